@@ -1,0 +1,122 @@
+/**
+ * The language of change: one `Edit` is one thing that an operator wants to be different. REST, the shell, the
+ * terminal UI, Git and the cluster all speak it; `commit.ts` is its only reader.
+ *
+ * @module
+ */
+import {
+  type Fallback,
+  type GeoRule,
+  type HealthCheck,
+  type Member,
+  type Model,
+  type Pool,
+  type Service,
+} from "../config/model.ts";
+
+/** A pool's own fields; its members, check and rules are edited on their own. */
+export type PoolFields = Omit<Pool, "id" | "members" | "healthCheck" | "geoRules">;
+/** A member's fields without its id. */
+export type MemberFields = Omit<Member, "id">;
+/** A service's fields without its id. */
+export type ServiceFields = Omit<Service, "id">;
+/** A geo rule's fields without its id. */
+export type GeoRuleFields = Omit<GeoRule, "id">;
+
+/**
+ * One change. Fields are complete and already of the right shape (checked at the border); what needs the rest
+ * of the model (references, duplicates, cycles, zone cuts) is checked on commit. `ifRevision` is the revision the
+ * author saw: when the row has another one by now, the whole commit is refused as `stale`.
+ */
+export type Edit =
+  | { readonly kind: "createPool"; readonly id: string; readonly fields: PoolFields }
+  | {
+    readonly kind: "updatePool";
+    readonly id: string;
+    readonly fields: PoolFields;
+    readonly ifRevision?: number;
+  }
+  | { readonly kind: "deletePool"; readonly id: string; readonly ifRevision?: number }
+  | {
+    readonly kind: "createMember";
+    readonly id: string;
+    readonly poolId: string;
+    readonly fields: MemberFields;
+  }
+  | {
+    readonly kind: "updateMember";
+    readonly id: string;
+    readonly fields: MemberFields;
+    readonly ifRevision?: number;
+  }
+  | { readonly kind: "deleteMember"; readonly id: string; readonly ifRevision?: number }
+  | { readonly kind: "createService"; readonly id: string; readonly fields: ServiceFields }
+  | {
+    readonly kind: "updateService";
+    readonly id: string;
+    readonly fields: ServiceFields;
+    readonly ifRevision?: number;
+  }
+  | { readonly kind: "deleteService"; readonly id: string; readonly ifRevision?: number }
+  | {
+    readonly kind: "putHealthCheck";
+    readonly poolId: string;
+    readonly fields: HealthCheck;
+    readonly ifRevision?: number;
+  }
+  | { readonly kind: "deleteHealthCheck"; readonly poolId: string; readonly ifRevision?: number }
+  | {
+    readonly kind: "createGeoRule";
+    readonly id: string;
+    readonly poolId: string;
+    readonly fields: GeoRuleFields;
+  }
+  | {
+    readonly kind: "updateGeoRule";
+    readonly id: string;
+    readonly fields: GeoRuleFields;
+    readonly ifRevision?: number;
+  }
+  | { readonly kind: "deleteGeoRule"; readonly id: string; readonly ifRevision?: number }
+  | { readonly kind: "putZone"; readonly domain: string; readonly text: string; readonly ifRevision?: number }
+  | { readonly kind: "deleteZone"; readonly domain: string; readonly ifRevision?: number }
+  | { readonly kind: "putFallback"; readonly fallback: Fallback | null }
+  | { readonly kind: "replaceModel"; readonly model: Model };
+
+/** Who wanted a commit, by which way, and why; kept in the history. */
+export interface Origin {
+  /** `api`, `cli`, `tui`, `git`, `cluster`, `demo`. */
+  readonly via: string;
+  /** Name of the token, signer or user; empty when nobody is known. */
+  readonly by: string;
+  readonly reason: string;
+}
+
+/** What one commit changed: enough for a follower to reload only what was touched. */
+export interface Commit {
+  readonly generation: number;
+  readonly poolIds: readonly string[];
+  /** Ids of the services created, changed or deleted. */
+  readonly serviceIds: readonly string[];
+  readonly zoneDomains: readonly string[];
+  readonly fallback: boolean;
+}
+
+/** Why a commit was refused; nothing of it was written. */
+export type RefusalKind = "invalid" | "duplicate" | "missing-reference" | "not-found" | "stale";
+
+/** One wrong field. */
+export interface Problem {
+  /** JSON pointer into what the author sent, such as `/ipAddress`; empty = the whole. */
+  readonly pointer: string;
+  /** What is wrong, with the value, and the mend. */
+  readonly message: string;
+}
+
+/** A change that can't be made. REST turns the kind into 400, 409, 422, 404 or 412. */
+export class ChangeRefused extends Error {
+  override readonly name = "ChangeRefused";
+  constructor(readonly kind: RefusalKind, readonly problems: readonly Problem[]) {
+    super(problems.map((problem) => problem.message).join("; "));
+  }
+}

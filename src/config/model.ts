@@ -1,0 +1,154 @@
+/**
+ * What operators declare: pools of members, services that answer from them, zones of static records, and the
+ * static fallback. These are the types that flow through the whole program, with the field names of REST and
+ * YAML. Inside the program every value is valid: it was checked once, at the border.
+ *
+ * Domains are stored lower-case and without a final dot, addresses in canonical form (`canonicalIp`).
+ *
+ * @module
+ */
+
+/** How a pool picks among its eligible members. */
+export type Algorithm = (typeof ALGORITHMS)[number];
+
+/** Every algorithm that a pool may name. */
+export const ALGORITHMS = [
+  "round-robin",
+  "weighted-round-robin",
+  "geoip",
+  "map-file",
+  "failover",
+  "hash",
+  "latency",
+] as const;
+
+/** What a pool answers when none of the enabled members of any family is healthy. */
+export type OnAllDown = (typeof ON_ALL_DOWN)[number];
+
+/** Every value of `onAllDown`: all enabled members · nothing · those that went down last · the fallback pool. */
+export const ON_ALL_DOWN = ["all", "none", "last-healthy", "fallback"] as const;
+
+/** A set of interchangeable members. */
+export interface Pool {
+  /** 32 lower-case hex digits. */
+  readonly id: string;
+  /** Unique; matches `[A-Za-z0-9][A-Za-z0-9._-]*`, at most 63 characters. */
+  readonly name: string;
+  readonly algorithm: Algorithm;
+  /** Addresses an answer carries at most; 0 = all that are eligible, rotated. */
+  readonly maxAnswers: number;
+  readonly onAllDown: OnAllDown;
+  /** The pool that answers when this one can't and `onAllDown` is `fallback`; never a cycle. */
+  readonly fallbackPoolId: string | null;
+  readonly members: readonly Member[];
+  readonly healthCheck: HealthCheck | null;
+  readonly geoRules: readonly GeoRule[];
+}
+
+/** One address that can be answered. */
+export interface Member {
+  readonly id: string;
+  /** IPv4 or IPv6 in canonical form; unique with `port` within a pool. */
+  readonly ipAddress: string;
+  /** 1–65535; where a health check without a port of its own probes. */
+  readonly port: number;
+  /** 1–65535; only `weighted-round-robin` looks at it. */
+  readonly weight: number;
+  /** 0 = unset, sorts last; 1 = first tier; only `failover` looks at it. */
+  readonly priority: number;
+  readonly enabled: boolean;
+  /** Degrees, −90–90, or `null`. */
+  readonly latitude: number | null;
+  /** Degrees, −180–180, or `null`. */
+  readonly longitude: number | null;
+}
+
+/** How the members of a pool are probed. */
+export interface HealthCheck {
+  readonly type: "tcp" | "http" | "https";
+  /** `null` = the member's own port. */
+  readonly port: number | null;
+  readonly intervalMs: number;
+  readonly timeoutMs: number;
+  /** Successes in a row that turn an unhealthy member healthy. */
+  readonly rise: number;
+  /** Failures in a row that turn a healthy member unhealthy. */
+  readonly fall: number;
+  readonly httpMethod: "GET" | "HEAD" | "POST" | "OPTIONS";
+  readonly httpPath: string;
+  /** Host header and SNI; `null` = the member's address. */
+  readonly httpHost: string | null;
+  /** A set of codes and ranges: `"200"`, `"200,204"`, `"200-399"`. */
+  readonly httpExpectedStatus: string;
+  /** Text that the first 1 MiB of the body must contain; `null` = any body. */
+  readonly httpContains: string | null;
+  readonly insecureSkipVerify: boolean;
+}
+
+/** Sends clients of a prefix, country or continent to one member; exactly one of the three is set. */
+export interface GeoRule {
+  readonly id: string;
+  readonly cidr: string | null;
+  /** ISO 3166-1 alpha-2, upper-case. */
+  readonly country: string | null;
+  /** AF, AN, AS, EU, NA, OC or SA. */
+  readonly continent: string | null;
+  readonly memberId: string;
+}
+
+/** A domain that is answered from a pool. */
+export interface Service {
+  readonly id: string;
+  /** Unique; may begin with `*.`. */
+  readonly domain: string;
+  /** `null` = the static fallback answers. */
+  readonly poolId: string | null;
+  /** Seconds, 0–86400 (a week in seconds is refused: steering must be able to move). */
+  readonly ttl: number;
+  /** Whether the client subnet of RFC 7871 may be used for this service. */
+  readonly ecs: boolean;
+}
+
+/** A zone of static records. */
+export interface Zone {
+  readonly domain: string;
+  /** RFC 1035 §5 zone-file text; `$INCLUDE` is refused. */
+  readonly text: string;
+}
+
+/** The static fallback: answers names that don't exist otherwise, inside the zones. */
+export interface Fallback {
+  readonly algorithm: Algorithm;
+  readonly endpoints: readonly string[];
+  /** Address → weight; an absent one weighs 1. */
+  readonly weights: Readonly<Record<string, number>>;
+  readonly onAllDown: Exclude<OnAllDown, "fallback">;
+  readonly healthCheck: HealthCheck | null;
+}
+
+/** The whole of what is declared in the database, in Git or in a file. */
+export interface Model {
+  /** Grows by one with every committed change; 0 = nothing was ever committed. */
+  readonly generation: number;
+  readonly pools: readonly Pool[];
+  readonly services: readonly Service[];
+  readonly zones: readonly Zone[];
+  /** Overrides the settings' static fallback; `null` = the settings decide. */
+  readonly fallback: Fallback | null;
+}
+
+/** A health check's values where the operator left them out. */
+export const HEALTH_CHECK_DEFAULTS: HealthCheck = {
+  type: "tcp",
+  port: null,
+  intervalMs: 10_000,
+  timeoutMs: 2_000,
+  rise: 2,
+  fall: 3,
+  httpMethod: "GET",
+  httpPath: "/",
+  httpHost: null,
+  httpExpectedStatus: "200-399",
+  httpContains: null,
+  insecureSkipVerify: false,
+};
