@@ -1,0 +1,116 @@
+/**
+ * The kinds of value an operator writes: addresses, domains, ports, counts. Each schema canonicalises what it
+ * accepts, so that inside the program equal things are equal strings, and its message names the field, the
+ * value and the mend.
+ *
+ * Checks are plain `check` functions, never transforms: so input and output have one type, and one schema
+ * yields the same JSON Schema for requests and for responses.
+ *
+ * @module
+ */
+import { z } from "zod";
+import { canonicalIp, formatPrefix, parsePrefix } from "../ip.ts";
+import { checkDomain } from "../wire/name.ts";
+import { show } from "./strict_object.ts";
+
+/** A whole number between two bounds, both included. */
+export function integer(name: string, min: number, max: number, unit = ""): z.ZodInt {
+  const range = `${min}–${max}${unit && ` ${unit}`}`;
+  const error = mustBe(name, range);
+  return z.int({ error }).min(min, { error }).max(max, { error });
+}
+
+/** A number between two bounds, both included. */
+export function decimal(name: string, min: number, max: number): z.ZodNumber {
+  const error = mustBe(name, `a number from ${min} to ${max}`);
+  return z.number({ error }).min(min, { error }).max(max, { error });
+}
+
+/** `true` or `false`. */
+export function flag(name: string): z.ZodBoolean {
+  return z.boolean({ error: mustBe(name, "true or false") });
+}
+
+/** One of a few words. */
+export function choice<const Words extends readonly [string, ...string[]]>(
+  name: string,
+  words: Words,
+): z.ZodEnum<z.core.util.ToEnum<Words[number]>> {
+  return z.enum(words, { error: mustBe(name, `one of ${words.join(", ")}`) });
+}
+
+/** A list; the elements say what is wrong with themselves. */
+export function list<Element extends z.core.SomeType>(name: string, element: Element): z.ZodArray<Element> {
+  return z.array(element, { error: mustBe(name, "a list") });
+}
+
+/** Text that a function turns into its canonical form, or refuses by returning `null`. */
+export function canonicalText(
+  name: string,
+  { rule, lengthMax, canonical }: {
+    /** Completes "NAME must be …". */
+    rule: string;
+    lengthMax: number;
+    canonical: (text: string) => string | null;
+  },
+): z.ZodString {
+  const error = mustBe(name, rule);
+  return z.string({ error }).min(1, { error }).max(lengthMax, { error, abort: true }).check((payload) => {
+    const result = canonical(payload.value);
+    if (result !== null) payload.value = result;
+    else if (payload.issues.length === 0) refuse(payload, error({ input: payload.value }));
+  });
+}
+
+/** An IPv4 or IPv6 address; stored in canonical form (RFC 5952). */
+export function ipAddress(name: string): z.ZodString {
+  return canonicalText(name, {
+    rule: "an IPv4 or IPv6 address such as 192.0.2.10 or 2001:db8::10",
+    lengthMax: 45,
+    canonical: canonicalIp,
+  }).meta({ anyOf: [{ format: "ipv4" }, { format: "ipv6" }] });
+}
+
+/** `ADDRESS/LENGTH`, without set bits behind the length. */
+export function cidr(name: string): z.ZodString {
+  const error = mustBe(name, "a prefix such as 198.51.100.0/24 or 2001:db8::/32");
+  return z.string({ error }).min(1, { error }).max(49, { error, abort: true }).check((payload) => {
+    try {
+      payload.value = formatPrefix(parsePrefix(payload.value));
+    } catch (cause) {
+      if (!(cause instanceof SyntaxError)) throw cause;
+      if (payload.issues.length === 0) refuse(payload, `${name}: ${cause.message}`);
+    }
+  });
+}
+
+/** A domain name in ASCII, any case, with or without final dot; stored lower-case and without it. */
+export function domain(name: string, { wildcard }: { readonly wildcard: boolean }): z.ZodString {
+  const error = mustBe(name, "a domain such as www.example.com");
+  return z.string({ error }).min(1, { error }).max(255, { error, abort: true }).check((payload) => {
+    if (payload.issues.length > 0) return;
+    try {
+      payload.value = checkDomain(payload.value);
+      if (wildcard || !payload.value.startsWith("*.")) return;
+      refuse(payload, `${name} must not be a wildcard, is ${show(payload.value)}`);
+    } catch (cause) {
+      if (!(cause instanceof SyntaxError)) throw cause;
+      refuse(payload, `${name}: ${cause.message}`);
+    }
+  });
+}
+
+/** `NAME must be RULE, is VALUE`, or `NAME is required (RULE)` when there is no value. */
+export function mustBe(name: string, rule: string): (issue: { readonly input?: unknown }) => string {
+  return ({ input }) =>
+    input === undefined ? `${name} is required (${rule})` : `${name} must be ${rule}, is ${show(input)}`;
+}
+
+/** Reports a problem with the value itself, or with the part of it that `path` leads to. */
+export function refuse(
+  payload: z.core.ParsePayload,
+  message: string,
+  path: readonly PropertyKey[] = [],
+): void {
+  payload.issues.push({ code: "custom", input: payload.value, message, path: [...path] });
+}

@@ -1,0 +1,446 @@
+/**
+ * The shape of everything an operator writes about the model, field by field: the one definition behind YAML,
+ * REST, OpenAPI and JSON Schema. What needs other objects (references, duplicates, cycles, zone cuts) is checked
+ * by whoever has them: `cluster_yaml.ts` for files, `change/` for commits.
+ *
+ * Parsing yields complete, canonical values of the types of `model.ts` and `change/edit.ts`. To change single
+ * fields (PATCH), merge the stored fields with the new ones and parse the whole: `partial()` would fill absent
+ * fields with defaults.
+ *
+ * @module
+ */
+import { z } from "zod";
+import {
+  canonicalText,
+  choice,
+  cidr,
+  decimal,
+  domain,
+  flag,
+  integer,
+  ipAddress,
+  list,
+  mustBe,
+  refuse,
+} from "./fields.ts";
+import {
+  type Algorithm,
+  ALGORITHMS,
+  type Fallback,
+  type GeoRule,
+  HEALTH_CHECK_DEFAULTS,
+  type HealthCheck,
+  type Member,
+  ON_ALL_DOWN,
+  type Pool,
+  type Service,
+  type Zone,
+} from "./model.ts";
+import { type SchemaOf, strictObject } from "./strict_object.ts";
+
+/** A pool as files have it: what belongs to it inline, other objects by name. */
+export interface PoolFile extends Omit<Pool, "id" | "fallbackPoolId" | "members" | "geoRules"> {
+  /** A pool's name; set when `onAllDown` is `fallback`. */
+  readonly fallbackPool: string | null;
+  /** Unique by address and port. */
+  readonly members: readonly Omit<Member, "id">[];
+  /** Their members are addresses of this pool. */
+  readonly geoRules: readonly GeoRuleFile[];
+}
+
+/** A geo rule as files have it. */
+export interface GeoRuleFile extends Omit<GeoRule, "id" | "memberId"> {
+  /** An address of the pool, canonical. */
+  readonly member: string;
+}
+
+/** A service as files have it. */
+export interface ServiceFile extends Omit<Service, "id" | "poolId"> {
+  /** A pool's name; `null` = the static fallback answers. */
+  readonly pool: string | null;
+}
+
+/** A zone as files have it: exactly one of `file` and `text` is set. */
+export interface ZoneFile {
+  /** Lower-case, no final dot. */
+  readonly domain: string;
+  /** Path relative to the file that names it. */
+  readonly file: string | null;
+  /** Zone-file text. */
+  readonly text: string | null;
+}
+
+/** An object's id: 32 lower-case hex digits. */
+export const idSchema: z.ZodString = z.string({ error: mustBe("id", "32 lower-case hex digits") })
+  .regex(/^[0-9a-f]{32}$/, { error: mustBe("id", "32 lower-case hex digits") })
+  .meta({
+    description: "Identifies the object for its whole life",
+    examples: ["9f86d081884c7d659a2feaa0c55ad015"],
+  });
+
+/** A pool's name; references in files go by it. */
+export const poolNameSchema: z.ZodString = z.string({ error: mustBe("name", poolNameRule()) })
+  .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/, { error: mustBe("name", poolNameRule()) })
+  .meta({ description: "Unique name of the pool", examples: ["web"] });
+
+/** How a pool picks among its eligible members. */
+export const algorithmSchema: z.ZodType<Algorithm> = choice("algorithm", ALGORITHMS).meta({
+  description: "How the pool picks among its enabled, healthy members",
+  examples: ["weighted-round-robin"],
+});
+
+/** A pool's own fields, as `PoolFields`. */
+export const poolFieldsSchema: SchemaOf<Omit<Pool, "id" | "members" | "healthCheck" | "geoRules">> =
+  strictObject({
+    name: poolNameSchema,
+    algorithm: algorithmSchema.default("round-robin"),
+    maxAnswers: integer("maxAnswers", 0, 100).default(1).meta({
+      description: "Addresses an answer carries at most; 0 = all eligible ones, rotated",
+      examples: [1],
+    }),
+    onAllDown: choice("onAllDown", ON_ALL_DOWN).default("all").meta({
+      description:
+        "What is answered when no enabled member of a family is healthy: all enabled members, none, " +
+        "those that went down last, or the members of the fallback pool",
+      examples: ["all"],
+    }),
+    fallbackPoolId: idSchema.nullable().default(null).meta({
+      description: "The pool that answers when this one can't and onAllDown is fallback; never a cycle",
+      examples: [null],
+    }),
+  }).check((payload) => {
+    if (payload.value.onAllDown !== "fallback" || payload.value.fallbackPoolId !== null) return;
+    refuse(payload, "fallbackPoolId is required (the id of a pool) because onAllDown is fallback", [
+      "fallbackPoolId",
+    ]);
+  });
+
+/** A member's fields, as `MemberFields`. */
+export const memberFieldsSchema: SchemaOf<Omit<Member, "id">> = strictObject({
+  ipAddress: ipAddress("ipAddress").meta({
+    description: "IPv4 or IPv6 address that is answered; unique with the port within its pool",
+    examples: ["192.0.2.10"],
+  }),
+  port: integer("port", 1, 65535).meta({
+    description: "Port of the service; a health check without a port of its own probes here",
+    examples: [443],
+  }),
+  weight: z.int({ error: mustBe("weight", "1–65535 (0 or less counts as 1)") })
+    .max(65535, { error: mustBe("weight", "1–65535 (0 or less counts as 1)") })
+    .overwrite((weight) => Math.max(1, weight)).default(1).meta({
+      description: "Share of the answers under weighted-round-robin; 0 or less counts as 1",
+      examples: [3],
+    }),
+  priority: integer("priority", 0, 65535).default(0).meta({
+    description: "Tier under failover: 1 is first; 0 = unset, comes last",
+    examples: [1],
+  }),
+  enabled: flag("enabled").default(true).meta({
+    description: "A disabled member is never answered",
+    examples: [true],
+  }),
+  latitude: decimal("latitude", -90, 90).nullable().default(null).meta({
+    description: "Degrees north; set with longitude or not at all",
+    examples: [50.1],
+  }),
+  longitude: decimal("longitude", -180, 180).nullable().default(null).meta({
+    description: "Degrees east; set with latitude or not at all",
+    examples: [8.7],
+  }),
+}).check((payload) => {
+  const { latitude, longitude } = payload.value;
+  if ((latitude === null) === (longitude === null)) return;
+  const missing = latitude === null ? "latitude" : "longitude";
+  refuse(payload, `${missing} is required because the other coordinate is set (give both or none)`, [
+    missing,
+  ]);
+});
+
+/** A health check's fields, as `HealthCheck`. */
+export const healthCheckSchema: SchemaOf<HealthCheck> = strictObject({
+  type: choice("type", ["tcp", "http", "https"]).default(HEALTH_CHECK_DEFAULTS.type).meta({
+    description: "tcp connects; http and https send a request and judge the answer",
+    examples: ["https"],
+  }),
+  port: integer("port", 1, 65535).nullable().default(null).meta({
+    description: "Where to probe; null = the member's own port",
+    examples: [443],
+  }),
+  intervalMs: integer("intervalMs", 250, 3_600_000).default(HEALTH_CHECK_DEFAULTS.intervalMs).meta({
+    description: "Milliseconds between probes, 250 to 3600000 (1 h)",
+    examples: [2000],
+  }),
+  timeoutMs: integer("timeoutMs", 10, 60_000).default(HEALTH_CHECK_DEFAULTS.timeoutMs).meta({
+    description: "Milliseconds a probe may take, 10 to 60000 and at most the interval",
+    examples: [500],
+  }),
+  rise: integer("rise", 1, 100).default(HEALTH_CHECK_DEFAULTS.rise).meta({
+    description: "Successes in a row that turn an unhealthy member healthy",
+    examples: [2],
+  }),
+  fall: integer("fall", 1, 100).default(HEALTH_CHECK_DEFAULTS.fall).meta({
+    description: "Failures in a row that turn a healthy member unhealthy",
+    examples: [3],
+  }),
+  httpMethod: choice("httpMethod", ["GET", "HEAD", "POST", "OPTIONS"]).default(
+    HEALTH_CHECK_DEFAULTS.httpMethod,
+  )
+    .meta({ description: "Method of the request", examples: ["GET"] }),
+  httpPath: httpPath("httpPath").default(HEALTH_CHECK_DEFAULTS.httpPath).meta({
+    description: "Path and query of the request",
+    examples: ["/healthz"],
+  }),
+  httpHost: httpHost("httpHost").nullable().default(null).meta({
+    description: "Host header and TLS server name; null = the member's address",
+    examples: ["www.example.com"],
+  }),
+  httpExpectedStatus: httpExpectedStatus("httpExpectedStatus").default(
+    HEALTH_CHECK_DEFAULTS.httpExpectedStatus,
+  )
+    .meta({
+      description: "Status codes that count as success: codes and ranges, separated by commas",
+      examples: ["200", "200,204", "200-399"],
+    }),
+  httpContains: httpContains("httpContains").nullable().default(null).meta({
+    description: "Text that the first 1 MiB of the body must contain; null = any body",
+    examples: ["ready"],
+  }),
+  insecureSkipVerify: flag("insecureSkipVerify").default(false).meta({
+    description: "Accept any certificate (https)",
+    examples: [false],
+  }),
+}).check((payload) => {
+  const { intervalMs, timeoutMs } = payload.value;
+  if (timeoutMs <= intervalMs) return;
+  refuse(payload, `timeoutMs must be at most intervalMs (${intervalMs}), is ${timeoutMs}`, ["timeoutMs"]);
+});
+
+const geoRuleMatch = {
+  cidr: cidr("cidr").nullable().default(null).meta({
+    description: "Clients of this prefix",
+    examples: ["198.51.100.0/24"],
+  }),
+  country: canonicalText("country", {
+    rule: "an ISO 3166-1 code of two letters such as DE",
+    lengthMax: 2,
+    canonical: (text) => /^[A-Za-z]{2}$/.test(text) ? text.toUpperCase() : null,
+  }).nullable().default(null).meta({ description: "Clients of this country (ISO 3166-1)", examples: ["DE"] }),
+  continent: canonicalText("continent", {
+    rule: "one of AF, AN, AS, EU, NA, OC, SA",
+    lengthMax: 2,
+    canonical: (text) => /^(AF|AN|AS|EU|NA|OC|SA)$/i.test(text) ? text.toUpperCase() : null,
+  }).nullable().default(null).meta({ description: "Clients of this continent", examples: ["EU"] }),
+};
+
+/** A geo rule's fields, as `GeoRuleFields`. */
+export const geoRuleFieldsSchema: SchemaOf<Omit<GeoRule, "id">> = strictObject({
+  ...geoRuleMatch,
+  memberId: idSchema.meta({ description: "The member of the same pool that these clients are sent to" }),
+}).check(checkOneMatch);
+
+/** A service's fields, as `ServiceFields`. */
+export const serviceFieldsSchema: SchemaOf<Omit<Service, "id">> = strictObject({
+  domain: domain("domain", { wildcard: true }).meta({
+    description: "The name that is answered; any case, with or without final dot; may begin with *.",
+    examples: ["www.example.com"],
+  }),
+  poolId: idSchema.nullable().default(null).meta({
+    description: "The pool that answers; null = the static fallback answers",
+  }),
+  ...serviceRest(),
+});
+
+/** A zone, as `Zone`. */
+export const zoneSchema: SchemaOf<Zone> = strictObject({
+  domain: domain("domain", { wildcard: false }).meta({
+    description: "Apex of the zone",
+    examples: ["example.com"],
+  }),
+  text: z.string({ error: mustBe("text", "zone-file text (RFC 1035)") }).meta({
+    description: "Zone file (RFC 1035 §5) without $INCLUDE",
+    examples: ["@ 300 IN TXT hello\n"],
+  }),
+});
+
+/** Address → weight of the static fallback's endpoints. */
+export const weightsSchema: z.ZodDefault<z.ZodRecord<z.ZodString, z.ZodInt>> = z.record(
+  ipAddress("address"),
+  integer("weight", 1, 65535),
+  {
+    error: (issue) =>
+      (issue.code === "invalid_key" ? issue.issues[0]?.message : undefined) ??
+        mustBe("weights", "a mapping of address to weight")(issue),
+  },
+).default({}).meta({
+  description: "Address → weight; an absent one weighs 1",
+  examples: [{ "192.0.2.80": 3 }],
+});
+
+/** The addresses of the static fallback. */
+export const endpointsSchema: z.ZodArray<z.ZodString> = list("endpoints", ipAddress("endpoint")).meta({
+  description: "Addresses that are answered",
+  examples: [["192.0.2.80", "2001:db8::80"]],
+});
+
+/** The static fallback, as `Fallback`. */
+export const fallbackSchema: SchemaOf<Fallback> = strictObject({
+  algorithm: algorithmSchema.default("round-robin"),
+  endpoints: endpointsSchema.min(1, { error: "endpoints needs an address (or leave the fallback out)" }),
+  weights: weightsSchema,
+  onAllDown: choice("onAllDown", ["all", "none", "last-healthy"]).default("all").meta({
+    description: "What is answered when no endpoint of a family is healthy",
+    examples: ["all"],
+  }),
+  healthCheck: healthCheckSchema.nullable().default(null).meta({
+    description: "How the endpoints are probed, on a port that it must name; null = they count as healthy",
+  }),
+}).check((payload) => {
+  checkEndpoints(payload);
+  if (payload.value.healthCheck === null || payload.value.healthCheck.port !== null) return;
+  refuse(payload, "port is required: an endpoint has none of its own", ["healthCheck", "port"]);
+});
+
+/** Refuses an endpoint given twice and a weight of an address that is no endpoint. */
+export function checkEndpoints(
+  payload: z.core.ParsePayload<{ endpoints: string[]; weights: Record<string, number> }>,
+): void {
+  const seen = new Set<string>();
+  for (const [i, endpoint] of payload.value.endpoints.entries()) {
+    if (seen.has(endpoint)) refuse(payload, `endpoint ${endpoint} is given twice`, ["endpoints", i]);
+    seen.add(endpoint);
+  }
+  for (const address of Object.keys(payload.value.weights)) {
+    if (seen.has(address)) continue;
+    refuse(payload, `weight of ${address}: no endpoint has this address`, ["weights", address]);
+  }
+}
+
+/** A pool as files have it: members, check and rules inline; other objects by name or address. */
+export const poolFileSchema: SchemaOf<PoolFile> = strictObject({
+  name: poolFieldsSchema.shape.name,
+  algorithm: poolFieldsSchema.shape.algorithm,
+  maxAnswers: poolFieldsSchema.shape.maxAnswers,
+  onAllDown: poolFieldsSchema.shape.onAllDown,
+  fallbackPool: poolNameSchema.nullable().default(null).meta({
+    description: "Name of the pool that answers when this one can't and onAllDown is fallback",
+    examples: ["web-backup"],
+  }),
+  members: list("members", memberFieldsSchema).default([]).meta({ description: "The addresses of the pool" }),
+  healthCheck: healthCheckSchema.nullable().default(null).meta({
+    description: "How the members are probed; without it they count as healthy",
+  }),
+  geoRules: list(
+    "geoRules",
+    strictObject({
+      ...geoRuleMatch,
+      member: ipAddress("member").meta({
+        description: "Address of a member of this pool",
+        examples: ["192.0.2.10"],
+      }),
+    }).check(checkOneMatch),
+  ).default([]).meta({ description: "Clients that are sent to one member" }),
+}).check((payload) => {
+  if (payload.value.onAllDown !== "fallback" || payload.value.fallbackPool !== null) return;
+  refuse(payload, "fallbackPool is required (the name of a pool) because onAllDown is fallback", [
+    "onAllDown",
+  ]);
+});
+
+/** A service as files have it: its pool by name. */
+export const serviceFileSchema: SchemaOf<ServiceFile> = strictObject({
+  domain: serviceFieldsSchema.shape.domain,
+  pool: poolNameSchema.nullable().default(null).meta({
+    description: "Name of the pool that answers; null = the static fallback answers",
+    examples: ["web"],
+  }),
+  ...serviceRest(),
+});
+
+/** A zone as files have it: its text inline or in a file beside. */
+export const zoneFileSchema: SchemaOf<ZoneFile> = strictObject({
+  domain: zoneSchema.shape.domain,
+  file: z.string({ error: mustBe("file", "a path") }).min(1, { error: mustBe("file", "a path") }).nullable()
+    .default(null)
+    .meta({
+      description: "Zone file, relative to this file",
+      examples: ["example.com.zone"],
+    }),
+  text: zoneSchema.shape.text.nullable().default(null),
+}).check((payload) => {
+  const { file, text } = payload.value;
+  if ((file === null) !== (text === null)) return;
+  refuse(
+    payload,
+    file === null
+      ? "a zone needs its records (give file: or text:)"
+      : "a zone has file: and text: (give one of them)",
+  );
+});
+
+function poolNameRule(): string {
+  return "1–63 letters, digits, dots, underscores and hyphens, beginning with a letter or digit";
+}
+
+function serviceRest() {
+  return {
+    ttl: integer("ttl", 0, 86_400, "seconds").default(30).meta({
+      description: "Seconds that resolvers may keep an answer",
+      examples: [30],
+    }),
+    ecs: flag("ecs").default(true).meta({
+      description: "Whether the client subnet that resolvers send (RFC 7871) may be used",
+      examples: [true],
+    }),
+  };
+}
+
+function checkOneMatch(
+  payload: z.core.ParsePayload<
+    { cidr: string | null; country: string | null; continent: string | null }
+  >,
+): void {
+  const { cidr, country, continent } = payload.value;
+  const given = [cidr, country, continent].filter((value) => value !== null).length;
+  if (given === 1) return;
+  refuse(payload, `a geo rule needs exactly one of cidr, country and continent, has ${given}`);
+}
+
+function httpPath(name: string): z.ZodString {
+  return canonicalText(name, {
+    rule: `a path that begins with "/", without spaces`,
+    lengthMax: 2048,
+    // Visible ASCII only: a line break here would let a path write headers of its own.
+    canonical: (text) => /^\/[\x21-\x7e]*$/.test(text) ? text : null,
+  });
+}
+
+function httpHost(name: string): z.ZodString {
+  return canonicalText(name, {
+    rule: "a host name such as www.example.com",
+    lengthMax: 253,
+    canonical: (text) => /^[A-Za-z0-9._:[\]-]+$/.test(text) ? text : null,
+  });
+}
+
+function httpContains(name: string): z.ZodString {
+  const error = mustBe(name, "a text of 1–1024 characters");
+  return z.string({ error }).min(1, { error }).max(1024, { error });
+}
+
+function httpExpectedStatus(name: string): z.ZodString {
+  return canonicalText(name, {
+    rule: `a quoted set of codes such as "200", "200,204" or "200-399"`,
+    lengthMax: 256,
+    canonical: canonicalStatusSet,
+  });
+}
+
+/** Codes 100–599 and rising ranges, separated by commas; spaces are dropped. */
+function canonicalStatusSet(text: string): string | null {
+  const parts = text.replaceAll(" ", "").split(",");
+  const fine = parts.every((part) => {
+    const match = /^([1-5]\d\d)(?:-([1-5]\d\d))?$/.exec(part);
+    return match !== null && (match[2] === undefined || match[1]! <= match[2]);
+  });
+  return fine ? parts.join(",") : null;
+}
