@@ -1,1 +1,119 @@
-console.log("pleiades");
+/**
+ * `pleiades`: reads the command line, loads the one command that was asked for, and turns what it returns or
+ * throws into an exit code.
+ *
+ * Every command is behind a literal `import()`: the tree below costs milliseconds, and a command pays only for
+ * itself. No expected error ever shows a stack; `PLEIADES_DEBUG=1` brings it back.
+ *
+ * @module
+ */
+import { Argument, Command, CommanderError, Option } from "commander";
+import { CommandFailed, type ExitCode } from "./src/cli/failure.ts";
+import { VERSION } from "./src/version.ts";
+import { systemTerminal, type Terminal } from "./src/cli/terminal.ts";
+
+const FIRST_STEPS = `
+Three things to try first:
+  pleiades demo                          a whole node with sample backends, gone when you press Ctrl-C
+  pleiades config init > pleiades.yaml   a commented settings file to start from
+  pleiades serve -c pleiades.yaml        the node itself
+
+"pleiades COMMAND --help" shows the options of a command, with examples.`;
+
+/** Runs one command line (without the program's name) and gives the exit code of INTERFACES §1. */
+export async function run(args: readonly string[], terminal: Terminal): Promise<ExitCode> {
+  const outcome: Outcome = { exitCode: 0 };
+  const root = commandTree(terminal, outcome);
+  if (args.length === 0) {
+    root.outputHelp();
+    return 0;
+  }
+  try {
+    await root.parseAsync(args, { from: "user" });
+    return outcome.exitCode;
+  } catch (error) {
+    return report(error, terminal);
+  }
+}
+
+/** What the command that ran came to; commander's actions have no result of their own. */
+interface Outcome {
+  exitCode: ExitCode;
+}
+
+/** The whole tree of commands. Commander's own words go to the same terminal, errors in one line. */
+function commandTree(terminal: Terminal, outcome: Outcome): Command {
+  const root = new Tree("pleiades")
+    .description("Health-aware DNS global server load balancer")
+    .helpCommand("help [command]", "the options of a command")
+    .addHelpText("after", FIRST_STEPS)
+    .version(VERSION, "-V, --version", "the version alone")
+    .showSuggestionAfterError()
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => terminal.out(text.trimEnd()),
+      writeErr: (text) => terminal.err(text.trimEnd()),
+      outputError: (text, write) => write(text.trim().replaceAll(/\s*\n\s*/g, " ")),
+    });
+  const done = (exitCode: ExitCode) => {
+    outcome.exitCode = exitCode;
+  };
+
+  root.command("completions")
+    .description("a completion script for your shell")
+    .addArgument(new Argument("<shell>", "which shell").choices(["bash", "zsh", "fish"]))
+    .addHelpText(
+      "after",
+      examples("source <(pleiades completions bash)", "pleiades completions fish | source"),
+    )
+    .action(async (shell: string) =>
+      done((await import("./src/cli/completions.ts")).completions(shell, root, terminal))
+    );
+
+  root.command("version")
+    .description("which version this is, and for what")
+    .addOption(
+      new Option("-o, --output <format>", "how to print it").choices(["text", "json"]).default("text"),
+    )
+    .action(async (options: { output: string }) =>
+      done((await import("./src/cli/version.ts")).version(options, terminal))
+    );
+
+  return root;
+}
+
+/** A command that, called without the subcommand it needs, says so in one line instead of printing its help. */
+class Tree extends Command {
+  override createCommand(name?: string): Command {
+    return new Tree(name);
+  }
+
+  override help(context?: unknown): never {
+    const words = this.commands.map((command) => command.name()).filter((name) => name !== "help");
+    if (isErrorContext(context)) this.error(`error: ${this.name()} needs one of: ${words.join(", ")}`);
+    return super.help();
+  }
+}
+
+function isErrorContext(context: unknown): boolean {
+  return typeof context === "object" && context !== null && "error" in context && context.error === true;
+}
+
+function examples(...lines: string[]): string {
+  return `\nExamples:\n${lines.map((line) => `  ${line}`).join("\n")}`;
+}
+
+/** Says what went wrong in a line per problem, and picks the exit code. */
+function report(error: unknown, terminal: Terminal): ExitCode {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+  if (terminal.env("PLEIADES_DEBUG") && error instanceof Error) terminal.err(error.stack ?? "");
+  if (error instanceof CommandFailed) {
+    for (const line of error.message.split("\n")) terminal.err(`error: ${line}`);
+    return error.exitCode;
+  }
+  const message = error instanceof Error ? error.message : String(error);
+  terminal.err(`error: ${message.trim().replaceAll(/\s*\n\s*/g, " ")}`);
+  return 1;
+}
+
+if (import.meta.main) Deno.exit(await run(Deno.args, systemTerminal));

@@ -1,0 +1,32 @@
+/**
+ * `deno task bench [NAME] [ARG…]`: comparisons with peers and with the floor of the machine, one per file beside
+ * this one. Each exports `bench(args)`, which prints what it compares and checks its results; `quick = true` marks
+ * those that are run when no name is given.
+ *
+ * @module
+ */
+
+/** What a comparison exports. */
+interface Comparison {
+  readonly quick?: boolean;
+  bench(args: string[]): Promise<void>;
+}
+
+const [name, ...args] = Deno.args;
+const names = [...Deno.readDirSync(new URL(".", import.meta.url))]
+  .map((entry) => entry.name)
+  .filter((file) => file.endsWith(".ts") && file !== "main.ts")
+  .map((file) => file.slice(0, -".ts".length))
+  .sort();
+
+if (name !== undefined && !names.includes(name)) {
+  console.error(`error: no comparison is called "${name}"; there are: ${names.join(", ")}`);
+  Deno.exit(2);
+}
+for (const each of name === undefined ? names : [name]) {
+  const module: Partial<Comparison> = await import(new URL(`./${each}.ts`, import.meta.url).href);
+  if (module.bench === undefined || (name === undefined && !module.quick)) continue;
+  console.log(`== ${each}`);
+  await module.bench(args);
+}
+Deno.exit(0);

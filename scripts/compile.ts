@@ -1,0 +1,102 @@
+/**
+ * `deno task compile [--target TRIPLE] [--output FILE]`: one executable, `dist/pleiades`, that needs no file beside it.
+ *
+ * First `deno bundle`, then `deno compile`: compiled directly, the sources would drag every package of `deno.lock`
+ * into the executable. Bundling joins all modules into `dist/main.js`, so a worker's source can't be found
+ * relative to the module that starts it. Hence the rule: the entry `src/X/worker.ts` becomes `dist/X_worker.js`,
+ * and who starts it writes
+ *
+ * ```ts ignore
+ * new URL(Deno.build.standalone ? "./dns_worker.js" : "./worker.ts", import.meta.url)
+ * ```
+ *
+ * since `import.meta.url` is that of `main.js` inside the executable. Permissions and flags are baked in.
+ * `--no-code-cache` because the executable would otherwise write a file with a predictable name into the temporary
+ * folder. No `--minify`: CommonJS packages break under it.
+ *
+ * `DENORT_BIN` names the runtime to embed where Deno's download site is out of reach; it fits the host only, so it
+ * is not handed on with `--target`.
+ *
+ * @module
+ */
+import { parseArgs } from "node:util";
+import { deno, plain, ROOT } from "./process.ts";
+
+/** Bundles to `dist/` and compiles; gives the executable's path. */
+export async function compile({ target, output }: CompileOptions = {}): Promise<string> {
+  if (target !== undefined) Deno.env.delete("DENORT_BIN");
+  const workers = workerEntries();
+  await bundle("main.ts", "dist/main.js");
+  for (const worker of workers) await bundle(worker.source, worker.bundle);
+  const executable = output ?? defaultOutput(target);
+  await must("deno compile", [
+    "compile",
+    "--no-check",
+    "-A",
+    "--unstable-net",
+    "--no-code-cache",
+    ...(target === undefined ? [] : ["--target", target]),
+    ...workers.flatMap((worker) => ["--include", worker.bundle]),
+    "-o",
+    executable,
+    "dist/main.js",
+  ]);
+  return `${ROOT}/${executable}`;
+}
+
+/** What to compile for. */
+export interface CompileOptions {
+  /** A triple that `deno compile --target` knows; absent = this machine. */
+  readonly target?: string | undefined;
+  /** Path relative to the repository; absent = `dist/pleiades`, with the target's name in it when there is one. */
+  readonly output?: string | undefined;
+}
+
+interface WorkerEntry {
+  readonly source: string;
+  readonly bundle: string;
+}
+
+function workerEntries(): WorkerEntry[] {
+  const folders = [...Deno.readDirSync(`${ROOT}/src`)].filter((entry) => entry.isDirectory);
+  return folders
+    .filter(({ name }) => exists(`${ROOT}/src/${name}/worker.ts`))
+    .map(({ name }) => ({ source: `src/${name}/worker.ts`, bundle: `dist/${name}_worker.js` }));
+}
+
+function defaultOutput(target: string | undefined): string {
+  if (target === undefined) return Deno.build.os === "windows" ? "dist/pleiades.exe" : "dist/pleiades";
+  return `dist/pleiades-${target}${target.includes("windows") ? ".exe" : ""}`;
+}
+
+async function bundle(source: string, output: string): Promise<void> {
+  await must(`deno bundle ${source}`, ["bundle", "--quiet", "--platform", "deno", "-o", output, source]);
+}
+
+async function must(what: string, args: readonly string[]): Promise<void> {
+  const { code, output } = await deno(args, { quiet: true, timeoutMs: 300_000 });
+  if (code !== 0) throw new Error(`${what} ended with ${code}: ${plain(output).trim()}`);
+}
+
+function exists(path: string): boolean {
+  try {
+    return Deno.statSync(path).isFile;
+  } catch {
+    return false;
+  }
+}
+
+if (import.meta.main) {
+  const { values } = parseArgs({
+    args: Deno.args,
+    options: { target: { type: "string" }, output: { type: "string" } },
+  });
+  try {
+    const executable = await compile(values);
+    const { size } = await Deno.stat(executable);
+    console.log(`${executable.slice(ROOT.length + 1)} (${(size / 1e6).toFixed(0)} MB)`);
+  } catch (error) {
+    console.error(`error: ${error instanceof Error ? error.message : error}`);
+    Deno.exit(1);
+  }
+}

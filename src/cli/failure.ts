@@ -1,0 +1,28 @@
+/**
+ * How a command says that it did not work: one sentence for people, one exit code for scripts.
+ *
+ * @module
+ */
+
+/**
+ * 0 done · 1 what was asked about is bad, or the work failed · 2 wrong usage · 3 refused by a guard.
+ */
+export type ExitCode = 0 | 1 | 2 | 3;
+
+/** An expected failure: `main.ts` prints the message without a stack and ends with `exitCode`. */
+export class CommandFailed extends Error {
+  override readonly name = "CommandFailed";
+
+  /**
+   * @param message what failed, the value, the mend; a further line stands for a further problem
+   * @param exitCode 2 for wrong usage, 3 for a guard's refusal
+   */
+  constructor(message: string, readonly exitCode: Exclude<ExitCode, 0> = 1, options?: ErrorOptions) {
+    super(message, options);
+  }
+}
+
+/** The failure of someone who called the command wrongly. */
+export function wrongUsage(message: string): CommandFailed {
+  return new CommandFailed(message, 2);
+}

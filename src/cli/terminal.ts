@@ -1,0 +1,34 @@
+/**
+ * Where a command's words go: results to stdout, everything else to stderr. It is an argument of every command,
+ * so that a test can read what a user would see.
+ *
+ * @module
+ */
+
+/** The two streams and the environment of one run of a command. */
+export interface Terminal {
+  /** Writes a result and a line feed to stdout. */
+  out(text: string): void;
+  /** Writes a remark or an error and a line feed to stderr. */
+  err(text: string): void;
+  /** An environment variable; an empty one counts as unset. */
+  env(name: string): string | undefined;
+  /** Whether stdout may carry colour: only on a terminal, and never under `NO_COLOR` (no-color.org). */
+  readonly colour: boolean;
+}
+
+/** The process's own streams. */
+export const systemTerminal: Terminal = {
+  out: (text) => writeAll(Deno.stdout, `${text}\n`),
+  err: (text) => writeAll(Deno.stderr, `${text}\n`),
+  env: (name) => Deno.env.get(name) || undefined,
+  get colour() {
+    return Deno.stdout.isTerminal() && !Deno.noColor;
+  },
+};
+
+/** Writes all of it before it returns, so that a large result piped into a slow reader isn't cut at exit. */
+function writeAll(stream: { writeSync(bytes: Uint8Array): number }, text: string): void {
+  let bytes = new TextEncoder().encode(text);
+  while (bytes.length > 0) bytes = bytes.subarray(stream.writeSync(bytes));
+}

@@ -1,0 +1,66 @@
+/**
+ * The real programs that tests hold Pleiades against, and tests that need some of them.
+ *
+ * A program is looked for on the PATH and then among those that `scripts/test.ts` brought into `.cache/tools/bin`.
+ * A test whose program is missing is ignored and says so in its name; under `PLEIADES_TEST_ALL=1` it fails
+ * instead, so that a complete run can't be mistaken for one that left half out.
+ *
+ * @module
+ */
+import { fileURLToPath } from "node:url";
+
+/** Where `scripts/test.ts` puts the programs that it brings. */
+export const TOOLS_FOLDER = fileURLToPath(new URL("../.cache/tools/bin", import.meta.url));
+
+/** Every program that a test may ask for, with what is left untested without it. */
+export const PROGRAMS: Readonly<Record<string, string>> = {
+  "pleiades": "the single executable: start, help, exit codes, no file beside it",
+  "dig": "answers as the reference client reads them",
+  "kdig": "answers as a second client reads them, EDNS client subnet",
+  "dnsperf": "nothing lost while the model changes under load",
+  "unbound": "a real resolver in front",
+  "gdnsd": "the same questions to a peer",
+  "promtool": "metrics, dashboard and alert rules as Prometheus reads them",
+  "openssl": "health checks against real certificates",
+  "schemathesis": "the REST API against its own description",
+  "systemd-analyze": "the unit file",
+  "nats-server": "what needs a cluster",
+};
+
+/**
+ * Finds a program.
+ *
+ * `pleiades` is the executable that `scripts/test.ts` compiled for this run (`PLEIADES_EXECUTABLE`), never an
+ * old one that happens to lie about.
+ *
+ * @returns its path, or `null` when this machine has none
+ */
+export function program(name: string): string | null {
+  if (name === "pleiades") return Deno.env.get("PLEIADES_EXECUTABLE") || null;
+  const folders = [...(Deno.env.get("PATH") ?? "").split(":"), "/usr/sbin", "/usr/local/sbin", TOOLS_FOLDER];
+  return folders.map((folder) => `${folder}/${name}`).find(isExecutable) ?? null;
+}
+
+/** Registers a test that needs real programs. */
+export function testWith(
+  programs: readonly string[],
+  name: string,
+  fn: (test: Deno.TestContext) => void | Promise<void>,
+): void {
+  const missing = programs.filter((each) => program(each) === null);
+  if (missing.length === 0) return Deno.test(name, fn);
+  const nameWithReason = `${name} [needs ${missing.join(", ")}]`;
+  if (Deno.env.get("PLEIADES_TEST_ALL") !== "1") return Deno.test({ name: nameWithReason, ignore: true, fn });
+  Deno.test(nameWithReason, () => {
+    throw new Error(`Missing under PLEIADES_TEST_ALL=1: ${missing.join(", ")}`);
+  });
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    const { isFile, mode } = Deno.statSync(path);
+    return isFile && ((mode ?? 0o111) & 0o111) !== 0;
+  } catch {
+    return false;
+  }
+}
