@@ -1,0 +1,52 @@
+/**
+ * What a worker counts, as positions in its lane of the live board. One writer per lane, plain adds; the main
+ * thread sums the lanes and turns them into metrics, so an answer costs no metric call.
+ *
+ * @module
+ */
+
+/** Positions in a lane. */
+export const COUNTER = {
+  queriesUdp: 0,
+  queriesTcp: 1,
+  /** Packets without a header, and responses: never answered. */
+  droppedMalformed: 2,
+  droppedResponse: 3,
+  /** Answers that the socket refused to send. */
+  sendErrors: 4,
+  truncated: 5,
+  tcpConnections: 6,
+  tcpRefused: 7,
+  bytesOut: 8,
+  /** + RCODE, 0–23 (extended RCODEs included). */
+  rcode: 16,
+  /** Answers that came from a service's pool, and those of `onAllDown`. */
+  steered: 40,
+  allDown: 41,
+  fallback: 42,
+  /** Time in the engine of one query in `LATENCY_SAMPLE`: + bucket, 0 … LATENCY_BOUNDS_NS.length. */
+  latency: 64,
+  /** Sum of the sampled times in nanoseconds, low and high word. */
+  latencySumLow: 96,
+  latencySumHigh: 97,
+} as const;
+
+/** RCODEs counted one by one. */
+export const RCODES_COUNTED = 24;
+
+/** Upper bounds of the latency buckets, nanoseconds. */
+export const LATENCY_BOUNDS_NS = [
+  500,
+  1_000,
+  2_000,
+  5_000,
+  10_000,
+  20_000,
+  50_000,
+  100_000,
+  1_000_000,
+  10_000_000,
+] as const;
+
+/** One query in so many is timed: the clock costs about as much as an answer. */
+export const LATENCY_SAMPLE = 64;

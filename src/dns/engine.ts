@@ -1,0 +1,579 @@
+/**
+ * The answer: query bytes in, answer bytes out. Pure but for the tickets it draws and the counters it moves: no
+ * clock, no socket, no `await`, and nothing allocated per query.
+ *
+ * Who answers a name inside the zones, in this order: its service (A, AAAA) → its static records, a delegation
+ * included → the wildcard's service → the wildcard's records → the static fallback → NODATA or NXDOMAIN. Outside
+ * every zone: REFUSED. RFC 1034 §4.3.2 with the steered names put before the data; RFC 4592 for wildcards.
+ *
+ * @module
+ */
+import { ON_ALL_DOWN } from "../config/model.ts";
+import { type Family, type Prefix, prefixContains } from "../ip.ts";
+import { ENTRY, GLUE, LIST, POOL, RRSET, SERVICE, ZONE } from "../snapshot/layout.ts";
+import { type LiveBoard } from "../snapshot/live.ts";
+import { hashWildcard } from "../snapshot/names.ts";
+import { type Snapshot, SnapshotView } from "../snapshot/view.ts";
+import { CLASS, RCODE, TYPE } from "../wire/record_type.ts";
+import { COUNTER, RCODES_COUNTED } from "./counters.ts";
+import { DROP_RESPONSE, DROP_SHORT, HEADER_SIZE, Query } from "./query.ts";
+import { Selection } from "./selection.ts";
+
+/** Who asks. The worker keeps one and fills it for each packet. */
+export interface Client {
+  /** Whether the query came over TCP: then only 65535 bytes limit the answer. */
+  stream: boolean;
+  /** The address, 4 or 16 bytes; read only where something depends on it. */
+  address(): Uint8Array;
+}
+
+/** What an engine says about its node; all of it is hidden unless configured. */
+export interface EngineOptions {
+  /** NSID (RFC 5001); empty = the option is ignored. */
+  readonly nsid: string;
+  /** Answers to `version.bind` and `id.server` in class CH; empty = REFUSED. */
+  readonly chaos: { readonly version: string; readonly id: string };
+  /** Whether the client subnet (RFC 7871) is used, and from whom; no prefixes = from everybody. */
+  readonly ecs: { readonly enabled: boolean; readonly trusted: readonly Prefix[] };
+  /** The worker's lane of the live board. */
+  readonly lane: number;
+}
+
+/** Our own limit for UDP answers: no fragment on any common path (RFC 9715). */
+export const UDP_SIZE_MAX = 1232;
+/** What a sender without EDNS can take (RFC 1035 §4.2.1). */
+const UDP_SIZE_PLAIN = 512;
+/** CNAMEs followed within our own data before giving up, loops included. */
+const CNAME_STEPS_MAX = 8;
+/** Pools tried one after the other by `onAllDown: fallback`; cycles are refused earlier. */
+const POOL_STEPS_MAX = 8;
+/** TTL of the HINFO that stands for ANY (RFC 8482 §4.2), seconds. */
+const ANY_TTL = 3600;
+const QUESTION_NAME = 0xc00c;
+/** Longer identities are cut: the smallest answer must have room for question, subnet and NSID. */
+const NSID_MAX = 128;
+
+const FLAG_AA = 0x04;
+const FLAG_TC = 0x02;
+
+const ALL_DOWN = {
+  all: ON_ALL_DOWN.indexOf("all"),
+  none: ON_ALL_DOWN.indexOf("none"),
+  lastHealthy: ON_ALL_DOWN.indexOf("last-healthy"),
+  fallback: ON_ALL_DOWN.indexOf("fallback"),
+} as const;
+
+/** Answers queries from one snapshot at a time. */
+export class Engine {
+  readonly #options: EngineOptions;
+  readonly #nsid: Uint8Array;
+  readonly #query = new Query();
+  #view!: SnapshotView;
+  #selection!: Selection;
+  #lane!: Uint32Array;
+
+  // The answer being written.
+  #out: Uint8Array = new Uint8Array(0);
+  #at = 0;
+  #limit = 0;
+  #answers = 0;
+  #authorities = 0;
+  #additionals = 0;
+  #truncated = false;
+  #authoritative = false;
+  /** Owner of what is written next, as a compression pointer: the question's name or a CNAME's target. */
+  #owner = QUESTION_NAME;
+  /** The entry found last: the name's own or its closest encloser's. */
+  #entry = 0;
+
+  constructor(options: EngineOptions) {
+    this.#options = options;
+    this.#nsid = new TextEncoder().encode(options.nsid).subarray(0, NSID_MAX);
+  }
+
+  /** Answers from this snapshot and board from now on. */
+  use(snapshot: Snapshot, board: LiveBoard): void {
+    this.#view = new SnapshotView(snapshot);
+    this.#lane = board.lane(this.#options.lane);
+    this.#selection = new Selection(this.#view, board);
+  }
+
+  /** Number of the snapshot in use. */
+  get epoch(): number {
+    return this.#view.epoch;
+  }
+
+  /**
+   * Answers one packet.
+   *
+   * @param packet the query, from 0 to `length`; read only
+   * @param out receives the answer
+   * @param sizeMax most bytes to write; EDNS may lower it for UDP, never raise it
+   * @returns bytes written, or 0: say nothing
+   */
+  answer(packet: Uint8Array, length: number, client: Client, out: Uint8Array, sizeMax: number): number {
+    const lane = this.#lane;
+    lane[client.stream ? COUNTER.queriesTcp : COUNTER.queriesUdp]!++;
+    const query = this.#query;
+    let rcode = query.parse(packet, length);
+    if (rcode < 0) return this.#drop(rcode);
+    this.#begin(packet, client, out, sizeMax);
+    if (rcode === RCODE.NOERROR) rcode = this.#resolve();
+    else query.hasSubnet = false;
+    const size = this.#finish(packet, rcode);
+    lane[COUNTER.rcode + (rcode < RCODES_COUNTED ? rcode : RCODE.SERVFAIL)]!++;
+    lane[COUNTER.bytesOut]! += size;
+    return size;
+  }
+
+  #drop(reason: number): number {
+    if (reason === DROP_SHORT) this.#lane[COUNTER.droppedMalformed]!++;
+    else if (reason === DROP_RESPONSE) this.#lane[COUNTER.droppedResponse]!++;
+    return 0;
+  }
+
+  /** Echoes the question, case and all, and sets aside room for the OPT record. */
+  #begin(packet: Uint8Array, client: Client, out: Uint8Array, sizeMax: number): void {
+    const query = this.#query;
+    this.#out = out;
+    this.#answers = 0;
+    this.#authorities = 0;
+    this.#additionals = 0;
+    this.#truncated = false;
+    this.#authoritative = false;
+    this.#owner = QUESTION_NAME;
+    if (query.hasSubnet && !this.#usesSubnet(client)) query.hasSubnet = false;
+    let limit = sizeMax;
+    if (!client.stream) {
+      const accepted = query.hasEdns && query.udpSize > UDP_SIZE_PLAIN ? query.udpSize : UDP_SIZE_PLAIN;
+      limit = Math.min(sizeMax, accepted, UDP_SIZE_MAX);
+    }
+    this.#limit = limit - this.#optSize();
+    for (let i = HEADER_SIZE; i < query.questionEnd; i++) out[i] = packet[i]!;
+    this.#at = query.questionEnd || HEADER_SIZE;
+  }
+
+  #usesSubnet(client: Client): boolean {
+    const { enabled, trusted } = this.#options.ecs;
+    if (!enabled || trusted.length === 0) return enabled;
+    const address = client.address();
+    return trusted.some((prefix) => prefixContains(prefix, address));
+  }
+
+  /** Writes header and OPT; returns the size of the answer. */
+  #finish(packet: Uint8Array, rcode: number): number {
+    const out = this.#out;
+    const query = this.#query;
+    if (query.hasEdns) this.#writeOpt(packet, rcode);
+    if (this.#truncated) this.#lane[COUNTER.truncated]!++;
+    out[0] = packet[0]!;
+    out[1] = packet[1]!;
+    // QR; opcode and RD as asked; AA and TC as found out; RA, AD and CD are not ours to set (RFC 1035 §4.1.1).
+    out[2] = 0x80 | packet[2]! & 0x79 | (this.#authoritative ? FLAG_AA : 0) |
+      (this.#truncated ? FLAG_TC : 0);
+    out[3] = rcode & 0x0f;
+    out[4] = 0;
+    out[5] = query.questionEnd === 0 ? 0 : 1;
+    this.#writeCount(6, this.#answers);
+    this.#writeCount(8, this.#authorities);
+    this.#writeCount(10, this.#additionals);
+    return this.#at;
+  }
+
+  #writeCount(at: number, count: number): void {
+    this.#out[at] = count >>> 8;
+    this.#out[at + 1] = count;
+  }
+
+  #resolve(): number {
+    const query = this.#query;
+    if (query.class === CLASS.CH) return this.#answerChaos();
+    if (query.class !== CLASS.IN) return RCODE.REFUSED;
+    switch (query.type) {
+      case TYPE.OPT:
+      case TYPE.TSIG:
+      case TYPE.TKEY:
+        return RCODE.FORMERR;
+      case TYPE.AXFR:
+      case TYPE.IXFR:
+        return RCODE.REFUSED;
+    }
+    return this.#followName();
+  }
+
+  /** Answers the name at hand, then the names its CNAMEs lead to, as long as they are ours. */
+  #followName(): number {
+    const query = this.#query;
+    for (let step = 0;; step++) {
+      const encloser = this.#closestEncloser();
+      if (encloser < 0) return step === 0 ? RCODE.REFUSED : RCODE.NOERROR;
+      const exists = encloser === 0;
+      const entry = this.#entry;
+      const cut = this.#record(entry + ENTRY.cut);
+      // A DS record belongs to the parent's side of the cut (RFC 4035 §3.1.4.1).
+      if (cut !== 0 && !(exists && cut === entry && query.type === TYPE.DS)) {
+        if (step === 0) this.#refer(cut);
+        return RCODE.NOERROR;
+      }
+      this.#authoritative = true;
+      const source = exists ? entry : this.#wildcard(encloser);
+      if (query.type === TYPE.ANY) return this.#answerAny(entry, source);
+      const rcode = this.#answerFrom(source, exists, entry);
+      if (rcode !== FOLLOW) return rcode;
+      if (step === CNAME_STEPS_MAX) return RCODE.NOERROR;
+    }
+  }
+
+  /**
+   * Finds the closest encloser (RFC 4592 §3.3.1) and keeps its entry.
+   *
+   * @returns the number of labels to cut from the name until it exists; −1 when it lies outside every zone
+   */
+  #closestEncloser(): number {
+    const query = this.#query;
+    for (let label = 0; label < query.labels; label++) {
+      const entry = this.#view.find(query.hashes[label]!, query.name, query.starts[label]!, query.nameLength);
+      if (entry === 0) continue;
+      this.#entry = entry;
+      return label;
+    }
+    return -1;
+  }
+
+  /** The entry of the wildcard below the closest encloser, or 0 (RFC 4592 §3.3.1). */
+  #wildcard(encloser: number): number {
+    const query = this.#query;
+    return this.#view.findWildcard(
+      hashWildcard(query.hashes[encloser]!),
+      query.name,
+      query.starts[encloser]!,
+      query.nameLength,
+    );
+  }
+
+  /**
+   * @param source the entry whose data answers: the name's own or the wildcard's; 0 = there is none
+   * @param exists whether the name itself exists
+   * @param entry the name's entry, or its closest encloser's
+   */
+  #answerFrom(source: number, exists: boolean, entry: number): number {
+    const query = this.#query;
+    const isAddress = query.type === TYPE.A || query.type === TYPE.AAAA;
+    const service = source === 0 ? 0 : this.#record(source + ENTRY.service);
+    const pool = service === 0 ? 0 : this.#record(service + SERVICE.pool);
+    if (isAddress && pool !== 0 && this.#supplies(pool)) return this.#steer(service, pool, entry);
+    if (source !== 0) {
+      const rrset = this.#findRrset(source, query.type);
+      if (rrset !== 0) {
+        this.#answers += this.#writeRrset(rrset, this.#owner);
+        return RCODE.NOERROR;
+      }
+      const alias = this.#findRrset(source, TYPE.CNAME);
+      if (alias !== 0) return this.#followAlias(alias);
+    }
+    const fallback = this.#view.fallback;
+    if (isAddress && fallback !== 0 && (source === 0 || (service !== 0 && pool === 0))) {
+      this.#lane[COUNTER.fallback]!++;
+      return this.#steer(fallback, this.#record(fallback + SERVICE.pool), entry);
+    }
+    this.#deny(entry);
+    return exists || source !== 0 || (fallback !== 0 && !isAddress) ? RCODE.NOERROR : RCODE.NXDOMAIN;
+  }
+
+  /** Whether the pool has enabled members of the family asked for, or could get them from another pool. */
+  #supplies(pool: number): boolean {
+    return this.#record(this.#list(pool) + LIST.count) !== 0 || this.#record(pool + POOL.fallback) !== 0;
+  }
+
+  #list(pool: number): number {
+    return this.#record(pool + (this.#query.type === TYPE.A ? POOL.list4 : POOL.list6));
+  }
+
+  /** Answers with members of the pool, of its fallback, or with nothing. */
+  #steer(service: number, pool: number, entry: number): number {
+    const selection = this.#selection;
+    const family = this.#query.type === TYPE.A ? 4 : 6;
+    const cursor = this.#record(service + (family === 4 ? SERVICE.cursor4 : SERVICE.cursor6));
+    for (let step = 0; step < POOL_STEPS_MAX; step++) {
+      const list = this.#list(pool);
+      const max = this.#record(pool + POOL.maxAnswers);
+      if (selection.eligible(list) > 0) {
+        this.#lane[COUNTER.steered]!++;
+        const count = selection.chooseEligible(list, cursor, max);
+        return this.#writeAddresses(list, count, family, this.#record(service + SERVICE.ttl));
+      }
+      // Judged per family: while the other family has healthy members this one is merely not there.
+      const other = this.#record(pool + (family === 4 ? POOL.list6 : POOL.list4));
+      if (selection.eligible(other) > 0) break;
+      this.#lane[COUNTER.allDown]!++;
+      const policy = this.#record(pool + POOL.onAllDown);
+      if (policy === ALL_DOWN.fallback) {
+        pool = this.#record(pool + POOL.fallback);
+        if (pool === 0) break;
+        continue;
+      }
+      if (policy === ALL_DOWN.none || this.#record(list + LIST.count) === 0) break;
+      const count = policy === ALL_DOWN.all
+        ? selection.chooseAll(list, cursor, max)
+        : selection.chooseLastHealthy(list, cursor, max);
+      return this.#writeAddresses(list, count, family, this.#record(service + SERVICE.ttl));
+    }
+    this.#deny(entry);
+    return RCODE.NOERROR;
+  }
+
+  #writeAddresses(list: number, count: number, family: Family, ttl: number): number {
+    const size = family === 4 ? 4 : 16;
+    if (this.#at + count * (12 + size) > this.#limit) {
+      this.#truncated = true;
+      return RCODE.NOERROR;
+    }
+    const out = this.#out;
+    const heap = this.#view.heap;
+    const addressAt = this.#record(list + LIST.addressAt);
+    let at = this.#at;
+    for (let i = 0; i < count; i++) {
+      out[at++] = this.#owner >>> 8;
+      out[at++] = this.#owner;
+      out[at++] = 0;
+      out[at++] = this.#query.type;
+      out[at++] = 0;
+      out[at++] = CLASS.IN;
+      out[at++] = ttl >>> 24;
+      out[at++] = ttl >>> 16;
+      out[at++] = ttl >>> 8;
+      out[at++] = ttl;
+      out[at++] = 0;
+      out[at++] = size;
+      const from = addressAt + this.#selection.chosen[i]! * size;
+      for (let byte = 0; byte < size; byte++) out[at++] = heap[from + byte]!;
+    }
+    this.#at = at;
+    this.#answers += count;
+    return RCODE.NOERROR;
+  }
+
+  /** Writes the CNAME and makes its target the name at hand. */
+  #followAlias(alias: number): number {
+    const written = this.#writeRrset(alias, this.#owner);
+    if (written === 0) return RCODE.NOERROR;
+    this.#answers += written;
+    if (this.#query.type === TYPE.CNAME) return RCODE.NOERROR;
+    // A chain is at most a few KiB long, so that every name of it is within reach of a compression pointer.
+    const targetAt = this.#at - this.#record(alias + RRSET.bytes) + 12;
+    this.#owner = 0xc000 | targetAt;
+    this.#query.setName(this.#out, targetAt);
+    return FOLLOW;
+  }
+
+  /** Hands the client on to the servers below a zone cut (RFC 1034 §4.3.2 step 3b), with their addresses. */
+  #refer(cut: number): void {
+    const servers = this.#findRrset(cut, TYPE.NS);
+    const from = this.#at;
+    this.#authorities += this.#writeRrset(servers, this.#ancestor(this.#record(cut + ENTRY.nameLength)));
+    if (this.#authorities === 0) return;
+    const glue = this.#record(servers + RRSET.glue);
+    if (glue === 0) return;
+    const end = glue + GLUE.pairs + this.#record(glue + GLUE.count) * GLUE.pairSize;
+    for (let pair = glue + GLUE.pairs; pair < end; pair += GLUE.pairSize) {
+      const owner = 0xc000 | from + this.#record(pair + GLUE.pairName);
+      const at = this.#record(pair + GLUE.pairAt);
+      const size = 12 + this.#view.heap[at + 11]!;
+      if (owner > (0xc000 | POINTER_MAX)) return;
+      // RFC 9471: a referral whose glue doesn't fit is truncated, so that the client comes back over TCP.
+      if (this.#at + size > this.#limit) {
+        this.#truncated = true;
+        return;
+      }
+      this.#writeFinished(at, size, owner);
+      this.#additionals++;
+    }
+  }
+
+  /** Says that there is nothing, with the SOA that tells for how long (RFC 2308 §3). */
+  #deny(entry: number): void {
+    const zone = this.#record(entry + ENTRY.zone);
+    const size = this.#record(zone + ZONE.soaBytes);
+    if (this.#at + size > this.#limit) {
+      this.#truncated = true;
+      return;
+    }
+    this.#writeFinished(
+      this.#record(zone + ZONE.soaAt),
+      size,
+      this.#ancestor(this.#record(zone + ZONE.apexLength)),
+    );
+    this.#authorities++;
+  }
+
+  /** Minimal ANY (RFC 8482 §4.2): a made-up HINFO where there is anything at all. */
+  #answerAny(entry: number, source: number): number {
+    if (source === 0 && this.#view.fallback === 0) {
+      this.#deny(entry);
+      return RCODE.NXDOMAIN;
+    }
+    const out = this.#out;
+    if (this.#at + 12 + HINFO_RDATA.length > this.#limit) {
+      this.#truncated = true;
+      return RCODE.NOERROR;
+    }
+    this.#writeHead(TYPE.HINFO, CLASS.IN, ANY_TTL, HINFO_RDATA.length);
+    for (let i = 0; i < HINFO_RDATA.length; i++) out[this.#at++] = HINFO_RDATA[i]!;
+    this.#answers++;
+    return RCODE.NOERROR;
+  }
+
+  /** `version.bind`, `version.server`, `hostname.bind` and `id.server` TXT in class CH (RFC 4892), if configured. */
+  #answerChaos(): number {
+    const query = this.#query;
+    if (query.type !== TYPE.TXT && query.type !== TYPE.ANY) return RCODE.REFUSED;
+    const { version, id } = this.#options.chaos;
+    const name = chaosNames.find((chaos) => this.#isAsked(chaos.name));
+    const text = name === undefined ? "" : name.says === "version" ? version : id;
+    if (text === "") return RCODE.REFUSED;
+    const bytes = new TextEncoder().encode(text).subarray(0, 255);
+    if (this.#at + 13 + bytes.length > this.#limit) {
+      this.#truncated = true;
+      return RCODE.NOERROR;
+    }
+    this.#authoritative = true;
+    this.#writeHead(TYPE.TXT, CLASS.CH, 0, bytes.length + 1);
+    this.#out[this.#at++] = bytes.length;
+    this.#out.set(bytes, this.#at);
+    this.#at += bytes.length;
+    this.#answers++;
+    return RCODE.NOERROR;
+  }
+
+  #isAsked(name: Uint8Array): boolean {
+    if (this.#query.nameLength !== name.length) return false;
+    for (let i = 0; i < name.length; i++) if (this.#query.name[i] !== name[i]) return false;
+    return true;
+  }
+
+  #writeHead(type: number, rrClass: number, ttl: number, rdataSize: number): void {
+    const out = this.#out;
+    let at = this.#at;
+    out[at++] = this.#owner >>> 8;
+    out[at++] = this.#owner;
+    out[at++] = type >>> 8;
+    out[at++] = type;
+    out[at++] = rrClass >>> 8;
+    out[at++] = rrClass;
+    out[at++] = ttl >>> 24;
+    out[at++] = ttl >>> 16;
+    out[at++] = ttl >>> 8;
+    out[at++] = ttl;
+    out[at++] = rdataSize >>> 8;
+    out[at++] = rdataSize;
+    this.#at = at;
+  }
+
+  /** A compression pointer to the ancestor of the name at hand that is so many bytes long. */
+  #ancestor(length: number): number {
+    return this.#owner + this.#query.nameLength - length;
+  }
+
+  #findRrset(entry: number, type: number): number {
+    let rrset = this.#record(entry + ENTRY.rrset);
+    while (rrset !== 0 && this.#record(rrset + RRSET.type) !== type) rrset = this.#record(rrset + RRSET.next);
+    return rrset;
+  }
+
+  /** Copies an RRset whole or not at all; returns how many records were written. */
+  #writeRrset(rrset: number, owner: number): number {
+    const size = this.#record(rrset + RRSET.bytes);
+    if (this.#at + size > this.#limit) {
+      this.#truncated = true;
+      return 0;
+    }
+    this.#writeFinished(this.#record(rrset + RRSET.at), size, owner);
+    return this.#record(rrset + RRSET.count);
+  }
+
+  /** Copies finished records, and gives each its owner. */
+  #writeFinished(heapAt: number, size: number, owner: number): void {
+    const out = this.#out;
+    const heap = this.#view.heap;
+    const from = this.#at;
+    for (let i = 0; i < size; i++) out[from + i] = heap[heapAt + i]!;
+    this.#at = from + size;
+    if (owner === QUESTION_NAME) return;
+    for (let at = from; at < this.#at; at += 12 + (out[at + 10]! << 8 | out[at + 11]!)) {
+      out[at] = owner >>> 8;
+      out[at + 1] = owner;
+    }
+  }
+
+  #record(at: number): number {
+    return this.#view.records[at]!;
+  }
+
+  #optSize(): number {
+    const query = this.#query;
+    if (!query.hasEdns) return 0;
+    const nsid = query.wantsNsid && this.#nsid.length > 0 ? 4 + this.#nsid.length : 0;
+    return 11 + nsid + (query.hasSubnet ? 8 + query.subnetBytes : 0);
+  }
+
+  /** The OPT record (RFC 6891 §6.1.2): our size, the RCODE's high bits, DO as asked, and the options we know. */
+  #writeOpt(packet: Uint8Array, rcode: number): void {
+    const query = this.#query;
+    const out = this.#out;
+    const size = this.#optSize() - 11;
+    let at = this.#at;
+    out[at++] = 0;
+    out[at++] = 0;
+    out[at++] = TYPE.OPT;
+    out[at++] = UDP_SIZE_MAX >>> 8;
+    out[at++] = UDP_SIZE_MAX & 0xff;
+    out[at++] = rcode >>> 4;
+    out[at++] = 0;
+    out[at++] = query.dnssecOk ? 0x80 : 0;
+    out[at++] = 0;
+    out[at++] = size >>> 8;
+    out[at++] = size;
+    if (query.wantsNsid && this.#nsid.length > 0) {
+      out[at++] = 0;
+      out[at++] = 3;
+      out[at++] = this.#nsid.length >>> 8;
+      out[at++] = this.#nsid.length;
+      out.set(this.#nsid, at);
+      at += this.#nsid.length;
+    }
+    if (query.hasSubnet) {
+      // RFC 7871 §7.2.1: family, source length and address as asked. No decision depends on the client: scope 0.
+      out[at++] = 0;
+      out[at++] = 8;
+      out[at++] = 0;
+      out[at++] = 4 + query.subnetBytes;
+      out[at++] = 0;
+      out[at++] = query.subnetFamily;
+      out[at++] = query.subnetLength;
+      out[at++] = 0;
+      for (let i = 0; i < query.subnetBytes; i++) out[at++] = packet[query.subnetAt + i]!;
+    }
+    this.#at = at;
+    this.#additionals++;
+  }
+}
+
+/** Returned where an RCODE is due: go on with the name a CNAME led to. */
+const FOLLOW = -1;
+/** Furthest position a compression pointer can name (RFC 1035 §4.1.4). */
+const POINTER_MAX = 0x3fff;
+/** HINFO "RFC8482" "". */
+const HINFO_RDATA = new Uint8Array([7, 0x52, 0x46, 0x43, 0x38, 0x34, 0x38, 0x32, 0]);
+
+const chaosNames = [
+  { name: chaosName("version", "bind"), says: "version" },
+  { name: chaosName("version", "server"), says: "version" },
+  { name: chaosName("hostname", "bind"), says: "id" },
+  { name: chaosName("id", "server"), says: "id" },
+] as const;
+
+function chaosName(...labels: string[]): Uint8Array {
+  return new Uint8Array(
+    [...labels, ""].flatMap((label) => [label.length, ...new TextEncoder().encode(label)]),
+  );
+}

@@ -1,0 +1,207 @@
+/**
+ * Reading a query: the question and the EDNS options of one packet, into fields that are used again for the next.
+ * Nothing is allocated, nothing throws; what is wrong comes back as an RCODE.
+ *
+ * @module
+ */
+import { hashLabel, LABELS_MAX, ROOT_HASH } from "../snapshot/names.ts";
+import { RCODE, TYPE } from "../wire/record_type.ts";
+
+/** Bytes of a DNS header (RFC 1035 §4.1.1). */
+export const HEADER_SIZE = 12;
+
+/** `parse` says: never answer this packet. */
+export const DROP_SHORT = -1;
+/** `parse` says: this is a response; answering it could make two servers talk for ever. */
+export const DROP_RESPONSE = -2;
+
+/** Position of the question's name: compression pointers to it are `C0 0C`. */
+const QUESTION_AT = HEADER_SIZE;
+const NAME_MAX = 255;
+
+const EDNS_NSID = 3;
+const EDNS_CLIENT_SUBNET = 8;
+
+/** The query at hand. One instance per engine. */
+export class Query {
+  /** The QNAME in lower case, wire format; valid up to `nameLength`. */
+  readonly name = new Uint8Array(NAME_MAX);
+  nameLength = 0;
+  /** Positions of the labels in `name`, the root's included; valid up to `labels`. */
+  readonly starts = new Uint8Array(LABELS_MAX);
+  /** Hash of the suffix that begins at each label. */
+  readonly hashes = new Uint32Array(LABELS_MAX);
+  labels = 0;
+  type = 0;
+  class = 0;
+  /** Where the question ends in the packet; 0 = there is no readable question. */
+  questionEnd = 0;
+
+  hasEdns = false;
+  /** The sender's UDP payload size (RFC 6891 §6.2.3). */
+  udpSize = 0;
+  ednsVersion = 0;
+  dnssecOk = false;
+  wantsNsid = false;
+
+  /** Whether the query carries a client subnet (RFC 7871); the four fields below are valid then. */
+  hasSubnet = false;
+  subnetFamily = 0;
+  subnetLength = 0;
+  /** Where the option's address lies in the packet, and its bytes. */
+  subnetAt = 0;
+  subnetBytes = 0;
+
+  /**
+   * Reads a packet.
+   *
+   * @returns `NOERROR`, or the RCODE to answer with, or `DROP_…`
+   */
+  parse(packet: Uint8Array, length: number): number {
+    this.questionEnd = 0;
+    this.hasEdns = false;
+    this.hasSubnet = false;
+    this.wantsNsid = false;
+    this.dnssecOk = false;
+    if (length < HEADER_SIZE) return DROP_SHORT;
+    if (packet[2]! & 0x80) return DROP_RESPONSE;
+    if (packet[2]! & 0x78) return RCODE.NOTIMP;
+    if (packet[4] !== 0 || packet[5] !== 1) return RCODE.FORMERR;
+    const nameEnd = this.#parseName(packet, length);
+    if (nameEnd < 0 || nameEnd + 4 > length) return RCODE.FORMERR;
+    this.type = packet[nameEnd]! << 8 | packet[nameEnd + 1]!;
+    this.class = packet[nameEnd + 2]! << 8 | packet[nameEnd + 3]!;
+    this.questionEnd = nameEnd + 4;
+    this.#hashName();
+    const records = (packet[6]! << 8 | packet[7]!) + (packet[8]! << 8 | packet[9]!);
+    const additional = packet[10]! << 8 | packet[11]!;
+    return records + additional === 0
+      ? RCODE.NOERROR
+      : this.#parseRecords(packet, length, records, additional);
+  }
+
+  /** Replaces the name by one in lower-case wire format, such as a CNAME's target. */
+  setName(bytes: Uint8Array, at: number): void {
+    let labels = 0;
+    let i = 0;
+    for (;;) {
+      const size = bytes[at + i]!;
+      this.name[i] = size;
+      this.starts[labels++] = i;
+      i++;
+      if (size === 0) break;
+      for (const end = i + size; i < end; i++) this.name[i] = lowerCase(bytes[at + i]!);
+    }
+    this.labels = labels;
+    this.nameLength = i;
+    this.#hashName();
+  }
+
+  /** Copies the QNAME in lower case; compression is not allowed in a question that comes first. */
+  #parseName(packet: Uint8Array, length: number): number {
+    let at = QUESTION_AT;
+    let labels = 0;
+    for (;;) {
+      if (at >= length) return -1;
+      const size = packet[at]!;
+      const start = at - QUESTION_AT;
+      if (size > 63 || start + size + 1 > NAME_MAX) return -1;
+      this.name[start] = size;
+      this.starts[labels++] = start;
+      at++;
+      if (size === 0) break;
+      const end = at + size;
+      if (end > length) return -1;
+      for (; at < end; at++) this.name[at - QUESTION_AT] = lowerCase(packet[at]!);
+    }
+    this.labels = labels;
+    this.nameLength = at - QUESTION_AT;
+    return at;
+  }
+
+  #hashName(): void {
+    const last = this.labels - 1;
+    let hash = ROOT_HASH;
+    this.hashes[last] = hash;
+    for (let label = last - 1; label >= 0; label--) {
+      hash = hashLabel(hash, this.name, this.starts[label]!);
+      this.hashes[label] = hash;
+    }
+  }
+
+  /** Walks over the records behind the question to the one that matters, OPT; what follows them is ignored. */
+  #parseRecords(packet: Uint8Array, length: number, records: number, additional: number): number {
+    let at = this.questionEnd;
+    for (let i = 0; i < records + additional; i++) {
+      const owner = at;
+      at = skipName(packet, length, at);
+      if (at < 0 || at + 10 > length) return RCODE.FORMERR;
+      const type = packet[at]! << 8 | packet[at + 1]!;
+      const end = at + 10 + (packet[at + 8]! << 8 | packet[at + 9]!);
+      if (end > length) return RCODE.FORMERR;
+      if (type === TYPE.OPT) {
+        // RFC 6891 §6.1.1: one OPT, in the additional section, owned by the root.
+        if (i < records || this.hasEdns || packet[owner] !== 0) return RCODE.FORMERR;
+        const rcode = this.#parseOpt(packet, at, end);
+        if (rcode !== RCODE.NOERROR) return rcode;
+      }
+      at = end;
+    }
+    return this.hasEdns && this.ednsVersion !== 0 ? RCODE.BADVERS : RCODE.NOERROR;
+  }
+
+  #parseOpt(packet: Uint8Array, at: number, end: number): number {
+    this.hasEdns = true;
+    this.udpSize = packet[at + 2]! << 8 | packet[at + 3]!;
+    this.ednsVersion = packet[at + 5]!;
+    this.dnssecOk = (packet[at + 6]! & 0x80) !== 0;
+    if (this.ednsVersion !== 0) return RCODE.NOERROR; // what options mean is up to the version
+    for (let option = at + 10; option < end;) {
+      if (option + 4 > end) return RCODE.FORMERR;
+      const code = packet[option]! << 8 | packet[option + 1]!;
+      const optionEnd = option + 4 + (packet[option + 2]! << 8 | packet[option + 3]!);
+      if (optionEnd > end) return RCODE.FORMERR;
+      if (code === EDNS_NSID) this.wantsNsid = true;
+      else if (code === EDNS_CLIENT_SUBNET && !this.#parseSubnet(packet, option + 4, optionEnd)) {
+        return RCODE.FORMERR;
+      }
+      option = optionEnd;
+    }
+    return RCODE.NOERROR;
+  }
+
+  /** RFC 7871 §6 and §7.1.2: known family, length in range, scope 0, as many bytes as needed, spare bits zero. */
+  #parseSubnet(packet: Uint8Array, at: number, end: number): boolean {
+    if (this.hasSubnet || end - at < 4) return false;
+    const family = packet[at]! << 8 | packet[at + 1]!;
+    const length = packet[at + 2]!;
+    const bytes = end - at - 4;
+    if (family !== 1 && family !== 2) return false;
+    if (length > (family === 1 ? 32 : 128) || packet[at + 3] !== 0 || bytes !== (length + 7) >> 3) {
+      return false;
+    }
+    if ((length & 7) !== 0 && (packet[end - 1]! & (0xff >> (length & 7))) !== 0) return false;
+    this.hasSubnet = true;
+    this.subnetFamily = family;
+    this.subnetLength = length;
+    this.subnetAt = at + 4;
+    this.subnetBytes = bytes;
+    return true;
+  }
+}
+
+/** The position behind a possibly compressed name, or −1. */
+function skipName(packet: Uint8Array, length: number, at: number): number {
+  while (at < length) {
+    const size = packet[at]!;
+    if (size === 0) return at + 1;
+    if (size >= 0xc0) return at + 2;
+    if (size > 63) return -1;
+    at += size + 1;
+  }
+  return -1;
+}
+
+function lowerCase(byte: number): number {
+  return byte >= 0x41 && byte <= 0x5a ? byte | 0x20 : byte;
+}

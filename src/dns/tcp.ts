@@ -1,0 +1,190 @@
+/**
+ * DNS over TCP (RFC 7766): many queries on one connection, answered in order and written together; every
+ * connection has its end in time and every listener its number of connections.
+ *
+ * @module
+ */
+import { COUNTER } from "./counters.ts";
+import { type Exchange, STREAM_SIZE_MAX } from "./exchange.ts";
+
+/** What a listener bears. */
+export interface TcpLimits {
+  readonly maxConnections: number;
+  readonly maxConnectionsPerClient: number;
+  /** Milliseconds without a whole query, or with an answer nobody reads, after which a connection is closed. */
+  readonly idleTimeout: number;
+}
+
+/** Bytes of the length before each message. */
+const PREFIX = 2;
+/** Answers are gathered up to this size before they are written. */
+const GATHER_MAX = 64 * 1024;
+/** Where each answer is made before it joins its connection's output: idle connections hold no 64 KiB. */
+const scratch = new Uint8Array(STREAM_SIZE_MAX);
+
+/** Accepts and answers connections, until `close`. */
+export class TcpServer {
+  readonly #listener: Deno.Listener;
+  readonly #exchange: Exchange;
+  readonly #limits: TcpLimits;
+  readonly #connections = new Map<Connection, string>();
+  readonly #perClient = new Map<string, number>();
+  readonly #accepting: Promise<void>;
+
+  constructor(listener: Deno.Listener, exchange: Exchange, limits: TcpLimits) {
+    this.#listener = listener;
+    this.#exchange = exchange;
+    this.#limits = limits;
+    this.#accepting = this.#accept();
+  }
+
+  /** Takes no new connection; ends idle ones at once, the others after their answers, all within `graceMs`. */
+  async close(graceMs: number): Promise<void> {
+    this.#listener.close();
+    await this.#accepting;
+    for (const connection of this.#connections.keys()) connection.drain();
+    const deadline = setTimeout(() => {
+      for (const connection of this.#connections.keys()) connection.close();
+    }, graceMs);
+    await Promise.all([...this.#connections.keys()].map((connection) => connection.ended));
+    clearTimeout(deadline);
+  }
+
+  async #accept(): Promise<void> {
+    for (;;) {
+      let socket: Deno.Conn;
+      try {
+        socket = await this.#listener.accept();
+      } catch (error) {
+        if (error instanceof Deno.errors.BadResource || error instanceof Deno.errors.Interrupted) return;
+        continue; // the client went away between its SYN and our accept, or descriptors ran out for a moment
+      }
+      this.#admit(socket);
+    }
+  }
+
+  #admit(socket: Deno.Conn): void {
+    const client = (socket.remoteAddr as Deno.NetAddr).hostname;
+    const ofClient = this.#perClient.get(client) ?? 0;
+    if (
+      this.#connections.size >= this.#limits.maxConnections ||
+      ofClient >= this.#limits.maxConnectionsPerClient
+    ) {
+      this.#exchange.count(COUNTER.tcpRefused);
+      socket.close();
+      return;
+    }
+    this.#exchange.count(COUNTER.tcpConnections);
+    this.#perClient.set(client, ofClient + 1);
+    const connection = new Connection(socket, this.#exchange, this.#limits.idleTimeout);
+    this.#connections.set(connection, client);
+    connection.ended.then(() => {
+      this.#connections.delete(connection);
+      const left = this.#perClient.get(client)! - 1;
+      if (left === 0) this.#perClient.delete(client);
+      else this.#perClient.set(client, left);
+    });
+  }
+}
+
+/** One connection; `ended` resolves when it is closed, whoever closed it. */
+class Connection {
+  readonly ended: Promise<void>;
+  readonly #socket: Deno.Conn;
+  readonly #exchange: Exchange;
+  readonly #idleTimeoutMs: number;
+  #timer: number;
+  #draining = false;
+  #waiting = true;
+  #closed = false;
+  /** Bytes received and not yet answered are `#input[0 … #filled)`. */
+  #input = new Uint8Array(1024);
+  #filled = 0;
+  #output = new Uint8Array(2048);
+  #pending = 0;
+
+  constructor(socket: Deno.Conn, exchange: Exchange, idleTimeoutMs: number) {
+    this.#socket = socket;
+    this.#exchange = exchange;
+    this.#idleTimeoutMs = idleTimeoutMs;
+    this.#timer = setTimeout(() => this.close(), idleTimeoutMs);
+    this.ended = this.#serve().catch(() => {}).finally(() => this.close());
+  }
+
+  close(): void {
+    clearTimeout(this.#timer);
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#socket.close();
+  }
+
+  /** Ends the connection as soon as nothing is half read. */
+  drain(): void {
+    this.#draining = true;
+    if (this.#waiting && this.#filled === 0) this.close();
+  }
+
+  async #serve(): Promise<void> {
+    while (!this.#draining || this.#filled > 0) {
+      this.#waiting = true;
+      const count = await this.#socket.read(this.#input.subarray(this.#filled));
+      this.#waiting = false;
+      if (count === null) return;
+      this.#filled += count;
+      await this.#answerWhole();
+    }
+  }
+
+  /** Answers every whole message in the buffer and keeps the rest. */
+  async #answerWhole(): Promise<void> {
+    let at = 0;
+    while (this.#filled - at >= PREFIX) {
+      const size = this.#input[at]! << 8 | this.#input[at + 1]!;
+      if (this.#filled - at - PREFIX < size) {
+        this.#input = withRoom(this.#input, PREFIX + size);
+        break;
+      }
+      const message = this.#input.subarray(at + PREFIX, at + PREFIX + size);
+      at += PREFIX + size;
+      if (!this.#answer(message)) return this.close(); // not DNS: there is nothing to be said on this stream
+      if (this.#pending >= GATHER_MAX) await this.#flush();
+    }
+    this.#input.copyWithin(0, at, this.#filled);
+    this.#filled -= at;
+    if (at > 0) {
+      await this.#flush();
+      this.#restartTimer();
+    }
+  }
+
+  #answer(message: Uint8Array): boolean {
+    const size = this.#exchange.answerMessage(message, this.#socket.remoteAddr as Deno.NetAddr, scratch);
+    if (size === 0) return false;
+    this.#output = withRoom(this.#output, this.#pending + PREFIX + size);
+    this.#output[this.#pending] = size >>> 8;
+    this.#output[this.#pending + 1] = size;
+    this.#output.set(scratch.subarray(0, size), this.#pending + PREFIX);
+    this.#pending += PREFIX + size;
+    return true;
+  }
+
+  async #flush(): Promise<void> {
+    for (let sent = 0; sent < this.#pending;) {
+      sent += await this.#socket.write(this.#output.subarray(sent, this.#pending));
+    }
+    this.#pending = 0;
+  }
+
+  #restartTimer(): void {
+    clearTimeout(this.#timer);
+    if (!this.#closed) this.#timer = setTimeout(() => this.close(), this.#idleTimeoutMs);
+  }
+}
+
+/** The same bytes in a buffer of at least `size`. */
+function withRoom(bytes: Uint8Array<ArrayBuffer>, size: number): Uint8Array<ArrayBuffer> {
+  if (bytes.length >= size) return bytes;
+  const grown = new Uint8Array(Math.max(size, bytes.length * 2));
+  grown.set(bytes);
+  return grown;
+}

@@ -1,0 +1,169 @@
+/**
+ * A DNS worker: binds the sockets it is told to and answers on them, on a thread of its own, so that whatever keeps
+ * the main thread busy — a reload, a probe, a request — keeps no client waiting.
+ *
+ * It knows nothing but the snapshot and the board it was given last. Messages in: `Order`; out: `Report`.
+ *
+ * @module
+ */
+import { type SocketAddress } from "../ip.ts";
+import { LiveBoard } from "../snapshot/live.ts";
+import { type Snapshot } from "../snapshot/view.ts";
+import { type EngineOptions } from "./engine.ts";
+import { Exchange, type Sample } from "./exchange.ts";
+import { type TcpLimits, TcpServer } from "./tcp.ts";
+import { serveUdp } from "./udp.ts";
+
+/** What a worker needs to begin. */
+export interface WorkerOptions {
+  readonly listen: readonly SocketAddress[];
+  readonly engine: EngineOptions;
+  readonly tcp: TcpLimits;
+  /** Exchanges reported per second, for watchers; 0 = none. */
+  readonly samplesPerSecond: number;
+}
+
+/** From the fleet to a worker. */
+export type Order =
+  | {
+    readonly kind: "start";
+    readonly options: WorkerOptions;
+    readonly snapshot: Snapshot;
+    readonly board: SharedArrayBuffer;
+  }
+  | { readonly kind: "use"; readonly snapshot: Snapshot; readonly board: SharedArrayBuffer }
+  | { readonly kind: "stop"; readonly graceMs: number };
+
+/** From a worker to the fleet. */
+export type Report =
+  | {
+    readonly kind: "listening";
+    readonly addresses: readonly SocketAddress[];
+    readonly covered: readonly SocketAddress[];
+  }
+  | { readonly kind: "failed"; readonly message: string }
+  | { readonly kind: "using"; readonly epoch: number }
+  | { readonly kind: "sample"; readonly sample: Sample }
+  | { readonly kind: "stopped" };
+
+/** Sockets of one address. */
+interface Listener {
+  readonly address: SocketAddress;
+  readonly udp: Deno.DatagramConn;
+  readonly tcp: Deno.Listener;
+}
+
+/** Attempts to find a port that is free for UDP and TCP alike, where any port will do. */
+const ANY_PORT_TRIES = 16;
+
+let exchange: Exchange;
+let tcpServers: TcpServer[] = [];
+let listeners: Listener[] = [];
+let refill: number | undefined;
+
+/** The worker's global scope, as far as it is used here. */
+interface WorkerScope {
+  onmessage: ((event: MessageEvent<Order>) => void) | null;
+  postMessage(report: Report): void;
+  close(): void;
+}
+const scope = globalThis as unknown as WorkerScope;
+
+scope.onmessage = ({ data: order }) => {
+  if (order.kind === "start") start(order.options, order.snapshot, order.board);
+  else if (order.kind === "use") {
+    exchange.use(order.snapshot, new LiveBoard(order.board));
+    scope.postMessage({ kind: "using", epoch: order.snapshot.epoch });
+  } else stop(order.graceMs);
+};
+
+function start(options: WorkerOptions, snapshot: Snapshot, board: SharedArrayBuffer): void {
+  exchange = new Exchange(
+    options.engine,
+    options.samplesPerSecond,
+    (sample) => scope.postMessage({ kind: "sample", sample }),
+  );
+  exchange.use(snapshot, new LiveBoard(board));
+  let covered: SocketAddress[];
+  try {
+    ({ listeners, covered } = bindAll(options.listen));
+  } catch (error) {
+    scope.postMessage({ kind: "failed", message: error instanceof Error ? error.message : String(error) });
+    return;
+  }
+  for (const { udp } of listeners) serveUdp(udp, exchange);
+  tcpServers = listeners.map(({ tcp }) => new TcpServer(tcp, exchange, options.tcp));
+  if (options.samplesPerSecond > 0) refill = setInterval(() => exchange.refill(), 1000);
+  scope.postMessage({ kind: "listening", addresses: listeners.map(({ address }) => address), covered });
+}
+
+async function stop(graceMs: number): Promise<void> {
+  clearInterval(refill);
+  for (const { udp } of listeners) udp.close();
+  await Promise.all(tcpServers.map((server) => server.close(graceMs)));
+  scope.postMessage({ kind: "stopped" });
+  scope.close();
+}
+
+/**
+ * Binds every address. `::` takes IPv4 too on most systems, so it is bound first, and `0.0.0.0` beside it is then
+ * covered; where IPv6 is off, `::` beside `0.0.0.0` is left out.
+ *
+ * @throws {Error} naming the address that can't be bound and the mend
+ */
+function bindAll(addresses: readonly SocketAddress[]): { listeners: Listener[]; covered: SocketAddress[] } {
+  const bound: Listener[] = [];
+  const covered: SocketAddress[] = [];
+  const wildcardFirst = [...addresses].sort((a, b) =>
+    Number(b.hostname === "::") - Number(a.hostname === "::")
+  );
+  for (const address of wildcardFirst) {
+    const twin = (hostname: string, among: readonly SocketAddress[]) =>
+      among.some((other) => other.hostname === hostname && other.port === address.port);
+    try {
+      bound.push(bind(address));
+    } catch (error) {
+      const coveredByTwin = address.hostname === "0.0.0.0" && error instanceof Deno.errors.AddrInUse &&
+        twin("::", bound.map((listener) => listener.address));
+      const withoutIpv6 = address.hostname === "::" && twin("0.0.0.0", addresses) &&
+        !(error instanceof Deno.errors.AddrInUse) && !(error instanceof Deno.errors.PermissionDenied);
+      if (coveredByTwin || withoutIpv6) {
+        covered.push(address);
+        continue;
+      }
+      for (const { udp, tcp } of bound) {
+        udp.close();
+        tcp.close();
+      }
+      throw new Error(explain(address, error), { cause: error });
+    }
+  }
+  return { listeners: bound, covered };
+}
+
+function bind({ hostname, port }: SocketAddress): Listener {
+  for (let attempt = 1;; attempt++) {
+    const udp = Deno.listenDatagram({ transport: "udp", hostname, port });
+    const taken = (udp.addr as Deno.NetAddr).port;
+    try {
+      const tcp = Deno.listen({ transport: "tcp", hostname, port: taken });
+      return { address: { hostname, port: taken }, udp, tcp };
+    } catch (error) {
+      udp.close();
+      if (port !== 0 || !(error instanceof Deno.errors.AddrInUse) || attempt === ANY_PORT_TRIES) throw error;
+    }
+  }
+}
+
+function explain({ hostname, port }: SocketAddress, error: unknown): string {
+  const where = `${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
+  if (error instanceof Deno.errors.AddrInUse) {
+    return `Cannot listen on ${where}: the port is taken (see who holds it: ss -lunp 'sport = :${port}'; ` +
+      `or choose another with --dns ADDR:PORT)`;
+  }
+  if (error instanceof Deno.errors.PermissionDenied) {
+    return `Cannot listen on ${where}: ports below 1024 need CAP_NET_BIND_SERVICE ` +
+      `(packaging/pleiades.service grants it), or choose another port with --dns`;
+  }
+  return `Cannot listen on ${where}: ${error instanceof Error ? error.message : error}`;
+}

@@ -1,0 +1,144 @@
+/**
+ * Where everything lies in a snapshot's buffer.
+ *
+ * A snapshot is one `SharedArrayBuffer` that is written once, by `compile.ts`, and then only read. It holds four
+ * sections, each starting on a 4-byte boundary:
+ *
+ * | section | unit | content |
+ * | --- | --- | --- |
+ * | header | u32 | `HEADER_*`: sizes and positions of the others |
+ * | names | u32 | open addressing, load ≤ ½: pairs of (hash, entry record) |
+ * | records | u32 | the records below; a reference is an index into this section, 0 = none |
+ * | heap | u8 | wire names, finished resource records, addresses |
+ *
+ * A *finished* resource record is owner `C0 0C`, type, class, TTL, RDLENGTH, RDATA in wire format: it is copied
+ * into an answer as it stands, and only where the owner isn't the question's name its first two bytes are patched.
+ *
+ * @module
+ */
+
+/** "PLEI": the first word of every snapshot. */
+export const MAGIC = 0x504c4549;
+
+/** Words of the header. */
+export const HEADER = {
+  magic: 0,
+  /** The number the fleet gave this snapshot. */
+  epoch: 1,
+  /** Number of name slots − 1; a power of two less one. */
+  nameMask: 2,
+  /** First word of the names section. */
+  namesAt: 3,
+  /** First word of the records section. */
+  recordsAt: 4,
+  recordWords: 5,
+  /** First byte of the heap. */
+  heapAt: 6,
+  heapBytes: 7,
+  /** Service record of the static fallback, or 0. */
+  fallback: 8,
+  /** Number of member lists: their ids run from 0. */
+  lists: 9,
+  /** Members of all lists together. */
+  listMembers: 10,
+  names: 11,
+  services: 12,
+  size: 16,
+} as const;
+
+/** A name that exists: as an owner of data, or as an empty non-terminal (RFC 8499 §7). */
+export const ENTRY = {
+  /** Heap offset of the lower-case wire name. */
+  nameAt: 0,
+  /** Bytes of the wire name, root label included: 1–255. */
+  nameLength: 1,
+  /** Zone record. */
+  zone: 2,
+  /** Service record, or 0. */
+  service: 3,
+  /** The delegation (an entry) at or above this name, or 0: what is there is answered by a referral. */
+  cut: 4,
+  /** First RRset record, or 0. */
+  rrset: 5,
+  size: 6,
+} as const;
+
+/** The records of one type at one name. */
+export const RRSET = {
+  type: 0,
+  count: 1,
+  /** Heap offset of `count` finished resource records, one after the other. */
+  at: 2,
+  bytes: 3,
+  /** The next RRset of the entry, or 0. */
+  next: 4,
+  /** Only on the NS RRset of a delegation: its glue record, or 0. */
+  glue: 5,
+  size: 6,
+} as const;
+
+/** The addresses of a delegation's name servers: `count`, then `count` pairs. */
+export const GLUE = {
+  count: 0,
+  pairs: 1,
+  /** Bytes from the start of the NS RRset to the server's name in its RDATA. */
+  pairName: 0,
+  /** Heap offset of the finished A or AAAA record. */
+  pairAt: 1,
+  pairSize: 2,
+} as const;
+
+/** A zone: what a negative answer carries. */
+export const ZONE = {
+  /** Bytes of the apex's wire name; the apex is a suffix of every name in the zone. */
+  apexLength: 0,
+  /** Heap offset of the finished SOA record, its TTL already the negative one (RFC 2308 §5). */
+  soaAt: 1,
+  soaBytes: 2,
+  size: 3,
+} as const;
+
+/** A steered name. */
+export const SERVICE = {
+  /** Pool record, or 0: then the static fallback answers. */
+  pool: 0,
+  /** Seconds. */
+  ttl: 1,
+  /** Ticket slots on the live board, one per family, so that each rotates on its own. */
+  cursor4: 2,
+  cursor6: 3,
+  size: 4,
+} as const;
+
+/** A pool. */
+export const POOL = {
+  /** Index into `ON_ALL_DOWN` of `config/model.ts`. */
+  onAllDown: 0,
+  /** 0 = all. */
+  maxAnswers: 1,
+  /** Pool record, or 0. */
+  fallback: 2,
+  /** List record of the enabled IPv4 members. */
+  list4: 3,
+  list6: 4,
+  size: 5,
+} as const;
+
+/** The enabled members of one family: a head, then `count` members. */
+export const LIST = {
+  /** 0 … lists − 1: index of what a worker derives for this list. */
+  id: 0,
+  count: 1,
+  /** Index of the first member among all lists' members. */
+  base: 2,
+  /** Heap offset of `count` addresses of 4 or 16 bytes. */
+  addressAt: 3,
+  /** Index into `ALGORITHMS` of `config/model.ts`. */
+  algorithm: 4,
+  members: 5,
+  /** Health slot on the live board. */
+  memberSlot: 0,
+  /** Weight in the low 16 bits, priority in the high 16. */
+  memberRank: 1,
+  memberSize: 2,
+} as const;

@@ -1,0 +1,141 @@
+/**
+ * The live board: the only memory that is written while answers are made. One `SharedArrayBuffer` shared by the
+ * main thread and all workers, which outlives snapshots.
+ *
+ * | section | unit | writer | use |
+ * | --- | --- | --- | --- |
+ * | head | 16 u32 | main | sizes, health generation, stop |
+ * | health | 1 bit a slot | main | 1 = up; bits first, then the generation |
+ * | downAt | u32 a slot | main | health generation at which the slot went down last |
+ * | tickets | u32 a slot | workers, `Atomics.add` | rotation of (service, family), exact over all workers |
+ * | lanes | 64 × 256 u32 | one worker each | counters; main sums wrapped differences |
+ *
+ * Slot 0 of health belongs to members that nobody checks: it is always up.
+ *
+ * @module
+ */
+
+const HEAD = { healthSlots: 0, ticketSlots: 1, healthGeneration: 2, stop: 3, size: 16 } as const;
+
+/** Lanes on a board: the most workers a node may have. */
+export const LANES = 64;
+/** Counters in a lane. */
+export const LANE_SIZE = 256;
+/** A board is never smaller, so that ordinary growth needs no new one. */
+const SLOTS_MIN = 65_536;
+
+/** What to make a board for. */
+export interface BoardSize {
+  readonly healthSlots: number;
+  readonly ticketSlots: number;
+}
+
+/** A change of one health slot. */
+export interface SlotVerdict {
+  readonly slot: number;
+  readonly up: boolean;
+}
+
+/** A view of a board; any number may be opened on one buffer. */
+export class LiveBoard {
+  readonly buffer: SharedArrayBuffer;
+  /** One bit a slot, read by the data plane without atomics: a late bit is a late packet. */
+  readonly health: Uint32Array;
+  readonly downAt: Uint32Array;
+  readonly tickets: Uint32Array;
+  readonly #head: Uint32Array;
+  readonly #lanesAt: number;
+
+  constructor(buffer: SharedArrayBuffer) {
+    this.buffer = buffer;
+    this.#head = new Uint32Array(buffer, 0, HEAD.size);
+    const healthSlots = this.#head[HEAD.healthSlots]!;
+    const ticketSlots = this.#head[HEAD.ticketSlots]!;
+    let at = HEAD.size * 4;
+    this.health = new Uint32Array(buffer, at, healthSlots / 32);
+    at += this.health.byteLength;
+    this.downAt = new Uint32Array(buffer, at, healthSlots);
+    at += this.downAt.byteLength;
+    this.tickets = new Uint32Array(buffer, at, ticketSlots);
+    this.#lanesAt = at + this.tickets.byteLength;
+  }
+
+  /** A new board: everything up, all tickets 0. Sizes are rounded up. */
+  static create(size: BoardSize): LiveBoard {
+    const healthSlots = roundUp(size.healthSlots);
+    const ticketSlots = roundUp(size.ticketSlots);
+    const words = HEAD.size + healthSlots / 32 + healthSlots + ticketSlots + LANES * LANE_SIZE;
+    const buffer = new SharedArrayBuffer(words * 4);
+    new Uint32Array(buffer).set([healthSlots, ticketSlots, 1]);
+    const board = new LiveBoard(buffer);
+    board.health.fill(0xffffffff);
+    return board;
+  }
+
+  /** A larger board with the verdicts, tickets and counters of this one. */
+  grownTo(size: BoardSize): LiveBoard {
+    const grown = LiveBoard.create({
+      healthSlots: Math.max(size.healthSlots * 2, this.healthSlots),
+      ticketSlots: Math.max(size.ticketSlots * 2, this.tickets.length),
+    });
+    grown.health.set(this.health);
+    grown.downAt.set(this.downAt);
+    grown.tickets.set(this.tickets);
+    grown.#head[HEAD.healthGeneration] = this.healthGeneration + 1;
+    for (let lane = 0; lane < LANES; lane++) grown.lane(lane).set(this.lane(lane));
+    return grown;
+  }
+
+  /** Whether the board has room for so many slots. */
+  holds(size: BoardSize): boolean {
+    return size.healthSlots <= this.healthSlots && size.ticketSlots <= this.tickets.length;
+  }
+
+  /** Health slots on this board. */
+  get healthSlots(): number {
+    return this.downAt.length;
+  }
+
+  /** Moves with every change of health; starts at 1. */
+  get healthGeneration(): number {
+    return this.#head[HEAD.healthGeneration]!;
+  }
+
+  /** Whether the workers should stop taking packets. */
+  get stopping(): boolean {
+    return Atomics.load(this.#head, HEAD.stop) !== 0;
+  }
+
+  /** Tells every worker to stop. */
+  stop(): void {
+    Atomics.store(this.#head, HEAD.stop, 1);
+  }
+
+  /** Whether the slot is up. */
+  isUp(slot: number): boolean {
+    return (this.health[slot >>> 5]! >>> (slot & 31) & 1) === 1;
+  }
+
+  /** Writes verdicts, then moves the generation, so that whoever sees the new one sees all of them. */
+  setHealth(verdicts: Iterable<SlotVerdict>): void {
+    const next = this.healthGeneration + 1;
+    for (const { slot, up } of verdicts) {
+      const bit = 1 << (slot & 31);
+      if (up) Atomics.or(this.health, slot >>> 5, bit);
+      else {
+        if (this.isUp(slot)) this.downAt[slot] = next;
+        Atomics.and(this.health, slot >>> 5, ~bit);
+      }
+    }
+    Atomics.store(this.#head, HEAD.healthGeneration, next);
+  }
+
+  /** The counters of one worker. */
+  lane(index: number): Uint32Array {
+    return new Uint32Array(this.buffer, this.#lanesAt + index * LANE_SIZE * 4, LANE_SIZE);
+  }
+}
+
+function roundUp(slots: number): number {
+  return Math.max(SLOTS_MIN, Math.ceil(slots / 1024) * 1024);
+}

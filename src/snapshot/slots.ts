@@ -1,0 +1,62 @@
+/**
+ * Numbers that outlive snapshots: a check target keeps its health slot and a service its tickets as long as they
+ * exist, so that a reload neither forgets who is down nor makes a rotation jump.
+ *
+ * A number that is given up rests for two rounds before it is given away again: by then no worker reads the
+ * snapshot in which it meant something else.
+ *
+ * @module
+ */
+
+/** Hands out small numbers for keys. */
+export class Slots {
+  readonly #numbers = new Map<string, number>();
+  #round = 0;
+  /** The round in which each number was last asked for; index = number. */
+  readonly #lastUsed: number[] = [];
+  #free: number[] = [];
+  #resting: { readonly number: number; readonly since: number }[] = [];
+
+  /** @param reserved how many numbers, from 0, are never handed out */
+  constructor(reserved: number) {
+    for (let number = 0; number < reserved; number++) this.#lastUsed.push(Infinity);
+  }
+
+  /** One more than the largest number ever handed out. */
+  get size(): number {
+    return this.#lastUsed.length;
+  }
+
+  /** Begins a round: a key that isn't asked for until `endRound` gives its number up. */
+  beginRound(): void {
+    this.#round++;
+    const rested = this.#resting.filter((resting) => resting.since <= this.#round - 2);
+    this.#free.push(...rested.map((resting) => resting.number));
+    this.#resting = this.#resting.filter((resting) => resting.since > this.#round - 2);
+  }
+
+  /** The number of a key; a new key gets a new one. */
+  of(key: string): number {
+    let number = this.#numbers.get(key);
+    if (number === undefined) {
+      number = this.#free.pop() ?? this.#lastUsed.length;
+      this.#numbers.set(key, number);
+    }
+    this.#lastUsed[number] = this.#round;
+    return number;
+  }
+
+  /** The number of a key, if it has one. */
+  find(key: string): number | undefined {
+    return this.#numbers.get(key);
+  }
+
+  /** Ends a round. */
+  endRound(): void {
+    for (const [key, number] of this.#numbers) {
+      if (this.#lastUsed[number] === this.#round) continue;
+      this.#numbers.delete(key);
+      this.#resting.push({ number, since: this.#round });
+    }
+  }
+}
