@@ -10,6 +10,7 @@
 import { Argument, Command, CommanderError, Option } from "commander";
 import { CommandFailed, type ExitCode } from "./src/cli/failure.ts";
 import { VERSION } from "./src/version.ts";
+import { addResourceCommands } from "./src/cli/resource_commands.ts";
 import { systemTerminal, type Terminal } from "./src/cli/terminal.ts";
 
 const FIRST_STEPS = `
@@ -58,6 +59,8 @@ function commandTree(terminal: Terminal, outcome: Outcome): Command {
   const done = (exitCode: ExitCode) => {
     outcome.exitCode = exitCode;
   };
+
+  addResourceCommands(root, { terminal, done });
 
   root.command("completions")
     .description("a completion script for your shell")

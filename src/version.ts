@@ -10,6 +10,7 @@ export const VERSION: string = manifest.version;
 
 /** What `pleiades version` tells about the executable. */
 export interface BuildInfo {
+  /** `VERSION`. */
   readonly version: string;
   /** Rust-style target triple of the machine that this executable is for. */
   readonly target: string;

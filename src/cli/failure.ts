@@ -11,9 +11,12 @@ export type ExitCode = 0 | 1 | 2 | 3;
 
 /** An expected failure: `main.ts` prints the message without a stack and ends with `exitCode`. */
 export class CommandFailed extends Error {
-  override readonly name = "CommandFailed";
+  /** The class's name, whatever a bundler makes of it. */
+  override readonly name: string = "CommandFailed";
 
   /**
+   * Creates the failure.
+   *
    * @param message what failed, the value, the mend; a further line stands for a further problem
    * @param exitCode 2 for wrong usage, 3 for a guard's refusal
    */

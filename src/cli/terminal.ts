@@ -27,8 +27,16 @@ export const systemTerminal: Terminal = {
   },
 };
 
-/** Writes all of it before it returns, so that a large result piped into a slow reader isn't cut at exit. */
+/**
+ * Writes all of it before it returns, so that a large result piped into a slow reader isn't cut at exit. A reader
+ * that has gone (`… | head -1`) has seen enough: that ends the program, and is no failure.
+ */
 function writeAll(stream: { writeSync(bytes: Uint8Array): number }, text: string): void {
   let bytes = new TextEncoder().encode(text);
-  while (bytes.length > 0) bytes = bytes.subarray(stream.writeSync(bytes));
+  try {
+    while (bytes.length > 0) bytes = bytes.subarray(stream.writeSync(bytes));
+  } catch (error) {
+    if (error instanceof Deno.errors.BrokenPipe) Deno.exit(0);
+    throw error;
+  }
 }

@@ -1,0 +1,229 @@
+/**
+ * A small client of the REST API, for commands: it knows where the API is, follows pages, and turns every way of
+ * failing into a sentence that says what to try.
+ *
+ * @module
+ */
+import { DEFAULT_API_URL } from "./api_url.ts";
+import { CommandFailed, wrongUsage } from "./failure.ts";
+import { type Terminal } from "./terminal.ts";
+
+/** A JSON object as the API gives it. */
+export type JsonObject = Readonly<Record<string, unknown>>;
+
+/** An object with the tag under which the API knows this state of it. */
+export interface Tagged {
+  /** The object. */
+  readonly object: JsonObject;
+  /** `ETag`; `null` when the API gave none. */
+  readonly etag: string | null;
+}
+
+/** The options that every client command takes. */
+export interface ClientOptions {
+  /** Where the API listens, without `/api/v1`. */
+  readonly api?: string | undefined;
+  /** Bearer token. */
+  readonly token?: string | undefined;
+}
+
+/** A body to send: JSON, or text with its media type; with `ifMatch`, only over the state of that `ETag`. */
+export type RequestBody =
+  & ({ readonly json: unknown } | { readonly text: string; readonly contentType: string })
+  & { readonly ifMatch?: string | null };
+
+/** Longest wait for an answer; an apply of a million services is the longest call there is. */
+const TIMEOUT_MS = 120_000;
+
+/** An answer of 400 or above, as a failure of the command. */
+export class ApiRefusal extends CommandFailed {
+  /** Keeps the status beside the sentence. */
+  constructor(readonly status: number, message: string) {
+    super(message);
+  }
+}
+
+/** A method that changes something. */
+export type WriteMethod = "POST" | "PUT" | "PATCH" | "DELETE";
+
+/** Speaks to one API. */
+export class ApiClient {
+  readonly #base: string;
+  readonly #token: string | undefined;
+  readonly #terminal: Pick<Terminal, "env" | "err">;
+
+  /**
+   * Takes the address from the options, else from `PLEIADES_API_URL` and `PLEIADES_API_TOKEN`, else the default.
+   *
+   * @throws {CommandFailed} exit code 2, when the address is no http or https URL
+   */
+  constructor(options: ClientOptions, terminal: Pick<Terminal, "env" | "err">) {
+    this.#terminal = terminal;
+    const url = options.api ?? terminal.env("PLEIADES_API_URL") ?? DEFAULT_API_URL;
+    this.#base = baseOf(url);
+    this.#token = options.token ?? terminal.env("PLEIADES_API_TOKEN");
+  }
+
+  /** Where the API is, without a final slash. */
+  get url(): string {
+    return this.#base;
+  }
+
+  /** Gets one object. `path` begins behind `/api/v1`. */
+  async get(path: string): Promise<JsonObject> {
+    return objectOf(await (await this.request("GET", path)).json());
+  }
+
+  /**
+   * Gets one object with its `ETag`, to send it back on condition that it hasn't changed.
+   *
+   * Asks for the plain bytes: a server that compresses on the way makes the tag a weak one, which `If-Match` never
+   * matches (RFC 9110 §13.1.1).
+   */
+  async getTagged(path: string): Promise<Tagged> {
+    const response = await this.request("GET", path, undefined, { "accept-encoding": "identity" });
+    return { object: objectOf(await response.json()), etag: response.headers.get("etag") };
+  }
+
+  /** Gets one object, `null` when there is none (404). */
+  async getIfPresent(path: string): Promise<JsonObject | null> {
+    try {
+      return await this.get(path);
+    } catch (error) {
+      if (error instanceof ApiRefusal && error.status === 404) return null;
+      throw error;
+    }
+  }
+
+  /** Gets text, such as a zone. */
+  async getText(path: string): Promise<string> {
+    return await (await this.request("GET", path)).text();
+  }
+
+  /** Gets a whole collection, page after page (`Link: …; rel="next"`, RFC 8288). */
+  async list(path: string): Promise<JsonObject[]> {
+    const items: JsonObject[] = [];
+    for (let next: string | null = path; next !== null;) {
+      const response = await this.request("GET", next);
+      const page: unknown = await response.json();
+      if (!Array.isArray(page)) throw new CommandFailed(`${this.#base} sent no list for ${next}`);
+      items.push(...page.map(objectOf));
+      next = nextPage(response);
+    }
+    return items;
+  }
+
+  /** Sends a change; gives what the API made of it, `null` for an answer without content. */
+  async send(method: WriteMethod, path: string, body?: RequestBody): Promise<JsonObject | null> {
+    const response = await this.request(method, path, body);
+    if (response.headers.get("pleiades-settled") === "false") {
+      this.#terminal.err("stored; some workers have yet to answer from it");
+    }
+    const text = await response.text();
+    return text === "" || !isJson(response) ? null : objectOf(JSON.parse(text));
+  }
+
+  /**
+   * One request; a status of 400 or above is thrown.
+   *
+   * @throws {CommandFailed} a line per wrong field, or what to do when nobody listens
+   */
+  async request(method: string, path: string, body?: RequestBody, more: HeadersInit = {}): Promise<Response> {
+    const headers = new Headers(more);
+    headers.set("accept", "application/json, text/dns;q=0.9, application/problem+json");
+    if (this.#token !== undefined) headers.set("authorization", `Bearer ${this.#token}`);
+    if (body !== undefined) {
+      headers.set("content-type", "json" in body ? "application/json" : body.contentType);
+    }
+    if (body?.ifMatch) headers.set("if-match", body.ifMatch);
+    const payload = body === undefined ? null : "json" in body ? JSON.stringify(body.json) : body.text;
+    const response = await this.#fetch(`${this.#base}/api/v1${path}`, { method, headers, body: payload });
+    if (!response.ok) {
+      throw await failureOf(response, { base: this.#base, hasToken: this.#token !== undefined });
+    }
+    return response;
+  }
+
+  async #fetch(url: string, init: RequestInit): Promise<Response> {
+    try {
+      return await fetch(url, { ...init, redirect: "error", signal: AbortSignal.timeout(TIMEOUT_MS) });
+    } catch (cause) {
+      throw new CommandFailed(unreachable(this.#base, cause), 1, { cause });
+    }
+  }
+}
+
+function baseOf(url: string): string {
+  const parsed = URL.parse(url.includes("://") ? url : `http://${url}`);
+  if (parsed === null || !/^https?:$/.test(parsed.protocol)) {
+    throw wrongUsage(`Cannot use "${url}" as the address of the API: give one such as ${DEFAULT_API_URL}`);
+  }
+  return `${parsed.origin}${parsed.pathname}`.replace(/\/+$/, "").replace(/\/api\/v1$/, "");
+}
+
+/** The path of the next page behind `/api/v1`, or `null`. */
+function nextPage(response: Response): string | null {
+  const target = /<([^>]*)>\s*;\s*rel="?next"?/.exec(response.headers.get("link") ?? "")?.[1];
+  if (target === undefined) return null;
+  const { pathname, search } = new URL(target, response.url);
+  return `${pathname.replace(/^.*?\/api\/v1/, "")}${search}`;
+}
+
+function unreachable(base: string, cause: unknown): string {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  if (cause instanceof DOMException && cause.name === "TimeoutError") {
+    return `${base} didn't answer within ${TIMEOUT_MS / 1000} s`;
+  }
+  if (/refused/i.test(reason)) {
+    return `Nothing listens at ${base} (is "pleiades serve" running? --api or PLEIADES_API_URL name another address)`;
+  }
+  if (/certificate|UnknownIssuer/i.test(reason)) {
+    return `Cannot trust the certificate of ${base} (DENO_CERT=FILE.pem adds an authority): ${
+      lastPart(reason)
+    }`;
+  }
+  return `Cannot reach ${base}: ${lastPart(reason)}`;
+}
+
+/** The innermost reason of a chain such as `error sending request …: client error (Connect): dns error: …`. */
+function lastPart(reason: string): string {
+  return reason.split(": ").at(-1) ?? reason;
+}
+
+async function failureOf(
+  response: Response,
+  { base, hasToken }: { readonly base: string; readonly hasToken: boolean },
+): Promise<ApiRefusal> {
+  const text = await response.text();
+  if (!isJson(response)) {
+    return new ApiRefusal(
+      response.status,
+      `${base} answered ${response.status} (is this the API of a Pleiades node?)`,
+    );
+  }
+  const problem = objectOf(JSON.parse(text));
+  const fields = Array.isArray(problem["errors"]) ? problem["errors"].map(objectOf).map(fieldLine) : [];
+  const detail = String(problem["detail"] ?? problem["title"] ?? `status ${response.status}`);
+  const hint = response.status === 401 && !hasToken ? " (--token or PLEIADES_API_TOKEN)" : "";
+  return new ApiRefusal(response.status, fields.length > 0 ? fields.join("\n") : `${detail}${hint}`);
+}
+
+/** A wrong field's line begins with its name, unless the message has it anyway. */
+function fieldLine({ pointer, message }: JsonObject): string {
+  const field = String(pointer ?? "").split("/").at(-1) ?? "";
+  const text = String(message ?? "is wrong");
+  return field === "" || text.includes(field) ? text : `${field}: ${text}`;
+}
+
+function isJson(response: Response): boolean {
+  return /[/+]json\b/.test(response.headers.get("content-type") ?? "");
+}
+
+function objectOf(value: unknown): JsonObject {
+  if (!isObject(value)) throw new CommandFailed("The API sent something that is no JSON object");
+  return value;
+}
+
+function isObject(value: unknown): value is JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

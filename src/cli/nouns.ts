@@ -1,0 +1,249 @@
+/**
+ * The things that the shell can list, get, create, update and delete, as one table. It is data, and loads fast:
+ * the tree of commands, the completions and `resources.ts` are all derived from it, and a test holds its
+ * fields against the schemas of the API.
+ *
+ * @module
+ */
+import { ALGORITHMS, ON_ALL_DOWN } from "../config/model.ts";
+
+/** What a flag's value is, hence how it is read. */
+export type FieldKind =
+  | "text"
+  | "integer"
+  | "number"
+  /** `--flag` and `--no-flag`. */
+  | "boolean"
+  /** `250ms`, `10s`, `5m`; milliseconds on the wire. */
+  | "duration"
+  /** Name or id of a pool. */
+  | "pool"
+  /** Address or id of a member of the object's pool. */
+  | "member";
+
+/** A field that a command can set. */
+export interface Field {
+  /** Its JSON name. */
+  readonly name: string;
+  /** Its flag, without dashes. */
+  readonly flag: string;
+  /** How its value is read. */
+  readonly kind: FieldKind;
+  /** For the help: what it means, no capital, no final stop. */
+  readonly description: string;
+  /** Whether `--no-FLAG` sets it to `null`. */
+  readonly nullable?: boolean;
+  /** The few words that the value may be. */
+  readonly choices?: readonly string[];
+  /** Whether `create` needs it. */
+  readonly required?: boolean;
+}
+
+/**
+ * How the API keeps a kind of thing: in a collection of its own · in a collection of each pool · one per pool ·
+ * as a text per domain.
+ */
+export type Shape = "collection" | "in-pool" | "one-per-pool" | "text";
+
+/** One kind of thing. */
+export interface Noun {
+  /** The command, and the last part of the collection's path. */
+  readonly name: string;
+  /** One of them, for sentences. */
+  readonly one: string;
+  /** Where the API keeps it. */
+  readonly shape: Shape;
+  /** For the help: what they are, no capital, no final stop. */
+  readonly description: string;
+  /** What can be set. */
+  readonly fields: readonly Field[];
+  /** JSON names of the fields by which one can be named besides its id; the first is what `create` takes as a word. */
+  readonly keys: readonly string[];
+  /** Whether the API patches it; else an update sends the whole object, on condition that it is still the one read. */
+  readonly patched: boolean;
+  /** Columns of its table: JSON names; `pool` and `member` stand for the names behind the ids. */
+  readonly columns: readonly string[];
+  /** Command lines worth showing, without `pleiades`. */
+  readonly examples: readonly string[];
+}
+
+/** Every kind of thing, in the order of the help. */
+export const NOUNS: readonly Noun[] = [
+  {
+    name: "pools",
+    one: "pool",
+    shape: "collection",
+    patched: true,
+    description: "sets of interchangeable members",
+    keys: ["name"],
+    columns: ["name", "algorithm", "maxAnswers", "onAllDown", "id"],
+    fields: [
+      text("name", "unique name", { required: true }),
+      text("algorithm", "how it picks among its members", { choices: ALGORITHMS }),
+      integer("maxAnswers", "addresses per answer at most; 0 = all eligible ones"),
+      text("onAllDown", "what is answered when no member is healthy", {
+        choices: ON_ALL_DOWN,
+      }),
+      {
+        name: "fallbackPoolId",
+        flag: "fallback-pool",
+        kind: "pool",
+        nullable: true,
+        description: "pool that answers instead, with --on-all-down fallback",
+      },
+    ],
+    examples: [
+      "pools create web --algorithm weighted-round-robin --max-answers 2",
+      "pools update web --on-all-down last-healthy",
+      "pools list -o json",
+    ],
+  },
+  {
+    name: "members",
+    one: "member",
+    shape: "in-pool",
+    patched: true,
+    description: "addresses that a pool can answer",
+    keys: ["ipAddress"],
+    columns: ["pool", "ipAddress", "port", "weight", "priority", "enabled", "health.state", "id"],
+    fields: [
+      text("ipAddress", "IPv4 or IPv6 address", { flag: "ip", required: true }),
+      integer("port", "port of the service, 1–65535", { required: true }),
+      integer("weight", "share under weighted-round-robin"),
+      integer("priority", "tier under failover: 1 is first, 0 = unset"),
+      { name: "enabled", flag: "enabled", kind: "boolean", description: "whether it is answered at all" },
+      coordinate("latitude", "degrees north"),
+      coordinate("longitude", "degrees east"),
+    ],
+    examples: [
+      "members create --pool web --ip 192.0.2.1 --port 443 --weight 3",
+      "members list --pool web",
+      "members update 192.0.2.1 --pool web --no-enabled",
+    ],
+  },
+  {
+    name: "services",
+    one: "service",
+    shape: "collection",
+    patched: true,
+    description: "domains that are answered from a pool",
+    keys: ["domain"],
+    columns: ["domain", "pool", "ttl", "ecs", "id"],
+    fields: [
+      text("domain", "the name that is answered; may begin with *.", { required: true }),
+      {
+        name: "poolId",
+        flag: "pool",
+        kind: "pool",
+        nullable: true,
+        description: "pool that answers; none = the static fallback",
+      },
+      integer("ttl", "seconds that resolvers may keep an answer"),
+      {
+        name: "ecs",
+        flag: "ecs",
+        kind: "boolean",
+        description: "whether the client subnet (RFC 7871) may be used",
+      },
+    ],
+    examples: ["services create www.example.com --pool web --ttl 30", "services delete www.example.com"],
+  },
+  {
+    name: "health-checks",
+    one: "health check",
+    shape: "one-per-pool",
+    patched: false,
+    description: "how the members of a pool are probed",
+    keys: [],
+    columns: ["pool", "type", "port", "intervalMs", "timeoutMs", "rise", "fall", "httpPath"],
+    fields: [
+      text("type", "tcp connects; http and https judge the answer", { choices: ["tcp", "http", "https"] }),
+      integer("port", "where to probe; none = the member's own port", { nullable: true }),
+      duration("intervalMs", "interval", "time between probes, such as 2s"),
+      duration("timeoutMs", "timeout", "time a probe may take, such as 500ms"),
+      integer("rise", "successes in a row until healthy"),
+      integer("fall", "failures in a row until unhealthy"),
+      text("httpMethod", "method", { flag: "method", choices: ["GET", "HEAD", "POST", "OPTIONS"] }),
+      text("httpPath", "path of the request", { flag: "path" }),
+      text("httpHost", "Host header and TLS server name", { flag: "host", nullable: true }),
+      text("httpExpectedStatus", "status codes that count as success, such as 200,204 or 200-399", {
+        flag: "expected-status",
+      }),
+      text("httpContains", "text that the body must contain", { flag: "contains", nullable: true }),
+      {
+        name: "insecureSkipVerify",
+        flag: "insecure-skip-verify",
+        kind: "boolean",
+        description: "accept any certificate",
+      },
+    ],
+    examples: [
+      "health-checks set web --type https --path /healthz --interval 2s --timeout 500ms",
+      "health-checks get web -o yaml",
+    ],
+  },
+  {
+    name: "geo-rules",
+    one: "geo rule",
+    shape: "in-pool",
+    patched: false,
+    description: "clients that are sent to one member of a pool",
+    keys: ["cidr", "country", "continent"],
+    columns: ["pool", "cidr", "country", "continent", "member", "id"],
+    fields: [
+      text("cidr", "clients of this prefix", { nullable: true }),
+      text("country", "clients of this country (ISO 3166-1)", { nullable: true }),
+      text("continent", "clients of this continent", {
+        nullable: true,
+        choices: ["AF", "AN", "AS", "EU", "NA", "OC", "SA"],
+      }),
+      {
+        name: "memberId",
+        flag: "member",
+        kind: "member",
+        required: true,
+        description: "address or id of the member that they are sent to",
+      },
+    ],
+    examples: ["geo-rules create --pool web --cidr 198.51.100.0/24 --member 192.0.2.1"],
+  },
+  {
+    name: "zones",
+    one: "zone",
+    shape: "text",
+    patched: false,
+    description: "static records, as zone files",
+    keys: ["domain"],
+    columns: ["domain"],
+    fields: [],
+    examples: ["zones put example.com example.com.zone", "zones get example.com > example.com.zone"],
+  },
+];
+
+function text(
+  name: string,
+  description: string,
+  more: Partial<Pick<Field, "flag" | "choices" | "nullable" | "required">> = {},
+): Field {
+  return { name, flag: kebab(name), kind: "text", description, ...more };
+}
+
+function integer(
+  name: string,
+  description: string,
+  more: Partial<Pick<Field, "nullable" | "required">> = {},
+): Field {
+  return { name, flag: kebab(name), kind: "integer", description, ...more };
+}
+
+function duration(name: string, flag: string, description: string): Field {
+  return { name, flag, kind: "duration", description };
+}
+
+function coordinate(name: string, description: string): Field {
+  return { name, flag: name, kind: "number", nullable: true, description };
+}
+
+function kebab(name: string): string {
+  return name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}

@@ -1,0 +1,222 @@
+/**
+ * The noun-verb commands (`pools create web …`), derived from `NOUNS`. What they do is in `resources.ts`, which is
+ * loaded when one of them runs.
+ *
+ * @module
+ */
+import { type Command, InvalidArgumentError, Option } from "commander";
+import { DEFAULT_API_URL } from "./api_url.ts";
+import { type ExitCode } from "./failure.ts";
+import { type Field, type Noun, NOUNS } from "./nouns.ts";
+import { type ResourceRequest, type Verb } from "./resources.ts";
+import { type Terminal } from "./terminal.ts";
+
+/** Adds a command per noun; `done` gets the exit code of the one that ran. */
+export function addResourceCommands(
+  root: Command,
+  { terminal, done }: { readonly terminal: Terminal; readonly done: (exitCode: ExitCode) => void },
+): void {
+  for (const noun of NOUNS) {
+    const group = root.command(noun.name)
+      .description(noun.description)
+      .addHelpText("after", examples(noun));
+    for (const verb of verbsOf(noun)) addVerb(group, { noun, verb, terminal, done });
+  }
+}
+
+/** Adds the options that every client of the API takes. */
+export function addClientOptions(command: Command): Command {
+  return command
+    .option("--api <url>", `where the API listens (PLEIADES_API_URL, else ${DEFAULT_API_URL})`)
+    .option("--token <token>", "bearer token (PLEIADES_API_TOKEN)")
+    .addOption(
+      new Option("-o, --output <format>", "how to print it").choices(["table", "json", "yaml"]).default(
+        "table",
+      ),
+    );
+}
+
+interface VerbCommand {
+  readonly noun: Noun;
+  readonly verb: VerbDescription;
+  readonly terminal: Terminal;
+  readonly done: (exitCode: ExitCode) => void;
+}
+
+interface VerbDescription {
+  readonly verb: Verb;
+  readonly name: string;
+  readonly aliases: readonly string[];
+  /** Words after the command, in commander's notation. */
+  readonly words: string;
+  readonly description: string;
+}
+
+function verbsOf(noun: Noun): VerbDescription[] {
+  const { one } = noun;
+  const reference = {
+    "collection": noun.keys[0],
+    "in-pool": "ref",
+    "one-per-pool": "pool",
+    "text": "domain",
+  };
+  const word = `<${reference[noun.shape] ?? "ref"}>`;
+  const list = describe("list", "", `all of them`);
+  const get = describe("get", word, `one ${one}`);
+  const remove = describe("delete", word, `delete a ${one}`);
+  switch (noun.shape) {
+    case "text":
+      return [
+        list,
+        get,
+        {
+          ...describe("put", `${word} <file>`, `make or replace a ${one} from a file (- reads stdin)`),
+          aliases: ["create", "update"],
+        },
+        remove,
+      ];
+    case "one-per-pool":
+      return [
+        list,
+        get,
+        {
+          ...describe("set", "[pool]", `make or replace it; what isn't given gets its default`),
+          aliases: ["create"],
+        },
+        describe("update", "[pool]", `change some of its fields`),
+        remove,
+      ];
+    default:
+      return [
+        list,
+        get,
+        describe("create", noun.shape === "collection" ? word : "", `make a ${one}`),
+        describe("update", word, `change some fields of a ${one}`),
+        remove,
+      ];
+  }
+}
+
+function describe(verb: Verb, words: string, description: string): VerbDescription {
+  return { verb, name: verb, aliases: [], words, description };
+}
+
+function addVerb(group: Command, { noun, verb, terminal, done }: VerbCommand): void {
+  const command = group.command(`${verb.name} ${verb.words}`.trim())
+    .aliases([...verb.aliases])
+    .description(verb.description);
+  const writes = verb.verb !== "list" && verb.verb !== "get";
+  const sets = fieldsOf(noun, verb.verb);
+  if (noun.shape === "in-pool") command.addOption(poolOption(verb.verb));
+  if (noun.shape === "one-per-pool") command.option("--pool <pool>", "its pool, by name or id");
+  for (const field of sets) addField(command, { field, creates: verb.verb === "create" });
+  if (writes) {
+    command.option("--dry-run", "check and show it, change nothing").option(
+      "--reason <text>",
+      "for the history",
+    );
+  }
+  addClientOptions(command);
+  if (writes) command.addHelpText("after", examples(noun));
+  command.action(async () => {
+    const [reference, file] = command.args;
+    const options = command.opts();
+    const request: ResourceRequest = {
+      noun,
+      verb: verb.verb,
+      reference,
+      file,
+      fields: fieldValues(sets, options),
+      pool: noun.shape === "collection" ? undefined : options["pool"],
+      api: options["api"],
+      token: options["token"],
+      output: options["output"],
+      dryRun: options["dryRun"] === true,
+      reason: options["reason"],
+    };
+    done(await (await import("./resources.ts")).runResource(request, terminal));
+  });
+}
+
+/** The fields that a verb sets by flags; a new object's name is a word, not a flag. */
+function fieldsOf(noun: Noun, verb: Verb): readonly Field[] {
+  if (verb !== "create" && verb !== "update" && verb !== "set") return [];
+  const named = verb === "create" && noun.shape === "collection" ? noun.keys[0] : undefined;
+  return noun.fields.filter((field) => field.name !== named);
+}
+
+function poolOption(verb: Verb): Option {
+  const option = new Option("--pool <pool>", "its pool, by name or id");
+  return verb === "create" ? option.makeOptionMandatory() : option;
+}
+
+function addField(
+  command: Command,
+  { field, creates }: { readonly field: Field; readonly creates: boolean },
+): void {
+  const { flag, kind, description } = field;
+  if (kind === "boolean") {
+    command.option(`--${flag}`, description).option(`--no-${flag}`, "the opposite");
+    return;
+  }
+  const option = new Option(`--${flag} <${PLACEHOLDERS[kind]}>`, description);
+  if (field.choices !== undefined) option.choices([...field.choices]);
+  else option.argParser((text) => valueOf(kind, text));
+  if (creates && field.required === true) option.makeOptionMandatory();
+  command.addOption(option);
+  if (field.nullable === true) command.option(`--no-${flag}`, `unset it`);
+}
+
+const PLACEHOLDERS: Readonly<Record<Exclude<Field["kind"], "boolean">, string>> = {
+  text: "text",
+  integer: "n",
+  number: "number",
+  duration: "duration",
+  pool: "pool",
+  member: "member",
+};
+
+function valueOf(kind: Field["kind"], text: string): string | number {
+  switch (kind) {
+    case "integer":
+      return number(text, /^-?\d+$/, "a whole number");
+    case "number":
+      return number(text, /^-?\d+(\.\d+)?$/, "a number");
+    case "duration":
+      return milliseconds(text);
+    default:
+      return text;
+  }
+}
+
+function number(text: string, form: RegExp, what: string): number {
+  if (!form.test(text)) throw new InvalidArgumentError(`It must be ${what}.`);
+  return Number(text);
+}
+
+function milliseconds(text: string): number {
+  const [, count, unit] = /^(\d+(?:\.\d+)?)(ms|s|m|h)$/.exec(text) ?? [];
+  const scale = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }[unit ?? ""];
+  if (scale === undefined) throw new InvalidArgumentError("It must be a duration such as 250ms, 10s or 5m.");
+  return Math.round(Number(count) * scale);
+}
+
+/** Commander keeps `--no-x` as `false`: for a boolean that is the value, for the others it means `null`. */
+function fieldValues(
+  fields: readonly Field[],
+  options: Readonly<Record<string, unknown>>,
+): Record<string, unknown> {
+  const given = fields.filter((field) => options[attribute(field.flag)] !== undefined);
+  return Object.fromEntries(given.map((field) => {
+    const value = options[attribute(field.flag)];
+    return [field.name, value === false && field.kind !== "boolean" ? null : value];
+  }));
+}
+
+function attribute(flag: string): string {
+  return flag.replaceAll(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
+}
+
+function examples(noun: Noun): string {
+  return `\nExamples:\n${noun.examples.map((line) => `  pleiades ${line}`).join("\n")}`;
+}

@@ -1,0 +1,103 @@
+/**
+ * How results are printed: as an aligned table for eyes, as JSON or YAML for programs.
+ *
+ * @module
+ */
+import { type JsonObject } from "./client.ts";
+import { type Terminal } from "./terminal.ts";
+
+/** The values of `-o`. */
+export const OUTPUT_FORMATS = ["table", "json", "yaml"] as const;
+
+/** One of `OUTPUT_FORMATS`. */
+export type OutputFormat = (typeof OUTPUT_FORMATS)[number];
+
+/** A column of a table: the name it is headed with, and what a row has there. */
+export interface Column {
+  /** The head. */
+  readonly title: string;
+  /** Text of the cell; empty is shown as `-`. */
+  readonly cell: (row: JsonObject) => string;
+}
+
+/** The column of a field; a dot leads into an object (`health.state`). */
+export function fieldColumn(path: string, title: string = path): Column {
+  return { title, cell: (row) => cellText(valueAt(row, path)) };
+}
+
+/** Prints rows: as a table with those columns, or whole as JSON or YAML. */
+export async function printRows(
+  rows: readonly JsonObject[],
+  { columns, output }: { readonly columns: readonly Column[]; readonly output: OutputFormat },
+  terminal: Terminal,
+): Promise<void> {
+  if (output !== "table") return await printValue(rows, output, terminal);
+  terminal.out(
+    tableOf([columns.map(({ title }) => title), ...rows.map((row) => cellsOf(row, columns))], terminal),
+  );
+}
+
+/** Prints one object: a line per field, or whole as JSON or YAML. */
+export async function printObject(
+  object: JsonObject,
+  output: OutputFormat,
+  terminal: Terminal,
+): Promise<void> {
+  if (output !== "table") return await printValue(object, output, terminal);
+  terminal.out(tableOf(fieldLines(object, ""), terminal));
+}
+
+async function printValue(value: unknown, output: "json" | "yaml", terminal: Terminal): Promise<void> {
+  if (output === "json") return terminal.out(JSON.stringify(value, null, 2));
+  terminal.out((await import("yaml")).stringify(value).trimEnd());
+}
+
+function cellsOf(row: JsonObject, columns: readonly Column[]): string[] {
+  return columns.map(({ cell }) => cell(row));
+}
+
+function fieldLines(object: JsonObject, prefix: string): string[][] {
+  return Object.entries(object).flatMap(([name, value]) =>
+    isPlainObject(value) ? fieldLines(value, `${prefix}${name}.`) : [[`${prefix}${name}`, cellText(value)]]
+  );
+}
+
+/** Pads every column but the last to its widest cell, two spaces apart. */
+function tableOf(lines: readonly (readonly string[])[], { colour }: Pick<Terminal, "colour">): string {
+  const widths: number[] = [];
+  for (const line of lines) {
+    line.forEach((cell, i) => widths[i] = Math.max(widths[i] ?? 0, shown(cell).length));
+  }
+  return lines.map((line) =>
+    line.map((cell, i) => {
+      const padded = i === line.length - 1 ? shown(cell) : shown(cell).padEnd(widths[i]!);
+      return colour ? painted(cell, padded) : padded;
+    }).join("  ").trimEnd()
+  ).join("\n");
+}
+
+const shown = (cell: string): string => cell === "" ? "-" : cell;
+
+/** SGR colours: what is well is green, what is not is red; everything else stays as the terminal has it. */
+function painted(cell: string, padded: string): string {
+  const code = { healthy: 32, ready: 32, ok: 32, unhealthy: 31, failed: 31 }[cell];
+  return code === undefined ? padded : `\x1b[${code}m${padded}\x1b[0m`;
+}
+
+function valueAt(row: JsonObject, path: string): unknown {
+  return path.split(".").reduce<unknown>(
+    (value, name) => isPlainObject(value) ? value[name] : undefined,
+    row,
+  );
+}
+
+/** One line of text for any value; control characters are taken out, since names from outside end here. */
+function cellText(value: unknown): string {
+  if (value === null || value === undefined) return "";
+  const text = typeof value === "object" ? JSON.stringify(value) : String(value);
+  return text.replaceAll(/\p{Cc}/gu, " ");
+}
+
+function isPlainObject(value: unknown): value is JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

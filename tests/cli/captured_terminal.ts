@@ -1,0 +1,28 @@
+/**
+ * A terminal that keeps what it is told.
+ *
+ * @module
+ */
+import { type Terminal } from "../../src/cli/terminal.ts";
+
+/** What a command printed. */
+export interface CapturedTerminal extends Terminal {
+  /** Everything on stdout. */
+  readonly stdout: () => string;
+  /** Everything on stderr. */
+  readonly stderr: () => string;
+}
+
+/** A terminal without colour, with that environment and nothing else in it. */
+export function capturedTerminal(environment: Readonly<Record<string, string>> = {}): CapturedTerminal {
+  const out: string[] = [];
+  const err: string[] = [];
+  return {
+    out: (text) => void out.push(text),
+    err: (text) => void err.push(text),
+    env: (name) => environment[name],
+    colour: false,
+    stdout: () => out.map((text) => `${text}\n`).join(""),
+    stderr: () => err.map((text) => `${text}\n`).join(""),
+  };
+}

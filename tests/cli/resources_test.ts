@@ -1,0 +1,265 @@
+/** @module Tests of the noun-verb commands, from the command line to the requests they send. */
+import { deepEqual, equal, match } from "node:assert/strict";
+import { run } from "../../main.ts";
+import { capturedTerminal } from "./captured_terminal.ts";
+import { problem, type Script, type ScriptedApi, scriptedApi } from "./scripted_api.ts";
+
+const WEB = "11111111111111111111111111111111";
+const SPARE = "22222222222222222222222222222222";
+const MEMBER = "33333333333333333333333333333333";
+const SERVICE = "44444444444444444444444444444444";
+const RULE = "55555555555555555555555555555555";
+
+const POOLS = [
+  { id: WEB, name: "web", algorithm: "round-robin", maxAnswers: 1, onAllDown: "all", fallbackPoolId: null },
+  { id: SPARE, name: "spare", algorithm: "failover", maxAnswers: 0, onAllDown: "none", fallbackPoolId: null },
+];
+const MEMBERS = [{
+  id: MEMBER,
+  poolId: WEB,
+  ipAddress: "192.0.2.1",
+  port: 443,
+  weight: 3,
+  priority: 0,
+  enabled: true,
+  health: { state: "healthy" },
+}];
+
+async function pleiades(script: Script, line: string, environment: Record<string, string> = {}) {
+  await using api: ScriptedApi = scriptedApi(script);
+  const terminal = capturedTerminal({ PLEIADES_API_URL: api.url, ...environment });
+  const exitCode = await run(line.split(" "), terminal);
+  return {
+    exitCode,
+    stdout: terminal.stdout(),
+    stderr: terminal.stderr(),
+    requests: api.asked.map(({ line }) => line),
+    last: api.asked.at(-1),
+  };
+}
+
+Deno.test("pools create sends the flags by their JSON names and prints what was made", async () => {
+  const { exitCode, stdout, last } = await pleiades(
+    { "POST /pools": POOLS[0] },
+    "pools create web --algorithm round-robin --max-answers 2",
+  );
+  equal(exitCode, 0);
+  deepEqual(JSON.parse(last?.body ?? ""), { name: "web", algorithm: "round-robin", maxAnswers: 2 });
+  equal(
+    stdout,
+    "name  algorithm    maxAnswers  onAllDown  id\n" + `web   round-robin  1           all        ${WEB}\n`,
+  );
+});
+
+Deno.test("members create finds the pool by its name", async () => {
+  const { exitCode, stdout, requests, last } = await pleiades(
+    { "GET /pools": POOLS, [`POST /pools/${WEB}/members`]: MEMBERS[0] },
+    "members create --pool web --ip 192.0.2.1 --port 443 --weight 3",
+  );
+  equal(exitCode, 0);
+  deepEqual(requests, ["GET /pools", `POST /pools/${WEB}/members`]);
+  deepEqual(JSON.parse(last?.body ?? ""), { ipAddress: "192.0.2.1", port: 443, weight: 3 });
+  match(stdout, /^web +192\.0\.2\.1 +443 +3 +0 +true +healthy +3{32}$/m);
+});
+
+Deno.test("an id needs no look-up", async () => {
+  const { exitCode, requests } = await pleiades(
+    { [`PATCH /members/${MEMBER}`]: MEMBERS[0] },
+    `members update ${MEMBER} --no-enabled -o json`,
+  );
+  equal(exitCode, 0);
+  deepEqual(requests, [`PATCH /members/${MEMBER}`]);
+});
+
+Deno.test("a member is found by its address, in any form, with or without its port", async () => {
+  const script = {
+    "GET /pools": POOLS,
+    [`GET /pools/${WEB}/members`]: [{ ...MEMBERS[0], ipAddress: "2001:db8::1" }],
+    [`GET /pools/${SPARE}/members`]: [],
+    [`DELETE /members/${MEMBER}`]: new Response(null, { status: 204 }),
+  };
+  for (const reference of ["2001:DB8:0::1", "[2001:db8::1]:443"]) {
+    const { exitCode, requests, stderr } = await pleiades(script, `members delete ${reference}`);
+    equal(exitCode, 0);
+    equal(requests.at(-1), `DELETE /members/${MEMBER}`);
+    equal(stderr, `deleted: member ${reference}\n`);
+  }
+});
+
+Deno.test("a name that fits several objects is refused with their ids", async () => {
+  const twin = { ...MEMBERS[0], id: RULE, poolId: SPARE };
+  const { exitCode, stderr } = await pleiades({
+    "GET /pools": POOLS,
+    [`GET /pools/${WEB}/members`]: MEMBERS,
+    [`GET /pools/${SPARE}/members`]: [twin],
+  }, "members delete 192.0.2.1");
+  equal(exitCode, 1);
+  equal(
+    stderr,
+    `error: "192.0.2.1" is the name of 2: ${MEMBER} in pool web, ${RULE} in pool spare (give the id)\n`,
+  );
+});
+
+Deno.test("a name that nothing has is refused with the command that shows the names", async () => {
+  const { exitCode, stderr } = await pleiades({ "GET /services": [] }, "services get www.example.com");
+  equal(exitCode, 1);
+  equal(stderr, `error: No service is called "www.example.com" ("pleiades services list" shows them)\n`);
+});
+
+Deno.test("services find their name in any case and with a final dot", async () => {
+  const service = { id: SERVICE, domain: "www.example.com", poolId: WEB, ttl: 30, ecs: true };
+  const { exitCode, last } = await pleiades(
+    { "GET /services": [service], [`PATCH /services/${SERVICE}`]: { ...service, poolId: null } },
+    "services update WWW.example.com. --no-pool -o json",
+  );
+  equal(exitCode, 0);
+  deepEqual(JSON.parse(last?.body ?? ""), { poolId: null });
+});
+
+Deno.test("list follows the pages", async () => {
+  const first = Response.json([POOLS[0]], { headers: { link: `</api/v1/pools?cursor=web>; rel="next"` } });
+  const { exitCode, stdout, requests } = await pleiades(
+    { "GET /pools": first, "GET /pools?cursor=web": [POOLS[1]] },
+    "pools list -o json",
+  );
+  equal(exitCode, 0);
+  deepEqual(requests, ["GET /pools", "GET /pools?cursor=web"]);
+  deepEqual(JSON.parse(stdout), POOLS);
+});
+
+Deno.test("health-checks set replaces, with durations in milliseconds", async () => {
+  const { exitCode, last } = await pleiades(
+    { "GET /pools": POOLS, [`PUT /pools/${WEB}/health-check`]: { type: "https" } },
+    "health-checks set --pool web --type https --interval 2s --timeout 500ms --path /healthz",
+  );
+  equal(exitCode, 0);
+  deepEqual(JSON.parse(last?.body ?? ""), {
+    type: "https",
+    intervalMs: 2000,
+    timeoutMs: 500,
+    httpPath: "/healthz",
+  });
+});
+
+Deno.test("health-checks update keeps the other fields, and only over the state that it read", async () => {
+  const path = `/pools/${WEB}/health-check`;
+  const read = Response.json({ type: "tcp", rise: 5, poolId: WEB }, { headers: { etag: `"7"` } });
+  const { exitCode, last } = await pleiades(
+    { "GET /pools": POOLS, [`GET ${path}`]: read, [`PUT ${path}`]: { type: "tcp", rise: 5 } },
+    "health-checks update web --fall 9",
+  );
+  equal(exitCode, 0);
+  equal(last?.headers.get("if-match"), `"7"`);
+  deepEqual(JSON.parse(last?.body ?? ""), { type: "tcp", rise: 5, fall: 9 });
+});
+
+Deno.test("health-checks list leaves out pools without one", async () => {
+  const { exitCode, stdout } = await pleiades(
+    { "GET /pools": POOLS, [`GET /pools/${WEB}/health-check`]: { type: "tcp", rise: 2 } },
+    "health-checks list",
+  );
+  equal(exitCode, 0);
+  match(stdout, /^web +tcp/m);
+  equal(stdout.split("\n").length, 3);
+});
+
+Deno.test("geo-rules create finds the member by its address", async () => {
+  const { exitCode, last } = await pleiades({
+    "GET /pools": POOLS,
+    [`GET /pools/${WEB}/members`]: MEMBERS,
+    [`POST /pools/${WEB}/geo-rules`]: { id: RULE, poolId: WEB, memberId: MEMBER, cidr: "198.51.100.0/24" },
+  }, "geo-rules create --pool web --cidr 198.51.100.0/24 --member 192.0.2.1 -o yaml");
+  equal(exitCode, 0);
+  deepEqual(JSON.parse(last?.body ?? ""), { cidr: "198.51.100.0/24", memberId: MEMBER });
+});
+
+Deno.test("zones put sends the file as it is", async () => {
+  const file = await Deno.makeTempFile();
+  try {
+    await Deno.writeTextFile(file, "@ 300 IN TXT hello\n");
+    const { exitCode, last } = await pleiades(
+      { "PUT /zones/example.com": { domain: "example.com" } },
+      `zones put Example.com. ${file}`,
+    );
+    equal(exitCode, 0);
+    equal(last?.headers.get("content-type"), "text/dns");
+    equal(last?.body, "@ 300 IN TXT hello\n");
+  } finally {
+    await Deno.remove(file);
+  }
+});
+
+Deno.test("a zone file that isn't there is one line", async () => {
+  const { exitCode, stderr } = await pleiades({}, "zones put example.com /nonexistent/example.zone");
+  equal(exitCode, 1);
+  equal(stderr, `error: Cannot read "/nonexistent/example.zone": No such file or directory\n`);
+});
+
+Deno.test("--dry-run and --reason go with the request", async () => {
+  const { exitCode, requests, stderr } = await pleiades(
+    { "POST /pools?dryRun=true&reason=trial": POOLS[0] },
+    "pools create web --dry-run --reason trial",
+  );
+  equal(exitCode, 0);
+  deepEqual(requests, ["POST /pools?dryRun=true&reason=trial"]);
+  equal(stderr, "created: pool web (dry run: nothing was changed)\n");
+});
+
+Deno.test("every wrong field of a refused change has its line", async () => {
+  const refused = problem(400, "2 fields are wrong", [
+    { pointer: "/port", message: "port must be 1–65535, is 70000" },
+    { pointer: "/weight", message: "must be a number" },
+  ]);
+  const { exitCode, stderr } = await pleiades(
+    { [`POST /pools/${WEB}/members`]: refused },
+    `members create --pool ${WEB} --ip 192.0.2.1 --port 70000`,
+  );
+  equal(exitCode, 1);
+  equal(stderr, "error: port must be 1–65535, is 70000\nerror: weight: must be a number\n");
+});
+
+Deno.test("the token goes with every request, from the environment or the flag", async () => {
+  const script = { "GET /pools": [] };
+  const environment = { PLEIADES_API_TOKEN: "from-environment" };
+  equal(
+    (await pleiades(script, "pools list", environment)).last?.headers.get("authorization"),
+    "Bearer from-environment",
+  );
+  equal(
+    (await pleiades(script, "pools list --token given", environment)).last?.headers.get("authorization"),
+    "Bearer given",
+  );
+});
+
+Deno.test("a missing token is answered with where to put one", async () => {
+  const { stderr } = await pleiades({ "GET /pools": problem(401, "A token is needed") }, "pools list");
+  equal(stderr, "error: A token is needed (--token or PLEIADES_API_TOKEN)\n");
+});
+
+Deno.test("a server that isn't Pleiades is recognised", async () => {
+  const { exitCode, stderr } = await pleiades(
+    { "GET /pools": new Response("<h1>Hello</h1>", { status: 404 }) },
+    "pools list",
+  );
+  equal(exitCode, 1);
+  match(stderr, /answered 404 \(is this the API of a Pleiades node\?\)/);
+});
+
+Deno.test("nobody listening is one line that says what to try", async () => {
+  const closed = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = closed.addr;
+  closed.close();
+  const terminal = capturedTerminal();
+  equal(await run(["pools", "list", "--api", `http://127.0.0.1:${port}`], terminal), 1);
+  match(
+    terminal.stderr(),
+    /^error: Nothing listens at http:\/\/127\.0\.0\.1:\d+ \(is "pleiades serve" running\?.*\)\n$/,
+  );
+});
+
+Deno.test("an update without a flag names the flags", async () => {
+  const { exitCode, stderr, requests } = await pleiades({}, "services update www.example.com");
+  equal(exitCode, 2);
+  equal(stderr, "error: Nothing to change: give at least one of --domain, --pool, --ttl, --ecs\n");
+  deepEqual(requests, []);
+});

@@ -1,0 +1,55 @@
+/** @module Tests of help, wrong usage and exit codes. */
+import { equal, match, ok } from "node:assert/strict";
+import { run } from "../../main.ts";
+import { capturedTerminal } from "./captured_terminal.ts";
+
+Deno.test("pleiades alone shows what to try first", async () => {
+  const terminal = capturedTerminal();
+  equal(await run([], terminal), 0);
+  match(
+    terminal.stdout(),
+    /Three things to try first:\n {2}pleiades demo .*\n {2}pleiades config init .*\n {2}pleiades serve /,
+  );
+  equal(terminal.stderr(), "");
+});
+
+const WRONG: ReadonlyArray<readonly [string, RegExp]> = [
+  ["pool list", /unknown command 'pool' \(Did you mean pools\?\)/],
+  ["pools creat web", /unknown command 'creat' \(Did you mean create\?\)/],
+  ["pools", /pools needs one of: list, get, create, update, delete/],
+  ["pools create", /missing required argument 'name'/],
+  ["pools create web --max-answer 2", /unknown option '--max-answer' \(Did you mean --max-answers\?\)/],
+  ["pools create web --max-answers two", /must be a whole number/],
+  ["pools create web --algorithm rr", /Allowed choices are round-robin,/],
+  ["pools list extra", /too many arguments/],
+  ["members create --ip 192.0.2.1 --port 1", /required option '--pool <pool>' not specified/],
+  ["health-checks set web --interval 3", /must be a duration such as 250ms/],
+  ["health-checks set", /Which pool\?/],
+  ["pools list --api ftp://x", /Cannot use "ftp:\/\/x" as the address of the API/],
+  ["completions tcsh", /Allowed choices are bash, zsh, fish/],
+];
+
+for (const [line, expected] of WRONG) {
+  Deno.test(`wrong usage is one line and exit code 2: ${line}`, async () => {
+    const terminal = capturedTerminal();
+    equal(await run(line.split(" "), terminal), 2);
+    match(terminal.stderr(), expected);
+    match(terminal.stderr(), /^error: [^\n]+\n$/);
+    equal(terminal.stdout(), "");
+  });
+}
+
+Deno.test("every command explains itself, those that do something with an example", async () => {
+  const terminal = capturedTerminal();
+  equal(await run(["pools", "create", "--help"], terminal), 0);
+  match(terminal.stdout(), /Examples:\n {2}pleiades pools create web/);
+});
+
+Deno.test("version tells the version as text and as JSON", async () => {
+  const terminal = capturedTerminal();
+  equal(await run(["version"], terminal), 0);
+  match(terminal.stdout(), /^pleiades \d+\.\d+\.\d+ \(/);
+  const json = capturedTerminal();
+  equal(await run(["version", "-o", "json"], json), 0);
+  ok("version" in JSON.parse(json.stdout()));
+});
