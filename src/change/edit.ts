@@ -94,9 +94,13 @@ export interface Origin {
 
 /** What one commit changed: enough for a follower to reload only what was touched. */
 export interface Commit {
+  /** Of the model after the commit; one that changes nothing keeps the generation. */
   readonly generation: number;
+  /** Too much was touched to be listed: all lists are empty, and followers reload everything. */
+  readonly everything: boolean;
+  /** Ids of the pools that were created, changed or deleted, or of which a member, check or rule was. */
   readonly poolIds: readonly string[];
-  /** Ids of the services created, changed or deleted. */
+  /** Ids of the services that were created, changed or deleted, or whose pool was deleted. */
   readonly serviceIds: readonly string[];
   readonly zoneDomains: readonly string[];
   readonly fallback: boolean;
@@ -107,7 +111,10 @@ export type RefusalKind = "invalid" | "duplicate" | "missing-reference" | "not-f
 
 /** One wrong field. */
 export interface Problem {
-  /** JSON pointer into what the author sent, such as `/ipAddress`; empty = the whole. */
+  /**
+   * JSON pointer into what the author sent, such as `/ipAddress`; empty = the whole. In a commit of several edits it
+   * begins with the edit's place, `/2/ipAddress`; in a model with the object's, `/pools/0/members/1/ipAddress`.
+   */
   readonly pointer: string;
   /** What is wrong, with the value, and the mend. */
   readonly message: string;

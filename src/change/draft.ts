@@ -1,0 +1,645 @@
+/**
+ * The model while a commit is being made: each edit is judged against what the edits before it have left, and
+ * written at once into the open transaction.
+ *
+ * What an edit says about itself (its object exists, isn't stale, has a free name) is judged on the spot. What it
+ * says about others (references, fallback chains, zone cuts) may still be mended by a later edit: such a check that
+ * fails now is tried again at the end. The converse holds because every edit that could break another object's check
+ * makes that check itself. Problems are gathered, so that an author sees all of them at once.
+ *
+ * @module
+ */
+import { type HealthCheck } from "../config/model.ts";
+import { type GeoRuleRow } from "../store/geo_rules.ts";
+import { type HealthCheckRow } from "../store/health_checks.ts";
+import { isId } from "../store/id.ts";
+import { type MemberRow } from "../store/members.ts";
+import { type PoolRow } from "../store/pools.ts";
+import { type ServiceRow } from "../store/services.ts";
+import { type Store } from "../store/store.ts";
+import { type Unstamped, type Writer } from "../store/write.ts";
+import { type ZoneRow } from "../store/zones.ts";
+import { checkDomain } from "../wire/name.ts";
+import {
+  ChangeRefused,
+  type Commit,
+  type Edit,
+  type PoolFields,
+  type Problem,
+  type RefusalKind,
+  type ServiceFields,
+} from "./edit.ts";
+import { replaceModel } from "./replace.ts";
+import { Touched } from "./touched.ts";
+import { zoneCuts } from "./zone_cuts.ts";
+
+/** More problems than a person will read: the rest of the commit isn't looked at. */
+export const PROBLEMS_MAX = 100;
+
+type EditOf<Kind extends Edit["kind"]> = Extract<Edit, { readonly kind: Kind }>;
+
+/** A check of one object against others; `null` when all is well. */
+type Check = () => Refusal | null;
+
+interface Refusal extends Problem {
+  readonly kind: RefusalKind;
+}
+
+/** One commit in the making; lives as long as the transaction of its writer. */
+export class Draft {
+  readonly store: Store;
+  readonly newId: () => string;
+  readonly #writer: Writer;
+  readonly #touched = new Touched();
+  readonly #refusals: Refusal[] = [];
+  readonly #retries: Check[] = [];
+
+  constructor(options: { readonly store: Store; readonly writer: Writer; readonly newId: () => string }) {
+    this.store = options.store;
+    this.newId = options.newId;
+    this.#writer = options.writer;
+  }
+
+  /**
+   * Makes one edit.
+   *
+   * @param at JSON pointer to the edit in what the author sent
+   * @returns whether it was made; a reference that is still missing doesn't count against it
+   * @throws {ChangeRefused} when there are too many problems to go on
+   */
+  apply(edit: Edit, at: string): boolean {
+    const before = this.#refusals.length;
+    this.#make(edit, at);
+    return this.#refusals.length === before;
+  }
+
+  /**
+   * Judges what had to wait for the last edit.
+   *
+   * @returns what was touched
+   * @throws {ChangeRefused} with every problem of the commit; its kind is that of the first one
+   */
+  conclude(): Omit<Commit, "generation"> {
+    for (const check of this.#retries) this.#refuse(check());
+    if (this.#refusals.length > 0) throw this.#refused();
+    return this.#touched.list();
+  }
+
+  /** Notes a problem, if there is one. */
+  refuse(kind: RefusalKind, pointer: string, message: string): void {
+    this.#refuse({ kind, pointer, message });
+  }
+
+  #make(edit: Edit, at: string): void {
+    switch (edit.kind) {
+      case "createPool":
+        return this.#createPool(edit, at);
+      case "updatePool":
+        return this.#updatePool(edit, at);
+      case "deletePool":
+        return this.#deletePool(edit, at);
+      case "createMember":
+        return this.#createMember(edit, at);
+      case "updateMember":
+        return this.#updateMember(edit, at);
+      case "deleteMember":
+        return this.#deleteMember(edit, at);
+      case "createService":
+        return this.#createService(edit, at);
+      case "updateService":
+        return this.#updateService(edit, at);
+      case "deleteService":
+        return this.#deleteService(edit, at);
+      case "putHealthCheck":
+        return this.#putHealthCheck(edit, at);
+      case "deleteHealthCheck":
+        return this.#deleteHealthCheck(edit, at);
+      case "createGeoRule":
+        return this.#createGeoRule(edit, at);
+      case "updateGeoRule":
+        return this.#updateGeoRule(edit, at);
+      case "deleteGeoRule":
+        return this.#deleteGeoRule(edit, at);
+      case "putZone":
+        return this.#putZone(edit, at);
+      case "deleteZone":
+        return this.#deleteZone(edit, at);
+      case "putFallback":
+        return this.#putFallback(edit);
+      case "replaceModel":
+        return replaceModel(this, edit.model, at);
+    }
+  }
+
+  #createPool({ id, fields }: EditOf<"createPool">, at: string): void {
+    if (this.#idIsFree("pool", id, this.store.pools.get(id) !== null, at)) {
+      this.#putPool(id, null, fields, at);
+    }
+  }
+
+  #updatePool(edit: EditOf<"updatePool">, at: string): void {
+    const before = this.store.pools.get(edit.id);
+    if (this.#isCurrent("pool", edit.id, before, edit, at)) this.#putPool(edit.id, before, edit.fields, at);
+  }
+
+  #putPool(id: string, before: PoolRow | null, fields: PoolFields, at: string): void {
+    const after: Unstamped<PoolRow> = { ...fields, id };
+    if (before && poolJson(before) === poolJson(after)) return;
+    if (fields.name !== before?.name) {
+      const other = this.store.pools.byName(fields.name);
+      if (other) {
+        return this.refuse(
+          "duplicate",
+          `${at}/name`,
+          `A pool named "${fields.name}" exists already (id ${other.id}): choose another name, or change that pool`,
+        );
+      }
+    }
+    this.#writer.putPool(after);
+    this.#touched.pool(id);
+    this.#writer.record({ kind: "pool", id, before: before && poolJson(before), after: poolJson(after) });
+    this.#require(() => this.#faultOfFallback(id, at));
+  }
+
+  #deletePool(edit: EditOf<"deletePool">, at: string): void {
+    const { id } = edit;
+    const before = this.store.pools.get(id);
+    if (!this.#isCurrent("pool", id, before, edit, at)) return;
+    this.#detachServices(id);
+    this.#detachFallbacks(id, at);
+    for (const member of this.store.members.rowsOf(id)) {
+      this.#writer.record({ kind: "member", id: member.id, before: memberJson(member), after: null });
+    }
+    for (const rule of this.store.geoRules.rowsOf(id)) {
+      this.#writer.record({ kind: "geoRule", id: rule.id, before: geoRuleJson(rule), after: null });
+    }
+    const check = this.store.healthChecks.get(id);
+    if (check) this.#writer.record({ kind: "healthCheck", id, before: checkJson(check), after: null });
+    this.#writer.deletePool(id);
+    this.#writer.record({ kind: "pool", id, before: poolJson(before), after: null });
+    this.#touched.pool(id);
+  }
+
+  /** The foreign key would do the same, but leave neither a record nor a new revision. */
+  #detachServices(poolId: string): void {
+    for (;;) {
+      const services = this.store.services.someOf(poolId, DETACH_BATCH);
+      for (const service of services) this.#writeService(service, { ...service, poolId: null });
+      if (services.length < DETACH_BATCH) return;
+    }
+  }
+
+  /** A pool that needs this one as its fallback must be given another; one that only mentions it loses it. */
+  #detachFallbacks(poolId: string, at: string): void {
+    for (const pool of this.store.pools.fallingBackTo(poolId)) {
+      if (pool.onAllDown === "fallback") this.#require(() => this.#faultOfFallback(pool.id, at));
+      else {
+        const after = { ...pool, fallbackPoolId: null };
+        this.#writer.putPool(after);
+        this.#touched.pool(pool.id);
+        this.#writer.record({ kind: "pool", id: pool.id, before: poolJson(pool), after: poolJson(after) });
+      }
+    }
+  }
+
+  #createMember({ id, poolId, fields }: EditOf<"createMember">, at: string): void {
+    if (!this.#poolExists(poolId, at)) return;
+    if (!this.#idIsFree("member", id, this.store.members.get(id) !== null, at)) return;
+    this.#putMember({ ...fields, id, poolId }, null, at);
+  }
+
+  #updateMember(edit: EditOf<"updateMember">, at: string): void {
+    const before = this.store.members.get(edit.id);
+    if (!this.#isCurrent("member", edit.id, before, edit, at)) return;
+    this.#putMember({ ...edit.fields, id: edit.id, poolId: before.poolId }, before, at);
+  }
+
+  #putMember(after: Unstamped<MemberRow>, before: MemberRow | null, at: string): void {
+    if (before && memberJson(before) === memberJson(after)) return;
+    const other = this.store.members.at(after);
+    if (other && other.id !== after.id) {
+      return this.refuse(
+        "duplicate",
+        `${at}/ipAddress`,
+        `The pool has a member ${after.ipAddress} port ${after.port} already (id ${other.id}): ` +
+          `choose another address or port, or change that member`,
+      );
+    }
+    this.#writer.putMember(after);
+    this.#touched.pool(after.poolId);
+    this.#writer.record({
+      kind: "member",
+      id: after.id,
+      before: before && memberJson(before),
+      after: memberJson(after),
+    });
+  }
+
+  #deleteMember(edit: EditOf<"deleteMember">, at: string): void {
+    const { id } = edit;
+    const before = this.store.members.get(id);
+    if (!this.#isCurrent("member", id, before, edit, at)) return;
+    for (const rule of this.store.geoRules.towards(id)) {
+      this.#writer.record({ kind: "geoRule", id: rule.id, before: geoRuleJson(rule), after: null });
+    }
+    this.#writer.deleteMember(id);
+    this.#touched.pool(before.poolId);
+    this.#writer.record({ kind: "member", id, before: memberJson(before), after: null });
+  }
+
+  #createService({ id, fields }: EditOf<"createService">, at: string): void {
+    if (!this.#idIsFree("service", id, this.store.services.get(id) !== null, at)) return;
+    this.#putService(id, null, fields, at);
+  }
+
+  #updateService(edit: EditOf<"updateService">, at: string): void {
+    const before = this.store.services.get(edit.id);
+    if (this.#isCurrent("service", edit.id, before, edit, at)) {
+      this.#putService(edit.id, before, edit.fields, at);
+    }
+  }
+
+  #putService(id: string, before: ServiceRow | null, fields: ServiceFields, at: string): void {
+    const after: Unstamped<ServiceRow> = { ...fields, id };
+    if (before && serviceJson(before) === serviceJson(after)) return;
+    if (fields.domain !== before?.domain && !this.#domainIsFree(fields.domain, at)) return;
+    this.#writeService(before, after);
+    if (fields.poolId !== before?.poolId) this.#require(() => this.#faultOfServicePool(after, at));
+    if (fields.domain !== before?.domain) this.#require(() => this.#faultOfServiceCut(after, at));
+  }
+
+  #writeService(before: ServiceRow | null, after: Unstamped<ServiceRow>): void {
+    const { id } = after;
+    this.#writer.putService(after);
+    this.#touched.service(id);
+    this.#writer.record({
+      kind: "service",
+      id,
+      before: before && serviceJson(before),
+      after: serviceJson(after),
+    });
+  }
+
+  #deleteService(edit: EditOf<"deleteService">, at: string): void {
+    const { id } = edit;
+    const before = this.store.services.get(id);
+    if (!this.#isCurrent("service", id, before, edit, at)) return;
+    this.#writer.deleteService(id);
+    this.#touched.service(id);
+    this.#writer.record({ kind: "service", id, before: serviceJson(before), after: null });
+  }
+
+  #putHealthCheck(edit: EditOf<"putHealthCheck">, at: string): void {
+    const { poolId, fields } = edit;
+    if (!this.#poolExists(poolId, at)) return;
+    const before = this.store.healthChecks.get(poolId);
+    // Who saw a check that is gone by now must not bring it back unawares.
+    if (!this.#isFresh("health check of pool", poolId, before, edit, at)) return;
+    const after = { ...fields, poolId };
+    if (before && checkJson(before) === checkJson(after)) return;
+    this.#writer.putHealthCheck(poolId, fields);
+    this.#touched.pool(poolId);
+    this.#writer.record({
+      kind: "healthCheck",
+      id: poolId,
+      before: before && checkJson(before),
+      after: checkJson(after),
+    });
+  }
+
+  #deleteHealthCheck(edit: EditOf<"deleteHealthCheck">, at: string): void {
+    const { poolId } = edit;
+    const before = this.store.healthChecks.get(poolId);
+    if (!this.#isCurrent("health check of pool", poolId, before, edit, at)) return;
+    this.#writer.deleteHealthCheck(poolId);
+    this.#touched.pool(poolId);
+    this.#writer.record({ kind: "healthCheck", id: poolId, before: checkJson(before), after: null });
+  }
+
+  #createGeoRule({ id, poolId, fields }: EditOf<"createGeoRule">, at: string): void {
+    if (!this.#poolExists(poolId, at)) return;
+    if (!this.#idIsFree("geo rule", id, this.store.geoRules.get(id) !== null, at)) return;
+    this.#putGeoRule({ ...fields, id, poolId }, null, at);
+  }
+
+  #updateGeoRule(edit: EditOf<"updateGeoRule">, at: string): void {
+    const before = this.store.geoRules.get(edit.id);
+    if (!this.#isCurrent("geo rule", edit.id, before, edit, at)) return;
+    this.#putGeoRule({ ...edit.fields, id: edit.id, poolId: before.poolId }, before, at);
+  }
+
+  #putGeoRule(after: Unstamped<GeoRuleRow>, before: GeoRuleRow | null, at: string): void {
+    if (before && geoRuleJson(before) === geoRuleJson(after)) return;
+    this.#writer.putGeoRule(after);
+    this.#touched.pool(after.poolId);
+    this.#writer.record({
+      kind: "geoRule",
+      id: after.id,
+      before: before && geoRuleJson(before),
+      after: geoRuleJson(after),
+    });
+    this.#require(() => this.#faultOfRuleMember(after, at));
+  }
+
+  #deleteGeoRule(edit: EditOf<"deleteGeoRule">, at: string): void {
+    const { id } = edit;
+    const before = this.store.geoRules.get(id);
+    if (!this.#isCurrent("geo rule", id, before, edit, at)) return;
+    this.#writer.deleteGeoRule(id);
+    this.#touched.pool(before.poolId);
+    this.#writer.record({ kind: "geoRule", id, before: geoRuleJson(before), after: null });
+  }
+
+  #putZone(edit: EditOf<"putZone">, at: string): void {
+    const { domain, text } = edit;
+    const before = this.store.zones.get(domain);
+    if (!this.#isFresh("zone", domain, before, edit, at)) return;
+    if (before?.text === text || !this.#domainIsValid(domain, { wildcard: false, at })) return;
+    const { cuts, faults } = zoneCuts(domain, text);
+    for (const fault of faults) this.refuse("invalid", `${at}/text`, `Zone "${domain}": ${fault}`);
+    if (faults.length > 0) return;
+    this.#writer.putZone({ domain, text }, cuts);
+    this.#touched.zone(domain);
+    this.#writer.record({
+      kind: "zone",
+      id: domain,
+      before: before && zoneJson(before),
+      after: zoneJson({ domain, text }),
+    });
+    this.#require(() => this.#faultOfZoneCuts(domain, `${at}/text`));
+  }
+
+  #deleteZone(edit: EditOf<"deleteZone">, at: string): void {
+    const { domain } = edit;
+    const before = this.store.zones.get(domain);
+    if (!this.#isCurrent("zone", domain, before, edit, at)) return;
+    this.#writer.deleteZone(domain);
+    this.#touched.zone(domain);
+    this.#writer.record({ kind: "zone", id: domain, before: zoneJson(before), after: null });
+    // What lay in this zone lies in the one around it now, which may have handed it over to other servers.
+    this.#require(() => {
+      const around = this.store.zones.enclosing(domain);
+      return around === null ? null : this.#faultOfZoneCuts(around, at);
+    });
+  }
+
+  #putFallback({ fallback }: EditOf<"putFallback">): void {
+    const before = JSON.stringify(this.store.fallback());
+    const after = JSON.stringify(fallback);
+    if (before === after) return;
+    this.#writer.putFallback(fallback);
+    this.#touched.fallback();
+    this.#writer.record({
+      kind: "fallback",
+      id: "",
+      before: before === "null" ? null : before,
+      after: fallback && after,
+    });
+  }
+
+  #faultOfFallback(id: string, at: string): Refusal | null {
+    const pool = this.store.pools.get(id);
+    if (!pool) return null;
+    const pointer = `${at}/fallbackPoolId`;
+    if (pool.fallbackPoolId === null) {
+      return pool.onAllDown !== "fallback" ? null : {
+        kind: "invalid",
+        pointer,
+        message: `Pool "${pool.name}" has onAllDown "fallback" but no fallbackPoolId: name a pool, ` +
+          `or choose another onAllDown`,
+      };
+    }
+    const chain = [pool];
+    for (let next: string | null = pool.fallbackPoolId; next !== null;) {
+      const row: PoolRow | null = this.store.pools.get(next);
+      if (!row) {
+        return {
+          kind: "missing-reference",
+          pointer,
+          message: `Pool "${chain.at(-1)!.name}" falls back to the pool ${next}, which doesn't exist: ` +
+            `name another pool, or choose an onAllDown other than "fallback"`,
+        };
+      }
+      if (row.id === id) {
+        return {
+          kind: "invalid",
+          pointer,
+          message: `The pools fall back to each other in a circle ` +
+            `(${[...chain, row].map(({ name }) => name).join(" → ")}): let one of them end the chain`,
+        };
+      }
+      // A circle further on is the fault of the pools in it, which say so themselves.
+      if (chain.some((earlier) => earlier.id === row.id)) return null;
+      chain.push(row);
+      next = row.fallbackPoolId;
+    }
+    return null;
+  }
+
+  #faultOfServicePool({ domain, poolId }: Unstamped<ServiceRow>, at: string): Refusal | null {
+    if (poolId === null || this.store.pools.get(poolId)) return null;
+    return {
+      kind: "missing-reference",
+      pointer: `${at}/poolId`,
+      message: `Service "${domain}" names the pool ${poolId}, which doesn't exist: create it first, ` +
+        `or leave poolId null for the static fallback`,
+    };
+  }
+
+  #faultOfServiceCut({ id, domain }: Unstamped<ServiceRow>, at: string): Refusal | null {
+    // A later edit may have moved or deleted it.
+    if (this.store.services.get(id)?.domain !== domain) return null;
+    return this.#faultBelowCut(domain, `${at}/domain`);
+  }
+
+  #faultOfRuleMember({ id, memberId, poolId }: Unstamped<GeoRuleRow>, at: string): Refusal | null {
+    if (!this.store.geoRules.get(id) || this.store.members.get(memberId)?.poolId === poolId) return null;
+    return {
+      kind: "missing-reference",
+      pointer: `${at}/memberId`,
+      message: `The geo rule names the member ${memberId}, which the pool ${poolId} doesn't have: ` +
+        `name a member of the same pool`,
+    };
+  }
+
+  /** The first service that the zone's cuts hide. */
+  #faultOfZoneCuts(zone: string, pointer: string): Refusal | null {
+    for (const cut of this.store.zones.cutsOf(zone)) {
+      // A zone of our own at the cut: nothing below it is handed over.
+      if (this.store.zones.get(cut)) continue;
+      for (const service of this.store.services.below(cut)) {
+        const fault = this.#faultBelowCut(service.domain, pointer);
+        if (fault) return fault;
+      }
+    }
+    return null;
+  }
+
+  #faultBelowCut(domain: string, pointer: string): Refusal | null {
+    const cut = this.store.zones.cutAbove(domain);
+    return cut === null ? null : {
+      kind: "invalid",
+      pointer,
+      message:
+        `Service "${domain}" lies below the zone cut ${cut}: the zone ${this.store.zones.enclosing(cut)} ` +
+        `hands these names over to other servers; remove the NS records of ${cut}, or choose another domain`,
+    };
+  }
+
+  #domainIsFree(domain: string, at: string): boolean {
+    if (!this.#domainIsValid(domain, { wildcard: true, at })) return false;
+    const other = this.store.services.byDomain(domain);
+    if (!other) return true;
+    this.refuse(
+      "duplicate",
+      `${at}/domain`,
+      `A service for "${domain}" exists already (id ${other.id}): change that one, or choose another domain`,
+    );
+    return false;
+  }
+
+  #domainIsValid(domain: string, { wildcard, at }: { wildcard: boolean; at: string }): boolean {
+    const fault = faultOfDomain(domain, wildcard);
+    if (fault !== null) this.refuse("invalid", `${at}/domain`, fault);
+    return fault === null;
+  }
+
+  #poolExists(poolId: string, at: string): boolean {
+    if (this.store.pools.get(poolId)) return true;
+    this.refuse("not-found", at, `There is no pool ${poolId}: look at the list of pools`);
+    return false;
+  }
+
+  #idIsFree(noun: string, id: string, taken: boolean, at: string): boolean {
+    if (!isId(id)) {
+      this.refuse("invalid", `${at}/id`, `The id "${id}" must be 32 lower-case hex digits`);
+      return false;
+    }
+    if (taken) {
+      this.refuse("duplicate", `${at}/id`, `A ${noun} with the id ${id} exists already: choose another id`);
+    }
+    return !taken;
+  }
+
+  #isCurrent<Row extends { readonly revision: number }>(
+    noun: string,
+    id: string,
+    row: Row | null,
+    edit: { readonly ifRevision?: number },
+    at: string,
+  ): row is Row {
+    if (row) return this.#isFresh(noun, id, row, edit, at);
+    this.refuse("not-found", at, `There is no ${noun} ${id}`);
+    return false;
+  }
+
+  /** A row that this same commit wrote counts as the one its author saw. */
+  #isFresh(
+    noun: string,
+    id: string,
+    row: { readonly revision: number } | null,
+    { ifRevision }: { readonly ifRevision?: number },
+    at: string,
+  ): boolean {
+    if (
+      ifRevision === undefined || row?.revision === ifRevision || row?.revision === this.#writer.generation
+    ) {
+      return true;
+    }
+    this.refuse(
+      "stale",
+      at,
+      `The ${noun} ${id} was changed meanwhile: it is at revision ${row?.revision ?? "none"}, ` +
+        `this edit was made for ${ifRevision}; read it again`,
+    );
+    return false;
+  }
+
+  #require(check: Check): void {
+    if (check()) this.#retries.push(check);
+  }
+
+  #refuse(refusal: Refusal | null): void {
+    if (!refusal) return;
+    this.#refusals.push(refusal);
+    if (this.#refusals.length >= PROBLEMS_MAX) throw this.#refused();
+  }
+
+  #refused(): ChangeRefused {
+    const problems = this.#refusals.map(({ pointer, message }) => ({ pointer, message }));
+    return new ChangeRefused(this.#refusals[0]!.kind, problems);
+  }
+}
+
+/** Services that are detached from a deleted pool at a time; a pool may have a million. */
+const DETACH_BATCH = 1_000;
+
+/** Why the text can't be a service's or zone's domain as it stands, or `null`. */
+function faultOfDomain(domain: string, wildcard: boolean): string | null {
+  try {
+    const canonical = checkDomain(domain);
+    if (canonical !== domain) return `The domain "${domain}" must be written "${canonical}"`;
+    return wildcard || !domain.startsWith("*") ? null : `The zone "${domain}" must not be a wildcard`;
+  } catch (cause) {
+    if (cause instanceof SyntaxError) return cause.message;
+    throw cause;
+  }
+}
+
+/** Keys in the order of the history's JSON, so that equal objects are equal text. */
+const KEYS = {
+  pool: ["id", "name", "algorithm", "maxAnswers", "onAllDown", "fallbackPoolId"],
+  member: [
+    "id",
+    "poolId",
+    "ipAddress",
+    "port",
+    "weight",
+    "priority",
+    "enabled",
+    "latitude",
+    "longitude",
+  ],
+  healthCheck: [
+    "poolId",
+    "type",
+    "port",
+    "intervalMs",
+    "timeoutMs",
+    "rise",
+    "fall",
+    "httpMethod",
+    "httpPath",
+    "httpHost",
+    "httpExpectedStatus",
+    "httpContains",
+    "insecureSkipVerify",
+  ],
+  geoRule: ["id", "poolId", "cidr", "country", "continent", "memberId"],
+  service: ["id", "domain", "poolId", "ttl", "ecs"],
+  zone: ["domain", "text"],
+} satisfies Record<string, string[]>;
+
+function poolJson(pool: Unstamped<PoolRow>): string {
+  return JSON.stringify(pool, KEYS.pool);
+}
+
+function memberJson(member: Unstamped<MemberRow>): string {
+  return JSON.stringify(member, KEYS.member);
+}
+
+function checkJson(check: HealthCheck & Pick<HealthCheckRow, "poolId">): string {
+  return JSON.stringify(check, KEYS.healthCheck);
+}
+
+function geoRuleJson(rule: Unstamped<GeoRuleRow>): string {
+  return JSON.stringify(rule, KEYS.geoRule);
+}
+
+function serviceJson(service: Unstamped<ServiceRow>): string {
+  return JSON.stringify(service, KEYS.service);
+}
+
+function zoneJson(zone: Unstamped<ZoneRow>): string {
+  return JSON.stringify(zone, KEYS.zone);
+}

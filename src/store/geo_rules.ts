@@ -1,0 +1,84 @@
+/**
+ * Geo rules of pools, in the order of their creation.
+ *
+ * @module
+ */
+import { type GeoRule } from "../config/model.ts";
+import { type Database } from "./database.ts";
+import { type Page, pageOf, type PageRequest } from "./page.ts";
+
+/** A rule and where it belongs. */
+export interface GeoRuleRow extends GeoRule {
+  readonly poolId: string;
+  readonly revision: number;
+}
+
+/** Reads geo rules. */
+export class GeoRules {
+  readonly #database: Database;
+
+  constructor(database: Database) {
+    this.#database = database;
+  }
+
+  /** The rule of that id, or `null`. */
+  get(id: string): GeoRuleRow | null {
+    const row = this.#database.get<GeoRuleColumns>(
+      `SELECT ${GEO_RULE_COLUMNS} FROM geo_rules WHERE id = ?`,
+      id,
+    );
+    return row ? rowOf(row) : null;
+  }
+
+  /** A page of a pool's rules; empty when there is no such pool. */
+  page(poolId: string, { limit, cursor }: PageRequest): Page<GeoRuleRow> {
+    const rows = this.#database.all<GeoRuleColumns>(
+      `SELECT ${GEO_RULE_COLUMNS} FROM geo_rules WHERE pool_id = ? AND seq > ? ORDER BY seq LIMIT ?`,
+      poolId,
+      Number(cursor ?? 0),
+      limit + 1,
+    );
+    const { items, next } = pageOf(rows, { limit, keyOf: (row) => row.seq });
+    return { items: items.map(rowOf), next };
+  }
+
+  /** All rules of a pool as the model has them. */
+  of(poolId: string): GeoRule[] {
+    return this.#select("pool_id", poolId).map(geoRuleOf);
+  }
+
+  /** All rules of a pool as rows. */
+  rowsOf(poolId: string): GeoRuleRow[] {
+    return this.#select("pool_id", poolId).map(rowOf);
+  }
+
+  /** The rules that send clients to a member. */
+  towards(memberId: string): GeoRuleRow[] {
+    return this.#select("member_id", memberId).map(rowOf);
+  }
+
+  #select(column: "pool_id" | "member_id", id: string): GeoRuleColumns[] {
+    return this.#database.all<GeoRuleColumns>(
+      `SELECT ${GEO_RULE_COLUMNS} FROM geo_rules WHERE ${column} = ? ORDER BY seq`,
+      id,
+    );
+  }
+}
+
+/** A row as SQLite gives it. */
+export interface GeoRuleColumns extends GeoRuleRow {
+  readonly seq: number;
+}
+
+/** The select list that yields {@link GeoRuleColumns}. */
+export const GEO_RULE_COLUMNS =
+  "id, cidr, country, continent, member_id AS memberId, pool_id AS poolId, revision, seq";
+
+/** The rule as the model has it. */
+export function geoRuleOf({ seq: _, poolId: __, revision: ___, ...rule }: GeoRuleColumns): GeoRule {
+  return { ...rule };
+}
+
+function rowOf({ seq: _, ...row }: GeoRuleColumns): GeoRuleRow {
+  return { ...row };
+}

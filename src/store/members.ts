@@ -1,0 +1,90 @@
+/**
+ * Members of pools, in the order of their creation.
+ *
+ * @module
+ */
+import { type Member } from "../config/model.ts";
+import { type Database } from "./database.ts";
+import { type Page, pageOf, type PageRequest } from "./page.ts";
+
+/** A member and where it belongs. */
+export interface MemberRow extends Member {
+  readonly poolId: string;
+  readonly revision: number;
+}
+
+/** Reads members. */
+export class Members {
+  readonly #database: Database;
+
+  constructor(database: Database) {
+    this.#database = database;
+  }
+
+  /** The member of that id, or `null`. */
+  get(id: string): MemberRow | null {
+    const row = this.#database.get<MemberColumns>(`SELECT ${MEMBER_COLUMNS} FROM members WHERE id = ?`, id);
+    return row ? rowOf(row) : null;
+  }
+
+  /** The member of a pool with that address and port, or `null`. */
+  at({ poolId, ipAddress, port }: Pick<MemberRow, "poolId" | "ipAddress" | "port">): MemberRow | null {
+    const row = this.#database.get<MemberColumns>(
+      `SELECT ${MEMBER_COLUMNS} FROM members WHERE pool_id = ? AND ip_address = ? AND port = ?`,
+      poolId,
+      ipAddress,
+      port,
+    );
+    return row ? rowOf(row) : null;
+  }
+
+  /** A page of a pool's members; empty when there is no such pool. */
+  page(poolId: string, { limit, cursor }: PageRequest): Page<MemberRow> {
+    const rows = this.#database.all<MemberColumns>(
+      `SELECT ${MEMBER_COLUMNS} FROM members WHERE pool_id = ? AND seq > ? ORDER BY seq LIMIT ?`,
+      poolId,
+      Number(cursor ?? 0),
+      limit + 1,
+    );
+    const { items, next } = pageOf(rows, { limit, keyOf: (row) => row.seq });
+    return { items: items.map(rowOf), next };
+  }
+
+  /** All members of a pool. */
+  of(poolId: string): Member[] {
+    return this.rowsOf(poolId).map(({ poolId: _, revision: __, ...member }) => member);
+  }
+
+  /** All members of a pool as rows. */
+  rowsOf(poolId: string): MemberRow[] {
+    return this.#database.all<MemberColumns>(
+      `SELECT ${MEMBER_COLUMNS} FROM members WHERE pool_id = ? ORDER BY seq`,
+      poolId,
+    ).map(rowOf);
+  }
+
+  /** How many there are in all pools. */
+  count(): number {
+    return this.#database.get<{ n: number }>("SELECT count(*) AS n FROM members")!.n;
+  }
+}
+
+/** A row as SQLite gives it. */
+export interface MemberColumns extends Omit<MemberRow, "enabled"> {
+  readonly seq: number;
+  readonly enabled: number;
+}
+
+/** The select list that yields {@link MemberColumns}. */
+export const MEMBER_COLUMNS =
+  "id, ip_address AS ipAddress, port, weight, priority, enabled, latitude, longitude, " +
+  "pool_id AS poolId, revision, seq";
+
+/** The member as the model has it. */
+export function memberOf({ seq: _, poolId: __, revision: ___, ...row }: MemberColumns): Member {
+  return { ...row, enabled: row.enabled === 1 };
+}
+
+function rowOf({ seq: _, ...row }: MemberColumns): MemberRow {
+  return { ...row, enabled: row.enabled === 1 };
+}

@@ -1,0 +1,191 @@
+/**
+ * The tables, and how a file of an older version becomes one of this version.
+ *
+ * `PRAGMA user_version` is the number of migrations a file has seen. A file with a higher number was written by a
+ * newer program and is refused before it is opened for writing: reading its version must not touch it.
+ *
+ * Invariants that the tables keep by themselves: members, check and rules go with their pool; services stay and
+ * lose it. `revision` is the generation at which a row last changed. References that an edit may leave dangling
+ * until its commit ends are deferred. Columns have defaults, so that a row written by hand is whole.
+ *
+ * @module
+ */
+import { type Database } from "./database.ts";
+
+/** Steps from each version to the next; never changed once released, only added to. */
+export const MIGRATIONS: readonly string[] = [
+  /* 0 → 1 */ `
+  CREATE TABLE meta (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    generation INTEGER NOT NULL,
+    fallback TEXT CHECK (json_valid(fallback))
+  ) STRICT;
+  INSERT INTO meta VALUES (1, 0, NULL);
+
+  CREATE TABLE pools (
+    id TEXT PRIMARY KEY NOT NULL,
+    name TEXT NOT NULL UNIQUE,
+    algorithm TEXT NOT NULL DEFAULT 'round-robin',
+    max_answers INTEGER NOT NULL DEFAULT 1 CHECK (max_answers >= 0),
+    on_all_down TEXT NOT NULL DEFAULT 'all',
+    fallback_pool_id TEXT REFERENCES pools(id) DEFERRABLE INITIALLY DEFERRED,
+    revision INTEGER NOT NULL DEFAULT 0
+  ) STRICT;
+  CREATE INDEX pools_fallback_pool_id ON pools(fallback_pool_id) WHERE fallback_pool_id IS NOT NULL;
+
+  -- seq is the order of creation, in which a pool's members are listed and rotated.
+  CREATE TABLE members (
+    seq INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    pool_id TEXT NOT NULL REFERENCES pools(id) ON DELETE CASCADE,
+    ip_address TEXT NOT NULL,
+    port INTEGER NOT NULL CHECK (port BETWEEN 1 AND 65535),
+    weight INTEGER NOT NULL DEFAULT 1 CHECK (weight >= 1),
+    priority INTEGER NOT NULL DEFAULT 0 CHECK (priority >= 0),
+    enabled INTEGER NOT NULL DEFAULT 1 CHECK (enabled IN (0, 1)),
+    latitude REAL,
+    longitude REAL,
+    revision INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (pool_id, ip_address, port)
+  ) STRICT;
+
+  CREATE TABLE health_checks (
+    pool_id TEXT PRIMARY KEY NOT NULL REFERENCES pools(id) ON DELETE CASCADE,
+    type TEXT NOT NULL DEFAULT 'tcp',
+    port INTEGER CHECK (port BETWEEN 1 AND 65535),
+    interval_ms INTEGER NOT NULL DEFAULT 10000,
+    timeout_ms INTEGER NOT NULL DEFAULT 2000,
+    rise INTEGER NOT NULL DEFAULT 2,
+    fall INTEGER NOT NULL DEFAULT 3,
+    http_method TEXT NOT NULL DEFAULT 'GET',
+    http_path TEXT NOT NULL DEFAULT '/',
+    http_host TEXT,
+    http_expected_status TEXT NOT NULL DEFAULT '200-399',
+    http_contains TEXT,
+    insecure_skip_verify INTEGER NOT NULL DEFAULT 0 CHECK (insecure_skip_verify IN (0, 1)),
+    revision INTEGER NOT NULL DEFAULT 0
+  ) STRICT;
+
+  CREATE TABLE geo_rules (
+    seq INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    pool_id TEXT NOT NULL REFERENCES pools(id) ON DELETE CASCADE,
+    cidr TEXT,
+    country TEXT,
+    continent TEXT,
+    member_id TEXT NOT NULL REFERENCES members(id) ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED,
+    revision INTEGER NOT NULL DEFAULT 0,
+    CHECK ((cidr IS NOT NULL) + (country IS NOT NULL) + (continent IS NOT NULL) = 1)
+  ) STRICT;
+  CREATE INDEX geo_rules_pool_id ON geo_rules(pool_id);
+  CREATE INDEX geo_rules_member_id ON geo_rules(member_id);
+
+  -- reversed_domain (com.example.www) puts all names below one into a range: see services.ts.
+  CREATE TABLE services (
+    id TEXT PRIMARY KEY NOT NULL,
+    domain TEXT NOT NULL UNIQUE,
+    pool_id TEXT REFERENCES pools(id) ON DELETE SET NULL DEFERRABLE INITIALLY DEFERRED,
+    ttl INTEGER NOT NULL DEFAULT 30 CHECK (ttl BETWEEN 0 AND 86400),
+    ecs INTEGER NOT NULL DEFAULT 1 CHECK (ecs IN (0, 1)),
+    revision INTEGER NOT NULL DEFAULT 0,
+    reversed_domain TEXT
+  ) STRICT;
+  CREATE INDEX services_pool_id ON services(pool_id) WHERE pool_id IS NOT NULL;
+  CREATE INDEX services_reversed_domain ON services(reversed_domain);
+
+  CREATE TABLE zones (
+    domain TEXT PRIMARY KEY NOT NULL,
+    text TEXT NOT NULL,
+    revision INTEGER NOT NULL DEFAULT 0
+  ) STRICT;
+
+  -- Where a zone hands names over to other servers; derived from its text when it is written.
+  CREATE TABLE zone_cuts (
+    zone_domain TEXT NOT NULL REFERENCES zones(domain) ON DELETE CASCADE,
+    cut TEXT NOT NULL,
+    PRIMARY KEY (zone_domain, cut)
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE TABLE history (
+    generation INTEGER PRIMARY KEY,
+    at INTEGER NOT NULL,
+    via TEXT NOT NULL,
+    "by" TEXT NOT NULL,
+    reason TEXT NOT NULL
+  ) STRICT;
+
+  -- One row for each object that a generation touched; before or after is NULL where there was none.
+  CREATE TABLE history_changes (
+    generation INTEGER NOT NULL REFERENCES history(generation) DEFERRABLE INITIALLY DEFERRED,
+    kind TEXT NOT NULL,
+    id TEXT NOT NULL,
+    before TEXT,
+    after TEXT,
+    PRIMARY KEY (generation, kind, id)
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE TABLE verdicts (
+    target TEXT PRIMARY KEY NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('healthy', 'unhealthy', 'unknown')),
+    since INTEGER,
+    last_error TEXT,
+    latency_ms REAL,
+    checked_at INTEGER
+  ) STRICT, WITHOUT ROWID;
+  `,
+];
+
+/** The version this program writes. */
+export const SCHEMA_VERSION: number = MIGRATIONS.length;
+
+/** `PRAGMA application_id`: "Plei". Tells a Pleiades file from any other program's. */
+export const APPLICATION_ID = 0x506c6569;
+
+/** A file that this program must not open; the message says what to do. */
+export class SchemaRefused extends Error {
+  override readonly name = "SchemaRefused";
+}
+
+/**
+ * Refuses a file that a newer program or another program wrote.
+ *
+ * @throws {SchemaRefused}
+ */
+export function requireKnownSchema(
+  { path, version, applicationId, empty }: {
+    readonly path: string;
+    readonly version: number;
+    readonly applicationId: number;
+    /** Whether the file has no tables yet. */
+    readonly empty: boolean;
+  },
+): void {
+  if (!empty && applicationId !== APPLICATION_ID) {
+    throw new SchemaRefused(
+      `Cannot use ${path}: it is a database of another program (application_id ${applicationId}); ` +
+        `point database.path at a Pleiades database or at a file that doesn't exist yet`,
+    );
+  }
+  if (version > SCHEMA_VERSION) {
+    throw new SchemaRefused(
+      `Cannot open ${path}: its schema is version ${version}, this program knows versions up to ` +
+        `${SCHEMA_VERSION}; run the newer program, or restore a backup from before the upgrade. ` +
+        `The file was not changed`,
+    );
+  }
+}
+
+/** Brings the file to `SCHEMA_VERSION`, all steps in one transaction; a file that is there already is not written. */
+export function migrate(database: Database, migrations: readonly string[] = MIGRATIONS): void {
+  if (userVersion(database) === migrations.length) return;
+  database.transact(() => {
+    // Read again under the lock: two processes may have found the file old at the same time.
+    for (const step of migrations.slice(userVersion(database))) database.exec(step);
+    database.exec(`PRAGMA user_version = ${migrations.length}; PRAGMA application_id = ${APPLICATION_ID}`);
+  });
+}
+
+/** `PRAGMA user_version`. */
+export function userVersion(database: Database): number {
+  return database.get<{ user_version: number }>("PRAGMA user_version")!.user_version;
+}

@@ -1,0 +1,100 @@
+/**
+ * Services, ordered by domain.
+ *
+ * Beside its domain a service keeps the domain with its labels reversed (`www.example.com` → `com.example.www`):
+ * there all names below `example.com` are one range, which is how a new zone cut finds the services it would hide
+ * without looking at the others.
+ *
+ * @module
+ */
+import { type Service } from "../config/model.ts";
+import { type Database } from "./database.ts";
+import { type Page, pageOf, type PageRequest } from "./page.ts";
+
+/** A service and when it last changed. */
+export interface ServiceRow extends Service {
+  readonly revision: number;
+}
+
+/** Reads services. */
+export class Services {
+  readonly #database: Database;
+
+  constructor(database: Database) {
+    this.#database = database;
+  }
+
+  /** The service of that id, or `null`. */
+  get(id: string): ServiceRow | null {
+    return rowOrNull(this.#database.get<Columns>(`SELECT ${COLUMNS} FROM services WHERE id = ?`, id));
+  }
+
+  /** The service of exactly that domain (lower-case, no final dot), or `null`. */
+  byDomain(domain: string): ServiceRow | null {
+    return rowOrNull(this.#database.get<Columns>(`SELECT ${COLUMNS} FROM services WHERE domain = ?`, domain));
+  }
+
+  /** A page of services by domain. */
+  page({ limit, cursor }: PageRequest): Page<ServiceRow> {
+    const rows = this.#database.all<Columns>(
+      `SELECT ${COLUMNS} FROM services WHERE domain > ? ORDER BY domain LIMIT ?`,
+      cursor ?? "",
+      limit + 1,
+    );
+    return pageOf(rows.map(rowOf), { limit, keyOf: (service) => service.domain });
+  }
+
+  /** Some of the services that answer from a pool, at most `limit`. */
+  someOf(poolId: string, limit: number): ServiceRow[] {
+    return this.#database.all<Columns>(
+      `SELECT ${COLUMNS} FROM services WHERE pool_id = ? LIMIT ?`,
+      poolId,
+      limit,
+    )
+      .map(rowOf);
+  }
+
+  /** The services strictly below a domain, one by one. */
+  *below(domain: string): Generator<ServiceRow> {
+    const parent = reversedDomain(domain);
+    // "/" follows "." in ASCII: the range is everything that begins with the parent and a dot.
+    const rows = this.#database.iterate<Columns>(
+      `SELECT ${COLUMNS} FROM services WHERE reversed_domain > ? AND reversed_domain < ?`,
+      `${parent}.`,
+      `${parent}/`,
+    );
+    for (const row of rows) yield rowOf(row);
+  }
+
+  /** Every service, by domain, one at a time. Don't commit before it has been read to the end. */
+  *each(): Generator<Service> {
+    for (const { revision: _, ...row } of this.#database.iterate<Columns>(EACH)) {
+      yield { ...row, ecs: row.ecs === 1 };
+    }
+  }
+
+  /** How many there are. */
+  count(): number {
+    return this.#database.get<{ n: number }>("SELECT count(*) AS n FROM services")!.n;
+  }
+}
+
+/** The labels of a domain from the last to the first. */
+export function reversedDomain(domain: string): string {
+  return domain.split(".").reverse().join(".");
+}
+
+interface Columns extends Omit<ServiceRow, "ecs"> {
+  readonly ecs: number;
+}
+
+const COLUMNS = "id, domain, pool_id AS poolId, ttl, ecs, revision";
+const EACH = `SELECT ${COLUMNS} FROM services ORDER BY domain`;
+
+function rowOf(row: Columns): ServiceRow {
+  return { ...row, ecs: row.ecs === 1 };
+}
+
+function rowOrNull(row: Columns | undefined): ServiceRow | null {
+  return row ? rowOf(row) : null;
+}

@@ -1,0 +1,236 @@
+/**
+ * The database of a node: one SQLite file that holds the model, its history and the last verdicts.
+ *
+ * Reads are here and in the aggregates' files; writes of the model are in `write.ts`, which only `change/` imports,
+ * so that nothing gets around validation and history. WAL lets readers of other processes go on while one writes;
+ * `synchronous = NORMAL` means that a killed process loses nothing and a power cut at most the last commits, never
+ * a part of one.
+ *
+ * @module
+ */
+import { dirname } from "node:path";
+import { type Fallback, type Model } from "../config/model.ts";
+import { type DesiredSource } from "../config/desired.ts";
+import { Database } from "./database.ts";
+import { GeoRules } from "./geo_rules.ts";
+import { HealthChecks } from "./health_checks.ts";
+import { History } from "./history.ts";
+import { Members } from "./members.ts";
+import { Pools } from "./pools.ts";
+import { migrate, requireKnownSchema } from "./schema.ts";
+import { Services } from "./services.ts";
+import { Verdicts } from "./verdicts.ts";
+import { Zones } from "./zones.ts";
+
+/** How many objects of each kind there are. */
+export interface Counts {
+  readonly pools: number;
+  readonly members: number;
+  readonly services: number;
+  readonly zones: number;
+}
+
+/** An open database. Who opens it closes it (`using`). */
+export class Store implements Disposable {
+  /** The file, or `:memory:`. */
+  readonly path: string;
+  /** Whether changes are refused: a node with `database.path: none`. */
+  readonly readOnly: boolean;
+  /** For the files of `src/store/` only. */
+  readonly database: Database;
+  readonly pools: Pools;
+  readonly members: Members;
+  readonly services: Services;
+  readonly healthChecks: HealthChecks;
+  readonly geoRules: GeoRules;
+  readonly zones: Zones;
+  readonly history: History;
+  readonly verdicts: Verdicts;
+
+  /**
+   * Opens a file and brings its schema up to date; makes it (mode 0600) and its folder when they don't exist.
+   *
+   * @throws {SchemaRefused} when a newer or another program wrote the file, which is left untouched
+   * @throws {Error} when the file can't be opened or is no database; the message names the path and the mend
+   */
+  static open(path: string): Store {
+    inspect(path);
+    createPrivately(path);
+    return new Store(path, { readOnly: false });
+  }
+
+  /** A database that lives in memory and is gone when closed: for tests. */
+  static memory(): Store {
+    return new Store(":memory:", { readOnly: false });
+  }
+
+  /** The store of a node without database (`database.path: none`): empty, in memory, and refusing changes. */
+  static none(): Store {
+    return new Store(":memory:", { readOnly: true });
+  }
+
+  private constructor(path: string, { readOnly }: { readonly readOnly: boolean }) {
+    this.path = path;
+    this.readOnly = readOnly;
+    this.database = connect(path);
+    this.members = new Members(this.database);
+    this.healthChecks = new HealthChecks(this.database);
+    this.geoRules = new GeoRules(this.database);
+    this.pools = new Pools(this.database, this);
+    this.services = new Services(this.database);
+    this.zones = new Zones(this.database);
+    this.history = new History(this.database);
+    this.verdicts = new Verdicts(this.database);
+  }
+
+  /** The number of the last commit; 0 = nothing was ever committed. */
+  generation(): number {
+    return this.database.get<{ generation: number }>("SELECT generation FROM meta")!.generation;
+  }
+
+  /** What overrides the settings' static fallback; `null` = the settings decide. */
+  fallback(): Fallback | null {
+    const { fallback } = this.database.get<{ fallback: string | null }>("SELECT fallback FROM meta")!;
+    return fallback === null ? null : JSON.parse(fallback);
+  }
+
+  /** How many objects there are. */
+  counts(): Counts {
+    return {
+      pools: this.pools.count(),
+      members: this.members.count(),
+      services: this.services.count(),
+      zones: this.zones.count(),
+    };
+  }
+
+  /** The whole model in memory; a million services are better read by `services.each()`. */
+  model(): Model {
+    return {
+      generation: this.generation(),
+      pools: [...this.pools.each()],
+      services: [...this.services.each()],
+      zones: this.zones.all(),
+      fallback: this.fallback(),
+    };
+  }
+
+  /** What `desiredOf` merges with the settings: generation, zones and fallback of now, the rest streamed. */
+  source(): DesiredSource {
+    return {
+      generation: this.generation(),
+      pools: () => this.pools.each(),
+      services: () => this.services.each(),
+      zones: this.zones.all(),
+      fallback: this.fallback(),
+    };
+  }
+
+  /** Grows whenever another connection commits, and never by our own commits. */
+  dataVersion(): number {
+    return this.database.get<{ data_version: number }>("PRAGMA data_version")!.data_version;
+  }
+
+  /** Ends all use; the last one to close a file folds its write-ahead log into it. */
+  close(): void {
+    this.database.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+/** A file's schema version and owner, read without touching it. */
+export interface Inspection {
+  readonly version: number;
+  readonly applicationId: number;
+  readonly empty: boolean;
+}
+
+/**
+ * Looks at a file before it is opened for writing.
+ *
+ * @returns `null` when there is no such file, or an empty one
+ * @throws {SchemaRefused} when a newer or another program wrote it
+ */
+export function inspect(path: string): Inspection | null {
+  const size = sizeOf(path);
+  if (size === 0) return null;
+  const inspection = sizeOf(`${path}-wal`) === 0 ? inspectHeader(path) : inspectBySql(path);
+  requireKnownSchema({ path, ...inspection });
+  return inspection;
+}
+
+/** Offsets in the file header, https://www.sqlite.org/fileformat2.html#the_database_header. */
+const HEADER = { size: 100, pageCount: 28, userVersion: 60, applicationId: 68 } as const;
+
+/** Without a write-ahead log the header says it all; even a read-only connection would leave files beside it. */
+function inspectHeader(path: string): Inspection {
+  using file = Deno.openSync(path);
+  const header = new Uint8Array(HEADER.size);
+  const size = file.readSync(header) ?? 0;
+  if (size < HEADER.size || new TextDecoder().decode(header.subarray(0, 15)) !== "SQLite format 3") {
+    throw new Error(
+      `Cannot open ${path}: it is not a SQLite database; move it away or choose another database.path`,
+    );
+  }
+  const view = new DataView(header.buffer);
+  return {
+    version: view.getUint32(HEADER.userVersion),
+    applicationId: view.getUint32(HEADER.applicationId),
+    empty: view.getUint32(HEADER.pageCount) <= 1 && view.getUint32(HEADER.userVersion) === 0,
+  };
+}
+
+/** The header may be older than the write-ahead log that a crash left behind. */
+function inspectBySql(path: string): Inspection {
+  const database = new Database(path, { readOnly: true });
+  try {
+    return {
+      version: database.get<{ user_version: number }>("PRAGMA user_version")!.user_version,
+      applicationId: database.get<{ application_id: number }>("PRAGMA application_id")!.application_id,
+      empty: database.get("SELECT 1 FROM sqlite_schema") === undefined,
+    };
+  } finally {
+    database.close();
+  }
+}
+
+function connect(path: string): Database {
+  const database = new Database(path);
+  try {
+    database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON");
+    migrate(database);
+    return database;
+  } catch (cause) {
+    database.close();
+    throw cause;
+  }
+}
+
+/** SQLite gives the files beside it the mode of the database; so it must be private before SQLite sees it. */
+function createPrivately(path: string): void {
+  try {
+    Deno.mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    Deno.openSync(path, { write: true, create: true, mode: 0o600 }).close();
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new Error(
+      `Cannot open ${path}: ${reason}; choose a database.path that this user may write, or none`,
+      {
+        cause,
+      },
+    );
+  }
+}
+
+/** Bytes of a file; 0 when it doesn't exist. */
+function sizeOf(path: string): number {
+  try {
+    return Deno.statSync(path).size;
+  } catch (cause) {
+    if (cause instanceof Deno.errors.NotFound) return 0;
+    throw cause;
+  }
+}

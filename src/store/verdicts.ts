@@ -1,0 +1,63 @@
+/**
+ * What was last believed of each probed target, so that a restart doesn't begin blind. Written apart from commits:
+ * a verdict is an observation, no change of the model, and has no generation.
+ *
+ * @module
+ */
+import { type Verdict } from "../health/verdict.ts";
+import { type Database } from "./database.ts";
+
+/** A target's key (`config/check_target.ts`) and what is believed of it. */
+export type VerdictEntry = readonly [target: string, verdict: Verdict];
+
+/** Reads and writes verdicts. */
+export class Verdicts {
+  readonly #database: Database;
+
+  constructor(database: Database) {
+    this.#database = database;
+  }
+
+  /** Every stored verdict. */
+  *each(): Generator<VerdictEntry> {
+    for (const { target, ...verdict } of this.#database.iterate<Columns>(SELECT)) yield [target, verdict];
+  }
+
+  /** The verdict on a target, or `null`. */
+  get(target: string): Verdict | null {
+    const row = this.#database.get<Columns>(`${SELECT} WHERE target = ?`, target);
+    if (!row) return null;
+    const { target: _, ...verdict } = row;
+    return verdict;
+  }
+
+  /**
+   * Writes verdicts in one transaction. Meant for changes of state, some together; not for every probe's result.
+   *
+   * @throws {StoreBusy} when another process holds the file; nothing is lost by trying again later
+   */
+  save(entries: Iterable<VerdictEntry>): void {
+    this.#database.transact(() => {
+      for (const [target, { state, since, lastError, latencyMs, checkedAt }] of entries) {
+        this.#database.run(SAVE, target, state, since, lastError, latencyMs, checkedAt);
+      }
+    });
+  }
+
+  /** Drops the verdicts on targets that nothing probes any more. */
+  forget(targets: Iterable<string>): void {
+    this.#database.transact(() => {
+      for (const target of targets) this.#database.run("DELETE FROM verdicts WHERE target = ?", target);
+    });
+  }
+}
+
+interface Columns extends Verdict {
+  readonly target: string;
+}
+
+const SELECT = "SELECT target, state, since, last_error AS lastError, latency_ms AS latencyMs, " +
+  "checked_at AS checkedAt FROM verdicts";
+const SAVE = "INSERT INTO verdicts (target, state, since, last_error, latency_ms, checked_at) " +
+  "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (target) DO UPDATE SET state = excluded.state, since = excluded.since, " +
+  "last_error = excluded.last_error, latency_ms = excluded.latency_ms, checked_at = excluded.checked_at";

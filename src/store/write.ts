@@ -1,0 +1,243 @@
+/**
+ * Writes of the model. Only `change/` imports this file: whoever else wants something changed hands an edit to it.
+ *
+ * A writer belongs to one transaction and stamps every row with the generation that this transaction will be.
+ * Each write is paired with a record for the history; several writes of one object leave one record, from its
+ * first state to its last.
+ *
+ * @module
+ */
+import { type Fallback, type HealthCheck } from "../config/model.ts";
+import { type Database } from "./database.ts";
+import { type GeoRuleRow } from "./geo_rules.ts";
+import { type HistoryEntry, type ObjectKind } from "./history.ts";
+import { type MemberRow } from "./members.ts";
+import { type PoolRow } from "./pools.ts";
+import { reversedDomain, type ServiceRow } from "./services.ts";
+import { type Store } from "./store.ts";
+import { type ZoneRow } from "./zones.ts";
+
+/** A row as a writer takes it: the revision is the writer's. */
+export type Unstamped<Row> = Omit<Row, "revision">;
+
+/**
+ * Runs `work` with a writer for the next generation, in one transaction.
+ *
+ * @param keep whether the result is to be written; otherwise everything is undone
+ * @throws {StoreBusy} when another process holds the file for too long
+ */
+export function write<Result>(
+  store: Store,
+  { work, keep }: {
+    readonly work: (writer: Writer) => Result;
+    readonly keep: (result: Result) => boolean;
+  },
+): Result {
+  return store.database.transact(() => work(new Writer(store.database, store.generation() + 1)), keep);
+}
+
+/** Writes rows of one generation. */
+export class Writer {
+  readonly generation: number;
+  readonly #database: Database;
+
+  constructor(database: Database, generation: number) {
+    this.#database = database;
+    this.generation = generation;
+  }
+
+  /** Inserts or overwrites a pool's own fields. */
+  putPool({ id, name, algorithm, maxAnswers, onAllDown, fallbackPoolId }: Unstamped<PoolRow>): void {
+    this.#database.run(PUT_POOL, id, name, algorithm, maxAnswers, onAllDown, fallbackPoolId, this.generation);
+  }
+
+  /** Deletes a pool with its members, check and rules; its services lose it. */
+  deletePool(id: string): void {
+    this.#database.run("DELETE FROM pools WHERE id = ?", id);
+  }
+
+  /** Inserts or overwrites a member. */
+  putMember(
+    { id, poolId, ipAddress, port, weight, priority, enabled, latitude, longitude }: Unstamped<MemberRow>,
+  ): void {
+    this.#database.run(
+      PUT_MEMBER,
+      id,
+      poolId,
+      ipAddress,
+      port,
+      weight,
+      priority,
+      Number(enabled),
+      latitude,
+      longitude,
+      this.generation,
+    );
+  }
+
+  /** Deletes a member with the rules that lead to it. */
+  deleteMember(id: string): void {
+    this.#database.run("DELETE FROM members WHERE id = ?", id);
+  }
+
+  /** Inserts or overwrites a pool's check. */
+  putHealthCheck(poolId: string, check: HealthCheck): void {
+    this.#database.run(
+      PUT_HEALTH_CHECK,
+      poolId,
+      check.type,
+      check.port,
+      check.intervalMs,
+      check.timeoutMs,
+      check.rise,
+      check.fall,
+      check.httpMethod,
+      check.httpPath,
+      check.httpHost,
+      check.httpExpectedStatus,
+      check.httpContains,
+      Number(check.insecureSkipVerify),
+      this.generation,
+    );
+  }
+
+  /** Deletes a pool's check. */
+  deleteHealthCheck(poolId: string): void {
+    this.#database.run("DELETE FROM health_checks WHERE pool_id = ?", poolId);
+  }
+
+  /** Inserts or overwrites a geo rule. */
+  putGeoRule({ id, poolId, cidr, country, continent, memberId }: Unstamped<GeoRuleRow>): void {
+    this.#database.run(PUT_GEO_RULE, id, poolId, cidr, country, continent, memberId, this.generation);
+  }
+
+  /** Deletes a geo rule. */
+  deleteGeoRule(id: string): void {
+    this.#database.run("DELETE FROM geo_rules WHERE id = ?", id);
+  }
+
+  /** Inserts or overwrites a service. */
+  putService({ id, domain, poolId, ttl, ecs }: Unstamped<ServiceRow>): void {
+    this.#database.run(
+      PUT_SERVICE,
+      id,
+      domain,
+      poolId,
+      ttl,
+      Number(ecs),
+      this.generation,
+      reversedDomain(domain),
+    );
+  }
+
+  /** Deletes a service. */
+  deleteService(id: string): void {
+    this.#database.run("DELETE FROM services WHERE id = ?", id);
+  }
+
+  /** Inserts or overwrites a zone and the cuts that its text holds. */
+  putZone({ domain, text }: Unstamped<ZoneRow>, cuts: Iterable<string>): void {
+    this.#database.run(PUT_ZONE, domain, text, this.generation);
+    this.#database.run("DELETE FROM zone_cuts WHERE zone_domain = ?", domain);
+    for (const cut of cuts) this.#database.run("INSERT INTO zone_cuts VALUES (?, ?)", domain, cut);
+  }
+
+  /** Deletes a zone and its cuts. */
+  deleteZone(domain: string): void {
+    this.#database.run("DELETE FROM zones WHERE domain = ?", domain);
+  }
+
+  /** Sets or clears what overrides the settings' fallback. */
+  putFallback(fallback: Fallback | null): void {
+    this.#database.run("UPDATE meta SET fallback = ?", fallback && JSON.stringify(fallback));
+  }
+
+  /** Keeps for the history what becomes of an object; the arguments are JSON, equal objects in equal text. */
+  record(
+    { kind, id, before, after }: {
+      readonly kind: ObjectKind;
+      readonly id: string;
+      readonly before: string | null;
+      readonly after: string | null;
+    },
+  ): void {
+    this.#database.run(RECORD, this.generation, kind, id, before, after);
+  }
+
+  /**
+   * Ends the generation with its entry in the history.
+   *
+   * @returns whether any object is different from before; if not, there is no entry and nothing worth keeping
+   */
+  conclude({ at, via, by, reason }: Omit<HistoryEntry, "generation">): boolean {
+    const { generation } = this;
+    this.#database.run("DELETE FROM history_changes WHERE generation = ? AND before IS after", generation);
+    if (!this.#database.get("SELECT 1 FROM history_changes WHERE generation = ? LIMIT 1", generation)) {
+      return false;
+    }
+    this.#database.run("INSERT INTO history VALUES (?, ?, ?, ?, ?)", generation, at, via, by, reason);
+    this.#database.run("UPDATE meta SET generation = ?", generation);
+    return true;
+  }
+}
+
+const PUT_POOL = upsert("pools", "id", [
+  "name",
+  "algorithm",
+  "max_answers",
+  "on_all_down",
+  "fallback_pool_id",
+  "revision",
+]);
+const PUT_MEMBER = upsert("members", "id", [
+  "pool_id",
+  "ip_address",
+  "port",
+  "weight",
+  "priority",
+  "enabled",
+  "latitude",
+  "longitude",
+  "revision",
+]);
+const PUT_HEALTH_CHECK = upsert("health_checks", "pool_id", [
+  "type",
+  "port",
+  "interval_ms",
+  "timeout_ms",
+  "rise",
+  "fall",
+  "http_method",
+  "http_path",
+  "http_host",
+  "http_expected_status",
+  "http_contains",
+  "insecure_skip_verify",
+  "revision",
+]);
+const PUT_GEO_RULE = upsert("geo_rules", "id", [
+  "pool_id",
+  "cidr",
+  "country",
+  "continent",
+  "member_id",
+  "revision",
+]);
+const PUT_SERVICE = upsert("services", "id", [
+  "domain",
+  "pool_id",
+  "ttl",
+  "ecs",
+  "revision",
+  "reversed_domain",
+]);
+const PUT_ZONE = upsert("zones", "domain", ["text", "revision"]);
+const RECORD = "INSERT INTO history_changes (generation, kind, id, before, after) VALUES (?, ?, ?, ?, ?) " +
+  "ON CONFLICT (generation, kind, id) DO UPDATE SET after = excluded.after";
+
+/** Never `REPLACE`: that deletes the old row first, and everything that goes with it. */
+function upsert(table: string, key: string, columns: readonly string[]): string {
+  return `INSERT INTO ${table} (${[key, ...columns].join(", ")}) ` +
+    `VALUES (${[key, ...columns].map(() => "?").join(", ")}) ` +
+    `ON CONFLICT (${key}) DO UPDATE SET ${columns.map((name) => `${name} = excluded.${name}`).join(", ")}`;
+}

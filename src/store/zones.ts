@@ -1,0 +1,86 @@
+/**
+ * Zones of static records: their text as it was written, and the zone cuts it holds.
+ *
+ * @module
+ */
+import { type Zone } from "../config/model.ts";
+import { type Database } from "./database.ts";
+import { type Page, pageOf, type PageRequest } from "./page.ts";
+
+/** A zone and when it last changed. */
+export interface ZoneRow extends Zone {
+  readonly revision: number;
+}
+
+/** Reads zones. */
+export class Zones {
+  readonly #database: Database;
+
+  constructor(database: Database) {
+    this.#database = database;
+  }
+
+  /** The zone of exactly that domain (lower-case, no final dot), or `null`. */
+  get(domain: string): ZoneRow | null {
+    const row = this.#database.get<ZoneRow>(
+      "SELECT domain, text, revision FROM zones WHERE domain = ?",
+      domain,
+    );
+    return row ? { ...row } : null;
+  }
+
+  /** All zones with their text, by domain. */
+  all(): Zone[] {
+    return this.#database.all<Zone>("SELECT domain, text FROM zones ORDER BY domain").map((row) => ({
+      ...row,
+    }));
+  }
+
+  /** A page of the zones' domains, without their text. */
+  page({ limit, cursor }: PageRequest): Page<Omit<ZoneRow, "text">> {
+    const rows = this.#database.all<Omit<ZoneRow, "text">>(
+      "SELECT domain, revision FROM zones WHERE domain > ? ORDER BY domain LIMIT ?",
+      cursor ?? "",
+      limit + 1,
+    );
+    return pageOf(rows.map((row) => ({ ...row })), { limit, keyOf: (zone) => zone.domain });
+  }
+
+  /** The deepest zone that a name lies in (its own name included), or `null`. */
+  enclosing(name: string): string | null {
+    for (let at: string | null = name; at !== null; at = parentOf(at)) {
+      if (this.#database.get("SELECT 1 FROM zones WHERE domain = ?", at)) return at;
+    }
+    return null;
+  }
+
+  /** Where the zone hands names over to other servers (NS records below its apex), in ASCII order. */
+  cutsOf(domain: string): string[] {
+    return this.#database.all<{ cut: string }>(
+      "SELECT cut FROM zone_cuts WHERE zone_domain = ? ORDER BY cut",
+      domain,
+    ).map((row) => row.cut);
+  }
+
+  /** The zone cut that a name lies strictly below, in the deepest zone around it, or `null`. */
+  cutAbove(name: string): string | null {
+    const zone = this.enclosing(name);
+    for (let at = parentOf(name); zone !== null && at !== null && at !== zone; at = parentOf(at)) {
+      if (this.#database.get("SELECT 1 FROM zone_cuts WHERE zone_domain = ? AND cut = ?", zone, at)) {
+        return at;
+      }
+    }
+    return null;
+  }
+
+  /** How many there are. */
+  count(): number {
+    return this.#database.get<{ n: number }>("SELECT count(*) AS n FROM zones")!.n;
+  }
+}
+
+/** The name one label up, or `null` at the last label. */
+export function parentOf(name: string): string | null {
+  const dot = name.indexOf(".");
+  return dot < 0 ? null : name.slice(dot + 1);
+}
