@@ -95,6 +95,16 @@ export function wireToName(bytes: Uint8Array, offset = 0): string {
   }
 }
 
+/**
+ * The same as `wireToName`, but always with a final dot, so that no origin is added when it is read again.
+ *
+ * @throws {SyntaxError} when the bytes are no whole uncompressed name
+ */
+export function wireToAbsoluteName(bytes: Uint8Array, offset = 0): string {
+  const text = wireToName(bytes, offset);
+  return text === "." ? text : `${text}.`;
+}
+
 /** A copy with A–Z lower-cased and every other byte kept (RFC 4343 §3.2); takes whole names in wire form. */
 export function lowerCaseName(wire: Uint8Array): Uint8Array {
   return wire.map((byte) => byte >= 0x41 && byte <= 0x5a ? byte + 0x20 : byte);
