@@ -1,0 +1,174 @@
+/**
+ * Who may import whom: read from the module graph that Deno itself sees, beginning at `main.ts` and at every worker.
+ *
+ * A subject is a folder of `src/` or a file directly in it. The table says what each subject may import besides
+ * itself; imports of types count like any other, since they too bind the two together.
+ *
+ * @module
+ */
+import { ok } from "node:assert/strict";
+import { filesBelow } from "../scripts/check.ts";
+import { deno, ROOT } from "../scripts/process.ts";
+import { codeOnly, findings, none } from "./source_text.ts";
+
+/** What every subject may import; whoever isn't here hasn't been thought about yet. */
+const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
+  ip: [],
+  clock: [],
+  version: [],
+  wire: ["ip"],
+  config: ["ip", "clock", "wire"],
+  balance: ["ip", "clock", "config"],
+  telemetry: ["ip", "clock", "config"],
+  health: ["ip", "clock", "config", "telemetry"],
+  snapshot: ["ip", "clock", "config", "balance", "wire"],
+  license: ["ip", "clock", "config", "snapshot", "telemetry"],
+  dns: ["ip", "clock", "config", "balance", "wire", "snapshot", "license", "telemetry"],
+  // The verdicts of the last run are kept in the database, hence `health`.
+  store: ["ip", "clock", "config", "wire", "health", "telemetry"],
+  change: ["ip", "clock", "config", "balance", "wire", "store", "telemetry"],
+  api: ["ip", "clock", "config", "wire", "health", "store", "change", "telemetry"],
+  tui: ["ip", "clock", "config", "health", "store", "change", "telemetry"],
+  gitops: ["ip", "clock", "config", "change", "telemetry"],
+  cluster: ["ip", "clock", "config", "change", "telemetry"],
+  discovery: ["ip", "clock", "config", "change", "telemetry"],
+  cli: ["ip", "clock", "config", "wire", "version"],
+  console: ["ip", "clock", "config"],
+};
+
+/** The composition roots: only they see everything. */
+const SEE_EVERYTHING = ["main", "serve", "demo"];
+
+/** Single imports that are allowed although the table forbids them, with the reason. */
+const EXCEPTIONS: Readonly<Record<string, string>> = {
+  "src/cli/backup.ts -> src/store/backup.ts": "backup and restore work on the file, with no node running",
+};
+
+/** Who may use the writing half of the store. */
+const WRITERS = ["change", "store"];
+
+Deno.test("every import goes the way the architecture allows", async () => {
+  const wrong = (await imports()).filter(({ from, to }) => {
+    const [importer, imported] = [subjectOf(from), subjectOf(to)];
+    if (importer === imported || SEE_EVERYTHING.includes(importer)) return false;
+    return !MAY_IMPORT[importer]?.includes(imported) && !(`${from} -> ${to}` in EXCEPTIONS);
+  });
+  none(wrong.map(({ from, to }) => `${from} must not import ${to}`));
+});
+
+Deno.test("every exception is still needed", async () => {
+  const edges = new Set((await imports()).map(({ from, to }) => `${from} -> ${to}`));
+  none(Object.keys(EXCEPTIONS).filter((exception) => !edges.has(exception)));
+});
+
+Deno.test("nobody but change/ writes to the store", async () => {
+  const writers = (await imports()).filter(({ to }) => to === "src/store/write.ts").map(({ from }) => from);
+  ok(writers.length > 0, "src/store/write.ts isn't where this test looks for it");
+  none(writers.filter((from) => !WRITERS.includes(subjectOf(from))));
+});
+
+Deno.test("every source file is reached from main.ts or a worker", async () => {
+  const reached = reachedFrom(["main.ts", ...await workerEntries()], await importsByFile());
+  none((await filesBelow("src")).filter((file) => !reached.has(file)));
+});
+
+Deno.test("the engine and all it reaches is pure: no runtime, no timers, nothing asynchronous", async () => {
+  const files = [...reachedFrom(["src/dns/engine.ts"], await importsByFile())];
+  ok(files.length > 3, "src/dns/engine.ts isn't where this test looks for it");
+  const impure = files.flatMap((file) => {
+    const source = Deno.readTextFileSync(`${ROOT}/${file}`);
+    const code = codeOnly(source);
+    return [
+      ...findings({ file, text: code }, /\bDeno\b|\basync\b|\bawait\b|\bPromise\b/),
+      ...findings({ file, text: code }, /\b(setTimeout|setInterval|queueMicrotask|performance|Date)\b/),
+      ...findings({ file, text: source }, /^(?:import|\} from).*"(?!\.)[^"]*";$/),
+    ];
+  });
+  none(impure);
+});
+
+interface Import {
+  /** Path of the importing file, relative to the repository. */
+  readonly from: string;
+  readonly to: string;
+}
+
+/** Every import between our own files, once. */
+let known: Promise<readonly Import[]> | null = null;
+
+function imports(): Promise<readonly Import[]> {
+  return known ??= readImports();
+}
+
+/** Reads the graphs of the roots, and of each file that they don't reach. */
+async function readImports(): Promise<readonly Import[]> {
+  const edges = new Map<string, Import>();
+  const seen = new Set<string>();
+  for (const root of ["main.ts", ...await workerEntries(), ...await filesBelow("src")]) {
+    if (seen.has(root)) continue;
+    seen.add(root);
+    for (const edge of await graphOf(root)) {
+      edges.set(`${edge.from} ${edge.to}`, edge);
+      seen.add(edge.from).add(edge.to);
+    }
+  }
+  return [...edges.values()];
+}
+
+async function importsByFile(): Promise<ReadonlyMap<string, readonly string[]>> {
+  const edges = Map.groupBy(await imports(), ({ from }) => from);
+  return new Map([...edges].map(([from, those]) => [from, those.map(({ to }) => to)]));
+}
+
+async function workerEntries(): Promise<string[]> {
+  return (await filesBelow("src")).filter((file) => file.endsWith("/worker.ts"));
+}
+
+async function graphOf(root: string): Promise<Import[]> {
+  const { code, output } = await deno(["info", "--json", root], { quiet: true });
+  ok(code === 0, output);
+  const graph: ModuleGraph = JSON.parse(output.slice(output.indexOf("{")));
+  return graph.modules.flatMap(({ specifier, dependencies = [] }) =>
+    dependencies.flatMap(({ code, type }) => {
+      const target = code?.specifier ?? type?.specifier;
+      const [from, to] = [ownFile(specifier), target === undefined ? null : ownFile(target)];
+      return from === null || to === null ? [] : [{ from, to }];
+    })
+  );
+}
+
+/** The part of `deno info --json` that is read here. */
+interface ModuleGraph {
+  readonly modules: readonly {
+    readonly specifier: string;
+    readonly dependencies?: readonly {
+      readonly code?: { readonly specifier: string };
+      readonly type?: { readonly specifier: string };
+    }[];
+  }[];
+}
+
+const HERE = new URL("..", import.meta.url).href;
+
+/** Path of a TypeScript file of this repository; `null` for everything else. */
+function ownFile(specifier: string): string | null {
+  return specifier.startsWith(HERE) && /\.tsx?$/.test(specifier) ? specifier.slice(HERE.length) : null;
+}
+
+function subjectOf(file: string): string {
+  return file.replace(/^src\//, "").split("/")[0]!.replace(/\.tsx?$/, "");
+}
+
+function reachedFrom(
+  files: readonly string[],
+  targets: ReadonlyMap<string, readonly string[]>,
+): Set<string> {
+  const reached = new Set<string>();
+  for (const queue = [...files]; queue.length > 0;) {
+    const file = queue.pop()!;
+    if (reached.has(file)) continue;
+    reached.add(file);
+    queue.push(...targets.get(file) ?? []);
+  }
+  return reached;
+}
