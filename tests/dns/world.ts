@@ -1,0 +1,148 @@
+/**
+ * A small world for tests of the engine: declared in a few words, compiled by the real compiler, asked with real
+ * packets.
+ *
+ * @module
+ */
+import { checkTargetOf } from "../../src/config/check_target.ts";
+import { type Desired } from "../../src/config/desired.ts";
+import {
+  type Fallback,
+  HEALTH_CHECK_DEFAULTS,
+  type Member,
+  type Pool,
+  type Service,
+} from "../../src/config/model.ts";
+import { Engine, type EngineOptions } from "../../src/dns/engine.ts";
+import { parseIp } from "../../src/ip.ts";
+import { compile } from "../../src/snapshot/compile.ts";
+import { LiveBoard } from "../../src/snapshot/live.ts";
+import { Slots } from "../../src/snapshot/slots.ts";
+import { parseZoneFile } from "../../src/wire/zone_file.ts";
+
+/** What may be left out is: a pool of `web`'s defaults, no zones, no fallback. */
+export interface Declared {
+  readonly pools?: readonly (Partial<Omit<Pool, "members">> & {
+    name: string;
+    members: readonly (string | Partial<Member>)[];
+  })[];
+  /** Domain → pool name, `null` for none, or both with a TTL. */
+  readonly services?: Readonly<Record<string, string | null | { pool: string; ttl: number }>>;
+  /** Domain → zone-file text, or `null` for a zone without a file. */
+  readonly zones?: Readonly<Record<string, string | null>>;
+  readonly fallback?: Partial<Fallback> & { endpoints: readonly string[] };
+  readonly nameservers?: readonly string[];
+  readonly generation?: number;
+}
+
+/** Options of an engine that hides everything. */
+export const PLAIN: EngineOptions = {
+  nsid: "",
+  chaos: { version: "", id: "" },
+  ecs: { enabled: true, trusted: [] },
+  lane: 0,
+};
+
+/** Every pool of a world is checked with this. */
+const CHECK = { ...HEALTH_CHECK_DEFAULTS, port: 80 };
+
+/** A world whose health can be set by address. */
+export class World {
+  readonly engine: Engine;
+  readonly board = LiveBoard.create({ healthSlots: 1, ticketSlots: 1 });
+  readonly #healthSlots = new Slots(1);
+  readonly #ticketSlots = new Slots(0);
+  #epoch = 0;
+
+  constructor(declared: Declared, options: Partial<EngineOptions> = {}) {
+    this.engine = new Engine({ ...PLAIN, ...options });
+    this.declare(declared);
+  }
+
+  /** Replaces what is declared; health and rotation stay. */
+  declare(declared: Declared): void {
+    const snapshot = compile(desiredOf(declared), {
+      epoch: ++this.#epoch,
+      healthSlots: this.#healthSlots,
+      ticketSlots: this.#ticketSlots,
+    });
+    this.engine.use(snapshot, this.board);
+  }
+
+  /** Sets the verdict on addresses, all in one step. */
+  health(verdicts: Readonly<Record<string, boolean>>): void {
+    this.board.setHealth(
+      Object.entries(verdicts).map(([ipAddress, up]) => ({
+        slot: this.#healthSlots.find(checkTargetOf({ ipAddress, port: 80 }, CHECK).key)!,
+        up,
+      })),
+    );
+  }
+
+  /** Asks; `null` when nothing is said. */
+  ask(
+    packet: Uint8Array,
+    { client = "192.0.2.53", stream = false, sizeMax = 65_535 } = {},
+  ): Uint8Array | null {
+    const out = new Uint8Array(sizeMax);
+    const address = parseIp(client)!;
+    const size = this.engine.answer(packet, packet.length, { stream, address: () => address }, out, sizeMax);
+    return size === 0 ? null : out.slice(0, size);
+  }
+}
+
+/** The desired state of a declaration. */
+export function desiredOf(declared: Declared): Desired {
+  const pools = (declared.pools ?? []).map(poolOf);
+  const services = Object.entries(declared.services ?? {}).map(([domain, to]): Service => ({
+    id: domain,
+    domain,
+    poolId: to === null || typeof to === "string" ? to : to.pool,
+    ttl: to === null || typeof to === "string" ? 30 : to.ttl,
+    ecs: true,
+  }));
+  return {
+    generation: declared.generation ?? 1,
+    pools: () => pools,
+    services: () => services,
+    zones: Object.entries(declared.zones ?? {}).map(([domain, text]) => ({
+      domain,
+      records: text === null ? null : records(domain, text),
+    })),
+    fallback: declared.fallback
+      ? { algorithm: "round-robin", weights: {}, onAllDown: "all", healthCheck: CHECK, ...declared.fallback }
+      : null,
+    defaultTtl: 30,
+    nameservers: declared.nameservers ?? [],
+  };
+}
+
+function poolOf({ members, ...fields }: NonNullable<Declared["pools"]>[number]): Pool {
+  return {
+    id: fields.name,
+    algorithm: "round-robin",
+    maxAnswers: 1,
+    onAllDown: "all",
+    fallbackPoolId: null,
+    healthCheck: CHECK,
+    geoRules: [],
+    ...fields,
+    members: members.map((member, i) => ({
+      id: `${fields.name}-${i}`,
+      ipAddress: typeof member === "string" ? member : "",
+      port: 80,
+      weight: 1,
+      priority: 0,
+      enabled: true,
+      latitude: null,
+      longitude: null,
+      ...(typeof member === "string" ? {} : member),
+    })),
+  };
+}
+
+function records(domain: string, text: string) {
+  const { records, problems } = parseZoneFile(text, { origin: domain, defaultTtl: 300 });
+  if (problems.length > 0) throw new SyntaxError(`${problems[0]!.line}: ${problems[0]!.message}`);
+  return records;
+}
