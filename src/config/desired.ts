@@ -8,6 +8,9 @@
  * @module
  */
 import { type Fallback, type Pool, type Service, type Zone } from "./model.ts";
+import { type Settings } from "./settings.ts";
+import { compareText } from "./yaml_source.ts";
+import { readZoneText } from "./zone_text.ts";
 import { type ZoneRecord } from "../wire/zone_file.ts";
 
 /** Everything that answers are compiled from. */
@@ -51,3 +54,32 @@ export const EMPTY_SOURCE: DesiredSource = {
   zones: [],
   fallback: null,
 };
+
+/** Merges a database with the settings. Zones are read here, so both must be valid. */
+export function desiredOf(settings: Settings, source: DesiredSource): Desired {
+  const { domain: domains, zones: files, ttl, nameservers } = settings.dns;
+  const zones = new Map<string, DesiredZone>();
+  for (const domain of domains) zones.set(domain, { domain, records: null });
+  for (const zone of [...files, ...source.zones]) zones.set(zone.domain, desiredZone(zone, ttl));
+  return {
+    generation: source.generation,
+    pools: () => source.pools(),
+    services: () => source.services(),
+    zones: [...zones.values()].sort((a, b) => compareText(a.domain, b.domain)),
+    fallback: source.fallback ?? settings.fallback,
+    defaultTtl: ttl,
+    nameservers,
+  };
+}
+
+function desiredZone(zone: Zone, defaultTtl: number): DesiredZone {
+  const known = zonesRead.get(zone);
+  if (known?.defaultTtl === defaultTtl) return known.zone;
+  const { records } = readZoneText(zone.text, { domain: zone.domain, defaultTtl });
+  const read = { domain: zone.domain, records };
+  zonesRead.set(zone, { defaultTtl, zone: read });
+  return read;
+}
+
+/** A change of one member must not read every zone again: as long as a zone is the same object, so is its content. */
+const zonesRead = new WeakMap<Zone, { readonly defaultTtl: number; readonly zone: DesiredZone }>();

@@ -114,3 +114,50 @@ export function refuse(
 ): void {
   payload.issues.push({ code: "custom", input: payload.value, message, path: [...path] });
 }
+
+/** A duration such as `250ms`, `10s`, `5m` or `1h`; becomes milliseconds. */
+export function duration(name: string, { minMs, maxMs }: DurationRange): z.ZodType<number> {
+  const rule = `a duration from ${formatDuration(minMs)} to ${
+    formatDuration(maxMs)
+  } such as 250ms, 10s, 5m or 1h`;
+  const error = mustBe(name, rule);
+  return z.string({ error }).regex(DURATION, { error, abort: true }).transform((text, context) => {
+    const ms = parseDuration(text);
+    if (ms < minMs || ms > maxMs) {
+      context.addIssue({ code: "custom", input: text, message: error({ input: text }) });
+    }
+    return ms;
+  });
+}
+
+/** The shortest and the longest duration that make sense. */
+export interface DurationRange {
+  /** Milliseconds. */
+  readonly minMs: number;
+  /** Milliseconds. */
+  readonly maxMs: number;
+}
+
+/** Milliseconds as text in the largest unit that holds them without a fraction. */
+export function formatDuration(ms: number): string {
+  const [unit, size] = UNITS.find(([, size]) => ms % size === 0 && ms !== 0) ?? ["ms", 1];
+  return `${ms / size}${unit}`;
+}
+
+/** One value, or a list of them; becomes a list. */
+export function oneOrMore<Element extends z.core.SomeType>(
+  name: string,
+  element: Element,
+): z.ZodType<z.output<Element>[]> {
+  return z.preprocess((value) => typeof value === "string" ? [value] : value, list(name, element));
+}
+
+const UNITS = [["h", 3_600_000], ["m", 60_000], ["s", 1000], ["ms", 1]] as const;
+const DURATION = /^\d{1,9}(?:\.\d{1,3})?(?:ms|s|m|h)$/;
+
+/** The text has passed `DURATION`; fractions are kept to the millisecond. */
+function parseDuration(text: string): number {
+  const [, count, unit] = /^([\d.]+)(\D+)$/.exec(text) ?? [];
+  const size = UNITS.find(([name]) => name === unit)?.[1] ?? 1;
+  return Math.round(Number(count) * size);
+}

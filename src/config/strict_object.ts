@@ -11,27 +11,46 @@ import { z } from "zod";
 /** A strict object schema that yields a `T`; its shape can be read field by field and extended. */
 export type SchemaOf<T> = z.ZodObject<{ -readonly [Key in keyof T]: z.ZodType<T[Key]> }, z.core.$strict>;
 
-/** An object schema whose unknown keys are errors with a "did you mean". */
+/**
+ * An object schema whose unknown keys are errors with a "did you mean".
+ *
+ * @param aliases other spellings that somebody has turned into keys of the shape before; only for the guess
+ */
 export function strictObject<Shape extends z.core.$ZodLooseShape>(
   shape: Shape,
+  aliases: readonly string[] = [],
 ): z.ZodObject<Shape, z.core.$strict> {
   const known = Object.keys(shape);
   return z.strictObject(shape, {
     error: (issue) => {
       if (issue.code === "unrecognized_keys") {
-        return issue.keys.map((key) => unknownKeyMessage(key, known)).join(UNKNOWN_KEYS_SEPARATOR);
+        return issue.keys.map((key) => unknownKeyMessage(key, { known, aliases })).join(
+          UNKNOWN_KEYS_SEPARATOR,
+        );
       }
       return `must be a mapping with keys such as ${known.slice(0, 3).join(", ")}, is ${show(issue.input)}`;
     },
   });
 }
 
+/** A nested object that may be left out: then every key of it has its default. */
+export function section<Schema extends z.core.SomeType>(
+  schema: Schema,
+  description: string,
+): z.ZodType<z.output<Schema>> {
+  // The empty step before the schema has input type `unknown`, for which `{}` is a value.
+  return z.preprocess((value) => value, schema).prefault({}).meta({ description });
+}
+
 /** Stands between the sentences of one issue that has several unknown keys. */
 export const UNKNOWN_KEYS_SEPARATOR = "; ";
 
 /** `Unknown key "intervall" (did you mean "interval"?)`; without a near key, the possible ones are listed. */
-export function unknownKeyMessage(key: string, known: readonly string[]): string {
-  const near = nearest(key, known);
+export function unknownKeyMessage(
+  key: string,
+  { known, aliases = [] }: { readonly known: readonly string[]; readonly aliases?: readonly string[] },
+): string {
+  const near = nearest(key, [...known, ...aliases]);
   if (near !== null) return `Unknown key ${JSON.stringify(key)} (did you mean "${near}"?)`;
   return `Unknown key ${JSON.stringify(key)} (known here: ${known.join(", ")})`;
 }

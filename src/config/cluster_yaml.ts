@@ -1,0 +1,563 @@
+/**
+ * The model as files: pools, services and zones in YAML (or JSON) documents that are merged, or one object a
+ * line (NDJSON) for bulk data.
+ *
+ * Reading finds every problem it can, not just the first: each object is checked on its own, then the objects
+ * that are fine are checked against each other. An object that is broken still lends its name, so that one
+ * mistake isn't reported again by everything that refers to it.
+ *
+ * Ids in files don't exist; what is read gets fresh ones. Whoever replaces a stored model matches pools by name,
+ * services and zones by domain.
+ *
+ * @module
+ */
+import { z } from "zod";
+import {
+  fallbackOf,
+  type HealthBlock,
+  healthSchema,
+  type LoadbalancerBlock,
+  loadbalancerSchema,
+} from "./fallback_schema.ts";
+import {
+  type Fallback,
+  type GeoRule,
+  type Member,
+  type Model,
+  type Pool,
+  type Service,
+  type Zone,
+} from "./model.ts";
+import {
+  type PoolFile,
+  poolFileSchema,
+  type ServiceFile,
+  serviceFileSchema,
+  type ZoneFile,
+  zoneFileSchema,
+} from "./model_schema.ts";
+import { dropNulls, isMapping, respell } from "./spelling.ts";
+import { nearest, show, unknownKeyMessage } from "./strict_object.ts";
+import {
+  type FileProblem,
+  parseYaml,
+  type Path,
+  type Position,
+  schemaProblems,
+  sortProblems,
+  type Source,
+  type YamlSource,
+} from "./yaml_source.ts";
+import { delegationAbove, readZoneText } from "./zone_text.ts";
+
+/** A model, or why there is none. */
+export type ModelReading =
+  | { readonly model: Model; readonly problems: readonly [] }
+  | { readonly model: null; readonly problems: readonly FileProblem[] };
+
+/** What a zone's `file:` leads to; `file` is its name in problems. */
+export type ZoneFileReading = { readonly file: string; readonly text: string } | { readonly problem: string };
+
+/**
+ * Gets the text of a zone file.
+ *
+ * @param path as written, relative to `from`
+ * @param from the file that names it
+ */
+export type ZoneFileReader = (path: string, from: string) => ZoneFileReading;
+
+/** For models that come without files beside them, such as the body of a request. */
+export const refuseZoneFiles: ZoneFileReader = () => ({
+  problem: "zone files can't be read from here (write the records under text:)",
+});
+
+/** The sections of a model document, which are also the words that tell it from a settings file. */
+export const MODEL_SECTIONS = ["pools", "services", "zones", "loadbalancer", "health"] as const;
+
+/** The keys that an object of a line may have. */
+const LINE_KEYS = ["pool", "service", "zone", "loadbalancer", "health"] as const;
+
+/** Longest line of NDJSON: a zone of some 20,000 records. */
+export const NDJSON_LINE_SIZE_MAX = 8 * 1024 * 1024;
+
+/**
+ * Collects documents and lines in any number, then joins them to a model.
+ *
+ * @example
+ * ```ts
+ * const reader = new ModelReader({ readZoneFile: refuseZoneFiles });
+ * reader.addLine({ file: "bulk.ndjson", line: 1, text: '{"pool": {"name": "web"}}' });
+ * const { model, problems } = reader.finish();
+ * ```
+ */
+export class ModelReader {
+  readonly #readZoneFile: ZoneFileReader;
+  readonly #problems: FileProblem[] = [];
+  readonly #pools = new Definitions<PoolFile>("pool");
+  readonly #services = new Definitions<ServiceFile>("service");
+  readonly #zones = new Definitions<ZoneFile>("zone");
+  readonly #blocks = new Map<"loadbalancer" | "health", Defined<unknown>>();
+  #problemsLeft = PROBLEMS_MAX;
+
+  constructor({ readZoneFile }: { readonly readZoneFile: ZoneFileReader }) {
+    this.#readZoneFile = readZoneFile;
+  }
+
+  /** Objects read so far that are fine in themselves. */
+  get counts(): ModelCounts {
+    let members = 0;
+    for (const { value } of this.#pools.all()) members += value.members.length;
+    return { pools: this.#pools.size, members, services: this.#services.size, zones: this.#zones.size };
+  }
+
+  /** Adds problems that were found before a document could be handed over, such as bad syntax. */
+  addProblems(problems: readonly FileProblem[]): void {
+    for (const problem of problems) this.#report(problem);
+  }
+
+  /** Adds a document with any of the sections. */
+  addDocument(source: YamlSource): void {
+    const root = source.value ?? {};
+    if (!isMapping(root)) {
+      return this.#reportAt(
+        { source, path: [] },
+        `a model is a mapping with ${MODEL_SECTIONS.join(", ")}, is ${show(root)}`,
+      );
+    }
+    for (const [key, value] of Object.entries(root)) {
+      if (value === null) continue;
+      if (key === "pools" || key === "services" || key === "zones") this.#addList(key, value, source);
+      else if (key === "loadbalancer" || key === "health") this.#addBlock(key, value, source);
+      else {
+        const at = source.locate([key], "key");
+        this.#report({
+          file: source.file,
+          ...at,
+          message: unknownKeyMessage(key, { known: MODEL_SECTIONS }),
+        });
+      }
+    }
+  }
+
+  /** Adds a line of NDJSON; blank ones are skipped. */
+  addLine(
+    { file, line, text }: { readonly file: string; readonly line: number; readonly text: string },
+  ): void {
+    if (text.trim() === "") return;
+    const parsed = parseJson(text);
+    if ("problem" in parsed) {
+      return this.#report({ file, line, column: parsed.column, message: parsed.problem });
+    }
+    const entries = isMapping(parsed.value) ? Object.entries(parsed.value) : [];
+    const [key, value] = entries[0] ?? [];
+    if (entries.length !== 1 || key === undefined) {
+      const message = `a line is an object with one key such as {"pool": …}, {"service": …} or {"zone": …}`;
+      return this.#report({ file, line, column: 1, message });
+    }
+    const source = new LineSource({ file, line, text });
+    this.#addLineObject(key, value, source);
+    source.forgetText();
+  }
+
+  /** Checks the objects against each other; the reader is used up. */
+  finish(): ModelReading {
+    this.#reportDuplicates();
+    const pools = this.#joinPools();
+    const services = this.#joinServices(pools);
+    const zones = this.#joinZones();
+    const fallback = this.#joinFallback();
+    if (this.#problems.length > 0) return { model: null, problems: this.#sortedProblems() };
+    return { model: { generation: 0, pools: [...pools.values()], services, zones, fallback }, problems: [] };
+  }
+
+  #addLineObject(key: string, value: unknown, source: LineSource): void {
+    const place = { source, path: [key] };
+    if (key === "pool") this.#addPool(value, place);
+    else if (key === "service") this.#addService(value, place);
+    else if (key === "zone") this.#addZone(value, place);
+    else if (key === "loadbalancer" || key === "health") this.#addBlock(key, value, source);
+    else {
+      const at = source.locate([key], "key");
+      this.#report({ file: source.file, ...at, message: unknownKeyMessage(key, { known: LINE_KEYS }) });
+    }
+  }
+
+  #addList(key: "pools" | "services" | "zones", list: unknown, source: Source): void {
+    if (!Array.isArray(list)) {
+      return this.#reportAt(
+        { source, path: [key] },
+        `${key} must be a list, is ${show(list)} (begin each one with "- ")`,
+      );
+    }
+    for (const [i, value] of list.entries()) {
+      const place = { source, path: [key, i] };
+      if (key === "pools") this.#addPool(value, place);
+      else if (key === "services") this.#addService(value, place);
+      else this.#addZone(value, place);
+    }
+  }
+
+  #addPool(value: unknown, place: Place): void {
+    const pool = this.#parse(poolFileSchema, { value, place });
+    if (pool) this.#pools.add(pool.name, { value: pool, place });
+    else this.#pools.addBroken(textAt(value, "name"));
+  }
+
+  #addService(value: unknown, place: Place): void {
+    const service = this.#parse(serviceFileSchema, { value, place });
+    if (service) this.#services.add(service.domain, { value: service, place });
+  }
+
+  #addZone(value: unknown, place: Place): void {
+    const zone = this.#parse(zoneFileSchema, { value, place });
+    if (zone) this.#zones.add(zone.domain, { value: zone, place });
+  }
+
+  #addBlock(key: "loadbalancer" | "health", value: unknown, source: Source): void {
+    const place = { source, path: [key] };
+    if (isMapping(value) && Object.keys(value).length === 0) return;
+    const before = this.#blocks.get(key);
+    if (before) {
+      return this.#reportAt(place, `${key} is given twice (also at ${formatPlace(before.place)}); keep one`);
+    }
+    this.#blocks.set(key, { value, place });
+  }
+
+  #parse<Value>(schema: z.ZodType<Value>, { value, place }: { value: unknown; place: Place }): Value | null {
+    dropNulls(value);
+    const result = schema.safeParse(value);
+    if (result.success) return result.data;
+    this.addProblems(schemaProblems(place.source, { error: result.error, path: place.path }));
+    return null;
+  }
+
+  #reportDuplicates(): void {
+    for (const definitions of [this.#pools, this.#services, this.#zones]) {
+      for (const { kind, name, first, second } of definitions.duplicates) {
+        this.#reportAt(
+          { source: second.source, path: [...second.path, kind === "pool" ? "name" : "domain"] },
+          `${kind} "${name}" is defined twice (also at ${formatPlace(first)}); keep one`,
+        );
+      }
+    }
+  }
+
+  #joinPools(): Map<string, Pool> {
+    const pools = new Map<string, Pool>();
+    const ids = new Map<string, string>();
+    for (const { value } of this.#pools.all()) ids.set(value.name, newId());
+    for (const { value, place } of this.#pools.all()) {
+      const { fallbackPool, members: memberFields, geoRules, ...fields } = value;
+      const fallbackPoolId = fallbackPool === null ? null : ids.get(fallbackPool) ?? null;
+      if (fallbackPool !== null) {
+        this.#checkPoolName(fallbackPool, { ...place, path: [...place.path, "fallbackPool"] });
+      }
+      const members = this.#joinMembers(memberFields, place);
+      pools.set(value.name, {
+        id: ids.get(value.name)!,
+        ...fields,
+        fallbackPoolId,
+        members,
+        geoRules: this.#joinGeoRules({ geoRules, members, place }),
+      });
+    }
+    this.#reportFallbackCycles();
+    return pools;
+  }
+
+  #joinMembers(fields: PoolFile["members"], place: Place): Member[] {
+    const seen = new Map<string, number>();
+    for (const [i, { ipAddress, port }] of fields.entries()) {
+      const key = `${ipAddress} port ${port}`;
+      if (seen.has(key)) {
+        const first = formatPlace({ source: place.source, path: [...place.path, "members", seen.get(key)!] });
+        this.#reportAt(
+          { ...place, path: [...place.path, "members", i] },
+          `member ${key} is in the pool twice (also at ${first}); keep one`,
+        );
+      } else seen.set(key, i);
+    }
+    return fields.map((member) => ({ id: newId(), ...member }));
+  }
+
+  #joinGeoRules({ geoRules, members, place }: {
+    readonly geoRules: PoolFile["geoRules"];
+    readonly members: readonly Member[];
+    readonly place: Place;
+  }): GeoRule[] {
+    return geoRules.flatMap(({ member: address, ...match }, i) => {
+      const member = members.find(({ ipAddress }) => ipAddress === address);
+      if (member) return [{ id: newId(), ...match, memberId: member.id }];
+      const known = members.length === 0
+        ? "it has no members"
+        : `its members are ${someOf(members.map(({ ipAddress }) => ipAddress))}`;
+      this.#reportAt(
+        { ...place, path: [...place.path, "geoRules", i, "member"] },
+        `member ${address} isn't in this pool (${known})`,
+      );
+      return [];
+    });
+  }
+
+  /** Follows each pool's chain of fallbacks; a cycle is reported once, at its first pool in the files. */
+  #reportFallbackCycles(): void {
+    const settled = new Set<string>();
+    for (const { value, place } of this.#pools.all()) {
+      const chain: string[] = [];
+      let name: string | null = value.name;
+      while (name !== null && !settled.has(name) && !chain.includes(name)) {
+        chain.push(name);
+        name = this.#pools.get(name)?.value.fallbackPool ?? null;
+      }
+      if (name !== null && chain.includes(name)) {
+        const cycle = [...chain.slice(chain.indexOf(name)), name].join(" → ");
+        this.#reportAt(
+          { ...place, path: [...place.path, "fallbackPool"] },
+          `pools fall back to each other in a circle: ${cycle} (let one of them have another onAllDown)`,
+        );
+      }
+      for (const passed of chain) settled.add(passed);
+    }
+  }
+
+  #joinServices(pools: ReadonlyMap<string, Pool>): Service[] {
+    const services: Service[] = [];
+    for (const { value: { pool, ...fields }, place } of this.#services.all()) {
+      if (pool !== null) this.#checkPoolName(pool, { ...place, path: [...place.path, "pool"] });
+      services.push({ id: newId(), ...fields, poolId: pool === null ? null : pools.get(pool)?.id ?? null });
+    }
+    return services;
+  }
+
+  #checkPoolName(name: string, place: Place): void {
+    if (this.#pools.has(name)) return;
+    const near = nearest(name, this.#pools.names());
+    this.#reportAt(
+      place,
+      `pool "${name}" doesn't exist (${
+        near === null ? "define it under pools:" : `did you mean "${near}"?`
+      })`,
+    );
+  }
+
+  #joinZones(): Zone[] {
+    const zones: Zone[] = [];
+    const cuts = new Set<string>();
+    for (const { value: { domain, file, text }, place } of this.#zones.all()) {
+      const reading = text === null ? this.#readZone(file, place) : { file: null, text };
+      if (reading === null) continue;
+      zones.push({ domain, text: reading.text });
+      const content = readZoneText(reading.text, { domain });
+      for (const cut of content.cuts) cuts.add(cut);
+      for (const problem of content.problems) this.#reportInZone(problem, { place, file: reading.file });
+    }
+    this.#reportServicesBelow(cuts);
+    return zones;
+  }
+
+  #readZone(file: string | null, place: Place): { readonly file: string; readonly text: string } | null {
+    if (file === null) return null;
+    const reading = this.#readZoneFile(file, place.source.file);
+    if (!("problem" in reading)) return reading;
+    this.#reportAt({ ...place, path: [...place.path, "file"] }, reading.problem);
+    return null;
+  }
+
+  #reportInZone(
+    { line, column, message }: Position & { readonly message: string },
+    { place, file }: { readonly place: Place; readonly file: string | null },
+  ): void {
+    if (file !== null) return this.#report({ file, line, column, message });
+    const { source } = place;
+    const path = [...place.path, "text"];
+    const at = "locateInText" in source ? source.locateInText(path, { line, column }) : null;
+    if (at !== null) this.#report({ file: source.file, ...at, message });
+    else this.#reportAt({ source, path }, `line ${line} of the text: ${message}`);
+  }
+
+  #reportServicesBelow(cuts: ReadonlySet<string>): void {
+    if (cuts.size === 0) return;
+    const apexes = new Set(this.#zones.names());
+    for (const { value, place } of this.#services.all()) {
+      const cut = delegationAbove(value.domain, { apexes, cuts });
+      if (cut === null) continue;
+      this.#reportAt(
+        { ...place, path: [...place.path, "domain"] },
+        `service "${value.domain}" is below "${cut}", which NS records delegate to other servers (serve the zone "${cut}" here too, or delete the delegation)`,
+      );
+    }
+  }
+
+  #joinFallback(): Fallback | null {
+    const block = this.#blocks.get("loadbalancer");
+    const healthDefined = this.#blocks.get("health");
+    const loadbalancer: LoadbalancerBlock | null = block ? this.#parseBlock(loadbalancerSchema, block) : null;
+    const health: HealthBlock | null = healthDefined ? this.#parseBlock(healthSchema, healthDefined) : null;
+    if (healthDefined && !block) {
+      this.#reportAt(
+        healthDefined.place,
+        "health checks the endpoints of loadbalancer, which is missing (add loadbalancer.endpoints, or give the pools a healthCheck)",
+      );
+    }
+    if (!loadbalancer || (healthDefined && !health)) return null;
+    const joined = fallbackOf(loadbalancer, health);
+    if ("fallback" in joined) return joined.fallback;
+    this.#reportAt(healthDefined!.place, joined.problem);
+    return null;
+  }
+
+  #parseBlock<Value>(schema: z.ZodType<Value>, { value, place }: Defined<unknown>): Value | null {
+    const spelled = respell(value, { source: place.source, path: place.path });
+    this.addProblems(spelled.problems);
+    return this.#parse(schema, { value, place: { source: spelled.source, path: place.path } });
+  }
+
+  #reportAt({ source, path }: Place, message: string): void {
+    this.#report({ file: source.file, ...source.locate(path), message });
+  }
+
+  #report(problem: FileProblem): void {
+    if (this.#problemsLeft-- > 0) this.#problems.push(problem);
+  }
+
+  #sortedProblems(): FileProblem[] {
+    const sorted = sortProblems(this.#problems);
+    if (this.#problemsLeft >= 0) return sorted;
+    const message = `${-this.#problemsLeft} further problems aren't shown (mend these first)`;
+    return [...sorted, { file: sorted.at(-1)!.file, line: 0, column: 0, message }];
+  }
+}
+
+/** How many objects there are. */
+export interface ModelCounts {
+  /** Pools by name. */
+  readonly pools: number;
+  /** Members of all pools. */
+  readonly members: number;
+  /** Services by domain. */
+  readonly services: number;
+  /** Zones by domain. */
+  readonly zones: number;
+}
+
+/** Nobody reads more, and a million broken lines must not fill the memory with sentences. */
+const PROBLEMS_MAX = 1000;
+
+interface Place {
+  readonly source: Source | YamlSource;
+  readonly path: Path;
+}
+
+interface Defined<Value> {
+  readonly value: Value;
+  readonly place: Place;
+}
+
+interface Duplicate {
+  readonly kind: string;
+  readonly name: string;
+  readonly first: Place;
+  readonly second: Place;
+}
+
+/** Objects by name, in the order of the files; the first of two with one name is kept. */
+class Definitions<Value> {
+  readonly duplicates: Duplicate[] = [];
+  readonly #byName = new Map<string, Defined<Value>>();
+  readonly #broken = new Set<string>();
+
+  constructor(readonly kind: string) {}
+
+  get size(): number {
+    return this.#byName.size;
+  }
+
+  add(name: string, defined: Defined<Value>): void {
+    const first = this.#byName.get(name);
+    if (first) this.duplicates.push({ kind: this.kind, name, first: first.place, second: defined.place });
+    else this.#byName.set(name, defined);
+  }
+
+  addBroken(name: string | null): void {
+    if (name !== null) this.#broken.add(name);
+  }
+
+  all(): Iterable<Defined<Value>> {
+    return this.#byName.values();
+  }
+
+  get(name: string): Defined<Value> | undefined {
+    return this.#byName.get(name);
+  }
+
+  has(name: string): boolean {
+    return this.#byName.has(name) || this.#broken.has(name);
+  }
+
+  names(): Iterable<string> {
+    return this.#byName.keys();
+  }
+}
+
+/** A line of NDJSON; its text is kept only while it is checked, since a million of them may be read. */
+class LineSource implements Source {
+  readonly file: string;
+  readonly #line: number;
+  #text: string | null;
+
+  constructor({ file, line, text }: { readonly file: string; readonly line: number; readonly text: string }) {
+    this.file = file;
+    this.#line = line;
+    this.#text = text;
+  }
+
+  forgetText(): void {
+    this.#text = null;
+  }
+
+  locate(path: Path, at?: "key" | "value"): Position {
+    // JSON is YAML but for a few escapes; where it isn't, the line alone has to do.
+    const column = this.#text === null ? 1 : parseYaml(this.file, this.#text).source?.locate(path, at).column;
+    return { line: this.#line, column: column ?? 1 };
+  }
+}
+
+function parseJson(
+  text: string,
+): { readonly value: unknown } | { readonly problem: string; readonly column: number } {
+  try {
+    return { value: JSON.parse(text) };
+  } catch (cause) {
+    if (!(cause instanceof SyntaxError)) throw cause;
+    const offset = Number(/at position (\d+)/.exec(cause.message)?.[1] ?? text.length);
+    const reason = cause.message.replace(/,? (?:in JSON|\(line).*$/, "");
+    return {
+      problem: `not a JSON object: ${reason} (one object a line, quotes around keys)`,
+      column: offset + 1,
+    };
+  }
+}
+
+function formatPlace({ source, path }: Place): string {
+  const { line, column } = source.locate(path);
+  return `${source.file}:${line}:${column}`;
+}
+
+/** The first few, so that the message stays a sentence. */
+function someOf(words: readonly string[]): string {
+  return words.length <= 5
+    ? words.join(", ")
+    : `${words.slice(0, 5).join(", ")} and ${words.length - 5} more`;
+}
+
+function textAt(value: unknown, key: string): string | null {
+  const text = isMapping(value) ? value[key] : null;
+  return typeof text === "string" ? text : null;
+}
+
+/** As ids in the store are made: 128 bits of chance. */
+function newId(): string {
+  let id = "";
+  for (const byte of crypto.getRandomValues(new Uint8Array(16))) id += byte.toString(16).padStart(2, "0");
+  return id;
+}

@@ -1,0 +1,225 @@
+/**
+ * The static fallback as files spell it: a `loadbalancer` block that names endpoints and a `health` block that
+ * says how they are probed. Settings file and model share both.
+ *
+ * @module
+ */
+import { z } from "zod";
+import { duration, flag, formatDuration, oneOrMore } from "./fields.ts";
+import { type Algorithm, type Fallback, HEALTH_CHECK_DEFAULTS, type HealthCheck } from "./model.ts";
+import {
+  checkEndpoints,
+  endpointsSchema,
+  fallbackSchema,
+  healthCheckSchema,
+  weightsSchema,
+} from "./model_schema.ts";
+import { type SchemaOf, section, strictObject } from "./strict_object.ts";
+
+/** The `loadbalancer` block. */
+export type LoadbalancerBlock = Omit<Fallback, "healthCheck">;
+
+/** The `health` block; durations in milliseconds. */
+export interface HealthBlock {
+  /** As a pool's check. */
+  readonly type: HealthCheck["type"];
+  /** `null` = 80 for http, 443 for https; tcp needs one. */
+  readonly port: number | null;
+  /** Milliseconds between probes. */
+  readonly checkInterval: number;
+  /** Milliseconds a probe may take. */
+  readonly timeout: number;
+  /** Successes in a row that turn an endpoint healthy. */
+  readonly rise: number;
+  /** Failures in a row that turn an endpoint unhealthy. */
+  readonly fall: number;
+  /** What http and https probes ask and expect. */
+  readonly http: HealthHttpBlock;
+}
+
+/** The `health.http` block. */
+export interface HealthHttpBlock {
+  /** Method of the request. */
+  readonly method: HealthCheck["httpMethod"];
+  /** Path and query. */
+  readonly path: string;
+  /** Host header and TLS server name; `null` = the endpoint's address. */
+  readonly host: string | null;
+  /** A set of codes as in a pool's check. */
+  readonly expectedStatus: string;
+  /** Text that the body must contain; `null` = any body. */
+  readonly contains: string | null;
+  /** `true` turns type `http` into `https`. */
+  readonly tls: boolean;
+  /** Accept any certificate. */
+  readonly insecureSkipVerify: boolean;
+}
+
+/** Other spellings of algorithms that files of earlier systems have. */
+const ALGORITHM_ALIASES: ReadonlyMap<unknown, Algorithm> = new Map([
+  ["wrr", "weighted-round-robin"],
+  ["weighted_rr", "weighted-round-robin"],
+  ["rr", "round-robin"],
+]);
+
+/** The `loadbalancer` block. */
+export const loadbalancerSchema: SchemaOf<LoadbalancerBlock> = strictObject({
+  algorithm: z.preprocess((value) => ALGORITHM_ALIASES.get(value) ?? value, fallbackSchema.shape.algorithm)
+    .prefault("round-robin").meta({
+      description: "How the fallback picks among its healthy endpoints",
+      examples: ["weighted-round-robin"],
+    }),
+  endpoints: oneOrMore("endpoints", endpointsSchema.element).prefault([]).meta({
+    description: "Addresses that are answered for names that nothing else answers; none = no fallback",
+    examples: [["192.0.2.80", "2001:db8::80"]],
+  }),
+  weights: weightsSchema,
+  onAllDown: fallbackSchema.shape.onAllDown,
+}).check((payload) => checkEndpoints(payload));
+
+const check = healthCheckSchema.shape;
+
+/** The fields of the `health` block. */
+export const healthShape: SchemaOf<HealthBlock>["shape"] = {
+  type: check.type,
+  port: check.port.meta({
+    description: "Port of every endpoint that is probed; tcp needs one, http has 80, https 443",
+    examples: [443],
+  }),
+  checkInterval: duration("checkInterval", { minMs: 250, maxMs: 3_600_000 })
+    .prefault(formatDuration(HEALTH_CHECK_DEFAULTS.intervalMs)).meta({
+      description: "Time between probes",
+      examples: ["5s"],
+    }),
+  timeout: duration("timeout", { minMs: 10, maxMs: 60_000 })
+    .prefault(formatDuration(HEALTH_CHECK_DEFAULTS.timeoutMs)).meta({
+      description: "Time a probe may take; at most the interval",
+      examples: ["500ms"],
+    }),
+  rise: check.rise,
+  fall: check.fall,
+  http: section(httpSchema(), "What http and https probes ask and expect"),
+};
+
+/** Keys of the `health` block in their other spellings. */
+export const HEALTH_ALIASES: readonly string[] = ["interval", "checkinterval"];
+
+/** The `health` block. */
+export const healthSchema: SchemaOf<HealthBlock> = strictObject(healthShape, HEALTH_ALIASES).check(
+  checkTimeout,
+);
+
+/** Refuses a time-out that is longer than the interval. */
+export function checkTimeout(
+  payload: z.core.ParsePayload<{ readonly checkInterval: number; readonly timeout: number }>,
+): void {
+  const { checkInterval, timeout } = payload.value;
+  if (timeout <= checkInterval) return;
+  payload.issues.push({
+    code: "custom",
+    input: payload.value,
+    path: ["timeout"],
+    message: `timeout must be at most checkInterval (${formatDuration(checkInterval)}), is ${
+      formatDuration(timeout)
+    }`,
+  });
+}
+
+/**
+ * Joins both blocks.
+ *
+ * @param health `null` = the block has no key, so the endpoints aren't probed
+ * @returns `null` without endpoints; a problem when a check lacks its port
+ */
+export function fallbackOf(
+  loadbalancer: LoadbalancerBlock,
+  health: HealthBlock | null,
+): { readonly fallback: Fallback | null } | { readonly problem: string } {
+  if (loadbalancer.endpoints.length === 0) return { fallback: null };
+  if (health === null) return { fallback: { ...loadbalancer, healthCheck: null } };
+  const type = health.type === "http" && health.http.tls ? "https" : health.type;
+  const port = health.port ?? DEFAULT_PORTS[type];
+  if (port === null) {
+    return {
+      problem:
+        "health.port is required for tcp checks, since an endpoint has no port of its own (add port: 443)",
+    };
+  }
+  return {
+    fallback: {
+      ...loadbalancer,
+      healthCheck: {
+        type,
+        port,
+        intervalMs: health.checkInterval,
+        timeoutMs: health.timeout,
+        rise: health.rise,
+        fall: health.fall,
+        httpMethod: health.http.method,
+        httpPath: health.http.path,
+        httpHost: health.http.host,
+        httpExpectedStatus: health.http.expectedStatus,
+        httpContains: health.http.contains,
+        insecureSkipVerify: health.http.insecureSkipVerify,
+      },
+    },
+  };
+}
+
+function httpSchema(): SchemaOf<HealthHttpBlock> {
+  const check = healthCheckSchema.shape;
+  return strictObject({
+    method: check.httpMethod,
+    path: check.httpPath,
+    host: check.httpHost,
+    expectedStatus: z.preprocess(statusText, check.httpExpectedStatus)
+      .prefault(HEALTH_CHECK_DEFAULTS.httpExpectedStatus).meta({
+        description: "Status codes that count as success; 0 = any",
+        examples: ["200", "200,204", "200-399"],
+      }),
+    contains: check.httpContains,
+    tls: flag("tls").default(false).meta({
+      description: "true makes type http the same as https",
+      examples: [false],
+    }),
+    insecureSkipVerify: check.insecureSkipVerify,
+  }, ["expectedstatus"]);
+}
+
+/** The blocks that {@linkcode fallbackOf} would join to this fallback, without what is default. */
+export function fallbackBlocks(
+  fallback: Fallback,
+): {
+  readonly loadbalancer: Readonly<Record<string, unknown>>;
+  readonly health: Readonly<Record<string, unknown>>;
+} {
+  const { healthCheck, ...loadbalancer } = fallback;
+  return { loadbalancer: { ...loadbalancer }, health: healthCheck === null ? {} : healthBlock(healthCheck) };
+}
+
+function healthBlock(check: HealthCheck): Readonly<Record<string, unknown>> {
+  return {
+    type: check.type,
+    port: check.port,
+    checkInterval: formatDuration(check.intervalMs),
+    timeout: formatDuration(check.timeoutMs),
+    rise: check.rise,
+    fall: check.fall,
+    http: {
+      method: check.httpMethod,
+      path: check.httpPath,
+      host: check.httpHost,
+      expectedStatus: check.httpExpectedStatus,
+      contains: check.httpContains,
+      insecureSkipVerify: check.insecureSkipVerify,
+    },
+  };
+}
+
+const DEFAULT_PORTS = { tcp: null, http: 80, https: 443 } as const;
+
+/** Earlier systems write a number, and 0 for any status. */
+function statusText(value: unknown): unknown {
+  if (value === 0) return "100-599";
+  return typeof value === "number" ? String(value) : value;
+}

@@ -1,0 +1,165 @@
+/**
+ * The model as text that reads back to the same model: YAML for people and Git, NDJSON for bulk.
+ *
+ * The output is canonical: pools by name, services and zones by domain, members by address and port, keys in the
+ * order of the documentation, what has its default value left out. So two exports differ only where the models
+ * do, and export → read → export yields the same bytes.
+ *
+ * @module
+ */
+import { Document, visit } from "yaml";
+import { parseIp } from "../ip.ts";
+import { fallbackBlocks, healthSchema, loadbalancerSchema } from "./fallback_schema.ts";
+import { formatDuration } from "./fields.ts";
+import { type Member, type Model, type Pool, type Service, type Zone } from "./model.ts";
+import { healthCheckSchema, memberFieldsSchema, poolFileSchema, serviceFileSchema } from "./model_schema.ts";
+import { isMapping } from "./spelling.ts";
+import { compareText } from "./yaml_source.ts";
+
+/** The model as canonical YAML; an empty model is a comment. */
+export function exportModel(model: Model): string {
+  const names = poolNames(model);
+  const sections = {
+    pools: sortedPools(model).map((pool) => poolEntry(pool, names)),
+    services: sortedServices(model).map((service) => serviceEntry(service, names)),
+    zones: sortedZones(model).map(zoneEntry),
+    ...fallbackEntries(model),
+  };
+  const filled = Object.fromEntries(Object.entries(sections).filter(([, section]) => !isEmpty(section)));
+  if (Object.keys(filled).length === 0) return "# The model is empty.\n";
+  const document = new Document(filled, { aliasDuplicateObjects: false });
+  visit(document, {
+    Scalar(key, node) {
+      // A block would turn a carriage return into nothing; quoted text keeps it.
+      const fits = typeof node.value === "string" && /\n/.test(node.value) && !/\r/.test(node.value);
+      if (key !== "key" && fits) node.type = "BLOCK_LITERAL";
+    },
+  });
+  return document.toString({ lineWidth: 0 });
+}
+
+/** The model as NDJSON, an object a line, each with its line feed. */
+export function* exportNdjson(model: Model): Generator<string> {
+  const names = poolNames(model);
+  const line = (object: unknown) => `${JSON.stringify(object)}\n`;
+  for (const pool of sortedPools(model)) yield line({ pool: poolEntry(pool, names) });
+  for (const service of sortedServices(model)) yield line({ service: serviceEntry(service, names) });
+  for (const zone of sortedZones(model)) yield line({ zone: zoneEntry(zone) });
+  for (const [key, block] of Object.entries(fallbackEntries(model))) {
+    if (!isEmpty(block)) yield line({ [key]: block });
+  }
+}
+
+type Entry = Readonly<Record<string, unknown>>;
+
+function poolEntry(pool: Pool, names: ReadonlyMap<string, string>): Entry {
+  const members = pool.members.toSorted(compareMembers);
+  const addresses = new Map(members.map(({ id, ipAddress }) => [id, ipAddress]));
+  const entry = withoutDefaults({
+    name: pool.name,
+    algorithm: pool.algorithm,
+    maxAnswers: pool.maxAnswers,
+    onAllDown: pool.onAllDown,
+    fallbackPool: pool.fallbackPoolId === null ? null : names.get(pool.fallbackPoolId) ?? null,
+  }, POOL_DEFAULTS);
+  const geoRules = pool.geoRules.map(({ cidr, country, continent, memberId }) =>
+    withoutDefaults({ cidr, country, continent, member: addresses.get(memberId) }, GEO_RULE_DEFAULTS)
+  );
+  return {
+    ...entry,
+    ...(members.length > 0 && { members: members.map(memberEntry) }),
+    // An empty mapping would read as a check with every default, which is not the same as no check.
+    ...(pool.healthCheck && {
+      healthCheck: { type: pool.healthCheck.type, ...withoutDefaults(pool.healthCheck, CHECK_DEFAULTS) },
+    }),
+    ...(geoRules.length > 0 && {
+      geoRules: geoRules.toSorted((a, b) => compareText(JSON.stringify(a), JSON.stringify(b))),
+    }),
+  };
+}
+
+function memberEntry({ id: _, ...member }: Member): Entry {
+  return withoutDefaults(member, MEMBER_DEFAULTS);
+}
+
+function serviceEntry({ domain, poolId, ttl, ecs }: Service, names: ReadonlyMap<string, string>): Entry {
+  const pool = poolId === null ? null : names.get(poolId) ?? null;
+  return withoutDefaults({ domain, pool, ttl, ecs }, SERVICE_DEFAULTS);
+}
+
+function zoneEntry({ domain, text }: Zone): Entry {
+  return { domain, text };
+}
+
+function fallbackEntries({ fallback }: Model): { readonly loadbalancer?: Entry; readonly health?: Entry } {
+  if (fallback === null) return {};
+  const { loadbalancer, health } = fallbackBlocks(fallback);
+  const { http, ...fields } = health;
+  const { http: httpDefaults, ...defaults } = HEALTH_DEFAULTS;
+  const httpEntry = withoutDefaults(isMapping(http) ? http : {}, isMapping(httpDefaults) ? httpDefaults : {});
+  return {
+    loadbalancer: withoutDefaults(loadbalancer, LOADBALANCER_DEFAULTS),
+    health: { ...withoutDefaults(fields, defaults), ...(!isEmpty(httpEntry) && { http: httpEntry }) },
+  };
+}
+
+/** What the schemas make of objects that have nothing but what is required. */
+const POOL_DEFAULTS: Entry = poolFileSchema.parse({ name: "any" });
+const MEMBER_DEFAULTS: Entry = memberFieldsSchema.parse({ ipAddress: "192.0.2.1", port: 1 });
+const CHECK_DEFAULTS: Entry = healthCheckSchema.parse({});
+const SERVICE_DEFAULTS: Entry = serviceFileSchema.parse({ domain: "example.com" });
+const LOADBALANCER_DEFAULTS: Entry = loadbalancerSchema.parse({});
+const GEO_RULE_DEFAULTS: Entry = { cidr: null, country: null, continent: null };
+/** Durations as text, as files have them. */
+const HEALTH_DEFAULTS: Entry = (() => {
+  const { type, port, checkInterval, timeout, rise, fall, http } = healthSchema.parse({});
+  return {
+    type,
+    port,
+    checkInterval: formatDuration(checkInterval),
+    timeout: formatDuration(timeout),
+    rise,
+    fall,
+    http: { ...http },
+  };
+})();
+const REQUIRED: ReadonlySet<string> = new Set(["name", "ipAddress", "port", "domain", "member", "endpoints"]);
+
+function withoutDefaults(entry: object, defaults: Entry): Entry {
+  return Object.fromEntries(
+    Object.entries(entry).filter(([key, value]) =>
+      value !== undefined && value !== null &&
+      (REQUIRED.has(key) || JSON.stringify(value) !== JSON.stringify(defaults[key]))
+    ),
+  );
+}
+
+function poolNames({ pools }: Model): ReadonlyMap<string, string> {
+  return new Map(pools.map(({ id, name }) => [id, name]));
+}
+
+function sortedPools({ pools }: Model): Pool[] {
+  return pools.toSorted((a, b) => compareText(a.name, b.name));
+}
+
+function sortedServices({ services }: Model): Service[] {
+  return services.toSorted((a, b) => compareText(a.domain, b.domain));
+}
+
+function sortedZones({ zones }: Model): Zone[] {
+  return zones.toSorted((a, b) => compareText(a.domain, b.domain));
+}
+
+/** IPv4 before IPv6, then by number, then by port. */
+function compareMembers(a: Member, b: Member): number {
+  return compareText(sortKey(a.ipAddress), sortKey(b.ipAddress)) || a.port - b.port;
+}
+
+function sortKey(ipAddress: string): string {
+  const bytes = parseIp(ipAddress) ?? new Uint8Array();
+  return String.fromCharCode(bytes.length, ...bytes);
+}
+
+function isEmpty(section: object): boolean {
+  return Object.keys(section).length === 0;
+}

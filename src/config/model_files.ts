@@ -1,0 +1,204 @@
+/**
+ * Where model documents come from: a directory, a file, or a stream such as the body of a request.
+ *
+ * Nothing outside of the directory is read, whether `..` or a symbolic link leads there: a repository that
+ * someone else may write to must not become a way to read this machine's files.
+ *
+ * @module
+ */
+import { basename, dirname, extname, join, relative, resolve, sep } from "node:path";
+import {
+  type ModelCounts,
+  ModelReader,
+  type ModelReading,
+  NDJSON_LINE_SIZE_MAX,
+  refuseZoneFiles,
+  type ZoneFileReader,
+} from "./cluster_yaml.ts";
+import { compareText, decodeText, readYaml } from "./yaml_source.ts";
+
+/** A model read from files, with how much there was in them. */
+export interface LoadedModel {
+  /** The model, or every problem. */
+  readonly reading: ModelReading;
+  /** Objects that are fine in themselves. */
+  readonly counts: ModelCounts;
+}
+
+/** How a stream is to be read; JSON is read as YAML. */
+export type ModelFormat = "yaml" | "ndjson";
+
+/**
+ * Reads a model directory (every `*.yaml`, `*.yml` and `*.ndjson` below it, hidden ones left out) or one file.
+ *
+ * @throws {Deno.errors.NotFound} and other errors of the file system for `path` itself; what is wrong further
+ * inside is among the problems
+ */
+export async function loadModel(path: string): Promise<LoadedModel> {
+  const isDirectory = (await Deno.stat(path)).isDirectory;
+  const root = isDirectory ? path : dirname(path);
+  const reader = new ModelReader({ readZoneFile: zoneFilesBelow(root) });
+  const files = isDirectory ? modelFilesBelow(path) : [path];
+  if (files.length === 0) {
+    reader.addProblems([{
+      file: path,
+      line: 0,
+      column: 0,
+      message: "no *.yaml file is in this directory (write pools: and services: into one)",
+    }]);
+  }
+  for (const file of files) await addFile(reader, file);
+  return { counts: reader.counts, reading: reader.finish() };
+}
+
+/** Reads a model from a stream; zone files can't be named in it. */
+export async function readModel(
+  stream: ReadableStream<Uint8Array>,
+  { file, format }: { readonly file: string; readonly format: ModelFormat },
+): Promise<LoadedModel> {
+  const reader = new ModelReader({ readZoneFile: refuseZoneFiles });
+  if (format === "ndjson") await addLines(reader, { file, stream });
+  else addYaml(reader, { file, bytes: new Uint8Array(await new Response(stream).arrayBuffer()) });
+  return { counts: reader.counts, reading: reader.finish() };
+}
+
+/** Whether a file's name says that it holds one object a line. */
+export function isNdjsonPath(path: string): boolean {
+  return [".ndjson", ".jsonl"].includes(extname(path));
+}
+
+async function addFile(reader: ModelReader, file: string): Promise<void> {
+  try {
+    if (isNdjsonPath(file)) await addLines(reader, { file, stream: (await Deno.open(file)).readable });
+    else addYaml(reader, { file, bytes: await Deno.readFile(file) });
+  } catch (cause) {
+    if (!(cause instanceof Error)) throw cause;
+    reader.addProblems([{ file, line: 0, column: 0, message: `can't be read: ${cause.message}` }]);
+  }
+}
+
+function addYaml(
+  reader: ModelReader,
+  { file, bytes }: { readonly file: string; readonly bytes: Uint8Array },
+): void {
+  const { source, problems } = readYaml(file, bytes);
+  reader.addProblems(problems);
+  if (source) reader.addDocument(source);
+}
+
+/** Hands over line after line; stops at text that is none, or at a line without end. */
+async function addLines(
+  reader: ModelReader,
+  { file, stream }: { readonly file: string; readonly stream: ReadableStream<Uint8Array> },
+): Promise<void> {
+  let line = 0;
+  let parts: Uint8Array[] = [];
+  let size = 0;
+  const take = (last: Uint8Array): boolean => {
+    line++;
+    const bytes = parts.length === 0 ? last : concat([...parts, last]);
+    [parts, size] = [[], 0];
+    const decoded = decodeText(file, bytes);
+    if ("text" in decoded) reader.addLine({ file, line, text: decoded.text });
+    else reader.addProblems([{ ...decoded.problem, line, column: decoded.problem.column || 1 }]);
+    return "text" in decoded;
+  };
+  for await (const chunk of stream) {
+    let start = 0;
+    for (let end = chunk.indexOf(LINE_FEED); end >= 0; end = chunk.indexOf(LINE_FEED, start)) {
+      if (!take(chunk.subarray(start, end))) return;
+      start = end + 1;
+    }
+    const rest = chunk.slice(start);
+    size += rest.length;
+    if (size > NDJSON_LINE_SIZE_MAX) {
+      const message = `the line has more than ${NDJSON_LINE_SIZE_MAX} bytes (write one object a line)`;
+      return reader.addProblems([{ file, line: line + 1, column: 1, message }]);
+    }
+    if (rest.length > 0) parts.push(rest);
+  }
+  if (size > 0) take(new Uint8Array(0));
+  if (line === 0) {
+    reader.addProblems([{
+      file,
+      line: 0,
+      column: 0,
+      message: "the file is empty (write one object a line)",
+    }]);
+  }
+}
+
+const LINE_FEED = 0x0a;
+
+function concat(parts: readonly Uint8Array[]): Uint8Array {
+  const bytes = new Uint8Array(parts.reduce((size, part) => size + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
+  }
+  return bytes;
+}
+
+/** Hidden entries are left out: `.git`, and the `..data` of a mounted Kubernetes ConfigMap, which repeats its files. */
+function modelFilesBelow(directory: string): string[] {
+  const root = Deno.realPathSync(directory);
+  const files: string[] = [];
+  const visited = new Set<string>();
+  const walk = (folder: string) => {
+    const real = Deno.realPathSync(folder);
+    // A link to a folder above would be walked for ever.
+    if (visited.has(real) || !isWithin(root, real)) return;
+    visited.add(real);
+    for (const { name } of [...Deno.readDirSync(folder)].sort((a, b) => compareText(a.name, b.name))) {
+      if (name.startsWith(".")) continue;
+      const path = join(folder, name);
+      if (isDirectory(path)) walk(path);
+      else if (MODEL_EXTENSIONS.has(extname(name))) files.push(path);
+    }
+  };
+  walk(directory);
+  return files;
+}
+
+const MODEL_EXTENSIONS: ReadonlySet<string> = new Set([".yaml", ".yml", ".ndjson", ".jsonl"]);
+
+function isDirectory(path: string): boolean {
+  try {
+    return Deno.statSync(path).isDirectory;
+  } catch {
+    // A dangling link: as a file it is reported when it is read.
+    return false;
+  }
+}
+
+function zoneFilesBelow(root: string): ZoneFileReader {
+  return (path, from) => {
+    const file = join(dirname(from), path);
+    try {
+      if (!isWithin(resolve(root), resolve(file))) return { problem: outside(path, root) };
+      if (!isWithin(Deno.realPathSync(root), Deno.realPathSync(file))) {
+        return { problem: outside(path, root) };
+      }
+      const decoded = decodeText(file, Deno.readFileSync(file));
+      return "text" in decoded
+        ? { file, text: decoded.text }
+        : { problem: `zone file ${path}: ${decoded.problem.message}` };
+    } catch (cause) {
+      if (cause instanceof Deno.errors.NotFound) {
+        return { problem: `zone file ${path} doesn't exist (the path is relative to ${basename(from)})` };
+      }
+      if (!(cause instanceof Error)) throw cause;
+      return { problem: `zone file ${path} can't be read: ${cause.message}` };
+    }
+  };
+}
+
+function outside(path: string, root: string): string {
+  return `zone file ${path} is outside of ${root} (move it there; links may not lead out either)`;
+}
+
+function isWithin(root: string, path: string): boolean {
+  const way = relative(root, path);
+  return way !== ".." && !way.startsWith(`..${sep}`) && resolve(root, way) === path;
+}

@@ -1,0 +1,325 @@
+/**
+ * A YAML (or JSON) file as a value whose every part can be traced back to its line and column.
+ *
+ * Positions are looked up only when there is something to complain about: a walk over the document's nodes per
+ * problem, nothing per value, so that large files without faults cost no more than parsing.
+ *
+ * @module
+ */
+import {
+  type Document,
+  isAlias,
+  isMap,
+  isNode,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Node,
+  parseDocument,
+  visit,
+  YAMLError,
+} from "yaml";
+import { z } from "zod";
+import { UNKNOWN_KEYS_SEPARATOR } from "./strict_object.ts";
+
+/** Something wrong at a place of a file. */
+export interface FileProblem {
+  /** As the operator named it, or what stands in its place: `PLEIADES_DNS_PORT`, `--api`. */
+  readonly file: string;
+  /** From 1; 0 = the whole of it. */
+  readonly line: number;
+  /** From 1, in UTF-16 code units; 0 = the whole line or file. */
+  readonly column: number;
+  /** What is wrong, with the value, and the mend. */
+  readonly message: string;
+}
+
+/** Where something stands. */
+export interface Position {
+  /** From 1; 0 = nowhere in particular. */
+  readonly line: number;
+  /** From 1; 0 = the whole line. */
+  readonly column: number;
+}
+
+/** The way from the root of a document to one of its parts. */
+export type Path = readonly PropertyKey[];
+
+/** A document that can tell where its parts stand. */
+export interface Source {
+  /** As problems name it. */
+  readonly file: string;
+  /** The position of the value at the path, or of its nearest ancestor; of the key itself when `at` says so. */
+  locate(path: Path, at?: "key" | "value"): Position;
+}
+
+/** A parsed document: plain JavaScript values and the way back to the text. */
+export interface YamlSource extends Source {
+  /** `null` when the document has nothing but comments. */
+  readonly value: unknown;
+  /**
+   * The position of a place inside a text value, given by its own line and column (both from 1); `null` where
+   * the text isn't a block (`|`), since then its lines aren't lines of the file.
+   */
+  locateInText(path: Path, inner: Position): Position | null;
+}
+
+/** Largest YAML file that is read: some 10 s of parsing at 2–3 MB/s. Bulk data goes as NDJSON. */
+export const YAML_SIZE_MAX = 32 * 1024 * 1024;
+
+/** How often anchors may be expanded in all; a bomb needs thousands. */
+const ALIAS_COUNT_MAX = 100;
+
+/** `file:line:column: message`, as editors and CI logs understand it. */
+export function formatProblem({ file, line, column, message }: FileProblem): string {
+  const place = [file, ...[line, column].filter((part) => part > 0)].join(":");
+  return `${place}: ${message}`;
+}
+
+/** The order in which problems are printed: by file, line, column. */
+export function compareProblems(a: FileProblem, b: FileProblem): number {
+  return compareText(a.file, b.file) || a.line - b.line || a.column - b.column ||
+    compareText(a.message, b.message);
+}
+
+/** Problems in printing order, each once. */
+export function sortProblems(problems: readonly FileProblem[]): FileProblem[] {
+  return problems.toSorted(compareProblems).filter((problem, i, sorted) =>
+    i === 0 || compareProblems(sorted[i - 1]!, problem) !== 0
+  );
+}
+
+/** Orders by code units, the same on every machine. */
+export function compareText(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+/**
+ * Reads one YAML document.
+ *
+ * @param file the name that problems carry
+ * @returns no source when the text can't be read as YAML at all
+ */
+export function readYaml(
+  file: string,
+  bytes: Uint8Array,
+): { readonly source: YamlSource | null; readonly problems: readonly FileProblem[] } {
+  const decoded = decodeText(file, bytes);
+  if ("problem" in decoded) return { source: null, problems: [decoded.problem] };
+  return parseYaml(file, decoded.text);
+}
+
+/** The bytes as text without byte-order mark, or why they are none. */
+export function decodeText(
+  file: string,
+  bytes: Uint8Array,
+): { readonly text: string } | { readonly problem: FileProblem } {
+  const refuse = (message: string, at: Position = { line: 0, column: 0 }) => ({
+    problem: { file, ...at, message },
+  });
+  if (bytes.length > YAML_SIZE_MAX) {
+    return refuse(
+      `the file has ${bytes.length} bytes, at most ${YAML_SIZE_MAX} are read (split it, or write bulk data as NDJSON)`,
+    );
+  }
+  if ((bytes[0] === 0xff && bytes[1] === 0xfe) || (bytes[0] === 0xfe && bytes[1] === 0xff)) {
+    return refuse("the file is UTF-16 (save it as UTF-8)");
+  }
+  const binary = bytes.findIndex((byte) => byte < 0x20 && !TEXT_CONTROLS.has(byte));
+  if (binary >= 0) {
+    const hex = bytes[binary]!.toString(16).padStart(2, "0");
+    return refuse(
+      `byte 0x${hex} doesn't belong into text (is this a binary file?)`,
+      bytePosition(bytes, binary),
+    );
+  }
+  try {
+    return { text: new TextDecoder("utf-8", { fatal: true }).decode(bytes) };
+  } catch {
+    return refuse("the file is not UTF-8 (save it as UTF-8)", bytePosition(bytes, invalidUtf8At(bytes)));
+  }
+}
+
+/** Like {@linkcode readYaml}, from text that is already decoded. */
+export function parseYaml(
+  file: string,
+  text: string,
+): { readonly source: YamlSource | null; readonly problems: readonly FileProblem[] } {
+  if (text.trim() === "") {
+    const message = "the file is empty (write a setting or a model, or delete it)";
+    return { source: null, problems: [{ file, line: 0, column: 0, message }] };
+  }
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel: "silent" });
+  const problems = syntaxProblems(file, { document, lines });
+  const readable = [...document.errors, ...document.warnings].every((error) =>
+    error.code === "DUPLICATE_KEY"
+  );
+  if (!readable) return { source: null, problems };
+  try {
+    const value: unknown = document.toJS({ maxAliasCount: ALIAS_COUNT_MAX });
+    return { source: new DocumentSource({ file, text, document, lines, value }), problems };
+  } catch (cause) {
+    if (!(cause instanceof ReferenceError)) throw cause;
+    return { source: null, problems: [...problems, aliasProblem(file, { document, lines, cause })] };
+  }
+}
+
+/** What a schema found, each issue at its place in the file. */
+export function schemaProblems(
+  source: Source,
+  { error, path = [] }: { readonly error: z.ZodError; readonly path?: Path },
+): FileProblem[] {
+  return error.issues.flatMap((issue) => {
+    const here = [...path, ...issue.path];
+    if (issue.code !== "unrecognized_keys") {
+      return [{ file: source.file, ...source.locate(here), message: issue.message }];
+    }
+    // The sentence of each key names it in JSON quotes; so keys that hold the separator don't matter.
+    const sentences = splitSentences(issue.message, issue.keys.length);
+    return issue.keys.map((key, i) => ({
+      file: source.file,
+      ...source.locate([...here, key], "key"),
+      message: sentences[i] ?? issue.message,
+    }));
+  });
+}
+
+interface Parsed {
+  readonly document: Document;
+  readonly lines: LineCounter;
+}
+
+class DocumentSource implements YamlSource {
+  readonly file: string;
+  readonly value: unknown;
+  readonly #text: string;
+  readonly #parsed: Parsed;
+
+  constructor(parts: Parsed & { readonly file: string; readonly text: string; readonly value: unknown }) {
+    this.file = parts.file;
+    this.value = parts.value;
+    this.#text = parts.text;
+    this.#parsed = parts;
+  }
+
+  locate(path: Path, at: "key" | "value" = "value"): Position {
+    return this.#position(this.#find(path, at));
+  }
+
+  locateInText(path: Path, inner: Position): Position | null {
+    const node = this.#find(path, "value");
+    if (!isScalar(node) || node.type !== "BLOCK_LITERAL") return null;
+    const line = this.#parsed.lines.linePos(node.range?.[0] ?? 0).line + inner.line;
+    const inFile = lineAt(this.#text, line);
+    const inValue = lineAt(String(node.value), inner.line);
+    return { line, column: Math.max(0, inFile.length - inValue.length) + inner.column };
+  }
+
+  #position(node: Node | null): Position {
+    const { line, col } = this.#parsed.lines.linePos(node?.range?.[0] ?? 0);
+    return { line, column: col };
+  }
+
+  /** The node at the path; where the path leads nowhere, the last one on it. */
+  #find(path: Path, at: "key" | "value"): Node | null {
+    let node: Node | null = this.#parsed.document.contents;
+    for (const [i, step] of path.entries()) {
+      const parent = isAlias(node) ? node.resolve(this.#parsed.document) : node;
+      if (isMap(parent)) {
+        const pair = parent.items.find(({ key }) => keyText(key) === String(step));
+        if (!pair) return node;
+        const wantsKey = at === "key" && i === path.length - 1;
+        const next = wantsKey || pair.value === null ? pair.key : pair.value;
+        if (isNode(next)) node = next;
+      } else if (isSeq(parent)) {
+        const item = parent.items[Number(step)];
+        if (!isNode(item)) return node;
+        node = item;
+      } else return node;
+    }
+    return node;
+  }
+}
+
+/** A line of a text, counted from 1, without its line feed; empty behind the end. */
+function lineAt(text: string, line: number): string {
+  return text.split(/\r?\n/, line)[line - 1] ?? "";
+}
+
+function keyText(key: unknown): string {
+  return isScalar(key) ? String(key.value) : String(key);
+}
+
+/** One syntax error drags others behind it, so only the first counts; duplicate keys stand for themselves. */
+function syntaxProblems(file: string, { document, lines }: Parsed): FileProblem[] {
+  const errors: YAMLError[] = [...document.errors, ...document.warnings];
+  const first = errors.find((error) => error.code !== "DUPLICATE_KEY");
+  return errors.filter((error) => error === first || error.code === "DUPLICATE_KEY").map((error) => {
+    const { line, col } = lines.linePos(error.pos[0]);
+    return { file, line, column: col, message: SYNTAX_MESSAGES[error.code] ?? `YAML: ${error.message}` };
+  });
+}
+
+/** The library's errors where ours can say what to do about them. */
+const SYNTAX_MESSAGES: Readonly<Record<string, string>> = {
+  TAB_AS_INDENT: "a tab indents this line (YAML allows spaces only)",
+  DUPLICATE_KEY: "this key is given twice in the same mapping (delete one of them)",
+  MULTIPLE_DOCS: `a second YAML document begins here (delete "---" or "...", or split the file)`,
+  BLOCK_AS_IMPLICIT_KEY:
+    `a second ": " on this line, or a wrong indentation (quote the value, or align the keys)`,
+};
+
+function aliasProblem(
+  file: string,
+  { document, lines, cause }: Parsed & { cause: ReferenceError },
+): FileProblem {
+  let offset = 0;
+  visit(document, {
+    Alias: (_, alias) => {
+      if (cause.message.startsWith("Unresolved") && alias.resolve(document)) return undefined;
+      offset = alias.range?.[0] ?? 0;
+      return visit.BREAK;
+    },
+  });
+  const { line, col } = lines.linePos(offset);
+  const message = cause.message.startsWith("Unresolved")
+    ? `this alias names no anchor (define it above with "&", or quote the value)`
+    : `aliases would be expanded more than ${ALIAS_COUNT_MAX} times (write the values out)`;
+  return { file, line, column: col, message };
+}
+
+function splitSentences(message: string, count: number): readonly string[] {
+  const sentences = message.split(new RegExp(`${UNKNOWN_KEYS_SEPARATOR}(?=Unknown key ")`));
+  return sentences.length === count ? sentences : [];
+}
+
+/** Tab, line feed, form feed and carriage return, as YAML and zone files have them. */
+const TEXT_CONTROLS: ReadonlySet<number> = new Set([0x09, 0x0a, 0x0c, 0x0d]);
+
+function bytePosition(bytes: Uint8Array, offset: number): Position {
+  const before = bytes.subarray(0, offset);
+  const lineStart = before.lastIndexOf(0x0a) + 1;
+  const line = before.reduce((count, byte) => count + (byte === 0x0a ? 1 : 0), 1);
+  return { line, column: new TextDecoder().decode(before.subarray(lineStart)).length + 1 };
+}
+
+/** The first byte that no valid UTF-8 could continue with; found by halving, since decoding is fast. */
+function invalidUtf8At(bytes: Uint8Array): number {
+  let [valid, invalid] = [0, bytes.length];
+  while (invalid - valid > 1) {
+    const middle = (valid + invalid) >> 1;
+    if (isUtf8Prefix(bytes.subarray(0, middle))) valid = middle;
+    else invalid = middle;
+  }
+  return valid;
+}
+
+function isUtf8Prefix(bytes: Uint8Array): boolean {
+  try {
+    new TextDecoder("utf-8", { fatal: true }).decode(bytes, { stream: true });
+    return true;
+  } catch {
+    return false;
+  }
+}
