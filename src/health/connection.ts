@@ -1,0 +1,209 @@
+/**
+ * Connections to a given address: plain, over verified TLS, and over TLS that accepts any certificate.
+ *
+ * Verified TLS is Deno's own (rustls), whose messages say exactly what is wrong with a certificate. Deno has no way to
+ * turn verification off for one connection, but its `node:tls` has; so that is used for `insecureSkipVerify`
+ * alone.
+ *
+ * @module
+ */
+import { connect as connectNodeTls, type TLSSocket } from "node:tls";
+import { type ByteStream } from "./http_exchange.ts";
+
+/** An open connection; whoever opened it closes it. */
+export interface Connection extends ByteStream, Disposable {}
+
+/** Where to connect. */
+export interface Endpoint {
+  /** An address, never a name. */
+  readonly ipAddress: string;
+  /** 1–65535. */
+  readonly port: number;
+}
+
+/** How the peer proves who it is. */
+export interface TlsTerms {
+  /** For SNI and for the certificate's names: a host name, or an address, for which no SNI is sent. */
+  readonly serverName: string;
+  /** PEM certificates of authorities that are trusted beside the system's. */
+  readonly caCerts: readonly string[];
+  /** `false` accepts any certificate. */
+  readonly isVerified: boolean;
+}
+
+/** Opens a TCP connection; it is closed when `signal` is aborted. */
+export async function connectTcp({ ipAddress, port }: Endpoint, signal: AbortSignal): Promise<Connection> {
+  return new DenoConnection(await Deno.connect({ hostname: ipAddress, port, signal }), signal);
+}
+
+/** Opens a TLS connection, handshake done; it is closed when `signal` is aborted. */
+export function connectTls(endpoint: Endpoint, terms: TlsTerms, signal: AbortSignal): Promise<Connection> {
+  return terms.isVerified
+    ? connectVerified(endpoint, terms, signal)
+    : connectUnverified(endpoint, terms, signal);
+}
+
+/**
+ * A short phrase for why a connection failed.
+ *
+ * @returns `null` when the error is not about the peer: it is the prober that is at fault
+ */
+export function explainFailure(error: unknown, serverName: string): string | null {
+  if (!(error instanceof Error)) return null;
+  if (LOCAL_FAULT.test(error.message)) return null;
+  for (const [pattern, phrase] of PHRASES) {
+    const match = pattern.exec(error.message);
+    if (match) return phrase(match, serverName);
+  }
+  if (error instanceof Deno.errors.UnexpectedEof) return "connection closed";
+  return firstLine(error.message);
+}
+
+/** EMFILE, ENFILE, ENOMEM, ENOBUFS, EADDRNOTAVAIL: nothing that the peer did. */
+const LOCAL_FAULT =
+  /too many open files|EMFILE|ENFILE|cannot allocate memory|ENOMEM|no buffer space|ENOBUFS|cannot assign requested address|EADDRNOTAVAIL/i;
+
+/** What Deno, rustls and node:net say → what operators look for. */
+const PHRASES: readonly [RegExp, (match: RegExpExecArray, serverName: string) => string][] = [
+  [/connection refused|ECONNREFUSED/i, () => "connection refused"],
+  [/connection reset|ECONNRESET/i, () => "connection reset"],
+  [/broken pipe|EPIPE|not connected|ENOTCONN/i, () => "connection closed"],
+  [/no route to host|host is unreachable|EHOSTUNREACH/i, () => "no route to host"],
+  [/network is unreachable|ENETUNREACH/i, () => "network is unreachable"],
+  [/connection timed out|ETIMEDOUT/i, () => "connection timed out"],
+  [/certificate expired|CertExpired/i, () => "certificate expired"],
+  [/certificate not valid yet|CertNotValidYet/i, () => "certificate is not valid yet"],
+  [
+    /certificate is only valid for (.+)/i,
+    (match, name) => `certificate is for ${namesIn(match[1]!)}, not ${name}`,
+  ],
+  [
+    /certificate not valid for name|NotValidForName/i,
+    (_match, name) => `certificate names no host, not even ${name}`,
+  ],
+  [/UnknownIssuer|CaUsedAsEndEntity/i, () => "certificate is not signed by a trusted authority"],
+  [/invalid peer certificate: (.+)/i, (match) => `certificate is invalid: ${firstLine(match[1]!)}`],
+  [/InvalidContentType|wrong version number/i, () => "the server does not speak TLS"],
+  [/received fatal alert: (.+)/i, (match) => `TLS alert: ${firstLine(match[1]!)}`],
+  [/tls handshake eof|peer closed connection/i, () => "connection closed"],
+];
+
+async function connectVerified(
+  endpoint: Endpoint,
+  terms: TlsTerms,
+  signal: AbortSignal,
+): Promise<Connection> {
+  const tcp = await Deno.connect({ hostname: endpoint.ipAddress, port: endpoint.port, signal });
+  // Without it the request waits for the acknowledgement of the handshake's last message, up to 40 ms.
+  tcp.setNoDelay(true);
+  const tls = await Deno.startTls(tcp, { hostname: terms.serverName, caCerts: [...terms.caCerts] });
+  const connection = new DenoConnection(tls, signal);
+  try {
+    await tls.handshake();
+    return connection;
+  } catch (error) {
+    connection[Symbol.dispose]();
+    throw error;
+  }
+}
+
+/** A connection of Deno's own. */
+class DenoConnection implements Connection {
+  readonly #conn: Deno.Conn;
+  readonly #signal: AbortSignal;
+  readonly #close = () => this[Symbol.dispose]();
+  #buffer: Uint8Array<ArrayBuffer> | null = null;
+  #isOpen = true;
+
+  constructor(conn: Deno.Conn, signal: AbortSignal) {
+    this.#conn = conn;
+    this.#signal = signal;
+    signal.addEventListener("abort", this.#close, { once: true });
+    if (signal.aborted) this.#close();
+  }
+
+  async read(): Promise<Uint8Array | null> {
+    this.#buffer ??= new Uint8Array(READ_SIZE);
+    const size = await this.#conn.read(this.#buffer);
+    return size === null ? null : this.#buffer.subarray(0, size);
+  }
+
+  async write(bytes: Uint8Array): Promise<void> {
+    for (let sent = 0; sent < bytes.length;) sent += await this.#conn.write(bytes.subarray(sent));
+  }
+
+  [Symbol.dispose](): void {
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    this.#signal.removeEventListener("abort", this.#close);
+    this.#conn.close();
+  }
+}
+
+/** Holds a usual response whole; a megabyte takes 64 reads. */
+const READ_SIZE = 16 * 1024;
+
+function connectUnverified(endpoint: Endpoint, terms: TlsTerms, signal: AbortSignal): Promise<Connection> {
+  return new Promise((resolve, reject) => {
+    const isAddress = /^[\d.]+$|:/.test(terms.serverName);
+    const socket = connectNodeTls({
+      host: endpoint.ipAddress,
+      port: endpoint.port,
+      rejectUnauthorized: false,
+      ...(isAddress ? {} : { servername: terms.serverName }),
+    });
+    const connection = new NodeConnection(socket, signal);
+    socket.once("secureConnect", () => resolve(connection));
+    socket.once("error", reject);
+    socket.once("close", () => reject(new Error("connection closed")));
+  });
+}
+
+/** A connection of node:tls, whose events are turned into reads. */
+class NodeConnection implements Connection {
+  readonly #socket: TLSSocket;
+  readonly #signal: AbortSignal;
+  readonly #pieces: AsyncIterator<Uint8Array>;
+  readonly #close = () => this[Symbol.dispose]();
+
+  constructor(socket: TLSSocket, signal: AbortSignal) {
+    this.#socket = socket;
+    this.#signal = signal;
+    this.#pieces = socket[Symbol.asyncIterator]();
+    // Errors reach the reader through the iterator; without a listener of its own an early one would end the process.
+    socket.on("error", () => {});
+    signal.addEventListener("abort", this.#close, { once: true });
+    if (signal.aborted) this.#close();
+  }
+
+  async read(): Promise<Uint8Array | null> {
+    const piece = await this.#pieces.next();
+    return piece.done ? null : piece.value;
+  }
+
+  write(bytes: Uint8Array): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#socket.write(bytes, (error) => error ? reject(error) : resolve());
+    });
+  }
+
+  [Symbol.dispose](): void {
+    this.#signal.removeEventListener("abort", this.#close);
+    this.#socket.destroy();
+  }
+}
+
+/** `DnsName("a.example"), IpAddress(192.0.2.1)` → `a.example, 192.0.2.1`; three names say enough. */
+function namesIn(text: string): string {
+  const names = [...text.matchAll(/DnsName\("([^"]*)"\)|IpAddress\(([^)]*)\)/g)].map((match) =>
+    match[1] ?? match[2]!
+  );
+  if (names.length === 0) return firstLine(text);
+  return names.length > 3 ? `${names.slice(0, 3).join(", ")}, …` : names.join(", ");
+}
+
+/** The start of a message from elsewhere, fit for a log line. */
+function firstLine(text: string): string {
+  const line = text.split("\n", 1)[0]!.replace(/ \(os error \d+\)$/, "");
+  return line.length > 120 ? `${line.slice(0, 119)}…` : line;
+}
