@@ -129,6 +129,48 @@ export function nameSize(bytes: Uint8Array, offset = 0): number {
   }
 }
 
+/**
+ * Reads a name in a message, following compression pointers (RFC 1035 §4.1.4).
+ *
+ * Each pointer must lead to before the labels that it ends, so a loop is impossible and the work is bounded by
+ * the message's size.
+ *
+ * @returns a new uncompressed name, case kept, and where what follows it in the message begins
+ * @throws {SyntaxError} when there is no whole name of at most 255 bytes
+ */
+export function readCompressedName(message: Uint8Array, offset: number): { name: Uint8Array; end: number } {
+  const name = new Uint8Array(NAME_SIZE_MAX);
+  let length = 0;
+  let end = -1;
+  let segmentStart = offset;
+  for (let at = offset;;) {
+    const size = message[at];
+    if (size === undefined) throw new SyntaxError(`The name at byte ${offset} isn't ended by a root label`);
+    if (size >= 0xc0) {
+      const target = (size & 0x3f) << 8 | (message[at + 1] ?? 0);
+      if (at + 1 >= message.length || target >= segmentStart) {
+        throw new SyntaxError(
+          `The compression pointer at byte ${at} leads to byte ${target}, which isn't before it`,
+        );
+      }
+      if (end < 0) end = at + 2;
+      at = segmentStart = target;
+      continue;
+    }
+    if (size > LABEL_SIZE_MAX) {
+      throw new SyntaxError(`The name at byte ${offset} has a label octet ${size} > 63`);
+    }
+    if (at + size >= message.length) throw new SyntaxError(`The name at byte ${offset} ends within a label`);
+    if (length + size + 1 > NAME_SIZE_MAX) {
+      throw new SyntaxError(`The name at byte ${offset} is longer than 255 bytes`);
+    }
+    name.set(message.subarray(at, at + size + 1), length);
+    length += size + 1;
+    at += size + 1;
+    if (size === 0) return { name: name.slice(0, length), end: end < 0 ? at : end };
+  }
+}
+
 /** Where each label begins (its length octet), from the leftmost; the root's 0 is not counted. */
 export function labelOffsets(wire: Uint8Array): number[] {
   const offsets: number[] = [];

@@ -15,6 +15,7 @@ import {
   nameSize,
   nameToWire,
   parentName,
+  readCompressedName,
   wireToName,
 } from "../../src/wire/name.ts";
 
@@ -108,6 +109,41 @@ Deno.test("nameToWire() throws nothing but SyntaxError on random text, and never
       assert.ok(error instanceof SyntaxError, String(error));
     }
   }));
+});
+
+Deno.test("readCompressedName() follows pointers backwards and ends behind the first", () => {
+  const message = Uint8Array.fromHex("03636f6d00" + "0161c000" + "0162c005" + "ff");
+  const { name, end } = readCompressedName(message, 9);
+  assert.equal(wireToName(name), "b.a.com");
+  assert.equal(end, 13);
+});
+
+Deno.test("readCompressedName() refuses pointers that don't lead back, and names that grow too long", () => {
+  const rows: [string, number, RegExp][] = [
+    ["c000", 0, /leads to byte 0/],
+    ["0161c000", 0, /leads to byte 0/],
+    ["c00200", 0, /leads to byte 2/],
+    ["c002c000", 2, /leads to byte 2/],
+    ["c0", 0, /compression pointer/],
+    ["8000", 0, /label octet 128/],
+    [`00${("3f" + "61".repeat(63)).repeat(3)}3e${"62".repeat(62)}c000`, 1, /longer than 255/],
+  ];
+  for (const [hex, offset, fault] of rows) {
+    assert.throws(
+      () => readCompressedName(Uint8Array.fromHex(hex), offset),
+      (error) => error instanceof SyntaxError && fault.test(error.message),
+      hex,
+    );
+  }
+});
+
+Deno.test("readCompressedName() takes a chain of 8,000 pointers without recursion", () => {
+  const chain = Array.from({ length: 8000 }, (_, i) => 0xc000 | Math.max(0, 2 * i - 1));
+  const bytes = Uint8Array.from([0, ...chain.flatMap((pointer) => [pointer >> 8, pointer & 255])]);
+  assert.deepEqual(readCompressedName(bytes, bytes.length - 2), {
+    name: Uint8Array.of(0),
+    end: bytes.length,
+  });
 });
 
 Deno.test("lowerCaseName() changes only A–Z", () => {
