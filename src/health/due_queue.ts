@@ -42,7 +42,7 @@ export class DueQueue<Entry extends Due> {
   /** Takes an entry out; does nothing when it isn't in. */
   remove(entry: Entry): void {
     const index = entry.heapIndex;
-    if (index < 0) return;
+    if (this.#heap[index] !== entry) return;
     const last = this.#heap.pop()!;
     entry.heapIndex = -1;
     if (last === entry) return;

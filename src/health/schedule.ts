@@ -104,6 +104,8 @@ export class HealthChecker implements AsyncDisposable {
   readonly #loop: Promise<void>;
   #restored = new Map<string, Verdict>();
   #wake = new AbortController();
+  /** When the loop will wake by itself. */
+  #awakeMs = 0;
   /** Milliseconds of this checker's life in which its loop could not run. */
   #stalledMs = 0;
   #unknownCount = 0;
@@ -180,6 +182,7 @@ export class HealthChecker implements AsyncDisposable {
     while (!this.#end.signal.aborted) {
       const fromMs = clock.monotonicMs();
       const sleepMs = this.#sleepMs(fromMs);
+      this.#awakeMs = fromMs + sleepMs;
       await clock.sleep(sleepMs, this.#wake.signal);
       if (this.#wake.signal.aborted) this.#wake = new AbortController();
       const nowMs = clock.monotonicMs();
@@ -288,7 +291,9 @@ export class HealthChecker implements AsyncDisposable {
   #release(entry: Entry, round: Round): void {
     if (entry.round !== round) return;
     entry.round = null;
-    this.#waiting.put(entry, entry.nextMs!);
+    const startMs = entry.nextMs!;
+    this.#waiting.put(entry, startMs);
+    if (startMs < this.#awakeMs) this.#wake.abort();
   }
 
   #announce(entry: Entry, before: Judgement): void {
