@@ -1,0 +1,171 @@
+/**
+ * The REST API: what stands around every route, and the routes themselves.
+ *
+ * A request passes, in this order: the count and log of requests, the checks that keep foreign web pages out, the
+ * bearer token, the body's type and size, the memory of idempotent creates, the validation that its route
+ * declares, and the handler. Handlers return what is asked for and throw everything else (`problem.ts`). Writes go
+ * through `change/` alone, so whatever is refused has changed nothing.
+ *
+ * @module
+ */
+import { type Hook, OpenAPIHono } from "@hono/zod-openapi";
+import { type Context, type Env, Hono, type MiddlewareHandler } from "hono";
+import { bodyLimit } from "hono/body-limit";
+import { EXPOSITION_CONTENT_TYPE } from "../telemetry/metrics.ts";
+import { refuseForeignPages, requireToken } from "./access.ts";
+import { documentationRoutes, serveDocumentation } from "./documentation.ts";
+import { serveGeoRules } from "./geo_rules.ts";
+import { serveHealthChecks } from "./health_checks.ts";
+import { serveHistory } from "./history.ts";
+import { rememberAnswers } from "./idempotency.ts";
+import { serveMembers } from "./members.ts";
+import { APPLY_PATH, serveModel } from "./model.ts";
+import { METRICS_PATH, PROBE_PATHS, serveNode } from "./node.ts";
+import { openApiDocument, ROUTES } from "./openapi.ts";
+import { servePools } from "./pools.ts";
+import { type ApiParts } from "./ports.ts";
+import { ApiProblem, invalidFields, invalidParameters, problemResponse } from "./problem.ts";
+import { BASE } from "./route.ts";
+import { RouteTable } from "./route_table.ts";
+import { serveServices } from "./services.ts";
+import { serveZones, ZONE_BYTES_MAX } from "./zones.ts";
+
+/** Largest JSON body, bytes; the largest sensible object has a few KiB. */
+export const BODY_BYTES_MAX = 1 << 20;
+
+/** Builds the API as an application that answers requests, with no socket yet (`server.ts` has one). */
+export function createApi(parts: ApiParts): OpenAPIHono {
+  const app = new OpenAPIHono({ defaultHook: refuseInvalid });
+  const table = new RouteTable(ROUTES);
+  app.onError((error, c) => failed(error, c, parts));
+  app.notFound((c) => failed(noRoute(c, table), c, parts));
+  app.use(observeRequest(parts, table));
+  app.use(refuseForeignPages(parts.auth));
+  app.use(requireToken(parts.auth, (c) => isOpen(c.req.path, parts)));
+  app.use(limitBody());
+  app.use(requireBodyType(table));
+  const remember = rememberAnswers(parts.clock);
+  for (const path of CREATE_PATHS) app.use(path, remember);
+  serveNode(app, parts);
+  servePools(app, parts);
+  serveMembers(app, parts);
+  serveHealthChecks(app, parts);
+  serveGeoRules(app, parts);
+  serveServices(app, parts);
+  serveZones(app, parts);
+  serveModel(app, parts);
+  serveHistory(app, parts);
+  const { version, auth: { tokens } } = parts;
+  serveDocumentation(app, () => openApiDocument({ version, secured: tokens.length > 0 }));
+  return app;
+}
+
+/** Serves nothing but `/metrics`, for a listener of its own (`metrics.listenAddr`). */
+export function createMetricsApp(expose: () => string): Hono {
+  const app = new Hono();
+  app.get(METRICS_PATH, (c) => c.text(expose(), 200, { "content-type": EXPOSITION_CONTENT_TYPE }));
+  return app;
+}
+
+/** Where an `Idempotency-Key` counts. */
+const CREATE_PATHS = [
+  `${BASE}/pools`,
+  `${BASE}/pools/:id/members`,
+  `${BASE}/pools/:id/geo-rules`,
+  `${BASE}/services`,
+];
+
+/** What declared schemas refuse; an id that can't be one is an object that isn't there. */
+const refuseInvalid: Hook<unknown, Env, string, unknown> = (result, c) => {
+  if (result.success) return;
+  if (result.target === "param") throw new ApiProblem(404, `Nothing is at ${c.req.path}`);
+  if (result.target === "json") throw invalidFields(result.error.issues);
+  throw invalidParameters(result.error.issues);
+};
+
+function failed(error: Error, c: Context, { log }: ApiParts): Response {
+  const { method, path: instance } = c.req;
+  return problemResponse(error, {
+    instance,
+    unforeseen: (error) => log.error("request failed", { method, path: instance, error }),
+  });
+}
+
+function noRoute({ req: { method, path } }: Context, table: RouteTable): ApiProblem {
+  const methods = table.methods(path);
+  if (methods.length === 0) return new ApiProblem(404, `Nothing is at ${path} (see /docs/api)`);
+  const allow = methods.join(", ");
+  return new ApiProblem(405, `${method} isn't possible at ${path} (possible: ${allow})`, [], { allow });
+}
+
+/** Whether a path answers without a token: what probes, browsers' documentation and local scrapers need. */
+function isOpen(path: string, { auth }: ApiParts): boolean {
+  if (path === METRICS_PATH) return auth.loopback;
+  return OPEN_PATHS.has(path);
+}
+
+const OPEN_PATHS: ReadonlySet<string> = new Set([
+  ...PROBE_PATHS,
+  ...documentationRoutes.map((route) => route.path),
+]);
+
+/** Counts every request, and gives its answer the headers that all answers have. */
+function observeRequest({ observe, clock, log }: ApiParts, table: RouteTable): MiddlewareHandler {
+  return async (c, next) => {
+    const startMs = clock.monotonicMs();
+    await next();
+    c.header("X-Content-Type-Options", "nosniff");
+    c.header("Cache-Control", "no-store");
+    const { method, path } = c.req;
+    const { status } = c.res;
+    const durationMs = clock.monotonicMs() - startMs;
+    observe?.({ method, route: table.find(method, path)?.path ?? "unknown", status, durationMs });
+    log.debug("request", { method, path, status, durationMs });
+  };
+}
+
+/** Refuses bodies of a media type that the route doesn't declare (415), and JSON that can't be read (400). */
+function requireBodyType(table: RouteTable): MiddlewareHandler {
+  return async (c, next) => {
+    const content = table.find(c.req.method, c.req.path)?.request?.body?.content;
+    if (content) await checkBodyType(c, Object.keys(content));
+    await next();
+  };
+}
+
+async function checkBodyType(c: Context, possible: readonly string[]): Promise<void> {
+  const type = (c.req.header("content-type") ?? "").split(";")[0]!.trim().toLowerCase();
+  const encoding = c.req.header("content-encoding") ?? "identity";
+  if (!possible.includes(type) || encoding !== "identity") {
+    const given = encoding !== "identity"
+      ? `Content-Encoding ${encoding}`
+      : `Content-Type ${type || "missing"}`;
+    throw new ApiProblem(415, `${given} can't be read here (send ${possible.join(" or ")}, not compressed)`);
+  }
+  if (!possible.includes("application/x-ndjson") && /[/+]json$/.test(type)) checkJson(await c.req.text());
+}
+
+function checkJson(text: string): void {
+  try {
+    JSON.parse(text);
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    const message = text.trim() === ""
+      ? "The body is empty (send a JSON object)"
+      : `The body isn't JSON: ${reason}`;
+    throw new ApiProblem(400, message, [{ pointer: "", message }]);
+  }
+}
+
+/** Refuses bodies that are too large (413); `/apply` streams, and counts for itself. */
+function limitBody(): MiddlewareHandler {
+  const onError = (maxSize: number) => () => {
+    throw new ApiProblem(413, `The body has more than ${maxSize} bytes, which is the most that is read here`);
+  };
+  const ordinary = bodyLimit({ maxSize: BODY_BYTES_MAX, onError: onError(BODY_BYTES_MAX) });
+  const zone = bodyLimit({ maxSize: ZONE_BYTES_MAX, onError: onError(ZONE_BYTES_MAX) });
+  return (c, next) => {
+    if (c.req.path === APPLY_PATH) return next();
+    return c.req.path.startsWith(`${BASE}/zones/`) ? zone(c, next) : ordinary(c, next);
+  };
+}

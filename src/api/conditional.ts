@@ -1,0 +1,53 @@
+/**
+ * Conditional requests (RFC 9110 §13): an object's `ETag` is its revision in quotes.
+ *
+ * `If-Match` makes a write safe against a change in between. `If-None-Match` saves sending what the client has;
+ * it isn't offered where health is part of the answer, because health changes without a new revision.
+ *
+ * @module
+ */
+import { type Context, type MiddlewareHandler } from "hono";
+import { ApiProblem } from "./problem.ts";
+
+/** The entity tag of a revision. */
+export function etagOf(revision: number): string {
+  return `"${revision}"`;
+}
+
+/**
+ * What an edit of an object with this revision must carry so that `If-Match` holds: nothing when any revision will
+ * do (`*`, or no header).
+ *
+ * @param current `null` = there is no such object yet, so nothing matches
+ * @throws {ApiProblem} 412 when none of the tags is the object's
+ */
+export function ifRevision(c: Context, current: number | null): { readonly ifRevision?: number } {
+  const header = c.req.header("if-match");
+  if (header === undefined || (header.trim() === "*" && current !== null)) return {};
+  if (current !== null && tagsOf(header).includes(etagOf(current))) return { ifRevision: current };
+  throw new ApiProblem(
+    412,
+    current === null
+      ? `If-Match ${header} can't match: there is no such object yet (leave If-Match out)`
+      : `If-Match ${header} doesn't match ${etagOf(current)}: the object has changed (read it again)`,
+  );
+}
+
+/** Answers 304 when `If-None-Match` names the tag of the answer. */
+export const notModified: MiddlewareHandler = async (c, next) => {
+  await next();
+  const header = c.req.header("if-none-match");
+  const etag = c.res.headers.get("etag");
+  if (header === undefined || etag === null || c.res.status !== 200) return;
+  // The comparison is the weak one (RFC 9110 §13.1.2), so a W/ in front doesn't matter.
+  if (header.trim() !== "*" && !tagsOf(header).map((tag) => tag.replace(/^W\//, "")).includes(etag)) return;
+  const headers = new Headers(c.res.headers);
+  for (const name of ["content-type", "content-length"]) headers.delete(name);
+  // Hono merges the headers of the response it replaces into the new one, unless there is none.
+  c.res = undefined;
+  c.res = new Response(null, { status: 304, headers });
+};
+
+function tagsOf(header: string): string[] {
+  return header.match(/(?:W\/)?"[^"]*"/g) ?? [];
+}

@@ -1,0 +1,172 @@
+/**
+ * Geo rules: which clients a pool sends to one of its members.
+ *
+ * @module
+ */
+import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
+import { geoRuleFieldsSchema, idSchema } from "../config/model_schema.ts";
+import { type GeoRuleRow } from "../store/geo_rules.ts";
+import { newId } from "../store/id.ts";
+import { etagOf, ifRevision, notModified } from "./conditional.ts";
+import { linkNext, numberedPageQuery, pageHeaders, pageRequest } from "./paging.ts";
+import { type ApiParts } from "./ports.ts";
+import { notFound } from "./problem.ts";
+import {
+  answered,
+  BASE,
+  createHeaders,
+  etagHeader,
+  idempotencyKey,
+  idParams,
+  ifMatch,
+  ifNoneMatch,
+  json,
+  jsonBody,
+  problems,
+  type Route,
+  updateHeaders,
+  writeHeaders,
+  writeQuery,
+} from "./route.ts";
+import { write } from "./write.ts";
+
+const tags = ["Geo rules"];
+const path = `${BASE}/geo-rules/{id}`;
+const poolPath = `${BASE}/pools/{id}/geo-rules`;
+
+const GeoRuleFieldsSchema = geoRuleFieldsSchema.openapi("GeoRuleFields", {
+  description: "Exactly one of cidr, country and continent",
+});
+
+const GeoRuleSchema = z.object({
+  id: idSchema,
+  poolId: idSchema.meta({ description: "The pool it belongs to, for its whole life" }),
+  ...answered(geoRuleFieldsSchema.shape),
+}).openapi("GeoRule");
+
+const routes = {
+  list: createRoute({
+    operationId: "listGeoRules",
+    tags,
+    method: "get",
+    path: poolPath,
+    summary: "The geo rules of a pool, in the order of their creation",
+    request: { params: idParams, query: numberedPageQuery },
+    responses: {
+      200: { description: "A page of rules", headers: pageHeaders, content: json(z.array(GeoRuleSchema)) },
+      ...problems(400, 404),
+    },
+  }),
+  create: createRoute({
+    operationId: "createGeoRule",
+    tags,
+    method: "post",
+    path: poolPath,
+    summary: "Add a geo rule to a pool",
+    request: {
+      params: idParams,
+      query: writeQuery,
+      headers: idempotencyKey,
+      body: jsonBody(GeoRuleFieldsSchema),
+    },
+    responses: {
+      200: { description: "The rule as it would be (dry run)", content: json(GeoRuleSchema) },
+      201: { description: "The new rule", headers: createHeaders, content: json(GeoRuleSchema) },
+      ...problems(400, 404, 409, 413, 415, 422),
+    },
+  }),
+  get: createRoute({
+    operationId: "getGeoRule",
+    tags,
+    method: "get",
+    path,
+    summary: "One geo rule",
+    middleware: notModified,
+    request: { params: idParams, headers: ifNoneMatch },
+    responses: {
+      200: { description: "The rule", headers: etagHeader, content: json(GeoRuleSchema) },
+      304: { description: "The rule still has the ETag of If-None-Match" },
+      ...problems(404),
+    },
+  }),
+  replace: createRoute({
+    operationId: "replaceGeoRule",
+    tags,
+    method: "put",
+    path,
+    summary: "Replace a geo rule",
+    request: { params: idParams, query: writeQuery, headers: ifMatch, body: jsonBody(GeoRuleFieldsSchema) },
+    responses: {
+      200: { description: "The rule as it is now", headers: updateHeaders, content: json(GeoRuleSchema) },
+      ...problems(400, 404, 409, 412, 413, 415, 422),
+    },
+  }),
+  delete: createRoute({
+    operationId: "deleteGeoRule",
+    tags,
+    method: "delete",
+    path,
+    summary: "Delete a geo rule",
+    request: { params: idParams, query: writeQuery, headers: ifMatch },
+    responses: {
+      204: { description: "It is gone", headers: writeHeaders },
+      ...problems(400, 404, 412),
+    },
+  }),
+};
+
+/** The routes of geo rules. */
+export const geoRuleRoutes: readonly Route[] = Object.values(routes);
+
+/** Serves the routes of geo rules. */
+export function serveGeoRules(app: OpenAPIHono, parts: ApiParts): void {
+  const { store } = parts;
+
+  app.openapi(routes.list, (c) => {
+    const { id: poolId } = c.req.valid("param");
+    if (!store.pools.get(poolId)) notFound("pool", poolId);
+    const page = store.geoRules.page(poolId, pageRequest(c.req.valid("query")));
+    return c.json(linkNext(c, page).map(geoRuleOf), 200);
+  });
+
+  app.openapi(routes.create, async (c) => {
+    const { id: poolId } = c.req.valid("param");
+    if (!store.pools.get(poolId)) notFound("pool", poolId);
+    const id = newId();
+    const fields = c.req.valid("json");
+    const written = write(c, parts, { kind: "createGeoRule", id, poolId, fields });
+    if (written.dryRun) return c.json({ id, poolId, ...fields }, 200);
+    const row = found(id);
+    await written.settled();
+    return c.json(geoRuleOf(row), 201, { ETag: etagOf(row.revision), Location: `${BASE}/geo-rules/${id}` });
+  });
+
+  app.openapi(routes.get, (c) => {
+    const row = found(c.req.valid("param").id);
+    return c.json(geoRuleOf(row), 200, { ETag: etagOf(row.revision) });
+  });
+
+  app.openapi(routes.replace, async (c) => {
+    const { id, poolId, revision } = found(c.req.valid("param").id);
+    const fields = c.req.valid("json");
+    const written = write(c, parts, { kind: "updateGeoRule", id, fields, ...ifRevision(c, revision) });
+    if (written.dryRun) return c.json({ id, poolId, ...fields }, 200);
+    const row = found(id);
+    await written.settled();
+    return c.json(geoRuleOf(row), 200, { ETag: etagOf(row.revision) });
+  });
+
+  app.openapi(routes.delete, async (c) => {
+    const { id, revision } = found(c.req.valid("param").id);
+    await write(c, parts, { kind: "deleteGeoRule", id, ...ifRevision(c, revision) }).settled();
+    return c.body(null, 204);
+  });
+
+  function found(id: string): GeoRuleRow {
+    return store.geoRules.get(id) ?? notFound("geo rule", id);
+  }
+}
+
+function geoRuleOf({ id, poolId, revision: _, ...fields }: GeoRuleRow): z.infer<typeof GeoRuleSchema> {
+  return { id, poolId, ...fields };
+}

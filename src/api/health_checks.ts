@@ -1,0 +1,137 @@
+/**
+ * The health check of a pool: at most one, so it has the pool's path and no id.
+ *
+ * @module
+ */
+import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
+import { healthCheckSchema } from "../config/model_schema.ts";
+import { type HealthCheckRow } from "../store/health_checks.ts";
+import { etagOf, ifRevision, notModified } from "./conditional.ts";
+import { type ApiParts } from "./ports.ts";
+import { ApiProblem, notFound } from "./problem.ts";
+import {
+  answered,
+  BASE,
+  createHeaders,
+  etagHeader,
+  idParams,
+  ifMatch,
+  ifNoneMatch,
+  json,
+  jsonBody,
+  problems,
+  type Route,
+  updateHeaders,
+  writeHeaders,
+  writeQuery,
+} from "./route.ts";
+import { write } from "./write.ts";
+
+const tags = ["Health checks"];
+const path = `${BASE}/pools/{id}/health-check`;
+
+const HealthCheckFieldsSchema = healthCheckSchema.openapi("HealthCheckFields");
+
+const HealthCheckSchema = z.object(answered(healthCheckSchema.shape)).openapi("HealthCheck");
+
+const routes = {
+  get: createRoute({
+    operationId: "getHealthCheck",
+    tags,
+    method: "get",
+    path,
+    summary: "How the members of a pool are probed",
+    middleware: notModified,
+    request: { params: idParams, headers: ifNoneMatch },
+    responses: {
+      200: { description: "The check", headers: etagHeader, content: json(HealthCheckSchema) },
+      304: { description: "The check still has the ETag of If-None-Match" },
+      ...problems(404),
+    },
+  }),
+  replace: createRoute({
+    operationId: "replaceHealthCheck",
+    tags,
+    method: "put",
+    path,
+    summary: "Give a pool a health check, or another one",
+    description: "Fields that are left out get their defaults.",
+    request: {
+      params: idParams,
+      query: writeQuery,
+      headers: ifMatch,
+      body: jsonBody(HealthCheckFieldsSchema),
+    },
+    responses: {
+      200: {
+        description: "The check as it is now",
+        headers: updateHeaders,
+        content: json(HealthCheckSchema),
+      },
+      201: {
+        description: "The check of a pool that had none",
+        headers: createHeaders,
+        content: json(HealthCheckSchema),
+      },
+      ...problems(400, 404, 412, 413, 415),
+    },
+  }),
+  delete: createRoute({
+    operationId: "deleteHealthCheck",
+    tags,
+    method: "delete",
+    path,
+    summary: "Stop probing the members of a pool",
+    description: "All of them count as healthy then.",
+    request: { params: idParams, query: writeQuery, headers: ifMatch },
+    responses: {
+      204: { description: "It is gone", headers: writeHeaders },
+      ...problems(400, 404, 412),
+    },
+  }),
+};
+
+/** The routes of health checks. */
+export const healthCheckRoutes: readonly Route[] = Object.values(routes);
+
+/** Serves the routes of health checks. */
+export function serveHealthChecks(app: OpenAPIHono, parts: ApiParts): void {
+  const { store } = parts;
+
+  app.openapi(routes.get, (c) => {
+    const row = found(c.req.valid("param").id);
+    return c.json(checkOf(row), 200, { ETag: etagOf(row.revision) });
+  });
+
+  app.openapi(routes.replace, async (c) => {
+    const { id: poolId } = c.req.valid("param");
+    if (!store.pools.get(poolId)) notFound("pool", poolId);
+    const before = store.healthChecks.get(poolId);
+    const fields = c.req.valid("json");
+    const demanded = ifRevision(c, before?.revision ?? null);
+    const written = write(c, parts, { kind: "putHealthCheck", poolId, fields, ...demanded });
+    if (written.dryRun) return c.json(fields, 200);
+    const row = found(poolId);
+    await written.settled();
+    const ETag = etagOf(row.revision);
+    if (before) return c.json(checkOf(row), 200, { ETag });
+    return c.json(checkOf(row), 201, { ETag, Location: `${BASE}/pools/${poolId}/health-check` });
+  });
+
+  app.openapi(routes.delete, async (c) => {
+    const { poolId, revision } = found(c.req.valid("param").id);
+    await write(c, parts, { kind: "deleteHealthCheck", poolId, ...ifRevision(c, revision) }).settled();
+    return c.body(null, 204);
+  });
+
+  function found(poolId: string): HealthCheckRow {
+    const row = store.healthChecks.get(poolId);
+    if (row) return row;
+    if (!store.pools.get(poolId)) notFound("pool", poolId);
+    throw new ApiProblem(404, `The pool has no health check (its members count as healthy)`);
+  }
+}
+
+function checkOf({ revision: _, poolId: __, ...check }: HealthCheckRow): z.infer<typeof HealthCheckSchema> {
+  return check;
+}

@@ -1,0 +1,97 @@
+/**
+ * What was changed, by whom and why. Read only: the history is written by changing something.
+ *
+ * @module
+ */
+import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
+import { linkNext, numberedPageQuery, pageHeaders, pageRequest } from "./paging.ts";
+import { type ApiParts } from "./ports.ts";
+import { ApiProblem } from "./problem.ts";
+import { BASE, json, problems, type Route } from "./route.ts";
+
+const tags = ["History"];
+
+/** Changes of one generation that are shown: an import may have made a million. */
+const CHANGES_MAX = 1_000;
+
+const HistoryEntrySchema = z.object({
+  generation: z.int().min(1),
+  at: z.int().meta({ description: "Unix milliseconds" }),
+  via: z.string().meta({ description: "The way it came: api, cli, tui, git, cluster, demo" }),
+  by: z.string().meta({ description: "Name of the token, signer or user; empty when nobody is known" }),
+  reason: z.string(),
+}).openapi("HistoryEntry");
+
+const GenerationSchema = z.object({
+  ...HistoryEntrySchema.shape,
+  changes: z.array(z.object({
+    kind: z.enum(["pool", "member", "healthCheck", "geoRule", "service", "zone", "fallback"]),
+    id: z.string().meta({
+      description:
+        "The object's id; the pool's id for a check, the domain for a zone, empty for the fallback",
+    }),
+    before: z.unknown().meta({ description: "Its fields before; null = it didn't exist" }),
+    after: z.unknown().meta({ description: "Its fields after; null = it doesn't exist any more" }),
+  })),
+  truncated: z.boolean().meta({
+    description: `Whether there are more than the ${CHANGES_MAX} changes shown`,
+  }),
+}).openapi("Generation");
+
+const generationParams = z.object({
+  generation: z.string().regex(/^[0-9]{1,15}$/).meta({ description: "Number of the generation" }),
+});
+
+const routes = {
+  list: createRoute({
+    operationId: "listHistory",
+    tags,
+    method: "get",
+    path: `${BASE}/history`,
+    summary: "All changes, the newest first",
+    request: { query: numberedPageQuery },
+    responses: {
+      200: {
+        description: "A page of changes",
+        headers: pageHeaders,
+        content: json(z.array(HistoryEntrySchema)),
+      },
+      ...problems(400),
+    },
+  }),
+  get: createRoute({
+    operationId: "getGeneration",
+    tags,
+    method: "get",
+    path: `${BASE}/history/{generation}`,
+    summary: "What one change did to each object",
+    request: { params: generationParams },
+    responses: {
+      200: { description: "The change", content: json(GenerationSchema) },
+      ...problems(404),
+    },
+  }),
+};
+
+/** The routes of the history. */
+export const historyRoutes: readonly Route[] = Object.values(routes);
+
+/** Serves the routes of the history. */
+export function serveHistory(app: OpenAPIHono, { store }: ApiParts): void {
+  app.openapi(routes.list, (c) => {
+    const page = store.history.page(pageRequest(c.req.valid("query")));
+    return c.json(linkNext(c, page), 200);
+  });
+
+  app.openapi(routes.get, (c) => {
+    const generation = Number(c.req.valid("param").generation);
+    const entry = store.history.get(generation);
+    if (!entry) throw new ApiProblem(404, `No generation ${generation} is in the history`);
+    const changes = store.history.changes(generation).take(CHANGES_MAX + 1).toArray();
+    return c.json({
+      ...entry,
+      changes: changes.slice(0, CHANGES_MAX),
+      truncated: changes.length > CHANGES_MAX,
+    }, 200);
+  });
+}

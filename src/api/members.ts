@@ -1,0 +1,222 @@
+/**
+ * Members of pools, with what is believed of their health.
+ *
+ * Health is part of a member's answer and changes without a new revision; so a member's `ETag` guards writes
+ * (`If-Match`) and is no reason for a 304.
+ *
+ * @module
+ */
+import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
+import { type Context } from "hono";
+import { type MemberFields } from "../change/edit.ts";
+import { type HealthCheck } from "../config/model.ts";
+import { idSchema, memberFieldsSchema } from "../config/model_schema.ts";
+import { newId } from "../store/id.ts";
+import { type MemberRow } from "../store/members.ts";
+import { etagOf, ifRevision } from "./conditional.ts";
+import { patched, patchSchemaOf } from "./merge_patch.ts";
+import { linkNext, numberedPageQuery, pageHeaders, pageRequest } from "./paging.ts";
+import { type ApiParts } from "./ports.ts";
+import { notFound } from "./problem.ts";
+import {
+  answered,
+  BASE,
+  createHeaders,
+  etagHeader,
+  idempotencyKey,
+  idParams,
+  ifMatch,
+  json,
+  jsonBody,
+  patchBody,
+  problems,
+  type Route,
+  updateHeaders,
+  writeHeaders,
+  writeQuery,
+} from "./route.ts";
+import { write } from "./write.ts";
+
+const tags = ["Members"];
+const path = `${BASE}/members/{id}`;
+const poolPath = `${BASE}/pools/{id}/members`;
+
+const MemberFieldsSchema = memberFieldsSchema.openapi("MemberFields");
+
+const MemberPatchSchema = patchSchemaOf(memberFieldsSchema).openapi("MemberPatch");
+
+const MemberHealthSchema = z.object({
+  state: z.enum(["healthy", "unhealthy", "unknown"]).meta({
+    description: "unknown until the first result, and without a check",
+  }),
+  since: z.number().nullable().meta({ description: "Unix milliseconds of the last change of state" }),
+  lastError: z.string().nullable().meta({ description: "Why the last probe failed; null = it succeeded" }),
+  latencyMs: z.number().nullable().meta({ description: "Duration of the last successful probe" }),
+  checkedAt: z.number().nullable().meta({ description: "Unix milliseconds of the last result" }),
+}).openapi("MemberHealth");
+
+const MemberSchema = z.object({
+  id: idSchema,
+  poolId: idSchema.meta({ description: "The pool it belongs to, for its whole life" }),
+  ...answered(memberFieldsSchema.shape),
+  health: MemberHealthSchema,
+}).openapi("Member");
+
+const routes = {
+  list: createRoute({
+    operationId: "listMembers",
+    tags,
+    method: "get",
+    path: poolPath,
+    summary: "The members of a pool, in the order of their creation",
+    request: { params: idParams, query: numberedPageQuery },
+    responses: {
+      200: { description: "A page of members", headers: pageHeaders, content: json(z.array(MemberSchema)) },
+      ...problems(400, 404),
+    },
+  }),
+  create: createRoute({
+    operationId: "createMember",
+    tags,
+    method: "post",
+    path: poolPath,
+    summary: "Add a member to a pool",
+    request: {
+      params: idParams,
+      query: writeQuery,
+      headers: idempotencyKey,
+      body: jsonBody(MemberFieldsSchema),
+    },
+    responses: {
+      200: { description: "The member as it would be (dry run)", content: json(MemberSchema) },
+      201: { description: "The new member", headers: createHeaders, content: json(MemberSchema) },
+      ...problems(400, 404, 409, 413, 415, 422),
+    },
+  }),
+  get: createRoute({
+    operationId: "getMember",
+    tags,
+    method: "get",
+    path,
+    summary: "One member",
+    request: { params: idParams },
+    responses: {
+      200: { description: "The member", headers: etagHeader, content: json(MemberSchema) },
+      ...problems(404),
+    },
+  }),
+  replace: createRoute({
+    operationId: "replaceMember",
+    tags,
+    method: "put",
+    path,
+    summary: "Replace a member's fields",
+    description: "Fields that are left out get their defaults.",
+    request: { params: idParams, query: writeQuery, headers: ifMatch, body: jsonBody(MemberFieldsSchema) },
+    responses: {
+      200: { description: "The member as it is now", headers: updateHeaders, content: json(MemberSchema) },
+      ...problems(400, 404, 409, 412, 413, 415),
+    },
+  }),
+  patch: createRoute({
+    operationId: "patchMember",
+    tags,
+    method: "patch",
+    path,
+    summary: "Change some of a member's fields",
+    description: "A merge patch (RFC 7396): fields that are left out stay, `null` puts a default back.",
+    request: { params: idParams, query: writeQuery, headers: ifMatch, body: patchBody(MemberPatchSchema) },
+    responses: {
+      200: { description: "The member as it is now", headers: updateHeaders, content: json(MemberSchema) },
+      ...problems(400, 404, 409, 412, 413, 415),
+    },
+  }),
+  delete: createRoute({
+    operationId: "deleteMember",
+    tags,
+    method: "delete",
+    path,
+    summary: "Delete a member",
+    description: "Geo rules that send clients to it go with it.",
+    request: { params: idParams, query: writeQuery, headers: ifMatch },
+    responses: {
+      204: { description: "It is gone", headers: writeHeaders },
+      ...problems(400, 404, 412),
+    },
+  }),
+};
+
+/** The routes of members. */
+export const memberRoutes: readonly Route[] = Object.values(routes);
+
+/** Serves the routes of members. */
+export function serveMembers(app: OpenAPIHono, parts: ApiParts): void {
+  const { store, node } = parts;
+
+  app.openapi(routes.list, (c) => {
+    const { id: poolId } = c.req.valid("param");
+    if (!store.pools.get(poolId)) notFound("pool", poolId);
+    const check = store.healthChecks.checkOf(poolId);
+    const page = store.members.page(poolId, pageRequest(c.req.valid("query")));
+    return c.json(linkNext(c, page).map((row) => memberOf(row, check)), 200);
+  });
+
+  app.openapi(routes.create, async (c) => {
+    const { id: poolId } = c.req.valid("param");
+    if (!store.pools.get(poolId)) notFound("pool", poolId);
+    const id = newId();
+    const fields = c.req.valid("json");
+    const written = write(c, parts, { kind: "createMember", id, poolId, fields });
+    if (written.dryRun) return c.json(memberNow({ id, poolId, ...fields, revision: 0 }), 200);
+    const row = found(id);
+    await written.settled();
+    return c.json(memberNow(row), 201, { ETag: etagOf(row.revision), Location: `${BASE}/members/${id}` });
+  });
+
+  app.openapi(routes.get, (c) => {
+    const row = found(c.req.valid("param").id);
+    return c.json(memberNow(row), 200, { ETag: etagOf(row.revision) });
+  });
+
+  app.openapi(routes.replace, async (c) => {
+    const row = found(c.req.valid("param").id);
+    return c.json(await update(c, row, c.req.valid("json")), 200);
+  });
+
+  app.openapi(routes.patch, async (c) => {
+    const row = found(c.req.valid("param").id);
+    const fields = patched(memberFieldsSchema, { stored: row, patch: c.req.valid("json") });
+    return c.json(await update(c, row, fields), 200);
+  });
+
+  app.openapi(routes.delete, async (c) => {
+    const { id, revision } = found(c.req.valid("param").id);
+    await write(c, parts, { kind: "deleteMember", id, ...ifRevision(c, revision) }).settled();
+    return c.body(null, 204);
+  });
+
+  function found(id: string): MemberRow {
+    return store.members.get(id) ?? notFound("member", id);
+  }
+
+  async function update(c: Context, row: MemberRow, fields: MemberFields): Promise<Member> {
+    const { id, revision } = row;
+    const written = write(c, parts, { kind: "updateMember", id, fields, ...ifRevision(c, revision) });
+    if (written.dryRun) return memberNow({ ...row, ...fields });
+    const updated = found(id);
+    c.header("ETag", etagOf(updated.revision));
+    await written.settled();
+    return memberNow(updated);
+  }
+
+  function memberNow(row: MemberRow): Member {
+    return memberOf(row, store.healthChecks.checkOf(row.poolId));
+  }
+
+  function memberOf(row: MemberRow, check: HealthCheck | null): Member {
+    const { id, poolId, revision: _, ...fields } = row;
+    return { id, poolId, ...fields, health: node.memberHealth(row, check) };
+  }
+}
+
+type Member = z.infer<typeof MemberSchema>;

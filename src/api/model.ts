@@ -1,0 +1,164 @@
+/**
+ * The whole model: exported, and replaced in one transaction. Its `ETag` is the generation.
+ *
+ * @module
+ */
+import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
+import { type Context } from "hono";
+import { accepts } from "hono/accepts";
+import { parse } from "yaml";
+import { type Model } from "../config/model.ts";
+import { exportModel, exportNdjson } from "../config/model_export.ts";
+import { type LoadedModel, readModel } from "../config/model_files.ts";
+import { type FileProblem, formatProblem, YAML_SIZE_MAX } from "../config/yaml_source.ts";
+import { etagOf, ifRevision, notModified } from "./conditional.ts";
+import { type ApiParts } from "./ports.ts";
+import { ApiProblem } from "./problem.ts";
+import {
+  BASE,
+  etagHeader,
+  ifMatch,
+  ifNoneMatch,
+  json,
+  problems,
+  type Route,
+  updateHeaders,
+  writeQuery,
+} from "./route.ts";
+import { write } from "./write.ts";
+
+/** Most of NDJSON that is read, bytes: some two million services. */
+export const NDJSON_BYTES_MAX: number = 256 << 20;
+
+/** Where a model is sent to. */
+export const APPLY_PATH = `${BASE}/apply` as const;
+
+const tags = ["Model"];
+const YAML = "application/yaml";
+const JSON_TYPE = "application/json";
+const NDJSON = "application/x-ndjson";
+
+const AppliedSchema = z.object({
+  generation: z.int().min(0).meta({
+    description: "The generation after it; the old one when nothing differs",
+  }),
+  changed: z.boolean().meta({ description: "Whether anything differs" }),
+  pools: z.int().min(0).meta({ description: "Pools in the body" }),
+  members: z.int().min(0).meta({ description: "Members in the body" }),
+  services: z.int().min(0).meta({ description: "Services in the body" }),
+  zones: z.int().min(0).meta({ description: "Zones in the body" }),
+}).openapi("Applied");
+
+const modelText = {
+  [YAML]: { schema: { type: "string" } },
+  [JSON_TYPE]: { schema: { type: "object" } },
+  [NDJSON]: { schema: { type: "string" } },
+} as const;
+
+const routes = {
+  export: createRoute({
+    operationId: "exportModel",
+    tags,
+    method: "get",
+    path: `${BASE}/model`,
+    summary: "The whole model",
+    description:
+      "In the format that `Accept` asks for, JSON by default: what `/apply` reads. Objects have names " +
+      "instead of ids, and defaults are left out, so that two exports differ where the models do.",
+    middleware: notModified,
+    request: { headers: ifNoneMatch },
+    responses: {
+      200: { description: "The model", headers: etagHeader, content: modelText },
+      304: { description: "The model still has the ETag of If-None-Match" },
+      ...problems(),
+    },
+  }),
+  apply: createRoute({
+    operationId: "applyModel",
+    tags,
+    method: "post",
+    path: APPLY_PATH,
+    summary: "Replace the whole model",
+    description:
+      "In one transaction: what isn't in the body is deleted, what is the same keeps its id. NDJSON has " +
+      `an object a line (\`{"pool": …}\`, \`{"service": …}\`, \`{"zone": …}\`) and may be ${
+        NDJSON_BYTES_MAX >> 20
+      } MiB large, the other formats ${YAML_SIZE_MAX >> 20} MiB.`,
+    request: { query: writeQuery, headers: ifMatch, body: { required: true, content: modelText } },
+    responses: {
+      200: {
+        description: "It is done, or would be (dry run)",
+        headers: updateHeaders,
+        content: json(AppliedSchema),
+      },
+      ...problems(400, 409, 412, 413, 415, 422),
+    },
+  }),
+};
+
+/** The routes of the whole model. */
+export const modelRoutes: readonly Route[] = Object.values(routes);
+
+/** Serves the routes of the whole model. */
+export function serveModel(app: OpenAPIHono, parts: ApiParts): void {
+  const { store } = parts;
+
+  app.openapi(routes.export, (c) => {
+    const format = accepts(c, { header: "Accept", supports: [JSON_TYPE, YAML, NDJSON], default: JSON_TYPE });
+    const model = store.model();
+    c.header("ETag", etagOf(model.generation));
+    c.header("Vary", "Accept");
+    return c.body(modelIn(format, model), 200, { "content-type": format });
+  });
+
+  app.openapi(routes.apply, async (c) => {
+    const { reading, counts } = await readBody(c);
+    if (!reading.model) throw invalidModel(reading.problems);
+    const before = store.generation();
+    // The generation isn't a row's revision: it is compared here, and nothing comes between this and the commit.
+    ifRevision(c, before);
+    const written = write(c, parts, { kind: "replaceModel", model: reading.model });
+    const { generation } = written.commit;
+    await written.settled();
+    if (!written.dryRun) c.header("ETag", etagOf(generation));
+    return c.json({ generation, changed: generation !== before, ...counts }, 200);
+  });
+}
+
+function modelIn(format: string, model: Model): string | ReadableStream<Uint8Array> {
+  if (format === NDJSON) return ReadableStream.from(exportNdjson(model)).pipeThrough(new TextEncoderStream());
+  const yaml = exportModel(model);
+  return format === YAML ? yaml : JSON.stringify(parse(yaml) ?? {});
+}
+
+function readBody(c: Context): Promise<LoadedModel> {
+  const isNdjson = c.req.header("content-type")?.toLowerCase().startsWith(NDJSON) ?? false;
+  const body = c.req.raw.body ?? ReadableStream.from([]);
+  return readModel(limited(body, isNdjson ? NDJSON_BYTES_MAX : YAML_SIZE_MAX), {
+    file: "body",
+    format: isNdjson ? "ndjson" : "yaml",
+  });
+}
+
+/** The same bytes, ending with a problem when there are too many. */
+function limited(body: ReadableStream<Uint8Array>, bytesMax: number): ReadableStream<Uint8Array> {
+  let size = 0;
+  return body.pipeThrough(
+    new TransformStream<Uint8Array, Uint8Array>({
+      transform(chunk, controller) {
+        size += chunk.length;
+        if (size <= bytesMax) controller.enqueue(chunk);
+        else controller.error(new ApiProblem(413, `The body has more than ${bytesMax} bytes`));
+      },
+    }),
+  );
+}
+
+function invalidModel(found: readonly FileProblem[]): ApiProblem {
+  const errors = found.map((problem) => ({ pointer: "", message: formatProblem(problem) }));
+  return new ApiProblem(
+    400,
+    `The model has ${errors.length} problem(s): ${errors[0]?.message ?? ""}`,
+    errors,
+  );
+}

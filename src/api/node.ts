@@ -1,0 +1,127 @@
+/**
+ * What the node says of itself: alive, ready, status, metrics.
+ *
+ * @module
+ */
+import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
+import { EXPOSITION_CONTENT_TYPE } from "../telemetry/metrics.ts";
+import { type ApiParts } from "./ports.ts";
+import { ApiProblem } from "./problem.ts";
+import { BASE, json, problems, type Route } from "./route.ts";
+
+const tags = ["Node"];
+
+/** Where Prometheus scrapes. */
+export const METRICS_PATH = "/metrics";
+
+const HealthSchema = z.object({ status: z.literal("ok") }).openapi("Health");
+
+const StatusSchema = z.object({
+  version: z.string().meta({ description: "Version of the program" }),
+  generation: z.int().min(0).meta({ description: "Of the model: grows by one with every change" }),
+  ready: z.boolean().meta({ description: "Whether the node answers DNS" }),
+  node: z.object({ id: z.string(), region: z.string() }),
+  cluster: z.object({ id: z.string() }),
+  uptimeSeconds: z.number().min(0),
+  dns: z.object({
+    listeners: z.array(z.object({
+      transport: z.enum(["udp", "tcp"]),
+      address: z.string().meta({ examples: ["127.0.0.1:5353", "[::1]:5353"] }),
+    })),
+    answers: z.int().min(0).meta({ description: "Answers since the start" }),
+    workers: z.int().min(0),
+  }),
+  health: z.object({
+    healthy: z.int().min(0),
+    unhealthy: z.int().min(0),
+    unknown: z.int().min(0),
+  }).meta({ description: "Probed targets by what is believed of them" }),
+}).openapi("Status");
+
+const routes = {
+  health: createRoute({
+    operationId: "getHealth",
+    tags,
+    method: "get",
+    path: `${BASE}/health`,
+    security: [],
+    summary: "Whether the API answers",
+    responses: { 200: { description: "It does", content: json(HealthSchema) } },
+  }),
+  healthz: createRoute({
+    operationId: "getHealthz",
+    tags,
+    method: "get",
+    path: "/healthz",
+    security: [],
+    summary: "Whether the process is alive",
+    responses: { 200: { description: "It is", content: json(HealthSchema) } },
+  }),
+  readyz: createRoute({
+    operationId: "getReadyz",
+    tags,
+    method: "get",
+    path: "/readyz",
+    security: [],
+    summary: "Whether the node answers DNS",
+    responses: { 200: { description: "It does", content: json(HealthSchema) }, ...problems(503) },
+  }),
+  metrics: createRoute({
+    operationId: "getMetrics",
+    tags,
+    method: "get",
+    path: METRICS_PATH,
+    summary: "Metrics for Prometheus",
+    description: "Open without a token where the API listens on a loopback address.",
+    responses: {
+      200: {
+        description: "All metrics of this node",
+        content: { "text/plain": { schema: z.string() } },
+      },
+      ...problems(404),
+    },
+  }),
+  status: createRoute({
+    operationId: "getStatus",
+    tags,
+    method: "get",
+    path: `${BASE}/status`,
+    summary: "State of the node",
+    responses: { 200: { description: "The state", content: json(StatusSchema) }, ...problems() },
+  }),
+};
+
+/** The routes about the node. */
+export const nodeRoutes: readonly Route[] = Object.values(routes);
+
+/** Paths that answer without a token: probes have none. */
+export const PROBE_PATHS: readonly string[] = [routes.health.path, routes.healthz.path, routes.readyz.path];
+
+/** Serves the routes about the node. */
+export function serveNode(app: OpenAPIHono, { node, store, exposeMetrics, version }: ApiParts): void {
+  app.openapi(routes.health, (c) => c.json({ status: "ok" as const }, 200));
+  app.openapi(routes.healthz, (c) => c.json({ status: "ok" as const }, 200));
+  app.openapi(routes.readyz, (c) => {
+    if (!node.ready()) throw new ApiProblem(503, "The node doesn't answer DNS yet, or no longer");
+    return c.json({ status: "ok" as const }, 200);
+  });
+  app.openapi(routes.metrics, (c) => {
+    if (!exposeMetrics) {
+      throw new ApiProblem(404, "Metrics are not served here (see metrics.* in the settings)");
+    }
+    return c.text(exposeMetrics(), 200, { "content-type": EXPOSITION_CONTENT_TYPE });
+  });
+  app.openapi(routes.status, (c) => {
+    const { node: self, cluster, uptimeSeconds, dns, health } = node.status();
+    return c.json({
+      version,
+      generation: store.generation(),
+      ready: node.ready(),
+      node: self,
+      cluster,
+      uptimeSeconds,
+      dns: { ...dns, listeners: [...dns.listeners] },
+      health,
+    }, 200);
+  });
+}

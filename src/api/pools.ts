@@ -1,0 +1,190 @@
+/**
+ * Pools: their own fields. Members, health check and geo rules have routes of their own.
+ *
+ * @module
+ */
+import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
+import { type Context } from "hono";
+import { type PoolFields } from "../change/edit.ts";
+import { idSchema, poolFieldsSchema } from "../config/model_schema.ts";
+import { newId } from "../store/id.ts";
+import { type PoolRow } from "../store/pools.ts";
+import { etagOf, ifRevision, notModified } from "./conditional.ts";
+import { patched, patchSchemaOf } from "./merge_patch.ts";
+import { linkNext, pageHeaders, pageQuery, pageRequest } from "./paging.ts";
+import { type ApiParts } from "./ports.ts";
+import { notFound } from "./problem.ts";
+import {
+  answered,
+  BASE,
+  createHeaders,
+  etagHeader,
+  idempotencyKey,
+  idParams,
+  ifMatch,
+  ifNoneMatch,
+  json,
+  jsonBody,
+  patchBody,
+  problems,
+  type Route,
+  updateHeaders,
+  writeHeaders,
+  writeQuery,
+} from "./route.ts";
+import { write } from "./write.ts";
+
+const tags = ["Pools"];
+const path = `${BASE}/pools/{id}`;
+
+const PoolFieldsSchema = poolFieldsSchema.openapi("PoolFields");
+
+const PoolPatchSchema = patchSchemaOf(poolFieldsSchema).openapi("PoolPatch");
+
+const PoolSchema = z.object({ id: idSchema, ...answered(poolFieldsSchema.shape) }).openapi("Pool");
+
+const routes = {
+  list: createRoute({
+    operationId: "listPools",
+    tags,
+    method: "get",
+    path: `${BASE}/pools`,
+    summary: "All pools, by name",
+    request: { query: pageQuery },
+    responses: {
+      200: { description: "A page of pools", headers: pageHeaders, content: json(z.array(PoolSchema)) },
+      ...problems(400),
+    },
+  }),
+  create: createRoute({
+    operationId: "createPool",
+    tags,
+    method: "post",
+    path: `${BASE}/pools`,
+    summary: "Create a pool",
+    request: { query: writeQuery, headers: idempotencyKey, body: jsonBody(PoolFieldsSchema) },
+    responses: {
+      200: { description: "The pool as it would be (dry run)", content: json(PoolSchema) },
+      201: { description: "The new pool", headers: createHeaders, content: json(PoolSchema) },
+      ...problems(400, 409, 413, 415, 422),
+    },
+  }),
+  get: createRoute({
+    operationId: "getPool",
+    tags,
+    method: "get",
+    path,
+    summary: "One pool",
+    middleware: notModified,
+    request: { params: idParams, headers: ifNoneMatch },
+    responses: {
+      200: { description: "The pool", headers: etagHeader, content: json(PoolSchema) },
+      304: { description: "The pool still has the ETag of If-None-Match" },
+      ...problems(404),
+    },
+  }),
+  replace: createRoute({
+    operationId: "replacePool",
+    tags,
+    method: "put",
+    path,
+    summary: "Replace a pool's fields",
+    description: "Fields that are left out get their defaults. Members, check and rules stay.",
+    request: { params: idParams, query: writeQuery, headers: ifMatch, body: jsonBody(PoolFieldsSchema) },
+    responses: {
+      200: { description: "The pool as it is now", headers: updateHeaders, content: json(PoolSchema) },
+      ...problems(400, 404, 409, 412, 413, 415, 422),
+    },
+  }),
+  patch: createRoute({
+    operationId: "patchPool",
+    tags,
+    method: "patch",
+    path,
+    summary: "Change some of a pool's fields",
+    description: "A merge patch (RFC 7396): fields that are left out stay, `null` puts a default back.",
+    request: { params: idParams, query: writeQuery, headers: ifMatch, body: patchBody(PoolPatchSchema) },
+    responses: {
+      200: { description: "The pool as it is now", headers: updateHeaders, content: json(PoolSchema) },
+      ...problems(400, 404, 409, 412, 413, 415, 422),
+    },
+  }),
+  delete: createRoute({
+    operationId: "deletePool",
+    tags,
+    method: "delete",
+    path,
+    summary: "Delete a pool with its members, check and rules",
+    description: "Services of the pool stay without one: their `poolId` becomes null.",
+    request: { params: idParams, query: writeQuery, headers: ifMatch },
+    responses: {
+      204: { description: "It is gone", headers: writeHeaders },
+      ...problems(400, 404, 409, 412, 422),
+    },
+  }),
+};
+
+/** The routes of pools. */
+export const poolRoutes: readonly Route[] = Object.values(routes);
+
+/** Serves the routes of pools. */
+export function servePools(app: OpenAPIHono, parts: ApiParts): void {
+  const { store } = parts;
+
+  app.openapi(routes.list, (c) => {
+    const page = store.pools.page(pageRequest(c.req.valid("query")));
+    return c.json(linkNext(c, page).map(poolOf), 200);
+  });
+
+  app.openapi(routes.create, async (c) => {
+    const id = newId();
+    const fields = c.req.valid("json");
+    const written = write(c, parts, { kind: "createPool", id, fields });
+    if (written.dryRun) return c.json({ id, ...fields }, 200);
+    const row = found(id);
+    await written.settled();
+    return c.json(poolOf(row), 201, { ETag: etagOf(row.revision), Location: `${BASE}/pools/${id}` });
+  });
+
+  app.openapi(routes.get, (c) => {
+    const row = found(c.req.valid("param").id);
+    return c.json(poolOf(row), 200, { ETag: etagOf(row.revision) });
+  });
+
+  app.openapi(routes.replace, async (c) => {
+    const row = found(c.req.valid("param").id);
+    return c.json(await update(c, row, c.req.valid("json")), 200);
+  });
+
+  app.openapi(routes.patch, async (c) => {
+    const row = found(c.req.valid("param").id);
+    const fields = patched(poolFieldsSchema, { stored: row, patch: c.req.valid("json") });
+    return c.json(await update(c, row, fields), 200);
+  });
+
+  app.openapi(routes.delete, async (c) => {
+    const { id, revision } = found(c.req.valid("param").id);
+    await write(c, parts, { kind: "deletePool", id, ...ifRevision(c, revision) }).settled();
+    return c.body(null, 204);
+  });
+
+  function found(id: string): PoolRow {
+    return store.pools.get(id) ?? notFound("pool", id);
+  }
+
+  async function update(c: Context, row: PoolRow, fields: PoolFields): Promise<Pool> {
+    const { id, revision } = row;
+    const written = write(c, parts, { kind: "updatePool", id, fields, ...ifRevision(c, revision) });
+    if (written.dryRun) return { id, ...fields };
+    const updated = found(id);
+    c.header("ETag", etagOf(updated.revision));
+    await written.settled();
+    return poolOf(updated);
+  }
+}
+
+type Pool = z.infer<typeof PoolSchema>;
+
+function poolOf({ revision: _, ...pool }: PoolRow): Pool {
+  return pool;
+}

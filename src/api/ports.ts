@@ -1,0 +1,85 @@
+/**
+ * What the API needs from the rest of the node. `serve.ts` puts the real things in, tests put in stand-ins.
+ *
+ * @module
+ */
+import { type Changes } from "../change/commit.ts";
+import { type Clock } from "../clock.ts";
+import { type HealthCheck, type Member } from "../config/model.ts";
+import { type Verdict } from "../health/verdict.ts";
+import { type Store } from "../store/store.ts";
+import { type Logger } from "../telemetry/log.ts";
+import { type Access } from "./access.ts";
+
+/** Everything that `createApi` works with. */
+export interface ApiParts {
+  /** Read only: writes go through `changes`. */
+  readonly store: Store;
+  /** The one way to write. */
+  readonly changes: Changes;
+  /** Who is let in. */
+  readonly auth: Access;
+  /** The running node. */
+  readonly node: NodePort;
+  /** The Prometheus exposition; `null` = `/metrics` isn't served here. */
+  readonly exposeMetrics: (() => string) | null;
+  /** Told of every answered request; `null` = nobody counts. */
+  readonly observe: ((request: ObservedRequest) => void) | null;
+  /** Requests at debug, failures at error. */
+  readonly log: Logger;
+  /** Bounds waits and ages what is remembered. */
+  readonly clock: Clock;
+  /** Version of the program. */
+  readonly version: string;
+}
+
+/** What the running node tells and does for the API. */
+export interface NodePort {
+  /** Resolves when every DNS worker answers from this generation or a later one. */
+  settled(generation: number): Promise<void>;
+  /** What is believed of a member; `check` is its pool's, `null` = it isn't probed. */
+  memberHealth(member: Member, check: HealthCheck | null): Verdict;
+  /** The state of this moment. */
+  status(): NodeStatus;
+  /** Whether the node answers DNS. */
+  ready(): boolean;
+}
+
+/** What a node says of itself; `/status` adds version and generation. */
+export interface NodeStatus {
+  /** Who it is. */
+  readonly node: { readonly id: string; readonly region: string };
+  /** Whom it belongs to. */
+  readonly cluster: { readonly id: string };
+  /** Since the start of the process. */
+  readonly uptimeSeconds: number;
+  /** What answers DNS. */
+  readonly dns: {
+    readonly listeners: readonly DnsListenerStatus[];
+    /** Answers since the start. */
+    readonly answers: number;
+    readonly workers: number;
+  };
+  /** Targets that are probed, by what is believed of them. */
+  readonly health: { readonly healthy: number; readonly unhealthy: number; readonly unknown: number };
+}
+
+/** A socket that answers DNS. */
+export interface DnsListenerStatus {
+  /** By which protocol. */
+  readonly transport: "udp" | "tcp";
+  /** `127.0.0.1:5353` or `[::1]:5353`. */
+  readonly address: string;
+}
+
+/** One request with its answer, as metrics count it. */
+export interface ObservedRequest {
+  /** As sent, upper-case. */
+  readonly method: string;
+  /** The route's pattern (`/api/v1/pools/{id}`), never the path itself; `unknown` outside every route. */
+  readonly route: string;
+  /** Of the answer. */
+  readonly status: number;
+  /** Until the answer was there; its body may still be under way. */
+  readonly durationMs: number;
+}

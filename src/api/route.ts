@@ -1,0 +1,152 @@
+/**
+ * The words in which routes are declared: one declaration validates requests, makes the OpenAPI document, and types
+ * its handler.
+ *
+ * @module
+ */
+import { type RouteConfig, z } from "@hono/zod-openapi";
+import { idSchema } from "../config/model_schema.ts";
+import { strictObject } from "../config/strict_object.ts";
+import { PROBLEM_TITLES, PROBLEM_TYPE, ProblemSchema, type ProblemStatus } from "./problem.ts";
+
+/** Where all routes but those for probes, scrapers and browsers begin. */
+export const BASE = "/api/v1" as const;
+
+/** A declaration made by `createRoute`. */
+export type Route = RouteConfig;
+
+/** An object's id in the path. */
+export const idParams: z.ZodObject<{ id: z.ZodString }> = z.object({ id: idSchema });
+
+/** What every write accepts in its URL. */
+export const writeQuery: z.ZodObject<{
+  dryRun: z.ZodOptional<z.ZodEnum<{ true: "true"; false: "false" }>>;
+  reason: z.ZodOptional<z.ZodString>;
+}, z.core.$strict> = strictObject({
+  dryRun: z.enum(["true", "false"], { error: "dryRun must be true or false" }).optional().meta({
+    description: "true: answer as if it were done, and change nothing",
+  }),
+  reason: z.string().max(1_000, { error: "reason must have at most 1000 characters" }).optional().meta({
+    description: "Kept in the history",
+  }),
+});
+
+/** What every conditional write accepts in its headers; checked by `revisionDemanded`. */
+export const ifMatch: z.ZodObject<{ "If-Match": z.ZodOptional<z.ZodString> }> = z.object({
+  "If-Match": z.string().optional().meta({
+    description: "The ETag that was read: 412 when the object has changed since",
+  }),
+});
+
+/** What every conditional read accepts in its headers; checked by `notModified`. */
+export const ifNoneMatch: z.ZodObject<{ "If-None-Match": z.ZodOptional<z.ZodString> }> = z.object({
+  "If-None-Match": z.string().optional().meta({ description: "304 when the object still has this ETag" }),
+});
+
+/** What every create accepts in its headers; checked by `rememberAnswers`. */
+export const idempotencyKey: z.ZodObject<{ "Idempotency-Key": z.ZodOptional<z.ZodString> }> = z.object({
+  "Idempotency-Key": z.string().optional().meta({
+    description: "1–255 visible characters: the same request with the same key happens once (10 minutes)",
+  }),
+});
+
+/** A JSON body or answer. */
+export function json<Schema extends z.ZodType>(schema: Schema): { "application/json": { schema: Schema } } {
+  return { "application/json": { schema } };
+}
+
+/** A required JSON body. */
+export function jsonBody<Schema extends z.ZodType>(
+  schema: Schema,
+): { required: true; content: { "application/json": { schema: Schema } } } {
+  return { required: true, content: json(schema) };
+}
+
+/** A required merge patch. */
+export function patchBody<Schema extends z.ZodType>(
+  schema: Schema,
+): {
+  required: true;
+  content: {
+    "application/merge-patch+json": { schema: Schema };
+    "application/json": { schema: Schema };
+  };
+} {
+  return {
+    required: true,
+    content: { "application/merge-patch+json": { schema }, "application/json": { schema } },
+  };
+}
+
+/**
+ * The error answers of a route. 401 and 403 come with each.
+ *
+ * Its type is empty on purpose: handlers throw their errors, so what they return is never one of these.
+ */
+export function problems(...statuses: ProblemStatus[]): Record<never, never> {
+  const all = [...new Set<ProblemStatus>([401, 403, ...statuses])].sort((a, b) => a - b);
+  return Object.fromEntries(all.map((status) => [status, {
+    description: PROBLEM_MEANINGS[status] ?? PROBLEM_TITLES[status],
+    content: { [PROBLEM_TYPE]: { schema: ProblemSchema } },
+  }]));
+}
+
+/** Headers of an answer, as the document describes them. */
+export type DeclaredHeaders = Record<
+  string,
+  { description: string; schema: { type: "string" | "integer"; enum?: string[] } }
+>;
+
+/** Headers of an answer that carries one object. */
+export const etagHeader: DeclaredHeaders = {
+  ETag: { description: "The object's revision in quotes", schema: { type: "string" } },
+};
+
+/** Headers of every write's answer. */
+export const writeHeaders: DeclaredHeaders = {
+  "Pleiades-Generation": {
+    description: "The model's generation after the write",
+    schema: { type: "integer" },
+  },
+  "Pleiades-Settled": {
+    description:
+      "Present, and false, when some DNS worker took longer than 5 s to take the change over: it is stored, " +
+      "and will be answered soon",
+    schema: { type: "string", enum: ["false"] },
+  },
+};
+
+/** Headers of a create's answer. */
+export const createHeaders: DeclaredHeaders = {
+  ...etagHeader,
+  ...writeHeaders,
+  Location: { description: "Path of the new object", schema: { type: "string" } },
+};
+
+/** Headers of an update's answer. */
+export const updateHeaders: DeclaredHeaders = { ...etagHeader, ...writeHeaders };
+
+/** A shape with the defaults taken off: what is optional in a request is always there in an answer. */
+export function answered<Shape extends z.core.$ZodLooseShape>(shape: Shape): Shape {
+  const entries = Object.entries(shape).map(([name, field]) => [name, withoutDefault(field)]);
+  return Object.fromEntries(entries);
+}
+
+/** The schema inside a default, described as before. */
+export function withoutDefault(field: z.core.SomeType): z.ZodType {
+  if (!(field instanceof z.ZodType)) throw new TypeError("Cannot describe a schema that isn't Zod's own");
+  if (!(field instanceof z.ZodDefault)) return field;
+  return withoutDefault(field.unwrap()).meta(field.meta() ?? {});
+}
+
+const PROBLEM_MEANINGS: Partial<Record<ProblemStatus, string>> = {
+  400: "The body, a field or a parameter is wrong: `errors` names each",
+  401: "A bearer token is needed, or the one sent isn't known",
+  403: "The Host or Origin header isn't this node's",
+  404: "No object has this id or name",
+  409: "The name, domain or address is taken",
+  412: "The object has changed since the ETag of If-Match was read",
+  413: "The body is too large",
+  415: "The body's media type isn't one of those above",
+  422: "A reference points to nothing, or the Idempotency-Key was used for another request",
+};

@@ -1,0 +1,189 @@
+/**
+ * Services: the domains that are answered from pools.
+ *
+ * @module
+ */
+import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
+import { type Context } from "hono";
+import { type ServiceFields } from "../change/edit.ts";
+import { idSchema, serviceFieldsSchema } from "../config/model_schema.ts";
+import { newId } from "../store/id.ts";
+import { type ServiceRow } from "../store/services.ts";
+import { etagOf, ifRevision, notModified } from "./conditional.ts";
+import { patched, patchSchemaOf } from "./merge_patch.ts";
+import { linkNext, pageHeaders, pageQuery, pageRequest } from "./paging.ts";
+import { type ApiParts } from "./ports.ts";
+import { notFound } from "./problem.ts";
+import {
+  answered,
+  BASE,
+  createHeaders,
+  etagHeader,
+  idempotencyKey,
+  idParams,
+  ifMatch,
+  ifNoneMatch,
+  json,
+  jsonBody,
+  patchBody,
+  problems,
+  type Route,
+  updateHeaders,
+  writeHeaders,
+  writeQuery,
+} from "./route.ts";
+import { write } from "./write.ts";
+
+const tags = ["Services"];
+const path = `${BASE}/services/{id}`;
+
+const ServiceFieldsSchema = serviceFieldsSchema.openapi("ServiceFields");
+
+const ServicePatchSchema = patchSchemaOf(serviceFieldsSchema).openapi("ServicePatch");
+
+const ServiceSchema = z.object({ id: idSchema, ...answered(serviceFieldsSchema.shape) }).openapi("Service");
+
+const routes = {
+  list: createRoute({
+    operationId: "listServices",
+    tags,
+    method: "get",
+    path: `${BASE}/services`,
+    summary: "All services, by domain",
+    request: { query: pageQuery },
+    responses: {
+      200: { description: "A page of services", headers: pageHeaders, content: json(z.array(ServiceSchema)) },
+      ...problems(400),
+    },
+  }),
+  create: createRoute({
+    operationId: "createService",
+    tags,
+    method: "post",
+    path: `${BASE}/services`,
+    summary: "Create a service",
+    request: { query: writeQuery, headers: idempotencyKey, body: jsonBody(ServiceFieldsSchema) },
+    responses: {
+      200: { description: "The service as it would be (dry run)", content: json(ServiceSchema) },
+      201: { description: "The new service", headers: createHeaders, content: json(ServiceSchema) },
+      ...problems(400, 409, 413, 415, 422),
+    },
+  }),
+  get: createRoute({
+    operationId: "getService",
+    tags,
+    method: "get",
+    path,
+    summary: "One service",
+    middleware: notModified,
+    request: { params: idParams, headers: ifNoneMatch },
+    responses: {
+      200: { description: "The service", headers: etagHeader, content: json(ServiceSchema) },
+      304: { description: "The service still has the ETag of If-None-Match" },
+      ...problems(404),
+    },
+  }),
+  replace: createRoute({
+    operationId: "replaceService",
+    tags,
+    method: "put",
+    path,
+    summary: "Replace a service's fields",
+    description: "Fields that are left out get their defaults.",
+    request: { params: idParams, query: writeQuery, headers: ifMatch, body: jsonBody(ServiceFieldsSchema) },
+    responses: {
+      200: { description: "The service as it is now", headers: updateHeaders, content: json(ServiceSchema) },
+      ...problems(400, 404, 409, 412, 413, 415, 422),
+    },
+  }),
+  patch: createRoute({
+    operationId: "patchService",
+    tags,
+    method: "patch",
+    path,
+    summary: "Change some of a service's fields",
+    description: "A merge patch (RFC 7396): fields that are left out stay, `null` puts a default back.",
+    request: { params: idParams, query: writeQuery, headers: ifMatch, body: patchBody(ServicePatchSchema) },
+    responses: {
+      200: { description: "The service as it is now", headers: updateHeaders, content: json(ServiceSchema) },
+      ...problems(400, 404, 409, 412, 413, 415, 422),
+    },
+  }),
+  delete: createRoute({
+    operationId: "deleteService",
+    tags,
+    method: "delete",
+    path,
+    summary: "Delete a service",
+    request: { params: idParams, query: writeQuery, headers: ifMatch },
+    responses: {
+      204: { description: "It is gone", headers: writeHeaders },
+      ...problems(400, 404, 412),
+    },
+  }),
+};
+
+/** The routes of services. */
+export const serviceRoutes: readonly Route[] = Object.values(routes);
+
+/** Serves the routes of services. */
+export function serveServices(app: OpenAPIHono, parts: ApiParts): void {
+  const { store } = parts;
+
+  app.openapi(routes.list, (c) => {
+    const page = store.services.page(pageRequest(c.req.valid("query")));
+    return c.json(linkNext(c, page).map(serviceOf), 200);
+  });
+
+  app.openapi(routes.create, async (c) => {
+    const id = newId();
+    const fields = c.req.valid("json");
+    const written = write(c, parts, { kind: "createService", id, fields });
+    if (written.dryRun) return c.json({ id, ...fields }, 200);
+    const row = found(id);
+    await written.settled();
+    return c.json(serviceOf(row), 201, { ETag: etagOf(row.revision), Location: `${BASE}/services/${id}` });
+  });
+
+  app.openapi(routes.get, (c) => {
+    const row = found(c.req.valid("param").id);
+    return c.json(serviceOf(row), 200, { ETag: etagOf(row.revision) });
+  });
+
+  app.openapi(routes.replace, async (c) => {
+    const row = found(c.req.valid("param").id);
+    return c.json(await update(c, row, c.req.valid("json")), 200);
+  });
+
+  app.openapi(routes.patch, async (c) => {
+    const row = found(c.req.valid("param").id);
+    const fields = patched(serviceFieldsSchema, { stored: row, patch: c.req.valid("json") });
+    return c.json(await update(c, row, fields), 200);
+  });
+
+  app.openapi(routes.delete, async (c) => {
+    const { id, revision } = found(c.req.valid("param").id);
+    await write(c, parts, { kind: "deleteService", id, ...ifRevision(c, revision) }).settled();
+    return c.body(null, 204);
+  });
+
+  function found(id: string): ServiceRow {
+    return store.services.get(id) ?? notFound("service", id);
+  }
+
+  async function update(c: Context, row: ServiceRow, fields: ServiceFields): Promise<Service> {
+    const { id, revision } = row;
+    const written = write(c, parts, { kind: "updateService", id, fields, ...ifRevision(c, revision) });
+    if (written.dryRun) return { id, ...fields };
+    const updated = found(id);
+    c.header("ETag", etagOf(updated.revision));
+    await written.settled();
+    return serviceOf(updated);
+  }
+}
+
+type Service = z.infer<typeof ServiceSchema>;
+
+function serviceOf({ revision: _, ...service }: ServiceRow): Service {
+  return service;
+}

@@ -1,0 +1,53 @@
+/**
+ * A request's write: one commit, and the wait until DNS answers from it.
+ *
+ * @module
+ */
+import { type Context } from "hono";
+import { type Commit, type Edit } from "../change/edit.ts";
+import { type ApiParts } from "./ports.ts";
+
+/** How long an answer waits for the DNS workers to take a change over, milliseconds. */
+export const SETTLE_MS = 5_000;
+
+/** A commit that was made or, in a dry run, could be made. */
+export interface Written {
+  /** Whether nothing was kept. */
+  readonly dryRun: boolean;
+  /** What was changed, or would be. */
+  readonly commit: Commit;
+  /**
+   * Resolves when DNS answers from the commit, or after `SETTLE_MS`: then the change is stored all the same, and
+   * the answer says `Pleiades-Settled: false`.
+   */
+  settled(): Promise<void>;
+}
+
+/**
+ * Commits an edit in the name of a request, whose query is that of `writeQuery`.
+ *
+ * Between this call and the return nothing else is committed here, so what is read next is what was written.
+ *
+ * @throws {ChangeRefused} when the edit can't be made; nothing is written
+ */
+export function write(c: Context, parts: ApiParts, edit: Edit): Written {
+  const origin = {
+    via: "api",
+    by: parts.auth.tokens.length > 0 ? "settings token" : "",
+    reason: c.req.query("reason") ?? "",
+  };
+  const dryRun = c.req.query("dryRun") === "true";
+  const commit = dryRun ? parts.changes.dryRun([edit], origin) : parts.changes.commit([edit], origin);
+  c.header("Pleiades-Generation", String(parts.store.generation()));
+  return { dryRun, commit, settled: () => dryRun ? Promise.resolve() : settle(c, parts, commit) };
+}
+
+async function settle(c: Context, { node, clock, log }: ApiParts, { generation }: Commit): Promise<void> {
+  const waiting = new AbortController();
+  const settled = node.settled(generation).then(() => true);
+  const late = clock.sleep(SETTLE_MS, waiting.signal).then(() => false);
+  const inTime = await Promise.race([settled, late]).finally(() => waiting.abort());
+  if (inTime) return;
+  log.warn("DNS workers are slow to take a change over", { generation, waitedMs: SETTLE_MS });
+  c.header("Pleiades-Settled", "false");
+}

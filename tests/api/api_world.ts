@@ -1,0 +1,93 @@
+/**
+ * An API over a database in memory, with a node that answers as the test says.
+ *
+ * @module
+ */
+import { createApi } from "../../src/api/api.ts";
+import { type ApiParts } from "../../src/api/ports.ts";
+import { Changes } from "../../src/change/commit.ts";
+import { UNKNOWN_VERDICT } from "../../src/health/verdict.ts";
+import { Store } from "../../src/store/store.ts";
+import { createLogger } from "../../src/telemetry/log.ts";
+import { ManualClock } from "../clock.ts";
+
+/** An API with all that stands behind it. */
+export interface ApiWorld extends Disposable {
+  readonly store: Store;
+  readonly changes: Changes;
+  readonly clock: ManualClock;
+  readonly parts: ApiParts;
+  /** Lines that were logged at warn or above. */
+  readonly logged: string[];
+  /** Sends a request; a body that isn't text goes as JSON. */
+  send(line: string, options?: SendOptions): Promise<Response>;
+  /** Sends a create and gives the object back. */
+  create<Created = Stored>(path: string, fields: unknown): Promise<Created>;
+}
+
+/** What a request carries. */
+export interface SendOptions {
+  readonly body?: unknown;
+  readonly headers?: Record<string, string>;
+}
+
+/** What every created object has. */
+export interface Stored {
+  readonly id: string;
+}
+
+/** Builds an API; `overrides` replace single parts. */
+export function apiWorld(overrides: Partial<ApiParts> = {}): ApiWorld {
+  const store = Store.memory();
+  const clock = new ManualClock();
+  const changes = new Changes({ store, clock });
+  const logged: string[] = [];
+  const log = createLogger({ level: "warn", format: "json", clock, write: (line) => logged.push(line) });
+  const parts: ApiParts = {
+    store,
+    changes,
+    auth: { tokens: [], loopback: true },
+    node: {
+      settled: () => Promise.resolve(),
+      memberHealth: () => UNKNOWN_VERDICT,
+      status: () => ({
+        node: { id: "node-1", region: "eu" },
+        cluster: { id: "default" },
+        uptimeSeconds: 12.5,
+        dns: { listeners: [{ transport: "udp", address: "127.0.0.1:5353" }], answers: 42, workers: 1 },
+        health: { healthy: 1, unhealthy: 0, unknown: 0 },
+      }),
+      ready: () => true,
+    },
+    exposeMetrics: () => "pleiades_up 1\n",
+    observe: null,
+    log,
+    clock,
+    version: "0.0.0-test",
+    ...overrides,
+  };
+  const app = createApi(parts);
+  const send = async (line: string, { body, headers = {} }: SendOptions = {}) => {
+    const [method, path] = line.split(" ");
+    const isJson = body !== undefined && typeof body !== "string";
+    return await app.request(`http://localhost${path}`, {
+      method: method!,
+      headers: { ...(body !== undefined && { "content-type": "application/json" }), ...headers },
+      ...(body !== undefined && { body: isJson ? JSON.stringify(body) : body as string }),
+    });
+  };
+  return {
+    store,
+    changes,
+    clock,
+    parts,
+    logged,
+    send,
+    create: async (path, fields) => {
+      const response = await send(`POST /api/v1${path}`, { body: fields });
+      if (response.status !== 201) throw new Error(`${response.status}: ${await response.text()}`);
+      return await response.json();
+    },
+    [Symbol.dispose]: () => store.close(),
+  };
+}
