@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { type Desired } from "./desired.ts";
 import { type HealthCheck, type Member } from "./model.ts";
 
 /** One address with one way of probing it. */
@@ -20,6 +21,20 @@ export interface CheckTarget {
 export function checkTargetOf(member: Pick<Member, "ipAddress" | "port">, check: HealthCheck): CheckTarget {
   const port = check.port ?? member.port;
   return { key: checkTargetKey(member.ipAddress, port, check), ipAddress: member.ipAddress, port, check };
+}
+
+/** Everything that is to be probed; a key may come more than once. Disabled members are probed too: before a
+ * member is taken in, people want to see whether it is well. */
+export function* checkTargets(desired: Pick<Desired, "pools" | "fallback">): Generator<CheckTarget> {
+  for (const { members, healthCheck } of desired.pools()) {
+    if (!healthCheck) continue;
+    for (const member of members) yield checkTargetOf(member, healthCheck);
+  }
+  const { fallback } = desired;
+  if (!fallback?.healthCheck) return;
+  for (const ipAddress of fallback.endpoints) {
+    yield checkTargetOf({ ipAddress, port: 0 }, fallback.healthCheck);
+  }
 }
 
 function checkTargetKey(ipAddress: string, port: number, check: HealthCheck): string {

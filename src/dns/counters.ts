@@ -26,9 +26,8 @@ export const COUNTER = {
   fallback: 42,
   /** Time in the engine of one query in `LATENCY_SAMPLE`: + bucket, 0 … LATENCY_BOUNDS_NS.length. */
   latency: 64,
-  /** Sum of the sampled times in nanoseconds, low and high word. */
-  latencySumLow: 96,
-  latencySumHigh: 97,
+  /** Sum of the sampled times, nanoseconds. */
+  latencySum: 96,
 } as const;
 
 /** RCODEs counted one by one. */

@@ -86,6 +86,7 @@ export class Engine {
   /** The entry found last: the name's own or its closest encloser's. */
   #entry = 0;
 
+  /** Makes an engine that answers once `use` was called. */
   constructor(options: EngineOptions) {
     this.#options = options;
     this.#nsid = new TextEncoder().encode(options.nsid).subarray(0, NSID_MAX);

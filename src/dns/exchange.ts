@@ -12,10 +12,13 @@ import { type Client, Engine, type EngineOptions, UDP_SIZE_MAX } from "./engine.
 
 /** One exchange, copied for a watcher. */
 export interface Sample {
+  /** How it came. */
   readonly transport: "udp" | "tcp";
   /** The client's address as text. */
   readonly client: string;
+  /** The packet as it came. */
   readonly query: Uint8Array;
+  /** The packet as it went. */
   readonly answer: Uint8Array;
 }
 
@@ -33,7 +36,11 @@ export class Exchange {
   #samplesLeft: number;
   #untilTimed = LATENCY_SAMPLE;
 
-  /** @param samplesPerSecond how many exchanges `watch` gets to see at most; refilled by `refill` */
+  /**
+   * Makes the answering side; it answers once `use` was called.
+   *
+   * @param samplesPerSecond how many exchanges `watch` gets to see at most; refilled by `refill`
+   */
   constructor(options: EngineOptions, samplesPerSecond: number, watch: (sample: Sample) => void) {
     this.#engine = new Engine(options);
     this.#laneIndex = options.lane;
@@ -85,9 +92,7 @@ export class Exchange {
     let bucket = 0;
     while (bucket < LATENCY_BOUNDS_NS.length && ns > LATENCY_BOUNDS_NS[bucket]!) bucket++;
     this.#lane[COUNTER.latency + bucket]!++;
-    const low = this.#lane[COUNTER.latencySumLow]! + ns;
-    this.#lane[COUNTER.latencySumLow] = low;
-    if (low > 0xffffffff) this.#lane[COUNTER.latencySumHigh]!++;
+    this.#lane[COUNTER.latencySum]! += ns;
     return size;
   }
 

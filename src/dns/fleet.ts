@@ -13,9 +13,13 @@ import { type Order, type Report, type WorkerOptions } from "./worker.ts";
 
 /** What a fleet is started with. */
 export interface FleetOptions {
+  /** What every worker is told. */
   readonly worker: WorkerOptions;
+  /** The state to begin with. */
   readonly snapshot: Snapshot;
+  /** Shared with every worker. */
   readonly board: LiveBoard;
+  /** Hears of workers that die. */
   readonly log: Logger;
   /** Gets what `samplesPerSecond` asks for. */
   readonly onSample?: (sample: Sample) => void;
@@ -25,30 +29,39 @@ export interface FleetOptions {
 
 /** Time for streams to end when the fleet stops. */
 const STOP_GRACE_MS = 2000;
+/** A worker that hasn't ended so long after its streams had to is ended by force. */
+const STOP_FORCE_MS = 500;
 /** Deaths within a minute after which a worker isn't replaced any more. */
 const DEATHS_MAX = 10;
+/**
+ * Attempts to start a replacement. The dead worker's thread closes its sockets a moment after its death is
+ * reported, and until then the addresses are taken; an attempt takes about 100 ms.
+ */
+const REPLACE_TRIES = 20;
 
 /** The workers of a node. */
 export class Fleet implements AsyncDisposable {
   /** What is really listened on: port 0 replaced by the port that was found. */
   readonly addresses: readonly SocketAddress[];
   readonly #options: FleetOptions;
-  #worker: Worker;
+  /** `null` while there is none: between a death and its replacement, and when none can be had any more. */
+  #worker: Worker | null = null;
   #snapshot: Snapshot;
   #board: LiveBoard;
-  #acknowledged: number;
-  #waiting: { readonly epoch: number; readonly resolve: () => void }[] = [];
+  #acknowledged = 0;
+  #waiting: Waiting[] = [];
   #deaths: number[] = [];
-  #stopped: (() => void) | null = null;
+  #replacing: Promise<void> | null = null;
+  #lost: Error | null = null;
+  #stopping: Promise<void> | null = null;
+  readonly #stopped = Promise.withResolvers<void>();
 
-  private constructor(options: FleetOptions, worker: Worker, addresses: readonly SocketAddress[]) {
-    this.addresses = addresses;
+  private constructor(options: FleetOptions, launched: Launched) {
+    this.addresses = launched.addresses;
     this.#options = options;
-    this.#worker = worker;
     this.#snapshot = options.snapshot;
     this.#board = options.board;
-    this.#acknowledged = options.snapshot.epoch;
-    this.#attend(worker);
+    this.#employ(launched, options.snapshot);
   }
 
   /**
@@ -57,45 +70,71 @@ export class Fleet implements AsyncDisposable {
    * @throws {Error} when an address can't be bound
    */
   static async start(options: FleetOptions): Promise<Fleet> {
-    const { worker, addresses, covered } = await launch(options.worker, options.snapshot, options.board);
-    for (const address of covered) {
+    const launched = await launch(options.worker, options.snapshot, options.board);
+    for (const address of launched.covered) {
       options.log.debug(`${formatSocketAddress(address)} needs no socket of its own on this machine`);
     }
-    return new Fleet(options, worker, addresses);
+    return new Fleet(options, launched);
   }
 
-  /** Hands a snapshot to every worker; resolves when each answers from it or from a later one. */
+  /**
+   * Hands a snapshot to every worker; resolves when each answers from it or from a later one, or when the fleet is
+   * stopped.
+   *
+   * @throws {Error} when no worker is left
+   */
   publish(snapshot: Snapshot, board: LiveBoard): Promise<void> {
+    if (this.#lost) return Promise.reject(this.#lost);
+    if (this.#stopping) return Promise.resolve();
     this.#snapshot = snapshot;
     this.#board = board;
-    this.#order({ kind: "use", snapshot, board: board.buffer });
-    return new Promise((resolve) => this.#waiting.push({ epoch: snapshot.epoch, resolve }));
+    if (this.#worker) this.#use(this.#worker);
+    return new Promise((resolve, reject) => this.#waiting.push({ epoch: snapshot.epoch, resolve, reject }));
   }
 
   /** Stops all workers: UDP at once, streams within two seconds. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    const stopped = new Promise<void>((resolve) => this.#stopped = resolve);
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#stopping ??= this.#stop();
+  }
+
+  async #stop(): Promise<void> {
     this.#board.stop();
-    this.#order({ kind: "stop", graceMs: STOP_GRACE_MS });
-    await stopped;
+    await this.#replacing;
+    const worker = this.#worker;
+    if (worker) {
+      worker.postMessage({ kind: "stop", graceMs: STOP_GRACE_MS } satisfies Order);
+      const deadline = setTimeout(this.#stopped.resolve, STOP_GRACE_MS + STOP_FORCE_MS);
+      await this.#stopped.promise;
+      clearTimeout(deadline);
+      worker.terminate();
+    }
     for (const { resolve } of this.#waiting.splice(0)) resolve();
   }
 
-  #order(order: Order): void {
-    this.#worker.postMessage(order);
-  }
-
-  #attend(worker: Worker): void {
+  /** Takes a worker on; it was started with `snapshot`, and another may have been published meanwhile. */
+  #employ({ worker }: Launched, snapshot: Snapshot): void {
+    this.#worker = worker;
     worker.onmessage = ({ data: report }: MessageEvent<Report>) => {
       if (report.kind === "using") this.#acknowledge(report.epoch);
       else if (report.kind === "sample") this.#options.onSample?.(report.sample);
-      else if (report.kind === "stopped") this.#stopped?.();
+      else if (report.kind === "fault") {
+        this.#options.log.error("A query could not be answered", report.fault);
+      } else if (report.kind === "stopped") this.#stopped.resolve();
     };
     worker.onerror = (event) => {
       event.preventDefault();
-      if (this.#stopped) return this.#stopped();
-      this.#replace(event.message);
+      this.#worker = null;
+      if (this.#stopping) this.#stopped.resolve();
+      else this.#replacing = this.#replace(event.message);
     };
+    if (snapshot === this.#snapshot) this.#acknowledge(snapshot.epoch);
+    else this.#use(worker);
+  }
+
+  #use(worker: Worker): void {
+    worker.postMessage(
+      { kind: "use", snapshot: this.#snapshot, board: this.#board.buffer } satisfies Order,
+    );
   }
 
   #acknowledge(epoch: number): void {
@@ -106,23 +145,51 @@ export class Fleet implements AsyncDisposable {
   }
 
   async #replace(reason: string): Promise<void> {
-    const { log, worker: options, onLost } = this.#options;
-    log.error("A DNS worker died; starting another", { reason });
+    this.#options.log.error("A DNS worker died; starting another", { reason });
+    try {
+      this.#countDeath(reason);
+      await this.#employReplacement();
+    } catch (error) {
+      this.#giveUp(error as Error);
+    }
+    this.#replacing = null;
+  }
+
+  #countDeath(reason: string): void {
     const now = performance.now();
     this.#deaths = [...this.#deaths.filter((death) => death > now - 60_000), now];
-    try {
-      if (this.#deaths.length > DEATHS_MAX) {
-        throw new Error(`${DEATHS_MAX} DNS workers died within a minute: ${reason}`);
-      }
-      const launched = await launch({ ...options, listen: this.addresses }, this.#snapshot, this.#board);
-      this.#worker = launched.worker;
-      this.#attend(launched.worker);
-      this.#acknowledge(this.#snapshot.epoch);
-    } catch (error) {
-      log.error("No DNS worker is left", { error });
-      onLost?.(error as Error);
+    if (this.#deaths.length > DEATHS_MAX) {
+      throw new Error(`${this.#deaths.length} DNS workers died within a minute: ${reason}`);
     }
   }
+
+  /** Starts a worker on the same addresses. */
+  async #employReplacement(): Promise<void> {
+    const options = { ...this.#options.worker, listen: this.addresses };
+    for (let attempt = 1;; attempt++) {
+      const snapshot = this.#snapshot;
+      try {
+        return this.#employ(await launch(options, snapshot, this.#board), snapshot);
+      } catch (error) {
+        if (attempt === REPLACE_TRIES || this.#stopping) throw error;
+      }
+    }
+  }
+
+  #giveUp(error: Error): void {
+    if (this.#stopping) return;
+    this.#lost = error;
+    this.#options.log.error("No DNS worker is left", { error });
+    for (const { reject } of this.#waiting.splice(0)) reject(error);
+    this.#options.onLost?.(error);
+  }
+}
+
+/** Someone who wants to know when a snapshot is in the answers. */
+interface Waiting {
+  readonly epoch: number;
+  readonly resolve: () => void;
+  readonly reject: (error: Error) => void;
 }
 
 interface Launched {

@@ -11,9 +11,9 @@ import { RCODE, TYPE } from "../wire/record_type.ts";
 export const HEADER_SIZE = 12;
 
 /** `parse` says: never answer this packet. */
-export const DROP_SHORT = -1;
+export const DROP_SHORT: number = -1;
 /** `parse` says: this is a response; answering it could make two servers talk for ever. */
-export const DROP_RESPONSE = -2;
+export const DROP_RESPONSE: number = -2;
 
 /** Position of the question's name: compression pointers to it are `C0 0C`. */
 const QUESTION_AT = HEADER_SIZE;
@@ -26,30 +26,41 @@ const EDNS_CLIENT_SUBNET = 8;
 export class Query {
   /** The QNAME in lower case, wire format; valid up to `nameLength`. */
   readonly name = new Uint8Array(NAME_MAX);
+  /** Bytes of the QNAME, 1–255. */
   nameLength = 0;
   /** Positions of the labels in `name`, the root's included; valid up to `labels`. */
   readonly starts = new Uint8Array(LABELS_MAX);
   /** Hash of the suffix that begins at each label. */
   readonly hashes = new Uint32Array(LABELS_MAX);
+  /** Number of labels, the root's included. */
   labels = 0;
+  /** QTYPE. */
   type = 0;
+  /** QCLASS. */
   class = 0;
   /** Where the question ends in the packet; 0 = there is no readable question. */
   questionEnd = 0;
 
+  /** Whether there is an OPT record; the four fields below are valid then. */
   hasEdns = false;
   /** The sender's UDP payload size (RFC 6891 §6.2.3). */
   udpSize = 0;
+  /** EDNS version; anything but 0 is answered BADVERS. */
   ednsVersion = 0;
+  /** The DO bit (RFC 3225). */
   dnssecOk = false;
+  /** Whether the NSID option is there (RFC 5001). */
   wantsNsid = false;
 
   /** Whether the query carries a client subnet (RFC 7871); the four fields below are valid then. */
   hasSubnet = false;
+  /** 1 = IPv4, 2 = IPv6 (IANA address family numbers). */
   subnetFamily = 0;
+  /** SOURCE PREFIX-LENGTH. */
   subnetLength = 0;
   /** Where the option's address lies in the packet, and its bytes. */
   subnetAt = 0;
+  /** Bytes of the option's address. */
   subnetBytes = 0;
 
   /**

@@ -32,6 +32,7 @@ export class Selection {
   /** Cycle of a weighted list, by list id. */
   readonly #schedules = new Map<number, Uint16Array>();
 
+  /** Derives nothing yet; that is done per list, when it is asked for. */
   constructor(view: SnapshotView, board: LiveBoard) {
     this.#records = view.records;
     this.#board = board;

@@ -1,6 +1,6 @@
 /**
- * Sums of what the workers count. Lanes wrap at 2³²; called at least once in the time that takes (an hour at a
- * million answers per second), the sums here don't.
+ * Sums of what the workers count. Lanes wrap at 2³²; called at least once in the time that takes (a quarter of
+ * an hour at a million answers per second), the sums here don't.
  *
  * @module
  */

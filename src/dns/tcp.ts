@@ -9,7 +9,9 @@ import { type Exchange, STREAM_SIZE_MAX } from "./exchange.ts";
 
 /** What a listener bears. */
 export interface TcpLimits {
+  /** Connections at the same time. */
   readonly maxConnections: number;
+  /** Connections of one address at the same time. */
   readonly maxConnectionsPerClient: number;
   /** Milliseconds without a whole query, or with an answer nobody reads, after which a connection is closed. */
   readonly idleTimeout: number;
@@ -31,6 +33,7 @@ export class TcpServer {
   readonly #perClient = new Map<string, number>();
   readonly #accepting: Promise<void>;
 
+  /** Begins to accept. */
   constructor(listener: Deno.Listener, exchange: Exchange, limits: TcpLimits) {
     this.#listener = listener;
     this.#exchange = exchange;

@@ -16,8 +16,11 @@ import { serveUdp } from "./udp.ts";
 
 /** What a worker needs to begin. */
 export interface WorkerOptions {
+  /** Addresses to answer on, UDP and TCP; port 0 = any free one. */
   readonly listen: readonly SocketAddress[];
+  /** What the engine says about the node. */
   readonly engine: EngineOptions;
+  /** Limits of each TCP listener. */
   readonly tcp: TcpLimits;
   /** Exchanges reported per second, for watchers; 0 = none. */
   readonly samplesPerSecond: number;

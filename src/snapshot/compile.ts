@@ -31,6 +31,7 @@ import { type Snapshot } from "./view.ts";
 
 /** What compiling needs beside the desired state. */
 export interface CompileOptions {
+  /** Number of the new snapshot. */
   readonly epoch: number;
   /** Health slots by check-target key; slot 0 is reserved for members that aren't checked. */
   readonly healthSlots: Slots;

@@ -26,26 +26,34 @@ const SLOTS_MIN = 65_536;
 
 /** What to make a board for. */
 export interface BoardSize {
+  /** Check targets, slot 0 included. */
   readonly healthSlots: number;
+  /** Twice the services. */
   readonly ticketSlots: number;
 }
 
 /** A change of one health slot. */
 export interface SlotVerdict {
+  /** Number of the slot. */
   readonly slot: number;
+  /** Whether what it stands for may be answered. */
   readonly up: boolean;
 }
 
 /** A view of a board; any number may be opened on one buffer. */
 export class LiveBoard {
+  /** What to post to workers. */
   readonly buffer: SharedArrayBuffer;
   /** One bit a slot, read by the data plane without atomics: a late bit is a late packet. */
   readonly health: Uint32Array;
+  /** Health generation at which each slot went down last; 0 = never. */
   readonly downAt: Uint32Array;
+  /** Draw with `Atomics.add`. */
   readonly tickets: Uint32Array;
   readonly #head: Uint32Array;
   readonly #lanesAt: number;
 
+  /** Opens a buffer that `create` made. */
   constructor(buffer: SharedArrayBuffer) {
     this.buffer = buffer;
     this.#head = new Uint32Array(buffer, 0, HEAD.size);

@@ -17,7 +17,11 @@ export class Slots {
   #free: number[] = [];
   #resting: { readonly number: number; readonly since: number }[] = [];
 
-  /** @param reserved how many numbers, from 0, are never handed out */
+  /**
+   * No key has a number yet.
+   *
+   * @param reserved how many numbers, from 0, are never handed out
+   */
   constructor(reserved: number) {
     for (let number = 0; number < reserved; number++) this.#lastUsed.push(Infinity);
   }

@@ -10,23 +10,32 @@ import { firstSlot } from "./names.ts";
 export interface Snapshot {
   /** Grows with every snapshot of a process. */
   readonly epoch: number;
+  /** Laid out as `layout.ts` says. */
   readonly tables: SharedArrayBuffer;
 }
 
 /** A snapshot opened for reading; opening allocates, reading doesn't. */
 export class SnapshotView {
+  /** Of the snapshot. */
   readonly epoch: number;
   /** See `layout.ts`. */
   readonly records: Uint32Array;
+  /** Names, finished resource records and addresses. */
   readonly heap: Uint8Array;
   /** Service record of the static fallback, or 0. */
   readonly fallback: number;
+  /** List ids run from 0 to this. */
   readonly listCount: number;
+  /** Members of all lists together. */
   readonly listMemberCount: number;
   readonly #names: Uint32Array;
   readonly #nameMask: number;
 
-  /** @throws {TypeError} when the buffer is no snapshot */
+  /**
+   * Opens a snapshot.
+   *
+   * @throws {TypeError} when the buffer is no snapshot
+   */
   constructor(snapshot: Snapshot) {
     const header = new Uint32Array(snapshot.tables, 0, HEADER.size);
     if (header[HEADER.magic] !== MAGIC) {

@@ -1,0 +1,76 @@
+/**
+ * The workers' counters as metrics.
+ *
+ * @module
+ */
+import { type LiveBoard } from "../snapshot/live.ts";
+import { type Registry } from "../telemetry/metrics.ts";
+import { rcodeName } from "../wire/record_type.ts";
+import { COUNTER, LATENCY_BOUNDS_NS, RCODES_COUNTED } from "./counters.ts";
+import { Tally } from "./tally.ts";
+
+/** What DNS has done since the start. */
+export interface DnsTotals {
+  /** Answers sent, of any RCODE. */
+  answers(): number;
+  /** Adds what was counted since the last call; needed at least every ten minutes. */
+  update(): void;
+}
+
+/** Adds the DNS metrics; `board` gives the live board of now. */
+export function registerDnsMetrics(registry: Registry, board: () => LiveBoard): DnsTotals {
+  const tally = new Tally();
+  const requests = registry.counter("pleiades_dns_requests_total", "Packets and messages received.", [
+    "transport",
+  ]);
+  const responses = registry.counter("pleiades_dns_responses_total", "Answers given.", ["rcode"]);
+  const dropped = registry.counter("pleiades_dns_dropped_total", "Packets and connections not answered.", [
+    "reason",
+  ]);
+  const truncated = registry.counter("pleiades_dns_truncated_total", "Answers with TC set.").labels();
+  const bytes = registry.counter("pleiades_dns_response_bytes_total", "Bytes of all answers.").labels();
+  const connections = registry.counter("pleiades_dns_tcp_connections_total", "TCP connections accepted.")
+    .labels();
+  const decisions = registry.counter(
+    "pleiades_dns_decisions_total",
+    "Address answers by how they came about.",
+    ["source"],
+  );
+  const duration = registry.histogram(
+    "pleiades_dns_query_duration_seconds",
+    "Time to make an answer, without the socket; one query in 64 is timed.",
+    LATENCY_BOUNDS_NS.map((ns) => ns / 1e9),
+  ).labels();
+  registry.onCollect(() => {
+    tally.update(board());
+    requests.labels("udp").mirror(tally.total(COUNTER.queriesUdp));
+    requests.labels("tcp").mirror(tally.total(COUNTER.queriesTcp));
+    for (let rcode = 0; rcode < RCODES_COUNTED; rcode++) {
+      const total = tally.total(COUNTER.rcode + rcode);
+      if (total > 0) responses.labels(rcodeName(rcode)).mirror(total);
+    }
+    dropped.labels("malformed").mirror(tally.total(COUNTER.droppedMalformed));
+    dropped.labels("response").mirror(tally.total(COUNTER.droppedResponse));
+    dropped.labels("send_error").mirror(tally.total(COUNTER.sendErrors));
+    dropped.labels("tcp_limit").mirror(tally.total(COUNTER.tcpRefused));
+    truncated.mirror(tally.total(COUNTER.truncated));
+    bytes.mirror(tally.total(COUNTER.bytesOut));
+    connections.mirror(tally.total(COUNTER.tcpConnections));
+    decisions.labels("pool").mirror(tally.total(COUNTER.steered));
+    decisions.labels("all_down").mirror(tally.total(COUNTER.allDown));
+    decisions.labels("fallback").mirror(tally.total(COUNTER.fallback));
+    duration.mirror(
+      Array.from({ length: LATENCY_BOUNDS_NS.length + 1 }, (_, i) => tally.total(COUNTER.latency + i)),
+      tally.total(COUNTER.latencySum) / 1e9,
+    );
+  });
+  return {
+    update: () => tally.update(board()),
+    answers: () => {
+      tally.update(board());
+      let answers = 0;
+      for (let rcode = 0; rcode < RCODES_COUNTED; rcode++) answers += tally.total(COUNTER.rcode + rcode);
+      return answers;
+    },
+  };
+}
