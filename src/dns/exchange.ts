@@ -4,11 +4,13 @@
  *
  * @module
  */
-import { parseIp } from "../ip.ts";
+import { canonicalIp, parseIp } from "../ip.ts";
 import { type LiveBoard } from "../snapshot/live.ts";
 import { type Snapshot } from "../snapshot/view.ts";
+import { RCODE } from "../wire/record_type.ts";
 import { COUNTER, LATENCY_BOUNDS_NS, LATENCY_SAMPLE } from "./counters.ts";
 import { type Client, Engine, type EngineOptions, UDP_SIZE_MAX } from "./engine.ts";
+import { HEADER_SIZE } from "./query.ts";
 
 /** One exchange, copied for a watcher. */
 export interface Sample {
@@ -22,6 +24,25 @@ export interface Sample {
   readonly answer: Uint8Array;
 }
 
+/** A query that made the engine throw: always a fault of ours, whatever was in the packet. */
+export interface Fault {
+  readonly reason: string;
+  readonly client: string;
+  /** The packet, in hex. */
+  readonly query: string;
+}
+
+/** Who looks on. */
+export interface Watchers {
+  /** How many exchanges `sample` gets to see a second at most. */
+  readonly samplesPerSecond: number;
+  sample(sample: Sample): void;
+  fault(fault: Fault): void;
+}
+
+/** Faults told a second: one packet can be sent a million times. */
+const FAULTS_PER_SECOND = 5;
+
 /** Most bytes of an answer over a stream: what its length prefix can say (RFC 1035 §4.2.2). */
 export const STREAM_SIZE_MAX = 65_535;
 
@@ -30,23 +51,18 @@ export class Exchange {
   readonly #engine: Engine;
   readonly #client = new Remote();
   readonly #laneIndex: number;
-  readonly #samplesPerSecond: number;
-  readonly #watch: (sample: Sample) => void;
+  readonly #watchers: Watchers;
   #lane!: Uint32Array;
   #samplesLeft: number;
+  #faultsLeft = FAULTS_PER_SECOND;
   #untilTimed = LATENCY_SAMPLE;
 
-  /**
-   * Makes the answering side; it answers once `use` was called.
-   *
-   * @param samplesPerSecond how many exchanges `watch` gets to see at most; refilled by `refill`
-   */
-  constructor(options: EngineOptions, samplesPerSecond: number, watch: (sample: Sample) => void) {
+  /** Makes the answering side; it answers once `use` was called. */
+  constructor(options: EngineOptions, watchers: Watchers) {
     this.#engine = new Engine(options);
     this.#laneIndex = options.lane;
-    this.#samplesPerSecond = samplesPerSecond;
-    this.#samplesLeft = samplesPerSecond;
-    this.#watch = watch;
+    this.#samplesLeft = watchers.samplesPerSecond;
+    this.#watchers = watchers;
   }
 
   /** Answers from this state from now on. */
@@ -72,16 +88,26 @@ export class Exchange {
     this.#lane[counter]!++;
   }
 
-  /** Allows the next second's samples. */
+  /** Allows the watchers the next second's share. */
   refill(): void {
-    this.#samplesLeft = this.#samplesPerSecond;
+    this.#samplesLeft = this.#watchers.samplesPerSecond;
+    this.#faultsLeft = FAULTS_PER_SECOND;
   }
 
+  /**
+   * No packet may end the worker, for then one sender could: what the engine fails at is answered SERVFAIL, told,
+   * and forgotten. The engine keeps nothing from one packet to the next.
+   */
   #answer(packet: Uint8Array, out: Uint8Array, sizeMax: number): number {
-    if (--this.#untilTimed === 0) return this.#answerTimed(packet, out, sizeMax);
-    const size = this.#engine.answer(packet, packet.length, this.#client, out, sizeMax);
-    if (this.#samplesLeft > 0 && size > 0) this.#sample(packet, out.subarray(0, size));
-    return size;
+    try {
+      const size = --this.#untilTimed === 0
+        ? this.#answerTimed(packet, out, sizeMax)
+        : this.#engine.answer(packet, packet.length, this.#client, out, sizeMax);
+      if (this.#samplesLeft > 0 && size > 0) this.#sample(packet, out.subarray(0, size));
+      return size;
+    } catch (error) {
+      return this.#fail(packet, out, error);
+    }
   }
 
   #answerTimed(packet: Uint8Array, out: Uint8Array, sizeMax: number): number {
@@ -96,11 +122,30 @@ export class Exchange {
     return size;
   }
 
+  /** A bare header with the query's identifier and the RCODE (RFC 1035 §4.1.1). */
+  #fail(packet: Uint8Array, out: Uint8Array, error: unknown): number {
+    this.#lane[COUNTER.rcode + RCODE.SERVFAIL]!++;
+    if (this.#faultsLeft > 0) {
+      this.#faultsLeft--;
+      this.#watchers.fault({
+        reason: error instanceof Error ? error.stack ?? error.message : String(error),
+        client: this.#client.canonical,
+        query: packet.toHex(),
+      });
+    }
+    out.fill(0, 0, HEADER_SIZE);
+    out[0] = packet[0]!;
+    out[1] = packet[1]!;
+    out[2] = 0x80 | packet[2]! & 0x79;
+    out[3] = RCODE.SERVFAIL;
+    return HEADER_SIZE;
+  }
+
   #sample(packet: Uint8Array, answer: Uint8Array): void {
     this.#samplesLeft--;
-    this.#watch({
+    this.#watchers.sample({
       transport: this.#client.stream ? "tcp" : "udp",
-      client: this.#client.text,
+      client: this.#client.canonical,
       query: packet.slice(),
       answer: answer.slice(),
     });
@@ -117,6 +162,11 @@ class Remote implements Client {
     this.text = text;
     this.stream = stream;
     this.#address = null;
+  }
+
+  /** A dual-stack socket names IPv4 clients `::ffff:192.0.2.1`; people don't. */
+  get canonical(): string {
+    return canonicalIp(this.text) ?? this.text;
   }
 
   address(): Uint8Array {

@@ -118,7 +118,7 @@ export class Fleet implements AsyncDisposable {
       if (report.kind === "using") this.#acknowledge(report.epoch);
       else if (report.kind === "sample") this.#options.onSample?.(report.sample);
       else if (report.kind === "fault") {
-        this.#options.log.error("A query could not be answered", report.fault);
+        this.#options.log.error("A query could not be answered", { ...report.fault });
       } else if (report.kind === "stopped") this.#stopped.resolve();
     };
     worker.onerror = (event) => {

@@ -21,12 +21,14 @@ export interface TcpLimits {
 const PREFIX = 2;
 /** Answers are gathered up to this size before they are written. */
 const GATHER_MAX = 64 * 1024;
+/** Pause after an accept that failed for want of descriptors or memory, so that the loop doesn't spin. */
+const ACCEPT_PAUSE_MS = 50;
 /** Where each answer is made before it joins its connection's output: idle connections hold no 64 KiB. */
 const scratch = new Uint8Array(STREAM_SIZE_MAX);
 
 /** Accepts and answers connections, until `close`. */
 export class TcpServer {
-  readonly #listener: Deno.Listener;
+  readonly #listener: Deno.TcpListener;
   readonly #exchange: Exchange;
   readonly #limits: TcpLimits;
   readonly #connections = new Map<Connection, string>();
@@ -34,7 +36,7 @@ export class TcpServer {
   readonly #accepting: Promise<void>;
 
   /** Begins to accept. */
-  constructor(listener: Deno.Listener, exchange: Exchange, limits: TcpLimits) {
+  constructor(listener: Deno.TcpListener, exchange: Exchange, limits: TcpLimits) {
     this.#listener = listener;
     this.#exchange = exchange;
     this.#limits = limits;
@@ -55,18 +57,19 @@ export class TcpServer {
 
   async #accept(): Promise<void> {
     for (;;) {
-      let socket: Deno.Conn;
+      let socket: Deno.TcpConn;
       try {
         socket = await this.#listener.accept();
       } catch (error) {
         if (error instanceof Deno.errors.BadResource || error instanceof Deno.errors.Interrupted) return;
-        continue; // the client went away between its SYN and our accept, or descriptors ran out for a moment
+        await new Promise((resolve) => setTimeout(resolve, ACCEPT_PAUSE_MS));
+        continue;
       }
       this.#admit(socket);
     }
   }
 
-  #admit(socket: Deno.Conn): void {
+  #admit(socket: Deno.TcpConn): void {
     const client = (socket.remoteAddr as Deno.NetAddr).hostname;
     const ofClient = this.#perClient.get(client) ?? 0;
     if (
@@ -93,7 +96,7 @@ export class TcpServer {
 /** One connection; `ended` resolves when it is closed, whoever closed it. */
 class Connection {
   readonly ended: Promise<void>;
-  readonly #socket: Deno.Conn;
+  readonly #socket: Deno.TcpConn;
   readonly #exchange: Exchange;
   readonly #idleTimeoutMs: number;
   #timer: number;
@@ -106,8 +109,9 @@ class Connection {
   #output = new Uint8Array(2048);
   #pending = 0;
 
-  constructor(socket: Deno.Conn, exchange: Exchange, idleTimeoutMs: number) {
+  constructor(socket: Deno.TcpConn, exchange: Exchange, idleTimeoutMs: number) {
     this.#socket = socket;
+    socket.setNoDelay(true); // answers are written whole; the second must not wait for the first one's ACK
     this.#exchange = exchange;
     this.#idleTimeoutMs = idleTimeoutMs;
     this.#timer = setTimeout(() => this.close(), idleTimeoutMs);
@@ -149,7 +153,11 @@ class Connection {
       }
       const message = this.#input.subarray(at + PREFIX, at + PREFIX + size);
       at += PREFIX + size;
-      if (!this.#answer(message)) return this.close(); // not DNS: there is nothing to be said on this stream
+      if (!this.#answer(message)) {
+        // Not DNS: there is nothing more to be said on this stream, but what was asked before is answered.
+        await this.#flush();
+        return this.close();
+      }
       if (this.#pending >= GATHER_MAX) await this.#flush();
     }
     this.#input.copyWithin(0, at, this.#filled);

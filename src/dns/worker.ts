@@ -10,7 +10,7 @@ import { type SocketAddress } from "../ip.ts";
 import { LiveBoard } from "../snapshot/live.ts";
 import { type Snapshot } from "../snapshot/view.ts";
 import { type EngineOptions } from "./engine.ts";
-import { Exchange, type Sample } from "./exchange.ts";
+import { Exchange, type Fault, type Sample } from "./exchange.ts";
 import { type TcpLimits, TcpServer } from "./tcp.ts";
 import { serveUdp } from "./udp.ts";
 
@@ -47,13 +47,14 @@ export type Report =
   | { readonly kind: "failed"; readonly message: string }
   | { readonly kind: "using"; readonly epoch: number }
   | { readonly kind: "sample"; readonly sample: Sample }
+  | { readonly kind: "fault"; readonly fault: Fault }
   | { readonly kind: "stopped" };
 
 /** Sockets of one address. */
 interface Listener {
   readonly address: SocketAddress;
   readonly udp: Deno.DatagramConn;
-  readonly tcp: Deno.Listener;
+  readonly tcp: Deno.TcpListener;
 }
 
 /** Attempts to find a port that is free for UDP and TCP alike, where any port will do. */
@@ -81,11 +82,11 @@ scope.onmessage = ({ data: order }) => {
 };
 
 function start(options: WorkerOptions, snapshot: Snapshot, board: SharedArrayBuffer): void {
-  exchange = new Exchange(
-    options.engine,
-    options.samplesPerSecond,
-    (sample) => scope.postMessage({ kind: "sample", sample }),
-  );
+  exchange = new Exchange(options.engine, {
+    samplesPerSecond: options.samplesPerSecond,
+    sample: (sample) => scope.postMessage({ kind: "sample", sample }),
+    fault: (fault) => scope.postMessage({ kind: "fault", fault }),
+  });
   exchange.use(snapshot, new LiveBoard(board));
   let covered: SocketAddress[];
   try {
@@ -96,7 +97,7 @@ function start(options: WorkerOptions, snapshot: Snapshot, board: SharedArrayBuf
   }
   for (const { udp } of listeners) serveUdp(udp, exchange);
   tcpServers = listeners.map(({ tcp }) => new TcpServer(tcp, exchange, options.tcp));
-  if (options.samplesPerSecond > 0) refill = setInterval(() => exchange.refill(), 1000);
+  refill = setInterval(() => exchange.refill(), 1000);
   scope.postMessage({ kind: "listening", addresses: listeners.map(({ address }) => address), covered });
 }
 
