@@ -10,7 +10,7 @@
 import { Argument, Command, CommanderError, Option } from "commander";
 import { CommandFailed, type ExitCode } from "./src/cli/failure.ts";
 import { VERSION } from "./src/version.ts";
-import { addResourceCommands } from "./src/cli/resource_commands.ts";
+import { addClientOptions, addResourceCommands } from "./src/cli/resource_commands.ts";
 import { systemTerminal, type Terminal } from "./src/cli/terminal.ts";
 
 const FIRST_STEPS = `
@@ -61,6 +61,13 @@ function commandTree(terminal: Terminal, outcome: Outcome): Command {
   };
 
   addResourceCommands(root, { terminal, done });
+
+  addClientOptions(root.command("status").description("how the node is"))
+    .addHelpText(
+      "after",
+      examples("pleiades status", "pleiades status -o json --api http://ns1.example.org:8080"),
+    )
+    .action(async (options) => done(await (await import("./src/cli/status.ts")).status(options, terminal)));
 
   root.command("completions")
     .description("a completion script for your shell")

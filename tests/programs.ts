@@ -15,6 +15,7 @@ export const TOOLS_FOLDER = fileURLToPath(new URL("../.cache/tools/bin", import.
 /** Every program that a test may ask for, with what is left untested without it. */
 export const PROGRAMS: Readonly<Record<string, string>> = {
   "pleiades": "the single executable: start, help, exit codes, no file beside it",
+  "bash": "shell completion",
   "dig": "answers as the reference client reads them",
   "kdig": "answers as a second client reads them, EDNS client subnet",
   "dnsperf": "nothing lost while the model changes under load",

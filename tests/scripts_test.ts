@@ -1,5 +1,6 @@
 /** @module Tests of the task scripts. */
 import { deepEqual } from "node:assert/strict";
+import { billOfMaterials } from "../scripts/sbom.ts";
 import { tally } from "../scripts/test.ts";
 
 Deno.test("tally() reads Deno's summary, coloured or not", () => {
@@ -22,3 +23,30 @@ Deno.test("tally() counts a run that broke off without a summary as one failure"
 Deno.test("tally() counts a run that failed although no test did", () => {
   deepEqual(tally("ok | 3 passed | 0 failed (1s)", 1), { passed: 3, failed: 1, ignored: 0 });
 });
+
+Deno.test("billOfMaterials() lists what the program needs, and not what only tests need", () => {
+  const lock = {
+    specifiers: {
+      "npm:hono@4.0.0": "4.0.0",
+      "npm:@x/y@1.0.0": "1.0.0_hono@4.0.0",
+      "npm:fast-check@1.0.0": "1.0.0",
+    },
+    npm: {
+      "hono@4.0.0": { integrity: "sha512-AAEC" },
+      "@x/y@1.0.0_hono@4.0.0": { integrity: "sha512-AwQF", dependencies: ["hono", "deep"] },
+      "deep@2.0.0": { integrity: "sha512-BgcI" },
+      "fast-check@1.0.0": { integrity: "sha512-CQoL", dependencies: ["pure"] },
+      "pure@1.0.0": { integrity: "sha512-DA0O" },
+    },
+  };
+  const { components } = billOfMaterials(lock, "1.2.3");
+  deepEqual(components, [
+    component("@x/y", "1.0.0", "pkg:npm/%40x/y@1.0.0", "030405"),
+    component("deep", "2.0.0", "pkg:npm/deep@2.0.0", "060708"),
+    component("hono", "4.0.0", "pkg:npm/hono@4.0.0", "000102"),
+  ]);
+});
+
+function component(name: string, version: string, purl: string, content: string): Record<string, unknown> {
+  return { type: "library", "bom-ref": purl, name, version, purl, hashes: [{ alg: "SHA-512", content }] };
+}

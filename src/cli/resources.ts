@@ -10,7 +10,7 @@ import { canonicalIp } from "../ip.ts";
 import { ApiClient, type ClientOptions, type JsonObject } from "./client.ts";
 import { CommandFailed, type ExitCode, wrongUsage } from "./failure.ts";
 import { type Noun } from "./nouns.ts";
-import { type Column, fieldColumn, type OutputFormat, printObject, printRows } from "./table.ts";
+import { type Column, type OutputFormat, printObject, printRows, textColumn } from "./table.ts";
 import { type Terminal } from "./terminal.ts";
 
 /** What is to be done; `put` and `set` replace what is there. */
@@ -282,7 +282,7 @@ class Resources {
 
   /** The column of a field; ids of pools and members show as what they are called. */
   async #column(name: string, rows: readonly JsonObject[]): Promise<Column> {
-    if (name !== "pool" && name !== "member") return fieldColumn(name);
+    if (name !== "pool" && name !== "member") return textColumn(name);
     if (this.#request.output !== "table" || rows.length === 0) return { title: name, cell: () => "" };
     const names = name === "pool" ? await this.#poolNames() : await this.#memberAddresses(rows);
     return {

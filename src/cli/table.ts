@@ -21,8 +21,8 @@ export interface Column {
 }
 
 /** The column of a field; a dot leads into an object (`health.state`). */
-export function fieldColumn(path: string, title: string = path): Column {
-  return { title, cell: (row) => cellText(valueAt(row, path)) };
+export function textColumn(path: string): Column {
+  return { title: path, cell: (row) => cellText(fieldAt(row, path)) };
 }
 
 /** Prints rows: as a table with those columns, or whole as JSON or YAML. */
@@ -32,9 +32,8 @@ export async function printRows(
   terminal: Terminal,
 ): Promise<void> {
   if (output !== "table") return await printValue(rows, output, terminal);
-  terminal.out(
-    tableOf([columns.map(({ title }) => title), ...rows.map((row) => cellsOf(row, columns))], terminal),
-  );
+  const titles = columns.map(({ title }) => title);
+  terminal.out(tableOf([titles, ...rows.map((row) => cellsOf(row, columns))], terminal));
 }
 
 /** Prints one object: a line per field, or whole as JSON or YAML. */
@@ -84,7 +83,8 @@ function painted(cell: string, padded: string): string {
   return code === undefined ? padded : `\x1b[${code}m${padded}\x1b[0m`;
 }
 
-function valueAt(row: JsonObject, path: string): unknown {
+/** What is at a path of names with dots between; `undefined` when nothing is. */
+export function fieldAt(row: JsonObject, path: string): unknown {
   return path.split(".").reduce<unknown>(
     (value, name) => isPlainObject(value) ? value[name] : undefined,
     row,

@@ -1,0 +1,52 @@
+/** @module Tests of `pleiades status`. */
+import { deepEqual, equal } from "node:assert/strict";
+import { run } from "../../main.ts";
+import { capturedTerminal } from "./captured_terminal.ts";
+import { scriptedApi } from "./scripted_api.ts";
+
+const STATE = {
+  version: "1.2.3",
+  generation: 42,
+  ready: true,
+  node: { id: "ns1", region: "eu" },
+  cluster: { id: "default" },
+  uptimeSeconds: 93_784.5,
+  dns: {
+    listeners: [{ transport: "udp", address: "127.0.0.1:5353" }, { transport: "tcp", address: "[::1]:5353" }],
+    answers: 1234,
+    workers: 2,
+  },
+  health: { healthy: 3, unhealthy: 1, unknown: 0 },
+};
+
+Deno.test("status says in a few lines how the node is", async () => {
+  await using api = scriptedApi({ "GET /status": STATE });
+  const terminal = capturedTerminal();
+  equal(await run(["status", "--api", api.url], terminal), 0);
+  equal(
+    terminal.stdout(),
+    [
+      "node        ns1 of cluster default, region eu",
+      "state       ready",
+      "version     1.2.3",
+      "uptime      1 d 2 h",
+      "generation  42",
+      "listens     udp 127.0.0.1:5353, tcp [::1]:5353",
+      "answers     1234, workers: 2",
+      "targets     3 healthy, 1 unhealthy, 0 unknown",
+      "",
+    ].join("\n"),
+  );
+});
+
+Deno.test("status -o json is the API's own answer", async () => {
+  await using api = scriptedApi({ "GET /status": STATE });
+  const terminal = capturedTerminal();
+  equal(await run(["status", "--api", api.url, "-o", "json"], terminal), 0);
+  deepEqual(JSON.parse(terminal.stdout()), STATE);
+});
+
+Deno.test("status ends with 1 when the node doesn't answer DNS", async () => {
+  await using api = scriptedApi({ "GET /status": { ...STATE, ready: false, uptimeSeconds: 0.4 } });
+  equal(await run(["status", "--api", api.url], capturedTerminal()), 1);
+});
