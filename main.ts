@@ -10,6 +10,7 @@
 import { Argument, Command, CommanderError, Option } from "commander";
 import { CommandFailed, type ExitCode } from "./src/cli/failure.ts";
 import { VERSION } from "./src/version.ts";
+import { addQueryCommand } from "./src/cli/query_command.ts";
 import { addClientOptions, addResourceCommands } from "./src/cli/resource_commands.ts";
 import { systemTerminal, type Terminal } from "./src/cli/terminal.ts";
 
@@ -61,6 +62,7 @@ function commandTree(terminal: Terminal, outcome: Outcome): Command {
   };
 
   addResourceCommands(root, { terminal, done });
+  addQueryCommand(root, { terminal, done });
 
   addClientOptions(root.command("status").description("how the node is"))
     .addHelpText(

@@ -194,7 +194,8 @@ function number(text: string, form: RegExp, what: string): number {
   return Number(text);
 }
 
-function milliseconds(text: string): number {
+/** Reads a duration flag into milliseconds. @throws {InvalidArgumentError} with the forms that are read */
+export function milliseconds(text: string): number {
   const [, count, unit] = /^(\d+(?:\.\d+)?)(ms|s|m|h)$/.exec(text) ?? [];
   const scale = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }[unit ?? ""];
   if (scale === undefined) throw new InvalidArgumentError("It must be a duration such as 250ms, 10s or 5m.");
