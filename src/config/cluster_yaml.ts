@@ -227,7 +227,7 @@ export class ModelReader {
     dropNulls(value);
     const result = schema.safeParse(value);
     if (result.success) return result.data;
-    this.addProblems(schemaProblems(place.source, { error: result.error, path: place.path }));
+    this.addProblems(schemaProblems(place.source, { issues: result.error.issues, path: place.path }));
     return null;
   }
 

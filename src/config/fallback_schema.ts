@@ -5,7 +5,17 @@
  * @module
  */
 import { z } from "zod";
-import { duration, flag, formatDuration, oneOrMore } from "./fields.ts";
+import {
+  choice,
+  duration,
+  flag,
+  formatDuration,
+  httpContains,
+  httpExpectedStatus,
+  httpHost,
+  httpPath,
+  oneOrMore,
+} from "./fields.ts";
 import { type Algorithm, type Fallback, HEALTH_CHECK_DEFAULTS, type HealthCheck } from "./model.ts";
 import {
   checkEndpoints,
@@ -67,11 +77,11 @@ export const loadbalancerSchema: SchemaOf<LoadbalancerBlock> = strictObject({
   algorithm: z.preprocess((value) => ALGORITHM_ALIASES.get(value) ?? value, fallbackSchema.shape.algorithm)
     .prefault("round-robin").meta({
       description: "How the fallback picks among its healthy endpoints",
-      examples: ["weighted-round-robin"],
+      example: "weighted-round-robin",
     }),
   endpoints: oneOrMore("endpoints", endpointsSchema.element).prefault([]).meta({
     description: "Addresses that are answered for names that nothing else answers; none = no fallback",
-    examples: [["192.0.2.80", "2001:db8::80"]],
+    example: ["192.0.2.80", "2001:db8::80"],
   }),
   weights: weightsSchema,
   onAllDown: fallbackSchema.shape.onAllDown,
@@ -89,12 +99,12 @@ export const healthShape: SchemaOf<HealthBlock>["shape"] = {
   checkInterval: duration("checkInterval", { minMs: 250, maxMs: 3_600_000 })
     .prefault(formatDuration(HEALTH_CHECK_DEFAULTS.intervalMs)).meta({
       description: "Time between probes",
-      examples: ["5s"],
+      example: "5s",
     }),
   timeout: duration("timeout", { minMs: 10, maxMs: 60_000 })
     .prefault(formatDuration(HEALTH_CHECK_DEFAULTS.timeoutMs)).meta({
       description: "Time a probe may take; at most the interval",
-      examples: ["500ms"],
+      example: "500ms",
     }),
   rise: check.rise,
   fall: check.fall,
@@ -167,22 +177,34 @@ export function fallbackOf(
 }
 
 function httpSchema(): SchemaOf<HealthHttpBlock> {
-  const check = healthCheckSchema.shape;
   return strictObject({
-    method: check.httpMethod,
-    path: check.httpPath,
-    host: check.httpHost,
-    expectedStatus: z.preprocess(statusText, check.httpExpectedStatus)
-      .prefault(HEALTH_CHECK_DEFAULTS.httpExpectedStatus).meta({
-        description: "Status codes that count as success; 0 = any",
-        examples: ["200", "200,204", "200-399"],
+    method: choice("method", ["GET", "HEAD", "POST", "OPTIONS"]).default(HEALTH_CHECK_DEFAULTS.httpMethod)
+      .meta({
+        description: "Method of the request",
+        examples: ["GET"],
       }),
-    contains: check.httpContains,
+    path: httpPath("path").default(HEALTH_CHECK_DEFAULTS.httpPath).meta({
+      description: "Path and query of the request",
+      examples: ["/healthz"],
+    }),
+    host: httpHost("host").nullable().default(null).meta({
+      description: "Host header and TLS server name; by default the endpoint's address",
+      examples: ["www.example.com"],
+    }),
+    expectedStatus: z.preprocess(statusText, httpExpectedStatus("expectedStatus"))
+      .prefault(HEALTH_CHECK_DEFAULTS.httpExpectedStatus).meta({
+        description: "Status codes that count as success: codes and ranges, separated by commas; 0 = any",
+        example: "200,204",
+      }),
+    contains: httpContains("contains").nullable().default(null).meta({
+      description: "Text that the first 1 MiB of the body must contain; by default any body will do",
+      examples: ["ready"],
+    }),
     tls: flag("tls").default(false).meta({
       description: "true makes type http the same as https",
       examples: [false],
     }),
-    insecureSkipVerify: check.insecureSkipVerify,
+    insecureSkipVerify: healthCheckSchema.shape.insecureSkipVerify,
   }, ["expectedstatus"]);
 }
 

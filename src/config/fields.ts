@@ -152,6 +152,40 @@ export function oneOrMore<Element extends z.core.SomeType>(
   return z.preprocess((value) => typeof value === "string" ? [value] : value, list(name, element));
 }
 
+/** Path and query of a request. */
+export function httpPath(name: string): z.ZodString {
+  return canonicalText(name, {
+    rule: `a path that begins with "/", without spaces`,
+    lengthMax: 2048,
+    // Visible ASCII only: a line break here would let a path write headers of its own.
+    canonical: (text) => /^\/[\x21-\x7e]*$/.test(text) ? text : null,
+  });
+}
+
+/** A host with or without port, as in the Host header. */
+export function httpHost(name: string): z.ZodString {
+  return canonicalText(name, {
+    rule: "a host name such as www.example.com",
+    lengthMax: 253,
+    canonical: (text) => /^[A-Za-z0-9._:[\]-]+$/.test(text) ? text : null,
+  });
+}
+
+/** Text that a body must contain. */
+export function httpContains(name: string): z.ZodString {
+  const error = mustBe(name, "a text of 1–1024 characters");
+  return z.string({ error }).min(1, { error }).max(1024, { error });
+}
+
+/** A set of status codes; stored without spaces. */
+export function httpExpectedStatus(name: string): z.ZodString {
+  return canonicalText(name, {
+    rule: `a quoted set of codes such as "200", "200,204" or "200-399"`,
+    lengthMax: 256,
+    canonical: canonicalStatusSet,
+  });
+}
+
 const UNITS = [["h", 3_600_000], ["m", 60_000], ["s", 1000], ["ms", 1]] as const;
 const DURATION = /^\d{1,9}(?:\.\d{1,3})?(?:ms|s|m|h)$/;
 
@@ -160,4 +194,14 @@ function parseDuration(text: string): number {
   const [, count, unit] = /^([\d.]+)(\D+)$/.exec(text) ?? [];
   const size = UNITS.find(([name]) => name === unit)?.[1] ?? 1;
   return Math.round(Number(count) * size);
+}
+
+/** Codes 100–599 and rising ranges, separated by commas; spaces are dropped. */
+function canonicalStatusSet(text: string): string | null {
+  const parts = text.replaceAll(" ", "").split(",");
+  const fine = parts.every((part) => {
+    const match = /^([1-5]\d\d)(?:-([1-5]\d\d))?$/.exec(part);
+    return match !== null && (match[2] === undefined || match[1]! <= match[2]);
+  });
+  return fine ? parts.join(",") : null;
 }

@@ -17,6 +17,10 @@ import {
   decimal,
   domain,
   flag,
+  httpContains,
+  httpExpectedStatus,
+  httpHost,
+  httpPath,
   integer,
   ipAddress,
   list,
@@ -403,44 +407,4 @@ function checkOneMatch(
   const given = [cidr, country, continent].filter((value) => value !== null).length;
   if (given === 1) return;
   refuse(payload, `a geo rule needs exactly one of cidr, country and continent, has ${given}`);
-}
-
-function httpPath(name: string): z.ZodString {
-  return canonicalText(name, {
-    rule: `a path that begins with "/", without spaces`,
-    lengthMax: 2048,
-    // Visible ASCII only: a line break here would let a path write headers of its own.
-    canonical: (text) => /^\/[\x21-\x7e]*$/.test(text) ? text : null,
-  });
-}
-
-function httpHost(name: string): z.ZodString {
-  return canonicalText(name, {
-    rule: "a host name such as www.example.com",
-    lengthMax: 253,
-    canonical: (text) => /^[A-Za-z0-9._:[\]-]+$/.test(text) ? text : null,
-  });
-}
-
-function httpContains(name: string): z.ZodString {
-  const error = mustBe(name, "a text of 1–1024 characters");
-  return z.string({ error }).min(1, { error }).max(1024, { error });
-}
-
-function httpExpectedStatus(name: string): z.ZodString {
-  return canonicalText(name, {
-    rule: `a quoted set of codes such as "200", "200,204" or "200-399"`,
-    lengthMax: 256,
-    canonical: canonicalStatusSet,
-  });
-}
-
-/** Codes 100–599 and rising ranges, separated by commas; spaces are dropped. */
-function canonicalStatusSet(text: string): string | null {
-  const parts = text.replaceAll(" ", "").split(",");
-  const fine = parts.every((part) => {
-    const match = /^([1-5]\d\d)(?:-([1-5]\d\d))?$/.exec(part);
-    return match !== null && (match[2] === undefined || match[1]! <= match[2]);
-  });
-  return fine ? parts.join(",") : null;
 }

@@ -1,11 +1,32 @@
 /**
  * The process's own settings: where it listens, what it is called, where its files lie.
  *
+ * Flags win over the environment, the environment over the file, the file over defaults. Loading finds every
+ * problem it can, looks into each file that a setting names, and gives settings only when there is none.
  * Durations are milliseconds here, whatever unit the file used; secrets are already resolved.
  *
  * @module
  */
+import { Buffer } from "node:buffer";
+import { dirname, resolve } from "node:path";
+import { Reader } from "maxmind";
+import { isLoopback, parseIp, parseSocketAddress, type SocketAddress } from "../ip.ts";
+import { fallbackOf } from "./fallback_schema.ts";
 import { type Fallback } from "./model.ts";
+import { SECRET_PATHS, type SettingsFile, settingsFileSchema } from "./settings_schema.ts";
+import { addEnvironment, type Environment, Layers } from "./settings_layers.ts";
+import { type SettingsOutside, systemOutside } from "./settings_outside.ts";
+import { dropNulls, isMapping, respell } from "./spelling.ts";
+import { show } from "./strict_object.ts";
+import {
+  decodeText,
+  type FileProblem,
+  type Path,
+  readYaml,
+  sortProblems,
+  type Source,
+} from "./yaml_source.ts";
+import { readZoneText } from "./zone_text.ts";
 
 /** Everything `serve` needs to know before it opens the database. Keys are those of the settings file. */
 export interface Settings {
@@ -73,4 +94,395 @@ export interface Settings {
     readonly format: "auto" | "text" | "json";
   };
   readonly workers: number;
+}
+
+/** Read when no file is named and this one exists. */
+export const DEFAULT_SETTINGS_FILE = "/etc/pleiades/config.yaml";
+
+/** What the command line says. */
+export interface SettingsFlags {
+  /** `--db FILE`. */
+  readonly db?: string;
+  /** `--dns ADDR:PORT`, any number of times; port 0 = any free one. */
+  readonly dns?: readonly string[];
+  /** `--api ADDR:PORT`; port 0 = any free one. */
+  readonly api?: string;
+  /** `--workers N`. */
+  readonly workers?: number;
+}
+
+/** Where settings come from. */
+export interface SettingsInput {
+  /** The file; without it `DEFAULT_SETTINGS_FILE` if that exists; `null` = no file at all. */
+  readonly file?: string | null;
+  readonly env: Environment;
+  readonly flags?: SettingsFlags;
+  /** The machine; tests put another in. */
+  readonly outside?: SettingsOutside;
+}
+
+/** The settings, or every problem; `file` is what was read, if anything. */
+export type LoadedSettings =
+  | { readonly settings: Settings; readonly problems: readonly []; readonly file: string | null }
+  | { readonly settings: null; readonly problems: readonly FileProblem[]; readonly file: string | null };
+
+/**
+ * Puts the settings together.
+ *
+ * @example
+ * ```ts
+ * const { settings, problems } = loadSettings({ file: "pleiades.yaml", env: Deno.env.toObject() });
+ * if (!settings) for (const problem of problems) console.error(formatProblem(problem));
+ * ```
+ */
+export function loadSettings(
+  { file, env, flags = {}, outside = systemOutside }: SettingsInput,
+): LoadedSettings {
+  const path = file === undefined
+    ? (outside.exists(DEFAULT_SETTINGS_FILE) ? DEFAULT_SETTINGS_FILE : null)
+    : file;
+  const document = path === null ? NO_FILE : readSettingsFile(path, outside);
+  if (document.source === null) {
+    return { settings: null, problems: sortProblems(document.problems), file: path };
+  }
+  const loading = new Loading({ ...document, source: document.source }, {
+    env,
+    outside,
+    folder: dirname(path ?? "."),
+  });
+  const settings = loading.load(flags);
+  if (settings) return { settings, problems: [], file: path };
+  return { settings: null, problems: sortProblems(loading.problems), file: path };
+}
+
+interface SettingsDocument {
+  readonly source: Source | null;
+  readonly values: Record<string, unknown>;
+  readonly problems: readonly FileProblem[];
+}
+
+const NO_FILE: SettingsDocument = {
+  source: { file: "settings", locate: () => ({ line: 0, column: 0 }) },
+  values: {},
+  problems: [],
+};
+
+function readSettingsFile(path: string, outside: SettingsOutside): SettingsDocument {
+  const refuse = (message: string) => ({
+    source: null,
+    values: {},
+    problems: [{ file: path, line: 0, column: 0, message }],
+  });
+  const bytes = attempt(() => outside.readFile(path));
+  if ("reason" in bytes) return refuse(`can't be read: ${bytes.reason}`);
+  const { source, problems } = readYaml(path, bytes.value);
+  if (source === null) return { source, values: {}, problems };
+  const values = source.value ?? {};
+  if (!isMapping(values)) {
+    return refuse(`settings are a mapping with keys such as dns, api and database, is ${show(values)}`);
+  }
+  const spelled = respell(values, { source, path: [] });
+  dropNulls(values);
+  return { source: spelled.source, values, problems: [...problems, ...spelled.problems] };
+}
+
+/** One run of putting settings together; collects problems on the way. */
+class Loading {
+  readonly problems: FileProblem[];
+  readonly #layers: Layers;
+  readonly #env: Environment;
+  readonly #outside: SettingsOutside;
+  /** Of the settings file: relative paths in it start here. */
+  readonly #folder: string;
+  /** What was left out of these would be missed by checks of how their keys go together. */
+  readonly #faultySections = new Set<PropertyKey>();
+
+  constructor(
+    { source, values, problems }: SettingsDocument & { readonly source: Source },
+    { env, outside, folder }: {
+      readonly env: Environment;
+      readonly outside: SettingsOutside;
+      readonly folder: string;
+    },
+  ) {
+    this.problems = [...problems];
+    this.#layers = new Layers(values, source);
+    this.#env = env;
+    this.#outside = outside;
+    this.#folder = folder;
+  }
+
+  load(flags: SettingsFlags): Settings | null {
+    this.problems.push(...addEnvironment(this.#layers, this.#env));
+    this.#addFlags(flags);
+    const file = this.#parse();
+    if (file === null) return null;
+    const settings = this.#settingsOf(file, flags);
+    return this.problems.length === 0 ? settings : null;
+  }
+
+  /** What is wrong is reported and left out, so that the files which the rest names are looked at in the same run. */
+  #parse(): SettingsFile | null {
+    const parsed = settingsFileSchema.safeParse(this.#layers.values);
+    if (parsed.success) return parsed.data;
+    this.problems.push(...this.#layers.problems(parsed.error));
+    for (const { path, ...issue } of parsed.error.issues) {
+      const [section] = path;
+      if (section !== undefined) this.#faultySections.add(section);
+      const keys = issue.code === "unrecognized_keys" ? issue.keys.map((key) => [...path, key]) : [path];
+      for (const at of keys) this.#layers.remove(at);
+    }
+    const rest = settingsFileSchema.safeParse(this.#layers.values);
+    if (rest.success) return rest.data;
+    // What remains is about keys that go together, such as a latitude without a longitude.
+    for (const { path } of rest.error.issues) this.#layers.remove(path.slice(0, 1));
+    return settingsFileSchema.safeParse(this.#layers.values).data ?? null;
+  }
+
+  #addFlags({ db, workers }: SettingsFlags): void {
+    if (db !== undefined) this.#layers.set(["database", "path"], { value: db, origin: "--db" });
+    if (workers !== undefined) this.#layers.set(["workers"], { value: workers, origin: "--workers" });
+  }
+
+  #settingsOf(file: SettingsFile, flags: SettingsFlags): Settings {
+    const { cluster, node, dns, log, health, geoip, mapFile, metrics } = file;
+    const secrets = this.#resolveSecrets(file);
+    return {
+      cluster,
+      node: { ...node, id: node.id ?? this.#hostName() },
+      dns: {
+        listenAddr: dns.listenAddr,
+        port: dns.port,
+        listen: this.#listenFlags(flags, dns.port),
+        domain: [...new Set(dns.domain)],
+        nameservers: dns.nameservers,
+        ttl: dns.ttl,
+        zones: this.#readZones(file),
+        ecs: dns.ecs,
+        transport: dns.transport,
+        tcp: dns.tcp,
+        nsid: dns.nsid,
+        chaos: dns.chaos,
+      },
+      fallback: this.#fallbackOf(file),
+      health: { startTimeout: health.startTimeout },
+      geoip: {
+        database: this.#mmdb(["geoip", "database"], geoip.database),
+        asnDatabase: this.#mmdb(["geoip", "asnDatabase"], geoip.asnDatabase),
+        endpointLocations: geoip.endpointLocations,
+      },
+      mapFile: { path: this.#textFile(["mapFile", "path"], mapFile.path) },
+      database: { path: this.#databasePath(file.database.path) },
+      api: this.#apiOf(file, { flags, tokens: secrets.get("api.tokens.*") ?? [] }),
+      metrics,
+      log,
+      workers: file.workers ?? Math.min(WORKERS_MAX, Math.max(1, this.#outside.processors() - 1)),
+    };
+  }
+
+  #hostName(): string {
+    const id = this.#outside.hostname().replaceAll(".", "-").replace(/[^A-Za-z0-9_-]/g, "").slice(0, 63);
+    return id === "" ? "node" : id;
+  }
+
+  #listenFlags({ dns = [] }: SettingsFlags, port: number): SocketAddress[] {
+    return dns.flatMap((text) => this.#socketFlag(text, { flag: "--dns", port }) ?? []);
+  }
+
+  #socketFlag(
+    text: string,
+    { flag, port }: { readonly flag: string; readonly port: number },
+  ): SocketAddress | null {
+    try {
+      return parseSocketAddress(text, port);
+    } catch (cause) {
+      if (!(cause instanceof SyntaxError)) throw cause;
+      this.problems.push({ file: flag, line: 0, column: 0, message: cause.message });
+      return null;
+    }
+  }
+
+  #apiOf(
+    { api }: SettingsFile,
+    { flags, tokens }: { readonly flags: SettingsFlags; readonly tokens: readonly string[] },
+  ): Settings["api"] {
+    const flag = flags.api === undefined
+      ? null
+      : this.#socketFlag(flags.api, { flag: "--api", port: api.port });
+    const listenAddr = flag?.hostname ?? api.listenAddr;
+    // Tokens that are given but can't be resolved are reported already.
+    const isOpen = api.enabled && api.tokens.length === 0 && !isLoopback(parseIp(listenAddr)!);
+    if (isOpen && !this.#faultySections.has("api")) {
+      const message = `${listenAddr} isn't a loopback address, so everybody could change the model ` +
+        `(set api.tokens, or listen on 127.0.0.1)`;
+      if (flag) this.problems.push({ file: "--api", line: 0, column: 0, message });
+      else this.#problem(["api", "listenAddr"], message);
+    }
+    return {
+      enabled: api.enabled,
+      listenAddr,
+      port: flag?.port ?? api.port,
+      tls: {
+        certFile: this.#textFile(["api", "tls", "certFile"], api.tls.certFile),
+        keyFile: this.#textFile(["api", "tls", "keyFile"], api.tls.keyFile),
+      },
+      tokens,
+    };
+  }
+
+  #fallbackOf({ loadbalancer, health }: SettingsFile): Fallback | null {
+    const written = this.#layers.values["health"];
+    const isGiven = isMapping(written) && Object.keys(written).some((key) => key !== "startTimeout");
+    const joined = fallbackOf(loadbalancer, isGiven ? health : null);
+    if ("fallback" in joined) return joined.fallback;
+    if (!this.#faultySections.has("health")) {
+      this.problems.push(this.#layers.problem(["health"], joined.problem));
+    }
+    return null;
+  }
+
+  #databasePath(path: string | null): string {
+    if (path === "none" || path === ":memory:") return path;
+    return path === null
+      ? defaultDatabasePath(this.#env, this.#outside)
+      : this.#resolve(["database", "path"], path);
+  }
+
+  #readZones({ dns }: SettingsFile): Settings["dns"]["zones"] {
+    const seen = new Set<string>();
+    return dns.zones.flatMap(({ domain, file }, i) => {
+      if (seen.has(domain)) {
+        this.problems.push(
+          this.#layers.problem(["dns", "zones", i, "domain"], `zone "${domain}" is given twice; keep one`),
+        );
+      }
+      seen.add(domain);
+      const at = ["dns", "zones", i, "file"];
+      const text = this.#readText(at, file);
+      if (text === null) return [];
+      const path = this.#resolve(at, file);
+      for (const problem of readZoneText(text, { domain, defaultTtl: dns.ttl }).problems) {
+        this.problems.push({ file: this.#shown(file), ...problem });
+      }
+      return [{ domain, file: path, text }];
+    });
+  }
+
+  /** Opens a MaxMind DB, so that a broken one is found now and not with the first query. */
+  #mmdb(at: Path, path: string | null): string | null {
+    if (path === null) return null;
+    const resolved = this.#resolve(at, path);
+    const bytes = attempt(() => this.#outside.readFile(resolved));
+    if ("reason" in bytes) this.#problem(at, `${path} can't be read: ${bytes.reason}`);
+    else {
+      const opened = attempt(() => new Reader(Buffer.from(bytes.value)));
+      if ("reason" in opened) {
+        this.#problem(at, `${path} is no MaxMind DB: ${opened.reason} (download it again)`);
+      }
+    }
+    return resolved;
+  }
+
+  /** Makes sure that a file can be read; what is in it is its reader's business. */
+  #textFile(at: Path, path: string | null): string | null {
+    if (path === null) return null;
+    this.#readText(at, path);
+    return this.#resolve(at, path);
+  }
+
+  #readText(at: Path, path: string): string | null {
+    const bytes = attempt(() => this.#outside.readFile(this.#resolve(at, path)));
+    if ("reason" in bytes) {
+      this.#problem(at, `${path} can't be read: ${bytes.reason}`);
+      return null;
+    }
+    const decoded = decodeText(this.#shown(path), bytes.value);
+    if ("text" in decoded) return decoded.text;
+    this.problems.push(decoded.problem);
+    return null;
+  }
+
+  /** The secrets of each pattern of `SECRET_PATHS` that is set. */
+  #resolveSecrets(file: SettingsFile): ReadonlyMap<string, readonly string[]> {
+    return new Map(SECRET_PATHS.map((pattern) => {
+      const found = valuesAt(file, pattern.split("."));
+      return [pattern, found.flatMap(({ path, value }) => this.#secret(path, value) ?? [])];
+    }));
+  }
+
+  #secret(at: Path, value: string): string | null {
+    if (value.startsWith("${")) {
+      const name = /^\$\{([A-Za-z_][A-Za-z0-9_]*)\}$/.exec(value)?.[1];
+      if (name === undefined) {
+        return this.#problem(at, "a secret from the environment is written ${NAME} and nothing else");
+      }
+      return this.#env[name] ||
+        this.#problem(at, `the environment variable ${name} isn't set (export it before the start)`);
+    }
+    if (!value.startsWith("file:")) return value;
+    const path = value.slice("file:".length);
+    const bytes = attempt(() => this.#outside.readFile(this.#resolve(at, path)));
+    if ("reason" in bytes) {
+      return this.#problem(at, `the secret's file ${path} can't be read: ${bytes.reason}`);
+    }
+    return new TextDecoder().decode(bytes.value).trim() ||
+      this.#problem(at, `the secret's file ${path} is empty`);
+  }
+
+  #problem(at: Path, message: string): null {
+    this.problems.push(this.#layers.problem(at, message));
+    return null;
+  }
+
+  /** Relative paths start at the settings file's folder; those of flags and variables where the shell is. */
+  #resolve(at: Path, path: string): string {
+    return this.#layers.isFromFile(at) ? resolve(this.#folder, path) : resolve(path);
+  }
+
+  /** A file beside the settings, named as shortly as the settings file was. */
+  #shown(path: string): string {
+    return path.startsWith("/") || this.#folder === "." ? path : `${this.#folder}/${path}`;
+  }
+}
+
+/** More threads than this wait for each other's sockets; `workers` may say otherwise. */
+const WORKERS_MAX = 8;
+
+function defaultDatabasePath(env: Environment, outside: SettingsOutside): string {
+  const system = "/var/lib/pleiades";
+  if (outside.isWritable(system)) return `${system}/pleiades.db`;
+  const state = env["XDG_STATE_HOME"] || resolve(outside.homeFolder(), ".local/state");
+  return resolve(state, "pleiades/pleiades.db");
+}
+
+/** The texts that a pattern such as `api.tokens.*` leads to. */
+function valuesAt(
+  value: unknown,
+  pattern: readonly string[],
+): { readonly path: Path; readonly value: string }[] {
+  const [step, ...rest] = pattern;
+  if (step === undefined) return typeof value === "string" ? [{ path: [], value }] : [];
+  const inner: [PropertyKey, unknown][] = step === "*"
+    ? (Array.isArray(value) ? [...value.entries()] : [])
+    : (isMapping(value) ? [[step, value[step]]] : []);
+  return inner.flatMap(([key, next]) =>
+    valuesAt(next, rest).map((found) => ({ path: [key, ...found.path], value: found.value }))
+  );
+}
+
+function attempt<Value>(action: () => Value): { readonly value: Value } | { readonly reason: string } {
+  try {
+    return { value: action() };
+  } catch (cause) {
+    if (!(cause instanceof Error)) throw cause;
+    return { reason: reasonOf(cause) };
+  }
+}
+
+/** What is wrong with a file, without the system call and the number of the error. */
+function reasonOf(cause: Error): string {
+  if (cause instanceof Deno.errors.NotFound) return "there is no such file";
+  if (cause instanceof Deno.errors.PermissionDenied) return "this user may not read it";
+  if (cause instanceof Deno.errors.IsADirectory) return "it is a directory";
+  return cause.message;
 }

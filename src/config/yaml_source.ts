@@ -19,7 +19,7 @@ import {
   visit,
   YAMLError,
 } from "yaml";
-import { z } from "zod";
+import { type z } from "zod";
 import { UNKNOWN_KEYS_SEPARATOR } from "./strict_object.ts";
 
 /** Something wrong at a place of a file. */
@@ -168,9 +168,9 @@ export function parseYaml(
 /** What a schema found, each issue at its place in the file. */
 export function schemaProblems(
   source: Source,
-  { error, path = [] }: { readonly error: z.ZodError; readonly path?: Path },
+  { issues, path = [] }: { readonly issues: readonly z.core.$ZodIssue[]; readonly path?: Path },
 ): FileProblem[] {
-  return error.issues.flatMap((issue) => {
+  return issues.flatMap((issue) => {
     const here = [...path, ...issue.path];
     if (issue.code !== "unrecognized_keys") {
       return [{ file: source.file, ...source.locate(here), message: issue.message }];

@@ -1,0 +1,101 @@
+/**
+ * The settings as a tree of keys, read back from the schema: for the environment, the reference and the start file.
+ *
+ * @module
+ */
+import { z } from "zod";
+import { SECRET_PATHS, settingsFileSchema } from "./settings_schema.ts";
+import { isMapping } from "./spelling.ts";
+
+/** A key of the settings file with a value of its own. */
+export interface SettingsKey {
+  /** `["dns", "listenAddr"]`. */
+  readonly path: readonly string[];
+  /** How the value is written; `structure` = a list of mappings or a mapping by name. */
+  readonly kind: "text" | "number" | "boolean" | "list" | "structure";
+  readonly description: string;
+  /** As the file would have it; `undefined` = none. */
+  readonly byDefault: unknown;
+  readonly example: unknown;
+  /** The words that are allowed, where they are few. */
+  readonly choices: readonly string[] | null;
+  readonly secret: boolean;
+  /** `null` for structures, which the environment can't hold. */
+  readonly environment: string | null;
+}
+
+/** A mapping of keys, such as `dns` or `dns.tcp`. */
+export interface SettingsSection {
+  readonly path: readonly string[];
+  readonly description: string;
+  /** In the order of the schema. */
+  readonly entries: readonly (SettingsKey | SettingsSection)[];
+}
+
+/** The whole tree; its path is empty. */
+export const settingsTree: SettingsSection = sectionOf([], schemaAsJson());
+
+/** All keys, depth first. */
+export const settingsKeys: readonly SettingsKey[] = keysOf(settingsTree);
+
+/** The JSON Schema (2020-12) of the settings file. */
+export function schemaAsJson(): Record<string, unknown> {
+  return z.toJSONSchema(settingsFileSchema, { io: "input" });
+}
+
+/** `dns.listenAddr` → `PLEIADES_DNS_LISTEN_ADDR`. */
+export function environmentName(path: readonly string[]): string {
+  const words = path.map((step) => step.replace(/([a-z0-9])([A-Z])/g, "$1_$2").toUpperCase());
+  return ["PLEIADES", ...words].join("_");
+}
+
+/** Tells a section from a key. */
+export function isSection(entry: SettingsKey | SettingsSection): entry is SettingsSection {
+  return "entries" in entry;
+}
+
+function sectionOf(path: readonly string[], schema: Record<string, unknown>): SettingsSection {
+  const properties = isMapping(schema["properties"]) ? schema["properties"] : {};
+  const entries = Object.entries(properties).map(([name, property]) => {
+    const inner = isMapping(property) ? property : {};
+    return isMapping(inner["properties"]) ? sectionOf([...path, name], inner) : keyOf([...path, name], inner);
+  });
+  return { path, description: String(schema["description"] ?? ""), entries };
+}
+
+function keyOf(path: readonly string[], schema: Record<string, unknown>): SettingsKey {
+  const value = withoutNull(schema);
+  const kind = kindOf(value);
+  const examples = Array.isArray(schema["examples"]) ? schema["examples"] : [];
+  const name = path.join(".");
+  return {
+    path,
+    kind,
+    description: String(schema["description"] ?? ""),
+    byDefault: schema["default"] ?? undefined,
+    // Keys whose values are transformed have `example`, since the library drops their `examples`.
+    example: schema["example"] ?? examples[0],
+    choices: Array.isArray(value["enum"]) ? value["enum"].map(String) : null,
+    secret: SECRET_PATHS.some((secret) => secret === name || secret === `${name}.*`),
+    environment: kind === "structure" ? null : environmentName(path),
+  };
+}
+
+/** The alternative that isn't `null`, where a key may be without a value. */
+function withoutNull(schema: Record<string, unknown>): Record<string, unknown> {
+  const alternatives = Array.isArray(schema["anyOf"]) ? schema["anyOf"].filter(isMapping) : [];
+  const typed = alternatives.filter(({ type }) => type !== undefined && type !== "null");
+  return typed[0] ?? schema;
+}
+
+function kindOf(schema: Record<string, unknown>): SettingsKey["kind"] {
+  const { type, items } = schema;
+  if (type === "boolean") return "boolean";
+  if (type === "integer" || type === "number") return "number";
+  if (type === "array") return isMapping(items) && items["type"] === "string" ? "list" : "structure";
+  return type === "object" ? "structure" : "text";
+}
+
+function keysOf(section: SettingsSection): SettingsKey[] {
+  return section.entries.flatMap((entry) => isSection(entry) ? keysOf(entry) : [entry]);
+}

@@ -1,0 +1,602 @@
+/**
+ * The shape of the settings file, key by key: what validates it, and what its reference, its start file and its
+ * JSON Schema are made from, so that none of them can drift.
+ *
+ * Keys of parts that this version doesn't have yet are checked in shape, so that a file written for a later version
+ * is told apart from a typing error.
+ *
+ * @module
+ */
+import { z } from "zod";
+import {
+  canonicalText,
+  choice,
+  cidr,
+  decimal,
+  domain,
+  duration,
+  flag,
+  formatDuration,
+  integer,
+  ipAddress,
+  list,
+  mustBe,
+  oneOrMore,
+  refuse,
+} from "./fields.ts";
+import { checkTimeout, HEALTH_ALIASES, healthShape, loadbalancerSchema } from "./fallback_schema.ts";
+import { section, strictObject } from "./strict_object.ts";
+
+/** Keys whose values are secrets: `${ENV_NAME}`, `file:/path` or the secret itself; `*` stands for any index. */
+export const SECRET_PATHS: readonly string[] = [
+  "api.tokens.*",
+  "license.secret",
+  "license.key",
+  "dns.cookies.secret",
+  "notify.webhooks.*.secret",
+  "state.nats.auth.password",
+  "state.nats.auth.nkeySeed",
+  "gitops.auth.password",
+  "gitops.auth.token",
+];
+
+/** The settings file as it is validated; durations become milliseconds. */
+export const settingsFileSchema = strictObject({
+  cluster: section(
+    strictObject({
+      id: id("cluster.id").default("default").meta({
+        description: "Name of the cluster; used in NATS subjects and as a metric label",
+        examples: ["production"],
+      }),
+    }),
+    "The cluster this node belongs to",
+  ),
+  node: section(nodeSchema(), "This node"),
+  dns: section(dnsSchema(), "How DNS is served"),
+  loadbalancer: section(loadbalancerSchema, "The static fallback: answers names that nothing else answers"),
+  health: section(
+    strictObject({
+      ...healthShape,
+      startTimeout: millis("startTimeout", { minMs: 0, maxMs: 60_000, byDefault: 2000 }).meta({
+        description: "Longest wait for a first round of probes before answering",
+        example: "2s",
+      }),
+    }, HEALTH_ALIASES).check(checkTimeout),
+    "How the endpoints of loadbalancer are probed, and how probing starts",
+  ),
+  geoip: section(geoipSchema(), "Where clients are"),
+  mapFile: section(
+    strictObject({
+      path: path("mapFile.path").meta({
+        description: "Map file: one rule a line, CIDR ADDRESS[,ADDRESS…], # begins a comment",
+        examples: ["clients.map"],
+      }),
+    }),
+    "Clients sent to addresses by prefix",
+  ),
+  database: section(
+    strictObject({
+      path: path("database.path").meta({
+        description: "SQLite file; none = no database, static endpoints only. By default " +
+          "/var/lib/pleiades/pleiades.db where writable, else pleiades/pleiades.db in the user's XDG state folder",
+        examples: ["/var/lib/pleiades/pleiades.db"],
+      }),
+    }),
+    "Where the model is kept",
+  ),
+  api: section(apiSchema(), "The REST API"),
+  metrics: section(
+    strictObject({
+      enablePrometheus: flag("enablePrometheus").default(true).meta({
+        description: "Serve /metrics",
+        examples: [true],
+      }),
+      listenAddr: ipAddress("listenAddr").nullable().default(null).meta({
+        description: "Address of a listener of its own; none = on the API's listener",
+        examples: ["127.0.0.1"],
+      }),
+      port: port("port").default(9090).meta({ description: "Port of that listener", examples: [9090] }),
+    }),
+    "Metrics for Prometheus",
+  ),
+  log: section(
+    strictObject({
+      level: choice("level", ["debug", "info", "warn", "error"]).default("info").meta({
+        description: "Least severity that is logged",
+        examples: ["info"],
+      }),
+      format: choice("format", ["auto", "text", "json"]).default("auto").meta({
+        description: "auto = text on a terminal, else JSON lines",
+        examples: ["json"],
+      }),
+    }),
+    "What is logged",
+  ),
+  workers: integer("workers", 1, 64).nullable().default(null).meta({
+    description:
+      "Threads that answer DNS; by default one less than the machine has processors, at least 1, at most 8",
+    examples: [2],
+  }),
+  notify: section(
+    strictObject({
+      webhooks: list(
+        "webhooks",
+        strictObject({
+          url: url("url").meta({
+            description: "Where events are posted",
+            examples: ["https://hooks.example.com/dns"],
+          }),
+          secret: secret("secret").meta({
+            description: "Key of the HMAC-SHA256 that signs each post",
+            examples: ["${WEBHOOK_SECRET}"],
+          }),
+          events: list("events", choice("event", ["health", "override", "change"])).nullable().default(null)
+            .meta({
+              description: "Which events; by default all",
+              examples: [["health"]],
+            }),
+        }),
+      ).default([]).meta({
+        description: "Receivers of signed posts on health, override and change events (later version)",
+        examples: [[{ url: "https://hooks.example.com/dns", secret: "${WEBHOOK_SECRET}" }]],
+      }),
+    }),
+    "Who is told of events",
+  ),
+  state: section(stateSchema(), "What nodes tell each other (later version)"),
+  gitops: section(gitopsSchema(), "The model from a Git repository (later version)"),
+  license: section(
+    strictObject({
+      secret: secret("license.secret").meta({
+        description: "Shared secret of tokens; none = licensing is off",
+        examples: ["${PLEIADES_LICENSE_SECRET}"],
+      }),
+      key: secret("license.key").meta({ description: "The token", examples: ["file:/etc/pleiades/license"] }),
+      scope: choice("license.scope", ["node", "cluster"]).default("node").meta({
+        description: "Whether the rate holds for each node or is split by the cluster's",
+        examples: ["cluster"],
+      }),
+    }, ["licenseKey"]),
+    "Licensing (later version)",
+  ),
+  agent: companion("agent"),
+  discovery: companion("discovery"),
+  distribute: companion("distribute"),
+});
+
+/** What the schema makes of a file. */
+export type SettingsFile = z.output<typeof settingsFileSchema>;
+
+function nodeSchema() {
+  return strictObject({
+    id: id("node.id").nullable().default(null).meta({
+      description: "Name of this node, unique in its cluster; by default the host name with - for .",
+      examples: ["fra1-a"],
+    }),
+    region: z.string({ error: mustBe("region", "a text") }).max(63, {
+      error: mustBe("region", "a text of at most 63 characters"),
+    })
+      .default("").meta({
+        description: "Region of this node; overrides can name it",
+        examples: ["eu-central"],
+      }),
+    latitude: decimal("latitude", -90, 90).nullable().default(null).meta({
+      description: "Degrees north; set with longitude or not at all",
+      examples: [50.1],
+    }),
+    longitude: decimal("longitude", -180, 180).nullable().default(null).meta({
+      description: "Degrees east; set with latitude or not at all",
+      examples: [8.7],
+    }),
+  }).check((payload) => {
+    const { latitude, longitude } = payload.value;
+    if ((latitude === null) === (longitude === null)) return;
+    const missing = latitude === null ? "latitude" : "longitude";
+    refuse(payload, `${missing} is required because the other coordinate is set (give both or none)`, [
+      missing,
+    ]);
+  });
+}
+
+function dnsSchema() {
+  return strictObject({
+    listenAddr: oneOrMore("listenAddr", ipAddress("listenAddr")).prefault(["0.0.0.0", "::"]).meta({
+      description: "Addresses to listen on, UDP and TCP",
+      example: ["192.0.2.53", "2001:db8::53"],
+    }),
+    port: port("port").default(5353).meta({
+      description: "Port of those addresses; below 1024 needs CAP_NET_BIND_SERVICE",
+      examples: [53],
+    }),
+    domain: oneOrMore("domain", domain("domain", { wildcard: false })).prefault([]).meta({
+      description: "Zones this node is authoritative for, without a zone file: SOA and NS are made up",
+      example: ["gslb.example.com"],
+    }),
+    nameservers: oneOrMore("nameservers", domain("nameserver", { wildcard: false })).prefault([]).meta({
+      description: "Names of the name servers, for NS and SOA of those zones",
+      example: ["ns1.example.com", "ns2.example.com"],
+    }),
+    ttl: integer("ttl", 0, 86_400, "seconds").default(30).meta({
+      description: "TTL in seconds of the static fallback, and of records that state none",
+      examples: [30],
+    }),
+    zones: list(
+      "zones",
+      strictObject({
+        domain: domain("domain", { wildcard: false }).meta({
+          description: "Apex of the zone",
+          examples: ["example.com"],
+        }),
+        file: requiredPath("file").meta({
+          description: "Zone file (RFC 1035), relative to this file",
+          examples: ["example.com.zone"],
+        }),
+      }),
+    ).default([]).meta({
+      description: "Static records from zone files",
+      examples: [[{ domain: "example.com", file: "example.com.zone" }]],
+    }),
+    ecs: section(
+      strictObject({
+        enabled: flag("enabled").default(true).meta({
+          description: "Use the client subnet that resolvers send",
+          examples: [true],
+        }),
+        trustedResolvers: oneOrMore("trustedResolvers", cidr("trustedResolvers")).prefault([]).meta({
+          description: "Prefixes of resolvers it is taken from; empty = all",
+          example: ["192.0.2.0/24"],
+        }),
+      }),
+      "EDNS Client Subnet (RFC 7871)",
+    ),
+    transport: choice("transport", ["auto", "linux", "portable"]).default("auto").meta({
+      description: "linux = batched system calls, portable = Deno's sockets, auto = the fastest that works",
+      examples: ["portable"],
+    }),
+    tcp: section(
+      strictObject({
+        maxConnections: integer("maxConnections", 1, 65_535).default(1024).meta({
+          description: "Open TCP connections at most",
+          examples: [1024],
+        }),
+        maxConnectionsPerClient: integer("maxConnectionsPerClient", 1, 65_535).default(32).meta({
+          description: "Open TCP connections of one address at most",
+          examples: [32],
+        }),
+        idleTimeout: millis("idleTimeout", { minMs: 100, maxMs: 600_000, byDefault: 10_000 }).meta({
+          description: "A connection without a query for this long is closed",
+          example: "10s",
+        }),
+      }),
+      "Limits of DNS over TCP",
+    ),
+    nsid: z.string({ error: mustBe("nsid", "a text") }).max(128, {
+      error: mustBe("nsid", "a text of at most 128 characters"),
+    })
+      .default("").meta({
+        description: "Name server identifier (RFC 5001); empty = not answered",
+        examples: ["fra1-a"],
+      }),
+    chaos: section(
+      strictObject({
+        version: chaosText("version").meta({
+          description: "What version.bind CH TXT says; empty = refused",
+          examples: ["Pleiades"],
+        }),
+        id: chaosText("id").meta({
+          description: "What id.server CH TXT says; empty = refused",
+          examples: ["fra1-a"],
+        }),
+      }),
+      "Names of class CHAOS",
+    ),
+    rateLimit: section(
+      strictObject({
+        enabled: flag("enabled").default(false).meta({
+          description: "Limit answers per client prefix (later version)",
+          examples: [true],
+        }),
+        responsesPerSecond: integer("responsesPerSecond", 1, 1_000_000).default(20).meta({
+          description: "Equal answers a second for one prefix",
+          examples: [20],
+        }),
+        slip: integer("slip", 0, 10).default(2).meta({
+          description: "Every n-th dropped answer is sent truncated; 0 = none",
+          examples: [2],
+        }),
+        ipv4PrefixLength: integer("ipv4PrefixLength", 8, 32).default(24).meta({
+          description: "Clients of such a prefix count as one",
+          examples: [24],
+        }),
+        ipv6PrefixLength: integer("ipv6PrefixLength", 16, 128).default(56).meta({
+          description: "Clients of such a prefix count as one",
+          examples: [56],
+        }),
+        exempt: oneOrMore("exempt", cidr("exempt")).prefault(["127.0.0.0/8", "::1/128"]).meta({
+          description: "Prefixes without limit",
+          example: ["127.0.0.0/8", "::1/128"],
+        }),
+      }),
+      "Response rate limiting (later version)",
+    ),
+    cookies: section(
+      strictObject({
+        enabled: flag("enabled").default(true).meta({
+          description: "Answer DNS cookies (RFC 7873, RFC 9018)",
+          examples: [true],
+        }),
+        secret: secret("dns.cookies.secret").meta({
+          description:
+            "32 hex digits shared by sites behind one address; by default each start draws its own",
+          examples: ["${DNS_COOKIE_SECRET}"],
+        }),
+      }),
+      "DNS cookies (later version)",
+    ),
+    backendSocket: path("backendSocket").meta({
+      description: "Unix socket on which a balancer in front hands over queries (later version)",
+      examples: ["/run/pleiades/5301"],
+    }),
+  });
+}
+
+function geoipSchema() {
+  return strictObject({
+    database: path("geoip.database").meta({
+      description: "MaxMind DB with countries or cities",
+      examples: ["/var/lib/GeoIP/GeoLite2-City.mmdb"],
+    }),
+    asnDatabase: path("geoip.asnDatabase").meta({
+      description: "MaxMind DB with autonomous systems",
+      examples: ["/var/lib/GeoIP/GeoLite2-ASN.mmdb"],
+    }),
+    endpointLocations: z.record(
+      ipAddress("address"),
+      strictObject({
+        latitude: decimal("latitude", -90, 90).meta({ description: "Degrees north", examples: [50.1] }),
+        longitude: decimal("longitude", -180, 180).meta({ description: "Degrees east", examples: [8.7] }),
+      }),
+      {
+        error: (issue) =>
+          (issue.code === "invalid_key" ? issue.issues[0]?.message : undefined) ??
+            mustBe("endpointLocations", "a mapping of address to {latitude, longitude}")(issue),
+      },
+    ).default({}).meta({
+      description:
+        "Where addresses are, by address; for members and endpoints without coordinates of their own",
+      examples: [{ "192.0.2.80": { latitude: 50.1, longitude: 8.7 } }],
+    }),
+  });
+}
+
+function apiSchema() {
+  return strictObject({
+    enabled: flag("enabled").default(true).meta({ description: "Serve the REST API", examples: [true] }),
+    listenAddr: ipAddress("listenAddr").default("127.0.0.1").meta({
+      description: "Address to listen on; one that isn't loopback needs a token",
+      examples: ["127.0.0.1"],
+    }),
+    port: port("port").default(8080).meta({ description: "Port to listen on", examples: [8080] }),
+    tls: section(
+      strictObject({
+        certFile: path("certFile").meta({
+          description: "Certificate chain, PEM",
+          examples: ["/etc/pleiades/tls/api.crt"],
+        }),
+        keyFile: path("keyFile").meta({
+          description: "Private key, PEM",
+          examples: ["/etc/pleiades/tls/api.key"],
+        }),
+      }).check((payload) => {
+        const { certFile, keyFile } = payload.value;
+        if ((certFile === null) === (keyFile === null)) return;
+        const missing = certFile === null ? "certFile" : "keyFile";
+        refuse(payload, `${missing} is required because the other file is set (give both or none)`, [
+          missing,
+        ]);
+      }),
+      "TLS of the API",
+    ),
+    tokens: oneOrMore("tokens", requiredSecret("token")).prefault([]).meta({
+      description: "Bearer tokens for the start; make others with tokens create",
+      example: ["${PLEIADES_ADMIN_TOKEN}"],
+    }),
+  });
+}
+
+function stateSchema() {
+  return strictObject({
+    healthPolicy: choice("healthPolicy", [
+      "prefer-local",
+      "local-only",
+      "global-any-healthy",
+      "global-quorum",
+    ])
+      .default("prefer-local").meta({ description: "Whose probes count", examples: ["global-quorum"] }),
+    quorumMinPercent: integer("quorumMinPercent", 1, 100).default(51).meta({
+      description: "Share of active nodes that must report healthy under global-quorum",
+      examples: [67],
+    }),
+    heartbeatInterval: millis("heartbeatInterval", { minMs: 100, maxMs: 3_600_000, byDefault: 10_000 }).meta({
+      description: "Time between heartbeats",
+      example: "10s",
+    }),
+    heartbeatTTL: millis("heartbeatTTL", { minMs: 100, maxMs: 3_600_000, byDefault: 30_000 }).meta({
+      description: "A node without a heartbeat for this long isn't active",
+      example: "30s",
+    }),
+    nats: section(
+      strictObject({
+        servers: oneOrMore(
+          "servers",
+          z.string({ error: mustBe("server", "an address such as nats://192.0.2.4:4222") }).min(1),
+        )
+          .prefault([]).meta({
+            description: "NATS servers; none = no cluster",
+            example: ["nats://192.0.2.4:4222"],
+          }),
+        tls: section(
+          strictObject({
+            caFile: path("caFile").meta({
+              description: "Certificates of authorities, PEM",
+              examples: ["ca.pem"],
+            }),
+            certFile: path("certFile").meta({
+              description: "Client certificate, PEM",
+              examples: ["node.pem"],
+            }),
+            keyFile: path("keyFile").meta({ description: "Its private key, PEM", examples: ["node.key"] }),
+          }),
+          "TLS towards NATS",
+        ),
+        auth: section(
+          strictObject({
+            credsFile: path("credsFile").meta({
+              description: "Credentials file (JWT and seed)",
+              examples: ["node.creds"],
+            }),
+            user: text("user").meta({ description: "User name", examples: ["pleiades"] }),
+            password: secret("state.nats.auth.password").meta({
+              description: "Its password",
+              examples: ["${NATS_PASSWORD}"],
+            }),
+            nkeySeed: secret("state.nats.auth.nkeySeed").meta({
+              description: "Seed of an nkey",
+              examples: ["file:/etc/pleiades/nkey"],
+            }),
+          }),
+          "Who this node is to NATS; one way at most",
+        ),
+        jetStream: section(
+          strictObject({
+            domain: text("domain").meta({ description: "JetStream domain", examples: ["hub"] }),
+          }),
+          "JetStream",
+        ),
+      }),
+      "Connection to NATS",
+    ),
+  }).check((payload) => {
+    const { heartbeatInterval, heartbeatTTL } = payload.value;
+    if (heartbeatTTL > heartbeatInterval) return;
+    refuse(
+      payload,
+      `heartbeatTTL must be more than heartbeatInterval (${formatDuration(heartbeatInterval)}), is ${
+        formatDuration(heartbeatTTL)
+      }`,
+      ["heartbeatTTL"],
+    );
+  });
+}
+
+function gitopsSchema() {
+  return strictObject({
+    repoURL: text("repoURL").meta({
+      description: "Repository; none = no GitOps",
+      examples: ["https://git.example.com/dns.git"],
+    }),
+    branch: z.string({ error: mustBe("branch", "the name of a branch") }).min(1, {
+      error: mustBe("branch", "the name of a branch"),
+    })
+      .default("main").meta({ description: "Branch that is followed", examples: ["main"] }),
+    pathPrefix: z.string({ error: mustBe("pathPrefix", "a folder") }).default("").meta({
+      description: "Folder of the model in the repository",
+      examples: ["sites/fra1"],
+    }),
+    pollInterval: millis("pollInterval", { minMs: 1000, maxMs: 86_400_000, byDefault: 30_000 }).meta({
+      description: "Time between fetches",
+      example: "30s",
+    }),
+    requireSignature: flag("requireSignature").default(true).meta({
+      description: "Refuse a HEAD that isn't signed",
+      examples: [true],
+    }),
+    allowedSigners: oneOrMore(
+      "allowedSigners",
+      z.string({ error: mustBe("signer", "a fingerprint or a key") }).min(1),
+    ).prefault([])
+      .meta({
+        description: "Fingerprints or keys whose signatures count",
+        example: ["SHA256:mVPwvezndPv/ARoIadVY98vAC0g+P/5633yTC4d/wXE"],
+      }),
+    publish: flag("publish").default(false).meta({
+      description: "Publish what was applied to the cluster",
+      examples: [false],
+    }),
+    auth: section(
+      strictObject({
+        sshKeyPath: path("sshKeyPath").meta({
+          description: "Private key for SSH",
+          examples: ["/etc/pleiades/git.key"],
+        }),
+        user: text("user").meta({ description: "User name for HTTPS", examples: ["deploy"] }),
+        password: secret("gitops.auth.password").meta({
+          description: "Its password",
+          examples: ["${GIT_PASSWORD}"],
+        }),
+        token: secret("gitops.auth.token").meta({
+          description: "Access token for HTTPS",
+          examples: ["${GIT_TOKEN}"],
+        }),
+      }),
+      "Who this node is to the repository",
+    ),
+  });
+}
+
+/** The keys of a companion program; its own part will say which. */
+function companion(name: string) {
+  return z.record(z.string(), z.unknown(), { error: mustBe(name, "a mapping") }).default({}).meta({
+    description: `Settings of pleiades ${name} (later version)`,
+  });
+}
+
+function id(name: string): z.ZodString {
+  const error = mustBe(name, "1–63 letters, digits, underscores and hyphens");
+  return z.string({ error }).regex(/^[A-Za-z0-9_-]{1,63}$/, { error });
+}
+
+function port(name: string): z.ZodInt {
+  return integer(name, 1, 65_535);
+}
+
+function millis(name: string, { byDefault, ...range }: { minMs: number; maxMs: number; byDefault: number }) {
+  return duration(name, range).prefault(formatDuration(byDefault));
+}
+
+function requiredPath(name: string): z.ZodString {
+  const error = mustBe(name, "a path");
+  return z.string({ error }).min(1, { error }).max(4096, { error });
+}
+
+function path(name: string) {
+  return requiredPath(name).nullable().default(null);
+}
+
+function text(name: string) {
+  const error = mustBe(name, "a text");
+  return z.string({ error }).min(1, { error }).nullable().default(null);
+}
+
+function url(name: string): z.ZodString {
+  return canonicalText(name, {
+    rule: "an http or https address",
+    lengthMax: 2048,
+    canonical: (value) => /^https?:$/.test(URL.parse(value)?.protocol ?? "") ? value : null,
+  });
+}
+
+function chaosText(name: string) {
+  const error = mustBe(name, "a text of at most 255 bytes");
+  return z.string({ error }).max(255, { error }).default("");
+}
+
+/** Secrets never stand in a message, not even when they are wrong. */
+function requiredSecret(name: string): z.ZodString {
+  const error = `${name} must be a text: \${ENV_NAME}, file:/path or the secret itself (put it in quotes)`;
+  return z.string({ error }).min(1, { error });
+}
+
+function secret(name: string) {
+  return requiredSecret(name).nullable().default(null);
+}
