@@ -1,0 +1,372 @@
+/**
+ * A running node: everything built in order, joined, and taken down in reverse. `serve` runs one for good, `demo` one
+ * for a while, tests as many as they like.
+ *
+ * Order: store → last verdicts → first snapshot and first probes → DNS workers → API. DNS is first to come and last
+ * to go; nothing it does waits for what comes after.
+ *
+ * @module
+ */
+import { Changes } from "./change/commit.ts";
+import { systemClock, systemRng } from "./clock.ts";
+import { checkTargetOf } from "./config/check_target.ts";
+import { desiredOf } from "./config/desired.ts";
+import { type Settings } from "./config/settings.ts";
+import { Fleet } from "./dns/fleet.ts";
+import { type Sample } from "./dns/exchange.ts";
+import { type DnsTotals, registerDnsMetrics } from "./dns/metrics.ts";
+import { createProbe } from "./health/probe.ts";
+import { HealthChecker, type VerdictChange } from "./health/schedule.ts";
+import { registerHealthMetrics } from "./health/metrics.ts";
+import { UNKNOWN_VERDICT } from "./health/verdict.ts";
+import { isLoopback, parseIp, parsePrefix, type SocketAddress } from "./ip.ts";
+import { Publisher } from "./publisher.ts";
+import { Store } from "./store/store.ts";
+import { watch } from "./store/watch.ts";
+import { type Logger } from "./telemetry/log.ts";
+import { Registry } from "./telemetry/metrics.ts";
+import { registerProcessMetrics } from "./telemetry/process.ts";
+import { VERSION } from "./version.ts";
+
+/** What a node is started with. */
+export interface NodeOptions {
+  readonly settings: Settings;
+  readonly log: Logger;
+  /** PEM certificates that health checks trust beside the system's. */
+  readonly caCerts?: readonly string[];
+  /** Gets up to `perSecond` exchanges a second. */
+  readonly watchAnswers?: { readonly perSecond: number; readonly onSample: (sample: Sample) => void };
+  /** Told of every change of health, after it is in the answers. */
+  readonly onVerdicts?: (changes: readonly VerdictChange[]) => void;
+}
+
+/** A node that answers. */
+export interface RunningNode extends AsyncDisposable {
+  readonly dns: readonly SocketAddress[];
+  /** Where the API listens; `null` = it is off. */
+  readonly api: SocketAddress | null;
+  /** Where `/metrics` is served, on the API's listener or its own; `null` = it is off. */
+  readonly metrics: SocketAddress | null;
+  readonly store: Store;
+  readonly changes: Changes;
+  /** Resolves when every worker answers from this generation. */
+  settled(generation: number): Promise<void>;
+  /** Takes over what can change while running; gives the keys that need a restart. */
+  use(settings: Settings): Promise<string[]>;
+  /** Rejects when the node can't answer any more. */
+  readonly lost: Promise<never>;
+}
+
+/** How often the counters are fetched, so that none wraps twice unseen. */
+const TALLY_INTERVAL_MS = 10_000;
+/** Pools shown one by one in the metrics; with more, only the sums are. */
+const POOL_METRICS_MAX = 2_000;
+
+/**
+ * Starts a node; resolves when it answers DNS and its API listens.
+ *
+ * @throws {Error} with a message for people when the database can't be opened or an address can't be bound
+ */
+export async function startNode(options: NodeOptions): Promise<RunningNode> {
+  await using stack = new AsyncDisposableStack();
+  const { log } = options;
+  let settings = options.settings;
+  const startedMs = systemClock.monotonicMs();
+  const ending = new AbortController();
+
+  const registry = new Registry({ cluster: settings.cluster.id, node: settings.node.id });
+  registerProcessMetrics(registry, { version: VERSION, clock: systemClock });
+
+  const store = stack.use(openStore(settings.database.path));
+  const changes = new Changes({ store, clock: systemClock });
+
+  const health: HealthChecker = stack.use(
+    new HealthChecker({
+      clock: systemClock,
+      rng: systemRng,
+      probe: createProbe({ version: VERSION, clock: systemClock, caCerts: options.caCerts ?? [] }),
+      log,
+      observer: registerHealthMetrics(registry, () => health.endpoints()),
+      onVerdicts: (verdicts) => {
+        publisher.judge(verdicts);
+        options.onVerdicts?.(verdicts);
+        keepVerdicts(
+          store,
+          log,
+          () => store.verdicts.save(verdicts.map(({ key, verdict }) => [key, verdict])),
+        );
+      },
+    }),
+  );
+  health.restore(store.verdicts.each());
+
+  const reloads = registry.counter("pleiades_config_reloads_total", "States published to the workers.", [
+    "result",
+  ]);
+  const applied = registry.gauge(
+    "pleiades_config_applied_timestamp_seconds",
+    "When the workers got the last state.",
+  )
+    .labels();
+  const publisher = new Publisher({
+    desired: () => desiredOf(settings, store.source()),
+    health,
+    log,
+    onTargetsGone: (keys) => keepVerdicts(store, log, () => store.verdicts.forget(keys)),
+    onPublished: (result) => {
+      reloads.labels(result).inc();
+      if (result === "success") applied.set(systemClock.unixMs() / 1000);
+    },
+  });
+  registry.gauge("pleiades_config_generation", "Generation of the model that is answered.", {
+    collect: () => publisher.generation,
+  });
+  const totals = registerDnsMetrics(registry, () => publisher.current.board);
+  registerPoolMetrics(registry, store, health);
+  await health.firstRound(AbortSignal.timeout(settings.health.startTimeout));
+
+  const lost = Promise.withResolvers<never>();
+  lost.promise.catch(() => {});
+  const fleet = stack.use(
+    await Fleet.start({ ...fleetOptions(options), ...publisher.current, onLost: lost.reject }),
+  );
+  publisher.attach(fleet);
+  applied.set(systemClock.unixMs() / 1000);
+
+  const tally = setInterval(totals.update, TALLY_INTERVAL_MS);
+  stack.defer(() => clearInterval(tally));
+  stack.use(changes.subscribe(() => publisher.touch()));
+  if (!store.readOnly) followOthers(store, publisher, log, ending.signal);
+
+  const listeners = await serveHttp({
+    options,
+    store,
+    changes,
+    health,
+    publisher,
+    fleet,
+    registry,
+    totals,
+    startedMs,
+    ending: ending.signal,
+  });
+  stack.defer(listeners.close);
+
+  stack.defer(() => ending.abort());
+  const running = stack.move();
+  return {
+    dns: fleet.addresses,
+    api: listeners.api,
+    metrics: listeners.metrics,
+    store,
+    changes,
+    settled: (generation) => publisher.settled(generation),
+    lost: lost.promise,
+    use: async (next) => {
+      const before = settings;
+      settings = next;
+      try {
+        await publisher.refresh();
+      } catch (error) {
+        settings = before;
+        throw error;
+      }
+      return needingRestart(before, next);
+    },
+    [Symbol.asyncDispose]: () => running.disposeAsync(),
+  };
+}
+
+function openStore(path: string): Store {
+  if (path === "none") return Store.none();
+  return path === ":memory:" ? Store.memory() : Store.open(path);
+}
+
+function fleetOptions({ settings, log, watchAnswers }: NodeOptions) {
+  const { dns } = settings;
+  return {
+    log,
+    onSample: watchAnswers?.onSample ?? (() => {}),
+    worker: {
+      listen: dns.listen.length > 0
+        ? dns.listen
+        : dns.listenAddr.map((hostname) => ({ hostname, port: dns.port })),
+      engine: {
+        nsid: dns.nsid,
+        chaos: dns.chaos,
+        ecs: { enabled: dns.ecs.enabled, trusted: dns.ecs.trustedResolvers.map(parsePrefix) },
+        lane: 0,
+      },
+      tcp: dns.tcp,
+      samplesPerSecond: watchAnswers?.perSecond ?? 0,
+    },
+  };
+}
+
+/** Verdicts are a help for the next start, not the truth: when they can't be written, answering goes on. */
+function keepVerdicts(store: Store, log: Logger, write: () => void): void {
+  if (store.readOnly) return;
+  try {
+    write();
+  } catch (error) {
+    log.warn("Cannot keep the last verdicts in the database", { error });
+  }
+}
+
+function followOthers(store: Store, publisher: Publisher, log: Logger, signal: AbortSignal): void {
+  watch(store, { clock: systemClock, signal, onCommit: () => publisher.touch() })
+    .catch((error) =>
+      log.error("Changes of other processes to the database are not seen any more", { error })
+    );
+}
+
+function registerPoolMetrics(registry: Registry, store: Store, health: HealthChecker): void {
+  const total = registry.gauge("pleiades_pool_members_total", "Enabled members of a pool.", ["pool_id"]);
+  const healthy = registry.gauge(
+    "pleiades_pool_members_healthy",
+    "Enabled members of a pool that are not known to be unhealthy.",
+    ["pool_id"],
+  );
+  registry.onCollect(() => {
+    total.clear();
+    healthy.clear();
+    if (store.counts().pools > POOL_METRICS_MAX) return;
+    for (const { id, members, healthCheck } of store.pools.each()) {
+      const enabled = members.filter((member) => member.enabled);
+      const up = enabled.filter((member) =>
+        healthCheck === null || health.verdict(checkTargetOf(member, healthCheck).key).state !== "unhealthy"
+      );
+      total.labels(id).set(enabled.length);
+      healthy.labels(id).set(up.length);
+    }
+  });
+}
+
+/** What the HTTP listeners are made of. */
+interface HttpParts {
+  readonly options: NodeOptions;
+  readonly store: Store;
+  readonly changes: Changes;
+  readonly health: HealthChecker;
+  readonly publisher: Publisher;
+  readonly fleet: Fleet;
+  readonly registry: Registry;
+  readonly totals: DnsTotals;
+  readonly startedMs: number;
+  /** Aborted when the node begins to stop. */
+  readonly ending: AbortSignal;
+}
+
+/** The listeners of the control plane; loaded only now, because DNS doesn't wait for them. */
+async function serveHttp(parts: HttpParts): Promise<{
+  readonly api: SocketAddress | null;
+  readonly metrics: SocketAddress | null;
+  close(): Promise<void>;
+}> {
+  const {
+    options: { settings, log },
+    store,
+    changes,
+    health,
+    publisher,
+    fleet,
+    registry,
+    totals,
+    startedMs,
+    ending,
+  } = parts;
+  const { api, metrics } = settings;
+  const ownMetrics = metrics.enablePrometheus && metrics.listenAddr !== null;
+  if (!api.enabled && !ownMetrics) return { api: null, metrics: null, close: () => Promise.resolve() };
+  const [{ createApi, createMetricsApp }, { serveApi }] = await Promise.all([
+    import("./api/api.ts"),
+    import("./api/server.ts"),
+  ]);
+  const stopping = new AbortController();
+  const servers: ReturnType<typeof serveApi>[] = [];
+  const listen = (app: Parameters<typeof serveApi>[0]["app"], hostname: string, port: number) => {
+    const server = serveApi({ app, hostname, port, tls: tlsOf(settings), signal: stopping.signal });
+    servers.push(server);
+    return { hostname, port: server.port };
+  };
+  const requests = registry.counter("pleiades_api_requests_total", "Requests to the API.", [
+    "method",
+    "route",
+    "status",
+  ]);
+  const app = createApi({
+    store,
+    changes,
+    auth: { tokens: api.tokens, loopback: isLoopback(parseIp(api.listenAddr)!) },
+    node: {
+      settled: (generation) => publisher.settled(generation),
+      memberHealth: (member, check) =>
+        check === null ? UNKNOWN_VERDICT : health.verdict(checkTargetOf(member, check).key),
+      ready: () => !ending.aborted,
+      status: () => ({
+        node: { id: settings.node.id, region: settings.node.region },
+        cluster: { id: settings.cluster.id },
+        uptimeSeconds: (systemClock.monotonicMs() - startedMs) / 1000,
+        dns: { listeners: listenersOf(fleet), answers: totals.answers(), workers: 1 },
+        health: statesOf(health),
+      }),
+    },
+    exposeMetrics: metrics.enablePrometheus && !ownMetrics ? () => registry.expose() : null,
+    observe: ({ method, route, status }) => requests.labels(method, route, String(status)).inc(),
+    log,
+    clock: systemClock,
+    version: VERSION,
+  });
+  const apiAddress = api.enabled ? listen(app, api.listenAddr, api.port) : null;
+  const metricsAddress = ownMetrics
+    ? listen(createMetricsApp(() => registry.expose()), metrics.listenAddr!, metrics.port)
+    : metrics.enablePrometheus
+    ? apiAddress
+    : null;
+  return {
+    api: apiAddress,
+    metrics: metricsAddress,
+    close: async () => {
+      stopping.abort();
+      await Promise.all(servers.map((server) => server.finished));
+    },
+  };
+}
+
+function tlsOf({ api: { tls } }: Settings): { readonly cert: string; readonly key: string } | null {
+  if (tls.certFile === null || tls.keyFile === null) return null;
+  return { cert: Deno.readTextFileSync(tls.certFile), key: Deno.readTextFileSync(tls.keyFile) };
+}
+
+function listenersOf(fleet: Fleet) {
+  return fleet.addresses.flatMap(({ hostname, port }) => {
+    const address = hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
+    return [{ transport: "udp" as const, address }, { transport: "tcp" as const, address }];
+  });
+}
+
+function statesOf(health: HealthChecker): { healthy: number; unhealthy: number; unknown: number } {
+  const states = { healthy: 0, unhealthy: 0, unknown: 0 };
+  for (const [, { state }] of health.verdicts()) states[state]++;
+  return states;
+}
+
+/** Keys whose new value has no effect before a restart. */
+function needingRestart(before: Settings, after: Settings): string[] {
+  const parts: readonly [string, (settings: Settings) => unknown][] = [
+    ["cluster", (settings) => settings.cluster],
+    ["node", (settings) => settings.node],
+    ["dns.listenAddr", (settings) => [settings.dns.listenAddr, settings.dns.port, settings.dns.listen]],
+    ["dns.ecs", (settings) => settings.dns.ecs],
+    ["dns.tcp", (settings) => settings.dns.tcp],
+    ["dns.transport", (settings) => settings.dns.transport],
+    ["dns.nsid", (settings) => [settings.dns.nsid, settings.dns.chaos]],
+    ["database.path", (settings) => settings.database],
+    ["api", (settings) => settings.api],
+    ["metrics", (settings) => settings.metrics],
+    ["log", (settings) => settings.log],
+  ];
+  return parts.filter(([, of]) => JSON.stringify(of(before)) !== JSON.stringify(of(after))).map(([key]) =>
+    key
+  );
+}

@@ -1,0 +1,154 @@
+/**
+ * `pleiades serve`: reads the settings, runs a node until it is told to stop, and reloads on SIGHUP.
+ *
+ * @module
+ */
+import { type ExitCode } from "./cli/failure.ts";
+import { type Terminal } from "./cli/terminal.ts";
+import { systemClock } from "./clock.ts";
+import { loadSettings, type Settings, type SettingsFlags } from "./config/settings.ts";
+import { formatProblem } from "./config/yaml_source.ts";
+import { formatSocketAddress } from "./ip.ts";
+import { type RunningNode, startNode } from "./node.ts";
+import { notify } from "./systemd.ts";
+import { createLogger, type Logger } from "./telemetry/log.ts";
+import { VERSION } from "./version.ts";
+
+/** What the command line of `serve` says. */
+export interface ServeFlags extends SettingsFlags {
+  /** `-c FILE`; absent = the default file when it exists. */
+  readonly config?: string;
+}
+
+/** Runs a node; resolves to the exit code when it was stopped by SIGTERM or SIGINT, or could not go on. */
+export async function serve(flags: ServeFlags, terminal: Terminal): Promise<ExitCode> {
+  const load = () =>
+    loadSettings({ ...(flags.config && { file: flags.config }), env: Deno.env.toObject(), flags });
+  const loaded = load();
+  if (!loaded.settings) {
+    for (const problem of loaded.problems) terminal.err(formatProblem(problem));
+    return 1;
+  }
+  const { settings, file } = loaded;
+  const log = createLogger({ ...settings.log, clock: systemClock });
+  const stopped = signalled(["SIGTERM", "SIGINT"]);
+  let node: RunningNode;
+  try {
+    node = await startNode({ settings, log });
+  } catch (error) {
+    log.error(error instanceof Error ? error.message : String(error));
+    return 1;
+  }
+  greet(node, { settings, file, log });
+  const reloads = onSignal("SIGHUP", () => reload(node, load, log));
+  await tell(log, `READY=1\nSTATUS=Answering on ${node.dns.map(formatSocketAddress).join(", ")}`);
+  const exitCode = await Promise.race([
+    stopped.promise.then((signal) => {
+      log.info("Stopping", { signal });
+      return 0 as const;
+    }),
+    node.lost.catch((error) => {
+      log.error("Stopping: no DNS worker is left", { error });
+      return 1 as const;
+    }),
+  ]);
+  await tell(log, "STOPPING=1");
+  reloads[Symbol.dispose]();
+  await node[Symbol.asyncDispose]();
+  stopped[Symbol.dispose]();
+  log.info("Stopped");
+  return exitCode;
+}
+
+/** Says what listens, what is served and what is lacking: each a line, the last ones as hints. */
+function greet(
+  node: RunningNode,
+  { settings, file, log }: {
+    readonly settings: Settings;
+    readonly file: string | null;
+    readonly log: Logger;
+  },
+): void {
+  const { pools, members, services, zones } = node.store.counts();
+  log.info("Pleiades answers DNS", {
+    version: VERSION,
+    dns: node.dns.map(formatSocketAddress),
+    api: node.api && `${settings.api.tls.certFile ? "https" : "http"}://${formatSocketAddress(node.api)}`,
+    settings: file ?? "defaults",
+    database: node.store.path,
+  });
+  log.info("Serving", {
+    zones: zones + settings.dns.domain.length + settings.dns.zones.length,
+    services,
+    pools,
+    members,
+    fallback: settings.fallback?.endpoints.length ?? 0,
+  });
+  for (const hint of hints(node, settings)) log.info(`Hint: ${hint}`);
+}
+
+function hints(node: RunningNode, settings: Settings): string[] {
+  const lines: string[] = [];
+  const { services, zones } = node.store.counts();
+  const empty = services + zones + settings.dns.domain.length + settings.dns.zones.length === 0;
+  if (empty) {
+    lines.push("nothing is served yet, so every answer is REFUSED; begin with: pleiades pools create web");
+  }
+  if (node.api && settings.api.tokens.length === 0) {
+    lines.push("the API asks for no token, which is why it listens on loopback only (api.tokens)");
+  }
+  if (node.dns.every(({ port }) => port !== 53)) {
+    lines.push("resolvers ask on port 53; this node doesn't listen there (dns.port, or --dns ADDR:53)");
+  }
+  if (node.store.readOnly) {
+    lines.push("there is no database (database.path: none), so nothing can be changed by API");
+  }
+  return lines;
+}
+
+/** Takes over the settings file as it is now, or says why not and changes nothing. */
+async function reload(
+  node: RunningNode,
+  load: () => ReturnType<typeof loadSettings>,
+  log: Logger,
+): Promise<void> {
+  await tell(log, "RELOADING=1");
+  const { settings, problems, file } = load();
+  for (const problem of problems) log.error(`Not reloaded: ${formatProblem(problem)}`);
+  if (settings) {
+    try {
+      const restart = await node.use(settings);
+      log.info("Reloaded the settings", { settings: file ?? "defaults" });
+      if (restart.length > 0) log.warn("These keys take effect at the next start only", { keys: restart });
+    } catch (error) {
+      log.error("Not reloaded; the settings before stay", { error });
+    }
+  }
+  await tell(log, "READY=1");
+}
+
+async function tell(log: Logger, state: string): Promise<void> {
+  try {
+    await notify(Deno.env.get("NOTIFY_SOCKET"), state);
+  } catch (error) {
+    log.warn("Cannot tell the service manager", { error });
+  }
+}
+
+function signalled(signals: readonly Deno.Signal[]): Disposable & { readonly promise: Promise<Deno.Signal> } {
+  const { promise, resolve } = Promise.withResolvers<Deno.Signal>();
+  const listening = signals.map((signal) => onSignal(signal, () => resolve(signal)));
+  return {
+    promise,
+    [Symbol.dispose]: () => {
+      for (const listener of listening) listener[Symbol.dispose]();
+    },
+  };
+}
+
+/** Windows knows SIGINT and SIGBREAK only; there the others are simply never sent. */
+function onSignal(signal: Deno.Signal, listener: () => void): Disposable {
+  if (Deno.build.os === "windows" && signal !== "SIGINT") return { [Symbol.dispose]: () => {} };
+  Deno.addSignalListener(signal, listener);
+  return { [Symbol.dispose]: () => Deno.removeSignalListener(signal, listener) };
+}

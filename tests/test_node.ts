@@ -1,0 +1,97 @@
+/**
+ * A whole node for tests: real sockets on free loopback ports, a database of its own, a log that can be read.
+ *
+ * @module
+ */
+import { type Message } from "../src/wire/message.ts";
+import { type Settings } from "../src/config/settings.ts";
+import { type NodeOptions, type RunningNode, startNode } from "../src/node.ts";
+import { createLogger } from "../src/telemetry/log.ts";
+import { runQuery } from "../src/cli/query.ts";
+import { systemClock } from "../src/clock.ts";
+import { typeNumber } from "../src/wire/record_type.ts";
+
+/** Settings of a node on free ports with a database in memory of the process that goes with it. */
+export const TEST_SETTINGS: Settings = {
+  cluster: { id: "test" },
+  node: { id: "node-1", region: "", latitude: null, longitude: null },
+  dns: {
+    listenAddr: ["127.0.0.1"],
+    port: 0,
+    listen: [],
+    domain: [],
+    nameservers: [],
+    ttl: 30,
+    zones: [],
+    ecs: { enabled: true, trustedResolvers: [] },
+    transport: "auto",
+    tcp: { maxConnections: 100, maxConnectionsPerClient: 100, idleTimeout: 10_000 },
+    nsid: "",
+    chaos: { version: "", id: "" },
+  },
+  fallback: null,
+  health: { startTimeout: 2000 },
+  geoip: { database: null, asnDatabase: null, endpointLocations: {} },
+  mapFile: { path: null },
+  database: { path: ":memory:" },
+  api: {
+    enabled: true,
+    listenAddr: "127.0.0.1",
+    port: 0,
+    tls: { certFile: null, keyFile: null },
+    tokens: [],
+  },
+  metrics: { enablePrometheus: true, listenAddr: null, port: 0 },
+  log: { level: "info", format: "json" },
+  workers: 1,
+};
+
+/** A running node with the lines it logged. */
+export interface TestNode extends AsyncDisposable {
+  readonly node: RunningNode;
+  readonly lines: readonly string[];
+  /** Base of the API, such as `http://127.0.0.1:40123/api/v1`. */
+  readonly api: string;
+}
+
+/** Starts a node; `settings` replace whole sections. */
+export async function startTestNode(
+  settings: Partial<Settings> = {},
+  options: Partial<NodeOptions> = {},
+): Promise<TestNode> {
+  const lines: string[] = [];
+  const log = createLogger({
+    level: "debug",
+    format: "json",
+    clock: systemClock,
+    write: (line) => lines.push(line),
+  });
+  const node = await startNode({ settings: { ...TEST_SETTINGS, ...settings }, log, ...options });
+  return {
+    node,
+    lines,
+    api: `http://127.0.0.1:${node.api?.port ?? 0}/api/v1`,
+    [Symbol.asyncDispose]: () => node[Symbol.asyncDispose](),
+  };
+}
+
+/** Asks the node one question over UDP. */
+export async function ask({ node }: Pick<TestNode, "node">, name: string, type = "A"): Promise<Message> {
+  const { message } = await runQuery({
+    server: node.dns[0]!,
+    name,
+    type: typeNumber(type)!,
+    class: 1,
+    ecs: null,
+    tcp: false,
+    udpSize: 1232,
+    timeoutMs: 2000,
+  });
+  return message;
+}
+
+/** The data of the records of the type asked for, as text. */
+export async function askFor(node: Pick<TestNode, "node">, name: string, type = "A"): Promise<string[]> {
+  const { answers } = await ask(node, name, type);
+  return answers.filter((record) => record.type === typeNumber(type)).map((record) => record.data);
+}
