@@ -7,12 +7,14 @@
  *
  * @module
  */
-import { Argument, Command, CommanderError, Option } from "commander";
+import { Argument, Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { CommandFailed, type ExitCode } from "./src/cli/failure.ts";
-import { VERSION } from "./src/version.ts";
+import { type ServeFlags } from "./src/serve.ts";
 import { addQueryCommand } from "./src/cli/query_command.ts";
 import { addClientOptions, addResourceCommands } from "./src/cli/resource_commands.ts";
 import { systemTerminal, type Terminal } from "./src/cli/terminal.ts";
+import { type ServeFlags } from "./src/serve.ts";
+import { VERSION } from "./src/version.ts";
 
 const FIRST_STEPS = `
 Three things to try first:
@@ -60,17 +62,92 @@ function commandTree(terminal: Terminal, outcome: Outcome): Command {
   const done = (exitCode: ExitCode) => {
     outcome.exitCode = exitCode;
   };
-
-  addResourceCommands(root, { terminal, done });
+  root.commandsGroup("Run:");
+  addServe(root, { terminal, done });
+  root.commandsGroup("Look:");
   addQueryCommand(root, { terminal, done });
+  addStatus(root, { terminal, done });
+  root.commandsGroup("Change:");
+  addResourceCommands(root, { terminal, done });
+  root.commandsGroup("Keep:");
+  addBackup(root, { terminal, done });
+  root.commandsGroup("Other:");
+  addCompletions(root, { terminal, done });
+  addVersion(root, { terminal, done });
+  return root;
+}
 
-  addClientOptions(root.command("status").description("how the node is"))
+/** Where a command's words go, and who is told its exit code. */
+interface Surroundings {
+  readonly terminal: Terminal;
+  readonly done: (exitCode: ExitCode) => void;
+}
+
+function addServe(root: Command, { terminal, done }: Surroundings): void {
+  root.command("serve")
+    .description("a node: answers DNS, checks health, serves the API")
+    .option("-c, --config <file>", "settings file; else /etc/pleiades/config.yaml when it exists")
+    .option("--db <file>", "database file, or none")
+    .addOption(
+      new Option("--dns <addr:port>", "where to answer DNS; may be repeated; port 0 = any free one")
+        .argParser((address, before: string[] = []) => [...before, address]),
+    )
+    .option("--api <addr:port>", "where the API listens; port 0 = any free one")
+    .addOption(new Option("--workers <n>", "threads that answer DNS").argParser(workers))
+    .addHelpText(
+      "after",
+      examples(
+        "pleiades serve",
+        "pleiades serve -c pleiades.yaml",
+        "pleiades serve --db none --dns 127.0.0.1:5353 --dns [::1]:5353 --api 127.0.0.1:8080",
+      ) + "\n\nSIGHUP reads the settings again, SIGTERM stops after the answers under way.",
+    )
+    .action(async (flags: ServeFlags) => done(await (await import("./src/serve.ts")).serve(flags, terminal)));
+}
+
+function workers(text: string): number {
+  if (!/^[1-9]\d{0,2}$/.test(text)) {
+    throw new InvalidArgumentError("It must be a whole number from 1 to 999.");
+  }
+  return Number(text);
+}
+
+function addStatus(root: Command, { terminal, done }: Surroundings): void {
+  addClientOptions(root.command("status").description("how the node is; exit code 1 when it doesn't answer"))
     .addHelpText(
       "after",
       examples("pleiades status", "pleiades status -o json --api http://ns1.example.org:8080"),
     )
     .action(async (options) => done(await (await import("./src/cli/status.ts")).status(options, terminal)));
+}
 
+function addBackup(root: Command, { terminal, done }: Surroundings): void {
+  const command = (name: string, description: string, file: string) =>
+    root.command(name)
+      .description(description)
+      .argument("<file>", file)
+      .option("--db <file>", "the database; else the one that the settings name")
+      .option("-c, --config <file>", "settings file; else /etc/pleiades/config.yaml when it exists");
+  command(
+    "backup",
+    "copy the database to a file, also while a node runs",
+    "the copy; replaced when it exists",
+  )
+    .addHelpText("after", examples("pleiades backup /srv/backup/pleiades-$(date +%F).db"))
+    .action(async (file: string, options: DatabaseOptions) =>
+      done(await (await import("./src/cli/backup.ts")).backup(file, options, terminal))
+    );
+  command("restore", "put a backup in the place of the database; stop the node first", "what backup made")
+    .addHelpText(
+      "after",
+      examples("pleiades restore pleiades-2026-01-31.db --db /var/lib/pleiades/pleiades.db"),
+    )
+    .action(async (file: string, options: DatabaseOptions) =>
+      done(await (await import("./src/cli/backup.ts")).restore(file, options, terminal))
+    );
+}
+
+function addCompletions(root: Command, { terminal, done }: Surroundings): void {
   root.command("completions")
     .description("a completion script for your shell")
     .addArgument(new Argument("<shell>", "which shell").choices(["bash", "zsh", "fish"]))
@@ -81,7 +158,9 @@ function commandTree(terminal: Terminal, outcome: Outcome): Command {
     .action(async (shell: string) =>
       done((await import("./src/cli/completions.ts")).completions(shell, root, terminal))
     );
+}
 
+function addVersion(root: Command, { terminal, done }: Surroundings): void {
   root.command("version")
     .description("which version this is, and for what")
     .addOption(
@@ -90,8 +169,6 @@ function commandTree(terminal: Terminal, outcome: Outcome): Command {
     .action(async (options: { output: string }) =>
       done((await import("./src/cli/version.ts")).version(options, terminal))
     );
-
-  return root;
 }
 
 /** A command that, called without the subcommand it needs, says so in one line instead of printing its help. */
@@ -109,6 +186,11 @@ class Tree extends Command {
 
 function isErrorContext(context: unknown): boolean {
   return typeof context === "object" && context !== null && "error" in context && context.error === true;
+}
+
+function integerAtLeast1(text: string): number {
+  if (!/^[1-9]\d{0,3}$/.test(text)) throw new InvalidArgumentError("It must be a whole number from 1.");
+  return Number(text);
 }
 
 function examples(...lines: string[]): string {
