@@ -11,6 +11,7 @@
 import { type Clock } from "../clock.ts";
 import { newId } from "../store/id.ts";
 import { type Store } from "../store/store.ts";
+import { UNTOUCHED } from "../store/touched.ts";
 import { write } from "../store/write.ts";
 import { Draft } from "./draft.ts";
 import { ChangeRefused, type Commit, type Edit, type Origin } from "./edit.ts";
@@ -78,7 +79,7 @@ export class Changes {
         const changed = writer.conclude({ at: this.#clock.unixMs(), via, by, reason });
         return changed
           ? { changed, commit: { generation: writer.generation, ...touched } }
-          : { changed, commit: { generation: writer.generation - 1, ...NOTHING } };
+          : { changed, commit: { generation: writer.generation - 1, ...UNTOUCHED } };
       },
       keep: ({ changed }) => keep && changed,
     });
@@ -89,14 +90,6 @@ interface Outcome {
   readonly commit: Commit;
   readonly changed: boolean;
 }
-
-const NOTHING: Omit<Commit, "generation"> = {
-  everything: false,
-  poolIds: [],
-  serviceIds: [],
-  zoneDomains: [],
-  fallback: false,
-};
 
 /** The commit is made: a listener that throws must neither undo it in the author's eyes nor hide it from others. */
 function callSafely(listener: (commit: Commit) => void, commit: Commit): void {

@@ -9,20 +9,16 @@
  *
  * @module
  */
-import { type HealthCheck } from "../config/model.ts";
 import { type GeoRuleRow } from "../store/geo_rules.ts";
-import { type HealthCheckRow } from "../store/health_checks.ts";
 import { isId } from "../store/id.ts";
 import { type MemberRow } from "../store/members.ts";
 import { type PoolRow } from "../store/pools.ts";
 import { type ServiceRow } from "../store/services.ts";
 import { type Store } from "../store/store.ts";
+import { type Touched, TouchedList } from "../store/touched.ts";
 import { type Unstamped, type Writer } from "../store/write.ts";
-import { type ZoneRow } from "../store/zones.ts";
-import { checkDomain } from "../wire/name.ts";
 import {
   ChangeRefused,
-  type Commit,
   type Edit,
   type PoolFields,
   type Problem,
@@ -30,7 +26,16 @@ import {
   type ServiceFields,
 } from "./edit.ts";
 import { replaceModel } from "./replace.ts";
-import { Touched } from "./touched.ts";
+import {
+  domainFault,
+  fallbackFault,
+  type Fault,
+  ruleMemberFault,
+  serviceCutFault,
+  servicePoolFault,
+  zoneCutsFault,
+} from "./faults.ts";
+import { checkJson, geoRuleJson, memberJson, poolJson, serviceJson, zoneJson } from "./history_json.ts";
 import { zoneCuts } from "./zone_cuts.ts";
 
 /** More problems than a person will read: the rest of the commit isn't looked at. */
@@ -38,22 +43,28 @@ export const PROBLEMS_MAX = 100;
 
 type EditOf<Kind extends Edit["kind"]> = Extract<Edit, { readonly kind: Kind }>;
 
-/** A check of one object against others; `null` when all is well. */
-type Check = () => Refusal | null;
-
 interface Refusal extends Problem {
   readonly kind: RefusalKind;
 }
 
+/** A check that failed in the midst of a commit, and where the author would look for it. */
+interface Retry {
+  readonly judge: () => Fault | null;
+  readonly pointer: string;
+}
+
 /** One commit in the making; lives as long as the transaction of its writer. */
 export class Draft {
+  /** As the edits so far have left it. */
   readonly store: Store;
+  /** Draws an id for an object that has none. */
   readonly newId: () => string;
   readonly #writer: Writer;
-  readonly #touched = new Touched();
+  readonly #touched = new TouchedList();
   readonly #refusals: Refusal[] = [];
-  readonly #retries: Check[] = [];
+  readonly #retries: Retry[] = [];
 
+  /** Belongs to the transaction of `writer`, on the same store. */
   constructor(options: { readonly store: Store; readonly writer: Writer; readonly newId: () => string }) {
     this.store = options.store;
     this.newId = options.newId;
@@ -79,15 +90,23 @@ export class Draft {
    * @returns what was touched
    * @throws {ChangeRefused} with every problem of the commit; its kind is that of the first one
    */
-  conclude(): Omit<Commit, "generation"> {
-    for (const check of this.#retries) this.#refuse(check());
+  conclude(): Touched {
+    for (const { judge, pointer } of this.#retries) {
+      const fault = judge();
+      if (fault) this.refuse(fault.kind, pointer, fault.message);
+    }
     if (this.#refusals.length > 0) throw this.#refused();
     return this.#touched.list();
   }
 
-  /** Notes a problem, if there is one. */
+  /**
+   * Notes a problem.
+   *
+   * @throws {ChangeRefused} when there are too many to go on
+   */
   refuse(kind: RefusalKind, pointer: string, message: string): void {
-    this.#refuse({ kind, pointer, message });
+    this.#refusals.push({ kind, pointer, message });
+    if (this.#refusals.length >= PROBLEMS_MAX) throw this.#refused();
   }
 
   #make(edit: Edit, at: string): void {
@@ -158,7 +177,7 @@ export class Draft {
     this.#writer.putPool(after);
     this.#touched.pool(id);
     this.#writer.record({ kind: "pool", id, before: before && poolJson(before), after: poolJson(after) });
-    this.#require(() => this.#faultOfFallback(id, at));
+    this.#require(() => fallbackFault(this.store, id), `${at}/fallbackPoolId`);
   }
 
   #deletePool(edit: EditOf<"deletePool">, at: string): void {
@@ -166,7 +185,6 @@ export class Draft {
     const before = this.store.pools.get(id);
     if (!this.#isCurrent("pool", id, before, edit, at)) return;
     this.#detachServices(id);
-    this.#detachFallbacks(id, at);
     for (const member of this.store.members.rowsOf(id)) {
       this.#writer.record({ kind: "member", id: member.id, before: memberJson(member), after: null });
     }
@@ -178,6 +196,7 @@ export class Draft {
     this.#writer.deletePool(id);
     this.#writer.record({ kind: "pool", id, before: poolJson(before), after: null });
     this.#touched.pool(id);
+    this.#detachFallbacks(id, at);
   }
 
   /** The foreign key would do the same, but leave neither a record nor a new revision. */
@@ -192,7 +211,7 @@ export class Draft {
   /** A pool that needs this one as its fallback must be given another; one that only mentions it loses it. */
   #detachFallbacks(poolId: string, at: string): void {
     for (const pool of this.store.pools.fallingBackTo(poolId)) {
-      if (pool.onAllDown === "fallback") this.#require(() => this.#faultOfFallback(pool.id, at));
+      if (pool.onAllDown === "fallback") this.#require(() => fallbackFault(this.store, pool.id), at);
       else {
         const after = { ...pool, fallbackPoolId: null };
         this.#writer.putPool(after);
@@ -264,8 +283,12 @@ export class Draft {
     if (before && serviceJson(before) === serviceJson(after)) return;
     if (fields.domain !== before?.domain && !this.#domainIsFree(fields.domain, at)) return;
     this.#writeService(before, after);
-    if (fields.poolId !== before?.poolId) this.#require(() => this.#faultOfServicePool(after, at));
-    if (fields.domain !== before?.domain) this.#require(() => this.#faultOfServiceCut(after, at));
+    if (fields.poolId !== before?.poolId) {
+      this.#require(() => servicePoolFault(this.store, id), `${at}/poolId`);
+    }
+    if (fields.domain !== before?.domain) {
+      this.#require(() => serviceCutFault(this.store, id), `${at}/domain`);
+    }
   }
 
   #writeService(before: ServiceRow | null, after: Unstamped<ServiceRow>): void {
@@ -338,7 +361,7 @@ export class Draft {
       before: before && geoRuleJson(before),
       after: geoRuleJson(after),
     });
-    this.#require(() => this.#faultOfRuleMember(after, at));
+    this.#require(() => ruleMemberFault(this.store, after.id), `${at}/memberId`);
   }
 
   #deleteGeoRule(edit: EditOf<"deleteGeoRule">, at: string): void {
@@ -366,7 +389,7 @@ export class Draft {
       before: before && zoneJson(before),
       after: zoneJson({ domain, text }),
     });
-    this.#require(() => this.#faultOfZoneCuts(domain, `${at}/text`));
+    this.#require(() => zoneCutsFault(this.store, domain), `${at}/text`);
   }
 
   #deleteZone(edit: EditOf<"deleteZone">, at: string): void {
@@ -377,10 +400,7 @@ export class Draft {
     this.#touched.zone(domain);
     this.#writer.record({ kind: "zone", id: domain, before: zoneJson(before), after: null });
     // What lay in this zone lies in the one around it now, which may have handed it over to other servers.
-    this.#require(() => {
-      const around = this.store.zones.enclosing(domain);
-      return around === null ? null : this.#faultOfZoneCuts(around, at);
-    });
+    this.#require(() => zoneCutsFault(this.store, this.store.zones.enclosing(domain)), at);
   }
 
   #putFallback({ fallback }: EditOf<"putFallback">): void {
@@ -397,95 +417,6 @@ export class Draft {
     });
   }
 
-  #faultOfFallback(id: string, at: string): Refusal | null {
-    const pool = this.store.pools.get(id);
-    if (!pool) return null;
-    const pointer = `${at}/fallbackPoolId`;
-    if (pool.fallbackPoolId === null) {
-      return pool.onAllDown !== "fallback" ? null : {
-        kind: "invalid",
-        pointer,
-        message: `Pool "${pool.name}" has onAllDown "fallback" but no fallbackPoolId: name a pool, ` +
-          `or choose another onAllDown`,
-      };
-    }
-    const chain = [pool];
-    for (let next: string | null = pool.fallbackPoolId; next !== null;) {
-      const row: PoolRow | null = this.store.pools.get(next);
-      if (!row) {
-        return {
-          kind: "missing-reference",
-          pointer,
-          message: `Pool "${chain.at(-1)!.name}" falls back to the pool ${next}, which doesn't exist: ` +
-            `name another pool, or choose an onAllDown other than "fallback"`,
-        };
-      }
-      if (row.id === id) {
-        return {
-          kind: "invalid",
-          pointer,
-          message: `The pools fall back to each other in a circle ` +
-            `(${[...chain, row].map(({ name }) => name).join(" → ")}): let one of them end the chain`,
-        };
-      }
-      // A circle further on is the fault of the pools in it, which say so themselves.
-      if (chain.some((earlier) => earlier.id === row.id)) return null;
-      chain.push(row);
-      next = row.fallbackPoolId;
-    }
-    return null;
-  }
-
-  #faultOfServicePool({ domain, poolId }: Unstamped<ServiceRow>, at: string): Refusal | null {
-    if (poolId === null || this.store.pools.get(poolId)) return null;
-    return {
-      kind: "missing-reference",
-      pointer: `${at}/poolId`,
-      message: `Service "${domain}" names the pool ${poolId}, which doesn't exist: create it first, ` +
-        `or leave poolId null for the static fallback`,
-    };
-  }
-
-  #faultOfServiceCut({ id, domain }: Unstamped<ServiceRow>, at: string): Refusal | null {
-    // A later edit may have moved or deleted it.
-    if (this.store.services.get(id)?.domain !== domain) return null;
-    return this.#faultBelowCut(domain, `${at}/domain`);
-  }
-
-  #faultOfRuleMember({ id, memberId, poolId }: Unstamped<GeoRuleRow>, at: string): Refusal | null {
-    if (!this.store.geoRules.get(id) || this.store.members.get(memberId)?.poolId === poolId) return null;
-    return {
-      kind: "missing-reference",
-      pointer: `${at}/memberId`,
-      message: `The geo rule names the member ${memberId}, which the pool ${poolId} doesn't have: ` +
-        `name a member of the same pool`,
-    };
-  }
-
-  /** The first service that the zone's cuts hide. */
-  #faultOfZoneCuts(zone: string, pointer: string): Refusal | null {
-    for (const cut of this.store.zones.cutsOf(zone)) {
-      // A zone of our own at the cut: nothing below it is handed over.
-      if (this.store.zones.get(cut)) continue;
-      for (const service of this.store.services.below(cut)) {
-        const fault = this.#faultBelowCut(service.domain, pointer);
-        if (fault) return fault;
-      }
-    }
-    return null;
-  }
-
-  #faultBelowCut(domain: string, pointer: string): Refusal | null {
-    const cut = this.store.zones.cutAbove(domain);
-    return cut === null ? null : {
-      kind: "invalid",
-      pointer,
-      message:
-        `Service "${domain}" lies below the zone cut ${cut}: the zone ${this.store.zones.enclosing(cut)} ` +
-        `hands these names over to other servers; remove the NS records of ${cut}, or choose another domain`,
-    };
-  }
-
   #domainIsFree(domain: string, at: string): boolean {
     if (!this.#domainIsValid(domain, { wildcard: true, at })) return false;
     const other = this.store.services.byDomain(domain);
@@ -499,7 +430,7 @@ export class Draft {
   }
 
   #domainIsValid(domain: string, { wildcard, at }: { wildcard: boolean; at: string }): boolean {
-    const fault = faultOfDomain(domain, wildcard);
+    const fault = domainFault(domain, { wildcard });
     if (fault !== null) this.refuse("invalid", `${at}/domain`, fault);
     return fault === null;
   }
@@ -555,14 +486,8 @@ export class Draft {
     return false;
   }
 
-  #require(check: Check): void {
-    if (check()) this.#retries.push(check);
-  }
-
-  #refuse(refusal: Refusal | null): void {
-    if (!refusal) return;
-    this.#refusals.push(refusal);
-    if (this.#refusals.length >= PROBLEMS_MAX) throw this.#refused();
+  #require(judge: () => Fault | null, pointer: string): void {
+    if (judge()) this.#retries.push({ judge, pointer });
   }
 
   #refused(): ChangeRefused {
@@ -573,73 +498,3 @@ export class Draft {
 
 /** Services that are detached from a deleted pool at a time; a pool may have a million. */
 const DETACH_BATCH = 1_000;
-
-/** Why the text can't be a service's or zone's domain as it stands, or `null`. */
-function faultOfDomain(domain: string, wildcard: boolean): string | null {
-  try {
-    const canonical = checkDomain(domain);
-    if (canonical !== domain) return `The domain "${domain}" must be written "${canonical}"`;
-    return wildcard || !domain.startsWith("*") ? null : `The zone "${domain}" must not be a wildcard`;
-  } catch (cause) {
-    if (cause instanceof SyntaxError) return cause.message;
-    throw cause;
-  }
-}
-
-/** Keys in the order of the history's JSON, so that equal objects are equal text. */
-const KEYS = {
-  pool: ["id", "name", "algorithm", "maxAnswers", "onAllDown", "fallbackPoolId"],
-  member: [
-    "id",
-    "poolId",
-    "ipAddress",
-    "port",
-    "weight",
-    "priority",
-    "enabled",
-    "latitude",
-    "longitude",
-  ],
-  healthCheck: [
-    "poolId",
-    "type",
-    "port",
-    "intervalMs",
-    "timeoutMs",
-    "rise",
-    "fall",
-    "httpMethod",
-    "httpPath",
-    "httpHost",
-    "httpExpectedStatus",
-    "httpContains",
-    "insecureSkipVerify",
-  ],
-  geoRule: ["id", "poolId", "cidr", "country", "continent", "memberId"],
-  service: ["id", "domain", "poolId", "ttl", "ecs"],
-  zone: ["domain", "text"],
-} satisfies Record<string, string[]>;
-
-function poolJson(pool: Unstamped<PoolRow>): string {
-  return JSON.stringify(pool, KEYS.pool);
-}
-
-function memberJson(member: Unstamped<MemberRow>): string {
-  return JSON.stringify(member, KEYS.member);
-}
-
-function checkJson(check: HealthCheck & Pick<HealthCheckRow, "poolId">): string {
-  return JSON.stringify(check, KEYS.healthCheck);
-}
-
-function geoRuleJson(rule: Unstamped<GeoRuleRow>): string {
-  return JSON.stringify(rule, KEYS.geoRule);
-}
-
-function serviceJson(service: Unstamped<ServiceRow>): string {
-  return JSON.stringify(service, KEYS.service);
-}
-
-function zoneJson(zone: Unstamped<ZoneRow>): string {
-  return JSON.stringify(zone, KEYS.zone);
-}

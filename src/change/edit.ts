@@ -89,6 +89,7 @@ export interface Origin {
   readonly via: string;
   /** Name of the token, signer or user; empty when nobody is known. */
   readonly by: string;
+  /** Why; may be empty. */
   readonly reason: string;
 }
 
@@ -102,7 +103,9 @@ export interface Commit {
   readonly poolIds: readonly string[];
   /** Ids of the services that were created, changed or deleted, or whose pool was deleted. */
   readonly serviceIds: readonly string[];
+  /** Domains of the zones that were put or deleted. */
   readonly zoneDomains: readonly string[];
+  /** Whether the override of the settings' fallback was changed. */
   readonly fallback: boolean;
 }
 
@@ -122,7 +125,9 @@ export interface Problem {
 
 /** A change that can't be made. REST turns the kind into 400, 409, 422, 404 or 412. */
 export class ChangeRefused extends Error {
+  /** The class, in logs. */
   override readonly name = "ChangeRefused";
+  /** With several problems, `kind` is that of the first. */
   constructor(readonly kind: RefusalKind, readonly problems: readonly Problem[]) {
     super(problems.map((problem) => problem.message).join("; "));
   }

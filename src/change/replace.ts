@@ -19,7 +19,9 @@ import { type Draft } from "./draft.ts";
 export function replaceModel(draft: Draft, model: Model, at: string): void {
   deleteOthers(draft, model);
   const poolIds = adoptPoolIds(draft, model);
-  const poolIdOf = (id: string | null) => id === null ? null : poolIds.get(id) ?? id;
+  const names = new Map(model.pools.map(({ id, name }) => [id, name]));
+  // A reference that leads nowhere is kept, and refused as such.
+  const poolIdOf = (id: string | null) => id === null ? null : poolIds.get(names.get(id) ?? "") ?? id;
   for (
     const [i, zone] of uniqueBy(
       model.zones,
@@ -34,7 +36,7 @@ export function replaceModel(draft: Draft, model: Model, at: string): void {
   for (
     const [i, pool] of uniqueBy(model.pools, (pool) => pool.name, refuseTwice(draft, `${at}/pools`, "name"))
   ) {
-    replacePool(draft, { pool, id: poolIds.get(pool.id)!, poolIdOf, at: `${at}/pools/${i}` });
+    replacePool(draft, { pool, id: poolIds.get(pool.name)!, poolIdOf, at: `${at}/pools/${i}` });
   }
   const services = uniqueBy(
     model.services,
@@ -54,13 +56,12 @@ export function replaceModel(draft: Draft, model: Model, at: string): void {
   draft.apply({ kind: "putFallback", fallback: model.fallback }, `${at}/fallback`);
 }
 
-/** The id under which each pool of the model is, or will be, stored. */
+/** By its name, the id under which each pool of the model is, or will be, stored. */
 function adoptPoolIds(draft: Draft, { pools }: Model): Map<string, string> {
-  const ids = new Map<string, string>();
-  for (const { id, name } of pools) {
-    ids.set(id, draft.store.pools.byName(name)?.id ?? freeId(draft, id, draft.store.pools));
-  }
-  return ids;
+  return new Map(pools.map(({ id, name }) => [
+    name,
+    draft.store.pools.byName(name)?.id ?? freeId(draft, id, draft.store.pools),
+  ]));
 }
 
 function replacePool(

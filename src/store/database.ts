@@ -13,6 +13,7 @@ export const BUSY_TIMEOUT_MS = 3_000;
 
 /** Another process kept the database locked for longer than the busy time-out; trying again is safe. */
 export class StoreBusy extends Error {
+  /** The class, in logs. */
   override readonly name = "StoreBusy";
 }
 
@@ -22,6 +23,11 @@ export class Database {
   /** Bounded by the number of SQL texts in `src/store/`, which are constants. */
   readonly #statements = new Map<string, StatementSync>();
 
+  /**
+   * Opens a file, or `:memory:`.
+   *
+   * @throws {Error} of SQLite when it can't be opened
+   */
   constructor(path: string, { readOnly = false }: { readonly readOnly?: boolean } = {}) {
     this.#connection = new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS, readOnly });
   }
@@ -78,6 +84,7 @@ export class Database {
     }
   }
 
+  /** Ends all use; an open transaction is undone. */
   close(): void {
     this.#statements.clear();
     this.#connection.close();

@@ -9,7 +9,9 @@ import { type Page, pageOf, type PageRequest } from "./page.ts";
 
 /** A rule and where it belongs. */
 export interface GeoRuleRow extends GeoRule {
+  /** The pool it belongs to. */
   readonly poolId: string;
+  /** The generation at which the row last changed. */
   readonly revision: number;
 }
 
@@ -17,6 +19,7 @@ export interface GeoRuleRow extends GeoRule {
 export class GeoRules {
   readonly #database: Database;
 
+  /** The connection stays its opener's to close. */
   constructor(database: Database) {
     this.#database = database;
   }
@@ -67,6 +70,7 @@ export class GeoRules {
 
 /** A row as SQLite gives it. */
 export interface GeoRuleColumns extends GeoRuleRow {
+  /** The order of creation. */
   readonly seq: number;
 }
 

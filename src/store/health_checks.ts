@@ -8,7 +8,9 @@ import { type Database } from "./database.ts";
 
 /** A check and where it belongs. */
 export interface HealthCheckRow extends HealthCheck {
+  /** The pool it belongs to. */
   readonly poolId: string;
+  /** The generation at which the row last changed. */
   readonly revision: number;
 }
 
@@ -16,6 +18,7 @@ export interface HealthCheckRow extends HealthCheck {
 export class HealthChecks {
   readonly #database: Database;
 
+  /** The connection stays its opener's to close. */
   constructor(database: Database) {
     this.#database = database;
   }
@@ -40,11 +43,12 @@ export class HealthChecks {
 
 /** A row as SQLite gives it. */
 export interface HealthCheckColumns extends Omit<HealthCheckRow, "insecureSkipVerify"> {
+  /** 0 or 1. */
   readonly insecureSkipVerify: number;
 }
 
 /** The select list that yields {@link HealthCheckColumns}. */
-export const HEALTH_CHECK_COLUMNS =
+export const HEALTH_CHECK_COLUMNS: string =
   "type, port, interval_ms AS intervalMs, timeout_ms AS timeoutMs, rise, fall, " +
   "http_method AS httpMethod, http_path AS httpPath, http_host AS httpHost, " +
   "http_expected_status AS httpExpectedStatus, http_contains AS httpContains, " +

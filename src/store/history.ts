@@ -8,14 +8,19 @@
  */
 import { type Database } from "./database.ts";
 import { type Page, pageOf, type PageRequest } from "./page.ts";
+import { EVERYTHING, type Touched, TOUCHED_MAX, TouchedList } from "./touched.ts";
 
 /** One commit. */
 export interface HistoryEntry {
+  /** Which one; the first is 1. */
   readonly generation: number;
   /** Unix milliseconds. */
   readonly at: number;
+  /** The way it came, as in `Origin`. */
   readonly via: string;
+  /** Who wanted it; empty when nobody is known. */
   readonly by: string;
+  /** Why; may be empty. */
   readonly reason: string;
 }
 
@@ -24,6 +29,7 @@ export type ObjectKind = "pool" | "member" | "healthCheck" | "geoRule" | "servic
 
 /** What one commit did to one object. */
 export interface ObjectChange {
+  /** What it is. */
   readonly kind: ObjectKind;
   /** The object's id; the pool's id for a check, the domain for a zone, empty for the fallback. */
   readonly id: string;
@@ -37,6 +43,7 @@ export interface ObjectChange {
 export class History {
   readonly #database: Database;
 
+  /** The connection stays its opener's to close. */
   constructor(database: Database) {
     this.#database = database;
   }
@@ -68,6 +75,25 @@ export class History {
     for (const { kind, id, before, after } of rows) {
       yield { kind, id, before: parsed(before), after: parsed(after) };
     }
+  }
+
+  /** What the generations after this one touched, all together; costs no more than a list may be long. */
+  touchedSince(generation: number): Touched {
+    const rows = this.#database.all<{ kind: ObjectKind; id: string; poolId: string | null }>(
+      "SELECT kind, id, coalesce(after, before) ->> 'poolId' AS poolId FROM history_changes " +
+        "WHERE generation > ? LIMIT ?",
+      generation,
+      TOUCHED_MAX + 1,
+    );
+    if (rows.length > TOUCHED_MAX) return EVERYTHING;
+    const touched = new TouchedList();
+    for (const { kind, id, poolId } of rows) {
+      if (kind === "service") touched.service(id);
+      else if (kind === "zone") touched.zone(id);
+      else if (kind === "fallback") touched.fallback();
+      else touched.pool(poolId ?? id);
+    }
+    return touched.list();
   }
 }
 

@@ -9,7 +9,9 @@ import { type Page, pageOf, type PageRequest } from "./page.ts";
 
 /** A member and where it belongs. */
 export interface MemberRow extends Member {
+  /** The pool it belongs to. */
   readonly poolId: string;
+  /** The generation at which the row last changed. */
   readonly revision: number;
 }
 
@@ -17,6 +19,7 @@ export interface MemberRow extends Member {
 export class Members {
   readonly #database: Database;
 
+  /** The connection stays its opener's to close. */
   constructor(database: Database) {
     this.#database = database;
   }
@@ -71,12 +74,14 @@ export class Members {
 
 /** A row as SQLite gives it. */
 export interface MemberColumns extends Omit<MemberRow, "enabled"> {
+  /** The order of creation. */
   readonly seq: number;
+  /** 0 or 1. */
   readonly enabled: number;
 }
 
 /** The select list that yields {@link MemberColumns}. */
-export const MEMBER_COLUMNS =
+export const MEMBER_COLUMNS: string =
   "id, ip_address AS ipAddress, port, weight, priority, enabled, latitude, longitude, " +
   "pool_id AS poolId, revision, seq";
 

@@ -15,6 +15,7 @@ export interface PageRequest {
 
 /** A part of a collection, in the collection's order. */
 export interface Page<Item> {
+  /** At most `limit` of them. */
   readonly items: readonly Item[];
   /** The cursor of the following page; `null` when this is the last one. */
   readonly next: string | null;

@@ -30,6 +30,7 @@ export class Pools {
     readonly geoRules: GeoRules;
   };
 
+  /** The connection stays its opener's to close. */
   constructor(
     database: Database,
     parts: { readonly members: Members; readonly healthChecks: HealthChecks; readonly geoRules: GeoRules },

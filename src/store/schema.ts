@@ -143,6 +143,7 @@ export const APPLICATION_ID = 0x506c6569;
 
 /** A file that this program must not open; the message says what to do. */
 export class SchemaRefused extends Error {
+  /** The class, in logs. */
   override readonly name = "SchemaRefused";
 }
 

@@ -13,6 +13,7 @@ import { type Page, pageOf, type PageRequest } from "./page.ts";
 
 /** A service and when it last changed. */
 export interface ServiceRow extends Service {
+  /** The generation at which the row last changed. */
   readonly revision: number;
 }
 
@@ -20,6 +21,7 @@ export interface ServiceRow extends Service {
 export class Services {
   readonly #database: Database;
 
+  /** The connection stays its opener's to close. */
   constructor(database: Database) {
     this.#database = database;
   }

@@ -24,9 +24,13 @@ import { Zones } from "./zones.ts";
 
 /** How many objects of each kind there are. */
 export interface Counts {
+  /** Pools. */
   readonly pools: number;
+  /** Members of all pools. */
   readonly members: number;
+  /** Services. */
   readonly services: number;
+  /** Zones of static records. */
   readonly zones: number;
 }
 
@@ -38,13 +42,21 @@ export class Store implements Disposable {
   readonly readOnly: boolean;
   /** For the files of `src/store/` only. */
   readonly database: Database;
+  /** Reads pools. */
   readonly pools: Pools;
+  /** Reads members. */
   readonly members: Members;
+  /** Reads services. */
   readonly services: Services;
+  /** Reads health checks. */
   readonly healthChecks: HealthChecks;
+  /** Reads geo rules. */
   readonly geoRules: GeoRules;
+  /** Reads zones. */
   readonly zones: Zones;
+  /** Reads the history. */
   readonly history: History;
+  /** Reads and writes verdicts. */
   readonly verdicts: Verdicts;
 
   /**
@@ -136,6 +148,7 @@ export class Store implements Disposable {
     this.database.close();
   }
 
+  /** The same, at the end of a `using` block. */
   [Symbol.dispose](): void {
     this.close();
   }
@@ -143,8 +156,11 @@ export class Store implements Disposable {
 
 /** A file's schema version and owner, read without touching it. */
 export interface Inspection {
+  /** `PRAGMA user_version`. */
   readonly version: number;
+  /** `PRAGMA application_id`. */
   readonly applicationId: number;
+  /** Whether the file has no tables yet. */
   readonly empty: boolean;
 }
 

@@ -14,6 +14,7 @@ export type VerdictEntry = readonly [target: string, verdict: Verdict];
 export class Verdicts {
   readonly #database: Database;
 
+  /** The connection stays its opener's to close. */
   constructor(database: Database) {
     this.#database = database;
   }

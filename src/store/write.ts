@@ -38,9 +38,11 @@ export function write<Result>(
 
 /** Writes rows of one generation. */
 export class Writer {
+  /** The generation that this transaction makes. */
   readonly generation: number;
   readonly #database: Database;
 
+  /** For {@link write} only. */
   constructor(database: Database, generation: number) {
     this.#database = database;
     this.generation = generation;

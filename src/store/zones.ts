@@ -9,6 +9,7 @@ import { type Page, pageOf, type PageRequest } from "./page.ts";
 
 /** A zone and when it last changed. */
 export interface ZoneRow extends Zone {
+  /** The generation at which the row last changed. */
   readonly revision: number;
 }
 
@@ -16,6 +17,7 @@ export interface ZoneRow extends Zone {
 export class Zones {
   readonly #database: Database;
 
+  /** The connection stays its opener's to close. */
   constructor(database: Database) {
     this.#database = database;
   }

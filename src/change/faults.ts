@@ -1,0 +1,118 @@
+/**
+ * What can be wrong with one object when the others are looked at. Each function judges an object as it is stored at
+ * that moment, costs no more than what the object is tied to, and finds no fault with one that isn't there.
+ *
+ * @module
+ */
+import { type Store } from "../store/store.ts";
+import { checkDomain } from "../wire/name.ts";
+import { type RefusalKind } from "./edit.ts";
+
+/** Why a commit must be refused. */
+export interface Fault {
+  /** What REST makes a status of. */
+  readonly kind: RefusalKind;
+  /** What is wrong, and the mend. */
+  readonly message: string;
+}
+
+/** A pool must end its chain of fallbacks in a pool that exists, and have one where `onAllDown` needs it. */
+export function fallbackFault(store: Store, poolId: string): Fault | null {
+  const pool = store.pools.get(poolId);
+  if (!pool) return null;
+  if (pool.onAllDown === "fallback" && pool.fallbackPoolId === null) {
+    return {
+      kind: "invalid",
+      message: `Pool "${pool.name}" has onAllDown "fallback" but no fallbackPoolId: name a pool, ` +
+        `or choose another onAllDown`,
+    };
+  }
+  const chain = [pool];
+  for (let last = pool; last.fallbackPoolId !== null;) {
+    const next = store.pools.get(last.fallbackPoolId);
+    if (!next) {
+      return {
+        kind: "missing-reference",
+        message: `Pool "${last.name}" falls back to the pool ${last.fallbackPoolId}, which doesn't exist: ` +
+          `name another pool, or choose an onAllDown other than "fallback"`,
+      };
+    }
+    if (next.id === pool.id) {
+      const names = [...chain, next].map(({ name }) => name).join(" → ");
+      return {
+        kind: "invalid",
+        message: `The pools fall back to each other in a circle (${names}): let one of them end the chain`,
+      };
+    }
+    // A circle further on is the fault of the pools in it.
+    if (chain.some(({ id }) => id === next.id)) return null;
+    chain.push(next);
+    last = next;
+  }
+  return null;
+}
+
+/** A service's pool must exist. */
+export function servicePoolFault(store: Store, serviceId: string): Fault | null {
+  const service = store.services.get(serviceId);
+  if (!service || service.poolId === null || store.pools.get(service.poolId)) return null;
+  return {
+    kind: "missing-reference",
+    message:
+      `Service "${service.domain}" names the pool ${service.poolId}, which doesn't exist: create it first, ` +
+      `or leave poolId null for the static fallback`,
+  };
+}
+
+/** A service must not lie strictly below a zone cut of the zone around it. */
+export function serviceCutFault(store: Store, serviceId: string): Fault | null {
+  const service = store.services.get(serviceId);
+  return service && cutFault(store, service.domain);
+}
+
+/** No service may lie below a cut of the zone; the first one that does is named. */
+export function zoneCutsFault(store: Store, zone: string | null): Fault | null {
+  if (zone === null) return null;
+  for (const cut of store.zones.cutsOf(zone)) {
+    // A zone of our own at the cut: nothing below it is handed over.
+    if (store.zones.get(cut)) continue;
+    for (const service of store.services.below(cut)) {
+      const fault = cutFault(store, service.domain);
+      if (fault) return fault;
+    }
+  }
+  return null;
+}
+
+/** A geo rule must lead to a member of its own pool. */
+export function ruleMemberFault(store: Store, ruleId: string): Fault | null {
+  const rule = store.geoRules.get(ruleId);
+  if (!rule || store.members.get(rule.memberId)?.poolId === rule.poolId) return null;
+  return {
+    kind: "missing-reference",
+    message: `The geo rule names the member ${rule.memberId}, which the pool ${rule.poolId} doesn't have: ` +
+      `name a member of the same pool`,
+  };
+}
+
+/** Why the text can't be the domain of a service or zone as it stands, or `null`. */
+export function domainFault(domain: string, { wildcard }: { readonly wildcard: boolean }): string | null {
+  try {
+    const canonical = checkDomain(domain);
+    if (canonical !== domain) return `The domain "${domain}" must be written "${canonical}"`;
+    return wildcard || !domain.startsWith("*") ? null : `The zone "${domain}" must not be a wildcard`;
+  } catch (cause) {
+    if (cause instanceof SyntaxError) return cause.message;
+    throw cause;
+  }
+}
+
+function cutFault(store: Store, domain: string): Fault | null {
+  const cut = store.zones.cutAbove(domain);
+  return cut === null ? null : {
+    kind: "invalid",
+    message:
+      `Service "${domain}" lies below the zone cut ${cut}: the zone ${store.zones.enclosing(domain)} ` +
+      `hands these names over to other servers; remove the NS records of ${cut}, or choose another domain`,
+  };
+}

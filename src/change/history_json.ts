@@ -1,0 +1,77 @@
+/**
+ * Objects as the history keeps them: JSON with the fields of REST in one order and without a revision, so that equal
+ * objects are equal text. That is also how a commit tells whether an edit changes anything.
+ *
+ * @module
+ */
+import { type HealthCheck } from "../config/model.ts";
+import { type GeoRuleRow } from "../store/geo_rules.ts";
+import { type HealthCheckRow } from "../store/health_checks.ts";
+import { type MemberRow } from "../store/members.ts";
+import { type PoolRow } from "../store/pools.ts";
+import { type ServiceRow } from "../store/services.ts";
+import { type Unstamped } from "../store/write.ts";
+import { type ZoneRow } from "../store/zones.ts";
+
+const KEYS = {
+  pool: ["id", "name", "algorithm", "maxAnswers", "onAllDown", "fallbackPoolId"],
+  member: [
+    "id",
+    "poolId",
+    "ipAddress",
+    "port",
+    "weight",
+    "priority",
+    "enabled",
+    "latitude",
+    "longitude",
+  ],
+  healthCheck: [
+    "poolId",
+    "type",
+    "port",
+    "intervalMs",
+    "timeoutMs",
+    "rise",
+    "fall",
+    "httpMethod",
+    "httpPath",
+    "httpHost",
+    "httpExpectedStatus",
+    "httpContains",
+    "insecureSkipVerify",
+  ],
+  geoRule: ["id", "poolId", "cidr", "country", "continent", "memberId"],
+  service: ["id", "domain", "poolId", "ttl", "ecs"],
+  zone: ["domain", "text"],
+} satisfies Record<string, string[]>;
+
+/** A pool's own fields. */
+export function poolJson(pool: Unstamped<PoolRow>): string {
+  return JSON.stringify(pool, KEYS.pool);
+}
+
+/** A member, with its pool's id. */
+export function memberJson(member: Unstamped<MemberRow>): string {
+  return JSON.stringify(member, KEYS.member);
+}
+
+/** A health check, with its pool's id. */
+export function checkJson(check: HealthCheck & Pick<HealthCheckRow, "poolId">): string {
+  return JSON.stringify(check, KEYS.healthCheck);
+}
+
+/** A geo rule, with its pool's id. */
+export function geoRuleJson(rule: Unstamped<GeoRuleRow>): string {
+  return JSON.stringify(rule, KEYS.geoRule);
+}
+
+/** A service. */
+export function serviceJson(service: Unstamped<ServiceRow>): string {
+  return JSON.stringify(service, KEYS.service);
+}
+
+/** A zone. */
+export function zoneJson(zone: Unstamped<ZoneRow>): string {
+  return JSON.stringify(zone, KEYS.zone);
+}

@@ -1,0 +1,221 @@
+/**
+ * Applying a whole model: the store becomes equal to it, keeps the ids it has, and touches only what differs.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { type Model, type Pool } from "../../src/config/model.ts";
+import { Changes } from "../../src/change/commit.ts";
+import { ChangeRefused, type Edit } from "../../src/change/edit.ts";
+import { Store } from "../../src/store/store.ts";
+import { ManualClock } from "../clock.ts";
+import { dump } from "../store/dump.ts";
+import { commitsArbitrary } from "./edit_arbitrary.ts";
+import { healthCheck, id, memberFields, ORIGIN, poolFields, serviceFields, zoneText } from "./samples.ts";
+
+const RUNS = { numRuns: 200 };
+
+Deno.test("after replaceModel the store has the given model, whatever it had before", () => {
+  fc.assert(
+    fc.property(commitsArbitrary, commitsArbitrary, (before, given) => {
+      using source = storeOf(given);
+      using store = storeOf(before);
+      const wanted = source.model();
+      new Changes({ store, clock: new ManualClock() }).commit(
+        [{ kind: "replaceModel", model: wanted }],
+        ORIGIN,
+      );
+      assert.deepEqual(withoutIds(store.model()), withoutIds(wanted));
+    }),
+    RUNS,
+  );
+});
+
+Deno.test("replaceModel keeps the ids of pools, members and services that are the same by their keys", () => {
+  fc.assert(
+    fc.property(commitsArbitrary, commitsArbitrary, (before, given) => {
+      using source = storeOf(given);
+      using store = storeOf(before);
+      const known = keysToIds(store.model());
+      const model = source.model();
+      new Changes({ store, clock: new ManualClock() }).commit([{ kind: "replaceModel", model }], ORIGIN);
+      for (const [key, id] of keysToIds(store.model())) assert.equal(id, known.get(key) ?? id, key);
+    }),
+    RUNS,
+  );
+});
+
+Deno.test("replaceModel with the model that is there changes nothing, though all ids be others", () => {
+  fc.assert(
+    fc.property(commitsArbitrary, (before) => {
+      using store = storeOf(before);
+      const lines = dump(store);
+      const model = withOtherIds(store.model());
+      new Changes({ store, clock: new ManualClock() }).commit([{ kind: "replaceModel", model }], ORIGIN);
+      assert.deepEqual(dump(store), lines);
+    }),
+    RUNS,
+  );
+});
+
+Deno.test("replaceModel touches only what differs", () => {
+  using store = Store.memory();
+  const changes = new Changes({ store, clock: new ManualClock() });
+  const model: Model = {
+    generation: 0,
+    pools: [pool(1, "a"), pool(2, "b")],
+    services: [{ id: id(5), ...serviceFields({ poolId: id(1) }) }],
+    zones: [{ domain: "example.org", text: zoneText() }],
+    fallback: null,
+  };
+  changes.commit([{ kind: "replaceModel", model }], ORIGIN);
+  const [a, b] = model.pools as [Pool, Pool];
+  const weighted = { ...b, members: [{ ...b.members[0]!, weight: 9 }] };
+  const commit = changes.commit(
+    [{ kind: "replaceModel", model: { ...model, pools: [a, weighted] } }],
+    ORIGIN,
+  );
+  assert.deepEqual(commit, {
+    generation: 2,
+    everything: false,
+    poolIds: [b.id],
+    serviceIds: [],
+    zoneDomains: [],
+    fallback: false,
+  });
+});
+
+Deno.test("replaceModel keeps the order of members as given", () => {
+  using store = Store.memory();
+  const members = ["192.0.2.9", "192.0.2.1", "192.0.2.5"].map((ipAddress, i) => ({
+    id: id(10 + i),
+    ...memberFields({ ipAddress }),
+  }));
+  const model: Model = { ...EMPTY, pools: [{ ...pool(1, "a"), members }] };
+  new Changes({ store, clock: new ManualClock() }).commit([{ kind: "replaceModel", model }], ORIGIN);
+  assert.deepEqual(store.model().pools[0]!.members, members);
+});
+
+Deno.test("a refused model is refused whole, with a pointer into it for each problem", () => {
+  using store = Store.memory();
+  const changes = new Changes({ store, clock: new ManualClock() });
+  changes.commit([{ kind: "createPool", id: id(8), fields: poolFields({ name: "old" }) }], ORIGIN);
+  const before = dump(store);
+  const model: Model = {
+    ...EMPTY,
+    pools: [
+      { ...pool(1, "a"), onAllDown: "fallback", fallbackPoolId: id(1) },
+      { ...pool(2, "b"), members: [member(21), member(22)] },
+      pool(3, "b"),
+    ],
+    services: [
+      { id: id(5), ...serviceFields({ poolId: id(99) }) },
+      { id: id(6), ...serviceFields() },
+      { id: id(7), ...serviceFields({ domain: "Bad.example.com" }) },
+    ],
+    zones: [{ domain: "example.org", text: zoneText("www 300 A 1.2.3") }],
+  };
+  assert.throws(() => changes.commit([{ kind: "replaceModel", model }], ORIGIN), (error) => {
+    assert(error instanceof ChangeRefused);
+    assert.deepEqual(error.problems.map((problem) => problem.pointer).toSorted(), [
+      "/pools/0/fallbackPoolId",
+      "/pools/1/members/1/ipAddress",
+      "/pools/2/name",
+      "/services/0/poolId",
+      "/services/1/domain",
+      "/services/2/domain",
+      "/zones/0/text",
+    ]);
+    return true;
+  });
+  assert.deepEqual(dump(store), before);
+});
+
+Deno.test("a new object takes another id where the given one is no id or belongs to something else", () => {
+  using store = Store.memory();
+  const changes = new Changes({ store, clock: new ManualClock(), newId: () => id(77) });
+  changes.commit([{ kind: "createPool", id: id(1), fields: poolFields({ name: "a" }) }], ORIGIN);
+  const model: Model = {
+    ...EMPTY,
+    pools: [{ ...pool(50, "a"), members: [] }, { ...pool(1, "b"), members: [], healthCheck: healthCheck() }],
+    services: [{ id: "not an id", ...serviceFields({ poolId: id(1) }) }],
+  };
+  changes.commit([{ kind: "replaceModel", model }], ORIGIN);
+  assert.deepEqual([store.pools.byName("a")!.id, store.pools.byName("b")!.id], [id(1), id(77)]);
+  assert.deepEqual(store.services.byDomain("www.example.com"), {
+    id: id(77),
+    ...serviceFields({ poolId: id(77) }),
+    revision: 2,
+  });
+});
+
+const EMPTY: Model = { generation: 0, pools: [], services: [], zones: [], fallback: null };
+
+function pool(number: number, name: string): Pool {
+  return {
+    id: id(number),
+    ...poolFields({ name }),
+    members: [member(number + 10)],
+    healthCheck: null,
+    geoRules: [],
+  };
+}
+
+function member(number: number): Pool["members"][number] {
+  return { id: id(number), ...memberFields() };
+}
+
+/** A store with what those of the commits leave that are not refused. */
+function storeOf(commits: readonly (readonly Edit[])[]): Store {
+  const store = Store.memory();
+  const changes = new Changes({ store, clock: new ManualClock() });
+  for (const edits of commits) {
+    try {
+      changes.commit(edits, ORIGIN);
+    } catch (cause) {
+      if (!(cause instanceof ChangeRefused)) throw cause;
+    }
+  }
+  return store;
+}
+
+/** The model told by natural keys alone, in one order. */
+function withoutIds({ pools, services, zones, fallback }: Model): unknown {
+  const names = new Map(pools.map((pool) => [pool.id, pool.name]));
+  return {
+    pools: pools.map(({ id: _, fallbackPoolId, members, geoRules, ...fields }) => {
+      const keys = new Map(members.map((member) => [member.id, `${member.ipAddress} ${member.port}`]));
+      return {
+        ...fields,
+        fallback: fallbackPoolId && names.get(fallbackPoolId),
+        members: members.map(({ id: _, ...member }) => JSON.stringify(member)).toSorted(),
+        geoRules: geoRules.map(({ id: _, memberId, ...rule }) => JSON.stringify([rule, keys.get(memberId)]))
+          .toSorted(),
+      };
+    }),
+    services: services.map(({ id: _, poolId, ...fields }) => ({
+      ...fields,
+      pool: poolId && names.get(poolId),
+    })),
+    zones,
+    fallback,
+  };
+}
+
+function keysToIds({ pools, services }: Model): Map<string, string> {
+  return new Map([
+    ...pools.flatMap((pool): [string, string][] => [
+      [`pool ${pool.name}`, pool.id],
+      ...pool.members.map((
+        it,
+      ): [string, string] => [`member ${pool.name} ${it.ipAddress} ${it.port}`, it.id]),
+    ]),
+    ...services.map((service): [string, string] => [`service ${service.domain}`, service.id]),
+  ]);
+}
+
+/** Every id replaced by one that no store has, references along with them. */
+function withOtherIds(model: Model): Model {
+  return JSON.parse(JSON.stringify(model).replaceAll(/"0([0-9a-f]{31})"/g, '"f$1"'));
+}

@@ -1,0 +1,92 @@
+/**
+ * Whole objects from the few fields that a test is about, and short ids that tell what they name.
+ *
+ * @module
+ */
+import { HEALTH_CHECK_DEFAULTS, type HealthCheck } from "../../src/config/model.ts";
+import {
+  type Edit,
+  type GeoRuleFields,
+  type MemberFields,
+  type Origin,
+  type PoolFields,
+  type ServiceFields,
+} from "../../src/change/edit.ts";
+
+/** An origin that says nothing of interest. */
+export const ORIGIN: Origin = { via: "api", by: "", reason: "" };
+
+/** A well-formed id that shows its number: `id(7)` ends in 7. */
+export function id(number: number): string {
+  return number.toString(16).padStart(32, "0");
+}
+
+/** A pool's fields; named `web` unless told otherwise. */
+export function poolFields(fields: Partial<PoolFields> = {}): PoolFields {
+  return {
+    name: "web",
+    algorithm: "round-robin",
+    maxAnswers: 1,
+    onAllDown: "all",
+    fallbackPoolId: null,
+    ...fields,
+  };
+}
+
+/** A member's fields; at 192.0.2.10 port 443 unless told otherwise. */
+export function memberFields(fields: Partial<MemberFields> = {}): MemberFields {
+  return {
+    ipAddress: "192.0.2.10",
+    port: 443,
+    weight: 1,
+    priority: 0,
+    enabled: true,
+    latitude: null,
+    longitude: null,
+    ...fields,
+  };
+}
+
+/** A service's fields; `www.example.com` without a pool unless told otherwise. */
+export function serviceFields(fields: Partial<ServiceFields> = {}): ServiceFields {
+  return { domain: "www.example.com", poolId: null, ttl: 30, ecs: true, ...fields };
+}
+
+/** A health check; TCP unless told otherwise. */
+export function healthCheck(fields: Partial<HealthCheck> = {}): HealthCheck {
+  return { ...HEALTH_CHECK_DEFAULTS, ...fields };
+}
+
+/** A geo rule's fields; for 198.51.100.0/24 unless told otherwise. */
+export function geoRuleFields(
+  fields: Partial<GeoRuleFields> & Pick<GeoRuleFields, "memberId">,
+): GeoRuleFields {
+  return { cidr: "198.51.100.0/24", country: null, continent: null, ...fields };
+}
+
+/** A zone's text with what every zone needs, and more records behind it. */
+export function zoneText(...records: readonly string[]): string {
+  return [
+    "@ 300 SOA ns1 hostmaster 1 7200 900 1209600 300",
+    "@ 300 NS ns1",
+    "ns1 300 A 192.0.2.1",
+    ...records,
+    "",
+  ]
+    .join("\n");
+}
+
+/** The edit that creates a pool. */
+export function createPool(number: number, fields: Partial<PoolFields> = {}): Edit {
+  return { kind: "createPool", id: id(number), fields: poolFields(fields) };
+}
+
+/** The edit that creates a member in a pool. */
+export function createMember(number: number, pool: number, fields: Partial<MemberFields> = {}): Edit {
+  return { kind: "createMember", id: id(number), poolId: id(pool), fields: memberFields(fields) };
+}
+
+/** The edit that creates a service. */
+export function createService(number: number, fields: Partial<ServiceFields> = {}): Edit {
+  return { kind: "createService", id: id(number), fields: serviceFields(fields) };
+}
