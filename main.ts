@@ -8,8 +8,8 @@
  * @module
  */
 import { Argument, Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { type DatabaseOptions } from "./src/cli/backup.ts";
 import { CommandFailed, type ExitCode } from "./src/cli/failure.ts";
-import { type ServeFlags } from "./src/serve.ts";
 import { addQueryCommand } from "./src/cli/query_command.ts";
 import { addClientOptions, addResourceCommands } from "./src/cli/resource_commands.ts";
 import { systemTerminal, type Terminal } from "./src/cli/terminal.ts";
@@ -49,7 +49,6 @@ interface Outcome {
 function commandTree(terminal: Terminal, outcome: Outcome): Command {
   const root = new Tree("pleiades")
     .description("Health-aware DNS global server load balancer")
-    .helpCommand("help [command]", "the options of a command")
     .addHelpText("after", FIRST_STEPS)
     .version(VERSION, "-V, --version", "the version alone")
     .showSuggestionAfterError()
@@ -74,6 +73,7 @@ function commandTree(terminal: Terminal, outcome: Outcome): Command {
   root.commandsGroup("Other:");
   addCompletions(root, { terminal, done });
   addVersion(root, { terminal, done });
+  root.helpCommand("help [command]", "the options of a command");
   return root;
 }
 
@@ -186,11 +186,6 @@ class Tree extends Command {
 
 function isErrorContext(context: unknown): boolean {
   return typeof context === "object" && context !== null && "error" in context && context.error === true;
-}
-
-function integerAtLeast1(text: string): number {
-  if (!/^[1-9]\d{0,3}$/.test(text)) throw new InvalidArgumentError("It must be a whole number from 1.");
-  return Number(text);
 }
 
 function examples(...lines: string[]): string {

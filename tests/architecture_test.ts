@@ -32,16 +32,19 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   gitops: ["ip", "clock", "config", "change", "telemetry"],
   cluster: ["ip", "clock", "config", "change", "telemetry"],
   discovery: ["ip", "clock", "config", "change", "telemetry"],
+  // From a change to the workers: the one place where the model, the checks and the answers meet.
+  publisher: ["ip", "clock", "config", "health", "snapshot", "dns", "telemetry"],
+  systemd: [],
   cli: ["ip", "clock", "config", "wire", "version"],
   console: ["ip", "clock", "config"],
 };
 
 /** The composition roots: only they see everything. */
-const SEE_EVERYTHING = ["main", "serve", "demo"];
+const SEE_EVERYTHING = ["main", "serve", "node", "demo"];
 
-/** Single imports that are allowed although the table forbids them, with the reason. */
+/** Files that may import a subject although the table forbids it, with the reason. */
 const EXCEPTIONS: Readonly<Record<string, string>> = {
-  "src/cli/backup.ts -> src/store/backup.ts": "backup and restore work on the file, with no node running",
+  "src/cli/backup.ts -> store": "backup and restore work on the file, with no node running",
 };
 
 /** Who may use the writing half of the store. */
@@ -51,13 +54,13 @@ Deno.test("every import goes the way the architecture allows", async () => {
   const wrong = (await imports()).filter(({ from, to }) => {
     const [importer, imported] = [subjectOf(from), subjectOf(to)];
     if (importer === imported || SEE_EVERYTHING.includes(importer)) return false;
-    return !MAY_IMPORT[importer]?.includes(imported) && !(`${from} -> ${to}` in EXCEPTIONS);
+    return !MAY_IMPORT[importer]?.includes(imported) && !(`${from} -> ${imported}` in EXCEPTIONS);
   });
   none(wrong.map(({ from, to }) => `${from} must not import ${to}`));
 });
 
 Deno.test("every exception is still needed", async () => {
-  const edges = new Set((await imports()).map(({ from, to }) => `${from} -> ${to}`));
+  const edges = new Set((await imports()).map(({ from, to }) => `${from} -> ${subjectOf(to)}`));
   none(Object.keys(EXCEPTIONS).filter((exception) => !edges.has(exception)));
 });
 

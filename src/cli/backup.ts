@@ -1,0 +1,72 @@
+/**
+ * `pleiades backup` and `pleiades restore`: copies of the database file, made here and without a node. A backup may
+ * be taken while a node runs; a restore needs the file for itself.
+ *
+ * @module
+ */
+import { loadSettings } from "../config/settings.ts";
+import { formatProblem } from "../config/yaml_source.ts";
+import { backup as copyDatabase, restore as replaceDatabase } from "../store/backup.ts";
+import { Database } from "../store/database.ts";
+import { inspect } from "../store/store.ts";
+import { CommandFailed, type ExitCode } from "./failure.ts";
+import { type Terminal } from "./terminal.ts";
+
+/** How the database is found. */
+export interface DatabaseOptions {
+  /** The file itself. */
+  readonly db?: string | undefined;
+  /** The settings file that names it; absent = the default one when it exists. */
+  readonly config?: string | undefined;
+}
+
+/** Copies the database, as it is at this moment, into a file. */
+export async function backup(
+  file: string,
+  options: DatabaseOptions,
+  terminal: Terminal,
+): Promise<ExitCode> {
+  const path = databasePath(options);
+  if (inspect(path) === null) {
+    throw new CommandFailed(`No database is at ${path} (--db FILE, or -c SETTINGS that name another one)`);
+  }
+  // Read-only, so that an older file that a node of that age still uses isn't migrated under it.
+  const database = new Database(path, { readOnly: true });
+  try {
+    await copyDatabase({ database }, file);
+  } finally {
+    database.close();
+  }
+  terminal.out(`${path} -> ${file} (${sizeOf(file)})`);
+  return 0;
+}
+
+/** Puts a backup in the place of the database, which no node may have open. */
+export async function restore(
+  file: string,
+  options: DatabaseOptions,
+  terminal: Terminal,
+): Promise<ExitCode> {
+  const path = databasePath(options);
+  await replaceDatabase({ from: file, to: path });
+  terminal.out(`${file} -> ${path} (${sizeOf(path)})`);
+  return 0;
+}
+
+function databasePath({ db, config }: DatabaseOptions): string {
+  if (db !== undefined) return db;
+  const { settings, problems } = loadSettings({
+    ...(config !== undefined && { file: config }),
+    env: Deno.env.toObject(),
+  });
+  if (settings === null) throw new CommandFailed(problems.map(formatProblem).join("\n"));
+  if (settings.database.path === "none") {
+    throw new CommandFailed("The settings say that there is no database (database.path: none)");
+  }
+  return settings.database.path;
+}
+
+function sizeOf(file: string): string {
+  const { size } = Deno.statSync(file);
+  return size < 1e6 ? `${Math.ceil(size / 1e3)} kB` : `${(size / 1e6).toFixed(1)} MB`;
+}
