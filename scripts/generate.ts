@@ -6,6 +6,7 @@
  */
 import { openApiDocument } from "../src/api/openapi.ts";
 import { apiReference } from "../src/api/reference.ts";
+import { modelReference, settingsReference, startFile } from "../src/config/reference.ts";
 import { VERSION } from "../src/version.ts";
 import { ROOT } from "./process.ts";
 
@@ -13,6 +14,8 @@ import { ROOT } from "./process.ts";
 export function generatedFiles(): ReadonlyMap<string, string> {
   return new Map([
     ["docs/API.md", apiReference(openApiDocument({ version: VERSION, secured: true }))],
+    ["docs/configuration.md", `${settingsReference()}\n${modelReference()}`],
+    ["config.example.yaml", startFile({ rare: true })],
   ]);
 }
 
