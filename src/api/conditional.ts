@@ -39,8 +39,7 @@ export const notModified: MiddlewareHandler = async (c, next) => {
   const header = c.req.header("if-none-match");
   const etag = c.res.headers.get("etag");
   if (header === undefined || etag === null || c.res.status !== 200) return;
-  // The comparison is the weak one (RFC 9110 §13.1.2), so a W/ in front doesn't matter.
-  if (header.trim() !== "*" && !tagsOf(header).map((tag) => tag.replace(/^W\//, "")).includes(etag)) return;
+  if (header.trim() !== "*" && !tagsOf(header).includes(etag)) return;
   const headers = new Headers(c.res.headers);
   for (const name of ["content-type", "content-length"]) headers.delete(name);
   // Hono merges the headers of the response it replaces into the new one, unless there is none.
@@ -48,6 +47,10 @@ export const notModified: MiddlewareHandler = async (c, next) => {
   c.res = new Response(null, { status: 304, headers });
 };
 
+/**
+ * The tags of a list, without the mark of weak ones. Ours are strong; but a server that compresses an answer makes
+ * its tag a weak one, and a client that sends that back in `If-Match` means the revision all the same.
+ */
 function tagsOf(header: string): string[] {
-  return header.match(/(?:W\/)?"[^"]*"/g) ?? [];
+  return header.match(/"[^"]*"/g) ?? [];
 }

@@ -22,6 +22,7 @@ import {
   ifNoneMatch,
   json,
   jsonBody,
+  named,
   problems,
   type Route,
   updateHeaders,
@@ -34,7 +35,7 @@ const tags = ["Geo rules"];
 const path = `${BASE}/geo-rules/{id}`;
 const poolPath = `${BASE}/pools/{id}/geo-rules`;
 
-const GeoRuleFieldsSchema = geoRuleFieldsSchema.openapi("GeoRuleFields", {
+const GeoRuleFieldsSchema = named(geoRuleFieldsSchema).openapi("GeoRuleFields", {
   description: "Exactly one of cidr, country and continent",
 });
 

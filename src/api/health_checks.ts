@@ -19,6 +19,7 @@ import {
   ifNoneMatch,
   json,
   jsonBody,
+  named,
   problems,
   type Route,
   updateHeaders,
@@ -30,7 +31,7 @@ import { write } from "./write.ts";
 const tags = ["Health checks"];
 const path = `${BASE}/pools/{id}/health-check`;
 
-const HealthCheckFieldsSchema = healthCheckSchema.openapi("HealthCheckFields");
+const HealthCheckFieldsSchema = named(healthCheckSchema).openapi("HealthCheckFields");
 
 const HealthCheckSchema = z.object(answered(healthCheckSchema.shape)).openapi("HealthCheck");
 

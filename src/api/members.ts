@@ -28,6 +28,7 @@ import {
   ifMatch,
   json,
   jsonBody,
+  named,
   patchBody,
   problems,
   type Route,
@@ -41,7 +42,7 @@ const tags = ["Members"];
 const path = `${BASE}/members/{id}`;
 const poolPath = `${BASE}/pools/{id}/members`;
 
-const MemberFieldsSchema = memberFieldsSchema.openapi("MemberFields");
+const MemberFieldsSchema = named(memberFieldsSchema).openapi("MemberFields");
 
 const MemberPatchSchema = patchSchemaOf(memberFieldsSchema).openapi("MemberPatch");
 

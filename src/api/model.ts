@@ -49,11 +49,11 @@ const AppliedSchema = z.object({
   zones: z.int().min(0).meta({ description: "Zones in the body" }),
 }).openapi("Applied");
 
-const modelText = {
-  [YAML]: { schema: { type: "string" } },
-  [JSON_TYPE]: { schema: { type: "object" } },
-  [NDJSON]: { schema: { type: "string" } },
-} as const;
+const modelText: Record<string, { schema: { type: ("string" | "object" | "null")[] } }> = {
+  [YAML]: { schema: { type: ["string"] } },
+  [JSON_TYPE]: { schema: { type: ["object", "null"] } },
+  [NDJSON]: { schema: { type: ["string"] } },
+};
 
 const routes = {
   export: createRoute({

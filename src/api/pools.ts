@@ -25,6 +25,7 @@ import {
   ifNoneMatch,
   json,
   jsonBody,
+  named,
   patchBody,
   problems,
   type Route,
@@ -37,7 +38,7 @@ import { write } from "./write.ts";
 const tags = ["Pools"];
 const path = `${BASE}/pools/{id}`;
 
-const PoolFieldsSchema = poolFieldsSchema.openapi("PoolFields");
+const PoolFieldsSchema = named(poolFieldsSchema).openapi("PoolFields");
 
 const PoolPatchSchema = patchSchemaOf(poolFieldsSchema).openapi("PoolPatch");
 

@@ -31,21 +31,26 @@ export const writeQuery: z.ZodObject<{
   }),
 });
 
-/** What every conditional write accepts in its headers; checked by `revisionDemanded`. */
+/** What every conditional write accepts in its headers; heeded by `ifRevision`. */
 export const ifMatch: z.ZodObject<{ "If-Match": z.ZodOptional<z.ZodString> }> = z.object({
   "If-Match": z.string().optional().meta({
     description: "The ETag that was read: 412 when the object has changed since",
   }),
 });
 
-/** What every conditional read accepts in its headers; checked by `notModified`. */
+/** What every conditional read accepts in its headers; heeded by `notModified`. */
 export const ifNoneMatch: z.ZodObject<{ "If-None-Match": z.ZodOptional<z.ZodString> }> = z.object({
   "If-None-Match": z.string().optional().meta({ description: "304 when the object still has this ETag" }),
 });
 
-/** What every create accepts in its headers; checked by `rememberAnswers`. */
+/** What an `Idempotency-Key` may be; a UUID has 36 characters. */
+export const IDEMPOTENCY_KEY: RegExp = /^[!-~]{1,255}$/;
+
+/** What every create accepts in its headers; heeded by `rememberAnswers`. */
 export const idempotencyKey: z.ZodObject<{ "Idempotency-Key": z.ZodOptional<z.ZodString> }> = z.object({
-  "Idempotency-Key": z.string().optional().meta({
+  "Idempotency-Key": z.string().regex(IDEMPOTENCY_KEY, {
+    error: "Idempotency-Key must be 1–255 visible ASCII characters",
+  }).optional().meta({
     description: "1–255 visible characters: the same request with the same key happens once (10 minutes)",
   }),
 });
@@ -150,3 +155,13 @@ const PROBLEM_MEANINGS: Partial<Record<ProblemStatus, string>> = {
   415: "The body's media type isn't one of those above",
   422: "A reference points to nothing, or the Idempotency-Key was used for another request",
 };
+
+/**
+ * A schema of `config/` that can be given a name in the OpenAPI document.
+ *
+ * @hono/zod-openapi extends only the schemas that are made after it was loaded; those of `config/` are older, because
+ * the API is loaded last.
+ */
+export function named<Schema extends z.ZodType>(schema: Schema): Schema {
+  return schema.clone();
+}

@@ -25,6 +25,7 @@ import {
   ifNoneMatch,
   json,
   jsonBody,
+  named,
   patchBody,
   problems,
   type Route,
@@ -37,7 +38,7 @@ import { write } from "./write.ts";
 const tags = ["Services"];
 const path = `${BASE}/services/{id}`;
 
-const ServiceFieldsSchema = serviceFieldsSchema.openapi("ServiceFields");
+const ServiceFieldsSchema = named(serviceFieldsSchema).openapi("ServiceFields");
 
 const ServicePatchSchema = patchSchemaOf(serviceFieldsSchema).openapi("ServicePatch");
 
