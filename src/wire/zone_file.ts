@@ -148,19 +148,19 @@ class ZoneReader {
         "$GENERATE isn't supported; write the records it stands for, or use a wildcard",
       );
     } else if (name !== "$ORIGIN" && name !== "$TTL") {
-      this.#problem(directive, `"${shown(directive)}" is no directive; there are $ORIGIN and $TTL`);
+      this.#problem(directive, `"${directive.text}" is no directive; there are $ORIGIN and $TTL`);
     } else if (!argument) {
       this.#problem(directive, name === "$TTL" ? "$TTL needs a time, such as 1h" : "$ORIGIN needs a name");
     } else {
       if (name === "$TTL") this.#readTtlDirective(argument);
       else this.#origin = this.#readName(argument) ?? this.#origin;
-      if (tokens[2]) this.#problem(tokens[2], `"${shown(tokens[2])}" is too much for ${name}; remove it`);
+      if (tokens[2]) this.#problem(tokens[2], `"${tokens[2].text}" is too much for ${name}; remove it`);
     }
   }
 
   #readTtlDirective(argument: Token): void {
     const ttl = parseTtl(argument.text);
-    if (ttl === null) this.#problem(argument, `"${shown(argument)}" is no TTL; ${TTL_FORMS}`);
+    if (ttl === null) this.#problem(argument, `"${argument.text}" is no TTL; ${TTL_FORMS}`);
     else this.#directiveTtl = ttl;
   }
 
@@ -201,13 +201,13 @@ class ZoneReader {
       if (!hasClass && number !== null) {
         hasClass = true;
         if (number === CLASS.IN) continue;
-        this.#problem(token, `the class ${shown(token)} isn't served; write IN or nothing`);
+        this.#problem(token, `the class ${token.text} isn't served; write IN or nothing`);
         return { typeIndex: null, ttl };
       }
       if (ttl !== null || !/^\d/.test(token.text)) break;
       ttl = parseTtl(token.text);
       if (ttl === null) {
-        this.#problem(token, `"${shown(token)}" is no TTL; ${TTL_FORMS}`);
+        this.#problem(token, `"${token.text}" is no TTL; ${TTL_FORMS}`);
         return { typeIndex: null, ttl };
       }
     }
@@ -224,7 +224,7 @@ class ZoneReader {
     if (type === null) {
       this.#problem(
         token,
-        `"${shown(token)}" is no record type; a type not known by name is written TYPE123`,
+        `"${token.text}" is no record type; a type not known by name is written TYPE123`,
       );
     } else if (isMetaType(type)) {
       this.#problem(token, `${typeName(type)} can't be the type of a record in a zone; remove the record`);
@@ -248,7 +248,7 @@ class ZoneReader {
   #readName(token: Token): Uint8Array | null {
     try {
       if (token.kind !== "plain") {
-        throw new SyntaxError(`Cannot read the name ${shown(token)}: remove the quotes`);
+        throw new SyntaxError(`Cannot read the name ${token.text}: remove the quotes`);
       }
       return lowerCaseName(nameToWire(token.text, this.#origin));
     } catch (error) {
@@ -259,19 +259,23 @@ class ZoneReader {
   }
 
   #problem({ line, column }: Token, message: string): void {
-    this.#report({ line, column, message });
+    this.#report({ line, column, message: shortened(message) });
   }
 
   #problemBehind({ line, endColumn }: Token, message: string): void {
-    this.#report({ line, column: endColumn, message });
+    this.#report({ line, column: endColumn, message: shortened(message) });
   }
 }
 
 const TTL_FORMS = "write seconds up to 2147483647, or a time such as 1h30m";
 
-/** A token in a message: no longer than a line can bear. */
-function shown({ text }: Token): string {
-  return text.length > 64 ? `${text.slice(0, 63)}…` : text;
+/** Characters of a message that are shown; a faulty line of a megabyte must not become a message of one. */
+const MESSAGE_LENGTH_MAX = 300;
+
+/** A message that fits: its middle, where the value is quoted, gives way to the fault and the mend. */
+function shortened(message: string): string {
+  if (message.length <= MESSAGE_LENGTH_MAX) return message;
+  return `${message.slice(0, MESSAGE_LENGTH_MAX / 2)}…${message.slice(1 - MESSAGE_LENGTH_MAX / 2)}`;
 }
 
 function inOrder(problems: readonly Problem[]): Problem[] {

@@ -165,6 +165,12 @@ Deno.test("parseZoneFile() stops at PROBLEMS_MAX problems", () => {
   assert.equal(read(")".repeat(PROBLEMS_MAX + 5)).problems.length, PROBLEMS_MAX);
 });
 
+Deno.test("a message is never as long as a faulty line, and keeps its fault and mend", () => {
+  const [problem] = read(`${"a".repeat(1_000_000)} A 192.0.2.1`).problems;
+  assert.match(problem!, /^1:1: Cannot read the name "a+…a+": a label is longer than 63 bytes$/);
+  assert.ok(problem!.length < 320);
+});
+
 Deno.test("parseZoneFile() takes deep nesting and long lines without recursion", () => {
   const { problems } = read("(".repeat(200_000));
   assert.equal(problems[0], '1:1: "(" is never closed; add the ")"');
