@@ -1,0 +1,134 @@
+/**
+ * `pleiades serve` as a process of its own, for what only a process can show: signals, kills, restarts, start times.
+ *
+ * @module
+ */
+import { parseSocketAddress, type SocketAddress } from "../src/ip.ts";
+
+/** How a process is started. */
+export interface ServeOptions {
+  /** Arguments behind `serve`; DNS and API listen on free ports of 127.0.0.1 unless they say otherwise. */
+  readonly args?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+  /** The executable to run instead of the sources. */
+  readonly executable?: string | null;
+}
+
+const ROOT = new URL("..", import.meta.url);
+
+/** The command line that runs Pleiades: the executable, or the sources on this Deno. */
+export function pleiades(args: readonly string[], executable: string | null = null): Deno.Command {
+  return commandOf(args, { executable });
+}
+
+function commandOf(args: readonly string[], { executable = null, env = {} }: ServeOptions): Deno.Command {
+  return new Deno.Command(executable ?? Deno.execPath(), {
+    args: executable
+      ? [...args]
+      : ["run", "-A", "--unstable-net", new URL("main.ts", ROOT).pathname, ...args],
+    env: { ...env },
+    stdin: "null",
+    stdout: "null",
+    stderr: "piped",
+  });
+}
+
+/** A running `pleiades serve`. Disposing kills it. */
+export class ServeProcess implements AsyncDisposable {
+  readonly #child: Deno.ChildProcess;
+  readonly #waiting: {
+    readonly test: (line: string) => boolean;
+    readonly resolve: (line: string) => void;
+  }[] = [];
+  readonly #reading: Promise<void>;
+  /** Every line of its log so far. */
+  readonly lines: string[] = [];
+  /** First address that answers DNS. */
+  dns!: SocketAddress;
+  /** Base of the API, such as `http://127.0.0.1:40123/api/v1`. */
+  api!: string;
+
+  private constructor(child: Deno.ChildProcess) {
+    this.#child = child;
+    this.#reading = this.#read();
+  }
+
+  /**
+   * Starts it; resolves when it answers DNS and its API listens.
+   *
+   * @throws {Error} with the log when it ends instead
+   */
+  static async start(options: ServeOptions = {}): Promise<ServeProcess> {
+    const args = options.args ?? [];
+    const given = (flag: string, value: string) => args.includes(flag) ? [] : [flag, value];
+    const command = commandOf(
+      ["serve", ...given("--dns", "127.0.0.1:0"), ...given("--api", "127.0.0.1:0"), ...args],
+      { ...options, env: { PLEIADES_LOG_FORMAT: "json", ...options.env } },
+    );
+    const process = new ServeProcess(command.spawn());
+    const line = await Promise.race([
+      process.line((text) => text.includes('"Pleiades answers DNS"')),
+      process.#child.status.then(async () => {
+        await process.#reading;
+        throw new Error(`serve ended before it answered:\n${process.lines.join("\n")}`);
+      }),
+    ]);
+    const ready = JSON.parse(line) as { readonly dns: readonly string[]; readonly api: string | null };
+    process.dns = parseSocketAddress(ready.dns[0]!);
+    process.api = `${ready.api}/api/v1`;
+    return process;
+  }
+
+  /** Process id. */
+  get pid(): number {
+    return this.#child.pid;
+  }
+
+  /** The first line, past or to come, that passes the test. */
+  line(test: (line: string) => boolean): Promise<string> {
+    const seen = this.lines.find(test);
+    return seen === undefined ? this.nextLine(test) : Promise.resolve(seen);
+  }
+
+  /** The first line to come that passes the test. */
+  nextLine(test: (line: string) => boolean): Promise<string> {
+    return new Promise((resolve) => this.#waiting.push({ test, resolve }));
+  }
+
+  /** Sends a signal. */
+  kill(signal: Deno.Signal): void {
+    this.#child.kill(signal);
+  }
+
+  /** How it ended, once its whole log is read. */
+  async ended(): Promise<Deno.CommandStatus> {
+    await this.#reading;
+    return await this.#child.status;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    try {
+      this.#child.kill("SIGKILL");
+    } catch {
+      // It has ended already.
+    }
+    await this.ended();
+  }
+
+  async #read(): Promise<void> {
+    let rest = "";
+    for await (const text of this.#child.stderr.pipeThrough(new TextDecoderStream())) {
+      const lines = (rest + text).split("\n");
+      rest = lines.pop()!;
+      for (const line of lines) this.#hear(line);
+    }
+  }
+
+  #hear(line: string): void {
+    this.lines.push(line);
+    for (const waiting of this.#waiting.filter(({ test }) => test(line))) {
+      this.#waiting.splice(this.#waiting.indexOf(waiting), 1);
+      waiting.resolve(line);
+    }
+  }
+}
