@@ -99,8 +99,10 @@ export class Database {
 
 /** SQLite's primary result code behind an extended one, or `null` when the error isn't SQLite's. */
 export function sqliteCode(error: unknown): number | null {
-  if (!(error instanceof Error) || !("errcode" in error)) return null;
-  return typeof error.errcode === "number" ? error.errcode & 0xff : null;
+  if (!(error instanceof Error)) return null;
+  if ("errcode" in error && typeof error.errcode === "number") return error.errcode & 0xff;
+  // Deno's exec() leaves the code out, so that only the text tells (sqlite3_errstr).
+  return error.message === "database is locked" ? SQLITE_BUSY : null;
 }
 
 const SQLITE_BUSY = 5;
