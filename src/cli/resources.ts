@@ -263,8 +263,15 @@ class Resources {
     if (result !== null && this.#request.output !== "table") {
       return await printObject(result, this.#request.output, this.#terminal);
     }
-    if (result !== null) await this.#print([result]);
+    if (result !== null) await this.#print([await this.#withPool(result)]);
     if (this.#request.dryRun) this.#remark(what);
+  }
+
+  /** What there is one of per pool doesn't say whose it is. */
+  async #withPool(result: JsonObject): Promise<JsonObject> {
+    return this.#request.noun.shape === "one-per-pool"
+      ? { poolId: await this.#ownPoolId(), ...result }
+      : result;
   }
 
   /** A word on stderr for what has no result to print. */
