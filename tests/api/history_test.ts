@@ -1,0 +1,47 @@
+/**
+ * The history over REST.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { MANUAL_START_UNIX_MS } from "../clock.ts";
+import { apiWorld } from "./api_world.ts";
+
+Deno.test("the history lists what was changed, the newest first", async () => {
+  using world = apiWorld();
+  await world.create("/pools?reason=one", { name: "one" });
+  await world.create("/pools?reason=two", { name: "two" });
+  const entry = { at: MANUAL_START_UNIX_MS, via: "api", by: "" };
+  assert.deepEqual(await (await world.send("GET /api/v1/history")).json(), [
+    { generation: 2, ...entry, reason: "two" },
+    { generation: 1, ...entry, reason: "one" },
+  ]);
+});
+
+Deno.test("a generation shows each object before and after", async () => {
+  using world = apiWorld();
+  const { id } = await world.create("/services", { domain: "www.example.com" });
+  await world.send(`PATCH /api/v1/services/${id}`, { body: { ttl: 5 } });
+  const { changes, truncated } = await (await world.send("GET /api/v1/history/2")).json();
+  const service = { id, domain: "www.example.com", poolId: null, ttl: 30, ecs: true };
+  assert.deepEqual(changes, [{ kind: "service", id, before: service, after: { ...service, ttl: 5 } }]);
+  assert.equal(truncated, false);
+});
+
+Deno.test("a generation with very many changes shows the first thousand and says so", async () => {
+  using world = apiWorld();
+  const lines = Array.from({ length: 1_001 }, (_, i) => `{"service":{"domain":"s${i}.example.com"}}\n`);
+  await world.send("POST /api/v1/apply", {
+    body: lines.join(""),
+    headers: { "content-type": "application/x-ndjson" },
+  });
+  const { changes, truncated } = await (await world.send("GET /api/v1/history/1")).json();
+  assert.deepEqual([changes.length, truncated], [1_000, true]);
+});
+
+for (const generation of ["7", "0", "latest", "-1"]) {
+  Deno.test(`generation ${generation} of an empty history is 404`, async () => {
+    using world = apiWorld();
+    assert.equal((await world.send(`GET /api/v1/history/${generation}`)).status, 404);
+  });
+}

@@ -1,0 +1,50 @@
+/**
+ * What the node says of itself.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { apiWorld } from "./api_world.ts";
+
+for (const path of ["/api/v1/health", "/healthz", "/readyz"]) {
+  Deno.test(`${path} answers {"status":"ok"}`, async () => {
+    using world = apiWorld();
+    const response = await world.send(`GET ${path}`);
+    assert.equal(response.status, 200);
+    assert.equal(await response.text(), `{"status":"ok"}`);
+  });
+}
+
+Deno.test("a node that doesn't answer DNS is alive and not ready", async () => {
+  using world = apiWorld();
+  world.parts.node.ready = () => false;
+  assert.equal((await world.send("GET /healthz")).status, 200);
+  const response = await world.send("GET /readyz");
+  assert.equal(response.status, 503);
+  assert.equal(response.headers.get("content-type"), "application/problem+json");
+  assert.equal((await (await world.send("GET /api/v1/status")).json()).ready, false);
+});
+
+Deno.test("/status shows the version, the generation and what the node tells", async () => {
+  using world = apiWorld();
+  await world.create("/pools", { name: "web" });
+  assert.deepEqual(await (await world.send("GET /api/v1/status")).json(), {
+    version: "0.0.0-test",
+    generation: 1,
+    ready: true,
+    node: { id: "node-1", region: "eu" },
+    cluster: { id: "default" },
+    uptimeSeconds: 12.5,
+    dns: { listeners: [{ transport: "udp", address: "127.0.0.1:5353" }], answers: 42, workers: 1 },
+    health: { healthy: 1, unhealthy: 0, unknown: 0 },
+  });
+});
+
+Deno.test("/metrics is the exposition, and 404 where metrics are served elsewhere or not at all", async () => {
+  using world = apiWorld();
+  const response = await world.send("GET /metrics");
+  assert.equal(response.headers.get("content-type"), "text/plain; version=0.0.4; charset=utf-8");
+  assert.equal(await response.text(), "pleiades_up 1\n");
+  using without = apiWorld({ exposeMetrics: null });
+  assert.equal((await without.send("GET /metrics")).status, 404);
+});
