@@ -1,3 +1,4 @@
+/** @module A whole node on real sockets: what is changed by REST and what DNS then answers. */
 import assert from "node:assert/strict";
 import { askFor, startTestNode, type TestNode } from "./test_node.ts";
 

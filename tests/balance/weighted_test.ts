@@ -1,3 +1,4 @@
+/** @module Tests of the rotation of equal members and of the smooth weighted schedule. */
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { rotate } from "../../src/balance/round_robin.ts";

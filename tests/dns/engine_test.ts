@@ -1,3 +1,4 @@
+/** @module The engine row by row: question, state of the world, answer. */
 import assert from "node:assert/strict";
 import { addresses, type Asked, query, show } from "./packets.ts";
 import { World } from "./world.ts";

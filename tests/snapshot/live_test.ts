@@ -1,3 +1,4 @@
+/** @module Tests of the live board and of the slots that outlive epochs. */
 import assert from "node:assert/strict";
 import { LiveBoard } from "../../src/snapshot/live.ts";
 import { Slots } from "../../src/snapshot/slots.ts";
