@@ -10,6 +10,7 @@
 import { Argument, Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { type DatabaseOptions } from "./src/cli/backup.ts";
 import { CommandFailed, type ExitCode } from "./src/cli/failure.ts";
+import { addConfigCommand } from "./src/cli/config_command.ts";
 import { addQueryCommand } from "./src/cli/query_command.ts";
 import { addClientOptions, addResourceCommands } from "./src/cli/resource_commands.ts";
 import { systemTerminal, type Terminal } from "./src/cli/terminal.ts";
@@ -65,6 +66,7 @@ function commandTree(terminal: Terminal, outcome: Outcome): Command {
   addServe(root, { terminal, done });
   root.commandsGroup("Look:");
   addQueryCommand(root, { terminal, done });
+  addConfigCommand(root, { terminal, done });
   addStatus(root, { terminal, done });
   root.commandsGroup("Change:");
   addResourceCommands(root, { terminal, done });

@@ -27,9 +27,14 @@ export interface ClientOptions {
   readonly token?: string | undefined;
 }
 
-/** A body to send: JSON, or text with its media type; with `ifMatch`, only over the state of that `ETag`. */
+/**
+ * A body to send: JSON, or text or a stream with its media type; with `ifMatch`, only over the state of that `ETag`.
+ */
 export type RequestBody =
-  & ({ readonly json: unknown } | { readonly text: string; readonly contentType: string })
+  & (
+    | { readonly json: unknown }
+    | { readonly text: string | ReadableStream<Uint8Array>; readonly contentType: string }
+  )
   & { readonly ifMatch?: string | null };
 
 /** Longest wait for an answer; an apply of a million services is the longest call there is. */
@@ -130,7 +135,9 @@ export class ApiClient {
    */
   async request(method: string, path: string, body?: RequestBody, more: HeadersInit = {}): Promise<Response> {
     const headers = new Headers(more);
-    headers.set("accept", "application/json, text/dns;q=0.9, application/problem+json");
+    if (!headers.has("accept")) {
+      headers.set("accept", "application/json, text/dns;q=0.9, application/problem+json");
+    }
     if (this.#token !== undefined) headers.set("authorization", `Bearer ${this.#token}`);
     if (body !== undefined) {
       headers.set("content-type", "json" in body ? "application/json" : body.contentType);

@@ -37,7 +37,8 @@ import {
   zoneFileSchema,
 } from "./model_schema.ts";
 import { dropNulls, isMapping, respell } from "./spelling.ts";
-import { nearest, show, unknownKeyMessage } from "./strict_object.ts";
+import { list } from "./fields.ts";
+import { nearest, section, show, strictObject, unknownKeyMessage } from "./strict_object.ts";
 import {
   type FileProblem,
   parseYaml,
@@ -73,6 +74,17 @@ export const refuseZoneFiles: ZoneFileReader = () => ({
 
 /** The sections of a model document, which are also the words that tell it from a settings file. */
 export const MODEL_SECTIONS = ["pools", "services", "zones", "loadbalancer", "health"] as const;
+
+/** A whole model document: for the JSON Schema, since the reader checks object by object. */
+export const modelFileSchema: z.ZodType = strictObject({
+  pools: list("pools", poolFileSchema).default([]).meta({ description: "Pools with their members" }),
+  services: list("services", serviceFileSchema).default([]).meta({
+    description: "Domains that pools answer",
+  }),
+  zones: list("zones", zoneFileSchema).default([]).meta({ description: "Zones of static records" }),
+  loadbalancer: section(loadbalancerSchema, "Replaces the settings' static fallback"),
+  health: section(healthSchema, "How the endpoints of loadbalancer are probed"),
+});
 
 /** The keys that an object of a line may have. */
 const LINE_KEYS = ["pool", "service", "zone", "loadbalancer", "health"] as const;

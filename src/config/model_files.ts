@@ -15,7 +15,7 @@ import {
   refuseZoneFiles,
   type ZoneFileReader,
 } from "./cluster_yaml.ts";
-import { compareText, decodeText, readYaml } from "./yaml_source.ts";
+import { compareText, decodeText, readYaml, START } from "./yaml_source.ts";
 
 /** A model read from files, with how much there was in them. */
 export interface LoadedModel {
@@ -62,14 +62,20 @@ export async function readModel(
   return { counts: reader.counts, reading: reader.finish() };
 }
 
-/** Whether a file's name says that it holds one object a line. */
-export function isNdjsonPath(path: string): boolean {
-  return [".ndjson", ".jsonl"].includes(extname(path));
+/** How a file is written: its name says it, or its first bytes do. */
+export async function formatOf(path: string): Promise<ModelFormat> {
+  if ([".ndjson", ".jsonl"].includes(extname(path))) return "ndjson";
+  using file = await Deno.open(path);
+  const head = new Uint8Array(1024);
+  const size = await file.read(head) ?? 0;
+  const text = new TextDecoder().decode(head.subarray(0, size));
+  return /^\s*\{\s*"(?:pool|service|zone)"\s*:/.test(text) ? "ndjson" : "yaml";
 }
 
 async function addFile(reader: ModelReader, file: string): Promise<void> {
   try {
-    if (isNdjsonPath(file)) await addLines(reader, { file, stream: (await Deno.open(file)).readable });
+    const format = await formatOf(file);
+    if (format === "ndjson") await addLines(reader, { file, stream: (await Deno.open(file)).readable });
     else addYaml(reader, { file, bytes: await Deno.readFile(file) });
   } catch (cause) {
     if (!(cause instanceof Error)) throw cause;
@@ -119,12 +125,7 @@ async function addLines(
   }
   if (size > 0) take(new Uint8Array(0));
   if (line === 0) {
-    reader.addProblems([{
-      file,
-      line: 0,
-      column: 0,
-      message: "the file is empty (write one object a line)",
-    }]);
+    reader.addProblems([{ file, ...START, message: "the file is empty (write one object a line)" }]);
   }
 }
 

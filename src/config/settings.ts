@@ -22,6 +22,7 @@ import {
   decodeText,
   type FileProblem,
   type Path,
+  type Position,
   readYaml,
   sortProblems,
   type Source,
@@ -116,6 +117,8 @@ export interface SettingsInput {
   /** The file; without it `DEFAULT_SETTINGS_FILE` if that exists; `null` = no file at all. */
   readonly file?: string | null;
   readonly env: Environment;
+  /** Whether only the file is judged: the environment then holds secrets that the file refers to, but no settings. */
+  readonly fileOnly?: boolean;
   readonly flags?: SettingsFlags;
   /** The machine; tests put another in. */
   readonly outside?: SettingsOutside;
@@ -136,7 +139,7 @@ export type LoadedSettings =
  * ```
  */
 export function loadSettings(
-  { file, env, flags = {}, outside = systemOutside }: SettingsInput,
+  { file, env, fileOnly = false, flags = {}, outside = systemOutside }: SettingsInput,
 ): LoadedSettings {
   const path = file === undefined
     ? (outside.exists(DEFAULT_SETTINGS_FILE) ? DEFAULT_SETTINGS_FILE : null)
@@ -150,6 +153,7 @@ export function loadSettings(
     outside,
     folder: dirname(path ?? "."),
   });
+  if (!fileOnly) loading.addEnvironment();
   const settings = loading.load(flags);
   if (settings) return { settings, problems: [], file: path };
   return { settings: null, problems: sortProblems(loading.problems), file: path };
@@ -168,10 +172,10 @@ const NO_FILE: SettingsDocument = {
 };
 
 function readSettingsFile(path: string, outside: SettingsOutside): SettingsDocument {
-  const refuse = (message: string) => ({
+  const refuse = (message: string, at: Position = { line: 0, column: 0 }) => ({
     source: null,
     values: {},
-    problems: [{ file: path, line: 0, column: 0, message }],
+    problems: [{ file: path, ...at, message }],
   });
   const bytes = attempt(() => outside.readFile(path));
   if ("reason" in bytes) return refuse(`can't be read: ${bytes.reason}`);
@@ -179,7 +183,10 @@ function readSettingsFile(path: string, outside: SettingsOutside): SettingsDocum
   if (source === null) return { source, values: {}, problems };
   const values = source.value ?? {};
   if (!isMapping(values)) {
-    return refuse(`settings are a mapping with keys such as dns, api and database, is ${show(values)}`);
+    return refuse(
+      `settings are a mapping with keys such as dns, api and database, is ${show(values)}`,
+      source.locate([]),
+    );
   }
   const spelled = respell(values, { source, path: [] });
   dropNulls(values);
@@ -212,8 +219,11 @@ class Loading {
     this.#folder = folder;
   }
 
-  load(flags: SettingsFlags): Settings | null {
+  addEnvironment(): void {
     this.problems.push(...addEnvironment(this.#layers, this.#env));
+  }
+
+  load(flags: SettingsFlags): Settings | null {
     this.#addFlags(flags);
     const file = this.#parse();
     if (file === null) return null;
@@ -226,17 +236,22 @@ class Loading {
     const parsed = settingsFileSchema.safeParse(this.#layers.values);
     if (parsed.success) return parsed.data;
     this.problems.push(...this.#layers.problems(parsed.error));
-    for (const { path, ...issue } of parsed.error.issues) {
-      const [section] = path;
-      if (section !== undefined) this.#faultySections.add(section);
-      const keys = issue.code === "unrecognized_keys" ? issue.keys.map((key) => [...path, key]) : [path];
-      for (const at of keys) this.#layers.remove(at);
+    for (const { path } of parsed.error.issues) {
+      if (path[0] !== undefined) this.#faultySections.add(path[0]);
     }
-    const rest = settingsFileSchema.safeParse(this.#layers.values);
-    if (rest.success) return rest.data;
-    // What remains is about keys that go together, such as a latitude without a longitude.
-    for (const { path } of rest.error.issues) this.#layers.remove(path.slice(0, 1));
-    return settingsFileSchema.safeParse(this.#layers.values).data ?? null;
+    let faults = parsed.error.issues;
+    // Some faults are about keys that go together, such as a latitude without a longitude: then the mapping goes.
+    for (const depth of [Infinity, 2, 1]) {
+      for (const issue of faults) {
+        const keys = issue.code === "unrecognized_keys" ? issue.keys : [];
+        const paths = keys.length > 0 ? keys.map((key) => [...issue.path, key]) : [issue.path];
+        for (const path of paths) this.#layers.remove(path.slice(0, depth));
+      }
+      const rest = settingsFileSchema.safeParse(this.#layers.values);
+      if (rest.success) return rest.data;
+      faults = rest.error.issues;
+    }
+    return null;
   }
 
   #addFlags({ db, workers }: SettingsFlags): void {

@@ -101,6 +101,8 @@ const PREFIX = "PLEIADES_";
 const OTHER_VARIABLES: ReadonlySet<string> = new Set([
   "PLEIADES_API_URL",
   "PLEIADES_API_TOKEN",
+  "PLEIADES_DEBUG",
+  "PLEIADES_EXECUTABLE",
   "PLEIADES_TEST_ALL",
 ]);
 

@@ -67,6 +67,9 @@ export interface YamlSource extends Source {
 /** Largest YAML file that is read: some 10 s of parsing at 2–3 MB/s. Bulk data goes as NDJSON. */
 export const YAML_SIZE_MAX = 32 * 1024 * 1024;
 
+/** Where problems of a whole file stand. */
+export const START: Position = { line: 1, column: 1 };
+
 /** How often anchors may be expanded in all; a bomb needs thousands. */
 const ALIAS_COUNT_MAX = 100;
 
@@ -114,7 +117,7 @@ export function decodeText(
   file: string,
   bytes: Uint8Array,
 ): { readonly text: string } | { readonly problem: FileProblem } {
-  const refuse = (message: string, at: Position = { line: 0, column: 0 }) => ({
+  const refuse = (message: string, at: Position = START) => ({
     problem: { file, ...at, message },
   });
   if (bytes.length > YAML_SIZE_MAX) {
@@ -147,10 +150,10 @@ export function parseYaml(
 ): { readonly source: YamlSource | null; readonly problems: readonly FileProblem[] } {
   if (text.trim() === "") {
     const message = "the file is empty (write a setting or a model, or delete it)";
-    return { source: null, problems: [{ file, line: 0, column: 0, message }] };
+    return { source: null, problems: [{ file, ...START, message }] };
   }
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel: "silent" });
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel: "error" });
   const problems = syntaxProblems(file, { document, lines });
   const readable = [...document.errors, ...document.warnings].every((error) =>
     error.code === "DUPLICATE_KEY"
@@ -266,6 +269,14 @@ const SYNTAX_MESSAGES: Readonly<Record<string, string>> = {
   TAB_AS_INDENT: "a tab indents this line (YAML allows spaces only)",
   DUPLICATE_KEY: "this key is given twice in the same mapping (delete one of them)",
   MULTIPLE_DOCS: `a second YAML document begins here (delete "---" or "...", or split the file)`,
+  TAG_RESOLVE_FAILED: "tags such as !include aren't supported (write the value itself)",
+  MISSING_CHAR: "a quote, bracket or brace that was opened above isn't closed (close it)",
+  BAD_INDENT:
+    "this line isn't indented as what it belongs to, or a bracket above isn't closed (align it, or close it)",
+  BAD_ALIAS: `"*" and "&" begin aliases and anchors (quote the value)`,
+  BAD_SCALAR_START: "a value can't begin with this character (quote the value)",
+  UNEXPECTED_TOKEN: "this doesn't belong here (is a key, a colon or a dash missing above?)",
+  MULTILINE_IMPLICIT_KEY: "a key must be on one line (is a colon missing?)",
   BLOCK_AS_IMPLICIT_KEY:
     `a second ": " on this line, or a wrong indentation (quote the value, or align the keys)`,
 };

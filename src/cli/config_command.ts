@@ -1,0 +1,82 @@
+/**
+ * The command line of `pleiades config`. What the commands do is in `config.ts`, which is loaded when one runs.
+ *
+ * @module
+ */
+import { type Command, Option } from "commander";
+import { DEFAULT_API_URL } from "./api_url.ts";
+import { type ApplyFlags, type ExportFlags } from "./config.ts";
+import { type ExitCode } from "./failure.ts";
+import { type Terminal } from "./terminal.ts";
+
+/** Adds the group `config`; `done` gets the exit code of the command that ran. */
+export function addConfigCommand(
+  root: Command,
+  { terminal, done }: { readonly terminal: Terminal; readonly done: (exitCode: ExitCode) => void },
+): void {
+  const config = root.command("config").description("files: settings and the model");
+  const load = () => import("./config.ts");
+
+  config.command("validate")
+    .description("show every problem of settings files and models, with line, column and mend")
+    .argument("<paths...>", "settings file, model directory, model file or NDJSON")
+    .addHelpText("after", EXAMPLES.validate)
+    .action(async (paths: string[]) => done(await (await load()).validate(paths, terminal)));
+
+  config.command("init")
+    .description("print a commented settings file to start from")
+    .option("--all", "with the keys that few need")
+    .addHelpText("after", EXAMPLES.init)
+    .action(async (flags: { all?: boolean }) => done((await load()).init(flags, terminal)));
+
+  config.command("schema")
+    .description("print the JSON Schema of the settings file")
+    .option("--model", "of model files instead")
+    .addHelpText("after", EXAMPLES.schema)
+    .action(async (flags: { model?: boolean }) => done((await load()).schema(flags, terminal)));
+
+  addApiOptions(config.command("export"))
+    .description("print the model of a running node as canonical text")
+    .addOption(
+      new Option("-o, --output <format>", "how to print it").choices(["yaml", "ndjson", "json"]).default(
+        "yaml",
+      ),
+    )
+    .addHelpText("after", EXAMPLES.export)
+    .action(async (flags: ExportFlags) => done(await (await load()).exportConfig(flags, terminal)));
+
+  addApiOptions(config.command("apply"))
+    .description("check a model and make it the one of a running node, in one transaction")
+    .argument("<path>", "model directory, model file or NDJSON")
+    .option("--reason <text>", "kept in the history")
+    .option("--force", "past the guards; needs --reason")
+    .option("--dry-run", "say what would come of it, and change nothing")
+    .addHelpText("after", EXAMPLES.apply)
+    .action(async (path: string, flags: ApplyFlags) =>
+      done(await (await load()).apply(path, flags, terminal))
+    );
+}
+
+function addApiOptions(command: Command): Command {
+  return command
+    .option("--api <url>", `where the API listens (PLEIADES_API_URL, else ${DEFAULT_API_URL})`)
+    .option("--token <token>", "bearer token (PLEIADES_API_TOKEN)");
+}
+
+const EXAMPLES = {
+  validate: examples("pleiades config validate pleiades.yaml", "pleiades config validate repo/"),
+  init: examples("pleiades config init > pleiades.yaml"),
+  schema: examples("pleiades config schema > pleiades.schema.json", "pleiades config schema --model"),
+  export: examples(
+    "pleiades config export > model.yaml",
+    "pleiades config export -o ndjson | gzip > model.gz",
+  ),
+  apply: examples(
+    `pleiades config apply repo/ --reason "new site"`,
+    "pleiades config apply bulk.ndjson --dry-run",
+  ),
+} as const;
+
+function examples(...lines: string[]): string {
+  return `\nExamples:\n${lines.map((line) => `  ${line}`).join("\n")}`;
+}
