@@ -48,11 +48,12 @@ export class TcpServer {
     this.#listener.close();
     await this.#accepting;
     for (const connection of this.#connections.keys()) connection.drain();
-    const deadline = setTimeout(() => {
-      for (const connection of this.#connections.keys()) connection.close();
-    }, graceMs);
-    await Promise.all([...this.#connections.keys()].map((connection) => connection.ended));
+    const ended = Promise.all([...this.#connections.keys()].map((connection) => connection.ended));
+    let deadline: number | undefined;
+    const late = new Promise((resolve) => deadline = setTimeout(resolve, graceMs));
+    await Promise.race([ended, late]);
     clearTimeout(deadline);
+    for (const connection of this.#connections.keys()) connection.close();
   }
 
   async #accept(): Promise<void> {
@@ -93,7 +94,13 @@ export class TcpServer {
   }
 }
 
-/** One connection; `ended` resolves when it is closed, whoever closed it. */
+/**
+ * One connection; `ended` resolves when it is closed, whoever closed it.
+ *
+ * A write to a client that doesn't read is not cancelled by closing the socket (denoland/deno#36369, mended after
+ * the version we run on): the kernel keeps the socket until the client reads on or goes away. Until then the
+ * connection counts against the limits, so that such clients can't collect sockets without bound.
+ */
 class Connection {
   readonly ended: Promise<void>;
   readonly #socket: Deno.TcpConn;

@@ -18,6 +18,7 @@ import { parseIp } from "../../src/ip.ts";
 import { compile } from "../../src/snapshot/compile.ts";
 import { LiveBoard } from "../../src/snapshot/live.ts";
 import { Slots } from "../../src/snapshot/slots.ts";
+import { type Snapshot } from "../../src/snapshot/view.ts";
 import { parseZoneFile } from "../../src/wire/zone_file.ts";
 
 /** What may be left out is: a pool of `web`'s defaults, no zones, no fallback. */
@@ -50,6 +51,8 @@ const CHECK = { ...HEALTH_CHECK_DEFAULTS, port: 80 };
 export class World {
   readonly engine: Engine;
   readonly board = LiveBoard.create({ healthSlots: 1, ticketSlots: 1 });
+  /** What the engine answers from. */
+  snapshot!: Snapshot;
   readonly #healthSlots = new Slots(1);
   readonly #ticketSlots = new Slots(0);
   #epoch = 0;
@@ -61,12 +64,12 @@ export class World {
 
   /** Replaces what is declared; health and rotation stay. */
   declare(declared: Declared): void {
-    const snapshot = compile(desiredOf(declared), {
+    this.snapshot = compile(desiredOf(declared), {
       epoch: ++this.#epoch,
       healthSlots: this.#healthSlots,
       ticketSlots: this.#ticketSlots,
     });
-    this.engine.use(snapshot, this.board);
+    this.engine.use(this.snapshot, this.board);
   }
 
   /** Sets the verdict on addresses, all in one step. */

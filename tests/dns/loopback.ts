@@ -1,0 +1,85 @@
+/**
+ * A real fleet on loopback, with a world to answer from.
+ *
+ * @module
+ */
+import { type EngineOptions } from "../../src/dns/engine.ts";
+import { type Sample } from "../../src/dns/exchange.ts";
+import { Fleet } from "../../src/dns/fleet.ts";
+import { type TcpLimits } from "../../src/dns/tcp.ts";
+import { parseSocketAddress, type SocketAddress } from "../../src/ip.ts";
+import { type LogFields, type Logger } from "../../src/telemetry/log.ts";
+import { type Declared, PLAIN, World } from "./world.ts";
+
+/** How a fleet differs from the ordinary. */
+export interface LoopbackOptions {
+  /** As `127.0.0.1:0`. */
+  readonly listen: readonly string[];
+  readonly engine: Partial<EngineOptions>;
+  readonly tcp: Partial<TcpLimits>;
+  readonly samplesPerSecond: number;
+  readonly onSample: (sample: Sample) => void;
+  readonly onLost: (error: Error) => void;
+  /** Gets each line of the log as `level message`. */
+  readonly onLog: (line: string, fields: LogFields) => void;
+}
+
+/** What a test fleet bears unless told otherwise: more than any test needs. */
+export const ROOMY: TcpLimits = { maxConnections: 100, maxConnectionsPerClient: 100, idleTimeout: 60_000 };
+
+/** A fleet and its world. */
+export class Loopback implements AsyncDisposable {
+  readonly world: World;
+  readonly fleet: Fleet;
+
+  private constructor(world: World, fleet: Fleet) {
+    this.world = world;
+    this.fleet = fleet;
+  }
+
+  static async start(declared: Declared, options: Partial<LoopbackOptions> = {}): Promise<Loopback> {
+    const world = new World(declared);
+    const fleet = await Fleet.start({
+      worker: {
+        listen: (options.listen ?? ["127.0.0.1:0"]).map((text) => parseSocketAddress(text)),
+        engine: { ...PLAIN, ...options.engine },
+        tcp: { ...ROOMY, ...options.tcp },
+        samplesPerSecond: options.samplesPerSecond ?? 0,
+      },
+      snapshot: world.snapshot,
+      board: world.board,
+      log: logger(options.onLog ?? (() => {})),
+      ...(options.onSample ? { onSample: options.onSample } : {}),
+      ...(options.onLost ? { onLost: options.onLost } : {}),
+    });
+    return new Loopback(world, fleet);
+  }
+
+  /** The first address. */
+  get address(): SocketAddress {
+    return this.fleet.addresses[0]!;
+  }
+
+  /** Declares another world and waits until it is answered. */
+  publish(declared: Declared): Promise<void> {
+    this.world.declare(declared);
+    return this.fleet.publish(this.world.snapshot, this.world.board);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.fleet[Symbol.asyncDispose]();
+  }
+}
+
+function logger(onLog: (line: string, fields: LogFields) => void): Logger {
+  const at = (level: string) => (message: string, fields: LogFields = {}) =>
+    onLog(`${level} ${message}`, fields);
+  const log: Logger = {
+    debug: at("debug"),
+    info: at("info"),
+    warn: at("warn"),
+    error: at("error"),
+    with: () => log,
+  };
+  return log;
+}

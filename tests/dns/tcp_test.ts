@@ -1,0 +1,271 @@
+/**
+ * The TCP transport by itself: framing, limits and ends of connections.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { COUNTER } from "../../src/dns/counters.ts";
+import { Exchange } from "../../src/dns/exchange.ts";
+import { type TcpLimits, TcpServer } from "../../src/dns/tcp.ts";
+import { type SocketAddress } from "../../src/ip.ts";
+import { framed, TcpClient } from "./clients.ts";
+import { ROOMY } from "./loopback.ts";
+import { addresses, query, show } from "./packets.ts";
+import { PLAIN, World } from "./world.ts";
+
+/** Long enough to be seen to end, short enough to be waited for. */
+const GRACE_MS = 100;
+
+/** A server in this thread. */
+class Server implements AsyncDisposable {
+  readonly world = new World({
+    pools: [{ name: "web", members: ["192.0.2.10", "192.0.2.11"] }, {
+      name: "large",
+      maxAnswers: 0,
+      members: Array.from({ length: 2000 }, (_, i) => `10.0.${i >> 8}.${i & 255}`),
+    }],
+    services: { "www.example.com": "web", "large.example.com": "large" },
+  });
+  readonly address: SocketAddress;
+  readonly #server: TcpServer;
+
+  constructor(limits: Partial<TcpLimits> = {}, hostname = "127.0.0.1") {
+    const exchange = new Exchange(PLAIN, { samplesPerSecond: 0, sample: () => {}, fault: () => {} });
+    exchange.use(this.world.snapshot, this.world.board);
+    const listener = Deno.listen({ hostname, port: 0 });
+    this.address = listener.addr;
+    this.#server = new TcpServer(listener, exchange, { ...ROOMY, ...limits });
+  }
+
+  count(counter: number): number {
+    return this.world.board.lane(0)[counter]!;
+  }
+
+  async close(graceMs: number): Promise<void> {
+    await this.#server.close(graceMs);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close(GRACE_MS);
+  }
+}
+
+const www = (id: number) => query("www.example.com", "A", { id });
+const ids = (answers: (Uint8Array | null)[]) =>
+  answers.map((answer) => answer && (answer[0]! << 8 | answer[1]!));
+
+/** Queries whose answers, 32 KB each, are more than the kernel buffers for a connection. */
+const MORE_THAN_FITS_COUNT = 1000;
+const MORE_THAN_FITS = framed(
+  ...Array.from({ length: MORE_THAN_FITS_COUNT }, (_, id) => query("large.example.com", "A", { id })),
+);
+
+Deno.test("many queries in one write are answered in order", async () => {
+  await using server = new Server();
+  using client = await TcpClient.connect(server.address);
+  const order = Array.from({ length: 500 }, (_, i) => i);
+  await client.write(framed(...order.map(www)));
+  assert.deepEqual(ids(await client.readAll(500)), order);
+});
+
+Deno.test("a query that comes byte by byte is answered", async () => {
+  await using server = new Server();
+  using client = await TcpClient.connect(server.address);
+  for (const byte of framed(www(1), www(2))) await client.write(new Uint8Array([byte]));
+  assert.deepEqual(ids(await client.readAll(2)), [1, 2]);
+});
+
+Deno.test("queries split anywhere over two writes are answered", async () => {
+  await using server = new Server();
+  using client = await TcpClient.connect(server.address);
+  const bytes = framed(www(1), www(2), www(3));
+  for (let cut = 1; cut < bytes.length; cut++) {
+    await client.write(bytes.subarray(0, cut));
+    await client.write(bytes.subarray(cut));
+    assert.deepEqual(ids(await client.readAll(3)), [1, 2, 3], `cut after byte ${cut}`);
+  }
+});
+
+Deno.test("an answer of 32 KB comes whole", async () => {
+  await using server = new Server();
+  using client = await TcpClient.connect(server.address);
+  await client.write(framed(query("large.example.com", "A")));
+  assert.equal(addresses(await client.read()).length, 2000);
+});
+
+Deno.test("large answers to pipelined queries come whole and in order", async () => {
+  await using server = new Server();
+  using client = await TcpClient.connect(server.address);
+  const order = Array.from({ length: 40 }, (_, i) => i);
+  await client.write(framed(...order.map((id) => query("large.example.com", "A", { id }))));
+  assert.deepEqual(ids(await client.readAll(40)), order);
+});
+
+Deno.test("a message of the largest size is read whole", async () => {
+  await using server = new Server();
+  using client = await TcpClient.connect(server.address);
+  const message = new Uint8Array(65_535);
+  message.set(www(7));
+  await client.write(framed(message));
+  assert.deepEqual(ids([await client.read()]), [7]);
+});
+
+Deno.test("a malformed message is answered FORMERR and the connection goes on", async () => {
+  await using server = new Server();
+  using client = await TcpClient.connect(server.address);
+  await client.write(framed(www(1).subarray(0, 20), www(2)));
+  assert.equal(show(await client.read()), "FORMERR");
+  assert.deepEqual(ids([await client.read()]), [2]);
+});
+
+for (
+  const [what, message] of [
+    ["an empty message", new Uint8Array(0)],
+    ["a message too short for a header", new Uint8Array(11)],
+    ["a response", www(1).with(2, 0x80)],
+  ] as const
+) {
+  Deno.test(`${what} ends the connection, after the answers to what came before it`, async () => {
+    await using server = new Server();
+    using client = await TcpClient.connect(server.address);
+    await client.write(framed(www(1), message, www(2)));
+    assert.deepEqual(ids(await client.readAll(2)), [1, null]);
+  });
+}
+
+Deno.test("a connection without a query is closed after the idle time", async () => {
+  await using server = new Server({ idleTimeout: 50 });
+  using client = await TcpClient.connect(server.address);
+  assert.equal(await client.read(), null);
+});
+
+Deno.test("half a query doesn't keep a connection open", async () => {
+  await using server = new Server({ idleTimeout: 50 });
+  using client = await TcpClient.connect(server.address);
+  await client.write(framed(www(1)).subarray(0, 20));
+  assert.equal(await client.read(), null);
+});
+
+Deno.test("a query that drips in doesn't keep a connection open", async () => {
+  await using server = new Server({ idleTimeout: 50 });
+  using client = await TcpClient.connect(server.address);
+  const closed = client.read();
+  let open = true;
+  closed.then(() => open = false);
+  await client.write(new Uint8Array([0xff, 0xff]));
+  for (let sent = 0; open && sent < 60_000; sent++) {
+    await client.write(new Uint8Array(1)).catch(() => open = false);
+  }
+  assert.equal(await closed, null);
+});
+
+Deno.test("each answered query starts the idle time anew", async () => {
+  await using server = new Server({ idleTimeout: 200 });
+  using client = await TcpClient.connect(server.address);
+  const start = performance.now();
+  let answered = 0;
+  while (performance.now() - start < 400) {
+    await client.write(framed(www(1)));
+    if (await client.read()) answered++;
+  }
+  assert.equal(server.count(COUNTER.queriesTcp), answered);
+  assert.equal(await client.read(), null);
+});
+
+Deno.test("a client that doesn't read is given up after the idle time", async () => {
+  await using server = new Server({ idleTimeout: 50 });
+  using client = await TcpClient.connect(server.address);
+  await client.write(MORE_THAN_FITS);
+  using later = await TcpClient.connect(server.address);
+  assert.equal(await later.read(), null, "the later connection is idle, too");
+  assert((await readToEnd(client)) < MORE_THAN_FITS_COUNT);
+});
+
+Deno.test("close() doesn't wait for a client that doesn't read", async () => {
+  const server = new Server();
+  using client = await TcpClient.connect(server.address);
+  await client.write(MORE_THAN_FITS);
+  await client.read();
+  await server[Symbol.asyncDispose]();
+  assert((await readToEnd(client)) < MORE_THAN_FITS_COUNT);
+});
+
+Deno.test("connections beyond the limit are closed at once, and the others don't notice", async () => {
+  await using server = new Server({ maxConnections: 2 });
+  using first = await TcpClient.connect(server.address);
+  using second = await TcpClient.connect(server.address);
+  using third = await TcpClient.connect(server.address);
+  assert.equal(await third.read(), null);
+  await first.write(framed(www(1)));
+  await second.write(framed(www(2)));
+  assert.deepEqual(ids([await first.read(), await second.read()]), [1, 2]);
+  assert.equal(server.count(COUNTER.tcpConnections), 2);
+  assert.equal(server.count(COUNTER.tcpRefused), 1);
+});
+
+Deno.test("a client beyond its own limit is refused while another one isn't", async () => {
+  await using server = new Server({ maxConnectionsPerClient: 1 }, "::");
+  const [ipv4, ipv6] = ["127.0.0.1", "::1"].map((hostname) => ({ ...server.address, hostname }));
+  using first = await TcpClient.connect(ipv4!);
+  using second = await TcpClient.connect(ipv4!);
+  using other = await TcpClient.connect(ipv6!);
+  assert.equal(await second.read(), null);
+  for (const client of [first, other]) {
+    await client.write(framed(www(1)));
+    assert.deepEqual(ids([await client.read()]), [1]);
+  }
+});
+
+Deno.test("a place that becomes free is given to the next client", async () => {
+  await using server = new Server({ maxConnections: 1 });
+  for (let round = 1; round <= 20; round++) {
+    let answer: Uint8Array | null = null;
+    // The server may not have seen yet that the one before is gone.
+    while (answer === null) answer = await askOnce(server.address);
+    assert.deepEqual(ids([answer]), [1]);
+  }
+  assert.equal(server.count(COUNTER.tcpConnections), 20);
+});
+
+Deno.test("close() ends connections that wait at once", async () => {
+  const server = new Server();
+  using client = await TcpClient.connect(server.address);
+  await client.write(framed(www(1)));
+  await client.read();
+  const start = performance.now();
+  await server.close(60_000);
+  assert(performance.now() - start < 30_000);
+  assert.equal(await client.read(), null);
+});
+
+Deno.test("close() lets a half-read query be finished and answered", async () => {
+  const server = new Server();
+  using client = await TcpClient.connect(server.address);
+  await client.write(framed(www(1), www(2)).subarray(0, -1));
+  await client.read();
+  const closed = server[Symbol.asyncDispose]();
+  await client.write(www(2).subarray(-1));
+  assert.deepEqual(ids(await client.readAll(2)), [2, null]);
+  await closed;
+});
+
+Deno.test("close() ends connections that never finish their query when the grace is over", async () => {
+  const server = new Server();
+  using client = await TcpClient.connect(server.address);
+  await client.write(framed(www(1), www(2)).subarray(0, -1));
+  await client.read();
+  await server[Symbol.asyncDispose]();
+  assert.equal(await client.read(), null);
+});
+
+/** How many messages came before the end. */
+async function readToEnd(client: TcpClient): Promise<number> {
+  for (let count = 0;; count++) if (await client.read() === null) return count;
+}
+
+/** `null` when the server closes without an answer. */
+async function askOnce(address: SocketAddress): Promise<Uint8Array | null> {
+  using client = await TcpClient.connect(address);
+  await client.write(framed(www(1))).catch(() => {}); // refused while writing: then the read says so
+  return await client.read();
+}
