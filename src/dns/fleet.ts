@@ -35,7 +35,7 @@ const STOP_FORCE_MS = 500;
 const DEATHS_MAX = 10;
 /**
  * Attempts to start a replacement. The dead worker's thread closes its sockets a moment after its death is
- * reported, and until then the addresses are taken; an attempt takes about 100 ms.
+ * reported, and until then the addresses are taken; an attempt takes some 50 ms.
  */
 const REPLACE_TRIES = 20;
 
@@ -67,7 +67,7 @@ export class Fleet implements AsyncDisposable {
   /**
    * Starts the workers; resolves when all sockets are bound and answers are being given.
    *
-   * @throws {Error} when an address can't be bound
+   * @throws {Error} when an address can't be bound, `Deno.errors.AddrInUse` when it is taken
    */
   static async start(options: FleetOptions): Promise<Fleet> {
     const launched = await launch(options.worker, options.snapshot, options.board);
@@ -171,7 +171,8 @@ export class Fleet implements AsyncDisposable {
       try {
         return this.#employ(await launch(options, snapshot, this.#board), snapshot);
       } catch (error) {
-        if (attempt === REPLACE_TRIES || this.#stopping) throw error;
+        const mayPass = error instanceof Deno.errors.AddrInUse || snapshot !== this.#snapshot;
+        if (!mayPass || attempt === REPLACE_TRIES || this.#stopping) throw error;
       }
     }
   }
@@ -211,7 +212,7 @@ function launch(options: WorkerOptions, snapshot: Snapshot, board: LiveBoard): P
       }
       if (report.kind !== "failed") return;
       worker.terminate();
-      reject(new Error(report.message));
+      reject(report.taken ? new Deno.errors.AddrInUse(report.message) : new Error(report.message));
     };
     worker.onerror = (event) => {
       event.preventDefault();

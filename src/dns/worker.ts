@@ -44,7 +44,7 @@ export type Report =
     readonly addresses: readonly SocketAddress[];
     readonly covered: readonly SocketAddress[];
   }
-  | { readonly kind: "failed"; readonly message: string }
+  | { readonly kind: "failed"; readonly message: string; readonly taken: boolean }
   | { readonly kind: "using"; readonly epoch: number }
   | { readonly kind: "sample"; readonly sample: Sample }
   | { readonly kind: "fault"; readonly fault: Fault }
@@ -92,7 +92,8 @@ function start(options: WorkerOptions, snapshot: Snapshot, board: SharedArrayBuf
   try {
     ({ listeners, covered } = bindAll(options.listen));
   } catch (error) {
-    scope.postMessage({ kind: "failed", message: error instanceof Error ? error.message : String(error) });
+    const { message, cause } = error as Error;
+    scope.postMessage({ kind: "failed", message, taken: cause instanceof Deno.errors.AddrInUse });
     return;
   }
   for (const { udp } of listeners) serveUdp(udp, exchange);

@@ -121,6 +121,7 @@ for (
     const free = await freePort();
     const listen = [`127.0.0.1:${free}`, `127.0.0.1:${port}`];
     await assert.rejects(Loopback.start(EXAMPLE, { listen }), {
+      name: "AddrInUse",
       message: `Cannot listen on 127.0.0.1:${port}: the port is taken (see who holds it: ` +
         `ss -lunp 'sport = :${port}'; or choose another with --dns ADDR:PORT)`,
     });
