@@ -91,7 +91,9 @@ async function copy(from: string, to: string): Promise<void> {
 function requireSound(file: string, named: string): void {
   const damage = damageOf(file);
   if (damage === null) return;
-  throw new RestoreRefused(`Cannot restore ${named}: it is damaged (${damage}); choose another backup`);
+  throw new RestoreRefused(
+    `Cannot restore ${named}: it is damaged (${damage.replaceAll(/\s+/g, " ")}); choose another backup`,
+  );
 }
 
 function damageOf(file: string): string | null {
@@ -129,7 +131,9 @@ function makeWay(file: string): void {
   try {
     const database = new Database(file);
     try {
-      database.exec("PRAGMA journal_mode = DELETE; BEGIN EXCLUSIVE; ROLLBACK");
+      database.get("PRAGMA journal_mode = DELETE");
+      database.run("BEGIN EXCLUSIVE");
+      database.run("ROLLBACK");
     } finally {
       database.close();
     }

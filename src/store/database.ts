@@ -58,7 +58,7 @@ export class Database {
     return Number(guard(() => this.#prepared(sql).run(...parameters)).changes);
   }
 
-  /** Runs a script of statements without parameters. */
+  /** Runs a script of statements without parameters; its errors don't always carry SQLite's code. */
   exec(script: string): void {
     guard(() => this.#connection.exec(script));
   }
@@ -72,14 +72,14 @@ export class Database {
    * @throws {StoreBusy} when the lock can't be had in time
    */
   transact<Result>(work: () => Result, keep: (result: Result) => boolean = () => true): Result {
-    this.exec("BEGIN IMMEDIATE");
+    this.run("BEGIN IMMEDIATE");
     try {
       const result = work();
-      this.exec(keep(result) ? "COMMIT" : "ROLLBACK");
+      this.run(keep(result) ? "COMMIT" : "ROLLBACK");
       return result;
     } catch (cause) {
       // Some errors (a full disk) have ended the transaction already.
-      if (this.#connection.isTransaction) this.#connection.exec("ROLLBACK");
+      if (this.#connection.isTransaction) this.run("ROLLBACK");
       throw cause;
     }
   }

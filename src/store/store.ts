@@ -11,13 +11,13 @@
 import { dirname } from "node:path";
 import { type Fallback, type Model } from "../config/model.ts";
 import { type DesiredSource } from "../config/desired.ts";
-import { Database } from "./database.ts";
+import { Database, StoreBusy } from "./database.ts";
 import { GeoRules } from "./geo_rules.ts";
 import { HealthChecks } from "./health_checks.ts";
 import { History } from "./history.ts";
 import { Members } from "./members.ts";
 import { Pools } from "./pools.ts";
-import { migrate, requireKnownSchema } from "./schema.ts";
+import { migrate, requireKnownSchema, SchemaRefused } from "./schema.ts";
 import { Services } from "./services.ts";
 import { Verdicts } from "./verdicts.ts";
 import { Zones } from "./zones.ts";
@@ -62,13 +62,23 @@ export class Store implements Disposable {
   /**
    * Opens a file and brings its schema up to date; makes it (mode 0600) and its folder when they don't exist.
    *
-   * @throws {SchemaRefused} when a newer or another program wrote the file, which is left untouched
-   * @throws {Error} when the file can't be opened or is no database; the message names the path and the mend
+   * @throws {SchemaRefused} when a newer program, another program or none at all wrote the file, which is untouched
+   * @throws {StoreBusy} when it has to be brought up to date and another process holds it
+   * @throws {Error} when it can't be opened; the message names the path and the mend
    */
   static open(path: string): Store {
-    inspect(path);
-    createPrivately(path);
-    return new Store(path, { readOnly: false });
+    try {
+      if (inspect(path) === null) createPrivately(path);
+      return new Store(path, { readOnly: false });
+    } catch (cause) {
+      if (!(cause instanceof Error) || cause instanceof SchemaRefused || cause instanceof StoreBusy) {
+        throw cause;
+      }
+      throw new Error(
+        `Cannot open ${path}: ${cause.message}; choose a database.path that this user may write, or none`,
+        { cause },
+      );
+    }
   }
 
   /** A database that lives in memory and is gone when closed: for tests. */
@@ -187,7 +197,7 @@ function inspectHeader(path: string): Inspection {
   const header = new Uint8Array(HEADER.size);
   const size = file.readSync(header) ?? 0;
   if (size < HEADER.size || new TextDecoder().decode(header.subarray(0, 15)) !== "SQLite format 3") {
-    throw new Error(
+    throw new SchemaRefused(
       `Cannot open ${path}: it is not a SQLite database; move it away or choose another database.path`,
     );
   }
@@ -227,18 +237,8 @@ function connect(path: string): Database {
 
 /** SQLite gives the files beside it the mode of the database; so it must be private before SQLite sees it. */
 function createPrivately(path: string): void {
-  try {
-    Deno.mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-    Deno.openSync(path, { write: true, create: true, mode: 0o600 }).close();
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new Error(
-      `Cannot open ${path}: ${reason}; choose a database.path that this user may write, or none`,
-      {
-        cause,
-      },
-    );
-  }
+  Deno.mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  Deno.openSync(path, { write: true, create: true, mode: 0o600 }).close();
 }
 
 /** Bytes of a file; 0 when it doesn't exist. */
