@@ -9,7 +9,7 @@ import dnsPacket from "dns-packet";
 import { run } from "../../main.ts";
 import { type QueryOptions, runQuery } from "../../src/cli/query.ts";
 import { formatPrefix, parsePrefix } from "../../src/ip.ts";
-import { decodeMessage, type Message } from "../../src/wire/message.ts";
+import { decodeMessage, encodeQuery, type Message } from "../../src/wire/message.ts";
 import { CLASS, TYPE } from "../../src/wire/record_type.ts";
 import { capturedTerminal } from "./captured_terminal.ts";
 
@@ -136,9 +136,7 @@ Deno.test("runQuery() passes over datagrams that are no answer to its query", as
       new Uint8Array(3),
       reply(query, { id: query.id ^ 1, address: "192.0.2.66" }),
       reply(query, { name: "www.example.net", address: "192.0.2.66" }),
-      new Uint8Array(
-        dnsPacket.encode({ type: "query", id: query.id, questions: [{ type: "A", name: "x" }] }),
-      ),
+      encodeQuery({ id: query.id, name: "www.example.com", type: TYPE.A }),
       reply(query, { name: "WWW.example.com" }),
     ],
   });

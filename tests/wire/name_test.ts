@@ -75,6 +75,7 @@ Deno.test("nameToWire() takes a name of exactly 255 bytes and refuses one of 256
   assert.equal(nameToWire(text).length, 255);
   assert.equal(nameToWire(`${text}.`).length, 255);
   assert.throws(() => nameToWire(`${text}b`), /255/);
+  assert.throws(() => nameToWire(`${text}b.`), /255/);
   assert.throws(() => nameToWire("a", nameToWire(text)), /with its origin/);
 });
 

@@ -173,6 +173,7 @@ Deno.test("rdataFromText() names the fault and points at the token", () => {
     ["A", "\\# 3 abcdef", 2, /no A data: A data end early/],
     ["CNAME", "\\# 2 c00c", 2, /no CNAME data/],
     ["SVCB", "0 a. alpn=h2", 2, /priority 0 is an alias/],
+    ["HTTPS", "0 . port=1", 2, /priority 0 is an alias/],
     ["HTTPS", "1 . alpn", 2, /alpn needs a value/],
     ["HTTPS", "1 . alpn=", 2, /alpn needs a value/],
     ["HTTPS", "1 . alpn=h2,,h3", 2, /empty item/],
@@ -216,6 +217,7 @@ Deno.test("formatRdata() refuses bytes that are no data of the type", () => {
     ["HTTPS", "000100000100"],
     ["HTTPS", "0001000003000200350001000302" + "6832"],
     ["HTTPS", "00010000010000"],
+    ["HTTPS", "000100" + "000300020035".repeat(2)],
     ["DS", "00010203"],
   ];
   for (const [type, wire] of rows) {
