@@ -12,6 +12,7 @@ export type Family = 4 | 6;
 
 /** A contiguous range of addresses that share their first `length` bits. */
 export interface Prefix {
+  /** How many bytes there are. */
   readonly family: Family;
   /** 4 or 16 bytes; the bits after `length` are zero. */
   readonly bytes: Uint8Array;
@@ -21,7 +22,9 @@ export interface Prefix {
 
 /** A host and a port, as in `127.0.0.1:53` or `[::1]:53`. */
 export interface SocketAddress {
+  /** An address, without brackets. */
   readonly hostname: string;
+  /** 0–65535; 0 = any free one, where a socket is to be bound. */
   readonly port: number;
 }
 

@@ -11,9 +11,11 @@ import { type HealthCheck, type Member } from "./model.ts";
 export interface CheckTarget {
   /** Identifies the target; equal keys are probed once. */
   readonly key: string;
+  /** Canonical address. */
   readonly ipAddress: string;
   /** Where the probe connects, 1–65535. */
   readonly port: number;
+  /** How it is probed. */
   readonly check: HealthCheck;
 }
 

@@ -17,7 +17,9 @@ import { type ZoneRecord } from "../wire/zone_file.ts";
 export interface Desired {
   /** Of the database; the settings have none. */
   readonly generation: number;
+  /** Reads the pools one by one; may be called again. */
   pools(): Iterable<Pool>;
+  /** Reads the services one by one; may be called again. */
   services(): Iterable<Service>;
   /** Sorted by domain, each domain once. */
   readonly zones: readonly DesiredZone[];
@@ -39,10 +41,15 @@ export interface DesiredZone {
 
 /** What the database holds, as far as answers depend on it. */
 export interface DesiredSource {
+  /** Of the last commit. */
   readonly generation: number;
+  /** Reads the pools one by one; may be called again. */
   pools(): Iterable<Pool>;
+  /** Reads the services one by one; may be called again. */
   services(): Iterable<Service>;
+  /** Each domain once. */
   readonly zones: readonly Zone[];
+  /** `null` = the settings' fallback counts. */
   readonly fallback: Fallback | null;
 }
 

@@ -34,19 +34,25 @@ export interface Pool {
   readonly id: string;
   /** Unique; matches `[A-Za-z0-9][A-Za-z0-9._-]*`, at most 63 characters. */
   readonly name: string;
+  /** How it picks among its eligible members. */
   readonly algorithm: Algorithm;
   /** Addresses an answer carries at most; 0 = all that are eligible, rotated. */
   readonly maxAnswers: number;
+  /** What it answers when nobody is healthy. */
   readonly onAllDown: OnAllDown;
   /** The pool that answers when this one can't and `onAllDown` is `fallback`; never a cycle. */
   readonly fallbackPoolId: string | null;
+  /** In the order in which they were added. */
   readonly members: readonly Member[];
+  /** How the members are probed; `null` = they count as healthy. */
   readonly healthCheck: HealthCheck | null;
+  /** In the order in which they were added. */
   readonly geoRules: readonly GeoRule[];
 }
 
 /** One address that can be answered. */
 export interface Member {
+  /** 32 lower-case hex digits. */
   readonly id: string;
   /** IPv4 or IPv6 in canonical form; unique with `port` within a pool. */
   readonly ipAddress: string;
@@ -56,6 +62,7 @@ export interface Member {
   readonly weight: number;
   /** 0 = unset, sorts last; 1 = first tier; only `failover` looks at it. */
   readonly priority: number;
+  /** A disabled member is never answered. */
   readonly enabled: boolean;
   /** Degrees, −90–90, or `null`. */
   readonly latitude: number | null;
@@ -65,16 +72,21 @@ export interface Member {
 
 /** How the members of a pool are probed. */
 export interface HealthCheck {
+  /** `tcp` connects; the others send a request and judge the answer. */
   readonly type: "tcp" | "http" | "https";
   /** `null` = the member's own port. */
   readonly port: number | null;
+  /** Between the starts of two probes, milliseconds. */
   readonly intervalMs: number;
+  /** Longest duration of a probe, milliseconds; at most the interval. */
   readonly timeoutMs: number;
   /** Successes in a row that turn an unhealthy member healthy. */
   readonly rise: number;
   /** Failures in a row that turn a healthy member unhealthy. */
   readonly fall: number;
+  /** Method of the request. */
   readonly httpMethod: "GET" | "HEAD" | "POST" | "OPTIONS";
+  /** Path and query of the request. */
   readonly httpPath: string;
   /** Host header and SNI; `null` = the member's address. */
   readonly httpHost: string | null;
@@ -82,22 +94,27 @@ export interface HealthCheck {
   readonly httpExpectedStatus: string;
   /** Text that the first 1 MiB of the body must contain; `null` = any body. */
   readonly httpContains: string | null;
+  /** Whether any certificate will do. */
   readonly insecureSkipVerify: boolean;
 }
 
 /** Sends clients of a prefix, country or continent to one member; exactly one of the three is set. */
 export interface GeoRule {
+  /** 32 lower-case hex digits. */
   readonly id: string;
+  /** Canonical prefix. */
   readonly cidr: string | null;
   /** ISO 3166-1 alpha-2, upper-case. */
   readonly country: string | null;
   /** AF, AN, AS, EU, NA, OC or SA. */
   readonly continent: string | null;
+  /** A member of the same pool. */
   readonly memberId: string;
 }
 
 /** A domain that is answered from a pool. */
 export interface Service {
+  /** 32 lower-case hex digits. */
   readonly id: string;
   /** Unique; may begin with `*.`. */
   readonly domain: string;
@@ -111,6 +128,7 @@ export interface Service {
 
 /** A zone of static records. */
 export interface Zone {
+  /** Apex; lower-case, no final dot. */
   readonly domain: string;
   /** RFC 1035 §5 zone-file text; `$INCLUDE` is refused. */
   readonly text: string;
@@ -118,11 +136,15 @@ export interface Zone {
 
 /** The static fallback: answers names that don't exist otherwise, inside the zones. */
 export interface Fallback {
+  /** How an answer picks among the endpoints. */
   readonly algorithm: Algorithm;
+  /** Canonical addresses, each once. */
   readonly endpoints: readonly string[];
   /** Address → weight; an absent one weighs 1. */
   readonly weights: Readonly<Record<string, number>>;
+  /** What is answered when no endpoint of any family is healthy. */
   readonly onAllDown: Exclude<OnAllDown, "fallback">;
+  /** How the endpoints are probed, on its own port; `null` = they count as healthy. */
   readonly healthCheck: HealthCheck | null;
 }
 
@@ -130,8 +152,11 @@ export interface Fallback {
 export interface Model {
   /** Grows by one with every committed change; 0 = nothing was ever committed. */
   readonly generation: number;
+  /** Each name once. */
   readonly pools: readonly Pool[];
+  /** Each domain once. */
   readonly services: readonly Service[];
+  /** Each domain once. */
   readonly zones: readonly Zone[];
   /** Overrides the settings' static fallback; `null` = the settings decide. */
   readonly fallback: Fallback | null;
