@@ -205,13 +205,6 @@ export function formatMessage(message: Message): string {
   return `${blocks.filter((block) => block !== "").join("\n\n")}\n`;
 }
 
-/** Writes one record as a line of a zone file, in the columns of `dig`. */
-export function formatRecord({ name, ttl, class: recordClass, type, data }: ResourceRecord): string {
-  return `${atColumn(absolute(name), 24)}${atColumn(String(ttl), 8)}${className(recordClass)}\t${
-    typeName(type)
-  }\t${data}`;
-}
-
 const FLAGS: readonly { readonly name: Flag; readonly bit: number }[] = [
   { name: "qr", bit: 0x8000 },
   { name: "aa", bit: 0x0400 },
@@ -391,6 +384,13 @@ function formatQuestions(questions: readonly Question[]): string[] {
 
 function formatSection(title: string, records: readonly ResourceRecord[]): string {
   return records.length === 0 ? "" : [`;; ${title} SECTION:`, ...records.map(formatRecord)].join("\n");
+}
+
+/** One record as a line of a zone file, in the columns of `dig`. */
+function formatRecord({ name, ttl, class: recordClass, type, data }: ResourceRecord): string {
+  return `${atColumn(absolute(name), 24)}${atColumn(String(ttl), 8)}${className(recordClass)}\t${
+    typeName(type)
+  }\t${data}`;
 }
 
 /** The text, and tabs of 8 columns up to `column`, at least one. */

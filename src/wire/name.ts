@@ -17,9 +17,6 @@ export const LABEL_SIZE_MAX = 63;
 /** Most bytes of a name in wire form, the root's 0 included, RFC 1035 §2.3.4. */
 export const NAME_SIZE_MAX = 255;
 
-/** The root's wire form; not to be written to. */
-export const ROOT: Uint8Array = new Uint8Array(1);
-
 /**
  * Reads a name in presentation form.
  *
@@ -194,11 +191,6 @@ export function isAtOrBelow(name: Uint8Array, ancestor: Uint8Array): boolean {
   return at === start;
 }
 
-/** The name without its leftmost label, a view of the same buffer; the root has no parent and is returned. */
-export function parentName(wire: Uint8Array): Uint8Array {
-  return wire[0] === 0 ? wire : wire.subarray(wire[0]! + 1);
-}
-
 /** Whether the leftmost label is `*` (RFC 4592 §2.1.1). */
 export function isWildcard(wire: Uint8Array): boolean {
   return wire[0] === 1 && wire[1] === 0x2a;
@@ -233,6 +225,9 @@ export function checkDomain(text: string): string {
   }
   return domain;
 }
+
+/** The root's wire form; only read. */
+const ROOT = new Uint8Array(1);
 
 const TOO_LONG = "it is longer than 255 bytes";
 
