@@ -87,16 +87,16 @@ function exists(path: string): boolean {
 }
 
 if (import.meta.main) {
-  const { values } = parseArgs({
-    args: Deno.args,
-    options: { target: { type: "string" }, output: { type: "string" } },
-  });
   try {
+    const { values } = parseArgs({
+      args: Deno.args,
+      options: { target: { type: "string" }, output: { type: "string" } },
+    });
     const executable = await compile(values);
     const { size } = await Deno.stat(executable);
     console.log(`${executable.slice(ROOT.length + 1)} (${(size / 1e6).toFixed(0)} MB)`);
   } catch (error) {
     console.error(`error: ${error instanceof Error ? error.message : error}`);
-    Deno.exit(1);
+    Deno.exit(error instanceof TypeError ? 2 : 1);
   }
 }

@@ -33,7 +33,9 @@ export async function run(
 ): Promise<Finished> {
   const { env = {}, quiet = false, timeoutMs = 600_000 } = options;
   const stdio = quiet ? "piped" : "inherit";
-  const settings = { args: [...args], cwd: ROOT, env: { ...env }, stdin: "null" as const };
+  // Deno would print its own stack below each error where the environment asks Rust programs for it.
+  const quietRust = { RUST_BACKTRACE: "0" };
+  const settings = { args: [...args], cwd: ROOT, env: { ...quietRust, ...env }, stdin: "null" as const };
   const signal = AbortSignal.timeout(timeoutMs);
   try {
     const child = new Deno.Command(program, { ...settings, stdout: stdio, stderr: stdio, signal }).spawn();

@@ -20,7 +20,6 @@ export const PROGRAMS: Readonly<Record<string, string>> = {
   "kdig": "answers as a second client reads them, EDNS client subnet",
   "dnsperf": "nothing lost while the model changes under load",
   "unbound": "a real resolver in front",
-  "gdnsd": "the same questions to a peer",
   "promtool": "metrics, dashboard and alert rules as Prometheus reads them",
   "openssl": "health checks against real certificates",
   "schemathesis": "the REST API against its own description",
