@@ -21,7 +21,6 @@ export const PROGRAMS: Readonly<Record<string, string>> = {
   "dnsperf": "nothing lost while the model changes under load",
   "unbound": "a real resolver in front",
   "promtool": "metrics, dashboard and alert rules as Prometheus reads them",
-  "openssl": "health checks against real certificates",
   "schemathesis": "the REST API against its own description",
   "systemd-analyze": "the unit file",
   "nats-server": "what needs a cluster",
