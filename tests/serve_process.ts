@@ -12,6 +12,8 @@ export interface ServeOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** The executable to run instead of the sources. */
   readonly executable?: string | null;
+  /** The folder to run it in, with no environment but `env`; absent = this process's. */
+  readonly aloneIn?: string;
 }
 
 const ROOT = new URL("..", import.meta.url);
@@ -21,12 +23,14 @@ export function pleiades(args: readonly string[], executable: string | null = nu
   return commandOf(args, { executable });
 }
 
-function commandOf(args: readonly string[], { executable = null, env = {} }: ServeOptions): Deno.Command {
+function commandOf(args: readonly string[], options: ServeOptions): Deno.Command {
+  const { executable = null, env = {}, aloneIn } = options;
   return new Deno.Command(executable ?? Deno.execPath(), {
     args: executable
       ? [...args]
       : ["run", "-A", "--unstable-net", new URL("main.ts", ROOT).pathname, ...args],
     env: { ...env },
+    ...(aloneIn !== undefined && { cwd: aloneIn, clearEnv: true }),
     stdin: "null",
     stdout: "null",
     stderr: "piped",

@@ -5,9 +5,10 @@
  */
 import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { runQuery } from "../../src/cli/query.ts";
-import { parseSocketAddress } from "../../src/ip.ts";
+import { formatSocketAddress } from "../../src/ip.ts";
 import { CLASS, TYPE } from "../../src/wire/record_type.ts";
 import { program, testWith } from "../programs.ts";
+import { ServeProcess } from "../serve_process.ts";
 
 /** A folder of its own, the executable copied into it; gone at the end. */
 async function installed(test: (place: Place) => Promise<void>): Promise<void> {
@@ -79,7 +80,7 @@ testWith(
   async () => {
     await installed(async (place) => {
       await using node = await serve(place);
-      const client = ["--api", node.api];
+      const client = apiOf(node);
       for (
         const line of [
           "pools create web",
@@ -90,11 +91,19 @@ testWith(
         const { code, stderr } = await pleiades(place, ...line.split(" "), ...client);
         equal(code, 0, stderr);
       }
-      const answer = await pleiades(place, "query", "www.example.org", `@${node.dns}`, "-o", "short");
+      const answer = await pleiades(
+        place,
+        "query",
+        "www.example.org",
+        `@${formatSocketAddress(node.dns)}`,
+        "-o",
+        "short",
+      );
       equal(answer.stdout, "192.0.2.1\n", answer.stderr);
       equal((await pleiades(place, "status", ...client)).code, 0);
       const started = performance.now();
-      equal(await node.stop("SIGTERM"), 0);
+      node.kill("SIGTERM");
+      equal((await node.ended()).code, 0);
       ok(performance.now() - started < 5_000, "it drained for longer than 5 s");
     });
   },
@@ -104,12 +113,13 @@ testWith(["pleiades"], "after kill -9 everything is there again", async () => {
   await installed(async (place) => {
     {
       await using node = await serve(place);
-      const client = ["--api", node.api];
+      const client = apiOf(node);
       equal((await pleiades(place, "pools", "create", "web", ...client)).code, 0);
-      await node.stop("SIGKILL");
+      node.kill("SIGKILL");
+      await node.ended();
     }
     await using node = await serve(place);
-    const { stdout } = await pleiades(place, "pools", "list", "-o", "json", "--api", node.api);
+    const { stdout } = await pleiades(place, "pools", "list", "-o", "json", ...apiOf(node));
     deepEqual(JSON.parse(stdout).map(({ name }: { name: string }) => name), ["web"]);
   });
 });
@@ -123,24 +133,21 @@ testWith(["pleiades"], "with 1,000 services the first answer comes within 300 ms
         { length: 1_000 },
         (_, i) => ({ domain: `s${i}.example.org`, pool: "web" }),
       );
-      const response = await fetch(`${node.api}/api/v1/apply`, {
+      const response = await fetch(`${node.api}/apply`, {
         method: "POST",
         headers: { "content-type": "application/json" },
         body: JSON.stringify({ pools: [{ name: "web", members }], services }),
       });
       equal(response.status, 200, await response.text());
-      await node.stop("SIGTERM");
     }
     // Other tests' leftovers on a busy machine must not decide: the best of three counts.
     const startsMs: number[] = [];
     for (let i = 0; i < 3; i++) {
       const started = performance.now();
       await using node = await serve(place);
-      const server = parseSocketAddress(node.dns);
-      const { message } = await runQuery({ ...QUESTION, server });
+      const { message } = await runQuery({ ...QUESTION, server: node.dns });
       startsMs.push(performance.now() - started);
       equal(message.answers.length, 1);
-      await node.stop("SIGTERM");
     }
     ok(Math.min(...startsMs) < 300, `first answers came after ${startsMs.map(Math.round).join(", ")} ms`);
   });
@@ -156,65 +163,13 @@ const QUESTION = {
   timeoutMs: 2_000,
 };
 
-interface ServingNode extends AsyncDisposable {
-  /** URL of the API. */
-  readonly api: string;
-  /** `ADDR:PORT` of DNS. */
-  readonly dns: string;
-  /** Sends a signal and gives the exit code. */
-  stop(signal: Deno.Signal): Promise<number>;
+function serve({ executable, folder }: Place): Promise<ServeProcess> {
+  return ServeProcess.start({ args: ["--db", "pleiades.db"], executable, aloneIn: folder });
 }
 
-/** Starts `serve` on free ports and reads from its log where it listens. */
-async function serve({ executable, folder }: Place): Promise<ServingNode> {
-  const child = new Deno.Command(executable, {
-    args: ["serve", "--db", "pleiades.db", "--dns", "127.0.0.1:0", "--api", "127.0.0.1:0"],
-    clearEnv: true,
-    cwd: folder,
-    stdout: "piped",
-    stderr: "piped",
-  }).spawn();
-  const drained = [child.stdout.pipeTo(new WritableStream())];
-  const log = lines(child.stderr);
-  const listening = await firstWith(log, "dns");
-  drained.push(drain(log));
-  const stop = async (signal: Deno.Signal) => {
-    child.kill(signal);
-    const { code } = await child.status;
-    await Promise.all(drained);
-    return code;
-  };
-  return {
-    api: String(listening["api"]),
-    dns: String(listening["dns"]),
-    stop,
-    [Symbol.asyncDispose]: async () => {
-      if (await Promise.race([child.status, null]) === null) await stop("SIGKILL").catch(() => {});
-    },
-  };
-}
-
-async function* lines(stream: ReadableStream<Uint8Array>): AsyncGenerator<string> {
-  let rest = "";
-  for await (const chunk of stream.pipeThrough(new TextDecoderStream())) {
-    const parts = (rest + chunk).split("\n");
-    rest = parts.pop()!;
-    yield* parts;
-  }
-}
-
-async function firstWith(log: AsyncGenerator<string>, field: string): Promise<Record<string, unknown>> {
-  const seen: string[] = [];
-  for (let next = await log.next(); !next.done; next = await log.next()) {
-    seen.push(next.value);
-    const entry: unknown = JSON.parse(next.value);
-    if (typeof entry === "object" && entry !== null && field in entry) return { ...entry };
-  }
-  throw new Error(`serve ended without saying where it listens:\n${seen.join("\n")}`);
-}
-
-async function drain(log: AsyncGenerator<string>): Promise<void> {
-  for await (const _ of log);
+/** The base that `--api` takes. */
+function apiOf(node: ServeProcess): string[] {
+  return ["--api", node.api];
 }
 
 function decode(bytes: Uint8Array): string {
