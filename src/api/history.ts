@@ -15,11 +15,11 @@ const tags = ["History"];
 const CHANGES_MAX = 1_000;
 
 const HistoryEntrySchema = z.object({
-  generation: z.int().min(1),
+  generation: z.int().min(1).meta({ description: "Its number" }),
   at: z.int().meta({ description: "Unix milliseconds" }),
   via: z.string().meta({ description: "The way it came: api, cli, tui, git, cluster, demo" }),
   by: z.string().meta({ description: "Name of the token, signer or user; empty when nobody is known" }),
-  reason: z.string(),
+  reason: z.string().meta({ description: "What the author gave as the reason; may be empty" }),
 }).openapi("HistoryEntry");
 
 const GenerationSchema = z.object({
@@ -32,7 +32,7 @@ const GenerationSchema = z.object({
     }),
     before: z.unknown().meta({ description: "Its fields before; null = it didn't exist" }),
     after: z.unknown().meta({ description: "Its fields after; null = it doesn't exist any more" }),
-  })),
+  })).meta({ description: "One for each object that was touched" }),
   truncated: z.boolean().meta({
     description: `Whether there are more than the ${CHANGES_MAX} changes shown`,
   }),

@@ -20,17 +20,17 @@ const StatusSchema = z.object({
   version: z.string().meta({ description: "Version of the program" }),
   generation: z.int().min(0).meta({ description: "Of the model: grows by one with every change" }),
   ready: z.boolean().meta({ description: "Whether the node answers DNS" }),
-  node: z.object({ id: z.string(), region: z.string() }),
-  cluster: z.object({ id: z.string() }),
-  uptimeSeconds: z.number().min(0),
+  node: z.object({ id: z.string(), region: z.string() }).meta({ description: "Who this node is" }),
+  cluster: z.object({ id: z.string() }).meta({ description: "The cluster it belongs to" }),
+  uptimeSeconds: z.number().min(0).meta({ description: "Since the process started" }),
   dns: z.object({
     listeners: z.array(z.object({
       transport: z.enum(["udp", "tcp"]),
       address: z.string().meta({ examples: ["127.0.0.1:5353", "[::1]:5353"] }),
     })),
     answers: z.int().min(0).meta({ description: "Answers since the start" }),
-    workers: z.int().min(0),
-  }),
+    workers: z.int().min(0).meta({ description: "Threads that answer" }),
+  }).meta({ description: "What answers DNS" }),
   health: z.object({
     healthy: z.int().min(0),
     unhealthy: z.int().min(0),
@@ -71,6 +71,7 @@ const routes = {
     tags,
     method: "get",
     path: METRICS_PATH,
+    security: [{}, { bearer: [] }],
     summary: "Metrics for Prometheus",
     description: "Open without a token where the API listens on a loopback address.",
     responses: {

@@ -140,6 +140,21 @@ Deno.test("a database that another process holds is 503 with Retry-After", async
   assert.deepEqual(world.logged, []);
 });
 
+Deno.test("a change of another process between If-Match and the commit is 412", async () => {
+  using world = apiWorld();
+  const { id } = await world.create("/services", { domain: "www.example.com" });
+  const commit = world.changes.commit.bind(world.changes);
+  world.changes.commit = (edits, origin) => {
+    const fields = { domain: "www.example.com", poolId: null, ttl: 7, ecs: true };
+    commit([{ kind: "updateService", id, fields }], { via: "tui", by: "", reason: "" });
+    return commit(edits, origin);
+  };
+  const headers = { "if-match": `"1"` };
+  const response = await world.send(`PATCH /api/v1/services/${id}`, { body: { ttl: 5 }, headers });
+  assert.equal(response.status, 412);
+  assert.equal(world.store.services.get(id)!.ttl, 7);
+});
+
 Deno.test("a write answers only when DNS answers from its generation", async () => {
   using world = apiWorld();
   const asked: number[] = [];
