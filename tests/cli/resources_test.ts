@@ -263,3 +263,13 @@ Deno.test("an update without a flag names the flags", async () => {
   equal(stderr, "error: Nothing to change: give at least one of --domain, --pool, --ttl, --ecs\n");
   deepEqual(requests, []);
 });
+
+Deno.test("durations are read in every unit", async () => {
+  for (const [text, ms] of [["250ms", 250], ["1.5s", 1_500], ["2m", 120_000], ["1h", 3_600_000]]) {
+    const { last } = await pleiades(
+      { [`PUT /pools/${WEB}/health-check`]: {}, "GET /pools": POOLS },
+      `health-checks set ${WEB} --interval ${text}`,
+    );
+    deepEqual(JSON.parse(last?.body ?? ""), { intervalMs: ms });
+  }
+});
