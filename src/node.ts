@@ -197,6 +197,7 @@ function fleetOptions({ settings, log, watchAnswers }: NodeOptions) {
         ecs: { enabled: dns.ecs.enabled, trusted: dns.ecs.trustedResolvers.map(parsePrefix) },
         lane: 0,
       },
+      transport: dns.transport,
       tcp: dns.tcp,
       samplesPerSecond: watchAnswers?.perSecond ?? 0,
     },

@@ -22,7 +22,7 @@ import { Selection } from "./selection.ts";
 /** Who asks. The worker keeps one and fills it for each packet. */
 export interface Client {
   /** Whether the query came over TCP: then only 65535 bytes limit the answer. */
-  stream: boolean;
+  readonly stream: boolean;
   /** The address, 4 or 16 bytes; read only where something depends on it. */
   address(): Uint8Array;
 }

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { canonicalIp, parseIp } from "../ip.ts";
+import { formatIp, parseIp } from "../ip.ts";
 import { type LiveBoard } from "../snapshot/live.ts";
 import { type Snapshot } from "../snapshot/view.ts";
 import { RCODE } from "../wire/record_type.ts";
@@ -49,7 +49,6 @@ export const STREAM_SIZE_MAX = 65_535;
 /** The answering side of a worker. */
 export class Exchange {
   readonly #engine: Engine;
-  readonly #client = new Remote();
   readonly #laneIndex: number;
   readonly #watchers: Watchers;
   #lane!: Uint32Array;
@@ -71,16 +70,14 @@ export class Exchange {
     this.#engine.use(snapshot, board);
   }
 
-  /** Answers a datagram into `out`; 0 = say nothing. */
-  answerDatagram(packet: Uint8Array, from: Deno.NetAddr, out: Uint8Array): number {
-    this.#client.set(from.hostname, false);
-    return this.#answer(packet, out, UDP_SIZE_MAX);
+  /** Answers the first `length` bytes of `packet` into `out`; 0 = say nothing. */
+  answerDatagram(packet: Uint8Array, length: number, client: Client, out: Uint8Array): number {
+    return this.#answer(packet, length, client, out, UDP_SIZE_MAX);
   }
 
   /** Answers a message of a stream into `out`, which has room for `STREAM_SIZE_MAX`; 0 = say nothing. */
-  answerMessage(message: Uint8Array, from: Deno.NetAddr, out: Uint8Array): number {
-    this.#client.set(from.hostname, true);
-    return this.#answer(message, out, STREAM_SIZE_MAX);
+  answerMessage(message: Uint8Array, client: Client, out: Uint8Array): number {
+    return this.#answer(message, message.length, client, out, STREAM_SIZE_MAX);
   }
 
   /** Moves a counter by one. */
@@ -98,22 +95,24 @@ export class Exchange {
    * No packet may end the worker, for then one sender could: what the engine fails at is answered SERVFAIL, told,
    * and forgotten. The engine keeps nothing from one packet to the next.
    */
-  #answer(packet: Uint8Array, out: Uint8Array, sizeMax: number): number {
+  #answer(packet: Uint8Array, length: number, client: Client, out: Uint8Array, sizeMax: number): number {
     try {
       const size = --this.#untilTimed === 0
-        ? this.#answerTimed(packet, out, sizeMax)
-        : this.#engine.answer(packet, packet.length, this.#client, out, sizeMax);
-      if (this.#samplesLeft > 0 && size > 0) this.#sample(packet, out.subarray(0, size));
+        ? this.#answerTimed(packet, length, client, out, sizeMax)
+        : this.#engine.answer(packet, length, client, out, sizeMax);
+      if (this.#samplesLeft > 0 && size > 0) {
+        this.#sample(packet.subarray(0, length), client, out.subarray(0, size));
+      }
       return size;
     } catch (error) {
-      return this.#fail(packet, out, error);
+      return this.#fail(packet.subarray(0, length), client, out, error);
     }
   }
 
-  #answerTimed(packet: Uint8Array, out: Uint8Array, sizeMax: number): number {
+  #answerTimed(packet: Uint8Array, length: number, client: Client, out: Uint8Array, sizeMax: number): number {
     this.#untilTimed = LATENCY_SAMPLE;
     const start = performance.now();
-    const size = this.#engine.answer(packet, packet.length, this.#client, out, sizeMax);
+    const size = this.#engine.answer(packet, length, client, out, sizeMax);
     const ns = Math.round((performance.now() - start) * 1e6);
     let bucket = 0;
     while (bucket < LATENCY_BOUNDS_NS.length && ns > LATENCY_BOUNDS_NS[bucket]!) bucket++;
@@ -123,13 +122,13 @@ export class Exchange {
   }
 
   /** A bare header with the query's identifier and the RCODE (RFC 1035 §4.1.1). */
-  #fail(packet: Uint8Array, out: Uint8Array, error: unknown): number {
+  #fail(packet: Uint8Array, client: Client, out: Uint8Array, error: unknown): number {
     this.#lane[COUNTER.rcode + RCODE.SERVFAIL]!++;
     if (this.#faultsLeft > 0) {
       this.#faultsLeft--;
       this.#watchers.fault({
         reason: error instanceof Error ? error.stack ?? error.message : String(error),
-        client: this.#client.canonical,
+        client: formatIp(client.address()),
         query: packet.toHex(),
       });
     }
@@ -141,35 +140,35 @@ export class Exchange {
     return HEADER_SIZE;
   }
 
-  #sample(packet: Uint8Array, answer: Uint8Array): void {
+  #sample(packet: Uint8Array, client: Client, answer: Uint8Array): void {
     this.#samplesLeft--;
     this.#watchers.sample({
-      transport: this.#client.stream ? "tcp" : "udp",
-      client: this.#client.canonical,
+      transport: client.stream ? "tcp" : "udp",
+      client: formatIp(client.address()),
       query: packet.slice(),
       answer: answer.slice(),
     });
   }
 }
 
-/** The client of the packet at hand; its address is parsed only when something asks for it. */
-class Remote implements Client {
-  stream = false;
-  text = "";
+/** A client known by its address in text, as Deno's sockets give it; parsed only when something asks for it. */
+export class NamedClient implements Client {
+  readonly stream: boolean;
+  #text = "";
   #address: Uint8Array | null = null;
 
-  set(text: string, stream: boolean): void {
-    this.text = text;
+  /** @param stream whether it asks over TCP */
+  constructor(stream: boolean) {
     this.stream = stream;
+  }
+
+  /** Makes it stand for another client; a dual-stack socket names IPv4 clients `::ffff:192.0.2.1`. */
+  set text(text: string) {
+    this.#text = text;
     this.#address = null;
   }
 
-  /** A dual-stack socket names IPv4 clients `::ffff:192.0.2.1`; people don't. */
-  get canonical(): string {
-    return canonicalIp(this.text) ?? this.text;
-  }
-
   address(): Uint8Array {
-    return this.#address ??= parseIp(this.text) ?? new Uint8Array(4);
+    return this.#address ??= parseIp(this.#text) ?? new Uint8Array(4);
   }
 }

@@ -9,6 +9,8 @@ import { type LiveBoard } from "../snapshot/live.ts";
 import { type Snapshot } from "../snapshot/view.ts";
 import { type Logger } from "../telemetry/log.ts";
 import { type Sample } from "./exchange.ts";
+import { type UdpTransport } from "./udp.ts";
+import { closeAbandoned } from "./udp_linux.ts";
 import { type Order, type Report, type WorkerOptions } from "./worker.ts";
 
 /** What a fleet is started with. */
@@ -43,6 +45,8 @@ const REPLACE_TRIES = 20;
 export class Fleet implements AsyncDisposable {
   /** What is really listened on: port 0 replaced by the port that was found. */
   readonly addresses: readonly SocketAddress[];
+  /** How UDP is served. */
+  readonly transport: UdpTransport["name"];
   readonly #options: FleetOptions;
   /** `null` while there is none: between a death and its replacement, and when none can be had any more. */
   #worker: Worker | null = null;
@@ -58,6 +62,7 @@ export class Fleet implements AsyncDisposable {
 
   private constructor(options: FleetOptions, launched: Launched) {
     this.addresses = launched.addresses;
+    this.transport = launched.transport;
     this.#options = options;
     this.#snapshot = options.snapshot;
     this.#board = options.board;
@@ -74,6 +79,7 @@ export class Fleet implements AsyncDisposable {
     for (const address of launched.covered) {
       options.log.debug(`${formatSocketAddress(address)} needs no socket of its own on this machine`);
     }
+    if (launched.transportNote !== "") options.log.info(`${launched.transportNote}; using the portable one`);
     return new Fleet(options, launched);
   }
 
@@ -112,7 +118,7 @@ export class Fleet implements AsyncDisposable {
   }
 
   /** Takes a worker on; it was started with `snapshot`, and another may have been published meanwhile. */
-  #employ({ worker }: Launched, snapshot: Snapshot): void {
+  #employ({ worker, descriptors }: Launched, snapshot: Snapshot): void {
     this.#worker = worker;
     worker.onmessage = ({ data: report }: MessageEvent<Report>) => {
       if (report.kind === "using") this.#acknowledge(report.epoch);
@@ -124,6 +130,7 @@ export class Fleet implements AsyncDisposable {
     worker.onerror = (event) => {
       event.preventDefault();
       this.#worker = null;
+      closeAbandoned(descriptors);
       if (this.#stopping) this.#stopped.resolve();
       else this.#replacing = this.#replace(event.message);
     };
@@ -197,6 +204,9 @@ interface Launched {
   readonly worker: Worker;
   readonly addresses: readonly SocketAddress[];
   readonly covered: readonly SocketAddress[];
+  readonly descriptors: readonly number[];
+  readonly transport: UdpTransport["name"];
+  readonly transportNote: string;
 }
 
 function launch(options: WorkerOptions, snapshot: Snapshot, board: LiveBoard): Promise<Launched> {
@@ -208,7 +218,7 @@ function launch(options: WorkerOptions, snapshot: Snapshot, board: LiveBoard): P
   return new Promise((resolve, reject) => {
     worker.onmessage = ({ data: report }: MessageEvent<Report>) => {
       if (report.kind === "listening") {
-        resolve({ worker, addresses: report.addresses, covered: report.covered });
+        resolve({ worker, ...report });
       }
       if (report.kind !== "failed") return;
       worker.terminate();

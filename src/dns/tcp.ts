@@ -5,7 +5,7 @@
  * @module
  */
 import { COUNTER } from "./counters.ts";
-import { type Exchange, STREAM_SIZE_MAX } from "./exchange.ts";
+import { type Exchange, NamedClient, STREAM_SIZE_MAX } from "./exchange.ts";
 
 /** What a listener bears. */
 export interface TcpLimits {
@@ -104,9 +104,10 @@ export class TcpServer {
 class Connection {
   readonly ended: Promise<void>;
   readonly #socket: Deno.TcpConn;
+  readonly #client = new NamedClient(true);
   readonly #exchange: Exchange;
   readonly #idleTimeoutMs: number;
-  #timer: number;
+  #timer: ReturnType<typeof setTimeout>;
   #draining = false;
   #waiting = true;
   #closed = false;
@@ -118,6 +119,7 @@ class Connection {
 
   constructor(socket: Deno.TcpConn, exchange: Exchange, idleTimeoutMs: number) {
     this.#socket = socket;
+    this.#client.text = (socket.remoteAddr as Deno.NetAddr).hostname;
     socket.setNoDelay(true); // answers are written whole; the second must not wait for the first one's ACK
     this.#exchange = exchange;
     this.#idleTimeoutMs = idleTimeoutMs;
@@ -176,7 +178,7 @@ class Connection {
   }
 
   #answer(message: Uint8Array): boolean {
-    const size = this.#exchange.answerMessage(message, this.#socket.remoteAddr as Deno.NetAddr, scratch);
+    const size = this.#exchange.answerMessage(message, this.#client, scratch);
     if (size === 0) return false;
     this.#output = withRoom(this.#output, this.#pending + PREFIX + size);
     this.#output[this.#pending] = size >>> 8;

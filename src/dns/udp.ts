@@ -7,28 +7,91 @@
  *
  * @module
  */
+import { type SocketAddress } from "../ip.ts";
 import { COUNTER } from "./counters.ts";
 import { UDP_SIZE_MAX } from "./engine.ts";
-import { type Exchange } from "./exchange.ts";
+import { type Exchange, NamedClient } from "./exchange.ts";
 
 /** Loops per socket: two hide the wait for `send`; more bring nothing measurable on one thread. */
 const LOOPS = 4;
 /** Queries are short; what is longer than this loses its tail and is answered FORMERR. */
 const QUERY_MAX = 4096;
 
-/** Answers everything that arrives, until the socket is closed. */
-export async function serveUdp(socket: Deno.DatagramConn, exchange: Exchange): Promise<void> {
-  await Promise.all(Array.from({ length: LOOPS }, () => answerLoop(socket, exchange)));
+/** UDP on one of the transports: every address is bound before the first packet is answered. */
+export interface UdpTransport {
+  /** As `dns.transport` calls it. */
+  readonly name: "linux" | "portable";
+  /**
+   * Binds an address; port 0 = any free one.
+   *
+   * @throws {Deno.errors.AddrInUse | Deno.errors.PermissionDenied | Error} when it can't be had
+   */
+  bind(address: SocketAddress): UdpSocket;
+  /** Answers everything that arrives on these sockets, until `stop`. */
+  serve(sockets: readonly UdpSocket[], exchange: Exchange): void;
+  /** Resolves when all sockets that are served are closed. */
+  stop(): Promise<void>;
+}
+
+/** A bound socket; disposing closes it, which is only for sockets that aren't served. */
+export interface UdpSocket extends Disposable {
+  /** 1–65535. */
+  readonly port: number;
+  /** A descriptor that isn't closed with the worker's thread, or `null`. */
+  readonly fd: number | null;
+}
+
+/** The transport that works everywhere. */
+export class PortableUdp implements UdpTransport {
+  readonly name = "portable";
+  #sockets: readonly PortableUdpSocket[] = [];
+  #served: Promise<unknown> = Promise.resolve();
+
+  bind({ hostname, port }: SocketAddress): PortableUdpSocket {
+    return new PortableUdpSocket(Deno.listenDatagram({ transport: "udp", hostname, port }));
+  }
+
+  serve(sockets: readonly PortableUdpSocket[], exchange: Exchange): void {
+    this.#sockets = sockets;
+    this.#served = Promise.all(
+      sockets.flatMap(({ conn }) => Array.from({ length: LOOPS }, () => answerLoop(conn, exchange))),
+    );
+  }
+
+  async stop(): Promise<void> {
+    for (const socket of this.#sockets) socket[Symbol.dispose]();
+    await this.#served;
+  }
+}
+
+/** A socket of Deno's. */
+class PortableUdpSocket implements UdpSocket {
+  readonly fd = null;
+  readonly conn: Deno.DatagramConn;
+
+  constructor(conn: Deno.DatagramConn) {
+    this.conn = conn;
+  }
+
+  get port(): number {
+    return (this.conn.addr as Deno.NetAddr).port;
+  }
+
+  [Symbol.dispose](): void {
+    this.conn.close();
+  }
 }
 
 async function answerLoop(socket: Deno.DatagramConn, exchange: Exchange): Promise<void> {
   const buffer = new Uint8Array(QUERY_MAX);
   const out = new Uint8Array(UDP_SIZE_MAX);
+  const client = new NamedClient(false);
   for (;;) {
     const received = await receive(socket, buffer);
     if (!received) return;
     const [packet, from] = received;
-    const size = exchange.answerDatagram(packet, from as Deno.NetAddr, out);
+    client.text = (from as Deno.NetAddr).hostname;
+    const size = exchange.answerDatagram(packet, packet.length, client, out);
     if (size === 0) continue;
     try {
       await socket.send(out.subarray(0, size), from);

@@ -12,7 +12,8 @@ import { type Snapshot } from "../snapshot/view.ts";
 import { type EngineOptions } from "./engine.ts";
 import { Exchange, type Fault, type Sample } from "./exchange.ts";
 import { type TcpLimits, TcpServer } from "./tcp.ts";
-import { serveUdp } from "./udp.ts";
+import { PortableUdp, type UdpSocket, type UdpTransport } from "./udp.ts";
+import { LinuxUdp } from "./udp_linux.ts";
 
 /** What a worker needs to begin. */
 export interface WorkerOptions {
@@ -20,6 +21,8 @@ export interface WorkerOptions {
   readonly listen: readonly SocketAddress[];
   /** What the engine says about the node. */
   readonly engine: EngineOptions;
+  /** Which UDP transport to use; `auto` = the Linux one where it works. */
+  readonly transport: "auto" | "linux" | "portable";
   /** Limits of each TCP listener. */
   readonly tcp: TcpLimits;
   /** Exchanges reported per second, for watchers; 0 = none. */
@@ -43,6 +46,11 @@ export type Report =
     readonly kind: "listening";
     readonly addresses: readonly SocketAddress[];
     readonly covered: readonly SocketAddress[];
+    /** What the fleet has to close when the worker dies. */
+    readonly descriptors: readonly number[];
+    readonly transport: UdpTransport["name"];
+    /** Why the transport isn't the best one; empty = it is, or was asked for. */
+    readonly transportNote: string;
   }
   | { readonly kind: "failed"; readonly message: string; readonly taken: boolean }
   | { readonly kind: "using"; readonly epoch: number }
@@ -53,7 +61,7 @@ export type Report =
 /** Sockets of one address. */
 interface Listener {
   readonly address: SocketAddress;
-  readonly udp: Deno.DatagramConn;
+  readonly udp: UdpSocket;
   readonly tcp: Deno.TcpListener;
 }
 
@@ -61,9 +69,9 @@ interface Listener {
 const ANY_PORT_TRIES = 16;
 
 let exchange: Exchange;
+let transport: UdpTransport;
 let tcpServers: TcpServer[] = [];
-let listeners: Listener[] = [];
-let refill: number | undefined;
+let refill: ReturnType<typeof setInterval> | undefined;
 
 /** The worker's global scope, as far as it is used here. */
 interface WorkerScope {
@@ -88,24 +96,43 @@ function start(options: WorkerOptions, snapshot: Snapshot, board: SharedArrayBuf
     fault: (fault) => scope.postMessage({ kind: "fault", fault }),
   });
   exchange.use(snapshot, new LiveBoard(board));
-  let covered: SocketAddress[];
   try {
-    ({ listeners, covered } = bindAll(options.listen));
+    const chosen = chooseTransport(options.transport);
+    transport = chosen.transport;
+    const { listeners, covered } = bindAll(options.listen);
+    transport.serve(listeners.map(({ udp }) => udp), exchange);
+    tcpServers = listeners.map(({ tcp }) => new TcpServer(tcp, exchange, options.tcp));
+    refill = setInterval(() => exchange.refill(), 1000);
+    scope.postMessage({
+      kind: "listening",
+      addresses: listeners.map(({ address }) => address),
+      covered,
+      descriptors: listeners.flatMap(({ udp }) => udp.fd ?? []),
+      transport: transport.name,
+      transportNote: chosen.note,
+    });
   } catch (error) {
     const { message, cause } = error as Error;
     scope.postMessage({ kind: "failed", message, taken: cause instanceof Deno.errors.AddrInUse });
-    return;
   }
-  for (const { udp } of listeners) serveUdp(udp, exchange);
-  tcpServers = listeners.map(({ tcp }) => new TcpServer(tcp, exchange, options.tcp));
-  refill = setInterval(() => exchange.refill(), 1000);
-  scope.postMessage({ kind: "listening", addresses: listeners.map(({ address }) => address), covered });
+}
+
+function chooseTransport(wanted: WorkerOptions["transport"]): { transport: UdpTransport; note: string } {
+  if (wanted === "portable") return { transport: new PortableUdp(), note: "" };
+  try {
+    return { transport: new LinuxUdp(false), note: "" };
+  } catch (error) {
+    const note = `The Linux UDP transport can't be used: ${(error as Error).message}`;
+    if (wanted === "linux") {
+      throw new Error(`${note} (set dns.transport to auto or portable)`, { cause: error });
+    }
+    return { transport: new PortableUdp(), note };
+  }
 }
 
 async function stop(graceMs: number): Promise<void> {
   clearInterval(refill);
-  for (const { udp } of listeners) udp.close();
-  await Promise.all(tcpServers.map((server) => server.close(graceMs)));
+  await Promise.all([transport.stop(), ...tcpServers.map((server) => server.close(graceMs))]);
   scope.postMessage({ kind: "stopped" });
   scope.close();
 }
@@ -137,7 +164,7 @@ function bindAll(addresses: readonly SocketAddress[]): { listeners: Listener[]; 
         continue;
       }
       for (const { udp, tcp } of bound) {
-        udp.close();
+        udp[Symbol.dispose]();
         tcp.close();
       }
       throw new Error(explain(address, error), { cause: error });
@@ -148,13 +175,12 @@ function bindAll(addresses: readonly SocketAddress[]): { listeners: Listener[]; 
 
 function bind({ hostname, port }: SocketAddress): Listener {
   for (let attempt = 1;; attempt++) {
-    const udp = Deno.listenDatagram({ transport: "udp", hostname, port });
-    const taken = (udp.addr as Deno.NetAddr).port;
+    const udp = transport.bind({ hostname, port });
     try {
-      const tcp = Deno.listen({ transport: "tcp", hostname, port: taken });
-      return { address: { hostname, port: taken }, udp, tcp };
+      const tcp = Deno.listen({ transport: "tcp", hostname, port: udp.port });
+      return { address: { hostname, port: udp.port }, udp, tcp };
     } catch (error) {
-      udp.close();
+      udp[Symbol.dispose]();
       if (port !== 0 || !(error instanceof Deno.errors.AddrInUse) || attempt === ANY_PORT_TRIES) throw error;
     }
   }

@@ -6,12 +6,18 @@
 import assert from "node:assert/strict";
 import { COUNTER, LATENCY_BOUNDS_NS, LATENCY_SAMPLE } from "../../src/dns/counters.ts";
 import { type EngineOptions } from "../../src/dns/engine.ts";
-import { Exchange, type Fault, type Sample } from "../../src/dns/exchange.ts";
+import { Exchange, type Fault, NamedClient, type Sample } from "../../src/dns/exchange.ts";
 import { parsePrefix } from "../../src/ip.ts";
 import { query, show } from "./packets.ts";
 import { PLAIN, World } from "./world.ts";
 
-const FROM: Deno.NetAddr = { transport: "udp", hostname: "192.0.2.53", port: 5353 };
+const FROM = named("192.0.2.53");
+
+function named(text: string): NamedClient {
+  const client = new NamedClient(false);
+  client.text = text;
+  return client;
+}
 
 /** An exchange whose watchers only keep what they are told. */
 function watched({ samplesPerSecond = 0, engine = {} as Partial<EngineOptions> } = {}) {
@@ -28,7 +34,8 @@ function watched({ samplesPerSecond = 0, engine = {} as Partial<EngineOptions> }
   });
   exchange.use(world.snapshot, world.board);
   const out = new Uint8Array(1232);
-  const ask = (packet: Uint8Array, from = FROM) => out.slice(0, exchange.answerDatagram(packet, from, out));
+  const ask = (packet: Uint8Array, from = FROM) =>
+    out.slice(0, exchange.answerDatagram(packet, packet.length, from, out));
   return { exchange, ask, samples, faults, lane: world.board.lane(0) };
 }
 
@@ -73,7 +80,7 @@ Deno.test("faults are told five times a second at most", () => {
 
 Deno.test("samples show query, answer and client, IPv4 as IPv4", () => {
   const { ask, samples } = watched({ samplesPerSecond: 1 });
-  const answer = ask(WWW, { ...FROM, hostname: "::ffff:192.0.2.53" });
+  const answer = ask(WWW, named("::ffff:192.0.2.53"));
   assert.deepEqual(samples, [{ transport: "udp", client: "192.0.2.53", query: WWW, answer }]);
 });
 

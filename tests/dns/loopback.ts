@@ -16,6 +16,7 @@ export interface LoopbackOptions {
   /** As `127.0.0.1:0`. */
   readonly listen: readonly string[];
   readonly engine: Partial<EngineOptions>;
+  readonly transport: "auto" | "linux" | "portable";
   readonly tcp: Partial<TcpLimits>;
   readonly samplesPerSecond: number;
   readonly onSample: (sample: Sample) => void;
@@ -43,6 +44,7 @@ export class Loopback implements AsyncDisposable {
       worker: {
         listen: (options.listen ?? ["127.0.0.1:0"]).map((text) => parseSocketAddress(text)),
         engine: { ...PLAIN, ...options.engine },
+        transport: options.transport ?? "auto",
         tcp: { ...ROOMY, ...options.tcp },
         samplesPerSecond: options.samplesPerSecond ?? 0,
       },

@@ -134,7 +134,7 @@ for (
 Deno.test("an address of another machine is named", async () => {
   await assert.rejects(
     Loopback.start(EXAMPLE, { listen: ["192.0.2.1:0"] }),
-    /^Error: Cannot listen on 192\.0\.2\.1:0: .*[Cc]annot assign requested address/,
+    /^Error: Cannot listen on 192\.0\.2\.1:0: .*assign requested address/i,
   );
 });
 

@@ -30,7 +30,7 @@ export async function prove([seconds = "30", members = "1000"]: string[]): Promi
     const load = new Deno.Command(dnsperf, {
       args: [
         ...["-s", serve.dns.hostname, "-p", String(serve.dns.port), "-d", `${folder}/queries`],
-        ...["-l", seconds, "-Q", String(OFFERED_PER_SECOND), "-q", "1000"],
+        ...["-l", seconds, "-Q", String(OFFERED_PER_SECOND), "-q", "1000", "-b", "4096"],
       ],
       stdout: "piped",
       stderr: "null",
