@@ -109,6 +109,17 @@ const OPEN_PATHS: ReadonlySet<string> = new Set([
   ...documentationRoutes.map((route) => route.path),
 ]);
 
+/** Methods that are counted under their own name; a client may send any word. */
+const KNOWN_METHODS: ReadonlySet<string> = new Set([
+  "GET",
+  "HEAD",
+  "POST",
+  "PUT",
+  "PATCH",
+  "DELETE",
+  "OPTIONS",
+]);
+
 /** Counts every request, and gives its answer the headers that all answers have. */
 function observeRequest({ observe, clock, log }: ApiParts, table: RouteTable): MiddlewareHandler {
   return async (c, next) => {
@@ -119,7 +130,12 @@ function observeRequest({ observe, clock, log }: ApiParts, table: RouteTable): M
     const { method, path } = c.req;
     const { status } = c.res;
     const durationMs = clock.monotonicMs() - startMs;
-    observe?.({ method, route: table.find(method, path)?.path ?? "unknown", status, durationMs });
+    observe?.({
+      method: KNOWN_METHODS.has(method) ? method : "other",
+      route: table.find(method, path)?.path ?? "unknown",
+      status,
+      durationMs,
+    });
     log.debug("request", { method, path, status, durationMs });
   };
 }

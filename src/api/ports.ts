@@ -74,7 +74,7 @@ export interface DnsListenerStatus {
 
 /** One request with its answer, as metrics count it. */
 export interface ObservedRequest {
-  /** As sent, upper-case. */
+  /** `GET`, `HEAD`, `POST`, `PUT`, `PATCH`, `DELETE`, `OPTIONS` or `other`. */
   readonly method: string;
   /** The route's pattern (`/api/v1/pools/{id}`), never the path itself; `unknown` outside every route. */
   readonly route: string;
