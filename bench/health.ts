@@ -3,7 +3,7 @@
  *
  * The bars are 25 % for TCP and 40 % for HTTP, 250 and 400 µs a probe. The backend runs in a process of its own, so
  * that its time isn't counted; every member has an address of its own in 127.0.0.0/8. Run it by
- * `deno run -A --unstable-net bench/health.ts [SECONDS]`.
+ * `deno task bench health [SECONDS]`.
  *
  * @module
  */
@@ -17,6 +17,23 @@ import { createLogger } from "../src/telemetry/log.ts";
 
 const MEMBERS = 10_000;
 const INTERVAL_MS = 10_000;
+
+/**
+ * Measures and prints, a line per kind of check; takes some three times `seconds`, hence not `quick`.
+ *
+ * @throws {Error} when a probe failed: then the figures are of something else
+ */
+export async function bench([seconds = "20"]: string[]): Promise<void> {
+  console.log(`${MEMBERS} members, every ${INTERVAL_MS / 1000} s, measured for ${seconds} s each`);
+  for (const cost of await measureHealth(Number(seconds))) {
+    const { name, cpuPercent, barPercent, microsPerProbe, probes, failures } = cost;
+    console.log(
+      `${name}: ${cpuPercent.toFixed(1)} % of one core (bar ${barPercent} %), ` +
+        `${microsPerProbe.toFixed(0)} µs a probe, ${probes} probes`,
+    );
+    if (failures > 0) throw new Error(`${failures} of ${probes} probes of ${name} failed`);
+  }
+}
 
 /** One row of the result. */
 export interface HealthCost {
@@ -141,17 +158,4 @@ async function answer(connection: Deno.Conn): Promise<void> {
   }
 }
 
-if (import.meta.main) {
-  if (Deno.args[0] === "backend") await serveBackend();
-  else {
-    const seconds = Number(Deno.args[0] ?? 20);
-    console.log(`${MEMBERS} members, every ${INTERVAL_MS / 1000} s, measured for ${seconds} s`);
-    for (const cost of await measureHealth(seconds)) {
-      const { name, cpuPercent, barPercent, microsPerProbe, probes, failures } = cost;
-      console.log(
-        `${name}: ${cpuPercent.toFixed(1)} % of one core (bar ${barPercent} %), ` +
-          `${microsPerProbe.toFixed(0)} µs a probe, ${probes} probes, ${failures} failed`,
-      );
-    }
-  }
-}
+if (import.meta.main && Deno.args[0] === "backend") await serveBackend();

@@ -23,10 +23,15 @@ if (name !== undefined && !names.includes(name)) {
   console.error(`error: no comparison is called "${name}"; there are: ${names.join(", ")}`);
   Deno.exit(2);
 }
+const left: string[] = [];
 for (const each of name === undefined ? names : [name]) {
   const module: Partial<Comparison> = await import(new URL(`./${each}.ts`, import.meta.url).href);
-  if (module.bench === undefined || (name === undefined && !module.quick)) continue;
-  console.log(`== ${each}`);
-  await module.bench(args);
+  if (module.bench === undefined) continue;
+  if (name === undefined && !module.quick) left.push(each);
+  else {
+    console.log(`== ${each}`);
+    await module.bench(args);
+  }
 }
+if (left.length > 0) console.log(`not quick, hence only when named: ${left.join(", ")}`);
 Deno.exit(0);
