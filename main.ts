@@ -14,6 +14,7 @@ import { addConfigCommand } from "./src/cli/config_command.ts";
 import { addQueryCommand } from "./src/cli/query_command.ts";
 import { addClientOptions, addResourceCommands } from "./src/cli/resource_commands.ts";
 import { systemTerminal, type Terminal } from "./src/cli/terminal.ts";
+import { type DemoFlags } from "./src/demo/demo.ts";
 import { type ServeFlags } from "./src/serve.ts";
 import { VERSION } from "./src/version.ts";
 
@@ -64,6 +65,7 @@ function commandTree(terminal: Terminal, outcome: Outcome): Command {
   };
   root.commandsGroup("Run:");
   addServe(root, { terminal, done });
+  addDemo(root, { terminal, done });
   root.commandsGroup("Look:");
   addQueryCommand(root, { terminal, done });
   addConfigCommand(root, { terminal, done });
@@ -105,6 +107,18 @@ function addServe(root: Command, { terminal, done }: Surroundings): void {
       ) + "\n\nSIGHUP reads the settings again, SIGTERM stops after the answers under way.",
     )
     .action(async (flags: ServeFlags) => done(await (await import("./src/serve.ts")).serve(flags, terminal)));
+}
+
+function addDemo(root: Command, { terminal, done }: Surroundings): void {
+  root.command("demo")
+    .description("a node with sample backends that come and go, told live; leaves nothing behind")
+    .option("--dns <addr:port>", "where to answer DNS; else a free port on loopback")
+    .option("--api <addr:port>", "where the API listens; else a free port on loopback")
+    .option("--once", "stop and start a backend once, then end; exit code 1 when the answers were late")
+    .addHelpText("after", examples("pleiades demo", "pleiades demo --once"))
+    .action(async (flags: DemoFlags) =>
+      done(await (await import("./src/demo/demo.ts")).demo(flags, terminal))
+    );
 }
 
 function workers(text: string): number {

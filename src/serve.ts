@@ -135,7 +135,10 @@ async function tell(log: Logger, state: string): Promise<void> {
   }
 }
 
-function signalled(signals: readonly Deno.Signal[]): Disposable & { readonly promise: Promise<Deno.Signal> } {
+/** Resolves with the first of these signals; until it is disposed of they don't end the process. */
+export function signalled(
+  signals: readonly Deno.Signal[],
+): Disposable & { readonly promise: Promise<Deno.Signal> } {
   const { promise, resolve } = Promise.withResolvers<Deno.Signal>();
   const listening = signals.map((signal) => onSignal(signal, () => resolve(signal)));
   return {
