@@ -9,6 +9,7 @@ import { type SocketAddress } from "../../src/ip.ts";
 export class UdpClient implements Disposable {
   readonly #socket: Deno.DatagramConn;
   readonly #to: Deno.NetAddr;
+  readonly #buffer = new Uint8Array(65_535);
 
   constructor({ hostname, port }: SocketAddress) {
     this.#socket = Deno.listenDatagram({
@@ -25,8 +26,8 @@ export class UdpClient implements Disposable {
 
   /** The next answer. */
   async receive(): Promise<Uint8Array> {
-    const [answer] = await this.#socket.receive();
-    return answer;
+    const [answer] = await this.#socket.receive(this.#buffer);
+    return answer.slice();
   }
 
   async ask(packet: Uint8Array): Promise<Uint8Array> {
@@ -55,6 +56,7 @@ export async function askTcp(to: SocketAddress, packet: Uint8Array): Promise<Uin
 /** One TCP connection. */
 export class TcpClient implements Disposable {
   readonly #connection: Deno.TcpConn;
+  readonly #chunk = new Uint8Array(65_536);
   /** Bytes read ahead. */
   #ahead = new Uint8Array(0);
 
@@ -87,12 +89,11 @@ export class TcpClient implements Disposable {
 
   async #take(size: number): Promise<Uint8Array | null> {
     while (this.#ahead.length < size) {
-      const chunk = new Uint8Array(65_536);
-      const count = await this.#connection.read(chunk).catch(endOfReset);
+      const count = await this.#connection.read(this.#chunk).catch(endOfReset);
       if (count === null) return null;
       const joined = new Uint8Array(this.#ahead.length + count);
       joined.set(this.#ahead);
-      joined.set(chunk.subarray(0, count), this.#ahead.length);
+      joined.set(this.#chunk.subarray(0, count), this.#ahead.length);
       this.#ahead = joined;
     }
     const taken = this.#ahead.slice(0, size);

@@ -1,0 +1,116 @@
+/**
+ * What must hold for any answer to any packet, judged by a reader of messages that shares nothing with the engine.
+ *
+ * @module
+ */
+
+/** What is said of a packet and its answer. */
+export interface Exchanged {
+  readonly query: Uint8Array;
+  /** `null` = nothing was said. */
+  readonly answer: Uint8Array | null;
+  readonly stream: boolean;
+}
+
+/** RCODEs that a query may earn: NOERROR, FORMERR, NXDOMAIN, NOTIMP, REFUSED, BADVERS. SERVFAIL is a fault of ours. */
+const RCODES = [0, 1, 3, 4, 5, 16];
+const HEADER_SIZE = 12;
+const TYPE_OPT = 41;
+
+/** Says what is wrong with the answer; `null` = nothing. */
+export function judge({ query, answer, stream }: Exchanged): string | null {
+  const mayBeAnswered = query.length >= HEADER_SIZE && (query[2]! & 0x80) === 0;
+  if (answer === null) return mayBeAnswered ? "a query was not answered" : null;
+  if (!mayBeAnswered) return "something that isn't a query was answered";
+  if (answer.length < HEADER_SIZE) return `the answer has ${answer.length} bytes`;
+  if (answer[0] !== query[0] || answer[1] !== query[1]) return "the identifier isn't the query's";
+  if ((answer[2]! & 0x80) === 0) return "QR isn't set";
+  if ((answer[2]! & 0x79) !== (query[2]! & 0x79)) return "opcode or RD isn't the query's";
+  if ((answer[3]! & 0xf0) !== 0) return "RA, Z, AD or CD is set";
+  const asked = read(query);
+  const sizeMax = stream ? 65_535 : Math.min(1232, Math.max(512, asked?.optClass ?? 512));
+  if (answer.length > sizeMax) return `the answer has ${answer.length} bytes, allowed are ${sizeMax}`;
+  const said = read(answer);
+  if (said === null) return "the answer can't be read";
+  if (said.end !== answer.length) return `${answer.length - said.end} bytes follow the answer's last record`;
+  if (said.opts > 1) return "the answer has several OPT records";
+  if (said.opts === 1 && asked !== null && asked.opts === 0) return "the answer has OPT, the query hasn't";
+  if (said.opts === 0 && asked !== null && asked.opts === 1 && !isNotImplemented(answer)) {
+    if (asked.questions === 1 && (answer[3]! & 0x0f) !== 1) return "the query has OPT, the answer hasn't";
+  }
+  const rcode = said.extendedRcode << 4 | answer[3]! & 0x0f;
+  if (!RCODES.includes(rcode)) return `the RCODE is ${rcode}`;
+  if (said.questions > 1) return `the answer has ${said.questions} questions`;
+  for (let at = HEADER_SIZE; at < said.questionEnd; at++) {
+    if (answer[at] !== query[at]) return "the question isn't the query's";
+  }
+  return null;
+}
+
+function isNotImplemented(answer: Uint8Array): boolean {
+  return (answer[3]! & 0x0f) === 4;
+}
+
+interface Message {
+  readonly questions: number;
+  readonly questionEnd: number;
+  readonly opts: number;
+  /** Of the last OPT: the sender's UDP size. */
+  readonly optClass: number | undefined;
+  readonly extendedRcode: number;
+  /** Behind the last record. */
+  readonly end: number;
+}
+
+/** Reads a message as its counts say; `null` when it breaks off, or a name has no end. */
+function read(bytes: Uint8Array): Message | null {
+  if (bytes.length < HEADER_SIZE) return null;
+  const count = (at: number) => bytes[at]! << 8 | bytes[at + 1]!;
+  const questions = count(4);
+  let at = HEADER_SIZE;
+  for (let i = 0; i < questions; i++) {
+    at = skipName(bytes, at);
+    if (at < 0 || at + 4 > bytes.length) return null;
+    at += 4;
+  }
+  const questionEnd = at;
+  let opts = 0;
+  let optClass: number | undefined;
+  let extendedRcode = 0;
+  for (let left = count(6) + count(8) + count(10); left > 0; left--) {
+    at = skipName(bytes, at);
+    if (at < 0 || at + 10 > bytes.length) return null;
+    if (count(at) === TYPE_OPT) {
+      opts++;
+      optClass = count(at + 2);
+      extendedRcode = bytes[at + 4]!;
+    }
+    at += 10 + count(at + 8);
+    if (at > bytes.length) return null;
+  }
+  return { questions, questionEnd, opts, optClass, extendedRcode, end: at };
+}
+
+/** The position behind a name all of whose labels can be reached, or −1; pointers must point back (RFC 1035 §4.1.4). */
+function skipName(bytes: Uint8Array, start: number): number {
+  let end = -1;
+  let size = 0;
+  let limit = start;
+  for (let at = start;;) {
+    const length = bytes[at];
+    if (length === undefined) return -1;
+    if (length === 0) return end < 0 ? at + 1 : end;
+    if (length >= 0xc0) {
+      if (end < 0) end = at + 2;
+      const target = (length & 0x3f) << 8 | (bytes[at + 1] ?? 0);
+      if (at + 1 >= bytes.length || target >= limit) return -1;
+      limit = target;
+      at = target;
+      continue;
+    }
+    if (length > 63) return -1;
+    size += length + 1;
+    if (size > 254) return -1;
+    at += length + 1;
+  }
+}
