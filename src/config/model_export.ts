@@ -38,10 +38,14 @@ export function exportModel(model: Model): string {
   return document.toString({ lineWidth: 0 });
 }
 
-/** The model as NDJSON, an object a line, each with its line feed. */
+/**
+ * The model as NDJSON, an object a line, each with its line feed. An empty model is a line that says nothing, since
+ * no line at all would read as a file that got lost.
+ */
 export function* exportNdjson(model: Model): Generator<string> {
   const names = poolNames(model);
   const line = (object: unknown) => `${JSON.stringify(object)}\n`;
+  if (isEmptyModel(model)) yield line({ loadbalancer: {} });
   for (const pool of sortedPools(model)) yield line({ pool: poolEntry(pool, names) });
   for (const service of sortedServices(model)) yield line({ service: serviceEntry(service, names) });
   for (const zone of sortedZones(model)) yield line({ zone: zoneEntry(zone) });
@@ -70,7 +74,10 @@ function poolEntry(pool: Pool, names: ReadonlyMap<string, string>): Entry {
     ...(members.length > 0 && { members: members.map(memberEntry) }),
     // An empty mapping would read as a check with every default, which is not the same as no check.
     ...(pool.healthCheck && {
-      healthCheck: { type: pool.healthCheck.type, ...withoutDefaults(pool.healthCheck, CHECK_DEFAULTS) },
+      healthCheck: {
+        type: pool.healthCheck.type,
+        ...withoutDefaults({ ...pool.healthCheck }, CHECK_DEFAULTS),
+      },
     }),
     ...(geoRules.length > 0 && {
       geoRules: geoRules.toSorted((a, b) => compareText(JSON.stringify(a), JSON.stringify(b))),
@@ -78,8 +85,8 @@ function poolEntry(pool: Pool, names: ReadonlyMap<string, string>): Entry {
   };
 }
 
-function memberEntry({ id: _, ...member }: Member): Entry {
-  return withoutDefaults(member, MEMBER_DEFAULTS);
+function memberEntry(member: Member): Entry {
+  return withoutDefaults({ ...member }, MEMBER_DEFAULTS);
 }
 
 function serviceEntry({ domain, poolId, ttl, ecs }: Service, names: ReadonlyMap<string, string>): Entry {
@@ -94,11 +101,12 @@ function zoneEntry({ domain, text }: Zone): Entry {
 function fallbackEntries({ fallback }: Model): { readonly loadbalancer?: Entry; readonly health?: Entry } {
   if (fallback === null) return {};
   const { loadbalancer, health } = fallbackBlocks(fallback);
+  const weights = Object.fromEntries(Object.entries(fallback.weights).sort(([a], [b]) => compareText(a, b)));
   const { http, ...fields } = health;
   const { http: httpDefaults, ...defaults } = HEALTH_DEFAULTS;
   const httpEntry = withoutDefaults(isMapping(http) ? http : {}, isMapping(httpDefaults) ? httpDefaults : {});
   return {
-    loadbalancer: withoutDefaults(loadbalancer, LOADBALANCER_DEFAULTS),
+    loadbalancer: withoutDefaults({ ...loadbalancer, weights }, LOADBALANCER_DEFAULTS),
     health: { ...withoutDefaults(fields, defaults), ...(!isEmpty(httpEntry) && { http: httpEntry }) },
   };
 }
@@ -109,7 +117,7 @@ const MEMBER_DEFAULTS: Entry = memberFieldsSchema.parse({ ipAddress: "192.0.2.1"
 const CHECK_DEFAULTS: Entry = healthCheckSchema.parse({});
 const SERVICE_DEFAULTS: Entry = serviceFileSchema.parse({ domain: "example.com" });
 const LOADBALANCER_DEFAULTS: Entry = loadbalancerSchema.parse({});
-const GEO_RULE_DEFAULTS: Entry = { cidr: null, country: null, continent: null };
+const GEO_RULE_DEFAULTS: Entry = { cidr: null, country: null, continent: null, member: null };
 /** Durations as text, as files have them. */
 const HEALTH_DEFAULTS: Entry = (() => {
   const { type, port, checkInterval, timeout, rise, fall, http } = healthSchema.parse({});
@@ -125,13 +133,13 @@ const HEALTH_DEFAULTS: Entry = (() => {
 })();
 const REQUIRED: ReadonlySet<string> = new Set(["name", "ipAddress", "port", "domain", "member", "endpoints"]);
 
-function withoutDefaults(entry: object, defaults: Entry): Entry {
-  return Object.fromEntries(
-    Object.entries(entry).filter(([key, value]) =>
-      value !== undefined && value !== null &&
-      (REQUIRED.has(key) || JSON.stringify(value) !== JSON.stringify(defaults[key]))
-    ),
-  );
+/** Keys in the order of the schema, whatever order the object has, so that equal models are equal texts. */
+function withoutDefaults(entry: Entry, defaults: Entry): Entry {
+  const kept = Object.entries(defaults).filter(([key, byDefault]) => {
+    const value = entry[key] ?? null;
+    return value !== null && (REQUIRED.has(key) || JSON.stringify(value) !== JSON.stringify(byDefault));
+  });
+  return Object.fromEntries(kept.map(([key]) => [key, entry[key]]));
 }
 
 function poolNames({ pools }: Model): ReadonlyMap<string, string> {
@@ -158,6 +166,10 @@ function compareMembers(a: Member, b: Member): number {
 function sortKey(ipAddress: string): string {
   const bytes = parseIp(ipAddress) ?? new Uint8Array();
   return String.fromCharCode(bytes.length, ...bytes);
+}
+
+function isEmptyModel({ pools, services, zones, fallback }: Model): boolean {
+  return pools.length + services.length + zones.length === 0 && fallback === null;
 }
 
 function isEmpty(section: object): boolean {

@@ -47,7 +47,13 @@ export async function loadModel(path: string): Promise<LoadedModel> {
       message: "no *.yaml file is in this directory (write pools: and services: into one)",
     }]);
   }
-  for (const file of files) await addFile(reader, file);
+  const realRoot = Deno.realPathSync(root);
+  for (const file of files) {
+    if (isDirectory && leadsOut(file, realRoot)) {
+      const message = "is a link that leads out of the directory (copy the file)";
+      reader.addProblems([{ file, line: 0, column: 0, message }]);
+    } else await addFile(reader, file);
+  }
   return { counts: reader.counts, reading: reader.finish() };
 }
 
@@ -163,6 +169,16 @@ function modelFilesBelow(directory: string): string[] {
 }
 
 const MODEL_EXTENSIONS: ReadonlySet<string> = new Set([".yaml", ".yml", ".ndjson", ".jsonl"]);
+
+/** What is wrong in a file is quoted in problems, so not even that may come from outside. */
+function leadsOut(file: string, realRoot: string): boolean {
+  try {
+    return !isWithin(realRoot, Deno.realPathSync(file));
+  } catch {
+    // A dangling link leads nowhere; reading it says so.
+    return false;
+  }
+}
 
 function isDirectory(path: string): boolean {
   try {

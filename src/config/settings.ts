@@ -8,7 +8,7 @@
  * @module
  */
 import { Buffer } from "node:buffer";
-import { dirname, resolve } from "node:path";
+import { dirname, isAbsolute, join, resolve } from "node:path";
 import { Reader } from "maxmind";
 import { isLoopback, parseIp, parseSocketAddress, type SocketAddress } from "../ip.ts";
 import { fallbackOf } from "./fallback_schema.ts";
@@ -16,7 +16,7 @@ import { type Fallback } from "./model.ts";
 import { SECRET_PATHS, type SettingsFile, settingsFileSchema } from "./settings_schema.ts";
 import { addEnvironment, type Environment, Layers } from "./settings_layers.ts";
 import { type SettingsOutside, systemOutside } from "./settings_outside.ts";
-import { dropNulls, isMapping, respell } from "./spelling.ts";
+import { dropNulls, isMapping, respell, unshared } from "./spelling.ts";
 import { show } from "./strict_object.ts";
 import {
   decodeText,
@@ -144,7 +144,7 @@ export function loadSettings(
   const path = file === undefined
     ? (outside.exists(DEFAULT_SETTINGS_FILE) ? DEFAULT_SETTINGS_FILE : null)
     : file;
-  const document = path === null ? NO_FILE : readSettingsFile(path, outside);
+  const document = path === null ? noFile() : readSettingsFile(path, outside);
   if (document.source === null) {
     return { settings: null, problems: sortProblems(document.problems), file: path };
   }
@@ -165,11 +165,14 @@ interface SettingsDocument {
   readonly problems: readonly FileProblem[];
 }
 
-const NO_FILE: SettingsDocument = {
-  source: { file: "settings", locate: () => ({ line: 0, column: 0 }) },
-  values: {},
-  problems: [],
-};
+/** A new one each time, since environment and flags are written into it. */
+function noFile(): SettingsDocument {
+  return {
+    source: { file: "settings", locate: () => ({ line: 0, column: 0 }) },
+    values: {},
+    problems: [],
+  };
+}
 
 function readSettingsFile(path: string, outside: SettingsOutside): SettingsDocument {
   const refuse = (message: string, at: Position = { line: 0, column: 0 }) => ({
@@ -181,7 +184,7 @@ function readSettingsFile(path: string, outside: SettingsOutside): SettingsDocum
   if ("reason" in bytes) return refuse(`can't be read: ${bytes.reason}`);
   const { source, problems } = readYaml(path, bytes.value);
   if (source === null) return { source, values: {}, problems };
-  const values = source.value ?? {};
+  const values = unshared(source.value ?? {});
   if (!isMapping(values)) {
     return refuse(
       `settings are a mapping with keys such as dns, api and database, is ${show(values)}`,
@@ -456,7 +459,7 @@ class Loading {
 
   /** A file beside the settings, named as shortly as the settings file was. */
   #shown(path: string): string {
-    return path.startsWith("/") || this.#folder === "." ? path : `${this.#folder}/${path}`;
+    return isAbsolute(path) ? path : join(this.#folder, path);
   }
 }
 

@@ -62,6 +62,23 @@ export function dropNulls(value: unknown): void {
   }
 }
 
+/** A copy in which nothing is shared, as parts are that YAML aliases repeat; so that one can change alone. */
+export function unshared(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(unshared);
+  if (!isMapping(value)) return value;
+  const copy: Record<string, unknown> = {};
+  for (const [key, inner] of Object.entries(value)) {
+    // Assigning to `__proto__` would set the prototype instead of the key, and hide it from the schema.
+    Object.defineProperty(copy, key, {
+      value: unshared(inner),
+      enumerable: true,
+      writable: true,
+      configurable: true,
+    });
+  }
+  return copy;
+}
+
 /** Whether the value is what a YAML mapping or JSON object becomes. */
 export function isMapping(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);

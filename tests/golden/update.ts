@@ -4,6 +4,8 @@
  *
  * @module
  */
+import { exportModel } from "../../src/config/model_export.ts";
+import { loadModel } from "../../src/config/model_files.ts";
 import { brokenNames, GOLDEN, reportOn } from "./config_validate.ts";
 
 const names = brokenNames();
@@ -11,4 +13,6 @@ for (const { name } of Deno.readDirSync(GOLDEN)) {
   if (!names.includes(name.replace(/\.txt$/, ""))) Deno.removeSync(`${GOLDEN}${name}`);
 }
 for (const name of names) Deno.writeTextFileSync(`${GOLDEN}${name}.txt`, await reportOn(name));
+const { reading } = await loadModel(new URL("../fixtures/config/model", import.meta.url).pathname);
+Deno.writeTextFileSync(new URL("./model_export.yaml", import.meta.url), exportModel(reading.model!));
 console.log(`${names.length} golden files`);

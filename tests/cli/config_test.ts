@@ -1,0 +1,129 @@
+/** @module `pleiades config …` as it is typed. */
+import { deepEqual, equal, match } from "node:assert/strict";
+import { run } from "../../main.ts";
+import { capturedTerminal } from "./captured_terminal.ts";
+import { problem, scriptedApi } from "./scripted_api.ts";
+
+const FIXTURES = new URL("../fixtures/config/", import.meta.url).pathname;
+
+async function type(...args: string[]): Promise<{ exitCode: number; stdout: string; stderr: string }> {
+  const terminal = capturedTerminal();
+  const exitCode = await run(["config", ...args], terminal);
+  return { exitCode, stdout: terminal.stdout(), stderr: terminal.stderr() };
+}
+
+Deno.test("config validate says ok with counts and exits 0", async () => {
+  deepEqual(await type("validate", `${FIXTURES}model`), {
+    exitCode: 0,
+    stdout: "ok: 2 pools, 4 members, 3 services (and 2 zones)\n",
+    stderr: "",
+  });
+});
+
+Deno.test("config validate shows the typing error of the first ten minutes and exits 1", async () => {
+  const { exitCode, stdout } = await type("validate", `${FIXTURES}broken/settings-typo.yaml`);
+  equal(exitCode, 1);
+  equal(
+    stdout.replace(FIXTURES, ""),
+    'broken/settings-typo.yaml:13:3: Unknown key "intervall" (did you mean "interval"?)\n',
+  );
+});
+
+Deno.test("config validate goes on behind a bad path, and names each when there are several", async () => {
+  const { exitCode, stdout } = await type("validate", "/nowhere.yaml", `${FIXTURES}model`);
+  equal(exitCode, 1);
+  match(stdout, /^\/nowhere.yaml: can't be read: .*\n.*\/model: ok: 2 pools/);
+});
+
+Deno.test("config validate without a path is wrong usage", async () => {
+  equal((await type("validate")).exitCode, 2);
+});
+
+Deno.test("what config init prints is what config validate likes", async () => {
+  for (const flags of [[], ["--all"]]) {
+    const { stdout } = await type("init", ...flags);
+    const file = await Deno.makeTempFile({ suffix: ".yaml" });
+    try {
+      await Deno.writeTextFile(file, stdout);
+      match((await type("validate", file)).stdout, /^ok: 0 pools, 0 members, 0 services \(settings: /);
+    } finally {
+      await Deno.remove(file);
+    }
+  }
+});
+
+Deno.test("config schema prints the JSON Schemas", async () => {
+  const settings = JSON.parse((await type("schema")).stdout);
+  const model = JSON.parse((await type("schema", "--model")).stdout);
+  equal(settings.properties.dns.properties.port.maximum, 65535);
+  equal(model.properties.pools.items.properties.members.items.properties.port.maximum, 65535);
+});
+
+Deno.test("config export prints what the API gives, in the format that was asked for", async () => {
+  const body = "pools:\n  - name: é\n\nservices: []\n";
+  await using api = scriptedApi({ "GET /model": new Response(body) });
+  equal((await type("export", "--api", api.url)).stdout, body);
+  await type("export", "--api", api.url, "-o", "ndjson", "--token", "t");
+  deepEqual(api.asked.map(({ headers }) => headers.get("accept")), [
+    "application/yaml",
+    "application/x-ndjson",
+  ]);
+  equal(api.asked[1]!.headers.get("authorization"), "Bearer t");
+});
+
+const APPLIED = { generation: 8, changed: true, pools: 2, members: 4, services: 3, zones: 2 };
+
+Deno.test("config apply sends the whole model as NDJSON, zone files included", async () => {
+  await using api = scriptedApi({ "POST /apply?reason=new+site": APPLIED });
+  const { stdout, exitCode } = await type(
+    "apply",
+    `${FIXTURES}model`,
+    "--api",
+    api.url,
+    "--reason",
+    "new site",
+  );
+  equal(exitCode, 0);
+  equal(stdout, "ok: 2 pools, 4 members, 3 services, 2 zones (generation 8)\n");
+  const [{ headers, body }] = api.asked as [typeof api.asked[0] & object];
+  equal(headers.get("content-type"), "application/x-ndjson");
+  const lines = body.trimEnd().split("\n").map((line) => Object.keys(JSON.parse(line))[0]);
+  deepEqual(lines, ["pool", "pool", "service", "service", "service", "zone", "zone"]);
+  match(body, /steered by Pleiades/);
+});
+
+Deno.test("config apply --dry-run changes nothing and says what would come", async () => {
+  await using api = scriptedApi({ "POST /apply?dryRun=true": { ...APPLIED, changed: false } });
+  match(
+    (await type("apply", `${FIXTURES}model`, "--api", api.url, "--dry-run")).stdout,
+    /\(nothing would change\)/,
+  );
+});
+
+Deno.test("config apply refuses a broken model before it asks anybody", async () => {
+  await using api = scriptedApi({});
+  const { exitCode, stdout } = await type("apply", `${FIXTURES}broken/missing-pool.yaml`, "--api", api.url);
+  equal(exitCode, 1);
+  match(stdout, /:7:38: pool "web-uk" doesn't exist/);
+  deepEqual(api.asked, []);
+});
+
+Deno.test("config apply --force needs a reason", async () => {
+  const { exitCode, stderr } = await type("apply", `${FIXTURES}model`, "--force");
+  equal(exitCode, 2);
+  match(stderr, /--force needs a reason/);
+});
+
+Deno.test("config apply shows why the node refuses", async () => {
+  const errors = [{ pointer: "", message: "body:3:1: pool gone" }];
+  await using api = scriptedApi({ "POST /apply": problem(400, "The model has 1 problem", errors) });
+  const { exitCode, stderr } = await type("apply", `${FIXTURES}model`, "--api", api.url);
+  equal(exitCode, 1);
+  match(stderr, /body:3:1: pool gone/);
+});
+
+Deno.test("config apply of a path that isn't there says so", async () => {
+  const { exitCode, stderr } = await type("apply", "/nowhere");
+  equal(exitCode, 1);
+  match(stderr, /\/nowhere: there is no such file or directory/);
+});

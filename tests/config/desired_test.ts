@@ -1,0 +1,76 @@
+/** @module What the database declares over what the settings declare. */
+import { deepEqual, equal, notEqual } from "node:assert/strict";
+import { desiredOf, type DesiredSource, EMPTY_SOURCE } from "../../src/config/desired.ts";
+import { type Fallback } from "../../src/config/model.ts";
+import { loadSettings, type Settings } from "../../src/config/settings.ts";
+
+const ZONE = "@ SOA ns1 h 1 1h 10m 1w 1m\n@ NS ns1\n";
+const FALLBACK: Fallback = {
+  algorithm: "hash",
+  endpoints: ["192.0.2.1"],
+  weights: {},
+  onAllDown: "none",
+  healthCheck: null,
+};
+
+const DEFAULTS = loadSettings({ file: null, env: {} }).settings!;
+
+function settings(dns: Partial<Settings["dns"]>, fallback: Fallback | null = null): Settings {
+  return { ...DEFAULTS, dns: { ...DEFAULTS.dns, ...dns }, fallback };
+}
+
+Deno.test("a zone of the database replaces the settings' zone of the same name, file or not", () => {
+  const ours = settings({
+    domain: ["made-up.example", "both.example"],
+    zones: [
+      { domain: "both.example", file: "b", text: `${ZONE}a A 192.0.2.1\n` },
+      { domain: "file.example", file: "f", text: ZONE },
+    ],
+  });
+  const source: DesiredSource = {
+    ...EMPTY_SOURCE,
+    generation: 7,
+    zones: [{ domain: "file.example", text: `${ZONE}a A 192.0.2.1\nb A 192.0.2.1\n` }, {
+      domain: "a.example",
+      text: ZONE,
+    }],
+  };
+  const desired = desiredOf(ours, source);
+  deepEqual(desired.zones.map(({ domain, records }) => [domain, records?.length ?? null]), [
+    ["a.example", 2],
+    ["both.example", 3],
+    ["file.example", 4],
+    ["made-up.example", null],
+  ]);
+  equal(desired.generation, 7);
+});
+
+Deno.test("the fallback of the database replaces the settings'", () => {
+  const ours = settings({}, FALLBACK);
+  const theirs = { ...FALLBACK, endpoints: ["192.0.2.2"] };
+  equal(desiredOf(ours, EMPTY_SOURCE).fallback, FALLBACK);
+  equal(desiredOf(ours, { ...EMPTY_SOURCE, fallback: theirs }).fallback, theirs);
+});
+
+Deno.test("records without a TTL have that of the settings", () => {
+  const zones = [{ domain: "a.example", file: "a", text: ZONE }];
+  const ttlOf = (ttl: number) => desiredOf(settings({ ttl, zones }), EMPTY_SOURCE).zones[0]!.records![0]!.ttl;
+  deepEqual([ttlOf(30), ttlOf(60), ttlOf(30)], [30, 60, 30]);
+});
+
+Deno.test("a zone that is the same object is read once", () => {
+  const zone = { domain: "a.example", text: ZONE };
+  const recordsOf = (read: typeof zone) =>
+    desiredOf(DEFAULTS, { ...EMPTY_SOURCE, zones: [read] }).zones[0]!.records;
+  equal(recordsOf(zone), recordsOf(zone));
+  notEqual(recordsOf(zone), recordsOf({ ...zone }));
+});
+
+Deno.test("pools and services are handed through, not copied", () => {
+  let asked = 0;
+  const source = { ...EMPTY_SOURCE, pools: () => (asked++, []) };
+  const desired = desiredOf(DEFAULTS, source);
+  equal(asked, 0);
+  desired.pools();
+  equal(asked, 1);
+});

@@ -1,0 +1,67 @@
+/** @module The start file and the reference: they load, they are whole, and their examples are right. */
+import { deepEqual, equal, ok } from "node:assert/strict";
+import { modelReference, settingsReference, startFile } from "../../src/config/reference.ts";
+import { loadSettings } from "../../src/config/settings.ts";
+import { settingsKeys } from "../../src/config/settings_keys.ts";
+import { type SettingsOutside, systemOutside } from "../../src/config/settings_outside.ts";
+import { formatProblem, parseYaml } from "../../src/config/yaml_source.ts";
+import { settingsFileSchema } from "../../src/config/settings_schema.ts";
+import { dropNulls } from "../../src/config/spelling.ts";
+
+function loadText(text: string) {
+  const outside: SettingsOutside = { ...systemOutside, readFile: () => new TextEncoder().encode(text) };
+  return loadSettings({ file: "start.yaml", env: {}, outside });
+}
+
+for (const rare of [false, true]) {
+  Deno.test(`the start file ${rare ? "with" : "without"} rare keys loads and changes nothing`, () => {
+    const { settings, problems } = loadText(startFile({ rare }));
+    deepEqual(problems.map(formatProblem), []);
+    deepEqual(settings, loadSettings({ file: null, env: {} }).settings);
+  });
+}
+
+Deno.test("every key that is commented out in the start file is valid as its example shows it", () => {
+  const lines = startFile({ rare: true }).split("\n");
+  const commented = lines.flatMap((line, i) => /^ *# [a-zA-Z]+:/.test(line) ? [i] : []);
+  ok(commented.length > 30);
+  for (const i of commented) {
+    const text = lines.with(i, lines[i]!.replace("# ", "")).join("\n");
+    const { value } = parseYaml("start.yaml", text).source!;
+    dropNulls(value);
+    const issues = settingsFileSchema.safeParse(value).error?.issues ?? [];
+    // A coordinate, a file of a pair, a weight: alone they ask for what belongs to them; that is all there may be.
+    const others = issues.filter(({ message }) => !/is required because|no endpoint has/.test(message));
+    deepEqual(others.map(({ message }) => message), [], lines[i]);
+  }
+});
+
+Deno.test("the start file with rare keys and the reference have every key", () => {
+  const text = startFile({ rare: true });
+  const reference = settingsReference();
+  for (const { path, environment } of settingsKeys) {
+    ok(new RegExp(`^ *(# )?${path.at(-1)}:`, "m").test(text), path.join("."));
+    ok(reference.includes(`\`${path.join(".")}\``), path.join("."));
+    if (environment !== null) ok(reference.includes(`\`${environment}\``), environment);
+  }
+});
+
+Deno.test("every key is described and, unless its default says how it looks, has an example", () => {
+  for (const { path, description, example, byDefault, kind } of settingsKeys) {
+    ok(description !== "", path.join("."));
+    if (path.length > 1) ok(example !== undefined || byDefault !== undefined, `${path.join(".")} (${kind})`);
+  }
+});
+
+Deno.test("no two keys have the same variable", () => {
+  const variables = settingsKeys.flatMap(({ environment }) => environment ?? []);
+  equal(new Set(variables).size, variables.length);
+});
+
+Deno.test("tables of the references have the same number of cells in every row", () => {
+  for (const text of [settingsReference(), modelReference()]) {
+    for (const line of text.split("\n").filter((line) => line.startsWith("|"))) {
+      equal(line.replaceAll("\\|", "").split("|").length, 6, line);
+    }
+  }
+});

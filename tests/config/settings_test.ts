@@ -1,0 +1,254 @@
+/** @module Settings: where each value comes from, and what is found wrong in one run. */
+import { deepEqual, equal, match } from "node:assert/strict";
+import { loadSettings, type Settings, type SettingsInput } from "../../src/config/settings.ts";
+import { type SettingsOutside } from "../../src/config/settings_outside.ts";
+import { formatProblem } from "../../src/config/yaml_source.ts";
+
+const FIXTURE = new URL("../fixtures/config/settings.yaml", import.meta.url).pathname;
+
+/** A machine with those files and nothing writable. */
+function machine(files: Readonly<Record<string, string | Uint8Array>> = {}): SettingsOutside {
+  return {
+    readFile: (path) => {
+      const content = files[path];
+      if (content === undefined) throw new Deno.errors.NotFound(path);
+      return typeof content === "string" ? new TextEncoder().encode(content) : content;
+    },
+    exists: (path) => path in files,
+    isWritable: () => false,
+    hostname: () => "ns1.example.com",
+    homeFolder: () => "/home/pleiades",
+    processors: () => 4,
+  };
+}
+
+function load(
+  input: Partial<SettingsInput> & { readonly files?: Record<string, string | Uint8Array> },
+): Settings {
+  const { settings, problems } = loadSettings({ env: {}, outside: machine(input.files), ...input });
+  deepEqual(problems.map(formatProblem), []);
+  return settings!;
+}
+
+function problemsOf(
+  input: Partial<SettingsInput> & { readonly files?: Record<string, string | Uint8Array> },
+): string[] {
+  return loadSettings({ env: {}, outside: machine(input.files), ...input }).problems.map(formatProblem);
+}
+
+Deno.test("loadSettings() runs on defaults when there is no file", () => {
+  deepEqual(load({}), {
+    cluster: { id: "default" },
+    node: { id: "ns1-example-com", region: "", latitude: null, longitude: null },
+    dns: {
+      listenAddr: ["0.0.0.0", "::"],
+      port: 5353,
+      listen: [],
+      domain: [],
+      nameservers: [],
+      ttl: 30,
+      zones: [],
+      ecs: { enabled: true, trustedResolvers: [] },
+      transport: "auto",
+      tcp: { maxConnections: 1024, maxConnectionsPerClient: 32, idleTimeout: 10_000 },
+      nsid: "",
+      chaos: { version: "", id: "" },
+    },
+    fallback: null,
+    health: { startTimeout: 2000 },
+    geoip: { database: null, asnDatabase: null, endpointLocations: {} },
+    mapFile: { path: null },
+    database: { path: "/home/pleiades/.local/state/pleiades/pleiades.db" },
+    api: {
+      enabled: true,
+      listenAddr: "127.0.0.1",
+      port: 8080,
+      tls: { certFile: null, keyFile: null },
+      tokens: [],
+    },
+    metrics: { enablePrometheus: true, listenAddr: null, port: 9090 },
+    log: { level: "info", format: "auto" },
+    workers: 3,
+  });
+});
+
+Deno.test("loadSettings() reads a whole file, other spellings included", () => {
+  const { settings } = loadSettings({ file: FIXTURE, env: { ADMIN_TOKEN: "s3cret" } });
+  const { dns, fallback, api, node } = settings!;
+  equal(node.id, "fra1-a");
+  deepEqual(dns.domain, ["gslb.example.com"]);
+  deepEqual(dns.ecs.trustedResolvers, ["192.0.2.0/24"]);
+  equal(dns.zones[0]!.domain, "example.com");
+  match(dns.zones[0]!.text, /steered by Pleiades/);
+  deepEqual(api.tokens, ["s3cret"]);
+  deepEqual(fallback, {
+    algorithm: "weighted-round-robin",
+    endpoints: ["192.0.2.80", "2001:db8::80"],
+    weights: { "192.0.2.80": 3 },
+    onAllDown: "all",
+    healthCheck: {
+      type: "https",
+      port: 443,
+      intervalMs: 5000,
+      timeoutMs: 500,
+      rise: 2,
+      fall: 3,
+      httpMethod: "GET",
+      httpPath: "/healthz",
+      httpHost: null,
+      httpExpectedStatus: "200",
+      httpContains: null,
+      insecureSkipVerify: false,
+    },
+  });
+});
+
+Deno.test("flags win over the environment, the environment over the file, the file over defaults", () => {
+  const files = { "/etc/p.yaml": "dns: { port: 1001, ttl: 1 }\ndatabase: { path: file.db }\nworkers: 1\n" };
+  const fromFile = load({ file: "/etc/p.yaml", files });
+  deepEqual([fromFile.dns.port, fromFile.database.path, fromFile.workers], [1001, "/etc/file.db", 1]);
+  const env = { PLEIADES_DNS_PORT: "1002", PLEIADES_DATABASE_PATH: "/env.db", PLEIADES_WORKERS: "2" };
+  const fromEnv = load({ file: "/etc/p.yaml", files, env });
+  deepEqual([fromEnv.dns.port, fromEnv.dns.ttl, fromEnv.database.path, fromEnv.workers], [
+    1002,
+    1,
+    "/env.db",
+    2,
+  ]);
+  const flags = { db: "/flag.db", workers: 3, dns: ["127.0.0.1:0", "[::1]:53", "192.0.2.1"], api: "[::1]:0" };
+  const fromFlags = load({ file: "/etc/p.yaml", files, env, flags });
+  deepEqual([fromFlags.database.path, fromFlags.workers], ["/flag.db", 3]);
+  deepEqual(fromFlags.dns.listen, [
+    { hostname: "127.0.0.1", port: 0 },
+    { hostname: "::1", port: 53 },
+    { hostname: "192.0.2.1", port: 1002 },
+  ]);
+  deepEqual([fromFlags.api.listenAddr, fromFlags.api.port], ["::1", 0]);
+});
+
+Deno.test("the default file is read when it exists and none is named", () => {
+  const files = { "/etc/pleiades/config.yaml": "cluster: { id: system }\n" };
+  equal(load({ files }).cluster.id, "system");
+  equal(load({ files, file: null }).cluster.id, "default");
+});
+
+Deno.test("the environment holds lists, numbers, booleans, durations and words", () => {
+  const settings = load({
+    env: {
+      PLEIADES_DNS_LISTEN_ADDR: "127.0.0.1, ::1",
+      PLEIADES_NODE_LATITUDE: "-33.9",
+      PLEIADES_NODE_LONGITUDE: "18.4",
+      PLEIADES_DNS_ECS_ENABLED: "False",
+      PLEIADES_HEALTH_START_TIMEOUT: "0s",
+      PLEIADES_LOG_LEVEL: "debug",
+      PLEIADES_NODE_REGION: "",
+    },
+  });
+  deepEqual(settings.dns.listenAddr, ["127.0.0.1", "::1"]);
+  deepEqual([settings.node.latitude, settings.node.longitude], [-33.9, 18.4]);
+  equal(settings.dns.ecs.enabled, false);
+  equal(settings.health.startTimeout, 0);
+  equal(settings.log.level, "debug");
+});
+
+Deno.test("a problem names the variable or flag that is wrong, and a variable that is nearly one", () => {
+  const env = {
+    PLEIADES_DNS_PORT: "http",
+    PLEIADES_DNS_LISTEN_ADR: "127.0.0.1",
+    PLEIADES_DNS_ZONES: "example.com",
+    PLEIADES_API_URL: "http://127.0.0.1:8080",
+    PLEIADES_API_TOKEN: "x",
+    PLEIADES_TEST_ALL: "1",
+    PLEIADES_SOMETHING_ELSE_ALTOGETHER: "1",
+  };
+  const flags = { dns: ["localhost:53"], api: "127.0.0.1:99999", workers: 0 };
+  deepEqual(problemsOf({ env, flags }), [
+    '--api: Cannot parse "127.0.0.1:99999": the port must be 0–65535',
+    '--dns: Cannot parse "localhost:53": write ADDRESS:PORT, such as 127.0.0.1:5353 or [::1]:5353',
+    "--workers: workers must be 1–64, is 0",
+    "PLEIADES_DNS_LISTEN_ADR: Unknown variable (did you mean PLEIADES_DNS_LISTEN_ADDR?)",
+    'PLEIADES_DNS_PORT: port must be 1–65535, is "http"',
+    "PLEIADES_DNS_ZONES: dns.zones can't be set by a variable (put it into the file)",
+  ]);
+});
+
+Deno.test("an API that everybody can reach needs a token", () => {
+  const open = /isn't a loopback address.*set api.tokens/;
+  match(problemsOf({ flags: { api: "0.0.0.0:8080" } })[0]!, /^--api: .*isn't a loopback/);
+  match(problemsOf({ env: { PLEIADES_API_LISTEN_ADDR: "192.0.2.1" } })[0]!, open);
+  const env = { PLEIADES_API_TOKENS: "${TOKEN},literal", TOKEN: "from the environment" };
+  deepEqual(load({ flags: { api: "0.0.0.0:8080" }, env }).api.tokens, ["from the environment", "literal"]);
+  equal(
+    load({ files: { "/p.yaml": "api: { listenAddr: 0.0.0.0, enabled: false }" }, file: "/p.yaml" }).api
+      .enabled,
+    false,
+  );
+  equal(load({ env: { PLEIADES_API_LISTEN_ADDR: "127.0.0.53" } }).api.tokens.length, 0);
+});
+
+Deno.test("a secret may be in a file, and its line feed isn't part of it", () => {
+  const files = { "/etc/p/p.yaml": "api: { tokens: [file:token] }", "/etc/p/token": "s3cret\n" };
+  deepEqual(load({ file: "/etc/p/p.yaml", files }).api.tokens, ["s3cret"]);
+});
+
+Deno.test("the older licence variables are read, and the newer ones win over them", () => {
+  const problems = problemsOf({
+    env: { GSLB_LICENSE_KEY: "file:/nowhere", PLEIADES_LICENSE_SECRET: "${UNSET}", GSLB_LICENSE_SECRET: "x" },
+  });
+  deepEqual(problems, [
+    "GSLB_LICENSE_KEY: the secret's file /nowhere can't be read: there is no such file",
+    "PLEIADES_LICENSE_SECRET: the environment variable UNSET isn't set (export it before the start)",
+  ]);
+});
+
+Deno.test("a key without a value counts as not set", () => {
+  const files = { "/p.yaml": "dns:\napi:\n  port:\n  tokens:\nhealth:\n" };
+  equal(load({ file: "/p.yaml", files }).api.port, 8080);
+});
+
+Deno.test("a file with nothing but comments is one with defaults", () => {
+  equal(load({ file: "/p.yaml", files: { "/p.yaml": "# later\n" } }).dns.port, 5353);
+});
+
+Deno.test("endpoints without a health block aren't probed; http has its usual port", () => {
+  const healthOf = (health: string) => {
+    const files = { "/p.yaml": `loadbalancer: { endpoints: [192.0.2.80] }\n${health}` };
+    return load({ file: "/p.yaml", files }).fallback!.healthCheck;
+  };
+  equal(healthOf(""), null);
+  equal(healthOf("health: { startTimeout: 1s }"), null);
+  equal(healthOf("health: { type: http }")!.port, 80);
+  equal(healthOf("health: { type: https }")!.port, 443);
+  equal(healthOf("health: { type: http, http: { expectedstatus: 0 } }")!.httpExpectedStatus, "100-599");
+});
+
+Deno.test("what is wrong in one place doesn't hide what is wrong in another", () => {
+  const files = {
+    "/etc/p.yaml": `dns:
+  port: 70000
+  zones: [{ domain: example.com, file: a.zone }, { domain: example.com, file: a.zone }]
+geoip: { database: a.zone }
+mapFile: { path: none.map }
+`,
+    "/etc/a.zone": "@ SOA ns1 hostmaster 1 1h 10m 1w 1m\n@ A 192.0.2.256\n",
+  };
+  const places = problemsOf({ file: "/etc/p.yaml", files }).map((problem) => problem.split(" ")[0]);
+  deepEqual(places, [
+    "/etc/a.zone:2:5:",
+    "/etc/p.yaml:2:9:",
+    "/etc/p.yaml:3:60:",
+    "/etc/p.yaml:4:20:",
+    "/etc/p.yaml:5:18:",
+  ]);
+});
+
+Deno.test("the database lies in /var/lib where that is writable, else in the user's state folder", () => {
+  const writable = { ...machine(), isWritable: (folder: string) => folder === "/var/lib/pleiades" };
+  equal(load({ outside: writable }).database.path, "/var/lib/pleiades/pleiades.db");
+  equal(load({ env: { XDG_STATE_HOME: "/state" } }).database.path, "/state/pleiades/pleiades.db");
+  equal(load({ flags: { db: "none" } }).database.path, "none");
+});
+
+Deno.test("a file that can't be read is a problem, not an exception", () => {
+  deepEqual(problemsOf({ file: "/nowhere.yaml" }), ["/nowhere.yaml: can't be read: there is no such file"]);
+});
