@@ -1,9 +1,9 @@
 /**
  * Connections to a given address: plain, over verified TLS, and over TLS that accepts any certificate.
  *
- * Verified TLS is Deno's own (rustls), whose messages say exactly what is wrong with a certificate. Deno has no way to
- * turn verification off for one connection, but its `node:tls` has; so that is used for `insecureSkipVerify`
- * alone.
+ * Verified TLS is Deno's own (rustls), whose messages say exactly what is wrong with a certificate. Deno has no way
+ * to turn verification off for one connection, but its `node:tls` has; so that is used for `insecureSkipVerify`
+ * alone, and with care: see `UnverifiedConnection`.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import { connect as connectNodeTls, type TLSSocket } from "node:tls";
 import { type ByteStream } from "./http_exchange.ts";
 
 /** An open connection; whoever opened it closes it. */
-export interface Connection extends ByteStream, Disposable {}
+export interface Connection extends ByteStream, AsyncDisposable {}
 
 /** Where to connect. */
 export interface Endpoint {
@@ -38,9 +38,8 @@ export async function connectTcp({ ipAddress, port }: Endpoint, signal: AbortSig
 
 /** Opens a TLS connection, handshake done; it is closed when `signal` is aborted. */
 export function connectTls(endpoint: Endpoint, terms: TlsTerms, signal: AbortSignal): Promise<Connection> {
-  return terms.isVerified
-    ? connectVerified(endpoint, terms, signal)
-    : connectUnverified(endpoint, terms, signal);
+  if (terms.isVerified) return connectVerified(endpoint, terms, signal);
+  return UnverifiedConnection.open(endpoint, terms.serverName, signal);
 }
 
 /**
@@ -81,11 +80,15 @@ const PHRASES: readonly [RegExp, (match: RegExpExecArray, serverName: string) =>
     /certificate not valid for name|NotValidForName/i,
     (_match, name) => `certificate names no host, not even ${name}`,
   ],
-  [/UnknownIssuer|CaUsedAsEndEntity/i, () => "certificate is not signed by a trusted authority"],
+  // A bad signature is what an authority of the same name with another key looks like.
+  [/UnknownIssuer|BadSignature|CaUsedAsEndEntity/i, () => "certificate is not signed by a trusted authority"],
   [/invalid peer certificate: (.+)/i, (match) => `certificate is invalid: ${firstLine(match[1]!)}`],
   [/InvalidContentType|wrong version number/i, () => "the server does not speak TLS"],
   [/received fatal alert: (.+)/i, (match) => `TLS alert: ${firstLine(match[1]!)}`],
-  [/tls handshake eof|peer closed connection/i, () => "connection closed"],
+  [
+    /handshake eof|peer closed connection|unexpected end of file|socket disconnected/i,
+    () => "connection closed",
+  ],
 ];
 
 async function connectVerified(
@@ -102,7 +105,7 @@ async function connectVerified(
     await tls.handshake();
     return connection;
   } catch (error) {
-    connection[Symbol.dispose]();
+    connection.close();
     throw error;
   }
 }
@@ -111,15 +114,15 @@ async function connectVerified(
 class DenoConnection implements Connection {
   readonly #conn: Deno.Conn;
   readonly #signal: AbortSignal;
-  readonly #close = () => this[Symbol.dispose]();
+  readonly #onAbort = () => this.close();
   #buffer: Uint8Array<ArrayBuffer> | null = null;
   #isOpen = true;
 
   constructor(conn: Deno.Conn, signal: AbortSignal) {
     this.#conn = conn;
     this.#signal = signal;
-    signal.addEventListener("abort", this.#close, { once: true });
-    if (signal.aborted) this.#close();
+    signal.addEventListener("abort", this.#onAbort, { once: true });
+    if (signal.aborted) this.close();
   }
 
   async read(): Promise<Uint8Array | null> {
@@ -128,52 +131,77 @@ class DenoConnection implements Connection {
     return size === null ? null : this.#buffer.subarray(0, size);
   }
 
-  async write(bytes: Uint8Array): Promise<void> {
-    for (let sent = 0; sent < bytes.length;) sent += await this.#conn.write(bytes.subarray(sent));
+  write(bytes: Uint8Array): Promise<void> {
+    return writeAll(this.#conn, bytes);
   }
 
-  [Symbol.dispose](): void {
+  close(): void {
     if (!this.#isOpen) return;
     this.#isOpen = false;
-    this.#signal.removeEventListener("abort", this.#close);
+    this.#signal.removeEventListener("abort", this.#onAbort);
     this.#conn.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.close();
+    return Promise.resolve();
   }
 }
 
 /** Holds a usual response whole; a megabyte takes 64 reads. */
 const READ_SIZE = 16 * 1024;
 
-function connectUnverified(endpoint: Endpoint, terms: TlsTerms, signal: AbortSignal): Promise<Connection> {
-  return new Promise((resolve, reject) => {
-    const isAddress = /^[\d.]+$|:/.test(terms.serverName);
-    const socket = connectNodeTls({
-      host: endpoint.ipAddress,
-      port: endpoint.port,
-      rejectUnauthorized: false,
-      ...(isAddress ? {} : { servername: terms.serverName }),
-    });
-    const connection = new NodeConnection(socket, signal);
-    socket.once("secureConnect", () => resolve(connection));
-    socket.once("error", reject);
-    socket.once("close", () => reject(new Error("connection closed")));
-  });
-}
-
-/** A connection of node:tls, whose events are turned into reads. */
-class NodeConnection implements Connection {
+/**
+ * TLS by node:tls, which accepts any certificate, on a TCP connection of our own.
+ *
+ * In Deno 2.6 a socket of node:tls that is destroyed during its handshake is never closed, so a backend that accepts
+ * and then says nothing would cost a file descriptor a probe. Therefore node:tls talks to a relay on the loopback
+ * interface, and only the relay to the backend: when the relay's ends are closed, the handshake comes to its end
+ * and can be cleaned up. Deno 2.9 no longer needs it.
+ */
+class UnverifiedConnection implements Connection {
+  readonly #ends: readonly Deno.TcpConn[];
   readonly #socket: TLSSocket;
   readonly #signal: AbortSignal;
   readonly #pieces: AsyncIterator<Uint8Array>;
-  readonly #close = () => this[Symbol.dispose]();
+  readonly #pumps: Promise<unknown>;
+  readonly #closed: Promise<unknown>;
+  readonly #onAbort = () => void this[Symbol.asyncDispose]();
+  #isSecured = false;
 
-  constructor(socket: TLSSocket, signal: AbortSignal) {
+  /** Connects, and waits for the end of the handshake. */
+  static async open(endpoint: Endpoint, serverName: string, signal: AbortSignal): Promise<Connection> {
+    const remote = await Deno.connect({ hostname: endpoint.ipAddress, port: endpoint.port, signal });
+    const { socket, local } = await connectRelay(serverName).catch((error) => {
+      remote.close();
+      throw error;
+    });
+    const connection = new UnverifiedConnection({ remote, local, socket, signal });
+    try {
+      await connection.#untilSecured();
+      return connection;
+    } catch (error) {
+      await connection[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  private constructor(parts: {
+    readonly remote: Deno.TcpConn;
+    readonly local: Deno.TcpConn;
+    readonly socket: TLSSocket;
+    readonly signal: AbortSignal;
+  }) {
+    const { remote, local, socket, signal } = parts;
+    this.#ends = [remote, local];
     this.#socket = socket;
     this.#signal = signal;
     this.#pieces = socket[Symbol.asyncIterator]();
-    // Errors reach the reader through the iterator; without a listener of its own an early one would end the process.
-    socket.on("error", () => {});
-    signal.addEventListener("abort", this.#close, { once: true });
-    if (signal.aborted) this.#close();
+    for (const end of this.#ends) end.setNoDelay(true);
+    this.#pumps = Promise.all([pump(remote, local), pump(local, remote)]);
+    this.#closed = new Promise((resolve) => socket.once("close", resolve));
+    signal.addEventListener("abort", this.#onAbort, { once: true });
+    if (signal.aborted) this.#onAbort();
   }
 
   async read(): Promise<Uint8Array | null> {
@@ -187,9 +215,70 @@ class NodeConnection implements Connection {
     });
   }
 
-  [Symbol.dispose](): void {
-    this.#signal.removeEventListener("abort", this.#close);
-    this.#socket.destroy();
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#signal.removeEventListener("abort", this.#onAbort);
+    for (const end of this.#ends) closeQuietly(end);
+    if (this.#isSecured) this.#socket.destroy();
+    await Promise.all([this.#closed, this.#pumps]);
+  }
+
+  #untilSecured(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#socket.once("secureConnect", () => {
+        this.#isSecured = true;
+        // Deno 2.6 calls a failed handshake secure too, and fails the first read or write.
+        if (this.#signal.aborted) this.#socket.destroy();
+        resolve();
+      });
+      this.#socket.once("error", reject);
+      this.#socket.once("close", () => reject(new Error("connection closed")));
+    });
+  }
+}
+
+/** A node:tls socket on its way through a handshake, and the other end of its TCP connection. */
+async function connectRelay(serverName: string): Promise<{ socket: TLSSocket; local: Deno.TcpConn }> {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const isAddress = /^[\d.]+$|:/.test(serverName);
+  const socket = connectNodeTls({
+    host: "127.0.0.1",
+    port: listener.addr.port,
+    rejectUnauthorized: false,
+    ...(isAddress ? {} : { servername: serverName }),
+  });
+  // Errors are told by reads, writes and "close"; without a listener of its own one would end the process.
+  socket.on("error", () => {});
+  for (;;) {
+    const local = await listener.accept();
+    if (local.remoteAddr.port === socket.localPort) return { socket, local };
+    // Someone else on this machine tried the port.
+    local.close();
+  }
+}
+
+/** Copies until either end is closed; what went wrong is told by the TLS that runs inside. */
+async function pump(from: Deno.TcpConn, to: Deno.TcpConn): Promise<void> {
+  const buffer = new Uint8Array(READ_SIZE);
+  try {
+    for (let size = await from.read(buffer); size !== null; size = await from.read(buffer)) {
+      await writeAll(to, buffer.subarray(0, size));
+    }
+    await to.closeWrite();
+  } catch {
+    closeQuietly(to);
+  }
+}
+
+async function writeAll(conn: Deno.Conn, bytes: Uint8Array): Promise<void> {
+  for (let sent = 0; sent < bytes.length;) sent += await conn.write(bytes.subarray(sent));
+}
+
+function closeQuietly(conn: Deno.Conn): void {
+  try {
+    conn.close();
+  } catch (error) {
+    // Closed before; there is no way to ask.
+    if (!(error instanceof Deno.errors.BadResource)) throw error;
   }
 }
 

@@ -37,7 +37,7 @@ export function createProbe({ version, clock, caCerts }: ProbeOptions): Probe {
     let plan = plans.get(target);
     if (!plan) plans.set(target, plan = planOf(target, version));
     try {
-      using connection = await open(target, { serverName: plan.serverName, caCerts, signal });
+      await using connection = await open(target, { serverName: plan.serverName, caCerts, signal });
       const error = await attempt(connection, target, plan);
       return error === null ? { ok: true, latencyMs: clock.monotonicMs() - startMs } : failure(error);
     } catch (error) {

@@ -26,26 +26,28 @@ export interface CertificateRequest {
 
 /** An authority that lives as long as the test. */
 export class TestAuthority {
+  readonly #name: string;
   readonly #keys: CryptoKeyPair;
   /** The authority's own certificate, PEM. */
   readonly cert: string;
 
-  private constructor(keys: CryptoKeyPair, cert: string) {
+  private constructor(name: string, keys: CryptoKeyPair, cert: string) {
+    this.#name = name;
     this.#keys = keys;
     this.cert = cert;
   }
 
   /** Creates an authority with a fresh key. */
-  static async create(): Promise<TestAuthority> {
+  static async create(name: string): Promise<TestAuthority> {
     const keys = await generateKeys();
-    const cert = await signed(keys, keys, { issuer: CA_NAME, subject: CA_NAME, isAuthority: true });
-    return new TestAuthority(keys, cert);
+    const cert = await signed(keys, keys, { issuer: name, subject: name, isAuthority: true });
+    return new TestAuthority(name, keys, cert);
   }
 
   /** A certificate signed by this authority. */
   async issue(request: CertificateRequest): Promise<Identity> {
     const keys = await generateKeys();
-    const cert = await signed(this.#keys, keys, { ...request, issuer: CA_NAME, subject: "leaf" });
+    const cert = await signed(this.#keys, keys, { ...request, issuer: this.#name, subject: "leaf" });
     return { cert, key: await privatePem(keys) };
   }
 }
@@ -57,7 +59,6 @@ export async function selfSigned(request: CertificateRequest): Promise<Identity>
   return { cert, key: await privatePem(keys) };
 }
 
-const CA_NAME = "Pleiades test authority";
 const HOUR_MS = 3_600_000;
 
 interface Contents extends CertificateRequest {
