@@ -10,6 +10,10 @@ import { type Rng, seededRng } from "../../src/clock.ts";
 import { query } from "./packets.ts";
 import { type Declared } from "./world.ts";
 
+/** Addresses of a name: answers of about 512 and of about 1232 bytes, where limits begin to count. */
+const BORDERLINE = [26, 27, 28, 29, 30, 31, 70, 71, 72, 73, 74, 75];
+const manyAddresses = (count: number) => Array.from({ length: count }, (_, i) => `10.0.0.${i}`);
+
 /** A world in which the corpus meets every kind of answer. */
 export const FUZZED: Declared = {
   pools: [
@@ -20,7 +24,8 @@ export const FUZZED: Declared = {
       maxAnswers: 2,
       members: [{ ipAddress: "192.0.2.20", weight: 5 }, { ipAddress: "192.0.2.21", weight: 2 }],
     },
-    { name: "large", maxAnswers: 0, members: Array.from({ length: 200 }, (_, i) => `10.0.0.${i}`) },
+    { name: "large", maxAnswers: 0, members: manyAddresses(200) },
+    ...BORDERLINE.map((count) => ({ name: `a${count}`, maxAnswers: 0, members: manyAddresses(count) })),
     { name: "none", members: [] },
   ],
   services: {
@@ -30,6 +35,7 @@ export const FUZZED: Declared = {
     "none.example.com": "none",
     "null.example.com": null,
     "*.apps.example.com": "web",
+    ...Object.fromEntries(BORDERLINE.map((count) => [`a${count}.example.com`, `a${count}`])),
     "own.example.org": { pool: "web", ttl: 2 ** 31 - 1 },
   },
   zones: {
@@ -64,6 +70,7 @@ text TXT ${`"${"t".repeat(250)}" `.repeat(20)}
 const LONGEST_NAME = [63, 63, 63, 61].map((size) => "x".repeat(size)).join(".");
 const MOST_LABELS = Array<string>(127).fill("a").join(".");
 const NAMES = [
+  ...BORDERLINE.map((count) => `a${count}.example.com`),
   "www.example.com",
   "WWW.eXample.COM",
   "weighted.example.com",
