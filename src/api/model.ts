@@ -8,6 +8,7 @@ import { type Context } from "hono";
 import { accepts } from "hono/accepts";
 import { parse } from "yaml";
 import { type Model } from "../config/model.ts";
+import { modelFileSchema } from "../config/cluster_yaml.ts";
 import { exportModel, exportNdjson } from "../config/model_export.ts";
 import { type LoadedModel, readModel } from "../config/model_files.ts";
 import { type FileProblem, formatProblem, YAML_SIZE_MAX } from "../config/yaml_source.ts";
@@ -49,10 +50,18 @@ const AppliedSchema = z.object({
   zones: z.int().min(0).meta({ description: "Zones in the body" }),
 }).openapi("Applied");
 
-const modelText: Record<string, { schema: { type: ("string" | "object" | "null")[] } }> = {
-  [YAML]: { schema: { type: ["string"] } },
-  [JSON_TYPE]: { schema: { type: ["object", "null"] } },
-  [NDJSON]: { schema: { type: ["string"] } },
+/** The document that YAML and JSON carry; no schema of a route, since it is read as a stream. */
+export const modelComponent: { readonly name: "Model"; readonly schema: Record<string, unknown> } = {
+  name: "Model",
+  schema: { ...z.toJSONSchema(modelFileSchema, { io: "input" }), $schema: undefined },
+};
+
+const modelRef = { $ref: `#/components/schemas/${modelComponent.name}` };
+
+const modelText: Record<string, { schema: { $ref: string } | { type: "string" } }> = {
+  [YAML]: { schema: modelRef },
+  [JSON_TYPE]: { schema: modelRef },
+  [NDJSON]: { schema: { type: "string" } },
 };
 
 const routes = {
@@ -114,6 +123,7 @@ export function serveModel(app: OpenAPIHono, parts: ApiParts): void {
   app.openapi(routes.apply, async (c) => {
     const { reading, counts } = await readBody(c);
     if (!reading.model) throw invalidModel(reading.problems);
+    refuseEmpty(reading.model);
     const before = store.generation();
     // The generation isn't a row's revision: it is compared here, and nothing comes between this and the commit.
     ifRevision(c, before);
@@ -151,6 +161,15 @@ function limited(body: ReadableStream<Uint8Array>, bytesMax: number): ReadableSt
         else controller.error(new ApiProblem(413, `The body has more than ${bytesMax} bytes`));
       },
     }),
+  );
+}
+
+/** A file of comments, or an export that failed unseen, must not wipe a node out. */
+function refuseEmpty({ pools, services, zones, fallback }: Model): void {
+  if (pools.length + services.length + zones.length > 0 || fallback !== null) return;
+  throw new ApiProblem(
+    400,
+    "The model is empty: applying it would delete everything (delete the objects one by one if that is meant)",
   );
 }
 

@@ -9,7 +9,7 @@ import { geoRuleRoutes } from "./geo_rules.ts";
 import { healthCheckRoutes } from "./health_checks.ts";
 import { historyRoutes } from "./history.ts";
 import { memberRoutes } from "./members.ts";
-import { modelRoutes } from "./model.ts";
+import { modelComponent, modelRoutes } from "./model.ts";
 import { nodeRoutes } from "./node.ts";
 import { poolRoutes } from "./pools.ts";
 import { type OpenApiDocument } from "./reference.ts";
@@ -46,6 +46,7 @@ export function openApiDocument(
     scheme: "bearer",
     description: "A token of `api.tokens` in the settings",
   });
+  generator.openAPIRegistry.registerComponent("schemas", modelComponent.name, modelComponent.schema);
   const document = generator.getOpenAPI31Document({
     openapi: "3.1.0",
     info: {

@@ -38,7 +38,13 @@ const domainParams = z.object({
   domain: z.string().meta({ description: "Apex of the zone", examples: ["example.com"] }),
 });
 
-const zoneText = { [ZONE_TYPE]: { schema: zoneSchema.shape.text } };
+const zoneText = {
+  [ZONE_TYPE]: {
+    schema: zoneSchema.shape.text.meta({
+      examples: ["@ 3600 IN SOA ns1 hostmaster 1 7200 900 1209600 300\n@ IN NS ns1\nns1 IN A 192.0.2.53\n"],
+    }),
+  },
+};
 
 const routes = {
   list: createRoute({

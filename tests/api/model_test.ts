@@ -149,6 +149,17 @@ for (const [what, body, type, message] of REFUSED) {
   });
 }
 
+for (const body of ["# nothing\n", "null", "{}", "pools: []\n"]) {
+  Deno.test(`a model that is empty (${JSON.stringify(body)}) is refused, since it would delete everything`, async () => {
+    using world = apiWorld();
+    await apply(world, MODEL);
+    const response = await apply(world, body);
+    assert.equal(response.status, 400);
+    assert.match((await response.json()).detail, /would delete everything/);
+    assert.equal(world.store.services.count(), 1);
+  });
+}
+
 Deno.test("a YAML model that is too large is 413, whether or not its length is announced", async () => {
   using world = apiWorld();
   const response = await apply(world, "#".repeat(YAML_SIZE_MAX + 1));

@@ -6,6 +6,7 @@
 import assert from "node:assert/strict";
 import { createApi } from "../../src/api/api.ts";
 import { serveApi } from "../../src/api/server.ts";
+import { TestAuthority } from "../health/certificates.ts";
 import { apiWorld } from "./api_world.ts";
 
 /** An API that listens on a free loopback port until it is disposed of. */
@@ -103,6 +104,26 @@ Deno.test("after the signal a request under way is answered, and new ones find n
   await (await response).body?.cancel();
   await api.server.finished;
   await assert.rejects(fetch(`${api.url}/healthz`));
+});
+
+Deno.test("with a certificate the API speaks HTTPS, HTTP/2 included", async () => {
+  using world = apiWorld();
+  const authority = await TestAuthority.create("api");
+  const identity = await authority.issue({ ipAddresses: ["127.0.0.1"] });
+  const closing = new AbortController();
+  const server = serveApi({
+    app: createApi(world.parts),
+    hostname: "127.0.0.1",
+    port: 0,
+    tls: identity,
+    signal: closing.signal,
+  });
+  using client = Deno.createHttpClient({ caCerts: [authority.cert], http1: false, http2: true });
+  const origin = `https://127.0.0.1:${server.port}`;
+  const response = await fetch(`${origin}/api/v1/health`, { client, headers: { origin } });
+  assert.deepEqual(await response.json(), { status: "ok" });
+  closing.abort();
+  await server.finished;
 });
 
 Deno.test("a port that is taken is an error at once", async () => {
