@@ -12,8 +12,10 @@ export const ROOT = fileURLToPath(new URL("..", import.meta.url)).replace(/\/$/,
 /** What a finished program left behind. */
 export interface Finished {
   readonly code: number;
-  /** stdout and stderr as they came, with `quiet`; else empty. */
+  /** stdout, then stderr, with `quiet`; else empty. */
   readonly output: string;
+  /** stdout alone, with `quiet`; else empty. */
+  readonly stdout: string;
 }
 
 /** How to run a program. */
@@ -39,11 +41,11 @@ export async function run(
   const signal = AbortSignal.timeout(timeoutMs);
   try {
     const child = new Deno.Command(program, { ...settings, stdout: stdio, stderr: stdio, signal }).spawn();
-    if (!quiet) return { code: (await child.status).code, output: "" };
+    if (!quiet) return { code: (await child.status).code, output: "", stdout: "" };
     const { code, stdout, stderr } = await child.output();
-    return { code, output: decode(stdout) + decode(stderr) };
+    return { code, output: decode(stdout) + decode(stderr), stdout: decode(stdout) };
   } catch (error) {
-    return { code: 127, output: error instanceof Error ? error.message : String(error) };
+    return { code: 127, output: error instanceof Error ? error.message : String(error), stdout: "" };
   }
 }
 

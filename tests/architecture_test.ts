@@ -128,9 +128,9 @@ async function workerEntries(): Promise<string[]> {
 }
 
 async function graphOf(root: string): Promise<Import[]> {
-  const { code, output } = await deno(["info", "--json", root], { quiet: true });
+  const { code, output, stdout } = await deno(["info", "--json", root], { quiet: true });
   ok(code === 0, output);
-  const graph: ModuleGraph = JSON.parse(output.slice(output.indexOf("{")));
+  const graph: ModuleGraph = JSON.parse(stdout);
   return graph.modules.flatMap(({ specifier, dependencies = [] }) =>
     dependencies.flatMap(({ code, type }) => {
       const target = code?.specifier ?? type?.specifier;

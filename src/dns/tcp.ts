@@ -49,7 +49,7 @@ export class TcpServer {
     await this.#accepting;
     for (const connection of this.#connections.keys()) connection.drain();
     const ended = Promise.all([...this.#connections.keys()].map((connection) => connection.ended));
-    let deadline: number | undefined;
+    let deadline: ReturnType<typeof setTimeout> | undefined;
     const late = new Promise((resolve) => deadline = setTimeout(resolve, graceMs));
     await Promise.race([ended, late]);
     clearTimeout(deadline);
