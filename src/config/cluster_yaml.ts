@@ -111,6 +111,7 @@ export class ModelReader {
   readonly #blocks = new Map<"loadbalancer" | "health", Defined<unknown>>();
   #problemsLeft = PROBLEMS_MAX;
 
+  /** Begins with nothing read. */
   constructor({ readZoneFile }: { readonly readZoneFile: ZoneFileReader }) {
     this.#readZoneFile = readZoneFile;
   }

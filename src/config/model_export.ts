@@ -30,9 +30,8 @@ export function exportModel(model: Model): string {
   const document = new Document(filled, { aliasDuplicateObjects: false });
   visit(document, {
     Scalar(key, node) {
-      // A block would turn a carriage return into nothing; quoted text keeps it.
-      const fits = typeof node.value === "string" && /\n/.test(node.value) && !/\r/.test(node.value);
-      if (key !== "key" && fits) node.type = "BLOCK_LITERAL";
+      if (key === "key" || typeof node.value !== "string" || !node.value.includes("\n")) return;
+      node.type = "BLOCK_LITERAL";
     },
   });
   return document.toString({ lineWidth: 0 });

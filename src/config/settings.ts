@@ -31,13 +31,16 @@ import { readZoneText } from "./zone_text.ts";
 
 /** Everything `serve` needs to know before it opens the database. Keys are those of the settings file. */
 export interface Settings {
+  /** Which cluster the node belongs to. */
   readonly cluster: { readonly id: string };
+  /** Who and where this node is; degrees, both or none. */
   readonly node: {
     readonly id: string;
     readonly region: string;
     readonly latitude: number | null;
     readonly longitude: number | null;
   };
+  /** How DNS is served. */
   readonly dns: {
     /** Canonical addresses. */
     readonly listenAddr: readonly string[];
@@ -51,8 +54,10 @@ export interface Settings {
     readonly ttl: number;
     /** Zone files, read: text and the path it came from. */
     readonly zones: readonly { readonly domain: string; readonly file: string; readonly text: string }[];
+    /** Whose client subnet (RFC 7871) is used; prefixes, empty = everybody's. */
     readonly ecs: { readonly enabled: boolean; readonly trustedResolvers: readonly string[] };
     readonly transport: "auto" | "linux" | "portable";
+    /** Connections, and milliseconds that one may be idle. */
     readonly tcp: {
       readonly maxConnections: number;
       readonly maxConnectionsPerClient: number;
@@ -65,7 +70,9 @@ export interface Settings {
   };
   /** The static fallback with its health block; `null` when `endpoints` is empty. */
   readonly fallback: Fallback | null;
+  /** Milliseconds: the longest wait for a first round of probes. */
   readonly health: { readonly startTimeout: number };
+  /** Absolute paths of databases that open, and where addresses are (degrees). */
   readonly geoip: {
     readonly database: string | null;
     readonly asnDatabase: string | null;
@@ -73,9 +80,11 @@ export interface Settings {
       Record<string, { readonly latitude: number; readonly longitude: number }>
     >;
   };
+  /** An absolute path that can be read. */
   readonly mapFile: { readonly path: string | null };
   /** A path, or `none`. */
   readonly database: { readonly path: string };
+  /** How the REST API is served. */
   readonly api: {
     readonly enabled: boolean;
     readonly listenAddr: string;
@@ -90,10 +99,12 @@ export interface Settings {
     readonly listenAddr: string | null;
     readonly port: number;
   };
+  /** What is logged, and how. */
   readonly log: {
     readonly level: "debug" | "info" | "warn" | "error";
     readonly format: "auto" | "text" | "json";
   };
+  /** Threads that answer DNS, at least 1. */
   readonly workers: number;
 }
 
@@ -116,9 +127,11 @@ export interface SettingsFlags {
 export interface SettingsInput {
   /** The file; without it `DEFAULT_SETTINGS_FILE` if that exists; `null` = no file at all. */
   readonly file?: string | null;
+  /** Variables by name. */
   readonly env: Environment;
   /** Whether only the file is judged: the environment then holds secrets that the file refers to, but no settings. */
   readonly fileOnly?: boolean;
+  /** What the command line says. */
   readonly flags?: SettingsFlags;
   /** The machine; tests put another in. */
   readonly outside?: SettingsOutside;

@@ -13,12 +13,15 @@ export interface SettingsKey {
   readonly path: readonly string[];
   /** How the value is written; `structure` = a list of mappings or a mapping by name. */
   readonly kind: "text" | "number" | "boolean" | "list" | "structure";
+  /** What it means, no final stop. */
   readonly description: string;
   /** As the file would have it; `undefined` = none. */
   readonly byDefault: unknown;
+  /** A value as the file would have it; `undefined` = none. */
   readonly example: unknown;
   /** The words that are allowed, where they are few. */
   readonly choices: readonly string[] | null;
+  /** Whether its value must never be shown. */
   readonly secret: boolean;
   /** `null` for structures, which the environment can't hold. */
   readonly environment: string | null;
@@ -26,7 +29,9 @@ export interface SettingsKey {
 
 /** A mapping of keys, such as `dns` or `dns.tcp`. */
 export interface SettingsSection {
+  /** `["dns", "tcp"]`. */
   readonly path: readonly string[];
+  /** What it is about, no final stop. */
   readonly description: string;
   /** In the order of the schema. */
   readonly entries: readonly (SettingsKey | SettingsSection)[];

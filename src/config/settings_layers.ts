@@ -20,7 +20,11 @@ export class Layers {
   readonly #source: Source;
   readonly #origins = new Map<string, string>();
 
-  /** @param source the file that `values` came from */
+  /**
+   * Begins with the values of a file, which are changed.
+   *
+   * @param source the file that they came from
+   */
   constructor(values: Record<string, unknown>, source: Source) {
     this.values = values;
     this.#source = source;

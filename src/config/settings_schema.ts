@@ -24,7 +24,15 @@ import {
   oneOrMore,
   refuse,
 } from "./fields.ts";
-import { checkTimeout, HEALTH_ALIASES, healthShape, loadbalancerSchema } from "./fallback_schema.ts";
+import {
+  checkTimeout,
+  HEALTH_ALIASES,
+  type HealthBlock,
+  healthShape,
+  type LoadbalancerBlock,
+  loadbalancerSchema,
+} from "./fallback_schema.ts";
+import { type Settings } from "./settings.ts";
 import { section, strictObject } from "./strict_object.ts";
 
 /** Keys whose values are secrets: `${ENV_NAME}`, `file:/path` or the secret itself; `*` stands for any index. */
@@ -41,7 +49,7 @@ export const SECRET_PATHS: readonly string[] = [
 ];
 
 /** The settings file as it is validated; durations become milliseconds. */
-export const settingsFileSchema = strictObject({
+export const settingsFileSchema: z.ZodType<SettingsFile> = strictObject({
   cluster: section(
     strictObject({
       id: id("cluster.id").default("default").meta({
@@ -164,8 +172,24 @@ export const settingsFileSchema = strictObject({
   distribute: companion("distribute"),
 });
 
-/** What the schema makes of a file. */
-export type SettingsFile = z.output<typeof settingsFileSchema>;
+/** What the schema makes of a file, as far as this version uses it. */
+export interface SettingsFile
+  extends Pick<Settings, "cluster" | "geoip" | "mapFile" | "api" | "metrics" | "log"> {
+  /** Without the host name, which takes the place of an absent id. */
+  readonly node: Omit<Settings["node"], "id"> & { readonly id: string | null };
+  /** Zone files are yet to be read. */
+  readonly dns: Omit<Settings["dns"], "listen" | "zones"> & {
+    readonly zones: readonly { readonly domain: string; readonly file: string }[];
+  };
+  /** The static fallback's endpoints. */
+  readonly loadbalancer: LoadbalancerBlock;
+  /** How they are probed, and how probing starts. */
+  readonly health: HealthBlock & { readonly startTimeout: number };
+  /** `null` = the default place. */
+  readonly database: { readonly path: string | null };
+  /** `null` = by the number of processors. */
+  readonly workers: number | null;
+}
 
 function nodeSchema() {
   return strictObject({

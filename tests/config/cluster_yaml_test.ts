@@ -143,6 +143,8 @@ Deno.test("a service at a delegation is served, one below it is not, one in a zo
     `{"service": {"domain": "sub.example.com"}}`,
     `{"service": {"domain": "a.b.sub.example.com"}}`,
     `{"service": {"domain": "a.own.example.com"}}`,
+    `{"zone": {"domain": "c.sub.example.com", "text": "${zone}"}}`,
+    `{"service": {"domain": "c.sub.example.com"}}`,
   ));
   equal(problems.length, 1);
   match(problems[0]!, /^bulk.ndjson:4:1: service "a.b.sub.example.com" is below "sub.example.com"/);

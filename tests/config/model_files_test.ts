@@ -101,6 +101,13 @@ Deno.test("no zone file is read outside of the directory: by .., by an absolute 
   });
 });
 
+Deno.test("nobody learns whether a file outside of the directory exists", async () => {
+  const files = { "model/a.yaml": "zones: [{ domain: a.example, file: ../nothing.zone }]" };
+  await inFolder(files, async (folder) => {
+    match((await problemsOf(`${folder}/model`))[0]!, /zone file ..\/nothing.zone is outside of/);
+  });
+});
+
 Deno.test("the folder of a single file is what its zone files may lie in", async () => {
   await inFolder({ "a.yaml": "zones: [{ domain: a.example, file: z }]", "z": ZONE }, async (folder) => {
     equal((await loadModel(`${folder}/a.yaml`)).reading.model?.zones.length, 1);
