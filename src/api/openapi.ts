@@ -74,6 +74,15 @@ Everything Pleiades answers from can be read and changed here. JSON in camelCase
 - Collections are arrays, paged by \`limit\` and \`cursor\`; follow \`Link: <…>; rel="next"\`.
 - Where the node has tokens, send \`Authorization: Bearer TOKEN\`.
 - \`Host\` and \`Origin\` are checked, and bodies must name their media type, so that no web page elsewhere can drive an API on a loopback address.
+
+A name that is answered takes three calls:
+
+\`\`\`sh
+api=http://127.0.0.1:8080/api/v1
+pool=$(curl -s --json '{"name": "web"}' $api/pools | jq -r .id)
+curl --json '{"ipAddress": "192.0.2.10", "port": 443}' $api/pools/$pool/members
+curl --json '{"domain": "www.example.com", "poolId": "'$pool'"}' $api/services
+\`\`\`
 `.trim();
 
 const TAGS = [

@@ -85,8 +85,10 @@ export interface ReferenceOperation {
   readonly parameters: readonly ParameterObject[];
   /** What may be sent; empty = no body. */
   readonly bodies: readonly ReferenceBody[];
-  /** By ascending status. */
+  /** What it answers when all is well, by ascending status. */
   readonly answers: readonly ReferenceAnswer[];
+  /** Statuses of its errors, ascending; what they mean is said once, by `errorsOf`. */
+  readonly errors: readonly string[];
 }
 
 /** A body in one media type. */
@@ -137,6 +139,9 @@ export function apiReference(openapi: OpenApiDocument): string {
     "# REST API",
     `<!-- Generated from the OpenAPI document by deno task generate. -->`,
     openapi.info.description ?? "",
+    "## Errors",
+    "Each is an `application/problem+json` with a [Problem](#problem).",
+    table(["status", "meaning"], errorsOf(openapi).map(({ status, description }) => [status, description])),
     ...sections,
     "## Objects",
     ...objects,
@@ -158,13 +163,20 @@ export function sectionsOf(openapi: OpenApiDocument): ReferenceSection[] {
       description: found.operation.description ?? "",
       parameters: found.operation.parameters ?? [],
       bodies: bodiesOf(found.operation.requestBody?.content),
-      answers: Object.entries(found.operation.responses).map(([status, response]) => ({
-        status,
-        description: response.description,
-        bodies: bodiesOf(response.content),
-      })),
+      answers: Object.entries(found.operation.responses).filter(([status]) => !isError(status)).map(answerOf),
+      errors: Object.keys(found.operation.responses).filter(isError),
     })),
   }));
+}
+
+/** What each status of an error means, ascending. */
+export function errorsOf(openapi: OpenApiDocument): ReferenceAnswer[] {
+  const answers = Object.values(openapi.paths).flatMap((methods) => Object.values(methods)).flatMap(
+    (operation) => Object.entries(operation.responses).filter(([status]) => isError(status)).map(answerOf),
+  );
+  return [...new Map(answers.map((answer) => [answer.status, answer])).values()].sort((a, b) =>
+    Number(a.status) - Number(b.status)
+  );
 }
 
 /** The named objects with their fields. */
@@ -181,6 +193,14 @@ export function objectsOf(openapi: OpenApiDocument): ReferenceObject[] {
       description: fieldSchema.description ?? "",
     })),
   }));
+}
+
+function isError(status: string): boolean {
+  return Number(status) >= 400;
+}
+
+function answerOf([status, { description, content }]: [string, ResponseObject]): ReferenceAnswer {
+  return { status, description, bodies: bodiesOf(content) };
 }
 
 function bodiesOf(content: Content = {}): ReferenceBody[] {
@@ -216,7 +236,7 @@ function sectionMarkdown({ name, description, operations }: ReferenceSection): s
 }
 
 function operationMarkdown(operation: ReferenceOperation): string {
-  const { method, path, summary, description, parameters, bodies, answers } = operation;
+  const { method, path, summary, description, parameters, bodies, answers, errors } = operation;
   return [
     `### \`${method} ${path}\``,
     summary,
@@ -239,6 +259,7 @@ function operationMarkdown(operation: ReferenceOperation): string {
         answer.bodies.map(bodyMarkdown).join(", "),
       ]),
     ),
+    errors.length === 0 ? "" : `[Errors](#errors): ${errors.join(", ")}`,
   ].filter((part) => part !== "").join("\n\n");
 }
 
@@ -254,7 +275,11 @@ function objectMarkdown({ name, description, fields }: ReferenceObject): string 
 }
 
 function bodyMarkdown({ mediaType, type }: ReferenceBody): string {
-  return `\`${mediaType}\`${type === "" || type === "string" ? "" : ` ${type}`}`;
+  const name = type.replace(/\[\]$/, "");
+  const shown = /^[A-Z]\w*$/.test(name)
+    ? `[${type.replaceAll(/[[\]]/g, "\\$&")}](#${name.toLowerCase()})`
+    : type;
+  return `\`${mediaType}\`${type === "" || type === "string" ? "" : ` ${shown}`}`;
 }
 
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {

@@ -5,6 +5,7 @@
  * @module
  */
 import {
+  errorsOf,
   objectsOf,
   type OpenApiDocument,
   type ReferenceBody,
@@ -35,6 +36,7 @@ export function referencePage(
 <nav>
 <strong>${escapeHtml(title)}</strong> ${escapeHtml(version)}
 <ul>
+<li><a href="#errors">Errors</a></li>
 ${sections.map(({ name }) => `<li><a href="#${anchor(name)}">${escapeHtml(name)}</a></li>`).join("\n")}
 <li><a href="#objects">Objects</a></li>
 <li><a href="${escapeHtml(documentHref)}">OpenAPI document</a></li>
@@ -43,6 +45,13 @@ ${sections.map(({ name }) => `<li><a href="#${anchor(name)}">${escapeHtml(name)}
 <main>
 <h1>${escapeHtml(title)}</h1>
 ${paragraphs(description ?? "")}
+<h2 id="errors">Errors</h2>
+${
+    table(
+      ["status", "meaning"],
+      errorsOf(openapi).map(({ status, description }) => [escapeHtml(status), inline(description)]),
+    )
+  }
 ${
     sections.map(({ name, description, operations }) =>
       `<h2 id="${anchor(name)}">${escapeHtml(name)}</h2>\n${paragraphs(description)}\n${
@@ -75,7 +84,7 @@ th, td { text-align: left; vertical-align: top; padding: .25rem .5rem; border-bo
 `;
 
 function operationHtml(operation: ReferenceOperation): string {
-  const { method, path, summary, description, parameters, bodies, answers } = operation;
+  const { method, path, summary, description, parameters, bodies, answers, errors } = operation;
   return `<details><summary><b>${method}</b> <code>${escapeHtml(path)}</code><span>${
     escapeHtml(summary)
   }</span></summary>
@@ -101,6 +110,7 @@ ${
       ]),
     )
   }
+${errors.length === 0 ? "" : `<p><a href="#errors">Errors</a>: ${errors.map(escapeHtml).join(", ")}</p>`}
 </details>`;
 }
 
@@ -136,9 +146,11 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): s
   return `<table>${row(head, "th")}${rows.map((cells) => row(cells, "td")).join("")}</table>`;
 }
 
-/** The little Markdown that descriptions use: paragraphs, list items and code. */
+/** The little Markdown that descriptions use: paragraphs, list items, code and blocks of it. */
 function paragraphs(text: string): string {
   return text.split(/\n{2,}/).filter((block) => block.trim() !== "").map((block) => {
+    const fenced = /^```\w*\n(.*)\n```$/s.exec(block);
+    if (fenced) return `<pre><code>${escapeHtml(fenced[1]!)}</code></pre>`;
     const items = block.split("\n").filter((line) => line.startsWith("- "));
     return items.length > 0
       ? `<ul>${items.map((item) => `<li>${inline(item.slice(2))}</li>`).join("")}</ul>`

@@ -35,6 +35,10 @@ const SMALL: OpenApiDocument = {
             },
           },
           "204": { description: "Nothing <b>" },
+          "404": {
+            description: "Not there",
+            content: { "application/problem+json": { schema: { $ref: "#/components/schemas/Problem" } } },
+          },
         },
       },
     },
@@ -62,6 +66,14 @@ Deno.test("a reference in Markdown has each operation, its parameters, bodies an
 
 About.
 
+## Errors
+
+Each is an \`application/problem+json\` with a [Problem](#problem).
+
+| status | meaning |
+| --- | --- |
+| 404 | Not there |
+
 ## Things
 
 What things are.
@@ -74,12 +86,14 @@ Replace a thing
 | --- | --- | --- | --- |
 | \`id\` | path | string | Which \\| one |
 
-Body: \`application/json\` Thing
+Body: \`application/json\` [Thing](#thing)
 
 | status | meaning | body |
 | --- | --- | --- |
-| 200 | The things | \`application/json\` Thing[] |
+| 200 | The things | \`application/json\` [Thing\\[\\]](#thing) |
 | 204 | Nothing <b> |  |
+
+[Errors](#errors): 404
 
 ## Objects
 
@@ -105,7 +119,7 @@ Deno.test("/docs/api is one page without scripts, which loads nothing from elsew
   const response = await world.send("GET /docs/api");
   assert.match(response.headers.get("content-security-policy")!, /^default-src 'none'; style-src 'self'/);
   const html = await response.text();
-  assert.doesNotMatch(html, /<script|https?:\/\/|\bon\w+=|style=|\bundefined\b/);
+  assert.doesNotMatch(html, /<script|<img|(href|src)="(\w+:|\/\/)|\son\w+=|style=|\bundefined\b/);
   for (const path of Object.keys(openApiDocument({ version: "1", secured: false }).paths)) {
     assert.ok(html.includes(`<code>${path}</code>`), path);
   }
