@@ -1,0 +1,144 @@
+/**
+ * The dashboard and the alerts hang together; Prometheus itself judges their expressions where promtool is found.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { grafanaMetricNames, type Panel, questionsOf, readDashboard, readRules } from "./grafana.ts";
+import { promtool } from "./promtool.ts";
+
+Deno.test("the dashboard can be pointed at a data source, a cluster and a node", async () => {
+  const dashboard = await readDashboard();
+  assert.equal(dashboard.uid, "pleiades");
+  assert.deepEqual(dashboard.templating.list.map(({ name, type }) => [name, type]), [
+    ["datasource", "datasource"],
+    ["cluster", "query"],
+    ["node", "query"],
+  ]);
+});
+
+Deno.test("panels have ids of their own, lie inside the grid and don't overlap", async () => {
+  const { panels } = await readDashboard();
+  assert.equal(new Set(panels.map(({ id }) => id)).size, panels.length);
+  for (const { title, gridPos } of panels) assert.ok(gridPos.x + gridPos.w <= 24, title);
+  for (const panel of panels) {
+    assert.deepEqual(
+      panels.filter((other) => overlaps(panel, other)).map(({ title }) => title),
+      [],
+      panel.title,
+    );
+  }
+});
+
+Deno.test("every question of the dashboard is about the chosen clusters and nodes", async () => {
+  for (const { where, expr } of questionsOf(await readDashboard())) {
+    const metrics = expr.match(/\bpleiades_[a-z_]+/g) ?? [];
+    const selectors = expr.match(/\bpleiades_[a-z_]+\{cluster=~"\.\*",node=~"\.\*"/g) ?? [];
+    assert.ok(metrics.length > 0, where);
+    assert.equal(selectors.length, metrics.length, `${where}: ${expr}`);
+  }
+});
+
+Deno.test("the names of metrics are found, those of histograms as families", async () => {
+  const names = await grafanaMetricNames();
+  assert.ok(names.includes("pleiades_dns_requests_total"));
+  assert.ok(names.includes("pleiades_health_failover_detection_seconds"));
+  assert.ok(names.includes("pleiades_metrics_dropped_series_total"));
+  assert.equal(names.some((name) => name.endsWith("_bucket")), false);
+});
+
+Deno.test({
+  name: "promtool check rules accepts the alerts",
+  ignore: promtool === null,
+  async fn() {
+    const { code, output } = await promtool!(["check", "rules", "/dev/stdin"], await readRules());
+    assert.equal(code, 0, output);
+    assert.match(output, /SUCCESS: \d+ rules found/);
+  },
+});
+
+Deno.test({
+  name: "Prometheus can parse every expression of the dashboard",
+  ignore: promtool === null,
+  async fn() {
+    const rules = questionsOf(await readDashboard()).map(({ expr }, i) => ({ record: `panel:${i}`, expr }));
+    const file = JSON.stringify({ groups: [{ name: "panels", rules }] });
+    const { code, output } = await promtool!(["check", "rules", "/dev/stdin"], file);
+    assert.equal(code, 0, output);
+  },
+});
+
+Deno.test({
+  name: "alerts fire when they should, and not in ordinary operation",
+  ignore: promtool === null,
+  async fn() {
+    const directory = await Deno.makeTempDir({ prefix: "pleiades-rules-" });
+    try {
+      await Deno.writeTextFile(`${directory}/pleiades.rules.yml`, await readRules());
+      await Deno.writeTextFile(`${directory}/test.yml`, JSON.stringify(ALERT_TESTS));
+      const { code, output } = await promtool!(["test", "rules", `${directory}/test.yml`], "");
+      assert.equal(code, 0, output);
+    } finally {
+      await Deno.remove(directory, { recursive: true });
+    }
+  },
+});
+
+/** Series at one value a minute (`7x60` = sixty times), and all alerts that fire after half an hour. */
+const ALERT_TESTS = {
+  rule_files: ["pleiades.rules.yml"],
+  evaluation_interval: "1m",
+  tests: [
+    {
+      interval: "1m",
+      input_series: [
+        { series: 'pleiades_pool_members_total{cluster="c",node="n",pool_id="dead"}', values: "2x60" },
+        { series: 'pleiades_pool_members_healthy{cluster="c",node="n",pool_id="dead"}', values: "0x60" },
+        { series: 'pleiades_pool_members_total{cluster="c",node="n",pool_id="fine"}', values: "2x60" },
+        { series: 'pleiades_pool_members_healthy{cluster="c",node="n",pool_id="fine"}', values: "2x60" },
+        { series: 'pleiades_pool_members_total{cluster="c",node="n",pool_id="empty"}', values: "0x60" },
+        { series: 'pleiades_pool_members_healthy{cluster="c",node="n",pool_id="empty"}', values: "0x60" },
+        { series: 'pleiades_health_endpoints_total{cluster="c",node="n",family="v4"}', values: "4x60" },
+        { series: 'pleiades_health_endpoints_healthy{cluster="c",node="n",family="v4"}', values: "2x60" },
+        {
+          series: 'pleiades_health_probes_total{cluster="c",node="n",type="tcp",result="success"}',
+          values: "5x60",
+        },
+        {
+          series: 'pleiades_health_probes_total{cluster="c",node="n",type="tcp",result="error"}',
+          values: "0x60",
+        },
+        { series: 'pleiades_health_endpoints_total{cluster="c",node="m",family="v4"}', values: "4x60" },
+        {
+          series: 'pleiades_health_probes_total{cluster="c",node="m",type="tcp",result="success"}',
+          values: "0+5x60",
+        },
+        {
+          series: 'pleiades_health_probes_total{cluster="c",node="m",type="tcp",result="error"}',
+          values: "0+1x60",
+        },
+        { series: 'pleiades_config_generation{cluster="c",node="n"}', values: "7x60" },
+        { series: 'pleiades_config_generation{cluster="c",node="m"}', values: "7x60" },
+        { series: 'pleiades_build_info{cluster="c",node="n"}', values: "1x60" },
+      ],
+      // Asked as a series, since a test of the alert itself would compare every word of its annotations.
+      promql_expr_test: [{
+        expr: 'sum by (alertname, cluster, node, pool_id) (ALERTS{alertstate="firing"})',
+        eval_time: "30m",
+        exp_samples: [
+          '{alertname="PleiadesPoolDown", cluster="c", node="n", pool_id="dead"}',
+          '{alertname="PleiadesPoolDegraded", cluster="c", node="n", pool_id="dead"}',
+          '{alertname="PleiadesProbesStopped", cluster="c", node="n"}',
+          '{alertname="PleiadesProbesFailToStart", cluster="c", node="m"}',
+        ].map((labels) => ({ labels, value: 1 })),
+      }],
+    },
+  ],
+};
+
+function overlaps(a: Panel, b: Panel): boolean {
+  if (a === b) return false;
+  const apart = a.gridPos.x + a.gridPos.w <= b.gridPos.x || b.gridPos.x + b.gridPos.w <= a.gridPos.x ||
+    a.gridPos.y + a.gridPos.h <= b.gridPos.y || b.gridPos.y + b.gridPos.h <= a.gridPos.y;
+  return !apart;
+}
