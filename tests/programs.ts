@@ -19,10 +19,12 @@ export const PROGRAMS: Readonly<Record<string, string>> = {
   "dig": "answers as the reference client reads them",
   "kdig": "answers as a second client reads them, EDNS client subnet",
   "dnsperf": "nothing lost while the model changes under load",
+  "curl": "the documentation as its reader types it",
   "unbound": "a real resolver in front",
   "promtool": "metrics, dashboard and alert rules as Prometheus reads them",
   "schemathesis": "the REST API against its own description",
   "systemd-analyze": "the unit file",
+  "script": "the demo's keys, in a terminal",
   "nats-server": "what needs a cluster",
 };
 

@@ -239,7 +239,7 @@ function introductionOf(
   };
 }
 
-/** Columns of the terminal; a line that goes elsewhere isn't broken. */
+/** Columns of the terminal, if it says how many; a line that goes elsewhere isn't broken. */
 function terminalWidth(): number {
-  return Deno.stdout.isTerminal() ? Deno.consoleSize().columns : Infinity;
+  return Deno.stdout.isTerminal() ? Deno.consoleSize().columns || 80 : Infinity;
 }
