@@ -4,7 +4,8 @@
  *
  * @module
  */
-import { hashLabel, LABELS_MAX, ROOT_HASH } from "../snapshot/names.ts";
+import { hashByte, hashSuffix, LABEL_SEED, LABELS_MAX, ROOT_HASH } from "../snapshot/names.ts";
+import { LABEL_SIZE_MAX, NAME_SIZE_MAX } from "../wire/name.ts";
 import { RCODE, TYPE } from "../wire/record_type.ts";
 
 /** Bytes of a DNS header (RFC 1035 §4.1.1). */
@@ -17,7 +18,6 @@ export const DROP_RESPONSE: number = -2;
 
 /** Position of the question's name: compression pointers to it are `C0 0C`. */
 const QUESTION_AT = HEADER_SIZE;
-const NAME_MAX = 255;
 
 const EDNS_NSID = 3;
 const EDNS_CLIENT_SUBNET = 8;
@@ -25,13 +25,13 @@ const EDNS_CLIENT_SUBNET = 8;
 /** The query at hand. One instance per engine. */
 export class Query {
   /** The QNAME in lower case, wire format; valid up to `nameLength`. */
-  readonly name = new Uint8Array(NAME_MAX);
+  readonly name = new Uint8Array(NAME_SIZE_MAX);
   /** Bytes of the QNAME, 1–255. */
   nameLength = 0;
   /** Positions of the labels in `name`, the root's included; valid up to `labels`. */
   readonly starts = new Uint8Array(LABELS_MAX);
   /** Hash of the suffix that begins at each label. */
-  readonly hashes = new Uint32Array(LABELS_MAX);
+  readonly hashes = new Int32Array(LABELS_MAX);
   /** Number of labels, the root's included. */
   labels = 0;
   /** QTYPE. */
@@ -78,12 +78,11 @@ export class Query {
     if (packet[2]! & 0x80) return DROP_RESPONSE;
     if (packet[2]! & 0x78) return RCODE.NOTIMP;
     if (packet[4] !== 0 || packet[5] !== 1) return RCODE.FORMERR;
-    const nameEnd = this.#parseName(packet, length);
+    const nameEnd = this.#readName(packet, QUESTION_AT, length);
     if (nameEnd < 0 || nameEnd + 4 > length) return RCODE.FORMERR;
     this.type = packet[nameEnd]! << 8 | packet[nameEnd + 1]!;
     this.class = packet[nameEnd + 2]! << 8 | packet[nameEnd + 3]!;
     this.questionEnd = nameEnd + 4;
-    this.#hashName();
     const records = (packet[6]! << 8 | packet[7]!) + (packet[8]! << 8 | packet[9]!);
     const additional = packet[10]! << 8 | packet[11]!;
     return records + additional === 0
@@ -91,53 +90,47 @@ export class Query {
       : this.#parseRecords(packet, length, records, additional);
   }
 
-  /** Replaces the name by one in lower-case wire format, such as a CNAME's target. */
+  /** Replaces the name by another one in wire format, such as a CNAME's target. */
   setName(bytes: Uint8Array, at: number): void {
-    let labels = 0;
-    let i = 0;
-    for (;;) {
-      const size = bytes[at + i]!;
-      this.name[i] = size;
-      this.starts[labels++] = i;
-      i++;
-      if (size === 0) break;
-      for (const end = i + size; i < end; i++) this.name[i] = lowerCase(bytes[at + i]!);
-    }
-    this.labels = labels;
-    this.nameLength = i;
-    this.#hashName();
+    this.#readName(bytes, at, bytes.length);
   }
 
-  /** Copies the QNAME in lower case; compression is not allowed in a question that comes first. */
-  #parseName(packet: Uint8Array, length: number): number {
-    let at = QUESTION_AT;
+  /**
+   * Copies a name in lower case, and hashes it on the way; compression is not allowed in a question that comes first.
+   *
+   * @returns the position behind it, or −1
+   */
+  #readName(bytes: Uint8Array, from: number, length: number): number {
+    const { name, starts, hashes } = this;
     let labels = 0;
+    let at = from;
     for (;;) {
       if (at >= length) return -1;
-      const size = packet[at]!;
-      const start = at - QUESTION_AT;
-      if (size > 63 || start + size + 1 > NAME_MAX) return -1;
-      this.name[start] = size;
-      this.starts[labels++] = start;
+      const size = bytes[at]!;
+      const start = at - from;
+      const end = at + 1 + size;
+      if (size > LABEL_SIZE_MAX || start + size >= NAME_SIZE_MAX || end > length) return -1;
+      name[start] = size;
+      starts[labels] = start;
       at++;
       if (size === 0) break;
-      const end = at + size;
-      if (end > length) return -1;
-      for (; at < end; at++) this.name[at - QUESTION_AT] = lowerCase(packet[at]!);
+      let hash = hashByte(LABEL_SEED, size);
+      for (; at < end; at++) {
+        const byte = LOWER_CASE[bytes[at]!]!;
+        name[at - from] = byte;
+        hash = hashByte(hash, byte);
+      }
+      hashes[labels++] = hash;
     }
-    this.labels = labels;
-    this.nameLength = at - QUESTION_AT;
-    return at;
-  }
-
-  #hashName(): void {
-    const last = this.labels - 1;
     let hash = ROOT_HASH;
-    this.hashes[last] = hash;
-    for (let label = last - 1; label >= 0; label--) {
-      hash = hashLabel(hash, this.name, this.starts[label]!);
-      this.hashes[label] = hash;
+    hashes[labels] = hash;
+    for (let label = labels - 1; label >= 0; label--) {
+      hash = hashSuffix(hash, hashes[label]!);
+      hashes[label] = hash;
     }
+    this.labels = labels + 1;
+    this.nameLength = at - from;
+    return at;
   }
 
   /** Walks over the records behind the question to the one that matters, OPT; what follows them is ignored. */
@@ -213,6 +206,8 @@ function skipName(packet: Uint8Array, length: number, at: number): number {
   return -1;
 }
 
-function lowerCase(byte: number): number {
-  return byte >= 0x41 && byte <= 0x5a ? byte | 0x20 : byte;
-}
+/** Each byte's lower case (RFC 4343 §3: ASCII letters only). */
+const LOWER_CASE = Uint8Array.from(
+  { length: 256 },
+  (_, byte) => byte >= 0x41 && byte <= 0x5a ? byte | 0x20 : byte,
+);

@@ -62,7 +62,7 @@ class Compilation {
   readonly #ticketSlots: Slots;
   readonly #records = new Words();
   readonly #heap = new Bytes();
-  #names = new Uint32Array(2 * 1024);
+  #names = new Int32Array(2 * 1024);
   #nameCount = 0;
   #serviceCount = 0;
   #listCount = 0;
@@ -72,7 +72,7 @@ class Compilation {
   #declaredZonesEnd = 0;
   readonly #pools = new Map<string, number>();
   readonly #starts = new Uint8Array(LABELS_MAX);
-  readonly #hashes = new Uint32Array(LABELS_MAX);
+  readonly #hashes = new Int32Array(LABELS_MAX);
 
   constructor(desired: Desired, healthSlots: Slots, ticketSlots: Slots) {
     this.#desired = desired;
@@ -407,7 +407,7 @@ class Compilation {
 
   #growNames(): void {
     const old = this.#names;
-    this.#names = new Uint32Array(old.length * 2);
+    this.#names = new Int32Array(old.length * 2);
     for (let i = 0; i < old.length; i += 2) if (old[i + 1] !== 0) this.#insert(old[i]!, old[i + 1]!);
   }
 }

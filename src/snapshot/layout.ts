@@ -7,7 +7,7 @@
  * | section | unit | content |
  * | --- | --- | --- |
  * | header | u32 | `HEADER_*`: sizes and positions of the others |
- * | names | u32 | open addressing, load ≤ ½: pairs of (hash, entry record) |
+ * | names | i32 | open addressing, load ≤ ½: pairs of (hash, entry record) |
  * | records | u32 | the records below; a reference is an index into this section, 0 = none |
  * | heap | u8 | wire names, finished resource records, addresses |
  *

@@ -1,9 +1,12 @@
 /**
  * Hashes of wire-format names.
  *
- * A name is hashed from its last label to its first, so one pass yields the hash of every suffix: the exact name,
- * each ancestor, and — by one more step — the wildcard below any ancestor. FNV-1a (32 bit) over the labels with
- * their length bytes; names that clients choose are only looked up, never stored, so no key is needed.
+ * Each label is hashed on its own (FNV-1a over its length and bytes, which can be done while it is read), then the
+ * labels' hashes are joined from the last to the first. So one pass over the bytes and one over the labels yield the
+ * hash of every suffix: the exact name, each ancestor, and — by one more step — the wildcard below any ancestor.
+ *
+ * Hashes are signed 32-bit integers, which the engine handles without allocating. Names that clients choose are
+ * only looked up, never stored, so no key is needed.
  *
  * @module
  */
@@ -12,22 +15,37 @@
 export const LABELS_MAX = 128;
 
 /** Hash of the root name. */
-export const ROOT_HASH = 0x811c9dc5;
+export const ROOT_HASH = 0;
+
+/** What the hash of a label begins with. */
+export const LABEL_SEED = 0x811c9dc5 | 0;
 
 const PRIME = 0x01000193;
 
+/** The hash of a label, or of its beginning, with one byte more; the first byte is the label's length. */
+export function hashByte(hash: number, byte: number): number {
+  return Math.imul(hash ^ byte, PRIME);
+}
+
+/** The hash of a name, from its parent's and its first label's. */
+export function hashSuffix(parent: number, label: number): number {
+  return Math.imul((parent << 5 | parent >>> 27) ^ label, PRIME);
+}
+
 /** The hash of a name whose first label lies at `at` and whose parent has hash `parent`. */
 export function hashLabel(parent: number, bytes: Uint8Array, at: number): number {
-  let hash = parent;
+  let hash = LABEL_SEED;
   const end = at + bytes[at]!;
-  for (let i = at; i <= end; i++) hash = Math.imul(hash ^ bytes[i]!, PRIME);
-  return hash >>> 0;
+  for (let i = at; i <= end; i++) hash = hashByte(hash, bytes[i]!);
+  return hashSuffix(parent, hash);
 }
 
 /** The hash of `*.NAME` where NAME has hash `parent`. */
 export function hashWildcard(parent: number): number {
-  return Math.imul(Math.imul(parent ^ 1, PRIME) ^ 0x2a, PRIME) >>> 0;
+  return hashSuffix(parent, WILDCARD);
 }
+
+const WILDCARD = hashByte(hashByte(LABEL_SEED, 1), 0x2a);
 
 /** The slot at which to begin to look for a hash; folds the high bits in, since tables are powers of two. */
 export function firstSlot(hash: number, mask: number): number {

@@ -28,7 +28,7 @@ export class SnapshotView {
   readonly listCount: number;
   /** Members of all lists together. */
   readonly listMemberCount: number;
-  readonly #names: Uint32Array;
+  readonly #names: Int32Array;
   readonly #nameMask: number;
 
   /**
@@ -52,7 +52,7 @@ export class SnapshotView {
     this.listCount = header[HEADER.lists]!;
     this.listMemberCount = header[HEADER.listMembers]!;
     this.#nameMask = header[HEADER.nameMask]!;
-    this.#names = new Uint32Array(snapshot.tables, header[HEADER.namesAt]! * 4, (this.#nameMask + 1) * 2);
+    this.#names = new Int32Array(snapshot.tables, header[HEADER.namesAt]! * 4, (this.#nameMask + 1) * 2);
   }
 
   /**
