@@ -30,7 +30,7 @@ export function modelReference(): string {
 
 /**
  * A settings file with a comment above each key. Keys with a default have it, the others are commented out with an
- * example; so it loads as it stands and changes nothing.
+ * example, as are those that turn something on; so it loads as it stands and changes nothing.
  *
  * @param rare whether to show also what few need; `config.example.yaml` does
  */
@@ -106,10 +106,15 @@ function entryLines(entry: Entry, layout: { readonly indent: string; readonly ra
 function keyLines(key: SettingsKey, indent: string): string[] {
   const name = key.path.at(-1)!;
   const choices = key.choices === null ? "" : `: ${key.choices.join(", ")}`;
-  const isSet = key.byDefault !== undefined && !isEmpty(key.byDefault);
+  const isSet = key.byDefault !== undefined && !isEmpty(key.byDefault) && !turnsOn(key);
   const value = isSet ? key.byDefault : key.example ?? key.byDefault ?? {};
   const line = inFlow({ [name]: value });
   return [...commentLines(`${key.description}${choices}`, indent), `${indent}${isSet ? "" : "# "}${line}`];
+}
+
+/** Whether the key, even with its default, makes a difference: any key about probes turns probing on. */
+function turnsOn({ path }: SettingsKey): boolean {
+  return path[0] === "health" && path[1] !== "startTimeout";
 }
 
 function commentLines(text: string, indent: string): string[] {

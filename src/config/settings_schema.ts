@@ -70,7 +70,7 @@ export const settingsFileSchema: z.ZodType<SettingsFile> = strictObject({
         example: "2s",
       }),
     }, HEALTH_ALIASES).check(checkTimeout),
-    "How the endpoints of loadbalancer are probed, and how probing starts",
+    "How the endpoints of loadbalancer are probed; without any of these keys but startTimeout they aren't",
   ),
   geoip: section(geoipSchema(), "Where clients are"),
   mapFile: section(

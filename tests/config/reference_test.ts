@@ -36,6 +36,13 @@ Deno.test("every key that is commented out in the start file is valid as its exa
   }
 });
 
+Deno.test("to have a fallback it is enough to name its endpoints in the start file", () => {
+  const text = startFile({ rare: false }).replace("# endpoints:", "endpoints:");
+  const { settings, problems } = loadText(text);
+  deepEqual(problems.map(formatProblem), []);
+  deepEqual([settings?.fallback?.endpoints.length, settings?.fallback?.healthCheck], [2, null]);
+});
+
 Deno.test("the start file with rare keys and the reference have every key", () => {
   const text = startFile({ rare: true });
   const reference = settingsReference();
