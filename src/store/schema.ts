@@ -73,7 +73,7 @@ export const MIGRATIONS: readonly string[] = [
     cidr TEXT,
     country TEXT,
     continent TEXT,
-    member_id TEXT NOT NULL REFERENCES members(id) ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED,
+    member_id TEXT NOT NULL REFERENCES members(id) DEFERRABLE INITIALLY DEFERRED,
     revision INTEGER NOT NULL DEFAULT 0,
     CHECK ((cidr IS NOT NULL) + (country IS NOT NULL) + (continent IS NOT NULL) = 1)
   ) STRICT;

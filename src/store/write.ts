@@ -77,7 +77,7 @@ export class Writer {
     );
   }
 
-  /** Deletes a member with the rules that lead to it. */
+  /** Deletes a member; rules that lead to it must be gone when the transaction ends. */
   deleteMember(id: string): void {
     this.#database.run("DELETE FROM members WHERE id = ?", id);
   }

@@ -368,6 +368,17 @@ Deno.test("deleting a pool takes members, check and rules, and leaves services w
   ]);
 });
 
+Deno.test("deleting a pool with thousands of services leaves none of them with it", () => {
+  const services = Array.from(
+    { length: 2_500 },
+    (_, i) => createService(100 + i, { domain: `s${i}.example.com`, poolId: id(1) }),
+  );
+  using opened = open(createPool(1), ...services);
+  const commit = opened.changes.commit([{ kind: "deletePool", id: id(1) }], ORIGIN);
+  assert.equal(commit.serviceIds.length, 2_500);
+  for (const service of opened.store.services.each()) assert.equal(service.poolId, null);
+});
+
 Deno.test("deleting a member takes the rules that lead to it", () => {
   using opened = open(
     createPool(1),

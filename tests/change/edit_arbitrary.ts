@@ -7,6 +7,9 @@ import fc from "fast-check";
 import { type Zone } from "../../src/config/model.ts";
 import { type Edit } from "../../src/change/edit.ts";
 import {
+  createMember,
+  createPool,
+  createService,
   geoRuleFields,
   healthCheck,
   id,
@@ -16,7 +19,7 @@ import {
   zoneText,
 } from "./samples.ts";
 
-const poolId = fc.integer({ min: 1, max: 4 }).map(id);
+const poolId = fc.integer({ min: 1, max: 3 }).map(id);
 const memberId = fc.integer({ min: 11, max: 16 }).map(id);
 const ruleId = fc.integer({ min: 21, max: 23 }).map(id);
 const serviceId = fc.integer({ min: 31, max: 34 }).map(id);
@@ -24,8 +27,8 @@ const serviceId = fc.integer({ min: 31, max: 34 }).map(id);
 const poolFieldsArbitrary = fc.record({
   name: fc.constantFrom("a", "b", "c", "d"),
   maxAnswers: fc.integer({ min: 0, max: 2 }),
-  onAllDown: fc.constantFrom("all", "fallback"),
-  fallbackPoolId: fc.option(poolId, { nil: null }),
+  onAllDown: fc.constantFrom("all", "none", "fallback"),
+  fallbackPoolId: fc.option(poolId, { nil: null, freq: 1 }),
 }).map(poolFields);
 
 const memberFieldsArbitrary = fc.record({
@@ -46,7 +49,7 @@ const serviceFieldsArbitrary = fc.record({
     "*.sub.example.com",
     "xsub.example.com",
   ),
-  poolId: fc.option(poolId, { nil: null }),
+  poolId: fc.option(poolId, { nil: null, freq: 1 }),
   ttl: fc.integer({ min: 1, max: 3 }),
   ecs: fc.boolean(),
 }).map(serviceFields);
@@ -157,11 +160,28 @@ export const editArbitrary: fc.Arbitrary<Edit> = fc.oneof(
   },
 );
 
-/** Some commits of one to three edits each. */
-export const commitsArbitrary: fc.Arbitrary<Edit[][]> = fc.array(
-  fc.array(editArbitrary, { minLength: 1, maxLength: 3 }),
-  { maxLength: 40 },
+/** A world in which most edits find what they are about. */
+const POPULATED: readonly Edit[][] = [
+  [createPool(1, { name: "a" }), createPool(2, { name: "b", fallbackPoolId: id(1) })],
+  [createMember(11, 1, { ipAddress: "192.0.2.1" }), createMember(12, 1, { ipAddress: "192.0.2.2" })],
+  [createMember(13, 2, { ipAddress: "192.0.2.1" })],
+  [{ kind: "createGeoRule", id: id(21), poolId: id(1), fields: geoRuleFields({ memberId: id(11) }) }],
+  [{ kind: "putHealthCheck", poolId: id(1), fields: healthCheck({ rise: 1 }) }],
+  [createService(31, { domain: "www.example.com", poolId: id(1) })],
+  [createService(32, { domain: "www.sub.example.com", poolId: id(2) })],
+];
+
+const oneCommit = fc.oneof(
+  { weight: 3, arbitrary: editArbitrary.map((edit) => [edit]) },
+  { weight: 1, arbitrary: fc.array(editArbitrary, { minLength: 2, maxLength: 3 }) },
 );
+
+/** Some commits of one to three edits each, in an empty world or in a populated one. */
+export const commitsArbitrary: fc.Arbitrary<Edit[][]> = fc.tuple(
+  fc.constantFrom([], POPULATED),
+  // Without "max" most would be too short for members, rules and cuts to meet.
+  fc.array(oneCommit, { minLength: 5, maxLength: 30, size: "max" }),
+).map(([given, commits]) => [...given, ...commits]);
 
 function constant<const Value extends string>(value: Value): fc.Arbitrary<Value> {
   return fc.constant(value);

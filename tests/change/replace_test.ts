@@ -14,7 +14,7 @@ import { dump } from "../store/dump.ts";
 import { commitsArbitrary } from "./edit_arbitrary.ts";
 import { healthCheck, id, memberFields, ORIGIN, poolFields, serviceFields, zoneText } from "./samples.ts";
 
-const RUNS = { numRuns: 200 };
+const RUNS = { numRuns: 100 };
 
 Deno.test("after replaceModel the store has the given model, whatever it had before", () => {
   fc.assert(

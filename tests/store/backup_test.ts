@@ -115,7 +115,9 @@ Deno.test("restore() takes the place of a database that is damaged beyond readin
   using folder = new Folder();
   openWith(folder.file("copy.db"), "web").close();
   Deno.writeTextFileSync(folder.file("live.db"), "not a database at all".repeat(500));
+  Deno.writeTextFileSync(folder.file("live.db-wal"), "what was left of its log");
   await restore({ from: folder.file("copy.db"), to: folder.file("live.db") });
+  assert.deepEqual(folder.names(), ["copy.db", "live.db"]);
   using store = Store.open(folder.file("live.db"));
   assert.equal(store.generation(), 1);
 });

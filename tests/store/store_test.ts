@@ -174,6 +174,7 @@ Deno.test("services below a domain are found, and none beside it", () => {
     "xsub.example.com",
     "a.b.sub.example.com",
     "sub-x.example.com",
+    "sub0.example.com",
   ];
   fill(store, domains.map((domain, i) => createService(i, { domain })));
   assert.deepEqual(
