@@ -126,7 +126,7 @@ function query({ reason, dryRun }: ApplyFlags): string {
   return parameters.size === 0 ? "" : `?${parameters}`;
 }
 
-/** Line by line, so that a large model isn't held a second time as text. */
+/** Block by block, so that a large model isn't held a second time as text. */
 function streamOf(model: Model): ReadableStream<Uint8Array> {
   return ReadableStream.from(exportNdjson(model)).pipeThrough(new TextEncoderStream());
 }

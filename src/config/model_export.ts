@@ -38,18 +38,32 @@ export function exportModel(model: Model): string {
 }
 
 /**
- * The model as NDJSON, an object a line, each with its line feed. An empty model is a line that says nothing, since
- * no line at all would read as a file that got lost.
+ * The model as NDJSON, an object a line. Each text is some whole lines with their line feeds: a stream that carried
+ * line by line would spend more on its chunks than on what is in them. An empty model is a line that says nothing,
+ * since no line at all would read as a file that got lost.
  */
 export function* exportNdjson(model: Model): Generator<string> {
+  let block = "";
+  for (const object of lineObjects(model)) {
+    block += `${JSON.stringify(object)}\n`;
+    if (block.length < BLOCK_LENGTH) continue;
+    yield block;
+    block = "";
+  }
+  if (block !== "") yield block;
+}
+
+/** As long as pipes and sockets take at once. */
+const BLOCK_LENGTH = 64 * 1024;
+
+function* lineObjects(model: Model): Generator<Entry> {
   const names = poolNames(model);
-  const line = (object: unknown) => `${JSON.stringify(object)}\n`;
-  if (isEmptyModel(model)) yield line({ loadbalancer: {} });
-  for (const pool of sortedPools(model)) yield line({ pool: poolEntry(pool, names) });
-  for (const service of sortedServices(model)) yield line({ service: serviceEntry(service, names) });
-  for (const zone of sortedZones(model)) yield line({ zone: zoneEntry(zone) });
+  if (isEmptyModel(model)) yield { loadbalancer: {} };
+  for (const pool of sortedPools(model)) yield { pool: poolEntry(pool, names) };
+  for (const service of sortedServices(model)) yield { service: serviceEntry(service, names) };
+  for (const zone of sortedZones(model)) yield { zone: zoneEntry(zone) };
   for (const [key, block] of Object.entries(fallbackEntries(model))) {
-    if (!isEmpty(block)) yield line({ [key]: block });
+    if (!isEmpty(block)) yield { [key]: block };
   }
 }
 

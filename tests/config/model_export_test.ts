@@ -248,3 +248,17 @@ Deno.test("a check with every default is still a check", () => {
   });
   deepEqual(readBack(yaml).pools[0]!.healthCheck, HEALTH_CHECK_DEFAULTS);
 });
+
+Deno.test("NDJSON comes in blocks of whole lines, so that a stream of it has few chunks", () => {
+  const services = Array.from({ length: 5000 }, (_, i) => ({
+    id: String(i).padStart(32, "0"),
+    domain: `www.${i}.example`,
+    poolId: null,
+    ttl: 30,
+    ecs: true,
+  }));
+  const blocks = [...exportNdjson({ ...EMPTY, services })];
+  ok(blocks.every((block) => block.endsWith("\n")));
+  ok(blocks.length < 10, `${blocks.length}`);
+  equal(blocks.join("").split("\n").length, 5001);
+});
