@@ -1,0 +1,104 @@
+/**
+ * What a change costs: `deno task bench commit [SERVICES]`.
+ *
+ * The same single edits are committed, each in a transaction of its own on a real file, to a database of 1,000
+ * services and to one of many. A commit costs what it touches, so both must cost about the same; the floor is the
+ * bare SQLite transaction that changes one row.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { systemClock } from "../src/clock.ts";
+import { Changes } from "../src/change/commit.ts";
+import { type Edit } from "../src/change/edit.ts";
+import { newId } from "../src/store/id.ts";
+import { Store } from "../src/store/store.ts";
+
+/** Takes some seconds, most of them to fill the larger database. */
+export const quick = true;
+
+const SMALL = 1_000;
+const EDITS = 2_000;
+const ORIGIN = { via: "bench", by: "", reason: "" };
+const MEMBER = {
+  ipAddress: "192.0.2.1",
+  port: 443,
+  weight: 1,
+  priority: 0,
+  enabled: true,
+  latitude: null,
+  longitude: null,
+};
+
+/** Runs the comparison; the larger database has 50,000 services unless told otherwise. */
+export async function bench([services = "50000"]: string[]): Promise<void> {
+  const folder = await Deno.makeTempDir({ prefix: "pleiades-bench-" });
+  try {
+    console.log(`${EDITS} single edits each, microseconds      p50      p99`);
+    for (const size of [SMALL, Number(services)]) measure(`${folder}/${size}.db`, size);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+function measure(path: string, size: number): void {
+  using store = Store.open(path);
+  const changes = new Changes({ store, clock: systemClock });
+  const [poolId, memberId, serviceId] = [newId(), newId(), newId()];
+  const service = (domain: string, ttl: number) => ({ domain, poolId, ttl, ecs: true });
+  const given: Edit[] = [
+    {
+      kind: "createPool",
+      id: poolId,
+      fields: {
+        name: "web",
+        algorithm: "round-robin",
+        maxAnswers: 1,
+        onAllDown: "all",
+        fallbackPoolId: null,
+      },
+    },
+    { kind: "createMember", id: memberId, poolId, fields: MEMBER },
+    { kind: "createService", id: serviceId, fields: service("edited.example.org", 0) },
+  ];
+  for (let i = 1; i < size; i++) {
+    given.push({ kind: "createService", id: newId(), fields: service(`s${i}.example.org`, 30) });
+  }
+  changes.commit(given, ORIGIN);
+  const commit = (edit: Edit) => changes.commit([edit], ORIGIN);
+  const label = `${size.toLocaleString("en")} services`;
+  time(
+    `${label}, one bare UPDATE`,
+    (i) =>
+      store.database.transact(() =>
+        store.database.run("UPDATE services SET ttl = ? WHERE id = ?", i, serviceId)
+      ),
+  );
+  time(
+    `${label}, member`,
+    (i) => commit({ kind: "updateMember", id: memberId, fields: { ...MEMBER, weight: 2 + i } }),
+  );
+  time(
+    `${label}, service`,
+    (i) => commit({ kind: "updateService", id: serviceId, fields: service("edited.example.org", 1 + i) }),
+  );
+  time(
+    `${label}, new service`,
+    (i) => commit({ kind: "createService", id: newId(), fields: service(`n${i}.example.org`, 30) }),
+  );
+  assert.equal(store.generation(), 1 + 3 * EDITS);
+  assert.equal(store.services.count(), size + EDITS);
+  assert.equal(store.members.get(memberId)!.weight, 1 + EDITS);
+}
+
+function time(name: string, edit: (i: number) => void): void {
+  const us: number[] = [];
+  for (let i = 0; i < EDITS; i++) {
+    const start = performance.now();
+    edit(i);
+    us.push((performance.now() - start) * 1_000);
+  }
+  us.sort((a, b) => a - b);
+  const at = (share: number) => us[Math.floor(share * (EDITS - 1))]!.toFixed(0).padStart(9);
+  console.log(`${name.padEnd(36)}${at(0.5)}${at(0.99)}`);
+}
