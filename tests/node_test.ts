@@ -1,37 +1,151 @@
-/** @module A whole node on real sockets: what is changed by REST and what DNS then answers. */
+/**
+ * What a whole node must show: changes by REST in the next answer, whatever they are, and health in the answers.
+ *
+ * @module
+ */
 import assert from "node:assert/strict";
-import { askFor, startTestNode, type TestNode } from "./test_node.ts";
-
-async function call(
-  node: TestNode,
-  method: string,
-  path: string,
-  body?: unknown,
-): Promise<{ status: number; json: Record<string, unknown> }> {
-  const response = await fetch(`${node.api}${path}`, {
-    method,
-    ...(body === undefined
-      ? {}
-      : { body: JSON.stringify(body), headers: { "content-type": "application/json" } }),
-  });
-  const text = await response.text();
-  return { status: response.status, json: text === "" ? {} : JSON.parse(text) };
-}
+import { ask, askFor, call, create, startTestNode, until } from "./test_node.ts";
+import { RCODE } from "../src/wire/record_type.ts";
 
 Deno.test("a change by REST is in the next answer when the call returns", async () => {
   await using node = await startTestNode();
-  const pool = await call(node, "POST", "/pools", { name: "web", maxAnswers: 0 });
-  const members = `/pools/${pool.json.id}/members`;
-  const member = await call(node, "POST", members, { ipAddress: "192.0.2.1", port: 443 });
-  await call(node, "POST", "/services", { domain: "WWW.Example.com.", poolId: pool.json.id });
+  const pool = await create(node, "/pools", { name: "web", maxAnswers: 0 });
+  const first = await create(node, `/pools/${pool}/members`, { ipAddress: "192.0.2.1", port: 443 });
+  await create(node, "/services", { domain: "www.example.com", poolId: pool });
   assert.deepEqual(await askFor(node, "www.example.com"), ["192.0.2.1"]);
 
-  await call(node, "POST", members, { ipAddress: "192.0.2.2", port: 443 });
-  assert.deepEqual((await askFor(node, "wWw.eXample.com")).sort(), ["192.0.2.1", "192.0.2.2"]);
+  const second = await create(node, `/pools/${pool}/members`, { ipAddress: "192.0.2.2", port: 443 });
+  assert.deepEqual((await askFor(node, "www.example.com")).sort(), ["192.0.2.1", "192.0.2.2"]);
 
-  await call(node, "PATCH", `/members/${member.json.id}`, { enabled: false });
+  await call(node, "PATCH", `/members/${first}`, { enabled: false });
   assert.deepEqual(await askFor(node, "www.example.com"), ["192.0.2.2"]);
 
-  await call(node, "DELETE", `/pools/${pool.json.id}`);
+  await call(node, "PATCH", `/members/${second}`, { ipAddress: "192.0.2.3" });
+  assert.deepEqual(await askFor(node, "www.example.com"), ["192.0.2.3"]);
+
+  await call(node, "DELETE", `/members/${second}`);
   assert.deepEqual(await askFor(node, "www.example.com"), []);
+});
+
+Deno.test("an empty database has no pools; a deleted pool leaves its service without one and takes its members along", async () => {
+  await using node = await startTestNode();
+  assert.deepEqual(await call(node, "GET", "/pools"), { status: 200, json: [] });
+  const pool = await create(node, "/pools", { name: "web" });
+  const member = await create(node, `/pools/${pool}/members`, { ipAddress: "192.0.2.1", port: 443 });
+  const service = await create(node, "/services", { domain: "www.example.com", poolId: pool });
+  assert.equal((await call(node, "DELETE", `/pools/${pool}`)).status, 204);
+  const { json } = await call(node, "GET", `/services/${service}`);
+  assert.equal((json as { poolId: string | null }).poolId, null);
+  assert.equal((await call(node, "GET", `/members/${member}`)).status, 404);
+  const { rcode, answers } = await ask(node, "www.example.com");
+  assert.deepEqual([rcode, answers], [RCODE.NOERROR, []]);
+});
+
+Deno.test("a member of weight 0 weighs 1; ports 0 and 65536 and a bad address are refused", async () => {
+  await using node = await startTestNode();
+  const members = `/pools/${await create(node, "/pools", { name: "web" })}/members`;
+  const { json } = await call(node, "POST", members, { ipAddress: "192.0.2.1", port: 443, weight: 0 });
+  assert.equal((json as { weight: number }).weight, 1);
+  for (const wrong of [{ port: 0 }, { port: 65_536 }, { ipAddress: "192.0.2.256" }, { ipAddress: "web1" }]) {
+    const { status, json } = await call(node, "POST", members, {
+      ipAddress: "192.0.2.2",
+      port: 443,
+      ...wrong,
+    });
+    const { errors } = json as { errors: readonly { pointer: string }[] };
+    assert.deepEqual([status, errors.map(({ pointer }) => pointer)], [400, [`/${Object.keys(wrong)[0]}`]]);
+  }
+});
+
+Deno.test("a name is found in any case, with or without final dot", async () => {
+  await using node = await startTestNode();
+  const pool = await create(node, "/pools", { name: "web" });
+  await create(node, `/pools/${pool}/members`, { ipAddress: "192.0.2.1", port: 443 });
+  await create(node, "/services", { domain: "Www.Example.COM.", poolId: pool });
+  assert.deepEqual(await askFor(node, "WWW.Example.COM."), ["192.0.2.1"]);
+  assert.deepEqual(await askFor(node, "www.example.com"), ["192.0.2.1"]);
+});
+
+Deno.test("an endpoint that fails its checks leaves the answers, and comes back", async () => {
+  await using node = await startTestNode();
+  const listen = (hostname: string, port: number) =>
+    Deno.serve({ hostname, port, onListen: () => {} }, () => new Response("ok"));
+  const steady = listen("127.0.0.1", 0);
+  const failing = listen("127.0.0.2", steady.addr.port);
+  const pool = await create(node, "/pools", { name: "web", maxAnswers: 0 });
+  await call(node, "PUT", `/pools/${pool}/health-check`, {
+    type: "http",
+    intervalMs: 250,
+    timeoutMs: 200,
+    rise: 2,
+    fall: 2,
+  });
+  for (const ipAddress of ["127.0.0.1", "127.0.0.2"]) {
+    await create(node, `/pools/${pool}/members`, { ipAddress, port: steady.addr.port });
+  }
+  await create(node, "/services", { domain: "www.example.com", poolId: pool });
+  const answered = () => askFor(node, "www.example.com");
+  assert.equal((await answered()).length, 2, "members without a verdict count as healthy");
+
+  await failing.shutdown();
+  assert.deepEqual(await until(answered, (addresses) => addresses.length === 1), ["127.0.0.1"]);
+
+  await using back = listen("127.0.0.2", steady.addr.port);
+  assert.equal((await until(answered, (addresses) => addresses.length === 2)).includes("127.0.0.2"), true);
+  await back.shutdown();
+  await steady.shutdown();
+});
+
+Deno.test("verdicts outlive the process: what was down at the end is down at the start", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "pleiades-node-" });
+  try {
+    const settings = { database: { path: `${folder}/node.db` } };
+    {
+      await using node = await startTestNode(settings);
+      const pool = await create(node, "/pools", { name: "web", maxAnswers: 0 });
+      await create(node, `/pools/${pool}/members`, { ipAddress: "127.0.0.2", port: 1 });
+      await create(node, `/pools/${pool}/members`, {
+        ipAddress: "127.0.0.1",
+        port: node.node.api!.port,
+      });
+      await call(node, "PUT", `/pools/${pool}/health-check`, {
+        type: "tcp",
+        intervalMs: 3_600_000,
+        timeoutMs: 60_000,
+        rise: 1,
+        fall: 1,
+      });
+      await create(node, "/services", { domain: "www.example.com", poolId: pool });
+      await until(() => askFor(node, "www.example.com"), (addresses) => addresses.length === 1);
+    }
+    await using again = await startTestNode({ ...settings, health: { startTimeout: 0 } });
+    assert.deepEqual(await askFor(again, "www.example.com"), ["127.0.0.1"]);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("every metric carries the cluster and node labels", async () => {
+  await using node = await startTestNode();
+  await ask(node, "www.example.com");
+  const text = await (await fetch(node.api.replace("/api/v1", "/metrics"))).text();
+  const samples = text.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
+  assert.ok(samples.length > 20);
+  assert.deepEqual(samples.filter((line) => !/[{,]cluster="test",node="node-1"/.test(line)), []);
+  assert.match(text, /pleiades_dns_responses_total\{cluster="test",node="node-1",rcode="REFUSED"\} 1/);
+});
+
+Deno.test("settings can be replaced while running, all or nothing", async () => {
+  await using node = await startTestNode();
+  const { TEST_SETTINGS } = await import("./test_node.ts");
+  assert.equal((await ask(node, "x.gslb.example")).rcode, RCODE.REFUSED);
+  const dns = { ...TEST_SETTINGS.dns, domain: ["gslb.example"] };
+  assert.deepEqual(await node.node.use({ ...TEST_SETTINGS, dns }), []);
+  assert.equal((await ask(node, "x.gslb.example")).rcode, RCODE.NXDOMAIN);
+  const restart = await node.node.use({
+    ...TEST_SETTINGS,
+    dns: { ...dns, port: 1 },
+    api: { ...TEST_SETTINGS.api, port: 1 },
+  });
+  assert.deepEqual(restart, ["dns.listenAddr", "api"]);
 });

@@ -95,3 +95,38 @@ export async function askFor(node: Pick<TestNode, "node">, name: string, type = 
   const { answers } = await ask(node, name, type);
   return answers.filter((record) => record.type === typeNumber(type)).map((record) => record.data);
 }
+
+/** One call of the API, with what it answered. */
+export async function call(
+  { api }: Pick<TestNode, "api">,
+  method: string,
+  path: string,
+  body?: unknown,
+): Promise<{ readonly status: number; readonly json: unknown }> {
+  const response = await fetch(`${api}${path}`, {
+    method,
+    ...(body === undefined
+      ? {}
+      : { body: JSON.stringify(body), headers: { "content-type": "application/json" } }),
+  });
+  const text = await response.text();
+  return { status: response.status, json: text === "" ? null : JSON.parse(text) };
+}
+
+/** Creates what must be creatable, and gives its id. */
+export async function create(node: Pick<TestNode, "api">, path: string, body: unknown): Promise<string> {
+  const { status, json } = await call(node, "POST", path, body);
+  if (status !== 201) throw new Error(`POST ${path}: ${status} ${JSON.stringify(json)}`);
+  return (json as { readonly id: string }).id;
+}
+
+/** Asks again and again until the answer is as wanted; the runner's own patience is the limit. */
+export async function until<Value>(
+  get: () => Promise<Value>,
+  wanted: (value: Value) => boolean,
+): Promise<Value> {
+  for (;;) {
+    const value = await get();
+    if (wanted(value)) return value;
+  }
+}

@@ -1,3 +1,8 @@
+/**
+ * The Linux transport against the C compiler of this machine.
+ *
+ * @module
+ */
 import assert from "node:assert/strict";
 import { OFFSET } from "../../src/dns/udp_linux.ts";
 import { testWith } from "../programs.ts";
