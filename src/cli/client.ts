@@ -177,7 +177,7 @@ function nextPage(response: Response): string | null {
 }
 
 function unreachable(base: string, cause: unknown): string {
-  const reason = cause instanceof Error ? cause.message : String(cause);
+  const reason = innermost(cause);
   if (cause instanceof DOMException && cause.name === "TimeoutError") {
     return `${base} didn't answer within ${TIMEOUT_MS / 1000} s`;
   }
@@ -190,6 +190,12 @@ function unreachable(base: string, cause: unknown): string {
     }`;
   }
   return `Cannot reach ${base}: ${lastPart(reason)}`;
+}
+
+/** The message of the error at the bottom: some versions of Deno say only `fetch failed` at the top. */
+function innermost(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return error.cause === undefined ? error.message : innermost(error.cause);
 }
 
 /** The innermost reason of a chain such as `error sending request …: client error (Connect): dns error: …`. */
