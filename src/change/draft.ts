@@ -185,8 +185,7 @@ export class Draft {
     const before = this.store.pools.get(id);
     if (!this.#isCurrent("pool", id, before, edit, at)) return;
     this.#detachServices(id);
-    const members = this.store.members.rowsOf(id);
-    for (const member of members) {
+    for (const member of this.store.members.rowsOf(id)) {
       this.#writer.record({ kind: "member", id: member.id, before: memberJson(member), after: null });
     }
     for (const rule of this.store.geoRules.rowsOf(id)) {
@@ -198,7 +197,6 @@ export class Draft {
     this.#writer.record({ kind: "pool", id, before: poolJson(before), after: null });
     this.#touched.pool(id);
     this.#detachFallbacks(id, at);
-    for (const member of members) this.#requireRulesTowards(member.id, at);
   }
 
   /** The foreign key would do the same, but leave neither a record nor a new revision. */
@@ -261,6 +259,7 @@ export class Draft {
     const before = this.store.members.get(id);
     if (!this.#isCurrent("member", id, before, edit, at)) return;
     for (const rule of this.store.geoRules.towards(id)) {
+      // Another pool's rule is to be refused, not to go unnoticed; its own check is waiting for the end.
       if (rule.poolId !== before.poolId) continue;
       this.#writer.deleteGeoRule(rule.id);
       this.#writer.record({ kind: "geoRule", id: rule.id, before: geoRuleJson(rule), after: null });
@@ -268,7 +267,6 @@ export class Draft {
     this.#writer.deleteMember(id);
     this.#touched.pool(before.poolId);
     this.#writer.record({ kind: "member", id, before: memberJson(before), after: null });
-    this.#requireRulesTowards(id, at);
   }
 
   #createService({ id, fields }: EditOf<"createService">, at: string): void {
@@ -367,13 +365,6 @@ export class Draft {
       after: geoRuleJson(after),
     });
     this.#require(() => ruleMemberFault(this.store, after.id), `${at}/memberId`);
-  }
-
-  /** Rules of other pools can lead to a member only for as long as a commit is being made. */
-  #requireRulesTowards(memberId: string, at: string): void {
-    for (const rule of this.store.geoRules.towards(memberId)) {
-      this.#require(() => ruleMemberFault(this.store, rule.id), at);
-    }
   }
 
   #deleteGeoRule(edit: EditOf<"deleteGeoRule">, at: string): void {

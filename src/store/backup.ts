@@ -149,6 +149,7 @@ function makeWay(file: string): void {
     // A file that SQLite can't read is what a backup is there to replace.
     if (!UNREADABLE.has(sqliteCode(cause) ?? 0)) throw cause;
   }
+  // SQLite takes its log away when it closes, but not from a file that it couldn't make sense of at all.
   for (const suffix of SIDECARS) removeIfThere(file + suffix);
 }
 

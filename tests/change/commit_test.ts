@@ -266,6 +266,35 @@ const REFUSED: readonly Refused[] = [
     message: /names the member 0{31}3, which the pool 0{31}1 doesn't have/,
   },
   {
+    name: "a geo rule whose member is created in another pool and goes with that pool",
+    given: [createPool(1), createPool(2, { name: "b" })],
+    edits: [
+      { kind: "createGeoRule", id: id(4), poolId: id(1), fields: geoRuleFields({ memberId: id(3) }) },
+      createMember(3, 2),
+      { kind: "deletePool", id: id(2) },
+    ],
+    kind: "missing-reference",
+    pointer: "/0/memberId",
+    message: /which the pool 0{31}1 doesn't have/,
+  },
+  {
+    name: "a geo rule that was moved to another pool's member before that member went",
+    given: [
+      createPool(1),
+      createPool(2, { name: "b" }),
+      createMember(3, 2),
+      createMember(5, 1),
+      { kind: "createGeoRule", id: id(4), poolId: id(1), fields: geoRuleFields({ memberId: id(5) }) },
+    ],
+    edits: [
+      { kind: "updateGeoRule", id: id(4), fields: geoRuleFields({ memberId: id(3) }) },
+      { kind: "deleteMember", id: id(3) },
+    ],
+    kind: "missing-reference",
+    pointer: "/0/memberId",
+    message: /which the pool 0{31}1 doesn't have/,
+  },
+  {
     name: "the second of two edits, with its place in the pointer",
     edits: [createPool(1), createPool(2)],
     kind: "duplicate",

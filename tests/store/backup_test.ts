@@ -122,6 +122,19 @@ Deno.test("restore() takes the place of a database that is damaged beyond readin
   assert.equal(store.generation(), 1);
 });
 
+Deno.test("restore() takes the place of a database whose pages are garbage, and of its log", async () => {
+  using folder = new Folder();
+  openWith(folder.file("copy.db"), "web").close();
+  openWith(folder.file("live.db"), "lost").close();
+  const bytes = Deno.readFileSync(folder.file("live.db"));
+  Deno.writeFileSync(folder.file("live.db"), bytes.fill(0xa5, 100));
+  Deno.writeTextFileSync(folder.file("live.db-wal"), "what was left of its log");
+  await restore({ from: folder.file("copy.db"), to: folder.file("live.db") });
+  assert.deepEqual(folder.names(), ["copy.db", "live.db"]);
+  using store = Store.open(folder.file("live.db"));
+  assert.equal(store.pools.get(id(1))!.name, "web");
+});
+
 interface BadBackup {
   readonly name: string;
   readonly make: (path: string) => void;
