@@ -248,6 +248,7 @@ async function connectRelay(serverName: string): Promise<{ socket: TLSSocket; lo
   });
   // Errors are told by reads, writes and "close"; without a listener of its own one would end the process.
   socket.on("error", () => {});
+  await new Promise((resolve, reject) => socket.once("connect", resolve).once("error", reject));
   for (;;) {
     const local = await listener.accept();
     if (local.remoteAddr.port === socket.localPort) return { socket, local };

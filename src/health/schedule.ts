@@ -8,7 +8,7 @@
  *   `interval × fall + timeout` bounds the time to a verdict). Starts follow a plan, not the end of the probe
  *   before, so load doesn't make them drift; a probe never overlaps itself.
  * - **A blocked process blames nobody.** A deadline that passes while the event loop stood still says nothing about
- *   the target: time in which this loop couldn't run is added to every deadline that it fell into.
+ *   the target: time in which this loop couldn't run is added to the deadlines that it fell into.
  * - **A target without a verdict is probed at once**, one with a restored verdict at a random point of its interval, so
  *   that a restart neither waits for what it knows nor sends all probes in one burst.
  *
@@ -104,8 +104,6 @@ export class HealthChecker implements AsyncDisposable {
   readonly #loop: Promise<void>;
   #restored = new Map<string, Verdict>();
   #wake = new AbortController();
-  /** When the loop will wake by itself. */
-  #awakeMs = 0;
   /** Milliseconds of this checker's life in which its loop could not run. */
   #stalledMs = 0;
   #unknownCount = 0;
@@ -182,12 +180,11 @@ export class HealthChecker implements AsyncDisposable {
     while (!this.#end.signal.aborted) {
       const fromMs = clock.monotonicMs();
       const sleepMs = this.#sleepMs(fromMs);
-      this.#awakeMs = fromMs + sleepMs;
       await clock.sleep(sleepMs, this.#wake.signal);
       if (this.#wake.signal.aborted) this.#wake = new AbortController();
       const nowMs = clock.monotonicMs();
-      // The block may have begun right after the sleep did, so all of the time is granted.
-      if (nowMs - fromMs > sleepMs + STALL_MS) this.#stalledMs += nowMs - fromMs;
+      const lateMs = nowMs - fromMs - sleepMs;
+      if (lateMs > STALL_MS) this.#stalledMs += lateMs;
       this.#endOverdue(nowMs);
       this.#startDue(nowMs);
     }
@@ -212,16 +209,19 @@ export class HealthChecker implements AsyncDisposable {
   #endOverdue(nowMs: number): void {
     for (let entry = this.#running.peek(); entry && entry.dueMs <= nowMs; entry = this.#running.peek()) {
       const round = entry.round!;
-      const lostMs = this.#stalledMs - round.stalledMs;
-      if (lostMs > 0) {
+      const { timeoutMs } = entry.target.check;
+      // At most the time-out once more, so that a hanging target is found by a process that is always late, too.
+      const grantMs = Math.min(this.#stalledMs - round.stalledMs, timeoutMs - round.grantedMs);
+      if (grantMs > 0) {
         round.stalledMs = this.#stalledMs;
-        this.#running.put(entry, nowMs + lostMs);
+        round.grantedMs += grantMs;
+        this.#running.put(entry, nowMs + grantMs);
       } else if (!round.isLastLook) {
         // What arrived in time may still wait behind this timer in the event loop.
         round.isLastLook = true;
         this.#running.put(entry, nowMs + TICK_MS);
       } else {
-        const error = `timeout after ${entry.target.check.timeoutMs} ms`;
+        const error = `timeout after ${timeoutMs} ms`;
         this.#conclude(entry, round, { ok: false, error });
         round.controller.abort();
       }
@@ -236,6 +236,7 @@ export class HealthChecker implements AsyncDisposable {
       controller,
       startMs: nowMs,
       stalledMs: this.#stalledMs,
+      grantedMs: 0,
       isLastLook: false,
       isOver: false,
     };
@@ -291,9 +292,7 @@ export class HealthChecker implements AsyncDisposable {
   #release(entry: Entry, round: Round): void {
     if (entry.round !== round) return;
     entry.round = null;
-    const startMs = entry.nextMs!;
-    this.#waiting.put(entry, startMs);
-    if (startMs < this.#awakeMs) this.#wake.abort();
+    this.#waiting.put(entry, entry.nextMs!);
   }
 
   #announce(entry: Entry, before: Judgement): void {
@@ -421,6 +420,8 @@ interface Round {
   readonly startMs: number;
   /** The checker's lost time when the deadline was set last. */
   stalledMs: number;
+  /** By how much the deadline was put off for lost time. */
+  grantedMs: number;
   isLastLook: boolean;
   isOver: boolean;
 }

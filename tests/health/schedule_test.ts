@@ -62,6 +62,14 @@ Deno.test("two starts lie between 95 % and 100 % of the interval apart, and don'
   assert.ok(mean > 970 && mean < 980, `mean gap ${mean}`);
 });
 
+Deno.test("intervals shorter than the loop's own sleep are kept", async () => {
+  await using bed = new TestBed();
+  bed.checker.use([target("192.0.2.1", { intervalMs: 30, timeoutMs: 20 })]);
+  await bed.clock.advance(SECOND);
+  const starts = bed.starts("192.0.2.1").length;
+  assert.ok(starts >= 33 && starts <= 36, `${starts} starts in a second`);
+});
+
 Deno.test("a dead target is found within interval × fall + timeout, whenever it dies", async () => {
   await using bed = new TestBed();
   const it = target("192.0.2.1", { fall: 3, timeoutMs: 500 });
@@ -141,6 +149,16 @@ Deno.test("a target that hangs on after a stall is still found", async () => {
   assert.equal(bed.checker.verdict(it.key).state, "unhealthy");
 });
 
+Deno.test("a target that hangs is found by a process that is always late, too", async () => {
+  await using bed = new TestBed();
+  const it = target("192.0.2.1", { timeoutMs: 500 });
+  bed.hang("192.0.2.1");
+  bed.checker.use([it]);
+  await settle();
+  while (bed.clock.monotonicMs() < 2_000) await bed.clock.stall(400);
+  assert.equal(bed.checker.verdict(it.key).lastError, "timeout after 500 ms");
+});
+
 Deno.test("a result that waits behind the deadline in the event loop still counts", async () => {
   await using bed = new TestBed();
   const it = target("192.0.2.1", { timeoutMs: 500 });
@@ -164,6 +182,15 @@ Deno.test("restored verdicts count until the first new result, and then need ris
   assert.equal(bed.changes.length, 0);
   await bed.untilProbes(3);
   assert.deepEqual(bed.changes.map(({ verdict }) => verdict.state), ["unhealthy"]);
+});
+
+Deno.test("a restored verdict is for the targets of the first configuration only", async () => {
+  await using bed = new TestBed();
+  const it = target("192.0.2.1");
+  bed.checker.restore([[it.key, HEALTHY]]);
+  bed.checker.use([]);
+  bed.checker.use([it]);
+  assert.deepEqual(bed.checker.verdict(it.key), UNKNOWN_VERDICT);
 });
 
 Deno.test("targets with restored verdicts are first probed spread over their interval", async () => {

@@ -24,73 +24,73 @@ const issued = (request: CertificateRequest) => authority.issue(request);
 /** The server's certificate → what a verifying check says of it; without verification all are fine. */
 const CERTIFICATES: [
   name: string,
-  identity: Promise<Identity>,
+  identify: () => Promise<Identity>,
   httpHost: string | null,
   error: string | null,
 ][] = [
-  ["a good certificate", issued({ dnsNames: [HOST] }), HOST, null],
-  ["a wildcard", issued({ dnsNames: ["*.example.org"] }), HOST, null],
-  ["a good one for httpHost with a port", issued({ dnsNames: [HOST] }), `${HOST}:8443`, null],
-  ["a good one for the address", issued({ ipAddresses: ["127.0.0.1"] }), null, null],
+  ["a good certificate", () => issued({ dnsNames: [HOST] }), HOST, null],
+  ["a wildcard", () => issued({ dnsNames: ["*.example.org"] }), HOST, null],
+  ["a good one for httpHost with a port", () => issued({ dnsNames: [HOST] }), `${HOST}:8443`, null],
+  ["a good one for the address", () => issued({ ipAddresses: ["127.0.0.1"] }), null, null],
   [
     "an expired one",
-    issued({ dnsNames: [HOST], notBefore: daysFromNow(-60), notAfter: daysFromNow(-30) }),
+    () => issued({ dnsNames: [HOST], notBefore: daysFromNow(-60), notAfter: daysFromNow(-30) }),
     HOST,
     "certificate expired",
   ],
   [
     "one that isn't valid yet",
-    issued({ dnsNames: [HOST], notBefore: daysFromNow(30), notAfter: daysFromNow(60) }),
+    () => issued({ dnsNames: [HOST], notBefore: daysFromNow(30), notAfter: daysFromNow(60) }),
     HOST,
     "certificate is not valid yet",
   ],
   [
     "one with a wrong name",
-    issued({ dnsNames: ["other.example"] }),
+    () => issued({ dnsNames: ["other.example"] }),
     HOST,
     "certificate is for other.example, not www.example.org",
   ],
   [
     "one with many wrong names",
-    issued({ dnsNames: ["a.example", "b.example", "c.example", "d.example"] }),
+    () => issued({ dnsNames: ["a.example", "b.example", "c.example", "d.example"] }),
     HOST,
     "certificate is for a.example, b.example, c.example, …, not www.example.org",
   ],
   [
     "one for a name where the address is asked for",
-    issued({ dnsNames: [HOST] }),
+    () => issued({ dnsNames: [HOST] }),
     null,
     "certificate is for www.example.org, not 127.0.0.1",
   ],
-  ["one without names", issued({}), HOST, "certificate names no host, not even www.example.org"],
+  ["one without names", () => issued({}), HOST, "certificate names no host, not even www.example.org"],
   [
     "a self-signed one",
-    selfSigned({ dnsNames: [HOST] }),
+    () => selfSigned({ dnsNames: [HOST] }),
     HOST,
     "certificate is not signed by a trusted authority",
   ],
   [
     "one of an authority of the same name with another key",
-    impostor.issue({ dnsNames: [HOST] }),
+    () => impostor.issue({ dnsNames: [HOST] }),
     HOST,
     "certificate is not signed by a trusted authority",
   ],
   [
     "one of an unknown authority",
-    stranger.issue({ dnsNames: [HOST] }),
+    () => stranger.issue({ dnsNames: [HOST] }),
     HOST,
     "certificate is not signed by a trusted authority",
   ],
 ];
 
-for (const [name, identity, httpHost, error] of CERTIFICATES) {
+for (const [name, identify, httpHost, error] of CERTIFICATES) {
   Deno.test(`an HTTPS check judges ${name}`, async () => {
-    await using backend = new Backend(READY, await identity);
+    await using backend = new Backend(READY, await identify());
     assert.equal(await complaint(backend.port, { httpHost, httpContains: "ready" }), error);
   });
 
   Deno.test(`insecureSkipVerify accepts ${name}`, async () => {
-    await using backend = new Backend(READY, await identity);
+    await using backend = new Backend(READY, await identify());
     const check = { httpHost, httpContains: "ready", insecureSkipVerify: true };
     assert.equal(await complaint(backend.port, check), null);
   });
