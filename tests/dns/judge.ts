@@ -138,7 +138,7 @@ function skipName(bytes: Uint8Array, start: number, follow: boolean): number {
     }
     if (length > 63) return -1;
     size += length + 1;
-    if (size > 254) return -1;
+    if (follow && size > 254) return -1;
     at += length + 1;
   }
 }
