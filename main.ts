@@ -8,14 +8,14 @@
  * @module
  */
 import { Argument, Command, CommanderError, InvalidArgumentError, Option } from "commander";
-import { type DatabaseOptions } from "./src/cli/backup.ts";
+import type { DatabaseOptions } from "./src/cli/backup.ts";
 import { CommandFailed, type ExitCode } from "./src/cli/failure.ts";
 import { addConfigCommand } from "./src/cli/config_command.ts";
 import { addQueryCommand } from "./src/cli/query_command.ts";
 import { addClientOptions, addResourceCommands } from "./src/cli/resource_commands.ts";
 import { systemTerminal, type Terminal } from "./src/cli/terminal.ts";
-import { type DemoFlags } from "./src/demo/demo.ts";
-import { type ServeFlags } from "./src/serve.ts";
+import type { DemoFlags } from "./src/demo/demo.ts";
+import type { ServeFlags } from "./src/serve.ts";
 import { VERSION } from "./src/version.ts";
 
 const FIRST_STEPS = `

@@ -4,7 +4,7 @@
  * @module
  */
 import { seededRng } from "../src/clock.ts";
-import { type Declared } from "../tests/dns/world.ts";
+import type { Declared } from "../tests/dns/world.ts";
 
 /** Steered names. */
 export const NAMES = 10_000;

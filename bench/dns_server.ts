@@ -6,7 +6,7 @@
  */
 import { systemClock } from "../src/clock.ts";
 import { Fleet } from "../src/dns/fleet.ts";
-import { type WorkerOptions } from "../src/dns/worker.ts";
+import type { WorkerOptions } from "../src/dns/worker.ts";
 import { compile } from "../src/snapshot/compile.ts";
 import { LiveBoard } from "../src/snapshot/live.ts";
 import { Slots } from "../src/snapshot/slots.ts";

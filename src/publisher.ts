@@ -8,15 +8,15 @@
  * @module
  */
 import { type CheckTarget, checkTargets } from "./config/check_target.ts";
-import { type Desired } from "./config/desired.ts";
-import { type Fleet } from "./dns/fleet.ts";
-import { type HealthChecker, type VerdictChange } from "./health/schedule.ts";
-import { type Verdict } from "./health/verdict.ts";
+import type { Desired } from "./config/desired.ts";
+import type { Fleet } from "./dns/fleet.ts";
+import type { HealthChecker, VerdictChange } from "./health/schedule.ts";
+import type { Verdict } from "./health/verdict.ts";
 import { compile } from "./snapshot/compile.ts";
 import { LiveBoard, type SlotVerdict } from "./snapshot/live.ts";
 import { Slots } from "./snapshot/slots.ts";
-import { type Snapshot } from "./snapshot/view.ts";
-import { type Logger } from "./telemetry/log.ts";
+import type { Snapshot } from "./snapshot/view.ts";
+import type { Logger } from "./telemetry/log.ts";
 
 /** What a publisher works with. */
 export interface PublisherOptions {

@@ -4,7 +4,7 @@
  * @module
  */
 import { setImmediate } from "node:timers";
-import { type Clock } from "../src/clock.ts";
+import type { Clock } from "../src/clock.ts";
 
 /** The wall time at which every `ManualClock` starts unless told otherwise: 2026-01-01T00:00:00Z. */
 export const MANUAL_START_UNIX_MS = 1_767_225_600_000;

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { type Message } from "../src/wire/message.ts";
-import { type Settings } from "../src/config/settings.ts";
+import type { Message } from "../src/wire/message.ts";
+import type { Settings } from "../src/config/settings.ts";
 import { type NodeOptions, type RunningNode, startNode } from "../src/node.ts";
 import { createLogger } from "../src/telemetry/log.ts";
 import { runQuery } from "../src/cli/query.ts";

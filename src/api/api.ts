@@ -23,7 +23,7 @@ import { APPLY_PATH, serveModel } from "./model.ts";
 import { METRICS_PATH, PROBE_PATHS, serveNode } from "./node.ts";
 import { openApiDocument, ROUTES } from "./openapi.ts";
 import { servePools } from "./pools.ts";
-import { type ApiParts } from "./ports.ts";
+import type { ApiParts } from "./ports.ts";
 import { ApiProblem, invalidFields, invalidParameters, problemResponse } from "./problem.ts";
 import { BASE } from "./route.ts";
 import { RouteTable } from "./route_table.ts";

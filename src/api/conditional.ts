@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { type Context, type MiddlewareHandler } from "hono";
+import type { Context, MiddlewareHandler } from "hono";
 import { ApiProblem } from "./problem.ts";
 
 /** The entity tag of a revision. */

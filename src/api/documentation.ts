@@ -4,8 +4,8 @@
  * @module
  */
 import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
-import { type OpenApiDocument } from "./reference.ts";
-import { type Route } from "./route.ts";
+import type { OpenApiDocument } from "./reference.ts";
+import type { Route } from "./route.ts";
 import { PAGE_POLICY, PAGE_STYLE, referencePage } from "./reference_page.ts";
 
 const tags = ["Documentation"];

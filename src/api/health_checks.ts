@@ -5,9 +5,9 @@
  */
 import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
 import { healthCheckSchema } from "../config/model_schema.ts";
-import { type HealthCheckRow } from "../store/health_checks.ts";
+import type { HealthCheckRow } from "../store/health_checks.ts";
 import { etagOf, ifRevision, notModified } from "./conditional.ts";
-import { type ApiParts } from "./ports.ts";
+import type { ApiParts } from "./ports.ts";
 import { ApiProblem, notFound } from "./problem.ts";
 import {
   answered,

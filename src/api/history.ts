@@ -5,7 +5,7 @@
  */
 import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
 import { linkNext, numberedPageQuery, pageHeaders, pageRequest } from "./paging.ts";
-import { type ApiParts } from "./ports.ts";
+import type { ApiParts } from "./ports.ts";
 import { ApiProblem } from "./problem.ts";
 import { BASE, json, problems, type Route } from "./route.ts";
 

@@ -8,8 +8,8 @@
  * @module
  */
 import { createHash } from "node:crypto";
-import { type MiddlewareHandler } from "hono";
-import { type Clock } from "../clock.ts";
+import type { MiddlewareHandler } from "hono";
+import type { Clock } from "../clock.ts";
 import { ApiProblem } from "./problem.ts";
 import { IDEMPOTENCY_KEY } from "./route.ts";
 

@@ -7,16 +7,16 @@
  * @module
  */
 import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
-import { type Context } from "hono";
-import { type MemberFields } from "../change/edit.ts";
-import { type HealthCheck } from "../config/model.ts";
+import type { Context } from "hono";
+import type { MemberFields } from "../change/edit.ts";
+import type { HealthCheck } from "../config/model.ts";
 import { idSchema, memberFieldsSchema } from "../config/model_schema.ts";
 import { newId } from "../store/id.ts";
-import { type MemberRow } from "../store/members.ts";
+import type { MemberRow } from "../store/members.ts";
 import { etagOf, ifRevision } from "./conditional.ts";
 import { patched, patchSchemaOf } from "./merge_patch.ts";
 import { linkNext, numberedPageQuery, pageHeaders, pageRequest } from "./paging.ts";
-import { type ApiParts } from "./ports.ts";
+import type { ApiParts } from "./ports.ts";
 import { notFound } from "./problem.ts";
 import {
   answered,

@@ -4,16 +4,16 @@
  * @module
  */
 import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
-import { type Context } from "hono";
+import type { Context } from "hono";
 import { accepts } from "hono/accepts";
 import { parse } from "yaml";
-import { type Model } from "../config/model.ts";
+import type { Model } from "../config/model.ts";
 import { modelFileSchema } from "../config/cluster_yaml.ts";
 import { exportModel, exportNdjson } from "../config/model_export.ts";
 import { type LoadedModel, readModel } from "../config/model_files.ts";
 import { type FileProblem, formatProblem, YAML_SIZE_MAX } from "../config/yaml_source.ts";
 import { etagOf, ifRevision, notModified } from "./conditional.ts";
-import { type ApiParts } from "./ports.ts";
+import type { ApiParts } from "./ports.ts";
 import { ApiProblem } from "./problem.ts";
 import {
   BASE,

@@ -5,7 +5,7 @@
  */
 import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
 import { EXPOSITION_CONTENT_TYPE } from "../telemetry/metrics.ts";
-import { type ApiParts } from "./ports.ts";
+import type { ApiParts } from "./ports.ts";
 import { ApiProblem } from "./problem.ts";
 import { BASE, json, problems, type Route } from "./route.ts";
 

@@ -12,8 +12,8 @@ import { memberRoutes } from "./members.ts";
 import { modelComponent, modelRoutes } from "./model.ts";
 import { nodeRoutes } from "./node.ts";
 import { poolRoutes } from "./pools.ts";
-import { type OpenApiDocument } from "./reference.ts";
-import { type Route } from "./route.ts";
+import type { OpenApiDocument } from "./reference.ts";
+import type { Route } from "./route.ts";
 import { serviceRoutes } from "./services.ts";
 import { zoneRoutes } from "./zones.ts";
 

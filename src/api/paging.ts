@@ -4,10 +4,10 @@
  * @module
  */
 import { z } from "@hono/zod-openapi";
-import { type Context } from "hono";
-import { type DeclaredHeaders } from "./route.ts";
+import type { Context } from "hono";
+import type { DeclaredHeaders } from "./route.ts";
 import { strictObject } from "../config/strict_object.ts";
-import { type Page, type PageRequest } from "../store/page.ts";
+import type { Page, PageRequest } from "../store/page.ts";
 
 /** Objects of a page when the client names no number. */
 const LIMIT_DEFAULT = 1_000;

@@ -4,15 +4,15 @@
  * @module
  */
 import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
-import { type Context } from "hono";
-import { type PoolFields } from "../change/edit.ts";
+import type { Context } from "hono";
+import type { PoolFields } from "../change/edit.ts";
 import { idSchema, poolFieldsSchema } from "../config/model_schema.ts";
 import { newId } from "../store/id.ts";
-import { type PoolRow } from "../store/pools.ts";
+import type { PoolRow } from "../store/pools.ts";
 import { etagOf, ifRevision, notModified } from "./conditional.ts";
 import { patched, patchSchemaOf } from "./merge_patch.ts";
 import { linkNext, pageHeaders, pageQuery, pageRequest } from "./paging.ts";
-import { type ApiParts } from "./ports.ts";
+import type { ApiParts } from "./ports.ts";
 import { notFound } from "./problem.ts";
 import {
   answered,

@@ -3,13 +3,13 @@
  *
  * @module
  */
-import { type Changes } from "../change/commit.ts";
-import { type Clock } from "../clock.ts";
-import { type HealthCheck, type Member } from "../config/model.ts";
-import { type Verdict } from "../health/verdict.ts";
-import { type Store } from "../store/store.ts";
-import { type Logger } from "../telemetry/log.ts";
-import { type Access } from "./access.ts";
+import type { Changes } from "../change/commit.ts";
+import type { Clock } from "../clock.ts";
+import type { HealthCheck, Member } from "../config/model.ts";
+import type { Verdict } from "../health/verdict.ts";
+import type { Store } from "../store/store.ts";
+import type { Logger } from "../telemetry/log.ts";
+import type { Access } from "./access.ts";
 
 /** Everything that `createApi` works with. */
 export interface ApiParts {

@@ -7,7 +7,7 @@
  * @module
  */
 import { z } from "@hono/zod-openapi";
-import { type HTTPResponseError } from "hono/types";
+import type { HTTPResponseError } from "hono/types";
 import { HTTPException } from "hono/http-exception";
 import { ChangeRefused, type Problem, type RefusalKind } from "../change/edit.ts";
 import { StoreBusy } from "../store/database.ts";

@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { type Context } from "hono";
-import { type Commit, type Edit } from "../change/edit.ts";
-import { type ApiParts } from "./ports.ts";
+import type { Context } from "hono";
+import type { Commit, Edit } from "../change/edit.ts";
+import type { ApiParts } from "./ports.ts";
 
 /** How long an answer waits for the DNS workers to take a change over, milliseconds. */
 export const SETTLE_MS = 5_000;

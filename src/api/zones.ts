@@ -5,10 +5,10 @@
  */
 import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
 import { zoneSchema } from "../config/model_schema.ts";
-import { type ZoneRow } from "../store/zones.ts";
+import type { ZoneRow } from "../store/zones.ts";
 import { etagOf, ifRevision, notModified } from "./conditional.ts";
 import { linkNext, pageHeaders, pageQuery, pageRequest } from "./paging.ts";
-import { type ApiParts } from "./ports.ts";
+import type { ApiParts } from "./ports.ts";
 import { ApiProblem, invalidFields } from "./problem.ts";
 import {
   BASE,

@@ -8,9 +8,9 @@
  *
  * @module
  */
-import { type Clock } from "../clock.ts";
+import type { Clock } from "../clock.ts";
 import { newId } from "../store/id.ts";
-import { type Store } from "../store/store.ts";
+import type { Store } from "../store/store.ts";
 import { UNTOUCHED } from "../store/touched.ts";
 import { write } from "../store/write.ts";
 import { Draft } from "./draft.ts";

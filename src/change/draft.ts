@@ -9,14 +9,14 @@
  *
  * @module
  */
-import { type GeoRuleRow } from "../store/geo_rules.ts";
+import type { GeoRuleRow } from "../store/geo_rules.ts";
 import { isId } from "../store/id.ts";
-import { type MemberRow } from "../store/members.ts";
-import { type PoolRow } from "../store/pools.ts";
-import { type ServiceRow } from "../store/services.ts";
-import { type Store } from "../store/store.ts";
+import type { MemberRow } from "../store/members.ts";
+import type { PoolRow } from "../store/pools.ts";
+import type { ServiceRow } from "../store/services.ts";
+import type { Store } from "../store/store.ts";
 import { type Touched, TouchedList } from "../store/touched.ts";
-import { type Unstamped, type Writer } from "../store/write.ts";
+import type { Unstamped, Writer } from "../store/write.ts";
 import {
   ChangeRefused,
   type Edit,

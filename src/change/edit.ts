@@ -4,15 +4,7 @@
  *
  * @module
  */
-import {
-  type Fallback,
-  type GeoRule,
-  type HealthCheck,
-  type Member,
-  type Model,
-  type Pool,
-  type Service,
-} from "../config/model.ts";
+import type { Fallback, GeoRule, HealthCheck, Member, Model, Pool, Service } from "../config/model.ts";
 
 /** A pool's own fields; its members, check and rules are edited on their own. */
 export type PoolFields = Omit<Pool, "id" | "members" | "healthCheck" | "geoRules">;

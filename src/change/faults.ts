@@ -4,9 +4,9 @@
  *
  * @module
  */
-import { type Store } from "../store/store.ts";
+import type { Store } from "../store/store.ts";
 import { checkDomain } from "../wire/name.ts";
-import { type RefusalKind } from "./edit.ts";
+import type { RefusalKind } from "./edit.ts";
 
 /** Why a commit must be refused. */
 export interface Fault {

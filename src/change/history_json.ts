@@ -4,14 +4,14 @@
  *
  * @module
  */
-import { type HealthCheck } from "../config/model.ts";
-import { type GeoRuleRow } from "../store/geo_rules.ts";
-import { type HealthCheckRow } from "../store/health_checks.ts";
-import { type MemberRow } from "../store/members.ts";
-import { type PoolRow } from "../store/pools.ts";
-import { type ServiceRow } from "../store/services.ts";
-import { type Unstamped } from "../store/write.ts";
-import { type ZoneRow } from "../store/zones.ts";
+import type { HealthCheck } from "../config/model.ts";
+import type { GeoRuleRow } from "../store/geo_rules.ts";
+import type { HealthCheckRow } from "../store/health_checks.ts";
+import type { MemberRow } from "../store/members.ts";
+import type { PoolRow } from "../store/pools.ts";
+import type { ServiceRow } from "../store/services.ts";
+import type { Unstamped } from "../store/write.ts";
+import type { ZoneRow } from "../store/zones.ts";
 
 const KEYS = {
   pool: ["id", "name", "algorithm", "maxAnswers", "onAllDown", "fallbackPoolId"],

@@ -9,11 +9,11 @@
  *
  * @module
  */
-import { type GeoRule, type Member, type Model, type Pool } from "../config/model.ts";
-import { type MemberRow } from "../store/members.ts";
+import type { GeoRule, Member, Model, Pool } from "../config/model.ts";
+import type { MemberRow } from "../store/members.ts";
 import { isId } from "../store/id.ts";
-import { type Page, type PageRequest } from "../store/page.ts";
-import { type Draft } from "./draft.ts";
+import type { Page, PageRequest } from "../store/page.ts";
+import type { Draft } from "./draft.ts";
 
 /** Applies the edits that lead to `model`; pointers are those of a model's parts, behind `at`. */
 export function replaceModel(draft: Draft, model: Model, at: string): void {

@@ -10,7 +10,7 @@ import { backup as copyDatabase, restore as replaceDatabase } from "../store/bac
 import { Database } from "../store/database.ts";
 import { inspect } from "../store/store.ts";
 import { CommandFailed, type ExitCode } from "./failure.ts";
-import { type Terminal } from "./terminal.ts";
+import type { Terminal } from "./terminal.ts";
 
 /** How the database is found. */
 export interface DatabaseOptions {

@@ -6,7 +6,7 @@
  */
 import { DEFAULT_API_URL } from "./api_url.ts";
 import { CommandFailed, wrongUsage } from "./failure.ts";
-import { type Terminal } from "./terminal.ts";
+import type { Terminal } from "./terminal.ts";
 
 /** A JSON object as the API gives it. */
 export type JsonObject = Readonly<Record<string, unknown>>;

@@ -6,9 +6,9 @@
  *
  * @module
  */
-import { type Command } from "commander";
+import type { Command } from "commander";
 import { type ExitCode, wrongUsage } from "./failure.ts";
-import { type Terminal } from "./terminal.ts";
+import type { Terminal } from "./terminal.ts";
 
 /** The shells that have a script. */
 export const SHELLS = ["bash", "zsh", "fish"] as const;

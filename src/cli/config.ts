@@ -5,7 +5,7 @@
  */
 import { z } from "zod";
 import { modelFileSchema } from "../config/cluster_yaml.ts";
-import { type Model } from "../config/model.ts";
+import type { Model } from "../config/model.ts";
 import { exportNdjson } from "../config/model_export.ts";
 import { loadModel } from "../config/model_files.ts";
 import { startFile } from "../config/reference.ts";
@@ -14,7 +14,7 @@ import { validatePath } from "../config/validate.ts";
 import { formatProblem } from "../config/yaml_source.ts";
 import { ApiClient, type ClientOptions } from "./client.ts";
 import { CommandFailed, type ExitCode, wrongUsage } from "./failure.ts";
-import { type Terminal } from "./terminal.ts";
+import type { Terminal } from "./terminal.ts";
 
 /** Flags of `config export`. */
 export interface ExportFlags extends ClientOptions {

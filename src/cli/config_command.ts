@@ -5,9 +5,9 @@
  */
 import { type Command, Option } from "commander";
 import { DEFAULT_API_URL } from "./api_url.ts";
-import { type ApplyFlags, type ExportFlags } from "./config.ts";
-import { type ExitCode } from "./failure.ts";
-import { type Terminal } from "./terminal.ts";
+import type { ApplyFlags, ExportFlags } from "./config.ts";
+import type { ExitCode } from "./failure.ts";
+import type { Terminal } from "./terminal.ts";
 
 /** Adds the group `config`; `done` gets the exit code of the command that ran. */
 export function addConfigCommand(

@@ -36,7 +36,7 @@ import {
   typeNumber,
 } from "../wire/record_type.ts";
 import { CommandFailed, type ExitCode, wrongUsage } from "./failure.ts";
-import { type Terminal } from "./terminal.ts";
+import type { Terminal } from "./terminal.ts";
 
 /** The flags of `pleiades query`, as commander hands them over. */
 export interface QueryFlags {

@@ -4,10 +4,10 @@
  * @module
  */
 import { type Command, InvalidArgumentError, Option } from "commander";
-import { type ExitCode } from "./failure.ts";
-import { type QueryFlags } from "./query.ts";
+import type { ExitCode } from "./failure.ts";
+import type { QueryFlags } from "./query.ts";
 import { milliseconds } from "./resource_commands.ts";
-import { type Terminal } from "./terminal.ts";
+import type { Terminal } from "./terminal.ts";
 
 /** Adds `query`; `done` gets its exit code. */
 export function addQueryCommand(

@@ -6,10 +6,10 @@
  */
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { DEFAULT_API_URL } from "./api_url.ts";
-import { type ExitCode } from "./failure.ts";
+import type { ExitCode } from "./failure.ts";
 import { type Field, type Noun, NOUNS } from "./nouns.ts";
-import { type ResourceRequest, type Verb } from "./resources.ts";
-import { type Terminal } from "./terminal.ts";
+import type { ResourceRequest, Verb } from "./resources.ts";
+import type { Terminal } from "./terminal.ts";
 
 /** Adds a command per noun; `done` gets the exit code of the one that ran. */
 export function addResourceCommands(

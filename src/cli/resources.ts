@@ -9,9 +9,9 @@
 import { canonicalIp } from "../ip.ts";
 import { ApiClient, type ClientOptions, type JsonObject } from "./client.ts";
 import { CommandFailed, type ExitCode, wrongUsage } from "./failure.ts";
-import { type Noun } from "./nouns.ts";
+import type { Noun } from "./nouns.ts";
 import { type Column, type OutputFormat, printObject, printRows, textColumn } from "./table.ts";
-import { type Terminal } from "./terminal.ts";
+import type { Terminal } from "./terminal.ts";
 
 /** What is to be done; `put` and `set` replace what is there. */
 export type Verb = "list" | "get" | "create" | "update" | "delete" | "put" | "set";

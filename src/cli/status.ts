@@ -4,9 +4,9 @@
  * @module
  */
 import { ApiClient, type ClientOptions, type JsonObject } from "./client.ts";
-import { type ExitCode } from "./failure.ts";
+import type { ExitCode } from "./failure.ts";
 import { fieldAt, type OutputFormat, printObject } from "./table.ts";
-import { type Terminal } from "./terminal.ts";
+import type { Terminal } from "./terminal.ts";
 
 /** Prints the state of the node; 1 when it doesn't answer DNS. */
 export async function status(

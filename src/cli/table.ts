@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { type JsonObject } from "./client.ts";
-import { type Terminal } from "./terminal.ts";
+import type { JsonObject } from "./client.ts";
+import type { Terminal } from "./terminal.ts";
 
 /** The values of `-o`. */
 export const OUTPUT_FORMATS = ["table", "json", "yaml"] as const;

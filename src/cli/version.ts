@@ -4,8 +4,8 @@
  * @module
  */
 import { buildInfo } from "../version.ts";
-import { type ExitCode } from "./failure.ts";
-import { type Terminal } from "./terminal.ts";
+import type { ExitCode } from "./failure.ts";
+import type { Terminal } from "./terminal.ts";
 
 /** Prints the version as a line or as JSON. */
 export function version({ output }: { readonly output: string }, terminal: Terminal): ExitCode {

@@ -4,8 +4,8 @@
  *
  * @module
  */
-import { type Desired } from "./desired.ts";
-import { type HealthCheck, type Member } from "./model.ts";
+import type { Desired } from "./desired.ts";
+import type { HealthCheck, Member } from "./model.ts";
 
 /** One address with one way of probing it. */
 export interface CheckTarget {

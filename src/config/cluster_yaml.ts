@@ -11,7 +11,7 @@
  *
  * @module
  */
-import { z } from "zod";
+import type { z } from "zod";
 import {
   fallbackOf,
   type HealthBlock,
@@ -19,15 +19,7 @@ import {
   type LoadbalancerBlock,
   loadbalancerSchema,
 } from "./fallback_schema.ts";
-import {
-  type Fallback,
-  type GeoRule,
-  type Member,
-  type Model,
-  type Pool,
-  type Service,
-  type Zone,
-} from "./model.ts";
+import type { Fallback, GeoRule, Member, Model, Pool, Service, Zone } from "./model.ts";
 import {
   type PoolFile,
   poolFileSchema,

@@ -7,11 +7,11 @@
  *
  * @module
  */
-import { type Fallback, type Pool, type Service, type Zone } from "./model.ts";
-import { type Settings } from "./settings.ts";
+import type { Fallback, Pool, Service, Zone } from "./model.ts";
+import type { Settings } from "./settings.ts";
 import { compareText } from "./yaml_source.ts";
 import { readZoneText } from "./zone_text.ts";
-import { type ZoneRecord } from "../wire/zone_file.ts";
+import type { ZoneRecord } from "../wire/zone_file.ts";
 
 /** Everything that answers are compiled from. */
 export interface Desired {

@@ -12,7 +12,7 @@ import { dirname, isAbsolute, join, resolve } from "node:path";
 import { Reader } from "maxmind";
 import { isLoopback, parseIp, parseSocketAddress, type SocketAddress } from "../ip.ts";
 import { fallbackOf } from "./fallback_schema.ts";
-import { type Fallback } from "./model.ts";
+import type { Fallback } from "./model.ts";
 import { SECRET_PATHS, type SettingsFile, settingsFileSchema } from "./settings_schema.ts";
 import { addEnvironment, type Environment, Layers } from "./settings_layers.ts";
 import { type SettingsOutside, systemOutside } from "./settings_outside.ts";

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { type z } from "zod";
+import type { z } from "zod";
 import { environmentName, type SettingsKey, settingsKeys } from "./settings_keys.ts";
 import { isMapping } from "./spelling.ts";
 import { nearest } from "./strict_object.ts";

@@ -32,7 +32,7 @@ import {
   type LoadbalancerBlock,
   loadbalancerSchema,
 } from "./fallback_schema.ts";
-import { type Settings } from "./settings.ts";
+import type { Settings } from "./settings.ts";
 import { section, strictObject } from "./strict_object.ts";
 
 /** Keys whose values are secrets: `${ENV_NAME}`, `file:/path` or the secret itself; `*` stands for any index. */

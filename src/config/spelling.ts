@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { type FileProblem, type Path, type Position, type Source } from "./yaml_source.ts";
+import type { FileProblem, Path, Position, Source } from "./yaml_source.ts";
 
 /** Section, other spelling, the spelling used here. */
 const RESPELLINGS: readonly (readonly [section: readonly string[], from: string, to: string])[] = [

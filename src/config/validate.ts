@@ -7,7 +7,7 @@
 import { MODEL_SECTIONS } from "./cluster_yaml.ts";
 import { formatOf, loadModel } from "./model_files.ts";
 import { loadSettings } from "./settings.ts";
-import { type Environment } from "./settings_layers.ts";
+import type { Environment } from "./settings_layers.ts";
 import { settingsTree } from "./settings_keys.ts";
 import { isMapping } from "./spelling.ts";
 import { type FileProblem, readYaml } from "./yaml_source.ts";

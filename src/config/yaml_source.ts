@@ -17,9 +17,9 @@ import {
   type Node,
   parseDocument,
   visit,
-  YAMLError,
+  type YAMLError,
 } from "yaml";
-import { type z } from "zod";
+import type { z } from "zod";
 import { UNKNOWN_KEYS_SEPARATOR } from "./strict_object.ts";
 
 /** Something wrong at a place of a file. */

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type HistoryEntry, type ObjectChange } from "../store/history.ts";
+import type { HistoryEntry, ObjectChange } from "../store/history.ts";
 
 /** Objects named one by one; of more only the number is told. */
 const NAMED_MAX = 3;

@@ -7,7 +7,7 @@
  * @module
  */
 import { CommandFailed, type ExitCode } from "../cli/failure.ts";
-import { type Terminal } from "../cli/terminal.ts";
+import type { Terminal } from "../cli/terminal.ts";
 import { systemClock } from "../clock.ts";
 import { loadSettings, type Settings, type SettingsFlags } from "../config/settings.ts";
 import { formatProblem } from "../config/yaml_source.ts";

@@ -7,10 +7,10 @@
  *
  * @module
  */
-import { type Clock } from "../clock.ts";
-import { type HealthCheck } from "../config/model.ts";
-import { type HealthState } from "../health/verdict.ts";
-import { type Answers, type DemoEvent } from "./narration.ts";
+import type { Clock } from "../clock.ts";
+import type { HealthCheck } from "../config/model.ts";
+import type { HealthState } from "../health/verdict.ts";
+import type { Answers, DemoEvent } from "./narration.ts";
 
 /** What the node may need beside its checks. */
 const OWN_SHARE_MS = 100;

@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { type SampleService } from "./sample.ts";
+import type { SampleService } from "./sample.ts";
 
 /** What can happen. */
 export type DemoEvent =

@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { type SocketAddress } from "../ip.ts";
+import type { SocketAddress } from "../ip.ts";
 import { decodeMessage, encodeQuery, type Message } from "../wire/message.ts";
-import { type Answers } from "./narration.ts";
+import type { Answers } from "./narration.ts";
 
 /** An EDNS option number for local use (RFC 6891 §9); servers ignore what they do not know. */
 const MARK = 65_044;

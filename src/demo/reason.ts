@@ -7,8 +7,8 @@
  * @module
  */
 import { checkTargetOf } from "../config/check_target.ts";
-import { type HealthCheck, type Member, type OnAllDown, type Pool, type Service } from "../config/model.ts";
-import { type Message } from "../wire/message.ts";
+import type { HealthCheck, Member, OnAllDown, Pool, Service } from "../config/model.ts";
+import type { Message } from "../wire/message.ts";
 import { RCODE, rcodeName, TYPE } from "../wire/record_type.ts";
 
 /** What is declared and believed, as far as reasons need it. */

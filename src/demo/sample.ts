@@ -6,10 +6,10 @@
  *
  * @module
  */
-import { type Edit, type MemberFields, type PoolFields } from "../change/edit.ts";
+import type { Edit, MemberFields, PoolFields } from "../change/edit.ts";
 import { type CheckTarget, checkTargetOf } from "../config/check_target.ts";
 import { HEALTH_CHECK_DEFAULTS, type HealthCheck } from "../config/model.ts";
-import { type SocketAddress } from "../ip.ts";
+import type { SocketAddress } from "../ip.ts";
 
 /** The zone of everything in the demo; `.test` is nobody's (RFC 6761 §6.2). */
 export const ZONE = "demo.test";

@@ -5,17 +5,17 @@
  *
  * @module
  */
-import { type Clock } from "../clock.ts";
+import type { Clock } from "../clock.ts";
 import { type CheckTarget, checkTargets } from "../config/check_target.ts";
-import { type Sample } from "../dns/exchange.ts";
-import { type VerdictChange } from "../health/schedule.ts";
+import type { Sample } from "../dns/exchange.ts";
+import type { VerdictChange } from "../health/schedule.ts";
 import { formatPrefix, formatSocketAddress } from "../ip.ts";
-import { type Store } from "../store/store.ts";
+import type { Store } from "../store/store.ts";
 import { decodeMessage, type Message } from "../wire/message.ts";
 import { RCODE, rcodeName, typeName } from "../wire/record_type.ts";
 import { changeWords } from "./change_words.ts";
-import { type Drill } from "./drill.ts";
-import { type DemoEvent } from "./narration.ts";
+import type { Drill } from "./drill.ts";
+import type { DemoEvent } from "./narration.ts";
 import { isOwnQuery } from "./own_queries.ts";
 import { type Beliefs, reasonFor } from "./reason.ts";
 import { backendTarget } from "./sample.ts";

@@ -11,7 +11,7 @@
 import { ON_ALL_DOWN } from "../config/model.ts";
 import { type Family, type Prefix, prefixContains } from "../ip.ts";
 import { ENTRY, GLUE, LIST, POOL, RRSET, SERVICE, ZONE } from "../snapshot/layout.ts";
-import { type LiveBoard } from "../snapshot/live.ts";
+import type { LiveBoard } from "../snapshot/live.ts";
 import { hashWildcard } from "../snapshot/names.ts";
 import { type Snapshot, SnapshotView } from "../snapshot/view.ts";
 import { CLASS, RCODE, TYPE } from "../wire/record_type.ts";

@@ -5,8 +5,8 @@
  * @module
  */
 import { formatIp, parseIp } from "../ip.ts";
-import { type LiveBoard } from "../snapshot/live.ts";
-import { type Snapshot } from "../snapshot/view.ts";
+import type { LiveBoard } from "../snapshot/live.ts";
+import type { Snapshot } from "../snapshot/view.ts";
 import { RCODE } from "../wire/record_type.ts";
 import { COUNTER, LATENCY_BOUNDS_NS, LATENCY_SAMPLE } from "./counters.ts";
 import { type Client, Engine, type EngineOptions, UDP_SIZE_MAX } from "./engine.ts";

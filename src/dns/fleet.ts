@@ -5,13 +5,13 @@
  * @module
  */
 import { formatSocketAddress, type SocketAddress } from "../ip.ts";
-import { type LiveBoard } from "../snapshot/live.ts";
-import { type Snapshot } from "../snapshot/view.ts";
-import { type Logger } from "../telemetry/log.ts";
-import { type Sample } from "./exchange.ts";
-import { type UdpTransport } from "./udp.ts";
+import type { LiveBoard } from "../snapshot/live.ts";
+import type { Snapshot } from "../snapshot/view.ts";
+import type { Logger } from "../telemetry/log.ts";
+import type { Sample } from "./exchange.ts";
+import type { UdpTransport } from "./udp.ts";
 import { closeAbandoned } from "./udp_linux.ts";
-import { type Order, type Report, type WorkerOptions } from "./worker.ts";
+import type { Order, Report, WorkerOptions } from "./worker.ts";
 
 /** What a fleet is started with. */
 export interface FleetOptions {

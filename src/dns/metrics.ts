@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { type LiveBoard } from "../snapshot/live.ts";
-import { type Registry } from "../telemetry/metrics.ts";
+import type { LiveBoard } from "../snapshot/live.ts";
+import type { Registry } from "../telemetry/metrics.ts";
 import { rcodeName } from "../wire/record_type.ts";
 import { COUNTER, LATENCY_BOUNDS_NS, RCODES_COUNTED } from "./counters.ts";
 import { Tally } from "./tally.ts";

@@ -9,8 +9,8 @@ import { rotate } from "../balance/round_robin.ts";
 import { smoothSchedule } from "../balance/weighted.ts";
 import { ALGORITHMS } from "../config/model.ts";
 import { LIST } from "../snapshot/layout.ts";
-import { type LiveBoard } from "../snapshot/live.ts";
-import { type SnapshotView } from "../snapshot/view.ts";
+import type { LiveBoard } from "../snapshot/live.ts";
+import type { SnapshotView } from "../snapshot/view.ts";
 
 /** Most addresses one answer can carry: 64 KiB of AAAA records. */
 export const CHOSEN_MAX = 2340;

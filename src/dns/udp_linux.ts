@@ -27,8 +27,8 @@
 import { formatIp, parseIp, type SocketAddress } from "../ip.ts";
 import { COUNTER } from "./counters.ts";
 import { type Client, UDP_SIZE_MAX } from "./engine.ts";
-import { type Exchange } from "./exchange.ts";
-import { type UdpSocket, type UdpTransport } from "./udp.ts";
+import type { Exchange } from "./exchange.ts";
+import type { UdpSocket, UdpTransport } from "./udp.ts";
 
 /** Packets per call: enough to make the call cheap, few enough to answer the first before the last gets old. */
 const BATCH = 64;

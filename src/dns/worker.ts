@@ -6,10 +6,10 @@
  *
  * @module
  */
-import { type SocketAddress } from "../ip.ts";
+import type { SocketAddress } from "../ip.ts";
 import { LiveBoard } from "../snapshot/live.ts";
-import { type Snapshot } from "../snapshot/view.ts";
-import { type EngineOptions } from "./engine.ts";
+import type { Snapshot } from "../snapshot/view.ts";
+import type { EngineOptions } from "./engine.ts";
 import { Exchange, type Fault, type Sample } from "./exchange.ts";
 import { type TcpLimits, TcpServer } from "./tcp.ts";
 import { PortableUdp, type UdpSocket, type UdpTransport } from "./udp.ts";

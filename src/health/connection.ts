@@ -8,7 +8,7 @@
  * @module
  */
 import { connect as connectNodeTls, type TLSSocket } from "node:tls";
-import { type ByteStream } from "./http_exchange.ts";
+import type { ByteStream } from "./http_exchange.ts";
 
 /** An open connection; whoever opened it closes it. */
 export interface Connection extends ByteStream, AsyncDisposable {}

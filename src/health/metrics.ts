@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { type Registry } from "../telemetry/metrics.ts";
-import { type EndpointCounts, type HealthObserver } from "./schedule.ts";
+import type { Registry } from "../telemetry/metrics.ts";
+import type { EndpointCounts, HealthObserver } from "./schedule.ts";
 
 /**
  * Adds the health metrics and makes what a `HealthChecker` counts with.

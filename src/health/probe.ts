@@ -6,12 +6,12 @@
  *
  * @module
  */
-import { type Clock } from "../clock.ts";
-import { type CheckTarget } from "../config/check_target.ts";
+import type { Clock } from "../clock.ts";
+import type { CheckTarget } from "../config/check_target.ts";
 import { type Connection, connectTcp, connectTls, explainFailure } from "./connection.ts";
 import { type Exchange, exchange, HttpSyntaxError, type Response } from "./http_exchange.ts";
-import { type Probe } from "./schedule.ts";
-import { type ProbeResult } from "./verdict.ts";
+import type { Probe } from "./schedule.ts";
+import type { ProbeResult } from "./verdict.ts";
 
 /** What probes of all targets have in common. */
 export interface ProbeOptions {

@@ -14,10 +14,10 @@
  *
  * @module
  */
-import { type Clock, type Rng } from "../clock.ts";
-import { type CheckTarget } from "../config/check_target.ts";
+import type { Clock, Rng } from "../clock.ts";
+import type { CheckTarget } from "../config/check_target.ts";
 import { type Family, formatSocketAddress } from "../ip.ts";
-import { type Logger } from "../telemetry/log.ts";
+import type { Logger } from "../telemetry/log.ts";
 import { type Due, DueQueue } from "./due_queue.ts";
 import {
   judge,

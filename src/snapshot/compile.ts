@@ -10,7 +10,7 @@
  * @module
  */
 import { checkTargetOf } from "../config/check_target.ts";
-import { type Desired, type DesiredZone } from "../config/desired.ts";
+import type { Desired, DesiredZone } from "../config/desired.ts";
 import {
   ALGORITHMS,
   type Fallback,
@@ -23,11 +23,11 @@ import {
 import { parseIp } from "../ip.ts";
 import { lowerCaseName, nameToWire } from "../wire/name.ts";
 import { CLASS, TYPE } from "../wire/record_type.ts";
-import { type ZoneRecord } from "../wire/zone_file.ts";
+import type { ZoneRecord } from "../wire/zone_file.ts";
 import { ENTRY, GLUE, HEADER, LIST, MAGIC, POOL, RRSET, SERVICE, ZONE } from "./layout.ts";
 import { firstSlot, hashLabel, LABELS_MAX, labelStarts, ROOT_HASH } from "./names.ts";
-import { type Slots } from "./slots.ts";
-import { type Snapshot } from "./view.ts";
+import type { Slots } from "./slots.ts";
+import type { Snapshot } from "./view.ts";
 
 /** What compiling needs beside the desired state. */
 export interface CompileOptions {

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { type GeoRule } from "../config/model.ts";
-import { type Database } from "./database.ts";
+import type { GeoRule } from "../config/model.ts";
+import type { Database } from "./database.ts";
 import { type Page, pageOf, type PageRequest } from "./page.ts";
 
 /** A rule and where it belongs. */

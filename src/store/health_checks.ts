@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { type HealthCheck } from "../config/model.ts";
-import { type Database } from "./database.ts";
+import type { HealthCheck } from "../config/model.ts";
+import type { Database } from "./database.ts";
 
 /** A check and where it belongs. */
 export interface HealthCheckRow extends HealthCheck {

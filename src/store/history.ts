@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { type Database } from "./database.ts";
+import type { Database } from "./database.ts";
 import { type Page, pageOf, type PageRequest } from "./page.ts";
 import { EVERYTHING, type Touched, TOUCHED_MAX, TouchedList } from "./touched.ts";
 

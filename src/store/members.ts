@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { type Member } from "../config/model.ts";
-import { type Database } from "./database.ts";
+import type { Member } from "../config/model.ts";
+import type { Database } from "./database.ts";
 import { type Page, pageOf, type PageRequest } from "./page.ts";
 
 /** A member and where it belongs. */

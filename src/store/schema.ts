@@ -10,7 +10,7 @@
  *
  * @module
  */
-import { type Database } from "./database.ts";
+import type { Database } from "./database.ts";
 
 /** Steps from each version to the next; never changed once released, only added to. */
 export const MIGRATIONS: readonly string[] = [

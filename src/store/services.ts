@@ -7,8 +7,8 @@
  *
  * @module
  */
-import { type Service } from "../config/model.ts";
-import { type Database } from "./database.ts";
+import type { Service } from "../config/model.ts";
+import type { Database } from "./database.ts";
 import { type Page, pageOf, type PageRequest } from "./page.ts";
 
 /** A service and when it last changed. */

@@ -9,8 +9,8 @@
  * @module
  */
 import { dirname } from "node:path";
-import { type Fallback, type Model } from "../config/model.ts";
-import { type DesiredSource } from "../config/desired.ts";
+import type { Fallback, Model } from "../config/model.ts";
+import type { DesiredSource } from "../config/desired.ts";
 import { Database, StoreBusy } from "./database.ts";
 import { GeoRules } from "./geo_rules.ts";
 import { HealthChecks } from "./health_checks.ts";

@@ -4,8 +4,8 @@
  *
  * @module
  */
-import { type Verdict } from "../health/verdict.ts";
-import { type Database } from "./database.ts";
+import type { Verdict } from "../health/verdict.ts";
+import type { Database } from "./database.ts";
 
 /** A target's key (`config/check_target.ts`) and what is believed of it. */
 export type VerdictEntry = readonly [target: string, verdict: Verdict];

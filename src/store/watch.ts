@@ -6,8 +6,8 @@
  *
  * @module
  */
-import { type Clock } from "../clock.ts";
-import { type Store } from "./store.ts";
+import type { Clock } from "../clock.ts";
+import type { Store } from "./store.ts";
 import { EVERYTHING, type Touched } from "./touched.ts";
 
 /** Half of the second within which a foreign write must be noticed. */

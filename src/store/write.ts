@@ -7,15 +7,15 @@
  *
  * @module
  */
-import { type Fallback, type HealthCheck } from "../config/model.ts";
-import { type Database } from "./database.ts";
-import { type GeoRuleRow } from "./geo_rules.ts";
-import { type HistoryEntry, type ObjectKind } from "./history.ts";
-import { type MemberRow } from "./members.ts";
-import { type PoolRow } from "./pools.ts";
+import type { Fallback, HealthCheck } from "../config/model.ts";
+import type { Database } from "./database.ts";
+import type { GeoRuleRow } from "./geo_rules.ts";
+import type { HistoryEntry, ObjectKind } from "./history.ts";
+import type { MemberRow } from "./members.ts";
+import type { PoolRow } from "./pools.ts";
 import { reversedDomain, type ServiceRow } from "./services.ts";
-import { type Store } from "./store.ts";
-import { type ZoneRow } from "./zones.ts";
+import type { Store } from "./store.ts";
+import type { ZoneRow } from "./zones.ts";
 
 /** A row as a writer takes it: the revision is the writer's. */
 export type Unstamped<Row> = Omit<Row, "revision">;

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { type Zone } from "../config/model.ts";
-import { type Database } from "./database.ts";
+import type { Zone } from "../config/model.ts";
+import type { Database } from "./database.ts";
 import { type Page, pageOf, type PageRequest } from "./page.ts";
 
 /** A zone and when it last changed. */

@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { type Clock } from "../clock.ts";
+import type { Clock } from "../clock.ts";
 
 /** How much is said; each level includes the ones after it. */
 export type LogLevel = "debug" | "info" | "warn" | "error";

@@ -4,8 +4,8 @@
  * @module
  */
 import { cpuUsage } from "node:process";
-import { type Clock } from "../clock.ts";
-import { type Registry } from "./metrics.ts";
+import type { Clock } from "../clock.ts";
+import type { Registry } from "./metrics.ts";
 
 /** What `registerProcessMetrics` needs. */
 export interface ProcessFacts {

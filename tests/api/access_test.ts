@@ -4,7 +4,7 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { type Access } from "../../src/api/access.ts";
+import type { Access } from "../../src/api/access.ts";
 import { apiWorld } from "./api_world.ts";
 
 const SECURED: Access = { tokens: ["first-token", "second-token"], loopback: false };

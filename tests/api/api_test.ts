@@ -7,7 +7,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { BODY_BYTES_MAX, createMetricsApp } from "../../src/api/api.ts";
 import { ROUTES } from "../../src/api/openapi.ts";
-import { type ObservedRequest } from "../../src/api/ports.ts";
+import type { ObservedRequest } from "../../src/api/ports.ts";
 import { SETTLE_MS } from "../../src/api/write.ts";
 import { StoreBusy } from "../../src/store/database.ts";
 import { type ApiWorld, apiWorld } from "./api_world.ts";

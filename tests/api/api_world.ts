@@ -4,7 +4,7 @@
  * @module
  */
 import { createApi } from "../../src/api/api.ts";
-import { type ApiParts } from "../../src/api/ports.ts";
+import type { ApiParts } from "../../src/api/ports.ts";
 import { Changes } from "../../src/change/commit.ts";
 import { UNKNOWN_VERDICT } from "../../src/health/verdict.ts";
 import { Store } from "../../src/store/store.ts";

@@ -4,8 +4,8 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { type HealthCheck, type Member } from "../../src/config/model.ts";
-import { type Verdict } from "../../src/health/verdict.ts";
+import type { HealthCheck, Member } from "../../src/config/model.ts";
+import type { Verdict } from "../../src/health/verdict.ts";
 import { apiWorld } from "./api_world.ts";
 
 const DOWN: Verdict = {

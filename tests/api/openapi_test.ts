@@ -6,7 +6,7 @@
 import assert from "node:assert/strict";
 import { createApi } from "../../src/api/api.ts";
 import { openApiDocument, ROUTES } from "../../src/api/openapi.ts";
-import { type SchemaObject } from "../../src/api/reference.ts";
+import type { SchemaObject } from "../../src/api/reference.ts";
 import { apiWorld } from "./api_world.ts";
 
 const DOCUMENT = openApiDocument({ version: "1.2.3", secured: true });

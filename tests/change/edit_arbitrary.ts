@@ -4,8 +4,8 @@
  * @module
  */
 import fc from "fast-check";
-import { type Zone } from "../../src/config/model.ts";
-import { type Edit } from "../../src/change/edit.ts";
+import type { Zone } from "../../src/config/model.ts";
+import type { Edit } from "../../src/change/edit.ts";
 import {
   createMember,
   createPool,

@@ -4,15 +4,8 @@
  *
  * @module
  */
-import {
-  type GeoRule,
-  type Member,
-  type Model,
-  type Pool,
-  type Service,
-  type Zone,
-} from "../../src/config/model.ts";
-import { type Edit, type RefusalKind } from "../../src/change/edit.ts";
+import type { GeoRule, Member, Model, Pool, Service, Zone } from "../../src/config/model.ts";
+import type { Edit, RefusalKind } from "../../src/change/edit.ts";
 
 /** What the author of a test knows of a zone text: its cuts, or `null` for one that is broken. */
 export type CutsOf = (zone: Zone) => readonly string[] | null;

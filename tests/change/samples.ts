@@ -4,13 +4,13 @@
  * @module
  */
 import { HEALTH_CHECK_DEFAULTS, type HealthCheck } from "../../src/config/model.ts";
-import {
-  type Edit,
-  type GeoRuleFields,
-  type MemberFields,
-  type Origin,
-  type PoolFields,
-  type ServiceFields,
+import type {
+  Edit,
+  GeoRuleFields,
+  MemberFields,
+  Origin,
+  PoolFields,
+  ServiceFields,
 } from "../../src/change/edit.ts";
 
 /** An origin that says nothing of interest. */

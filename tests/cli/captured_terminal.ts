@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type Terminal } from "../../src/cli/terminal.ts";
+import type { Terminal } from "../../src/cli/terminal.ts";
 
 /** What a command printed. */
 export interface CapturedTerminal extends Terminal {

@@ -6,7 +6,7 @@ import {
   type ModelReading,
   refuseZoneFiles,
 } from "../../src/config/cluster_yaml.ts";
-import { type Model } from "../../src/config/model.ts";
+import type { Model } from "../../src/config/model.ts";
 import { formatProblem, parseYaml } from "../../src/config/yaml_source.ts";
 
 function read(...texts: string[]): ModelReading {

@@ -1,12 +1,7 @@
 /** @module The fields of the model: what is accepted, in which form it is kept, and how it is refused. */
 import { deepEqual, equal, ok } from "node:assert/strict";
 import { z } from "zod";
-import {
-  type GeoRuleFields,
-  type MemberFields,
-  type PoolFields,
-  type ServiceFields,
-} from "../../src/change/edit.ts";
+import type { GeoRuleFields, MemberFields, PoolFields, ServiceFields } from "../../src/change/edit.ts";
 import { type Fallback, HEALTH_CHECK_DEFAULTS, type HealthCheck, type Zone } from "../../src/config/model.ts";
 import {
   fallbackSchema,

@@ -1,7 +1,7 @@
 /** @module Settings: where each value comes from, and what is found wrong in one run. */
 import { deepEqual, equal, match } from "node:assert/strict";
 import { loadSettings, type Settings, type SettingsInput } from "../../src/config/settings.ts";
-import { type SettingsOutside } from "../../src/config/settings_outside.ts";
+import type { SettingsOutside } from "../../src/config/settings_outside.ts";
 import { formatProblem } from "../../src/config/yaml_source.ts";
 
 const FIXTURE = new URL("../fixtures/config/settings.yaml", import.meta.url).pathname;

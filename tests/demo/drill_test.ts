@@ -1,7 +1,7 @@
 /** @module Drills under a manual clock, with a node that believes what it is told. */
 import { deepEqual, equal } from "node:assert/strict";
 import { Drill, type DrillBackend } from "../../src/demo/drill.ts";
-import { type DemoEvent } from "../../src/demo/narration.ts";
+import type { DemoEvent } from "../../src/demo/narration.ts";
 import { CHECK } from "../../src/demo/sample.ts";
 import { ManualClock } from "../clock.ts";
 

@@ -2,7 +2,7 @@
 import { equal } from "node:assert/strict";
 import { HEALTH_CHECK_DEFAULTS, type Member, type Pool } from "../../src/config/model.ts";
 import { type Beliefs, reasonFor } from "../../src/demo/reason.ts";
-import { type Message } from "../../src/wire/message.ts";
+import type { Message } from "../../src/wire/message.ts";
 import { RCODE, TYPE } from "../../src/wire/record_type.ts";
 
 const member = (ipAddress: string): Member => ({

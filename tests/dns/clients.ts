@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type SocketAddress } from "../../src/ip.ts";
+import type { SocketAddress } from "../../src/ip.ts";
 
 /** A UDP socket of its own towards one server. */
 export class UdpClient implements Disposable {

@@ -5,7 +5,7 @@
  */
 import assert from "node:assert/strict";
 import { COUNTER, LATENCY_BOUNDS_NS, LATENCY_SAMPLE } from "../../src/dns/counters.ts";
-import { type EngineOptions } from "../../src/dns/engine.ts";
+import type { EngineOptions } from "../../src/dns/engine.ts";
 import { Exchange, type Fault, NamedClient, type Sample } from "../../src/dns/exchange.ts";
 import { parsePrefix } from "../../src/ip.ts";
 import { query, show } from "./packets.ts";

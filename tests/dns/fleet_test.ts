@@ -7,11 +7,11 @@ import assert from "node:assert/strict";
 import { COUNTER } from "../../src/dns/counters.ts";
 import { Tally } from "../../src/dns/tally.ts";
 import { MAGIC } from "../../src/snapshot/layout.ts";
-import { type Snapshot } from "../../src/snapshot/view.ts";
+import type { Snapshot } from "../../src/snapshot/view.ts";
 import { askTcp, askUdp, framed, TcpClient, UdpClient } from "./clients.ts";
 import { Loopback } from "./loopback.ts";
 import { addresses, query } from "./packets.ts";
-import { type Declared } from "./world.ts";
+import type { Declared } from "./world.ts";
 
 const WWW = query("www.example.com", "A");
 

@@ -3,12 +3,12 @@
  *
  * @module
  */
-import { type EngineOptions } from "../../src/dns/engine.ts";
-import { type Sample } from "../../src/dns/exchange.ts";
+import type { EngineOptions } from "../../src/dns/engine.ts";
+import type { Sample } from "../../src/dns/exchange.ts";
 import { Fleet } from "../../src/dns/fleet.ts";
-import { type TcpLimits } from "../../src/dns/tcp.ts";
+import type { TcpLimits } from "../../src/dns/tcp.ts";
 import { parseSocketAddress, type SocketAddress } from "../../src/ip.ts";
-import { type LogFields, type Logger } from "../../src/telemetry/log.ts";
+import type { LogFields, Logger } from "../../src/telemetry/log.ts";
 import { type Declared, PLAIN, World } from "./world.ts";
 
 /** How a fleet differs from the ordinary. */

@@ -8,7 +8,7 @@
  */
 import { type Rng, seededRng } from "../../src/clock.ts";
 import { query } from "./packets.ts";
-import { type Declared } from "./world.ts";
+import type { Declared } from "./world.ts";
 
 /** Addresses of a name: answers of about 512 and of about 1232 bytes, where limits begin to count. */
 const BORDERLINE = [26, 27, 28, 29, 30, 31, 70, 71, 72, 73, 74, 75];

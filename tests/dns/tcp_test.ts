@@ -7,7 +7,7 @@ import assert from "node:assert/strict";
 import { COUNTER } from "../../src/dns/counters.ts";
 import { Exchange } from "../../src/dns/exchange.ts";
 import { type TcpLimits, TcpServer } from "../../src/dns/tcp.ts";
-import { type SocketAddress } from "../../src/ip.ts";
+import type { SocketAddress } from "../../src/ip.ts";
 import { framed, TcpClient } from "./clients.ts";
 import { ROOMY } from "./loopback.ts";
 import { addresses, query, show } from "./packets.ts";

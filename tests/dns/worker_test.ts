@@ -5,14 +5,14 @@
  */
 import assert from "node:assert/strict";
 import { COUNTER } from "../../src/dns/counters.ts";
-import { type Sample } from "../../src/dns/exchange.ts";
+import type { Sample } from "../../src/dns/exchange.ts";
 import { Tally } from "../../src/dns/tally.ts";
 import { formatSocketAddress, type SocketAddress } from "../../src/ip.ts";
 import { testWith } from "../programs.ts";
 import { askTcp, askUdp, framed, TcpClient, UdpClient } from "./clients.ts";
 import { Loopback } from "./loopback.ts";
 import { addresses, query, show } from "./packets.ts";
-import { type Declared } from "./world.ts";
+import type { Declared } from "./world.ts";
 
 const MANY = Array.from({ length: 60 }, (_, i) => `10.0.0.${i + 1}`);
 const EXAMPLE: Declared = {

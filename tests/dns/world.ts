@@ -5,7 +5,7 @@
  * @module
  */
 import { checkTargetOf } from "../../src/config/check_target.ts";
-import { type Desired } from "../../src/config/desired.ts";
+import type { Desired } from "../../src/config/desired.ts";
 import {
   type Fallback,
   HEALTH_CHECK_DEFAULTS,
@@ -18,7 +18,7 @@ import { parseIp } from "../../src/ip.ts";
 import { compile } from "../../src/snapshot/compile.ts";
 import { LiveBoard } from "../../src/snapshot/live.ts";
 import { Slots } from "../../src/snapshot/slots.ts";
-import { type Snapshot } from "../../src/snapshot/view.ts";
+import type { Snapshot } from "../../src/snapshot/view.ts";
 import { parseZoneFile } from "../../src/wire/zone_file.ts";
 
 /** What may be left out is: a pool of `web`'s defaults, no zones, no fallback. */

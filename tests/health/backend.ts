@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type Identity } from "./certificates.ts";
+import type { Identity } from "./certificates.ts";
 
 /** What happens to a connection; it is closed when this resolves. */
 export type Behaviour = (connection: Deno.Conn) => Promise<void>;

@@ -9,7 +9,7 @@ import { type CheckTarget, checkTargetOf } from "../../src/config/check_target.t
 import { HEALTH_CHECK_DEFAULTS, type HealthCheck } from "../../src/config/model.ts";
 import { createProbe, parseStatusSet, statusMatches } from "../../src/health/probe.ts";
 import { HealthChecker } from "../../src/health/schedule.ts";
-import { type ProbeResult } from "../../src/health/verdict.ts";
+import type { ProbeResult } from "../../src/health/verdict.ts";
 import { createLogger } from "../../src/telemetry/log.ts";
 import { Backend, type Behaviour, closedPort, readRequest, responding, send, silent } from "./backend.ts";
 

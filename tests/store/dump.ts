@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type Store } from "../../src/store/store.ts";
+import type { Store } from "../../src/store/store.ts";
 
 /** One line for each row of each table, as it is stored; sorted. */
 export function dump(store: Store): string[] {

@@ -4,7 +4,7 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { type Verdict } from "../../src/health/verdict.ts";
+import type { Verdict } from "../../src/health/verdict.ts";
 import { Store } from "../../src/store/store.ts";
 import { Folder } from "./folder.ts";
 

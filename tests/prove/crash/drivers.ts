@@ -6,7 +6,7 @@
 import { program } from "../../programs.ts";
 import { ServeProcess } from "../../serve_process.ts";
 import { LineProcess } from "../../store/line_process.ts";
-import { type Writer } from "../crash.ts";
+import type { Writer } from "../crash.ts";
 import { MEMBER_PORT, type Write } from "./lane.ts";
 
 /** A process that hands each write to `Changes`, without a node around it. */

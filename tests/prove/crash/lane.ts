@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { type Store } from "../../../src/store/store.ts";
+import type { Store } from "../../../src/store/store.ts";
 
 /** One thing that a lane wants to be different, told by names, since ids are the server's to give. */
 export type Write =

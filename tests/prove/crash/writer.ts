@@ -8,7 +8,7 @@ import process from "node:process";
 import { createInterface } from "node:readline";
 import { systemClock } from "../../../src/clock.ts";
 import { Changes } from "../../../src/change/commit.ts";
-import { type Edit } from "../../../src/change/edit.ts";
+import type { Edit } from "../../../src/change/edit.ts";
 import { newId } from "../../../src/store/id.ts";
 import { Store } from "../../../src/store/store.ts";
 import { memberFields, ORIGIN, poolFields, serviceFields } from "../../change/samples.ts";
