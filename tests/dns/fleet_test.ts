@@ -9,7 +9,7 @@ import { Tally } from "../../src/dns/tally.ts";
 import { MAGIC } from "../../src/snapshot/layout.ts";
 import type { Snapshot } from "../../src/snapshot/view.ts";
 import { askTcp, askUdp, framed, TcpClient, UdpClient } from "./clients.ts";
-import { Loopback } from "./loopback.ts";
+import { testEachTransport } from "./each_transport.ts";
 import { addresses, query } from "./packets.ts";
 import type { Declared } from "./world.ts";
 
@@ -27,8 +27,8 @@ function fatal({ epoch }: Snapshot): Snapshot {
   return { epoch: epoch + 1, tables };
 }
 
-Deno.test("a published snapshot is in the very next answer", async () => {
-  await using node = await Loopback.start(at("192.0.2.0"));
+testEachTransport("a published snapshot is in the very next answer", async (start) => {
+  await using node = await start(at("192.0.2.0"));
   using udp = new UdpClient(node.address);
   using tcp = await TcpClient.connect(node.address);
   for (let i = 1; i <= 50; i++) {
@@ -39,8 +39,8 @@ Deno.test("a published snapshot is in the very next answer", async () => {
   }
 });
 
-Deno.test("of snapshots published one after the other the last one stays", async () => {
-  await using node = await Loopback.start(at("192.0.2.0"));
+testEachTransport("of snapshots published one after the other the last one stays", async (start) => {
+  await using node = await start(at("192.0.2.0"));
   const published = [1, 2, 3, 4, 5].map((i) => node.publish(at(`192.0.2.${i}`)));
   await published[2];
   assert.match(addresses(await askUdp(node.address, WWW))[0]!, /^192\.0\.2\.[345]$/);
@@ -48,8 +48,8 @@ Deno.test("of snapshots published one after the other the last one stays", async
   assert.deepEqual(addresses(await askUdp(node.address, WWW)), ["192.0.2.5"]);
 });
 
-Deno.test("a change of health is in the very next answer", async () => {
-  await using node = await Loopback.start(at("192.0.2.1", "192.0.2.2"));
+testEachTransport("a change of health is in the very next answer", async (start) => {
+  await using node = await start(at("192.0.2.1", "192.0.2.2"));
   using udp = new UdpClient(node.address);
   for (let i = 0; i < 50; i++) {
     node.world.health({ "192.0.2.1": i % 2 === 0, "192.0.2.2": i % 2 === 1 });
@@ -57,8 +57,8 @@ Deno.test("a change of health is in the very next answer", async () => {
   }
 });
 
-Deno.test("health, rotation and counters outlive a board that grows", async () => {
-  await using node = await Loopback.start(at("192.0.2.1", "192.0.2.2", "192.0.2.3"));
+testEachTransport("health, rotation and counters outlive a board that grows", async (start) => {
+  await using node = await start(at("192.0.2.1", "192.0.2.2", "192.0.2.3"));
   const { world, fleet } = node;
   const tally = new Tally();
   using udp = new UdpClient(node.address);
@@ -73,45 +73,51 @@ Deno.test("health, rotation and counters outlive a board that grows", async () =
   assert.equal(tally.total(COUNTER.queriesUdp), 3);
 });
 
-Deno.test("a dead worker is replaced on its addresses, with the last snapshot and its board", async () => {
-  const lines: string[] = [];
-  await using node = await Loopback.start(at("192.0.2.1", "192.0.2.2"), {
-    listen: ["127.0.0.1:0", "[::1]:0"],
-    onLog: (line, { reason }) => {
-      lines.push(`${line}: ${reason}`);
-      // Told before another is started: the state that killed the first is gone by then.
-      healed = node.publish(at("192.0.2.1", "192.0.2.2"));
-    },
-  });
-  let healed = Promise.resolve();
-  assert.deepEqual(addresses(await askUdp(node.address, WWW)), ["192.0.2.1"]);
-  await node.fleet.publish(fatal(node.world.snapshot), node.world.board);
-  await healed;
-  assert.deepEqual(lines, [
-    "error A DNS worker died; starting another: " +
-    "Uncaught TypeError: Cannot open a snapshot: the buffer holds something else",
-  ]);
-  assert.deepEqual(addresses(await askUdp(node.fleet.addresses[0]!, WWW)), ["192.0.2.2"]);
-  assert.deepEqual(addresses(await askTcp(node.fleet.addresses[1]!, WWW)), ["192.0.2.1"]);
-});
+testEachTransport(
+  "a dead worker is replaced on its addresses, with the last snapshot and its board",
+  async (start) => {
+    const lines: string[] = [];
+    await using node = await start(at("192.0.2.1", "192.0.2.2"), {
+      listen: ["127.0.0.1:0", "[::1]:0"],
+      onLog: (line, { reason }) => {
+        lines.push(`${line}: ${reason}`);
+        // Told before another is started: the state that killed the first is gone by then.
+        healed = node.publish(at("192.0.2.1", "192.0.2.2"));
+      },
+    });
+    let healed = Promise.resolve();
+    assert.deepEqual(addresses(await askUdp(node.address, WWW)), ["192.0.2.1"]);
+    await node.fleet.publish(fatal(node.world.snapshot), node.world.board);
+    await healed;
+    assert.deepEqual(lines, [
+      "error A DNS worker died; starting another: " +
+      "Uncaught TypeError: Cannot open a snapshot: the buffer holds something else",
+    ]);
+    assert.deepEqual(addresses(await askUdp(node.fleet.addresses[0]!, WWW)), ["192.0.2.2"]);
+    assert.deepEqual(addresses(await askTcp(node.fleet.addresses[1]!, WWW)), ["192.0.2.1"]);
+  },
+);
 
-Deno.test("what is published while a worker is being replaced is answered by the new one", async () => {
-  await using node = await Loopback.start(at("192.0.2.0"), {
-    onLog: () => {
-      published = node.publish(at("192.0.2.1"));
-      queueMicrotask(() => published = node.publish(at("192.0.2.2")));
-    },
-  });
-  let published = Promise.resolve();
-  await node.fleet.publish(fatal(node.world.snapshot), node.world.board);
-  await published;
-  assert.deepEqual(addresses(await askUdp(node.address, WWW)), ["192.0.2.2"]);
-  await node.publish(at("192.0.2.3"));
-  assert.deepEqual(addresses(await askUdp(node.address, WWW)), ["192.0.2.3"]);
-});
+testEachTransport(
+  "what is published while a worker is being replaced is answered by the new one",
+  async (start) => {
+    await using node = await start(at("192.0.2.0"), {
+      onLog: () => {
+        published = node.publish(at("192.0.2.1"));
+        queueMicrotask(() => published = node.publish(at("192.0.2.2")));
+      },
+    });
+    let published = Promise.resolve();
+    await node.fleet.publish(fatal(node.world.snapshot), node.world.board);
+    await published;
+    assert.deepEqual(addresses(await askUdp(node.address, WWW)), ["192.0.2.2"]);
+    await node.publish(at("192.0.2.3"));
+    assert.deepEqual(addresses(await askUdp(node.address, WWW)), ["192.0.2.3"]);
+  },
+);
 
-Deno.test("a replacement can die and be replaced, too", async () => {
-  await using node = await Loopback.start(at("192.0.2.0"), {
+testEachTransport("a replacement can die and be replaced, too", async (start) => {
+  await using node = await start(at("192.0.2.0"), {
     onLog: () => {
       healed = node.publish(at("192.0.2.0"));
     },
@@ -124,22 +130,25 @@ Deno.test("a replacement can die and be replaced, too", async () => {
   }
 });
 
-Deno.test("when no worker can be had any more, that is said, and nobody waits for one", async () => {
-  const lost = Promise.withResolvers<Error>();
-  const lines: string[] = [];
-  await using node = await Loopback.start(at("192.0.2.0"), {
-    onLost: lost.resolve,
-    onLog: (line) => lines.push(line),
-  });
-  const published = node.fleet.publish(fatal(node.world.snapshot), node.world.board);
-  await assert.rejects(published, /Cannot start a DNS worker: .*Cannot open a snapshot/);
-  assert.match((await lost.promise).message, /Cannot open a snapshot/);
-  assert.deepEqual(lines, ["error A DNS worker died; starting another", "error No DNS worker is left"]);
-  await assert.rejects(node.publish(at("192.0.2.1")), /Cannot open a snapshot/);
-});
+testEachTransport(
+  "when no worker can be had any more, that is said, and nobody waits for one",
+  async (start) => {
+    const lost = Promise.withResolvers<Error>();
+    const lines: string[] = [];
+    await using node = await start(at("192.0.2.0"), {
+      onLost: lost.resolve,
+      onLog: (line) => lines.push(line),
+    });
+    const published = node.fleet.publish(fatal(node.world.snapshot), node.world.board);
+    await assert.rejects(published, /Cannot start a DNS worker: .*Cannot open a snapshot/);
+    assert.match((await lost.promise).message, /Cannot open a snapshot/);
+    assert.deepEqual(lines, ["error A DNS worker died; starting another", "error No DNS worker is left"]);
+    await assert.rejects(node.publish(at("192.0.2.1")), /Cannot open a snapshot/);
+  },
+);
 
-Deno.test("a fleet that stops answers nothing more and frees its ports", async () => {
-  const node = await Loopback.start(at("192.0.2.0"));
+testEachTransport("a fleet that stops answers nothing more and frees its ports", async (start) => {
+  const node = await start(at("192.0.2.0"));
   using tcp = await TcpClient.connect(node.address);
   await tcp.write(framed(WWW));
   await tcp.read();
@@ -150,27 +159,33 @@ Deno.test("a fleet that stops answers nothing more and frees its ports", async (
   Deno.listenDatagram({ transport: "udp", hostname, port }).close();
 });
 
-Deno.test("a fleet stops within two seconds though a client never finishes its query", async () => {
-  const node = await Loopback.start(at("192.0.2.0"));
-  using tcp = await TcpClient.connect(node.address);
-  await tcp.write(framed(WWW, WWW).subarray(0, -1));
-  await tcp.read();
-  const start = performance.now();
-  await node[Symbol.asyncDispose]();
-  assert(performance.now() - start < 2500, `${performance.now() - start} ms`);
-  assert.equal(await tcp.read(), null);
-});
+testEachTransport(
+  "a fleet stops within two seconds though a client never finishes its query",
+  async (start) => {
+    const node = await start(at("192.0.2.0"));
+    using tcp = await TcpClient.connect(node.address);
+    await tcp.write(framed(WWW, WWW).subarray(0, -1));
+    await tcp.read();
+    const since = performance.now();
+    await node[Symbol.asyncDispose]();
+    assert(performance.now() - since < 2500, `${performance.now() - since} ms`);
+    assert.equal(await tcp.read(), null);
+  },
+);
 
-Deno.test("a fleet may be stopped twice, and a snapshot published to it goes nowhere", async () => {
-  const node = await Loopback.start(at("192.0.2.0"));
-  await Promise.all([node[Symbol.asyncDispose](), node[Symbol.asyncDispose]()]);
-  await node[Symbol.asyncDispose]();
-  await node.publish(at("192.0.2.1"));
-});
+testEachTransport(
+  "a fleet may be stopped twice, and a snapshot published to it goes nowhere",
+  async (start) => {
+    const node = await start(at("192.0.2.0"));
+    await Promise.all([node[Symbol.asyncDispose](), node[Symbol.asyncDispose]()]);
+    await node[Symbol.asyncDispose]();
+    await node.publish(at("192.0.2.1"));
+  },
+);
 
-Deno.test("a fleet can be stopped while a worker is being replaced", async () => {
+testEachTransport("a fleet can be stopped while a worker is being replaced", async (start) => {
   const died = Promise.withResolvers<void>();
-  const node = await Loopback.start(at("192.0.2.0"), {
+  const node = await start(at("192.0.2.0"), {
     onLog: () => {
       node.publish(at("192.0.2.1"));
       died.resolve();

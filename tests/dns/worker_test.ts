@@ -8,8 +8,8 @@ import { COUNTER } from "../../src/dns/counters.ts";
 import type { Sample } from "../../src/dns/exchange.ts";
 import { Tally } from "../../src/dns/tally.ts";
 import { formatSocketAddress, type SocketAddress } from "../../src/ip.ts";
-import { testWith } from "../programs.ts";
 import { askTcp, askUdp, framed, TcpClient, UdpClient } from "./clients.ts";
+import { testEachTransport } from "./each_transport.ts";
 import { Loopback } from "./loopback.ts";
 import { addresses, query, show } from "./packets.ts";
 import type { Declared } from "./world.ts";
@@ -28,8 +28,8 @@ const LARGE = query("large.example.com", "A");
 const ANSWER = "NOERROR aa\nan www.example.com 30 A 192.0.2.10";
 const EVERY_FAMILY = ["127.0.0.1:0", "[::1]:0"];
 
-Deno.test("a worker answers over UDP and TCP on every address", async () => {
-  await using node = await Loopback.start(EXAMPLE, { listen: [...EVERY_FAMILY, "127.0.0.2:0"] });
+testEachTransport("a worker answers over UDP and TCP on every address", async (start) => {
+  await using node = await start(EXAMPLE, { listen: [...EVERY_FAMILY, "127.0.0.2:0"] });
   assert.equal(node.fleet.addresses.length, 3);
   for (const address of node.fleet.addresses) {
     assert.equal(show(await askUdp(address, WWW)), ANSWER, formatSocketAddress(address));
@@ -37,8 +37,8 @@ Deno.test("a worker answers over UDP and TCP on every address", async () => {
   }
 });
 
-testWith(["dig"], "dig reads the answers of every address, UDP and TCP", async () => {
-  await using node = await Loopback.start(EXAMPLE, { listen: EVERY_FAMILY });
+testEachTransport("dig reads the answers of every address, UDP and TCP", async (start) => {
+  await using node = await start(EXAMPLE, { listen: EVERY_FAMILY });
   for (const address of node.fleet.addresses) {
     for (const transport of ["+notcp", "+tcp"]) {
       assert.equal(await dig(address, "+short", transport, "www.example.com", "A"), "192.0.2.10\n");
@@ -46,13 +46,12 @@ testWith(["dig"], "dig reads the answers of every address, UDP and TCP", async (
       assert.match(await dig(address, transport, "nope.example.com"), /status: NXDOMAIN[\s\S]*\bSOA\b/);
     }
   }
-});
+}, ["dig"]);
 
-testWith(
-  ["kdig"],
+testEachTransport(
   "kdig gets back the client subnet it sent, and several answers on one connection",
-  async () => {
-    await using node = await Loopback.start(EXAMPLE);
+  async (start) => {
+    await using node = await start(EXAMPLE);
     const { port } = node.address;
     const output = await run("kdig", [
       "@127.0.0.1",
@@ -71,33 +70,34 @@ testWith(
     ]);
     assert.equal(open, "192.0.2.10\n2001:db8::10\n");
   },
+  ["kdig"],
 );
 const TWO_QUESTIONS = ["www.example.com", "A", "www.example.com", "AAAA"];
 
-testWith(["dig"], "dig comes back over TCP when the answer is truncated", async () => {
-  await using node = await Loopback.start(EXAMPLE);
+testEachTransport("dig comes back over TCP when the answer is truncated", async (start) => {
+  await using node = await start(EXAMPLE);
   const text = await dig(node.address, "+noedns", "large.example.com", "A");
   assert.match(text, /Truncated, retrying in TCP mode/);
   assert.equal(text.match(/\bIN\s+A\s+10\.0\.0\.\d+/g)!.length, MANY.length);
-});
+}, ["dig"]);
 
-Deno.test("an answer too large for UDP has TC set and is whole over TCP", async () => {
-  await using node = await Loopback.start(EXAMPLE);
+testEachTransport("an answer too large for UDP has TC set and is whole over TCP", async (start) => {
+  await using node = await start(EXAMPLE);
   assert.equal(show(await askUdp(node.address, LARGE)), "NOERROR aa tc");
   assert.equal(addresses(await askTcp(node.address, LARGE)).length, MANY.length);
 });
 
-Deno.test("port 0 becomes one free port, the same for UDP and TCP", async () => {
-  await using node = await Loopback.start(EXAMPLE);
+testEachTransport("port 0 becomes one free port, the same for UDP and TCP", async (start) => {
+  await using node = await start(EXAMPLE);
   assert.notEqual(node.address.port, 0);
   assert.equal(show(await askUdp(node.address, WWW)), ANSWER);
   assert.equal(show(await askTcp(node.address, WWW)), ANSWER);
 });
 
-Deno.test("0.0.0.0 and :: may stand together on one port", async () => {
+testEachTransport("0.0.0.0 and :: may stand together on one port", async (start) => {
   const port = await freePort();
   const lines: string[] = [];
-  await using node = await Loopback.start(EXAMPLE, {
+  await using node = await start(EXAMPLE, {
     listen: [`0.0.0.0:${port}`, `[::]:${port}`],
     onLog: (line) => lines.push(line),
   });
@@ -115,31 +115,34 @@ for (
     ["TCP", () => Deno.listen({ hostname: "127.0.0.1", port: 0 })],
   ] as const
 ) {
-  Deno.test(`a port that is taken for ${transport} is named with the mend, and nothing stays bound`, async () => {
-    const taken = hold();
-    const { port } = taken.addr as Deno.NetAddr;
-    const free = await freePort();
-    const listen = [`127.0.0.1:${free}`, `127.0.0.1:${port}`];
-    await assert.rejects(Loopback.start(EXAMPLE, { listen }), {
-      name: "AddrInUse",
-      message: `Cannot listen on 127.0.0.1:${port}: the port is taken (see who holds it: ` +
-        `ss -lunp 'sport = :${port}'; or choose another with --dns ADDR:PORT)`,
-    });
-    taken.close();
-    await using node = await Loopback.start(EXAMPLE, { listen });
-    assert.equal(show(await askUdp(node.address, WWW)), ANSWER);
-  });
+  testEachTransport(
+    `a port that is taken for ${transport} is named with the mend, and nothing stays bound`,
+    async (start) => {
+      const taken = hold();
+      const { port } = taken.addr as Deno.NetAddr;
+      const free = await freePort();
+      const listen = [`127.0.0.1:${free}`, `127.0.0.1:${port}`];
+      await assert.rejects(start(EXAMPLE, { listen }), {
+        name: "AddrInUse",
+        message: `Cannot listen on 127.0.0.1:${port}: the port is taken (see who holds it: ` +
+          `ss -lunp 'sport = :${port}'; or choose another with --dns ADDR:PORT)`,
+      });
+      taken.close();
+      await using node = await start(EXAMPLE, { listen });
+      assert.equal(show(await askUdp(node.address, WWW)), ANSWER);
+    },
+  );
 }
 
-Deno.test("an address of another machine is named", async () => {
+testEachTransport("an address of another machine is named", async (start) => {
   await assert.rejects(
-    Loopback.start(EXAMPLE, { listen: ["192.0.2.1:0"] }),
+    start(EXAMPLE, { listen: ["192.0.2.1:0"] }),
     /^Error: Cannot listen on 192\.0\.2\.1:0: .*assign requested address/i,
   );
 });
 
-Deno.test("what isn't a query gets no answer over UDP and disturbs none", async () => {
-  await using node = await Loopback.start(EXAMPLE);
+testEachTransport("what isn't a query gets no answer over UDP and disturbs none", async (start) => {
+  await using node = await start(EXAMPLE);
   using client = new UdpClient(node.address);
   await client.send(new Uint8Array(0));
   await client.send(new Uint8Array(11));
@@ -147,8 +150,8 @@ Deno.test("what isn't a query gets no answer over UDP and disturbs none", async 
   assert.equal(show(await client.ask(WWW)), ANSWER);
 });
 
-Deno.test("a packet longer than any query is answered or refused, not fatal", async () => {
-  await using node = await Loopback.start(EXAMPLE);
+testEachTransport("a packet longer than any query is answered or refused, not fatal", async (start) => {
+  await using node = await start(EXAMPLE);
   using client = new UdpClient(node.address);
   const long = new Uint8Array(60_000);
   long.set(WWW);
@@ -156,8 +159,8 @@ Deno.test("a packet longer than any query is answered or refused, not fatal", as
   assert.equal(show(await client.ask(WWW)), ANSWER);
 });
 
-Deno.test("many clients at once each get their own answer", async () => {
-  await using node = await Loopback.start(EXAMPLE);
+testEachTransport("many clients at once each get their own answer", async (start) => {
+  await using node = await start(EXAMPLE);
   const asked = await Promise.all(
     Array.from({ length: 200 }, async (_, id) => {
       const answer = await askUdp(node.address, query("www.example.com", id % 2 ? "A" : "AAAA", { id }));
@@ -167,18 +170,21 @@ Deno.test("many clients at once each get their own answer", async () => {
   assert.deepEqual(asked, asked.map((_, id) => [id, id % 2 ? "192.0.2.10" : "2001:db8::10"]));
 });
 
-Deno.test("a client that doesn't read its answers over TCP keeps nobody else waiting", async () => {
-  await using node = await Loopback.start(EXAMPLE);
-  using slow = await TcpClient.connect(node.address);
-  await slow.write(framed(...Array<Uint8Array>(20_000).fill(LARGE)));
-  for (let i = 0; i < 100; i++) {
-    assert.equal(show(await askUdp(node.address, WWW)), ANSWER);
-    assert.equal(show(await askTcp(node.address, WWW)), ANSWER);
-  }
-});
+testEachTransport(
+  "a client that doesn't read its answers over TCP keeps nobody else waiting",
+  async (start) => {
+    await using node = await start(EXAMPLE);
+    using slow = await TcpClient.connect(node.address);
+    await slow.write(framed(...Array<Uint8Array>(20_000).fill(LARGE)));
+    for (let i = 0; i < 100; i++) {
+      assert.equal(show(await askUdp(node.address, WWW)), ANSWER);
+      assert.equal(show(await askTcp(node.address, WWW)), ANSWER);
+    }
+  },
+);
 
-Deno.test("the limits of the settings hold", async () => {
-  await using node = await Loopback.start(EXAMPLE, {
+testEachTransport("the limits of the settings hold", async (start) => {
+  await using node = await start(EXAMPLE, {
     tcp: { maxConnections: 2, maxConnectionsPerClient: 2, idleTimeout: 50 },
   });
   using first = await TcpClient.connect(node.address);
@@ -188,8 +194,8 @@ Deno.test("the limits of the settings hold", async () => {
   assert.deepEqual([await first.read(), await second.read()], [null, null]);
 });
 
-Deno.test("queries, drops and connections are counted", async () => {
-  await using node = await Loopback.start(EXAMPLE);
+testEachTransport("queries, drops and connections are counted", async (start) => {
+  await using node = await start(EXAMPLE);
   using client = new UdpClient(node.address);
   await client.send(new Uint8Array(11));
   await client.send(WWW.with(2, 0x80));
@@ -215,10 +221,10 @@ Deno.test("queries, drops and connections are counted", async () => {
   assert.equal(tally.total(COUNTER.rcode + 3), 1);
 });
 
-Deno.test("samples of both transports come out of the worker", async () => {
+testEachTransport("samples of both transports come out of the worker", async (start) => {
   const samples: Sample[] = [];
   const both = Promise.withResolvers<void>();
-  await using node = await Loopback.start(EXAMPLE, {
+  await using node = await start(EXAMPLE, {
     samplesPerSecond: 100,
     onSample: (sample) => {
       samples.push(sample);
