@@ -234,6 +234,30 @@ Deno.test("answer() keeps within 512 bytes without EDNS, within 1232 with it, an
   assert.equal(addresses(stream).length, 90);
 });
 
+Deno.test("answer() truncates a referral whose glue doesn't fit", () => {
+  const servers = Array.from({ length: 13 }, (_, i) => `ns${i}.sub`);
+  const world = new World({
+    zones: {
+      "example.com": [
+        "@ SOA ns1 hostmaster 7 3600 600 604800 60",
+        "@ NS ns1",
+        "ns1 A 192.0.2.1",
+        ...servers.map((server) => `sub NS ${server}`),
+        ...servers.flatMap((
+          server,
+          i,
+        ) => [`${server} A 192.0.2.${i + 1}`, `${server} AAAA 2001:db8::${i + 1}`]),
+      ].join("\n"),
+    },
+  });
+  const plain = show(world.ask(query("www.sub.example.com", "A"))!);
+  assert.match(plain, /^NOERROR tc\n/);
+  assert.equal(plain.match(/^ns /gm)!.length, 13);
+  const stream = show(world.ask(query("www.sub.example.com", "A"), { stream: true })!);
+  assert.match(stream, /^NOERROR\n/);
+  assert.equal(stream.match(/^ar /gm)!.length, 26);
+});
+
 Deno.test("answer() rotates exactly, for each family and service on its own", () => {
   const members = ["192.0.2.1", "192.0.2.2", "192.0.2.3", "2001:db8::1", "2001:db8::2"];
   const world = new World({

@@ -1,0 +1,230 @@
+/**
+ * The pages under test: their links, their headings and their fenced blocks, and a shell in which the blocks that are
+ * marked as runnable are typed.
+ *
+ * Marks stand behind the language of a fence, where forges show nothing of them: `sh run` is typed into the page's
+ * shell and must succeed (`sh run exit=1`: must fail so); `text output` right behind it is what it prints. In there a
+ * line of `…` alone stands for any lines, and what differs from run to run (ids, times, ports) is masked.
+ *
+ * @module
+ */
+import { dirname, join, normalize } from "node:path";
+import { ROOT } from "../scripts/process.ts";
+
+/** A fenced block of a page. */
+export interface Block {
+  /** Language and marks, such as `sh run`. */
+  readonly info: string;
+  readonly text: string;
+  /** Of the opening fence, from 1. */
+  readonly line: number;
+}
+
+/** A page. */
+export interface Page {
+  /** Path from the root of the repository. */
+  readonly file: string;
+  readonly blocks: readonly Block[];
+  /** Anchors of its headings, as forges make them. */
+  readonly anchors: ReadonlySet<string>;
+  /** Link targets with their lines; not those inside of code. */
+  readonly links: readonly { readonly target: string; readonly line: number }[];
+}
+
+/** Every page of the repository that people read. */
+export async function pages(): Promise<Page[]> {
+  const files = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "packaging/README.md"];
+  for (const folder of ["docs", "docs/decisions", "docs/diagrams"]) {
+    for await (const { name } of Deno.readDir(`${ROOT}/${folder}`)) {
+      if (name.endsWith(".md")) files.push(`${folder}/${name}`);
+    }
+  }
+  return files.sort().map(readPage);
+}
+
+/** Reads a page. */
+export function readPage(file: string): Page {
+  const blocks: Block[] = [];
+  const links: { target: string; line: number }[] = [];
+  const anchors = new Set<string>();
+  let open: { readonly info: string; readonly line: number; readonly lines: string[] } | null = null;
+  for (const [i, line] of Deno.readTextFileSync(`${ROOT}/${file}`).split("\n").entries()) {
+    if (line.startsWith("```")) {
+      if (open) blocks.push({ info: open.info, text: open.lines.join("\n"), line: open.line });
+      open = open ? null : { info: line.slice(3).trim(), line: i + 1, lines: [] };
+    } else if (open) open.lines.push(line);
+    else {
+      const heading = /^#+ (.*)$/.exec(line)?.[1];
+      if (heading !== undefined) anchors.add(anchorOf(heading));
+      const prose = line.replaceAll(/`[^`]*`/g, "");
+      for (const [, target] of prose.matchAll(/\]\(([^()\s]+)\)/g)) {
+        links.push({ target: target!, line: i + 1 });
+      }
+    }
+  }
+  return { file, blocks, anchors, links };
+}
+
+function anchorOf(heading: string): string {
+  return heading.toLowerCase().replaceAll(/[^\p{L}\p{N} _-]/gu, "").replaceAll(" ", "-");
+}
+
+/** What is wrong with the links of these pages: a line for each that leads nowhere. */
+export function brokenLinks(all: readonly Page[]): string[] {
+  const byFile = new Map(all.map((page) => [page.file, page]));
+  return all.flatMap((page) =>
+    page.links.filter(({ target }) => !/^(https?|mailto):/.test(target)).flatMap(({ target, line }) => {
+      const [path = "", anchor] = target.split("#", 2);
+      const file = path === "" ? page.file : normalize(join(dirname(page.file), path));
+      const where = `${page.file}:${line}: ${target}`;
+      if (!exists(file)) return [`${where}: there is no ${file}`];
+      const anchors = byFile.get(file)?.anchors;
+      return anchor && anchors && !anchors.has(anchor) ? [`${where}: ${file} has no such heading`] : [];
+    })
+  );
+}
+
+function exists(file: string): boolean {
+  try {
+    Deno.statSync(`${ROOT}/${file}`);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** A block that is typed, with what it prints where the page says so. */
+export interface Step {
+  readonly block: Block;
+  readonly exitCode: number;
+  readonly output: string | null;
+}
+
+/** The runnable blocks of a page, in their order. */
+export function stepsOf({ blocks }: Page): Step[] {
+  return blocks.flatMap((block, i) => {
+    if (!/^sh run\b/.test(block.info)) return [];
+    const next = blocks[i + 1];
+    const output = next?.info === "text output" ? next.text : null;
+    return [{ block, exitCode: Number(/\bexit=(\d+)/.exec(block.info)?.[1] ?? 0), output }];
+  });
+}
+
+/** What a step came to. */
+export interface StepResult {
+  readonly exitCode: number;
+  /** stdout and stderr, the ports as the pages name them. */
+  readonly output: string;
+}
+
+/**
+ * Types all steps into one shell, in an empty folder. `pleiades` is the executable under test, or the sources; the
+ * ports that the pages name, 5353 and 8080, are replaced by free ones.
+ */
+export async function typeSteps(steps: readonly Step[], executable: string | null): Promise<StepResult[]> {
+  const folder = await Deno.makeTempDir({ prefix: "pleiades-docs-" });
+  try {
+    const ports = { "5353": freePort(), "8080": freePort() };
+    await Deno.mkdir(`${folder}/bin`);
+    await Deno.mkdir(`${folder}/out`);
+    await Deno.mkdir(`${folder}/here`);
+    await Deno.writeTextFile(`${folder}/bin/pleiades`, shim(executable, ports), { mode: 0o755 });
+    await Deno.writeTextFile(`${folder}/session.sh`, session(steps, { folder, ports }));
+    const { success, stderr } = await new Deno.Command("bash", {
+      args: [`${folder}/session.sh`],
+      cwd: `${folder}/here`,
+      env: {
+        PATH: `${folder}/bin:${Deno.env.get("PATH")}`,
+        PLEIADES_DNS_PORT: ports["5353"],
+        PLEIADES_API_PORT: ports["8080"],
+        PLEIADES_API_URL: `http://127.0.0.1:${ports["8080"]}`,
+        NO_COLOR: "1",
+      },
+      stdin: "null",
+      signal: AbortSignal.timeout(SESSION_MS_MAX),
+    }).output();
+    if (!success) throw new Error(`The shell ended early: ${new TextDecoder().decode(stderr)}`);
+    return steps.map((_, i) => ({
+      exitCode: Number(Deno.readTextFileSync(`${folder}/out/${i}.code`)),
+      output: asWritten(Deno.readTextFileSync(`${folder}/out/${i}.text`), ports),
+    }));
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+/** A session that takes longer hangs. */
+const SESSION_MS_MAX = 60_000;
+
+type Ports = Readonly<Record<"5353" | "8080", string>>;
+
+/** A free port of the loopback address, for TCP and most probably for UDP too. */
+function freePort(): string {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  listener.close();
+  return String(listener.addr.port);
+}
+
+/** Runs Pleiades; `query` asks the node of this session where the page relies on the default port. */
+function shim(executable: string | null, ports: Ports): string {
+  const command = executable ?? `${Deno.execPath()} run -A --unstable-net ${ROOT}/main.ts`;
+  return `#!/bin/sh
+case "$1 $*" in
+  query*@*) ;;
+  query*) set -- "$@" @127.0.0.1:${ports["5353"]} ;;
+esac
+exec ${command} "$@"
+`;
+}
+
+/** One script for all steps, so that variables, folders and background jobs go from one to the next. */
+function session(steps: readonly Step[], { folder, ports }: { folder: string; ports: Ports }): string {
+  const parts = steps.map(({ block: { text } }, i) =>
+    [
+      "failed=0",
+      "{",
+      text.replaceAll(/\b(5353|8080)\b/g, (port) => ports[port as keyof Ports]),
+      `} > ${folder}/out/${i}.text 2>&1`,
+      `echo $failed > ${folder}/out/${i}.code`,
+      ...(/&$/.test(text.trim()) ? [WAIT_UNTIL_READY] : []),
+    ].join("\n")
+  );
+  return [
+    `trap 'kill -9 $(jobs -p) 2>/dev/null' EXIT`,
+    `trap 'failed=$?' ERR`,
+    ...parts,
+    "exit 0",
+  ].join("\n");
+}
+
+/** People need longer than this to type the next line. */
+const WAIT_UNTIL_READY =
+  "for turn in 1 2 3 4 5 6 7 8 9 10; do if pleiades status >/dev/null 2>&1; then break; fi; sleep 0.3; done";
+
+function asWritten(text: string, ports: Ports): string {
+  return Object.entries(ports).reduce((all, [written, port]) => all.replaceAll(port, written), text);
+}
+
+/** Whether the output is what the page shows, but for what differs from run to run. */
+export function shows(page: string, output: string): boolean {
+  const pattern = masked(page).split("\n").map((line) =>
+    line.trim() === "…" ? "(?:.*\n)*?" : `${line.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&")}\n`
+  ).join("");
+  return new RegExp(`^${pattern}$`).test(`${masked(output)}\n`);
+}
+
+/** Lines without what differs from run to run, and without padding, which follows from it. */
+function masked(text: string): string {
+  return MASKS.reduce((all, [pattern, mask]) => all.replaceAll(pattern, mask), text).trim();
+}
+
+const MASKS: readonly [RegExp, string][] = [
+  [/\b[0-9a-f]{32}\b/g, "<id>"],
+  [/\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z/g, "<time>"],
+  [/\b\d\d:\d\d:\d\d(\.\d+)?\b/g, "<time>"],
+  [/\b\d{13}\b/g, "<time>"],
+  [/\bid: \d+/g, "id: <n>"],
+  [/\b\d+(\.\d+)? (msec|ms|s|min|KiB|MiB|kB|MB)\b/g, "<n> $2"],
+  [/[ \t]+/g, " "],
+  [/ $/gm, ""],
+];
