@@ -185,22 +185,20 @@ function openStore(path: string): Store {
 function fleetOptions({ settings, log, watchAnswers }: NodeOptions) {
   const { dns } = settings;
   return {
-    log,
-    onSample: watchAnswers?.onSample ?? (() => {}),
-    worker: {
-      listen: dns.listen.length > 0
-        ? dns.listen
-        : dns.listenAddr.map((hostname) => ({ hostname, port: dns.port })),
-      engine: {
-        nsid: dns.nsid,
-        chaos: dns.chaos,
-        ecs: { enabled: dns.ecs.enabled, trusted: dns.ecs.trustedResolvers.map(parsePrefix) },
-        lane: 0,
-      },
-      transport: dns.transport,
-      tcp: dns.tcp,
-      samplesPerSecond: watchAnswers?.perSecond ?? 0,
+    workers: settings.workers,
+    listen: dns.listen.length > 0
+      ? dns.listen
+      : dns.listenAddr.map((hostname) => ({ hostname, port: dns.port })),
+    transport: dns.transport,
+    engine: {
+      nsid: dns.nsid,
+      chaos: dns.chaos,
+      ecs: { enabled: dns.ecs.enabled, trusted: dns.ecs.trustedResolvers.map(parsePrefix) },
     },
+    tcp: dns.tcp,
+    samplesPerSecond: watchAnswers?.perSecond ?? 0,
+    onSample: watchAnswers?.onSample ?? (() => {}),
+    log,
   };
 }
 
@@ -308,7 +306,7 @@ async function serveHttp(parts: HttpParts): Promise<{
         node: { id: settings.node.id, region: settings.node.region },
         cluster: { id: settings.cluster.id },
         uptimeSeconds: (systemClock.monotonicMs() - startedMs) / 1000,
-        dns: { listeners: listenersOf(fleet), answers: totals.answers(), workers: 1 },
+        dns: { listeners: listenersOf(fleet), answers: totals.answers(), workers: fleet.workers },
         health: statesOf(health),
       }),
     },

@@ -17,12 +17,16 @@ import { LinuxUdp } from "./udp_linux.ts";
 
 /** What a worker needs to begin. */
 export interface WorkerOptions {
-  /** Addresses to answer on, UDP and TCP; port 0 = any free one. */
+  /** Addresses to answer on; port 0 = any free one. */
   readonly listen: readonly SocketAddress[];
   /** What the engine says about the node. */
   readonly engine: EngineOptions;
   /** Which UDP transport to use; `auto` = the Linux one where it works. */
   readonly transport: "auto" | "linux" | "portable";
+  /** Whether other workers answer UDP on the same addresses. */
+  readonly sharesPorts: boolean;
+  /** Whether this worker answers TCP as well. */
+  readonly streams: boolean;
   /** Limits of each TCP listener. */
   readonly tcp: TcpLimits;
   /** Exchanges reported per second, for watchers; 0 = none. */
@@ -62,7 +66,8 @@ export type Report =
 interface Listener {
   readonly address: SocketAddress;
   readonly udp: UdpSocket;
-  readonly tcp: Deno.TcpListener;
+  /** `null` where another worker answers streams. */
+  readonly tcp: Deno.TcpListener | null;
 }
 
 /** Attempts to find a port that is free for UDP and TCP alike, where any port will do. */
@@ -97,11 +102,11 @@ function start(options: WorkerOptions, snapshot: Snapshot, board: SharedArrayBuf
   });
   exchange.use(snapshot, new LiveBoard(board));
   try {
-    const chosen = chooseTransport(options.transport);
+    const chosen = chooseTransport(options);
     transport = chosen.transport;
-    const { listeners, covered } = bindAll(options.listen);
+    const { listeners, covered } = bindAll(options);
     transport.serve(listeners.map(({ udp }) => udp), exchange);
-    tcpServers = listeners.map(({ tcp }) => new TcpServer(tcp, exchange, options.tcp));
+    tcpServers = listeners.flatMap(({ tcp }) => tcp ? new TcpServer(tcp, exchange, options.tcp) : []);
     refill = setInterval(() => exchange.refill(), 1000);
     scope.postMessage({
       kind: "listening",
@@ -117,10 +122,12 @@ function start(options: WorkerOptions, snapshot: Snapshot, board: SharedArrayBuf
   }
 }
 
-function chooseTransport(wanted: WorkerOptions["transport"]): { transport: UdpTransport; note: string } {
+function chooseTransport(
+  { transport: wanted, sharesPorts }: WorkerOptions,
+): { transport: UdpTransport; note: string } {
   if (wanted === "portable") return { transport: new PortableUdp(), note: "" };
   try {
-    return { transport: new LinuxUdp(false), note: "" };
+    return { transport: new LinuxUdp(sharesPorts), note: "" };
   } catch (error) {
     const note = `The Linux UDP transport can't be used: ${(error as Error).message}`;
     if (wanted === "linux") {
@@ -143,7 +150,9 @@ async function stop(graceMs: number): Promise<void> {
  *
  * @throws {Error} naming the address that can't be bound and the mend
  */
-function bindAll(addresses: readonly SocketAddress[]): { listeners: Listener[]; covered: SocketAddress[] } {
+function bindAll(
+  { listen: addresses, streams }: WorkerOptions,
+): { listeners: Listener[]; covered: SocketAddress[] } {
   const bound: Listener[] = [];
   const covered: SocketAddress[] = [];
   const wildcardFirst = [...addresses].sort((a, b) =>
@@ -153,7 +162,7 @@ function bindAll(addresses: readonly SocketAddress[]): { listeners: Listener[]; 
     const twin = (hostname: string, among: readonly SocketAddress[]) =>
       among.some((other) => other.hostname === hostname && other.port === address.port);
     try {
-      bound.push(bind(address));
+      bound.push(bind(address, streams));
     } catch (error) {
       const coveredByTwin = address.hostname === "0.0.0.0" && error instanceof Deno.errors.AddrInUse &&
         twin("::", bound.map((listener) => listener.address));
@@ -165,7 +174,7 @@ function bindAll(addresses: readonly SocketAddress[]): { listeners: Listener[]; 
       }
       for (const { udp, tcp } of bound) {
         udp[Symbol.dispose]();
-        tcp.close();
+        tcp?.close();
       }
       throw new Error(explain(address, error), { cause: error });
     }
@@ -173,11 +182,11 @@ function bindAll(addresses: readonly SocketAddress[]): { listeners: Listener[]; 
   return { listeners: bound, covered };
 }
 
-function bind({ hostname, port }: SocketAddress): Listener {
+function bind({ hostname, port }: SocketAddress, streams: boolean): Listener {
   for (let attempt = 1;; attempt++) {
     const udp = transport.bind({ hostname, port });
     try {
-      const tcp = Deno.listen({ transport: "tcp", hostname, port: udp.port });
+      const tcp = streams ? Deno.listen({ transport: "tcp", hostname, port: udp.port }) : null;
       return { address: { hostname, port: udp.port }, udp, tcp };
     } catch (error) {
       udp[Symbol.dispose]();

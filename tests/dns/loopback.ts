@@ -17,6 +17,7 @@ export interface LoopbackOptions {
   readonly listen: readonly string[];
   readonly engine: Partial<EngineOptions>;
   readonly transport: "auto" | "linux" | "portable";
+  readonly workers: number;
   readonly tcp: Partial<TcpLimits>;
   readonly samplesPerSecond: number;
   readonly onSample: (sample: Sample) => void;
@@ -41,13 +42,12 @@ export class Loopback implements AsyncDisposable {
   static async start(declared: Declared, options: Partial<LoopbackOptions> = {}): Promise<Loopback> {
     const world = new World(declared);
     const fleet = await Fleet.start({
-      worker: {
-        listen: (options.listen ?? ["127.0.0.1:0"]).map((text) => parseSocketAddress(text)),
-        engine: { ...PLAIN, ...options.engine },
-        transport: options.transport ?? "auto",
-        tcp: { ...ROOMY, ...options.tcp },
-        samplesPerSecond: options.samplesPerSecond ?? 0,
-      },
+      workers: options.workers ?? 1,
+      listen: (options.listen ?? ["127.0.0.1:0"]).map((text) => parseSocketAddress(text)),
+      engine: { ...PLAIN, ...options.engine },
+      transport: options.transport ?? "auto",
+      tcp: { ...ROOMY, ...options.tcp },
+      samplesPerSecond: options.samplesPerSecond ?? 0,
       snapshot: world.snapshot,
       board: world.board,
       log: logger(options.onLog ?? (() => {})),

@@ -1,0 +1,236 @@
+/**
+ * The post of one DNS worker, seen from the main thread: starts a worker on it, hands it each new snapshot and waits
+ * until it answers from it, replaces it when it dies, stops it.
+ *
+ * @module
+ */
+import type { SocketAddress } from "../ip.ts";
+import type { LiveBoard } from "../snapshot/live.ts";
+import type { Snapshot } from "../snapshot/view.ts";
+import type { Logger } from "../telemetry/log.ts";
+import type { Sample } from "./exchange.ts";
+import type { UdpTransport } from "./udp.ts";
+import { closeAbandoned } from "./udp_linux.ts";
+import type { Order, Report, WorkerOptions } from "./worker.ts";
+
+/** What a post is manned with. */
+export interface PostOptions {
+  /** What the worker is told. */
+  readonly worker: WorkerOptions;
+  /** The state to begin with. */
+  readonly snapshot: Snapshot;
+  /** Shared with all workers. */
+  readonly board: LiveBoard;
+  /** Hears of its deaths. */
+  readonly log: Logger;
+  /** Gets what `samplesPerSecond` asks for. */
+  readonly onSample?: (sample: Sample) => void;
+  /** Called when no worker can be had any more. */
+  readonly onLost?: (error: Error) => void;
+}
+
+/** Time for streams to end when the worker is stopped. */
+const STOP_GRACE_MS = 2000;
+/** A worker that hasn't ended so long after its streams had to is ended by force. */
+const STOP_FORCE_MS = 500;
+/** Deaths within a minute after which a worker isn't replaced any more. */
+const DEATHS_MAX = 10;
+/**
+ * Attempts to start a replacement. The dead worker's thread closes its sockets a moment after its death is
+ * reported, and until then the addresses are taken; an attempt takes some 50 ms.
+ */
+const REPLACE_TRIES = 20;
+
+/** A place that one worker at a time fills. */
+export class Post implements AsyncDisposable {
+  /** What its first worker found. */
+  readonly bound: Bound;
+  readonly #options: PostOptions;
+  /** `null` while there is none: between a death and its replacement, and when none can be had any more. */
+  #worker: Worker | null = null;
+  #snapshot: Snapshot;
+  #board: LiveBoard;
+  #acknowledged = 0;
+  #waiting: Waiting[] = [];
+  #deaths: number[] = [];
+  #replacing: Promise<void> | null = null;
+  #lost: Error | null = null;
+  #stopping: Promise<void> | null = null;
+  readonly #stopped = Promise.withResolvers<void>();
+
+  private constructor(options: PostOptions, launched: Launched) {
+    this.bound = launched;
+    this.#options = options;
+    this.#snapshot = options.snapshot;
+    this.#board = options.board;
+    this.#employ(launched, options.snapshot);
+  }
+
+  /**
+   * Starts the worker; resolves when its sockets are bound and answers are being given.
+   *
+   * @throws {Error} when an address can't be bound, `Deno.errors.AddrInUse` when it is taken
+   */
+  static async start(options: PostOptions): Promise<Post> {
+    return new Post(options, await launch(options.worker, options.snapshot, options.board));
+  }
+
+  /** Whether it was given up: no worker survives on it. */
+  get isLost(): boolean {
+    return this.#lost !== null;
+  }
+
+  /**
+   * Hands a snapshot to the worker; resolves when it answers from it or from a later one, or when it is stopped.
+   *
+   * @throws {Error} when the post was given up
+   */
+  publish(snapshot: Snapshot, board: LiveBoard): Promise<void> {
+    if (this.#lost) return Promise.reject(this.#lost);
+    if (this.#stopping) return Promise.resolve();
+    this.#snapshot = snapshot;
+    this.#board = board;
+    if (this.#worker) this.#use(this.#worker);
+    return new Promise((resolve, reject) => this.#waiting.push({ epoch: snapshot.epoch, resolve, reject }));
+  }
+
+  /** Stops the worker: UDP at once, streams within two seconds. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#stopping ??= this.#stop();
+  }
+
+  async #stop(): Promise<void> {
+    await this.#replacing;
+    const worker = this.#worker;
+    if (worker) {
+      worker.postMessage({ kind: "stop", graceMs: STOP_GRACE_MS } satisfies Order);
+      const deadline = setTimeout(this.#stopped.resolve, STOP_GRACE_MS + STOP_FORCE_MS);
+      await this.#stopped.promise;
+      clearTimeout(deadline);
+      worker.terminate();
+    }
+    for (const { resolve } of this.#waiting.splice(0)) resolve();
+  }
+
+  /** Takes a worker on; it was started with `snapshot`, and another may have been published meanwhile. */
+  #employ({ worker, descriptors }: Launched, snapshot: Snapshot): void {
+    this.#worker = worker;
+    worker.onmessage = ({ data: report }: MessageEvent<Report>) => {
+      if (report.kind === "using") this.#acknowledge(report.epoch);
+      else if (report.kind === "sample") this.#options.onSample?.(report.sample);
+      else if (report.kind === "fault") {
+        this.#options.log.error("A query could not be answered", { ...report.fault });
+      } else if (report.kind === "stopped") this.#stopped.resolve();
+    };
+    worker.onerror = (event) => {
+      event.preventDefault();
+      this.#worker = null;
+      closeAbandoned(descriptors);
+      if (this.#stopping) this.#stopped.resolve();
+      else this.#replacing = this.#replace(event.message);
+    };
+    if (snapshot === this.#snapshot) this.#acknowledge(snapshot.epoch);
+    else this.#use(worker);
+  }
+
+  #use(worker: Worker): void {
+    worker.postMessage(
+      { kind: "use", snapshot: this.#snapshot, board: this.#board.buffer } satisfies Order,
+    );
+  }
+
+  #acknowledge(epoch: number): void {
+    this.#acknowledged = Math.max(this.#acknowledged, epoch);
+    const done = this.#waiting.filter((waiting) => waiting.epoch <= this.#acknowledged);
+    this.#waiting = this.#waiting.filter((waiting) => waiting.epoch > this.#acknowledged);
+    for (const { resolve } of done) resolve();
+  }
+
+  async #replace(reason: string): Promise<void> {
+    this.#options.log.error("A DNS worker died; starting another", { reason });
+    try {
+      this.#countDeath(reason);
+      await this.#employReplacement();
+    } catch (error) {
+      this.#giveUp(error as Error);
+    }
+    this.#replacing = null;
+  }
+
+  #countDeath(reason: string): void {
+    const now = performance.now();
+    this.#deaths = [...this.#deaths.filter((death) => death > now - 60_000), now];
+    if (this.#deaths.length > DEATHS_MAX) {
+      throw new Error(`${this.#deaths.length} DNS workers died within a minute: ${reason}`);
+    }
+  }
+
+  /** Starts a worker on the same addresses. */
+  async #employReplacement(): Promise<void> {
+    const options = { ...this.#options.worker, listen: this.bound.addresses };
+    for (let attempt = 1;; attempt++) {
+      const snapshot = this.#snapshot;
+      try {
+        return this.#employ(await launch(options, snapshot, this.#board), snapshot);
+      } catch (error) {
+        const mayPass = error instanceof Deno.errors.AddrInUse || snapshot !== this.#snapshot;
+        if (!mayPass || attempt === REPLACE_TRIES || this.#stopping) throw error;
+      }
+    }
+  }
+
+  #giveUp(error: Error): void {
+    if (this.#stopping) return;
+    this.#lost = error;
+    this.#options.log.error("A DNS worker can't be replaced", { error });
+    for (const { reject } of this.#waiting.splice(0)) reject(error);
+    this.#options.onLost?.(error);
+  }
+}
+
+/** Someone who wants to know when a snapshot is in the answers. */
+interface Waiting {
+  readonly epoch: number;
+  readonly resolve: () => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** What a worker could bind. */
+export interface Bound {
+  /** What is really listened on: port 0 replaced by the port that was found. */
+  readonly addresses: readonly SocketAddress[];
+  /** What needs no socket of its own. */
+  readonly covered: readonly SocketAddress[];
+  /** How UDP is served. */
+  readonly transport: UdpTransport["name"];
+  /** Why the transport isn't the best one; empty = it is, or was asked for. */
+  readonly transportNote: string;
+}
+
+interface Launched extends Bound {
+  readonly worker: Worker;
+  readonly descriptors: readonly number[];
+}
+
+function launch(options: WorkerOptions, snapshot: Snapshot, board: LiveBoard): Promise<Launched> {
+  // The executable carries the worker as a bundle of its own beside the main one.
+  const url = Deno.build.standalone
+    ? new URL("./dns_worker.js", import.meta.url)
+    : new URL("./worker.ts", import.meta.url);
+  const worker = new Worker(url, { type: "module", name: "dns" });
+  return new Promise((resolve, reject) => {
+    worker.onmessage = ({ data: report }: MessageEvent<Report>) => {
+      if (report.kind === "listening") {
+        resolve({ worker, ...report });
+      }
+      if (report.kind !== "failed") return;
+      worker.terminate();
+      reject(report.taken ? new Deno.errors.AddrInUse(report.message) : new Error(report.message));
+    };
+    worker.onerror = (event) => {
+      event.preventDefault();
+      reject(new Error(`Cannot start a DNS worker: ${event.message}`));
+    };
+    worker.postMessage({ kind: "start", options, snapshot, board: board.buffer } satisfies Order);
+  });
+}
