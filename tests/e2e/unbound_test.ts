@@ -1,0 +1,202 @@
+/**
+ * A real resolver in front: unbound with a stub zone towards a fleet, as strict as it can be set — minimal query
+ * names (RFC 9156) and random letter case (draft-vixie-dnsext-dns0x20).
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import type { Sample } from "../../src/dns/exchange.ts";
+import type { SocketAddress } from "../../src/ip.ts";
+import { wireToName } from "../../src/wire/name.ts";
+import { askTcp, askUdp } from "../dns/clients.ts";
+import { Loopback } from "../dns/loopback.ts";
+import { addresses, query, show } from "../dns/packets.ts";
+import { program, testWith } from "../programs.ts";
+
+const MANY = Array.from({ length: 100 }, (_, i) => `10.0.0.${i + 1}`);
+const WORLD = {
+  pools: [
+    { name: "web", members: ["192.0.2.10", "2001:db8::10"] },
+    { name: "pair", members: ["192.0.2.20", "192.0.2.21"] },
+    { name: "large", maxAnswers: 0, members: MANY },
+  ],
+  services: {
+    "www.example.com": "web",
+    "*.apps.example.com": "web",
+    "large.example.com": "large",
+    "fresh.example.com": { pool: "pair", ttl: 0 },
+    "deep.down.below.example.com": "web",
+  },
+  zones: {
+    "example.com": `
+$TTL 300
+@      SOA ns1 hostmaster 7 3600 600 604800 60
+@      NS  ns1
+@      MX  10 mail
+ns1    A   127.0.0.1
+mail   A   192.0.2.25
+alias  CNAME www
+chain  CNAME alias
+static CNAME mail
+text   TXT "${"t".repeat(200)}" "${"u".repeat(200)}"
+*.wild TXT "any"
+`,
+  },
+};
+
+const SOA = "ns example.com 60 SOA ns1.example.com 7";
+
+const ROWS: readonly [what: string, question: [name: string, type: string], answer: string][] = [
+  ["a service, IPv4", ["www.example.com", "A"], "NOERROR\nan www.example.com 30 A 192.0.2.10"],
+  ["a service, IPv6", ["www.example.com", "AAAA"], "NOERROR\nan www.example.com 30 AAAA 2001:db8::10"],
+  [
+    "a wildcard service, two labels below",
+    ["a.b.apps.example.com", "A"],
+    "NOERROR\nan a.b.apps.example.com 30 A 192.0.2.10",
+  ],
+  [
+    "a service below names that only exist because of it",
+    ["deep.down.below.example.com", "A"],
+    "NOERROR\nan deep.down.below.example.com 30 A 192.0.2.10",
+  ],
+  ["NODATA of a service: HTTPS", ["www.example.com", "HTTPS"], `NOERROR\n${SOA}`],
+  ["NODATA of a name that only has names below it", ["below.example.com", "A"], `NOERROR\n${SOA}`],
+  ["NXDOMAIN", ["nothing.example.com", "A"], `NXDOMAIN\n${SOA}`],
+  ["NXDOMAIN far below", ["a.b.c.nothing.example.com", "AAAA"], `NXDOMAIN\n${SOA}`],
+  [
+    "an alias of a service",
+    ["alias.example.com", "A"],
+    "NOERROR\nan alias.example.com 300 CNAME www.example.com\nan www.example.com 30 A 192.0.2.10",
+  ],
+  [
+    "an alias of an alias",
+    ["chain.example.com", "AAAA"],
+    "NOERROR\nan chain.example.com 300 CNAME alias.example.com\n" +
+    "an alias.example.com 300 CNAME www.example.com\nan www.example.com 30 AAAA 2001:db8::10",
+  ],
+  [
+    "an alias without the type asked for",
+    ["static.example.com", "AAAA"],
+    `NOERROR\nan static.example.com 300 CNAME mail.example.com\n${SOA}`,
+  ],
+  ["static records", ["example.com", "MX"], "NOERROR\nan example.com 300 MX 10 mail.example.com"],
+  ["a wildcard record", ["x.y.wild.example.com", "TXT"], 'NOERROR\nan x.y.wild.example.com 300 TXT ["any"]'],
+];
+
+testWith(["unbound"], "unbound resolves the names of a fleet", async (test) => {
+  const samples: Sample[] = [];
+  await using node = await Loopback.start(WORLD, {
+    samplesPerSecond: 1_000_000,
+    onSample: (sample) => samples.push(sample),
+  });
+  await using resolver = await Unbound.start(node.address);
+
+  for (const [what, [name, type], answer] of ROWS) {
+    await test.step(what, async () => {
+      assert.equal(withoutAges(show(await askUdp(resolver.address, query(name, type)))), answer);
+    });
+  }
+
+  await test.step("an answer that is too large for UDP", async () => {
+    const answer = await askTcp(resolver.address, query("large.example.com", "A"));
+    assert.deepEqual(addresses(answer).sort(), [...MANY].sort());
+  });
+
+  await test.step("an answer that may not be cached follows health at once", async () => {
+    for (const up of ["192.0.2.20", "192.0.2.21", "192.0.2.20"]) {
+      node.world.health({ "192.0.2.20": up === "192.0.2.20", "192.0.2.21": up === "192.0.2.21" });
+      assert.deepEqual(addresses(await askUdp(resolver.address, query("fresh.example.com", "A"))), [up]);
+    }
+  });
+
+  await test.step("it did ask with minimal names, in random case, and again over TCP", async () => {
+    await node.publish(WORLD); // whatever the worker reported before this is here by then
+    const asked = samples.map((sample) => wireToName(sample.query, 12));
+    const lower = new Set(asked.map((name) => name.toLowerCase()));
+    assert(lower.has("b.apps.example.com"), "the name between the zone and the service");
+    assert(lower.has("down.below.example.com"), "the empty non-terminal");
+    assert(samples.some(({ transport }) => transport === "tcp"));
+    assert(asked.some((name) => /[A-Z]/.test(name) && /[a-z]/.test(name)));
+  });
+});
+
+/** TTLs count down in a resolver's cache: those a little below a round number are given as that. */
+function withoutAges(text: string): string {
+  return text.replaceAll(/ (29[0-9]|2[0-9]|5[0-9]) (?=[A-Z]+ )/g, (_, ttl) => ` ${roundUp(Number(ttl))} `);
+}
+
+function roundUp(ttl: number): number {
+  return ttl > 60 ? 300 : ttl > 30 ? 60 : 30;
+}
+
+/** An unbound in the foreground that asks one fleet for everything below example.com. */
+class Unbound implements AsyncDisposable {
+  readonly address: SocketAddress;
+  readonly #child: Deno.ChildProcess;
+  readonly #folder: string;
+
+  private constructor(child: Deno.ChildProcess, port: number, folder: string) {
+    this.#child = child;
+    this.address = { hostname: "127.0.0.1", port };
+    this.#folder = folder;
+  }
+
+  static async start(fleet: SocketAddress): Promise<Unbound> {
+    const folder = await Deno.makeTempDir({ prefix: "unbound-" });
+    const port = freePort();
+    await Deno.writeTextFile(`${folder}/unbound.conf`, configuration(fleet, port, folder));
+    const child = new Deno.Command(program("unbound")!, {
+      args: ["-d", "-c", `${folder}/unbound.conf`],
+      stdin: "null",
+      stdout: "null",
+      stderr: "piped",
+    }).spawn();
+    const log = new TextDecoder();
+    let said = "";
+    for await (const bytes of child.stderr.values({ preventCancel: true })) {
+      said += log.decode(bytes, { stream: true });
+      if (said.includes("start of service")) return new Unbound(child, port, folder);
+    }
+    throw new Error(`Cannot start unbound: ${said}`);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#child.kill();
+    await this.#child.stderr.cancel();
+    await this.#child.status;
+    await Deno.remove(this.#folder, { recursive: true });
+  }
+}
+
+function configuration(fleet: SocketAddress, port: number, folder: string): string {
+  return `
+server:
+  interface: 127.0.0.1
+  port: ${port}
+  directory: "${folder}"
+  pidfile: ""
+  chroot: ""
+  username: ""
+  use-syslog: no
+  logfile: ""
+  verbosity: 1
+  num-threads: 1
+  module-config: "iterator"
+  do-not-query-localhost: no
+  qname-minimisation: yes
+  qname-minimisation-strict: yes
+  use-caps-for-id: yes
+  minimal-responses: yes
+stub-zone:
+  name: "example.com"
+  stub-addr: ${fleet.hostname}@${fleet.port}
+remote-control:
+  control-enable: no
+`;
+}
+
+/** A port that nobody holds at this moment. */
+function freePort(): number {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  return listener.addr.port;
+}
