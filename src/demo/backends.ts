@@ -15,12 +15,15 @@ const ADDRESSES_ANYWHERE = ["127.0.0.1", "::1"];
 /** Where backends listen when it is free; easy to tell from the node's own ports. */
 const PORT = 8081;
 
-/** Starts as many backends as this machine has addresses for: three, or else two. */
-export async function startBackends(): Promise<Backend[]> {
-  const addresses = ADDRESSES.every(isOwn) ? ADDRESSES : ADDRESSES_ANYWHERE.filter(isOwn);
+/** Starts a backend on each address; without any named, on as many as this machine has: three, or else two. */
+export async function startBackends(addresses: readonly string[] = addressesHere()): Promise<Backend[]> {
   const backends = addresses.map((hostname, i) => new Backend(i + 1, hostname));
   for (const backend of backends) await backend.start();
   return backends;
+}
+
+function addressesHere(): string[] {
+  return ADDRESSES.every(isOwn) ? ADDRESSES : ADDRESSES_ANYWHERE.filter(isOwn);
 }
 
 /** One web server; it says `ok` to `/healthz` and its own name to everything else. */

@@ -86,8 +86,7 @@ async function perform(
     }
   };
 
-  const folder = await Deno.makeTempDir({ prefix: "pleiades-demo-" });
-  stack.defer(() => Deno.remove(folder, { recursive: true }));
+  const folder = stack.use(throwawayFolder()).path;
   const backends = await startBackends();
   for (const backend of backends) stack.use(backend);
   const watcher = new Watcher({ clock: systemClock, tell, signal: ending.signal });
@@ -140,6 +139,20 @@ async function perform(
     node.lost,
     ...(flags.once ? [told] : []),
   ]);
+}
+
+/** A folder that is gone when it is disposed of, or when the process is ended: `demo | head` closes our stdout. */
+function throwawayFolder(): Disposable & { readonly path: string } {
+  const path = Deno.makeTempDirSync({ prefix: "pleiades-demo-" });
+  const remove = () => Deno.removeSync(path, { recursive: true });
+  globalThis.addEventListener("unload", remove);
+  return {
+    path,
+    [Symbol.dispose]: () => {
+      globalThis.removeEventListener("unload", remove);
+      remove();
+    },
+  };
 }
 
 /** Stops a backend that runs, starts one that doesn't. */

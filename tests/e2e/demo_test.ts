@@ -17,11 +17,14 @@ const BOUND_MS = CHECK.intervalMs * CHECK.fall + CHECK.timeoutMs + 100;
 const NAME = "www.demo.test";
 
 /** Gives the test a node that serves the samples, with every backend probed. */
-async function onStage(test: (node: TestNode, backends: readonly Backend[]) => Promise<void>): Promise<void> {
+async function onStage(
+  test: (node: TestNode, backends: readonly Backend[]) => Promise<void>,
+  addresses?: readonly string[],
+): Promise<void> {
   const probed = Promise.withResolvers<void>();
   let left = 0;
   await using stack = new AsyncDisposableStack();
-  const backends = await startBackends();
+  const backends = await startBackends(addresses);
   for (const backend of backends) stack.use(backend);
   left = backends.length;
   const node = stack.use(
@@ -80,6 +83,19 @@ Deno.test("a stopped backend leaves the answers in time, stays away, and returns
     ok(backMs >= CHECK.intervalMs * 0.9 * (CHECK.rise - 1), `it came back after ${backMs} ms, before rise`);
     deepEqual(await askFor(node, "shop.demo.test"), [address], "no way back from the fail-over");
   });
+});
+
+Deno.test("where loopback has no third address, there is one backend per family", async () => {
+  await onStage(async (node, [first, second]) => {
+    deepEqual(await askFor(node, NAME, "A"), ["127.0.0.1"]);
+    deepEqual(await askFor(node, NAME, "AAAA"), ["::1"]);
+    await second!.stop();
+    for (const untilMs = performance.now() + 4 * BOUND_MS; (await askFor(node, NAME, "AAAA")).length > 0;) {
+      ok(performance.now() < untilMs, "::1 is still answered");
+    }
+    deepEqual(await askFor(node, NAME, "A"), ["127.0.0.1"]);
+    equal(first!.isRunning, true);
+  }, ["127.0.0.1", "::1"]);
 });
 
 /** A demo that takes longer than this to say what is waited for hangs. */
@@ -243,6 +259,16 @@ testWith(["script"], "in a terminal a key stops a backend, and q ends the demo",
     await playing.says("GONE 127.0.0.13");
     await playing.type("q");
     equal(await playing.end(), 0);
+    deepEqual(leftIn(place), []);
+  });
+});
+
+testWith(["sh"], "a reader that has seen enough ends the demo, and nothing is left behind", async () => {
+  await inFolder(async (place) => {
+    const line = [...WAYS[0].command, "demo", "--once"].join(" ");
+    const { code } = await new Deno.Command("sh", { args: ["-c", `${line} | head -n 1`], env: place.env })
+      .output();
+    equal(code, 0);
     deepEqual(leftIn(place), []);
   });
 });
