@@ -8,7 +8,7 @@
  */
 import type { Clock } from "../clock.ts";
 import type { CheckTarget } from "../config/check_target.ts";
-import { type Connection, connectTcp, connectTls, explainFailure } from "./connection.ts";
+import { type Connection, connectTcp, connectTls, explainFailure, type TlsTerms } from "./connection.ts";
 import { type Exchange, exchange, HttpSyntaxError, type Response } from "./http_exchange.ts";
 import type { Probe } from "./schedule.ts";
 import type { ProbeResult } from "./verdict.ts";
@@ -32,12 +32,19 @@ export interface ProbeOptions {
 export function createProbe({ version, clock, caCerts }: ProbeOptions): Probe {
   // What follows from a target alone is worked out once, and goes when the target goes.
   const plans = new WeakMap<CheckTarget, Plan>();
+  const reliable = new WeakSet<CheckTarget>();
   return async (target, signal) => {
     const startMs = clock.monotonicMs();
     let plan = plans.get(target);
     if (!plan) plans.set(target, plan = planOf(target, version));
     try {
-      await using connection = await open(target, { serverName: plan.serverName, caCerts, signal });
+      const isReliable = reliable.delete(target);
+      await using connection = await open(
+        target,
+        { serverName: plan.serverName, caCerts, isReliable },
+        signal,
+      );
+      reliable.add(target);
       const error = await attempt(connection, target, plan);
       return error === null ? { ok: true, latencyMs: clock.monotonicMs() - startMs } : failure(error);
     } catch (error) {
@@ -81,10 +88,11 @@ interface Plan {
 
 function open(
   target: CheckTarget,
-  { serverName, caCerts, signal }: { serverName: string; caCerts: readonly string[]; signal: AbortSignal },
+  terms: Omit<TlsTerms, "isVerified">,
+  signal: AbortSignal,
 ): Promise<Connection> {
   if (target.check.type !== "https") return connectTcp(target, signal);
-  return connectTls(target, { serverName, caCerts, isVerified: !target.check.insecureSkipVerify }, signal);
+  return connectTls(target, { ...terms, isVerified: !target.check.insecureSkipVerify }, signal);
 }
 
 /** @returns what is wrong with the target, `null` when nothing is */

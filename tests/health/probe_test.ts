@@ -255,12 +255,37 @@ Deno.test("a body that drips is a time-out, however lively it is", async () => {
   assert.equal(await verdictError(backend.port, { httpContains: "ready" }), "timeout after 100 ms");
 });
 
-Deno.test("a TLS handshake that hangs is a time-out, verified or not, and leaves nothing open", async () => {
+Deno.test("a TLS handshake that hangs is a time-out, verified or not", async () => {
   for (const insecureSkipVerify of [false, true]) {
     await using backend = new Backend(silent);
     const error = await verdictError(backend.port, { type: "https", insecureSkipVerify });
     assert.equal(error, "timeout after 100 ms");
   }
+});
+
+Deno.test({
+  name: "a TLS handshake that hangs leaves no file descriptor open, though the backend never lets go",
+  ignore: Deno.build.os !== "linux",
+  async fn() {
+    for (const insecureSkipVerify of [false, true]) {
+      const connections: Deno.Conn[] = [];
+      const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+      const run = createProbe({ version: "1.2.3", clock: systemClock, caCerts: [] });
+      const it = target(listener.addr.port, { type: "https", insecureSkipVerify });
+      const before = openSockets();
+      for (let round = 1; round <= 3; round++) {
+        const controller = new AbortController();
+        const result = run(it, controller.signal);
+        connections.push(await listener.accept());
+        controller.abort();
+        assert.deepEqual(await result, { ok: false, error: "probe was stopped" });
+        // What is closed is let go a moment later; a descriptor that leaks never is, and the test never ends.
+        while (openSockets() - before > round) await new Promise((resolve) => setTimeout(resolve, 1));
+      }
+      for (const connection of connections) connection.close();
+      listener.close();
+    }
+  },
 });
 
 Deno.test("a probe ends soon when it is aborted before or while it runs", async () => {
@@ -334,4 +359,16 @@ function body(size: number, text: string, offset: number): Uint8Array {
   const bytes = new Uint8Array(size).fill(0x78);
   bytes.set(new TextEncoder().encode(text), offset);
   return bytes;
+}
+
+function openSockets(): number {
+  return [...Deno.readDirSync("/proc/self/fd")].filter(({ name }) => {
+    try {
+      return Deno.readLinkSync(`/proc/self/fd/${name}`).startsWith("socket:");
+    } catch (error) {
+      // The descriptor of the folder itself, closed by now.
+      if (error instanceof Deno.errors.NotFound) return false;
+      throw error;
+    }
+  }).length;
 }

@@ -158,6 +158,21 @@ async function serverNameSent(check: Partial<HealthCheck>): Promise<string | nul
   return hello.includes(HOST) ? HOST : /127\.0\.0\.1|localhost/.exec(hello)?.[0] ?? null;
 }
 
+Deno.test("a backend that finished its handshake is probed without the relay, until it hangs", async () => {
+  const identity = await issued({ dnsNames: [HOST] });
+  await using backend = new Backend(READY, identity);
+  const probe = createProbe({ version: "1.2.3", clock: systemClock, caCerts: [authority.cert] });
+  const check: HealthCheck = { ...HEALTH_CHECK_DEFAULTS, type: "https", httpHost: HOST };
+  const target = checkTargetOf({ ipAddress: "127.0.0.1", port: backend.port }, check);
+  for (let round = 0; round < 3; round++) {
+    const result = await probe(target, new AbortController().signal);
+    assert.ok(result.ok, JSON.stringify(result));
+  }
+  const aborted = await probe(target, AbortSignal.abort());
+  assert.deepEqual(aborted, { ok: false, error: "probe was stopped" });
+  assert.ok((await probe(target, new AbortController().signal)).ok);
+});
+
 async function complaint(port: number, check: Partial<HealthCheck>): Promise<string | null> {
   const probe = createProbe({ version: "1.2.3", clock: systemClock, caCerts: [authority.cert] });
   const complete: HealthCheck = { ...HEALTH_CHECK_DEFAULTS, type: "https", ...check };
