@@ -51,7 +51,7 @@ export interface RunningNode extends AsyncDisposable {
   readonly changes: Changes;
   /** Resolves when every worker answers from this generation. */
   settled(generation: number): Promise<void>;
-  /** Takes over what can change while running; gives the keys that need a restart. */
+  /** Takes over what can change while running; gives the keys that differ from the start's and need another one. */
   use(settings: Settings): Promise<string[]>;
   /** Rejects when the node can't answer any more. */
   readonly lost: Promise<never>;
@@ -171,7 +171,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
         settings = before;
         throw error;
       }
-      return needingRestart(before, next);
+      return needingRestart(options.settings, next);
     },
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };
@@ -351,7 +351,7 @@ function statesOf(health: HealthChecker): { healthy: number; unhealthy: number; 
 }
 
 /** Keys whose new value has no effect before a restart. */
-function needingRestart(before: Settings, after: Settings): string[] {
+function needingRestart(atStart: Settings, now: Settings): string[] {
   const parts: readonly [string, (settings: Settings) => unknown][] = [
     ["cluster", (settings) => settings.cluster],
     ["node", (settings) => settings.node],
@@ -364,8 +364,9 @@ function needingRestart(before: Settings, after: Settings): string[] {
     ["api", (settings) => settings.api],
     ["metrics", (settings) => settings.metrics],
     ["log", (settings) => settings.log],
+    ["workers", (settings) => settings.workers],
   ];
-  return parts.filter(([, of]) => JSON.stringify(of(before)) !== JSON.stringify(of(after))).map(([key]) =>
+  return parts.filter(([, of]) => JSON.stringify(of(atStart)) !== JSON.stringify(of(now))).map(([key]) =>
     key
   );
 }
