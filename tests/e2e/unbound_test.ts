@@ -116,7 +116,10 @@ testWith(["unbound"], "unbound resolves the names of a fleet", async (test) => {
     assert(lower.has("b.apps.example.com"), "the name between the zone and the service");
     assert(lower.has("down.below.example.com"), "the empty non-terminal");
     assert(samples.some(({ transport }) => transport === "tcp"));
-    assert(asked.some((name) => /[A-Z]/.test(name) && /[a-z]/.test(name)));
+    // When the case doesn't come back as sent, unbound asks again, and again, in lower case; by chance, a name of ten
+    // letters is in lower case once in a thousand times.
+    const inLowerCase = asked.filter((name) => name === name.toLowerCase());
+    assert(inLowerCase.length <= 3, inLowerCase.join(" "));
   });
 });
 
