@@ -113,7 +113,12 @@ async function connectVerified(
       client.setNoDelay(true);
       return { client, port: client.localAddr.port };
     });
-  const tls = await Deno.startTls(client, { hostname: terms.serverName, caCerts: [...terms.caCerts] });
+  const tls = await Deno.startTls(client, { hostname: terms.serverName, caCerts: [...terms.caCerts] })
+    .catch((error) => {
+      closeQuietly(client);
+      relay?.close();
+      throw error;
+    });
   const connection = new DenoConnection(tls, signal, relay);
   try {
     await tls.handshake();
@@ -225,7 +230,9 @@ class UnverifiedConnection implements Connection {
     this.#relay.close();
     // A socket that is destroyed during its handshake stays open in Deno 2.6; the relay's end makes it fail first.
     if (this.#isSecured) this.#socket.destroy();
+    const lastResort = setTimeout(() => this.#socket.destroy(), LAST_RESORT_MS);
     await Promise.all([this.#closed, this.#relay.ended]);
+    clearTimeout(lastResort);
   }
 
   #untilSecured(): Promise<void> {
@@ -241,6 +248,9 @@ class UnverifiedConnection implements Connection {
     });
   }
 }
+
+/** A socket that hasn't noticed its connection's end by then never will; its target must not wait for it. */
+const LAST_RESORT_MS = 1_000;
 
 async function dialUnverified(
   port: number,

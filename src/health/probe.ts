@@ -37,6 +37,11 @@ export function createProbe({ version, clock, caCerts }: ProbeOptions): Probe {
     const startMs = clock.monotonicMs();
     let plan = plans.get(target);
     if (!plan) plans.set(target, plan = planOf(target, version));
+    if (target.check.type === "https" && !SERVER_NAME.test(plan.serverName)) {
+      return failure(
+        `${JSON.stringify(plan.serverName)} is no host name that TLS can ask for; mend httpHost`,
+      );
+    }
     try {
       const isReliable = reliable.delete(target);
       await using connection = await open(
@@ -137,6 +142,10 @@ function planOf(target: CheckTarget, version: string): Plan {
     serverName: check.httpHost === null ? ipAddress : withoutPort(check.httpHost),
   };
 }
+
+/** A host name of RFC 1123 §2.1, underscores allowed, or an address; rustls refuses all else. */
+const SERVER_NAME =
+  /^(?=.{1,253}$)(?:[\da-f]*:[\da-f:.]*|[a-z\d_](?:[a-z\d_-]{0,61}[a-z\d_])?(?:\.[a-z\d_](?:[a-z\d_-]{0,61}[a-z\d_])?)*)$/i;
 
 /** `www.example.org:8443` → `www.example.org`, `[::1]:8443` → `::1`. */
 function withoutPort(host: string): string {

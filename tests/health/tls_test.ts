@@ -158,6 +158,17 @@ async function serverNameSent(check: Partial<HealthCheck>): Promise<string | nul
   return hello.includes(HOST) ? HOST : /127\.0\.0\.1|localhost/.exec(hello)?.[0] ?? null;
 }
 
+Deno.test("an httpHost that TLS can't ask for is said so, before anything is sent", async () => {
+  await using backend = new Backend(READY);
+  for (const httpHost of ["a..b", "-a.example", ".", `${"x".repeat(64)}.example`]) {
+    for (const insecureSkipVerify of [false, true]) {
+      const error = await complaint(backend.port, { httpHost, insecureSkipVerify });
+      assert.equal(error, `"${httpHost}" is no host name that TLS can ask for; mend httpHost`);
+    }
+  }
+  assert.equal(backend.accepted, 0);
+});
+
 Deno.test("a backend that finished its handshake is probed without the relay, until it hangs", async () => {
   const identity = await issued({ dnsNames: [HOST] });
   await using backend = new Backend(READY, identity);
