@@ -105,7 +105,17 @@ export const NOUNS: readonly Noun[] = [
     patched: true,
     description: "addresses that a pool can answer",
     keys: ["ipAddress"],
-    columns: ["pool", "ipAddress", "port", "weight", "priority", "enabled", "health.state", "id"],
+    columns: [
+      "pool",
+      "ipAddress",
+      "port",
+      "weight",
+      "priority",
+      "enabled",
+      "health.state",
+      "id",
+      "health.lastError",
+    ],
     fields: [
       text("ipAddress", "IPv4 or IPv6 address", { flag: "ip", required: true }),
       integer("port", "port of the service, 1–65535", { required: true }),
