@@ -12,9 +12,6 @@ import { formatSocketAddress, type SocketAddress } from "../ip.ts";
 const ADDRESSES = ["127.0.0.11", "127.0.0.12", "127.0.0.13"];
 const ADDRESSES_ANYWHERE = ["127.0.0.1", "::1"];
 
-/** Where backends listen when it is free; easy to tell from the node's own ports. */
-const PORT = 8081;
-
 /** Starts a backend on each address; without any named, on as many as this machine has: three, or else two. */
 export async function startBackends(addresses: readonly string[] = addressesHere()): Promise<Backend[]> {
   const backends = addresses.map((hostname, i) => new Backend(i + 1, hostname));
@@ -28,7 +25,7 @@ function addressesHere(): string[] {
 
 /** One web server; it says `ok` to `/healthz` and its own name to everything else. */
 export class Backend implements AsyncDisposable {
-  #port = PORT;
+  #port = 0;
   #server: Deno.HttpServer<Deno.NetAddr> | null = null;
   #ending = new AbortController();
 
@@ -50,16 +47,17 @@ export class Backend implements AsyncDisposable {
     return this.#server !== null;
   }
 
-  /** Takes connections; the port is chosen at the first start and kept from then on. */
+  /**
+   * Takes connections. The first start finds a free port, which is kept from then on; it is one out of many, so that
+   * another demo on this machine doesn't answer in the place of a backend that is stopped.
+   */
   start(): Promise<void> {
     if (this.#server) return Promise.resolve();
     this.#ending = new AbortController();
     try {
       this.#server = this.#listen();
     } catch (error) {
-      if (!(error instanceof Deno.errors.AddrInUse) || this.#port !== PORT) return Promise.reject(error);
-      this.#port = 0;
-      this.#server = this.#listen();
+      return Promise.reject(error);
     }
     this.#port = this.#server.addr.port;
     return Promise.resolve();

@@ -116,13 +116,14 @@ async function perform(
   const story = new AbortController();
   ending.signal.addEventListener("abort", () => story.abort());
   const quit = Promise.withResolvers<null>();
-  const keys = flags.once ? null : listenForKeys((key) => {
+  const onKey = (key: string) => {
     if (key === "q" || key === "\x03") return quit.resolve(null);
     const backend = backends[key === "s" ? HERO : Number(key) - 1];
     if (!backend) return;
     story.abort();
     act(drill, backend).catch(quit.reject);
-  });
+  };
+  const keys = flags.once ? null : listenForKeys({ onKey, onEnd: () => quit.resolve(null) });
   if (keys) stack.use(keys);
 
   const introduction = introductionOf(node, { backends, hasKeys: keys !== null, once: flags.once ?? false });

@@ -6,32 +6,35 @@
 
 /**
  * Calls `onKey` for each key, a character each. Ctrl-C stays the signal that it is, except on Windows, which hands it
- * over as a character (U+0003).
+ * over as a character (U+0003). `onEnd` is called when the terminal goes away.
  *
  * @returns `null` when stdin is no terminal
  */
-export function listenForKeys(onKey: (key: string) => void): Disposable | null {
+export function listenForKeys(
+  { onKey, onEnd }: { readonly onKey: (key: string) => void; readonly onEnd: () => void },
+): Disposable | null {
   if (!Deno.stdin.isTerminal()) return null;
-  const raw = (on: boolean) =>
-    Deno.stdin.setRaw(on, Deno.build.os === "windows" ? undefined : { cbreak: true });
-  raw(true);
+  const mode = Deno.build.os === "windows" ? undefined : { cbreak: true };
+  Deno.stdin.setRaw(true, mode);
   let isOver = false;
-  void read(onKey, () => isOver);
+  read((key) => isOver || onKey(key)).then(onEnd, onEnd);
   return {
     [Symbol.dispose]: () => {
       isOver = true;
-      raw(false);
+      try {
+        Deno.stdin.setRaw(false, mode);
+      } catch {
+        // A terminal that is gone needs no mending.
+      }
     },
   };
 }
 
-/** Ends with the process at the latest: a read from a terminal can't be called off. */
-async function read(onKey: (key: string) => void, isOver: () => boolean): Promise<void> {
+/** Ends when the terminal does: a read can't be called off. */
+async function read(onKey: (key: string) => void): Promise<void> {
   const buffer = new Uint8Array(64);
   const decoder = new TextDecoder();
-  for (;;) {
-    const size = await Deno.stdin.read(buffer);
-    if (size === null || isOver()) return;
+  for (let size = await Deno.stdin.read(buffer); size !== null; size = await Deno.stdin.read(buffer)) {
     for (const key of decoder.decode(buffer.subarray(0, size), { stream: true })) onKey(key);
   }
 }

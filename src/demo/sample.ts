@@ -52,7 +52,7 @@ export function sampleEdits(backends: readonly SocketAddress[], newId: () => str
   const [first, second = first!, last = second] = backends;
   const weights = [3, 1, 1];
   return [
-    { kind: "putZone", domain: ZONE, text: ZONE_TEXT },
+    { kind: "putZone", domain: ZONE, text: zoneText(first!.port) },
     ...pool(ids.www, { name: "web" }, backends.map((backend) => member(backend))),
     ...pool(
       ids.api,
@@ -99,7 +99,8 @@ function member({ hostname, port }: SocketAddress, fields: Partial<MemberFields>
   };
 }
 
-const ZONE_TEXT = `$TTL 60
+const zoneText = (port: number) =>
+  `$TTL 60
 @           SOA   ns1 hostmaster 1 3600 600 86400 5
 @           NS    ns1
 @           MX    10 mail
@@ -107,5 +108,5 @@ const ZONE_TEXT = `$TTL 60
 ns1         A     127.0.0.1
 mail        A     192.0.2.25
 docs        CNAME www
-_http._tcp  SRV   0 0 8081 www
+_http._tcp  SRV   0 0 ${port} www
 `;

@@ -263,6 +263,19 @@ testWith(["script"], "in a terminal a key stops a backend, and q ends the demo",
   });
 });
 
+testWith(["script"], "a terminal that is closed ends the demo, and nothing is left behind", async () => {
+  await inFolder(async (place) => {
+    const line = [...WAYS[0].command, "demo", ...ANY_PORTS].join(" ");
+    await using playing = new Playing(["script", "-qec", line, "/dev/null"], place, { types: true });
+    await playing.says("keep asking");
+    await playing.end("SIGKILL");
+    for (const untilMs = performance.now() + 5_000; leftIn(place).length > 0;) {
+      ok(performance.now() < untilMs, `left behind: ${leftIn(place)}`);
+      await playing.end();
+    }
+  });
+});
+
 testWith(["sh"], "a reader that has seen enough ends the demo, and nothing is left behind", async () => {
   await inFolder(async (place) => {
     const line = [...WAYS[0].command, "demo", "--once"].join(" ");
