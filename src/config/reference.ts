@@ -12,7 +12,7 @@ import { isMapping } from "./spelling.ts";
 
 /** The reference of every key of the settings file, in Markdown. */
 export function settingsReference(): string {
-  return [SETTINGS_INTRODUCTION, ...sectionsBelow(settingsTree).map(sectionTable)].join("\n\n") + "\n";
+  return [SETTINGS_INTRODUCTION, ...sectionsBelow(settingsTree()).map(sectionTable)].join("\n\n") + "\n";
 }
 
 /** The reference of every field of model files, in Markdown. */
@@ -35,7 +35,7 @@ export function modelReference(): string {
  * @param rare whether to show also what few need; `config.example.yaml` does
  */
 export function startFile({ rare }: { readonly rare: boolean }): string {
-  const entries = settingsTree.entries.filter((entry) => rare || !isRare(entry));
+  const entries = settingsTree().entries.filter((entry) => rare || !isRare(entry));
   const head = [
     "# Settings of a Pleiades node. Keys without a # show their default.",
     `# Check this file with "pleiades config validate FILE"; run it with "pleiades serve -c FILE".`,

@@ -37,11 +37,20 @@ export interface SettingsSection {
   readonly entries: readonly (SettingsKey | SettingsSection)[];
 }
 
-/** The whole tree; its path is empty. */
-export const settingsTree: SettingsSection = sectionOf([], schemaAsJson());
+/**
+ * The whole tree; its path is empty. It is read at the first call: that takes some 10 ms, which a start without settings
+ * in the environment can do without.
+ */
+export function settingsTree(): SettingsSection {
+  return tree ??= sectionOf([], schemaAsJson());
+}
+
+let tree: SettingsSection | null = null;
 
 /** All keys, depth first. */
-export const settingsKeys: readonly SettingsKey[] = keysOf(settingsTree);
+export function settingsKeys(): readonly SettingsKey[] {
+  return keysOf(settingsTree());
+}
 
 /** The JSON Schema (2020-12) of the settings file. */
 export function schemaAsJson(): Record<string, unknown> {

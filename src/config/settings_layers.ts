@@ -91,10 +91,10 @@ export function addEnvironment(layers: Layers, environment: Environment): FilePr
   const problems: FileProblem[] = [];
   // In alphabetical order GSLB_… comes first, so that the names used here win over their aliases.
   for (const [name, text] of Object.entries(environment).sort(([a], [b]) => compareText(a, b))) {
-    if (text === undefined || text === "") continue;
-    const key = KEYS_BY_VARIABLE.get(name);
+    if (text === undefined || text === "" || !isOurs(name)) continue;
+    const key = variables().get(name);
     if (key) layers.set(key.path, { value: valueOf(text, key), origin: name });
-    else if (name.startsWith(PREFIX) && !OTHER_VARIABLES.has(name)) problems.push(...strayProblems(name));
+    else problems.push(...strayProblems(name));
   }
   return problems;
 }
@@ -116,29 +116,38 @@ const VARIABLE_ALIASES: readonly (readonly [alias: string, variable: string])[] 
   ["GSLB_LICENSE_KEY", "PLEIADES_LICENSE_KEY"],
 ];
 
-const KEYS_BY_VARIABLE: ReadonlyMap<string, SettingsKey> = keysByVariable();
+function isOurs(name: string): boolean {
+  if (VARIABLE_ALIASES.some(([alias]) => alias === name)) return true;
+  return name.startsWith(PREFIX) && !OTHER_VARIABLES.has(name);
+}
 
-const STRUCTURE_VARIABLES: ReadonlyMap<string, string> = new Map(
-  settingsKeys.filter(({ kind }) => kind === "structure").map((
-    { path },
-  ) => [environmentName(path), path.join(".")]),
-);
+/** The key that each variable sets; read from the schema when there is a variable to look up. */
+function variables(): ReadonlyMap<string, SettingsKey> {
+  return keysByVariable ??= readVariables();
+}
 
-function keysByVariable(): Map<string, SettingsKey> {
+let keysByVariable: ReadonlyMap<string, SettingsKey> | null = null;
+
+function readVariables(): Map<string, SettingsKey> {
   const keys = new Map<string, SettingsKey>();
-  for (const key of settingsKeys) if (key.environment !== null) keys.set(key.environment, key);
+  for (const key of settingsKeys()) if (key.environment !== null) keys.set(key.environment, key);
   for (const [alias, variable] of VARIABLE_ALIASES) keys.set(alias, keys.get(variable)!);
   return keys;
 }
 
 function strayProblems(name: string): FileProblem[] {
   const at = { file: name, line: 0, column: 0 };
-  const structure = STRUCTURE_VARIABLES.get(name);
-  if (structure !== undefined) {
-    return [{ ...at, message: `${structure} can't be set by a variable (put it into the file)` }];
+  const structure = settingsKeys().find(({ kind, path }) =>
+    kind === "structure" && environmentName(path) === name
+  );
+  if (structure) {
+    return [{
+      ...at,
+      message: `${structure.path.join(".")} can't be set by a variable (put it into the file)`,
+    }];
   }
   const rest = name.slice(PREFIX.length);
-  const near = nearest(rest, [...KEYS_BY_VARIABLE.keys()].map((known) => known.slice(PREFIX.length)));
+  const near = nearest(rest, [...variables().keys()].map((known) => known.slice(PREFIX.length)));
   return near === null ? [] : [{ ...at, message: `Unknown variable (did you mean ${PREFIX}${near}?)` }];
 }
 

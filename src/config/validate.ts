@@ -50,7 +50,7 @@ async function kindOf(path: string): Promise<Validation["kind"]> {
   return modelCount > 0 && modelCount >= count(SETTINGS_ONLY) ? "model" : "settings";
 }
 
-const SETTINGS_KEYS = settingsTree.entries.map(({ path }) => path[0]!);
+const SETTINGS_KEYS = settingsTree().entries.map(({ path }) => path[0]!);
 
 /** Both kinds of file have `loadbalancer` and `health`. */
 const MODEL_ONLY: ReadonlySet<string> = new Set(MODEL_SECTIONS.filter((key) => !SETTINGS_KEYS.includes(key)));

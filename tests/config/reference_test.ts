@@ -46,7 +46,7 @@ Deno.test("to have a fallback it is enough to name its endpoints in the start fi
 Deno.test("the start file with rare keys and the reference have every key", () => {
   const text = startFile({ rare: true });
   const reference = settingsReference();
-  for (const { path, environment } of settingsKeys) {
+  for (const { path, environment } of settingsKeys()) {
     ok(new RegExp(`^ *(# )?${path.at(-1)}:`, "m").test(text), path.join("."));
     ok(reference.includes(`\`${path.join(".")}\``), path.join("."));
     if (environment !== null) ok(reference.includes(`\`${environment}\``), environment);
@@ -54,14 +54,14 @@ Deno.test("the start file with rare keys and the reference have every key", () =
 });
 
 Deno.test("every key is described and, unless its default says how it looks, has an example", () => {
-  for (const { path, description, example, byDefault, kind } of settingsKeys) {
+  for (const { path, description, example, byDefault, kind } of settingsKeys()) {
     ok(description !== "", path.join("."));
     if (path.length > 1) ok(example !== undefined || byDefault !== undefined, `${path.join(".")} (${kind})`);
   }
 });
 
 Deno.test("no two keys have the same variable", () => {
-  const variables = settingsKeys.flatMap(({ environment }) => environment ?? []);
+  const variables = settingsKeys().flatMap(({ environment }) => environment ?? []);
   equal(new Set(variables).size, variables.length);
 });
 
