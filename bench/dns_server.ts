@@ -1,17 +1,33 @@
 /**
- * A DNS fleet by itself, for measurements from outside: answers 10,000 names on 127.0.0.1, prints the port, and ends
- * with its stdin. The one argument is the UDP transport.
+ * A DNS fleet by itself, for measurements from outside: `dns_server.ts TRANSPORT WORKLOAD PORT` answers a workload's
+ * names on 127.0.0.1 and ends with its stdin.
  *
  * @module
  */
-import { Loopback, type LoopbackOptions } from "../tests/dns/loopback.ts";
-import { tenThousandNames } from "./dns_names.ts";
+import { systemClock } from "../src/clock.ts";
+import { Fleet, type FleetOptions } from "../src/dns/fleet.ts";
+import { LiveBoard } from "../src/snapshot/live.ts";
+import { Slots } from "../src/snapshot/slots.ts";
+import { Tables } from "../src/snapshot/tables.ts";
+import { createLogger } from "../src/telemetry/log.ts";
+import { PLAIN } from "../tests/dns/world.ts";
+import { desired, WORKLOADS } from "./dns_workloads.ts";
 
 if (import.meta.main) {
-  await using node = await Loopback.start(tenThousandNames(), {
-    transport: Deno.args[0] as LoopbackOptions["transport"],
-    onLog: (line) => console.error(line),
+  const [transport, id, port] = Deno.args;
+  const workload = WORKLOADS.find((each) => each.id === id)!;
+  const healthSlots = new Slots(1);
+  const tables = new Tables(desired(workload), { epoch: 1, healthSlots });
+  await using _fleet = await Fleet.start({
+    workers: 1,
+    listen: [{ hostname: "127.0.0.1", port: Number(port) }],
+    transport: transport as FleetOptions["transport"],
+    engine: PLAIN,
+    tcp: { maxConnections: 100, maxConnectionsPerClient: 100, idleTimeout: 10_000 },
+    samplesPerSecond: 0,
+    snapshot: tables.snapshot,
+    board: LiveBoard.create({ healthSlots: healthSlots.size, ticketSlots: tables.ticketSlots }),
+    log: createLogger({ level: "warn", format: "text", clock: systemClock }),
   });
-  console.log(node.address.port);
   await Deno.stdin.readable.pipeTo(new WritableStream());
 }

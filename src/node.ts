@@ -110,6 +110,14 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     .labels();
   const publisher = new Publisher({
     desired: () => desiredOf(settings, store.source()),
+    changes: {
+      generation: () => store.generation(),
+      touchedSince: (generation) => store.history.touchedSince(generation),
+      formerDomains: (generation) => store.history.formerDomains(generation),
+      pool: (id) => store.pools.whole(id),
+      service: (id) => store.services.get(id),
+      serviceByDomain: (domain) => store.services.byDomain(domain),
+    },
     health,
     log,
     onTargetsGone: (keys) => keepVerdicts(store, log, () => store.verdicts.forget(keys)),
@@ -135,7 +143,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
 
   const tally = setInterval(totals.update, TALLY_INTERVAL_MS);
   stack.defer(() => clearInterval(tally));
-  stack.use(changes.subscribe(() => publisher.touch()));
+  stack.use(changes.subscribe(({ everything }) => publisher.touch(everything)));
   if (!store.readOnly) followOthers(store, publisher, log, ending.signal);
 
   const listeners = await serveHttp({
@@ -213,7 +221,7 @@ function keepVerdicts(store: Store, log: Logger, write: () => void): void {
 }
 
 function followOthers(store: Store, publisher: Publisher, log: Logger, signal: AbortSignal): void {
-  watch(store, { clock: systemClock, signal, onCommit: () => publisher.touch() })
+  watch(store, { clock: systemClock, signal, onCommit: ({ everything }) => publisher.touch(everything) })
     .catch((error) =>
       log.error("Changes of other processes to the database are not seen any more", { error })
     );

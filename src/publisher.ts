@@ -1,28 +1,56 @@
 /**
- * From a change to the next answer: compiles the desired state, tells the health checker what to probe, hands the
- * snapshot to the workers and keeps the health bits of the live board.
+ * From a change to the next answer: keeps the tables that workers answer from, the targets that are probed and the
+ * health bits of the live board equal to what is desired.
  *
- * Changes that come while a snapshot is being handed over are folded into the next one. A state that can't be
- * compiled is logged and counted, and the last good one stays.
+ * A change of pools and services is written into the tables in place and costs what it touches. Anything else — zones,
+ * the fallback, settings, very many objects at once, tables that are full — makes a whole new snapshot. Changes that
+ * come meanwhile are folded into the next step. A state that can't be published is logged and counted, and the last
+ * good one stays.
  *
  * @module
  */
-import { type CheckTarget, checkTargets } from "./config/check_target.ts";
+import { type CheckTarget, checkTargetsOf } from "./config/check_target.ts";
 import type { Desired } from "./config/desired.ts";
+import type { Pool, Service } from "./config/model.ts";
 import type { Fleet } from "./dns/fleet.ts";
 import type { HealthChecker, VerdictChange } from "./health/schedule.ts";
 import type { Verdict } from "./health/verdict.ts";
-import { compile } from "./snapshot/compile.ts";
 import { LiveBoard, type SlotVerdict } from "./snapshot/live.ts";
+import { OutOfRoom } from "./snapshot/memory.ts";
 import { Slots } from "./snapshot/slots.ts";
+import { Tables } from "./snapshot/tables.ts";
 import type { Snapshot } from "./snapshot/view.ts";
 import type { Logger } from "./telemetry/log.ts";
+import { ProbedTargets } from "./probed_targets.ts";
+
+/** Where changes are looked up. */
+export interface ChangeSource {
+  /** Of the model now. */
+  generation(): number;
+  /** What the generations after this one touched. */
+  touchedSince(generation: number): Touched;
+  /** Domains that services had before the generations after this one. */
+  formerDomains(generation: number): readonly string[];
+  pool(id: string): Pool | null;
+  service(id: string): Service | null;
+  serviceByDomain(domain: string): Service | null;
+}
+
+/** What was touched; the lists are empty when it was too much to be listed. */
+export interface Touched {
+  readonly everything: boolean;
+  readonly poolIds: readonly string[];
+  readonly serviceIds: readonly string[];
+  readonly zoneDomains: readonly string[];
+  readonly fallback: boolean;
+}
 
 /** What a publisher works with. */
 export interface PublisherOptions {
   /** The desired state of now. */
   readonly desired: () => Desired;
-  readonly health: Pick<HealthChecker, "use" | "verdict">;
+  readonly changes: ChangeSource;
+  readonly health: Pick<HealthChecker, "follow" | "verdict">;
   /** Told of targets that nobody declares any more. */
   readonly onTargetsGone: (keys: readonly string[]) => void;
   /** Told after each attempt to publish. */
@@ -30,28 +58,35 @@ export interface PublisherOptions {
   readonly log: Logger;
 }
 
+/** Objects that are changed in place at most; for more a whole snapshot costs less. */
+const IN_PLACE_MAX = 1000;
+/** Share of the board's slots in use from which on a larger board is made. */
+const BOARD_FULL_SHARE = 0.8;
+
 /** Keeps what is answered equal to what is desired. */
 export class Publisher {
   readonly #options: PublisherOptions;
   readonly #healthSlots = new Slots(1);
-  readonly #ticketSlots = new Slots(0);
+  readonly #targets = new ProbedTargets();
   readonly #waiters: { readonly generation: number; readonly resolve: () => void }[] = [];
-  #board: LiveBoard;
+  #board = LiveBoard.create({ healthSlots: 1, ticketSlots: 1 });
+  #tables: Tables | undefined;
   #snapshot: Snapshot;
-  #targets = new Set<string>();
   #fleet: Fleet | null = null;
   #epoch = 0;
   /** Generation that every worker answers from. */
   #published = 0;
-  #compiled = 0;
-  #dirty = false;
+  /** Generation that the tables hold. */
+  #written = 0;
+  #isDirty = false;
+  /** Whether the next step must not look at what was touched. */
+  #wantsWhole = false;
   #publishing: Promise<void> | null = null;
 
   /** Compiles the first snapshot; from then on targets are probed. */
   constructor(options: PublisherOptions) {
     this.#options = options;
-    this.#board = LiveBoard.create({ healthSlots: 1, ticketSlots: 1 });
-    this.#snapshot = this.#compile();
+    this.#snapshot = this.#writeWhole();
   }
 
   /** What a fleet is to start with. */
@@ -70,23 +105,29 @@ export class Publisher {
     this.#settle();
   }
 
-  /** Says that the desired state is another one. */
-  touch(): void {
-    this.#dirty = true;
+  /**
+   * Says that the model is another one.
+   *
+   * @param everything whether the history doesn't say what was touched
+   */
+  touch(everything: boolean): void {
+    this.#isDirty = true;
+    this.#wantsWhole ||= everything;
     this.#publishing ??= this.#publishAll();
   }
 
   /**
-   * Publishes the desired state of now.
+   * Publishes the desired state of now, whatever was touched.
    *
    * @throws what was wrong with it; the last good state stays
    */
   async refresh(): Promise<void> {
     while (this.#publishing) await this.#publishing;
+    this.#wantsWhole = true;
     const published = this.#publish();
     this.#publishing = published.catch(() => {}).finally(() => {
       this.#publishing = null;
-      if (this.#dirty) this.touch();
+      if (this.#isDirty) this.touch(false);
     });
     await published;
   }
@@ -104,8 +145,8 @@ export class Publisher {
 
   async #publishAll(): Promise<void> {
     await Promise.resolve(); // lets the change that woke us, and others of the same turn, come to an end
-    while (this.#dirty) {
-      this.#dirty = false;
+    while (this.#isDirty) {
+      this.#isDirty = false;
       try {
         await this.#publish();
       } catch (error) {
@@ -117,8 +158,10 @@ export class Publisher {
 
   async #publish(): Promise<void> {
     try {
-      this.#snapshot = this.#compile();
-      await this.#fleet?.publish(this.#snapshot, this.#board);
+      if (!this.#writeInPlace()) {
+        this.#snapshot = this.#writeWhole();
+        await this.#fleet?.publish(this.#snapshot, this.#board);
+      }
       this.#settle();
       this.#options.onPublished("success");
     } catch (error) {
@@ -127,33 +170,90 @@ export class Publisher {
     }
   }
 
-  #compile(): Snapshot {
-    const desired = this.#options.desired();
-    const snapshot = compile(desired, {
-      epoch: ++this.#epoch,
-      healthSlots: this.#healthSlots,
-      ticketSlots: this.#ticketSlots,
-    });
-    const size = { healthSlots: this.#healthSlots.size, ticketSlots: this.#ticketSlots.size };
-    if (!this.#board.holds(size)) this.#board = this.#board.grownTo(size);
-    this.#probe(checkTargets(desired));
-    this.#compiled = desired.generation;
-    return snapshot;
+  /** Writes what was touched into the tables; whether that was possible. Workers see it at once. */
+  #writeInPlace(): boolean {
+    const { changes } = this.#options;
+    const tables = this.#tables;
+    if (!tables || this.#wantsWhole) return false;
+    const generation = changes.generation();
+    const touched = changes.touchedSince(this.#written);
+    const { everything, poolIds, serviceIds, zoneDomains, fallback } = touched;
+    if (everything || fallback || zoneDomains.length > 0) return false;
+    if (poolIds.length + serviceIds.length > IN_PLACE_MAX) return false;
+    try {
+      const pools = poolIds.map((id) => ({ id, pool: changes.pool(id) }));
+      // A pool that falls back to a new one must find it there.
+      pools.sort((a, b) =>
+        Number((a.pool?.fallbackPoolId ?? null) !== null) - Number((b.pool?.fallbackPoolId ?? null) !== null)
+      );
+      for (const { id, pool } of pools) if (pool) this.#putPool(tables, id, pool);
+      for (const id of serviceIds) {
+        const service = changes.service(id);
+        if (service) tables.putService(service);
+      }
+      for (const domain of changes.formerDomains(this.#written)) {
+        if (!changes.serviceByDomain(domain)) tables.removeService(domain);
+      }
+      for (const { id, pool } of pools) if (!pool) this.#removePool(tables, id);
+    } catch (error) {
+      if (error instanceof OutOfRoom) return false;
+      throw error;
+    }
+    this.#written = generation;
+    return !this.#isBoardFull();
   }
 
-  /** Probes these targets, and sets the bits of slots that may have meant another target before. */
-  #probe(targets: Iterable<CheckTarget>): void {
-    const wanted = new Map<string, CheckTarget>();
-    for (const target of targets) wanted.set(target.key, target);
-    this.#options.health.use(wanted.values());
+  #putPool(tables: Tables, id: string, pool: Pool): void {
+    this.#follow(this.#targets.put(id, checkTargetsOf(pool)));
+    tables.putPool(pool);
+  }
+
+  #removePool(tables: Tables, id: string): void {
+    this.#follow(this.#targets.put(id, []));
+    tables.removePool(id);
+  }
+
+  #writeWhole(): Snapshot {
+    const desired = this.#options.desired();
+    this.#wantsWhole = false;
+    const followed = this.#targets.replace(desired);
+    this.#tables = new Tables(desired, {
+      epoch: ++this.#epoch,
+      healthSlots: this.#healthSlots,
+      previous: this.#tables,
+    });
+    if (this.#isBoardFull()) {
+      this.#board = this.#board.grownTo({
+        healthSlots: this.#healthSlots.size,
+        ticketSlots: this.#tables.ticketSlots,
+      });
+    }
+    this.#follow(followed);
+    this.#written = desired.generation;
+    return this.#tables.snapshot;
+  }
+
+  #isBoardFull(): boolean {
+    const sizeNeeded = {
+      healthSlots: Math.ceil(this.#healthSlots.size / BOARD_FULL_SHARE),
+      ticketSlots: Math.ceil(this.#tables!.ticketSlots / BOARD_FULL_SHARE),
+    };
+    return !this.#board.holds(sizeNeeded);
+  }
+
+  /** Probes what is new and no longer what is gone; a slot may have meant another target before. */
+  #follow(
+    { added, gone }: { readonly added: readonly CheckTarget[]; readonly gone: readonly string[] },
+  ): void {
+    if (added.length + gone.length === 0) return;
+    const { health } = this.#options;
+    health.follow(added, gone);
     const stale: SlotVerdict[] = [];
-    for (const key of wanted.keys()) {
-      const [verdict] = this.#slotVerdict(key, this.#options.health.verdict(key));
-      if (verdict && this.#board.isUp(verdict.slot) !== verdict.up) stale.push(verdict);
+    for (const { key } of added) {
+      const verdict = { slot: this.#healthSlots.of(key), up: health.verdict(key).state !== "unhealthy" };
+      if (this.#board.isUp(verdict.slot) !== verdict.up) stale.push(verdict);
     }
     if (stale.length > 0) this.#board.setHealth(stale);
-    const gone = [...this.#targets].filter((key) => !wanted.has(key));
-    this.#targets = new Set(wanted.keys());
     if (gone.length > 0) this.#options.onTargetsGone(gone);
   }
 
@@ -163,7 +263,7 @@ export class Publisher {
   }
 
   #settle(): void {
-    this.#published = this.#compiled;
+    this.#published = this.#written;
     for (let i = this.#waiters.length - 1; i >= 0; i--) {
       if (this.#waiters[i]!.generation <= this.#published) this.#waiters.splice(i, 1)[0]!.resolve();
     }

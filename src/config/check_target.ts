@@ -4,8 +4,7 @@
  *
  * @module
  */
-import type { Desired } from "./desired.ts";
-import type { HealthCheck, Member } from "./model.ts";
+import type { HealthCheck, Member, Pool } from "./model.ts";
 
 /** One address with one way of probing it. */
 export interface CheckTarget {
@@ -25,18 +24,14 @@ export function checkTargetOf(member: Pick<Member, "ipAddress" | "port">, check:
   return { key: checkTargetKey(member.ipAddress, port, check), ipAddress: member.ipAddress, port, check };
 }
 
-/** Everything that is to be probed; a key may come more than once. Disabled members are probed too: before a
- * member is taken in, people want to see whether it is well. */
-export function* checkTargets(desired: Pick<Desired, "pools" | "fallback">): Generator<CheckTarget> {
-  for (const { members, healthCheck } of desired.pools()) {
-    if (!healthCheck) continue;
-    for (const member of members) yield checkTargetOf(member, healthCheck);
-  }
-  const { fallback } = desired;
-  if (!fallback?.healthCheck) return;
-  for (const ipAddress of fallback.endpoints) {
-    yield checkTargetOf({ ipAddress, port: 0 }, fallback.healthCheck);
-  }
+/**
+ * The targets of a pool's members. Disabled ones are probed too: before one is taken in, people want to see whether
+ * it is well.
+ */
+export function checkTargetsOf(
+  { members, healthCheck }: Pick<Pool, "members" | "healthCheck">,
+): CheckTarget[] {
+  return healthCheck ? members.map((member) => checkTargetOf(member, healthCheck)) : [];
 }
 
 function checkTargetKey(ipAddress: string, port: number, check: HealthCheck): string {

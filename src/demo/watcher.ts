@@ -6,7 +6,7 @@
  * @module
  */
 import type { Clock } from "../clock.ts";
-import { type CheckTarget, checkTargets } from "../config/check_target.ts";
+import { type CheckTarget, checkTargetsOf } from "../config/check_target.ts";
 import type { Sample } from "../dns/exchange.ts";
 import type { VerdictChange } from "../health/schedule.ts";
 import { formatPrefix, formatSocketAddress } from "../ip.ts";
@@ -107,9 +107,10 @@ export class Watcher {
   }
 
   #readTargets(store: Store): void {
-    const { pools, fallback } = store.source();
     const targets = new Map<string, CheckTarget>();
-    for (const target of checkTargets({ pools, fallback })) targets.set(target.key, target);
+    for (const pool of store.pools.each()) {
+      for (const target of checkTargetsOf(pool)) targets.set(target.key, target);
+    }
     this.#targets = targets;
   }
 

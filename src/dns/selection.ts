@@ -25,6 +25,8 @@ export class Selection {
   readonly #board: LiveBoard;
   /** Health generation for which a list was derived last; 0 = never. */
   readonly #derivedAt: Uint32Array;
+  /** The list record it was derived from: a change of members makes another one with the same id. */
+  readonly #derivedFrom: Uint32Array;
   /** Eligible members of each list. */
   readonly #counts: Uint32Array;
   /** Their indices; a list's part begins at `LIST.base`. */
@@ -36,15 +38,18 @@ export class Selection {
   constructor(view: SnapshotView, board: LiveBoard) {
     this.#records = view.records;
     this.#board = board;
-    this.#derivedAt = new Uint32Array(view.listCount);
-    this.#counts = new Uint32Array(view.listCount);
-    this.#eligible = new Uint32Array(view.listMemberCount);
+    this.#derivedAt = new Uint32Array(view.listsMax);
+    this.#derivedFrom = new Uint32Array(view.listsMax);
+    this.#counts = new Uint32Array(view.listsMax);
+    this.#eligible = new Uint32Array(view.listMembersMax);
   }
 
   /** How many members of the list are up. */
   eligible(list: number): number {
     const id = this.#records[list + LIST.id]!;
-    if (this.#derivedAt[id] !== this.#board.healthGeneration) this.#derive(list, id);
+    if (this.#derivedAt[id] !== this.#board.healthGeneration || this.#derivedFrom[id] !== list) {
+      this.#derive(list, id);
+    }
     return this.#counts[id]!;
   }
 
@@ -113,6 +118,7 @@ export class Selection {
       this.#schedules.set(id, smoothSchedule(this.#weights(list, base, eligible)));
     }
     this.#derivedAt[id] = generation;
+    this.#derivedFrom[id] = list;
   }
 
   #weights(list: number, base: number, eligible: number): number[] {

@@ -120,16 +120,28 @@ export class HealthChecker implements AsyncDisposable {
 
   /** Follows the configuration: starts what is new, forgets what is gone, leaves the rest undisturbed. */
   use(targets: Iterable<CheckTarget>): void {
-    const wanted = new Map<string, CheckTarget>();
-    for (const target of targets) wanted.set(target.key, target);
-    for (const [key, entry] of this.#entries) if (!wanted.has(key)) this.#forget(entry);
-    for (const [key, target] of wanted) if (!this.#entries.has(key)) this.#add(target);
+    const wanted = new Set<string>();
+    const added: CheckTarget[] = [];
+    for (const target of targets) {
+      wanted.add(target.key);
+      added.push(target);
+    }
+    this.follow(added, [...this.#entries.keys()].filter((key) => !wanted.has(key)));
+  }
+
+  /** The same by the difference alone, at a cost that doesn't depend on how many targets there are. */
+  follow(added: Iterable<CheckTarget>, gone: Iterable<string>): void {
+    for (const key of gone) {
+      const entry = this.#entries.get(key);
+      if (entry) this.#forget(entry);
+    }
+    for (const target of added) if (!this.#entries.has(target.key)) this.#add(target);
     this.#restored.clear();
     this.#endRoundIfDone();
     this.#wake.abort();
   }
 
-  /** Gives targets the verdicts of the last run, until their first new result; call it before `use`. */
+  /** Gives targets the verdicts of the last run, until their first new result; call it before the first `use` or `follow`. */
   restore(entries: Iterable<readonly [string, Verdict]>): void {
     this.#restored = new Map(entries);
   }

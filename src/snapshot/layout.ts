@@ -1,15 +1,18 @@
 /**
- * Where everything lies in a snapshot's buffer.
+ * Where everything lies in a snapshot.
  *
- * A snapshot is one `SharedArrayBuffer` that is written once, by `compile.ts`, and then only read. It holds four
- * sections, each starting on a 4-byte boundary:
+ * A snapshot is three `SharedArrayBuffer`s that only the main thread writes, in `tables.ts`, and workers read:
  *
- * | section | unit | content |
+ * | buffer | unit | content |
  * | --- | --- | --- |
- * | header | u32 | `HEADER_*`: sizes and positions of the others |
- * | names | i32 | open addressing, load ≤ ½: pairs of (hash, entry record) |
- * | records | u32 | the records below; a reference is an index into this section, 0 = none |
+ * | names | i32 | open addressing, load ≤ ½: pairs of (hash, entry record); entry 0 = the slot is free |
+ * | records | u32 | the root record and the records below; a reference is an index into this buffer, 0 = none |
  * | heap | u8 | wire names, finished resource records, addresses |
+ *
+ * All of it is written before the workers get to see it. What changes later is appended behind what is in use and
+ * then made reachable by one atomic store of a reference, so a worker sees the old or the new record, never a half
+ * one. What a change leaves behind stays as it was until the next whole snapshot, so no reader loses the ground
+ * under its feet.
  *
  * A *finished* resource record is owner `C0 0C`, type, class, TTL, RDLENGTH, RDATA in wire format: it is copied
  * into an answer as it stands, and only where the owner isn't the question's name its first two bytes are patched.
@@ -17,33 +20,20 @@
  * @module
  */
 
-/** "PLEI": the first word of every snapshot. */
+/** "PLEI": says that a buffer holds records. */
 export const MAGIC = 0x504c4549;
 
-/** Words of the header. */
-export const HEADER = {
-  magic: 0,
-  /** The number the fleet gave this snapshot. */
-  epoch: 1,
-  /** Number of name slots − 1; a power of two less one. */
-  nameMask: 2,
-  /** First word of the names section. */
-  namesAt: 3,
-  /** First word of the records section. */
-  recordsAt: 4,
-  recordWords: 5,
-  /** First byte of the heap. */
-  heapAt: 6,
-  heapBytes: 7,
+/** The root record. It lies behind 8 zero words, so that reading any record through reference 0 yields zeros. */
+export const ROOT = {
+  magic: 8,
   /** Service record of the static fallback, or 0. */
-  fallback: 8,
-  /** Number of member lists: their ids run from 0. */
-  lists: 9,
-  /** Members of all lists together. */
-  listMembers: 10,
-  names: 11,
-  services: 12,
-  size: 16,
+  fallback: 9,
+  /** Most member lists there may be: their ids run from 0. */
+  listsMax: 10,
+  /** Most members that all lists together may have. */
+  listMembersMax: 11,
+  /** First word behind the root record. */
+  end: 16,
 } as const;
 
 /** A name that exists: as an owner of data, or as an empty non-terminal (RFC 8499 §7). */
@@ -52,7 +42,7 @@ export const ENTRY = {
   nameAt: 0,
   /** Bytes of the wire name, root label included: 1–255. */
   nameLength: 1,
-  /** Zone record. */
+  /** Zone record; 0 = the name exists no more. */
   zone: 2,
   /** Service record, or 0. */
   service: 3,
@@ -60,7 +50,9 @@ export const ENTRY = {
   cut: 4,
   /** First RRset record, or 0. */
   rrset: 5,
-  size: 6,
+  /** Names directly below this one that exist; only the writer looks at it. */
+  children: 6,
+  size: 7,
 } as const;
 
 /** The records of one type at one name. */
@@ -126,7 +118,7 @@ export const POOL = {
 
 /** The enabled members of one family: a head, then `count` members. */
 export const LIST = {
-  /** 0 … lists − 1: index of what a worker derives for this list. */
+  /** Index of what a worker derives for this list; a list keeps it when its members change. */
   id: 0,
   count: 1,
   /** Index of the first member among all lists' members. */
@@ -135,7 +127,9 @@ export const LIST = {
   addressAt: 3,
   /** Index into `ALGORITHMS` of `config/model.ts`. */
   algorithm: 4,
-  members: 5,
+  /** Members that fit behind `base`; only the writer looks at it. */
+  capacity: 5,
+  members: 6,
   /** Health slot on the live board. */
   memberSlot: 0,
   /** Weight in the low 16 bits, priority in the high 16. */

@@ -3,15 +3,19 @@
  *
  * @module
  */
-import { ENTRY, HEADER, MAGIC } from "./layout.ts";
+import { ENTRY, MAGIC, ROOT } from "./layout.ts";
 import { firstSlot } from "./names.ts";
 
-/** A compiled state of the world; never written again once it is made. */
+/** A compiled state of the world; laid out as `layout.ts` says. */
 export interface Snapshot {
   /** Grows with every snapshot of a process. */
   readonly epoch: number;
-  /** Laid out as `layout.ts` says. */
-  readonly tables: SharedArrayBuffer;
+  /** Hash table of names. */
+  readonly names: SharedArrayBuffer;
+  /** Everything that refers to something. */
+  readonly records: SharedArrayBuffer;
+  /** Bytes that records refer to. */
+  readonly heap: SharedArrayBuffer;
 }
 
 /** A snapshot opened for reading; opening allocates, reading doesn't. */
@@ -22,37 +26,38 @@ export class SnapshotView {
   readonly records: Uint32Array;
   /** Names, finished resource records and addresses. */
   readonly heap: Uint8Array;
-  /** Service record of the static fallback, or 0. */
-  readonly fallback: number;
-  /** List ids run from 0 to this. */
-  readonly listCount: number;
-  /** Members of all lists together. */
-  readonly listMemberCount: number;
   readonly #names: Int32Array;
   readonly #nameMask: number;
 
   /**
    * Opens a snapshot.
    *
-   * @throws {TypeError} when the buffer is no snapshot
+   * @throws {TypeError} when the buffers are no snapshot
    */
   constructor(snapshot: Snapshot) {
-    const header = new Uint32Array(snapshot.tables, 0, HEADER.size);
-    if (header[HEADER.magic] !== MAGIC) {
+    this.epoch = snapshot.epoch;
+    this.records = new Uint32Array(snapshot.records);
+    if (this.records[ROOT.magic] !== MAGIC) {
       throw new TypeError("Cannot open a snapshot: the buffer holds something else");
     }
-    this.epoch = snapshot.epoch;
-    this.records = new Uint32Array(
-      snapshot.tables,
-      header[HEADER.recordsAt]! * 4,
-      header[HEADER.recordWords]!,
-    );
-    this.heap = new Uint8Array(snapshot.tables, header[HEADER.heapAt]!, header[HEADER.heapBytes]!);
-    this.fallback = header[HEADER.fallback]!;
-    this.listCount = header[HEADER.lists]!;
-    this.listMemberCount = header[HEADER.listMembers]!;
-    this.#nameMask = header[HEADER.nameMask]!;
-    this.#names = new Int32Array(snapshot.tables, header[HEADER.namesAt]! * 4, (this.#nameMask + 1) * 2);
+    this.heap = new Uint8Array(snapshot.heap);
+    this.#names = new Int32Array(snapshot.names);
+    this.#nameMask = this.#names.length / 2 - 1;
+  }
+
+  /** Service record of the static fallback, or 0. */
+  get fallback(): number {
+    return this.records[ROOT.fallback]!;
+  }
+
+  /** List ids run from 0 to this. */
+  get listsMax(): number {
+    return this.records[ROOT.listsMax]!;
+  }
+
+  /** Members that all lists together may have. */
+  get listMembersMax(): number {
+    return this.records[ROOT.listMembersMax]!;
   }
 
   /**
@@ -67,7 +72,7 @@ export class SnapshotView {
     for (let slot = firstSlot(hash, this.#nameMask);; slot = (slot + 1) & this.#nameMask) {
       const entry = names[slot * 2 + 1]!;
       if (entry === 0) return 0;
-      if (names[slot * 2] === hash && this.#named(entry, name, at, end)) return entry;
+      if (names[slot * 2] === hash && this.#named(entry, name, at, end)) return this.#living(entry);
     }
   }
 
@@ -77,8 +82,13 @@ export class SnapshotView {
     for (let slot = firstSlot(hash, this.#nameMask);; slot = (slot + 1) & this.#nameMask) {
       const entry = names[slot * 2 + 1]!;
       if (entry === 0) return 0;
-      if (names[slot * 2] === hash && this.#isWildcardOf(entry, name, at, end)) return entry;
+      if (names[slot * 2] === hash && this.#isWildcardOf(entry, name, at, end)) return this.#living(entry);
     }
+  }
+
+  /** A name that was taken away keeps its entry, with no zone. */
+  #living(entry: number): number {
+    return this.records[entry + ENTRY.zone] === 0 ? 0 : entry;
   }
 
   #named(entry: number, name: Uint8Array, at: number, end: number): boolean {

@@ -77,6 +77,15 @@ export class History {
     }
   }
 
+  /** The domains that services had before the generations after this one: what may have to be taken away. */
+  formerDomains(generation: number): string[] {
+    return this.#database.all<{ domain: string }>(
+      "SELECT DISTINCT before ->> 'domain' AS domain FROM history_changes " +
+        "WHERE generation > ? AND kind = 'service' AND before IS NOT NULL",
+      generation,
+    ).map(({ domain }) => domain);
+  }
+
   /** What the generations after this one touched, all together; costs no more than a list may be long. */
   touchedSince(generation: number): Touched {
     const rows = this.#database.all<{ kind: ObjectKind; id: string; poolId: string | null }>(

@@ -6,7 +6,7 @@
 import assert from "node:assert/strict";
 import { COUNTER } from "../../src/dns/counters.ts";
 import { Tally } from "../../src/dns/tally.ts";
-import { MAGIC } from "../../src/snapshot/layout.ts";
+import { MAGIC, ROOT } from "../../src/snapshot/layout.ts";
 import type { Snapshot } from "../../src/snapshot/view.ts";
 import { askTcp, askUdp, framed, TcpClient, UdpClient } from "./clients.ts";
 import { testEachTransport } from "./each_transport.ts";
@@ -21,10 +21,10 @@ function at(...members: string[]): Declared {
 }
 
 /** What no worker survives: opening it throws. */
-function fatal({ epoch }: Snapshot): Snapshot {
-  const tables = new SharedArrayBuffer(64);
-  assert.notEqual(new Uint32Array(tables)[0], MAGIC);
-  return { epoch: epoch + 1, tables };
+function fatal({ epoch, ...buffers }: Snapshot): Snapshot {
+  const records = new SharedArrayBuffer(ROOT.end * 4);
+  assert.notEqual(new Uint32Array(records)[ROOT.magic], MAGIC);
+  return { ...buffers, epoch: epoch + 1, records };
 }
 
 testEachTransport("a published snapshot is in the very next answer", async (start) => {

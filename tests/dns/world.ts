@@ -15,9 +15,9 @@ import {
 } from "../../src/config/model.ts";
 import { Engine, type EngineOptions } from "../../src/dns/engine.ts";
 import { parseIp } from "../../src/ip.ts";
-import { compile } from "../../src/snapshot/compile.ts";
 import { LiveBoard } from "../../src/snapshot/live.ts";
 import { Slots } from "../../src/snapshot/slots.ts";
+import { Tables } from "../../src/snapshot/tables.ts";
 import type { Snapshot } from "../../src/snapshot/view.ts";
 import { parseZoneFile } from "../../src/wire/zone_file.ts";
 
@@ -53,8 +53,9 @@ export class World {
   readonly board = LiveBoard.create({ healthSlots: 1, ticketSlots: 1 });
   /** What the engine answers from. */
   snapshot!: Snapshot;
+  /** What changes it in place. */
+  tables: Tables | undefined;
   readonly #healthSlots = new Slots(1);
-  readonly #ticketSlots = new Slots(0);
   #epoch = 0;
 
   constructor(declared: Declared, options: Partial<EngineOptions> = {}) {
@@ -64,11 +65,12 @@ export class World {
 
   /** Replaces what is declared; health and rotation stay. */
   declare(declared: Declared): void {
-    this.snapshot = compile(desiredOf(declared), {
+    this.tables = new Tables(desiredOf(declared), {
       epoch: ++this.#epoch,
       healthSlots: this.#healthSlots,
-      ticketSlots: this.#ticketSlots,
+      previous: this.tables,
     });
+    this.snapshot = this.tables.snapshot;
     this.engine.use(this.snapshot, this.board);
   }
 

@@ -1,0 +1,146 @@
+/**
+ * The memory of a snapshot while it is written: shared buffers that grow by being copied as long as nobody else
+ * reads them, and are full when they are full from then on.
+ *
+ * @module
+ */
+
+/** There is no room for a change; a whole new snapshot has it. */
+export class OutOfRoom extends Error {
+  /** The class, in logs. */
+  override readonly name = "OutOfRoom";
+}
+
+/** Room left for later changes: this share of what is in use, and at least so many bytes. */
+const SPARE_SHARE = 1 / 8;
+const SPARE_BYTES_MIN = 64 * 1024;
+
+/** Shared bytes of which the first `used` are in use. Pages that were never touched cost no memory. */
+class Memory {
+  buffer: SharedArrayBuffer;
+  used = 0;
+  #sealed = false;
+
+  constructor(bytes: number) {
+    this.buffer = new SharedArrayBuffer(bytes);
+  }
+
+  /**
+   * Makes room behind what is in use.
+   *
+   * @throws {OutOfRoom} when it would have to grow and is sealed
+   */
+  reserve(bytes: number): number {
+    const at = this.used;
+    if (at + bytes > this.buffer.byteLength) this.#grow(at + bytes);
+    this.used += bytes;
+    return at;
+  }
+
+  /** From now on others read it: nothing in use moves any more. */
+  seal(): void {
+    const spare = Math.max(SPARE_BYTES_MIN, this.used * SPARE_SHARE);
+    if (this.used + spare > this.buffer.byteLength) this.#grow(this.used + spare);
+    this.#sealed = true;
+  }
+
+  #grow(bytes: number): void {
+    if (this.#sealed) throw new OutOfRoom(`${this.buffer.byteLength} bytes are in use`);
+    const grown = new SharedArrayBuffer(Math.max(this.buffer.byteLength * 2, Math.ceil(bytes / 4096) * 4096));
+    new Uint8Array(grown).set(new Uint8Array(this.buffer, 0, this.used));
+    this.buffer = grown;
+  }
+}
+
+/** Records: 32-bit words. */
+export class Words {
+  readonly #memory = new Memory(64 * 1024);
+  #words = new Uint32Array(this.#memory.buffer);
+
+  /** What to hand to readers, once sealed. */
+  get buffer(): SharedArrayBuffer {
+    return this.#memory.buffer;
+  }
+
+  /** Words in use. */
+  get length(): number {
+    return this.#memory.used / 4;
+  }
+
+  /**
+   * Makes room for `count` zero words and returns the position of the first.
+   *
+   * @throws {OutOfRoom} when sealed and full
+   */
+  reserve(count: number): number {
+    const at = this.#memory.reserve(count * 4) / 4;
+    if (this.#words.buffer !== this.#memory.buffer) this.#words = new Uint32Array(this.#memory.buffer);
+    return at;
+  }
+
+  /** The word at a position. */
+  get(at: number): number {
+    return this.#words[at]!;
+  }
+
+  /** Writes a word that no reader can reach yet, or that only the writer looks at. */
+  set(at: number, word: number): void {
+    this.#words[at] = word;
+  }
+
+  /** Writes a word that readers may be looking at; whoever sees it sees all that was written before it. */
+  publish(at: number, word: number): void {
+    Atomics.store(this.#words, at, word);
+  }
+
+  /** Leaves room for changes and moves no more. */
+  seal(): void {
+    this.#memory.seal();
+    this.#words = new Uint32Array(this.#memory.buffer);
+  }
+}
+
+/** The heap: bytes. */
+export class Bytes {
+  readonly #memory = new Memory(256 * 1024);
+  #bytes = new Uint8Array(this.#memory.buffer);
+
+  /** What to hand to readers, once sealed. */
+  get buffer(): SharedArrayBuffer {
+    return this.#memory.buffer;
+  }
+
+  /** Bytes in use. */
+  get length(): number {
+    return this.#memory.used;
+  }
+
+  /**
+   * Copies `bytes` to the end and returns where they begin.
+   *
+   * @throws {OutOfRoom} when sealed and full
+   */
+  append(bytes: Uint8Array): number {
+    const at = this.#memory.reserve(bytes.length);
+    if (this.#bytes.buffer !== this.#memory.buffer) this.#bytes = new Uint8Array(this.#memory.buffer);
+    this.#bytes.set(bytes, at);
+    return at;
+  }
+
+  /** A copy of the bytes at a position. */
+  read(at: number, length: number): Uint8Array {
+    return this.#bytes.slice(at, at + length);
+  }
+
+  /** Whether these bytes lie at a position. */
+  holdsAt(at: number, bytes: Uint8Array): boolean {
+    for (let i = 0; i < bytes.length; i++) if (this.#bytes[at + i] !== bytes[i]) return false;
+    return true;
+  }
+
+  /** Leaves room for changes and moves no more. */
+  seal(): void {
+    this.#memory.seal();
+    this.#bytes = new Uint8Array(this.#memory.buffer);
+  }
+}

@@ -1,0 +1,650 @@
+/**
+ * From what is declared to what is answered: writes a whole snapshot in one pass over the desired state, and later
+ * changes it in place, service by service and pool by pool, at a cost that doesn't depend on how many there are.
+ *
+ * Order matters in the pass and is the precedence of names: all zone apexes first (a zone that is served here wins
+ * over its parent's delegation to it), then each zone's delegations (so that everything below one knows), then the
+ * other records, then the services. A service outside every zone becomes the apex of a zone of its own.
+ *
+ * Changes in place are for pools and services, which change all the time; zones and the fallback ask for a whole
+ * new snapshot. What a change leaves behind isn't used again: when the room is used up (`OutOfRoom`), a whole new
+ * snapshot is due, too.
+ *
+ * @module
+ */
+import { checkTargetOf } from "../config/check_target.ts";
+import type { Desired, DesiredZone } from "../config/desired.ts";
+import {
+  ALGORITHMS,
+  type Fallback,
+  type HealthCheck,
+  type Member,
+  ON_ALL_DOWN,
+  type Pool,
+  type Service,
+} from "../config/model.ts";
+import { parseIp } from "../ip.ts";
+import { isWildcard, lowerCaseName, nameToWire } from "../wire/name.ts";
+import { CLASS, TYPE } from "../wire/record_type.ts";
+import type { ZoneRecord } from "../wire/zone_file.ts";
+import { ENTRY, GLUE, LIST, MAGIC, POOL, ROOT, RRSET, SERVICE, ZONE } from "./layout.ts";
+import { Bytes, OutOfRoom, Words } from "./memory.ts";
+import { firstSlot, hashLabel, LABELS_MAX, labelStarts, ROOT_HASH } from "./names.ts";
+import type { Slots } from "./slots.ts";
+import type { Snapshot } from "./view.ts";
+
+/** What compiling needs beside the desired state. */
+export interface CompileOptions {
+  /** Number of the new snapshot. */
+  readonly epoch: number;
+  /** Health slots by check-target key; slot 0 is reserved for members that aren't checked. */
+  readonly healthSlots: Slots;
+  /** The tables before these: services that were in them go on rotating where they are. */
+  readonly previous?: Tables | undefined;
+}
+
+/** Start of Authority timers of zones that have no file (RFC 1912 §2.2): refresh, retry, expire. */
+const SOA_TIMERS = [3600, 600, 604_800] as const;
+/** Bytes of a finished resource record before its RDATA. */
+const FINISHED_HEAD = 12;
+/** Lists, and members of lists, that may come later: this share of what there is, and at least so many. */
+const LISTS_SPARE_SHARE = 1 / 4;
+const LISTS_SPARE_MIN = 4096;
+
+/** The writer of one snapshot. */
+export class Tables {
+  readonly #desired: Pick<Desired, "generation" | "defaultTtl" | "nameservers">;
+  readonly #epoch: number;
+  readonly #healthSlots: Slots;
+  readonly #tickets: Tickets;
+  readonly #records = new Words();
+  readonly #heap = new Bytes();
+  readonly #names = new NameTable();
+  /** Pool records by id. */
+  readonly #pools = new Map<string, number>();
+  readonly #starts = new Uint8Array(LABELS_MAX);
+  readonly #hashes = new Int32Array(LABELS_MAX);
+  /** The one list record of all lists without members. */
+  #emptyList = 0;
+  #lists = 0;
+  #listMembers = 0;
+  /** Zone records before this one are declared zones; those behind it belong to single services. */
+  #declaredZonesEnd = 0;
+  #isSealed = false;
+
+  /** Writes a snapshot of the desired state, which must be valid. */
+  constructor(desired: Desired, { epoch, healthSlots, previous }: CompileOptions) {
+    this.#desired = desired;
+    this.#epoch = epoch;
+    this.#healthSlots = healthSlots;
+    this.#tickets = new Tickets(previous);
+    this.#records.reserve(ROOT.end);
+    this.#records.set(ROOT.magic, MAGIC);
+    this.#emptyList = this.#writeList([], 0, null, { id: this.#lists++, base: 0, capacity: 0 });
+    healthSlots.beginRound();
+    this.#writeZones(desired.zones);
+    this.#writePools(desired.pools());
+    for (const service of desired.services()) this.putService(service);
+    this.#writeFallback(desired.fallback);
+    healthSlots.endRound();
+    this.#seal();
+  }
+
+  /** What to hand to the workers. */
+  get snapshot(): Snapshot {
+    return {
+      epoch: this.#epoch,
+      names: this.#names.buffer,
+      records: this.#records.buffer,
+      heap: this.#heap.buffer,
+    };
+  }
+
+  /** Ticket slots that the live board must have. */
+  get ticketSlots(): number {
+    return this.#tickets.size;
+  }
+
+  /**
+   * Writes a pool, or what it is now in place of what it was. A new pool with a `fallbackPoolId` must come after
+   * that pool.
+   *
+   * @throws {OutOfRoom} when a whole new snapshot is due; what was answered before still is
+   */
+  putPool(pool: Pool): void {
+    const known = this.#pools.get(pool.id);
+    const at = known ?? this.#records.reserve(POOL.size);
+    const enabled = pool.members.filter((member) => member.enabled);
+    const isV6 = (member: Member) => member.ipAddress.includes(":");
+    const algorithm = ALGORITHMS.indexOf(pool.algorithm);
+    const list4 = this.#putList(enabled.filter((member) => !isV6(member)), {
+      algorithm,
+      check: pool.healthCheck,
+      before: this.#records.get(at + POOL.list4),
+    });
+    const list6 = this.#putList(enabled.filter(isV6), {
+      algorithm,
+      check: pool.healthCheck,
+      before: this.#records.get(at + POOL.list6),
+    });
+    const fallback = pool.fallbackPoolId === null ? 0 : this.#pools.get(pool.fallbackPoolId) ?? 0;
+    this.#records.publish(at + POOL.onAllDown, ON_ALL_DOWN.indexOf(pool.onAllDown));
+    this.#records.publish(at + POOL.maxAnswers, pool.maxAnswers);
+    this.#records.publish(at + POOL.fallback, fallback);
+    this.#records.publish(at + POOL.list4, list4);
+    this.#records.publish(at + POOL.list6, list6);
+    if (known === undefined) this.#pools.set(pool.id, at);
+  }
+
+  /** Forgets a pool to which nothing leads any more. */
+  removePool(id: string): void {
+    this.#pools.delete(id);
+  }
+
+  /**
+   * Writes a service, or what it is now in place of what it was.
+   *
+   * @throws {OutOfRoom} when a whole new snapshot is due; what was answered before still is
+   */
+  putService({ domain, poolId, ttl }: Service): void {
+    const name = nameToWire(domain);
+    const entry = this.#ensureServiceName(name);
+    const pool = poolId === null ? 0 : this.#pools.get(poolId) ?? 0;
+    const service = this.#records.get(entry + ENTRY.service);
+    if (service === 0) {
+      const ticket = this.#tickets.take(name);
+      this.#records.publish(entry + ENTRY.service, this.#writeService(pool, ttl, ticket));
+      return;
+    }
+    this.#records.publish(service + SERVICE.ttl, ttl);
+    this.#records.publish(service + SERVICE.pool, pool);
+  }
+
+  /** Takes a service out of the answers, and its name as well when nothing else is there. */
+  removeService(domain: string): void {
+    const entry = this.#find(nameToWire(domain));
+    const service = entry && this.#records.get(entry + ENTRY.service);
+    if (!service) return;
+    this.#records.publish(entry + ENTRY.service, 0);
+    this.#tickets.giveBack(this.#records.get(service + SERVICE.cursor4));
+    this.#forgetName(entry);
+  }
+
+  /** The first of the two ticket slots of a service; `undefined` when there is no such service. */
+  ticketOf(name: Uint8Array): number | undefined {
+    const entry = this.#find(name);
+    const service = entry && this.#records.get(entry + ENTRY.service);
+    return service ? this.#records.get(service + SERVICE.cursor4) : undefined;
+  }
+
+  #seal(): void {
+    const withSpare = (count: number) =>
+      count + Math.max(LISTS_SPARE_MIN, Math.ceil(count * LISTS_SPARE_SHARE));
+    this.#records.set(ROOT.listsMax, withSpare(this.#lists));
+    this.#records.set(ROOT.listMembersMax, withSpare(this.#listMembers));
+    this.#records.seal();
+    this.#heap.seal();
+    this.#names.seal();
+    this.#tickets.settle();
+    this.#isSealed = true;
+  }
+
+  #writeZones(zones: readonly DesiredZone[]): void {
+    const apexes = zones.map((zone) => lowerCaseName(nameToWire(zone.domain)));
+    for (const [i, zone] of zones.entries()) this.#writeApex(apexes[i]!, zone.records);
+    this.#declaredZonesEnd = this.#records.length;
+    for (const [i, zone] of zones.entries()) if (zone.records) this.#writeZone(apexes[i]!, zone.records);
+  }
+
+  #writePools(pools: Iterable<Pool>): void {
+    const fallbacks: [id: string, fallbackPoolId: string][] = [];
+    for (const pool of pools) {
+      this.putPool({ ...pool, fallbackPoolId: null });
+      if (pool.fallbackPoolId !== null) fallbacks.push([pool.id, pool.fallbackPoolId]);
+    }
+    for (const [id, fallbackPoolId] of fallbacks) {
+      this.#records.set(this.#pools.get(id)! + POOL.fallback, this.#pools.get(fallbackPoolId) ?? 0);
+    }
+  }
+
+  #writeFallback(fallback: Fallback | null): void {
+    if (!fallback || fallback.endpoints.length === 0) return;
+    const members = fallback.endpoints.map((ipAddress, i): Member => ({
+      id: `fallback-${i}`,
+      ipAddress,
+      port: fallback.healthCheck?.port ?? 0,
+      weight: fallback.weights[ipAddress] ?? 1,
+      priority: i + 1,
+      enabled: true,
+      latitude: null,
+      longitude: null,
+    }));
+    const { algorithm, onAllDown, healthCheck } = fallback;
+    this.putPool({
+      id: FALLBACK_POOL,
+      name: FALLBACK_POOL,
+      algorithm,
+      onAllDown,
+      maxAnswers: 1,
+      fallbackPoolId: null,
+      members,
+      healthCheck,
+      geoRules: [],
+    });
+    const pool = this.#pools.get(FALLBACK_POOL)!;
+    this.#records.set(ROOT.fallback, this.#writeService(pool, this.#desired.defaultTtl, FALLBACK_TICKET));
+  }
+
+  #writeApex(apex: Uint8Array, records: readonly ZoneRecord[] | null): void {
+    const soa = records?.find((record) => record.type === TYPE.SOA && equalBytes(record.owner, apex)) ??
+      this.#synthesizedSoa(apex);
+    const entry = this.#writeApexEntry(apex, soa);
+    if (records) return;
+    this.#writeRrset(entry, [soa]);
+    const nameservers = this.#desired.nameservers.map((server): ZoneRecord => ({
+      owner: apex,
+      type: TYPE.NS,
+      ttl: this.#desired.defaultTtl,
+      rdata: nameToWire(server),
+      line: 0,
+    }));
+    if (nameservers.length > 0) this.#writeRrset(entry, nameservers);
+  }
+
+  #writeApexEntry(apex: Uint8Array, soa: ZoneRecord): number {
+    const minimum = new DataView(soa.rdata.buffer, soa.rdata.byteOffset).getUint32(soa.rdata.length - 4);
+    const zone = this.#records.reserve(ZONE.size);
+    const soaAt = this.#writeFinished({ ...soa, ttl: Math.min(soa.ttl, minimum) });
+    this.#records.set(zone + ZONE.apexLength, apex.length);
+    this.#records.set(zone + ZONE.soaAt, soaAt);
+    this.#records.set(zone + ZONE.soaBytes, this.#heap.length - soaAt);
+    return this.#writeEntry(apex, zone, 0);
+  }
+
+  #synthesizedSoa(apex: Uint8Array): ZoneRecord {
+    const primary = this.#desired.nameservers[0];
+    const hostmaster = nameToWire("hostmaster");
+    const numbers = new DataView(new ArrayBuffer(20));
+    const serial = Math.max(1, this.#desired.generation);
+    const ttl = this.#desired.defaultTtl;
+    [serial, ...SOA_TIMERS, ttl].forEach((value, i) => numbers.setUint32(i * 4, value));
+    const parts = [
+      primary === undefined ? apex : nameToWire(primary),
+      hostmaster.subarray(0, -1),
+      apex,
+      new Uint8Array(numbers.buffer),
+    ];
+    return { owner: apex, type: TYPE.SOA, ttl, rdata: concatBytes(parts), line: 0 };
+  }
+
+  #writeZone(apex: Uint8Array, records: readonly ZoneRecord[]): void {
+    const zone = this.#records.get(this.#find(apex) + ENTRY.zone);
+    const rrsets = groupByOwnerAndType(
+      records.filter((record) => this.#declaredZoneOf(record.owner) === zone),
+    );
+    const isCut = (rrset: ZoneRecord[]) => rrset[0]!.type === TYPE.NS && rrset[0]!.owner.length > apex.length;
+    const cuts = rrsets.filter(isCut).sort((a, b) => a[0]!.owner.length - b[0]!.owner.length);
+    for (const rrset of cuts) {
+      const entry = this.#ensureEntry(rrset[0]!.owner);
+      if (this.#records.get(entry + ENTRY.cut) === 0) this.#records.set(entry + ENTRY.cut, entry);
+    }
+    for (const rrset of rrsets) this.#writeRrset(this.#ensureEntry(rrset[0]!.owner), rrset);
+    for (const rrset of cuts) this.#writeGlue(rrset);
+  }
+
+  /** The addresses, known here, of a delegation's servers; without those below the cut no resolver gets further. */
+  #writeGlue(servers: readonly ZoneRecord[]): void {
+    const rrset = this.#findRrset(this.#find(servers[0]!.owner), TYPE.NS);
+    const pairs: number[] = [];
+    let at = this.#records.get(rrset + RRSET.at);
+    for (const server of servers) {
+      const entry = this.#find(lowerCaseName(server.rdata));
+      for (const type of [TYPE.A, TYPE.AAAA]) {
+        const addresses = entry && this.#findRrset(entry, type);
+        if (!addresses) continue;
+        const bytes = this.#records.get(addresses + RRSET.bytes) / this.#records.get(addresses + RRSET.count);
+        for (let i = 0; i < this.#records.get(addresses + RRSET.count); i++) {
+          pairs.push(
+            at + FINISHED_HEAD - this.#records.get(rrset + RRSET.at),
+            this.#records.get(addresses + RRSET.at) + i * bytes,
+          );
+        }
+      }
+      at += FINISHED_HEAD + server.rdata.length;
+    }
+    if (pairs.length === 0) return;
+    const glue = this.#records.reserve(GLUE.pairs + pairs.length);
+    this.#records.set(glue + GLUE.count, pairs.length / GLUE.pairSize);
+    pairs.forEach((word, i) => this.#records.set(glue + GLUE.pairs + i, word));
+    this.#records.set(rrset + RRSET.glue, glue);
+  }
+
+  /** The entry of a service's name, with a zone of its own where no declared zone encloses it. */
+  #ensureServiceName(name: Uint8Array): number {
+    if (this.#declaredZoneOf(name) === 0) {
+      const apex = isWildcard(name) ? name.subarray(2) : name;
+      if (!this.#isAlive(this.#find(apex))) this.#writeOwnZone(apex);
+    }
+    return this.#ensureEntry(name);
+  }
+
+  #writeOwnZone(apex: Uint8Array): void {
+    const soa = this.#synthesizedSoa(apex);
+    this.#writeRrset(this.#writeApexEntry(apex, soa), [soa]);
+  }
+
+  /** The zone record of the closest declared zone at or above the name, or 0. */
+  #declaredZoneOf(name: Uint8Array): number {
+    const count = this.#hash(name);
+    for (let label = 0; label < count; label++) {
+      const entry = this.#findFrom(name, label);
+      const zone = entry && this.#records.get(entry + ENTRY.zone);
+      if (zone && zone < this.#declaredZonesEnd) return zone;
+    }
+    return 0;
+  }
+
+  /** The entry of a name inside a zone; makes it, and the empty non-terminals above it, where missing. */
+  #ensureEntry(name: Uint8Array): number {
+    const existing = this.#find(name);
+    if (this.#isAlive(existing)) return existing;
+    const parent = this.#ensureEntry(name.subarray(name[0]! + 1));
+    this.#records.set(parent + ENTRY.children, this.#records.get(parent + ENTRY.children) + 1);
+    return this.#writeEntry(
+      name,
+      this.#records.get(parent + ENTRY.zone),
+      this.#records.get(parent + ENTRY.cut),
+    );
+  }
+
+  #isAlive(entry: number): boolean {
+    return entry !== 0 && this.#records.get(entry + ENTRY.zone) !== 0;
+  }
+
+  /** Writes an entry, or gives a name that was taken away its zone back. */
+  #writeEntry(name: Uint8Array, zone: number, cut: number): number {
+    const former = this.#find(name);
+    if (former !== 0) {
+      this.#records.publish(former + ENTRY.zone, zone);
+      return former;
+    }
+    const entry = this.#records.reserve(ENTRY.size);
+    this.#records.set(entry + ENTRY.nameAt, this.#heap.append(name));
+    this.#records.set(entry + ENTRY.nameLength, name.length);
+    this.#records.set(entry + ENTRY.zone, zone);
+    this.#records.set(entry + ENTRY.cut, cut);
+    this.#names.add(this.#hashes[0]!, entry);
+    return entry;
+  }
+
+  /** Takes a name away when neither data nor a name below it is left, and then perhaps its parent's. */
+  #forgetName(entry: number): void {
+    const zone = this.#records.get(entry + ENTRY.zone);
+    const isApex = this.#records.get(zone + ZONE.apexLength) === this.#records.get(entry + ENTRY.nameLength);
+    const isOwnApex = isApex && zone >= this.#declaredZonesEnd;
+    const hasData = this.#records.get(entry + ENTRY.service) !== 0 ||
+      (this.#records.get(entry + ENTRY.rrset) !== 0 && !isOwnApex);
+    if (hasData || this.#records.get(entry + ENTRY.children) !== 0 || (isApex && !isOwnApex)) return;
+    this.#records.publish(entry + ENTRY.zone, 0);
+    if (isOwnApex) {
+      this.#records.publish(entry + ENTRY.rrset, 0);
+      return;
+    }
+    const name = this.#heap.read(
+      this.#records.get(entry + ENTRY.nameAt),
+      this.#records.get(entry + ENTRY.nameLength),
+    );
+    const parent = this.#find(name.subarray(name[0]! + 1));
+    this.#records.set(parent + ENTRY.children, this.#records.get(parent + ENTRY.children) - 1);
+    this.#forgetName(parent);
+  }
+
+  #writeRrset(entry: number, records: readonly ZoneRecord[]): void {
+    const at = this.#heap.length;
+    for (const record of records) this.#writeFinished(record);
+    const rrset = this.#records.reserve(RRSET.size);
+    this.#records.set(rrset + RRSET.type, records[0]!.type);
+    this.#records.set(rrset + RRSET.count, records.length);
+    this.#records.set(rrset + RRSET.at, at);
+    this.#records.set(rrset + RRSET.bytes, this.#heap.length - at);
+    this.#records.set(rrset + RRSET.next, this.#records.get(entry + ENTRY.rrset));
+    this.#records.publish(entry + ENTRY.rrset, rrset);
+  }
+
+  #findRrset(entry: number, type: number): number {
+    let rrset = this.#records.get(entry + ENTRY.rrset);
+    while (rrset && this.#records.get(rrset + RRSET.type) !== type) {
+      rrset = this.#records.get(rrset + RRSET.next);
+    }
+    return rrset;
+  }
+
+  /** Writes a finished resource record and gives its place in the heap. */
+  #writeFinished(record: ZoneRecord): number {
+    const head = new DataView(new ArrayBuffer(FINISHED_HEAD));
+    head.setUint16(0, 0xc00c);
+    head.setUint16(2, record.type);
+    head.setUint16(4, CLASS.IN);
+    head.setUint32(6, record.ttl);
+    head.setUint16(10, record.rdata.length);
+    const at = this.#heap.append(new Uint8Array(head.buffer));
+    this.#heap.append(record.rdata);
+    return at;
+  }
+
+  #writeService(pool: number, ttl: number, ticket: number): number {
+    const service = this.#records.reserve(SERVICE.size);
+    this.#records.set(service + SERVICE.pool, pool);
+    this.#records.set(service + SERVICE.ttl, ttl);
+    this.#records.set(service + SERVICE.cursor4, ticket);
+    this.#records.set(service + SERVICE.cursor6, ticket + 1);
+    return service;
+  }
+
+  /** The list of these members; `before` is the list in whose place it comes, whose id and room it takes over. */
+  #putList(
+    members: readonly Member[],
+    { algorithm, check, before }: { algorithm: number; check: HealthCheck | null; before: number },
+  ): number {
+    if (members.length === 0) return this.#emptyList;
+    const isSuccessor = before !== 0 && before !== this.#emptyList;
+    if (isSuccessor && this.#records.get(before + LIST.capacity) >= members.length) {
+      return this.#writeList(members, algorithm, check, {
+        id: this.#records.get(before + LIST.id),
+        base: this.#records.get(before + LIST.base),
+        capacity: this.#records.get(before + LIST.capacity),
+      });
+    }
+    const id = isSuccessor ? this.#records.get(before + LIST.id) : this.#lists;
+    if (this.#isSealed) this.#requireRoomForList(id + 1, this.#listMembers + members.length);
+    const list = this.#writeList(members, algorithm, check, {
+      id,
+      base: this.#listMembers,
+      capacity: members.length,
+    });
+    if (id === this.#lists) this.#lists++;
+    this.#listMembers += members.length;
+    return list;
+  }
+
+  #requireRoomForList(lists: number, listMembers: number): void {
+    if (lists > this.#records.get(ROOT.listsMax) || listMembers > this.#records.get(ROOT.listMembersMax)) {
+      throw new OutOfRoom(`${lists} lists of ${listMembers} members`);
+    }
+  }
+
+  #writeList(
+    members: readonly Member[],
+    algorithm: number,
+    check: HealthCheck | null,
+    place: { readonly id: number; readonly base: number; readonly capacity: number },
+  ): number {
+    const list = this.#records.reserve(LIST.members + members.length * LIST.memberSize);
+    this.#records.set(list + LIST.id, place.id);
+    this.#records.set(list + LIST.count, members.length);
+    this.#records.set(list + LIST.base, place.base);
+    this.#records.set(list + LIST.capacity, place.capacity);
+    this.#records.set(list + LIST.addressAt, this.#heap.length);
+    this.#records.set(list + LIST.algorithm, algorithm);
+    for (const [i, member] of members.entries()) {
+      const at = list + LIST.members + i * LIST.memberSize;
+      const slot = check ? this.#healthSlots.of(checkTargetOf(member, check).key) : 0;
+      this.#records.set(at + LIST.memberSlot, slot);
+      this.#records.set(at + LIST.memberRank, (member.priority << 16 | member.weight) >>> 0);
+      this.#heap.append(parseIp(member.ipAddress)!);
+    }
+    return list;
+  }
+
+  /** Fills `#starts` and `#hashes` for every suffix of a lower-case name; returns the number of labels. */
+  #hash(name: Uint8Array): number {
+    const count = labelStarts(name, this.#starts);
+    let hash = ROOT_HASH;
+    this.#hashes[count - 1] = hash;
+    for (let label = count - 2; label >= 0; label--) {
+      hash = hashLabel(hash, name, this.#starts[label]!);
+      this.#hashes[label] = hash;
+    }
+    return count;
+  }
+
+  /** The entry of a name, alive or not, or 0; its hash is in `#hashes[0]` then. */
+  #find(name: Uint8Array): number {
+    this.#hash(name);
+    return this.#findFrom(name, 0);
+  }
+
+  /** Finds the suffix of a hashed name that begins with the given label. */
+  #findFrom(name: Uint8Array, label: number): number {
+    const suffix = name.subarray(this.#starts[label]!);
+    return this.#names.find(
+      this.#hashes[label]!,
+      (entry) =>
+        this.#records.get(entry + ENTRY.nameLength) === suffix.length &&
+        this.#heap.holdsAt(this.#records.get(entry + ENTRY.nameAt), suffix),
+    );
+  }
+}
+
+/** Under which the static fallback lies among the pools; no pool has such an id. */
+const FALLBACK_POOL = "(fallback)";
+/** The static fallback's ticket slots; services get those behind. */
+const FALLBACK_TICKET = 0;
+
+/** Hands out pairs of ticket slots; a service keeps its pair from one snapshot to the next. */
+class Tickets {
+  /** One more than the largest slot ever handed out. */
+  size: number;
+  readonly #previous: Tables | undefined;
+  #free: number[] = [];
+  /** Pairs that were taken over, by half their slot; only while a snapshot is written. */
+  #kept: Uint8Array | null;
+
+  constructor(previous: Tables | undefined) {
+    this.#previous = previous;
+    this.size = Math.max(previous?.ticketSlots ?? 0, FALLBACK_TICKET + 2);
+    this.#kept = new Uint8Array(this.size / 2);
+    this.#kept[FALLBACK_TICKET / 2] = 1;
+  }
+
+  take(name: Uint8Array): number {
+    const former = this.#kept ? this.#previous?.ticketOf(name) : undefined;
+    if (former !== undefined) {
+      this.#kept![former / 2] = 1;
+      return former;
+    }
+    const free = this.#free.pop();
+    if (free !== undefined) return free;
+    this.size += 2;
+    return this.size - 2;
+  }
+
+  giveBack(ticket: number): void {
+    this.#free.push(ticket);
+  }
+
+  /** Ends the writing: what no service took over can be handed out again. */
+  settle(): void {
+    this.#kept!.forEach((kept, pair) => {
+      if (!kept) this.#free.push(pair * 2);
+    });
+    this.#kept = null;
+  }
+}
+
+/** The hash table of names. */
+class NameTable {
+  #count = 0;
+  #slots = new Int32Array(new SharedArrayBuffer(2 * 4 * 1024));
+  #isSealed = false;
+
+  get buffer(): SharedArrayBuffer {
+    return this.#slots.buffer as SharedArrayBuffer;
+  }
+
+  find(hash: number, isIt: (entry: number) => boolean): number {
+    const mask = this.#slots.length / 2 - 1;
+    for (let slot = firstSlot(hash, mask);; slot = (slot + 1) & mask) {
+      const entry = this.#slots[slot * 2 + 1]!;
+      if (entry === 0 || (this.#slots[slot * 2] === hash && isIt(entry))) return entry;
+    }
+  }
+
+  /** @throws {OutOfRoom} when sealed and half full */
+  add(hash: number, entry: number): void {
+    if ((this.#count + 1) * 4 > this.#slots.length) {
+      if (this.#isSealed) throw new OutOfRoom(`${this.#count} names`);
+      this.#grow();
+    }
+    this.#count++;
+    this.#insert(hash, entry);
+  }
+
+  /** Leaves room for later names and moves no more. */
+  seal(): void {
+    if (this.#count * 5 > this.#slots.length) this.#grow();
+    this.#isSealed = true;
+  }
+
+  #insert(hash: number, entry: number): void {
+    const mask = this.#slots.length / 2 - 1;
+    let slot = firstSlot(hash, mask);
+    while (this.#slots[slot * 2 + 1] !== 0) slot = (slot + 1) & mask;
+    this.#slots[slot * 2] = hash;
+    Atomics.store(this.#slots, slot * 2 + 1, entry);
+  }
+
+  #grow(): void {
+    const old = this.#slots;
+    this.#slots = new Int32Array(new SharedArrayBuffer(old.byteLength * 2));
+    for (let i = 0; i < old.length; i += 2) if (old[i + 1] !== 0) this.#insert(old[i]!, old[i + 1]!);
+  }
+}
+
+/** RRsets in order of appearance; a record said twice counts once (RFC 2181 §5). */
+function groupByOwnerAndType(records: readonly ZoneRecord[]): ZoneRecord[][] {
+  const rrsets = new Map<string, ZoneRecord[]>();
+  for (const record of records) {
+    const key = `${latin1.decode(record.owner)} ${record.type}`;
+    const rrset = rrsets.get(key);
+    if (!rrset) rrsets.set(key, [record]);
+    else if (!rrset.some((other) => equalBytes(other.rdata, record.rdata))) rrset.push(record);
+  }
+  return [...rrsets.values()];
+}
+
+const latin1 = new TextDecoder("latin1");
+
+function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, i) => byte === b[i]);
+}
+
+function concatBytes(parts: readonly Uint8Array[]): Uint8Array {
+  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
+  }
+  return bytes;
+}
