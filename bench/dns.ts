@@ -1,205 +1,280 @@
 /**
- * Our DNS transports beside a bare C echo of the same packets, by dnsperf, in one run.
+ * Ours beside other DNS servers and beside a bare C echo of the same packets, all with the same zone, by dnsperf.
  *
- * Rounds are interleaved, server and load are pinned to a core each, and every figure is the median over the rounds.
- * Absolute figures are those of a noisy machine: the result is the ratio to the echo, above all in CPU-seconds per
- * million answers, which doesn't depend on how fast dnsperf asks.
+ * Servers run on one core, the load on another; the rounds of all are interleaved, and each begins with another server, so that what
+ * else the machine does hits all alike. Absolute figures are those of a noisy machine: the result is the ratio to the
+ * echo in the same round. The median over rounds is a run's figure; over runs median and range are told.
  *
- * `deno task bench dns [--rounds N] [--seconds N]`; about half a minute by default.
+ * Each round has three parts:
+ *
+ * - *open*: as fast as answers come back. Where dnsperf is what bounds it the server is idle in between, so the server's
+ *   own share of its core stands beside it.
+ * - *steady*: 50,000 queries a second. CPU time per answer at the same work for all.
+ * - *calm*: 20,000 queries a second, for latency.
+ *
+ * ```text
+ * deno task bench dns [--workload a|b|d|all] [--runs N] [--rounds N] [--seconds N] [--peers NAME,…]
+ *   [--executable] [--check] [--json FILE] [--plot FILE]
+ * ```
+ *
+ * `--check` only looks whether all answer rightly. `--plot` draws the figures that `--json` names, without measuring.
  *
  * @module
  */
+import { cpus } from "node:os";
+import { parseArgs } from "node:util";
 import { program } from "../tests/programs.ts";
-import { questions } from "./dns_names.ts";
+import { type Load, load, LOAD_CORE } from "./dns_load.ts";
+import { plot } from "./dns_plot.ts";
+import {
+  CALM_PER_SECOND,
+  type Figures,
+  type Machine,
+  type Measured,
+  type Parts,
+  STEADY_PER_SECOND,
+  table,
+  type UnderLoad,
+} from "./dns_report.ts";
+import { Server, SERVER_CORE } from "./dns_servers.ts";
+import { questions, type Workload, WORKLOADS, zoneFile } from "./dns_workloads.ts";
+import { coredns } from "./peers/coredns.ts";
+import { echo } from "./peers/echo.ts";
+import { gdnsd } from "./peers/gdnsd.ts";
+import { knot } from "./peers/knot.ts";
+import { nsd } from "./peers/nsd.ts";
+import type { Peer } from "./peers/peer.ts";
+import { OURS } from "./peers/pleiades.ts";
+import { powerdns } from "./peers/powerdns.ts";
 
-/** Runs when no name is given. */
+/** Runs when no name is given, and then takes half a minute. */
 export const quick = true;
 
-/** One server under load. */
-interface Server {
-  readonly name: string;
-  readonly child: Deno.ChildProcess;
-  readonly port: number;
-}
-
-/** What one round showed. */
-interface Round {
-  readonly perSecond: number;
-  /** CPU-seconds per million answers, all threads. */
-  readonly cpu: number;
-  readonly lost: number;
-}
-
-/** What is asked for how long. */
-interface Load {
-  readonly queryFile: string;
-  readonly seconds: number;
-}
-
-/** All that is known of one server. */
-interface Result {
-  readonly server: Server;
-  readonly rounds: Round[];
-  readonly latenciesMs: number[];
-}
-
-const SERVER_CORE = "0";
-const LOAD_CORE = "1";
-/** Queries a second at which latency is taken. */
-const CALM_PER_SECOND = 10_000;
-/** Ticks of /proc/PID/stat a second; fixed in Linux's interface to programs. */
-const TICKS_PER_SECOND = 100;
-const NEEDED = {
-  cc: "builds the echo (apt install gcc)",
-  dnsperf: "makes the load (apt install dnsperf)",
-  taskset: "pins server and load (apt install util-linux)",
+const PEERS: readonly Peer[] = [echo, ...OURS, gdnsd, knot, nsd, powerdns, coredns];
+const TOOLS = {
+  dnsperf: "apt install dnsperf",
+  taskset: "apt install util-linux",
 };
 
-/** Prints the table. */
+/** Prints a table for each workload. */
 export async function bench(args: string[]): Promise<void> {
-  const missing = Object.entries(NEEDED).filter(([name]) => program(name) === null);
-  for (const [name, use] of missing) console.log(`not measured: ${name} is missing; it ${use}`);
+  const options = read(args);
+  if (options.plot !== undefined) return await draw(options.json ?? "", options.plot);
+  const missing = Object.entries(TOOLS).filter(([name]) => program(name) === null);
+  for (const [name, install] of missing) console.log(`not measured: ${name} is missing (${install})`);
   if (missing.length > 0) return;
-  const rounds = numberAfter(args, "--rounds") ?? 3;
-  const seconds = numberAfter(args, "--seconds") ?? 2;
+  const peers = options.peers.filter((peer) => {
+    const found = findProgram(peer) !== null;
+    if (!found) console.log(`not measured: ${peer.name} is missing (${peer.install})`);
+    return found;
+  });
   const folder = await Deno.makeTempDir({ prefix: "bench-dns-" });
-  const servers: Server[] = [];
+  const measured: Measured = {
+    machine: await machine(peers),
+    seconds: options.seconds,
+    rounds: options.rounds,
+    workloads: [],
+  };
   try {
-    const queryFile = `${folder}/queries`;
-    await Deno.writeTextFile(queryFile, questions(100_000).map((name) => `${name} A\n`).join(""));
-    servers.push(await start("C echo", [await buildEcho(folder)]));
-    for (const transport of transports()) servers.push(await start(`ours, ${transport}`, ours(transport)));
-    for (const server of servers) await load(server, { queryFile, seconds: 1 }); // code gets compiled
-    const results = servers.map((server): Result => ({ server, rounds: [], latenciesMs: [] }));
-    for (let round = 0; round < rounds; round++) {
-      for (const { server, rounds } of results) rounds.push(await load(server, { queryFile, seconds }));
+    for (const workload of options.workloads) {
+      console.log(`\n(${workload.id}) ${workload.title}`);
+      const figures = await measure(workload, peers, { ...options, folder });
+      if (options.check) continue;
+      measured.workloads.push({ id: workload.id, title: workload.title, servers: figures });
+      console.log(table(figures));
+      if (options.json !== undefined) {
+        await Deno.writeTextFile(options.json, `${JSON.stringify(measured, null, 1)}\n`);
+      }
     }
-    for (const { server, latenciesMs } of results) {
-      latenciesMs.push(...await latencies(server, { queryFile, seconds: 1 }));
-    }
-    print(results, seconds);
   } finally {
-    for (const { child } of servers) await stop(child);
     await Deno.remove(folder, { recursive: true });
   }
 }
 
-function transports(): string[] {
-  return Deno.build.os === "linux" ? ["linux", "portable"] : ["portable"];
-}
-
-function ours(transport: string): string[] {
-  const script = new URL("./dns_server.ts", import.meta.url).pathname;
-  return [Deno.execPath(), "run", "-A", "--unstable-net", "--no-check", script, transport];
-}
-
-async function buildEcho(folder: string): Promise<string> {
-  const source = new URL("./echo.c", import.meta.url).pathname;
-  const { success, stderr } = await new Deno.Command("cc", { args: ["-O2", "-o", `${folder}/echo`, source] })
-    .output();
-  if (!success) throw new Error(`Cannot build echo.c: ${new TextDecoder().decode(stderr)}`);
-  return `${folder}/echo`;
-}
-
-/** Starts a server, which says its port on the first line. */
-async function start(name: string, command: readonly string[]): Promise<Server> {
-  const child = new Deno.Command("taskset", {
-    args: ["-c", SERVER_CORE, ...command],
-    stdin: "piped",
-    stdout: "piped",
-  }).spawn();
-  for await (const bytes of child.stdout.values({ preventCancel: true })) {
-    return { name, child, port: Number(new TextDecoder().decode(bytes)) };
+async function draw(from: string, to: string): Promise<void> {
+  const measured: Measured = JSON.parse(await Deno.readTextFile(from));
+  await Deno.writeTextFile(to, plot(measured));
+  for (const { id, title, servers } of measured.workloads) {
+    console.log(`\n(${id}) ${title}\n${table(servers)}`);
   }
-  throw new Error(`Cannot measure "${name}": it ended without naming its port`);
 }
 
-/** A server ends with its stdin. */
-async function stop(child: Deno.ChildProcess): Promise<void> {
-  await child.stdin.close();
-  await child.stdout.cancel();
-  await child.status;
+interface Options {
+  readonly workloads: readonly Workload[];
+  readonly peers: readonly Peer[];
+  readonly runs: number;
+  readonly rounds: number;
+  readonly seconds: number;
+  readonly check: boolean;
+  readonly json?: string | undefined;
+  readonly plot?: string | undefined;
 }
 
-/** As fast as the server answers, with 200 queries under way. */
-async function load({ name, child, port }: Server, { queryFile, seconds }: Load): Promise<Round> {
-  const before = cpuSeconds(child.pid);
-  const report = await dnsperf(port, queryFile, ["-l", String(seconds), "-c", "4", "-q", "200"]);
-  const cpu = cpuSeconds(child.pid) - before;
+/** @throws {TypeError} naming the value that is wrong */
+function read(args: string[]): Options {
+  const { values } = parseArgs({
+    args,
+    options: {
+      workload: { type: "string", default: "b" },
+      runs: { type: "string", default: "1" },
+      rounds: { type: "string", default: "3" },
+      seconds: { type: "string", default: "1" },
+      peers: { type: "string" },
+      executable: { type: "boolean", default: false },
+      check: { type: "boolean", default: false },
+      json: { type: "string" },
+      plot: { type: "string" },
+    },
+  });
+  const wanted = values.peers?.split(",");
+  const unknown = wanted?.find((name) => !PEERS.some((peer) => peer.name === name));
+  if (unknown !== undefined) {
+    throw new TypeError(
+      `No server is called "${unknown}"; there are: ${PEERS.map(({ name }) => name).join(", ")}`,
+    );
+  }
+  const workloads = WORKLOADS.filter(({ id }) => values.workload === "all" || values.workload === id);
+  if (workloads.length === 0) {
+    throw new TypeError(`No workload is called "${values.workload}"; there are: a, b, d, all`);
+  }
   return {
-    perSecond: figure(report, /Queries per second:\s+([\d.]+)/, name),
-    cpu: cpu * 1e6 / figure(report, /Queries completed:\s+(\d+)/, name),
-    lost: figure(report, /Queries lost:\s+(\d+)/, name),
+    workloads,
+    // The echo is what the others are compared with.
+    peers: PEERS.filter((peer) =>
+      peer === echo || (wanted ? wanted.includes(peer.name) : peer.flag === undefined || values.executable)
+    ),
+    runs: Number(values.runs),
+    rounds: Number(values.rounds),
+    seconds: Number(values.seconds),
+    check: values.check,
+    json: values.json,
+    plot: values.plot,
   };
 }
 
-/** Milliseconds at a load that any of them bears, sorted. */
-async function latencies({ port }: Server, { queryFile, seconds }: Load): Promise<number[]> {
-  const args = ["-l", String(seconds), "-c", "4", "-Q", String(CALM_PER_SECOND), "-v"];
-  const report = await dnsperf(port, queryFile, args);
-  return [...report.matchAll(/^> \S+ \S+ \S+ ([\d.]+)$/gm)].map(([, s]) => Number(s) * 1000)
-    .sort((a, b) => a - b);
-}
-
-async function dnsperf(port: number, queryFile: string, args: readonly string[]): Promise<string> {
-  const { stdout } = await new Deno.Command("taskset", {
-    args: ["-c", LOAD_CORE, "dnsperf", "-s", "127.0.0.1", "-p", String(port), "-d", queryFile, ...args],
-    stderr: "null",
-  }).output();
-  return new TextDecoder().decode(stdout);
-}
-
-function figure(text: string, expression: RegExp, name: string): number {
-  const found = expression.exec(text);
-  if (!found) throw new Error(`Cannot read dnsperf's report on "${name}":\n${text}`);
-  return Number(found[1]);
-}
-
-/** CPU time of a process with all its threads, from fields 14 and 15 of its `stat` (proc(5)). */
-function cpuSeconds(pid: number): number {
-  const fields = Deno.readTextFileSync(`/proc/${pid}/stat`).split(") ")[1]!.split(" ");
-  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
-}
-
-function rssMebibytes(pid: number): number {
-  return Number(/VmRSS:\s+(\d+)/.exec(Deno.readTextFileSync(`/proc/${pid}/status`))![1]) / 1024;
-}
-
-function print(results: readonly Result[], seconds: number): void {
-  console.log(
-    `10,000 names, 10 % NXDOMAIN; ${results[0]!.rounds.length} rounds of ${seconds} s, medians; ` +
-      `server on core ${SERVER_CORE}, dnsperf on core ${LOAD_CORE}; latency at ${CALM_PER_SECOND} queries/s`,
-  );
-  console.log(
-    row(["", "queries/s", "of echo", "CPU s/million", "× echo", "p50 ms", "p99 ms", "lost", "RSS MiB"]),
-  );
-  const echo = results[0]!.rounds;
-  for (const { server, rounds, latenciesMs } of results) {
-    const of = (value: (round: Round, i: number) => number) => median(rounds.map(value));
-    console.log(row([
-      server.name,
-      of((round) => round.perSecond).toFixed(0),
-      `${of((round, i) => 100 * round.perSecond / echo[i]!.perSecond).toFixed(0)} %`,
-      of((round) => round.cpu).toFixed(2),
-      of((round, i) => round.cpu / echo[i]!.cpu).toFixed(2),
-      ...[0.5, 0.99].map((share) => latenciesMs[Math.floor(latenciesMs.length * share)]?.toFixed(3) ?? "–"),
-      rounds.reduce((sum, { lost }) => sum + lost, 0).toFixed(0),
-      rssMebibytes(server.child.pid).toFixed(0),
-    ]));
+function findProgram(peer: Peer): string | null {
+  if (!peer.program.startsWith("/")) return program(peer.program);
+  try {
+    return Deno.statSync(peer.program).isFile ? peer.program : null;
+  } catch {
+    return null;
   }
 }
 
-function row(cells: readonly string[]): string {
-  const [name, ...figures] = cells;
-  return name!.padEnd(16) + figures.map((figure) => figure.padStart(14)).join("");
+async function measure(
+  workload: Workload,
+  peers: readonly Peer[],
+  { folder, runs, rounds, seconds, check }: Options & { readonly folder: string },
+): Promise<Figures[]> {
+  const zone = `${folder}/zone-${workload.id}`;
+  await Deno.writeFile(zone, ReadableStream.from(zoneFile(workload)).pipeThrough(new TextEncoderStream()));
+  const queryFile = `${folder}/queries-${workload.id}`;
+  await Deno.writeTextFile(queryFile, questions(workload).map((name) => `${name} A\n`).join(""));
+  await using servers = new AsyncDisposableStack();
+  const running: Server[] = [];
+  for (const peer of peers) {
+    const server = servers.use(
+      await Server.start({
+        peer,
+        program: findProgram(peer)!,
+        workload,
+        zoneFile: zone,
+        folder: `${folder}/${workload.id}-${peer.name}`,
+      }),
+    );
+    if (peer.answers) await server.check(workload);
+    running.push(server);
+    if (check) console.log(`${peer.name} answers rightly; up in ${server.startSeconds.toFixed(2)} s`);
+  }
+  if (check) return [];
+  const figures = running.map((server): Figures => ({
+    name: server.peer.name,
+    startSeconds: server.startSeconds,
+    memoryMebibytes: 0,
+    runs: [],
+  }));
+  // Code gets compiled, caches are filled.
+  for (const { port } of running) await load({ port, queryFile, seconds: 1 });
+  for (let run = 0; run < runs; run++) {
+    for (const { runs } of figures) runs.push([]);
+    for (let round = 0; round < rounds; round++) {
+      const first = (run * rounds + round) % running.length;
+      const order = [...running.slice(first), ...running.slice(0, first)];
+      const parts = await measureRound(order, queryFile, seconds);
+      for (const [i, server] of running.entries()) figures[i]!.runs[run]!.push(parts.get(server)!);
+    }
+  }
+  for (const [i, server] of running.entries()) figures[i]!.memoryMebibytes = server.memoryMebibytes();
+  return figures;
 }
 
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[sorted.length >> 1]!;
+/** Each part for all servers before the next part. */
+async function measureRound(
+  servers: readonly Server[],
+  queryFile: string,
+  seconds: number,
+): Promise<Map<Server, Parts>> {
+  const inTurn = async <T>(part: (server: Server) => Promise<T>): Promise<Map<Server, T>> => {
+    const results = new Map<Server, T>();
+    for (const server of servers) results.set(server, await part(server));
+    return results;
+  };
+  const open = await inTurn((server) => underLoad(server, { queryFile, seconds }));
+  const steady = await inTurn((server) =>
+    underLoad(server, { queryFile, seconds, perSecond: STEADY_PER_SECOND })
+  );
+  const calm = await inTurn(({ port }) =>
+    load({ port, queryFile, seconds, perSecond: CALM_PER_SECOND, timed: true })
+  );
+  return new Map(servers.map((server): [Server, Parts] => {
+    const { latenciesMs, lost } = calm.get(server)!;
+    const at = (share: number) => latenciesMs[Math.floor(latenciesMs.length * share)] ?? NaN;
+    return [server, {
+      open: open.get(server)!,
+      steady: steady.get(server)!,
+      calm: { p50Ms: at(0.5), p99Ms: at(0.99), lost },
+    }];
+  }));
 }
 
-function numberAfter(args: readonly string[], flag: string): number | undefined {
-  const at = args.indexOf(flag);
-  return at < 0 ? undefined : Number(args[at + 1]);
+async function underLoad(server: Server, asked: Omit<Load, "port">): Promise<UnderLoad> {
+  const before = server.cpuTime();
+  const { answers, perSecond, lost } = await load({ port: server.port, ...asked });
+  const after = server.cpuTime();
+  const seconds = after.seconds - before.seconds;
+  const kernel = after.kernelTicks - before.kernelTicks;
+  const user = after.userTicks - before.userTicks;
+  return {
+    perSecond,
+    lost,
+    cpuPerMillion: seconds * 1e6 / answers,
+    busy: seconds * perSecond / answers,
+    kernel: kernel / (kernel + user),
+  };
+}
+
+async function machine(peers: readonly Peer[]): Promise<Machine> {
+  const versions: Record<string, string> = {
+    deno: Deno.version.deno,
+    dnsperf: await versionOf("dnsperf", ["-h"]),
+  };
+  for (const peer of peers) {
+    if (peer.version) versions[peer.name] = await versionOf(findProgram(peer)!, peer.version);
+  }
+  return {
+    date: new Date().toISOString().slice(0, 10),
+    cpu: cpus()[0]?.model ?? "unknown",
+    cores: cpus().length,
+    kernel: Deno.osRelease(),
+    serverCore: SERVER_CORE,
+    loadCore: LOAD_CORE,
+    versions,
+  };
+}
+
+/** The first number with a point in what the program says. */
+async function versionOf(program: string, args: readonly string[]): Promise<string> {
+  const { stdout, stderr } = await new Deno.Command(program, { args: [...args] }).output();
+  const said = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
+  return /\d+(?:\.\d+)+/.exec(said)?.[0] ?? "unknown";
 }

@@ -2,12 +2,13 @@
  * The floor under any DNS server on this machine: a UDP echo that does what every server must — receive and send,
  * 64 packets a call — and nothing else. It sets QR, so that dnsperf takes what comes back for an answer.
  *
- * cc -O2 -o echo echo.c && ./echo     prints the port on 127.0.0.1 that it answers on; ends with its stdin.
+ * cc -O2 -o echo echo.c && ./echo PORT     answers on 127.0.0.1; ends with its stdin.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -20,16 +21,17 @@ static struct sockaddr_in names[BATCH];
 static struct iovec vectors[BATCH];
 static struct mmsghdr messages[BATCH];
 
-int main(void) {
+int main(int argc, char **argv) {
+  if (argc != 2) return fputs("usage: echo PORT\n", stderr), 2;
   int udp = socket(AF_INET, SOCK_DGRAM, 0);
   int buffer = 4 << 20;
   setsockopt(udp, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof buffer);
-  struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-  socklen_t size = sizeof address;
-  if (bind(udp, (struct sockaddr *)&address, size) != 0) return perror("bind"), 1;
-  if (getsockname(udp, (struct sockaddr *)&address, &size) != 0) return perror("getsockname"), 1;
-  printf("%d\n", ntohs(address.sin_port));
-  fflush(stdout);
+  struct sockaddr_in address = {
+    .sin_family = AF_INET,
+    .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+    .sin_port = htons(atoi(argv[1])),
+  };
+  if (bind(udp, (struct sockaddr *)&address, sizeof address) != 0) return perror("bind"), 1;
 
   for (int i = 0; i < BATCH; i++) {
     messages[i].msg_hdr.msg_name = &names[i];

@@ -30,7 +30,9 @@ import { VERSION } from "./version.ts";
 
 /** What a node is started with. */
 export interface NodeOptions {
+  /** All of them, valid. */
   readonly settings: Settings;
+  /** Where the node says what happens to it. */
   readonly log: Logger;
   /** PEM certificates that health checks trust beside the system's. */
   readonly caCerts?: readonly string[];
@@ -42,12 +44,15 @@ export interface NodeOptions {
 
 /** A node that answers. */
 export interface RunningNode extends AsyncDisposable {
+  /** What is really listened on: port 0 replaced by the port that was found. */
   readonly dns: readonly SocketAddress[];
   /** Where the API listens; `null` = it is off. */
   readonly api: SocketAddress | null;
   /** Where `/metrics` is served, on the API's listener or its own; `null` = it is off. */
   readonly metrics: SocketAddress | null;
+  /** The open database. */
   readonly store: Store;
+  /** The one path of every change. */
   readonly changes: Changes;
   /** Resolves when every worker answers from this generation. */
   settled(generation: number): Promise<void>;

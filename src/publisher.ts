@@ -20,8 +20,9 @@ import { OutOfRoom } from "./snapshot/memory.ts";
 import { Slots } from "./snapshot/slots.ts";
 import { Tables } from "./snapshot/tables.ts";
 import type { Snapshot } from "./snapshot/view.ts";
+import type { Touched } from "./store/touched.ts";
 import type { Logger } from "./telemetry/log.ts";
-import { ProbedTargets } from "./probed_targets.ts";
+import { ProbedTargets } from "./health/targets.ts";
 
 /** Where changes are looked up. */
 export interface ChangeSource {
@@ -31,30 +32,27 @@ export interface ChangeSource {
   touchedSince(generation: number): Touched;
   /** Domains that services had before the generations after this one. */
   formerDomains(generation: number): readonly string[];
+  /** A pool with its members, or `null` when there is none any more. */
   pool(id: string): Pool | null;
+  /** A service, or `null` when there is none any more. */
   service(id: string): Service | null;
+  /** The service of a domain, or `null` when there is none. */
   serviceByDomain(domain: string): Service | null;
-}
-
-/** What was touched; the lists are empty when it was too much to be listed. */
-export interface Touched {
-  readonly everything: boolean;
-  readonly poolIds: readonly string[];
-  readonly serviceIds: readonly string[];
-  readonly zoneDomains: readonly string[];
-  readonly fallback: boolean;
 }
 
 /** What a publisher works with. */
 export interface PublisherOptions {
   /** The desired state of now. */
   readonly desired: () => Desired;
+  /** What was touched since, and what it is now. */
   readonly changes: ChangeSource;
+  /** Probes what members are checked by. */
   readonly health: Pick<HealthChecker, "follow" | "verdict">;
   /** Told of targets that nobody declares any more. */
   readonly onTargetsGone: (keys: readonly string[]) => void;
   /** Told after each attempt to publish. */
   readonly onPublished: (result: "success" | "error") => void;
+  /** Hears of states that can't be published. */
   readonly log: Logger;
 }
 

@@ -28,15 +28,14 @@ import {
   type ZoneFile,
   zoneFileSchema,
 } from "./model_schema.ts";
-import { dropNulls, isMapping, respell } from "./spelling.ts";
+import { isMapping, respell } from "./spelling.ts";
 import { list } from "./fields.ts";
+import { type ModelLine, parseObject, readLine, textAt } from "./model_line.ts";
 import { nearest, section, show, strictObject, unknownKeyMessage } from "./strict_object.ts";
 import {
   type FileProblem,
-  parseYaml,
   type Path,
   type Position,
-  schemaProblems,
   sortProblems,
   type Source,
   type YamlSource,
@@ -77,12 +76,6 @@ export const modelFileSchema: z.ZodType = strictObject({
   loadbalancer: section(loadbalancerSchema, "Replaces the settings' static fallback"),
   health: section(healthSchema, "How the endpoints of loadbalancer are probed"),
 });
-
-/** The keys that an object of a line may have. */
-const LINE_KEYS = ["pool", "service", "zone", "loadbalancer", "health"] as const;
-
-/** Longest line of NDJSON: a zone of some 20,000 records. */
-export const NDJSON_LINE_SIZE_MAX = 8 * 1024 * 1024;
 
 /**
  * Collects documents and lines in any number, then joins them to a model.
@@ -145,22 +138,20 @@ export class ModelReader {
   }
 
   /** Adds a line of NDJSON; blank ones are skipped. */
-  addLine(
-    { file, line, text }: { readonly file: string; readonly line: number; readonly text: string },
-  ): void {
-    if (text.trim() === "") return;
-    const parsed = parseJson(text);
-    if ("problem" in parsed) {
-      return this.#report({ file, line, column: parsed.column, message: parsed.problem });
+  addLine(line: ModelLine): void {
+    const reading = readLine(line);
+    if (reading.object === null) {
+      this.addProblems(reading.problems);
+      this.#pools.addBroken(reading.poolName);
+      return;
     }
-    const entries = isMapping(parsed.value) ? Object.entries(parsed.value) : [];
-    const [key, value] = entries[0] ?? [];
-    if (entries.length !== 1 || key === undefined) {
-      const message = `a line is an object with one key such as {"pool": …}, {"service": …} or {"zone": …}`;
-      return this.#report({ file, line, column: 1, message });
-    }
-    const source = new LineSource({ file, line, text });
-    this.#addLineObject(key, value, source);
+    const { object, source } = reading;
+    const place = { source, path: [object.kind] };
+    if (object.kind === "pool") this.#pools.add(object.value.name, { value: object.value, place });
+    else if (object.kind === "service") {
+      this.#services.add(object.value.domain, { value: object.value, place });
+    } else if (object.kind === "zone") this.#zones.add(object.value.domain, { value: object.value, place });
+    else if (object.kind !== "blank") this.#addBlock(object.kind, object.value, source);
     source.forgetText();
   }
 
@@ -173,18 +164,6 @@ export class ModelReader {
     const fallback = this.#joinFallback();
     if (this.#problems.length > 0) return { model: null, problems: this.#sortedProblems() };
     return { model: { generation: 0, pools: [...pools.values()], services, zones, fallback }, problems: [] };
-  }
-
-  #addLineObject(key: string, value: unknown, source: LineSource): void {
-    const place = { source, path: [key] };
-    if (key === "pool") this.#addPool(value, place);
-    else if (key === "service") this.#addService(value, place);
-    else if (key === "zone") this.#addZone(value, place);
-    else if (key === "loadbalancer" || key === "health") this.#addBlock(key, value, source);
-    else {
-      const at = source.locate([key], "key");
-      this.#report({ file: source.file, ...at, message: unknownKeyMessage(key, { known: LINE_KEYS }) });
-    }
   }
 
   #addList(key: "pools" | "services" | "zones", list: unknown, source: Source): void {
@@ -228,11 +207,13 @@ export class ModelReader {
     this.#blocks.set(key, { value, place });
   }
 
-  #parse<Value>(schema: z.ZodType<Value>, { value, place }: { value: unknown; place: Place }): Value | null {
-    dropNulls(value);
-    const result = schema.safeParse(value);
-    if (result.success) return result.data;
-    this.addProblems(schemaProblems(place.source, { issues: result.error.issues, path: place.path }));
+  #parse<Value extends object>(
+    schema: z.ZodType<Value>,
+    { value, place }: { value: unknown; place: Place },
+  ): Value | null {
+    const parsed = parseObject(schema, { value, source: place.source, path: place.path });
+    if (!Array.isArray(parsed)) return parsed;
+    this.addProblems(parsed);
     return null;
   }
 
@@ -411,7 +392,10 @@ export class ModelReader {
     return null;
   }
 
-  #parseBlock<Value>(schema: z.ZodType<Value>, { value, place }: Defined<unknown>): Value | null {
+  #parseBlock<Value extends object>(
+    schema: z.ZodType<Value>,
+    { value, place }: Defined<unknown>,
+  ): Value | null {
     const spelled = respell(value, { source: place.source, path: place.path });
     this.addProblems(spelled.problems);
     return this.#parse(schema, { value, place: { source: spelled.source, path: place.path } });
@@ -504,45 +488,6 @@ class Definitions<Value> {
   }
 }
 
-/** A line of NDJSON; its text is kept only while it is checked, since a million of them may be read. */
-class LineSource implements Source {
-  readonly file: string;
-  readonly #line: number;
-  #text: string | null;
-
-  constructor({ file, line, text }: { readonly file: string; readonly line: number; readonly text: string }) {
-    this.file = file;
-    this.#line = line;
-    this.#text = text;
-  }
-
-  forgetText(): void {
-    this.#text = null;
-  }
-
-  locate(path: Path, at?: "key" | "value"): Position {
-    // JSON is YAML but for a few escapes; where it isn't, the line alone has to do.
-    const column = this.#text === null ? 1 : parseYaml(this.file, this.#text).source?.locate(path, at).column;
-    return { line: this.#line, column: column ?? 1 };
-  }
-}
-
-function parseJson(
-  text: string,
-): { readonly value: unknown } | { readonly problem: string; readonly column: number } {
-  try {
-    return { value: JSON.parse(text) };
-  } catch (cause) {
-    if (!(cause instanceof SyntaxError)) throw cause;
-    const offset = Number(/at position (\d+)/.exec(cause.message)?.[1] ?? text.length);
-    const reason = cause.message.replace(/,? (?:in JSON|\(line).*$/, "");
-    return {
-      problem: `not a JSON object: ${reason} (one object a line, quotes around keys)`,
-      column: offset + 1,
-    };
-  }
-}
-
 function formatPlace({ source, path }: Place): string {
   const { line, column } = source.locate(path);
   return `${source.file}:${line}:${column}`;
@@ -553,11 +498,6 @@ function someOf(words: readonly string[]): string {
   return words.length <= 5
     ? words.join(", ")
     : `${words.slice(0, 5).join(", ")} and ${words.length - 5} more`;
-}
-
-function textAt(value: unknown, key: string): string | null {
-  const text = isMapping(value) ? value[key] : null;
-  return typeof text === "string" ? text : null;
 }
 
 /** As ids in the store are made: 128 bits of chance. */

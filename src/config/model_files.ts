@@ -11,11 +11,11 @@ import {
   type ModelCounts,
   ModelReader,
   type ModelReading,
-  NDJSON_LINE_SIZE_MAX,
   refuseZoneFiles,
   type ZoneFileReader,
 } from "./cluster_yaml.ts";
-import { compareText, decodeText, readYaml, START } from "./yaml_source.ts";
+import { LineSplitter } from "./model_line.ts";
+import { compareText, decodeText, readYaml } from "./yaml_source.ts";
 
 /** A model read from files, with how much there was in them. */
 export interface LoadedModel {
@@ -103,48 +103,16 @@ async function addLines(
   reader: ModelReader,
   { file, stream }: { readonly file: string; readonly stream: ReadableStream<Uint8Array> },
 ): Promise<void> {
-  let line = 0;
-  let parts: Uint8Array[] = [];
-  let size = 0;
-  const take = (last: Uint8Array): boolean => {
-    line++;
-    const bytes = parts.length === 0 ? last : concat([...parts, last]);
-    [parts, size] = [[], 0];
-    const decoded = decodeText(file, bytes);
-    if ("text" in decoded) reader.addLine({ file, line, text: decoded.text });
-    else reader.addProblems([{ ...decoded.problem, line, column: decoded.problem.column || 1 }]);
-    return "text" in decoded;
-  };
+  const lines = new LineSplitter({
+    file,
+    take: (line) => reader.addLine(line),
+    refuse: (problem) => reader.addProblems([problem]),
+  });
   for await (const chunk of stream) {
-    let start = 0;
-    for (let end = chunk.indexOf(LINE_FEED); end >= 0; end = chunk.indexOf(LINE_FEED, start)) {
-      if (!take(chunk.subarray(start, end))) return;
-      start = end + 1;
-    }
-    const rest = chunk.slice(start);
-    size += rest.length;
-    if (size > NDJSON_LINE_SIZE_MAX) {
-      const message = `the line has more than ${NDJSON_LINE_SIZE_MAX} bytes (write one object a line)`;
-      return reader.addProblems([{ file, line: line + 1, column: 1, message }]);
-    }
-    if (rest.length > 0) parts.push(rest);
+    lines.write(chunk);
+    if (lines.stopped) return;
   }
-  if (size > 0) take(new Uint8Array(0));
-  if (line === 0) {
-    reader.addProblems([{ file, ...START, message: "the file is empty (write one object a line)" }]);
-  }
-}
-
-const LINE_FEED = 0x0a;
-
-function concat(parts: readonly Uint8Array[]): Uint8Array {
-  const bytes = new Uint8Array(parts.reduce((size, part) => size + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.length;
-  }
-  return bytes;
+  lines.end();
 }
 
 /** Hidden entries are left out: `.git`, and the `..data` of a mounted Kubernetes ConfigMap, which repeats its files. */

@@ -26,7 +26,9 @@ export interface Sample {
 
 /** A query that made the engine throw: always a fault of ours, whatever was in the packet. */
 export interface Fault {
+  /** The error with its stack. */
   readonly reason: string;
+  /** The client's address as text. */
   readonly client: string;
   /** The packet, in hex. */
   readonly query: string;
@@ -36,7 +38,9 @@ export interface Fault {
 export interface Watchers {
   /** How many exchanges `sample` gets to see a second at most. */
   readonly samplesPerSecond: number;
+  /** Gets an exchange. */
   sample(sample: Sample): void;
+  /** Gets a fault, a few a second at most. */
   fault(fault: Fault): void;
 }
 
@@ -153,11 +157,16 @@ export class Exchange {
 
 /** A client known by its address in text, as Deno's sockets give it; parsed only when something asks for it. */
 export class NamedClient implements Client {
+  /** Whether it asks over TCP. */
   readonly stream: boolean;
   #text = "";
   #address: Uint8Array | null = null;
 
-  /** @param stream whether it asks over TCP */
+  /**
+   * Stands for nobody yet.
+   *
+   * @param stream whether it asks over TCP
+   */
   constructor(stream: boolean) {
     this.stream = stream;
   }
@@ -168,6 +177,7 @@ export class NamedClient implements Client {
     this.#address = null;
   }
 
+  /** The address, parsed at the first call. */
   address(): Uint8Array {
     return this.#address ??= parseIp(this.#text) ?? new Uint8Array(4);
   }

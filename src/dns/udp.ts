@@ -46,14 +46,17 @@ export interface UdpSocket extends Disposable {
 
 /** The transport that works everywhere. */
 export class PortableUdp implements UdpTransport {
+  /** As `dns.transport` calls it. */
   readonly name = "portable";
   #sockets: readonly PortableUdpSocket[] = [];
   #served: Promise<unknown> = Promise.resolve();
 
+  /** Binds a socket of Deno's. */
   bind({ hostname, port }: SocketAddress): PortableUdpSocket {
     return new PortableUdpSocket(Deno.listenDatagram({ transport: "udp", hostname, port }));
   }
 
+  /** Runs some loops on each socket. */
   serve(sockets: readonly PortableUdpSocket[], exchange: Exchange): void {
     this.#sockets = sockets;
     this.#served = Promise.all(
@@ -61,6 +64,7 @@ export class PortableUdp implements UdpTransport {
     );
   }
 
+  /** Closes the sockets, which ends their loops. */
   async stop(): Promise<void> {
     for (const socket of this.#sockets) socket[Symbol.dispose]();
     await this.#served;
@@ -68,18 +72,23 @@ export class PortableUdp implements UdpTransport {
 }
 
 /** A socket of Deno's. */
-class PortableUdpSocket implements UdpSocket {
+export class PortableUdpSocket implements UdpSocket {
+  /** Deno closes it with the thread. */
   readonly fd = null;
+  /** The socket. */
   readonly conn: Deno.DatagramConn;
 
+  /** Takes over a bound socket. */
   constructor(conn: Deno.DatagramConn) {
     this.conn = conn;
   }
 
+  /** 1–65535. */
   get port(): number {
     return (this.conn.addr as Deno.NetAddr).port;
   }
 
+  /** Gives the port back. */
   [Symbol.dispose](): void {
     this.conn.close();
   }

@@ -132,6 +132,7 @@ function openLibc(): Libc {
 
 /** A bound UDP socket with its arena. */
 export class LinuxUdpSocket implements UdpSocket {
+  /** With the port that was found where 0 was asked for. */
   readonly port: number;
   /** Its descriptor. */
   readonly fd: number;
@@ -339,6 +340,7 @@ class Part {
 
 /** The transport for Linux with glibc. */
 export class LinuxUdp implements UdpTransport {
+  /** As `dns.transport` calls it. */
   readonly name = "linux";
   readonly #libc: Libc;
   readonly #reusePort: boolean;
@@ -356,14 +358,17 @@ export class LinuxUdp implements UdpTransport {
     this.#reusePort = reusePort;
   }
 
+  /** Binds a socket with an arena of its own. */
   bind(address: SocketAddress): LinuxUdpSocket {
     return new LinuxUdpSocket(this.#libc, address, this.#reusePort);
   }
 
+  /** Runs one loop over all sockets. */
   serve(sockets: readonly LinuxUdpSocket[], exchange: Exchange): void {
     this.#served = answerUntil(this.#stopping.signal, { libc: this.#libc, sockets, exchange });
   }
 
+  /** Ends the loop, which closes the sockets. */
   async stop(): Promise<void> {
     this.#stopping.abort();
     await this.#served;

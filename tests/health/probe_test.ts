@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { setImmediate } from "node:timers/promises";
 import assert from "node:assert/strict";
 import { seededRng, systemClock } from "../../src/clock.ts";
 import { type CheckTarget, checkTargetOf } from "../../src/config/check_target.ts";
@@ -280,7 +281,7 @@ Deno.test({
         controller.abort();
         assert.deepEqual(await result, { ok: false, error: "probe was stopped" });
         // What is closed is let go a moment later; a descriptor that leaks never is, and the test never ends.
-        while (openSockets() - before > round) await new Promise((resolve) => setTimeout(resolve, 1));
+        while (openSockets() - before > round) await setImmediate();
       }
       for (const connection of connections) connection.close();
       listener.close();

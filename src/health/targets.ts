@@ -4,12 +4,13 @@
  *
  * @module
  */
-import { type CheckTarget, checkTargetOf, checkTargetsOf } from "./config/check_target.ts";
-import type { Desired } from "./config/desired.ts";
-import type { Fallback } from "./config/model.ts";
+import { type CheckTarget, checkTargetOf, checkTargetsOf } from "../config/check_target.ts";
+import type { Desired } from "../config/desired.ts";
+import type { Fallback } from "../config/model.ts";
 
 /** How the set of targets changed. */
 export interface TargetChange {
+  /** Not probed before. */
   readonly added: readonly CheckTarget[];
   /** Keys. */
   readonly gone: readonly string[];

@@ -1,0 +1,151 @@
+/**
+ * What the DNS benches ask and answer: one zone of names with two addresses each, told to every server in its own
+ * language. Names and addresses follow from a number, so that nothing is kept, and every answer can be checked.
+ *
+ * @module
+ */
+import { seededRng } from "../src/clock.ts";
+import type { Desired } from "../src/config/desired.ts";
+import type { Member, Pool, Service } from "../src/config/model.ts";
+import type { Declared } from "../tests/dns/world.ts";
+import { parseZoneFile } from "../src/wire/zone_file.ts";
+
+/** One zone and what is asked of it. */
+export interface Workload {
+  /** How it is called on the command line. */
+  readonly id: string;
+  /** In words. */
+  readonly title: string;
+  /** Names with two addresses each. */
+  readonly names: number;
+  /** One question in so many is for a name that doesn't exist; 0 = none is. */
+  readonly missingOneIn: number;
+}
+
+/** All of them. There is no (c) here: answers by the client's place have no like in a static zone. */
+export const WORKLOADS: readonly Workload[] = [
+  { id: "a", title: "one name", names: 1, missingOneIn: 0 },
+  { id: "b", title: "10,000 names, 10 % NXDOMAIN", names: 10_000, missingOneIn: 10 },
+  { id: "d", title: "1,000,000 names", names: 1_000_000, missingOneIn: 0 },
+];
+
+/** The zone of every workload. */
+export const ZONE = "bench.example";
+const TTL = 30;
+const HEAD = `$TTL ${TTL}
+@ SOA ns1 hostmaster 1 3600 600 604800 ${TTL}
+@ NS ns1
+ns1 A 192.0.2.53
+`;
+
+/**
+ * The names to ask for, each name once before any comes again, in an order that is random but the same every time, so
+ * that no cache profits from neighbourhood. Names that don't exist are strewn in.
+ */
+export function questions({ names, missingOneIn }: Workload): string[] {
+  const random = seededRng(1);
+  const order = Uint32Array.from({ length: names }, (_, i) => i);
+  for (let i = names - 1; i > 0; i--) {
+    const j = random() % (i + 1);
+    [order[i], order[j]] = [order[j]!, order[i]!];
+  }
+  const asked: string[] = [];
+  for (const [i, number] of order.entries()) {
+    asked.push(nameOf(number));
+    if (missingOneIn > 0 && i % (missingOneIn - 1) === 0) asked.push(`missing-${number}.${ZONE}`);
+  }
+  return asked;
+}
+
+/** The addresses that a name must be answered with, sorted; none = the name doesn't exist. */
+export function addressesOf(name: string): string[] {
+  const number = /^n(\d+)\./.exec(name)?.[1];
+  return number === undefined ? [] : addresses(Number(number)).sort();
+}
+
+/** The zone for a server that reads zone files (RFC 1035 §5), in pieces. */
+export function* zoneFile({ names }: Workload): Generator<string> {
+  yield HEAD;
+  for (let i = 0; i < names; i++) {
+    const [first, second] = addresses(i);
+    yield `n${i} A ${first}\nn${i} A ${second}\n`;
+  }
+}
+
+/** The part of the zone that isn't steered: its SOA and NS. */
+export function zoneHead(): string {
+  return HEAD;
+}
+
+/** The same for ours: a service and a pool of two members per name, as lines for `config apply`. */
+export function* modelLines({ names }: Workload): Generator<string> {
+  for (let i = 0; i < names; i++) {
+    const members = addresses(i).map((ipAddress) => ({ ipAddress, port: 443 }));
+    yield JSON.stringify({ pool: { name: `p${i}`, maxAnswers: 0, members } }) + "\n";
+    yield JSON.stringify({ service: { domain: nameOf(i), pool: `p${i}`, ttl: TTL } }) + "\n";
+  }
+}
+
+/** The same in the words of the engine's tests; for workloads that memory holds. */
+export function declared({ names }: Workload): Declared {
+  const numbers = Array.from({ length: names }, (_, i) => i);
+  return {
+    pools: numbers.map((i) => ({ name: `p${i}`, maxAnswers: 0, members: addresses(i) })),
+    services: Object.fromEntries(numbers.map((i) => [nameOf(i), `p${i}`])),
+    zones: { [ZONE]: HEAD },
+  };
+}
+
+/** The same for our compiler, one by one. */
+export function desired({ names }: Workload): Desired {
+  const numbers = function* <T>(make: (i: number) => T): Generator<T> {
+    for (let i = 0; i < names; i++) yield make(i);
+  };
+  const { records, problems } = parseZoneFile(HEAD, { origin: ZONE, defaultTtl: TTL });
+  if (problems.length > 0) throw new SyntaxError(problems[0]!.message);
+  return {
+    generation: 1,
+    pools: () => numbers(poolOf),
+    services: () => numbers(serviceOf),
+    zones: [{ domain: ZONE, records }],
+    fallback: null,
+    defaultTtl: TTL,
+    nameservers: [],
+  };
+}
+
+function poolOf(i: number): Pool {
+  return {
+    id: `p${i}`,
+    name: `p${i}`,
+    algorithm: "round-robin",
+    maxAnswers: 0,
+    onAllDown: "all",
+    fallbackPoolId: null,
+    healthCheck: null,
+    geoRules: [],
+    members: addresses(i).map((ipAddress, j): Member => ({
+      id: `m${i}-${j}`,
+      ipAddress,
+      port: 443,
+      weight: 1,
+      priority: 0,
+      enabled: true,
+      latitude: null,
+      longitude: null,
+    })),
+  };
+}
+
+function serviceOf(i: number): Service {
+  return { id: `s${i}`, domain: nameOf(i), poolId: `p${i}`, ttl: TTL, ecs: true };
+}
+
+function nameOf(number: number): string {
+  return `n${number}.${ZONE}`;
+}
+
+/** Two of 10.0.0.0/8, different for every name. */
+function addresses(number: number): string[] {
+  return [2 * number, 2 * number + 1].map((host) => `10.${host >> 16}.${host >> 8 & 255}.${host & 255}`);
+}
