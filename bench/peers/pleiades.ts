@@ -1,0 +1,134 @@
+/**
+ * Ours: the DNS fleet alone, over each of its transports; and the whole node, from the sources and as the executable,
+ * with a database that was filled by `config apply`.
+ *
+ * @module
+ */
+import { dirname } from "node:path";
+import { fileURLToPath } from "node:url";
+import { ROOT } from "../../scripts/process.ts";
+import { modelLines, type Workload, ZONE, zoneHead } from "../dns_workloads.ts";
+import type { Command, Peer, Place } from "./peer.ts";
+
+const NODE = [Deno.execPath(), "run", "-A", "--unstable-net", "--no-check", `${ROOT}/main.ts`] as const;
+
+/** The one that counts first. */
+export const pleiades: Peer = fleet("pleiades", "linux");
+
+/** All of ours. */
+export const OURS: readonly Peer[] = [
+  pleiades,
+  fleet("pleiades-portable", "portable"),
+  {
+    name: "pleiades-sources",
+    program: Deno.execPath(),
+    install: "https://deno.com",
+    flag: "executable",
+    answers: true,
+    prepare: (place) => prepareNode(NODE, place),
+  },
+  {
+    name: "pleiades-executable",
+    program: Deno.env.get("PLEIADES_EXECUTABLE") || `${ROOT}/dist/pleiades`,
+    install: "deno task compile",
+    flag: "executable",
+    answers: true,
+    version: ["version"],
+    prepare: (place) => prepareNode([place.program], place),
+  },
+];
+
+function fleet(name: string, transport: string): Peer {
+  return {
+    name,
+    program: Deno.execPath(),
+    install: "https://deno.com",
+    answers: true,
+    prepare({ program, port, workload }) {
+      const script = fileURLToPath(new URL("../dns_server.ts", import.meta.url));
+      const flags = ["run", "-A", "--unstable-net", "--no-check"];
+      return Promise.resolve([program, ...flags, script, transport, workload.id, String(port)]);
+    },
+  };
+}
+
+/** How long a node may take to take in a million services. */
+const FILL_MS_MAX = 300_000;
+const ASK_AGAIN_MS = 50;
+
+async function prepareNode(node: Command, { folder, port, workload, zoneFile }: Place): Promise<Command> {
+  const filled = `${dirname(zoneFile)}/pleiades-${workload.id}`;
+  if (!await Deno.stat(filled).then(() => true, () => false)) await fill(node, filled, workload);
+  for (const file of ["pleiades.db", "zone", "config.yaml"]) {
+    await Deno.copyFile(`${filled}/${file}`, `${folder}/${file}`);
+  }
+  const [program, ...args] = node;
+  return [program, ...args, ...serveFlags(folder, { port, api: "127.0.0.1:0" })];
+}
+
+function serveFlags(
+  folder: string,
+  { port, api }: { readonly port: number; readonly api: string },
+): string[] {
+  const dns = `127.0.0.1:${port}`;
+  return [
+    "serve",
+    "-c",
+    `${folder}/config.yaml`,
+    "--db",
+    `${folder}/pleiades.db`,
+    "--dns",
+    dns,
+    "--api",
+    api,
+    "--workers",
+    "1",
+  ];
+}
+
+/** Makes a database with the workload's services, as an operator would. */
+async function fill([program, ...args]: Command, folder: string, workload: Workload): Promise<void> {
+  await Deno.mkdir(folder);
+  await Deno.writeTextFile(`${folder}/zone`, zoneHead());
+  await Deno.writeTextFile(
+    `${folder}/config.yaml`,
+    `dns:\n  zones:\n    - { domain: ${ZONE}, file: zone }\n`,
+  );
+  const lines = ReadableStream.from(modelLines(workload)).pipeThrough(new TextEncoderStream());
+  await Deno.writeFile(`${folder}/model.ndjson`, lines);
+  const api = `127.0.0.1:${freePort()}`;
+  const child = new Deno.Command(program, {
+    args: [...args, ...serveFlags(folder, { port: 0, api })],
+    stdin: "null",
+    stdout: "null",
+    stderr: "null",
+  }).spawn();
+  try {
+    await untilReady(`http://${api}/readyz`);
+    const { success, stderr } = await new Deno.Command(program, {
+      args: [...args, "config", "apply", `${folder}/model.ndjson`, "--api", `http://${api}`],
+      signal: AbortSignal.timeout(FILL_MS_MAX),
+    }).output();
+    if (!success) throw new Error(`Cannot fill a database: ${new TextDecoder().decode(stderr)}`);
+  } finally {
+    child.kill("SIGTERM");
+    await child.status;
+  }
+}
+
+async function untilReady(url: string): Promise<void> {
+  for (const untilMs = performance.now() + 10_000;;) {
+    const ready = await fetch(url).then(async (response) => {
+      await response.body?.cancel();
+      return response.ok;
+    }, () => false);
+    if (ready) return;
+    if (performance.now() > untilMs) throw new Error(`Cannot fill a database: ${url} isn't ready after 10 s`);
+    await new Promise((resolve) => setTimeout(resolve, ASK_AGAIN_MS));
+  }
+}
+
+function freePort(): number {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  return listener.addr.port;
+}
