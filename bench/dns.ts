@@ -1,5 +1,5 @@
 /**
- * Ours beside other DNS servers and beside a bare C echo of the same packets, all with the same zone, by dnsperf.
+ * Ours beside other DNS servers and beside a bare C echo of the same packets, all with the same zone.
  *
  * Servers run on one core, the load on another; the rounds of all are interleaved, and each begins with another server, so that what
  * else the machine does hits all alike. Absolute figures are those of a noisy machine: the result is the ratio to the
@@ -7,10 +7,10 @@
  *
  * Each round has three parts:
  *
- * - *open*: as fast as answers come back. Where dnsperf is what bounds it the server is idle in between, so the server's
- *   own share of its core stands beside it.
- * - *steady*: 50,000 queries a second. CPU time per answer at the same work for all.
- * - *calm*: 20,000 queries a second, for latency.
+ * - *full*: as fast as the server can, by `flood.c`; it is the server that is the limit, unless its share of the core says
+ *   otherwise.
+ * - *steady*: 50,000 queries a second by dnsperf: CPU time per answer at the same work for all, waiting included.
+ * - *calm*: 20,000 queries a second by dnsperf, for latency.
  *
  * ```text
  * deno task bench dns [--workload a|b|d|all] [--runs N] [--rounds N] [--seconds N] [--peers NAME,…]
@@ -24,7 +24,8 @@
 import { cpus } from "node:os";
 import { parseArgs } from "node:util";
 import { program } from "../tests/programs.ts";
-import { type Load, load, LOAD_CORE } from "./dns_load.ts";
+import { buildC } from "./c_program.ts";
+import { flood, load, LOAD_CORE, type LoadReport } from "./dns_load.ts";
 import { plot } from "./dns_plot.ts";
 import {
   CALM_PER_SECOND,
@@ -47,11 +48,12 @@ import type { Peer } from "./peers/peer.ts";
 import { OURS } from "./peers/pleiades.ts";
 import { powerdns } from "./peers/powerdns.ts";
 
-/** Runs when no name is given, and then takes half a minute. */
+/** Runs when no name is given, and then takes a minute and a half. */
 export const quick = true;
 
 const PEERS: readonly Peer[] = [echo, ...OURS, gdnsd, knot, nsd, powerdns, coredns];
 const TOOLS = {
+  cc: "apt install gcc libc6-dev",
   dnsperf: "apt install dnsperf",
   taskset: "apt install util-linux",
 };
@@ -194,13 +196,14 @@ async function measure(
     runs: [],
   }));
   // Code gets compiled, caches are filled.
-  for (const { port } of running) await load({ port, queryFile, seconds: 1 });
+  const asked = { floodProgram: await buildC("flood", folder), queryFile, seconds };
+  for (const { port } of running) await flood(asked.floodProgram, { port, queryFile, seconds: 1 });
   for (let run = 0; run < runs; run++) {
     for (const { runs } of figures) runs.push([]);
     for (let round = 0; round < rounds; round++) {
       const first = (run * rounds + round) % running.length;
       const order = [...running.slice(first), ...running.slice(0, first)];
-      const parts = await measureRound(order, queryFile, seconds);
+      const parts = await measureRound(order, asked);
       for (const [i, server] of running.entries()) figures[i]!.runs[run]!.push(parts.get(server)!);
     }
   }
@@ -209,37 +212,42 @@ async function measure(
 }
 
 /** Each part for all servers before the next part. */
-async function measureRound(
-  servers: readonly Server[],
-  queryFile: string,
-  seconds: number,
-): Promise<Map<Server, Parts>> {
+async function measureRound(servers: readonly Server[], asked: Asked): Promise<Map<Server, Parts>> {
+  const { floodProgram, queryFile, seconds } = asked;
   const inTurn = async <T>(part: (server: Server) => Promise<T>): Promise<Map<Server, T>> => {
     const results = new Map<Server, T>();
     for (const server of servers) results.set(server, await part(server));
     return results;
   };
-  const open = await inTurn((server) => underLoad(server, { queryFile, seconds }));
-  const steady = await inTurn((server) =>
-    underLoad(server, { queryFile, seconds, perSecond: STEADY_PER_SECOND })
+  const full = await inTurn((server) =>
+    accounted(server, () => flood(floodProgram, { port: server.port, queryFile, seconds }))
   );
-  const calm = await inTurn(({ port }) =>
-    load({ port, queryFile, seconds, perSecond: CALM_PER_SECOND, timed: true })
-  );
+  const fixed = (server: Server, perSecond: number, timed: boolean) =>
+    load({ port: server.port, queryFile, seconds, perSecond, timed });
+  const steady = await inTurn((server) => accounted(server, () => fixed(server, STEADY_PER_SECOND, false)));
+  const calm = await inTurn((server) => fixed(server, CALM_PER_SECOND, true));
   return new Map(servers.map((server): [Server, Parts] => {
     const { latenciesMs, lost } = calm.get(server)!;
     const at = (share: number) => latenciesMs[Math.floor(latenciesMs.length * share)] ?? NaN;
     return [server, {
-      open: open.get(server)!,
+      full: full.get(server)!,
       steady: steady.get(server)!,
       calm: { p50Ms: at(0.5), p99Ms: at(0.99), lost },
     }];
   }));
 }
 
-async function underLoad(server: Server, asked: Omit<Load, "port">): Promise<UnderLoad> {
+/** What is asked in a round. */
+interface Asked {
+  readonly floodProgram: string;
+  readonly queryFile: string;
+  /** Of each part. */
+  readonly seconds: number;
+}
+
+async function accounted(server: Server, ask: () => Promise<LoadReport>): Promise<UnderLoad> {
   const before = server.cpuTime();
-  const { answers, perSecond, lost } = await load({ port: server.port, ...asked });
+  const { answers, perSecond, lost } = await ask();
   const after = server.cpuTime();
   const seconds = after.seconds - before.seconds;
   const kernel = after.kernelTicks - before.kernelTicks;

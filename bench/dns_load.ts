@@ -1,8 +1,10 @@
 /**
- * Load by dnsperf, pinned to a core of its own.
+ * Load on a server, from a core of its own: `flood.c` for as much as the server can bear, dnsperf at a fixed rate and for
+ * latency.
  *
- * Its receive buffer is made large (`-b`), for otherwise it is dnsperf that loses answers. What it prints goes to a
- * file, so that nobody reads along while it measures.
+ * dnsperf can't ask as fast as the better servers answer; where it is the limit, they wait in between, and what an
+ * answer costs then depends on how they wait. Its receive buffer is made large (`-b`), for otherwise it is dnsperf that loses
+ * answers. What it prints goes to a file, so that nobody reads along while it measures.
  *
  * @module
  */
@@ -15,13 +17,17 @@ export interface Load {
   readonly queryFile: string;
   /** How long. */
   readonly seconds: number;
-  /** Queries a second; absent = as fast as answers come back. */
-  readonly perSecond?: number;
+}
+
+/** Load by dnsperf. */
+export interface MeasuredLoad extends Load {
+  /** Queries a second. */
+  readonly perSecond: number;
   /** Whether the time of each answer is wanted, which costs dnsperf itself some. */
   readonly timed?: boolean;
 }
 
-/** What dnsperf saw. */
+/** What was seen from outside. */
 export interface LoadReport {
   /** Queries that were answered. */
   readonly answers: number;
@@ -36,20 +42,32 @@ export interface LoadReport {
 /** The core that the load runs on. */
 export const LOAD_CORE = "1";
 const SOCKETS = 4;
-/** Questions under way at most. */
-const OUTSTANDING = 400;
+/** Questions under way at most: some batches of the largest. */
+const OUTSTANDING = 512;
 /** Kibibytes; the kernel's usual limit for anybody. */
 const BUFFER = 4096;
 /** An answer that comes later is lost. */
 const TIMEOUT_SECONDS = 1;
 
-/** Asks, and tells what came of it. */
-export async function load({ port, queryFile, seconds, perSecond, timed }: Load): Promise<LoadReport> {
+/** Asks as fast as answers come back; `program` is what `flood.c` was built to. */
+export async function flood(program: string, { port, queryFile, seconds }: Load): Promise<LoadReport> {
+  const { stdout } = await new Deno.Command("taskset", {
+    args: ["-c", LOAD_CORE, program, ...[port, queryFile, seconds, OUTSTANDING].map(String)],
+  }).output();
+  const [answers, took, lost] = new TextDecoder().decode(stdout).split(" ").map(Number);
+  if (lost === undefined) throw new Error("Cannot make load: flood.c ended without a report");
+  return { answers: answers!, perSecond: answers! / took!, lost, latenciesMs: [] };
+}
+
+/** Asks by dnsperf. */
+export async function load(
+  { port, queryFile, seconds, perSecond, timed }: MeasuredLoad,
+): Promise<LoadReport> {
   const log = `${queryFile}.dnsperf`;
   const args = [
     ...["-s", "127.0.0.1", "-p", port, "-d", queryFile, "-l", seconds, "-t", TIMEOUT_SECONDS],
     ...["-T", 1, "-c", SOCKETS, "-q", OUTSTANDING, "-b", BUFFER],
-    ...(perSecond === undefined ? [] : ["-Q", perSecond]),
+    ...["-Q", perSecond],
     ...(timed ? ["-v"] : []),
   ];
   await new Deno.Command("taskset", {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { fileURLToPath } from "node:url";
+import { buildC } from "../c_program.ts";
 import type { Peer } from "./peer.ts";
 
 /** See `bench/echo.c`. */
@@ -12,12 +12,7 @@ export const echo: Peer = {
   program: "cc",
   install: "apt install gcc libc6-dev",
   answers: false,
-  async prepare({ program, folder, port }) {
-    const source = fileURLToPath(new URL("../echo.c", import.meta.url));
-    const { success, stderr } = await new Deno.Command(program, {
-      args: ["-O2", "-o", `${folder}/echo`, source],
-    }).output();
-    if (!success) throw new Error(`Cannot build echo.c: ${new TextDecoder().decode(stderr)}`);
-    return [`${folder}/echo`, String(port)];
+  async prepare({ folder, port }) {
+    return [await buildC("echo", folder), String(port)];
   },
 };

@@ -1,0 +1,129 @@
+/*
+ * Load that costs less than any answer, so that it is the server that can't keep up: questions and answers go
+ * 64 packets a call, on four sockets, with a fixed number of questions under way. It never sleeps: a server that had to
+ * wake it would pay for that.
+ *
+ * cc -O2 -o flood flood.c && ./flood PORT FILE SECONDS WINDOW
+ *
+ * FILE holds a name a line, which is asked for its A records; what follows the name is ignored. Prints the number of
+ * answers, the seconds they took, and how many questions got none.
+ */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SOCKETS 4
+#define BATCH 64
+#define ANSWER_MAX 1232
+/* A server that says nothing for so long has lost what is under way. */
+#define SILENCE_SECONDS 0.2
+
+struct query {
+  unsigned size;
+  unsigned char *bytes;
+};
+
+static struct query *queries;
+static size_t query_count;
+static unsigned char answers[BATCH][ANSWER_MAX];
+static struct iovec received_vectors[BATCH], sent_vectors[BATCH];
+static struct mmsghdr received[BATCH], sent[BATCH];
+
+static double now(void) {
+  struct timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return time.tv_sec + time.tv_nsec * 1e-9;
+}
+
+/* Header and question (RFC 1035 §4.1): RD, one question, A IN. The id isn't looked at. */
+static struct query encode(const char *name) {
+  unsigned char packet[12 + 256 + 4] = {0x12, 0x34, 1, 0, 0, 1};
+  unsigned at = 12;
+  while (*name > ' ') {
+    unsigned label = strcspn(name, ". \n");
+    packet[at++] = label;
+    memcpy(packet + at, name, label);
+    at += label;
+    name += label;
+    if (*name == '.') name++;
+  }
+  memcpy(packet + at, (unsigned char[]){0, 0, 1, 0, 1}, 5);
+  at += 5;
+  struct query query = {at, malloc(at)};
+  memcpy(query.bytes, packet, at);
+  return query;
+}
+
+static void read_queries(const char *path) {
+  FILE *file = fopen(path, "r");
+  if (!file) perror(path), exit(1);
+  char line[512];
+  size_t room = 0;
+  while (fgets(line, sizeof line, file)) {
+    if (query_count == room) queries = realloc(queries, (room = room ? room * 2 : 1024) * sizeof *queries);
+    queries[query_count++] = encode(line);
+  }
+  fclose(file);
+}
+
+static int open_socket(int port) {
+  int udp = socket(AF_INET, SOCK_DGRAM, 0);
+  int buffer = 4 << 20;
+  setsockopt(udp, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof buffer);
+  struct sockaddr_in address = {
+    .sin_family = AF_INET,
+    .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+    .sin_port = htons(port),
+  };
+  if (connect(udp, (struct sockaddr *)&address, sizeof address) != 0) perror("connect"), exit(1);
+  return udp;
+}
+
+int main(int argc, char **argv) {
+  if (argc != 5) return fputs("usage: flood PORT FILE SECONDS WINDOW\n", stderr), 2;
+  read_queries(argv[2]);
+  double seconds = atof(argv[3]);
+  int window = atoi(argv[4]) / SOCKETS;
+  int sockets[SOCKETS], under_way[SOCKETS] = {0};
+  for (int i = 0; i < SOCKETS; i++) sockets[i] = open_socket(atoi(argv[1]));
+  for (int i = 0; i < BATCH; i++) {
+    received_vectors[i] = (struct iovec){answers[i], ANSWER_MAX};
+    received[i].msg_hdr = (struct msghdr){.msg_iov = &received_vectors[i], .msg_iovlen = 1};
+    sent[i].msg_hdr = (struct msghdr){.msg_iov = &sent_vectors[i], .msg_iovlen = 1};
+  }
+  size_t next = 0;
+  long answered = 0, lost = 0;
+  double start = now(), heard = start, time = start;
+  while ((time = now()) - start < seconds) {
+    for (int i = 0; i < SOCKETS; i++) {
+      int count = recvmmsg(sockets[i], received, BATCH, MSG_DONTWAIT, NULL);
+      if (count > 0) {
+        answered += count;
+        under_way[i] = under_way[i] > count ? under_way[i] - count : 0;
+        heard = time;
+      }
+      int more = window - under_way[i] < BATCH ? window - under_way[i] : BATCH;
+      /* Few at a time would make the server's batches small, too. */
+      if (more < window && more < BATCH / 4) continue;
+      for (int j = 0; j < more; j++) {
+        struct query *query = &queries[(next + j) % query_count];
+        sent_vectors[j] = (struct iovec){query->bytes, query->size};
+      }
+      int gone = sendmmsg(sockets[i], sent, more, 0);
+      if (gone > 0) {
+        next += gone;
+        under_way[i] += gone;
+      }
+    }
+    if (time - heard > SILENCE_SECONDS) {
+      for (int i = 0; i < SOCKETS; i++) lost += under_way[i], under_way[i] = 0;
+      heard = time;
+    }
+  }
+  printf("%ld %.6f %ld\n", answered, now() - start, lost);
+}
