@@ -7,10 +7,10 @@ import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import { accepts } from "hono/accepts";
 import { parse } from "yaml";
+import type { Applied } from "../change/edit.ts";
 import type { Model } from "../config/model.ts";
 import { modelFileSchema } from "../config/cluster_yaml.ts";
 import { exportModel, exportNdjson } from "../config/model_export.ts";
-import { type LoadedModel, readModel } from "../config/model_files.ts";
 import { type FileProblem, formatProblem, YAML_SIZE_MAX } from "../config/yaml_source.ts";
 import { etagOf, ifRevision, notModified } from "./conditional.ts";
 import type { ApiParts } from "./ports.ts";
@@ -26,7 +26,7 @@ import {
   updateHeaders,
   writeQuery,
 } from "./route.ts";
-import { write } from "./write.ts";
+import { isDryRun, originOf, settle } from "./write.ts";
 
 /** Most of NDJSON that is read, bytes: some two million services. */
 export const NDJSON_BYTES_MAX: number = 256 << 20;
@@ -92,7 +92,9 @@ const routes = {
       "In one transaction: what isn't in the body is deleted, what is the same keeps its id. NDJSON has " +
       `an object a line (\`{"pool": …}\`, \`{"service": …}\`, \`{"zone": …}\`) and may be ${
         NDJSON_BYTES_MAX >> 20
-      } MiB large, the other formats ${YAML_SIZE_MAX >> 20} MiB.`,
+      } MiB large, the other formats ${YAML_SIZE_MAX >> 20} MiB. One model is applied at a time, and while ` +
+      "a large one is committed, other writes are refused: 503, try again. A call that is given up before " +
+      "the commit changes nothing.",
     request: { query: writeQuery, headers: ifMatch, body: { required: true, content: modelText } },
     responses: {
       200: {
@@ -121,17 +123,16 @@ export function serveModel(app: OpenAPIHono, parts: ApiParts): void {
   });
 
   app.openapi(routes.apply, async (c) => {
-    const { reading, counts } = await readBody(c);
-    if (!reading.model) throw invalidModel(reading.problems);
-    refuseEmpty(reading.model);
-    const before = store.generation();
-    // The generation isn't a row's revision: it is compared here, and nothing comes between this and the commit.
-    ifRevision(c, before);
-    const written = write(c, parts, { kind: "replaceModel", model: reading.model });
-    const { generation } = written.commit;
-    await written.settled();
-    if (!written.dryRun) c.header("ETag", etagOf(generation));
-    return c.json({ generation, changed: generation !== before, ...counts }, 200);
+    const applied = await apply(c, parts);
+    if (applied.kind === "invalid") throw invalidModel(applied.problems);
+    if (applied.kind === "empty") throw emptyModel();
+    const { commit: { generation }, changed, counts } = applied;
+    c.header("Pleiades-Generation", String(store.generation()));
+    if (!isDryRun(c)) {
+      await settle(c, parts, { generation, timeoutMs: SETTLE_MODEL_MS });
+      c.header("ETag", etagOf(generation));
+    }
+    return c.json({ generation, changed, ...counts }, 200);
   });
 }
 
@@ -141,12 +142,21 @@ function modelIn(format: string, model: Model): string | ReadableStream<Uint8Arr
   return format === YAML ? yaml : JSON.stringify(parse(yaml) ?? {});
 }
 
-function readBody(c: Context): Promise<LoadedModel> {
+/** How long an answer waits for DNS to take a model over, milliseconds: a million services are compiled anew. */
+const SETTLE_MODEL_MS = 60_000;
+
+function apply(c: Context, { changes, auth, store }: ApiParts): Promise<Applied> {
   const isNdjson = c.req.header("content-type")?.toLowerCase().startsWith(NDJSON) ?? false;
   const body = c.req.raw.body ?? ReadableStream.from([]);
-  return readModel(limited(body, isNdjson ? NDJSON_BYTES_MAX : YAML_SIZE_MAX), {
+  // What can be refused at once is; the transaction compares again.
+  const { ifRevision: ifGeneration = null } = ifRevision(c, store.generation());
+  return changes.apply(limited(body, isNdjson ? NDJSON_BYTES_MAX : YAML_SIZE_MAX), {
     file: "body",
     format: isNdjson ? "ndjson" : "yaml",
+    origin: originOf(c, auth),
+    dryRun: isDryRun(c),
+    ifGeneration,
+    signal: c.req.raw.signal,
   });
 }
 
@@ -165,9 +175,8 @@ function limited(body: ReadableStream<Uint8Array>, bytesMax: number): ReadableSt
 }
 
 /** A file of comments, or an export that failed unseen, must not wipe a node out. */
-function refuseEmpty({ pools, services, zones, fallback }: Model): void {
-  if (pools.length + services.length + zones.length > 0 || fallback !== null) return;
-  throw new ApiProblem(
+function emptyModel(): ApiProblem {
+  return new ApiProblem(
     400,
     "The model is empty: applying it would delete everything (delete the objects one by one if that is meant)",
   );

@@ -4,7 +4,8 @@
  * @module
  */
 import type { Context } from "hono";
-import type { Commit, Edit } from "../change/edit.ts";
+import type { Commit, Edit, Origin } from "../change/edit.ts";
+import type { Access } from "./access.ts";
 import type { ApiParts } from "./ports.ts";
 
 /** How long an answer waits for the DNS workers to take a change over, milliseconds. */
@@ -31,23 +32,43 @@ export interface Written {
  * @throws {ChangeRefused} when the edit can't be made; nothing is written
  */
 export function write(c: Context, parts: ApiParts, edit: Edit): Written {
-  const origin = {
-    via: "api",
-    by: parts.auth.tokens.length > 0 ? "settings token" : "",
-    reason: c.req.query("reason") ?? "",
-  };
-  const dryRun = c.req.query("dryRun") === "true";
+  const origin = originOf(c, parts.auth);
+  const dryRun = isDryRun(c);
   const commit = dryRun ? parts.changes.dryRun([edit], origin) : parts.changes.commit([edit], origin);
   c.header("Pleiades-Generation", String(parts.store.generation()));
-  return { dryRun, commit, settled: () => dryRun ? Promise.resolve() : settle(c, parts, commit) };
+  const { generation } = commit;
+  return {
+    dryRun,
+    commit,
+    settled: () => dryRun ? Promise.resolve() : settle(c, parts, { generation, timeoutMs: SETTLE_MS }),
+  };
 }
 
-async function settle(c: Context, { node, clock, log }: ApiParts, { generation }: Commit): Promise<void> {
+/** Who wants what a request asks for. */
+export function originOf(c: Context, auth: Access): Origin {
+  return {
+    via: "api",
+    by: auth.tokens.length > 0 ? "settings token" : "",
+    reason: c.req.query("reason") ?? "",
+  };
+}
+
+/** Whether a request only asks what would happen. */
+export function isDryRun(c: Context): boolean {
+  return c.req.query("dryRun") === "true";
+}
+
+/** Resolves when DNS answers from the generation; after `timeoutMs` the answer says that it doesn't yet. */
+export async function settle(
+  c: Context,
+  { node, clock, log }: ApiParts,
+  { generation, timeoutMs }: { readonly generation: number; readonly timeoutMs: number },
+): Promise<void> {
   const waiting = new AbortController();
   const settled = node.settled(generation).then(() => true);
-  const late = clock.sleep(SETTLE_MS, waiting.signal).then(() => false);
+  const late = clock.sleep(timeoutMs, waiting.signal).then(() => false);
   const inTime = await Promise.race([settled, late]).finally(() => waiting.abort());
   if (inTime) return;
-  log.warn("DNS workers are slow to take a change over", { generation, waitedMs: SETTLE_MS });
+  log.warn("DNS workers are slow to take a change over", { generation, waitedMs: timeoutMs });
   c.header("Pleiades-Settled", "false");
 }

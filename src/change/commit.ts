@@ -6,32 +6,40 @@
  * every object as it was succeeds, but makes no history entry and no generation, and is not published; so repeating
  * a write, or applying the same files every minute, doesn't wake anyone.
  *
+ * A whole model may come as a stream of bytes; a large one is read and committed on a thread of its own, and only
+ * its outcome comes back here.
+ *
  * @module
  */
 import type { Clock } from "../clock.ts";
-import { newId } from "../store/id.ts";
+import { StoreBusy } from "../store/database.ts";
 import type { Store } from "../store/store.ts";
 import { UNTOUCHED } from "../store/touched.ts";
 import { write } from "../store/write.ts";
+import { applyOnThread } from "./apply_thread.ts";
 import { Draft } from "./draft.ts";
-import { ChangeRefused, type Commit, type Edit, type Origin } from "./edit.ts";
+import {
+  type Applied,
+  type ApplyOptions,
+  ChangeRefused,
+  type Commit,
+  type Edit,
+  type Origin,
+} from "./edit.ts";
+import { beginImport, type Imported } from "./model_import.ts";
 
 /** Commits edits to one store. */
 export class Changes {
   readonly #store: Store;
   readonly #clock: Pick<Clock, "unixMs">;
-  readonly #newId: () => string;
   readonly #listeners = new Set<(commit: Commit) => void>();
+  #applying = false;
+  #closing: Promise<void> = Promise.resolve();
 
-  /** The store stays the caller's to close; `newId` names the objects of a model that come without an id. */
-  constructor(options: {
-    readonly store: Store;
-    readonly clock: Pick<Clock, "unixMs">;
-    readonly newId?: () => string;
-  }) {
+  /** The store stays the caller's to close. */
+  constructor(options: { readonly store: Store; readonly clock: Pick<Clock, "unixMs"> }) {
     this.#store = options.store;
     this.#clock = options.clock;
-    this.#newId = options.newId ?? newId;
   }
 
   /**
@@ -42,8 +50,8 @@ export class Changes {
    * @throws {StoreBusy} when another process holds the database for too long; nothing is written
    */
   commit(edits: readonly Edit[], origin: Origin): Commit {
-    const { commit, changed } = this.#run(edits, { origin, keep: true });
-    if (changed) { for (const listener of this.#listeners) callSafely(listener, commit); }
+    const { commit, changed } = this.#run(makerOf(edits), { origin, keep: true });
+    if (changed) this.#tell(commit);
     return commit;
   }
 
@@ -53,7 +61,57 @@ export class Changes {
    * @throws {ChangeRefused} when `commit` would
    */
   dryRun(edits: readonly Edit[], origin: Origin): Commit {
-    return this.#run(edits, { origin, keep: false }).commit;
+    return this.#run(makerOf(edits), { origin, keep: false }).commit;
+  }
+
+  /**
+   * Reads a model and makes it the stored one, as `replaceModel` does; one at a time.
+   *
+   * A large model, or a small one that takes the place of a large one, is handled by a thread of its own, so that this
+   * one goes on with everything else. Other writes are possible until all of the model has been read; from then to
+   * the commit they are refused with `StoreBusy`. A database in memory is no other thread's to open: there all is
+   * done in one turn.
+   *
+   * @throws {ChangeRefused} when the model's generation isn't the one the author saw
+   * @throws {StoreBusy} when another model is being applied, or another process holds the database
+   */
+  async apply(body: ReadableStream<Uint8Array>, options: ApplyOptions): Promise<Applied> {
+    this.#expectWritable();
+    if (this.#applying) throw new StoreBusy("Another model is being applied at this moment; try again");
+    this.#applying = true;
+    try {
+      const bytes = body.getReader();
+      const head = await readUpTo(bytes, this.#store.path === ":memory:" ? Infinity : HERE_BYTES_MAX);
+      if (head.done && this.#isSmall()) return this.#applyHere(head.chunks, options);
+      return await this.#applyOnThread(head, bytes, options);
+    } finally {
+      this.#applying = false;
+    }
+  }
+
+  /** Resolves when no thread of an apply is left; the database may be closed then. */
+  idle(): Promise<void> {
+    return this.#closing;
+  }
+
+  /** Applies a model that is there as bytes, in this turn. For the thread that was made for it, and small models. */
+  applyImported(
+    imported: Imported,
+    { origin, dryRun, ifGeneration, isAborted }:
+      & Pick<ApplyOptions, "origin" | "dryRun" | "ifGeneration">
+      & { readonly isAborted: () => boolean },
+  ): Applied {
+    if (imported.problems.length > 0) return { kind: "invalid", problems: imported.problems };
+    if (!("make" in imported)) throw new Error("A model without problems is there");
+    if (imported.empty) return { kind: "empty" };
+    const make = (draft: Draft) => {
+      if (ifGeneration !== null && this.#store.generation() !== ifGeneration) throw stale(ifGeneration);
+      imported.make(draft);
+      if (isAborted()) throw new DOMException("The apply was given up before its commit", "AbortError");
+    };
+    const { commit, changed } = this.#run(make, { origin, keep: !dryRun });
+    if (changed && !dryRun) this.#tell(commit);
+    return { kind: "applied", commit, changed, counts: imported.counts };
   }
 
   /** Calls the listener after each commit made here, in the same turn, until the result is disposed of. */
@@ -62,7 +120,38 @@ export class Changes {
     return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
   }
 
-  #run(edits: readonly Edit[], { origin, keep }: { origin: Origin; keep: boolean }): Outcome {
+  #applyHere(chunks: readonly Uint8Array[], options: ApplyOptions): Applied {
+    if (this.#store.database.lent) throw new StoreBusy("The database is being written to; try again");
+    using reading = beginImport(this.#store, options);
+    for (const chunk of chunks) reading.write(chunk);
+    return this.applyImported(reading.finish(), { ...options, isAborted: () => options.signal.aborted });
+  }
+
+  async #applyOnThread(
+    head: Head,
+    rest: ReadableStreamDefaultReader<Uint8Array>,
+    options: ApplyOptions,
+  ): Promise<Applied> {
+    await this.#closing;
+    const { applied, closed } = await applyOnThread(joined(head, rest), { ...options, store: this.#store });
+    this.#closing = closed;
+    if (applied.kind === "applied" && applied.changed && !options.dryRun) {
+      this.#store.markTold(applied.commit.generation);
+      this.#tell(applied.commit);
+    }
+    return applied;
+  }
+
+  /** Whether the stored model is small enough to be compared in a turn of this thread. */
+  #isSmall(): boolean {
+    return this.#store.path === ":memory:" || this.#store.hasAtMost(HERE_OBJECTS_MAX);
+  }
+
+  #tell(commit: Commit): void {
+    for (const listener of this.#listeners) callSafely(listener, commit);
+  }
+
+  #expectWritable(): void {
     if (this.#store.readOnly) {
       throw new ChangeRefused("invalid", [{
         pointer: "",
@@ -70,10 +159,14 @@ export class Changes {
           "This node has no database to change (database.path is none): set database.path and restart it",
       }]);
     }
+  }
+
+  #run(make: (draft: Draft) => void, { origin, keep }: { origin: Origin; keep: boolean }): Outcome {
+    this.#expectWritable();
     return write<Outcome>(this.#store, {
       work: (writer) => {
-        const draft = new Draft({ store: this.#store, writer, newId: this.#newId });
-        for (const [i, edit] of edits.entries()) draft.apply(edit, edits.length > 1 ? `/${i}` : "");
+        const draft = new Draft({ store: this.#store, writer });
+        make(draft);
         const touched = draft.conclude();
         const { via, by, reason } = origin;
         const changed = writer.conclude({ at: this.#clock.unixMs(), via, by, reason });
@@ -83,6 +176,53 @@ export class Changes {
       },
       keep: ({ changed }) => keep && changed,
     });
+  }
+}
+
+/** A body of this size, some 500 lines, is read and committed in less than a frame's time. */
+const HERE_BYTES_MAX = 64 << 10;
+/** Comparing with a stored model of this size takes some milliseconds. */
+const HERE_OBJECTS_MAX = 2_000;
+
+function makerOf(edits: readonly Edit[]): (draft: Draft) => void {
+  return (draft) => {
+    for (const [i, edit] of edits.entries()) draft.apply(edit, edits.length > 1 ? `/${i}` : "");
+  };
+}
+
+function stale(ifGeneration: number): ChangeRefused {
+  const message =
+    `The model was changed meanwhile: this one was made for generation ${ifGeneration}; read it again`;
+  return new ChangeRefused("stale", [{ pointer: "", message }]);
+}
+
+/** The beginning of a body. */
+interface Head {
+  readonly chunks: readonly Uint8Array[];
+  /** Whether that was all. */
+  readonly done: boolean;
+}
+
+async function readUpTo(reader: ReadableStreamDefaultReader<Uint8Array>, bytesMax: number): Promise<Head> {
+  const chunks: Uint8Array[] = [];
+  for (let size = 0; size <= bytesMax;) {
+    const { done, value } = await reader.read();
+    if (done) return { chunks, done };
+    chunks.push(value);
+    size += value.length;
+  }
+  return { chunks, done: false };
+}
+
+async function* joined(
+  { chunks, done }: Head,
+  rest: ReadableStreamDefaultReader<Uint8Array>,
+): AsyncGenerator<Uint8Array> {
+  yield* chunks;
+  while (!done) {
+    const next = await rest.read();
+    if (next.done) return;
+    yield next.value;
   }
 }
 

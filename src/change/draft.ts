@@ -14,6 +14,9 @@ import { isId } from "../store/id.ts";
 import type { MemberRow } from "../store/members.ts";
 import type { PoolRow } from "../store/pools.ts";
 import type { ServiceRow } from "../store/services.ts";
+import { RECORDED_MAX } from "../store/history.ts";
+import type { ChangedKey } from "../store/replacement.ts";
+import { Staging } from "../store/staging.ts";
 import type { Store } from "../store/store.ts";
 import { type Touched, TouchedList } from "../store/touched.ts";
 import type { Unstamped, Writer } from "../store/write.ts";
@@ -25,7 +28,6 @@ import {
   type RefusalKind,
   type ServiceFields,
 } from "./edit.ts";
-import { replaceModel } from "./replace.ts";
 import {
   domainFault,
   fallbackFault,
@@ -35,7 +37,16 @@ import {
   servicePoolFault,
   zoneCutsFault,
 } from "./faults.ts";
-import { checkJson, geoRuleJson, memberJson, poolJson, serviceJson, zoneJson } from "./history_json.ts";
+import {
+  checkJson,
+  geoRuleJson,
+  memberJson,
+  poolJson,
+  serviceJson,
+  storedJson,
+  zoneJson,
+} from "./history_json.ts";
+import { stageModel } from "./stage_model.ts";
 import { zoneCuts } from "./zone_cuts.ts";
 
 /** More problems than a person will read: the rest of the commit isn't looked at. */
@@ -57,17 +68,14 @@ interface Retry {
 export class Draft {
   /** As the edits so far have left it. */
   readonly store: Store;
-  /** Draws an id for an object that has none. */
-  readonly newId: () => string;
   readonly #writer: Writer;
   readonly #touched = new TouchedList();
   readonly #refusals: Refusal[] = [];
   readonly #retries: Retry[] = [];
 
   /** Belongs to the transaction of `writer`, on the same store. */
-  constructor(options: { readonly store: Store; readonly writer: Writer; readonly newId: () => string }) {
+  constructor(options: { readonly store: Store; readonly writer: Writer }) {
     this.store = options.store;
-    this.newId = options.newId;
     this.#writer = options.writer;
   }
 
@@ -82,6 +90,22 @@ export class Draft {
     const before = this.#refusals.length;
     this.#make(edit, at);
     return this.#refusals.length === before;
+  }
+
+  /** Makes the model the staged one, which has been judged; objects that are the same by their keys stay as they are. */
+  replaceWith(staging: Staging): void {
+    using replacement = this.#writer.compare(staging);
+    if (replacement.size > RECORDED_MAX) {
+      this.#writer.replace(replacement);
+      this.#writer.summarize(replacement.counts);
+      return this.#touched.everything();
+    }
+    const before = replacement.changed().map((key) => ({ key, json: storedJson(this.store, key) }));
+    this.#writer.replace(replacement);
+    for (const { key, json } of before) {
+      this.#touch(key);
+      this.#writer.record({ ...key, before: json, after: storedJson(this.store, key) });
+    }
   }
 
   /**
@@ -146,7 +170,7 @@ export class Draft {
       case "putFallback":
         return this.#putFallback(edit);
       case "replaceModel":
-        return replaceModel(this, edit.model, at);
+        return this.#replaceModel(edit, at);
     }
   }
 
@@ -418,6 +442,24 @@ export class Draft {
       before: before === "null" ? null : before,
       after: fallback && after,
     });
+  }
+
+  #replaceModel({ model }: EditOf<"replaceModel">, at: string): void {
+    using staging = new Staging(this.store.database);
+    const before = this.#refusals.length;
+    stageModel(model, {
+      staging,
+      refuse: (kind, pointer, message) => this.refuse(kind, at + pointer, message),
+    });
+    if (this.#refusals.length > before) return;
+    this.replaceWith(staging);
+    this.#putFallback({ kind: "putFallback", fallback: model.fallback });
+  }
+
+  #touch({ kind, id, poolId }: ChangedKey): void {
+    if (kind === "service") this.#touched.service(id);
+    else if (kind === "zone") this.#touched.zone(id);
+    else if (poolId !== null) this.#touched.pool(poolId);
   }
 
   #domainIsFree(domain: string, at: string): boolean {

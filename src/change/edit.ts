@@ -4,7 +4,11 @@
  *
  * @module
  */
+import type { ModelCounts } from "../config/cluster_yaml.ts";
+import type { ModelFormat } from "../config/model_files.ts";
 import type { Fallback, GeoRule, HealthCheck, Member, Model, Pool, Service } from "../config/model.ts";
+
+import type { FileProblem } from "../config/yaml_source.ts";
 
 /** A pool's own fields; its members, check and rules are edited on their own. */
 export type PoolFields = Omit<Pool, "id" | "members" | "healthCheck" | "geoRules">;
@@ -19,6 +23,9 @@ export type GeoRuleFields = Omit<GeoRule, "id">;
  * One change. Fields are complete and already of the right shape (checked at the border); what needs the rest
  * of the model (references, duplicates, cycles, zone cuts) is checked on commit. `ifRevision` is the revision the
  * author saw: when the row has another one by now, the whole commit is refused as `stale`.
+ *
+ * A model that replaces the stored one is complete in itself: what it refers to must be in it, whatever other edits
+ * stand beside it.
  */
 export type Edit =
   | { readonly kind: "createPool"; readonly id: string; readonly fields: PoolFields }
@@ -84,6 +91,36 @@ export interface Origin {
   /** Why; may be empty. */
   readonly reason: string;
 }
+
+/** How a model that comes as bytes is to be applied. */
+export interface ApplyOptions {
+  /** The name that problems carry. */
+  readonly file: string;
+  /** JSON is read as YAML. */
+  readonly format: ModelFormat;
+  /** Who wants it. */
+  readonly origin: Origin;
+  /** Whether only to say what would come of it. */
+  readonly dryRun: boolean;
+  /** The generation that the author saw; with another one the model is refused as `stale`. `null` = any will do. */
+  readonly ifGeneration: number | null;
+  /** When aborted before the commit, nothing is changed. */
+  readonly signal: AbortSignal;
+}
+
+/** What became of a model that was to be applied. */
+export type Applied =
+  | {
+    readonly kind: "applied";
+    readonly commit: Commit;
+    /** Whether anything is, or would be, different. */
+    readonly changed: boolean;
+    /** What is in the model. */
+    readonly counts: ModelCounts;
+  }
+  | { readonly kind: "invalid"; readonly problems: readonly FileProblem[] }
+  /** It would delete everything, which nobody means: refused. */
+  | { readonly kind: "empty" };
 
 /** What one commit changed: enough for a follower to reload only what was touched. */
 export interface Commit {

@@ -9,7 +9,9 @@ import type { GeoRuleRow } from "../store/geo_rules.ts";
 import type { HealthCheckRow } from "../store/health_checks.ts";
 import type { MemberRow } from "../store/members.ts";
 import type { PoolRow } from "../store/pools.ts";
+import type { ChangedKey } from "../store/replacement.ts";
 import type { ServiceRow } from "../store/services.ts";
+import type { Store } from "../store/store.ts";
 import type { Unstamped } from "../store/write.ts";
 import type { ZoneRow } from "../store/zones.ts";
 
@@ -46,6 +48,24 @@ const KEYS = {
   zone: ["domain", "text"],
 } satisfies Record<string, string[]>;
 
+/** An object as it is stored at this moment; `null` = it isn't. */
+export function storedJson(store: Store, { kind, id }: ChangedKey): string | null {
+  switch (kind) {
+    case "pool":
+      return jsonOrNull(store.pools.get(id), poolJson);
+    case "member":
+      return jsonOrNull(store.members.get(id), memberJson);
+    case "healthCheck":
+      return jsonOrNull(store.healthChecks.get(id), checkJson);
+    case "geoRule":
+      return jsonOrNull(store.geoRules.get(id), geoRuleJson);
+    case "service":
+      return jsonOrNull(store.services.get(id), serviceJson);
+    case "zone":
+      return jsonOrNull(store.zones.get(id), zoneJson);
+  }
+}
+
 /** A pool's own fields. */
 export function poolJson(pool: Unstamped<PoolRow>): string {
   return JSON.stringify(pool, KEYS.pool);
@@ -74,4 +94,8 @@ export function serviceJson(service: Unstamped<ServiceRow>): string {
 /** A zone. */
 export function zoneJson(zone: Unstamped<ZoneRow>): string {
   return JSON.stringify(zone, KEYS.zone);
+}
+
+function jsonOrNull<Row>(row: Row | null, json: (row: Row) => string): string | null {
+  return row && json(row);
 }

@@ -19,7 +19,7 @@ import {
   type LoadbalancerBlock,
   loadbalancerSchema,
 } from "./fallback_schema.ts";
-import type { Fallback, GeoRule, Member, Model, Pool, Service, Zone } from "./model.ts";
+import type { Fallback, Member, Model, Pool, Service, Zone } from "./model.ts";
 import {
   type PoolFile,
   poolFileSchema,
@@ -30,6 +30,7 @@ import {
 } from "./model_schema.ts";
 import { isMapping, respell } from "./spelling.ts";
 import { list } from "./fields.ts";
+import { joinParts, repeated } from "./pool_parts.ts";
 import { type ModelLine, parseObject, readLine, textAt } from "./model_line.ts";
 import { nearest, section, show, strictObject, unknownKeyMessage } from "./strict_object.ts";
 import {
@@ -233,56 +234,41 @@ export class ModelReader {
     const ids = new Map<string, string>();
     for (const { value } of this.#pools.all()) ids.set(value.name, newId());
     for (const { value, place } of this.#pools.all()) {
-      const { fallbackPool, members: memberFields, geoRules, ...fields } = value;
+      const { fallbackPool, members: _, geoRules: __, ...fields } = value;
       const fallbackPoolId = fallbackPool === null ? null : ids.get(fallbackPool) ?? null;
       if (fallbackPool !== null) {
         this.#checkPoolName(fallbackPool, { ...place, path: [...place.path, "fallbackPool"] });
       }
-      const members = this.#joinMembers(memberFields, place);
       pools.set(value.name, {
         id: ids.get(value.name)!,
         ...fields,
         fallbackPoolId,
-        members,
-        geoRules: this.#joinGeoRules({ geoRules, members, place }),
+        ...this.#joinParts(value, place),
       });
     }
     this.#reportFallbackCycles();
     return pools;
   }
 
-  #joinMembers(fields: PoolFile["members"], place: Place): Member[] {
-    const seen = new Map<string, number>();
-    for (const [i, { ipAddress, port }] of fields.entries()) {
-      const key = `${ipAddress} port ${port}`;
-      if (seen.has(key)) {
-        const first = formatPlace({ source: place.source, path: [...place.path, "members", seen.get(key)!] });
-        this.#reportAt(
-          { ...place, path: [...place.path, "members", i] },
-          `member ${key} is in the pool twice (also at ${first}); keep one`,
-        );
-      } else seen.set(key, i);
-    }
-    return fields.map((member) => ({ id: newId(), ...member }));
-  }
-
-  #joinGeoRules({ geoRules, members, place }: {
-    readonly geoRules: PoolFile["geoRules"];
-    readonly members: readonly Member[];
-    readonly place: Place;
-  }): GeoRule[] {
-    return geoRules.flatMap(({ member: address, ...match }, i) => {
-      const member = members.find(({ ipAddress }) => ipAddress === address);
-      if (member) return [{ id: newId(), ...match, memberId: member.id }];
-      const known = members.length === 0
-        ? "it has no members"
-        : `its members are ${someOf(members.map(({ ipAddress }) => ipAddress))}`;
+  #joinParts(pool: PoolFile, place: Place): Pick<Pool, "members" | "geoRules"> {
+    const { members: fields, geoRules, problems } = joinParts(pool);
+    for (const { path, other, message } of problems) {
       this.#reportAt(
-        { ...place, path: [...place.path, "geoRules", i, "member"] },
-        `member ${address} isn't in this pool (${known})`,
+        { ...place, path: [...place.path, ...path] },
+        other === null
+          ? message
+          : repeated(message, formatPlace({ ...place, path: [...place.path, ...other] })),
       );
-      return [];
-    });
+    }
+    const members: Member[] = fields.map((member) => ({ id: newId(), ...member }));
+    return {
+      members,
+      geoRules: geoRules.map(({ member, ...match }) => ({
+        id: newId(),
+        ...match,
+        memberId: members[member]!.id,
+      })),
+    };
   }
 
   /** Follows each pool's chain of fallbacks; a cycle is reported once, at its first pool in the files. */
@@ -491,13 +477,6 @@ class Definitions<Value> {
 function formatPlace({ source, path }: Place): string {
   const { line, column } = source.locate(path);
   return `${source.file}:${line}:${column}`;
-}
-
-/** The first few, so that the message stays a sentence. */
-function someOf(words: readonly string[]): string {
-  return words.length <= 5
-    ? words.join(", ")
-    : `${words.slice(0, 5).join(", ")} and ${words.length - 5} more`;
 }
 
 /** As ids in the store are made: 128 bits of chance. */

@@ -1,14 +1,22 @@
 /**
  * What was changed, by whom and why: append-only, one entry for each generation, newest first.
  *
- * Each entry lists every object it touched with its fields before and after, which is enough to go back to any
- * generation.
+ * An entry lists every object it touched with its fields before and after, which is enough to go back to the
+ * generation before. Where a whole model was applied that differed in more than {@linkcode RECORDED_MAX} objects, it
+ * only says how many of each kind were created, changed and deleted: a million services aren't kept three times.
  *
  * @module
  */
 import type { Database } from "./database.ts";
 import { type Page, pageOf, type PageRequest } from "./page.ts";
+import type { ChangeCounts } from "./replacement.ts";
 import { EVERYTHING, type Touched, TOUCHED_MAX, TouchedList } from "./touched.ts";
+
+/** Objects in which an applied model may differ and still be recorded one by one: some 5 MB. */
+export const RECORDED_MAX = 10_000;
+
+/** Stands for a kind where an entry has counts instead of objects; only for the files of `src/store/`. */
+export const SUMMARY = "summary";
 
 /** One commit. */
 export interface HistoryEntry {
@@ -71,7 +79,11 @@ export class History {
   *changes(generation: number): Generator<ObjectChange> {
     const rows = this.#database.iterate<
       { kind: ObjectKind; id: string; before: string | null; after: string | null }
-    >("SELECT kind, id, before, after FROM history_changes WHERE generation = ?", generation);
+    >(
+      "SELECT kind, id, before, after FROM history_changes WHERE generation = ? AND kind <> ?",
+      generation,
+      SUMMARY,
+    );
     for (const { kind, id, before, after } of rows) {
       yield { kind, id, before: parsed(before), after: parsed(after) };
     }
@@ -86,9 +98,19 @@ export class History {
     ).map(({ domain }) => domain);
   }
 
+  /** How much a generation touched of what it doesn't list; `null` = it lists everything. */
+  summary(generation: number): ChangeCounts | null {
+    const row = this.#database.get<{ after: string }>(
+      "SELECT after FROM history_changes WHERE generation = ? AND kind = ?",
+      generation,
+      SUMMARY,
+    );
+    return row ? JSON.parse(row.after) : null;
+  }
+
   /** What the generations after this one touched, all together; costs no more than a list may be long. */
   touchedSince(generation: number): Touched {
-    const rows = this.#database.all<{ kind: ObjectKind; id: string; poolId: string | null }>(
+    const rows = this.#database.all<{ kind: ObjectKind | typeof SUMMARY; id: string; poolId: string | null }>(
       "SELECT kind, id, coalesce(after, before) ->> 'poolId' AS poolId FROM history_changes " +
         "WHERE generation > ? LIMIT ?",
       generation,
@@ -97,6 +119,7 @@ export class History {
     if (rows.length > TOUCHED_MAX) return EVERYTHING;
     const touched = new TouchedList();
     for (const { kind, id, poolId } of rows) {
+      if (kind === SUMMARY) return EVERYTHING;
       if (kind === "service") touched.service(id);
       else if (kind === "zone") touched.zone(id);
       else if (kind === "fallback") touched.fallback();

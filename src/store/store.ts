@@ -18,6 +18,7 @@ import { History } from "./history.ts";
 import { Members } from "./members.ts";
 import { Pools } from "./pools.ts";
 import { migrate, requireKnownSchema, SchemaRefused } from "./schema.ts";
+import { readPools, readServices } from "./steered.ts";
 import { Services } from "./services.ts";
 import { Verdicts } from "./verdicts.ts";
 import { Zones } from "./zones.ts";
@@ -91,6 +92,8 @@ export class Store implements Disposable {
     return new Store(":memory:", { readOnly: true });
   }
 
+  #toldVersion: number | null = null;
+
   private constructor(path: string, { readOnly }: { readonly readOnly: boolean }) {
     this.path = path;
     this.readOnly = readOnly;
@@ -126,6 +129,13 @@ export class Store implements Disposable {
     };
   }
 
+  /** Whether there are at most so many pools, members and services of each; costs no more than counting to there. */
+  hasAtMost(count: number): boolean {
+    const beyond = (table: string) =>
+      this.database.get(`SELECT 1 FROM ${table} LIMIT 1 OFFSET ?`, count) !== undefined;
+    return !["pools", "members", "services"].some(beyond);
+  }
+
   /** The whole model in memory; a million services are better read by `services.each()`. */
   model(): Model {
     return {
@@ -139,10 +149,12 @@ export class Store implements Disposable {
 
   /** What `desiredOf` merges with the settings: generation, zones and fallback of now, the rest streamed. */
   source(): DesiredSource {
+    const from = { path: this.path === ":memory:" ? null : this.path, own: this.database };
     return {
       generation: this.generation(),
-      pools: () => this.pools.each(),
-      services: () => this.services.each(),
+      pools: () => readPools({ ...from, checkOf: (poolId) => this.healthChecks.checkOf(poolId) }),
+      checkedPools: () => this.pools.checked(),
+      services: () => readServices(from),
       zones: this.zones.all(),
       fallback: this.fallback(),
     };
@@ -151,6 +163,42 @@ export class Store implements Disposable {
   /** Grows whenever another connection commits, and never by our own commits. */
   dataVersion(): number {
     return this.database.get<{ data_version: number }>("PRAGMA data_version")!.data_version;
+  }
+
+  /**
+   * Leaves the writing to another thread until the result is disposed of; what we would write is refused with
+   * `StoreBusy` meanwhile, verdicts wait.
+   */
+  lend(): Disposable {
+    return this.database.lend();
+  }
+
+  /**
+   * Prepares for writing a million rows: room for the indexes in memory, and no checkpoint within the commit. For a
+   * connection of its own that is closed afterwards.
+   */
+  prepareForBulk(): void {
+    this.database.exec(
+      "PRAGMA main.cache_size = -131072; PRAGMA temp.cache_size = -65536; PRAGMA temp.journal_mode = OFF; " +
+        "PRAGMA wal_autocheckpoint = 0",
+    );
+  }
+
+  /** Folds the write-ahead log into the file, as far as its readers let it, without keeping anyone waiting. */
+  checkpoint(): void {
+    this.database.exec("PRAGMA busy_timeout = 0");
+    this.database.all("PRAGMA wal_checkpoint(PASSIVE)");
+    this.database.all("PRAGMA wal_checkpoint(TRUNCATE)");
+  }
+
+  /** Whether a commit of our own other connection was told to everyone already: see `watch.ts`. */
+  get toldVersion(): number | null {
+    return this.#toldVersion;
+  }
+
+  /** Says that what our other connection committed up to this generation has been told. */
+  markTold(generation: number): void {
+    if (this.generation() === generation) this.#toldVersion = this.dataVersion();
   }
 
   /** Ends all use; the last one to close a file folds its write-ahead log into it. */

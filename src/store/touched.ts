@@ -61,6 +61,12 @@ export class TouchedList {
     this.#fallback = true;
   }
 
+  /** Gives up listing: too much is touched. */
+  everything(): void {
+    this.#everything = true;
+    for (const ids of [this.#pools, this.#services, this.#zones]) ids.clear();
+  }
+
   /** What was added. */
   list(): Touched {
     if (this.#everything) return EVERYTHING;
@@ -76,8 +82,6 @@ export class TouchedList {
   #add(set: Set<string>, id: string): void {
     if (this.#everything) return;
     set.add(id);
-    if (this.#pools.size + this.#services.size + this.#zones.size <= TOUCHED_MAX) return;
-    this.#everything = true;
-    for (const ids of [this.#pools, this.#services, this.#zones]) ids.clear();
+    if (this.#pools.size + this.#services.size + this.#zones.size > TOUCHED_MAX) this.everything();
   }
 }

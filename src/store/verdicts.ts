@@ -38,18 +38,24 @@ export class Verdicts {
    * @throws {StoreBusy} when another process holds the file; nothing is lost by trying again later
    */
   save(entries: Iterable<VerdictEntry>): void {
-    this.#database.transact(() => {
-      for (const [target, { state, since, lastError, latencyMs, checkedAt }] of entries) {
-        this.#database.run(SAVE, target, state, since, lastError, latencyMs, checkedAt);
-      }
+    this.#write(entries, ([target, { state, since, lastError, latencyMs, checkedAt }]) => {
+      this.#database.run(SAVE, target, state, since, lastError, latencyMs, checkedAt);
     });
   }
 
   /** Drops the verdicts on targets that nothing probes any more. */
   forget(targets: Iterable<string>): void {
-    this.#database.transact(() => {
-      for (const target of targets) this.#database.run("DELETE FROM verdicts WHERE target = ?", target);
-    });
+    this.#write(targets, (target) => this.#database.run("DELETE FROM verdicts WHERE target = ?", target));
+  }
+
+  /** While another thread writes, this waits for it: what is believed now is worth keeping then. */
+  #write<Item>(items: Iterable<Item>, one: (item: Item) => void): void {
+    const all = [...items];
+    this.#database.whenFree(() =>
+      this.#database.transact(() => {
+        for (const item of all) one(item);
+      })
+    );
   }
 }
 

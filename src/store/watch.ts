@@ -41,7 +41,8 @@ export async function watch(
     if (signal.aborted) return;
     const version = store.dataVersion();
     const now = store.generation();
-    if (version !== seen) onCommit({ generation: now, ...touchedBetween(store, generation, now) });
+    const told = version === store.toldVersion;
+    if (version !== seen && !told) onCommit({ generation: now, ...touchedBetween(store, generation, now) });
     seen = version;
     generation = now;
   }

@@ -10,10 +10,12 @@
 import type { Fallback, HealthCheck } from "../config/model.ts";
 import type { Database } from "./database.ts";
 import type { GeoRuleRow } from "./geo_rules.ts";
-import type { HistoryEntry, ObjectKind } from "./history.ts";
+import { type HistoryEntry, type ObjectKind, SUMMARY } from "./history.ts";
 import type { MemberRow } from "./members.ts";
 import type { PoolRow } from "./pools.ts";
+import { type ChangeCounts, Replacement } from "./replacement.ts";
 import { reversedDomain, type ServiceRow } from "./services.ts";
+import type { Staging } from "./staging.ts";
 import type { Store } from "./store.ts";
 import type { ZoneRow } from "./zones.ts";
 
@@ -152,6 +154,21 @@ export class Writer {
   /** Sets or clears what overrides the settings' fallback. */
   putFallback(fallback: Fallback | null): void {
     this.#database.run("UPDATE meta SET fallback = ?", fallback && JSON.stringify(fallback));
+  }
+
+  /** What lies between the stored model and the staged one; the caller disposes of it. */
+  compare(staging: Staging): Replacement {
+    return new Replacement(this.#database, staging);
+  }
+
+  /** Makes the stored model the staged one. */
+  replace(replacement: Replacement): void {
+    replacement.apply(this.generation);
+  }
+
+  /** Keeps for the history how many objects were touched, where one by one would be too many. */
+  summarize(counts: ChangeCounts): void {
+    this.#database.run(RECORD, this.generation, SUMMARY, "", null, JSON.stringify(counts));
   }
 
   /** Keeps for the history what becomes of an object; the arguments are JSON, equal objects in equal text. */

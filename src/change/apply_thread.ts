@@ -1,0 +1,147 @@
+/**
+ * The main thread's end of an apply on a thread of its own (`worker.ts`): hands the bytes over at the pace at which
+ * they are read, leaves the database to the other thread for the time of its transaction, and takes the outcome.
+ *
+ * @module
+ */
+import { StoreBusy } from "../store/database.ts";
+import type { Store } from "../store/store.ts";
+import { type Applied, type ApplyOptions, ChangeRefused } from "./edit.ts";
+import type { Order, Report } from "./worker.ts";
+
+/** What became of the model, and when the thread is gone. */
+export interface ThreadOutcome {
+  /** What is known as soon as it is committed. */
+  readonly applied: Applied;
+  /** Resolves when the thread has folded its log into the file and closed it. */
+  readonly closed: Promise<void>;
+}
+
+/** Bytes on their way to the thread: enough to keep it busy, few enough to be no matter. */
+const AHEAD_BYTES_MAX = 4 << 20;
+
+/**
+ * Applies a model on a thread that is made for it.
+ *
+ * @throws {ChangeRefused} as `Changes.apply`
+ * @throws {StoreBusy} when another process holds the database
+ * @throws the body's error, or the reason of an abort before the commit; nothing is changed then
+ */
+export async function applyOnThread(
+  body: AsyncIterable<Uint8Array>,
+  options: ApplyOptions & { readonly store: Store },
+): Promise<ThreadOutcome> {
+  const { store, signal, file, format, origin, dryRun, ifGeneration } = options;
+  const thread = new ApplyThread();
+  const abort = () => thread.abort();
+  signal.addEventListener("abort", abort);
+  try {
+    signal.throwIfAborted();
+    thread.start(store.path, { file, format, origin, dryRun, ifGeneration });
+    for await (const bytes of body) await thread.send(bytes);
+    await thread.finishReading();
+    signal.throwIfAborted();
+    using _ = store.lend();
+    return { applied: await thread.commit(), closed: thread.closed };
+  } catch (cause) {
+    thread.abort();
+    // The caller may begin again at once: then nothing of this attempt must be left.
+    await thread.closed;
+    throw cause;
+  } finally {
+    signal.removeEventListener("abort", abort);
+  }
+}
+
+class ApplyThread {
+  readonly #worker: Worker;
+  readonly #aborted = new SharedArrayBuffer(4);
+  readonly #ready = Promise.withResolvers<void>();
+  readonly #done = Promise.withResolvers<Applied>();
+  readonly #closed = Promise.withResolvers<void>();
+  #aheadBytes = 0;
+  #wake: () => void = () => {};
+
+  constructor() {
+    // The executable carries the worker as a bundle of its own beside the main one.
+    const url = Deno.build.standalone
+      ? new URL("./change_worker.js", import.meta.url)
+      : new URL("./worker.ts", import.meta.url);
+    this.#worker = new Worker(url, { type: "module", name: "apply" });
+    this.#worker.onmessage = ({ data }: MessageEvent<Report>) => this.#take(data);
+    this.#worker.onerror = (event) => {
+      event.preventDefault();
+      this.#fail(new Error(`The thread that applies a model failed: ${event.message}`));
+      this.#end();
+    };
+    for (const { promise } of [this.#ready, this.#done]) promise.catch(() => {});
+  }
+
+  get closed(): Promise<void> {
+    return this.#closed.promise;
+  }
+
+  start(path: string, options: Omit<ApplyOptions, "signal">): void {
+    this.#post({ kind: "start", path, options: { ...options, aborted: this.#aborted } });
+  }
+
+  /** Hands bytes over; resolves when there is room for more. */
+  async send(bytes: Uint8Array): Promise<void> {
+    this.#aheadBytes += bytes.length;
+    this.#post({ kind: "bytes", bytes });
+    while (this.#aheadBytes > AHEAD_BYTES_MAX) {
+      const room = new Promise<void>((resolve) => this.#wake = resolve);
+      await Promise.race([room, this.#ready.promise]);
+    }
+  }
+
+  async finishReading(): Promise<void> {
+    this.#post({ kind: "end" });
+    await this.#ready.promise;
+  }
+
+  async commit(): Promise<Applied> {
+    this.#post({ kind: "commit" });
+    return await this.#done.promise;
+  }
+
+  /** Undoes what isn't committed; may be called at any time, and more than once. */
+  abort(): void {
+    Atomics.store(new Int32Array(this.#aborted), 0, 1);
+    this.#post({ kind: "abort" });
+  }
+
+  #take(report: Report): void {
+    switch (report.kind) {
+      case "read":
+        this.#aheadBytes -= report.bytes;
+        return this.#wake();
+      case "ready":
+        return this.#ready.resolve();
+      case "done":
+        return this.#done.resolve(report.applied);
+      case "refused":
+        return this.#fail(new ChangeRefused(report.refusal, report.problems));
+      case "busy":
+        return this.#fail(new StoreBusy(report.message));
+      case "failed":
+        return this.#fail(new Error(report.message));
+      case "closed":
+        return this.#end();
+    }
+  }
+
+  #fail(cause: Error): void {
+    this.#ready.reject(cause);
+    this.#done.reject(cause);
+  }
+
+  #end(): void {
+    this.#worker.terminate();
+    this.#closed.resolve();
+  }
+
+  #post(order: Order): void {
+    this.#worker.postMessage(order);
+  }
+}

@@ -1,0 +1,128 @@
+/**
+ * The thread of one apply: reads a model, compares it with the stored one and commits the difference, on a
+ * connection of its own, while the main thread goes on with everything else.
+ *
+ * It lives for one model. Messages in: `Order`; out: `Report`. It asks before it takes the write lock, so that the
+ * main thread knows not to wait for it.
+ *
+ * @module
+ */
+import { systemClock } from "../clock.ts";
+import { StoreBusy } from "../store/database.ts";
+import { Store } from "../store/store.ts";
+import { Changes } from "./commit.ts";
+import { type Applied, type ApplyOptions, ChangeRefused, type Problem, type RefusalKind } from "./edit.ts";
+import { beginImport, type Imported, type ModelImport } from "./model_import.ts";
+
+/** From the main thread. */
+export type Order =
+  | { readonly kind: "start"; readonly path: string; readonly options: ThreadOptions }
+  | { readonly kind: "bytes"; readonly bytes: Uint8Array }
+  | { readonly kind: "end" }
+  | { readonly kind: "commit" }
+  /** Leave everything as it is, and end. */
+  | { readonly kind: "abort" };
+
+/** `ApplyOptions` as they can be sent. */
+export interface ThreadOptions extends Omit<ApplyOptions, "signal"> {
+  /** One word; not 0 = undo what isn't committed yet. */
+  readonly aborted: SharedArrayBuffer;
+}
+
+/** To the main thread. */
+export type Report =
+  /** So many bytes have been read. */
+  | { readonly kind: "read"; readonly bytes: number }
+  /** All is read and judged; `commit` is awaited. */
+  | { readonly kind: "ready" }
+  | { readonly kind: "done"; readonly applied: Applied }
+  | { readonly kind: "refused"; readonly refusal: RefusalKind; readonly problems: readonly Problem[] }
+  | { readonly kind: "busy"; readonly message: string }
+  | { readonly kind: "failed"; readonly message: string }
+  | { readonly kind: "closed" };
+
+let options: ThreadOptions;
+let store: Store | undefined;
+let changes: Changes;
+let reading: ModelImport;
+let imported: Imported;
+let closing = false;
+
+/** The worker's global scope, as far as it is used here. */
+interface WorkerScope {
+  onmessage: ((event: MessageEvent<Order>) => void) | null;
+  postMessage(report: Report): void;
+  close(): void;
+}
+
+const scope = globalThis as unknown as WorkerScope;
+
+scope.onmessage = ({ data: order }) => {
+  // What was sent before the main thread heard of the end.
+  if (closing) return;
+  try {
+    obey(order);
+  } catch (error) {
+    report(failureOf(error));
+    close();
+  }
+};
+
+function obey(order: Order): void {
+  switch (order.kind) {
+    case "start":
+      options = order.options;
+      return open(order.path);
+    case "bytes":
+      reading.write(order.bytes);
+      return report({ kind: "read", bytes: order.bytes.length });
+    case "end":
+      imported = reading.finish();
+      return report({ kind: "ready" });
+    case "commit":
+      report({ kind: "done", applied: commit() });
+      return close();
+    case "abort":
+      return close();
+  }
+}
+
+function open(path: string): void {
+  store = Store.open(path);
+  store.prepareForBulk();
+  changes = new Changes({ store, clock: systemClock });
+  reading = beginImport(store, options);
+}
+
+function commit(): Applied {
+  // No event reaches a thread that doesn't turn: so the main thread writes the word, and we look at it.
+  const aborted = new Int32Array(options.aborted);
+  return changes.applyImported(imported, { ...options, isAborted: () => Atomics.load(aborted, 0) !== 0 });
+}
+
+/** The connection is closed at any rate; what it kept in temporary files is gone with it. */
+function close(): void {
+  if (closing) return;
+  closing = true;
+  try {
+    if (!store) return;
+    store.database.endTransaction();
+    store.checkpoint();
+    store.close();
+  } finally {
+    report({ kind: "closed" });
+    scope.close();
+  }
+}
+
+function failureOf(error: unknown): Report {
+  if (error instanceof ChangeRefused) {
+    return { kind: "refused", refusal: error.kind, problems: error.problems };
+  }
+  if (error instanceof StoreBusy) return { kind: "busy", message: error.message };
+  return { kind: "failed", message: error instanceof Error ? error.stack ?? error.message : String(error) };
+}
+
+function report(message: Report): void {
+  scope.postMessage(message);
+}

@@ -1,0 +1,70 @@
+/**
+ * The parts of one pool against each other: members by address and port, geo rules by the member they lead to.
+ *
+ * @module
+ */
+import type { GeoRule } from "./model.ts";
+import type { PoolFile } from "./model_schema.ts";
+import type { Path } from "./yaml_source.ts";
+
+/** A pool's parts that agree, and what is wrong with the others. */
+export interface PoolParts {
+  /** Each address and port once. */
+  readonly members: PoolFile["members"];
+  /** Each with the index of its member among `members`. */
+  readonly geoRules: readonly (Omit<GeoRule, "id" | "memberId"> & { readonly member: number })[];
+  /** By the path within the pool. */
+  readonly problems: readonly PartProblem[];
+}
+
+/** Something wrong with a part. */
+export interface PartProblem {
+  /** Leads to the part. */
+  readonly path: Path;
+  /** Leads to the other part that it clashes with. */
+  readonly other: Path | null;
+  /** What is wrong; where there is another part, {@linkcode repeated} adds its place and the mend. */
+  readonly message: string;
+}
+
+/** Joins the parts of a pool. */
+export function joinParts({ members, geoRules }: PoolFile): PoolParts {
+  // Most pools are small and have no rules: then there is nothing to build.
+  const problems: PartProblem[] = [];
+  const kept = members.length < 2 ? members : withoutRepeats(members, problems);
+  const rules = geoRules.flatMap(({ member: address, ...match }, i) => {
+    const member = kept.findIndex(({ ipAddress }) => ipAddress === address);
+    if (member >= 0) return [{ ...match, member }];
+    const known = kept.length === 0
+      ? "it has no members"
+      : `its members are ${someOf(kept.map(({ ipAddress }) => ipAddress))}`;
+    const message = `member ${address} isn't in this pool (${known})`;
+    problems.push({ path: ["geoRules", i, "member"], other: null, message });
+    return [];
+  });
+  return { members: kept, geoRules: rules, problems };
+}
+
+/** The sentence on a part that is there twice, with the place of the first. */
+export function repeated(message: string, first: string): string {
+  return `${message} (also at ${first}); keep one`;
+}
+
+function withoutRepeats(members: PoolFile["members"], problems: PartProblem[]): PoolFile["members"] {
+  const seen = new Map<string, number>();
+  return members.filter(({ ipAddress, port }, i) => {
+    const key = `${ipAddress} port ${port}`;
+    const first = seen.get(key);
+    if (first === undefined) return seen.set(key, i);
+    const message = `member ${key} is in the pool twice`;
+    problems.push({ path: ["members", i], other: ["members", first], message });
+    return false;
+  });
+}
+
+/** The first few, so that the message stays a sentence. */
+function someOf(words: readonly string[]): string {
+  return words.length <= 5
+    ? words.join(", ")
+    : `${words.slice(0, 5).join(", ")} and ${words.length - 5} more`;
+}

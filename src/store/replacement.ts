@@ -1,0 +1,376 @@
+/**
+ * What lies between the stored model and the staged one, found and made by SQL over whole tables.
+ *
+ * Objects are the same when their natural keys are: a pool's name, a member's address and port, a service's or zone's
+ * domain, a geo rule's content. What differs is kept as pairs of row numbers, staged and stored: without a stored one
+ * it is to be created, without a staged one deleted, with both changed. So the cost of a model that is there already
+ * is that of reading both once, and a row that doesn't differ is never written.
+ *
+ * New objects get ids that are drawn together and sorted: each is 128 bits of chance, but the indexes grow at their
+ * ends, which makes a first million several times faster.
+ *
+ * @module
+ */
+import type { Database } from "./database.ts";
+import type { ObjectKind } from "./history.ts";
+import type { Staging } from "./staging.ts";
+
+/** How many objects of a kind a change creates, changes and deletes. */
+export interface ChangeCount {
+  readonly created: number;
+  readonly changed: number;
+  readonly deleted: number;
+}
+
+/** How many objects of each kind a change touches; kinds without any are left out. */
+export type ChangeCounts = Readonly<Partial<Record<ObjectKind, ChangeCount>>>;
+
+/** An object that is to be created, changed or deleted. */
+export interface ChangedKey {
+  readonly kind: Exclude<ObjectKind, "fallback">;
+  /** The object's id; the pool's id for a check, the domain for a zone. */
+  readonly id: string;
+  /** The pool it is, or belongs to; `null` for services and zones. */
+  readonly poolId: string | null;
+}
+
+/** The difference to a staged model, within one transaction; it is gone when disposed of. */
+export class Replacement implements Disposable {
+  readonly #database: Database;
+  /** How much there is to do; the fallback isn't part of it. */
+  readonly counts: ChangeCounts;
+
+  /** Compares; nothing is written but temporary tables. */
+  constructor(database: Database, staging: Staging) {
+    this.#database = database;
+    database.exec(DROP_TABLES + CREATE_TABLES);
+    const staged = staging.counts;
+    this.#comparePools(staged.pools);
+    this.#compareMembers(staged.members, staging.givesIds);
+    this.#compareHealthChecks(staged.healthChecks);
+    this.#compareGeoRules(staging.givesIds);
+    this.#compareServices(staged.services, staging.givesIds);
+    this.#compareZones(staged.zones);
+    this.counts = Object.fromEntries(
+      KINDS.map(({ kind, table }) => [kind, this.#count(table)] as const)
+        .filter(([, { created, changed, deleted }]) => created + changed + deleted > 0),
+    );
+  }
+
+  /** How many objects differ. */
+  get size(): number {
+    return Object.values(this.counts).reduce(
+      (sum, { created, changed, deleted }) => sum + created + changed + deleted,
+      0,
+    );
+  }
+
+  /** Every object that differs; only for differences whose size is bounded. */
+  changed(): ChangedKey[] {
+    return KINDS.flatMap(({ keys }) => this.#database.all<ChangedKey>(keys));
+  }
+
+  /** Makes the stored model the staged one; `generation` becomes the revision of what is written. */
+  apply(generation: number): void {
+    const steps = SQL_APPLY.map((sql) => ({ sql, stamped: sql.includes("?") }));
+    for (const { sql, stamped } of steps) this.#database.run(sql, ...(stamped ? [generation] : []));
+  }
+
+  /** Takes the temporary tables away. */
+  [Symbol.dispose](): void {
+    this.#database.exec(DROP_TABLES);
+  }
+
+  #comparePools(staged: number): void {
+    this.#database.run(POOLS.created);
+    const created = this.#created("pools");
+    if (this.#stored("pools") > staged - created) this.#database.run(POOLS.deleted);
+    this.#drawIds("pools");
+    this.#database.run(POOL_IDS);
+    this.#database.run(POOLS.changed);
+  }
+
+  #compareMembers(staged: number, givesIds: boolean): void {
+    this.#database.run(MEMBERS.written);
+    if (this.#stored("members") > staged - this.#created("members")) {
+      this.#database.exec(MEMBERS.index);
+      this.#database.run(MEMBERS.deletedFromKeptPools);
+      this.#database.run(MEMBERS.deletedWithPools);
+    }
+    if (givesIds) this.#database.run(forgetTakenIds("members"));
+    this.#drawIds("members");
+  }
+
+  #compareHealthChecks(staged: number): void {
+    this.#database.run(HEALTH_CHECKS.written);
+    if (this.#stored("health_checks") > staged - this.#created("health_checks")) {
+      this.#database.run(HEALTH_CHECKS.deleted);
+    }
+  }
+
+  #compareGeoRules(givesIds: boolean): void {
+    this.#database.run(GEO_RULES.stagedKeys);
+    this.#database.run(GEO_RULES.storedKeys);
+    this.#database.run(GEO_RULES.created);
+    this.#database.run(GEO_RULES.deleted);
+    if (givesIds) this.#database.run(forgetTakenIds("geo_rules"));
+    this.#drawIds("geo_rules");
+  }
+
+  #compareServices(staged: number, givesIds: boolean): void {
+    this.#database.run(SERVICES.written);
+    if (this.#stored("services") > staged - this.#created("services")) this.#database.run(SERVICES.deleted);
+    if (givesIds) this.#database.run(forgetTakenIds("services"));
+    this.#drawIds("services");
+  }
+
+  #compareZones(staged: number): void {
+    this.#database.run(ZONES.written);
+    if (this.#stored("zones") > staged - this.#created("zones")) this.#database.run(ZONES.deleted);
+  }
+
+  #drawIds(table: string): void {
+    this.#database.run(
+      `INSERT INTO temp.fresh_${table} (id) SELECT id FROM ` +
+        `(SELECT lower(hex(randomblob(16))) AS id FROM temp.diff_${table} WHERE stored IS NULL) ORDER BY id`,
+    );
+  }
+
+  #created(table: string): number {
+    return this.#database.get<{ n: number }>(
+      `SELECT count(*) AS n FROM temp.diff_${table} WHERE stored IS NULL`,
+    )!
+      .n;
+  }
+
+  #stored(table: string): number {
+    return this.#database.get<{ n: number }>(`SELECT count(*) AS n FROM main.${table}`)!.n;
+  }
+
+  #count(table: string): ChangeCount {
+    const { created, deleted, all } = this.#database.get<{ created: number; deleted: number; all: number }>(
+      `SELECT count(*) FILTER (WHERE stored IS NULL) AS created, ` +
+        `count(*) FILTER (WHERE staged IS NULL) AS deleted, count(*) AS "all" FROM temp.diff_${table}`,
+    )!;
+    return { created, changed: all - created - deleted, deleted };
+  }
+}
+
+const TABLES = ["pools", "members", "health_checks", "geo_rules", "services", "zones"] as const;
+
+/** Rows to be created come first, so that the n-th of them takes the n-th of the drawn ids. */
+const CREATE_TABLES =
+  TABLES.map((name) =>
+    `CREATE TABLE temp.diff_${name} (n INTEGER PRIMARY KEY, staged INTEGER, stored INTEGER);
+   CREATE TABLE temp.fresh_${name} (n INTEGER PRIMARY KEY, id TEXT);`
+  ).join("") + `
+  CREATE TABLE temp.pool_ids (seq INTEGER PRIMARY KEY, id TEXT NOT NULL, stored INTEGER);
+  CREATE TABLE temp.staged_rule_keys (key TEXT, nth INTEGER, seq INTEGER, PRIMARY KEY (key, nth)) WITHOUT ROWID;
+  CREATE TABLE temp.stored_rule_keys (key TEXT, nth INTEGER, seq INTEGER, PRIMARY KEY (key, nth)) WITHOUT ROWID;
+`;
+
+const DROP_TABLES = [
+  ...TABLES.flatMap((name) => [`diff_${name}`, `fresh_${name}`]),
+  "pool_ids",
+  "staged_rule_keys",
+  "stored_rule_keys",
+].map((name) => `DROP TABLE IF EXISTS temp.${name};`).join("");
+
+/** An id that any stored object has, even one that is to be deleted, isn't given a second time. */
+function forgetTakenIds(table: "members" | "geo_rules" | "services"): string {
+  return `UPDATE temp.staged_${table} SET given_id = NULL WHERE given_id IN (SELECT id FROM main.${table})`;
+}
+
+const POOLS = {
+  created: "INSERT INTO temp.diff_pools (staged, stored) SELECT s.seq, NULL FROM temp.staged_pools AS s " +
+    "WHERE NOT EXISTS (SELECT 1 FROM main.pools AS p WHERE p.name = s.name) ORDER BY s.seq",
+  deleted: "INSERT INTO temp.diff_pools (staged, stored) SELECT NULL, p.rowid FROM main.pools AS p " +
+    "WHERE NOT EXISTS (SELECT 1 FROM temp.staged_pools AS s WHERE s.name = p.name)",
+  changed: "INSERT INTO temp.diff_pools (staged, stored) SELECT s.seq, p.rowid FROM temp.pool_ids AS i " +
+    "CROSS JOIN temp.staged_pools AS s ON s.seq = i.seq CROSS JOIN main.pools AS p ON p.rowid = i.stored " +
+    "LEFT JOIN temp.staged_pools AS f ON f.name = s.fallback LEFT JOIN temp.pool_ids AS fi ON fi.seq = f.seq " +
+    "WHERE (p.algorithm, p.max_answers, p.on_all_down, p.fallback_pool_id) " +
+    "IS NOT (s.algorithm, s.max_answers, s.on_all_down, fi.id)",
+  keys: "SELECT 'pool' AS kind, coalesce(p.id, i.id) AS id, coalesce(p.id, i.id) AS poolId " +
+    "FROM temp.diff_pools AS d LEFT JOIN main.pools AS p ON p.rowid = d.stored " +
+    "LEFT JOIN temp.pool_ids AS i ON i.seq = d.staged",
+};
+
+/** The id of every staged pool: the one it has, the one it would like, or a new one. */
+const POOL_IDS = "INSERT INTO temp.pool_ids (seq, id, stored) SELECT s.seq, CASE " +
+  "WHEN p.id IS NOT NULL THEN p.id " +
+  "WHEN s.given_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM main.pools AS q WHERE q.id = s.given_id) " +
+  "THEN s.given_id ELSE f.id END, p.rowid FROM temp.staged_pools AS s " +
+  "LEFT JOIN main.pools AS p ON p.name = s.name " +
+  "LEFT JOIN (SELECT d.staged, f.id FROM temp.diff_pools AS d JOIN temp.fresh_pools AS f ON f.n = d.n " +
+  "WHERE d.stored IS NULL) AS f ON f.staged = s.seq ORDER BY s.seq";
+
+const MEMBERS = {
+  written:
+    "INSERT INTO temp.diff_members (staged, stored) SELECT m.seq, t.seq FROM temp.staged_members AS m " +
+    "CROSS JOIN temp.pool_ids AS i ON i.seq = m.pool LEFT JOIN main.members AS t ON i.stored IS NOT NULL " +
+    "AND t.pool_id = i.id AND t.ip_address = m.ip_address AND t.port = m.port " +
+    "WHERE t.seq IS NULL OR (t.weight, t.priority, t.enabled, t.latitude, t.longitude) " +
+    "IS NOT (m.weight, m.priority, m.enabled, m.latitude, m.longitude) ORDER BY t.seq IS NOT NULL, m.seq",
+  index: "CREATE INDEX IF NOT EXISTS temp.staged_members_key ON staged_members (pool, ip_address, port)",
+  deletedFromKeptPools: "INSERT INTO temp.diff_members (staged, stored) SELECT NULL, t.seq " +
+    "FROM temp.pool_ids AS i CROSS JOIN main.members AS t ON t.pool_id = i.id WHERE i.stored IS NOT NULL " +
+    "AND NOT EXISTS (SELECT 1 FROM temp.staged_members AS m WHERE m.pool = i.seq " +
+    "AND m.ip_address = t.ip_address AND m.port = t.port)",
+  deletedWithPools: "INSERT INTO temp.diff_members (staged, stored) SELECT NULL, t.seq " +
+    "FROM temp.diff_pools AS d CROSS JOIN main.pools AS p ON p.rowid = d.stored " +
+    "CROSS JOIN main.members AS t ON t.pool_id = p.id WHERE d.staged IS NULL",
+  keys:
+    "SELECT 'member' AS kind, coalesce(t.id, m.given_id, f.id) AS id, coalesce(t.pool_id, i.id) AS poolId " +
+    "FROM temp.diff_members AS d LEFT JOIN main.members AS t ON t.seq = d.stored " +
+    "LEFT JOIN temp.staged_members AS m ON m.seq = d.staged LEFT JOIN temp.pool_ids AS i ON i.seq = m.pool " +
+    "LEFT JOIN temp.fresh_members AS f ON f.n = d.n",
+};
+
+const CHECK_COLUMNS = [
+  "type",
+  "port",
+  "interval_ms",
+  "timeout_ms",
+  "rise",
+  "fall",
+  "http_method",
+  "http_path",
+  "http_host",
+  "http_expected_status",
+  "http_contains",
+  "insecure_skip_verify",
+];
+
+const HEALTH_CHECKS = {
+  written: "INSERT INTO temp.diff_health_checks (staged, stored) SELECT c.pool, t.rowid " +
+    "FROM temp.staged_health_checks AS c CROSS JOIN temp.pool_ids AS i ON i.seq = c.pool " +
+    "LEFT JOIN main.health_checks AS t ON i.stored IS NOT NULL AND t.pool_id = i.id WHERE t.rowid IS NULL OR " +
+    `(${CHECK_COLUMNS.map((name) => `t.${name}`)}) IS NOT (${CHECK_COLUMNS.map((name) => `c.${name}`)})`,
+  deleted: "INSERT INTO temp.diff_health_checks (staged, stored) SELECT NULL, t.rowid " +
+    "FROM main.health_checks AS t JOIN main.pools AS p ON p.id = t.pool_id " +
+    "LEFT JOIN temp.staged_pools AS s ON s.name = p.name " +
+    "LEFT JOIN temp.staged_health_checks AS c ON c.pool = s.seq WHERE c.pool IS NULL",
+  keys:
+    "SELECT 'healthCheck' AS kind, coalesce(t.pool_id, i.id) AS id, coalesce(t.pool_id, i.id) AS poolId " +
+    "FROM temp.diff_health_checks AS d LEFT JOIN main.health_checks AS t ON t.rowid = d.stored " +
+    "LEFT JOIN temp.pool_ids AS i ON i.seq = d.staged",
+};
+
+/** A rule has no name: equal content is the same rule, and as many are kept as there are staged. */
+function ruleKeys(pool: string): string {
+  const match = "coalesce('cidr ' || g.cidr, 'country ' || g.country, 'continent ' || g.continent)";
+  const key = `${pool} || ' ' || ${match} || ' ' || m.ip_address || ' ' || m.port`;
+  return `${key} AS key, row_number() OVER (PARTITION BY ${key} ORDER BY g.seq) AS nth, g.seq`;
+}
+
+const GEO_RULES = {
+  stagedKeys:
+    `INSERT INTO temp.staged_rule_keys SELECT ${ruleKeys("s.name")} FROM temp.staged_geo_rules AS g ` +
+    "JOIN temp.staged_pools AS s ON s.seq = g.pool JOIN temp.staged_members AS m ON m.seq = g.member",
+  storedKeys: `INSERT INTO temp.stored_rule_keys SELECT ${ruleKeys("p.name")} FROM main.geo_rules AS g ` +
+    "JOIN main.pools AS p ON p.id = g.pool_id JOIN main.members AS m ON m.id = g.member_id",
+  created:
+    "INSERT INTO temp.diff_geo_rules (staged, stored) SELECT s.seq, NULL FROM temp.staged_rule_keys AS s " +
+    "LEFT JOIN temp.stored_rule_keys AS t ON t.key = s.key AND t.nth = s.nth WHERE t.seq IS NULL ORDER BY s.seq",
+  deleted:
+    "INSERT INTO temp.diff_geo_rules (staged, stored) SELECT NULL, t.seq FROM temp.stored_rule_keys AS t " +
+    "LEFT JOIN temp.staged_rule_keys AS s ON s.key = t.key AND s.nth = t.nth WHERE s.seq IS NULL",
+  keys:
+    "SELECT 'geoRule' AS kind, coalesce(t.id, g.given_id, f.id) AS id, coalesce(t.pool_id, i.id) AS poolId " +
+    "FROM temp.diff_geo_rules AS d LEFT JOIN main.geo_rules AS t ON t.seq = d.stored " +
+    "LEFT JOIN temp.staged_geo_rules AS g ON g.seq = d.staged LEFT JOIN temp.pool_ids AS i ON i.seq = g.pool " +
+    "LEFT JOIN temp.fresh_geo_rules AS f ON f.n = d.n",
+};
+
+const SERVICES = {
+  written: "INSERT INTO temp.diff_services (staged, stored) SELECT s.seq, v.rowid " +
+    "FROM temp.staged_services AS s LEFT JOIN main.services AS v ON v.domain = s.domain " +
+    "LEFT JOIN temp.staged_pools AS p ON p.name = s.pool LEFT JOIN temp.pool_ids AS i ON i.seq = p.seq " +
+    "WHERE v.rowid IS NULL OR (v.pool_id, v.ttl, v.ecs) IS NOT (i.id, s.ttl, s.ecs) " +
+    "ORDER BY v.rowid IS NOT NULL, s.seq",
+  deleted: "INSERT INTO temp.diff_services (staged, stored) SELECT NULL, v.rowid FROM main.services AS v " +
+    "WHERE NOT EXISTS (SELECT 1 FROM temp.staged_services AS s WHERE s.domain = v.domain)",
+  keys: "SELECT 'service' AS kind, coalesce(v.id, s.given_id, f.id) AS id, NULL AS poolId " +
+    "FROM temp.diff_services AS d LEFT JOIN main.services AS v ON v.rowid = d.stored " +
+    "LEFT JOIN temp.staged_services AS s ON s.seq = d.staged LEFT JOIN temp.fresh_services AS f ON f.n = d.n",
+};
+
+const ZONES = {
+  written: "INSERT INTO temp.diff_zones (staged, stored) SELECT s.seq, z.rowid FROM temp.staged_zones AS s " +
+    "LEFT JOIN main.zones AS z ON z.domain = s.domain WHERE z.rowid IS NULL OR z.text IS NOT s.text",
+  deleted: "INSERT INTO temp.diff_zones (staged, stored) SELECT NULL, z.rowid FROM main.zones AS z " +
+    "WHERE NOT EXISTS (SELECT 1 FROM temp.staged_zones AS s WHERE s.domain = z.domain)",
+  keys:
+    "SELECT 'zone' AS kind, coalesce(s.domain, z.domain) AS id, NULL AS poolId FROM temp.diff_zones AS d " +
+    "LEFT JOIN temp.staged_zones AS s ON s.seq = d.staged LEFT JOIN main.zones AS z ON z.rowid = d.stored",
+};
+
+const KINDS = [
+  { kind: "pool", table: "pools", keys: POOLS.keys },
+  { kind: "member", table: "members", keys: MEMBERS.keys },
+  { kind: "healthCheck", table: "health_checks", keys: HEALTH_CHECKS.keys },
+  { kind: "geoRule", table: "geo_rules", keys: GEO_RULES.keys },
+  { kind: "service", table: "services", keys: SERVICES.keys },
+  { kind: "zone", table: "zones", keys: ZONES.keys },
+] as const;
+
+/** Deletions first, from the leaves, so that keys are free; the parameter is the generation. */
+const SQL_APPLY: readonly string[] = [
+  deleteRows("geo_rules", "seq"),
+  deleteRows("members", "seq"),
+  deleteRows("health_checks", "rowid"),
+  deleteRows("services", "rowid"),
+  deleteRows("pools", "rowid"),
+  deleteRows("zones", "rowid"),
+  "INSERT INTO main.pools (id, name, algorithm, max_answers, on_all_down, fallback_pool_id, revision) " +
+  "SELECT i.id, s.name, s.algorithm, s.max_answers, s.on_all_down, fi.id, ? FROM temp.diff_pools AS d " +
+  "CROSS JOIN temp.staged_pools AS s ON s.seq = d.staged CROSS JOIN temp.pool_ids AS i ON i.seq = s.seq " +
+  "LEFT JOIN temp.staged_pools AS f ON f.name = s.fallback LEFT JOIN temp.pool_ids AS fi ON fi.seq = f.seq " +
+  "WHERE d.stored IS NULL ORDER BY d.n",
+  "UPDATE main.pools SET algorithm = s.algorithm, max_answers = s.max_answers, on_all_down = s.on_all_down, " +
+  "fallback_pool_id = fi.id, revision = ? FROM temp.diff_pools AS d " +
+  "CROSS JOIN temp.staged_pools AS s ON s.seq = d.staged " +
+  "LEFT JOIN temp.staged_pools AS f ON f.name = s.fallback LEFT JOIN temp.pool_ids AS fi ON fi.seq = f.seq " +
+  "WHERE main.pools.rowid = d.stored",
+  "INSERT INTO main.members (id, pool_id, ip_address, port, weight, priority, enabled, latitude, longitude, " +
+  "revision) SELECT coalesce(m.given_id, f.id), i.id, m.ip_address, m.port, m.weight, m.priority, m.enabled, " +
+  "m.latitude, m.longitude, ? FROM temp.diff_members AS d CROSS JOIN temp.staged_members AS m ON m.seq = d.staged " +
+  "CROSS JOIN temp.pool_ids AS i ON i.seq = m.pool CROSS JOIN temp.fresh_members AS f ON f.n = d.n " +
+  "WHERE d.stored IS NULL ORDER BY d.n",
+  "UPDATE main.members SET weight = m.weight, priority = m.priority, enabled = m.enabled, " +
+  "latitude = m.latitude, longitude = m.longitude, revision = ? FROM temp.diff_members AS d " +
+  "CROSS JOIN temp.staged_members AS m ON m.seq = d.staged WHERE main.members.seq = d.stored",
+  `INSERT INTO main.health_checks (pool_id, ${CHECK_COLUMNS}, revision) ` +
+  `SELECT i.id, ${CHECK_COLUMNS.map((name) => `c.${name}`)}, ? FROM temp.diff_health_checks AS d ` +
+  "CROSS JOIN temp.staged_health_checks AS c ON c.pool = d.staged CROSS JOIN temp.pool_ids AS i " +
+  "ON i.seq = c.pool WHERE true ORDER BY d.n ON CONFLICT (pool_id) DO UPDATE SET " +
+  [...CHECK_COLUMNS, "revision"].map((name) => `${name} = excluded.${name}`).join(", "),
+  "INSERT INTO main.geo_rules (id, pool_id, cidr, country, continent, member_id, revision) " +
+  "SELECT coalesce(g.given_id, f.id), i.id, g.cidr, g.country, g.continent, t.id, ? " +
+  "FROM temp.diff_geo_rules AS d CROSS JOIN temp.staged_geo_rules AS g ON g.seq = d.staged " +
+  "CROSS JOIN temp.pool_ids AS i ON i.seq = g.pool CROSS JOIN temp.staged_members AS m ON m.seq = g.member " +
+  "CROSS JOIN main.members AS t ON t.pool_id = i.id AND t.ip_address = m.ip_address AND t.port = m.port " +
+  "CROSS JOIN temp.fresh_geo_rules AS f ON f.n = d.n WHERE d.stored IS NULL ORDER BY d.n",
+  "INSERT INTO main.services (id, domain, pool_id, ttl, ecs, revision, reversed_domain) " +
+  "SELECT coalesce(s.given_id, f.id), s.domain, i.id, s.ttl, s.ecs, ?, s.reversed_domain " +
+  "FROM temp.diff_services AS d CROSS JOIN temp.staged_services AS s ON s.seq = d.staged " +
+  "CROSS JOIN temp.fresh_services AS f ON f.n = d.n LEFT JOIN temp.staged_pools AS p ON p.name = s.pool " +
+  "LEFT JOIN temp.pool_ids AS i ON i.seq = p.seq WHERE d.stored IS NULL ORDER BY d.n",
+  "UPDATE main.services SET pool_id = i.id, ttl = s.ttl, ecs = s.ecs, revision = ? " +
+  "FROM temp.diff_services AS d CROSS JOIN temp.staged_services AS s ON s.seq = d.staged " +
+  "LEFT JOIN temp.staged_pools AS p ON p.name = s.pool LEFT JOIN temp.pool_ids AS i ON i.seq = p.seq " +
+  "WHERE main.services.rowid = d.stored",
+  "INSERT INTO main.zones (domain, text, revision) SELECT s.domain, s.text, ? FROM temp.diff_zones AS d " +
+  "CROSS JOIN temp.staged_zones AS s ON s.seq = d.staged WHERE true ORDER BY d.n " +
+  "ON CONFLICT (domain) DO UPDATE SET text = excluded.text, revision = excluded.revision",
+  "DELETE FROM main.zone_cuts WHERE zone_domain IN (SELECT s.domain FROM temp.diff_zones AS d " +
+  "JOIN temp.staged_zones AS s ON s.seq = d.staged)",
+  "INSERT INTO main.zone_cuts (zone_domain, cut) SELECT c.zone, c.cut FROM temp.diff_zones AS d " +
+  "JOIN temp.staged_zones AS s ON s.seq = d.staged JOIN temp.staged_cuts AS c ON c.zone = s.domain",
+];
+
+function deleteRows(table: string, key: "rowid" | "seq"): string {
+  return `DELETE FROM main.${table} WHERE ${key} IN ` +
+    `(SELECT stored FROM temp.diff_${table} WHERE staged IS NULL)`;
+}

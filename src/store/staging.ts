@@ -1,0 +1,364 @@
+/**
+ * A whole model on its way into the database: its objects in temporary tables, where SQL can compare them with each
+ * other and with what is stored, a million at a time.
+ *
+ * The tables belong to one connection and are never in the file. Objects refer to each other by name, parts to their
+ * pool by its number. Everything here was checked on its own before; what needs other objects is found by the
+ * queries: references, circles of fallbacks, services below a zone cut.
+ *
+ * @module
+ */
+import type { GeoRule, HealthCheck, Member, Pool, Service } from "../config/model.ts";
+import type { Database } from "./database.ts";
+import { reversedDomain } from "./services.ts";
+import { parentOf } from "./zones.ts";
+
+/** Where an object stands in what the author sent: a line's number, or an index. */
+export type StagedPlace = number;
+
+/** A pool with all its parts; references are names and indexes. */
+export interface StagedPool extends Omit<Pool, "id" | "fallbackPoolId" | "members" | "geoRules"> {
+  /** The id it would like to have if it is new; `null` = any. */
+  readonly givenId: string | null;
+  /** A pool's name. */
+  readonly fallbackPool: string | null;
+  /** Each address and port once. */
+  readonly members: readonly (Omit<Member, "id"> & { readonly givenId: string | null })[];
+  readonly geoRules: readonly StagedRule[];
+}
+
+/** A geo rule that leads to a member of its pool. */
+export interface StagedRule extends Omit<GeoRule, "id" | "memberId"> {
+  readonly givenId: string | null;
+  /** Index among the pool's members. */
+  readonly member: number;
+}
+
+/** A service; its pool by name. */
+export interface StagedService extends Omit<Service, "id" | "poolId"> {
+  readonly givenId: string | null;
+  readonly pool: string | null;
+}
+
+/** A zone with the names at which it hands over to other servers. */
+export interface StagedZone {
+  readonly domain: string;
+  readonly text: string;
+  readonly cuts: Iterable<string>;
+}
+
+/** How many objects are staged. */
+export interface StagedCounts {
+  readonly pools: number;
+  readonly members: number;
+  readonly healthChecks: number;
+  readonly geoRules: number;
+  readonly services: number;
+  readonly zones: number;
+}
+
+/** A reference to a pool that isn't there. */
+export interface MissingPool {
+  readonly place: StagedPlace;
+  /** The name that leads nowhere. */
+  readonly pool: string;
+}
+
+/** The staged objects of one connection; there is one at a time, and it is gone when disposed of. */
+export class Staging implements Disposable {
+  readonly #database: Database;
+  readonly #counts = { pools: 0, members: 0, healthChecks: 0, geoRules: 0, services: 0, zones: 0 };
+  #cuts = 0;
+  #givesIds = false;
+
+  /** Makes the tables; the connection stays its opener's to close. */
+  constructor(database: Database) {
+    this.#database = database;
+    database.exec(DROP_TABLES + CREATE_TABLES);
+  }
+
+  /** How many objects are staged. */
+  get counts(): StagedCounts {
+    return this.#counts;
+  }
+
+  /** Whether any part or service would like to have an id of its own. */
+  get givesIds(): boolean {
+    return this.#givesIds;
+  }
+
+  /** Stages a pool. @returns the place of the pool that has its name already, else `null` */
+  pool(pool: StagedPool, place: StagedPlace): StagedPlace | null {
+    const seq = this.#counts.pools + 1;
+    const { name, algorithm, maxAnswers, onAllDown, fallbackPool, givenId } = pool;
+    const inserted = this.#database.run(
+      "INSERT OR IGNORE INTO temp.staged_pools VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+      seq,
+      place,
+      name,
+      algorithm,
+      maxAnswers,
+      onAllDown,
+      fallbackPool,
+      givenId,
+    );
+    if (inserted === 0) return this.#placeOf("SELECT place FROM temp.staged_pools WHERE name = ?", name);
+    this.#counts.pools = seq;
+    const firstMember = this.#counts.members + 1;
+    for (const member of pool.members) this.#member(member, seq);
+    if (pool.healthCheck) this.#healthCheck(pool.healthCheck, seq);
+    for (const rule of pool.geoRules) this.#geoRule(rule, { pool: seq, member: firstMember + rule.member });
+    return null;
+  }
+
+  /** Notes the name of a pool that is there but broken, so that who refers to it isn't to blame. */
+  brokenPool(name: string): void {
+    this.#database.run("INSERT OR IGNORE INTO temp.staged_broken VALUES (?)", name);
+  }
+
+  /** Stages a service. @returns the place of the service that has its domain already, else `null` */
+  service({ domain, pool, ttl, ecs, givenId }: StagedService, place: StagedPlace): StagedPlace | null {
+    const inserted = this.#database.run(
+      "INSERT OR IGNORE INTO temp.staged_services VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+      this.#counts.services + 1,
+      place,
+      domain,
+      pool,
+      ttl,
+      Number(ecs),
+      reversedDomain(domain),
+      givenId,
+    );
+    if (inserted === 0) {
+      return this.#placeOf("SELECT place FROM temp.staged_services WHERE domain = ?", domain);
+    }
+    this.#givesIds ||= givenId !== null;
+    this.#counts.services++;
+    return null;
+  }
+
+  /** Stages a zone. @returns the place of the zone that has its domain already, else `null` */
+  zone({ domain, text, cuts }: StagedZone, place: StagedPlace): StagedPlace | null {
+    const inserted = this.#database.run(
+      "INSERT OR IGNORE INTO temp.staged_zones VALUES (?, ?, ?, ?)",
+      this.#counts.zones + 1,
+      place,
+      domain,
+      text,
+    );
+    if (inserted === 0) return this.#placeOf("SELECT place FROM temp.staged_zones WHERE domain = ?", domain);
+    this.#counts.zones++;
+    for (const cut of cuts) {
+      this.#cuts += this.#database.run("INSERT OR IGNORE INTO temp.staged_cuts VALUES (?, ?)", domain, cut);
+    }
+    return null;
+  }
+
+  /** The services whose pool isn't there, at most `limit`. */
+  servicesWithoutPool(limit: number): MissingPool[] {
+    return this.#database.all<MissingPool>(SERVICES_WITHOUT_POOL, limit);
+  }
+
+  /** The pools whose fallback pool isn't there, at most `limit`. */
+  poolsWithoutFallback(limit: number): MissingPool[] {
+    return this.#database.all<MissingPool>(POOLS_WITHOUT_FALLBACK, limit);
+  }
+
+  /** The names of the pools, when they are few enough to look for one that was meant; else nothing. */
+  poolNames(countMax: number): string[] {
+    if (this.#counts.pools > countMax) return [];
+    return this.#database.all<{ name: string }>("SELECT name FROM temp.staged_pools ORDER BY seq").map(
+      ({ name }) => name,
+    );
+  }
+
+  /** Each circle of pools that fall back to each other, once: the names in their order, at its first pool. */
+  *fallbackCircles(): Generator<{ readonly place: StagedPlace; readonly names: readonly string[] }> {
+    // Numbers of pools, four bytes each: chains of a million names would fill the memory.
+    const next = new Int32Array(this.#counts.pools + 1);
+    for (const { seq, to } of this.#database.iterate<{ seq: number; to: number }>(FALLBACKS)) next[seq] = to;
+    const walk = new Int32Array(this.#counts.pools + 1);
+    for (let first = 1; first < next.length; first++) {
+      if (walk[first] !== 0) continue;
+      let at = first;
+      while (at !== 0 && walk[at] === 0) {
+        walk[at] = first;
+        at = next[at]!;
+      }
+      if (at !== 0 && walk[at] === first) yield this.#circle(at, next);
+    }
+  }
+
+  /** The services strictly below a zone cut of the deepest staged zone around them. */
+  *servicesBelowCuts(): Generator<
+    { readonly place: StagedPlace; readonly domain: string; readonly cut: string }
+  > {
+    if (this.#cuts === 0) return;
+    this.#database.exec(INDEX_REVERSED);
+    for (const { cut } of this.#database.all<{ cut: string }>(OPEN_CUTS)) {
+      const parent = reversedDomain(cut);
+      const services = this.#database.iterate<{ place: number; domain: string }>(
+        SERVICES_BELOW,
+        `${parent}.`,
+        `${parent}/`,
+      );
+      for (const { place, domain } of services) {
+        if (this.#cutAbove(domain) === cut) yield { place, domain, cut };
+      }
+    }
+  }
+
+  /** Takes the tables away. */
+  [Symbol.dispose](): void {
+    this.#database.exec(DROP_TABLES);
+  }
+
+  #member(member: StagedPool["members"][number], pool: number): void {
+    const { ipAddress, port, weight, priority, enabled, latitude, longitude, givenId } = member;
+    this.#givesIds ||= givenId !== null;
+    this.#database.run(
+      "INSERT INTO temp.staged_members VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      ++this.#counts.members,
+      pool,
+      ipAddress,
+      port,
+      weight,
+      priority,
+      Number(enabled),
+      latitude,
+      longitude,
+      givenId,
+    );
+  }
+
+  #healthCheck(check: HealthCheck, pool: number): void {
+    this.#counts.healthChecks++;
+    this.#database.run(
+      "INSERT INTO temp.staged_health_checks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      pool,
+      check.type,
+      check.port,
+      check.intervalMs,
+      check.timeoutMs,
+      check.rise,
+      check.fall,
+      check.httpMethod,
+      check.httpPath,
+      check.httpHost,
+      check.httpExpectedStatus,
+      check.httpContains,
+      Number(check.insecureSkipVerify),
+    );
+  }
+
+  #geoRule(
+    { cidr, country, continent, givenId }: StagedRule,
+    { pool, member }: { readonly pool: number; readonly member: number },
+  ): void {
+    this.#givesIds ||= givenId !== null;
+    this.#database.run(
+      "INSERT INTO temp.staged_geo_rules VALUES (?, ?, ?, ?, ?, ?, ?)",
+      ++this.#counts.geoRules,
+      pool,
+      cidr,
+      country,
+      continent,
+      member,
+      givenId,
+    );
+  }
+
+  #placeOf(sql: string, name: string): StagedPlace {
+    return this.#database.get<{ place: number }>(sql, name)!.place;
+  }
+
+  #circle(first: number, next: Int32Array): { place: StagedPlace; names: string[] } {
+    const circle = [first];
+    for (let at = next[first]!; at !== first; at = next[at]!) circle.push(at);
+    // It begins where the author began it.
+    const start = circle.reduce((least, seq, i) => seq < circle[least]! ? i : least, 0);
+    const turned = [...circle.slice(start), ...circle.slice(0, start)];
+    const pools = turned.slice(0, CIRCLE_SHOWN_MAX).map((seq) =>
+      this.#database.get<{ place: number; name: string }>(
+        "SELECT place, name FROM temp.staged_pools WHERE seq = ?",
+        seq,
+      )!
+    );
+    const names = pools.map(({ name }) => name);
+    if (turned.length > CIRCLE_SHOWN_MAX) names.push("…");
+    return { place: pools[0]!.place, names: [...names, names[0]!] };
+  }
+
+  #cutAbove(name: string): string | null {
+    let zone: string | null = name;
+    while (zone !== null && !this.#isZone(zone)) zone = parentOf(zone);
+    for (let at = parentOf(name); zone !== null && at !== null && at !== zone; at = parentOf(at)) {
+      if (this.#database.get("SELECT 1 FROM temp.staged_cuts WHERE zone = ? AND cut = ?", zone, at)) {
+        return at;
+      }
+    }
+    return null;
+  }
+
+  #isZone(domain: string): boolean {
+    return this.#database.get("SELECT 1 FROM temp.staged_zones WHERE domain = ?", domain) !== undefined;
+  }
+}
+
+/** Longer circles are shown in part: nobody reads a thousand names. */
+const CIRCLE_SHOWN_MAX = 20;
+
+const CREATE_TABLES = `
+  CREATE TABLE temp.staged_pools (
+    seq INTEGER PRIMARY KEY, place INTEGER, name TEXT UNIQUE, algorithm TEXT, max_answers INTEGER, on_all_down TEXT,
+    fallback TEXT, given_id TEXT
+  );
+  CREATE TABLE temp.staged_broken (name TEXT PRIMARY KEY) WITHOUT ROWID;
+  CREATE TABLE temp.staged_members (
+    seq INTEGER PRIMARY KEY, pool INTEGER, ip_address TEXT, port INTEGER, weight INTEGER, priority INTEGER,
+    enabled INTEGER, latitude REAL, longitude REAL, given_id TEXT
+  );
+  CREATE TABLE temp.staged_health_checks (
+    pool INTEGER PRIMARY KEY, type TEXT, port INTEGER, interval_ms INTEGER, timeout_ms INTEGER, rise INTEGER,
+    fall INTEGER, http_method TEXT, http_path TEXT, http_host TEXT, http_expected_status TEXT, http_contains TEXT,
+    insecure_skip_verify INTEGER
+  );
+  CREATE TABLE temp.staged_geo_rules (
+    seq INTEGER PRIMARY KEY, pool INTEGER, cidr TEXT, country TEXT, continent TEXT, member INTEGER, given_id TEXT
+  );
+  CREATE TABLE temp.staged_services (
+    seq INTEGER PRIMARY KEY, place INTEGER, domain TEXT UNIQUE, pool TEXT, ttl INTEGER, ecs INTEGER,
+    reversed_domain TEXT, given_id TEXT
+  );
+  CREATE TABLE temp.staged_zones (seq INTEGER PRIMARY KEY, place INTEGER, domain TEXT UNIQUE, text TEXT);
+  CREATE TABLE temp.staged_cuts (zone TEXT, cut TEXT, PRIMARY KEY (zone, cut)) WITHOUT ROWID;
+`;
+
+const DROP_TABLES = [
+  "pools",
+  "broken",
+  "members",
+  "health_checks",
+  "geo_rules",
+  "services",
+  "zones",
+  "cuts",
+].map((name) => `DROP TABLE IF EXISTS temp.staged_${name};`).join("");
+
+const INDEX_REVERSED =
+  "CREATE INDEX IF NOT EXISTS temp.staged_services_reversed ON staged_services(reversed_domain)";
+const SERVICES_WITHOUT_POOL = "SELECT place, pool FROM temp.staged_services AS s WHERE pool IS NOT NULL " +
+  "AND NOT EXISTS (SELECT 1 FROM temp.staged_pools AS p WHERE p.name = s.pool) " +
+  "AND NOT EXISTS (SELECT 1 FROM temp.staged_broken AS b WHERE b.name = s.pool) LIMIT ?";
+const POOLS_WITHOUT_FALLBACK =
+  "SELECT place, fallback AS pool FROM temp.staged_pools AS s WHERE fallback IS NOT NULL " +
+  "AND NOT EXISTS (SELECT 1 FROM temp.staged_pools AS p WHERE p.name = s.fallback) " +
+  "AND NOT EXISTS (SELECT 1 FROM temp.staged_broken AS b WHERE b.name = s.fallback) LIMIT ?";
+const FALLBACKS = 'SELECT s.seq, p.seq AS "to" FROM temp.staged_pools AS s ' +
+  "JOIN temp.staged_pools AS p ON p.name = s.fallback WHERE s.fallback IS NOT NULL";
+/** A zone of our own at the cut: nothing below it is handed over. */
+const OPEN_CUTS = "SELECT DISTINCT cut FROM temp.staged_cuts " +
+  "WHERE NOT EXISTS (SELECT 1 FROM temp.staged_zones AS z WHERE z.domain = cut) ORDER BY cut";
+/** The range is everything that begins with the parent and a dot: "/" follows "." in ASCII. */
+const SERVICES_BELOW = "SELECT place, domain FROM temp.staged_services " +
+  "WHERE reversed_domain > ? AND reversed_domain < ? ORDER BY place";
