@@ -11,7 +11,9 @@ import { Changes } from "./change/commit.ts";
 import { systemClock, systemRng } from "./clock.ts";
 import { checkTargetOf } from "./config/check_target.ts";
 import { desiredOf } from "./config/desired.ts";
+import type { Pool } from "./config/model.ts";
 import type { Settings } from "./config/settings.ts";
+import { remarkOnSteering } from "./config/steering.ts";
 import { Fleet } from "./dns/fleet.ts";
 import type { Sample } from "./dns/exchange.ts";
 import { type DnsTotals, registerDnsMetrics } from "./dns/metrics.ts";
@@ -148,7 +150,10 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
 
   const tally = setInterval(totals.update, TALLY_INTERVAL_MS);
   stack.defer(() => clearInterval(tally));
-  stack.use(changes.subscribe(({ everything }) => publisher.touch(everything)));
+  stack.use(changes.subscribe((commit) => {
+    publisher.touch(commit.everything);
+    if (!commit.everything && commit.poolIds.length > 0) remarkOnPools(store, log, commit.generation);
+  }));
   if (!store.readOnly) followOthers(store, publisher, log, ending.signal);
 
   const listeners = await serveHttp({
@@ -230,6 +235,22 @@ function followOthers(store: Store, publisher: Publisher, log: Logger, signal: A
     .catch((error) =>
       log.error("Changes of other processes to the database are not seen any more", { error })
     );
+}
+
+/** Warns of pools that a commit gave an algorithm which isn't there yet. */
+function remarkOnPools(store: Store, log: Logger, generation: number): void {
+  const pools: Pool[] = [];
+  for (const { kind, id, before, after } of store.history.changes(generation)) {
+    if (kind !== "pool" || algorithmIn(before) === algorithmIn(after)) continue;
+    const pool = store.pools.whole(id);
+    if (pool) pools.push(pool);
+  }
+  const remark = remarkOnSteering(pools);
+  if (remark !== null) log.warn(remark);
+}
+
+function algorithmIn(fields: unknown): unknown {
+  return fields !== null && typeof fields === "object" && "algorithm" in fields ? fields.algorithm : null;
 }
 
 function registerPoolMetrics(registry: Registry, store: Store, health: HealthChecker): void {
@@ -368,11 +389,13 @@ function needingRestart(atStart: Settings, now: Settings): string[] {
   const parts: readonly [string, (settings: Settings) => unknown][] = [
     ["cluster", (settings) => settings.cluster],
     ["node", (settings) => settings.node],
-    ["dns.listenAddr", (settings) => [settings.dns.listenAddr, settings.dns.port, settings.dns.listen]],
+    ["dns.listenAddr", (settings) => settings.dns.listenAddr],
+    ["dns.port", (settings) => settings.dns.port],
     ["dns.ecs", (settings) => settings.dns.ecs],
     ["dns.tcp", (settings) => settings.dns.tcp],
     ["dns.transport", (settings) => settings.dns.transport],
-    ["dns.nsid", (settings) => [settings.dns.nsid, settings.dns.chaos]],
+    ["dns.nsid", (settings) => settings.dns.nsid],
+    ["dns.chaos", (settings) => settings.dns.chaos],
     ["database.path", (settings) => settings.database],
     ["api", (settings) => settings.api],
     ["metrics", (settings) => settings.metrics],

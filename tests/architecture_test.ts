@@ -33,7 +33,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   cluster: ["ip", "clock", "config", "change", "telemetry"],
   discovery: ["ip", "clock", "config", "change", "telemetry"],
   // From a change to the workers: the one place where the model, the checks and the answers meet.
-  publisher: ["ip", "clock", "config", "health", "snapshot", "dns", "telemetry"],
+  publisher: ["ip", "clock", "config", "health", "snapshot", "dns", "store", "telemetry"],
   systemd: [],
   cli: ["ip", "clock", "config", "wire", "version"],
   console: ["ip", "clock", "config"],

@@ -87,7 +87,7 @@ function failed(error: Error, c: Context, { log }: ApiParts): Response {
   const { method, path: instance } = c.req;
   return problemResponse(error, {
     instance,
-    unforeseen: (error) => log.error("request failed", { method, path: instance, error }),
+    unforeseen: (error) => log.error("Request failed", { method, path: instance, error }),
   });
 }
 
@@ -136,7 +136,7 @@ function observeRequest({ observe, clock, log }: ApiParts, table: RouteTable): M
       status,
       durationMs,
     });
-    log.debug("request", { method, path, status, durationMs });
+    log.debug("Request", { method, path, status, durationMs });
   };
 }
 

@@ -5,11 +5,13 @@
  */
 import { z } from "zod";
 import { modelFileSchema } from "../config/cluster_yaml.ts";
+import { countOf } from "../config/count.ts";
 import type { Model } from "../config/model.ts";
 import { exportNdjson } from "../config/model_export.ts";
 import { loadModel } from "../config/model_files.ts";
 import { startFile } from "../config/reference.ts";
 import { schemaAsJson } from "../config/settings_keys.ts";
+import { remarkOnSteering } from "../config/steering.ts";
 import { validatePath } from "../config/validate.ts";
 import { formatProblem } from "../config/yaml_source.ts";
 import { ApiClient, type ClientOptions } from "./client.ts";
@@ -92,8 +94,10 @@ export async function apply(path: string, flags: ApplyFlags, terminal: Terminal)
     text: streamOf(reading.model),
     contentType: MEDIA_TYPES.ndjson,
   });
+  const remark = remarkOnSteering(reading.model.pools);
+  if (remark !== null) terminal.err(`remark: ${remark}`);
   const { generation, changed, pools, members, services, zones } = applied ?? {};
-  const what = `${pools} pools, ${members} members, ${services} services, ${zones} zones`;
+  const what = `${pools} pools, ${members} members, ${services} services, ${countOf(Number(zones), "zone")}`;
   if (flags.dryRun) {
     terminal.out(`ok: ${what} (${changed ? "would change the model" : "nothing would change"})`);
   } else {terminal.out(

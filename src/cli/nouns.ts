@@ -126,7 +126,7 @@ export const NOUNS: readonly Noun[] = [
       coordinate("longitude", "degrees east"),
     ],
     examples: [
-      "members create --pool web --ip 192.0.2.1 --port 443 --weight 3",
+      "members create 192.0.2.1 --pool web --port 443 --weight 3",
       "members list --pool web",
       "members update 192.0.2.1 --pool web --no-enabled",
     ],

@@ -90,11 +90,16 @@ function verbsOf(noun: Noun): VerbDescription[] {
       return [
         list,
         get,
-        describe("create", noun.shape === "collection" ? word : "", `make a ${one}`),
+        describe("create", noun.shape === "collection" ? word : `[${wordOf(noun)}]`, `make a ${one}`),
         describe("update", word, `change some fields of a ${one}`),
         remove,
       ];
   }
+}
+
+/** What the word after `create` is, as its flag is called. */
+function wordOf({ fields, keys }: Noun): string {
+  return fields.find(({ name }) => name === keys[0])!.flag;
 }
 
 function describe(verb: Verb, words: string, description: string): VerbDescription {
@@ -109,7 +114,9 @@ function addVerb(group: Command, { noun, verb, terminal, done }: VerbCommand): v
   const sets = fieldsOf(noun, verb.verb);
   if (noun.shape === "in-pool") command.addOption(poolOption(verb.verb));
   if (noun.shape === "one-per-pool") command.option("--pool <pool>", "its pool, by name or id");
-  for (const field of sets) addField(command, { field, creates: verb.verb === "create" });
+  for (const field of sets) {
+    addField(command, { field, mandatory: verb.verb === "create" && field.name !== noun.keys[0] });
+  }
   if (writes) {
     command.option("--dry-run", "check and show it, change nothing").option(
       "--reason <text>",
@@ -138,7 +145,7 @@ function addVerb(group: Command, { noun, verb, terminal, done }: VerbCommand): v
   });
 }
 
-/** The fields that a verb sets by flags; a new object's name is a word, not a flag. */
+/** The fields that a verb sets by flags; the name of a new object that has one is a word only. */
 function fieldsOf(noun: Noun, verb: Verb): readonly Field[] {
   if (verb !== "create" && verb !== "update" && verb !== "set") return [];
   const named = verb === "create" && noun.shape === "collection" ? noun.keys[0] : undefined;
@@ -152,7 +159,7 @@ function poolOption(verb: Verb): Option {
 
 function addField(
   command: Command,
-  { field, creates }: { readonly field: Field; readonly creates: boolean },
+  { field, mandatory }: { readonly field: Field; readonly mandatory: boolean },
 ): void {
   const { flag, kind, description } = field;
   if (kind === "boolean") {
@@ -162,7 +169,7 @@ function addField(
   const option = new Option(`--${flag} <${PLACEHOLDERS[kind]}>`, description);
   if (field.choices !== undefined) option.choices([...field.choices]);
   else option.argParser((text) => valueOf(kind, text));
-  if (creates && field.required === true) option.makeOptionMandatory();
+  if (mandatory && field.required === true) option.makeOptionMandatory();
   command.addOption(option);
   if (field.nullable === true) command.option(`--no-${flag}`, `unset it`);
 }

@@ -6,10 +6,12 @@
  *
  * @module
  */
+import { ALGORITHMS } from "../config/model.ts";
+import { remarkOnSteering } from "../config/steering.ts";
 import { canonicalIp } from "../ip.ts";
 import { ApiClient, type ClientOptions, type JsonObject } from "./client.ts";
 import { CommandFailed, type ExitCode, wrongUsage } from "./failure.ts";
-import type { Noun } from "./nouns.ts";
+import { type Noun, NOUNS } from "./nouns.ts";
 import { type Column, type OutputFormat, printObject, printRows, textColumn } from "./table.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -88,13 +90,26 @@ class Resources {
   }
 
   async #create(): Promise<void> {
-    const { noun, reference } = this.#request;
-    const named = noun.shape === "collection" ? { [noun.keys[0]!]: reference } : {};
+    const { noun } = this.#request;
+    const named = this.#named();
     const path = noun.shape === "collection"
       ? `/${noun.name}`
       : `/pools/${await this.#ownPoolId()}/${noun.name}`;
     const body = { json: { ...named, ...await this.#resolved() } };
     await this.#done(await this.#api.send("POST", `${path}${this.#query()}`, body), "created");
+  }
+
+  /** The field that the word after `create` gives; beside members and geo rules there is a flag for it, too. */
+  #named(): JsonObject {
+    const { noun: { keys, fields, one }, reference, fields: given } = this.#request;
+    const field = fields.find(({ name }) => name === keys[0])!;
+    if (reference !== undefined && given[field.name] !== undefined && given[field.name] !== reference) {
+      throw wrongUsage(`"${reference}" and --${field.flag} ${given[field.name]} differ: give one of them`);
+    }
+    if (field.required === true && reference === undefined && given[field.name] === undefined) {
+      throw wrongUsage(`Which ${one}? (its ${field.flag} as a word, or --${field.flag})`);
+    }
+    return reference === undefined ? {} : { [field.name]: reference };
   }
 
   async #update(): Promise<void> {
@@ -166,23 +181,15 @@ class Resources {
         return `/pools/${await this.#ownPoolId()}/health-check`;
       default:
         if (isId(reference)) return `/${noun.name}/${reference}`;
-        return `/${noun.name}/${idOf(await this.#only(noun, await this.#candidates(reference)))}`;
+        return `/${noun.name}/${idOf(await this.#only(noun, reference))}`;
     }
   }
 
-  async #candidates(reference: string): Promise<JsonObject[]> {
+  async #only(noun: Noun, reference: string): Promise<JsonObject> {
     const rows = await this.#all();
-    return rows.filter((row) => isCalled(row, reference, this.#request.noun.keys));
-  }
-
-  async #only(noun: Noun, candidates: readonly JsonObject[]): Promise<JsonObject> {
-    const { reference } = this.#request;
+    const candidates = rows.filter((row) => isCalled(row, reference, noun.keys));
     const [first, ...others] = candidates;
-    if (first === undefined) {
-      throw new CommandFailed(
-        `No ${noun.one} is called "${reference}" ("pleiades ${noun.name} list" shows them)`,
-      );
-    }
+    if (first === undefined) throw await noSuch(noun, reference, rows);
     if (others.length === 0) return first;
     const places = await Promise.all(
       candidates.map(async (row) => `${idOf(row)} in pool ${await this.#poolName(row["poolId"])}`),
@@ -217,9 +224,7 @@ class Resources {
     const pool = (await this.#allPools()).find((each) =>
       idOf(each) === reference || each["name"] === reference
     );
-    if (pool === undefined) {
-      throw new CommandFailed(`No pool is called "${reference}" ("pleiades pools list" shows them)`);
-    }
+    if (pool === undefined) throw await noSuch(POOLS, reference, await this.#allPools());
     return pool;
   }
 
@@ -260,11 +265,20 @@ class Resources {
   }
 
   async #done(result: JsonObject | null, what: string): Promise<void> {
+    this.#remarkOnSteering(result);
     if (result !== null && this.#request.output !== "table") {
       return await printObject(result, this.#request.output, this.#terminal);
     }
     if (result !== null) await this.#print([await this.#withPool(result)]);
     if (this.#request.dryRun) this.#remark(what);
+  }
+
+  /** Says so when what was just chosen doesn't steer yet. */
+  #remarkOnSteering(result: JsonObject | null): void {
+    const algorithm = ALGORITHMS.find((each) => each === this.#request.fields["algorithm"]);
+    if (algorithm === undefined) return;
+    const remark = remarkOnSteering([{ name: String(result?.["name"]), algorithm }]);
+    if (remark !== null) this.#terminal.err(`remark: ${remark}`);
   }
 
   /** What there is one of per pool doesn't say whose it is. */
@@ -311,6 +325,19 @@ class Resources {
     }
     return addresses;
   }
+}
+
+const POOLS = NOUNS.find(({ name }) => name === "pools")!;
+
+/** The failure of a name that nothing has, with the one that was probably meant. */
+async function noSuch(noun: Noun, reference: string, rows: readonly JsonObject[]): Promise<CommandFailed> {
+  // Loaded only now, with all that validates: commands that go well don't wait for it.
+  const { nearest } = await import("../config/strict_object.ts");
+  const names = rows.flatMap((row) => noun.keys.map((key) => row[key]))
+    .filter((name) => typeof name === "string");
+  const near = nearest(reference, names);
+  const mend = near === null ? `"pleiades ${noun.name} list" shows them` : `did you mean "${near}"?`;
+  return new CommandFailed(`No ${noun.one} is called "${reference}" (${mend})`);
 }
 
 /** Whether a reference is one of the object's names; a member also goes by `ADDRESS:PORT`. */

@@ -11,6 +11,7 @@
 import { z } from "zod";
 import { canonicalIp, formatPrefix, parsePrefix } from "../ip.ts";
 import { checkDomain } from "../wire/name.ts";
+import { parseHost } from "./host.ts";
 import { show } from "./strict_object.ts";
 
 /** A whole number between two bounds, both included. */
@@ -162,12 +163,12 @@ export function httpPath(name: string): z.ZodString {
   });
 }
 
-/** A host with or without port, as in the Host header. */
+/** A host with or without port, as in the Host header; one that TLS can ask for. */
 export function httpHost(name: string): z.ZodString {
   return canonicalText(name, {
     rule: "a host name such as www.example.com",
     lengthMax: 253,
-    canonical: (text) => /^[A-Za-z0-9._:[\]-]+$/.test(text) ? text : null,
+    canonical: (text) => parseHost(text) === null ? null : text,
   });
 }
 

@@ -5,6 +5,7 @@
  * @module
  */
 import { MODEL_SECTIONS } from "./cluster_yaml.ts";
+import { countOf } from "./count.ts";
 import { formatOf, loadModel } from "./model_files.ts";
 import { loadSettings } from "./settings.ts";
 import type { Environment } from "./settings_layers.ts";
@@ -62,14 +63,18 @@ function validateSettings(path: string, env: Environment): Validation {
   const { settings, problems } = loadSettings({ file: path, env, fileOnly: true });
   const endpoints = settings?.fallback?.endpoints.length ?? 0;
   const zones = (settings?.dns.domain.length ?? 0) + (settings?.dns.zones.length ?? 0);
-  const summary = `0 pools, 0 members, 0 services (settings: ${endpoints} static endpoints, ${zones} zones)`;
-  return { kind: "settings", problems, summary };
+  const content = `${countOf(endpoints, "static endpoint")}, ${countOf(zones, "zone")}`;
+  return {
+    kind: "settings",
+    problems,
+    summary: `0 pools, 0 members, 0 services (settings: ${content})`,
+  };
 }
 
 async function validateModel(path: string): Promise<Validation> {
   const { reading, counts } = await loadModel(path);
   const { pools, members, services, zones } = counts;
-  const more = zones > 0 ? ` (and ${zones} zones)` : "";
+  const more = zones > 0 ? ` (and ${countOf(zones, "zone")})` : "";
   return {
     kind: "model",
     problems: reading.problems,

@@ -8,6 +8,7 @@
  */
 import type { Clock } from "../clock.ts";
 import type { CheckTarget } from "../config/check_target.ts";
+import { parseHost } from "../config/host.ts";
 import { type Connection, connectTcp, connectTls, explainFailure, type TlsTerms } from "./connection.ts";
 import { type Exchange, exchange, HttpSyntaxError, type Response } from "./http_exchange.ts";
 import type { Probe } from "./schedule.ts";
@@ -37,16 +38,18 @@ export function createProbe({ version, clock, caCerts }: ProbeOptions): Probe {
     const startMs = clock.monotonicMs();
     let plan = plans.get(target);
     if (!plan) plans.set(target, plan = planOf(target, version));
-    if (target.check.type === "https" && !SERVER_NAME.test(plan.serverName)) {
+    const { serverName } = plan;
+    // Databases of versions that took any name may hold one.
+    if (serverName === null) {
       return failure(
-        `${JSON.stringify(plan.serverName)} is no host name that TLS can ask for; mend httpHost`,
+        `${JSON.stringify(target.check.httpHost)} is no host name that TLS can ask for; mend httpHost`,
       );
     }
     try {
       const isReliable = reliable.delete(target);
       await using connection = await open(
         target,
-        { serverName: plan.serverName, caCerts, isReliable },
+        { serverName, caCerts, isReliable },
         signal,
       );
       reliable.add(target);
@@ -55,7 +58,7 @@ export function createProbe({ version, clock, caCerts }: ProbeOptions): Probe {
     } catch (error) {
       if (signal.aborted) return failure("probe was stopped");
       if (error instanceof HttpSyntaxError) return failure(error.message);
-      const phrase = explainFailure(error, plan.serverName);
+      const phrase = explainFailure(error, serverName);
       if (phrase === null) throw error;
       return failure(phrase);
     }
@@ -88,7 +91,8 @@ export function statusMatches(set: StatusSet, status: number): boolean {
 interface Plan {
   readonly exchange: Exchange;
   readonly expectedStatus: StatusSet;
-  readonly serverName: string;
+  /** `null` = TLS would have to ask for it and can't. */
+  readonly serverName: string | null;
 }
 
 function open(
@@ -139,18 +143,10 @@ function planOf(target: CheckTarget, version: string): Plan {
       hasBody: check.httpMethod !== "HEAD",
     },
     expectedStatus: parseStatusSet(check.httpExpectedStatus),
-    serverName: check.httpHost === null ? ipAddress : withoutPort(check.httpHost),
+    serverName: check.httpHost === null || check.type !== "https"
+      ? ipAddress
+      : parseHost(check.httpHost)?.name ?? null,
   };
-}
-
-/** A host name of RFC 1123 §2.1, underscores allowed, or an address; rustls refuses all else. */
-const SERVER_NAME =
-  /^(?=.{1,253}$)(?:[\da-f]*:[\da-f:.]*|[a-z\d_](?:[a-z\d_-]{0,61}[a-z\d_])?(?:\.[a-z\d_](?:[a-z\d_-]{0,61}[a-z\d_])?)*)$/i;
-
-/** `www.example.org:8443` → `www.example.org`, `[::1]:8443` → `::1`. */
-function withoutPort(host: string): string {
-  const bracketed = /^\[([^\]]*)\]/.exec(host);
-  return bracketed ? bracketed[1]! : host.replace(/:\d+$/, "");
 }
 
 function failure(error: string): ProbeResult {

@@ -289,7 +289,7 @@ export class HealthChecker implements AsyncDisposable {
     if (!this.#endRound(entry, round)) return;
     const { clock, observer } = this.#options;
     observer?.probed(entry.target.check.type, "error", clock.monotonicMs() - round.startMs);
-    if (this.#mayWriteLine()) this.#options.log.error("cannot probe", { ...nameOf(entry.target), error });
+    if (this.#mayWriteLine()) this.#options.log.error("Cannot probe", { ...nameOf(entry.target), error });
   }
 
   /** Takes the round's deadline away; false when the round had ended before. */
@@ -329,7 +329,7 @@ export class HealthChecker implements AsyncDisposable {
       this.#options.onVerdicts(changes);
     } catch (error) {
       // Probing goes on for the others; the caller's state is the caller's to mend.
-      this.#options.log.error("cannot act on new verdicts", { count: changes.length, error });
+      this.#options.log.error("Cannot act on new verdicts", { count: changes.length, error });
     }
     this.#endRoundIfDone();
   }
@@ -339,11 +339,11 @@ export class HealthChecker implements AsyncDisposable {
     const { verdict } = entry.judgement;
     const fields = { ...nameOf(entry.target), was: previous.state, error: verdict.lastError ?? undefined };
     if (verdict.state === "healthy" && previous.state === "unknown") {
-      return log.debug("target is healthy", fields);
+      return log.debug("Target is healthy", fields);
     }
     if (!this.#mayWriteLine()) return;
-    if (verdict.state === "healthy") log.info("target is healthy", fields);
-    else log.warn("target is unhealthy", fields);
+    if (verdict.state === "healthy") log.info("Target is healthy", fields);
+    else log.warn("Target is unhealthy", fields);
   }
 
   /** A thousand targets that fall together must not drown the log that tells why. */
@@ -351,7 +351,7 @@ export class HealthChecker implements AsyncDisposable {
     const nowMs = this.#options.clock.monotonicMs();
     if (nowMs >= this.#lines.untilMs) {
       const hidden = this.#lines.count - LINES_MAX;
-      if (hidden > 0) this.#options.log.warn("more targets changed than are listed", { hidden });
+      if (hidden > 0) this.#options.log.warn("More targets changed than are listed", { hidden });
       this.#lines = { untilMs: nowMs + LINES_WINDOW_MS, count: 0 };
     }
     return ++this.#lines.count <= LINES_MAX;

@@ -59,7 +59,7 @@ export interface LoggerOptions {
  * @example
  * ```ts
  * const log = createLogger({ level: "info", format: "auto", clock: systemClock });
- * log.with({ part: "health" }).warn("member is down", { member: "192.0.2.10:443", error });
+ * log.with({ part: "health" }).warn("Member is down", { member: "192.0.2.10:443", error });
  * ```
  */
 export function createLogger(options: LoggerOptions): Logger {

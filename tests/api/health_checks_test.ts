@@ -62,6 +62,7 @@ const WRONG: readonly (readonly [Record<string, unknown>, string])[] = [
   [{ httpPath: "healthz" }, "/httpPath"],
   [{ httpPath: "/\r\nX-Evil: 1" }, "/httpPath"],
   [{ httpHost: "a b" }, "/httpHost"],
+  [{ httpHost: "a..b" }, "/httpHost"],
   [{ httpExpectedStatus: 200 }, "/httpExpectedStatus"],
   [{ httpExpectedStatus: "399-200" }, "/httpExpectedStatus"],
   [{ httpContains: "" }, "/httpContains"],

@@ -62,6 +62,52 @@ Deno.test("members create finds the pool by its name", async () => {
   match(stdout, /^web +192\.0\.2\.1 +443 +3 +0 +true +healthy +3{32} +-$/m);
 });
 
+Deno.test("members create takes the address as a word, too", async () => {
+  const { exitCode, last } = await pleiades(
+    { "GET /pools": POOLS, [`POST /pools/${WEB}/members`]: MEMBERS[0] },
+    "members create 192.0.2.1 --pool web --port 443",
+  );
+  equal(exitCode, 0);
+  deepEqual(JSON.parse(last?.body ?? ""), { ipAddress: "192.0.2.1", port: 443 });
+});
+
+for (
+  const line of [
+    "pools get spar",
+    "pools delete sapre",
+    "members list --pool Spare1",
+    "health-checks get spre",
+    "services create www.example.com --pool spere",
+  ]
+) {
+  Deno.test(`a pool that isn't there brings the one to mind that was meant: ${line}`, async () => {
+    const { exitCode, stderr } = await pleiades({ "GET /pools": POOLS }, line);
+    equal(exitCode, 1);
+    match(stderr, /^error: No pool is called "\w+" \(did you mean "spare"\?\)\n$/);
+  });
+}
+
+for (
+  const [line, script] of [
+    ["pools create spare --algorithm failover", { "POST /pools": POOLS[1] }],
+    [`pools update ${SPARE} --algorithm failover`, { [`PATCH /pools/${SPARE}`]: POOLS[1] }],
+  ] as const
+) {
+  Deno.test(`an algorithm that doesn't steer yet is remarked on, and is no failure: ${line}`, async () => {
+    const { exitCode, stderr } = await pleiades(script, line);
+    equal(exitCode, 0);
+    equal(stderr, "remark: Pool spare answers round-robin, because failover doesn't steer yet\n");
+  });
+}
+
+Deno.test("no remark is made on an algorithm that was there before", async () => {
+  const { stderr } = await pleiades(
+    { [`PATCH /pools/${SPARE}`]: POOLS[1] },
+    `pools update ${SPARE} --max-answers 2`,
+  );
+  equal(stderr, "");
+});
+
 Deno.test("an id needs no look-up", async () => {
   const { exitCode, requests } = await pleiades(
     { [`PATCH /members/${MEMBER}`]: MEMBERS[0] },

@@ -23,6 +23,12 @@ const WRONG: ReadonlyArray<readonly [string, RegExp]> = [
   ["pools create web --algorithm rr", /Allowed choices are round-robin,/],
   ["pools list extra", /too many arguments/],
   ["members create --ip 192.0.2.1 --port 1", /required option '--pool <pool>' not specified/],
+  ["members create --pool web --port 1", /Which member\? \(its ip as a word, or --ip\)/],
+  ["members create 192.0.2.1 --pool web", /required option '--port <n>' not specified/],
+  [
+    "members create 192.0.2.1 --ip 192.0.2.2 --pool web --port 1",
+    /"192\.0\.2\.1" and --ip 192\.0\.2\.2 differ: give one of them/,
+  ],
   ["health-checks set web --interval 3", /must be a duration such as 250ms/],
   ["health-checks set", /Which pool\?/],
   ["pools list --api ftp://x", /Cannot use "ftp:\/\/x" as the address of the API/],

@@ -326,7 +326,7 @@ Deno.test("a probe that could not be made says nothing about its target", async 
   bed.throwFor("192.0.2.1", new Error("Too many open files (os error 24)"));
   await bed.untilProbes(5);
   assert.equal(bed.checker.verdict(it.key).state, "healthy");
-  assert.ok(bed.lines.some((line) => line.includes("cannot probe") && line.includes("Too many open files")));
+  assert.ok(bed.lines.some((line) => line.includes("Cannot probe") && line.includes("Too many open files")));
 });
 
 Deno.test("results of one turn are told in one call", async () => {
@@ -346,7 +346,7 @@ Deno.test("probing goes on when onVerdicts throws", async () => {
   bed.checker.use([target("192.0.2.1")]);
   await bed.untilProbes(3);
   assert.ok(
-    bed.lines.some((line) => line.includes("cannot act on new verdicts") && line.includes("board is gone")),
+    bed.lines.some((line) => line.includes("Cannot act on new verdicts") && line.includes("board is gone")),
   );
 });
 
