@@ -10,9 +10,11 @@
 import { Argument, Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import type { DatabaseOptions } from "./src/cli/backup.ts";
 import { CommandFailed, type ExitCode } from "./src/cli/failure.ts";
+import { addApiOptions, addOutputOption, examples, type Surroundings } from "./src/cli/command_line.ts";
+import type { Shell } from "./src/cli/completions.ts";
 import { addConfigCommand } from "./src/cli/config_command.ts";
 import { addQueryCommand } from "./src/cli/query_command.ts";
-import { addClientOptions, addResourceCommands } from "./src/cli/resource_commands.ts";
+import { addResourceCommands } from "./src/cli/resource_commands.ts";
 import { systemTerminal, type Terminal } from "./src/cli/terminal.ts";
 import type { DemoFlags } from "./src/demo/demo.ts";
 import type { ServeFlags } from "./src/serve.ts";
@@ -81,12 +83,6 @@ function commandTree(terminal: Terminal, outcome: Outcome): Command {
   return root;
 }
 
-/** Where a command's words go, and who is told its exit code. */
-interface Surroundings {
-  readonly terminal: Terminal;
-  readonly done: (exitCode: ExitCode) => void;
-}
-
 function addServe(root: Command, { terminal, done }: Surroundings): void {
   root.command("serve")
     .description("a node: answers DNS, checks health, serves the API")
@@ -129,7 +125,8 @@ function workers(text: string): number {
 }
 
 function addStatus(root: Command, { terminal, done }: Surroundings): void {
-  addClientOptions(root.command("status").description("how the node is; exit code 1 when it doesn't answer"))
+  const command = root.command("status").description("how the node is; exit code 1 when it doesn't answer");
+  addOutputOption(addApiOptions(command), ["table", "json", "yaml"])
     .addHelpText(
       "after",
       examples("pleiades status", "pleiades status -o json --api http://ns1.example.org:8080"),
@@ -171,18 +168,15 @@ function addCompletions(root: Command, { terminal, done }: Surroundings): void {
       "after",
       examples("source <(pleiades completions bash)", "pleiades completions fish | source"),
     )
-    .action(async (shell: string) =>
+    .action(async (shell: Shell) =>
       done((await import("./src/cli/completions.ts")).completions(shell, root, terminal))
     );
 }
 
 function addVersion(root: Command, { terminal, done }: Surroundings): void {
-  root.command("version")
+  addOutputOption(root.command("version"), ["text", "json"])
     .description("which version this is, and for what")
-    .addOption(
-      new Option("-o, --output <format>", "how to print it").choices(["text", "json"]).default("text"),
-    )
-    .action(async (options: { output: string }) =>
+    .action(async (options: { output: "text" | "json" }) =>
       done((await import("./src/cli/version.ts")).version(options, terminal))
     );
 }
@@ -202,10 +196,6 @@ class Tree extends Command {
 
 function isErrorContext(context: unknown): boolean {
   return typeof context === "object" && context !== null && "error" in context && context.error === true;
-}
-
-function examples(...lines: string[]): string {
-  return `\nExamples:\n${lines.map((line) => `  ${line}`).join("\n")}`;
 }
 
 /** Says what went wrong in a line per problem, and picks the exit code. */

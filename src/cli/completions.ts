@@ -7,29 +7,23 @@
  * @module
  */
 import type { Command } from "commander";
-import { type ExitCode, wrongUsage } from "./failure.ts";
+import type { ExitCode } from "./failure.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** The shells that have a script. */
-export const SHELLS = ["bash", "zsh", "fish"] as const;
+export type Shell = "bash" | "zsh" | "fish";
 
 /** Prints the script of a shell; `root` is the whole tree. */
-export function completions(shell: string, root: Command, terminal: Terminal): ExitCode {
-  const nodes = describe(root, root.name());
-  switch (shell) {
-    case "bash":
-      terminal.out(bashScript(root.name(), nodes));
-      return 0;
-    case "zsh":
-      terminal.out(zshScript(root.name(), nodes));
-      return 0;
-    case "fish":
-      terminal.out(fishScript(root.name(), nodes));
-      return 0;
-    default:
-      throw wrongUsage(`Unknown shell "${shell}": bash, zsh or fish`);
-  }
+export function completions(shell: Shell, root: Command, terminal: Terminal): ExitCode {
+  terminal.out(SCRIPTS[shell](root.name(), describe(root, root.name())));
+  return 0;
 }
+
+const SCRIPTS: Readonly<Record<Shell, (program: string, nodes: readonly Node[]) => string>> = {
+  bash: bashScript,
+  zsh: zshScript,
+  fish: fishScript,
+};
 
 interface Flag {
   readonly names: readonly string[];
@@ -69,7 +63,7 @@ function bashScript(program: string, nodes: readonly Node[]): string {
   const cases = nodes.flatMap((node) => [
     `    ${quote(node.path)})`,
     `      words=${
-      quote([...node.words.map((word) => word.name), ...node.flags.flatMap(namesOf)].join(" "))
+      quote([...node.words.map((word) => word.name), ...node.flags.flatMap(({ names }) => names)].join(" "))
     } ;;`,
   ]);
   const values = valueCases(nodes, (choices) => `COMPREPLY=($(compgen -W ${quote(choices)} -- "$current"))`);
@@ -104,7 +98,7 @@ function zshScript(program: string, nodes: readonly Node[]): string {
     `      candidates=(${
       [
         ...node.words.map((word) => quote(`${colonFree(word.name)}:${word.description}`)),
-        ...node.flags.flatMap((flag) => namesOf(flag).map((name) => quote(`${name}:${flag.description}`))),
+        ...node.flags.flatMap((flag) => flag.names.map((name) => quote(`${name}:${flag.description}`))),
       ].join(" ")
     }) ;;`,
   ]);
@@ -170,14 +164,12 @@ function fishScript(program: string, nodes: readonly Node[]): string {
 function valueCases(nodes: readonly Node[], offer: (choices: string) => string): string[] {
   return nodes.flatMap((node) =>
     node.flags.filter((flag) => flag.choices.length > 0).map((flag) =>
-      `    ${namesOf(flag).map((name) => quote(`${node.path} ${name}`)).join("|")}) ${
+      `    ${flag.names.map((name) => quote(`${node.path} ${name}`)).join("|")}) ${
         offer(flag.choices.join(" "))
       }; return ;;`
     )
   );
 }
-
-const namesOf = (flag: Flag): readonly string[] => flag.names;
 
 const colonFree = (word: string): string => word.replaceAll(":", "\\:");
 

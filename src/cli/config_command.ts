@@ -3,17 +3,12 @@
  *
  * @module
  */
-import { type Command, Option } from "commander";
-import { DEFAULT_API_URL } from "./api_url.ts";
+import type { Command } from "commander";
+import { addApiOptions, addOutputOption, examples, type Surroundings } from "./command_line.ts";
 import type { ApplyFlags, ExportFlags } from "./config.ts";
-import type { ExitCode } from "./failure.ts";
-import type { Terminal } from "./terminal.ts";
 
 /** Adds the group `config`; `done` gets the exit code of the command that ran. */
-export function addConfigCommand(
-  root: Command,
-  { terminal, done }: { readonly terminal: Terminal; readonly done: (exitCode: ExitCode) => void },
-): void {
+export function addConfigCommand(root: Command, { terminal, done }: Surroundings): void {
   const config = root.command("config").description("files: settings and the model");
   const load = () => import("./config.ts");
 
@@ -35,13 +30,8 @@ export function addConfigCommand(
     .addHelpText("after", EXAMPLES.schema)
     .action(async (flags: { model?: boolean }) => done((await load()).schema(flags, terminal)));
 
-  addApiOptions(config.command("export"))
+  addOutputOption(addApiOptions(config.command("export")), ["yaml", "ndjson", "json"])
     .description("print the model of a running node as canonical text")
-    .addOption(
-      new Option("-o, --output <format>", "how to print it").choices(["yaml", "ndjson", "json"]).default(
-        "yaml",
-      ),
-    )
     .addHelpText("after", EXAMPLES.export)
     .action(async (flags: ExportFlags) => done(await (await load()).exportConfig(flags, terminal)));
 
@@ -57,12 +47,6 @@ export function addConfigCommand(
     );
 }
 
-function addApiOptions(command: Command): Command {
-  return command
-    .option("--api <url>", `where the API listens (PLEIADES_API_URL, else ${DEFAULT_API_URL})`)
-    .option("--token <token>", "bearer token (PLEIADES_API_TOKEN)");
-}
-
 const EXAMPLES = {
   validate: examples("pleiades config validate pleiades.yaml", "pleiades config validate repo/"),
   init: examples("pleiades config init > pleiades.yaml"),
@@ -76,7 +60,3 @@ const EXAMPLES = {
     "pleiades config apply bulk.ndjson --dry-run",
   ),
 } as const;
-
-function examples(...lines: string[]): string {
-  return `\nExamples:\n${lines.map((line) => `  ${line}`).join("\n")}`;
-}

@@ -4,17 +4,12 @@
  * @module
  */
 import { type Command, InvalidArgumentError, Option } from "commander";
-import type { ExitCode } from "./failure.ts";
+import { addOutputOption, examples, milliseconds, type Surroundings } from "./command_line.ts";
 import type { QueryFlags } from "./query.ts";
-import { milliseconds } from "./resource_commands.ts";
-import type { Terminal } from "./terminal.ts";
 
 /** Adds `query`; `done` gets its exit code. */
-export function addQueryCommand(
-  root: Command,
-  { terminal, done }: { readonly terminal: Terminal; readonly done: (exitCode: ExitCode) => void },
-): void {
-  root.command("query")
+export function addQueryCommand(root: Command, { terminal, done }: Surroundings): void {
+  const command = root.command("query")
     .description("ask a DNS server, like a small dig")
     .argument(
       "<words...>",
@@ -31,23 +26,21 @@ export function addQueryCommand(
         2000,
         "2s",
       ),
-    )
-    .addOption(
-      new Option("-o, --output <format>", "how to print it").choices(["text", "json", "short"]).default(
-        "text",
-      ),
-    )
+    );
+  addOutputOption(command, ["text", "json", "short"])
     .addHelpText("after", EXAMPLES)
     .action(async (words: string[], flags: QueryFlags) =>
       done(await (await import("./query.ts")).query(words, flags, terminal))
     );
 }
 
-const EXAMPLES = `
-Examples:
-  pleiades query www.example.com
-  pleiades query @127.0.0.1:5353 www.example.com AAAA --ecs 198.51.100.0/24
-  pleiades query example.com SOA @192.0.2.53 --tcp -o short
+const EXAMPLES = `${
+  examples(
+    "pleiades query www.example.com",
+    "pleiades query @127.0.0.1:5353 www.example.com AAAA --ecs 198.51.100.0/24",
+    "pleiades query example.com SOA @192.0.2.53 --tcp -o short",
+  )
+}
 
 An address without a port means port 53. The exit code is 0 for an answer, whatever it says, and 1 for none.`;
 

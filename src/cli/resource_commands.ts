@@ -5,42 +5,23 @@
  * @module
  */
 import { type Command, InvalidArgumentError, Option } from "commander";
-import { DEFAULT_API_URL } from "./api_url.ts";
-import type { ExitCode } from "./failure.ts";
+import { addApiOptions, addOutputOption, examples, milliseconds, type Surroundings } from "./command_line.ts";
 import { type Field, type Noun, NOUNS } from "./nouns.ts";
 import type { ResourceRequest, Verb } from "./resources.ts";
-import type { Terminal } from "./terminal.ts";
 
 /** Adds a command per noun; `done` gets the exit code of the one that ran. */
-export function addResourceCommands(
-  root: Command,
-  { terminal, done }: { readonly terminal: Terminal; readonly done: (exitCode: ExitCode) => void },
-): void {
+export function addResourceCommands(root: Command, { terminal, done }: Surroundings): void {
   for (const noun of NOUNS) {
     const group = root.command(noun.name)
       .description(noun.description)
-      .addHelpText("after", examples(noun));
+      .addHelpText("after", examplesOf(noun));
     for (const verb of verbsOf(noun)) addVerb(group, { noun, verb, terminal, done });
   }
 }
 
-/** Adds the options that every client of the API takes. */
-export function addClientOptions(command: Command): Command {
-  return command
-    .option("--api <url>", `where the API listens (PLEIADES_API_URL, else ${DEFAULT_API_URL})`)
-    .option("--token <token>", "bearer token (PLEIADES_API_TOKEN)")
-    .addOption(
-      new Option("-o, --output <format>", "how to print it").choices(["table", "json", "yaml"]).default(
-        "table",
-      ),
-    );
-}
-
-interface VerbCommand {
+interface VerbCommand extends Surroundings {
   readonly noun: Noun;
   readonly verb: VerbDescription;
-  readonly terminal: Terminal;
-  readonly done: (exitCode: ExitCode) => void;
 }
 
 interface VerbDescription {
@@ -123,8 +104,8 @@ function addVerb(group: Command, { noun, verb, terminal, done }: VerbCommand): v
       "for the history",
     );
   }
-  addClientOptions(command);
-  if (writes) command.addHelpText("after", examples(noun));
+  addOutputOption(addApiOptions(command), ["table", "json", "yaml"]);
+  if (writes) command.addHelpText("after", examplesOf(noun));
   command.action(async () => {
     const [reference, file] = command.args;
     const options = command.opts();
@@ -201,14 +182,6 @@ function number(text: string, form: RegExp, what: string): number {
   return Number(text);
 }
 
-/** Reads a duration flag into milliseconds. @throws {InvalidArgumentError} with the forms that are read */
-export function milliseconds(text: string): number {
-  const [, count, unit] = /^(\d+(?:\.\d+)?)(ms|s|m|h)$/.exec(text) ?? [];
-  const scale = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }[unit ?? ""];
-  if (scale === undefined) throw new InvalidArgumentError("It must be a duration such as 250ms, 10s or 5m.");
-  return Math.round(Number(count) * scale);
-}
-
 /** Commander keeps `--no-x` as `false`: for a boolean that is the value, for the others it means `null`. */
 function fieldValues(
   fields: readonly Field[],
@@ -225,6 +198,6 @@ function attribute(flag: string): string {
   return flag.replaceAll(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
 }
 
-function examples(noun: Noun): string {
-  return `\nExamples:\n${noun.examples.map((line) => `  pleiades ${line}`).join("\n")}`;
+function examplesOf(noun: Noun): string {
+  return examples(...noun.examples.map((line) => `pleiades ${line}`));
 }

@@ -8,7 +8,7 @@ import type { ExitCode } from "./failure.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** Prints the version as a line or as JSON. */
-export function version({ output }: { readonly output: string }, terminal: Terminal): ExitCode {
+export function version({ output }: { readonly output: "text" | "json" }, terminal: Terminal): ExitCode {
   const info = buildInfo();
   terminal.out(
     output === "json"

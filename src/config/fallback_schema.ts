@@ -5,11 +5,11 @@
  * @module
  */
 import { z } from "zod";
+import { formatDuration } from "./duration.ts";
 import {
   choice,
   duration,
   flag,
-  formatDuration,
   httpContains,
   httpExpectedStatus,
   httpHost,

@@ -11,6 +11,7 @@
 import { z } from "zod";
 import { canonicalIp, formatPrefix, parsePrefix } from "../ip.ts";
 import { checkDomain } from "../wire/name.ts";
+import { DURATION, formatDuration, parseDuration } from "./duration.ts";
 import { parseHost } from "./host.ts";
 import { show } from "./strict_object.ts";
 
@@ -123,7 +124,7 @@ export function duration(name: string, { minMs, maxMs }: DurationRange): z.ZodTy
   } such as 250ms, 10s, 5m or 1h`;
   const error = mustBe(name, rule);
   return z.string({ error }).regex(DURATION, { error, abort: true }).transform((text, context) => {
-    const ms = parseDuration(text);
+    const ms = parseDuration(text)!;
     if (ms < minMs || ms > maxMs) {
       context.addIssue({ code: "custom", input: text, message: error({ input: text }) });
     }
@@ -137,12 +138,6 @@ export interface DurationRange {
   readonly minMs: number;
   /** Milliseconds. */
   readonly maxMs: number;
-}
-
-/** Milliseconds as text in the largest unit that holds them without a fraction. */
-export function formatDuration(ms: number): string {
-  const [unit, size] = UNITS.find(([, size]) => ms % size === 0 && ms !== 0) ?? ["ms", 1];
-  return `${ms / size}${unit}`;
 }
 
 /** One value, or a list of them; becomes a list. */
@@ -185,16 +180,6 @@ export function httpExpectedStatus(name: string): z.ZodString {
     lengthMax: 256,
     canonical: canonicalStatusSet,
   });
-}
-
-const UNITS = [["h", 3_600_000], ["m", 60_000], ["s", 1000], ["ms", 1]] as const;
-const DURATION = /^\d{1,9}(?:\.\d{1,3})?(?:ms|s|m|h)$/;
-
-/** The text has passed `DURATION`; fractions are kept to the millisecond. */
-function parseDuration(text: string): number {
-  const [, count, unit] = /^([\d.]+)(\D+)$/.exec(text) ?? [];
-  const size = UNITS.find(([name]) => name === unit)?.[1] ?? 1;
-  return Math.round(Number(count) * size);
 }
 
 /** Codes 100–599 and rising ranges, separated by commas; spaces are dropped. */

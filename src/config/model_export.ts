@@ -9,8 +9,8 @@
  */
 import { Document, visit } from "yaml";
 import { parseIp } from "../ip.ts";
+import { formatDuration } from "./duration.ts";
 import { fallbackBlocks, healthSchema, loadbalancerSchema } from "./fallback_schema.ts";
-import { formatDuration } from "./fields.ts";
 import type { Member, Model, Pool, Service, Zone } from "./model.ts";
 import { healthCheckSchema, memberFieldsSchema, poolFileSchema, serviceFileSchema } from "./model_schema.ts";
 import { isMapping } from "./spelling.ts";

@@ -8,6 +8,7 @@
  * @module
  */
 import { z } from "zod";
+import { formatDuration } from "./duration.ts";
 import {
   canonicalText,
   choice,
@@ -16,7 +17,6 @@ import {
   domain,
   duration,
   flag,
-  formatDuration,
   integer,
   ipAddress,
   list,

@@ -1,0 +1,45 @@
+/**
+ * What the command lines of several commands share, so that the same flag is spelt, read and explained the same
+ * everywhere. Like every file that builds the tree of commands it loads nothing but commander.
+ *
+ * @module
+ */
+import { type Command, InvalidArgumentError, Option } from "commander";
+import { parseDuration } from "../config/duration.ts";
+import { DEFAULT_API_URL } from "./api_url.ts";
+import type { ExitCode } from "./failure.ts";
+import type { Terminal } from "./terminal.ts";
+
+/** Where a command's words go, and who is told its exit code. */
+export interface Surroundings {
+  /** The words. */
+  readonly terminal: Terminal;
+  /** Called once by the command that ran; commander's actions have no result of their own. */
+  readonly done: (exitCode: ExitCode) => void;
+}
+
+/** Adds the options that say where the API is and who asks. */
+export function addApiOptions(command: Command): Command {
+  return command
+    .option("--api <url>", `where the API listens (PLEIADES_API_URL, else ${DEFAULT_API_URL})`)
+    .option("--token <token>", "bearer token (PLEIADES_API_TOKEN)");
+}
+
+/** Adds `-o`; the first format is the default. */
+export function addOutputOption(command: Command, formats: readonly [string, ...string[]]): Command {
+  return command.addOption(
+    new Option("-o, --output <format>", "how to print it").choices(formats).default(formats[0]),
+  );
+}
+
+/** Reads a duration flag into milliseconds. @throws {InvalidArgumentError} with the forms that are read */
+export function milliseconds(text: string): number {
+  const ms = parseDuration(text);
+  if (ms === null) throw new InvalidArgumentError("It must be a duration such as 250ms, 10s or 5m.");
+  return ms;
+}
+
+/** Whole command lines, as they stand below the help of a command. */
+export function examples(...lines: readonly string[]): string {
+  return `\nExamples:\n${lines.map((line) => `  ${line}`).join("\n")}`;
+}
