@@ -108,7 +108,7 @@ async function tmux(...args: string[]): Promise<string> {
 
 /** An SVG of a screen. */
 export function drawing(screen: string): string {
-  const lines = screen.trimEnd().split("\n").map(runsOf);
+  const lines = linesOf(screen);
   const width = Math.round(COLUMNS * CELL_WIDTH + 2 * MARGIN);
   const height = lines.length * LINE_HEIGHT + 2 * MARGIN;
   const texts = lines.flatMap((runs, row) => runs.map((run) => textElement(run, row)));
@@ -138,10 +138,20 @@ function escaped(text: string): string {
   return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 }
 
-/** Splits a line at its SGR sequences; blanks at the ends of runs are left to the columns. */
-function runsOf(line: string): Run[] {
-  const runs: Run[] = [];
+/** tmux names a style only where it changes, so a line may begin in the one that the line before ended in. */
+function linesOf(screen: string): Run[][] {
   let style = USUAL;
+  return screen.trimEnd().split("\n").map((line) => {
+    const { runs, last } = runsOf(line, style);
+    style = last;
+    return runs;
+  });
+}
+
+/** Splits a line at its SGR sequences; blanks at the ends of runs are left to the columns. */
+function runsOf(line: string, first: Style): { readonly runs: Run[]; readonly last: Style } {
+  const runs: Run[] = [];
+  let style = first;
   let column = 0;
   for (const part of line.split(SGR_SEQUENCE)) {
     const codes = CODES.exec(part)?.[1];
@@ -154,7 +164,7 @@ function runsOf(line: string): Run[] {
     if (text !== "") runs.push({ column: at, text, style });
     column += [...part].length;
   }
-  return runs;
+  return { runs, last: style };
 }
 
 const ESCAPE = String.fromCharCode(0x1b);

@@ -1,5 +1,6 @@
 /** @module Tests of the task scripts. */
 import { deepEqual } from "node:assert/strict";
+import { drawing } from "../scripts/picture.ts";
 import { billOfMaterials } from "../scripts/sbom.ts";
 import { tally } from "../scripts/test.ts";
 
@@ -22,6 +23,12 @@ Deno.test("tally() counts a run that broke off without a summary as one failure"
 
 Deno.test("tally() counts a run that failed although no test did", () => {
   deepEqual(tally("ok | 3 passed | 0 failed (1s)", 1), { passed: 3, failed: 1, ignored: 0 });
+});
+
+Deno.test("drawing() goes on in the style of the line before, as a terminal does", () => {
+  const texts = [...drawing("\x1b[2mquiet\nstill\n\x1b[0mloud").matchAll(/fill="(#\w+)">(\w+)</g)];
+  const [quiet, still, loud] = texts.map(([, fill]) => fill);
+  deepEqual([texts.length, quiet === still, still === loud], [3, true, false]);
 });
 
 Deno.test("billOfMaterials() lists what the program needs, and not what only tests need", () => {
