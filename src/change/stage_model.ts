@@ -4,7 +4,7 @@
  * @module
  */
 import type { GeoRule, Member, Model, Pool } from "../config/model.ts";
-import { nearest } from "../config/strict_object.ts";
+import { nearest } from "../config/nearest.ts";
 import { isId } from "../store/id.ts";
 import type { StagedPlace, StagedPool, StagedRule, Staging } from "../store/staging.ts";
 import type { RefusalKind } from "./edit.ts";

@@ -7,6 +7,7 @@
  * @module
  */
 import { ALGORITHMS } from "../config/model.ts";
+import { nearest } from "../config/nearest.ts";
 import { remarkOnSteering } from "../config/steering.ts";
 import { canonicalIp } from "../ip.ts";
 import { ApiClient, type ClientOptions, type JsonObject } from "./client.ts";
@@ -189,7 +190,7 @@ class Resources {
     const rows = await this.#all();
     const candidates = rows.filter((row) => isCalled(row, reference, noun.keys));
     const [first, ...others] = candidates;
-    if (first === undefined) throw await noSuch(noun, reference, rows);
+    if (first === undefined) throw noSuch(noun, reference, rows);
     if (others.length === 0) return first;
     const places = await Promise.all(
       candidates.map(async (row) => `${idOf(row)} in pool ${await this.#poolName(row["poolId"])}`),
@@ -224,7 +225,7 @@ class Resources {
     const pool = (await this.#allPools()).find((each) =>
       idOf(each) === reference || each["name"] === reference
     );
-    if (pool === undefined) throw await noSuch(POOLS, reference, await this.#allPools());
+    if (pool === undefined) throw noSuch(POOLS, reference, await this.#allPools());
     return pool;
   }
 
@@ -330,9 +331,7 @@ class Resources {
 const POOLS = NOUNS.find(({ name }) => name === "pools")!;
 
 /** The failure of a name that nothing has, with the one that was probably meant. */
-async function noSuch(noun: Noun, reference: string, rows: readonly JsonObject[]): Promise<CommandFailed> {
-  // Loaded only now, with all that validates: commands that go well don't wait for it.
-  const { nearest } = await import("../config/strict_object.ts");
+function noSuch(noun: Noun, reference: string, rows: readonly JsonObject[]): CommandFailed {
   const names = rows.flatMap((row) => noun.keys.map((key) => row[key]))
     .filter((name) => typeof name === "string");
   const near = nearest(reference, names);

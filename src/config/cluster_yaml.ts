@@ -32,7 +32,8 @@ import { isMapping, respell } from "./spelling.ts";
 import { list } from "./fields.ts";
 import { joinParts, repeated } from "./pool_parts.ts";
 import { type ModelLine, parseObject, readLine, textAt } from "./model_line.ts";
-import { nearest, section, show, strictObject, unknownKeyMessage } from "./strict_object.ts";
+import { nearest } from "./nearest.ts";
+import { section, show, strictObject, unknownKeyMessage } from "./strict_object.ts";
 import {
   type FileProblem,
   type Path,

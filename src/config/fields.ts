@@ -13,7 +13,7 @@ import { canonicalIp, formatPrefix, parsePrefix } from "../ip.ts";
 import { checkDomain } from "../wire/name.ts";
 import { DURATION, formatDuration, parseDuration } from "./duration.ts";
 import { parseHost } from "./host.ts";
-import { show } from "./strict_object.ts";
+import { kindOf, show } from "./strict_object.ts";
 
 /** A whole number between two bounds, both included. */
 export function integer(name: string, min: number, max: number, unit = ""): z.ZodInt {
@@ -43,7 +43,10 @@ export function choice<const Words extends readonly [string, ...string[]]>(
 
 /** A list; the elements say what is wrong with themselves. */
 export function list<Element extends z.core.SomeType>(name: string, element: Element): z.ZodArray<Element> {
-  return z.array(element, { error: mustBe(name, "a list") });
+  return z.array(element, {
+    error: ({ input }) =>
+      input === undefined ? `${name} is required (a list)` : `${name} must be a list, is ${kindOf(input)}`,
+  });
 }
 
 /** Text that a function turns into its canonical form, or refuses by returning `null`. */

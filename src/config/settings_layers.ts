@@ -7,7 +7,7 @@
 import type { z } from "zod";
 import { environmentName, type SettingsKey, settingsKeys } from "./settings_keys.ts";
 import { isMapping } from "./spelling.ts";
-import { nearest } from "./strict_object.ts";
+import { nearest } from "./nearest.ts";
 import { compareText, type FileProblem, type Path, schemaProblems, type Source } from "./yaml_source.ts";
 
 /** The environment, read only. */

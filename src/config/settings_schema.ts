@@ -10,7 +10,6 @@
 import { z } from "zod";
 import { formatDuration } from "./duration.ts";
 import {
-  canonicalText,
   choice,
   cidr,
   decimal,
@@ -602,11 +601,11 @@ function text(name: string) {
   return z.string({ error }).min(1, { error }).nullable().default(null);
 }
 
+/** Whoever has the address of a webhook may post to it, so it is shown as little as a secret. */
 function url(name: string): z.ZodString {
-  return canonicalText(name, {
-    rule: "an http or https address",
-    lengthMax: 2048,
-    canonical: (value) => /^https?:$/.test(URL.parse(value)?.protocol ?? "") ? value : null,
+  const error = `${name} must be an http or https address of at most 2048 characters`;
+  return z.string({ error }).min(1, { error }).max(2048, { error, abort: true }).check((payload) => {
+    if (!/^https?:$/.test(URL.parse(payload.value)?.protocol ?? "")) refuse(payload, error);
   });
 }
 

@@ -7,6 +7,7 @@
  * @module
  */
 import { z } from "zod";
+import { nearest } from "./nearest.ts";
 
 /** A strict object schema that yields a `T`; its shape can be read field by field and extended. */
 export type SchemaOf<T> = z.ZodObject<{ -readonly [Key in keyof T]: z.ZodType<T[Key]> }, z.core.$strict>;
@@ -28,7 +29,7 @@ export function strictObject<Shape extends z.core.$ZodLooseShape>(
           UNKNOWN_KEYS_SEPARATOR,
         );
       }
-      return `must be a mapping with keys such as ${known.slice(0, 3).join(", ")}, is ${show(issue.input)}`;
+      return `must be a mapping with keys such as ${known.slice(0, 3).join(", ")}, is ${kindOf(issue.input)}`;
     },
   });
 }
@@ -56,44 +57,21 @@ export function unknownKeyMessage(
 }
 
 /**
- * The candidate that differs least from the word, or `null` when none is close enough to be worth a guess:
- * at most a third of the letters may differ, whatever their case.
+ * What a value is, for messages about a mapping or list that isn't one: a text or a number in its place may be a secret
+ * that was written one level too high, so it isn't shown.
  */
-export function nearest(word: string, candidates: Iterable<string>): string | null {
-  let best: string | null = null;
-  // A word longer than any key is no typing error, and the comparison below is quadratic.
-  if (word.length > 64) return null;
-  let distanceMax = Math.max(1, Math.floor(word.length / 3)) + 1;
-  for (const candidate of candidates) {
-    const distance = editDistance(word.toLowerCase(), candidate.toLowerCase());
-    if (distance < distanceMax) [best, distanceMax] = [candidate, distance];
-  }
-  return best;
+export function kindOf(value: unknown): string {
+  if (value === undefined) return "missing";
+  if (Array.isArray(value)) return "a list";
+  if (value !== null && typeof value === "object") return "a mapping";
+  if (typeof value === "string") return "a text";
+  return typeof value === "number" || typeof value === "bigint" ? "a number" : String(value);
 }
 
 /** A value as it stands in an error message: JSON, cut at 60 characters. */
 export function show(value: unknown): string {
-  if (value === undefined) return "missing";
-  if (Array.isArray(value)) return "a list";
-  if (value !== null && typeof value === "object") return "a mapping";
+  if (value === undefined || (value !== null && typeof value === "object")) return kindOf(value);
   if (typeof value === "number" || typeof value === "bigint") return String(value);
   const text = JSON.stringify(value) ?? String(value);
   return text.length <= 60 ? text : `${text.slice(0, 57)}…"`;
-}
-
-/** Letters that differ, two swapped neighbours counting as one (optimal string alignment); O(a·b) time, O(b) memory. */
-function editDistance(a: string, b: string): number {
-  let beforeLast: number[] = [];
-  let last = Array.from({ length: b.length + 1 }, (_, i) => i);
-  for (let i = 1; i <= a.length; i++) {
-    const row = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const substitution = last[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
-      const isSwap = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1];
-      const swap = isSwap ? beforeLast[j - 2]! + 1 : Infinity;
-      row.push(Math.min(substitution, swap, last[j]! + 1, row[j - 1]! + 1));
-    }
-    [beforeLast, last] = [last, row];
-  }
-  return last[b.length]!;
 }

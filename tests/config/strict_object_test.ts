@@ -1,28 +1,6 @@
-/** @module Guessing which key was meant, and showing values. */
+/** @module Saying which key is unknown, and showing values. */
 import { equal } from "node:assert/strict";
-import { nearest, show, unknownKeyMessage } from "../../src/config/strict_object.ts";
-
-const KNOWN = ["interval", "timeout", "rise", "fall", "http", "port"];
-
-const GUESSES: readonly (readonly [word: string, guess: string | null])[] = [
-  ["intervall", "interval"],
-  ["Interval", "interval"],
-  ["INTERVAL", "interval"],
-  ["intreval", "interval"],
-  ["timout", "timeout"],
-  ["time-out", "timeout"],
-  ["prot", "port"],
-  ["https", "http"],
-  ["colour", null],
-  ["", null],
-  ["x".repeat(100_000), null],
-];
-
-for (const [word, guess] of GUESSES) {
-  Deno.test(`nearest() takes "${word.slice(0, 12)}" for ${guess}`, () => {
-    equal(nearest(word, KNOWN), guess);
-  });
-}
+import { kindOf, show, unknownKeyMessage } from "../../src/config/strict_object.ts";
 
 Deno.test("an unknown key is shown with its nearest neighbour, or with all that is known", () => {
   equal(
@@ -38,4 +16,13 @@ Deno.test("values are shown short", () => {
   equal(show({}), "a mapping");
   equal(show(null), "null");
   equal(show(1.5), "1.5");
+});
+
+Deno.test("the kind of a value is told without the value", () => {
+  equal(kindOf("secret"), "a text");
+  equal(kindOf(7), "a number");
+  equal(kindOf([1]), "a list");
+  equal(kindOf({}), "a mapping");
+  equal(kindOf(null), "null");
+  equal(kindOf(undefined), "missing");
 });
