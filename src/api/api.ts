@@ -127,6 +127,8 @@ function observeRequest({ observe, clock, log }: ApiParts, table: RouteTable): M
     await next();
     c.header("X-Content-Type-Options", "nosniff");
     c.header("Cache-Control", "no-store");
+    // A page elsewhere can't even embed an answer: what it can't read it might still measure.
+    c.header("Cross-Origin-Resource-Policy", "same-origin");
     const { method, path } = c.req;
     const { status } = c.res;
     const durationMs = clock.monotonicMs() - startMs;

@@ -196,12 +196,13 @@ Deno.test("every request is counted under its route's pattern, and nothing from 
   ]);
 });
 
-Deno.test("every answer forbids sniffing and storing", async () => {
+Deno.test("every answer forbids sniffing, storing and embedding", async () => {
   using world = apiWorld();
   for (const line of ["GET /api/v1/pools", "GET /nothing", "GET /docs/api", "GET /metrics"]) {
     const { headers } = await world.send(line);
     assert.equal(headers.get("x-content-type-options"), "nosniff", line);
     assert.equal(headers.get("cache-control"), "no-store", line);
+    assert.equal(headers.get("cross-origin-resource-policy"), "same-origin", line);
   }
 });
 
@@ -232,6 +233,22 @@ async function populated(): Promise<{ world: ApiWorld; writes: string[] }> {
     "POST /api/v1/apply",
   ];
   return { world, writes };
+}
+
+for (const key of ["__proto__", "constructor", "toString"]) {
+  Deno.test(`a field called ${key} is unknown like any other, created or patched`, async () => {
+    using world = apiWorld();
+    const { id } = await world.create("/pools", { name: "web" });
+    const created = `{"name": "api", "${key}": {"maxAnswers": 5}}`;
+    const patched = `{"${key}": {"maxAnswers": 5}}`;
+    for (const [line, body] of [["POST /api/v1/pools", created], [`PATCH /api/v1/pools/${id}`, patched]]) {
+      const response = await world.send(line!, { body });
+      assert.equal(response.status, 400, line);
+      const { errors } = await response.json();
+      assert.deepEqual(errors.map(({ pointer }: { pointer: string }) => pointer), [`/${key}`]);
+    }
+    assert.equal(Reflect.get({}, "maxAnswers"), undefined);
+  });
 }
 
 Deno.test("no random body makes a write fail inside, and what is refused changes nothing", async () => {
