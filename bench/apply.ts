@@ -3,12 +3,14 @@
  *
  * A model of so many services (100,000 unless told otherwise), each with a pool of two members, is applied as NDJSON
  * to a database on disk: for the first time, again without a difference, and with a hundredth of the members
- * different. For each run: the time, the longest that the main thread was kept from its other work meanwhile, and the
+ * different. For each run: the time, how much of a core was used (the second figure: other programs don't change it),
+ * the longest that the main thread was kept from its other work meanwhile, and the
  * memory of the process at its peak and afterwards, when the apply's thread is gone.
  *
  * @module
  */
 import assert from "node:assert/strict";
+import process from "node:process";
 import { Changes } from "../src/change/commit.ts";
 import { systemClock } from "../src/clock.ts";
 import { Store } from "../src/store/store.ts";
@@ -26,7 +28,7 @@ export async function bench([services = "100000"]: string[]): Promise<void> {
     console.log(
       `${size.toLocaleString("en")} services, as many pools of two members; MB of ${rssMb()} before`,
     );
-    console.log(`${"".padEnd(24)}   seconds   longest stall    peak MB   MB after`);
+    console.log(`${"".padEnd(24)}   seconds     CPU s   longest stall    peak MB   MB after`);
     const run = (name: string, weight: (i: number) => number) => measure(name, { changes, size, weight });
     assert.equal(await run("first apply", () => 1), true);
     assert.deepEqual(store.counts(), { pools: size, members: 2 * size, services: size, zones: 0 });
@@ -50,6 +52,7 @@ async function measure(
 ): Promise<boolean> {
   using watch = new StallWatch();
   const start = performance.now();
+  const cpuBefore = process.cpuUsage();
   const applied = await changes.apply(ReadableStream.from(modelBlocks(size, weight)), {
     file: "bench",
     format: "ndjson",
@@ -60,9 +63,11 @@ async function measure(
   });
   const seconds = (performance.now() - start) / 1_000;
   await changes.idle();
+  const { user, system } = process.cpuUsage(cpuBefore);
   assert.equal(applied.kind, "applied");
   const figures = [
     seconds.toFixed(1).padStart(10),
+    ((user + system) / 1e6).toFixed(1).padStart(10),
     `${watch.longestMs.toFixed(0)} ms`.padStart(16),
     String(watch.peakMb).padStart(11),
     String(rssMb()).padStart(11),

@@ -86,6 +86,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
 
   const store = stack.use(openStore(settings.database.path));
   const changes = new Changes({ store, clock: systemClock });
+  stack.defer(() => changes.idle());
 
   const health: HealthChecker = stack.use(
     new HealthChecker({

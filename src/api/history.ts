@@ -4,6 +4,7 @@
  * @module
  */
 import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
+import { RECORDED_MAX } from "../store/history.ts";
 import { linkNext, numberedPageQuery, pageHeaders, pageRequest } from "./paging.ts";
 import type { ApiParts } from "./ports.ts";
 import { ApiProblem } from "./problem.ts";
@@ -33,6 +34,14 @@ const GenerationSchema = z.object({
     before: z.unknown().meta({ description: "Its fields before; null = it didn't exist" }),
     after: z.unknown().meta({ description: "Its fields after; null = it doesn't exist any more" }),
   })).meta({ description: "One for each object that was touched" }),
+  summary: z.partialRecord(
+    z.enum(["pool", "member", "healthCheck", "geoRule", "service", "zone"]),
+    z.object({ created: z.int().min(0), changed: z.int().min(0), deleted: z.int().min(0) }),
+  ).nullable().meta({
+    description:
+      `How many objects of each kind were touched, where a model was applied that differed in more than ` +
+      `${RECORDED_MAX}: then they aren't listed; null = all are`,
+  }),
   truncated: z.boolean().meta({
     description: `Whether there are more than the ${CHANGES_MAX} changes shown`,
   }),
@@ -91,6 +100,7 @@ export function serveHistory(app: OpenAPIHono, { store }: ApiParts): void {
     return c.json({
       ...entry,
       changes: changes.slice(0, CHANGES_MAX),
+      summary: store.history.summary(generation),
       truncated: changes.length > CHANGES_MAX,
     }, 200);
   });

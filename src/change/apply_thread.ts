@@ -47,7 +47,7 @@ export async function applyOnThread(
     thread.abort();
     // The caller may begin again at once: then nothing of this attempt must be left.
     await thread.closed;
-    throw cause;
+    throw signal.aborted ? signal.reason : cause;
   } finally {
     signal.removeEventListener("abort", abort);
   }
@@ -138,6 +138,7 @@ class ApplyThread {
 
   #end(): void {
     this.#worker.terminate();
+    this.#fail(new Error("The thread that applies a model has ended"));
     this.#closed.resolve();
   }
 

@@ -12,6 +12,7 @@ import { StoreBusy } from "../store/database.ts";
 import { Store } from "../store/store.ts";
 import { Changes } from "./commit.ts";
 import { type Applied, type ApplyOptions, ChangeRefused, type Problem, type RefusalKind } from "./edit.ts";
+import { trimHeap } from "./memory.ts";
 import { beginImport, type Imported, type ModelImport } from "./model_import.ts";
 
 /** From the main thread. */
@@ -109,6 +110,7 @@ function close(): void {
     store.database.endTransaction();
     store.checkpoint();
     store.close();
+    trimHeap();
   } finally {
     report({ kind: "closed" });
     scope.close();

@@ -37,7 +37,7 @@ export type RequestBody =
   )
   & { readonly ifMatch?: string | null };
 
-/** Longest wait for an answer; an apply of a million services is the longest call there is. */
+/** Longest wait for an answer. */
 const TIMEOUT_MS = 120_000;
 
 /** An answer of 400 or above, as a failure of the command. */
@@ -56,14 +56,20 @@ export class ApiClient {
   readonly #base: string;
   readonly #token: string | undefined;
   readonly #terminal: Pick<Terminal, "env" | "err">;
+  readonly #timeoutMs: number;
 
   /**
    * Takes the address from the options, else from `PLEIADES_API_URL` and `PLEIADES_API_TOKEN`, else the default.
    *
    * @throws {CommandFailed} exit code 2, when the address is no http or https URL
    */
-  constructor(options: ClientOptions, terminal: Pick<Terminal, "env" | "err">) {
+  constructor(
+    options: ClientOptions,
+    terminal: Pick<Terminal, "env" | "err">,
+    { timeoutMs = TIMEOUT_MS }: { readonly timeoutMs?: number } = {},
+  ) {
     this.#terminal = terminal;
+    this.#timeoutMs = timeoutMs;
     const url = options.api ?? terminal.env("PLEIADES_API_URL") ?? DEFAULT_API_URL;
     this.#base = baseOf(url);
     this.#token = options.token ?? terminal.env("PLEIADES_API_TOKEN");
@@ -153,9 +159,9 @@ export class ApiClient {
 
   async #fetch(url: string, init: RequestInit): Promise<Response> {
     try {
-      return await fetch(url, { ...init, redirect: "error", signal: AbortSignal.timeout(TIMEOUT_MS) });
+      return await fetch(url, { ...init, redirect: "error", signal: AbortSignal.timeout(this.#timeoutMs) });
     } catch (cause) {
-      throw new CommandFailed(unreachable(this.#base, cause), 1, { cause });
+      throw new CommandFailed(unreachable(this.#base, { cause, timeoutMs: this.#timeoutMs }), 1, { cause });
     }
   }
 }
@@ -176,10 +182,13 @@ function nextPage(response: Response): string | null {
   return `${pathname.replace(/^.*?\/api\/v1/, "")}${search}`;
 }
 
-function unreachable(base: string, cause: unknown): string {
+function unreachable(
+  base: string,
+  { cause, timeoutMs }: { readonly cause: unknown; readonly timeoutMs: number },
+): string {
   const reason = innermost(cause);
   if (cause instanceof DOMException && cause.name === "TimeoutError") {
-    return `${base} didn't answer within ${TIMEOUT_MS / 1000} s`;
+    return `${base} didn't answer within ${timeoutMs / 1000} s`;
   }
   if (/refused/i.test(reason)) {
     return `Nothing listens at ${base} (is "pleiades serve" running? --api or PLEIADES_API_URL name another address)`;

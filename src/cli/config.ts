@@ -6,16 +6,15 @@
 import { z } from "zod";
 import { modelFileSchema } from "../config/cluster_yaml.ts";
 import { countOf } from "../config/count.ts";
-import type { Model } from "../config/model.ts";
-import { exportNdjson } from "../config/model_export.ts";
-import { loadModel } from "../config/model_files.ts";
 import { startFile } from "../config/reference.ts";
 import { schemaAsJson } from "../config/settings_keys.ts";
 import { remarkOnSteering } from "../config/steering.ts";
 import { validatePath } from "../config/validate.ts";
 import { formatProblem } from "../config/yaml_source.ts";
-import { ApiClient, type ClientOptions } from "./client.ts";
-import { CommandFailed, type ExitCode, wrongUsage } from "./failure.ts";
+import { ApiClient, ApiRefusal, type ClientOptions, type JsonObject } from "./client.ts";
+import { type ExitCode, wrongUsage } from "./failure.ts";
+import { type ModelProblems, type ModelUpload, openModel } from "./model_upload.ts";
+import { Progress } from "./progress.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** Flags of `config export`. */
@@ -76,7 +75,7 @@ export async function exportConfig(flags: ExportFlags, terminal: Terminal): Prom
 }
 
 /**
- * Checks a model here and hands it to a running node.
+ * Hands a model to a running node. One file of NDJSON is judged there, line by line; every other model here first.
  *
  * @returns 1 after printing every problem
  * @throws {CommandFailed} when the API refuses it
@@ -85,27 +84,72 @@ export async function apply(path: string, flags: ApplyFlags, terminal: Terminal)
   if (flags.force && !flags.reason) {
     throw wrongUsage(`--force needs a reason for the history: --reason "why it must be"`);
   }
-  const { reading } = await load(path);
-  if (reading.model === null) {
-    for (const problem of reading.problems) terminal.out(formatProblem(problem));
+  const model = await openModel(path);
+  if ("problems" in model) {
+    for (const problem of model.problems) terminal.out(problem);
     return 1;
   }
-  const applied = await new ApiClient(flags, terminal).send("POST", `/apply${query(flags)}`, {
-    text: streamOf(reading.model),
-    contentType: MEDIA_TYPES.ndjson,
-  });
-  const remark = remarkOnSteering(reading.model.pools);
+  const sending = await send(model, flags, terminal);
+  if ("problems" in sending) {
+    for (const problem of sending.problems) terminal.out(problem.replace(/^body:/, `${path}:`));
+    return 1;
+  }
+  const remark = remarkOnSteering(model.unsteered);
   if (remark !== null) terminal.err(`remark: ${remark}`);
-  const { generation, changed, pools, members, services, zones } = applied ?? {};
+  const { generation, changed, pools, members, services, zones } = sending.applied;
   const what = `${pools} pools, ${members} members, ${services} services, ${countOf(Number(zones), "zone")}`;
-  if (flags.dryRun) {
-    terminal.out(`ok: ${what} (${changed ? "would change the model" : "nothing would change"})`);
-  } else {terminal.out(
-      `ok: ${what} (${
-        changed ? `generation ${generation}` : `nothing changed, still generation ${generation}`
-      })`,
-    );}
+  const outcome = flags.dryRun
+    ? changed ? "would change the model" : "nothing would change"
+    : changed
+    ? `generation ${generation}`
+    : `nothing changed, still generation ${generation}`;
+  terminal.out(`ok: ${what} (${outcome})`);
   return 0;
+}
+
+/** A million services on a busy machine take minutes. */
+const APPLY_TIMEOUT_MS = 900_000;
+
+/** Sends a model and gives what the node made of it, or what it found wrong with the lines of a file. */
+async function send(
+  model: ModelUpload,
+  flags: ApplyFlags,
+  terminal: Terminal,
+): Promise<{ readonly applied: JsonObject } | ModelProblems> {
+  using progress = new Progress(terminal, model);
+  using _ = interruptible(terminal, progress);
+  const api = new ApiClient(flags, terminal, { timeoutMs: APPLY_TIMEOUT_MS });
+  try {
+    const applied = await api.send("POST", `/apply${query(flags)}`, {
+      text: ReadableStream.from(encoded(model, progress)),
+      contentType: MEDIA_TYPES.ndjson,
+    });
+    return { applied: applied ?? {} };
+  } catch (error) {
+    if (!(model.asInFile && error instanceof ApiRefusal && error.message.startsWith("body:"))) throw error;
+    return { problems: error.message.split("\n") };
+  }
+}
+
+async function* encoded({ blocks }: ModelUpload, progress: Progress): AsyncGenerator<Uint8Array> {
+  const encoder = new TextEncoder();
+  for await (const block of blocks) {
+    const bytes = encoder.encode(block);
+    yield bytes;
+    progress.sent({ bytes: bytes.length, lines: block.split("\n").length - 1 });
+  }
+  progress.wait("committing…");
+}
+
+/** Ctrl-C ends the program and, with the connection, what the node was doing for it. */
+function interruptible(terminal: Terminal, progress: Progress): Disposable {
+  const end = () => {
+    progress[Symbol.dispose]();
+    terminal.err("interrupted: the node undoes what it hasn't committed (config history shows what it has)");
+    Deno.exit(130);
+  };
+  Deno.addSignalListener("SIGINT", end);
+  return { [Symbol.dispose]: () => Deno.removeSignalListener("SIGINT", end) };
 }
 
 const MEDIA_TYPES = {
@@ -114,23 +158,9 @@ const MEDIA_TYPES = {
   json: "application/json",
 } as const;
 
-async function load(path: string) {
-  try {
-    return await loadModel(path);
-  } catch (cause) {
-    if (!(cause instanceof Deno.errors.NotFound)) throw cause;
-    throw new CommandFailed(`${path}: there is no such file or directory`, 1, { cause });
-  }
-}
-
 function query({ reason, dryRun }: ApplyFlags): string {
   const parameters = new URLSearchParams();
   if (reason) parameters.set("reason", reason);
   if (dryRun) parameters.set("dryRun", "true");
   return parameters.size === 0 ? "" : `?${parameters}`;
-}
-
-/** Block by block, so that a large model isn't held a second time as text. */
-function streamOf(model: Model): ReadableStream<Uint8Array> {
-  return ReadableStream.from(exportNdjson(model)).pipeThrough(new TextEncoderStream());
 }

@@ -11,6 +11,8 @@ export interface Terminal {
   out(text: string): void;
   /** Writes a remark or an error and a line feed to stderr. */
   err(text: string): void;
+  /** Overwrites the line that stands on stderr, with nothing to take it away; absent where stderr is no terminal. */
+  readonly status?: ((text: string) => void) | undefined;
   /** An environment variable; an empty one counts as unset. */
   env(name: string): string | undefined;
   /** Whether stdout may carry colour: only on a terminal, and never under `NO_COLOR` (no-color.org). */
@@ -21,6 +23,10 @@ export interface Terminal {
 export const systemTerminal: Terminal = {
   out: (text) => writeAll(Deno.stdout, `${text}\n`),
   err: (text) => writeAll(Deno.stderr, `${text}\n`),
+  get status() {
+    // Back to the first column, and the line cleared (ECMA-48 §8.3.41).
+    return Deno.stderr.isTerminal() ? (text: string) => writeAll(Deno.stderr, `\r\x1b[K${text}`) : undefined;
+  },
   env: (name) => Deno.env.get(name) || undefined,
   get colour() {
     return Deno.stdout.isTerminal() && !Deno.noColor;

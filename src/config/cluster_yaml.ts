@@ -272,10 +272,10 @@ export class ModelReader {
     };
   }
 
-  /** Follows each pool's chain of fallbacks; a cycle is reported once, at its first pool in the files. */
+  /** Follows each pool's chain of fallbacks; a cycle is reported once, at the pool of it that is met first. */
   #reportFallbackCycles(): void {
     const settled = new Set<string>();
-    for (const { value, place } of this.#pools.all()) {
+    for (const { value } of this.#pools.all()) {
       const chain: string[] = [];
       let name: string | null = value.name;
       while (name !== null && !settled.has(name) && !chain.includes(name)) {
@@ -284,6 +284,7 @@ export class ModelReader {
       }
       if (name !== null && chain.includes(name)) {
         const cycle = [...chain.slice(chain.indexOf(name)), name].join(" → ");
+        const { place } = this.#pools.get(name)!;
         this.#reportAt(
           { ...place, path: [...place.path, "fallbackPool"] },
           `pools fall back to each other in a circle: ${cycle} (let one of them have another onAllDown)`,
@@ -315,13 +316,14 @@ export class ModelReader {
 
   #joinZones(): Zone[] {
     const zones: Zone[] = [];
-    const cuts = new Set<string>();
+    const cuts = new Map<string, ReadonlySet<string>>();
     for (const { value: { domain, file, text }, place } of this.#zones.all()) {
       const reading = text === null ? this.#readZone(file, place) : { file: null, text };
+      cuts.set(domain, new Set());
       if (reading === null) continue;
       zones.push({ domain, text: reading.text });
       const content = readZoneText(reading.text, { domain });
-      for (const cut of content.cuts) cuts.add(cut);
+      cuts.set(domain, new Set(content.cuts));
       for (const problem of content.problems) this.#reportInZone(problem, { place, file: reading.file });
     }
     this.#reportServicesBelow(cuts);
@@ -348,11 +350,10 @@ export class ModelReader {
     else this.#reportAt({ source, path }, `line ${line} of the text: ${message}`);
   }
 
-  #reportServicesBelow(cuts: ReadonlySet<string>): void {
+  #reportServicesBelow(cuts: ReadonlyMap<string, ReadonlySet<string>>): void {
     if (cuts.size === 0) return;
-    const apexes = new Set(this.#zones.names());
     for (const { value, place } of this.#services.all()) {
-      const cut = delegationAbove(value.domain, { apexes, cuts });
+      const cut = delegationAbove(value.domain, cuts);
       if (cut === null) continue;
       this.#reportAt(
         { ...place, path: [...place.path, "domain"] },

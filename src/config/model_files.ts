@@ -157,7 +157,8 @@ function isDirectory(path: string): boolean {
   }
 }
 
-function zoneFilesBelow(root: string): ZoneFileReader {
+/** Reads zone files that a model names, none from outside of `root`. */
+export function zoneFilesBelow(root: string): ZoneFileReader {
   return (path, from) => {
     const file = join(dirname(from), path);
     try {

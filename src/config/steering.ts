@@ -11,9 +11,14 @@ const STEERING: readonly Algorithm[] = ["round-robin", "weighted-round-robin"];
 /** Pools that a remark names at most. */
 const NAMED_MAX = 5;
 
+/** Whether a pool that names the algorithm is steered by it. */
+export function isSteering(algorithm: Algorithm): boolean {
+  return STEERING.includes(algorithm);
+}
+
 /** A sentence about those of the pools that don't steer as they say; `null` = all do. */
 export function remarkOnSteering(pools: Iterable<Pick<Pool, "name" | "algorithm">>): string | null {
-  const unsteered = [...pools].filter(({ algorithm }) => !STEERING.includes(algorithm));
+  const unsteered = [...pools].filter(({ algorithm }) => !isSteering(algorithm));
   const [first, ...others] = unsteered;
   if (!first) return null;
   if (others.length === 0) {

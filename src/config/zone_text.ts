@@ -32,20 +32,29 @@ export function readZoneText(
 }
 
 /**
- * The delegation that takes a name away from the zones served here, or `null`. A served zone ends the search, even
- * where its parent delegates it: it is authoritative for itself.
+ * The delegation that takes a name away from the zones served here, or `null`. Only the deepest zone around the name
+ * is asked: it is authoritative for itself, even where a zone above delegates it or names within it.
+ *
+ * @param zones the cuts of each served zone
  */
 export function delegationAbove(
   name: string,
-  { apexes, cuts }: { readonly apexes: ReadonlySet<string>; readonly cuts: ReadonlySet<string> },
+  zones: ReadonlyMap<string, ReadonlySet<string>>,
 ): string | null {
-  for (let at = name; !apexes.has(at);) {
-    const dot = at.indexOf(".");
-    if (dot < 0) return null;
-    at = at.slice(dot + 1);
-    if (cuts.has(at) && !apexes.has(at)) return at;
+  let zone: string | null = name;
+  while (zone !== null && !zones.has(zone)) zone = parentOf(zone);
+  if (zone === null) return null;
+  const cuts = zones.get(zone);
+  for (let at = name; at !== zone;) {
+    at = parentOf(at) ?? zone;
+    if (at !== zone && cuts?.has(at)) return at;
   }
   return null;
+}
+
+function parentOf(name: string): string | null {
+  const dot = name.indexOf(".");
+  return dot < 0 ? null : name.slice(dot + 1);
 }
 
 function cutsOf(records: readonly ZoneRecord[], domain: string): string[] {

@@ -17,8 +17,11 @@ import type { Staging } from "./staging.ts";
 
 /** How many objects of a kind a change creates, changes and deletes. */
 export interface ChangeCount {
+  /** There is none by its key yet. */
   readonly created: number;
+  /** Some field differs. */
   readonly changed: number;
+  /** There is none by its key any more. */
   readonly deleted: number;
 }
 
@@ -27,6 +30,7 @@ export type ChangeCounts = Readonly<Partial<Record<ObjectKind, ChangeCount>>>;
 
 /** An object that is to be created, changed or deleted. */
 export interface ChangedKey {
+  /** What it is. */
   readonly kind: Exclude<ObjectKind, "fallback">;
   /** The object's id; the pool's id for a check, the domain for a zone. */
   readonly id: string;

@@ -24,11 +24,13 @@ export interface StagedPool extends Omit<Pool, "id" | "fallbackPoolId" | "member
   readonly fallbackPool: string | null;
   /** Each address and port once. */
   readonly members: readonly (Omit<Member, "id"> & { readonly givenId: string | null })[];
+  /** In their order. */
   readonly geoRules: readonly StagedRule[];
 }
 
 /** A geo rule that leads to a member of its pool. */
 export interface StagedRule extends Omit<GeoRule, "id" | "memberId"> {
+  /** The id it would like to have if it is new; `null` = any. */
   readonly givenId: string | null;
   /** Index among the pool's members. */
   readonly member: number;
@@ -36,29 +38,41 @@ export interface StagedRule extends Omit<GeoRule, "id" | "memberId"> {
 
 /** A service; its pool by name. */
 export interface StagedService extends Omit<Service, "id" | "poolId"> {
+  /** The id it would like to have if it is new; `null` = any. */
   readonly givenId: string | null;
+  /** A pool's name; `null` = the static fallback answers. */
   readonly pool: string | null;
 }
 
 /** A zone with the names at which it hands over to other servers. */
 export interface StagedZone {
+  /** Apex; lower-case, no final dot. */
   readonly domain: string;
+  /** Zone-file text. */
   readonly text: string;
+  /** Names below the apex that have NS records. */
   readonly cuts: Iterable<string>;
 }
 
 /** How many objects are staged. */
 export interface StagedCounts {
+  /** Each name once. */
   readonly pools: number;
+  /** Of all pools. */
   readonly members: number;
+  /** At most one for each pool. */
   readonly healthChecks: number;
+  /** Of all pools. */
   readonly geoRules: number;
+  /** Each domain once. */
   readonly services: number;
+  /** Each domain once. */
   readonly zones: number;
 }
 
 /** A reference to a pool that isn't there. */
 export interface MissingPool {
+  /** Of the object that refers to it. */
   readonly place: StagedPlace;
   /** The name that leads nowhere. */
   readonly pool: string;
@@ -172,7 +186,7 @@ export class Staging implements Disposable {
     );
   }
 
-  /** Each circle of pools that fall back to each other, once: the names in their order, at its first pool. */
+  /** Each circle of pools that fall back to each other, once: the names in their order, at the pool that is met first. */
   *fallbackCircles(): Generator<{ readonly place: StagedPlace; readonly names: readonly string[] }> {
     // Numbers of pools, four bytes each: chains of a million names would fill the memory.
     const next = new Int32Array(this.#counts.pools + 1);
@@ -275,17 +289,14 @@ export class Staging implements Disposable {
   #circle(first: number, next: Int32Array): { place: StagedPlace; names: string[] } {
     const circle = [first];
     for (let at = next[first]!; at !== first; at = next[at]!) circle.push(at);
-    // It begins where the author began it.
-    const start = circle.reduce((least, seq, i) => seq < circle[least]! ? i : least, 0);
-    const turned = [...circle.slice(start), ...circle.slice(0, start)];
-    const pools = turned.slice(0, CIRCLE_SHOWN_MAX).map((seq) =>
+    const pools = circle.slice(0, CIRCLE_SHOWN_MAX).map((seq) =>
       this.#database.get<{ place: number; name: string }>(
         "SELECT place, name FROM temp.staged_pools WHERE seq = ?",
         seq,
       )!
     );
     const names = pools.map(({ name }) => name);
-    if (turned.length > CIRCLE_SHOWN_MAX) names.push("…");
+    if (circle.length > CIRCLE_SHOWN_MAX) names.push("…");
     return { place: pools[0]!.place, names: [...names, names[0]!] };
   }
 

@@ -7,11 +7,12 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import type { Model, Pool } from "../../src/config/model.ts";
 import { Changes } from "../../src/change/commit.ts";
-import { ChangeRefused, type Edit } from "../../src/change/edit.ts";
+import { ChangeRefused } from "../../src/change/edit.ts";
 import { Store } from "../../src/store/store.ts";
 import { ManualClock } from "../clock.ts";
 import { dump } from "../store/dump.ts";
 import { commitsArbitrary } from "./edit_arbitrary.ts";
+import { keysToIds, storeOf, withoutIds } from "./model_keys.ts";
 import { healthCheck, id, memberFields, ORIGIN, poolFields, serviceFields, zoneText } from "./samples.ts";
 
 const RUNS = { numRuns: 100 };
@@ -165,55 +166,6 @@ function pool(number: number, name: string): Pool {
 
 function member(number: number): Pool["members"][number] {
   return { id: id(number), ...memberFields() };
-}
-
-/** A store with what those of the commits leave that are not refused. */
-function storeOf(commits: readonly (readonly Edit[])[]): Store {
-  const store = Store.memory();
-  const changes = new Changes({ store, clock: new ManualClock() });
-  for (const edits of commits) {
-    try {
-      changes.commit(edits, ORIGIN);
-    } catch (cause) {
-      if (!(cause instanceof ChangeRefused)) throw cause;
-    }
-  }
-  return store;
-}
-
-/** The model told by natural keys alone, in one order. */
-function withoutIds({ pools, services, zones, fallback }: Model): unknown {
-  const names = new Map(pools.map((pool) => [pool.id, pool.name]));
-  return {
-    pools: pools.map(({ id: _, fallbackPoolId, members, geoRules, ...fields }) => {
-      const keys = new Map(members.map((member) => [member.id, `${member.ipAddress} ${member.port}`]));
-      return {
-        ...fields,
-        fallback: fallbackPoolId && names.get(fallbackPoolId),
-        members: members.map(({ id: _, ...member }) => JSON.stringify(member)).toSorted(),
-        geoRules: geoRules.map(({ id: _, memberId, ...rule }) => JSON.stringify([rule, keys.get(memberId)]))
-          .toSorted(),
-      };
-    }),
-    services: services.map(({ id: _, poolId, ...fields }) => ({
-      ...fields,
-      pool: poolId && names.get(poolId),
-    })),
-    zones,
-    fallback,
-  };
-}
-
-function keysToIds({ pools, services }: Model): Map<string, string> {
-  return new Map([
-    ...pools.flatMap((pool): [string, string][] => [
-      [`pool ${pool.name}`, pool.id],
-      ...pool.members.map((
-        it,
-      ): [string, string] => [`member ${pool.name} ${it.ipAddress} ${it.port}`, it.id]),
-    ]),
-    ...services.map((service): [string, string] => [`service ${service.domain}`, service.id]),
-  ]);
 }
 
 /** Every id replaced by one that no store has, references along with them. */

@@ -1,6 +1,7 @@
 /** @module `pleiades config …` as it is typed. */
 import { deepEqual, equal, match } from "node:assert/strict";
 import { run } from "../../main.ts";
+import { Folder } from "../store/folder.ts";
 import { capturedTerminal } from "./captured_terminal.ts";
 import { problem, scriptedApi } from "./scripted_api.ts";
 
@@ -121,6 +122,45 @@ Deno.test("config apply shows why the node refuses", async () => {
   const { exitCode, stderr } = await type("apply", `${FIXTURES}model`, "--api", api.url);
   equal(exitCode, 1);
   match(stderr, /body:3:1: pool gone/);
+});
+
+Deno.test("config apply sends a file of NDJSON as it is, but for zone files, and names problems after it", async () => {
+  using folder = new Folder();
+  const file = folder.file("bulk.ndjson");
+  const pool = '{"pool":  {"name":"a","algorithm":"geoip"}}';
+  Deno.writeTextFileSync(
+    file,
+    `${pool}\n{"zone":{"domain":"example.org","file":"example.org.zone"}}\nnonsense`,
+  );
+  Deno.writeTextFileSync(folder.file("example.org.zone"), "@ 300 TXT here\n");
+  const errors = [{ pointer: "", message: "body:3:1: not a JSON object" }];
+  await using api = scriptedApi({ "POST /apply": problem(400, "The model has 1 problem", errors) });
+  const { exitCode, stdout } = await type("apply", file, "--api", api.url);
+  equal(exitCode, 1);
+  equal(stdout, `${file}:3:1: not a JSON object\n`);
+  equal(
+    api.asked[0]!.body,
+    `${pool}\n{"zone":{"domain":"example.org","text":"@ 300 TXT here\\n"}}\nnonsense`,
+  );
+});
+
+Deno.test("config apply of NDJSON tells of pools that don't steer as they say", async () => {
+  using folder = new Folder();
+  const file = folder.file("bulk.ndjson");
+  Deno.writeTextFileSync(file, '{"pool":{"name":"a","algorithm":"geoip"}}\n{"pool":{"name":"b"}}\n');
+  await using api = scriptedApi({ "POST /apply": APPLIED });
+  const { exitCode, stderr } = await type("apply", file, "--api", api.url);
+  equal(exitCode, 0);
+  match(stderr, /remark: Pool a answers round-robin/);
+});
+
+Deno.test("config apply shows how far it is on a terminal, and takes that away", async () => {
+  await using api = scriptedApi({ "POST /apply": APPLIED });
+  const drawn: string[] = [];
+  const terminal = { ...capturedTerminal(), status: (text: string) => void drawn.push(text) };
+  equal(await run(["config", "apply", `${FIXTURES}model`, "--api", api.url], terminal), 0);
+  match(drawn[0]!, /^sending /);
+  equal(drawn.at(-1), "");
 });
 
 Deno.test("config apply of a path that isn't there says so", async () => {

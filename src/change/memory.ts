@@ -1,0 +1,20 @@
+/**
+ * Memory back to the system after a large apply.
+ *
+ * glibc keeps what SQLite has freed for the next one who asks on the same thread; but that thread ends, and a node
+ * would carry hundreds of megabytes that nobody uses.
+ *
+ * @module
+ */
+
+/** Returns the free pages of the C library's heap to the system, where that library is glibc; else does nothing. */
+export function trimHeap(): void {
+  if (Deno.build.os !== "linux") return;
+  try {
+    const libc = Deno.dlopen("libc.so.6", { malloc_trim: { parameters: ["usize"], result: "i32" } });
+    libc.symbols.malloc_trim(0n);
+    libc.close();
+  } catch {
+    // No glibc, or no permission for FFI: then the memory waits for the next apply.
+  }
+}

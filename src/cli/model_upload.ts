@@ -1,0 +1,96 @@
+/**
+ * A model on its way to a node: one file of NDJSON goes as it is, block by block, and is judged there; everything else
+ * is read and judged here first.
+ *
+ * @module
+ */
+import { dirname } from "node:path";
+import { formatOf, loadModel, zoneFilesBelow } from "../config/model_files.ts";
+import { exportNdjson } from "../config/model_export.ts";
+import { readLine } from "../config/model_line.ts";
+import type { Pool } from "../config/model.ts";
+import { isSteering } from "../config/steering.ts";
+import { formatProblem } from "../config/yaml_source.ts";
+import { CommandFailed } from "./failure.ts";
+
+/** A model that can be sent. */
+export interface ModelUpload {
+  /** Whole lines of NDJSON. */
+  readonly blocks: AsyncIterable<string> | Iterable<string>;
+  /** How many bytes there will be; `null` = nobody knows yet. */
+  readonly bytesTotal: number | null;
+  /** Whether the lines are those of the file, so that problems may be named after it. */
+  readonly asInFile: boolean;
+  /** Pools whose algorithm doesn't steer yet; complete when all blocks have been taken. */
+  readonly unsteered: Pick<Pool, "name" | "algorithm">[];
+}
+
+/** Every problem of a model that can't be sent, each on a line. */
+export interface ModelProblems {
+  /** As editors understand them. */
+  readonly problems: readonly string[];
+}
+
+/**
+ * Opens a model directory or file.
+ *
+ * @throws {CommandFailed} when there is none
+ */
+export async function openModel(path: string): Promise<ModelUpload | ModelProblems> {
+  try {
+    const { isFile, size } = await Deno.stat(path);
+    if (isFile && await formatOf(path) === "ndjson") return fileUpload(path, size);
+    const { reading } = await loadModel(path);
+    if (reading.model === null) return { problems: reading.problems.map(formatProblem) };
+    return {
+      blocks: exportNdjson(reading.model),
+      bytesTotal: null,
+      asInFile: false,
+      unsteered: reading.model.pools.filter(({ algorithm }) => !isSteering(algorithm)),
+    };
+  } catch (cause) {
+    if (!(cause instanceof Deno.errors.NotFound)) throw cause;
+    throw new CommandFailed(`${path}: there is no such file or directory`, 1, { cause });
+  }
+}
+
+function fileUpload(path: string, size: number): ModelUpload {
+  const unsteered: ModelUpload["unsteered"] = [];
+  return { blocks: blocksOf(path, unsteered), bytesTotal: size, asInFile: true, unsteered };
+}
+
+/** The file's text cut at ends of lines; the few lines that need a second look get it. */
+async function* blocksOf(path: string, unsteered: ModelUpload["unsteered"]): AsyncGenerator<string> {
+  const look = (block: string) => NOTABLE.test(block) ? looked(block, { path, unsteered }) : block;
+  let rest = "";
+  const file = await Deno.open(path);
+  for await (const chunk of file.readable.pipeThrough(new TextDecoderStream("utf-8", { fatal: true }))) {
+    const end = chunk.lastIndexOf("\n") + 1;
+    if (end > 0) yield look(rest + chunk.slice(0, end));
+    rest = end > 0 ? chunk.slice(end) : rest + chunk;
+  }
+  if (rest !== "") yield look(rest);
+}
+
+/** What may be a zone whose records lie in a file beside, or a pool that doesn't steer yet. */
+const NOTABLE = /"file"|"algorithm"\s*:\s*"(?!round-robin"|weighted-round-robin")/;
+
+function looked(
+  block: string,
+  { path, unsteered }: { readonly path: string; readonly unsteered: ModelUpload["unsteered"] },
+): string {
+  return block.split("\n").map((text) => {
+    if (!NOTABLE.test(text)) return text;
+    const { object } = readLine({ file: path, line: 0, text });
+    if (object?.kind === "pool" && !isSteering(object.value.algorithm)) unsteered.push(object.value);
+    return object?.kind === "zone" && object.value.file !== null
+      ? JSON.stringify({ zone: withText(object.value.domain, object.value.file, path) })
+      : text;
+  }).join("\n");
+}
+
+function withText(domain: string, file: string, path: string): { domain: string; text: string } {
+  const reading = zoneFilesBelow(dirname(path))(file, path);
+  if ("problem" in reading) throw new CommandFailed(`${path}: zone ${domain}: ${reading.problem}`, 1);
+  return { domain, text: reading.text };
+}

@@ -1,0 +1,303 @@
+/**
+ * A model that comes as bytes: the same as `replaceModel`, whatever it is, on this thread or another.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { Changes } from "../../src/change/commit.ts";
+import { type Applied, type ApplyOptions, ChangeRefused, type Commit } from "../../src/change/edit.ts";
+import { exportNdjson } from "../../src/config/model_export.ts";
+import { readModel } from "../../src/config/model_files.ts";
+import { formatProblem } from "../../src/config/yaml_source.ts";
+import { StoreBusy } from "../../src/store/database.ts";
+import { RECORDED_MAX } from "../../src/store/history.ts";
+import { Store } from "../../src/store/store.ts";
+import { watch, WATCH_INTERVAL_MS } from "../../src/store/watch.ts";
+import { ManualClock } from "../clock.ts";
+import { dump } from "../store/dump.ts";
+import { Folder } from "../store/folder.ts";
+import { commitsArbitrary } from "./edit_arbitrary.ts";
+import { keysToIds, revisionsByKey, storeOf, withoutIds } from "./model_keys.ts";
+import { createPool, id, ORIGIN } from "./samples.ts";
+
+const RUNS = { numRuns: 100 };
+
+Deno.test("applying lines does what replaceModel does with the model that is read from them", async () => {
+  await fc.assert(
+    fc.asyncProperty(commitsArbitrary, commitsArbitrary, async (before, given) => {
+      using source = storeOf(given);
+      const text = [...exportNdjson(source.model())].join("");
+      const { reading } = await readModel(streamOf(text), { file: "body", format: "ndjson" });
+      using streamed = storeOf(before);
+      using replaced = storeOf(before);
+      const known = keysToIds(streamed.model());
+      const applied = await apply(changesOf(streamed), text);
+      if (reading.model === null) {
+        assert.deepEqual(placesOf(applied), reading.problems.map(formatProblem));
+        assert.deepEqual(dump(streamed), dump(replaced));
+        return;
+      }
+      if (applied.kind === "empty") return;
+      assert.equal(applied.kind, "applied");
+      const { model } = reading;
+      const commit = changesOf(replaced).commit([{ kind: "replaceModel", model }], ORIGIN);
+      assert.deepEqual(withoutIds(streamed.model()), withoutIds(replaced.model()));
+      assert.deepEqual(revisionsByKey(streamed), revisionsByKey(replaced));
+      assert.deepEqual(sizesOf(applied.commit), sizesOf(commit));
+      assert.equal(historySize(streamed), historySize(replaced));
+      for (const [key, id] of keysToIds(streamed.model())) assert.equal(id, known.get(key) ?? id, key);
+      assert.deepEqual(streamed.database.all("PRAGMA foreign_key_check"), []);
+      assert.deepEqual(temporaryTables(streamed), []);
+    }),
+    RUNS,
+  );
+});
+
+Deno.test("what is stored, applied as lines, changes nothing", async () => {
+  await fc.assert(
+    fc.asyncProperty(commitsArbitrary, async (before) => {
+      using store = storeOf(before);
+      const lines = dump(store);
+      const applied = await apply(changesOf(store), [...exportNdjson(store.model())].join(""));
+      if (applied.kind === "applied") assert.equal(applied.changed, false);
+      assert.deepEqual(dump(store), lines);
+    }),
+    RUNS,
+  );
+});
+
+const BROKEN: Readonly<Record<string, string>> = {
+  "a name twice": `{"pool":{"name":"a"}}\n{"pool":{"name":"b"}}\n{"pool":{"name":"a"}}\n`,
+  "a domain twice": `{"service":{"domain":"a.example"}}\n\n{"service":{"domain":"A.example."}}\n`,
+  "a missing pool":
+    `{"pool":{"name":"web"}}\n{"service":{"domain":"a.example","pool":"wbe"}}\n{"service":{"domain":"b.example","pool":"entirely-other"}}\n`,
+  "a broken pool, which others may name":
+    `{"pool":{"name":"web","maxAnswers":-1}}\n{"service":{"domain":"a.example","pool":"web"}}\n`,
+  "a missing fallback": `{"pool":{"name":"a","onAllDown":"fallback","fallbackPool":"b"}}\n`,
+  "a circle of fallbacks":
+    `{"pool":{"name":"x","onAllDown":"fallback","fallbackPool":"a"}}\n{"pool":{"name":"a","onAllDown":"fallback","fallbackPool":"b"}}\n{"pool":{"name":"b","onAllDown":"fallback","fallbackPool":"a"}}\n`,
+  "a rule for a stranger":
+    `{"pool":{"name":"a","members":[{"ipAddress":"192.0.2.1","port":1}],"geoRules":[{"cidr":"192.0.2.0/24","member":"192.0.2.2"}]}}\n`,
+  "a service below a cut":
+    `{"service":{"domain":"a.sub.example.org"}}\n{"zone":{"domain":"example.org","text":"@ 300 SOA ns1 h 1 7200 900 1209600 300\\n@ 300 NS ns1\\nns1 300 A 192.0.2.1\\nsub 300 NS ns.example.net.\\n"}}\n`,
+  "a zone with a broken record":
+    `{"zone":{"domain":"example.org","text":"@ 300 SOA ns1 h 1 7200 900 1209600 300\\n@ 300 NS ns1\\nns1 300 A 192.0.2\\n"}}\n`,
+  "no JSON": `{"pool":{"name":"a"}}\n{"pool":\n`,
+  "an unknown key": `{"pool":{"name":"a"}}\n{"pol":{}}\n`,
+  "health without endpoints": `{"health":{"type":"tcp"}}\n`,
+  "nothing at all": "",
+};
+
+for (const [what, text] of Object.entries(BROKEN)) {
+  Deno.test(`lines with ${what} are refused as config validate would`, async () => {
+    using store = Store.memory();
+    const { reading } = await readModel(streamOf(text), { file: "body", format: "ndjson" });
+    const applied = await apply(changesOf(store), text);
+    // A line whose parts disagree is still at hand when that is found, so its column is known here.
+    const line = (problem: string) => problem.replace(/^(body:\d+):\d+/, "$1");
+    assert.notEqual(reading.problems.length, 0);
+    assert.deepEqual(placesOf(applied).map(line), reading.problems.map(formatProblem).map(line));
+    assert.equal(store.generation(), 0);
+    assert.deepEqual(temporaryTables(store), []);
+  });
+}
+
+Deno.test("a huge difference is one entry with counts, and says that everything was touched", async () => {
+  using store = Store.memory();
+  const changes = changesOf(store);
+  const size = RECORDED_MAX + 1;
+  const applied = await apply(changes, services(size));
+  assert(applied.kind === "applied");
+  assert.deepEqual([applied.commit.generation, applied.commit.everything], [1, true]);
+  assert.deepEqual([...store.history.changes(1)], []);
+  assert.deepEqual(store.history.summary(1), { service: { created: size, changed: 0, deleted: 0 } });
+  assert.equal(store.history.touchedSince(0).everything, true);
+  await apply(changes, services(size - 1));
+  assert.equal(store.history.summary(2), null);
+  assert.equal([...store.history.changes(2)].length, 1);
+  assert.equal(store.history.touchedSince(1).serviceIds.length, 1);
+});
+
+Deno.test("a large model is applied by another thread, and its commit is told here once", async () => {
+  await using world = new FileWorld();
+  const told: Commit[] = [];
+  using _ = world.changes.subscribe((commit) => told.push(commit));
+  const stop = new AbortController();
+  const foreign: number[] = [];
+  const watching = watch(world.store, {
+    clock: world.clock,
+    signal: stop.signal,
+    onCommit: ({ generation }) => foreign.push(generation),
+  });
+  const applied = await apply(world.changes, services(3_000));
+  assert(applied.kind === "applied");
+  assert.equal(applied.counts.services, 3_000);
+  assert.deepEqual(told, [applied.commit]);
+  await world.clock.advance(WATCH_INTERVAL_MS);
+  assert.deepEqual(foreign, []);
+  world.changes.commit([createPool(1)], ORIGIN);
+  assert.equal(world.store.generation(), 2);
+  assert.equal(world.store.services.count(), 3_000);
+  stop.abort();
+  await watching;
+});
+
+Deno.test("a dry run on another thread says what would change, and changes nothing", async () => {
+  await using world = new FileWorld();
+  const applied = await apply(world.changes, services(3_000), { dryRun: true });
+  assert(applied.kind === "applied");
+  assert.deepEqual([applied.changed, applied.commit.generation], [true, 1]);
+  assert.equal(world.store.generation(), 0);
+});
+
+Deno.test("problems are found on another thread as they are here", async () => {
+  await using world = new FileWorld();
+  const applied = await apply(world.changes, `${services(3_000)}{"service":{"domain":"s7.example"}}\n`);
+  assert.deepEqual(placesOf(applied), [
+    'body:3001:1: service "s7.example" is defined twice (also at body:8:1); keep one',
+  ]);
+});
+
+Deno.test("while a model is read others may write, and a second model has to wait", async () => {
+  await using world = new FileWorld();
+  const { stream, push, end } = controlled();
+  const applying = apply(world.changes, stream);
+  await push(services(3_000));
+  world.changes.commit([createPool(1)], ORIGIN);
+  await assert.rejects(apply(world.changes, services(1)), StoreBusy);
+  end();
+  const applied = await applying;
+  assert(applied.kind === "applied");
+  assert.equal(applied.commit.generation, 2);
+  assert.deepEqual([world.store.pools.count(), world.store.services.count()], [0, 3_000]);
+});
+
+Deno.test("a model whose sender goes away changes nothing, and the next one is applied", async () => {
+  await using world = new FileWorld();
+  const { stream, push, fail } = controlled();
+  const applying = apply(world.changes, stream);
+  await push(services(3_000));
+  fail(new Error("gone"));
+  await assert.rejects(applying, /gone/);
+  assert.equal(world.store.generation(), 0);
+  assert.equal((await apply(world.changes, services(3_000))).kind, "applied");
+});
+
+Deno.test("an apply that is given up when all has been read changes nothing", async () => {
+  await using world = new FileWorld();
+  const giveUp = new AbortController();
+  const { stream, push, end } = controlled();
+  const applying = apply(world.changes, stream, { signal: giveUp.signal });
+  await push(services(3_000));
+  giveUp.abort();
+  end();
+  await assert.rejects(applying, { name: "AbortError" });
+  assert.equal(world.store.generation(), 0);
+  world.changes.commit([createPool(1)], ORIGIN);
+});
+
+Deno.test("a model made for another generation is refused, on every thread", async () => {
+  await using world = new FileWorld();
+  world.changes.commit([createPool(1)], ORIGIN);
+  for (const size of [1, 3_000]) {
+    await assert.rejects(apply(world.changes, services(size), { ifGeneration: 0 }), (error) => {
+      assert(error instanceof ChangeRefused);
+      return error.kind === "stale";
+    });
+  }
+  assert.equal((await apply(world.changes, services(3_000), { ifGeneration: 1 })).kind, "applied");
+});
+
+Deno.test("while the database is lent, commits are refused at once and verdicts wait", () => {
+  using folder = new Folder();
+  using store = Store.open(folder.file("pleiades.db"));
+  const verdict = { state: "healthy", since: 1, lastError: null, latencyMs: 1, checkedAt: 1 } as const;
+  const lent = store.lend();
+  assert.throws(() => changesOf(store).commit([createPool(1)], ORIGIN), StoreBusy);
+  store.verdicts.save([["a", verdict]]);
+  assert.equal(store.verdicts.get("a"), null);
+  lent[Symbol.dispose]();
+  assert.deepEqual(store.verdicts.get("a"), verdict);
+  assert.equal(changesOf(store).commit([createPool(1)], ORIGIN).poolIds[0], id(1));
+});
+
+/** A database on disk, with what commits to it. */
+class FileWorld implements AsyncDisposable {
+  readonly folder = new Folder();
+  readonly clock = new ManualClock();
+  readonly store: Store = Store.open(this.folder.file("pleiades.db"));
+  readonly changes: Changes = new Changes({ store: this.store, clock: this.clock });
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.changes.idle();
+    this.store.close();
+    this.folder[Symbol.dispose]();
+  }
+}
+
+function apply(
+  changes: Changes,
+  body: string | ReadableStream<Uint8Array>,
+  options: Partial<ApplyOptions> = {},
+): Promise<Applied> {
+  return changes.apply(typeof body === "string" ? streamOf(body) : body, {
+    file: "body",
+    format: "ndjson",
+    origin: ORIGIN,
+    dryRun: false,
+    ifGeneration: null,
+    signal: new AbortController().signal,
+    ...options,
+  });
+}
+
+function changesOf(store: Store): Changes {
+  return new Changes({ store, clock: new ManualClock() });
+}
+
+function streamOf(text: string): ReadableStream<Uint8Array> {
+  return new Blob([text]).stream();
+}
+
+/** A body whose end the test decides; `push` resolves when its reader wants more. */
+function controlled() {
+  const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
+  const writer = writable.getWriter();
+  writer.closed.catch(() => {});
+  return {
+    stream: readable,
+    push: (text: string) => writer.write(new TextEncoder().encode(text)),
+    end: () => void writer.close().catch(() => {}),
+    fail: (reason: Error) => void writer.abort(reason),
+  };
+}
+
+/** Lines of so many services; 3,000 of them are more than is handled in one turn. */
+function services(count: number): string {
+  return Array.from({ length: count }, (_, i) => `{"service":{"domain":"s${i}.example"}}\n`).join("");
+}
+
+function placesOf(applied: Applied): string[] {
+  assert(applied.kind === "invalid", applied.kind);
+  return applied.problems.map(formatProblem);
+}
+
+function sizesOf({ generation, everything, poolIds, serviceIds, zoneDomains, fallback }: Commit): unknown {
+  return {
+    generation,
+    everything,
+    pools: poolIds.length,
+    services: serviceIds.length,
+    zoneDomains,
+    fallback,
+  };
+}
+
+function historySize(store: Store): number {
+  return [...store.history.changes(store.generation())].length;
+}
+
+function temporaryTables(store: Store): unknown[] {
+  return store.database.all("SELECT name FROM temp.sqlite_schema");
+}
