@@ -187,6 +187,8 @@ class UnverifiedConnection implements Connection {
   readonly #signal: AbortSignal;
   readonly #pieces: AsyncIterator<Uint8Array>;
   readonly #closed: Promise<unknown>;
+  /** Rejects when the connection is given up, so that nothing waits for a socket that says nothing any more. */
+  readonly #over = Promise.withResolvers<never>();
   readonly #onAbort = () => void this[Symbol.asyncDispose]();
   #isSecured = false;
 
@@ -210,33 +212,42 @@ class UnverifiedConnection implements Connection {
     this.#signal = signal;
     this.#pieces = socket[Symbol.asyncIterator]();
     this.#closed = new Promise((resolve) => socket.once("close", resolve));
+    this.#over.promise.catch(() => {});
     signal.addEventListener("abort", this.#onAbort, { once: true });
     if (signal.aborted) this.#onAbort();
   }
 
   async read(): Promise<Uint8Array | null> {
-    const piece = await this.#pieces.next();
+    const piece = await Promise.race([this.#pieces.next(), this.#over.promise]);
     return piece.done ? null : piece.value;
   }
 
   write(bytes: Uint8Array): Promise<void> {
     return new Promise((resolve, reject) => {
+      this.#over.promise.catch(reject);
       this.#socket.write(bytes, (error) => error ? reject(error) : resolve());
     });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#signal.removeEventListener("abort", this.#onAbort);
+    this.#over.reject(new Error("connection closed"));
     this.#relay.close();
     // A socket that is destroyed during its handshake stays open in Deno 2.6; the relay's end makes it fail first.
     if (this.#isSecured) this.#socket.destroy();
-    const lastResort = setTimeout(() => this.#socket.destroy(), LAST_RESORT_MS);
-    await Promise.all([this.#closed, this.#relay.ended]);
-    clearTimeout(lastResort);
+    const lastResort = Promise.withResolvers<void>();
+    const timer = setTimeout(() => {
+      this.#socket.destroy();
+      lastResort.resolve();
+    }, LAST_RESORT_MS);
+    await Promise.race([Promise.all([this.#closed, this.#relay.ended]), lastResort.promise]);
+    clearTimeout(timer);
   }
 
   #untilSecured(): Promise<void> {
     return new Promise((resolve, reject) => {
+      // No race: it would resolve a turn later, when Deno 2.6 has destroyed a socket that it called secure.
+      this.#over.promise.catch(reject);
       this.#socket.once("secureConnect", () => {
         this.#isSecured = true;
         // Deno 2.6 calls a failed handshake secure too, and fails the first read or write.
@@ -249,7 +260,10 @@ class UnverifiedConnection implements Connection {
   }
 }
 
-/** A socket that hasn't noticed its connection's end by then never will; its target must not wait for it. */
+/**
+ * A socket that hasn't noticed its connection's end by then never will. It is left behind: a probe that never settles
+ * would keep its target from ever being probed again.
+ */
 const LAST_RESORT_MS = 1_000;
 
 async function dialUnverified(
