@@ -106,6 +106,7 @@ export function desired({ names }: Workload): Desired {
   return {
     generation: 1,
     pools: () => numbers(poolOf),
+    checkedPools: () => [],
     services: () => numbers(serviceOf),
     zones: [{ domain: ZONE, records }],
     fallback: null,

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { HealthCheck, Member, Pool } from "./model.ts";
+import type { HealthCheck, Member } from "./model.ts";
 
 /** One address with one way of probing it. */
 export interface CheckTarget {
@@ -29,7 +29,10 @@ export function checkTargetOf(member: Pick<Member, "ipAddress" | "port">, check:
  * it is well.
  */
 export function checkTargetsOf(
-  { members, healthCheck }: Pick<Pool, "members" | "healthCheck">,
+  { members, healthCheck }: {
+    readonly members: readonly Pick<Member, "ipAddress" | "port">[];
+    readonly healthCheck: HealthCheck | null;
+  },
 ): CheckTarget[] {
   return healthCheck ? members.map((member) => checkTargetOf(member, healthCheck)) : [];
 }

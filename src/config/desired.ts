@@ -7,7 +7,7 @@
  *
  * @module
  */
-import type { Fallback, Pool, Service, Zone } from "./model.ts";
+import type { Fallback, Member, Pool, Service, Zone } from "./model.ts";
 import type { Settings } from "./settings.ts";
 import { compareText } from "./yaml_source.ts";
 import { readZoneText } from "./zone_text.ts";
@@ -18,9 +18,11 @@ export interface Desired {
   /** Of the database; the settings have none. */
   readonly generation: number;
   /** Reads the pools one by one; may be called again. */
-  pools(): Iterable<Pool>;
+  pools(): Iterable<SteeredPool>;
+  /** Those pools that have a health check. */
+  checkedPools(): Iterable<SteeredPool>;
   /** Reads the services one by one; may be called again. */
-  services(): Iterable<Service>;
+  services(): Iterable<SteeredService>;
   /** Sorted by domain, each domain once. */
   readonly zones: readonly DesiredZone[];
   /** `null` = names that don't exist are NXDOMAIN. */
@@ -30,6 +32,18 @@ export interface Desired {
   /** For synthesized SOA and NS. */
   readonly nameservers: readonly string[];
 }
+
+/** As much of a pool as answers depend on; every `Pool` is one. */
+export interface SteeredPool extends Omit<Pool, "name" | "members" | "geoRules"> {
+  /** In the order in which they rotate. */
+  readonly members: readonly SteeredMember[];
+}
+
+/** As much of a member as answers depend on. */
+export type SteeredMember = Pick<Member, "ipAddress" | "port" | "weight" | "priority" | "enabled">;
+
+/** As much of a service as answers depend on. */
+export type SteeredService = Pick<Service, "domain" | "poolId" | "ttl">;
 
 /** A zone that this node is authoritative for. */
 export interface DesiredZone {
@@ -44,9 +58,11 @@ export interface DesiredSource {
   /** Of the last commit. */
   readonly generation: number;
   /** Reads the pools one by one; may be called again. */
-  pools(): Iterable<Pool>;
+  pools(): Iterable<SteeredPool>;
+  /** Those pools that have a health check. */
+  checkedPools(): Iterable<SteeredPool>;
   /** Reads the services one by one; may be called again. */
-  services(): Iterable<Service>;
+  services(): Iterable<SteeredService>;
   /** Each domain once. */
   readonly zones: readonly Zone[];
   /** `null` = the settings' fallback counts. */
@@ -57,6 +73,7 @@ export interface DesiredSource {
 export const EMPTY_SOURCE: DesiredSource = {
   generation: 0,
   pools: () => [],
+  checkedPools: () => [],
   services: () => [],
   zones: [],
   fallback: null,
@@ -71,6 +88,7 @@ export function desiredOf(settings: Settings, source: DesiredSource): Desired {
   return {
     generation: source.generation,
     pools: () => source.pools(),
+    checkedPools: () => source.checkedPools(),
     services: () => source.services(),
     zones: [...zones.values()].sort((a, b) => compareText(a.domain, b.domain)),
     fallback: source.fallback ?? settings.fallback,

@@ -23,7 +23,7 @@ export class ProbedTargets {
   #owners = new Map<string, number>();
 
   /** Replaces all targets by those of the desired state. */
-  replace(desired: Pick<Desired, "pools" | "fallback">): TargetChange {
+  replace(desired: Pick<Desired, "checkedPools" | "fallback">): TargetChange {
     const before = this.#owners;
     this.#owned = new Map();
     this.#owners = new Map();
@@ -54,9 +54,9 @@ export class ProbedTargets {
 }
 
 function* targetsByOwner(
-  { pools, fallback }: Pick<Desired, "pools" | "fallback">,
+  { checkedPools, fallback }: Pick<Desired, "checkedPools" | "fallback">,
 ): Generator<[owner: string, targets: CheckTarget[]]> {
-  for (const pool of pools()) if (pool.healthCheck) yield [pool.id, checkTargetsOf(pool)];
+  for (const pool of checkedPools()) yield [pool.id, checkTargetsOf(pool)];
   if (fallback) yield ["(fallback)", targetsOfFallback(fallback)];
 }
 

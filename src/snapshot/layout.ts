@@ -113,7 +113,9 @@ export const POOL = {
   /** List record of the enabled IPv4 members. */
   list4: 3,
   list6: 4,
-  size: 5,
+  /** Four words that stand for the pool's id; only the writer looks at them. */
+  id: 5,
+  size: 9,
 } as const;
 
 /** The enabled members of one family: a head, then `count` members. */

@@ -13,16 +13,8 @@
  * @module
  */
 import { checkTargetOf } from "../config/check_target.ts";
-import type { Desired, DesiredZone } from "../config/desired.ts";
-import {
-  ALGORITHMS,
-  type Fallback,
-  type HealthCheck,
-  type Member,
-  ON_ALL_DOWN,
-  type Pool,
-  type Service,
-} from "../config/model.ts";
+import type { Desired, DesiredZone, SteeredMember, SteeredPool, SteeredService } from "../config/desired.ts";
+import { ALGORITHMS, type Fallback, type HealthCheck, ON_ALL_DOWN } from "../config/model.ts";
 import { parseIp } from "../ip.ts";
 import { isWildcard, lowerCaseName, nameToWire } from "../wire/name.ts";
 import { CLASS, TYPE } from "../wire/record_type.ts";
@@ -60,8 +52,7 @@ export class Tables {
   readonly #records = new Words();
   readonly #heap = new Bytes();
   readonly #names = new NameTable();
-  /** Pool records by id. */
-  readonly #pools = new Map<string, number>();
+  readonly #pools = new PoolIndex(this.#records);
   readonly #starts = new Uint8Array(LABELS_MAX);
   readonly #hashes = new Int32Array(LABELS_MAX);
   /** The one list record of all lists without members. */
@@ -111,11 +102,11 @@ export class Tables {
    *
    * @throws {OutOfRoom} when a whole new snapshot is due; what was answered before still is
    */
-  putPool(pool: Pool): void {
-    const known = this.#pools.get(pool.id);
-    const at = known ?? this.#records.reserve(POOL.size);
+  putPool(pool: SteeredPool): void {
+    const known = this.#pools.find(pool.id);
+    const at = known || this.#records.reserve(POOL.size);
     const enabled = pool.members.filter((member) => member.enabled);
-    const isV6 = (member: Member) => member.ipAddress.includes(":");
+    const isV6 = (member: SteeredMember) => member.ipAddress.includes(":");
     const algorithm = ALGORITHMS.indexOf(pool.algorithm);
     const list4 = this.#putList(enabled.filter((member) => !isV6(member)), {
       algorithm,
@@ -127,18 +118,18 @@ export class Tables {
       check: pool.healthCheck,
       before: this.#records.get(at + POOL.list6),
     });
-    const fallback = pool.fallbackPoolId === null ? 0 : this.#pools.get(pool.fallbackPoolId) ?? 0;
+    const fallback = pool.fallbackPoolId === null ? 0 : this.#pools.find(pool.fallbackPoolId);
     this.#records.publish(at + POOL.onAllDown, ON_ALL_DOWN.indexOf(pool.onAllDown));
     this.#records.publish(at + POOL.maxAnswers, pool.maxAnswers);
     this.#records.publish(at + POOL.fallback, fallback);
     this.#records.publish(at + POOL.list4, list4);
     this.#records.publish(at + POOL.list6, list6);
-    if (known === undefined) this.#pools.set(pool.id, at);
+    if (known === 0) this.#pools.add(pool.id, at);
   }
 
   /** Forgets a pool to which nothing leads any more. */
   removePool(id: string): void {
-    this.#pools.delete(id);
+    this.#pools.remove(id);
   }
 
   /**
@@ -146,10 +137,10 @@ export class Tables {
    *
    * @throws {OutOfRoom} when a whole new snapshot is due; what was answered before still is
    */
-  putService({ domain, poolId, ttl }: Service): void {
+  putService({ domain, poolId, ttl }: SteeredService): void {
     const name = nameToWire(domain);
     const entry = this.#ensureServiceName(name);
-    const pool = poolId === null ? 0 : this.#pools.get(poolId) ?? 0;
+    const pool = poolId === null ? 0 : this.#pools.find(poolId);
     const service = this.#records.get(entry + ENTRY.service);
     if (service === 0) {
       const ticket = this.#tickets.take(name);
@@ -196,42 +187,37 @@ export class Tables {
     for (const [i, zone] of zones.entries()) if (zone.records) this.#writeZone(apexes[i]!, zone.records);
   }
 
-  #writePools(pools: Iterable<Pool>): void {
+  #writePools(pools: Iterable<SteeredPool>): void {
     const fallbacks: [id: string, fallbackPoolId: string][] = [];
     for (const pool of pools) {
       this.putPool({ ...pool, fallbackPoolId: null });
       if (pool.fallbackPoolId !== null) fallbacks.push([pool.id, pool.fallbackPoolId]);
     }
     for (const [id, fallbackPoolId] of fallbacks) {
-      this.#records.set(this.#pools.get(id)! + POOL.fallback, this.#pools.get(fallbackPoolId) ?? 0);
+      this.#records.set(this.#pools.find(id) + POOL.fallback, this.#pools.find(fallbackPoolId));
     }
   }
 
   #writeFallback(fallback: Fallback | null): void {
     if (!fallback || fallback.endpoints.length === 0) return;
-    const members = fallback.endpoints.map((ipAddress, i): Member => ({
-      id: `fallback-${i}`,
+    const members = fallback.endpoints.map((ipAddress, i): SteeredMember => ({
       ipAddress,
       port: fallback.healthCheck?.port ?? 0,
       weight: fallback.weights[ipAddress] ?? 1,
       priority: i + 1,
       enabled: true,
-      latitude: null,
-      longitude: null,
     }));
     const { algorithm, onAllDown, healthCheck } = fallback;
     this.putPool({
       id: FALLBACK_POOL,
-      name: FALLBACK_POOL,
       algorithm,
       onAllDown,
       maxAnswers: 1,
       fallbackPoolId: null,
       members,
       healthCheck,
-      geoRules: [],
     });
-    const pool = this.#pools.get(FALLBACK_POOL)!;
+    const pool = this.#pools.find(FALLBACK_POOL);
     this.#records.set(ROOT.fallback, this.#writeService(pool, this.#desired.defaultTtl, FALLBACK_TICKET));
   }
 
@@ -443,7 +429,7 @@ export class Tables {
 
   /** The list of these members; `before` is the list in whose place it comes, whose id and room it takes over. */
   #putList(
-    members: readonly Member[],
+    members: readonly SteeredMember[],
     { algorithm, check, before }: { algorithm: number; check: HealthCheck | null; before: number },
   ): number {
     if (members.length === 0) return this.#emptyList;
@@ -474,7 +460,7 @@ export class Tables {
   }
 
   #writeList(
-    members: readonly Member[],
+    members: readonly SteeredMember[],
     algorithm: number,
     check: HealthCheck | null,
     place: { readonly id: number; readonly base: number; readonly capacity: number },
@@ -570,6 +556,85 @@ class Tickets {
     });
     this.#kept = null;
   }
+}
+
+/**
+ * Pool records by id: open addressing over their positions, since a map of a million strings would take more memory
+ * than the pools. A record that was removed stays in its slot, nameless, so that probing goes on behind it.
+ */
+class PoolIndex {
+  readonly #records: Words;
+  #slots = new Uint32Array(2048);
+  #used = 0;
+  readonly #words = new Uint32Array(4);
+
+  constructor(records: Words) {
+    this.#records = records;
+  }
+
+  /** The record, or 0. */
+  find(id: string): number {
+    this.#read(id);
+    const mask = this.#slots.length - 1;
+    for (let slot = mixed(this.#words) & mask;; slot = (slot + 1) & mask) {
+      const record = this.#slots[slot]!;
+      if (record === 0 || this.#isRead(record)) return record;
+    }
+  }
+
+  /** Gives a record its id. */
+  add(id: string, record: number): void {
+    if (++this.#used * 2 > this.#slots.length) this.#grow();
+    this.#read(id);
+    for (let i = 0; i < 4; i++) this.#records.set(record + POOL.id + i, this.#words[i]!);
+    this.#insert(record);
+  }
+
+  remove(id: string): void {
+    const record = this.find(id);
+    if (record !== 0) { for (let i = 0; i < 4; i++) this.#records.set(record + POOL.id + i, 0); }
+  }
+
+  #isRead(record: number): boolean {
+    for (let i = 0; i < 4; i++) if (this.#records.get(record + POOL.id + i) !== this.#words[i]) return false;
+    return true;
+  }
+
+  /** 32 hex digits as they are; what isn't, the fallback's name and ids of tests, by hash. */
+  #read(id: string): void {
+    const isHex = id.length === 32;
+    for (let i = 0; i < 4; i++) {
+      this.#words[i] = isHex ? parseInt(id.slice(i * 8, i * 8 + 8), 16) : hashText(id, i);
+    }
+  }
+
+  #insert(record: number): void {
+    const mask = this.#slots.length - 1;
+    for (let i = 0; i < 4; i++) this.#words[i] = this.#records.get(record + POOL.id + i);
+    let slot = mixed(this.#words) & mask;
+    while (this.#slots[slot] !== 0) slot = (slot + 1) & mask;
+    this.#slots[slot] = record;
+  }
+
+  #grow(): void {
+    const old = this.#slots;
+    this.#slots = new Uint32Array(old.length * 2);
+    for (const record of old) if (record !== 0) this.#insert(record);
+  }
+}
+
+/** Four words in one; ids may be random in any part of theirs, or in none. */
+function mixed(words: Uint32Array): number {
+  let hash = 0;
+  for (let i = 0; i < 4; i++) hash = Math.imul(hash ^ words[i]!, 0x9e3779b1) ^ (hash >>> 15);
+  return hash ^ (hash >>> 16);
+}
+
+/** FNV-1a over the characters, begun differently for each `seed`. */
+function hashText(text: string, seed: number): number {
+  let hash = 0x811c9dc5 ^ seed;
+  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
+  return hash >>> 0;
 }
 
 /** The hash table of names. */

@@ -103,6 +103,12 @@ export class Pools {
     }
   }
 
+  /** Every pool that has a health check, with all its parts. */
+  *checked(): Generator<Pool> {
+    const ids = this.#database.all<{ id: string }>("SELECT pool_id AS id FROM health_checks");
+    for (const { id } of ids) yield this.whole(id)!;
+  }
+
   /** How many there are. */
   count(): number {
     return this.#database.get<{ n: number }>("SELECT count(*) AS n FROM pools")!.n;

@@ -70,7 +70,8 @@ export class Services {
 
   /** Every service, by domain, one at a time. Don't commit before it has been read to the end. */
   *each(): Generator<Service> {
-    for (const { revision: _, ...row } of this.#database.iterate<Columns>(EACH)) {
+    const services = this.#database.iterate<Columns>(`SELECT ${COLUMNS} FROM services ORDER BY domain`);
+    for (const { revision: _, ...row } of services) {
       yield { ...row, ecs: row.ecs === 1 };
     }
   }
@@ -91,8 +92,6 @@ interface Columns extends Omit<ServiceRow, "ecs"> {
 }
 
 const COLUMNS = "id, domain, pool_id AS poolId, ttl, ecs, revision";
-const EACH = `SELECT ${COLUMNS} FROM services ORDER BY domain`;
-
 function rowOf(row: Columns): ServiceRow {
   return { ...row, ecs: row.ecs === 1 };
 }

@@ -35,6 +35,9 @@ export interface Counts {
   readonly zones: number;
 }
 
+/** Pages kept in memory: with SQLite's own 2 MiB every other look-up among a million rows asks the kernel. */
+const CACHE_KIB = 32 * 1024;
+
 /** An open database. Who opens it closes it (`using`). */
 export class Store implements Disposable {
   /** The file, or `:memory:`. */
@@ -274,7 +277,10 @@ function inspectBySql(path: string): Inspection {
 function connect(path: string): Database {
   const database = new Database(path);
   try {
-    database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON");
+    database.exec(
+      "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON; " +
+        `PRAGMA cache_size = -${CACHE_KIB}`,
+    );
     migrate(database);
     return database;
   } catch (cause) {

@@ -109,6 +109,7 @@ export function desiredOf(declared: Declared): Desired {
   return {
     generation: declared.generation ?? 1,
     pools: () => pools,
+    checkedPools: () => pools,
     services: () => services,
     zones: Object.entries(declared.zones ?? {}).map(([domain, text]) => ({
       domain,

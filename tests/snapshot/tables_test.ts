@@ -5,7 +5,8 @@
  */
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import type { Pool, Service } from "../../src/config/model.ts";
+import type { SteeredPool } from "../../src/config/desired.ts";
+import type { Service } from "../../src/config/model.ts";
 import { OutOfRoom } from "../../src/snapshot/memory.ts";
 import { addresses, query, show } from "../dns/packets.ts";
 import { type Declared, desiredOf, World } from "../dns/world.ts";
@@ -101,8 +102,8 @@ class State {
     }
   }
 
-  pool(name: string): Pool {
-    return [...desiredOf(this.declared).pools()].find((pool) => pool.name === name)!;
+  pool(name: string): SteeredPool {
+    return [...desiredOf(this.declared).pools()].find((pool) => pool.id === name)!;
   }
 
   service(domain: string, { pool, ttl }: { readonly pool: string | null; readonly ttl: number }): Service {
