@@ -56,6 +56,7 @@ const TOOLS = {
   cc: "apt install gcc libc6-dev",
   dnsperf: "apt install dnsperf",
   taskset: "apt install util-linux",
+  setpriv: "apt install util-linux",
 };
 
 /** Prints a table for each workload. */
@@ -186,7 +187,8 @@ async function measure(
     );
     if (peer.answers) await server.check(workload);
     running.push(server);
-    if (check) console.log(`${peer.name} answers rightly; up in ${server.startSeconds.toFixed(2)} s`);
+    const what = peer.answers ? "answers rightly" : "echoes";
+    if (check) console.log(`${peer.name} ${what}; up in ${server.startSeconds.toFixed(2)} s`);
   }
   if (check) return [];
   const figures = running.map((server): Figures => ({

@@ -6,6 +6,7 @@
  */
 import { query, show } from "../tests/dns/packets.ts";
 import { type CpuTime, cpuTime, memoryMebibytes, processTree } from "./dns_account.ts";
+import { end, start } from "./dns_child.ts";
 import { addressesOf, questions, type Workload } from "./dns_workloads.ts";
 import type { Peer } from "./peers/peer.ts";
 
@@ -16,8 +17,6 @@ export const SERVER_CORE = "0";
 const START_MS_MAX = 180_000;
 const ASK_AGAIN_MS = 20;
 const ANSWER_MS_MAX = 1000;
-/** A server that doesn't end within this time is killed. */
-const STOP_MS_MAX = 10_000;
 /** Questions of a check run. */
 const CHECKED = 500;
 
@@ -65,12 +64,7 @@ export class Server implements AsyncDisposable {
     const command = await peer.prepare({ program, folder, port, workload, zoneFile });
     const log = `${folder}/log`;
     const startMs = performance.now();
-    // taskset and sh become the server itself, so that the child's process id is the server's.
-    const child = new Deno.Command("taskset", {
-      args: ["-c", SERVER_CORE, "sh", "-c", 'exec "$@" >"$0" 2>&1', log, ...command],
-      cwd: folder,
-      stdin: "piped",
-    }).spawn();
+    const child = start(command, { folder, core: SERVER_CORE, log });
     const ended = child.status.then(() => true);
     using client = new Client(port);
     const [question] = questions({ ...workload, missingOneIn: 0 });
@@ -125,21 +119,6 @@ export class Server implements AsyncDisposable {
 interface Started {
   readonly port: number;
   readonly startSeconds: number;
-}
-
-async function end(child: Deno.ChildProcess): Promise<void> {
-  const send = (signal: Deno.Signal) => {
-    try {
-      child.kill(signal);
-    } catch {
-      // It has ended by itself.
-    }
-  };
-  const killing = setTimeout(() => send("SIGKILL"), STOP_MS_MAX);
-  send("SIGTERM");
-  await child.stdin.close().catch(() => {}); // the other way to end the echo and our fleet
-  await child.status;
-  clearTimeout(killing);
 }
 
 /** Asks one question at a time over UDP. */

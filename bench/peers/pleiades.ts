@@ -7,6 +7,8 @@
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ROOT } from "../../scripts/process.ts";
+import { end, start } from "../dns_child.ts";
+import { LOAD_CORE } from "../dns_load.ts";
 import { modelLines, type Workload, ZONE, zoneHead } from "../dns_workloads.ts";
 import type { Command, Peer, Place } from "./peer.ts";
 
@@ -97,12 +99,11 @@ async function fill([program, ...args]: Command, folder: string, workload: Workl
   const lines = ReadableStream.from(modelLines(workload)).pipeThrough(new TextEncoderStream());
   await Deno.writeFile(`${folder}/model.ndjson`, lines);
   const api = `127.0.0.1:${freePort()}`;
-  const child = new Deno.Command(program, {
-    args: [...args, ...serveFlags(folder, { port: 0, api })],
-    stdin: "null",
-    stdout: "null",
-    stderr: "null",
-  }).spawn();
+  const child = start([program, ...args, ...serveFlags(folder, { port: 0, api })], {
+    folder,
+    core: LOAD_CORE,
+    log: `${folder}/log`,
+  });
   try {
     await untilReady(`http://${api}/readyz`);
     const { success, stderr } = await new Deno.Command(program, {
@@ -111,8 +112,7 @@ async function fill([program, ...args]: Command, folder: string, workload: Workl
     }).output();
     if (!success) throw new Error(`Cannot fill a database: ${new TextDecoder().decode(stderr)}`);
   } finally {
-    child.kill("SIGTERM");
-    await child.status;
+    await end(child);
   }
 }
 
