@@ -7,7 +7,7 @@ import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import { accepts } from "hono/accepts";
 import { parse } from "yaml";
-import type { Applied } from "../change/edit.ts";
+import type { Applied, ApplyOptions } from "../change/edit.ts";
 import type { Model } from "../config/model.ts";
 import { modelFileSchema } from "../config/cluster_yaml.ts";
 import { exportModel, exportNdjson } from "../config/model_export.ts";
@@ -92,7 +92,9 @@ const routes = {
       "In one transaction: what isn't in the body is deleted, what is the same keeps its id. NDJSON has " +
       `an object a line (\`{"pool": …}\`, \`{"service": …}\`, \`{"zone": …}\`) and may be ${
         NDJSON_BYTES_MAX >> 20
-      } MiB large, the other formats ${YAML_SIZE_MAX >> 20} MiB. One model is applied at a time, and while ` +
+      } MiB large, the other formats ${
+        YAML_SIZE_MAX >> 20
+      } MiB. Models are applied one after the other, and while ` +
       "a large one is committed, other writes are refused: 503, try again. A call that is given up before " +
       "the commit changes nothing.",
     request: { query: writeQuery, headers: ifMatch, body: { required: true, content: modelText } },
@@ -145,19 +147,26 @@ function modelIn(format: string, model: Model): string | ReadableStream<Uint8Arr
 /** How long an answer waits for DNS to take a model over, milliseconds: a million services are compiled anew. */
 const SETTLE_MODEL_MS = 60_000;
 
-function apply(c: Context, { changes, auth, store }: ApiParts): Promise<Applied> {
+async function apply(c: Context, { changes, auth, store }: ApiParts): Promise<Applied> {
+  const { signal } = c.req.raw;
   const isNdjson = c.req.header("content-type")?.toLowerCase().startsWith(NDJSON) ?? false;
   const body = c.req.raw.body ?? ReadableStream.from([]);
   // What can be refused at once is; the transaction compares again.
   const { ifRevision: ifGeneration = null } = ifRevision(c, store.generation());
-  return changes.apply(limited(body, isNdjson ? NDJSON_BYTES_MAX : YAML_SIZE_MAX), {
+  const options: ApplyOptions = {
     file: "body",
     format: isNdjson ? "ndjson" : "yaml",
     origin: originOf(c, auth),
     dryRun: isDryRun(c),
     ifGeneration,
-    signal: c.req.raw.signal,
-  });
+    signal,
+  };
+  try {
+    return await changes.apply(limited(body, isNdjson ? NDJSON_BYTES_MAX : YAML_SIZE_MAX), options);
+  } catch (error) {
+    if (!signal.aborted && !(error instanceof Deno.errors.Http)) throw error;
+    throw new ApiProblem(400, "The call was given up before the commit: nothing is changed");
+  }
 }
 
 /** The same bytes, ending with a problem when there are too many. */

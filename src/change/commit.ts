@@ -12,7 +12,6 @@
  * @module
  */
 import type { Clock } from "../clock.ts";
-import { StoreBusy } from "../store/database.ts";
 import type { Store } from "../store/store.ts";
 import { UNTOUCHED } from "../store/touched.ts";
 import { write } from "../store/write.ts";
@@ -33,7 +32,8 @@ export class Changes {
   readonly #store: Store;
   readonly #clock: Pick<Clock, "unixMs">;
   readonly #listeners = new Set<(commit: Commit) => void>();
-  #applying = false;
+  /** The last apply that was asked for, which has ended or will end well. */
+  #lastApply: Promise<unknown> = Promise.resolve();
   #closing: Promise<void> = Promise.resolve();
 
   /** The store stays the caller's to close. */
@@ -65,7 +65,7 @@ export class Changes {
   }
 
   /**
-   * Reads a model and makes it the stored one, as `replaceModel` does; one at a time.
+   * Reads a model and makes it the stored one, as `replaceModel` does; one at a time, in the order of the calls.
    *
    * A large model, or a small one that takes the place of a large one, is handled by a thread of its own, so that this
    * one goes on with everything else. Other writes are possible until all of the model has been read; from then to
@@ -73,20 +73,13 @@ export class Changes {
    * done in one turn.
    *
    * @throws {ChangeRefused} when the model's generation isn't the one the author saw
-   * @throws {StoreBusy} when another model is being applied, or another process holds the database
+   * @throws {StoreBusy} when another process holds the database
+   * @throws the body's error, or the reason of an abort before the commit; nothing is changed then
    */
-  async apply(body: ReadableStream<Uint8Array>, options: ApplyOptions): Promise<Applied> {
-    this.#expectWritable();
-    if (this.#applying) throw new StoreBusy("Another model is being applied at this moment; try again");
-    this.#applying = true;
-    try {
-      const bytes = body.getReader();
-      const head = await readUpTo(bytes, this.#store.path === ":memory:" ? Infinity : HERE_BYTES_MAX);
-      if (head.done && this.#isSmall()) return this.#applyHere(head.chunks, options);
-      return await this.#applyOnThread(head, bytes, options);
-    } finally {
-      this.#applying = false;
-    }
+  apply(body: ReadableStream<Uint8Array>, options: ApplyOptions): Promise<Applied> {
+    const applied = this.#lastApply.then(() => this.#apply(body, options));
+    this.#lastApply = applied.catch(() => {});
+    return applied;
   }
 
   /** Resolves when no thread of an apply is left; the database may be closed then. */
@@ -120,8 +113,16 @@ export class Changes {
     return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
   }
 
+  async #apply(body: ReadableStream<Uint8Array>, options: ApplyOptions): Promise<Applied> {
+    this.#expectWritable();
+    options.signal.throwIfAborted();
+    const bytes = body.getReader();
+    const head = await readUpTo(bytes, this.#store.path === ":memory:" ? Infinity : HERE_BYTES_MAX);
+    if (head.done && this.#isSmall()) return this.#applyHere(head.chunks, options);
+    return await this.#applyOnThread(head, bytes, options);
+  }
+
   #applyHere(chunks: readonly Uint8Array[], options: ApplyOptions): Applied {
-    if (this.#store.database.lent) throw new StoreBusy("The database is being written to; try again");
     using reading = beginImport(this.#store, options);
     for (const chunk of chunks) reading.write(chunk);
     return this.applyImported(reading.finish(), { ...options, isAborted: () => options.signal.aborted });

@@ -61,6 +61,7 @@ const scope = globalThis as unknown as WorkerScope;
 scope.onmessage = ({ data: order }) => {
   // What was sent before the main thread heard of the end.
   if (closing) return;
+  if (order.kind !== "start" && isAborted()) return close();
   try {
     obey(order);
   } catch (error) {
@@ -96,9 +97,12 @@ function open(path: string): void {
 }
 
 function commit(): Applied {
-  // No event reaches a thread that doesn't turn: so the main thread writes the word, and we look at it.
-  const aborted = new Int32Array(options.aborted);
-  return changes.applyImported(imported, { ...options, isAborted: () => Atomics.load(aborted, 0) !== 0 });
+  return changes.applyImported(imported, { ...options, isAborted });
+}
+
+/** No message reaches a thread that doesn't turn: so the main thread writes the word, and we look at it. */
+function isAborted(): boolean {
+  return Atomics.load(new Int32Array(options.aborted), 0) !== 0;
 }
 
 /** The connection is closed at any rate; what it kept in temporary files is gone with it. */
