@@ -7,6 +7,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { Changes } from "../../src/change/commit.ts";
 import { type Applied, type ApplyOptions, ChangeRefused, type Commit } from "../../src/change/edit.ts";
+import { beginImport } from "../../src/change/model_import.ts";
 import { exportNdjson } from "../../src/config/model_export.ts";
 import { readModel } from "../../src/config/model_files.ts";
 import { formatProblem } from "../../src/config/yaml_source.ts";
@@ -207,6 +208,34 @@ Deno.test("an apply that is given up when all has been read changes nothing", as
   await assert.rejects(applying, { name: "AbortError" });
   assert.equal(world.store.generation(), 0);
   world.changes.commit([createPool(1)], ORIGIN);
+});
+
+Deno.test("an apply that is given up while it writes is undone", () => {
+  using store = Store.memory();
+  const changes = changesOf(store);
+  using reading = beginImport(store, { file: "body", format: "ndjson" });
+  reading.write(new TextEncoder().encode(services(10)));
+  const options = { origin: ORIGIN, dryRun: false, ifGeneration: null, isAborted: () => true };
+  assert.throws(() => changes.applyImported(reading.finish(), options), { name: "AbortError" });
+  assert.deepEqual([store.generation(), store.services.count()], [0, 0]);
+});
+
+Deno.test("while another thread commits, nobody here waits for the lock", async () => {
+  await using world = new FileWorld();
+  let refused: unknown = null;
+  const lend = world.store.lend.bind(world.store);
+  world.store.lend = () => {
+    const lent = lend();
+    try {
+      world.changes.commit([createPool(1)], ORIGIN);
+    } catch (error) {
+      refused = error;
+    }
+    return lent;
+  };
+  await apply(world.changes, services(3_000));
+  assert(refused instanceof StoreBusy);
+  assert.equal(world.changes.commit([createPool(1)], ORIGIN).generation, 2);
 });
 
 Deno.test("a model made for another generation is refused, on every thread", async () => {

@@ -152,6 +152,17 @@ Deno.test("a new object takes another id where the given one is no id or belongs
   assert.deepEqual(service, { ...serviceFields({ poolId: b }), revision: 2 });
 });
 
+Deno.test("of several new objects that come with the same id, one keeps it", () => {
+  using store = Store.memory();
+  const changes = new Changes({ store, clock: new ManualClock() });
+  const twin = { ...pool(2, "b"), members: [{ id: id(11), ...memberFields() }] };
+  changes.commit([{ kind: "replaceModel", model: { ...EMPTY, pools: [pool(1, "a"), twin] } }], ORIGIN);
+  const [a, b] = store.model().pools as [Pool, Pool];
+  assert.equal(a.members[0]!.id, id(11));
+  assert.match(b.members[0]!.id, /^[0-9a-f]{32}$/);
+  assert.notEqual(b.members[0]!.id, id(11));
+});
+
 const EMPTY: Model = { generation: 0, pools: [], services: [], zones: [], fallback: null };
 
 function pool(number: number, name: string): Pool {
