@@ -11,7 +11,7 @@ import assert from "node:assert/strict";
 import { systemClock } from "../src/clock.ts";
 import { Changes } from "../src/change/commit.ts";
 import type { Edit } from "../src/change/edit.ts";
-import { newId } from "../src/store/id.ts";
+import { newId } from "../src/config/id.ts";
 import { Store } from "../src/store/store.ts";
 
 /** Takes some seconds, most of them to fill the larger database. */

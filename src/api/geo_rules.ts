@@ -6,7 +6,7 @@
 import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
 import { geoRuleFieldsSchema, idSchema } from "../config/model_schema.ts";
 import type { GeoRuleRow } from "../store/geo_rules.ts";
-import { newId } from "../store/id.ts";
+import { newId } from "../config/id.ts";
 import { etagOf, ifRevision, notModified } from "./conditional.ts";
 import { linkNext, numberedPageQuery, pageHeaders, pageRequest } from "./paging.ts";
 import type { ApiParts } from "./ports.ts";

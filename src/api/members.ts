@@ -11,7 +11,7 @@ import type { Context } from "hono";
 import type { MemberFields } from "../change/edit.ts";
 import type { HealthCheck } from "../config/model.ts";
 import { idSchema, memberFieldsSchema } from "../config/model_schema.ts";
-import { newId } from "../store/id.ts";
+import { newId } from "../config/id.ts";
 import type { MemberRow } from "../store/members.ts";
 import { etagOf, ifRevision } from "./conditional.ts";
 import { patched, patchSchemaOf } from "./merge_patch.ts";

@@ -7,7 +7,7 @@ import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import type { PoolFields } from "../change/edit.ts";
 import { idSchema, poolFieldsSchema } from "../config/model_schema.ts";
-import { newId } from "../store/id.ts";
+import { newId } from "../config/id.ts";
 import type { PoolRow } from "../store/pools.ts";
 import { etagOf, ifRevision, notModified } from "./conditional.ts";
 import { patched, patchSchemaOf } from "./merge_patch.ts";

@@ -10,7 +10,7 @@
  * @module
  */
 import type { GeoRuleRow } from "../store/geo_rules.ts";
-import { isId } from "../store/id.ts";
+import { isId } from "../config/id.ts";
 import type { MemberRow } from "../store/members.ts";
 import type { PoolRow } from "../store/pools.ts";
 import type { ServiceRow } from "../store/services.ts";

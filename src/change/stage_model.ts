@@ -5,7 +5,7 @@
  */
 import type { GeoRule, Member, Model, Pool } from "../config/model.ts";
 import { nearest } from "../config/nearest.ts";
-import { isId } from "../store/id.ts";
+import { isId } from "../config/id.ts";
 import type { StagedPlace, StagedPool, StagedRule, Staging } from "../store/staging.ts";
 import type { RefusalKind } from "./edit.ts";
 import { domainFault } from "./faults.ts";

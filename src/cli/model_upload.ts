@@ -5,6 +5,7 @@
  * @module
  */
 import { dirname } from "node:path";
+import { fileFault } from "../config/file_fault.ts";
 import { formatOf, loadModel, zoneFilesBelow } from "../config/model_files.ts";
 import { exportNdjson } from "../config/model_export.ts";
 import { readLine } from "../config/model_line.ts";
@@ -49,8 +50,8 @@ export async function openModel(path: string): Promise<ModelUpload | ModelProble
       unsteered: reading.model.pools.filter(({ algorithm }) => !isSteering(algorithm)),
     };
   } catch (cause) {
-    if (!(cause instanceof Deno.errors.NotFound)) throw cause;
-    throw new CommandFailed(`${path}: there is no such file or directory`, 1, { cause });
+    if (!(cause instanceof Error)) throw cause;
+    throw new CommandFailed(`Cannot read "${path}": ${fileFault(cause)}`, 1, { cause });
   }
 }
 

@@ -6,6 +6,8 @@
  *
  * @module
  */
+import { fileFault } from "../config/file_fault.ts";
+import { isId } from "../config/id.ts";
 import { ALGORITHMS } from "../config/model.ts";
 import { nearest } from "../config/nearest.ts";
 import { remarkOnSteering } from "../config/steering.ts";
@@ -354,10 +356,6 @@ function canonicalName(name: string): string {
   return canonicalIp(name) ?? name.toLowerCase().replace(/(?<=.)\.$/, "");
 }
 
-function isId(text: string): boolean {
-  return /^[0-9a-f]{32}$/.test(text);
-}
-
 function idOf(row: JsonObject): string {
   return String(row["id"]);
 }
@@ -366,8 +364,8 @@ async function readText(file: string): Promise<string> {
   try {
     if (file !== "-") return await Deno.readTextFile(file);
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message.replace(/ \(os error \d+\)(: .*)?$/, "") : cause;
-    throw new CommandFailed(`Cannot read "${file}": ${reason}`, 1, { cause });
+    if (!(cause instanceof Error)) throw cause;
+    throw new CommandFailed(`Cannot read "${file}": ${fileFault(cause)}`, 1, { cause });
   }
   return await new Response(Deno.stdin.readable).text();
 }

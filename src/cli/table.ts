@@ -7,10 +7,7 @@ import type { JsonObject } from "./client.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** The values of `-o`. */
-export const OUTPUT_FORMATS = ["table", "json", "yaml"] as const;
-
-/** One of `OUTPUT_FORMATS`. */
-export type OutputFormat = (typeof OUTPUT_FORMATS)[number];
+export type OutputFormat = "table" | "json" | "yaml";
 
 /** A column of a table: the name it is headed with, and what a row has there. */
 export interface Column {

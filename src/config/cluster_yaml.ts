@@ -19,6 +19,7 @@ import {
   type LoadbalancerBlock,
   loadbalancerSchema,
 } from "./fallback_schema.ts";
+import { newId } from "./id.ts";
 import type { Fallback, Member, Model, Pool, Service, Zone } from "./model.ts";
 import {
   type PoolFile,
@@ -479,11 +480,4 @@ class Definitions<Value> {
 function formatPlace({ source, path }: Place): string {
   const { line, column } = source.locate(path);
   return `${source.file}:${line}:${column}`;
-}
-
-/** As ids in the store are made: 128 bits of chance. */
-function newId(): string {
-  let id = "";
-  for (const byte of crypto.getRandomValues(new Uint8Array(16))) id += byte.toString(16).padStart(2, "0");
-  return id;
 }

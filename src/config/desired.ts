@@ -69,16 +69,6 @@ export interface DesiredSource {
   readonly fallback: Fallback | null;
 }
 
-/** The source of a node without a database. */
-export const EMPTY_SOURCE: DesiredSource = {
-  generation: 0,
-  pools: () => [],
-  checkedPools: () => [],
-  services: () => [],
-  zones: [],
-  fallback: null,
-};
-
 /** Merges a database with the settings. Zones are read here, so both must be valid. */
 export function desiredOf(settings: Settings, source: DesiredSource): Desired {
   const { domain: domains, zones: files, ttl, nameservers } = settings.dns;

@@ -28,6 +28,35 @@ export function decimal(name: string, min: number, max: number): z.ZodNumber {
   return z.number({ error }).min(min, { error }).max(max, { error });
 }
 
+/** Where something is, in degrees: both keys or none, which {@linkcode checkCoordinates} sees to. */
+export function coordinates(): { latitude: Coordinate; longitude: Coordinate } {
+  return {
+    latitude: decimal("latitude", -90, 90).nullable().default(null).meta({
+      description: "Degrees north; set with longitude or not at all",
+      examples: [50.1],
+    }),
+    longitude: decimal("longitude", -180, 180).nullable().default(null).meta({
+      description: "Degrees east; set with latitude or not at all",
+      examples: [8.7],
+    }),
+  };
+}
+
+/** Degrees, or `null`. */
+export type Coordinate = z.ZodDefault<z.ZodNullable<z.ZodNumber>>;
+
+/** Refuses one coordinate without the other. */
+export function checkCoordinates(
+  payload: z.core.ParsePayload<{ latitude: number | null; longitude: number | null }>,
+): void {
+  const { latitude, longitude } = payload.value;
+  if ((latitude === null) === (longitude === null)) return;
+  const missing = latitude === null ? "latitude" : "longitude";
+  refuse(payload, `${missing} is required because the other coordinate is set (give both or none)`, [
+    missing,
+  ]);
+}
+
 /** `true` or `false`. */
 export function flag(name: string): z.ZodBoolean {
   return z.boolean({ error: mustBe(name, "true or false") });

@@ -15,6 +15,7 @@ import {
   type ZoneFileReader,
 } from "./cluster_yaml.ts";
 import { LineSplitter } from "./model_line.ts";
+import { fileFault } from "./file_fault.ts";
 import { compareText, decodeText, readYaml } from "./yaml_source.ts";
 
 /** A model read from files, with how much there was in them. */
@@ -85,7 +86,7 @@ async function addFile(reader: ModelReader, file: string): Promise<void> {
     else addYaml(reader, { file, bytes: await Deno.readFile(file) });
   } catch (cause) {
     if (!(cause instanceof Error)) throw cause;
-    reader.addProblems([{ file, line: 0, column: 0, message: `can't be read: ${cause.message}` }]);
+    reader.addProblems([{ file, line: 0, column: 0, message: `can't be read: ${fileFault(cause)}` }]);
   }
 }
 
@@ -175,7 +176,7 @@ export function zoneFilesBelow(root: string): ZoneFileReader {
         return { problem: `zone file ${path} doesn't exist (the path is relative to ${basename(from)})` };
       }
       if (!(cause instanceof Error)) throw cause;
-      return { problem: `zone file ${path} can't be read: ${cause.message}` };
+      return { problem: `zone file ${path} can't be read: ${fileFault(cause)}` };
     }
   };
 }

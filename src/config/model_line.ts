@@ -32,7 +32,7 @@ import {
 const LINE_KEYS = ["pool", "service", "zone", "loadbalancer", "health"] as const;
 
 /** Longest line of NDJSON: a zone of some 20,000 records. */
-export const NDJSON_LINE_SIZE_MAX = 8 * 1024 * 1024;
+const NDJSON_LINE_SIZE_MAX = 8 * 1024 * 1024;
 
 /** Where a line stands, and what it says. */
 export interface ModelLine {
@@ -167,11 +167,6 @@ export class LineSplitter {
     this.#file = options.file;
     this.#take = options.take;
     this.#refuse = options.refuse;
-  }
-
-  /** Lines that were begun. */
-  get lines(): number {
-    return this.#line;
   }
 
   /** Whether what comes isn't looked at any more. */

@@ -12,9 +12,10 @@
 import { z } from "zod";
 import {
   canonicalText,
+  checkCoordinates,
   choice,
   cidr,
-  decimal,
+  coordinates,
   domain,
   flag,
   httpContains,
@@ -83,12 +84,12 @@ export const idSchema: z.ZodString = z.string({ error: mustBe("id", "32 lower-ca
   });
 
 /** A pool's name; references in files go by it. */
-export const poolNameSchema: z.ZodString = z.string({ error: mustBe("name", poolNameRule()) })
+const poolNameSchema: z.ZodString = z.string({ error: mustBe("name", poolNameRule()) })
   .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/, { error: mustBe("name", poolNameRule()) })
   .meta({ description: "Unique name of the pool", examples: ["web"] });
 
 /** How a pool picks among its eligible members. */
-export const algorithmSchema: z.ZodType<Algorithm> = choice("algorithm", ALGORITHMS).meta({
+const algorithmSchema: z.ZodType<Algorithm> = choice("algorithm", ALGORITHMS).meta({
   description: "How the pool picks among its enabled, healthy members",
   examples: ["weighted-round-robin"],
 });
@@ -143,22 +144,8 @@ export const memberFieldsSchema: SchemaOf<Omit<Member, "id">> = strictObject({
     description: "A disabled member is never answered",
     examples: [true],
   }),
-  latitude: decimal("latitude", -90, 90).nullable().default(null).meta({
-    description: "Degrees north; set with longitude or not at all",
-    examples: [50.1],
-  }),
-  longitude: decimal("longitude", -180, 180).nullable().default(null).meta({
-    description: "Degrees east; set with latitude or not at all",
-    examples: [8.7],
-  }),
-}).check((payload) => {
-  const { latitude, longitude } = payload.value;
-  if ((latitude === null) === (longitude === null)) return;
-  const missing = latitude === null ? "latitude" : "longitude";
-  refuse(payload, `${missing} is required because the other coordinate is set (give both or none)`, [
-    missing,
-  ]);
-});
+  ...coordinates(),
+}).check(checkCoordinates);
 
 /** A health check's fields, as `HealthCheck`. */
 export const healthCheckSchema: SchemaOf<HealthCheck> = strictObject({

@@ -11,6 +11,7 @@ import { Buffer } from "node:buffer";
 import { dirname, isAbsolute, join, resolve } from "node:path";
 import { Reader } from "maxmind";
 import { isLoopback, parseIp, parseSocketAddress, type SocketAddress } from "../ip.ts";
+import { fileFault } from "./file_fault.ts";
 import { fallbackOf } from "./fallback_schema.ts";
 import type { Fallback } from "./model.ts";
 import { SECRET_PATHS, type SettingsFile, settingsFileSchema } from "./settings_schema.ts";
@@ -109,7 +110,7 @@ export interface Settings {
 }
 
 /** Read when no file is named and this one exists. */
-export const DEFAULT_SETTINGS_FILE = "/etc/pleiades/config.yaml";
+const DEFAULT_SETTINGS_FILE = "/etc/pleiades/config.yaml";
 
 /** What the command line says. */
 export interface SettingsFlags {
@@ -506,14 +507,6 @@ function attempt<Value>(action: () => Value): { readonly value: Value } | { read
     return { value: action() };
   } catch (cause) {
     if (!(cause instanceof Error)) throw cause;
-    return { reason: reasonOf(cause) };
+    return { reason: fileFault(cause) };
   }
-}
-
-/** What is wrong with a file, without the system call and the number of the error. */
-function reasonOf(cause: Error): string {
-  if (cause instanceof Deno.errors.NotFound) return "there is no such file";
-  if (cause instanceof Deno.errors.PermissionDenied) return "this user may not read it";
-  if (cause instanceof Deno.errors.IsADirectory) return "it is a directory";
-  return cause.message;
 }

@@ -10,8 +10,10 @@
 import { z } from "zod";
 import { formatDuration } from "./duration.ts";
 import {
+  checkCoordinates,
   choice,
   cidr,
+  coordinates,
   decimal,
   domain,
   duration,
@@ -203,22 +205,8 @@ function nodeSchema() {
         description: "Region of this node; overrides can name it",
         examples: ["eu-central"],
       }),
-    latitude: decimal("latitude", -90, 90).nullable().default(null).meta({
-      description: "Degrees north; set with longitude or not at all",
-      examples: [50.1],
-    }),
-    longitude: decimal("longitude", -180, 180).nullable().default(null).meta({
-      description: "Degrees east; set with latitude or not at all",
-      examples: [8.7],
-    }),
-  }).check((payload) => {
-    const { latitude, longitude } = payload.value;
-    if ((latitude === null) === (longitude === null)) return;
-    const missing = latitude === null ? "latitude" : "longitude";
-    refuse(payload, `${missing} is required because the other coordinate is set (give both or none)`, [
-      missing,
-    ]);
-  });
+    ...coordinates(),
+  }).check(checkCoordinates);
 }
 
 function dnsSchema() {

@@ -6,6 +6,7 @@
  */
 import { MODEL_SECTIONS } from "./cluster_yaml.ts";
 import { countOf } from "./count.ts";
+import { fileFault } from "./file_fault.ts";
 import { formatOf, loadModel } from "./model_files.ts";
 import { loadSettings } from "./settings.ts";
 import type { Environment } from "./settings_layers.ts";
@@ -35,10 +36,7 @@ async function attemptKind(path: string): Promise<Validation["kind"] | FileProbl
     return await kindOf(path);
   } catch (cause) {
     if (!(cause instanceof Error)) throw cause;
-    const reason = cause instanceof Deno.errors.NotFound
-      ? "there is no such file or directory"
-      : cause.message;
-    return { file: path, line: 0, column: 0, message: `can't be read: ${reason}` };
+    return { file: path, line: 0, column: 0, message: `can't be read: ${fileFault(cause)}` };
   }
 }
 

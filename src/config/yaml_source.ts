@@ -68,7 +68,7 @@ export interface YamlSource extends Source {
 export const YAML_SIZE_MAX = 32 * 1024 * 1024;
 
 /** Where problems of a whole file stand. */
-export const START: Position = { line: 1, column: 1 };
+const START: Position = { line: 1, column: 1 };
 
 /** How often anchors may be expanded in all; a bomb needs thousands. */
 const ALIAS_COUNT_MAX = 100;
@@ -80,7 +80,7 @@ export function formatProblem({ file, line, column, message }: FileProblem): str
 }
 
 /** The order in which problems are printed: by file, line, column. */
-export function compareProblems(a: FileProblem, b: FileProblem): number {
+function compareProblems(a: FileProblem, b: FileProblem): number {
   return compareText(a.file, b.file) || a.line - b.line || a.column - b.column ||
     compareText(a.message, b.message);
 }

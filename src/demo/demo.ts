@@ -14,7 +14,7 @@ import { formatProblem } from "../config/yaml_source.ts";
 import { formatSocketAddress } from "../ip.ts";
 import { type RunningNode, startNode } from "../node.ts";
 import { signalled } from "../serve.ts";
-import { newId } from "../store/id.ts";
+import { newId } from "../config/id.ts";
 import { createLogger } from "../telemetry/log.ts";
 import { VERSION } from "../version.ts";
 import { TYPE } from "../wire/record_type.ts";

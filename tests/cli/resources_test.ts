@@ -238,7 +238,7 @@ Deno.test("zones put sends the file as it is", async () => {
 Deno.test("a zone file that isn't there is one line", async () => {
   const { exitCode, stderr } = await pleiades({}, "zones put example.com /nonexistent/example.zone");
   equal(exitCode, 1);
-  equal(stderr, `error: Cannot read "/nonexistent/example.zone": No such file or directory\n`);
+  equal(stderr, `error: Cannot read "/nonexistent/example.zone": there is no such file\n`);
 });
 
 Deno.test("--dry-run and --reason go with the request", async () => {

@@ -1,8 +1,18 @@
 /** @module What the database declares over what the settings declare. */
 import { deepEqual, equal, notEqual } from "node:assert/strict";
-import { desiredOf, type DesiredSource, EMPTY_SOURCE } from "../../src/config/desired.ts";
+import { desiredOf, type DesiredSource } from "../../src/config/desired.ts";
 import type { Fallback } from "../../src/config/model.ts";
 import { loadSettings, type Settings } from "../../src/config/settings.ts";
+
+/** A database with nothing in it. */
+const EMPTY_SOURCE: DesiredSource = {
+  generation: 0,
+  pools: () => [],
+  checkedPools: () => [],
+  services: () => [],
+  zones: [],
+  fallback: null,
+};
 
 const ZONE = "@ SOA ns1 h 1 1h 10m 1w 1m\n@ NS ns1\n";
 const FALLBACK: Fallback = {

@@ -5,7 +5,7 @@ import type { DemoEvent } from "../../src/demo/narration.ts";
 import { backendTarget, CHECK, sampleEdits } from "../../src/demo/sample.ts";
 import { Watcher } from "../../src/demo/watcher.ts";
 import { type HealthState, UNKNOWN_VERDICT } from "../../src/health/verdict.ts";
-import { newId } from "../../src/store/id.ts";
+import { newId } from "../../src/config/id.ts";
 import { Store } from "../../src/store/store.ts";
 import { encodeQuery } from "../../src/wire/message.ts";
 import { TYPE } from "../../src/wire/record_type.ts";

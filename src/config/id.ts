@@ -1,5 +1,5 @@
 /**
- * Ids of stored objects: 32 lower-case hex digits, 128 bits from the operating system's generator.
+ * Ids of objects: 32 lower-case hex digits, 128 bits from the operating system's generator.
  *
  * @module
  */
