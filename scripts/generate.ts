@@ -11,7 +11,7 @@ import { VERSION } from "../src/version.ts";
 import { ROOT } from "./process.ts";
 
 /** Every generated file: path in the repository → text. */
-export function generatedFiles(): ReadonlyMap<string, string> {
+function generatedFiles(): ReadonlyMap<string, string> {
   return new Map([
     ["docs/API.md", apiReference(openApiDocument({ version: VERSION, secured: true }))],
     ["docs/configuration.md", `${settingsReference()}\n${modelReference()}`],

@@ -28,7 +28,7 @@ export function patched<Schema extends z.ZodObject>(
 }
 
 /** The flat case of RFC 7396 §2, which is all that this API's objects need. */
-export function mergePatch(
+function mergePatch(
   stored: Readonly<Record<string, unknown>>,
   patch: Readonly<Record<string, unknown>>,
 ): Record<string, unknown> {

@@ -31,10 +31,10 @@ export class HttpSyntaxError extends Error {
 }
 
 /** Most bytes of a response's head, as in other health checkers and proxies. */
-export const HEAD_SIZE_MAX = 64 * 1024;
+const HEAD_SIZE_MAX = 64 * 1024;
 
 /** Bytes of the body that are searched. */
-export const BODY_SIZE_MAX = 1024 * 1024;
+const BODY_SIZE_MAX = 1024 * 1024;
 
 /** What to send and what to look for. */
 export interface Exchange {

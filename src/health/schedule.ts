@@ -79,7 +79,7 @@ export interface HealthCheckerOptions {
  * Probes under way at the same time unless told otherwise: with 10,000 dead targets at a 10 s interval and a 2 s
  * time-out 2,000 are; a socket each, that is well below the 524,288 descriptors a systemd service gets.
  */
-export const CONCURRENCY_MAX = 4_096;
+const CONCURRENCY_MAX = 4_096;
 
 /** How many of the endpoints of a family are up. */
 export interface EndpointCounts {

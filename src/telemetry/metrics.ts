@@ -16,7 +16,7 @@ export const EXPOSITION_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8
  * Series a family may have unless told otherwise. A series takes about 200 bytes here and 3 KiB in Prometheus, so
  * one family stays below 2 MiB here and 30 MiB there.
  */
-export const SERIES_MAX = 10_000;
+const SERIES_MAX = 10_000;
 
 /** Label values in the order of the family's label names. */
 export type LabelValues<Names extends readonly string[]> = { readonly [Index in keyof Names]: string };
@@ -197,11 +197,6 @@ export class Family<Names extends readonly string[], Child extends Series> {
     return child;
   }
 
-  /** Forgets a series, such as that of a deleted pool. */
-  remove(...values: LabelValues<Names>): void {
-    this.#children.delete(this.#key(values));
-  }
-
   /** Forgets all series. */
   clear(): void {
     this.#children.clear();
@@ -248,11 +243,6 @@ export class Gauge {
   /** Sets the value. */
   set(value: number): void {
     this.#value = value;
-  }
-
-  /** Adds `n`, which may be negative; 1 when left out. */
-  inc(n = 1): void {
-    this.#value += n;
   }
 
   /** Adds the line of this series. */

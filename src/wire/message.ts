@@ -23,7 +23,7 @@ import { formatGeneric, formatRdata, mapRdataNames } from "./rdata.ts";
 import { CLASS, className, opcodeName, rcodeName, TYPE, typeName } from "./record_type.ts";
 
 /** Numbers of EDNS options that this program reads or writes. */
-export const EDNS_OPTION = { NSID: 3, CLIENT_SUBNET: 8, COOKIE: 10, EXTENDED_ERROR: 15 } as const;
+const EDNS_OPTION = { NSID: 3, CLIENT_SUBNET: 8, COOKIE: 10, EXTENDED_ERROR: 15 } as const;
 
 /** What a query asks. */
 export interface Query {

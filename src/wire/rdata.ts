@@ -21,10 +21,10 @@ import { formatSvcParams, parseSvcParams } from "./svcb.ts";
 import { bytesToString, scanLine, stringToBytes, type Token } from "./zone_tokens.ts";
 
 /** Most bytes of record data: its length is 16 bits, RFC 1035 §3.2.1. */
-export const RDATA_SIZE_MAX = 0xffff;
+const RDATA_SIZE_MAX = 0xffff;
 
 /** Most seconds of a TTL, RFC 2181 §8. */
-export const TTL_MAX = 0x7fff_ffff;
+const TTL_MAX = 0x7fff_ffff;
 
 /** A fault in the presentation form of record data. */
 export class RdataError extends SyntaxError {

@@ -61,7 +61,7 @@ export const TYPE = {
 export const CLASS = { IN: 1, CH: 3, HS: 4, NONE: 254, ANY: 255 } as const;
 
 /** What a message asks for, RFC 1035 §4.1.1. */
-export const OPCODE = { QUERY: 0, IQUERY: 1, STATUS: 2, NOTIFY: 4, UPDATE: 5, DSO: 6 } as const;
+const OPCODE = { QUERY: 0, IQUERY: 1, STATUS: 2, NOTIFY: 4, UPDATE: 5, DSO: 6 } as const;
 
 /** Response codes; those above 15 need an OPT record, which carries the upper 8 bits (RFC 6891 §6.1.3). */
 export const RCODE = {
