@@ -1,5 +1,5 @@
 /**
- * Changes under load: `deno task prove live [SECONDS [MEMBERS]]`.
+ * Changes under load: `deno task prove live [SECONDS [MEMBERS [PER_SECOND]]]`.
  *
  * A real `serve` process answers 20,000 queries a second from dnsperf while members are created, changed and
  * deleted over REST. Nothing may be lost, nothing may be SERVFAIL, and the very next answer after each call must show
@@ -9,16 +9,53 @@
  */
 import { runQuery } from "../../src/cli/query.ts";
 import { TYPE } from "../../src/wire/record_type.ts";
+import { DnsLoad, isFlawless, type LoadReport, printLoad } from "../dns_load.ts";
 import { program } from "../programs.ts";
+import { call } from "../rest.ts";
 import { ServeProcess } from "../serve_process.ts";
 
-const OFFERED_PER_SECOND = 20_000;
+/** How a run differs from the full one. */
+export interface LiveOptions {
+  readonly seconds: number;
+  /** Created, changed and deleted, spread over the time. */
+  readonly members: number;
+  /** Queries offered. */
+  readonly perSecond: number;
+}
+
+/** What came of a run. */
+export interface LiveReport extends Changed {
+  readonly load: LoadReport;
+}
+
+/** What came of the changes. */
+interface Changed {
+  /** A line for each answer that didn't show the change before it. */
+  readonly stale: readonly string[];
+  readonly slowestMs: number;
+}
+
 const POOLS = 100;
 
-/** Runs the proof; 30 s and 1,000 members unless told otherwise. */
-export async function prove([seconds = "30", members = "1000"]: string[]): Promise<boolean> {
-  const dnsperf = program("dnsperf");
-  if (!dnsperf) throw new Error("dnsperf is missing (Debian: apt-get install dnsperf)");
+/** Runs the proof; 30 s, 1,000 members and 20,000 queries a second unless told otherwise. */
+export async function prove(
+  [seconds = "30", members = "1000", perSecond = "20000"]: string[],
+): Promise<boolean> {
+  const report = await live({
+    seconds: Number(seconds),
+    members: Number(members),
+    perSecond: Number(perSecond),
+  });
+  printLoad(report.load);
+  console.log(`members            ${members} created, changed and deleted`);
+  console.log(`slowest call       ${report.slowestMs.toFixed(1)} ms`);
+  console.log(`stale answers      ${report.stale.length}`);
+  for (const line of report.stale.slice(0, 10)) console.log(`  ${line}`);
+  return isFlawless(report.load) && report.stale.length === 0;
+}
+
+/** Changes a node under load. */
+export async function live({ seconds, members, perSecond }: LiveOptions): Promise<LiveReport> {
   const folder = await Deno.makeTempDir({ prefix: "pleiades-live-" });
   try {
     await using serve = await ServeProcess.start({
@@ -26,39 +63,26 @@ export async function prove([seconds = "30", members = "1000"]: string[]): Promi
       executable: program("pleiades"),
     });
     const poolIds = await declare(serve);
-    await Deno.writeTextFile(`${folder}/queries`, poolIds.map((_, i) => `s${i}.example.org A\n`).join(""));
-    const load = new Deno.Command(dnsperf, {
-      args: [
-        ...["-s", serve.dns.hostname, "-p", String(serve.dns.port), "-d", `${folder}/queries`],
-        ...["-l", seconds, "-Q", String(OFFERED_PER_SECOND), "-q", "1000", "-b", "4096"],
-      ],
-      stdout: "piped",
-      stderr: "null",
-    }).spawn();
-    const changed = change(serve, poolIds, { members: Number(members), seconds: Number(seconds) });
-    const report = new TextDecoder().decode((await load.output()).stdout);
-    return judge(report, await changed);
+    const questions = poolIds.map((_, i) => `s${i}.example.org A`);
+    await using load = await DnsLoad.start({ server: serve.dns, questions, perSecond, seconds });
+    const changed = await change(serve, poolIds, { members, seconds });
+    return { ...changed, load: await load.report() };
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
 }
 
-async function declare(serve: ServeProcess): Promise<string[]> {
+async function declare({ api }: ServeProcess): Promise<string[]> {
   const poolIds: string[] = [];
   for (let i = 0; i < POOLS; i++) {
-    const pool = await call<{ id: string }>(serve, "POST", "/pools", { name: `pool${i}`, maxAnswers: 0 });
-    await call(serve, "POST", `/pools/${pool.id}/members`, { ipAddress: `192.0.2.${i + 1}`, port: 443 });
-    await call(serve, "POST", "/services", { domain: `s${i}.example.org`, poolId: pool.id });
-    poolIds.push(pool.id);
+    const json = { name: `pool${i}`, maxAnswers: 0 };
+    const { id: poolId } = await call<{ id: string }>(api, { method: "POST", path: "/pools", json });
+    const member = { ipAddress: `192.0.2.${i + 1}`, port: 443 };
+    await call(api, { method: "POST", path: `/pools/${poolId}/members`, json: member });
+    await call(api, { method: "POST", path: "/services", json: { domain: `s${i}.example.org`, poolId } });
+    poolIds.push(poolId);
   }
   return poolIds;
-}
-
-/** What came of the changes. */
-interface Changed {
-  readonly members: number;
-  readonly stale: readonly string[];
-  readonly slowestMs: number;
 }
 
 /** Creates, changes and deletes each member, spread over the time, and asks after each call. */
@@ -74,9 +98,9 @@ async function change(
     const pool = i % POOLS;
     const first = `198.51.${100 + (i >> 8)}.${i & 255}`;
     const second = `203.0.${113 + (i >> 8)}.${i & 255}`;
-    const expect = async (method: string, path: string, body: unknown, present: string, absent: string) => {
+    const expect = async (method: string, path: string, json: unknown, present: string, absent: string) => {
       const begin = performance.now();
-      const answer = await call<{ id: string }>(serve, method, path, body);
+      const answer = await call<{ id: string }>(serve.api, { method, path, json });
       slowestMs = Math.max(slowestMs, performance.now() - begin);
       const addresses = await addressesOf(serve, `s${pool}.example.org`);
       if (present !== "" && !addresses.includes(present)) {
@@ -98,24 +122,7 @@ async function change(
     const aheadMs = (i + 1) / members * (seconds - 1) * 1000 - (performance.now() - start);
     if (aheadMs > 0) await new Promise((resolve) => setTimeout(resolve, aheadMs));
   }
-  return { members, stale, slowestMs };
-}
-
-async function call<Answer>(
-  serve: ServeProcess,
-  method: string,
-  path: string,
-  body?: unknown,
-): Promise<Answer> {
-  const response = await fetch(`${serve.api}${path}`, {
-    method,
-    ...(body === undefined
-      ? {}
-      : { body: JSON.stringify(body), headers: { "content-type": "application/json" } }),
-  });
-  const text = await response.text();
-  if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`);
-  return (text === "" ? undefined : JSON.parse(text)) as Answer;
+  return { stale, slowestMs };
 }
 
 async function addressesOf(serve: ServeProcess, name: string): Promise<string[]> {
@@ -130,19 +137,4 @@ async function addressesOf(serve: ServeProcess, name: string): Promise<string[]>
     timeoutMs: 2000,
   });
   return message.answers.map((record) => record.data);
-}
-
-function judge(report: string, { members, stale, slowestMs }: Changed): boolean {
-  const figure = (label: string) => Number(new RegExp(`${label}:\\s+([\\d.]+)`).exec(report)?.[1] ?? NaN);
-  const sent = figure("Queries sent");
-  const lost = figure("Queries lost");
-  const codes = /Response codes:\s+(.*)/.exec(report)?.[1] ?? "";
-  console.log(`queries sent       ${sent} (${figure("Queries per second")} per second)`);
-  console.log(`queries lost       ${lost}`);
-  console.log(`response codes     ${codes}`);
-  console.log(`members            ${members} created, changed and deleted`);
-  console.log(`slowest call       ${slowestMs.toFixed(1)} ms`);
-  console.log(`stale answers      ${stale.length}`);
-  for (const line of stale.slice(0, 10)) console.log(`  ${line}`);
-  return lost === 0 && sent > 0 && /^NOERROR \d+ \(100\.00%\)$/.test(codes) && stale.length === 0;
 }
