@@ -250,7 +250,7 @@ class Loading {
 
   /** What is wrong is reported and left out, so that the files which the rest names are looked at in the same run. */
   #parse(): SettingsFile | null {
-    const parsed = settingsFileSchema.safeParse(this.#layers.values);
+    const parsed = settingsFileSchema.safeParse(this.#layers.values, ONCE);
     if (parsed.success) return parsed.data;
     this.problems.push(...this.#layers.problems(parsed.error));
     for (const { path } of parsed.error.issues) {
@@ -264,7 +264,7 @@ class Loading {
         const paths = keys.length > 0 ? keys.map((key) => [...issue.path, key]) : [issue.path];
         for (const path of paths) this.#layers.remove(path.slice(0, depth));
       }
-      const rest = settingsFileSchema.safeParse(this.#layers.values);
+      const rest = settingsFileSchema.safeParse(this.#layers.values, ONCE);
       if (rest.success) return rest.data;
       faults = rest.error.issues;
     }
@@ -476,6 +476,9 @@ class Loading {
     return isAbsolute(path) ? path : join(this.#folder, path);
   }
 }
+
+/** Settings are parsed once a start: to compile a parser for them first would take 5 ms longer than it saves. */
+const ONCE = { jitless: true } as const;
 
 /** More threads than this wait for each other's sockets; `workers` may say otherwise. */
 const WORKERS_MAX = 8;
