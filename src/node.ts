@@ -7,6 +7,7 @@
  *
  * @module
  */
+import { createHash } from "node:crypto";
 import { Changes } from "./change/commit.ts";
 import { systemClock, systemRng } from "./clock.ts";
 import { checkTargetOf } from "./config/check_target.ts";
@@ -22,7 +23,8 @@ import { HealthChecker, type VerdictChange } from "./health/schedule.ts";
 import { registerHealthMetrics } from "./health/metrics.ts";
 import { UNKNOWN_VERDICT } from "./health/verdict.ts";
 import { isLoopback, parseIp, parsePrefix, type SocketAddress } from "./ip.ts";
-import { Publisher } from "./publisher.ts";
+import { Publisher, type TablesKeeper } from "./publisher.ts";
+import { readKept, writeKept } from "./snapshot/kept_file.ts";
 import { Store } from "./store/store.ts";
 import { watch } from "./store/watch.ts";
 import type { Logger } from "./telemetry/log.ts";
@@ -128,6 +130,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     },
     health,
     log,
+    keeper: keeperOf(store, () => settings),
     onTargetsGone: (keys) => keepVerdicts(store, log, () => store.verdicts.forget(keys)),
     onPublished: (result) => {
       reloads.labels(result).inc();
@@ -148,6 +151,9 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
   );
   publisher.attach(fleet);
   applied.set(systemClock.unixMs() / 1000);
+
+  publisher.keep();
+  stack.defer(() => publisher.keep());
 
   const tally = setInterval(totals.update, TALLY_INTERVAL_MS);
   stack.defer(() => clearInterval(tally));
@@ -219,6 +225,44 @@ function fleetOptions({ settings, log, watchAnswers }: NodeOptions) {
     onSample: watchAnswers?.onSample ?? (() => {}),
     log,
   };
+}
+
+/** Services from which on it is quicker to read a file of tables than the database. */
+const KEEP_SERVICES_MIN = 20_000;
+
+/** The keeper of a large node's tables, in a file beside its database. */
+function keeperOf(store: Store, settings: () => Settings): TablesKeeper | null {
+  if (store.readOnly || store.path === ":memory:") return null;
+  const path = `${store.path}.tables`;
+  const isWorthIt = () => store.services.count() >= KEEP_SERVICES_MIN;
+  const fingerprintOf = (generation: number) => fingerprint(store, settings(), generation);
+  return {
+    load: () => isWorthIt() ? readKept(path, fingerprintOf) : null,
+    save: (tables) => {
+      if (isWorthIt()) writeKept(path, tables, fingerprintOf(tables.generation));
+    },
+  };
+}
+
+/**
+ * Stands for everything that tables depend on but pools and services, and for the commit that they hold: a database
+ * that was restored from a backup has another commit of that number, or none.
+ */
+function fingerprint(store: Store, { dns, fallback }: Settings, generation: number): string {
+  const { domain, zones, nameservers, ttl } = dns;
+  const commit = store.history.get(generation);
+  const parts = [
+    VERSION,
+    domain,
+    zones,
+    nameservers,
+    ttl,
+    fallback,
+    store.zones.all(),
+    store.fallback(),
+    commit,
+  ];
+  return createHash("sha256").update(JSON.stringify(parts)).digest("hex");
 }
 
 /** Verdicts are a help for the next start, not the truth: when they can't be written, answering goes on. */

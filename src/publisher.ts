@@ -18,7 +18,7 @@ import type { Verdict } from "./health/verdict.ts";
 import { LiveBoard, type SlotVerdict } from "./snapshot/live.ts";
 import { OutOfRoom } from "./snapshot/memory.ts";
 import { Slots } from "./snapshot/slots.ts";
-import { Tables } from "./snapshot/tables.ts";
+import { type KeptTables, Tables } from "./snapshot/tables.ts";
 import type { Snapshot } from "./snapshot/view.ts";
 import type { Touched } from "./store/touched.ts";
 import type { Logger } from "./telemetry/log.ts";
@@ -40,6 +40,14 @@ export interface ChangeSource {
   serviceByDomain(domain: string): Service | null;
 }
 
+/** Where tables outlive the process. */
+export interface TablesKeeper {
+  /** What was saved last, if it holds for the zones, fallback and settings of now. */
+  load(): KeptTables | null;
+  /** Saves; the memory is only valid during the call. */
+  save(tables: KeptTables): void;
+}
+
 /** What a publisher works with. */
 export interface PublisherOptions {
   /** The desired state of now. */
@@ -48,6 +56,8 @@ export interface PublisherOptions {
   readonly changes: ChangeSource;
   /** Probes what members are checked by. */
   readonly health: Pick<HealthChecker, "follow" | "verdict">;
+  /** Lets a start begin with the tables of the last run; `null` = they are written anew. */
+  readonly keeper: TablesKeeper | null;
   /** Told of targets that nobody declares any more. */
   readonly onTargetsGone: (keys: readonly string[]) => void;
   /** Told after each attempt to publish. */
@@ -76,15 +86,17 @@ export class Publisher {
   #published = 0;
   /** Generation that the tables hold. */
   #written = 0;
+  /** Generation that the keeper has. */
+  #kept = -1;
   #isDirty = false;
   /** Whether the next step must not look at what was touched. */
   #wantsWhole = false;
   #publishing: Promise<void> | null = null;
 
-  /** Compiles the first snapshot; from then on targets are probed. */
+  /** Makes the first snapshot; from then on targets are probed. */
   constructor(options: PublisherOptions) {
     this.#options = options;
-    this.#snapshot = this.#writeWhole();
+    this.#snapshot = this.#takeOver() ?? this.#writeWhole();
   }
 
   /** What a fleet is to start with. */
@@ -136,6 +148,18 @@ export class Publisher {
     return new Promise((resolve) => this.#waiters.push({ generation, resolve }));
   }
 
+  /** Has the tables saved for the next start, unless they are. */
+  keep(): void {
+    const { keeper, log } = this.#options;
+    if (!keeper || !this.#tables || this.#kept === this.#written) return;
+    try {
+      keeper.save(this.#tables.keep(this.#written));
+      this.#kept = this.#written;
+    } catch (error) {
+      log.warn("Cannot keep the tables for a quicker start", { error });
+    }
+  }
+
   /** Puts verdicts onto the board, and so into the very next answer. */
   judge(changes: readonly VerdictChange[]): void {
     this.#board.setHealth(changes.flatMap(({ key, verdict }) => this.#slotVerdict(key, verdict)));
@@ -158,6 +182,10 @@ export class Publisher {
     try {
       if (!this.#writeInPlace()) {
         this.#snapshot = this.#writeWhole();
+        await this.#fleet?.publish(this.#snapshot, this.#board);
+      } else if (this.#isBoardFull()) {
+        this.#growBoard();
+        this.#snapshot = { ...this.#snapshot, epoch: ++this.#epoch };
         await this.#fleet?.publish(this.#snapshot, this.#board);
       }
       this.#settle();
@@ -198,7 +226,7 @@ export class Publisher {
       throw error;
     }
     this.#written = generation;
-    return !this.#isBoardFull();
+    return true;
   }
 
   #putPool(tables: Tables, id: string, pool: Pool): void {
@@ -211,6 +239,25 @@ export class Publisher {
     tables.removePool(id);
   }
 
+  /** Begins with the tables of the last run and makes up for what was changed since; `null` when that can't be done. */
+  #takeOver(): Snapshot | null {
+    const kept = this.#options.keeper?.load();
+    if (!kept || kept.generation > this.#options.changes.generation()) return null;
+    const desired = this.#options.desired();
+    this.#tables = new Tables(desired, { epoch: ++this.#epoch, healthSlots: this.#healthSlots }, kept);
+    this.#written = kept.generation;
+    this.#kept = kept.generation;
+    const followed = this.#targets.replace(desired);
+    if (this.#isBoardFull()) this.#growBoard();
+    this.#follow(followed);
+    if (this.#writeInPlace()) {
+      this.#options.log.debug("Began with the tables of the last run", { generation: kept.generation });
+      return this.#tables.snapshot;
+    }
+    this.#tables = undefined;
+    return null;
+  }
+
   #writeWhole(): Snapshot {
     const desired = this.#options.desired();
     this.#wantsWhole = false;
@@ -220,15 +267,17 @@ export class Publisher {
       healthSlots: this.#healthSlots,
       previous: this.#tables,
     });
-    if (this.#isBoardFull()) {
-      this.#board = this.#board.grownTo({
-        healthSlots: this.#healthSlots.size,
-        ticketSlots: this.#tables.ticketSlots,
-      });
-    }
+    if (this.#isBoardFull()) this.#growBoard();
     this.#follow(followed);
     this.#written = desired.generation;
     return this.#tables.snapshot;
+  }
+
+  #growBoard(): void {
+    this.#board = this.#board.grownTo({
+      healthSlots: this.#healthSlots.size,
+      ticketSlots: this.#tables!.ticketSlots,
+    });
   }
 
   #isBoardFull(): boolean {

@@ -25,6 +25,18 @@ class Memory {
     this.buffer = new SharedArrayBuffer(bytes);
   }
 
+  /** Takes over what was in use in an earlier process. */
+  load(bytes: Uint8Array): void {
+    this.used = 0;
+    this.reserve(bytes.length);
+    new Uint8Array(this.buffer).set(bytes);
+  }
+
+  /** What is in use. */
+  inUse(): Uint8Array {
+    return new Uint8Array(this.buffer, 0, this.used);
+  }
+
   /**
    * Makes room behind what is in use.
    *
@@ -60,6 +72,17 @@ export class Words {
   /** What to hand to readers, once sealed. */
   get buffer(): SharedArrayBuffer {
     return this.#memory.buffer;
+  }
+
+  /** What is in use, to be kept for a later process. */
+  inUse(): Uint8Array {
+    return this.#memory.inUse();
+  }
+
+  /** Takes over what was in use in an earlier process. */
+  load(bytes: Uint8Array): void {
+    this.#memory.load(bytes);
+    this.#words = new Uint32Array(this.#memory.buffer);
   }
 
   /** Words in use. */
@@ -108,6 +131,17 @@ export class Bytes {
   /** What to hand to readers, once sealed. */
   get buffer(): SharedArrayBuffer {
     return this.#memory.buffer;
+  }
+
+  /** What is in use, to be kept for a later process. */
+  inUse(): Uint8Array {
+    return this.#memory.inUse();
+  }
+
+  /** Takes over what was in use in an earlier process. */
+  load(bytes: Uint8Array): void {
+    this.#memory.load(bytes);
+    this.#bytes = new Uint8Array(this.#memory.buffer);
   }
 
   /** Bytes in use. */

@@ -31,6 +31,21 @@ export class Slots {
     return this.#lastUsed.length;
   }
 
+  /** Every key with its number, to be kept for a later process. */
+  entries(): [key: string, number: number][] {
+    return [...this.#numbers];
+  }
+
+  /** Takes over numbers that an earlier process gave; only before the first round. */
+  load(entries: readonly (readonly [key: string, number: number])[]): void {
+    for (const [key, number] of entries) {
+      while (this.#lastUsed.length <= number) this.#free.push(this.#lastUsed.push(0) - 1);
+      this.#numbers.set(key, number);
+    }
+    const taken = new Set(this.#numbers.values());
+    this.#free = this.#free.filter((number) => !taken.has(number));
+  }
+
   /** Begins a round: a key that isn't asked for until `endRound` gives its number up. */
   beginRound(): void {
     this.#round++;

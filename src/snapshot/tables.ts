@@ -43,6 +43,30 @@ const FINISHED_HEAD = 12;
 const LISTS_SPARE_SHARE = 1 / 4;
 const LISTS_SPARE_MIN = 4096;
 
+/** Tables as they are kept in a file: the numbers that belong to them, and their memory. */
+export interface KeptTables {
+  /** Of the model that they hold. */
+  readonly generation: number;
+  /** The list record of all lists without members. */
+  readonly emptyList: number;
+  /** Ids given to lists. */
+  readonly lists: number;
+  /** Room given to lists. */
+  readonly listMembers: number;
+  /** Where the records of declared zones end. */
+  readonly declaredZonesEnd: number;
+  /** Ticket slots given out, and those that are free again. */
+  readonly tickets: { readonly size: number; readonly free: readonly number[] };
+  /** Entries of the name table. */
+  readonly names: { readonly count: number };
+  /** Entries of the index of pools. */
+  readonly pools: { readonly used: number };
+  /** What health slots stand for. */
+  readonly healthSlots: readonly (readonly [key: string, number: number])[];
+  /** Names, records, heap and the index of pools, as bytes. */
+  readonly memory: readonly [names: Uint8Array, records: Uint8Array, heap: Uint8Array, pools: Uint8Array];
+}
+
 /** The writer of one snapshot. */
 export class Tables {
   readonly #desired: Pick<Desired, "generation" | "defaultTtl" | "nameservers">;
@@ -63,12 +87,23 @@ export class Tables {
   #declaredZonesEnd = 0;
   #isSealed = false;
 
-  /** Writes a snapshot of the desired state, which must be valid. */
-  constructor(desired: Desired, { epoch, healthSlots, previous }: CompileOptions) {
+  /**
+   * Writes a snapshot of the desired state, which must be valid; or takes over tables that hold an earlier generation of
+   * the same zones and fallback.
+   */
+  constructor(
+    desired: Desired,
+    { epoch, healthSlots, previous }: CompileOptions,
+    kept: KeptTables | null = null,
+  ) {
     this.#desired = desired;
     this.#epoch = epoch;
     this.#healthSlots = healthSlots;
     this.#tickets = new Tickets(previous);
+    if (kept) {
+      this.#load(kept);
+      return;
+    }
     this.#records.reserve(ROOT.end);
     this.#records.set(ROOT.magic, MAGIC);
     this.#emptyList = this.#writeList([], 0, null, { id: this.#lists++, base: 0, capacity: 0 });
@@ -166,6 +201,40 @@ export class Tables {
     const entry = this.#find(name);
     const service = entry && this.#records.get(entry + ENTRY.service);
     return service ? this.#records.get(service + SERVICE.cursor4) : undefined;
+  }
+
+  /** What a later process can take over. The memory is a view: write it before anything is changed. */
+  keep(generation: number): KeptTables {
+    return {
+      generation,
+      emptyList: this.#emptyList,
+      lists: this.#lists,
+      listMembers: this.#listMembers,
+      declaredZonesEnd: this.#declaredZonesEnd,
+      tickets: this.#tickets.keep(),
+      names: { count: this.#names.count },
+      pools: { used: this.#pools.used },
+      healthSlots: this.#healthSlots.entries(),
+      memory: [this.#names.inUse(), this.#records.inUse(), this.#heap.inUse(), this.#pools.inUse()],
+    };
+  }
+
+  #load(kept: KeptTables): void {
+    const [names, records, heap, pools] = kept.memory;
+    this.#emptyList = kept.emptyList;
+    this.#lists = kept.lists;
+    this.#listMembers = kept.listMembers;
+    this.#declaredZonesEnd = kept.declaredZonesEnd;
+    this.#tickets.load(kept.tickets);
+    this.#names.load(names, kept.names.count);
+    this.#records.load(records);
+    this.#heap.load(heap);
+    this.#pools.load(pools, kept.pools.used);
+    this.#healthSlots.load(kept.healthSlots);
+    this.#records.seal();
+    this.#heap.seal();
+    this.#names.seal();
+    this.#isSealed = true;
   }
 
   #seal(): void {
@@ -549,6 +618,16 @@ class Tickets {
     this.#free.push(ticket);
   }
 
+  keep(): KeptTables["tickets"] {
+    return { size: this.size, free: this.#free };
+  }
+
+  load({ size, free }: KeptTables["tickets"]): void {
+    this.size = size;
+    this.#free = [...free];
+    this.#kept = null;
+  }
+
   /** Ends the writing: what no service took over can be handed out again. */
   settle(): void {
     this.#kept!.forEach((kept, pair) => {
@@ -570,6 +649,20 @@ class PoolIndex {
 
   constructor(records: Words) {
     this.#records = records;
+  }
+
+  get used(): number {
+    return this.#used;
+  }
+
+  inUse(): Uint8Array {
+    return new Uint8Array(this.#slots.buffer);
+  }
+
+  load(bytes: Uint8Array, used: number): void {
+    this.#slots = new Uint32Array(bytes.length / 4);
+    new Uint8Array(this.#slots.buffer).set(bytes);
+    this.#used = used;
   }
 
   /** The record, or 0. */
@@ -645,6 +738,21 @@ class NameTable {
 
   get buffer(): SharedArrayBuffer {
     return this.#slots.buffer as SharedArrayBuffer;
+  }
+
+  get count(): number {
+    return this.#count;
+  }
+
+  inUse(): Uint8Array {
+    return new Uint8Array(this.buffer);
+  }
+
+  load(bytes: Uint8Array, count: number): void {
+    const buffer = new SharedArrayBuffer(bytes.length);
+    new Uint8Array(buffer).set(bytes);
+    this.#slots = new Int32Array(buffer);
+    this.#count = count;
   }
 
   find(hash: number, isIt: (entry: number) => boolean): number {

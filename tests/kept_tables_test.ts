@@ -1,0 +1,117 @@
+/**
+ * A large node starts from the tables of its last run, whatever happened to the database meanwhile.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { Changes } from "../src/change/commit.ts";
+import { systemClock } from "../src/clock.ts";
+import type { Model } from "../src/config/model.ts";
+import { newId } from "../src/config/id.ts";
+import { Store } from "../src/store/store.ts";
+import { askFor, startTestNode } from "./test_node.ts";
+
+const ORIGIN = { via: "test", by: "", reason: "" };
+/** Enough for the tables to be kept, also when some are deleted. */
+const SERVICES = 20_100;
+
+/** A pool of one member with many services. */
+function model(ipAddress: string): Model {
+  const pool = newId();
+  const member = {
+    id: newId(),
+    ipAddress,
+    port: 443,
+    weight: 1,
+    priority: 0,
+    enabled: true,
+    latitude: null,
+    longitude: null,
+  };
+  return {
+    generation: 0,
+    pools: [{
+      id: pool,
+      name: "web",
+      algorithm: "round-robin",
+      maxAnswers: 1,
+      onAllDown: "all",
+      fallbackPoolId: null,
+      members: [member],
+      healthCheck: null,
+      geoRules: [],
+    }],
+    services: Array.from(
+      { length: SERVICES },
+      (_, i) => ({ id: newId(), domain: `s${i}.example`, poolId: pool, ttl: 30, ecs: true }),
+    ),
+    zones: [],
+    fallback: null,
+  };
+}
+
+/** Commits to a database that no node has open. */
+function change(path: string, make: (store: Store, changes: Changes) => void): void {
+  using store = Store.open(path);
+  make(store, new Changes({ store, clock: systemClock }));
+}
+
+Deno.test("tables that were kept are used, made up for and, where they don't hold, ignored", async (t) => {
+  const folder = await Deno.makeTempDir({ prefix: "pleiades-kept-" });
+  const path = `${folder}/node.db`;
+  let tookOver = false;
+  const answers = async (name: string) => {
+    await using node = await startTestNode({ database: { path } });
+    tookOver = node.lines.some((line) => line.includes("Began with the tables of the last run"));
+    return await askFor(node, name);
+  };
+  try {
+    change(
+      path,
+      (_, changes) => changes.commit([{ kind: "replaceModel", model: model("192.0.2.1") }], ORIGIN),
+    );
+    assert.deepEqual(await answers("s19999.example"), ["192.0.2.1"]);
+    const kept = await Deno.readFile(`${path}.tables`);
+
+    await t.step("what was committed while the node was away is answered", async () => {
+      change(path, (store, changes) => {
+        const pool = store.pools.byName("web")!.id;
+        const [member] = store.members.of(pool);
+        changes.commit([{
+          kind: "updateMember",
+          id: member!.id,
+          fields: { ...member!, ipAddress: "192.0.2.2" },
+        }], ORIGIN);
+        changes.commit([{ kind: "deleteService", id: store.services.byDomain("s0.example")!.id }], ORIGIN);
+      });
+      assert.deepEqual(await answers("s1.example"), ["192.0.2.2"]);
+      assert.ok(tookOver);
+      assert.deepEqual(await answers("s0.example"), []);
+    });
+
+    await t.step("a file of an earlier run is made up for, too", async () => {
+      await Deno.writeFile(`${path}.tables`, kept);
+      assert.deepEqual(await answers("s1.example"), ["192.0.2.2"]);
+      assert.ok(tookOver);
+    });
+
+    await t.step("a file of another database of the same age is ignored", async () => {
+      const other = `${folder}/other.db`;
+      change(
+        other,
+        (_, changes) => changes.commit([{ kind: "replaceModel", model: model("198.51.100.1") }], ORIGIN),
+      );
+      await Deno.writeFile(`${other}.tables`, kept);
+      await using node = await startTestNode({ database: { path: other } });
+      assert.deepEqual(await askFor(node, "s1.example"), ["198.51.100.1"]);
+    });
+
+    await t.step("a file that is garbage is ignored", async () => {
+      await Deno.writeTextFile(`${path}.tables`, "garbage\n");
+      assert.deepEqual(await answers("s1.example"), ["192.0.2.2"]);
+      assert.ok(!tookOver);
+    });
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
