@@ -17,7 +17,8 @@
  *   [--executable] [--check] [--json FILE] [--plot FILE]
  * ```
  *
- * `--check` only looks whether all answer rightly. `--plot` draws the figures that `--json` names, without measuring.
+ * `--check` only looks whether all answer rightly. `--plot` measures nothing: it draws the
+ * figures that `--json` names and prints them in Markdown.
  *
  * @module
  */
@@ -31,6 +32,7 @@ import {
   CALM_PER_SECOND,
   type Figures,
   type Machine,
+  markdown,
   type Measured,
   type Parts,
   STEADY_PER_SECOND,
@@ -98,7 +100,7 @@ async function draw(from: string, to: string): Promise<void> {
   const measured: Measured = JSON.parse(await Deno.readTextFile(from));
   await Deno.writeTextFile(to, plot(measured));
   for (const { id, title, servers } of measured.workloads) {
-    console.log(`\n(${id}) ${title}\n${table(servers)}`);
+    console.log(`\n(${id}) ${title}\n${markdown(servers)}`);
   }
 }
 

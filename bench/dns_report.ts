@@ -116,6 +116,34 @@ export function table(servers: readonly Figures[]): string {
   return lines.join("\n");
 }
 
+/** The figures that `docs/performance.md` shows, as a Markdown table. */
+export function markdown(servers: readonly Figures[]): string {
+  const echo = servers[0]!;
+  const cpuFull = ({ full }: Parts) => full.cpuPerMillion;
+  const cpuSteady = ({ steady }: Parts) => steady.cpuPerMillion;
+  const of = (server: Figures, value: (parts: Parts) => number) =>
+    median(server.runs.map((rounds) => median(rounds.map(value))));
+  const ratioText = (server: Figures, value: (parts: Parts) => number) => {
+    const { median: middle, min, max } = ratio(server, echo, value);
+    return server === echo ? "1" : `${middle.toFixed(2)} (${min.toFixed(2)}–${max.toFixed(2)})`;
+  };
+  const rows = servers.map((server) => [
+    server.name,
+    of(server, cpuFull).toFixed(2),
+    ratioText(server, cpuFull),
+    ratioText(server, cpuSteady),
+    ratioText(server, ({ calm }) => calm.p99Ms),
+    (100 * of(server, ({ full }) => full.kernel)).toFixed(0),
+    server.memoryMebibytes.toFixed(0),
+    server.startSeconds.toFixed(1),
+  ]);
+  return [
+    ["server", "CPU s/million", "× echo", "at 50k/s × echo", "p99 × echo", "kernel %", "MiB", "start s"],
+    ["---", "--:", "--:", "--:", "--:", "--:", "--:", "--:"],
+    ...rows,
+  ].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
+}
+
 /** A server's ratio to the echo: the median over runs, and its range. */
 export function ratio(
   server: Figures,
