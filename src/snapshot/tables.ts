@@ -590,7 +590,8 @@ const FALLBACK_TICKET = 0;
 class Tickets {
   /** One more than the largest slot ever handed out. */
   size: number;
-  readonly #previous: Tables | undefined;
+  /** Only while a snapshot is written: kept for longer, every snapshot would keep all those before it alive. */
+  #previous: Tables | undefined;
   #free: number[] = [];
   /** Pairs that were taken over, by half their slot; only while a snapshot is written. */
   #kept: Uint8Array | null;
@@ -634,6 +635,7 @@ class Tickets {
       if (!kept) this.#free.push(pair * 2);
     });
     this.#kept = null;
+    this.#previous = undefined;
   }
 }
 

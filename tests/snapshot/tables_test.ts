@@ -174,3 +174,11 @@ Deno.test("full tables say so and go on answering what they held", () => {
   assert.deepEqual(addresses(world.ask(query("www.example.com", "A"))), ["192.0.2.1"]);
   assert.deepEqual(addresses(world.ask(query("n0.example.com", "A"))), ["192.0.2.1"]);
 });
+
+Deno.test("tables don't keep those before them alive", async () => {
+  const { stdout } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "--v8-flags=--expose-gc", new URL("replaced_tables.ts", import.meta.url).pathname],
+    stderr: "inherit",
+  }).output();
+  assert.equal(new TextDecoder().decode(stdout), "1 of 10 is alive\n");
+});
