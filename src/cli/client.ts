@@ -11,6 +11,21 @@ import type { Terminal } from "./terminal.ts";
 /** A JSON object as the API gives it. */
 export type JsonObject = Readonly<Record<string, unknown>>;
 
+/** Whether a value that JSON can have is an object, and no list. */
+export function isJsonObject(value: unknown): value is JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** The query of a write: whether it is only tried, and what it is for. Begins with `?` unless it is empty. */
+export function writeQuery(
+  { dryRun = false, reason = "" }: { readonly dryRun?: boolean; readonly reason?: string | undefined },
+): string {
+  const parameters = new URLSearchParams();
+  if (dryRun) parameters.set("dryRun", "true");
+  if (reason !== "") parameters.set("reason", reason);
+  return parameters.size > 0 ? `?${parameters}` : "";
+}
+
 /** An object with the tag under which the API knows this state of it. */
 export interface Tagged {
   /** The object. */
@@ -73,11 +88,6 @@ export class ApiClient {
     const url = options.api ?? terminal.env("PLEIADES_API_URL") ?? DEFAULT_API_URL;
     this.#base = baseOf(url);
     this.#token = options.token ?? terminal.env("PLEIADES_API_TOKEN");
-  }
-
-  /** Where the API is, without a final slash. */
-  get url(): string {
-    return this.#base;
   }
 
   /** Gets one object. `path` begins behind `/api/v1`. */
@@ -242,10 +252,6 @@ function isJson(response: Response): boolean {
 }
 
 function objectOf(value: unknown): JsonObject {
-  if (!isObject(value)) throw new CommandFailed("The API sent something that is no JSON object");
+  if (!isJsonObject(value)) throw new CommandFailed("The API sent something that is no JSON object");
   return value;
-}
-
-function isObject(value: unknown): value is JsonObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -11,7 +11,7 @@ import { schemaAsJson } from "../config/settings_keys.ts";
 import { remarkOnSteering } from "../config/steering.ts";
 import { validatePath } from "../config/validate.ts";
 import { formatProblem } from "../config/yaml_source.ts";
-import { ApiClient, ApiRefusal, type ClientOptions, type JsonObject } from "./client.ts";
+import { ApiClient, ApiRefusal, type ClientOptions, type JsonObject, writeQuery } from "./client.ts";
 import { type ExitCode, wrongUsage } from "./failure.ts";
 import { type ModelProblems, type ModelUpload, openModel } from "./model_upload.ts";
 import { Progress } from "./progress.ts";
@@ -98,12 +98,9 @@ export async function apply(path: string, flags: ApplyFlags, terminal: Terminal)
   if (remark !== null) terminal.err(`remark: ${remark}`);
   const { generation, changed, pools, members, services, zones } = sending.applied;
   const what = `${pools} pools, ${members} members, ${services} services, ${countOf(Number(zones), "zone")}`;
-  const outcome = flags.dryRun
-    ? changed ? "would change the model" : "nothing would change"
-    : changed
-    ? `generation ${generation}`
-    : `nothing changed, still generation ${generation}`;
-  terminal.out(`ok: ${what} (${outcome})`);
+  const done = changed ? `generation ${generation}` : `nothing changed, still generation ${generation}`;
+  const foreseen = changed ? "would change the model" : "nothing would change";
+  terminal.out(`ok: ${what} (${flags.dryRun ? foreseen : done})`);
   return 0;
 }
 
@@ -120,7 +117,7 @@ async function send(
   using _ = interruptible(terminal, progress);
   const api = new ApiClient(flags, terminal, { timeoutMs: APPLY_TIMEOUT_MS });
   try {
-    const applied = await api.send("POST", `/apply${query(flags)}`, {
+    const applied = await api.send("POST", `/apply${writeQuery(flags)}`, {
       text: ReadableStream.from(encoded(model, progress)),
       contentType: MEDIA_TYPES.ndjson,
     });
@@ -145,7 +142,9 @@ async function* encoded({ blocks }: ModelUpload, progress: Progress): AsyncGener
 function interruptible(terminal: Terminal, progress: Progress): Disposable {
   const end = () => {
     progress[Symbol.dispose]();
-    terminal.err("interrupted: the node undoes what it hasn't committed (config history shows what it has)");
+    terminal.err(
+      "interrupted: the node undoes what it hasn't committed (GET /api/v1/history shows what it has)",
+    );
     Deno.exit(130);
   };
   Deno.addSignalListener("SIGINT", end);
@@ -157,10 +156,3 @@ const MEDIA_TYPES = {
   ndjson: "application/x-ndjson",
   json: "application/json",
 } as const;
-
-function query({ reason, dryRun }: ApplyFlags): string {
-  const parameters = new URLSearchParams();
-  if (reason) parameters.set("reason", reason);
-  if (dryRun) parameters.set("dryRun", "true");
-  return parameters.size === 0 ? "" : `?${parameters}`;
-}

@@ -12,7 +12,7 @@ import { ALGORITHMS } from "../config/model.ts";
 import { nearest } from "../config/nearest.ts";
 import { remarkOnSteering } from "../config/steering.ts";
 import { canonicalIp } from "../ip.ts";
-import { ApiClient, type ClientOptions, type JsonObject } from "./client.ts";
+import { ApiClient, type ClientOptions, type JsonObject, writeQuery } from "./client.ts";
 import { CommandFailed, type ExitCode, wrongUsage } from "./failure.ts";
 import { type Noun, NOUNS } from "./nouns.ts";
 import { type Column, type OutputFormat, printObject, printRows, textColumn } from "./table.ts";
@@ -99,7 +99,7 @@ class Resources {
       ? `/${noun.name}`
       : `/pools/${await this.#ownPoolId()}/${noun.name}`;
     const body = { json: { ...named, ...await this.#resolved() } };
-    await this.#done(await this.#api.send("POST", `${path}${this.#query()}`, body), "created");
+    await this.#done(await this.#api.send("POST", `${path}${writeQuery(this.#request)}`, body), "created");
   }
 
   /** The field that the word after `create` gives; beside members and geo rules there is a flag for it, too. */
@@ -124,7 +124,7 @@ class Resources {
     const path = await this.#path();
     const changes = await this.#resolved();
     const result = noun.patched
-      ? await this.#api.send("PATCH", `${path}${this.#query()}`, { json: changes })
+      ? await this.#api.send("PATCH", `${path}${writeQuery(this.#request)}`, { json: changes })
       : await this.#replaceWith(path, changes);
     await this.#done(result, "updated");
   }
@@ -134,24 +134,24 @@ class Resources {
     const { object, etag } = await this.#api.getTagged(path);
     const writable = this.#request.noun.fields.map(({ name }) => [name, object[name]]);
     const json = { ...Object.fromEntries(writable), ...changes };
-    return await this.#api.send("PUT", `${path}${this.#query()}`, { json, ifMatch: etag });
+    return await this.#api.send("PUT", `${path}${writeQuery(this.#request)}`, { json, ifMatch: etag });
   }
 
   async #delete(): Promise<void> {
     const path = await this.#path();
-    await this.#api.send("DELETE", `${path}${this.#query()}`);
+    await this.#api.send("DELETE", `${path}${writeQuery(this.#request)}`);
     this.#remark("deleted");
   }
 
   async #set(): Promise<void> {
-    const path = `${await this.#path()}${this.#query()}`;
+    const path = `${await this.#path()}${writeQuery(this.#request)}`;
     await this.#done(await this.#api.send("PUT", path, { json: await this.#resolved() }), "set");
   }
 
   async #putText(): Promise<void> {
     const { file } = this.#request;
     const body = { text: await readText(file ?? "-"), contentType: "text/dns" };
-    await this.#api.send("PUT", `${await this.#path()}${this.#query()}`, body);
+    await this.#api.send("PUT", `${await this.#path()}${writeQuery(this.#request)}`, body);
     this.#remark("put");
   }
 
@@ -257,14 +257,6 @@ class Resources {
 
   async #allPools(): Promise<readonly JsonObject[]> {
     return this.#pools ??= await this.#api.list("/pools");
-  }
-
-  #query(): string {
-    const { dryRun, reason } = this.#request;
-    const parameters = new URLSearchParams();
-    if (dryRun) parameters.set("dryRun", "true");
-    if (reason !== undefined) parameters.set("reason", reason);
-    return parameters.size > 0 ? `?${parameters}` : "";
   }
 
   async #done(result: JsonObject | null, what: string): Promise<void> {

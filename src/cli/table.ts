@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { JsonObject } from "./client.ts";
+import { isJsonObject, type JsonObject } from "./client.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** The values of `-o`. */
@@ -54,7 +54,7 @@ function cellsOf(row: JsonObject, columns: readonly Column[]): string[] {
 
 function fieldLines(object: JsonObject, prefix: string): string[][] {
   return Object.entries(object).flatMap(([name, value]) =>
-    isPlainObject(value) ? fieldLines(value, `${prefix}${name}.`) : [[`${prefix}${name}`, cellText(value)]]
+    isJsonObject(value) ? fieldLines(value, `${prefix}${name}.`) : [[`${prefix}${name}`, cellText(value)]]
   );
 }
 
@@ -83,7 +83,7 @@ function painted(cell: string, padded: string): string {
 /** What is at a path of names with dots between; `undefined` when nothing is. */
 export function fieldAt(row: JsonObject, path: string): unknown {
   return path.split(".").reduce<unknown>(
-    (value, name) => isPlainObject(value) ? value[name] : undefined,
+    (value, name) => isJsonObject(value) ? value[name] : undefined,
     row,
   );
 }
@@ -93,8 +93,4 @@ function cellText(value: unknown): string {
   if (value === null || value === undefined) return "";
   const text = typeof value === "object" ? JSON.stringify(value) : String(value);
   return text.replaceAll(/\p{Cc}/gu, " ");
-}
-
-function isPlainObject(value: unknown): value is JsonObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
