@@ -7,27 +7,23 @@ import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
 import { geoRuleFieldsSchema, idSchema } from "../config/model_schema.ts";
 import type { GeoRuleRow } from "../store/geo_rules.ts";
 import { newId } from "../config/id.ts";
+import { aPage, created, deleted, unlessKnown, updated } from "./answers.ts";
 import { etagOf, ifRevision, notModified } from "./conditional.ts";
-import { linkNext, numberedPageQuery, pageHeaders, pageRequest } from "./paging.ts";
+import { linkNext, numberedPageQuery, pageRequest } from "./paging.ts";
 import type { ApiParts } from "./ports.ts";
 import { notFound } from "./problem.ts";
 import {
   answered,
   BASE,
-  createHeaders,
-  etagHeader,
   idempotencyKey,
   idParams,
-  ifMatch,
-  ifNoneMatch,
-  json,
   jsonBody,
   named,
   problems,
+  readOfOne,
   type Route,
-  updateHeaders,
-  writeHeaders,
   writeQuery,
+  writeToOne,
 } from "./route.ts";
 import { write } from "./write.ts";
 
@@ -53,10 +49,7 @@ const routes = {
     path: poolPath,
     summary: "The geo rules of a pool, in the order of their creation",
     request: { params: idParams, query: numberedPageQuery },
-    responses: {
-      200: { description: "A page of rules", headers: pageHeaders, content: json(z.array(GeoRuleSchema)) },
-      ...problems(400, 404),
-    },
+    responses: { ...aPage("rules", GeoRuleSchema), ...problems(400, 404) },
   }),
   create: createRoute({
     operationId: "createGeoRule",
@@ -70,11 +63,7 @@ const routes = {
       headers: idempotencyKey,
       body: jsonBody(GeoRuleFieldsSchema),
     },
-    responses: {
-      200: { description: "The rule as it would be (dry run)", content: json(GeoRuleSchema) },
-      201: { description: "The new rule", headers: createHeaders, content: json(GeoRuleSchema) },
-      ...problems(400, 404, 409, 413, 415, 422),
-    },
+    responses: { ...created("rule", GeoRuleSchema), ...problems(400, 404, 409, 413, 415, 422) },
   }),
   get: createRoute({
     operationId: "getGeoRule",
@@ -83,12 +72,8 @@ const routes = {
     path,
     summary: "One geo rule",
     middleware: notModified,
-    request: { params: idParams, headers: ifNoneMatch },
-    responses: {
-      200: { description: "The rule", headers: etagHeader, content: json(GeoRuleSchema) },
-      304: { description: "The rule still has the ETag of If-None-Match" },
-      ...problems(404),
-    },
+    request: readOfOne,
+    responses: { ...unlessKnown("rule", GeoRuleSchema), ...problems(404) },
   }),
   replace: createRoute({
     operationId: "replaceGeoRule",
@@ -96,11 +81,8 @@ const routes = {
     method: "put",
     path,
     summary: "Replace a geo rule",
-    request: { params: idParams, query: writeQuery, headers: ifMatch, body: jsonBody(GeoRuleFieldsSchema) },
-    responses: {
-      200: { description: "The rule as it is now", headers: updateHeaders, content: json(GeoRuleSchema) },
-      ...problems(400, 404, 409, 412, 413, 415, 422),
-    },
+    request: { ...writeToOne, body: jsonBody(GeoRuleFieldsSchema) },
+    responses: { ...updated("rule", GeoRuleSchema), ...problems(400, 404, 409, 412, 413, 415, 422) },
   }),
   delete: createRoute({
     operationId: "deleteGeoRule",
@@ -108,11 +90,8 @@ const routes = {
     method: "delete",
     path,
     summary: "Delete a geo rule",
-    request: { params: idParams, query: writeQuery, headers: ifMatch },
-    responses: {
-      204: { description: "It is gone", headers: writeHeaders },
-      ...problems(400, 404, 412),
-    },
+    request: writeToOne,
+    responses: { ...deleted, ...problems(400, 404, 412) },
   }),
 };
 

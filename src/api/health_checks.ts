@@ -6,6 +6,7 @@
 import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
 import { healthCheckSchema } from "../config/model_schema.ts";
 import type { HealthCheckRow } from "../store/health_checks.ts";
+import { deleted, unlessKnown, updated } from "./answers.ts";
 import { etagOf, ifRevision, notModified } from "./conditional.ts";
 import type { ApiParts } from "./ports.ts";
 import { ApiProblem, notFound } from "./problem.ts";
@@ -13,18 +14,13 @@ import {
   answered,
   BASE,
   createHeaders,
-  etagHeader,
-  idParams,
-  ifMatch,
-  ifNoneMatch,
   json,
   jsonBody,
   named,
   problems,
+  readOfOne,
   type Route,
-  updateHeaders,
-  writeHeaders,
-  writeQuery,
+  writeToOne,
 } from "./route.ts";
 import { write } from "./write.ts";
 
@@ -43,12 +39,8 @@ const routes = {
     path,
     summary: "How the members of a pool are probed",
     middleware: notModified,
-    request: { params: idParams, headers: ifNoneMatch },
-    responses: {
-      200: { description: "The check", headers: etagHeader, content: json(HealthCheckSchema) },
-      304: { description: "The check still has the ETag of If-None-Match" },
-      ...problems(404),
-    },
+    request: readOfOne,
+    responses: { ...unlessKnown("check", HealthCheckSchema), ...problems(404) },
   }),
   replace: createRoute({
     operationId: "replaceHealthCheck",
@@ -57,18 +49,9 @@ const routes = {
     path,
     summary: "Give a pool a health check, or another one",
     description: "Fields that are left out get their defaults.",
-    request: {
-      params: idParams,
-      query: writeQuery,
-      headers: ifMatch,
-      body: jsonBody(HealthCheckFieldsSchema),
-    },
+    request: { ...writeToOne, body: jsonBody(HealthCheckFieldsSchema) },
     responses: {
-      200: {
-        description: "The check as it is now",
-        headers: updateHeaders,
-        content: json(HealthCheckSchema),
-      },
+      ...updated("check", HealthCheckSchema),
       201: {
         description: "The check of a pool that had none",
         headers: createHeaders,
@@ -84,11 +67,8 @@ const routes = {
     path,
     summary: "Stop probing the members of a pool",
     description: "All of them count as healthy then.",
-    request: { params: idParams, query: writeQuery, headers: ifMatch },
-    responses: {
-      204: { description: "It is gone", headers: writeHeaders },
-      ...problems(400, 404, 412),
-    },
+    request: writeToOne,
+    responses: { ...deleted, ...problems(400, 404, 412) },
   }),
 };
 

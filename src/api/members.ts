@@ -13,28 +13,26 @@ import type { HealthCheck } from "../config/model.ts";
 import { idSchema, memberFieldsSchema } from "../config/model_schema.ts";
 import { newId } from "../config/id.ts";
 import type { MemberRow } from "../store/members.ts";
+import { aPage, created, deleted, updated } from "./answers.ts";
 import { etagOf, ifRevision } from "./conditional.ts";
 import { patched, patchSchemaOf } from "./merge_patch.ts";
-import { linkNext, numberedPageQuery, pageHeaders, pageRequest } from "./paging.ts";
+import { linkNext, numberedPageQuery, pageRequest } from "./paging.ts";
 import type { ApiParts } from "./ports.ts";
 import { notFound } from "./problem.ts";
 import {
   answered,
   BASE,
-  createHeaders,
   etagHeader,
   idempotencyKey,
   idParams,
-  ifMatch,
   json,
   jsonBody,
   named,
   patchBody,
   problems,
   type Route,
-  updateHeaders,
-  writeHeaders,
   writeQuery,
+  writeToOne,
 } from "./route.ts";
 import { write } from "./write.ts";
 
@@ -71,10 +69,7 @@ const routes = {
     path: poolPath,
     summary: "The members of a pool, in the order of their creation",
     request: { params: idParams, query: numberedPageQuery },
-    responses: {
-      200: { description: "A page of members", headers: pageHeaders, content: json(z.array(MemberSchema)) },
-      ...problems(400, 404),
-    },
+    responses: { ...aPage("members", MemberSchema), ...problems(400, 404) },
   }),
   create: createRoute({
     operationId: "createMember",
@@ -88,11 +83,7 @@ const routes = {
       headers: idempotencyKey,
       body: jsonBody(MemberFieldsSchema),
     },
-    responses: {
-      200: { description: "The member as it would be (dry run)", content: json(MemberSchema) },
-      201: { description: "The new member", headers: createHeaders, content: json(MemberSchema) },
-      ...problems(400, 404, 409, 413, 415, 422),
-    },
+    responses: { ...created("member", MemberSchema), ...problems(400, 404, 409, 413, 415, 422) },
   }),
   get: createRoute({
     operationId: "getMember",
@@ -113,11 +104,8 @@ const routes = {
     path,
     summary: "Replace a member's fields",
     description: "Fields that are left out get their defaults.",
-    request: { params: idParams, query: writeQuery, headers: ifMatch, body: jsonBody(MemberFieldsSchema) },
-    responses: {
-      200: { description: "The member as it is now", headers: updateHeaders, content: json(MemberSchema) },
-      ...problems(400, 404, 409, 412, 413, 415),
-    },
+    request: { ...writeToOne, body: jsonBody(MemberFieldsSchema) },
+    responses: { ...updated("member", MemberSchema), ...problems(400, 404, 409, 412, 413, 415) },
   }),
   patch: createRoute({
     operationId: "patchMember",
@@ -126,11 +114,8 @@ const routes = {
     path,
     summary: "Change some of a member's fields",
     description: "A merge patch (RFC 7396): fields that are left out stay, `null` puts a default back.",
-    request: { params: idParams, query: writeQuery, headers: ifMatch, body: patchBody(MemberPatchSchema) },
-    responses: {
-      200: { description: "The member as it is now", headers: updateHeaders, content: json(MemberSchema) },
-      ...problems(400, 404, 409, 412, 413, 415),
-    },
+    request: { ...writeToOne, body: patchBody(MemberPatchSchema) },
+    responses: { ...updated("member", MemberSchema), ...problems(400, 404, 409, 412, 413, 415) },
   }),
   delete: createRoute({
     operationId: "deleteMember",
@@ -139,11 +124,8 @@ const routes = {
     path,
     summary: "Delete a member",
     description: "Geo rules that send clients to it go with it.",
-    request: { params: idParams, query: writeQuery, headers: ifMatch },
-    responses: {
-      204: { description: "It is gone", headers: writeHeaders },
-      ...problems(400, 404, 412),
-    },
+    request: writeToOne,
+    responses: { ...deleted, ...problems(400, 404, 412) },
   }),
 };
 

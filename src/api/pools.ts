@@ -9,29 +9,24 @@ import type { PoolFields } from "../change/edit.ts";
 import { idSchema, poolFieldsSchema } from "../config/model_schema.ts";
 import { newId } from "../config/id.ts";
 import type { PoolRow } from "../store/pools.ts";
+import { aPage, created, deleted, unlessKnown, updated } from "./answers.ts";
 import { etagOf, ifRevision, notModified } from "./conditional.ts";
 import { patched, patchSchemaOf } from "./merge_patch.ts";
-import { linkNext, pageHeaders, pageQuery, pageRequest } from "./paging.ts";
+import { linkNext, pageQuery, pageRequest } from "./paging.ts";
 import type { ApiParts } from "./ports.ts";
 import { notFound } from "./problem.ts";
 import {
   answered,
   BASE,
-  createHeaders,
-  etagHeader,
   idempotencyKey,
-  idParams,
-  ifMatch,
-  ifNoneMatch,
-  json,
   jsonBody,
   named,
   patchBody,
   problems,
+  readOfOne,
   type Route,
-  updateHeaders,
-  writeHeaders,
   writeQuery,
+  writeToOne,
 } from "./route.ts";
 import { write } from "./write.ts";
 
@@ -52,10 +47,7 @@ const routes = {
     path: `${BASE}/pools`,
     summary: "All pools, by name",
     request: { query: pageQuery },
-    responses: {
-      200: { description: "A page of pools", headers: pageHeaders, content: json(z.array(PoolSchema)) },
-      ...problems(400),
-    },
+    responses: { ...aPage("pools", PoolSchema), ...problems(400) },
   }),
   create: createRoute({
     operationId: "createPool",
@@ -64,11 +56,7 @@ const routes = {
     path: `${BASE}/pools`,
     summary: "Create a pool",
     request: { query: writeQuery, headers: idempotencyKey, body: jsonBody(PoolFieldsSchema) },
-    responses: {
-      200: { description: "The pool as it would be (dry run)", content: json(PoolSchema) },
-      201: { description: "The new pool", headers: createHeaders, content: json(PoolSchema) },
-      ...problems(400, 409, 413, 415, 422),
-    },
+    responses: { ...created("pool", PoolSchema), ...problems(400, 409, 413, 415, 422) },
   }),
   get: createRoute({
     operationId: "getPool",
@@ -77,12 +65,8 @@ const routes = {
     path,
     summary: "One pool",
     middleware: notModified,
-    request: { params: idParams, headers: ifNoneMatch },
-    responses: {
-      200: { description: "The pool", headers: etagHeader, content: json(PoolSchema) },
-      304: { description: "The pool still has the ETag of If-None-Match" },
-      ...problems(404),
-    },
+    request: readOfOne,
+    responses: { ...unlessKnown("pool", PoolSchema), ...problems(404) },
   }),
   replace: createRoute({
     operationId: "replacePool",
@@ -91,11 +75,8 @@ const routes = {
     path,
     summary: "Replace a pool's fields",
     description: "Fields that are left out get their defaults. Members, check and rules stay.",
-    request: { params: idParams, query: writeQuery, headers: ifMatch, body: jsonBody(PoolFieldsSchema) },
-    responses: {
-      200: { description: "The pool as it is now", headers: updateHeaders, content: json(PoolSchema) },
-      ...problems(400, 404, 409, 412, 413, 415, 422),
-    },
+    request: { ...writeToOne, body: jsonBody(PoolFieldsSchema) },
+    responses: { ...updated("pool", PoolSchema), ...problems(400, 404, 409, 412, 413, 415, 422) },
   }),
   patch: createRoute({
     operationId: "patchPool",
@@ -104,11 +85,8 @@ const routes = {
     path,
     summary: "Change some of a pool's fields",
     description: "A merge patch (RFC 7396): fields that are left out stay, `null` puts a default back.",
-    request: { params: idParams, query: writeQuery, headers: ifMatch, body: patchBody(PoolPatchSchema) },
-    responses: {
-      200: { description: "The pool as it is now", headers: updateHeaders, content: json(PoolSchema) },
-      ...problems(400, 404, 409, 412, 413, 415, 422),
-    },
+    request: { ...writeToOne, body: patchBody(PoolPatchSchema) },
+    responses: { ...updated("pool", PoolSchema), ...problems(400, 404, 409, 412, 413, 415, 422) },
   }),
   delete: createRoute({
     operationId: "deletePool",
@@ -117,11 +95,8 @@ const routes = {
     path,
     summary: "Delete a pool with its members, check and rules",
     description: "Services of the pool stay without one: their `poolId` becomes null.",
-    request: { params: idParams, query: writeQuery, headers: ifMatch },
-    responses: {
-      204: { description: "It is gone", headers: writeHeaders },
-      ...problems(400, 404, 409, 412, 422),
-    },
+    request: writeToOne,
+    responses: { ...deleted, ...problems(400, 404, 409, 412, 422) },
   }),
 };
 

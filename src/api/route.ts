@@ -43,6 +43,19 @@ export const ifNoneMatch: z.ZodObject<{ "If-None-Match": z.ZodOptional<z.ZodStri
   "If-None-Match": z.string().optional().meta({ description: "304 when the object still has this ETag" }),
 });
 
+/** What a read of one object may say that it has. */
+export const readOfOne: { params: typeof idParams; headers: typeof ifNoneMatch } = {
+  params: idParams,
+  headers: ifNoneMatch,
+};
+
+/** What a write to one object may demand. */
+export const writeToOne: { params: typeof idParams; query: typeof writeQuery; headers: typeof ifMatch } = {
+  params: idParams,
+  query: writeQuery,
+  headers: ifMatch,
+};
+
 /** What an `Idempotency-Key` may be; a UUID has 36 characters. */
 export const IDEMPOTENCY_KEY: RegExp = /^[!-~]{1,255}$/;
 

@@ -9,29 +9,24 @@ import type { ServiceFields } from "../change/edit.ts";
 import { idSchema, serviceFieldsSchema } from "../config/model_schema.ts";
 import { newId } from "../config/id.ts";
 import type { ServiceRow } from "../store/services.ts";
+import { aPage, created, deleted, unlessKnown, updated } from "./answers.ts";
 import { etagOf, ifRevision, notModified } from "./conditional.ts";
 import { patched, patchSchemaOf } from "./merge_patch.ts";
-import { linkNext, pageHeaders, pageQuery, pageRequest } from "./paging.ts";
+import { linkNext, pageQuery, pageRequest } from "./paging.ts";
 import type { ApiParts } from "./ports.ts";
 import { notFound } from "./problem.ts";
 import {
   answered,
   BASE,
-  createHeaders,
-  etagHeader,
   idempotencyKey,
-  idParams,
-  ifMatch,
-  ifNoneMatch,
-  json,
   jsonBody,
   named,
   patchBody,
   problems,
+  readOfOne,
   type Route,
-  updateHeaders,
-  writeHeaders,
   writeQuery,
+  writeToOne,
 } from "./route.ts";
 import { write } from "./write.ts";
 
@@ -52,10 +47,7 @@ const routes = {
     path: `${BASE}/services`,
     summary: "All services, by domain",
     request: { query: pageQuery },
-    responses: {
-      200: { description: "A page of services", headers: pageHeaders, content: json(z.array(ServiceSchema)) },
-      ...problems(400),
-    },
+    responses: { ...aPage("services", ServiceSchema), ...problems(400) },
   }),
   create: createRoute({
     operationId: "createService",
@@ -64,11 +56,7 @@ const routes = {
     path: `${BASE}/services`,
     summary: "Create a service",
     request: { query: writeQuery, headers: idempotencyKey, body: jsonBody(ServiceFieldsSchema) },
-    responses: {
-      200: { description: "The service as it would be (dry run)", content: json(ServiceSchema) },
-      201: { description: "The new service", headers: createHeaders, content: json(ServiceSchema) },
-      ...problems(400, 409, 413, 415, 422),
-    },
+    responses: { ...created("service", ServiceSchema), ...problems(400, 409, 413, 415, 422) },
   }),
   get: createRoute({
     operationId: "getService",
@@ -77,12 +65,8 @@ const routes = {
     path,
     summary: "One service",
     middleware: notModified,
-    request: { params: idParams, headers: ifNoneMatch },
-    responses: {
-      200: { description: "The service", headers: etagHeader, content: json(ServiceSchema) },
-      304: { description: "The service still has the ETag of If-None-Match" },
-      ...problems(404),
-    },
+    request: readOfOne,
+    responses: { ...unlessKnown("service", ServiceSchema), ...problems(404) },
   }),
   replace: createRoute({
     operationId: "replaceService",
@@ -91,11 +75,8 @@ const routes = {
     path,
     summary: "Replace a service's fields",
     description: "Fields that are left out get their defaults.",
-    request: { params: idParams, query: writeQuery, headers: ifMatch, body: jsonBody(ServiceFieldsSchema) },
-    responses: {
-      200: { description: "The service as it is now", headers: updateHeaders, content: json(ServiceSchema) },
-      ...problems(400, 404, 409, 412, 413, 415, 422),
-    },
+    request: { ...writeToOne, body: jsonBody(ServiceFieldsSchema) },
+    responses: { ...updated("service", ServiceSchema), ...problems(400, 404, 409, 412, 413, 415, 422) },
   }),
   patch: createRoute({
     operationId: "patchService",
@@ -104,11 +85,8 @@ const routes = {
     path,
     summary: "Change some of a service's fields",
     description: "A merge patch (RFC 7396): fields that are left out stay, `null` puts a default back.",
-    request: { params: idParams, query: writeQuery, headers: ifMatch, body: patchBody(ServicePatchSchema) },
-    responses: {
-      200: { description: "The service as it is now", headers: updateHeaders, content: json(ServiceSchema) },
-      ...problems(400, 404, 409, 412, 413, 415, 422),
-    },
+    request: { ...writeToOne, body: patchBody(ServicePatchSchema) },
+    responses: { ...updated("service", ServiceSchema), ...problems(400, 404, 409, 412, 413, 415, 422) },
   }),
   delete: createRoute({
     operationId: "deleteService",
@@ -116,11 +94,8 @@ const routes = {
     method: "delete",
     path,
     summary: "Delete a service",
-    request: { params: idParams, query: writeQuery, headers: ifMatch },
-    responses: {
-      204: { description: "It is gone", headers: writeHeaders },
-      ...problems(400, 404, 412),
-    },
+    request: writeToOne,
+    responses: { ...deleted, ...problems(400, 404, 412) },
   }),
 };
 

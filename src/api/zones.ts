@@ -6,8 +6,9 @@
 import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
 import { zoneSchema } from "../config/model_schema.ts";
 import type { ZoneRow } from "../store/zones.ts";
+import { aPage, deleted } from "./answers.ts";
 import { etagOf, ifRevision, notModified } from "./conditional.ts";
-import { linkNext, pageHeaders, pageQuery, pageRequest } from "./paging.ts";
+import { linkNext, pageQuery, pageRequest } from "./paging.ts";
 import type { ApiParts } from "./ports.ts";
 import { ApiProblem, invalidFields } from "./problem.ts";
 import {
@@ -16,11 +17,9 @@ import {
   etagHeader,
   ifMatch,
   ifNoneMatch,
-  json,
   problems,
   type Route,
   updateHeaders,
-  writeHeaders,
   writeQuery,
 } from "./route.ts";
 import { write } from "./write.ts";
@@ -55,10 +54,7 @@ const routes = {
     summary: "All zones, by domain",
     description: "Zones of the settings file are not among them.",
     request: { query: pageQuery },
-    responses: {
-      200: { description: "A page of zones", headers: pageHeaders, content: json(z.array(ZoneSchema)) },
-      ...problems(400),
-    },
+    responses: { ...aPage("zones", ZoneSchema), ...problems(400) },
   }),
   get: createRoute({
     operationId: "getZone",
@@ -100,10 +96,7 @@ const routes = {
     summary: "Delete a zone",
     description: "Services inside it stay, each as a zone of its own.",
     request: { params: domainParams, query: writeQuery, headers: ifMatch },
-    responses: {
-      204: { description: "It is gone", headers: writeHeaders },
-      ...problems(400, 404, 412),
-    },
+    responses: { ...deleted, ...problems(400, 404, 412) },
   }),
 };
 
