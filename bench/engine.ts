@@ -6,8 +6,9 @@
  * The account by stage is of partial pipelines, made of the engine's own parts: reading the query; that and finding the
  * name; both and choosing members; the whole. A stage's figure is the difference to the one before.
  *
- * `deno task bench engine [--rounds N]`. For a profile: `deno run -A --cpu-prof bench/main.ts engine`, where the
- * runtime has it.
+ * `deno task bench engine [--rounds N] [--heap ANSWERS]`: the heap is watched over ten million answers of each kind
+ * unless told otherwise, 0 = not at all. A heap that moves is an error. For a profile:
+ * `deno run -A --cpu-prof bench/main.ts engine`, where the runtime has it.
  *
  * @module
  */
@@ -31,30 +32,47 @@ interface Workload {
 }
 
 const ANSWERS_A_ROUND = 300_000;
-/** Enough to show one byte an answer. */
+/** Enough for what is kept of an answer, a tenth of a byte of it, to show. */
 const HEAP_ANSWERS = 10_000_000;
+/** What the runtime itself may need meanwhile, bytes. Garbage gathers to many times as much before it is collected. */
+const HEAP_CHANGE_MAX = 1 << 20;
 const CLIENT = new Uint8Array([192, 0, 2, 53]);
 const client = { stream: false, address: () => CLIENT };
 const out = new Uint8Array(1232);
 
 /** Prints the table. */
 export function bench(args: string[]): Promise<void> {
-  const flag = args.indexOf("--rounds");
-  const rounds = flag < 0 ? 5 : Number(args[flag + 1]);
-  console.log(`${"workload".padEnd(38)} ns/answer  heap growth over ${HEAP_ANSWERS} answers`);
+  const rounds = numberAfter(args, "--rounds") ?? 5;
+  const heapAnswers = numberAfter(args, "--heap") ?? HEAP_ANSWERS;
+  const moving: string[] = [];
+  console.log(`${"workload".padEnd(38)} ns/answer  heap change over ${heapAnswers} answers`);
   for (const workload of workloads()) {
     const ask = asker(workload);
     ask(ANSWERS_A_ROUND);
     const ns = Math.min(...Array.from({ length: rounds }, () => time(ask)));
-    const before = Deno.memoryUsage().heapUsed;
-    ask(HEAP_ANSWERS);
-    const growth = Deno.memoryUsage().heapUsed - before;
+    const change = heapChange(ask, heapAnswers);
+    // Less than before is just as telling: the collector found something to do.
+    if (Math.abs(change) > HEAP_CHANGE_MAX) moving.push(workload.name);
     console.log(
-      `${workload.name.padEnd(38)} ${ns.toFixed(0).padStart(9)}  ${(growth / 1024).toFixed(0)} KiB`,
+      `${workload.name.padEnd(38)} ${ns.toFixed(0).padStart(9)}  ${(change / 1024).toFixed(0)} KiB`,
     );
   }
   printStages(rounds);
-  return Promise.resolve();
+  return moving.length === 0
+    ? Promise.resolve()
+    : Promise.reject(new Error(`The heap moves with answers of: ${moving.join(", ")}`));
+}
+
+/** Bytes. */
+function heapChange(ask: (count: number) => void, answers: number): number {
+  const before = Deno.memoryUsage().heapUsed;
+  ask(answers);
+  return Deno.memoryUsage().heapUsed - before;
+}
+
+function numberAfter(args: readonly string[], flag: string): number | undefined {
+  const at = args.indexOf(flag);
+  return at < 0 ? undefined : Number(args[at + 1]);
 }
 
 function printStages(rounds: number): void {
