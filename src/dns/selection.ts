@@ -1,14 +1,14 @@
 /**
- * Which members of a list may be answered now. What follows from a list and its health bits is derived once per
- * change of health, by each worker on its own at the first query that needs it; being a pure function of the two,
- * it is the same in all of them.
+ * Which members of a list may be answered now. That is a pure function of the list and its health bits, so all workers
+ * agree. For a small list it is looked at anew each time; for a large or weighted one it is derived once per change
+ * of health, by each worker on its own at the first query that needs it.
  *
  * @module
  */
 import { rotate } from "../balance/round_robin.ts";
 import { smoothSchedule } from "../balance/weighted.ts";
 import { ALGORITHMS } from "../config/model.ts";
-import { LIST } from "../snapshot/layout.ts";
+import { LIST, NO_LIST_ID, SMALL_LIST_MAX } from "../snapshot/layout.ts";
 import type { LiveBoard } from "../snapshot/live.ts";
 import type { SnapshotView } from "../snapshot/view.ts";
 
@@ -31,6 +31,9 @@ export class Selection {
   readonly #counts: Uint32Array;
   /** Their indices; a list's part begins at `LIST.base`. */
   readonly #eligible: Uint32Array;
+  /** Indices of the eligible members of the small list looked at last. */
+  readonly #few = new Uint32Array(SMALL_LIST_MAX);
+  #fewCount = 0;
   /** Cycle of a weighted list, by list id. */
   readonly #schedules = new Map<number, Uint16Array>();
 
@@ -47,6 +50,7 @@ export class Selection {
   /** How many members of the list are up. */
   eligible(list: number): number {
     const id = this.#records[list + LIST.id]!;
+    if (id === NO_LIST_ID) return this.#glance(list);
     if (this.#derivedAt[id] !== this.#board.healthGeneration || this.#derivedFrom[id] !== list) {
       this.#derive(list, id);
     }
@@ -54,13 +58,14 @@ export class Selection {
   }
 
   /**
-   * Chooses among the members that are up, of which there must be at least one.
+   * Chooses among the members that are up, of which there must be at least one; right after `eligible` of this list.
    *
    * @param max 0 = all
    * @returns how many are in `chosen`
    */
   chooseEligible(list: number, cursor: number, max: number): number {
     const id = this.#records[list + LIST.id]!;
+    if (id === NO_LIST_ID) return this.#chooseFew(cursor, max);
     const base = this.#records[list + LIST.base]!;
     const count = this.#counts[id]!;
     if (count === 1) {
@@ -103,6 +108,22 @@ export class Selection {
       else this.chosen[chosen++] = i;
     }
     return n;
+  }
+
+  #glance(list: number): number {
+    const count = this.#records[list + LIST.count]!;
+    let found = 0;
+    for (let i = 0; i < count; i++) if (this.#board.isUp(this.#slot(list, i))) this.#few[found++] = i;
+    return this.#fewCount = found;
+  }
+
+  #chooseFew(cursor: number, max: number): number {
+    if (this.#fewCount === 1) {
+      this.chosen[0] = this.#few[0]!;
+      return 1;
+    }
+    const ticket = Atomics.add(this.#board.tickets, cursor, 1);
+    return rotate(this.#few, 0, this.#fewCount, ticket, limit(max), this.chosen);
   }
 
   #derive(list: number, id: number): void {

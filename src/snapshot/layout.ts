@@ -118,6 +118,14 @@ export const POOL = {
   size: 9,
 } as const;
 
+/**
+ * A list of so many members or fewer, unless it is weighted, has no id: who of them is up is seen at a glance, and
+ * what a worker derived for it would be one more memory access that misses every cache among a million lists.
+ */
+export const SMALL_LIST_MAX = 8;
+/** Stands in `LIST.id` of such a list. */
+export const NO_LIST_ID = 0xffffffff;
+
 /** The enabled members of one family: a head, then `count` members. */
 export const LIST = {
   /** Index of what a worker derives for this list; a list keeps it when its members change. */

@@ -19,7 +19,19 @@ import { parseIp } from "../ip.ts";
 import { isWildcard, lowerCaseName, nameToWire } from "../wire/name.ts";
 import { CLASS, TYPE } from "../wire/record_type.ts";
 import type { ZoneRecord } from "../wire/zone_file.ts";
-import { ENTRY, GLUE, LIST, MAGIC, POOL, ROOT, RRSET, SERVICE, ZONE } from "./layout.ts";
+import {
+  ENTRY,
+  GLUE,
+  LIST,
+  MAGIC,
+  NO_LIST_ID,
+  POOL,
+  ROOT,
+  RRSET,
+  SERVICE,
+  SMALL_LIST_MAX,
+  ZONE,
+} from "./layout.ts";
 import { Bytes, OutOfRoom, Words } from "./memory.ts";
 import { firstSlot, hashLabel, LABELS_MAX, labelStarts, ROOT_HASH } from "./names.ts";
 import type { Slots } from "./slots.ts";
@@ -37,6 +49,7 @@ export interface CompileOptions {
 
 /** Start of Authority timers of zones that have no file (RFC 1912 §2.2): refresh, retry, expire. */
 const SOA_TIMERS = [3600, 600, 604_800] as const;
+const WEIGHTED = ALGORITHMS.indexOf("weighted-round-robin");
 /** Bytes of a finished resource record before its RDATA. */
 const FINISHED_HEAD = 12;
 /** Lists, and members of lists, that may come later: this share of what there is, and at least so many. */
@@ -106,7 +119,7 @@ export class Tables {
     }
     this.#records.reserve(ROOT.end);
     this.#records.set(ROOT.magic, MAGIC);
-    this.#emptyList = this.#writeList([], 0, null, { id: this.#lists++, base: 0, capacity: 0 });
+    this.#emptyList = this.#writeList([], 0, null, { id: NO_LIST_ID, base: 0, capacity: 0 });
     healthSlots.beginRound();
     this.#writeZones(desired.zones);
     this.#writePools(desired.pools());
@@ -502,7 +515,10 @@ export class Tables {
     { algorithm, check, before }: { algorithm: number; check: HealthCheck | null; before: number },
   ): number {
     if (members.length === 0) return this.#emptyList;
-    const isSuccessor = before !== 0 && before !== this.#emptyList;
+    if (members.length <= SMALL_LIST_MAX && algorithm !== WEIGHTED) {
+      return this.#writeList(members, algorithm, check, { id: NO_LIST_ID, base: 0, capacity: 0 });
+    }
+    const isSuccessor = before !== 0 && this.#records.get(before + LIST.id) !== NO_LIST_ID;
     if (isSuccessor && this.#records.get(before + LIST.capacity) >= members.length) {
       return this.#writeList(members, algorithm, check, {
         id: this.#records.get(before + LIST.id),
