@@ -1,8 +1,8 @@
 /**
- * Probes a backend that accepts, says nothing and never lets go, and ends when no probe has left a socket behind; if
+ * Probes a backend that accepts, says nothing and never lets go, and ends when no probe has left a connection behind; if
  * one has, it never ends.
  *
- * Run as a process of its own: the tests of other files, which run at the same time, open sockets too.
+ * Run as a process of its own: the tests of other files, which run at the same time, open connections too.
  *
  * @module
  */
@@ -23,7 +23,7 @@ for (const insecureSkipVerify of [false, true]) {
     insecureSkipVerify,
   });
   const connections: Deno.Conn[] = [];
-  const before = openSockets();
+  const before = openConnections();
   for (let round = 1; round <= 3; round++) {
     const controller = new AbortController();
     const result = run(target, controller.signal);
@@ -31,19 +31,26 @@ for (const insecureSkipVerify of [false, true]) {
     controller.abort();
     deepEqual(await result, { ok: false, error: "probe was stopped" });
     // What is closed is let go a moment later.
-    while (openSockets() - before > round) await setImmediate();
+    while (openConnections() - before > round) await setImmediate();
   }
   for (const connection of connections) connection.close();
 }
 
-function openSockets(): number {
-  return [...Deno.readDirSync("/proc/self/fd")].filter(({ name }) => {
-    try {
-      return Deno.readLinkSync(`/proc/self/fd/${name}`).startsWith("socket:");
-    } catch (error) {
-      // The descriptor of the folder itself, closed by now.
-      if (error instanceof Deno.errors.NotFound) return false;
-      throw error;
-    }
-  }).length;
+/** TCP alone: the runtime opens socket pairs for its own threads when it likes to. */
+function openConnections(): number {
+  const ours = new Set([...Deno.readDirSync("/proc/self/fd")].map(({ name }) => inodeOf(name)));
+  const tcp = Deno.readTextFileSync("/proc/self/net/tcp").split("\n").map((line) =>
+    line.trim().split(/\s+/)[9]
+  );
+  return tcp.filter((inode) => inode !== undefined && ours.has(inode)).length;
+}
+
+/** `null` for what is no socket, or is closed by now, like the descriptor of the folder itself. */
+function inodeOf(descriptor: string): string | null {
+  try {
+    return /^socket:\[(\d+)\]$/.exec(Deno.readLinkSync(`/proc/self/fd/${descriptor}`))?.[1] ?? null;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return null;
+    throw error;
+  }
 }
