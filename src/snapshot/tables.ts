@@ -32,7 +32,7 @@ import {
   SMALL_LIST_MAX,
   ZONE,
 } from "./layout.ts";
-import { Bytes, OutOfRoom, Words } from "./memory.ts";
+import { Bytes, OutOfRoom, weightOf, Words } from "./memory.ts";
 import { firstSlot, hashLabel, LABELS_MAX, labelStarts, ROOT_HASH } from "./names.ts";
 import type { Slots } from "./slots.ts";
 import type { Snapshot } from "./view.ts";
@@ -99,6 +99,8 @@ export class Tables {
   /** Zone records before this one are declared zones; those behind it belong to single services. */
   #declaredZonesEnd = 0;
   #isSealed = false;
+  /** Lets the garbage collector know what goes when this goes. */
+  readonly weight: ArrayBuffer;
 
   /**
    * Writes a snapshot of the desired state, which must be valid; or takes over tables that hold an earlier generation of
@@ -113,10 +115,13 @@ export class Tables {
     this.#epoch = epoch;
     this.#healthSlots = healthSlots;
     this.#tickets = new Tickets(previous);
-    if (kept) {
-      this.#load(kept);
-      return;
-    }
+    if (kept) this.#load(kept);
+    else this.#writeAll(desired);
+    this.weight = weightOf([this.#names.buffer, this.#records.buffer, this.#heap.buffer]);
+  }
+
+  #writeAll(desired: Desired): void {
+    const healthSlots = this.#healthSlots;
     this.#records.reserve(ROOT.end);
     this.#records.set(ROOT.magic, MAGIC);
     this.#emptyList = this.#writeList([], 0, null, { id: NO_LIST_ID, base: 0, capacity: 0 });

@@ -4,6 +4,7 @@
  * @module
  */
 import { ENTRY, MAGIC, ROOT } from "./layout.ts";
+import { weightOf } from "./memory.ts";
 import { firstSlot } from "./names.ts";
 
 /** A compiled state of the world; laid out as `layout.ts` says. */
@@ -28,6 +29,8 @@ export class SnapshotView {
   readonly heap: Uint8Array;
   readonly #names: Int32Array;
   readonly #nameMask: number;
+  /** Lets the garbage collector know what goes when this goes. */
+  readonly weight: ArrayBuffer;
 
   /**
    * Opens a snapshot.
@@ -43,6 +46,7 @@ export class SnapshotView {
     this.heap = new Uint8Array(snapshot.heap);
     this.#names = new Int32Array(snapshot.names);
     this.#nameMask = this.#names.length / 2 - 1;
+    this.weight = weightOf([snapshot.names, snapshot.records, snapshot.heap]);
   }
 
   /** Service record of the static fallback, or 0. */
