@@ -6,14 +6,15 @@
  * `deno task bench workers [--answers N] [--rounds N] [--threads N]`. Rounds of one thread and of all take turns. The
  * ratio by the wall clock means something when as many cores are free; the ratio by CPU time — what an answer costs
  * one thread alone, over what it costs each of several at once — is what they cost each other and mostly
- * withstands a busy machine. With one name all threads draw from a single ticket, which is the worst case.
+ * withstands a busy machine. With one name all threads draw from a single ticket, which is the worst case; with pools of
+ * one member nothing is drawn, so that the difference to that is what exact rotation over all workers costs.
  *
  * @module
  */
 import { cpuUsage } from "node:process";
 import { query } from "../tests/dns/packets.ts";
-import { World } from "../tests/dns/world.ts";
-import { declared, questions, type Workload, WORKLOADS } from "./dns_workloads.ts";
+import { type Declared, World } from "../tests/dns/world.ts";
+import { declared, questions, WORKLOADS } from "./dns_workloads.ts";
 import type { EngineOrder, EngineReport } from "./workers_thread.ts";
 
 /** One after the other, and all at once. */
@@ -37,7 +38,7 @@ export async function bench(args: string[]): Promise<void> {
   console.log(
     `${"workload".padEnd(30)} one: ns/answer  ${threads}: answers/s ÷ one's     the same by CPU time`,
   );
-  for (const workload of WORKLOADS.filter(({ id }) => id !== "d")) {
+  for (const workload of cases()) {
     const { ns, byWall, byCpu } = await compare(workload, { answers, rounds, threads });
     console.log(
       `${workload.title.padEnd(30)} ${ns.toFixed(0).padStart(14)}  ${spread(byWall).padEnd(24)}  ${
@@ -51,17 +52,34 @@ export async function bench(args: string[]): Promise<void> {
   );
 }
 
+/** What is answered. */
+interface Case {
+  readonly title: string;
+  readonly world: Declared;
+  readonly packets: readonly Uint8Array[];
+}
+
+function cases(): Case[] {
+  const drawn = WORKLOADS.filter(({ id }) => id !== "d").map((workload): Case => ({
+    title: workload.title,
+    world: declared(workload),
+    packets: questions(workload).map((name) => query(name, "A")),
+  }));
+  const { world, packets } = drawn.at(-1)!;
+  const pools = world.pools!.map((pool) => ({ ...pool, members: pool.members.slice(0, 1) }));
+  return [...drawn, { title: "the same, one member a pool", world: { ...world, pools }, packets }];
+}
+
 /** Rounds of one thread, each followed by one of all. */
 async function compare(
-  workload: Workload,
+  { world, packets }: Case,
   { answers, rounds, threads }: {
     readonly answers: number;
     readonly rounds: number;
     readonly threads: number;
   },
 ): Promise<{ readonly ns: number; readonly byWall: number[]; readonly byCpu: number[] }> {
-  const { snapshot, board } = new World(declared(workload));
-  const packets = questions(workload).map((name) => query(name, "A"));
+  const { snapshot, board } = new World(world);
   const team = await Promise.all(
     Array.from(
       { length: threads },

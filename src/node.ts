@@ -17,6 +17,7 @@ import type { Settings } from "./config/settings.ts";
 import { remarkOnSteering } from "./config/steering.ts";
 import { Fleet } from "./dns/fleet.ts";
 import type { Sample } from "./dns/exchange.ts";
+import { kernelDrops } from "./dns/kernel_drops.ts";
 import { type DnsTotals, registerDnsMetrics } from "./dns/metrics.ts";
 import { createProbe } from "./health/probe.ts";
 import { HealthChecker, type VerdictChange } from "./health/schedule.ts";
@@ -140,7 +141,11 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
   registry.gauge("pleiades_config_generation", "Generation of the model that is answered.", {
     collect: () => publisher.generation,
   });
-  const totals = registerDnsMetrics(registry, () => publisher.current.board);
+  let listening: readonly SocketAddress[] = [];
+  const totals = registerDnsMetrics(registry, {
+    board: () => publisher.current.board,
+    kernelDrops: () => kernelDrops(listening),
+  });
   registerPoolMetrics(registry, store, health);
   await health.firstRound(AbortSignal.timeout(settings.health.startTimeout));
 
@@ -150,6 +155,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     await Fleet.start({ ...fleetOptions(options), ...publisher.current, onLost: lost.reject }),
   );
   publisher.attach(fleet);
+  listening = fleet.addresses;
   applied.set(systemClock.unixMs() / 1000);
 
   publisher.keep();

@@ -183,6 +183,7 @@ export class Publisher {
       if (!this.#writeInPlace()) {
         this.#snapshot = this.#writeWhole();
         await this.#fleet?.publish(this.#snapshot, this.#board);
+        this.keep();
       } else if (this.#isBoardFull()) {
         this.#growBoard();
         this.#snapshot = { ...this.#snapshot, epoch: ++this.#epoch };

@@ -17,8 +17,16 @@ export interface DnsTotals {
   update(): void;
 }
 
-/** Adds the DNS metrics; `board` gives the live board of now. */
-export function registerDnsMetrics(registry: Registry, board: () => LiveBoard): DnsTotals {
+/**
+ * Adds the DNS metrics.
+ *
+ * @param board the live board of now
+ * @param kernelDrops packets that never reached us; `null` where that isn't known
+ */
+export function registerDnsMetrics(
+  registry: Registry,
+  { board, kernelDrops }: { readonly board: () => LiveBoard; readonly kernelDrops: () => number | null },
+): DnsTotals {
   const tally = new Tally();
   const requests = registry.counter("pleiades_dns_requests_total", "Packets and messages received.", [
     "transport",
@@ -52,6 +60,8 @@ export function registerDnsMetrics(registry: Registry, board: () => LiveBoard): 
     dropped.labels("malformed").mirror(tally.total(COUNTER.droppedMalformed));
     dropped.labels("response").mirror(tally.total(COUNTER.droppedResponse));
     dropped.labels("send_error").mirror(tally.total(COUNTER.sendErrors));
+    const overflowed = kernelDrops();
+    if (overflowed !== null) dropped.labels("kernel_buffer").mirror(overflowed);
     dropped.labels("tcp_limit").mirror(tally.total(COUNTER.tcpRefused));
     truncated.mirror(tally.total(COUNTER.truncated));
     bytes.mirror(tally.total(COUNTER.bytesOut));

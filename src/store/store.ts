@@ -35,8 +35,8 @@ export interface Counts {
   readonly zones: number;
 }
 
-/** Pages kept in memory: with SQLite's own 2 MiB every other look-up among a million rows asks the kernel. */
-const CACHE_KIB = 32 * 1024;
+/** Pages kept in memory: with SQLite's own 2 MiB even the inner pages of a large file's indexes don't fit. */
+const CACHE_KIB = 8 * 1024;
 
 /** An open database. Who opens it closes it (`using`). */
 export class Store implements Disposable {
