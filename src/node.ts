@@ -23,7 +23,7 @@ import { createProbe } from "./health/probe.ts";
 import { HealthChecker, type VerdictChange } from "./health/schedule.ts";
 import { registerHealthMetrics } from "./health/metrics.ts";
 import { UNKNOWN_VERDICT } from "./health/verdict.ts";
-import { isLoopback, parseIp, parsePrefix, type SocketAddress } from "./ip.ts";
+import { formatSocketAddress, isLoopback, parseIp, parsePrefix, type SocketAddress } from "./ip.ts";
 import { Publisher, type TablesKeeper } from "./publisher.ts";
 import { readKept, writeKept } from "./snapshot/kept_file.ts";
 import { Store } from "./store/store.ts";
@@ -423,8 +423,8 @@ function tlsOf({ api: { tls } }: Settings): { readonly cert: string; readonly ke
 }
 
 function listenersOf(fleet: Fleet) {
-  return fleet.addresses.flatMap(({ hostname, port }) => {
-    const address = hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
+  return fleet.addresses.flatMap((socket) => {
+    const address = formatSocketAddress(socket);
     return [{ transport: "udp" as const, address }, { transport: "tcp" as const, address }];
   });
 }

@@ -6,7 +6,7 @@
  *
  * @module
  */
-import type { SocketAddress } from "../ip.ts";
+import { formatSocketAddress, type SocketAddress } from "../ip.ts";
 import { LiveBoard } from "../snapshot/live.ts";
 import type { Snapshot } from "../snapshot/view.ts";
 import type { EngineOptions } from "./engine.ts";
@@ -196,7 +196,7 @@ function bind({ hostname, port }: SocketAddress, streams: boolean): Listener {
 }
 
 function explain({ hostname, port }: SocketAddress, error: unknown): string {
-  const where = `${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
+  const where = formatSocketAddress({ hostname, port });
   if (error instanceof Deno.errors.AddrInUse) {
     return `Cannot listen on ${where}: the port is taken (see who holds it: ss -lunp 'sport = :${port}'; ` +
       `or choose another with --dns ADDR:PORT)`;

@@ -1,11 +1,16 @@
 /**
- * The Linux transport against the C compiler of this machine.
+ * What only the Linux transport has: structures that are the C compiler's, and answers from the address asked.
  *
  * @module
  */
 import assert from "node:assert/strict";
 import { OFFSET } from "../../src/dns/udp_linux.ts";
 import { testWith } from "../programs.ts";
+import { Loopback } from "./loopback.ts";
+import { addresses, query } from "./packets.ts";
+
+const WORLD = { pools: [{ name: "web", members: ["192.0.2.1"] }], services: { "www.example.com": "web" } };
+const WWW = query("www.example.com", "A");
 
 /** Prints what the C compiler of this machine thinks of the same structures. */
 const PROGRAM = `
@@ -53,3 +58,20 @@ testWith(["cc"], "the layouts handed to C are those of the C compiler", async ()
     await Deno.remove(folder, { recursive: true });
   }
 });
+
+for (const listen of ["0.0.0.0:0", "[::]:0"]) {
+  Deno.test({
+    name: `an answer leaves from the address that was asked, on ${listen}`,
+    ignore: Deno.build.os !== "linux",
+    fn: async () => {
+      await using node = await Loopback.start(WORLD, { listen: [listen], transport: "linux" });
+      const client = Deno.listenDatagram({ transport: "udp", hostname: "127.0.0.1", port: 0 });
+      for (const hostname of ["127.0.0.1", "127.0.0.3", "127.1.2.3"]) {
+        await client.send(WWW, { transport: "udp", hostname, port: node.address.port });
+        const [answer, from] = await client.receive();
+        assert.deepEqual([(from as Deno.NetAddr).hostname, addresses(answer)], [hostname, ["192.0.2.1"]]);
+      }
+      client.close();
+    },
+  });
+}
