@@ -22,9 +22,8 @@ const OPTION_SUBNET = 8;
 
 /** Says what is wrong with the answer; `null` = nothing. */
 export function judge({ query, answer, stream }: Exchanged): string | null {
-  const mayBeAnswered = query.length >= HEADER_SIZE && (query[2]! & 0x80) === 0;
-  if (answer === null) return mayBeAnswered ? "a query was not answered" : null;
-  if (!mayBeAnswered) return "something that isn't a query was answered";
+  if (answer === null) return mayBeAnswered(query) ? "a query was not answered" : null;
+  if (!mayBeAnswered(query)) return "something that isn't a query was answered";
   if (answer.length < HEADER_SIZE) return `the answer has ${answer.length} bytes`;
   if (answer[0] !== query[0] || answer[1] !== query[1]) return "the identifier isn't the query's";
   if ((answer[2]! & 0x80) === 0) return "QR isn't set";
@@ -52,6 +51,11 @@ export function judge({ query, answer, stream }: Exchanged): string | null {
     if (answer[at] !== query[at]) return "the question isn't the query's";
   }
   return null;
+}
+
+/** Whether it is a query as far as its header says; then something must be said to it, else nothing. */
+export function mayBeAnswered(packet: Uint8Array): boolean {
+  return packet.length >= HEADER_SIZE && (packet[2]! & 0x80) === 0;
 }
 
 function isNotImplemented(answer: Uint8Array): boolean {

@@ -14,6 +14,7 @@ testWith(
   async () => {
     const { load, reloads, wrong } = await reload({
       count: 50,
+      extensions: 0,
       perSecond: 2_000,
       services: 100,
       secondsMax: 60,

@@ -1,0 +1,74 @@
+/**
+ * A `serve` process that answers from the world of `mutate.ts`, on one transport.
+ *
+ * @module
+ */
+import { program } from "../../programs.ts";
+import { call } from "../../rest.ts";
+import { ServeProcess } from "../../serve_process.ts";
+import type { Declared } from "../../dns/world.ts";
+import { FUZZED } from "../../dns/mutate.ts";
+
+/** How UDP is served. */
+export type Transport = "linux" | "portable";
+
+/** A running node in a folder of its own. Disposing kills it. */
+export class FuzzedNode implements AsyncDisposable {
+  readonly process: ServeProcess;
+  readonly #folder: string;
+
+  private constructor(process: ServeProcess, folder: string) {
+    this.process = process;
+    this.#folder = folder;
+  }
+
+  /** Starts it; resolves when the world is in the answers. */
+  static async start(transport: Transport): Promise<FuzzedNode> {
+    const folder = await Deno.makeTempDir({ prefix: "pleiades-fuzz-" });
+    const settings = `${folder}/settings.yaml`;
+    await Deno.writeTextFile(settings, JSON.stringify(settingsOf(FUZZED, transport)));
+    const process = await ServeProcess.start({
+      args: ["-c", settings, "--db", `${folder}/fuzz.db`],
+      executable: program("pleiades"),
+    });
+    const node = new FuzzedNode(process, folder);
+    await declare(process.api, FUZZED);
+    return node;
+  }
+
+  /** What it said is wrong, such as a worker that died or a query that it failed at; `null` = nothing. */
+  complaint(): string | null {
+    return this.process.lines.find((line) => JSON.parse(line).level === "error") ?? null;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.process[Symbol.asyncDispose]();
+    await Deno.remove(this.#folder, { recursive: true });
+  }
+}
+
+/** Nothing is hidden: what is only said when configured can go wrong, too. */
+function settingsOf({ zones = {}, nameservers = [] }: Declared, transport: Transport) {
+  const domain = Object.keys(zones).filter((domain) => zones[domain] === null);
+  return {
+    dns: { transport, domain, nameservers, nsid: "node-1", chaos: { version: "1.2.3", id: "node-1" } },
+  };
+}
+
+async function declare(api: string, { pools = [], services = {}, zones = {} }: Declared): Promise<void> {
+  const json = {
+    pools: pools.map(({ members, ...pool }) => ({
+      ...pool,
+      members: members.map((member) => ({
+        port: 80,
+        ...(typeof member === "string" ? { ipAddress: member } : member),
+      })),
+    })),
+    services: Object.entries(services).map(([domain, to]) => ({
+      domain,
+      ...(to === null || typeof to === "string" ? { pool: to } : to),
+    })),
+    zones: Object.entries(zones).flatMap(([domain, text]) => text === null ? [] : { domain, text }),
+  };
+  await call(api, { method: "POST", path: "/apply", json });
+}

@@ -1,0 +1,94 @@
+/**
+ * Whether a process keeps what it should give back, judged by the memory that it has in RAM.
+ *
+ * That figure is no straight line for a process that keeps nothing: it falls by some 5 to 10 % at each of the larger
+ * garbage collections and climbs back, and while the process gets warm it rises in steps, as the collector takes more room
+ * and the allocator finds its holes. A single sample says nothing, then. What tells a leak from all of that is
+ * that it goes on. So many samples are taken, the first half is warming up, and the median of the last quarter must
+ * not be above the median of the third: dips and single samples don't move a median. A step may fall into the last
+ * quarter; who isn't flat is to go on, twice as long, and then half of all samples is warming up again. A step is
+ * behind us by then, and a leak has grown twice as much.
+ *
+ * @module
+ */
+
+/** Samples to take in the course of a run. */
+export const SAMPLES = 400;
+/** How often a run that isn't flat goes on, each time until it is twice as long. */
+export const EXTENSIONS_MAX = 2;
+/**
+ * How much the last quarter's median may be above the third's. A run of 400 samples that keeps nothing shows less
+ * than 0.5 % either way. At 320 MiB it is 3.2 MiB in a quarter of a run: 1.3 KiB for each of 10,000 reloads, or a third of
+ * that after two extensions.
+ */
+const GROWTH_MAX = 0.01;
+
+/** What the samples of a run say. */
+export interface Flatness {
+  readonly isFlat: boolean;
+  /** In a line, for people. */
+  readonly text: string;
+}
+
+/** Samples of the memory of one process. */
+export class ResidentMemory {
+  readonly #pid: number;
+  readonly #samples: number[] = [];
+
+  /** Watches the process with this id. */
+  constructor(pid: number) {
+    this.#pid = pid;
+  }
+
+  /** Takes a sample, in the same distances of work. */
+  async sample(): Promise<void> {
+    const bytes = await residentBytes(this.#pid);
+    if (bytes !== null) this.#samples.push(bytes);
+  }
+
+  /** The last sample in words. */
+  get now(): string {
+    const last = this.#samples.at(-1);
+    return last === undefined ? "unknown" : mebibytes(last);
+  }
+
+  /** Judges all samples; a system that doesn't say passes, and the text says so. */
+  judge(): Flatness {
+    return this.#samples.length === 0
+      ? { isFlat: true, text: "unknown on this system" }
+      : flatness(this.#samples);
+  }
+}
+
+/** Judges samples in their order. */
+export function flatness(samples: readonly number[]): Flatness {
+  const quarter = samples.length / 4;
+  const [third, last] = [samples.slice(quarter * 2, quarter * 3), samples.slice(quarter * 3)].map(spread);
+  const growth = last!.median / third!.median - 1;
+  const text =
+    `median ${mebibytes(third!.median)} in the third quarter, ${mebibytes(last!.median)} in the last: ` +
+    `${growth < 0 ? "" : "+"}${(growth * 100).toFixed(1)} % (allowed: +${GROWTH_MAX * 100} %); ` +
+    `${third!.range} and ${last!.range}`;
+  return { isFlat: growth <= GROWTH_MAX, text };
+}
+
+function spread(samples: readonly number[]): { readonly median: number; readonly range: string } {
+  const sorted = samples.toSorted((a, b) => a - b);
+  return {
+    median: sorted[sorted.length >> 1]!,
+    range: `${(sorted[0]! / MEBIBYTE).toFixed(0)}–${mebibytes(sorted.at(-1)!)}`,
+  };
+}
+
+/** Bytes that a process has in RAM; `null` where the system doesn't say. */
+async function residentBytes(pid: number): Promise<number | null> {
+  if (Deno.build.os !== "linux") return null;
+  const status = await Deno.readTextFile(`/proc/${pid}/status`);
+  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)![1]) * 1024;
+}
+
+const MEBIBYTE = 2 ** 20;
+
+function mebibytes(bytes: number): string {
+  return `${(bytes / MEBIBYTE).toFixed(0)} MiB`;
+}

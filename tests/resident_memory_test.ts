@@ -1,0 +1,43 @@
+/**
+ * What is taken for a leak, and what isn't: series as real processes draw them.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { EXTENSIONS_MAX, flatness, SAMPLES } from "./resident_memory.ts";
+
+const MEBIBYTE = 2 ** 20;
+
+/** A process that takes 320 MiB when it is warm, drops 25 MiB at a collection and climbs back within five samples. */
+function collected(index: number): number {
+  const warming = Math.min(1, 0.7 + index / SAMPLES);
+  const dip = index % 16 < 5 ? 25 - 5 * (index % 16) : 0;
+  return (320 * warming - dip) * MEBIBYTE;
+}
+
+function run(length: number, more: (index: number) => number = () => 0): number[] {
+  return Array.from({ length }, (_, index) => collected(index) + more(index));
+}
+
+Deno.test("a process that warms up, collects and keeps nothing is flat", () => {
+  assert(flatness(run(SAMPLES)).isFlat);
+});
+
+Deno.test("2 KiB kept in each of 25 reloads a sample are a leak", () => {
+  assert(!flatness(run(SAMPLES, (index) => index * 25 * 2048)).isFlat);
+});
+
+Deno.test("a leak of a third of that is seen when the run goes on as often as it may", () => {
+  const leak = (index: number) => index * 25 * 683;
+  assert(!flatness(run(SAMPLES << EXTENSIONS_MAX, leak)).isFlat);
+});
+
+Deno.test("a step in the last quarter isn't flat, but is when the run goes on", () => {
+  const step = (index: number) => index > SAMPLES * 0.8 ? 15 * MEBIBYTE : 0;
+  assert(!flatness(run(SAMPLES, step)).isFlat);
+  assert(flatness(run(SAMPLES * 2, step)).isFlat);
+});
+
+Deno.test("memory that falls is flat", () => {
+  assert(flatness(run(SAMPLES, (index) => -index * 100_000)).isFlat);
+});
