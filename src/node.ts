@@ -12,7 +12,7 @@ import { Changes } from "./change/commit.ts";
 import { systemClock, systemRng } from "./clock.ts";
 import { checkTargetOf } from "./config/check_target.ts";
 import { desiredOf } from "./config/desired.ts";
-import type { Pool } from "./config/model.ts";
+import type { HealthCheck, Member, Pool } from "./config/model.ts";
 import type { Settings } from "./config/settings.ts";
 import { remarkOnSteering } from "./config/steering.ts";
 import { Fleet } from "./dns/fleet.ts";
@@ -22,7 +22,7 @@ import { type DnsTotals, registerDnsMetrics } from "./dns/metrics.ts";
 import { createProbe } from "./health/probe.ts";
 import { HealthChecker, type VerdictChange } from "./health/schedule.ts";
 import { registerHealthMetrics } from "./health/metrics.ts";
-import { UNKNOWN_VERDICT } from "./health/verdict.ts";
+import { UNKNOWN_VERDICT, type Verdict } from "./health/verdict.ts";
 import { formatSocketAddress, isLoopback, parseIp, parsePrefix, type SocketAddress } from "./ip.ts";
 import { Publisher, type TablesKeeper } from "./publisher.ts";
 import { readKept, writeKept } from "./snapshot/kept_file.ts";
@@ -317,13 +317,21 @@ function registerPoolMetrics(registry: Registry, store: Store, health: HealthChe
     if (store.counts().pools > POOL_METRICS_MAX) return;
     for (const { id, members, healthCheck } of store.pools.each()) {
       const enabled = members.filter((member) => member.enabled);
-      const up = enabled.filter((member) =>
-        healthCheck === null || health.verdict(checkTargetOf(member, healthCheck).key).state !== "unhealthy"
-      );
+      const up = enabled.filter((member) => memberVerdict(health, member, healthCheck).state !== "unhealthy");
       total.labels(id).set(enabled.length);
       healthy.labels(id).set(up.length);
     }
   });
+}
+
+/** What is believed of a member; nothing where it isn't probed. */
+function memberVerdict(
+  health: HealthChecker,
+  { ipAddress, port }: Pick<Member, "ipAddress" | "port">,
+  check: HealthCheck | null,
+): Verdict {
+  if (check === null || ipAddress === null) return UNKNOWN_VERDICT;
+  return health.verdict(checkTargetOf({ ipAddress, port }, check).key);
 }
 
 /** What the HTTP listeners are made of. */
@@ -384,8 +392,7 @@ async function serveHttp(parts: HttpParts): Promise<{
     auth: { tokens: api.tokens, loopback: isLoopback(parseIp(api.listenAddr)!) },
     node: {
       settled: (generation) => publisher.settled(generation),
-      memberHealth: (member, check) =>
-        check === null ? UNKNOWN_VERDICT : health.verdict(checkTargetOf(member, check).key),
+      memberHealth: (member, check) => memberVerdict(health, member, check),
       ready: () => !ending.aborted,
       status: () => ({
         node: { id: settings.node.id, region: settings.node.region },

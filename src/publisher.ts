@@ -10,7 +10,7 @@
  * @module
  */
 import { type CheckTarget, checkTargetsOf } from "./config/check_target.ts";
-import type { Desired } from "./config/desired.ts";
+import { addressedPool, type Desired, steeredPool } from "./config/desired.ts";
 import type { Pool, Service } from "./config/model.ts";
 import type { Fleet } from "./dns/fleet.ts";
 import type { HealthChecker, VerdictChange } from "./health/schedule.ts";
@@ -232,7 +232,7 @@ export class Publisher {
 
   #putPool(tables: Tables, id: string, pool: Pool): void {
     this.#follow(this.#targets.put(id, checkTargetsOf(pool)));
-    tables.putPool(pool);
+    tables.putPool(addressedPool(steeredPool(pool)));
   }
 
   #removePool(tables: Tables, id: string): void {

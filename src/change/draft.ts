@@ -11,6 +11,7 @@
  */
 import type { GeoRuleRow } from "../store/geo_rules.ts";
 import { isId } from "../config/id.ts";
+import { addressOf } from "../config/model.ts";
 import type { MemberRow } from "../store/members.ts";
 import type { PoolRow } from "../store/pools.ts";
 import type { ServiceRow } from "../store/services.ts";
@@ -29,6 +30,7 @@ import {
   type ServiceFields,
 } from "./edit.ts";
 import {
+  addressField,
   domainFault,
   fallbackFault,
   type Fault,
@@ -263,8 +265,8 @@ export class Draft {
     if (other && other.id !== after.id) {
       return this.refuse(
         "duplicate",
-        `${at}/ipAddress`,
-        `The pool has a member ${after.ipAddress} port ${after.port} already (id ${other.id}): ` +
+        `${at}/${addressField(after)}`,
+        `The pool has a member ${addressOf(after)} port ${after.port} already (id ${other.id}): ` +
           `choose another address or port, or change that member`,
       );
     }

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { Member } from "../config/model.ts";
 import type { Store } from "../store/store.ts";
 import { checkDomain } from "../wire/name.ts";
 import type { RefusalKind } from "./edit.ts";
@@ -93,6 +94,11 @@ export function ruleMemberFault(store: Store, ruleId: string): Fault | null {
     message: `The geo rule names the member ${rule.memberId}, which the pool ${rule.poolId} doesn't have: ` +
       `name a member of the same pool`,
   };
+}
+
+/** The field by which a member is called. */
+export function addressField({ ipAddress }: Pick<Member, "ipAddress">): "ipAddress" | "target" {
+  return ipAddress === null ? "target" : "ipAddress";
 }
 
 /** Why the text can't be the domain of a service or zone as it stands, or `null`. */

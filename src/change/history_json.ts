@@ -16,17 +16,31 @@ import type { Unstamped } from "../store/write.ts";
 import type { ZoneRow } from "../store/zones.ts";
 
 const KEYS = {
-  pool: ["id", "name", "algorithm", "maxAnswers", "onAllDown", "fallbackPoolId"],
+  pool: [
+    "id",
+    "name",
+    "algorithm",
+    "maxAnswers",
+    "onAllDown",
+    "fallbackPoolId",
+    "minHealthy",
+    "failback",
+    "failbackDelayMs",
+    "geofence",
+    "flatten",
+  ],
   member: [
     "id",
     "poolId",
     "ipAddress",
+    "target",
     "port",
     "weight",
     "priority",
     "enabled",
     "latitude",
     "longitude",
+    "region",
   ],
   healthCheck: [
     "poolId",
@@ -42,9 +56,11 @@ const KEYS = {
     "httpExpectedStatus",
     "httpContains",
     "insecureSkipVerify",
+    "require",
+    "checks",
   ],
-  geoRule: ["id", "poolId", "cidr", "country", "continent", "memberId"],
-  service: ["id", "domain", "poolId", "ttl", "ecs"],
+  geoRule: ["id", "poolId", "cidr", "country", "continent", "asn", "memberId"],
+  service: ["id", "domain", "poolId", "ttl", "minTtl", "ecs"],
   zone: ["domain", "text"],
 } satisfies Record<string, string[]>;
 

@@ -3,12 +3,12 @@
  *
  * @module
  */
-import type { GeoRule, Member, Model, Pool } from "../config/model.ts";
+import { addressOf, type GeoRule, type Member, type Model, type Pool } from "../config/model.ts";
 import { nearest } from "../config/nearest.ts";
 import { isId } from "../config/id.ts";
 import type { StagedPlace, StagedPool, StagedRule, Staging } from "../store/staging.ts";
 import type { RefusalKind } from "./edit.ts";
-import { domainFault } from "./faults.ts";
+import { addressField, domainFault } from "./faults.ts";
 import { zoneCuts } from "./zone_cuts.ts";
 
 /** What is wrong with one of the staged objects. */
@@ -154,11 +154,17 @@ class ModelFeeder {
     { place }: { readonly pool: Pool; readonly place: StagedPlace },
   ): Member[] {
     const seen = new Set<string>();
-    return members.filter(({ ipAddress, port }, i) => {
-      const key = `${ipAddress} port ${port}`;
+    return members.filter((member, i) => {
+      const key = `${addressOf(member)} port ${member.port}`;
       if (!seen.has(key)) return seen.add(key);
       const message = `member ${key} is in the pool twice; keep one`;
-      this.#report({ kind: "duplicate", list: "pools", place, field: `members/${i}/ipAddress`, message });
+      this.#report({
+        kind: "duplicate",
+        list: "pools",
+        place,
+        field: `members/${i}/${addressField(member)}`,
+        message,
+      });
       return false;
     });
   }

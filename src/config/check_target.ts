@@ -18,23 +18,36 @@ export interface CheckTarget {
   readonly check: HealthCheck;
 }
 
-/** The target of a member under its pool's check. */
-export function checkTargetOf(member: Pick<Member, "ipAddress" | "port">, check: HealthCheck): CheckTarget {
+/** Where a member stands, if it has an address. */
+type Place = Pick<Member, "ipAddress" | "port">;
+
+/** The target of a member under a plain check. */
+export function checkTargetOf(
+  member: Place & { readonly ipAddress: string },
+  check: HealthCheck,
+): CheckTarget {
   const port = check.port ?? member.port;
   return { key: checkTargetKey(member.ipAddress, port, check), ipAddress: member.ipAddress, port, check };
 }
 
 /**
- * The targets of a pool's members. Disabled ones are probed too: before one is taken in, people want to see whether
+ * The targets of a pool's members, of each as many as its check has plain ones; none of members by name. Disabled ones are probed too: before one is taken in, people want to see whether
  * it is well.
  */
 export function checkTargetsOf(
   { members, healthCheck }: {
-    readonly members: readonly Pick<Member, "ipAddress" | "port">[];
+    readonly members: readonly Place[];
     readonly healthCheck: HealthCheck | null;
   },
 ): CheckTarget[] {
-  return healthCheck ? members.map((member) => checkTargetOf(member, healthCheck)) : [];
+  const checks = healthCheck === null
+    ? []
+    : healthCheck.type === "calculated"
+    ? healthCheck.checks
+    : [healthCheck];
+  return members.flatMap(({ ipAddress, port }) =>
+    ipAddress === null ? [] : checks.map((check) => checkTargetOf({ ipAddress, port }, check))
+  );
 }
 
 function checkTargetKey(ipAddress: string, port: number, check: HealthCheck): string {

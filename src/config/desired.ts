@@ -7,7 +7,7 @@
  *
  * @module
  */
-import type { Fallback, Member, Pool, Service, Zone } from "./model.ts";
+import type { Fallback, GeoRule, Member, Pool, Service, Zone } from "./model.ts";
 import type { Settings } from "./settings.ts";
 import { compareText } from "./yaml_source.ts";
 import { readZoneText } from "./zone_text.ts";
@@ -33,17 +33,46 @@ export interface Desired {
   readonly nameservers: readonly string[];
 }
 
-/** As much of a pool as answers depend on; every `Pool` is one. */
+/** As much of a pool as answers depend on. */
 export interface SteeredPool extends Omit<Pool, "name" | "members" | "geoRules"> {
   /** In the order in which they rotate. */
   readonly members: readonly SteeredMember[];
+  /** In the order in which they were added. */
+  readonly geoRules: readonly SteeredGeoRule[];
+  /** Unix seconds of the earliest planned change of what is answered; 0 = none. */
+  readonly changesAt: number;
 }
 
 /** As much of a member as answers depend on. */
-export type SteeredMember = Pick<Member, "ipAddress" | "port" | "weight" | "priority" | "enabled">;
+export interface SteeredMember extends
+  Pick<
+    Member,
+    | "ipAddress"
+    | "target"
+    | "port"
+    | "weight"
+    | "priority"
+    | "enabled"
+    | "latitude"
+    | "longitude"
+    | "region"
+  > {
+  /** `null` where nothing depends on it: pools have it that have geo rules or a failback policy. */
+  readonly id: string | null;
+  /** What is left of the member while it drains; 1 = all of it. */
+  readonly share: number;
+  /** Whether an operator says that it is up, whatever its check says. */
+  readonly forcedUp: boolean;
+}
+
+/** As much of a geo rule as answers depend on. */
+export interface SteeredGeoRule extends Omit<GeoRule, "id" | "memberId"> {
+  /** Index among the pool's members. */
+  readonly member: number;
+}
 
 /** As much of a service as answers depend on. */
-export type SteeredService = Pick<Service, "domain" | "poolId" | "ttl">;
+export type SteeredService = Pick<Service, "domain" | "poolId" | "ttl" | "minTtl" | "ecs">;
 
 /** A zone that this node is authoritative for. */
 export interface DesiredZone {
@@ -77,14 +106,47 @@ export function desiredOf(settings: Settings, source: DesiredSource): Desired {
   for (const zone of [...files, ...source.zones]) zones.set(zone.domain, desiredZone(zone, ttl));
   return {
     generation: source.generation,
-    pools: () => source.pools(),
-    checkedPools: () => source.checkedPools(),
+    pools: () => addressedPools(source.pools()),
+    checkedPools: () => addressedPools(source.checkedPools()),
     services: () => source.services(),
     zones: [...zones.values()].sort((a, b) => compareText(a.domain, b.domain)),
     fallback: source.fallback ?? settings.fallback,
     defaultTtl: ttl,
     nameservers,
   };
+}
+
+/** A pool of the model, without any planned change. */
+export function steeredPool({ name: _, members, geoRules, ...pool }: Pool): SteeredPool {
+  const indexes = new Map(members.map(({ id }, i) => [id, i]));
+  return {
+    ...pool,
+    members: members.map((member) => ({ ...member, share: 1, forcedUp: false })),
+    geoRules: geoRules.map(({ id: _, memberId, ...match }) => ({ ...match, member: indexes.get(memberId)! })),
+    changesAt: 0,
+  };
+}
+
+/**
+ * The pool without its members by name: nothing resolves them yet, so there is nothing to answer or to probe. A pool
+ * that has none is handed back as it is.
+ */
+export function addressedPool(pool: SteeredPool): SteeredPool {
+  if (pool.members.every(({ ipAddress }) => ipAddress !== null)) return pool;
+  let kept = 0;
+  const indexes = pool.members.map(({ ipAddress }) => ipAddress === null ? null : kept++);
+  return {
+    ...pool,
+    members: pool.members.filter(({ ipAddress }) => ipAddress !== null),
+    geoRules: pool.geoRules.flatMap((rule) => {
+      const member = indexes[rule.member] ?? null;
+      return member === null ? [] : [{ ...rule, member }];
+    }),
+  };
+}
+
+function* addressedPools(pools: Iterable<SteeredPool>): Generator<SteeredPool> {
+  for (const pool of pools) yield addressedPool(pool);
 }
 
 function desiredZone(zone: Zone, defaultTtl: number): DesiredZone {

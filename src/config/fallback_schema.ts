@@ -16,12 +16,18 @@ import {
   httpPath,
   oneOrMore,
 } from "./fields.ts";
-import { type Algorithm, type Fallback, HEALTH_CHECK_DEFAULTS, type HealthCheck } from "./model.ts";
+import {
+  type Algorithm,
+  type Fallback,
+  HEALTH_CHECK_DEFAULTS,
+  type HealthCheck,
+  PLAIN_CHECK_TYPES,
+} from "./model.ts";
 import {
   checkEndpoints,
   endpointsSchema,
   fallbackSchema,
-  healthCheckSchema,
+  plainCheckSchema,
   weightsSchema,
 } from "./model_schema.ts";
 import { type SchemaOf, section, strictObject } from "./strict_object.ts";
@@ -31,8 +37,8 @@ export type LoadbalancerBlock = Omit<Fallback, "healthCheck">;
 
 /** The `health` block; durations in milliseconds. */
 export interface HealthBlock {
-  /** As a pool's check. */
-  readonly type: HealthCheck["type"];
+  /** As a pool's check, but for calculated ones. */
+  readonly type: (typeof PLAIN_CHECK_TYPES)[number];
   /** `null` = 80 for http, 443 for https; tcp needs one. */
   readonly port: number | null;
   /** Milliseconds between probes. */
@@ -87,11 +93,14 @@ export const loadbalancerSchema: SchemaOf<LoadbalancerBlock> = strictObject({
   onAllDown: fallbackSchema.shape.onAllDown,
 }).check((payload) => checkEndpoints(payload));
 
-const check = healthCheckSchema.shape;
+const check = plainCheckSchema.shape;
 
 /** The fields of the `health` block. */
 export const healthShape: SchemaOf<HealthBlock>["shape"] = {
-  type: check.type,
+  type: choice("type", PLAIN_CHECK_TYPES).default("tcp").meta({
+    description: "tcp connects; http and https send a request and judge the answer",
+    examples: ["https"],
+  }),
   port: check.port.meta({
     description: "Port of every endpoint that is probed; tcp needs one, http has 80, https 443",
     examples: [443],
@@ -159,6 +168,7 @@ export function fallbackOf(
     fallback: {
       ...loadbalancer,
       healthCheck: {
+        ...HEALTH_CHECK_DEFAULTS,
         type,
         port,
         intervalMs: health.checkInterval,
@@ -204,7 +214,7 @@ function httpSchema(): SchemaOf<HealthHttpBlock> {
       description: "true makes type http the same as https",
       examples: [false],
     }),
-    insecureSkipVerify: healthCheckSchema.shape.insecureSkipVerify,
+    insecureSkipVerify: check.insecureSkipVerify,
   }, ["expectedstatus"]);
 }
 

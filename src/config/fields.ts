@@ -9,7 +9,7 @@
  * @module
  */
 import { z } from "zod";
-import { canonicalIp, formatPrefix, parsePrefix } from "../ip.ts";
+import { canonicalIp, formatPrefix, parseIp, parsePrefix } from "../ip.ts";
 import { checkDomain } from "../wire/name.ts";
 import { DURATION, formatDuration, parseDuration } from "./duration.ts";
 import { parseHost } from "./host.ts";
@@ -103,6 +103,36 @@ export function ipAddress(name: string): z.ZodString {
     lengthMax: 45,
     canonical: canonicalIp,
   }).meta({ anyOf: [{ format: "ipv4" }, { format: "ipv6" }] });
+}
+
+/** A host name in any case, with or without final dot; stored lower-case and without it. */
+export function hostName(name: string): z.ZodString {
+  return canonicalText(name, {
+    rule: "a host name such as lb.example.net (an address goes under ipAddress)",
+    lengthMax: 254,
+    canonical: canonicalHostName,
+  });
+}
+
+/** An address or a host name, whichever a member goes by; stored in canonical form. */
+export function addressOrHostName(name: string): z.ZodString {
+  return canonicalText(name, {
+    rule: "an address such as 192.0.2.10 or a host name such as lb.example.net",
+    lengthMax: 254,
+    canonical: (text) => canonicalIp(text) ?? canonicalHostName(text),
+  });
+}
+
+function canonicalHostName(text: string): string | null {
+  const name = text.toLowerCase().replace(/\.$/, "");
+  const host = parseHost(name);
+  return host === null || host.port !== null || parseIp(host.name) !== null ? null : name;
+}
+
+/** A site's name; empty = none. */
+export function regionName(name: string): z.ZodString {
+  const error = mustBe(name, "1–63 letters, digits, hyphens and underscores, or empty");
+  return z.string({ error }).regex(/^[A-Za-z0-9_-]{0,63}$/, { error });
 }
 
 /** `ADDRESS/LENGTH`, without set bits behind the length. */

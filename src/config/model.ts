@@ -28,6 +28,12 @@ export type OnAllDown = (typeof ON_ALL_DOWN)[number];
 /** Every value of `onAllDown`: all enabled members · nothing · those that went down last · the fallback pool. */
 export const ON_ALL_DOWN = ["all", "none", "last-healthy", "fallback"] as const;
 
+/** How a member that was down is answered again. */
+export type Failback = (typeof FAILBACK)[number];
+
+/** Every value of `failback`: when it is well (and has been for `failbackDelayMs`) · when an operator says so. */
+export const FAILBACK = ["auto", "manual"] as const;
+
 /** A set of interchangeable members. */
 export interface Pool {
   /** 32 lower-case hex digits. */
@@ -42,6 +48,19 @@ export interface Pool {
   readonly onAllDown: OnAllDown;
   /** The pool that answers when this one can't and `onAllDown` is `fallback`; never a cycle. */
   readonly fallbackPoolId: string | null;
+  /**
+   * Fewer healthy members of the family that is asked for, and the pool counts as down: 0 = one will do, an integer
+   * = so many, `"50%"` = that share (1–100 %) of the enabled ones, rounded up.
+   */
+  readonly minHealthy: number | string;
+  /** How a member that was down is answered again. */
+  readonly failback: Failback;
+  /** How long it has to be well before, milliseconds; 0–86400000 (a day). */
+  readonly failbackDelayMs: number;
+  /** Whether clients are only ever sent to what their geo rule or the nearest site names, healthy or not. */
+  readonly geofence: boolean;
+  /** Whether members by name are answered as the addresses they resolve to; else as CNAME, but at a zone's apex. */
+  readonly flatten: boolean;
   /** In the order in which they were added. */
   readonly members: readonly Member[];
   /** How the members are probed; `null` = they count as healthy. */
@@ -50,15 +69,17 @@ export interface Pool {
   readonly geoRules: readonly GeoRule[];
 }
 
-/** One address that can be answered. */
+/** One address or host name that can be answered; what it is called is unique with `port` within a pool. */
 export interface Member {
   /** 32 lower-case hex digits. */
   readonly id: string;
-  /** IPv4 or IPv6 in canonical form; unique with `port` within a pool. */
-  readonly ipAddress: string;
+  /** IPv4 or IPv6 in canonical form; `null` = the member goes by `target`. */
+  readonly ipAddress: string | null;
+  /** Host name, lower-case, no final dot; `null` = the member goes by `ipAddress`. */
+  readonly target: string | null;
   /** 1–65535; where a health check without a port of its own probes. */
   readonly port: number;
-  /** 1–65535; only `weighted-round-robin` looks at it. */
+  /** 1–65535; shares among members that are equals, under every algorithm but `round-robin`. */
   readonly weight: number;
   /** 0 = unset, sorts last; 1 = first tier; only `failover` looks at it. */
   readonly priority: number;
@@ -68,12 +89,19 @@ export interface Member {
   readonly latitude: number | null;
   /** Degrees, −180–180, or `null`. */
   readonly longitude: number | null;
+  /** The site it stands in, `[A-Za-z0-9_-]+`; empty = none. Overrides of a region go by it. */
+  readonly region: string;
+}
+
+/** What a member is called: its address, or its host name. */
+export function addressOf({ ipAddress, target }: Pick<Member, "ipAddress" | "target">): string {
+  return ipAddress ?? target ?? "";
 }
 
 /** How the members of a pool are probed. */
 export interface HealthCheck {
-  /** `tcp` connects; the others send a request and judge the answer. */
-  readonly type: "tcp" | "http" | "https";
+  /** `tcp` connects, `http` and `https` judge an answer; `calculated` joins what its `checks` say and probes nothing. */
+  readonly type: (typeof CHECK_TYPES)[number];
   /** `null` = the member's own port. */
   readonly port: number | null;
   /** Between the starts of two probes, milliseconds. */
@@ -96,9 +124,19 @@ export interface HealthCheck {
   readonly httpContains: string | null;
   /** Whether any certificate will do. */
   readonly insecureSkipVerify: boolean;
+  /** How many of `checks` must be well: `"all"`, `"any"`, or at least so many; `"all"` where there are none. */
+  readonly require: "all" | "any" | number;
+  /** 1–8 plain checks of a calculated one, which hold none themselves; otherwise empty. */
+  readonly checks: readonly HealthCheck[];
 }
 
-/** Sends clients of a prefix, country or continent to one member; exactly one of the three is set. */
+/** Ways of probing. */
+export const PLAIN_CHECK_TYPES = ["tcp", "http", "https"] as const;
+
+/** Every kind of check. */
+export const CHECK_TYPES = [...PLAIN_CHECK_TYPES, "calculated"] as const;
+
+/** Sends clients of a prefix, country, continent or network to one member; exactly one of the four is set. */
 export interface GeoRule {
   /** 32 lower-case hex digits. */
   readonly id: string;
@@ -108,6 +146,8 @@ export interface GeoRule {
   readonly country: string | null;
   /** AF, AN, AS, EU, NA, OC or SA. */
   readonly continent: string | null;
+  /** Number of an autonomous system, 1–4294967295. */
+  readonly asn: number | null;
   /** A member of the same pool. */
   readonly memberId: string;
 }
@@ -122,6 +162,8 @@ export interface Service {
   readonly poolId: string | null;
   /** Seconds, 0–86400 (a week in seconds is refused: steering must be able to move). */
   readonly ttl: number;
+  /** Seconds, at most `ttl`; a planned change never lowers the TTL of an answer below it. */
+  readonly minTtl: number;
   /** Whether the client subnet of RFC 7871 may be used for this service. */
   readonly ecs: boolean;
 }
@@ -176,4 +218,6 @@ export const HEALTH_CHECK_DEFAULTS: HealthCheck = {
   httpExpectedStatus: "200-399",
   httpContains: null,
   insecureSkipVerify: false,
+  require: "all",
+  checks: [],
 };

@@ -1,7 +1,7 @@
 /**
  * The model as text that reads back to the same model: YAML for people and Git, NDJSON for bulk.
  *
- * The output is canonical: pools by name, services and zones by domain, members by address and port, keys in the
+ * The output is canonical: pools by name, services and zones by domain, members by address or host name and port, keys in the
  * order of the documentation, what has its default value left out. So two exports differ only where the models
  * do, and export → read → export yields the same bytes.
  *
@@ -11,7 +11,15 @@ import { Document, visit } from "yaml";
 import { parseIp } from "../ip.ts";
 import { formatDuration } from "./duration.ts";
 import { fallbackBlocks, healthSchema, loadbalancerSchema } from "./fallback_schema.ts";
-import type { Member, Model, Pool, Service, Zone } from "./model.ts";
+import {
+  addressOf,
+  type HealthCheck,
+  type Member,
+  type Model,
+  type Pool,
+  type Service,
+  type Zone,
+} from "./model.ts";
 import { healthCheckSchema, memberFieldsSchema, poolFileSchema, serviceFileSchema } from "./model_schema.ts";
 import { isMapping } from "./spelling.ts";
 import { compareText } from "./yaml_source.ts";
@@ -71,40 +79,40 @@ type Entry = Readonly<Record<string, unknown>>;
 
 function poolEntry(pool: Pool, names: ReadonlyMap<string, string>): Entry {
   const members = pool.members.toSorted(compareMembers);
-  const addresses = new Map(members.map(({ id, ipAddress }) => [id, ipAddress]));
+  const addresses = new Map(members.map((member) => [member.id, addressOf(member)]));
   const entry = withoutDefaults({
-    name: pool.name,
-    algorithm: pool.algorithm,
-    maxAnswers: pool.maxAnswers,
-    onAllDown: pool.onAllDown,
+    ...pool,
+    members: null,
+    healthCheck: null,
+    geoRules: null,
     fallbackPool: pool.fallbackPoolId === null ? null : names.get(pool.fallbackPoolId) ?? null,
   }, POOL_DEFAULTS);
-  const geoRules = pool.geoRules.map(({ cidr, country, continent, memberId }) =>
-    withoutDefaults({ cidr, country, continent, member: addresses.get(memberId) }, GEO_RULE_DEFAULTS)
+  const geoRules = pool.geoRules.map(({ memberId, ...match }) =>
+    withoutDefaults({ ...match, member: addresses.get(memberId) }, GEO_RULE_DEFAULTS)
   );
   return {
     ...entry,
     ...(members.length > 0 && { members: members.map(memberEntry) }),
     // An empty mapping would read as a check with every default, which is not the same as no check.
-    ...(pool.healthCheck && {
-      healthCheck: {
-        type: pool.healthCheck.type,
-        ...withoutDefaults({ ...pool.healthCheck }, CHECK_DEFAULTS),
-      },
-    }),
+    ...(pool.healthCheck && { healthCheck: checkEntry(pool.healthCheck) }),
     ...(geoRules.length > 0 && {
       geoRules: geoRules.toSorted((a, b) => compareText(JSON.stringify(a), JSON.stringify(b))),
     }),
   };
 }
 
+function checkEntry(check: HealthCheck): Entry {
+  const checks = check.checks.map(checkEntry);
+  return { type: check.type, ...withoutDefaults({ ...check, checks }, CHECK_DEFAULTS) };
+}
+
 function memberEntry(member: Member): Entry {
   return withoutDefaults({ ...member }, MEMBER_DEFAULTS);
 }
 
-function serviceEntry({ domain, poolId, ttl, ecs }: Service, names: ReadonlyMap<string, string>): Entry {
+function serviceEntry({ poolId, ...service }: Service, names: ReadonlyMap<string, string>): Entry {
   const pool = poolId === null ? null : names.get(poolId) ?? null;
-  return withoutDefaults({ domain, pool, ttl, ecs }, SERVICE_DEFAULTS);
+  return withoutDefaults({ ...service, pool }, SERVICE_DEFAULTS);
 }
 
 function zoneEntry({ domain, text }: Zone): Entry {
@@ -130,7 +138,7 @@ const MEMBER_DEFAULTS: Entry = memberFieldsSchema.parse({ ipAddress: "192.0.2.1"
 const CHECK_DEFAULTS: Entry = healthCheckSchema.parse({});
 const SERVICE_DEFAULTS: Entry = serviceFileSchema.parse({ domain: "example.com" });
 const LOADBALANCER_DEFAULTS: Entry = loadbalancerSchema.parse({});
-const GEO_RULE_DEFAULTS: Entry = { cidr: null, country: null, continent: null, member: null };
+const GEO_RULE_DEFAULTS: Entry = { cidr: null, country: null, continent: null, asn: null, member: null };
 /** Durations as text, as files have them. */
 const HEALTH_DEFAULTS: Entry = (() => {
   const { type, port, checkInterval, timeout, rise, fall, http } = healthSchema.parse({});
@@ -171,14 +179,14 @@ function sortedZones({ zones }: Model): Zone[] {
   return zones.toSorted((a, b) => compareText(a.domain, b.domain));
 }
 
-/** IPv4 before IPv6, then by number, then by port. */
+/** IPv4 before IPv6, by number, then names; then by port. */
 function compareMembers(a: Member, b: Member): number {
-  return compareText(sortKey(a.ipAddress), sortKey(b.ipAddress)) || a.port - b.port;
+  return compareText(sortKey(a), sortKey(b)) || a.port - b.port;
 }
 
-function sortKey(ipAddress: string): string {
-  const bytes = parseIp(ipAddress) ?? new Uint8Array();
-  return String.fromCharCode(bytes.length, ...bytes);
+function sortKey(member: Member): string {
+  const bytes = parseIp(member.ipAddress ?? "");
+  return bytes === null ? `\u00ff${member.target}` : String.fromCharCode(bytes.length, ...bytes);
 }
 
 function isEmptyModel({ pools, services, zones, fallback }: Model): boolean {

@@ -11,6 +11,7 @@
  */
 import { z } from "zod";
 import {
+  addressOrHostName,
   canonicalText,
   checkCoordinates,
   choice,
@@ -18,6 +19,7 @@ import {
   coordinates,
   domain,
   flag,
+  hostName,
   httpContains,
   httpExpectedStatus,
   httpHost,
@@ -27,16 +29,20 @@ import {
   list,
   mustBe,
   refuse,
+  regionName,
 } from "./fields.ts";
 import {
   type Algorithm,
   ALGORITHMS,
+  CHECK_TYPES,
+  FAILBACK,
   type Fallback,
   type GeoRule,
   HEALTH_CHECK_DEFAULTS,
   type HealthCheck,
   type Member,
   ON_ALL_DOWN,
+  PLAIN_CHECK_TYPES,
   type Pool,
   type Service,
   type Zone,
@@ -47,15 +53,15 @@ import { type SchemaOf, strictObject } from "./strict_object.ts";
 export interface PoolFile extends Omit<Pool, "id" | "fallbackPoolId" | "members" | "geoRules"> {
   /** A pool's name; set when `onAllDown` is `fallback`. */
   readonly fallbackPool: string | null;
-  /** Unique by address and port. */
+  /** Unique by address or host name, and port. */
   readonly members: readonly Omit<Member, "id">[];
-  /** Their members are addresses of this pool. */
+  /** Their members are of this pool. */
   readonly geoRules: readonly GeoRuleFile[];
 }
 
 /** A geo rule as files have it. */
 export interface GeoRuleFile extends Omit<GeoRule, "id" | "memberId"> {
-  /** An address of the pool, canonical. */
+  /** Address or host name of a member of the pool, canonical. */
   readonly member: string;
 }
 
@@ -113,6 +119,7 @@ export const poolFieldsSchema: SchemaOf<Omit<Pool, "id" | "members" | "healthChe
       description: "The pool that answers when this one can't and onAllDown is fallback; never a cycle",
       examples: [null],
     }),
+    ...steeringFields(),
   }).check((payload) => {
     if (payload.value.onAllDown !== "fallback" || payload.value.fallbackPoolId !== null) return;
     refuse(payload, "fallbackPoolId is required (the id of a pool) because onAllDown is fallback", [
@@ -122,9 +129,15 @@ export const poolFieldsSchema: SchemaOf<Omit<Pool, "id" | "members" | "healthChe
 
 /** A member's fields, as `MemberFields`. */
 export const memberFieldsSchema: SchemaOf<Omit<Member, "id">> = strictObject({
-  ipAddress: ipAddress("ipAddress").meta({
-    description: "IPv4 or IPv6 address that is answered; unique with the port within its pool",
+  ipAddress: ipAddress("ipAddress").nullable().default(null).meta({
+    description: "IPv4 or IPv6 address that is answered; unique with the port within its pool. " +
+      "Either this or target",
     examples: ["192.0.2.10"],
+  }),
+  target: hostName("target").nullable().default(null).meta({
+    description: "Host name whose addresses are answered, such as a cloud balancer's; unique with the port " +
+      "within its pool. Either this or ipAddress (not answered yet: a later version resolves it)",
+    examples: ["lb.example.net"],
   }),
   port: integer("port", 1, 65535).meta({
     description: "Port of the service; a health check without a port of its own probes here",
@@ -133,7 +146,8 @@ export const memberFieldsSchema: SchemaOf<Omit<Member, "id">> = strictObject({
   weight: z.int({ error: mustBe("weight", "1–65535 (0 or less counts as 1)") })
     .max(65535, { error: mustBe("weight", "1–65535 (0 or less counts as 1)") })
     .overwrite((weight) => Math.max(1, weight)).default(1).meta({
-      description: "Share of the answers under weighted-round-robin; 0 or less counts as 1",
+      description: "Share among members that are equals, under every algorithm but round-robin; " +
+        "0 or less counts as 1",
       examples: [3],
     }),
   priority: integer("priority", 0, 65535).default(0).meta({
@@ -145,14 +159,27 @@ export const memberFieldsSchema: SchemaOf<Omit<Member, "id">> = strictObject({
     examples: [true],
   }),
   ...coordinates(),
-}).check(checkCoordinates);
-
-/** A health check's fields, as `HealthCheck`. */
-export const healthCheckSchema: SchemaOf<HealthCheck> = strictObject({
-  type: choice("type", ["tcp", "http", "https"]).default(HEALTH_CHECK_DEFAULTS.type).meta({
-    description: "tcp connects; http and https send a request and judge the answer",
-    examples: ["https"],
+  region: regionName("region").default("").meta({
+    description: "The site it stands in; overrides of a region go by it",
+    examples: ["eu-central"],
   }),
+}).check((payload) => {
+  checkCoordinates(payload);
+  const { ipAddress, target } = payload.value;
+  if ((ipAddress === null) !== (target === null)) return;
+  refuse(
+    payload,
+    ipAddress === null
+      ? "a member needs an address (give ipAddress: or target:)"
+      : `a member has ipAddress: ${ipAddress} and target: ${target} (give one of them)`,
+  );
+});
+
+/** Checks that a calculated check has at most: each is a probe of every member. */
+const CHECKS_MAX = 8;
+
+/** What plain checks and calculated ones have in common; of a calculated one none of it is set. */
+const probeFields = {
   port: integer("port", 1, 65535).nullable().default(null).meta({
     description: "Where to probe; null = the member's own port",
     examples: [443],
@@ -200,10 +227,61 @@ export const healthCheckSchema: SchemaOf<HealthCheck> = strictObject({
     description: "Accept any certificate (https)",
     examples: [false],
   }),
+};
+
+const PROBE_FIELDS = [
+  "port",
+  "intervalMs",
+  "timeoutMs",
+  "rise",
+  "fall",
+  "httpMethod",
+  "httpPath",
+  "httpHost",
+  "httpExpectedStatus",
+  "httpContains",
+  "insecureSkipVerify",
+] as const satisfies readonly (keyof HealthCheck)[];
+
+/** A check that isn't calculated, as `HealthCheck`. */
+export const plainCheckSchema: SchemaOf<HealthCheck> = strictObject({
+  type: choice("type", PLAIN_CHECK_TYPES).default("tcp").meta({
+    description: "tcp connects; http and https send a request and judge the answer",
+    examples: ["https"],
+  }),
+  ...probeFields,
+  require: choice("require", ["all"]).default("all").meta({
+    description: "all: only a calculated check has another",
+    examples: ["all"],
+  }),
+  checks: list("checks", z.never()).max(0, { error: "checks must be empty: a plain check holds none" })
+    .default([]).meta({ description: "Empty: only a calculated check has some", examples: [[]] }),
+}).check(checkTimes);
+
+/** A health check's fields, as `HealthCheck`. */
+export const healthCheckSchema: SchemaOf<HealthCheck> = strictObject({
+  type: choice("type", CHECK_TYPES).default(HEALTH_CHECK_DEFAULTS.type).meta({
+    description: "tcp connects; http and https send a request and judge the answer; calculated joins what " +
+      "its checks say",
+    examples: ["https"],
+  }),
+  ...probeFields,
+  require: z.union([choice("require", ["all", "any"]), integer("require", 1, CHECKS_MAX)], {
+    error: mustBe("require", `all, any or a number from 1 to ${CHECKS_MAX}`),
+  }).default("all").meta({
+    description: "How many of the checks of a calculated check must be well: all, any, or at least so many",
+    examples: ["any", 2],
+  }),
+  checks: list("checks", plainCheckSchema).max(CHECKS_MAX, {
+    error: `checks must have at most ${CHECKS_MAX} checks`,
+  }).default([]).meta({
+    description: `The checks of a calculated check, 1 to ${CHECKS_MAX} plain ones`,
+    examples: [[]],
+  }),
 }).check((payload) => {
-  const { intervalMs, timeoutMs } = payload.value;
-  if (timeoutMs <= intervalMs) return;
-  refuse(payload, `timeoutMs must be at most intervalMs (${intervalMs}), is ${timeoutMs}`, ["timeoutMs"]);
+  checkTimes(payload);
+  if (payload.value.type === "calculated") checkCalculated(payload);
+  else checkPlain(payload);
 });
 
 const geoRuleMatch = {
@@ -221,6 +299,10 @@ const geoRuleMatch = {
     lengthMax: 2,
     canonical: (text) => /^(AF|AN|AS|EU|NA|OC|SA)$/i.test(text) ? text.toUpperCase() : null,
   }).nullable().default(null).meta({ description: "Clients of this continent", examples: ["EU"] }),
+  asn: integer("asn", 1, 4_294_967_295).nullable().default(null).meta({
+    description: "Clients of this autonomous system",
+    examples: [64500],
+  }),
 };
 
 /** A geo rule's fields, as `GeoRuleFields`. */
@@ -239,7 +321,7 @@ export const serviceFieldsSchema: SchemaOf<Omit<Service, "id">> = strictObject({
     description: "The pool that answers; null = the static fallback answers",
   }),
   ...serviceRest(),
-});
+}).check(checkTtls);
 
 /** A zone, as `Zone`. */
 export const zoneSchema: SchemaOf<Zone> = strictObject({
@@ -282,7 +364,7 @@ export const fallbackSchema: SchemaOf<Fallback> = strictObject({
     description: "What is answered when no endpoint of a family is healthy",
     examples: ["all"],
   }),
-  healthCheck: healthCheckSchema.nullable().default(null).meta({
+  healthCheck: plainCheckSchema.nullable().default(null).meta({
     description: "How the endpoints are probed, on a port that it must name; null = they count as healthy",
   }),
 }).check((payload) => {
@@ -316,7 +398,10 @@ export const poolFileSchema: SchemaOf<PoolFile> = strictObject({
     description: "Name of the pool that answers when this one can't and onAllDown is fallback",
     examples: ["web-backup"],
   }),
-  members: list("members", memberFieldsSchema).default([]).meta({ description: "The addresses of the pool" }),
+  ...steeringFields(),
+  members: list("members", memberFieldsSchema).default([]).meta({
+    description: "The addresses and host names of the pool",
+  }),
   healthCheck: healthCheckSchema.nullable().default(null).meta({
     description: "How the members are probed; without it they count as healthy",
   }),
@@ -324,8 +409,8 @@ export const poolFileSchema: SchemaOf<PoolFile> = strictObject({
     "geoRules",
     strictObject({
       ...geoRuleMatch,
-      member: ipAddress("member").meta({
-        description: "Address of a member of this pool",
+      member: addressOrHostName("member").meta({
+        description: "Address or host name of a member of this pool",
         examples: ["192.0.2.10"],
       }),
     }).check(checkOneMatch),
@@ -345,7 +430,7 @@ export const serviceFileSchema: SchemaOf<ServiceFile> = strictObject({
     examples: ["web"],
   }),
   ...serviceRest(),
-});
+}).check(checkTtls);
 
 /** A zone as files have it: its text inline or in a file beside. */
 export const zoneFileSchema: SchemaOf<ZoneFile> = strictObject({
@@ -378,6 +463,10 @@ function serviceRest() {
       description: "Seconds that resolvers may keep an answer",
       examples: [30],
     }),
+    minTtl: integer("minTtl", 0, 86_400, "seconds").default(0).meta({
+      description: "Seconds below which a planned change never lowers the TTL; at most ttl",
+      examples: [5],
+    }),
     ecs: flag("ecs").default(true).meta({
       description: "Whether the client subnet that resolvers send (RFC 7871) may be used",
       examples: [true],
@@ -385,13 +474,92 @@ function serviceRest() {
   };
 }
 
+function checkTtls(payload: z.core.ParsePayload<{ ttl: number; minTtl: number }>): void {
+  const { ttl, minTtl } = payload.value;
+  if (minTtl > ttl) refuse(payload, `minTtl must be at most ttl (${ttl}), is ${minTtl}`, ["minTtl"]);
+}
+
+/** Fields of a pool that say how far its members may be answered. */
+function steeringFields() {
+  const share = mustBe("minHealthy", `0–65535 members or a share from "1%" to "100%"`);
+  return {
+    minHealthy: z.union([
+      z.int({ error: share }).min(0, { error: share }).max(65_535, { error: share }),
+      z.string({ error: share }).regex(/^(?:[1-9]\d?|100)%$/, { error: share }),
+    ], { error: share }).default(0).meta({
+      description:
+        "With fewer healthy members of a family the pool counts as down: a number, or a share of " +
+        "the enabled ones; 0 = one will do",
+      examples: [2, "50%"],
+    }),
+    failback: choice("failback", FAILBACK).default("auto").meta({
+      description: "How a member that was down is answered again: by itself, or when an operator says so",
+      examples: ["auto"],
+    }),
+    failbackDelayMs: integer("failbackDelayMs", 0, 86_400_000).default(0).meta({
+      description:
+        "Milliseconds that a member must be well before it is answered again, up to 86400000 (1 d)",
+      examples: [60_000],
+    }),
+    geofence: flag("geofence").default(false).meta({
+      description: "Whether clients are only ever sent to what their geo rule or the nearest site names",
+      examples: [false],
+    }),
+    flatten: flag("flatten").default(true).meta({
+      description: "Whether members by name are answered as their addresses; else as CNAME",
+      examples: [true],
+    }),
+  };
+}
+
+function checkTimes(payload: z.core.ParsePayload<{ intervalMs: number; timeoutMs: number }>): void {
+  const { intervalMs, timeoutMs } = payload.value;
+  if (timeoutMs <= intervalMs) return;
+  refuse(payload, `timeoutMs must be at most intervalMs (${intervalMs}), is ${timeoutMs}`, ["timeoutMs"]);
+}
+
+type CheckPayload = z.core.ParsePayload<{ -readonly [Key in keyof HealthCheck]: HealthCheck[Key] }>;
+
+function checkCalculated(payload: CheckPayload): void {
+  const { require, checks } = payload.value;
+  if (checks.length === 0) {
+    return refuse(payload, `checks needs 1–${CHECKS_MAX} plain checks because type is calculated`, [
+      "checks",
+    ]);
+  }
+  if (typeof require === "number" && require > checks.length) {
+    const message = `require must be at most ${checks.length} (the number of checks), is ${require}`;
+    refuse(payload, message, ["require"]);
+  }
+  for (const name of PROBE_FIELDS) {
+    if (payload.value[name] === HEALTH_CHECK_DEFAULTS[name]) continue;
+    const message = `${name} means nothing to a calculated check, which probes nothing itself ` +
+      `(give it to those of its checks)`;
+    refuse(payload, message, [name]);
+  }
+}
+
+function checkPlain(payload: CheckPayload): void {
+  const { type, require, checks } = payload.value;
+  if (require !== "all") {
+    const message =
+      `require is for calculated checks, and type is ${type} (make type calculated, or drop it)`;
+    refuse(payload, message, ["require"]);
+  }
+  if (checks.length > 0) {
+    const message =
+      `checks are for calculated checks, and type is ${type} (make type calculated, or drop them)`;
+    refuse(payload, message, ["checks"]);
+  }
+}
+
 function checkOneMatch(
   payload: z.core.ParsePayload<
-    { cidr: string | null; country: string | null; continent: string | null }
+    { cidr: string | null; country: string | null; continent: string | null; asn: number | null }
   >,
 ): void {
-  const { cidr, country, continent } = payload.value;
-  const given = [cidr, country, continent].filter((value) => value !== null).length;
+  const { cidr, country, continent, asn } = payload.value;
+  const given = [cidr, country, continent, asn].filter((value) => value !== null).length;
   if (given === 1) return;
-  refuse(payload, `a geo rule needs exactly one of cidr, country and continent, has ${given}`);
+  refuse(payload, `a geo rule needs exactly one of cidr, country, continent and asn, has ${given}`);
 }

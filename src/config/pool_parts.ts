@@ -1,15 +1,15 @@
 /**
- * The parts of one pool against each other: members by address and port, geo rules by the member they lead to.
+ * The parts of one pool against each other: members by what they are called and port, geo rules by the member they lead to.
  *
  * @module
  */
-import type { GeoRule } from "./model.ts";
+import { addressOf, type GeoRule } from "./model.ts";
 import type { PoolFile } from "./model_schema.ts";
 import type { Path } from "./yaml_source.ts";
 
 /** A pool's parts that agree, and what is wrong with the others. */
 export interface PoolParts {
-  /** Each address and port once. */
+  /** Each address or host name with a port once. */
   readonly members: PoolFile["members"];
   /** Each with the index of its member among `members`. */
   readonly geoRules: readonly (Omit<GeoRule, "id" | "memberId"> & { readonly member: number })[];
@@ -33,11 +33,9 @@ export function joinParts({ members, geoRules }: PoolFile): PoolParts {
   const problems: PartProblem[] = [];
   const kept = members.length < 2 ? members : withoutRepeats(members, problems);
   const rules = geoRules.flatMap(({ member: address, ...match }, i) => {
-    const member = kept.findIndex(({ ipAddress }) => ipAddress === address);
+    const member = kept.findIndex((it) => addressOf(it) === address);
     if (member >= 0) return [{ ...match, member }];
-    const known = kept.length === 0
-      ? "it has no members"
-      : `its members are ${someOf(kept.map(({ ipAddress }) => ipAddress))}`;
+    const known = kept.length === 0 ? "it has no members" : `its members are ${someOf(kept.map(addressOf))}`;
     const message = `member ${address} isn't in this pool (${known})`;
     problems.push({ path: ["geoRules", i, "member"], other: null, message });
     return [];
@@ -52,8 +50,8 @@ export function repeated(message: string, first: string): string {
 
 function withoutRepeats(members: PoolFile["members"], problems: PartProblem[]): PoolFile["members"] {
   const seen = new Map<string, number>();
-  return members.filter(({ ipAddress, port }, i) => {
-    const key = `${ipAddress} port ${port}`;
+  return members.filter((member, i) => {
+    const key = `${addressOf(member)} port ${member.port}`;
     const first = seen.get(key);
     if (first === undefined) return seen.set(key, i);
     const message = `member ${key} is in the pool twice`;

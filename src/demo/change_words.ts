@@ -25,7 +25,7 @@ function wordsOf({ kind, before, after }: ObjectChange): string {
 const KIND_WORDS: Readonly<Record<string, string>> = { healthCheck: "health check", geoRule: "geo rule" };
 
 /** Whatever is called something is called by one of these. */
-const NAME_KEYS = ["name", "domain", "ipAddress"] as const;
+const NAME_KEYS = ["name", "domain", "ipAddress", "target"] as const;
 
 function textAt(object: unknown, key: string): string | null {
   const value = typeof object === "object" && object !== null ? Reflect.get(object, key) : null;

@@ -65,7 +65,7 @@ const FALLBACKS_MAX = 8;
 
 function judge(pool: Pool, family: 4 | 6, { isUp }: Beliefs): { text: string; next: string | null } {
   const enabled = pool.members.filter((member) => member.enabled);
-  const ours = enabled.filter(({ ipAddress }) => ipAddress.includes(":") === (family === 6));
+  const ours = enabled.filter(({ ipAddress }) => ipAddress?.includes(":") === (family === 6));
   const isMemberUp = (member: Member) => isUpUnder(pool.healthCheck, member, isUp);
   const up = ours.filter(isMemberUp).length;
   if (ours.length === 0) return { text: `pool ${pool.name} has no IPv${family} member`, next: null };
@@ -77,7 +77,8 @@ function judge(pool: Pool, family: 4 | 6, { isUp }: Beliefs): { text: string; ne
 }
 
 function isUpUnder(check: HealthCheck | null, member: Member, isUp: (key: string) => boolean): boolean {
-  return check === null || isUp(checkTargetOf(member, check).key);
+  const { ipAddress, port } = member;
+  return check === null || ipAddress === null || isUp(checkTargetOf({ ipAddress, port }, check).key);
 }
 
 const LAST_RESORTS: Readonly<Record<Exclude<OnAllDown, "fallback">, string>> = {

@@ -65,7 +65,7 @@ export function sampleEdits(backends: readonly SocketAddress[], newId: () => str
       kind: "createService",
       id: newId(),
       // A short TTL, so that a resolver in between doesn't hide what there is to see.
-      fields: { domain: SERVICES[i]!.domain, poolId, ttl: 5, ecs: true },
+      fields: { domain: SERVICES[i]!.domain, poolId, ttl: 5, minTtl: 0, ecs: true },
     })),
   ];
 
@@ -84,17 +84,24 @@ const POOL: PoolFields = {
   maxAnswers: 1,
   onAllDown: "all",
   fallbackPoolId: null,
+  minHealthy: 0,
+  failback: "auto",
+  failbackDelayMs: 0,
+  geofence: false,
+  flatten: true,
 };
 
 function member({ hostname, port }: SocketAddress, fields: Partial<MemberFields> = {}): MemberFields {
   return {
     ipAddress: hostname,
+    target: null,
     port,
     weight: 1,
     priority: 0,
     enabled: true,
     latitude: null,
     longitude: null,
+    region: "",
     ...fields,
   };
 }

@@ -54,6 +54,7 @@ export function registerHealthMetrics(
   const byDirection = { down: detections.labels("down"), up: detections.labels("up") };
   return {
     probed: (type, result, durationMs) => {
+      if (type === "calculated") return; // probes nothing
       byType[type][result].inc();
       byType[type].duration.observe(durationMs / 1000);
     },

@@ -159,7 +159,7 @@ export class Tables {
     const known = this.#pools.find(pool.id);
     const at = known || this.#records.reserve(POOL.size);
     const enabled = pool.members.filter((member) => member.enabled);
-    const isV6 = (member: SteeredMember) => member.ipAddress.includes(":");
+    const isV6 = (member: SteeredMember) => member.ipAddress!.includes(":");
     const algorithm = ALGORITHMS.indexOf(pool.algorithm);
     const list4 = this.#putList(enabled.filter((member) => !isV6(member)), {
       algorithm,
@@ -288,11 +288,18 @@ export class Tables {
   #writeFallback(fallback: Fallback | null): void {
     if (!fallback || fallback.endpoints.length === 0) return;
     const members = fallback.endpoints.map((ipAddress, i): SteeredMember => ({
+      id: null,
       ipAddress,
+      target: null,
       port: fallback.healthCheck?.port ?? 0,
       weight: fallback.weights[ipAddress] ?? 1,
       priority: i + 1,
       enabled: true,
+      latitude: null,
+      longitude: null,
+      region: "",
+      share: 1,
+      forcedUp: false,
     }));
     const { algorithm, onAllDown, healthCheck } = fallback;
     this.putPool({
@@ -301,8 +308,15 @@ export class Tables {
       onAllDown,
       maxAnswers: 1,
       fallbackPoolId: null,
+      minHealthy: 0,
+      failback: "auto",
+      failbackDelayMs: 0,
+      geofence: false,
+      flatten: true,
       members,
       healthCheck,
+      geoRules: [],
+      changesAt: 0,
     });
     const pool = this.#pools.find(FALLBACK_POOL);
     this.#records.set(ROOT.fallback, this.#writeService(pool, this.#desired.defaultTtl, FALLBACK_TICKET));
@@ -564,10 +578,11 @@ export class Tables {
     this.#records.set(list + LIST.algorithm, algorithm);
     for (const [i, member] of members.entries()) {
       const at = list + LIST.members + i * LIST.memberSize;
-      const slot = check ? this.#healthSlots.of(checkTargetOf(member, check).key) : 0;
+      const ipAddress = member.ipAddress!;
+      const slot = check ? this.#healthSlots.of(checkTargetOf({ ...member, ipAddress }, check).key) : 0;
       this.#records.set(at + LIST.memberSlot, slot);
       this.#records.set(at + LIST.memberRank, (member.priority << 16 | member.weight) >>> 0);
-      this.#heap.append(parseIp(member.ipAddress)!);
+      this.#heap.append(parseIp(ipAddress)!);
     }
     return list;
   }

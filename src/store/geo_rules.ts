@@ -76,7 +76,7 @@ export interface GeoRuleColumns extends GeoRuleRow {
 
 /** The select list that yields {@link GeoRuleColumns}. */
 export const GEO_RULE_COLUMNS =
-  "id, cidr, country, continent, member_id AS memberId, pool_id AS poolId, revision, seq";
+  "id, cidr, country, continent, asn, member_id AS memberId, pool_id AS poolId, revision, seq";
 
 /** The rule as the model has it. */
 export function geoRuleOf({ seq: _, poolId: __, revision: ___, ...rule }: GeoRuleColumns): GeoRule {

@@ -30,12 +30,15 @@ export class Members {
     return row ? rowOf(row) : null;
   }
 
-  /** The member of a pool with that address and port, or `null`. */
-  at({ poolId, ipAddress, port }: Pick<MemberRow, "poolId" | "ipAddress" | "port">): MemberRow | null {
+  /** The member of a pool with that address or host name, and port; or `null`. */
+  at(
+    { poolId, ipAddress, target, port }: Pick<MemberRow, "poolId" | "ipAddress" | "target" | "port">,
+  ): MemberRow | null {
     const row = this.#database.get<MemberColumns>(
-      `SELECT ${MEMBER_COLUMNS} FROM members WHERE pool_id = ? AND ip_address = ? AND port = ?`,
+      `SELECT ${MEMBER_COLUMNS} FROM members WHERE pool_id = ? AND ip_address IS ? AND target IS ? AND port = ?`,
       poolId,
       ipAddress,
+      target,
       port,
     );
     return row ? rowOf(row) : null;
@@ -82,7 +85,7 @@ export interface MemberColumns extends Omit<MemberRow, "enabled"> {
 
 /** The select list that yields {@link MemberColumns}. */
 export const MEMBER_COLUMNS: string =
-  "id, ip_address AS ipAddress, port, weight, priority, enabled, latitude, longitude, " +
+  "id, ip_address AS ipAddress, target, port, weight, priority, enabled, latitude, longitude, region, " +
   "pool_id AS poolId, revision, seq";
 
 /** The member as the model has it. */

@@ -41,28 +41,30 @@ export class Pools {
 
   /** The pool of that id, or `null`. */
   get(id: string): PoolRow | null {
-    return copied(this.#database.get<PoolRow>(`SELECT ${POOL_COLUMNS} FROM pools WHERE id = ?`, id));
+    return rowOrNull(this.#database.get<PoolColumns>(`SELECT ${POOL_COLUMNS} FROM pools WHERE id = ?`, id));
   }
 
   /** The pool of that name, or `null`. */
   byName(name: string): PoolRow | null {
-    return copied(this.#database.get<PoolRow>(`SELECT ${POOL_COLUMNS} FROM pools WHERE name = ?`, name));
+    return rowOrNull(
+      this.#database.get<PoolColumns>(`SELECT ${POOL_COLUMNS} FROM pools WHERE name = ?`, name),
+    );
   }
 
   /** A page of pools by name. */
   page({ limit, cursor }: PageRequest): Page<PoolRow> {
-    const rows = this.#database.all<PoolRow>(
+    const rows = this.#database.all<PoolColumns>(
       `SELECT ${POOL_COLUMNS} FROM pools WHERE name > ? ORDER BY name LIMIT ?`,
       cursor ?? "",
       limit + 1,
     );
-    return pageOf(rows.map((row) => ({ ...row })), { limit, keyOf: (pool) => pool.name });
+    return pageOf(rows.map(rowOf), { limit, keyOf: (pool) => pool.name });
   }
 
   /** The pools that answer from this one when they are down. */
   fallingBackTo(id: string): PoolRow[] {
-    return this.#database.all<PoolRow>(`SELECT ${POOL_COLUMNS} FROM pools WHERE fallback_pool_id = ?`, id)
-      .map((row) => ({ ...row }));
+    return this.#database.all<PoolColumns>(`SELECT ${POOL_COLUMNS} FROM pools WHERE fallback_pool_id = ?`, id)
+      .map(rowOf);
   }
 
   /** The pool with all its parts, or `null`. */
@@ -88,9 +90,10 @@ export class Pools {
       this.#inPoolOrder<HealthCheckColumns>("health_checks", HEALTH_CHECK_COLUMNS, "pool_id"),
     );
     const rules = new Run(this.#inPoolOrder<GeoRuleColumns>("geo_rules", GEO_RULE_COLUMNS, "seq"));
-    const pools = this.#database.iterate<PoolRow>(`SELECT ${POOL_COLUMNS} FROM pools ORDER BY name`);
+    const pools = this.#database.iterate<PoolColumns>(`SELECT ${POOL_COLUMNS} FROM pools ORDER BY name`);
     try {
-      for (const { revision: _, ...fields } of pools) {
+      for (const row of pools) {
+        const { revision: _, ...fields } = rowOf(row);
         yield {
           ...fields,
           members: members.take(fields.id).map(memberOf),
@@ -129,11 +132,21 @@ export class Pools {
 }
 
 const POOL_COLUMNS = "id, name, algorithm, max_answers AS maxAnswers, on_all_down AS onAllDown, " +
-  "fallback_pool_id AS fallbackPoolId, revision";
+  "fallback_pool_id AS fallbackPoolId, min_healthy AS minHealthy, failback, " +
+  "failback_delay_ms AS failbackDelayMs, geofence, flatten, revision";
 
-/** Rows of SQLite have no prototype; the rest of the program gets ordinary objects. */
-function copied(row: PoolRow | undefined): PoolRow | null {
-  return row ? { ...row } : null;
+/** A row as SQLite gives it. */
+interface PoolColumns extends Omit<PoolRow, "geofence" | "flatten"> {
+  readonly geofence: number;
+  readonly flatten: number;
+}
+
+function rowOf(row: PoolColumns): PoolRow {
+  return { ...row, geofence: row.geofence === 1, flatten: row.flatten === 1 };
+}
+
+function rowOrNull(row: PoolColumns | undefined): PoolRow | null {
+  return row ? rowOf(row) : null;
 }
 
 /** A cursor over rows that come in runs of the same pool. */

@@ -1,7 +1,7 @@
 /**
  * What lies between the stored model and the staged one, found and made by SQL over whole tables.
  *
- * Objects are the same when their natural keys are: a pool's name, a member's address and port, a service's or zone's
+ * Objects are the same when their natural keys are: a pool's name, a member's address or host name and port, a service's or zone's
  * domain, a geo rule's content. What differs is kept as pairs of row numbers, staged and stored: without a stored one
  * it is to be created, without a staged one deleted, with both changed. So the cost of a model that is there already
  * is that of reading both once, and a row that doesn't differ is never written.
@@ -185,6 +185,18 @@ function forgetTakenIds(table: "members" | "geo_rules" | "services"): string {
   return `UPDATE temp.staged_${table} SET given_id = NULL WHERE given_id IN (SELECT id FROM main.${table})`;
 }
 
+/** Columns of a pool that are staged as they are stored. */
+const POOL_COLUMNS = [
+  "algorithm",
+  "max_answers",
+  "on_all_down",
+  "min_healthy",
+  "failback",
+  "failback_delay_ms",
+  "geofence",
+  "flatten",
+];
+
 const POOLS = {
   created: "INSERT INTO temp.diff_pools (staged, stored) SELECT s.seq, NULL FROM temp.staged_pools AS s " +
     "WHERE NOT EXISTS (SELECT 1 FROM main.pools AS p WHERE p.name = s.name) ORDER BY s.seq",
@@ -193,8 +205,7 @@ const POOLS = {
   changed: "INSERT INTO temp.diff_pools (staged, stored) SELECT s.seq, p.rowid FROM temp.pool_ids AS i " +
     "CROSS JOIN temp.staged_pools AS s ON s.seq = i.seq CROSS JOIN main.pools AS p ON p.rowid = i.stored " +
     "LEFT JOIN temp.staged_pools AS f ON f.name = s.fallback LEFT JOIN temp.pool_ids AS fi ON fi.seq = f.seq " +
-    "WHERE (p.algorithm, p.max_answers, p.on_all_down, p.fallback_pool_id) " +
-    "IS NOT (s.algorithm, s.max_answers, s.on_all_down, fi.id)",
+    `WHERE (${of("p", POOL_COLUMNS)}, p.fallback_pool_id) IS NOT (${of("s", POOL_COLUMNS)}, fi.id)`,
   keys: "SELECT 'pool' AS kind, coalesce(p.id, i.id) AS id, coalesce(p.id, i.id) AS poolId " +
     "FROM temp.diff_pools AS d LEFT JOIN main.pools AS p ON p.rowid = d.stored " +
     "LEFT JOIN temp.pool_ids AS i ON i.seq = d.staged",
@@ -209,18 +220,26 @@ const POOL_IDS = "INSERT INTO temp.pool_ids (seq, id, stored) SELECT s.seq, CASE
   "LEFT JOIN (SELECT d.staged, f.id FROM temp.diff_pools AS d JOIN temp.fresh_pools AS f ON f.n = d.n " +
   "WHERE d.stored IS NULL) AS f ON f.staged = s.seq ORDER BY s.seq";
 
+/** Columns of a member by which it is the same one. */
+const MEMBER_KEY = ["ip_address", "target", "port"];
+/** Columns that may differ then. */
+const MEMBER_COLUMNS = ["weight", "priority", "enabled", "latitude", "longitude", "region"];
+
+/** Whether a stored member t is the staged member m; both are of one pool. */
+const SAME_MEMBER = "t.ip_address IS m.ip_address AND t.target IS m.target AND t.port = m.port";
+
 const MEMBERS = {
   written:
     "INSERT INTO temp.diff_members (staged, stored) SELECT m.seq, t.seq FROM temp.staged_members AS m " +
     "CROSS JOIN temp.pool_ids AS i ON i.seq = m.pool LEFT JOIN main.members AS t ON i.stored IS NOT NULL " +
-    "AND t.pool_id = i.id AND t.ip_address = m.ip_address AND t.port = m.port " +
-    "WHERE t.seq IS NULL OR (t.weight, t.priority, t.enabled, t.latitude, t.longitude) " +
-    "IS NOT (m.weight, m.priority, m.enabled, m.latitude, m.longitude) ORDER BY t.seq IS NOT NULL, m.seq",
-  index: "CREATE INDEX IF NOT EXISTS temp.staged_members_key ON staged_members (pool, ip_address, port)",
+    `AND t.pool_id = i.id AND ${SAME_MEMBER} ` +
+    `WHERE t.seq IS NULL OR (${of("t", MEMBER_COLUMNS)}) IS NOT (${of("m", MEMBER_COLUMNS)}) ` +
+    "ORDER BY t.seq IS NOT NULL, m.seq",
+  index: `CREATE INDEX IF NOT EXISTS temp.staged_members_key ON staged_members (pool, ${MEMBER_KEY})`,
   deletedFromKeptPools: "INSERT INTO temp.diff_members (staged, stored) SELECT NULL, t.seq " +
     "FROM temp.pool_ids AS i CROSS JOIN main.members AS t ON t.pool_id = i.id WHERE i.stored IS NOT NULL " +
     "AND NOT EXISTS (SELECT 1 FROM temp.staged_members AS m WHERE m.pool = i.seq " +
-    "AND m.ip_address = t.ip_address AND m.port = t.port)",
+    `AND ${SAME_MEMBER})`,
   deletedWithPools: "INSERT INTO temp.diff_members (staged, stored) SELECT NULL, t.seq " +
     "FROM temp.diff_pools AS d CROSS JOIN main.pools AS p ON p.rowid = d.stored " +
     "CROSS JOIN main.members AS t ON t.pool_id = p.id WHERE d.staged IS NULL",
@@ -244,13 +263,15 @@ const CHECK_COLUMNS = [
   "http_expected_status",
   "http_contains",
   "insecure_skip_verify",
+  "require",
+  "checks",
 ];
 
 const HEALTH_CHECKS = {
   written: "INSERT INTO temp.diff_health_checks (staged, stored) SELECT c.pool, t.rowid " +
     "FROM temp.staged_health_checks AS c CROSS JOIN temp.pool_ids AS i ON i.seq = c.pool " +
     "LEFT JOIN main.health_checks AS t ON i.stored IS NOT NULL AND t.pool_id = i.id WHERE t.rowid IS NULL OR " +
-    `(${CHECK_COLUMNS.map((name) => `t.${name}`)}) IS NOT (${CHECK_COLUMNS.map((name) => `c.${name}`)})`,
+    `(${of("t", CHECK_COLUMNS)}) IS NOT (${of("c", CHECK_COLUMNS)})`,
   deleted: "INSERT INTO temp.diff_health_checks (staged, stored) SELECT NULL, t.rowid " +
     "FROM main.health_checks AS t JOIN main.pools AS p ON p.id = t.pool_id " +
     "LEFT JOIN temp.staged_pools AS s ON s.name = p.name " +
@@ -263,8 +284,9 @@ const HEALTH_CHECKS = {
 
 /** A rule has no name: equal content is the same rule, and as many are kept as there are staged. */
 function ruleKeys(pool: string): string {
-  const match = "coalesce('cidr ' || g.cidr, 'country ' || g.country, 'continent ' || g.continent)";
-  const key = `${pool} || ' ' || ${match} || ' ' || m.ip_address || ' ' || m.port`;
+  const match =
+    "coalesce('cidr ' || g.cidr, 'country ' || g.country, 'continent ' || g.continent, 'asn ' || g.asn)";
+  const key = `${pool} || ' ' || ${match} || ' ' || coalesce(m.ip_address, m.target) || ' ' || m.port`;
   return `${key} AS key, row_number() OVER (PARTITION BY ${key} ORDER BY g.seq) AS nth, g.seq`;
 }
 
@@ -291,7 +313,7 @@ const SERVICES = {
   written: "INSERT INTO temp.diff_services (staged, stored) SELECT s.seq, v.rowid " +
     "FROM temp.staged_services AS s LEFT JOIN main.services AS v ON v.domain = s.domain " +
     "LEFT JOIN temp.staged_pools AS p ON p.name = s.pool LEFT JOIN temp.pool_ids AS i ON i.seq = p.seq " +
-    "WHERE v.rowid IS NULL OR (v.pool_id, v.ttl, v.ecs) IS NOT (i.id, s.ttl, s.ecs) " +
+    "WHERE v.rowid IS NULL OR (v.pool_id, v.ttl, v.min_ttl, v.ecs) IS NOT (i.id, s.ttl, s.min_ttl, s.ecs) " +
     "ORDER BY v.rowid IS NOT NULL, s.seq",
   deleted: "INSERT INTO temp.diff_services (staged, stored) SELECT NULL, v.rowid FROM main.services AS v " +
     "WHERE NOT EXISTS (SELECT 1 FROM temp.staged_services AS s WHERE s.domain = v.domain)",
@@ -327,41 +349,40 @@ const SQL_APPLY: readonly string[] = [
   deleteRows("services", "rowid"),
   deleteRows("pools", "rowid"),
   deleteRows("zones", "rowid"),
-  "INSERT INTO main.pools (id, name, algorithm, max_answers, on_all_down, fallback_pool_id, revision) " +
-  "SELECT i.id, s.name, s.algorithm, s.max_answers, s.on_all_down, fi.id, ? FROM temp.diff_pools AS d " +
+  `INSERT INTO main.pools (id, name, ${POOL_COLUMNS}, fallback_pool_id, revision) ` +
+  `SELECT i.id, s.name, ${of("s", POOL_COLUMNS)}, fi.id, ? FROM temp.diff_pools AS d ` +
   "CROSS JOIN temp.staged_pools AS s ON s.seq = d.staged CROSS JOIN temp.pool_ids AS i ON i.seq = s.seq " +
   "LEFT JOIN temp.staged_pools AS f ON f.name = s.fallback LEFT JOIN temp.pool_ids AS fi ON fi.seq = f.seq " +
   "WHERE d.stored IS NULL ORDER BY d.n",
-  "UPDATE main.pools SET algorithm = s.algorithm, max_answers = s.max_answers, on_all_down = s.on_all_down, " +
+  `UPDATE main.pools SET ${assigned("s", POOL_COLUMNS)}, ` +
   "fallback_pool_id = fi.id, revision = ? FROM temp.diff_pools AS d " +
   "CROSS JOIN temp.staged_pools AS s ON s.seq = d.staged " +
   "LEFT JOIN temp.staged_pools AS f ON f.name = s.fallback LEFT JOIN temp.pool_ids AS fi ON fi.seq = f.seq " +
   "WHERE main.pools.rowid = d.stored",
-  "INSERT INTO main.members (id, pool_id, ip_address, port, weight, priority, enabled, latitude, longitude, " +
-  "revision) SELECT coalesce(m.given_id, f.id), i.id, m.ip_address, m.port, m.weight, m.priority, m.enabled, " +
-  "m.latitude, m.longitude, ? FROM temp.diff_members AS d CROSS JOIN temp.staged_members AS m ON m.seq = d.staged " +
+  `INSERT INTO main.members (id, pool_id, ${MEMBER_KEY}, ${MEMBER_COLUMNS}, revision) ` +
+  `SELECT coalesce(m.given_id, f.id), i.id, ${of("m", MEMBER_KEY)}, ${of("m", MEMBER_COLUMNS)}, ? ` +
+  "FROM temp.diff_members AS d CROSS JOIN temp.staged_members AS m ON m.seq = d.staged " +
   "CROSS JOIN temp.pool_ids AS i ON i.seq = m.pool CROSS JOIN temp.fresh_members AS f ON f.n = d.n " +
   "WHERE d.stored IS NULL ORDER BY d.n",
-  "UPDATE main.members SET weight = m.weight, priority = m.priority, enabled = m.enabled, " +
-  "latitude = m.latitude, longitude = m.longitude, revision = ? FROM temp.diff_members AS d " +
+  `UPDATE main.members SET ${assigned("m", MEMBER_COLUMNS)}, revision = ? FROM temp.diff_members AS d ` +
   "CROSS JOIN temp.staged_members AS m ON m.seq = d.staged WHERE main.members.seq = d.stored",
   `INSERT INTO main.health_checks (pool_id, ${CHECK_COLUMNS}, revision) ` +
-  `SELECT i.id, ${CHECK_COLUMNS.map((name) => `c.${name}`)}, ? FROM temp.diff_health_checks AS d ` +
+  `SELECT i.id, ${of("c", CHECK_COLUMNS)}, ? FROM temp.diff_health_checks AS d ` +
   "CROSS JOIN temp.staged_health_checks AS c ON c.pool = d.staged CROSS JOIN temp.pool_ids AS i " +
   "ON i.seq = c.pool WHERE true ORDER BY d.n ON CONFLICT (pool_id) DO UPDATE SET " +
-  [...CHECK_COLUMNS, "revision"].map((name) => `${name} = excluded.${name}`).join(", "),
-  "INSERT INTO main.geo_rules (id, pool_id, cidr, country, continent, member_id, revision) " +
-  "SELECT coalesce(g.given_id, f.id), i.id, g.cidr, g.country, g.continent, t.id, ? " +
+  assigned("excluded", [...CHECK_COLUMNS, "revision"]),
+  "INSERT INTO main.geo_rules (id, pool_id, cidr, country, continent, asn, member_id, revision) " +
+  "SELECT coalesce(g.given_id, f.id), i.id, g.cidr, g.country, g.continent, g.asn, t.id, ? " +
   "FROM temp.diff_geo_rules AS d CROSS JOIN temp.staged_geo_rules AS g ON g.seq = d.staged " +
   "CROSS JOIN temp.pool_ids AS i ON i.seq = g.pool CROSS JOIN temp.staged_members AS m ON m.seq = g.member " +
-  "CROSS JOIN main.members AS t ON t.pool_id = i.id AND t.ip_address = m.ip_address AND t.port = m.port " +
+  `CROSS JOIN main.members AS t ON t.pool_id = i.id AND ${SAME_MEMBER} ` +
   "CROSS JOIN temp.fresh_geo_rules AS f ON f.n = d.n WHERE d.stored IS NULL ORDER BY d.n",
-  "INSERT INTO main.services (id, domain, pool_id, ttl, ecs, revision, reversed_domain) " +
-  "SELECT coalesce(s.given_id, f.id), s.domain, i.id, s.ttl, s.ecs, ?, s.reversed_domain " +
+  "INSERT INTO main.services (id, domain, pool_id, ttl, min_ttl, ecs, revision, reversed_domain) " +
+  "SELECT coalesce(s.given_id, f.id), s.domain, i.id, s.ttl, s.min_ttl, s.ecs, ?, s.reversed_domain " +
   "FROM temp.diff_services AS d CROSS JOIN temp.staged_services AS s ON s.seq = d.staged " +
   "CROSS JOIN temp.fresh_services AS f ON f.n = d.n LEFT JOIN temp.staged_pools AS p ON p.name = s.pool " +
   "LEFT JOIN temp.pool_ids AS i ON i.seq = p.seq WHERE d.stored IS NULL ORDER BY d.n",
-  "UPDATE main.services SET pool_id = i.id, ttl = s.ttl, ecs = s.ecs, revision = ? " +
+  "UPDATE main.services SET pool_id = i.id, ttl = s.ttl, min_ttl = s.min_ttl, ecs = s.ecs, revision = ? " +
   "FROM temp.diff_services AS d CROSS JOIN temp.staged_services AS s ON s.seq = d.staged " +
   "LEFT JOIN temp.staged_pools AS p ON p.name = s.pool LEFT JOIN temp.pool_ids AS i ON i.seq = p.seq " +
   "WHERE main.services.rowid = d.stored",
@@ -373,6 +394,16 @@ const SQL_APPLY: readonly string[] = [
   "INSERT INTO main.zone_cuts (zone_domain, cut) SELECT c.zone, c.cut FROM temp.diff_zones AS d " +
   "JOIN temp.staged_zones AS s ON s.seq = d.staged JOIN temp.staged_cuts AS c ON c.zone = s.domain",
 ];
+
+/** The columns as those of a table. */
+function of(table: string, columns: readonly string[]): string {
+  return columns.map((name) => `${table}.${name}`).join(", ");
+}
+
+/** Takes the columns over from a table. */
+function assigned(table: string, columns: readonly string[]): string {
+  return columns.map((name) => `${name} = ${table}.${name}`).join(", ");
+}
 
 function deleteRows(table: string, key: "rowid" | "seq"): string {
   return `DELETE FROM main.${table} WHERE ${key} IN ` +

@@ -133,6 +133,64 @@ export const MIGRATIONS: readonly string[] = [
     checked_at INTEGER
   ) STRICT, WITHOUT ROWID;
   `,
+  /* 1 → 2: steering. Tables whose constraints change are made anew, children first so that none is an orphan. */ `
+  ALTER TABLE pools ADD COLUMN min_healthy ANY NOT NULL DEFAULT 0;
+  ALTER TABLE pools ADD COLUMN failback TEXT NOT NULL DEFAULT 'auto';
+  ALTER TABLE pools ADD COLUMN failback_delay_ms INTEGER NOT NULL DEFAULT 0 CHECK (failback_delay_ms >= 0);
+  ALTER TABLE pools ADD COLUMN geofence INTEGER NOT NULL DEFAULT 0 CHECK (geofence IN (0, 1));
+  ALTER TABLE pools ADD COLUMN flatten INTEGER NOT NULL DEFAULT 1 CHECK (flatten IN (0, 1));
+
+  ALTER TABLE health_checks ADD COLUMN require ANY NOT NULL DEFAULT 'all';
+  ALTER TABLE health_checks ADD COLUMN checks TEXT NOT NULL DEFAULT '[]' CHECK (json_valid(checks));
+
+  ALTER TABLE services ADD COLUMN min_ttl INTEGER NOT NULL DEFAULT 0 CHECK (min_ttl BETWEEN 0 AND 86400);
+
+  CREATE TABLE geo_rules_before AS SELECT * FROM geo_rules;
+  DROP TABLE geo_rules;
+
+  CREATE TABLE members_after (
+    seq INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    pool_id TEXT NOT NULL REFERENCES pools(id) ON DELETE CASCADE,
+    ip_address TEXT,
+    target TEXT,
+    port INTEGER NOT NULL CHECK (port BETWEEN 1 AND 65535),
+    weight INTEGER NOT NULL DEFAULT 1 CHECK (weight >= 1),
+    priority INTEGER NOT NULL DEFAULT 0 CHECK (priority >= 0),
+    enabled INTEGER NOT NULL DEFAULT 1 CHECK (enabled IN (0, 1)),
+    latitude REAL,
+    longitude REAL,
+    region TEXT NOT NULL DEFAULT '',
+    revision INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (pool_id, ip_address, port),
+    CHECK ((ip_address IS NULL) <> (target IS NULL))
+  ) STRICT;
+  INSERT INTO members_after
+    (seq, id, pool_id, ip_address, port, weight, priority, enabled, latitude, longitude, revision)
+    SELECT seq, id, pool_id, ip_address, port, weight, priority, enabled, latitude, longitude, revision
+    FROM members ORDER BY seq;
+  DROP TABLE members;
+  ALTER TABLE members_after RENAME TO members;
+  CREATE UNIQUE INDEX members_target ON members(pool_id, target, port) WHERE target IS NOT NULL;
+
+  CREATE TABLE geo_rules (
+    seq INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    pool_id TEXT NOT NULL REFERENCES pools(id) ON DELETE CASCADE,
+    cidr TEXT,
+    country TEXT,
+    continent TEXT,
+    asn INTEGER CHECK (asn BETWEEN 1 AND 4294967295),
+    member_id TEXT NOT NULL REFERENCES members(id) DEFERRABLE INITIALLY DEFERRED,
+    revision INTEGER NOT NULL DEFAULT 0,
+    CHECK ((cidr IS NOT NULL) + (country IS NOT NULL) + (continent IS NOT NULL) + (asn IS NOT NULL) = 1)
+  ) STRICT;
+  CREATE INDEX geo_rules_pool_id ON geo_rules(pool_id);
+  CREATE INDEX geo_rules_member_id ON geo_rules(member_id);
+  INSERT INTO geo_rules (seq, id, pool_id, cidr, country, continent, member_id, revision)
+    SELECT seq, id, pool_id, cidr, country, continent, member_id, revision FROM geo_rules_before ORDER BY seq;
+  DROP TABLE geo_rules_before;
+  `,
 ];
 
 /** The version this program writes. */

@@ -91,7 +91,7 @@ interface Columns extends Omit<ServiceRow, "ecs"> {
   readonly ecs: number;
 }
 
-const COLUMNS = "id, domain, pool_id AS poolId, ttl, ecs, revision";
+const COLUMNS = "id, domain, pool_id AS poolId, ttl, min_ttl AS minTtl, ecs, revision";
 function rowOf(row: Columns): ServiceRow {
   return { ...row, ecs: row.ecs === 1 };
 }

@@ -10,6 +10,7 @@
  */
 import type { GeoRule, HealthCheck, Member, Pool, Service } from "../config/model.ts";
 import type { Database } from "./database.ts";
+import { checksJson } from "./health_checks.ts";
 import { reversedDomain } from "./services.ts";
 import { parentOf } from "./zones.ts";
 
@@ -22,7 +23,7 @@ export interface StagedPool extends Omit<Pool, "id" | "fallbackPoolId" | "member
   readonly givenId: string | null;
   /** A pool's name. */
   readonly fallbackPool: string | null;
-  /** Each address and port once. */
+  /** Each address or host name with a port once. */
   readonly members: readonly (Omit<Member, "id"> & { readonly givenId: string | null })[];
   /** In their order. */
   readonly geoRules: readonly StagedRule[];
@@ -104,19 +105,23 @@ export class Staging implements Disposable {
   /** Stages a pool. @returns the place of the pool that has its name already, else `null` */
   pool(pool: StagedPool, place: StagedPlace): StagedPlace | null {
     const seq = this.#counts.pools + 1;
-    const { name, algorithm, maxAnswers, onAllDown, fallbackPool, givenId } = pool;
     const inserted = this.#database.run(
-      "INSERT OR IGNORE INTO temp.staged_pools VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+      "INSERT OR IGNORE INTO temp.staged_pools VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
       seq,
       place,
-      name,
-      algorithm,
-      maxAnswers,
-      onAllDown,
-      fallbackPool,
-      givenId,
+      pool.name,
+      pool.algorithm,
+      pool.maxAnswers,
+      pool.onAllDown,
+      pool.fallbackPool,
+      pool.minHealthy,
+      pool.failback,
+      pool.failbackDelayMs,
+      Number(pool.geofence),
+      Number(pool.flatten),
+      pool.givenId,
     );
-    if (inserted === 0) return this.#placeOf("SELECT place FROM temp.staged_pools WHERE name = ?", name);
+    if (inserted === 0) return this.#placeOf("SELECT place FROM temp.staged_pools WHERE name = ?", pool.name);
     this.#counts.pools = seq;
     const firstMember = this.#counts.members + 1;
     for (const member of pool.members) this.#member(member, seq);
@@ -131,14 +136,18 @@ export class Staging implements Disposable {
   }
 
   /** Stages a service. @returns the place of the service that has its domain already, else `null` */
-  service({ domain, pool, ttl, ecs, givenId }: StagedService, place: StagedPlace): StagedPlace | null {
+  service(
+    { domain, pool, ttl, minTtl, ecs, givenId }: StagedService,
+    place: StagedPlace,
+  ): StagedPlace | null {
     const inserted = this.#database.run(
-      "INSERT OR IGNORE INTO temp.staged_services VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+      "INSERT OR IGNORE INTO temp.staged_services VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
       this.#counts.services + 1,
       place,
       domain,
       pool,
       ttl,
+      minTtl,
       Number(ecs),
       reversedDomain(domain),
       givenId,
@@ -228,27 +237,28 @@ export class Staging implements Disposable {
   }
 
   #member(member: StagedPool["members"][number], pool: number): void {
-    const { ipAddress, port, weight, priority, enabled, latitude, longitude, givenId } = member;
-    this.#givesIds ||= givenId !== null;
+    this.#givesIds ||= member.givenId !== null;
     this.#database.run(
-      "INSERT INTO temp.staged_members VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      "INSERT INTO temp.staged_members VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
       ++this.#counts.members,
       pool,
-      ipAddress,
-      port,
-      weight,
-      priority,
-      Number(enabled),
-      latitude,
-      longitude,
-      givenId,
+      member.ipAddress,
+      member.target,
+      member.port,
+      member.weight,
+      member.priority,
+      Number(member.enabled),
+      member.latitude,
+      member.longitude,
+      member.region,
+      member.givenId,
     );
   }
 
   #healthCheck(check: HealthCheck, pool: number): void {
     this.#counts.healthChecks++;
     this.#database.run(
-      "INSERT INTO temp.staged_health_checks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      "INSERT INTO temp.staged_health_checks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
       pool,
       check.type,
       check.port,
@@ -262,21 +272,24 @@ export class Staging implements Disposable {
       check.httpExpectedStatus,
       check.httpContains,
       Number(check.insecureSkipVerify),
+      check.require,
+      checksJson(check),
     );
   }
 
   #geoRule(
-    { cidr, country, continent, givenId }: StagedRule,
+    { cidr, country, continent, asn, givenId }: StagedRule,
     { pool, member }: { readonly pool: number; readonly member: number },
   ): void {
     this.#givesIds ||= givenId !== null;
     this.#database.run(
-      "INSERT INTO temp.staged_geo_rules VALUES (?, ?, ?, ?, ?, ?, ?)",
+      "INSERT INTO temp.staged_geo_rules VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
       ++this.#counts.geoRules,
       pool,
       cidr,
       country,
       continent,
+      asn,
       member,
       givenId,
     );
@@ -322,24 +335,26 @@ const CIRCLE_SHOWN_MAX = 20;
 const CREATE_TABLES = `
   CREATE TABLE temp.staged_pools (
     seq INTEGER PRIMARY KEY, place INTEGER, name TEXT UNIQUE, algorithm TEXT, max_answers INTEGER, on_all_down TEXT,
-    fallback TEXT, given_id TEXT
+    fallback TEXT, min_healthy, failback TEXT, failback_delay_ms INTEGER, geofence INTEGER, flatten INTEGER,
+    given_id TEXT
   );
   CREATE TABLE temp.staged_broken (name TEXT PRIMARY KEY) WITHOUT ROWID;
   CREATE TABLE temp.staged_members (
-    seq INTEGER PRIMARY KEY, pool INTEGER, ip_address TEXT, port INTEGER, weight INTEGER, priority INTEGER,
-    enabled INTEGER, latitude REAL, longitude REAL, given_id TEXT
+    seq INTEGER PRIMARY KEY, pool INTEGER, ip_address TEXT, target TEXT, port INTEGER, weight INTEGER,
+    priority INTEGER, enabled INTEGER, latitude REAL, longitude REAL, region TEXT, given_id TEXT
   );
   CREATE TABLE temp.staged_health_checks (
     pool INTEGER PRIMARY KEY, type TEXT, port INTEGER, interval_ms INTEGER, timeout_ms INTEGER, rise INTEGER,
     fall INTEGER, http_method TEXT, http_path TEXT, http_host TEXT, http_expected_status TEXT, http_contains TEXT,
-    insecure_skip_verify INTEGER
+    insecure_skip_verify INTEGER, require, checks TEXT
   );
   CREATE TABLE temp.staged_geo_rules (
-    seq INTEGER PRIMARY KEY, pool INTEGER, cidr TEXT, country TEXT, continent TEXT, member INTEGER, given_id TEXT
+    seq INTEGER PRIMARY KEY, pool INTEGER, cidr TEXT, country TEXT, continent TEXT, asn INTEGER, member INTEGER,
+    given_id TEXT
   );
   CREATE TABLE temp.staged_services (
-    seq INTEGER PRIMARY KEY, place INTEGER, domain TEXT UNIQUE, pool TEXT, ttl INTEGER, ecs INTEGER,
-    reversed_domain TEXT, given_id TEXT
+    seq INTEGER PRIMARY KEY, place INTEGER, domain TEXT UNIQUE, pool TEXT, ttl INTEGER, min_ttl INTEGER,
+    ecs INTEGER, reversed_domain TEXT, given_id TEXT
   );
   CREATE TABLE temp.staged_zones (seq INTEGER PRIMARY KEY, place INTEGER, domain TEXT UNIQUE, text TEXT);
   CREATE TABLE temp.staged_cuts (zone TEXT, cut TEXT, PRIMARY KEY (zone, cut)) WITHOUT ROWID;

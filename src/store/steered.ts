@@ -11,8 +11,8 @@
  *
  * @module
  */
-import type { SteeredMember, SteeredPool, SteeredService } from "../config/desired.ts";
-import type { Algorithm, HealthCheck, OnAllDown } from "../config/model.ts";
+import { type SteeredMember, type SteeredPool, steeredPool, type SteeredService } from "../config/desired.ts";
+import type { Algorithm, HealthCheck, OnAllDown, Pool } from "../config/model.ts";
 import { Database } from "./database.ts";
 
 /** Rows in a text: with more it is no quicker, and so many are still small. */
@@ -34,26 +34,40 @@ interface Source {
   readonly line: string;
 }
 
+/** Pools of which answers depend on who is who among the members: they are few, and read whole. */
+const IS_WHOLE = "failback <> 'auto' OR failback_delay_ms <> 0 " +
+  "OR EXISTS (SELECT 1 FROM geo_rules WHERE pool_id = pools.id)";
+/** What a pool of a line without these columns has. */
+const PLAIN_POOL = { minHealthy: 0, geofence: false, flatten: true };
 /** The first column of a line is the row's own, the others are its tail, of which there are few different ones. */
 const POOLS: Source = {
   table: "pools",
   key: "rowid",
   line: "concat_ws(char(9), id, algorithm, max_answers, on_all_down, coalesce(fallback_pool_id, ''), " +
-    "EXISTS (SELECT 1 FROM health_checks WHERE pool_id = pools.id))",
+    `EXISTS (SELECT 1 FROM health_checks WHERE pool_id = pools.id), ${IS_WHOLE}, ` +
+    "CASE WHEN min_healthy = 0 AND geofence = 0 AND flatten = 1 THEN NULL " +
+    "ELSE concat_ws(char(9), min_healthy, geofence, flatten) END)",
 };
 /** What a member of a line without these columns has: most do, and to write a number costs more than to compare it. */
 const PLAIN_MEMBER = { weight: 1, priority: 0, enabled: true };
-const MEMBER_TAIL = "port, CASE WHEN weight = 1 AND priority = 0 AND enabled = 1 THEN NULL " +
-  "ELSE concat_ws(char(9), weight, priority, enabled) END";
+const IS_SOMEWHERE = "coalesce(target, latitude, longitude) IS NOT NULL OR region <> ''";
+/** What a member of a line without these columns has. */
+const NOWHERE = { isNamed: false, latitude: null, longitude: null, region: "" };
+const MEMBER_TAIL =
+  `port, CASE WHEN weight = 1 AND priority = 0 AND enabled = 1 AND NOT (${IS_SOMEWHERE}) THEN NULL ` +
+  "ELSE concat_ws(char(9), weight, priority, enabled) END, " +
+  `CASE WHEN ${IS_SOMEWHERE} THEN concat_ws(char(9), target IS NOT NULL, ` +
+  "coalesce(format('%!.17g', latitude), ''), coalesce(format('%!.17g', longitude), ''), region) END";
 const MEMBERS: Source = {
   table: "members",
   key: "seq",
-  line: `concat_ws(char(9), pool_id, ip_address, ${MEMBER_TAIL})`,
+  line: `concat_ws(char(9), pool_id, coalesce(ip_address, target), ${MEMBER_TAIL})`,
 };
 const SERVICES: Source = {
   table: "services",
   key: "rowid",
-  line: "concat_ws(char(9), domain, coalesce(pool_id, ''), ttl)",
+  line: "concat_ws(char(9), domain, coalesce(pool_id, ''), ttl, " +
+    "CASE WHEN min_ttl <> 0 OR ecs = 0 THEN concat_ws(char(9), min_ttl, ecs) END)",
 };
 const POOL_IDS: Source = { table: "pools", key: "rowid", line: "id" };
 const MEMBER_POOL_IDS: Source = { table: "members", key: "seq", line: "pool_id" };
@@ -63,10 +77,11 @@ const IS_LATER = "SELECT 1 FROM pools WHERE id = ? AND rowid > (SELECT rowid FRO
 
 /** Every pool. The path is the file's, or `null` to read by the store's own connection. */
 export function* readPools(
-  { path, own, checkOf }: {
+  { path, own, checkOf, poolOf }: {
     readonly path: string | null;
     readonly own: Database;
     readonly checkOf: (poolId: string) => HealthCheck | null;
+    readonly poolOf: (poolId: string) => Pool | null;
   },
 ): Generator<SteeredPool> {
   using reader = openReader(path, own);
@@ -79,15 +94,24 @@ export function* readPools(
   for (let line = pools.current; line !== null; line = pools.advance()) {
     const tab = line.indexOf("\t");
     const id = line.slice(0, tab);
-    const { algorithm, maxAnswers, onAllDown, fallbackPoolId, isChecked } = readTail(line.slice(tab + 1));
-    yield {
+    const tail = readTail(line.slice(tab + 1));
+    const taken = members.take(id);
+    const whole = tail.isWhole ? poolOf(id) : null;
+    yield whole ? steeredPool(whole) : {
       id,
-      algorithm,
-      maxAnswers,
-      onAllDown,
-      fallbackPoolId,
-      members: members.take(id),
-      healthCheck: isChecked ? checkOf(id) : null,
+      algorithm: tail.algorithm,
+      maxAnswers: tail.maxAnswers,
+      onAllDown: tail.onAllDown,
+      fallbackPoolId: tail.fallbackPoolId,
+      minHealthy: tail.minHealthy,
+      failback: "auto",
+      failbackDelayMs: 0,
+      geofence: tail.geofence,
+      flatten: tail.flatten,
+      members: taken,
+      healthCheck: tail.isChecked ? checkOf(id) : null,
+      geoRules: [],
+      changesAt: 0,
     };
   }
 }
@@ -97,6 +121,7 @@ export function* readServices(
   { path, own }: { readonly path: string | null; readonly own: Database },
 ): Generator<SteeredService> {
   using reader = openReader(path, own);
+  const readTail = forRuns(readServiceTail);
   const services = new Lines(reader.database, SERVICES);
   for (let line = services.current; line !== null; line = services.advance()) {
     const poolAt = line.indexOf("\t") + 1;
@@ -104,7 +129,7 @@ export function* readServices(
     yield {
       domain: line.slice(0, poolAt - 1),
       poolId: ttlAt - 1 === poolAt ? null : line.slice(poolAt, ttlAt - 1),
-      ttl: Number(line.slice(ttlAt)),
+      ...readTail(line.slice(ttlAt)),
     };
   }
 }
@@ -178,17 +203,48 @@ class MemberReader {
 
   #read(line: string, from: number): SteeredMember {
     const tab = line.indexOf("\t", from);
-    const { port, weight, priority, enabled } = this.#readTail(line.slice(tab + 1));
-    return { ipAddress: line.slice(from, tab), port, weight, priority, enabled };
+    const { isNamed, port, weight, priority, enabled, latitude, longitude, region } = this.#readTail(
+      line.slice(tab + 1),
+    );
+    const address = line.slice(from, tab);
+    return {
+      id: null,
+      ipAddress: isNamed ? null : address,
+      target: isNamed ? address : null,
+      port,
+      weight,
+      priority,
+      enabled,
+      latitude,
+      longitude,
+      region,
+      share: 1,
+      forcedUp: false,
+    };
   }
 }
 
 const TAB = 0x09;
 
-function readMemberTail(tail: string): Omit<SteeredMember, "ipAddress"> {
-  const [port, weight, priority, enabled] = tail.split("\t");
-  if (weight === undefined) return { port: Number(port), ...PLAIN_MEMBER };
-  return { port: Number(port), weight: Number(weight), priority: Number(priority), enabled: enabled === "1" };
+function readMemberTail(tail: string) {
+  const [port, weight, priority, enabled, isNamed, latitude, longitude, region] = tail.split("\t");
+  return {
+    port: Number(port),
+    ...weight === undefined
+      ? PLAIN_MEMBER
+      : { weight: Number(weight), priority: Number(priority), enabled: enabled === "1" },
+    ...isNamed === undefined ? NOWHERE : {
+      isNamed: isNamed === "1",
+      latitude: latitude ? Number(latitude) : null,
+      longitude: longitude ? Number(longitude) : null,
+      region: region ?? "",
+    },
+  };
+}
+
+function readServiceTail(tail: string): Pick<SteeredService, "ttl" | "minTtl" | "ecs"> {
+  const [ttl, minTtl, ecs] = tail.split("\t");
+  return { ttl: Number(ttl), minTtl: Number(minTtl ?? 0), ecs: ecs !== "0" };
 }
 
 /** The columns of `POOLS` behind the id. */
@@ -198,16 +254,36 @@ type PoolTail = [
   onAllDown: OnAllDown,
   fallbackPoolId: string,
   isChecked: string,
+  isWhole: string,
+  minHealthy?: string,
+  geofence?: string,
+  flatten?: string,
 ];
 
 function readPoolTail(tail: string) {
-  const [algorithm, maxAnswers, onAllDown, fallbackPoolId, isChecked] = tail.split("\t") as PoolTail;
+  const [
+    algorithm,
+    maxAnswers,
+    onAllDown,
+    fallbackPoolId,
+    isChecked,
+    isWhole,
+    minHealthy,
+    geofence,
+    flatten,
+  ] = tail.split("\t") as PoolTail;
   return {
     algorithm,
     maxAnswers: Number(maxAnswers),
     onAllDown,
     fallbackPoolId: fallbackPoolId === "" ? null : fallbackPoolId,
     isChecked: isChecked === "1",
+    isWhole: isWhole === "1",
+    ...minHealthy === undefined ? PLAIN_POOL : {
+      minHealthy: minHealthy.endsWith("%") ? minHealthy : Number(minHealthy),
+      geofence: geofence === "1",
+      flatten: flatten === "1",
+    },
   };
 }
 

@@ -9,8 +9,8 @@
  * @module
  */
 import { dirname } from "node:path";
-import type { Fallback, Model } from "../config/model.ts";
-import type { DesiredSource } from "../config/desired.ts";
+import type { Fallback, Model, Pool } from "../config/model.ts";
+import { type DesiredSource, type SteeredPool, steeredPool } from "../config/desired.ts";
 import { Database, StoreBusy } from "./database.ts";
 import { GeoRules } from "./geo_rules.ts";
 import { HealthChecks } from "./health_checks.ts";
@@ -155,8 +155,13 @@ export class Store implements Disposable {
     const from = { path: this.path === ":memory:" ? null : this.path, own: this.database };
     return {
       generation: this.generation(),
-      pools: () => readPools({ ...from, checkOf: (poolId) => this.healthChecks.checkOf(poolId) }),
-      checkedPools: () => this.pools.checked(),
+      pools: () =>
+        readPools({
+          ...from,
+          checkOf: (poolId) => this.healthChecks.checkOf(poolId),
+          poolOf: (poolId) => this.pools.whole(poolId),
+        }),
+      checkedPools: () => steered(this.pools.checked()),
       services: () => readServices(from),
       zones: this.zones.all(),
       fallback: this.fallback(),
@@ -213,6 +218,10 @@ export class Store implements Disposable {
   [Symbol.dispose](): void {
     this.close();
   }
+}
+
+function* steered(pools: Iterable<Pool>): Generator<SteeredPool> {
+  for (const pool of pools) yield steeredPool(pool);
 }
 
 /** A file's schema version and owner, read without touching it. */

@@ -10,6 +10,7 @@
 import type { Fallback, HealthCheck } from "../config/model.ts";
 import type { Database } from "./database.ts";
 import type { GeoRuleRow } from "./geo_rules.ts";
+import { checksJson } from "./health_checks.ts";
 import { type HistoryEntry, type ObjectKind, SUMMARY } from "./history.ts";
 import type { MemberRow } from "./members.ts";
 import type { PoolRow } from "./pools.ts";
@@ -51,8 +52,22 @@ export class Writer {
   }
 
   /** Inserts or overwrites a pool's own fields. */
-  putPool({ id, name, algorithm, maxAnswers, onAllDown, fallbackPoolId }: Unstamped<PoolRow>): void {
-    this.#database.run(PUT_POOL, id, name, algorithm, maxAnswers, onAllDown, fallbackPoolId, this.generation);
+  putPool(pool: Unstamped<PoolRow>): void {
+    this.#database.run(
+      PUT_POOL,
+      pool.id,
+      pool.name,
+      pool.algorithm,
+      pool.maxAnswers,
+      pool.onAllDown,
+      pool.fallbackPoolId,
+      pool.minHealthy,
+      pool.failback,
+      pool.failbackDelayMs,
+      Number(pool.geofence),
+      Number(pool.flatten),
+      this.generation,
+    );
   }
 
   /** Deletes a pool with its members, check and rules; its services lose it. */
@@ -61,20 +76,20 @@ export class Writer {
   }
 
   /** Inserts or overwrites a member. */
-  putMember(
-    { id, poolId, ipAddress, port, weight, priority, enabled, latitude, longitude }: Unstamped<MemberRow>,
-  ): void {
+  putMember(member: Unstamped<MemberRow>): void {
     this.#database.run(
       PUT_MEMBER,
-      id,
-      poolId,
-      ipAddress,
-      port,
-      weight,
-      priority,
-      Number(enabled),
-      latitude,
-      longitude,
+      member.id,
+      member.poolId,
+      member.ipAddress,
+      member.target,
+      member.port,
+      member.weight,
+      member.priority,
+      Number(member.enabled),
+      member.latitude,
+      member.longitude,
+      member.region,
       this.generation,
     );
   }
@@ -101,6 +116,8 @@ export class Writer {
       check.httpExpectedStatus,
       check.httpContains,
       Number(check.insecureSkipVerify),
+      check.require,
+      checksJson(check),
       this.generation,
     );
   }
@@ -111,8 +128,8 @@ export class Writer {
   }
 
   /** Inserts or overwrites a geo rule. */
-  putGeoRule({ id, poolId, cidr, country, continent, memberId }: Unstamped<GeoRuleRow>): void {
-    this.#database.run(PUT_GEO_RULE, id, poolId, cidr, country, continent, memberId, this.generation);
+  putGeoRule({ id, poolId, cidr, country, continent, asn, memberId }: Unstamped<GeoRuleRow>): void {
+    this.#database.run(PUT_GEO_RULE, id, poolId, cidr, country, continent, asn, memberId, this.generation);
   }
 
   /** Deletes a geo rule. */
@@ -121,13 +138,14 @@ export class Writer {
   }
 
   /** Inserts or overwrites a service. */
-  putService({ id, domain, poolId, ttl, ecs }: Unstamped<ServiceRow>): void {
+  putService({ id, domain, poolId, ttl, minTtl, ecs }: Unstamped<ServiceRow>): void {
     this.#database.run(
       PUT_SERVICE,
       id,
       domain,
       poolId,
       ttl,
+      minTtl,
       Number(ecs),
       this.generation,
       reversedDomain(domain),
@@ -206,17 +224,24 @@ const PUT_POOL = upsert("pools", "id", [
   "max_answers",
   "on_all_down",
   "fallback_pool_id",
+  "min_healthy",
+  "failback",
+  "failback_delay_ms",
+  "geofence",
+  "flatten",
   "revision",
 ]);
 const PUT_MEMBER = upsert("members", "id", [
   "pool_id",
   "ip_address",
+  "target",
   "port",
   "weight",
   "priority",
   "enabled",
   "latitude",
   "longitude",
+  "region",
   "revision",
 ]);
 const PUT_HEALTH_CHECK = upsert("health_checks", "pool_id", [
@@ -232,6 +257,8 @@ const PUT_HEALTH_CHECK = upsert("health_checks", "pool_id", [
   "http_expected_status",
   "http_contains",
   "insecure_skip_verify",
+  "require",
+  "checks",
   "revision",
 ]);
 const PUT_GEO_RULE = upsert("geo_rules", "id", [
@@ -239,6 +266,7 @@ const PUT_GEO_RULE = upsert("geo_rules", "id", [
   "cidr",
   "country",
   "continent",
+  "asn",
   "member_id",
   "revision",
 ]);
@@ -246,6 +274,7 @@ const PUT_SERVICE = upsert("services", "id", [
   "domain",
   "pool_id",
   "ttl",
+  "min_ttl",
   "ecs",
   "revision",
   "reversed_domain",
