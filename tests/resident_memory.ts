@@ -80,11 +80,11 @@ function spread(samples: readonly number[]): { readonly median: number; readonly
   };
 }
 
-/** Bytes that a process has in RAM; `null` where the system doesn't say. */
+/** Bytes that a process has in RAM; `null` when it is gone, or where the system doesn't say. */
 async function residentBytes(pid: number): Promise<number | null> {
-  if (Deno.build.os !== "linux") return null;
-  const status = await Deno.readTextFile(`/proc/${pid}/status`);
-  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)![1]) * 1024;
+  const status = await Deno.readTextFile(`/proc/${pid}/status`).catch(() => "");
+  const kibibytes = /^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1];
+  return kibibytes === undefined ? null : Number(kibibytes) * 1024;
 }
 
 const MEBIBYTE = 2 ** 20;

@@ -26,6 +26,12 @@ export interface FuzzOptions {
   readonly onProgress: (line: string) => void;
 }
 
+/** What a node is given beside that. */
+export interface NodeOptions extends FuzzOptions {
+  /** How often the number of packets is doubled while the memory isn't flat. */
+  readonly extensions: number;
+}
+
 /** What came of a node. */
 export interface NodeReport {
   /** What went wrong first; `null` = nothing did. */
@@ -94,36 +100,46 @@ function askEngine(world: World, packet: Uint8Array): string | null {
   return null;
 }
 
-/**
- * Sends to a node of its own.
- *
- * @param extensions how often it goes on while the memory isn't flat
- */
-export async function fuzzNode(
-  transport: Transport,
-  { seed, packets, onProgress, extensions }: FuzzOptions & { readonly extensions: number },
-): Promise<NodeReport> {
-  await using node = await FuzzedNode.start(transport);
+/** Sends to a node of its own. */
+export async function fuzzNode(transport: Transport, options: NodeOptions): Promise<NodeReport> {
+  const node = await FuzzedNode.start(transport);
   const memory = new ResidentMemory(node.process.pid);
+  let fault: string | null;
+  try {
+    fault = await pumpUntilFlat(node, memory, {
+      ...options,
+      onProgress: (line) => options.onProgress(`${transport}: ${line}`),
+    });
+  } finally {
+    await node[Symbol.asyncDispose]();
+  }
+  const faults = [fault, node.complaint()].filter((each) => each !== null);
+  return { fault: faults.length === 0 ? null : faults.join("\n"), memory: memory.judge() };
+}
+
+async function pumpUntilFlat(
+  node: FuzzedNode,
+  memory: ResidentMemory,
+  { seed, packets, extensions, onProgress }: NodeOptions,
+): Promise<string | null> {
   const mutators = { datagrams: new Mutator(seed), streams: new Mutator(seed ^ 1) };
   const startMs = performance.now();
-  let sent = 0;
-  const onStep = async (count: number) => {
-    const progress = Math.floor((sent + count) / packets * PROGRESS_STEPS);
+  const step = Math.ceil(packets / SAMPLES);
+  let steps = 0;
+  const onStep = async () => {
     await memory.sample();
-    if (progress > Math.floor(sent / packets * PROGRESS_STEPS)) {
+    if (++steps % (SAMPLES / PROGRESS_STEPS) === 0) {
       const seconds = ((performance.now() - startMs) / 1000).toFixed(0);
-      onProgress(`${transport}: ${sent + count} packets, ${seconds} s, RSS ${memory.now}`);
+      onProgress(`${steps * step} packets, ${seconds} s, RSS ${memory.now}`);
     }
-    sent += count;
     return node.complaint();
   };
-  for (let extension = 0;; extension++) {
-    const count = extension === 0 ? packets : sent;
-    const fault = await pumpBoth(node, { mutators, count, step: Math.ceil(packets / SAMPLES), onStep });
-    const flatness = memory.judge();
-    if (fault !== null || flatness.isFlat || extension === extensions) return { fault, memory: flatness };
-    onProgress(`${transport}: RSS ${flatness.text}; going on`);
+  for (let count = packets, extension = 0;; extension++) {
+    const fault = await pumpBoth(node, { mutators, count, step, onStep });
+    const { isFlat, text } = memory.judge();
+    if (fault !== null || isFlat || extension === extensions) return fault;
+    onProgress(`RSS ${text}; going on`);
+    if (extension > 0) count *= 2;
   }
 }
 
@@ -134,7 +150,7 @@ async function pumpBoth(
     readonly mutators: { readonly datagrams: Mutator; readonly streams: Mutator };
     readonly count: number;
     readonly step: number;
-    readonly onStep: (count: number) => Promise<string | null>;
+    readonly onStep: () => Promise<string | null>;
   },
 ): Promise<string | null> {
   const ending = new AbortController();

@@ -20,7 +20,7 @@ export interface Pumped {
   /** Packets. */
   readonly count: number;
   /** Called each time that so many packets are sent; sending waits for it. It says what is wrong, `null` = nothing. */
-  readonly onStep: (sent: number) => Promise<string | null>;
+  readonly onStep: () => Promise<string | null>;
   readonly step: number;
   /** Ends it. */
   readonly signal: AbortSignal;
@@ -92,7 +92,7 @@ class Pump {
       await this.#sendOne(mutator.next());
       if (sent % GOOD_SHARE === 0) await this.#sendOne(this.#good);
       if (sent % step !== 0) continue;
-      const fault = await onStep(step);
+      const fault = await onStep();
       if (fault !== null) this.#end(fault);
     }
     this.#isSent = true;

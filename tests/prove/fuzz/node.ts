@@ -9,6 +9,9 @@ import { ServeProcess } from "../../serve_process.ts";
 import type { Declared } from "../../dns/world.ts";
 import { FUZZED } from "../../dns/mutate.ts";
 
+/** Anything else is an error, or said by the run time. */
+const ORDINARY = /"level":"(debug|info|warn)"/;
+
 /** How UDP is served. */
 export type Transport = "linux" | "portable";
 
@@ -16,6 +19,8 @@ export type Transport = "linux" | "portable";
 export class FuzzedNode implements AsyncDisposable {
   readonly process: ServeProcess;
   readonly #folder: string;
+  /** How it ended, `null` = it wasn't disposed of yet. */
+  #status: Deno.CommandStatus | null = null;
 
   private constructor(process: ServeProcess, folder: string) {
     this.process = process;
@@ -36,13 +41,21 @@ export class FuzzedNode implements AsyncDisposable {
     return node;
   }
 
-  /** What it said is wrong, such as a worker that died or a query that it failed at; `null` = nothing. */
+  /**
+   * What it said is wrong, such as a worker that died or a query that it failed at, or how it ended by itself; `null` =
+   * nothing. All is known when it was disposed of.
+   */
   complaint(): string | null {
-    return this.process.lines.find((line) => JSON.parse(line).level === "error") ?? null;
+    const line = this.process.lines.find((line) => !ORDINARY.test(line));
+    if (line !== undefined) return `it said ${line}`;
+    return this.#status === null || this.#status.signal === "SIGKILL"
+      ? null
+      : `it ended with code ${this.#status.code}`;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.process[Symbol.asyncDispose]();
+    this.#status = await this.process.ended();
     await Deno.remove(this.#folder, { recursive: true });
   }
 }

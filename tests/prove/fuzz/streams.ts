@@ -63,8 +63,8 @@ async function overOneConnection(
       describe(`not all was answered over TCP within ${SILENCE_MAX_MS / 1000} s`, bytes, null),
     );
   });
-  using client = await TcpClient.connect(server);
   const answered = async () => {
+    using client = await TcpClient.connect(server);
     await client.write(bytes.subarray(0, torn));
     await client.write(bytes.subarray(torn));
     for (const message of messages) {
@@ -76,7 +76,10 @@ async function overOneConnection(
     return null;
   };
   try {
-    return await Promise.race([answered().catch((error) => `over TCP: ${error}`), silence]);
+    return await Promise.race([
+      answered().catch((error) => describe(`over TCP: ${error}`, bytes, null)),
+      silence,
+    ]);
   } finally {
     clearTimeout(waiting);
   }
