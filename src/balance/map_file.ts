@@ -91,10 +91,11 @@ export class MapFile {
   readonly prefixes: number;
   /** How many rules there are; they are numbered from 1. */
   readonly rules: number;
+  /** How many ranges there are, numbered from 0; those of IPv4 come first. */
+  readonly ranges: number;
   /** The buffer as bytes: what `endpointAt` points into. */
   readonly bytes: Uint8Array;
   readonly #ranges4: number;
-  readonly #ranges: number;
   readonly #indexShift: number;
   readonly #starts4: Uint32Array;
   readonly #starts6: Uint32Array;
@@ -115,7 +116,7 @@ export class MapFile {
     const sections = layOut(head);
     this.bytes = new Uint8Array(buffer);
     this.#ranges4 = head[HEAD.ranges4]!;
-    this.#ranges = this.#ranges4 + head[HEAD.ranges6]!;
+    this.ranges = this.#ranges4 + head[HEAD.ranges6]!;
     this.#indexShift = 32 - head[HEAD.indexBits]!;
     this.rules = head[HEAD.rules]!;
     this.prefixes = head[HEAD.prefixes4]! + head[HEAD.prefixes6]!;
@@ -175,7 +176,7 @@ export class MapFile {
     const width = isIpv4 ? 1 : 4;
     const index = isIpv4 ? range : range - this.#ranges4;
     const before = index === 0 ? 0 : 1 + sharedBits(address, starts, index * width, width, 1);
-    const isLast = range === this.#ranges - 1 || range === this.#ranges4 - 1;
+    const isLast = range === this.ranges - 1 || range === this.#ranges4 - 1;
     const after = isLast ? 0 : 1 + sharedBits(address, starts, (index + 1) * width, width, 0);
     return before > after ? before : after;
   }
@@ -217,7 +218,7 @@ export class MapFile {
   #find6(a: number, b: number, c: number, d: number): number {
     const starts = this.#starts6;
     let low = 0;
-    let high = this.#ranges - this.#ranges4 - 1;
+    let high = this.ranges - this.#ranges4 - 1;
     while (low < high) {
       const middle = (low + high + 1) >>> 1;
       const at = middle * 4;

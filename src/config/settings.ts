@@ -13,6 +13,7 @@ import { Reader } from "maxmind";
 import { isLoopback, parseIp, parseSocketAddress, type SocketAddress } from "../ip.ts";
 import { fileFault } from "./file_fault.ts";
 import { fallbackOf } from "./fallback_schema.ts";
+import { readMapText } from "./map_file_text.ts";
 import type { Fallback } from "./model.ts";
 import { SECRET_PATHS, type SettingsFile, settingsFileSchema } from "./settings_schema.ts";
 import { addEnvironment, type Environment, Layers } from "./settings_layers.ts";
@@ -166,6 +167,7 @@ export function loadSettings(
     env,
     outside,
     folder: dirname(path ?? "."),
+    fileOnly,
   });
   if (!fileOnly) loading.addEnvironment();
   const settings = loading.load(flags);
@@ -218,15 +220,17 @@ class Loading {
   readonly #outside: SettingsOutside;
   /** Of the settings file: relative paths in it start here. */
   readonly #folder: string;
+  readonly #fileOnly: boolean;
   /** What was left out of these would be missed by checks of how their keys go together. */
   readonly #faultySections = new Set<PropertyKey>();
 
   constructor(
     { source, values, problems }: SettingsDocument & { readonly source: Source },
-    { env, outside, folder }: {
+    { env, outside, folder, fileOnly }: {
       readonly env: Environment;
       readonly outside: SettingsOutside;
       readonly folder: string;
+      readonly fileOnly: boolean;
     },
   ) {
     this.problems = [...problems];
@@ -234,6 +238,7 @@ class Loading {
     this.#env = env;
     this.#outside = outside;
     this.#folder = folder;
+    this.#fileOnly = fileOnly;
   }
 
   addEnvironment(): void {
@@ -303,7 +308,7 @@ class Loading {
         asnDatabase: this.#mmdb(["geoip", "asnDatabase"], geoip.asnDatabase),
         endpointLocations: geoip.endpointLocations,
       },
-      mapFile: { path: this.#textFile(["mapFile", "path"], mapFile.path) },
+      mapFile: { path: this.#mapFile(["mapFile", "path"], mapFile.path) },
       database: { path: this.#databasePath(file.database.path) },
       api: this.#apiOf(file, { flags, tokens: secrets.get("api.tokens.*") ?? [] }),
       metrics,
@@ -411,6 +416,22 @@ class Loading {
       if ("reason" in opened) {
         this.#problem(at, `${path} is no MaxMind DB: ${opened.reason} (download it again)`);
       }
+    }
+    return resolved;
+  }
+
+  /**
+   * A map file may be large, and a node compiles it on a thread of its own: here it is only made sure that it can be
+   * read, unless nothing but the file is judged.
+   */
+  #mapFile(at: Path, path: string | null): string | null {
+    if (path === null) return null;
+    const resolved = this.#resolve(at, path);
+    const bytes = attempt(() => this.#outside.readFile(resolved));
+    if ("reason" in bytes) this.#problem(at, `${path} can't be read: ${bytes.reason}`);
+    else if (this.#fileOnly) {
+      const { problems } = readMapText(bytes.value);
+      this.problems.push(...problems.map((problem) => ({ file: this.#shown(path), ...problem })));
     }
     return resolved;
   }
