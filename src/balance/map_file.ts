@@ -93,6 +93,8 @@ export class MapFile {
   readonly rules: number;
   /** How many ranges there are, numbered from 0; those of IPv4 come first. */
   readonly ranges: number;
+  /** How many ranges there are, IPv4 first; they are numbered from 0. */
+  readonly ranges: number;
   /** The buffer as bytes: what `endpointAt` points into. */
   readonly bytes: Uint8Array;
   readonly #ranges4: number;
@@ -181,9 +183,9 @@ export class MapFile {
     return before > after ? before : after;
   }
 
-  /** How many addresses a rule names. */
+  /** How many addresses a rule names; 0 for no rule. */
   endpointCount(rule: number): number {
-    return this.#lists[rule]! - this.#lists[rule - 1]!;
+    return rule === 0 ? 0 : this.#lists[rule]! - this.#lists[rule - 1]!;
   }
 
   /** Where in `bytes` the 16 bytes of a rule's address stand; addresses ascend. */
