@@ -93,8 +93,6 @@ export class MapFile {
   readonly rules: number;
   /** How many ranges there are, numbered from 0; those of IPv4 come first. */
   readonly ranges: number;
-  /** How many ranges there are, IPv4 first; they are numbered from 0. */
-  readonly ranges: number;
   /** The buffer as bytes: what `endpointAt` points into. */
   readonly bytes: Uint8Array;
   readonly #ranges4: number;

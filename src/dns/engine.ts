@@ -15,9 +15,11 @@ import type { LiveBoard } from "../snapshot/live.ts";
 import { hashWildcard } from "../snapshot/names.ts";
 import { type Snapshot, SnapshotView } from "../snapshot/view.ts";
 import { CLASS, RCODE, TYPE } from "../wire/record_type.ts";
+import { Clients, OpenAtlas } from "./clients.ts";
 import { COUNTER, RCODES_COUNTED } from "./counters.ts";
 import { DROP_RESPONSE, DROP_SHORT, HEADER_SIZE, Query } from "./query.ts";
 import { Selection } from "./selection.ts";
+import type { AnswerSource, Trace } from "./trace.ts";
 
 /** Who asks. The worker keeps one and fills it for each packet. */
 export interface Client {
@@ -65,12 +67,26 @@ const ALL_DOWN = {
 
 /** Answers queries from one snapshot at a time. */
 export class Engine {
+  /** Told of every step; while it is there, no ticket is drawn: what is explained is the next answer. */
+  readonly #trace: Trace | null;
   readonly #options: EngineOptions;
   readonly #nsid: Uint8Array;
   readonly #query = new Query();
   #view!: SnapshotView;
+  #board!: LiveBoard;
+  #atlas: OpenAtlas | null = null;
   #selection!: Selection;
   #lane!: Uint32Array;
+  #client!: Client;
+  #packet!: Uint8Array;
+  /** Whether the service at hand looks at the client subnet. */
+  #takesSubnet = true;
+  /** Bits of the client subnet that the answer depends on. */
+  #scope = 0;
+  /** The client subnet as an address, the bits behind it zero. */
+  readonly #subnet4 = new Uint8Array(4);
+  readonly #subnet6 = new Uint8Array(16);
+  readonly #whoAsks = (): Uint8Array => this.#readClient();
 
   // The answer being written.
   #out: Uint8Array = new Uint8Array(0);
@@ -87,16 +103,20 @@ export class Engine {
   #entry = 0;
 
   /** Makes an engine that answers once `use` was called. */
-  constructor(options: EngineOptions) {
+  constructor(options: EngineOptions, trace: Trace | null = null) {
     this.#options = options;
+    this.#trace = trace;
     this.#nsid = new TextEncoder().encode(options.nsid).subarray(0, NSID_MAX);
   }
 
   /** Answers from this snapshot and board from now on. */
   use(snapshot: Snapshot, board: LiveBoard): void {
     this.#view = new SnapshotView(snapshot);
+    this.#board = board;
     this.#lane = board.lane(this.#options.lane);
-    this.#selection = new Selection(this.#view, board);
+    if (this.#atlas?.edition !== snapshot.atlas.edition) this.#atlas = new OpenAtlas(snapshot.atlas);
+    this.#selection = new Selection(this.#view, board, new Clients(this.#view, board, this.#atlas));
+    this.#selection.isRehearsing = this.#trace !== null;
   }
 
   /** Number of the snapshot in use. */
@@ -121,6 +141,7 @@ export class Engine {
     this.#begin(packet, client, out, sizeMax);
     if (rcode === RCODE.NOERROR) rcode = this.#resolve();
     else query.hasSubnet = false;
+    this.#trace?.scope(this.#scope);
     const size = this.#finish(packet, rcode);
     lane[COUNTER.rcode + (rcode < RCODES_COUNTED ? rcode : RCODE.SERVFAIL)]!++;
     lane[COUNTER.bytesOut]! += size;
@@ -143,6 +164,10 @@ export class Engine {
     this.#truncated = false;
     this.#authoritative = false;
     this.#owner = QUESTION_NAME;
+    this.#client = client;
+    this.#packet = packet;
+    this.#takesSubnet = true;
+    this.#scope = 0;
     if (query.hasSubnet && !this.#usesSubnet(client)) query.hasSubnet = false;
     let limit = sizeMax;
     if (!client.stream) {
@@ -159,6 +184,24 @@ export class Engine {
     if (!enabled || trusted.length === 0) return enabled;
     const address = client.address();
     return trusted.some((prefix) => prefixContains(prefix, address));
+  }
+
+  /** Who the answer is for: the subnet of RFC 7871 where it is there and wanted, else who sent the query. */
+  #readClient(): Uint8Array {
+    const query = this.#query;
+    // A source length of 0 asks not to be looked at (RFC 7871 §7.1.2).
+    const usesSubnet = query.hasSubnet && this.#takesSubnet && query.subnetLength > 0;
+    if (!usesSubnet) {
+      const address = this.#client.address();
+      this.#trace?.client("address", address, address.length * 8);
+      return address;
+    }
+    const address = query.subnetFamily === 1 ? this.#subnet4 : this.#subnet6;
+    for (let i = 0; i < address.length; i++) {
+      address[i] = i < query.subnetBytes ? this.#packet[query.subnetAt + i]! : 0;
+    }
+    this.#trace?.client("ecs", address, query.subnetLength);
+    return address;
   }
 
   /** Writes header and OPT; returns the size of the answer. */
@@ -207,12 +250,16 @@ export class Engine {
     const query = this.#query;
     for (let step = 0;; step++) {
       const encloser = this.#closestEncloser();
-      if (encloser < 0) return step === 0 ? RCODE.REFUSED : RCODE.NOERROR;
+      if (encloser < 0) {
+        this.#traceName(0, "nothing");
+        return step === 0 ? RCODE.REFUSED : RCODE.NOERROR;
+      }
       const exists = encloser === 0;
       const entry = this.#entry;
       const cut = this.#record(entry + ENTRY.cut);
       // A DS record belongs to the parent's side of the cut (RFC 4035 §3.1.4.1).
       if (cut !== 0 && !(exists && cut === entry && query.type === TYPE.DS)) {
+        this.#traceName(cut, "delegation");
         if (step === 0) this.#refer(cut);
         return RCODE.NOERROR;
       }
@@ -223,6 +270,10 @@ export class Engine {
       if (rcode !== FOLLOW) return rcode;
       if (step === CNAME_STEPS_MAX) return RCODE.NOERROR;
     }
+  }
+
+  #traceName(entry: number, source: AnswerSource): void {
+    this.#trace?.name(this.#query.name.subarray(0, this.#query.nameLength), entry, source);
   }
 
   /**
@@ -262,21 +313,30 @@ export class Engine {
     const isAddress = query.type === TYPE.A || query.type === TYPE.AAAA;
     const service = source === 0 ? 0 : this.#record(source + ENTRY.service);
     const pool = service === 0 ? 0 : this.#record(service + SERVICE.pool);
-    if (isAddress && pool !== 0 && this.#supplies(pool)) return this.#steer(service, pool, entry);
+    if (isAddress && pool !== 0 && this.#supplies(pool)) {
+      this.#traceName(source, exists ? "service" : "wildcard-service");
+      return this.#steer(service, pool, entry);
+    }
     if (source !== 0) {
       const rrset = this.#findRrset(source, query.type);
       if (rrset !== 0) {
+        this.#traceName(source, exists ? "records" : "wildcard-records");
         this.#answers += this.#writeRrset(rrset, this.#owner);
         return RCODE.NOERROR;
       }
       const alias = this.#findRrset(source, TYPE.CNAME);
-      if (alias !== 0) return this.#followAlias(alias);
+      if (alias !== 0) {
+        this.#traceName(source, "alias");
+        return this.#followAlias(alias);
+      }
     }
     const fallback = this.#view.fallback;
     if (isAddress && fallback !== 0 && (source === 0 || (service !== 0 && pool === 0))) {
       this.#lane[COUNTER.fallback]!++;
+      this.#traceName(fallback, "fallback");
       return this.#steer(fallback, this.#record(fallback + SERVICE.pool), entry);
     }
+    this.#traceName(entry, "nothing");
     this.#deny(entry);
     return exists || source !== 0 || (fallback !== 0 && !isAddress) ? RCODE.NOERROR : RCODE.NXDOMAIN;
   }
@@ -295,32 +355,85 @@ export class Engine {
     const selection = this.#selection;
     const family = this.#query.type === TYPE.A ? 4 : 6;
     const cursor = this.#record(service + (family === 4 ? SERVICE.cursor4 : SERVICE.cursor6));
+    this.#takesSubnet = this.#record(service + SERVICE.ignoresSubnet) === 0;
+    /** The first pool of the chain that has somebody, if too few: still better than nothing. */
+    let scarce = 0;
     for (let step = 0; step < POOL_STEPS_MAX; step++) {
       const list = this.#list(pool);
       const max = this.#record(pool + POOL.maxAnswers);
-      if (selection.eligible(list) > 0) {
-        this.#lane[COUNTER.steered]!++;
-        const count = selection.chooseEligible(list, cursor, max);
-        return this.#writeAddresses(list, count, family, this.#record(service + SERVICE.ttl));
-      }
-      // Judged per family: while the other family has healthy members this one is merely not there.
-      const other = this.#record(pool + (family === 4 ? POOL.list6 : POOL.list4));
-      if (selection.eligible(other) > 0) break;
+      const need = this.#record(pool + POOL.minHealthy);
+      const up = selection.eligible(list);
+      this.#trace?.pool(pool, list, up, need === 0 ? 1 : selection.needed(list, need));
+      let isFenced = false;
+      if (up > 0 && (need === 0 || up >= selection.needed(list, need))) {
+        const count = selection.chooseEligible(list, cursor, max, this.#whoAsks);
+        this.#widenScope();
+        if (count > 0) {
+          this.#lane[COUNTER.steered]!++;
+          return this.#answerWith(service, pool, list, count, family);
+        }
+        isFenced = true;
+      } else if (this.#isOtherFamilyUp(pool, family, need)) break;
+      else if (up > 0) scarce ||= pool;
       this.#lane[COUNTER.allDown]!++;
       const policy = this.#record(pool + POOL.onAllDown);
+      this.#trace?.allDown(pool, policy, isFenced);
       if (policy === ALL_DOWN.fallback) {
         pool = this.#record(pool + POOL.fallback);
         if (pool === 0) break;
         continue;
       }
-      if (policy === ALL_DOWN.none || this.#record(list + LIST.count) === 0) break;
-      const count = policy === ALL_DOWN.all
+      if (policy === ALL_DOWN.none || this.#record(list + LIST.count) === 0) {
+        if (scarce === pool) scarce = 0;
+        break;
+      }
+      if (policy === ALL_DOWN.lastHealthy && up > 0 && !isFenced) break;
+      const count = isFenced
+        ? selection.chooseFenced(list, cursor, max, this.#whoAsks)
+        : policy === ALL_DOWN.all
         ? selection.chooseAll(list, cursor, max)
         : selection.chooseLastHealthy(list, cursor, max);
-      return this.#writeAddresses(list, count, family, this.#record(service + SERVICE.ttl));
+      return this.#answerWith(service, pool, list, count, family);
+    }
+    if (scarce !== 0) {
+      const list = this.#list(scarce);
+      selection.eligible(list);
+      const max = this.#record(scarce + POOL.maxAnswers);
+      const count = selection.chooseEligible(list, cursor, max, this.#whoAsks);
+      this.#widenScope();
+      if (count > 0) return this.#answerWith(service, scarce, list, count, family);
     }
     this.#deny(entry);
     return RCODE.NOERROR;
+  }
+
+  /** Judged per family: while the other family has enough healthy members, this one is merely not there. */
+  #isOtherFamilyUp(pool: number, family: Family, need: number): boolean {
+    const other = this.#record(pool + (family === 4 ? POOL.list6 : POOL.list4));
+    const up = this.#selection.eligible(other);
+    return up > 0 && (need === 0 || up >= this.#selection.needed(other, need));
+  }
+
+  /** What was chosen by the client subnet holds for no more than so many bits of it. */
+  #widenScope(): void {
+    const query = this.#query;
+    if (!query.hasSubnet || !this.#takesSubnet || query.subnetLength === 0) return;
+    if (this.#selection.scope > this.#scope) this.#scope = this.#selection.scope;
+  }
+
+  #answerWith(service: number, pool: number, list: number, count: number, family: Family): number {
+    const ttl = this.#ttl(service, pool);
+    this.#trace?.chosen(list, this.#selection.chosen.subarray(0, count), this.#selection.turn, ttl);
+    return this.#writeAddresses(list, count, family, ttl);
+  }
+
+  /** Seconds until the next planned change of the pool at most, but no less than the service's least TTL. */
+  #ttl(service: number, pool: number): number {
+    const ttl = this.#record(service + SERVICE.ttl);
+    const changesAt = this.#record(pool + POOL.changesAt);
+    if (changesAt === 0) return ttl;
+    const left = Math.max(0, changesAt - this.#board.now);
+    return Math.min(ttl, Math.max(left, this.#record(service + SERVICE.minTtl)));
   }
 
   #writeAddresses(list: number, count: number, family: Family, ttl: number): number {
@@ -543,7 +656,7 @@ export class Engine {
       at += this.#nsid.length;
     }
     if (query.hasSubnet) {
-      // RFC 7871 §7.2.1: family, source length and address as asked. No decision depends on the client: scope 0.
+      // RFC 7871 §7.2.1: family, source length and address as asked; the scope is for how much of it the answer holds.
       out[at++] = 0;
       out[at++] = 8;
       out[at++] = 0;
@@ -551,7 +664,7 @@ export class Engine {
       out[at++] = 0;
       out[at++] = query.subnetFamily;
       out[at++] = query.subnetLength;
-      out[at++] = 0;
+      out[at++] = this.#scope;
       for (let i = 0; i < query.subnetBytes; i++) out[at++] = packet[query.subnetAt + i]!;
     }
     this.#at = at;

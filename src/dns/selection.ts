@@ -1,50 +1,68 @@
 /**
- * Which members of a list may be answered now. That is a pure function of the list and its health bits, so all workers
- * agree. For a small list it is looked at anew each time; for a large or weighted one it is derived once per change
- * of health, by each worker on its own at the first query that needs it.
+ * Which members of a list are answered now, and in which order. That is a pure function of the list, its health
+ * bits and the client, so all workers agree. For a small list of equals it is looked at anew each time; for others it
+ * is derived once per change of health, by each worker on its own at the first query that needs it; where it depends on
+ * the client, once per prefix (`balance/client_map.ts`).
  *
  * @module
  */
+import { rankByTier } from "../balance/failover.ts";
+import { rankByLatency } from "../balance/latency.ts";
+import { type Candidate, rankEqual, type Ranking } from "../balance/ranking.ts";
 import { rotate } from "../balance/round_robin.ts";
 import { smoothSchedule } from "../balance/weighted.ts";
 import { ALGORITHMS } from "../config/model.ts";
-import { LIST, NO_LIST_ID, SMALL_LIST_MAX } from "../snapshot/layout.ts";
+import { LIST, NEED_PERCENT, NO_LIST_ID, SMALL_LIST_MAX } from "../snapshot/layout.ts";
 import type { LiveBoard } from "../snapshot/live.ts";
 import type { SnapshotView } from "../snapshot/view.ts";
+import type { Clients, ClientsOfList } from "./clients.ts";
 
 /** Most addresses one answer can carry: 64 KiB of AAAA records. */
 export const CHOSEN_MAX = 2340;
-
-const WEIGHTED = ALGORITHMS.indexOf("weighted-round-robin");
 
 /** Chooses members of the lists of one snapshot. */
 export class Selection {
   /** Indices of the members chosen last, in order of preference. */
   readonly chosen = new Uint32Array(CHOSEN_MAX);
+  /** Bits of the client's address that the last choice depends on. */
+  scope = 0;
+  /** Whether tickets are only looked at: then the same is chosen again and again. */
+  isRehearsing = false;
+  /** The ticket drawn last, how many members took turns by it, and how many turns their cycle has. */
+  readonly turn = { ticket: 0, lead: 0, cycle: 0 };
   readonly #records: Uint32Array;
   readonly #board: LiveBoard;
+  readonly #clients: Clients;
   /** Health generation for which a list was derived last; 0 = never. */
   readonly #derivedAt: Uint32Array;
   /** The list record it was derived from: a change of members makes another one with the same id. */
   readonly #derivedFrom: Uint32Array;
-  /** Eligible members of each list. */
+  /** Members of each list that are up. */
   readonly #counts: Uint32Array;
-  /** Their indices; a list's part begins at `LIST.base`. */
-  readonly #eligible: Uint32Array;
+  /** How many of them are in the ranking, and how many of those take turns. */
+  readonly #ranked: Uint32Array;
+  readonly #leads: Uint32Array;
+  /** Indices of those in the ranking; a list's part begins at `LIST.base`. */
+  readonly #order: Uint32Array;
   /** Indices of the eligible members of the small list looked at last. */
   readonly #few = new Uint32Array(SMALL_LIST_MAX);
   #fewCount = 0;
-  /** Cycle of a weighted list, by list id. */
+  /** Turns of a list whose leading members differ in weight, by list id. */
   readonly #schedules = new Map<number, Uint16Array>();
+  /** Decisions of a list that depend on the client, by list id. */
+  readonly #maps = new Map<number, ClientsOfList>();
 
   /** Derives nothing yet; that is done per list, when it is asked for. */
-  constructor(view: SnapshotView, board: LiveBoard) {
+  constructor(view: SnapshotView, board: LiveBoard, clients: Clients) {
     this.#records = view.records;
     this.#board = board;
+    this.#clients = clients;
     this.#derivedAt = new Uint32Array(view.listsMax);
     this.#derivedFrom = new Uint32Array(view.listsMax);
     this.#counts = new Uint32Array(view.listsMax);
-    this.#eligible = new Uint32Array(view.listMembersMax);
+    this.#ranked = new Uint32Array(view.listsMax);
+    this.#leads = new Uint32Array(view.listsMax);
+    this.#order = new Uint32Array(view.listMembersMax);
   }
 
   /** How many members of the list are up. */
@@ -61,30 +79,42 @@ export class Selection {
    * Chooses among the members that are up, of which there must be at least one; right after `eligible` of this list.
    *
    * @param max 0 = all
-   * @returns how many are in `chosen`
+   * @param client 4 or 16 bytes; read only where the answer depends on it
+   * @returns how many are in `chosen`; 0 = the client is fenced in with members that are down, see `chooseFenced`
    */
-  chooseEligible(list: number, cursor: number, max: number): number {
+  chooseEligible(list: number, cursor: number, max: number, client: () => Uint8Array): number {
+    this.scope = 0;
     const id = this.#records[list + LIST.id]!;
-    if (id === NO_LIST_ID) return this.#chooseFew(cursor, max);
-    const base = this.#records[list + LIST.base]!;
-    const count = this.#counts[id]!;
-    if (count === 1) {
-      this.chosen[0] = this.#eligible[base]!;
-      return 1;
+    if (id === NO_LIST_ID) return this.#take(this.#few, 0, this.#fewCount, this.#fewCount, null, cursor, max);
+    if (this.#records[list + LIST.facts] === 0) {
+      return this.#take(
+        this.#order,
+        this.#records[list + LIST.base]!,
+        this.#ranked[id]!,
+        this.#leads[id]!,
+        this.#schedules.get(id) ?? null,
+        cursor,
+        max,
+      );
     }
-    const ticket = Atomics.add(this.#board.tickets, cursor, 1);
-    const schedule = this.#records[list + LIST.algorithm] === WEIGHTED ? this.#schedules.get(id) : undefined;
-    const turn = schedule ? schedule[ticket % schedule.length]! : ticket;
-    return rotate(this.#eligible, base, count, turn, limit(max), this.chosen);
+    const { order, lead, schedule, isDown } = this.#mapOf(list, id, max).find(client());
+    this.scope = this.#maps.get(id)!.map.depth;
+    return isDown ? 0 : this.#take(order, 0, order.length, lead, schedule, cursor, max);
   }
 
   /** Chooses among all members of the list, up or not. */
   chooseAll(list: number, cursor: number, max: number): number {
     const count = this.#records[list + LIST.count]!;
     const n = Math.min(count, limit(max));
-    const ticket = Atomics.add(this.#board.tickets, cursor, 1);
+    const ticket = this.#draw(cursor, count, count);
     for (let i = 0; i < n; i++) this.chosen[i] = (ticket + i) % count;
     return n;
+  }
+
+  /** Chooses among all members that a geofence leaves the client, up or not; right after `chooseEligible` gave 0. */
+  chooseFenced(list: number, cursor: number, max: number, client: () => Uint8Array): number {
+    const { order } = this.#mapOf(list, this.#records[list + LIST.id]!, max).find(client());
+    return this.#take(order, 0, order.length, order.length, null, cursor, max);
   }
 
   /** Chooses among those members that went down last (all of a list that was never up count as such). */
@@ -101,13 +131,58 @@ export class Selection {
       if (downAt === latest) found++;
     }
     const n = Math.min(found, limit(max));
-    let skip = Atomics.add(this.#board.tickets, cursor, 1) % found;
+    let skip = this.#draw(cursor, found, found) % found;
     for (let i = 0, chosen = 0; chosen < n; i = (i + 1) % count) {
       if (this.#board.downAt[this.#slot(list, i)] !== latest) continue;
       if (skip > 0) skip--;
       else this.chosen[chosen++] = i;
     }
     return n;
+  }
+
+  /** How many members of the list have to be up for the pool not to count as down. */
+  needed(list: number, minHealthy: number): number {
+    if (minHealthy < NEED_PERCENT) return minHealthy > 1 ? minHealthy : 1;
+    const percent = minHealthy - NEED_PERCENT;
+    return Math.max(1, Math.ceil(this.#records[list + LIST.count]! * percent / 100));
+  }
+
+  /** The decisions for the list by client; only of a list with facts, right after `eligible` of it. */
+  clientsOf(list: number, max: number): ClientsOfList {
+    this.#mapOf(list, this.#records[list + LIST.id]!, max);
+    return this.#maps.get(this.#records[list + LIST.id]!)!;
+  }
+
+  /** Members that lead take turns, the others follow in order. */
+  #take(
+    order: Uint32Array,
+    at: number,
+    count: number,
+    lead: number,
+    schedule: Uint16Array | null,
+    cursor: number,
+    max: number,
+  ): number {
+    const n = Math.min(count, limit(max));
+    if (lead === 1) {
+      this.turn.lead = 1;
+      for (let i = 0; i < n; i++) this.chosen[i] = order[at + i]!;
+      return n;
+    }
+    const ticket = this.#draw(cursor, lead, schedule ? schedule.length : lead);
+    const first = schedule ? schedule[ticket % schedule.length]! : ticket;
+    rotate(order, at, lead, first, n, this.chosen);
+    for (let i = lead; i < n; i++) this.chosen[i] = order[at + i]!;
+    return n;
+  }
+
+  #draw(cursor: number, lead: number, cycle: number): number {
+    const { tickets } = this.#board;
+    const ticket = this.isRehearsing ? Atomics.load(tickets, cursor) : Atomics.add(tickets, cursor, 1);
+    this.turn.ticket = ticket;
+    this.turn.lead = lead;
+    this.turn.cycle = cycle;
+    return ticket;
   }
 
   #glance(list: number): number {
@@ -117,43 +192,53 @@ export class Selection {
     return this.#fewCount = found;
   }
 
-  #chooseFew(cursor: number, max: number): number {
-    if (this.#fewCount === 1) {
-      this.chosen[0] = this.#few[0]!;
-      return 1;
-    }
-    const ticket = Atomics.add(this.#board.tickets, cursor, 1);
-    return rotate(this.#few, 0, this.#fewCount, ticket, limit(max), this.chosen);
-  }
-
   #derive(list: number, id: number): void {
     const generation = this.#board.healthGeneration;
-    const base = this.#records[list + LIST.base]!;
     const count = this.#records[list + LIST.count]!;
-    let eligible = 0;
-    for (let i = 0; i < count; i++) {
-      if (this.#board.isUp(this.#slot(list, i))) this.#eligible[base + eligible++] = i;
-    }
-    this.#counts[id] = eligible;
-    if (this.#records[list + LIST.algorithm] === WEIGHTED && eligible > 1) {
-      this.#schedules.set(id, smoothSchedule(this.#weights(list, base, eligible)));
-    }
+    let up = 0;
+    for (let i = 0; i < count; i++) if (this.#board.isUp(this.#slot(list, i))) up++;
+    this.#counts[id] = up;
+    this.#maps.delete(id);
+    if (this.#records[list + LIST.facts] === 0 && up > 0) this.#rank(list, id);
     this.#derivedAt[id] = generation;
     this.#derivedFrom[id] = list;
   }
 
-  #weights(list: number, base: number, eligible: number): number[] {
-    const weights: number[] = [];
-    for (let i = 0; i < eligible; i++) {
-      const member = list + LIST.members + this.#eligible[base + i]! * LIST.memberSize;
-      weights.push(this.#records[member + LIST.memberRank]! & 0xffff);
+  /** Ranks the members that are up, for every client alike. */
+  #rank(list: number, id: number): void {
+    const base = this.#records[list + LIST.base]!;
+    const candidates = this.#clients.candidates(list).filter(({ isUp }) => isUp);
+    const { order, lead } = rankAlike(this.#records[list + LIST.algorithm]!, candidates);
+    for (const [i, position] of order.entries()) this.#order[base + i] = candidates[position]!.index;
+    this.#ranked[id] = order.length;
+    this.#leads[id] = lead;
+    const weights = order.slice(0, lead).map((position) => candidates[position]!.weight);
+    if (weights.some((weight) => weight !== weights[0])) this.#schedules.set(id, smoothSchedule(weights));
+    else this.#schedules.delete(id);
+  }
+
+  #mapOf(list: number, id: number, max: number): ClientsOfList["map"] {
+    let known = this.#maps.get(id);
+    if (!known || known.max !== max) {
+      known = this.#clients.of(list, max);
+      this.#maps.set(id, known);
     }
-    return weights;
+    return known.map;
   }
 
   #slot(list: number, index: number): number {
     return this.#records[list + LIST.members + index * LIST.memberSize + LIST.memberSlot]!;
   }
+}
+
+const FAILOVER = ALGORITHMS.indexOf("failover");
+const LATENCY = ALGORITHMS.indexOf("latency");
+
+/** Ranks by an algorithm that doesn't look at the client. */
+export function rankAlike(algorithm: number, candidates: readonly Candidate[]): Ranking {
+  if (algorithm === FAILOVER) return rankByTier(candidates);
+  if (algorithm === LATENCY) return rankByLatency(candidates);
+  return rankEqual(candidates);
 }
 
 function limit(max: number): number {

@@ -99,7 +99,11 @@ export const SERVICE = {
   /** Ticket slots on the live board, one per family, so that each rotates on its own. */
   cursor4: 2,
   cursor6: 3,
-  size: 4,
+  /** Seconds below which a planned change doesn't lower the TTL. */
+  minTtl: 4,
+  /** 1 = the client subnet of RFC 7871 isn't used for this service. */
+  ignoresSubnet: 5,
+  size: 6,
 } as const;
 
 /** A pool. */
@@ -113,10 +117,17 @@ export const POOL = {
   /** List record of the enabled IPv4 members. */
   list4: 3,
   list6: 4,
-  /** Four words that stand for the pool's id; only the writer looks at them. */
-  id: 5,
-  size: 9,
+  /** Members of a family that must be up: a number, or `NEED_PERCENT` plus a percentage; 0 = one. */
+  minHealthy: 5,
+  /** Unix seconds of the next planned change of its answers; 0 = none. */
+  changesAt: 6,
+  /** Four words that stand for the pool's id. */
+  id: 7,
+  size: 11,
 } as const;
+
+/** In `POOL.minHealthy`: the rest is a percentage of the members of the family. */
+export const NEED_PERCENT = 0x10000;
 
 /**
  * A list of so many members or fewer, unless it is weighted, has no id: who of them is up is seen at a glance, and
@@ -139,10 +150,48 @@ export const LIST = {
   algorithm: 4,
   /** Members that fit behind `base`; only the writer looks at it. */
   capacity: 5,
-  members: 6,
+  /** Facts record, or 0: then the answer doesn't depend on the client. */
+  facts: 6,
+  /** Bytes of an address: 4 or 16. */
+  addressSize: 7,
+  members: 8,
   /** Health slot on the live board. */
   memberSlot: 0,
-  /** Weight in the low 16 bits, priority in the high 16. */
+  /** Weight in the low 16 bits, priority in the high 16. Where weights don't count, all are the same. */
   memberRank: 1,
   memberSize: 2,
 } as const;
+
+/** What answers that depend on the client need to know of a list: a head, a place per member, then the rules. */
+export const FACTS = {
+  /** 1 = clients get nobody but those whom geography, a rule or the map file names. */
+  geofence: 0,
+  /** How many rules follow the places. */
+  rules: 1,
+  places: 2,
+  /** Millionths of a degree, as i32, or `NO_PLACE`. */
+  placeLatitude: 0,
+  placeLongitude: 1,
+  placeSize: 2,
+} as const;
+
+/** Stands in `FACTS.placeLatitude` of a member whose place nobody knows. */
+export const NO_PLACE = 0x7fffffff;
+/** Units of a degree in which places are written. */
+export const PLACE_UNITS = 1e6;
+
+/** A geo rule, behind the places of a list. */
+export const RULE = {
+  /** Index into `RULE_KINDS`. */
+  kind: 0,
+  /** Bits of the prefix; otherwise the number, or two letters as one number. */
+  value: 1,
+  /** The prefix, 4 or 16 bytes as big-endian words. */
+  prefix: 2,
+  /** Index of the member. */
+  member: 6,
+  size: 7,
+} as const;
+
+/** What a rule may look at. */
+export const RULE_KINDS = ["cidr4", "cidr6", "asn", "country", "continent"] as const;

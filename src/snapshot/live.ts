@@ -7,6 +7,7 @@
  * | head | 16 u32 | main | sizes, health generation, stop |
  * | health | 1 bit a slot | main | 1 = up; bits first, then the generation |
  * | downAt | u32 a slot | main | health generation at which the slot went down last |
+ * | rtt | u32 a slot | main | measured round trip, µs; 0 = unknown |
  * | tickets | u32 a slot | workers, `Atomics.add` | rotation of (service, family), exact over all workers |
  * | lanes | 64 × 256 u32 | one worker each | counters; main sums wrapped differences |
  *
@@ -15,7 +16,7 @@
  * @module
  */
 
-const HEAD = { healthSlots: 0, ticketSlots: 1, healthGeneration: 2, stop: 3, size: 16 } as const;
+const HEAD = { healthSlots: 0, ticketSlots: 1, healthGeneration: 2, stop: 3, now: 4, size: 16 } as const;
 
 /** Lanes on a board: the most workers a node may have. */
 export const LANES = 64;
@@ -48,6 +49,8 @@ export class LiveBoard {
   readonly health: Uint32Array;
   /** Health generation at which each slot went down last; 0 = never. */
   readonly downAt: Uint32Array;
+  /** Measured round trip to what each slot stands for, microseconds; 0 = unknown. */
+  readonly rtt: Uint32Array;
   /** Draw with `Atomics.add`. */
   readonly tickets: Uint32Array;
   readonly #head: Uint32Array;
@@ -64,6 +67,8 @@ export class LiveBoard {
     at += this.health.byteLength;
     this.downAt = new Uint32Array(buffer, at, healthSlots);
     at += this.downAt.byteLength;
+    this.rtt = new Uint32Array(buffer, at, healthSlots);
+    at += this.rtt.byteLength;
     this.tickets = new Uint32Array(buffer, at, ticketSlots);
     this.#lanesAt = at + this.tickets.byteLength;
   }
@@ -72,7 +77,7 @@ export class LiveBoard {
   static create(size: BoardSize): LiveBoard {
     const healthSlots = roundUp(size.healthSlots);
     const ticketSlots = roundUp(size.ticketSlots);
-    const words = HEAD.size + healthSlots / 32 + healthSlots + ticketSlots + LANES * LANE_SIZE;
+    const words = HEAD.size + healthSlots / 32 + healthSlots * 2 + ticketSlots + LANES * LANE_SIZE;
     const buffer = new SharedArrayBuffer(words * 4);
     new Uint32Array(buffer).set([healthSlots, ticketSlots, 1]);
     const board = new LiveBoard(buffer);
@@ -88,6 +93,8 @@ export class LiveBoard {
     });
     grown.health.set(this.health);
     grown.downAt.set(this.downAt);
+    grown.rtt.set(this.rtt);
+    grown.now = this.now;
     grown.tickets.set(this.tickets);
     grown.#head[HEAD.healthGeneration] = this.healthGeneration + 1;
     for (let lane = 0; lane < LANES; lane++) grown.lane(lane).set(this.lane(lane));
@@ -107,6 +114,16 @@ export class LiveBoard {
   /** Moves with every change of health; starts at 1. */
   get healthGeneration(): number {
     return this.#head[HEAD.healthGeneration]!;
+  }
+
+  /** Unix time in seconds up to which whoever reads it is; the data plane has no other clock. */
+  get now(): number {
+    return this.#head[HEAD.now]!;
+  }
+
+  /** Written by the main thread ahead of time, so that it is never behind. */
+  set now(unixSeconds: number) {
+    this.#head[HEAD.now] = unixSeconds;
   }
 
   /** Whether the workers should stop taking packets. */
@@ -136,6 +153,12 @@ export class LiveBoard {
       }
     }
     Atomics.store(this.#head, HEAD.healthGeneration, next);
+  }
+
+  /** Writes measured round trips, microseconds, then moves the generation as a change of health does. */
+  setRoundTrips(measured: Iterable<{ readonly slot: number; readonly rttUs: number }>): void {
+    for (const { slot, rttUs } of measured) this.rtt[slot] = rttUs;
+    Atomics.store(this.#head, HEAD.healthGeneration, this.healthGeneration + 1);
   }
 
   /** The counters of one worker. */

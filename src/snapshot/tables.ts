@@ -12,22 +12,37 @@
  *
  * @module
  */
+import { type Place, twoLetters } from "../balance/geo.ts";
 import { checkTargetOf } from "../config/check_target.ts";
-import type { Desired, DesiredZone, SteeredMember, SteeredPool, SteeredService } from "../config/desired.ts";
-import { ALGORITHMS, type Fallback, type HealthCheck, ON_ALL_DOWN } from "../config/model.ts";
-import { parseIp } from "../ip.ts";
+import type {
+  Desired,
+  DesiredZone,
+  SteeredGeoRule,
+  SteeredMember,
+  SteeredPool,
+  SteeredService,
+} from "../config/desired.ts";
+import { type Algorithm, ALGORITHMS, type Fallback, ON_ALL_DOWN } from "../config/model.ts";
+import { type Family, parseIp, parsePrefix } from "../ip.ts";
 import { isWildcard, lowerCaseName, nameToWire } from "../wire/name.ts";
 import { CLASS, TYPE } from "../wire/record_type.ts";
 import type { ZoneRecord } from "../wire/zone_file.ts";
+import { type Atlas, EMPTY_ATLAS } from "./atlas.ts";
 import {
   ENTRY,
+  FACTS,
   GLUE,
   LIST,
   MAGIC,
+  NEED_PERCENT,
   NO_LIST_ID,
+  NO_PLACE,
+  PLACE_UNITS,
   POOL,
   ROOT,
   RRSET,
+  RULE,
+  RULE_KINDS,
   SERVICE,
   SMALL_LIST_MAX,
   ZONE,
@@ -43,13 +58,21 @@ export interface CompileOptions {
   readonly epoch: number;
   /** Health slots by check-target key; slot 0 is reserved for members that aren't checked. */
   readonly healthSlots: Slots;
+  /** What is known of clients; nothing unless given. */
+  readonly atlas?: Atlas;
+  /** Where a member stands, if anybody knows; where it says itself unless given. */
+  readonly placeOf?: (member: SteeredMember) => Place | null;
   /** The tables before these: services that were in them go on rotating where they are. */
   readonly previous?: Tables | undefined;
 }
 
 /** Start of Authority timers of zones that have no file (RFC 1912 §2.2): refresh, retry, expire. */
 const SOA_TIMERS = [3600, 600, 604_800] as const;
-const WEIGHTED = ALGORITHMS.indexOf("weighted-round-robin");
+/** Algorithms whose answers depend on the client even without a geo rule. */
+const DEPENDS_ON_CLIENT: readonly Algorithm[] = ["geoip", "map-file", "hash"];
+/** Steps of a drain that weights are fine enough for. */
+const DRAIN_UNITS = 64;
+const WEIGHT_MAX = 0xffff;
 /** Bytes of a finished resource record before its RDATA. */
 const FINISHED_HEAD = 12;
 /** Lists, and members of lists, that may come later: this share of what there is, and at least so many. */
@@ -85,6 +108,8 @@ export class Tables {
   readonly #desired: Pick<Desired, "generation" | "defaultTtl" | "nameservers">;
   readonly #epoch: number;
   readonly #healthSlots: Slots;
+  readonly #atlas: Atlas;
+  readonly #placeOf: (member: SteeredMember) => Place | null;
   readonly #tickets: Tickets;
   readonly #records = new Words();
   readonly #heap = new Bytes();
@@ -108,12 +133,14 @@ export class Tables {
    */
   constructor(
     desired: Desired,
-    { epoch, healthSlots, previous }: CompileOptions,
+    { epoch, healthSlots, previous, atlas = EMPTY_ATLAS, placeOf = ownPlace }: CompileOptions,
     kept: KeptTables | null = null,
   ) {
     this.#desired = desired;
     this.#epoch = epoch;
     this.#healthSlots = healthSlots;
+    this.#atlas = atlas;
+    this.#placeOf = placeOf;
     this.#tickets = new Tickets(previous);
     if (kept) this.#load(kept);
     else this.#writeAll(desired);
@@ -124,7 +151,7 @@ export class Tables {
     const healthSlots = this.#healthSlots;
     this.#records.reserve(ROOT.end);
     this.#records.set(ROOT.magic, MAGIC);
-    this.#emptyList = this.#writeList([], 0, null, { id: NO_LIST_ID, base: 0, capacity: 0 });
+    this.#emptyList = this.#writeList([], null, NOWHERE);
     healthSlots.beginRound();
     this.#writeZones(desired.zones);
     this.#writePools(desired.pools());
@@ -141,6 +168,7 @@ export class Tables {
       names: this.#names.buffer,
       records: this.#records.buffer,
       heap: this.#heap.buffer,
+      atlas: this.#atlas,
     };
   }
 
@@ -158,23 +186,14 @@ export class Tables {
   putPool(pool: SteeredPool): void {
     const known = this.#pools.find(pool.id);
     const at = known || this.#records.reserve(POOL.size);
-    const enabled = pool.members.filter((member) => member.enabled);
-    const isV6 = (member: SteeredMember) => member.ipAddress!.includes(":");
-    const algorithm = ALGORITHMS.indexOf(pool.algorithm);
-    const list4 = this.#putList(enabled.filter((member) => !isV6(member)), {
-      algorithm,
-      check: pool.healthCheck,
-      before: this.#records.get(at + POOL.list4),
-    });
-    const list6 = this.#putList(enabled.filter(isV6), {
-      algorithm,
-      check: pool.healthCheck,
-      before: this.#records.get(at + POOL.list6),
-    });
+    const list4 = this.#putList(pool, 4, this.#records.get(at + POOL.list4));
+    const list6 = this.#putList(pool, 6, this.#records.get(at + POOL.list6));
     const fallback = pool.fallbackPoolId === null ? 0 : this.#pools.find(pool.fallbackPoolId);
     this.#records.publish(at + POOL.onAllDown, ON_ALL_DOWN.indexOf(pool.onAllDown));
     this.#records.publish(at + POOL.maxAnswers, pool.maxAnswers);
     this.#records.publish(at + POOL.fallback, fallback);
+    this.#records.publish(at + POOL.minHealthy, needOf(pool.minHealthy));
+    this.#records.publish(at + POOL.changesAt, pool.changesAt);
     this.#records.publish(at + POOL.list4, list4);
     this.#records.publish(at + POOL.list6, list6);
     if (known === 0) this.#pools.add(pool.id, at);
@@ -190,16 +209,18 @@ export class Tables {
    *
    * @throws {OutOfRoom} when a whole new snapshot is due; what was answered before still is
    */
-  putService({ domain, poolId, ttl }: SteeredService): void {
+  putService({ domain, poolId, ttl, minTtl, ecs }: SteeredService): void {
     const name = nameToWire(domain);
     const entry = this.#ensureServiceName(name);
     const pool = poolId === null ? 0 : this.#pools.find(poolId);
     const service = this.#records.get(entry + ENTRY.service);
     if (service === 0) {
       const ticket = this.#tickets.take(name);
-      this.#records.publish(entry + ENTRY.service, this.#writeService(pool, ttl, ticket));
+      this.#records.publish(entry + ENTRY.service, this.#writeService(pool, { ttl, minTtl, ecs }, ticket));
       return;
     }
+    this.#records.publish(service + SERVICE.minTtl, minTtl);
+    this.#records.publish(service + SERVICE.ignoresSubnet, ecs ? 0 : 1);
     this.#records.publish(service + SERVICE.ttl, ttl);
     this.#records.publish(service + SERVICE.pool, pool);
   }
@@ -319,7 +340,10 @@ export class Tables {
       changesAt: 0,
     });
     const pool = this.#pools.find(FALLBACK_POOL);
-    this.#records.set(ROOT.fallback, this.#writeService(pool, this.#desired.defaultTtl, FALLBACK_TICKET));
+    this.#records.set(
+      ROOT.fallback,
+      this.#writeService(pool, { ttl: this.#desired.defaultTtl, minTtl: 0, ecs: true }, FALLBACK_TICKET),
+    );
   }
 
   #writeApex(apex: Uint8Array, records: readonly ZoneRecord[] | null): void {
@@ -519,27 +543,33 @@ export class Tables {
     return at;
   }
 
-  #writeService(pool: number, ttl: number, ticket: number): number {
+  #writeService(
+    pool: number,
+    { ttl, minTtl, ecs }: Pick<SteeredService, "ttl" | "minTtl" | "ecs">,
+    ticket: number,
+  ): number {
     const service = this.#records.reserve(SERVICE.size);
     this.#records.set(service + SERVICE.pool, pool);
+    this.#records.set(service + SERVICE.minTtl, minTtl);
+    this.#records.set(service + SERVICE.ignoresSubnet, ecs ? 0 : 1);
     this.#records.set(service + SERVICE.ttl, ttl);
     this.#records.set(service + SERVICE.cursor4, ticket);
     this.#records.set(service + SERVICE.cursor6, ticket + 1);
     return service;
   }
 
-  /** The list of these members; `before` is the list in whose place it comes, whose id and room it takes over. */
-  #putList(
-    members: readonly SteeredMember[],
-    { algorithm, check, before }: { algorithm: number; check: HealthCheck | null; before: number },
-  ): number {
+  /**
+   * The list of a pool's enabled members of a family.
+   *
+   * @param before the list in whose place it comes, whose id and room it takes over; 0 = none
+   */
+  #putList(pool: SteeredPool, family: Family, before: number): number {
+    const members = pool.members.filter((member) => isOf(member, family));
     if (members.length === 0) return this.#emptyList;
-    if (members.length <= SMALL_LIST_MAX && algorithm !== WEIGHTED) {
-      return this.#writeList(members, algorithm, check, { id: NO_LIST_ID, base: 0, capacity: 0 });
-    }
+    if (members.length <= SMALL_LIST_MAX && isPlain(pool)) return this.#writeList(members, pool, NOWHERE);
     const isSuccessor = before !== 0 && this.#records.get(before + LIST.id) !== NO_LIST_ID;
     if (isSuccessor && this.#records.get(before + LIST.capacity) >= members.length) {
-      return this.#writeList(members, algorithm, check, {
+      return this.#writeList(members, pool, {
         id: this.#records.get(before + LIST.id),
         base: this.#records.get(before + LIST.base),
         capacity: this.#records.get(before + LIST.capacity),
@@ -547,11 +577,7 @@ export class Tables {
     }
     const id = isSuccessor ? this.#records.get(before + LIST.id) : this.#lists;
     if (this.#isSealed) this.#requireRoomForList(id + 1, this.#listMembers + members.length);
-    const list = this.#writeList(members, algorithm, check, {
-      id,
-      base: this.#listMembers,
-      capacity: members.length,
-    });
+    const list = this.#writeList(members, pool, { id, base: this.#listMembers, capacity: members.length });
     if (id === this.#lists) this.#lists++;
     this.#listMembers += members.length;
     return list;
@@ -563,28 +589,67 @@ export class Tables {
     }
   }
 
-  #writeList(
-    members: readonly SteeredMember[],
-    algorithm: number,
-    check: HealthCheck | null,
-    place: { readonly id: number; readonly base: number; readonly capacity: number },
-  ): number {
+  #writeList(members: readonly AddressedMember[], pool: SteeredPool | null, place: ListPlace): number {
     const list = this.#records.reserve(LIST.members + members.length * LIST.memberSize);
     this.#records.set(list + LIST.id, place.id);
     this.#records.set(list + LIST.count, members.length);
     this.#records.set(list + LIST.base, place.base);
     this.#records.set(list + LIST.capacity, place.capacity);
     this.#records.set(list + LIST.addressAt, this.#heap.length);
-    this.#records.set(list + LIST.algorithm, algorithm);
+    if (!pool) return list;
+    this.#records.set(list + LIST.addressSize, members[0]!.ipAddress.includes(":") ? 16 : 4);
+    this.#records.set(list + LIST.algorithm, ALGORITHMS.indexOf(pool.algorithm));
+    const check = pool.healthCheck;
+    const weightOf = weigher(pool);
     for (const [i, member] of members.entries()) {
       const at = list + LIST.members + i * LIST.memberSize;
-      const ipAddress = member.ipAddress!;
-      const slot = check ? this.#healthSlots.of(checkTargetOf({ ...member, ipAddress }, check).key) : 0;
+      const isChecked = check !== null && !member.forcedUp;
+      const slot = isChecked ? this.#healthSlots.of(checkTargetOf(member, check).key) : 0;
       this.#records.set(at + LIST.memberSlot, slot);
-      this.#records.set(at + LIST.memberRank, (member.priority << 16 | member.weight) >>> 0);
-      this.#heap.append(parseIp(ipAddress)!);
+      this.#records.set(at + LIST.memberRank, (member.priority << 16 | weightOf(member)) >>> 0);
+      this.#heap.append(parseIp(member.ipAddress)!);
     }
+    if (dependsOnClient(pool)) this.#records.set(list + LIST.facts, this.#writeFacts(members, pool));
     return list;
+  }
+
+  /** What has to be known to choose by who asks. */
+  #writeFacts(members: readonly SteeredMember[], pool: SteeredPool): number {
+    const rules = pool.geoRules.filter((rule) => members.includes(pool.members[rule.member]!));
+    const size = FACTS.places + members.length * FACTS.placeSize + rules.length * RULE.size;
+    const facts = this.#records.reserve(size);
+    this.#records.set(facts + FACTS.geofence, pool.geofence ? 1 : 0);
+    this.#records.set(facts + FACTS.rules, rules.length);
+    let at = facts + FACTS.places;
+    for (const member of members) {
+      const place = this.#placeOf(member);
+      const latitude = place ? Math.round(place.latitude * PLACE_UNITS) : NO_PLACE;
+      this.#records.set(at + FACTS.placeLatitude, latitude);
+      this.#records.set(at + FACTS.placeLongitude, place ? Math.round(place.longitude * PLACE_UNITS) : 0);
+      at += FACTS.placeSize;
+    }
+    for (const rule of rules) {
+      this.#writeRule(at, rule, members.indexOf(pool.members[rule.member]!));
+      at += RULE.size;
+    }
+    return facts;
+  }
+
+  #writeRule(at: number, { cidr, country, continent, asn }: SteeredGeoRule, member: number): void {
+    this.#records.set(at + RULE.member, member);
+    if (cidr !== null) {
+      const { bytes, length } = parsePrefix(cidr);
+      this.#records.set(at + RULE.kind, RULE_KINDS.indexOf(bytes.length === 4 ? "cidr4" : "cidr6"));
+      this.#records.set(at + RULE.value, length);
+      const words = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+      for (let i = 0; i < bytes.length / 4; i++) {
+        this.#records.set(at + RULE.prefix + i, words.getUint32(i * 4));
+      }
+      return;
+    }
+    const kind = asn !== null ? "asn" : country !== null ? "country" : "continent";
+    this.#records.set(at + RULE.kind, RULE_KINDS.indexOf(kind));
+    this.#records.set(at + RULE.value, asn ?? twoLetters((country ?? continent)!));
   }
 
   /** Fills `#starts` and `#hashes` for every suffix of a lower-case name; returns the number of labels. */
@@ -615,6 +680,50 @@ export class Tables {
         this.#heap.holdsAt(this.#records.get(entry + ENTRY.nameAt), suffix),
     );
   }
+}
+
+function ownPlace({ latitude, longitude }: SteeredMember): Place | null {
+  return latitude === null || longitude === null ? null : { latitude, longitude };
+}
+
+/** A member that has an address; the others were resolved before. */
+type AddressedMember = SteeredMember & { readonly ipAddress: string };
+
+function isOf(member: SteeredMember, family: Family): member is AddressedMember {
+  return member.enabled && member.ipAddress !== null && (member.ipAddress.includes(":") ? 6 : 4) === family;
+}
+
+/** What a worker keeps for a list, and where. */
+interface ListPlace {
+  readonly id: number;
+  readonly base: number;
+  readonly capacity: number;
+}
+
+/** A list for which nothing is kept. */
+const NOWHERE: ListPlace = { id: NO_LIST_ID, base: 0, capacity: 0 };
+
+/** Whether all that are up are simply equals, so that nothing has to be derived for a few of them. */
+function isPlain(pool: SteeredPool): boolean {
+  return pool.algorithm === "round-robin" && !dependsOnClient(pool) &&
+    pool.members.every((member) => member.share === 1);
+}
+
+function dependsOnClient({ algorithm, geoRules }: SteeredPool): boolean {
+  return DEPENDS_ON_CLIENT.includes(algorithm) || geoRules.length > 0;
+}
+
+/** Weights as they count: round robin looks at none, and whoever drains has less than its own. */
+function weigher({ algorithm, members }: SteeredPool): (member: SteeredMember) => number {
+  const ownOf = (member: SteeredMember) => algorithm === "round-robin" ? 1 : member.weight;
+  if (members.every((member) => member.share === 1)) return ownOf;
+  const heaviest = members.reduce((most, member) => Math.max(most, ownOf(member)), 1);
+  const units = Math.max(1, Math.min(DRAIN_UNITS, Math.floor(WEIGHT_MAX / heaviest)));
+  return (member) => Math.max(1, Math.round(ownOf(member) * member.share * units));
+}
+
+function needOf(minHealthy: number | string): number {
+  return typeof minHealthy === "number" ? minHealthy : NEED_PERCENT + Number.parseInt(minHealthy);
 }
 
 /** Under which the static fallback lies among the pools; no pool has such an id. */

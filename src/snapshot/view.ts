@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Atlas } from "./atlas.ts";
 import { ENTRY, MAGIC, ROOT } from "./layout.ts";
 import { weightOf } from "./memory.ts";
 import { firstSlot } from "./names.ts";
@@ -17,6 +18,8 @@ export interface Snapshot {
   readonly records: SharedArrayBuffer;
   /** Bytes that records refer to. */
   readonly heap: SharedArrayBuffer;
+  /** What is known of clients. */
+  readonly atlas: Atlas;
 }
 
 /** A snapshot opened for reading; opening allocates, reading doesn't. */

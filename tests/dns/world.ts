@@ -5,16 +5,19 @@
  * @module
  */
 import { checkTargetOf } from "../../src/config/check_target.ts";
-import type { Desired } from "../../src/config/desired.ts";
+import type { Desired, SteeredGeoRule, SteeredMember, SteeredPool } from "../../src/config/desired.ts";
 import {
   type Fallback,
   HEALTH_CHECK_DEFAULTS,
-  type Member,
-  type Pool,
+  MEMBER_DEFAULTS,
+  POOL_DEFAULTS,
   type Service,
+  SERVICE_DEFAULTS,
 } from "../../src/config/model.ts";
 import { Engine, type EngineOptions } from "../../src/dns/engine.ts";
+import type { Trace } from "../../src/dns/trace.ts";
 import { parseIp } from "../../src/ip.ts";
+import type { Atlas } from "../../src/snapshot/atlas.ts";
 import { LiveBoard } from "../../src/snapshot/live.ts";
 import { Slots } from "../../src/snapshot/slots.ts";
 import { Tables } from "../../src/snapshot/tables.ts";
@@ -23,12 +26,16 @@ import { parseZoneFile } from "../../src/wire/zone_file.ts";
 
 /** What may be left out is: a pool of `web`'s defaults, no zones, no fallback. */
 export interface Declared {
-  readonly pools?: readonly (Partial<Omit<Pool, "members">> & {
+  readonly pools?: readonly (Partial<Omit<SteeredPool, "members" | "geoRules">> & {
     name: string;
-    members: readonly (string | Partial<Member>)[];
+    members: readonly (string | Partial<SteeredMember>)[];
+    geoRules?: readonly (Partial<SteeredGeoRule> & { member: number })[];
   })[];
-  /** Domain → pool name, `null` for none, or both with a TTL. */
-  readonly services?: Readonly<Record<string, string | null | { pool: string; ttl: number }>>;
+  /** Domain → pool name, `null` for none, or the pool with more. */
+  readonly services?: Readonly<
+    Record<string, string | null | (Partial<Omit<Service, "poolId">> & { pool: string })>
+  >;
+  readonly atlas?: Atlas;
   /** Domain → zone-file text, or `null` for a zone without a file. */
   readonly zones?: Readonly<Record<string, string | null>>;
   readonly fallback?: Partial<Fallback> & { endpoints: readonly string[] };
@@ -58,8 +65,8 @@ export class World {
   readonly #healthSlots = new Slots(1);
   #epoch = 0;
 
-  constructor(declared: Declared, options: Partial<EngineOptions> = {}) {
-    this.engine = new Engine({ ...PLAIN, ...options });
+  constructor(declared: Declared, options: Partial<EngineOptions> = {}, trace: Trace | null = null) {
+    this.engine = new Engine({ ...PLAIN, ...options }, trace);
     this.declare(declared);
   }
 
@@ -69,6 +76,7 @@ export class World {
       epoch: ++this.#epoch,
       healthSlots: this.#healthSlots,
       previous: this.tables,
+      ...(declared.atlas ? { atlas: declared.atlas } : {}),
     });
     this.snapshot = this.tables.snapshot;
     this.engine.use(this.snapshot, this.board);
@@ -102,9 +110,10 @@ export function desiredOf(declared: Declared): Desired {
   const services = Object.entries(declared.services ?? {}).map(([domain, to]): Service => ({
     id: domain,
     domain,
+    ...SERVICE_DEFAULTS,
+    ttl: 30,
+    ...(to === null || typeof to === "string" ? {} : to),
     poolId: to === null || typeof to === "string" ? to : to.pool,
-    ttl: to === null || typeof to === "string" ? 30 : to.ttl,
-    ecs: true,
   }));
   return {
     generation: declared.generation ?? 1,
@@ -123,26 +132,22 @@ export function desiredOf(declared: Declared): Desired {
   };
 }
 
-function poolOf({ members, ...fields }: NonNullable<Declared["pools"]>[number]): Pool {
+function poolOf({ members, geoRules = [], ...fields }: NonNullable<Declared["pools"]>[number]): SteeredPool {
   return {
+    ...POOL_DEFAULTS,
     id: fields.name,
-    algorithm: "round-robin",
     maxAnswers: 1,
-    onAllDown: "all",
-    fallbackPoolId: null,
     healthCheck: CHECK,
-    geoRules: [],
+    changesAt: 0,
     ...fields,
+    geoRules: geoRules.map((rule) => ({ cidr: null, country: null, continent: null, asn: null, ...rule })),
     members: members.map((member, i) => ({
+      ...MEMBER_DEFAULTS,
       id: `${fields.name}-${i}`,
-      ipAddress: typeof member === "string" ? member : "",
       port: 80,
-      weight: 1,
-      priority: 0,
-      enabled: true,
-      latitude: null,
-      longitude: null,
-      ...(typeof member === "string" ? {} : member),
+      share: 1,
+      forcedUp: false,
+      ...(typeof member === "string" ? { ipAddress: member } : member),
     })),
   };
 }

@@ -56,9 +56,9 @@ Deno.test("tables from a file answer as those that were written to it, and can b
     }
     const kept = readKept(path, (generation) => generation === 7 ? "same" : "other")!;
     const tables = new Tables(desiredOf(DECLARED), { epoch: 1, healthSlots: new Slots(1) }, kept);
-    tables.putService({ domain: "new.example.com", poolId: "web", ttl: 5 });
+    tables.putService({ domain: "new.example.com", poolId: "web", ttl: 5, minTtl: 0, ecs: true });
     tables.removeService("www.example.com");
-    world.tables!.putService({ domain: "new.example.com", poolId: "web", ttl: 5 });
+    world.tables!.putService({ domain: "new.example.com", poolId: "web", ttl: 5, minTtl: 0, ecs: true });
     world.tables!.removeService("www.example.com");
     writeKept(path, tables.keep(8), "same");
     const changed = answersFrom(path);

@@ -107,7 +107,7 @@ class State {
   }
 
   service(domain: string, { pool, ttl }: { readonly pool: string | null; readonly ttl: number }): Service {
-    return { id: domain, domain, poolId: pool, ttl, ecs: true };
+    return { id: domain, domain, poolId: pool, ttl, minTtl: 0, ecs: true };
   }
 }
 

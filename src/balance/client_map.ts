@@ -1,0 +1,652 @@
+/**
+ * Who gets what: the decision for every client address, for one set of candidates. Found out prefix by prefix as
+ * clients come, and kept, so that a known client costs a walk over a few bits of its address.
+ *
+ * The map is a binary trie over addresses. A node is unknown (nobody asked), alike (the decision is the same for
+ * every address below it) or mixed. An unknown node is made out once: all that decides is looked at below it — the
+ * databases' trees, the map file's ranges, the rules' prefixes — until two addresses differ or none is left, and
+ * `Extents` prove most subtrees alike without a visit. So the depth at which a look-up ends is the widest prefix
+ * with one decision: the scope of RFC 7871.
+ *
+ * @module
+ */
+import type { Extents } from "./extents.ts";
+import { unitVector } from "./geo.ts";
+import { HASH_BITS_V4, HASH_BITS_V6, rankByHash } from "./hash.ts";
+import type { MapFile } from "./map_file.ts";
+import type { Mmdb } from "./mmdb.ts";
+import type { Candidate, Ranking } from "./ranking.ts";
+import type { Trie } from "./trie.ts";
+import { smoothSchedule } from "./weighted.ts";
+
+/** What is known of clients, opened for reading. */
+export interface ClientFacts {
+  /** The database of places for a family; `null` = nothing is known. */
+  city(family: 4 | 6): { readonly mmdb: Mmdb; readonly extents: Extents | null } | null;
+  /** The database of autonomous systems for a family. */
+  asn(family: 4 | 6): Mmdb | null;
+  /** The map file. */
+  readonly map: MapFile | null;
+}
+
+/** Sends clients to one candidate before the algorithm is asked. */
+export interface ClientRule {
+  /** What it looks at, and what that has to be. */
+  readonly match:
+    | { readonly kind: "cidr"; readonly prefix: Uint8Array; readonly bits: number }
+    | { readonly kind: "asn"; readonly number: number }
+    /** Two letters as one number, first letter high. */
+    | { readonly kind: "country" | "continent"; readonly code: number };
+  /** Position among the candidates. */
+  readonly candidate: number;
+}
+
+/** How candidates are ordered where no rule decides. */
+export type Base =
+  /** The same for every client. */
+  | { readonly kind: "alike"; readonly ranking: Ranking }
+  /** Nearest first. */
+  | { readonly kind: "nearest" }
+  /** Those first that the map file names. */
+  | { readonly kind: "mapped" }
+  /** By rendezvous hashing. */
+  | { readonly kind: "hashed" };
+
+/** What a map is made for. */
+export interface ClientMapOptions {
+  /** Those that may be answered; with a geofence all there are. */
+  readonly candidates: readonly Candidate[];
+  /** Looked at before `base`. */
+  readonly rules: readonly ClientRule[];
+  /** How candidates are ordered. */
+  readonly base: Base;
+  /** Whether a client gets nobody but those that its rule, the nearest place or the map file names. */
+  readonly geofence: boolean;
+  /** Addresses in an answer; 0 = all. */
+  readonly max: number;
+}
+
+/** Who is answered, in which order. */
+export interface Decision {
+  /** Indices of members (`Candidate.index`) in order; the first `lead` take turns. */
+  readonly order: Uint32Array;
+  /** How many at the head are equals. */
+  readonly lead: number;
+  /** The equals' turns where their weights differ: positions in `order`. */
+  readonly schedule: Uint16Array | null;
+  /** Whether none of them is up, so that `onAllDown` has to decide. */
+  readonly isDown: boolean;
+}
+
+/** Why a client gets what it gets; for people. */
+export interface Reason {
+  /** The rule that matched first, or `null`. */
+  readonly rule: ClientRule | null;
+  /** Where the client is, by the database. */
+  readonly place: { readonly latitude: number; readonly longitude: number } | null;
+  /** Two letters, or `null`. */
+  readonly country: string | null;
+  /** Two letters, or `null`. */
+  readonly continent: string | null;
+  /** Number of the autonomous system, 0 = unknown. */
+  readonly asn: number;
+  /** Whether the map file has a rule for the client. */
+  readonly isMapped: boolean;
+}
+
+/** Stands for "two addresses below this node differ". */
+const MIXED = -1;
+/** Stands for "any decision will do" where an expected one is named. */
+const ANY = -1;
+/** Nodes visited at most to make one out; beyond, it counts as mixed: the scope gets narrower, never wrong. */
+const VISITS_MAX = 4096;
+/** The same while bounds haven't been worked out yet: then nearly all of it would be for nothing. */
+const VISITS_MAX_UNBOUNDED = 128;
+/** Different decisions that a map may hold. */
+const DECISIONS_MAX = 65_536;
+/** Below this, one place isn't proved nearer than another: the rounding of unit vectors. */
+const DOT_MARGIN = 1e-7;
+
+/** The decisions for one set of candidates. */
+export class ClientMap {
+  /** Bits of the address looked at last that its decision depends on. */
+  depth = 0;
+  readonly #options: ClientMapOptions;
+  readonly #facts: ClientFacts;
+  readonly #trie: Trie;
+  #root = 0;
+  #grown = -1;
+  #decisions: Decision[] = [];
+  #numbers = new Map<string, number>();
+  readonly #remembered: [v4: Map<number, number>, v6: Map<number, number>] = [new Map(), new Map()];
+  readonly #groups: RuleGroups;
+  readonly #sites: readonly Site[];
+  /** Candidates whose place nobody knows, by position. */
+  readonly #unplaced: readonly number[];
+  /** What the map file says of the candidates; `null` = it isn't asked. */
+  readonly #named: NamedByMap | null;
+
+  // What the node being made out depends on.
+  #prefix: Uint8Array = new Uint8Array(4);
+  readonly #prefix4 = new Uint8Array(4);
+  readonly #prefix6 = new Uint8Array(16);
+  #city: Mmdb | null = null;
+  #extents: Extents | null = null;
+  #asn: Mmdb | null = null;
+  /** How many more nodes may be visited. */
+  #visits = 0;
+
+  /** Nothing is made out yet. */
+  constructor(options: ClientMapOptions, facts: ClientFacts, trie: Trie) {
+    this.#options = options;
+    this.#facts = facts;
+    this.#trie = trie;
+    this.#groups = new RuleGroups(options.rules);
+    const { sites, unplaced } = sitesOf(options.base.kind === "nearest" ? options.candidates : []);
+    this.#sites = sites;
+    this.#unplaced = unplaced;
+    this.#named = options.base.kind === "mapped" && facts.map
+      ? new NamedByMap(facts.map, options.candidates)
+      : null;
+  }
+
+  /** The decision for an address of 4 or 16 bytes; `depth` tells for how wide a prefix it holds. */
+  find(address: Uint8Array): Decision {
+    const trie = this.#trie;
+    if (this.#grown !== trie.clearings) this.#begin();
+    let at = this.#root + (address.length === 4 ? 0 : 1);
+    for (let depth = 0;; depth++) {
+      let node = trie.words[at]!;
+      if (node === 0) {
+        node = this.#makeOut(address, depth);
+        if (this.#grown !== trie.clearings || !trie.put(at, node)) return this.find(address);
+        node = trie.words[at]!;
+      }
+      if (node < 0) {
+        this.depth = depth;
+        return this.#decisions[~node]!;
+      }
+      at = node + bitAt(address, depth);
+    }
+  }
+
+  /** What the decision for an address is based on. */
+  reasonFor(address: Uint8Array): Reason {
+    this.#look(address);
+    const city = this.#leaf(this.#city, address);
+    const asn = this.#leaf(this.#asn, address);
+    const mmdb = this.#city;
+    const latitude = mmdb && city !== 0 ? mmdb.latitude(city) : NaN;
+    const map = this.#facts.map;
+    this.#prefix.set(address);
+    const cidr = this.#groups.cidrAt(this.#prefix, address.length * 8);
+    const group = cidr === INSIDE ? null : this.#groupFor(cidr, city, asn);
+    return {
+      rule: group === null ? null : this.#options.rules[group.rules[0]!]!,
+      place: Number.isNaN(latitude) ? null : { latitude, longitude: mmdb!.longitude(city) },
+      country: mmdb ? lettersOf(mmdb.country(city)) : null,
+      continent: mmdb ? lettersOf(mmdb.continent(city)) : null,
+      asn: this.#asn ? this.#asn.asn(asn) : 0,
+      isMapped: map !== null && map.rule(map.find(address)) !== 0,
+    };
+  }
+
+  #begin(): void {
+    this.#root = this.#trie.reserve();
+    this.#grown = this.#trie.clearings;
+    this.#decisions = [];
+    this.#numbers.clear();
+    for (const known of this.#remembered) known.clear();
+  }
+
+  #look(address: Uint8Array): void {
+    const family = address.length === 4 ? 4 : 6;
+    const city = this.#facts.city(family);
+    this.#city = city?.mmdb ?? null;
+    this.#extents = city?.extents ?? null;
+    this.#asn = this.#facts.asn(family);
+    this.#prefix = family === 4 ? this.#prefix4 : this.#prefix6;
+  }
+
+  #leaf(mmdb: Mmdb | null, address: Uint8Array): number {
+    return mmdb ? mmdb.place(mmdb.find(address)) : 0;
+  }
+
+  /** What the trie has to hold for the first `depth` bits of an address: `~decision`, or 0 for a mixed node. */
+  #makeOut(address: Uint8Array, depth: number): number {
+    this.#look(address);
+    const prefix = this.#prefix;
+    prefix.fill(0);
+    for (let bit = 0; bit < depth; bit++) if (bitAt(address, bit) === 1) setBit(prefix, bit);
+    const family = address.length === 4 ? 4 : 6;
+    this.#visits = this.#extents || !this.#needsCity ? VISITS_MAX : VISITS_MAX_UNBOUNDED;
+    const city = this.#needsCity ? nodeAt(this.#city, family, address, depth) : NOWHERE;
+    const asn = this.#groups.hasAsn ? nodeAt(this.#asn, family, address, depth) : NOWHERE;
+    const decision = this.#alike(depth, city, asn, ANY);
+    return decision === MIXED ? 0 : ~decision;
+  }
+
+  get #needsCity(): boolean {
+    return this.#options.base.kind === "nearest" || this.#groups.hasCountry || this.#groups.hasContinent;
+  }
+
+  /**
+   * Whether all addresses of `#prefix` (`depth` bits) get the same decision.
+   *
+   * @param city node of the database of places at the prefix; `asn` likewise
+   * @param wanted the decision it has to be, or `ANY`
+   * @returns the decision, or `MIXED`
+   */
+  #alike(depth: number, city: number, asn: number, wanted: number): number {
+    if (--this.#visits < 0) return MIXED;
+    const base = this.#options.base.kind;
+    const isWhole = depth === this.#prefix.length * 8;
+    const cityEnds = isLeaf(this.#city, city);
+    const cidr = this.#groups.cidrAt(this.#prefix, depth);
+    const othersEnd = isLeaf(this.#asn, asn) && cidr !== INSIDE &&
+      (base !== "hashed" || depth >= (this.#prefix.length === 4 ? HASH_BITS_V4 : HASH_BITS_V6)) &&
+      (base !== "mapped" || this.#named === null || this.#named.isSame(this.#prefix, depth));
+    if (isWhole || (cityEnds && othersEnd)) {
+      const decision = this.#decide(cidr, city, asn);
+      return wanted === ANY || wanted === decision ? decision : MIXED;
+    }
+    if (othersEnd && this.#extents) {
+      const proved = this.#prove(cidr, city, asn, wanted);
+      if (proved !== UNPROVED) return proved;
+    }
+    const left = this.#alike(
+      depth + 1,
+      cityEnds ? city : this.#city!.child(city, 0),
+      this.#childOfAsn(asn, 0),
+      wanted,
+    );
+    if (left === MIXED) return MIXED;
+    setBit(this.#prefix, depth);
+    const right = this.#alike(
+      depth + 1,
+      cityEnds ? city : this.#city!.child(city, 1),
+      this.#childOfAsn(asn, 1),
+      left,
+    );
+    clearBit(this.#prefix, depth);
+    return right;
+  }
+
+  #childOfAsn(asn: number, bit: number): number {
+    return isLeaf(this.#asn, asn) ? asn : this.#asn!.child(asn, bit);
+  }
+
+  /** Tries to tell from the bounds of a subtree that all of it decides alike; the rest doesn't vary below it. */
+  #prove(cidr: number, city: number, asn: number, wanted: number): number {
+    const extent = this.#extents!.find(city);
+    if (extent < 0) return UNPROVED;
+    const extents = this.#extents!;
+    const groups = this.#groups;
+    if (cidr < 0) {
+      if (groups.hasCountry && extents.country(extent) === SEVERAL) return UNPROVED;
+      if (groups.hasContinent && extents.continent(extent) === SEVERAL) return UNPROVED;
+    }
+    if (this.#options.base.kind === "nearest") {
+      if (extents.hasUnknown(extent)) return UNPROVED;
+      const leaf = this.#firstLeaf(city);
+      if (!this.#isOrderSame(extent, this.#nearestSites(this.#city!.place(leaf)))) return UNPROVED;
+    }
+    const decision = this.#decide(cidr, this.#firstLeaf(city), asn);
+    return wanted === ANY || wanted === decision ? decision : MIXED;
+  }
+
+  #firstLeaf(city: number): number {
+    let node = city;
+    while (!isLeaf(this.#city, node)) node = this.#city!.child(node, 0);
+    return node;
+  }
+
+  /** Whether, as seen from anywhere within the bounds, the sites come in this order as far as answers show it. */
+  #isOrderSame(extent: number, order: readonly number[]): boolean {
+    let shown = 0;
+    for (let i = 0; i < order.length - 1; i++) {
+      const site = this.#sites[order[i]!]!;
+      for (let j = i + 1; j < order.length; j++) {
+        const other = this.#sites[order[j]!]!;
+        if (this.#nearestGain(extent, other, site) > -DOT_MARGIN) return false;
+      }
+      shown += site.candidates.length;
+      if (this.#options.geofence || (this.#options.max !== 0 && shown >= this.#options.max)) return true;
+    }
+    return true;
+  }
+
+  /** The most by which `other` can be nearer than `site` within the bounds, as a difference of scalar products. */
+  #nearestGain(extent: number, other: Site, site: Site): number {
+    const extents = this.#extents!;
+    const dx = other.x - site.x;
+    const dy = other.y - site.y;
+    const dz = other.z - site.z;
+    return dx * (dx > 0 ? extents.maxX(extent) : extents.minX(extent)) +
+      dy * (dy > 0 ? extents.maxY(extent) : extents.minY(extent)) +
+      dz * (dz > 0 ? extents.maxZ(extent) : extents.minZ(extent));
+  }
+
+  /** The decision where nothing varies any more; remembered where it depends on the place alone. */
+  #decide(cidr: number, cityLeaf: number, asnLeaf: number): number {
+    const place = this.#city && cityLeaf !== NOWHERE ? this.#city.place(cityLeaf) : 0;
+    const network = this.#asn && asnLeaf !== NOWHERE ? this.#asn.place(asnLeaf) : 0;
+    const { kind } = this.#options.base;
+    if (kind === "mapped" || kind === "hashed" || network !== 0) return this.#work(cidr, place, network);
+    const known = this.#remembered[this.#prefix.length === 4 ? 0 : 1];
+    const key = place * (this.#groups.count + 1) + (cidr < 0 ? 0 : cidr + 1);
+    const before = known.get(key);
+    if (before !== undefined) return before;
+    const decision = this.#work(cidr, place, network);
+    known.set(key, decision);
+    return decision;
+  }
+
+  #work(cidr: number, place: number, network: number): number {
+    const ranking = this.#rank(this.#groupFor(cidr, place, network), place);
+    const { candidates, max } = this.#options;
+    const shown = max === 0 ? ranking.order.length : Math.max(max, ranking.lead);
+    const key = `${ranking.isDown ? "!" : ""}${ranking.lead} ${ranking.order.slice(0, shown).join(" ")}`;
+    const known = this.#numbers.get(key);
+    if (known !== undefined) return known;
+    // A decision that is forgotten takes the whole trie with it.
+    if (this.#decisions.length === DECISIONS_MAX) this.#trie.clear();
+    const order = ranking.order.slice(0, shown);
+    const equals = order.slice(0, ranking.lead);
+    const weights = equals.map((position) => candidates[position]!.weight);
+    this.#numbers.set(key, this.#decisions.length);
+    return this.#decisions.push({
+      order: Uint32Array.from(order, (position) => candidates[position]!.index),
+      lead: ranking.lead,
+      schedule: weights.some((weight) => weight !== weights[0]) ? smoothSchedule(weights) : null,
+      isDown: ranking.isDown,
+    }) - 1;
+  }
+
+  /** The group of rules that matches: the longest prefix, else the network, else the country, else the continent. */
+  #groupFor(cidr: number, place: number, network: number): RuleGroup | null {
+    const groups = this.#groups;
+    if (cidr >= 0) return groups.at(cidr);
+    const byNetwork = network === 0 ? null : groups.named("asn", this.#asn!.asn(network));
+    if (byNetwork || place === 0) return byNetwork;
+    return groups.named("country", this.#city!.country(place)) ??
+      groups.named("continent", this.#city!.continent(place));
+  }
+
+  #rank(group: RuleGroup | null, place: number): Ranking & { readonly isDown: boolean } {
+    const { candidates, geofence } = this.#options;
+    if (geofence) return this.#fence(group ? group.candidates : this.#base(place));
+    const { order, lead } = this.#base(place);
+    if (!group) return { order, lead, isDown: false };
+    const named = group.candidates.order.filter((position) => candidates[position]!.isUp);
+    if (named.length === 0) return { order, lead, isDown: false };
+    const others = order.filter((position) => !named.includes(position));
+    return { order: [...named, ...others], lead: named.length, isDown: false };
+  }
+
+  /** Only the equals at the head, and of them only those that are up, unless none is. */
+  #fence({ order, lead }: Ranking): Ranking & { readonly isDown: boolean } {
+    const inside = order.slice(0, lead);
+    const up = inside.filter((position) => this.#options.candidates[position]!.isUp);
+    const shown = up.length > 0 ? up : inside;
+    return { order: shown, lead: shown.length, isDown: up.length === 0 };
+  }
+
+  #base(place: number): Ranking {
+    const { base, candidates } = this.#options;
+    switch (base.kind) {
+      case "alike":
+        return base.ranking;
+      case "hashed":
+        return rankByHash(candidates, this.#prefix);
+      case "mapped":
+        return this.#rankMapped();
+      case "nearest":
+        return this.#rankNearest(place);
+    }
+  }
+
+  /** Those first that the map file names, in the order in which they stand among the candidates. */
+  #rankMapped(): Ranking {
+    const all = [...this.#options.candidates.keys()];
+    const named = this.#named?.at(this.#prefix) ?? [];
+    if (named.length === 0) return { order: all, lead: all.length };
+    return { order: [...named, ...all.filter((position) => !named.includes(position))], lead: named.length };
+  }
+
+  #rankNearest(place: number): Ranking {
+    const sites = this.#nearestSites(place);
+    if (sites.length === 0) {
+      return { order: [...this.#options.candidates.keys()], lead: this.#options.candidates.length };
+    }
+    const placed = sites.flatMap((site) => this.#sites[site]!.candidates);
+    return { order: [...placed, ...this.#unplaced], lead: this.#sites[sites[0]!]!.candidates.length };
+  }
+
+  /** Sites by distance from a place of the database; none when nobody knows where it is. */
+  #nearestSites(place: number): number[] {
+    const city = this.#city;
+    if (place === 0 || !city || Number.isNaN(city.latitude(place))) return [];
+    const x = city.x(place);
+    const y = city.y(place);
+    const z = city.z(place);
+    // The larger the scalar product of two unit vectors, the shorter the way between them.
+    const nearness = this.#sites.map((site) => site.x * x + site.y * y + site.z * z);
+    return [...this.#sites.keys()].sort((a, b) => nearness[b]! - nearness[a]! || a - b);
+  }
+}
+
+/** Candidates that stand at the same place. */
+interface Site {
+  readonly x: number;
+  readonly y: number;
+  readonly z: number;
+  /** By position. */
+  readonly candidates: number[];
+}
+
+function sitesOf(candidates: readonly Candidate[]): { sites: Site[]; unplaced: number[] } {
+  const sites = new Map<string, Site>();
+  const unplaced: number[] = [];
+  const vector = new Float64Array(3);
+  for (const [position, { place }] of candidates.entries()) {
+    if (!place) {
+      unplaced.push(position);
+      continue;
+    }
+    const key = `${place.latitude} ${place.longitude}`;
+    unitVector(place.latitude, place.longitude, vector);
+    const site = sites.get(key) ?? { x: vector[0]!, y: vector[1]!, z: vector[2]!, candidates: [] };
+    site.candidates.push(position);
+    sites.set(key, site);
+  }
+  return { sites: [...sites.values()], unplaced };
+}
+
+/**
+ * Whom of the candidates a map file names for each address. Rules that name the same of them are one here: what a
+ * file says of others changes nothing.
+ */
+class NamedByMap {
+  readonly #map: MapFile;
+  /** Candidates by position, one list for each set that some rule names. */
+  readonly #sets: number[][] = [];
+  /** Index into `#sets` by rule. */
+  readonly #setOf: Uint32Array;
+  /** The ranges whose set isn't that of the range before, in order. */
+  readonly #changes: Uint32Array;
+
+  constructor(map: MapFile, candidates: readonly Candidate[]) {
+    this.#map = map;
+    this.#setOf = new Uint32Array(map.rules + 1);
+    const known = new Map<string, number>();
+    for (let rule = 0; rule <= map.rules; rule++) {
+      const named = [...candidates.keys()].filter((position) =>
+        namesAddress(map, rule, candidates[position]!.address)
+      );
+      const key = named.join();
+      if (!known.has(key)) known.set(key, this.#sets.push(named) - 1);
+      this.#setOf[rule] = known.get(key)!;
+    }
+    const changes: number[] = [];
+    for (let range = 1; range < map.ranges; range++) {
+      if (this.#setOf[map.rule(range)] !== this.#setOf[map.rule(range - 1)]) changes.push(range);
+    }
+    this.#changes = Uint32Array.from(changes);
+  }
+
+  /** Who is named for an address. */
+  at(address: Uint8Array): readonly number[] {
+    return this.#sets[this.#setOf[this.#map.rule(this.#map.find(address))]!]!;
+  }
+
+  /** Whether the same are named for all of a prefix, whose bits behind its length are zero. */
+  isSame(prefix: Uint8Array, bits: number): boolean {
+    return this.#changesUpTo(this.#map.find(prefix)) === this.#changesUpTo(this.#map.findLast(prefix, bits));
+  }
+
+  /** How many changes there are at or before a range. */
+  #changesUpTo(range: number): number {
+    let low = 0;
+    let high = this.#changes.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (this.#changes[middle]! <= range) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+}
+
+/** Rule 0 names nobody. */
+function namesAddress(map: MapFile, rule: number, address: Uint8Array): boolean {
+  if (rule === 0) return false;
+  for (let i = map.endpointCount(rule) - 1; i >= 0; i--) {
+    const at = map.endpointAt(rule, i);
+    if (isSameAddress(map.bytes, at, address)) return true;
+  }
+  return false;
+}
+
+/** Whether 16 bytes, IPv4 as `::ffff:a.b.c.d`, are an address of 4 or 16. */
+function isSameAddress(bytes: Uint8Array, at: number, address: Uint8Array): boolean {
+  const isMapped = bytes[at + 10] === 0xff && bytes[at + 11] === 0xff &&
+    bytes.subarray(at, at + 10).every((byte) => byte === 0);
+  if (isMapped !== (address.length === 4)) return false;
+  const from = at + 16 - address.length;
+  return address.every((byte, i) => bytes[from + i] === byte);
+}
+
+/** Rules that say the same of the client; their candidates are equals. */
+interface RuleGroup {
+  /** Indices of the rules. */
+  readonly rules: number[];
+  readonly candidates: { readonly order: number[]; lead: number };
+}
+
+/** No rule's prefix covers the one asked about. */
+const NO_CIDR = -1;
+/** Some rule's prefix lies inside the one asked about. */
+const INSIDE = -2;
+
+/** The rules of a map by what they look at. */
+class RuleGroups {
+  readonly hasAsn: boolean;
+  readonly hasCountry: boolean;
+  readonly hasContinent: boolean;
+  readonly #groups: RuleGroup[] = [];
+  readonly #named = new Map<string, RuleGroup>();
+  /** Longest prefix first. */
+  readonly #cidrs: { readonly prefix: Uint8Array; readonly bits: number; readonly group: number }[] = [];
+
+  constructor(rules: readonly ClientRule[]) {
+    for (const [i, { match, candidate }] of rules.entries()) {
+      const key = match.kind === "cidr"
+        ? `cidr ${match.prefix} ${match.bits}`
+        : keyOf(match.kind, match.kind === "asn" ? match.number : match.code);
+      let group = this.#named.get(key);
+      if (!group) {
+        group = { rules: [], candidates: { order: [], lead: 0 } };
+        this.#named.set(key, group);
+        if (match.kind === "cidr") this.#cidrs.push({ ...match, group: this.#groups.length });
+        this.#groups.push(group);
+      }
+      group.rules.push(i);
+      group.candidates.lead = group.candidates.order.push(candidate);
+    }
+    this.#cidrs.sort((a, b) => b.bits - a.bits);
+    const has = (kind: ClientRule["match"]["kind"]) => rules.some((rule) => rule.match.kind === kind);
+    this.hasAsn = has("asn");
+    this.hasCountry = has("country");
+    this.hasContinent = has("continent");
+  }
+
+  get count(): number {
+    return this.#groups.length;
+  }
+
+  at(group: number): RuleGroup {
+    return this.#groups[group]!;
+  }
+
+  named(kind: "asn" | "country" | "continent", value: number): RuleGroup | null {
+    return this.#named.get(keyOf(kind, value)) ?? null;
+  }
+
+  /** The group of the longest prefix that covers all of this one, `NO_CIDR`, or `INSIDE`. */
+  cidrAt(prefix: Uint8Array, depth: number): number {
+    for (const cidr of this.#cidrs) {
+      if (cidr.prefix.length !== prefix.length) continue;
+      if (!agree(cidr.prefix, prefix, Math.min(cidr.bits, depth))) continue;
+      return cidr.bits > depth ? INSIDE : cidr.group;
+    }
+    return NO_CIDR;
+  }
+}
+
+function keyOf(kind: "asn" | "country" | "continent", value: number): string {
+  return `${kind} ${value}`;
+}
+
+/** A database's node where it knows nothing of the family, or isn't asked. */
+const NOWHERE = -1;
+/** What `Extents` say of several countries or continents. */
+const SEVERAL = 0xffff;
+/** Bounds don't tell. */
+const UNPROVED = -2;
+
+function isLeaf(mmdb: Mmdb | null, node: number): boolean {
+  return mmdb === null || node === NOWHERE || node >= mmdb.nodeCount;
+}
+
+/** The node that the first `depth` bits of an address lead to. */
+function nodeAt(mmdb: Mmdb | null, family: 4 | 6, address: Uint8Array, depth: number): number {
+  let node = mmdb ? mmdb.root(family) : NOWHERE;
+  for (let bit = 0; bit < depth && !isLeaf(mmdb, node); bit++) {
+    node = mmdb!.child(node, bitAt(address, bit));
+  }
+  return node;
+}
+
+function agree(a: Uint8Array, b: Uint8Array, bits: number): boolean {
+  const bytes = bits >> 3;
+  for (let i = 0; i < bytes; i++) if (a[i] !== b[i]) return false;
+  const rest = bits & 7;
+  return rest === 0 || (a[bytes]! ^ b[bytes]!) >> (8 - rest) === 0;
+}
+
+function bitAt(address: Uint8Array, bit: number): number {
+  return address[bit >> 3]! >> (7 - (bit & 7)) & 1;
+}
+
+function setBit(address: Uint8Array, bit: number): void {
+  address[bit >> 3]! |= 0x80 >> (bit & 7);
+}
+
+function clearBit(address: Uint8Array, bit: number): void {
+  address[bit >> 3]! &= ~(0x80 >> (bit & 7));
+}
+
+function lettersOf(code: number): string | null {
+  return code === 0 ? null : String.fromCharCode(code >> 8, code & 0xff);
+}

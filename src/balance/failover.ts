@@ -1,0 +1,18 @@
+/**
+ * Failover: only the best tier that has somebody answers. The tiers below it aren't in the answer at all, because
+ * clients pick any of the addresses that they are given.
+ *
+ * @module
+ */
+import { type Candidate, rankBy, type Ranking } from "./ranking.ts";
+
+/** Keeps the candidates of the best tier, as equals. */
+export function rankByTier(candidates: readonly Candidate[]): Ranking {
+  const { order, lead } = rankBy(candidates, tierOf);
+  return { order: order.slice(0, lead), lead };
+}
+
+/** A candidate without a priority is in the last tier. */
+function tierOf({ priority }: Candidate): number {
+  return priority === 0 ? Infinity : priority;
+}

@@ -1,0 +1,24 @@
+/**
+ * Latency: whoever answers the node's probes fastest. Members that are about as fast as the fastest are equals, so
+ * that a microsecond doesn't move all traffic.
+ *
+ * @module
+ */
+import { type Candidate, rankBy, type Ranking } from "./ranking.ts";
+
+/** As fast as the fastest is who takes at most this share longer, … */
+const EQUAL_SHARE = 0.1;
+/** … or at most this much longer, microseconds. */
+const EQUAL_US = 1000;
+
+/** By measured round trip; the unmeasured come last. */
+export function rankByLatency(candidates: readonly Candidate[]): Ranking {
+  const { order } = rankBy(candidates, rttOf);
+  const fastest = rttOf(candidates[order[0]!]!);
+  const most = Math.max(fastest * (1 + EQUAL_SHARE), fastest + EQUAL_US);
+  return { order, lead: order.filter((position) => rttOf(candidates[position]!) <= most).length };
+}
+
+function rttOf({ rttUs }: Candidate): number {
+  return rttUs === 0 ? Infinity : rttUs;
+}

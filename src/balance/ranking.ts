@@ -1,0 +1,45 @@
+/**
+ * What every algorithm works on and what it gives: candidates in, a ranking out.
+ *
+ * @module
+ */
+import type { Place } from "./geo.ts";
+
+/** A member, as far as any algorithm looks at it. */
+export interface Candidate {
+  /** Index in the list that answers are written from. */
+  readonly index: number;
+  /** Whether it may be answered now; only a geofence is shown those that may not. */
+  readonly isUp: boolean;
+  /** 1–65535. */
+  readonly weight: number;
+  /** 0 = unset, sorts last; 1 = first tier. */
+  readonly priority: number;
+  /** Measured round trip, microseconds; 0 = unknown. */
+  readonly rttUs: number;
+  /** Degrees, or `null` = nobody knows where it is. */
+  readonly place: Place | null;
+  /** 4 or 16 bytes; says who it is, on every node alike. */
+  readonly address: Uint8Array;
+}
+
+/** Candidates in order of preference. */
+export interface Ranking {
+  /** Positions among the candidates; those that must not be answered aren't there. */
+  readonly order: readonly number[];
+  /** So many at the head are equals: they take turns, by weight. */
+  readonly lead: number;
+}
+
+/** All are equals. */
+export function rankEqual(candidates: readonly Candidate[]): Ranking {
+  return { order: [...candidates.keys()], lead: candidates.length };
+}
+
+/** By a number, least first; those whose numbers are the same as the first one's are equals. */
+export function rankBy(candidates: readonly Candidate[], cost: (candidate: Candidate) => number): Ranking {
+  const costs = candidates.map(cost);
+  const order = [...candidates.keys()].sort((a, b) => costs[a]! - costs[b]! || a - b);
+  const lead = order.filter((position) => costs[position] === costs[order[0]!]).length;
+  return { order, lead };
+}
