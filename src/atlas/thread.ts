@@ -1,0 +1,36 @@
+/**
+ * The main thread's end of a job on a thread of its own (`worker.ts`).
+ *
+ * @module
+ */
+import type { Order, Report } from "./worker.ts";
+
+/**
+ * Has an order carried out on a thread that is made for it and ended behind it.
+ *
+ * @throws {Error} when the thread fails, by running out of memory for example
+ * @throws the signal's reason when it is aborted; the thread is ended then
+ */
+export async function onThread(order: Order, signal: AbortSignal): Promise<Report> {
+  signal.throwIfAborted();
+  // The executable carries the worker as a bundle of its own beside the main one.
+  const url = Deno.build.standalone
+    ? new URL("./atlas_worker.js", import.meta.url)
+    : new URL("./worker.ts", import.meta.url);
+  const worker = new Worker(url, { type: "module", name: "atlas" });
+  const { promise, resolve, reject } = Promise.withResolvers<Report>();
+  const abort = () => reject(signal.reason);
+  signal.addEventListener("abort", abort);
+  worker.onmessage = ({ data }: MessageEvent<Report>) => resolve(data);
+  worker.onerror = (event) => {
+    event.preventDefault();
+    reject(new Error(`The thread that reads "${order.path}" failed: ${event.message}`));
+  };
+  try {
+    worker.postMessage(order);
+    return await promise;
+  } finally {
+    signal.removeEventListener("abort", abort);
+    worker.terminate();
+  }
+}
