@@ -11,7 +11,7 @@
 import { ON_ALL_DOWN } from "../config/model.ts";
 import { type Family, type Prefix, prefixContains } from "../ip.ts";
 import { ENTRY, GLUE, LIST, POOL, RRSET, SERVICE, ZONE } from "../snapshot/layout.ts";
-import type { LiveBoard } from "../snapshot/live.ts";
+import { LANE_SIZE, type LiveBoard } from "../snapshot/live.ts";
 import { hashWildcard } from "../snapshot/names.ts";
 import { type Snapshot, SnapshotView } from "../snapshot/view.ts";
 import { CLASS, RCODE, TYPE } from "../wire/record_type.ts";
@@ -113,10 +113,16 @@ export class Engine {
   use(snapshot: Snapshot, board: LiveBoard): void {
     this.#view = new SnapshotView(snapshot);
     this.#board = board;
-    this.#lane = board.lane(this.#options.lane);
+    // A rehearsal counts nothing.
+    this.#lane = this.#trace ? new Uint32Array(LANE_SIZE) : board.lane(this.#options.lane);
     if (this.#atlas?.edition !== snapshot.atlas.edition) this.#atlas = new OpenAtlas(snapshot.atlas);
     this.#selection = new Selection(this.#view, board, new Clients(this.#view, board, this.#atlas));
     this.#selection.isRehearsing = this.#trace !== null;
+  }
+
+  /** Has a rehearsal look so many turns of every rotation ahead; 0 = the next answer. */
+  lookAhead(turns: number): void {
+    this.#selection.ahead = turns;
   }
 
   /** Number of the snapshot in use. */
@@ -368,6 +374,7 @@ export class Engine {
       if (up > 0 && (need === 0 || up >= selection.needed(list, need))) {
         const count = selection.chooseEligible(list, cursor, max, this.#whoAsks);
         this.#widenScope();
+        if (this.#trace) this.#traceReason(list, max);
         if (count > 0) {
           this.#lane[COUNTER.steered]!++;
           return this.#answerWith(service, pool, list, count, family);
@@ -401,10 +408,18 @@ export class Engine {
       const max = this.#record(scarce + POOL.maxAnswers);
       const count = selection.chooseEligible(list, cursor, max, this.#whoAsks);
       this.#widenScope();
+      if (this.#trace) this.#traceReason(list, max);
       if (count > 0) return this.#answerWith(service, scarce, list, count, family);
     }
     this.#deny(entry);
     return RCODE.NOERROR;
+  }
+
+  /** Tells by what facts of the client the list was decided, if by any. */
+  #traceReason(list: number, max: number): void {
+    if (this.#record(list + LIST.facts) === 0) return;
+    const { map, candidates } = this.#selection.clientsOf(list, max);
+    this.#trace!.reason(list, candidates, map.reasonFor(this.#readClient()));
   }
 
   /** Judged per family: while the other family has enough healthy members, this one is merely not there. */

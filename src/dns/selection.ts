@@ -28,6 +28,8 @@ export class Selection {
   scope = 0;
   /** Whether tickets are only looked at: then the same is chosen again and again. */
   isRehearsing = false;
+  /** How many turns ahead a rehearsal looks. */
+  ahead = 0;
   /** The ticket drawn last, how many members took turns by it, and how many turns their cycle has. */
   readonly turn = { ticket: 0, lead: 0, cycle: 0 };
   readonly #records: Uint32Array;
@@ -178,7 +180,9 @@ export class Selection {
 
   #draw(cursor: number, lead: number, cycle: number): number {
     const { tickets } = this.#board;
-    const ticket = this.isRehearsing ? Atomics.load(tickets, cursor) : Atomics.add(tickets, cursor, 1);
+    const ticket = this.isRehearsing
+      ? (Atomics.load(tickets, cursor) + this.ahead) >>> 0
+      : Atomics.add(tickets, cursor, 1);
     this.turn.ticket = ticket;
     this.turn.lead = lead;
     this.turn.cycle = cycle;

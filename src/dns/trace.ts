@@ -4,6 +4,8 @@
  *
  * @module
  */
+import type { Reason } from "../balance/client_map.ts";
+import type { Candidate } from "../balance/ranking.ts";
 
 /** By what a name is answered. */
 export type AnswerSource =
@@ -24,6 +26,8 @@ export interface Trace {
   pool(pool: number, list: number, up: number, needed: number): void;
   /** Whom the decision is made for; only where it depends on that. */
   client(source: "ecs" | "address", address: Uint8Array, bits: number): void;
+  /** By what facts of the client the list at hand was decided; `reason.rule.candidate` is a position in `candidates`. */
+  reason(list: number, candidates: readonly Candidate[], reason: Reason): void;
   /** Too few are up, of all or of those that a geofence leaves: `onAllDown` decides. */
   allDown(pool: number, policy: number, isFenced: boolean): void;
   /** Who is answered, in order (indices of members of the list), by which turn, and for how many seconds. */
