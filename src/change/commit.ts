@@ -166,7 +166,7 @@ export class Changes {
     this.#expectWritable();
     return write<Outcome>(this.#store, {
       work: (writer) => {
-        const draft = new Draft({ store: this.#store, writer });
+        const draft = new Draft({ store: this.#store, writer, nowMs: this.#clock.unixMs() });
         make(draft);
         const touched = draft.conclude();
         const { via, by, reason } = origin;

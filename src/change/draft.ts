@@ -11,8 +11,10 @@
  */
 import type { GeoRuleRow } from "../store/geo_rules.ts";
 import { isId } from "../config/id.ts";
+import { overrideFaults, OVERRIDES_MAX, targetOf } from "../config/override.ts";
 import { addressOf } from "../config/model.ts";
 import type { MemberRow } from "../store/members.ts";
+import type { OverrideRow } from "../store/overrides.ts";
 import type { PoolRow } from "../store/pools.ts";
 import type { ServiceRow } from "../store/services.ts";
 import { RECORDED_MAX } from "../store/history.ts";
@@ -43,6 +45,7 @@ import {
   checkJson,
   geoRuleJson,
   memberJson,
+  overrideJson,
   poolJson,
   serviceJson,
   storedJson,
@@ -71,14 +74,16 @@ export class Draft {
   /** As the edits so far have left it. */
   readonly store: Store;
   readonly #writer: Writer;
+  readonly #nowMs: number;
   readonly #touched = new TouchedList();
   readonly #refusals: Refusal[] = [];
   readonly #retries: Retry[] = [];
 
-  /** Belongs to the transaction of `writer`, on the same store. */
-  constructor(options: { readonly store: Store; readonly writer: Writer }) {
+  /** Belongs to the transaction of `writer`, on the same store, at `nowMs` (Unix milliseconds). */
+  constructor(options: { readonly store: Store; readonly writer: Writer; readonly nowMs: number }) {
     this.store = options.store;
     this.#writer = options.writer;
+    this.#nowMs = options.nowMs;
   }
 
   /**
@@ -103,7 +108,11 @@ export class Draft {
       return this.#touched.everything();
     }
     const before = replacement.changed().map((key) => ({ key, json: storedJson(this.store, key) }));
+    const overrides = this.store.overrides.all();
     this.#writer.replace(replacement);
+    for (const override of overrides) {
+      if (!this.store.overrides.get(override.id)) this.#recordGone(override);
+    }
     for (const { key, json } of before) {
       this.#touch(key);
       this.#writer.record({ ...key, before: json, after: storedJson(this.store, key) });
@@ -169,6 +178,10 @@ export class Draft {
         return this.#putZone(edit, at);
       case "deleteZone":
         return this.#deleteZone(edit, at);
+      case "createOverride":
+        return this.#createOverride(edit, at);
+      case "deleteOverride":
+        return this.#deleteOverride(edit, at);
       case "putFallback":
         return this.#putFallback(edit);
       case "replaceModel":
@@ -214,6 +227,7 @@ export class Draft {
     for (const member of this.store.members.rowsOf(id)) {
       this.#writer.record({ kind: "member", id: member.id, before: memberJson(member), after: null });
     }
+    for (const override of this.store.overrides.ofPool(id)) this.#recordGone(override);
     for (const rule of this.store.geoRules.rowsOf(id)) {
       this.#writer.record({ kind: "geoRule", id: rule.id, before: geoRuleJson(rule), after: null });
     }
@@ -290,6 +304,7 @@ export class Draft {
       this.#writer.deleteGeoRule(rule.id);
       this.#writer.record({ kind: "geoRule", id: rule.id, before: geoRuleJson(rule), after: null });
     }
+    for (const override of this.store.overrides.of(`member:${id}`)) this.#recordGone(override);
     this.#writer.deleteMember(id);
     this.#touched.pool(before.poolId);
     this.#writer.record({ kind: "member", id, before: memberJson(before), after: null });
@@ -430,6 +445,47 @@ export class Draft {
     this.#writer.record({ kind: "zone", id: domain, before: zoneJson(before), after: null });
     // What lay in this zone lies in the one around it now, which may have handed it over to other servers.
     this.#require(() => zoneCutsFault(this.store, this.store.zones.enclosing(domain)), at);
+  }
+
+  #createOverride({ id, fields }: EditOf<"createOverride">, at: string): void {
+    if (!this.#idIsFree("override", id, this.store.overrides.get(id) !== null, at)) return;
+    if (this.store.overrides.count() >= OVERRIDES_MAX) {
+      return this.refuse("invalid", at, `There are ${OVERRIDES_MAX} overrides already: delete some first`);
+    }
+    const poolId = this.store.overrides.poolOf(targetOf(fields));
+    if (poolId === undefined) {
+      this.refuse(
+        "missing-reference",
+        `${at}/target`,
+        `There is nothing called ${fields.target}: name a member, a pool, or a region that members stand in`,
+      );
+    }
+    const faults = overrideFaults(fields, this.#nowMs);
+    for (const { field, message } of faults) {
+      this.refuse("invalid", `${at}/${field === "drainMs" ? "drain" : field}`, message);
+    }
+    if (poolId === undefined || faults.length > 0) return;
+    const after: Unstamped<OverrideRow> = { ...fields, id, poolId, createdAt: this.#nowMs };
+    this.#writer.putOverride(after);
+    this.#touchCovered(after);
+    this.#writer.record({ kind: "override", id, before: null, after: overrideJson(after) });
+  }
+
+  #deleteOverride(edit: EditOf<"deleteOverride">, at: string): void {
+    const before = this.store.overrides.get(edit.id);
+    if (!this.#isCurrent("override", edit.id, before, edit, at)) return;
+    this.#writer.deleteOverride(edit.id);
+    this.#touchCovered(before);
+    this.#recordGone(before);
+  }
+
+  /** For the history: an override that is deleted, or goes with what it covers. */
+  #recordGone(override: OverrideRow): void {
+    this.#writer.record({ kind: "override", id: override.id, before: overrideJson(override), after: null });
+  }
+
+  #touchCovered(override: Pick<OverrideRow, "target" | "poolId">): void {
+    for (const id of this.store.overrides.poolsCoveredBy(override)) this.#touched.pool(id);
   }
 
   #putFallback({ fallback }: EditOf<"putFallback">): void {

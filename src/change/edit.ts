@@ -6,6 +6,7 @@
  */
 import type { ModelCounts } from "../config/cluster_yaml.ts";
 import type { ModelFormat } from "../config/model_files.ts";
+import type { OverrideFields } from "../config/override.ts";
 import type { Fallback, GeoRule, HealthCheck, Member, Model, Pool, Service } from "../config/model.ts";
 
 import type { FileProblem } from "../config/yaml_source.ts";
@@ -79,12 +80,14 @@ export type Edit =
   | { readonly kind: "deleteGeoRule"; readonly id: string; readonly ifRevision?: number }
   | { readonly kind: "putZone"; readonly domain: string; readonly text: string; readonly ifRevision?: number }
   | { readonly kind: "deleteZone"; readonly domain: string; readonly ifRevision?: number }
+  | { readonly kind: "createOverride"; readonly id: string; readonly fields: OverrideFields }
+  | { readonly kind: "deleteOverride"; readonly id: string; readonly ifRevision?: number }
   | { readonly kind: "putFallback"; readonly fallback: Fallback | null }
   | { readonly kind: "replaceModel"; readonly model: Model };
 
 /** Who wanted a commit, by which way, and why; kept in the history. */
 export interface Origin {
-  /** `api`, `cli`, `tui`, `git`, `cluster`, `demo`. */
+  /** `api`, `cli`, `tui`, `git`, `cluster`, `demo`, `expiry`. */
   readonly via: string;
   /** Name of the token, signer or user; empty when nobody is known. */
   readonly by: string;
@@ -128,7 +131,7 @@ export interface Commit {
   readonly generation: number;
   /** Too much was touched to be listed: all lists are empty, and followers reload everything. */
   readonly everything: boolean;
-  /** Ids of the pools that were created, changed or deleted, or of which a member, check or rule was. */
+  /** Ids of the pools that were created, changed or deleted, or of which a member, check, rule or override was. */
   readonly poolIds: readonly string[];
   /** Ids of the services that were created, changed or deleted, or whose pool was deleted. */
   readonly serviceIds: readonly string[];

@@ -8,6 +8,7 @@ import type { HealthCheck } from "../config/model.ts";
 import type { GeoRuleRow } from "../store/geo_rules.ts";
 import type { HealthCheckRow } from "../store/health_checks.ts";
 import type { MemberRow } from "../store/members.ts";
+import type { OverrideRow } from "../store/overrides.ts";
 import type { PoolRow } from "../store/pools.ts";
 import type { ChangedKey } from "../store/replacement.ts";
 import type { ServiceRow } from "../store/services.ts";
@@ -62,6 +63,18 @@ const KEYS = {
   geoRule: ["id", "poolId", "cidr", "country", "continent", "asn", "memberId"],
   service: ["id", "domain", "poolId", "ttl", "minTtl", "ecs"],
   zone: ["domain", "text"],
+  override: [
+    "id",
+    "target",
+    "poolId",
+    "state",
+    "reason",
+    "owner",
+    "startsAt",
+    "expiresAt",
+    "drainMs",
+    "createdAt",
+  ],
 } satisfies Record<string, string[]>;
 
 /** An object as it is stored at this moment; `null` = it isn't. */
@@ -105,6 +118,11 @@ export function geoRuleJson(rule: Unstamped<GeoRuleRow>): string {
 /** A service. */
 export function serviceJson(service: Unstamped<ServiceRow>): string {
   return JSON.stringify(service, KEYS.service);
+}
+
+/** An override, with the id of the pool that it or its member is; times in Unix milliseconds. */
+export function overrideJson(override: Unstamped<OverrideRow>): string {
+  return JSON.stringify(override, KEYS.override);
 }
 
 /** A zone. */

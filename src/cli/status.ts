@@ -5,6 +5,7 @@
  */
 import { ApiClient, type ClientOptions, type JsonObject } from "./client.ts";
 import type { ExitCode } from "./failure.ts";
+import { span } from "./span.ts";
 import { fieldAt, type OutputFormat, printObject } from "./table.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -28,7 +29,7 @@ function summaryOf(state: JsonObject): JsonObject {
     node: `${at("node.id")} of cluster ${at("cluster.id")}${region === "" ? "" : `, region ${region}`}`,
     state: state["ready"] === true ? "ready" : "not ready",
     version: at("version"),
-    uptime: uptime(Number(state["uptimeSeconds"] ?? 0)),
+    uptime: span(Number(state["uptimeSeconds"] ?? 0)),
     generation: at("generation"),
     listens: Array.isArray(listeners) ? listeners.map(listener).join(", ") : "",
     answers: `${at("dns.answers")}, workers: ${at("dns.workers")}`,
@@ -41,16 +42,4 @@ function summaryOf(state: JsonObject): JsonObject {
 function listener(value: unknown): string {
   const socket = value !== null && typeof value === "object" ? value : {};
   return `${"transport" in socket ? socket.transport : ""} ${"address" in socket ? socket.address : ""}`;
-}
-
-/** The two largest units that matter: `3 d 4 h`, `12 min 5 s`. */
-function uptime(seconds: number): string {
-  const parts: string[] = [];
-  let rest = Math.floor(seconds);
-  for (const [unit, size] of [["d", 86_400], ["h", 3_600], ["min", 60], ["s", 1]] as const) {
-    const count = Math.floor(rest / size);
-    rest -= count * size;
-    if (count > 0 || (unit === "s" && parts.length === 0)) parts.push(`${count} ${unit}`);
-  }
-  return parts.slice(0, 2).join(" ");
 }

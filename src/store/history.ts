@@ -7,7 +7,9 @@
  *
  * @module
  */
+import { targetOf } from "../config/override.ts";
 import type { Database } from "./database.ts";
+import { poolsOfRegion } from "./overrides.ts";
 import { type Page, pageOf, type PageRequest } from "./page.ts";
 import type { ChangeCounts } from "./replacement.ts";
 import { EVERYTHING, type Touched, TOUCHED_MAX, TouchedList } from "./touched.ts";
@@ -33,7 +35,15 @@ export interface HistoryEntry {
 }
 
 /** The kinds of object that a commit touches. */
-export type ObjectKind = "pool" | "member" | "healthCheck" | "geoRule" | "service" | "zone" | "fallback";
+export type ObjectKind =
+  | "pool"
+  | "member"
+  | "healthCheck"
+  | "geoRule"
+  | "service"
+  | "zone"
+  | "fallback"
+  | "override";
 
 /** What one commit did to one object. */
 export interface ObjectChange {
@@ -110,23 +120,45 @@ export class History {
 
   /** What the generations after this one touched, all together; costs no more than a list may be long. */
   touchedSince(generation: number): Touched {
-    const rows = this.#database.all<{ kind: ObjectKind | typeof SUMMARY; id: string; poolId: string | null }>(
-      "SELECT kind, id, coalesce(after, before) ->> 'poolId' AS poolId FROM history_changes " +
+    const rows = this.#database.all<TouchedRow>(
+      "SELECT kind, id, coalesce(after, before) ->> 'poolId' AS poolId, " +
+        "CASE kind WHEN 'override' THEN coalesce(after, before) ->> 'target' END AS target FROM history_changes " +
         "WHERE generation > ? LIMIT ?",
       generation,
       TOUCHED_MAX + 1,
     );
     if (rows.length > TOUCHED_MAX) return EVERYTHING;
     const touched = new TouchedList();
-    for (const { kind, id, poolId } of rows) {
+    for (const { kind, id, poolId, target } of rows) {
       if (kind === SUMMARY) return EVERYTHING;
       if (kind === "service") touched.service(id);
       else if (kind === "zone") touched.zone(id);
       else if (kind === "fallback") touched.fallback();
+      else if (kind === "override") this.#touchCovered(touched, { poolId, target: target! });
       else touched.pool(poolId ?? id);
     }
     return touched.list();
   }
+
+  #touchCovered(
+    touched: TouchedList,
+    { poolId, target }: { readonly poolId: string | null; readonly target: string },
+  ): void {
+    const covered = targetOf({ target });
+    if (poolId !== null) touched.pool(poolId);
+    else if (covered.kind === "region") {
+      for (const id of poolsOfRegion(this.#database, covered.name)) touched.pool(id);
+    }
+  }
+}
+
+/** A row of what was changed, as far as a follower cares. */
+interface TouchedRow {
+  readonly kind: ObjectKind | typeof SUMMARY;
+  readonly id: string;
+  readonly poolId: string | null;
+  /** Of an override. */
+  readonly target: string | null;
 }
 
 function parsed(json: string | null): unknown {

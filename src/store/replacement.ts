@@ -31,7 +31,7 @@ export type ChangeCounts = Readonly<Partial<Record<ObjectKind, ChangeCount>>>;
 /** An object that is to be created, changed or deleted. */
 export interface ChangedKey {
   /** What it is. */
-  readonly kind: Exclude<ObjectKind, "fallback">;
+  readonly kind: Exclude<ObjectKind, "fallback" | "override">;
   /** The object's id; the pool's id for a check, the domain for a zone. */
   readonly id: string;
   /** The pool it is, or belongs to; `null` for services and zones. */

@@ -191,6 +191,28 @@ export const MIGRATIONS: readonly string[] = [
     SELECT seq, id, pool_id, cidr, country, continent, member_id, revision FROM geo_rules_before ORDER BY seq;
   DROP TABLE geo_rules_before;
   `,
+  /* 2 → 3 */ `
+  -- pool_id and member_id say what target says, so that an override goes with what it covers; a region's has neither.
+  CREATE TABLE overrides (
+    seq INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    target TEXT NOT NULL,
+    pool_id TEXT REFERENCES pools(id) ON DELETE CASCADE,
+    member_id TEXT REFERENCES members(id) ON DELETE CASCADE,
+    state TEXT NOT NULL CHECK (state IN ('up', 'down', 'drain')),
+    reason TEXT NOT NULL,
+    owner TEXT NOT NULL,
+    starts_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL CHECK (expires_at > starts_at),
+    drain_ms INTEGER NOT NULL DEFAULT 0 CHECK (drain_ms >= 0),
+    created_at INTEGER NOT NULL,
+    revision INTEGER NOT NULL DEFAULT 0
+  ) STRICT;
+  CREATE INDEX overrides_target ON overrides(target);
+  CREATE INDEX overrides_pool_id ON overrides(pool_id, member_id) WHERE pool_id IS NOT NULL;
+  CREATE INDEX overrides_member_id ON overrides(member_id) WHERE member_id IS NOT NULL;
+  CREATE INDEX members_region ON members(region, pool_id) WHERE region <> '';
+  `,
 ];
 
 /** The version this program writes. */

@@ -16,6 +16,7 @@ import { GeoRules } from "./geo_rules.ts";
 import { HealthChecks } from "./health_checks.ts";
 import { History } from "./history.ts";
 import { Members } from "./members.ts";
+import { Overrides } from "./overrides.ts";
 import { Pools } from "./pools.ts";
 import { migrate, requireKnownSchema, SchemaRefused } from "./schema.ts";
 import { readPools, readServices } from "./steered.ts";
@@ -56,6 +57,8 @@ export class Store implements Disposable {
   readonly healthChecks: HealthChecks;
   /** Reads geo rules. */
   readonly geoRules: GeoRules;
+  /** Reads overrides. */
+  readonly overrides: Overrides;
   /** Reads zones. */
   readonly zones: Zones;
   /** Reads the history. */
@@ -106,6 +109,7 @@ export class Store implements Disposable {
     this.geoRules = new GeoRules(this.database);
     this.pools = new Pools(this.database, this);
     this.services = new Services(this.database);
+    this.overrides = new Overrides(this.database);
     this.zones = new Zones(this.database);
     this.history = new History(this.database);
     this.verdicts = new Verdicts(this.database);

@@ -8,11 +8,13 @@
  * @module
  */
 import type { Fallback, HealthCheck } from "../config/model.ts";
+import { targetOf } from "../config/override.ts";
 import type { Database } from "./database.ts";
 import type { GeoRuleRow } from "./geo_rules.ts";
 import { checksJson } from "./health_checks.ts";
 import { type HistoryEntry, type ObjectKind, SUMMARY } from "./history.ts";
 import type { MemberRow } from "./members.ts";
+import type { OverrideRow } from "./overrides.ts";
 import type { PoolRow } from "./pools.ts";
 import { type ChangeCounts, Replacement } from "./replacement.ts";
 import { reversedDomain, type ServiceRow } from "./services.ts";
@@ -157,6 +159,32 @@ export class Writer {
     this.#database.run("DELETE FROM services WHERE id = ?", id);
   }
 
+  /** Inserts an override. */
+  putOverride(override: Unstamped<OverrideRow>): void {
+    const { id, target, poolId, state, reason, owner, startsAt, expiresAt, drainMs, createdAt } = override;
+    const covered = targetOf(override);
+    this.#database.run(
+      INSERT_OVERRIDE,
+      id,
+      target,
+      poolId,
+      covered.kind === "member" ? covered.id : null,
+      state,
+      reason,
+      owner,
+      startsAt,
+      expiresAt,
+      drainMs,
+      createdAt,
+      this.generation,
+    );
+  }
+
+  /** Deletes an override. */
+  deleteOverride(id: string): void {
+    this.#database.run("DELETE FROM overrides WHERE id = ?", id);
+  }
+
   /** Inserts or overwrites a zone and the cuts that its text holds. */
   putZone({ domain, text }: Unstamped<ZoneRow>, cuts: Iterable<string>): void {
     this.#database.run(PUT_ZONE, domain, text, this.generation);
@@ -280,6 +308,9 @@ const PUT_SERVICE = upsert("services", "id", [
   "reversed_domain",
 ]);
 const PUT_ZONE = upsert("zones", "domain", ["text", "revision"]);
+const INSERT_OVERRIDE =
+  "INSERT INTO overrides (id, target, pool_id, member_id, state, reason, owner, starts_at, " +
+  "expires_at, drain_ms, created_at, revision) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 const RECORD = "INSERT INTO history_changes (generation, kind, id, before, after) VALUES (?, ?, ?, ?, ?) " +
   "ON CONFLICT (generation, kind, id) DO UPDATE SET after = excluded.after";
 
