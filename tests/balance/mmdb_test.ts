@@ -399,12 +399,11 @@ Deno.test("a tree that leads to itself ends with the address", () => {
   equal(database.depth, 32);
 });
 
-/** A file of one network whose record is these bytes. */
+/** A file of one network whose record is these bytes, and the last before the metadata. */
 function withRecord(record: readonly number[]): Uint8Array {
-  const bytes = writeMmdb({ networks: [["0.0.0.0/0", "#".repeat(record.length - 1)]] });
-  const at = bytes.indexOf("#".charCodeAt(0)) - 1;
-  bytes.set(record, at);
-  return bytes;
+  const bytes = writeMmdb({ recordSize: 24, networks: [["0.0.0.0/0", {}]] });
+  const dataBegin = 6 + 16;
+  return Uint8Array.of(...bytes.subarray(0, dataBegin), ...record, ...bytes.subarray(dataBegin + 1));
 }
 
 function text(characters: string): number[] {
