@@ -12,6 +12,7 @@ import { systemClock } from "../src/clock.ts";
 import { Changes } from "../src/change/commit.ts";
 import type { Edit } from "../src/change/edit.ts";
 import { newId } from "../src/config/id.ts";
+import { MEMBER_DEFAULTS, POOL_DEFAULTS, SERVICE_DEFAULTS } from "../src/config/model.ts";
 import { Store } from "../src/store/store.ts";
 
 /** Takes some seconds, most of them to fill the larger database. */
@@ -20,15 +21,7 @@ export const quick = true;
 const SMALL = 1_000;
 const EDITS = 2_000;
 const ORIGIN = { via: "bench", by: "", reason: "" };
-const MEMBER = {
-  ipAddress: "192.0.2.1",
-  port: 443,
-  weight: 1,
-  priority: 0,
-  enabled: true,
-  latitude: null,
-  longitude: null,
-};
+const MEMBER = { ...MEMBER_DEFAULTS, ipAddress: "192.0.2.1", port: 443 };
 
 /** Runs the comparison; the larger database has 50,000 services unless told otherwise. */
 export async function bench([services = "50000"]: string[]): Promise<void> {
@@ -45,18 +38,12 @@ function measure(path: string, size: number): void {
   using store = Store.open(path);
   const changes = new Changes({ store, clock: systemClock });
   const [poolId, memberId, serviceId] = [newId(), newId(), newId()];
-  const service = (domain: string, ttl: number) => ({ domain, poolId, ttl, ecs: true });
+  const service = (domain: string, ttl: number) => ({ ...SERVICE_DEFAULTS, domain, poolId, ttl });
   const given: Edit[] = [
     {
       kind: "createPool",
       id: poolId,
-      fields: {
-        name: "web",
-        algorithm: "round-robin",
-        maxAnswers: 1,
-        onAllDown: "all",
-        fallbackPoolId: null,
-      },
+      fields: { ...POOL_DEFAULTS, name: "web" },
     },
     { kind: "createMember", id: memberId, poolId, fields: MEMBER },
     { kind: "createService", id: serviceId, fields: service("edited.example.org", 0) },

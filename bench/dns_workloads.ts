@@ -5,8 +5,8 @@
  * @module
  */
 import { seededRng } from "../src/clock.ts";
-import type { Desired } from "../src/config/desired.ts";
-import type { Member, Pool, Service } from "../src/config/model.ts";
+import { type Desired, type SteeredPool, steeredPool, type SteeredService } from "../src/config/desired.ts";
+import { MEMBER_DEFAULTS, POOL_DEFAULTS, SERVICE_DEFAULTS } from "../src/config/model.ts";
 import type { Declared } from "../tests/dns/world.ts";
 import { parseZoneFile } from "../src/wire/zone_file.ts";
 
@@ -122,31 +122,25 @@ export function desired({ names }: Workload): Desired {
   };
 }
 
-function poolOf(i: number): Pool {
-  return {
+function poolOf(i: number): SteeredPool {
+  return steeredPool({
+    ...POOL_DEFAULTS,
     id: `p${i}`,
     name: `p${i}`,
-    algorithm: "round-robin",
     maxAnswers: 0,
-    onAllDown: "all",
-    fallbackPoolId: null,
     healthCheck: null,
     geoRules: [],
-    members: addresses(i).map((ipAddress, j): Member => ({
+    members: addresses(i).map((ipAddress, j) => ({
+      ...MEMBER_DEFAULTS,
       id: `m${i}-${j}`,
       ipAddress,
       port: 443,
-      weight: 1,
-      priority: 0,
-      enabled: true,
-      latitude: null,
-      longitude: null,
     })),
-  };
+  });
 }
 
-function serviceOf(i: number): Service {
-  return { id: `s${i}`, domain: nameOf(i), poolId: `p${i}`, ttl: TTL, ecs: true };
+function serviceOf(i: number): SteeredService {
+  return { ...SERVICE_DEFAULTS, domain: nameOf(i), poolId: `p${i}`, ttl: TTL };
 }
 
 function nameOf(number: number): string {

@@ -6,7 +6,7 @@
 import assert from "node:assert/strict";
 import { Changes } from "../src/change/commit.ts";
 import { systemClock } from "../src/clock.ts";
-import type { Model } from "../src/config/model.ts";
+import { MEMBER_DEFAULTS, type Model, POOL_DEFAULTS, SERVICE_DEFAULTS } from "../src/config/model.ts";
 import { newId } from "../src/config/id.ts";
 import { Store } from "../src/store/store.ts";
 import { askFor, startTestNode } from "./test_node.ts";
@@ -18,32 +18,13 @@ const SERVICES = 20_100;
 /** A pool of one member with many services. */
 function model(ipAddress: string): Model {
   const pool = newId();
-  const member = {
-    id: newId(),
-    ipAddress,
-    port: 443,
-    weight: 1,
-    priority: 0,
-    enabled: true,
-    latitude: null,
-    longitude: null,
-  };
+  const member = { ...MEMBER_DEFAULTS, id: newId(), ipAddress, port: 443 };
   return {
     generation: 0,
-    pools: [{
-      id: pool,
-      name: "web",
-      algorithm: "round-robin",
-      maxAnswers: 1,
-      onAllDown: "all",
-      fallbackPoolId: null,
-      members: [member],
-      healthCheck: null,
-      geoRules: [],
-    }],
+    pools: [{ ...POOL_DEFAULTS, id: pool, name: "web", members: [member], healthCheck: null, geoRules: [] }],
     services: Array.from(
       { length: SERVICES },
-      (_, i) => ({ id: newId(), domain: `s${i}.example`, poolId: pool, ttl: 30, ecs: true }),
+      (_, i) => ({ ...SERVICE_DEFAULTS, id: newId(), domain: `s${i}.example`, poolId: pool }),
     ),
     zones: [],
     fallback: null,

@@ -204,6 +204,39 @@ export interface Model {
   readonly fallback: Fallback | null;
 }
 
+/** A pool's values where the operator left them out. */
+export const POOL_DEFAULTS: Omit<Pool, "id" | "name" | "members" | "healthCheck" | "geoRules"> = {
+  algorithm: "round-robin",
+  maxAnswers: 1,
+  onAllDown: "all",
+  fallbackPoolId: null,
+  minHealthy: 0,
+  failback: "auto",
+  failbackDelayMs: 0,
+  geofence: false,
+  flatten: true,
+};
+
+/** A member's values where the operator left them out. */
+export const MEMBER_DEFAULTS: Omit<Member, "id" | "port"> = {
+  ipAddress: null,
+  target: null,
+  weight: 1,
+  priority: 0,
+  enabled: true,
+  latitude: null,
+  longitude: null,
+  region: "",
+};
+
+/** A service's values where the operator left them out. */
+export const SERVICE_DEFAULTS: Omit<Service, "id" | "domain"> = {
+  poolId: null,
+  ttl: 30,
+  minTtl: 0,
+  ecs: true,
+};
+
 /** A health check's values where the operator left them out. */
 export const HEALTH_CHECK_DEFAULTS: HealthCheck = {
   type: "tcp",

@@ -41,10 +41,13 @@ import {
   HEALTH_CHECK_DEFAULTS,
   type HealthCheck,
   type Member,
+  MEMBER_DEFAULTS,
   ON_ALL_DOWN,
   PLAIN_CHECK_TYPES,
   type Pool,
+  POOL_DEFAULTS,
   type Service,
+  SERVICE_DEFAULTS,
   type Zone,
 } from "./model.ts";
 import { type SchemaOf, strictObject } from "./strict_object.ts";
@@ -104,12 +107,12 @@ const algorithmSchema: z.ZodType<Algorithm> = choice("algorithm", ALGORITHMS).me
 export const poolFieldsSchema: SchemaOf<Omit<Pool, "id" | "members" | "healthCheck" | "geoRules">> =
   strictObject({
     name: poolNameSchema,
-    algorithm: algorithmSchema.default("round-robin"),
-    maxAnswers: integer("maxAnswers", 0, 100).default(1).meta({
+    algorithm: algorithmSchema.default(POOL_DEFAULTS.algorithm),
+    maxAnswers: integer("maxAnswers", 0, 100).default(POOL_DEFAULTS.maxAnswers).meta({
       description: "Addresses an answer carries at most; 0 = all eligible ones, rotated",
       examples: [1],
     }),
-    onAllDown: choice("onAllDown", ON_ALL_DOWN).default("all").meta({
+    onAllDown: choice("onAllDown", ON_ALL_DOWN).default(POOL_DEFAULTS.onAllDown).meta({
       description:
         "What is answered when no enabled member of a family is healthy: all enabled members, none, " +
         "those that went down last, or the members of the fallback pool",
@@ -145,21 +148,21 @@ export const memberFieldsSchema: SchemaOf<Omit<Member, "id">> = strictObject({
   }),
   weight: z.int({ error: mustBe("weight", "1–65535 (0 or less counts as 1)") })
     .max(65535, { error: mustBe("weight", "1–65535 (0 or less counts as 1)") })
-    .overwrite((weight) => Math.max(1, weight)).default(1).meta({
+    .overwrite((weight) => Math.max(1, weight)).default(MEMBER_DEFAULTS.weight).meta({
       description: "Share among members that are equals, under every algorithm but round-robin; " +
         "0 or less counts as 1",
       examples: [3],
     }),
-  priority: integer("priority", 0, 65535).default(0).meta({
+  priority: integer("priority", 0, 65535).default(MEMBER_DEFAULTS.priority).meta({
     description: "Tier under failover: 1 is first; 0 = unset, comes last",
     examples: [1],
   }),
-  enabled: flag("enabled").default(true).meta({
+  enabled: flag("enabled").default(MEMBER_DEFAULTS.enabled).meta({
     description: "A disabled member is never answered",
     examples: [true],
   }),
   ...coordinates(),
-  region: regionName("region").default("").meta({
+  region: regionName("region").default(MEMBER_DEFAULTS.region).meta({
     description: "The site it stands in; overrides of a region go by it",
     examples: ["eu-central"],
   }),
@@ -459,15 +462,15 @@ function poolNameRule(): string {
 
 function serviceRest() {
   return {
-    ttl: integer("ttl", 0, 86_400, "seconds").default(30).meta({
+    ttl: integer("ttl", 0, 86_400, "seconds").default(SERVICE_DEFAULTS.ttl).meta({
       description: "Seconds that resolvers may keep an answer",
       examples: [30],
     }),
-    minTtl: integer("minTtl", 0, 86_400, "seconds").default(0).meta({
+    minTtl: integer("minTtl", 0, 86_400, "seconds").default(SERVICE_DEFAULTS.minTtl).meta({
       description: "Seconds below which a planned change never lowers the TTL; at most ttl",
       examples: [5],
     }),
-    ecs: flag("ecs").default(true).meta({
+    ecs: flag("ecs").default(SERVICE_DEFAULTS.ecs).meta({
       description: "Whether the client subnet that resolvers send (RFC 7871) may be used",
       examples: [true],
     }),
@@ -486,26 +489,26 @@ function steeringFields() {
     minHealthy: z.union([
       z.int({ error: share }).min(0, { error: share }).max(65_535, { error: share }),
       z.string({ error: share }).regex(/^(?:[1-9]\d?|100)%$/, { error: share }),
-    ], { error: share }).default(0).meta({
+    ], { error: share }).default(POOL_DEFAULTS.minHealthy).meta({
       description:
         "With fewer healthy members of a family the pool counts as down: a number, or a share of " +
         "the enabled ones; 0 = one will do",
       examples: [2, "50%"],
     }),
-    failback: choice("failback", FAILBACK).default("auto").meta({
+    failback: choice("failback", FAILBACK).default(POOL_DEFAULTS.failback).meta({
       description: "How a member that was down is answered again: by itself, or when an operator says so",
       examples: ["auto"],
     }),
-    failbackDelayMs: integer("failbackDelayMs", 0, 86_400_000).default(0).meta({
+    failbackDelayMs: integer("failbackDelayMs", 0, 86_400_000).default(POOL_DEFAULTS.failbackDelayMs).meta({
       description:
         "Milliseconds that a member must be well before it is answered again, up to 86400000 (1 d)",
       examples: [60_000],
     }),
-    geofence: flag("geofence").default(false).meta({
+    geofence: flag("geofence").default(POOL_DEFAULTS.geofence).meta({
       description: "Whether clients are only ever sent to what their geo rule or the nearest site names",
       examples: [false],
     }),
-    flatten: flag("flatten").default(true).meta({
+    flatten: flag("flatten").default(POOL_DEFAULTS.flatten).meta({
       description: "Whether members by name are answered as their addresses; else as CNAME",
       examples: [true],
     }),

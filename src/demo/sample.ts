@@ -8,7 +8,13 @@
  */
 import type { Edit, MemberFields, PoolFields } from "../change/edit.ts";
 import { type CheckTarget, checkTargetOf } from "../config/check_target.ts";
-import { HEALTH_CHECK_DEFAULTS, type HealthCheck } from "../config/model.ts";
+import {
+  HEALTH_CHECK_DEFAULTS,
+  type HealthCheck,
+  MEMBER_DEFAULTS,
+  POOL_DEFAULTS,
+  SERVICE_DEFAULTS,
+} from "../config/model.ts";
 import type { SocketAddress } from "../ip.ts";
 
 /** The zone of everything in the demo; `.test` is nobody's (RFC 6761 §6.2). */
@@ -65,45 +71,25 @@ export function sampleEdits(backends: readonly SocketAddress[], newId: () => str
       kind: "createService",
       id: newId(),
       // A short TTL, so that a resolver in between doesn't hide what there is to see.
-      fields: { domain: SERVICES[i]!.domain, poolId, ttl: 5, minTtl: 0, ecs: true },
+      fields: { ...SERVICE_DEFAULTS, domain: SERVICES[i]!.domain, poolId, ttl: 5 },
     })),
   ];
 
-  function pool(id: string, fields: Partial<PoolFields>, members: readonly MemberFields[]): Edit[] {
+  function pool(
+    id: string,
+    fields: Partial<PoolFields> & Pick<PoolFields, "name">,
+    members: readonly MemberFields[],
+  ): Edit[] {
     return [
-      { kind: "createPool", id, fields: { ...POOL, ...fields } },
+      { kind: "createPool", id, fields: { ...POOL_DEFAULTS, ...fields } },
       ...members.map((fields): Edit => ({ kind: "createMember", id: newId(), poolId: id, fields })),
       { kind: "putHealthCheck", poolId: id, fields: CHECK },
     ];
   }
 }
 
-const POOL: PoolFields = {
-  name: "",
-  algorithm: "round-robin",
-  maxAnswers: 1,
-  onAllDown: "all",
-  fallbackPoolId: null,
-  minHealthy: 0,
-  failback: "auto",
-  failbackDelayMs: 0,
-  geofence: false,
-  flatten: true,
-};
-
 function member({ hostname, port }: SocketAddress, fields: Partial<MemberFields> = {}): MemberFields {
-  return {
-    ipAddress: hostname,
-    target: null,
-    port,
-    weight: 1,
-    priority: 0,
-    enabled: true,
-    latitude: null,
-    longitude: null,
-    region: "",
-    ...fields,
-  };
+  return { ...MEMBER_DEFAULTS, ipAddress: hostname, port, ...fields };
 }
 
 const zoneText = (port: number) =>

@@ -36,8 +36,7 @@ interface Source {
 
 /** Pools of which answers depend on who is who among the members: they are few, and read whole. */
 const IS_WHOLE = "failback <> 'auto' OR failback_delay_ms <> 0 " +
-  "OR EXISTS (SELECT 1 FROM geo_rules WHERE pool_id = pools.id) " +
-  "OR EXISTS (SELECT 1 FROM overrides WHERE pool_id = pools.id AND member_id IS NOT NULL)";
+  "OR EXISTS (SELECT 1 FROM geo_rules WHERE pool_id = pools.id)";
 /** What a pool of a line without these columns has. */
 const PLAIN_POOL = { minHealthy: 0, geofence: false, flatten: true };
 /** The first column of a line is the row's own, the others are its tail, of which there are few different ones. */
@@ -58,7 +57,8 @@ const MEMBER_TAIL =
   `port, CASE WHEN weight = 1 AND priority = 0 AND enabled = 1 AND NOT (${IS_SOMEWHERE}) THEN NULL ` +
   "ELSE concat_ws(char(9), weight, priority, enabled) END, " +
   `CASE WHEN ${IS_SOMEWHERE} THEN concat_ws(char(9), target IS NOT NULL, ` +
-  "coalesce(format('%!.17g', latitude), ''), coalesce(format('%!.17g', longitude), ''), region) END";
+  "iif(latitude IS NULL, '', format('%!.17g', latitude)), " +
+  "iif(longitude IS NULL, '', format('%!.17g', longitude)), region) END";
 const MEMBERS: Source = {
   table: "members",
   key: "seq",

@@ -4,6 +4,7 @@
  * @module
  */
 import assert from "node:assert/strict";
+import { SERVICE_DEFAULTS } from "../../src/config/model.ts";
 import fc from "fast-check";
 import { BODY_BYTES_MAX, createMetricsApp } from "../../src/api/api.ts";
 import { ROUTES } from "../../src/api/openapi.ts";
@@ -145,7 +146,7 @@ Deno.test("a change of another process between If-Match and the commit is 412", 
   const { id } = await world.create("/services", { domain: "www.example.com" });
   const commit = world.changes.commit.bind(world.changes);
   world.changes.commit = (edits, origin) => {
-    const fields = { domain: "www.example.com", poolId: null, ttl: 7, ecs: true };
+    const fields = { ...SERVICE_DEFAULTS, domain: "www.example.com", ttl: 7 };
     commit([{ kind: "updateService", id, fields }], { via: "tui", by: "", reason: "" });
     return commit(edits, origin);
   };

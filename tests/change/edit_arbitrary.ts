@@ -4,7 +4,7 @@
  * @module
  */
 import fc from "fast-check";
-import type { Zone } from "../../src/config/model.ts";
+import type { HealthCheck, Zone } from "../../src/config/model.ts";
 import type { Edit } from "../../src/change/edit.ts";
 import {
   createMember,
@@ -29,15 +29,27 @@ const poolFieldsArbitrary = fc.record({
   maxAnswers: fc.integer({ min: 0, max: 2 }),
   onAllDown: fc.constantFrom("all", "none", "fallback"),
   fallbackPoolId: fc.option(poolId, { nil: null, freq: 1 }),
+  minHealthy: fc.constantFrom(0, 2, "50%"),
+  failback: fc.constantFrom("auto", "manual"),
+  failbackDelayMs: fc.constantFrom(0, 60_000),
+  geofence: fc.boolean(),
+  flatten: fc.boolean(),
 }).map(poolFields);
 
 const memberFieldsArbitrary = fc.record({
-  ipAddress: fc.constantFrom("192.0.2.1", "192.0.2.2", "2001:db8::1"),
+  address: fc.constantFrom(
+    { ipAddress: "192.0.2.1" },
+    { ipAddress: "192.0.2.2" },
+    { ipAddress: "2001:db8::1" },
+    { target: "lb.example.net" },
+    { target: "other.example.net" },
+  ),
   port: fc.constantFrom(80, 443),
   weight: fc.integer({ min: 1, max: 3 }),
   enabled: fc.boolean(),
   latitude: fc.constantFrom(null, 50.1),
-}).map(memberFields);
+  region: fc.constantFrom("", "eu"),
+}).map(({ address, ...fields }) => memberFields({ ...fields, ...address }));
 
 const serviceFieldsArbitrary = fc.record({
   domain: fc.constantFrom(
@@ -51,14 +63,26 @@ const serviceFieldsArbitrary = fc.record({
   ),
   poolId: fc.option(poolId, { nil: null, freq: 1 }),
   ttl: fc.integer({ min: 1, max: 3 }),
+  minTtl: fc.integer({ min: 0, max: 1 }),
   ecs: fc.boolean(),
 }).map(serviceFields);
 
 const ruleFieldsArbitrary = fc.record({
   memberId,
-  cidr: fc.constantFrom("198.51.100.0/24", "203.0.113.0/24"),
-})
-  .map(geoRuleFields);
+  match: fc.constantFrom({ cidr: "198.51.100.0/24" }, { cidr: "203.0.113.0/24" }, { asn: 4_294_967_295 }),
+}).map(({ memberId, match }) => geoRuleFields({ memberId, ...match }));
+
+const checkArbitrary = fc.oneof(
+  fc.record({ rise: fc.integer({ min: 1, max: 2 }), insecureSkipVerify: fc.boolean() }),
+  fc.record({
+    type: constant("calculated"),
+    require: fc.constantFrom<HealthCheck["require"]>("all", "any", 1),
+    checks: fc.constantFrom<readonly HealthCheck[]>([healthCheck()], [
+      healthCheck({ port: 80 }),
+      healthCheck({ type: "http" }),
+    ]),
+  }),
+).map((fields) => healthCheck(fields));
 
 /** Zone texts, with the cuts that each has below its zone; `null` = broken. */
 const ZONES: readonly { readonly text: string; readonly cuts: readonly string[] | null }[] = [
@@ -116,9 +140,7 @@ export const editArbitrary: fc.Arbitrary<Edit> = fc.oneof(
     arbitrary: fc.record({
       kind: constant("putHealthCheck"),
       poolId,
-      fields: fc.record({ rise: fc.integer({ min: 1, max: 2 }), insecureSkipVerify: fc.boolean() }).map(
-        healthCheck,
-      ),
+      fields: checkArbitrary,
     }),
   },
   { weight: 1, arbitrary: fc.record({ kind: constant("deleteHealthCheck"), poolId }) },

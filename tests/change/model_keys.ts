@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Model } from "../../src/config/model.ts";
+import { addressOf, type Model } from "../../src/config/model.ts";
 import { Changes } from "../../src/change/commit.ts";
 import { ChangeRefused, type Edit } from "../../src/change/edit.ts";
 import { Store } from "../../src/store/store.ts";
@@ -29,7 +29,7 @@ export function withoutIds({ pools, services, zones, fallback }: Model): unknown
   const names = new Map(pools.map((pool) => [pool.id, pool.name]));
   return {
     pools: pools.map(({ id: _, fallbackPoolId, members, geoRules, ...fields }) => {
-      const keys = new Map(members.map((member) => [member.id, `${member.ipAddress} ${member.port}`]));
+      const keys = new Map(members.map((member) => [member.id, `${addressOf(member)} ${member.port}`]));
       return {
         ...fields,
         fallback: fallbackPoolId && names.get(fallbackPoolId),
@@ -54,7 +54,7 @@ export function keysToIds({ pools, services }: Model): Map<string, string> {
       [`pool ${pool.name}`, pool.id],
       ...pool.members.map((
         it,
-      ): [string, string] => [`member ${pool.name} ${it.ipAddress} ${it.port}`, it.id]),
+      ): [string, string] => [`member ${pool.name} ${addressOf(it)} ${it.port}`, it.id]),
     ]),
     ...services.map((service): [string, string] => [`service ${service.domain}`, service.id]),
   ]);
@@ -66,8 +66,9 @@ export function revisionsByKey(store: Store): Map<string, number | readonly numb
   const revisions = new Map<string, number | readonly number[]>();
   for (const { id, name, members, geoRules, healthCheck } of pools) {
     revisions.set(`pool ${name}`, store.pools.get(id)!.revision);
-    for (const { id, ipAddress, port } of members) {
-      revisions.set(`member ${name} ${ipAddress} ${port}`, store.members.get(id)!.revision);
+    for (const member of members) {
+      const key = `member ${name} ${addressOf(member)} ${member.port}`;
+      revisions.set(key, store.members.get(member.id)!.revision);
     }
     if (healthCheck) revisions.set(`check ${name}`, store.healthChecks.get(id)!.revision);
     revisions.set(`rules ${name}`, geoRules.map(({ id }) => store.geoRules.get(id)!.revision).toSorted());

@@ -185,7 +185,7 @@ function changePool(draft: Mutable, id: string, change: (pool: Pool) => Pool): v
 function changeMembers(draft: Mutable, id: string, change: (members: readonly Member[]) => Member[]): void {
   changePool(draft, id, (pool) => {
     const members = change(pool.members);
-    demandUnique(members.map((member) => `${member.ipAddress} ${member.port}`));
+    demandUnique(members.map((member) => `${member.ipAddress} ${member.target} ${member.port}`));
     return { ...pool, members };
   });
 }

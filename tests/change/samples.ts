@@ -3,7 +3,13 @@
  *
  * @module
  */
-import { HEALTH_CHECK_DEFAULTS, type HealthCheck } from "../../src/config/model.ts";
+import {
+  HEALTH_CHECK_DEFAULTS,
+  type HealthCheck,
+  MEMBER_DEFAULTS,
+  POOL_DEFAULTS,
+  SERVICE_DEFAULTS,
+} from "../../src/config/model.ts";
 import type {
   Edit,
   GeoRuleFields,
@@ -23,33 +29,17 @@ export function id(number: number): string {
 
 /** A pool's fields; named `web` unless told otherwise. */
 export function poolFields(fields: Partial<PoolFields> = {}): PoolFields {
-  return {
-    name: "web",
-    algorithm: "round-robin",
-    maxAnswers: 1,
-    onAllDown: "all",
-    fallbackPoolId: null,
-    ...fields,
-  };
+  return { ...POOL_DEFAULTS, name: "web", ...fields };
 }
 
 /** A member's fields; at 192.0.2.10 port 443 unless told otherwise. */
 export function memberFields(fields: Partial<MemberFields> = {}): MemberFields {
-  return {
-    ipAddress: "192.0.2.10",
-    port: 443,
-    weight: 1,
-    priority: 0,
-    enabled: true,
-    latitude: null,
-    longitude: null,
-    ...fields,
-  };
+  return { ...MEMBER_DEFAULTS, ipAddress: fields.target ? null : "192.0.2.10", port: 443, ...fields };
 }
 
 /** A service's fields; `www.example.com` without a pool unless told otherwise. */
 export function serviceFields(fields: Partial<ServiceFields> = {}): ServiceFields {
-  return { domain: "www.example.com", poolId: null, ttl: 30, ecs: true, ...fields };
+  return { ...SERVICE_DEFAULTS, domain: "www.example.com", ...fields };
 }
 
 /** A health check; TCP unless told otherwise. */
@@ -61,7 +51,13 @@ export function healthCheck(fields: Partial<HealthCheck> = {}): HealthCheck {
 export function geoRuleFields(
   fields: Partial<GeoRuleFields> & Pick<GeoRuleFields, "memberId">,
 ): GeoRuleFields {
-  return { cidr: "198.51.100.0/24", country: null, continent: null, ...fields };
+  return {
+    cidr: fields.asn ? null : "198.51.100.0/24",
+    country: null,
+    continent: null,
+    asn: null,
+    ...fields,
+  };
 }
 
 /** A zone's text with what every zone needs, and more records behind it. */

@@ -3,11 +3,14 @@ import { deepEqual, equal, ok } from "node:assert/strict";
 import fc from "fast-check";
 import { ModelReader, refuseZoneFiles } from "../../src/config/cluster_yaml.ts";
 import {
+  addressOf,
   ALGORITHMS,
   type Fallback,
   HEALTH_CHECK_DEFAULTS,
   type HealthCheck,
   type Model,
+  POOL_DEFAULTS,
+  SERVICE_DEFAULTS,
 } from "../../src/config/model.ts";
 import { exportModel, exportNdjson } from "../../src/config/model_export.ts";
 import { loadModel, readModel } from "../../src/config/model_files.ts";
@@ -40,7 +43,7 @@ const coordinates = fc.oneof(
     longitude: fc.double({ min: -180, max: 180, noNaN: true }).map((value) => value + 0),
   }),
 );
-const check: fc.Arbitrary<HealthCheck> = fc.record({
+const plainCheck: fc.Arbitrary<HealthCheck> = fc.record({
   type: fc.constantFrom("tcp", "http", "https"),
   port: fc.option(fc.integer({ min: 1, max: 65535 })),
   intervalMs: fc.integer({ min: 250, max: 3_600_000 }),
@@ -53,13 +56,23 @@ const check: fc.Arbitrary<HealthCheck> = fc.record({
   httpExpectedStatus: fc.constantFrom("200", "200,204", "200-399", "100-599"),
   httpContains: fc.option(text),
   insecureSkipVerify: fc.boolean(),
+  require: fc.constant("all"),
+  checks: fc.constant([]),
 });
+const check: fc.Arbitrary<HealthCheck> = fc.oneof(
+  plainCheck,
+  fc.record({
+    type: fc.constant("calculated" as const),
+    require: fc.constantFrom("all" as const, "any" as const, 1),
+    checks: fc.array(plainCheck, { minLength: 1, maxLength: 8 }),
+  }).map((fields) => ({ ...HEALTH_CHECK_DEFAULTS, ...fields })),
+);
 const fallback: fc.Arbitrary<Fallback> = fc.record({
   algorithm: fc.constantFrom(...ALGORITHMS),
   endpoints: fc.constantFrom(["192.0.2.80"], ["2001:db8::80", "192.0.2.80"]),
   weights: fc.constantFrom({}, { "192.0.2.80": 7 }),
   onAllDown: fc.constantFrom("all", "none", "last-healthy"),
-  healthCheck: fc.option(check.map((value) => ({ ...value, port: value.port ?? 443 }))),
+  healthCheck: fc.option(plainCheck.map((value) => ({ ...value, port: value.port ?? 443 }))),
 });
 const zoneText = fc.constantFrom(
   "@ SOA ns1 h 1 1h 10m 1w 1m\n@ NS ns1\n",
@@ -69,6 +82,8 @@ const zoneText = fc.constantFrom(
   "\t\n@ SOA ns1 h 1 1h 10m 1w 1m\n@ NS ns1\n;--- \u00e9\u2028\n--- TXT x\n",
 );
 
+const NO_MATCH = { cidr: null, country: null, continent: null, asn: null };
+
 /** Addresses and names are numbered, so that they are unique without a filter. */
 const model: fc.Arbitrary<Model> = fc.record({
   pools: fc.array(
@@ -77,6 +92,11 @@ const model: fc.Arbitrary<Model> = fc.record({
       algorithm: fc.constantFrom(...ALGORITHMS),
       maxAnswers: fc.integer({ min: 0, max: 100 }),
       onAllDown: fc.constantFrom("all", "none", "last-healthy"),
+      minHealthy: fc.constantFrom(0, 3, "1%", "100%"),
+      failback: fc.constantFrom("auto", "manual"),
+      failbackDelayMs: fc.integer({ min: 0, max: 86_400_000 }),
+      geofence: fc.boolean(),
+      flatten: fc.boolean(),
       healthCheck: fc.option(check),
       members: fc.array(
         fc.record({
@@ -86,10 +106,14 @@ const model: fc.Arbitrary<Model> = fc.record({
           priority: fc.integer({ min: 0, max: 65535 }),
           enabled: fc.boolean(),
           place: coordinates,
+          isNamed: fc.boolean(),
+          region: fc.constantFrom("", "eu-1", "null", "07"),
         }),
         { maxLength: 4 },
       ),
-      rules: fc.array(fc.tuple(fc.constantFrom("cidr", "country", "continent"), fc.nat(3)), { maxLength: 3 }),
+      rules: fc.array(fc.tuple(fc.constantFrom("cidr", "country", "continent", "asn"), fc.nat(3)), {
+        maxLength: 3,
+      }),
     }),
     { maxLength: 4 },
   ),
@@ -99,6 +123,7 @@ const model: fc.Arbitrary<Model> = fc.record({
       label,
       pool: fc.option(fc.nat(3)),
       ttl: fc.integer({ min: 0, max: 86_400 }),
+      minTtlShare: fc.constantFrom(0, 0.5, 1),
       ecs: fc.boolean(),
     }),
     { maxLength: 5 },
@@ -107,16 +132,18 @@ const model: fc.Arbitrary<Model> = fc.record({
   fallback: fc.option(fallback),
 }).map((drawn) => {
   const pools = drawn.pools.map(({ rules, members: drawnMembers, ...pool }, i) => {
-    const members = drawnMembers.map(({ place, ...member }, j) => ({
+    const members = drawnMembers.map(({ place, isNamed, ...member }, j) => ({
       ...member,
       ...place,
       id: `${i}${j}${member.id.slice(2)}`,
-      ipAddress: j % 2 === 0 ? `192.0.2.${j}` : `2001:db8::${j}`,
+      ipAddress: isNamed ? null : j % 2 === 0 ? `192.0.2.${j}` : `2001:db8::${j}`,
+      target: isNamed ? `${["null", "lb", "1e3", "0x1f"][j]}.example` : null,
     }));
     const matches = {
-      cidr: { cidr: "198.51.100.0/24", country: null, continent: null },
-      country: { cidr: null, country: "NO", continent: null },
-      continent: { cidr: null, country: null, continent: "NA" },
+      cidr: { ...NO_MATCH, cidr: "198.51.100.0/24" },
+      country: { ...NO_MATCH, country: "NO" },
+      continent: { ...NO_MATCH, continent: "NA" },
+      asn: { ...NO_MATCH, asn: 4_294_967_295 },
     };
     return {
       ...pool,
@@ -138,8 +165,9 @@ const model: fc.Arbitrary<Model> = fc.record({
         ? { ...pool, onAllDown: "fallback" as const, fallbackPoolId: pools[i - 1]!.id }
         : pool
     ),
-    services: drawn.services.map(({ label, pool, ...service }, i) => ({
+    services: drawn.services.map(({ label, pool, minTtlShare, ...service }, i) => ({
       ...service,
+      minTtl: Math.floor(service.ttl * minTtlShare),
       domain: `${label}.${i}.example`,
       poolId: pool === null ? null : pools[pool]?.id ?? null,
     })),
@@ -164,15 +192,13 @@ function essence({ pools, services, zones, fallback }: Model): unknown {
       pool: byKey(pool),
       fallback: names.get(fallbackPoolId ?? ""),
       members: sorted(members.map(({ id: _, ...member }) => byKey(member))),
-      rules: sorted(geoRules.map(({ cidr, country, continent, memberId }) => [
-        cidr,
-        country,
-        continent,
-        members.find(({ id }) => id === memberId)?.ipAddress,
+      rules: sorted(geoRules.map(({ id: _, memberId, ...match }) => [
+        byKey(match),
+        addressOf(members.find(({ id }) => id === memberId)!),
       ])),
     }))),
     services: sorted(
-      services.map(({ domain, ttl, ecs, poolId }) => [domain, ttl, ecs, names.get(poolId ?? "")]),
+      services.map(({ id: _, poolId, ...service }) => [byKey(service), names.get(poolId ?? "")]),
     ),
     zones: sorted(zones.map(({ domain, text }) => [domain, text])),
     fallback: fallback &&
@@ -235,27 +261,19 @@ Deno.test("an empty model isn't an empty text, and reads back as an empty model"
 });
 
 Deno.test("a check with every default is still a check", () => {
-  const pool = {
-    id: "0".repeat(32),
-    name: "a",
-    algorithm: "round-robin",
-    maxAnswers: 1,
-    onAllDown: "all",
-  } as const;
+  const pool = { ...POOL_DEFAULTS, id: "0".repeat(32), name: "a" };
   const yaml = exportModel({
     ...EMPTY,
-    pools: [{ ...pool, fallbackPoolId: null, members: [], healthCheck: HEALTH_CHECK_DEFAULTS, geoRules: [] }],
+    pools: [{ ...pool, members: [], healthCheck: HEALTH_CHECK_DEFAULTS, geoRules: [] }],
   });
   deepEqual(readBack(yaml).pools[0]!.healthCheck, HEALTH_CHECK_DEFAULTS);
 });
 
 Deno.test("NDJSON comes in blocks of whole lines, so that a stream of it has few chunks", () => {
   const services = Array.from({ length: 5000 }, (_, i) => ({
+    ...SERVICE_DEFAULTS,
     id: String(i).padStart(32, "0"),
     domain: `www.${i}.example`,
-    poolId: null,
-    ttl: 30,
-    ecs: true,
   }));
   const blocks = [...exportNdjson({ ...EMPTY, services })];
   ok(blocks.every((block) => block.endsWith("\n")));

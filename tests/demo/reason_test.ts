@@ -1,28 +1,28 @@
 /** @module Why an answer said what it said. */
 import { equal } from "node:assert/strict";
-import { HEALTH_CHECK_DEFAULTS, type Member, type Pool } from "../../src/config/model.ts";
+import {
+  HEALTH_CHECK_DEFAULTS,
+  type Member,
+  MEMBER_DEFAULTS,
+  type Pool,
+  POOL_DEFAULTS,
+  SERVICE_DEFAULTS,
+} from "../../src/config/model.ts";
 import { type Beliefs, reasonFor } from "../../src/demo/reason.ts";
 import type { Message } from "../../src/wire/message.ts";
 import { RCODE, TYPE } from "../../src/wire/record_type.ts";
 
 const member = (ipAddress: string): Member => ({
+  ...MEMBER_DEFAULTS,
   id: ipAddress,
   ipAddress,
   port: 80,
-  weight: 1,
-  priority: 0,
-  enabled: true,
-  latitude: null,
-  longitude: null,
 });
 
 const pool = (name: string, fields: Partial<Pool>): Pool => ({
+  ...POOL_DEFAULTS,
   id: name,
   name,
-  algorithm: "round-robin",
-  maxAnswers: 1,
-  onAllDown: "all",
-  fallbackPoolId: null,
   members: [],
   healthCheck: HEALTH_CHECK_DEFAULTS,
   geoRules: [],
@@ -42,7 +42,7 @@ const BELIEFS: Beliefs = {
   service: (domain) => {
     const poolId = /^(?:\*\.)?(\w+)\.demo\.test$/.exec(domain)?.[1] ?? "";
     const isThere = POOLS.some(({ id }) => id === poolId) && (!domain.startsWith("*.") || poolId === "four");
-    return isThere ? { id: domain, domain, poolId, ttl: 5, ecs: true } : null;
+    return isThere ? { ...SERVICE_DEFAULTS, id: domain, domain, poolId } : null;
   },
   pool: (id) => POOLS.find((pool) => pool.id === id) ?? null,
   isUp: (key) => key.includes(" 192.0.2.1 "),

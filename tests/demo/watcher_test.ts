@@ -6,6 +6,7 @@ import { backendTarget, CHECK, sampleEdits } from "../../src/demo/sample.ts";
 import { Watcher } from "../../src/demo/watcher.ts";
 import { type HealthState, UNKNOWN_VERDICT } from "../../src/health/verdict.ts";
 import { newId } from "../../src/config/id.ts";
+import { SERVICE_DEFAULTS } from "../../src/config/model.ts";
 import { Store } from "../../src/store/store.ts";
 import { encodeQuery } from "../../src/wire/message.ts";
 import { TYPE } from "../../src/wire/record_type.ts";
@@ -115,7 +116,7 @@ Deno.test("the first verdict on a target rests on one probe", () => {
 
 Deno.test("a commit is told by who did what to which objects", () => {
   using on = scene();
-  const fields = { domain: "new.demo.test", poolId: null, ttl: 5, ecs: true };
+  const fields = { ...SERVICE_DEFAULTS, domain: "new.demo.test" };
   on.changes.commit([{ kind: "createService", id: newId(), fields }], { via: "api", by: "ann", reason: "" });
   deepEqual(on.events, [{ kind: "changed", what: "by api: created service new.demo.test", generation: 2 }]);
 });

@@ -11,10 +11,12 @@ import { migrate, MIGRATIONS, SCHEMA_VERSION, SchemaRefused, userVersion } from 
 import { Store } from "../../src/store/store.ts";
 import { Folder } from "./folder.ts";
 
-/** One file for each released version, written by that version's program; never regenerated. */
+/** Versions that were released: each has a file, written by that version's program and never regenerated. */
+const RELEASED = [1];
+
 const FIXTURES = fileURLToPath(new URL("../fixtures/store/", import.meta.url));
 
-for (let version = 1; version <= SCHEMA_VERSION; version++) {
+for (const version of RELEASED) {
   Deno.test(`a file of version ${version} is opened with all it holds`, () => {
     using folder = new Folder();
     const path = folder.file("old.db");

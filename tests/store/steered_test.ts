@@ -5,7 +5,7 @@
  */
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import type { SteeredPool } from "../../src/config/desired.ts";
+import { type SteeredPool, steeredPool } from "../../src/config/desired.ts";
 import { readPools, readServices } from "../../src/store/steered.ts";
 import { Store } from "../../src/store/store.ts";
 import { id } from "../change/samples.ts";
@@ -17,45 +17,67 @@ interface Layout {
   readonly members: readonly { readonly pool: number; readonly seq: number; readonly weight: number }[];
 }
 
+/** What a pool may have beyond what most have. */
+const STEERING = [
+  "UPDATE pools SET min_healthy = '50%' WHERE id = ?",
+  "UPDATE pools SET min_healthy = 2, geofence = 1 WHERE id = ?",
+  "UPDATE pools SET flatten = 0 WHERE id = ?",
+  "UPDATE pools SET failback = 'manual' WHERE id = ?",
+  "UPDATE pools SET failback_delay_ms = 60000 WHERE id = ?",
+];
+
+/** What a member may have beyond what most have. */
+const PLACES = [
+  "UPDATE members SET latitude = 50.123456789012345, longitude = -0.1 WHERE id = ?",
+  "UPDATE members SET ip_address = NULL, target = 'lb.example.net' WHERE id = ?",
+  "UPDATE members SET latitude = 0, longitude = 180, region = 'eu', weight = 1, enabled = 1 WHERE id = ?",
+  "UPDATE members SET region = 'us-east_1' WHERE id = ?",
+];
+
 function lay(store: Store, { pools, members }: Layout): void {
   const { database } = store;
+  const isSmall = pools.length < 1000;
   database.transact(() => {
     for (const { number, rowid } of pools) {
       const algorithm = number % 3 === 0 ? "weighted-round-robin" : "round-robin";
       const sql = "INSERT INTO pools (rowid, id, name, algorithm, max_answers) VALUES (?, ?, ?, ?, ?)";
       database.run(sql, rowid, id(number), `pool${number}`, algorithm, number % 2);
+      if (isSmall && number % 4 === 0) database.run(STEERING[number % STEERING.length]!, id(number));
       if (number % 5 === 0) database.run("INSERT INTO health_checks (pool_id) VALUES (?)", id(number));
     }
     for (const [i, { pool, seq, weight }] of members.entries()) {
       const sql = "INSERT INTO members (seq, id, pool_id, ip_address, port, weight, enabled) " +
         "VALUES (?, ?, ?, ?, ?, ?, ?)";
       const address = `10.${i >> 16}.${i >> 8 & 255}.${i & 255}`;
-      database.run(sql, seq, id(1_000_000 + i), id(pool), address, 443, weight, i % 7 === 0 ? 0 : 1);
+      const memberId = id(1_000_000 + i);
+      database.run(sql, seq, memberId, id(pool), address, 443, weight, i % 7 === 0 ? 0 : 1);
+      if (isSmall && i % 3 === 0) database.run(PLACES[i % PLACES.length]!, memberId);
+      if (isSmall && i % 11 === 0) {
+        const rule = "INSERT INTO geo_rules (id, pool_id, asn, member_id) VALUES (?, ?, ?, ?)";
+        database.run(rule, id(2_000_000 + i), id(pool), 64_500 + i, memberId);
+      }
     }
   });
 }
 
-/** What a plain query for each pool finds. */
-function plainly({ database, healthChecks }: Store): SteeredPool[] {
-  const pools = database.all<Omit<SteeredPool, "members" | "healthCheck">>(
-    "SELECT id, algorithm, max_answers AS maxAnswers, on_all_down AS onAllDown, " +
-      "fallback_pool_id AS fallbackPoolId FROM pools ORDER BY rowid",
-  );
-  return pools.map((pool) => ({
-    ...pool,
-    members: database.all<{ ipAddress: string; port: number; weight: number; priority: number; on: number }>(
-      'SELECT ip_address AS ipAddress, port, weight, priority, enabled AS "on" FROM members ' +
-        "WHERE pool_id = ? ORDER BY seq",
-      pool.id,
-    ).map(({ on, ...member }) => ({ ...member, enabled: on === 1 })),
-    healthCheck: healthChecks.checkOf(pool.id),
-  }));
+/** What plain queries for each pool find; nobody needs the ids of members that no rule or policy tells apart. */
+function plainly({ database, pools }: Store): SteeredPool[] {
+  return database.all<{ id: string }>("SELECT id FROM pools ORDER BY rowid").map(({ id }) => {
+    const pool = steeredPool(pools.whole(id)!);
+    if (pool.geoRules.length > 0 || pool.failback !== "auto" || pool.failbackDelayMs > 0) return pool;
+    return { ...pool, members: pool.members.map((member) => ({ ...member, id: null })) };
+  });
 }
 
 function read(store: Store): SteeredPool[] {
   const path = store.path === ":memory:" ? null : store.path;
   return [
-    ...readPools({ path, own: store.database, checkOf: (poolId) => store.healthChecks.checkOf(poolId) }),
+    ...readPools({
+      path,
+      own: store.database,
+      checkOf: (poolId) => store.healthChecks.checkOf(poolId),
+      poolOf: (poolId) => store.pools.whole(poolId),
+    }),
   ];
 }
 
@@ -122,11 +144,14 @@ Deno.test("members of a pool that isn't there are passed over", () => {
 Deno.test("services are read as they are, in the order of their creation", () => {
   using store = Store.memory();
   lay(store, { pools: [{ number: 1, rowid: 1 }], members: [] });
-  const sql = "INSERT INTO services (rowid, id, domain, pool_id, ttl) VALUES (?, ?, ?, ?, ?)";
-  store.database.run(sql, 5000, id(12), "*.example.org", null, 60);
-  store.database.run(sql, 7, id(11), "www.example.org", id(1), 0);
+  const sql =
+    "INSERT INTO services (rowid, id, domain, pool_id, ttl, min_ttl, ecs) VALUES (?, ?, ?, ?, ?, ?, ?)";
+  store.database.run(sql, 5000, id(12), "*.example.org", null, 60, 0, 1);
+  store.database.run(sql, 7, id(11), "www.example.org", id(1), 0, 0, 0);
+  store.database.run(sql, 5001, id(13), "api.example.org", id(1), 60, 5, 1);
   assert.deepEqual([...readServices({ path: null, own: store.database })], [
-    { domain: "www.example.org", poolId: id(1), ttl: 0 },
-    { domain: "*.example.org", poolId: null, ttl: 60 },
+    { domain: "www.example.org", poolId: id(1), ttl: 0, minTtl: 0, ecs: false },
+    { domain: "*.example.org", poolId: null, ttl: 60, minTtl: 0, ecs: true },
+    { domain: "api.example.org", poolId: id(1), ttl: 60, minTtl: 5, ecs: true },
   ]);
 });
