@@ -143,16 +143,27 @@ export function formatSocketAddress({ hostname, port }: SocketAddress): string {
   return hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
 }
 
+/** Digit by digit, without a regular expression or a string for each part: nodes start with millions of these. */
 function parseIpv4(text: string): Uint8Array | null {
-  const match = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/.exec(text);
-  if (!match) return null;
+  if (text.length < 7 || text.length > 15) return null;
   const bytes = new Uint8Array(4);
-  for (let i = 0; i < 4; i++) {
-    const part = match[i + 1]!;
-    if (Number(part) > 255 || (part.length > 1 && part[0] === "0")) return null;
-    bytes[i] = Number(part);
+  let part = 0;
+  let digits = 0;
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code === 0x2e) {
+      if (digits === 0 || ++part > 3) return null;
+      digits = 0;
+      continue;
+    }
+    const isSecond = digits > 0;
+    if (code < 0x30 || code > 0x39 || (isSecond && bytes[part] === 0)) return null;
+    const value = bytes[part]! * 10 + code - 0x30;
+    if (value > 255) return null;
+    bytes[part] = value;
+    digits++;
   }
-  return bytes;
+  return part === 3 && digits > 0 ? bytes : null;
 }
 
 function parseIpv6(text: string): Uint8Array | null {

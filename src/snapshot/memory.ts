@@ -19,10 +19,18 @@ const SPARE_BYTES_MIN = 64 * 1024;
 class Memory {
   buffer: SharedArrayBuffer;
   used = 0;
+  /** Bytes of the buffer, which are dear to ask it for. */
+  #size: number;
   #sealed = false;
 
   constructor(bytes: number) {
     this.buffer = new SharedArrayBuffer(bytes);
+    this.#size = bytes;
+  }
+
+  /** Whether others read it. */
+  get isSealed(): boolean {
+    return this.#sealed;
   }
 
   /** Takes over what was in use in an earlier process. */
@@ -44,7 +52,7 @@ class Memory {
    */
   reserve(bytes: number): number {
     const at = this.used;
-    if (at + bytes > this.buffer.byteLength) this.#grow(at + bytes);
+    if (at + bytes > this.#size) this.#grow(at + bytes);
     this.used += bytes;
     return at;
   }
@@ -52,13 +60,14 @@ class Memory {
   /** From now on others read it: nothing in use moves any more. */
   seal(): void {
     const spare = Math.max(SPARE_BYTES_MIN, this.used * SPARE_SHARE);
-    if (this.used + spare > this.buffer.byteLength) this.#grow(this.used + spare);
+    if (this.used + spare > this.#size) this.#grow(this.used + spare);
     this.#sealed = true;
   }
 
   #grow(bytes: number): void {
-    if (this.#sealed) throw new OutOfRoom(`${this.buffer.byteLength} bytes are in use`);
-    const grown = new SharedArrayBuffer(Math.max(this.buffer.byteLength * 2, Math.ceil(bytes / 4096) * 4096));
+    if (this.#sealed) throw new OutOfRoom(`${this.#size} bytes are in use`);
+    this.#size = Math.max(this.#size * 2, Math.ceil(bytes / 4096) * 4096);
+    const grown = new SharedArrayBuffer(this.#size);
     new Uint8Array(grown).set(new Uint8Array(this.buffer, 0, this.used));
     this.buffer = grown;
   }
@@ -68,6 +77,8 @@ class Memory {
 export class Words {
   readonly #memory = new Memory(64 * 1024);
   #words = new Uint32Array(this.#memory.buffer);
+  /** That of the view, which is dear to ask the view for. */
+  #viewed = this.#memory.buffer;
 
   /** What to hand to readers, once sealed. */
   get buffer(): SharedArrayBuffer {
@@ -82,7 +93,7 @@ export class Words {
   /** Takes over what was in use in an earlier process. */
   load(bytes: Uint8Array): void {
     this.#memory.load(bytes);
-    this.#words = new Uint32Array(this.#memory.buffer);
+    this.#view();
   }
 
   /** Words in use. */
@@ -97,7 +108,7 @@ export class Words {
    */
   reserve(count: number): number {
     const at = this.#memory.reserve(count * 4) / 4;
-    if (this.#words.buffer !== this.#memory.buffer) this.#words = new Uint32Array(this.#memory.buffer);
+    if (this.#viewed !== this.#memory.buffer) this.#view();
     return at;
   }
 
@@ -113,13 +124,19 @@ export class Words {
 
   /** Writes a word that readers may be looking at; whoever sees it sees all that was written before it. */
   publish(at: number, word: number): void {
-    Atomics.store(this.#words, at, word);
+    if (this.#memory.isSealed) Atomics.store(this.#words, at, word);
+    else this.#words[at] = word;
   }
 
   /** Leaves room for changes and moves no more. */
   seal(): void {
     this.#memory.seal();
-    this.#words = new Uint32Array(this.#memory.buffer);
+    this.#view();
+  }
+
+  #view(): void {
+    this.#viewed = this.#memory.buffer;
+    this.#words = new Uint32Array(this.#viewed);
   }
 }
 
@@ -127,6 +144,8 @@ export class Words {
 export class Bytes {
   readonly #memory = new Memory(256 * 1024);
   #bytes = new Uint8Array(this.#memory.buffer);
+  /** That of the view, which is dear to ask the view for. */
+  #viewed = this.#memory.buffer;
 
   /** What to hand to readers, once sealed. */
   get buffer(): SharedArrayBuffer {
@@ -141,7 +160,7 @@ export class Bytes {
   /** Takes over what was in use in an earlier process. */
   load(bytes: Uint8Array): void {
     this.#memory.load(bytes);
-    this.#bytes = new Uint8Array(this.#memory.buffer);
+    this.#view();
   }
 
   /** Bytes in use. */
@@ -150,14 +169,15 @@ export class Bytes {
   }
 
   /**
-   * Copies `bytes` to the end and returns where they begin.
+   * Copies `bytes`, or those from `start` on, to the end and returns where they begin.
    *
    * @throws {OutOfRoom} when sealed and full
    */
-  append(bytes: Uint8Array): number {
-    const at = this.#memory.reserve(bytes.length);
-    if (this.#bytes.buffer !== this.#memory.buffer) this.#bytes = new Uint8Array(this.#memory.buffer);
-    this.#bytes.set(bytes, at);
+  append(bytes: Uint8Array, start = 0): number {
+    const at = this.#memory.reserve(bytes.length - start);
+    if (this.#viewed !== this.#memory.buffer) this.#view();
+    // What comes is short: a call of `set` would cost more than the bytes do.
+    for (let i = start; i < bytes.length; i++) this.#bytes[at + i - start] = bytes[i]!;
     return at;
   }
 
@@ -166,16 +186,21 @@ export class Bytes {
     return this.#bytes.slice(at, at + length);
   }
 
-  /** Whether these bytes lie at a position. */
-  holdsAt(at: number, bytes: Uint8Array): boolean {
-    for (let i = 0; i < bytes.length; i++) if (this.#bytes[at + i] !== bytes[i]) return false;
+  /** Whether these bytes, or those from `start` on, lie at a position. */
+  holdsAt(at: number, bytes: Uint8Array, start = 0): boolean {
+    for (let i = start; i < bytes.length; i++) if (this.#bytes[at + i - start] !== bytes[i]) return false;
     return true;
   }
 
   /** Leaves room for changes and moves no more. */
   seal(): void {
     this.#memory.seal();
-    this.#bytes = new Uint8Array(this.#memory.buffer);
+    this.#view();
+  }
+
+  #view(): void {
+    this.#viewed = this.#memory.buffer;
+    this.#bytes = new Uint8Array(this.#viewed);
   }
 }
 

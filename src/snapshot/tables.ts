@@ -113,7 +113,7 @@ export class Tables {
   readonly #tickets: Tickets;
   readonly #records = new Words();
   readonly #heap = new Bytes();
-  readonly #names = new NameTable();
+  readonly #names = new NameTable(this.#records, this.#heap);
   readonly #pools = new PoolIndex(this.#records);
   readonly #starts = new Uint8Array(LABELS_MAX);
   readonly #hashes = new Int32Array(LABELS_MAX);
@@ -363,27 +363,24 @@ export class Tables {
   }
 
   #writeApexEntry(apex: Uint8Array, soa: ZoneRecord): number {
-    const minimum = new DataView(soa.rdata.buffer, soa.rdata.byteOffset).getUint32(soa.rdata.length - 4);
     const zone = this.#records.reserve(ZONE.size);
-    const soaAt = this.#writeFinished({ ...soa, ttl: Math.min(soa.ttl, minimum) });
+    const soaAt = this.#writeFinished({ ...soa, ttl: Math.min(soa.ttl, minimumOf(soa)) });
     this.#records.set(zone + ZONE.apexLength, apex.length);
     this.#records.set(zone + ZONE.soaAt, soaAt);
     this.#records.set(zone + ZONE.soaBytes, this.#heap.length - soaAt);
-    return this.#writeEntry(apex, zone, 0);
+    return this.#writeEntry(apex, 0, { former: this.#find(apex), zone, cut: 0 });
   }
 
   #synthesizedSoa(apex: Uint8Array): ZoneRecord {
     const primary = this.#desired.nameservers[0];
-    const hostmaster = nameToWire("hostmaster");
-    const numbers = new DataView(new ArrayBuffer(20));
     const serial = Math.max(1, this.#desired.generation);
     const ttl = this.#desired.defaultTtl;
-    [serial, ...SOA_TIMERS, ttl].forEach((value, i) => numbers.setUint32(i * 4, value));
+    [serial, ...SOA_TIMERS, ttl].forEach((value, i) => soaNumbers.setUint32(i * 4, value));
     const parts = [
       primary === undefined ? apex : nameToWire(primary),
-      hostmaster.subarray(0, -1),
+      HOSTMASTER,
       apex,
-      new Uint8Array(numbers.buffer),
+      new Uint8Array(soaNumbers.buffer),
     ];
     return { owner: apex, type: TYPE.SOA, ttl, rdata: concatBytes(parts), line: 0 };
   }
@@ -457,34 +454,41 @@ export class Tables {
 
   /** The entry of a name inside a zone; makes it, and the empty non-terminals above it, where missing. */
   #ensureEntry(name: Uint8Array): number {
-    const existing = this.#find(name);
-    if (this.#isAlive(existing)) return existing;
-    const parent = this.#ensureEntry(name.subarray(name[0]! + 1));
+    this.#hash(name);
+    return this.#ensureEntryFrom(name, 0);
+  }
+
+  /** The same for the suffix of a hashed name that begins with the given label. */
+  #ensureEntryFrom(name: Uint8Array, label: number): number {
+    const former = this.#findFrom(name, label);
+    if (this.#isAlive(former)) return former;
+    const parent = this.#ensureEntryFrom(name, label + 1);
     this.#records.set(parent + ENTRY.children, this.#records.get(parent + ENTRY.children) + 1);
-    return this.#writeEntry(
-      name,
-      this.#records.get(parent + ENTRY.zone),
-      this.#records.get(parent + ENTRY.cut),
-    );
+    const zone = this.#records.get(parent + ENTRY.zone);
+    return this.#writeEntry(name, label, { former, zone, cut: this.#records.get(parent + ENTRY.cut) });
   }
 
   #isAlive(entry: number): boolean {
     return entry !== 0 && this.#records.get(entry + ENTRY.zone) !== 0;
   }
 
-  /** Writes an entry, or gives a name that was taken away its zone back. */
-  #writeEntry(name: Uint8Array, zone: number, cut: number): number {
-    const former = this.#find(name);
+  /** Writes the entry of a suffix of a hashed name, or gives one that was taken away its zone back. */
+  #writeEntry(
+    name: Uint8Array,
+    label: number,
+    { former, zone, cut }: { readonly former: number; readonly zone: number; readonly cut: number },
+  ): number {
     if (former !== 0) {
       this.#records.publish(former + ENTRY.zone, zone);
       return former;
     }
+    const start = this.#starts[label]!;
     const entry = this.#records.reserve(ENTRY.size);
-    this.#records.set(entry + ENTRY.nameAt, this.#heap.append(name));
-    this.#records.set(entry + ENTRY.nameLength, name.length);
+    this.#records.set(entry + ENTRY.nameAt, this.#heap.append(name, start));
+    this.#records.set(entry + ENTRY.nameLength, name.length - start);
     this.#records.set(entry + ENTRY.zone, zone);
     this.#records.set(entry + ENTRY.cut, cut);
-    this.#names.add(this.#hashes[0]!, entry);
+    this.#names.add(this.#hashes[label]!, entry);
     return entry;
   }
 
@@ -532,13 +536,12 @@ export class Tables {
 
   /** Writes a finished resource record and gives its place in the heap. */
   #writeFinished(record: ZoneRecord): number {
-    const head = new DataView(new ArrayBuffer(FINISHED_HEAD));
-    head.setUint16(0, 0xc00c);
-    head.setUint16(2, record.type);
-    head.setUint16(4, CLASS.IN);
-    head.setUint32(6, record.ttl);
-    head.setUint16(10, record.rdata.length);
-    const at = this.#heap.append(new Uint8Array(head.buffer));
+    finishedHead.setUint16(0, 0xc00c);
+    finishedHead.setUint16(2, record.type);
+    finishedHead.setUint16(4, CLASS.IN);
+    finishedHead.setUint32(6, record.ttl);
+    finishedHead.setUint16(10, record.rdata.length);
+    const at = this.#heap.append(new Uint8Array(finishedHead.buffer));
     this.#heap.append(record.rdata);
     return at;
   }
@@ -672,13 +675,7 @@ export class Tables {
 
   /** Finds the suffix of a hashed name that begins with the given label. */
   #findFrom(name: Uint8Array, label: number): number {
-    const suffix = name.subarray(this.#starts[label]!);
-    return this.#names.find(
-      this.#hashes[label]!,
-      (entry) =>
-        this.#records.get(entry + ENTRY.nameLength) === suffix.length &&
-        this.#heap.holdsAt(this.#records.get(entry + ENTRY.nameAt), suffix),
-    );
+    return this.#names.find(this.#hashes[label]!, name, this.#starts[label]!);
   }
 }
 
@@ -842,10 +839,22 @@ class PoolIndex {
 
   /** 32 hex digits as they are; what isn't, the fallback's name and ids of tests, by hash. */
   #read(id: string): void {
-    const isHex = id.length === 32;
+    if (id.length === 32 && this.#readHex(id)) return;
+    for (let i = 0; i < 4; i++) this.#words[i] = hashText(id, i);
+  }
+
+  #readHex(id: string): boolean {
     for (let i = 0; i < 4; i++) {
-      this.#words[i] = isHex ? parseInt(id.slice(i * 8, i * 8 + 8), 16) : hashText(id, i);
+      let word = 0;
+      for (let at = i * 8; at < i * 8 + 8; at++) {
+        const code = id.charCodeAt(at);
+        const digit = code >= 0x61 && code <= 0x66 ? code - 0x57 : code - 0x30;
+        if (digit < 0 || digit > 15 || (digit > 9 && code < 0x61)) return false;
+        word = word << 4 | digit;
+      }
+      this.#words[i] = word;
     }
+    return true;
   }
 
   #insert(record: number): void {
@@ -879,9 +888,16 @@ function hashText(text: string, seed: number): number {
 
 /** The hash table of names. */
 class NameTable {
+  readonly #records: Words;
+  readonly #heap: Bytes;
   #count = 0;
   #slots = new Int32Array(new SharedArrayBuffer(2 * 4 * 1024));
   #isSealed = false;
+
+  constructor(records: Words, heap: Bytes) {
+    this.#records = records;
+    this.#heap = heap;
+  }
 
   get buffer(): SharedArrayBuffer {
     return this.#slots.buffer as SharedArrayBuffer;
@@ -902,12 +918,18 @@ class NameTable {
     this.#count = count;
   }
 
-  find(hash: number, isIt: (entry: number) => boolean): number {
+  /** The entry of the suffix of a name that begins at `start`, or 0. */
+  find(hash: number, name: Uint8Array, start: number): number {
     const mask = this.#slots.length / 2 - 1;
     for (let slot = firstSlot(hash, mask);; slot = (slot + 1) & mask) {
       const entry = this.#slots[slot * 2 + 1]!;
-      if (entry === 0 || (this.#slots[slot * 2] === hash && isIt(entry))) return entry;
+      if (entry === 0 || (this.#slots[slot * 2] === hash && this.#isOf(entry, name, start))) return entry;
     }
+  }
+
+  #isOf(entry: number, name: Uint8Array, start: number): boolean {
+    return this.#records.get(entry + ENTRY.nameLength) === name.length - start &&
+      this.#heap.holdsAt(this.#records.get(entry + ENTRY.nameAt), name, start);
   }
 
   /** @throws {OutOfRoom} when sealed and half full */
@@ -931,7 +953,8 @@ class NameTable {
     let slot = firstSlot(hash, mask);
     while (this.#slots[slot * 2 + 1] !== 0) slot = (slot + 1) & mask;
     this.#slots[slot * 2] = hash;
-    Atomics.store(this.#slots, slot * 2 + 1, entry);
+    if (this.#isSealed) Atomics.store(this.#slots, slot * 2 + 1, entry);
+    else this.#slots[slot * 2 + 1] = entry;
   }
 
   #grow(): void {
@@ -954,6 +977,16 @@ function groupByOwnerAndType(records: readonly ZoneRecord[]): ZoneRecord[][] {
 }
 
 const latin1 = new TextDecoder("latin1");
+
+const HOSTMASTER = nameToWire("hostmaster").subarray(0, -1);
+/** For what is copied at once: a buffer of its own would cost more than what is written into it. */
+const soaNumbers = new DataView(new ArrayBuffer(20));
+const finishedHead = new DataView(new ArrayBuffer(FINISHED_HEAD));
+
+/** The last field of an SOA record (RFC 1035 §3.3.13). */
+function minimumOf({ rdata }: ZoneRecord): number {
+  return rdata.subarray(-4).reduce((value, byte) => value * 256 + byte, 0);
+}
 
 function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && a.every((byte, i) => byte === b[i]);

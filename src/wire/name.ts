@@ -35,12 +35,12 @@ export function nameToWire(text: string, origin?: Uint8Array): Uint8Array {
   if (text === ".") return ROOT.slice();
   if (text === "@" && origin) return origin.slice();
   if (text === "") throw faultOf(text, "it is empty; write . for the root");
-  const wire = new Uint8Array(NAME_SIZE_MAX);
+  const wire = nameBeingRead;
   let length = 1;
   let labelStart = 0;
   let absolute = false;
   for (let at = 0; at < text.length;) {
-    absolute = text[at] === ".";
+    absolute = text.charCodeAt(at) === 0x2e;
     if (absolute) {
       if (length === labelStart + 1) throw faultOf(text, "a label is empty; write one dot between labels");
       wire[labelStart] = length - labelStart - 1;
@@ -55,7 +55,10 @@ export function nameToWire(text: string, origin?: Uint8Array): Uint8Array {
     // The octet at `length` is still to come: the root's 0 or the next label's length.
     if (length > NAME_SIZE_MAX) throw faultOf(text, "it is longer than 255 bytes");
   }
-  if (absolute) return wire.slice(0, length);
+  if (absolute) {
+    wire[labelStart] = 0;
+    return wire.slice(0, length);
+  }
   wire[labelStart] = length - labelStart - 1;
   const suffix = origin ?? ROOT;
   if (length + suffix.length > NAME_SIZE_MAX) {
@@ -225,6 +228,9 @@ export function checkDomain(text: string): string {
   }
   return domain;
 }
+
+/** One for all: a buffer of this size costs more than a name, and what is handed out is a copy. */
+const nameBeingRead = new Uint8Array(NAME_SIZE_MAX);
 
 /** The root's wire form; only read. */
 const ROOT = new Uint8Array(1);
