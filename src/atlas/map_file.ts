@@ -10,10 +10,10 @@
  */
 import { MapFile } from "../balance/map_file.ts";
 import type { Clock } from "../clock.ts";
-import { fileFault } from "../config/file_fault.ts";
 import { formatProblem } from "../config/yaml_source.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Counter, Family, Registry } from "../telemetry/metrics.ts";
+import { type FileMark, markOf } from "./file_mark.ts";
 import { type MapFileReading, readMapFile } from "./map_file_reading.ts";
 import { onThread } from "./thread.ts";
 
@@ -178,23 +178,5 @@ export class MapFileSource implements AsyncDisposable {
     for (const problem of problems) log.error(`Map file not loaded: ${formatProblem(problem)}`);
     if (this.#current === null) log.error("No rules of a map file are in effect", { file: this.#path });
     else log.error("The map file's rules before stay", { prefixes: this.#prefixCount });
-  }
-}
-
-/** A file as far as one can tell without reading it. */
-interface FileMark {
-  readonly text: string;
-  /** Bytes; 0 when it can't be looked at. */
-  readonly size: number;
-}
-
-/** The time of the last change of anything is there for files that are replaced by others of the same size and age. */
-async function markOf(path: string): Promise<FileMark> {
-  try {
-    const { mtime, ctime, size, ino } = await Deno.stat(path);
-    return { text: [mtime?.getTime(), ctime?.getTime(), size, ino].join(" "), size };
-  } catch (cause) {
-    if (!(cause instanceof Error)) throw cause;
-    return { text: fileFault(cause), size: 0 };
   }
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Order, Report } from "./worker.ts";
+import type { Order, Reports } from "./worker.ts";
 
 /**
  * Has an order carried out on a thread that is made for it and ended behind it.
@@ -11,20 +11,23 @@ import type { Order, Report } from "./worker.ts";
  * @throws {Error} when the thread fails, by running out of memory for example
  * @throws the signal's reason when it is aborted; the thread is ended then
  */
-export async function onThread(order: Order, signal: AbortSignal): Promise<Report> {
+export async function onThread<Kind extends Order["kind"]>(
+  order: Order & { readonly kind: Kind },
+  signal: AbortSignal,
+): Promise<Reports[Kind]> {
   signal.throwIfAborted();
   // The executable carries the worker as a bundle of its own beside the main one.
   const url = Deno.build.standalone
     ? new URL("./atlas_worker.js", import.meta.url)
     : new URL("./worker.ts", import.meta.url);
   const worker = new Worker(url, { type: "module", name: "atlas" });
-  const { promise, resolve, reject } = Promise.withResolvers<Report>();
+  const { promise, resolve, reject } = Promise.withResolvers<Reports[Kind]>();
   const abort = () => reject(signal.reason);
   signal.addEventListener("abort", abort);
-  worker.onmessage = ({ data }: MessageEvent<Report>) => resolve(data);
+  worker.onmessage = ({ data }: MessageEvent<Reports[Kind]>) => resolve(data);
   worker.onerror = (event) => {
     event.preventDefault();
-    reject(new Error(`The thread that reads "${order.path}" failed: ${event.message}`));
+    reject(new Error(`The thread for "${order.path}" failed: ${event.message}`));
   };
   try {
     worker.postMessage(order);

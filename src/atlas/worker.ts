@@ -2,32 +2,42 @@
  * The thread on which large files about clients are worked on, so that the main thread goes on with probes and
  * requests meanwhile.
  *
- * It lives for one job: an `Order` comes in, its `Report` goes out, and whoever started the thread ends it
+ * It lives for one job: an `Order` comes in, its report goes out, and whoever started the thread ends it
  * (`thread.ts`).
  *
  * @module
  */
+import { workOutExtents } from "../balance/extents.ts";
+import { Mmdb } from "../balance/mmdb.ts";
 import { type MapFileReading, readMapFile } from "./map_file_reading.ts";
 
 /** What to do. */
-export interface Order {
-  /** Read and compile a map file. */
-  readonly kind: "map file";
-  /** Where it lies. */
-  readonly path: string;
-}
+export type Order =
+  /** Read and compile the map file that lies at `path`. */
+  | { readonly kind: "map file"; readonly path: string }
+  /** Work out the bounds in a database; `path` is where it came from. */
+  | { readonly kind: "extents"; readonly path: string; readonly bytes: SharedArrayBuffer };
 
 /** What came of it. */
-export type Report = MapFileReading;
+export interface Reports {
+  /** The table, or what is wrong. */
+  readonly "map file": MapFileReading;
+  /** What `Extents` reads. */
+  readonly "extents": SharedArrayBuffer;
+}
 
 /** The worker's global scope, as far as it is used here. */
 interface WorkerScope {
   onmessage: ((event: MessageEvent<Order>) => void) | null;
-  postMessage(report: Report): void;
+  postMessage(report: Reports[keyof Reports]): void;
 }
 
 const scope = globalThis as unknown as WorkerScope;
 
 scope.onmessage = async ({ data: order }) => {
-  scope.postMessage(await readMapFile(order.path));
+  scope.postMessage(
+    order.kind === "extents"
+      ? workOutExtents(new Mmdb(new Uint8Array(order.bytes)))
+      : await readMapFile(order.path),
+  );
 };
