@@ -27,13 +27,26 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   // The verdicts of the last run are kept in the database, hence `health`.
   store: ["ip", "clock", "config", "wire", "health", "telemetry"],
   change: ["ip", "clock", "config", "balance", "wire", "store", "telemetry"],
-  api: ["ip", "clock", "config", "wire", "health", "store", "change", "telemetry"],
+  api: ["ip", "clock", "config", "wire", "health", "store", "change", "telemetry", "explain"],
   tui: ["ip", "clock", "config", "health", "store", "change", "telemetry"],
   gitops: ["ip", "clock", "config", "change", "telemetry"],
   cluster: ["ip", "clock", "config", "change", "telemetry"],
   discovery: ["ip", "clock", "config", "change", "telemetry"],
   // From a change to the workers: the one place where the model, the checks and the answers meet.
   publisher: ["ip", "clock", "config", "health", "snapshot", "dns", "store", "telemetry"],
+  // Runs the engine over what is answered now, and says why in words.
+  explain: [
+    "ip",
+    "clock",
+    "config",
+    "balance",
+    "wire",
+    "snapshot",
+    "dns",
+    "store",
+    "health",
+    "telemetry",
+  ],
   systemd: [],
   cli: ["ip", "clock", "config", "wire", "version"],
   console: ["ip", "clock", "config"],

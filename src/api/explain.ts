@@ -1,0 +1,179 @@
+/**
+ * Why an answer is what it is, and how long a fault is seen in answers.
+ *
+ * @module
+ */
+import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
+import { nearest } from "../config/nearest.ts";
+import { show, strictObject } from "../config/strict_object.ts";
+import { STEP_KINDS, UDP_SIZE_DEFAULT } from "../explain/explanation.ts";
+import { parseIp, parsePrefix } from "../ip.ts";
+import { isMetaType, TYPE, typeNumber } from "../wire/record_type.ts";
+import { nameToWire } from "../wire/name.ts";
+import type { ApiParts } from "./ports.ts";
+import { BASE, json, problems, type Route } from "./route.ts";
+
+const tags = ["Explanations"];
+
+const rfc3339 = z.string().meta({ description: "RFC 3339" });
+const degrees = z.number().nullable().meta({ description: "Degrees" });
+
+const HealthSchema = z.object({
+  state: z.enum(["healthy", "unhealthy", "unknown"]).meta({ description: "As probed" }),
+  standing: z.enum(["in", "out"]).meta({ description: "Whether it may be answered, as far as health goes" }),
+  why: z.string().nullable().meta({ description: "Why it is out, or in although it is down" }),
+  since: rfc3339.nullable(),
+  lastError: z.string().nullable().meta({ description: "Why the last probe failed" }),
+  latencyMs: z.number().nullable().meta({ description: "Of the last probe that succeeded" }),
+  checkedAt: rfc3339.nullable(),
+});
+
+const CandidateSchema = z.object({
+  pool: z.string().meta({ description: "Name of its pool; (fallback) = the static fallback" }),
+  memberId: z.string().nullable(),
+  member: z.string().meta({ examples: ["192.0.2.1:443"] }),
+  address: z.string().nullable().meta({ description: "What is answered for it" }),
+  outcome: z.enum(["kept", "dropped"]).meta({
+    description: "kept: answered to this client now or when its turn comes; dropped: not as things are",
+  }),
+  reason: z.string().meta({ description: "Why, in words" }),
+  rank: z.int().min(1).nullable().meta({
+    description: "Its place in the answer; null = it isn't in this one",
+  }),
+  distanceKm: z.number().nullable().meta({ description: "From the client" }),
+  weight: z.int(),
+  priority: z.int(),
+  health: HealthSchema.nullable().meta({ description: "null = it isn't probed" }),
+  override: z.object({
+    state: z.enum(["up", "down", "drain"]),
+    reason: z.string(),
+    owner: z.string(),
+    expiresAt: rfc3339,
+  }).nullable().meta({ description: "The override that rules it" }),
+}).openapi("ExplainedCandidate");
+
+const ExplanationSchema = z.object({
+  at: rfc3339,
+  generation: z.int().min(0).meta({ description: "Of the model that is answered" }),
+  question: z.object({
+    name: z.string(),
+    type: z.string(),
+    ecs: z.string().nullable().meta({ description: "The client subnet that is sent along" }),
+    wire: z.string().meta({ description: "The packet in hex: sent by the client, it gets this answer" }),
+  }),
+  client: z.object({
+    address: z.string(),
+    source: z.enum(["address", "ecs"]).meta({ description: "Where the address comes from" }),
+    prefix: z.string().meta({ description: "As much of it as is known" }),
+    country: z.string().nullable(),
+    continent: z.string().nullable(),
+    asn: z.int().nullable(),
+    latitude: degrees,
+    longitude: degrees,
+    geoRule: z.string().nullable().meta({ description: "The rule that matched", examples: ["country DE"] }),
+    mapFile: z.object({ prefix: z.string(), line: z.int().min(1) }).nullable().meta({
+      description: "The line of the map file that matched",
+    }),
+  }).meta({ description: "Whom the answer is for; facts are null where the answer doesn't depend on them" }),
+  steps: z.array(z.object({ kind: z.enum(STEP_KINDS), text: z.string() })).meta({
+    description: "What was decided, in order, a sentence each",
+  }),
+  candidates: z.array(CandidateSchema).meta({ description: "Every member of the pools that were looked at" }),
+  rotation: z.object({
+    ticket: z.int().min(0),
+    members: z.int().min(2).meta({ description: "That take turns" }),
+    turn: z.int().min(1),
+    cycle: z.int().min(1).meta({ description: "Turns until all begins anew" }),
+    next: z.array(z.string()).meta({ description: "With what this and the next answers begin" }),
+  }).nullable().meta({ description: "null = nobody takes turns" }),
+  answer: z.object({
+    rcode: z.string().meta({ examples: ["NOERROR", "NXDOMAIN", "REFUSED"] }),
+    truncated: z.boolean(),
+    records: z.array(z.object({ name: z.string(), type: z.string(), ttl: z.int().min(0), data: z.string() })),
+    ttl: z.int().min(0).nullable().meta({ description: "Seconds; null = there are no records" }),
+    scope: z.int().min(0).max(128).nullable().meta({
+      description: "Bits of the client subnet for which it holds; null = it carries none",
+    }),
+    wire: z.string().meta({ description: "Its bytes in hex" }),
+    text: z.string().meta({ description: "The same as dig prints it" }),
+  }),
+}).openapi("Explanation");
+
+const name = z.string().refine(isName, {
+  error: ({ input }) => `name ${show(input)} is no domain name (write www.example.com)`,
+}).meta({ description: "What is asked for", examples: ["www.example.com"] });
+
+const explainQuery = strictObject({
+  name,
+  type: z.string().default("A").refine((text) => askedType(text) !== null, {
+    error: ({ input }) => `type ${show(input)} can't be asked for${guessOf(input)}`,
+  }).meta({ description: "Record type", examples: ["A", "AAAA"] }),
+  client: z.string().default("127.0.0.1").refine((text) => parseIp(text) !== null, {
+    error: ({ input }) => `client ${show(input)} is no address (write 192.0.2.53 or 2001:db8::53)`,
+  }).meta({ description: "Who sends the query" }),
+  ecs: z.string().optional().superRefine((text, context) => {
+    const fault = text === undefined ? null : prefixFault(text);
+    if (fault !== null) context.addIssue({ code: "custom", message: `ecs: ${fault}` });
+  }).meta({ description: "Client subnet that the query carries", examples: ["198.51.100.0/24"] }),
+});
+
+const routes = {
+  explain: createRoute({
+    operationId: "explain",
+    tags,
+    method: "get",
+    path: `${BASE}/explain`,
+    summary: "Why the next answer to a question is what it is",
+    description:
+      "The code that answers DNS decides, over the state of this moment; no turn is taken and nothing is counted.",
+    request: { query: explainQuery },
+    responses: { 200: { description: "The account", content: json(ExplanationSchema) }, ...problems(400) },
+  }),
+};
+
+/** The routes of explanations. */
+export const explainRoutes: readonly Route[] = Object.values(routes);
+
+/** Serves the routes of explanations. */
+export function serveExplain(app: OpenAPIHono, { explainer }: ApiParts): void {
+  app.openapi(routes.explain, (c) => {
+    const { name, type, client, ecs } = c.req.valid("query");
+    const explanation = explainer.explain({
+      name,
+      type: askedType(type)!,
+      client: parseIp(client)!,
+      ecs: ecs === undefined ? null : parsePrefix(ecs),
+      udpSize: UDP_SIZE_DEFAULT,
+    });
+    return c.json(explanation, 200);
+  });
+}
+
+function isName(text: string): boolean {
+  try {
+    nameToWire(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** The number of a type that a query may have; `null` = none. */
+function askedType(text: string): number | null {
+  const type = typeNumber(text);
+  return type === null || (isMetaType(type) && type !== TYPE.ANY) ? null : type;
+}
+
+function guessOf(input: unknown): string {
+  const near = typeof input === "string" ? nearest(input, Object.keys(TYPE)) : null;
+  return near === null || askedType(near) === null ? " (write A or AAAA)" : ` (did you mean ${near}?)`;
+}
+
+function prefixFault(text: string): string | null {
+  try {
+    parsePrefix(text);
+    return null;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}

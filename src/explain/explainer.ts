@@ -1,0 +1,260 @@
+/**
+ * Why an answer is what it is: has the production engine rehearse it over the snapshot and board of now, and joins what it
+ * says on the way with what is declared, probed and overridden. There is no second implementation of any
+ * decision here: the words may be wrong, the answer can't be.
+ *
+ * A rehearsal draws no ticket and moves no counter, so the explained answer is the next one to that question.
+ *
+ * @module
+ */
+import { MapFile } from "../balance/map_file.ts";
+import { type Fallback, MEMBER_DEFAULTS, type Pool, POOL_DEFAULTS } from "../config/model.ts";
+import { Clients, OpenAtlas } from "../dns/clients.ts";
+import { Engine } from "../dns/engine.ts";
+import { familyOf, formatIp, formatPrefix } from "../ip.ts";
+import { EMPTY_ATLAS } from "../snapshot/atlas.ts";
+import { ENTRY, POOL } from "../snapshot/layout.ts";
+import type { LiveBoard } from "../snapshot/live.ts";
+import { type Snapshot, SnapshotView } from "../snapshot/view.ts";
+import { decodeMessage, encodeQuery, formatMessage, type Message } from "../wire/message.ts";
+import { wireToName } from "../wire/name.ts";
+import { rcodeName, TYPE, typeName } from "../wire/record_type.ts";
+import { explainCandidates } from "./candidates.ts";
+import type {
+  Asked,
+  ExplainedAnswer,
+  ExplainedClient,
+  ExplainedRotation,
+  Explanation,
+} from "./explanation.ts";
+import { Recording } from "./recording.ts";
+import { type Considered, type ExplainSources, FALLBACK_NAME, type Situation } from "./situation.ts";
+import { describeSteps } from "./steps.ts";
+import { formatRule } from "./words.ts";
+
+/** Answers shown ahead. */
+const TURNS_SHOWN = 5;
+const OUT_SIZE = 0xffff;
+
+/** Explains answers. */
+export class Explainer {
+  readonly #sources: ExplainSources;
+  readonly #recording = new Recording();
+  readonly #out = new Uint8Array(OUT_SIZE);
+  /** Engines by what they answer from; a snapshot that is no more takes its engine along. */
+  readonly #engines = new WeakMap<Snapshot, { readonly engine: Engine; readonly board: LiveBoard }>();
+
+  /** Reads nothing yet. */
+  constructor(sources: ExplainSources) {
+    this.#sources = sources;
+  }
+
+  /**
+   * Explains the next answer to a question.
+   *
+   * @throws {SyntaxError} when the name is none
+   */
+  explain(asked: Asked): Explanation {
+    const { clock, generation } = this.#sources;
+    const { snapshot, board } = this.#sources.current();
+    const engine = this.#engineFor(snapshot, board);
+    const packet = packetOf(asked);
+    const wire = this.#rehearse(engine, { packet, asked, ahead: 0 });
+    const recording = this.#recording;
+    const message = decodeMessage(wire);
+    const view = new SnapshotView(snapshot);
+    const situation = this.#situation(asked, { recording, view, board, message });
+    const next = recording.choice === null || recording.choice.turn.lead < 2
+      ? []
+      : this.#turnsAhead(engine, { packet, asked, first: message });
+    return {
+      at: new Date(clock.unixMs()).toISOString(),
+      generation: generation(),
+      question: {
+        name: wireToName(situation.question),
+        type: typeName(asked.type),
+        ecs: asked.ecs && formatPrefix(asked.ecs),
+        wire: packet.toHex(),
+      },
+      client: clientOf(asked, { ...situation, snapshot }),
+      steps: describeSteps(situation),
+      candidates: explainCandidates(situation),
+      rotation: rotationOf(situation, next),
+      answer: answerOf(message, wire),
+    };
+  }
+
+  #engineFor(snapshot: Snapshot, board: LiveBoard): Engine {
+    const known = this.#engines.get(snapshot);
+    if (known?.board === board) return known.engine;
+    // No worker's lane is touched by a rehearsal.
+    const engine = new Engine({ ...this.#sources.engine, lane: 0 }, this.#recording);
+    engine.use(snapshot, board);
+    this.#engines.set(snapshot, { engine, board });
+    return engine;
+  }
+
+  #rehearse(
+    engine: Engine,
+    { packet, asked, ahead }: { readonly packet: Uint8Array; readonly asked: Asked; readonly ahead: number },
+  ): Uint8Array {
+    this.#recording.begin();
+    engine.lookAhead(ahead);
+    const client = { stream: false, address: () => asked.client };
+    const size = engine.answer(packet, packet.length, client, this.#out, OUT_SIZE);
+    return this.#out.slice(0, size);
+  }
+
+  /** With what this and the next answers begin. Overwrites nothing of the recording that was taken before. */
+  #turnsAhead(
+    engine: Engine,
+    { packet, asked, first }: { readonly packet: Uint8Array; readonly asked: Asked; readonly first: Message },
+  ): string[] {
+    const messages = [first];
+    for (let ahead = 1; ahead < TURNS_SHOWN; ahead++) {
+      messages.push(decodeMessage(this.#rehearse(engine, { packet, asked, ahead })));
+    }
+    return messages.map(({ answers }) => answers.find(isAddress)?.data ?? "");
+  }
+
+  #situation(
+    asked: Asked,
+    { recording, view, board, message }: {
+      readonly recording: Recording;
+      readonly view: SnapshotView;
+      readonly board: LiveBoard;
+      readonly message: Message;
+    },
+  ): Situation {
+    const { names, pools, choice, decider, decidedFor, scopeBits } = recording;
+    const last = names.at(-1);
+    const isFallback = last?.source === "fallback";
+    const service = !last || pools.length === 0 || isFallback
+      ? null
+      : this.#sources.service(nameOfEntry(view, last.entry));
+    const clients = new Clients(view, board, new OpenAtlas(EMPTY_ATLAS));
+    const considered: Considered[] = [];
+    let pool = pools.length === 0 ? null : isFallback ? this.#fallbackPool() : this.#poolOf(service?.poolId);
+    for (const look of pools) {
+      if (!pool) break;
+      considered.push({
+        look,
+        pool,
+        listed: clients.candidates(look.list),
+        changesAt: view.records[look.pool + POOL.changesAt]!,
+      });
+      pool = this.#poolOf(pool.fallbackPoolId);
+    }
+    return {
+      asked,
+      message,
+      question: names[0]?.name ?? new Uint8Array(1),
+      names: names.map((step) => ({
+        ...step,
+        owner: step.entry === 0 || step.source === "fallback" ? null : nameOfEntry(view, step.entry),
+      })),
+      considered,
+      choice,
+      decider: considered.find(({ look }) => look === decider) ?? null,
+      decidedFor,
+      scopeBits,
+      service: isFallback ? { ttl: this.#sources.fallback()?.ttl ?? 0, minTtl: 0, ecs: true } : service,
+      nowSeconds: board.now,
+      sources: this.#sources,
+    };
+  }
+
+  #poolOf(id: string | null | undefined): Pool | null {
+    return id ? this.#sources.pool(id) : null;
+  }
+
+  #fallbackPool(): Pool | null {
+    const declared = this.#sources.fallback();
+    return declared && poolOfFallback(declared.fallback);
+  }
+}
+
+/** The packet that asks. Its id is 0: the answer's is the same. */
+function packetOf({ name, type, ecs, udpSize }: Asked): Uint8Array {
+  const edns = udpSize === 0 ? {} : { edns: ecs ? { udpSize, ecs } : { udpSize } };
+  return encodeQuery({ id: 0, name, type, ...edns });
+}
+
+function nameOfEntry(view: SnapshotView, entry: number): string {
+  return wireToName(view.heap, view.records[entry + ENTRY.nameAt]!);
+}
+
+function isAddress({ type }: { readonly type: number }): boolean {
+  return type === TYPE.A || type === TYPE.AAAA;
+}
+
+function clientOf(
+  { client, ecs }: Asked,
+  { considered, decidedFor, snapshot }: Situation & { readonly snapshot: Snapshot },
+): ExplainedClient {
+  const address = decidedFor?.address ?? client;
+  const bits = decidedFor?.bits ?? client.length * 8;
+  const decided = considered.findLast(({ look }) => look.reason !== null);
+  const reason = decided?.look.reason?.reason ?? null;
+  const origin = decided?.pool.algorithm === "map-file" && snapshot.atlas.map
+    ? new MapFile(snapshot.atlas.map).origin(address)
+    : null;
+  return {
+    address: formatIp(address),
+    source: decidedFor?.source ?? "address",
+    prefix: formatPrefix(
+      decidedFor?.source === "ecs" && ecs ? ecs : { family: familyOf(address), bytes: address, length: bits },
+    ),
+    country: reason?.country ?? null,
+    continent: reason?.continent ?? null,
+    asn: reason?.asn || null,
+    latitude: reason?.place?.latitude ?? null,
+    longitude: reason?.place?.longitude ?? null,
+    geoRule: reason?.rule ? formatRule(reason.rule) : null,
+    mapFile: origin && { prefix: formatPrefix(origin.prefix), line: origin.line },
+  };
+}
+
+function rotationOf({ choice, decider }: Situation, next: string[]): ExplainedRotation | null {
+  if (!choice || !decider || choice.turn.lead < 2) return null;
+  const { ticket, lead, cycle } = choice.turn;
+  return { ticket, members: lead, turn: ticket % cycle + 1, cycle, next };
+}
+
+function answerOf(message: Message, wire: Uint8Array): ExplainedAnswer {
+  const records = message.answers.map(({ name, type, ttl, data }) => ({
+    name,
+    type: typeName(type),
+    ttl,
+    data,
+  }));
+  return {
+    rcode: rcodeName(message.rcode),
+    truncated: message.flags.tc,
+    records,
+    ttl: records.length === 0 ? null : Math.min(...records.map(({ ttl }) => ttl)),
+    scope: message.edns?.ecs?.scope ?? null,
+    wire: wire.toHex(),
+    text: formatMessage(message),
+  };
+}
+
+/** The static fallback as a pool. */
+function poolOfFallback({ algorithm, endpoints, weights, onAllDown, healthCheck }: Fallback): Pool {
+  return {
+    ...POOL_DEFAULTS,
+    id: FALLBACK_NAME,
+    name: FALLBACK_NAME,
+    algorithm,
+    onAllDown,
+    healthCheck,
+    members: endpoints.map((ipAddress) => ({
+      ...MEMBER_DEFAULTS,
+      id: "",
+      ipAddress,
+      port: healthCheck?.port ?? 0,
+      weight: weights[ipAddress] ?? 1,
+    })),
+    geoRules: [],
+  };
+}

@@ -1,0 +1,69 @@
+/**
+ * Where a running node's explainer looks things up.
+ *
+ * @module
+ */
+import type { Clock } from "../clock.ts";
+import { drainShare, rulingOf } from "../config/overridden.ts";
+import type { Settings } from "../config/settings.ts";
+import type { EngineOptions } from "../dns/engine.ts";
+import type { NodeHealth } from "../health/node_health.ts";
+import type { LiveBoard } from "../snapshot/live.ts";
+import type { Snapshot } from "../snapshot/view.ts";
+import type { Store } from "../store/store.ts";
+import type { ExplainSources } from "./situation.ts";
+
+/** The parts of a node that know. */
+export interface NodeParts {
+  /** Read only. */
+  readonly store: Store;
+  /** Those of now. */
+  readonly settings: () => Pick<Settings, "dns" | "fallback">;
+  /** What is believed of members. */
+  readonly health: Pick<NodeHealth, "memberHealth">;
+  /** What is answered from. */
+  readonly publisher: {
+    readonly current: { readonly snapshot: Snapshot; readonly board: LiveBoard };
+    readonly generation: number;
+  };
+  /** As the workers have them. */
+  readonly engine: Omit<EngineOptions, "lane">;
+  /** Says which override has begun. */
+  readonly clock: Pick<Clock, "unixMs">;
+}
+
+/** Names shown to those who asked for one that isn't ours. */
+const NAMES_SHOWN = 5;
+
+/** Looks everything up when it is asked for. */
+export function sourcesOf({ store, settings, health, publisher, engine, clock }: NodeParts): ExplainSources {
+  return {
+    current: () => publisher.current,
+    generation: () => publisher.generation,
+    service: (domain) => store.services.byDomain(domain),
+    pool: (id) => store.pools.whole(id),
+    fallback: () => {
+      const fallback = store.fallback() ?? settings().fallback;
+      return fallback && { fallback, ttl: settings().dns.ttl };
+    },
+    health: (pool, member, forcedUp) => health.memberHealth(pool, { ...member, forcedUp }),
+    override: (poolId, member) => {
+      const nowMs = clock.unixMs();
+      const ruling = rulingOf(store.overrides.index().covering(poolId, member), nowMs);
+      return ruling && { ...ruling, share: ruling.state === "drain" ? drainShare(ruling, nowMs) : 1 };
+    },
+    ours: () => {
+      const { domain, zones } = settings().dns;
+      const services = store.services.page({ limit: NAMES_SHOWN, cursor: null }).items;
+      const names = [
+        ...domain,
+        ...zones.map((zone) => zone.domain),
+        ...store.zones.all().map((zone) => zone.domain),
+        ...services.map((service) => service.domain),
+      ];
+      return [...new Set(names)].slice(0, NAMES_SHOWN);
+    },
+    engine,
+    clock,
+  };
+}

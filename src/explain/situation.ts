@@ -1,0 +1,104 @@
+/**
+ * All that an account is written from: what the engine said, and what is declared, believed and overridden.
+ *
+ * @module
+ */
+import type { Candidate } from "../balance/ranking.ts";
+import type { Clock } from "../clock.ts";
+import type { Fallback, Member, Pool, Service } from "../config/model.ts";
+import type { EngineOptions } from "../dns/engine.ts";
+import type { Verdict } from "../health/verdict.ts";
+import type { LiveBoard } from "../snapshot/live.ts";
+import type { Snapshot } from "../snapshot/view.ts";
+import type { Message } from "../wire/message.ts";
+import type { Asked } from "./explanation.ts";
+import type { Choice, DecidedFor, NamedStep, PoolLook } from "./recording.ts";
+
+/** What explaining works with. */
+export interface ExplainSources {
+  /** What is answered from at this moment. */
+  current(): { readonly snapshot: Snapshot; readonly board: LiveBoard };
+  /** Of the model that is answered. */
+  generation(): number;
+  /** The service of a domain, wildcards included. */
+  service(domain: string): Service | null;
+  /** A pool with all its parts. */
+  pool(id: string): Pool | null;
+  /** The static fallback, and the TTL of its answers in seconds. */
+  fallback(): { readonly fallback: Fallback; readonly ttl: number } | null;
+  /** What is believed of a member. */
+  health(pool: Pool, member: Member, isForcedUp: boolean): Evidence;
+  /** The override that rules a member now. */
+  override(poolId: string, member: Member): RulingOverride | null;
+  /** Some of the names that are answered here, for those that asked for another. */
+  ours(): readonly string[];
+  /** As the workers have them. */
+  readonly engine: Omit<EngineOptions, "lane">;
+  /** Stamps what is explained. */
+  readonly clock: Pick<Clock, "unixMs">;
+}
+
+/** What is believed of a member. */
+export interface Evidence extends Verdict {
+  /** Whether it may be answered, as far as health goes. */
+  readonly standing: "in" | "out";
+  /** Why it is out, or in although it is down; `null` = its state says it. */
+  readonly why: string | null;
+}
+
+/** An override that has begun and isn't over. Times are Unix milliseconds. */
+export interface RulingOverride {
+  /** What it does. */
+  readonly state: "up" | "down" | "drain";
+  /** Why. */
+  readonly reason: string;
+  /** Who answers for it. */
+  readonly owner: string;
+  /** When it ends. */
+  readonly expiresAt: number;
+  /** What is left of the member, 0–1. */
+  readonly share: number;
+}
+
+/** Everything that is known of one rehearsal. */
+export interface Situation {
+  /** What was asked. */
+  readonly asked: Asked;
+  /** What is answered. */
+  readonly message: Message;
+  /** The question's name in wire form, lower-case. */
+  readonly question: Uint8Array;
+  /** The names on the way; `owner` is the name whose data answers. */
+  readonly names: readonly (NamedStep & { readonly owner: string | null })[];
+  /** The pools on the way. */
+  readonly considered: readonly Considered[];
+  /** Who was chosen. */
+  readonly choice: Choice | null;
+  /** From where. */
+  readonly decider: Considered | null;
+  /** For whom. */
+  readonly decidedFor: DecidedFor | null;
+  /** Bits for which it holds. */
+  readonly scopeBits: number;
+  /** The service, or what stands in its place. */
+  readonly service: Pick<Service, "ttl" | "minTtl" | "ecs"> | null;
+  /** Unix seconds, as the engine has them. */
+  readonly nowSeconds: number;
+  /** Where the rest is looked up. */
+  readonly sources: ExplainSources;
+}
+
+/** A pool that was looked at. */
+export interface Considered {
+  /** What the engine said of it. */
+  readonly look: PoolLook;
+  /** As it is declared. */
+  readonly pool: Pool;
+  /** The members that the engine sees, by their index. */
+  readonly listed: readonly Candidate[];
+  /** Unix seconds of the next planned change of its answers; 0 = none. */
+  readonly changesAt: number;
+}
+
+/** Name of the static fallback where pools have theirs. */
+export const FALLBACK_NAME = "(fallback)";
