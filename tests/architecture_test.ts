@@ -22,6 +22,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   telemetry: ["ip", "clock", "config"],
   health: ["ip", "clock", "config", "telemetry"],
   snapshot: ["ip", "clock", "config", "balance", "wire"],
+  atlas: ["ip", "clock", "config", "balance", "snapshot", "telemetry"],
   license: ["ip", "clock", "config", "snapshot", "telemetry"],
   dns: ["ip", "clock", "config", "balance", "wire", "snapshot", "license", "telemetry"],
   // The verdicts of the last run are kept in the database, hence `health`.
