@@ -14,6 +14,7 @@ import { addApiOptions, addOutputOption, examples, type Surroundings } from "./s
 import type { Shell } from "./src/cli/completions.ts";
 import { addConfigCommand } from "./src/cli/config_command.ts";
 import { addQueryCommand } from "./src/cli/query_command.ts";
+import { addOverrideCommands } from "./src/cli/override_commands.ts";
 import { addResourceCommands } from "./src/cli/resource_commands.ts";
 import { systemTerminal, type Terminal } from "./src/cli/terminal.ts";
 import type { DemoFlags } from "./src/demo/demo.ts";
@@ -74,6 +75,8 @@ function commandTree(terminal: Terminal, outcome: Outcome): Command {
   addStatus(root, { terminal, done });
   root.commandsGroup("Change:");
   addResourceCommands(root, { terminal, done });
+  root.commandsGroup("Steer:");
+  addOverrideCommands(root, { terminal, done });
   root.commandsGroup("Keep:");
   addBackup(root, { terminal, done });
   root.commandsGroup("Other:");

@@ -9,10 +9,12 @@
  */
 import { createHash } from "node:crypto";
 import { Changes } from "./change/commit.ts";
+import { OverrideClock, registerOverrideMetrics } from "./change/override_clock.ts";
 import { systemClock, systemRng } from "./clock.ts";
 import { checkTargetOf } from "./config/check_target.ts";
 import { desiredOf } from "./config/desired.ts";
 import type { HealthCheck, Member, Pool } from "./config/model.ts";
+import { applyOverrides, overriddenSource } from "./config/overridden.ts";
 import type { Settings } from "./config/settings.ts";
 import { remarkOnSteering } from "./config/steering.ts";
 import { Fleet } from "./dns/fleet.ts";
@@ -27,7 +29,7 @@ import { formatSocketAddress, isLoopback, parseIp, parsePrefix, type SocketAddre
 import { Publisher, type TablesKeeper } from "./publisher.ts";
 import { readKept, writeKept } from "./snapshot/kept_file.ts";
 import { Store } from "./store/store.ts";
-import { watch } from "./store/watch.ts";
+import { type ForeignCommit, watch } from "./store/watch.ts";
 import type { Logger } from "./telemetry/log.ts";
 import { Registry } from "./telemetry/metrics.ts";
 import { registerProcessMetrics } from "./telemetry/process.ts";
@@ -67,6 +69,8 @@ export interface RunningNode extends AsyncDisposable {
   readonly lost: Promise<never>;
 }
 
+/** How often the answers' clock is set; it is ahead by as much, so that no TTL outlives a planned change. */
+const NOW_INTERVAL_MS = 250;
 /** How often the counters are fetched, so that none wraps twice unseen. */
 const TALLY_INTERVAL_MS = 10_000;
 /** Pools shown one by one in the metrics; with more, only the sums are. */
@@ -119,16 +123,37 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     "When the workers got the last state.",
   )
     .labels();
-  const publisher = new Publisher({
-    desired: () => desiredOf(settings, store.source()),
+  const overrides = new OverrideClock({
+    store,
+    changes,
+    touchPools: (ids) => publisher.touchPools(ids),
+    clock: systemClock,
+    log,
+  });
+  registerOverrideMetrics(registry, {
+    overrides: () => store.overrides.index().overrides,
+    unixMs: systemClock.unixMs,
+  });
+  const publisher: Publisher = new Publisher({
+    desired: () =>
+      desiredOf(
+        settings,
+        overriddenSource(store.source(), {
+          overrides: store.overrides.index(),
+          nowMs: systemClock.unixMs(),
+        }),
+      ),
     changes: {
       generation: () => store.generation(),
       touchedSince: (generation) => store.history.touchedSince(generation),
       formerDomains: (generation) => store.history.formerDomains(generation),
+      overriddenPools: () =>
+        store.overrides.all().flatMap((override) => store.overrides.poolsCoveredBy(override)),
       pool: (id) => store.pools.whole(id),
       service: (id) => store.services.get(id),
       serviceByDomain: (domain) => store.services.byDomain(domain),
     },
+    overridden: (pool) => applyOverrides(pool, store.overrides.index(), systemClock.unixMs()),
     health,
     log,
     keeper: keeperOf(store, () => settings),
@@ -149,6 +174,13 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
   registerPoolMetrics(registry, store, health);
   await health.firstRound(AbortSignal.timeout(settings.health.startTimeout));
 
+  const setNow = () => {
+    publisher.current.board.now = Math.ceil((systemClock.unixMs() + NOW_INTERVAL_MS) / 1000);
+  };
+  setNow();
+  const now = setInterval(setNow, NOW_INTERVAL_MS);
+  stack.defer(() => clearInterval(now));
+
   const lost = Promise.withResolvers<never>();
   lost.promise.catch(() => {});
   const fleet = stack.use(
@@ -164,10 +196,22 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
   const tally = setInterval(totals.update, TALLY_INTERVAL_MS);
   stack.defer(() => clearInterval(tally));
   stack.use(changes.subscribe((commit) => {
+    overrides.wake();
     publisher.touch(commit.everything);
     if (!commit.everything && commit.poolIds.length > 0) remarkOnPools(store, log, commit.generation);
   }));
-  if (!store.readOnly) followOthers(store, publisher, log, ending.signal);
+  if (!store.readOnly) {
+    followOthers(store, {
+      onCommit: ({ everything }) => {
+        overrides.wake();
+        publisher.touch(everything);
+      },
+      log,
+      signal: ending.signal,
+    });
+    const following = overrides.run(ending.signal);
+    stack.defer(() => following);
+  }
 
   const listeners = await serveHttp({
     options,
@@ -281,8 +325,15 @@ function keepVerdicts(store: Store, log: Logger, write: () => void): void {
   }
 }
 
-function followOthers(store: Store, publisher: Publisher, log: Logger, signal: AbortSignal): void {
-  watch(store, { clock: systemClock, signal, onCommit: ({ everything }) => publisher.touch(everything) })
+function followOthers(
+  store: Store,
+  { onCommit, log, signal }: {
+    readonly onCommit: (commit: ForeignCommit) => void;
+    readonly log: Logger;
+    readonly signal: AbortSignal;
+  },
+): void {
+  watch(store, { clock: systemClock, signal, onCommit })
     .catch((error) =>
       log.error("Changes of other processes to the database are not seen any more", { error })
     );

@@ -10,7 +10,7 @@
  * @module
  */
 import { type CheckTarget, checkTargetsOf } from "./config/check_target.ts";
-import { addressedPool, type Desired, steeredPool } from "./config/desired.ts";
+import { addressedPool, type Desired, type SteeredPool, steeredPool } from "./config/desired.ts";
 import type { Pool, Service } from "./config/model.ts";
 import type { Fleet } from "./dns/fleet.ts";
 import type { HealthChecker, VerdictChange } from "./health/schedule.ts";
@@ -32,6 +32,8 @@ export interface ChangeSource {
   touchedSince(generation: number): Touched;
   /** Domains that services had before the generations after this one. */
   formerDomains(generation: number): readonly string[];
+  /** The pools that overrides cover at this moment or will. */
+  overriddenPools(): Iterable<string>;
   /** A pool with its members, or `null` when there is none any more. */
   pool(id: string): Pool | null;
   /** A service, or `null` when there is none any more. */
@@ -54,6 +56,8 @@ export interface PublisherOptions {
   readonly desired: () => Desired;
   /** What was touched since, and what it is now. */
   readonly changes: ChangeSource;
+  /** What overrides make of a pool at this moment. */
+  readonly overridden: (pool: SteeredPool) => SteeredPool;
   /** Probes what members are checked by. */
   readonly health: Pick<HealthChecker, "follow" | "verdict">;
   /** Lets a start begin with the tables of the last run; `null` = they are written anew. */
@@ -88,6 +92,8 @@ export class Publisher {
   #written = 0;
   /** Generation that the keeper has. */
   #kept = -1;
+  /** Pools that time has made others, of which the history doesn't know. */
+  readonly #due = new Set<string>();
   #isDirty = false;
   /** Whether the next step must not look at what was touched. */
   #wantsWhole = false;
@@ -124,6 +130,12 @@ export class Publisher {
     this.#isDirty = true;
     this.#wantsWhole ||= everything;
     this.#publishing ??= this.#publishAll();
+  }
+
+  /** Says that time has made these pools others: an override begins, takes a step or ends. */
+  touchPools(ids: Iterable<string>): void {
+    for (const id of ids) this.#due.add(id);
+    this.touch(false);
   }
 
   /**
@@ -204,8 +216,9 @@ export class Publisher {
     if (!tables || this.#wantsWhole) return false;
     const generation = changes.generation();
     const touched = changes.touchedSince(this.#written);
-    const { everything, poolIds, serviceIds, zoneDomains, fallback } = touched;
+    const { everything, serviceIds, zoneDomains, fallback } = touched;
     if (everything || fallback || zoneDomains.length > 0) return false;
+    const poolIds = [...new Set([...touched.poolIds, ...this.#due])];
     if (poolIds.length + serviceIds.length > IN_PLACE_MAX) return false;
     try {
       const pools = poolIds.map((id) => ({ id, pool: changes.pool(id) }));
@@ -227,12 +240,17 @@ export class Publisher {
       throw error;
     }
     this.#written = generation;
+    this.#due.clear();
     return true;
+  }
+
+  #answered(pool: Pool): SteeredPool {
+    return addressedPool(this.#options.overridden(steeredPool(pool)));
   }
 
   #putPool(tables: Tables, id: string, pool: Pool): void {
     this.#follow(this.#targets.put(id, checkTargetsOf(pool)));
-    tables.putPool(addressedPool(steeredPool(pool)));
+    tables.putPool(this.#answered(pool));
   }
 
   #removePool(tables: Tables, id: string): void {
@@ -251,6 +269,8 @@ export class Publisher {
     const followed = this.#targets.replace(desired);
     if (this.#isBoardFull()) this.#growBoard();
     this.#follow(followed);
+    // What they answered then is another matter: overrides begin and end while nobody looks.
+    for (const id of this.#options.changes.overriddenPools()) this.#due.add(id);
     if (this.#writeInPlace()) {
       this.#options.log.debug("Began with the tables of the last run", { generation: kept.generation });
       return this.#tables.snapshot;
@@ -271,6 +291,7 @@ export class Publisher {
     if (this.#isBoardFull()) this.#growBoard();
     this.#follow(followed);
     this.#written = desired.generation;
+    this.#due.clear();
     return this.#tables.snapshot;
   }
 

@@ -22,6 +22,7 @@ import { serveMembers } from "./members.ts";
 import { APPLY_PATH, serveModel } from "./model.ts";
 import { METRICS_PATH, PROBE_PATHS, serveNode } from "./node.ts";
 import { openApiDocument, ROUTES } from "./openapi.ts";
+import { serveOverrides } from "./overrides.ts";
 import { servePools } from "./pools.ts";
 import type { ApiParts } from "./ports.ts";
 import { ApiProblem, invalidFields, invalidParameters, problemResponse } from "./problem.ts";
@@ -53,6 +54,7 @@ export function createApi(parts: ApiParts): OpenAPIHono {
   serveGeoRules(app, parts);
   serveServices(app, parts);
   serveZones(app, parts);
+  serveOverrides(app, parts);
   serveModel(app, parts);
   serveHistory(app, parts);
   const { version, auth: { tokens } } = parts;
@@ -73,6 +75,7 @@ const CREATE_PATHS = [
   `${BASE}/pools/:id/members`,
   `${BASE}/pools/:id/geo-rules`,
   `${BASE}/services`,
+  `${BASE}/overrides`,
 ];
 
 /** What declared schemas refuse; an id that can't be one is an object that isn't there. */

@@ -18,7 +18,7 @@ const CHANGES_MAX = 1_000;
 const HistoryEntrySchema = z.object({
   generation: z.int().min(1).meta({ description: "Its number" }),
   at: z.int().meta({ description: "Unix milliseconds" }),
-  via: z.string().meta({ description: "The way it came: api, cli, tui, git, cluster, demo" }),
+  via: z.string().meta({ description: "The way it came: api, cli, tui, git, cluster, demo, expiry" }),
   by: z.string().meta({ description: "Name of the token, signer or user; empty when nobody is known" }),
   reason: z.string().meta({ description: "What the author gave as the reason; may be empty" }),
 }).openapi("HistoryEntry");
@@ -26,7 +26,7 @@ const HistoryEntrySchema = z.object({
 const GenerationSchema = z.object({
   ...HistoryEntrySchema.shape,
   changes: z.array(z.object({
-    kind: z.enum(["pool", "member", "healthCheck", "geoRule", "service", "zone", "fallback"]),
+    kind: z.enum(["pool", "member", "healthCheck", "geoRule", "service", "zone", "fallback", "override"]),
     id: z.string().meta({
       description:
         "The object's id; the pool's id for a check, the domain for a zone, empty for the fallback",

@@ -11,6 +11,7 @@ import { historyRoutes } from "./history.ts";
 import { memberRoutes } from "./members.ts";
 import { modelComponent, modelRoutes } from "./model.ts";
 import { nodeRoutes } from "./node.ts";
+import { overrideRoutes } from "./overrides.ts";
 import { poolRoutes } from "./pools.ts";
 import type { OpenApiDocument } from "./reference.ts";
 import type { Route } from "./route.ts";
@@ -25,6 +26,7 @@ export const ROUTES: readonly Route[] = [
   ...geoRuleRoutes,
   ...serviceRoutes,
   ...zoneRoutes,
+  ...overrideRoutes,
   ...modelRoutes,
   ...historyRoutes,
   ...nodeRoutes,
@@ -92,6 +94,10 @@ const TAGS = [
   { name: "Geo rules", description: "Which clients a pool sends to which of its members." },
   { name: "Services", description: "A domain that is answered from a pool." },
   { name: "Zones", description: "Static records, as zone files." },
+  {
+    name: "Overrides",
+    description: "What is forced up, forced down or drained for a while, by whom and why.",
+  },
   { name: "Model", description: "Everything at once: export, and replace in one transaction." },
   { name: "History", description: "What was changed, by whom and why." },
   { name: "Node", description: "State of this node." },

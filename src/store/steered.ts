@@ -36,7 +36,8 @@ interface Source {
 
 /** Pools of which answers depend on who is who among the members: they are few, and read whole. */
 const IS_WHOLE = "failback <> 'auto' OR failback_delay_ms <> 0 " +
-  "OR EXISTS (SELECT 1 FROM geo_rules WHERE pool_id = pools.id)";
+  "OR EXISTS (SELECT 1 FROM geo_rules WHERE pool_id = pools.id) " +
+  "OR EXISTS (SELECT 1 FROM overrides WHERE pool_id = pools.id AND member_id IS NOT NULL)";
 /** What a pool of a line without these columns has. */
 const PLAIN_POOL = { minHealthy: 0, geofence: false, flatten: true };
 /** The first column of a line is the row's own, the others are its tail, of which there are few different ones. */

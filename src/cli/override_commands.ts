@@ -1,0 +1,110 @@
+/**
+ * The commands of overrides: `drain`, `up`, `down` and `undo`, which are typed in a hurry, and `overrides …`. What they
+ * do is in `overrides.ts`, which is loaded when one of them runs.
+ *
+ * @module
+ */
+import { type Command, InvalidArgumentError, Option } from "commander";
+import { OVERRIDE_STATES, type OverrideState, TARGET_FORMS } from "../config/override.ts";
+import { addApiOptions, addOutputOption, examples, milliseconds, type Surroundings } from "./command_line.ts";
+
+const EXAMPLES = examples(
+  'pleiades drain region:fra --for 2h --over 10m --reason "kernel upgrade"',
+  'pleiades down member:web/192.0.2.1:443 --for 30m --reason "disk is failing"',
+  'pleiades up pool:web --for 15m --reason "the checks are wrong, not the servers"',
+  "pleiades undo region:fra",
+  "pleiades overrides list",
+) + `\n\nTARGET is ${TARGET_FORMS}.`;
+
+/** What each verb does, for the help. */
+const MEANINGS: Readonly<Record<OverrideState, string>> = {
+  drain: "answer a member, pool or region less and less, then not at all, for a while",
+  up: "answer a member, pool or region for a while, whatever its checks say",
+  down: "don't answer a member, pool or region for a while",
+};
+
+/** Adds the commands; `done` gets the exit code of the one that ran. */
+export function addOverrideCommands(root: Command, surroundings: Surroundings): void {
+  for (const state of ["drain", "up", "down"] as const) addVerb(root, state, surroundings);
+  addUndo(root, surroundings);
+  addNoun(root, surroundings);
+}
+
+function addVerb(root: Command, state: OverrideState, { terminal, done }: Surroundings): void {
+  const command = root.command(`${state} <target>`).description(MEANINGS[state]);
+  addCreateOptions(command, { drains: state === "drain" })
+    .action(async (target: string, options) =>
+      done(await (await import("./overrides.ts")).createOverride({ ...options, target, state }, terminal))
+    );
+}
+
+function addUndo(root: Command, { terminal, done }: Surroundings): void {
+  const command = root.command("undo <target>").description("end every override of just this target, now");
+  addWriteOptions(addApiOptions(command)).addHelpText("after", EXAMPLES)
+    .action(async (target: string, options) =>
+      done(await (await import("./overrides.ts")).undo(target, options, terminal))
+    );
+}
+
+function addNoun(root: Command, { terminal, done }: Surroundings): void {
+  const group = root.command("overrides")
+    .description("what is forced up, down or drained, until when, by whom and why")
+    .addHelpText("after", EXAMPLES);
+  const list = group.command("list").description("all of them").option(
+    "--target <target>",
+    "only those of just this",
+  );
+  addOutput(list).action(async (options) =>
+    done(await (await import("./overrides.ts")).listOverrides(options, terminal))
+  );
+  addOutput(group.command("get <id>").description("one override, by its id or target"))
+    .action(async (reference: string, options) =>
+      done(await (await import("./overrides.ts")).getOverride(reference, options, terminal))
+    );
+  const create = group.command("create <target>").description("force a target up or down, or drain it")
+    .addOption(new Option("--state <state>", "what it does").choices(OVERRIDE_STATES).makeOptionMandatory());
+  addCreateOptions(create, { drains: true }).action(async (target: string, options) =>
+    done(await (await import("./overrides.ts")).createOverride({ ...options, target }, terminal))
+  );
+  const remove = group.command("delete <id>").description("end an override now, by its id or target");
+  addWriteOptions(addApiOptions(remove)).action(async (reference: string, options) =>
+    done(await (await import("./overrides.ts")).deleteOverride(reference, options, terminal))
+  );
+}
+
+function addCreateOptions(command: Command, { drains }: { readonly drains: boolean }): Command {
+  command
+    .addOption(
+      new Option("--for <duration>", "how long, such as 30m; it ends by itself").argParser(durationText)
+        .makeOptionMandatory(),
+    )
+    .addOption(new Option("--reason <text>", "why, for those who find it").makeOptionMandatory());
+  if (drains) {
+    command.addOption(
+      new Option("--over <duration>", "how long the draining takes; else 5m, or half of --for")
+        .argParser(durationText),
+    );
+  }
+  command
+    .option("--at <time>", "when it begins, such as 03:00 or 2026-02-01T03:00:00Z; else now")
+    .option("--owner <name>", "who can be asked about it; else your login name")
+    .option("--dry-run", "check and show it, change nothing");
+  return addOutput(command).addHelpText("after", EXAMPLES);
+}
+
+function addWriteOptions(command: Command): Command {
+  return command.option("--reason <text>", "for the history").option(
+    "--dry-run",
+    "check it, change nothing",
+  );
+}
+
+function addOutput(command: Command): Command {
+  return addOutputOption(addApiOptions(command), ["table", "json", "yaml"]);
+}
+
+/** A duration that the API reads for itself; checked here, so that a slip costs no request. */
+function durationText(text: string): string {
+  if (milliseconds(text) === 0) throw new InvalidArgumentError("It must be longer than nothing.");
+  return text;
+}

@@ -1,0 +1,200 @@
+/**
+ * What the commands of overrides do: clients of `/overrides`, with a table that can be read at three in the morning.
+ *
+ * @module
+ */
+import { isId } from "../config/id.ts";
+import type { OverrideState } from "../config/override.ts";
+import { ApiClient, type ClientOptions, type JsonObject, writeQuery } from "./client.ts";
+import { CommandFailed, type ExitCode, wrongUsage } from "./failure.ts";
+import { span } from "./span.ts";
+import { type Column, type OutputFormat, printObject, printRows, textColumn } from "./table.ts";
+import type { Terminal } from "./terminal.ts";
+
+/** What a write takes beside what it is about. */
+export interface WriteOptions extends ClientOptions {
+  /** For the history. */
+  readonly reason?: string;
+  /** Change nothing. */
+  readonly dryRun?: boolean;
+}
+
+/** A new override, as it was typed. */
+export interface NewOverride extends ClientOptions {
+  /** What it covers. */
+  readonly target: string;
+  /** What it does. */
+  readonly state: OverrideState;
+  /** How long, as `30m`. */
+  readonly for: string;
+  /** Why. */
+  readonly reason: string;
+  /** How long the draining takes, as `10m`. */
+  readonly over?: string;
+  /** When it begins: `03:00`, or RFC 3339. */
+  readonly at?: string;
+  /** Who answers for it; absent = who is logged in. */
+  readonly owner?: string;
+  /** Check and show it, change nothing. */
+  readonly dryRun?: boolean;
+  /** `-o`. */
+  readonly output: OutputFormat;
+}
+
+/** Makes an override and prints it. */
+export async function createOverride(request: NewOverride, terminal: Terminal): Promise<ExitCode> {
+  const { target, state, reason, over, at, output, dryRun = false } = request;
+  const json = {
+    target,
+    state,
+    reason,
+    owner: request.owner ?? loginName(terminal),
+    for: request.for,
+    ...(at !== undefined && { startsAt: startOf(at, new Date()) }),
+    ...(over !== undefined && { drain: over }),
+  };
+  const api = new ApiClient(request, terminal);
+  const made = await api.send("POST", `/overrides${writeQuery({ dryRun, reason })}`, { json });
+  if (made !== null) await print([made], { output, one: true }, terminal);
+  if (dryRun) terminal.err("created: override (dry run: nothing was changed)");
+  return 0;
+}
+
+/** Prints all overrides, or those of one target. */
+export async function listOverrides(
+  options: ClientOptions & { readonly output: OutputFormat; readonly target?: string },
+  terminal: Terminal,
+): Promise<ExitCode> {
+  const { target, output } = options;
+  const api = new ApiClient(options, terminal);
+  await print(await api.list(target === undefined ? "/overrides" : pathOf(target)), { output }, terminal);
+  return 0;
+}
+
+/** Prints one override. */
+export async function getOverride(
+  reference: string,
+  options: ClientOptions & { readonly output: OutputFormat },
+  terminal: Terminal,
+): Promise<ExitCode> {
+  await printObject(await found(new ApiClient(options, terminal), reference), options.output, terminal);
+  return 0;
+}
+
+/** Ends one override. */
+export async function deleteOverride(
+  reference: string,
+  options: WriteOptions,
+  terminal: Terminal,
+): Promise<ExitCode> {
+  const api = new ApiClient(options, terminal);
+  await end(api, await found(api, reference), options, terminal);
+  return 0;
+}
+
+/** Ends every override of a target. */
+export async function undo(target: string, options: WriteOptions, terminal: Terminal): Promise<ExitCode> {
+  const api = new ApiClient(options, terminal);
+  const those = await api.list(pathOf(target));
+  if (those.length === 0) throw nothingOn(target);
+  for (const override of those) await end(api, override, options, terminal);
+  return 0;
+}
+
+async function end(
+  api: ApiClient,
+  override: JsonObject,
+  options: WriteOptions,
+  terminal: Terminal,
+): Promise<void> {
+  await api.send("DELETE", `/overrides/${override["id"]}${writeQuery(options)}`);
+  const dry = options.dryRun === true ? " (dry run: nothing was changed)" : "";
+  const { state, targetName, owner, reason } = override;
+  terminal.err(`ended: ${state} of ${targetName} by ${owner}: ${reason}${dry}`);
+}
+
+async function found(api: ApiClient, reference: string): Promise<JsonObject> {
+  if (isId(reference)) return await api.get(`/overrides/${reference}`);
+  const [first, ...others] = await api.list(pathOf(reference));
+  if (first === undefined) throw nothingOn(reference);
+  if (others.length === 0) return first;
+  const ids = [first, ...others].map(({ id, state }) => `${id} (${state})`).join(", ");
+  throw new CommandFailed(`${others.length + 1} overrides are on "${reference}": ${ids}; give the id`);
+}
+
+function nothingOn(target: string): CommandFailed {
+  return new CommandFailed(
+    `Nothing overrides "${target}" ("pleiades overrides list" shows what is overridden)`,
+  );
+}
+
+function pathOf(target: string): string {
+  return `/overrides?${new URLSearchParams({ target })}`;
+}
+
+/** Who typed the command: behind `sudo` the person, not root. */
+function loginName({ env }: Terminal): string {
+  const name = env("SUDO_USER") ?? env("USER") ?? env("LOGNAME") ?? env("USERNAME");
+  if (name === undefined || name === "") throw wrongUsage("Who answers for it? (--owner NAME)");
+  return name;
+}
+
+/** A start as the API has it: `03:00` is the next time that the clock on the wall shows it. */
+function startOf(text: string, now: Date): string {
+  const [, hours, minutes] = /^(\d\d?):(\d\d)$/.exec(text) ?? [];
+  const start = hours === undefined ? new Date(text) : new Date(now);
+  if (hours !== undefined) {
+    start.setHours(Number(hours), Number(minutes), 0, 0);
+    if (start <= now) start.setDate(start.getDate() + 1);
+  }
+  if (Number.isNaN(start.getTime()) || Number(hours ?? 0) > 23 || Number(minutes ?? 0) > 59) {
+    throw wrongUsage(`Cannot read --at "${text}": give a time such as 03:00 or 2026-02-01T03:00:00Z`);
+  }
+  return start.toISOString();
+}
+
+async function print(
+  rows: readonly JsonObject[],
+  { output, one = false }: { readonly output: OutputFormat; readonly one?: boolean },
+  terminal: Terminal,
+): Promise<void> {
+  if (one && output !== "table") return await printObject(rows[0]!, output, terminal);
+  if (output === "table" && rows.length === 0) return terminal.err("Nothing is overridden");
+  await printRows(rows, { columns: columnsAt(new Date()), output }, terminal);
+}
+
+function columnsAt(now: Date): readonly Column[] {
+  return [
+    { title: "target", cell: ({ targetName }) => plain(targetName) },
+    { title: "state", cell: stateWords },
+    { title: "since", cell: ({ startsAt }) => wallTime(startsAt) },
+    { title: "until", cell: ({ expiresAt }) => wallTime(expiresAt) },
+    { title: "left", cell: ({ expiresAt }) => leftOf(expiresAt, now) },
+    { title: "by", cell: ({ owner }) => plain(owner) },
+    { title: "why", cell: ({ reason }) => plain(reason) },
+    textColumn("id"),
+  ];
+}
+
+function stateWords({ state, phase }: JsonObject): string {
+  if (phase === "planned") return `${state}, planned`;
+  if (phase === "draining") return "draining";
+  return state === "drain" ? "drained" : String(state);
+}
+
+/** The clock on the wall, to the minute: `2026-02-01 03:00`. */
+function wallTime(value: unknown): string {
+  const at = new Date(String(value));
+  const two = (n: number) => String(n).padStart(2, "0");
+  const day = `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`;
+  return `${day} ${two(at.getHours())}:${two(at.getMinutes())}`;
+}
+
+function leftOf(expiresAt: unknown, now: Date): string {
+  return span(Math.max(0, Date.parse(String(expiresAt)) - now.getTime()) / 1000);
+}
+
+/** Names from outside end here: no control characters. */
+function plain(value: unknown): string {
+  return String(value ?? "").replaceAll(/\p{Cc}/gu, " ");
+}
