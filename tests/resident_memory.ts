@@ -1,27 +1,33 @@
 /**
  * Whether a process keeps what it should give back, judged by the memory that it has in RAM.
  *
- * That figure is no straight line for a process that keeps nothing. It falls by 5 to 15 % at each of the larger
- * garbage collections and climbs back, more often when the machine has other work; and while the process gets warm
- * it rises in steps, as the collector takes more room and the allocator finds its holes. So neither a single sample
- * nor the mean says much: what can be told from run to run is the height that it climbs back to, and what tells a leak from
- * all of that is that it goes on.
+ * Left to itself, that figure is no straight line for a process that keeps nothing. It falls by 5 to 15 % at each
+ * of the larger garbage collections and climbs back, more often when the machine has other work, and rises in steps as the
+ * collector takes more room. Beside that a small leak isn't seen. So the process is run with a collector that doesn't put anything
+ * off (`COLLECTING`): what it has in RAM is then what it keeps, to some tenths of a percent.
  *
- * Hence many samples are taken, the first half is warming up, and the upper decile of the last quarter must not be
- * above the third's. A step may fall into the last quarter; who isn't flat is to go on, twice as long, and then half of
- * all samples is warming up again. A step is behind us by then, and a leak has grown twice as much.
+ * What is left are steps, as the allocator finds its holes and code is compiled. What tells a leak from them is that it goes
+ * on. Hence many samples are taken, the first half is warming up, and the upper decile of the last quarter must not
+ * be above the third's. A step may fall into the last quarter; who isn't flat is to go on, twice as long, and then
+ * half of all samples is warming up again. A step is behind us by then, and a leak has grown twice as much.
  *
  * @module
  */
 
+/**
+ * The environment of a process that is to be judged: every collection is of the whole heap, and the young generation has
+ * one size, 16 MiB, from the start.
+ */
+export const COLLECTING: Readonly<Record<string, string>> = {
+  DENO_V8_FLAGS: "--gc-global,--min-semi-space-size=16,--max-semi-space-size=16",
+};
 /** Samples to take in the course of a run. */
 export const SAMPLES = 400;
 /** How often a run that isn't flat goes on, each time until it is twice as long. */
 export const EXTENSIONS_MAX = 2;
 /**
- * How much the last quarter's upper decile may be above the third's. A warm process that keeps nothing shows 0 to 0.6 %.
- * At 320 MiB this is 3.2 MiB in a quarter of a run: 1.3 KiB for each of 10,000 reloads, or a quarter of that after two
- * extensions.
+ * How much the last quarter's upper decile may be above the third's. At 230 MiB it is 2.3 MiB in a quarter of a run:
+ * 0.9 KiB for each of 10,000 reloads, or a quarter of that after two extensions.
  */
 const GROWTH_MAX = 0.01;
 

@@ -58,6 +58,11 @@ export function mayBeAnswered(packet: Uint8Array): boolean {
   return packet.length >= HEADER_SIZE && (packet[2]! & 0x80) === 0;
 }
 
+/** A fault with the bytes that it takes to repeat it. */
+export function describe(fault: string, query: Uint8Array, answer: Uint8Array | null): string {
+  return `${fault}\n  packet ${query.toHex()}\n  answer ${answer?.toHex() ?? "none"}`;
+}
+
 function isNotImplemented(answer: Uint8Array): boolean {
   return (answer[3]! & 0x0f) === NOTIMP;
 }

@@ -10,11 +10,11 @@
  * @module
  */
 import { STREAM_SIZE_MAX } from "../../src/dns/exchange.ts";
-import { judge } from "../dns/judge.ts";
+import { describe, judge } from "../dns/judge.ts";
 import { FUZZED, Mutator } from "../dns/mutate.ts";
 import { World } from "../dns/world.ts";
 import { EXTENSIONS_MAX, type Flatness, ResidentMemory, SAMPLES } from "../resident_memory.ts";
-import { describe, pumpDatagrams } from "./fuzz/datagrams.ts";
+import { pumpDatagrams } from "./fuzz/datagrams.ts";
 import { FuzzedNode, type Transport } from "./fuzz/node.ts";
 import { pumpStreams } from "./fuzz/streams.ts";
 

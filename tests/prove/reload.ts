@@ -21,7 +21,7 @@ import type { Message } from "../../src/wire/message.ts";
 import { RCODE, TYPE } from "../../src/wire/record_type.ts";
 import { DnsLoad, isFlawless, type LoadReport, printLoad } from "../dns_load.ts";
 import { program } from "../programs.ts";
-import { EXTENSIONS_MAX, type Flatness, ResidentMemory, SAMPLES } from "../resident_memory.ts";
+import { COLLECTING, EXTENSIONS_MAX, type Flatness, ResidentMemory, SAMPLES } from "../resident_memory.ts";
 import { call } from "../rest.ts";
 import { ServeProcess } from "../serve_process.ts";
 
@@ -94,6 +94,7 @@ export async function reload(options: ReloadOptions): Promise<ReloadReport> {
     await writeSettings(settings, 0);
     await using serve = await ServeProcess.start({
       args: ["-c", settings, "--db", `${folder}/reload.db`],
+      env: COLLECTING,
       executable: program("pleiades"),
     });
     const steady = await declare(serve, options.services);

@@ -9,7 +9,7 @@
  * @module
  */
 import type { SocketAddress } from "../../../src/ip.ts";
-import { judge, mayBeAnswered } from "../../dns/judge.ts";
+import { describe, judge, mayBeAnswered } from "../../dns/judge.ts";
 import { MUTATED_MAX, type Mutator } from "../../dns/mutate.ts";
 import { query } from "../../dns/packets.ts";
 
@@ -19,25 +19,29 @@ export interface Pumped {
   readonly mutator: Mutator;
   /** Packets. */
   readonly count: number;
-  /** Called each time that so many packets are sent; sending waits for it. It says what is wrong, `null` = nothing. */
-  readonly onStep: () => Promise<string | null>;
+  /** Packets after which `onStep` is called. */
   readonly step: number;
+  /** Sending waits for it. It says what is wrong, `null` = nothing. */
+  readonly onStep: () => Promise<string | null>;
   /** Ends it. */
   readonly signal: AbortSignal;
 }
 
 /**
- * Packets from the oldest without an answer to the newest. Linux counts some 768 bytes for a packet of ordinary size
- * and 2,304 for an answer of 1,232 bytes, against a buffer of 212,992 where nothing else is set.
+ * Packets from the oldest without an answer to the newest. Linux counts 768 bytes for a packet of ordinary size and
+ * 2,304 for an answer of 1,232 bytes against a buffer of 212,992, which is what Deno's sockets have.
  */
 const WINDOW = 64;
-/** Packets that are remembered; what comes for an older one is an answer too many. Divides 2^16. */
+/** Packets that are remembered; what comes for an older one is an answer too many. */
 const REMEMBERED = 1024;
 /** One packet in so many is a good query. */
 const GOOD_SHARE = 16;
-/** A node that says nothing for so long has lost something, or hangs. */
-const SILENCE_MAX_MS = 5000;
-const WATCH_INTERVAL_MS = 500;
+/**
+ * Looks without an answer since the look before, after which the node has lost something, or hangs: 5 s. They are
+ * counted, because by the clock it would be the node's fault when this process wasn't given the processor.
+ */
+const SILENT_LOOKS_MAX = 10;
+const LOOK_INTERVAL_MS = 500;
 
 const SILENT = 0;
 const AWAITED = 1;
@@ -167,13 +171,15 @@ class Pump {
   }
 
   #watch(): ReturnType<typeof setInterval> {
-    let [answers, sinceMs] = [this.#answers, performance.now()];
+    let answers = this.#answers;
+    let silentLooks = 0;
     return setInterval(() => {
-      if (this.#answers !== answers) [answers, sinceMs] = [this.#answers, performance.now()];
-      if (performance.now() - sinceMs < SILENCE_MAX_MS || this.#oldest === this.#next) return;
+      silentLooks = this.#answers === answers && this.#oldest < this.#next ? silentLooks + 1 : 0;
+      answers = this.#answers;
+      if (silentLooks < SILENT_LOOKS_MAX) return;
       const packet = this.#packet(this.#oldest % REMEMBERED);
-      this.#end(describe(`no answer within ${SILENCE_MAX_MS / 1000} s`, packet, null));
-    }, WATCH_INTERVAL_MS);
+      this.#end(describe(`no answer within ${silentLooks * LOOK_INTERVAL_MS / 1000} s`, packet, null));
+    }, LOOK_INTERVAL_MS);
   }
 
   /** Ends everything; only the first fault counts. */
@@ -184,9 +190,4 @@ class Pump {
     this.#socket.close();
     this.#wake();
   }
-}
-
-/** A fault with what is needed to repeat it. */
-export function describe(fault: string, packet: Uint8Array, answer: Uint8Array | null): string {
-  return `${fault}\n  packet ${packet.toHex()}\n  answer ${answer?.toHex() ?? "none"}`;
 }

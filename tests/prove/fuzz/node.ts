@@ -4,6 +4,7 @@
  * @module
  */
 import { program } from "../../programs.ts";
+import { COLLECTING } from "../../resident_memory.ts";
 import { call } from "../../rest.ts";
 import { ServeProcess } from "../../serve_process.ts";
 import type { Declared } from "../../dns/world.ts";
@@ -34,6 +35,7 @@ export class FuzzedNode implements AsyncDisposable {
     await Deno.writeTextFile(settings, JSON.stringify(settingsOf(FUZZED, transport)));
     const process = await ServeProcess.start({
       args: ["-c", settings, "--db", `${folder}/fuzz.db`],
+      env: COLLECTING,
       executable: program("pleiades"),
     });
     const node = new FuzzedNode(process, folder);

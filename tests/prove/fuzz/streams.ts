@@ -6,9 +6,8 @@
  */
 import type { SocketAddress } from "../../../src/ip.ts";
 import { framed, TcpClient } from "../../dns/clients.ts";
-import { judge, mayBeAnswered } from "../../dns/judge.ts";
+import { describe, judge, mayBeAnswered } from "../../dns/judge.ts";
 import type { Mutator } from "../../dns/mutate.ts";
-import { describe } from "./datagrams.ts";
 
 /** What to send, and where. */
 export interface Streamed {
