@@ -11,20 +11,22 @@ import { createHash } from "node:crypto";
 import { Changes } from "./change/commit.ts";
 import { OverrideClock, registerOverrideMetrics } from "./change/override_clock.ts";
 import { systemClock, systemRng } from "./clock.ts";
-import { checkTargetOf } from "./config/check_target.ts";
 import { desiredOf } from "./config/desired.ts";
-import type { HealthCheck, Member, Pool } from "./config/model.ts";
+import type { Pool } from "./config/model.ts";
 import { applyOverrides, overriddenSource } from "./config/overridden.ts";
 import type { Settings } from "./config/settings.ts";
 import { remarkOnSteering } from "./config/steering.ts";
+import type { EngineOptions } from "./dns/engine.ts";
 import { Fleet } from "./dns/fleet.ts";
 import type { Sample } from "./dns/exchange.ts";
 import { kernelDrops } from "./dns/kernel_drops.ts";
 import { type DnsTotals, registerDnsMetrics } from "./dns/metrics.ts";
+import { Explainer } from "./explain/explainer.ts";
+import { sourcesOf } from "./explain/node_sources.ts";
 import { createProbe } from "./health/probe.ts";
-import { HealthChecker, type VerdictChange } from "./health/schedule.ts";
-import { registerHealthMetrics } from "./health/metrics.ts";
-import { UNKNOWN_VERDICT, type Verdict } from "./health/verdict.ts";
+import type { GuardEvent } from "./health/flip_guard.ts";
+import { type GuardTerms, type HealthMemory, NodeHealth } from "./health/node_health.ts";
+import type { HealthChecker, VerdictChange } from "./health/schedule.ts";
 import { formatSocketAddress, isLoopback, parseIp, parsePrefix, type SocketAddress } from "./ip.ts";
 import { Publisher, type TablesKeeper } from "./publisher.ts";
 import { readKept, writeKept } from "./snapshot/kept_file.ts";
@@ -47,6 +49,8 @@ export interface NodeOptions {
   readonly watchAnswers?: { readonly perSecond: number; readonly onSample: (sample: Sample) => void };
   /** Told of every change of health, after it is in the answers. */
   readonly onVerdicts?: (changes: readonly VerdictChange[]) => void;
+  /** Told of trips of the flip guard and of blindness. */
+  readonly onGuardEvent?: (event: GuardEvent) => void;
 }
 
 /** A node that answers. */
@@ -95,25 +99,20 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
   const changes = new Changes({ store, clock: systemClock });
   stack.defer(() => changes.idle());
 
-  const health: HealthChecker = stack.use(
-    new HealthChecker({
+  const health = stack.use(
+    new NodeHealth({
       clock: systemClock,
       rng: systemRng,
       probe: createProbe({ version: VERSION, clock: systemClock, caCerts: options.caCerts ?? [] }),
       log,
-      observer: registerHealthMetrics(registry, () => health.endpoints()),
-      onVerdicts: (verdicts) => {
-        publisher.judge(verdicts);
-        options.onVerdicts?.(verdicts);
-        keepVerdicts(
-          store,
-          log,
-          () => store.verdicts.save(verdicts.map(({ key, verdict }) => [key, verdict])),
-        );
-      },
+      registry,
+      guard: guardTermsOf(settings),
+      memory: memoryOf(store, log),
+      onStandings: (keys) => publisher.judge(keys),
+      onVerdicts: (verdicts) => options.onVerdicts?.(verdicts),
+      onGuardEvent: (event) => options.onGuardEvent?.(event),
     }),
   );
-  health.restore(store.verdicts.each());
 
   const reloads = registry.counter("pleiades_config_reloads_total", "States published to the workers.", [
     "result",
@@ -154,10 +153,9 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
       serviceByDomain: (domain) => store.services.byDomain(domain),
     },
     overridden: (pool) => applyOverrides(pool, store.overrides.index(), systemClock.unixMs()),
-    health,
+    standings: health.standings,
     log,
     keeper: keeperOf(store, () => settings),
-    onTargetsGone: (keys) => keepVerdicts(store, log, () => store.verdicts.forget(keys)),
     onPublished: (result) => {
       reloads.labels(result).inc();
       if (result === "success") applied.set(systemClock.unixMs() / 1000);
@@ -172,7 +170,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     kernelDrops: () => kernelDrops(listening),
   });
   registerPoolMetrics(registry, store, health);
-  await health.firstRound(AbortSignal.timeout(settings.health.startTimeout));
+  await health.checker.firstRound(AbortSignal.timeout(settings.health.startTimeout));
 
   const setNow = () => {
     publisher.current.board.now = Math.ceil((systemClock.unixMs() + NOW_INTERVAL_MS) / 1000);
@@ -222,6 +220,16 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     fleet,
     registry,
     totals,
+    explainer: new Explainer(
+      sourcesOf({
+        store,
+        settings: () => settings,
+        health,
+        publisher,
+        engine: engineOptions(settings),
+        clock: systemClock,
+      }),
+    ),
     startedMs,
     ending: ending.signal,
   });
@@ -246,9 +254,17 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
         settings = before;
         throw error;
       }
+      health.use(guardTermsOf(next));
       return needingRestart(options.settings, next);
     },
     [Symbol.asyncDispose]: () => running.disposeAsync(),
+  };
+}
+
+function guardTermsOf(_settings: Settings): GuardTerms {
+  return {
+    flipGuard: { share: 0.5, atLeast: 5, holdMs: 30_000 },
+    canaries: { targets: [], intervalMs: 2_000, timeoutMs: 1_000, holdMs: 300_000 },
   };
 }
 
@@ -275,6 +291,11 @@ function fleetOptions({ settings, log, watchAnswers }: NodeOptions) {
     onSample: watchAnswers?.onSample ?? (() => {}),
     log,
   };
+}
+
+/** What every engine of the node goes by. */
+function engineOptions({ dns: { nsid, chaos, ecs } }: Settings): Omit<EngineOptions, "lane"> {
+  return { nsid, chaos, ecs: { enabled: ecs.enabled, trusted: ecs.trustedResolvers.map(parsePrefix) } };
 }
 
 /** Services from which on it is quicker to read a file of tables than the database. */
@@ -315,14 +336,23 @@ function fingerprint(store: Store, { dns, fallback }: Settings, generation: numb
   return createHash("sha256").update(JSON.stringify(parts)).digest("hex");
 }
 
-/** Verdicts are a help for the next start, not the truth: when they can't be written, answering goes on. */
-function keepVerdicts(store: Store, log: Logger, write: () => void): void {
-  if (store.readOnly) return;
-  try {
-    write();
-  } catch (error) {
-    log.warn("Cannot keep the last verdicts in the database", { error });
-  }
+/** What is believed is a help for the next start, not the truth: when it can't be written, answering goes on. */
+function memoryOf({ verdicts, readOnly }: Store, log: Logger): HealthMemory {
+  const keep = (write: () => void) => {
+    if (readOnly) return;
+    try {
+      write();
+    } catch (error) {
+      log.warn("Cannot keep the last verdicts in the database", { error });
+    }
+  };
+  return {
+    verdicts: () => verdicts.each(),
+    outs: () => verdicts.eachOut(),
+    keepVerdicts: (entries) => keep(() => verdicts.save(entries)),
+    forgetVerdicts: (targets) => keep(() => verdicts.forget(targets)),
+    keepOuts: (outs) => keep(() => verdicts.saveOuts(outs)),
+  };
 }
 
 function followOthers(
@@ -355,7 +385,7 @@ function algorithmIn(fields: unknown): unknown {
   return fields !== null && typeof fields === "object" && "algorithm" in fields ? fields.algorithm : null;
 }
 
-function registerPoolMetrics(registry: Registry, store: Store, health: HealthChecker): void {
+function registerPoolMetrics(registry: Registry, store: Store, health: NodeHealth): void {
   const total = registry.gauge("pleiades_pool_members_total", "Enabled members of a pool.", ["pool_id"]);
   const healthy = registry.gauge(
     "pleiades_pool_members_healthy",
@@ -366,23 +396,15 @@ function registerPoolMetrics(registry: Registry, store: Store, health: HealthChe
     total.clear();
     healthy.clear();
     if (store.counts().pools > POOL_METRICS_MAX) return;
-    for (const { id, members, healthCheck } of store.pools.each()) {
-      const enabled = members.filter((member) => member.enabled);
-      const up = enabled.filter((member) => memberVerdict(health, member, healthCheck).state !== "unhealthy");
-      total.labels(id).set(enabled.length);
-      healthy.labels(id).set(up.length);
+    for (const pool of store.pools.each()) {
+      const enabled = pool.members.filter((member) => member.enabled);
+      const up = enabled.filter((member) =>
+        health.memberHealth(pool, { ...member, forcedUp: false }).state !== "unhealthy"
+      );
+      total.labels(pool.id).set(enabled.length);
+      healthy.labels(pool.id).set(up.length);
     }
   });
-}
-
-/** What is believed of a member; nothing where it isn't probed. */
-function memberVerdict(
-  health: HealthChecker,
-  { ipAddress, port }: Pick<Member, "ipAddress" | "port">,
-  check: HealthCheck | null,
-): Verdict {
-  if (check === null || ipAddress === null) return UNKNOWN_VERDICT;
-  return health.verdict(checkTargetOf({ ipAddress, port }, check).key);
 }
 
 /** What the HTTP listeners are made of. */
@@ -390,11 +412,12 @@ interface HttpParts {
   readonly options: NodeOptions;
   readonly store: Store;
   readonly changes: Changes;
-  readonly health: HealthChecker;
+  readonly health: NodeHealth;
   readonly publisher: Publisher;
   readonly fleet: Fleet;
   readonly registry: Registry;
   readonly totals: DnsTotals;
+  readonly explainer: Explainer;
   readonly startedMs: number;
   /** Aborted when the node begins to stop. */
   readonly ending: AbortSignal;
@@ -415,6 +438,7 @@ async function serveHttp(parts: HttpParts): Promise<{
     fleet,
     registry,
     totals,
+    explainer,
     startedMs,
     ending,
   } = parts;
@@ -443,16 +467,18 @@ async function serveHttp(parts: HttpParts): Promise<{
     auth: { tokens: api.tokens, loopback: isLoopback(parseIp(api.listenAddr)!) },
     node: {
       settled: (generation) => publisher.settled(generation),
-      memberHealth: (member, check) => memberVerdict(health, member, check),
+      memberHealth: (pool, member) => health.memberHealth(pool, { ...member, forcedUp: false }),
+      failBack: (pool, member, how) => health.failBack(pool, { ...member, forcedUp: false }, how),
       ready: () => !ending.aborted,
       status: () => ({
         node: { id: settings.node.id, region: settings.node.region },
         cluster: { id: settings.cluster.id },
         uptimeSeconds: (systemClock.monotonicMs() - startedMs) / 1000,
         dns: { listeners: listenersOf(fleet), answers: totals.answers(), workers: fleet.workers },
-        health: statesOf(health),
+        health: statesOf(health.checker),
       }),
     },
+    explainer,
     exposeMetrics: metrics.enablePrometheus && !ownMetrics ? () => registry.expose() : null,
     observe: ({ method, route, status }) => requests.labels(method, route, String(status)).inc(),
     log,

@@ -9,12 +9,11 @@
  *
  * @module
  */
-import { type CheckTarget, checkTargetsOf } from "./config/check_target.ts";
 import { addressedPool, type Desired, type SteeredPool, steeredPool } from "./config/desired.ts";
 import type { Pool, Service } from "./config/model.ts";
 import type { Fleet } from "./dns/fleet.ts";
-import type { HealthChecker, VerdictChange } from "./health/schedule.ts";
-import type { Verdict } from "./health/verdict.ts";
+import { standingKeyOf } from "./config/standing.ts";
+import type { Standings } from "./health/standings.ts";
 import { LiveBoard, type SlotVerdict } from "./snapshot/live.ts";
 import { OutOfRoom } from "./snapshot/memory.ts";
 import { Slots } from "./snapshot/slots.ts";
@@ -22,7 +21,6 @@ import { type KeptTables, Tables } from "./snapshot/tables.ts";
 import type { Snapshot } from "./snapshot/view.ts";
 import type { Touched } from "./store/touched.ts";
 import type { Logger } from "./telemetry/log.ts";
-import { ProbedTargets } from "./health/targets.ts";
 
 /** Where changes are looked up. */
 export interface ChangeSource {
@@ -58,12 +56,10 @@ export interface PublisherOptions {
   readonly changes: ChangeSource;
   /** What overrides make of a pool at this moment. */
   readonly overridden: (pool: SteeredPool) => SteeredPool;
-  /** Probes what members are checked by. */
-  readonly health: Pick<HealthChecker, "follow" | "verdict">;
+  /** Knows who may be answered, and has probed what that depends on. */
+  readonly standings: Pick<Standings, "put" | "remove" | "replace" | "follow" | "isIn">;
   /** Lets a start begin with the tables of the last run; `null` = they are written anew. */
   readonly keeper: TablesKeeper | null;
-  /** Told of targets that nobody declares any more. */
-  readonly onTargetsGone: (keys: readonly string[]) => void;
   /** Told after each attempt to publish. */
   readonly onPublished: (result: "success" | "error") => void;
   /** Hears of states that can't be published. */
@@ -79,7 +75,6 @@ const BOARD_FULL_SHARE = 0.8;
 export class Publisher {
   readonly #options: PublisherOptions;
   readonly #healthSlots = new Slots(1);
-  readonly #targets = new ProbedTargets();
   readonly #waiters: { readonly generation: number; readonly resolve: () => void }[] = [];
   #board = LiveBoard.create({ healthSlots: 1, ticketSlots: 1 });
   #tables: Tables | undefined;
@@ -172,9 +167,14 @@ export class Publisher {
     }
   }
 
-  /** Puts verdicts onto the board, and so into the very next answer. */
-  judge(changes: readonly VerdictChange[]): void {
-    this.#board.setHealth(changes.flatMap(({ key, verdict }) => this.#slotVerdict(key, verdict)));
+  /** Puts the standings of these keys onto the board, and so into the very next answer. */
+  judge(keys: Iterable<string>): void {
+    const stale: SlotVerdict[] = [];
+    for (const key of keys) {
+      const slot = this.#healthSlots.find(key);
+      if (slot !== undefined) this.#compare(key, slot, stale);
+    }
+    if (stale.length > 0) this.#board.setHealth(stale);
   }
 
   async #publishAll(): Promise<void> {
@@ -226,7 +226,7 @@ export class Publisher {
       pools.sort((a, b) =>
         Number((a.pool?.fallbackPoolId ?? null) !== null) - Number((b.pool?.fallbackPoolId ?? null) !== null)
       );
-      for (const { id, pool } of pools) if (pool) this.#putPool(tables, id, pool);
+      for (const { pool } of pools) if (pool) this.#putPool(tables, this.#answered(pool));
       for (const id of serviceIds) {
         const service = changes.service(id);
         if (service) tables.putService(service);
@@ -248,13 +248,24 @@ export class Publisher {
     return addressedPool(this.#options.overridden(steeredPool(pool)));
   }
 
-  #putPool(tables: Tables, id: string, pool: Pool): void {
-    this.#follow(this.#targets.put(id, checkTargetsOf(pool)));
-    tables.putPool(this.#answered(pool));
+  #putPool(tables: Tables, pool: SteeredPool): void {
+    const { standings } = this.#options;
+    standings.follow(standings.put(pool));
+    // Before anybody reads the pool: a slot that is new or free again may say anything.
+    const keys = pool.members.filter(({ enabled }) => enabled)
+      .map((member) => standingKeyOf(pool, member)).filter((key) => key !== null);
+    for (const key of keys) this.#healthSlots.of(key);
+    const healthSlots = this.#healthSlots.size;
+    if (!this.#board.holds({ healthSlots, ticketSlots: 0 })) {
+      throw new OutOfRoom(`${healthSlots} health slots`);
+    }
+    this.judge(keys);
+    tables.putPool(pool);
   }
 
   #removePool(tables: Tables, id: string): void {
-    this.#follow(this.#targets.put(id, []));
+    const { standings } = this.#options;
+    standings.follow(standings.remove(id));
     tables.removePool(id);
   }
 
@@ -266,9 +277,11 @@ export class Publisher {
     this.#tables = new Tables(desired, { epoch: ++this.#epoch, healthSlots: this.#healthSlots }, kept);
     this.#written = kept.generation;
     this.#kept = kept.generation;
-    const followed = this.#targets.replace(desired);
+    const { standings } = this.#options;
+    const followed = standings.replace(desired);
     if (this.#isBoardFull()) this.#growBoard();
-    this.#follow(followed);
+    standings.follow(followed);
+    this.#judgeAll();
     // What they answered then is another matter: overrides begin and end while nobody looks.
     for (const id of this.#options.changes.overriddenPools()) this.#due.add(id);
     if (this.#writeInPlace()) {
@@ -282,14 +295,16 @@ export class Publisher {
   #writeWhole(): Snapshot {
     const desired = this.#options.desired();
     this.#wantsWhole = false;
-    const followed = this.#targets.replace(desired);
+    const { standings } = this.#options;
+    const followed = standings.replace(desired);
     this.#tables = new Tables(desired, {
       epoch: ++this.#epoch,
       healthSlots: this.#healthSlots,
       previous: this.#tables,
     });
     if (this.#isBoardFull()) this.#growBoard();
-    this.#follow(followed);
+    standings.follow(followed);
+    this.#judgeAll();
     this.#written = desired.generation;
     this.#due.clear();
     return this.#tables.snapshot;
@@ -310,25 +325,16 @@ export class Publisher {
     return !this.#board.holds(sizeNeeded);
   }
 
-  /** Probes what is new and no longer what is gone; a slot may have meant another target before. */
-  #follow(
-    { added, gone }: { readonly added: readonly CheckTarget[]; readonly gone: readonly string[] },
-  ): void {
-    if (added.length + gone.length === 0) return;
-    const { health } = this.#options;
-    health.follow(added, gone);
+  /** Puts every standing onto the board; a slot may have meant another one before. */
+  #judgeAll(): void {
     const stale: SlotVerdict[] = [];
-    for (const { key } of added) {
-      const verdict = { slot: this.#healthSlots.of(key), up: health.verdict(key).state !== "unhealthy" };
-      if (this.#board.isUp(verdict.slot) !== verdict.up) stale.push(verdict);
-    }
+    for (const [key, slot] of this.#healthSlots.each()) this.#compare(key, slot, stale);
     if (stale.length > 0) this.#board.setHealth(stale);
-    if (gone.length > 0) this.#options.onTargetsGone(gone);
   }
 
-  #slotVerdict(key: string, { state }: Verdict): SlotVerdict[] {
-    const slot = this.#healthSlots.find(key);
-    return slot === undefined ? [] : [{ slot, up: state !== "unhealthy" }];
+  #compare(key: string, slot: number, stale: SlotVerdict[]): void {
+    const up = this.#options.standings.isIn(key);
+    if (this.#board.isUp(slot) !== up) stale.push({ slot, up });
   }
 
   #settle(): void {

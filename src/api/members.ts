@@ -9,16 +9,18 @@
 import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import type { MemberFields } from "../change/edit.ts";
-import type { HealthCheck } from "../config/model.ts";
+import { addressOf } from "../config/model.ts";
 import { idSchema, memberFieldsSchema } from "../config/model_schema.ts";
+import type { StandingPool } from "../config/standing.ts";
 import { newId } from "../config/id.ts";
 import type { MemberRow } from "../store/members.ts";
+import { strictObject } from "../config/strict_object.ts";
 import { aPage, created, deleted, updated } from "./answers.ts";
 import { etagOf, ifRevision } from "./conditional.ts";
 import { patched, patchSchemaOf } from "./merge_patch.ts";
 import { linkNext, numberedPageQuery, pageRequest } from "./paging.ts";
 import type { ApiParts } from "./ports.ts";
-import { notFound } from "./problem.ts";
+import { ApiProblem, notFound } from "./problem.ts";
 import {
   answered,
   BASE,
@@ -34,7 +36,7 @@ import {
   writeQuery,
   writeToOne,
 } from "./route.ts";
-import { write } from "./write.ts";
+import { isDryRun, originOf, write } from "./write.ts";
 
 const tags = ["Members"];
 const path = `${BASE}/members/{id}`;
@@ -52,6 +54,13 @@ const MemberHealthSchema = z.object({
   lastError: z.string().nullable().meta({ description: "Why the last probe failed; null = it succeeded" }),
   latencyMs: z.number().nullable().meta({ description: "Duration of the last successful probe" }),
   checkedAt: z.number().nullable().meta({ description: "Unix milliseconds of the last result" }),
+  standing: z.enum(["in", "out"]).meta({
+    description: "Whether it may be answered as far as health goes: its check, failback and the flip guard",
+  }),
+  why: z.string().nullable().meta({
+    description: "Why it is out, or in although its check fails; null = it is in because nothing is wrong",
+    examples: ["failback: 40 s to go"],
+  }),
 }).openapi("MemberHealth");
 
 const MemberSchema = z.object({
@@ -60,6 +69,15 @@ const MemberSchema = z.object({
   ...answered(memberFieldsSchema.shape),
   health: MemberHealthSchema,
 }).openapi("Member");
+
+const FailBackSchema = strictObject({
+  reason: writeQuery.shape.reason.unwrap().default("").meta({
+    description: "Why, for the log",
+    examples: ["checked by hand"],
+  }),
+}).openapi("FailBack");
+
+const failBackQuery = strictObject({ dryRun: writeQuery.shape.dryRun });
 
 const routes = {
   list: createRoute({
@@ -127,6 +145,21 @@ const routes = {
     request: writeToOne,
     responses: { ...deleted, ...problems(400, 404, 412) },
   }),
+  failBack: createRoute({
+    operationId: "failBackMember",
+    tags,
+    method: "post",
+    path: `${path}/failback`,
+    summary: "Answer a member again that waits for it",
+    description:
+      "For members of pools with `failback: manual`, or before `failbackDelayMs` is over. It acts on " +
+      "this node, at once and without a new generation; of a member that is in already nothing changes.",
+    request: { params: idParams, query: failBackQuery, body: jsonBody(FailBackSchema) },
+    responses: {
+      200: { description: "The member as it is now", content: json(MemberSchema) },
+      ...problems(400, 404, 409, 413, 415),
+    },
+  }),
 };
 
 /** The routes of members. */
@@ -134,14 +167,14 @@ export const memberRoutes: readonly Route[] = Object.values(routes);
 
 /** Serves the routes of members. */
 export function serveMembers(app: OpenAPIHono, parts: ApiParts): void {
-  const { store, node } = parts;
+  const { store, node, auth, log } = parts;
 
   app.openapi(routes.list, (c) => {
     const { id: poolId } = c.req.valid("param");
     if (!store.pools.get(poolId)) notFound("pool", poolId);
-    const check = store.healthChecks.checkOf(poolId);
+    const pool = standingPool(poolId);
     const page = store.members.page(poolId, pageRequest(c.req.valid("query")));
-    return c.json(linkNext(c, page).map((row) => memberOf(row, check)), 200);
+    return c.json(linkNext(c, page).map((row) => memberOf(row, pool)), 200);
   });
 
   app.openapi(routes.create, async (c) => {
@@ -178,6 +211,30 @@ export function serveMembers(app: OpenAPIHono, parts: ApiParts): void {
     return c.body(null, 204);
   });
 
+  app.openapi(routes.failBack, (c) => {
+    const row = found(c.req.valid("param").id);
+    const result = node.failBack(standingPool(row.poolId), row, { dryRun: isDryRun(c) });
+    if (result === "down") {
+      throw new ApiProblem(
+        409,
+        `Member ${addressOf(row)} can't be answered again, because its check finds it down ` +
+          "(mend it first, or force it up with an override)",
+      );
+    }
+    if (result === "done" && !isDryRun(c)) {
+      const { by } = originOf(c, auth);
+      const { reason } = c.req.valid("json");
+      log.info("Member was failed back", {
+        member: row.id,
+        address: addressOf(row),
+        port: row.port,
+        by,
+        reason,
+      });
+    }
+    return c.json(memberNow(row), 200);
+  });
+
   function found(id: string): MemberRow {
     return store.members.get(id) ?? notFound("member", id);
   }
@@ -193,12 +250,17 @@ export function serveMembers(app: OpenAPIHono, parts: ApiParts): void {
   }
 
   function memberNow(row: MemberRow): Member {
-    return memberOf(row, store.healthChecks.checkOf(row.poolId));
+    return memberOf(row, standingPool(row.poolId));
   }
 
-  function memberOf(row: MemberRow, check: HealthCheck | null): Member {
+  function memberOf(row: MemberRow, pool: StandingPool): Member {
     const { id, poolId, revision: _, ...fields } = row;
-    return { id, poolId, ...fields, health: node.memberHealth(row, check) };
+    return { id, poolId, ...fields, health: node.memberHealth(pool, row) };
+  }
+
+  function standingPool(id: string): StandingPool {
+    const { failback, failbackDelayMs } = store.pools.get(id)!;
+    return { id, failback, failbackDelayMs, healthCheck: store.healthChecks.checkOf(id) };
   }
 }
 

@@ -5,8 +5,11 @@
  */
 import type { Changes } from "../change/commit.ts";
 import type { Clock } from "../clock.ts";
-import type { HealthCheck, Member } from "../config/model.ts";
-import type { Verdict } from "../health/verdict.ts";
+import type { Member } from "../config/model.ts";
+import type { StandingPool } from "../config/standing.ts";
+import type { MemberHealth } from "../health/node_health.ts";
+import type { FailBackResult } from "../health/standings.ts";
+import type { Asked, Explanation } from "../explain/explanation.ts";
 import type { Store } from "../store/store.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Access } from "./access.ts";
@@ -21,6 +24,8 @@ export interface ApiParts {
   readonly auth: Access;
   /** The running node. */
   readonly node: NodePort;
+  /** Says why answers are what they are. */
+  readonly explainer: ExplainPort;
   /** The Prometheus exposition; `null` = `/metrics` isn't served here. */
   readonly exposeMetrics: (() => string) | null;
   /** Told of every answered request; `null` = nobody counts. */
@@ -37,12 +42,20 @@ export interface ApiParts {
 export interface NodePort {
   /** Resolves when every DNS worker answers from this generation or a later one. */
   settled(generation: number): Promise<void>;
-  /** What is believed of a member; `check` is its pool's, `null` = it isn't probed. */
-  memberHealth(member: Member, check: HealthCheck | null): Verdict;
+  /** What is known of a member of a pool. */
+  memberHealth(pool: StandingPool, member: Member): MemberHealth;
+  /** Lets a member come back that waits for it under a failback policy; a dry run only says what would come of it. */
+  failBack(pool: StandingPool, member: Member, how: { readonly dryRun: boolean }): FailBackResult;
   /** The state of this moment. */
   status(): NodeStatus;
   /** Whether the node answers DNS. */
   ready(): boolean;
+}
+
+/** What explains answers. */
+export interface ExplainPort {
+  /** Why the next answer to a question is what it is. */
+  explain(asked: Asked): Explanation;
 }
 
 /** What a node says of itself; `/status` adds version and generation. */

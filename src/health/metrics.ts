@@ -4,6 +4,7 @@
  * @module
  */
 import type { Registry } from "../telemetry/metrics.ts";
+import { type HoldCause, TRIP_OUTCOMES, type TripOutcome } from "./flip_guard.ts";
 import type { EndpointCounts, HealthObserver } from "./schedule.ts";
 
 /**
@@ -69,6 +70,40 @@ export function registerHealthMetrics(
       duration: durations.labels(type),
     };
   }
+}
+
+/**
+ * Adds the metrics of the flip guard and the canaries.
+ *
+ * @param state asked at each scrape
+ * @returns counts a trip that has ended
+ */
+export function registerGuardMetrics(
+  registry: Registry,
+  state: () => { readonly holding: HoldCause | null; readonly held: number; readonly isBlind: boolean },
+): (outcome: TripOutcome) => void {
+  registry.gauge(
+    "pleiades_health_flip_guard_active",
+    "1 while the flip guard holds the last good set because too many targets turned down at once.",
+    { collect: () => Number(state().holding === "flips") },
+  );
+  registry.gauge("pleiades_health_blind", "1 while no canary answers.", {
+    collect: () => Number(state().isBlind),
+  });
+  registry.gauge(
+    "pleiades_health_held_targets",
+    "Targets that are down and held in the answers all the same.",
+    {
+      collect: () => state().held,
+    },
+  );
+  const trips = registry.counter(
+    "pleiades_health_flip_guard_trips_total",
+    "Trips of the flip guard that have ended: the hold ran out, all came back, canaries answered, or none did.",
+    ["outcome"],
+  );
+  const byOutcome = new Map(TRIP_OUTCOMES.map((outcome) => [outcome, trips.labels(outcome)]));
+  return (outcome) => byOutcome.get(outcome)!.inc();
 }
 
 /** From a neighbour in the rack to the default time-out of 2 s and beyond. */

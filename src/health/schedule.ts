@@ -16,6 +16,7 @@
  */
 import type { Clock, Rng } from "../clock.ts";
 import type { CheckTarget } from "../config/check_target.ts";
+import type { HealthCheck } from "../config/model.ts";
 import { type Family, formatSocketAddress } from "../ip.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { type Due, DueQueue } from "./due_queue.ts";
@@ -149,6 +150,16 @@ export class HealthChecker implements AsyncDisposable {
   /** What is believed of a target; of one that isn't probed nothing is known. */
   verdict(key: string): Verdict {
     return this.#entries.get(key)?.judgement.verdict ?? UNKNOWN_VERDICT;
+  }
+
+  /** How a target is checked; `null` = it isn't. */
+  checkOf(key: string): HealthCheck | null {
+    return this.#entries.get(key)?.target.check ?? null;
+  }
+
+  /** How many targets there are. */
+  get size(): number {
+    return this.#entries.size;
   }
 
   /** What is believed of all targets. */

@@ -4,9 +4,7 @@
  *
  * @module
  */
-import { type CheckTarget, checkTargetOf, checkTargetsOf } from "../config/check_target.ts";
-import type { Desired } from "../config/desired.ts";
-import type { Fallback } from "../config/model.ts";
+import type { CheckTarget } from "../config/check_target.ts";
 
 /** How the set of targets changed. */
 export interface TargetChange {
@@ -22,13 +20,13 @@ export class ProbedTargets {
   #owned = new Map<string, readonly string[]>();
   #owners = new Map<string, number>();
 
-  /** Replaces all targets by those of the desired state. */
-  replace(desired: Pick<Desired, "checkedPools" | "fallback">): TargetChange {
+  /** Replaces all targets. */
+  replace(targetsByOwner: Iterable<readonly [owner: string, targets: readonly CheckTarget[]]>): TargetChange {
     const before = this.#owners;
     this.#owned = new Map();
     this.#owners = new Map();
     const added: CheckTarget[] = [];
-    for (const [owner, targets] of targetsByOwner(desired)) {
+    for (const [owner, targets] of targetsByOwner) {
       for (const target of this.put(owner, targets).added) if (!before.has(target.key)) added.push(target);
     }
     return { added, gone: [...before.keys()].filter((key) => !this.#owners.has(key)) };
@@ -51,16 +49,4 @@ export class ProbedTargets {
     else this.#owned.delete(owner);
     return { added, gone };
   }
-}
-
-function* targetsByOwner(
-  { checkedPools, fallback }: Pick<Desired, "checkedPools" | "fallback">,
-): Generator<[owner: string, targets: CheckTarget[]]> {
-  for (const pool of checkedPools()) yield [pool.id, checkTargetsOf(pool)];
-  if (fallback) yield ["(fallback)", targetsOfFallback(fallback)];
-}
-
-function targetsOfFallback({ endpoints, healthCheck }: Fallback): CheckTarget[] {
-  if (!healthCheck) return [];
-  return endpoints.map((ipAddress) => checkTargetOf({ ipAddress, port: 0 }, healthCheck));
 }

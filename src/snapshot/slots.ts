@@ -36,6 +36,11 @@ export class Slots {
     return [...this.#numbers];
   }
 
+  /** Every key with its number, one by one. */
+  each(): Iterable<[key: string, number: number]> {
+    return this.#numbers;
+  }
+
   /** Takes over numbers that an earlier process gave; only before the first round. */
   load(entries: readonly (readonly [key: string, number: number])[]): void {
     for (const [key, number] of entries) {

@@ -13,7 +13,6 @@
  * @module
  */
 import { type Place, twoLetters } from "../balance/geo.ts";
-import { checkTargetOf } from "../config/check_target.ts";
 import type {
   Desired,
   DesiredZone,
@@ -23,6 +22,7 @@ import type {
   SteeredService,
 } from "../config/desired.ts";
 import { type Algorithm, ALGORITHMS, type Fallback, ON_ALL_DOWN } from "../config/model.ts";
+import { standingKeyOf } from "../config/standing.ts";
 import { type Family, parseIp, parsePrefix } from "../ip.ts";
 import { isWildcard, lowerCaseName, nameToWire } from "../wire/name.ts";
 import { CLASS, TYPE } from "../wire/record_type.ts";
@@ -602,12 +602,11 @@ export class Tables {
     if (!pool) return list;
     this.#records.set(list + LIST.addressSize, members[0]!.ipAddress.includes(":") ? 16 : 4);
     this.#records.set(list + LIST.algorithm, ALGORITHMS.indexOf(pool.algorithm));
-    const check = pool.healthCheck;
     const weightOf = weigher(pool);
     for (const [i, member] of members.entries()) {
       const at = list + LIST.members + i * LIST.memberSize;
-      const isChecked = check !== null && !member.forcedUp;
-      const slot = isChecked ? this.#healthSlots.of(checkTargetOf(member, check).key) : 0;
+      const standing = standingKeyOf(pool, member);
+      const slot = standing === null ? 0 : this.#healthSlots.of(standing);
       this.#records.set(at + LIST.memberSlot, slot);
       this.#records.set(at + LIST.memberRank, (member.priority << 16 | weightOf(member)) >>> 0);
       this.#heap.append(parseIp(member.ipAddress)!);

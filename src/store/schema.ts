@@ -190,6 +190,12 @@ export const MIGRATIONS: readonly string[] = [
   INSERT INTO geo_rules (seq, id, pool_id, cidr, country, continent, member_id, revision)
     SELECT seq, id, pool_id, cidr, country, continent, member_id, revision FROM geo_rules_before ORDER BY seq;
   DROP TABLE geo_rules_before;
+
+  -- Members under a failback policy that are out; well_since is NULL while their checks find them down.
+  CREATE TABLE standings_out (
+    standing TEXT PRIMARY KEY NOT NULL,
+    well_since INTEGER
+  ) STRICT, WITHOUT ROWID;
   `,
   /* 2 → 3 */ `
   -- pool_id and member_id say what target says, so that an override goes with what it covers; a region's has neither.

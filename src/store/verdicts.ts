@@ -1,9 +1,10 @@
 /**
- * What was last believed of each probed target, so that a restart doesn't begin blind. Written apart from commits:
- * a verdict is an observation, no change of the model, and has no generation.
+ * What was last believed of each probed target, and which members wait to come back, so that a restart doesn't begin
+ * blind. Written apart from commits: these are observations, no changes of the model, and have no generation.
  *
  * @module
  */
+import type { Out } from "../health/standings.ts";
 import type { Verdict } from "../health/verdict.ts";
 import type { Database } from "./database.ts";
 
@@ -48,6 +49,26 @@ export class Verdicts {
     this.#write(targets, (target) => this.#database.run("DELETE FROM verdicts WHERE target = ?", target));
   }
 
+  /** Who was out under a failback policy, by standing key (`config/standing.ts`). */
+  *eachOut(): Generator<readonly [standing: string, out: Out]> {
+    const rows = this.#database.iterate<Out & { readonly standing: string }>(
+      "SELECT standing, well_since AS wellSince FROM standings_out",
+    );
+    for (const { standing, wellSince } of rows) yield [standing, { wellSince }];
+  }
+
+  /**
+   * Writes who is out in one transaction; `null` = in again.
+   *
+   * @throws {StoreBusy} when another process holds the file; nothing is lost by trying again later
+   */
+  saveOuts(outs: Iterable<readonly [standing: string, out: Out | null]>): void {
+    this.#write(outs, ([standing, out]) => {
+      if (out === null) this.#database.run("DELETE FROM standings_out WHERE standing = ?", standing);
+      else this.#database.run(SAVE_OUT, standing, out.wellSince);
+    });
+  }
+
   /** While another thread writes, this waits for it: what is believed now is worth keeping then. */
   #write<Item>(items: Iterable<Item>, one: (item: Item) => void): void {
     const all = [...items];
@@ -68,3 +89,5 @@ const SELECT = "SELECT target, state, since, last_error AS lastError, latency_ms
 const SAVE = "INSERT INTO verdicts (target, state, since, last_error, latency_ms, checked_at) " +
   "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (target) DO UPDATE SET state = excluded.state, since = excluded.since, " +
   "last_error = excluded.last_error, latency_ms = excluded.latency_ms, checked_at = excluded.checked_at";
+const SAVE_OUT = "INSERT INTO standings_out (standing, well_since) VALUES (?, ?) " +
+  "ON CONFLICT (standing) DO UPDATE SET well_since = excluded.well_since";

@@ -49,7 +49,8 @@ export function apiWorld(overrides: Partial<ApiParts> = {}): ApiWorld {
     auth: { tokens: [], loopback: true },
     node: {
       settled: () => Promise.resolve(),
-      memberHealth: () => UNKNOWN_VERDICT,
+      memberHealth: () => ({ ...UNKNOWN_VERDICT, standing: "in", why: null }),
+      failBack: () => "was in",
       status: () => ({
         node: { id: "node-1", region: "eu" },
         cluster: { id: "default" },
@@ -58,6 +59,11 @@ export function apiWorld(overrides: Partial<ApiParts> = {}): ApiWorld {
         health: { healthy: 1, unhealthy: 0, unknown: 0 },
       }),
       ready: () => true,
+    },
+    explainer: {
+      explain: () => {
+        throw new Error("This world has no engine");
+      },
     },
     exposeMetrics: () => "pleiades_up 1\n",
     observe: null,

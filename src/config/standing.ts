@@ -1,0 +1,108 @@
+/**
+ * What must hold for a member to be answered: its standing. For most members it is that their one check target isn't
+ * down, and then the target's key is the standing's key, and there is nothing more to it. Otherwise it is derived:
+ * a calculated check asks for some of several targets, and a failback policy decides when a member that was out is
+ * in again.
+ *
+ * Keys are stable over restarts. Equal calculated checks of one address share a key; a key with a failback policy
+ * belongs to one member of one pool, and stays when the pool's check or policy changes, so that who waits for an
+ * operator goes on waiting.
+ *
+ * @module
+ */
+import { type CheckTarget, checkTargetOf } from "./check_target.ts";
+import type { Failback, HealthCheck, Member } from "./model.ts";
+
+/** A derived standing. */
+export interface Standing {
+  /** Identifies it. */
+  readonly key: string;
+  /** What it depends on. */
+  readonly targets: readonly CheckTarget[];
+  /** So many of the targets must not be down. */
+  readonly atLeast: number;
+  /** How the member comes back; `null` = at once. */
+  readonly failback: FailbackPolicy | null;
+}
+
+/** How a member that was out comes back. */
+export interface FailbackPolicy {
+  /** `manual` = only when an operator says so. */
+  readonly by: Failback;
+  /** With `auto`: after it was well for so long without a break, milliseconds. */
+  readonly delayMs: number;
+}
+
+/** As much of a pool as its members' standings depend on. */
+export interface StandingPool {
+  /** Of the pool, or any other word for what stands in a pool's place. */
+  readonly id: string;
+  /** `null` = its members always stand. */
+  readonly healthCheck: HealthCheck | null;
+  /** How its members come back. */
+  readonly failback: Failback;
+  /** With `auto`: after they were well for so long, milliseconds. */
+  readonly failbackDelayMs: number;
+}
+
+/** As much of a member as its standing depends on. */
+export interface StandingMember extends Pick<Member, "ipAddress" | "port"> {
+  /** Whether an operator says that it is up. */
+  readonly forcedUp: boolean;
+}
+
+/** The key under which a member's standing is found; `null` = it always stands. */
+export function standingKeyOf(
+  pool: StandingPool,
+  { ipAddress, port, forcedUp }: StandingMember,
+): string | null {
+  const { healthCheck: check } = pool;
+  if (check === null || ipAddress === null || forcedUp) return null;
+  if (isPlain(pool)) return checkTargetOf({ ipAddress, port }, check).key;
+  return keyOf(pool, { ipAddress, port });
+}
+
+/** The derived standings of a pool's members, disabled ones included; none where all are plain. */
+export function derivedStandings(
+  pool: StandingPool & { readonly members: readonly StandingMember[] },
+): Standing[] {
+  const { healthCheck: check } = pool;
+  if (check === null || isPlain(pool)) return [];
+  const checks = plainChecks(check);
+  return pool.members.flatMap(({ ipAddress, port, forcedUp }) => {
+    if (ipAddress === null) return [];
+    return {
+      key: keyOf(pool, { ipAddress, port }),
+      targets: checks.map((check) => checkTargetOf({ ipAddress, port }, check)),
+      atLeast: neededOf(check),
+      // Whoever forces a member up says that it is to be answered: it needn't be failed back afterwards.
+      failback: hasFailback(pool) && !forcedUp ? { by: pool.failback, delayMs: pool.failbackDelayMs } : null,
+    };
+  });
+}
+
+/** The checks that are probed for a check. */
+export function plainChecks(check: HealthCheck): readonly HealthCheck[] {
+  return check.type === "calculated" ? check.checks : [check];
+}
+
+/** How many of its plain checks must be well. */
+export function neededOf({ type, require, checks }: HealthCheck): number {
+  if (type !== "calculated" || require === "any") return 1;
+  return require === "all" ? checks.length : require;
+}
+
+function isPlain(pool: StandingPool): boolean {
+  return pool.healthCheck!.type !== "calculated" && !hasFailback(pool);
+}
+
+function hasFailback({ failback, failbackDelayMs }: StandingPool): boolean {
+  return failback === "manual" || failbackDelayMs > 0;
+}
+
+function keyOf(pool: StandingPool, member: { readonly ipAddress: string; readonly port: number }): string {
+  if (hasFailback(pool)) return `failback ${pool.id} ${member.ipAddress} ${member.port}`;
+  const check = pool.healthCheck!;
+  const keys = check.checks.map((part) => checkTargetOf(member, part).key).sort();
+  return `${neededOf(check)} of (${keys.join("; ")})`;
+}

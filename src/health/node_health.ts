@@ -1,0 +1,260 @@
+/**
+ * All that a node knows of the health of its members, joined: the checker's verdicts pass the flip guard, which the
+ * canaries advise, and become standings.
+ *
+ * ```text
+ * HealthChecker ──▶ FlipGuard ──▶ Standings ──▶ onStandings (the live board)
+ *                      ▲
+ *                  Canaries
+ * ```
+ *
+ * @module
+ */
+import { checkTargetOf } from "../config/check_target.ts";
+import type { HealthCheck } from "../config/model.ts";
+import {
+  neededOf,
+  plainChecks,
+  standingKeyOf,
+  type StandingMember,
+  type StandingPool,
+} from "../config/standing.ts";
+import type { Registry } from "../telemetry/metrics.ts";
+import { Canaries, type CanaryTerms } from "./canaries.ts";
+import { FlipGuard, type FlipGuardTerms, type GuardEvent, type PassedChange } from "./flip_guard.ts";
+import { registerGuardMetrics, registerHealthMetrics } from "./metrics.ts";
+import { HealthChecker, type HealthCheckerOptions } from "./schedule.ts";
+import { type FailBackResult, type Out, Standings } from "./standings.ts";
+import { UNKNOWN_VERDICT, type Verdict } from "./verdict.ts";
+
+/** How the node guards itself against wrong verdicts. */
+export interface GuardTerms {
+  /** When very many turn down at once. */
+  readonly flipGuard: Pick<FlipGuardTerms, "share" | "atLeast" | "holdMs">;
+  /** Who tells whether the node sees. */
+  readonly canaries: CanaryTerms & {
+    /** The longest hold while none answers, milliseconds. */
+    readonly holdMs: number;
+  };
+}
+
+/** Where what is believed outlives the process. */
+export interface HealthMemory {
+  /** Of the last run. */
+  verdicts(): Iterable<readonly [target: string, verdict: Verdict]>;
+  /** Of the last run: who was out under a failback policy. */
+  outs(): Iterable<readonly [standing: string, out: Out]>;
+  /** Keeps verdicts that count. */
+  keepVerdicts(verdicts: readonly (readonly [target: string, verdict: Verdict])[]): void;
+  /** Drops verdicts on targets that nobody declares any more. */
+  forgetVerdicts(targets: readonly string[]): void;
+  /** Keeps who is out; `null` = in again. */
+  keepOuts(outs: readonly (readonly [standing: string, out: Out | null])[]): void;
+}
+
+/** What a node's health is made of. */
+export interface NodeHealthOptions extends Pick<HealthCheckerOptions, "clock" | "rng" | "probe" | "log"> {
+  /** Counts. */
+  readonly registry: Registry;
+  /** Those of the start. */
+  readonly guard: GuardTerms;
+  /** Where the last run left off, and this one will. */
+  readonly memory: HealthMemory;
+  /** Told of every key whose standing may be another one. */
+  readonly onStandings: (keys: readonly string[]) => void;
+  /** Told of verdicts that count, after `onStandings`. */
+  readonly onVerdicts: (changes: readonly PassedChange[]) => void;
+  /** Told of trips of the flip guard and of blindness. */
+  readonly onGuardEvent: (event: GuardEvent) => void;
+}
+
+/** What is known of a member's health. */
+export interface MemberHealth extends Verdict {
+  /** Whether it may be answered, as far as health goes. */
+  readonly standing: "in" | "out";
+  /** Why it is out, or in although it is down; `null` = it is in because it isn't down. */
+  readonly why: string | null;
+}
+
+/** The health of a node's members. */
+export class NodeHealth implements AsyncDisposable {
+  /** Who may be answered. */
+  readonly standings: Standings;
+  /** Probes the targets. */
+  readonly checker: HealthChecker;
+  readonly #options: NodeHealthOptions;
+  readonly #guard: FlipGuard;
+  readonly #canaries: Canaries;
+  #terms: GuardTerms;
+
+  /** Begins with what the last run believed; probes when there is something to probe. */
+  constructor(options: NodeHealthOptions) {
+    const { clock, rng, probe, log, registry, memory } = options;
+    this.#options = options;
+    this.#terms = options.guard;
+    const observer = registerHealthMetrics(registry, () => this.checker.endpoints());
+    const countTrip = registerGuardMetrics(registry, () => ({
+      holding: this.#guard.holding,
+      held: this.#guard.heldCount,
+      isBlind: this.#canaries.sight === "blind",
+    }));
+    this.checker = new HealthChecker({
+      clock,
+      rng,
+      probe,
+      log,
+      observer,
+      onVerdicts: (changes) => this.#guard.judge(changes),
+    });
+    this.checker.restore(memory.verdicts());
+    this.#canaries = new Canaries({ clock, rng, probe, log, onSight: (sight) => this.#guard.see(sight) });
+    this.#guard = new FlipGuard({
+      clock,
+      log,
+      terms: () => this.#guardTerms(),
+      targets: () => this.checker.size,
+      checkOf: (key) => this.checker.checkOf(key),
+      sight: () => this.#canaries.sight,
+      look: () => this.#canaries.look(),
+      pass: (changes) => this.#pass(changes),
+      onEvent: (event) => {
+        if (event.kind === "ended") countTrip(event.outcome);
+        options.onGuardEvent(event);
+      },
+    });
+    this.standings = new Standings({
+      clock,
+      health: this.checker,
+      restored: memory.outs(),
+      keeper: { save: (outs) => memory.keepOuts(outs) },
+      onTargetsGone: (keys) => {
+        this.#guard.forget(keys);
+        memory.forgetVerdicts(keys);
+      },
+      onChange: options.onStandings,
+    });
+    this.#canaries.use(options.guard.canaries);
+  }
+
+  /** Takes other terms from now on; a hold that has begun ends as it was said. */
+  use(guard: GuardTerms): void {
+    this.#terms = guard;
+    this.#canaries.use(guard.canaries);
+  }
+
+  /** What is known of a member. */
+  memberHealth(pool: StandingPool, member: StandingMember): MemberHealth {
+    const key = standingKeyOf(pool, member);
+    if (key === null) return { ...UNKNOWN_VERDICT, standing: "in", why: null };
+    const evidence = this.#evidenceOf(pool, member);
+    const standing = this.standings.isIn(key) ? "in" : "out";
+    return { ...evidence.verdict, standing, why: this.#whyOf(key, evidence) };
+  }
+
+  /** Lets a member come back that waits for it; a dry run only says what would come of it. */
+  failBack(
+    pool: StandingPool,
+    member: StandingMember,
+    { dryRun }: { readonly dryRun: boolean },
+  ): FailBackResult {
+    const key = standingKeyOf(pool, member);
+    if (key === null) return "was in";
+    return dryRun ? this.standings.tryFailBack(key) : this.standings.failBack(key);
+  }
+
+  /** Stops; resolves when no probe is under way any more. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#guard[Symbol.dispose]();
+    this.standings[Symbol.dispose]();
+    await Promise.all([this.#canaries[Symbol.asyncDispose](), this.checker[Symbol.asyncDispose]()]);
+  }
+
+  #guardTerms(): FlipGuardTerms {
+    const { flipGuard, canaries } = this.#terms;
+    return { ...flipGuard, blindHoldMs: canaries.holdMs, canarySpanMs: this.#canaries.spanMs };
+  }
+
+  #pass(changes: readonly PassedChange[]): void {
+    const { onStandings, onVerdicts, memory } = this.#options;
+    onStandings(this.standings.judge(changes));
+    onVerdicts(changes);
+    memory.keepVerdicts(changes.map(({ key, verdict }) => [key, verdict]));
+  }
+
+  #evidenceOf({ healthCheck }: StandingPool, { ipAddress, port }: StandingMember): Evidence {
+    const checks = plainChecks(healthCheck!).map((check): Checked => {
+      const target = checkTargetOf({ ipAddress: ipAddress!, port }, check);
+      return {
+        name: `${check.type} ${target.port}`,
+        verdict: this.checker.verdict(target.key),
+        countsAsDown: this.standings.isDown(target.key),
+        isHeld: this.#guard.holds(target.key),
+      };
+    });
+    return { checks, verdict: verdictOf(healthCheck!, checks), needed: neededOf(healthCheck!) };
+  }
+
+  #whyOf(key: string, { checks, needed }: Evidence): string | null {
+    if (this.standings.isIn(key)) {
+      return checks.some(({ isHeld }) => isHeld) ? HELD[this.#guard.holding ?? "flips"] : null;
+    }
+    const waiting = this.standings.waiting(key);
+    if (waiting === "for an operator") return "failback: waits for an operator";
+    if (waiting !== null) return `failback: ${Math.ceil(waiting.leftMs / 1000)} s to go`;
+    const down = checks.filter(({ countsAsDown }) => countsAsDown);
+    if (checks.length === 1) return `down by its check: ${down[0]?.verdict.lastError ?? "it failed"}`;
+    return `${checks.length - down.length} of ${checks.length} checks pass, ${needed} needed: ${
+      errorsOf(down)
+    }`;
+  }
+}
+
+const HELD = {
+  flips: "held by the flip guard",
+  blindness: "held: no canary answers",
+  recovery: "held: canaries answer again, and its check gets time to pass",
+} as const;
+
+/** What is known of one of a member's checks. */
+interface Checked {
+  /** For people. */
+  readonly name: string;
+  readonly verdict: Verdict;
+  readonly countsAsDown: boolean;
+  readonly isHeld: boolean;
+}
+
+interface Evidence {
+  readonly checks: readonly Checked[];
+  readonly verdict: Verdict;
+  readonly needed: number;
+}
+
+/** What several checks together say of a member. */
+function verdictOf(check: HealthCheck, checks: readonly Checked[]): Verdict {
+  if (check.type !== "calculated") return checks[0]!.verdict;
+  const verdicts = checks.map(({ verdict }) => verdict);
+  const failing = checks.filter(({ verdict }) => verdict.state === "unhealthy");
+  const known = verdicts.filter(({ state }) => state !== "unknown");
+  return {
+    state: checks.length - failing.length < neededOf(check)
+      ? "unhealthy"
+      : known.length === 0
+      ? "unknown"
+      : "healthy",
+    since: latest(verdicts.map(({ since }) => since)),
+    lastError: failing.length === 0 ? null : errorsOf(failing),
+    latencyMs: latest(verdicts.map(({ latencyMs }) => latencyMs)),
+    checkedAt: latest(verdicts.map(({ checkedAt }) => checkedAt)),
+  };
+}
+
+function errorsOf(failing: readonly Checked[]): string {
+  return failing.map(({ name, verdict }) => `${name}: ${verdict.lastError ?? "it failed"}`).join(", ");
+}
+
+/** The largest of those that are known. */
+function latest(values: readonly (number | null)[]): number | null {
+  const known = values.filter((value) => value !== null);
+  return known.length === 0 ? null : Math.max(...known);
+}
