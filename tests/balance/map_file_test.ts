@@ -138,21 +138,33 @@ const anAddress = fc.oneof(
   fc.array(fc.constantFrom(0, 1, 127, 128, 255), { minLength: 16, maxLength: 16 }),
 ).map((bytes) => parseIp(formatIp(new Uint8Array(bytes)))!);
 
+/** Around two addresses and those that differ from them in one bit, so that prefixes nest and lie side by side. */
 const aRule = fc.record({
-  address: anAddress,
-  bits: fc.oneof(fc.nat(128), fc.constantFrom(0, 1, 8, 31, 32, 33, 64, 127, 128)),
+  base: fc.nat(1),
+  /** The bit that differs; "last" = the prefix is the neighbour of the one around the base. */
+  flipped: fc.oneof(fc.constantFrom(null, "last" as const), fc.nat(127)),
+  bits: fc.oneof(fc.nat(128), fc.constantFrom(0, 1, 8, 31, 32, 33, 34, 35, 64, 66, 127, 128)),
   to: fc.uniqueArray(fc.constantFrom("192.0.2.1", "192.0.2.2", "2001:db8::1"), { minLength: 1 }),
 });
 
-const mapText = fc.array(aRule, { maxLength: 12 }).map((rules) => {
-  const lines = rules.map(({ address, bits, to }) => {
-    const length = Math.min(bits, address.length * 8);
-    const prefix = maskBits(address, length);
+const mapText = fc.record({
+  bases: fc.tuple(anAddress, anAddress),
+  rules: fc.array(aRule, { maxLength: 12 }),
+}).map(({ bases, rules }) => {
+  const lines = rules.map(({ base, flipped, bits, to }) => {
+    const length = Math.min(bits, bases[base]!.length * 8);
+    const prefix = maskBits(flip(bases[base]!, flipped === "last" ? length - 1 : flipped), length);
     return [`${formatIp(prefix)}/${length}`, `${formatIp(prefix)}/${length} ${to.join(",")}`] as const;
   });
   // A masked ::ffff:0:0/96 and the like would be read as IPv4.
   return [...new Map(lines.filter(([prefix]) => !prefix.startsWith("::ffff:"))).values()].join("\n");
 });
+
+function flip(address: Uint8Array, bit: number | null): Uint8Array {
+  const flipped = address.slice();
+  if (bit !== null && bit >= 0 && bit < address.length * 8) flipped[bit >> 3]! ^= 0x80 >> (bit & 7);
+  return flipped;
+}
 
 /** First and last address of each prefix, and their neighbours outside. */
 function boundaries(

@@ -32,6 +32,10 @@ Deno.test("every fault is told with its line, its column and the mend", () => {
       `11: "/33" is no length of an IPv4 prefix (write /0 to /32)`,
     ],
     [
+      "::ffff:c000:200/120 192.0.2.1",
+      `16: "/120" is no length of an IPv4 prefix (write /0 to /32)`,
+    ],
+    [
       "10.0.0.0/ 192.0.2.1",
       `9: "/" is no length of an IPv4 prefix (write /0 to /32)`,
     ],
