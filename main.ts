@@ -13,6 +13,7 @@ import { CommandFailed, type ExitCode } from "./src/cli/failure.ts";
 import { addApiOptions, addOutputOption, examples, type Surroundings } from "./src/cli/command_line.ts";
 import type { Shell } from "./src/cli/completions.ts";
 import { addConfigCommand } from "./src/cli/config_command.ts";
+import { addExplainCommands } from "./src/cli/explain_commands.ts";
 import { addQueryCommand } from "./src/cli/query_command.ts";
 import { addOverrideCommands } from "./src/cli/override_commands.ts";
 import { addResourceCommands } from "./src/cli/resource_commands.ts";
@@ -72,6 +73,7 @@ function commandTree(terminal: Terminal, outcome: Outcome): Command {
   root.commandsGroup("Look:");
   addQueryCommand(root, { terminal, done });
   addConfigCommand(root, { terminal, done });
+  addExplainCommands(root, { terminal, done });
   addStatus(root, { terminal, done });
   root.commandsGroup("Change:");
   addResourceCommands(root, { terminal, done });

@@ -14,6 +14,7 @@ import { bodyLimit } from "hono/body-limit";
 import { EXPOSITION_CONTENT_TYPE } from "../telemetry/metrics.ts";
 import { refuseForeignPages, requireToken } from "./access.ts";
 import { documentationRoutes, serveDocumentation } from "./documentation.ts";
+import { serveExplain } from "./explain.ts";
 import { serveGeoRules } from "./geo_rules.ts";
 import { serveHealthChecks } from "./health_checks.ts";
 import { serveHistory } from "./history.ts";
@@ -57,6 +58,7 @@ export function createApi(parts: ApiParts): OpenAPIHono {
   serveOverrides(app, parts);
   serveModel(app, parts);
   serveHistory(app, parts);
+  serveExplain(app, parts);
   const { version, auth: { tokens } } = parts;
   serveDocumentation(app, () => openApiDocument({ version, secured: tokens.length > 0 }));
   return app;

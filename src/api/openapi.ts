@@ -5,6 +5,7 @@
  */
 import { OpenAPIHono } from "@hono/zod-openapi";
 import { documentationRoutes } from "./documentation.ts";
+import { explainRoutes } from "./explain.ts";
 import { geoRuleRoutes } from "./geo_rules.ts";
 import { healthCheckRoutes } from "./health_checks.ts";
 import { historyRoutes } from "./history.ts";
@@ -29,6 +30,7 @@ export const ROUTES: readonly Route[] = [
   ...overrideRoutes,
   ...modelRoutes,
   ...historyRoutes,
+  ...explainRoutes,
   ...nodeRoutes,
   ...documentationRoutes,
 ];
@@ -89,7 +91,7 @@ curl --json '{"domain": "www.example.com", "poolId": "'$pool'"}' $api/services
 
 const TAGS = [
   { name: "Pools", description: "A set of interchangeable members, and how one of them is picked." },
-  { name: "Members", description: "One address that can be answered, with its health." },
+  { name: "Members", description: "One address or host name that can be answered, with its health." },
   { name: "Health checks", description: "How the members of a pool are probed." },
   { name: "Geo rules", description: "Which clients a pool sends to which of its members." },
   { name: "Services", description: "A domain that is answered from a pool." },
@@ -100,6 +102,7 @@ const TAGS = [
   },
   { name: "Model", description: "Everything at once: export, and replace in one transaction." },
   { name: "History", description: "What was changed, by whom and why." },
+  { name: "Explanations", description: "Why an answer is what it is." },
   { name: "Node", description: "State of this node." },
   { name: "Documentation", description: "This description." },
 ];

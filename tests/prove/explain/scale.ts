@@ -1,0 +1,203 @@
+/**
+ * What explaining and deciding cost among many pools.
+ *
+ * @module
+ */
+import { steeredPool } from "../../../src/config/desired.ts";
+import {
+  HEALTH_CHECK_DEFAULTS,
+  MEMBER_DEFAULTS,
+  type Pool,
+  POOL_DEFAULTS,
+  type Service,
+  SERVICE_DEFAULTS,
+} from "../../../src/config/model.ts";
+import { applyOverrides, drainShare, OverrideIndex, rulingOf } from "../../../src/config/overridden.ts";
+import type { Override } from "../../../src/config/override.ts";
+import { Engine } from "../../../src/dns/engine.ts";
+import { Explainer } from "../../../src/explain/explainer.ts";
+import { UDP_SIZE_DEFAULT } from "../../../src/explain/explanation.ts";
+import { UNKNOWN_VERDICT } from "../../../src/health/verdict.ts";
+import { LiveBoard } from "../../../src/snapshot/live.ts";
+import { Slots } from "../../../src/snapshot/slots.ts";
+import { Tables } from "../../../src/snapshot/tables.ts";
+import { encodeQuery } from "../../../src/wire/message.ts";
+import { TYPE } from "../../../src/wire/record_type.ts";
+
+/** What was measured. */
+export interface Scale {
+  /** Nanoseconds of an answer with 10 pools, and with 10,000. */
+  readonly fewNs: number;
+  readonly manyNs: number;
+  readonly ratio: number;
+  /** Milliseconds of an account with 10,000 pools, each of another name. */
+  readonly explainMsMedian: number;
+  /** Of a hundred, the slowest but one: what else the machine does shows in the very slowest. */
+  readonly explainMsP99: number;
+  /** The first one after a new snapshot. */
+  readonly explainMsFirst: number;
+}
+
+const FEW = 10;
+const MANY = 10_000;
+const MEMBERS = 10;
+const ACCOUNTS = 500;
+const ANSWERS = 400_000;
+const NOW_MS = Date.UTC(2026, 0, 31, 3);
+const OPTIONS = { nsid: "", chaos: { version: "", id: "" }, ecs: { enabled: true, trusted: [] } };
+
+/** Measures. */
+export function measureScale(): Scale {
+  const few = worldOf(FEW);
+  const many = worldOf(MANY);
+  // One of each first, so that both are measured warm.
+  for (const world of [few, many]) nsPerAnswer(world);
+  const fewNs = nsPerAnswer(few);
+  const manyNs = nsPerAnswer(many);
+  const times = Array.from({ length: ACCOUNTS }, (_, i) => msToExplain(many, (i * 7919) % MANY));
+  const later = times.slice(1).sort((a, b) => a - b);
+  return {
+    fewNs,
+    manyNs,
+    ratio: manyNs / fewNs,
+    explainMsMedian: later[later.length >> 1]!,
+    explainMsP99: later[Math.floor(later.length * 0.99)]!,
+    explainMsFirst: times[0]!,
+  };
+}
+
+/** Prints what was measured. */
+export function printScale(scale: Scale): void {
+  const ms = (value: number) => `${value.toFixed(2)} ms`;
+  console.log(`a decision         ${scale.fewNs.toFixed(0)} ns among ${FEW} pools × ${MEMBERS} members`);
+  console.log(
+    `                   ${scale.manyNs.toFixed(0)} ns among ${MANY} pools × ${MEMBERS} members (× ${
+      scale.ratio.toFixed(2)
+    })`,
+  );
+  console.log(
+    `explain            ${ms(scale.explainMsMedian)} median, ${ms(scale.explainMsP99)} in 99 of 100, ` +
+      `${ms(scale.explainMsFirst)} the first one, among ${MANY} pools with overrides`,
+  );
+}
+
+interface ScaleWorld {
+  readonly count: number;
+  readonly engine: Engine;
+  readonly explainer: Explainer;
+}
+
+const idOf = (kind: number, i: number) => (kind * 100_000_000 + i).toString(16).padStart(32, "0");
+
+/** Every pool has an override on one of its members, and every tenth one on itself. */
+function worldOf(count: number): ScaleWorld {
+  const pools = Array.from({ length: count }, (_, i) => poolOf(i));
+  const overrides = new OverrideIndex(pools.flatMap((_, i) => overridesOf(i)));
+  const services = pools.map(({ id }, i): Service => ({
+    ...SERVICE_DEFAULTS,
+    id: idOf(3, i),
+    domain: domainOf(i),
+    poolId: id,
+  }));
+  const steered = pools.map((pool) => applyOverrides(steeredPool(pool), overrides, NOW_MS));
+  const healthSlots = new Slots(1);
+  const tables = new Tables({
+    generation: 1,
+    pools: () => steered,
+    checkedPools: () => steered,
+    services: () => services,
+    zones: [{ domain: "example.com", records: null }],
+    fallback: null,
+    defaultTtl: 30,
+    nameservers: [],
+  }, { epoch: 1, healthSlots });
+  const board = LiveBoard.create({ healthSlots: healthSlots.size, ticketSlots: tables.ticketSlots });
+  board.now = NOW_MS / 1000;
+  const { snapshot } = tables;
+  const engine = new Engine({ ...OPTIONS, lane: 0 });
+  engine.use(snapshot, board);
+  const byId = new Map(pools.map((pool) => [pool.id, pool]));
+  const byDomain = new Map(services.map((service) => [service.domain, service]));
+  const explainer = new Explainer({
+    current: () => ({ snapshot, board }),
+    generation: () => 1,
+    service: (domain) => byDomain.get(domain) ?? null,
+    pool: (id) => byId.get(id) ?? null,
+    fallback: () => null,
+    health: () => ({ ...UNKNOWN_VERDICT, standing: "in", why: null }),
+    override: (poolId, member) => {
+      const ruling = rulingOf(overrides.covering(poolId, member), NOW_MS);
+      return ruling && { ...ruling, share: ruling.state === "drain" ? drainShare(ruling, NOW_MS) : 1 };
+    },
+    ours: () => ["example.com"],
+    engine: OPTIONS,
+    clock: { unixMs: () => NOW_MS },
+  });
+  return { count, engine, explainer };
+}
+
+const domainOf = (i: number) => `s${i}.example.com`;
+
+function poolOf(i: number): Pool {
+  return {
+    ...POOL_DEFAULTS,
+    id: idOf(1, i),
+    name: `pool-${i}`,
+    algorithm: i % 2 === 0 ? "weighted-round-robin" : "failover",
+    healthCheck: { ...HEALTH_CHECK_DEFAULTS, port: 80 },
+    geoRules: [],
+    members: Array.from({ length: MEMBERS }, (_, m) => ({
+      ...MEMBER_DEFAULTS,
+      id: idOf(2, i * MEMBERS + m),
+      ipAddress: `10.${i >> 8 & 255}.${i & 255}.${m + 1}`,
+      port: 80,
+      weight: 1 + m % 3,
+      priority: 1 + m % 2,
+    })),
+  };
+}
+
+function overridesOf(i: number): Override[] {
+  const common = {
+    reason: "measured",
+    owner: "nobody",
+    startsAt: NOW_MS - 60_000,
+    expiresAt: NOW_MS + 3_600_000,
+    createdAt: NOW_MS - 60_000,
+  };
+  const member = { ...common, id: idOf(4, i * 2), target: `member:${idOf(2, i * MEMBERS)}` };
+  const pool = { ...common, id: idOf(4, i * 2 + 1), target: `pool:${idOf(1, i)}` };
+  return [
+    { ...member, state: "down", drainMs: 0 },
+    ...i % 10 === 0 ? [{ ...pool, state: "drain" as const, drainMs: 600_000 }] : [],
+  ];
+}
+
+/** Asks all names in turn, in an order that no cache helps. */
+function nsPerAnswer({ count, engine }: ScaleWorld): number {
+  const packets = Array.from(
+    { length: MANY },
+    (_, i) => encodeQuery({ id: i & 0xffff, name: domainOf((i * 7919) % count), type: TYPE.A }),
+  );
+  const out = new Uint8Array(1232);
+  const address = new Uint8Array([192, 0, 2, 53]);
+  const client = { stream: false, address: () => address };
+  const startMs = performance.now();
+  for (let i = 0; i < ANSWERS; i++) {
+    const packet = packets[i % MANY]!;
+    engine.answer(packet, packet.length, client, out, out.length);
+  }
+  return (performance.now() - startMs) * 1e6 / ANSWERS;
+}
+
+function msToExplain({ explainer }: ScaleWorld, i: number): number {
+  const startMs = performance.now();
+  explainer.explain({
+    name: domainOf(i),
+    type: TYPE.A,
+    client: new Uint8Array([192, 0, 2, 53]),
+    ecs: null,
+    udpSize: UDP_SIZE_DEFAULT,
+  });
+  return performance.now() - startMs;
+}
