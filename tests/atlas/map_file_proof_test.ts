@@ -1,3 +1,8 @@
+/**
+ * The proof of large map files, with small ones.
+ *
+ * @module
+ */
 import { deepEqual, ok } from "node:assert/strict";
 import { measure, type Mix } from "../prove/map.ts";
 

@@ -1,3 +1,8 @@
+/**
+ * A node's map file: what is taken, what is refused, and who hears of it.
+ *
+ * @module
+ */
 import { deepEqual, equal, match, notEqual, ok } from "node:assert/strict";
 import { setImmediate } from "node:timers/promises";
 import { MAP_FILE_WATCH_MS, MapFileSource } from "../../src/atlas/map_file.ts";

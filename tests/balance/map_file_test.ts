@@ -1,3 +1,8 @@
+/**
+ * Tables of map files, held against a walk over all prefixes.
+ *
+ * @module
+ */
 import { deepEqual, equal, throws } from "node:assert/strict";
 import fc from "fast-check";
 import { compileMapFile, MapFile } from "../../src/balance/map_file.ts";

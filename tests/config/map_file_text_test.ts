@@ -1,3 +1,8 @@
+/**
+ * What map-file text is read as, and what is said of its faults.
+ *
+ * @module
+ */
 import { deepEqual, equal } from "node:assert/strict";
 import fc from "fast-check";
 import { type AddressLists, LINE, MAP_FILE_SIZE_MAX, readMapText } from "../../src/config/map_file_text.ts";
