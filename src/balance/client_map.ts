@@ -99,7 +99,7 @@ const MIXED = -1;
 /** Stands for "any decision will do" where an expected one is named. */
 const ANY = -1;
 /** Nodes visited at most to make one out; beyond, it counts as mixed: the scope gets narrower, never wrong. */
-const VISITS_MAX = 4096;
+const VISITS_MAX = 16_384;
 /** The same while bounds haven't been worked out yet: then nearly all of it would be for nothing. */
 const VISITS_MAX_UNBOUNDED = 128;
 /** Different decisions that a map may hold. */
@@ -219,6 +219,8 @@ export class ClientMap {
     prefix.fill(0);
     for (let bit = 0; bit < depth; bit++) if (bitAt(address, bit) === 1) setBit(prefix, bit);
     const family = address.length === 4 ? 4 : 6;
+    // Nobody to choose from: the same for everybody, whatever is known of them.
+    if (this.#options.candidates.length < 2) return ~this.#decide(NO_CIDR, NOWHERE, NOWHERE);
     this.#visits = this.#extents || !this.#needsCity ? VISITS_MAX : VISITS_MAX_UNBOUNDED;
     const city = this.#needsCity ? nodeAt(this.#city, family, address, depth) : NOWHERE;
     const asn = this.#groups.hasAsn ? nodeAt(this.#asn, family, address, depth) : NOWHERE;
@@ -239,14 +241,12 @@ export class ClientMap {
    */
   #alike(depth: number, city: number, asn: number, wanted: number): number {
     if (--this.#visits < 0) return MIXED;
-    const base = this.#options.base.kind;
     const isWhole = depth === this.#prefix.length * 8;
     const cityEnds = isLeaf(this.#city, city);
     const cidr = this.#groups.cidrAt(this.#prefix, depth);
-    const othersEnd = isLeaf(this.#asn, asn) && cidr !== INSIDE &&
-      (base !== "hashed" || depth >= (this.#prefix.length === 4 ? HASH_BITS_V4 : HASH_BITS_V6)) &&
-      (base !== "mapped" || this.#named === null || this.#named.isSame(this.#prefix, depth));
-    if (isWhole || (cityEnds && othersEnd)) {
+    const rulesEnd = isLeaf(this.#asn, asn) && cidr !== INSIDE;
+    const othersEnd = rulesEnd && this.#isBaseSame(depth);
+    if (isWhole || (cityEnds && (othersEnd || (rulesEnd && this.#isRuleEnough(cidr, city, asn))))) {
       const decision = this.#decide(cidr, city, asn);
       return wanted === ANY || wanted === decision ? decision : MIXED;
     }
@@ -270,6 +270,36 @@ export class ClientMap {
     );
     clearBit(this.#prefix, depth);
     return right;
+  }
+
+  /** Whether the algorithm, places apart, orders candidates in the same way for all of the prefix. */
+  #isBaseSame(depth: number): boolean {
+    switch (this.#options.base.kind) {
+      case "hashed":
+        return this.#options.candidates.length < 2 ||
+          depth >= (this.#prefix.length === 4 ? HASH_BITS_V4 : HASH_BITS_V6);
+      case "mapped":
+        return this.#named === null || this.#named.isSame(this.#prefix, depth);
+      default:
+        return true;
+    }
+  }
+
+  /** Whether a rule alone fills the answer, so that nothing depends on the algorithm. */
+  #isRuleEnough(cidr: number, city: number, asn: number): boolean {
+    const { candidates, geofence, max } = this.#options;
+    const group = this.#groupFor(cidr, this.#placeAt(city), this.#networkAt(asn));
+    if (!group) return false;
+    const up = group.candidates.order.filter((position) => candidates[position]!.isUp).length;
+    return geofence || (up > 0 && (up + 1 >= candidates.length || (max !== 0 && up >= max)));
+  }
+
+  #placeAt(city: number): number {
+    return this.#city && city !== NOWHERE ? this.#city.place(city) : 0;
+  }
+
+  #networkAt(asn: number): number {
+    return this.#asn && asn !== NOWHERE ? this.#asn.place(asn) : 0;
   }
 
   #childOfAsn(asn: number, bit: number): number {
@@ -329,8 +359,8 @@ export class ClientMap {
 
   /** The decision where nothing varies any more; remembered where it depends on the place alone. */
   #decide(cidr: number, cityLeaf: number, asnLeaf: number): number {
-    const place = this.#city && cityLeaf !== NOWHERE ? this.#city.place(cityLeaf) : 0;
-    const network = this.#asn && asnLeaf !== NOWHERE ? this.#asn.place(asnLeaf) : 0;
+    const place = this.#placeAt(cityLeaf);
+    const network = this.#networkAt(asnLeaf);
     const { kind } = this.#options.base;
     if (kind === "mapped" || kind === "hashed" || network !== 0) return this.#work(cidr, place, network);
     const known = this.#remembered[this.#prefix.length === 4 ? 0 : 1];
@@ -572,6 +602,7 @@ class RuleGroups {
         this.#groups.push(group);
       }
       group.rules.push(i);
+      if (group.candidates.order.includes(candidate)) continue;
       group.candidates.lead = group.candidates.order.push(candidate);
     }
     this.#cidrs.sort((a, b) => b.bits - a.bits);

@@ -22,7 +22,11 @@ export class Trie {
   #used = 2;
   readonly #max: number;
 
-  /** @param wordsMax when to clear it rather than let it grow */
+  /**
+   * Makes an empty one.
+   *
+   * @param wordsMax when to clear it rather than let it grow
+   */
   constructor(wordsMax = WORDS_MAX) {
     this.#max = wordsMax;
   }
