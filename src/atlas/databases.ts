@@ -21,12 +21,12 @@ import { onThread } from "./thread.ts";
 /** Between two looks at the files. */
 export const DATABASE_WATCH_MS = 5_000;
 
-/** The files; one path, or one for each family. */
+/** The files; one for both families, or one for each. */
 export interface DatabasePaths {
   /** Of places. */
-  readonly database: string | readonly string[] | null;
+  readonly database: readonly string[];
   /** Of autonomous systems. */
-  readonly asnDatabase: string | readonly string[] | null;
+  readonly asnDatabase: readonly string[];
 }
 
 /** What databases need. */
@@ -267,13 +267,9 @@ class DatabaseFile {
 
 function filesOf({ database, asnDatabase }: DatabasePaths): DatabaseFile[] {
   return [
-    ...listOf(database).map((path) => new DatabaseFile(path, "city")),
-    ...listOf(asnDatabase).map((path) => new DatabaseFile(path, "asn")),
+    ...database.map((path) => new DatabaseFile(path, "city")),
+    ...asnDatabase.map((path) => new DatabaseFile(path, "asn")),
   ];
-}
-
-function listOf(paths: string | readonly string[] | null): readonly string[] {
-  return typeof paths === "string" ? [paths] : paths ?? [];
 }
 
 function inEffect(files: readonly DatabaseFile[], kind: DatabaseKind): BoundedDatabase[] {

@@ -34,7 +34,11 @@ Deno.test("databases and map file are one atlas, told of once", async () => {
     "asn.mmdb": asn,
     "rules": RULES,
   });
-  await using files = world.open({ database: ["v4.mmdb", "v6.mmdb"], asnDatabase: "asn.mmdb", map: "rules" });
+  await using files = world.open({
+    database: ["v4.mmdb", "v6.mmdb"],
+    asnDatabase: ["asn.mmdb"],
+    map: "rules",
+  });
   deepEqual(files.atlas, { edition: 0, city: [], extents: [], asn: [], map: null });
   await files.reload();
   deepEqual(world.told, [files.atlas]);
@@ -54,7 +58,7 @@ Deno.test("bounds are worked out on a thread, and come with another atlas of the
     flatRecord({ ...FRANKFURT, country: "DE", asn: i + 1 }),
   ]);
   await using world = await openWorld({ "city.mmdb": writeMmdb({ networks }) });
-  await using files = world.open({ database: "city.mmdb" });
+  await using files = world.open({ database: ["city.mmdb"] });
   await files.reload();
   deepEqual(files.atlas.extents, [null]);
   const [city] = files.atlas.city;
@@ -91,7 +95,7 @@ const PLACES:
 for (const [what, member, place] of PLACES) {
   Deno.test(`a member stands ${what}`, async () => {
     await using world = await openWorld({ "city.mmdb": cityV4() });
-    await using files = world.open({ database: "city.mmdb", endpointLocations: { "192.0.2.7": SYDNEY } });
+    await using files = world.open({ database: ["city.mmdb"], endpointLocations: { "192.0.2.7": SYDNEY } });
     await files.reload();
     deepEqual(files.placeOf({ ipAddress: null, latitude: null, longitude: null, ...member }), place);
   });
@@ -115,7 +119,7 @@ const BROKEN: readonly (readonly [what: string, content: Uint8Array | null, mess
 for (const [what, content, message] of BROKEN) {
   Deno.test(`a database that ${what} leaves the one before, and says so once`, async () => {
     await using world = await openWorld({ "city.mmdb": cityV4() });
-    await using files = world.open({ database: "city.mmdb" });
+    await using files = world.open({ database: ["city.mmdb"] });
     await files.reload();
     await files.bounded();
     const before = files.atlas;
@@ -145,7 +149,7 @@ Deno.test("a database that is broken at the start is left out, loudly", async ()
 
 Deno.test("a new database is noticed by itself, when the file has been at rest for a look", async () => {
   await using world = await openWorld({ "city.mmdb": cityV4() });
-  await using files = world.open({ database: "city.mmdb" });
+  await using files = world.open({ database: ["city.mmdb"] });
   await files.reload();
   await world.write("city.mmdb", cityV4(SYDNEY));
   await world.look();
@@ -156,7 +160,7 @@ Deno.test("a new database is noticed by itself, when the file has been at rest f
 
 Deno.test("reload() takes a changed file at once, and leaves alone what is as it was", async () => {
   await using world = await openWorld({ "city.mmdb": cityV4(), "asn.mmdb": asn });
-  await using files = world.open({ database: "city.mmdb", asnDatabase: "asn.mmdb" });
+  await using files = world.open({ database: ["city.mmdb"], asnDatabase: ["asn.mmdb"] });
   await files.reload();
   const { asn: [before] } = files.atlas;
   await world.write("city.mmdb", cityV4(SYDNEY));
@@ -172,7 +176,7 @@ Deno.test("use() takes other settings over, and keeps what both name", async () 
   await files.bounded();
   const before = files.atlas;
   const told = world.told.length;
-  await files.use(world.settings({ database: "v4.mmdb", endpointLocations: { "198.51.100.1": SYDNEY } }));
+  await files.use(world.settings({ database: ["v4.mmdb"], endpointLocations: { "198.51.100.1": SYDNEY } }));
   equal(world.told.length, told + 1);
   deepEqual(files.atlas.city, [before.city[0]]);
   deepEqual(files.atlas.extents, [before.extents[0]]);
@@ -184,19 +188,19 @@ Deno.test("use() takes other settings over, and keeps what both name", async () 
 
 Deno.test("nothing is told of when nothing has changed", async () => {
   await using world = await openWorld({ "city.mmdb": cityV4() });
-  await using files = world.open({ database: "city.mmdb" });
+  await using files = world.open({ database: ["city.mmdb"] });
   await files.reload();
   await files.bounded();
   const told = world.told.length;
   await files.reload();
-  await files.use(world.settings({ database: "city.mmdb" }));
+  await files.use(world.settings({ database: ["city.mmdb"] }));
   for (let i = 0; i < 3; i++) await world.look();
   equal(world.told.length, told);
 });
 
 Deno.test("disposing ends a thread that is still at work", async () => {
   await using world = await openWorld({ "city.mmdb": cityV4() });
-  const files = world.open({ database: "city.mmdb" });
+  const files = world.open({ database: ["city.mmdb"] });
   await files.reload();
   await files[Symbol.asyncDispose]();
   equal(world.errors().length, 0);
@@ -210,8 +214,8 @@ function withBrokenRecord(): Uint8Array {
 }
 
 interface Named {
-  readonly database?: string | readonly string[];
-  readonly asnDatabase?: string;
+  readonly database: readonly string[];
+  readonly asnDatabase?: readonly string[];
   readonly map?: string;
   readonly endpointLocations?: AtlasSettings["geoip"]["endpointLocations"];
 }
@@ -243,10 +247,10 @@ async function openWorld(contents: Readonly<Record<string, Uint8Array>>): Promis
   const registry = new Registry({});
   const told: Atlas[] = [];
   const path = (name: string) => `${folder}/${name}`;
-  const settings = ({ database = [], asnDatabase, map, endpointLocations = {} }: Named) => ({
+  const settings = ({ database, asnDatabase = [], map, endpointLocations = {} }: Named) => ({
     geoip: {
-      database: typeof database === "string" ? path(database) : database.map(path),
-      asnDatabase: asnDatabase === undefined ? null : path(asnDatabase),
+      database: database.map(path),
+      asnDatabase: asnDatabase.map(path),
       endpointLocations,
     },
     mapFile: { path: map === undefined ? null : path(map) },
