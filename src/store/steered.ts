@@ -35,20 +35,28 @@ interface Source {
 }
 
 /** Pools of which answers depend on who is who among the members: they are few, and read whole. */
-const IS_WHOLE = "failback <> 'auto' OR failback_delay_ms <> 0 " +
-  "OR EXISTS (SELECT 1 FROM geo_rules WHERE pool_id = pools.id) " +
-  "OR EXISTS (SELECT 1 FROM overrides WHERE pool_id = pools.id AND member_id IS NOT NULL)";
+const IS_WHOLE = "failback <> 'auto' OR failback_delay_ms <> 0";
 /** What a pool of a line without these columns has. */
 const PLAIN_POOL = { minHealthy: 0, geofence: false, flatten: true };
-/** The first column of a line is the row's own, the others are its tail, of which there are few different ones. */
-const POOLS: Source = {
-  table: "pools",
-  key: "rowid",
-  line: "concat_ws(char(9), id, algorithm, max_answers, on_all_down, coalesce(fallback_pool_id, ''), " +
-    `EXISTS (SELECT 1 FROM health_checks WHERE pool_id = pools.id), ${IS_WHOLE}, ` +
-    "CASE WHEN min_healthy = 0 AND geofence = 0 AND flatten = 1 THEN NULL " +
-    "ELSE concat_ws(char(9), min_healthy, geofence, flatten) END)",
-};
+/**
+ * The first column of a line is the row's own, the others are its tail, of which there are few different ones. Other
+ * tables are only looked into for each pool when there is something in them.
+ */
+function poolsOf(database: Database): Source {
+  const isIn = (table: string, condition = "") =>
+    database.get(`SELECT 1 FROM ${table} LIMIT 1`) === undefined
+      ? "0"
+      : `EXISTS (SELECT 1 FROM ${table} WHERE pool_id = pools.id${condition})`;
+  return {
+    table: "pools",
+    key: "rowid",
+    line: "concat_ws(char(9), id, algorithm, max_answers, on_all_down, coalesce(fallback_pool_id, ''), " +
+      `${isIn("health_checks")}, ` +
+      `${IS_WHOLE} OR ${isIn("geo_rules")} OR ${isIn("overrides", " AND member_id IS NOT NULL")}, ` +
+      "CASE WHEN min_healthy = 0 AND geofence = 0 AND flatten = 1 THEN NULL " +
+      "ELSE concat_ws(char(9), min_healthy, geofence, flatten) END)",
+  };
+}
 /** What a member of a line without these columns has: most do, and to write a number costs more than to compare it. */
 const PLAIN_MEMBER = { weight: 1, priority: 0, enabled: true };
 const IS_SOMEWHERE = "coalesce(target, latitude, longitude) IS NOT NULL OR region <> ''";
@@ -92,7 +100,7 @@ export function* readPools(
   if (scattered === null) database.exec(`PRAGMA mmap_size = ${MAPPED_BYTES_MAX}`);
   const members = new MemberReader(database, scattered);
   const readTail = forRuns(readPoolTail);
-  const pools = new Lines(database, POOLS);
+  const pools = new Lines(database, poolsOf(database));
   for (let line = pools.current; line !== null; line = pools.advance()) {
     const tab = line.indexOf("\t");
     const id = line.slice(0, tab);
@@ -249,7 +257,7 @@ function readServiceTail(tail: string): Pick<SteeredService, "ttl" | "minTtl" | 
   return { ttl: Number(ttl), minTtl: Number(minTtl ?? 0), ecs: ecs !== "0" };
 }
 
-/** The columns of `POOLS` behind the id. */
+/** The columns of `poolsOf` behind the id. */
 type PoolTail = [
   algorithm: Algorithm,
   maxAnswers: string,

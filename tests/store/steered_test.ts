@@ -29,7 +29,7 @@ const STEERING = [
 /** What a member may have beyond what most have. */
 const PLACES = [
   "UPDATE members SET latitude = 50.123456789012345, longitude = -0.1 WHERE id = ?",
-  "UPDATE members SET ip_address = NULL, target = 'lb.example.net' WHERE id = ?",
+  "UPDATE members SET ip_address = NULL, target = 'lb-' || seq || '.example.net' WHERE id = ?",
   "UPDATE members SET latitude = 0, longitude = 180, region = 'eu', weight = 1, enabled = 1 WHERE id = ?",
   "UPDATE members SET region = 'us-east_1' WHERE id = ?",
 ];
