@@ -8,6 +8,7 @@
  * @module
  */
 import { createHash } from "node:crypto";
+import { AtlasFiles } from "./atlas/atlas_files.ts";
 import { Changes } from "./change/commit.ts";
 import { OverrideClock, registerOverrideMetrics } from "./change/override_clock.ts";
 import { systemClock, systemRng } from "./clock.ts";
@@ -27,6 +28,7 @@ import { createProbe } from "./health/probe.ts";
 import type { GuardEvent } from "./health/flip_guard.ts";
 import { type GuardTerms, type HealthMemory, NodeHealth } from "./health/node_health.ts";
 import type { HealthChecker, VerdictChange } from "./health/schedule.ts";
+import { RoundTrips } from "./health/round_trips.ts";
 import { formatSocketAddress, isLoopback, parseIp, parsePrefix, type SocketAddress } from "./ip.ts";
 import { Publisher, type TablesKeeper } from "./publisher.ts";
 import { readKept, writeKept } from "./snapshot/kept_file.ts";
@@ -75,6 +77,8 @@ export interface RunningNode extends AsyncDisposable {
 
 /** How often the answers' clock is set; it is ahead by as much, so that no TTL outlives a planned change. */
 const NOW_INTERVAL_MS = 250;
+/** How often members are asked how far away they are. */
+const ROUND_TRIPS_INTERVAL_MS = 1_000;
 /** How often the counters are fetched, so that none wraps twice unseen. */
 const TALLY_INTERVAL_MS = 10_000;
 /** Pools shown one by one in the metrics; with more, only the sums are. */
@@ -122,6 +126,8 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     "When the workers got the last state.",
   )
     .labels();
+  const atlas = stack.use(new AtlasFiles({ settings, clock: systemClock, log, registry }));
+  await atlas.reload();
   const overrides = new OverrideClock({
     store,
     changes,
@@ -154,6 +160,8 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     },
     overridden: (pool) => applyOverrides(pool, store.overrides.index(), systemClock.unixMs()),
     standings: health.standings,
+    atlas: () => atlas.atlas,
+    placeOf: (member) => atlas.placeOf(member),
     log,
     keeper: keeperOf(store, () => settings),
     onPublished: (result) => {
@@ -179,6 +187,15 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
   const now = setInterval(setNow, NOW_INTERVAL_MS);
   stack.defer(() => clearInterval(now));
 
+  const roundTrips = new RoundTrips({
+    measured: () => publisher.measured,
+    latencyMs: (key) => health.checker.verdict(key).latencyMs,
+    publish: (changes) => publisher.measure(changes),
+  });
+  roundTrips.look();
+  const looking = setInterval(() => roundTrips.look(), ROUND_TRIPS_INTERVAL_MS);
+  stack.defer(() => clearInterval(looking));
+
   const lost = Promise.withResolvers<never>();
   lost.promise.catch(() => {});
   const fleet = stack.use(
@@ -193,6 +210,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
 
   const tally = setInterval(totals.update, TALLY_INTERVAL_MS);
   stack.defer(() => clearInterval(tally));
+  stack.use(atlas.onChange(() => publisher.touchAtlas()));
   stack.use(changes.subscribe((commit) => {
     overrides.wake();
     publisher.touch(commit.everything);
@@ -248,6 +266,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     use: async (next) => {
       const before = settings;
       settings = next;
+      await atlas.use(next);
       try {
         await publisher.refresh();
       } catch (error) {
@@ -261,10 +280,12 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
   };
 }
 
-function guardTermsOf(_settings: Settings): GuardTerms {
+function guardTermsOf({ health: { flipGuard, canaries } }: Settings): GuardTerms {
+  const { share, atLeast, hold: holdMs } = flipGuard;
+  const { targets, interval: intervalMs, timeout: timeoutMs, hold: blindHoldMs } = canaries;
   return {
-    flipGuard: { share: 0.5, atLeast: 5, holdMs: 30_000 },
-    canaries: { targets: [], intervalMs: 2_000, timeoutMs: 1_000, holdMs: 300_000 },
+    flipGuard: { share, atLeast, holdMs },
+    canaries: { targets, intervalMs, timeoutMs, holdMs: blindHoldMs },
   };
 }
 

@@ -9,15 +9,24 @@
  *
  * @module
  */
-import { addressedPool, type Desired, type SteeredPool, steeredPool } from "./config/desired.ts";
+import type { Place } from "./balance/geo.ts";
+import {
+  addressedPool,
+  type Desired,
+  type SteeredMember,
+  type SteeredPool,
+  steeredPool,
+} from "./config/desired.ts";
 import type { Pool, Service } from "./config/model.ts";
 import type { Fleet } from "./dns/fleet.ts";
 import { standingKeyOf } from "./config/standing.ts";
+import type { Measured } from "./health/round_trips.ts";
 import type { Standings } from "./health/standings.ts";
+import type { Atlas } from "./snapshot/atlas.ts";
 import { LiveBoard, type SlotVerdict } from "./snapshot/live.ts";
 import { OutOfRoom } from "./snapshot/memory.ts";
 import { Slots } from "./snapshot/slots.ts";
-import { type KeptTables, Tables } from "./snapshot/tables.ts";
+import { type CompileOptions, type KeptTables, Tables } from "./snapshot/tables.ts";
 import type { Snapshot } from "./snapshot/view.ts";
 import type { Touched } from "./store/touched.ts";
 import type { Logger } from "./telemetry/log.ts";
@@ -58,6 +67,10 @@ export interface PublisherOptions {
   readonly overridden: (pool: SteeredPool) => SteeredPool;
   /** Knows who may be answered, and has probed what that depends on. */
   readonly standings: Pick<Standings, "put" | "remove" | "replace" | "follow" | "isIn">;
+  /** What is known of clients at this moment. */
+  readonly atlas: () => Atlas;
+  /** Where a member stands, if anybody knows. */
+  readonly placeOf: (member: SteeredMember) => Place | null;
   /** Lets a start begin with the tables of the last run; `null` = they are written anew. */
   readonly keeper: TablesKeeper | null;
   /** Told after each attempt to publish. */
@@ -127,6 +140,11 @@ export class Publisher {
     this.#publishing ??= this.#publishAll();
   }
 
+  /** Says that other things are known of clients, and perhaps of where members stand. */
+  touchAtlas(): void {
+    this.touch(false);
+  }
+
   /** Says that time has made these pools others: an override begins, takes a step or ends. */
   touchPools(ids: Iterable<string>): void {
     for (const id of ids) this.#due.add(id);
@@ -167,6 +185,16 @@ export class Publisher {
     }
   }
 
+  /** The health slots whose round trip answers go by. */
+  get measured(): Iterable<Measured> {
+    return this.#tables?.measured ?? [];
+  }
+
+  /** Puts measured round trips onto the board, and so into the very next answer. */
+  measure(roundTrips: Iterable<{ readonly slot: number; readonly rttUs: number }>): void {
+    this.#board.setRoundTrips(roundTrips);
+  }
+
   /** Puts the standings of these keys onto the board, and so into the very next answer. */
   judge(keys: Iterable<string>): void {
     const stale: SlotVerdict[] = [];
@@ -196,9 +224,9 @@ export class Publisher {
         this.#snapshot = this.#writeWhole();
         await this.#fleet?.publish(this.#snapshot, this.#board);
         this.keep();
-      } else if (this.#isBoardFull()) {
-        this.#growBoard();
-        this.#snapshot = { ...this.#snapshot, epoch: ++this.#epoch };
+      } else if (this.#isBoardFull() || this.#hasOtherAtlas()) {
+        if (this.#isBoardFull()) this.#growBoard();
+        this.#snapshot = { ...this.#snapshot, atlas: this.#options.atlas(), epoch: ++this.#epoch };
         await this.#fleet?.publish(this.#snapshot, this.#board);
       }
       this.#settle();
@@ -213,7 +241,7 @@ export class Publisher {
   #writeInPlace(): boolean {
     const { changes } = this.#options;
     const tables = this.#tables;
-    if (!tables || this.#wantsWhole) return false;
+    if (!tables || this.#wantsWhole || this.#arePlacesOld(tables)) return false;
     const generation = changes.generation();
     const touched = changes.touchedSince(this.#written);
     const { everything, serviceIds, zoneDomains, fallback } = touched;
@@ -274,7 +302,8 @@ export class Publisher {
     const kept = this.#options.keeper?.load();
     if (!kept || kept.generation > this.#options.changes.generation()) return null;
     const desired = this.#options.desired();
-    this.#tables = new Tables(desired, { epoch: ++this.#epoch, healthSlots: this.#healthSlots }, kept);
+    this.#tables = new Tables(desired, this.#compileOptions(), kept);
+    if (this.#tables.needsMoreThanKept) return null;
     this.#written = kept.generation;
     this.#kept = kept.generation;
     const { standings } = this.#options;
@@ -297,17 +326,30 @@ export class Publisher {
     this.#wantsWhole = false;
     const { standings } = this.#options;
     const followed = standings.replace(desired);
-    this.#tables = new Tables(desired, {
-      epoch: ++this.#epoch,
-      healthSlots: this.#healthSlots,
-      previous: this.#tables,
-    });
+    this.#tables = new Tables(desired, { ...this.#compileOptions(), previous: this.#tables });
     if (this.#isBoardFull()) this.#growBoard();
     standings.follow(followed);
     this.#judgeAll();
     this.#written = desired.generation;
     this.#due.clear();
     return this.#tables.snapshot;
+  }
+
+  #compileOptions(): CompileOptions {
+    const { atlas, placeOf } = this.#options;
+    return { epoch: ++this.#epoch, healthSlots: this.#healthSlots, atlas: atlas(), placeOf };
+  }
+
+  #hasOtherAtlas(): boolean {
+    return this.#snapshot.atlas.edition !== this.#options.atlas().edition;
+  }
+
+  /** Whether members may stand elsewhere, because other databases say where. */
+  #arePlacesOld(tables: Tables): boolean {
+    const before = this.#snapshot?.atlas.city ?? [];
+    const { city } = this.#options.atlas();
+    return tables.asksForPlaces &&
+      (city.length !== before.length || city.some((file, i) => file !== before[i]));
   }
 
   #growBoard(): void {

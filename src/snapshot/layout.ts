@@ -32,6 +32,10 @@ export const ROOT = {
   listsMax: 10,
   /** Most members that all lists together may have. */
   listMembersMax: 11,
+  /** 1 = some member doesn't say itself where it stands; only the writer looks at it. */
+  asksForPlaces: 12,
+  /** 1 = some list goes by round trips; only the writer looks at it. */
+  measuresLatency: 13,
   /** First word behind the root record. */
   end: 16,
 } as const;

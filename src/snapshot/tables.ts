@@ -13,6 +13,7 @@
  * @module
  */
 import { type Place, twoLetters } from "../balance/geo.ts";
+import { checkTargetOf } from "../config/check_target.ts";
 import type {
   Desired,
   DesiredZone,
@@ -22,7 +23,7 @@ import type {
   SteeredService,
 } from "../config/desired.ts";
 import { type Algorithm, ALGORITHMS, type Fallback, ON_ALL_DOWN } from "../config/model.ts";
-import { standingKeyOf } from "../config/standing.ts";
+import { plainChecks, standingKeyOf } from "../config/standing.ts";
 import { type Family, parseIp, parsePrefix } from "../ip.ts";
 import { isWildcard, lowerCaseName, nameToWire } from "../wire/name.ts";
 import { CLASS, TYPE } from "../wire/record_type.ts";
@@ -109,6 +110,7 @@ export class Tables {
   readonly #epoch: number;
   readonly #healthSlots: Slots;
   readonly #atlas: Atlas;
+  readonly #measured = new Map<number, { readonly slot: number; readonly key: string }>();
   readonly #placeOf: (member: SteeredMember) => Place | null;
   readonly #tickets: Tickets;
   readonly #records = new Words();
@@ -170,6 +172,21 @@ export class Tables {
       heap: this.#heap.buffer,
       atlas: this.#atlas,
     };
+  }
+
+  /** The health slots whose round trip answers go by, and the check targets by which it is measured. */
+  get measured(): Iterable<{ readonly slot: number; readonly key: string }> {
+    return this.#measured.values();
+  }
+
+  /** Whether there is more to these tables than what is kept of them. */
+  get needsMoreThanKept(): boolean {
+    return this.asksForPlaces || this.#records.get(ROOT.measuresLatency) === 1;
+  }
+
+  /** Whether a place in here was found out by a database, so that another one may say another. */
+  get asksForPlaces(): boolean {
+    return this.#records.get(ROOT.asksForPlaces) === 1;
   }
 
   /** Ticket slots that the live board must have. */
@@ -610,9 +627,16 @@ export class Tables {
       this.#records.set(at + LIST.memberSlot, slot);
       this.#records.set(at + LIST.memberRank, (member.priority << 16 | weightOf(member)) >>> 0);
       this.#heap.append(parseIp(member.ipAddress)!);
+      if (pool.algorithm === "latency" && slot !== 0) this.#measure(slot, pool, member);
     }
     if (dependsOnClient(pool)) this.#records.set(list + LIST.facts, this.#writeFacts(members, pool));
     return list;
+  }
+
+  #measure(slot: number, { healthCheck }: SteeredPool, member: AddressedMember): void {
+    const { key } = checkTargetOf(member, plainChecks(healthCheck!)[0]!);
+    this.#measured.set(slot, { slot, key });
+    this.#records.set(ROOT.measuresLatency, 1);
   }
 
   /** What has to be known to choose by who asks. */
@@ -625,6 +649,7 @@ export class Tables {
     let at = facts + FACTS.places;
     for (const member of members) {
       const place = this.#placeOf(member);
+      if (member.latitude === null) this.#records.set(ROOT.asksForPlaces, 1);
       const latitude = place ? Math.round(place.latitude * PLACE_UNITS) : NO_PLACE;
       this.#records.set(at + FACTS.placeLatitude, latitude);
       this.#records.set(at + FACTS.placeLongitude, place ? Math.round(place.longitude * PLACE_UNITS) : 0);
