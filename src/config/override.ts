@@ -105,7 +105,7 @@ export function overrideFaults(fields: OverrideFields, nowMs: number): OverrideF
   }
   if (drainMs > 0 && state !== "drain") {
     fault("drainMs", `drain is for the state drain, and state is ${state}: leave it out`);
-  } else if (startsAt + drainMs > expiresAt) {
+  } else if (drainMs > 0 && expiresAt > startsAt && startsAt + drainMs > expiresAt) {
     fault(
       "drainMs",
       `drain ${formatDuration(drainMs)} is longer than the override lasts ` +

@@ -1,0 +1,199 @@
+/** @module Tests of `drain`, `up`, `down`, `undo` and `overrides`, from the command line to the requests they send. */
+import { deepEqual, equal, match } from "node:assert/strict";
+import { run } from "../../main.ts";
+import { capturedTerminal } from "./captured_terminal.ts";
+import { problem, type Script, type ScriptedApi, scriptedApi } from "./scripted_api.ts";
+
+const ID = "11111111111111111111111111111111";
+const OTHER = "22222222222222222222222222222222";
+
+const inMs = (ms: number) => new Date(Date.now() + ms).toISOString();
+const DRAIN = {
+  id: ID,
+  target: "region:fra",
+  targetName: "region:fra",
+  state: "drain",
+  phase: "draining",
+  reason: "kernel upgrade",
+  owner: "alice",
+  startsAt: inMs(0),
+  expiresAt: inMs(2 * 3_600_000 + 30_500),
+  drainMs: 600_000,
+  createdAt: inMs(0),
+};
+const UP = { ...DRAIN, id: OTHER, target: "pool:x", targetName: "pool:web", state: "up", phase: "planned" };
+
+async function pleiades(script: Script, words: readonly string[], environment: Record<string, string> = {}) {
+  await using api: ScriptedApi = scriptedApi(script);
+  const terminal = capturedTerminal({ PLEIADES_API_URL: api.url, USER: "alice", ...environment });
+  const exitCode = await run(words, terminal);
+  return {
+    exitCode,
+    stdout: terminal.stdout(),
+    stderr: terminal.stderr(),
+    requests: api.asked.map(({ line }) => line),
+    last: api.asked.at(-1),
+  };
+}
+
+Deno.test("drain sends what was typed and who is logged in, and prints a line that a person reads", async () => {
+  const { exitCode, stdout, requests, last } = await pleiades(
+    { "POST /overrides?reason=kernel+upgrade": DRAIN },
+    ["drain", "region:fra", "--for", "2h", "--over", "10m", "--reason", "kernel upgrade"],
+  );
+  equal(exitCode, 0);
+  deepEqual(requests, ["POST /overrides?reason=kernel+upgrade"]);
+  deepEqual(JSON.parse(last?.body ?? ""), {
+    target: "region:fra",
+    state: "drain",
+    reason: "kernel upgrade",
+    owner: "alice",
+    for: "2h",
+    drain: "10m",
+  });
+  const [head, line] = stdout.split("\n");
+  match(head!, /^target +state +since +until +left +by +why +id$/);
+  match(
+    line!,
+    /^region:fra {2}draining {2}\d{4}-\d\d-\d\d \d\d:\d\d {2}\d{4}-\d\d-\d\d \d\d:\d\d {2}2 h \d+ s {2}alice {2}kernel upgrade {2}1{32}$/,
+  );
+});
+
+for (const state of ["up", "down"]) {
+  Deno.test(`${state} sends its state and no drain; sudo's caller answers for it`, async () => {
+    const { exitCode, last } = await pleiades(
+      { "POST /overrides?dryRun=true&reason=why": { ...UP, state } },
+      [state, "web/192.0.2.1", "--for", "30m", "--reason", "why", "--dry-run"],
+      { USER: "root", SUDO_USER: "bob" },
+    );
+    equal(exitCode, 0);
+    deepEqual(JSON.parse(last?.body ?? ""), {
+      target: "web/192.0.2.1",
+      state,
+      reason: "why",
+      owner: "bob",
+      for: "30m",
+    });
+  });
+}
+
+Deno.test("a start is a time of day, the next one, or RFC 3339", async () => {
+  const startOf = async (at: string) => {
+    const { last } = await pleiades(
+      { "POST /overrides?reason=why": UP },
+      ["up", "pool:web", "--for", "1h", "--reason", "why", "--owner", "carol", "--at", at, "-o", "json"],
+    );
+    return JSON.parse(last?.body ?? "").startsAt;
+  };
+  equal(await startOf("2099-02-01T03:00:00+01:00"), "2099-02-01T02:00:00.000Z");
+  const next = new Date(await startOf("03:00"));
+  deepEqual([next.getHours(), next.getMinutes()], [3, 0]);
+  equal(next.getTime() > Date.now() && next.getTime() <= Date.now() + 25 * 3_600_000, true);
+});
+
+for (
+  const [words, message] of [
+    [["drain", "region:fra", "--reason", "why"], /required option '--for <duration>' not specified/],
+    [["down", "region:fra", "--for", "1h"], /required option '--reason <text>' not specified/],
+    [["down", "region:fra", "--for", "soon", "--reason", "why"], /It must be a duration/],
+    [["down", "region:fra", "--for", "0s", "--reason", "why"], /longer than nothing/],
+    [["up", "region:fra", "--for", "1h", "--over", "1m", "--reason", "why"], /unknown option '--over'/],
+    [["up", "region:fra", "--for", "1h", "--reason", "why", "--at", "25:00"], /Cannot read --at "25:00"/],
+    [["up", "region:fra", "--for", "1h", "--reason", "why", "--at", "soon"], /Cannot read --at "soon"/],
+    [["overrides", "create", "region:fra", "--state", "off"], /Allowed choices are up, down, drain/],
+  ] as const
+) {
+  Deno.test(`wrong usage sends nothing: ${words.join(" ")}`, async () => {
+    const { exitCode, stderr, requests } = await pleiades({}, words);
+    equal(exitCode, 2);
+    match(stderr, message);
+    deepEqual(requests, []);
+  });
+}
+
+Deno.test("nobody to answer for it is wrong usage", async () => {
+  const { exitCode, stderr } = await pleiades({}, ["up", "pool:web", "--for", "1h", "--reason", "why"], {
+    USER: "",
+  });
+  equal(exitCode, 2);
+  match(stderr, /Who answers for it\? \(--owner NAME\)/);
+});
+
+Deno.test("what the API refuses is said in its words", async () => {
+  const { exitCode, stderr } = await pleiades(
+    {
+      "POST /overrides?reason=why": problem(422, "No", [
+        { pointer: "/target", message: 'No member stands in the region "fre" (did you mean "fra"?)' },
+      ]),
+    },
+    ["down", "region:fre", "--for", "1h", "--reason", "why"],
+  );
+  equal(exitCode, 1);
+  match(stderr, /No member stands in the region "fre" \(did you mean "fra"\?\)/);
+});
+
+Deno.test("undo ends every override of its target", async () => {
+  const { exitCode, stderr, requests } = await pleiades(
+    {
+      "GET /overrides?target=region%3Afra": [DRAIN, { ...DRAIN, id: OTHER, state: "down" }],
+      [`DELETE /overrides/${ID}`]: new Response(null, { status: 204 }),
+      [`DELETE /overrides/${OTHER}`]: new Response(null, { status: 204 }),
+    },
+    ["undo", "region:fra"],
+  );
+  equal(exitCode, 0);
+  deepEqual(requests, [
+    "GET /overrides?target=region%3Afra",
+    `DELETE /overrides/${ID}`,
+    `DELETE /overrides/${OTHER}`,
+  ]);
+  equal(
+    stderr,
+    "ended: drain of region:fra by alice: kernel upgrade\nended: down of region:fra by alice: kernel upgrade\n",
+  );
+});
+
+Deno.test("undo of what isn't overridden fails, and says where to look", async () => {
+  const { exitCode, stderr } = await pleiades({ "GET /overrides?target=pool%3Aweb": [] }, [
+    "undo",
+    "pool:web",
+  ]);
+  equal(exitCode, 1);
+  match(stderr, /Nothing overrides "pool:web" \("pleiades overrides list" shows/);
+});
+
+Deno.test("overrides list shows what is planned, and says so when nothing is overridden", async () => {
+  const { stdout } = await pleiades({ "GET /overrides": [DRAIN, UP] }, ["overrides", "list"]);
+  match(stdout, /^pool:web +up, planned /m);
+  const none = await pleiades({ "GET /overrides": [] }, ["overrides", "list"]);
+  deepEqual([none.exitCode, none.stdout, none.stderr], [0, "", "Nothing is overridden\n"]);
+  const json = await pleiades({ "GET /overrides": [] }, ["overrides", "list", "-o", "json"]);
+  equal(json.stdout, "[]\n");
+});
+
+Deno.test("overrides get and delete take an id or a target that has one override", async () => {
+  const byId = await pleiades({ [`GET /overrides/${ID}`]: DRAIN }, ["overrides", "get", ID, "-o", "json"]);
+  equal(JSON.parse(byId.stdout).id, ID);
+  const byTarget = await pleiades(
+    {
+      "GET /overrides?target=region%3Afra": [DRAIN],
+      [`DELETE /overrides/${ID}?reason=done`]: new Response(null, { status: 204 }),
+    },
+    ["overrides", "delete", "region:fra", "--reason", "done"],
+  );
+  equal(byTarget.exitCode, 0);
+  const several = await pleiades(
+    { "GET /overrides?target=region%3Afra": [DRAIN, UP] },
+    ["overrides", "delete", "region:fra"],
+  );
+  equal(several.exitCode, 1);
+  match(several.stderr, /2 overrides are on "region:fra": 1{32} \(drain\), 2{32} \(up\); give the id/);
+});
+
+Deno.test("overrides create is drain, up and down with the state as a flag", async () => {
+  const { last } = await pleiades(
+    { "POST /overrides?reason=why": UP },
+    ["overrides", "create", "pool:web", "--state", "up", "--for", "1h", "--reason", "why"],
+  );
+  equal(JSON.parse(last?.body ?? "").state, "up");
+});
