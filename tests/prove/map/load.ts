@@ -25,7 +25,7 @@ export interface LoadFigures {
   readonly rssBytes: { readonly before: number; readonly peak: number; readonly after: number };
 }
 
-const LOOK_UPS = 2_000_000;
+const LOOK_UPS = 500_000;
 
 if (import.meta.main) {
   const [path, addresses, bits] = Deno.args;
