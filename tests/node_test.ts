@@ -4,7 +4,7 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { ask, askFor, call, create, startTestNode, until } from "./test_node.ts";
+import { ask, askFor, call, create, startTestNode, TEST_SETTINGS, until } from "./test_node.ts";
 import { RCODE } from "../src/wire/record_type.ts";
 
 Deno.test("a change by REST is in the next answer when the call returns", async () => {
@@ -118,7 +118,10 @@ Deno.test("verdicts outlive the process: what was down at the end is down at the
       await create(node, "/services", { domain: "www.example.com", poolId: pool });
       await until(() => askFor(node, "www.example.com"), (addresses) => addresses.length === 1);
     }
-    await using again = await startTestNode({ ...settings, health: { startTimeout: 0 } });
+    await using again = await startTestNode({
+      ...settings,
+      health: { ...TEST_SETTINGS.health, startTimeout: 0 },
+    });
     assert.deepEqual(await askFor(again, "www.example.com"), ["127.0.0.1"]);
   } finally {
     await Deno.remove(folder, { recursive: true });

@@ -30,8 +30,12 @@ export const TEST_SETTINGS: Settings = {
     chaos: { version: "", id: "" },
   },
   fallback: null,
-  health: { startTimeout: 2000 },
-  geoip: { database: null, asnDatabase: null, endpointLocations: {} },
+  health: {
+    startTimeout: 2000,
+    flipGuard: { share: 0.5, atLeast: 5, hold: 30_000 },
+    canaries: { targets: [], interval: 2000, timeout: 1000, hold: 300_000 },
+  },
+  geoip: { database: [], asnDatabase: [], endpointLocations: {} },
   mapFile: { path: null },
   database: { path: ":memory:" },
   api: {
@@ -43,6 +47,8 @@ export const TEST_SETTINGS: Settings = {
   },
   metrics: { enablePrometheus: true, listenAddr: null, port: 0 },
   log: { level: "info", format: "json" },
+  queryLog: { sample: 0, maxPerSecond: 100, path: "" },
+  names: { resolvers: [], minTtl: 5000, maxTtl: 300_000, timeout: 2000 },
   workers: 1,
 };
 

@@ -32,7 +32,7 @@ const path = `${BASE}/geo-rules/{id}`;
 const poolPath = `${BASE}/pools/{id}/geo-rules`;
 
 const GeoRuleFieldsSchema = named(geoRuleFieldsSchema).openapi("GeoRuleFields", {
-  description: "Exactly one of cidr, country and continent",
+  description: "Exactly one of cidr, country, continent and asn",
 });
 
 const GeoRuleSchema = z.object({

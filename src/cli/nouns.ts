@@ -5,20 +5,23 @@
  *
  * @module
  */
-import { ALGORITHMS, ON_ALL_DOWN } from "../config/model.ts";
+import { ALGORITHMS, CHECK_TYPES, FAILBACK, ON_ALL_DOWN } from "../config/model.ts";
 
 /** What a flag's value is, hence how it is read. */
 export type FieldKind =
   | "text"
   | "integer"
+  /** A number, or a word such as `50%` or `any`. */
+  | "number-or-word"
   | "number"
   /** `--flag` and `--no-flag`. */
   | "boolean"
   /** `250ms`, `10s`, `5m`; milliseconds on the wire. */
   | "duration"
+  | "json"
   /** Name or id of a pool. */
   | "pool"
-  /** Address or id of a member of the object's pool. */
+  /** Address, host name or id of a member of the object's pool. */
   | "member";
 
 /** A field that a command can set. */
@@ -61,7 +64,7 @@ export interface Noun {
   readonly keys: readonly string[];
   /** Whether the API patches it; else an update sends the whole object, on condition that it is still the one read. */
   readonly patched: boolean;
-  /** Columns of its table: JSON names; `pool` and `member` stand for the names behind the ids. */
+  /** Columns of its table: JSON names; `pool`, `member` and `address` stand for what these are called. */
   readonly columns: readonly string[];
   /** Command lines worth showing, without `pleiades`. */
   readonly examples: readonly string[];
@@ -91,6 +94,11 @@ export const NOUNS: readonly Noun[] = [
         nullable: true,
         description: "pool that answers instead, with --on-all-down fallback",
       },
+      numberOrWord("minHealthy", "healthy members without which it counts as down, such as 2 or 50%"),
+      text("failback", "how a member that was down is answered again", { choices: FAILBACK }),
+      duration("failbackDelayMs", "failback-delay", "time that it must be well before, such as 5m"),
+      flag("geofence", "whether clients only ever get the members of their geo rule or nearest site"),
+      flag("flatten", "whether members by name are answered as their addresses, not as CNAME"),
     ],
     examples: [
       "pools create web --algorithm weighted-round-robin --max-answers 2",
@@ -103,11 +111,11 @@ export const NOUNS: readonly Noun[] = [
     one: "member",
     shape: "in-pool",
     patched: true,
-    description: "addresses that a pool can answer",
-    keys: ["ipAddress"],
+    description: "addresses and host names that a pool can answer",
+    keys: ["ipAddress", "target"],
     columns: [
       "pool",
-      "ipAddress",
+      "address",
       "port",
       "weight",
       "priority",
@@ -117,16 +125,19 @@ export const NOUNS: readonly Noun[] = [
       "health.lastError",
     ],
     fields: [
-      text("ipAddress", "IPv4 or IPv6 address", { flag: "ip", required: true }),
+      text("ipAddress", "IPv4 or IPv6 address", { flag: "ip", nullable: true, required: true }),
+      text("target", "host name, in place of an address", { nullable: true }),
       integer("port", "port of the service, 1–65535", { required: true }),
-      integer("weight", "share under weighted-round-robin"),
+      integer("weight", "share among members that are equals, but under round-robin"),
       integer("priority", "tier under failover: 1 is first, 0 = unset"),
-      { name: "enabled", flag: "enabled", kind: "boolean", description: "whether it is answered at all" },
+      flag("enabled", "whether it is answered at all"),
       coordinate("latitude", "degrees north"),
       coordinate("longitude", "degrees east"),
+      text("region", "the site it stands in"),
     ],
     examples: [
       "members create 192.0.2.1 --pool web --port 443 --weight 3",
+      "members create lb.example.net --pool web --port 443 --region us-east",
       "members list --pool web",
       "members update 192.0.2.1 --pool web --no-enabled",
     ],
@@ -149,12 +160,8 @@ export const NOUNS: readonly Noun[] = [
         description: "pool that answers; none = the static fallback",
       },
       integer("ttl", "seconds that resolvers may keep an answer"),
-      {
-        name: "ecs",
-        flag: "ecs",
-        kind: "boolean",
-        description: "whether the client subnet (RFC 7871) may be used",
-      },
+      integer("minTtl", "seconds below which a planned change never lowers the TTL"),
+      flag("ecs", "whether the client subnet (RFC 7871) may be used"),
     ],
     examples: ["services create www.example.com --pool web --ttl 30", "services delete www.example.com"],
   },
@@ -167,7 +174,9 @@ export const NOUNS: readonly Noun[] = [
     keys: [],
     columns: ["pool", "type", "port", "intervalMs", "timeoutMs", "rise", "fall", "httpPath"],
     fields: [
-      text("type", "tcp connects; http and https judge the answer", { choices: ["tcp", "http", "https"] }),
+      text("type", "tcp connects; http and https judge the answer; calculated joins its --checks", {
+        choices: CHECK_TYPES,
+      }),
       integer("port", "where to probe; none = the member's own port", { nullable: true }),
       duration("intervalMs", "interval", "time between probes, such as 2s"),
       duration("timeoutMs", "timeout", "time a probe may take, such as 500ms"),
@@ -180,15 +189,18 @@ export const NOUNS: readonly Noun[] = [
         flag: "expected-status",
       }),
       text("httpContains", "text that the body must contain", { flag: "contains", nullable: true }),
+      flag("insecureSkipVerify", "accept any certificate"),
+      numberOrWord("require", "how many of the --checks must be well: all, any or a number"),
       {
-        name: "insecureSkipVerify",
-        flag: "insecure-skip-verify",
-        kind: "boolean",
-        description: "accept any certificate",
+        name: "checks",
+        flag: "checks",
+        kind: "json",
+        description: "the checks of a calculated one, as JSON",
       },
     ],
     examples: [
       "health-checks set web --type https --path /healthz --interval 2s --timeout 500ms",
+      `health-checks set web --type calculated --require any --checks '[{"port": 80}, {"port": 443}]'`,
       "health-checks get web -o yaml",
     ],
   },
@@ -198,8 +210,8 @@ export const NOUNS: readonly Noun[] = [
     shape: "in-pool",
     patched: false,
     description: "clients that are sent to one member of a pool",
-    keys: ["cidr", "country", "continent"],
-    columns: ["pool", "cidr", "country", "continent", "member", "id"],
+    keys: ["cidr", "country", "continent", "asn"],
+    columns: ["pool", "cidr", "country", "continent", "asn", "member", "id"],
     fields: [
       text("cidr", "clients of this prefix", { nullable: true }),
       text("country", "clients of this country (ISO 3166-1)", { nullable: true }),
@@ -207,12 +219,13 @@ export const NOUNS: readonly Noun[] = [
         nullable: true,
         choices: ["AF", "AN", "AS", "EU", "NA", "OC", "SA"],
       }),
+      integer("asn", "clients of this autonomous system", { nullable: true }),
       {
         name: "memberId",
         flag: "member",
         kind: "member",
         required: true,
-        description: "address or id of the member that they are sent to",
+        description: "address, host name or id of the member that they are sent to",
       },
     ],
     examples: ["geo-rules create --pool web --cidr 198.51.100.0/24 --member 192.0.2.1"],
@@ -244,6 +257,14 @@ function integer(
   more: Partial<Pick<Field, "nullable" | "required">> = {},
 ): Field {
   return { name, flag: kebab(name), kind: "integer", description, ...more };
+}
+
+function numberOrWord(name: string, description: string): Field {
+  return { name, flag: kebab(name), kind: "number-or-word", description };
+}
+
+function flag(name: string, description: string): Field {
+  return { name, flag: kebab(name), kind: "boolean", description };
 }
 
 function duration(name: string, flag: string, description: string): Field {

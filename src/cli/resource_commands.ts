@@ -158,18 +158,24 @@ function addField(
 const PLACEHOLDERS: Readonly<Record<Exclude<Field["kind"], "boolean">, string>> = {
   text: "text",
   integer: "n",
+  "number-or-word": "n|word",
   number: "number",
   duration: "duration",
+  json: "json",
   pool: "pool",
   member: "member",
 };
 
-function valueOf(kind: Field["kind"], text: string): string | number {
+function valueOf(kind: Field["kind"], text: string): unknown {
   switch (kind) {
     case "integer":
       return number(text, /^-?\d+$/, "a whole number");
     case "number":
       return number(text, /^-?\d+(\.\d+)?$/, "a number");
+    case "number-or-word":
+      return /^-?\d+(\.\d+)?$/.test(text) ? Number(text) : text;
+    case "json":
+      return json(text);
     case "duration":
       return milliseconds(text);
     default:
@@ -180,6 +186,15 @@ function valueOf(kind: Field["kind"], text: string): string | number {
 function number(text: string, form: RegExp, what: string): number {
   if (!form.test(text)) throw new InvalidArgumentError(`It must be ${what}.`);
   return Number(text);
+}
+
+function json(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    if (cause instanceof SyntaxError) throw new InvalidArgumentError(`It must be JSON: ${cause.message}.`);
+    throw cause;
+  }
 }
 
 /** Commander keeps `--no-x` as `false`: for a boolean that is the value, for the others it means `null`. */

@@ -105,11 +105,13 @@ class Resources {
   /** The field that the word after `create` gives; beside members and geo rules there is a flag for it, too. */
   #named(): JsonObject {
     const { noun: { keys, fields, one }, reference, fields: given } = this.#request;
-    const field = fields.find(({ name }) => name === keys[0])!;
+    const key = keyOf(keys, reference);
+    const field = fields.find(({ name }) => name === key)!;
     if (reference !== undefined && given[field.name] !== undefined && given[field.name] !== reference) {
       throw wrongUsage(`"${reference}" and --${field.flag} ${given[field.name]} differ: give one of them`);
     }
-    if (field.required === true && reference === undefined && given[field.name] === undefined) {
+    const isNameless = reference === undefined && keys.every((each) => given[each] === undefined);
+    if (field.required === true && isNameless) {
       throw wrongUsage(`Which ${one}? (its ${field.flag} as a word, or --${field.flag})`);
     }
     return reference === undefined ? {} : { [field.name]: reference };
@@ -234,7 +236,7 @@ class Resources {
   async #memberNamed(reference: string): Promise<JsonObject> {
     const poolId = await this.#poolOfObject();
     const members = await this.#api.list(`/pools/${poolId}/members`);
-    const found = members.filter((member) => isCalled(member, reference, ["ipAddress"]));
+    const found = members.filter((member) => isCalled(member, reference, ["ipAddress", "target"]));
     if (found.length === 1) return found[0]!;
     const reason = found.length === 0
       ? "no member of the pool has it"
@@ -298,6 +300,7 @@ class Resources {
 
   /** The column of a field; ids of pools and members show as what they are called. */
   async #column(name: string, rows: readonly JsonObject[]): Promise<Column> {
+    if (name === "address") return { title: name, cell: addressOf };
     if (name !== "pool" && name !== "member") return textColumn(name);
     if (this.#request.output !== "table" || rows.length === 0) return { title: name, cell: () => "" };
     const names = name === "pool" ? await this.#poolNames() : await this.#memberAddresses(rows);
@@ -315,7 +318,7 @@ class Resources {
     const addresses = new Map<string, string>();
     for (const poolId of new Set(rows.map((row) => String(row["poolId"])))) {
       for (const member of await this.#api.list(`/pools/${poolId}/members`)) {
-        addresses.set(idOf(member), String(member["ipAddress"]));
+        addresses.set(idOf(member), addressOf(member));
       }
     }
     return addresses;
@@ -336,11 +339,29 @@ function noSuch(noun: Noun, reference: string, rows: readonly JsonObject[]): Com
 /** Whether a reference is one of the object's names; a member also goes by `ADDRESS:PORT`. */
 function isCalled(row: JsonObject, reference: string, keys: readonly string[]): boolean {
   const wanted = canonicalName(reference);
-  const names = keys.map((key) => row[key]).filter((name) => typeof name === "string").map(canonicalName);
-  if (names.includes(wanted)) return true;
-  const { ipAddress, port } = row;
-  const host = String(ipAddress).includes(":") ? `[${ipAddress}]` : String(ipAddress);
-  return keys.includes("ipAddress") && wanted === `${host}:${port}`;
+  const names = keys.map((key) => row[key] ?? null).filter((name) => name !== null);
+  if (names.map((name) => canonicalName(String(name))).includes(wanted)) return true;
+  const address = addressOf(row);
+  const host = address.includes(":") ? `[${address}]` : address;
+  return keys.includes("ipAddress") && wanted === `${host}:${row["port"]}`;
+}
+
+/** Which of the keys the word after `create` is: of a member its address where it is one, else its host name. */
+function keyOf(keys: readonly string[], reference = ""): string | undefined {
+  return keys[0] === "ipAddress" && canonicalIp(reference) === null && reference !== "" &&
+      !isNumeric(reference)
+    ? "target"
+    : keys[0];
+}
+
+/** Whether it looks like an address, be it one or not: then what is wrong with it is to be said of an address. */
+function isNumeric(reference: string): boolean {
+  return /^[\d.]+$|:/.test(reference);
+}
+
+/** What a member is called. */
+function addressOf(row: JsonObject): string {
+  return String(row["ipAddress"] ?? row["target"] ?? "");
 }
 
 /** Names are compared as the API stores them: lower-case, no final dot, addresses in canonical form. */

@@ -18,8 +18,8 @@ export interface CheckTarget {
   readonly check: HealthCheck;
 }
 
-/** Where a member stands, if it has an address. */
-type Place = Pick<Member, "ipAddress" | "port">;
+/** Where a member is, if it has an address. */
+export type Place = Pick<Member, "ipAddress" | "port">;
 
 /** The target of a member under a plain check. */
 export function checkTargetOf(
@@ -31,8 +31,8 @@ export function checkTargetOf(
 }
 
 /**
- * The targets of a pool's members, of each as many as its check has plain ones; none of members by name. Disabled ones are probed too: before one is taken in, people want to see whether
- * it is well.
+ * The targets of a pool's members, of each as many as its check has plain ones; none of members by name. Disabled ones
+ * are probed too: before one is taken in, people want to see whether it is well.
  */
 export function checkTargetsOf(
   { members, healthCheck }: {

@@ -9,7 +9,14 @@
  * @module
  */
 import { z } from "zod";
-import { canonicalIp, formatPrefix, parseIp, parsePrefix } from "../ip.ts";
+import {
+  canonicalIp,
+  formatPrefix,
+  formatSocketAddress,
+  parseIp,
+  parsePrefix,
+  parseSocketAddress,
+} from "../ip.ts";
 import { checkDomain } from "../wire/name.ts";
 import { DURATION, formatDuration, parseDuration } from "./duration.ts";
 import { parseHost } from "./host.ts";
@@ -127,6 +134,27 @@ function canonicalHostName(text: string): string | null {
   const name = text.toLowerCase().replace(/\.$/, "");
   const host = parseHost(name);
   return host === null || host.port !== null || parseIp(host.name) !== null ? null : name;
+}
+
+/** An address with a port, which may be left out where there is a default. */
+export function socketAddress(name: string, defaultPort?: number): z.ZodString {
+  return canonicalText(name, {
+    rule: defaultPort === undefined
+      ? "an address with a port such as 192.0.2.1:443 or [2001:db8::1]:443"
+      : "an address with or without port such as 192.0.2.53 or [2001:db8::53]:53",
+    lengthMax: 64,
+    canonical: (text) => canonicalSocketAddress(text, defaultPort),
+  });
+}
+
+function canonicalSocketAddress(text: string, defaultPort?: number): string | null {
+  try {
+    const address = parseSocketAddress(text, defaultPort);
+    return address.port === 0 ? null : formatSocketAddress(address);
+  } catch (cause) {
+    if (cause instanceof SyntaxError) return null;
+    throw cause;
+  }
 }
 
 /** A site's name; empty = none. */

@@ -170,12 +170,8 @@ export const memberFieldsSchema: SchemaOf<Omit<Member, "id">> = strictObject({
   checkCoordinates(payload);
   const { ipAddress, target } = payload.value;
   if ((ipAddress === null) !== (target === null)) return;
-  refuse(
-    payload,
-    ipAddress === null
-      ? "a member needs an address (give ipAddress: or target:)"
-      : `a member has ipAddress: ${ipAddress} and target: ${target} (give one of them)`,
-  );
+  if (ipAddress === null) refuse(payload, "ipAddress is required (or target, a host name)", ["ipAddress"]);
+  else refuse(payload, `target ${target} is given beside ipAddress ${ipAddress}; keep one`, ["target"]);
 });
 
 /** Checks that a calculated check has at most: each is a probe of every member. */
@@ -248,7 +244,9 @@ const PROBE_FIELDS = [
 
 /** A check that isn't calculated, as `HealthCheck`. */
 export const plainCheckSchema: SchemaOf<HealthCheck> = strictObject({
-  type: choice("type", PLAIN_CHECK_TYPES).default("tcp").meta({
+  type: z.enum(PLAIN_CHECK_TYPES, {
+    error: mustBe("type", "one of tcp, http, https (only a pool's own check may be calculated)"),
+  }).default("tcp").meta({
     description: "tcp connects; http and https send a request and judge the answer",
     examples: ["https"],
   }),
@@ -257,7 +255,9 @@ export const plainCheckSchema: SchemaOf<HealthCheck> = strictObject({
     description: "all: only a calculated check has another",
     examples: ["all"],
   }),
-  checks: list("checks", z.never()).max(0, { error: "checks must be empty: a plain check holds none" })
+  checks: list("checks", z.never().meta({ type: "object" })).max(0, {
+    error: "checks must be empty: a plain check holds none",
+  })
     .default([]).meta({ description: "Empty: only a calculated check has some", examples: [[]] }),
 }).check(checkTimes);
 
@@ -479,7 +479,9 @@ function serviceRest() {
 
 function checkTtls(payload: z.core.ParsePayload<{ ttl: number; minTtl: number }>): void {
   const { ttl, minTtl } = payload.value;
-  if (minTtl > ttl) refuse(payload, `minTtl must be at most ttl (${ttl}), is ${minTtl}`, ["minTtl"]);
+  if (minTtl > Math.max(ttl, 0)) {
+    refuse(payload, `minTtl must be at most ttl (${ttl}), is ${minTtl}`, ["minTtl"]);
+  }
 }
 
 /** Fields of a pool that say how far its members may be answered. */
@@ -530,7 +532,7 @@ function checkCalculated(payload: CheckPayload): void {
       "checks",
     ]);
   }
-  if (typeof require === "number" && require > checks.length) {
+  if (typeof require === "number" && require > checks.length && require <= CHECKS_MAX) {
     const message = `require must be at most ${checks.length} (the number of checks), is ${require}`;
     refuse(payload, message, ["require"]);
   }

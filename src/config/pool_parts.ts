@@ -35,7 +35,9 @@ export function joinParts({ members, geoRules }: PoolFile): PoolParts {
   const rules = geoRules.flatMap(({ member: address, ...match }, i) => {
     const member = kept.findIndex((it) => addressOf(it) === address);
     if (member >= 0) return [{ ...match, member }];
-    const known = kept.length === 0 ? "it has no members" : `its members are ${someOf(kept.map(addressOf))}`;
+    const known = kept.length === 0
+      ? "it has no members"
+      : `its members are ${someOf([...new Set(kept.map(addressOf))])}`;
     const message = `member ${address} isn't in this pool (${known})`;
     problems.push({ path: ["geoRules", i, "member"], other: null, message });
     return [];

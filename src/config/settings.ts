@@ -15,7 +15,12 @@ import { fileFault } from "./file_fault.ts";
 import { fallbackOf } from "./fallback_schema.ts";
 import { readMapText } from "./map_file_text.ts";
 import type { Fallback } from "./model.ts";
-import { SECRET_PATHS, type SettingsFile, settingsFileSchema } from "./settings_schema.ts";
+import {
+  HEALTH_OF_NODE_KEYS,
+  SECRET_PATHS,
+  type SettingsFile,
+  settingsFileSchema,
+} from "./settings_schema.ts";
 import { addEnvironment, type Environment, Layers } from "./settings_layers.ts";
 import { type SettingsOutside, systemOutside } from "./settings_outside.ts";
 import { dropNulls, isMapping, respell, unshared } from "./spelling.ts";
@@ -72,12 +77,26 @@ export interface Settings {
   };
   /** The static fallback with its health block; `null` when `endpoints` is empty. */
   readonly fallback: Fallback | null;
-  /** Milliseconds: the longest wait for a first round of probes. */
-  readonly health: { readonly startTimeout: number };
+  /** What this node makes of health; durations in milliseconds. */
+  readonly health: {
+    /** The longest wait for a first round of probes. */
+    readonly startTimeout: number;
+    /** Of all targets no more than this share (0–1, 0 = no guard) or `atLeast` turn down at once, but after `hold`. */
+    readonly flipGuard: { readonly share: number; readonly atLeast: number; readonly hold: number };
+    /** What accepts TCP as long as the node can see; without targets there are none. */
+    readonly canaries: {
+      readonly targets: readonly SocketAddress[];
+      readonly interval: number;
+      readonly timeout: number;
+      readonly hold: number;
+    };
+  };
   /** Absolute paths of databases that open, and where addresses are (degrees). */
   readonly geoip: {
-    readonly database: string | null;
-    readonly asnDatabase: string | null;
+    /** One for both families, or one for each; empty = none. */
+    readonly database: readonly string[];
+    /** Likewise. */
+    readonly asnDatabase: readonly string[];
     readonly endpointLocations: Readonly<
       Record<string, { readonly latitude: number; readonly longitude: number }>
     >;
@@ -105,6 +124,15 @@ export interface Settings {
   readonly log: {
     readonly level: "debug" | "info" | "warn" | "error";
     readonly format: "auto" | "text" | "json";
+  };
+  /** One query in `sample` is logged (0 = none), to a file by its absolute path, or to the log where that is empty. */
+  readonly queryLog: { readonly sample: number; readonly maxPerSecond: number; readonly path: string };
+  /** How members by name are resolved; milliseconds. No resolvers = the system's. */
+  readonly names: {
+    readonly resolvers: readonly SocketAddress[];
+    readonly minTtl: number;
+    readonly maxTtl: number;
+    readonly timeout: number;
   };
   /** Threads that answer DNS, at least 1. */
   readonly workers: number;
@@ -282,7 +310,8 @@ class Loading {
   }
 
   #settingsOf(file: SettingsFile, flags: SettingsFlags): Settings {
-    const { cluster, node, dns, log, health, geoip, mapFile, metrics } = file;
+    const { cluster, node, dns, log, health, geoip, mapFile, metrics, queryLog, names } = file;
+    const { startTimeout, flipGuard, canaries } = health;
     const secrets = this.#resolveSecrets(file);
     return {
       cluster,
@@ -302,10 +331,14 @@ class Loading {
         chaos: dns.chaos,
       },
       fallback: this.#fallbackOf(file),
-      health: { startTimeout: health.startTimeout },
+      health: {
+        startTimeout,
+        flipGuard,
+        canaries: { ...canaries, targets: canaries.targets.map((text) => parseSocketAddress(text)) },
+      },
       geoip: {
-        database: this.#mmdb(["geoip", "database"], geoip.database),
-        asnDatabase: this.#mmdb(["geoip", "asnDatabase"], geoip.asnDatabase),
+        database: geoip.database.map((path, i) => this.#mmdb(["geoip", "database", i], path)),
+        asnDatabase: geoip.asnDatabase.map((path, i) => this.#mmdb(["geoip", "asnDatabase", i], path)),
         endpointLocations: geoip.endpointLocations,
       },
       mapFile: { path: this.#mapFile(["mapFile", "path"], mapFile.path) },
@@ -313,6 +346,11 @@ class Loading {
       api: this.#apiOf(file, { flags, tokens: secrets.get("api.tokens.*") ?? [] }),
       metrics,
       log,
+      queryLog: {
+        ...queryLog,
+        path: queryLog.path === "" ? "" : this.#resolve(["queryLog", "path"], queryLog.path),
+      },
+      names: { ...names, resolvers: names.resolvers.map((text) => parseSocketAddress(text)) },
       workers: file.workers ?? Math.min(WORKERS_MAX, Math.max(1, this.#outside.processors() - 1)),
     };
   }
@@ -369,7 +407,8 @@ class Loading {
 
   #fallbackOf({ loadbalancer, health }: SettingsFile): Fallback | null {
     const written = this.#layers.values["health"];
-    const isGiven = isMapping(written) && Object.keys(written).some((key) => key !== "startTimeout");
+    const isGiven = isMapping(written) &&
+      Object.keys(written).some((key) => !HEALTH_OF_NODE_KEYS.includes(key));
     const joined = fallbackOf(loadbalancer, isGiven ? health : null);
     if ("fallback" in joined) return joined.fallback;
     if (!this.#faultySections.has("health")) {
@@ -406,8 +445,7 @@ class Loading {
   }
 
   /** Opens a MaxMind DB, so that a broken one is found now and not with the first query. */
-  #mmdb(at: Path, path: string | null): string | null {
-    if (path === null) return null;
+  #mmdb(at: Path, path: string): string {
     const resolved = this.#resolve(at, path);
     const bytes = attempt(() => this.#outside.readFile(resolved));
     if ("reason" in bytes) this.#problem(at, `${path} can't be read: ${bytes.reason}`);

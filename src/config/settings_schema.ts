@@ -24,6 +24,8 @@ import {
   mustBe,
   oneOrMore,
   refuse,
+  regionName,
+  socketAddress,
 } from "./fields.ts";
 import {
   checkTimeout,
@@ -66,12 +68,9 @@ export const settingsFileSchema: z.ZodType<SettingsFile> = strictObject({
   health: section(
     strictObject({
       ...healthShape,
-      startTimeout: millis("startTimeout", { minMs: 0, maxMs: 60_000, byDefault: 2000 }).meta({
-        description: "Longest wait for a first round of probes before answering",
-        example: "2s",
-      }),
+      ...healthOfNodeShape(),
     }, HEALTH_ALIASES).check(checkTimeout),
-    "How the endpoints of loadbalancer are probed; without any of these keys but startTimeout they aren't",
+    "How the endpoints of loadbalancer are probed; without any of the keys from type to http they aren't",
   ),
   geoip: section(geoipSchema(), "Where clients are"),
   mapFile: section(
@@ -121,6 +120,8 @@ export const settingsFileSchema: z.ZodType<SettingsFile> = strictObject({
     }),
     "What is logged",
   ),
+  queryLog: section(queryLogSchema(), "Which queries are logged, each with its answer"),
+  names: section(namesSchema(), "How members by name are resolved"),
   workers: integer("workers", 1, 64).nullable().default(null).meta({
     description:
       "Threads that answer DNS; by default one less than the machine has processors, at least 1, at most 8",
@@ -176,6 +177,10 @@ export const settingsFileSchema: z.ZodType<SettingsFile> = strictObject({
 /** What the schema makes of a file, as far as this version uses it. */
 export interface SettingsFile
   extends Pick<Settings, "cluster" | "geoip" | "mapFile" | "api" | "metrics" | "log"> {
+  /** A path as it was written. */
+  readonly queryLog: Settings["queryLog"];
+  /** Resolvers are yet to be taken apart. */
+  readonly names: Omit<Settings["names"], "resolvers"> & { readonly resolvers: readonly string[] };
   /** Without the host name, which takes the place of an absent id. */
   readonly node: Omit<Settings["node"], "id"> & { readonly id: string | null };
   /** Zone files are yet to be read. */
@@ -185,7 +190,14 @@ export interface SettingsFile
   /** The static fallback's endpoints. */
   readonly loadbalancer: LoadbalancerBlock;
   /** How they are probed, and how probing starts. */
-  readonly health: HealthBlock & { readonly startTimeout: number };
+  readonly health:
+    & HealthBlock
+    & Pick<Settings["health"], "startTimeout" | "flipGuard">
+    & {
+      readonly canaries: Omit<Settings["health"]["canaries"], "targets"> & {
+        readonly targets: readonly string[];
+      };
+    };
   /** `null` = the default place. */
   readonly database: { readonly path: string | null };
   /** `null` = by the number of processors. */
@@ -198,13 +210,10 @@ function nodeSchema() {
       description: "Name of this node, unique in its cluster; by default the host name with - for .",
       examples: ["fra1-a"],
     }),
-    region: z.string({ error: mustBe("region", "a text") }).max(63, {
-      error: mustBe("region", "a text of at most 63 characters"),
-    })
-      .default("").meta({
-        description: "Region of this node; overrides can name it",
-        examples: ["eu-central"],
-      }),
+    region: regionName("region").default("").meta({
+      description: "Region of this node; overrides can name it",
+      examples: ["eu-central"],
+    }),
     ...coordinates(),
   }).check(checkCoordinates);
 }
@@ -353,13 +362,13 @@ function dnsSchema() {
 
 function geoipSchema() {
   return strictObject({
-    database: path("geoip.database").meta({
-      description: "MaxMind DB with countries or cities",
-      examples: ["/var/lib/GeoIP/GeoLite2-City.mmdb"],
+    database: oneOrMore("geoip.database", requiredPath("geoip.database")).prefault([]).meta({
+      description: "MaxMind DB with countries or cities; a list where one file is for IPv4 and one for IPv6",
+      example: ["/var/lib/GeoIP/GeoLite2-City.mmdb"],
     }),
-    asnDatabase: path("geoip.asnDatabase").meta({
-      description: "MaxMind DB with autonomous systems",
-      examples: ["/var/lib/GeoIP/GeoLite2-ASN.mmdb"],
+    asnDatabase: oneOrMore("geoip.asnDatabase", requiredPath("geoip.asnDatabase")).prefault([]).meta({
+      description: "MaxMind DB with autonomous systems; a list where one file is for IPv4 and one for IPv6",
+      example: ["/var/lib/GeoIP/GeoLite2-ASN.mmdb"],
     }),
     endpointLocations: z.record(
       ipAddress("address"),
@@ -377,6 +386,109 @@ function geoipSchema() {
         "Where addresses are, by address; for members and endpoints without coordinates of their own",
       examples: [{ "192.0.2.80": { latitude: 50.1, longitude: 8.7 } }],
     }),
+  });
+}
+
+/** Keys of the health block that are about the node and not about the endpoints of the static fallback. */
+export const HEALTH_OF_NODE_KEYS: readonly string[] = Object.keys(healthOfNodeShape());
+
+function healthOfNodeShape() {
+  return {
+    startTimeout: millis("startTimeout", { minMs: 0, maxMs: 60_000, byDefault: 2000 }).meta({
+      description: "Longest wait for a first round of probes before answering",
+      example: "2s",
+    }),
+    flipGuard: section(
+      strictObject({
+        share: decimal("share", 0, 1).default(0.5).meta({
+          description: "Share of all targets that may turn down within one interval; 0 = no guard",
+          examples: [0.5],
+        }),
+        atLeast: integer("atLeast", 1, 1_000_000).default(5).meta({
+          description: "So many may always turn down",
+          examples: [5],
+        }),
+        hold: millis("hold", { minMs: 1000, maxMs: 3_600_000, byDefault: 30_000 }).meta({
+          description: "How long the last good state is held before it fails over all the same",
+          example: "30s",
+        }),
+      }),
+      "Holds health still when very much turns down at once",
+    ),
+    canaries: section(
+      strictObject({
+        targets: oneOrMore("targets", socketAddress("target")).prefault([]).meta({
+          description:
+            "Addresses with ports that accept TCP as long as this node can see at all; none = no canaries",
+          example: ["192.0.2.1:443"],
+        }),
+        interval: millis("interval", { minMs: 250, maxMs: 3_600_000, byDefault: 2000 }).meta({
+          description: "Time between two looks at them",
+          example: "2s",
+        }),
+        timeout: millis("timeout", { minMs: 10, maxMs: 60_000, byDefault: 1000 }).meta({
+          description: "Time a look may take; at most the interval",
+          example: "1s",
+        }),
+        hold: millis("hold", { minMs: 1000, maxMs: 86_400_000, byDefault: 300_000 }).meta({
+          description: "How long the last good state is held while none of them is seen",
+          example: "5m",
+        }),
+      }).check((payload) => {
+        const { interval, timeout } = payload.value;
+        if (timeout <= interval) return;
+        const message = `timeout must be at most interval (${formatDuration(interval)}), is ${
+          formatDuration(timeout)
+        }`;
+        refuse(payload, message, ["timeout"]);
+      }),
+      "What tells that this node is blind from that they are down",
+    ),
+  };
+}
+
+function queryLogSchema() {
+  return strictObject({
+    sample: integer("sample", 0, 1_000_000_000).default(0).meta({
+      description: "One query in so many is logged; 0 = none, 1 = all",
+      examples: [1000],
+    }),
+    maxPerSecond: integer("maxPerSecond", 1, 100_000).default(100).meta({
+      description: "Queries that are logged at most in a second",
+      examples: [100],
+    }),
+    path: z.string({ error: mustBe("path", "a path") }).max(4096, { error: mustBe("path", "a path") })
+      .default("")
+      .meta({
+        description: "File they are appended to; empty = the log",
+        examples: ["/var/log/pleiades/queries.log"],
+      }),
+  });
+}
+
+function namesSchema() {
+  return strictObject({
+    resolvers: oneOrMore("resolvers", socketAddress("resolver", 53)).prefault([]).meta({
+      description: "Addresses of resolvers, with or without port; none = the system's",
+      example: ["192.0.2.53", "[2001:db8::53]:53"],
+    }),
+    minTtl: millis("minTtl", { minMs: 1000, maxMs: 86_400_000, byDefault: 5000 }).meta({
+      description: "A name is kept at least so long, whatever its TTL",
+      example: "5s",
+    }),
+    maxTtl: millis("maxTtl", { minMs: 1000, maxMs: 86_400_000, byDefault: 300_000 }).meta({
+      description: "A name is asked again at least so often",
+      example: "5m",
+    }),
+    timeout: millis("timeout", { minMs: 100, maxMs: 60_000, byDefault: 2000 }).meta({
+      description: "Time that a resolver may take",
+      example: "2s",
+    }),
+  }).check((payload) => {
+    const { minTtl, maxTtl } = payload.value;
+    if (minTtl <= maxTtl) return;
+    const message = `minTtl must be at most maxTtl (${formatDuration(maxTtl)}), is ${formatDuration(minTtl)}`;
+    refuse(payload, message, ["minTtl"]);
   });
 }
 

@@ -23,7 +23,7 @@ Deno.test("a generation shows each object before and after", async () => {
   const { id } = await world.create("/services", { domain: "www.example.com" });
   await world.send(`PATCH /api/v1/services/${id}`, { body: { ttl: 5 } });
   const { changes, truncated } = await (await world.send("GET /api/v1/history/2")).json();
-  const service = { id, domain: "www.example.com", poolId: null, ttl: 30, ecs: true };
+  const service = { id, domain: "www.example.com", poolId: null, ttl: 30, minTtl: 0, ecs: true };
   assert.deepEqual(changes, [{ kind: "service", id, before: service, after: { ...service, ttl: 5 } }]);
   assert.equal(truncated, false);
 });

@@ -56,18 +56,20 @@ for (const { line, operation } of OPERATIONS) {
 
 Deno.test("requests may leave out what has a default, and answers always have every field", () => {
   const { MemberFields, Member } = DOCUMENT.components.schemas as Record<string, SchemaObject>;
-  assert.deepEqual(MemberFields!.required, ["ipAddress", "port"]);
+  assert.deepEqual(MemberFields!.required, ["port"]);
   assert.deepEqual(MemberFields!.properties!["weight"]!.default, 1);
   assert.deepEqual(Member!.required, [
     "id",
     "poolId",
     "ipAddress",
+    "target",
     "port",
     "weight",
     "priority",
     "enabled",
     "latitude",
     "longitude",
+    "region",
     "health",
   ]);
 });

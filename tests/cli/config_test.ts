@@ -16,7 +16,7 @@ async function type(...args: string[]): Promise<{ exitCode: number; stdout: stri
 Deno.test("config validate says ok with counts and exits 0", async () => {
   deepEqual(await type("validate", `${FIXTURES}model`), {
     exitCode: 0,
-    stdout: "ok: 2 pools, 4 members, 3 services (and 2 zones)\n",
+    stdout: "ok: 3 pools, 6 members, 3 services (and 2 zones)\n",
     stderr: "",
   });
 });
@@ -33,7 +33,7 @@ Deno.test("config validate shows the typing error of the first ten minutes and e
 Deno.test("config validate goes on behind a bad path, and names each when there are several", async () => {
   const { exitCode, stdout } = await type("validate", "/nowhere.yaml", `${FIXTURES}model`);
   equal(exitCode, 1);
-  match(stdout, /^\/nowhere.yaml: can't be read: .*\n.*\/model: ok: 2 pools/);
+  match(stdout, /^\/nowhere.yaml: can't be read: .*\n.*\/model: ok: 3 pools/);
 });
 
 Deno.test("config validate without a path is wrong usage", async () => {
@@ -72,7 +72,7 @@ Deno.test("config export prints what the API gives, in the format that was asked
   equal(api.asked[1]!.headers.get("authorization"), "Bearer t");
 });
 
-const APPLIED = { generation: 8, changed: true, pools: 2, members: 4, services: 3, zones: 2 };
+const APPLIED = { generation: 8, changed: true, pools: 3, members: 6, services: 3, zones: 2 };
 
 Deno.test("config apply sends the whole model as NDJSON, zone files included", async () => {
   await using api = scriptedApi({ "POST /apply?reason=new+site": APPLIED });
@@ -85,12 +85,12 @@ Deno.test("config apply sends the whole model as NDJSON, zone files included", a
     "new site",
   );
   equal(exitCode, 0);
-  equal(stdout, "ok: 2 pools, 4 members, 3 services, 2 zones (generation 8)\n");
+  equal(stdout, "ok: 3 pools, 6 members, 3 services, 2 zones (generation 8)\n");
   equal(stderr, "remark: Pool web answers round-robin, because geoip doesn't steer yet\n");
   const [{ headers, body }] = api.asked as [typeof api.asked[0] & object];
   equal(headers.get("content-type"), "application/x-ndjson");
   const lines = body.trimEnd().split("\n").map((line) => Object.keys(JSON.parse(line))[0]);
-  deepEqual(lines, ["pool", "pool", "service", "service", "service", "zone", "zone"]);
+  deepEqual(lines, ["pool", "pool", "pool", "service", "service", "service", "zone", "zone"]);
   match(body, /steered by Pleiades/);
 });
 

@@ -219,6 +219,56 @@ Deno.test("geo-rules create finds the member by its address", async () => {
   deepEqual(JSON.parse(last?.body ?? ""), { cidr: "198.51.100.0/24", memberId: MEMBER });
 });
 
+Deno.test("the word after members create is an address or a host name", async () => {
+  const script = { [`POST /pools/${WEB}/members`]: MEMBERS[0] };
+  for (
+    const [word, json] of [
+      ["192.0.2.7", { ipAddress: "192.0.2.7" }],
+      ["2001:db8::7", { ipAddress: "2001:db8::7" }],
+      ["192.0.2.777", { ipAddress: "192.0.2.777" }],
+      ["lb.example.net", { target: "lb.example.net" }],
+    ] as const
+  ) {
+    const { last } = await pleiades(script, `members create ${word} --pool ${WEB} --port 443 -o json`);
+    deepEqual(JSON.parse(last?.body ?? ""), { ...json, port: 443 });
+  }
+});
+
+Deno.test("members by name are listed, found and referred to by their host names", async () => {
+  const members = [{ ...MEMBERS[0], ipAddress: null, target: "lb.example.net", port: 443 }];
+  const { stdout } = await pleiades(
+    { "GET /pools": POOLS, [`GET /pools/${WEB}/members`]: members },
+    "members list --pool web",
+  );
+  match(stdout, /^web +lb\.example\.net +443 /m);
+  for (const word of ["LB.example.net.", "lb.example.net:443"]) {
+    const { last } = await pleiades({
+      "GET /pools": POOLS,
+      [`GET /pools/${WEB}/members`]: members,
+      [`POST /pools/${WEB}/geo-rules`]: { id: RULE, poolId: WEB, memberId: MEMBER, asn: 64500 },
+    }, `geo-rules create --pool web --asn 64500 --member ${word} -o json`);
+    deepEqual(JSON.parse(last?.body ?? ""), { asn: 64500, memberId: MEMBER });
+  }
+});
+
+Deno.test("what may be a number or a word is sent as what it is, and checks as JSON", async () => {
+  for (const [text, value] of [["2", 2], ["50%", "50%"]] as const) {
+    const { last } = await pleiades(
+      { [`PATCH /pools/${WEB}`]: POOLS[0] },
+      `pools update ${WEB} --min-healthy ${text} -o json`,
+    );
+    deepEqual(JSON.parse(last?.body ?? ""), { minHealthy: value });
+  }
+  const { last } = await pleiades(
+    { [`PUT /pools/${WEB}/health-check`]: {}, "GET /pools": POOLS },
+    `health-checks set ${WEB} --type calculated --require any --checks [{"port":80}] -o json`,
+  );
+  deepEqual(JSON.parse(last?.body ?? ""), { type: "calculated", require: "any", checks: [{ port: 80 }] });
+  const { exitCode, stderr } = await pleiades({}, `health-checks set ${WEB} --checks [`);
+  equal(exitCode, 2);
+  match(stderr, /It must be JSON/);
+});
+
 Deno.test("zones put sends the file as it is", async () => {
   const file = await Deno.makeTempFile();
   try {
@@ -306,7 +356,7 @@ Deno.test("nobody listening is one line that says what to try", async () => {
 Deno.test("an update without a flag names the flags", async () => {
   const { exitCode, stderr, requests } = await pleiades({}, "services update www.example.com");
   equal(exitCode, 2);
-  equal(stderr, "error: Nothing to change: give at least one of --domain, --pool, --ttl, --ecs\n");
+  equal(stderr, "error: Nothing to change: give at least one of --domain, --pool, --ttl, --min-ttl, --ecs\n");
   deepEqual(requests, []);
 });
 

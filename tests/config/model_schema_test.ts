@@ -43,20 +43,28 @@ Deno.test("what is left out has the default that the model documents", () => {
     maxAnswers: 1,
     onAllDown: "all",
     fallbackPoolId: null,
+    minHealthy: 0,
+    failback: "auto",
+    failbackDelayMs: 0,
+    geofence: false,
+    flatten: true,
   });
   deepEqual(memberFieldsSchema.parse({ ipAddress: "192.0.2.1", port: 80 }), {
     ipAddress: "192.0.2.1",
+    target: null,
     port: 80,
     weight: 1,
     priority: 0,
     enabled: true,
     latitude: null,
     longitude: null,
+    region: "",
   });
   deepEqual(serviceFieldsSchema.parse({ domain: "example.com" }), {
     domain: "example.com",
     poolId: null,
     ttl: 30,
+    minTtl: 0,
     ecs: true,
   });
   deepEqual(healthCheckSchema.parse({}), HEALTH_CHECK_DEFAULTS);
@@ -81,6 +89,14 @@ const CANONICAL: readonly (readonly [schema: z.ZodType, given: object, key: stri
   [geoRuleFieldsSchema, { cidr: "192.0.2.1", memberId: ID }, "cidr", "192.0.2.1/32"],
   [geoRuleFieldsSchema, { country: "de", memberId: ID }, "country", "DE"],
   [geoRuleFieldsSchema, { continent: "eu", memberId: ID }, "continent", "EU"],
+  [geoRuleFieldsSchema, { asn: 4_294_967_295, memberId: ID }, "asn", 4_294_967_295],
+  [memberFieldsSchema, { target: "LB.Example.net.", port: 1 }, "target", "lb.example.net"],
+  [memberFieldsSchema, { target: "_x.k8s-1.internal", port: 1 }, "target", "_x.k8s-1.internal"],
+  [memberFieldsSchema, { ipAddress: "192.0.2.1", port: 1, region: "eu_1-a" }, "region", "eu_1-a"],
+  [poolFieldsSchema, { name: "a", minHealthy: "100%" }, "minHealthy", "100%"],
+  [poolFieldsSchema, { name: "a", minHealthy: 3 }, "minHealthy", 3],
+  [healthCheckSchema, { type: "calculated", require: 1, checks: [{}] }, "checks", [HEALTH_CHECK_DEFAULTS]],
+  [serviceFieldsSchema, { domain: "a.example", ttl: 5, minTtl: 5 }, "minTtl", 5],
   [zoneSchema, { domain: "Example.COM.", text: "" }, "domain", "example.com"],
 ];
 
@@ -106,7 +122,13 @@ const REFUSED: readonly (readonly [schema: z.ZodType, given: unknown, path: stri
     /^Unknown key "algorythm" \(did you mean "algorithm"\?\)$/,
   ],
   [poolFieldsSchema, null, "", /^must be a mapping with keys such as name, algorithm, maxAnswers, is null$/],
-  [memberFieldsSchema, { port: 1 }, "ipAddress", /^ipAddress is required \(an IPv4 or IPv6 address/],
+  [memberFieldsSchema, { port: 1 }, "ipAddress", /^ipAddress is required \(or target, a host name\)$/],
+  [
+    memberFieldsSchema,
+    { ipAddress: "192.0.2.1", target: "lb.example.net", port: 1 },
+    "target",
+    /^target lb.example.net is given beside ipAddress 192.0.2.1; keep one$/,
+  ],
   [memberFieldsSchema, { ipAddress: "192.0.2.1%eth0", port: 1 }, "ipAddress", /is "192.0.2.1%eth0"$/],
   [memberFieldsSchema, { ipAddress: "1".repeat(5000), port: 1 }, "ipAddress", /is "1{56}…"$/],
   [memberFieldsSchema, { ipAddress: "192.0.2.1", port: 0 }, "port", /^port must be 1–65535, is 0$/],

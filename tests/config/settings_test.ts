@@ -6,6 +6,21 @@ import { formatProblem } from "../../src/config/yaml_source.ts";
 
 const FIXTURE = new URL("../fixtures/config/settings.yaml", import.meta.url).pathname;
 
+/** A MaxMind DB of no network: nothing but its metadata (https://maxmind.github.io/MaxMind-DB/#database-metadata). */
+const MMDB = Uint8Array.from([
+  ...new Uint8Array(16),
+  ...[0xab, 0xcd, 0xef],
+  ...bytesOf("MaxMind.com"),
+  0xe0 | 3, // a map of three
+  ...[0x40 | 10, ...bytesOf("node_count"), 0xc0],
+  ...[0x40 | 11, ...bytesOf("record_size"), 0xa0 | 1, 24],
+  ...[0x40 | 10, ...bytesOf("ip_version"), 0xa0 | 1, 4],
+]);
+
+function bytesOf(text: string): Uint8Array {
+  return new TextEncoder().encode(text);
+}
+
 /** A machine with those files and nothing writable. */
 function machine(files: Readonly<Record<string, string | Uint8Array>> = {}): SettingsOutside {
   return {
@@ -55,8 +70,12 @@ Deno.test("loadSettings() runs on defaults when there is no file", () => {
       chaos: { version: "", id: "" },
     },
     fallback: null,
-    health: { startTimeout: 2000 },
-    geoip: { database: null, asnDatabase: null, endpointLocations: {} },
+    health: {
+      startTimeout: 2000,
+      flipGuard: { share: 0.5, atLeast: 5, hold: 30_000 },
+      canaries: { targets: [], interval: 2000, timeout: 1000, hold: 300_000 },
+    },
+    geoip: { database: [], asnDatabase: [], endpointLocations: {} },
     mapFile: { path: null },
     database: { path: "/home/pleiades/.local/state/pleiades/pleiades.db" },
     api: {
@@ -68,6 +87,8 @@ Deno.test("loadSettings() runs on defaults when there is no file", () => {
     },
     metrics: { enablePrometheus: true, listenAddr: null, port: 9090 },
     log: { level: "info", format: "auto" },
+    queryLog: { sample: 0, maxPerSecond: 100, path: "" },
+    names: { resolvers: [], minTtl: 5000, maxTtl: 300_000, timeout: 2000 },
     workers: 3,
   });
 });
@@ -99,8 +120,54 @@ Deno.test("loadSettings() reads a whole file, other spellings included", () => {
       httpExpectedStatus: "200",
       httpContains: null,
       insecureSkipVerify: false,
+      require: "all",
+      checks: [],
     },
   });
+});
+
+Deno.test("loadSettings() reads how steering is guarded, logged and located", () => {
+  const files = {
+    "/etc/p.yaml": `health:
+  flipGuard: { share: 0, hold: 1m }
+  canaries: { targets: ["192.0.2.1:443", "[2001:DB8::1]:53"], interval: 5s }
+queryLog: { sample: 100, path: queries.log }
+names: { resolvers: 192.0.2.53, maxTtl: 1h }
+geoip: { database: [a.mmdb, /b.mmdb] }
+`,
+    "/etc/a.mmdb": MMDB,
+    "/b.mmdb": MMDB,
+  };
+  const { fallback, health, queryLog, names, geoip } = load({ file: "/etc/p.yaml", files });
+  equal(fallback, null);
+  deepEqual(health.flipGuard, { share: 0, atLeast: 5, hold: 60_000 });
+  deepEqual(health.canaries, {
+    targets: [{ hostname: "192.0.2.1", port: 443 }, { hostname: "2001:db8::1", port: 53 }],
+    interval: 5000,
+    timeout: 1000,
+    hold: 300_000,
+  });
+  deepEqual(queryLog, { sample: 100, maxPerSecond: 100, path: "/etc/queries.log" });
+  const resolvers = [{ hostname: "192.0.2.53", port: 53 }];
+  deepEqual(names, { resolvers, minTtl: 5000, maxTtl: 3_600_000, timeout: 2000 });
+  deepEqual([geoip.database, geoip.asnDatabase], [["/etc/a.mmdb", "/b.mmdb"], []]);
+});
+
+Deno.test("keys of steering that must go together are checked together", () => {
+  const files = {
+    "/p.yaml": "health: { canaries: { interval: 1s, timeout: 2s } }\nnames: { minTtl: 10m, maxTtl: 5m }\n",
+  };
+  deepEqual(problemsOf({ file: "/p.yaml", files }), [
+    "/p.yaml:1:46: timeout must be at most interval (1s), is 2s",
+    "/p.yaml:2:18: minTtl must be at most maxTtl (5m), is 10m",
+  ]);
+});
+
+Deno.test("health keys that are about the node alone make no check of the static endpoints", () => {
+  const files = {
+    "/p.yaml": "loadbalancer: { endpoints: [192.0.2.80] }\nhealth: { flipGuard: { share: 0.3 } }\n",
+  };
+  equal(load({ file: "/p.yaml", files }).fallback!.healthCheck, null);
 });
 
 Deno.test("flags win over the environment, the environment over the file, the file over defaults", () => {

@@ -32,7 +32,7 @@ Deno.test("validatePath() counts what is in a model directory", async () => {
   const { kind, problems, summary } = await validatePath(directory, {});
   deepEqual(problems, []);
   equal(kind, "model");
-  equal(summary, "2 pools, 4 members, 3 services (and 2 zones)");
+  equal(summary, "3 pools, 6 members, 3 services (and 2 zones)");
 });
 
 Deno.test("validatePath() tells a settings file by its keys, and secrets in it by their environment", async () => {
