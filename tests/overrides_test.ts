@@ -4,6 +4,13 @@
  * @module
  */
 import assert from "node:assert/strict";
+import { DatabaseSync } from "node:sqlite";
+import { Changes } from "../src/change/commit.ts";
+import { systemClock } from "../src/clock.ts";
+import { newId } from "../src/config/id.ts";
+import type { Model } from "../src/config/model.ts";
+import { memberFieldsSchema, poolFieldsSchema, serviceFieldsSchema } from "../src/config/model_schema.ts";
+import { Store } from "../src/store/store.ts";
 import { ask, askFor, call, create, startTestNode, type TestNode, until } from "./test_node.ts";
 
 /** A pool `web` of two members in two regions, answered whole under `www.example.com`. */
@@ -112,9 +119,9 @@ Deno.test("an override outlives the process, and what ended while it was down ha
       await using node = await startTestNode(settings);
       await webOf(node);
       await create(node, "/overrides", { target: "region:fra", state: "down", for: "1h", ...WHY });
-      await create(node, "/overrides", { target: "region:ams", state: "up", for: "1s", ...WHY });
+      await create(node, "/overrides", { target: "region:ams", state: "down", for: "1h", ...WHY });
     }
-    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    letPass(settings.database.path, "region:ams", 3_600_001);
     await using again = await startTestNode(settings);
     assert.deepEqual(await answered(again), ["192.0.2.2"]);
     const { json } = await until(
@@ -126,6 +133,74 @@ Deno.test("an override outlives the process, and what ended while it was down ha
     await Deno.remove(folder, { recursive: true });
   }
 });
+
+Deno.test("tables that were kept don't bring back what overrides did when they were saved", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "pleiades-overrides-" });
+  try {
+    const path = `${folder}/node.db`;
+    {
+      using store = Store.open(path);
+      new Changes({ store, clock: systemClock }).commit(
+        [{ kind: "replaceModel", model: largeModel() }],
+        ORIGIN,
+      );
+    }
+    {
+      await using node = await startTestNode({ database: { path } });
+      await create(node, "/overrides", { target: "region:fra", state: "down", for: "1h", ...WHY });
+      const startsAt = new Date(Date.now() + 3_600_000).toISOString();
+      await create(node, "/overrides", { target: "region:ams", state: "down", startsAt, for: "1h", ...WHY });
+      assert.deepEqual(await answered(node), ["192.0.2.2"]);
+    }
+    letPass(path, "region:fra", 3_600_001);
+    letPass(path, "region:ams", 3_600_001);
+    await using again = await startTestNode({ database: { path } });
+    assert.ok(again.lines.some((line) => line.includes("Began with the tables of the last run")));
+    assert.deepEqual(await answered(again), ["192.0.2.1"]);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+const ORIGIN = { via: "test", by: "", reason: "" };
+
+/** Makes an override older, as if so much time had passed while no node ran. */
+function letPass(path: string, target: string, ms: number): void {
+  using database = new DatabaseSync(path);
+  database.prepare(
+    "UPDATE overrides SET starts_at = starts_at - ?, expires_at = expires_at - ? WHERE target = ?",
+  )
+    .run(ms, ms, target);
+}
+
+/** The pool of `webOf` in a model so large that its tables are kept. */
+function largeModel(): Model {
+  const pool = newId();
+  const members = [["192.0.2.1", "fra"], ["192.0.2.2", "ams"]].map(([ipAddress, region]) => ({
+    id: newId(),
+    ...memberFieldsSchema.parse({ ipAddress, port: 443, region }),
+  }));
+  const serviceOf = (domain: string) => ({
+    id: newId(),
+    ...serviceFieldsSchema.parse({ domain, poolId: pool }),
+  });
+  return {
+    generation: 0,
+    pools: [{
+      id: pool,
+      ...poolFieldsSchema.parse({ name: "web", maxAnswers: 0 }),
+      members,
+      healthCheck: null,
+      geoRules: [],
+    }],
+    services: [
+      serviceOf("www.example.com"),
+      ...Array.from({ length: 20_000 }, (_, i) => serviceOf(`s${i}.example`)),
+    ],
+    zones: [],
+    fallback: null,
+  };
+}
 
 Deno.test("a member that is forced up is answered though it is disabled and its check fails", async () => {
   await using node = await startTestNode();
