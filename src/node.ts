@@ -23,6 +23,7 @@ import type { Sample } from "./dns/exchange.ts";
 import { kernelDrops } from "./dns/kernel_drops.ts";
 import { type DnsTotals, registerDnsMetrics } from "./dns/metrics.ts";
 import { Explainer } from "./explain/explainer.ts";
+import { Failovers } from "./explain/failovers.ts";
 import { sourcesOf } from "./explain/node_sources.ts";
 import { createProbe } from "./health/probe.ts";
 import type { GuardEvent } from "./health/flip_guard.ts";
@@ -103,6 +104,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
   const changes = new Changes({ store, clock: systemClock });
   stack.defer(() => changes.idle());
 
+  const failovers = new Failovers(systemClock);
   const health = stack.use(
     new NodeHealth({
       clock: systemClock,
@@ -113,7 +115,10 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
       guard: guardTermsOf(settings),
       memory: memoryOf(store, log),
       onStandings: (keys) => publisher.judge(keys),
-      onVerdicts: (verdicts) => options.onVerdicts?.(verdicts),
+      onVerdicts: (verdicts) => {
+        failovers.note(verdicts);
+        options.onVerdicts?.(verdicts);
+      },
       onGuardEvent: (event) => options.onGuardEvent?.(event),
     }),
   );
@@ -244,6 +249,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
         settings: () => settings,
         health,
         publisher,
+        failovers,
         engine: engineOptions(settings),
         clock: systemClock,
       }),

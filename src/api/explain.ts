@@ -11,6 +11,7 @@ import { parseIp, parsePrefix } from "../ip.ts";
 import { isMetaType, TYPE, typeNumber } from "../wire/record_type.ts";
 import { nameToWire } from "../wire/name.ts";
 import type { ApiParts } from "./ports.ts";
+import { ApiProblem } from "./problem.ts";
 import { BASE, json, problems, type Route } from "./route.ts";
 
 const tags = ["Explanations"];
@@ -99,6 +100,46 @@ const ExplanationSchema = z.object({
   }),
 }).openapi("Explanation");
 
+const span = z.object({
+  typicalMs: z.number().meta({ description: "On average over when the fault comes" }),
+  worstMs: z.number().meta({ description: "Never longer" }),
+});
+
+const faultBudget = z.object({
+  detection: span.meta({ description: "From the fault to the first answer without the member" }),
+  lastCachedAnswer: span.meta({ description: "From the fault until no cache has the member any more" }),
+});
+
+const BudgetSchema = z.object({
+  name: z.string(),
+  service: z.string().nullable().meta({ description: "Domain of the service; null = the static fallback" }),
+  ttl: z.int().min(0).meta({ description: "Seconds" }),
+  pools: z.array(z.object({
+    pool: z.string(),
+    check: z.string().nullable().meta({ description: "null = nothing is probed: a fault is never seen" }),
+    refusing: faultBudget.nullable().meta({ description: "Backends whose probes fail at once" }),
+    hanging: faultBudget.nullable().meta({ description: "Backends whose probes fail by the time-out" }),
+    back: span.nullable().meta({
+      description: "From being well to the first answer; null = nothing is probed, or an operator decides",
+    }),
+    failback: z.string().nullable().meta({ description: "How members come back beyond that" }),
+  })).meta({ description: "In the order in which they answer" }),
+  flipGuardHoldMs: z.number().nullable().meta({
+    description: "How much longer it takes when very many targets turn down at once",
+  }),
+  failovers: z.array(z.object({
+    pool: z.string(),
+    member: z.string(),
+    check: z.string(),
+    direction: z.enum(["down", "up"]),
+    at: rfc3339,
+    detectedMs: z.number().nullable().meta({
+      description: "From the last probe that said otherwise to the verdict; null = not known",
+    }),
+    heldMs: z.number().meta({ description: "For how long the flip guard held it back" }),
+  })).meta({ description: "Of this run, ten at most of each target, the newest first" }),
+}).openapi("Budget");
+
 const name = z.string().refine(isName, {
   error: ({ input }) => `name ${show(input)} is no domain name (write www.example.com)`,
 }).meta({ description: "What is asked for", examples: ["www.example.com"] });
@@ -118,6 +159,15 @@ const explainQuery = strictObject({
 });
 
 const routes = {
+  budget: createRoute({
+    operationId: "budget",
+    tags,
+    method: "get",
+    path: `${BASE}/budget`,
+    summary: "How long a fault is seen in answers, and how long the last ones were",
+    request: { query: strictObject({ name }) },
+    responses: { 200: { description: "The budget", content: json(BudgetSchema) }, ...problems(400, 404) },
+  }),
   explain: createRoute({
     operationId: "explain",
     tags,
@@ -146,6 +196,13 @@ export function serveExplain(app: OpenAPIHono, { explainer }: ApiParts): void {
       udpSize: UDP_SIZE_DEFAULT,
     });
     return c.json(explanation, 200);
+  });
+
+  app.openapi(routes.budget, (c) => {
+    const { name } = c.req.valid("query");
+    const budget = explainer.budget(name);
+    if (!budget) throw new ApiProblem(404, `No service answers ${name} (explain says what does)`);
+    return c.json(budget, 200);
   });
 }
 

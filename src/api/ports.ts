@@ -9,6 +9,7 @@ import type { Member } from "../config/model.ts";
 import type { StandingPool } from "../config/standing.ts";
 import type { MemberHealth } from "../health/node_health.ts";
 import type { FailBackResult } from "../health/standings.ts";
+import type { Budget } from "../explain/budget.ts";
 import type { Asked, Explanation } from "../explain/explanation.ts";
 import type { Store } from "../store/store.ts";
 import type { Logger } from "../telemetry/log.ts";
@@ -56,6 +57,8 @@ export interface NodePort {
 export interface ExplainPort {
   /** Why the next answer to a question is what it is. */
   explain(asked: Asked): Explanation;
+  /** How long faults of the service that answers a name are seen; `null` = no service does. */
+  budget(name: string): Budget | null;
 }
 
 /** What a node says of itself; `/status` adds version and generation. */

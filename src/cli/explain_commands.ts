@@ -1,5 +1,6 @@
 /**
- * The command line of `explain`. What it does is in `explain.ts`, which is loaded when it runs.
+ * The command lines of `explain` and `budget`. What they do is in `explain.ts` and `budget.ts`, which are loaded when they
+ * run.
  *
  * @module
  */
@@ -7,8 +8,13 @@ import type { Command } from "commander";
 import { addApiOptions, addOutputOption, examples, type Surroundings } from "./command_line.ts";
 import type { ExplainFlags } from "./explain.ts";
 
-/** Adds the command; `done` gets its exit code. */
-export function addExplainCommands(root: Command, { terminal, done }: Surroundings): void {
+/** Adds the commands; `done` gets the exit code of the one that ran. */
+export function addExplainCommands(root: Command, surroundings: Surroundings): void {
+  addExplain(root, surroundings);
+  addBudget(root, surroundings);
+}
+
+function addExplain(root: Command, { terminal, done }: Surroundings): void {
   const command = root.command("explain <name>")
     .description("why the next answer is what it is: every member, kept or dropped, and why")
     .option("--type <type>", "record type", "A")
@@ -18,6 +24,19 @@ export function addExplainCommands(root: Command, { terminal, done }: Surroundin
     .addHelpText("after", EXAMPLES)
     .action(async (name: string, flags: ExplainFlags) =>
       done(await (await import("./explain.ts")).explain(name, flags, terminal))
+    );
+}
+
+function addBudget(root: Command, { terminal, done }: Surroundings): void {
+  const command = root.command("budget <name>")
+    .description("how long a fault is seen in answers: by the settings, and by what the last ones took");
+  addOutputOption(addApiOptions(command), ["table", "json", "yaml"])
+    .addHelpText(
+      "after",
+      examples("pleiades budget www.example.com", "pleiades budget www.example.com -o json"),
+    )
+    .action(async (name: string, options) =>
+      done(await (await import("./budget.ts")).budget(name, options, terminal))
     );
 }
 

@@ -31,9 +31,9 @@ interface Known {
   readonly position: number;
 }
 
-function membersOf({ look, pool, listed }: Considered, { choice, sources }: Situation): Known[] {
+function membersOf({ look, pool, listed }: Considered, { choice, sources, ruling }: Situation): Known[] {
   const chosen = choice && choice.list === look.list ? choice.members : [];
-  const known = pool.members.map((member) => ({ member, override: sources.override(pool.id, member) }));
+  const known = pool.members.map((member) => ({ member, override: ruling(pool.id, member) }));
   const taken = new Set<Candidate>();
   // Members keep their order in the tables; where one address stands twice, those that are left out come second.
   const places = new Map<Member, Candidate>();

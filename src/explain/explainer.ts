@@ -19,13 +19,15 @@ import { type Snapshot, SnapshotView } from "../snapshot/view.ts";
 import { decodeMessage, encodeQuery, formatMessage, type Message } from "../wire/message.ts";
 import { wireToName } from "../wire/name.ts";
 import { rcodeName, TYPE, typeName } from "../wire/record_type.ts";
+import { type Budget, budgetOf, pastFailovers } from "./budget.ts";
 import { explainCandidates } from "./candidates.ts";
-import type {
-  Asked,
-  ExplainedAnswer,
-  ExplainedClient,
-  ExplainedRotation,
-  Explanation,
+import {
+  type Asked,
+  type ExplainedAnswer,
+  type ExplainedClient,
+  type ExplainedRotation,
+  type Explanation,
+  UDP_SIZE_DEFAULT,
 } from "./explanation.ts";
 import { Recording } from "./recording.ts";
 import { type Considered, type ExplainSources, FALLBACK_NAME, type Situation } from "./situation.ts";
@@ -35,6 +37,7 @@ import { formatRule } from "./words.ts";
 /** Answers shown ahead. */
 const TURNS_SHOWN = 5;
 const OUT_SIZE = 0xffff;
+const LOOPBACK = new Uint8Array([127, 0, 0, 1]);
 
 /** Explains answers. */
 export class Explainer {
@@ -56,15 +59,8 @@ export class Explainer {
    */
   explain(asked: Asked): Explanation {
     const { clock, generation } = this.#sources;
-    const { snapshot, board } = this.#sources.current();
-    const engine = this.#engineFor(snapshot, board);
-    const packet = packetOf(asked);
-    const wire = this.#rehearse(engine, { packet, asked, ahead: 0 });
-    const recording = this.#recording;
-    const message = decodeMessage(wire);
-    const view = new SnapshotView(snapshot);
-    const situation = this.#situation(asked, { recording, view, board, message });
-    const next = recording.choice === null || recording.choice.turn.lead < 2
+    const { snapshot, engine, packet, wire, message, situation } = this.#rehearsed(asked);
+    const next = situation.choice === null || situation.choice.turn.lead < 2
       ? []
       : this.#turnsAhead(engine, { packet, asked, first: message });
     return {
@@ -82,6 +78,57 @@ export class Explainer {
       rotation: rotationOf(situation, next),
       answer: answerOf(message, wire),
     };
+  }
+
+  /**
+   * How long faults of the service that answers a name are seen; `null` = no service does.
+   *
+   * @throws {SyntaxError} when the name is none
+   */
+  budget(name: string): Budget | null {
+    const { failovers, flipGuardHoldMs } = this.#sources;
+    for (const type of [TYPE.A, TYPE.AAAA]) {
+      const { considered: [first], service } = this.#rehearsed({
+        name,
+        type,
+        client: LOOPBACK,
+        ecs: null,
+        udpSize: UDP_SIZE_DEFAULT,
+      }).situation;
+      if (!first || !service) continue;
+      const pools = this.#chainFrom(first.pool);
+      return {
+        name,
+        service: service.domain,
+        ttl: service.ttl,
+        pools: pools.map((pool) => budgetOf(pool, service.ttl)),
+        flipGuardHoldMs: flipGuardHoldMs(),
+        failovers: pools.flatMap((pool) => pastFailovers(pool, failovers)),
+      };
+    }
+    return null;
+  }
+
+  /** The pools that answer one after the other when the one before is down. */
+  #chainFrom(first: Pool): Pool[] {
+    const chain = [first];
+    while (chain.at(-1)!.onAllDown === "fallback") {
+      const next = this.#poolOf(chain.at(-1)!.fallbackPoolId);
+      if (!next) break;
+      chain.push(next);
+    }
+    return chain;
+  }
+
+  #rehearsed(asked: Asked): Rehearsed {
+    const { snapshot, board } = this.#sources.current();
+    const engine = this.#engineFor(snapshot, board);
+    const packet = packetOf(asked);
+    const wire = this.#rehearse(engine, { packet, asked, ahead: 0 });
+    const message = decodeMessage(wire);
+    const view = new SnapshotView(snapshot);
+    const situation = this.#situation(asked, { recording: this.#recording, view, board, message });
+    return { snapshot, engine, packet, wire, message, situation };
   }
 
   #engineFor(snapshot: Snapshot, board: LiveBoard): Engine {
@@ -158,7 +205,10 @@ export class Explainer {
       decider: considered.find(({ look }) => look === decider) ?? null,
       decidedFor,
       scopeBits,
-      service: isFallback ? { ttl: this.#sources.fallback()?.ttl ?? 0, minTtl: 0, ecs: true } : service,
+      service: isFallback
+        ? { domain: null, ttl: this.#sources.fallback()?.ttl ?? 0, minTtl: 0, ecs: true }
+        : service,
+      ruling: this.#sources.rulings(),
       nowSeconds: board.now,
       sources: this.#sources,
     };
@@ -172,6 +222,16 @@ export class Explainer {
     const declared = this.#sources.fallback();
     return declared && poolOfFallback(declared.fallback);
   }
+}
+
+/** One answer, and all that is known of it. */
+interface Rehearsed {
+  readonly snapshot: Snapshot;
+  readonly engine: Engine;
+  readonly packet: Uint8Array;
+  readonly wire: Uint8Array;
+  readonly message: Message;
+  readonly situation: Situation;
 }
 
 /** The packet that asks. Its id is 0: the answer's is the same. */

@@ -4,13 +4,14 @@
  * @module
  */
 import type { Clock } from "../clock.ts";
-import { drainShare, rulingOf } from "../config/overridden.ts";
 import type { Settings } from "../config/settings.ts";
 import type { EngineOptions } from "../dns/engine.ts";
 import type { NodeHealth } from "../health/node_health.ts";
 import type { LiveBoard } from "../snapshot/live.ts";
 import type { Snapshot } from "../snapshot/view.ts";
 import type { Store } from "../store/store.ts";
+import type { Failovers } from "./failovers.ts";
+import { rulingsOf } from "./rulings.ts";
 import type { ExplainSources } from "./situation.ts";
 
 /** The parts of a node that know. */
@@ -18,7 +19,7 @@ export interface NodeParts {
   /** Read only. */
   readonly store: Store;
   /** Those of now. */
-  readonly settings: () => Pick<Settings, "dns" | "fallback">;
+  readonly settings: () => Pick<Settings, "dns" | "fallback" | "health">;
   /** What is believed of members. */
   readonly health: Pick<NodeHealth, "memberHealth">;
   /** What is answered from. */
@@ -26,6 +27,8 @@ export interface NodeParts {
     readonly current: { readonly snapshot: Snapshot; readonly board: LiveBoard };
     readonly generation: number;
   };
+  /** What past failovers took. */
+  readonly failovers: Failovers;
   /** As the workers have them. */
   readonly engine: Omit<EngineOptions, "lane">;
   /** Says which override has begun. */
@@ -36,7 +39,9 @@ export interface NodeParts {
 const NAMES_SHOWN = 5;
 
 /** Looks everything up when it is asked for. */
-export function sourcesOf({ store, settings, health, publisher, engine, clock }: NodeParts): ExplainSources {
+export function sourcesOf(
+  { store, settings, health, publisher, failovers, engine, clock }: NodeParts,
+): ExplainSources {
   return {
     current: () => publisher.current,
     generation: () => publisher.generation,
@@ -47,11 +52,7 @@ export function sourcesOf({ store, settings, health, publisher, engine, clock }:
       return fallback && { fallback, ttl: settings().dns.ttl };
     },
     health: (pool, member, forcedUp) => health.memberHealth(pool, { ...member, forcedUp }),
-    override: (poolId, member) => {
-      const nowMs = clock.unixMs();
-      const ruling = rulingOf(store.overrides.index().covering(poolId, member), nowMs);
-      return ruling && { ...ruling, share: ruling.state === "drain" ? drainShare(ruling, nowMs) : 1 };
-    },
+    rulings: () => rulingsOf(store.overrides.index(), clock.unixMs()),
     ours: () => {
       const { domain, zones } = settings().dns;
       const services = store.services.page({ limit: NAMES_SHOWN, cursor: null }).items;
@@ -62,6 +63,11 @@ export function sourcesOf({ store, settings, health, publisher, engine, clock }:
         ...services.map((service) => service.domain),
       ];
       return [...new Set(names)].slice(0, NAMES_SHOWN);
+    },
+    failovers,
+    flipGuardHoldMs: () => {
+      const { share, hold } = settings().health.flipGuard;
+      return share === 0 ? null : hold;
     },
     engine,
     clock,

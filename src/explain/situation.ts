@@ -11,6 +11,7 @@ import type { Verdict } from "../health/verdict.ts";
 import type { LiveBoard } from "../snapshot/live.ts";
 import type { Snapshot } from "../snapshot/view.ts";
 import type { Message } from "../wire/message.ts";
+import type { Failovers } from "./failovers.ts";
 import type { Asked } from "./explanation.ts";
 import type { Choice, DecidedFor, NamedStep, PoolLook } from "./recording.ts";
 
@@ -28,10 +29,14 @@ export interface ExplainSources {
   fallback(): { readonly fallback: Fallback; readonly ttl: number } | null;
   /** What is believed of a member. */
   health(pool: Pool, member: Member, isForcedUp: boolean): Evidence;
-  /** The override that rules a member now. */
-  override(poolId: string, member: Member): RulingOverride | null;
+  /** Tells of the overrides of now which one rules a member; asked for once an account. */
+  rulings(): (poolId: string, member: Member) => RulingOverride | null;
   /** Some of the names that are answered here, for those that asked for another. */
   ours(): readonly string[];
+  /** What past failovers took. */
+  readonly failovers: Pick<Failovers, "of">;
+  /** For how long the flip guard holds verdicts at most; `null` = it is off. */
+  flipGuardHoldMs(): number | null;
   /** As the workers have them. */
   readonly engine: Omit<EngineOptions, "lane">;
   /** Stamps what is explained. */
@@ -81,7 +86,9 @@ export interface Situation {
   /** Bits for which it holds. */
   readonly scopeBits: number;
   /** The service, or what stands in its place. */
-  readonly service: Pick<Service, "ttl" | "minTtl" | "ecs"> | null;
+  readonly service: (Pick<Service, "ttl" | "minTtl" | "ecs"> & { readonly domain: string | null }) | null;
+  /** The override that rules a member. */
+  readonly ruling: ReturnType<ExplainSources["rulings"]>;
   /** Unix seconds, as the engine has them. */
   readonly nowSeconds: number;
   /** Where the rest is looked up. */

@@ -44,6 +44,8 @@ export interface VerdictChange {
   readonly verdict: Verdict;
   /** What was believed before. */
   readonly previous: Verdict;
+  /** Unix milliseconds of the last result that agreed with `previous`, if this run had one: the change came after. */
+  readonly agreedAt?: number | null;
 }
 
 /** Counts what happens; `registerHealthMetrics` makes one. */
@@ -328,7 +330,7 @@ export class HealthChecker implements AsyncDisposable {
       this.#options.observer?.detected(verdict.state === "healthy" ? "up" : "down", Math.max(0, seconds));
     }
     this.#logChange(entry, previous);
-    this.#changes.push({ key, verdict, previous });
+    this.#changes.push({ key, verdict, previous, agreedAt: before.agreedAt });
     // Results that came in the same turn of the event loop go out together.
     if (this.#changes.length === 1) queueMicrotask(() => this.#flush());
   }

@@ -64,6 +64,7 @@ export function apiWorld(overrides: Partial<ApiParts> = {}): ApiWorld {
       explain: () => {
         throw new Error("This world has no engine");
       },
+      budget: () => null,
     },
     exposeMetrics: () => "pleiades_up 1\n",
     observe: null,

@@ -21,11 +21,12 @@ import {
   type Service,
   SERVICE_DEFAULTS,
 } from "../../src/config/model.ts";
-import { applyOverrides, drainShare, OverrideIndex, rulingOf } from "../../src/config/overridden.ts";
+import { applyOverrides, OverrideIndex } from "../../src/config/overridden.ts";
 import { type Override, OVERRIDE_STATES } from "../../src/config/override.ts";
 import { Engine, type EngineOptions } from "../../src/dns/engine.ts";
 import { Explainer } from "../../src/explain/explainer.ts";
 import { type Asked, UDP_SIZE_DEFAULT } from "../../src/explain/explanation.ts";
+import { rulingsOf } from "../../src/explain/rulings.ts";
 import { UNKNOWN_VERDICT } from "../../src/health/verdict.ts";
 import { formatIp, parseIp, parsePrefix } from "../../src/ip.ts";
 import type { Atlas } from "../../src/snapshot/atlas.ts";
@@ -138,11 +139,10 @@ export class RandomStates {
       pool: (id) => pools.find((pool) => pool.id === id) ?? null,
       fallback: () => fallback && { fallback, ttl: 30 },
       health: () => ({ ...UNKNOWN_VERDICT, standing: "in", why: null }),
-      override: (poolId, member) => {
-        const ruling = rulingOf(overrides.covering(poolId, member), NOW_MS);
-        return ruling && { ...ruling, share: ruling.state === "drain" ? drainShare(ruling, NOW_MS) : 1 };
-      },
+      rulings: () => rulingsOf(overrides, NOW_MS),
       ours: () => ["example.com"],
+      failovers: { of: () => [] },
+      flipGuardHoldMs: () => null,
       engine: options,
       clock: { unixMs: () => NOW_MS },
     });

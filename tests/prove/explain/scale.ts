@@ -12,11 +12,12 @@ import {
   type Service,
   SERVICE_DEFAULTS,
 } from "../../../src/config/model.ts";
-import { applyOverrides, drainShare, OverrideIndex, rulingOf } from "../../../src/config/overridden.ts";
+import { applyOverrides, OverrideIndex } from "../../../src/config/overridden.ts";
 import type { Override } from "../../../src/config/override.ts";
 import { Engine } from "../../../src/dns/engine.ts";
 import { Explainer } from "../../../src/explain/explainer.ts";
 import { UDP_SIZE_DEFAULT } from "../../../src/explain/explanation.ts";
+import { rulingsOf } from "../../../src/explain/rulings.ts";
 import { UNKNOWN_VERDICT } from "../../../src/health/verdict.ts";
 import { LiveBoard } from "../../../src/snapshot/live.ts";
 import { Slots } from "../../../src/snapshot/slots.ts";
@@ -32,8 +33,7 @@ export interface Scale {
   readonly ratio: number;
   /** Milliseconds of an account with 10,000 pools, each of another name. */
   readonly explainMsMedian: number;
-  /** Of a hundred, the slowest but one: what else the machine does shows in the very slowest. */
-  readonly explainMsP99: number;
+  readonly explainMsMax: number;
   /** The first one after a new snapshot. */
   readonly explainMsFirst: number;
 }
@@ -42,7 +42,8 @@ const FEW = 10;
 const MANY = 10_000;
 const MEMBERS = 10;
 const ACCOUNTS = 500;
-const ANSWERS = 400_000;
+const ANSWERS = 100_000;
+const TRIES = 5;
 const NOW_MS = Date.UTC(2026, 0, 31, 3);
 const OPTIONS = { nsid: "", chaos: { version: "", id: "" }, ecs: { enabled: true, trusted: [] } };
 
@@ -52,18 +53,24 @@ export function measureScale(): Scale {
   const many = worldOf(MANY);
   // One of each first, so that both are measured warm.
   for (const world of [few, many]) nsPerAnswer(world);
-  const fewNs = nsPerAnswer(few);
-  const manyNs = nsPerAnswer(many);
-  const times = Array.from({ length: ACCOUNTS }, (_, i) => msToExplain(many, (i * 7919) % MANY));
-  const later = times.slice(1).sort((a, b) => a - b);
+  const fewNs = best(() => nsPerAnswer(few));
+  const manyNs = best(() => nsPerAnswer(many));
+  const explainMsFirst = msToExplain(many, 0);
+  const later = Array.from({ length: ACCOUNTS }, (_, i) => best(() => msToExplain(many, (i * 7919) % MANY)))
+    .sort((a, b) => a - b);
   return {
     fewNs,
     manyNs,
     ratio: manyNs / fewNs,
     explainMsMedian: later[later.length >> 1]!,
-    explainMsP99: later[Math.floor(later.length * 0.99)]!,
-    explainMsFirst: times[0]!,
+    explainMsMax: later.at(-1)!,
+    explainMsFirst,
   };
+}
+
+/** The best of a few tries: the others tell what else the machine was doing. */
+function best(measure: () => number): number {
+  return Math.min(...Array.from({ length: TRIES }, measure));
 }
 
 /** Prints what was measured. */
@@ -76,7 +83,7 @@ export function printScale(scale: Scale): void {
     })`,
   );
   console.log(
-    `explain            ${ms(scale.explainMsMedian)} median, ${ms(scale.explainMsP99)} in 99 of 100, ` +
+    `explain            ${ms(scale.explainMsMedian)} median, ${ms(scale.explainMsMax)} at most, ` +
       `${ms(scale.explainMsFirst)} the first one, among ${MANY} pools with overrides`,
   );
 }
@@ -125,11 +132,10 @@ function worldOf(count: number): ScaleWorld {
     pool: (id) => byId.get(id) ?? null,
     fallback: () => null,
     health: () => ({ ...UNKNOWN_VERDICT, standing: "in", why: null }),
-    override: (poolId, member) => {
-      const ruling = rulingOf(overrides.covering(poolId, member), NOW_MS);
-      return ruling && { ...ruling, share: ruling.state === "drain" ? drainShare(ruling, NOW_MS) : 1 };
-    },
+    rulings: () => rulingsOf(overrides, NOW_MS),
     ours: () => ["example.com"],
+    failovers: { of: () => [] },
+    flipGuardHoldMs: () => null,
     engine: OPTIONS,
     clock: { unixMs: () => NOW_MS },
   });
