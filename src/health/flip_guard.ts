@@ -341,7 +341,7 @@ export class FlipGuard implements Disposable {
       kind,
       held: this.#held.size,
       targets: targets(),
-      untilUnixMs: clock.unixMs() + leftMs,
+      untilUnixMs: Math.round(clock.unixMs() + leftMs),
     });
   }
 }

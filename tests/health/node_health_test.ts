@@ -1,0 +1,281 @@
+/**
+ * Health on a whole node, with real backends: what is answered when many of them die at once, and what a member says
+ * of itself.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import type { Settings } from "../../src/config/settings.ts";
+import type { GuardEvent } from "../../src/health/flip_guard.ts";
+import { askFor, call, create, startTestNode, TEST_SETTINGS, type TestNode, until } from "../test_node.ts";
+
+const CHECK = { type: "tcp", intervalMs: 500, timeoutMs: 400, rise: 1, fall: 1 };
+/** Longer than it takes to see that something is held, short enough to wait for its end. */
+const HOLD_MS = 3_000;
+/** So many that a busy machine, too, finds more than half of them down within one interval. */
+const MANY = 20;
+const KILLED = 18;
+const SURVIVORS = ["127.0.0.19", "127.0.0.20"];
+
+Deno.test("backends killed en masse are held, loudly, and then fail over all the same", async () => {
+  using backends = new Backends(MANY);
+  await using site = await Site.start(backends);
+  backends.kill(KILLED);
+  await site.tripped();
+  assert.equal((await site.answered()).length, MANY);
+  const held = await until(() => site.health("127.0.0.1"), ({ state }) => state === "unhealthy");
+  assert.deepEqual([held.standing, held.why], ["in", "held by the flip guard"]);
+  assert.deepEqual(await site.metrics(), { active: 1, blind: 0, failedOver: 0, confirmed: 0 });
+  assert.deepEqual(await until(() => site.answered(), (addresses) => addresses.length < MANY), SURVIVORS);
+  assert.equal((await site.health("127.0.0.1")).standing, "out");
+  assert.deepEqual(await site.metrics(), { active: 0, blind: 0, failedOver: 1, confirmed: 0 });
+  const [tripped, ended] = site.events;
+  assert.deepEqual([tripped!.event.kind, ended!.event.kind], ["tripped", "ended"]);
+  const heldMs = ended!.atMs - tripped!.atMs;
+  assert.ok(heldMs > HOLD_MS - 50 && heldMs < HOLD_MS + 1_000, `held for ${heldMs} ms`);
+  assert.equal(site.errors().length, 2);
+});
+
+Deno.test("with a canary that lives, backends killed en masse fail over at once", async () => {
+  using backends = new Backends(MANY);
+  using canary = listen("127.0.0.1");
+  await using site = await Site.start(backends, [canary.addr]);
+  backends.kill(KILLED);
+  assert.deepEqual(await until(() => site.answered(), (addresses) => addresses.length === 2), SURVIVORS);
+  const [tripped, ended] = site.events;
+  assert.match(JSON.stringify(ended?.event), /"kind":"ended","outcome":"confirmed"/);
+  assert.ok(ended!.atMs - tripped!.atMs < 1_000, "it waited");
+  assert.deepEqual(await site.metrics(), { active: 0, blind: 0, failedOver: 0, confirmed: 1 });
+});
+
+Deno.test("a node whose canaries are silent holds even a single down, and lets it go when it sees again", async () => {
+  using backends = new Backends(MANY);
+  const canary = listen("127.0.0.1");
+  const address = canary.addr;
+  await using site = await Site.start(backends, [address]);
+  canary.close();
+  await until(() => site.metrics(), ({ blind }) => blind === 1);
+  backends.kill(1);
+  const held = await until(() => site.health("127.0.0.1"), ({ state }) => state === "unhealthy");
+  assert.deepEqual([held.standing, held.why], ["in", "held: no canary answers"]);
+  assert.equal((await site.answered()).length, MANY);
+  using _again = Deno.listen({ hostname: address.hostname, port: address.port });
+  assert.equal((await until(() => site.answered(), (addresses) => addresses.length < MANY)).length, MANY - 1);
+  assert.deepEqual(site.events.map(({ event }) => event.kind), ["blinded", "sighted", "overdue"]);
+});
+
+Deno.test("a member with a calculated check says which of its checks fail", async () => {
+  using backends = new Backends(1);
+  using admin = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const checks = [{ ...CHECK }, { ...CHECK, port: admin.addr.port }];
+  await using site = await Site.start(backends, [], {
+    check: { type: "calculated", require: "all", checks },
+  });
+  const well = await until(() => site.health("127.0.0.1"), ({ state }) => state === "healthy");
+  assert.deepEqual([well.standing, well.why], ["in", null]);
+  backends.kill(1);
+  const { standing, why, lastError } = await until(
+    () => site.health("127.0.0.1"),
+    ({ standing }) => standing === "out",
+  );
+  assert.equal(standing, "out");
+  assert.equal(why, `1 of 2 checks pass, 2 needed: tcp ${backends.port}: connection refused`);
+  assert.equal(lastError, `tcp ${backends.port}: connection refused`);
+});
+
+Deno.test("with manual failback a member waits for an operator, also over a restart", async () => {
+  using backends = new Backends(2);
+  const folder = await Deno.makeTempDir({ prefix: "pleiades-failback-" });
+  const database = { path: `${folder}/node.db` };
+  const steady = ["127.0.0.2"];
+  try {
+    {
+      await using site = await Site.start(backends, [], { pool: { failback: "manual" }, database });
+      backends.kill(1);
+      assert.deepEqual(await until(() => site.answered(), (addresses) => addresses.length === 1), steady);
+      const early = await site.failBack("127.0.0.1");
+      assert.deepEqual([early.status, /finds it down/.test(JSON.stringify(early.json))], [409, true]);
+      backends.revive(1);
+      const waiting = await until(() => site.health("127.0.0.1"), ({ state }) => state === "healthy");
+      assert.deepEqual([waiting.standing, waiting.why], ["out", "failback: waits for an operator"]);
+      assert.deepEqual(await site.answered(), steady);
+    }
+    await using again = await Site.restart({ database });
+    assert.deepEqual(await again.answered(), steady);
+    assert.equal((await again.failBack("127.0.0.1")).status, 200);
+    assert.deepEqual(await again.answered(), ["127.0.0.1", "127.0.0.2"]);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("with a failback delay a member says how long it still waits, and then comes back", async () => {
+  using backends = new Backends(2);
+  await using site = await Site.start(backends, [], { pool: { failbackDelayMs: 1_500 } });
+  backends.kill(1);
+  await until(() => site.answered(), (addresses) => addresses.length === 1);
+  backends.revive(1);
+  const waiting = await until(() => site.health("127.0.0.1"), ({ state }) => state === "healthy");
+  assert.match(waiting.why ?? "", /^failback: [12] s to go$/);
+  await until(() => site.answered(), (addresses) => addresses.length === 2);
+});
+
+/** Listeners on 127.0.0.1, 127.0.0.2, …, all on one port. */
+class Backends implements Disposable {
+  readonly port: number;
+  readonly #listeners: (Deno.TcpListener | null)[] = [];
+
+  constructor(readonly count: number) {
+    this.#listeners.push(listen("127.0.0.1"));
+    this.port = this.#listeners[0]!.addr.port;
+    while (this.#listeners.length < count) this.#listeners.push(this.#open(this.#listeners.length));
+  }
+
+  /** Kills the first so many. */
+  kill(count: number): void {
+    for (let i = 0; i < count; i++) {
+      this.#listeners[i]!.close();
+      this.#listeners[i] = null;
+    }
+  }
+
+  /** Brings the first so many back. */
+  revive(count: number): void {
+    for (let i = 0; i < count; i++) this.#listeners[i] = this.#open(i);
+  }
+
+  [Symbol.dispose](): void {
+    for (const listener of this.#listeners) listener?.close();
+  }
+
+  #open(index: number): Deno.TcpListener {
+    return Deno.listen({ hostname: `127.0.0.${index + 1}`, port: this.port });
+  }
+}
+
+interface SiteOptions {
+  readonly check?: unknown;
+  readonly pool?: Record<string, unknown>;
+  readonly database?: Settings["database"];
+}
+
+/** A node that answers `www.example.com` with all backends that stand. */
+class Site implements AsyncDisposable {
+  readonly events: readonly { readonly event: GuardEvent; readonly atMs: number }[];
+  readonly #node: TestNode;
+
+  private constructor(node: TestNode, events: Site["events"]) {
+    this.#node = node;
+    this.events = events;
+  }
+
+  /** Resolves when every backend was found well. */
+  static async start(
+    backends: Backends,
+    canaries: readonly Deno.NetAddr[] = [],
+    { check = CHECK, pool = {}, database = TEST_SETTINGS.database }: SiteOptions = {},
+  ): Promise<Site> {
+    const site = await Site.restart({ database, canaries });
+    const node = site.#node;
+    const id = await create(node, "/pools", { name: "web", maxAnswers: 0, ...pool });
+    for (let i = 1; i <= backends.count; i++) {
+      await create(node, `/pools/${id}/members`, { ipAddress: `127.0.0.${i}`, port: backends.port });
+    }
+    await call(node, "PUT", `/pools/${id}/health-check`, check);
+    await create(node, "/services", { domain: "www.example.com", poolId: id });
+    await until(
+      () => site.#members(),
+      (members) => members.every(({ health }) => health.state === "healthy"),
+    );
+    return site;
+  }
+
+  /** On a database that has it all already. */
+  static async restart(
+    { database, canaries = [] }: {
+      readonly database: Settings["database"];
+      readonly canaries?: readonly Deno.NetAddr[];
+    },
+  ): Promise<Site> {
+    const events: { event: GuardEvent; atMs: number }[] = [];
+    const targets = canaries.map(({ hostname, port }) => ({ hostname, port }));
+    const node = await startTestNode({
+      database,
+      health: {
+        startTimeout: 2_000,
+        flipGuard: { share: 0.5, atLeast: 5, hold: HOLD_MS },
+        canaries: { targets, interval: 250, timeout: 200, hold: 60_000 },
+      },
+    }, { onGuardEvent: (event) => void events.push({ event, atMs: performance.now() }) });
+    return new Site(node, events);
+  }
+
+  /** Addresses that are answered, sorted. */
+  async answered(): Promise<string[]> {
+    return (await askFor(this.#node, "www.example.com")).sort();
+  }
+
+  /** Resolves when something was held. */
+  async tripped(): Promise<void> {
+    await until(() => this.#members(), () => this.events.length > 0);
+  }
+
+  async health(ipAddress: string): Promise<Health> {
+    return (await this.#member(ipAddress)).health;
+  }
+
+  async failBack(ipAddress: string): Promise<{ readonly status: number; readonly json: unknown }> {
+    const { id } = await this.#member(ipAddress);
+    return await call(this.#node, "POST", `/members/${id}/failback`, {});
+  }
+
+  async metrics() {
+    const text = await (await fetch(this.#node.api.replace("/api/v1", "/metrics"))).text();
+    const value = (name: string, label = "") =>
+      Number(
+        text.split("\n").find((line) => line.startsWith(name) && line.includes(label))!.split(" ").at(-1),
+      );
+    return {
+      active: value("pleiades_health_flip_guard_active"),
+      blind: value("pleiades_health_blind"),
+      failedOver: value("pleiades_health_flip_guard_trips_total", 'outcome="failed_over"'),
+      confirmed: value("pleiades_health_flip_guard_trips_total", 'outcome="confirmed"'),
+    };
+  }
+
+  /** Messages at error. */
+  errors(): string[] {
+    return this.#node.lines.map((line) => JSON.parse(line)).filter(({ level }) => level === "error")
+      .map(({ message }) => message);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#node[Symbol.asyncDispose]();
+  }
+
+  async #member(ipAddress: string): Promise<Member> {
+    return (await this.#members()).find((member) => member.ipAddress === ipAddress)!;
+  }
+
+  async #members(): Promise<readonly Member[]> {
+    const pools = (await call(this.#node, "GET", "/pools")).json as readonly { readonly id: string }[];
+    return (await call(this.#node, "GET", `/pools/${pools[0]!.id}/members`)).json as readonly Member[];
+  }
+}
+
+interface Member {
+  readonly id: string;
+  readonly ipAddress: string;
+  readonly health: Health;
+}
+
+interface Health {
+  readonly state: string;
+  readonly standing: string;
+  readonly why: string | null;
+  readonly lastError: string | null;
+}
+
+function listen(hostname: string): Deno.TcpListener {
+  return Deno.listen({ hostname, port: 0 });
+}
