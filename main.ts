@@ -79,6 +79,7 @@ function commandTree(terminal: Terminal, outcome: Outcome): Command {
   addResourceCommands(root, { terminal, done });
   root.commandsGroup("Steer:");
   addOverrideCommands(root, { terminal, done });
+  addFailBack(root, { terminal, done });
   root.commandsGroup("Keep:");
   addBackup(root, { terminal, done });
   root.commandsGroup("Other:");
@@ -137,6 +138,25 @@ function addStatus(root: Command, { terminal, done }: Surroundings): void {
       examples("pleiades status", "pleiades status -o json --api http://ns1.example.org:8080"),
     )
     .action(async (options) => done(await (await import("./src/cli/status.ts")).status(options, terminal)));
+}
+
+function addFailBack(root: Command, { terminal, done }: Surroundings): void {
+  const command = root.command("failback <member>")
+    .description("answer a member again that is well and waits for it (failback: manual)")
+    .option("--reason <text>", "why, for the node's log")
+    .option("--dry-run", "check it, change nothing");
+  addOutputOption(addApiOptions(command), ["table", "json", "yaml"])
+    .addHelpText(
+      "after",
+      examples(
+        'pleiades failback web/192.0.2.10 --reason "checked by hand"',
+        "pleiades failback web/[2001:db8::10]:443",
+        "pleiades failback 9f86d081884c7d659a2feaa0c55ad015",
+      ),
+    )
+    .action(async (member: string, options) =>
+      done(await (await import("./src/cli/failback.ts")).failBack(member, options, terminal))
+    );
 }
 
 function addBackup(root: Command, { terminal, done }: Surroundings): void {
