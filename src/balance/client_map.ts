@@ -14,6 +14,8 @@ import type { Extents } from "./extents.ts";
 import { unitVector } from "./geo.ts";
 import { HASH_BITS_V4, HASH_BITS_V6, rankByHash } from "./hash.ts";
 import type { MapFile } from "./map_file.ts";
+import { NamedByMap, type NamedMembers } from "./named_by_map.ts";
+import { type ClientRule, INSIDE, NO_CIDR, type RuleGroup, RuleGroups } from "./rule_groups.ts";
 import type { Mmdb } from "./mmdb.ts";
 import type { Candidate, Ranking } from "./ranking.ts";
 import type { Trie } from "./trie.ts";
@@ -29,26 +31,14 @@ export interface ClientFacts {
   readonly map: MapFile | null;
 }
 
-/** Sends clients to one candidate before the algorithm is asked. */
-export interface ClientRule {
-  /** What it looks at, and what that has to be. */
-  readonly match:
-    | { readonly kind: "cidr"; readonly prefix: Uint8Array; readonly bits: number }
-    | { readonly kind: "asn"; readonly number: number }
-    /** Two letters as one number, first letter high. */
-    | { readonly kind: "country" | "continent"; readonly code: number };
-  /** Position among the candidates. */
-  readonly candidate: number;
-}
-
 /** How candidates are ordered where no rule decides. */
 export type Base =
   /** The same for every client. */
   | { readonly kind: "alike"; readonly ranking: Ranking }
   /** Nearest first. */
   | { readonly kind: "nearest" }
-  /** Those first that the map file names. */
-  | { readonly kind: "mapped" }
+  /** Those first that the map file names; `named` is about all who might become candidates. */
+  | { readonly kind: "mapped"; readonly named: NamedMembers | null }
   /** By rendezvous hashing. */
   | { readonly kind: "hashed" };
 
@@ -145,8 +135,9 @@ export class ClientMap {
     const { sites, unplaced } = sitesOf(options.base.kind === "nearest" ? options.candidates : []);
     this.#sites = sites;
     this.#unplaced = unplaced;
-    this.#named = options.base.kind === "mapped" && facts.map
-      ? new NamedByMap(facts.map, options.candidates)
+    const { base, candidates } = options;
+    this.#named = base.kind === "mapped" && facts.map && base.named
+      ? new NamedByMap(facts.map, base.named, candidates)
       : null;
   }
 
@@ -493,152 +484,6 @@ function sitesOf(candidates: readonly Candidate[]): { sites: Site[]; unplaced: n
   return { sites: [...sites.values()], unplaced };
 }
 
-/**
- * Whom of the candidates a map file names for each address. Rules that name the same of them are one here: what a
- * file says of others changes nothing.
- */
-class NamedByMap {
-  readonly #map: MapFile;
-  /** Candidates by position, one list for each set that some rule names. */
-  readonly #sets: number[][] = [];
-  /** Index into `#sets` by rule. */
-  readonly #setOf: Uint32Array;
-  /** The ranges whose set isn't that of the range before, in order. */
-  readonly #changes: Uint32Array;
-
-  constructor(map: MapFile, candidates: readonly Candidate[]) {
-    this.#map = map;
-    this.#setOf = new Uint32Array(map.rules + 1);
-    const known = new Map<string, number>();
-    for (let rule = 0; rule <= map.rules; rule++) {
-      const named = [...candidates.keys()].filter((position) =>
-        namesAddress(map, rule, candidates[position]!.address)
-      );
-      const key = named.join();
-      if (!known.has(key)) known.set(key, this.#sets.push(named) - 1);
-      this.#setOf[rule] = known.get(key)!;
-    }
-    const changes: number[] = [];
-    for (let range = 1; range < map.ranges; range++) {
-      if (this.#setOf[map.rule(range)] !== this.#setOf[map.rule(range - 1)]) changes.push(range);
-    }
-    this.#changes = Uint32Array.from(changes);
-  }
-
-  /** Who is named for an address. */
-  at(address: Uint8Array): readonly number[] {
-    return this.#sets[this.#setOf[this.#map.rule(this.#map.find(address))]!]!;
-  }
-
-  /** Whether the same are named for all of a prefix, whose bits behind its length are zero. */
-  isSame(prefix: Uint8Array, bits: number): boolean {
-    return this.#changesUpTo(this.#map.find(prefix)) === this.#changesUpTo(this.#map.findLast(prefix, bits));
-  }
-
-  /** How many changes there are at or before a range. */
-  #changesUpTo(range: number): number {
-    let low = 0;
-    let high = this.#changes.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (this.#changes[middle]! <= range) low = middle + 1;
-      else high = middle;
-    }
-    return low;
-  }
-}
-
-/** Rule 0 names nobody. */
-function namesAddress(map: MapFile, rule: number, address: Uint8Array): boolean {
-  if (rule === 0) return false;
-  for (let i = map.endpointCount(rule) - 1; i >= 0; i--) {
-    const at = map.endpointAt(rule, i);
-    if (isSameAddress(map.bytes, at, address)) return true;
-  }
-  return false;
-}
-
-/** Whether 16 bytes, IPv4 as `::ffff:a.b.c.d`, are an address of 4 or 16. */
-function isSameAddress(bytes: Uint8Array, at: number, address: Uint8Array): boolean {
-  const isMapped = bytes[at + 10] === 0xff && bytes[at + 11] === 0xff &&
-    bytes.subarray(at, at + 10).every((byte) => byte === 0);
-  if (isMapped !== (address.length === 4)) return false;
-  const from = at + 16 - address.length;
-  return address.every((byte, i) => bytes[from + i] === byte);
-}
-
-/** Rules that say the same of the client; their candidates are equals. */
-interface RuleGroup {
-  /** Indices of the rules. */
-  readonly rules: number[];
-  readonly candidates: { readonly order: number[]; lead: number };
-}
-
-/** No rule's prefix covers the one asked about. */
-const NO_CIDR = -1;
-/** Some rule's prefix lies inside the one asked about. */
-const INSIDE = -2;
-
-/** The rules of a map by what they look at. */
-class RuleGroups {
-  readonly hasAsn: boolean;
-  readonly hasCountry: boolean;
-  readonly hasContinent: boolean;
-  readonly #groups: RuleGroup[] = [];
-  readonly #named = new Map<string, RuleGroup>();
-  /** Longest prefix first. */
-  readonly #cidrs: { readonly prefix: Uint8Array; readonly bits: number; readonly group: number }[] = [];
-
-  constructor(rules: readonly ClientRule[]) {
-    for (const [i, { match, candidate }] of rules.entries()) {
-      const key = match.kind === "cidr"
-        ? `cidr ${match.prefix} ${match.bits}`
-        : keyOf(match.kind, match.kind === "asn" ? match.number : match.code);
-      let group = this.#named.get(key);
-      if (!group) {
-        group = { rules: [], candidates: { order: [], lead: 0 } };
-        this.#named.set(key, group);
-        if (match.kind === "cidr") this.#cidrs.push({ ...match, group: this.#groups.length });
-        this.#groups.push(group);
-      }
-      group.rules.push(i);
-      if (group.candidates.order.includes(candidate)) continue;
-      group.candidates.lead = group.candidates.order.push(candidate);
-    }
-    this.#cidrs.sort((a, b) => b.bits - a.bits);
-    const has = (kind: ClientRule["match"]["kind"]) => rules.some((rule) => rule.match.kind === kind);
-    this.hasAsn = has("asn");
-    this.hasCountry = has("country");
-    this.hasContinent = has("continent");
-  }
-
-  get count(): number {
-    return this.#groups.length;
-  }
-
-  at(group: number): RuleGroup {
-    return this.#groups[group]!;
-  }
-
-  named(kind: "asn" | "country" | "continent", value: number): RuleGroup | null {
-    return this.#named.get(keyOf(kind, value)) ?? null;
-  }
-
-  /** The group of the longest prefix that covers all of this one, `NO_CIDR`, or `INSIDE`. */
-  cidrAt(prefix: Uint8Array, depth: number): number {
-    for (const cidr of this.#cidrs) {
-      if (cidr.prefix.length !== prefix.length) continue;
-      if (!agree(cidr.prefix, prefix, Math.min(cidr.bits, depth))) continue;
-      return cidr.bits > depth ? INSIDE : cidr.group;
-    }
-    return NO_CIDR;
-  }
-}
-
-function keyOf(kind: "asn" | "country" | "continent", value: number): string {
-  return `${kind} ${value}`;
-}
-
 /** A database's node where it knows nothing of the family, or isn't asked. */
 const NOWHERE = -1;
 /** What `Extents` say of several countries or continents. */
@@ -657,13 +502,6 @@ function nodeAt(mmdb: Mmdb | null, family: 4 | 6, address: Uint8Array, depth: nu
     node = mmdb!.child(node, bitAt(address, bit));
   }
   return node;
-}
-
-function agree(a: Uint8Array, b: Uint8Array, bits: number): boolean {
-  const bytes = bits >> 3;
-  for (let i = 0; i < bytes; i++) if (a[i] !== b[i]) return false;
-  const rest = bits & 7;
-  return rest === 0 || (a[bytes]! ^ b[bytes]!) >> (8 - rest) === 0;
 }
 
 function bitAt(address: Uint8Array, bit: number): number {

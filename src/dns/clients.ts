@@ -4,11 +4,13 @@
  *
  * @module
  */
-import { type Base, type ClientFacts, ClientMap, type ClientRule } from "../balance/client_map.ts";
+import { type Base, type ClientFacts, ClientMap } from "../balance/client_map.ts";
 import { Extents } from "../balance/extents.ts";
 import { MapFile } from "../balance/map_file.ts";
 import { Mmdb } from "../balance/mmdb.ts";
+import { NamedMembers } from "../balance/named_by_map.ts";
 import type { Candidate } from "../balance/ranking.ts";
+import type { ClientRule } from "../balance/rule_groups.ts";
 import { Trie } from "../balance/trie.ts";
 import { ALGORITHMS } from "../config/model.ts";
 import type { Family } from "../ip.ts";
@@ -41,6 +43,7 @@ export class OpenAtlas implements ClientFacts {
   readonly #asn = new Map<Family, Mmdb>();
   readonly #trie = new Trie();
   readonly #maps = new Map<string, ClientMap>();
+  readonly #named = new Map<string, NamedMembers>();
 
   /** Opens every file; they were found sound when the atlas was made. */
   constructor(atlas: Atlas) {
@@ -68,12 +71,24 @@ export class OpenAtlas implements ClientFacts {
     return this.#asn.get(family) ?? null;
   }
 
+  /** Which of these addresses the map file names; `null` = there is none. */
+  named(addresses: readonly Uint8Array[]): NamedMembers | null {
+    if (!this.map) return null;
+    const key = addresses.join("|");
+    const known = this.#named.get(key);
+    if (known) return known;
+    const named = new NamedMembers(this.map, addresses);
+    this.#named.set(key, named);
+    return named;
+  }
+
   /** The map that goes by this key; made when there is none. */
   mapFor(key: string, options: () => ConstructorParameters<typeof ClientMap>[0]): ClientMap {
     const known = this.#maps.get(key);
     if (known) return known;
     if (this.#maps.size >= MAPS_MAX) {
       this.#maps.clear();
+      this.#named.clear();
       this.#trie.clear();
     }
     const made = new ClientMap(options(), this, this.#trie);
@@ -113,9 +128,26 @@ export class Clients {
     const geofence = this.#word(facts + FACTS.geofence) === 1;
     const candidates = this.candidates(list).filter(({ isUp }) => isUp || geofence);
     const rules = this.#rules(list, candidates);
-    const base = baseOf(this.#word(list + LIST.algorithm), candidates);
+    const base = this.#base(list, candidates);
     const options = { candidates, rules, base, geofence, max };
     return { map: this.#atlas.mapFor(keyOf(options), () => options), candidates, max };
+  }
+
+  #base(list: number, candidates: readonly Candidate[]): Base {
+    const algorithm = this.#word(list + LIST.algorithm);
+    switch (ALGORITHMS[algorithm]) {
+      case "geoip":
+        return { kind: "nearest" };
+      case "map-file":
+        return {
+          kind: "mapped",
+          named: this.#atlas.named(this.candidates(list).map(({ address }) => address)),
+        };
+      case "hash":
+        return { kind: "hashed" };
+      default:
+        return { kind: "alike", ranking: rankAlike(algorithm, candidates) };
+    }
   }
 
   #candidate(list: number, index: number): Candidate {
@@ -176,19 +208,6 @@ export class Clients {
 
   #word(at: number): number {
     return this.#records[at]!;
-  }
-}
-
-function baseOf(algorithm: number, candidates: readonly Candidate[]): Base {
-  switch (ALGORITHMS[algorithm]) {
-    case "geoip":
-      return { kind: "nearest" };
-    case "map-file":
-      return { kind: "mapped" };
-    case "hash":
-      return { kind: "hashed" };
-    default:
-      return { kind: "alike", ranking: rankAlike(algorithm, candidates) };
   }
 }
 

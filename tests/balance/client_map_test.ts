@@ -5,13 +5,15 @@
  * @module
  */
 import { deepEqual, equal, ok } from "node:assert/strict";
-import { type Base, type ClientFacts, ClientMap, type ClientRule } from "../../src/balance/client_map.ts";
+import { type Base, type ClientFacts, ClientMap } from "../../src/balance/client_map.ts";
 import { Extents, workOutExtents } from "../../src/balance/extents.ts";
 import { haversineKm } from "../../src/balance/geo.ts";
 import { rankByHash } from "../../src/balance/hash.ts";
 import { compileMapFile, MapFile } from "../../src/balance/map_file.ts";
 import { Mmdb } from "../../src/balance/mmdb.ts";
+import { NamedMembers } from "../../src/balance/named_by_map.ts";
 import type { Candidate } from "../../src/balance/ranking.ts";
+import type { ClientRule } from "../../src/balance/rule_groups.ts";
 import { Trie } from "../../src/balance/trie.ts";
 import { formatIp, parseIp, parsePrefix, type Prefix, prefixContains } from "../../src/ip.ts";
 import { flatRecord, writeMmdb } from "./mmdb_writer.ts";
@@ -104,6 +106,8 @@ function worldOf(seed: number, withExtents: boolean) {
   });
   const base: Base = kind === "alike"
     ? { kind, ranking: { order: [...candidates.keys()], lead: candidates.length } }
+    : kind === "mapped"
+    ? { kind, named: new NamedMembers(map, candidates.map(({ address }) => address)) }
     : { kind };
   const max = random.below(3);
   return { random, family, networks, lines, candidates, rules, base, geofence, max, facts } as const;

@@ -92,6 +92,16 @@ export class World {
     );
   }
 
+  /** Sets measured round trips by address, microseconds. */
+  roundTrips(measured: Readonly<Record<string, number>>): void {
+    this.board.setRoundTrips(
+      Object.entries(measured).map(([ipAddress, rttUs]) => ({
+        slot: this.#healthSlots.find(checkTargetOf({ ipAddress, port: 80 }, CHECK).key)!,
+        rttUs,
+      })),
+    );
+  }
+
   /** Asks; `null` when nothing is said. */
   ask(
     packet: Uint8Array,
