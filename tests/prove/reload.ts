@@ -254,13 +254,17 @@ async function writeSettings(path: string, version: number): Promise<void> {
 }
 
 function bySignal(serve: ServeProcess, settings: string): Kind {
+  const gone = serve.ended().then(({ code }) => {
+    throw new Error(`serve ended with code ${code}`);
+  });
+  gone.catch(() => {}); // at the end it is to be gone
   return {
     ...{ done: 0, begun: 0, loaded: ["settings.example SOA"] },
     change: async (version) => {
       await writeSettings(settings, version);
       const heard = serve.nextLine((line) => /"(Reloaded|Not reloaded)/.test(line));
       serve.kill("SIGHUP");
-      const line = await heard;
+      const line = await Promise.race([heard, gone]);
       if (line.includes("Not reloaded")) throw new Error(`SIGHUP with version ${version}: ${line}`);
     },
     questions: [
