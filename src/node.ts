@@ -216,6 +216,8 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
   const tally = setInterval(totals.update, TALLY_INTERVAL_MS);
   stack.defer(() => clearInterval(tally));
   stack.use(atlas.onChange(() => publisher.touchAtlas()));
+  // Bounds may have been worked out while the first probes were awaited, and nobody listened.
+  if (publisher.current.snapshot.atlas !== atlas.atlas) publisher.touchAtlas();
   stack.use(changes.subscribe((commit) => {
     overrides.wake();
     publisher.touch(commit.everything);
