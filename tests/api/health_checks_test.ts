@@ -36,6 +36,25 @@ Deno.test("a health check is replaced with 200 and deleted with 204", async () =
   assert.equal((await world.send(`DELETE ${path}`)).status, 404);
 });
 
+Deno.test("a calculated check is answered with whole checks, and what is answered can be put again", async () => {
+  const { world, path } = await worldWithPool();
+  using _ = world;
+  const body = { type: "calculated", require: 1, checks: [{ port: 80 }, { type: "https", httpPath: "/up" }] };
+  const put = await (await world.send(`PUT ${path}`, { body })).json();
+  assert.deepEqual(put, {
+    ...HEALTH_CHECK_DEFAULTS,
+    type: "calculated",
+    require: 1,
+    checks: [
+      { ...HEALTH_CHECK_DEFAULTS, port: 80 },
+      { ...HEALTH_CHECK_DEFAULTS, type: "https", httpPath: "/up" },
+    ],
+  });
+  const generation = world.store.generation();
+  assert.deepEqual(await (await world.send(`PUT ${path}`, { body: put })).json(), put);
+  assert.equal(world.store.generation(), generation);
+});
+
 Deno.test("If-Match guards a health check, and can't match one that doesn't exist", async () => {
   const { world, path } = await worldWithPool();
   using _ = world;
@@ -53,6 +72,10 @@ Deno.test("If-Match guards a health check, and can't match one that doesn't exis
 
 const WRONG: readonly (readonly [Record<string, unknown>, string])[] = [
   [{ type: "icmp" }, "/type"],
+  [{ type: "calculated" }, "/checks"],
+  [{ type: "calculated", checks: [{ type: "calculated" }] }, "/checks/0/type"],
+  [{ type: "calculated", require: 2, checks: [{}] }, "/require"],
+  [{ checks: [{}] }, "/checks"],
   [{ port: 0 }, "/port"],
   [{ intervalMs: 249, timeoutMs: 100 }, "/intervalMs"],
   [{ intervalMs: 1000, timeoutMs: 1001 }, "/timeoutMs"],

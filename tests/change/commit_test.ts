@@ -88,6 +88,14 @@ const REFUSED: readonly Refused[] = [
     message: /is at revision 1, this edit was made for 7; read it again/,
   },
   {
+    name: "a member by a name and port that the pool has",
+    given: [createPool(1), createMember(11, 1, { target: "lb.example.net" })],
+    edits: [createMember(12, 1, { target: "lb.example.net" })],
+    kind: "duplicate",
+    pointer: "/target",
+    message: /has a member lb\.example\.net port 443 already/,
+  },
+  {
     name: "onAllDown fallback without a fallback pool",
     edits: [createPool(1, { onAllDown: "fallback" })],
     kind: "invalid",

@@ -1,7 +1,7 @@
 /** @module What the database declares over what the settings declare. */
 import { deepEqual, equal, notEqual } from "node:assert/strict";
-import { desiredOf, type DesiredSource } from "../../src/config/desired.ts";
-import type { Fallback } from "../../src/config/model.ts";
+import { addressedPool, desiredOf, type DesiredSource, steeredPool } from "../../src/config/desired.ts";
+import { type Fallback, MEMBER_DEFAULTS, type Pool, POOL_DEFAULTS } from "../../src/config/model.ts";
 import { loadSettings, type Settings } from "../../src/config/settings.ts";
 
 /** A database with nothing in it. */
@@ -83,4 +83,55 @@ Deno.test("pools and services are handed through, not copied", () => {
   equal(asked, 0);
   desired.pools();
   equal(asked, 1);
+});
+
+/** A pool of three members of which the second goes by name, with a rule for each. */
+const POOL: Pool = {
+  ...POOL_DEFAULTS,
+  id: "pool",
+  name: "web",
+  healthCheck: null,
+  members: [
+    { ...MEMBER_DEFAULTS, id: "a", ipAddress: "192.0.2.1", port: 443 },
+    { ...MEMBER_DEFAULTS, id: "b", target: "lb.example.net", port: 443 },
+    { ...MEMBER_DEFAULTS, id: "c", ipAddress: "192.0.2.3", port: 443 },
+  ],
+  geoRules: ["c", "b", "a"].map((memberId, i) => ({
+    id: `rule ${i}`,
+    cidr: null,
+    country: null,
+    continent: null,
+    asn: 64_500 + i,
+    memberId,
+  })),
+};
+
+Deno.test("geo rules lead to their members by their places", () => {
+  const { members, geoRules, changesAt } = steeredPool(POOL);
+  deepEqual(geoRules.map(({ asn, member }) => [asn, members[member]!.id]), [
+    [64_500, "c"],
+    [64_501, "b"],
+    [64_502, "a"],
+  ]);
+  deepEqual([changesAt, members.map(({ share }) => share)], [0, [1, 1, 1]]);
+});
+
+Deno.test("members by name are left out, and the rules that lead to others still do", () => {
+  const { members, geoRules } = addressedPool(steeredPool(POOL));
+  deepEqual(members.map(({ id }) => id), ["a", "c"]);
+  deepEqual(geoRules.map(({ asn, member }) => [asn, members[member]!.id]), [[64_500, "c"], [64_502, "a"]]);
+  const source = {
+    ...EMPTY_SOURCE,
+    pools: () => [steeredPool(POOL)],
+    checkedPools: () => [steeredPool(POOL)],
+  };
+  const desired = desiredOf(settings({}), source);
+  for (const pools of [desired.pools(), desired.checkedPools()]) {
+    deepEqual([...pools].map((pool) => pool.members.length), [2]);
+  }
+});
+
+Deno.test("a pool without members by name is handed on as it is", () => {
+  const pool = steeredPool({ ...POOL, members: [POOL.members[0]!], geoRules: [] });
+  equal(addressedPool(pool), pool);
 });
