@@ -22,6 +22,8 @@ class Memory {
   /** Bytes of the buffer, which are dear to ask it for. */
   #size: number;
   #sealed = false;
+  /** Lets the garbage collector know what each step of growing leaves behind. */
+  #weight: ArrayBuffer | null = null;
 
   constructor(bytes: number) {
     this.buffer = new SharedArrayBuffer(bytes);
@@ -62,6 +64,7 @@ class Memory {
     const spare = Math.max(SPARE_BYTES_MIN, this.used * SPARE_SHARE);
     if (this.used + spare > this.#size) this.#grow(this.used + spare);
     this.#sealed = true;
+    this.#weight = null;
   }
 
   #grow(bytes: number): void {
@@ -70,6 +73,7 @@ class Memory {
     const grown = new SharedArrayBuffer(this.#size);
     new Uint8Array(grown).set(new Uint8Array(this.buffer, 0, this.used));
     this.buffer = grown;
+    this.#weight = weightOf([grown]);
   }
 }
 
