@@ -374,7 +374,7 @@ export class Engine {
       if (up > 0 && (need === 0 || up >= selection.needed(list, need))) {
         const count = selection.chooseEligible(list, cursor, max, this.#whoAsks);
         this.#widenScope();
-        if (this.#trace) this.#traceReason(list, max);
+        if (this.#trace) this.#traceRanking(list, max);
         if (count > 0) {
           this.#lane[COUNTER.steered]!++;
           return this.#answerWith(service, pool, list, count, family);
@@ -408,15 +408,16 @@ export class Engine {
       const max = this.#record(scarce + POOL.maxAnswers);
       const count = selection.chooseEligible(list, cursor, max, this.#whoAsks);
       this.#widenScope();
-      if (this.#trace) this.#traceReason(list, max);
+      if (this.#trace) this.#traceRanking(list, max);
       if (count > 0) return this.#answerWith(service, scarce, list, count, family);
     }
     this.#deny(entry);
     return RCODE.NOERROR;
   }
 
-  /** Tells by what facts of the client the list was decided, if by any. */
-  #traceReason(list: number, max: number): void {
+  /** Tells who takes turns, and by what facts of the client that was decided, if by any. */
+  #traceRanking(list: number, max: number): void {
+    this.#trace!.leading(list, this.#selection.leading(list, max, this.#whoAsks));
     if (this.#record(list + LIST.facts) === 0) return;
     const { map, candidates } = this.#selection.clientsOf(list, max);
     this.#trace!.reason(list, candidates, map.reasonFor(this.#readClient()));

@@ -155,6 +155,18 @@ export class Selection {
     return this.#maps.get(this.#records[list + LIST.id]!)!;
   }
 
+  /** Who takes turns: indices of members, valid until the next call; right after `chooseEligible` of this list. */
+  leading(list: number, max: number, client: () => Uint8Array): Uint32Array {
+    const id = this.#records[list + LIST.id]!;
+    if (id === NO_LIST_ID) return this.#few.subarray(0, this.#fewCount);
+    if (this.#records[list + LIST.facts] !== 0) {
+      const { order, lead } = this.#mapOf(list, id, max).find(client());
+      return order.subarray(0, lead);
+    }
+    const base = this.#records[list + LIST.base]!;
+    return this.#order.subarray(base, base + this.#leads[id]!);
+  }
+
   /** Members that lead take turns, the others follow in order. */
   #take(
     order: Uint32Array,

@@ -26,6 +26,8 @@ export interface Trace {
   pool(pool: number, list: number, up: number, needed: number): void;
   /** Whom the decision is made for; only where it depends on that. */
   client(source: "ecs" | "address", address: Uint8Array, bits: number): void;
+  /** Who of the list at hand goes first, if up: those that take turns (indices of members of the list). */
+  leading(list: number, members: Uint32Array): void;
   /** By what facts of the client the list at hand was decided; `reason.rule.candidate` is a position in `candidates`. */
   reason(list: number, candidates: readonly Candidate[], reason: Reason): void;
   /** Too few are up, of all or of those that a geofence leaves: `onAllDown` decides. */
