@@ -221,7 +221,8 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
   stack.use(changes.subscribe((commit) => {
     overrides.wake();
     publisher.touch(commit.everything);
-    if (!commit.everything && commit.poolIds.length > 0) remarkOnPools(store, log, commit.generation);
+    const { everything, poolIds, generation } = commit;
+    if (!everything && poolIds.length > 0) remarkOnPools(store, log, { generation, settings });
   }));
   if (!store.readOnly) {
     followOthers(store, {
@@ -398,15 +399,19 @@ function followOthers(
     );
 }
 
-/** Warns of pools that a commit gave an algorithm which isn't there yet. */
-function remarkOnPools(store: Store, log: Logger, generation: number): void {
+/** Warns of pools that a commit gave an algorithm which lacks what it goes by. */
+function remarkOnPools(
+  store: Store,
+  log: Logger,
+  { generation, settings }: { generation: number; settings: Settings },
+): void {
   const pools: Pool[] = [];
   for (const { kind, id, before, after } of store.history.changes(generation)) {
     if (kind !== "pool" || algorithmIn(before) === algorithmIn(after)) continue;
     const pool = store.pools.whole(id);
     if (pool) pools.push(pool);
   }
-  const remark = remarkOnSteering(pools);
+  const remark = remarkOnSteering(pools, settings);
   if (remark !== null) log.warn(remark);
 }
 

@@ -8,7 +8,6 @@ import { modelFileSchema } from "../config/cluster_yaml.ts";
 import { countOf } from "../config/count.ts";
 import { startFile } from "../config/reference.ts";
 import { schemaAsJson } from "../config/settings_keys.ts";
-import { remarkOnSteering } from "../config/steering.ts";
 import { validatePath } from "../config/validate.ts";
 import { formatProblem } from "../config/yaml_source.ts";
 import { ApiClient, ApiRefusal, type ClientOptions, type JsonObject, writeQuery } from "./client.ts";
@@ -94,8 +93,6 @@ export async function apply(path: string, flags: ApplyFlags, terminal: Terminal)
     for (const problem of sending.problems) terminal.out(problem.replace(/^body:/, `${path}:`));
     return 1;
   }
-  const remark = remarkOnSteering(model.unsteered);
-  if (remark !== null) terminal.err(`remark: ${remark}`);
   const { generation, changed, pools, members, services, zones } = sending.applied;
   const what = `${pools} pools, ${members} members, ${services} services, ${countOf(Number(zones), "zone")}`;
   const done = changed ? `generation ${generation}` : `nothing changed, still generation ${generation}`;

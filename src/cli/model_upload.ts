@@ -9,8 +9,6 @@ import { fileFault } from "../config/file_fault.ts";
 import { formatOf, loadModel, zoneFilesBelow } from "../config/model_files.ts";
 import { exportNdjson } from "../config/model_export.ts";
 import { readLine } from "../config/model_line.ts";
-import type { Pool } from "../config/model.ts";
-import { isSteering } from "../config/steering.ts";
 import { formatProblem } from "../config/yaml_source.ts";
 import { CommandFailed } from "./failure.ts";
 
@@ -22,8 +20,6 @@ export interface ModelUpload {
   readonly bytesTotal: number | null;
   /** Whether the lines are those of the file, so that problems may be named after it. */
   readonly asInFile: boolean;
-  /** Pools whose algorithm doesn't steer yet; complete when all blocks have been taken. */
-  readonly unsteered: Pick<Pool, "name" | "algorithm">[];
 }
 
 /** Every problem of a model that can't be sent, each on a line. */
@@ -40,14 +36,15 @@ export interface ModelProblems {
 export async function openModel(path: string): Promise<ModelUpload | ModelProblems> {
   try {
     const { isFile, size } = await Deno.stat(path);
-    if (isFile && await formatOf(path) === "ndjson") return fileUpload(path, size);
+    if (isFile && await formatOf(path) === "ndjson") {
+      return { blocks: blocksOf(path), bytesTotal: size, asInFile: true };
+    }
     const { reading } = await loadModel(path);
     if (reading.model === null) return { problems: reading.problems.map(formatProblem) };
     return {
       blocks: exportNdjson(reading.model),
       bytesTotal: null,
       asInFile: false,
-      unsteered: reading.model.pools.filter(({ algorithm }) => !isSteering(algorithm)),
     };
   } catch (cause) {
     if (!(cause instanceof Error)) throw cause;
@@ -55,14 +52,9 @@ export async function openModel(path: string): Promise<ModelUpload | ModelProble
   }
 }
 
-function fileUpload(path: string, size: number): ModelUpload {
-  const unsteered: ModelUpload["unsteered"] = [];
-  return { blocks: blocksOf(path, unsteered), bytesTotal: size, asInFile: true, unsteered };
-}
-
 /** The file's text cut at ends of lines; the few lines that need a second look get it. */
-async function* blocksOf(path: string, unsteered: ModelUpload["unsteered"]): AsyncGenerator<string> {
-  const look = (block: string) => NOTABLE.test(block) ? looked(block, { path, unsteered }) : block;
+async function* blocksOf(path: string): AsyncGenerator<string> {
+  const look = (block: string) => NAMES_FILE.test(block) ? withTexts(block, path) : block;
   let rest = "";
   const file = await Deno.open(path);
   for await (const chunk of file.readable.pipeThrough(new TextDecoderStream("utf-8", { fatal: true }))) {
@@ -73,17 +65,13 @@ async function* blocksOf(path: string, unsteered: ModelUpload["unsteered"]): Asy
   if (rest !== "") yield look(rest);
 }
 
-/** What may be a zone whose records lie in a file beside, or a pool that doesn't steer yet. */
-const NOTABLE = /"file"|"algorithm"\s*:\s*"(?!round-robin"|weighted-round-robin")/;
+/** What may be a zone whose records lie in a file beside. */
+const NAMES_FILE = /"file"/;
 
-function looked(
-  block: string,
-  { path, unsteered }: { readonly path: string; readonly unsteered: ModelUpload["unsteered"] },
-): string {
+function withTexts(block: string, path: string): string {
   return block.split("\n").map((text) => {
-    if (!NOTABLE.test(text)) return text;
+    if (!NAMES_FILE.test(text)) return text;
     const { object } = readLine({ file: path, line: 0, text });
-    if (object?.kind === "pool" && !isSteering(object.value.algorithm)) unsteered.push(object.value);
     return object?.kind === "zone" && object.value.file !== null
       ? JSON.stringify({ zone: withText(object.value.domain, object.value.file, path) })
       : text;

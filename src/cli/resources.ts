@@ -8,9 +8,7 @@
  */
 import { fileFault } from "../config/file_fault.ts";
 import { isId } from "../config/id.ts";
-import { ALGORITHMS } from "../config/model.ts";
 import { nearest } from "../config/nearest.ts";
-import { remarkOnSteering } from "../config/steering.ts";
 import { canonicalIp } from "../ip.ts";
 import { ApiClient, type ClientOptions, type JsonObject, writeQuery } from "./client.ts";
 import { CommandFailed, type ExitCode, wrongUsage } from "./failure.ts";
@@ -262,20 +260,11 @@ class Resources {
   }
 
   async #done(result: JsonObject | null, what: string): Promise<void> {
-    this.#remarkOnSteering(result);
     if (result !== null && this.#request.output !== "table") {
       return await printObject(result, this.#request.output, this.#terminal);
     }
     if (result !== null) await this.#print([await this.#withPool(result)]);
     if (this.#request.dryRun) this.#remark(what);
-  }
-
-  /** Says so when what was just chosen doesn't steer yet. */
-  #remarkOnSteering(result: JsonObject | null): void {
-    const algorithm = ALGORITHMS.find((each) => each === this.#request.fields["algorithm"]);
-    if (algorithm === undefined) return;
-    const remark = remarkOnSteering([{ name: String(result?.["name"]), algorithm }]);
-    if (remark !== null) this.#terminal.err(`remark: ${remark}`);
   }
 
   /** What there is one of per pool doesn't say whose it is. */

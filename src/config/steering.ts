@@ -1,33 +1,44 @@
 /**
- * Algorithms that a pool may name and this version doesn't have: they are kept, and steer as `round-robin`
- * (docs/decisions/0008). Whoever chooses one is told.
+ * What an algorithm goes by and this node hasn't got: then everybody takes turns, which nobody who chose another
+ * algorithm expects. Whoever reads the log is told.
  *
  * @module
  */
-import type { Algorithm, Pool } from "./model.ts";
+import type { Pool } from "./model.ts";
+import type { Settings } from "./settings.ts";
 
-/** What this version steers by. */
-const STEERING: readonly Algorithm[] = ["round-robin", "weighted-round-robin"];
 /** Pools that a remark names at most. */
 const NAMED_MAX = 5;
 
-/** Whether a pool that names the algorithm is steered by it. */
-export function isSteering(algorithm: Algorithm): boolean {
-  return STEERING.includes(algorithm);
+/** A sentence about those of the pools that can't steer as they say; `null` = all can. */
+export function remarkOnSteering(
+  pools: Iterable<Pick<Pool, "name" | "algorithm" | "healthCheck">>,
+  settings: Pick<Settings, "geoip" | "mapFile">,
+): string | null {
+  const lacking = [...pools].flatMap((pool) => {
+    const lack = lackOf(pool, settings);
+    return lack === null ? [] : { name: pool.name, lack };
+  });
+  const [first, ...others] = lacking;
+  if (!first) return null;
+  if (others.length === 0) return `Members of pool ${first.name} only take turns: ${first.lack}`;
+  const named = lacking.slice(0, NAMED_MAX).map(({ name, lack }) => `${name} (${lack})`).join(", ");
+  const more = lacking.length - NAMED_MAX;
+  return `Members of ${lacking.length} pools only take turns: ${named}${more > 0 ? ` and ${more} more` : ""}`;
 }
 
-/** A sentence about those of the pools that don't steer as they say; `null` = all do. */
-export function remarkOnSteering(pools: Iterable<Pick<Pool, "name" | "algorithm">>): string | null {
-  const unsteered = [...pools].filter(({ algorithm }) => !isSteering(algorithm));
-  const [first, ...others] = unsteered;
-  if (!first) return null;
-  if (others.length === 0) {
-    return `Pool ${first.name} answers round-robin, because ${first.algorithm} doesn't steer yet`;
+function lackOf(
+  { algorithm, healthCheck }: Pick<Pool, "algorithm" | "healthCheck">,
+  { geoip, mapFile }: Pick<Settings, "geoip" | "mapFile">,
+): string | null {
+  switch (algorithm) {
+    case "geoip":
+      return geoip.database.length === 0 ? "geoip needs the setting geoip.database" : null;
+    case "map-file":
+      return mapFile.path === null ? "map-file needs the setting mapFile.path" : null;
+    case "latency":
+      return healthCheck === null ? "latency needs a health check" : null;
+    default:
+      return null;
   }
-  const named = unsteered.slice(0, NAMED_MAX).map(({ name, algorithm }) => `${name} (${algorithm})`).join(
-    ", ",
-  );
-  const more = unsteered.length - NAMED_MAX;
-  return `${unsteered.length} pools answer round-robin, because their algorithms don't steer yet: ${named}` +
-    (more > 0 ? ` and ${more} more` : "");
 }

@@ -86,7 +86,7 @@ Deno.test("config apply sends the whole model as NDJSON, zone files included", a
   );
   equal(exitCode, 0);
   equal(stdout, "ok: 3 pools, 6 members, 3 services, 2 zones (generation 8)\n");
-  equal(stderr, "remark: Pool web answers round-robin, because geoip doesn't steer yet\n");
+  equal(stderr, "");
   const [{ headers, body }] = api.asked as [typeof api.asked[0] & object];
   equal(headers.get("content-type"), "application/x-ndjson");
   const lines = body.trimEnd().split("\n").map((line) => Object.keys(JSON.parse(line))[0]);
@@ -142,16 +142,6 @@ Deno.test("config apply sends a file of NDJSON as it is, but for zone files, and
     api.asked[0]!.body,
     `${pool}\n{"zone":{"domain":"example.org","text":"@ 300 TXT here\\n"}}\nnonsense`,
   );
-});
-
-Deno.test("config apply of NDJSON tells of pools that don't steer as they say", async () => {
-  using folder = new Folder();
-  const file = folder.file("bulk.ndjson");
-  Deno.writeTextFileSync(file, '{"pool":{"name":"a","algorithm":"geoip"}}\n{"pool":{"name":"b"}}\n');
-  await using api = scriptedApi({ "POST /apply": APPLIED });
-  const { exitCode, stderr } = await type("apply", file, "--api", api.url);
-  equal(exitCode, 0);
-  match(stderr, /remark: Pool a answers round-robin/);
 });
 
 Deno.test("config apply shows how far it is on a terminal, and takes that away", async () => {

@@ -87,27 +87,6 @@ for (
   });
 }
 
-for (
-  const [line, script] of [
-    ["pools create spare --algorithm failover", { "POST /pools": POOLS[1] }],
-    [`pools update ${SPARE} --algorithm failover`, { [`PATCH /pools/${SPARE}`]: POOLS[1] }],
-  ] as const
-) {
-  Deno.test(`an algorithm that doesn't steer yet is remarked on, and is no failure: ${line}`, async () => {
-    const { exitCode, stderr } = await pleiades(script, line);
-    equal(exitCode, 0);
-    equal(stderr, "remark: Pool spare answers round-robin, because failover doesn't steer yet\n");
-  });
-}
-
-Deno.test("no remark is made on an algorithm that was there before", async () => {
-  const { stderr } = await pleiades(
-    { [`PATCH /pools/${SPARE}`]: POOLS[1] },
-    `pools update ${SPARE} --max-answers 2`,
-  );
-  equal(stderr, "");
-});
-
 Deno.test("an id needs no look-up", async () => {
   const { exitCode, requests } = await pleiades(
     { [`PATCH /members/${MEMBER}`]: MEMBERS[0] },

@@ -1,31 +1,44 @@
-/** @module Tests of the remark on algorithms that don't steer yet. */
+/** @module Tests of the remark on algorithms that lack what they go by. */
 import { equal } from "node:assert/strict";
+import { HEALTH_CHECK_DEFAULTS, type Pool } from "../../src/config/model.ts";
 import { remarkOnSteering } from "../../src/config/steering.ts";
 
-Deno.test("remarkOnSteering() says nothing of pools that steer as they say", () => {
-  equal(
-    remarkOnSteering([{ name: "a", algorithm: "round-robin" }, {
-      name: "b",
-      algorithm: "weighted-round-robin",
-    }]),
-    null,
-  );
+const NOTHING = {
+  geoip: { database: [], asnDatabase: [], endpointLocations: {} },
+  mapFile: { path: null },
+};
+const ALL = {
+  geoip: { ...NOTHING.geoip, database: ["city.mmdb"] },
+  mapFile: { path: "map.txt" },
+};
+
+function pool(algorithm: Pool["algorithm"], healthCheck: Pool["healthCheck"] = null) {
+  return { name: "web", algorithm, healthCheck };
+}
+
+Deno.test("remarkOnSteering() says nothing of pools that have what they need", () => {
+  const pools = (["geoip", "map-file", "failover", "hash", "round-robin"] as const).map((each) => pool(each));
+  equal(remarkOnSteering([...pools, pool("latency", HEALTH_CHECK_DEFAULTS)], ALL), null);
+  equal(remarkOnSteering([pool("failover"), pool("hash")], NOTHING), null);
 });
 
-for (const algorithm of ["geoip", "map-file", "failover", "hash", "latency"] as const) {
-  Deno.test(`remarkOnSteering() says that ${algorithm} doesn't steer yet`, () => {
-    equal(
-      remarkOnSteering([{ name: "web", algorithm }]),
-      `Pool web answers round-robin, because ${algorithm} doesn't steer yet`,
-    );
+for (
+  const [algorithm, lack] of [
+    ["geoip", "geoip needs the setting geoip.database"],
+    ["map-file", "map-file needs the setting mapFile.path"],
+    ["latency", "latency needs a health check"],
+  ] as const
+) {
+  Deno.test(`remarkOnSteering() says that ${lack}`, () => {
+    equal(remarkOnSteering([pool(algorithm)], NOTHING), `Members of pool web only take turns: ${lack}`);
   });
 }
 
 Deno.test("remarkOnSteering() names five pools and counts the others", () => {
-  const pools = ["a", "b", "c", "d", "e", "f", "g"].map((name) => ({ name, algorithm: "hash" as const }));
+  const pools = ["a", "b", "c", "d", "e", "f", "g"].map((name) => ({ ...pool("latency"), name }));
+  const lack = "latency needs a health check";
   equal(
-    remarkOnSteering(pools),
-    "7 pools answer round-robin, because their algorithms don't steer yet: " +
-      "a (hash), b (hash), c (hash), d (hash), e (hash) and 2 more",
+    remarkOnSteering(pools, NOTHING),
+    `Members of 7 pools only take turns: a (${lack}), b (${lack}), c (${lack}), d (${lack}), e (${lack}) and 2 more`,
   );
 });
