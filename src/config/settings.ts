@@ -81,7 +81,7 @@ export interface Settings {
   readonly health: {
     /** The longest wait for a first round of probes. */
     readonly startTimeout: number;
-    /** Of all targets no more than this share (0–1, 0 = no guard) or `atLeast` turn down at once, but after `hold`. */
+    /** When more than `share` of all targets (0–1, 0 = no guard) and at least `atLeast` turn down at once, they are held. */
     readonly flipGuard: { readonly share: number; readonly atLeast: number; readonly hold: number };
     /** What accepts TCP as long as the node can see; without targets there are none. */
     readonly canaries: {

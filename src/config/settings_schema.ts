@@ -401,11 +401,12 @@ function healthOfNodeShape() {
     flipGuard: section(
       strictObject({
         share: decimal("share", 0, 1).default(0.5).meta({
-          description: "Share of all targets that may turn down within one interval; 0 = no guard",
+          description:
+            "Share of all targets; when more turn down within one interval the guard trips; 0 = no guard",
           examples: [0.5],
         }),
         atLeast: integer("atLeast", 1, 1_000_000).default(5).meta({
-          description: "So many may always turn down",
+          description: "So many must turn down at least",
           examples: [5],
         }),
         hold: millis("hold", { minMs: 1000, maxMs: 3_600_000, byDefault: 30_000 }).meta({

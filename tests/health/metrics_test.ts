@@ -4,7 +4,7 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { registerHealthMetrics } from "../../src/health/metrics.ts";
+import { registerGuardMetrics, registerHealthMetrics } from "../../src/health/metrics.ts";
 import { Registry } from "../../src/telemetry/metrics.ts";
 import { promtool } from "../telemetry/promtool.ts";
 
@@ -34,12 +34,30 @@ Deno.test("probes, detections and endpoints are counted", () => {
   ) assert.ok(lines.includes(line), line);
 });
 
+Deno.test("holds, blindness and trips are told, every outcome from the start", () => {
+  const registry = new Registry({ node: "n1" });
+  let state: Parameters<typeof registerGuardMetrics>[1] = () => ({ holding: null, held: 0, isBlind: false });
+  const countTrip = registerGuardMetrics(registry, () => state());
+  const lines = () => registry.expose().split("\n").filter((line) => line.startsWith("pleiades_"));
+  assert.deepEqual(lines().filter((line) => !line.endsWith(" 0")), []);
+  assert.equal(lines().length, 7);
+  countTrip("confirmed");
+  state = () => ({ holding: "flips", held: 6, isBlind: true });
+  assert.deepEqual(lines().filter((line) => !line.endsWith(" 0")).sort(), [
+    'pleiades_health_blind{node="n1"} 1',
+    'pleiades_health_flip_guard_active{node="n1"} 1',
+    'pleiades_health_flip_guard_trips_total{node="n1",outcome="confirmed"} 1',
+    'pleiades_health_held_targets{node="n1"} 6',
+  ]);
+});
+
 Deno.test({
   name: "promtool accepts the names that the interface promises, but for its advice about _total on gauges",
   ignore: promtool === null,
   async fn() {
     const registry = new Registry({ node: "n1" });
     registerHealthMetrics(registry, () => [{ family: 4, total: 1, healthy: 1 }]).probed("tcp", "success", 1);
+    registerGuardMetrics(registry, () => ({ holding: null, held: 0, isBlind: false }));
     const { output } = await promtool!(["check", "metrics"], registry.expose());
     assert.equal(
       output.trim(),

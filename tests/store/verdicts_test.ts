@@ -56,3 +56,14 @@ Deno.test("a batch of verdicts is kept whole or not at all", () => {
   assert.throws(() => store.verdicts.save(failing()), /no more/);
   assert.deepEqual([...store.verdicts.each()], []);
 });
+
+Deno.test("who is out under a failback policy is there again after a restart, and gone when it is in", () => {
+  using folder = new Folder();
+  const first = Store.open(folder.file("pleiades.db"));
+  first.verdicts.saveOuts([["a", { wellSince: null }], ["b", { wellSince: 5 }], ["c", { wellSince: 6 }]]);
+  first.verdicts.saveOuts([["a", { wellSince: 7 }], ["c", null], ["never there", null]]);
+  first.close();
+  using second = Store.open(folder.file("pleiades.db"));
+  assert.deepEqual([...second.verdicts.eachOut()], [["a", { wellSince: 7 }], ["b", { wellSince: 5 }]]);
+  assert.equal(second.generation(), 0);
+});
