@@ -34,7 +34,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   cluster: ["ip", "clock", "config", "change", "telemetry"],
   discovery: ["ip", "clock", "config", "change", "telemetry"],
   // From a change to the workers: the one place where the model, the checks and the answers meet.
-  publisher: ["ip", "clock", "config", "health", "snapshot", "dns", "store", "telemetry"],
+  publisher: ["ip", "clock", "config", "balance", "health", "snapshot", "dns", "store", "telemetry"],
   // Runs the engine over what is answered now, and says why in words.
   explain: [
     "ip",
