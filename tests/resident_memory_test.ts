@@ -8,11 +8,11 @@ import { EXTENSIONS_MAX, flatness, SAMPLES } from "./resident_memory.ts";
 
 const MEBIBYTE = 2 ** 20;
 
-/** A process left to itself: 320 MiB when it is warm, 40 MiB less after a collection, and back within some samples. */
+/** A process left to itself: 150 MiB when it is warm, 40 MiB less after a collection, and back within some samples. */
 function collected(index: number): number {
   const warming = Math.min(1, 0.7 + index / SAMPLES);
   const dip = Math.max(0, 40 - 5 * (index % 16));
-  return (320 * warming - dip) * MEBIBYTE;
+  return (150 * warming - dip) * MEBIBYTE;
 }
 
 function run(length: number, more: (index: number) => number = () => 0): number[] {
