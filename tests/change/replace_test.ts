@@ -87,6 +87,28 @@ Deno.test("replaceModel touches only what differs", () => {
   });
 });
 
+Deno.test("members by other names are other members, those by the same names the same ones", () => {
+  using store = Store.memory();
+  const changes = new Changes({ store, clock: new ManualClock() });
+  const replaceBy = (...targets: string[]) => {
+    const members = targets.map((target, i) => ({ id: id(50 + i), ...memberFields({ target }) }));
+    const model = {
+      generation: 0,
+      pools: [{ ...pool(1, "a"), members }],
+      services: [],
+      zones: [],
+      fallback: null,
+    };
+    changes.commit([{ kind: "replaceModel", model }], ORIGIN);
+    return new Map(store.members.of(store.pools.byName("a")!.id).map((it) => [it.target, it.id]));
+  };
+  const before = replaceBy("lb.example.net", "other.example.net");
+  const after = replaceBy("new.example.net", "other.example.net");
+  assert.deepEqual([...after.keys()].toSorted(), ["new.example.net", "other.example.net"]);
+  assert.equal(after.get("other.example.net"), before.get("other.example.net"));
+  assert.notEqual(after.get("new.example.net"), before.get("lb.example.net"));
+});
+
 Deno.test("replaceModel keeps the order of members as given", () => {
   using store = Store.memory();
   const members = ["192.0.2.9", "192.0.2.1", "192.0.2.5"].map((ipAddress, i) => ({

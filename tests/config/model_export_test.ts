@@ -101,7 +101,7 @@ const model: fc.Arbitrary<Model> = fc.record({
       members: fc.array(
         fc.record({
           id: hex,
-          port: fc.integer({ min: 1, max: 65535 }),
+          port: fc.oneof(fc.constant(443), fc.integer({ min: 1, max: 65535 })),
           weight: fc.integer({ min: 1, max: 65535 }),
           priority: fc.integer({ min: 0, max: 65535 }),
           enabled: fc.boolean(),
