@@ -161,6 +161,16 @@ Deno.test("with sight back, the held get the time their checks need, and who is 
   assert.deepEqual([bed.down(), bed.guard.holding], [["t2"], null]);
 });
 
+Deno.test("sight that comes back late doesn't make the hold longer", async () => {
+  using bed = new GuardBed();
+  bed.see("blind");
+  bed.turn("unhealthy", "t0");
+  await bed.clock.advance(299 * SECOND);
+  bed.see("clear");
+  await bed.clock.advance(SECOND);
+  assert.deepEqual([bed.down(), bed.guard.holding], [["t0"], null]);
+});
+
 Deno.test("when all come back after blindness, the hold is over", async () => {
   using bed = new GuardBed();
   bed.see("blind");

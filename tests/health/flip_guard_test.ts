@@ -126,6 +126,14 @@ Deno.test("a small node never trips: at least so many targets must turn", () => 
   assert.deepEqual(bed.down(), keysTo(4));
 });
 
+Deno.test("as many as must turn at least are enough, when they are more than the share", () => {
+  using bed = new GuardBed(8);
+  bed.turn("unhealthy", ...keysTo(4));
+  assert.equal(bed.guard.holding, null);
+  bed.turn("unhealthy", "t4");
+  assert.deepEqual([bed.guard.holding, bed.down()], ["flips", []]);
+});
+
 Deno.test("with share 0 the guard is off", () => {
   using bed = new GuardBed();
   bed.terms = { ...bed.terms, share: 0 };

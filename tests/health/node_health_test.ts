@@ -83,6 +83,17 @@ Deno.test("a member with a calculated check says which of its checks fail", asyn
   assert.equal(lastError, `tcp ${backends.port}: connection refused`);
 });
 
+Deno.test("a target that is down as a part of a calculated check is down in a new plain pool from its first answer", async () => {
+  using backends = new Backends(2);
+  const checks = [CHECK];
+  await using site = await Site.start(backends, [], {
+    check: { type: "calculated", require: "any", checks },
+  });
+  backends.kill(1);
+  await until(() => site.answered(), (addresses) => addresses.length === 1);
+  assert.deepEqual(await site.answeredByNewPool(backends, CHECK), ["127.0.0.2"]);
+});
+
 Deno.test("with manual failback a member waits for an operator, also over a restart", async () => {
   using backends = new Backends(2);
   const folder = await Deno.makeTempDir({ prefix: "pleiades-failback-" });
@@ -213,6 +224,19 @@ class Site implements AsyncDisposable {
   /** Addresses that are answered, sorted. */
   async answered(): Promise<string[]> {
     return (await askFor(this.#node, "www.example.com")).sort();
+  }
+
+  /** What the first answer of a new pool over the same backends has. */
+  async answeredByNewPool(backends: Backends, check: unknown): Promise<string[]> {
+    const members = Array.from({ length: backends.count }, (_, i) => ({
+      ipAddress: `127.0.0.${i + 1}`,
+      port: backends.port,
+    }));
+    const id = await create(this.#node, "/pools", { name: "new", maxAnswers: 0 });
+    await call(this.#node, "PUT", `/pools/${id}/health-check`, check);
+    for (const member of members) await create(this.#node, `/pools/${id}/members`, member);
+    await create(this.#node, "/services", { domain: "new.example.com", poolId: id });
+    return (await askFor(this.#node, "new.example.com")).sort();
   }
 
   /** Resolves when something was held. */
