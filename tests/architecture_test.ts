@@ -17,6 +17,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   clock: [],
   version: [],
   wire: ["ip"],
+  // A question to one DNS server: what `pleiades query` and the resolving of members by name share.
+  dns_client: ["ip", "clock", "wire"],
   config: ["ip", "clock", "wire"],
   balance: ["ip", "clock", "config"],
   telemetry: ["ip", "clock", "config"],
@@ -49,7 +51,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "telemetry",
   ],
   systemd: [],
-  cli: ["ip", "clock", "config", "wire", "version"],
+  cli: ["ip", "clock", "config", "wire", "version", "dns_client"],
   console: ["ip", "clock", "config"],
 };
 

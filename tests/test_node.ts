@@ -7,7 +7,7 @@ import type { Message } from "../src/wire/message.ts";
 import type { Settings } from "../src/config/settings.ts";
 import { type NodeOptions, type RunningNode, startNode } from "../src/node.ts";
 import { createLogger } from "../src/telemetry/log.ts";
-import { runQuery } from "../src/cli/query.ts";
+import { runQuery } from "../src/dns_client.ts";
 import { systemClock } from "../src/clock.ts";
 import { typeNumber } from "../src/wire/record_type.ts";
 

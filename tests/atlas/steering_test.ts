@@ -1,6 +1,6 @@
 /** @module Tests of databases in a running node: what they say is in the answers, and what breaks isn't. */
 import { deepEqual, equal, match, ok } from "node:assert/strict";
-import { runQuery } from "../../src/cli/query.ts";
+import { runQuery } from "../../src/dns_client.ts";
 import { parsePrefix } from "../../src/ip.ts";
 import { TYPE } from "../../src/wire/record_type.ts";
 import { flatRecord, type MmdbValue, writeMmdb } from "../balance/mmdb_writer.ts";

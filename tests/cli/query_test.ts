@@ -7,7 +7,7 @@ import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import dnsPacket from "dns-packet";
 import { run } from "../../main.ts";
-import { type QueryOptions, runQuery } from "../../src/cli/query.ts";
+import { type QueryOptions, runQuery } from "../../src/dns_client.ts";
 import { formatPrefix, parsePrefix } from "../../src/ip.ts";
 import { decodeMessage, encodeQuery, type Message } from "../../src/wire/message.ts";
 import { CLASS, TYPE } from "../../src/wire/record_type.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 import { deepEqual, equal, match } from "node:assert/strict";
-import { runQuery } from "../../src/cli/query.ts";
+import { runQuery } from "../../src/dns_client.ts";
 import { formatSocketAddress } from "../../src/ip.ts";
 import { CLASS, TYPE } from "../../src/wire/record_type.ts";
 import { program, testWith } from "../programs.ts";

@@ -6,7 +6,7 @@
  */
 import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { delimiter } from "node:path";
-import { runQuery } from "../../src/cli/query.ts";
+import { runQuery } from "../../src/dns_client.ts";
 import { CLASS, TYPE } from "../../src/wire/record_type.ts";
 import { program, testWith } from "../programs.ts";
 import { ServeProcess } from "../serve_process.ts";

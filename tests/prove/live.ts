@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { runQuery } from "../../src/cli/query.ts";
+import { runQuery } from "../../src/dns_client.ts";
 import { TYPE } from "../../src/wire/record_type.ts";
 import { DnsLoad, isFlawless, type LoadReport, printLoad } from "../dns_load.ts";
 import { program } from "../programs.ts";

@@ -12,7 +12,7 @@
  * @module
  */
 import { setTimeout as wait } from "node:timers/promises";
-import { runQuery } from "../../src/cli/query.ts";
+import { runQuery } from "../../src/dns_client.ts";
 import type { SocketAddress } from "../../src/ip.ts";
 import { Store } from "../../src/store/store.ts";
 import { TYPE } from "../../src/wire/record_type.ts";

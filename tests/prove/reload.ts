@@ -16,7 +16,7 @@
  *
  * @module
  */
-import { runQuery } from "../../src/cli/query.ts";
+import { runQuery } from "../../src/dns_client.ts";
 import type { Message } from "../../src/wire/message.ts";
 import { RCODE, TYPE } from "../../src/wire/record_type.ts";
 import { DnsLoad, isFlawless, type LoadReport, printLoad } from "../dns_load.ts";

@@ -5,7 +5,7 @@
  */
 
 import assert from "node:assert/strict";
-import { runQuery } from "../../src/cli/query.ts";
+import { runQuery } from "../../src/dns_client.ts";
 import { wireToName } from "../../src/wire/name.ts";
 import { formatRdata } from "../../src/wire/rdata.ts";
 import { CLASS, TYPE, typeName } from "../../src/wire/record_type.ts";
