@@ -63,7 +63,7 @@ function poolId(name: string): string {
 }
 
 function memberId({ pool, ipAddress }: { readonly pool: string; readonly ipAddress: string }): string {
-  return store.members.at({ poolId: poolId(pool), ipAddress, port: MEMBER_PORT })!.id;
+  return store.members.at({ poolId: poolId(pool), ipAddress, target: null, port: MEMBER_PORT })!.id;
 }
 
 function serviceId(domain: string): string {
