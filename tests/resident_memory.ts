@@ -27,11 +27,11 @@ export const SAMPLES = 400;
 /** How often a run that isn't flat goes on, each time until it is twice as long. */
 export const EXTENSIONS_MAX = 2;
 /**
- * How much the last quarter's upper decile may be above the third's. At 130 MiB it is 2.6 MiB in a quarter of a run:
- * 1 KiB for each of 10,000 reloads, or a quarter of that after two extensions. A small leak may first fill holes that
+ * How much the last quarter's upper decile may be above the third's. At 130 MiB it is 1.3 MiB in a quarter of a run:
+ * 0.5 KiB for each of 10,000 reloads, or a quarter of that after two extensions. A small leak may first fill holes that
  * the allocator has, and is seen when they are full.
  */
-const GROWTH_MAX = 0.02;
+const GROWTH_MAX = 0.01;
 
 /** What the samples of a run say. */
 export interface Flatness {
