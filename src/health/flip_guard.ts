@@ -153,7 +153,7 @@ export class FlipGuard implements Disposable {
     if (sight === "blind") return this.#goBlind();
     this.#isBlindnessSpent = false;
     const cause = this.#hold?.cause;
-    if (cause === "blindness") this.#regainSight();
+    if (cause === "blindness") this.#regainSight(sight);
     else if (cause === "flips" && sight === "clear") this.#end("confirmed");
   }
 
@@ -239,7 +239,7 @@ export class FlipGuard implements Disposable {
     if (takenBack.length > 0) pass(takenBack);
   }
 
-  #regainSight(): void {
+  #regainSight(sight: Exclude<Sight, "blind">): void {
     const { clock, log, checkOf, onEvent } = this.#options;
     const held = this.#held.size;
     let recoveryMs = 0;
@@ -251,7 +251,8 @@ export class FlipGuard implements Disposable {
     const nowMs = clock.monotonicMs();
     const untilMs = Math.min(nowMs + recoveryMs, blindUntilMs);
     this.#begin("recovery", untilMs, blindUntilMs);
-    log.warn("A canary answers again: this node sees", {
+    const reason = sight === "unaided" ? "There are no canaries any more" : "A canary answers again";
+    log.warn(`${reason}: this node is taken to see`, {
       held,
       ...(held > 0 &&
         { then: `those still down in ${Math.round((untilMs - nowMs) / 1000)} s count as down` }),

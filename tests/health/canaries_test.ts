@@ -171,6 +171,15 @@ Deno.test("sight that comes back late doesn't make the hold longer", async () =>
   assert.deepEqual([bed.down(), bed.guard.holding], [["t0"], null]);
 });
 
+Deno.test("when the canaries are taken away blindness ends, and the log says so", () => {
+  using bed = new GuardBed();
+  bed.see("blind");
+  bed.turn("unhealthy", "t0");
+  bed.see("unaided");
+  assert.equal(bed.guard.holding, "recovery");
+  assert.match(bed.lines.at(-1)!, /There are no canaries any more: this node is taken to see/);
+});
+
 Deno.test("when all come back after blindness, the hold is over", async () => {
   using bed = new GuardBed();
   bed.see("blind");

@@ -64,6 +64,20 @@ Deno.test("a node whose canaries are silent holds even a single down, and lets i
   assert.deepEqual(site.events.map(({ event }) => event.kind), ["blinded", "sighted", "overdue"]);
 });
 
+Deno.test("guard and canaries follow the settings of a running node", async () => {
+  using backends = new Backends(MANY);
+  await using site = await Site.start(backends);
+  await site.use({ flipGuard: { share: 0, atLeast: 5, hold: HOLD_MS } });
+  backends.kill(KILLED);
+  assert.deepEqual(await until(() => site.answered(), (addresses) => addresses.length === 2), SURVIVORS);
+  assert.deepEqual(site.events, []);
+  const silent = { hostname: "127.0.0.1", port: backends.port };
+  await site.use({ canaries: { targets: [silent], interval: 250, timeout: 200, hold: 60_000 } });
+  await until(() => site.metrics(), ({ blind }) => blind === 1);
+  await site.use({});
+  assert.equal((await site.metrics()).blind, 0);
+});
+
 Deno.test("a member with a calculated check says which of its checks fail", async () => {
   using backends = new Backends(1);
   using admin = Deno.listen({ hostname: "127.0.0.1", port: 0 });
@@ -224,6 +238,11 @@ class Site implements AsyncDisposable {
   /** Addresses that are answered, sorted. */
   async answered(): Promise<string[]> {
     return (await askFor(this.#node, "www.example.com")).sort();
+  }
+
+  /** Gives the running node other terms; what isn't given gets its default. */
+  async use(health: Partial<Settings["health"]>): Promise<void> {
+    await this.#node.node.use({ ...TEST_SETTINGS, health: { ...TEST_SETTINGS.health, ...health } });
   }
 
   /** What the first answer of a new pool over the same backends has. */
