@@ -157,6 +157,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
       generation: () => store.generation(),
       touchedSince: (generation) => store.history.touchedSince(generation),
       formerDomains: (generation) => store.history.formerDomains(generation),
+      poolCount: () => store.pools.count(),
       overriddenPools: () =>
         store.overrides.all().flatMap((override) => store.overrides.poolsCoveredBy(override)),
       pool: (id) => store.pools.whole(id),

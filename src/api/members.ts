@@ -11,6 +11,8 @@ import type { Context } from "hono";
 import type { MemberFields } from "../change/edit.ts";
 import { addressOf } from "../config/model.ts";
 import { idSchema, memberFieldsSchema } from "../config/model_schema.ts";
+import { type OverrideIndex, rulingOf } from "../config/overridden.ts";
+import { type Override, OVERRIDE_STATES, rfc3339 } from "../config/override.ts";
 import type { StandingPool } from "../config/standing.ts";
 import { newId } from "../config/id.ts";
 import type { MemberRow } from "../store/members.ts";
@@ -63,11 +65,22 @@ const MemberHealthSchema = z.object({
   }),
 }).openapi("MemberHealth");
 
+const MemberOverrideSchema = z.object({
+  state: z.enum(OVERRIDE_STATES).meta({ description: "What it does" }),
+  reason: z.string().meta({ description: "Why" }),
+  owner: z.string().meta({ description: "Who can be asked about it" }),
+  expiresAt: z.iso.datetime().meta({ description: "When it ends by itself" }),
+}).openapi("MemberOverride");
+
 const MemberSchema = z.object({
   id: idSchema,
   poolId: idSchema.meta({ description: "The pool it belongs to, for its whole life" }),
   ...answered(memberFieldsSchema.shape),
   health: MemberHealthSchema,
+  override: MemberOverrideSchema.nullable().meta({
+    description:
+      "What an operator says of it at this moment, itself or by its pool or region; null = nothing",
+  }),
 }).openapi("Member");
 
 const FailBackSchema = strictObject({
@@ -167,14 +180,15 @@ export const memberRoutes: readonly Route[] = Object.values(routes);
 
 /** Serves the routes of members. */
 export function serveMembers(app: OpenAPIHono, parts: ApiParts): void {
-  const { store, node, auth, log } = parts;
+  const { store, node, auth, log, clock } = parts;
 
   app.openapi(routes.list, (c) => {
     const { id: poolId } = c.req.valid("param");
     if (!store.pools.get(poolId)) notFound("pool", poolId);
     const pool = standingPool(poolId);
     const page = store.members.page(poolId, pageRequest(c.req.valid("query")));
-    return c.json(linkNext(c, page).map((row) => memberOf(row, pool)), 200);
+    const overrides = store.overrides.index();
+    return c.json(linkNext(c, page).map((row) => memberOf(row, { pool, overrides })), 200);
   });
 
   app.openapi(routes.create, async (c) => {
@@ -250,12 +264,16 @@ export function serveMembers(app: OpenAPIHono, parts: ApiParts): void {
   }
 
   function memberNow(row: MemberRow): Member {
-    return memberOf(row, standingPool(row.poolId));
+    return memberOf(row, { pool: standingPool(row.poolId), overrides: store.overrides.index() });
   }
 
-  function memberOf(row: MemberRow, pool: StandingPool): Member {
+  function memberOf(
+    row: MemberRow,
+    { pool, overrides }: { readonly pool: StandingPool; readonly overrides: OverrideIndex },
+  ): Member {
     const { id, poolId, revision: _, ...fields } = row;
-    return { id, poolId, ...fields, health: node.memberHealth(pool, row) };
+    const ruling = rulingOf(overrides.covering(poolId, row), clock.unixMs());
+    return { id, poolId, ...fields, health: node.memberHealth(pool, row), override: ruling && shown(ruling) };
   }
 
   function standingPool(id: string): StandingPool {
@@ -265,3 +283,7 @@ export function serveMembers(app: OpenAPIHono, parts: ApiParts): void {
 }
 
 type Member = z.infer<typeof MemberSchema>;
+
+function shown({ state, reason, owner, expiresAt }: Override): z.infer<typeof MemberOverrideSchema> {
+  return { state, reason, owner, expiresAt: rfc3339(expiresAt) };
+}

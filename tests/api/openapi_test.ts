@@ -71,6 +71,7 @@ Deno.test("requests may leave out what has a default, and answers always have ev
     "longitude",
     "region",
     "health",
+    "override",
   ]);
 });
 

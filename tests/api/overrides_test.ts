@@ -168,6 +168,20 @@ Deno.test("an address that two members share needs its port", async () => {
   equal((await send("web/192.0.2.1:8443")).status, 201);
 });
 
+Deno.test("a member says what overrides it, while it does", async () => {
+  using world = apiWorld();
+  const { pool, member } = await pools(world);
+  const overrideOf = async () => (await (await world.send(`GET /api/v1/members/${member}`)).json()).override;
+  equal(await overrideOf(), null);
+  await world.create("/overrides", { target: "region:fra", state: "down", for: "1h", ...WHY });
+  const expected = { state: "down", ...WHY, expiresAt: "2026-01-01T01:00:00.000Z" };
+  deepEqual(await overrideOf(), expected);
+  const [listed] = await (await world.send(`GET /api/v1/pools/${pool}/members`)).json();
+  deepEqual(listed.override, expected);
+  await world.clock.advance(3_600_000);
+  equal(await overrideOf(), null);
+});
+
 Deno.test("a dry run changes nothing, and a create that is sent twice with one key happens once", async () => {
   using world = apiWorld();
   await pools(world);

@@ -251,9 +251,9 @@ async function worldWith(resource: Resource) {
   return { world, collection: `/api/v1${collection}`, references, fields, created, object, path };
 }
 
-/** The fields of an object that the table can know: neither ids nor health. */
+/** The fields of an object that the table can know: neither ids nor health, nor what overrides it. */
 function known(
-  { id: _, poolId, health: __, memberId: ___, ...fields }: Record<string, unknown>,
+  { id: _, poolId, health: __, override: ____, memberId: ___, ...fields }: Record<string, unknown>,
   { noun }: Resource,
 ) {
   return noun === "service" ? { ...fields, poolId } : fields;
