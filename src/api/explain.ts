@@ -140,7 +140,7 @@ const BudgetSchema = z.object({
   })).meta({ description: "Of this run, ten at most of each target, the newest first" }),
 }).openapi("Budget");
 
-const name = z.string().refine(isName, {
+const name = z.string({ error: "name is required (write ?name=www.example.com)" }).refine(isName, {
   error: ({ input }) => `name ${show(input)} is no domain name (write www.example.com)`,
 }).meta({ description: "What is asked for", examples: ["www.example.com"] });
 

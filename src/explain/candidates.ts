@@ -121,20 +121,36 @@ function judgementOf(known: Known, considered: Considered, situation: Situation)
   const draining = override?.state === "drain" ? `; ${overrideWords(override)}` : "";
   const isDecider = considered === situation.decider;
   const { allDown } = considered.look;
-  if (known.position >= 0) {
-    const why = listed.isUp
-      ? whyAnswered(known, considered, situation)
-      : `${whyDown(known)}, but ${lastResort(considered)}`;
-    return kept(`${forced}${why}${draining}`);
+  if (!isDecider) return dropped(listed.isUp ? `${forced}up, but its pool isn't answered` : whyDown(known));
+  if (allDown && (allDown.isFenced || considered.look.leading === null)) {
+    const state = listed.isUp ? `${forced}up` : whyDown(known);
+    return isLastResort(known, considered)
+      ? kept(
+        `${state}; ${resortOf(considered)}${known.position < 0 ? "; its turn comes later" : ""}${draining}`,
+      )
+      : dropped(state);
   }
-  if (!listed.isUp) {
-    return isDecider && allDown ? whyLaterThough(known, considered) : dropped(whyDown(known));
-  }
-  if (!isDecider) return dropped(`${forced}up, but its pool isn't answered`);
+  if (!listed.isUp) return dropped(whyDown(known));
+  if (known.position >= 0) return kept(`${forced}${whyAnswered(known, considered, situation)}${draining}`);
   const out = whyOutdone(known, considered, situation);
   return out
     ? dropped(`${forced}${out}${draining}`)
     : kept(`${forced}${whyLater(known, considered, situation)}${draining}`);
+}
+
+/** Whether a member is among those that are answered although too few are up. */
+function isLastResort(known: Known, considered: Considered): boolean {
+  const { look: { allDown }, pool, downAt } = considered;
+  if (allDown!.isFenced) return isLeading(known, considered);
+  return pool.onAllDown !== "last-healthy" || downAt[known.listed!.index] === Math.max(...downAt);
+}
+
+/** Why those are answered. */
+function resortOf({ look: { allDown }, pool }: Considered): string {
+  if (allDown!.isFenced) return "answered all the same: the geofence leaves nobody else";
+  return pool.onAllDown === "last-healthy"
+    ? "answered all the same: it went down last (onAllDown: last-healthy)"
+    : "answered all the same (onAllDown: all)";
 }
 
 function whyUnlisted({ member, override }: Known, { asked }: Situation): string {
@@ -167,41 +183,25 @@ function whyDown({ evidence: { state, why, since, lastError } }: Known): string 
   return why === null ? "down" : `${state}${at}, but out: ${why}`;
 }
 
-/** What answers members that are down. */
-function lastResort({ look: { allDown }, pool }: Considered): string {
-  if (allDown?.isFenced) return "the geofence leaves nobody else";
-  if (pool.onAllDown === "last-healthy") return "it went down last (onAllDown: last-healthy)";
-  return "everybody is down (onAllDown: all)";
-}
-
-function whyLaterThough(known: Known, considered: Considered): Judgement {
-  const { allDown } = considered.look;
-  if (allDown!.isFenced || considered.pool.onAllDown === "last-healthy") return dropped(whyDown(known));
-  return kept(`${whyDown(known)}; its turn comes later (onAllDown: all)`);
-}
-
 /** Why a member is in the answer. */
-function whyAnswered(known: Known, considered: Considered, situation: Situation): string {
-  const isLeading = known.position < situation.choice!.turn.lead;
-  return (isLeading ? whyLeading : whyFollowing)(known, considered, situation);
-}
-
-function whyLeading(known: Known, considered: Considered, situation: Situation): string {
-  const { lead, ticket, cycle } = situation.choice!.turn;
+function whyAnswered(known: Known, considered: Considered, { choice }: Situation): string {
+  if (!isLeading(known, considered)) return `${placeBehind(known, considered)}; fills the answer`;
+  const { lead, ticket, cycle } = choice!.turn;
   const turn = lead < 2
     ? ""
     : known.position > 0
     ? "; follows in the rotation"
     : `; its turn (${ticket % cycle + 1} of ${cycle})`;
-  return `${meritOf(known, considered, situation)}${turn}`;
+  return `${meritOf(known, considered)}${turn}`;
 }
 
-function whyFollowing(known: Known, considered: Considered, situation: Situation): string {
-  return `follows behind those: ${standingOf(known, considered, situation)}`;
+/** Whether a member is one of those that take turns. */
+function isLeading({ listed }: Known, { look: { leading } }: Considered): boolean {
+  return listed !== null && leading !== null && leading.includes(listed.index);
 }
 
 /** What puts a member among the first. */
-function meritOf(known: Known, considered: Considered, situation: Situation): string {
+function meritOf(known: Known, considered: Considered): string {
   const { pool, look } = considered;
   const rule = look.reason?.reason.rule;
   if (rule && isNamed(known, considered)) return `up; geo rule ${formatRule(rule)} names it`;
@@ -217,7 +217,7 @@ function meritOf(known: Known, considered: Considered, situation: Situation): st
         ? `up; nearest${kmOf(known, considered)}`
         : "up; nobody knows where the client is";
     case "map-file":
-      return look.reason?.reason.isMapped && situation.choice!.turn.lead < look.up
+      return look.reason?.reason.isMapped && look.leading!.length < look.up
         ? "up; the map file names it"
         : "up; the map file prefers nobody";
     default:
@@ -226,7 +226,7 @@ function meritOf(known: Known, considered: Considered, situation: Situation): st
 }
 
 /** Where a member stands that isn't among the first. */
-function standingOf(known: Known, considered: Considered, _situation: Situation): string {
+function placeBehind(known: Known, considered: Considered): string {
   switch (considered.pool.algorithm) {
     case "latency":
       return `up, slower${rttOf(known)}`;
@@ -242,8 +242,9 @@ function standingOf(known: Known, considered: Considered, _situation: Situation)
 }
 
 /** Why a member that is up is never answered to this client as things are; `null` = it may be. */
-function whyOutdone(known: Known, { pool, look }: Considered, situation: Situation): string | null {
-  if (look.allDown && !look.allDown.isFenced && pool.onAllDown === "last-healthy") return "up";
+function whyOutdone(known: Known, considered: Considered, situation: Situation): string | null {
+  if (isLeading(known, considered)) return null;
+  const { pool, look } = considered;
   if (pool.geofence && look.reason) return "up, but outside the geofence of this client";
   if (pool.algorithm === "failover" && isBehind(known, situation)) {
     return `up, but ${tierOf(known.member.priority)} waits until all tiers before it are down`;
@@ -267,12 +268,12 @@ function tierOf(priority: number): string {
 }
 
 /** Why a member that may be answered isn't this time. */
-function whyLater(known: Known, considered: Considered, situation: Situation): string {
-  const { pool, look } = considered;
-  const { lead } = situation.choice!.turn;
-  const isEqual = lead >= look.up;
-  if (isEqual) return `up; its turn comes later (${pool.maxAnswers} of ${lead} an answer)`;
-  return `${standingOf(known, considered, situation)}; others go first`;
+function whyLater(known: Known, considered: Considered, { choice }: Situation): string {
+  if (!isLeading(known, considered)) return `${placeBehind(known, considered)}; others go first`;
+  const { lead } = choice!.turn;
+  return `${
+    meritOf(known, considered)
+  }; its turn comes later (${considered.pool.maxAnswers} of ${lead} an answer)`;
 }
 
 function isNamed({ listed }: Known, { look: { reason: facts } }: Considered): boolean {

@@ -13,7 +13,7 @@ import { Clients, OpenAtlas } from "../dns/clients.ts";
 import { Engine } from "../dns/engine.ts";
 import { familyOf, formatIp, formatPrefix } from "../ip.ts";
 import { EMPTY_ATLAS } from "../snapshot/atlas.ts";
-import { ENTRY, POOL } from "../snapshot/layout.ts";
+import { ENTRY, LIST, POOL } from "../snapshot/layout.ts";
 import type { LiveBoard } from "../snapshot/live.ts";
 import { type Snapshot, SnapshotView } from "../snapshot/view.ts";
 import { decodeMessage, encodeQuery, formatMessage, type Message } from "../wire/message.ts";
@@ -29,7 +29,7 @@ import {
   type Explanation,
   UDP_SIZE_DEFAULT,
 } from "./explanation.ts";
-import { Recording } from "./recording.ts";
+import { type PoolLook, Recording } from "./recording.ts";
 import { type Considered, type ExplainSources, FALLBACK_NAME, type Situation } from "./situation.ts";
 import { describeSteps } from "./steps.ts";
 import { formatRule } from "./words.ts";
@@ -180,7 +180,7 @@ export class Explainer {
       ? null
       : this.#sources.service(nameOfEntry(view, last.entry));
     const clients = new Clients(view, board, new OpenAtlas(EMPTY_ATLAS));
-    const considered: Considered[] = [];
+    const considered: Considered[] = this.#emptyPool(asked, { recording, view });
     let pool = pools.length === 0 ? null : isFallback ? this.#fallbackPool() : this.#poolOf(service?.poolId);
     for (const look of pools) {
       if (!pool) break;
@@ -188,6 +188,7 @@ export class Explainer {
         look,
         pool,
         listed: clients.candidates(look.list),
+        downAt: downAtOf(look.list, { view, board }),
         changesAt: view.records[look.pool + POOL.changesAt]!,
       });
       pool = this.#poolOf(pool.fallbackPoolId);
@@ -214,6 +215,22 @@ export class Explainer {
     };
   }
 
+  /** The pool of a service that isn't answered from it, because it has nobody enabled of the family; or nothing. */
+  #emptyPool(
+    { type }: Asked,
+    { recording: { names, pools }, view }: { readonly recording: Recording; readonly view: SnapshotView },
+  ): Considered[] {
+    const last = names.at(-1);
+    if (pools.length > 0 || !isAddress({ type }) || !last || last.entry === 0 || last.source !== "nothing") {
+      return [];
+    }
+    const asked = wireToName(last.name);
+    const encloser = nameOfEntry(view, last.entry);
+    const service = this.#sources.service(encloser === asked ? asked : `*.${encloser}`);
+    const pool = this.#poolOf(service?.poolId);
+    return pool ? [{ look: NO_LOOK, pool, listed: [], downAt: [], changesAt: 0 }] : [];
+  }
+
   #poolOf(id: string | null | undefined): Pool | null {
     return id ? this.#sources.pool(id) : null;
   }
@@ -223,6 +240,9 @@ export class Explainer {
     return declared && poolOfFallback(declared.fallback);
   }
 }
+
+/** At a pool that the engine had no reason to look at. */
+const NO_LOOK: PoolLook = { pool: 0, list: 0, up: 0, needed: 1, leading: null, reason: null, allDown: null };
 
 /** One answer, and all that is known of it. */
 interface Rehearsed {
@@ -242,6 +262,16 @@ function packetOf({ name, type, ecs, udpSize }: Asked): Uint8Array {
 
 function nameOfEntry(view: SnapshotView, entry: number): string {
   return wireToName(view.heap, view.records[entry + ENTRY.nameAt]!);
+}
+
+function downAtOf(
+  list: number,
+  { view, board }: { readonly view: SnapshotView; readonly board: LiveBoard },
+): number[] {
+  return Array.from({ length: view.records[list + LIST.count]! }, (_, index) => {
+    const slot = view.records[list + LIST.members + index * LIST.memberSize + LIST.memberSlot]!;
+    return board.downAt[slot]!;
+  });
 }
 
 function isAddress({ type }: { readonly type: number }): boolean {

@@ -28,6 +28,8 @@ export interface PoolLook {
   readonly up: number;
   /** Members that have to be. */
   readonly needed: number;
+  /** Who takes turns: indices of members of the list; `null` = the choice wasn't by rank. */
+  leading: readonly number[] | null;
   /** The facts of the client that decided; `null` = the answer doesn't depend on it. */
   reason: { readonly candidates: readonly Candidate[]; readonly reason: Reason } | null;
   /** Set when `onAllDown` had to decide. */
@@ -85,12 +87,18 @@ export class Recording implements Trace {
 
   /** See {@linkcode Trace}. */
   pool(pool: number, list: number, up: number, needed: number): void {
-    this.pools.push({ pool, list, up, needed, reason: null, allDown: null });
+    this.pools.push({ pool, list, up, needed, leading: null, reason: null, allDown: null });
   }
 
   /** See {@linkcode Trace}. */
   client(source: DecidedFor["source"], address: Uint8Array, bits: number): void {
     this.decidedFor = { source, address: address.slice(), bits };
+  }
+
+  /** See {@linkcode Trace}. */
+  leading(list: number, members: Uint32Array): void {
+    const look = this.#lookAt(list);
+    if (look) look.leading = [...members];
   }
 
   /** See {@linkcode Trace}. */

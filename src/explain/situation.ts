@@ -103,6 +103,8 @@ export interface Considered {
   readonly pool: Pool;
   /** The members that the engine sees, by their index. */
   readonly listed: readonly Candidate[];
+  /** When each of them went down last, as a number that grows; 0 = never. */
+  readonly downAt: readonly number[];
   /** Unix seconds of the next planned change of its answers; 0 = none. */
   readonly changesAt: number;
 }

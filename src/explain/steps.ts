@@ -78,6 +78,7 @@ function withPool({ considered, service }: Situation): string {
 function poolStep({ look, pool, listed }: Considered, { asked }: Situation): string {
   const family = asked.type === TYPE.A ? "IPv4" : "IPv6";
   const { up, needed } = look;
+  if (listed.length === 0) return `pool ${pool.name} has no enabled ${family} member`;
   const verdict = up >= needed ? "" : " – too few";
   return `pool ${pool.name} (${pool.algorithm}): ${up} of ${listed.length} enabled ${family} members ` +
     `${up === 1 ? "is" : "are"} up, ${needed} needed${verdict}`;
@@ -95,7 +96,7 @@ function clientSteps({ look }: Considered, { decidedFor }: Situation): string[] 
   const who = decidedFor.source === "ecs"
     ? `the client subnet ${formatIp(decidedFor.address)}/${decidedFor.bits}`
     : `the sender ${formatIp(decidedFor.address)}`;
-  const where = facts.length === 0 ? "of whom no database knows anything" : facts.join(", ");
+  const where = facts.length === 0 ? "no database knows it" : facts.join(", ");
   const steps = [`decided for ${who}: ${where}`];
   if (rule) {
     const named = look.reason.candidates[rule.candidate]!;
@@ -110,9 +111,10 @@ function allDownStep(
   considered: Considered,
   { considered: all, decider, message }: Situation,
 ): string | null {
-  const { look: { allDown, up, needed }, pool } = considered;
+  const { look, pool } = considered;
+  const { allDown, up, needed } = look;
   if (!allDown) {
-    if (up >= needed || considered === decider) return null;
+    if (up >= needed || considered === decider || look.list === 0) return null;
     return "the other family has enough members that are up: no answer for this one, so that clients take the other";
   }
   const policy = ON_ALL_DOWN[allDown.policy]!;

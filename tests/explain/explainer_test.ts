@@ -3,9 +3,164 @@
  *
  * @module
  */
-import { deepEqual } from "node:assert/strict";
+import { deepEqual, equal, ok } from "node:assert/strict";
+import {
+  HEALTH_CHECK_DEFAULTS,
+  MEMBER_DEFAULTS,
+  type Pool,
+  POOL_DEFAULTS,
+  SERVICE_DEFAULTS,
+} from "../../src/config/model.ts";
+import { type Explanation, UDP_SIZE_DEFAULT } from "../../src/explain/explanation.ts";
+import { parseIp, parsePrefix } from "../../src/ip.ts";
+import { typeNumber } from "../../src/wire/record_type.ts";
 import { compareStates } from "../prove/explain.ts";
+import { nightWorld } from "./night.ts";
+import { type Declared, NOW_MS, type World, worldOf } from "./world.ts";
 
 Deno.test("explained answers are byte by byte those of the engine right after, over 300 random states", () => {
   deepEqual(compareStates({ first: 1_000_000, count: 300 }).faults, []);
 });
+
+Deno.test("explaining again and again explains the same answer until somebody asks", () => {
+  const world = worldOf(web());
+  const first = explain(world, "www.example.com");
+  deepEqual(explain(world, "www.example.com"), first);
+  const packet = Uint8Array.fromHex(first.question.wire);
+  const client = { stream: false, address: () => parseIp("192.0.2.53")! };
+  world.engine.answer(packet, packet.length, client, new Uint8Array(1232), 1232);
+  const second = explain(world, "www.example.com");
+  equal(second.answer.records[0]!.data, first.rotation!.next[1]);
+  equal(second.rotation!.turn, 2);
+});
+
+Deno.test("a planned change and the service's least TTL are why a TTL is low", () => {
+  const drain = { ...DRAIN, startsAt: NOW_MS + 12_000, expiresAt: NOW_MS + 60_000, createdAt: NOW_MS };
+  const planned = worldOf({ ...web(), overrides: [drain] });
+  equal(
+    textOf(explain(planned, "www.example.com"), "ttl"),
+    "TTL 12 s instead of 30 s: the next planned change of the pool web is at 2026-01-31T03:00:12Z",
+  );
+  const { services, ...others } = web();
+  const least = worldOf({
+    ...others,
+    services: services.map((service) => ({ ...service, minTtl: 20 })),
+    overrides: [drain],
+  });
+  equal(
+    textOf(explain(least, "www.example.com"), "ttl"),
+    "TTL 20 s, the service's minTtl: the next planned change of the pool web is at 2026-01-31T03:00:12Z",
+  );
+});
+
+const DRAIN = {
+  id: "d".repeat(32),
+  target: `pool:${"a".repeat(32)}`,
+  state: "down" as const,
+  reason: "a test",
+  owner: "kim",
+  drainMs: 0,
+};
+
+Deno.test("a client subnet that isn't looked at says why", () => {
+  const ecs = "203.0.113.0/24";
+  const off = worldOf({ ...web(), engine: { ecs: { enabled: false, trusted: [] } } });
+  equal(
+    textOf(explain(off, "www.example.com", { ecs }), "scope"),
+    "the client subnet isn't looked at: dns.ecs.enabled is false",
+  );
+  const distrusted = worldOf({
+    ...web(),
+    engine: { ecs: { enabled: true, trusted: [parsePrefix("10.0.0.0/8")] } },
+  });
+  equal(
+    textOf(explain(distrusted, "www.example.com", { ecs }), "scope"),
+    "the client subnet isn't looked at: 192.0.2.53 isn't in dns.ecs.trustedResolvers",
+  );
+  const { services, ...others } = web();
+  const never = worldOf({ ...others, services: services.map((service) => ({ ...service, ecs: false })) });
+  equal(
+    textOf(explain(never, "www.example.com", { ecs }), "scope"),
+    "scope 0: this service doesn't look at client subnets",
+  );
+});
+
+Deno.test("when everybody is down the account says by which policy they are answered all the same", () => {
+  const world = worldOf(web());
+  world.board.setHealth([...world.slots.each()].map(([, slot]) => ({ slot, up: false })));
+  const explanation = explain(world, "www.example.com");
+  equal(
+    textOf(explanation, "allDown"),
+    "the pool counts as down; onAllDown of web is all: all enabled members are answered",
+  );
+  ok(
+    explanation.candidates.every(({ outcome, member }) =>
+      (outcome === "kept") === (member !== "192.0.2.3:80")
+    ),
+  );
+});
+
+Deno.test("while the other family is up, a family that is down isn't answered, and the account says so", () => {
+  const world = worldOf(web({
+    members: [{ ...MEMBER, ipAddress: "192.0.2.1" }, { ...MEMBER, ipAddress: "2001:db8::1" }],
+  }));
+  const down = [...world.slots.each()].filter(([key]) => key.includes("192.0.2.1"));
+  world.board.setHealth(down.map(([, slot]) => ({ slot, up: false })));
+  const explanation = explain(world, "www.example.com");
+  deepEqual(explanation.answer.records, []);
+  equal(
+    textOf(explanation, "allDown"),
+    "the other family has enough members that are up: no answer for this one, so that clients take the other",
+  );
+});
+
+Deno.test("every member has a reason, and every step a sentence", () => {
+  const world = nightWorld();
+  for (const name of ["world", "tiers", "rules"]) {
+    const { candidates, steps } = explain(world, `${name}.example.com`, { ecs: "203.0.113.0/24" });
+    ok(candidates.length > 0);
+    for (const { reason, member } of candidates) ok(reason.length > 0, member);
+    for (const { text } of steps) ok(/^\S.*[^.\s]$/.test(text), text);
+  }
+});
+
+const MEMBER = { ...MEMBER_DEFAULTS, id: "0".repeat(32), port: 80 };
+
+function web(fields: Partial<Pool> = {}): Declared & Required<Pick<Declared, "services">> {
+  const pool: Pool = {
+    ...POOL_DEFAULTS,
+    id: "a".repeat(32),
+    name: "web",
+    healthCheck: HEALTH_CHECK_DEFAULTS,
+    geoRules: [],
+    members: ["192.0.2.1", "192.0.2.2", "192.0.2.3"].map((ipAddress, i) => ({
+      ...MEMBER,
+      id: String(i).padStart(32, "0"),
+      ipAddress,
+      enabled: i < 2,
+    })),
+    ...fields,
+  };
+  return {
+    pools: [pool],
+    services: [{ ...SERVICE_DEFAULTS, id: "b".repeat(32), domain: "www.example.com", poolId: pool.id }],
+  };
+}
+
+function explain(
+  { explainer }: World,
+  name: string,
+  { type = "A", ecs = null }: { readonly type?: string; readonly ecs?: string | null } = {},
+): Explanation {
+  return explainer.explain({
+    name,
+    type: typeNumber(type)!,
+    client: parseIp("192.0.2.53")!,
+    ecs: ecs === null ? null : parsePrefix(ecs),
+    udpSize: UDP_SIZE_DEFAULT,
+  });
+}
+
+function textOf({ steps }: Explanation, kind: string): string | undefined {
+  return steps.find((step) => step.kind === kind)?.text;
+}

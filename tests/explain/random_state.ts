@@ -7,7 +7,6 @@
 import { workOutExtents } from "../../src/balance/extents.ts";
 import { compileMapFile } from "../../src/balance/map_file.ts";
 import { Mmdb } from "../../src/balance/mmdb.ts";
-import { steeredPool } from "../../src/config/desired.ts";
 import {
   ALGORITHMS,
   type Fallback,
@@ -21,21 +20,18 @@ import {
   type Service,
   SERVICE_DEFAULTS,
 } from "../../src/config/model.ts";
-import { applyOverrides, OverrideIndex } from "../../src/config/overridden.ts";
 import { type Override, OVERRIDE_STATES } from "../../src/config/override.ts";
-import { Engine, type EngineOptions } from "../../src/dns/engine.ts";
-import { Explainer } from "../../src/explain/explainer.ts";
+import type { Engine } from "../../src/dns/engine.ts";
+import type { Explainer } from "../../src/explain/explainer.ts";
 import { type Asked, UDP_SIZE_DEFAULT } from "../../src/explain/explanation.ts";
-import { rulingsOf } from "../../src/explain/rulings.ts";
-import { UNKNOWN_VERDICT } from "../../src/health/verdict.ts";
 import { formatIp, parseIp, parsePrefix } from "../../src/ip.ts";
 import type { Atlas } from "../../src/snapshot/atlas.ts";
 import { LiveBoard } from "../../src/snapshot/live.ts";
-import { Slots } from "../../src/snapshot/slots.ts";
-import { Tables } from "../../src/snapshot/tables.ts";
+import type { Slots } from "../../src/snapshot/slots.ts";
 import { TYPE } from "../../src/wire/record_type.ts";
 import { parseZoneFile } from "../../src/wire/zone_file.ts";
 import { flatRecord, writeMmdb } from "../balance/mmdb_writer.ts";
+import { NOW_MS, worldOf } from "./world.ts";
 
 /** A state that can be asked and explained. */
 export interface RandomState {
@@ -48,7 +44,6 @@ export interface RandomState {
   question(): Asked;
 }
 
-const NOW_MS = Date.UTC(2026, 0, 31, 3);
 const COUNTRIES = ["DE", "FR", "US", "BR", "JP"] as const;
 const CONTINENTS = { DE: "EU", FR: "EU", US: "NA", BR: "SA", JP: "AS" } as const;
 const PLACES = [[50.1, 8.7], [40.7, -74], [1.35, 103.8], [-23.5, -46.6]] as const;
@@ -108,44 +103,25 @@ export class RandomStates {
     const random = new Random(seed);
     const atlas = this.#atlasOf(random.below(ATLASES));
     const pools = poolsOf(random);
-    const overrides = new OverrideIndex(overridesOf(random, pools));
+    const overrides = overridesOf(random, pools);
     const services = servicesOf(random, pools);
     const fallback = random.isOneIn(3) ? fallbackOf(random) : null;
-    const steered = pools.map((pool) => applyOverrides(steeredPool(pool), overrides, NOW_MS));
-    const slots = new Slots(1);
-    const tables = new Tables({
-      generation: seed,
-      pools: () => steered,
-      checkedPools: () => steered,
-      services: () => services,
-      zones: [{ domain: "example.com", records: RECORDS }],
-      fallback,
-      defaultTtl: 30,
-      nameservers: [],
-    }, { epoch: ++this.#epoch, healthSlots: slots, atlas });
-    this.#shake(random, slots);
-    const options: Omit<EngineOptions, "lane"> = {
-      nsid: "",
-      chaos: { version: "", id: "" },
-      ecs: { enabled: !random.isOneIn(8), trusted: random.isOneIn(6) ? [parsePrefix("192.0.2.0/25")] : [] },
+    const ecs = {
+      enabled: !random.isOneIn(8),
+      trusted: random.isOneIn(6) ? [parsePrefix("192.0.2.0/25")] : [],
     };
-    const engine = new Engine({ ...options, lane: 1 });
-    const { snapshot } = tables;
-    engine.use(snapshot, this.#board);
-    const explainer = new Explainer({
-      current: () => ({ snapshot, board: this.#board }),
-      generation: () => seed,
-      service: (domain) => services.find((service) => service.domain === domain) ?? null,
-      pool: (id) => pools.find((pool) => pool.id === id) ?? null,
-      fallback: () => fallback && { fallback, ttl: 30 },
-      health: () => ({ ...UNKNOWN_VERDICT, standing: "in", why: null }),
-      rulings: () => rulingsOf(overrides, NOW_MS),
-      ours: () => ["example.com"],
-      failovers: { of: () => [] },
-      flipGuardHoldMs: () => null,
-      engine: options,
-      clock: { unixMs: () => NOW_MS },
+    const { engine, explainer, slots } = worldOf({
+      pools,
+      services,
+      overrides,
+      fallback,
+      zones: [{ domain: "example.com", records: RECORDS }],
+      atlas,
+      engine: { ecs },
+      board: this.#board,
+      epoch: ++this.#epoch,
     });
+    this.#shake(random, slots);
     return { engine, explainer, board: this.#board, pools, question: () => questionOf(random) };
   }
 
@@ -163,7 +139,6 @@ export class RandomStates {
     for (let i = 0; i < 64; i++) {
       this.#board.tickets[i] = random.isOneIn(9) ? 0xffffffff : random.below(1_000_000);
     }
-    this.#board.now = NOW_MS / 1000;
   }
 
   #atlasOf(index: number): Atlas {

@@ -6,6 +6,7 @@
  */
 import { exportModel } from "../../src/config/model_export.ts";
 import { loadModel } from "../../src/config/model_files.ts";
+import { accountOf, GOLDEN as ACCOUNTS, NIGHT } from "../explain/night.ts";
 import { brokenNames, GOLDEN, reportOn } from "./config_validate.ts";
 
 const names = brokenNames();
@@ -15,4 +16,7 @@ for (const { name } of Deno.readDirSync(GOLDEN)) {
 for (const name of names) Deno.writeTextFileSync(`${GOLDEN}${name}.txt`, await reportOn(name));
 const { reading } = await loadModel(new URL("../fixtures/config/model", import.meta.url).pathname);
 Deno.writeTextFileSync(new URL("./model_export.yaml", import.meta.url), exportModel(reading.model!));
+for (const [name, args] of Object.entries(NIGHT)) {
+  Deno.writeTextFileSync(`${ACCOUNTS}${name}.txt`, await accountOf(args));
+}
 console.log(`${names.length} golden files`);

@@ -15,8 +15,8 @@ import { measureScale, printScale } from "./explain/scale.ts";
 const QUESTIONS = 2;
 /** Longest time that `explain` may take, ms. */
 const EXPLAIN_MS_MAX = 10;
-/** What a decision among 10,000 pools may cost of one among 10. */
-const COST_RATIO_MAX = 3;
+/** What a decision among 10,000 pools may cost of one among 10: its data isn't in the nearest cache any more. */
+const COST_RATIO_MAX = 4;
 
 /** Runs the proof. */
 export function prove([states = "10000"]: string[]): Promise<boolean> {
@@ -52,7 +52,7 @@ const out = new Uint8Array(65_535);
 function faultIn({ engine, explainer, board, question }: RandomState): string | null {
   const asked = question();
   const before = [board.tickets.slice(0, 64), lanesOf(board)];
-  const { answer, question: { wire, name, type }, candidates } = explainer.explain(asked);
+  const { answer, question: { wire, name, type }, candidates, rotation } = explainer.explain(asked);
   const what = `${name} ${type}`;
   const after = [board.tickets.slice(0, 64), lanesOf(board)];
   if (before.some((words, i) => !same(words, after[i]!))) {
@@ -67,6 +67,11 @@ function faultIn({ engine, explainer, board, question }: RandomState): string | 
     rank !== null && address !== answer.records.filter(isAddress)[rank - 1]?.data
   );
   if (wrong && !answer.truncated) return `${what}: ${wrong.member} isn't number ${wrong.rank} of the answer`;
+  const lost = candidates.find(({ reason }) => reason.includes("a moment ago"));
+  if (lost) return `${what}: ${lost.member} of ${lost.pool} isn't found again`;
+  const kept = new Set(candidates.filter(({ outcome }) => outcome === "kept").map(({ address }) => address));
+  const stray = rotation?.next.find((address) => !kept.has(address));
+  if (stray !== undefined) return `${what}: ${stray} is answered soon, but told to be dropped`;
   const told = candidates.filter(({ rank }) => rank !== null).length;
   const steered = candidates.length === 0 ? 0 : answer.records.filter(isAddress).length;
   return told === steered || answer.truncated

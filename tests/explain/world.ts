@@ -1,0 +1,92 @@
+/**
+ * A declared state with an engine that answers from it and an explainer beside it.
+ *
+ * @module
+ */
+import { type DesiredZone, steeredPool } from "../../src/config/desired.ts";
+import type { Fallback, Pool, Service } from "../../src/config/model.ts";
+import { applyOverrides, OverrideIndex } from "../../src/config/overridden.ts";
+import type { Override } from "../../src/config/override.ts";
+import { Engine, type EngineOptions } from "../../src/dns/engine.ts";
+import { Explainer } from "../../src/explain/explainer.ts";
+import { rulingsOf } from "../../src/explain/rulings.ts";
+import type { ExplainSources } from "../../src/explain/situation.ts";
+import { UNKNOWN_VERDICT } from "../../src/health/verdict.ts";
+import type { Atlas } from "../../src/snapshot/atlas.ts";
+import { LiveBoard } from "../../src/snapshot/live.ts";
+import { Slots } from "../../src/snapshot/slots.ts";
+import { Tables } from "../../src/snapshot/tables.ts";
+
+/** 3 a.m., when explanations are read. */
+export const NOW_MS = Date.UTC(2026, 0, 31, 3);
+
+/** What is declared; what may be left out isn't there. */
+export interface Declared extends Partial<Pick<ExplainSources, "health" | "failovers" | "flipGuardHoldMs">> {
+  readonly pools: readonly Pool[];
+  readonly services: readonly Service[];
+  readonly overrides?: readonly Override[];
+  readonly fallback?: Fallback | null;
+  readonly zones?: readonly DesiredZone[];
+  readonly atlas?: Atlas;
+  readonly engine?: Partial<Omit<EngineOptions, "lane">>;
+  /** To be used again; else one is made. */
+  readonly board?: LiveBoard;
+  readonly epoch?: number;
+}
+
+/** It, running. */
+export interface World {
+  /** The production engine, in a lane of its own. */
+  readonly engine: Engine;
+  readonly explainer: Explainer;
+  readonly board: LiveBoard;
+  /** Health slots by standing key. */
+  readonly slots: Slots;
+}
+
+/** Compiles what is declared, overrides applied. */
+export function worldOf(declared: Declared): World {
+  const { pools, services, fallback = null, zones = [], atlas, epoch = 1 } = declared;
+  const overrides = new OverrideIndex(declared.overrides ?? []);
+  const steered = pools.map((pool) => applyOverrides(steeredPool(pool), overrides, NOW_MS));
+  const slots = new Slots(1);
+  const tables = new Tables({
+    generation: epoch,
+    pools: () => steered,
+    checkedPools: () => steered,
+    services: () => services,
+    zones,
+    fallback,
+    defaultTtl: 30,
+    nameservers: [],
+  }, { epoch, healthSlots: slots, ...(atlas && { atlas }) });
+  const size = { healthSlots: slots.size, ticketSlots: tables.ticketSlots };
+  const board = declared.board ?? LiveBoard.create(size);
+  board.now = NOW_MS / 1000;
+  const options = {
+    nsid: "",
+    chaos: { version: "", id: "" },
+    ecs: { enabled: true, trusted: [] },
+    ...declared.engine,
+  };
+  const engine = new Engine({ ...options, lane: 1 });
+  const { snapshot } = tables;
+  engine.use(snapshot, board);
+  const poolById = new Map(pools.map((pool) => [pool.id, pool]));
+  const serviceByDomain = new Map(services.map((service) => [service.domain, service]));
+  const explainer = new Explainer({
+    current: () => ({ snapshot, board }),
+    generation: () => epoch,
+    service: (domain) => serviceByDomain.get(domain) ?? null,
+    pool: (id) => poolById.get(id) ?? null,
+    fallback: () => fallback && { fallback, ttl: 30 },
+    health: declared.health ?? (() => ({ ...UNKNOWN_VERDICT, standing: "in", why: null })),
+    rulings: () => rulingsOf(overrides, NOW_MS),
+    ours: () => [...zones, ...services].map(({ domain }) => domain),
+    failovers: declared.failovers ?? { of: () => [] },
+    flipGuardHoldMs: declared.flipGuardHoldMs ?? (() => null),
+    engine: options,
+    clock: { unixMs: () => NOW_MS },
+  });
+  return { engine, explainer, board, slots };
+}
