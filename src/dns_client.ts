@@ -31,6 +31,8 @@ export interface QueryOptions {
   readonly udpSize: number;
   /** Longest wait for the answer in all, in milliseconds. */
   readonly timeoutMs: number;
+  /** Ends the waiting early, as if the time were over. */
+  readonly signal?: AbortSignal;
 }
 
 /** An answer and how it came. */
@@ -53,12 +55,15 @@ export interface QueryResult {
  * @throws {Error} the system's error when the server can't be reached
  */
 export async function runQuery(options: QueryOptions): Promise<QueryResult> {
-  const { server, name, type, class: queryClass, ecs, tcp, udpSize, timeoutMs } = options;
+  const { server, name, type, class: queryClass, ecs, tcp, udpSize, timeoutMs, signal } = options;
   const id = crypto.getRandomValues(new Uint16Array(1))[0]!;
   const edns = udpSize > 0 ? { edns: ecs ? { udpSize, ecs } : { udpSize } } : {};
   const exchange = { id, query: encodeQuery({ id, name, type, class: queryClass, ...edns }), options };
   const deadline = new AbortController();
-  const timer = setTimeout(() => deadline.abort(), timeoutMs);
+  const end = () => deadline.abort();
+  const timer = setTimeout(end, timeoutMs);
+  if (signal?.aborted) end();
+  signal?.addEventListener("abort", end);
   const startMs = systemClock.monotonicMs();
   try {
     const udp = tcp ? null : await askUdp(exchange, deadline.signal);
@@ -71,6 +76,7 @@ export async function runQuery(options: QueryOptions): Promise<QueryResult> {
     throw new Deno.errors.TimedOut(`No answer from ${address} within ${timeoutMs} ms`, { cause: error });
   } finally {
     clearTimeout(timer);
+    signal?.removeEventListener("abort", end);
   }
 }
 

@@ -17,7 +17,7 @@ import type { Pool } from "./config/model.ts";
 import { applyOverrides, overriddenSource } from "./config/overridden.ts";
 import type { Settings } from "./config/settings.ts";
 import { remarkOnSteering } from "./config/steering.ts";
-import type { EngineOptions } from "./dns/engine.ts";
+import { type EngineOptions, UDP_SIZE_MAX } from "./dns/engine.ts";
 import { Fleet } from "./dns/fleet.ts";
 import type { Sample } from "./dns/exchange.ts";
 import { kernelDrops } from "./dns/kernel_drops.ts";
@@ -25,12 +25,16 @@ import { type DnsTotals, registerDnsMetrics } from "./dns/metrics.ts";
 import { Explainer } from "./explain/explainer.ts";
 import { Failovers } from "./explain/failovers.ts";
 import { sourcesOf } from "./explain/node_sources.ts";
+import { runQuery } from "./dns_client.ts";
 import { createProbe } from "./health/probe.ts";
 import type { GuardEvent } from "./health/flip_guard.ts";
 import { type GuardTerms, type HealthMemory, NodeHealth } from "./health/node_health.ts";
 import type { HealthChecker, VerdictChange } from "./health/schedule.ts";
 import { RoundTrips } from "./health/round_trips.ts";
 import { formatSocketAddress, isLoopback, parseIp, parsePrefix, type SocketAddress } from "./ip.ts";
+import type { AskResolver } from "./names/lookup.ts";
+import { Names, type NamesMemory } from "./names/names.ts";
+import { systemResolvers } from "./names/system_resolvers.ts";
 import { Publisher, type TablesKeeper } from "./publisher.ts";
 import { readKept, writeKept } from "./snapshot/kept_file.ts";
 import { Store } from "./store/store.ts";
@@ -39,6 +43,7 @@ import type { Logger } from "./telemetry/log.ts";
 import { Registry } from "./telemetry/metrics.ts";
 import { registerProcessMetrics } from "./telemetry/process.ts";
 import { VERSION } from "./version.ts";
+import { CLASS } from "./wire/record_type.ts";
 
 /** What a node is started with. */
 export interface NodeOptions {
@@ -144,6 +149,22 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     overrides: () => store.overrides.index().overrides,
     unixMs: systemClock.unixMs,
   });
+  let touchNamed = (_pools: Iterable<string>) => {};
+  const names = stack.use(
+    new Names({
+      terms: settings.names,
+      systemResolvers,
+      ask: askResolver,
+      clock: systemClock,
+      rng: systemRng,
+      log,
+      registry,
+      memory: namesMemoryOf(store, log),
+      onChange: (targets) => touchNamed(targets.flatMap((target) => store.resolvedNames.poolsOf(target))),
+    }),
+  );
+  names.follow(store.resolvedNames.targets());
+  await names.firstRound(AbortSignal.timeout(settings.health.startTimeout));
   const publisher: Publisher = new Publisher({
     desired: () =>
       desiredOf(
@@ -152,7 +173,9 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
           overrides: store.overrides.index(),
           nowMs: systemClock.unixMs(),
         }),
+        names.addressesOf,
       ),
+    addressesOf: names.addressesOf,
     changes: {
       generation: () => store.generation(),
       touchedSince: (generation) => store.history.touchedSince(generation),
@@ -160,6 +183,8 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
       poolCount: () => store.pools.count(),
       overriddenPools: () =>
         store.overrides.all().flatMap((override) => store.overrides.poolsCoveredBy(override)),
+      namedPools: () =>
+        store.resolvedNames.targets().flatMap((target) => store.resolvedNames.poolsOf(target)),
       pool: (id) => store.pools.whole(id),
       service: (id) => store.services.get(id),
       serviceByDomain: (domain) => store.services.byDomain(domain),
@@ -175,6 +200,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
       if (result === "success") applied.set(systemClock.unixMs() / 1000);
     },
   });
+  touchNamed = (pools) => publisher.touchPools(pools);
   registry.gauge("pleiades_config_generation", "Generation of the model that is answered.", {
     collect: () => publisher.generation,
   });
@@ -221,6 +247,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
   if (publisher.current.snapshot.atlas !== atlas.atlas) publisher.touchAtlas();
   stack.use(changes.subscribe((commit) => {
     overrides.wake();
+    names.follow(store.resolvedNames.targets());
     publisher.touch(commit.everything);
     const { everything, poolIds, generation } = commit;
     if (!everything && poolIds.length > 0) remarkOnPools(store, log, { generation, settings });
@@ -229,6 +256,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     followOthers(store, {
       onCommit: ({ everything }) => {
         overrides.wake();
+        names.follow(store.resolvedNames.targets());
         publisher.touch(everything);
       },
       log,
@@ -284,6 +312,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
         throw error;
       }
       health.use(guardTermsOf(next));
+      names.use(next.names);
       return needingRestart(options.settings, next);
     },
     [Symbol.asyncDispose]: () => running.disposeAsync(),
@@ -367,16 +396,47 @@ function fingerprint(store: Store, { dns, fallback }: Settings, generation: numb
   return createHash("sha256").update(JSON.stringify(parts)).digest("hex");
 }
 
-/** What is believed is a help for the next start, not the truth: when it can't be written, answering goes on. */
-function memoryOf({ verdicts, readOnly }: Store, log: Logger): HealthMemory {
-  const keep = (write: () => void) => {
+/** Asks a resolver over UDP, and over TCP where the answer is too large for it. */
+const askResolver: AskResolver = async ({ server, name, type, timeoutMs, signal }) => {
+  const { message } = await runQuery({
+    server,
+    name,
+    type,
+    class: CLASS.IN,
+    ecs: null,
+    tcp: false,
+    udpSize: UDP_SIZE_MAX,
+    timeoutMs,
+    signal,
+  });
+  return message;
+};
+
+/** A writer of observations: they are a help for the next start, so when one can't be written, answering goes on. */
+function observer({ readOnly }: Store, what: string, log: Logger): (write: () => void) => void {
+  return (write) => {
     if (readOnly) return;
     try {
       write();
     } catch (error) {
-      log.warn("Cannot keep the last verdicts in the database", { error });
+      log.warn(`Cannot keep ${what} in the database`, { error });
     }
   };
+}
+
+function namesMemoryOf(store: Store, log: Logger): NamesMemory {
+  const { resolvedNames } = store;
+  const keep = observer(store, "the addresses of names", log);
+  return {
+    each: () => resolvedNames.each(),
+    save: (entries) => keep(() => resolvedNames.save(entries)),
+    forget: (targets) => keep(() => resolvedNames.forget(targets)),
+  };
+}
+
+function memoryOf(store: Store, log: Logger): HealthMemory {
+  const { verdicts } = store;
+  const keep = observer(store, "the last verdicts", log);
   return {
     verdicts: () => verdicts.each(),
     outs: () => verdicts.eachOut(),

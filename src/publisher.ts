@@ -10,13 +10,8 @@
  * @module
  */
 import type { Place } from "./balance/geo.ts";
-import {
-  addressedPool,
-  type Desired,
-  type SteeredMember,
-  type SteeredPool,
-  steeredPool,
-} from "./config/desired.ts";
+import { type Desired, type SteeredMember, type SteeredPool, steeredPool } from "./config/desired.ts";
+import { type AddressesOf, flattenedPool } from "./config/flattened.ts";
 import type { Pool, Service } from "./config/model.ts";
 import type { Fleet } from "./dns/fleet.ts";
 import { standingKeyOf } from "./config/standing.ts";
@@ -43,6 +38,8 @@ export interface ChangeSource {
   poolCount(): number;
   /** The pools that overrides cover at this moment or will. */
   overriddenPools(): Iterable<string>;
+  /** The pools that have members by name. */
+  namedPools(): Iterable<string>;
   /** A pool with its members, or `null` when there is none any more. */
   pool(id: string): Pool | null;
   /** A service, or `null` when there is none any more. */
@@ -67,6 +64,8 @@ export interface PublisherOptions {
   readonly changes: ChangeSource;
   /** What overrides make of a pool at this moment. */
   readonly overridden: (pool: SteeredPool) => SteeredPool;
+  /** What is known of members by name. */
+  readonly addressesOf: AddressesOf;
   /** Knows who may be answered, and has probed what that depends on. */
   readonly standings: Pick<Standings, "put" | "remove" | "replace" | "follow" | "isIn">;
   /** What is known of clients at this moment. */
@@ -152,7 +151,7 @@ export class Publisher {
     this.touch(false);
   }
 
-  /** Says that time has made these pools others: an override begins, takes a step or ends. */
+  /** Says that these pools are others without a commit: an override begins or ends, a name has other addresses. */
   touchPools(ids: Iterable<string>): void {
     for (const id of ids) this.#due.add(id);
     this.touch(false);
@@ -285,7 +284,8 @@ export class Publisher {
   }
 
   #answered(pool: Pool): SteeredPool {
-    return addressedPool(this.#options.overridden(steeredPool(pool)));
+    const { overridden, addressesOf } = this.#options;
+    return flattenedPool(overridden(steeredPool(pool)), addressesOf);
   }
 
   #putPool(tables: Tables, pool: SteeredPool): void {
@@ -325,6 +325,8 @@ export class Publisher {
     this.#judgeAll();
     // What they answered then is another matter: overrides begin and end while nobody looks.
     for (const id of this.#options.changes.overriddenPools()) this.#due.add(id);
+    // So do names get other addresses.
+    for (const id of this.#options.changes.namedPools()) this.#due.add(id);
     if (this.#writeInPlace()) {
       this.#options.log.debug("Began with the tables of the last run", { generation: kept.generation });
       return this.#tables.snapshot;

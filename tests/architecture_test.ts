@@ -24,6 +24,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   telemetry: ["ip", "clock", "config"],
   health: ["ip", "clock", "config", "telemetry"],
   snapshot: ["ip", "clock", "config", "balance", "wire"],
+  names: ["ip", "clock", "config", "wire", "telemetry"],
   atlas: ["ip", "clock", "config", "balance", "snapshot", "telemetry"],
   license: ["ip", "clock", "config", "snapshot", "telemetry"],
   dns: ["ip", "clock", "config", "balance", "wire", "snapshot", "license", "telemetry"],

@@ -18,16 +18,19 @@ export interface CheckTarget {
   readonly check: HealthCheck;
 }
 
-/** Where a member is, if it has an address. */
-export type Place = Pick<Member, "ipAddress" | "port">;
+/** Where a member is, if it has an address; the address may be one of its name's. */
+export type Place = Pick<Member, "ipAddress" | "port"> & Partial<Pick<Member, "target">>;
 
-/** The target of a member under a plain check. */
+/** The target of a member under a plain check. Whoever goes by name is asked by it, unless the check says another. */
 export function checkTargetOf(
-  member: Place & { readonly ipAddress: string },
-  check: HealthCheck,
+  { ipAddress, port: ownPort, target }: Place & { readonly ipAddress: string },
+  declared: HealthCheck,
 ): CheckTarget {
-  const port = check.port ?? member.port;
-  return { key: checkTargetKey(member.ipAddress, port, check), ipAddress: member.ipAddress, port, check };
+  const port = declared.port ?? ownPort;
+  const check = target && declared.httpHost === null && declared.type !== "tcp"
+    ? { ...declared, httpHost: target }
+    : declared;
+  return { key: checkTargetKey(ipAddress, port, check), ipAddress, port, check };
 }
 
 /**
@@ -45,9 +48,10 @@ export function checkTargetsOf(
     : healthCheck.type === "calculated"
     ? healthCheck.checks
     : [healthCheck];
-  return members.flatMap(({ ipAddress, port }) =>
-    ipAddress === null ? [] : checks.map((check) => checkTargetOf({ ipAddress, port }, check))
-  );
+  return members.flatMap((member) => {
+    const { ipAddress } = member;
+    return ipAddress === null ? [] : checks.map((check) => checkTargetOf({ ...member, ipAddress }, check));
+  });
 }
 
 function checkTargetKey(ipAddress: string, port: number, check: HealthCheck): string {

@@ -7,6 +7,7 @@
  *
  * @module
  */
+import { type AddressesOf, flattenedPool } from "./flattened.ts";
 import type { Fallback, GeoRule, Member, Pool, Service, Zone } from "./model.ts";
 import type { Settings } from "./settings.ts";
 import { compareText } from "./yaml_source.ts";
@@ -98,16 +99,20 @@ export interface DesiredSource {
   readonly fallback: Fallback | null;
 }
 
-/** Merges a database with the settings. Zones are read here, so both must be valid. */
-export function desiredOf(settings: Settings, source: DesiredSource): Desired {
+/**
+ * Merges a database with the settings. Zones are read here, so both must be valid.
+ *
+ * @param addressesOf what is known of members by name
+ */
+export function desiredOf(settings: Settings, source: DesiredSource, addressesOf: AddressesOf): Desired {
   const { domain: domains, zones: files, ttl, nameservers } = settings.dns;
   const zones = new Map<string, DesiredZone>();
   for (const domain of domains) zones.set(domain, { domain, records: null });
   for (const zone of [...files, ...source.zones]) zones.set(zone.domain, desiredZone(zone, ttl));
   return {
     generation: source.generation,
-    pools: () => addressedPools(source.pools()),
-    checkedPools: () => addressedPools(source.checkedPools()),
+    pools: () => flattenedPools(source.pools(), addressesOf),
+    checkedPools: () => flattenedPools(source.checkedPools(), addressesOf),
     services: () => source.services(),
     zones: [...zones.values()].sort((a, b) => compareText(a.domain, b.domain)),
     fallback: source.fallback ?? settings.fallback,
@@ -127,26 +132,11 @@ export function steeredPool({ name: _, members, geoRules, ...pool }: Pool): Stee
   };
 }
 
-/**
- * The pool without its members by name: nothing resolves them yet, so there is nothing to answer or to probe. A pool
- * that has none is handed back as it is.
- */
-export function addressedPool(pool: SteeredPool): SteeredPool {
-  if (pool.members.every(({ ipAddress }) => ipAddress !== null)) return pool;
-  let kept = 0;
-  const indexes = pool.members.map(({ ipAddress }) => ipAddress === null ? null : kept++);
-  return {
-    ...pool,
-    members: pool.members.filter(({ ipAddress }) => ipAddress !== null),
-    geoRules: pool.geoRules.flatMap((rule) => {
-      const member = indexes[rule.member] ?? null;
-      return member === null ? [] : [{ ...rule, member }];
-    }),
-  };
-}
-
-function* addressedPools(pools: Iterable<SteeredPool>): Generator<SteeredPool> {
-  for (const pool of pools) yield addressedPool(pool);
+function* flattenedPools(
+  pools: Iterable<SteeredPool>,
+  addressesOf: AddressesOf,
+): Generator<SteeredPool> {
+  for (const pool of pools) yield flattenedPool(pool, addressesOf);
 }
 
 function desiredZone(zone: Zone, defaultTtl: number): DesiredZone {

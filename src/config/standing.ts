@@ -46,7 +46,7 @@ export interface StandingPool {
 }
 
 /** As much of a member as its standing depends on. */
-export interface StandingMember extends Pick<Member, "ipAddress" | "port"> {
+export interface StandingMember extends Pick<Member, "ipAddress" | "target" | "port"> {
   /** Whether an operator says that it is up. */
   readonly forcedUp: boolean;
 }
@@ -54,12 +54,12 @@ export interface StandingMember extends Pick<Member, "ipAddress" | "port"> {
 /** The key under which a member's standing is found; `null` = it always stands. */
 export function standingKeyOf(
   pool: StandingPool,
-  { ipAddress, port, forcedUp }: StandingMember,
+  { ipAddress, target, port, forcedUp }: StandingMember,
 ): string | null {
   const { healthCheck: check } = pool;
   if (check === null || ipAddress === null || forcedUp) return null;
-  if (isPlain(pool)) return checkTargetOf({ ipAddress, port }, check).key;
-  return keyOf(pool, { ipAddress, port });
+  if (isPlain(pool)) return checkTargetOf({ ipAddress, target, port }, check).key;
+  return keyOf(pool, { ipAddress, target, port });
 }
 
 /** The derived standings of a pool's members, disabled ones included; none where all are plain. */
@@ -69,11 +69,11 @@ export function derivedStandings(
   const { healthCheck: check } = pool;
   if (check === null || isPlain(pool)) return [];
   const checks = plainChecks(check);
-  return pool.members.flatMap(({ ipAddress, port, forcedUp }) => {
+  return pool.members.flatMap(({ ipAddress, target, port, forcedUp }) => {
     if (ipAddress === null) return [];
     return {
-      key: keyOf(pool, { ipAddress, port }),
-      targets: checks.map((check) => checkTargetOf({ ipAddress, port }, check)),
+      key: keyOf(pool, { ipAddress, target, port }),
+      targets: checks.map((check) => checkTargetOf({ ipAddress, target, port }, check)),
       atLeast: neededOf(check),
       // Whoever forces a member up says that it is to be answered: it needn't be failed back afterwards.
       failback: hasFailback(pool) && !forcedUp ? { by: pool.failback, delayMs: pool.failbackDelayMs } : null,
@@ -100,7 +100,10 @@ function hasFailback({ failback, failbackDelayMs }: StandingPool): boolean {
   return failback === "manual" || failbackDelayMs > 0;
 }
 
-function keyOf(pool: StandingPool, member: { readonly ipAddress: string; readonly port: number }): string {
+function keyOf(
+  pool: StandingPool,
+  member: Pick<StandingMember, "target" | "port"> & { readonly ipAddress: string },
+): string {
   if (hasFailback(pool)) return `failback ${pool.id} ${member.ipAddress} ${member.port}`;
   const check = pool.healthCheck!;
   const keys = check.checks.map((part) => checkTargetOf(member, part).key).sort();

@@ -181,9 +181,9 @@ export class NodeHealth implements AsyncDisposable {
     memory.keepVerdicts(changes.map(({ key, verdict }) => [key, verdict]));
   }
 
-  #evidenceOf({ healthCheck }: StandingPool, { ipAddress, port }: StandingMember): Evidence {
+  #evidenceOf({ healthCheck }: StandingPool, member: StandingMember): Evidence {
     const checks = plainChecks(healthCheck!).map((check): Checked => {
-      const target = checkTargetOf({ ipAddress: ipAddress!, port }, check);
+      const target = checkTargetOf({ ...member, ipAddress: member.ipAddress! }, check);
       return {
         name: `${check.type} ${target.port}`,
         verdict: this.checker.verdict(target.key),

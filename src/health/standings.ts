@@ -325,6 +325,11 @@ function poolOfFallback({ endpoints, healthCheck }: Fallback): StandingPool & {
     healthCheck,
     failback: "auto",
     failbackDelayMs: 0,
-    members: endpoints.map((ipAddress) => ({ ipAddress, port: healthCheck?.port ?? 0, forcedUp: false })),
+    members: endpoints.map((ipAddress) => ({
+      ipAddress,
+      target: null,
+      port: healthCheck?.port ?? 0,
+      forcedUp: false,
+    })),
   };
 }

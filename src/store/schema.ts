@@ -219,6 +219,14 @@ export const MIGRATIONS: readonly string[] = [
   CREATE INDEX overrides_member_id ON overrides(member_id) WHERE member_id IS NOT NULL;
   CREATE INDEX members_region ON members(region, pool_id) WHERE region <> '';
   `,
+  /* 3 → 4 */ `
+  CREATE INDEX members_by_target ON members(target, pool_id) WHERE target IS NOT NULL;
+  -- The last addresses of members by name, a JSON array.
+  CREATE TABLE resolved_names (
+    target TEXT PRIMARY KEY NOT NULL,
+    addresses TEXT NOT NULL CHECK (json_valid(addresses))
+  ) STRICT, WITHOUT ROWID;
+  `,
 ];
 
 /** The version this program writes. */

@@ -21,6 +21,7 @@ import { Pools } from "./pools.ts";
 import { migrate, requireKnownSchema, SchemaRefused } from "./schema.ts";
 import { readPools, readServices } from "./steered.ts";
 import { Services } from "./services.ts";
+import { ResolvedNames } from "./resolved_names.ts";
 import { Verdicts } from "./verdicts.ts";
 import { Zones } from "./zones.ts";
 
@@ -65,6 +66,8 @@ export class Store implements Disposable {
   readonly history: History;
   /** Reads and writes verdicts. */
   readonly verdicts: Verdicts;
+  /** Reads which members go by name; reads and writes what is known of the names. */
+  readonly resolvedNames: ResolvedNames;
 
   /**
    * Opens a file and brings its schema up to date; makes it (mode 0600) and its folder when they don't exist.
@@ -113,6 +116,7 @@ export class Store implements Disposable {
     this.zones = new Zones(this.database);
     this.history = new History(this.database);
     this.verdicts = new Verdicts(this.database);
+    this.resolvedNames = new ResolvedNames(this.database);
   }
 
   /** The number of the last commit; 0 = nothing was ever committed. */

@@ -1,6 +1,6 @@
 /** @module What the database declares over what the settings declare. */
 import { deepEqual, equal, notEqual } from "node:assert/strict";
-import { addressedPool, desiredOf, type DesiredSource, steeredPool } from "../../src/config/desired.ts";
+import { desiredOf as desiredWith, type DesiredSource, steeredPool } from "../../src/config/desired.ts";
 import { type Fallback, MEMBER_DEFAULTS, type Pool, POOL_DEFAULTS } from "../../src/config/model.ts";
 import { loadSettings, type Settings } from "../../src/config/settings.ts";
 
@@ -24,6 +24,11 @@ const FALLBACK: Fallback = {
 };
 
 const DEFAULTS = loadSettings({ file: null, env: {} }).settings!;
+
+/** Without members by name. */
+function desiredOf(settings: Settings, source: DesiredSource) {
+  return desiredWith(settings, source, () => []);
+}
 
 function settings(dns: Partial<Settings["dns"]>, fallback: Fallback | null = null): Settings {
   return { ...DEFAULTS, dns: { ...DEFAULTS.dns, ...dns }, fallback };
@@ -116,22 +121,16 @@ Deno.test("geo rules lead to their members by their places", () => {
   deepEqual([changesAt, members.map(({ share }) => share)], [0, [1, 1, 1]]);
 });
 
-Deno.test("members by name are left out, and the rules that lead to others still do", () => {
-  const { members, geoRules } = addressedPool(steeredPool(POOL));
-  deepEqual(members.map(({ id }) => id), ["a", "c"]);
-  deepEqual(geoRules.map(({ asn, member }) => [asn, members[member]!.id]), [[64_500, "c"], [64_502, "a"]]);
+Deno.test("members by name are handed on as the addresses of their names", () => {
   const source = {
     ...EMPTY_SOURCE,
     pools: () => [steeredPool(POOL)],
     checkedPools: () => [steeredPool(POOL)],
   };
-  const desired = desiredOf(settings({}), source);
+  const desired = desiredWith(settings({}), source, () => ["192.0.2.7", "192.0.2.8"]);
   for (const pools of [desired.pools(), desired.checkedPools()]) {
-    deepEqual([...pools].map((pool) => pool.members.length), [2]);
+    deepEqual([...pools].map((pool) => pool.members.map(({ id, ipAddress }) => `${id} ${ipAddress}`)), [
+      ["a 192.0.2.1", "b 192.0.2.7", "b 192.0.2.8", "c 192.0.2.3"],
+    ]);
   }
-});
-
-Deno.test("a pool without members by name is handed on as it is", () => {
-  const pool = steeredPool({ ...POOL, members: [POOL.members[0]!], geoRules: [] });
-  equal(addressedPool(pool), pool);
 });
