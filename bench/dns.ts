@@ -12,8 +12,11 @@
  * - *steady*: 50,000 queries a second by dnsperf: CPU time per answer at the same work for all, waiting included.
  * - *calm*: 20,000 queries a second by dnsperf, for latency.
  *
+ * Workload (c) has the first part only, since dnsperf can't give each query a client subnet of its own, and only those
+ * servers that steer by place.
+ *
  * ```text
- * deno task bench dns [--workload a|b|d|all] [--runs N] [--rounds N] [--seconds N] [--peers NAME,…]
+ * deno task bench dns [--workload a|b|c|d|all] [--runs N] [--rounds N] [--seconds N] [--peers NAME,…]
  *   [--executable] [--check] [--json FILE] [--plot FILE]
  * ```
  *
@@ -40,7 +43,7 @@ import {
   type UnderLoad,
 } from "./dns_report.ts";
 import { Server, SERVER_CORE } from "./dns_servers.ts";
-import { questions, type Workload, WORKLOADS, zoneFile } from "./dns_workloads.ts";
+import { questionLine, questions, type Workload, WORKLOADS, zoneFile } from "./dns_workloads.ts";
 import { coredns } from "./peers/coredns.ts";
 import { echo } from "./peers/echo.ts";
 import { gdnsd } from "./peers/gdnsd.ts";
@@ -140,7 +143,7 @@ function read(args: string[]): Options {
   }
   const workloads = WORKLOADS.filter(({ id }) => values.workload === "all" || values.workload === id);
   if (workloads.length === 0) {
-    throw new TypeError(`No workload is called "${values.workload}"; there are: a, b, d, all`);
+    throw new TypeError(`No workload is called "${values.workload}"; there are: a, b, c, d, all`);
   }
   return {
     workloads,
@@ -174,10 +177,10 @@ async function measure(
   const zone = `${folder}/zone-${workload.id}`;
   await Deno.writeFile(zone, ReadableStream.from(zoneFile(workload)).pipeThrough(new TextEncoderStream()));
   const queryFile = `${folder}/queries-${workload.id}`;
-  await Deno.writeTextFile(queryFile, questions(workload).map((name) => `${name} A\n`).join(""));
+  await Deno.writeTextFile(queryFile, questions(workload).map(questionLine).join(""));
   await using servers = new AsyncDisposableStack();
   const running: Server[] = [];
-  for (const peer of peers) {
+  for (const peer of peers.filter(({ steersByPlace }) => !workload.geo || steersByPlace)) {
     const server = servers.use(
       await Server.start({
         peer,
@@ -207,13 +210,31 @@ async function measure(
     for (let round = 0; round < rounds; round++) {
       const first = (run * rounds + round) % running.length;
       const order = [...running.slice(first), ...running.slice(0, first)];
-      const parts = await measureRound(order, asked);
+      const parts = await (workload.geo ? measureFull(order, asked) : measureRound(order, asked));
       for (const [i, server] of running.entries()) figures[i]!.runs[run]!.push(parts.get(server)!);
     }
   }
   for (const [i, server] of running.entries()) figures[i]!.memoryMebibytes = server.memoryMebibytes();
   return figures;
 }
+
+/** The first part alone. */
+async function measureFull(
+  servers: readonly Server[],
+  { floodProgram, queryFile, seconds }: Asked,
+): Promise<Map<Server, Parts>> {
+  const parts = new Map<Server, Parts>();
+  for (const server of servers) {
+    const full = await accounted(
+      server,
+      () => flood(floodProgram, { port: server.port, queryFile, seconds }),
+    );
+    parts.set(server, { full, steady: NOT_MEASURED, calm: { p50Ms: NaN, p99Ms: NaN, lost: 0 } });
+  }
+  return parts;
+}
+
+const NOT_MEASURED: UnderLoad = { perSecond: NaN, lost: 0, cpuPerMillion: NaN, busy: NaN, kernel: NaN };
 
 /** Each part for all servers before the next part. */
 async function measureRound(servers: readonly Server[], asked: Asked): Promise<Map<Server, Parts>> {

@@ -125,6 +125,7 @@ export function markdown(servers: readonly Figures[]): string {
     median(server.runs.map((rounds) => median(rounds.map(value))));
   const ratioText = (server: Figures, value: (parts: Parts) => number) => {
     const { median: middle, min, max } = ratio(server, echo, value);
+    if (Number.isNaN(middle)) return "–";
     return server === echo ? "1" : `${middle.toFixed(2)} (${min.toFixed(2)}–${max.toFixed(2)})`;
   };
   const rows = servers.map((server) => [
@@ -158,6 +159,7 @@ export function ratio(
 
 function cell(server: Figures, echo: Figures, { of, digits, ratio: hasRatio }: Column): string {
   const value = median(server.runs.map((rounds) => median(rounds.map(of)))).toFixed(digits);
+  if (value === "NaN") return "–";
   if (!hasRatio) return value;
   const { median: middle, min, max } = ratio(server, echo, of);
   const range = server.runs.length > 1 && server !== echo ? ` [${min.toFixed(2)}–${max.toFixed(2)}]` : "";

@@ -6,18 +6,24 @@
  */
 import { systemClock } from "../src/clock.ts";
 import { Fleet, type FleetOptions } from "../src/dns/fleet.ts";
+import { EMPTY_ATLAS } from "../src/snapshot/atlas.ts";
 import { LiveBoard } from "../src/snapshot/live.ts";
 import { Slots } from "../src/snapshot/slots.ts";
 import { Tables } from "../src/snapshot/tables.ts";
 import { createLogger } from "../src/telemetry/log.ts";
 import { PLAIN } from "../tests/dns/world.ts";
+import { atlasOf } from "./geo_database.ts";
 import { desired, WORKLOADS } from "./dns_workloads.ts";
 
 if (import.meta.main) {
   const [transport, id, port] = Deno.args;
   const workload = WORKLOADS.find((each) => each.id === id)!;
   const healthSlots = new Slots(1);
-  const tables = new Tables(desired(workload), { epoch: 1, healthSlots });
+  const tables = new Tables(desired(workload), {
+    epoch: 1,
+    healthSlots,
+    atlas: workload.geo ? atlasOf(workload.geo) : EMPTY_ATLAS,
+  });
   await using _fleet = await Fleet.start({
     workers: 1,
     listen: [{ hostname: "127.0.0.1", port: Number(port) }],

@@ -7,7 +7,7 @@
 import { query, show } from "../tests/dns/packets.ts";
 import { type CpuTime, cpuTime, memoryMebibytes, processTree } from "./dns_account.ts";
 import { end, start } from "./dns_child.ts";
-import { addressesOf, questions, type Workload } from "./dns_workloads.ts";
+import { addressesOf, type Question, questionLine, questions, type Workload } from "./dns_workloads.ts";
 import type { Peer } from "./peers/peer.ts";
 
 /** The core that every server runs on. */
@@ -97,15 +97,17 @@ export class Server implements AsyncDisposable {
     using client = new Client(this.port);
     const all = questions(workload);
     for (let i = 0; i < CHECKED; i++) {
-      const name = all[Math.floor(i * all.length / CHECKED)]!;
-      const answer = await client.ask(name, ANSWER_MS_MAX);
-      const wanted = addressesOf(name);
+      const question = all[Math.floor(i * all.length / CHECKED)]!;
+      const answer = await client.ask(question, ANSWER_MS_MAX);
+      const wanted = addressesOf(workload, question);
       const code = wanted.length === 0 ? "NXDOMAIN aa" : "NOERROR aa";
       const said = show(answer);
       const addresses = [...said.matchAll(/^an \S+ \d+ A (\S+)$/gm)].map(([, address]) => address!).sort();
       if (said.startsWith(`${code}\n`) && addresses.join() === wanted.join()) continue;
       throw new Error(
-        `${this.peer.name} answers "${name}" with\n${said}\ninstead of ${code} ${wanted.join(", ")}`,
+        `${this.peer.name} answers "${questionLine(question).trim()}" with\n${said}\ninstead of ${code} ${
+          wanted.join(", ")
+        }`,
       );
     }
   }
@@ -133,9 +135,9 @@ class Client implements Disposable {
   }
 
   /** The answer, or `null` when there is none in time. */
-  async ask(name: string, timeoutMs: number): Promise<Uint8Array | null> {
+  async ask({ name, subnet }: Question, timeoutMs: number): Promise<Uint8Array | null> {
     const id = this.#id = this.#id + 1 & 0xffff;
-    const packet = query(name, "A", { id });
+    const packet = query(name, "A", { id, ...(subnet === null ? {} : { ecs: subnet }) });
     await this.#socket.send(packet, { transport: "udp", hostname: "127.0.0.1", port: this.#port })
       .catch(() => {}); // an earlier packet was refused
     const untilMs = performance.now() + timeoutMs;

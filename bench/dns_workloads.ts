@@ -7,6 +7,7 @@
 import { seededRng } from "../src/clock.ts";
 import { type Desired, type SteeredPool, steeredPool, type SteeredService } from "../src/config/desired.ts";
 import { MEMBER_DEFAULTS, POOL_DEFAULTS, SERVICE_DEFAULTS } from "../src/config/model.ts";
+import { GeoDatabase, SITES } from "./geo_database.ts";
 import type { Declared } from "../tests/dns/world.ts";
 import { parseZoneFile } from "../src/wire/zone_file.ts";
 
@@ -20,14 +21,38 @@ export interface Workload {
   readonly names: number;
   /** One question in so many is for a name that doesn't exist; 0 = none is. */
   readonly missingOneIn: number;
+  /** Where clients are, if answers depend on it: then each question has a client subnet, and each name five sites. */
+  readonly geo?: GeoDatabase;
 }
 
-/** All of them. There is no (c) here: answers by the client's place have no like in a static zone. */
+/** What is asked. */
+export interface Question {
+  /** QNAME; the type is A. */
+  readonly name: string;
+  /** The /24 of the client (RFC 7871), or `null`. */
+  readonly subnet: string | null;
+}
+
+/** All of them. */
 export const WORKLOADS: readonly Workload[] = [
   { id: "a", title: "one name", names: 1, missingOneIn: 0 },
   { id: "b", title: "10,000 names, 10 % NXDOMAIN", names: 10_000, missingOneIn: 10 },
+  {
+    id: "c",
+    title: "10,000 geo names, each query with its own client subnet",
+    names: 10_000,
+    missingOneIn: 0,
+    get geo() {
+      return geoDatabase ??= new GeoDatabase();
+    },
+  },
   { id: "d", title: "1,000,000 names", names: 1_000_000, missingOneIn: 0 },
 ];
+
+let geoDatabase: GeoDatabase | undefined;
+
+/** Questions of a workload by place: more than the names, for each has a subnet of its own. */
+const GEO_QUESTIONS = 500_000;
 
 /** The zone of every workload. */
 export const ZONE = "bench.example";
@@ -42,25 +67,46 @@ ns1 A 192.0.2.53
  * The names to ask for, each name once before any comes again, in an order that is random but the same every time, so
  * that no cache profits from neighbourhood. Names that don't exist are strewn in.
  */
-export function questions({ names, missingOneIn }: Workload): string[] {
+export function questions(workload: Workload): Question[] {
+  const { names, missingOneIn, geo } = workload;
   const random = seededRng(1);
+  if (geo) {
+    return Array.from(
+      { length: GEO_QUESTIONS },
+      () => ({ name: nameOf(random() % names), subnet: geo.subnet(random) }),
+    );
+  }
   const order = Uint32Array.from({ length: names }, (_, i) => i);
   for (let i = names - 1; i > 0; i--) {
     const j = random() % (i + 1);
     [order[i], order[j]] = [order[j]!, order[i]!];
   }
-  const asked: string[] = [];
+  const asked: Question[] = [];
   for (const [i, number] of order.entries()) {
-    asked.push(nameOf(number));
-    if (missingOneIn > 0 && i % (missingOneIn - 1) === 0) asked.push(`missing-${number}.${ZONE}`);
+    asked.push({ name: nameOf(number), subnet: null });
+    if (missingOneIn > 0 && i % (missingOneIn - 1) === 0) {
+      asked.push({ name: `missing-${number}.${ZONE}`, subnet: null });
+    }
   }
   return asked;
 }
 
-/** The addresses that a name must be answered with, sorted; none = the name doesn't exist. */
-export function addressesOf(name: string): string[] {
+/** A question as a line for dnsperf and `flood.c`. */
+export function questionLine({ name, subnet }: Question): string {
+  return `${name} A${subnet === null ? "" : ` ${subnet}`}\n`;
+}
+
+/** The addresses that a question must be answered with, sorted; none = the name doesn't exist. */
+export function addressesOf({ geo }: Workload, { name, subnet }: Question): string[] {
   const number = /^n(\d+)\./.exec(name)?.[1];
-  return number === undefined ? [] : addresses(Number(number)).sort();
+  if (number === undefined) return [];
+  if (geo) return [siteAddresses(Number(number))[geo.siteOf(subnet!)]!];
+  return addresses(Number(number)).sort();
+}
+
+/** The address of each of `SITES` for a name of a workload by place. */
+export function siteAddresses(number: number): string[] {
+  return SITES.map((_, site) => textOf(SITES.length * number + site));
 }
 
 /** The zone for a server that reads zone files (RFC 1035 §5), in pieces. */
@@ -75,10 +121,12 @@ export function zoneHead(): string {
 }
 
 /** The same for ours: a service and a pool of two members per name, as lines for `config apply`, in pieces. */
-export function modelLines({ names }: Workload): Generator<string> {
+export function modelLines({ names, geo }: Workload): Generator<string> {
   return inPieces(names, (i) => {
     const members = addresses(i).map((ipAddress) => ({ ipAddress, port: 443 }));
-    const pool = { name: `p${i}`, maxAnswers: 0, members };
+    const pool = geo
+      ? { name: `p${i}`, algorithm: "geoip", maxAnswers: 1, members: siteMembers(i) }
+      : { name: `p${i}`, maxAnswers: 0, members };
     const service = { domain: nameOf(i), pool: pool.name, ttl: TTL };
     return `${JSON.stringify({ pool })}\n${JSON.stringify({ service })}\n`;
   });
@@ -104,7 +152,7 @@ export function declared({ names }: Workload): Declared {
 }
 
 /** The same for our compiler, one by one. */
-export function desired({ names }: Workload): Desired {
+export function desired({ names, geo }: Workload): Desired {
   const numbers = function* <T>(make: (i: number) => T): Generator<T> {
     for (let i = 0; i < names; i++) yield make(i);
   };
@@ -112,7 +160,7 @@ export function desired({ names }: Workload): Desired {
   if (problems.length > 0) throw new SyntaxError(problems[0]!.message);
   return {
     generation: 1,
-    pools: () => numbers(poolOf),
+    pools: () => numbers(geo ? geoPoolOf : poolOf),
     checkedPools: () => [],
     services: () => numbers(serviceOf),
     zones: [{ domain: ZONE, records }],
@@ -139,6 +187,24 @@ function poolOf(i: number): SteeredPool {
   });
 }
 
+function geoPoolOf(i: number): SteeredPool {
+  const pool = poolOf(i);
+  const [member] = pool.members;
+  return {
+    ...pool,
+    algorithm: "geoip",
+    maxAnswers: 1,
+    members: siteMembers(i).map((fields) => ({ ...member!, ...fields })),
+  };
+}
+
+function siteMembers(number: number) {
+  return siteAddresses(number).map((ipAddress, site) => {
+    const { latitude, longitude } = SITES[site]!;
+    return { ipAddress, port: 443, latitude, longitude };
+  });
+}
+
 function serviceOf(i: number): SteeredService {
   return { ...SERVICE_DEFAULTS, domain: nameOf(i), poolId: `p${i}`, ttl: TTL };
 }
@@ -149,5 +215,9 @@ function nameOf(number: number): string {
 
 /** Two of 10.0.0.0/8, different for every name. */
 function addresses(number: number): string[] {
-  return [2 * number, 2 * number + 1].map((host) => `10.${host >> 16}.${host >> 8 & 255}.${host & 255}`);
+  return [2 * number, 2 * number + 1].map(textOf);
+}
+
+function textOf(host: number): string {
+  return `10.${host >> 16}.${host >> 8 & 255}.${host & 255}`;
 }

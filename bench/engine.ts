@@ -13,13 +13,16 @@
  * @module
  */
 import { Query } from "../src/dns/query.ts";
+import { EMPTY_ATLAS } from "../src/snapshot/atlas.ts";
+import { Clients, OpenAtlas } from "../src/dns/clients.ts";
 import { Selection } from "../src/dns/selection.ts";
 import { ENTRY, POOL, SERVICE } from "../src/snapshot/layout.ts";
 import { hashWildcard } from "../src/snapshot/names.ts";
 import { SnapshotView } from "../src/snapshot/view.ts";
 import { query } from "../tests/dns/packets.ts";
 import { type Declared, World } from "../tests/dns/world.ts";
-import { declared, questions, WORKLOADS } from "./dns_workloads.ts";
+import { atlasOf, SITES } from "./geo_database.ts";
+import { declared, questions, siteAddresses, WORKLOADS, ZONE } from "./dns_workloads.ts";
 
 /** Runs when no name is given. */
 export const quick = true;
@@ -99,7 +102,11 @@ function stagesOf({ world: declaration, packets }: Workload): Stage[] {
   const world = new World(declaration);
   const asked = new Query();
   const view = new SnapshotView(world.snapshot);
-  const selection = new Selection(view, world.board);
+  const selection = new Selection(
+    view,
+    world.board,
+    new Clients(view, world.board, new OpenAtlas(EMPTY_ATLAS)),
+  );
   let sink = 0;
   const stage = (name: string, step: (packet: Uint8Array) => number): Stage => ({
     name,
@@ -152,6 +159,7 @@ function chooseMembers({ records }: SnapshotView, selection: Selection, entry: n
     list,
     records[service + SERVICE.cursor4]!,
     records[pool + POOL.maxAnswers]!,
+    client.address,
   );
 }
 
@@ -175,8 +183,9 @@ function asker({ name, world, packets }: Workload): (count: number) => void {
 
 function workloads(): Workload[] {
   const b = WORKLOADS.find(({ id }) => id === "b")!;
+  const c = WORKLOADS.find(({ id }) => id === "c")!;
   const many = declared(b);
-  const names = questions(b);
+  const names = questions(b).map(({ name }) => name);
   const www: Declared = {
     pools: [{ name: "web", members: ["192.0.2.10", "192.0.2.11"] }],
     services: { "www.example.com": "web" },
@@ -201,6 +210,23 @@ function workloads(): Workload[] {
       packets: names.map((each) => query(`absent.${each}`, "A")),
     },
     { name: "CNAME chain of three to a service", world: www, packets: [query("c1.example.com", "A")] },
+    {
+      name: "10,000 geo names, EDNS client subnet",
+      world: {
+        pools: Array.from({ length: 10_000 }, (_, i) => ({
+          name: `p${i}`,
+          algorithm: "geoip",
+          members: SITES.map(({ latitude, longitude }, site) => ({
+            ipAddress: siteAddresses(i)[site]!,
+            latitude,
+            longitude,
+          })),
+        })),
+        services: Object.fromEntries(Array.from({ length: 10_000 }, (_, i) => [`n${i}.${ZONE}`, `p${i}`])),
+        atlas: atlasOf(c.geo!),
+      },
+      packets: questions(c).slice(0, 200_000).map(({ name, subnet }) => query(name, "A", { ecs: subnet! })),
+    },
     {
       name: "weighted pool of 20, 8 answers",
       world: {

@@ -5,8 +5,9 @@
  *
  * cc -O2 -o flood flood.c && ./flood PORT FILE SECONDS WINDOW
  *
- * FILE holds a name a line, which is asked for its A records; what follows the name is ignored. Prints the number of
- * answers, the seconds they took, and how many questions got none.
+ * FILE holds a question a line: a name, which is asked for its A records, the type, which is ignored, and perhaps the
+ * client's /24, which goes along as a client subnet (RFC 7871). Prints the number of answers, the seconds they took, and
+ * how many questions got none.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -40,10 +41,14 @@ static double now(void) {
   return time.tv_sec + time.tv_nsec * 1e-9;
 }
 
+/* OPT (RFC 6891) with a client subnet of 24 bits; the three bytes of the address follow. */
+static const unsigned char subnet_option[] = {0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 11, 0, 8, 0, 7, 0, 1, 24, 0};
+
 /* Header and question (RFC 1035 §4.1): RD, one question, A IN. The id isn't looked at. */
-static struct query encode(const char *name) {
-  unsigned char packet[12 + 256 + 4] = {0x12, 0x34, 1, 0, 0, 1};
+static struct query encode(const char *line) {
+  unsigned char packet[12 + 256 + 4 + sizeof subnet_option + 3] = {0x12, 0x34, 1, 0, 0, 1};
   unsigned at = 12;
+  const char *name = line;
   while (*name > ' ') {
     unsigned label = strcspn(name, ". \n");
     packet[at++] = label;
@@ -54,6 +59,13 @@ static struct query encode(const char *name) {
   }
   memcpy(packet + at, (unsigned char[]){0, 0, 1, 0, 1}, 5);
   at += 5;
+  unsigned a, b, c;
+  if (sscanf(line, "%*s %*s %u.%u.%u", &a, &b, &c) == 3) {
+    packet[11] = 1;
+    memcpy(packet + at, subnet_option, sizeof subnet_option);
+    at += sizeof subnet_option;
+    packet[at++] = a, packet[at++] = b, packet[at++] = c;
+  }
   struct query query = {at, malloc(at)};
   memcpy(query.bytes, packet, at);
   return query;

@@ -63,7 +63,7 @@ function cases(): Case[] {
   const drawn = WORKLOADS.filter(({ id }) => id !== "d").map((workload): Case => ({
     title: workload.title,
     world: declared(workload),
-    packets: questions(workload).map((name) => query(name, "A")),
+    packets: questions(workload).map(({ name }) => query(name, "A")),
   }));
   const { world, packets } = drawn.at(-1)!;
   const pools = world.pools!.map((pool) => ({ ...pool, members: pool.members.slice(0, 1) }));

@@ -12,6 +12,7 @@ export const echo: Peer = {
   program: "cc",
   install: "apt install gcc libc6-dev",
   answers: false,
+  steersByPlace: true,
   async prepare({ folder, port }) {
     return [await buildC("echo", folder), String(port)];
   },

@@ -4,7 +4,8 @@
  * @module
  */
 import type { Peer } from "./peer.ts";
-import { ZONE } from "../dns_workloads.ts";
+import { SITES } from "../geo_database.ts";
+import { siteAddresses, type Workload, ZONE, zoneHead } from "../dns_workloads.ts";
 
 /** `gdnsd.config(5)`. */
 export const gdnsd: Peer = {
@@ -12,10 +13,13 @@ export const gdnsd: Peer = {
   program: "gdnsd",
   install: "apt install gdnsd",
   answers: true,
+  steersByPlace: true,
   version: ["-V"], // which it doesn't know, and says its version with the usage
-  async prepare({ program, folder, port, zoneFile }) {
-    for (const each of ["zones", "run", "state"]) await Deno.mkdir(`${folder}/${each}`);
-    await Deno.symlink(zoneFile, `${folder}/zones/${ZONE}`);
+  async prepare({ program, folder, port, zoneFile, workload }) {
+    for (const each of ["zones", "run", "state", "geoip"]) await Deno.mkdir(`${folder}/${each}`);
+    if (workload.geo) await Deno.writeTextFile(`${folder}/zones/${ZONE}`, geoZone(workload));
+    else await Deno.symlink(zoneFile, `${folder}/zones/${ZONE}`);
+    if (workload.geo) await Deno.writeFile(`${folder}/geoip/city.mmdb`, workload.geo.bytes);
     await Deno.writeTextFile(
       `${folder}/config`,
       `options => {
@@ -25,8 +29,39 @@ export const gdnsd: Peer = {
   run_dir => ${folder}/run,
   state_dir => ${folder}/state,
 }
-`,
+${workload.geo ? geoPlugin(workload) : ""}`,
     );
     return [program, "-c", folder, "start"];
   },
 };
+
+function geoZone({ names }: Workload): string {
+  return zoneHead() + Array.from({ length: names }, (_, i) => `n${i} DYNA geoip!r${i}\n`).join("");
+}
+
+/** `gdnsd-plugin-geoip(8)`: the nearest of the datacenters by coordinates; one address in an answer. */
+function geoPlugin({ names }: Workload): string {
+  const coordinates = SITES.map(({ name, latitude, longitude }) =>
+    `        ${name} => [ ${latitude}, ${longitude} ]`
+  );
+  const resources = Array.from({ length: names }, (_, i) => {
+    const addresses = siteAddresses(i).map((address, site) => `${SITES[site]!.name} => ${address}`);
+    return `    r${i} => { map => nearest, service_types => up, dcmap => { ${addresses.join(", ")} } }`;
+  });
+  return `plugins => { geoip => {
+  maps => {
+    nearest => {
+      geoip2_db => city.mmdb,
+      datacenters => [ ${SITES.map(({ name }) => name).join(", ")} ],
+      auto_dc_coords => {
+${coordinates.join(",\n")}
+      },
+      auto_dc_limit => 1,
+    }
+  },
+  resources => {
+${resources.join(",\n")}
+  }
+} }
+`;
+}

@@ -4,16 +4,24 @@
  * @module
  */
 import type { Peer } from "./peer.ts";
-import { ZONE } from "../dns_workloads.ts";
+import { SITES } from "../geo_database.ts";
+import { siteAddresses, type Workload, ZONE, zoneHead } from "../dns_workloads.ts";
 
 /** `knot.conf(5)`. */
 export const knot: Peer = {
   name: "knot",
   program: "knotd",
-  install: "apt install knot",
+  install: "apt install knot knot-module-geoip",
   answers: true,
+  steersByPlace: true,
   version: ["--version"],
-  async prepare({ program, folder, port, zoneFile }) {
+  async prepare({ program, folder, port, zoneFile, workload }) {
+    const file = workload.geo ? `${folder}/zone` : zoneFile;
+    if (workload.geo) {
+      await Deno.writeTextFile(file, zoneHead());
+      await Deno.writeTextFile(`${folder}/geo.conf`, geoRecords(workload));
+      await Deno.writeFile(`${folder}/city.mmdb`, workload.geo.bytes);
+    }
     await Deno.writeTextFile(
       `${folder}/knot.conf`,
       `server:
@@ -22,18 +30,39 @@ export const knot: Peer = {
   udp-workers: 1
   tcp-workers: 1
   background-workers: 1
-log:
+${workload.geo ? "  edns-client-subnet: on\n" : ""}log:
   - target: stderr
     any: warning
 database:
   storage: "${folder}"
-zone:
+${workload.geo ? geoModule(folder) : ""}zone:
   - domain: ${ZONE}
-    file: "${zoneFile}"
-    zonefile-sync: -1
+    file: "${file}"
+${workload.geo ? "    module: mod-geoip/geo\n" : ""}    zonefile-sync: -1
     journal-content: none
 `,
     );
     return [program, "-c", `${folder}/knot.conf`];
   },
 };
+
+/** `mod-geoip`: it knows no distances; the continent says the same of this database. */
+function geoModule(folder: string): string {
+  return `mod-geoip:
+  - id: geo
+    config-file: ${folder}/geo.conf
+    ttl: 30
+    mode: geodb
+    geodb-file: ${folder}/city.mmdb
+    geodb-key: continent/code
+`;
+}
+
+function geoRecords({ names }: Workload): string {
+  return Array.from({ length: names }, (_, i) => {
+    const records = siteAddresses(i).map((address, site) =>
+      `  - geo: "${SITES[site]!.continent}"\n    A: ${address}\n`
+    );
+    return `n${i}.${ZONE}:\n${records.join("")}`;
+  }).join("");
+}

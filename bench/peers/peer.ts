@@ -19,6 +19,8 @@ export interface Peer {
   readonly flag?: "executable";
   /** Whether what comes back are answers; the echo's are none. */
   readonly answers: boolean;
+  /** Whether it takes part in workloads by the client's place. */
+  readonly steersByPlace?: boolean;
   /** Arguments that make the program say its version; absent = it has none. */
   readonly version?: readonly string[];
   /** Writes what the server needs, and tells the command that runs it in the foreground. */

@@ -46,6 +46,7 @@ function fleet(name: string, transport: string): Peer {
     program: Deno.execPath(),
     install: "https://deno.com",
     answers: true,
+    steersByPlace: true,
     prepare({ program, port, workload }) {
       const script = fileURLToPath(new URL("../dns_server.ts", import.meta.url));
       const flags = ["run", "-A", "--unstable-net", "--no-check"];

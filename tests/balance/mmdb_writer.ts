@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { Buffer } from "node:buffer";
 import { parsePrefix } from "../../src/ip.ts";
 
 /** A value as the format knows it; an object is a map. */
@@ -95,13 +96,14 @@ export function writeMmdb(content: MmdbContent): Uint8Array {
     node_count: new MmdbNumber("uint32", nodes.size),
     record_size: new MmdbNumber("uint16", recordSize),
   });
-  return Uint8Array.from([
-    ...writeTree(nodes, recordSize),
-    ...new Uint8Array(16),
-    ...data.bytes,
-    ...[0xab, 0xcd, 0xef, ...new TextEncoder().encode("MaxMind.com")],
-    ...metadata.bytes,
-  ]);
+  const parts = [
+    writeTree(nodes, recordSize),
+    new Uint8Array(16),
+    Uint8Array.from(data.bytes),
+    Uint8Array.from([0xab, 0xcd, 0xef, ...new TextEncoder().encode("MaxMind.com")]),
+    Uint8Array.from(metadata.bytes),
+  ];
+  return new Uint8Array(Buffer.concat(parts));
 }
 
 /** A leaf is the offset of its data. */
@@ -163,8 +165,9 @@ function bitsOf({ bytes, length }: { readonly bytes: Uint8Array; readonly length
 
 function numberNodes(root: TreeNode): ReadonlyMap<TreeNode, number> {
   const numbers = new Map<TreeNode, number>();
-  for (const queue: Edge[] = [root]; queue.length > 0;) {
-    const node = queue.shift()!;
+  const queue: Edge[] = [root];
+  for (let i = 0; i < queue.length; i++) {
+    const node = queue[i]!;
     if (typeof node === "number" || node === null || numbers.has(node)) continue;
     numbers.set(node, numbers.size);
     queue.push(...node.edges);
@@ -172,15 +175,22 @@ function numberNodes(root: TreeNode): ReadonlyMap<TreeNode, number> {
   return numbers;
 }
 
-function writeTree(numbers: ReadonlyMap<TreeNode, number>, recordSize: 24 | 28 | 32): number[] {
+function writeTree(numbers: ReadonlyMap<TreeNode, number>, recordSize: 24 | 28 | 32): Uint8Array {
+  const tree = new Uint8Array(numbers.size * recordSize / 4);
   const valueOf = (edge: Edge) =>
     edge === null ? numbers.size : typeof edge === "number" ? numbers.size + 16 + edge : numbers.get(edge)!;
-  return [...numbers.keys()].flatMap(({ edges }) => {
+  let at = 0;
+  for (const { edges } of numbers.keys()) {
     const [left, right] = edges.map((edge) => bigEndian(valueOf(edge), 4)) as [number[], number[]];
-    if (recordSize === 24) return [...left.slice(1), ...right.slice(1)];
-    if (recordSize === 32) return [...left, ...right];
-    return [...left.slice(1), left[0]! << 4 | right[0]!, ...right.slice(1)];
-  });
+    const node = recordSize === 24
+      ? [...left.slice(1), ...right.slice(1)]
+      : recordSize === 32
+      ? [...left, ...right]
+      : [...left.slice(1), left[0]! << 4 | right[0]!, ...right.slice(1)];
+    tree.set(node, at);
+    at += node.length;
+  }
+  return tree;
 }
 
 const TYPE = {
