@@ -16,23 +16,22 @@ import { BASE, json, problems, type Route } from "./route.ts";
 
 const tags = ["Explanations"];
 
-const rfc3339 = z.string().meta({ description: "RFC 3339" });
 const degrees = z.number().nullable().meta({ description: "Degrees" });
 
 const HealthSchema = z.object({
   state: z.enum(["healthy", "unhealthy", "unknown"]).meta({ description: "As probed" }),
   standing: z.enum(["in", "out"]).meta({ description: "Whether it may be answered, as far as health goes" }),
   why: z.string().nullable().meta({ description: "Why it is out, or in although it is down" }),
-  since: rfc3339.nullable(),
+  since: z.string().nullable().meta({ description: "When the state became what it is, RFC 3339" }),
   lastError: z.string().nullable().meta({ description: "Why the last probe failed" }),
   latencyMs: z.number().nullable().meta({ description: "Of the last probe that succeeded" }),
-  checkedAt: rfc3339.nullable(),
+  checkedAt: z.string().nullable().meta({ description: "When it was probed last, RFC 3339" }),
 });
 
 const CandidateSchema = z.object({
   pool: z.string().meta({ description: "Name of its pool; (fallback) = the static fallback" }),
-  memberId: z.string().nullable(),
-  member: z.string().meta({ examples: ["192.0.2.1:443"] }),
+  memberId: z.string().nullable().meta({ description: "Its id; null = an endpoint of the static fallback" }),
+  member: z.string().meta({ description: "Address or host name, and port", examples: ["192.0.2.1:443"] }),
   address: z.string().nullable().meta({ description: "What is answered for it" }),
   outcome: z.enum(["kept", "dropped"]).meta({
     description: "kept: answered to this client now or when its turn comes; dropped: not as things are",
@@ -42,62 +41,73 @@ const CandidateSchema = z.object({
     description: "Its place in the answer; null = it isn't in this one",
   }),
   distanceKm: z.number().nullable().meta({ description: "From the client" }),
-  weight: z.int(),
-  priority: z.int(),
+  weight: z.int().meta({ description: "Its share among its equals" }),
+  priority: z.int().meta({ description: "Its tier under failover; 0 = the last one" }),
   health: HealthSchema.nullable().meta({ description: "null = it isn't probed" }),
   override: z.object({
-    state: z.enum(["up", "down", "drain"]),
-    reason: z.string(),
-    owner: z.string(),
-    expiresAt: rfc3339,
+    state: z.enum(["up", "down", "drain"]).meta({ description: "What it does" }),
+    reason: z.string().meta({ description: "Why" }),
+    owner: z.string().meta({ description: "Who can be asked about it" }),
+    expiresAt: z.string().meta({ description: "When it ends, RFC 3339" }),
   }).nullable().meta({ description: "The override that rules it" }),
 }).openapi("ExplainedCandidate");
 
 const ExplanationSchema = z.object({
-  at: rfc3339,
+  at: z.string().meta({ description: "When, RFC 3339" }),
   generation: z.int().min(0).meta({ description: "Of the model that is answered" }),
   question: z.object({
-    name: z.string(),
-    type: z.string(),
+    name: z.string().meta({ description: "Lower-case, no final dot" }),
+    type: z.string().meta({ description: "Record type" }),
     ecs: z.string().nullable().meta({ description: "The client subnet that is sent along" }),
     wire: z.string().meta({ description: "The packet in hex: sent by the client, it gets this answer" }),
-  }),
+  }).meta({ description: "What is asked" }),
   client: z.object({
-    address: z.string(),
+    address: z.string().meta({ description: "That was decided by; of a subnet its first one" }),
     source: z.enum(["address", "ecs"]).meta({ description: "Where the address comes from" }),
     prefix: z.string().meta({ description: "As much of it as is known" }),
-    country: z.string().nullable(),
-    continent: z.string().nullable(),
-    asn: z.int().nullable(),
+    country: z.string().nullable().meta({ description: "Two letters" }),
+    continent: z.string().nullable().meta({ description: "Two letters" }),
+    asn: z.int().nullable().meta({ description: "Number of the autonomous system" }),
     latitude: degrees,
     longitude: degrees,
     geoRule: z.string().nullable().meta({ description: "The rule that matched", examples: ["country DE"] }),
-    mapFile: z.object({ prefix: z.string(), line: z.int().min(1) }).nullable().meta({
+    mapFile: z.object({
+      prefix: z.string().meta({ description: "As it stands there" }),
+      line: z.int().min(1).meta({ description: "Its line" }),
+    }).nullable().meta({
       description: "The line of the map file that matched",
     }),
   }).meta({ description: "Whom the answer is for; facts are null where the answer doesn't depend on them" }),
-  steps: z.array(z.object({ kind: z.enum(STEP_KINDS), text: z.string() })).meta({
+  steps: z.array(z.object({
+    kind: z.enum(STEP_KINDS).meta({ description: "What it is about" }),
+    text: z.string().meta({ description: "The decision in words" }),
+  })).meta({
     description: "What was decided, in order, a sentence each",
   }),
   candidates: z.array(CandidateSchema).meta({ description: "Every member of the pools that were looked at" }),
   rotation: z.object({
-    ticket: z.int().min(0),
+    ticket: z.int().min(0).meta({ description: "The number that the next answer draws" }),
     members: z.int().min(2).meta({ description: "That take turns" }),
-    turn: z.int().min(1),
+    turn: z.int().min(1).meta({ description: "Of this answer, from 1 on" }),
     cycle: z.int().min(1).meta({ description: "Turns until all begins anew" }),
     next: z.array(z.string()).meta({ description: "With what this and the next answers begin" }),
   }).nullable().meta({ description: "null = nobody takes turns" }),
   answer: z.object({
-    rcode: z.string().meta({ examples: ["NOERROR", "NXDOMAIN", "REFUSED"] }),
-    truncated: z.boolean(),
-    records: z.array(z.object({ name: z.string(), type: z.string(), ttl: z.int().min(0), data: z.string() })),
+    rcode: z.string().meta({ description: "Response code", examples: ["NOERROR", "NXDOMAIN", "REFUSED"] }),
+    truncated: z.boolean().meta({ description: "Whether the client has to come back over TCP" }),
+    records: z.array(z.object({
+      name: z.string().meta({ description: "Its owner" }),
+      type: z.string().meta({ description: "Record type" }),
+      ttl: z.int().min(0).meta({ description: "Seconds" }),
+      data: z.string().meta({ description: "Presentation form" }),
+    })).meta({ description: "The answer section" }),
     ttl: z.int().min(0).nullable().meta({ description: "Seconds; null = there are no records" }),
     scope: z.int().min(0).max(128).nullable().meta({
       description: "Bits of the client subnet for which it holds; null = it carries none",
     }),
     wire: z.string().meta({ description: "Its bytes in hex" }),
     text: z.string().meta({ description: "The same as dig prints it" }),
-  }),
+  }).meta({ description: "What is sent" }),
 }).openapi("Explanation");
 
 const span = z.object({
@@ -111,11 +121,11 @@ const faultBudget = z.object({
 });
 
 const BudgetSchema = z.object({
-  name: z.string(),
+  name: z.string().meta({ description: "As it was asked for" }),
   service: z.string().nullable().meta({ description: "Domain of the service; null = the static fallback" }),
   ttl: z.int().min(0).meta({ description: "Seconds" }),
   pools: z.array(z.object({
-    pool: z.string(),
+    pool: z.string().meta({ description: "Its name" }),
     check: z.string().nullable().meta({ description: "null = nothing is probed: a fault is never seen" }),
     refusing: faultBudget.nullable().meta({ description: "Backends whose probes fail at once" }),
     hanging: faultBudget.nullable().meta({ description: "Backends whose probes fail by the time-out" }),
@@ -128,11 +138,11 @@ const BudgetSchema = z.object({
     description: "How much longer it takes when very many targets turn down at once",
   }),
   failovers: z.array(z.object({
-    pool: z.string(),
-    member: z.string(),
-    check: z.string(),
-    direction: z.enum(["down", "up"]),
-    at: rfc3339,
+    pool: z.string().meta({ description: "Its name" }),
+    member: z.string().meta({ examples: ["192.0.2.1:443"], description: "Address and port" }),
+    check: z.string().meta({ description: "The check that changed its mind" }),
+    direction: z.enum(["down", "up"]).meta({ description: "Out of the answers, or back" }),
+    at: z.string().meta({ description: "When the answers showed it, RFC 3339" }),
     detectedMs: z.number().nullable().meta({
       description: "From the last probe that said otherwise to the verdict; null = not known",
     }),
