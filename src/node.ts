@@ -281,6 +281,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
         settings: () => settings,
         health,
         publisher,
+        names,
         failovers,
         engine: engineOptions(settings),
         clock: systemClock,

@@ -49,6 +49,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "dns",
     "store",
     "health",
+    "names",
     "telemetry",
   ],
   systemd: [],

@@ -51,13 +51,19 @@ function columnsFor(candidates: readonly JsonObject[]): readonly Column[] {
   const columns: readonly Column[] = [
     textColumn("rank"),
     { title: "pool", cell: ({ pool }) => text(pool) },
-    { title: "member", cell: ({ member }) => text(member) },
+    { title: "member", cell: memberCell },
     { title: "health", cell: (row) => text(fieldAt(row, "health.state")) },
     { title: "km", cell: ({ distanceKm }) => text(distanceKm) },
     { title: "outcome", cell: ({ outcome, rank }) => rank === null ? text(outcome) : "answered" },
     { title: "why", cell: ({ reason }) => text(reason) },
   ];
   return columns.filter(({ title, cell }) => title === "rank" || candidates.some((row) => cell(row) !== ""));
+}
+
+/** Members by name have their address behind it. */
+function memberCell({ member, address }: JsonObject): string {
+  const isShown = typeof address !== "string" || text(member).includes(address);
+  return isShown ? text(member) : `${text(member)} (${address})`;
 }
 
 function nextTurns({ next }: JsonObject): string {

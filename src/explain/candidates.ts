@@ -6,7 +6,7 @@
  */
 import { haversineKm } from "../balance/geo.ts";
 import type { Candidate } from "../balance/ranking.ts";
-import { addressOf, type Member } from "../config/model.ts";
+import type { Member } from "../config/model.ts";
 import { formatIp, formatSocketAddress } from "../ip.ts";
 import { TYPE } from "../wire/record_type.ts";
 import type { ExplainedCandidate, ExplainedHealth } from "./explanation.ts";
@@ -33,7 +33,8 @@ interface Known {
 
 function membersOf({ look, pool, listed }: Considered, { choice, sources, ruling }: Situation): Known[] {
   const chosen = choice && choice.list === look.list ? choice.members : [];
-  const known = pool.members.map((member) => ({ member, override: ruling(pool.id, member) }));
+  const known = pool.members.flatMap((member) => addressed(member, sources))
+    .map((member) => ({ member, override: ruling(pool.id, member) }));
   const taken = new Set<Candidate>();
   // Members keep their order in the tables; where one address stands twice, those that are left out come second.
   const places = new Map<Member, Candidate>();
@@ -55,6 +56,12 @@ function membersOf({ look, pool, listed }: Considered, { choice, sources, ruling
   });
 }
 
+/** A member by name as many times as its name has addresses. */
+function addressed(member: Member, { addressesOf }: Situation["sources"]): Member[] {
+  const addresses = member.ipAddress === null ? addressesOf(member.target!) : [];
+  return addresses.length === 0 ? [member] : addresses.map((ipAddress) => ({ ...member, ipAddress }));
+}
+
 function isOut({ member, override }: { member: Member; override: RulingOverride | null }): boolean {
   if (override?.state === "up") return false;
   return !member.enabled || override?.state === "down" || override?.share === 0;
@@ -69,7 +76,7 @@ function candidateOf(known: Known, considered: Considered, situation: Situation)
   return {
     pool: pool.name,
     memberId: member.id || null,
-    member: formatSocketAddress({ hostname: addressOf(member), port: member.port }),
+    member: formatSocketAddress({ hostname: member.target ?? member.ipAddress ?? "", port: member.port }),
     address: listed ? formatIp(listed.address) : member.ipAddress,
     outcome: isKept ? "kept" : "dropped",
     reason,
@@ -161,6 +168,9 @@ function whyUnlisted({ member, override }: Known, { asked }: Situation): string 
   const family = member.ipAddress.includes(":") ? 6 : 4;
   if (family !== (asked.type === TYPE.A ? 4 : 6)) {
     return `IPv${family}, which ${family === 4 ? "A" : "AAAA"} queries get`;
+  }
+  if (member.target !== null) {
+    return "another member of the pool stands for this address, or its name just changed";
   }
   return "changed a moment ago, and not answered from yet";
 }

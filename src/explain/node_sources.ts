@@ -7,6 +7,7 @@ import type { Clock } from "../clock.ts";
 import type { Settings } from "../config/settings.ts";
 import type { EngineOptions } from "../dns/engine.ts";
 import type { NodeHealth } from "../health/node_health.ts";
+import type { Names } from "../names/names.ts";
 import type { LiveBoard } from "../snapshot/live.ts";
 import type { Snapshot } from "../snapshot/view.ts";
 import type { Store } from "../store/store.ts";
@@ -27,6 +28,8 @@ export interface NodeParts {
     readonly current: { readonly snapshot: Snapshot; readonly board: LiveBoard };
     readonly generation: number;
   };
+  /** The addresses of members by name. */
+  readonly names: Pick<Names, "addressesOf">;
   /** What past failovers took. */
   readonly failovers: Failovers;
   /** As the workers have them. */
@@ -40,7 +43,7 @@ const NAMES_SHOWN = 5;
 
 /** Looks everything up when it is asked for. */
 export function sourcesOf(
-  { store, settings, health, publisher, failovers, engine, clock }: NodeParts,
+  { store, settings, health, publisher, names, failovers, engine, clock }: NodeParts,
 ): ExplainSources {
   return {
     current: () => publisher.current,
@@ -64,6 +67,7 @@ export function sourcesOf(
       ];
       return [...new Set(names)].slice(0, NAMES_SHOWN);
     },
+    addressesOf: names.addressesOf,
     failovers,
     flipGuardHoldMs: () => {
       const { share, hold } = settings().health.flipGuard;

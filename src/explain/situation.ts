@@ -33,6 +33,8 @@ export interface ExplainSources {
   rulings(): (poolId: string, member: Member) => RulingOverride | null;
   /** Some of the names that are answered here, for those that asked for another. */
   ours(): readonly string[];
+  /** The known addresses of a member's name. */
+  addressesOf(target: string): readonly string[];
   /** What past failovers took. */
   readonly failovers: Pick<Failovers, "of">;
   /** For how long the flip guard holds verdicts at most; `null` = it is off. */

@@ -48,6 +48,11 @@ const COUNTRIES = ["DE", "FR", "US", "BR", "JP"] as const;
 const CONTINENTS = { DE: "EU", FR: "EU", US: "NA", BR: "SA", JP: "AS" } as const;
 const PLACES = [[50.1, 8.7], [40.7, -74], [1.35, 103.8], [-23.5, -46.6]] as const;
 const REGIONS = ["", "fra", "nyc"] as const;
+/** What names stand for, one with an address that members have, too. */
+const NAMED = [[], ["203.0.113.1"], ["203.0.113.2", "203.0.113.3", "2001:db8:a::1"], [
+  "192.0.2.1",
+  "203.0.113.4",
+]];
 const ZONE = `
 @ NS ns1
 ns1 A 192.0.2.250
@@ -118,6 +123,7 @@ export class RandomStates {
       zones: [{ domain: "example.com", records: RECORDS }],
       atlas,
       engine: { ecs },
+      addressesOf: (target) => NAMED[target.charCodeAt(2) % NAMED.length]!,
       board: this.#board,
       epoch: ++this.#epoch,
     });
@@ -244,7 +250,9 @@ function poolOf(random: Random, i: number, fallsBackTo: number | null): Pool {
     return {
       ...MEMBER_DEFAULTS,
       id: idOf(2, i * 100 + m),
-      ipAddress: random.isOneIn(3) ? `2001:db8::${1 + m}` : `192.0.2.${1 + m}`,
+      ...random.isOneIn(8)
+        ? { ipAddress: null, target: `lb${m}.example.net` }
+        : { ipAddress: random.isOneIn(3) ? `2001:db8::${1 + m}` : `192.0.2.${1 + m}` },
       port: 80 + random.below(2),
       weight: random.pick([1, 1, 1, 2, 5]),
       priority: random.below(4),

@@ -4,6 +4,7 @@
  * @module
  */
 import { type DesiredZone, steeredPool } from "../../src/config/desired.ts";
+import { flattenedPool } from "../../src/config/flattened.ts";
 import type { Fallback, Pool, Service } from "../../src/config/model.ts";
 import { applyOverrides, OverrideIndex } from "../../src/config/overridden.ts";
 import type { Override } from "../../src/config/override.ts";
@@ -21,7 +22,8 @@ import { Tables } from "../../src/snapshot/tables.ts";
 export const NOW_MS = Date.UTC(2026, 0, 31, 3);
 
 /** What is declared; what may be left out isn't there. */
-export interface Declared extends Partial<Pick<ExplainSources, "health" | "failovers" | "flipGuardHoldMs">> {
+export interface Declared
+  extends Partial<Pick<ExplainSources, "health" | "failovers" | "flipGuardHoldMs" | "addressesOf">> {
   readonly pools: readonly Pool[];
   readonly services: readonly Service[];
   readonly overrides?: readonly Override[];
@@ -48,7 +50,10 @@ export interface World {
 export function worldOf(declared: Declared): World {
   const { pools, services, fallback = null, zones = [], atlas, epoch = 1 } = declared;
   const overrides = new OverrideIndex(declared.overrides ?? []);
-  const steered = pools.map((pool) => applyOverrides(steeredPool(pool), overrides, NOW_MS));
+  const addressesOf = declared.addressesOf ?? (() => []);
+  const steered = pools.map((pool) =>
+    flattenedPool(applyOverrides(steeredPool(pool), overrides, NOW_MS), addressesOf)
+  );
   const slots = new Slots(1);
   const tables = new Tables({
     generation: epoch,
@@ -83,6 +88,7 @@ export function worldOf(declared: Declared): World {
     health: declared.health ?? (() => ({ ...UNKNOWN_VERDICT, standing: "in", why: null })),
     rulings: () => rulingsOf(overrides, NOW_MS),
     ours: () => [...zones, ...services].map(({ domain }) => domain),
+    addressesOf,
     failovers: declared.failovers ?? { of: () => [] },
     flipGuardHoldMs: declared.flipGuardHoldMs ?? (() => null),
     engine: options,
