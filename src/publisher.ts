@@ -292,7 +292,7 @@ export class Publisher {
     const { standings } = this.#options;
     standings.follow(standings.put(pool));
     // Before anybody reads the pool: a slot that is new or free again may say anything.
-    const keys = pool.members.filter(({ enabled }) => enabled)
+    const keys = [...pool.members, ...pool.named?.members ?? []].filter(({ enabled }) => enabled)
       .map((member) => standingKeyOf(pool, member)).filter((key) => key !== null);
     for (const key of keys) this.#healthSlots.of(key);
     const healthSlots = this.#healthSlots.size;

@@ -38,8 +38,9 @@ export function checkTargetOf(
  * are probed too: before one is taken in, people want to see whether it is well.
  */
 export function checkTargetsOf(
-  { members, healthCheck }: {
+  { members, named, healthCheck }: {
     readonly members: readonly Place[];
+    readonly named?: { readonly members: readonly (Place & { readonly addresses?: readonly string[] })[] };
     readonly healthCheck: HealthCheck | null;
   },
 ): CheckTarget[] {
@@ -48,7 +49,11 @@ export function checkTargetsOf(
     : healthCheck.type === "calculated"
     ? healthCheck.checks
     : [healthCheck];
-  return members.flatMap((member) => {
+  // Of a name all addresses count, also one that isn't answered because a member has it: that is probed by another name.
+  const byName = (named?.members ?? []).flatMap(({ addresses = [], ...member }) =>
+    addresses.map((ipAddress) => ({ ...member, ipAddress }))
+  );
+  return [...members, ...byName].flatMap((member) => {
     const { ipAddress } = member;
     return ipAddress === null ? [] : checks.map((check) => checkTargetOf({ ...member, ipAddress }, check));
   });

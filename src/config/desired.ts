@@ -42,6 +42,8 @@ export interface SteeredPool extends Omit<Pool, "name" | "members" | "geoRules">
   readonly geoRules: readonly SteeredGeoRule[];
   /** Unix seconds of the earliest planned change of what is answered; 0 = none. */
   readonly changesAt: number;
+  /** Where names are answered as names: the members that are chosen from then, with rules that lead to them. */
+  readonly named?: Pick<SteeredPool, "members" | "geoRules">;
 }
 
 /** As much of a member as answers depend on. */
@@ -64,6 +66,8 @@ export interface SteeredMember extends
   readonly share: number;
   /** Whether an operator says that it is up, whatever its check says. */
   readonly forcedUp: boolean;
+  /** The known addresses of a member that is answered as its name; it has no `ipAddress` then. */
+  readonly addresses?: readonly string[];
 }
 
 /** As much of a geo rule as answers depend on. */

@@ -7,6 +7,9 @@
  * id, and its name, by which they are probed. A name without any known address is nobody. An address that an enabled
  * member of the pool has already, on the same port, isn't answered twice: that one stands for both.
  *
+ * A pool that answers names as names (`flatten: false`) keeps its members as they are beside that, because a zone's
+ * apex can't be an alias and gets the addresses all the same.
+ *
  * @module
  */
 import type { SteeredMember, SteeredPool } from "./desired.ts";
@@ -32,7 +35,21 @@ export function flattenedPool(pool: SteeredPool, addressesOf: AddressesOf): Stee
     return knownOf(named).flatMap((address) => indexes.get(placeOf(address, named.port)) ?? [])
       .map((member) => ({ ...rule, member }));
   });
-  return { ...pool, members, geoRules };
+  const flat = { ...pool, members, geoRules };
+  return pool.flatten ? flat : { ...flat, named: asNamed(pool, knownOf) };
+}
+
+/** The members among whom is chosen where names are answered as names. */
+function asNamed(
+  { members, geoRules }: SteeredPool,
+  knownOf: (member: SteeredMember) => readonly string[],
+): NonNullable<SteeredPool["named"]> {
+  return {
+    members: members.map((member) =>
+      member.ipAddress === null ? { ...member, addresses: knownOf(member) } : member
+    ),
+    geoRules,
+  };
 }
 
 /** The addresses that nobody before has; from then on they are taken. */

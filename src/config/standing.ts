@@ -19,7 +19,9 @@ export interface Standing {
   readonly key: string;
   /** What it depends on. */
   readonly targets: readonly CheckTarget[];
-  /** So many of the targets must not be down. */
+  /** How many of the targets belong to each address; more than one address has a member that is answered as its name. */
+  readonly perAddress: number;
+  /** So many targets of some address must not be down. */
   readonly atLeast: number;
   /** How the member comes back; `null` = at once. */
   readonly failback: FailbackPolicy | null;
@@ -49,36 +51,56 @@ export interface StandingPool {
 export interface StandingMember extends Pick<Member, "ipAddress" | "target" | "port"> {
   /** Whether an operator says that it is up. */
   readonly forcedUp: boolean;
+  /** The known addresses of a member that is answered as its name; it has no `ipAddress` then. */
+  readonly addresses?: readonly string[];
 }
 
 /** The key under which a member's standing is found; `null` = it always stands. */
 export function standingKeyOf(
   pool: StandingPool,
-  { ipAddress, target, port, forcedUp }: StandingMember,
+  { ipAddress, target, port, forcedUp, addresses }: StandingMember,
 ): string | null {
   const { healthCheck: check } = pool;
-  if (check === null || ipAddress === null || forcedUp) return null;
+  if (check === null || forcedUp) return null;
+  if (ipAddress === null) return addresses ? namedKeyOf(pool, { target, port, addresses }) : null;
   if (isPlain(pool)) return checkTargetOf({ ipAddress, target, port }, check).key;
   return keyOf(pool, { ipAddress, target, port });
 }
 
 /** The derived standings of a pool's members, disabled ones included; none where all are plain. */
 export function derivedStandings(
-  pool: StandingPool & { readonly members: readonly StandingMember[] },
+  pool: StandingPool & {
+    readonly members: readonly StandingMember[];
+    readonly named?: { readonly members: readonly StandingMember[] };
+  },
 ): Standing[] {
-  const { healthCheck: check } = pool;
-  if (check === null || isPlain(pool)) return [];
-  const checks = plainChecks(check);
-  return pool.members.flatMap(({ ipAddress, target, port, forcedUp }) => {
-    if (ipAddress === null) return [];
-    return {
-      key: keyOf(pool, { ipAddress, target, port }),
-      targets: checks.map((check) => checkTargetOf({ ipAddress, target, port }, check)),
+  const { healthCheck: check, members, named } = pool;
+  if (check === null) return [];
+  const standings: Standing[] = [];
+  const add = (key: string, addresses: readonly string[], { target, port, forcedUp }: StandingMember) => {
+    const checks = plainChecks(check);
+    standings.push({
+      key,
+      targets: addresses.flatMap((ipAddress) =>
+        checks.map((check) => checkTargetOf({ ipAddress, target, port }, check))
+      ),
+      perAddress: checks.length,
       atLeast: neededOf(check),
       // Whoever forces a member up says that it is to be answered: it needn't be failed back afterwards.
       failback: hasFailback(pool) && !forcedUp ? { by: pool.failback, delayMs: pool.failbackDelayMs } : null,
-    };
-  });
+    });
+  };
+  if (!isPlain(pool)) {
+    for (const member of members) {
+      const { ipAddress, target, port } = member;
+      if (ipAddress !== null) add(keyOf(pool, { ipAddress, target, port }), [ipAddress], member);
+    }
+  }
+  for (const member of named?.members ?? []) {
+    const { target, port, addresses } = member;
+    if (addresses) add(namedKeyOf(pool, { target, port, addresses }), addresses, member);
+  }
+  return standings;
 }
 
 /** The checks that are probed for a check. */
@@ -98,6 +120,21 @@ function isPlain(pool: StandingPool): boolean {
 
 function hasFailback({ failback, failbackDelayMs }: StandingPool): boolean {
   return failback === "manual" || failbackDelayMs > 0;
+}
+
+/** A member that is answered as its name stands as long as one of its addresses does; with none it doesn't. */
+function namedKeyOf(
+  pool: StandingPool,
+  { target, port, addresses }: Pick<StandingMember, "target" | "port"> & {
+    readonly addresses: readonly string[];
+  },
+): string {
+  if (hasFailback(pool)) return `failback ${pool.id} ${target} ${port}`;
+  const checks = plainChecks(pool.healthCheck!);
+  const keys = addresses.map((ipAddress) =>
+    checks.map((check) => checkTargetOf({ ipAddress, target, port }, check).key).sort().join("; ")
+  );
+  return `${target} by ${neededOf(pool.healthCheck!)} of (${keys.join(") or (")})`;
 }
 
 function keyOf(

@@ -10,7 +10,7 @@
  */
 import { ON_ALL_DOWN } from "../config/model.ts";
 import { type Family, type Prefix, prefixContains } from "../ip.ts";
-import { ENTRY, GLUE, LIST, POOL, RRSET, SERVICE, ZONE } from "../snapshot/layout.ts";
+import { ENTRY, GLUE, LIST, NAMED, POOL, RRSET, SERVICE, ZONE } from "../snapshot/layout.ts";
 import { LANE_SIZE, type LiveBoard } from "../snapshot/live.ts";
 import { hashWildcard } from "../snapshot/names.ts";
 import { type Snapshot, SnapshotView } from "../snapshot/view.ts";
@@ -336,6 +336,10 @@ export class Engine {
         return this.#followAlias(alias);
       }
     }
+    if (!isAddress && pool !== 0 && this.#named(pool) !== 0) {
+      this.#traceName(source, exists ? "service" : "wildcard-service");
+      return this.#steerOther(service, pool, entry);
+    }
     const fallback = this.#view.fallback;
     if (isAddress && fallback !== 0 && (source === 0 || (service !== 0 && pool === 0))) {
       this.#lane[COUNTER.fallback]!++;
@@ -353,13 +357,40 @@ export class Engine {
   }
 
   #list(pool: number): number {
-    return this.#record(pool + (this.#query.type === TYPE.A ? POOL.list4 : POOL.list6));
+    return this.#listOf(pool, this.#query.type === TYPE.AAAA ? 6 : 4);
+  }
+
+  #listOf(pool: number, family: Family): number {
+    const named = this.#named(pool);
+    if (named !== 0) return this.#record(named + (family === 4 ? NAMED.list4 : NAMED.list6));
+    return this.#record(pool + (family === 4 ? POOL.list4 : POOL.list6));
+  }
+
+  /** The pool's named record where names may be answered; 0 elsewhere: an apex is no alias (RFC 1034 §3.6.2). */
+  #named(pool: number): number {
+    const named = this.#record(pool + POOL.named);
+    if (named === 0) return 0;
+    const zone = this.#record(this.#entry + ENTRY.zone);
+    return this.#record(zone + ZONE.apexLength) === this.#query.nameLength ? 0 : named;
+  }
+
+  /**
+   * Answers another type than addresses: an alias is one for every type. Who comes next is asked, but takes no turn,
+   * since it is by addresses that turns are counted.
+   */
+  #steerOther(service: number, pool: number, entry: number): number {
+    const selection = this.#selection;
+    const { isRehearsing } = selection;
+    selection.isRehearsing = true;
+    const rcode = this.#steer(service, pool, entry);
+    selection.isRehearsing = isRehearsing;
+    return rcode;
   }
 
   /** Answers with members of the pool, of its fallback, or with nothing. */
   #steer(service: number, pool: number, entry: number): number {
     const selection = this.#selection;
-    const family = this.#query.type === TYPE.A ? 4 : 6;
+    const family = this.#query.type === TYPE.AAAA ? 6 : 4;
     const cursor = this.#record(service + (family === 4 ? SERVICE.cursor4 : SERVICE.cursor6));
     this.#takesSubnet = this.#record(service + SERVICE.ignoresSubnet) === 0;
     /** The first pool of the chain that has somebody, if too few: still better than nothing. */
@@ -377,7 +408,7 @@ export class Engine {
         if (this.#trace) this.#traceRanking(list, max);
         if (count > 0) {
           this.#lane[COUNTER.steered]!++;
-          return this.#answerWith(service, pool, list, count, family);
+          return this.#answerWith(service, pool, list, count, entry);
         }
         isFenced = true;
       } else if (this.#isOtherFamilyUp(pool, family, need)) break;
@@ -400,7 +431,7 @@ export class Engine {
         : policy === ALL_DOWN.all
         ? selection.chooseAll(list, cursor, max)
         : selection.chooseLastHealthy(list, cursor, max);
-      return this.#answerWith(service, pool, list, count, family);
+      return this.#answerWith(service, pool, list, count, entry);
     }
     if (scarce !== 0) {
       const list = this.#list(scarce);
@@ -409,7 +440,7 @@ export class Engine {
       const count = selection.chooseEligible(list, cursor, max, this.#whoAsks);
       this.#widenScope();
       if (this.#trace) this.#traceRanking(list, max);
-      if (count > 0) return this.#answerWith(service, scarce, list, count, family);
+      if (count > 0) return this.#answerWith(service, scarce, list, count, entry);
     }
     this.#deny(entry);
     return RCODE.NOERROR;
@@ -425,7 +456,7 @@ export class Engine {
 
   /** Judged per family: while the other family has enough healthy members, this one is merely not there. */
   #isOtherFamilyUp(pool: number, family: Family, need: number): boolean {
-    const other = this.#record(pool + (family === 4 ? POOL.list6 : POOL.list4));
+    const other = this.#listOf(pool, family === 4 ? 6 : 4);
     const up = this.#selection.eligible(other);
     return up > 0 && (need === 0 || up >= this.#selection.needed(other, need));
   }
@@ -437,10 +468,45 @@ export class Engine {
     if (this.#selection.scope > this.#scope) this.#scope = this.#selection.scope;
   }
 
-  #answerWith(service: number, pool: number, list: number, count: number, family: Family): number {
+  #answerWith(service: number, pool: number, list: number, count: number, entry: number): number {
     const ttl = this.#ttl(service, pool);
     this.#trace?.chosen(list, this.#selection.chosen.subarray(0, count), this.#selection.turn, ttl);
-    return this.#writeAddresses(list, count, family, ttl);
+    const { type } = this.#query;
+    const family = type === TYPE.AAAA ? 6 : 4;
+    const named = this.#named(pool);
+    if (named === 0) return this.#writeAddresses(list, count, family, ttl);
+    const aliases = this.#record(named + (family === 4 ? NAMED.aliases4 : NAMED.aliases6));
+    const target = this.#record(aliases + this.#selection.chosen[0]!);
+    if (target !== 0) return this.#alias(target, ttl);
+    if (type === TYPE.A || type === TYPE.AAAA) {
+      return this.#writeAddresses(list, this.#keepAddresses(aliases, count), family, ttl);
+    }
+    this.#deny(entry);
+    return RCODE.NOERROR;
+  }
+
+  /** Takes those who are answered as names out of the choice; returns how many are left. */
+  #keepAddresses(aliases: number, count: number): number {
+    const { chosen } = this.#selection;
+    let kept = 0;
+    for (let i = 0; i < count; i++) if (this.#record(aliases + chosen[i]!) === 0) chosen[kept++] = chosen[i]!;
+    return kept;
+  }
+
+  /** Writes a CNAME to a name in the heap, and makes that the name at hand. */
+  #alias(nameAt: number, ttl: number): number {
+    const { heap } = this.#view;
+    let size = 1;
+    while (heap[nameAt + size - 1] !== 0) size += heap[nameAt + size - 1]! + 1;
+    if (this.#at + 12 + size > this.#limit) {
+      this.#truncated = true;
+      return RCODE.NOERROR;
+    }
+    this.#writeHead(TYPE.CNAME, CLASS.IN, ttl, size);
+    const targetAt = this.#at;
+    for (let i = 0; i < size; i++) this.#out[this.#at++] = heap[nameAt + i]!;
+    this.#answers++;
+    return this.#follow(targetAt);
   }
 
   /** Seconds until the next planned change of the pool at most, but no less than the service's least TTL. */
@@ -488,9 +554,13 @@ export class Engine {
     const written = this.#writeRrset(alias, this.#owner);
     if (written === 0) return RCODE.NOERROR;
     this.#answers += written;
+    return this.#follow(this.#at - this.#record(alias + RRSET.bytes) + 12);
+  }
+
+  /** Makes the target of a CNAME, written before, the name at hand. */
+  #follow(targetAt: number): number {
     if (this.#query.type === TYPE.CNAME) return RCODE.NOERROR;
     // A chain is at most a few KiB long, so that every name of it is within reach of a compression pointer.
-    const targetAt = this.#at - this.#record(alias + RRSET.bytes) + 12;
     this.#owner = 0xc000 | targetAt;
     this.#query.setName(this.#out, targetAt);
     return FOLLOW;

@@ -255,10 +255,15 @@ export class Standings implements Disposable {
     }
   }
 
-  #isWell({ standing: { targets, atLeast } }: Entry): boolean {
+  /** Whether the targets of some address are. */
+  #isWell({ standing: { targets, perAddress, atLeast } }: Entry): boolean {
     let up = 0;
-    for (const { key } of targets) if (!this.#down.has(key)) up++;
-    return up >= atLeast;
+    for (const [i, { key }] of targets.entries()) {
+      if (i % perAddress === 0) up = 0;
+      if (!this.#down.has(key)) up++;
+      if (up >= atLeast) return true;
+    }
+    return false;
   }
 
   #setOut(entry: Entry, out: Out | null): void {

@@ -127,7 +127,20 @@ export const POOL = {
   changesAt: 6,
   /** Four words that stand for the pool's id. */
   id: 7,
-  size: 11,
+  /** Named record, or 0: then members are answered by addresses only. */
+  named: 11,
+  size: 12,
+} as const;
+
+/** What a pool answers where it may answer names: wherever the name asked for isn't a zone's apex. */
+export const NAMED = {
+  /** List record of the enabled members that go by name or by an IPv4 address. */
+  list4: 0,
+  list6: 1,
+  /** A word for each member of the list: heap offset of its name in wire form, or 0 = it goes by address. */
+  aliases4: 2,
+  aliases6: 3,
+  size: 4,
 } as const;
 
 /** In `POOL.minHealthy`: the rest is a percentage of the members of the family. */
@@ -148,7 +161,7 @@ export const LIST = {
   count: 1,
   /** Index of the first member among all lists' members. */
   base: 2,
-  /** Heap offset of `count` addresses of 4 or 16 bytes. */
+  /** Heap offset of `count` addresses of 4 or 16 bytes; of a name one that stands for it, which isn't answered. */
   addressAt: 3,
   /** Index into `ALGORITHMS` of `config/model.ts`. */
   algorithm: 4,

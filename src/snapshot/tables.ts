@@ -35,6 +35,7 @@ import {
   GLUE,
   LIST,
   MAGIC,
+  NAMED,
   NEED_PERCENT,
   NO_LIST_ID,
   NO_PLACE,
@@ -73,6 +74,8 @@ const SOA_TIMERS = [3600, 600, 604_800] as const;
 const DEPENDS_ON_CLIENT: readonly Algorithm[] = ["geoip", "map-file", "hash"];
 /** Steps of a drain that weights are fine enough for. */
 const DRAIN_UNITS = 64;
+/** Units of a weight that are tried so that what several addresses share comes out even: 64 steps of 1/16. */
+const UNITS_MAX = 1024;
 const WEIGHT_MAX = 0xffff;
 /** Bytes of a finished resource record before its RDATA. */
 const FINISHED_HEAD = 12;
@@ -153,7 +156,7 @@ export class Tables {
     const healthSlots = this.#healthSlots;
     this.#records.reserve(ROOT.end);
     this.#records.set(ROOT.magic, MAGIC);
-    this.#emptyList = this.#writeList([], null, NOWHERE);
+    this.#emptyList = this.#writeHead(0, NOWHERE);
     healthSlots.beginRound();
     this.#writeZones(desired.zones);
     this.#writePools(desired.pools());
@@ -205,6 +208,7 @@ export class Tables {
     const at = known || this.#records.reserve(POOL.size);
     const list4 = this.#putList(pool, 4, this.#records.get(at + POOL.list4));
     const list6 = this.#putList(pool, 6, this.#records.get(at + POOL.list6));
+    const named = this.#putNamed(pool, this.#records.get(at + POOL.named));
     const fallback = pool.fallbackPoolId === null ? 0 : this.#pools.find(pool.fallbackPoolId);
     this.#records.publish(at + POOL.onAllDown, ON_ALL_DOWN.indexOf(pool.onAllDown));
     this.#records.publish(at + POOL.maxAnswers, pool.maxAnswers);
@@ -213,6 +217,7 @@ export class Tables {
     this.#records.publish(at + POOL.changesAt, pool.changesAt);
     this.#records.publish(at + POOL.list4, list4);
     this.#records.publish(at + POOL.list6, list6);
+    this.#records.publish(at + POOL.named, named);
     if (known === 0) this.#pools.add(pool.id, at);
   }
 
@@ -586,21 +591,52 @@ export class Tables {
   #putList(pool: SteeredPool, family: Family, before: number): number {
     const members = pool.members.filter((member) => isOf(member, family));
     if (members.length === 0) return this.#emptyList;
-    if (members.length <= SMALL_LIST_MAX && isPlain(pool)) return this.#writeList(members, pool, NOWHERE);
+    if (members.length <= SMALL_LIST_MAX && isPlain(pool)) {
+      return this.#writeList(members, pool, { family, place: NOWHERE });
+    }
     const isSuccessor = before !== 0 && this.#records.get(before + LIST.id) !== NO_LIST_ID;
     if (isSuccessor && this.#records.get(before + LIST.capacity) >= members.length) {
-      return this.#writeList(members, pool, {
+      const place = {
         id: this.#records.get(before + LIST.id),
         base: this.#records.get(before + LIST.base),
         capacity: this.#records.get(before + LIST.capacity),
-      });
+      };
+      return this.#writeList(members, pool, { family, place });
     }
     const id = isSuccessor ? this.#records.get(before + LIST.id) : this.#lists;
     if (this.#isSealed) this.#requireRoomForList(id + 1, this.#listMembers + members.length);
-    const list = this.#writeList(members, pool, { id, base: this.#listMembers, capacity: members.length });
+    const place = { id, base: this.#listMembers, capacity: members.length };
+    const list = this.#writeList(members, pool, { family, place });
     if (id === this.#lists) this.#lists++;
     this.#listMembers += members.length;
     return list;
+  }
+
+  /** What the pool answers where it may answer names; 0 = addresses, as elsewhere. */
+  #putNamed(pool: SteeredPool, before: number): number {
+    if (!pool.named?.members.some(({ enabled, ipAddress }) => enabled && ipAddress === null)) return 0;
+    const choice = { ...pool, ...pool.named };
+    const list4 = this.#putList(choice, 4, before && this.#records.get(before + NAMED.list4));
+    const list6 = this.#putList(choice, 6, before && this.#records.get(before + NAMED.list6));
+    const aliases4 = this.#writeAliases(choice.members.filter((member) => isOf(member, 4)));
+    const aliases6 = this.#writeAliases(choice.members.filter((member) => isOf(member, 6)));
+    const named = this.#records.reserve(NAMED.size);
+    this.#records.set(named + NAMED.list4, list4);
+    this.#records.set(named + NAMED.list6, list6);
+    this.#records.set(named + NAMED.aliases4, aliases4);
+    this.#records.set(named + NAMED.aliases6, aliases6);
+    return named;
+  }
+
+  /** The lists were written before, so no name lies at offset 0. */
+  #writeAliases(members: readonly SteeredMember[]): number {
+    const aliases = this.#records.reserve(members.length);
+    for (const [i, { ipAddress, target }] of members.entries()) {
+      if (ipAddress === null) {
+        this.#records.set(aliases + i, this.#heap.append(lowerCaseName(nameToWire(target!))));
+      }
+    }
+    return aliases;
   }
 
   #requireRoomForList(lists: number, listMembers: number): void {
@@ -609,15 +645,24 @@ export class Tables {
     }
   }
 
-  #writeList(members: readonly AddressedMember[], pool: SteeredPool | null, place: ListPlace): number {
-    const list = this.#records.reserve(LIST.members + members.length * LIST.memberSize);
+  /** The head of a list and the room for its members. */
+  #writeHead(count: number, place: ListPlace): number {
+    const list = this.#records.reserve(LIST.members + count * LIST.memberSize);
     this.#records.set(list + LIST.id, place.id);
-    this.#records.set(list + LIST.count, members.length);
+    this.#records.set(list + LIST.count, count);
     this.#records.set(list + LIST.base, place.base);
     this.#records.set(list + LIST.capacity, place.capacity);
     this.#records.set(list + LIST.addressAt, this.#heap.length);
-    if (!pool) return list;
-    this.#records.set(list + LIST.addressSize, members[0]!.ipAddress.includes(":") ? 16 : 4);
+    return list;
+  }
+
+  #writeList(
+    members: readonly SteeredMember[],
+    pool: SteeredPool,
+    { family, place }: { readonly family: Family; readonly place: ListPlace },
+  ): number {
+    const list = this.#writeHead(members.length, place);
+    this.#records.set(list + LIST.addressSize, family === 4 ? 4 : 16);
     this.#records.set(list + LIST.algorithm, ALGORITHMS.indexOf(pool.algorithm));
     const weightOf = weigher(pool);
     for (const [i, member] of members.entries()) {
@@ -626,15 +671,18 @@ export class Tables {
       const slot = standing === null ? 0 : this.#healthSlots.of(standing);
       this.#records.set(at + LIST.memberSlot, slot);
       this.#records.set(at + LIST.memberRank, (member.priority << 16 | weightOf(member)) >>> 0);
-      this.#heap.append(parseIp(member.ipAddress)!);
+      this.#heap.append(addressBytes(member, pool, family));
       if (pool.algorithm === "latency" && slot !== 0) this.#measure(slot, pool, member);
     }
     if (dependsOnClient(pool)) this.#records.set(list + LIST.facts, this.#writeFacts(members, pool));
     return list;
   }
 
-  #measure(slot: number, { healthCheck }: SteeredPool, member: AddressedMember): void {
-    const { key } = checkTargetOf(member, plainChecks(healthCheck!)[0]!);
+  /** Who is answered as a name is as far away as its first address. */
+  #measure(slot: number, { healthCheck }: SteeredPool, member: SteeredMember): void {
+    const ipAddress = firstAddress(member);
+    if (ipAddress === null) return;
+    const { key } = checkTargetOf({ ...member, ipAddress }, plainChecks(healthCheck!)[0]!);
     this.#measured.set(slot, { slot, key });
     this.#records.set(ROOT.measuresLatency, 1);
   }
@@ -648,7 +696,7 @@ export class Tables {
     this.#records.set(facts + FACTS.rules, rules.length);
     let at = facts + FACTS.places;
     for (const member of members) {
-      const place = this.#placeOf(member);
+      const place = this.#placeOf({ ...member, ipAddress: firstAddress(member) });
       if (member.latitude === null) this.#records.set(ROOT.asksForPlaces, 1);
       const latitude = place ? Math.round(place.latitude * PLACE_UNITS) : NO_PLACE;
       this.#records.set(at + FACTS.placeLatitude, latitude);
@@ -707,11 +755,32 @@ function ownPlace({ latitude, longitude }: SteeredMember): Place | null {
   return latitude === null || longitude === null ? null : { latitude, longitude };
 }
 
-/** A member that has an address; the others were resolved before. */
-type AddressedMember = SteeredMember & { readonly ipAddress: string };
+/** Whether the member is in the list of the family; who is answered as a name is in both. */
+function isOf({ enabled, ipAddress, addresses }: SteeredMember, family: Family): boolean {
+  if (!enabled || ipAddress === null) return enabled && addresses !== undefined;
+  return (ipAddress.includes(":") ? 6 : 4) === family;
+}
 
-function isOf(member: SteeredMember, family: Family): member is AddressedMember {
-  return member.enabled && member.ipAddress !== null && (member.ipAddress.includes(":") ? 6 : 4) === family;
+function firstAddress({ ipAddress, addresses }: SteeredMember): string | null {
+  return ipAddress ?? addresses?.[0] ?? null;
+}
+
+/**
+ * The bytes by which a member goes. Of one that is answered as its name they are made of the name, so that hashing
+ * doesn't move clients when the name's addresses change; only a map file knows names by their first address.
+ */
+function addressBytes(
+  { ipAddress, target, addresses = [] }: SteeredMember,
+  { algorithm }: SteeredPool,
+  family: Family,
+): Uint8Array {
+  if (ipAddress !== null) return parseIp(ipAddress)!;
+  const known = addresses.find((address) => (address.includes(":") ? 6 : 4) === family);
+  if (algorithm === "map-file" && known !== undefined) return parseIp(known)!;
+  const bytes = new Uint8Array(family === 4 ? 4 : 16);
+  const words = new DataView(bytes.buffer);
+  for (let i = 0; i < bytes.length / 4; i++) words.setUint32(i * 4, hashText(target!, i));
+  return bytes;
 }
 
 /** What a worker keeps for a list, and where. */
@@ -734,13 +803,23 @@ function dependsOnClient({ algorithm, geoRules }: SteeredPool): boolean {
   return DEPENDS_ON_CLIENT.includes(algorithm) || geoRules.length > 0;
 }
 
-/** Weights as they count: round robin looks at none, and whoever drains has less than its own. */
+/** Weights as they count: round robin looks at none, and whoever drains or shares has less than its own. */
 function weigher({ algorithm, members }: SteeredPool): (member: SteeredMember) => number {
   const ownOf = (member: SteeredMember) => algorithm === "round-robin" ? 1 : member.weight;
   if (members.every((member) => member.share === 1)) return ownOf;
-  const heaviest = members.reduce((most, member) => Math.max(most, ownOf(member)), 1);
-  const units = Math.max(1, Math.min(DRAIN_UNITS, Math.floor(WEIGHT_MAX / heaviest)));
+  const weights = new Set(members.map((member) => ownOf(member) * member.share));
+  const heaviest = [...weights].reduce((most, weight) => Math.max(most, weight), 1);
+  const units = unitsOf(weights, Math.max(1, Math.floor(WEIGHT_MAX / heaviest)));
   return (member) => Math.max(1, Math.round(ownOf(member) * member.share * units));
+}
+
+/** The fewest units that make all weights whole; where that takes too many, as many as make them nearly so. */
+function unitsOf(weights: ReadonlySet<number>, max: number): number {
+  const isWhole = (weight: number) => Math.abs(weight - Math.round(weight)) < 1e-6;
+  for (let units = 1; units <= Math.min(UNITS_MAX, max); units++) {
+    if ([...weights].every((weight) => isWhole(weight * units))) return units;
+  }
+  return Math.min(DRAIN_UNITS, max);
 }
 
 function needOf(minHealthy: number | string): number {

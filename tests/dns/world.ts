@@ -6,6 +6,7 @@
  */
 import { checkTargetOf } from "../../src/config/check_target.ts";
 import type { Desired, SteeredGeoRule, SteeredMember, SteeredPool } from "../../src/config/desired.ts";
+import { flattenedPool } from "../../src/config/flattened.ts";
 import {
   type Fallback,
   HEALTH_CHECK_DEFAULTS,
@@ -36,6 +37,8 @@ export interface Declared {
     Record<string, string | null | (Partial<Omit<Service, "poolId">> & { pool: string })>
   >;
   readonly atlas?: Atlas;
+  /** Addresses of members by name. */
+  readonly names?: Readonly<Record<string, readonly string[]>>;
   /** Domain → zone-file text, or `null` for a zone without a file. */
   readonly zones?: Readonly<Record<string, string | null>>;
   readonly fallback?: Partial<Fallback> & { endpoints: readonly string[] };
@@ -116,7 +119,8 @@ export class World {
 
 /** The desired state of a declaration. */
 export function desiredOf(declared: Declared): Desired {
-  const pools = (declared.pools ?? []).map(poolOf);
+  const pools = (declared.pools ?? []).map(poolOf)
+    .map((pool) => flattenedPool(pool, (target) => declared.names?.[target] ?? []));
   const services = Object.entries(declared.services ?? {}).map(([domain, to]): Service => ({
     id: domain,
     domain,
@@ -151,7 +155,7 @@ function poolOf({ members, geoRules = [], ...fields }: NonNullable<Declared["poo
     changesAt: 0,
     ...fields,
     geoRules: geoRules.map((rule) => ({ cidr: null, country: null, continent: null, asn: null, ...rule })),
-    members: members.map((member, i) => ({
+    members: members.map((member, i): SteeredMember => ({
       ...MEMBER_DEFAULTS,
       id: `${fields.name}-${i}`,
       port: 80,
