@@ -84,6 +84,13 @@ export interface Reason {
   readonly isMapped: boolean;
 }
 
+/** Bits that a map's shortcut takes at once, … */
+const SHORTCUT_DEPTH = 16;
+/** … the look-ups after which it is worth its 256 KiB, … */
+const SHORTCUT_FINDS = 10_000;
+/** … and how many bits a depth takes in it. */
+const DEPTH_BITS = 5;
+const DEPTH_MASK = 31;
 /** Stands for "two addresses below this node differ". */
 const MIXED = -1;
 /** Stands for "any decision will do" where an expected one is named. */
@@ -105,6 +112,12 @@ export class ClientMap {
   readonly #facts: ClientFacts;
   readonly #trie: Trie;
   #root = 0;
+  /**
+   * What the first 16 bits of an IPv4 address lead to, so that a map that is asked a lot isn't walked from its root: 0 =
+   * not looked up yet, the children of a node, or `~(decision << 5 | depth)`.
+   */
+  #shortcut: Int32Array | null = null;
+  #finds = 0;
   #grown = -1;
   #decisions: Decision[] = [];
   #numbers = new Map<string, number>();
@@ -146,15 +159,32 @@ export class ClientMap {
     const trie = this.#trie;
     if (this.#grown !== trie.clearings) this.#begin();
     let at = this.#root + (address.length === 4 ? 0 : 1);
-    for (let depth = 0;; depth++) {
+    let depth = 0;
+    const shortcut = address.length === 4 ? this.#shortcut : null;
+    if (shortcut !== null) {
+      const known = shortcut[address[0]! << 8 | address[1]!]!;
+      if (known < 0) {
+        this.depth = ~known & DEPTH_MASK;
+        return this.#decisions[~known >>> DEPTH_BITS]!;
+      }
+      if (known > 0) {
+        at = known + bitAt(address, SHORTCUT_DEPTH);
+        depth = SHORTCUT_DEPTH + 1;
+      }
+    }
+    for (;; depth++) {
       let node = trie.words[at]!;
       if (node === 0) {
         node = this.#makeOut(address, depth);
         if (this.#grown !== trie.clearings || !trie.put(at, node)) return this.find(address);
         node = trie.words[at]!;
       }
+      if (shortcut !== null && (depth === SHORTCUT_DEPTH || (node < 0 && depth < SHORTCUT_DEPTH))) {
+        shortcut[address[0]! << 8 | address[1]!] = node < 0 ? ~(~node << DEPTH_BITS | depth) : node;
+      }
       if (node < 0) {
         this.depth = depth;
+        if (++this.#finds === SHORTCUT_FINDS) this.#shortcut = new Int32Array(2 ** SHORTCUT_DEPTH);
         return this.#decisions[~node]!;
       }
       at = node + bitAt(address, depth);
@@ -186,6 +216,7 @@ export class ClientMap {
     this.#root = this.#trie.reserve();
     this.#grown = this.#trie.clearings;
     this.#decisions = [];
+    this.#shortcut?.fill(0);
     this.#numbers.clear();
     for (const known of this.#remembered) known.clear();
   }

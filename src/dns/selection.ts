@@ -20,6 +20,21 @@ import type { Clients, ClientsOfList } from "./clients.ts";
 /** Most addresses one answer can carry: 64 KiB of AAAA records. */
 export const CHOSEN_MAX = 2340;
 
+/** What is derived for a list. */
+const DERIVED = {
+  /** Health generation for which it was derived; 0 = never. */
+  generation: 0,
+  /** The list record it was derived from: a change of members makes another one with the same id. */
+  from: 1,
+  /** Members that are up. */
+  up: 2,
+  /** How many of them are in the ranking. */
+  ranked: 3,
+  /** How many at its head take turns. */
+  lead: 4,
+  size: 8,
+} as const;
+
 /** Chooses members of the lists of one snapshot. */
 export class Selection {
   /** Indices of the members chosen last, in order of preference. */
@@ -35,15 +50,8 @@ export class Selection {
   readonly #records: Uint32Array;
   readonly #board: LiveBoard;
   readonly #clients: Clients;
-  /** Health generation for which a list was derived last; 0 = never. */
-  readonly #derivedAt: Uint32Array;
-  /** The list record it was derived from: a change of members makes another one with the same id. */
-  readonly #derivedFrom: Uint32Array;
-  /** Members of each list that are up. */
-  readonly #counts: Uint32Array;
-  /** How many of them are in the ranking, and how many of those take turns. */
-  readonly #ranked: Uint32Array;
-  readonly #leads: Uint32Array;
+  /** What was derived for each list: `DERIVED`, side by side, since one look-up reads all of it. */
+  readonly #derived: Uint32Array;
   /** Indices of those in the ranking; a list's part begins at `LIST.base`. */
   readonly #order: Uint32Array;
   /** Indices of the eligible members of the small list looked at last. */
@@ -52,18 +60,14 @@ export class Selection {
   /** Turns of a list whose leading members differ in weight, by list id. */
   readonly #schedules = new Map<number, Uint16Array>();
   /** Decisions of a list that depend on the client, by list id. */
-  readonly #maps = new Map<number, ClientsOfList>();
+  readonly #maps: (ClientsOfList | undefined)[] = [];
 
   /** Derives nothing yet; that is done per list, when it is asked for. */
   constructor(view: SnapshotView, board: LiveBoard, clients: Clients) {
     this.#records = view.records;
     this.#board = board;
     this.#clients = clients;
-    this.#derivedAt = new Uint32Array(view.listsMax);
-    this.#derivedFrom = new Uint32Array(view.listsMax);
-    this.#counts = new Uint32Array(view.listsMax);
-    this.#ranked = new Uint32Array(view.listsMax);
-    this.#leads = new Uint32Array(view.listsMax);
+    this.#derived = new Uint32Array(view.listsMax * DERIVED.size);
     this.#order = new Uint32Array(view.listMembersMax);
   }
 
@@ -71,10 +75,11 @@ export class Selection {
   eligible(list: number): number {
     const id = this.#records[list + LIST.id]!;
     if (id === NO_LIST_ID) return this.#glance(list);
-    if (this.#derivedAt[id] !== this.#board.healthGeneration || this.#derivedFrom[id] !== list) {
+    const at = id * DERIVED.size;
+    if (this.#derived[at] !== this.#board.healthGeneration || this.#derived[at + DERIVED.from] !== list) {
       this.#derive(list, id);
     }
-    return this.#counts[id]!;
+    return this.#derived[at + DERIVED.up]!;
   }
 
   /**
@@ -92,15 +97,16 @@ export class Selection {
       return this.#take(
         this.#order,
         this.#records[list + LIST.base]!,
-        this.#ranked[id]!,
-        this.#leads[id]!,
+        this.#derived[id * DERIVED.size + DERIVED.ranked]!,
+        this.#derived[id * DERIVED.size + DERIVED.lead]!,
         this.#schedules.get(id) ?? null,
         cursor,
         max,
       );
     }
-    const { order, lead, schedule, isDown } = this.#mapOf(list, id, max).find(client());
-    this.scope = this.#maps.get(id)!.map.depth;
+    const map = this.#mapOf(list, id, max);
+    const { order, lead, schedule, isDown } = map.find(client());
+    this.scope = map.depth;
     return isDown ? 0 : this.#take(order, 0, order.length, lead, schedule, cursor, max);
   }
 
@@ -152,7 +158,7 @@ export class Selection {
   /** The decisions for the list by client; only of a list with facts, right after `eligible` of it. */
   clientsOf(list: number, max: number): ClientsOfList {
     this.#mapOf(list, this.#records[list + LIST.id]!, max);
-    return this.#maps.get(this.#records[list + LIST.id]!)!;
+    return this.#maps[this.#records[list + LIST.id]!]!;
   }
 
   /** Who takes turns: indices of members, valid until the next call; right after `chooseEligible` of this list. */
@@ -164,7 +170,7 @@ export class Selection {
       return order.subarray(0, lead);
     }
     const base = this.#records[list + LIST.base]!;
-    return this.#order.subarray(base, base + this.#leads[id]!);
+    return this.#order.subarray(base, base + this.#derived[id * DERIVED.size + DERIVED.lead]!);
   }
 
   /** Members that lead take turns, the others follow in order. */
@@ -213,11 +219,12 @@ export class Selection {
     const count = this.#records[list + LIST.count]!;
     let up = 0;
     for (let i = 0; i < count; i++) if (this.#board.isUp(this.#slot(list, i))) up++;
-    this.#counts[id] = up;
-    this.#maps.delete(id);
+    this.#maps[id] = undefined;
     if (this.#records[list + LIST.facts] === 0 && up > 0) this.#rank(list, id);
-    this.#derivedAt[id] = generation;
-    this.#derivedFrom[id] = list;
+    const at = id * DERIVED.size;
+    this.#derived[at + DERIVED.up] = up;
+    this.#derived[at + DERIVED.from] = list;
+    this.#derived[at + DERIVED.generation] = generation;
   }
 
   /** Ranks the members that are up, for every client alike. */
@@ -226,18 +233,18 @@ export class Selection {
     const candidates = this.#clients.candidates(list).filter(({ isUp }) => isUp);
     const { order, lead } = rankAlike(this.#records[list + LIST.algorithm]!, candidates);
     for (const [i, position] of order.entries()) this.#order[base + i] = candidates[position]!.index;
-    this.#ranked[id] = order.length;
-    this.#leads[id] = lead;
+    this.#derived[id * DERIVED.size + DERIVED.ranked] = order.length;
+    this.#derived[id * DERIVED.size + DERIVED.lead] = lead;
     const weights = order.slice(0, lead).map((position) => candidates[position]!.weight);
     if (weights.some((weight) => weight !== weights[0])) this.#schedules.set(id, smoothSchedule(weights));
     else this.#schedules.delete(id);
   }
 
   #mapOf(list: number, id: number, max: number): ClientsOfList["map"] {
-    let known = this.#maps.get(id);
+    let known = this.#maps[id];
     if (!known || known.max !== max) {
       known = this.#clients.of(list, max);
-      this.#maps.set(id, known);
+      this.#maps[id] = known;
     }
     return known.map;
   }
