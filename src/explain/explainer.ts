@@ -44,8 +44,8 @@ export class Explainer {
   readonly #sources: ExplainSources;
   readonly #recording = new Recording();
   readonly #out = new Uint8Array(OUT_SIZE);
-  /** Engines by what they answer from; a snapshot that is no more takes its engine along. */
-  readonly #engines = new WeakMap<Snapshot, { readonly engine: Engine; readonly board: LiveBoard }>();
+  /** By what is answered from; a snapshot that is no more takes its stage along. */
+  readonly #stages = new WeakMap<Snapshot, Stage>();
 
   /** Reads nothing yet. */
   constructor(sources: ExplainSources) {
@@ -122,23 +122,23 @@ export class Explainer {
 
   #rehearsed(asked: Asked): Rehearsed {
     const { snapshot, board } = this.#sources.current();
-    const engine = this.#engineFor(snapshot, board);
+    const { engine, view } = this.#stageFor(snapshot, board);
     const packet = packetOf(asked);
     const wire = this.#rehearse(engine, { packet, asked, ahead: 0 });
     const message = decodeMessage(wire);
-    const view = new SnapshotView(snapshot);
     const situation = this.#situation(asked, { recording: this.#recording, view, board, message });
     return { snapshot, engine, packet, wire, message, situation };
   }
 
-  #engineFor(snapshot: Snapshot, board: LiveBoard): Engine {
-    const known = this.#engines.get(snapshot);
-    if (known?.board === board) return known.engine;
+  #stageFor(snapshot: Snapshot, board: LiveBoard): Stage {
+    const known = this.#stages.get(snapshot);
+    if (known?.board === board) return known;
     // No worker's lane is touched by a rehearsal.
     const engine = new Engine({ ...this.#sources.engine, lane: 0 }, this.#recording);
     engine.use(snapshot, board);
-    this.#engines.set(snapshot, { engine, board });
-    return engine;
+    const stage = { engine, board, view: new SnapshotView(snapshot) };
+    this.#stages.set(snapshot, stage);
+    return stage;
   }
 
   #rehearse(
@@ -243,6 +243,13 @@ export class Explainer {
 
 /** At a pool that the engine had no reason to look at. */
 const NO_LOOK: PoolLook = { pool: 0, list: 0, up: 0, needed: 1, leading: null, reason: null, allDown: null };
+
+/** What rehearsals over one snapshot take place on: to open a large one costs more than an account. */
+interface Stage {
+  readonly engine: Engine;
+  readonly board: LiveBoard;
+  readonly view: SnapshotView;
+}
 
 /** One answer, and all that is known of it. */
 interface Rehearsed {
