@@ -36,8 +36,10 @@ import {
   domainFault,
   fallbackFault,
   type Fault,
+  memberOwnNameFault,
   ruleMemberFault,
   serviceCutFault,
+  serviceOwnNameFault,
   servicePoolFault,
   zoneCutsFault,
 } from "./faults.ts";
@@ -292,6 +294,9 @@ export class Draft {
       before: before && memberJson(before),
       after: memberJson(after),
     });
+    if (after.target !== null) {
+      this.#require(() => memberOwnNameFault(this.store, after.id), `${at}/target`);
+    }
   }
 
   #deleteMember(edit: EditOf<"deleteMember">, at: string): void {
@@ -329,6 +334,9 @@ export class Draft {
     this.#writeService(before, after);
     if (fields.poolId !== before?.poolId) {
       this.#require(() => servicePoolFault(this.store, id), `${at}/poolId`);
+    }
+    if (fields.poolId !== before?.poolId || fields.domain !== before?.domain) {
+      this.#require(() => serviceOwnNameFault(this.store, id), `${at}/poolId`);
     }
     if (fields.domain !== before?.domain) {
       this.#require(() => serviceCutFault(this.store, id), `${at}/domain`);

@@ -71,6 +71,23 @@ export function serviceCutFault(store: Store, serviceId: string): Fault | null {
   return service && cutFault(store, service.domain);
 }
 
+/** A service must not be answered by its own name: that would be asked of this node, which would ask itself. */
+export function serviceOwnNameFault(store: Store, serviceId: string): Fault | null {
+  const service = store.services.get(serviceId);
+  if (!service || service.poolId === null) return null;
+  return store.resolvedNames.poolsOf(service.domain).includes(service.poolId)
+    ? ownNameFault(service.domain)
+    : null;
+}
+
+/** A member must not go by the name of a service that its pool answers. */
+export function memberOwnNameFault(store: Store, memberId: string): Fault | null {
+  const member = store.members.get(memberId);
+  if (!member || member.target === null) return null;
+  const service = store.services.byDomain(member.target);
+  return service?.poolId === member.poolId ? ownNameFault(member.target) : null;
+}
+
 /** No service may lie below a cut of the zone; the first one that does is named. */
 export function zoneCutsFault(store: Store, zone: string | null): Fault | null {
   if (zone === null) return null;
@@ -111,6 +128,14 @@ export function domainFault(domain: string, { wildcard }: { readonly wildcard: b
     if (cause instanceof SyntaxError) return cause.message;
     throw cause;
   }
+}
+
+function ownNameFault(domain: string): Fault {
+  return {
+    kind: "invalid",
+    message: `Service "${domain}" is answered by a pool that has ${domain} itself as a member by name: ` +
+      `name the host that is behind it, or another pool`,
+  };
 }
 
 function cutFault(store: Store, domain: string): Fault | null {

@@ -71,6 +71,11 @@ export function judgeStaged(staging: Staging, report: (problem: StagedProblem) =
   for (const { place, pool } of staging.servicesWithoutPool(FAULTS_MAX)) {
     report({ kind: "missing-reference", list: "services", place, field: "poolId", message: missing(pool) });
   }
+  for (const { place, pool } of staging.servicesByOwnName(FAULTS_MAX)) {
+    const message = `pool "${pool}" has the service's own name as a member ` +
+      `(name the host that is behind it, or another pool)`;
+    report({ kind: "invalid", list: "services", place, field: "poolId", message });
+  }
   for (const { place, domain, cut } of staging.servicesBelowCuts()) {
     const message = `service "${domain}" is below "${cut}", which NS records delegate to other servers ` +
       `(serve the zone "${cut}" here too, or delete the delegation)`;

@@ -299,7 +299,14 @@ export class ModelReader {
     const services: Service[] = [];
     for (const { value: { pool, ...fields }, place } of this.#services.all()) {
       if (pool !== null) this.#checkPoolName(pool, { ...place, path: [...place.path, "pool"] });
-      services.push({ id: newId(), ...fields, poolId: pool === null ? null : pools.get(pool)?.id ?? null });
+      const joined = pool === null ? undefined : pools.get(pool);
+      if (joined?.members.some(({ target }) => target === fields.domain)) {
+        this.#reportAt(
+          { ...place, path: [...place.path, "pool"] },
+          `pool "${joined.name}" has the service's own name as a member (name the host that is behind it, or another pool)`,
+        );
+      }
+      services.push({ id: newId(), ...fields, poolId: joined?.id ?? null });
     }
     return services;
   }

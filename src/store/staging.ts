@@ -187,6 +187,11 @@ export class Staging implements Disposable {
     return this.#database.all<MissingPool>(POOLS_WITHOUT_FALLBACK, limit);
   }
 
+  /** The services whose pool has their own name as a member, at most `limit`. */
+  servicesByOwnName(limit: number): { readonly place: StagedPlace; readonly pool: string }[] {
+    return this.#database.all<{ place: StagedPlace; pool: string }>(SERVICES_BY_OWN_NAME, limit);
+  }
+
   /** The names of the pools, when they are few enough to look for one that was meant; else nothing. */
   poolNames(countMax: number): string[] {
     if (this.#counts.pools > countMax) return [];
@@ -380,6 +385,10 @@ const POOLS_WITHOUT_FALLBACK =
   "SELECT place, fallback AS pool FROM temp.staged_pools AS s WHERE fallback IS NOT NULL " +
   "AND NOT EXISTS (SELECT 1 FROM temp.staged_pools AS p WHERE p.name = s.fallback) " +
   "AND NOT EXISTS (SELECT 1 FROM temp.staged_broken AS b WHERE b.name = s.fallback) LIMIT ?";
+/** Members by name are few beside the others, so they are looked at first. */
+const SERVICES_BY_OWN_NAME = "SELECT s.place, s.pool FROM temp.staged_members AS m " +
+  "CROSS JOIN temp.staged_services AS s ON s.domain = m.target " +
+  "CROSS JOIN temp.staged_pools AS p ON p.seq = m.pool AND p.name = s.pool WHERE m.target IS NOT NULL LIMIT ?";
 const FALLBACKS = 'SELECT s.seq, p.seq AS "to" FROM temp.staged_pools AS s ' +
   "JOIN temp.staged_pools AS p ON p.name = s.fallback WHERE s.fallback IS NOT NULL";
 /** A zone of our own at the cut: nothing below it is handed over. */

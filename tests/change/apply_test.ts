@@ -82,6 +82,8 @@ const BROKEN: Readonly<Record<string, string>> = {
   "a missing fallback": `{"pool":{"name":"a","onAllDown":"fallback","fallbackPool":"b"}}\n`,
   "a circle of fallbacks":
     `{"pool":{"name":"x","onAllDown":"fallback","fallbackPool":"a"}}\n{"pool":{"name":"a","onAllDown":"fallback","fallbackPool":"b"}}\n{"pool":{"name":"b","onAllDown":"fallback","fallbackPool":"a"}}\n`,
+  "a service whose pool has its own name as a member":
+    `{"pool":{"name":"a","members":[{"target":"www.example.org","port":1}]}}\n{"service":{"domain":"www.example.org","pool":"a"}}\n`,
   "a rule for a stranger":
     `{"pool":{"name":"a","members":[{"ipAddress":"192.0.2.1","port":1}],"geoRules":[{"cidr":"192.0.2.0/24","member":"192.0.2.2"}]}}\n`,
   "a service below a cut":

@@ -96,6 +96,22 @@ const REFUSED: readonly Refused[] = [
     message: /has a member lb\.example\.net port 443 already/,
   },
   {
+    name: "a member by the name of a service that its pool answers",
+    given: [createPool(1), createService(2, { domain: "www.example.com", poolId: id(1) })],
+    edits: [createMember(11, 1, { target: "www.example.com" })],
+    kind: "invalid",
+    pointer: "/target",
+    message: /is answered by a pool that has www\.example\.com itself as a member by name: name the host/,
+  },
+  {
+    name: "a service whose pool has its own name as a member",
+    given: [createPool(1), createMember(11, 1, { target: "www.example.com" })],
+    edits: [createService(2, { domain: "www.example.com", poolId: id(1) })],
+    kind: "invalid",
+    pointer: "/poolId",
+    message: /is answered by a pool that has www\.example\.com itself/,
+  },
+  {
     name: "onAllDown fallback without a fallback pool",
     edits: [createPool(1, { onAllDown: "fallback" })],
     kind: "invalid",
