@@ -6,6 +6,7 @@
  *
  * @module
  */
+import type { ClientMap } from "../balance/client_map.ts";
 import { rankByTier } from "../balance/failover.ts";
 import { rankByLatency } from "../balance/latency.ts";
 import { type Candidate, rankEqual, type Ranking } from "../balance/ranking.ts";
@@ -20,6 +21,9 @@ import type { Clients, ClientsOfList } from "./clients.ts";
 /** Most addresses one answer can carry: 64 KiB of AAAA records. */
 export const CHOSEN_MAX = 2340;
 
+/** Maps kept before all are looked for again. */
+const MAPS_MAX = 16_384;
+
 /** What is derived for a list. */
 const DERIVED = {
   /** Health generation for which it was derived; 0 = never. */
@@ -32,6 +36,10 @@ const DERIVED = {
   ranked: 3,
   /** How many at its head take turns. */
   lead: 4,
+  /** Where the answer depends on the client: one more than the index of its map, 0 = not looked for yet, … */
+  map: 5,
+  /** … and for how many addresses that is. */
+  max: 6,
   size: 8,
 } as const;
 
@@ -59,8 +67,9 @@ export class Selection {
   #fewCount = 0;
   /** Turns of a list whose leading members differ in weight, by list id. */
   readonly #schedules = new Map<number, Uint16Array>();
-  /** Decisions of a list that depend on the client, by list id. */
-  readonly #maps: (ClientsOfList | undefined)[] = [];
+  /** Decisions that depend on the client; many lists share one, and say which by `DERIVED.map`. */
+  readonly #maps: ClientMap[] = [];
+  readonly #mapNumbers = new Map<ClientMap, number>();
 
   /** Derives nothing yet; that is done per list, when it is asked for. */
   constructor(view: SnapshotView, board: LiveBoard, clients: Clients) {
@@ -157,8 +166,7 @@ export class Selection {
 
   /** The decisions for the list by client; only of a list with facts, right after `eligible` of it. */
   clientsOf(list: number, max: number): ClientsOfList {
-    this.#mapOf(list, this.#records[list + LIST.id]!, max);
-    return this.#maps[this.#records[list + LIST.id]!]!;
+    return this.#clients.of(list, max);
   }
 
   /** Who takes turns: indices of members, valid until the next call; right after `chooseEligible` of this list. */
@@ -219,9 +227,9 @@ export class Selection {
     const count = this.#records[list + LIST.count]!;
     let up = 0;
     for (let i = 0; i < count; i++) if (this.#board.isUp(this.#slot(list, i))) up++;
-    this.#maps[id] = undefined;
     if (this.#records[list + LIST.facts] === 0 && up > 0) this.#rank(list, id);
     const at = id * DERIVED.size;
+    this.#derived[at + DERIVED.map] = 0;
     this.#derived[at + DERIVED.up] = up;
     this.#derived[at + DERIVED.from] = list;
     this.#derived[at + DERIVED.generation] = generation;
@@ -240,13 +248,29 @@ export class Selection {
     else this.#schedules.delete(id);
   }
 
-  #mapOf(list: number, id: number, max: number): ClientsOfList["map"] {
-    let known = this.#maps[id];
-    if (!known || known.max !== max) {
-      known = this.#clients.of(list, max);
-      this.#maps[id] = known;
+  #mapOf(list: number, id: number, max: number): ClientMap {
+    const at = id * DERIVED.size;
+    const known = this.#derived[at + DERIVED.map]!;
+    if (known !== 0 && this.#derived[at + DERIVED.max] === max) return this.#maps[known - 1]!;
+    const { map } = this.#clients.of(list, max);
+    this.#derived[at + DERIVED.map] = this.#numberOf(map);
+    this.#derived[at + DERIVED.max] = max;
+    return map;
+  }
+
+  /** One more than the map's index in `#maps`. */
+  #numberOf(map: ClientMap): number {
+    const known = this.#mapNumbers.get(map);
+    if (known !== undefined) return known;
+    // Those of former states of health pile up; lists that still need theirs look for it again.
+    if (this.#maps.length === MAPS_MAX) {
+      this.#maps.length = 0;
+      this.#mapNumbers.clear();
+      for (let at = 0; at < this.#derived.length; at += DERIVED.size) this.#derived[at + DERIVED.map] = 0;
     }
-    return known.map;
+    const number = this.#maps.push(map);
+    this.#mapNumbers.set(map, number);
+    return number;
   }
 
   #slot(list: number, index: number): number {
