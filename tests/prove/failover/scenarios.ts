@@ -78,7 +78,7 @@ export const SCENARIOS: readonly Scenario[] = [
     name: "certificate",
     what: "HTTPS begins anew with an expired certificate",
     check: "https",
-    kind: "hanging",
+    kind: "refusing",
     says: /^certificate expired$/,
     strike: (stage) => first(stage).behave({ identity: stage.certificates.expired }),
     mend: (stage) => first(stage).behave({ identity: stage.certificates.good }),

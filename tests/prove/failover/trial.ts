@@ -57,6 +57,8 @@ export async function runTrial(
   using prober = new Prober(node.dns, DOMAIN);
   const before = await ready(node, stage, { prober, scenario });
 
+  // The first probes come with the pool, so without this every fault would meet the same point between two of them.
+  await prober.until(performance.now() + Math.random() * terms.intervalMs);
   const { notes } = prober;
   const from = notes.length;
   const watchMs = WATCH_ROUNDS * terms.intervalMs;
@@ -93,7 +95,8 @@ export function countFlips(notes: readonly Note[], faulty: ReadonlySet<string>):
     .length;
 }
 
-function namesAny({ names }: Note, faulty: ReadonlySet<string>): boolean {
+/** Whether an answer names one of them. */
+export function namesAny({ names }: Note, faulty: ReadonlySet<string>): boolean {
   return names.some((name) => faulty.has(name));
 }
 
@@ -152,8 +155,12 @@ async function promised(node: ServeProcess, { kind, isMass }: Scenario): Promise
   return { leaveMs: pool[kind].detection.worstMs + holdMs, returnMs: pool.back.worstMs, holdMs };
 }
 
-/** Waits until all backends are well and the answers name whom they should; gives those. */
-async function ready(
+/**
+ * Waits until all backends are well and the answers name whom they should; gives those.
+ *
+ * @throws {Error} with what the node says of each when that doesn't come about
+ */
+export async function ready(
   node: ServeProcess,
   { backends }: Stage,
   { prober, scenario: { steering } }: {
