@@ -180,7 +180,7 @@ async function measure(
   await Deno.writeTextFile(queryFile, questions(workload).map(questionLine).join(""));
   await using servers = new AsyncDisposableStack();
   const running: Server[] = [];
-  for (const peer of peers.filter(({ steersByPlace }) => !workload.geo || steersByPlace)) {
+  for (const peer of peers.filter(({ steersByPlace }) => !workload.byPlace || steersByPlace)) {
     const server = servers.use(
       await Server.start({
         peer,
@@ -210,7 +210,7 @@ async function measure(
     for (let round = 0; round < rounds; round++) {
       const first = (run * rounds + round) % running.length;
       const order = [...running.slice(first), ...running.slice(0, first)];
-      const parts = await (workload.geo ? measureFull(order, asked) : measureRound(order, asked));
+      const parts = await (workload.byPlace ? measureFull(order, asked) : measureRound(order, asked));
       for (const [i, server] of running.entries()) figures[i]!.runs[run]!.push(parts.get(server)!);
     }
   }

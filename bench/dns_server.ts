@@ -1,5 +1,5 @@
 /**
- * A DNS fleet by itself, for measurements from outside: `dns_server.ts TRANSPORT WORKLOAD PORT` answers a workload's
+ * A DNS fleet by itself, for measurements from outside: `dns_server.ts TRANSPORT WORKLOAD PORT DATABASE` answers a workload's
  * names on 127.0.0.1 and ends with its stdin.
  *
  * @module
@@ -16,13 +16,13 @@ import { atlasOf } from "./geo_database.ts";
 import { desired, WORKLOADS } from "./dns_workloads.ts";
 
 if (import.meta.main) {
-  const [transport, id, port] = Deno.args;
+  const [transport, id, port, database] = Deno.args;
   const workload = WORKLOADS.find((each) => each.id === id)!;
   const healthSlots = new Slots(1);
   const tables = new Tables(desired(workload), {
     epoch: 1,
     healthSlots,
-    atlas: workload.geo ? atlasOf(workload.geo) : EMPTY_ATLAS,
+    atlas: workload.byPlace ? atlasOf(Deno.readFileSync(database!)) : EMPTY_ATLAS,
   });
   await using _fleet = await Fleet.start({
     workers: 1,

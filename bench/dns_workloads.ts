@@ -21,8 +21,8 @@ export interface Workload {
   readonly names: number;
   /** One question in so many is for a name that doesn't exist; 0 = none is. */
   readonly missingOneIn: number;
-  /** Where clients are, if answers depend on it: then each question has a client subnet, and each name five sites. */
-  readonly geo?: GeoDatabase;
+  /** Whether answers depend on where clients are: then each question has a client subnet, and each name five sites. */
+  readonly byPlace?: boolean;
 }
 
 /** What is asked. */
@@ -42,14 +42,17 @@ export const WORKLOADS: readonly Workload[] = [
     title: "10,000 geo names, each query with its own client subnet",
     names: 10_000,
     missingOneIn: 0,
-    get geo() {
-      return geoDatabase ??= new GeoDatabase();
-    },
+    byPlace: true,
   },
   { id: "d", title: "1,000,000 names", names: 1_000_000, missingOneIn: 0 },
 ];
 
-let geoDatabase: GeoDatabase | undefined;
+let database: GeoDatabase | undefined;
+
+/** Where clients are, in workloads by place; made at the first call. */
+export function geoDatabase(): GeoDatabase {
+  return database ??= new GeoDatabase();
+}
 
 /** Questions of a workload by place: more than the names, for each has a subnet of its own. */
 const GEO_QUESTIONS = 500_000;
@@ -68,9 +71,10 @@ ns1 A 192.0.2.53
  * that no cache profits from neighbourhood. Names that don't exist are strewn in.
  */
 export function questions(workload: Workload): Question[] {
-  const { names, missingOneIn, geo } = workload;
+  const { names, missingOneIn, byPlace } = workload;
   const random = seededRng(1);
-  if (geo) {
+  if (byPlace) {
+    const geo = geoDatabase();
     return Array.from(
       { length: GEO_QUESTIONS },
       () => ({ name: nameOf(random() % names), subnet: geo.subnet(random) }),
@@ -97,10 +101,10 @@ export function questionLine({ name, subnet }: Question): string {
 }
 
 /** The addresses that a question must be answered with, sorted; none = the name doesn't exist. */
-export function addressesOf({ geo }: Workload, { name, subnet }: Question): string[] {
+export function addressesOf({ byPlace }: Workload, { name, subnet }: Question): string[] {
   const number = /^n(\d+)\./.exec(name)?.[1];
   if (number === undefined) return [];
-  if (geo) return [siteAddresses(Number(number))[geo.siteOf(subnet!)]!];
+  if (byPlace) return [siteAddresses(Number(number))[geoDatabase().siteOf(subnet!)]!];
   return addresses(Number(number)).sort();
 }
 
@@ -121,10 +125,10 @@ export function zoneHead(): string {
 }
 
 /** The same for ours: a service and a pool of two members per name, as lines for `config apply`, in pieces. */
-export function modelLines({ names, geo }: Workload): Generator<string> {
+export function modelLines({ names, byPlace }: Workload): Generator<string> {
   return inPieces(names, (i) => {
     const members = addresses(i).map((ipAddress) => ({ ipAddress, port: 443 }));
-    const pool = geo
+    const pool = byPlace
       ? { name: `p${i}`, algorithm: "geoip", maxAnswers: 1, members: siteMembers(i) }
       : { name: `p${i}`, maxAnswers: 0, members };
     const service = { domain: nameOf(i), pool: pool.name, ttl: TTL };
@@ -152,7 +156,7 @@ export function declared({ names }: Workload): Declared {
 }
 
 /** The same for our compiler, one by one. */
-export function desired({ names, geo }: Workload): Desired {
+export function desired({ names, byPlace }: Workload): Desired {
   const numbers = function* <T>(make: (i: number) => T): Generator<T> {
     for (let i = 0; i < names; i++) yield make(i);
   };
@@ -160,7 +164,7 @@ export function desired({ names, geo }: Workload): Desired {
   if (problems.length > 0) throw new SyntaxError(problems[0]!.message);
   return {
     generation: 1,
-    pools: () => numbers(geo ? geoPoolOf : poolOf),
+    pools: () => numbers(byPlace ? geoPoolOf : poolOf),
     checkedPools: () => [],
     services: () => numbers(serviceOf),
     zones: [{ domain: ZONE, records }],

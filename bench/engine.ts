@@ -22,7 +22,7 @@ import { SnapshotView } from "../src/snapshot/view.ts";
 import { query } from "../tests/dns/packets.ts";
 import { type Declared, World } from "../tests/dns/world.ts";
 import { atlasOf, SITES } from "./geo_database.ts";
-import { declared, questions, siteAddresses, WORKLOADS, ZONE } from "./dns_workloads.ts";
+import { declared, geoDatabase, questions, siteAddresses, WORKLOADS, ZONE } from "./dns_workloads.ts";
 
 /** Runs when no name is given. */
 export const quick = true;
@@ -223,7 +223,7 @@ function workloads(): Workload[] {
           })),
         })),
         services: Object.fromEntries(Array.from({ length: 10_000 }, (_, i) => [`n${i}.${ZONE}`, `p${i}`])),
-        atlas: atlasOf(c.geo!),
+        atlas: atlasOf(geoDatabase().bytes),
       },
       packets: questions(c).slice(0, 200_000).map(({ name, subnet }) => query(name, "A", { ecs: subnet! })),
     },

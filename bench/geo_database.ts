@@ -97,8 +97,8 @@ export class GeoDatabase {
   }
 }
 
-/** The database as our workers read it, bounds worked out. */
-export function atlasOf({ bytes }: GeoDatabase): Atlas {
+/** A database as our workers read it, bounds worked out. */
+export function atlasOf(bytes: Uint8Array): Atlas {
   const city = new SharedArrayBuffer(bytes.length);
   new Uint8Array(city).set(bytes);
   const extents = workOutExtents(new Mmdb(new Uint8Array(city)));

@@ -5,7 +5,7 @@
  */
 import type { Peer } from "./peer.ts";
 import { SITES } from "../geo_database.ts";
-import { siteAddresses, type Workload, ZONE, zoneHead } from "../dns_workloads.ts";
+import { geoDatabase, siteAddresses, type Workload, ZONE, zoneHead } from "../dns_workloads.ts";
 
 /** `gdnsd.config(5)`. */
 export const gdnsd: Peer = {
@@ -17,9 +17,9 @@ export const gdnsd: Peer = {
   version: ["-V"], // which it doesn't know, and says its version with the usage
   async prepare({ program, folder, port, zoneFile, workload }) {
     for (const each of ["zones", "run", "state", "geoip"]) await Deno.mkdir(`${folder}/${each}`);
-    if (workload.geo) await Deno.writeTextFile(`${folder}/zones/${ZONE}`, geoZone(workload));
+    if (workload.byPlace) await Deno.writeTextFile(`${folder}/zones/${ZONE}`, geoZone(workload));
     else await Deno.symlink(zoneFile, `${folder}/zones/${ZONE}`);
-    if (workload.geo) await Deno.writeFile(`${folder}/geoip/city.mmdb`, workload.geo.bytes);
+    if (workload.byPlace) await Deno.writeFile(`${folder}/geoip/city.mmdb`, geoDatabase().bytes);
     await Deno.writeTextFile(
       `${folder}/config`,
       `options => {
@@ -29,7 +29,7 @@ export const gdnsd: Peer = {
   run_dir => ${folder}/run,
   state_dir => ${folder}/state,
 }
-${workload.geo ? geoPlugin(workload) : ""}`,
+${workload.byPlace ? geoPlugin(workload) : ""}`,
     );
     return [program, "-c", folder, "start"];
   },

@@ -5,7 +5,7 @@
  */
 import type { Peer } from "./peer.ts";
 import { SITES } from "../geo_database.ts";
-import { siteAddresses, type Workload, ZONE, zoneHead } from "../dns_workloads.ts";
+import { geoDatabase, siteAddresses, type Workload, ZONE, zoneHead } from "../dns_workloads.ts";
 
 /** `knot.conf(5)`. */
 export const knot: Peer = {
@@ -16,11 +16,11 @@ export const knot: Peer = {
   steersByPlace: true,
   version: ["--version"],
   async prepare({ program, folder, port, zoneFile, workload }) {
-    const file = workload.geo ? `${folder}/zone` : zoneFile;
-    if (workload.geo) {
+    const file = workload.byPlace ? `${folder}/zone` : zoneFile;
+    if (workload.byPlace) {
       await Deno.writeTextFile(file, zoneHead());
       await Deno.writeTextFile(`${folder}/geo.conf`, geoRecords(workload));
-      await Deno.writeFile(`${folder}/city.mmdb`, workload.geo.bytes);
+      await Deno.writeFile(`${folder}/city.mmdb`, geoDatabase().bytes);
     }
     await Deno.writeTextFile(
       `${folder}/knot.conf`,
@@ -30,15 +30,15 @@ export const knot: Peer = {
   udp-workers: 1
   tcp-workers: 1
   background-workers: 1
-${workload.geo ? "  edns-client-subnet: on\n" : ""}log:
+${workload.byPlace ? "  edns-client-subnet: on\n" : ""}log:
   - target: stderr
     any: warning
 database:
   storage: "${folder}"
-${workload.geo ? geoModule(folder) : ""}zone:
+${workload.byPlace ? geoModule(folder) : ""}zone:
   - domain: ${ZONE}
     file: "${file}"
-${workload.geo ? "    module: mod-geoip/geo\n" : ""}    zonefile-sync: -1
+${workload.byPlace ? "    module: mod-geoip/geo\n" : ""}    zonefile-sync: -1
     journal-content: none
 `,
     );

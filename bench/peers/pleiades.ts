@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 import { ROOT } from "../../scripts/process.ts";
 import { end, start } from "../dns_child.ts";
 import { LOAD_CORE } from "../dns_load.ts";
-import { modelLines, type Workload, ZONE, zoneHead } from "../dns_workloads.ts";
+import { geoDatabase, modelLines, type Workload, ZONE, zoneHead } from "../dns_workloads.ts";
 import type { Command, Peer, Place } from "./peer.ts";
 
 const NODE = [Deno.execPath(), "run", "-A", "--unstable-net", "--no-check", `${ROOT}/main.ts`] as const;
@@ -47,10 +47,12 @@ function fleet(name: string, transport: string): Peer {
     install: "https://deno.com",
     answers: true,
     steersByPlace: true,
-    prepare({ program, port, workload }) {
+    async prepare({ program, folder, port, workload }) {
       const script = fileURLToPath(new URL("../dns_server.ts", import.meta.url));
       const flags = ["run", "-A", "--unstable-net", "--no-check"];
-      return Promise.resolve([program, ...flags, script, transport, workload.id, String(port)]);
+      const database = `${folder}/city.mmdb`;
+      if (workload.byPlace) await Deno.writeFile(database, geoDatabase().bytes);
+      return [program, ...flags, script, transport, workload.id, String(port), database];
     },
   };
 }
