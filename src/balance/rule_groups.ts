@@ -25,9 +25,9 @@ export interface RuleGroup {
 }
 
 /** No rule's prefix covers the one asked about. */
-export const NO_CIDR = -1;
+export const NO_CIDR: number = -1;
 /** Some rule's prefix lies inside the one asked about. */
-export const INSIDE = -2;
+export const INSIDE: number = -2;
 
 /** The rules of a map by what they look at. */
 export class RuleGroups {
