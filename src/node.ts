@@ -118,6 +118,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
       log,
       registry,
       guard: guardTermsOf(settings),
+      addressesOf: (target) => names.addressesOf(target),
       memory: memoryOf(store, log),
       onStandings: (keys) => publisher.judge(keys),
       onVerdicts: (verdicts) => {

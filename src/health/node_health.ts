@@ -11,6 +11,7 @@
  * @module
  */
 import { checkTargetOf } from "../config/check_target.ts";
+import type { AddressesOf } from "../config/flattened.ts";
 import type { HealthCheck } from "../config/model.ts";
 import {
   neededOf,
@@ -58,6 +59,8 @@ export interface NodeHealthOptions extends Pick<HealthCheckerOptions, "clock" | 
   readonly registry: Registry;
   /** Those of the start. */
   readonly guard: GuardTerms;
+  /** What is known of members by name. */
+  readonly addressesOf: AddressesOf;
   /** Where the last run left off, and this one will. */
   readonly memory: HealthMemory;
   /** Told of every key whose standing may be another one. */
@@ -142,8 +145,12 @@ export class NodeHealth implements AsyncDisposable {
     this.#canaries.use(guard.canaries);
   }
 
-  /** What is known of a member. */
+  /** What is known of a member; one by name is as well as the best of its addresses. */
   memberHealth(pool: StandingPool, member: StandingMember): MemberHealth {
+    if (member.ipAddress === null) {
+      const known = this.#addressed(member).map((address) => this.memberHealth(pool, address));
+      return bestOf(known, `no address of ${member.target} is known`);
+    }
     const key = standingKeyOf(pool, member);
     if (key === null) return { ...UNKNOWN_VERDICT, standing: "in", why: null };
     const evidence = this.#evidenceOf(pool, member);
@@ -153,6 +160,18 @@ export class NodeHealth implements AsyncDisposable {
 
   /** Lets a member come back that waits for it; a dry run only says what would come of it. */
   failBack(
+    pool: StandingPool,
+    member: StandingMember,
+    { dryRun }: { readonly dryRun: boolean },
+  ): FailBackResult {
+    if (member.ipAddress !== null) return this.#failBackOne(pool, member, { dryRun });
+    const addressed = this.#addressed(member);
+    const asName = { ...member, addresses: addressed.map(({ ipAddress }) => ipAddress) };
+    const results = [asName, ...addressed].map((one) => this.#failBackOne(pool, one, { dryRun }));
+    return (["done", "down"] as const).find((result) => results.includes(result)) ?? "was in";
+  }
+
+  #failBackOne(
     pool: StandingPool,
     member: StandingMember,
     { dryRun }: { readonly dryRun: boolean },
@@ -167,6 +186,11 @@ export class NodeHealth implements AsyncDisposable {
     this.#guard[Symbol.dispose]();
     this.standings[Symbol.dispose]();
     await Promise.all([this.#canaries[Symbol.asyncDispose](), this.checker[Symbol.asyncDispose]()]);
+  }
+
+  /** What a member by name is probed as. */
+  #addressed(member: StandingMember): (StandingMember & { readonly ipAddress: string })[] {
+    return this.#options.addressesOf(member.target!).map((ipAddress) => ({ ...member, ipAddress }));
   }
 
   #guardTerms(): FlipGuardTerms {
@@ -228,6 +252,20 @@ interface Evidence {
   readonly checks: readonly Checked[];
   readonly verdict: Verdict;
   readonly needed: number;
+}
+
+const STATES_BEST_FIRST: readonly Verdict["state"][] = ["healthy", "unknown", "unhealthy"];
+
+/** What the addresses of a name say of it. */
+function bestOf(known: readonly MemberHealth[], whyNone: string): MemberHealth {
+  const within = known.filter(({ standing }) => standing === "in");
+  const best =
+    (within.length > 0 ? within : known).toSorted((a, b) =>
+      STATES_BEST_FIRST.indexOf(a.state) - STATES_BEST_FIRST.indexOf(b.state)
+    )[0];
+  if (!best) return { ...UNKNOWN_VERDICT, standing: "out", why: whyNone };
+  if (within.length === known.length) return best;
+  return { ...best, why: `${within.length} of ${known.length} addresses are up` };
 }
 
 /** What several checks together say of a member. */
