@@ -19,9 +19,10 @@ import type { Settings } from "./config/settings.ts";
 import { remarkOnSteering } from "./config/steering.ts";
 import { type EngineOptions, UDP_SIZE_MAX } from "./dns/engine.ts";
 import { Fleet } from "./dns/fleet.ts";
-import type { Sample } from "./dns/exchange.ts";
 import { kernelDrops } from "./dns/kernel_drops.ts";
 import { type DnsTotals, registerDnsMetrics } from "./dns/metrics.ts";
+import { QueryLog } from "./dns/query_log.ts";
+import type { Sample } from "./dns/samples.ts";
 import { Explainer } from "./explain/explainer.ts";
 import { Failovers } from "./explain/failovers.ts";
 import { sourcesOf } from "./explain/node_sources.ts";
@@ -53,7 +54,7 @@ export interface NodeOptions {
   readonly log: Logger;
   /** PEM certificates that health checks trust beside the system's. */
   readonly caCerts?: readonly string[];
-  /** Gets up to `perSecond` exchanges a second. */
+  /** Gets up to `perSecond` exchanges a second, and the query log none. */
   readonly watchAnswers?: { readonly perSecond: number; readonly onSample: (sample: Sample) => void };
   /** Told of every change of health, after it is in the answers. */
   readonly onVerdicts?: (changes: readonly VerdictChange[]) => void;
@@ -210,6 +211,9 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     board: () => publisher.current.board,
     kernelDrops: () => kernelDrops(listening),
   });
+  const queryLog = stack.use(
+    new QueryLog({ ...settings.queryLog, log, clock: systemClock, registry, missed: totals.missedSamples }),
+  );
   registerPoolMetrics(registry, store, health);
   await health.checker.firstRound(AbortSignal.timeout(settings.health.startTimeout));
 
@@ -232,7 +236,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
   const lost = Promise.withResolvers<never>();
   lost.promise.catch(() => {});
   const fleet = stack.use(
-    await Fleet.start({ ...fleetOptions(options), ...publisher.current, onLost: lost.reject }),
+    await Fleet.start({ ...fleetOptions(options, queryLog), ...publisher.current, onLost: lost.reject }),
   );
   publisher.attach(fleet);
   listening = fleet.addresses;
@@ -335,7 +339,7 @@ function openStore(path: string): Store {
   return path === ":memory:" ? Store.memory() : Store.open(path);
 }
 
-function fleetOptions({ settings, log, watchAnswers }: NodeOptions) {
+function fleetOptions({ settings, log, watchAnswers }: NodeOptions, queryLog: QueryLog) {
   const { dns } = settings;
   return {
     workers: settings.workers,
@@ -349,9 +353,19 @@ function fleetOptions({ settings, log, watchAnswers }: NodeOptions) {
       ecs: { enabled: dns.ecs.enabled, trusted: dns.ecs.trustedResolvers.map(parsePrefix) },
     },
     tcp: dns.tcp,
-    samplesPerSecond: watchAnswers?.perSecond ?? 0,
-    onSample: watchAnswers?.onSample ?? (() => {}),
+    ...(watchAnswers
+      ? { samplesPerSecond: watchAnswers.perSecond, onSample: watchAnswers.onSample }
+      : samplingOf(settings.queryLog, queryLog)),
     log,
+  };
+}
+
+function samplingOf({ sample, maxPerSecond }: Settings["queryLog"], queryLog: QueryLog) {
+  if (sample === 0) return { samplesPerSecond: 0 };
+  return {
+    samplesPerSecond: maxPerSecond,
+    sampleEvery: sample,
+    onSample: (exchange: Sample) => queryLog.take(exchange),
   };
 }
 
@@ -632,6 +646,7 @@ function needingRestart(atStart: Settings, now: Settings): string[] {
     ["api", (settings) => settings.api],
     ["metrics", (settings) => settings.metrics],
     ["log", (settings) => settings.log],
+    ["queryLog", (settings) => settings.queryLog],
     ["workers", (settings) => settings.workers],
   ];
   return parts.filter(([, of]) => JSON.stringify(of(atStart)) !== JSON.stringify(of(now))).map(([key]) =>

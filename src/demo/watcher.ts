@@ -7,7 +7,7 @@
  */
 import type { Clock } from "../clock.ts";
 import { type CheckTarget, checkTargetsOf } from "../config/check_target.ts";
-import type { Sample } from "../dns/exchange.ts";
+import type { Sample } from "../dns/samples.ts";
 import type { VerdictChange } from "../health/schedule.ts";
 import { formatPrefix, formatSocketAddress } from "../ip.ts";
 import type { Store } from "../store/store.ts";

@@ -18,6 +18,9 @@ export const COUNTER = {
   tcpConnections: 6,
   tcpRefused: 7,
   bytesOut: 8,
+  /** Exchanges that were to be sampled, and were one too many for this second, or for the block. */
+  samplesOverRate: 9,
+  samplesOverSize: 10,
   /** + RCODE, 0–23 (extended RCODEs included). */
   rcode: 16,
   /** Answers that came from a service's pool, and those of `onAllDown`. */

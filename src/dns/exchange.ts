@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { Rng } from "../clock.ts";
 import { formatIp, parseIp } from "../ip.ts";
 import type { LiveBoard } from "../snapshot/live.ts";
 import type { Snapshot } from "../snapshot/view.ts";
@@ -11,18 +12,7 @@ import { RCODE } from "../wire/record_type.ts";
 import { COUNTER, LATENCY_BOUNDS_NS, LATENCY_SAMPLE } from "./counters.ts";
 import { type Client, Engine, type EngineOptions, UDP_SIZE_MAX } from "./engine.ts";
 import { HEADER_SIZE } from "./query.ts";
-
-/** One exchange, copied for a watcher. */
-export interface Sample {
-  /** How it came. */
-  readonly transport: "udp" | "tcp";
-  /** The client's address as text. */
-  readonly client: string;
-  /** The packet as it came. */
-  readonly query: Uint8Array;
-  /** The packet as it went. */
-  readonly answer: Uint8Array;
-}
+import { SampleBlock } from "./samples.ts";
 
 /** A query that made the engine throw: always a fault of ours, whatever was in the packet. */
 export interface Fault {
@@ -36,10 +26,12 @@ export interface Fault {
 
 /** Who looks on. */
 export interface Watchers {
-  /** How many exchanges `sample` gets to see a second at most. */
+  /** How many exchanges are sampled a second at most; 0 = none. */
   readonly samplesPerSecond: number;
-  /** Gets an exchange. */
-  sample(sample: Sample): void;
+  /** One exchange in so many is sampled, 1 or more. */
+  readonly sampleEvery: number;
+  /** Draws which; asked for each sample, so a cheap one. */
+  readonly rng: Rng;
   /** Gets a fault, a few a second at most. */
   fault(fault: Fault): void;
 }
@@ -55,8 +47,12 @@ export class Exchange {
   readonly #engine: Engine;
   readonly #laneIndex: number;
   readonly #watchers: Watchers;
+  /** `null` = nothing is sampled. */
+  readonly #samples: SampleBlock | null;
   #lane!: Uint32Array;
   #samplesLeft: number;
+  /** Exchanges until one is sampled, that one included; 0 = none is. */
+  #untilSample = 0;
   #faultsLeft = FAULTS_PER_SECOND;
   #untilTimed = LATENCY_SAMPLE;
 
@@ -66,6 +62,8 @@ export class Exchange {
     this.#laneIndex = options.lane;
     this.#samplesLeft = watchers.samplesPerSecond;
     this.#watchers = watchers;
+    this.#samples = watchers.samplesPerSecond > 0 ? new SampleBlock() : null;
+    if (this.#samples) this.#untilSample = this.#drawGap();
   }
 
   /** Answers from this state from now on. */
@@ -89,6 +87,11 @@ export class Exchange {
     this.#lane[counter]!++;
   }
 
+  /** The samples since the last call, as `readSamples` reads them; `null` = none. */
+  takeSamples(): Uint8Array<ArrayBuffer> | null {
+    return this.#samples?.take() ?? null;
+  }
+
   /** Allows the watchers the next second's share. */
   refill(): void {
     this.#samplesLeft = this.#watchers.samplesPerSecond;
@@ -100,17 +103,18 @@ export class Exchange {
    * and forgotten. The engine keeps nothing from one packet to the next.
    */
   #answer(packet: Uint8Array, length: number, client: Client, out: Uint8Array, sizeMax: number): number {
+    let size: number;
     try {
-      const size = --this.#untilTimed === 0
+      size = --this.#untilTimed === 0
         ? this.#answerTimed(packet, length, client, out, sizeMax)
         : this.#engine.answer(packet, length, client, out, sizeMax);
-      if (this.#samplesLeft > 0 && size > 0) {
-        this.#sample(packet.subarray(0, length), client, out.subarray(0, size));
-      }
-      return size;
     } catch (error) {
-      return this.#fail(packet.subarray(0, length), client, out, error);
+      size = this.#fail(packet.subarray(0, length), client, out, error);
     }
+    if (this.#untilSample > 0 && --this.#untilSample === 0) {
+      this.#sample(packet, length, client, out, size);
+    }
+    return size;
   }
 
   #answerTimed(packet: Uint8Array, length: number, client: Client, out: Uint8Array, sizeMax: number): number {
@@ -144,14 +148,28 @@ export class Exchange {
     return HEADER_SIZE;
   }
 
-  #sample(packet: Uint8Array, client: Client, answer: Uint8Array): void {
+  #sample(packet: Uint8Array, length: number, client: Client, out: Uint8Array, size: number): void {
+    this.#untilSample = this.#drawGap();
+    if (size === 0) return;
+    if (this.#samplesLeft === 0) return this.count(COUNTER.samplesOverRate);
     this.#samplesLeft--;
-    this.#watchers.sample({
-      transport: client.stream ? "tcp" : "udp",
-      client: formatIp(client.address()),
-      query: packet.slice(),
-      answer: answer.slice(),
+    const hasRoom = this.#samples!.add({
+      unixMs: Date.now(),
+      stream: client.stream,
+      client: client.address(),
+      query: packet.subarray(0, length),
+      answer: out.subarray(0, size),
     });
+    if (!hasRoom) this.count(COUNTER.samplesOverSize);
+  }
+
+  /**
+   * By chance, from 1 to 2n − 1 with a mean of n: a plain count would meet the same names over and over where they are
+   * asked in turn.
+   */
+  #drawGap(): number {
+    const { sampleEvery, rng } = this.#watchers;
+    return sampleEvery === 1 ? 1 : 1 + rng() % (2 * sampleEvery - 1);
   }
 }
 

@@ -12,8 +12,8 @@ import type { LiveBoard } from "../snapshot/live.ts";
 import type { Snapshot } from "../snapshot/view.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { EngineOptions } from "./engine.ts";
-import type { Sample } from "./exchange.ts";
 import { Post } from "./post.ts";
+import type { Sample } from "./samples.ts";
 import type { TcpLimits } from "./tcp.ts";
 import type { UdpTransport } from "./udp.ts";
 
@@ -29,8 +29,10 @@ export interface FleetOptions {
   readonly engine: Omit<EngineOptions, "lane">;
   /** Limits of each TCP listener. */
   readonly tcp: TcpLimits;
-  /** Exchanges reported per second and worker, for watchers; 0 = none. */
+  /** Exchanges reported per second and worker at most; 0 = none. */
   readonly samplesPerSecond: number;
+  /** One exchange in so many is reported; absent = every one. */
+  readonly sampleEvery?: number;
   /** The state to begin with. */
   readonly snapshot: Snapshot;
   /** Shared with every worker. */
@@ -106,7 +108,7 @@ export class Fleet implements AsyncDisposable {
 }
 
 function startPost(lane: number, options: FleetOptions, listen: readonly SocketAddress[]): Promise<Post> {
-  const { engine, transport, tcp, samplesPerSecond, workers, onLost, ...rest } = options;
+  const { engine, transport, tcp, samplesPerSecond, sampleEvery = 1, workers, onLost, ...rest } = options;
   return Post.start({
     ...rest,
     ...(lane === 0 && onLost ? { onLost } : {}),
@@ -118,6 +120,7 @@ function startPost(lane: number, options: FleetOptions, listen: readonly SocketA
       streams: lane === 0,
       tcp,
       samplesPerSecond,
+      sampleEvery,
     },
   });
 }

@@ -13,6 +13,8 @@ import { Tally } from "./tally.ts";
 export interface DnsTotals {
   /** Answers sent, of any RCODE. */
   answers(): number;
+  /** Exchanges that were to be sampled: too many for their second, and too many for the memory they wait in. */
+  missedSamples(): { readonly overRate: number; readonly overSize: number };
   /** Adds what was counted since the last call; needed at least every ten minutes. */
   update(): void;
 }
@@ -76,6 +78,13 @@ export function registerDnsMetrics(
   });
   return {
     update: () => tally.update(board()),
+    missedSamples: () => {
+      tally.update(board());
+      return {
+        overRate: tally.total(COUNTER.samplesOverRate),
+        overSize: tally.total(COUNTER.samplesOverSize),
+      };
+    },
     answers: () => {
       tally.update(board());
       let answers = 0;

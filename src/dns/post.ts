@@ -8,7 +8,7 @@ import type { SocketAddress } from "../ip.ts";
 import type { LiveBoard } from "../snapshot/live.ts";
 import type { Snapshot } from "../snapshot/view.ts";
 import type { Logger } from "../telemetry/log.ts";
-import type { Sample } from "./exchange.ts";
+import { readSamples, type Sample } from "./samples.ts";
 import type { UdpTransport } from "./udp.ts";
 import { closeAbandoned } from "./udp_linux.ts";
 import type { Order, Report, WorkerOptions } from "./worker.ts";
@@ -117,7 +117,7 @@ export class Post implements AsyncDisposable {
     this.#worker = worker;
     worker.onmessage = ({ data: report }: MessageEvent<Report>) => {
       if (report.kind === "using") this.#acknowledge(report.epoch);
-      else if (report.kind === "sample") this.#options.onSample?.(report.sample);
+      else if (report.kind === "samples") this.#readSamples(worker, report.bytes);
       else if (report.kind === "fault") {
         this.#options.log.error("A query could not be answered", { ...report.fault });
       } else if (report.kind === "stopped") this.#stopped.resolve();
@@ -137,6 +137,11 @@ export class Post implements AsyncDisposable {
     worker.postMessage(
       { kind: "use", snapshot: this.#snapshot, board: this.#board.buffer } satisfies Order,
     );
+  }
+
+  #readSamples(worker: Worker, bytes: Uint8Array): void {
+    for (const sample of readSamples(bytes)) this.#options.onSample?.(sample);
+    worker.postMessage({ kind: "sampled" } satisfies Order);
   }
 
   #acknowledge(epoch: number): void {

@@ -6,11 +6,12 @@
  *
  * @module
  */
+import { seededRng, systemRng } from "../clock.ts";
 import { formatSocketAddress, type SocketAddress } from "../ip.ts";
 import { LiveBoard } from "../snapshot/live.ts";
 import type { Snapshot } from "../snapshot/view.ts";
 import type { EngineOptions } from "./engine.ts";
-import { Exchange, type Fault, type Sample } from "./exchange.ts";
+import { Exchange, type Fault } from "./exchange.ts";
 import { type TcpLimits, TcpServer } from "./tcp.ts";
 import { PortableUdp, type UdpSocket, type UdpTransport } from "./udp.ts";
 import { LinuxUdp } from "./udp_linux.ts";
@@ -29,8 +30,10 @@ export interface WorkerOptions {
   readonly streams: boolean;
   /** Limits of each TCP listener. */
   readonly tcp: TcpLimits;
-  /** Exchanges reported per second, for watchers; 0 = none. */
+  /** Exchanges reported per second at most; 0 = none. */
   readonly samplesPerSecond: number;
+  /** One exchange in so many is reported, 1 or more. */
+  readonly sampleEvery: number;
 }
 
 /** From the fleet to a worker. */
@@ -42,6 +45,8 @@ export type Order =
     readonly board: SharedArrayBuffer;
   }
   | { readonly kind: "use"; readonly snapshot: Snapshot; readonly board: SharedArrayBuffer }
+  /** The last samples have been read, and more may come. */
+  | { readonly kind: "sampled" }
   | { readonly kind: "stop"; readonly graceMs: number };
 
 /** From a worker to the fleet. */
@@ -58,7 +63,8 @@ export type Report =
   }
   | { readonly kind: "failed"; readonly message: string; readonly taken: boolean }
   | { readonly kind: "using"; readonly epoch: number }
-  | { readonly kind: "sample"; readonly sample: Sample }
+  /** As `readSamples` reads them. */
+  | { readonly kind: "samples"; readonly bytes: Uint8Array<ArrayBuffer> }
   | { readonly kind: "fault"; readonly fault: Fault }
   | { readonly kind: "stopped" };
 
@@ -70,6 +76,9 @@ interface Listener {
   readonly tcp: Deno.TcpListener | null;
 }
 
+/** Time that samples gather before they are reported. */
+const REPORT_INTERVAL_MS = 100;
+
 /** Attempts to find a port that is free for UDP and TCP alike, where any port will do. */
 const ANY_PORT_TRIES = 16;
 
@@ -77,11 +86,14 @@ let exchange: Exchange;
 let transport: UdpTransport;
 let tcpServers: TcpServer[] = [];
 let refill: ReturnType<typeof setInterval> | undefined;
+let reporting: ReturnType<typeof setInterval> | undefined;
+/** Whether the fleet hasn't read the last samples yet: meanwhile they gather here, where there is a bound. */
+let areSamplesUnread = false;
 
 /** The worker's global scope, as far as it is used here. */
 interface WorkerScope {
   onmessage: ((event: MessageEvent<Order>) => void) | null;
-  postMessage(report: Report): void;
+  postMessage(report: Report, transfer?: Transferable[]): void;
   close(): void;
 }
 const scope = globalThis as unknown as WorkerScope;
@@ -91,13 +103,15 @@ scope.onmessage = ({ data: order }) => {
   else if (order.kind === "use") {
     exchange.use(order.snapshot, new LiveBoard(order.board));
     scope.postMessage({ kind: "using", epoch: order.snapshot.epoch });
-  } else stop(order.graceMs);
+  } else if (order.kind === "sampled") areSamplesUnread = false;
+  else stop(order.graceMs);
 };
 
 function start(options: WorkerOptions, snapshot: Snapshot, board: SharedArrayBuffer): void {
   exchange = new Exchange(options.engine, {
     samplesPerSecond: options.samplesPerSecond,
-    sample: (sample) => scope.postMessage({ kind: "sample", sample }),
+    sampleEvery: options.sampleEvery,
+    rng: seededRng(systemRng()),
     fault: (fault) => scope.postMessage({ kind: "fault", fault }),
   });
   exchange.use(snapshot, new LiveBoard(board));
@@ -108,6 +122,9 @@ function start(options: WorkerOptions, snapshot: Snapshot, board: SharedArrayBuf
     transport.serve(listeners.map(({ udp }) => udp), exchange);
     tcpServers = listeners.flatMap(({ tcp }) => tcp ? new TcpServer(tcp, exchange, options.tcp) : []);
     refill = setInterval(() => exchange.refill(), 1000);
+    if (options.samplesPerSecond > 0) {
+      reporting = setInterval(() => areSamplesUnread || reportSamples(), REPORT_INTERVAL_MS);
+    }
     scope.postMessage({
       kind: "listening",
       addresses: listeners.map(({ address }) => address),
@@ -137,9 +154,18 @@ function chooseTransport(
   }
 }
 
+function reportSamples(): void {
+  const bytes = exchange.takeSamples();
+  if (!bytes) return;
+  areSamplesUnread = true;
+  scope.postMessage({ kind: "samples", bytes }, [bytes.buffer]);
+}
+
 async function stop(graceMs: number): Promise<void> {
   clearInterval(refill);
+  clearInterval(reporting);
   await Promise.all([transport.stop(), ...tcpServers.map((server) => server.close(graceMs))]);
+  reportSamples();
   scope.postMessage({ kind: "stopped" });
   scope.close();
 }

@@ -62,6 +62,7 @@ function scene(): Scene {
 }
 
 const sample = (query: Uint8Array = QUERY) => ({
+  unixMs: 0,
   transport: "udp" as const,
   client: "127.0.0.1",
   query,

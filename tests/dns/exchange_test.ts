@@ -4,9 +4,11 @@
  * @module
  */
 import assert from "node:assert/strict";
+import { seededRng } from "../../src/clock.ts";
 import { COUNTER, LATENCY_BOUNDS_NS, LATENCY_SAMPLE } from "../../src/dns/counters.ts";
 import type { EngineOptions } from "../../src/dns/engine.ts";
-import { Exchange, type Fault, NamedClient, type Sample } from "../../src/dns/exchange.ts";
+import { Exchange, type Fault, NamedClient } from "../../src/dns/exchange.ts";
+import { readSamples, type Sample } from "../../src/dns/samples.ts";
 import { parsePrefix } from "../../src/ip.ts";
 import { query, show } from "./packets.ts";
 import { PLAIN, World } from "./world.ts";
@@ -20,8 +22,7 @@ function named(text: string): NamedClient {
 }
 
 /** An exchange whose watchers only keep what they are told. */
-function watched({ samplesPerSecond = 0, engine = {} as Partial<EngineOptions> } = {}) {
-  const samples: Sample[] = [];
+function watched({ samplesPerSecond = 0, sampleEvery = 1, engine = {} as Partial<EngineOptions> } = {}) {
   const faults: Fault[] = [];
   const world = new World({
     pools: [{ name: "web", members: ["192.0.2.10"] }],
@@ -29,13 +30,16 @@ function watched({ samplesPerSecond = 0, engine = {} as Partial<EngineOptions> }
   });
   const exchange = new Exchange({ ...PLAIN, ...engine }, {
     samplesPerSecond,
-    sample: (sample) => samples.push(sample),
+    sampleEvery,
+    rng: seededRng(1),
     fault: (fault) => faults.push(fault),
   });
   exchange.use(world.snapshot, world.board);
   const out = new Uint8Array(1232);
   const ask = (packet: Uint8Array, from = FROM) =>
     out.slice(0, exchange.answerDatagram(packet, packet.length, from, out));
+  /** Those since the last call. */
+  const samples = () => [...readSamples(exchange.takeSamples() ?? new Uint8Array(0))];
   return { exchange, ask, samples, faults, lane: world.board.lane(0) };
 }
 
@@ -81,22 +85,52 @@ Deno.test("faults are told five times a second at most", () => {
 Deno.test("samples show query, answer and client, IPv4 as IPv4", () => {
   const { ask, samples } = watched({ samplesPerSecond: 1 });
   const answer = ask(WWW, named("::ffff:192.0.2.53"));
-  assert.deepEqual(samples, [{ transport: "udp", client: "192.0.2.53", query: WWW, answer }]);
+  const [{ unixMs, ...sample }] = samples() as [Sample];
+  assert.deepEqual(sample, { transport: "udp", client: "192.0.2.53", query: WWW, answer });
+  assert(Math.abs(unixMs - Date.now()) < 60_000);
 });
 
-Deno.test("there are as many samples a second as were asked for", () => {
-  const { ask, exchange, samples } = watched({ samplesPerSecond: 3 });
+Deno.test("there are as many samples a second as were asked for, and the others are counted", () => {
+  const { ask, exchange, samples, lane } = watched({ samplesPerSecond: 3 });
   for (let i = 0; i < 10; i++) ask(WWW);
-  assert.equal(samples.length, 3);
+  assert.equal(samples().length, 3);
+  assert.equal(lane[COUNTER.samplesOverRate], 7);
   exchange.refill();
   for (let i = 0; i < 10; i++) ask(WWW);
-  assert.equal(samples.length, 6);
+  assert.equal(samples().length, 3);
+  assert.equal(lane[COUNTER.samplesOverRate], 14);
+});
+
+Deno.test("one exchange in so many is sampled, by chance rather than by turn", () => {
+  const { ask, samples } = watched({ samplesPerSecond: 1_000_000, sampleEvery: 10 });
+  for (let id = 0; id < 20_000; id++) ask(query("www.example.com", "A", { id }));
+  const ids = samples().map(({ query }) => query[0]! << 8 | query[1]!);
+  assert(Math.abs(ids.length - 2_000) < 100, `${ids.length} of 20000`);
+  const gaps = new Set(ids.slice(1).map((id, i) => id - ids[i]!));
+  assert.deepEqual([...gaps].sort((a, b) => a - b), Array.from({ length: 19 }, (_, i) => i + 1));
+});
+
+Deno.test("samples that find no room are counted, and there is room again once they were taken", () => {
+  const { ask, samples, lane } = watched({ samplesPerSecond: 1_000_000 });
+  const asked = 30_000;
+  for (let i = 0; i < asked; i++) ask(WWW);
+  const kept = samples().length;
+  assert(kept > 0 && kept < asked, `${kept} kept`);
+  assert.equal(lane[COUNTER.samplesOverSize], asked - kept);
+  ask(WWW);
+  assert.equal(samples().length, 1);
+});
+
+Deno.test("an answer that the engine failed at is sampled, too", () => {
+  const { ask, samples } = watched({ samplesPerSecond: 3, engine: { ecs: FAULTY } });
+  const answer = ask(FATAL);
+  assert.deepEqual(samples().map(({ query, answer }) => ({ query, answer })), [{ query: FATAL, answer }]);
 });
 
 Deno.test("what isn't answered is no sample", () => {
   const { ask, samples } = watched({ samplesPerSecond: 3 });
   ask(WWW.with(2, 0x80));
-  assert.deepEqual(samples, []);
+  assert.deepEqual(samples(), []);
 });
 
 Deno.test(`one query in ${LATENCY_SAMPLE} is timed`, () => {

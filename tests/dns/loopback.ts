@@ -4,7 +4,7 @@
  * @module
  */
 import type { EngineOptions } from "../../src/dns/engine.ts";
-import type { Sample } from "../../src/dns/exchange.ts";
+import type { Sample } from "../../src/dns/samples.ts";
 import { Fleet } from "../../src/dns/fleet.ts";
 import type { TcpLimits } from "../../src/dns/tcp.ts";
 import { parseSocketAddress, type SocketAddress } from "../../src/ip.ts";
@@ -20,6 +20,7 @@ export interface LoopbackOptions {
   readonly workers: number;
   readonly tcp: Partial<TcpLimits>;
   readonly samplesPerSecond: number;
+  readonly sampleEvery: number;
   readonly onSample: (sample: Sample) => void;
   readonly onLost: (error: Error) => void;
   /** Gets each line of the log as `level message`. */
@@ -48,6 +49,7 @@ export class Loopback implements AsyncDisposable {
       transport: options.transport ?? "auto",
       tcp: { ...ROOMY, ...options.tcp },
       samplesPerSecond: options.samplesPerSecond ?? 0,
+      sampleEvery: options.sampleEvery ?? 1,
       snapshot: world.snapshot,
       board: world.board,
       log: logger(options.onLog ?? (() => {})),

@@ -5,6 +5,7 @@
  */
 import assert from "node:assert/strict";
 import { COUNTER } from "../../src/dns/counters.ts";
+import { seededRng } from "../../src/clock.ts";
 import { Exchange } from "../../src/dns/exchange.ts";
 import { type TcpLimits, TcpServer } from "../../src/dns/tcp.ts";
 import type { SocketAddress } from "../../src/ip.ts";
@@ -30,7 +31,12 @@ class Server implements AsyncDisposable {
   readonly #server: TcpServer;
 
   constructor(limits: Partial<TcpLimits> = {}, hostname = "127.0.0.1") {
-    const exchange = new Exchange(PLAIN, { samplesPerSecond: 0, sample: () => {}, fault: () => {} });
+    const exchange = new Exchange(PLAIN, {
+      samplesPerSecond: 0,
+      sampleEvery: 1,
+      rng: seededRng(1),
+      fault: () => {},
+    });
     exchange.use(this.world.snapshot, this.world.board);
     const listener = Deno.listen({ hostname, port: 0 });
     this.address = listener.addr;

@@ -5,7 +5,7 @@
  */
 import assert from "node:assert/strict";
 import { COUNTER } from "../../src/dns/counters.ts";
-import type { Sample } from "../../src/dns/exchange.ts";
+import type { Sample } from "../../src/dns/samples.ts";
 import { Tally } from "../../src/dns/tally.ts";
 import { formatSocketAddress, type SocketAddress } from "../../src/ip.ts";
 import { askTcp, askUdp, framed, TcpClient, UdpClient } from "./clients.ts";
@@ -234,7 +234,7 @@ testEachTransport("samples of both transports come out of the worker", async (st
   const overUdp = await askUdp(node.address, WWW);
   const overTcp = await askTcp(node.address, LARGE);
   await both.promise;
-  assert.deepEqual(samples, [
+  assert.deepEqual(samples.map(({ unixMs: _, ...sample }) => sample), [
     { transport: "udp", client: "127.0.0.1", query: WWW, answer: overUdp },
     { transport: "tcp", client: "127.0.0.1", query: LARGE, answer: overTcp },
   ]);

@@ -5,7 +5,7 @@
  * @module
  */
 import assert from "node:assert/strict";
-import type { Sample } from "../../src/dns/exchange.ts";
+import type { Sample } from "../../src/dns/samples.ts";
 import type { SocketAddress } from "../../src/ip.ts";
 import { wireToName } from "../../src/wire/name.ts";
 import { askTcp, askUdp } from "../dns/clients.ts";
@@ -110,7 +110,8 @@ testWith(["unbound"], "unbound resolves the names of a fleet", async (test) => {
   });
 
   await test.step("it did ask with minimal names, in random case, and again over TCP", async () => {
-    await node.publish(WORLD); // whatever the worker reported before this is here by then
+    // With its end a worker hands over the last samples.
+    await node.fleet[Symbol.asyncDispose]();
     const asked = samples.map((sample) => wireToName(sample.query, 12));
     const lower = new Set(asked.map((name) => name.toLowerCase()));
     assert(lower.has("b.apps.example.com"), "the name between the zone and the service");
