@@ -96,6 +96,7 @@ export async function failover(
   say: (line: string) => void = () => {},
 ): Promise<FailoverReport> {
   await using stack = new AsyncDisposableStack();
+  // Networks must not outlive the run, whatever ends it; they are on this stack like everything else.
   const onSignal = () => stack.disposeAsync().then(() => Deno.exit(130));
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     Deno.addSignalListener(signal, onSignal);
@@ -106,7 +107,7 @@ export async function failover(
   const stage = { backends: await startBackends(certificates, { stack, networks: null }), certificates };
   const run = new Run(node, options, say);
   for (const scenario of SCENARIOS.filter(({ name }) => options.only.includes(name))) {
-    if (scenario.name === "blackhole") await run.acrossNetworks(scenario, certificates);
+    if (scenario.name === "blackhole") await run.acrossNetworks(scenario, { certificates, stack });
     else await run.scenario(scenario, { ...stage, networks: null });
   }
   if (options.only.includes("flapping")) await run.flapping({ ...stage, networks: null });
@@ -147,8 +148,10 @@ class Run implements FailoverReport {
     this.rows.push({ scenario, slackMs, trials });
   }
 
-  async acrossNetworks(scenario: Scenario, certificates: Certificates): Promise<void> {
-    await using stack = new AsyncDisposableStack();
+  async acrossNetworks(
+    scenario: Scenario,
+    { certificates, stack }: { readonly certificates: Certificates; readonly stack: AsyncDisposableStack },
+  ): Promise<void> {
     const networks = await SiteNetworks.lay().catch((error: Error) => error);
     if (networks instanceof Error) {
       this.skipped.push(`${scenario.name}: left out, as networks can't be laid here: ${networks.message}`);
