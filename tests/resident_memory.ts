@@ -29,11 +29,12 @@ export const SAMPLES = 400;
 /** How often a run that isn't flat goes on, each time until it is twice as long. */
 export const EXTENSIONS_MAX = 2;
 /**
- * How much the last quarter's upper decile may be above the third's. At 130 MiB it is 1.3 MiB in a quarter of a run:
- * 0.5 KiB for each of 10,000 reloads, or a quarter of that after two extensions. A small leak may first fill holes that
- * the allocator has, and is seen when they are full.
+ * How much the last quarter's upper decile may be above the third's. Reloads that keep nothing showed 2 %, since the DNS
+ * worker's thread collects old tables only when it has some 30 MiB of them. At 120 MiB it is 3.6 MiB in a quarter of
+ * a run: 1.5 KiB for each of 10,000 reloads, or a quarter of that after two extensions; more where a leak of small
+ * blocks first fills holes that the allocator has.
  */
-const GROWTH_MAX = 0.01;
+const GROWTH_MAX = 0.03;
 
 /** What the samples of a run say. */
 export interface Flatness {

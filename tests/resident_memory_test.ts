@@ -26,15 +26,15 @@ Deno.test("a process that warms up, collects and keeps nothing is flat", () => {
 Deno.test("collections that come twice as often in the end are no leak, and hide none", () => {
   const often = (index: number) => index > SAMPLES * 0.75 && index % 8 < 4 ? -40 * MEBIBYTE : 0;
   assert(flatness(run(SAMPLES, often)).isFlat);
-  assert(!flatness(run(SAMPLES, (index) => often(index) + index * 25 * 2048)).isFlat);
+  assert(!flatness(run(SAMPLES, (index) => often(index) + index * 25 * 4096)).isFlat);
 });
 
-Deno.test("2 KiB kept in each of 25 reloads a sample are a leak", () => {
-  assert(!flatness(run(SAMPLES, (index) => index * 25 * 2048)).isFlat);
+Deno.test("4 KiB kept in each of 25 reloads a sample are a leak", () => {
+  assert(!flatness(run(SAMPLES, (index) => index * 25 * 4096)).isFlat);
 });
 
 Deno.test("a leak of a third of that is seen when the run goes on as often as it may", () => {
-  const leak = (index: number) => index * 25 * 683;
+  const leak = (index: number) => index * 25 * 1365;
   assert(!flatness(run(SAMPLES << EXTENSIONS_MAX, leak)).isFlat);
 });
 
