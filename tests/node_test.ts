@@ -153,14 +153,14 @@ Deno.test("settings can be replaced while running, all or nothing", async () => 
   assert.deepEqual(restart, ["dns.port", "api"]);
 });
 
-Deno.test("a pool whose algorithm doesn't steer yet is warned of when it gets it, once", async () => {
+Deno.test("a pool whose algorithm lacks what it goes by is warned of when it gets it, once", async () => {
   await using node = await startTestNode();
   const warnings = () => node.lines.map((line) => JSON.parse(line)).filter(({ level }) => level === "warn");
-  const pool = await create(node, "/pools", { name: "web", algorithm: "failover" });
+  const pool = await create(node, "/pools", { name: "web", algorithm: "latency" });
   await create(node, `/pools/${pool}/members`, { ipAddress: "192.0.2.1", port: 443 });
   await call(node, "PATCH", `/pools/${pool}`, { maxAnswers: 2 });
   assert.deepEqual(warnings().map(({ message }) => message), [
-    "Pool web answers round-robin, because failover doesn't steer yet",
+    "Members of pool web only take turns: latency needs a health check",
   ]);
   await call(node, "PATCH", `/pools/${pool}`, { algorithm: "weighted-round-robin" });
   assert.equal(warnings().length, 1);

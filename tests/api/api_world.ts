@@ -10,6 +10,7 @@ import { UNKNOWN_VERDICT } from "../../src/health/verdict.ts";
 import { Store } from "../../src/store/store.ts";
 import { createLogger } from "../../src/telemetry/log.ts";
 import { ManualClock } from "../clock.ts";
+import { worldOf } from "../explain/world.ts";
 
 /** An API with all that stands behind it. */
 export interface ApiWorld extends Disposable {
@@ -60,12 +61,7 @@ export function apiWorld(overrides: Partial<ApiParts> = {}): ApiWorld {
       }),
       ready: () => true,
     },
-    explainer: {
-      explain: () => {
-        throw new Error("This world has no engine");
-      },
-      budget: () => null,
-    },
+    explainer: worldOf({ pools: [], services: [] }).explainer,
     exposeMetrics: () => "pleiades_up 1\n",
     observe: null,
     log,
