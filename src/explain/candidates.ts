@@ -5,12 +5,11 @@
  * @module
  */
 import { haversineKm } from "../balance/geo.ts";
-import type { Candidate } from "../balance/ranking.ts";
 import type { Member } from "../config/model.ts";
 import { formatIp, formatSocketAddress } from "../ip.ts";
 import { TYPE } from "../wire/record_type.ts";
 import type { ExplainedCandidate, ExplainedHealth } from "./explanation.ts";
-import type { Considered, Evidence, RulingOverride, Situation } from "./situation.ts";
+import type { Considered, Evidence, Listed, RulingOverride, Situation } from "./situation.ts";
 import { formatRule, time } from "./words.ts";
 
 /** Every member of every pool on the way: those answered first, then those that may be, then the others. */
@@ -24,7 +23,7 @@ export function explainCandidates(situation: Situation): ExplainedCandidate[] {
 interface Known {
   readonly member: Member;
   /** As the engine sees it; `null` = it isn't among those that it chooses from. */
-  readonly listed: Candidate | null;
+  readonly listed: Listed | null;
   readonly override: RulingOverride | null;
   readonly evidence: Evidence;
   /** Position in the answer, or −1. */
@@ -33,13 +32,16 @@ interface Known {
 
 function membersOf({ look, pool, listed }: Considered, { choice, sources, ruling }: Situation): Known[] {
   const chosen = choice && choice.list === look.list ? choice.members : [];
-  const known = pool.members.flatMap((member) => addressed(member, sources))
+  const aliases = new Set(listed.map(({ alias }) => alias));
+  const known = pool.members.flatMap((member) =>
+    aliases.has(member.target) ? member : addressed(member, sources)
+  )
     .map((member) => ({ member, override: ruling(pool.id, member) }));
-  const taken = new Set<Candidate>();
+  const taken = new Set<Listed>();
   // Members keep their order in the tables; where one address stands twice, those that are left out come second.
-  const places = new Map<Member, Candidate>();
+  const places = new Map<Member, Listed>();
   for (const { member } of known.toSorted((a, b) => Number(isOut(a)) - Number(isOut(b)))) {
-    const found = listed.find((it) => !taken.has(it) && formatIp(it.address) === member.ipAddress);
+    const found = listed.find((it) => !taken.has(it) && isOne(it, member));
     if (!found) continue;
     taken.add(found);
     places.set(member, found);
@@ -54,6 +56,10 @@ function membersOf({ look, pool, listed }: Considered, { choice, sources, ruling
       position: place ? chosen.indexOf(place.index) : -1,
     };
   });
+}
+
+function isOne({ alias, address }: Listed, { ipAddress, target }: Member): boolean {
+  return alias === null ? formatIp(address) === ipAddress : ipAddress === null && alias === target;
 }
 
 /** A member by name as many times as its name has addresses. */
@@ -77,14 +83,14 @@ function candidateOf(known: Known, considered: Considered, situation: Situation)
     pool: pool.name,
     memberId: member.id || null,
     member: formatSocketAddress({ hostname: member.target ?? member.ipAddress ?? "", port: member.port }),
-    address: listed ? formatIp(listed.address) : member.ipAddress,
+    address: listed?.alias === null ? formatIp(listed.address) : member.ipAddress,
     outcome: isKept ? "kept" : "dropped",
     reason,
     rank: position < 0 ? null : position + 1,
     distanceKm: client && place ? Math.round(haversineKm(client, place)) : null,
     weight: member.weight,
     priority: member.priority,
-    health: pool.healthCheck && member.ipAddress !== null ? healthOf(evidence) : null,
+    health: pool.healthCheck && (listed || member.ipAddress !== null) ? healthOf(evidence) : null,
     override: override && {
       state: override.state,
       reason: override.reason,

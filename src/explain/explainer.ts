@@ -11,9 +11,10 @@ import { MapFile } from "../balance/map_file.ts";
 import { type Fallback, MEMBER_DEFAULTS, type Pool, POOL_DEFAULTS } from "../config/model.ts";
 import { Clients, OpenAtlas } from "../dns/clients.ts";
 import { Engine } from "../dns/engine.ts";
+import type { AnswerSource } from "../dns/trace.ts";
 import { familyOf, formatIp, formatPrefix } from "../ip.ts";
 import { EMPTY_ATLAS } from "../snapshot/atlas.ts";
-import { ENTRY, LIST, POOL } from "../snapshot/layout.ts";
+import { ENTRY, LIST, NAMED, POOL } from "../snapshot/layout.ts";
 import type { LiveBoard } from "../snapshot/live.ts";
 import { type Snapshot, SnapshotView } from "../snapshot/view.ts";
 import { decodeMessage, encodeQuery, formatMessage, type Message } from "../wire/message.ts";
@@ -161,7 +162,7 @@ export class Explainer {
     for (let ahead = 1; ahead < TURNS_SHOWN; ahead++) {
       messages.push(decodeMessage(this.#rehearse(engine, { packet, asked, ahead })));
     }
-    return messages.map(({ answers }) => answers.find(isAddress)?.data ?? "");
+    return messages.map(({ answers }) => (answers.find(isAddress) ?? answers[0])?.data ?? "");
   }
 
   #situation(
@@ -174,11 +175,12 @@ export class Explainer {
     },
   ): Situation {
     const { names, pools, choice, decider, decidedFor, scopeBits } = recording;
-    const last = names.at(-1);
-    const isFallback = last?.source === "fallback";
-    const service = !last || pools.length === 0 || isFallback
+    // A service may answer with an alias, and then other names follow; before it there are static aliases.
+    const steered = names.find(({ source }) => STEERED.includes(source)) ?? names.at(-1);
+    const isFallback = steered?.source === "fallback";
+    const service = !steered || pools.length === 0 || isFallback
       ? null
-      : this.#sources.service(nameOfEntry(view, last.entry));
+      : this.#sources.service(nameOfEntry(view, steered.entry));
     const clients = new Clients(view, board, new OpenAtlas(EMPTY_ATLAS));
     const considered: Considered[] = this.#emptyPool(asked, { recording, view });
     let pool = pools.length === 0 ? null : isFallback ? this.#fallbackPool() : this.#poolOf(service?.poolId);
@@ -187,7 +189,7 @@ export class Explainer {
       considered.push({
         look,
         pool,
-        listed: clients.candidates(look.list),
+        listed: clients.candidates(look.list).map((it) => ({ ...it, alias: aliasOf(look, it.index, view) })),
         downAt: downAtOf(look.list, { view, board }),
         changesAt: view.records[look.pool + POOL.changesAt]!,
       });
@@ -241,6 +243,9 @@ export class Explainer {
   }
 }
 
+/** What answers from a pool. */
+const STEERED: readonly AnswerSource[] = ["service", "wildcard-service", "fallback"];
+
 /** At a pool that the engine had no reason to look at. */
 const NO_LOOK: PoolLook = { pool: 0, list: 0, up: 0, needed: 1, leading: null, reason: null, allDown: null };
 
@@ -269,6 +274,20 @@ function packetOf({ name, type, ecs, udpSize }: Asked): Uint8Array {
 
 function nameOfEntry(view: SnapshotView, entry: number): string {
   return wireToName(view.heap, view.records[entry + ENTRY.nameAt]!);
+}
+
+/** The name as which a member of the list is answered; `null` = by its address. */
+function aliasOf({ pool, list }: PoolLook, index: number, { records, heap }: SnapshotView): string | null {
+  const named = records[pool + POOL.named]!;
+  const aliases = named === 0
+    ? 0
+    : list === records[named + NAMED.list4]
+    ? records[named + NAMED.aliases4]!
+    : list === records[named + NAMED.list6]
+    ? records[named + NAMED.aliases6]!
+    : 0;
+  const nameAt = aliases === 0 ? 0 : records[aliases + index]!;
+  return nameAt === 0 ? null : wireToName(heap, nameAt);
 }
 
 function downAtOf(

@@ -62,7 +62,7 @@ export interface Choice {
 export class Recording implements Trace {
   /** The question's name, then those that CNAMEs led to. */
   names: NamedStep[] = [];
-  /** In the order of the chain. */
+  /** In the order of the chain; where an alias was chosen from them, those that its name leads to are no part of it. */
   pools: PoolLook[] = [];
   /** `null` = nothing depended on who asks. */
   decidedFor: DecidedFor | null = null;
@@ -87,6 +87,7 @@ export class Recording implements Trace {
 
   /** See {@linkcode Trace}. */
   pool(pool: number, list: number, up: number, needed: number): void {
+    if (this.choice !== null) return;
     this.pools.push({ pool, list, up, needed, leading: null, reason: null, allDown: null });
   }
 
@@ -115,7 +116,7 @@ export class Recording implements Trace {
 
   /** See {@linkcode Trace}. */
   chosen(list: number, members: Uint32Array, turn: Choice["turn"], ttl: number): void {
-    this.choice = { list, members: [...members], turn: { ...turn }, ttl };
+    this.choice ??= { list, members: [...members], turn: { ...turn }, ttl };
   }
 
   /** See {@linkcode Trace}. */

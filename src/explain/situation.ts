@@ -97,6 +97,12 @@ export interface Situation {
   readonly sources: ExplainSources;
 }
 
+/** A member as the engine sees it. */
+export interface Listed extends Candidate {
+  /** The name as which it is answered; `null` = by its address. */
+  readonly alias: string | null;
+}
+
 /** A pool that was looked at. */
 export interface Considered {
   /** What the engine said of it. */
@@ -104,7 +110,7 @@ export interface Considered {
   /** As it is declared. */
   readonly pool: Pool;
   /** The members that the engine sees, by their index. */
-  readonly listed: readonly Candidate[];
+  readonly listed: readonly Listed[];
   /** When each of them went down last, as a number that grows; 0 = never. */
   readonly downAt: readonly number[];
   /** Unix seconds of the next planned change of its answers; 0 = none. */

@@ -142,7 +142,12 @@ function allDownStep(
 function chosenStep({ choice, decider }: Situation): string | null {
   if (!choice || !decider) return null;
   const { ticket, lead, cycle } = choice.turn;
-  const addresses = choice.members.map((index) => formatIp(decider.listed[index]!.address)).join(", ");
+  const chosen = choice.members.map((index) => decider.listed[index]!);
+  const { alias } = chosen[0]!;
+  // An answer has one alias or addresses, as whoever is chosen first.
+  const addresses = alias === null
+    ? chosen.filter((it) => it.alias === null).map(({ address }) => formatIp(address)).join(", ")
+    : `the alias ${alias}`;
   const most = decider.pool.maxAnswers === 0 ? "all" : `at most ${decider.pool.maxAnswers}`;
   const turn = lead < 2 ? "" : `; ${lead} take turns, this is turn ${ticket % cycle + 1} of ${cycle}`;
   return `answered: ${addresses} (${most})${turn}`;

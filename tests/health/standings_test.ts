@@ -105,6 +105,33 @@ Deno.test("a member without a check, by name or forced up always stands", () => 
   );
 });
 
+Deno.test("who is answered as a name stands while one address has enough of its checks", () => {
+  using bed = new Bed();
+  const addresses = [IP, "192.0.2.2"];
+  const healthCheck = calculated(2, [TCP, OTHER]);
+  const pool = poolOf({ healthCheck });
+  const member = { ...pool.members[0]!, ipAddress: null, target: "lb.example.net", addresses };
+  const members = addresses.map((ipAddress) => ({ ...pool.members[0]!, ipAddress }));
+  const named = { ...pool, members, named: { members: [member], geoRules: [] } };
+  bed.put(named);
+  const isIn = () => bed.standings.isIn(standingKeyOf(named, member)!);
+  const turn = (state: HealthState, ipAddress: string, check: HealthCheck) => {
+    const { key } = checkTargetOf({ ipAddress, port: 443 }, check);
+    bed.standings.judge([{
+      key,
+      verdict: { ...UNKNOWN_VERDICT, state },
+      previous: UNKNOWN_VERDICT,
+      isTakenBack: false,
+    }]);
+    return isIn();
+  };
+  assert.equal(isIn(), true);
+  assert.equal(turn("unhealthy", IP, TCP), true);
+  // Each address has one of two checks left: together they are two, but neither has both.
+  assert.equal(turn("unhealthy", "192.0.2.2", OTHER), false);
+  assert.equal(turn("healthy", IP, TCP), true);
+});
+
 Deno.test("with a delay a member comes back when it was well for so long without a break", async () => {
   using bed = new Bed();
   const key = bed.put(poolOf({ healthCheck: TCP, failbackDelayMs: 60 * SECOND }));
