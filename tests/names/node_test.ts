@@ -4,6 +4,7 @@
  * @module
  */
 import { deepEqual, equal, match } from "node:assert/strict";
+import { settle } from "../clock.ts";
 import { Folder } from "../store/folder.ts";
 import {
   ask,
@@ -54,9 +55,9 @@ async function addresses(
   await until(async () => (await askFor(node, domain)).sort().join(), (data) => data === wanted.join());
 }
 
-/** Resolves when something holds that nobody tells of. */
+/** Resolves when something holds that nobody tells of; meanwhile the event loop turns. */
 async function eventually(holds: () => boolean): Promise<void> {
-  while (!holds()) await new Promise((resolve) => setTimeout(resolve, 1));
+  while (!holds()) await settle();
 }
 
 /** Resolves when the resolver was asked so many more times. */
