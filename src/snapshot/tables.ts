@@ -458,9 +458,16 @@ export class Tables {
     return this.#ensureEntry(name);
   }
 
+  /** A zone of nothing but a synthesized SOA: its TTL is the negative one, so answers and denials share its bytes. */
   #writeOwnZone(apex: Uint8Array): void {
-    const soa = this.#synthesizedSoa(apex);
-    this.#writeRrset(this.#writeApexEntry(apex, soa), [soa]);
+    const entry = this.#writeApexEntry(apex, this.#synthesizedSoa(apex));
+    const zone = this.#records.get(entry + ENTRY.zone);
+    this.#linkRrset(entry, {
+      type: TYPE.SOA,
+      count: 1,
+      at: this.#records.get(zone + ZONE.soaAt),
+      bytes: this.#records.get(zone + ZONE.soaBytes),
+    });
   }
 
   /** The zone record of the closest declared zone at or above the name, or 0. */
@@ -539,11 +546,19 @@ export class Tables {
   #writeRrset(entry: number, records: readonly ZoneRecord[]): void {
     const at = this.#heap.length;
     for (const record of records) this.#writeFinished(record);
+    const bytes = this.#heap.length - at;
+    this.#linkRrset(entry, { type: records[0]!.type, count: records.length, at, bytes });
+  }
+
+  #linkRrset(
+    entry: number,
+    { type, count, at, bytes }: { type: number; count: number; at: number; bytes: number },
+  ): void {
     const rrset = this.#records.reserve(RRSET.size);
-    this.#records.set(rrset + RRSET.type, records[0]!.type);
-    this.#records.set(rrset + RRSET.count, records.length);
+    this.#records.set(rrset + RRSET.type, type);
+    this.#records.set(rrset + RRSET.count, count);
     this.#records.set(rrset + RRSET.at, at);
-    this.#records.set(rrset + RRSET.bytes, this.#heap.length - at);
+    this.#records.set(rrset + RRSET.bytes, bytes);
     this.#records.set(rrset + RRSET.next, this.#records.get(entry + ENTRY.rrset));
     this.#records.publish(entry + ENTRY.rrset, rrset);
   }
@@ -1088,7 +1103,9 @@ const finishedHead = new DataView(new ArrayBuffer(FINISHED_HEAD));
 
 /** The last field of an SOA record (RFC 1035 §3.3.13). */
 function minimumOf({ rdata }: ZoneRecord): number {
-  return rdata.subarray(-4).reduce((value, byte) => value * 256 + byte, 0);
+  let minimum = 0;
+  for (let i = rdata.length - 4; i < rdata.length; i++) minimum = minimum * 256 + rdata[i]!;
+  return minimum;
 }
 
 function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
@@ -1096,7 +1113,9 @@ function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
 }
 
 function concatBytes(parts: readonly Uint8Array[]): Uint8Array {
-  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let size = 0;
+  for (const part of parts) size += part.length;
+  const bytes = new Uint8Array(size);
   let at = 0;
   for (const part of parts) {
     bytes.set(part, at);
