@@ -30,6 +30,8 @@ export class Prober implements Disposable {
   readonly #asked = new Map<number, number>();
   #waiting: { readonly test: (note: Note) => boolean; readonly resolve: (note: Note) => void }[] = [];
   #id = 0;
+  #lastMs = performance.now();
+  #lateMs = 0;
   /** In the order in which they came. */
   readonly notes: Note[] = [];
 
@@ -46,6 +48,11 @@ export class Prober implements Disposable {
   get unanswered(): number {
     const before = performance.now() - 1_000;
     return [...this.#asked.values()].filter((askedMs) => askedMs < before).length;
+  }
+
+  /** By how much a question was late at most: what the machine made this process, and others, wait. */
+  get lateMs(): number {
+    return this.#lateMs;
   }
 
   /** The first answer to come that passes the test. */
@@ -65,8 +72,11 @@ export class Prober implements Disposable {
 
   #ask(): void {
     this.#id = this.#id + 1 & 0xffff;
+    const nowMs = performance.now();
+    this.#lateMs = Math.max(this.#lateMs, nowMs - this.#lastMs - ASK_INTERVAL_MS);
+    this.#lastMs = nowMs;
     const query = encodeQuery({ id: this.#id, name: this.#name, type: TYPE.A, class: 1 });
-    this.#asked.set(this.#id, performance.now());
+    this.#asked.set(this.#id, nowMs);
     this.#socket.send(query, this.#server).catch(() => {
       // The socket was closed meanwhile; a question that was not sent counts as not answered.
     });

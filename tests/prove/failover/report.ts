@@ -37,7 +37,7 @@ export interface Circumstances {
 export function missesOf({ scenario, slackMs, trials }: Row): string[] {
   const { name, says } = scenario;
   return trials.flatMap((trial, i) => {
-    const { leaveMs, returnMs, bounds, wrong, flips, lost, said } = trial;
+    const { leaveMs, returnMs, bounds, wrong, flips, lost, lateMs, said } = trial;
     const misses: readonly (readonly [boolean, string])[] = [
       [leaveMs > bounds.leaveMs + slackMs, `left after ${seconds(leaveMs)}`],
       [leaveMs < bounds.holdMs, `left after ${seconds(leaveMs)}, while the flip guard had to hold it`],
@@ -47,7 +47,9 @@ export function missesOf({ scenario, slackMs, trials }: Row): string[] {
       [lost > 0, `${lost} questions were not answered with an address`],
       [!said.every((phrase) => says.test(phrase)), `the node said ${said.join(", ")}`],
     ];
-    return misses.filter(([isMissed]) => isMissed).map(([, text]) => `${name}, round ${i + 1}: ${text}`);
+    return misses.filter(([isMissed]) => isMissed).map(([, text]) =>
+      `${name}, round ${i + 1}: ${text} (the prober itself was late by up to ${seconds(lateMs)})`
+    );
   });
 }
 
@@ -72,10 +74,13 @@ export function tables(
   { rounds, slackMs, intervalMs, timeoutMs, rise, fall, holdMs, load }: Circumstances,
 ): string {
   const date = new Date().toISOString().slice(0, 10);
+  const lateMs = Math.max(...rows.flatMap(({ trials }) => trials.map((trial) => trial.lateMs)));
   const average = load.map((figure) => figure.toFixed(1)).join(" at the begin and ");
   return [
     `Measured on ${date} with ${navigator.hardwareConcurrency} cores that did other work as well (load average ` +
-    `${average} at the end), ${rounds} rounds each. Checks every ${seconds(intervalMs)}, timeout ` +
+    `${average} at the end, and the prober itself was late by up to ${
+      seconds(lateMs)
+    }), ${rounds} rounds each. Checks every ${seconds(intervalMs)}, timeout ` +
     `${seconds(timeoutMs)}, fall ${fall}, rise ${rise}; the flip guard holds for ${seconds(holdMs)}; slack ` +
     `${seconds(slackMs)}.`,
     "",

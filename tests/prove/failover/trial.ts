@@ -34,6 +34,8 @@ export interface Trial {
   readonly asked: number;
   /** Questions without an answer, and answers without an address. */
   readonly lost: number;
+  /** By how much a question was late at most: what the machine made processes wait. */
+  readonly lateMs: number;
   /** What the node said was wrong with the faulty backends, each phrase once. */
   readonly said: readonly string[];
 }
@@ -85,6 +87,7 @@ export async function runTrial(
     flips: countFlips(seen, faulty),
     asked: seen.length,
     lost: prober.unanswered + seen.filter(({ names }) => names.length === 0).length,
+    lateMs: prober.lateMs,
     said,
   };
 }
