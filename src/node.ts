@@ -252,7 +252,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
   if (publisher.current.snapshot.atlas !== atlas.atlas) publisher.touchAtlas();
   stack.use(changes.subscribe((commit) => {
     overrides.wake();
-    names.follow(store.resolvedNames.targets());
+    if (commit.everything || commit.poolIds.length > 0) names.follow(store.resolvedNames.targets());
     publisher.touch(commit.everything);
     const { everything, poolIds, generation } = commit;
     if (!everything && poolIds.length > 0) remarkOnPools(store, log, { generation, settings });

@@ -116,7 +116,7 @@ export interface HealthCheck {
   readonly httpMethod: "GET" | "HEAD" | "POST" | "OPTIONS";
   /** Path and query of the request. */
   readonly httpPath: string;
-  /** Host header and SNI; `null` = the member's address. */
+  /** Host header and SNI; `null` = the member's name, or its address. */
   readonly httpHost: string | null;
   /** A set of codes and ranges: `"200"`, `"200,204"`, `"200-399"`. */
   readonly httpExpectedStatus: string;

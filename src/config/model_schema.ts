@@ -139,7 +139,7 @@ export const memberFieldsSchema: SchemaOf<Omit<Member, "id">> = strictObject({
   }),
   target: hostName("target").nullable().default(null).meta({
     description: "Host name whose addresses are answered, such as a cloud balancer's; unique with the port " +
-      "within its pool. Either this or ipAddress (not answered yet: a later version resolves it)",
+      "within its pool. Either this or ipAddress",
     examples: ["lb.example.net"],
   }),
   port: integer("port", 1, 65535).meta({
@@ -208,7 +208,7 @@ const probeFields = {
     examples: ["/healthz"],
   }),
   httpHost: httpHost("httpHost").nullable().default(null).meta({
-    description: "Host header and TLS server name; null = the member's address",
+    description: "Host header and TLS server name; null = the member's target or address",
     examples: ["www.example.com"],
   }),
   httpExpectedStatus: httpExpectedStatus("httpExpectedStatus").default(
@@ -511,7 +511,8 @@ function steeringFields() {
       examples: [false],
     }),
     flatten: flag("flatten").default(POOL_DEFAULTS.flatten).meta({
-      description: "Whether members by name are answered as their addresses; else as CNAME",
+      description:
+        "Whether members by name are answered as their addresses; else as CNAME, but at a zone's apex",
       examples: [true],
     }),
   };

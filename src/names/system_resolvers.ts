@@ -11,7 +11,10 @@ const DNS_PORT = 53;
 /** What resolv.conf(5) says when no server is named: the one on this machine. */
 const DEFAULT_RESOLVER: SocketAddress = { hostname: "127.0.0.1", port: DNS_PORT };
 
-/** The system's resolvers of now, the first one first; they change when a machine moves from network to network. */
+/**
+ * The system's resolvers of now, in order; they change when a machine moves from network to network. Where none is named,
+ * or the file may not be read, it is the one on this machine.
+ */
 export function systemResolvers(path: string = RESOLV_CONF): SocketAddress[] {
   const named = readResolvers(textOf(path));
   return named.length > 0 ? named : [DEFAULT_RESOLVER];
@@ -30,7 +33,7 @@ function textOf(path: string): string {
   try {
     return Deno.readTextFileSync(path);
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return "";
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.PermissionDenied) return "";
     throw error;
   }
 }
