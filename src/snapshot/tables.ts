@@ -72,9 +72,7 @@ export interface CompileOptions {
 const SOA_TIMERS = [3600, 600, 604_800] as const;
 /** Algorithms whose answers depend on the client even without a geo rule. */
 const DEPENDS_ON_CLIENT: readonly Algorithm[] = ["geoip", "map-file", "hash"];
-/** Steps of a drain that weights are fine enough for. */
-const DRAIN_UNITS = 64;
-/** Units of a weight that are tried so that what several addresses share comes out even: 64 steps of 1/16. */
+/** Units that a weight is cut into at most, so that shares come out even: 64 steps of a drain of 1/16. */
 const UNITS_MAX = 1024;
 const WEIGHT_MAX = 0xffff;
 /** Bytes of a finished resource record before its RDATA. */
@@ -831,10 +829,11 @@ function weigher({ algorithm, members }: SteeredPool): (member: SteeredMember) =
 /** The fewest units that make all weights whole; where that takes too many, as many as make them nearly so. */
 function unitsOf(weights: ReadonlySet<number>, max: number): number {
   const isWhole = (weight: number) => Math.abs(weight - Math.round(weight)) < 1e-6;
-  for (let units = 1; units <= Math.min(UNITS_MAX, max); units++) {
+  const most = Math.min(UNITS_MAX, max);
+  for (let units = 1; units < most; units++) {
     if ([...weights].every((weight) => isWhole(weight * units))) return units;
   }
-  return Math.min(DRAIN_UNITS, max);
+  return most;
 }
 
 function needOf(minHealthy: number | string): number {

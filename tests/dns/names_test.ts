@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { deepEqual, equal } from "node:assert/strict";
+import { deepEqual, equal, ok } from "node:assert/strict";
 import { addresses, query, show } from "./packets.ts";
 import { type Declared, desiredOf, World } from "./world.ts";
 
@@ -149,4 +149,29 @@ Deno.test("flattened, the addresses of a name share its weight", () => {
     "192.0.2.9": 500,
     "198.51.100.1": 500,
   });
+});
+
+Deno.test("shares that no common unit makes whole come out nearly even", () => {
+  const sizes = [13, 17, 19];
+  const names = Object.fromEntries(
+    sizes.map((
+      size,
+    ) => [`n${size}.example.net`, Array.from({ length: size }, (_, i) => `10.0.${size}.${i}`)]),
+  );
+  const world = new World({
+    names,
+    pools: [{
+      name: "web",
+      healthCheck: null,
+      members: sizes.map((size) => ({ target: `n${size}.example.net` })),
+    }],
+    services: { "www.example.com": "web" },
+  });
+  const counts = new Map<string, number>();
+  for (let i = 0; i < 30_000; i++) {
+    const [address] = addresses(world.ask(query("www.example.com", "A")));
+    const name = address!.split(".")[2]!;
+    counts.set(name, (counts.get(name) ?? 0) + 1);
+  }
+  for (const count of counts.values()) ok(Math.abs(count - 10_000) < 100, `${[...counts]}`);
 });
