@@ -124,7 +124,7 @@ export class Tables {
   #emptyList = 0;
   #lists = 0;
   #listMembers = 0;
-  /** Zone records before this one are declared zones; those behind it belong to single services. */
+  /** Zone records before this one are declared zones; those behind it belong to single services. 0 = none is declared. */
   #declaredZonesEnd = 0;
   #isSealed = false;
   /** Lets the garbage collector know what goes when this goes. */
@@ -311,7 +311,7 @@ export class Tables {
   #writeZones(zones: readonly DesiredZone[]): void {
     const apexes = zones.map((zone) => lowerCaseName(nameToWire(zone.domain)));
     for (const [i, zone] of zones.entries()) this.#writeApex(apexes[i]!, zone.records);
-    this.#declaredZonesEnd = this.#records.length;
+    this.#declaredZonesEnd = zones.length === 0 ? 0 : this.#records.length;
     for (const [i, zone] of zones.entries()) if (zone.records) this.#writeZone(apexes[i]!, zone.records);
   }
 
@@ -470,6 +470,7 @@ export class Tables {
 
   /** The zone record of the closest declared zone at or above the name, or 0. */
   #declaredZoneOf(name: Uint8Array): number {
+    if (this.#declaredZonesEnd === 0) return 0;
     const count = this.#hash(name);
     for (let label = 0; label < count; label++) {
       const entry = this.#findFrom(name, label);
