@@ -11,6 +11,7 @@
  *
  * @module
  */
+import { withSpare } from "./memory.ts";
 import type { KeptTables } from "./tables.ts";
 
 /** Moves with every change of `layout.ts`, `tables.ts` or this file that an older file wouldn't survive. */
@@ -66,12 +67,14 @@ export function readKept(path: string, fingerprintOf: (generation: number) => st
       reader.line(),
     ) as Header;
     if (format !== FORMAT || order !== BYTE_ORDER || of !== fingerprintOf(numbers.generation)) return null;
-    const memory = sizes.map((size) => reader.bytes(size)) as [
-      Uint8Array,
-      Uint8Array,
-      Uint8Array,
-      Uint8Array,
-    ];
+    const [names, records, heap, pools] = sizes as [number, number, number, number];
+    // Read to where they are used; what may grow has its room behind it.
+    const memory = [
+      reader.bytes(names, names),
+      reader.bytes(records, withSpare(records)),
+      reader.bytes(heap, withSpare(heap)),
+      reader.bytes(pools, pools),
+    ] as const;
     return checksumOf(memory) === checksum ? { ...numbers, memory } : null;
   } catch (error) {
     if (
@@ -138,15 +141,21 @@ class Reader {
     }
   }
 
-  /** @throws {RangeError} when the file ends before */
-  bytes(size: number): Uint8Array {
-    const bytes = new Uint8Array(size);
+  /**
+   * The next `size` bytes, in shared memory of `room` bytes.
+   *
+   * @throws {RangeError} when the file ends before
+   */
+  bytes(size: number, room: number): Uint8Array<SharedArrayBuffer> {
+    const bytes = new Uint8Array(new SharedArrayBuffer(room), 0, size);
     const buffered = this.#buffer.subarray(0, size);
     bytes.set(buffered);
     this.#buffer = this.#buffer.subarray(buffered.length);
+    const chunk = new Uint8Array(CHUNK);
     for (let at = buffered.length; at < size;) {
-      const count = this.#file.readSync(bytes.subarray(at));
+      const count = this.#file.readSync(chunk.subarray(0, size - at));
       if (count === null) throw new RangeError("The file ends too early");
+      bytes.set(chunk.subarray(0, count), at);
       at += count;
     }
     return bytes;

@@ -15,6 +15,11 @@ export class OutOfRoom extends Error {
 const SPARE_SHARE = 1 / 8;
 const SPARE_BYTES_MIN = 64 * 1024;
 
+/** Bytes of a memory in which so many are in use and there is room for later changes. */
+export function withSpare(used: number): number {
+  return Math.ceil((used + Math.max(SPARE_BYTES_MIN, used * SPARE_SHARE)) / 4096) * 4096;
+}
+
 /** Shared bytes of which the first `used` are in use. Pages that were never touched cost no memory. */
 class Memory {
   buffer: SharedArrayBuffer;
@@ -35,15 +40,15 @@ class Memory {
     return this.#sealed;
   }
 
-  /** Takes over what was in use in an earlier process. */
-  load(bytes: Uint8Array): void {
-    this.used = 0;
-    this.reserve(bytes.length);
-    new Uint8Array(this.buffer).set(bytes);
+  /** Takes over what was in use in an earlier process: the memory itself, from its beginning. */
+  load(bytes: Uint8Array<SharedArrayBuffer>): void {
+    this.buffer = bytes.buffer;
+    this.#size = bytes.buffer.byteLength;
+    this.used = bytes.length;
   }
 
   /** What is in use. */
-  inUse(): Uint8Array {
+  inUse(): Uint8Array<SharedArrayBuffer> {
     return new Uint8Array(this.buffer, 0, this.used);
   }
 
@@ -61,8 +66,8 @@ class Memory {
 
   /** From now on others read it: nothing in use moves any more. */
   seal(): void {
-    const spare = Math.max(SPARE_BYTES_MIN, this.used * SPARE_SHARE);
-    if (this.used + spare > this.#size) this.#grow(this.used + spare);
+    const size = withSpare(this.used);
+    if (size > this.#size) this.#grow(size);
     this.#sealed = true;
     this.#weight = null;
   }
@@ -90,12 +95,12 @@ export class Words {
   }
 
   /** What is in use, to be kept for a later process. */
-  inUse(): Uint8Array {
+  inUse(): Uint8Array<SharedArrayBuffer> {
     return this.#memory.inUse();
   }
 
-  /** Takes over what was in use in an earlier process. */
-  load(bytes: Uint8Array): void {
+  /** Takes over what was in use in an earlier process: the memory itself, from its beginning. */
+  load(bytes: Uint8Array<SharedArrayBuffer>): void {
     this.#memory.load(bytes);
     this.#view();
   }
@@ -157,12 +162,12 @@ export class Bytes {
   }
 
   /** What is in use, to be kept for a later process. */
-  inUse(): Uint8Array {
+  inUse(): Uint8Array<SharedArrayBuffer> {
     return this.#memory.inUse();
   }
 
-  /** Takes over what was in use in an earlier process. */
-  load(bytes: Uint8Array): void {
+  /** Takes over what was in use in an earlier process: the memory itself, from its beginning. */
+  load(bytes: Uint8Array<SharedArrayBuffer>): void {
     this.#memory.load(bytes);
     this.#view();
   }

@@ -81,7 +81,10 @@ const FINISHED_HEAD = 12;
 const LISTS_SPARE_SHARE = 1 / 4;
 const LISTS_SPARE_MIN = 4096;
 
-/** Tables as they are kept in a file: the numbers that belong to them, and their memory. */
+/** Bytes in shared memory. */
+type SharedBytes = Uint8Array<SharedArrayBuffer>;
+
+/** Tables as they are kept in a file: the numbers that belong to them, and their memory, which whoever loads takes. */
 export interface KeptTables {
   /** Of the model that they hold. */
   readonly generation: number;
@@ -102,7 +105,7 @@ export interface KeptTables {
   /** What health slots stand for. */
   readonly healthSlots: readonly (readonly [key: string, number: number])[];
   /** Names, records, heap and the index of pools, as bytes. */
-  readonly memory: readonly [names: Uint8Array, records: Uint8Array, heap: Uint8Array, pools: Uint8Array];
+  readonly memory: readonly [names: SharedBytes, records: SharedBytes, heap: SharedBytes, pools: Uint8Array];
 }
 
 /** The writer of one snapshot. */
@@ -1025,14 +1028,12 @@ class NameTable {
     return this.#count;
   }
 
-  inUse(): Uint8Array {
+  inUse(): SharedBytes {
     return new Uint8Array(this.buffer);
   }
 
-  load(bytes: Uint8Array, count: number): void {
-    const buffer = new SharedArrayBuffer(bytes.length);
-    new Uint8Array(buffer).set(bytes);
-    this.#slots = new Int32Array(buffer);
+  load(bytes: Uint8Array<SharedArrayBuffer>, count: number): void {
+    this.#slots = new Int32Array(bytes.buffer, 0, bytes.length / 4);
     this.#count = count;
   }
 
