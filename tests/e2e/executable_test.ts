@@ -3,11 +3,13 @@
  *
  * @module
  */
-import { deepEqual, equal, match } from "node:assert/strict";
+import { deepEqual, equal, match, notEqual, ok } from "node:assert/strict";
 import { runQuery } from "../../src/dns_client.ts";
 import { formatSocketAddress } from "../../src/ip.ts";
 import { CLASS, TYPE } from "../../src/wire/record_type.ts";
+import { nestedRecord, writeMmdb } from "../balance/mmdb_writer.ts";
 import { program, testWith } from "../programs.ts";
+import { call } from "../rest.ts";
 import { ServeProcess } from "../serve_process.ts";
 
 /** A folder of its own, the executable copied into it; gone at the end. */
@@ -148,6 +150,110 @@ testWith(
   },
 );
 
+testWith(["pleiades"], "the executable answers by place and by map file", async () => {
+  await installed(async (place) => {
+    await using node = await serveSteered(place);
+    deepEqual(await shortAnswer(place, node, "near.example.org", "203.0.113.0/24"), "192.0.2.1\n");
+    deepEqual(await shortAnswer(place, node, "near.example.org", "198.51.100.0/24"), "192.0.2.2\n");
+    deepEqual(await shortAnswer(place, node, "mapped.example.org", "203.0.113.0/24"), "192.0.2.3\n");
+    deepEqual(await shortAnswer(place, node, "mapped.example.org", "198.51.100.0/24"), "192.0.2.4\n");
+  });
+});
+
+testWith(
+  ["pleiades"],
+  "a map file that is replaced by a broken one changes nothing but the log",
+  async () => {
+    await installed(async (place) => {
+      await using node = await serveSteered(place);
+      const path = `${place.folder}/clients.map`;
+      const [first, ...others] = (await Deno.readTextFile(path)).trimEnd().split("\n");
+      const brokenFile = [first!.replace("192.0.2.3", "192.0.2.4"), ...others, "203.0.113.0/33 192.0.2.4"];
+      const logged = node.nextLine((line) => line.includes("Map file not loaded"));
+      await Deno.writeTextFile(path, `${brokenFile.join("\n")}\n`);
+      ok((await logged).includes(`clients.map:${brokenFile.length}:12: `), await logged);
+      equal(await shortAnswer(place, node, "mapped.example.org", "203.0.113.0/24"), "192.0.2.3\n");
+      const mended = node.nextLine((line) => line.includes("Loaded the map file"));
+      await Deno.writeTextFile(path, `${brokenFile.slice(0, -1).join("\n")}\n`);
+      await mended;
+      equal(await shortAnswer(place, node, "mapped.example.org", "203.0.113.0/24"), "192.0.2.4\n");
+    });
+  },
+);
+
+testWith(["pleiades"], "the executable explains, budgets and overrides", async () => {
+  await installed(async (place) => {
+    await using node = await serveSteered(place);
+    const ask = async (...args: string[]) => {
+      const { code, stdout, stderr } = await pleiades(place, ...args, ...apiOf(node));
+      equal(code, 0, `${args.join(" ")}: ${stderr}`);
+      return stdout;
+    };
+    match(await ask("explain", "near.example.org", "--ecs", "203.0.113.0/24"), /192\.0\.2\.1:443 .* nearest/);
+    match(await ask("explain", "mapped.example.org", "--client", "203.0.113.7"), /the map file names it/);
+    match(await ask("budget", "near.example.org"), /pool near: no health check, so a fault is never seen/);
+    const why = ["--for", "10m", "--reason", "kernel upgrade", "--owner", "alice"];
+    match(await ask("drain", "region:west", "--over", "1ms", ...why), /region:west +drain/);
+    match(await ask("overrides", "list"), /region:west .* alice +kernel upgrade/);
+    match(await ask("explain", "near.example.org", "--ecs", "203.0.113.0/24"), /by alice: kernel upgrade/);
+    notEqual(await shortAnswer(place, node, "near.example.org", "203.0.113.0/24"), "192.0.2.1\n");
+    await ask("undo", "region:west");
+    equal(await shortAnswer(place, node, "near.example.org", "203.0.113.0/24"), "192.0.2.1\n");
+    match(await ask("failback", "near/192.0.2.1:443", "--reason", "looked at it"), /192\.0\.2\.1 /);
+  });
+});
+
+/** A node with a database of places and a map file, and a service that is answered by each of them. */
+async function serveSteered(place: Place): Promise<ServeProcess> {
+  const { folder } = place;
+  await Deno.writeFile(
+    `${folder}/city.mmdb`,
+    writeMmdb({
+      networks: [
+        ["203.0.113.0/24", nestedRecord({ latitude: 40.7, longitude: -74, country: "US", continent: "NA" })],
+        ["198.51.100.0/24", nestedRecord({ latitude: 50.1, longitude: 8.7, country: "DE", continent: "EU" })],
+      ],
+    }),
+  );
+  const map = ["203.0.113.0/24 192.0.2.3", "198.51.100.0/24 192.0.2.4", ...FILLING];
+  await Deno.writeTextFile(`${folder}/clients.map`, `${map.join("\n")}\n`);
+  await Deno.writeTextFile(
+    `${folder}/pleiades.yaml`,
+    "geoip: { database: city.mmdb }\nmapFile: { path: clients.map }\n",
+  );
+  const node = await serve(place, "-c", "pleiades.yaml");
+  const members = [
+    { ipAddress: "192.0.2.1", port: 443, latitude: 40, longitude: -75, region: "west" },
+    { ipAddress: "192.0.2.2", port: 443, latitude: 50, longitude: 9, region: "east" },
+  ];
+  const named = ["192.0.2.3", "192.0.2.4"].map((ipAddress) => ({ ipAddress, port: 443 }));
+  await call(node.api, {
+    method: "POST",
+    path: "/apply",
+    json: {
+      pools: [
+        { name: "near", algorithm: "geoip", maxAnswers: 1, failback: "manual", members },
+        { name: "mapped", algorithm: "map-file", maxAnswers: 1, members: named },
+      ],
+      services: [
+        { domain: "near.example.org", pool: "near" },
+        { domain: "mapped.example.org", pool: "mapped" },
+      ],
+    },
+  });
+  return node;
+}
+
+/** Makes a map file so large (300 KB) that it is compiled on a thread. */
+const FILLING = Array.from({ length: 12_000 }, (_, i) => `10.${i >> 8}.${i & 255}.0/24 192.0.2.${1 + i % 4}`);
+
+async function shortAnswer(place: Place, { dns }: ServeProcess, name: string, ecs: string): Promise<string> {
+  const server = `@${formatSocketAddress(dns)}`;
+  const { stdout, stderr } = await pleiades(place, "query", name, server, "--ecs", ecs, "-o", "short");
+  equal(stderr, "");
+  return stdout;
+}
+
 const QUESTION = {
   name: "s999.example.org",
   type: TYPE.A,
@@ -158,8 +264,8 @@ const QUESTION = {
   timeoutMs: 2_000,
 };
 
-function serve({ executable, folder }: Place): Promise<ServeProcess> {
-  return ServeProcess.start({ args: ["--db", "pleiades.db"], executable, aloneIn: folder });
+function serve({ executable, folder }: Place, ...args: string[]): Promise<ServeProcess> {
+  return ServeProcess.start({ args: ["--db", "pleiades.db", ...args], executable, aloneIn: folder });
 }
 
 /** The base that `--api` takes. */
