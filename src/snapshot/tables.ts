@@ -130,6 +130,8 @@ export class Tables {
   /** Zone records before this one are declared zones; those behind it belong to single services. 0 = none is declared. */
   #declaredZonesEnd = 0;
   #isSealed = false;
+  /** What synthesized SOA records have in common; made at the first. */
+  #soa: Soa | null = null;
   /** Lets the garbage collector know what goes when this goes. */
   readonly weight: ArrayBuffer;
 
@@ -386,26 +388,24 @@ export class Tables {
   }
 
   #writeApexEntry(apex: Uint8Array, soa: ZoneRecord): number {
-    const zone = this.#records.reserve(ZONE.size);
     const soaAt = this.#writeFinished({ ...soa, ttl: Math.min(soa.ttl, minimumOf(soa)) });
-    this.#records.set(zone + ZONE.apexLength, apex.length);
-    this.#records.set(zone + ZONE.soaAt, soaAt);
-    this.#records.set(zone + ZONE.soaBytes, this.#heap.length - soaAt);
+    const zone = this.#writeZoneRecord(apex, { soaAt, soaBytes: this.#heap.length - soaAt });
     return this.#writeEntry(apex, 0, { former: this.#find(apex), zone, cut: 0 });
   }
 
+  #writeZoneRecord(apex: Uint8Array, { soaAt, soaBytes }: { soaAt: number; soaBytes: number }): number {
+    const zone = this.#records.reserve(ZONE.size);
+    this.#records.set(zone + ZONE.apexLength, apex.length);
+    this.#records.set(zone + ZONE.soaAt, soaAt);
+    this.#records.set(zone + ZONE.soaBytes, soaBytes);
+    return zone;
+  }
+
   #synthesizedSoa(apex: Uint8Array): ZoneRecord {
-    const primary = this.#desired.nameservers[0];
-    const serial = Math.max(1, this.#desired.generation);
-    const ttl = this.#desired.defaultTtl;
-    [serial, ...SOA_TIMERS, ttl].forEach((value, i) => soaNumbers.setUint32(i * 4, value));
-    const parts = [
-      primary === undefined ? apex : nameToWire(primary),
-      HOSTMASTER,
-      apex,
-      new Uint8Array(soaNumbers.buffer),
-    ];
-    return { owner: apex, type: TYPE.SOA, ttl, rdata: concatBytes(parts), line: 0 };
+    this.#soa ??= soaOf(this.#desired);
+    const { primary, numbers, ttl } = this.#soa;
+    const rdata = concatBytes([primary ?? apex, HOSTMASTER, apex, numbers]);
+    return { owner: apex, type: TYPE.SOA, ttl, rdata, line: 0 };
   }
 
   #writeZone(apex: Uint8Array, records: readonly ZoneRecord[]): void {
@@ -452,23 +452,29 @@ export class Tables {
 
   /** The entry of a service's name, with a zone of its own where no declared zone encloses it. */
   #ensureServiceName(name: Uint8Array): number {
-    if (this.#declaredZoneOf(name) === 0) {
-      const apex = isWildcard(name) ? name.subarray(2) : name;
-      if (!this.#isAlive(this.#find(apex))) this.#writeOwnZone(apex);
-    }
-    return this.#ensureEntry(name);
+    if (this.#declaredZoneOf(name) !== 0) return this.#ensureEntry(name);
+    const apex = isWildcard(name) ? name.subarray(2) : name;
+    const former = this.#find(apex);
+    const entry = this.#isAlive(former) ? former : this.#writeOwnZone(apex, former);
+    return apex === name ? entry : this.#ensureEntry(name);
   }
 
-  /** A zone of nothing but a synthesized SOA: its TTL is the negative one, so answers and denials share its bytes. */
-  #writeOwnZone(apex: Uint8Array): void {
-    const entry = this.#writeApexEntry(apex, this.#synthesizedSoa(apex));
-    const zone = this.#records.get(entry + ENTRY.zone);
-    this.#linkRrset(entry, {
-      type: TYPE.SOA,
-      count: 1,
-      at: this.#records.get(zone + ZONE.soaAt),
-      bytes: this.#records.get(zone + ZONE.soaBytes),
+  /**
+   * A zone of nothing but a synthesized SOA: its TTL is the negative one, so answers and denials share its bytes.
+   *
+   * @param former the apex's entry that isn't alive, or 0; it was looked up last
+   */
+  #writeOwnZone(apex: Uint8Array, former: number): number {
+    const soa = this.#synthesizedSoa(apex);
+    const at = this.#writeFinished(soa);
+    const bytes = this.#heap.length - at;
+    const entry = this.#writeEntry(apex, 0, {
+      former,
+      zone: this.#writeZoneRecord(apex, { soaAt: at, soaBytes: bytes }),
+      cut: 0,
     });
+    this.#linkRrset(entry, { type: TYPE.SOA, count: 1, at, bytes });
+    return entry;
   }
 
   /** The zone record of the closest declared zone at or above the name, or 0. */
@@ -1099,10 +1105,31 @@ const latin1 = new TextDecoder("latin1");
 
 const HOSTMASTER = nameToWire("hostmaster").subarray(0, -1);
 /** For what is copied at once: a buffer of its own would cost more than what is written into it. */
-const soaNumbers = new DataView(new ArrayBuffer(20));
 const finishedHead = new DataView(new ArrayBuffer(FINISHED_HEAD));
 
 /** The last field of an SOA record (RFC 1035 §3.3.13). */
+/** What all synthesized SOA records have in common; no primary = the apex itself. */
+interface Soa {
+  readonly primary: Uint8Array | null;
+  readonly numbers: Uint8Array;
+  readonly ttl: number;
+}
+
+function soaOf(
+  { nameservers: [primary], generation, defaultTtl: ttl }: Pick<
+    Desired,
+    "nameservers" | "generation" | "defaultTtl"
+  >,
+): Soa {
+  const numbers = new DataView(new ArrayBuffer(20));
+  [Math.max(1, generation), ...SOA_TIMERS, ttl].forEach((value, i) => numbers.setUint32(i * 4, value));
+  return {
+    primary: primary === undefined ? null : nameToWire(primary),
+    numbers: new Uint8Array(numbers.buffer),
+    ttl,
+  };
+}
+
 function minimumOf({ rdata }: ZoneRecord): number {
   let minimum = 0;
   for (let i = rdata.length - 4; i < rdata.length; i++) minimum = minimum * 256 + rdata[i]!;
