@@ -36,6 +36,10 @@ const StatusSchema = z.object({
     unhealthy: z.int().min(0),
     unknown: z.int().min(0),
   }).meta({ description: "Probed targets by what is believed of them" }),
+  overrides: z.object({
+    active: z.int().min(0),
+    planned: z.int().min(0),
+  }).meta({ description: "What operators force, now and later" }),
 }).openapi("Status");
 
 const routes = {
@@ -99,7 +103,7 @@ export const nodeRoutes: readonly Route[] = Object.values(routes);
 export const PROBE_PATHS: readonly string[] = [routes.health.path, routes.healthz.path, routes.readyz.path];
 
 /** Serves the routes about the node. */
-export function serveNode(app: OpenAPIHono, { node, store, exposeMetrics, version }: ApiParts): void {
+export function serveNode(app: OpenAPIHono, { node, store, clock, exposeMetrics, version }: ApiParts): void {
   app.openapi(routes.health, (c) => c.json({ status: "ok" as const }, 200));
   app.openapi(routes.healthz, (c) => c.json({ status: "ok" as const }, 200));
   app.openapi(routes.readyz, (c) => {
@@ -114,6 +118,9 @@ export function serveNode(app: OpenAPIHono, { node, store, exposeMetrics, versio
   });
   app.openapi(routes.status, (c) => {
     const { node: self, cluster, uptimeSeconds, dns, health } = node.status();
+    const nowMs = clock.unixMs();
+    const overrides = store.overrides.all().filter(({ expiresAt }) => expiresAt > nowMs);
+    const planned = overrides.filter(({ startsAt }) => startsAt > nowMs).length;
     return c.json({
       version,
       generation: store.generation(),
@@ -123,6 +130,7 @@ export function serveNode(app: OpenAPIHono, { node, store, exposeMetrics, versio
       uptimeSeconds,
       dns: { ...dns, listeners: [...dns.listeners] },
       health,
+      overrides: { active: overrides.length - planned, planned },
     }, 200);
   });
 }

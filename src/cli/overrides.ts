@@ -135,7 +135,9 @@ function pathOf(target: string): string {
 /** Who typed the command: behind `sudo` the person, not root. */
 function loginName({ env }: Terminal): string {
   const name = env("SUDO_USER") ?? env("USER") ?? env("LOGNAME") ?? env("USERNAME");
-  if (name === undefined || name === "") throw wrongUsage("Who answers for it? (--owner NAME)");
+  if (name === undefined || name === "") {
+    throw wrongUsage("Who answers for it? Nothing says who is logged in (--owner NAME)");
+  }
   return name;
 }
 

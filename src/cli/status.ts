@@ -36,6 +36,7 @@ function summaryOf(state: JsonObject): JsonObject {
     targets: `${at("health.healthy")} healthy, ${at("health.unhealthy")} unhealthy, ${
       at("health.unknown")
     } unknown`,
+    overrides: `${at("overrides.active")} active, ${at("overrides.planned")} planned`,
   };
 }
 

@@ -37,6 +37,7 @@ Deno.test("/status shows the version, the generation and what the node tells", a
     uptimeSeconds: 12.5,
     dns: { listeners: [{ transport: "udp", address: "127.0.0.1:5353" }], answers: 42, workers: 1 },
     health: { healthy: 1, unhealthy: 0, unknown: 0 },
+    overrides: { active: 0, planned: 0 },
   });
 });
 

@@ -116,7 +116,7 @@ Deno.test("nobody to answer for it is wrong usage", async () => {
     USER: "",
   });
   equal(exitCode, 2);
-  match(stderr, /Who answers for it\? \(--owner NAME\)/);
+  match(stderr, /Who answers for it\? Nothing says who is logged in \(--owner NAME\)/);
 });
 
 Deno.test("what the API refuses is said in its words", async () => {

@@ -17,6 +17,7 @@ const STATE = {
     workers: 2,
   },
   health: { healthy: 3, unhealthy: 1, unknown: 0 },
+  overrides: { active: 2, planned: 1 },
 };
 
 Deno.test("status says in a few lines how the node is", async () => {
@@ -34,6 +35,7 @@ Deno.test("status says in a few lines how the node is", async () => {
       "listens     udp 127.0.0.1:5353, tcp [::1]:5353",
       "answers     1234, workers: 2",
       "targets     3 healthy, 1 unhealthy, 0 unknown",
+      "overrides   2 active, 1 planned",
       "",
     ].join("\n"),
   );
