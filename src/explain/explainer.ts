@@ -64,6 +64,7 @@ export class Explainer {
     const next = situation.choice === null || situation.choice.turn.lead < 2
       ? []
       : this.#turnsAhead(engine, { packet, asked, first: message });
+    const client = clientOf(asked, { ...situation, snapshot });
     return {
       at: new Date(clock.unixMs()).toISOString(),
       generation: generation(),
@@ -73,8 +74,8 @@ export class Explainer {
         ecs: asked.ecs && formatPrefix(asked.ecs),
         wire: packet.toHex(),
       },
-      client: clientOf(asked, { ...situation, snapshot }),
-      steps: describeSteps(situation),
+      client,
+      steps: describeSteps(situation, client),
       candidates: explainCandidates(situation),
       rotation: rotationOf(situation, next),
       answer: answerOf(message, wire),
@@ -312,9 +313,8 @@ function clientOf(
   const bits = decidedFor?.bits ?? client.length * 8;
   const decided = considered.findLast(({ look }) => look.reason !== null);
   const reason = decided?.look.reason?.reason ?? null;
-  const origin = decided?.pool.algorithm === "map-file" && snapshot.atlas.map
-    ? new MapFile(snapshot.atlas.map).origin(address)
-    : null;
+  const isMapAsked = considered.some(({ look, pool }) => look.reason && pool.algorithm === "map-file");
+  const origin = isMapAsked && snapshot.atlas.map ? new MapFile(snapshot.atlas.map).origin(address) : null;
   return {
     address: formatIp(address),
     source: decidedFor?.source ?? "address",

@@ -7,12 +7,15 @@ import { ON_ALL_DOWN } from "../config/model.ts";
 import { familyOf, formatIp, formatPrefix, maskBits, prefixContains } from "../ip.ts";
 import { wireToName } from "../wire/name.ts";
 import { RCODE, TYPE, typeName } from "../wire/record_type.ts";
-import type { ExplainedStep } from "./explanation.ts";
+import type { ExplainedClient, ExplainedStep } from "./explanation.ts";
 import type { Considered, Situation } from "./situation.ts";
 import { formatRule, time } from "./words.ts";
 
 /** All of them, in order. */
-export function describeSteps(situation: Situation): ExplainedStep[] {
+export function describeSteps(
+  situation: Situation,
+  client: Pick<ExplainedClient, "mapFile">,
+): ExplainedStep[] {
   const steps: ExplainedStep[] = [];
   const add = (kind: ExplainedStep["kind"], text: string | null) => {
     if (text !== null) steps.push({ kind, text });
@@ -21,6 +24,7 @@ export function describeSteps(situation: Situation): ExplainedStep[] {
   for (const considered of situation.considered) {
     add("pool", poolStep(considered, situation));
     for (const text of clientSteps(considered, situation)) add("client", text);
+    add("client", mapStep(considered, situation, client));
     add("allDown", allDownStep(considered, situation));
   }
   add("chosen", chosenStep(situation));
@@ -84,7 +88,7 @@ function poolStep({ look, pool, listed }: Considered, { asked }: Situation): str
     `${up === 1 ? "is" : "are"} up, ${needed} needed${verdict}`;
 }
 
-function clientSteps({ look }: Considered, { decidedFor }: Situation): string[] {
+function clientSteps({ look, pool }: Considered, { decidedFor }: Situation): string[] {
   if (!look.reason || !decidedFor) return [];
   const { country, continent, asn, place, rule } = look.reason.reason;
   const facts = [
@@ -96,8 +100,9 @@ function clientSteps({ look }: Considered, { decidedFor }: Situation): string[] 
   const who = decidedFor.source === "ecs"
     ? `the client subnet ${formatIp(decidedFor.address)}/${decidedFor.bits}`
     : `the sender ${formatIp(decidedFor.address)}`;
-  const where = facts.length === 0 ? "no database knows it" : facts.join(", ");
-  const steps = [`decided for ${who}: ${where}`];
+  // A map file needs no database.
+  const unknown = pool.algorithm === "map-file" ? "" : ": no database knows it";
+  const steps = [`decided for ${who}${facts.length === 0 ? unknown : `: ${facts.join(", ")}`}`];
   if (rule) {
     const named = look.reason.candidates[rule.candidate]!;
     steps.push(
@@ -105,6 +110,19 @@ function clientSteps({ look }: Considered, { decidedFor }: Situation): string[] 
     );
   }
   return steps;
+}
+
+function mapStep(
+  { look, pool }: Considered,
+  { sources }: Situation,
+  { mapFile }: Pick<ExplainedClient, "mapFile">,
+): string | null {
+  if (pool.algorithm !== "map-file") return null;
+  if (sources.current().snapshot.atlas.map === null) return "no map file is in effect (mapFile.path)";
+  if (!look.reason) return null;
+  return mapFile === null
+    ? "no line of the map file covers it"
+    : `line ${mapFile.line} of the map file covers it: ${mapFile.prefix}`;
 }
 
 function allDownStep(

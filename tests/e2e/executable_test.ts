@@ -190,7 +190,10 @@ testWith(["pleiades"], "the executable explains, budgets and overrides", async (
       return stdout;
     };
     match(await ask("explain", "near.example.org", "--ecs", "203.0.113.0/24"), /192\.0\.2\.1:443 .* nearest/);
-    match(await ask("explain", "mapped.example.org", "--client", "203.0.113.7"), /the map file names it/);
+    match(
+      await ask("explain", "mapped.example.org", "--client", "203.0.113.7"),
+      /line 1 of the map file covers it/,
+    );
     match(await ask("budget", "near.example.org"), /pool near: no health check, so a fault is never seen/);
     const why = ["--for", "10m", "--reason", "kernel upgrade", "--owner", "alice"];
     match(await ask("drain", "region:west", "--over", "1ms", ...why), /region:west +drain/);

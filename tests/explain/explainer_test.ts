@@ -4,6 +4,7 @@
  * @module
  */
 import { deepEqual, equal, ok } from "node:assert/strict";
+import { compileMapFile } from "../../src/balance/map_file.ts";
 import {
   HEALTH_CHECK_DEFAULTS,
   MEMBER_DEFAULTS,
@@ -13,6 +14,7 @@ import {
 } from "../../src/config/model.ts";
 import { type Explanation, UDP_SIZE_DEFAULT } from "../../src/explain/explanation.ts";
 import { parseIp, parsePrefix } from "../../src/ip.ts";
+import { EMPTY_ATLAS } from "../../src/snapshot/atlas.ts";
 import { typeNumber } from "../../src/wire/record_type.ts";
 import { compareStates } from "../prove/explain.ts";
 import { nightWorld } from "./night.ts";
@@ -83,6 +85,24 @@ Deno.test("a client subnet that isn't looked at says why", () => {
     textOf(explain(never, "www.example.com", { ecs }), "scope"),
     "scope 0: this service doesn't look at client subnets",
   );
+});
+
+Deno.test("a map file is explained by the line that covers the client, or by its not being there", () => {
+  const pool = web({ algorithm: "map-file" });
+  const map = compileMapFile(new TextEncoder().encode("# sites\n192.0.2.0/24 192.0.2.2\n"));
+  const mapped = explain(worldOf({ ...pool, atlas: { ...EMPTY_ATLAS, map } }), "www.example.com");
+  deepEqual(textsOf(mapped, "client"), [
+    "decided for the sender 192.0.2.53",
+    "line 2 of the map file covers it: 192.0.2.0/24",
+  ]);
+  const elsewhere = compileMapFile(new TextEncoder().encode("198.51.100.0/24 192.0.2.2\n"));
+  const unmapped = explain(
+    worldOf({ ...pool, atlas: { ...EMPTY_ATLAS, map: elsewhere } }),
+    "www.example.com",
+  );
+  equal(textsOf(unmapped, "client").at(-1), "no line of the map file covers it");
+  const without = explain(worldOf(pool), "www.example.com");
+  equal(textsOf(without, "client").at(-1), "no map file is in effect (mapFile.path)");
 });
 
 Deno.test("when everybody is down the account says by which policy they are answered all the same", () => {
@@ -161,6 +181,10 @@ function explain(
   });
 }
 
-function textOf({ steps }: Explanation, kind: string): string | undefined {
-  return steps.find((step) => step.kind === kind)?.text;
+function textOf(explanation: Explanation, kind: string): string | undefined {
+  return textsOf(explanation, kind)[0];
+}
+
+function textsOf({ steps }: Explanation, kind: string): string[] {
+  return steps.filter((step) => step.kind === kind).map(({ text }) => text);
 }
