@@ -46,6 +46,7 @@ export async function bench(args: string[]): Promise<void> {
       }`,
     );
   }
+  await printTickets({ rounds, threads });
   console.log(
     `load average ${Deno.loadavg()[0]!.toFixed(1)} after, these threads included; ` +
       `expected of two on free cores: at least ${RATIO_MIN}`,
@@ -60,7 +61,7 @@ interface Case {
 }
 
 function cases(): Case[] {
-  const drawn = WORKLOADS.filter(({ id }) => id !== "d").map((workload): Case => ({
+  const drawn = WORKLOADS.filter(({ id, byPlace }) => id !== "d" && !byPlace).map((workload): Case => ({
     title: workload.title,
     world: declared(workload),
     packets: questions(workload).map(({ name }) => query(name, "A")),
@@ -69,6 +70,40 @@ function cases(): Case[] {
   const pools = world.pools!.map((pool) => ({ ...pool, members: pool.members.slice(0, 1) }));
   return [...drawn, { title: "the same, one member a pool", world: { ...world, pools }, packets }];
 }
+
+/** What a ticket costs by itself: the account of what the ratios lack. */
+async function printTickets(
+  { rounds, threads }: { readonly rounds: number; readonly threads: number },
+): Promise<void> {
+  const { world, packets } = cases()[1]!;
+  const { snapshot, board } = new World(world);
+  const team = await Promise.all(
+    Array.from(
+      { length: threads },
+      (_, lane) => EngineThread.start({ kind: "prepare", snapshot, board: board.buffer, lane, packets }),
+    ),
+  );
+  console.log("\nns a ticket, best of all rounds:  one thread alone   each of several");
+  for (const slots of [1, world.pools!.length * 2]) {
+    const best = [Infinity, Infinity];
+    for (let round = 0; round < rounds; round++) {
+      for (const [i, threads] of [team.slice(0, 1), team].entries()) {
+        const start = performance.now();
+        await Promise.all(threads.map((thread) => thread.draw(TICKETS, slots)));
+        best[i] = Math.min(best[i]!, (performance.now() - start) * 1e6 / TICKETS);
+      }
+    }
+    console.log(
+      `${`${slots} slots`.padEnd(34)} ${best[0]!.toFixed(0).padStart(15)} ${
+        best[1]!.toFixed(0).padStart(17)
+      }`,
+    );
+  }
+  for (const thread of team) thread.end();
+}
+
+/** Tickets that a thread draws in a round. */
+const TICKETS = 5_000_000;
 
 /** Rounds of one thread, each followed by one of all. */
 async function compare(
@@ -128,6 +163,11 @@ class EngineThread {
   /** Answers so many; every one must be an answer. */
   async answer(count: number): Promise<void> {
     await this.#tell({ kind: "answer", count });
+  }
+
+  /** Draws so many tickets from as many slots in turn. */
+  async draw(count: number, slots: number): Promise<void> {
+    await this.#tell({ kind: "draw", count, slots });
   }
 
   end(): void {

@@ -18,7 +18,9 @@ export type EngineOrder =
     readonly lane: number;
     readonly packets: readonly Uint8Array[];
   }
-  | { readonly kind: "answer"; readonly count: number };
+  | { readonly kind: "answer"; readonly count: number }
+  /** Draws tickets and does nothing else, from as many slots in turn. */
+  | { readonly kind: "draw"; readonly count: number; readonly slots: number };
 
 /** How it went. */
 export interface EngineReport {
@@ -39,6 +41,7 @@ const out = new Uint8Array(UDP_SIZE_MAX);
 const address = new Uint8Array([192, 0, 2, 53]);
 const client = { stream: false, address: () => address };
 let engine: Engine;
+let tickets: Uint32Array;
 let packets: readonly Uint8Array[];
 /** Where in the questions the next one is. */
 let at = 0;
@@ -47,24 +50,40 @@ let at = 0;
 if ("WorkerGlobalScope" in globalThis) {
   scope.onmessage = ({ data: order }) => {
     if (order.kind === "prepare") prepare(order);
-    scope.postMessage({ silent: ask(order.kind === "prepare" ? WARM_UP : order.count) });
+    if (order.kind === "draw") draw(order);
+    else ask(order.kind === "prepare" ? WARM_UP : order.count);
   };
 }
 
 function prepare(order: EngineOrder & { readonly kind: "prepare" }): void {
   engine = new Engine({ ...PLAIN, lane: order.lane });
-  engine.use(order.snapshot, new LiveBoard(order.board));
+  const board = new LiveBoard(order.board);
+  engine.use(order.snapshot, board);
+  tickets = board.tickets;
   packets = order.packets;
   // Clients of two workers don't ask the same at the same time.
   at = Math.floor(order.lane * packets.length * 0.382) % packets.length;
 }
 
-function ask(count: number): number {
+/** Slots come in an order that no cache foresees, another one in each thread. */
+function draw({ count, slots }: { readonly count: number; readonly slots: number }): void {
+  let slot = at % slots;
+  for (let i = 0; i < count; i++) {
+    Atomics.add(tickets, slot, 1);
+    slot = (slot + STRIDE) % slots;
+  }
+  scope.postMessage({ silent: 0 });
+}
+
+/** Prime, so that every slot gets its turn. */
+const STRIDE = 7919;
+
+function ask(count: number): void {
   let silent = 0;
   for (let i = 0; i < count; i++) {
     const packet = packets[at]!;
     at = at + 1 === packets.length ? 0 : at + 1;
     if (engine.answer(packet, packet.length, client, out, out.length) === 0) silent++;
   }
-  return silent;
+  scope.postMessage({ silent });
 }
