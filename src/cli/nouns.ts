@@ -123,6 +123,7 @@ export const NOUNS: readonly Noun[] = [
       "region",
       "health.state",
       "health.standing",
+      "override.state",
       "id",
       "health.lastError",
     ],

@@ -64,8 +64,11 @@ function nothingStep(
     readonly owner: string | null;
     readonly isNameError: boolean;
   },
-  { sources }: Situation,
+  { asked, sources }: Situation,
 ): string {
+  const isSteered = asked.type === TYPE.A || asked.type === TYPE.AAAA;
+  const service = isSteered && owner !== null ? sources.service(owner) : null;
+  if (service?.poolId === null) return `${text} is answered by the service ${owner}, which has no pool`;
   if (owner !== null) return isNameError ? `${text} doesn't exist` : `${text} has no ${type} records`;
   const ours = sources.ours();
   const some = ours.length === 0

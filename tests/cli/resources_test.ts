@@ -59,7 +59,7 @@ Deno.test("members create finds the pool by its name", async () => {
   equal(exitCode, 0);
   deepEqual(requests, ["GET /pools", `POST /pools/${WEB}/members`]);
   deepEqual(JSON.parse(last?.body ?? ""), { ipAddress: "192.0.2.1", port: 443, weight: 3 });
-  match(stdout, /^web +192\.0\.2\.1 +443 +3 +0 +true +- +healthy +- +3{32} +-$/m);
+  match(stdout, /^web +192\.0\.2\.1 +443 +3 +0 +true +- +healthy +- +- +3{32} +-$/m);
 });
 
 Deno.test("members create takes the address as a word, too", async () => {

@@ -105,6 +105,19 @@ Deno.test("a map file is explained by the line that covers the client, or by its
   equal(textsOf(without, "client").at(-1), "no map file is in effect (mapFile.path)");
 });
 
+Deno.test("a service that has lost its pool says so to who asks for an address", () => {
+  const { services } = web();
+  const world = worldOf({ pools: [], services: services.map((service) => ({ ...service, poolId: null })) });
+  equal(
+    textOf(explain(world, "www.example.com"), "name"),
+    "www.example.com is answered by the service www.example.com, which has no pool",
+  );
+  equal(
+    textOf(explain(world, "www.example.com", { type: "TXT" }), "name"),
+    "www.example.com has no TXT records",
+  );
+});
+
 Deno.test("when everybody is down the account says by which policy they are answered all the same", () => {
   const world = worldOf(web());
   world.board.setHealth([...world.slots.each()].map(([, slot]) => ({ slot, up: false })));
