@@ -82,7 +82,7 @@ const LISTS_SPARE_SHARE = 1 / 4;
 const LISTS_SPARE_MIN = 4096;
 
 /** Bytes in shared memory. */
-type SharedBytes = Uint8Array<SharedArrayBuffer>;
+export type SharedBytes = Uint8Array<SharedArrayBuffer>;
 
 /** Tables as they are kept in a file: the numbers that belong to them, and their memory, which whoever loads takes. */
 export interface KeptTables {
