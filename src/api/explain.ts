@@ -211,7 +211,7 @@ export function serveExplain(app: OpenAPIHono, { explainer }: ApiParts): void {
   app.openapi(routes.budget, (c) => {
     const { name } = c.req.valid("query");
     const budget = explainer.budget(name);
-    if (!budget) throw new ApiProblem(404, `No service answers ${name} (explain says what does)`);
+    if (!budget) throw new ApiProblem(404, `No service answers ${name} (explain says why)`);
     return c.json(budget, 200);
   });
 }

@@ -91,7 +91,7 @@ function poolStep({ look, pool, listed }: Considered, { asked }: Situation): str
     `${up === 1 ? "is" : "are"} up, ${needed} needed${verdict}`;
 }
 
-function clientSteps({ look, pool }: Considered, { decidedFor }: Situation): string[] {
+function clientSteps({ look, pool }: Considered, { decidedFor, sources }: Situation): string[] {
   if (!look.reason || !decidedFor) return [];
   const { country, continent, asn, place, rule } = look.reason.reason;
   const facts = [
@@ -103,9 +103,9 @@ function clientSteps({ look, pool }: Considered, { decidedFor }: Situation): str
   const who = decidedFor.source === "ecs"
     ? `the client subnet ${formatIp(decidedFor.address)}/${decidedFor.bits}`
     : `the sender ${formatIp(decidedFor.address)}`;
-  // A map file needs no database.
-  const unknown = pool.algorithm === "map-file" ? "" : ": no database knows it";
-  const steps = [`decided for ${who}${facts.length === 0 ? unknown : `: ${facts.join(", ")}`}`];
+  const asksDatabases = pool.algorithm === "geoip" || pool.geoRules.some(({ cidr }) => cidr === null);
+  const where = facts.length > 0 ? facts.join(", ") : asksDatabases ? placelessness(sources) : null;
+  const steps = [where === null ? `decided for ${who}` : `decided for ${who}: ${where}`];
   if (rule) {
     const named = look.reason.candidates[rule.candidate]!;
     steps.push(
@@ -113,6 +113,13 @@ function clientSteps({ look, pool }: Considered, { decidedFor }: Situation): str
     );
   }
   return steps;
+}
+
+function placelessness(sources: Situation["sources"]): string {
+  const { city, asn } = sources.current().snapshot.atlas;
+  return city.length + asn.length === 0
+    ? "no database is in effect (geoip.database)"
+    : "no database knows it";
 }
 
 function mapStep(

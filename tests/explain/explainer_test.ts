@@ -105,6 +105,17 @@ Deno.test("a map file is explained by the line that covers the client, or by its
   equal(textsOf(without, "client").at(-1), "no map file is in effect (mapFile.path)");
 });
 
+Deno.test("a pool that goes by places says so when there is no database", () => {
+  equal(
+    textOf(explain(worldOf(web({ algorithm: "geoip" })), "www.example.com"), "client"),
+    "decided for the sender 192.0.2.53: no database is in effect (geoip.database)",
+  );
+  equal(
+    textOf(explain(worldOf(web({ algorithm: "hash" })), "www.example.com"), "client"),
+    "decided for the sender 192.0.2.53",
+  );
+});
+
 Deno.test("a service that has lost its pool says so to who asks for an address", () => {
   const { services } = web();
   const world = worldOf({ pools: [], services: services.map((service) => ({ ...service, poolId: null })) });
