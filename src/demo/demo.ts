@@ -242,7 +242,7 @@ function introductionOf(
       ...(findProgram("dig") ? [`dig @${hostname} -p ${port} ${name} +short`] : []),
       `${program} query @${dns} ${name}`,
       `${program} members list --api ${api}`,
-      `curl ${api}/api/v1/services`,
+      `${program} explain ${name} --api ${api}`,
     ],
     next: [
       ...(hasKeys ? [`Keys: ${numbers} = stop or start that backend, q or Ctrl-C = quit`] : []),
