@@ -66,6 +66,8 @@ export interface Decision {
   readonly schedule: Uint16Array | null;
   /** Whether none of them is up, so that `onAllDown` has to decide. */
   readonly isDown: boolean;
+  /** What is left of the equals while some of them drain: their share of the answers; the others go past them. */
+  readonly left: number;
 }
 
 /** Why a client gets what it gets; for people. */
@@ -412,6 +414,7 @@ export class ClientMap {
       lead: ranking.lead,
       schedule: weights.some((weight) => weight !== weights[0]) ? smoothSchedule(weights) : null,
       isDown: ranking.isDown,
+      left: leftOf(equals.map((position) => candidates[position]!)),
     }) - 1;
   }
 
@@ -486,6 +489,13 @@ export class ClientMap {
     const nearness = this.#sites.map((site) => site.x * x + site.y * y + site.z * z);
     return [...this.#sites.keys()].sort((a, b) => nearness[b]! - nearness[a]! || a - b);
   }
+}
+
+/** Weights are those of now; what they would be without drains follows from what is left. */
+function leftOf(equals: readonly Candidate[]): number {
+  const now = equals.reduce((sum, { weight }) => sum + weight, 0);
+  const whole = equals.reduce((sum, { weight, left }) => sum + weight / left, 0);
+  return whole === 0 ? 1 : now / whole;
 }
 
 /** Candidates that stand at the same place. */

@@ -15,6 +15,8 @@ export interface Candidate {
   readonly weight: number;
   /** 0 = unset, sorts last; 1 = first tier. */
   readonly priority: number;
+  /** What is left of it while it drains, 0–1; 1 = it doesn't. */
+  readonly left: number;
   /** Measured round trip, microseconds; 0 = unknown. */
   readonly rttUs: number;
   /** Degrees, or `null` = nobody knows where it is. */

@@ -64,6 +64,8 @@ export interface SteeredMember extends
   readonly id: string | null;
   /** What is left of the member while it drains; 1 = all of it. */
   readonly share: number;
+  /** What is left of it by drains alone, already part of `share`; absent = all. Its clients go elsewhere bit by bit. */
+  readonly left?: number;
   /** Whether an operator says that it is up, whatever its check says. */
   readonly forcedUp: boolean;
   /** The known addresses of a member that is answered as its name; it has no `ipAddress` then. */

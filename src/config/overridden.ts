@@ -147,7 +147,9 @@ function overridden(member: SteeredMember, override: Override | null, nowMs: num
   if (override.state === "up") return { ...member, enabled: true, forcedUp: true };
   const share = override.state === "drain" ? drainShare(override, nowMs) : 0;
   if (share === 1 || !member.enabled) return member;
-  return share === 0 ? { ...member, enabled: false } : { ...member, share: member.share * share };
+  return share === 0
+    ? { ...member, enabled: false }
+    : { ...member, share: member.share * share, left: share };
 }
 
 /** When the answers of a member change next because of its overrides, Unix milliseconds; infinite = never. */

@@ -15,7 +15,7 @@ import { Trie } from "../balance/trie.ts";
 import { ALGORITHMS } from "../config/model.ts";
 import type { Family } from "../ip.ts";
 import type { Atlas } from "../snapshot/atlas.ts";
-import { FACTS, LIST, NO_PLACE, PLACE_UNITS, RULE, RULE_KINDS } from "../snapshot/layout.ts";
+import { FACTS, LEFT_UNITS, LIST, NO_PLACE, PLACE_UNITS, RULE, RULE_KINDS } from "../snapshot/layout.ts";
 import type { LiveBoard } from "../snapshot/live.ts";
 import type { SnapshotView } from "../snapshot/view.ts";
 import { rankAlike } from "./selection.ts";
@@ -124,9 +124,20 @@ export class Clients {
 
   /** The decisions for a list with facts and its members' health of now. */
   of(list: number, max: number): ClientsOfList {
+    return this.#decisions(list, max, () => true);
+  }
+
+  /** The same without those that drain: who is answered past them. */
+  past(list: number, max: number): ClientsOfList {
+    return this.#decisions(list, max, ({ left }) => left === 1);
+  }
+
+  #decisions(list: number, max: number, isWanted: (candidate: Candidate) => boolean): ClientsOfList {
     const facts = this.#word(list + LIST.facts);
     const geofence = this.#word(facts + FACTS.geofence) === 1;
-    const candidates = this.candidates(list).filter(({ isUp }) => isUp || geofence);
+    const candidates = this.candidates(list).filter((candidate) =>
+      (candidate.isUp || geofence) && isWanted(candidate)
+    );
     const rules = this.#rules(list, candidates);
     const base = this.#base(list, candidates);
     const options = { candidates, rules, base, geofence, max };
@@ -160,9 +171,16 @@ export class Clients {
       weight: rank & 0xffff,
       priority: rank >>> 16,
       rttUs: this.#board.rtt[slot]!,
+      left: this.#left(list, index),
       place: this.#place(list, index),
       address: this.#address(list, index),
     };
+  }
+
+  #left(list: number, index: number): number {
+    const facts = this.#word(list + LIST.facts);
+    if (facts === 0) return 1;
+    return this.#word(facts + FACTS.places + index * FACTS.placeSize + FACTS.placeLeft) / LEFT_UNITS;
   }
 
   #place(list: number, index: number): Candidate["place"] {
@@ -216,8 +234,8 @@ function keyOf(
   { candidates, rules, base, geofence, max }: ConstructorParameters<typeof ClientMap>[0],
 ): string {
   const byAddress = base.kind === "mapped" || base.kind === "hashed";
-  const members = candidates.map(({ index, isUp, weight, place, address }) =>
-    `${index} ${isUp} ${weight} ${place?.latitude} ${place?.longitude} ${byAddress ? address : ""}`
+  const members = candidates.map(({ index, isUp, weight, left, place, address }) =>
+    `${index} ${isUp} ${weight} ${left} ${place?.latitude} ${place?.longitude} ${byAddress ? address : ""}`
   );
   const order = base.kind === "alike" ? `${base.ranking.lead} ${base.ranking.order}` : "";
   return [base.kind, order, geofence, max, ...members, JSON.stringify(rules)].join("|");

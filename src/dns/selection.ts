@@ -6,7 +6,7 @@
  *
  * @module
  */
-import type { ClientMap } from "../balance/client_map.ts";
+import type { ClientMap, Decision } from "../balance/client_map.ts";
 import { rankByTier } from "../balance/failover.ts";
 import { rankByLatency } from "../balance/latency.ts";
 import { type Candidate, rankEqual, type Ranking } from "../balance/ranking.ts";
@@ -21,6 +21,10 @@ import type { Clients, ClientsOfList } from "./clients.ts";
 /** Most addresses one answer can carry: 64 KiB of AAAA records. */
 export const CHOSEN_MAX = 2340;
 
+/** Multiples of it lie evenly between whole numbers, so that tickets go past a drain evenly, too. */
+const GOLDEN_RATIO = 0.6180339887498949;
+/** Stands in `DERIVED.past`. */
+const NOBODY = 0xffffffff;
 /** Maps kept before all are looked for again. */
 const MAPS_MAX = 16_384;
 
@@ -40,6 +44,8 @@ const DERIVED = {
   map: 5,
   /** … and for how many addresses that is. */
   max: 6,
+  /** Likewise the map without those that drain; `NOBODY` = there is nobody else. */
+  past: 7,
   size: 8,
 } as const;
 
@@ -114,9 +120,39 @@ export class Selection {
       );
     }
     const map = this.#mapOf(list, id, max);
-    const { order, lead, schedule, isDown } = map.find(client());
+    const address = client();
+    const decision = map.find(address);
     this.scope = map.depth;
+    if (decision.left < 1) return this.#choosePast(list, cursor, max, { address, decision });
+    const { order, lead, schedule, isDown } = decision;
     return isDown ? 0 : this.#take(order, 0, order.length, lead, schedule, cursor, max);
+  }
+
+  /** Goes past those that drain, as often as they have lost of their share. */
+  #choosePast(
+    list: number,
+    cursor: number,
+    max: number,
+    { address, decision }: { readonly address: Uint8Array; readonly decision: Decision },
+  ): number {
+    const past = this.#pastOf(list, max);
+    const beside = past ? past.find(address) : decision;
+    if (past && past.depth > this.scope) this.scope = past.depth;
+    const ticket = this.#draw(cursor, decision.lead, decision.lead);
+    const { order, lead, schedule, isDown } = ticket * GOLDEN_RATIO % 1 < decision.left ? decision : beside;
+    if (isDown) return 0;
+    const first = schedule ? schedule[ticket % schedule.length]! : ticket;
+    return this.#lay(order, 0, order.length, lead, first, max);
+  }
+
+  /** Decisions without those that drain; `null` = nobody else is up. */
+  #pastOf(list: number, max: number): ClientMap | null {
+    const at = this.#records[list + LIST.id]! * DERIVED.size + DERIVED.past;
+    if (this.#derived[at] === 0) {
+      const { map, candidates } = this.#clients.past(list, max);
+      this.#derived[at] = candidates.length === 0 ? NOBODY : this.#numberOf(map);
+    }
+    return this.#derived[at] === NOBODY ? null : this.#maps[this.#derived[at]! - 1]!;
   }
 
   /** Chooses among all members of the list, up or not. */
@@ -191,14 +227,24 @@ export class Selection {
     cursor: number,
     max: number,
   ): number {
-    const n = Math.min(count, limit(max));
     if (lead === 1) {
       this.turn.lead = 1;
-      for (let i = 0; i < n; i++) this.chosen[i] = order[at + i]!;
-      return n;
+      return this.#lay(order, at, count, lead, 0, max);
     }
     const ticket = this.#draw(cursor, lead, schedule ? schedule.length : lead);
-    const first = schedule ? schedule[ticket % schedule.length]! : ticket;
+    return this.#lay(order, at, count, lead, schedule ? schedule[ticket % schedule.length]! : ticket, max);
+  }
+
+  /** Writes the members in order, beginning with the one whose turn it is. */
+  #lay(
+    order: Uint32Array,
+    at: number,
+    count: number,
+    lead: number,
+    first: number,
+    max: number,
+  ): number {
+    const n = Math.min(count, limit(max));
     rotate(order, at, lead, first, n, this.chosen);
     for (let i = lead; i < n; i++) this.chosen[i] = order[at + i]!;
     return n;
@@ -230,6 +276,7 @@ export class Selection {
     if (this.#records[list + LIST.facts] === 0 && up > 0) this.#rank(list, id);
     const at = id * DERIVED.size;
     this.#derived[at + DERIVED.map] = 0;
+    this.#derived[at + DERIVED.past] = 0;
     this.#derived[at + DERIVED.up] = up;
     this.#derived[at + DERIVED.from] = list;
     this.#derived[at + DERIVED.generation] = generation;
@@ -255,6 +302,7 @@ export class Selection {
     const { map } = this.#clients.of(list, max);
     this.#derived[at + DERIVED.map] = this.#numberOf(map);
     this.#derived[at + DERIVED.max] = max;
+    this.#derived[at + DERIVED.past] = 0;
     return map;
   }
 
@@ -266,7 +314,10 @@ export class Selection {
     if (this.#maps.length === MAPS_MAX) {
       this.#maps.length = 0;
       this.#mapNumbers.clear();
-      for (let at = 0; at < this.#derived.length; at += DERIVED.size) this.#derived[at + DERIVED.map] = 0;
+      for (let at = 0; at < this.#derived.length; at += DERIVED.size) {
+        this.#derived[at + DERIVED.map] = 0;
+        this.#derived[at + DERIVED.past] = 0;
+      }
     }
     const number = this.#maps.push(map);
     this.#mapNumbers.set(map, number);

@@ -189,13 +189,18 @@ export const FACTS = {
   /** Millionths of a degree, as i32, or `NO_PLACE`. */
   placeLatitude: 0,
   placeLongitude: 1,
-  placeSize: 2,
+  /** What is left of a draining member, in `LEFT_UNITS`. */
+  placeLeft: 2,
+  placeSize: 3,
 } as const;
 
 /** Stands in `FACTS.placeLatitude` of a member whose place nobody knows. */
 export const NO_PLACE = 0x7fffffff;
 /** Units of a degree in which places are written. */
 export const PLACE_UNITS = 1e6;
+
+/** Stands in `FACTS.placeLeft` of a member that doesn't drain. */
+export const LEFT_UNITS = 0x10000;
 
 /** A geo rule, behind the places of a list. */
 export const RULE = {

@@ -33,6 +33,7 @@ import {
   ENTRY,
   FACTS,
   GLUE,
+  LEFT_UNITS,
   LIST,
   MAGIC,
   NAMED,
@@ -71,6 +72,7 @@ export interface CompileOptions {
 /** Start of Authority timers of zones that have no file (RFC 1912 §2.2): refresh, retry, expire. */
 const SOA_TIMERS = [3600, 600, 604_800] as const;
 /** Algorithms whose answers depend on the client even without a geo rule. */
+const TAKES_TURNS: readonly Algorithm[] = ["round-robin", "weighted-round-robin"];
 const DEPENDS_ON_CLIENT: readonly Algorithm[] = ["geoip", "map-file", "hash"];
 /** Units that a weight is cut into at most, so that shares come out even: 64 steps of a drain of 1/16. */
 const UNITS_MAX = 1024;
@@ -724,6 +726,7 @@ export class Tables {
       const latitude = place ? Math.round(place.latitude * PLACE_UNITS) : NO_PLACE;
       this.#records.set(at + FACTS.placeLatitude, latitude);
       this.#records.set(at + FACTS.placeLongitude, place ? Math.round(place.longitude * PLACE_UNITS) : 0);
+      this.#records.set(at + FACTS.placeLeft, Math.round((member.left ?? 1) * LEFT_UNITS));
       at += FACTS.placeSize;
     }
     for (const rule of rules) {
@@ -822,8 +825,10 @@ function isPlain(pool: SteeredPool): boolean {
     pool.members.every((member) => member.share === 1);
 }
 
-function dependsOnClient({ algorithm, geoRules }: SteeredPool): boolean {
-  return DEPENDS_ON_CLIENT.includes(algorithm) || geoRules.length > 0;
+/** A drain moves clients to whom the algorithm would choose next, unless all take turns anyway. */
+function dependsOnClient({ algorithm, geoRules, members }: SteeredPool): boolean {
+  return DEPENDS_ON_CLIENT.includes(algorithm) || geoRules.length > 0 ||
+    (!TAKES_TURNS.includes(algorithm) && members.some(({ left = 1 }) => left < 1));
 }
 
 /** Weights as they count: round robin looks at none, and whoever drains or shares has less than its own. */

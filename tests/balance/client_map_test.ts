@@ -85,6 +85,7 @@ function worldOf(seed: number, withExtents: boolean) {
       weight: 1 + random.below(3),
       priority: 0,
       rttUs: 0,
+      left: 1,
       place: place && { latitude: place[0], longitude: place[1] },
       address: parseIp(`192.0.2.${1 + i}`)!,
     };

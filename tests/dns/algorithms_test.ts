@@ -335,14 +335,36 @@ Deno.test("the TTL ends with the next planned change, and not below the service'
 });
 
 Deno.test("a draining member has as much less as its share", () => {
-  for (const algorithm of ["round-robin", "weighted-round-robin", "failover"] as const) {
-    const world = poolOf([{ ipAddress: "192.0.2.1", share: 0.25 }, "192.0.2.2"], {
-      algorithm,
-      maxAnswers: 1,
-    });
-    const seen = firsts(world, 500);
-    equal(seen.filter((last) => last === "1").length, 100, algorithm);
+  const drained = { share: 0.25, left: 0.25 };
+  for (const algorithm of ["round-robin", "weighted-round-robin"] as const) {
+    const world = poolOf([{ ipAddress: "192.0.2.1", ...drained }, "192.0.2.2"], { algorithm, maxAnswers: 1 });
+    equal(firsts(world, 500).filter((last) => last === "1").length, 100, algorithm);
   }
+});
+
+Deno.test("a drain moves clients bit by bit to whom the algorithm would choose next", () => {
+  const drained = { share: 0.25, left: 0.25 };
+  const nearest = SITES.map((site, i) => i === 0 ? { ...site, ...drained } : site);
+  const tiers = [{ ipAddress: "192.0.2.1", priority: 1, ...drained }, {
+    ipAddress: "192.0.2.3",
+    priority: 2,
+  }];
+  const mapped = [...PLAIN.slice(0, 1), { ipAddress: "192.0.2.2", ...drained }];
+  for (
+    const [algorithm, members, from, to] of [
+      ["geoip", nearest, "1", "3"],
+      ["failover", tiers, "1", "3"],
+      ["map-file", mapped, "2", "1"],
+    ] as const
+  ) {
+    const world = poolOf(members, { algorithm, maxAnswers: 1 });
+    const seen = firsts(world, 1000, "10.1.0.0/24");
+    const share = (last: string) => seen.filter((each) => each === last).length / 1000;
+    ok(Math.abs(share(from) - 0.25) < 0.01, `${algorithm}: ${share(from)} stay`);
+    ok(Math.abs(share(to) - 0.75) < 0.01, `${algorithm}: ${share(to)} have gone`);
+  }
+  const alone = poolOf([{ ipAddress: "192.0.2.1", ...drained }], { algorithm: "failover" });
+  deepEqual(firsts(alone, 3), ["1", "1", "1"], "there is nobody to go to");
 });
 
 Deno.test("docs/choosing.md has a row for every algorithm", () => {

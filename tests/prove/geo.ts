@@ -145,7 +145,7 @@ function faultOf(order: readonly number[], client: Place): string | null {
 
 function mapOf(database: Mmdb, extents: Extents | null): ClientMap {
   const candidates = SITES.map((place, index) => ({
-    ...{ index, place, isUp: true, weight: 1, priority: 0, rttUs: 0 },
+    ...{ index, place, isUp: true, weight: 1, priority: 0, left: 1, rttUs: 0 },
     address: Uint8Array.of(192, 0, 2, index),
   }));
   return new ClientMap(
