@@ -104,14 +104,12 @@ function familiesOf(mmdb: Mmdb): Family[] {
 /** The lists of one snapshot as candidates, rules and decisions. */
 export class Clients {
   readonly #records: Uint32Array;
-  readonly #heap: Uint8Array;
   readonly #board: LiveBoard;
   readonly #atlas: OpenAtlas;
 
   /** Reads nothing yet. */
   constructor(view: SnapshotView, board: LiveBoard, atlas: OpenAtlas) {
     this.#records = view.records;
-    this.#heap = view.heap;
     this.#board = board;
     this.#atlas = atlas;
   }
@@ -196,9 +194,12 @@ export class Clients {
   }
 
   #address(list: number, index: number): Uint8Array {
-    const size = this.#word(list + LIST.addressSize);
-    const at = this.#word(list + LIST.addressAt) + index * size;
-    return this.#heap.slice(at, at + size);
+    const address = new Uint8Array(this.#word(list + LIST.addressSize));
+    const words = new DataView(address.buffer);
+    const from = list + LIST.members + this.#word(list + LIST.count) * LIST.memberSize +
+      index * address.length / 4;
+    for (let i = 0; i < address.length / 4; i++) words.setUint32(i * 4, this.#word(from + i));
+    return address;
   }
 
   /** Rules whose member is among the candidates. */

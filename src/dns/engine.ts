@@ -525,8 +525,8 @@ export class Engine {
       return RCODE.NOERROR;
     }
     const out = this.#out;
-    const heap = this.#view.heap;
-    const addressAt = this.#record(list + LIST.addressAt);
+    const words = size / 4;
+    const addressAt = list + LIST.members + this.#record(list + LIST.count) * LIST.memberSize;
     let at = this.#at;
     for (let i = 0; i < count; i++) {
       out[at++] = this.#owner >>> 8;
@@ -541,8 +541,14 @@ export class Engine {
       out[at++] = ttl;
       out[at++] = 0;
       out[at++] = size;
-      const from = addressAt + this.#selection.chosen[i]! * size;
-      for (let byte = 0; byte < size; byte++) out[at++] = heap[from + byte]!;
+      const from = addressAt + this.#selection.chosen[i]! * words;
+      for (let word = from; word < from + words; word++) {
+        const bytes = this.#record(word);
+        out[at++] = bytes >>> 24;
+        out[at++] = bytes >>> 16;
+        out[at++] = bytes >>> 8;
+        out[at++] = bytes;
+      }
     }
     this.#at = at;
     this.#answers += count;

@@ -7,7 +7,7 @@
  * | --- | --- | --- |
  * | names | i32 | open addressing, load ≤ ½: pairs of (hash, entry record); entry 0 = the slot is free |
  * | records | u32 | the root record and the records below; a reference is an index into this buffer, 0 = none |
- * | heap | u8 | wire names, finished resource records, addresses |
+ * | heap | u8 | wire names, finished resource records |
  *
  * All of it is written before the workers get to see it. What changes later is appended behind what is in use and
  * then made reachable by one atomic store of a reference, so a worker sees the old or the new record, never a half
@@ -110,25 +110,29 @@ export const SERVICE = {
   size: 6,
 } as const;
 
-/** A pool. */
+/**
+ * A pool. What every answer reads comes last, since a new pool's list of IPv4 members is written right behind it: less
+ * memory to fetch for a pool that is in no cache.
+ */
 export const POOL = {
-  /** Index into `ON_ALL_DOWN` of `config/model.ts`. */
-  onAllDown: 0,
-  /** 0 = all. */
-  maxAnswers: 1,
-  /** Pool record, or 0. */
-  fallback: 2,
-  /** List record of the enabled IPv4 members. */
-  list4: 3,
-  list6: 4,
-  /** Members of a family that must be up: a number, or `NEED_PERCENT` plus a percentage; 0 = one. */
-  minHealthy: 5,
-  /** Unix seconds of the next planned change of its answers; 0 = none. */
-  changesAt: 6,
   /** Four words that stand for the pool's id. */
-  id: 7,
+  id: 0,
+  /** Index into `ON_ALL_DOWN` of `config/model.ts`. */
+  onAllDown: 4,
+  /** Pool record, or 0. */
+  fallback: 5,
+  /** List record of the enabled IPv6 members. */
+  list6: 6,
+  /** List record of the enabled IPv4 members. */
+  list4: 7,
   /** Named record, or 0: then members are answered by addresses only. */
-  named: 11,
+  named: 8,
+  /** 0 = all. */
+  maxAnswers: 9,
+  /** Members of a family that must be up: a number, or `NEED_PERCENT` plus a percentage; 0 = one. */
+  minHealthy: 10,
+  /** Unix seconds of the next planned change of its answers; 0 = none. */
+  changesAt: 11,
   size: 12,
 } as const;
 
@@ -154,24 +158,26 @@ export const SMALL_LIST_MAX = 8;
 /** Stands in `LIST.id` of such a list. */
 export const NO_LIST_ID = 0xffffffff;
 
-/** The enabled members of one family: a head, then `count` members. */
+/**
+ * The enabled members of one family: a head, `count` members, then `count` addresses; what every answer reads lies
+ * together. Addresses are big-endian words, one for IPv4 and four for IPv6; for a name there is one that stands for it,
+ * which isn't answered.
+ */
 export const LIST = {
-  /** Index of what a worker derives for this list; a list keeps it when its members change. */
-  id: 0,
-  count: 1,
+  /** Index into `ALGORITHMS` of `config/model.ts`. */
+  algorithm: 0,
+  /** Members that fit behind `base`; only the writer looks at it. */
+  capacity: 1,
   /** Index of the first member among all lists' members. */
   base: 2,
-  /** Heap offset of `count` addresses of 4 or 16 bytes; of a name one that stands for it, which isn't answered. */
-  addressAt: 3,
-  /** Index into `ALGORITHMS` of `config/model.ts`. */
-  algorithm: 4,
-  /** Members that fit behind `base`; only the writer looks at it. */
-  capacity: 5,
-  /** Facts record, or 0: then the answer doesn't depend on the client. */
-  facts: 6,
   /** Bytes of an address: 4 or 16. */
-  addressSize: 7,
-  members: 8,
+  addressSize: 3,
+  /** Facts record, or 0: then the answer doesn't depend on the client. */
+  facts: 4,
+  /** Index of what a worker derives for this list; a list keeps it when its members change. */
+  id: 5,
+  count: 6,
+  members: 7,
   /** Health slot on the live board. */
   memberSlot: 0,
   /** Weight in the low 16 bits, priority in the high 16. Where weights don't count, all are the same. */

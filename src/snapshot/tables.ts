@@ -161,7 +161,7 @@ export class Tables {
     const healthSlots = this.#healthSlots;
     this.#records.reserve(ROOT.end);
     this.#records.set(ROOT.magic, MAGIC);
-    this.#emptyList = this.#writeHead(0, NOWHERE);
+    this.#emptyList = this.#writeHead(0, 0, NOWHERE);
     healthSlots.beginRound();
     this.#writeZones(desired.zones);
     this.#writePools(desired.pools());
@@ -670,14 +670,13 @@ export class Tables {
     }
   }
 
-  /** The head of a list and the room for its members. */
-  #writeHead(count: number, place: ListPlace): number {
-    const list = this.#records.reserve(LIST.members + count * LIST.memberSize);
+  /** The head of a list and the room for its members and their addresses, of so many words each. */
+  #writeHead(count: number, addressWords: number, place: ListPlace): number {
+    const list = this.#records.reserve(LIST.members + count * (LIST.memberSize + addressWords));
     this.#records.set(list + LIST.id, place.id);
     this.#records.set(list + LIST.count, count);
     this.#records.set(list + LIST.base, place.base);
     this.#records.set(list + LIST.capacity, place.capacity);
-    this.#records.set(list + LIST.addressAt, this.#heap.length);
     return list;
   }
 
@@ -686,8 +685,10 @@ export class Tables {
     pool: SteeredPool,
     { family, place }: { readonly family: Family; readonly place: ListPlace },
   ): number {
-    const list = this.#writeHead(members.length, place);
-    this.#records.set(list + LIST.addressSize, family === 4 ? 4 : 16);
+    const addressSize = family === 4 ? 4 : 16;
+    const list = this.#writeHead(members.length, addressSize / 4, place);
+    this.#records.set(list + LIST.addressSize, addressSize);
+    let addressAt = list + LIST.members + members.length * LIST.memberSize;
     this.#records.set(list + LIST.algorithm, ALGORITHMS.indexOf(pool.algorithm));
     const weightOf = weigher(pool);
     for (const [i, member] of members.entries()) {
@@ -696,7 +697,8 @@ export class Tables {
       const slot = standing === null ? 0 : this.#healthSlots.of(standing);
       this.#records.set(at + LIST.memberSlot, slot);
       this.#records.set(at + LIST.memberRank, (member.priority << 16 | weightOf(member)) >>> 0);
-      this.#heap.append(addressBytes(member, pool, family));
+      const address = addressBytes(member, pool, family);
+      for (let byte = 0; byte < addressSize; byte += 4) this.#records.set(addressAt++, wordAt(address, byte));
       if (pool.algorithm === "latency" && slot !== 0) this.#measure(slot, pool, member);
     }
     if (dependsOnClient(pool)) this.#records.set(list + LIST.facts, this.#writeFacts(members, pool));
@@ -807,6 +809,10 @@ function addressBytes(
   const words = new DataView(bytes.buffer);
   for (let i = 0; i < bytes.length / 4; i++) words.setUint32(i * 4, hashText(target!, i));
   return bytes;
+}
+
+function wordAt(bytes: Uint8Array, at: number): number {
+  return (bytes[at]! << 24 | bytes[at + 1]! << 16 | bytes[at + 2]! << 8 | bytes[at + 3]!) >>> 0;
 }
 
 /** What a worker keeps for a list, and where. */
