@@ -300,6 +300,7 @@ export class Tables {
     this.#records.seal();
     this.#heap.seal();
     this.#names.seal();
+    this.#pools.seal();
     this.#isSealed = true;
   }
 
@@ -311,6 +312,7 @@ export class Tables {
     this.#records.seal();
     this.#heap.seal();
     this.#names.seal();
+    this.#pools.seal();
     this.#tickets.settle();
     this.#isSealed = true;
   }
@@ -928,9 +930,20 @@ class PoolIndex {
   #slots = new Uint32Array(2048);
   #used = 0;
   readonly #words = new Uint32Array(4);
+  /**
+   * Records in the order in which they were added, and the one after the last that was found there: services mostly
+   * come in the order of their pools, and then no look-up has to go where no cache reaches. Only while all is written.
+   */
+  #order: number[] | null = [];
+  #next = 0;
 
   constructor(records: Words) {
     this.#records = records;
+  }
+
+  /** What is looked up from now on comes in no order. */
+  seal(): void {
+    this.#order = null;
   }
 
   get used(): number {
@@ -950,16 +963,37 @@ class PoolIndex {
   /** The record, or 0. */
   find(id: string): number {
     this.#read(id);
+    const guess = this.#order?.[this.#next];
+    if (guess !== undefined && this.#isRead(guess)) {
+      this.#next++;
+      return guess;
+    }
     const mask = this.#slots.length - 1;
     for (let slot = mixed(this.#words) & mask;; slot = (slot + 1) & mask) {
       const record = this.#slots[slot]!;
-      if (record === 0 || this.#isRead(record)) return record;
+      if (record === 0 || this.#isRead(record)) return this.#found(record);
     }
+  }
+
+  /** Goes on guessing behind a record that was found otherwise; records ascend in the order of their making. */
+  #found(record: number): number {
+    const order = this.#order;
+    if (record === 0 || order === null) return record;
+    let low = 0;
+    let high = order.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (order[middle]! <= record) low = middle + 1;
+      else high = middle;
+    }
+    this.#next = low;
+    return record;
   }
 
   /** Gives a record its id. */
   add(id: string, record: number): void {
     if (++this.#used * 2 > this.#slots.length) this.#grow();
+    this.#order?.push(record);
     this.#read(id);
     for (let i = 0; i < 4; i++) this.#records.set(record + POOL.id + i, this.#words[i]!);
     this.#insert(record);
