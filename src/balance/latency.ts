@@ -14,6 +14,7 @@ const EQUAL_US = 1000;
 /** By measured round trip; the unmeasured come last. */
 export function rankByLatency(candidates: readonly Candidate[]): Ranking {
   const { order } = rankBy(candidates, rttOf);
+  if (order.length === 0) return { order, lead: 0 };
   const fastest = rttOf(candidates[order[0]!]!);
   const most = Math.max(fastest * (1 + EQUAL_SHARE), fastest + EQUAL_US);
   return { order, lead: order.filter((position) => rttOf(candidates[position]!) <= most).length };

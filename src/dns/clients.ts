@@ -125,9 +125,10 @@ export class Clients {
     return this.#decisions(list, max, () => true);
   }
 
-  /** The same without those that drain: who is answered past them. */
-  past(list: number, max: number): ClientsOfList {
-    return this.#decisions(list, max, ({ left }) => left === 1);
+  /** The same without those that drain: who is answered past them; `null` = nobody else is there. */
+  past(list: number, max: number): ClientMap | null {
+    const { map, candidates } = this.#decisions(list, max, ({ left }) => left === 1);
+    return candidates.length === 0 ? null : map;
   }
 
   #decisions(list: number, max: number, isWanted: (candidate: Candidate) => boolean): ClientsOfList {

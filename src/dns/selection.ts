@@ -149,8 +149,8 @@ export class Selection {
   #pastOf(list: number, max: number): ClientMap | null {
     const at = this.#records[list + LIST.id]! * DERIVED.size + DERIVED.past;
     if (this.#derived[at] === 0) {
-      const { map, candidates } = this.#clients.past(list, max);
-      this.#derived[at] = candidates.length === 0 ? NOBODY : this.#numberOf(map);
+      const map = this.#clients.past(list, max);
+      this.#derived[at] = map ? this.#numberOf(map) : NOBODY;
     }
     return this.#derived[at] === NOBODY ? null : this.#maps[this.#derived[at]! - 1]!;
   }

@@ -363,8 +363,10 @@ Deno.test("a drain moves clients bit by bit to whom the algorithm would choose n
     ok(Math.abs(share(from) - 0.25) < 0.01, `${algorithm}: ${share(from)} stay`);
     ok(Math.abs(share(to) - 0.75) < 0.01, `${algorithm}: ${share(to)} have gone`);
   }
-  const alone = poolOf([{ ipAddress: "192.0.2.1", ...drained }], { algorithm: "failover" });
-  deepEqual(firsts(alone, 3), ["1", "1", "1"], "there is nobody to go to");
+  for (const algorithm of ALGORITHMS) {
+    const alone = poolOf([{ ...SITES[0]!, ...drained }], { algorithm });
+    deepEqual(firsts(alone, 3, "10.1.0.0/24"), ["1", "1", "1"], `${algorithm}: there is nobody to go to`);
+  }
 });
 
 Deno.test("docs/choosing.md has a row for every algorithm", () => {
