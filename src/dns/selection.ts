@@ -141,6 +141,8 @@ export class Selection {
     const ticket = this.#draw(cursor, decision.lead, decision.lead);
     const { order, lead, schedule, isDown } = ticket * GOLDEN_RATIO % 1 < decision.left ? decision : beside;
     if (isDown) return 0;
+    this.turn.lead = lead;
+    this.turn.cycle = schedule ? schedule.length : lead;
     const first = schedule ? schedule[ticket % schedule.length]! : ticket;
     return this.#lay(order, 0, order.length, lead, first, max);
   }
