@@ -24,7 +24,7 @@ import type {
 } from "../config/desired.ts";
 import { type Algorithm, ALGORITHMS, type Fallback, ON_ALL_DOWN } from "../config/model.ts";
 import { plainChecks, standingKeyOf } from "../config/standing.ts";
-import { type Family, parseIp, parsePrefix } from "../ip.ts";
+import { type Family, ipv4Number, parseIp, parsePrefix } from "../ip.ts";
 import { isWildcard, lowerCaseName, nameToWire } from "../wire/name.ts";
 import { CLASS, TYPE } from "../wire/record_type.ts";
 import type { ZoneRecord } from "../wire/zone_file.ts";
@@ -699,12 +699,19 @@ export class Tables {
       const slot = standing === null ? 0 : this.#healthSlots.of(standing);
       this.#records.set(at + LIST.memberSlot, slot);
       this.#records.set(at + LIST.memberRank, (member.priority << 16 | weightOf(member)) >>> 0);
-      const address = addressBytes(member, pool, family);
-      for (let byte = 0; byte < addressSize; byte += 4) this.#records.set(addressAt++, wordAt(address, byte));
+      const ipv4 = family === 4 && member.ipAddress !== null ? ipv4Number(member.ipAddress) : -1;
+      if (ipv4 >= 0) this.#records.set(addressAt++, ipv4);
+      else addressAt = this.#writeAddress(addressAt, addressBytes(member, pool, family));
       if (pool.algorithm === "latency" && slot !== 0) this.#measure(slot, pool, member);
     }
     if (dependsOnClient(pool)) this.#records.set(list + LIST.facts, this.#writeFacts(members, pool));
     return list;
+  }
+
+  /** Writes an address in words, and gives the place behind it. */
+  #writeAddress(at: number, address: Uint8Array): number {
+    for (let byte = 0; byte < address.length; byte += 4) this.#records.set(at++, wordAt(address, byte));
+    return at;
   }
 
   /** Who is answered as a name is as far away as its first address. */
