@@ -11,7 +11,8 @@ import { wireToName } from "../../src/wire/name.ts";
 import { askTcp, askUdp } from "../dns/clients.ts";
 import { Loopback } from "../dns/loopback.ts";
 import { addresses, query, show } from "../dns/packets.ts";
-import { program, testWith } from "../programs.ts";
+import { testWith } from "../programs.ts";
+import { Unbound } from "./unbound.ts";
 
 const MANY = Array.from({ length: 100 }, (_, i) => `10.0.0.${i + 1}`);
 const WORLD = {
@@ -89,7 +90,7 @@ testWith(["unbound"], "unbound resolves the names of a fleet", async (test) => {
     samplesPerSecond: 1_000_000,
     onSample: (sample) => samples.push(sample),
   });
-  await using resolver = await Unbound.start(node.address);
+  await using resolver = await Unbound.start(strictly(node.address));
 
   for (const [what, [name, type], answer] of ROWS) {
     await test.step(what, async () => {
@@ -133,74 +134,15 @@ function roundUp(ttl: number): number {
   return ttl > 60 ? 300 : ttl > 30 ? 60 : 30;
 }
 
-/** An unbound in the foreground that asks one fleet for everything below example.com. */
-class Unbound implements AsyncDisposable {
-  readonly address: SocketAddress;
-  readonly #child: Deno.ChildProcess;
-  readonly #folder: string;
-
-  private constructor(child: Deno.ChildProcess, port: number, folder: string) {
-    this.#child = child;
-    this.address = { hostname: "127.0.0.1", port };
-    this.#folder = folder;
-  }
-
-  static async start(fleet: SocketAddress): Promise<Unbound> {
-    const folder = await Deno.makeTempDir({ prefix: "unbound-" });
-    const port = freePort();
-    await Deno.writeTextFile(`${folder}/unbound.conf`, configuration(fleet, port, folder));
-    const child = new Deno.Command(program("unbound")!, {
-      args: ["-d", "-c", `${folder}/unbound.conf`],
-      stdin: "null",
-      stdout: "null",
-      stderr: "piped",
-    }).spawn();
-    const log = new TextDecoder();
-    let said = "";
-    for await (const bytes of child.stderr.values({ preventCancel: true })) {
-      said += log.decode(bytes, { stream: true });
-      if (said.includes("start of service")) return new Unbound(child, port, folder);
-    }
-    throw new Error(`Cannot start unbound: ${said}`);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#child.kill();
-    await this.#child.stderr.cancel();
-    await this.#child.status;
-    await Deno.remove(this.#folder, { recursive: true });
-  }
-}
-
-function configuration(fleet: SocketAddress, port: number, folder: string): string {
+/** Everything below example.com is asked of one fleet, as strictly as can be. */
+function strictly({ hostname, port }: SocketAddress): string {
   return `
-server:
-  interface: 127.0.0.1
-  port: ${port}
-  directory: "${folder}"
-  pidfile: ""
-  chroot: ""
-  username: ""
-  use-syslog: no
-  logfile: ""
-  verbosity: 1
-  num-threads: 1
-  module-config: "iterator"
-  do-not-query-localhost: no
   qname-minimisation: yes
   qname-minimisation-strict: yes
   use-caps-for-id: yes
   minimal-responses: yes
 stub-zone:
   name: "example.com"
-  stub-addr: ${fleet.hostname}@${fleet.port}
-remote-control:
-  control-enable: no
+  stub-addr: ${hostname}@${port}
 `;
-}
-
-/** A port that nobody holds at this moment. */
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
 }
