@@ -47,7 +47,8 @@ Deno.test("a slot that stands for another target is measured anew", () => {
 Deno.test("a whole node answers with the member whose probes come back soonest", async () => {
   const at = (hostname: string, ms: number) =>
     Deno.serve({ hostname, port: 0, onListen: () => {} }, async () => {
-      await new Promise((resolve) => setTimeout(resolve, ms)); // how far away it is: time is the subject
+      // Time is the subject: it is how far away the member is.
+      await new Promise((resolve) => setTimeout(resolve, ms));
       return new Response();
     });
   await using near = at("127.0.0.1", 0);
@@ -55,7 +56,7 @@ Deno.test("a whole node answers with the member whose probes come back soonest",
   await using node = await startTestNode();
   const pool = await create(node, "/pools", { name: "web", algorithm: "latency" });
   const check = { type: "http", intervalMs: 250, timeoutMs: 240 };
-  equal((await call(node, "PUT", `/pools/${pool}/health-check`, check)).status, 200);
+  equal((await call(node, "PUT", `/pools/${pool}/health-check`, check)).status, 201);
   for (const { hostname, port } of [far.addr, near.addr]) {
     await create(node, `/pools/${pool}/members`, { ipAddress: hostname, port });
   }
