@@ -6,6 +6,7 @@
 import assert from "node:assert/strict";
 import { registerGuardMetrics, registerHealthMetrics } from "../../src/health/metrics.ts";
 import { Registry } from "../../src/telemetry/metrics.ts";
+import { testWith } from "../programs.ts";
 import { promtool } from "../telemetry/promtool.ts";
 
 Deno.test("probes, detections and endpoints are counted", () => {
@@ -51,17 +52,17 @@ Deno.test("holds, blindness and trips are told, every outcome from the start", (
   ]);
 });
 
-Deno.test({
-  name: "promtool accepts the names that the interface promises, but for its advice about _total on gauges",
-  ignore: promtool === null,
-  async fn() {
+testWith(
+  ["promtool"],
+  "promtool accepts the names that the interface promises, but for its advice about _total on gauges",
+  async () => {
     const registry = new Registry({ node: "n1" });
     registerHealthMetrics(registry, () => [{ family: 4, total: 1, healthy: 1 }]).probed("tcp", "success", 1);
     registerGuardMetrics(registry, () => ({ holding: null, held: 0, isBlind: false }));
-    const { output } = await promtool!(["check", "metrics"], registry.expose());
+    const { output } = await promtool(["check", "metrics"], registry.expose());
     assert.equal(
       output.trim(),
       'pleiades_health_endpoints_total non-counter metrics should not have "_total" suffix',
     );
   },
-});
+);

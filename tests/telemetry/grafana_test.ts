@@ -5,6 +5,7 @@
  */
 import assert from "node:assert/strict";
 import { grafanaMetricNames, type Panel, questionsOf, readDashboard, readRules } from "./grafana.ts";
+import { testWith } from "../programs.ts";
 import { promtool } from "./promtool.ts";
 
 Deno.test("the dashboard can be pointed at a data source, a cluster and a node", async () => {
@@ -47,41 +48,29 @@ Deno.test("the names of metrics are found, those of histograms as families", asy
   assert.equal(names.some((name) => name.endsWith("_bucket")), false);
 });
 
-Deno.test({
-  name: "promtool check rules accepts the alerts",
-  ignore: promtool === null,
-  async fn() {
-    const { code, output } = await promtool!(["check", "rules", "/dev/stdin"], await readRules());
-    assert.equal(code, 0, output);
-    assert.match(output, /SUCCESS: \d+ rules found/);
-  },
+testWith(["promtool"], "promtool check rules accepts the alerts", async () => {
+  const { code, output } = await promtool(["check", "rules", "/dev/stdin"], await readRules());
+  assert.equal(code, 0, output);
+  assert.match(output, /SUCCESS: \d+ rules found/);
 });
 
-Deno.test({
-  name: "Prometheus can parse every expression of the dashboard",
-  ignore: promtool === null,
-  async fn() {
-    const rules = questionsOf(await readDashboard()).map(({ expr }, i) => ({ record: `panel:${i}`, expr }));
-    const file = JSON.stringify({ groups: [{ name: "panels", rules }] });
-    const { code, output } = await promtool!(["check", "rules", "/dev/stdin"], file);
-    assert.equal(code, 0, output);
-  },
+testWith(["promtool"], "Prometheus can parse every expression of the dashboard", async () => {
+  const rules = questionsOf(await readDashboard()).map(({ expr }, i) => ({ record: `panel:${i}`, expr }));
+  const file = JSON.stringify({ groups: [{ name: "panels", rules }] });
+  const { code, output } = await promtool(["check", "rules", "/dev/stdin"], file);
+  assert.equal(code, 0, output);
 });
 
-Deno.test({
-  name: "alerts fire when they should, and not in ordinary operation",
-  ignore: promtool === null,
-  async fn() {
-    const directory = await Deno.makeTempDir({ prefix: "pleiades-rules-" });
-    try {
-      await Deno.writeTextFile(`${directory}/pleiades.rules.yml`, await readRules());
-      await Deno.writeTextFile(`${directory}/test.yml`, JSON.stringify(ALERT_TESTS));
-      const { code, output } = await promtool!(["test", "rules", `${directory}/test.yml`], "");
-      assert.equal(code, 0, output);
-    } finally {
-      await Deno.remove(directory, { recursive: true });
-    }
-  },
+testWith(["promtool"], "alerts fire when they should, and not in ordinary operation", async () => {
+  const directory = await Deno.makeTempDir({ prefix: "pleiades-rules-" });
+  try {
+    await Deno.writeTextFile(`${directory}/pleiades.rules.yml`, await readRules());
+    await Deno.writeTextFile(`${directory}/test.yml`, JSON.stringify(ALERT_TESTS));
+    const { code, output } = await promtool(["test", "rules", `${directory}/test.yml`], "");
+    assert.equal(code, 0, output);
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
 });
 
 /** Series at one value a minute (`7x60` = sixty times), and all alerts that fire after half an hour. */
