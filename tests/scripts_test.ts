@@ -1,8 +1,10 @@
 /** @module Tests of the task scripts. */
-import { deepEqual } from "node:assert/strict";
+import { deepEqual, equal, match, rejects } from "node:assert/strict";
 import { drawing } from "../scripts/picture.ts";
 import { billOfMaterials } from "../scripts/sbom.ts";
-import { tally } from "../scripts/test.ts";
+import { compile } from "../scripts/compile.ts";
+import { ROOT } from "../scripts/process.ts";
+import { failures, tally } from "../scripts/test.ts";
 
 Deno.test("tally() reads Deno's summary, coloured or not", () => {
   deepEqual(tally("…\nok | 12 passed (3 steps) | 0 failed | 2 ignored (4s)\n", 0), {
@@ -23,6 +25,38 @@ Deno.test("tally() counts a run that broke off without a summary as one failure"
 
 Deno.test("tally() counts a run that failed although no test did", () => {
   deepEqual(tally("ok | 3 passed | 0 failed (1s)", 1), { passed: 3, failed: 1, ignored: 0 });
+});
+
+Deno.test("failures() gives Deno's account of what failed, without the noise before it", () => {
+  equal(
+    failures("fine ... ok (0ms)\n\n ERRORS \n\nbad => a.ts:1\nerror: x\n"),
+    "ERRORS \n\nbad => a.ts:1\nerror: x",
+  );
+});
+
+Deno.test("failures() gives the last lines of a run that broke off", () => {
+  const lines = Array.from({ length: 100 }, (_, i) => `line ${i}`);
+  match(failures(lines.join("\n")), /^line 40\n[\s\S]*line 99$/);
+});
+
+Deno.test("compile() leaves the executable of before when it can't make another, and nothing beside it", async () => {
+  await Deno.mkdir(`${ROOT}/.cache`, { recursive: true });
+  const folder = await Deno.makeTempDir({ dir: `${ROOT}/.cache`, prefix: "compile-test-" });
+  const runtime = Deno.env.get("DENORT_BIN");
+  try {
+    await Deno.writeTextFile(`${folder}/pleiades`, "of before");
+    Deno.env.set("DENORT_BIN", `${folder}/absent`);
+    await rejects(
+      compile({ output: `${folder.slice(ROOT.length + 1)}/pleiades` }),
+      /deno compile ended with/,
+    );
+    equal(await Deno.readTextFile(`${folder}/pleiades`), "of before");
+    deepEqual([...Deno.readDirSync(folder)].map(({ name }) => name), ["pleiades"]);
+  } finally {
+    if (runtime === undefined) Deno.env.delete("DENORT_BIN");
+    else Deno.env.set("DENORT_BIN", runtime);
+    await Deno.remove(folder, { recursive: true });
+  }
 });
 
 Deno.test("drawing() goes on in the style of the line before, as a terminal does", () => {
