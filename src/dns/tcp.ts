@@ -17,6 +17,17 @@ export interface TcpLimits {
   readonly idleTimeout: number;
 }
 
+/** What is used of a listener of Deno's. */
+export interface StreamListener {
+  /** Rejects with `BadResource` or `Interrupted` when it was closed. */
+  accept(): Promise<StreamSocket>;
+  /** Ends `accept`. */
+  close(): void;
+}
+
+/** What is used of a connection of Deno's. */
+export type StreamSocket = Pick<Deno.TcpConn, "read" | "write" | "close" | "remoteAddr" | "setNoDelay">;
+
 /** Bytes of the length before each message. */
 const PREFIX = 2;
 /** Answers are gathered up to this size before they are written. */
@@ -28,7 +39,7 @@ const scratch = new Uint8Array(STREAM_SIZE_MAX);
 
 /** Accepts and answers connections, until `close`. */
 export class TcpServer {
-  readonly #listener: Deno.TcpListener;
+  readonly #listener: StreamListener;
   readonly #exchange: Exchange;
   readonly #limits: TcpLimits;
   readonly #connections = new Map<Connection, string>();
@@ -36,7 +47,7 @@ export class TcpServer {
   readonly #accepting: Promise<void>;
 
   /** Begins to accept. */
-  constructor(listener: Deno.TcpListener, exchange: Exchange, limits: TcpLimits) {
+  constructor(listener: StreamListener, exchange: Exchange, limits: TcpLimits) {
     this.#listener = listener;
     this.#exchange = exchange;
     this.#limits = limits;
@@ -58,7 +69,7 @@ export class TcpServer {
 
   async #accept(): Promise<void> {
     for (;;) {
-      let socket: Deno.TcpConn;
+      let socket: StreamSocket;
       try {
         socket = await this.#listener.accept();
       } catch (error) {
@@ -70,7 +81,7 @@ export class TcpServer {
     }
   }
 
-  #admit(socket: Deno.TcpConn): void {
+  #admit(socket: StreamSocket): void {
     const client = (socket.remoteAddr as Deno.NetAddr).hostname;
     const ofClient = this.#perClient.get(client) ?? 0;
     if (
@@ -103,7 +114,7 @@ export class TcpServer {
  */
 class Connection {
   readonly ended: Promise<void>;
-  readonly #socket: Deno.TcpConn;
+  readonly #socket: StreamSocket;
   readonly #client = new NamedClient(true);
   readonly #exchange: Exchange;
   readonly #idleTimeoutMs: number;
@@ -117,7 +128,7 @@ class Connection {
   #output = new Uint8Array(2048);
   #pending = 0;
 
-  constructor(socket: Deno.TcpConn, exchange: Exchange, idleTimeoutMs: number) {
+  constructor(socket: StreamSocket, exchange: Exchange, idleTimeoutMs: number) {
     this.#socket = socket;
     this.#client.text = (socket.remoteAddr as Deno.NetAddr).hostname;
     socket.setNoDelay(true); // answers are written whole; the second must not wait for the first one's ACK
@@ -141,18 +152,19 @@ class Connection {
   }
 
   async #serve(): Promise<void> {
-    while (!this.#draining || this.#filled > 0) {
+    while (!this.#closed && (!this.#draining || this.#filled > 0)) {
       this.#waiting = true;
       const count = await this.#socket.read(this.#input.subarray(this.#filled));
       this.#waiting = false;
-      if (count === null) return;
+      // 0 is what a read into an empty buffer gives, of a closed socket too, and gives again at once and for ever.
+      if (count === null || count === 0) return;
       this.#filled += count;
-      await this.#answerWhole();
+      if (!await this.#answerWhole()) return;
     }
   }
 
-  /** Answers every whole message in the buffer and keeps the rest. */
-  async #answerWhole(): Promise<void> {
+  /** Answers every whole message in the buffer and keeps the rest, with room behind it; whether more may come. */
+  async #answerWhole(): Promise<boolean> {
     let at = 0;
     while (this.#filled - at >= PREFIX) {
       const size = this.#input[at]! << 8 | this.#input[at + 1]!;
@@ -165,7 +177,7 @@ class Connection {
       if (!this.#answer(message)) {
         // Not DNS: there is nothing more to be said on this stream, but what was asked before is answered.
         await this.#flush();
-        return this.close();
+        return false;
       }
       if (this.#pending >= GATHER_MAX) await this.#flush();
     }
@@ -175,6 +187,7 @@ class Connection {
       await this.#flush();
       this.#restartTimer();
     }
+    return true;
   }
 
   #answer(message: Uint8Array): boolean {
@@ -190,7 +203,9 @@ class Connection {
 
   async #flush(): Promise<void> {
     for (let sent = 0; sent < this.#pending;) {
-      sent += await this.#socket.write(this.#output.subarray(sent, this.#pending));
+      const count = await this.#socket.write(this.#output.subarray(sent, this.#pending));
+      if (count === 0) throw new Deno.errors.WriteZero("The socket took nothing of an answer");
+      sent += count;
     }
     this.#pending = 0;
   }

@@ -10,6 +10,7 @@
 import type { SocketAddress } from "../ip.ts";
 import { COUNTER } from "./counters.ts";
 import { UDP_SIZE_MAX } from "./engine.ts";
+import { turnEventLoop } from "./event_loop.ts";
 import { type Exchange, NamedClient } from "./exchange.ts";
 
 /**
@@ -71,15 +72,18 @@ export class PortableUdp implements UdpTransport {
   }
 }
 
+/** What is used of a socket of Deno's. */
+export type DatagramSocket = Pick<Deno.DatagramConn, "receive" | "send" | "close" | "addr">;
+
 /** A socket of Deno's. */
 export class PortableUdpSocket implements UdpSocket {
   /** Deno closes it with the thread. */
   readonly fd = null;
   /** The socket. */
-  readonly conn: Deno.DatagramConn;
+  readonly conn: DatagramSocket;
 
   /** Takes over a bound socket. */
-  constructor(conn: Deno.DatagramConn) {
+  constructor(conn: DatagramSocket) {
     this.conn = conn;
   }
 
@@ -94,7 +98,7 @@ export class PortableUdpSocket implements UdpSocket {
   }
 }
 
-async function answerLoop(socket: Deno.DatagramConn, exchange: Exchange): Promise<void> {
+async function answerLoop(socket: DatagramSocket, exchange: Exchange): Promise<void> {
   const buffer = new Uint8Array(QUERY_MAX);
   const out = new Uint8Array(UDP_SIZE_MAX);
   const client = new NamedClient(false);
@@ -115,7 +119,7 @@ async function answerLoop(socket: Deno.DatagramConn, exchange: Exchange): Promis
 
 /** The next packet; `null` when the socket was closed. */
 async function receive(
-  socket: Deno.DatagramConn,
+  socket: DatagramSocket,
   buffer: Uint8Array,
 ): Promise<[Uint8Array, Deno.Addr] | null> {
   for (;;) {
@@ -127,6 +131,7 @@ async function receive(
       if (!(error instanceof Deno.errors.ConnectionRefused || error instanceof Deno.errors.ConnectionReset)) {
         throw error;
       }
+      await turnEventLoop(); // an error that comes again at once, and again, keeps nothing else waiting
     }
   }
 }

@@ -28,6 +28,7 @@
 import { formatIp, parseIp, type SocketAddress } from "../ip.ts";
 import { COUNTER } from "./counters.ts";
 import { type Client, UDP_SIZE_MAX } from "./engine.ts";
+import { turnEventLoop } from "./event_loop.ts";
 import type { Exchange } from "./exchange.ts";
 import type { UdpSocket, UdpTransport } from "./udp.ts";
 
@@ -43,6 +44,10 @@ const TURN_MS = 2;
 const NAP_MS = 1;
 /** Longest sleep without packets, milliseconds: how soon a stop is noticed. */
 const POLL_MS = 100;
+/** Times in a row that the kernel may say there is a packet and give none; a damaged one is such a case, now and then. */
+const EMPTY_MAX = 16;
+/** Pause after that, milliseconds: the loop never spins on nothing, whatever the reason. */
+const NOTHING_PAUSE_MS = 20;
 /** What we ask the kernel to keep for us while we are busy: 20 ms at 200,000 packets of 768 bytes each a second. */
 const RECEIVE_BUFFER_BYTES = 4 << 20;
 
@@ -278,7 +283,7 @@ export class LinuxUdpSocket implements UdpSocket {
     for (let slot = from; slot < to;) {
       const count = this.#libc.symbols.sendmmsg(this.fd, this.#sentFrom[slot]!, to - slot, 0);
       if (count > 0) slot += count;
-      else if (errnoOf(this.#libc) !== C.EINTR) {
+      else if (count === 0 || errnoOf(this.#libc) !== C.EINTR) {
         exchange.count(COUNTER.sendErrors);
         slot++;
       }
@@ -374,10 +379,11 @@ export class LinuxUdp implements UdpTransport {
     this.#served = answerUntil(this.#stopping.signal, { libc: this.#libc, sockets, exchange });
   }
 
-  /** Ends the loop, which closes the sockets. */
+  /** Ends the loop, which closes the sockets, and closes the C library. */
   async stop(): Promise<void> {
     this.#stopping.abort();
     await this.#served;
+    this.#libc.close();
   }
 }
 
@@ -399,43 +405,39 @@ async function answerUntil(
   }
   const count = BigInt(sockets.length);
   while (!signal.aborted) {
-    const more = answerWaiting(sockets, exchange, () => libc.symbols.nap(list, count, NAP_MS) > 0);
-    if (more) await turnEventLoop();
-    else await libc.symbols.poll(list, count, POLL_MS);
+    const next = answerWaiting(sockets, exchange, () => libc.symbols.nap(list, count, NAP_MS) > 0);
+    if (next === "turn") await turnEventLoop();
+    else if (next === "wait") await libc.symbols.poll(list, count, POLL_MS);
+    else await new Promise((resolve) => setTimeout(resolve, NOTHING_PAUSE_MS));
   }
   for (const socket of sockets) socket[Symbol.dispose]();
   libc.symbols.free(list);
 }
 
 /**
- * Answers until nothing comes any more or the event loop is due; whether there may be more.
+ * Answers until nothing comes any more or the event loop is due.
  *
  * @param nap sleeps until a packet is there, for a moment at most; whether there is one
+ * @returns what to do next: `turn` the event loop, `wait` for a packet, or `pause`, because the kernel says again and
+ * again that there is something and gives nothing
  */
 function answerWaiting(
   sockets: readonly LinuxUdpSocket[],
   exchange: Exchange,
   nap: () => boolean,
-): boolean {
+): "turn" | "wait" | "pause" {
   const turnAtMs = performance.now() + TURN_MS;
-  for (let batch = 0; batch < BATCHES_PER_TURN;) {
+  for (let batch = 0, empty = 0; batch < BATCHES_PER_TURN;) {
     let packets = 0;
     for (const socket of sockets) packets += socket.answerBatch(exchange);
-    if (packets > 0) batch++;
-    else if (performance.now() >= turnAtMs) return true;
-    else if (!nap()) return false;
+    if (packets > 0) {
+      batch++;
+      empty = 0;
+    } else if (++empty > EMPTY_MAX) return "pause";
+    else if (performance.now() >= turnAtMs) return "turn";
+    else if (!nap()) return "wait";
   }
-  return true;
-}
-
-const { port1, port2 } = new MessageChannel();
-
-/** Lets messages, timers and streams have their turn. */
-function turnEventLoop(): Promise<void> {
-  return new Promise((resolve) => {
-    port1.onmessage = () => resolve();
-    port2.postMessage(null);
-  });
+  return "turn";
 }
 
 /** The sender of the packet in one slot, read from its `sockaddr` when something asks. */

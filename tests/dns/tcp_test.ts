@@ -7,7 +7,7 @@ import assert from "node:assert/strict";
 import { COUNTER } from "../../src/dns/counters.ts";
 import { seededRng } from "../../src/clock.ts";
 import { Exchange } from "../../src/dns/exchange.ts";
-import { type TcpLimits, TcpServer } from "../../src/dns/tcp.ts";
+import { type StreamListener, type StreamSocket, type TcpLimits, TcpServer } from "../../src/dns/tcp.ts";
 import type { SocketAddress } from "../../src/ip.ts";
 import { framed, TcpClient } from "./clients.ts";
 import { ROOMY } from "./loopback.ts";
@@ -31,16 +31,9 @@ class Server implements AsyncDisposable {
   readonly #server: TcpServer;
 
   constructor(limits: Partial<TcpLimits> = {}, hostname = "127.0.0.1") {
-    const exchange = new Exchange(PLAIN, {
-      samplesPerSecond: 0,
-      sampleEvery: 1,
-      rng: seededRng(1),
-      fault: () => {},
-    });
-    exchange.use(this.world.snapshot, this.world.board);
     const listener = Deno.listen({ hostname, port: 0 });
     this.address = listener.addr;
-    this.#server = new TcpServer(listener, exchange, { ...ROOMY, ...limits });
+    this.#server = new TcpServer(listener, exchangeOf(this.world), { ...ROOMY, ...limits });
   }
 
   count(counter: number): number {
@@ -53,6 +46,37 @@ class Server implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close(GRACE_MS);
+  }
+}
+
+function exchangeOf({ snapshot, board }: World): Exchange {
+  const exchange = new Exchange(PLAIN, {
+    samplesPerSecond: 0,
+    sampleEvery: 1,
+    rng: seededRng(1),
+    fault: () => {},
+  });
+  exchange.use(snapshot, board);
+  return exchange;
+}
+
+/** A listener that has one connection to give. */
+class OneSocket implements StreamListener {
+  readonly #closed = Promise.withResolvers<never>();
+  #socket: StreamSocket | null;
+
+  constructor(socket: StreamSocket) {
+    this.#socket = socket;
+  }
+
+  accept(): Promise<StreamSocket> {
+    const socket = this.#socket;
+    this.#socket = null;
+    return socket ? Promise.resolve(socket) : this.#closed.promise;
+  }
+
+  close(): void {
+    this.#closed.reject(new Deno.errors.BadResource("closed"));
   }
 }
 
@@ -139,6 +163,31 @@ for (
     using client = await TcpClient.connect(server.address);
     await client.write(framed(www(1), message, www(2)));
     assert.deepEqual(ids(await client.readAll(2)), [1, null]);
+  });
+}
+
+const OF_NOTHING: Record<string, Partial<StreamSocket>> = {
+  reads: { read: () => Promise.resolve(0) },
+  takes: { write: () => Promise.resolve(0) },
+};
+for (const [what, nothing] of Object.entries(OF_NOTHING)) {
+  Deno.test(`a socket that ${what} nothing is closed at once, and nothing spins`, async () => {
+    const closed = Promise.withResolvers<void>();
+    const frame = framed(www(1));
+    const socket: StreamSocket = {
+      remoteAddr: { transport: "tcp", hostname: "192.0.2.1", port: 1 },
+      setNoDelay: () => {},
+      read: (into) => {
+        into.set(frame);
+        return Promise.resolve(frame.length);
+      },
+      write: (bytes) => Promise.resolve(bytes.length),
+      close: () => closed.resolve(),
+      ...nothing,
+    };
+    const server = new TcpServer(new OneSocket(socket), exchangeOf(new World({})), ROOMY);
+    await closed.promise;
+    await server.close(GRACE_MS);
   });
 }
 

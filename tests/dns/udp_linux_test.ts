@@ -4,10 +4,14 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { OFFSET } from "../../src/dns/udp_linux.ts";
+import process from "node:process";
+import { seededRng } from "../../src/clock.ts";
+import { Exchange } from "../../src/dns/exchange.ts";
+import { LinuxUdp, OFFSET } from "../../src/dns/udp_linux.ts";
 import { testWith } from "../programs.ts";
 import { Loopback } from "./loopback.ts";
 import { addresses, query } from "./packets.ts";
+import { PLAIN, World } from "./world.ts";
 
 const WORLD = { pools: [{ name: "web", members: ["192.0.2.1"] }], services: { "www.example.com": "web" } };
 const WWW = query("www.example.com", "A");
@@ -74,4 +78,41 @@ for (const listen of ["0.0.0.0:0", "[::]:0"]) {
       client.close();
     },
   });
+}
+
+/** How long the loop is watched, and which part of one processor it may have meanwhile. */
+const WATCHED_MS = 500;
+const SHARE_MAX = 0.1;
+
+Deno.test({
+  name: "a socket that is always ready and has nothing to give takes no processor's time",
+  ignore: Deno.build.os !== "linux",
+  fn: async () => {
+    const transport = new LinuxUdp(false);
+    const socket = transport.bind({ hostname: "127.0.0.1", port: 0 });
+    shutDownReading(socket.fd);
+    const world = new World(WORLD);
+    const exchange = new Exchange(PLAIN, {
+      samplesPerSecond: 0,
+      sampleEvery: 1,
+      rng: seededRng(1),
+      fault: () => {},
+    });
+    exchange.use(world.snapshot, world.board);
+    transport.serve([socket], exchange);
+    const start = { ms: performance.now(), used: process.cpuUsage() };
+    // Time is the subject: what is used of the processor in it.
+    await new Promise((resolve) => setTimeout(resolve, WATCHED_MS));
+    const { user, system } = process.cpuUsage(start.used);
+    const share = (user + system) / 1000 / (performance.now() - start.ms);
+    await transport.stop();
+    assert(share < SHARE_MAX, `${(share * 100).toFixed(0)} % of a processor`);
+  },
+});
+
+/** From now on `poll(2)` says that there is something, and every read gets nothing. */
+function shutDownReading(fd: number): void {
+  const libc = Deno.dlopen("libc.so.6", { shutdown: { parameters: ["i32", "i32"], result: "i32" } });
+  libc.symbols.shutdown(fd, 0);
+  libc.close();
 }

@@ -183,6 +183,18 @@ testEachTransport(
   },
 );
 
+testEachTransport("what follows a message that is no query keeps nobody waiting", async (start) => {
+  await using node = await start(EXAMPLE);
+  const response = framed(WWW.with(2, 0x80));
+  for (const more of [0, 1, 1024 - response.length, 1024, 4096, 70_000]) {
+    using client = await TcpClient.connect(node.address);
+    await client.write(new Uint8Array([...response, ...new Uint8Array(more)])).catch(() => {}); // closed meanwhile
+    assert.equal(await client.read(), null);
+    assert.equal(show(await soon(askUdp(node.address, WWW))), ANSWER, `${more} bytes behind it`);
+    assert.equal(show(await soon(askTcp(node.address, WWW))), ANSWER, `${more} bytes behind it`);
+  }
+});
+
 testEachTransport("the limits of the settings hold", async (start) => {
   await using node = await start(EXAMPLE, {
     tcp: { maxConnections: 2, maxConnectionsPerClient: 2, idleTimeout: 50 },
@@ -239,6 +251,18 @@ testEachTransport("samples of both transports come out of the worker", async (st
     { transport: "tcp", client: "127.0.0.1", query: LARGE, answer: overTcp },
   ]);
 });
+
+/** A worker that hangs would let its test hang, too. */
+async function soon<T>(answer: Promise<T>): Promise<T> {
+  const late = Promise.withResolvers<never>();
+  // Time is the subject: a hang is a silence that lasts.
+  const timer = setTimeout(() => late.reject(new Error("No answer within 5 s")), 5_000);
+  try {
+    return await Promise.race([answer, late.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
 
 async function dig({ hostname, port }: SocketAddress, ...args: string[]): Promise<string> {
   return await run("dig", [`@${hostname}`, `-p${port}`, "+tries=1", ...args]);
