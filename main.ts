@@ -20,6 +20,7 @@ import { addResourceCommands } from "./src/cli/resource_commands.ts";
 import { systemTerminal, type Terminal } from "./src/cli/terminal.ts";
 import type { DemoFlags } from "./src/demo/demo.ts";
 import type { ServeFlags } from "./src/serve.ts";
+import { ServeSignals } from "./src/signals.ts";
 import { VERSION } from "./src/version.ts";
 
 const FIRST_STEPS = `
@@ -108,7 +109,10 @@ function addServe(root: Command, { terminal, done }: Surroundings): void {
         "pleiades serve --db none --dns 127.0.0.1:5353 --dns [::1]:5353 --api 127.0.0.1:8080",
       ) + "\n\nSIGHUP reads the settings again, SIGTERM stops after the answers under way.",
     )
-    .action(async (flags: ServeFlags) => done(await (await import("./src/serve.ts")).serve(flags, terminal)));
+    .action(async (flags: ServeFlags) => {
+      using signals = new ServeSignals(); // before the program itself is loaded, so that none finds nobody
+      done(await (await import("./src/serve.ts")).serve(flags, { terminal, signals }));
+    });
 }
 
 function addDemo(root: Command, { terminal, done }: Surroundings): void {

@@ -13,6 +13,7 @@ import { Changes } from "./change/commit.ts";
 import { OverrideClock, registerOverrideMetrics } from "./change/override_clock.ts";
 import { systemClock, systemRng } from "./clock.ts";
 import { desiredOf } from "./config/desired.ts";
+import { listenFault } from "./config/listen_fault.ts";
 import type { Pool } from "./config/model.ts";
 import { applyOverrides, overriddenSource } from "./config/overridden.ts";
 import type { Settings } from "./config/settings.ts";
@@ -270,6 +271,8 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     const following = overrides.run(ending.signal);
     stack.defer(() => following);
   }
+  // Here for a start that fails below: what stands above waits for the end. A node that runs says it before all else.
+  stack.defer(() => ending.abort());
 
   const listeners = await serveHttp({
     options,
@@ -562,10 +565,15 @@ async function serveHttp(parts: HttpParts): Promise<{
   ]);
   const stopping = new AbortController();
   const servers: ReturnType<typeof serveApi>[] = [];
-  const listen = (app: Parameters<typeof serveApi>[0]["app"], hostname: string, port: number) => {
-    const server = serveApi({ app, hostname, port, tls: tlsOf(settings), signal: stopping.signal });
-    servers.push(server);
-    return { hostname, port: server.port };
+  const listen = (app: Parameters<typeof serveApi>[0]["app"], address: SocketAddress, choice: string) => {
+    const { hostname, port } = address;
+    try {
+      const server = serveApi({ app, hostname, port, tls: tlsOf(settings), signal: stopping.signal });
+      servers.push(server);
+      return { hostname, port: server.port };
+    } catch (error) {
+      throw new Error(listenFault(address, error, { ss: "-ltnp", choice }), { cause: error });
+    }
   };
   const requests = registry.counter("pleiades_api_requests_total", "Requests to the API.", [
     "method",
@@ -596,9 +604,15 @@ async function serveHttp(parts: HttpParts): Promise<{
     clock: systemClock,
     version: VERSION,
   });
-  const apiAddress = api.enabled ? listen(app, api.listenAddr, api.port) : null;
+  const apiAddress = api.enabled
+    ? listen(app, { hostname: api.listenAddr, port: api.port }, "--api ADDR:PORT")
+    : null;
   const metricsAddress = ownMetrics
-    ? listen(createMetricsApp(() => registry.expose()), metrics.listenAddr!, metrics.port)
+    ? listen(
+      createMetricsApp(() => registry.expose()),
+      { hostname: metrics.listenAddr!, port: metrics.port },
+      "metrics.port",
+    )
     : metrics.enablePrometheus
     ? apiAddress
     : null;

@@ -10,6 +10,7 @@ import { loadSettings, type Settings, type SettingsFlags } from "./config/settin
 import { formatProblem } from "./config/yaml_source.ts";
 import { formatSocketAddress } from "./ip.ts";
 import { type RunningNode, startNode } from "./node.ts";
+import type { ServeSignals } from "./signals.ts";
 import { notify } from "./systemd.ts";
 import { createLogger, type Logger } from "./telemetry/log.ts";
 import { VERSION } from "./version.ts";
@@ -21,29 +22,41 @@ export interface ServeFlags extends SettingsFlags {
 }
 
 /** Runs a node; resolves to the exit code when it was stopped by SIGTERM or SIGINT, or could not go on. */
-export async function serve(flags: ServeFlags, terminal: Terminal): Promise<ExitCode> {
+export async function serve(
+  flags: ServeFlags,
+  { terminal, signals }: { readonly terminal: Terminal; readonly signals: ServeSignals },
+): Promise<ExitCode> {
   const load = () =>
     loadSettings({ ...(flags.config && { file: flags.config }), env: Deno.env.toObject(), flags });
   const loaded = load();
   if (!loaded.settings) {
     for (const problem of loaded.problems) terminal.err(formatProblem(problem));
-    return 1;
+    return loaded.problems.some(({ file }) => file.startsWith("--")) ? 2 : 1;
   }
   const { settings, file } = loaded;
   const log = createLogger({ ...settings.log, clock: systemClock });
-  const stopped = signalled(["SIGTERM", "SIGINT"]);
-  let node: RunningNode;
+  signals.onMeaningless((signal) => log.debug("A signal that means nothing here", { signal }));
+  const starting = startNode({ settings, log });
+  const stopped = signals.stopped.then((signal) => ({ signal }));
+  let started: RunningNode | { readonly signal: Deno.Signal };
   try {
-    node = await startNode({ settings, log });
+    started = await Promise.race([starting, stopped]);
   } catch (error) {
     log.error(error instanceof Error ? error.message : String(error));
     return 1;
   }
+  if ("signal" in started) {
+    // Nothing has been answered yet, and what a start writes bears a kill: whatever it still waits for is left alone.
+    starting.catch(() => {});
+    log.info("Stopped before the start was done", started);
+    return 0;
+  }
+  const node = started;
   greet(node, { settings, file, log });
-  const reloads = onSignal("SIGHUP", () => reload(node, load, log));
   await tell(log, `READY=1\nSTATUS=Answering on ${node.dns.map(formatSocketAddress).join(", ")}`);
+  signals.onReload(() => reload(node, load, log));
   const exitCode = await Promise.race([
-    stopped.promise.then((signal) => {
+    stopped.then(({ signal }) => {
       log.info("Stopping", { signal });
       return 0 as const;
     }),
@@ -52,10 +65,9 @@ export async function serve(flags: ServeFlags, terminal: Terminal): Promise<Exit
       return 1 as const;
     }),
   ]);
+  signals.refuseReloads();
   await tell(log, "STOPPING=1");
-  reloads[Symbol.dispose]();
   await node[Symbol.asyncDispose]();
-  stopped[Symbol.dispose]();
   log.info("Stopped");
   return exitCode;
 }
@@ -133,25 +145,4 @@ async function tell(log: Logger, state: string): Promise<void> {
   } catch (error) {
     log.warn("Cannot tell the service manager", { error });
   }
-}
-
-/** Resolves with the first of these signals; until it is disposed of they don't end the process. */
-export function signalled(
-  signals: readonly Deno.Signal[],
-): Disposable & { readonly promise: Promise<Deno.Signal> } {
-  const { promise, resolve } = Promise.withResolvers<Deno.Signal>();
-  const listening = signals.map((signal) => onSignal(signal, () => resolve(signal)));
-  return {
-    promise,
-    [Symbol.dispose]: () => {
-      for (const listener of listening) listener[Symbol.dispose]();
-    },
-  };
-}
-
-/** Windows knows SIGINT and SIGBREAK only; there the others are simply never sent. */
-function onSignal(signal: Deno.Signal, listener: () => void): Disposable {
-  if (Deno.build.os === "windows" && signal !== "SIGINT") return { [Symbol.dispose]: () => {} };
-  Deno.addSignalListener(signal, listener);
-  return { [Symbol.dispose]: () => Deno.removeSignalListener(signal, listener) };
 }

@@ -53,6 +53,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "telemetry",
   ],
   systemd: [],
+  signals: [],
   cli: ["ip", "clock", "config", "wire", "version", "dns_client"],
   console: ["ip", "clock", "config"],
 };

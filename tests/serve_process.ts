@@ -63,24 +63,38 @@ export class ServeProcess implements AsyncDisposable {
    * @throws {Error} with the log when it ends instead
    */
   static async start(options: ServeOptions = {}): Promise<ServeProcess> {
+    const process = ServeProcess.spawn(options);
+    await process.ready();
+    return process;
+  }
+
+  /** Starts it and waits for nothing: for starts that fail, or that something happens to. */
+  static spawn(options: ServeOptions = {}): ServeProcess {
     const args = options.args ?? [];
     const given = (flag: string, value: string) => args.includes(flag) ? [] : [flag, value];
     const command = commandOf(
       ["serve", ...given("--dns", "127.0.0.1:0"), ...given("--api", "127.0.0.1:0"), ...args],
       { ...options, env: { PLEIADES_LOG_FORMAT: "json", ...options.env } },
     );
-    const process = new ServeProcess(command.spawn());
+    return new ServeProcess(command.spawn());
+  }
+
+  /**
+   * Resolves when it answers DNS and its API listens.
+   *
+   * @throws {Error} with the log when it ends instead
+   */
+  async ready(): Promise<void> {
     const line = await Promise.race([
-      process.line((text) => text.includes('"Pleiades answers DNS"')),
-      process.#child.status.then(async () => {
-        await process.#reading;
-        throw new Error(`serve ended before it answered:\n${process.lines.join("\n")}`);
+      this.line((text) => text.includes('"Pleiades answers DNS"')),
+      this.#child.status.then(async () => {
+        await this.#reading;
+        throw new Error(`serve ended before it answered:\n${this.lines.join("\n")}`);
       }),
     ]);
     const ready = JSON.parse(line) as { readonly dns: readonly string[]; readonly api: string | null };
-    process.dns = parseSocketAddress(ready.dns[0]!);
-    process.api = `${ready.api}/api/v1`;
-    return process;
+    this.dns = parseSocketAddress(ready.dns[0]!);
+    this.api = `${ready.api}/api/v1`;
   }
 
   /** Process id. */

@@ -15,6 +15,7 @@ import { fileFault } from "./file_fault.ts";
 import { fallbackOf } from "./fallback_schema.ts";
 import { readMapText } from "./map_file_text.ts";
 import type { Fallback } from "./model.ts";
+import { pemFault } from "./pem.ts";
 import {
   HEALTH_OF_NODE_KEYS,
   SECRET_PATHS,
@@ -397,11 +398,23 @@ class Loading {
       enabled: api.enabled,
       listenAddr,
       port: flag?.port ?? api.port,
-      tls: {
-        certFile: this.#textFile(["api", "tls", "certFile"], api.tls.certFile),
-        keyFile: this.#textFile(["api", "tls", "keyFile"], api.tls.keyFile),
-      },
+      tls: this.#tlsOf(api.tls),
       tokens,
+    };
+  }
+
+  /** Makes sure that TLS can be served with the files, both or none. */
+  #tlsOf({ certFile, keyFile }: SettingsFile["api"]["tls"]): Settings["api"]["tls"] {
+    const at = (key: "certFile" | "keyFile") => ["api", "tls", key];
+    const cert = certFile === null ? null : this.#readText(at("certFile"), certFile);
+    const key = keyFile === null ? null : this.#readText(at("keyFile"), keyFile);
+    const fault = cert !== null && key !== null ? pemFault({ cert, key }, this.#outside.tlsRefusal) : null;
+    if (fault !== null) {
+      this.#problem(at(fault.key), `${fault.key === "certFile" ? certFile : keyFile} ${fault.reason}`);
+    }
+    return {
+      certFile: certFile === null ? null : this.#resolve(at("certFile"), certFile),
+      keyFile: keyFile === null ? null : this.#resolve(at("keyFile"), keyFile),
     };
   }
 
@@ -472,13 +485,6 @@ class Loading {
       this.problems.push(...problems.map((problem) => ({ file: this.#shown(path), ...problem })));
     }
     return resolved;
-  }
-
-  /** Makes sure that a file can be read; what is in it is its reader's business. */
-  #textFile(at: Path, path: string | null): string | null {
-    if (path === null) return null;
-    this.#readText(at, path);
-    return this.#resolve(at, path);
   }
 
   #readText(at: Path, path: string): string | null {

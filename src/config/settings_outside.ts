@@ -21,6 +21,8 @@ export interface SettingsOutside {
   homeFolder(): string;
   /** How many threads run at the same time. */
   processors(): number;
+  /** Why TLS can't be served with these PEM texts; `null` = it can. */
+  tlsRefusal(cert: string, key: string): string | null;
 }
 
 /** This machine. */
@@ -31,6 +33,7 @@ export const systemOutside: SettingsOutside = {
   hostname: () => Deno.hostname(),
   homeFolder: homedir,
   processors: () => navigator.hardwareConcurrency,
+  tlsRefusal,
 };
 
 function isWritable(folder: string): boolean {
@@ -41,5 +44,16 @@ function isWritable(folder: string): boolean {
     return true;
   } catch {
     return false;
+  }
+}
+
+/** Listens for a moment where nobody can come from elsewhere: nothing less reads a certificate as a server does. */
+function tlsRefusal(cert: string, key: string): string | null {
+  try {
+    Deno.listenTls({ hostname: "127.0.0.1", port: 0, cert, key }).close();
+    return null;
+  } catch (error) {
+    const isOfNetwork = error instanceof Deno.errors.AddrNotAvailable;
+    return isOfNetwork || !(error instanceof Error) ? null : error.message;
   }
 }

@@ -13,7 +13,7 @@ import { loadSettings, type Settings, type SettingsFlags } from "../config/setti
 import { formatProblem } from "../config/yaml_source.ts";
 import { formatSocketAddress } from "../ip.ts";
 import { type RunningNode, startNode } from "../node.ts";
-import { signalled } from "../serve.ts";
+import { signalled } from "../signals.ts";
 import { newId } from "../config/id.ts";
 import { createLogger } from "../telemetry/log.ts";
 import { VERSION } from "../version.ts";

@@ -7,7 +7,8 @@
  * @module
  */
 import { seededRng, systemRng } from "../clock.ts";
-import { formatSocketAddress, type SocketAddress } from "../ip.ts";
+import { listenFault } from "../config/listen_fault.ts";
+import type { SocketAddress } from "../ip.ts";
 import { LiveBoard } from "../snapshot/live.ts";
 import type { Snapshot } from "../snapshot/view.ts";
 import type { EngineOptions } from "./engine.ts";
@@ -78,6 +79,9 @@ interface Listener {
 
 /** Time that samples gather before they are reported. */
 const REPORT_INTERVAL_MS = 100;
+
+/** For addresses that can't be had. */
+const ADVICE = { ss: "-lunp", choice: "--dns ADDR:PORT" };
 
 /** Attempts to find a port that is free for UDP and TCP alike, where any port will do. */
 const ANY_PORT_TRIES = 16;
@@ -202,7 +206,7 @@ function bindAll(
         udp[Symbol.dispose]();
         tcp?.close();
       }
-      throw new Error(explain(address, error), { cause: error });
+      throw new Error(listenFault(address, error, ADVICE), { cause: error });
     }
   }
   return { listeners: bound, covered };
@@ -219,17 +223,4 @@ function bind({ hostname, port }: SocketAddress, streams: boolean): Listener {
       if (port !== 0 || !(error instanceof Deno.errors.AddrInUse) || attempt === ANY_PORT_TRIES) throw error;
     }
   }
-}
-
-function explain({ hostname, port }: SocketAddress, error: unknown): string {
-  const where = formatSocketAddress({ hostname, port });
-  if (error instanceof Deno.errors.AddrInUse) {
-    return `Cannot listen on ${where}: the port is taken (see who holds it: ss -lunp 'sport = :${port}'; ` +
-      `or choose another with --dns ADDR:PORT)`;
-  }
-  if (error instanceof Deno.errors.PermissionDenied) {
-    return `Cannot listen on ${where}: ports below 1024 need CAP_NET_BIND_SERVICE ` +
-      `(packaging/pleiades.service grants it), or choose another port with --dns`;
-  }
-  return `Cannot listen on ${where}: ${error instanceof Error ? error.message : error}`;
 }

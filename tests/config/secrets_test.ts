@@ -53,6 +53,7 @@ function problemsIn(text: string): string[] {
     hostname: () => "node",
     homeFolder: () => "/",
     processors: () => 1,
+    tlsRefusal: () => null,
   };
   return loadSettings({ file: "/pleiades.yaml", env: {}, outside }).problems.map(formatProblem);
 }

@@ -34,6 +34,7 @@ function machine(files: Readonly<Record<string, string | Uint8Array>> = {}): Set
     hostname: () => "ns1.example.com",
     homeFolder: () => "/home/pleiades",
     processors: () => 4,
+    tlsRefusal: () => null,
   };
 }
 

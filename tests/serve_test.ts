@@ -1,0 +1,149 @@
+/**
+ * How `pleiades serve` starts, fails to start, and ends: through a real process and its signals.
+ *
+ * @module
+ */
+import { deepEqual, equal, match, ok } from "node:assert/strict";
+import { TestAuthority } from "./health/certificates.ts";
+import { type ServeOptions, ServeProcess } from "./serve_process.ts";
+
+/** What a start that fails says on its last line, and its exit code; one that hangs is killed by the disposal. */
+async function failedStart(options: ServeOptions): Promise<{ code: number; message: string }> {
+  await using node = ServeProcess.spawn(options);
+  const { code } = await node.ended();
+  const line = node.lines.at(-1) ?? "";
+  return { code, message: line.startsWith("{") ? JSON.parse(line).message : line };
+}
+
+/** A folder of its own, gone at the end. */
+async function temporaryFolder(): Promise<AsyncDisposable & { readonly path: string }> {
+  const path = await Deno.makeTempDir({ prefix: "pleiades-serve-" });
+  return { path, [Symbol.asyncDispose]: () => Deno.remove(path, { recursive: true }) };
+}
+
+const MEMORY = ["--db", ":memory:"];
+
+Deno.test("a start whose API port is taken ends with exit code 1 and says which flag chooses another", async () => {
+  using taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = taken.addr;
+  deepEqual(await failedStart({ args: [...MEMORY, "--api", `127.0.0.1:${port}`] }), {
+    code: 1,
+    message: `Cannot listen on 127.0.0.1:${port}: the port is taken (see who holds it: ` +
+      `ss -ltnp 'sport = :${port}'; or choose another with --api ADDR:PORT)`,
+  });
+});
+
+Deno.test("a start whose metrics port is taken ends likewise and names the key", async () => {
+  using taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  await using folder = await temporaryFolder();
+  const { port } = taken.addr;
+  const file = `${folder.path}/pleiades.yaml`;
+  await Deno.writeTextFile(file, `metrics: { listenAddr: 127.0.0.1, port: ${port} }\n`);
+  deepEqual(await failedStart({ args: [...MEMORY, "-c", file] }), {
+    code: 1,
+    message: `Cannot listen on 127.0.0.1:${port}: the port is taken (see who holds it: ` +
+      `ss -ltnp 'sport = :${port}'; or choose another with metrics.port)`,
+  });
+});
+
+Deno.test("a file of api.tls that isn't PEM, or a key of another certificate, fails validate and start alike", async () => {
+  await using folder = await temporaryFolder();
+  const authority = await TestAuthority.create("api");
+  const [own, other] = [
+    await authority.issue({ ipAddresses: ["127.0.0.1"] }),
+    await authority.issue({ ipAddresses: ["127.0.0.1"] }),
+  ];
+  const file = `${folder.path}/pleiades.yaml`;
+  await Deno.writeTextFile(file, "api:\n  tls:\n    certFile: api.crt\n    keyFile: api.key\n");
+  for (
+    const [cert, key, expected] of [
+      ["nonsense", own.key, /:3:15: api\.crt is no PEM certificate/],
+      [own.cert, "nonsense", /:4:14: api\.key is no PEM private key/],
+      [own.cert, other.key, /:4:14: api\.key is not the key of the certificate/],
+      [
+        own.cert.replace(/\n.{20}/, "\nAAAAAAAAAAAAAAAAAAAA"),
+        own.key,
+        /:3:15: api\.crt holds a certificate/,
+      ],
+    ] as const
+  ) {
+    await Deno.writeTextFile(`${folder.path}/api.crt`, cert);
+    await Deno.writeTextFile(`${folder.path}/api.key`, key);
+    const { code, message } = await failedStart({ args: [...MEMORY, "-c", file] });
+    equal(code, 1);
+    match(message, expected);
+    const validated = await new Deno.Command(Deno.execPath(), {
+      args: ["run", "-A", "--unstable-net", "main.ts", "config", "validate", file],
+    }).output();
+    equal(validated.code, 1);
+    match(new TextDecoder().decode(validated.stdout), expected);
+  }
+});
+
+Deno.test("an address that isn't one is wrong usage: exit code 2", async () => {
+  for (const flag of ["--dns", "--api"]) {
+    const { code, message } = await failedStart({ args: [...MEMORY, flag, "foo"] });
+    equal(code, 2);
+    match(message, new RegExp(`^${flag}: .*foo`));
+  }
+});
+
+Deno.test("SIGHUP while a node starts doesn't end it, and is honoured when it has started", async () => {
+  await using folder = await temporaryFolder();
+  const file = `${folder.path}/pleiades.yaml`;
+  await Deno.writeTextFile(file, "log: { level: debug }\n");
+  await using node = ServeProcess.spawn({ args: [...MEMORY, "-c", file] });
+  await untilSignalsAreHeard(node);
+  node.kill("SIGHUP");
+  await node.ready();
+  await node.line((line) => line.includes("Reloaded the settings"));
+});
+
+Deno.test("SIGTERM while a node starts ends it in good order", async () => {
+  await using node = ServeProcess.spawn({ args: MEMORY });
+  await untilSignalsAreHeard(node);
+  node.kill("SIGTERM");
+  deepEqual(await node.ended(), { success: true, code: 0, signal: null });
+});
+
+Deno.test("a second SIGTERM or SIGINT ends a node at once, whatever it waits for", async () => {
+  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    await using node = await ServeProcess.start({ args: MEMORY });
+    // A request whose body doesn't come keeps the API from stopping for a while.
+    using client = await Deno.connect({ hostname: "127.0.0.1", port: Number(new URL(node.api).port) });
+    await client.write(
+      new TextEncoder().encode(
+        "POST /api/v1/pools HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n" +
+          "Content-Length: 9\r\n\r\n",
+      ),
+    );
+    const stopping = node.line((line) => line.includes('"Stopping"'));
+    node.kill("SIGTERM");
+    await stopping;
+    node.kill(signal);
+    equal((await node.ended()).signal, signal);
+    ok(!node.lines.some((line) => line.includes('"Stopped"')), "the second signal came after the end");
+  }
+});
+
+Deno.test("SIGUSR1 and SIGUSR2 change nothing", async () => {
+  await using node = await ServeProcess.start({ args: MEMORY, env: { PLEIADES_LOG_LEVEL: "debug" } });
+  for (const signal of ["SIGUSR1", "SIGUSR2"] as const) {
+    const heard = node.line((line) => line.includes("means nothing here") && line.includes(signal));
+    node.kill(signal);
+    await heard;
+  }
+  equal((await (await fetch(`${node.api}/health`)).json()).status, "ok");
+});
+
+/** SIGUSR2 is the last that a process begins to hear; the kernel says so, bit by bit, in SigCgt (`proc(5)`). */
+async function untilSignalsAreHeard({ pid }: ServeProcess): Promise<void> {
+  const bit = 1n << BigInt(SIGUSR2 - 1);
+  for (;;) {
+    const caught = /^SigCgt:\s*([0-9a-f]+)$/m.exec(await Deno.readTextFile(`/proc/${pid}/status`))?.[1];
+    if ((BigInt(`0x${caught ?? "0"}`) & bit) !== 0n) return;
+  }
+}
+
+/** Its number, `signal(7)`. */
+const SIGUSR2 = 12;
