@@ -136,6 +136,40 @@ Deno.test("SIGUSR1 and SIGUSR2 change nothing", async () => {
   equal((await (await fetch(`${node.api}/health`)).json()).status, "ok");
 });
 
+Deno.test("the service manager hears of the start, of a reload and of the end", async () => {
+  await using folder = await temporaryFolder();
+  const path = `${folder.path}/notify`;
+  const manager = Deno.listenDatagram({ transport: "unixpacket", path });
+  const told = async () => new TextDecoder().decode((await manager.receive())[0]);
+  try {
+    await using node = ServeProcess.spawn({ args: MEMORY, env: { NOTIFY_SOCKET: path } });
+    match(await told(), /^READY=1\nSTATUS=Answering on 127\.0\.0\.1:\d+$/);
+    node.kill("SIGHUP");
+    deepEqual([await told(), await told()], ["RELOADING=1", "READY=1"]);
+    node.kill("SIGTERM");
+    equal(await Promise.race([told(), node.ended().then(() => "nothing")]), "STOPPING=1");
+    equal((await node.ended()).code, 0);
+  } finally {
+    manager.close();
+  }
+});
+
+Deno.test("what is lacking is said at the start, each with what to do about it", async () => {
+  await using node = await ServeProcess.start({ args: ["--db", "none"] });
+  node.kill("SIGTERM");
+  await node.ended();
+  const hints = node.lines.flatMap((line) => /"message":"Hint: ([^"]+)"/.exec(line)?.[1] ?? []);
+  deepEqual(
+    hints.map((hint) => /^nothing is served|api\.tokens|dns\.port|database\.path: none/.exec(hint)?.[0]),
+    [
+      "nothing is served",
+      "api.tokens",
+      "dns.port",
+      "database.path: none",
+    ],
+  );
+});
+
 /** SIGUSR2 is the last that a process begins to hear; the kernel says so, bit by bit, in SigCgt (`proc(5)`). */
 async function untilSignalsAreHeard({ pid }: ServeProcess): Promise<void> {
   const bit = 1n << BigInt(SIGUSR2 - 1);
