@@ -152,8 +152,8 @@ function asksTheSame(
   { questions, rcode }: Message,
   { name, type, class: queryClass }: QueryOptions,
 ): boolean {
-  // A server that couldn't read the question can't repeat it.
-  if (questions.length === 0) return rcode !== RCODE.NOERROR;
+  // A server that couldn't read the question can't repeat it, nor does it know anything of the name.
+  if (questions.length === 0) return rcode !== RCODE.NOERROR && rcode !== RCODE.NXDOMAIN;
   const [question] = questions;
   return questions.length === 1 && question!.type === type && question!.class === queryClass &&
     sameName(lowerCaseName(nameToWire(question!.name)), lowerCaseName(nameToWire(name)));

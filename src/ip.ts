@@ -121,6 +121,33 @@ export function isLoopback(bytes: Uint8Array): boolean {
 }
 
 /**
+ * Whether the address (4 or 16 bytes) is one host's, on this network or another: a global or a private one.
+ *
+ * Others are no place that a client elsewhere can be sent to: unspecified, loopback, link-local (it needs a zone, or means
+ * another host on every link), multicast, reserved (240.0.0.0/4, the broadcast address among them), and IPv4 addresses in
+ * disguise (`::/96`, `::ffff:0:0/96`).
+ */
+export function isUnicast(bytes: Uint8Array): boolean {
+  return !NOWHERE.some((prefix) => prefixContains(prefix, bytes));
+}
+
+/** RFC 6890: not one host's, or not beyond a link. */
+const NOWHERE = [
+  "0.0.0.0/8",
+  "127.0.0.0/8",
+  "169.254.0.0/16",
+  "224.0.0.0/3",
+  "::/96",
+  "fe80::/10",
+  "ff00::/8",
+].map(parsePrefix).concat({
+  // As text it is read as the IPv4 prefix that it carries.
+  family: 6,
+  bytes: Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 0, 0),
+  length: 96,
+});
+
+/**
  * Reads `ADDRESS:PORT`, with brackets around IPv6; the port may be left out where `defaultPort` is given.
  *
  * @throws {SyntaxError} naming what is wrong

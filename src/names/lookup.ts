@@ -6,9 +6,18 @@
  *
  * @module
  */
-import { canonicalIp, type Family, formatIp, formatSocketAddress, type SocketAddress } from "../ip.ts";
-import type { Message } from "../wire/message.ts";
-import { RCODE, rcodeName, TYPE } from "../wire/record_type.ts";
+import {
+  type Family,
+  formatIp,
+  formatSocketAddress,
+  isLoopback,
+  isUnicast,
+  parseIp,
+  type SocketAddress,
+} from "../ip.ts";
+import type { Message, ResourceRecord } from "../wire/message.ts";
+import { nameToWire, wireToName } from "../wire/name.ts";
+import { CLASS, RCODE, rcodeName, TYPE } from "../wire/record_type.ts";
 
 /** Asks one resolver one question; rejects when there is no answer. */
 export type AskResolver = (question: {
@@ -46,8 +55,10 @@ export async function lookUp(
   const type = family === 4 ? TYPE.A : TYPE.AAAA;
   const reasons: string[] = [];
   for (const server of resolvers) {
+    const isOfThisMachine = isLoopback(parseIp(server.hostname)!);
     const look = await ask({ server, name, type, timeoutMs, signal })
-      .then((message) => readAnswer(message, type), failureOf);
+      .then((message) => readAnswer(message, { name, type, isOfThisMachine }))
+      .catch(failureOf);
     if (look.kind !== "failed") return look;
     reasons.push(`${formatSocketAddress(server)}: ${look.reason}`);
     if (signal.aborted) break;
@@ -55,26 +66,91 @@ export async function lookUp(
   return { kind: "failed", reason: reasons.join("; ") };
 }
 
-/** What an answer says. Aliases have been followed by the resolver; their TTLs count, too. */
-export function readAnswer({ rcode, answers, authorities }: Message, type: number): Look {
+/**
+ * What an answer says. Aliases have been followed by the resolver; their TTLs count, too.
+ *
+ * Of all that a message may hold, only what leads from the name asked for to its addresses is looked at: records of the
+ * class IN whose owner is the name, or what it is an alias for. Anything else is no answer to this question.
+ */
+export function readAnswer(
+  { rcode, answers, authorities }: Message,
+  { name, type, isOfThisMachine }: {
+    readonly name: string;
+    readonly type: number;
+    /** The resolver stands on this machine, so it may speak of it. */
+    readonly isOfThisMachine: boolean;
+  },
+): Look {
   if (rcode !== RCODE.NOERROR && rcode !== RCODE.NXDOMAIN) {
     return { kind: "failed", reason: rcodeName(rcode) };
   }
-  const addresses = answers.filter((record) => record.type === type)
-    .map(({ rdata }) => canonicalIp(formatIp(rdata)))
-    .filter((address) => address !== null)
-    .filter((address) => address.includes(":") === (type === TYPE.AAAA) && !UNSPECIFIED.includes(address));
-  if (addresses.length > 0) {
-    const sorted = [...new Set(addresses)].sort().slice(0, ADDRESSES_MAX);
-    return { kind: "found", addresses: sorted, ttl: Math.min(...answers.map(({ ttl }) => ttl)) };
+  const { owner, aliases } = followAliases(keyOf(name), answers);
+  const records = answers.filter((record) => isOf(record, { owner, type }));
+  const ttls = [...aliases, ...records].map(({ ttl }) => ttl);
+  const useless = new Set<string>();
+  const addresses = new Set<string>();
+  for (const { rdata } of records) {
+    const isUsed = isUnicast(rdata) || (isOfThisMachine && isLoopback(rdata));
+    (isUsed ? addresses : useless).add(formatIp(rdata));
   }
-  const soa = authorities.find((record) => record.type === TYPE.SOA);
-  const reason = rcode === RCODE.NXDOMAIN ? "it doesn't exist (NXDOMAIN)" : "it has no addresses (NODATA)";
-  return { kind: "empty", reason, ttl: soa ? Math.min(soa.ttl, lastNumberOf(soa.rdata)) : 0 };
+  if (addresses.size > 0) {
+    return {
+      kind: "found",
+      addresses: [...addresses].sort().slice(0, ADDRESSES_MAX),
+      ttl: Math.min(...ttls),
+    };
+  }
+  const reason = useless.size > 0
+    ? `nobody can be sent to its addresses (${[...useless].slice(0, REASONS_MAX).join(", ")})`
+    : rcode === RCODE.NXDOMAIN
+    ? "it doesn't exist (NXDOMAIN)"
+    : "it has no addresses (NODATA)";
+  const soa = authorities.find((record) =>
+    record.class === CLASS.IN && record.type === TYPE.SOA && isAtOrBelow(owner, record.name.toLowerCase())
+  );
+  const ttl = useless.size > 0
+    ? Math.min(...ttls)
+    : soa
+    ? Math.min(...ttls, soa.ttl, lastNumberOf(soa.rdata))
+    : 0;
+  return { kind: "empty", reason, ttl };
 }
 
-/** Stand in some answers for "nowhere". */
-const UNSPECIFIED = ["0.0.0.0", "::"];
+/** Useless addresses that a reason names. */
+const REASONS_MAX = 3;
+
+/** Where the aliases of a name end, and the records that led there. */
+function followAliases(
+  name: string,
+  answers: readonly ResourceRecord[],
+): { owner: string; aliases: readonly ResourceRecord[] } {
+  const aliases: ResourceRecord[] = [];
+  for (let owner = name;;) {
+    const alias = answers.find((record) => isOf(record, { owner, type: TYPE.CNAME }));
+    if (!alias) return { owner, aliases };
+    if (aliases.includes(alias) || aliases.length === ALIASES_MAX) {
+      throw new SyntaxError(`Its aliases lead in a circle, or further than ${ALIASES_MAX} names`);
+    }
+    aliases.push(alias);
+    owner = wireToName(alias.rdata).toLowerCase();
+  }
+}
+
+/** More than resolvers follow: unbound 11, BIND 16. */
+const ALIASES_MAX = 32;
+
+function isOf(record: ResourceRecord, { owner, type }: { owner: string; type: number }): boolean {
+  return record.class === CLASS.IN && record.type === type && record.name.toLowerCase() === owner;
+}
+
+/** The form in which names are compared: as messages have them, in lower case. */
+function keyOf(name: string): string {
+  return wireToName(nameToWire(name)).toLowerCase();
+}
+
+function isAtOrBelow(name: string, zone: string): boolean {
+  return zone === "." || name === zone || name.endsWith(`.${zone}`);
+}
 
 /** The last field of an SOA record: for how long nothing stays nothing (RFC 2308 §5). */
 function lastNumberOf(rdata: Uint8Array): number {

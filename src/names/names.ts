@@ -164,7 +164,7 @@ export class Names implements AsyncDisposable {
     const { clock } = this.#options;
     while (!entry.ending.signal.aborted) {
       entry.hurry = new AbortController();
-      const waitMs = await this.#inTurn(() => this.#look(entry));
+      const waitMs = await this.#inTurn(() => this.#look(entry)).catch((error) => this.#failed(entry, error));
       entry.looked.resolve();
       if (entry.ending.signal.aborted) return;
       await clock.sleep(waitMs, AbortSignal.any([entry.ending.signal, entry.hurry.signal]));
@@ -208,6 +208,12 @@ export class Names implements AsyncDisposable {
     return this.#waitMs(entry, looks);
   }
 
+  /** A fault of this program, or of the system: it costs this look, never the looks to come or the process. */
+  #failed({ target }: Entry, error: unknown): number {
+    this.#options.log.error(`Looking up ${target} failed; it is looked up again`, { error });
+    return this.#terms.minTtl;
+  }
+
   #resolvers(): readonly SocketAddress[] {
     const { resolvers } = this.#terms;
     const all = resolvers.length > 0 ? resolvers : this.#options.systemResolvers();
@@ -228,7 +234,7 @@ export class Names implements AsyncDisposable {
     this.#report(entry, { before, looks });
     if (addresses.join() === before.join()) return;
     this.#changed.add(entry.target);
-    if (this.#changed.size === 1) this.#tellLater();
+    if (this.#changed.size === 1) this.#tellLater(GATHER_MS);
   }
 
   /** Says what is new, once. */
@@ -276,17 +282,26 @@ export class Names implements AsyncDisposable {
     return Math.min(maxTtl, Math.max(minTtl, ttlMs) * late);
   }
 
-  async #tellLater(): Promise<void> {
-    await this.#options.clock.sleep(GATHER_MS, this.#ending.signal);
+  async #tellLater(waitMs: number): Promise<void> {
+    await this.#options.clock.sleep(waitMs, this.#ending.signal);
     if (!this.#ending.signal.aborted) this.#tell();
   }
 
+  /** Nobody waits for this, so a failure is told to the log, and the names are told of again. */
   #tell(): void {
     if (this.#changed.size === 0) return;
     const changed = [...this.#changed];
     this.#changed.clear();
-    this.#options.memory.save(changed.map((target) => [target, this.addressesOf(target)]));
-    this.#options.onChange(changed);
+    try {
+      this.#options.memory.save(changed.map((target) => [target, this.addressesOf(target)]));
+      this.#options.onChange(changed);
+    } catch (error) {
+      this.#options.log.error("Names have other addresses, and taking them failed; it is tried again", {
+        error,
+      });
+      for (const target of changed) if (this.#entries.has(target)) this.#changed.add(target);
+      if (this.#changed.size > 0) this.#tellLater(this.#terms.minTtl);
+    }
   }
 
   #states(): [labelValues: string[], value: number][] {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { deepEqual, equal, ok } from "node:assert/strict";
+import { deepEqual, equal, match, ok } from "node:assert/strict";
 import type { AskResolver } from "../../src/names/lookup.ts";
 import { Names } from "../../src/names/names.ts";
 import { createLogger } from "../../src/telemetry/log.ts";
@@ -32,11 +32,17 @@ class Bed implements AsyncDisposable {
 
   constructor(
     public says: (name: string, server: string) => Says,
-    { kept = [], ask }: { kept?: readonly [string, readonly string[]][]; ask?: AskResolver } = {},
+    { kept = [], ask, onChange = () => {} }: {
+      kept?: readonly [string, readonly string[]][];
+      ask?: AskResolver;
+      onChange?: () => void;
+    } = {},
   ) {
     this.names = new Names({
       terms: { resolvers: RESOLVERS, minTtl: 5000, maxTtl: 300_000, timeout: 2000 },
-      systemResolvers: () => [],
+      systemResolvers: () => {
+        throw new Deno.errors.NotCapable("resolv.conf");
+      },
       ask: ask ?? ((question) => this.#ask(question)),
       clock: this.clock,
       rng: () => 0,
@@ -52,7 +58,10 @@ class Bed implements AsyncDisposable {
         save: (entries) => entries.forEach(([target, addresses]) => this.kept.set(target, addresses)),
         forget: (targets) => targets.forEach((target) => this.kept.delete(target)),
       },
-      onChange: (targets) => this.told.push([...targets]),
+      onChange: (targets) => {
+        onChange();
+        this.told.push([...targets]);
+      },
     });
   }
 
@@ -67,7 +76,7 @@ class Bed implements AsyncDisposable {
     this.underWay--;
     const says = this.says(name, server.hostname);
     if (says === "silence" || signal.aborted) throw new Deno.errors.TimedOut("No answer");
-    return messageOf(typeof says === "number" ? { rcode: says } : type === TYPE.A ? says : {});
+    return messageOf(name, typeof says === "number" ? { rcode: says } : type === TYPE.A ? says : {});
   }
 
   /** Lets time pass until the name was asked for once more. */
@@ -84,10 +93,18 @@ class Bed implements AsyncDisposable {
   }
 }
 
+/** Nothing stays nothing for an hour, if the resolver is believed. */
+const SOA_RDATA = Uint8Array.of(0, 0, ...[1, 7200, 900, 1_209_600, 3600].flatMap(bytesOf));
+
+function bytesOf(number: number): number[] {
+  return [24, 16, 8, 0].map((shift) => number >>> shift & 255);
+}
+
 function messageOf(
+  name: string,
   { a = [], ttl = 60, rcode = RCODE.NOERROR }: { a?: readonly string[]; ttl?: number; rcode?: number },
 ): Message {
-  const record = { name: "web.example.net", class: 1, ttl };
+  const soa = { name: "example.net", class: 1, type: TYPE.SOA, ttl: 3600, rdata: SOA_RDATA, data: "" };
   return {
     id: 0,
     opcode: 0,
@@ -95,12 +112,14 @@ function messageOf(
     flags: { qr: true, aa: false, tc: false, rd: true, ra: true, ad: false, cd: false },
     questions: [],
     answers: a.map((data) => ({
-      ...record,
+      name,
+      class: 1,
+      ttl,
       type: TYPE.A,
       data,
       rdata: Uint8Array.from(data.split("."), Number),
     })),
-    authorities: [],
+    authorities: a.length === 0 ? [soa] : [],
     additionals: [],
     edns: null,
   };
@@ -254,4 +273,32 @@ Deno.test("resolutions are counted by what came of them", async () => {
       'pleiades_names_resolutions_total{result="found"} 1',
     ],
   );
+});
+
+Deno.test("a look that can't even begin is told to the log, and tried again", async () => {
+  await using bed = new Bed(() => ({ a: ["192.0.2.1"], ttl: 60 }));
+  const terms = { minTtl: 5000, maxTtl: 300_000, timeout: 2000 };
+  bed.names.use({ ...terms, resolvers: [] });
+  bed.names.follow([WEB]);
+  await bed.names.firstRound(AbortSignal.timeout(60_000));
+  equal(await bed.nextMs(), 5000);
+  match(bed.lines.at(-1)!, /Looking up web\.example\.net failed; it is looked up again.*resolv\.conf/);
+  bed.names.use({ ...terms, resolvers: RESOLVERS });
+  await bed.nextMs();
+  deepEqual(bed.names.addressesOf(WEB), ["192.0.2.1"]);
+});
+
+Deno.test("addresses that can't be taken now are told of again", async () => {
+  let isBroken = true;
+  await using bed = new Bed(() => ({ a: ["192.0.2.1"], ttl: 60 }), {
+    onChange: () => {
+      if (isBroken) throw new Error("no room");
+    },
+  });
+  bed.names.follow([WEB]);
+  await bed.clock.advance(20);
+  match(bed.lines.at(-1)!, /taking them failed; it is tried again.*no room/);
+  isBroken = false;
+  await bed.clock.advance(5000);
+  deepEqual(bed.told, [[WEB]]);
 });
