@@ -11,6 +11,7 @@
  *
  * @module
  */
+import { connect as connectNodeTcp } from "node:net";
 import { connect as connectNodeTls, type TLSSocket } from "node:tls";
 import type { ByteStream } from "./http_exchange.ts";
 
@@ -185,7 +186,13 @@ class UnverifiedConnection implements Connection {
   readonly #socket: TLSSocket;
   readonly #relay: Relay;
   readonly #signal: AbortSignal;
-  readonly #pieces: AsyncIterator<Uint8Array>;
+  /** Received and not yet read. An iterator over the socket would lose them when the socket fails behind them. */
+  readonly #pieces: Uint8Array[] = [];
+  #piecesSize = 0;
+  /** Why nothing more will come: `null` = the peer has said all it wanted to. */
+  #end: { readonly error: Error | null } | null = null;
+  /** Resolves when there is a piece more, or an end. */
+  #news = Promise.withResolvers<void>();
   readonly #closed: Promise<unknown>;
   /** Rejects when the connection is given up, so that nothing waits for a socket that says nothing any more. */
   readonly #over = Promise.withResolvers<never>();
@@ -210,7 +217,9 @@ class UnverifiedConnection implements Connection {
     this.#socket = socket;
     this.#relay = relay;
     this.#signal = signal;
-    this.#pieces = socket[Symbol.asyncIterator]();
+    socket.on("data", (piece: Uint8Array) => this.#take(piece));
+    socket.once("end", () => this.#finish(null));
+    socket.once("error", (error) => this.#finish(CUT_OFF.test(error.message) ? null : error));
     this.#closed = new Promise((resolve) => socket.once("close", resolve));
     this.#over.promise.catch(() => {});
     signal.addEventListener("abort", this.#onAbort, { once: true });
@@ -218,8 +227,31 @@ class UnverifiedConnection implements Connection {
   }
 
   async read(): Promise<Uint8Array | null> {
-    const piece = await Promise.race([this.#pieces.next(), this.#over.promise]);
-    return piece.done ? null : piece.value;
+    for (;;) {
+      const piece = this.#pieces.shift();
+      if (piece) {
+        this.#piecesSize -= piece.length;
+        if (this.#piecesSize < PIECES_SIZE_MAX) this.#relay.resume();
+        return piece;
+      }
+      if (this.#end?.error) throw this.#end.error;
+      if (this.#end) return null;
+      this.#news = Promise.withResolvers();
+      await Promise.race([this.#news.promise, this.#over.promise]);
+    }
+  }
+
+  #take(piece: Uint8Array): void {
+    this.#pieces.push(piece);
+    this.#piecesSize += piece.length;
+    // Not the socket: a paused one would lose what it holds when it fails.
+    if (this.#piecesSize >= PIECES_SIZE_MAX) this.#relay.pause();
+    this.#news.resolve();
+  }
+
+  #finish(error: Error | null): void {
+    this.#end ??= { error };
+    this.#news.resolve();
   }
 
   write(bytes: Uint8Array): Promise<void> {
@@ -261,6 +293,15 @@ class UnverifiedConnection implements Connection {
 }
 
 /**
+ * The peer closed TCP without TLS's own goodbye, as many servers do. What came before it is no less true, and where a
+ * response ends is for HTTP to say.
+ */
+const CUT_OFF = /without sending TLS close_notify/;
+
+/** Bytes that wait to be read before the relay stops taking more from the backend. */
+const PIECES_SIZE_MAX = 256 * 1024;
+
+/**
  * A socket that hasn't noticed its connection's end by then never will. It is left behind: a probe that never settles
  * would keep its target from ever being probed again.
  */
@@ -271,22 +312,26 @@ async function dialUnverified(
   serverName: string,
 ): Promise<{ client: TLSSocket; port: number }> {
   const isAddress = /^[\d.]+$|:/.test(serverName);
+  const tcp = connectNodeTcp({ host: "127.0.0.1", port });
+  await new Promise((resolve, reject) => tcp.once("connect", resolve).once("error", reject));
+  // The same as with the backend: a message a time. TLS over it has no say in this any more.
+  tcp.setNoDelay(true);
   const client = connectNodeTls({
-    host: "127.0.0.1",
-    port,
+    socket: tcp,
     rejectUnauthorized: false,
-    ...(isAddress ? {} : { servername: serverName }),
+    ...(isAddress ? { host: serverName } : { servername: serverName }),
   });
   // Errors are told by reads, writes and "close"; without a listener of its own one would end the process.
-  client.on("error", () => {});
-  await new Promise((resolve, reject) => client.once("connect", resolve).once("error", reject));
-  return { client, port: client.localPort! };
+  for (const socket of [tcp, client]) socket.on("error", () => {});
+  return { client, port: tcp.localPort! };
 }
 
 /** Passes bytes between a TLS client on the loopback interface and the backend. */
 class Relay {
   readonly #remote: Deno.TcpConn;
   readonly #local: Deno.TcpConn;
+  /** Set while nothing is to be taken from the backend. */
+  #paused: PromiseWithResolvers<void> | null = null;
   /** Resolves when nothing is passed any more. */
   readonly ended: Promise<unknown>;
 
@@ -318,21 +363,38 @@ class Relay {
     this.#remote = remote;
     this.#local = local;
     local.setNoDelay(true);
-    this.ended = Promise.all([pump(remote, local), pump(local, remote)]);
+    this.ended = Promise.all([pump(remote, local, () => this.#paused?.promise), pump(local, remote)]);
+  }
+
+  /** Takes nothing more from the backend for now. */
+  pause(): void {
+    this.#paused ??= Promise.withResolvers();
+  }
+
+  /** Takes from the backend again. */
+  resume(): void {
+    this.#paused?.resolve();
+    this.#paused = null;
   }
 
   close(): void {
+    this.resume();
     closeQuietly(this.#remote);
     closeQuietly(this.#local);
   }
 }
 
 /** Copies until either end is closed; what went wrong is told by the TLS that runs inside. */
-async function pump(from: Deno.TcpConn, to: Deno.TcpConn): Promise<void> {
+async function pump(
+  from: Deno.TcpConn,
+  to: Deno.TcpConn,
+  paused: () => Promise<void> | undefined = () => undefined,
+): Promise<void> {
   const buffer = new Uint8Array(READ_SIZE);
   try {
     for (let size = await from.read(buffer); size !== null; size = await from.read(buffer)) {
       await writeAll(to, buffer.subarray(0, size));
+      await paused();
     }
     await to.closeWrite();
   } catch {

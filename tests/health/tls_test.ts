@@ -136,6 +136,38 @@ for (const insecureSkipVerify of [false, true]) {
   });
 }
 
+const ENDINGS: [name: string, pieces: (string | Uint8Array)[]][] = [
+  ["in one write", ["HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nready"]],
+  ["in two writes", ["HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", "ready"]],
+  ["without a length", ["HTTP/1.1 200 OK\r\n\r\nready"]],
+  ["longer than any buffer", ["HTTP/1.1 200 OK\r\n\r\n", new Uint8Array(1_000_000), "ready"]],
+];
+for (const [name, pieces] of ENDINGS) {
+  for (const insecureSkipVerify of [false, true]) {
+    const how = insecureSkipVerify ? "without" : "with";
+    Deno.test(`${how} verification a response ${name} counts, though TCP ends without TLS's goodbye`, async () => {
+      await using backend = new Backend(responding(...pieces), await issued({ dnsNames: [HOST] }));
+      await using rude = new WithoutGoodbye(backend.port);
+      for (const httpContains of ["ready", null]) {
+        const check = { httpHost: HOST, httpContains, insecureSkipVerify };
+        for (let round = 0; round < 3; round++) assert.equal(await complaint(rude.port, check), null);
+      }
+      // A probe that looks for nothing doesn't wait for the end.
+      assert.ok(rude.swallowed >= 3, `${rude.swallowed} goodbyes swallowed`);
+    });
+  }
+}
+
+Deno.test("without verification what is missing from a response that is cut off is said", async () => {
+  await using backend = new Backend(
+    responding("HTTP/1.1 200 OK\r\n\r\nrea"),
+    await issued({ dnsNames: [HOST] }),
+  );
+  await using rude = new WithoutGoodbye(backend.port);
+  const check = { httpHost: HOST, httpContains: "ready", insecureSkipVerify: true };
+  assert.equal(await complaint(rude.port, check), 'body does not contain "ready"');
+});
+
 Deno.test("httpHost is sent as SNI, verified or not, and an address is not", async () => {
   const identity = await issued({ dnsNames: [HOST], ipAddresses: ["127.0.0.1"] });
   for (const insecureSkipVerify of [false, true]) {
@@ -144,6 +176,64 @@ Deno.test("httpHost is sent as SNI, verified or not, and an address is not", asy
   }
   assert.ok(identity.cert.startsWith("-----BEGIN"));
 });
+
+/** Stands before a TLS backend and closes TCP where the backend says close_notify (RFC 8446 §6.1). */
+class WithoutGoodbye implements AsyncDisposable {
+  readonly #front: Backend;
+  readonly #asking: Promise<void>[] = [];
+  swallowed = 0;
+
+  constructor(port: number) {
+    this.#front = new Backend(async (client) => {
+      using server = await Deno.connect({ hostname: "127.0.0.1", port });
+      this.#asking.push(copy(client, server));
+      await this.#passRecords(server, client);
+    });
+  }
+
+  get port(): number {
+    return this.#front.port;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#front[Symbol.asyncDispose]();
+    await Promise.all(this.#asking);
+  }
+
+  async #passRecords(server: Deno.Conn, client: Deno.Conn): Promise<void> {
+    let held = new Uint8Array(0);
+    const buffer = new Uint8Array(65_536);
+    for (let size = await server.read(buffer); size !== null; size = await server.read(buffer)) {
+      held = Uint8Array.of(...held, ...buffer.subarray(0, size));
+      let end = 0;
+      for (let next = 0; next + 5 <= held.length;) {
+        next += 5 + (held[next + 3]! << 8 | held[next + 4]!);
+        if (next <= held.length && !isGoodbye(held.subarray(end, next))) end = next;
+        else break;
+      }
+      await send(client, held.slice(0, end));
+      held = held.slice(end);
+    }
+    if (isGoodbye(held)) this.swallowed++;
+    else await send(client, held);
+  }
+}
+
+async function copy(from: Deno.Conn, to: Deno.Conn): Promise<void> {
+  const buffer = new Uint8Array(4096);
+  try {
+    for (let size = await from.read(buffer); size !== null; size = await from.read(buffer)) {
+      await send(to, buffer.subarray(0, size));
+    }
+  } catch {
+    // Either end is closed when the response is over.
+  }
+}
+
+/** An alert in TLS 1.3 looks like data: 2 bytes, its type and 16 bytes that authenticate them. */
+function isGoodbye(record: Uint8Array): boolean {
+  return record[0] === 0x17 && record.length === 5 + 2 + 1 + 16;
+}
 
 /** What the client's first message says about the server's name: RFC 6066 §3. */
 async function serverNameSent(check: Partial<HealthCheck>): Promise<string | null> {
