@@ -256,11 +256,9 @@ export class Publisher {
     if (this.#areTooMany(poolIds.length + serviceIds.length)) return false;
     try {
       const pools = poolIds.map((id) => ({ id, pool: changes.pool(id) }));
-      // A pool that falls back to a new one must find it there.
-      pools.sort((a, b) =>
-        Number((a.pool?.fallbackPoolId ?? null) !== null) - Number((b.pool?.fallbackPoolId ?? null) !== null)
-      );
-      for (const { pool } of pools) if (pool) this.#putPool(tables, this.#answered(pool));
+      const answered = pools.flatMap(({ pool }) => pool ? [this.#answered(pool)] : []);
+      for (const pool of answered) this.#follow(pool);
+      tables.putPools(answered);
       for (const id of serviceIds) {
         const service = changes.service(id);
         if (service) tables.putService(service);
@@ -288,10 +286,11 @@ export class Publisher {
     return flattenedPool(overridden(steeredPool(pool)), addressesOf);
   }
 
-  #putPool(tables: Tables, pool: SteeredPool): void {
+  /** Has a pool's members probed, and their standings on the board before any answer reads the pool. */
+  #follow(pool: SteeredPool): void {
     const { standings } = this.#options;
     standings.follow(standings.put(pool));
-    // Before anybody reads the pool: a slot that is new or free again may say anything.
+    // A slot that is new or free again may say anything.
     const keys = [...pool.members, ...pool.named?.members ?? []].filter(({ enabled }) => enabled)
       .map((member) => standingKeyOf(pool, member)).filter((key) => key !== null);
     for (const key of keys) this.#healthSlots.of(key);
@@ -300,7 +299,6 @@ export class Publisher {
       throw new OutOfRoom(`${healthSlots} health slots`);
     }
     this.judge(keys);
-    tables.putPool(pool);
   }
 
   #removePool(tables: Tables, id: string): void {

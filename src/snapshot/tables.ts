@@ -164,7 +164,7 @@ export class Tables {
     this.#emptyList = this.#writeHead(0, 0, NOWHERE);
     healthSlots.beginRound();
     this.#writeZones(desired.zones);
-    this.#writePools(desired.pools());
+    this.putPools(desired.pools());
     for (const service of desired.services()) this.putService(service);
     this.#writeFallback(desired.fallback);
     healthSlots.endRound();
@@ -203,27 +203,45 @@ export class Tables {
   }
 
   /**
-   * Writes a pool, or what it is now in place of what it was. A new pool with a `fallbackPoolId` must come after
-   * that pool.
+   * Writes pools, or what they are now in place of what they were, in any order: a pool may fall back to one that comes
+   * after it. New ones come first, since nothing leads to them yet, and then their fallbacks; so what is answered
+   * meanwhile never meets a pool that is half there.
    *
    * @throws {OutOfRoom} when a whole new snapshot is due; what was answered before still is
    */
-  putPool(pool: SteeredPool): void {
-    const known = this.#pools.find(pool.id);
-    const at = known || this.#records.reserve(POOL.size);
-    const list4 = this.#putList(pool, 4, this.#records.get(at + POOL.list4));
-    const list6 = this.#putList(pool, 6, this.#records.get(at + POOL.list6));
-    const named = this.#putNamed(pool, this.#records.get(at + POOL.named));
-    const fallback = pool.fallbackPoolId === null ? 0 : this.#pools.find(pool.fallbackPoolId);
-    this.#records.publish(at + POOL.onAllDown, ON_ALL_DOWN.indexOf(pool.onAllDown));
-    this.#records.publish(at + POOL.maxAnswers, pool.maxAnswers);
-    this.#records.publish(at + POOL.fallback, fallback);
-    this.#records.publish(at + POOL.minHealthy, needOf(pool.minHealthy));
-    this.#records.publish(at + POOL.changesAt, pool.changesAt);
-    this.#records.publish(at + POOL.list4, list4);
-    this.#records.publish(at + POOL.list6, list6);
-    this.#records.publish(at + POOL.named, named);
-    if (known === 0) this.#pools.add(pool.id, at);
+  putPools(pools: Iterable<SteeredPool>): void {
+    const changed: [record: number, pool: SteeredPool][] = [];
+    const fallbacks: [record: number, fallbackPoolId: string][] = [];
+    for (const pool of pools) {
+      const known = this.#pools.find(pool.id);
+      if (known !== 0) {
+        changed.push([known, pool]);
+        continue;
+      }
+      const record = this.#records.reserve(POOL.size);
+      this.#writePool(record, pool, 0);
+      this.#pools.add(pool.id, record);
+      if (pool.fallbackPoolId !== null) fallbacks.push([record, pool.fallbackPoolId]);
+    }
+    for (const [record, id] of fallbacks) this.#records.set(record + POOL.fallback, this.#pools.find(id));
+    for (const [record, pool] of changed) {
+      const fallback = pool.fallbackPoolId === null ? 0 : this.#pools.find(pool.fallbackPoolId);
+      this.#writePool(record, pool, fallback);
+    }
+  }
+
+  #writePool(record: number, pool: SteeredPool, fallback: number): void {
+    const list4 = this.#putList(pool, 4, this.#records.get(record + POOL.list4));
+    const list6 = this.#putList(pool, 6, this.#records.get(record + POOL.list6));
+    const named = this.#putNamed(pool, this.#records.get(record + POOL.named));
+    this.#records.publish(record + POOL.onAllDown, ON_ALL_DOWN.indexOf(pool.onAllDown));
+    this.#records.publish(record + POOL.maxAnswers, pool.maxAnswers);
+    this.#records.publish(record + POOL.fallback, fallback);
+    this.#records.publish(record + POOL.minHealthy, needOf(pool.minHealthy));
+    this.#records.publish(record + POOL.changesAt, pool.changesAt);
+    this.#records.publish(record + POOL.list4, list4);
+    this.#records.publish(record + POOL.list6, list6);
+    this.#records.publish(record + POOL.named, named);
   }
 
   /** Forgets a pool to which nothing leads any more. */
@@ -324,17 +342,6 @@ export class Tables {
     for (const [i, zone] of zones.entries()) if (zone.records) this.#writeZone(apexes[i]!, zone.records);
   }
 
-  #writePools(pools: Iterable<SteeredPool>): void {
-    const fallbacks: [id: string, fallbackPoolId: string][] = [];
-    for (const pool of pools) {
-      this.putPool({ ...pool, fallbackPoolId: null });
-      if (pool.fallbackPoolId !== null) fallbacks.push([pool.id, pool.fallbackPoolId]);
-    }
-    for (const [id, fallbackPoolId] of fallbacks) {
-      this.#records.set(this.#pools.find(id) + POOL.fallback, this.#pools.find(fallbackPoolId));
-    }
-  }
-
   #writeFallback(fallback: Fallback | null): void {
     if (!fallback || fallback.endpoints.length === 0) return;
     const members = fallback.endpoints.map((ipAddress, i): SteeredMember => ({
@@ -352,7 +359,7 @@ export class Tables {
       forcedUp: false,
     }));
     const { algorithm, onAllDown, healthCheck } = fallback;
-    this.putPool({
+    this.putPools([{
       id: FALLBACK_POOL,
       algorithm,
       onAllDown,
@@ -367,7 +374,7 @@ export class Tables {
       healthCheck,
       geoRules: [],
       changesAt: 0,
-    });
+    }]);
     const pool = this.#pools.find(FALLBACK_POOL);
     this.#records.set(
       ROOT.fallback,

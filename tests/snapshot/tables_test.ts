@@ -98,7 +98,7 @@ class State {
         members: change.members,
         maxAnswers: change.all ? 0 : 3,
       });
-      world.tables!.putPool(this.pool(change.name));
+      world.tables!.putPools([this.pool(change.name)]);
     }
   }
 
