@@ -3,8 +3,9 @@
  * clock, no socket, no `await`, and nothing allocated per query.
  *
  * Who answers a name inside the zones, in this order: its service (A, AAAA) → its static records, a delegation
- * included → the wildcard's service → the wildcard's records → the static fallback → NODATA or NXDOMAIN. Outside
- * every zone: REFUSED. RFC 1034 §4.3.2 with the steered names put before the data; RFC 4592 for wildcards.
+ * and a DNAME above it included → the wildcard's service → the wildcard's records → the static fallback → NODATA or
+ * NXDOMAIN. Outside every zone: REFUSED. RFC 1034 §4.3.2 and RFC 6672 §3.2 with the steered names put before the data;
+ * RFC 4592 for wildcards.
  *
  * @module
  */
@@ -14,10 +15,11 @@ import { ENTRY, GLUE, LIST, NAMED, POOL, RRSET, SERVICE, ZONE } from "../snapsho
 import { LANE_SIZE, type LiveBoard } from "../snapshot/live.ts";
 import { hashWildcard } from "../snapshot/names.ts";
 import { type Snapshot, SnapshotView } from "../snapshot/view.ts";
+import { NAME_SIZE_MAX } from "../wire/name.ts";
 import { CLASS, RCODE, TYPE } from "../wire/record_type.ts";
 import { Clients, OpenAtlas } from "./clients.ts";
 import { COUNTER, RCODES_COUNTED } from "./counters.ts";
-import { DROP_RESPONSE, DROP_SHORT, HEADER_SIZE, Query } from "./query.ts";
+import { DROP_RESPONSE, DROP_SHORT, HEADER_SIZE, LOWER_CASE, Query } from "./query.ts";
 import { Selection } from "./selection.ts";
 import type { AnswerSource, Trace } from "./trace.ts";
 
@@ -101,6 +103,12 @@ export class Engine {
   #owner = QUESTION_NAME;
   /** The entry found last: the name's own or its closest encloser's. */
   #entry = 0;
+  /** Where in the answer the names lie that CNAMEs led to, in order; behind the question's name. */
+  readonly #chain = new Uint16Array(CNAME_STEPS_MAX + 1);
+  #chained = 0;
+  /** The DNAME RRsets that are in the answer. */
+  readonly #redirects = new Uint32Array(CNAME_STEPS_MAX + 1);
+  #redirected = 0;
 
   /** Makes an engine that answers once `use` was called. */
   constructor(options: EngineOptions, trace: Trace | null = null) {
@@ -254,6 +262,8 @@ export class Engine {
   /** Answers the name at hand, then the names its CNAMEs lead to, as long as they are ours. */
   #followName(): number {
     const query = this.#query;
+    this.#chained = 0;
+    this.#redirected = 0;
     for (let step = 0;; step++) {
       const encloser = this.#closestEncloser();
       if (encloser < 0) {
@@ -262,20 +272,51 @@ export class Engine {
       }
       const exists = encloser === 0;
       const entry = this.#entry;
-      const cut = this.#record(entry + ENTRY.cut);
-      // A DS record belongs to the parent's side of the cut (RFC 4035 §3.1.4.1).
-      if (cut !== 0 && !(exists && cut === entry && query.type === TYPE.DS)) {
-        this.#traceName(cut, "delegation");
-        if (step === 0) this.#refer(cut);
-        return RCODE.NOERROR;
+      const side = exists && query.type === TYPE.DS ? this.#parentSide(entry) : entry;
+      const cut = this.#record(side + ENTRY.cut);
+      let rcode: number = STAY;
+      if (cut !== 0) rcode = this.#leave(cut, entry, exists);
+      if (rcode === STAY) {
+        this.#authoritative = true;
+        const source = exists ? entry : this.#wildcard(encloser);
+        if (query.type === TYPE.ANY) return this.#answerAny(entry, source);
+        rcode = this.#answerFrom(source, exists, side);
       }
-      this.#authoritative = true;
-      const source = exists ? entry : this.#wildcard(encloser);
-      if (query.type === TYPE.ANY) return this.#answerAny(entry, source);
-      const rcode = this.#answerFrom(source, exists, entry);
       if (rcode !== FOLLOW) return rcode;
       if (step === CNAME_STEPS_MAX) return RCODE.NOERROR;
     }
+  }
+
+  /** The entry that says what there is of a DS record: for a zone's apex one of the zone above (RFC 4035 §3.1.4.1). */
+  #parentSide(entry: number): number {
+    const query = this.#query;
+    const zone = this.#record(entry + ENTRY.zone);
+    if (this.#record(zone + ZONE.apexLength) !== query.nameLength) return entry;
+    for (let label = 1; label < query.labels; label++) {
+      const above = this.#view.find(query.hashes[label]!, query.name, query.starts[label]!, query.nameLength);
+      if (above !== 0) return above;
+    }
+    return entry;
+  }
+
+  /**
+   * Answers a name at or below a delegation or a DNAME's owner.
+   *
+   * @param entry the name's entry, or its closest encloser's
+   * @returns `STAY` when the name is answered as if there were neither
+   */
+  #leave(cut: number, entry: number, exists: boolean): number {
+    const redirect = this.#findRrset(cut, TYPE.DNAME);
+    if (redirect !== 0) {
+      // Its owner is as any other name (RFC 6672 §2.3), and a service below it is steered.
+      const isHere = exists && (cut === entry || this.#record(entry + ENTRY.service) !== 0);
+      return isHere ? STAY : this.#redirect(cut, redirect);
+    }
+    // A DS record belongs to the parent's side of the cut.
+    if (exists && cut === entry && this.#query.type === TYPE.DS) return STAY;
+    this.#traceName(cut, "delegation");
+    this.#refer(cut);
+    return RCODE.NOERROR;
   }
 
   #traceName(entry: number, source: AnswerSource): void {
@@ -563,13 +604,70 @@ export class Engine {
     return this.#follow(this.#at - this.#record(alias + RRSET.bytes) + 12);
   }
 
-  /** Makes the target of a CNAME, written before, the name at hand. */
+  /**
+   * Writes the DNAME, and the CNAME that it makes of the name at hand, whose target becomes the name at hand (RFC 6672
+   * §3.1).
+   */
+  #redirect(cut: number, redirect: number): number {
+    this.#traceName(cut, "redirect");
+    this.#authoritative = true;
+    const query = this.#query;
+    const { heap } = this.#view;
+    const ownerLength = this.#record(cut + ENTRY.nameLength);
+    if (!this.#isRedirectedBy(redirect)) {
+      const written = this.#writeRrset(redirect, this.#ancestor(ownerLength));
+      if (written === 0) return RCODE.NOERROR;
+      this.#answers += written;
+      this.#redirects[this.#redirected++] = redirect;
+    }
+    const from = this.#record(redirect + RRSET.at);
+    const kept = query.nameLength - ownerLength;
+    const size = kept + (heap[from + 10]! << 8 | heap[from + 11]!);
+    if (size > NAME_SIZE_MAX) return RCODE.YXDOMAIN;
+    if (this.#at + 12 + size > this.#limit) {
+      this.#truncated = true;
+      return RCODE.NOERROR;
+    }
+    const ttl = heap[from + 6]! << 24 | heap[from + 7]! << 16 | heap[from + 8]! << 8 | heap[from + 9]!;
+    this.#writeHead(TYPE.CNAME, CLASS.IN, ttl, size);
+    const out = this.#out;
+    const nameAt = this.#owner & POINTER_MAX;
+    const targetAt = this.#at;
+    for (let i = 0; i < kept; i++) out[targetAt + i] = out[nameAt + i]!;
+    for (let i = kept; i < size; i++) out[targetAt + i] = heap[from + 12 + i - kept]!;
+    this.#at = targetAt + size;
+    this.#answers++;
+    return query.type === TYPE.ANY ? RCODE.NOERROR : this.#follow(targetAt);
+  }
+
+  #isRedirectedBy(redirect: number): boolean {
+    for (let i = 0; i < this.#redirected; i++) if (this.#redirects[i] === redirect) return true;
+    return false;
+  }
+
+  /** Makes the target of a CNAME, written before, the name at hand, unless it was before: then it's a loop. */
   #follow(targetAt: number): number {
     if (this.#query.type === TYPE.CNAME) return RCODE.NOERROR;
-    // A chain is at most a few KiB long, so that every name of it is within reach of a compression pointer.
-    this.#owner = 0xc000 | targetAt;
     this.#query.setName(this.#out, targetAt);
+    if (this.#wasAtHand()) return RCODE.NOERROR;
+    // A chain is at most a few KiB long, so that every name of it is within reach of a compression pointer.
+    this.#chain[this.#chained++] = targetAt;
+    this.#owner = 0xc000 | targetAt;
     return FOLLOW;
+  }
+
+  /** Whether the name that was read last is the question's or one of the chain's. */
+  #wasAtHand(): boolean {
+    if (this.#isAsked(HEADER_SIZE)) return true;
+    for (let i = 0; i < this.#chained; i++) if (this.#isAsked(this.#chain[i]!)) return true;
+    return false;
+  }
+
+  /** Whether an uncompressed name of the answer is the name that was read last. */
+  #isAsked(at: number): boolean {
+    const { name, nameLength } = this.#query;
+    for (let i = 0; i < nameLength; i++) if (LOWER_CASE[this.#out[at + i]!] !== name[i]) return false;
+    return true;
   }
 
   /** Hands the client on to the servers below a zone cut (RFC 1034 §4.3.2 step 3b), with their addresses. */
@@ -580,19 +678,52 @@ export class Engine {
     if (this.#authorities === 0) return;
     const glue = this.#record(servers + RRSET.glue);
     if (glue === 0) return;
-    const end = glue + GLUE.pairs + this.#record(glue + GLUE.count) * GLUE.pairSize;
-    for (let pair = glue + GLUE.pairs; pair < end; pair += GLUE.pairSize) {
-      const owner = 0xc000 | from + this.#record(pair + GLUE.pairName);
-      const at = this.#record(pair + GLUE.pairAt);
-      const size = 12 + this.#view.heap[at + 11]!;
-      if (owner > (0xc000 | POINTER_MAX)) return;
-      // RFC 9471: a referral whose glue doesn't fit is truncated, so that the client comes back over TCP.
-      if (this.#at + size > this.#limit) {
+    const count = this.#record(glue + GLUE.count);
+    const needed = this.#record(glue + GLUE.needed);
+    for (let i = 0; i < count; i++) {
+      if (this.#writeGlue(from, glue + GLUE.sets + i * GLUE.setSize)) continue;
+      // RFC 9471 §3: for want of an address below the cut the client has to come back over TCP, for want of others not.
+      if (i < needed) {
         this.#truncated = true;
         return;
       }
-      this.#writeFinished(at, size, owner);
-      this.#additionals++;
+    }
+  }
+
+  /** Writes the addresses of one server of a delegation, if there is room; `from` is where the NS records begin. */
+  #writeGlue(from: number, set: number): boolean {
+    const nameAt = from + this.#record(set + GLUE.setName);
+    const count = this.#record(set + GLUE.setCount);
+    const bytes = this.#record(set + GLUE.setBytes);
+    const isNear = nameAt <= POINTER_MAX;
+    const nameSize = isNear ? 2 : this.#nameSize(nameAt);
+    if (this.#at + bytes + count * (nameSize - 2) > this.#limit) return false;
+    const at = this.#record(set + GLUE.setAt);
+    if (isNear) this.#writeFinished(at, bytes, 0xc000 | nameAt);
+    else this.#writeInFull(at, bytes, { nameAt, nameSize });
+    this.#additionals += count;
+    return true;
+  }
+
+  #nameSize(at: number): number {
+    let size = 1;
+    while (this.#out[at + size - 1] !== 0) size += this.#out[at + size - 1]! + 1;
+    return size;
+  }
+
+  /** Copies finished records of addresses with an owner that is too far away for a compression pointer. */
+  #writeInFull(
+    heapAt: number,
+    bytes: number,
+    { nameAt, nameSize }: { readonly nameAt: number; readonly nameSize: number },
+  ): void {
+    const out = this.#out;
+    const { heap } = this.#view;
+    const size = 12 + heap[heapAt + 11]!;
+    for (let record = heapAt; record < heapAt + bytes; record += size) {
+      out.copyWithin(this.#at, nameAt, nameAt + nameSize);
+      this.#at += nameSize;
+      for (let i = 2; i < size; i++) out[this.#at++] = heap[record + i]!;
     }
   }
 
@@ -634,7 +765,7 @@ export class Engine {
     const query = this.#query;
     if (query.type !== TYPE.TXT && query.type !== TYPE.ANY) return RCODE.REFUSED;
     const { version, id } = this.#options.chaos;
-    const name = chaosNames.find((chaos) => this.#isAsked(chaos.name));
+    const name = chaosNames.find((chaos) => this.#asksFor(chaos.name));
     const text = name === undefined ? "" : name.says === "version" ? version : id;
     if (text === "") return RCODE.REFUSED;
     const bytes = new TextEncoder().encode(text).subarray(0, 255);
@@ -651,7 +782,7 @@ export class Engine {
     return RCODE.NOERROR;
   }
 
-  #isAsked(name: Uint8Array): boolean {
+  #asksFor(name: Uint8Array): boolean {
     if (this.#query.nameLength !== name.length) return false;
     for (let i = 0; i < name.length; i++) if (this.#query.name[i] !== name[i]) return false;
     return true;
@@ -766,6 +897,8 @@ export class Engine {
 
 /** Returned where an RCODE is due: go on with the name a CNAME led to. */
 const FOLLOW = -1;
+/** Returned where an RCODE is due: the name isn't led away, it is answered here. */
+const STAY = -2;
 /** Furthest position a compression pointer can name (RFC 1035 §4.1.4). */
 const POINTER_MAX = 0x3fff;
 /** HINFO "RFC8482" "". */

@@ -207,7 +207,7 @@ function skipName(packet: Uint8Array, length: number, at: number): number {
 }
 
 /** Each byte's lower case (RFC 4343 §3: ASCII letters only). */
-const LOWER_CASE = Uint8Array.from(
+export const LOWER_CASE: Uint8Array = Uint8Array.from(
   { length: 256 },
   (_, byte) => byte >= 0x41 && byte <= 0x5a ? byte | 0x20 : byte,
 );

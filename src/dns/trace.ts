@@ -16,6 +16,7 @@ export type AnswerSource =
   | "wildcard-records"
   | "fallback"
   | "delegation"
+  | "redirect"
   | "nothing";
 
 /** Hears of the steps in the order in which they are taken. Arrays are only valid during the call. */

@@ -52,6 +52,8 @@ function nameStep({ name, source, owner }: Situation["names"][number], situation
       return `${text} has nothing of its own: the static fallback answers`;
     case "delegation":
       return `${owner} is delegated: its own name servers answer`;
+    case "redirect":
+      return `${text} is below the DNAME record of ${owner}`;
     case "nothing":
       return nothingStep({ text, type, owner, isNameError: message.rcode === RCODE.NXDOMAIN }, situation);
   }

@@ -50,7 +50,10 @@ export const ENTRY = {
   zone: 2,
   /** Service record, or 0. */
   service: 3,
-  /** The delegation (an entry) at or above this name, or 0: what is there is answered by a referral. */
+  /**
+   * The delegation or the owner of a DNAME (an entry) at or above this name, or 0: what is there is answered by a
+   * referral, what is below a DNAME by a CNAME made of it.
+   */
   cut: 4,
   /** First RRset record, or 0. */
   rrset: 5,
@@ -73,15 +76,19 @@ export const RRSET = {
   size: 6,
 } as const;
 
-/** The addresses of a delegation's name servers: `count`, then `count` pairs. */
+/** The addresses of a delegation's name servers: `count` sets of records, those without which it is lost first. */
 export const GLUE = {
   count: 0,
-  pairs: 1,
+  /** How many of the sets, from the first, belong to servers inside the delegation (RFC 9471 §2.1). */
+  needed: 1,
+  sets: 2,
   /** Bytes from the start of the NS RRset to the server's name in its RDATA. */
-  pairName: 0,
-  /** Heap offset of the finished A or AAAA record. */
-  pairAt: 1,
-  pairSize: 2,
+  setName: 0,
+  /** Heap offset of the finished A or AAAA records, one after the other. */
+  setAt: 1,
+  setBytes: 2,
+  setCount: 3,
+  setSize: 4,
 } as const;
 
 /** A zone: what a negative answer carries. */

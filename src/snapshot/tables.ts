@@ -25,7 +25,7 @@ import type {
 import { type Algorithm, ALGORITHMS, type Fallback, ON_ALL_DOWN } from "../config/model.ts";
 import { plainChecks, standingKeyOf } from "../config/standing.ts";
 import { type Family, ipv4Number, parseIp, parsePrefix } from "../ip.ts";
-import { isWildcard, lowerCaseName, nameToWire } from "../wire/name.ts";
+import { isAtOrBelow, isWildcard, lowerCaseName, nameToWire } from "../wire/name.ts";
 import { CLASS, TYPE } from "../wire/record_type.ts";
 import type { ZoneRecord } from "../wire/zone_file.ts";
 import { type Atlas, EMPTY_ATLAS } from "./atlas.ts";
@@ -340,6 +340,18 @@ export class Tables {
     for (const [i, zone] of zones.entries()) this.#writeApex(apexes[i]!, zone.records);
     this.#declaredZonesEnd = zones.length === 0 ? 0 : this.#records.length;
     for (const [i, zone] of zones.entries()) if (zone.records) this.#writeZone(apexes[i]!, zone.records);
+    for (const apex of apexes) this.#joinToParent(apex);
+  }
+
+  /**
+   * Has the names between a zone and the one above exist there, as they would above any other data (RFC 4592 §2.2.2): a
+   * resolver that comes down label by label must not be told that there is nothing below.
+   */
+  #joinToParent(apex: Uint8Array): void {
+    const above = apex.subarray(apex[0]! + 1);
+    if (this.#declaredZoneOf(above) === 0) return;
+    const parent = this.#ensureEntry(above);
+    this.#records.set(parent + ENTRY.children, this.#records.get(parent + ENTRY.children) + 1);
   }
 
   #writeFallback(fallback: Fallback | null): void {
@@ -419,46 +431,80 @@ export class Tables {
     return { owner: apex, type: TYPE.SOA, ttl, rdata, line: 0 };
   }
 
+  /**
+   * Of what lies at or below the apex of another zone that is served here, that zone has the say, with two exceptions:
+   * the DS record of its apex is its parent's (RFC 4035 §3.1.4.1), and addresses are still glue for other delegations.
+   */
   #writeZone(apex: Uint8Array, records: readonly ZoneRecord[]): void {
     const zone = this.#records.get(this.#find(apex) + ENTRY.zone);
-    const rrsets = groupByOwnerAndType(
-      records.filter((record) => this.#declaredZoneOf(record.owner) === zone),
-    );
-    const isCut = (rrset: ZoneRecord[]) => rrset[0]!.type === TYPE.NS && rrset[0]!.owner.length > apex.length;
-    const cuts = rrsets.filter(isCut).sort((a, b) => a[0]!.owner.length - b[0]!.owner.length);
+    const mine: ZoneRecord[] = [];
+    const others: ZoneRecord[] = [];
+    for (const record of records) {
+      const isMine = this.#declaredZoneOf(record.owner) === zone || this.#isSignerOfChild(record, zone);
+      (isMine ? mine : others).push(record);
+    }
+    const rrsets = [...groupByOwnerAndType(mine).values()];
+    const isCut = ([{ type, owner }]: Rrset) =>
+      type === TYPE.DNAME || (type === TYPE.NS && owner.length > apex.length);
+    const cuts = rrsets.filter(isCut).sort((a, b) => a[0].owner.length - b[0].owner.length);
     for (const rrset of cuts) {
-      const entry = this.#ensureEntry(rrset[0]!.owner);
+      const entry = this.#ensureEntry(rrset[0].owner);
       if (this.#records.get(entry + ENTRY.cut) === 0) this.#records.set(entry + ENTRY.cut, entry);
     }
-    for (const rrset of rrsets) this.#writeRrset(this.#ensureEntry(rrset[0]!.owner), rrset);
-    for (const rrset of cuts) this.#writeGlue(rrset);
+    for (const rrset of rrsets) this.#writeRrset(this.#ensureEntry(rrset[0].owner), rrset);
+    const strayGlue = groupByOwnerAndType(others.filter(({ type }) => type === TYPE.A || type === TYPE.AAAA));
+    for (const rrset of cuts) if (rrset[0].type === TYPE.NS) this.#writeGlue(rrset, strayGlue);
   }
 
-  /** The addresses, known here, of a delegation's servers; without those below the cut no resolver gets further. */
-  #writeGlue(servers: readonly ZoneRecord[]): void {
-    const rrset = this.#findRrset(this.#find(servers[0]!.owner), TYPE.NS);
-    const pairs: number[] = [];
-    let at = this.#records.get(rrset + RRSET.at);
+  /** Whether the record is the DS of a zone that is served here, and this zone is the one above it. */
+  #isSignerOfChild({ type, owner }: ZoneRecord, zone: number): boolean {
+    return type === TYPE.DS && this.#declaredZoneOf(owner.subarray(owner[0]! + 1)) === zone;
+  }
+
+  /**
+   * The addresses, known here, of a delegation's servers; without those below the cut no resolver gets further.
+   *
+   * @param stray addresses that the zone's text has for names in another zone that is served here
+   */
+  #writeGlue(servers: Rrset, stray: ReadonlyMap<string, Rrset>): void {
+    const cut = servers[0].owner;
+    const rrset = this.#findRrset(this.#find(cut), TYPE.NS);
+    const needed: number[] = [];
+    const useful: number[] = [];
+    let nameAt = 0;
     for (const server of servers) {
-      const entry = this.#find(lowerCaseName(server.rdata));
+      nameAt += FINISHED_HEAD;
+      const name = lowerCaseName(server.rdata);
+      const sets = isAtOrBelow(name, cut) ? needed : useful;
       for (const type of [TYPE.A, TYPE.AAAA]) {
-        const addresses = entry && this.#findRrset(entry, type);
-        if (!addresses) continue;
-        const bytes = this.#records.get(addresses + RRSET.bytes) / this.#records.get(addresses + RRSET.count);
-        for (let i = 0; i < this.#records.get(addresses + RRSET.count); i++) {
-          pairs.push(
-            at + FINISHED_HEAD - this.#records.get(rrset + RRSET.at),
-            this.#records.get(addresses + RRSET.at) + i * bytes,
-          );
-        }
+        const { at, bytes, count } = this.#addressesOf(name, type, stray);
+        if (count > 0) sets.push(nameAt, at, bytes, count);
       }
-      at += FINISHED_HEAD + server.rdata.length;
+      nameAt += server.rdata.length;
     }
-    if (pairs.length === 0) return;
-    const glue = this.#records.reserve(GLUE.pairs + pairs.length);
-    this.#records.set(glue + GLUE.count, pairs.length / GLUE.pairSize);
-    pairs.forEach((word, i) => this.#records.set(glue + GLUE.pairs + i, word));
+    const words = [...needed, ...useful];
+    if (words.length === 0) return;
+    const glue = this.#records.reserve(GLUE.sets + words.length);
+    this.#records.set(glue + GLUE.count, words.length / GLUE.setSize);
+    this.#records.set(glue + GLUE.needed, needed.length / GLUE.setSize);
+    words.forEach((word, i) => this.#records.set(glue + GLUE.sets + i, word));
     this.#records.set(rrset + RRSET.glue, glue);
+  }
+
+  #addressesOf(
+    name: Uint8Array,
+    type: number,
+    stray: ReadonlyMap<string, Rrset>,
+  ): { readonly at: number; readonly bytes: number; readonly count: number } {
+    const own = stray.get(rrsetKey(name, type));
+    if (own) return { ...this.#writeAllFinished(own), count: own.length };
+    const entry = this.#find(name);
+    const known = entry && this.#findRrset(entry, type);
+    return {
+      at: this.#records.get(known + RRSET.at),
+      bytes: this.#records.get(known + RRSET.bytes),
+      count: this.#records.get(known + RRSET.count),
+    };
   }
 
   /** The entry of a service's name, with a zone of its own where no declared zone encloses it. */
@@ -563,10 +609,14 @@ export class Tables {
   }
 
   #writeRrset(entry: number, records: readonly ZoneRecord[]): void {
+    const { at, bytes } = this.#writeAllFinished(records);
+    this.#linkRrset(entry, { type: records[0]!.type, count: records.length, at, bytes });
+  }
+
+  #writeAllFinished(records: readonly ZoneRecord[]): { readonly at: number; readonly bytes: number } {
     const at = this.#heap.length;
     for (const record of records) this.#writeFinished(record);
-    const bytes = this.#heap.length - at;
-    this.#linkRrset(entry, { type: records[0]!.type, count: records.length, at, bytes });
+    return { at, bytes: this.#heap.length - at };
   }
 
   #linkRrset(
@@ -1148,16 +1198,23 @@ class NameTable {
   }
 }
 
-/** RRsets in order of appearance; a record said twice counts once (RFC 2181 §5). */
-function groupByOwnerAndType(records: readonly ZoneRecord[]): ZoneRecord[][] {
-  const rrsets = new Map<string, ZoneRecord[]>();
+/** The records of one type at one name. */
+type Rrset = readonly [ZoneRecord, ...ZoneRecord[]];
+
+/** RRsets by `rrsetKey`, in order of appearance; a record said twice counts once (RFC 2181 §5). */
+function groupByOwnerAndType(records: readonly ZoneRecord[]): ReadonlyMap<string, Rrset> {
+  const rrsets = new Map<string, [ZoneRecord, ...ZoneRecord[]]>();
   for (const record of records) {
-    const key = `${latin1.decode(record.owner)} ${record.type}`;
+    const key = rrsetKey(record.owner, record.type);
     const rrset = rrsets.get(key);
     if (!rrset) rrsets.set(key, [record]);
     else if (!rrset.some((other) => equalBytes(other.rdata, record.rdata))) rrset.push(record);
   }
-  return [...rrsets.values()];
+  return rrsets;
+}
+
+function rrsetKey(owner: Uint8Array, type: number): string {
+  return `${latin1.decode(owner)} ${type}`;
 }
 
 const latin1 = new TextDecoder("latin1");
