@@ -14,7 +14,7 @@ import { typeNumber } from "../src/wire/record_type.ts";
 /** Settings of a node on free ports with a database in memory of the process that goes with it. */
 export const TEST_SETTINGS: Settings = {
   cluster: { id: "test" },
-  node: { id: "node-1", region: "", latitude: null, longitude: null },
+  node: { id: "node-1", region: "" },
   dns: {
     listenAddr: ["127.0.0.1"],
     port: 0,

@@ -26,7 +26,7 @@ export interface ExportFlags extends ClientOptions {
 export interface ApplyFlags extends ClientOptions {
   /** `--reason`. */
   readonly reason?: string;
-  /** `--force`. */
+  /** `--force`, which is refused. */
   readonly force?: boolean;
   /** `--dry-run`. */
   readonly dryRun?: boolean;
@@ -80,9 +80,7 @@ export async function exportConfig(flags: ExportFlags, terminal: Terminal): Prom
  * @throws {CommandFailed} when the API refuses it
  */
 export async function apply(path: string, flags: ApplyFlags, terminal: Terminal): Promise<ExitCode> {
-  if (flags.force && !flags.reason) {
-    throw wrongUsage(`--force needs a reason for the history: --reason "why it must be"`);
-  }
+  if (flags.force) throw wrongUsage("--force isn't in this version, which has no guards to pass; remove it");
   const model = await openModel(path);
   if ("problems" in model) {
     for (const problem of model.problems) terminal.out(problem);

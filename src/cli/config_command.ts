@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import { addApiOptions, addOutputOption, examples, type Surroundings } from "./command_line.ts";
 import type { ApplyFlags, ExportFlags } from "./config.ts";
 
@@ -39,7 +39,8 @@ export function addConfigCommand(root: Command, { terminal, done }: Surroundings
     .description("check a model and make it the one of a running node, in one transaction")
     .argument("<path>", "model directory, model file or NDJSON")
     .option("--reason <text>", "kept in the history")
-    .option("--force", "past the guards; needs --reason")
+    // Known, so that whoever relies on it hears that there is nothing to force yet.
+    .addOption(new Option("--force").hideHelp())
     .option("--dry-run", "say what would come of it, and change nothing")
     .addHelpText("after", EXAMPLES.apply)
     .action(async (path: string, flags: ApplyFlags) =>

@@ -7,12 +7,20 @@
 import { Document, isCollection, visit } from "yaml";
 import { z } from "zod";
 import { poolFileSchema, serviceFileSchema, zoneFileSchema } from "./model_schema.ts";
-import { isSection, type SettingsKey, type SettingsSection, settingsTree } from "./settings_keys.ts";
+import {
+  isSection,
+  type SettingsKey,
+  settingsKeys,
+  type SettingsSection,
+  settingsTree,
+} from "./settings_keys.ts";
 import { isMapping } from "./spelling.ts";
 
 /** The reference of every key of the settings file, in Markdown. */
 export function settingsReference(): string {
-  return [SETTINGS_INTRODUCTION, ...sectionsBelow(settingsTree()).map(sectionTable)].join("\n\n") + "\n";
+  const tables = sectionsBelow(present(settingsTree())).map(sectionTable);
+  const absent = keyTable(settingsKeys().filter((key) => key.absent));
+  return [SETTINGS_INTRODUCTION, ...tables, ABSENT_INTRODUCTION, absent].join("\n\n") + "\n";
 }
 
 /** The reference of every field of model files, in Markdown. */
@@ -35,7 +43,7 @@ export function modelReference(): string {
  * @param rare whether to show also what few need; `config.example.yaml` does
  */
 export function startFile({ rare }: { readonly rare: boolean }): string {
-  const entries = settingsTree().entries.filter((entry) => rare || !isRare(entry));
+  const entries = present(settingsTree()).entries.filter((entry) => rare || !isRare(entry));
   const head = [
     "# Settings of a Pleiades node. Keys without a # show their default.",
     `# Check this file with "pleiades config validate FILE"; run it with "pleiades serve -c FILE".`,
@@ -50,16 +58,22 @@ const SETTINGS_INTRODUCTION = `# Settings
 
 Flags win over the environment, the environment over the file, the file over defaults. \`serve -c FILE\` names the
 file; without it \`/etc/pleiades/config.yaml\` is read when it exists. \`pleiades config init\` writes a start file,
-\`pleiades config validate FILE\` shows every problem with line, column and mend, and \`pleiades config schema\` prints
+\`pleiades config validate FILE\` shows every problem with line, column and fix, and \`pleiades config schema\` prints
 the JSON Schema for editors.
 
 - Durations have a unit: \`250ms\`, \`10s\`, \`5m\`, \`1h\`.
 - Relative paths start at the folder of the settings file.
 - A secret may be \`\${ENV_NAME}\` or \`file:/path\`; secrets are never printed, logged or exported.
 - In the environment, lists are separated by commas. An empty variable counts as unset.
-- A key that isn't known is an error. \`checkinterval\`, \`interval\`, \`expectedstatus\` and \`licenseKey\` are read as
-  \`checkInterval\`, \`expectedStatus\` and \`key\`, and the algorithms \`wrr\`, \`weighted_rr\` and \`rr\` as
+- A key that isn't known is an error. \`checkinterval\`, \`interval\` and \`expectedstatus\` are read as
+  \`checkInterval\` and \`expectedStatus\`, and the algorithms \`wrr\`, \`weighted_rr\` and \`rr\` as
   \`weighted-round-robin\` and \`round-robin\`.`;
+
+const ABSENT_INTRODUCTION = `## Not in this version
+
+These names are kept for what is to come. A value that would switch something on is an error, in the file and in the
+environment, at the start, at a reload and in \`pleiades config validate\`: remove it. What is \`false\`, empty or as
+its default, and a section with \`enabled: false\`, is let pass.`;
 
 const MODEL_INTRODUCTION = `# Model files
 
@@ -69,28 +83,24 @@ places. \`loadbalancer\` and \`health\` have the keys of the [settings](configur
 
 /** What someone who starts doesn't miss. */
 const RARE: ReadonlySet<string> = new Set([
-  "agent",
-  "discovery",
-  "distribute",
-  "dns.backendSocket",
   "dns.chaos",
-  "dns.cookies",
   "dns.nsid",
-  "dns.rateLimit",
   "dns.tcp",
   "dns.transport",
-  "gitops",
   "health.canaries",
   "health.flipGuard",
-  "license",
   "names",
-  "notify",
   "queryLog",
-  "state",
   "workers",
 ]);
 
 type Entry = SettingsKey | SettingsSection;
+
+/** The section without what this version lacks. */
+function present(section: SettingsSection): SettingsSection {
+  const entries = section.entries.filter(({ absent }) => !absent);
+  return { ...section, entries: entries.map((entry) => isSection(entry) ? present(entry) : entry) };
+}
 
 function isRare({ path }: Entry): boolean {
   return RARE.has(path.join("."));
@@ -156,7 +166,14 @@ function sectionsBelow(section: SettingsSection): SettingsSection[] {
 
 function sectionTable({ path, description, entries }: SettingsSection): string {
   const title = path.length === 0 ? "Keys at the top" : `\`${path.join(".")}\``;
-  const rows = entries.flatMap((entry) => isSection(entry) ? [] : [entry]).map((key) => {
+  const table = keyTable(entries.flatMap((entry) => isSection(entry) ? [] : [entry]));
+  return [`## ${title}`, "", ...(description === "" ? [] : [`${escaped(description)}.`, ""]), table].join(
+    "\n",
+  );
+}
+
+function keyTable(keys: readonly SettingsKey[]): string {
+  const rows = keys.map((key) => {
     const byDefault = key.byDefault === undefined ? "–" : code(key.byDefault);
     const choices = key.choices === null ? "" : `: ${key.choices.map((word) => `\`${word}\``).join(", ")}`;
     const variable = key.environment === null ? "–" : `\`${key.environment}\``;
@@ -164,14 +181,7 @@ function sectionTable({ path, description, entries }: SettingsSection): string {
       escaped(key.description)
     }${choices} | ${variable} |`;
   });
-  const head = ["| key | default | meaning | environment |", "| --- | --- | --- | --- |"];
-  return [
-    `## ${title}`,
-    "",
-    ...(description === "" ? [] : [`${escaped(description)}.`, ""]),
-    ...head,
-    ...rows,
-  ].join("\n");
+  return ["| key | default | meaning | environment |", "| --- | --- | --- | --- |", ...rows].join("\n");
 }
 
 function fieldTable(title: string, schema: Readonly<Record<string, unknown>>): string {

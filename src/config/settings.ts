@@ -22,6 +22,7 @@ import {
   type SettingsFile,
   settingsFileSchema,
 } from "./settings_schema.ts";
+import { takeOutAbsent } from "./settings_absent.ts";
 import { addEnvironment, type Environment, Layers } from "./settings_layers.ts";
 import { type SettingsOutside, systemOutside } from "./settings_outside.ts";
 import { dropNulls, isMapping, respell, unshared } from "./spelling.ts";
@@ -41,13 +42,8 @@ import { readZoneText } from "./zone_text.ts";
 export interface Settings {
   /** Which cluster the node belongs to. */
   readonly cluster: { readonly id: string };
-  /** Who and where this node is; degrees, both or none. */
-  readonly node: {
-    readonly id: string;
-    readonly region: string;
-    readonly latitude: number | null;
-    readonly longitude: number | null;
-  };
+  /** What this node is called, and the site that it stands in. */
+  readonly node: { readonly id: string; readonly region: string };
   /** How DNS is served. */
   readonly dns: {
     /** Canonical addresses. */
@@ -276,6 +272,7 @@ class Loading {
 
   load(flags: SettingsFlags): Settings | null {
     this.#addFlags(flags);
+    this.problems.push(...takeOutAbsent(this.#layers));
     const file = this.#parse();
     if (file === null) return null;
     const settings = this.#settingsOf(file, flags);
@@ -316,7 +313,7 @@ class Loading {
     const secrets = this.#resolveSecrets(file);
     return {
       cluster,
-      node: { ...node, id: node.id ?? this.#hostName() },
+      node: { id: node.id ?? this.#hostName(), region: node.region },
       dns: {
         listenAddr: dns.listenAddr,
         port: dns.port,

@@ -4,7 +4,7 @@
  * @module
  */
 import { z } from "zod";
-import { SECRET_PATHS, settingsFileSchema } from "./settings_schema.ts";
+import { ABSENT_PATHS, SECRET_PATHS, settingsFileSchema } from "./settings_schema.ts";
 import { isMapping } from "./spelling.ts";
 
 /** A key of the settings file with a value of its own. */
@@ -25,6 +25,8 @@ export interface SettingsKey {
   readonly secret: boolean;
   /** `null` for structures, which the environment can't hold. */
   readonly environment: string | null;
+  /** Whether this version lacks what it is about. */
+  readonly absent: boolean;
 }
 
 /** A mapping of keys, such as `dns` or `dns.tcp`. */
@@ -33,6 +35,8 @@ export interface SettingsSection {
   readonly path: readonly string[];
   /** What it is about, no final stop. */
   readonly description: string;
+  /** Whether this version lacks all that it is about. */
+  readonly absent: boolean;
   /** In the order of the schema. */
   readonly entries: readonly (SettingsKey | SettingsSection)[];
 }
@@ -42,7 +46,7 @@ export interface SettingsSection {
  * in the environment can do without.
  */
 export function settingsTree(): SettingsSection {
-  return tree ??= sectionOf([], schemaAsJson());
+  return tree ??= sectionOf([], z.toJSONSchema(settingsFileSchema, { io: "input" }));
 }
 
 let tree: SettingsSection | null = null;
@@ -54,7 +58,18 @@ export function settingsKeys(): readonly SettingsKey[] {
 
 /** The JSON Schema (2020-12) of the settings file. */
 export function schemaAsJson(): Record<string, unknown> {
-  return z.toJSONSchema(settingsFileSchema, { io: "input" });
+  const schema = z.toJSONSchema(settingsFileSchema, { io: "input" });
+  for (const path of ABSENT_PATHS) markAbsent(schema, path.split("."));
+  return schema;
+}
+
+/** In the words that editors show, and struck through where they can do that. */
+function markAbsent(schema: Record<string, unknown>, [step = "", ...rest]: readonly string[]): void {
+  const property = isMapping(schema["properties"]) ? schema["properties"][step] : undefined;
+  if (!isMapping(property)) throw new Error(`No setting is called ${step}`);
+  if (rest.length > 0) return markAbsent(property, rest);
+  property["description"] = `${property["description"]} (not in this version)`;
+  property["deprecated"] = true;
 }
 
 /** `dns.listenAddr` → `PLEIADES_DNS_LISTEN_ADDR`. */
@@ -74,7 +89,7 @@ function sectionOf(path: readonly string[], schema: Record<string, unknown>): Se
     const inner = isMapping(property) ? property : {};
     return isMapping(inner["properties"]) ? sectionOf([...path, name], inner) : keyOf([...path, name], inner);
   });
-  return { path, description: String(schema["description"] ?? ""), entries };
+  return { path, description: String(schema["description"] ?? ""), absent: isAbsent(path), entries };
 }
 
 function keyOf(path: readonly string[], schema: Record<string, unknown>): SettingsKey {
@@ -92,7 +107,13 @@ function keyOf(path: readonly string[], schema: Record<string, unknown>): Settin
     choices: Array.isArray(value["enum"]) ? value["enum"].map(String) : null,
     secret: SECRET_PATHS.some((secret) => secret === name || secret === `${name}.*`),
     environment: kind === "structure" ? null : environmentName(path),
+    absent: isAbsent(path),
   };
+}
+
+function isAbsent(path: readonly string[]): boolean {
+  const name = path.join(".");
+  return ABSENT_PATHS.some((absent) => name === absent || name.startsWith(`${absent}.`));
 }
 
 /** The alternative that isn't `null`, where a key may be without a value. */

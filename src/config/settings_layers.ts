@@ -5,6 +5,7 @@
  * @module
  */
 import type { z } from "zod";
+import { notInThisVersion, wantedPaths } from "./settings_absent.ts";
 import { environmentName, type SettingsKey, settingsKeys } from "./settings_keys.ts";
 import { isMapping } from "./spelling.ts";
 import { nearest } from "./nearest.ts";
@@ -93,8 +94,10 @@ export function addEnvironment(layers: Layers, environment: Environment): FilePr
   for (const [name, text] of Object.entries(environment).sort(([a], [b]) => compareText(a, b))) {
     if (text === undefined || text === "" || !isOurs(name)) continue;
     const key = variables().get(name);
-    if (key) layers.set(key.path, { value: valueOf(text, key), origin: name });
-    else problems.push(...strayProblems(name));
+    if (!key) problems.push(...strayProblems(name));
+    // Refused here, where each variable is seen: over a value of the file, or under its alias, it would hide the other.
+    else if (key.absent) problems.push(...absentProblems(key, valueOf(text, key), name));
+    else layers.set(key.path, { value: valueOf(text, key), origin: name });
   }
   return problems;
 }
@@ -133,6 +136,15 @@ function readVariables(): Map<string, SettingsKey> {
   for (const key of settingsKeys()) if (key.environment !== null) keys.set(key.environment, key);
   for (const [alias, variable] of VARIABLE_ALIASES) keys.set(alias, keys.get(variable)!);
   return keys;
+}
+
+function absentProblems({ path }: SettingsKey, value: unknown, name: string): FileProblem[] {
+  return wantedPaths(value, path).map((at) => ({
+    file: name,
+    line: 0,
+    column: 0,
+    message: notInThisVersion(at),
+  }));
 }
 
 function strayProblems(name: string): FileProblem[] {

@@ -2,8 +2,8 @@
  * The shape of the settings file, key by key: what validates it, and what its reference, its start file and its
  * JSON Schema are made from, so that none of them can drift.
  *
- * Keys of parts that this version doesn't have yet are checked in shape, so that a file written for a later version
- * is told apart from a typing error.
+ * Keys of parts that this version doesn't have are in it, too: their names are kept for them, and {@linkcode ABSENT_PATHS}
+ * marks them as absent.
  *
  * @module
  */
@@ -51,12 +51,32 @@ export const SECRET_PATHS: readonly string[] = [
   "gitops.auth.token",
 ];
 
+/**
+ * Sections and keys of what this version doesn't have. Whoever switches one of them on believes that something happens,
+ * so that is an error; off, empty and as by default they are let pass. A part that lands takes its line out of here:
+ * loading, reference, start file and JSON Schema follow.
+ */
+export const ABSENT_PATHS: readonly string[] = [
+  "node.latitude",
+  "node.longitude",
+  "dns.rateLimit",
+  "dns.cookies",
+  "dns.backendSocket",
+  "notify",
+  "state",
+  "gitops",
+  "license",
+  "agent",
+  "discovery",
+  "distribute",
+];
+
 /** The settings file as it is validated; durations become milliseconds. */
 export const settingsFileSchema: z.ZodType<SettingsFile> = strictObject({
   cluster: section(
     strictObject({
       id: id("cluster.id").default("default").meta({
-        description: "Name of the cluster; used in NATS subjects and as a metric label",
+        description: "Name of the cluster; a label of every metric",
         examples: ["production"],
       }),
     }),
@@ -147,14 +167,14 @@ export const settingsFileSchema: z.ZodType<SettingsFile> = strictObject({
             }),
         }),
       ).default([]).meta({
-        description: "Receivers of signed posts on health, override and change events (later version)",
+        description: "Receivers of signed posts on health, override and change events",
         examples: [[{ url: "https://hooks.example.com/dns", secret: "${WEBHOOK_SECRET}" }]],
       }),
     }),
     "Who is told of events",
   ),
-  state: section(stateSchema(), "What nodes tell each other (later version)"),
-  gitops: section(gitopsSchema(), "The model from a Git repository (later version)"),
+  state: section(stateSchema(), "What nodes tell each other"),
+  gitops: section(gitopsSchema(), "The model from a Git repository"),
   license: section(
     strictObject({
       secret: secret("license.secret").meta({
@@ -167,7 +187,7 @@ export const settingsFileSchema: z.ZodType<SettingsFile> = strictObject({
         examples: ["cluster"],
       }),
     }, ["licenseKey"]),
-    "Licensing (later version)",
+    "Licensing",
   ),
   agent: companion("agent"),
   discovery: companion("discovery"),
@@ -211,7 +231,7 @@ function nodeSchema() {
       examples: ["fra1-a"],
     }),
     region: regionName("region").default("").meta({
-      description: "Region of this node; overrides can name it",
+      description: "Site that this node stands in, as its status shows it; members have regions of their own",
       examples: ["eu-central"],
     }),
     ...coordinates(),
@@ -313,7 +333,7 @@ function dnsSchema() {
     rateLimit: section(
       strictObject({
         enabled: flag("enabled").default(false).meta({
-          description: "Limit answers per client prefix (later version)",
+          description: "Limit answers per client prefix",
           examples: [true],
         }),
         responsesPerSecond: integer("responsesPerSecond", 1, 1_000_000).default(20).meta({
@@ -337,11 +357,11 @@ function dnsSchema() {
           example: ["127.0.0.0/8", "::1/128"],
         }),
       }),
-      "Response rate limiting (later version)",
+      "Response rate limiting",
     ),
     cookies: section(
       strictObject({
-        enabled: flag("enabled").default(true).meta({
+        enabled: flag("enabled").default(false).meta({
           description: "Answer DNS cookies (RFC 7873, RFC 9018)",
           examples: [true],
         }),
@@ -351,10 +371,10 @@ function dnsSchema() {
           examples: ["${DNS_COOKIE_SECRET}"],
         }),
       }),
-      "DNS cookies (later version)",
+      "DNS cookies",
     ),
     backendSocket: path("backendSocket").meta({
-      description: "Unix socket on which a balancer in front hands over queries (later version)",
+      description: "Unix socket on which a balancer in front hands over queries",
       examples: ["/run/pleiades/5301"],
     }),
   });
@@ -522,7 +542,7 @@ function apiSchema() {
       "TLS of the API",
     ),
     tokens: oneOrMore("tokens", requiredSecret("token")).prefault([]).meta({
-      description: "Bearer tokens for the start; make others with tokens create",
+      description: "Bearer tokens that the API accepts",
       example: ["${PLEIADES_ADMIN_TOKEN}"],
     }),
   });
@@ -668,10 +688,10 @@ function gitopsSchema() {
   });
 }
 
-/** The keys of a companion program; its own part will say which. */
+/** The keys of a companion program, which will say itself what they are. */
 function companion(name: string) {
   return z.record(z.string(), z.unknown(), { error: mustBe(name, "a mapping") }).default({}).meta({
-    description: `Settings of pleiades ${name} (later version)`,
+    description: `Settings of pleiades ${name}`,
   });
 }
 

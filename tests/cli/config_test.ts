@@ -1,6 +1,7 @@
 /** @module `pleiades config …` as it is typed. */
-import { deepEqual, equal, match } from "node:assert/strict";
+import { deepEqual, doesNotMatch, equal, match } from "node:assert/strict";
 import { run } from "../../main.ts";
+import { pleiades } from "../serve_process.ts";
 import { Folder } from "../store/folder.ts";
 import { capturedTerminal } from "./captured_terminal.ts";
 import { problem, scriptedApi } from "./scripted_api.ts";
@@ -28,6 +29,16 @@ Deno.test("config validate shows the typing error of the first ten minutes and e
     stdout.replace(FIXTURES, ""),
     'broken/settings-typo.yaml:13:3: Unknown key "intervall" (did you mean "interval"?)\n',
   );
+});
+
+Deno.test("serve doesn't start with a setting of what this version lacks, and says so as config validate does", async () => {
+  using folder = new Folder();
+  const file = folder.file("p.yaml");
+  Deno.writeTextFileSync(file, "dns:\n  rateLimit: { enabled: true }\n");
+  const said = `${file}:2:25: dns.rateLimit.enabled isn't in this version; remove it\n`;
+  deepEqual(await type("validate", file), { exitCode: 1, stdout: said, stderr: "" });
+  const { code, stderr } = await pleiades(["serve", "-c", file]).output();
+  deepEqual([code, new TextDecoder().decode(stderr)], [1, said]);
 });
 
 Deno.test("config validate goes on behind a bad path, and names each when there are several", async () => {
@@ -110,10 +121,11 @@ Deno.test("config apply refuses a broken model before it asks anybody", async ()
   deepEqual(api.asked, []);
 });
 
-Deno.test("config apply --force needs a reason", async () => {
-  const { exitCode, stderr } = await type("apply", `${FIXTURES}model`, "--force");
+Deno.test("config apply --force is refused as long as there is nothing to force, and no help offers it", async () => {
+  const { exitCode, stderr } = await type("apply", `${FIXTURES}model`, "--force", "--reason", "it must be");
   equal(exitCode, 2);
-  match(stderr, /--force needs a reason/);
+  match(stderr, /--force isn't in this version, which has no guards to pass; remove it/);
+  doesNotMatch((await type("apply", "--help")).stdout, /--force/);
 });
 
 Deno.test("config apply shows why the node refuses", async () => {

@@ -1,11 +1,11 @@
 /** @module The start file and the reference: they load, they are whole, and their examples are right. */
-import { deepEqual, equal, ok } from "node:assert/strict";
+import { deepEqual, doesNotMatch, equal, match, ok } from "node:assert/strict";
 import { modelReference, settingsReference, startFile } from "../../src/config/reference.ts";
 import { loadSettings } from "../../src/config/settings.ts";
-import { settingsKeys } from "../../src/config/settings_keys.ts";
+import { schemaAsJson, settingsKeys } from "../../src/config/settings_keys.ts";
 import { type SettingsOutside, systemOutside } from "../../src/config/settings_outside.ts";
 import { formatProblem, parseYaml } from "../../src/config/yaml_source.ts";
-import { settingsFileSchema } from "../../src/config/settings_schema.ts";
+import { ABSENT_PATHS, settingsFileSchema } from "../../src/config/settings_schema.ts";
 import { dropNulls } from "../../src/config/spelling.ts";
 
 function loadText(text: string) {
@@ -43,14 +43,31 @@ Deno.test("to have a fallback it is enough to name its endpoints in the start fi
   deepEqual([settings?.fallback?.endpoints.length, settings?.fallback?.healthCheck], [2, null]);
 });
 
-Deno.test("the start file with rare keys and the reference have every key", () => {
+Deno.test("the start file with rare keys and the reference have every key that this version knows", () => {
   const text = startFile({ rare: true });
   const reference = settingsReference();
-  for (const { path, environment } of settingsKeys()) {
-    ok(new RegExp(`^ *(# )?${path.at(-1)}:`, "m").test(text), path.join("."));
+  for (const { path, environment, absent } of settingsKeys()) {
     ok(reference.includes(`\`${path.join(".")}\``), path.join("."));
+    if (absent) continue;
+    ok(new RegExp(`^ *(# )?${path.at(-1)}:`, "m").test(text), path.join("."));
     if (environment !== null) ok(reference.includes(`\`${environment}\``), environment);
   }
+});
+
+Deno.test("what this version lacks isn't in the start file, and stands apart in the reference", () => {
+  const text = startFile({ rare: true });
+  const [known, absent] = settingsReference().split("## Not in this version");
+  for (const path of ABSENT_PATHS) {
+    const name = path.split(".").at(-1);
+    ok(!new RegExp(`^ *(# )?${name}:`, "m").test(text.replace("endpointLocations", "")), path);
+    ok(!known!.includes(`\`${path}`) && absent!.includes(`\`${path}`), path);
+  }
+});
+
+Deno.test("the JSON Schema says of a key that it isn't in this version", () => {
+  const { properties } = schemaAsJson() as { properties: Record<string, { description: string }> };
+  match(properties["gitops"]!.description, /\(not in this version\)$/);
+  doesNotMatch(properties["dns"]!.description, /not in this version/);
 });
 
 Deno.test("every key is described and, unless its default says how it looks, has an example", () => {

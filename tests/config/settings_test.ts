@@ -55,7 +55,7 @@ function problemsOf(
 Deno.test("loadSettings() runs on defaults when there is no file", () => {
   deepEqual(load({}), {
     cluster: { id: "default" },
-    node: { id: "ns1-example-com", region: "", latitude: null, longitude: null },
+    node: { id: "ns1-example-com", region: "" },
     dns: {
       listenAddr: ["0.0.0.0", "::"],
       port: 5353,
@@ -204,8 +204,7 @@ Deno.test("the environment holds lists, numbers, booleans, durations and words",
   const settings = load({
     env: {
       PLEIADES_DNS_LISTEN_ADDR: "127.0.0.1, ::1",
-      PLEIADES_NODE_LATITUDE: "-33.9",
-      PLEIADES_NODE_LONGITUDE: "18.4",
+      PLEIADES_HEALTH_FLIP_GUARD_SHARE: "0.25",
       PLEIADES_DNS_ECS_ENABLED: "False",
       PLEIADES_HEALTH_START_TIMEOUT: "0s",
       PLEIADES_LOG_LEVEL: "debug",
@@ -213,7 +212,7 @@ Deno.test("the environment holds lists, numbers, booleans, durations and words",
     },
   });
   deepEqual(settings.dns.listenAddr, ["127.0.0.1", "::1"]);
-  deepEqual([settings.node.latitude, settings.node.longitude], [-33.9, 18.4]);
+  equal(settings.health.flipGuard.share, 0.25);
   equal(settings.dns.ecs.enabled, false);
   equal(settings.health.startTimeout, 0);
   equal(settings.log.level, "debug");
@@ -257,16 +256,6 @@ Deno.test("an API that everybody can reach needs a token", () => {
 Deno.test("a secret may be in a file, and its line feed isn't part of it", () => {
   const files = { "/etc/p/p.yaml": "api: { tokens: [file:token] }", "/etc/p/token": "s3cret\n" };
   deepEqual(load({ file: "/etc/p/p.yaml", files }).api.tokens, ["s3cret"]);
-});
-
-Deno.test("the older licence variables are read, and the newer ones win over them", () => {
-  const problems = problemsOf({
-    env: { GSLB_LICENSE_KEY: "file:/nowhere", PLEIADES_LICENSE_SECRET: "${UNSET}", GSLB_LICENSE_SECRET: "x" },
-  });
-  deepEqual(problems, [
-    "GSLB_LICENSE_KEY: the secret's file /nowhere can't be read: there is no such file",
-    "PLEIADES_LICENSE_SECRET: the environment variable UNSET isn't set (export it before the start)",
-  ]);
 });
 
 Deno.test("a key without a value counts as not set", () => {

@@ -292,6 +292,17 @@ for (const { way, needs, executable } of WAYS) {
       match(told, /"level":"error"/);
       deepEqual(await ask(ports.dns, "anything.example.net"), ["127.0.0.80"], "half of it was taken over");
       deepEqual(await ask(ports.dns, "www.example.com"), ["127.0.0.1"]);
+
+      await person.edits(
+        "domain: [ example.net, example..org ]",
+        "domain: [ example.net ]\n  rateLimit: { enabled: true }",
+      );
+      match(await reload(node, "Not reloaded"), /dns\.rateLimit\.enabled isn't in this version; remove it/);
+      deepEqual(
+        await ask(ports.dns, "anything.example.net"),
+        ["127.0.0.80"],
+        "it was taken over all the same",
+      );
     });
 
     await test.step("SIGTERM ends it with 0 within five seconds", async () => {
