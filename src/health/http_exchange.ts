@@ -1,12 +1,15 @@
 /**
  * One HTTP/1.1 request and its response over a connection that is then thrown away (RFC 9112).
  *
- * Only what a health check needs, and all of it bounded: the head of the response (1xx responses included) may take
- * 64 KiB, of the body at most the first 1 MiB is looked at, and of that only as much as it takes to find a text.
+ * Only what a health check needs, and all of it bounded, since backends may be anybody's: the head of the response (1xx
+ * responses included) may take 64 KiB, of the body at most the first 1 MiB is looked at, and of that only as much as it
+ * takes to find a text. What chunks take beside the body is bounded too, and so is the number of reads. Each byte is
+ * copied once at most, and looked at without waiting for anything; the event loop gets its turn in between.
  *
  * @module
  */
 import { Buffer } from "node:buffer";
+import { setImmediate } from "node:timers/promises";
 
 /** Bytes in both directions; over TCP or TLS. */
 export interface ByteStream {
@@ -36,6 +39,16 @@ const HEAD_SIZE_MAX = 64 * 1024;
 /** Bytes of the body that are searched. */
 const BODY_SIZE_MAX = 1024 * 1024;
 
+/** Most bytes that chunks take beside the body: enough for 1 MiB in chunks of 24 bytes. */
+const FRAMING_SIZE_MAX = 256 * 1024;
+
+/** Most reads of a response: enough for all of the above in pieces of 328 bytes. */
+const READS_MAX = 4096;
+
+/** Bytes and reads after which the event loop gets its turn; sockets that have something ready don't wait for it. */
+const TURN_SIZE = 64 * 1024;
+const TURN_READS = 64;
+
 /** What to send and what to look for. */
 export interface Exchange {
   /** The whole request. */
@@ -63,7 +76,7 @@ export async function exchange(
   if (!hasBody || head.status < 200 || head.status === 204 || head.status === 304) {
     return { status: head.status, body: "missing" };
   }
-  return { status: head.status, body: await search(bodyOf(reader, head), needle) };
+  return { status: head.status, body: await searchBody(reader, { head, needle }) };
 }
 
 interface Head {
@@ -100,7 +113,8 @@ async function readHead(reader: ByteReader, limit: { left: number }): Promise<He
 }
 
 async function readHeadLine(reader: ByteReader, limit: { left: number }): Promise<string> {
-  const line = await reader.readLine(limit.left);
+  // Most heads come in one piece, and a line of it costs no turn of anything.
+  const line = reader.takeLine(limit.left) ?? await reader.readLine(limit.left);
   if (line === "too-long") {
     throw new HttpSyntaxError(`response head is longer than ${HEAD_SIZE_MAX / 1024} KiB`);
   }
@@ -115,97 +129,236 @@ function parseContentLength(text: string): number {
   return Number(trimmed);
 }
 
-function bodyOf(reader: ByteReader, { isChunked, contentLength }: Head): AsyncIterable<Uint8Array> {
-  // RFC 9112 §6.3: Transfer-Encoding overrides Content-Length.
-  if (isChunked) return readChunked(reader);
-  return reader.readUpTo(contentLength ?? Infinity);
-}
-
-async function* readChunked(reader: ByteReader): AsyncGenerator<Uint8Array> {
-  for (;;) {
-    const line = await reader.readLine(CHUNK_LINE_MAX);
-    if (line === "end") return;
-    const match = line === "too-long" ? null : /^([0-9a-f]{1,12})\s*(?:;|$)/i.exec(line.text);
-    if (!match) {
-      throw new HttpSyntaxError(`bad chunk size: ${line === "too-long" ? "too long" : quote(line.text)}`);
-    }
-    const size = parseInt(match[1]!, 16);
-    if (size === 0) return;
-    yield* reader.readUpTo(size);
-    await reader.readLine(2);
-  }
-}
-
-/** A chunk's size and its extensions, which are ignored. */
-const CHUNK_LINE_MAX = 4096;
-
-/** Looks for the needle in what comes, also across the borders of its pieces. */
-async function search(
-  pieces: AsyncIterable<Uint8Array>,
-  needle: Uint8Array,
+async function searchBody(
+  reader: ByteReader,
+  { head, needle }: { readonly head: Head; readonly needle: Uint8Array },
 ): Promise<"found" | "missing" | "too-long"> {
-  let carry: Uint8Array = new Uint8Array(0);
-  let left = BODY_SIZE_MAX;
-  for await (const piece of pieces) {
-    const looked = Buffer.concat([carry, piece.subarray(0, left)]);
-    if (looked.includes(bufferOver(needle))) return "found";
-    if (piece.length > left) return "too-long";
-    left -= piece.length;
-    carry = looked.subarray(Math.max(0, looked.length - needle.length + 1));
+  const search = new Search(needle);
+  // RFC 9112 §6.3: Transfer-Encoding overrides Content-Length.
+  const body = head.isChunked ? new ChunkedBody() : new CountedBody(head.contentLength ?? Infinity);
+  for (let piece = await reader.read(); piece !== null; piece = await reader.read()) {
+    const isOver = body.take(piece, search);
+    if (search.look()) return "found";
+    if (search.isOver) return "too-long";
+    if (isOver) return "missing";
   }
   return "missing";
 }
 
-/** Reads lines and counted bytes from a stream of pieces. */
+/** A body of so many bytes. */
+class CountedBody {
+  #left: number;
+
+  constructor(size: number) {
+    this.#left = size;
+  }
+
+  /** @returns whether the body ends within the piece */
+  take(piece: Uint8Array, search: Search): boolean {
+    search.push(piece.subarray(0, Math.min(piece.length, this.#left)));
+    this.#left -= piece.length;
+    return this.#left <= 0;
+  }
+}
+
+/** A body in chunks: RFC 9112 §7.1. Extensions are passed over, and what follows the last chunk isn't read. */
+class ChunkedBody {
+  #state: "size" | "extension" | "data" | "end" = "size";
+  /** Of the chunk. */
+  #left = 0;
+  #digits = 0;
+  #framingSize = 0;
+
+  /** @returns whether the body ends within the piece */
+  take(piece: Uint8Array, search: Search): boolean {
+    for (let at = 0; at < piece.length;) {
+      if (this.#state === "data") {
+        const end = Math.min(piece.length, at + this.#left);
+        search.push(piece.subarray(at, end));
+        this.#left -= end - at;
+        at = end;
+        if (this.#left === 0) this.#state = "end";
+        continue;
+      }
+      if (++this.#framingSize > FRAMING_SIZE_MAX) {
+        throw new HttpSyntaxError(`chunks take more than ${FRAMING_SIZE_MAX / 1024} KiB beside the body`);
+      }
+      if (this.#takeFraming(piece, at++)) return true;
+    }
+    return false;
+  }
+
+  /** @returns whether it is the last chunk that begins */
+  #takeFraming(piece: Uint8Array, at: number): boolean {
+    const byte = piece[at]!;
+    if (this.#state === "end") {
+      if (byte === LF) this.#state = "size";
+      else if (byte !== CR) throw new HttpSyntaxError("a chunk is longer than it says");
+    } else if (byte === LF && this.#digits > 0) {
+      this.#state = "data";
+      this.#digits = 0;
+      return this.#left === 0;
+    } else if (this.#state === "size") this.#takeSize(piece, at);
+    return false;
+  }
+
+  #takeSize(piece: Uint8Array, at: number): void {
+    const byte = piece[at]!;
+    const digit = digitOf(byte);
+    if (digit >= 0 && this.#digits < CHUNK_DIGITS_MAX) {
+      this.#left = this.#digits === 0 ? digit : this.#left * 16 + digit;
+      this.#digits++;
+    } else if (this.#digits > 0 && (byte === SEMICOLON || isSpace(byte))) this.#state = "extension";
+    else {
+      const size = this.#digits === 0 ? "" : this.#left.toString(16);
+      const [rest] = latin1(piece.subarray(at)).split(/\r?\n/, 1);
+      throw new HttpSyntaxError(`bad chunk size: ${quote(size + rest)}`);
+    }
+  }
+}
+
+/** 2⁴⁸ bytes. */
+const CHUNK_DIGITS_MAX = 12;
+
+/** Looks for a text in what comes, also across the borders of its pieces. */
+class Search {
+  readonly #needle: Buffer;
+  /** What may be the beginning of the needle, and behind it what came since the last look. */
+  readonly #window: Buffer;
+  readonly #carryMax: number;
+  #size = 0;
+  #left = BODY_SIZE_MAX;
+  #isFound = false;
+  /** More came than is searched. */
+  isOver = false;
+
+  constructor(needle: Uint8Array) {
+    this.#needle = bufferOver(needle);
+    this.#carryMax = Math.max(0, needle.length - 1);
+    this.#window = Buffer.allocUnsafe(this.#carryMax + WINDOW_SIZE);
+  }
+
+  push(bytes: Uint8Array): void {
+    this.isOver ||= bytes.length > this.#left;
+    const end = Math.min(bytes.length, this.#left);
+    this.#left -= end;
+    for (let at = 0; at < end;) {
+      const size = Math.min(end - at, this.#window.length - this.#size);
+      // A call for a byte or two would cost more than they do.
+      if (size < 16) { for (let i = 0; i < size; i++) this.#window[this.#size + i] = bytes[at + i]!; }
+      else this.#window.set(bytes.subarray(at, at + size), this.#size);
+      this.#size += size;
+      at += size;
+      if (this.#size === this.#window.length) this.look();
+    }
+  }
+
+  /** Whether what has come so far holds the needle. */
+  look(): boolean {
+    this.#isFound ||= this.#window.subarray(0, this.#size).includes(this.#needle);
+    const carry = Math.min(this.#size, this.#carryMax);
+    this.#window.copyWithin(0, this.#size - carry, this.#size);
+    this.#size = carry;
+    return this.#isFound;
+  }
+}
+
+/** What a socket gives in one read. */
+const WINDOW_SIZE = 16 * 1024;
+
+interface Line {
+  readonly text: string;
+  /** Its end included. */
+  readonly size: number;
+}
+
+/** Reads lines and pieces from a stream of pieces. */
 class ByteReader {
   readonly #stream: ByteStream;
   /** Received and not yet taken; a view of the stream's buffer. */
   #rest: Uint8Array = new Uint8Array(0);
+  /** Of a line whose end hasn't come: copies. */
+  #begun: Uint8Array[] = [];
+  #begunSize = 0;
+  #reads = 0;
+  /** Of this turn of the event loop. */
+  #turnSize = 0;
 
   constructor(stream: ByteStream) {
     this.#stream = stream;
   }
 
-  /** A line without its end: CR LF, or LF alone (RFC 9112 §2.2); `size` counts the end too. */
-  async readLine(sizeMax: number): Promise<{ text: string; size: number } | "too-long" | "end"> {
-    let line: Uint8Array = new Uint8Array(0);
-    for (;;) {
-      const at = this.#rest.indexOf(LF);
-      const taken = at < 0 ? this.#rest.length : at + 1;
-      if (line.length + taken > sizeMax) return "too-long";
-      line = line.length === 0 && at >= 0
-        ? this.#rest.subarray(0, taken)
-        : Buffer.concat([line, this.#rest.subarray(0, taken)]);
-      this.#rest = this.#rest.subarray(taken);
-      if (at >= 0) {
-        const end = line[line.length - 2] === CR ? line.length - 2 : line.length - 1;
-        return { text: latin1(line.subarray(0, end)), size: line.length };
-      }
-      if (!await this.#fill()) return "end";
+  /**
+   * A line without its end: CR LF, or LF alone (RFC 9112 §2.2).
+   *
+   * @returns `null` when its end hasn't come yet
+   */
+  takeLine(sizeMax: number): Line | "too-long" | null {
+    const at = this.#rest.indexOf(LF);
+    const taken = at < 0 ? this.#rest.length : at + 1;
+    const size = this.#begunSize + taken;
+    if (size > sizeMax) return "too-long";
+    const piece = this.#rest.subarray(0, taken);
+    this.#rest = this.#rest.subarray(taken);
+    if (at < 0) {
+      this.#begun.push(piece.slice());
+      this.#begunSize = size;
+      return null;
     }
+    const line = this.#begun.length === 0 ? piece : Buffer.concat([...this.#begun, piece]);
+    this.#begun = [];
+    this.#begunSize = 0;
+    const end = line[size - 2] === CR ? size - 2 : size - 1;
+    return { text: latin1(line.subarray(0, end)), size };
   }
 
-  /** The next `size` bytes in pieces, or as many as come. */
-  async *readUpTo(size: number): AsyncGenerator<Uint8Array> {
-    for (let left = size; left > 0;) {
-      if (this.#rest.length === 0 && !await this.#fill()) return;
-      const piece = this.#rest.subarray(0, Math.min(left, this.#rest.length));
-      this.#rest = this.#rest.subarray(piece.length);
-      left -= piece.length;
-      yield piece;
+  /** The same, and waits for it. */
+  async readLine(sizeMax: number): Promise<Line | "too-long" | "end"> {
+    while (await this.#fill()) {
+      const line = this.takeLine(sizeMax);
+      if (line !== null) return line;
     }
+    return "end";
+  }
+
+  /** The next bytes, valid until the next call; `null` at the end. */
+  async read(): Promise<Uint8Array | null> {
+    if (this.#rest.length === 0 && !await this.#fill()) return null;
+    const piece = this.#rest;
+    this.#rest = piece.subarray(piece.length);
+    return piece;
   }
 
   async #fill(): Promise<boolean> {
+    if (++this.#reads > READS_MAX) {
+      throw new HttpSyntaxError(`response comes in more than ${READS_MAX} pieces`);
+    }
+    if (this.#turnSize >= TURN_SIZE || this.#reads % TURN_READS === 0) {
+      this.#turnSize = 0;
+      await setImmediate();
+    }
     const bytes = await this.#stream.read();
     if (bytes === null) return false;
     this.#rest = bytes;
+    this.#turnSize += bytes.length;
     return true;
   }
 }
 
 const LF = 0x0a;
 const CR = 0x0d;
+const SEMICOLON = 0x3b;
+
+function isSpace(byte: number): boolean {
+  return byte === CR || byte === 0x20 || byte === 0x09;
+}
+
+/** The value of a hexadecimal digit, −1 for anything else. */
+function digitOf(byte: number): number {
+  if (byte >= 0x30 && byte <= 0x39) return byte - 0x30;
+  const lower = byte | 0x20;
+  return lower >= 0x61 && lower <= 0x66 ? lower - 0x57 : -1;
+}
 
 function latin1(bytes: Uint8Array): string {
   return bufferOver(bytes).toString("latin1");

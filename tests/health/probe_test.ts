@@ -167,7 +167,7 @@ const RESPONSES: [
   ],
   ["an endless chunk line", [`${OK}Transfer-Encoding: chunked\r\n\r\n`, "1".repeat(5_000)], {
     httpContains: "x",
-  }, "bad chunk size: too long"],
+  }, `bad chunk size: "${"1".repeat(40)}…"`],
   [
     "chunks cut short",
     [`${OK}Transfer-Encoding: chunked\r\n\r\n9\r\nrea`],
