@@ -102,6 +102,7 @@ function stagesOf({ world: declaration, packets }: Workload): Stage[] {
   const world = new World(declaration);
   const asked = new Query();
   const view = new SnapshotView(world.snapshot);
+  asked.seed = view.seed;
   const selection = new Selection(
     view,
     world.board,
@@ -142,7 +143,7 @@ function findEntry(view: SnapshotView, asked: Query): number {
     const entry = view.find(asked.hashes[label]!, asked.name, asked.starts[label]!, asked.nameLength);
     if (entry === 0) continue;
     if (label === 0) return entry;
-    const hash = hashWildcard(asked.hashes[label]!);
+    const hash = hashWildcard(asked.seed, asked.hashes[label]!);
     return view.findWildcard(hash, asked.name, asked.starts[label]!, asked.nameLength);
   }
   return 0;

@@ -120,6 +120,7 @@ export class Engine {
   /** Answers from this snapshot and board from now on. */
   use(snapshot: Snapshot, board: LiveBoard): void {
     this.#view = new SnapshotView(snapshot);
+    this.#query.seed = this.#view.seed;
     this.#board = board;
     // A rehearsal counts nothing.
     this.#lane = this.#trace ? new Uint32Array(LANE_SIZE) : board.lane(this.#options.lane);
@@ -343,7 +344,7 @@ export class Engine {
   #wildcard(encloser: number): number {
     const query = this.#query;
     return this.#view.findWildcard(
-      hashWildcard(query.hashes[encloser]!),
+      hashWildcard(query.seed, query.hashes[encloser]!),
       query.name,
       query.starts[encloser]!,
       query.nameLength,

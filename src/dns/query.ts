@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { hashByte, hashSuffix, LABEL_SEED, LABELS_MAX, ROOT_HASH } from "../snapshot/names.ts";
+import { hashByte, hashSuffix, LABELS_MAX } from "../snapshot/names.ts";
 import { LABEL_SIZE_MAX, NAME_SIZE_MAX } from "../wire/name.ts";
 import { RCODE, TYPE } from "../wire/record_type.ts";
 
@@ -24,6 +24,8 @@ const EDNS_CLIENT_SUBNET = 8;
 
 /** The query at hand. One instance per engine. */
 export class Query {
+  /** With which hashes begin: the snapshot's. */
+  seed = 0;
   /** The QNAME in lower case, wire format; valid up to `nameLength`. */
   readonly name = new Uint8Array(NAME_SIZE_MAX);
   /** Bytes of the QNAME, 1–255. */
@@ -101,7 +103,7 @@ export class Query {
    * @returns the position behind it, or −1
    */
   #readName(bytes: Uint8Array, from: number, length: number): number {
-    const { name, starts, hashes } = this;
+    const { name, starts, hashes, seed } = this;
     let labels = 0;
     let at = from;
     for (;;) {
@@ -114,7 +116,7 @@ export class Query {
       starts[labels] = start;
       at++;
       if (size === 0) break;
-      let hash = hashByte(LABEL_SEED, size);
+      let hash = hashByte(seed, size);
       for (; at < end; at++) {
         const byte = LOWER_CASE[bytes[at]!]!;
         name[at - from] = byte;
@@ -122,7 +124,7 @@ export class Query {
       }
       hashes[labels++] = hash;
     }
-    let hash = ROOT_HASH;
+    let hash = seed;
     hashes[labels] = hash;
     for (let label = labels - 1; label >= 0; label--) {
       hash = hashSuffix(hash, hashes[label]!);

@@ -5,7 +5,7 @@
  *
  * | buffer | unit | content |
  * | --- | --- | --- |
- * | names | i32 | open addressing, load ≤ ½: pairs of (hash, entry record); entry 0 = the slot is free |
+ * | names | i32 | open addressing, load ≤ ½: pairs of (hash, entry record); entry 0 = the slot is free; the hash is seeded |
  * | records | u32 | the root record and the records below; a reference is an index into this buffer, 0 = none |
  * | heap | u8 | wire names, finished resource records |
  *
@@ -36,6 +36,8 @@ export const ROOT = {
   asksForPlaces: 12,
   /** 1 = some list goes by round trips; only the writer looks at it. */
   measuresLatency: 13,
+  /** With which hashes of names begin (`names.ts`). */
+  seed: 14,
   /** First word behind the root record. */
   end: 16,
 } as const;

@@ -5,8 +5,9 @@
  * labels' hashes are joined from the last to the first. So one pass over the bytes and one over the labels yield the
  * hash of every suffix: the exact name, each ancestor, and — by one more step — the wildcard below any ancestor.
  *
- * Hashes are signed 32-bit integers, which the engine handles without allocating. Names that clients choose are
- * only looked up, never stored, so no key is needed.
+ * Hashes are signed 32-bit integers, which the engine handles without allocating. They begin with a seed that every
+ * table draws anew and carries with it: whoever may add names can't choose such as share a slot, which would make every
+ * look-up walk past all of them.
  *
  * @module
  */
@@ -14,15 +15,12 @@
 /** Most labels a name of 255 bytes can have, the root included (RFC 1035 §2.3.4). */
 export const LABELS_MAX = 128;
 
-/** Hash of the root name. */
-export const ROOT_HASH = 0;
-
-/** What the hash of a label begins with. */
-export const LABEL_SEED = 0x811c9dc5 | 0;
-
 const PRIME = 0x01000193;
 
-/** The hash of a label, or of its beginning, with one byte more; the first byte is the label's length. */
+/**
+ * The hash of a label, or of its beginning, with one byte more. It begins with the seed, and the first byte is the label's
+ * length; the hash of the root name is the seed as it is.
+ */
 export function hashByte(hash: number, byte: number): number {
   return Math.imul(hash ^ byte, PRIME);
 }
@@ -32,20 +30,18 @@ export function hashSuffix(parent: number, label: number): number {
   return Math.imul((parent << 5 | parent >>> 27) ^ label, PRIME);
 }
 
-/** The hash of a name whose first label lies at `at` and whose parent has hash `parent`. */
-export function hashLabel(parent: number, bytes: Uint8Array, at: number): number {
-  let hash = LABEL_SEED;
+/** The hash of the label that lies at `at`. */
+export function hashLabel(seed: number, bytes: Uint8Array, at: number): number {
+  let hash = seed;
   const end = at + bytes[at]!;
   for (let i = at; i <= end; i++) hash = hashByte(hash, bytes[i]!);
-  return hashSuffix(parent, hash);
+  return hash;
 }
 
 /** The hash of `*.NAME` where NAME has hash `parent`. */
-export function hashWildcard(parent: number): number {
-  return hashSuffix(parent, WILDCARD);
+export function hashWildcard(seed: number, parent: number): number {
+  return hashSuffix(parent, hashByte(hashByte(seed, 1), 0x2a));
 }
-
-const WILDCARD = hashByte(hashByte(LABEL_SEED, 1), 0x2a);
 
 /** The slot at which to begin to look for a hash; folds the high bits in, since tables are powers of two. */
 export function firstSlot(hash: number, mask: number): number {

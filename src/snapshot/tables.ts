@@ -51,7 +51,7 @@ import {
   ZONE,
 } from "./layout.ts";
 import { Bytes, OutOfRoom, weightOf, Words } from "./memory.ts";
-import { firstSlot, hashLabel, LABELS_MAX, labelStarts, ROOT_HASH } from "./names.ts";
+import { firstSlot, hashLabel, hashSuffix, LABELS_MAX, labelStarts } from "./names.ts";
 import type { Slots } from "./slots.ts";
 import type { Snapshot } from "./view.ts";
 
@@ -67,6 +67,8 @@ export interface CompileOptions {
   readonly placeOf?: (member: SteeredMember) => Place | null;
   /** The tables before these: services that were in them go on rotating where they are. */
   readonly previous?: Tables | undefined;
+  /** With which hashes of names begin, 32 bits; drawn unless given, and never that of tables that are taken over. */
+  readonly seed?: number;
 }
 
 /** Start of Authority timers of zones that have no file (RFC 1912 §2.2): refresh, retry, expire. */
@@ -125,6 +127,8 @@ export class Tables {
   readonly #pools = new PoolIndex(this.#records);
   readonly #starts = new Uint8Array(LABELS_MAX);
   readonly #hashes = new Int32Array(LABELS_MAX);
+  /** With which hashes of names begin. */
+  #seed: number;
   /** The one list record of all lists without members. */
   #emptyList = 0;
   #lists = 0;
@@ -143,7 +147,8 @@ export class Tables {
    */
   constructor(
     desired: Desired,
-    { epoch, healthSlots, previous, atlas = EMPTY_ATLAS, placeOf = ownPlace }: CompileOptions,
+    { epoch, healthSlots, previous, atlas = EMPTY_ATLAS, placeOf = ownPlace, seed = drawSeed() }:
+      CompileOptions,
     kept: KeptTables | null = null,
   ) {
     this.#desired = desired;
@@ -152,6 +157,7 @@ export class Tables {
     this.#atlas = atlas;
     this.#placeOf = placeOf;
     this.#tickets = new Tickets(previous);
+    this.#seed = seed;
     if (kept) this.#load(kept);
     else this.#writeAll(desired);
     this.weight = weightOf([this.#names.buffer, this.#records.buffer, this.#heap.buffer]);
@@ -161,6 +167,7 @@ export class Tables {
     const healthSlots = this.#healthSlots;
     this.#records.reserve(ROOT.end);
     this.#records.set(ROOT.magic, MAGIC);
+    this.#records.set(ROOT.seed, this.#seed);
     this.#emptyList = this.#writeHead(0, 0, NOWHERE);
     healthSlots.beginRound();
     this.#writeZones(desired.zones);
@@ -312,6 +319,7 @@ export class Tables {
     this.#tickets.load(kept.tickets);
     this.#names.load(names, kept.names.count);
     this.#records.load(records);
+    this.#seed = this.#records.get(ROOT.seed) | 0;
     this.#heap.load(heap);
     this.#pools.load(pools, kept.pools.used);
     this.#healthSlots.load(kept.healthSlots);
@@ -824,10 +832,10 @@ export class Tables {
   /** Fills `#starts` and `#hashes` for every suffix of a lower-case name; returns the number of labels. */
   #hash(name: Uint8Array): number {
     const count = labelStarts(name, this.#starts);
-    let hash = ROOT_HASH;
+    let hash = this.#seed;
     this.#hashes[count - 1] = hash;
     for (let label = count - 2; label >= 0; label--) {
-      hash = hashLabel(hash, name, this.#starts[label]!);
+      hash = hashSuffix(hash, hashLabel(this.#seed, name, this.#starts[label]!));
       this.#hashes[label] = hash;
     }
     return count;
@@ -843,6 +851,10 @@ export class Tables {
   #findFrom(name: Uint8Array, label: number): number {
     return this.#names.find(this.#hashes[label]!, name, this.#starts[label]!);
   }
+}
+
+function drawSeed(): number {
+  return crypto.getRandomValues(new Int32Array(1))[0]!;
 }
 
 function ownPlace({ latitude, longitude }: SteeredMember): Place | null {

@@ -30,6 +30,8 @@ export class SnapshotView {
   readonly records: Uint32Array;
   /** Names, finished resource records and addresses. */
   readonly heap: Uint8Array;
+  /** With which hashes of names begin. */
+  readonly seed: number;
   readonly #names: Int32Array;
   readonly #nameMask: number;
   /** Lets the garbage collector know what goes when this goes. */
@@ -47,6 +49,7 @@ export class SnapshotView {
       throw new TypeError("Cannot open a snapshot: the buffer holds something else");
     }
     this.heap = new Uint8Array(snapshot.heap);
+    this.seed = this.records[ROOT.seed]! | 0;
     this.#names = new Int32Array(snapshot.names);
     this.#nameMask = this.#names.length / 2 - 1;
     this.weight = weightOf([snapshot.names, snapshot.records, snapshot.heap]);
