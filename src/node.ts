@@ -79,6 +79,8 @@ export interface RunningNode extends AsyncDisposable {
   settled(generation: number): Promise<void>;
   /** Takes over what can change while running; gives the keys that differ from the start's and need another one. */
   use(settings: Settings): Promise<string[]>;
+  /** Whether every DNS worker turns and none is being replaced. */
+  isAnswering(): boolean;
   /** Rejects when the node can't answer any more. */
   readonly lost: Promise<never>;
 }
@@ -237,7 +239,12 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
   const lost = Promise.withResolvers<never>();
   lost.promise.catch(() => {});
   const fleet = stack.use(
-    await Fleet.start({ ...fleetOptions(options, queryLog), ...publisher.current, onLost: lost.reject }),
+    await Fleet.start({
+      ...fleetOptions(options, queryLog),
+      ...publisher.current,
+      onReplace: totals.workerReplaced,
+      onLost: lost.reject,
+    }),
   );
   publisher.attach(fleet);
   listening = fleet.addresses;
@@ -308,7 +315,8 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     metrics: listeners.metrics,
     store,
     changes,
-    settled: (generation) => publisher.settled(generation),
+    settled: (generation) => settled(generation, { publisher, fleet }),
+    isAnswering: () => fleet.isAnswering,
     lost: lost.promise,
     use: async (next) => {
       const before = settings;
@@ -356,6 +364,7 @@ function fleetOptions({ settings, log, watchAnswers }: NodeOptions, queryLog: Qu
       ecs: { enabled: dns.ecs.enabled, trusted: dns.ecs.trustedResolvers.map(parsePrefix) },
     },
     tcp: dns.tcp,
+    workerLog: settings.log,
     ...(watchAnswers
       ? { samplesPerSecond: watchAnswers.perSecond, onSample: watchAnswers.onSample }
       : samplingOf(settings.queryLog, queryLog)),
@@ -370,6 +379,15 @@ function samplingOf({ sample, maxPerSecond }: Settings["queryLog"], queryLog: Qu
     sampleEvery: sample,
     onSample: (exchange: Sample) => queryLog.take(exchange),
   };
+}
+
+/** A change is settled when it is in the tables and whoever answers from them turns. */
+async function settled(
+  generation: number,
+  { publisher, fleet }: { readonly publisher: Publisher; readonly fleet: Fleet },
+): Promise<void> {
+  await publisher.settled(generation);
+  await fleet.turning();
 }
 
 /** What every engine of the node goes by. */
@@ -585,10 +603,10 @@ async function serveHttp(parts: HttpParts): Promise<{
     changes,
     auth: { tokens: api.tokens, loopback: isLoopback(parseIp(api.listenAddr)!) },
     node: {
-      settled: (generation) => publisher.settled(generation),
+      settled: (generation) => settled(generation, { publisher, fleet }),
       memberHealth: (pool, member) => health.memberHealth(pool, { ...member, forcedUp: false }),
       failBack: (pool, member, how) => health.failBack(pool, { ...member, forcedUp: false }, how),
-      ready: () => !ending.aborted,
+      ready: () => !ending.aborted && fleet.isAnswering,
       status: () => ({
         node: { id: settings.node.id, region: settings.node.region },
         cluster: { id: settings.cluster.id },

@@ -11,7 +11,7 @@ import { formatProblem } from "./config/yaml_source.ts";
 import { formatSocketAddress } from "./ip.ts";
 import { type RunningNode, startNode } from "./node.ts";
 import type { ServeSignals } from "./signals.ts";
-import { notify } from "./systemd.ts";
+import { feedWatchdog, notify } from "./systemd.ts";
 import { createLogger, type Logger } from "./telemetry/log.ts";
 import { VERSION } from "./version.ts";
 
@@ -55,6 +55,7 @@ export async function serve(
   greet(node, { settings, file, log });
   await tell(log, `READY=1\nSTATUS=Answering on ${node.dns.map(formatSocketAddress).join(", ")}`);
   signals.onReload(() => reload(node, load, log));
+  using _fed = await watched(node, log);
   const exitCode = await Promise.race([
     stopped.then(({ signal }) => {
       log.info("Stopping", { signal });
@@ -137,6 +138,17 @@ async function reload(
     }
   }
   await tell(log, "READY=1");
+}
+
+/** Tells the service manager, if it asked for it, that the main thread and the DNS workers turn. */
+async function watched(node: RunningNode, log: Logger): Promise<Disposable> {
+  const onError = (error: unknown) => log.warn("Cannot tell the service manager", { error });
+  try {
+    return await feedWatchdog({ env: Deno.env.toObject(), isWell: () => node.isAnswering(), onError });
+  } catch (error) {
+    onError(error);
+    return { [Symbol.dispose]: () => {} };
+  }
 }
 
 async function tell(log: Logger, state: string): Promise<void> {

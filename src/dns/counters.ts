@@ -21,6 +21,8 @@ export const COUNTER = {
   /** Exchanges that were to be sampled, and were one too many for this second, or for the block. */
   samplesOverRate: 9,
   samplesOverSize: 10,
+  /** What went wrong in a worker and didn't end it. */
+  faults: 11,
   /** + RCODE, 0–23 (extended RCODEs included). */
   rcode: 16,
   /** Answers that came from a service's pool, and those of `onAllDown`. */

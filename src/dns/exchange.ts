@@ -14,14 +14,17 @@ import { type Client, Engine, type EngineOptions, UDP_SIZE_MAX } from "./engine.
 import { HEADER_SIZE } from "./query.ts";
 import { SampleBlock } from "./samples.ts";
 
-/** A query that made the engine throw: always a fault of ours, whatever was in the packet. */
+/** What went wrong in a worker that goes on: always a fault of ours, whatever was in a packet. */
 export interface Fault {
   /** The error with its stack. */
   readonly reason: string;
-  /** The client's address as text. */
-  readonly client: string;
-  /** The packet, in hex. */
-  readonly query: string;
+  /** The query that made the engine throw, if that is what it was. */
+  readonly asked?: {
+    /** The client's address as text. */
+    readonly client: string;
+    /** The packet, in hex. */
+    readonly query: string;
+  };
 }
 
 /** Who looks on. */
@@ -87,6 +90,15 @@ export class Exchange {
     this.#lane[counter]!++;
   }
 
+  /** Counts a fault, and tells it unless there were many. */
+  complain(error: unknown, asked?: () => NonNullable<Fault["asked"]>): void {
+    this.count(COUNTER.faults);
+    if (this.#faultsLeft === 0) return;
+    this.#faultsLeft--;
+    const reason = error instanceof Error ? error.stack ?? error.message : String(error);
+    this.#watchers.fault(asked ? { reason, asked: asked() } : { reason });
+  }
+
   /** The samples since the last call, as `readSamples` reads them; `null` = none. */
   takeSamples(): Uint8Array<ArrayBuffer> | null {
     return this.#samples?.take() ?? null;
@@ -132,14 +144,7 @@ export class Exchange {
   /** A bare header with the query's identifier and the RCODE (RFC 1035 §4.1.1). */
   #fail(packet: Uint8Array, client: Client, out: Uint8Array, error: unknown): number {
     this.#lane[COUNTER.rcode + RCODE.SERVFAIL]!++;
-    if (this.#faultsLeft > 0) {
-      this.#faultsLeft--;
-      this.#watchers.fault({
-        reason: error instanceof Error ? error.stack ?? error.message : String(error),
-        client: formatIp(client.address()),
-        query: packet.toHex(),
-      });
-    }
+    this.complain(error, () => ({ client: formatIp(client.address()), query: packet.toHex() }));
     out.fill(0, 0, HEADER_SIZE);
     out[0] = packet[0]!;
     out[1] = packet[1]!;

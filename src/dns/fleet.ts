@@ -10,9 +10,10 @@
 import { formatSocketAddress, type SocketAddress } from "../ip.ts";
 import type { LiveBoard } from "../snapshot/live.ts";
 import type { Snapshot } from "../snapshot/view.ts";
-import type { Logger } from "../telemetry/log.ts";
+import type { Logger, LoggerOptions } from "../telemetry/log.ts";
 import type { EngineOptions } from "./engine.ts";
-import { Post } from "./post.ts";
+import { Post, type Replacement } from "./post.ts";
+import type { Patience } from "./pulse.ts";
 import type { Sample } from "./samples.ts";
 import type { TcpLimits } from "./tcp.ts";
 import type { UdpTransport } from "./udp.ts";
@@ -37,13 +38,30 @@ export interface FleetOptions {
   readonly snapshot: Snapshot;
   /** Shared with every worker. */
   readonly board: LiveBoard;
-  /** Hears of workers that die. */
+  /** Hears of workers that die or hang. */
   readonly log: Logger;
+  /** How a worker says by itself that the main thread hangs; absent = as `createLogger` would by default. */
+  readonly workerLog?: Pick<LoggerOptions, "level" | "format">;
+  /** What is borne of a worker that doesn't turn; absent = `WORKER_PATIENCE`. */
+  readonly patience?: Patience;
+  /** What is borne of the main thread; absent = `MAIN_PATIENCE`. */
+  readonly mainPatience?: Patience;
+  /** Called whenever a worker is to be replaced. */
+  readonly onReplace?: (why: Replacement) => void;
   /** Gets what `samplesPerSecond` asks for. */
   readonly onSample?: (sample: Sample) => void;
   /** Called when the first worker is lost for good: the node can't answer streams, or nothing at all. */
   readonly onLost?: (error: Error) => void;
 }
+
+/**
+ * What is borne of a worker. A beat is due every 100 ms, and a look adds a quarter of a second at most, so that a hang
+ * is twenty looks of a main thread that runs, at a worker that does nothing at all.
+ */
+export const WORKER_PATIENCE: Patience = { lookMs: 250, quietMs: 2_000, hungMs: 5_000, deafMs: 30_000 };
+
+/** What is borne of the main thread, which may be busy for seconds with a model of a million services. */
+export const MAIN_PATIENCE: Patience = { lookMs: 100, quietMs: 10_000, hungMs: 10_000, deafMs: 10_000 };
 
 /** The workers of a node. */
 export class Fleet implements AsyncDisposable {
@@ -52,13 +70,17 @@ export class Fleet implements AsyncDisposable {
   /** How UDP is served. */
   readonly transport: UdpTransport["name"];
   readonly #posts: readonly Post[];
+  readonly #looking: ReturnType<typeof setInterval>;
   #board: LiveBoard;
+  /** Those who wait for every worker to turn. */
+  #waiting: PromiseWithResolvers<void> | null = null;
 
-  private constructor(posts: readonly Post[], board: LiveBoard) {
+  private constructor(posts: readonly Post[], { board, patience = WORKER_PATIENCE }: FleetOptions) {
     this.addresses = posts[0]!.bound.addresses;
     this.transport = posts[0]!.bound.transport;
     this.#posts = posts;
     this.#board = board;
+    this.#looking = setInterval(() => this.#look(), patience.lookMs);
   }
 
   /**
@@ -79,7 +101,7 @@ export class Fleet implements AsyncDisposable {
       Array.from({ length: more }, (_, i) => startPost(i + 1, options, addresses)),
     );
     starting.move();
-    return new Fleet([first, ...others], options.board);
+    return new Fleet([first, ...others], options);
   }
 
   /** How many workers there are. */
@@ -100,17 +122,66 @@ export class Fleet implements AsyncDisposable {
     await Promise.all(alive.map((post) => post.publish(snapshot, board)));
   }
 
+  /** Whether every worker turns, less those that are lost for good while others answer. */
+  get isAnswering(): boolean {
+    return this.#counted.every((post) => post.isAnswering);
+  }
+
+  /**
+   * Resolves when every worker has turned lately, and so answers from what is in its tables; at once where all do, and
+   * when the fleet is stopped.
+   */
+  turning(): Promise<void> {
+    if (this.#isTurning) return Promise.resolve();
+    this.#waiting ??= Promise.withResolvers();
+    return this.#waiting.promise;
+  }
+
+  get #isTurning(): boolean {
+    return this.#counted.every((post) => post.isTurning);
+  }
+
+  get #counted(): readonly Post[] {
+    return this.#posts.filter((post, i) => i === 0 || !post.isLost);
+  }
+
+  #look(): void {
+    this.#board.beatMain();
+    for (const post of this.#posts) post.look();
+    if (this.#waiting && this.#isTurning) this.#release();
+  }
+
+  #release(): void {
+    this.#waiting?.resolve();
+    this.#waiting = null;
+  }
+
   /** Stops all workers: UDP at once, streams within two seconds. */
   async [Symbol.asyncDispose](): Promise<void> {
+    clearInterval(this.#looking);
+    this.#release();
     this.#board.stop();
     await Promise.all(this.#posts.map((post) => post[Symbol.asyncDispose]()));
   }
 }
 
 function startPost(lane: number, options: FleetOptions, listen: readonly SocketAddress[]): Promise<Post> {
-  const { engine, transport, tcp, samplesPerSecond, sampleEvery = 1, workers, onLost, ...rest } = options;
+  const {
+    engine,
+    transport,
+    tcp,
+    samplesPerSecond,
+    sampleEvery = 1,
+    workers,
+    onLost,
+    workerLog = { level: "info", format: "auto" },
+    patience = WORKER_PATIENCE,
+    mainPatience = MAIN_PATIENCE,
+    ...rest
+  } = options;
   return Post.start({
     ...rest,
+    patience,
     ...(lane === 0 && onLost ? { onLost } : {}),
     worker: {
       listen,
@@ -121,6 +192,8 @@ function startPost(lane: number, options: FleetOptions, listen: readonly SocketA
       tcp,
       samplesPerSecond,
       sampleEvery,
+      log: workerLog,
+      mainPatience,
     },
   });
 }

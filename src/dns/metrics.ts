@@ -7,6 +7,7 @@ import type { LiveBoard } from "../snapshot/live.ts";
 import type { Registry } from "../telemetry/metrics.ts";
 import { rcodeName } from "../wire/record_type.ts";
 import { COUNTER, LATENCY_BOUNDS_NS, RCODES_COUNTED } from "./counters.ts";
+import type { Replacement } from "./post.ts";
 import { Tally } from "./tally.ts";
 
 /** What DNS has done since the start. */
@@ -15,6 +16,8 @@ export interface DnsTotals {
   answers(): number;
   /** Exchanges that were to be sampled: too many for their second, and too many for the memory they wait in. */
   missedSamples(): { readonly overRate: number; readonly overSize: number };
+  /** Counts a worker that was replaced. */
+  workerReplaced(why: Replacement): void;
   /** Adds what was counted since the last call; needed at least every ten minutes. */
   update(): void;
 }
@@ -46,6 +49,16 @@ export function registerDnsMetrics(
     "Address answers by how they came about.",
     ["source"],
   );
+  const faults = registry.counter(
+    "pleiades_dns_faults_total",
+    "What went wrong in a DNS worker that went on; each is a fault of the program, and is logged.",
+  ).labels();
+  const replaced = registry.counter(
+    "pleiades_dns_workers_replaced_total",
+    "DNS workers that died or hung and were replaced.",
+    ["reason"],
+  );
+  for (const why of ["died", "hung"]) replaced.labels(why).mirror(0);
   const duration = registry.histogram(
     "pleiades_dns_query_duration_seconds",
     "Time to make an answer, without the socket; one query in 64 is timed.",
@@ -65,6 +78,7 @@ export function registerDnsMetrics(
     const overflowed = kernelDrops();
     if (overflowed !== null) dropped.labels("kernel_buffer").mirror(overflowed);
     dropped.labels("tcp_limit").mirror(tally.total(COUNTER.tcpRefused));
+    faults.mirror(tally.total(COUNTER.faults));
     truncated.mirror(tally.total(COUNTER.truncated));
     bytes.mirror(tally.total(COUNTER.bytesOut));
     connections.mirror(tally.total(COUNTER.tcpConnections));
@@ -77,6 +91,7 @@ export function registerDnsMetrics(
     );
   });
   return {
+    workerReplaced: (why) => replaced.labels(why).inc(),
     update: () => tally.update(board()),
     missedSamples: () => {
       tally.update(board());

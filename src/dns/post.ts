@@ -1,6 +1,6 @@
 /**
  * The post of one DNS worker, seen from the main thread: starts a worker on it, hands it each new snapshot and waits
- * until it answers from it, replaces it when it dies, stops it.
+ * until it answers from it, replaces it when it dies or doesn't turn any more, stops it.
  *
  * @module
  */
@@ -8,6 +8,8 @@ import type { SocketAddress } from "../ip.ts";
 import type { LiveBoard } from "../snapshot/live.ts";
 import type { Snapshot } from "../snapshot/view.ts";
 import type { Logger } from "../telemetry/log.ts";
+import { COUNTER } from "./counters.ts";
+import { type Patience, PulseWatch } from "./pulse.ts";
 import { readSamples, type Sample } from "./samples.ts";
 import type { UdpTransport } from "./udp.ts";
 import { closeAbandoned } from "./udp_linux.ts";
@@ -23,11 +25,18 @@ export interface PostOptions {
   readonly board: LiveBoard;
   /** Hears of its deaths. */
   readonly log: Logger;
+  /** What is borne of a worker that doesn't turn. */
+  readonly patience: Patience;
+  /** Called whenever the worker is to be replaced. */
+  readonly onReplace?: (why: Replacement) => void;
   /** Gets what `samplesPerSecond` asks for. */
   readonly onSample?: (sample: Sample) => void;
   /** Called when no worker can be had any more. */
   readonly onLost?: (error: Error) => void;
 }
+
+/** Why a worker is replaced: it ended by itself, or had to be ended. */
+export type Replacement = "died" | "hung";
 
 /** Time for streams to end when the worker is stopped. */
 const STOP_GRACE_MS = 2000;
@@ -41,6 +50,14 @@ const DEATHS_MAX = 10;
  */
 const REPLACE_TRIES = 20;
 
+/**
+ * Time that a worker which was ended by force has to leave its sockets alone before they are closed: it is ended at its
+ * next loop or call, and a number that was closed may be another's by then.
+ */
+const TERMINATE_MS = 50;
+/** Without a beat at so many looks, it isn't taken for granted that a worker answers: half a second. */
+const FRESH_LOOKS = 2;
+
 /** A place that one worker at a time fills. */
 export class Post implements AsyncDisposable {
   /** What its first worker found. */
@@ -48,6 +65,10 @@ export class Post implements AsyncDisposable {
   readonly #options: PostOptions;
   /** `null` while there is none: between a death and its replacement, and when none can be had any more. */
   #worker: Worker | null = null;
+  /** Of the worker; closed for it when it can't. */
+  #descriptors: readonly number[] = [];
+  readonly #watch: PulseWatch;
+  #isQuiet = false;
   #snapshot: Snapshot;
   #board: LiveBoard;
   #acknowledged = 0;
@@ -63,6 +84,7 @@ export class Post implements AsyncDisposable {
     this.#options = options;
     this.#snapshot = options.snapshot;
     this.#board = options.board;
+    this.#watch = new PulseWatch(options.patience);
     this.#employ(launched, options.snapshot);
   }
 
@@ -80,6 +102,32 @@ export class Post implements AsyncDisposable {
     return this.#lost !== null;
   }
 
+  /** Whether there is a worker, and it has turned in the last seconds. */
+  get isAnswering(): boolean {
+    return this.#worker !== null && !this.#isQuiet;
+  }
+
+  /** Whether there is a worker, and it has turned just now. */
+  get isTurning(): boolean {
+    const freshMs = FRESH_LOOKS * this.#options.patience.lookMs;
+    return this.#worker !== null &&
+      (this.#watch.sinceBeatMs < freshMs || this.#watch.hasMoved(this.#board.beatsOf(this.#lane)));
+  }
+
+  /** Looks after the worker; to be called every `lookMs` of the patience. One that hangs is replaced. */
+  look(): void {
+    if (!this.#worker || this.#stopping) return;
+    const counters = this.#board.lane(this.#lane);
+    const work = counters[COUNTER.queriesUdp]! + counters[COUNTER.queriesTcp]!;
+    const pulse = this.#watch.look(performance.now(), this.#board.beatsOf(this.#lane), work);
+    this.#isQuiet = pulse !== "turning";
+    if (pulse === "hung") this.#end(this.#worker);
+  }
+
+  get #lane(): number {
+    return this.#options.worker.engine.lane;
+  }
+
   /**
    * Hands a snapshot to the worker; resolves when it answers from it or from a later one, or when it is stopped.
    *
@@ -89,6 +137,7 @@ export class Post implements AsyncDisposable {
     if (this.#lost) return Promise.reject(this.#lost);
     if (this.#stopping) return Promise.resolve();
     this.#snapshot = snapshot;
+    if (board.buffer !== this.#board.buffer) this.#watch.restart(); // until the worker has it, it beats on the old one
     this.#board = board;
     if (this.#worker) this.#use(this.#worker);
     return new Promise((resolve, reject) => this.#waiting.push({ epoch: snapshot.epoch, resolve, reject }));
@@ -115,11 +164,16 @@ export class Post implements AsyncDisposable {
   /** Takes a worker on; it was started with `snapshot`, and another may have been published meanwhile. */
   #employ({ worker, descriptors }: Launched, snapshot: Snapshot): void {
     this.#worker = worker;
+    this.#descriptors = descriptors;
+    this.#watch.restart();
+    this.#isQuiet = false;
     worker.onmessage = ({ data: report }: MessageEvent<Report>) => {
       if (report.kind === "using") this.#acknowledge(report.epoch);
       else if (report.kind === "samples") this.#readSamples(worker, report.bytes);
       else if (report.kind === "fault") {
-        this.#options.log.error("A query could not be answered", { ...report.fault });
+        const { reason, asked } = report.fault;
+        if (asked) this.#options.log.error("A query could not be answered", { reason, ...asked });
+        else this.#options.log.error("Something failed in a DNS worker, which goes on", { reason });
       } else if (report.kind === "stopped") this.#stopped.resolve();
     };
     worker.onerror = (event) => {
@@ -127,10 +181,24 @@ export class Post implements AsyncDisposable {
       this.#worker = null;
       closeAbandoned(descriptors);
       if (this.#stopping) this.#stopped.resolve();
-      else this.#replacing = this.#replace(event.message);
+      else this.#replacing = this.#replace("died", event.message);
     };
     if (snapshot === this.#snapshot) this.#acknowledge(snapshot.epoch);
     else this.#use(worker);
+  }
+
+  /** Ends a worker that hangs, and has it replaced. */
+  #end(worker: Worker): void {
+    const seconds = this.#watch.sinceBeatMs / 1000;
+    this.#worker = null;
+    worker.onmessage = null;
+    worker.onerror = (event) => event.preventDefault();
+    worker.terminate();
+    const descriptors = this.#descriptors;
+    this.#replacing = new Promise<void>((resolve) => setTimeout(resolve, TERMINATE_MS)).then(() => {
+      closeAbandoned(descriptors);
+      return this.#replace("hung", `it has not turned for ${seconds} s`);
+    });
   }
 
   #use(worker: Worker): void {
@@ -151,8 +219,9 @@ export class Post implements AsyncDisposable {
     for (const { resolve } of done) resolve();
   }
 
-  async #replace(reason: string): Promise<void> {
-    this.#options.log.error("A DNS worker died; starting another", { reason });
+  async #replace(why: Replacement, reason: string): Promise<void> {
+    this.#options.log.error(`A DNS worker ${why}; starting another`, { reason });
+    this.#options.onReplace?.(why);
     try {
       this.#countDeath(reason);
       await this.#employReplacement();
@@ -166,7 +235,7 @@ export class Post implements AsyncDisposable {
     const now = performance.now();
     this.#deaths = [...this.#deaths.filter((death) => death > now - 60_000), now];
     if (this.#deaths.length > DEATHS_MAX) {
-      throw new Error(`${this.#deaths.length} DNS workers died within a minute: ${reason}`);
+      throw new Error(`${this.#deaths.length} DNS workers died or hung within a minute: ${reason}`);
     }
   }
 

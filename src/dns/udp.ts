@@ -21,6 +21,11 @@ const LOOPS = 2;
 /** Queries are short; what is longer than this loses its tail and is answered FORMERR. */
 const QUERY_MAX = 4096;
 
+/** Failures in a row after which a socket is given up; want of memory passes sooner. */
+const FAILURES_MAX = 20;
+/** Pause after each of them, milliseconds. */
+const FAILURE_PAUSE_MS = 50;
+
 /** UDP on one of the transports: every address is bound before the first packet is answered. */
 export interface UdpTransport {
   /** As `dns.transport` calls it. */
@@ -31,8 +36,12 @@ export interface UdpTransport {
    * @throws {Deno.errors.AddrInUse | Deno.errors.PermissionDenied | Error} when it can't be had
    */
   bind(address: SocketAddress): UdpSocket;
-  /** Answers everything that arrives on these sockets, until `stop`. */
-  serve(sockets: readonly UdpSocket[], exchange: Exchange): void;
+  /**
+   * Answers everything that arrives on these sockets, until `stop`.
+   *
+   * @returns resolves when they are closed; rejects when one of them can't be read any more
+   */
+  serve(sockets: readonly UdpSocket[], exchange: Exchange): Promise<void>;
   /** Resolves when all sockets that are served are closed. */
   stop(): Promise<void>;
 }
@@ -50,7 +59,7 @@ export class PortableUdp implements UdpTransport {
   /** As `dns.transport` calls it. */
   readonly name = "portable";
   #sockets: readonly PortableUdpSocket[] = [];
-  #served: Promise<unknown> = Promise.resolve();
+  #served = Promise.resolve();
 
   /** Binds a socket of Deno's. */
   bind({ hostname, port }: SocketAddress): PortableUdpSocket {
@@ -58,11 +67,11 @@ export class PortableUdp implements UdpTransport {
   }
 
   /** Runs some loops on each socket. */
-  serve(sockets: readonly PortableUdpSocket[], exchange: Exchange): void {
+  serve(sockets: readonly PortableUdpSocket[], exchange: Exchange): Promise<void> {
     this.#sockets = sockets;
-    this.#served = Promise.all(
+    return this.#served = Promise.all(
       sockets.flatMap(({ conn }) => Array.from({ length: LOOPS }, () => answerLoop(conn, exchange))),
-    );
+    ).then(() => {});
   }
 
   /** Closes the sockets, which ends their loops. */
@@ -122,16 +131,18 @@ async function receive(
   socket: DatagramSocket,
   buffer: Uint8Array,
 ): Promise<[Uint8Array, Deno.Addr] | null> {
-  for (;;) {
+  for (let failures = 0;;) {
     try {
       return await socket.receive(buffer);
     } catch (error) {
       if (error instanceof Deno.errors.BadResource || error instanceof Deno.errors.Interrupted) return null;
       // An ICMP error for an earlier answer shows up here on some systems; the socket itself is fine.
-      if (!(error instanceof Deno.errors.ConnectionRefused || error instanceof Deno.errors.ConnectionReset)) {
-        throw error;
+      if (error instanceof Deno.errors.ConnectionRefused || error instanceof Deno.errors.ConnectionReset) {
+        await turnEventLoop(); // an error that comes again at once, and again, keeps nothing else waiting
+        continue;
       }
-      await turnEventLoop(); // an error that comes again at once, and again, keeps nothing else waiting
+      if (++failures > FAILURES_MAX) throw error;
+      await new Promise((resolve) => setTimeout(resolve, FAILURE_PAUSE_MS));
     }
   }
 }

@@ -6,13 +6,15 @@
  *
  * @module
  */
-import { seededRng, systemRng } from "../clock.ts";
+import { seededRng, systemClock, systemRng } from "../clock.ts";
 import { listenFault } from "../config/listen_fault.ts";
 import type { SocketAddress } from "../ip.ts";
 import { LiveBoard } from "../snapshot/live.ts";
 import type { Snapshot } from "../snapshot/view.ts";
+import { createLogger, type Logger, type LoggerOptions } from "../telemetry/log.ts";
 import type { EngineOptions } from "./engine.ts";
 import { Exchange, type Fault } from "./exchange.ts";
+import { type Patience, PulseWatch } from "./pulse.ts";
 import { type TcpLimits, TcpServer } from "./tcp.ts";
 import { PortableUdp, type UdpSocket, type UdpTransport } from "./udp.ts";
 import { LinuxUdp } from "./udp_linux.ts";
@@ -35,6 +37,10 @@ export interface WorkerOptions {
   readonly samplesPerSecond: number;
   /** One exchange in so many is reported, 1 or more. */
   readonly sampleEvery: number;
+  /** How to say by itself that the main thread hangs, which then can't. */
+  readonly log: Pick<LoggerOptions, "level" | "format">;
+  /** What is borne of the main thread. */
+  readonly mainPatience: Patience;
 }
 
 /** From the fleet to a worker. */
@@ -89,7 +95,10 @@ const ANY_PORT_TRIES = 16;
 let exchange: Exchange;
 let transport: UdpTransport;
 let tcpServers: TcpServer[] = [];
+let board: LiveBoard;
+let log: Logger;
 let refill: ReturnType<typeof setInterval> | undefined;
+let beating: ReturnType<typeof setInterval> | undefined;
 let reporting: ReturnType<typeof setInterval> | undefined;
 /** Whether the fleet hasn't read the last samples yet: meanwhile they gather here, where there is a bound. */
 let areSamplesUnread = false;
@@ -97,6 +106,7 @@ let areSamplesUnread = false;
 /** The worker's global scope, as far as it is used here. */
 interface WorkerScope {
   onmessage: ((event: MessageEvent<Order>) => void) | null;
+  onunhandledrejection: ((event: PromiseRejectionEvent) => void) | null;
   postMessage(report: Report, transfer?: Transferable[]): void;
   close(): void;
 }
@@ -105,26 +115,48 @@ const scope = globalThis as unknown as WorkerScope;
 scope.onmessage = ({ data: order }) => {
   if (order.kind === "start") start(order.options, order.snapshot, order.board);
   else if (order.kind === "use") {
-    exchange.use(order.snapshot, new LiveBoard(order.board));
+    board = new LiveBoard(order.board);
+    exchange.use(order.snapshot, board);
     scope.postMessage({ kind: "using", epoch: order.snapshot.epoch });
   } else if (order.kind === "sampled") areSamplesUnread = false;
   else stop(order.graceMs);
 };
 
-function start(options: WorkerOptions, snapshot: Snapshot, board: SharedArrayBuffer): void {
+/**
+ * A rejection that nothing waits for belongs to one exchange or one connection: it is told, counted, and the worker goes
+ * on. What it can't do without ends it (`endWith`), and so does every error that is thrown: then another takes its place.
+ */
+scope.onunhandledrejection = (event) => {
+  if (event.reason instanceof EndOfWorker) return;
+  event.preventDefault();
+  exchange?.complain(event.reason);
+};
+
+/** Ends the worker with an error that the fleet hears of. */
+function endWith(cause: unknown): void {
+  Promise.reject(new EndOfWorker(cause instanceof Error ? cause.message : String(cause), { cause }));
+}
+
+/** What ends the worker. */
+class EndOfWorker extends Error {}
+
+function start(options: WorkerOptions, snapshot: Snapshot, buffer: SharedArrayBuffer): void {
+  board = new LiveBoard(buffer);
+  log = createLogger({ ...options.log, clock: systemClock });
   exchange = new Exchange(options.engine, {
     samplesPerSecond: options.samplesPerSecond,
     sampleEvery: options.sampleEvery,
     rng: seededRng(systemRng()),
     fault: (fault) => scope.postMessage({ kind: "fault", fault }),
   });
-  exchange.use(snapshot, new LiveBoard(board));
+  exchange.use(snapshot, board);
   try {
     const chosen = chooseTransport(options);
     transport = chosen.transport;
     const { listeners, covered } = bindAll(options);
-    transport.serve(listeners.map(({ udp }) => udp), exchange);
+    transport.serve(listeners.map(({ udp }) => udp), exchange).catch(endWith);
     tcpServers = listeners.flatMap(({ tcp }) => tcp ? new TcpServer(tcp, exchange, options.tcp) : []);
+    beating = startBeating(options);
     refill = setInterval(() => exchange.refill(), 1000);
     if (options.samplesPerSecond > 0) {
       reporting = setInterval(() => areSamplesUnread || reportSamples(), REPORT_INTERVAL_MS);
@@ -141,6 +173,24 @@ function start(options: WorkerOptions, snapshot: Snapshot, board: SharedArrayBuf
     const { message, cause } = error as Error;
     scope.postMessage({ kind: "failed", message, taken: cause instanceof Deno.errors.AddrInUse });
   }
+}
+
+/**
+ * Moves the worker's heartbeat each time the event loop comes round, and looks whether the main thread moves its own: as
+ * long as it doesn't, health and changes stand still, and no one else is there to say so.
+ */
+function startBeating({ engine, mainPatience }: WorkerOptions): ReturnType<typeof setInterval> {
+  const watch = new PulseWatch(mainPatience);
+  let isHung = false;
+  return setInterval(() => {
+    board.beat(engine.lane);
+    const hungBefore = isHung;
+    const seconds = Math.round(watch.sinceBeatMs / 1000);
+    isHung = watch.look(performance.now(), board.mainBeats, 0) === "hung";
+    if (isHung === hungBefore || engine.lane > 0) return;
+    if (isHung) log.error("The main thread hangs: DNS goes on, health checks, changes and the API don't");
+    else log.warn("The main thread turns again", { seconds });
+  }, mainPatience.lookMs);
 }
 
 function chooseTransport(
@@ -166,9 +216,10 @@ function reportSamples(): void {
 }
 
 async function stop(graceMs: number): Promise<void> {
+  clearInterval(beating);
   clearInterval(refill);
   clearInterval(reporting);
-  await Promise.all([transport.stop(), ...tcpServers.map((server) => server.close(graceMs))]);
+  await Promise.allSettled([transport.stop(), ...tcpServers.map((server) => server.close(graceMs))]);
   reportSamples();
   scope.postMessage({ kind: "stopped" });
   scope.close();

@@ -4,11 +4,12 @@
  *
  * | section | unit | writer | use |
  * | --- | --- | --- | --- |
- * | head | 16 u32 | main | sizes, health generation, stop |
+ * | head | 16 u32 | main | sizes, health generation, stop, heartbeat of the main thread |
  * | health | 1 bit a slot | main | 1 = up; bits first, then the generation |
  * | downAt | u32 a slot | main | health generation at which the slot went down last |
  * | rtt | u32 a slot | main | measured round trip, µs; 0 = unknown |
  * | tickets | u32 a slot | workers, `Atomics.add` | rotation of (service, family), exact over all workers |
+ * | beats | 64 u32 | one worker each | heartbeats: a word that doesn't move is a thread that doesn't turn |
  * | lanes | 64 × 256 u32 | one worker each | counters; main sums wrapped differences |
  *
  * Slot 0 of health belongs to members that nobody checks: it is always up.
@@ -16,7 +17,15 @@
  * @module
  */
 
-const HEAD = { healthSlots: 0, ticketSlots: 1, healthGeneration: 2, stop: 3, now: 4, size: 16 } as const;
+const HEAD = {
+  healthSlots: 0,
+  ticketSlots: 1,
+  healthGeneration: 2,
+  stop: 3,
+  now: 4,
+  mainBeat: 5,
+  size: 16,
+} as const;
 
 /** Lanes on a board: the most workers a node may have. */
 export const LANES = 64;
@@ -54,6 +63,7 @@ export class LiveBoard {
   /** Draw with `Atomics.add`. */
   readonly tickets: Uint32Array;
   readonly #head: Uint32Array;
+  readonly #beats: Uint32Array;
   readonly #lanesAt: number;
 
   /** Opens a buffer that `create` made. */
@@ -70,14 +80,16 @@ export class LiveBoard {
     this.rtt = new Uint32Array(buffer, at, healthSlots);
     at += this.rtt.byteLength;
     this.tickets = new Uint32Array(buffer, at, ticketSlots);
-    this.#lanesAt = at + this.tickets.byteLength;
+    at += this.tickets.byteLength;
+    this.#beats = new Uint32Array(buffer, at, LANES);
+    this.#lanesAt = at + this.#beats.byteLength;
   }
 
   /** A new board: everything up, all tickets 0. Sizes are rounded up. */
   static create(size: BoardSize): LiveBoard {
     const healthSlots = roundUp(size.healthSlots);
     const ticketSlots = roundUp(size.ticketSlots);
-    const words = HEAD.size + healthSlots / 32 + healthSlots * 2 + ticketSlots + LANES * LANE_SIZE;
+    const words = HEAD.size + healthSlots / 32 + healthSlots * 2 + ticketSlots + LANES + LANES * LANE_SIZE;
     const buffer = new SharedArrayBuffer(words * 4);
     new Uint32Array(buffer).set([healthSlots, ticketSlots, 1]);
     const board = new LiveBoard(buffer);
@@ -95,6 +107,8 @@ export class LiveBoard {
     grown.downAt.set(this.downAt);
     grown.rtt.set(this.rtt);
     grown.now = this.now;
+    grown.#beats.set(this.#beats);
+    grown.#head[HEAD.mainBeat] = this.mainBeats;
     grown.tickets.set(this.tickets);
     grown.#head[HEAD.healthGeneration] = this.healthGeneration + 1;
     for (let lane = 0; lane < LANES; lane++) grown.lane(lane).set(this.lane(lane));
@@ -159,6 +173,26 @@ export class LiveBoard {
   setRoundTrips(measured: Iterable<{ readonly slot: number; readonly rttUs: number }>): void {
     for (const { slot, rttUs } of measured) this.rtt[slot] = rttUs;
     Atomics.store(this.#head, HEAD.healthGeneration, this.healthGeneration + 1);
+  }
+
+  /** Moves the heartbeat of a worker; only that worker does. */
+  beat(lane: number): void {
+    Atomics.add(this.#beats, lane, 1);
+  }
+
+  /** How often a worker's heart has beaten, modulo 2³²; what counts is that it moves. */
+  beatsOf(lane: number): number {
+    return Atomics.load(this.#beats, lane);
+  }
+
+  /** Moves the heartbeat of the main thread; only that thread does. */
+  beatMain(): void {
+    Atomics.add(this.#head, HEAD.mainBeat, 1);
+  }
+
+  /** How often the main thread's heart has beaten, modulo 2³². */
+  get mainBeats(): number {
+    return Atomics.load(this.#head, HEAD.mainBeat);
   }
 
   /** The counters of one worker. */

@@ -69,8 +69,8 @@ Deno.test("a fault is told with the packet that caused it", () => {
   const { ask, faults } = watched({ engine: { ecs: FAULTY } });
   ask(FATAL);
   assert.match(faults[0]!.reason, /the engine failed[\s\S]*engine\.ts/);
-  assert.equal(faults[0]!.client, "192.0.2.53");
-  assert.deepEqual(Uint8Array.fromHex(faults[0]!.query), FATAL);
+  assert.equal(faults[0]!.asked!.client, "192.0.2.53");
+  assert.deepEqual(Uint8Array.fromHex(faults[0]!.asked!.query), FATAL);
 });
 
 Deno.test("faults are told five times a second at most", () => {

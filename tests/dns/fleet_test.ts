@@ -5,11 +5,14 @@
  */
 import assert from "node:assert/strict";
 import { COUNTER } from "../../src/dns/counters.ts";
+import { turnEventLoop } from "../../src/dns/event_loop.ts";
+import type { Patience } from "../../src/dns/pulse.ts";
 import { Tally } from "../../src/dns/tally.ts";
 import { MAGIC, ROOT } from "../../src/snapshot/layout.ts";
 import type { Snapshot } from "../../src/snapshot/view.ts";
 import { askTcp, askUdp, framed, TcpClient, UdpClient } from "./clients.ts";
 import { testEachTransport } from "./each_transport.ts";
+import { endless } from "./endless.ts";
 import { addresses, query } from "./packets.ts";
 import type { Declared } from "./world.ts";
 
@@ -149,6 +152,62 @@ testEachTransport(
     await assert.rejects(node.publish(at("192.0.2.1")), /Cannot open a snapshot/);
   },
 );
+
+/** Quick to despair, and yet far from a busy machine's pauses. */
+const IMPATIENT: Patience = { lookMs: 20, quietMs: 200, hungMs: 1_000, deafMs: 5_000 };
+
+testEachTransport(
+  "a worker that hangs is ended and replaced; until then the fleet doesn't answer and nothing is settled",
+  async (start) => {
+    const lines: string[] = [];
+    const replaced = Promise.withResolvers<string>();
+    await using node = await start(at("192.0.2.1"), {
+      patience: IMPATIENT,
+      onReplace: replaced.resolve,
+      onLog: (line, { reason }) => lines.push(`${line}: ${reason}`),
+    });
+    const { world, fleet } = node;
+    assert(fleet.isAnswering);
+    await fleet.publish(endless(world.snapshot), world.board);
+    using client = new UdpClient(node.address);
+    await client.send(WWW); // is never answered
+    while (fleet.isAnswering) await turnEventLoop();
+    const settled = fleet.turning().then(() => fleet.isAnswering);
+    const published = node.publish(at("192.0.2.2"));
+    assert.equal(await replaced.promise, "hung");
+    assert.equal(fleet.isAnswering, false);
+    await published;
+    assert.equal(await settled, true);
+    assert.match(lines[0]!, /^error A DNS worker hung; starting another: it has not turned for 1(\.\d+)? s$/);
+    assert.deepEqual(addresses(await askUdp(node.address, WWW)), ["192.0.2.2"]);
+    assert.deepEqual(addresses(await askTcp(node.address, WWW)), ["192.0.2.2"]);
+  },
+);
+
+testEachTransport("a fleet whose worker hangs can be stopped", async (start) => {
+  const node = await start(at("192.0.2.1"));
+  await node.fleet.publish(endless(node.world.snapshot), node.world.board);
+  using client = new UdpClient(node.address);
+  await client.send(WWW);
+  await node[Symbol.asyncDispose]();
+});
+
+Deno.test("a main thread that hangs is told of by a worker, and when it turns again, too", async () => {
+  const { code, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--unstable-net", new URL("hung_main.ts", import.meta.url).pathname],
+    env: { NO_COLOR: "1" },
+    stdout: "null",
+    stderr: "piped",
+  }).output();
+  const text = new TextDecoder().decode(stderr);
+  assert.equal(code, 0, text);
+  const told = text.split("\n").filter((line) => line.includes("main thread"))
+    .map((line) => JSON.parse(line) as { level: string; message: string });
+  assert.deepEqual(told.map(({ level, message }) => `${level} ${message}`), [
+    "error The main thread hangs: DNS goes on, health checks, changes and the API don't",
+    "warn The main thread turns again",
+  ]);
+});
 
 testEachTransport("a fleet that stops answers nothing more and frees its ports", async (start) => {
   const node = await start(at("192.0.2.0"));

@@ -6,6 +6,8 @@
 import type { EngineOptions } from "../../src/dns/engine.ts";
 import type { Sample } from "../../src/dns/samples.ts";
 import { Fleet } from "../../src/dns/fleet.ts";
+import type { Replacement } from "../../src/dns/post.ts";
+import type { Patience } from "../../src/dns/pulse.ts";
 import type { TcpLimits } from "../../src/dns/tcp.ts";
 import { parseSocketAddress, type SocketAddress } from "../../src/ip.ts";
 import type { LogFields, Logger } from "../../src/telemetry/log.ts";
@@ -22,6 +24,9 @@ export interface LoopbackOptions {
   readonly samplesPerSecond: number;
   readonly sampleEvery: number;
   readonly onSample: (sample: Sample) => void;
+  readonly patience: Patience;
+  readonly mainPatience: Patience;
+  readonly onReplace: (why: Replacement) => void;
   readonly onLost: (error: Error) => void;
   /** Gets each line of the log as `level message`. */
   readonly onLog: (line: string, fields: LogFields) => void;
@@ -54,6 +59,9 @@ export class Loopback implements AsyncDisposable {
       board: world.board,
       log: logger(options.onLog ?? (() => {})),
       ...(options.onSample ? { onSample: options.onSample } : {}),
+      ...(options.patience ? { patience: options.patience } : {}),
+      ...(options.mainPatience ? { mainPatience: options.mainPatience } : {}),
+      ...(options.onReplace ? { onReplace: options.onReplace } : {}),
       ...(options.onLost ? { onLost: options.onLost } : {}),
     });
     return new Loopback(world, fleet);

@@ -30,6 +30,8 @@ Deno.test("grownTo() keeps verdicts, tickets and counters", () => {
   board.setHealth([{ slot: 5, up: false }]);
   board.tickets[7] = 3;
   board.lane(2)[1] = 9;
+  for (let beats = 0; beats < 4; beats++) board.beat(63);
+  board.beatMain();
   const grown = board.grownTo({ healthSlots: 100_000, ticketSlots: 100_000 });
   assert.ok(grown.holds({ healthSlots: 100_000, ticketSlots: 100_000 }));
   assert.ok(!board.holds({ healthSlots: 100_000, ticketSlots: 100_000 }));
@@ -39,6 +41,7 @@ Deno.test("grownTo() keeps verdicts, tickets and counters", () => {
     3,
     9,
   ]);
+  assert.deepEqual([grown.beatsOf(62), grown.beatsOf(63), grown.mainBeats], [0, 4, 1]);
   assert.notEqual(grown.healthGeneration, board.healthGeneration);
 });
 
