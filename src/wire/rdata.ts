@@ -6,18 +6,23 @@
  * on request, has the generic form of RFC 3597 §5: `\# LENGTH HEX`. Names in the wire form are uncompressed
  * and keep their case.
  *
- * Sources: RFC 1035 §3.3, RFC 1183 (RP, AFSDB), 2782 (SRV), 3403 (NAPTR), 3596 (AAAA), 3597 (unknown types),
- * 4034 (DS, DNSKEY, RRSIG), 4255 (SSHFP), 6672 (DNAME), 6698 (TLSA), 7553 (URI), 7929 (OPENPGPKEY), 8162
- * (SMIMEA), 8659 (CAA), 9460 (SVCB, HTTPS; in `svcb.ts`).
+ * Sources: RFC 1035 §3.3, RFC 1183 (RP, AFSDB, RT), 1876 (LOC; in `location.ts`), 2230 (KX), 2782 (SRV), 3123 (APL;
+ * in `address_prefixes.ts`), 3403 (NAPTR), 3596 (AAAA), 3597 (unknown types), 4034 (DS, DNSKEY, RRSIG, NSEC; sets of
+ * types in `type_bitmap.ts`), 4255 (SSHFP), 4398 (CERT), 4701 (DHCID), 5155 (NSEC3, NSEC3PARAM), 6672 (DNAME), 6698
+ * (TLSA), 6742 (NID, L32, L64, LP), 7043 (EUI48, EUI64), 7477 (CSYNC), 7553 (URI), 7929 (OPENPGPKEY), 8162 (SMIMEA),
+ * 8659 (CAA), 8976 (ZONEMD), 9460 (SVCB, HTTPS; in `svcb.ts`).
  *
  * @module
  */
 
 import { type Family, formatIp } from "../ip.ts";
 import { parseAddress } from "./address.ts";
+import { formatAddressPrefixes, parseAddressPrefixes } from "./address_prefixes.ts";
 import { nameSize, nameToWire, wireToAbsoluteName } from "./name.ts";
 import { TYPE, typeName, typeNumber } from "./record_type.ts";
+import { formatLocation, parseLocation } from "./location.ts";
 import { formatSvcParams, parseSvcParams } from "./svcb.ts";
+import { formatTypes, parseTypes } from "./type_bitmap.ts";
 import { bytesToString, scanLine, stringToBytes, type Token } from "./zone_tokens.ts";
 
 /** Most bytes of record data: its length is 16 bits, RFC 1035 §3.2.1. */
@@ -81,6 +86,8 @@ export function formatRdata(type: number, rdata: Uint8Array): string {
   if (at < rdata.length) {
     throw new SyntaxError(`${typeName(type)} data has ${rdata.length - at} bytes too many`);
   }
+  const fault = faultOfDigest(type, rdata);
+  if (fault !== null) throw new SyntaxError(fault);
   return texts.filter((text) => text !== "").join(" ");
 }
 
@@ -156,6 +163,43 @@ interface Field {
   readonly isName?: true;
 }
 
+/** RFC 4034 appendix A.1 and the registry that it began. */
+const ALGORITHMS: Readonly<Record<string, number>> = {
+  RSAMD5: 1,
+  DH: 2,
+  DSA: 3,
+  RSASHA1: 5,
+  "DSA-NSEC3-SHA1": 6,
+  "RSASHA1-NSEC3-SHA1": 7,
+  RSASHA256: 8,
+  RSASHA512: 10,
+  "ECC-GOST": 12,
+  ECDSAP256SHA256: 13,
+  ECDSAP384SHA384: 14,
+  ED25519: 15,
+  ED448: 16,
+  INDIRECT: 252,
+  PRIVATEDNS: 253,
+  PRIVATEOID: 254,
+};
+
+/** RFC 4398 §2.1. */
+const CERTIFICATE_TYPES: Readonly<Record<string, number>> = {
+  PKIX: 1,
+  SPKI: 2,
+  PGP: 3,
+  IPKIX: 4,
+  ISPKI: 5,
+  IPGP: 6,
+  ACPKIX: 7,
+  IACPKIX: 8,
+  URI: 253,
+  OID: 254,
+};
+
+/** Bytes of a digest by its type: SHA-1, SHA-256, GOST R 34.11-94, SHA-384 (RFC 3658, 4509, 5933, 6605). */
+const DIGEST_SIZES: Readonly<Record<number, number>> = { 1: 20, 2: 32, 3: 32, 4: 48 };
+
 /** The fields of every type whose form is known. */
 const FIELDS: ReadonlyMap<number, readonly Field[]> = new Map<number, readonly Field[]>([
   [TYPE.A, [address(4)]],
@@ -176,7 +220,9 @@ const FIELDS: ReadonlyMap<number, readonly Field[]> = new Map<number, readonly F
   [TYPE.TXT, [strings("text")]],
   [TYPE.RP, [name("mailbox"), name("TXT name")]],
   [TYPE.AFSDB, [unsigned(2, "subtype"), name("host name")]],
+  [TYPE.RT, [unsigned(2, "preference"), name("intermediate host")]],
   [TYPE.AAAA, [address(6)]],
+  [TYPE.LOC, [words(16, parseLocation, formatLocation)]],
   [TYPE.SRV, [unsigned(2, "priority"), unsigned(2, "weight"), unsigned(2, "port"), name("target")]],
   [TYPE.NAPTR, [
     unsigned(2, "order"),
@@ -187,12 +233,19 @@ const FIELDS: ReadonlyMap<number, readonly Field[]> = new Map<number, readonly F
     name("replacement"),
   ]],
   [TYPE.KX, [unsigned(2, "preference"), name("key exchanger")]],
+  [TYPE.CERT, [
+    mnemonic(2, "certificate type", CERTIFICATE_TYPES),
+    unsigned(2, "key tag"),
+    algorithm(),
+    base64("certificate"),
+  ]],
   [TYPE.DNAME, [name("target")]],
+  [TYPE.APL, [words("rest", parseAddressPrefixes, formatAddressPrefixes)]],
   [TYPE.DS, digestFields()],
   [TYPE.SSHFP, [unsigned(1, "algorithm"), unsigned(1, "fingerprint type"), hex("fingerprint")]],
   [TYPE.RRSIG, [
     recordType("type covered"),
-    unsigned(1, "algorithm"),
+    algorithm(),
     unsigned(1, "label count"),
     unsigned(4, "original TTL"),
     instant("expiration"),
@@ -201,25 +254,46 @@ const FIELDS: ReadonlyMap<number, readonly Field[]> = new Map<number, readonly F
     name("signer"),
     base64("signature"),
   ]],
+  [TYPE.NSEC, [name("next name"), types()]],
   [TYPE.DNSKEY, keyFields()],
+  [TYPE.DHCID, [base64("identifier")]],
+  [TYPE.NSEC3, [...saltFields(), base32("next hashed name"), types()]],
+  [TYPE.NSEC3PARAM, saltFields()],
   [TYPE.TLSA, certificateFields()],
   [TYPE.SMIMEA, certificateFields()],
   [TYPE.CDS, digestFields()],
   [TYPE.CDNSKEY, keyFields()],
   [TYPE.OPENPGPKEY, [base64("key")]],
-  [TYPE.SVCB, [unsigned(2, "priority"), name("target"), svcParams()]],
-  [TYPE.HTTPS, [unsigned(2, "priority"), name("target"), svcParams()]],
+  [TYPE.CSYNC, [unsigned(4, "serial"), unsigned(2, "flags"), types()]],
+  [TYPE.ZONEMD, [
+    unsigned(4, "serial"),
+    unsigned(1, "scheme"),
+    unsigned(1, "hash algorithm"),
+    hex("digest"),
+  ]],
+  [TYPE.SVCB, [unsigned(2, "priority"), name("target"), words("rest", parseSvcParams, formatSvcParams)]],
+  [TYPE.HTTPS, [unsigned(2, "priority"), name("target"), words("rest", parseSvcParams, formatSvcParams)]],
   [TYPE.SPF, [strings("text")]],
+  [TYPE.NID, [unsigned(2, "preference"), groups({ count: 4, bytes: 2, between: ":" }, "node identifier")]],
+  [TYPE.L32, [unsigned(2, "preference"), address(4)]],
+  [TYPE.L64, [unsigned(2, "preference"), groups({ count: 4, bytes: 2, between: ":" }, "locator")]],
+  [TYPE.LP, [unsigned(2, "preference"), name("locator's name")]],
+  [TYPE.EUI48, [groups({ count: 6, bytes: 1, between: "-" }, "address")]],
+  [TYPE.EUI64, [groups({ count: 8, bytes: 1, between: "-" }, "address")]],
   [TYPE.URI, [unsigned(2, "priority"), unsigned(2, "weight"), restString("URI")]],
   [TYPE.CAA, [unsigned(1, "flags"), caaTag(), restString("value")]],
 ]);
 
 function digestFields(): Field[] {
-  return [unsigned(2, "key tag"), unsigned(1, "algorithm"), unsigned(1, "digest type"), hex("digest")];
+  return [unsigned(2, "key tag"), algorithm(), unsigned(1, "digest type"), hex("digest")];
 }
 
 function keyFields(): Field[] {
-  return [unsigned(2, "flags"), unsigned(1, "protocol"), unsigned(1, "algorithm"), base64("public key")];
+  return [unsigned(2, "flags"), unsigned(1, "protocol"), algorithm(), base64("public key")];
+}
+
+function saltFields(): Field[] {
+  return [unsigned(1, "hash algorithm"), unsigned(1, "flags"), unsigned(2, "iterations"), salt()];
 }
 
 function certificateFields(): Field[] {
@@ -261,6 +335,12 @@ class TokenReader {
     return token.text;
   }
 
+  /** The next token's text, which stays the next; empty when there is none. */
+  peek(): string {
+    const token = this.#tokens[this.#index];
+    return token?.kind === "plain" ? token.text : "";
+  }
+
   /** All tokens that are left, at least one. */
   rest(what: string): string[] {
     const texts = [this.next(what)];
@@ -297,6 +377,8 @@ function parseFields(type: number, reader: TokenReader): Uint8Array {
   const wire = concat(fields.map((field) => field.parse(reader)));
   reader.end();
   if (type === TYPE.SVCB || type === TYPE.HTTPS) refuseAliasParams(wire, reader);
+  const fault = faultOfDigest(type, wire);
+  if (fault !== null) reader.fail(fault);
   return wire;
 }
 
@@ -309,6 +391,14 @@ function refuseAliasParams(wire: Uint8Array, reader: TokenReader): void {
       2,
     );
   }
+}
+
+/** A digest of another length than its type's is of no use to anybody, and a sign of a text that was cut off. */
+function faultOfDigest(type: number, wire: Uint8Array): string | null {
+  const size = type === TYPE.DS || type === TYPE.CDS ? DIGEST_SIZES[wire[3]!] : undefined;
+  return size === undefined || wire.length - 4 === size
+    ? null
+    : `a digest of type ${wire[3]} has ${size} bytes, not ${wire.length - 4}`;
 }
 
 function parseGeneric(type: number, reader: TokenReader): Uint8Array {
@@ -380,6 +470,24 @@ function unsigned(size: 1 | 2 | 4, what: string): Field {
     format: (bytes) => String(toNumber(bytes)),
     size: () => size,
   };
+}
+
+/** A number that may be written by its mnemonic, in any case; it is shown as a number. */
+function mnemonic(size: 1 | 2, what: string, numbers: Readonly<Record<string, number>>): Field {
+  const number = unsigned(size, what);
+  return {
+    ...number,
+    parse(reader) {
+      const known = numbers[reader.peek().toUpperCase()];
+      if (known === undefined) return number.parse(reader);
+      reader.next(what);
+      return toBytes(known, size);
+    },
+  };
+}
+
+function algorithm(): Field {
+  return mnemonic(1, "algorithm", ALGORITHMS);
 }
 
 /** Seconds that may be written in units. */
@@ -524,18 +632,99 @@ function decodeBase64(text: string): Uint8Array | null {
   }
 }
 
-function svcParams(): Field {
+/** Hex digits behind their count; `-` = none (RFC 5155 §3.3). */
+function salt(): Field {
+  return {
+    parse(reader) {
+      const text = reader.next("salt");
+      const bytes = text === "-"
+        ? new Uint8Array()
+        : /^(?:[0-9a-f]{2}){1,255}$/i.test(text)
+        ? Uint8Array.fromHex(text)
+        : reader.fail(`the salt "${text}" must be pairs of hex digits, or - for none`);
+      return concat([Uint8Array.of(bytes.length), bytes]);
+    },
+    format: (bytes) => bytes.length === 1 ? "-" : bytes.subarray(1).toHex().toUpperCase(),
+    size: (bytes, at) => 1 + (bytes[at] ?? 0),
+  };
+}
+
+/** Base32 with the extended hex alphabet and without padding (RFC 4648 §7), behind the count of its bytes. */
+function base32(what: string): Field {
+  return {
+    parse(reader) {
+      const text = reader.next(what).toUpperCase();
+      const bytes = new Uint8Array(Math.floor(text.length * 5 / 8));
+      let bits = 0;
+      let count = 0;
+      let at = 0;
+      for (const char of text) {
+        const digit = BASE32.indexOf(char);
+        if (digit < 0) reader.fail(`the ${what} must be base32 with the digits 0–9 and A–V`);
+        bits = (bits << 5 | digit) & 0xfff;
+        count += 5;
+        if (count >= 8) bytes[at++] = bits >> (count -= 8);
+      }
+      const isWhole = (bits & ((1 << count) - 1)) === 0 && count < 5;
+      if (!isWhole || bytes.length === 0 || bytes.length > 255) reader.fail(`the ${what} is cut off`);
+      return concat([Uint8Array.of(bytes.length), bytes]);
+    },
+    format(bytes) {
+      const bits = Array.from(bytes.subarray(1), (byte) => byte.toString(2).padStart(8, "0")).join("");
+      if (bits === "") throw new SyntaxError(`the ${what} is empty`);
+      return bits.replace(/.{1,5}/g, (digit) => BASE32[parseInt(digit.padEnd(5, "0"), 2)]!);
+    },
+    size: (bytes, at) => 1 + (bytes[at] ?? 0),
+  };
+}
+
+const BASE32 = "0123456789ABCDEFGHIJKLMNOPQRSTUV";
+
+/** A fixed number of groups of hex digits. */
+function groups(
+  { count, bytes: size, between }: {
+    readonly count: number;
+    readonly bytes: number;
+    readonly between: string;
+  },
+  what: string,
+): Field {
+  const form = new RegExp(`^[0-9a-f]{${size * 2}}(?:${between}[0-9a-f]{${size * 2}}){${count - 1}}$`, "i");
+  const example = Array.from({ length: count }, () => "0".repeat(size * 2)).join(between);
+  return {
+    parse(reader) {
+      const text = reader.next(what);
+      return form.test(text)
+        ? Uint8Array.fromHex(text.replaceAll(between, ""))
+        : reader.fail(`the ${what} "${text}" must be written as ${example}`);
+    },
+    format: (bytes) => bytes.toHex().match(new RegExp(`.{${size * 2}}`, "g"))!.join(between),
+    size: () => count * size,
+  };
+}
+
+/** A set of record types, perhaps none, up to the end of the data. */
+function types(): Field {
+  return words("rest", parseTypes, formatTypes);
+}
+
+/** All tokens that are left, read as one; of so many bytes, or up to the end of the data. */
+function words(
+  size: number | "rest",
+  parse: (texts: readonly string[]) => Uint8Array,
+  format: (bytes: Uint8Array) => string,
+): Field {
   return {
     parse(reader) {
       const texts = reader.raw().map((token) => token.text);
       try {
-        return parseSvcParams(texts);
+        return parse(texts);
       } catch (error) {
         return reader.fail(messageOf(error));
       }
     },
-    format: formatSvcParams,
-    size: (bytes, at) => bytes.length - at,
+    format,
+    size: (bytes, at) => size === "rest" ? bytes.length - at : size,
   };
 }
 

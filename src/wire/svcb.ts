@@ -139,7 +139,7 @@ function parseParam(text: string): { key: number; value: Uint8Array } {
   const name = equals < 0 ? text : text.slice(0, equals);
   const value = equals < 0 ? null : unquote(text.slice(equals + 1));
   const key = keyOf(name);
-  const param = KEYS_BY_NAME.has(name.toLowerCase()) ? PARAMS_BY_KEY.get(key) : undefined;
+  const param = KEYS_BY_NAME.has(name) ? PARAMS_BY_KEY.get(key) : undefined;
   const bytes = param ? param.parse(value) : value === null ? new Uint8Array() : stringToBytes(value);
   if (bytes.length > 0xffff) fail(`the value of ${keyName(key)} may take 65535 bytes at most`);
   // By its generic name a known key has its value in wire form, which must be one all the same.
@@ -167,15 +167,21 @@ function checkTogether(values: ReadonlyMap<number, Uint8Array>): void {
   }
 }
 
+/** Keys are in lower case (RFC 9460 §2.1); other servers take no others, so a zone with them would load only here. */
 function keyOf(name: string): number {
-  const lower = name.toLowerCase();
-  const known = KEYS_BY_NAME.get(lower);
+  const known = KEYS_BY_NAME.get(name);
   if (known !== undefined) return known;
-  const digits = /^key(\d{1,5})$/.exec(lower)?.[1];
+  const lower = name.toLowerCase();
+  if (lower !== name && (KEYS_BY_NAME.has(lower) || lower.startsWith("key"))) {
+    fail(`write "${name}" in lower case: ${lower}`);
+  }
+  const digits = /^key(\d{1,5})$/.exec(name)?.[1];
   const key = digits === undefined ? NaN : Number(digits);
   if (!(key <= KEY_MAX)) {
     fail(
-      `"${name}" is no SVCB parameter; known are ${PARAMS.map((param) => param.name).join(", ")} and keyNNN`,
+      `"${name}" is no SVCB parameter; known are ${
+        PARAMS.map((param) => param.name).join(", ")
+      } and keyNNN up to key${KEY_MAX}`,
     );
   }
   return key;

@@ -53,7 +53,10 @@ export function* scanEntries(text: string, report: (problem: Problem) => void): 
 /** Splits one line, such as the data of a record, into tokens. @throws {SyntaxError} when it can't be split */
 export function scanLine(text: string): Token[] {
   const tokens: Token[] = [];
-  for (const entry of scanEntries(text, (problem) => fail(problem.message))) tokens.push(...entry.tokens);
+  // Behind white space, since no owner comes first here.
+  for (const entry of scanEntries(` ${text}`, (problem) => fail(problem.message))) {
+    tokens.push(...entry.tokens);
+  }
   return tokens;
 }
 
@@ -128,7 +131,11 @@ class Scanner {
   constructor(text: string, report: (problem: Problem) => void) {
     this.#text = text;
     this.#report = report;
-    if (text.startsWith("\ufeff")) this.#at = this.#lineStart = 1;
+    if (!text.startsWith("\ufeff")) return;
+    this.#problem(
+      "the file begins with a byte-order mark, which no other server reads; save it as UTF-8 without one",
+    );
+    this.#at = this.#lineStart = 1;
   }
 
   /** The next entry, perhaps without tokens; `null` at the end of the text. */
@@ -146,6 +153,12 @@ class Scanner {
       } else if (isBlank(char)) this.#at++;
       else if (char === ";") this.#skipComment();
       else if (char === "(") {
+        if (depth === 1) this.#problem('"(" inside of parentheses; remove it and its ")"');
+        else if (depth === 0 && tokens.length === 0 && !startsBlank) {
+          this.#problem(
+            'a record begins with its owner, or with white space, not with "("; move the parenthesis',
+          );
+        }
         if (depth++ === 0) opened = this.#place();
         this.#at++;
       } else if (char === ")") {

@@ -42,7 +42,7 @@ function show({ owner, ttl, type, rdata }: ZoneRecord): string {
 }
 
 Deno.test("parseZoneFile() reads the forms of RFC 1035 §5", () => {
-  const { records, problems } = read(`\ufeff; a comment
+  const { records, problems } = read(`; a comment
 $TTL 1h ; RFC 2308
 @   IN SOA ns1 host\\.master (
         2024010101 ; serial
@@ -61,7 +61,7 @@ $ORIGIN deep
 b A 192.0.2.3
 \\@ type1 \\# 4 (c000
    0204)
-(c
+c (
  A
 192.0.2.5
 )`);
@@ -160,6 +160,18 @@ Deno.test("an unclosed parenthesis doesn't hide the faults behind it", () => {
   assert.deepEqual(problems.map((problem) => problem.slice(0, 4)), ["1:13", "4:7:"]);
 });
 
+Deno.test("parseZoneFile() refuses what no other server reads", () => {
+  assert.deepEqual(read("\ufeffwww A 192.0.2.1").problems, [
+    "1:1: the file begins with a byte-order mark, which no other server reads; save it as UTF-8 without one",
+  ]);
+  assert.deepEqual(read("www ( TXT ( a )\n b )\nok A 192.0.2.1").problems, [
+    '1:11: "(" inside of parentheses; remove it and its ")"',
+  ]);
+  assert.deepEqual(read("(www A 192.0.2.1)\n (\n TXT a )").problems, [
+    '1:1: a record begins with its owner, or with white space, not with "("; move the parenthesis',
+  ]);
+});
+
 Deno.test("parseZoneFile() stops at PROBLEMS_MAX problems", () => {
   assert.equal(read("www NOSUCH\n".repeat(PROBLEMS_MAX + 5)).problems.length, PROBLEMS_MAX);
   assert.equal(read(")".repeat(PROBLEMS_MAX + 5)).problems.length, PROBLEMS_MAX);
@@ -173,10 +185,10 @@ Deno.test("a message is never as long as a faulty line, and keeps its fault and 
 
 Deno.test("parseZoneFile() takes deep nesting and long lines without recursion", () => {
   const { problems } = read("(".repeat(200_000));
-  assert.equal(problems[0], '1:1: "(" is never closed; add the ")"');
-  assert.equal(read(`www TXT ${"(".repeat(100_000)}a${")".repeat(100_000)}`).records.length, 1);
+  assert.ok(problems.includes('1:1: "(" is never closed; add the ")"'));
+  assert.equal(read(`www TXT ${"(".repeat(100_000)}a${")".repeat(100_000)}`).problems.length, 1);
   assert.equal(read(`${"a.".repeat(100_000)} A 192.0.2.1`).problems.length, 1);
-  assert.equal(read("(\n".repeat(100_000)).problems.length, 2);
+  assert.equal(read("(\n".repeat(100_000)).problems.length, 6);
 });
 
 Deno.test("parseZoneFile() and checkZone() take 100,000 lines", () => {
@@ -238,7 +250,7 @@ web A 192.0.2.1
 * A 192.0.2.2
 sub NS ns.sub
 sub NS ns.example.net.
-sub DS 1 8 2 abcd
+sub DS 1 8 2 ${"ab".repeat(32)}
 ns.sub A 192.0.2.3
 ns.sub AAAA 2001:db8::1
 _sip._tcp SRV 0 0 5060 web
@@ -283,8 +295,10 @@ Deno.test("checkZone() names what a zone may not hold", () => {
       "5: MX record at b.a.sub.example.com: sub.example.com is delegated, and below it only A and AAAA may stand",
     ]],
     ["* NS ns1", ["1: NS record at *.example.com: a wildcard can't have one; name each host"]],
-    ["@ DS 1 8 2 ab", ["1: DS record at example.com: it belongs into the parent zone; move it there"]],
-    ["www DS 1 8 2 ab", [
+    [`@ DS 1 8 2 ${"ab".repeat(32)}`, [
+      "1: DS record at example.com: it belongs into the parent zone; move it there",
+    ]],
+    [`www DS 1 8 2 ${"ab".repeat(32)}`, [
       "1: DS record at www.example.com: the name isn't delegated; add its NS records or remove it",
     ]],
     ["old DNAME new\nwww.old A 192.0.2.1", [

@@ -61,7 +61,8 @@ Deno.test("scanEntries() takes tokens of any text once, in order and from where 
         );
         last = token;
       }
-      assert.ok(problems.length <= candidate.length);
+      // One parenthesis may stand where none may, and be never closed too.
+      assert.ok(problems.length <= 2 * candidate.length);
     }),
     { numRuns: 5000 },
   );
@@ -69,6 +70,7 @@ Deno.test("scanEntries() takes tokens of any text once, in order and from where 
 
 Deno.test("scanLine() throws for what can't be split", () => {
   assert.deepEqual(scanLine("10 a.").map(({ text }) => text), ["10", "a."]);
+  assert.deepEqual(scanLine("( a )").map(({ text }) => text), ["a"]);
   assert.throws(() => scanLine('"a'), /quote is never closed/);
   assert.throws(() => scanLine("(a"), /never closed/);
   assert.throws(() => scanLine("a)"), /without a "\("/);
