@@ -31,6 +31,20 @@ const routes = {
     summary: "This API as a page to read",
     responses: { 200: { description: "The page", content: { "text/html": { schema: z.string() } } } },
   }),
+  root: createRoute({
+    operationId: "getRoot",
+    tags,
+    method: "get",
+    path: "/",
+    security: [],
+    summary: "Leads to this page",
+    responses: {
+      302: {
+        description: "The page is at Location",
+        headers: { Location: { description: "/docs/api", schema: { type: "string" } } },
+      },
+    },
+  }),
   style: createRoute({
     operationId: "getDocsStyle",
     tags,
@@ -61,5 +75,6 @@ export function serveDocumentation(app: OpenAPIHono, describe: () => OpenApiDocu
       200,
     );
   });
+  app.openapi(routes.root, (c) => c.redirect(routes.page.path, 302));
   app.openapi(routes.style, (c) => c.text(PAGE_STYLE, 200, { "content-type": "text/css" }));
 }

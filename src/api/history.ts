@@ -4,7 +4,8 @@
  * @module
  */
 import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
-import { RECORDED_MAX } from "../store/history.ts";
+import { rfc3339 } from "../config/override.ts";
+import { type HistoryEntry, type ObjectChange, RECORDED_MAX } from "../store/history.ts";
 import { linkNext, numberedPageQuery, pageHeaders, pageRequest } from "./paging.ts";
 import type { ApiParts } from "./ports.ts";
 import { ApiProblem } from "./problem.ts";
@@ -17,7 +18,7 @@ const CHANGES_MAX = 1_000;
 
 const HistoryEntrySchema = z.object({
   generation: z.int().min(1).meta({ description: "Its number" }),
-  at: z.int().meta({ description: "Unix milliseconds" }),
+  at: z.iso.datetime().meta({ description: "When it was committed" }),
   via: z.string().meta({ description: "The way it came: api, cli, tui, git, cluster, demo, expiry" }),
   by: z.string().meta({ description: "Name of the token, signer or user; empty when nobody is known" }),
   reason: z.string().meta({ description: "What the author gave as the reason; may be empty" }),
@@ -89,7 +90,7 @@ export const historyRoutes: readonly Route[] = Object.values(routes);
 export function serveHistory(app: OpenAPIHono, { store }: ApiParts): void {
   app.openapi(routes.list, (c) => {
     const page = store.history.page(pageRequest(c.req.valid("query")));
-    return c.json(linkNext(c, page), 200);
+    return c.json(linkNext(c, page).map(entryOf), 200);
   });
 
   app.openapi(routes.get, (c) => {
@@ -98,10 +99,30 @@ export function serveHistory(app: OpenAPIHono, { store }: ApiParts): void {
     if (!entry) throw new ApiProblem(404, `No generation ${generation} is in the history`);
     const changes = store.history.changes(generation).take(CHANGES_MAX + 1).toArray();
     return c.json({
-      ...entry,
-      changes: changes.slice(0, CHANGES_MAX),
+      ...entryOf(entry),
+      changes: changes.slice(0, CHANGES_MAX).map(changeOf),
       summary: store.history.summary(generation),
       truncated: changes.length > CHANGES_MAX,
     }, 200);
   });
 }
+
+function entryOf({ at, ...entry }: HistoryEntry): z.infer<typeof HistoryEntrySchema> {
+  return { ...entry, at: rfc3339(at) };
+}
+
+/** An override is kept with its times in Unix milliseconds, and shown as everywhere else. */
+function changeOf({ before, after, ...object }: ObjectChange): ObjectChange {
+  if (object.kind !== "override") return { ...object, before, after };
+  return { ...object, before: withTimes(before), after: withTimes(after) };
+}
+
+function withTimes(fields: unknown): unknown {
+  if (fields === null || typeof fields !== "object") return fields;
+  const shown = Object.entries(fields).map(([name, value]) =>
+    [name, OVERRIDE_TIMES.includes(name) && typeof value === "number" ? rfc3339(value) : value] as const
+  );
+  return Object.fromEntries(shown);
+}
+
+const OVERRIDE_TIMES: readonly string[] = ["startsAt", "expiresAt", "createdAt"];

@@ -15,6 +15,7 @@ import { type OverrideIndex, rulingOf } from "../config/overridden.ts";
 import { type Override, OVERRIDE_STATES, rfc3339 } from "../config/override.ts";
 import type { StandingPool } from "../config/standing.ts";
 import { newId } from "../config/id.ts";
+import type { MemberHealth } from "../health/node_health.ts";
 import type { MemberRow } from "../store/members.ts";
 import { strictObject } from "../config/strict_object.ts";
 import { aPage, created, deleted, updated } from "./answers.ts";
@@ -52,10 +53,10 @@ const MemberHealthSchema = z.object({
   state: z.enum(["healthy", "unhealthy", "unknown"]).meta({
     description: "unknown until the first result, and without a check",
   }),
-  since: z.number().nullable().meta({ description: "Unix milliseconds of the last change of state" }),
+  since: z.iso.datetime().nullable().meta({ description: "When the state changed last" }),
   lastError: z.string().nullable().meta({ description: "Why the last probe failed; null = it succeeded" }),
   latencyMs: z.number().nullable().meta({ description: "Duration of the last successful probe" }),
-  checkedAt: z.number().nullable().meta({ description: "Unix milliseconds of the last result" }),
+  checkedAt: z.iso.datetime().nullable().meta({ description: "When the last result came" }),
   standing: z.enum(["in", "out"]).meta({
     description: "Whether it may be answered as far as health goes: its check, failback and the flip guard",
   }),
@@ -273,7 +274,8 @@ export function serveMembers(app: OpenAPIHono, parts: ApiParts): void {
   ): Member {
     const { id, poolId, revision: _, ...fields } = row;
     const ruling = rulingOf(overrides.covering(poolId, row), clock.unixMs());
-    return { id, poolId, ...fields, health: node.memberHealth(pool, row), override: ruling && shown(ruling) };
+    const health = shownHealth(node.memberHealth(pool, row));
+    return { id, poolId, ...fields, health, override: ruling && shown(ruling) };
   }
 
   function standingPool(id: string): StandingPool {
@@ -286,4 +288,9 @@ type Member = z.infer<typeof MemberSchema>;
 
 function shown({ state, reason, owner, expiresAt }: Override): z.infer<typeof MemberOverrideSchema> {
   return { state, reason, owner, expiresAt: rfc3339(expiresAt) };
+}
+
+function shownHealth({ since, checkedAt, ...health }: MemberHealth): z.infer<typeof MemberHealthSchema> {
+  const timeOf = (unixMs: number | null) => unixMs === null ? null : rfc3339(unixMs);
+  return { ...health, since: timeOf(since), checkedAt: timeOf(checkedAt) };
 }

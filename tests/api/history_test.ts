@@ -4,14 +4,13 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { MANUAL_START_UNIX_MS } from "../clock.ts";
 import { apiWorld } from "./api_world.ts";
 
 Deno.test("the history lists what was changed, the newest first", async () => {
   using world = apiWorld();
   await world.create("/pools?reason=one", { name: "one" });
   await world.create("/pools?reason=two", { name: "two" });
-  const entry = { at: MANUAL_START_UNIX_MS, via: "api", by: "" };
+  const entry = { at: "2026-01-01T00:00:00.000Z", via: "api", by: "" };
   assert.deepEqual(await (await world.send("GET /api/v1/history")).json(), [
     { generation: 2, ...entry, reason: "two" },
     { generation: 1, ...entry, reason: "one" },
@@ -26,6 +25,21 @@ Deno.test("a generation shows each object before and after", async () => {
   const service = { id, domain: "www.example.com", poolId: null, ttl: 30, minTtl: 0, ecs: true };
   assert.deepEqual(changes, [{ kind: "service", id, before: service, after: { ...service, ttl: 5 } }]);
   assert.equal(truncated, false);
+});
+
+Deno.test("an override in the history has its times as everywhere else", async () => {
+  using world = apiWorld();
+  const { id } = await world.create("/pools", { name: "web" });
+  const fields = { target: `pool:${id}`, state: "down", reason: "test", owner: "ops", for: "1h" };
+  const made = await world.create<Record<string, unknown>>("/overrides", fields);
+  const { at, changes } = await (await world.send("GET /api/v1/history/2")).json();
+  assert.equal(at, "2026-01-01T00:00:00.000Z");
+  const [{ after }] = changes;
+  assert.deepEqual(
+    [after.startsAt, after.expiresAt],
+    [made["startsAt"], made["expiresAt"]],
+  );
+  assert.equal(after.expiresAt, "2026-01-01T01:00:00.000Z");
 });
 
 Deno.test("a generation with very many changes shows the first thousand and says so", async () => {

@@ -35,7 +35,11 @@ Deno.test("a member shows what is known of it under its pool's check and failbac
   const member = await world.create(`/pools/${pool.id}/members`, { ipAddress: "192.0.2.1", port: 80 });
   const read = await (await world.send(`GET /api/v1/members/${member.id}`)).json();
   const [listed] = await (await world.send(`GET /api/v1/pools/${pool.id}/members`)).json();
-  assert.deepEqual(read.health, DOWN);
+  assert.deepEqual(read.health, {
+    ...DOWN,
+    since: "2026-01-01T00:00:00.000Z",
+    checkedAt: "2026-01-01T00:00:01.000Z",
+  });
   assert.deepEqual(listed, read);
   assert.deepEqual(asked, Array(3).fill(["192.0.2.1", "https", "manual"]));
 });

@@ -114,6 +114,12 @@ Deno.test("the reference of the whole API names every path", () => {
   assert.doesNotMatch(text, /\bundefined\b|\[object Object\]/);
 });
 
+Deno.test("the root leads to the page, with a token or without", async () => {
+  using world = apiWorld({ auth: { tokens: ["secret"], loopback: true } });
+  const response = await world.send("GET /");
+  assert.deepEqual([response.status, response.headers.get("location")], [302, "/docs/api"]);
+});
+
 Deno.test("/docs/api is one page without scripts, which loads nothing from elsewhere", async () => {
   using world = apiWorld();
   const response = await world.send("GET /docs/api");
