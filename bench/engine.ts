@@ -155,13 +155,9 @@ function chooseMembers({ records }: SnapshotView, selection: Selection, entry: n
   if (service === 0) return 0;
   const pool = records[service + SERVICE.pool]!;
   const list = records[pool + POOL.list4]!;
+  selection.limits.max = records[pool + POOL.maxAnswers]!;
   if (selection.eligible(list) === 0) return 0;
-  return selection.chooseEligible(
-    list,
-    records[service + SERVICE.cursor4]!,
-    records[pool + POOL.maxAnswers]!,
-    client.address,
-  );
+  return selection.choose(list, records[service + SERVICE.cursor4]!, "up", client.address);
 }
 
 function time(ask: (count: number) => void): number {

@@ -56,7 +56,7 @@ if ("WorkerGlobalScope" in globalThis) {
 }
 
 function prepare(order: EngineOrder & { readonly kind: "prepare" }): void {
-  engine = new Engine({ ...PLAIN, lane: order.lane });
+  engine = new Engine({ ...PLAIN, lane: order.lane }, Date.now);
   const board = new LiveBoard(order.board);
   engine.use(order.snapshot, board);
   tickets = board.tickets;

@@ -85,8 +85,6 @@ export interface RunningNode extends AsyncDisposable {
   readonly lost: Promise<never>;
 }
 
-/** How often the answers' clock is set; it is ahead by as much, so that no TTL outlives a planned change. */
-const NOW_INTERVAL_MS = 250;
 /** How often members are asked how far away they are. */
 const ROUND_TRIPS_INTERVAL_MS = 1_000;
 /** How often the counters are fetched, so that none wraps twice unseen. */
@@ -198,6 +196,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     standings: health.standings,
     atlas: () => atlas.atlas,
     placeOf: (member) => atlas.placeOf(member),
+    clock: systemClock,
     log,
     keeper: keeperOf(store, () => settings),
     onPublished: (result) => {
@@ -219,13 +218,6 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
   );
   registerPoolMetrics(registry, store, health);
   await health.checker.firstRound(AbortSignal.timeout(settings.health.startTimeout));
-
-  const setNow = () => {
-    publisher.current.board.now = Math.ceil((systemClock.unixMs() + NOW_INTERVAL_MS) / 1000);
-  };
-  setNow();
-  const now = setInterval(setNow, NOW_INTERVAL_MS);
-  stack.defer(() => clearInterval(now));
 
   const roundTrips = new RoundTrips({
     measured: () => publisher.measured,

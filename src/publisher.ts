@@ -10,6 +10,7 @@
  * @module
  */
 import type { Place } from "./balance/geo.ts";
+import type { Clock } from "./clock.ts";
 import { type Desired, type SteeredMember, type SteeredPool, steeredPool } from "./config/desired.ts";
 import { type AddressesOf, flattenedPool } from "./config/flattened.ts";
 import type { Pool, Service } from "./config/model.ts";
@@ -76,6 +77,8 @@ export interface PublisherOptions {
   readonly keeper: TablesKeeper | null;
   /** Told after each attempt to publish. */
   readonly onPublished: (result: "success" | "error") => void;
+  /** Dates changes of health. */
+  readonly clock: Pick<Clock, "monotonicMs">;
   /** Hears of states that can't be published. */
   readonly log: Logger;
 }
@@ -208,7 +211,7 @@ export class Publisher {
       const slot = this.#healthSlots.find(key);
       if (slot !== undefined) this.#compare(key, slot, stale);
     }
-    if (stale.length > 0) this.#board.setHealth(stale);
+    this.#setHealth(stale);
   }
 
   async #publishAll(): Promise<void> {
@@ -383,7 +386,11 @@ export class Publisher {
   #judgeAll(): void {
     const stale: SlotVerdict[] = [];
     for (const [key, slot] of this.#healthSlots.each()) this.#compare(key, slot, stale);
-    if (stale.length > 0) this.#board.setHealth(stale);
+    this.#setHealth(stale);
+  }
+
+  #setHealth(verdicts: readonly SlotVerdict[]): void {
+    if (verdicts.length > 0) this.#board.setHealth(verdicts, this.#options.clock.monotonicMs());
   }
 
   #compare(key: string, slot: number, stale: SlotVerdict[]): void {

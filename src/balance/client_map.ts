@@ -11,13 +11,14 @@
  * @module
  */
 import type { Extents } from "./extents.ts";
+import { type Fence, judgeFence, STATE, type State } from "./fence.ts";
 import { unitVector } from "./geo.ts";
 import { HASH_BITS_V4, HASH_BITS_V6, rankByHash } from "./hash.ts";
 import type { MapFile } from "./map_file.ts";
 import { NamedByMap, type NamedMembers } from "./named_by_map.ts";
 import { type ClientRule, INSIDE, NO_CIDR, type RuleGroup, RuleGroups } from "./rule_groups.ts";
 import type { Mmdb } from "./mmdb.ts";
-import type { Candidate, Ranking } from "./ranking.ts";
+import { type Candidate, groupsOf, keepRanked, rankEqual, rankGroups, type Ranking } from "./ranking.ts";
 import type { Trie } from "./trie.ts";
 import { smoothSchedule } from "./weighted.ts";
 
@@ -44,14 +45,14 @@ export type Base =
 
 /** What a map is made for. */
 export interface ClientMapOptions {
-  /** Those that may be answered; with a geofence all there are. */
+  /** Those that may be answered; with a geofence all members of the pool. */
   readonly candidates: readonly Candidate[];
   /** Looked at before `base`. */
   readonly rules: readonly ClientRule[];
   /** How candidates are ordered. */
   readonly base: Base;
-  /** Whether a client gets nobody but those that its rule, the nearest place or the map file names. */
-  readonly geofence: boolean;
+  /** How a client is fenced in; `null` = never. */
+  readonly fence: Fence | null;
   /** Addresses in an answer; 0 = all. */
   readonly max: number;
 }
@@ -62,10 +63,12 @@ export interface Decision {
   readonly order: Uint32Array;
   /** How many at the head are equals. */
   readonly lead: number;
+  /** Where the groups of equals behind the head end; `null` = all differ. */
+  readonly ends: Uint32Array | null;
   /** The equals' turns where their weights differ: positions in `order`. */
   readonly schedule: Uint16Array | null;
-  /** Whether none of them is up, so that `onAllDown` has to decide. */
-  readonly isDown: boolean;
+  /** With a geofence: whether enough are up. Without, what can be answered is judged for all clients alike. */
+  readonly state: State;
   /** What is left of the equals while some of them drain: their share of the answers; the others go past them. */
   readonly left: number;
 }
@@ -74,6 +77,8 @@ export interface Decision {
 export interface Reason {
   /** The rule that matched first, or `null`. */
   readonly rule: ClientRule | null;
+  /** Positions of the candidates that it and its like name. */
+  readonly named: readonly number[];
   /** Where the client is, by the database. */
   readonly place: { readonly latitude: number; readonly longitude: number } | null;
   /** Two letters, or `null`. */
@@ -82,8 +87,22 @@ export interface Reason {
   readonly continent: string | null;
   /** Number of the autonomous system, 0 = unknown. */
   readonly asn: number;
-  /** Whether the map file has a rule for the client. */
-  readonly isMapped: boolean;
+  /** Positions of the candidates that the map file names for the client, where it is asked. */
+  readonly mapped: readonly number[];
+  /** What fences the client, if anything does. */
+  readonly fence: ClientFence | null;
+}
+
+/** A client's geofence. */
+export interface ClientFence {
+  /** What drew it. */
+  readonly by: "rule" | "site" | "map";
+  /** Positions of the candidates inside. */
+  readonly inside: readonly number[];
+  /** Of those inside that may be answered, how many are up, … */
+  readonly up: number;
+  /** … and how many have to be. */
+  readonly needed: number;
 }
 
 /** Bits that a map's shortcut takes at once, … */
@@ -131,6 +150,9 @@ export class ClientMap {
   /** What the map file says of the candidates; `null` = it isn't asked. */
   readonly #named: NamedByMap | null;
 
+  /** How many of the candidates can be in a decision. */
+  readonly #rankedCount: number;
+
   // What the node being made out depends on.
   #prefix: Uint8Array = new Uint8Array(4);
   readonly #prefix4 = new Uint8Array(4);
@@ -150,7 +172,9 @@ export class ClientMap {
     const { sites, unplaced } = sitesOf(options.base.kind === "nearest" ? options.candidates : []);
     this.#sites = sites;
     this.#unplaced = unplaced;
-    const { base, candidates } = options;
+    const { base, candidates, fence } = options;
+    this.#rankedCount =
+      candidates.filter(({ isUp }, at) => fence === null || (fence.listed[at] && isUp)).length;
     this.#named = base.kind === "mapped" && facts.map && base.named
       ? new NamedByMap(facts.map, base.named, candidates)
       : null;
@@ -200,17 +224,26 @@ export class ClientMap {
     const asn = this.#leaf(this.#asn, address);
     const mmdb = this.#city;
     const latitude = mmdb && city !== 0 ? mmdb.latitude(city) : NaN;
-    const map = this.#facts.map;
     this.#prefix.set(address);
     const cidr = this.#groups.cidrAt(this.#prefix, address.length * 8);
     const group = cidr === INSIDE ? null : this.#groupFor(cidr, city, asn);
+    const { fence, candidates } = this.#options;
+    const inside = fence ? this.#insideOf(group, city) : null;
+    const judged = inside && judgeFence(fence!, candidates, inside);
     return {
       rule: group === null ? null : this.#options.rules[group.rules[0]!]!,
+      named: group?.candidates.order ?? [],
       place: Number.isNaN(latitude) ? null : { latitude, longitude: mmdb!.longitude(city) },
       country: mmdb ? lettersOf(mmdb.country(city)) : null,
       continent: mmdb ? lettersOf(mmdb.continent(city)) : null,
       asn: this.#asn ? this.#asn.asn(asn) : 0,
-      isMapped: map !== null && map.rule(map.find(address)) !== 0,
+      mapped: this.#named?.at(address) ?? [],
+      fence: judged && {
+        by: group ? "rule" : this.#options.base.kind === "nearest" ? "site" : "map",
+        inside: inside!,
+        up: judged.up.length,
+        needed: judged.needed,
+      },
     };
   }
 
@@ -244,7 +277,9 @@ export class ClientMap {
     for (let bit = 0; bit < depth; bit++) if (bitAt(address, bit) === 1) setBit(prefix, bit);
     const family = address.length === 4 ? 4 : 6;
     // Nobody to choose from: the same for everybody, whatever is known of them.
-    if (this.#options.candidates.length < 2) return ~this.#decide(NO_CIDR, NOWHERE, NOWHERE);
+    if (this.#options.candidates.length < 2 && !this.#options.fence) {
+      return ~this.#decide(NO_CIDR, NOWHERE, NOWHERE);
+    }
     this.#visits = this.#extents || !this.#needsCity ? VISITS_MAX : VISITS_MAX_UNBOUNDED;
     const city = this.#needsCity ? nodeAt(this.#city, family, address, depth) : NOWHERE;
     const asn = this.#groups.hasAsn ? nodeAt(this.#asn, family, address, depth) : NOWHERE;
@@ -300,7 +335,7 @@ export class ClientMap {
   #isBaseSame(depth: number): boolean {
     switch (this.#options.base.kind) {
       case "hashed":
-        return this.#options.candidates.length < 2 ||
+        return this.#rankedCount < 2 ||
           depth >= (this.#prefix.length === 4 ? HASH_BITS_V4 : HASH_BITS_V6);
       case "mapped":
         return this.#named === null || this.#named.isSame(this.#prefix, depth);
@@ -311,11 +346,11 @@ export class ClientMap {
 
   /** Whether a rule alone fills the answer, so that nothing depends on the algorithm. */
   #isRuleEnough(cidr: number, city: number, asn: number): boolean {
-    const { candidates, geofence, max } = this.#options;
+    const { candidates, fence, max } = this.#options;
     const group = this.#groupFor(cidr, this.#placeAt(city), this.#networkAt(asn));
     if (!group) return false;
     const up = group.candidates.order.filter((position) => candidates[position]!.isUp).length;
-    return geofence || (up > 0 && (up + 1 >= candidates.length || (max !== 0 && up >= max)));
+    return fence !== null || (up > 0 && (up + 1 >= candidates.length || (max !== 0 && up >= max)));
   }
 
   #placeAt(city: number): number {
@@ -365,7 +400,7 @@ export class ClientMap {
         if (this.#nearestGain(extent, other, site) > -DOT_MARGIN) return false;
       }
       shown += site.candidates.length;
-      if (this.#options.geofence || (this.#options.max !== 0 && shown >= this.#options.max)) return true;
+      if (this.#options.fence || (this.#options.max !== 0 && shown >= this.#options.max)) return true;
     }
     return true;
   }
@@ -399,8 +434,9 @@ export class ClientMap {
   #work(cidr: number, place: number, network: number): number {
     const ranking = this.#rank(this.#groupFor(cidr, place, network), place);
     const { candidates, max } = this.#options;
-    const shown = max === 0 ? ranking.order.length : Math.max(max, ranking.lead);
-    const key = `${ranking.isDown ? "!" : ""}${ranking.lead} ${ranking.order.slice(0, shown).join(" ")}`;
+    const shown = shownOf(ranking, max);
+    const ends = ranking.ends?.filter((end) => end <= shown) ?? [];
+    const key = `${ranking.state} ${ranking.lead} ${ends} ${ranking.order.slice(0, shown).join(" ")}`;
     const known = this.#numbers.get(key);
     if (known !== undefined) return known;
     // A decision that is forgotten takes the whole trie with it.
@@ -412,8 +448,9 @@ export class ClientMap {
     return this.#decisions.push({
       order: Uint32Array.from(order, (position) => candidates[position]!.index),
       lead: ranking.lead,
+      ends: ends.length > 0 ? Uint32Array.from(ends) : null,
       schedule: weights.some((weight) => weight !== weights[0]) ? smoothSchedule(weights) : null,
-      isDown: ranking.isDown,
+      state: ranking.state,
       left: leftOf(equals.map((position) => candidates[position]!)),
     }) - 1;
   }
@@ -428,23 +465,43 @@ export class ClientMap {
       groups.named("continent", this.#city!.continent(place));
   }
 
-  #rank(group: RuleGroup | null, place: number): Ranking & { readonly isDown: boolean } {
-    const { candidates, geofence } = this.#options;
-    if (geofence) return this.#fence(group ? group.candidates : this.#base(place));
-    const { order, lead } = this.#base(place);
-    if (!group) return { order, lead, isDown: false };
-    const named = group.candidates.order.filter((position) => candidates[position]!.isUp);
-    if (named.length === 0) return { order, lead, isDown: false };
-    const others = order.filter((position) => !named.includes(position));
-    return { order: [...named, ...others], lead: named.length, isDown: false };
+  #rank(group: RuleGroup | null, place: number): Ranking & { readonly state: State } {
+    const { candidates, fence } = this.#options;
+    if (fence) return this.#rankFenced(fence, group, place);
+    const ranking = this.#base(place);
+    const named = group?.candidates.order.filter((position) => candidates[position]!.isUp) ?? [];
+    if (named.length === 0) return { ...ranking, state: STATE.up };
+    // Whatever the order of the rules, the same members are the same decision.
+    named.sort((a, b) => a - b);
+    const others = keepRanked(ranking, (position) => !named.includes(position));
+    return { ...rankGroups([named, ...groupsOf(others)]), state: STATE.up };
   }
 
-  /** Only the equals at the head, and of them only those that are up, unless none is. */
-  #fence({ order, lead }: Ranking): Ranking & { readonly isDown: boolean } {
-    const inside = order.slice(0, lead);
-    const up = inside.filter((position) => this.#options.candidates[position]!.isUp);
-    const shown = up.length > 0 ? up : inside;
-    return { order: shown, lead: shown.length, isDown: up.length === 0 };
+  /** Those inside that are up, as equals; of a client that nothing fences, those of the pool by the algorithm. */
+  #rankFenced(fence: Fence, group: RuleGroup | null, place: number): Ranking & { readonly state: State } {
+    const inside = this.#insideOf(group, place);
+    const { state, up } = judgeFence(fence, this.#options.candidates, inside);
+    if (state === STATE.elsewhere || up.length === 0) return { order: [], lead: 0, state };
+    if (inside) return { ...rankGroups([up]), state };
+    if (this.#options.base.kind === "alike") return { ...fence.rankAlike(up), state };
+    return { ...keepRanked(this.#base(place), (position) => up.includes(position)), state };
+  }
+
+  /** Positions inside the client's fence, up or not; `null` = nothing fences it. */
+  #insideOf(group: RuleGroup | null, place: number): readonly number[] | null {
+    if (group) return group.candidates.order.toSorted((a, b) => a - b);
+    switch (this.#options.base.kind) {
+      case "nearest": {
+        const [nearest] = this.#nearestSites(place);
+        return nearest === undefined ? null : this.#sites[nearest]!.candidates;
+      }
+      case "mapped": {
+        const named = this.#named?.at(this.#prefix) ?? [];
+        return named.length === 0 ? null : named;
+      }
+      default:
+        return null;
+    }
   }
 
   #base(place: number): Ranking {
@@ -463,19 +520,15 @@ export class ClientMap {
 
   /** Those first that the map file names, in the order in which they stand among the candidates. */
   #rankMapped(): Ranking {
-    const all = [...this.#options.candidates.keys()];
     const named = this.#named?.at(this.#prefix) ?? [];
-    if (named.length === 0) return { order: all, lead: all.length };
-    return { order: [...named, ...all.filter((position) => !named.includes(position))], lead: named.length };
+    const all = [...this.#options.candidates.keys()];
+    return rankGroups([named, all.filter((position) => !named.includes(position))]);
   }
 
   #rankNearest(place: number): Ranking {
     const sites = this.#nearestSites(place);
-    if (sites.length === 0) {
-      return { order: [...this.#options.candidates.keys()], lead: this.#options.candidates.length };
-    }
-    const placed = sites.flatMap((site) => this.#sites[site]!.candidates);
-    return { order: [...placed, ...this.#unplaced], lead: this.#sites[sites[0]!]!.candidates.length };
+    if (sites.length === 0) return rankEqual(this.#options.candidates);
+    return rankGroups([...sites.map((site) => this.#sites[site]!.candidates), this.#unplaced]);
   }
 
   /** Sites by distance from a place of the database; none when nobody knows where it is. */
@@ -489,6 +542,13 @@ export class ClientMap {
     const nearness = this.#sites.map((site) => site.x * x + site.y * y + site.z * z);
     return [...this.#sites.keys()].sort((a, b) => nearness[b]! - nearness[a]! || a - b);
   }
+}
+
+/** How many of a ranking answers show: whole groups, since their members take turns. */
+function shownOf({ order, lead, ends }: Ranking, max: number): number {
+  if (max === 0) return order.length;
+  if (max <= lead) return lead;
+  return ends?.find((end) => end >= max) ?? Math.min(max, order.length);
 }
 
 /** Weights are those of now; what they would be without drains follows from what is left. */

@@ -4,20 +4,27 @@
  *
  * @module
  */
-import { type Candidate, rankBy, type Ranking } from "./ranking.ts";
+import { type Candidate, rankBy, rankGroups, type Ranking } from "./ranking.ts";
 
 /** As fast as the fastest is who takes at most this share longer, … */
 const EQUAL_SHARE = 0.1;
 /** … or at most this much longer, microseconds. */
 const EQUAL_US = 1000;
 
-/** By measured round trip; the unmeasured come last. */
+/** By measured round trip; the unmeasured come last, as equals. */
 export function rankByLatency(candidates: readonly Candidate[]): Ranking {
   const { order } = rankBy(candidates, rttOf);
   if (order.length === 0) return { order, lead: 0 };
   const fastest = rttOf(candidates[order[0]!]!);
   const most = Math.max(fastest * (1 + EQUAL_SHARE), fastest + EQUAL_US);
-  return { order, lead: order.filter((position) => rttOf(candidates[position]!) <= most).length };
+  const isMeasured = (position: number) => rttOf(candidates[position]!) < Infinity;
+  const leading = order.filter((position) => rttOf(candidates[position]!) <= most);
+  const behind = order.slice(leading.length);
+  return rankGroups([
+    leading,
+    ...behind.filter(isMeasured).map((position) => [position]),
+    behind.filter((position) => !isMeasured(position)),
+  ]);
 }
 
 function rttOf({ rttUs }: Candidate): number {

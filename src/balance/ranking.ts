@@ -25,12 +25,35 @@ export interface Candidate {
   readonly address: Uint8Array;
 }
 
-/** Candidates in order of preference. */
+/** Candidates in order of preference; `rankGroups` makes one. */
 export interface Ranking {
   /** Positions among the candidates; those that must not be answered aren't there. */
   readonly order: readonly number[];
   /** So many at the head are equals: they take turns, by weight. */
   readonly lead: number;
+  /** Where the groups of equals behind the head end, in `order`; those of a group take turns. Absent = all differ. */
+  readonly ends?: readonly number[];
+}
+
+/** Groups of equals, the best first. */
+export function rankGroups(groups: readonly (readonly number[])[]): Ranking {
+  const filled = groups.filter((group) => group.length > 0);
+  const order = filled.flat();
+  const lead = filled[0]?.length ?? 0;
+  if (filled.every((group, i) => i === 0 || group.length === 1)) return { order, lead };
+  let end = lead;
+  return { order, lead, ends: filled.slice(1).map((group) => end += group.length) };
+}
+
+/** What `rankGroups` made a ranking from. */
+export function groupsOf({ order, lead, ends }: Ranking): readonly (readonly number[])[] {
+  const behind = ends ?? order.slice(lead).map((_, i) => lead + i + 1);
+  return [order.slice(0, lead), ...behind.map((end, i) => order.slice(i === 0 ? lead : behind[i - 1], end))];
+}
+
+/** The ranking without those that aren't kept. */
+export function keepRanked(ranking: Ranking, isKept: (position: number) => boolean): Ranking {
+  return rankGroups(groupsOf(ranking).map((group) => group.filter(isKept)));
 }
 
 /** All are equals. */

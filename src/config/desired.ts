@@ -40,7 +40,7 @@ export interface SteeredPool extends Omit<Pool, "name" | "members" | "geoRules">
   readonly members: readonly SteeredMember[];
   /** In the order in which they were added. */
   readonly geoRules: readonly SteeredGeoRule[];
-  /** Unix seconds of the earliest planned change of what is answered; 0 = none. */
+  /** Unix milliseconds of the earliest planned change of what is answered; 0 = none. */
   readonly changesAt: number;
   /** Where names are answered as names: the members that are chosen from then, with rules that lead to them. */
   readonly named?: Pick<SteeredPool, "members" | "geoRules">;

@@ -4,7 +4,8 @@
  *
  * A member by name becomes one member for each of its addresses. Those of a family share its weight evenly, so that a
  * name with five addresses gets as much as one with one. Everything else they have from it: priority, region, place,
- * id, and its name, by which they are probed. A name without any known address is nobody. An address that an enabled
+ * id, and its name, by which they are probed. A name without any known address is nobody, but where there is a geofence
+ * it stays as a disabled member: a client that is fenced in with it isn't let out. An address that an enabled
  * member of the pool has already, on the same port, isn't answered twice: that one stands for both.
  *
  * A pool that answers names as names (`flatten: false`) keeps its members as they are beside that, because a zone's
@@ -26,13 +27,21 @@ export function flattenedPool(pool: SteeredPool, addressesOf: AddressesOf): Stee
     pool.members.filter(({ ipAddress, enabled }) => ipAddress !== null && enabled)
       .map(({ ipAddress, port }) => placeOf(ipAddress!, port)),
   );
-  const members = pool.members.flatMap((member) =>
-    member.ipAddress !== null ? member : addressed(member, untaken(member, knownOf(member), taken))
+  const members = pool.members.flatMap((member) => {
+    if (member.ipAddress !== null) return member;
+    const known = knownOf(member);
+    if (known.length === 0 && pool.geofence) return { ...member, enabled: false };
+    return addressed(member, untaken(member, known, taken));
+  });
+  const indexes = Map.groupBy(
+    members.keys(),
+    (i) => placeOf(members[i]!.ipAddress ?? members[i]!.target!, members[i]!.port),
   );
-  const indexes = Map.groupBy(members.keys(), (i) => placeOf(members[i]!.ipAddress!, members[i]!.port));
   const geoRules = pool.geoRules.flatMap((rule) => {
     const named = pool.members[rule.member]!;
-    return knownOf(named).flatMap((address) => indexes.get(placeOf(address, named.port)) ?? [])
+    const known = knownOf(named);
+    const wanted = known.length === 0 && pool.geofence ? [named.target!] : known;
+    return wanted.flatMap((address) => indexes.get(placeOf(address, named.port)) ?? [])
       .map((member) => ({ ...rule, member }));
   });
   const flat = { ...pool, members, geoRules };

@@ -187,8 +187,8 @@ function appearance(
   return override.id;
 }
 
-/** The earlier of two times: Unix seconds, 0 = never, and milliseconds, infinite = never. */
-function earlier(seconds: number, ms: number): number {
-  const other = ms === Infinity ? 0 : Math.floor(ms / 1000);
-  return seconds === 0 || other === 0 ? seconds || other : Math.min(seconds, other);
+/** The earlier of two times, the first of which is never when it is 0, and the other one when it is infinite. */
+function earlier(planned: number, ms: number): number {
+  const other = ms === Infinity ? 0 : ms;
+  return planned === 0 || other === 0 ? planned || other : Math.min(planned, other);
 }

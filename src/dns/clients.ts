@@ -4,21 +4,34 @@
  *
  * @module
  */
+import type { Fence } from "../balance/fence.ts";
 import { type Base, type ClientFacts, ClientMap } from "../balance/client_map.ts";
 import { Extents } from "../balance/extents.ts";
 import { MapFile } from "../balance/map_file.ts";
 import { Mmdb } from "../balance/mmdb.ts";
 import { NamedMembers } from "../balance/named_by_map.ts";
-import type { Candidate } from "../balance/ranking.ts";
+import { type Candidate, rankGroups } from "../balance/ranking.ts";
 import type { ClientRule } from "../balance/rule_groups.ts";
 import { Trie } from "../balance/trie.ts";
 import { ALGORITHMS } from "../config/model.ts";
 import type { Family } from "../ip.ts";
 import type { Atlas } from "../snapshot/atlas.ts";
-import { FACTS, LEFT_UNITS, LIST, NO_PLACE, PLACE_UNITS, RULE, RULE_KINDS } from "../snapshot/layout.ts";
+import {
+  FACTS,
+  IN_BOTH_LISTS,
+  LEFT_UNITS,
+  LIST,
+  NO_PLACE,
+  NO_SLOT,
+  OUTSIDER,
+  PLACE_UNITS,
+  RULE,
+  RULE_KINDS,
+  TWINS,
+} from "../snapshot/layout.ts";
 import type { LiveBoard } from "../snapshot/live.ts";
 import type { SnapshotView } from "../snapshot/view.ts";
-import { rankAlike } from "./selection.ts";
+import { type Limits, neededOf, rankAlike } from "./selection.ts";
 
 /** The decisions for a list. */
 export interface ClientsOfList {
@@ -29,6 +42,17 @@ export interface ClientsOfList {
   /** Addresses in an answer; 0 = all. */
   readonly max: number;
 }
+
+/**
+ * Among which of a list's members is chosen.
+ *
+ * - `up`: those that are up; with a geofence the decision also says whether these are enough.
+ * - `past`: likewise without those that drain.
+ * - `all`: all, as if they were up.
+ * - `past all`: all but those that drain.
+ * - `inside`: all that a geofence leaves, as equals.
+ */
+export type Among = "up" | "past" | "all" | "past all" | "inside";
 
 /** Maps kept before all are forgotten: those of former states of health are among them. */
 const MAPS_MAX = 16_384;
@@ -120,27 +144,90 @@ export class Clients {
     return Array.from({ length: count }, (_, index) => this.#candidate(list, index));
   }
 
-  /** The decisions for a list with facts and its members' health of now. */
-  of(list: number, max: number): ClientsOfList {
-    return this.#decisions(list, max, () => true);
-  }
-
-  /** The same without those that drain: who is answered past them; `null` = nobody else is there. */
-  past(list: number, max: number): ClientMap | null {
-    const { map, candidates } = this.#decisions(list, max, ({ left }) => left === 1);
-    return candidates.length === 0 ? null : map;
-  }
-
-  #decisions(list: number, max: number, isWanted: (candidate: Candidate) => boolean): ClientsOfList {
+  /**
+   * The decisions for a list with facts.
+   */
+  of(list: number, among: Among, { max, need }: Readonly<Limits>): ClientsOfList {
     const facts = this.#word(list + LIST.facts);
-    const geofence = this.#word(facts + FACTS.geofence) === 1;
-    const candidates = this.candidates(list).filter((candidate) =>
-      (candidate.isUp || geofence) && isWanted(candidate)
-    );
+    const isFencing = this.#word(facts + FACTS.geofence) === 1;
+    const goesPast = among === "past" || among === "past all";
+    const isUp = (candidate: Candidate) => !(goesPast && candidate.left < 1) && (isWhole || candidate.isUp);
+    const isWhole = among !== "up" && among !== "past";
+    const listed = this.candidates(list).map((candidate) => ({ ...candidate, isUp: isUp(candidate) }));
+    const candidates = isFencing
+      ? [...listed, ...this.#outsiders(list, listed.length)]
+      : listed.filter(({ isUp }) => isUp);
     const rules = this.#rules(list, candidates);
     const base = this.#base(list, candidates);
-    const options = { candidates, rules, base, geofence, max };
-    return { map: this.#atlas.mapFor(keyOf(options), () => options), candidates, max };
+    const options = {
+      candidates,
+      rules,
+      base,
+      fence: isFencing
+        ? this.#fence(list, { candidates, among, need: isWhole || goesPast ? 0 : need })
+        : null,
+      // Of an address that stands twice one is left out in the end, so that more are shown than asked for.
+      max: this.#hasTwins(list) ? 0 : max,
+    };
+    const key = `${keyOf(options)}|${
+      isFencing ? `${this.#word(list + LIST.algorithm)} ${need} ${among}` : ""
+    }`;
+    return { map: this.#atlas.mapFor(key, () => options), candidates, max };
+  }
+
+  #hasTwins(list: number): boolean {
+    return (this.#word(list + LIST.addressSize) & TWINS) !== 0;
+  }
+
+  #fence(
+    list: number,
+    { candidates, among, need }: {
+      readonly candidates: readonly (Candidate & { readonly isOther?: boolean })[];
+      readonly among: Among;
+      readonly need: number;
+    },
+  ): Fence {
+    const count = this.#word(list + LIST.count);
+    const facts = this.#word(list + LIST.facts);
+    const algorithm = this.#word(list + LIST.algorithm);
+    const isInBoth = (index: number) =>
+      (this.#word(facts + FACTS.places + index * FACTS.placeSize + FACTS.placeLeft) & IN_BOTH_LISTS) !== 0;
+    return {
+      listed: candidates.map((_, position) => position < count),
+      others: candidates.map(({ isOther = false }, position) =>
+        position < count ? isInBoth(position) : isOther
+      ),
+      needed: (members) => neededOf(need, members),
+      rankAlike: (positions) => {
+        if (among === "inside") return rankGroups([positions]);
+        const { order, ...ranking } = rankAlike(
+          algorithm,
+          positions.map((position) => candidates[position]!),
+        );
+        return { ...ranking, order: order.map((i) => positions[i]!) };
+      },
+    };
+  }
+
+  /** Members of the pool that make fences only; their indices are behind those of the list. */
+  #outsiders(list: number, count: number): (Candidate & { readonly isOther: boolean })[] {
+    const facts = this.#word(list + LIST.facts);
+    const from = facts + FACTS.places + count * FACTS.placeSize + this.#word(facts + FACTS.rules) * RULE.size;
+    return Array.from({ length: this.#word(facts + FACTS.outsiders) }, (_, i) => {
+      const at = from + i * OUTSIDER.size;
+      const slot = this.#word(at + OUTSIDER.slot);
+      return {
+        index: count + i,
+        isUp: slot !== NO_SLOT && this.#board.isUp(slot),
+        weight: 1,
+        priority: 0,
+        rttUs: 0,
+        left: 1,
+        place: this.#placeAt(at + OUTSIDER.placeLatitude),
+        address: this.#addressAt(at + OUTSIDER.address, 16),
+        isOther: slot !== NO_SLOT,
+      };
+    });
   }
 
   #base(list: number, candidates: readonly Candidate[]): Base {
@@ -151,13 +238,23 @@ export class Clients {
       case "map-file":
         return {
           kind: "mapped",
-          named: this.#atlas.named(this.candidates(list).map(({ address }) => address)),
+          named: this.#atlas.named(this.#addresses(list)),
         };
       case "hash":
         return { kind: "hashed" };
       default:
+        // A fence ranks those that are up itself.
         return { kind: "alike", ranking: rankAlike(algorithm, candidates) };
     }
+  }
+
+  /** Of all that may become candidates. */
+  #addresses(list: number): Uint8Array[] {
+    const count = this.#word(list + LIST.count);
+    return [
+      ...Array.from({ length: count }, (_, index) => this.#address(list, index)),
+      ...this.#outsiders(list, count).map(({ address }) => address),
+    ];
   }
 
   #candidate(list: number, index: number): Candidate {
@@ -179,27 +276,34 @@ export class Clients {
   #left(list: number, index: number): number {
     const facts = this.#word(list + LIST.facts);
     if (facts === 0) return 1;
-    return this.#word(facts + FACTS.places + index * FACTS.placeSize + FACTS.placeLeft) / LEFT_UNITS;
+    const word = this.#word(facts + FACTS.places + index * FACTS.placeSize + FACTS.placeLeft);
+    return (word & ~IN_BOTH_LISTS) / LEFT_UNITS;
   }
 
   #place(list: number, index: number): Candidate["place"] {
     const facts = this.#word(list + LIST.facts);
-    if (facts === 0) return null;
-    const at = facts + FACTS.places + index * FACTS.placeSize;
-    const latitude = this.#word(at + FACTS.placeLatitude) | 0;
+    return facts === 0
+      ? null
+      : this.#placeAt(facts + FACTS.places + index * FACTS.placeSize + FACTS.placeLatitude);
+  }
+
+  /** Latitude at a word and longitude in the next one. */
+  #placeAt(at: number): Candidate["place"] {
+    const latitude = this.#word(at) | 0;
     if (latitude === NO_PLACE) return null;
-    return {
-      latitude: latitude / PLACE_UNITS,
-      longitude: (this.#word(at + FACTS.placeLongitude) | 0) / PLACE_UNITS,
-    };
+    return { latitude: latitude / PLACE_UNITS, longitude: (this.#word(at + 1) | 0) / PLACE_UNITS };
   }
 
   #address(list: number, index: number): Uint8Array {
-    const address = new Uint8Array(this.#word(list + LIST.addressSize));
+    const size = this.#word(list + LIST.addressSize) & ~TWINS;
+    const from = list + LIST.members + this.#word(list + LIST.count) * LIST.memberSize;
+    return this.#addressAt(from + index * size / 4, size);
+  }
+
+  #addressAt(from: number, size: number): Uint8Array {
+    const address = new Uint8Array(size);
     const words = new DataView(address.buffer);
-    const from = list + LIST.members + this.#word(list + LIST.count) * LIST.memberSize +
-      index * address.length / 4;
-    for (let i = 0; i < address.length / 4; i++) words.setUint32(i * 4, this.#word(from + i));
+    for (let i = 0; i < size / 4; i++) words.setUint32(i * 4, this.#word(from + i));
     return address;
   }
 
@@ -233,12 +337,18 @@ export class Clients {
 
 /** Says everything that decisions depend on, so that lists with equal keys share them. */
 function keyOf(
-  { candidates, rules, base, geofence, max }: ConstructorParameters<typeof ClientMap>[0],
+  { candidates, rules, base, fence, max }: ConstructorParameters<typeof ClientMap>[0],
 ): string {
   const byAddress = base.kind === "mapped" || base.kind === "hashed";
-  const members = candidates.map(({ index, isUp, weight, left, place, address }) =>
-    `${index} ${isUp} ${weight} ${left} ${place?.latitude} ${place?.longitude} ${byAddress ? address : ""}`
+  const members = candidates.map(({ index, isUp, weight, left, place, address }, position) =>
+    `${index} ${isUp} ${weight} ${left} ${place?.latitude} ${place?.longitude} ${byAddress ? address : ""}` +
+    (fence ? ` ${fence.listed[position]} ${fence.others[position]}` : "")
   );
-  const order = base.kind === "alike" ? `${base.ranking.lead} ${base.ranking.order}` : "";
-  return [base.kind, order, geofence, max, ...members, JSON.stringify(rules)].join("|");
+  const order = base.kind === "alike"
+    ? `${base.ranking.lead} ${base.ranking.order} ${base.ranking.ends}`
+    : "";
+  const fenced = fence && base.kind === "alike"
+    ? candidates.map(({ priority, rttUs }) => `${priority} ${rttUs}`)
+    : [];
+  return [base.kind, order, fence !== null, max, ...members, ...fenced, JSON.stringify(rules)].join("|");
 }

@@ -9,9 +9,20 @@
  *
  * @module
  */
+import { STATE, type State } from "../balance/fence.ts";
 import { ON_ALL_DOWN } from "../config/model.ts";
 import { type Family, type Prefix, prefixContains } from "../ip.ts";
-import { ENTRY, GLUE, LIST, NAMED, POOL, RRSET, SERVICE, ZONE } from "../snapshot/layout.ts";
+import {
+  ENTRY,
+  GLUE,
+  LIST,
+  millisecondsUntil,
+  NAMED,
+  POOL,
+  RRSET,
+  SERVICE,
+  ZONE,
+} from "../snapshot/layout.ts";
 import { LANE_SIZE, type LiveBoard } from "../snapshot/live.ts";
 import { hashWildcard } from "../snapshot/names.ts";
 import { type Snapshot, SnapshotView } from "../snapshot/view.ts";
@@ -20,7 +31,7 @@ import { CLASS, RCODE, TYPE } from "../wire/record_type.ts";
 import { Clients, OpenAtlas } from "./clients.ts";
 import { COUNTER, RCODES_COUNTED } from "./counters.ts";
 import { DROP_RESPONSE, DROP_SHORT, HEADER_SIZE, LOWER_CASE, Query } from "./query.ts";
-import { Selection } from "./selection.ts";
+import { Selection, type Whom } from "./selection.ts";
 import type { AnswerSource, Trace } from "./trace.ts";
 
 /** Who asks. The worker keeps one and fills it for each packet. */
@@ -72,6 +83,7 @@ export class Engine {
   /** Told of every step; while it is there, no ticket is drawn: what is explained is the next answer. */
   readonly #trace: Trace | null;
   readonly #options: EngineOptions;
+  readonly #unixMs: () => number;
   readonly #nsid: Uint8Array;
   readonly #query = new Query();
   #view!: SnapshotView;
@@ -110,9 +122,14 @@ export class Engine {
   readonly #redirects = new Uint32Array(CNAME_STEPS_MAX + 1);
   #redirected = 0;
 
-  /** Makes an engine that answers once `use` was called. */
-  constructor(options: EngineOptions, trace: Trace | null = null) {
+  /**
+   * Makes an engine that answers once `use` was called.
+   *
+   * @param unixMs which time it is; asked only where an answer ends with a planned change
+   */
+  constructor(options: EngineOptions, unixMs: () => number, trace: Trace | null = null) {
     this.#options = options;
+    this.#unixMs = unixMs;
     this.#trace = trace;
     this.#nsid = new TextEncoder().encode(options.nsid).subarray(0, NSID_MAX);
   }
@@ -435,64 +452,97 @@ export class Engine {
     const family = this.#query.type === TYPE.AAAA ? 6 : 4;
     const cursor = this.#record(service + (family === 4 ? SERVICE.cursor4 : SERVICE.cursor6));
     this.#takesSubnet = this.#record(service + SERVICE.ignoresSubnet) === 0;
-    /** The first pool of the chain that has somebody, if too few: still better than nothing. */
+    /** The first pool of the chain that has a member up, if too few: still better than nothing. */
     let scarce = 0;
     for (let step = 0; step < POOL_STEPS_MAX; step++) {
+      const state = this.#stateOf(pool, family);
+      if (state === STATE.up) {
+        this.#lane[COUNTER.steered]!++;
+        return this.#answerFromPool(service, pool, cursor, "up", entry);
+      }
+      if (state === STATE.elsewhere) break;
       const list = this.#list(pool);
-      const max = this.#record(pool + POOL.maxAnswers);
-      const need = this.#record(pool + POOL.minHealthy);
-      const up = selection.eligible(list);
-      this.#trace?.pool(pool, list, up, need === 0 ? 1 : selection.needed(list, need));
-      let isFenced = false;
-      if (up > 0 && (need === 0 || up >= selection.needed(list, need))) {
-        const count = selection.chooseEligible(list, cursor, max, this.#whoAsks);
-        this.#widenScope();
-        if (this.#trace) this.#traceRanking(list, max);
-        if (count > 0) {
-          this.#lane[COUNTER.steered]!++;
-          return this.#answerWith(service, pool, list, count, entry);
-        }
-        isFenced = true;
-      } else if (this.#isOtherFamilyUp(pool, family, need)) break;
-      else if (up > 0) scarce ||= pool;
+      if (scarce === 0 && this.#hasUp(list)) scarce = pool;
       this.#lane[COUNTER.allDown]!++;
       const policy = this.#record(pool + POOL.onAllDown);
-      this.#trace?.allDown(pool, policy, isFenced);
+      this.#trace?.allDown(pool, policy);
       if (policy === ALL_DOWN.fallback) {
         pool = this.#record(pool + POOL.fallback);
         if (pool === 0) break;
         continue;
       }
-      if (policy === ALL_DOWN.none || this.#record(list + LIST.count) === 0) {
-        if (scarce === pool) scarce = 0;
-        break;
+      // A chain ends with members that are up if it has any; a pool alone does what it says.
+      if (scarce !== 0 && (step > 0 || policy === ALL_DOWN.lastHealthy)) break;
+      if (policy === ALL_DOWN.all) return this.#answerFromPool(service, pool, cursor, "all", entry);
+      if (policy === ALL_DOWN.lastHealthy) {
+        const withinMs = this.#record(pool + POOL.intervalMs);
+        const count = selection.chooseLastHealthy(list, cursor, withinMs, this.#whoAsks);
+        this.#widenScope();
+        if (count > 0) return this.#answerWith(service, pool, list, count, entry);
       }
-      if (policy === ALL_DOWN.lastHealthy && up > 0 && !isFenced) break;
-      const count = isFenced
-        ? selection.chooseFenced(list, cursor, max, this.#whoAsks)
-        : policy === ALL_DOWN.all
-        ? selection.chooseAll(list, cursor, max)
-        : selection.chooseLastHealthy(list, cursor, max);
-      return this.#answerWith(service, pool, list, count, entry);
+      scarce = 0;
+      break;
     }
-    if (scarce !== 0) {
-      const list = this.#list(scarce);
-      selection.eligible(list);
-      const max = this.#record(scarce + POOL.maxAnswers);
-      const count = selection.chooseEligible(list, cursor, max, this.#whoAsks);
+    if (scarce === 0) {
+      this.#deny(entry);
+      return RCODE.NOERROR;
+    }
+    this.#turnTo(scarce);
+    return this.#answerFromPool(service, scarce, cursor, "up", entry);
+  }
+
+  /** Has the choice go by the pool's limits and members; gives its list. */
+  #turnTo(pool: number): number {
+    const { limits } = this.#selection;
+    limits.max = this.#record(pool + POOL.maxAnswers);
+    limits.need = this.#record(pool + POOL.minHealthy);
+    const list = this.#list(pool);
+    this.#selection.eligible(list);
+    return list;
+  }
+
+  /** What can be answered from a pool: for all clients alike, or by what fences this one. */
+  #stateOf(pool: number, family: Family): State {
+    const selection = this.#selection;
+    const list = this.#turnTo(pool);
+    const { need } = selection.limits;
+    const up = selection.eligible(list);
+    this.#trace?.pool(pool, list, up, need === 0 ? 1 : selection.needed(list, need));
+    if (selection.isFencing(list)) {
+      const state = selection.stateFor(list, this.#whoAsks);
       this.#widenScope();
-      if (this.#trace) this.#traceRanking(list, max);
-      if (count > 0) return this.#answerWith(service, scarce, list, count, entry);
+      if (this.#trace && state !== STATE.up) this.#traceRanking(list, "up");
+      return state;
     }
+    if (up > 0 && (need === 0 || up >= selection.needed(list, need))) return STATE.up;
+    return this.#isOtherFamilyUp(pool, family, need) ? STATE.elsewhere : STATE.down;
+  }
+
+  /** Whether there is a member up that this client may be answered. */
+  #hasUp(list: number): boolean {
+    const selection = this.#selection;
+    if (selection.isFencing(list)) return selection.leading(list, "up", this.#whoAsks).length > 0;
+    return selection.eligible(list) > 0;
+  }
+
+  /** Answers with members of the pool that was turned to. */
+  #answerFromPool(service: number, pool: number, cursor: number, whom: Whom, entry: number): number {
+    const list = this.#list(pool);
+    const count = this.#selection.choose(list, cursor, whom, this.#whoAsks);
+    this.#widenScope();
+    if (this.#trace) this.#traceRanking(list, whom);
+    if (count > 0) return this.#answerWith(service, pool, list, count, entry);
     this.#deny(entry);
     return RCODE.NOERROR;
   }
 
   /** Tells who takes turns, and by what facts of the client that was decided, if by any. */
-  #traceRanking(list: number, max: number): void {
-    this.#trace!.leading(list, this.#selection.leading(list, max, this.#whoAsks));
+  #traceRanking(list: number, whom: Whom): void {
+    const selection = this.#selection;
+    this.#trace!.leading(list, whom, selection.leading(list, whom, this.#whoAsks));
     if (this.#record(list + LIST.facts) === 0) return;
-    const { map, candidates } = this.#selection.clientsOf(list, max);
+    // A fence is told of as it is, not as it would be.
+    const { map, candidates } = selection.clientsOf(list, selection.isFencing(list) ? "up" : whom);
     this.#trace!.reason(list, candidates, map.reasonFor(this.#readClient()));
   }
 
@@ -556,7 +606,7 @@ export class Engine {
     const ttl = this.#record(service + SERVICE.ttl);
     const changesAt = this.#record(pool + POOL.changesAt);
     if (changesAt === 0) return ttl;
-    const left = Math.max(0, changesAt - this.#board.now);
+    const left = Math.floor(millisecondsUntil(changesAt, this.#unixMs()) / 1000);
     return Math.min(ttl, Math.max(left, this.#record(service + SERVICE.minTtl)));
   }
 

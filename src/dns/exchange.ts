@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Rng } from "../clock.ts";
+import { type Rng, systemClock } from "../clock.ts";
 import { formatIp, parseIp } from "../ip.ts";
 import type { LiveBoard } from "../snapshot/live.ts";
 import type { Snapshot } from "../snapshot/view.ts";
@@ -61,7 +61,7 @@ export class Exchange {
 
   /** Makes the answering side; it answers once `use` was called. */
   constructor(options: EngineOptions, watchers: Watchers) {
-    this.#engine = new Engine(options);
+    this.#engine = new Engine(options, systemClock.unixMs);
     this.#laneIndex = options.lane;
     this.#samplesLeft = watchers.samplesPerSecond;
     this.#watchers = watchers;

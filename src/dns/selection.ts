@@ -7,16 +7,17 @@
  * @module
  */
 import type { ClientMap, Decision } from "../balance/client_map.ts";
+import type { State } from "../balance/fence.ts";
 import { rankByTier } from "../balance/failover.ts";
 import { rankByLatency } from "../balance/latency.ts";
 import { type Candidate, rankEqual, type Ranking } from "../balance/ranking.ts";
 import { rotate } from "../balance/round_robin.ts";
 import { smoothSchedule } from "../balance/weighted.ts";
 import { ALGORITHMS } from "../config/model.ts";
-import { LIST, NEED_PERCENT, NO_LIST_ID, SMALL_LIST_MAX } from "../snapshot/layout.ts";
+import { FACTS, LIST, NEED_PERCENT, NO_LIST_ID, SMALL_LIST_MAX, TWINS } from "../snapshot/layout.ts";
 import type { LiveBoard } from "../snapshot/live.ts";
 import type { SnapshotView } from "../snapshot/view.ts";
-import type { Clients, ClientsOfList } from "./clients.ts";
+import type { Among, Clients, ClientsOfList } from "./clients.ts";
 
 /** Most addresses one answer can carry: 64 KiB of AAAA records. */
 export const CHOSEN_MAX = 2340;
@@ -42,12 +43,36 @@ const DERIVED = {
   lead: 4,
   /** Where the answer depends on the client: one more than the index of its map, 0 = not looked for yet, … */
   map: 5,
-  /** … and for how many addresses that is. */
-  max: 6,
+  /** … and for which limits that is (`limitsWord`). */
+  limits: 6,
   /** Likewise the map without those that drain; `NOBODY` = there is nobody else. */
   past: 7,
   size: 8,
 } as const;
+
+/** Among which members is chosen: those that are up, or all, as if they were. */
+export type Whom = "up" | "all";
+
+/** What was derived for a list as if all its members were up, while some are. */
+interface AsIfUp {
+  readonly from: number;
+  readonly generation: number;
+  readonly order: Uint32Array;
+  readonly lead: number;
+  readonly schedule: Uint16Array | null;
+  readonly ends: Uint32Array | null;
+}
+
+/** So many lists are kept for which that was derived; beyond, all are forgotten. */
+const AS_IF_UP_MAX = 16_384;
+
+/** What a pool says of its answers. */
+export interface Limits {
+  /** Addresses in an answer; 0 = all. */
+  max: number;
+  /** As `POOL.minHealthy`; only a geofence asks for it here. */
+  need: number;
+}
 
 /** Chooses members of the lists of one snapshot. */
 export class Selection {
@@ -59,6 +84,8 @@ export class Selection {
   isRehearsing = false;
   /** How many turns ahead a rehearsal looks. */
   ahead = 0;
+  /** Those of the pool at hand; to be set before `eligible` is asked about its list. */
+  readonly limits: Limits = { max: 0, need: 0 };
   /** The ticket drawn last, how many members took turns by it, and how many turns their cycle has. */
   readonly turn = { ticket: 0, lead: 0, cycle: 0 };
   readonly #records: Uint32Array;
@@ -73,9 +100,18 @@ export class Selection {
   #fewCount = 0;
   /** Turns of a list whose leading members differ in weight, by list id. */
   readonly #schedules = new Map<number, Uint16Array>();
+  /** Where groups of equals behind those that lead end, by list id; few lists have any. */
+  readonly #ends = new Map<number, Uint32Array>();
   /** Decisions that depend on the client; many lists share one, and say which by `DERIVED.map`. */
   readonly #maps: ClientMap[] = [];
   readonly #mapNumbers = new Map<ClientMap, number>();
+  /** What is asked for in outages only: decisions of lists with facts, by what they are among, … */
+  readonly #rare = { all: new Map<number, RareMap>(), inside: new Map<number, RareMap>() };
+  /** … and rankings of lists without, some members of which are up. By list id. */
+  readonly #asIfUp = new Map<number, AsIfUp>();
+  /** When each address was taken last, by `TWINS`: the number of the choice. */
+  #taken = new Uint32Array(0);
+  #choices = 0;
 
   /** Derives nothing yet; that is done per list, when it is asked for. */
   constructor(view: SnapshotView, board: LiveBoard, clients: Clients) {
@@ -97,159 +133,246 @@ export class Selection {
     return this.#derived[at + DERIVED.up]!;
   }
 
+  /** Whether something may fence a client: then it is judged for each what can be answered (`stateFor`). */
+  isFencing(list: number): boolean {
+    const facts = this.#records[list + LIST.facts]!;
+    return facts !== 0 && this.#records[facts + FACTS.geofence] === 1;
+  }
+
+  /** What can be answered to a client of a list that fences; right after `eligible` of it. */
+  stateFor(list: number, client: () => Uint8Array): State {
+    const map = this.#mapOf(list, this.#records[list + LIST.id]!);
+    const { state } = map.find(client());
+    this.scope = map.depth;
+    return state;
+  }
+
   /**
-   * Chooses among the members that are up, of which there must be at least one; right after `eligible` of this list.
+   * Chooses members of a list, right after `eligible` of it.
    *
-   * @param max 0 = all
    * @param client 4 or 16 bytes; read only where the answer depends on it
-   * @returns how many are in `chosen`; 0 = the client is fenced in with members that are down, see `chooseFenced`
+   * @returns how many are in `chosen`
    */
-  chooseEligible(list: number, cursor: number, max: number, client: () => Uint8Array): number {
+  choose(list: number, cursor: number, whom: Whom, client: () => Uint8Array): number {
     this.scope = 0;
     const id = this.#records[list + LIST.id]!;
-    if (id === NO_LIST_ID) return this.#take(this.#few, 0, this.#fewCount, this.#fewCount, null, cursor, max);
-    if (this.#records[list + LIST.facts] === 0) {
-      return this.#take(
-        this.#order,
-        this.#records[list + LIST.base]!,
-        this.#derived[id * DERIVED.size + DERIVED.ranked]!,
-        this.#derived[id * DERIVED.size + DERIVED.lead]!,
-        this.#schedules.get(id) ?? null,
-        cursor,
-        max,
-      );
+    if (id === NO_LIST_ID) {
+      if (whom === "all") this.#takeAll(list);
+      return this.#take(list, this.#few, 0, this.#fewCount, this.#fewCount, null, null, cursor);
     }
-    const map = this.#mapOf(list, id, max);
+    if (this.#records[list + LIST.facts] !== 0) return this.#chooseFor(list, cursor, whom, client);
+    const up = this.#derived[id * DERIVED.size + DERIVED.up]!;
+    if (whom === "all" && up > 0) return this.#chooseAsIfUp(list, id, cursor);
+    return this.#take(
+      list,
+      this.#order,
+      this.#records[list + LIST.base]!,
+      this.#derived[id * DERIVED.size + DERIVED.ranked]!,
+      this.#derived[id * DERIVED.size + DERIVED.lead]!,
+      this.#schedules.get(id) ?? null,
+      this.#ends.get(id) ?? null,
+      cursor,
+    );
+  }
+
+  #chooseFor(list: number, cursor: number, whom: Whom, client: () => Uint8Array): number {
+    const id = this.#records[list + LIST.id]!;
+    const map = whom === "up" ? this.#mapOf(list, id) : this.#rareMapOf(list, "all").map;
     const address = client();
     const decision = map.find(address);
     this.scope = map.depth;
-    if (decision.left < 1) return this.#choosePast(list, cursor, max, { address, decision });
-    const { order, lead, schedule, isDown } = decision;
-    return isDown ? 0 : this.#take(order, 0, order.length, lead, schedule, cursor, max);
+    if (decision.left < 1) return this.#choosePast(list, cursor, whom, { address, decision });
+    const { order, lead, ends, schedule } = decision;
+    return this.#take(list, order, 0, order.length, lead, schedule, ends, cursor);
   }
 
   /** Goes past those that drain, as often as they have lost of their share. */
   #choosePast(
     list: number,
     cursor: number,
-    max: number,
+    whom: Whom,
     { address, decision }: { readonly address: Uint8Array; readonly decision: Decision },
   ): number {
-    const past = this.#pastOf(list, max);
-    const beside = past ? past.find(address) : decision;
+    const past = whom === "up" ? this.#pastOf(list) : this.#rareMapOf(list, "all").past;
+    let beside = past ? past.find(address) : decision;
     if (past && past.depth > this.scope) this.scope = past.depth;
+    // Inside a fence that leaves no others those that drain keep what they have.
+    if (beside.order.length === 0) beside = decision;
     const ticket = this.#draw(cursor, decision.lead, decision.lead);
-    const { order, lead, schedule, isDown } = ticket * GOLDEN_RATIO % 1 < decision.left ? decision : beside;
-    if (isDown) return 0;
+    const { order, lead, ends, schedule } = ticket * GOLDEN_RATIO % 1 < decision.left ? decision : beside;
     this.turn.lead = lead;
     this.turn.cycle = schedule ? schedule.length : lead;
-    const first = schedule ? schedule[ticket % schedule.length]! : ticket;
-    return this.#lay(order, 0, order.length, lead, first, max);
+    return this.#lay(list, order, 0, order.length, lead, schedule, ends, ticket);
   }
 
-  /** Decisions without those that drain; `null` = nobody else is up. */
-  #pastOf(list: number, max: number): ClientMap | null {
+  /** Decisions without those that drain; `null` = all do. */
+  #pastOf(list: number): ClientMap | null {
     const at = this.#records[list + LIST.id]! * DERIVED.size + DERIVED.past;
     if (this.#derived[at] === 0) {
-      const map = this.#clients.past(list, max);
+      const map = this.#past(list, "past");
       this.#derived[at] = map ? this.#numberOf(map) : NOBODY;
     }
     return this.#derived[at] === NOBODY ? null : this.#maps[this.#derived[at]! - 1]!;
   }
 
-  /** Chooses among all members of the list, up or not. */
-  chooseAll(list: number, cursor: number, max: number): number {
-    const count = this.#records[list + LIST.count]!;
-    const n = Math.min(count, limit(max));
-    const ticket = this.#draw(cursor, count, count);
-    for (let i = 0; i < n; i++) this.chosen[i] = (ticket + i) % count;
-    return n;
+  #past(list: number, among: Among): ClientMap | null {
+    const { map, candidates } = this.#clients.of(list, among, this.limits);
+    return candidates.some(({ isUp }) => isUp) ? map : null;
   }
 
-  /** Chooses among all members that a geofence leaves the client, up or not; right after `chooseEligible` gave 0. */
-  chooseFenced(list: number, cursor: number, max: number, client: () => Uint8Array): number {
-    const { order } = this.#mapOf(list, this.#records[list + LIST.id]!, max).find(client());
-    return this.#take(order, 0, order.length, order.length, null, cursor, max);
-  }
-
-  /** Chooses among those members that went down last (all of a list that was never up count as such). */
-  chooseLastHealthy(list: number, cursor: number, max: number): number {
-    const count = this.#records[list + LIST.count]!;
-    let latest = 0;
-    let found = 0;
-    for (let i = 0; i < count; i++) {
-      const downAt = this.#board.downAt[this.#slot(list, i)]!;
-      if (downAt > latest) {
-        latest = downAt;
-        found = 0;
-      }
-      if (downAt === latest) found++;
+  /** Chooses as if all members were up from a list that has an id, no facts, and some that are. */
+  #chooseAsIfUp(list: number, id: number, cursor: number): number {
+    const generation = this.#board.healthGeneration;
+    let known = this.#asIfUp.get(id);
+    if (!known || known.from !== list || known.generation !== generation) {
+      if (this.#asIfUp.size >= AS_IF_UP_MAX) this.#asIfUp.clear();
+      known = { from: list, generation, ...this.#ranked(list, this.#clients.candidates(list)) };
+      this.#asIfUp.set(id, known);
     }
-    const n = Math.min(found, limit(max));
+    const { order, lead, schedule, ends } = known;
+    return this.#take(list, order, 0, order.length, lead, schedule, ends, cursor);
+  }
+
+  /**
+   * Chooses among those members that went down last, and those that did so shortly before; all of a list that was
+   * never up count as such.
+   *
+   * @param withinMs milliseconds before the last one within which a member went down "last", too
+   */
+  chooseLastHealthy(
+    list: number,
+    cursor: number,
+    withinMs: number,
+    client: () => Uint8Array,
+  ): number {
+    this.scope = 0;
+    const inside = this.isFencing(list) ? this.#inside(list, client()) : null;
+    const count = inside ? inside.length : this.#records[list + LIST.count]!;
+    const downAt = (i: number) => this.#board.downAt[this.#slot(list, inside ? inside[i]! : i)]!;
+    let latest = 0;
+    for (let i = 0; i < count; i++) if (downAt(i) > latest) latest = downAt(i);
+    let found = 0;
+    for (let i = 0; i < count; i++) if (latest - downAt(i) <= withinMs) found++;
+    if (found === 0) return 0;
+    const n = Math.min(found, this.#hasTwins(list) ? found : limit(this.limits.max));
     let skip = this.#draw(cursor, found, found) % found;
     for (let i = 0, chosen = 0; chosen < n; i = (i + 1) % count) {
-      if (this.#board.downAt[this.#slot(list, i)] !== latest) continue;
+      if (latest - downAt(i) > withinMs) continue;
       if (skip > 0) skip--;
-      else this.chosen[chosen++] = i;
+      else this.chosen[chosen++] = inside ? inside[i]! : i;
     }
-    return n;
+    return this.#withoutTwins(list, n);
+  }
+
+  /** All that a geofence leaves the client, up or not. */
+  #inside(list: number, address: Uint8Array): Uint32Array {
+    const { map } = this.#rareMapOf(list, "inside");
+    const { order } = map.find(address);
+    this.scope = map.depth;
+    return order;
   }
 
   /** How many members of the list have to be up for the pool not to count as down. */
   needed(list: number, minHealthy: number): number {
-    if (minHealthy < NEED_PERCENT) return minHealthy > 1 ? minHealthy : 1;
-    const percent = minHealthy - NEED_PERCENT;
-    return Math.max(1, Math.ceil(this.#records[list + LIST.count]! * percent / 100));
+    return neededOf(minHealthy, this.#records[list + LIST.count]!);
   }
 
   /** The decisions for the list by client; only of a list with facts, right after `eligible` of it. */
-  clientsOf(list: number, max: number): ClientsOfList {
-    return this.#clients.of(list, max);
+  clientsOf(list: number, whom: Whom): ClientsOfList {
+    return this.#clients.of(list, whom, this.limits);
   }
 
-  /** Who takes turns: indices of members, valid until the next call; right after `chooseEligible` of this list. */
-  leading(list: number, max: number, client: () => Uint8Array): Uint32Array {
+  /** Which members take turns: their indices, valid until the next call; right after `choose` of this list. */
+  leading(list: number, whom: Whom, client: () => Uint8Array): Uint32Array {
     const id = this.#records[list + LIST.id]!;
     if (id === NO_LIST_ID) return this.#few.subarray(0, this.#fewCount);
     if (this.#records[list + LIST.facts] !== 0) {
-      const { order, lead } = this.#mapOf(list, id, max).find(client());
+      const map = whom === "up" ? this.#mapOf(list, id) : this.#rareMapOf(list, "all").map;
+      const { order, lead } = map.find(client());
       return order.subarray(0, lead);
+    }
+    const asIfUp = this.#asIfUp.get(id);
+    if (whom === "all" && this.#derived[id * DERIVED.size + DERIVED.up]! > 0 && asIfUp) {
+      return asIfUp.order.subarray(0, asIfUp.lead);
     }
     const base = this.#records[list + LIST.base]!;
     return this.#order.subarray(base, base + this.#derived[id * DERIVED.size + DERIVED.lead]!);
   }
 
-  /** Members that lead take turns, the others follow in order. */
+  /** Members that lead take turns, the others follow in order; equals among them take turns, too. */
   #take(
+    list: number,
     order: Uint32Array,
     at: number,
     count: number,
     lead: number,
     schedule: Uint16Array | null,
+    ends: Uint32Array | null,
     cursor: number,
-    max: number,
   ): number {
-    if (lead === 1) {
+    if (count === 0) return 0;
+    if (lead === 1 && (ends === null || this.limits.max === 1)) {
       this.turn.lead = 1;
-      return this.#lay(order, at, count, lead, 0, max);
+      return this.#lay(list, order, at, count, lead, null, ends, 0);
     }
     const ticket = this.#draw(cursor, lead, schedule ? schedule.length : lead);
-    return this.#lay(order, at, count, lead, schedule ? schedule[ticket % schedule.length]! : ticket, max);
+    return this.#lay(list, order, at, count, lead, schedule, ends, ticket);
   }
 
   /** Writes the members in order, beginning with the one whose turn it is. */
   #lay(
+    list: number,
     order: Uint32Array,
     at: number,
     count: number,
     lead: number,
-    first: number,
-    max: number,
+    schedule: Uint16Array | null,
+    ends: Uint32Array | null,
+    ticket: number,
   ): number {
-    const n = Math.min(count, limit(max));
+    const hasTwins = this.#hasTwins(list);
+    const n = hasTwins ? count : Math.min(count, limit(this.limits.max));
+    const first = schedule ? schedule[ticket % schedule.length]! : ticket;
     rotate(order, at, lead, first, n, this.chosen);
-    for (let i = lead; i < n; i++) this.chosen[i] = order[at + i]!;
-    return n;
+    if (ends === null) { for (let i = lead; i < n; i++) this.chosen[i] = order[at + i]!; }
+    else this.#layBehind(order, at, lead, ends, Math.floor(ticket / (schedule ? schedule.length : lead)), n);
+    return hasTwins ? this.#withoutTwins(list, n) : n;
+  }
+
+  /** Writes those that don't lead: each group of equals moves on by one when those that lead have had their turns. */
+  #layBehind(order: Uint32Array, at: number, lead: number, ends: Uint32Array, turn: number, n: number): void {
+    let begin = lead;
+    for (let group = 0; group < ends.length && begin < n; group++) {
+      const end = ends[group]!;
+      const size = end - begin;
+      for (let i = begin; i < end && i < n; i++) {
+        this.chosen[i] = order[at + begin + (i - begin + turn) % size]!;
+      }
+      begin = end;
+    }
+  }
+
+  #hasTwins(list: number): boolean {
+    return (this.#records[list + LIST.addressSize]! & TWINS) !== 0;
+  }
+
+  /** Keeps each address once among those that were chosen (RFC 2181 §5), and so many at most. */
+  #withoutTwins(list: number, chosen: number): number {
+    if (!this.#hasTwins(list)) return chosen;
+    const count = this.#records[list + LIST.count]!;
+    if (this.#taken.length < count) this.#taken = new Uint32Array(Math.max(count, CHOSEN_MAX));
+    const choice = this.#choices = (this.#choices + 1) >>> 0;
+    const words = (this.#records[list + LIST.addressSize]! & ~TWINS) / 4;
+    const twins = list + LIST.members + count * (LIST.memberSize + words);
+    let kept = 0;
+    for (let i = 0; i < chosen && kept < limit(this.limits.max); i++) {
+      const member = this.chosen[i]!;
+      const first = this.#records[twins + member]!;
+      if (this.#taken[first] === choice) continue;
+      this.#taken[first] = choice;
+      this.chosen[kept++] = member;
+    }
+    return kept;
   }
 
   #draw(cursor: number, lead: number, cycle: number): number {
@@ -270,12 +393,18 @@ export class Selection {
     return this.#fewCount = found;
   }
 
+  /** All of a small list, as if they were up. */
+  #takeAll(list: number): void {
+    this.#fewCount = this.#records[list + LIST.count]!;
+    for (let i = 0; i < this.#fewCount; i++) this.#few[i] = i;
+  }
+
   #derive(list: number, id: number): void {
     const generation = this.#board.healthGeneration;
     const count = this.#records[list + LIST.count]!;
     let up = 0;
     for (let i = 0; i < count; i++) if (this.#board.isUp(this.#slot(list, i))) up++;
-    if (this.#records[list + LIST.facts] === 0 && up > 0) this.#rank(list, id);
+    if (this.#records[list + LIST.facts] === 0) this.#rank(list, id, up === 0);
     const at = id * DERIVED.size;
     this.#derived[at + DERIVED.map] = 0;
     this.#derived[at + DERIVED.past] = 0;
@@ -284,28 +413,63 @@ export class Selection {
     this.#derived[at + DERIVED.generation] = generation;
   }
 
-  /** Ranks the members that are up, for every client alike. */
-  #rank(list: number, id: number): void {
+  /** Ranks the members that are up, for every client alike; while none is, all of them as if they were. */
+  #rank(list: number, id: number, isAllDown: boolean): void {
     const base = this.#records[list + LIST.base]!;
-    const candidates = this.#clients.candidates(list).filter(({ isUp }) => isUp);
-    const { order, lead } = rankAlike(this.#records[list + LIST.algorithm]!, candidates);
-    for (const [i, position] of order.entries()) this.#order[base + i] = candidates[position]!.index;
+    const candidates = this.#clients.candidates(list).filter(({ isUp }) => isUp || isAllDown);
+    const { order, lead, schedule, ends } = this.#ranked(list, candidates);
+    this.#order.set(order, base);
     this.#derived[id * DERIVED.size + DERIVED.ranked] = order.length;
     this.#derived[id * DERIVED.size + DERIVED.lead] = lead;
-    const weights = order.slice(0, lead).map((position) => candidates[position]!.weight);
-    if (weights.some((weight) => weight !== weights[0])) this.#schedules.set(id, smoothSchedule(weights));
+    if (schedule) this.#schedules.set(id, schedule);
     else this.#schedules.delete(id);
+    if (ends) this.#ends.set(id, ends);
+    else this.#ends.delete(id);
   }
 
-  #mapOf(list: number, id: number, max: number): ClientMap {
+  #ranked(list: number, candidates: readonly Candidate[]) {
+    const { order, lead, ends } = rankAlike(this.#records[list + LIST.algorithm]!, candidates);
+    const weights = order.slice(0, lead).map((position) => candidates[position]!.weight);
+    return {
+      order: Uint32Array.from(order, (position) => candidates[position]!.index),
+      lead,
+      schedule: weights.some((weight) => weight !== weights[0]) ? smoothSchedule(weights) : null,
+      ends: ends ? Uint32Array.from(ends) : null,
+    };
+  }
+
+  #mapOf(list: number, id: number): ClientMap {
     const at = id * DERIVED.size;
+    const limits = limitsWord(this.limits);
     const known = this.#derived[at + DERIVED.map]!;
-    if (known !== 0 && this.#derived[at + DERIVED.max] === max) return this.#maps[known - 1]!;
-    const { map } = this.#clients.of(list, max);
+    if (known !== 0 && this.#derived[at + DERIVED.limits] === limits) return this.#maps[known - 1]!;
+    const { map } = this.#clients.of(list, "up", this.limits);
     this.#derived[at + DERIVED.map] = this.#numberOf(map);
-    this.#derived[at + DERIVED.max] = max;
+    this.#derived[at + DERIVED.limits] = limits;
     this.#derived[at + DERIVED.past] = 0;
     return map;
+  }
+
+  /** Decisions that only an outage asks for. */
+  #rareMapOf(list: number, among: "all" | "inside"): RareMap {
+    const limits = limitsWord(this.limits);
+    const id = this.#records[list + LIST.id]!;
+    const generation = this.#board.healthGeneration;
+    const maps = this.#rare[among];
+    const known = maps.get(id);
+    if (known && known.from === list && known.generation === generation && known.limits === limits) {
+      return known;
+    }
+    if (maps.size >= AS_IF_UP_MAX) maps.clear();
+    const made = {
+      from: list,
+      generation,
+      limits,
+      map: this.#clients.of(list, among, this.limits).map,
+      past: among === "all" ? this.#past(list, "past all") : null,
+    };
+    maps.set(id, made);
+    return made;
   }
 
   /** One more than the map's index in `#maps`. */
@@ -329,6 +493,27 @@ export class Selection {
   #slot(list: number, index: number): number {
     return this.#records[list + LIST.members + index * LIST.memberSize + LIST.memberSlot]!;
   }
+}
+
+/** Decisions as if all members were up, or of all inside a fence. */
+interface RareMap {
+  readonly from: number;
+  readonly generation: number;
+  readonly limits: number;
+  readonly map: ClientMap;
+  /** The same without those that drain. */
+  readonly past: ClientMap | null;
+}
+
+/** A pool's limits as one word, so that a list that stays while its pool changes is looked at anew. */
+function limitsWord({ max, need }: Limits): number {
+  return (max << 17 ^ need) >>> 0;
+}
+
+/** Of so many members, how many have to be up. @param minHealthy as `POOL.minHealthy` */
+export function neededOf(minHealthy: number, members: number): number {
+  if (minHealthy < NEED_PERCENT) return Math.max(1, minHealthy);
+  return Math.max(1, Math.ceil(members * (minHealthy - NEED_PERCENT) / 100));
 }
 
 const FAILOVER = ALGORITHMS.indexOf("failover");

@@ -6,6 +6,7 @@
  */
 import type { Reason } from "../balance/client_map.ts";
 import type { Candidate } from "../balance/ranking.ts";
+import type { Whom } from "./selection.ts";
 
 /** By what a name is answered. */
 export type AnswerSource =
@@ -27,12 +28,12 @@ export interface Trace {
   pool(pool: number, list: number, up: number, needed: number): void;
   /** Whom the decision is made for; only where it depends on that. */
   client(source: "ecs" | "address", address: Uint8Array, bits: number): void;
-  /** Who of the list at hand goes first, if up: those that take turns (indices of members of the list). */
-  leading(list: number, members: Uint32Array): void;
+  /** Who of the list at hand goes first: those that take turns (indices of members), among those up or as if all were. */
+  leading(list: number, whom: Whom, members: Uint32Array): void;
   /** By what facts of the client the list at hand was decided; `reason.rule.candidate` is a position in `candidates`. */
   reason(list: number, candidates: readonly Candidate[], reason: Reason): void;
   /** Too few are up, of all or of those that a geofence leaves: `onAllDown` decides. */
-  allDown(pool: number, policy: number, isFenced: boolean): void;
+  allDown(pool: number, policy: number): void;
   /** Who is answered, in order (indices of members of the list), by which turn, and for how many seconds. */
   chosen(
     list: number,

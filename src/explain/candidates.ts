@@ -132,38 +132,40 @@ function judgementOf(known: Known, considered: Considered, situation: Situation)
   if (!listed) return dropped(whyUnlisted(known, situation));
   const forced = override?.state === "up" ? `${overrideWords(override)}; ` : "";
   const draining = override?.state === "drain" ? `; ${overrideWords(override)}` : "";
-  const isDecider = considered === situation.decider;
-  const { allDown } = considered.look;
-  if (!isDecider) return dropped(listed.isUp ? `${forced}up, but its pool isn't answered` : whyDown(known));
-  if (allDown && (allDown.isFenced || considered.look.leading === null)) {
-    const state = listed.isUp ? `${forced}up` : whyDown(known);
-    return isLastResort(known, considered)
-      ? kept(
-        `${state}; ${resortOf(considered)}${known.position < 0 ? "; its turn comes later" : ""}${draining}`,
-      )
-      : dropped(state);
+  const state = listed.isUp ? `${forced}up` : whyDown(known);
+  if (considered !== situation.decider) {
+    return dropped(listed.isUp ? `${state}, but its pool isn't answered` : state);
   }
-  if (!listed.isUp) return dropped(whyDown(known));
-  if (known.position >= 0) return kept(`${forced}${whyAnswered(known, considered, situation)}${draining}`);
-  const out = whyOutdone(known, considered, situation);
-  return out
-    ? dropped(`${forced}${out}${draining}`)
-    : kept(`${forced}${whyLater(known, considered, situation)}${draining}`);
+  if (isOutside(known, considered)) {
+    return dropped(`${state}; outside the geofence of this client${draining}`);
+  }
+  const { look } = considered;
+  // Without a ranking it is those that went down last.
+  if (look.leading === null) return judgeLastDown(known, considered, { state, draining });
+  if (!listed.isUp && look.whom === "up") return dropped(state);
+  const out = whyOutdone(known, considered);
+  if (out !== null) return dropped(`${state}${out}${draining}`);
+  const anyhow = look.whom === "all" ? "; answered all the same (onAllDown: all)" : "";
+  return kept(`${state}${anyhow}${whyKept(known, considered, situation)}${draining}`);
 }
 
-/** Whether a member is among those that are answered although too few are up. */
-function isLastResort(known: Known, considered: Considered): boolean {
-  const { look: { allDown }, pool, downAt } = considered;
-  if (allDown!.isFenced) return isLeading(known, considered);
-  return pool.onAllDown !== "last-healthy" || downAt[known.listed!.index] === Math.max(...downAt);
+function judgeLastDown(
+  known: Known,
+  { downAt, intervalMs, look }: Considered,
+  { state, draining }: { readonly state: string; readonly draining: string },
+): Judgement {
+  const inside = look.reason?.reason.fence?.inside.map((at) => look.reason!.candidates[at]!.index);
+  const latest = Math.max(...downAt.filter((_, index) => inside?.includes(index) ?? true));
+  if (latest - downAt[known.listed!.index]! > intervalMs) return dropped(state);
+  const turn = known.position < 0 ? "; its turn comes later" : "";
+  return kept(
+    `${state}; answered all the same: it went down last (onAllDown: last-healthy)${turn}${draining}`,
+  );
 }
 
-/** Why those are answered. */
-function resortOf({ look: { allDown }, pool }: Considered): string {
-  if (allDown!.isFenced) return "answered all the same: the geofence leaves nobody else";
-  return pool.onAllDown === "last-healthy"
-    ? "answered all the same: it went down last (onAllDown: last-healthy)"
-    : "answered all the same (onAllDown: all)";
+function isOutside({ listed }: Known, { look: { reason } }: Considered): boolean {
+  const fence = reason?.reason.fence;
+  return Boolean(fence) && !fence!.inside.some((at) => reason!.candidates[at]!.index === listed!.index);
 }
 
 function whyUnlisted({ member, override }: Known, { asked }: Situation): string {
@@ -199,79 +201,101 @@ function whyDown({ evidence: { state, why, since, lastError } }: Known): string 
   return why === null ? "down" : `${state}${at}, but out: ${why}`;
 }
 
-/** Why a member is in the answer. */
-function whyAnswered(known: Known, considered: Considered, { choice }: Situation): string {
-  if (!isLeading(known, considered)) return `${placeBehind(known, considered)}; fills the answer`;
-  const { lead, ticket, cycle } = choice!.turn;
-  const turn = lead < 2
-    ? ""
-    : known.position > 0
-    ? "; follows in the rotation"
-    : `; its turn (${ticket % cycle + 1} of ${cycle})`;
-  return `${meritOf(known, considered)}${turn}`;
-}
-
-/** Whether a member is one of those that take turns. */
 function isLeading({ listed }: Known, { look: { leading } }: Considered): boolean {
   return listed !== null && leading !== null && leading.includes(listed.index);
+}
+
+/** Why a member that may be answered is, or isn't this time; begins with a separator. */
+function whyKept(known: Known, considered: Considered, { choice }: Situation): string {
+  const { pool } = considered;
+  const isLed = isLeading(known, considered);
+  const place = isLed ? meritOf(known, considered) : placeBehind(known, considered);
+  if (known.position >= 0) return isLed ? `${place}${turnOf(known, choice!)}` : `${place}; fills the answer`;
+  if (isTold(known, considered, choice)) return `${place}; its address is in the answer already`;
+  if (!isLed) return `${place}; others go first`;
+  return `${place}; its turn comes later (${pool.maxAnswers} of ${choice!.turn.lead} an answer)`;
+}
+
+/** By which turn one of those that lead is in the answer. */
+function turnOf(
+  { position }: Known,
+  { turn: { lead, ticket, cycle } }: NonNullable<Situation["choice"]>,
+): string {
+  if (lead < 2) return "";
+  return position > 0 ? "; follows in the rotation" : `; its turn (${ticket % cycle + 1} of ${cycle})`;
+}
+
+/** Whether another member with the same address is in the answer. */
+function isTold({ listed }: Known, { listed: all }: Considered, choice: Situation["choice"]): boolean {
+  const address = formatIp(listed!.address);
+  return listed!.alias === null &&
+    choice!.members.some((index) => all[index]!.alias === null && formatIp(all[index]!.address) === address);
 }
 
 /** What puts a member among the first. */
 function meritOf(known: Known, considered: Considered): string {
   const { pool, look } = considered;
-  const rule = look.reason?.reason.rule;
-  if (rule && isNamed(known, considered)) return `up; geo rule ${formatRule(rule)} names it`;
+  const facts = look.reason?.reason;
+  if (facts?.rule && isAmong(known, considered, facts.named)) {
+    return `; geo rule ${formatRule(facts.rule)} names it`;
+  }
   switch (pool.algorithm) {
     case "failover":
-      return `up; ${tierOf(known.member.priority)} is the first with anybody up`;
+      return `; ${tierOf(known.member.priority)} is the first${look.whom === "up" ? " with anybody up" : ""}`;
     case "latency":
-      return `up; fastest${rttOf(known)}`;
+      return known.listed!.rttUs > 0 ? `; among the fastest${rttOf(known)}` : "; none is measured yet";
     case "hash":
-      return "up; first by the hash of the client's network";
+      return "; first by the hash of the client's network";
     case "geoip":
-      return look.reason?.reason.place
-        ? `up; nearest${kmOf(known, considered)}`
-        : "up; nobody knows where the client is";
+      if (!facts?.place) return "; nobody knows where the client is";
+      return placeOf(known) ? `; nearest${kmOf(known, considered)}` : "; nobody knows where any member is";
     case "map-file":
-      return look.reason?.reason.isMapped && look.leading!.length < look.up
-        ? "up; the map file names it"
-        : "up; the map file prefers nobody";
+      return facts && isAmong(known, considered, facts.mapped)
+        ? "; the map file names it"
+        : "; the map file prefers none of the pool";
     default:
-      return "up";
+      return "";
   }
 }
 
 /** Where a member stands that isn't among the first. */
 function placeBehind(known: Known, considered: Considered): string {
-  switch (considered.pool.algorithm) {
+  const { pool, look, listed } = considered;
+  const facts = look.reason?.reason;
+  if (
+    facts?.rule &&
+    look.leading!.every((index) => isAmong({ listed: listed[index]! }, considered, facts.named))
+  ) {
+    return `, but geo rule ${formatRule(facts.rule)} names others`;
+  }
+  switch (pool.algorithm) {
+    case "failover":
+      return `, but ${tierOf(known.member.priority)} only takes over from members that drain`;
     case "latency":
-      return `up, slower${rttOf(known)}`;
+      return `, slower${rttOf(known)}`;
     case "geoip":
-      return `up, farther away${kmOf(known, considered)}`;
+      return placeOf(known) ? `, farther away${kmOf(known, considered)}` : ", and nobody knows where it is";
     case "hash":
-      return "up, behind by the hash of the client's network";
+      return ", behind by the hash of the client's network";
     case "map-file":
-      return "up, not named by the map file";
+      return ", not named by the map file";
     default:
-      return "up";
+      return "";
   }
 }
 
-/** Why a member that is up is never answered to this client as things are; `null` = it may be. */
-function whyOutdone(known: Known, considered: Considered, situation: Situation): string | null {
-  if (isLeading(known, considered)) return null;
+/** Why a member is never answered to this client as things are; `null` = it may be. */
+function whyOutdone(known: Known, considered: Considered): string | null {
   const { pool, look } = considered;
-  if (pool.geofence && look.reason) return "up, but outside the geofence of this client";
-  if (pool.algorithm === "failover" && isBehind(known, situation)) {
-    return `up, but ${tierOf(known.member.priority)} waits until all tiers before it are down`;
+  if (isLeading(known, considered) || pool.algorithm !== "failover") return null;
+  const ranked = considered.listed.filter(({ isUp }) => isUp || look.whom === "all");
+  const tier = orderOf(known.listed!.priority);
+  const best = (of: readonly Listed[]) => Math.min(...of.map(({ priority }) => orderOf(priority)));
+  const isDraining = look.leading!.some((index) => considered.listed[index]!.left < 1);
+  if (tier <= best(ranked) || (isDraining && tier <= best(ranked.filter(({ left }) => left === 1)))) {
+    return null;
   }
-  return null;
-}
-
-/** Whether a member of a better tier is answered. */
-function isBehind({ member }: Known, { choice, decider }: Situation): boolean {
-  const first = choice && decider?.listed[choice.members[0]!];
-  return first !== null && first !== undefined && orderOf(first.priority) < orderOf(member.priority);
+  return `, but ${tierOf(known.member.priority)} waits until all tiers before it are down`;
 }
 
 /** Tier 0 is the last one. */
@@ -283,28 +307,22 @@ function tierOf(priority: number): string {
   return priority === 0 ? "the last tier" : `tier ${priority}`;
 }
 
-/** Why a member that may be answered isn't this time. */
-function whyLater(known: Known, considered: Considered, { choice }: Situation): string {
-  if (!isLeading(known, considered)) return `${placeBehind(known, considered)}; others go first`;
-  const { lead } = choice!.turn;
-  return `${
-    meritOf(known, considered)
-  }; its turn comes later (${considered.pool.maxAnswers} of ${lead} an answer)`;
-}
-
-function isNamed({ listed }: Known, { look: { reason: facts } }: Considered): boolean {
-  const named = facts!.candidates[facts!.reason.rule!.candidate];
-  return named?.index === listed?.index;
+/** @param positions of candidates */
+function isAmong(
+  { listed }: Pick<Known, "listed">,
+  { look: { reason } }: Considered,
+  positions: readonly number[],
+): boolean {
+  return positions.some((position) => reason!.candidates[position]!.index === listed?.index);
 }
 
 function rttOf({ listed }: Known): string {
   return listed && listed.rttUs > 0 ? ` (${(listed.rttUs / 1000).toFixed(1)} ms)` : " (not measured yet)";
 }
 
+/** The way from the client to a member, both of whose places are known. */
 function kmOf(known: Known, { look }: Considered): string {
-  const client = look.reason?.reason.place;
-  const place = placeOf(known);
-  return client && place ? ` (${Math.round(haversineKm(client, place))} km)` : " (its place is unknown)";
+  return ` (${Math.round(haversineKm(look.reason!.reason.place!, placeOf(known)!))} km)`;
 }
 
 /** Those in the answer by rank, then those that may be, then the others; else as they were declared. */

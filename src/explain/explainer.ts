@@ -14,7 +14,7 @@ import { Engine } from "../dns/engine.ts";
 import type { AnswerSource } from "../dns/trace.ts";
 import { familyOf, formatIp, formatPrefix } from "../ip.ts";
 import { EMPTY_ATLAS } from "../snapshot/atlas.ts";
-import { ENTRY, LIST, NAMED, POOL } from "../snapshot/layout.ts";
+import { ENTRY, LIST, millisecondsUntil, NAMED, POOL } from "../snapshot/layout.ts";
 import type { LiveBoard } from "../snapshot/live.ts";
 import { type Snapshot, SnapshotView } from "../snapshot/view.ts";
 import { decodeMessage, encodeQuery, formatMessage, type Message } from "../wire/message.ts";
@@ -45,6 +45,8 @@ export class Explainer {
   readonly #sources: ExplainSources;
   readonly #recording = new Recording();
   readonly #out = new Uint8Array(OUT_SIZE);
+  /** When the account at hand is of: one time for all of it. */
+  #nowMs = 0;
   /** By what is answered from; a snapshot that is no more takes its stage along. */
   readonly #stages = new WeakMap<Snapshot, Stage>();
 
@@ -59,14 +61,14 @@ export class Explainer {
    * @throws {SyntaxError} when the name is none
    */
   explain(asked: Asked): Explanation {
-    const { clock, generation } = this.#sources;
+    const { generation } = this.#sources;
     const { snapshot, engine, packet, wire, message, situation } = this.#rehearsed(asked);
     const next = situation.choice === null || situation.choice.turn.lead < 2
       ? []
       : this.#turnsAhead(engine, { packet, asked, first: message });
     const client = clientOf(asked, { ...situation, snapshot });
     return {
-      at: new Date(clock.unixMs()).toISOString(),
+      at: new Date(this.#nowMs).toISOString(),
       generation: generation(),
       question: {
         name: wireToName(situation.question),
@@ -124,6 +126,7 @@ export class Explainer {
 
   #rehearsed(asked: Asked): Rehearsed {
     const { snapshot, board } = this.#sources.current();
+    this.#nowMs = this.#sources.clock.unixMs();
     const { engine, view } = this.#stageFor(snapshot, board);
     const packet = packetOf(asked);
     const wire = this.#rehearse(engine, { packet, asked, ahead: 0 });
@@ -136,7 +139,7 @@ export class Explainer {
     const known = this.#stages.get(snapshot);
     if (known?.board === board) return known;
     // No worker's lane is touched by a rehearsal.
-    const engine = new Engine({ ...this.#sources.engine, lane: 0 }, this.#recording);
+    const engine = new Engine({ ...this.#sources.engine, lane: 0 }, () => this.#nowMs, this.#recording);
     engine.use(snapshot, board);
     const stage = { engine, board, view: new SnapshotView(snapshot) };
     this.#stages.set(snapshot, stage);
@@ -192,7 +195,8 @@ export class Explainer {
         pool,
         listed: clients.candidates(look.list).map((it) => ({ ...it, alias: aliasOf(look, it.index, view) })),
         downAt: downAtOf(look.list, { view, board }),
-        changesAt: view.records[look.pool + POOL.changesAt]!,
+        intervalMs: view.records[look.pool + POOL.intervalMs]!,
+        leftMs: leftOf(view.records[look.pool + POOL.changesAt]!, this.#nowMs),
       });
       pool = this.#poolOf(pool.fallbackPoolId);
     }
@@ -213,7 +217,7 @@ export class Explainer {
         ? { domain: null, ttl: this.#sources.fallback()?.ttl ?? 0, minTtl: 0, ecs: true }
         : service,
       ruling: this.#sources.rulings(),
-      nowSeconds: board.now,
+      nowMs: this.#nowMs,
       sources: this.#sources,
     };
   }
@@ -231,7 +235,7 @@ export class Explainer {
     const encloser = nameOfEntry(view, last.entry);
     const service = this.#sources.service(encloser === asked ? asked : `*.${encloser}`);
     const pool = this.#poolOf(service?.poolId);
-    return pool ? [{ look: NO_LOOK, pool, listed: [], downAt: [], changesAt: 0 }] : [];
+    return pool ? [{ look: NO_LOOK, pool, listed: [], downAt: [], intervalMs: 0, leftMs: null }] : [];
   }
 
   #poolOf(id: string | null | undefined): Pool | null {
@@ -248,7 +252,16 @@ export class Explainer {
 const STEERED: readonly AnswerSource[] = ["service", "wildcard-service", "fallback"];
 
 /** At a pool that the engine had no reason to look at. */
-const NO_LOOK: PoolLook = { pool: 0, list: 0, up: 0, needed: 1, leading: null, reason: null, allDown: null };
+const NO_LOOK: PoolLook = {
+  pool: 0,
+  list: 0,
+  up: 0,
+  needed: 1,
+  leading: null,
+  whom: "up",
+  reason: null,
+  allDown: null,
+};
 
 /** What rehearsals over one snapshot take place on: to open a large one costs more than an account. */
 interface Stage {
@@ -299,6 +312,11 @@ function downAtOf(
     const slot = view.records[list + LIST.members + index * LIST.memberSize + LIST.memberSlot]!;
     return board.downAt[slot]!;
   });
+}
+
+/** Milliseconds until the next planned change; `null` = there is none. */
+function leftOf(changesAt: number, nowMs: number): number | null {
+  return changesAt === 0 ? null : millisecondsUntil(changesAt, nowMs);
 }
 
 function isAddress({ type }: { readonly type: number }): boolean {

@@ -6,6 +6,7 @@
  */
 import type { Reason } from "../balance/client_map.ts";
 import type { Candidate } from "../balance/ranking.ts";
+import type { Whom } from "../dns/selection.ts";
 import type { AnswerSource, Trace } from "../dns/trace.ts";
 
 /** A name and what answered it. */
@@ -30,10 +31,12 @@ export interface PoolLook {
   readonly needed: number;
   /** Who takes turns: indices of members of the list; `null` = the choice wasn't by rank. */
   leading: readonly number[] | null;
+  /** Among which members they were ranked: those that are up, or all as if they were. */
+  whom: Whom;
   /** The facts of the client that decided; `null` = the answer doesn't depend on it. */
   reason: { readonly candidates: readonly Candidate[]; readonly reason: Reason } | null;
   /** Set when `onAllDown` had to decide. */
-  allDown: { readonly policy: number; readonly isFenced: boolean } | null;
+  allDown: { readonly policy: number } | null;
 }
 
 /** For whom a decision was made. */
@@ -88,7 +91,7 @@ export class Recording implements Trace {
   /** See {@linkcode Trace}. */
   pool(pool: number, list: number, up: number, needed: number): void {
     if (this.choice !== null) return;
-    this.pools.push({ pool, list, up, needed, leading: null, reason: null, allDown: null });
+    this.pools.push({ pool, list, up, needed, leading: null, whom: "up", reason: null, allDown: null });
   }
 
   /** See {@linkcode Trace}. */
@@ -97,21 +100,23 @@ export class Recording implements Trace {
   }
 
   /** See {@linkcode Trace}. */
-  leading(list: number, members: Uint32Array): void {
+  leading(list: number, whom: Whom, members: Uint32Array): void {
     const look = this.#lookAt(list);
-    if (look) look.leading = [...members];
+    if (!look || this.choice) return;
+    look.leading = [...members];
+    look.whom = whom;
   }
 
   /** See {@linkcode Trace}. */
   reason(list: number, candidates: readonly Candidate[], reason: Reason): void {
     const look = this.#lookAt(list);
-    if (look) look.reason = { candidates, reason };
+    if (look && !this.choice) look.reason = { candidates, reason };
   }
 
   /** See {@linkcode Trace}. */
-  allDown(pool: number, policy: number, isFenced: boolean): void {
+  allDown(pool: number, policy: number): void {
     const look = this.pools.findLast((look) => look.pool === pool);
-    if (look) look.allDown = { policy, isFenced };
+    if (look && !this.choice) look.allDown = { policy };
   }
 
   /** See {@linkcode Trace}. */

@@ -91,8 +91,8 @@ export interface Situation {
   readonly service: (Pick<Service, "ttl" | "minTtl" | "ecs"> & { readonly domain: string | null }) | null;
   /** The override that rules a member. */
   readonly ruling: ReturnType<ExplainSources["rulings"]>;
-  /** Unix seconds, as the engine has them. */
-  readonly nowSeconds: number;
+  /** Unix milliseconds, as the engine has them. */
+  readonly nowMs: number;
   /** Where the rest is looked up. */
   readonly sources: ExplainSources;
 }
@@ -111,10 +111,12 @@ export interface Considered {
   readonly pool: Pool;
   /** The members that the engine sees, by their index. */
   readonly listed: readonly Listed[];
-  /** When each of them went down last, as a number that grows; 0 = never. */
+  /** When each of them went down last, in milliseconds that only grow; 0 = never. */
   readonly downAt: readonly number[];
-  /** Unix seconds of the next planned change of its answers; 0 = none. */
-  readonly changesAt: number;
+  /** Milliseconds between two probes of a member. */
+  readonly intervalMs: number;
+  /** Milliseconds until the next planned change of its answers; `null` = there is none. */
+  readonly leftMs: number | null;
 }
 
 /** Name of the static fallback where pools have theirs. */

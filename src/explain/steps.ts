@@ -4,6 +4,7 @@
  * @module
  */
 import { ON_ALL_DOWN } from "../config/model.ts";
+import type { ClientFence } from "../balance/client_map.ts";
 import { familyOf, formatIp, formatPrefix, maskBits, prefixContains } from "../ip.ts";
 import { wireToName } from "../wire/name.ts";
 import { RCODE, TYPE, typeName } from "../wire/record_type.ts";
@@ -25,6 +26,7 @@ export function describeSteps(
     add("pool", poolStep(considered, situation));
     for (const text of clientSteps(considered, situation)) add("client", text);
     add("client", mapStep(considered, situation, client));
+    add("client", fenceStep(considered, situation));
     add("allDown", allDownStep(considered, situation));
   }
   add("chosen", chosenStep(situation));
@@ -88,14 +90,14 @@ function poolStep({ look, pool, listed }: Considered, { asked }: Situation): str
   const family = asked.type === TYPE.A ? "IPv4" : "IPv6";
   const { up, needed } = look;
   if (listed.length === 0) return `pool ${pool.name} has no enabled ${family} member`;
-  const verdict = up >= needed ? "" : " – too few";
+  const verdict = up >= needed || fenceOf(look) ? "" : " – too few";
   return `pool ${pool.name} (${pool.algorithm}): ${up} of ${listed.length} enabled ${family} members ` +
     `${up === 1 ? "is" : "are"} up, ${needed} needed${verdict}`;
 }
 
 function clientSteps({ look, pool }: Considered, { decidedFor, sources }: Situation): string[] {
   if (!look.reason || !decidedFor) return [];
-  const { country, continent, asn, place, rule } = look.reason.reason;
+  const { country, continent, asn, place, rule, named } = look.reason.reason;
   const facts = [
     country,
     continent,
@@ -108,11 +110,9 @@ function clientSteps({ look, pool }: Considered, { decidedFor, sources }: Situat
   const asksDatabases = pool.algorithm === "geoip" || pool.geoRules.some(({ cidr }) => cidr === null);
   const where = facts.length > 0 ? facts.join(", ") : asksDatabases ? placelessness(sources) : null;
   const steps = [where === null ? `decided for ${who}` : `decided for ${who}: ${where}`];
-  if (rule) {
-    const named = look.reason.candidates[rule.candidate]!;
-    steps.push(
-      `geo rule ${formatRule(rule)} names ${formatIp(named.address)}${named.isUp ? "" : ", which is down"}`,
-    );
+  if (rule && !fenceOf(look)) {
+    const addresses = named.map((at) => formatIp(look.reason!.candidates[at]!.address)).join(", ");
+    steps.push(`geo rule ${formatRule(rule)} names ${addresses}`);
   }
   return steps;
 }
@@ -137,36 +137,76 @@ function mapStep(
     : `line ${mapFile.line} of the map file covers it: ${mapFile.prefix}`;
 }
 
-function allDownStep(
-  considered: Considered,
-  { considered: all, decider, message }: Situation,
-): string | null {
+function fenceOf({ reason }: Considered["look"]): ClientFence | null {
+  return reason?.reason.fence ?? null;
+}
+
+/** Whom the geofence leaves the client, and whether these are enough. */
+function fenceStep({ look, listed }: Considered, { asked }: Situation): string | null {
+  const fence = fenceOf(look);
+  if (!fence) return null;
+  const inside = fence.inside.filter((at) => at < listed.length);
+  const others = fence.inside.length - inside.length;
+  const family = asked.type === TYPE.AAAA ? "IPv6" : "IPv4";
+  const named = inside.map((at) => listed[at]!.alias ?? formatIp(listed[at]!.address));
+  const more = others === 0 ? [] : [
+    `${others} that ${others === 1 ? "isn't an" : "aren't"} enabled ${family} member${
+      others === 1 ? "" : "s"
+    }`,
+  ];
+  const by = {
+    rule: () => `geo rule ${formatRule(look.reason!.reason.rule!)}`,
+    site: () => "nearest site",
+    map: () => "map file",
+  }[fence.by]();
+  return `geofence (${by}): this client gets nobody but ${[...named, ...more].join(", ")}; ` +
+    `${fence.up} of ${inside.length} up, ${fence.needed} needed${
+      fence.up >= fence.needed ? "" : " – too few"
+    }`;
+}
+
+function allDownStep(considered: Considered, situation: Situation): string | null {
+  const { considered: all, decider } = situation;
   const { look, pool } = considered;
   const { allDown, up, needed } = look;
+  const fence = fenceOf(look);
+  const end =
+    considered === all.at(-1) && decider?.look.allDown && decider.look.whom === "up" && all.length > 1
+      ? `of the chain of pools, ${decider.pool.name} is the first with a member up`
+      : null;
   if (!allDown) {
-    if (up >= needed || considered === decider || look.list === 0) return null;
-    return "the other family has enough members that are up: no answer for this one, so that clients take the other";
+    const isEnough = fence ? fence.up >= fence.needed : up >= needed;
+    if (isEnough || considered === decider || look.list === 0) return null;
+    const elsewhere = `the other family has enough members that are up${fence ? " inside the geofence" : ""}`;
+    return end
+      ? `${elsewhere}; ${end}`
+      : `${elsewhere}: no answer for this one, so that clients take the other`;
   }
   const policy = ON_ALL_DOWN[allDown.policy]!;
-  const why = allDown.isFenced
-    ? "all that the geofence leaves this client are down"
+  const why = fence
+    ? "too few of those that the geofence leaves this client are up"
     : "the pool counts as down";
   if (policy === "fallback") {
     const next = all[all.indexOf(considered) + 1];
-    return `${why}; onAllDown is fallback: ${
-      next ? `on to the pool ${next.pool.name}` : "there is no pool to go on to"
-    }`;
+    if (next) return `${why}; onAllDown is fallback: on to the pool ${next.pool.name}`;
+    return `${why}; onAllDown is fallback: ${end ?? "there is no pool to go on to"}`;
   }
-  const what = message.answers.length === 0
-    ? "nothing is answered"
-    : policy === "last-healthy" && up > 0 && !allDown.isFenced
-    ? "those that are still up are answered"
-    : policy === "last-healthy" && !allDown.isFenced
+  return `${why}; onAllDown of ${pool.name} is ${policy}: ${
+    end ?? resortWords(policy, considered, situation)
+  }`;
+}
+
+/** What a pool answers that has too few members up. */
+function resortWords(
+  policy: (typeof ON_ALL_DOWN)[number],
+  { look }: Considered,
+  { message, decider }: Situation,
+): string {
+  if (message.answers.length === 0 || !decider) return "nothing is answered";
+  if (policy === "all") return "the answer is as if all enabled members were up";
+  return look.leading === null
     ? "those that went down last are answered"
-    : allDown.isFenced
-    ? "they are answered all the same"
-    : "all enabled members are answered";
-  return `${why}; onAllDown of ${pool.name} is ${policy}: ${what}`;
+    : "those that are still up are answered";
 }
 
 function chosenStep({ choice, decider }: Situation): string | null {
@@ -183,15 +223,13 @@ function chosenStep({ choice, decider }: Situation): string | null {
   return `answered: ${addresses} (${most})${turn}`;
 }
 
-function ttlStep({ choice, decider, service, nowSeconds }: Situation): string | null {
+function ttlStep({ choice, decider, service, nowMs }: Situation): string | null {
   if (!choice || !decider || !service) return null;
   const { ttl } = choice;
-  if (ttl === service.ttl) return `TTL ${ttl} s, as configured`;
-  const planned = `the next planned change of the pool ${decider.pool.name} is at ${
-    time(decider.changesAt * 1000)
-  }`;
-  const left = Math.max(0, decider.changesAt - nowSeconds);
-  return ttl > left
+  const { leftMs } = decider;
+  if (ttl === service.ttl || leftMs === null) return `TTL ${ttl} s, as configured`;
+  const planned = `the next planned change of the pool ${decider.pool.name} is at ${time(nowMs + leftMs)}`;
+  return ttl > leftMs / 1000
     ? `TTL ${ttl} s, the service's minTtl: ${planned}`
     : `TTL ${ttl} s instead of ${service.ttl} s: ${planned}`;
 }

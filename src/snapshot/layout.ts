@@ -128,21 +128,23 @@ export const POOL = {
   id: 0,
   /** Index into `ON_ALL_DOWN` of `config/model.ts`. */
   onAllDown: 4,
+  /** Milliseconds between two probes of a member; 0 = there are none. */
+  intervalMs: 5,
   /** Pool record, or 0. */
-  fallback: 5,
+  fallback: 6,
   /** List record of the enabled IPv6 members. */
-  list6: 6,
+  list6: 7,
   /** List record of the enabled IPv4 members. */
-  list4: 7,
+  list4: 8,
   /** Named record, or 0: then members are answered by addresses only. */
-  named: 8,
+  named: 9,
   /** 0 = all. */
-  maxAnswers: 9,
+  maxAnswers: 10,
   /** Members of a family that must be up: a number, or `NEED_PERCENT` plus a percentage; 0 = one. */
-  minHealthy: 10,
-  /** Unix seconds of the next planned change of its answers; 0 = none. */
-  changesAt: 11,
-  size: 12,
+  minHealthy: 11,
+  /** When its answers change next by plan: Unix milliseconds modulo 2³² (`plannedWord`); 0 = never. */
+  changesAt: 12,
+  size: 13,
 } as const;
 
 /** What a pool answers where it may answer names: wherever the name asked for isn't a zone's apex. */
@@ -155,6 +157,21 @@ export const NAMED = {
   aliases6: 3,
   size: 4,
 } as const;
+
+/** The farthest that a planned change may lie ahead; what seems to lie farther lies in the past. Milliseconds. */
+const PLANNED_MAX_MS = 40 * 24 * 3_600_000;
+
+/** A time in Unix milliseconds as `POOL.changesAt` has it. */
+export function plannedWord(unixMs: number): number {
+  // 0 says that nothing is planned: a millisecond before does no harm.
+  return unixMs % 2 ** 32 || 2 ** 32 - 1;
+}
+
+/** Milliseconds from `nowMs` (Unix) to what `plannedWord` has written; 0 = it is there, or over. */
+export function millisecondsUntil(word: number, nowMs: number): number {
+  const left = (word - nowMs % 2 ** 32 + 2 ** 32) % 2 ** 32;
+  return left > PLANNED_MAX_MS ? 0 : left;
+}
 
 /** In `POOL.minHealthy`: the rest is a percentage of the members of the family. */
 export const NEED_PERCENT = 0x10000;
@@ -179,7 +196,7 @@ export const LIST = {
   capacity: 1,
   /** Index of the first member among all lists' members. */
   base: 2,
-  /** Bytes of an address: 4 or 16. */
+  /** Bytes of an address, 4 or 16; plus `TWINS`. */
   addressSize: 3,
   /** Facts record, or 0: then the answer doesn't depend on the client. */
   facts: 4,
@@ -194,20 +211,49 @@ export const LIST = {
   memberSize: 2,
 } as const;
 
-/** What answers that depend on the client need to know of a list: a head, a place per member, then the rules. */
+/**
+ * In `LIST.addressSize`: some address stands twice in the list. Then a word for each member follows the addresses, the
+ * index of the first member with the same address.
+ */
+export const TWINS = 0x100;
+
+/**
+ * What answers that depend on the client need to know of a list: a head, a place per member, then the rules; where there
+ * is a geofence, then the outsiders: the pool's other members, which are never answered from this list but may be
+ * inside a fence. A rule that names an outsider has its index behind those of the list's members.
+ */
 export const FACTS = {
-  /** 1 = clients get nobody but those whom geography, a rule or the map file names. */
+  /** 1 = clients get no members but those that a rule, the nearest site or the map file names. */
   geofence: 0,
   /** How many rules follow the places. */
   rules: 1,
-  places: 2,
+  /** How many outsiders follow the rules. */
+  outsiders: 2,
+  places: 3,
   /** Millionths of a degree, as i32, or `NO_PLACE`. */
   placeLatitude: 0,
   placeLongitude: 1,
-  /** What is left of a draining member, in `LEFT_UNITS`. */
+  /** What is left of a draining member, in `LEFT_UNITS`; plus `IN_BOTH_LISTS`. */
   placeLeft: 2,
   placeSize: 3,
 } as const;
+
+/** In `FACTS.placeLeft`: the member is answered as a name, and so it stands in the list of the other family, too. */
+export const IN_BOTH_LISTS = 0x80000000;
+
+/** A member that makes fences only. */
+export const OUTSIDER = {
+  /** Slot on the live board, or `NO_SLOT`: then it is disabled. */
+  slot: 0,
+  placeLatitude: 1,
+  placeLongitude: 2,
+  /** Four words; an IPv4 address as `::ffff:a.b.c.d`. */
+  address: 3,
+  size: 7,
+} as const;
+
+/** Stands in `OUTSIDER.slot` of a member that isn't in the list of the other family either. */
+export const NO_SLOT = 0xffffffff;
 
 /** Stands in `FACTS.placeLatitude` of a member whose place nobody knows. */
 export const NO_PLACE = 0x7fffffff;

@@ -6,7 +6,7 @@
  * | --- | --- | --- | --- |
  * | head | 16 u32 | main | sizes, health generation, stop, heartbeat of the main thread |
  * | health | 1 bit a slot | main | 1 = up; bits first, then the generation |
- * | downAt | u32 a slot | main | health generation at which the slot went down last |
+ * | downAt | f64 a slot | main | when the slot went down last, milliseconds of the main thread's clock |
  * | rtt | u32 a slot | main | measured round trip, µs; 0 = unknown |
  * | tickets | u32 a slot | workers, `Atomics.add` | rotation of (service, family), exact over all workers |
  * | beats | 64 u32 | one worker each | heartbeats: a word that doesn't move is a thread that doesn't turn |
@@ -22,8 +22,7 @@ const HEAD = {
   ticketSlots: 1,
   healthGeneration: 2,
   stop: 3,
-  now: 4,
-  mainBeat: 5,
+  mainBeat: 4,
   size: 16,
 } as const;
 
@@ -56,8 +55,8 @@ export class LiveBoard {
   readonly buffer: SharedArrayBuffer;
   /** One bit a slot, read by the data plane without atomics: a late bit is a late packet. */
   readonly health: Uint32Array;
-  /** Health generation at which each slot went down last; 0 = never. */
-  readonly downAt: Uint32Array;
+  /** When each slot went down last, in milliseconds that only grow; 0 = never. */
+  readonly downAt: Float64Array;
   /** Measured round trip to what each slot stands for, microseconds; 0 = unknown. */
   readonly rtt: Uint32Array;
   /** Draw with `Atomics.add`. */
@@ -75,7 +74,7 @@ export class LiveBoard {
     let at = HEAD.size * 4;
     this.health = new Uint32Array(buffer, at, healthSlots / 32);
     at += this.health.byteLength;
-    this.downAt = new Uint32Array(buffer, at, healthSlots);
+    this.downAt = new Float64Array(buffer, at, healthSlots);
     at += this.downAt.byteLength;
     this.rtt = new Uint32Array(buffer, at, healthSlots);
     at += this.rtt.byteLength;
@@ -89,7 +88,7 @@ export class LiveBoard {
   static create(size: BoardSize): LiveBoard {
     const healthSlots = roundUp(size.healthSlots);
     const ticketSlots = roundUp(size.ticketSlots);
-    const words = HEAD.size + healthSlots / 32 + healthSlots * 2 + ticketSlots + LANES + LANES * LANE_SIZE;
+    const words = HEAD.size + healthSlots / 32 + healthSlots * 3 + ticketSlots + LANES + LANES * LANE_SIZE;
     const buffer = new SharedArrayBuffer(words * 4);
     new Uint32Array(buffer).set([healthSlots, ticketSlots, 1]);
     const board = new LiveBoard(buffer);
@@ -106,7 +105,6 @@ export class LiveBoard {
     grown.health.set(this.health);
     grown.downAt.set(this.downAt);
     grown.rtt.set(this.rtt);
-    grown.now = this.now;
     grown.#beats.set(this.#beats);
     grown.#head[HEAD.mainBeat] = this.mainBeats;
     grown.tickets.set(this.tickets);
@@ -130,16 +128,6 @@ export class LiveBoard {
     return this.#head[HEAD.healthGeneration]!;
   }
 
-  /** Unix time in seconds up to which whoever reads it is; the data plane has no other clock. */
-  get now(): number {
-    return this.#head[HEAD.now]!;
-  }
-
-  /** Written by the main thread ahead of time, so that it is never behind. */
-  set now(unixSeconds: number) {
-    this.#head[HEAD.now] = unixSeconds;
-  }
-
   /** Whether the workers should stop taking packets. */
   get stopping(): boolean {
     return Atomics.load(this.#head, HEAD.stop) !== 0;
@@ -155,14 +143,18 @@ export class LiveBoard {
     return (this.health[slot >>> 5]! >>> (slot & 31) & 1) === 1;
   }
 
-  /** Writes verdicts, then moves the generation, so that whoever sees the new one sees all of them. */
-  setHealth(verdicts: Iterable<SlotVerdict>): void {
+  /**
+   * Writes verdicts, then moves the generation, so that whoever sees the new one sees all of them.
+   *
+   * @param atMs when that is: positive milliseconds that only grow
+   */
+  setHealth(verdicts: Iterable<SlotVerdict>, atMs: number): void {
     const next = this.healthGeneration + 1;
     for (const { slot, up } of verdicts) {
       const bit = 1 << (slot & 31);
       if (up) Atomics.or(this.health, slot >>> 5, bit);
       else {
-        if (this.isUp(slot)) this.downAt[slot] = next;
+        if (this.isUp(slot)) this.downAt[slot] = atMs;
         Atomics.and(this.health, slot >>> 5, ~bit);
       }
     }

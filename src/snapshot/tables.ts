@@ -33,6 +33,7 @@ import {
   ENTRY,
   FACTS,
   GLUE,
+  IN_BOTH_LISTS,
   LEFT_UNITS,
   LIST,
   MAGIC,
@@ -40,7 +41,10 @@ import {
   NEED_PERCENT,
   NO_LIST_ID,
   NO_PLACE,
+  NO_SLOT,
+  OUTSIDER,
   PLACE_UNITS,
+  plannedWord,
   POOL,
   ROOT,
   RRSET,
@@ -48,6 +52,7 @@ import {
   RULE_KINDS,
   SERVICE,
   SMALL_LIST_MAX,
+  TWINS,
   ZONE,
 } from "./layout.ts";
 import { Bytes, OutOfRoom, weightOf, Words } from "./memory.ts";
@@ -75,6 +80,8 @@ export interface CompileOptions {
 const SOA_TIMERS = [3600, 600, 604_800] as const;
 /** Algorithms whose answers depend on the client even without a geo rule. */
 const TAKES_TURNS: readonly Algorithm[] = ["round-robin", "weighted-round-robin"];
+/** Algorithms that fence even without a geo rule. */
+const FENCING: readonly Algorithm[] = ["geoip", "map-file"];
 const DEPENDS_ON_CLIENT: readonly Algorithm[] = ["geoip", "map-file", "hash"];
 /** Units that a weight is cut into at most, so that shares come out even: 64 steps of a drain of 1/16. */
 const UNITS_MAX = 1024;
@@ -242,10 +249,11 @@ export class Tables {
     const list6 = this.#putList(pool, 6, this.#records.get(record + POOL.list6));
     const named = this.#putNamed(pool, this.#records.get(record + POOL.named));
     this.#records.publish(record + POOL.onAllDown, ON_ALL_DOWN.indexOf(pool.onAllDown));
+    this.#records.publish(record + POOL.intervalMs, intervalOf(pool));
     this.#records.publish(record + POOL.maxAnswers, pool.maxAnswers);
     this.#records.publish(record + POOL.fallback, fallback);
     this.#records.publish(record + POOL.minHealthy, needOf(pool.minHealthy));
-    this.#records.publish(record + POOL.changesAt, pool.changesAt);
+    this.#records.publish(record + POOL.changesAt, pool.changesAt === 0 ? 0 : plannedWord(pool.changesAt));
     this.#records.publish(record + POOL.list4, list4);
     this.#records.publish(record + POOL.list6, list6);
     this.#records.publish(record + POOL.named, named);
@@ -682,7 +690,7 @@ export class Tables {
    */
   #putList(pool: SteeredPool, family: Family, before: number): number {
     const members = pool.members.filter((member) => isOf(member, family));
-    if (members.length === 0) return this.#emptyList;
+    if (members.length === 0 && !isFencing(pool)) return this.#emptyList;
     if (members.length <= SMALL_LIST_MAX && isPlain(pool)) {
       return this.#writeList(members, pool, { family, place: NOWHERE });
     }
@@ -753,8 +761,9 @@ export class Tables {
     { family, place }: { readonly family: Family; readonly place: ListPlace },
   ): number {
     const addressSize = family === 4 ? 4 : 16;
-    const list = this.#writeHead(members.length, addressSize / 4, place);
-    this.#records.set(list + LIST.addressSize, addressSize);
+    const twins = twinsOf(members);
+    const list = this.#writeHead(members.length, addressSize / 4 + (twins ? 1 : 0), place);
+    this.#records.set(list + LIST.addressSize, addressSize + (twins ? TWINS : 0));
     let addressAt = list + LIST.members + members.length * LIST.memberSize;
     this.#records.set(list + LIST.algorithm, ALGORITHMS.indexOf(pool.algorithm));
     const weightOf = weigher(pool);
@@ -769,6 +778,7 @@ export class Tables {
       else addressAt = this.#writeAddress(addressAt, addressBytes(member, pool, family));
       if (pool.algorithm === "latency" && slot !== 0) this.#measure(slot, pool, member);
     }
+    for (const first of twins ?? []) this.#records.set(addressAt++, first);
     if (dependsOnClient(pool)) this.#records.set(list + LIST.facts, this.#writeFacts(members, pool));
     return list;
   }
@@ -790,26 +800,53 @@ export class Tables {
 
   /** What has to be known to choose by who asks. */
   #writeFacts(members: readonly SteeredMember[], pool: SteeredPool): number {
-    const rules = pool.geoRules.filter((rule) => members.includes(pool.members[rule.member]!));
-    const size = FACTS.places + members.length * FACTS.placeSize + rules.length * RULE.size;
+    const outsiders = isFencing(pool) ? pool.members.filter((member) => !members.includes(member)) : [];
+    const all = [...members, ...outsiders];
+    const rules = pool.geoRules.filter((rule) => all.includes(pool.members[rule.member]!));
+    const size = FACTS.places + members.length * FACTS.placeSize + rules.length * RULE.size +
+      outsiders.length * OUTSIDER.size;
     const facts = this.#records.reserve(size);
-    this.#records.set(facts + FACTS.geofence, pool.geofence ? 1 : 0);
+    this.#records.set(facts + FACTS.geofence, isFencing(pool) ? 1 : 0);
     this.#records.set(facts + FACTS.rules, rules.length);
+    this.#records.set(facts + FACTS.outsiders, outsiders.length);
     let at = facts + FACTS.places;
     for (const member of members) {
-      const place = this.#placeOf({ ...member, ipAddress: firstAddress(member) });
-      if (member.latitude === null) this.#records.set(ROOT.asksForPlaces, 1);
-      const latitude = place ? Math.round(place.latitude * PLACE_UNITS) : NO_PLACE;
-      this.#records.set(at + FACTS.placeLatitude, latitude);
-      this.#records.set(at + FACTS.placeLongitude, place ? Math.round(place.longitude * PLACE_UNITS) : 0);
-      this.#records.set(at + FACTS.placeLeft, Math.round((member.left ?? 1) * LEFT_UNITS));
+      this.#writePlace(at + FACTS.placeLatitude, member);
+      const left = Math.round((member.left ?? 1) * LEFT_UNITS);
+      this.#records.set(at + FACTS.placeLeft, member.ipAddress === null ? left + IN_BOTH_LISTS : left);
       at += FACTS.placeSize;
     }
     for (const rule of rules) {
-      this.#writeRule(at, rule, members.indexOf(pool.members[rule.member]!));
+      this.#writeRule(at, rule, all.indexOf(pool.members[rule.member]!));
       at += RULE.size;
     }
+    for (const outsider of outsiders) {
+      this.#writeOutsider(at, outsider, pool);
+      at += OUTSIDER.size;
+    }
     return facts;
+  }
+
+  /** Writes latitude and, in the next word, longitude. */
+  #writePlace(at: number, member: SteeredMember): void {
+    const place = this.#placeOf({ ...member, ipAddress: firstAddress(member) });
+    if (member.latitude === null) this.#records.set(ROOT.asksForPlaces, 1);
+    this.#records.set(at, place ? Math.round(place.latitude * PLACE_UNITS) : NO_PLACE);
+    this.#records.set(at + 1, place ? Math.round(place.longitude * PLACE_UNITS) : 0);
+  }
+
+  #writeOutsider(at: number, member: SteeredMember, pool: SteeredPool): void {
+    const standing = standingKeyOf(pool, member);
+    const slot = standing === null ? 0 : this.#healthSlots.of(standing);
+    this.#records.set(at + OUTSIDER.slot, isOf(member, 4) || isOf(member, 6) ? slot : NO_SLOT);
+    this.#writePlace(at + OUTSIDER.placeLatitude, member);
+    const first = firstAddress(member);
+    if (first === null) return;
+    const bytes = parseIp(first)!;
+    const address = new Uint8Array(16);
+    address.set(bytes, 16 - bytes.length);
+    if (bytes.length === 4) address.fill(0xff, 10, 12);
+    this.#writeAddress(at + OUTSIDER.address, address);
   }
 
   #writeRule(at: number, { cidr, country, continent, asn }: SteeredGeoRule, member: number): void {
@@ -915,6 +952,23 @@ function dependsOnClient({ algorithm, geoRules, members }: SteeredPool): boolean
     (!TAKES_TURNS.includes(algorithm) && members.some(({ left = 1 }) => left < 1));
 }
 
+/** Whether something may fence a client of the pool: a rule, the nearest site, or the map file. */
+function isFencing({ geofence, algorithm, geoRules, members }: SteeredPool): boolean {
+  return geofence && members.length > 0 && (FENCING.includes(algorithm) || geoRules.length > 0);
+}
+
+/** Index of the first member with the same address, for each; `null` = all differ. */
+function twinsOf(members: readonly SteeredMember[]): readonly number[] | null {
+  if (members.length < 2) return null;
+  const first = new Map<string, number>();
+  for (const [i, { ipAddress, target }] of members.entries()) {
+    const key = ipAddress ?? `name ${target}`;
+    if (!first.has(key)) first.set(key, i);
+  }
+  if (first.size === members.length) return null;
+  return members.map(({ ipAddress, target }) => first.get(ipAddress ?? `name ${target}`)!);
+}
+
 /** Weights as they count: round robin looks at none, and whoever drains or shares has less than its own. */
 function weigher({ algorithm, members }: SteeredPool): (member: SteeredMember) => number {
   const ownOf = (member: SteeredMember) => algorithm === "round-robin" ? 1 : member.weight;
@@ -933,6 +987,11 @@ function unitsOf(weights: ReadonlySet<number>, max: number): number {
     if ([...weights].every((weight) => isWhole(weight * units))) return units;
   }
   return most;
+}
+
+/** The longest time between two probes of a member, milliseconds. */
+function intervalOf({ healthCheck }: SteeredPool): number {
+  return healthCheck === null ? 0 : Math.max(...plainChecks(healthCheck).map(({ intervalMs }) => intervalMs));
 }
 
 function needOf(minHealthy: number | string): number {

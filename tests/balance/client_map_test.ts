@@ -7,12 +7,13 @@
 import { deepEqual, equal, ok } from "node:assert/strict";
 import { type Base, type ClientFacts, ClientMap } from "../../src/balance/client_map.ts";
 import { Extents, workOutExtents } from "../../src/balance/extents.ts";
+import { type Fence, STATE } from "../../src/balance/fence.ts";
 import { haversineKm } from "../../src/balance/geo.ts";
 import { rankByHash } from "../../src/balance/hash.ts";
 import { compileMapFile, MapFile } from "../../src/balance/map_file.ts";
 import { Mmdb } from "../../src/balance/mmdb.ts";
 import { NamedMembers } from "../../src/balance/named_by_map.ts";
-import type { Candidate } from "../../src/balance/ranking.ts";
+import { type Candidate, rankGroups } from "../../src/balance/ranking.ts";
 import type { ClientRule } from "../../src/balance/rule_groups.ts";
 import { Trie } from "../../src/balance/trie.ts";
 import { formatIp, parseIp, parsePrefix, type Prefix, prefixContains } from "../../src/ip.ts";
@@ -111,14 +112,25 @@ function worldOf(seed: number, withExtents: boolean) {
     ? { kind, named: new NamedMembers(map, candidates.map(({ address }) => address)) }
     : { kind };
   const max = random.below(3);
-  return { random, family, networks, lines, candidates, rules, base, geofence, max, facts } as const;
+  // With a geofence some candidates are of the other family, and some of none.
+  const sides = candidates.map(() => random.pick(["listed", "listed", "other", "out"] as const));
+  const need = 1 + random.below(2);
+  const fence: Fence | null = geofence
+    ? {
+      listed: sides.map((side) => side === "listed"),
+      others: sides.map((side) => side === "other"),
+      needed: () => need,
+      rankAlike: (positions) => rankGroups([positions]),
+    }
+    : null;
+  return { random, family, networks, lines, candidates, rules, base, fence, need, max, facts } as const;
 }
 
 type TestWorld = ReturnType<typeof worldOf>;
 
 /** Who is answered for an address, by the rules as documented and nothing else. */
 function oracle(world: TestWorld, address: Uint8Array): string {
-  const { candidates, rules, geofence, max } = world;
+  const { candidates, rules, fence, max } = world;
   const network = longest(world.networks, ({ prefix }) => prefix, address);
   const matches = rules.filter(({ match }) => matchesClient(match, address, network));
   const rank = { cidr: 0, asn: 1, country: 2, continent: 3 };
@@ -128,18 +140,35 @@ function oracle(world: TestWorld, address: Uint8Array): string {
   const sameRule = (rule: ClientRule) => rule.match.kind === best!.match.kind && bits(rule) === bits(best!);
   const named = [...new Set(matches.filter(sameRule).map(({ candidate }) => candidate))];
   const plain = baseOrder(world, address, network);
-  if (geofence) {
-    const inside = best ? named : plain.order.slice(0, plain.lead);
-    const up = inside.filter((position) => candidates[position]!.isUp);
-    return up.length > 0 ? tell(up, up.length) : "!" + tell(inside, inside.length);
+  if (fence) {
+    const inside = best ? named : plain.fences ? plain.groups[0]! : null;
+    const all = inside ?? [...candidates.keys()];
+    const judged = ([fence.listed, fence.others] as const).map((side) => {
+      const members = all.filter((position) => side[position]);
+      const up = members.filter((position) => candidates[position]!.isUp);
+      const needed = inside ? Math.max(1, Math.min(world.need, members.length)) : world.need;
+      return { up, isEnough: up.length >= needed };
+    });
+    const [own, other] = judged as [typeof judged[0], typeof judged[0]];
+    const state = own.isEnough ? STATE.up : other.isEnough ? STATE.elsewhere : STATE.down;
+    if (state === STATE.elsewhere) return `${state}: `;
+    const groups = inside ? [own.up] : plain.groups.map((group) => group.filter((at) => own.up.includes(at)));
+    return `${state}: ${tell(groups)}`;
   }
-  if (!best) return tell(plain.order, plain.lead);
-  const rest = plain.order.filter((position) => !named.includes(position));
-  return tell([...named, ...rest], named.length);
+  if (!best) return `${STATE.up}: ${tell(plain.groups)}`;
+  const rest = plain.groups.map((group) => group.filter((position) => !named.includes(position)));
+  return `${STATE.up}: ${tell([named, ...rest])}`;
 
-  function tell(order: readonly number[], lead: number): string {
-    const shown = max === 0 ? order.length : Math.max(max, lead);
-    return `${lead}: ${order.slice(0, shown).map((position) => candidates[position]!.index)}`;
+  /** Whole groups, as far as answers show them. */
+  function tell(groups: readonly (readonly number[])[]): string {
+    const told: string[] = [];
+    let shown = 0;
+    for (const group of groups.filter((group) => group.length > 0)) {
+      if (max !== 0 && shown >= max) break;
+      shown += group.length;
+      told.push(`${group.map((position) => candidates[position]!.index).sort((a, b) => a - b)}`);
+    }
+    return told.join(" | ");
   }
 }
 
@@ -170,32 +199,31 @@ function baseOrder(
   { base, candidates, lines }: TestWorld,
   address: Uint8Array,
   network: Network | undefined,
-): { order: number[]; lead: number } {
+): { groups: number[][]; fences: boolean } {
   const all = [...candidates.keys()];
   switch (base.kind) {
     case "alike":
-      return { order: all, lead: all.length };
+      return { groups: [all], fences: false };
     case "hashed": {
-      const { order, lead } = rankByHash(candidates, address);
-      return { order: [...order], lead };
+      const { order } = rankByHash(candidates, address);
+      return { groups: order.map((position) => [position]), fences: false };
     }
     case "mapped": {
       const line = longest([...lines], ([prefix]) => prefix, address);
       const named = all.filter((position) => line?.[1].includes(formatIp(candidates[position]!.address)));
-      if (named.length === 0) return { order: all, lead: all.length };
-      return { order: [...named, ...all.filter((p) => !named.includes(p))], lead: named.length };
+      if (named.length === 0) return { groups: [all], fences: false };
+      return { groups: [named, all.filter((p) => !named.includes(p))], fences: true };
     }
     case "nearest": {
       const placed = all.filter((position) => candidates[position]!.place);
-      if (network?.latitude === undefined || placed.length === 0) return { order: all, lead: all.length };
+      if (network?.latitude === undefined || placed.length === 0) return { groups: [all], fences: false };
       const from = { latitude: network.latitude, longitude: network.longitude! };
       const km = (position: number) => haversineKm(from, candidates[position]!.place!);
-      // Members at one place follow the first of them.
-      const firstAt = (position: number) =>
-        placed.findIndex((other) => Math.abs(km(other) - km(position)) < 1e-6);
-      const order = placed.sort((a, b) => km(a) - km(b) || firstAt(a) - firstAt(b));
-      const lead = order.filter((p) => Math.abs(km(p) - km(order[0]!)) < 1e-6).length;
-      return { order: [...order, ...all.filter((p) => !placed.includes(p))], lead };
+      const ways = [...new Set(placed.map((position) => Math.round(km(position) * 1e6)))].sort((a, b) =>
+        a - b
+      );
+      const sites = ways.map((way) => placed.filter((position) => Math.round(km(position) * 1e6) === way));
+      return { groups: [...sites, all.filter((p) => !placed.includes(p))], fences: true };
     }
   }
 }
@@ -256,8 +284,12 @@ function step(address: Uint8Array, by: 1 | -1): Uint8Array {
 }
 
 function decisionOf(map: ClientMap, address: Uint8Array): string {
-  const { isDown, lead, order } = map.find(address);
-  return `${isDown ? "!" : ""}${lead}: ${[...order]}`;
+  const { state, lead, order, ends } = map.find(address);
+  const behind = ends ? [...ends] : [...order.keys()].slice(lead).map((at) => at + 1);
+  const groups = [...order.length > 0 ? [lead] : [], ...behind].map((end, i, all) =>
+    `${[...order.slice(i === 0 ? 0 : all[i - 1], end)].sort((a, b) => a - b)}`
+  );
+  return `${state}: ${groups.join(" | ")}`;
 }
 
 /** Clients looked at in each state. */

@@ -275,6 +275,223 @@ Deno.test("a geofence never lets a client out, and leaves onAllDown to decide in
   }
 });
 
+Deno.test("no failure of those inside a geofence lets a client out", () => {
+  const rules = { geoRules: [{ cidr: "10.9.0.0/16", member: 0 }], geofence: true } as const;
+  const inside = { ecs: "10.9.1.0/24" };
+  const [first, ...others] = SITES;
+  const six = { ...first!, ipAddress: "2001:db8::1" };
+  for (const algorithm of ALGORITHMS) {
+    for (const onAllDown of ["none", "all", "last-healthy"] as const) {
+      const fields = { ...rules, algorithm, onAllDown };
+      const disabled = poolOf([{ ...first!, enabled: false }, ...others], fields);
+      deepEqual(ask(disabled, inside), [], `${algorithm}, ${onAllDown}: disabled`);
+      const other = poolOf([six, ...others], fields);
+      deepEqual(ask(other, inside), [], `${algorithm}, ${onAllDown}: of the other family`);
+      other.health({ "2001:db8::1": false });
+      deepEqual(ask(other, inside), [], `${algorithm}, ${onAllDown}: of the other family, and down`);
+      const name = poolOf([{ ...first!, ipAddress: null, target: "nobody.example" }, ...others], fields);
+      deepEqual(ask(name, inside), [], `${algorithm}, ${onAllDown}: a name without addresses`);
+      const down = poolOf(SITES, { ...fields, minHealthy: 2 });
+      down.health({ "192.0.2.2": false, "192.0.2.3": false });
+      deepEqual(
+        ask(down, inside),
+        ["1"],
+        `${algorithm}, ${onAllDown}: the pool has too few, the fence has enough`,
+      );
+      down.health({ "192.0.2.1": false });
+      deepEqual(
+        ask(down, inside),
+        onAllDown === "none" ? [] : ["1"],
+        `${algorithm}, ${onAllDown}: the whole pool is down`,
+      );
+    }
+  }
+});
+
+Deno.test("only a rule, the nearest site and the map file fence", () => {
+  for (const algorithm of ["hash", "failover", "round-robin", "latency"] as const) {
+    const unfenced = poolOf(SITES, { algorithm, geofence: true, onAllDown: "none" });
+    unfenced.health({ "192.0.2.1": false });
+    for (let i = 0; i < 40; i++) equal(ask(unfenced, { ecs: `10.9.${i}.0/24` }).length, 2, algorithm);
+  }
+  const tiers = SITES.map((site, i) => ({ ...site, priority: i + 1 }));
+  const rule = { geoRules: [{ cidr: "10.8.0.0/16", member: 1 }], geofence: true };
+  const failover = poolOf(tiers, { ...rule, algorithm: "failover", onAllDown: "none" });
+  failover.health({ "192.0.2.1": false });
+  deepEqual(ask(failover, { ecs: "10.9.1.0/24" }), ["2"], "another client's rule fences nobody else");
+  const mapped = poolOf(["192.0.2.1", { ipAddress: "192.0.2.2", enabled: false }, "192.0.2.3"], {
+    algorithm: "map-file",
+    geofence: true,
+    onAllDown: "all",
+  });
+  deepEqual(ask(mapped, { ecs: "10.1.0.0/24" }), [], "the line names a disabled member");
+  deepEqual(ask(mapped, { ecs: "10.2.9.0/24" }).length, 2, "the line names no member");
+  const nearest = poolOf([{ ...SITES[0]!, enabled: false }, ...SITES.slice(1)], {
+    algorithm: "geoip",
+    geofence: true,
+  });
+  deepEqual(ask(nearest, { ecs: "10.1.0.0/24" }), [], "the nearest site is disabled");
+  deepEqual(ask(nearest, { ecs: "10.2.0.0/24" }), ["2"]);
+});
+
+Deno.test("a fence that is lost goes on to the fallback pool, and a draining member alone in it stays", () => {
+  const spare = { name: "spare", members: ["198.51.100.9"] };
+  const world = new World({
+    pools: [
+      {
+        name: "web",
+        members: SITES,
+        algorithm: "geoip",
+        geofence: true,
+        onAllDown: "fallback",
+        fallbackPoolId: "spare",
+      },
+      spare,
+    ],
+    services: { "www.example": "web" },
+    atlas: ATLAS,
+  });
+  world.health({ "192.0.2.1": false });
+  deepEqual(ask(world, { ecs: "10.1.0.0/24" }), ["9"]);
+  deepEqual(ask(world, { ecs: "10.2.0.0/24" }), ["2"]);
+  const drained = { share: 0.25, left: 0.25 };
+  const draining = poolOf([{ ...SITES[0]!, ...drained }, ...SITES.slice(1)], {
+    algorithm: "geoip",
+    geofence: true,
+    onAllDown: "none",
+  });
+  deepEqual(new Set(firsts(draining, 40, "10.1.0.0/24")), new Set(["1"]));
+});
+
+Deno.test("onAllDown: all answers as if all were up, whatever the algorithm", () => {
+  const down = { "192.0.2.1": false, "192.0.2.2": false, "192.0.2.3": false, "192.0.2.4": false };
+  for (const { algorithm, members, ecs, order, ties } of TABLE) {
+    for (const [declared, expected] of [[members, order], [ties.members, ties.firsts]] as const) {
+      const addresses = declared!.map((member) => typeof member === "string" ? member : member.ipAddress!);
+      const world = poolOf(declared, { algorithm, onAllDown: "all" });
+      world.health(Object.fromEntries(addresses.map((address) => [address, false])));
+      deepEqual(firsts(world, 4, ecs), expected, algorithm);
+      const asUp = poolOf(declared, { algorithm });
+      deepEqual(
+        ask(world, ecs ? { ecs } : {}),
+        (firsts(asUp, 4, ecs), ask(asUp, ecs ? { ecs } : {})),
+        algorithm,
+      );
+    }
+  }
+  const ruled = poolOf(SITES, { algorithm: "geoip", geoRules: [{ cidr: "10.1.0.0/16", member: 2 }] });
+  ruled.health(down);
+  deepEqual(ask(ruled, { ecs: "10.1.0.0/24" }), ["3", "1", "2"], "rule, then distance");
+  const many = Array.from(
+    { length: 12 },
+    (_, i) => ({ ipAddress: `192.0.2.${i + 1}`, weight: i === 0 ? 3 : 1 }),
+  );
+  const weighted = poolOf(many, { algorithm: "weighted-round-robin", minHealthy: 2, maxAnswers: 1 });
+  weighted.health(Object.fromEntries(many.slice(1).map(({ ipAddress }) => [ipAddress, false])));
+  equal(firsts(weighted, 14).filter((last) => last === "1").length, 3, "some are up, but too few");
+  const fallback = new World({
+    zones: { "example": null },
+    fallback: {
+      endpoints: ["192.0.2.1", "192.0.2.2"],
+      algorithm: "weighted-round-robin",
+      weights: { "192.0.2.1": 3 },
+    },
+  });
+  fallback.health({ "192.0.2.1": false, "192.0.2.2": false });
+  const got = Array.from({ length: 40 }, () => addresses(fallback.ask(query("any.example", "A")))[0]);
+  equal(got.filter((address) => address === "192.0.2.1").length, 30, "so does the static fallback");
+});
+
+Deno.test("last-healthy answers as many as maxAnswers says", () => {
+  for (const [maxAnswers, expected] of [[0, 3], [1, 1], [2, 2]] as const) {
+    const world = poolOf(PLAIN, { onAllDown: "last-healthy", maxAnswers });
+    world.health({ "192.0.2.1": false, "192.0.2.2": false, "192.0.2.3": false });
+    equal(ask(world).length, expected, `maxAnswers ${maxAnswers}`);
+  }
+});
+
+Deno.test("latency: equals are those within 10 % or one millisecond of the fastest, no more", () => {
+  for (
+    const [others, expected] of [
+      [[2_000, 2_001], ["1", "2", "1"]],
+      [[2_500, 6_000], ["1", "1", "1"]],
+      [[1_999, 1_100], ["1", "3", "2"]],
+    ] as const
+  ) {
+    const world = poolOf(PLAIN, { algorithm: "latency" });
+    world.roundTrips({ "192.0.2.1": 1_000, "192.0.2.2": others[0], "192.0.2.3": others[1] });
+    deepEqual(firsts(world, 3), expected, `1,000 µs against ${others}`);
+  }
+  const slow = poolOf(PLAIN, { algorithm: "latency" });
+  slow.roundTrips({ "192.0.2.1": 50_000, "192.0.2.2": 55_000, "192.0.2.3": 55_001 });
+  deepEqual(firsts(slow, 3), ["1", "2", "1"]);
+});
+
+Deno.test("an address that stands twice in a pool is answered once, and another takes the slot", () => {
+  const members = [
+    { ipAddress: "192.0.2.1", port: 80 },
+    { ipAddress: "192.0.2.1", port: 81 },
+    { ipAddress: "192.0.2.2", port: 80 },
+    { ipAddress: "192.0.2.3", port: 80 },
+  ];
+  for (const algorithm of ALGORITHMS) {
+    const all = poolOf(members, { algorithm, healthCheck: null });
+    deepEqual(ask(all, { ecs: "10.9.0.0/24" }).toSorted(), ["1", "2", "3"], algorithm);
+    for (let i = 0; i < 8; i++) {
+      const two = poolOf(members, { algorithm, maxAnswers: 2, healthCheck: null });
+      const got = ask(two, { ecs: `10.9.${i}.0/24` });
+      equal(new Set(got).size, 2, `${algorithm}: ${got}`);
+    }
+  }
+  const turns = firsts(poolOf(members, { maxAnswers: 1, healthCheck: null }), 400);
+  equal(turns.filter((last) => last === "1").length, 200, "the turns of both members are the address's");
+});
+
+Deno.test("equals behind the head take turns, each time the head has been through", () => {
+  const rule = { geoRules: [{ cidr: "10.9.0.0/16", member: 0 }], maxAnswers: 2 };
+  const world = poolOf(PLAIN, rule);
+  const got = () => ask(world, { ecs: "10.9.1.0/24" }).join(" ");
+  deepEqual([got(), got(), got()], ["1 2", "1 3", "1 2"]);
+  const sites = [SITES[0]!, { ...SITES[1]!, ipAddress: "192.0.2.4" }, SITES[1]!, SITES[2]!];
+  const near = poolOf(sites, { algorithm: "geoip" });
+  const order = () => ask(near, { ecs: "10.1.0.0/24" }).join(" ");
+  deepEqual([order(), order()], ["1 3 4 2", "1 3 2 4"], "order by distance stays");
+});
+
+Deno.test("behind a rule under failover comes the best tier that is up, and none below it", () => {
+  const tiers = PLAIN.map((ipAddress, i) => ({ ipAddress, priority: i + 1 }));
+  const world = poolOf(tiers, { algorithm: "failover", geoRules: [{ cidr: "10.9.0.0/16", member: 2 }] });
+  deepEqual(ask(world, { ecs: "10.9.1.0/24" }), ["3", "1"]);
+  world.health({ "192.0.2.1": false });
+  deepEqual(ask(world, { ecs: "10.9.1.0/24" }), ["3", "2"]);
+});
+
+Deno.test("a chain of pools ends with the first that has a member up, never with dead ones", () => {
+  const spare = ["198.51.100.8", "198.51.100.9"];
+  for (const onAllDown of ["all", "none", "last-healthy"] as const) {
+    const world = new World({
+      pools: [
+        {
+          name: "web",
+          members: PLAIN,
+          minHealthy: 2,
+          onAllDown: "fallback",
+          fallbackPoolId: "spare",
+          maxAnswers: 0,
+        },
+        { name: "spare", members: spare, minHealthy: 2, onAllDown, maxAnswers: 0 },
+      ],
+      services: { "www.example": "web" },
+    });
+    world.health({ "192.0.2.1": false, "192.0.2.2": false, "198.51.100.8": false });
+    deepEqual(ask(world), ["3"], onAllDown);
+    world.health({ "192.0.2.3": false });
+    deepEqual(ask(world), ["9"], onAllDown);
+    world.health({ "198.51.100.9": false });
+    equal(ask(world).length, onAllDown === "none" ? 0 : 2, onAllDown);
+  }
+});
+
 Deno.test("the scope is as wide as the decision, and 0 where nothing varies", () => {
   const scope = (world: World, ecs: string) => {
     const option = / 8:0001(..)(..)/.exec(show(world.ask(query("www.example", "A", { ecs }))))!;
@@ -317,7 +534,9 @@ Deno.test("a pool with fewer healthy members than minHealthy counts as down", ()
     world.health({ "192.0.2.2": false });
     deepEqual(ask(world), ["9"]);
     world.health({ "198.51.100.9": false });
-    deepEqual(ask(world), ["9"], "the other pool's own onAllDown");
+    deepEqual(ask(world), ["3"], "the first pool of the chain that has a member up");
+    world.health({ "192.0.2.3": false });
+    deepEqual(ask(world), ["9"], "with none up anywhere the last pool's own onAllDown counts");
   }
   const last = poolOf(PLAIN, { minHealthy: 2, onAllDown: "last-healthy" });
   last.health({ "192.0.2.1": false, "192.0.2.2": false });
@@ -326,9 +545,18 @@ Deno.test("a pool with fewer healthy members than minHealthy counts as down", ()
 
 Deno.test("the TTL ends with the next planned change, and not below the service's least", () => {
   const ttl = (world: World) => Number(/ (\d+) A /.exec(show(world.ask(query("www.example", "A"))))![1]);
-  const world = poolOf(PLAIN, { changesAt: 1_000_100 }, { ttl: 60, minTtl: 5 });
-  for (const [now, expected] of [[1_000_000, 60], [1_000_080, 20], [1_000_097, 5], [1_000_200, 5]] as const) {
-    world.board.now = now;
+  const world = poolOf(PLAIN, { changesAt: 1_000_100_000 }, { ttl: 60, minTtl: 5 });
+  for (
+    const [now, expected] of [
+      [1_000_000, 60],
+      [1_000_080, 20],
+      [1_000_080.001, 19],
+      [1_000_081, 19],
+      [1_000_097, 5],
+      [1_000_200, 5],
+    ] as const
+  ) {
+    world.nowMs = now * 1000;
     equal(ttl(world), expected, `at ${now}`);
   }
   equal(ttl(poolOf(PLAIN, {}, { ttl: 60, minTtl: 5 })), 60);

@@ -1,5 +1,6 @@
 /** @module The engine row by row: question, state of the world, answer. */
 import assert from "node:assert/strict";
+import { HEALTH_CHECK_DEFAULTS } from "../../src/config/model.ts";
 import { addresses, type Asked, query, show } from "./packets.ts";
 import { World } from "./world.ts";
 
@@ -380,8 +381,16 @@ Deno.test("onAllDown decides when no member of any family is healthy", async (t)
   await t.step("last-healthy: those that went down last", () => {
     const w = world("last-healthy");
     w.health({ "192.0.2.1": false, "2001:db8::1": false });
+    w.boardMs += HEALTH_CHECK_DEFAULTS.intervalMs + 1;
     w.health({ "192.0.2.2": false });
     assert.deepEqual([...ask(w), ...ask(w)], ["192.0.2.2", "192.0.2.2"]);
+  });
+  await t.step("last-healthy: who went down within one interval of the last did so with it", () => {
+    const w = world("last-healthy");
+    w.health({ "192.0.2.1": false, "2001:db8::1": false });
+    w.boardMs += HEALTH_CHECK_DEFAULTS.intervalMs;
+    w.health({ "192.0.2.2": false });
+    assert.deepEqual([...ask(w), ...ask(w)], ["192.0.2.1", "192.0.2.2"]);
   });
   await t.step("fallback: the other pool", () => {
     const w = world("fallback");

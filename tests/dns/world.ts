@@ -61,6 +61,10 @@ const CHECK = { ...HEALTH_CHECK_DEFAULTS, port: 80 };
 export class World {
   readonly engine: Engine;
   readonly board = LiveBoard.create({ healthSlots: 1, ticketSlots: 1 });
+  /** Which time it is for the engine, Unix milliseconds. */
+  nowMs = 0;
+  /** Which time it is for the board, milliseconds. */
+  boardMs = 1_000;
   /** What the engine answers from. */
   snapshot!: Snapshot;
   /** What changes it in place. */
@@ -69,7 +73,7 @@ export class World {
   #epoch = 0;
 
   constructor(declared: Declared, options: Partial<EngineOptions> = {}, trace: Trace | null = null) {
-    this.engine = new Engine({ ...PLAIN, ...options }, trace);
+    this.engine = new Engine({ ...PLAIN, ...options }, () => this.nowMs, trace);
     this.declare(declared);
   }
 
@@ -92,6 +96,7 @@ export class World {
         slot: this.#healthSlots.find(checkTargetOf({ ipAddress, port: 80 }, CHECK).key)!,
         up,
       })),
+      this.boardMs,
     );
   }
 

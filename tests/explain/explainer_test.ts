@@ -131,11 +131,11 @@ Deno.test("a service that has lost its pool says so to who asks for an address",
 
 Deno.test("when everybody is down the account says by which policy they are answered all the same", () => {
   const world = worldOf(web());
-  world.board.setHealth([...world.slots.each()].map(([, slot]) => ({ slot, up: false })));
+  world.board.setHealth([...world.slots.each()].map(([, slot]) => ({ slot, up: false })), 1_000);
   const explanation = explain(world, "www.example.com");
   equal(
     textOf(explanation, "allDown"),
-    "the pool counts as down; onAllDown of web is all: all enabled members are answered",
+    "the pool counts as down; onAllDown of web is all: the answer is as if all enabled members were up",
   );
   ok(
     explanation.candidates.every(({ outcome, member }) =>
@@ -149,7 +149,7 @@ Deno.test("while the other family is up, a family that is down isn't answered, a
     members: [{ ...MEMBER, ipAddress: "192.0.2.1" }, { ...MEMBER, ipAddress: "2001:db8::1" }],
   }));
   const down = [...world.slots.each()].filter(([key]) => key.includes("192.0.2.1"));
-  world.board.setHealth(down.map(([, slot]) => ({ slot, up: false })));
+  world.board.setHealth(down.map(([, slot]) => ({ slot, up: false })), 1_000);
   const explanation = explain(world, "www.example.com");
   deepEqual(explanation.answer.records, []);
   equal(

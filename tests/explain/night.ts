@@ -156,7 +156,7 @@ export function nightWorld(): World {
   const slots = [...world.slots.each()].filter(([key]) =>
     DOWN.some((address) => key.includes(` ${address} `))
   );
-  world.board.setHealth(slots.map(([, slot]) => ({ slot, up: false })));
+  world.board.setHealth(slots.map(([, slot]) => ({ slot, up: false })), 1_000);
   return world;
 }
 

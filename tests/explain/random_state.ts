@@ -134,10 +134,12 @@ export class RandomStates {
   #shake(random: Random, slots: Slots): void {
     const share = random.pick([0, 1, 2, 4]);
     const all = [...slots.each()].map(([, slot]) => slot);
-    this.#board.setHealth(all.map((slot) => ({ slot, up: true })));
+    this.#board.setHealth(all.map((slot) => ({ slot, up: true })), 1_000);
     this.#board.downAt.fill(0, 0, slots.size);
     for (const slot of all) {
-      if (share > 0 && random.below(4) < share) this.#board.setHealth([{ slot, up: false }]);
+      if (share > 0 && random.below(4) < share) {
+        this.#board.setHealth([{ slot, up: false }], 1_000 + random.below(5_000));
+      }
     }
     this.#board.setRoundTrips(
       all.map((slot) => ({ slot, rttUs: random.isOneIn(4) ? 0 : random.below(50_000) })),

@@ -67,14 +67,13 @@ export function worldOf(declared: Declared): World {
   }, { epoch, healthSlots: slots, ...(atlas && { atlas }) });
   const size = { healthSlots: slots.size, ticketSlots: tables.ticketSlots };
   const board = declared.board ?? LiveBoard.create(size);
-  board.now = NOW_MS / 1000;
   const options = {
     nsid: "",
     chaos: { version: "", id: "" },
     ecs: { enabled: true, trusted: [] },
     ...declared.engine,
   };
-  const engine = new Engine({ ...options, lane: 1 });
+  const engine = new Engine({ ...options, lane: 1 }, () => NOW_MS);
   const { snapshot } = tables;
   engine.use(snapshot, board);
   const poolById = new Map(pools.map((pool) => [pool.id, pool]));

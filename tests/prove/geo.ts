@@ -149,7 +149,7 @@ function mapOf(database: Mmdb, extents: Extents | null): ClientMap {
     address: Uint8Array.of(192, 0, 2, index),
   }));
   return new ClientMap(
-    { candidates, rules: [], base: { kind: "nearest" }, geofence: false, max: 0 },
+    { candidates, rules: [], base: { kind: "nearest" }, fence: null, max: 0 },
     { city: () => ({ mmdb: database, extents }), asn: () => null, map: null },
     new Trie(),
   );

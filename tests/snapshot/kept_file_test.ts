@@ -31,7 +31,7 @@ async function withFile(fn: (path: string) => void): Promise<void> {
 function answersFrom(path: string): (name: string, type: string) => string {
   const kept = readKept(path, () => "same")!;
   const tables = new Tables(desiredOf(DECLARED), { epoch: 1, healthSlots: new Slots(1) }, kept);
-  const engine = new Engine(PLAIN);
+  const engine = new Engine(PLAIN, () => 0);
   engine.use(tables.snapshot, LiveBoard.create({ healthSlots: 1, ticketSlots: tables.ticketSlots }));
   return (name, type) => {
     const out = new Uint8Array(1232);

@@ -11,7 +11,7 @@ Deno.test("a new board has everything up", () => {
 Deno.test("setHealth() moves the generation once for all verdicts of a step", () => {
   const board = LiveBoard.create({ healthSlots: 10, ticketSlots: 10 });
   const before = board.healthGeneration;
-  board.setHealth([{ slot: 31, up: false }, { slot: 32, up: false }]);
+  board.setHealth([{ slot: 31, up: false }, { slot: 32, up: false }], 1_000);
   assert.deepEqual([30, 31, 32, 33].map((slot) => board.isUp(slot)), [true, false, false, true]);
   assert.equal(board.healthGeneration, before + 1);
   assert.equal(board.downAt[31], board.downAt[32]);
@@ -19,15 +19,15 @@ Deno.test("setHealth() moves the generation once for all verdicts of a step", ()
 
 Deno.test("setHealth() keeps the time at which a slot went down when it is said again", () => {
   const board = LiveBoard.create({ healthSlots: 10, ticketSlots: 10 });
-  board.setHealth([{ slot: 1, up: false }]);
+  board.setHealth([{ slot: 1, up: false }], 1_000);
   const downAt = board.downAt[1];
-  board.setHealth([{ slot: 1, up: false }]);
+  board.setHealth([{ slot: 1, up: false }], 1_000);
   assert.equal(board.downAt[1], downAt);
 });
 
 Deno.test("grownTo() keeps verdicts, tickets and counters", () => {
   const board = LiveBoard.create({ healthSlots: 10, ticketSlots: 10 });
-  board.setHealth([{ slot: 5, up: false }]);
+  board.setHealth([{ slot: 5, up: false }], 1_000);
   board.tickets[7] = 3;
   board.lane(2)[1] = 9;
   for (let beats = 0; beats < 4; beats++) board.beat(63);
