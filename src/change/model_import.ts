@@ -7,10 +7,17 @@
  * @module
  */
 import { type ModelCounts, ModelReader, refuseZoneFiles } from "../config/cluster_yaml.ts";
-import { type LineReading, LineSplitter, type ModelLine, readLine } from "../config/model_line.ts";
+import {
+  type LineObject,
+  type LineSource,
+  LineSplitter,
+  type ModelLine,
+  readLine,
+} from "../config/model_line.ts";
 import type { ModelFormat } from "../config/model_files.ts";
 import type { PoolFile, ZoneFile } from "../config/model_schema.ts";
 import { joinParts, repeated } from "../config/pool_parts.ts";
+import { standInName } from "../config/salvage.ts";
 import { type FileProblem, readYaml, sortProblems } from "../config/yaml_source.ts";
 import { readZoneText } from "../config/zone_text.ts";
 import { Staging } from "../store/staging.ts";
@@ -105,20 +112,23 @@ class LinesImport implements ModelImport {
   }
 
   #take(line: ModelLine): void {
-    const reading = readLine(line);
-    if (reading.object !== null) return this.#stage(line, reading);
-    this.#refuse(reading.problems);
-    if (reading.poolName !== null) this.#staging.brokenPool(reading.poolName);
+    const { object, problems, source } = readLine(line);
+    this.#refuse(problems);
+    if (object !== null) this.#stage(line, object, source);
   }
 
-  #stage(line: ModelLine, { object, source }: Extract<LineReading, { readonly object: object }>): void {
+  /** What can be told of a broken object is staged as well, to be judged with the others: nothing of it is ever made. */
+  #stage(line: ModelLine, object: LineObject, source: LineSource): void {
     const place = line.line;
     switch (object.kind) {
       case "pool":
         return this.#pool(object.value, { place, source });
       case "service": {
-        const first = this.#staging.service({ ...object.value, givenId: null }, place);
-        return this.#expectNew("services", { place, name: object.value.domain, first });
+        const service = { ...object.value, givenId: null };
+        const first = this.#staging.service(service, place);
+        // What a repeated one refers to is judged all the same.
+        if (first !== null) this.#staging.service({ ...service, domain: standInName(place) }, place);
+        return this.#expectNew("services", { place, name: service.domain, first });
       }
       case "zone":
         return this.#zone(object.value, { place, source });
@@ -141,19 +151,21 @@ class LinesImport implements ModelImport {
         this.#refuse([{ file: this.#file, ...at, message: repeated(message, first) }]);
       }
     }
-    const first = this.#staging.pool({
+    const staged = {
       ...pool,
       givenId: null,
       members: members.map((member) => ({ ...member, givenId: null })),
       geoRules: geoRules.map((rule) => ({ ...rule, givenId: null })),
-    }, place);
+    };
+    const first = this.#staging.pool(staged, place);
+    if (first !== null) this.#staging.pool({ ...staged, name: standInName(place) }, place);
     this.#expectNew("pools", { place, name: pool.name, first });
   }
 
   #zone({ domain, file, text }: ZoneFile, { place, source }: LinePlace): void {
     if (text === null) {
-      const reading = refuseZoneFiles(file ?? "", this.#file);
-      if (!("problem" in reading)) return;
+      const reading = file === null ? null : refuseZoneFiles(file, this.#file);
+      if (reading === null || !("problem" in reading)) return;
       const at = source.locate(["zone", "file"]);
       return this.#refuse([{ file: this.#file, ...at, message: reading.problem }]);
     }
@@ -200,7 +212,7 @@ class LinesImport implements ModelImport {
 
 interface LinePlace {
   readonly place: number;
-  readonly source: Extract<LineReading, { readonly object: object }>["source"];
+  readonly source: LineSource;
 }
 
 class DocumentImport implements ModelImport {

@@ -6,6 +6,7 @@
 import { addressOf, type GeoRule, type Member, type Model, type Pool } from "../config/model.ts";
 import { nearest } from "../config/nearest.ts";
 import { isId } from "../config/id.ts";
+import { isStandIn } from "../config/salvage.ts";
 import type { StagedPlace, StagedPool, StagedRule, Staging } from "../store/staging.ts";
 import type { RefusalKind } from "./edit.ts";
 import { addressField, domainFault } from "./faults.ts";
@@ -46,7 +47,7 @@ export function stageModel(
 
 /** Judges staged objects against each other. */
 export function judgeStaged(staging: Staging, report: (problem: StagedProblem) => void): void {
-  const names = staging.poolNames(NAMES_COMPARED_MAX);
+  const names = staging.poolNames(NAMES_COMPARED_MAX).filter((name) => !isStandIn(name));
   const missing = (pool: string) => {
     const near = nearest(pool, names);
     return `pool "${pool}" doesn't exist (${

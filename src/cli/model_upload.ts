@@ -71,8 +71,8 @@ const NAMES_FILE = /"file"/;
 function withTexts(block: string, path: string): string {
   return block.split("\n").map((text) => {
     if (!NAMES_FILE.test(text)) return text;
-    const { object } = readLine({ file: path, line: 0, text });
-    return object?.kind === "zone" && object.value.file !== null
+    const { object, problems } = readLine({ file: path, line: 0, text });
+    return problems.length === 0 && object?.kind === "zone" && object.value.file !== null
       ? JSON.stringify({ zone: withText(object.value.domain, object.value.file, path) })
       : text;
   }).join("\n");

@@ -2,9 +2,8 @@
  * The model as files: pools, services and zones in YAML (or JSON) documents that are merged, or one object a
  * line (NDJSON) for bulk data.
  *
- * Reading finds every problem it can, not just the first: each object is checked on its own, then the objects
- * that are fine are checked against each other. An object that is broken still lends its name, so that one
- * mistake isn't reported again by everything that refers to it.
+ * Reading finds every problem it can, not just the first: each object is checked on its own, then all of them are
+ * checked against each other, also what can be told of those that are broken.
  *
  * Ids in files don't exist; what is read gets fresh ones. Whoever replaces a stored model matches pools by name,
  * services and zones by domain.
@@ -32,8 +31,9 @@ import {
 import { isMapping, respell } from "./spelling.ts";
 import { list } from "./fields.ts";
 import { joinParts, repeated } from "./pool_parts.ts";
-import { type ModelLine, parseObject, readLine, textAt } from "./model_line.ts";
+import { type ModelLine, parseObject, readLine } from "./model_line.ts";
 import { nearest } from "./nearest.ts";
+import { isStandIn, salvagePool, salvageService, salvageZone, standInName } from "./salvage.ts";
 import { section, show, strictObject, unknownKeyMessage } from "./strict_object.ts";
 import {
   type FileProblem,
@@ -98,6 +98,7 @@ export class ModelReader {
   readonly #zones = new Definitions<ZoneFile>("zone");
   readonly #blocks = new Map<"loadbalancer" | "health", Defined<unknown>>();
   #problemsLeft = PROBLEMS_MAX;
+  #standIns = 0;
 
   /** Begins with nothing read. */
   constructor({ readZoneFile }: { readonly readZoneFile: ZoneFileReader }) {
@@ -107,7 +108,7 @@ export class ModelReader {
   /** Objects read so far that are fine in themselves. */
   get counts(): ModelCounts {
     let members = 0;
-    for (const { value } of this.#pools.all()) members += value.members.length;
+    for (const { value, broken } of this.#pools.all()) if (!broken) members += value.members.length;
     return { pools: this.#pools.size, members, services: this.#services.size, zones: this.#zones.size };
   }
 
@@ -142,19 +143,18 @@ export class ModelReader {
 
   /** Adds a line of NDJSON; blank ones are skipped. */
   addLine(line: ModelLine): void {
-    const reading = readLine(line);
-    if (reading.object === null) {
-      this.addProblems(reading.problems);
-      this.#pools.addBroken(reading.poolName);
-      return;
-    }
-    const { object, source } = reading;
+    const { object, problems, source } = readLine(line);
+    this.addProblems(problems);
+    if (object === null) return;
+    const broken = problems.length > 0;
     const place = { source, path: [object.kind] };
-    if (object.kind === "pool") this.#pools.add(object.value.name, { value: object.value, place });
-    else if (object.kind === "service") {
-      this.#services.add(object.value.domain, { value: object.value, place });
-    } else if (object.kind === "zone") this.#zones.add(object.value.domain, { value: object.value, place });
-    else if (object.kind !== "blank") this.#addBlock(object.kind, object.value, source);
+    if (object.kind === "pool") {
+      this.#pools.add(object.value.name, { value: object.value, place, broken });
+    } else if (object.kind === "service") {
+      this.#services.add(object.value.domain, { value: object.value, place, broken });
+    } else if (object.kind === "zone") {
+      this.#zones.add(object.value.domain, { value: object.value, place, broken });
+    } else if (object.kind !== "blank") this.#addBlock(object.kind, object.value, source);
     source.forgetText();
   }
 
@@ -186,18 +186,20 @@ export class ModelReader {
 
   #addPool(value: unknown, place: Place): void {
     const pool = this.#parse(poolFileSchema, { value, place });
-    if (pool) this.#pools.add(pool.name, { value: pool, place });
-    else this.#pools.addBroken(textAt(value, "name"));
+    const kept = pool ?? salvagePool(value, this.#standIns++);
+    this.#pools.add(kept.name, { value: kept, place, broken: pool === null });
   }
 
   #addService(value: unknown, place: Place): void {
     const service = this.#parse(serviceFileSchema, { value, place });
-    if (service) this.#services.add(service.domain, { value: service, place });
+    const kept = service ?? salvageService(value, this.#standIns++);
+    this.#services.add(kept.domain, { value: kept, place, broken: service === null });
   }
 
   #addZone(value: unknown, place: Place): void {
     const zone = this.#parse(zoneFileSchema, { value, place });
-    if (zone) this.#zones.add(zone.domain, { value: zone, place });
+    const kept = zone ?? salvageZone(value);
+    if (kept) this.#zones.add(kept.domain, { value: kept, place, broken: zone === null });
   }
 
   #addBlock(key: "loadbalancer" | "health", value: unknown, source: Source): void {
@@ -207,7 +209,7 @@ export class ModelReader {
     if (before) {
       return this.#reportAt(place, `${key} is given twice (also at ${formatPlace(before.place)}); keep one`);
     }
-    this.#blocks.set(key, { value, place });
+    this.#blocks.set(key, { value, place, broken: false });
   }
 
   #parse<Value extends object>(
@@ -390,7 +392,7 @@ export class ModelReader {
 
   #parseBlock<Value extends object>(
     schema: z.ZodType<Value>,
-    { value, place }: Defined<unknown>,
+    { value, place }: Omit<Defined<unknown>, "broken">,
   ): Value | null {
     const spelled = respell(value, { source: place.source, path: place.path });
     this.addProblems(spelled.problems);
@@ -436,6 +438,8 @@ interface Place {
 interface Defined<Value> {
   readonly value: Value;
   readonly place: Place;
+  /** Whether it is only what can be told of an object with problems of its own. */
+  readonly broken: boolean;
 }
 
 interface Duplicate {
@@ -445,26 +449,26 @@ interface Duplicate {
   readonly second: Place;
 }
 
-/** Objects by name, in the order of the files; the first of two with one name is kept. */
+/** Objects by name, in the order of the files; of two with one name the second has a stand-in's. */
 class Definitions<Value> {
   readonly duplicates: Duplicate[] = [];
   readonly #byName = new Map<string, Defined<Value>>();
-  readonly #broken = new Set<string>();
+  #fine = 0;
 
   constructor(readonly kind: string) {}
 
+  /** How many are fine in themselves. */
   get size(): number {
-    return this.#byName.size;
+    return this.#fine;
   }
 
   add(name: string, defined: Defined<Value>): void {
     const first = this.#byName.get(name);
-    if (first) this.duplicates.push({ kind: this.kind, name, first: first.place, second: defined.place });
-    else this.#byName.set(name, defined);
-  }
-
-  addBroken(name: string | null): void {
-    if (name !== null) this.#broken.add(name);
+    if (!defined.broken) this.#fine++;
+    if (!first) return void this.#byName.set(name, defined);
+    this.duplicates.push({ kind: this.kind, name, first: first.place, second: defined.place });
+    // What it refers to is judged all the same.
+    this.#byName.set(standInName(-this.duplicates.length), { ...defined, broken: true });
   }
 
   all(): Iterable<Defined<Value>> {
@@ -476,11 +480,11 @@ class Definitions<Value> {
   }
 
   has(name: string): boolean {
-    return this.#byName.has(name) || this.#broken.has(name);
+    return this.#byName.has(name);
   }
 
   names(): Iterable<string> {
-    return this.#byName.keys();
+    return this.#byName.keys().filter((name) => !isStandIn(name));
   }
 }
 

@@ -15,6 +15,7 @@ import {
   httpHost,
   httpPath,
   oneOrMore,
+  together,
 } from "./fields.ts";
 import {
   type Algorithm,
@@ -91,7 +92,7 @@ export const loadbalancerSchema: SchemaOf<LoadbalancerBlock> = strictObject({
   }),
   weights: weightsSchema,
   onAllDown: fallbackSchema.shape.onAllDown,
-}).check((payload) => checkEndpoints(payload));
+}).check(together(["endpoints", "weights"], checkEndpoints));
 
 const check = plainCheckSchema.shape;
 
@@ -125,7 +126,7 @@ export const HEALTH_ALIASES: readonly string[] = ["interval", "checkinterval"];
 
 /** The `health` block. */
 export const healthSchema: SchemaOf<HealthBlock> = strictObject(healthShape, HEALTH_ALIASES).check(
-  checkTimeout,
+  together(["checkInterval", "timeout"], checkTimeout),
 );
 
 /** Refuses a time-out that is longer than the interval. */

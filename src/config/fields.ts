@@ -96,10 +96,11 @@ export function canonicalText(
   },
 ): z.ZodString {
   const error = mustBe(name, rule);
-  return z.string({ error }).min(1, { error }).max(lengthMax, { error, abort: true }).check((payload) => {
+  return z.string({ error }).min(1, { error }).max(lengthMax, { error }).check((payload) => {
+    if (payload.issues.length > 0) return;
     const result = canonical(payload.value);
     if (result !== null) payload.value = result;
-    else if (payload.issues.length === 0) refuse(payload, error({ input: payload.value }));
+    else refuse(payload, error({ input: payload.value }));
   });
 }
 
@@ -166,12 +167,13 @@ export function regionName(name: string): z.ZodString {
 /** `ADDRESS/LENGTH`, without set bits behind the length. */
 export function cidr(name: string): z.ZodString {
   const error = mustBe(name, "a prefix such as 198.51.100.0/24 or 2001:db8::/32");
-  return z.string({ error }).min(1, { error }).max(49, { error, abort: true }).check((payload) => {
+  return z.string({ error }).min(1, { error }).max(49, { error }).check((payload) => {
+    if (payload.issues.length > 0) return;
     try {
       payload.value = formatPrefix(parsePrefix(payload.value));
     } catch (cause) {
       if (!(cause instanceof SyntaxError)) throw cause;
-      if (payload.issues.length === 0) refuse(payload, `${name}: ${cause.message}`);
+      refuse(payload, `${name}: ${cause.message}`);
     }
   });
 }
@@ -179,7 +181,7 @@ export function cidr(name: string): z.ZodString {
 /** A domain name in ASCII, any case, with or without final dot; stored lower-case and without it. */
 export function domain(name: string, { wildcard }: { readonly wildcard: boolean }): z.ZodString {
   const error = mustBe(name, "a domain such as www.example.com");
-  return z.string({ error }).min(1, { error }).max(255, { error, abort: true }).check((payload) => {
+  return z.string({ error }).min(1, { error }).max(255, { error }).check((payload) => {
     if (payload.issues.length > 0) return;
     try {
       payload.value = checkDomain(payload.value);
@@ -207,13 +209,34 @@ export function refuse(
   payload.issues.push({ code: "custom", input: payload.value, message, path: [...path] });
 }
 
+/**
+ * A check of how some fields of an object go together: made also where other fields are wrong, so that an author sees
+ * everything at once, but not where one of these is. An issue that aborts (`abort: true`) anywhere below would keep
+ * it from being made, so no field has one.
+ */
+export function together<Value extends object>(
+  fields: readonly (keyof Value & string)[],
+  check: (payload: z.core.ParsePayload<Value>) => void,
+): z.core.$ZodCheck<Value> {
+  const names: ReadonlySet<PropertyKey> = new Set(fields);
+  const made: z.core.$ZodCheck<Value> = new z.core.$ZodCheck({
+    check: "custom",
+    when: ({ issues }) =>
+      issues.every(({ code, path: [field] = [] }) =>
+        code === "unrecognized_keys" || (field !== undefined && !names.has(field))
+      ),
+  });
+  made._zod.check = check;
+  return made;
+}
+
 /** A duration such as `250ms`, `10s`, `5m` or `1h`; becomes milliseconds. */
 export function duration(name: string, { minMs, maxMs }: DurationRange): z.ZodType<number> {
   const rule = `a duration from ${formatDuration(minMs)} to ${
     formatDuration(maxMs)
   } such as 250ms, 10s, 5m or 1h`;
   const error = mustBe(name, rule);
-  return z.string({ error }).regex(DURATION, { error, abort: true }).transform((text, context) => {
+  return z.string({ error }).regex(DURATION, { error }).transform((text, context) => {
     const ms = parseDuration(text)!;
     if (ms < minMs || ms > maxMs) {
       context.addIssue({ code: "custom", input: text, message: error({ input: text }) });

@@ -16,6 +16,7 @@ import {
   type ZoneFile,
   zoneFileSchema,
 } from "./model_schema.ts";
+import { salvagePool, salvageService, salvageZone } from "./salvage.ts";
 import { dropNulls, isMapping } from "./spelling.ts";
 import { unknownKeyMessage } from "./strict_object.ts";
 import {
@@ -52,49 +53,58 @@ export type LineObject =
   | { readonly kind: "loadbalancer" | "health"; readonly value: unknown }
   | { readonly kind: "blank" };
 
-/** An object that is fine in itself, or what is wrong with it. */
-export type LineReading =
-  | { readonly object: LineObject; readonly source: LineSource }
-  | {
-    readonly object: null;
-    readonly problems: readonly FileProblem[];
-    /** The name that a broken pool lends to those who refer to it. */
-    readonly poolName: string | null;
-  };
+/** What is in a line. */
+export interface LineReading {
+  /**
+   * The object, or what can be told of one that is broken, to be judged with the others; `null` = nothing can.
+   * Whether it is fine in itself is what `problems` says.
+   */
+  readonly object: LineObject | null;
+  /** What is wrong with it. */
+  readonly problems: readonly FileProblem[];
+  /** Where the line is. */
+  readonly source: LineSource;
+}
 
 /** Reads a line. */
 export function readLine(line: ModelLine): LineReading {
   const source = new LineSource(line);
-  if (line.text.trim() === "") return { object: { kind: "blank" }, source };
+  const nothing = (problem: FileProblem) => ({ object: null, problems: [problem], source });
+  if (line.text.trim() === "") return { object: { kind: "blank" }, problems: [], source };
   const parsed = parseJson(line.text);
-  if ("problem" in parsed) return broken([{ ...source.at(parsed.column), message: parsed.problem }]);
+  if ("problem" in parsed) return nothing({ ...source.at(parsed.column), message: parsed.problem });
   const entries = isMapping(parsed.value) ? Object.entries(parsed.value) : [];
   const [key, value] = entries[0] ?? [];
   if (entries.length !== 1 || key === undefined) {
     const message = `a line is an object with one key such as {"pool": …}, {"service": …} or {"zone": …}`;
-    return broken([{ ...source.at(1), message }]);
+    return nothing({ ...source.at(1), message });
   }
+  const at = { value, source, path: [key] };
   switch (key) {
     case "pool": {
-      const pool = parseObject(poolFileSchema, { value, source, path: [key] });
+      const pool = parseObject(poolFileSchema, at);
       return Array.isArray(pool)
-        ? broken(pool, textAt(value, "name"))
-        : { object: { kind: key, value: pool }, source };
+        ? { object: { kind: key, value: salvagePool(value, line.line) }, problems: pool, source }
+        : { object: { kind: key, value: pool }, problems: [], source };
     }
     case "service": {
-      const service = parseObject(serviceFileSchema, { value, source, path: [key] });
-      return Array.isArray(service) ? broken(service) : { object: { kind: key, value: service }, source };
+      const service = parseObject(serviceFileSchema, at);
+      return Array.isArray(service)
+        ? { object: { kind: key, value: salvageService(value, line.line) }, problems: service, source }
+        : { object: { kind: key, value: service }, problems: [], source };
     }
     case "zone": {
-      const zone = parseObject(zoneFileSchema, { value, source, path: [key] });
-      return Array.isArray(zone) ? broken(zone) : { object: { kind: key, value: zone }, source };
+      const zone = parseObject(zoneFileSchema, at);
+      if (!Array.isArray(zone)) return { object: { kind: key, value: zone }, problems: [], source };
+      const rest = salvageZone(value);
+      return { object: rest && { kind: key, value: rest }, problems: zone, source };
     }
     case "loadbalancer":
     case "health":
-      return { object: { kind: key, value }, source };
+      return { object: { kind: key, value }, problems: [], source };
     default: {
       const message = unknownKeyMessage(key, { known: LINE_KEYS });
-      return broken([{ file: line.file, ...source.locate([key], "key"), message }]);
+      return nothing({ file: line.file, ...source.locate([key], "key"), message });
     }
   }
 }
@@ -107,12 +117,6 @@ export function parseObject<Value extends object>(
   dropNulls(value);
   const result = schema.safeParse(value);
   return result.success ? result.data : schemaProblems(source, { issues: result.error.issues, path });
-}
-
-/** The text of a key, where a value that may be anything has it. */
-export function textAt(value: unknown, key: string): string | null {
-  const text = isMapping(value) ? value[key] : null;
-  return typeof text === "string" ? text : null;
 }
 
 /** A line of NDJSON; its text is kept only while it is checked, since a million of them may be read. */
@@ -230,10 +234,6 @@ function concat(parts: readonly Uint8Array[]): Uint8Array {
     at += part.length;
   }
   return bytes;
-}
-
-function broken(problems: readonly FileProblem[], poolName: string | null = null): LineReading {
-  return { object: null, problems, poolName };
 }
 
 function parseJson(

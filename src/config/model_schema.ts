@@ -30,6 +30,7 @@ import {
   mustBe,
   refuse,
   regionName,
+  together,
 } from "./fields.ts";
 import {
   type Algorithm,
@@ -123,12 +124,12 @@ export const poolFieldsSchema: SchemaOf<Omit<Pool, "id" | "members" | "healthChe
       examples: [null],
     }),
     ...steeringFields(),
-  }).check((payload) => {
+  }).check(together(["onAllDown", "fallbackPoolId"], (payload) => {
     if (payload.value.onAllDown !== "fallback" || payload.value.fallbackPoolId !== null) return;
     refuse(payload, "fallbackPoolId is required (the id of a pool) because onAllDown is fallback", [
       "fallbackPoolId",
     ]);
-  });
+  }));
 
 /** A member's fields, as `MemberFields`. */
 export const memberFieldsSchema: SchemaOf<Omit<Member, "id">> = strictObject({
@@ -166,13 +167,15 @@ export const memberFieldsSchema: SchemaOf<Omit<Member, "id">> = strictObject({
     description: "The site it stands in; overrides of a region go by it",
     examples: ["eu-central"],
   }),
-}).check((payload) => {
-  checkCoordinates(payload);
-  const { ipAddress, target } = payload.value;
-  if ((ipAddress === null) !== (target === null)) return;
-  if (ipAddress === null) refuse(payload, "ipAddress is required (or target, a host name)", ["ipAddress"]);
-  else refuse(payload, `target ${target} is given beside ipAddress ${ipAddress}; keep one`, ["target"]);
-});
+}).check(
+  together(["latitude", "longitude"], checkCoordinates),
+  together(["ipAddress", "target"], (payload) => {
+    const { ipAddress, target } = payload.value;
+    if ((ipAddress === null) !== (target === null)) return;
+    if (ipAddress === null) refuse(payload, "ipAddress is required (or target, a host name)", ["ipAddress"]);
+    else refuse(payload, `target ${target} is given beside ipAddress ${ipAddress}; keep one`, ["target"]);
+  }),
+);
 
 /** Checks that a calculated check has at most: each is a probe of every member. */
 const CHECKS_MAX = 8;
@@ -259,7 +262,7 @@ export const plainCheckSchema: SchemaOf<HealthCheck> = strictObject({
     error: "checks must be empty: a plain check holds none",
   })
     .default([]).meta({ description: "Empty: only a calculated check has some", examples: [[]] }),
-}).check(checkTimes);
+}).check(together(["intervalMs", "timeoutMs"], checkTimes));
 
 /** A health check's fields, as `HealthCheck`. */
 export const healthCheckSchema: SchemaOf<HealthCheck> = strictObject({
@@ -281,11 +284,15 @@ export const healthCheckSchema: SchemaOf<HealthCheck> = strictObject({
     description: `The checks of a calculated check, 1 to ${CHECKS_MAX} plain ones`,
     examples: [[]],
   }),
-}).check((payload) => {
-  checkTimes(payload);
-  if (payload.value.type === "calculated") checkCalculated(payload);
-  else checkPlain(payload);
-});
+}).check(
+  together(["intervalMs", "timeoutMs"], checkTimes),
+  together(["type", "require", "checks", ...PROBE_FIELDS], (payload) => {
+    if (payload.value.type === "calculated") checkCalculated(payload);
+    else checkPlain(payload);
+  }),
+);
+
+const MATCHES = ["cidr", "country", "continent", "asn"] as const;
 
 const geoRuleMatch = {
   cidr: cidr("cidr").nullable().default(null).meta({
@@ -312,7 +319,7 @@ const geoRuleMatch = {
 export const geoRuleFieldsSchema: SchemaOf<Omit<GeoRule, "id">> = strictObject({
   ...geoRuleMatch,
   memberId: idSchema.meta({ description: "The member of the same pool that these clients are sent to" }),
-}).check(checkOneMatch);
+}).check(together(MATCHES, checkOneMatch));
 
 /** A service's fields, as `ServiceFields`. */
 export const serviceFieldsSchema: SchemaOf<Omit<Service, "id">> = strictObject({
@@ -324,7 +331,7 @@ export const serviceFieldsSchema: SchemaOf<Omit<Service, "id">> = strictObject({
     description: "The pool that answers; null = the static fallback answers",
   }),
   ...serviceRest(),
-}).check(checkTtls);
+}).check(together(["ttl", "minTtl"], checkTtls));
 
 /** A zone, as `Zone`. */
 export const zoneSchema: SchemaOf<Zone> = strictObject({
@@ -370,11 +377,13 @@ export const fallbackSchema: SchemaOf<Fallback> = strictObject({
   healthCheck: plainCheckSchema.nullable().default(null).meta({
     description: "How the endpoints are probed, on a port that it must name; null = they count as healthy",
   }),
-}).check((payload) => {
-  checkEndpoints(payload);
-  if (payload.value.healthCheck === null || payload.value.healthCheck.port !== null) return;
-  refuse(payload, "port is required: an endpoint has none of its own", ["healthCheck", "port"]);
-});
+}).check(
+  together(["endpoints", "weights"], checkEndpoints),
+  together(["healthCheck"], (payload) => {
+    if (payload.value.healthCheck === null || payload.value.healthCheck.port !== null) return;
+    refuse(payload, "port is required: an endpoint has none of its own", ["healthCheck", "port"]);
+  }),
+);
 
 /** Refuses an endpoint given twice and a weight of an address that is no endpoint. */
 export function checkEndpoints(
@@ -416,14 +425,14 @@ export const poolFileSchema: SchemaOf<PoolFile> = strictObject({
         description: "Address or host name of a member of this pool",
         examples: ["192.0.2.10"],
       }),
-    }).check(checkOneMatch),
+    }).check(together(MATCHES, checkOneMatch)),
   ).default([]).meta({ description: "Clients that are sent to one member" }),
-}).check((payload) => {
+}).check(together(["onAllDown", "fallbackPool"], (payload) => {
   if (payload.value.onAllDown !== "fallback" || payload.value.fallbackPool !== null) return;
   refuse(payload, "fallbackPool is required (the name of a pool) because onAllDown is fallback", [
     "onAllDown",
   ]);
-});
+}));
 
 /** A service as files have it: its pool by name. */
 export const serviceFileSchema: SchemaOf<ServiceFile> = strictObject({
@@ -433,7 +442,7 @@ export const serviceFileSchema: SchemaOf<ServiceFile> = strictObject({
     examples: ["web"],
   }),
   ...serviceRest(),
-}).check(checkTtls);
+}).check(together(["ttl", "minTtl"], checkTtls));
 
 /** A zone as files have it: its text inline or in a file beside. */
 export const zoneFileSchema: SchemaOf<ZoneFile> = strictObject({
@@ -445,7 +454,7 @@ export const zoneFileSchema: SchemaOf<ZoneFile> = strictObject({
       examples: ["example.com.zone"],
     }),
   text: zoneSchema.shape.text.nullable().default(null),
-}).check((payload) => {
+}).check(together(["file", "text"], (payload) => {
   const { file, text } = payload.value;
   if ((file === null) !== (text === null)) return;
   refuse(
@@ -454,7 +463,7 @@ export const zoneFileSchema: SchemaOf<ZoneFile> = strictObject({
       ? "a zone needs its records (give file: or text:)"
       : "a zone has file: and text: (give one of them)",
   );
-});
+}));
 
 function poolNameRule(): string {
   return "1–63 letters, digits, dots, underscores and hyphens, beginning with a letter or digit";

@@ -6,7 +6,7 @@
  */
 import { z } from "zod";
 import { formatDuration, parseDuration } from "./duration.ts";
-import { choice, mustBe, refuse } from "./fields.ts";
+import { choice, mustBe, refuse, together } from "./fields.ts";
 import { LIFE_MAX_MS, OVERRIDE_STATES, type OverrideState, TARGET_FORMS, WORDS_MAX } from "./override.ts";
 import { type SchemaOf, strictObject } from "./strict_object.ts";
 
@@ -81,7 +81,7 @@ export const overrideRequestSchema: SchemaOf<OverrideRequest> = strictObject({
       "where that is shorter",
     examples: ["10m"],
   }),
-}).check((payload) => {
+}).check(together(["expiresAt", "for"], (payload) => {
   const { expiresAt, for: lasts } = payload.value;
   if (expiresAt === null && lasts === null) {
     refuse(
@@ -94,7 +94,7 @@ export const overrideRequestSchema: SchemaOf<OverrideRequest> = strictObject({
   } else if (expiresAt !== null && lasts !== null) {
     refuse(payload, "for and expiresAt both say when it ends: give one of them", ["for"]);
   }
-});
+}));
 
 /** The times that a request means when it comes at `nowMs`. */
 export function timesOf(request: OverrideRequest, nowMs: number): OverrideTimes {
@@ -119,7 +119,8 @@ function words(name: string, what: string): z.ZodString {
 
 function time(name: string): z.ZodString {
   const error = mustBe(name, "a time such as 2026-02-01T03:00:00Z");
-  return z.string({ error }).max(40, { error, abort: true }).check((payload) => {
+  return z.string({ error }).max(40, { error }).check((payload) => {
+    if (payload.issues.length > 0) return;
     if (TIME.test(payload.value) && Number.isFinite(Date.parse(payload.value))) return;
     refuse(payload, error({ input: payload.value }));
   });
@@ -130,7 +131,8 @@ const TIME = /^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d
 
 function lasting(name: string): z.ZodString {
   const error = mustBe(name, `a duration up to ${formatDuration(LIFE_MAX_MS)} such as 90s, 30m or 2h`);
-  return z.string({ error }).max(40, { error, abort: true }).check((payload) => {
+  return z.string({ error }).max(40, { error }).check((payload) => {
+    if (payload.issues.length > 0) return;
     const ms = parseDuration(payload.value);
     if (ms === null || ms === 0 || ms > LIFE_MAX_MS) refuse(payload, error({ input: payload.value }));
   });

@@ -26,6 +26,7 @@ import {
   refuse,
   regionName,
   socketAddress,
+  together,
 } from "./fields.ts";
 import {
   checkTimeout,
@@ -89,7 +90,7 @@ export const settingsFileSchema: z.ZodType<SettingsFile> = strictObject({
     strictObject({
       ...healthShape,
       ...healthOfNodeShape(),
-    }, HEALTH_ALIASES).check(checkTimeout),
+    }, HEALTH_ALIASES).check(together(["checkInterval", "timeout"], checkTimeout)),
     "How the endpoints of loadbalancer are probed; without any of the keys from type to http they aren't",
   ),
   geoip: section(geoipSchema(), "Where clients are"),
@@ -235,7 +236,7 @@ function nodeSchema() {
       examples: ["eu-central"],
     }),
     ...coordinates(),
-  }).check(checkCoordinates);
+  }).check(together(["latitude", "longitude"], checkCoordinates));
 }
 
 function dnsSchema() {
@@ -455,14 +456,14 @@ function healthOfNodeShape() {
           description: "How long the last good state is held while none of them is seen",
           example: "5m",
         }),
-      }).check((payload) => {
+      }).check(together(["interval", "timeout"], (payload) => {
         const { interval, timeout } = payload.value;
         if (timeout <= interval) return;
         const message = `timeout must be at most interval (${formatDuration(interval)}), is ${
           formatDuration(timeout)
         }`;
         refuse(payload, message, ["timeout"]);
-      }),
+      })),
       "What tells that this node is blind from that they are down",
     ),
   };
@@ -505,12 +506,12 @@ function namesSchema() {
       description: "Time that a resolver may take",
       example: "2s",
     }),
-  }).check((payload) => {
+  }).check(together(["minTtl", "maxTtl"], (payload) => {
     const { minTtl, maxTtl } = payload.value;
     if (minTtl <= maxTtl) return;
     const message = `minTtl must be at most maxTtl (${formatDuration(maxTtl)}), is ${formatDuration(minTtl)}`;
     refuse(payload, message, ["minTtl"]);
-  });
+  }));
 }
 
 function apiSchema() {
@@ -531,14 +532,14 @@ function apiSchema() {
           description: "Private key, PEM",
           examples: ["/etc/pleiades/tls/api.key"],
         }),
-      }).check((payload) => {
+      }).check(together(["certFile", "keyFile"], (payload) => {
         const { certFile, keyFile } = payload.value;
         if ((certFile === null) === (keyFile === null)) return;
         const missing = certFile === null ? "certFile" : "keyFile";
         refuse(payload, `${missing} is required because the other file is set (give both or none)`, [
           missing,
         ]);
-      }),
+      })),
       "TLS of the API",
     ),
     tokens: oneOrMore("tokens", requiredSecret("token")).prefault([]).meta({
@@ -620,7 +621,7 @@ function stateSchema() {
       }),
       "Connection to NATS",
     ),
-  }).check((payload) => {
+  }).check(together(["heartbeatInterval", "heartbeatTTL"], (payload) => {
     const { heartbeatInterval, heartbeatTTL } = payload.value;
     if (heartbeatTTL > heartbeatInterval) return;
     refuse(
@@ -630,7 +631,7 @@ function stateSchema() {
       }`,
       ["heartbeatTTL"],
     );
-  });
+  }));
 }
 
 function gitopsSchema() {
@@ -725,7 +726,8 @@ function text(name: string) {
 /** Whoever has the address of a webhook may post to it, so it is shown as little as a secret. */
 function url(name: string): z.ZodString {
   const error = `${name} must be an http or https address of at most 2048 characters`;
-  return z.string({ error }).min(1, { error }).max(2048, { error, abort: true }).check((payload) => {
+  return z.string({ error }).min(1, { error }).max(2048, { error }).check((payload) => {
+    if (payload.issues.length > 0) return;
     if (!/^https?:$/.test(URL.parse(payload.value)?.protocol ?? "")) refuse(payload, error);
   });
 }

@@ -130,11 +130,6 @@ export class Staging implements Disposable {
     return null;
   }
 
-  /** Notes the name of a pool that is there but broken, so that who refers to it isn't to blame. */
-  brokenPool(name: string): void {
-    this.#database.run("INSERT OR IGNORE INTO temp.staged_broken VALUES (?)", name);
-  }
-
   /** Stages a service. @returns the place of the service that has its domain already, else `null` */
   service(
     { domain, pool, ttl, minTtl, ecs, givenId }: StagedService,
@@ -343,7 +338,6 @@ const CREATE_TABLES = `
     fallback TEXT, min_healthy, failback TEXT, failback_delay_ms INTEGER, geofence INTEGER, flatten INTEGER,
     given_id TEXT
   );
-  CREATE TABLE temp.staged_broken (name TEXT PRIMARY KEY) WITHOUT ROWID;
   CREATE TABLE temp.staged_members (
     seq INTEGER PRIMARY KEY, pool INTEGER, ip_address TEXT, target TEXT, port INTEGER, weight INTEGER,
     priority INTEGER, enabled INTEGER, latitude REAL, longitude REAL, region TEXT, given_id TEXT
@@ -367,7 +361,6 @@ const CREATE_TABLES = `
 
 const DROP_TABLES = [
   "pools",
-  "broken",
   "members",
   "health_checks",
   "geo_rules",
@@ -379,12 +372,10 @@ const DROP_TABLES = [
 const INDEX_REVERSED =
   "CREATE INDEX IF NOT EXISTS temp.staged_services_reversed ON staged_services(reversed_domain)";
 const SERVICES_WITHOUT_POOL = "SELECT place, pool FROM temp.staged_services AS s WHERE pool IS NOT NULL " +
-  "AND NOT EXISTS (SELECT 1 FROM temp.staged_pools AS p WHERE p.name = s.pool) " +
-  "AND NOT EXISTS (SELECT 1 FROM temp.staged_broken AS b WHERE b.name = s.pool) LIMIT ?";
+  "AND NOT EXISTS (SELECT 1 FROM temp.staged_pools AS p WHERE p.name = s.pool) LIMIT ?";
 const POOLS_WITHOUT_FALLBACK =
   "SELECT place, fallback AS pool FROM temp.staged_pools AS s WHERE fallback IS NOT NULL " +
-  "AND NOT EXISTS (SELECT 1 FROM temp.staged_pools AS p WHERE p.name = s.fallback) " +
-  "AND NOT EXISTS (SELECT 1 FROM temp.staged_broken AS b WHERE b.name = s.fallback) LIMIT ?";
+  "AND NOT EXISTS (SELECT 1 FROM temp.staged_pools AS p WHERE p.name = s.fallback) LIMIT ?";
 /** Members by name are few beside the others, so they are looked at first. */
 const SERVICES_BY_OWN_NAME = "SELECT s.place, s.pool FROM temp.staged_members AS m " +
   "CROSS JOIN temp.staged_services AS s ON s.domain = m.target " +

@@ -16,6 +16,7 @@ import { RECORDED_MAX } from "../../src/store/history.ts";
 import { Store } from "../../src/store/store.ts";
 import { watch, WATCH_INTERVAL_MS } from "../../src/store/watch.ts";
 import { ManualClock } from "../clock.ts";
+import { BROKEN as BROKEN_FILES, reportOn } from "../golden/config_validate.ts";
 import { dump } from "../store/dump.ts";
 import { Folder } from "../store/folder.ts";
 import { commitsArbitrary } from "./edit_arbitrary.ts";
@@ -54,6 +55,19 @@ Deno.test("applying lines does what replaceModel does with the model that is rea
     RUNS,
   );
 });
+
+Deno.test("broken lines are judged against each other as well, when they are applied as when they are validated", async () => {
+  const text = await Deno.readTextFile(`${BROKEN_FILES}all-at-once.ndjson`);
+  using store = storeOf([]);
+  const applied = placesOf(await apply(changesOf(store), text)).join("\n");
+  const validated = (await reportOn("all-at-once.ndjson")).replaceAll("all-at-once.ndjson", "body");
+  assert.deepEqual(linesOf(applied), linesOf(validated.trimEnd()));
+});
+
+/** Problems by line: who validates has forgotten the columns of a line when others are compared with it. */
+function linesOf(report: string): string[] {
+  return report.replaceAll(/\bbody:(\d+):\d+/g, "body:$1").split("\n").sort();
+}
 
 Deno.test("the same lines a second time change nothing", async () => {
   await fc.assert(
