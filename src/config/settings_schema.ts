@@ -300,9 +300,9 @@ function dnsSchema() {
           description: "Open TCP connections at most",
           examples: [1024],
         }),
-        maxConnectionsPerClient: integer("maxConnectionsPerClient", 1, 65_535).default(32).meta({
-          description: "Open TCP connections of one address at most",
-          examples: [32],
+        maxConnectionsPerClient: integer("maxConnectionsPerClient", 1, 65_535).default(128).meta({
+          description: "Open TCP connections of one client at most: of an IPv4 address, or of an IPv6 /64",
+          examples: [128],
         }),
         idleTimeout: millis("idleTimeout", { minMs: 100, maxMs: 600_000, byDefault: 10_000 }).meta({
           description: "A connection without a query for this long is closed",

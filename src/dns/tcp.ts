@@ -6,12 +6,15 @@
  */
 import { COUNTER } from "./counters.ts";
 import { type Exchange, NamedClient, STREAM_SIZE_MAX } from "./exchange.ts";
+import { parseIp } from "../ip.ts";
+import { endStalled } from "./stalled.ts";
+import type { StreamTurns } from "./stream_turns.ts";
 
 /** What a listener bears. */
 export interface TcpLimits {
   /** Connections at the same time. */
   readonly maxConnections: number;
-  /** Connections of one address at the same time. */
+  /** Connections of one client at the same time: of an IPv4 address, or of an IPv6 /64. */
   readonly maxConnectionsPerClient: number;
   /** Milliseconds without a whole query, or with an answer nobody reads, after which a connection is closed. */
   readonly idleTimeout: number;
@@ -26,7 +29,10 @@ export interface StreamListener {
 }
 
 /** What is used of a connection of Deno's. */
-export type StreamSocket = Pick<Deno.TcpConn, "read" | "write" | "close" | "remoteAddr" | "setNoDelay">;
+export type StreamSocket = Pick<
+  Deno.TcpConn,
+  "read" | "write" | "close" | "localAddr" | "remoteAddr" | "setNoDelay"
+>;
 
 /** Bytes of the length before each message. */
 const PREFIX = 2;
@@ -34,6 +40,8 @@ const PREFIX = 2;
 const GATHER_MAX = 64 * 1024;
 /** Pause after an accept that failed for want of descriptors or memory, so that the loop doesn't spin. */
 const ACCEPT_PAUSE_MS = 50;
+/** Time in which connections to be ended by force gather: they are looked for all at once. */
+const STALLED_GATHER_MS = 100;
 /** Where each answer is made before it joins its connection's output: idle connections hold no 64 KiB. */
 const scratch = new Uint8Array(STREAM_SIZE_MAX);
 
@@ -42,15 +50,27 @@ export class TcpServer {
   readonly #listener: StreamListener;
   readonly #exchange: Exchange;
   readonly #limits: TcpLimits;
+  readonly #turns: StreamTurns;
   readonly #connections = new Map<Connection, string>();
   readonly #perClient = new Map<string, number>();
   readonly #accepting: Promise<void>;
+  #stalled: StreamSocket[] = [];
+  #ending: ReturnType<typeof setTimeout> | undefined;
 
-  /** Begins to accept. */
-  constructor(listener: StreamListener, exchange: Exchange, limits: TcpLimits) {
+  /**
+   * Begins to accept.
+   *
+   * @param turns what this listener shares with the worker's others
+   */
+  constructor(
+    listener: StreamListener,
+    exchange: Exchange,
+    { limits, turns }: { readonly limits: TcpLimits; readonly turns: StreamTurns },
+  ) {
     this.#listener = listener;
     this.#exchange = exchange;
     this.#limits = limits;
+    this.#turns = turns;
     this.#accepting = this.#accept();
   }
 
@@ -65,6 +85,7 @@ export class TcpServer {
     await Promise.race([ended, late]);
     clearTimeout(deadline);
     for (const connection of this.#connections.keys()) connection.close();
+    this.#endStalled();
   }
 
   async #accept(): Promise<void> {
@@ -82,7 +103,7 @@ export class TcpServer {
   }
 
   #admit(socket: StreamSocket): void {
-    const client = (socket.remoteAddr as Deno.NetAddr).hostname;
+    const client = clientOf((socket.remoteAddr as Deno.NetAddr).hostname);
     const ofClient = this.#perClient.get(client) ?? 0;
     if (
       this.#connections.size >= this.#limits.maxConnections ||
@@ -94,30 +115,57 @@ export class TcpServer {
     }
     this.#exchange.count(COUNTER.tcpConnections);
     this.#perClient.set(client, ofClient + 1);
-    const connection = new Connection(socket, this.#exchange, this.#limits.idleTimeout);
+    const connection = new Connection(socket, this.#exchange, {
+      idleTimeoutMs: this.#limits.idleTimeout,
+      turns: this.#turns,
+      onStalled: () => {
+        this.#stalled.push(socket);
+        this.#ending ??= setTimeout(() => this.#endStalled(), STALLED_GATHER_MS);
+      },
+    });
     this.#connections.set(connection, client);
     connection.ended.then(() => {
       this.#connections.delete(connection);
+      this.#stalled = this.#stalled.filter((each) => each !== socket); // its client may come again from the same port
       const left = this.#perClient.get(client)! - 1;
       if (left === 0) this.#perClient.delete(client);
       else this.#perClient.set(client, left);
     });
   }
+
+  #endStalled(): void {
+    clearTimeout(this.#ending);
+    this.#ending = undefined;
+    endStalled(this.#stalled.splice(0));
+  }
+}
+
+/** As what a client is counted: who has an IPv6 address has all of its /64 (RFC 4291 §2.5.4). */
+function clientOf(hostname: string): string {
+  const bytes = parseIp(hostname);
+  return bytes?.length === 16 ? bytes.subarray(0, 8).toHex() : hostname;
+}
+
+/** What a connection is told. */
+interface ConnectionOptions {
+  readonly idleTimeoutMs: number;
+  readonly turns: StreamTurns;
+  /** Called when it was closed with a write under way, which goes on for as long as the client likes. */
+  readonly onStalled: () => void;
 }
 
 /**
- * One connection; `ended` resolves when it is closed, whoever closed it.
- *
- * A write to a client that doesn't read is not cancelled by closing the socket (denoland/deno#36369, mended after
- * the version we run on): the kernel keeps the socket until the client reads on or goes away. Until then the
- * connection counts against the limits, so that such clients can't collect sockets without bound.
+ * One connection; `ended` resolves when it is closed, whoever closed it, and nothing of it is left: a write to a client
+ * that doesn't read may outlive `close`, and counts against the limits until it has ended, so that such clients can't
+ * collect sockets without bound.
  */
 class Connection {
   readonly ended: Promise<void>;
   readonly #socket: StreamSocket;
   readonly #client = new NamedClient(true);
   readonly #exchange: Exchange;
-  readonly #idleTimeoutMs: number;
+  readonly #options: ConnectionOptions;
+  #isWriting = false;
   #timer: ReturnType<typeof setTimeout>;
   #draining = false;
   #waiting = true;
@@ -128,13 +176,12 @@ class Connection {
   #output = new Uint8Array(2048);
   #pending = 0;
 
-  constructor(socket: StreamSocket, exchange: Exchange, idleTimeoutMs: number) {
+  constructor(socket: StreamSocket, exchange: Exchange, options: ConnectionOptions) {
     this.#socket = socket;
     this.#client.text = (socket.remoteAddr as Deno.NetAddr).hostname;
-    socket.setNoDelay(true); // answers are written whole; the second must not wait for the first one's ACK
     this.#exchange = exchange;
-    this.#idleTimeoutMs = idleTimeoutMs;
-    this.#timer = setTimeout(() => this.close(), idleTimeoutMs);
+    this.#options = options;
+    this.#timer = setTimeout(() => this.close(), options.idleTimeoutMs);
     this.ended = this.#serve().catch(() => {}).finally(() => this.close());
   }
 
@@ -142,6 +189,7 @@ class Connection {
     clearTimeout(this.#timer);
     if (this.#closed) return;
     this.#closed = true;
+    if (this.#isWriting) this.#options.onStalled();
     this.#socket.close();
   }
 
@@ -152,6 +200,7 @@ class Connection {
   }
 
   async #serve(): Promise<void> {
+    this.#socket.setNoDelay(true); // answers are written whole; the second must not wait for the first one's ACK
     while (!this.#closed && (!this.#draining || this.#filled > 0)) {
       this.#waiting = true;
       const count = await this.#socket.read(this.#input.subarray(this.#filled));
@@ -165,12 +214,17 @@ class Connection {
 
   /** Answers every whole message in the buffer and keeps the rest, with room behind it; whether more may come. */
   async #answerWhole(): Promise<boolean> {
+    const { turns } = this.#options;
     let at = 0;
     while (this.#filled - at >= PREFIX) {
       const size = this.#input[at]! << 8 | this.#input[at + 1]!;
       if (this.#filled - at - PREFIX < size) {
         this.#input = withRoom(this.#input, PREFIX + size);
         break;
+      }
+      if (at === 0 ? turns.mustWait() : turns.isOver()) {
+        await turns.next();
+        if (this.#closed) return false;
       }
       const message = this.#input.subarray(at + PREFIX, at + PREFIX + size);
       at += PREFIX + size;
@@ -202,17 +256,19 @@ class Connection {
   }
 
   async #flush(): Promise<void> {
+    this.#isWriting = true;
     for (let sent = 0; sent < this.#pending;) {
       const count = await this.#socket.write(this.#output.subarray(sent, this.#pending));
       if (count === 0) throw new Deno.errors.WriteZero("The socket took nothing of an answer");
       sent += count;
     }
+    this.#isWriting = false;
     this.#pending = 0;
   }
 
   #restartTimer(): void {
     clearTimeout(this.#timer);
-    if (!this.#closed) this.#timer = setTimeout(() => this.close(), this.#idleTimeoutMs);
+    if (!this.#closed) this.#timer = setTimeout(() => this.close(), this.#options.idleTimeoutMs);
   }
 }
 

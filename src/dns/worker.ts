@@ -15,6 +15,7 @@ import { createLogger, type Logger, type LoggerOptions } from "../telemetry/log.
 import type { EngineOptions } from "./engine.ts";
 import { Exchange, type Fault } from "./exchange.ts";
 import { type Patience, PulseWatch } from "./pulse.ts";
+import { StreamTurns } from "./stream_turns.ts";
 import { type TcpLimits, TcpServer } from "./tcp.ts";
 import { PortableUdp, type UdpSocket, type UdpTransport } from "./udp.ts";
 import { LinuxUdp } from "./udp_linux.ts";
@@ -155,7 +156,8 @@ function start(options: WorkerOptions, snapshot: Snapshot, buffer: SharedArrayBu
     transport = chosen.transport;
     const { listeners, covered } = bindAll(options);
     transport.serve(listeners.map(({ udp }) => udp), exchange).catch(endWith);
-    tcpServers = listeners.flatMap(({ tcp }) => tcp ? new TcpServer(tcp, exchange, options.tcp) : []);
+    const streams = { limits: options.tcp, turns: new StreamTurns(() => transport.answerNow()) };
+    tcpServers = listeners.flatMap(({ tcp }) => tcp ? new TcpServer(tcp, exchange, streams) : []);
     beating = startBeating(options);
     refill = setInterval(() => exchange.refill(), 1000);
     if (options.samplesPerSecond > 0) {

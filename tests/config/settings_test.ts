@@ -66,7 +66,7 @@ Deno.test("loadSettings() runs on defaults when there is no file", () => {
       zones: [],
       ecs: { enabled: true, trustedResolvers: [] },
       transport: "auto",
-      tcp: { maxConnections: 1024, maxConnectionsPerClient: 32, idleTimeout: 10_000 },
+      tcp: { maxConnections: 1024, maxConnectionsPerClient: 128, idleTimeout: 10_000 },
       nsid: "",
       chaos: { version: "", id: "" },
     },

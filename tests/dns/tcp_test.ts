@@ -8,6 +8,8 @@ import { COUNTER } from "../../src/dns/counters.ts";
 import { seededRng } from "../../src/clock.ts";
 import { Exchange } from "../../src/dns/exchange.ts";
 import { type StreamListener, type StreamSocket, type TcpLimits, TcpServer } from "../../src/dns/tcp.ts";
+import { StreamTurns } from "../../src/dns/stream_turns.ts";
+import { turnEventLoop } from "../../src/dns/event_loop.ts";
 import type { SocketAddress } from "../../src/ip.ts";
 import { framed, TcpClient } from "./clients.ts";
 import { ROOMY } from "./loopback.ts";
@@ -33,7 +35,10 @@ class Server implements AsyncDisposable {
   constructor(limits: Partial<TcpLimits> = {}, hostname = "127.0.0.1") {
     const listener = Deno.listen({ hostname, port: 0 });
     this.address = listener.addr;
-    this.#server = new TcpServer(listener, exchangeOf(this.world), { ...ROOMY, ...limits });
+    this.#server = new TcpServer(listener, exchangeOf(this.world), {
+      limits: { ...ROOMY, ...limits },
+      turns: new StreamTurns(() => {}),
+    });
   }
 
   count(counter: number): number {
@@ -60,18 +65,17 @@ function exchangeOf({ snapshot, board }: World): Exchange {
   return exchange;
 }
 
-/** A listener that has one connection to give. */
-class OneSocket implements StreamListener {
+/** A listener that has these connections to give. */
+class Sockets implements StreamListener {
   readonly #closed = Promise.withResolvers<never>();
-  #socket: StreamSocket | null;
+  readonly #sockets: StreamSocket[];
 
-  constructor(socket: StreamSocket) {
-    this.#socket = socket;
+  constructor(sockets: readonly StreamSocket[]) {
+    this.#sockets = [...sockets];
   }
 
   accept(): Promise<StreamSocket> {
-    const socket = this.#socket;
-    this.#socket = null;
+    const socket = this.#sockets.shift();
     return socket ? Promise.resolve(socket) : this.#closed.promise;
   }
 
@@ -175,6 +179,7 @@ for (const [what, nothing] of Object.entries(OF_NOTHING)) {
     const closed = Promise.withResolvers<void>();
     const frame = framed(www(1));
     const socket: StreamSocket = {
+      localAddr: { transport: "tcp", hostname: "192.0.2.53", port: 53 },
       remoteAddr: { transport: "tcp", hostname: "192.0.2.1", port: 1 },
       setNoDelay: () => {},
       read: (into) => {
@@ -185,7 +190,10 @@ for (const [what, nothing] of Object.entries(OF_NOTHING)) {
       close: () => closed.resolve(),
       ...nothing,
     };
-    const server = new TcpServer(new OneSocket(socket), exchangeOf(new World({})), ROOMY);
+    const server = new TcpServer(new Sockets([socket]), exchangeOf(new World({})), {
+      limits: ROOMY,
+      turns: new StreamTurns(() => {}),
+    });
     await closed.promise;
     await server.close(GRACE_MS);
   });
@@ -246,6 +254,73 @@ Deno.test("a client that doesn't read is given up after the idle time", async ()
     }
   }
   assert((await readToEnd(client)) < MORE_THAN_FITS_COUNT);
+});
+
+Deno.test("bytes that never become a query don't start the idle time anew", async () => {
+  await using server = new Server({ idleTimeout: 50 });
+  using dripping = await TcpClient.connect(server.address);
+  await dripping.write(new Uint8Array([0xff, 0xff]));
+  let isOpen = true;
+  const closed = dripping.read().then(() => isOpen = false, () => {});
+  // While later connections, one after the other, are idle for their whole time, a byte comes now and then.
+  for (let idle = 0; idle < IDLE_TIMES; idle++) {
+    using later = await TcpClient.connect(server.address);
+    let isLaterOpen = true;
+    const laterClosed = later.read().then(() => isLaterOpen = false);
+    while (isLaterOpen) {
+      if (isOpen) await dripping.write(new Uint8Array(1)).catch(() => {});
+      await turnEventLoop();
+    }
+    await laterClosed;
+  }
+  assert.equal(isOpen, false);
+  await closed;
+});
+
+for (const hostname of ["127.0.0.1", "::"]) {
+  Deno.test({
+    name: `a client that doesn't read loses its place after the idle time, on ${hostname}`,
+    ignore: Deno.build.os !== "linux",
+    fn: async () => {
+      await using server = new Server({ idleTimeout: 50, maxConnections: 1 }, hostname);
+      const address = { ...server.address, hostname: "127.0.0.1" };
+      using client = await TcpClient.connect(address);
+      await client.write(MORE_THAN_FITS);
+      let answer: Uint8Array | null = null;
+      while (answer === null) answer = await askOnce(address);
+      assert.deepEqual(ids([answer]), [1]);
+      assert((await readToEnd(client)) < MORE_THAN_FITS_COUNT);
+    },
+  });
+}
+
+Deno.test("addresses of one IPv6 /64 are one client", async () => {
+  const accepted: string[] = [];
+  const refused: string[] = [];
+  const hostnames = [
+    "2001:db8::1",
+    "2001:db8::ffff:ffff:ffff:ffff",
+    "2001:db8:0:1::1",
+    "192.0.2.1",
+    "192.0.2.2",
+  ];
+  const closed = Promise.withResolvers<void>();
+  const sockets = hostnames.map((hostname): StreamSocket => ({
+    localAddr: { transport: "tcp", hostname: "192.0.2.53", port: 53 },
+    remoteAddr: { transport: "tcp", hostname, port: 1 },
+    setNoDelay: () => accepted.push(hostname),
+    read: () => closed.promise.then(() => null),
+    write: (bytes) => Promise.resolve(bytes.length),
+    close: () => accepted.includes(hostname) || refused.push(hostname),
+  }));
+  const server = new TcpServer(new Sockets(sockets), exchangeOf(new World({})), {
+    limits: { ...ROOMY, maxConnectionsPerClient: 1 },
+    turns: new StreamTurns(() => {}),
+  });
+  while (accepted.length + refused.length < hostnames.length) await turnEventLoop();
+  assert.deepEqual([accepted, refused], [hostnames.toSpliced(1, 1), [hostnames[1]]]);
+  closed.resolve();
+  await server.close(GRACE_MS);
 });
 
 Deno.test("close() doesn't wait for a client that doesn't read", async () => {

@@ -1,0 +1,79 @@
+/**
+ * Ending connections whose client doesn't read: closing one doesn't cancel the write that is under way
+ * (denoland/deno#36369), so that the connection would stay until its client leaves. On Linux with glibc it is shut down
+ * in the kernel by its descriptor (`shutdown(2)`), which ends the write; what was queued for the client is thrown away
+ * (`SO_LINGER` of no time). Elsewhere nothing can be done.
+ *
+ * Deno doesn't tell a connection's descriptor, so it is looked for among all of the process by its two addresses, of
+ * which no two connections have the same. The write under way keeps the descriptor open meanwhile.
+ *
+ * @module
+ */
+import { formatIp, parseIp } from "../ip.ts";
+
+/** What names a connection. */
+export interface Ends {
+  /** This side. */
+  readonly localAddr: Deno.Addr;
+  /** The other one. */
+  readonly remoteAddr: Deno.Addr;
+}
+
+const SYMBOLS = {
+  getpeername: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
+  getsockname: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
+  setsockopt: { parameters: ["i32", "i32", "i32", "buffer", "u32"], result: "i32" },
+  shutdown: { parameters: ["i32", "i32"], result: "i32" },
+} as const satisfies Deno.ForeignLibraryInterface;
+
+const AF_INET = 2;
+const AF_INET6 = 10;
+const SOL_SOCKET = 1;
+const SO_LINGER = 13;
+const SHUT_RDWR = 2;
+/** Size of `struct sockaddr_in6`, the larger one. */
+const NAME_SIZE = 28;
+/** `struct linger`: on, for no time. */
+const NO_LINGER = new Uint8Array(new Int32Array([1, 0]).buffer);
+
+/** Ends the connections between these ends, as far as this system lets it. */
+export function endStalled(connections: readonly Ends[]): void {
+  const wanted = new Set(
+    connections.map(({ localAddr, remoteAddr }) => `${keyOf(remoteAddr)} ${keyOf(localAddr)}`),
+  );
+  if (wanted.size === 0 || Deno.build.os !== "linux") return;
+  let libc: Deno.DynamicLibrary<typeof SYMBOLS>;
+  try {
+    libc = Deno.dlopen("libc.so.6", SYMBOLS);
+  } catch {
+    return; // no glibc
+  }
+  for (const { name } of Deno.readDirSync("/proc/self/fd")) {
+    const fd = Number(name);
+    const remote = nameOf(libc.symbols.getpeername, fd);
+    if (remote === null || !wanted.has(`${remote} ${nameOf(libc.symbols.getsockname, fd)}`)) continue;
+    libc.symbols.setsockopt(fd, SOL_SOCKET, SO_LINGER, NO_LINGER, NO_LINGER.length);
+    libc.symbols.shutdown(fd, SHUT_RDWR);
+  }
+  libc.close();
+}
+
+function keyOf(address: Deno.Addr): string {
+  const { hostname, port } = address as Deno.NetAddr;
+  const bytes = parseIp(hostname);
+  return `${bytes ? formatIp(bytes) : hostname} ${port}`;
+}
+
+/** An end of a socket as `keyOf` writes it; `null` = the descriptor is none of an internet socket, or has no such end. */
+function nameOf(
+  get: (fd: number, name: Uint8Array<ArrayBuffer>, size: Uint8Array<ArrayBuffer>) => number,
+  fd: number,
+): string | null {
+  const name = new Uint8Array(NAME_SIZE);
+  if (get(fd, name, new Uint8Array(new Uint32Array([NAME_SIZE]).buffer)) !== 0) return null;
+  const view = new DataView(name.buffer);
+  const family = view.getUint16(0, true);
+  if (family !== AF_INET && family !== AF_INET6) return null;
+  const bytes = family === AF_INET ? name.slice(4, 8) : name.slice(8, 24);
+  return `${formatIp(parseIp(formatIp(bytes))!)} ${view.getUint16(2)}`;
+}
