@@ -91,6 +91,32 @@ export function parsePrefix(text: string): Prefix {
   return { family: familyOf(bytes), bytes, length };
 }
 
+/**
+ * Reads a client subnet as a query carries it (RFC 7871): as `parsePrefix`, but an IPv4 address in IPv6 form is IPv6,
+ * for then the family that is sent along is, too.
+ *
+ * @throws {SyntaxError} as `parsePrefix`
+ */
+export function parseSubnet(text: string): Prefix {
+  const slash = text.indexOf("/");
+  const address = slash < 0 ? text : text.slice(0, slash);
+  const bytes = address.includes(":") ? parseIp(address) : null;
+  if (bytes?.length !== 4) return parsePrefix(text);
+  const lengthText = slash < 0 ? "128" : text.slice(slash + 1);
+  const length = /^\d{1,3}$/.test(lengthText) ? Number(lengthText) : NaN;
+  if (!(length <= 128)) throw new SyntaxError(`Cannot parse CIDR "${text}": prefix must be 0–128`);
+  const mapped = new Uint8Array(16);
+  mapped.fill(0xff, 10, 12);
+  mapped.set(bytes, 12);
+  const masked = maskBits(mapped, length);
+  if (masked.every((byte, i) => byte === mapped[i])) return { family: 6, bytes: mapped, length };
+  throw new SyntaxError(
+    `Cannot parse CIDR "${text}": bits are set behind /${length}; did you mean ${
+      formatIp(masked)
+    }/${length}?`,
+  );
+}
+
 /** Writes a prefix as `ADDRESS/LENGTH`. */
 export function formatPrefix(prefix: Prefix): string {
   return `${formatIp(prefix.bytes)}/${prefix.length}`;

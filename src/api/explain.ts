@@ -7,7 +7,7 @@ import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
 import { nearest } from "../config/nearest.ts";
 import { show, strictObject } from "../config/strict_object.ts";
 import { STEP_KINDS, UDP_SIZE_DEFAULT } from "../explain/explanation.ts";
-import { parseIp, parsePrefix } from "../ip.ts";
+import { parseIp, parseSubnet } from "../ip.ts";
 import { isMetaType, TYPE, typeNumber } from "../wire/record_type.ts";
 import { nameToWire } from "../wire/name.ts";
 import type { ApiParts } from "./ports.ts";
@@ -154,7 +154,7 @@ const name = z.string({ error: "name is required (write ?name=www.example.com)" 
   error: ({ input }) => `name ${show(input)} is no domain name (write www.example.com)`,
 }).meta({ description: "What is asked for", examples: ["www.example.com"] });
 
-const explainQuery = strictObject({
+const explainFields = {
   name,
   type: z.string().default("A").refine((text) => askedType(text) !== null, {
     error: ({ input }) => `type ${show(input)} can't be asked for${guessOf(input)}`,
@@ -166,7 +166,9 @@ const explainQuery = strictObject({
     const fault = text === undefined ? null : prefixFault(text);
     if (fault !== null) context.addIssue({ code: "custom", message: `ecs: ${fault}` });
   }).meta({ description: "Client subnet that the query carries", examples: ["198.51.100.0/24"] }),
-});
+};
+const explainQuery = strictObject(explainFields);
+const explainBody = strictObject(explainFields).openapi("ExplainQuestion");
 
 const routes = {
   budget: createRoute({
@@ -189,6 +191,19 @@ const routes = {
     request: { query: explainQuery },
     responses: { 200: { description: "The account", content: json(ExplanationSchema) }, ...problems(400) },
   }),
+  explainQuestion: createRoute({
+    operationId: "explainQuestion",
+    tags,
+    method: "post",
+    path: `${BASE}/explain`,
+    summary: "The same, with the question in the body",
+    description: "Changes nothing.",
+    request: { body: { required: true, content: json(explainBody) } },
+    responses: {
+      200: { description: "The account", content: json(ExplanationSchema) },
+      ...problems(400, 413, 415),
+    },
+  }),
 };
 
 /** The routes of explanations. */
@@ -196,17 +211,16 @@ export const explainRoutes: readonly Route[] = Object.values(routes);
 
 /** Serves the routes of explanations. */
 export function serveExplain(app: OpenAPIHono, { explainer }: ApiParts): void {
-  app.openapi(routes.explain, (c) => {
-    const { name, type, client, ecs } = c.req.valid("query");
-    const explanation = explainer.explain({
+  const explain = ({ name, type, client, ecs }: z.output<typeof explainQuery>) =>
+    explainer.explain({
       name,
       type: askedType(type)!,
       client: parseIp(client)!,
-      ecs: ecs === undefined ? null : parsePrefix(ecs),
+      ecs: ecs === undefined ? null : parseSubnet(ecs),
       udpSize: UDP_SIZE_DEFAULT,
     });
-    return c.json(explanation, 200);
-  });
+  app.openapi(routes.explain, (c) => c.json(explain(c.req.valid("query")), 200));
+  app.openapi(routes.explainQuestion, (c) => c.json(explain(c.req.valid("json")), 200));
 
   app.openapi(routes.budget, (c) => {
     const { name } = c.req.valid("query");
@@ -238,7 +252,7 @@ function guessOf(input: unknown): string {
 
 function prefixFault(text: string): string | null {
   try {
-    parsePrefix(text);
+    parseSubnet(text);
     return null;
   } catch (error) {
     return error instanceof Error ? error.message : String(error);

@@ -29,6 +29,27 @@ for (const [query, detail] of WRONG) {
   });
 }
 
+Deno.test("an IPv4 address in IPv6 form is the IPv6 subnet that it is on the wire, and POST asks the same", async () => {
+  using world = apiWorld({ explainer: nightWorld().explainer });
+  for (
+    const [ecs, told] of [["::ffff:192.0.2.1/128", "::ffff:c000:201/128"], [
+      "::ffff:c000:201",
+      "::ffff:c000:201/128",
+    ]] as const
+  ) {
+    const got = await world.send(`GET /api/v1/explain?name=www.example.com&ecs=${ecs}`);
+    assert.equal(got.status, 200);
+    const body = { name: "www.example.com", ecs };
+    const posted = await world.send("POST /api/v1/explain", { body });
+    assert.equal(posted.status, 200);
+    const explained = await got.json();
+    assert.equal(explained.question.ecs, told);
+    assert.deepEqual(await posted.json(), explained);
+  }
+  const bits = await world.send("GET /api/v1/explain?name=www.example.com&ecs=::ffff:192.0.2.1/120");
+  assert.match((await bits.json()).detail, /bits are set behind \/120; did you mean ::ffff:c000:200\/120\?/);
+});
+
 Deno.test("a name that isn't ours is explained, too: it is REFUSED", async () => {
   using world = apiWorld({ explainer: nightWorld().explainer });
   const response = await world.send("GET /api/v1/explain?name=www.example.org");
