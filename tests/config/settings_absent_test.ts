@@ -14,6 +14,7 @@ function problemsOf(text: string, env: Readonly<Record<string, string>> = {}): s
     hostname: () => "node",
     homeFolder: () => "/",
     processors: () => 1,
+    tlsRefusal: () => null,
   };
   return loadSettings({ file: "p.yaml", env, outside }).problems.map(formatProblem);
 }
