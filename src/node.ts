@@ -8,12 +8,12 @@
  * @module
  */
 import { createHash } from "node:crypto";
+import { HttpServer } from "./api/server.ts";
 import { AtlasFiles } from "./atlas/atlas_files.ts";
 import { Changes } from "./change/commit.ts";
 import { OverrideClock, registerOverrideMetrics } from "./change/override_clock.ts";
 import { systemClock, systemRng } from "./clock.ts";
 import { desiredOf } from "./config/desired.ts";
-import { listenFault } from "./config/listen_fault.ts";
 import type { Pool } from "./config/model.ts";
 import { applyOverrides, overriddenSource } from "./config/overridden.ts";
 import type { Settings } from "./config/settings.ts";
@@ -106,6 +106,8 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
 
   const registry = new Registry({ cluster: settings.cluster.id, node: settings.node.id });
   registerProcessMetrics(registry, { version: VERSION, clock: systemClock });
+
+  const sockets = stack.use(bindHttp(options, registry));
 
   const store = stack.use(openStore(settings.database.path));
   const changes = new Changes({ store, clock: systemClock });
@@ -273,8 +275,9 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
   // Here for a start that fails below: what stands above waits for the end. A node that runs says it before all else.
   stack.defer(() => ending.abort());
 
-  const listeners = await serveHttp({
+  await serveHttp({
     options,
+    sockets,
     store,
     changes,
     health,
@@ -297,14 +300,14 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     startedMs,
     ending: ending.signal,
   });
-  stack.defer(listeners.close);
+  stack.use(sockets); // once more: a running node closes them first
 
   stack.defer(() => ending.abort());
   const running = stack.move();
   return {
     dns: fleet.addresses,
-    api: listeners.api,
-    metrics: listeners.metrics,
+    api: sockets.api?.address ?? null,
+    metrics: (sockets.metrics ?? (settings.metrics.enablePrometheus ? sockets.api : null))?.address ?? null,
     store,
     changes,
     settled: (generation) => settled(generation, { publisher, fleet }),
@@ -534,6 +537,7 @@ function registerPoolMetrics(registry: Registry, store: Store, health: NodeHealt
 /** What the HTTP listeners are made of. */
 interface HttpParts {
   readonly options: NodeOptions;
+  readonly sockets: HttpSockets;
   readonly store: Store;
   readonly changes: Changes;
   readonly health: NodeHealth;
@@ -547,14 +551,11 @@ interface HttpParts {
   readonly ending: AbortSignal;
 }
 
-/** The listeners of the control plane; loaded only now, because DNS doesn't wait for them. */
-async function serveHttp(parts: HttpParts): Promise<{
-  readonly api: SocketAddress | null;
-  readonly metrics: SocketAddress | null;
-  close(): Promise<void>;
-}> {
+/** Answers on the sockets of the control plane; loaded only now, because DNS doesn't wait for it. */
+async function serveHttp(parts: HttpParts): Promise<void> {
   const {
     options: { settings, log },
+    sockets,
     store,
     changes,
     health,
@@ -567,24 +568,8 @@ async function serveHttp(parts: HttpParts): Promise<{
     ending,
   } = parts;
   const { api, metrics } = settings;
-  const ownMetrics = metrics.enablePrometheus && metrics.listenAddr !== null;
-  if (!api.enabled && !ownMetrics) return { api: null, metrics: null, close: () => Promise.resolve() };
-  const [{ createApi, createMetricsApp }, { serveApi }] = await Promise.all([
-    import("./api/api.ts"),
-    import("./api/server.ts"),
-  ]);
-  const stopping = new AbortController();
-  const servers: ReturnType<typeof serveApi>[] = [];
-  const listen = (app: Parameters<typeof serveApi>[0]["app"], address: SocketAddress, choice: string) => {
-    const { hostname, port } = address;
-    try {
-      const server = serveApi({ app, hostname, port, tls: tlsOf(settings), signal: stopping.signal });
-      servers.push(server);
-      return { hostname, port: server.port };
-    } catch (error) {
-      throw new Error(listenFault(address, error, { ss: "-ltnp", choice }), { cause: error });
-    }
-  };
+  if (!sockets.api && !sockets.metrics) return;
+  const { createApi, createMetricsApp } = await import("./api/api.ts");
   const requests = registry.counter("pleiades_api_requests_total", "Requests to the API.", [
     "method",
     "route",
@@ -608,32 +593,71 @@ async function serveHttp(parts: HttpParts): Promise<{
       }),
     },
     explainer,
-    exposeMetrics: metrics.enablePrometheus && !ownMetrics ? () => registry.expose() : null,
+    exposeMetrics: metrics.enablePrometheus && !sockets.metrics ? () => registry.expose() : null,
     observe: ({ method, route, status }) => requests.labels(method, route, String(status)).inc(),
     log,
     clock: systemClock,
     version: VERSION,
   });
-  const apiAddress = api.enabled
-    ? listen(app, { hostname: api.listenAddr, port: api.port }, "--api ADDR:PORT")
-    : null;
-  const metricsAddress = ownMetrics
-    ? listen(
-      createMetricsApp(() => registry.expose()),
-      { hostname: metrics.listenAddr!, port: metrics.port },
-      "metrics.port",
-    )
-    : metrics.enablePrometheus
-    ? apiAddress
-    : null;
-  return {
-    api: apiAddress,
-    metrics: metricsAddress,
-    close: async () => {
-      stopping.abort();
-      await Promise.all(servers.map((server) => server.finished));
-    },
+  if (sockets.api) sockets.api.serve(app);
+  if (sockets.metrics) {
+    const access = { loopback: isLoopback(parseIp(metrics.listenAddr!)!) };
+    sockets.metrics.serve(createMetricsApp({ expose: () => registry.expose(), access, log }));
+  }
+}
+
+/** The sockets of the control plane. */
+interface HttpSockets {
+  /** `null` = the API is off. */
+  readonly api: HttpServer | null;
+  /** `null` = metrics are on the API's listener, or off. */
+  readonly metrics: HttpServer | null;
+}
+
+/**
+ * Binds what the settings name, before anything takes time: a port that is taken is said at once, and who comes early
+ * waits instead of being refused.
+ */
+function bindHttp({ settings, log }: NodeOptions, registry: Registry): HttpSockets & AsyncDisposable {
+  const { api, metrics } = settings;
+  const { maxConnections, maxConnectionsPerClient } = api;
+  const fates = registry.counter("pleiades_http_connections_total", "What became of HTTP connections.", [
+    "listener",
+    "result",
+  ]);
+  const open = registry.gauge("pleiades_http_connections", "HTTP connections at the moment.", ["listener"]);
+  const bound: HttpServer[] = [];
+  const bind = (listener: "api" | "metrics", address: SocketAddress, choice: string) => {
+    for (const fate of ["accepted", "refused", "evicted", "failed"]) fates.labels(listener, fate);
+    const server = HttpServer.bind({
+      address,
+      choice,
+      tls: tlsOf(settings),
+      limits: { maxConnections, maxConnectionsPerClient },
+      log,
+      clock: systemClock,
+      observe: (fate) => fates.labels(listener, fate).inc(),
+    });
+    registry.onCollect(() => open.labels(listener).set(server.connections));
+    bound.push(server);
+    return server;
   };
+  const close = async () => {
+    await Promise.all(bound.map((server) => server.close()));
+  };
+  const { listenAddr } = metrics;
+  try {
+    return {
+      api: api.enabled ? bind("api", { hostname: api.listenAddr, port: api.port }, "--api ADDR:PORT") : null,
+      metrics: metrics.enablePrometheus && listenAddr !== null
+        ? bind("metrics", { hostname: listenAddr, port: metrics.port }, "metrics.port")
+        : null,
+      [Symbol.asyncDispose]: close,
+    };
+  } catch (error) {
+    close();
+    throw error;
+  }
 }
 
 function tlsOf({ api: { tls } }: Settings): { readonly cert: string; readonly key: string } | null {

@@ -114,9 +114,10 @@ Deno.test("a second SIGTERM or SIGINT ends a node at once, whatever it waits for
     await client.write(
       new TextEncoder().encode(
         "POST /api/v1/pools HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n" +
-          "Content-Length: 9\r\n\r\n",
+          "Content-Length: 9\r\nExpect: 100-continue\r\n\r\n",
       ),
     );
+    await client.read(new Uint8Array(100));
     const stopping = node.line((line) => line.includes('"Stopping"'));
     node.kill("SIGTERM");
     await stopping;

@@ -43,6 +43,8 @@ export const TEST_SETTINGS: Settings = {
     listenAddr: "127.0.0.1",
     port: 0,
     tls: { certFile: null, keyFile: null },
+    maxConnections: 256,
+    maxConnectionsPerClient: 64,
     tokens: [],
   },
   metrics: { enablePrometheus: true, listenAddr: null, port: 0 },

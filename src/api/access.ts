@@ -23,7 +23,7 @@ export interface Access {
 }
 
 /** Refuses requests that a web page elsewhere may have caused (403). */
-export function refuseForeignPages(access: Access): MiddlewareHandler {
+export function refuseForeignPages(access: Pick<Access, "loopback" | "hostnames">): MiddlewareHandler {
   return async (c, next) => {
     const host = c.req.header("host") ?? new URL(c.req.url).host;
     if (access.loopback && !isOwnHost(host, access.hostnames ?? [])) {

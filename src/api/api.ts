@@ -12,7 +12,8 @@ import { type Hook, OpenAPIHono } from "@hono/zod-openapi";
 import { type Context, type Env, Hono, type MiddlewareHandler } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { EXPOSITION_CONTENT_TYPE } from "../telemetry/metrics.ts";
-import { refuseForeignPages, requireToken } from "./access.ts";
+import type { Logger } from "../telemetry/log.ts";
+import { type Access, refuseForeignPages, requireToken } from "./access.ts";
 import { documentationRoutes, serveDocumentation } from "./documentation.ts";
 import { serveExplain } from "./explain.ts";
 import { serveGeoRules } from "./geo_rules.ts";
@@ -64,11 +65,24 @@ export function createApi(parts: ApiParts): OpenAPIHono {
   return app;
 }
 
-/** Serves nothing but `/metrics`, for a listener of its own (`metrics.listenAddr`). */
-export function createMetricsApp(expose: () => string): Hono {
+/** Serves nothing but `/metrics`, for a listener of its own (`metrics.listenAddr`); it asks for no token. */
+export function createMetricsApp({ expose, access, log }: MetricsParts): Hono {
   const app = new Hono();
+  app.onError((error, c) => failed(error, c, { log }));
+  app.notFound((c) => failed(new ApiProblem(404, `Nothing is at ${c.req.path} (see /metrics)`), c, { log }));
+  app.use(refuseForeignPages(access));
   app.get(METRICS_PATH, (c) => c.text(expose(), 200, { "content-type": EXPOSITION_CONTENT_TYPE }));
   return app;
+}
+
+/** What `createMetricsApp` works with. */
+export interface MetricsParts {
+  /** Gives the exposition. */
+  readonly expose: () => string;
+  /** Whether the listener is on a loopback address: then foreign `Host` names are refused here too. */
+  readonly access: Pick<Access, "loopback" | "hostnames">;
+  /** Gets failures. */
+  readonly log: Logger;
 }
 
 /** Where an `Idempotency-Key` counts. */
@@ -88,7 +102,7 @@ const refuseInvalid: Hook<unknown, Env, string, unknown> = (result, c) => {
   throw invalidParameters(result.error.issues);
 };
 
-function failed(error: Error, c: Context, { log }: ApiParts): Response {
+function failed(error: Error, c: Context, { log }: Pick<ApiParts, "log">): Response {
   const { method, path: instance } = c.req;
   return problemResponse(error, {
     instance,

@@ -164,7 +164,7 @@ async function apply(c: Context, { changes, auth, store }: ApiParts): Promise<Ap
   try {
     return await changes.apply(limited(body, isNdjson ? NDJSON_BYTES_MAX : YAML_SIZE_MAX), options);
   } catch (error) {
-    if (!signal.aborted && !(error instanceof Deno.errors.Http)) throw error;
+    if (!signal.aborted) throw error;
     throw new ApiProblem(400, "The call was given up before the commit: nothing is changed");
   }
 }

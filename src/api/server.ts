@@ -1,62 +1,197 @@
 /**
- * The API on a socket.
+ * The sockets of the HTTP side: binds, accepts, and keeps the number of connections within bounds.
+ *
+ * Nobody has to log in to connect, so a connection must not cost what DNS needs: there are so many in all and so many of
+ * one client, and none waits for ever. Where all are taken, the one that has been idle for longest gives way, so that
+ * silent clients keep nobody out.
  *
  * @module
  */
-/** What `serveApi` needs. */
-export interface ApiServerOptions {
-  /** What answers, such as `createApi` makes it. */
-  readonly app: { fetch(request: Request, env?: object): Response | Promise<Response> };
-  /** An address of this machine. */
-  readonly hostname: string;
-  /** 0 = any free port. */
-  readonly port: number;
+import type { Clock } from "../clock.ts";
+import { listenFault } from "../config/listen_fault.ts";
+import { formatIp, parseIp, type SocketAddress } from "../ip.ts";
+import type { Logger } from "../telemetry/log.ts";
+import { type App, HttpConnection, type Patience } from "./http_connection.ts";
+
+/** What `HttpServer.bind` needs. */
+export interface HttpServerOptions {
+  /** An address of this machine; port 0 = any free one. */
+  readonly address: SocketAddress;
+  /** Where another port can be chosen, such as `--api ADDR:PORT`. */
+  readonly choice: string;
   /** PEM texts; `null` = plain HTTP. */
   readonly tls: { readonly cert: string; readonly key: string } | null;
-  /** Ends the server: requests under way get `GRACE_MS`. */
-  readonly signal: AbortSignal;
+  /** How many connections there may be. */
+  readonly limits: HttpLimits;
+  /** What is borne of clients; `PATIENCE` when left out. */
+  readonly patience?: Patience;
+  /** Hears of connections that can't be accepted. */
+  readonly log: Logger;
+  /** Says how long ago that was said. */
+  readonly clock: Clock;
+  /** Told what becomes of each connection. */
+  readonly observe?: (fate: ConnectionFate) => void;
 }
 
-/** A server that listens. */
-export interface ApiServer {
-  /** The address it is bound to. */
-  readonly hostname: string;
-  /** The port it is bound to. */
-  readonly port: number;
-  /** Resolves when the last connection is closed after `signal`. */
-  readonly finished: Promise<void>;
+/** How many connections there may be at the same time. */
+export interface HttpLimits {
+  /** In all. */
+  readonly maxConnections: number;
+  /** Of one IPv4 address, or one IPv6 network of 64 bits. */
+  readonly maxConnectionsPerClient: number;
 }
 
-/** How long requests under way may take after the signal, milliseconds. */
+/** `evicted` = closed because another one came and all were taken; `failed` = it couldn't be accepted. */
+export type ConnectionFate = "accepted" | "refused" | "evicted" | "failed";
+
+/** What is borne of clients. */
+export const PATIENCE: Patience = {
+  headMs: 10_000,
+  // Longer than the usual interval of a scrape.
+  idleMs: 75_000,
+  body: { stallMs: 30_000, sumMs: 30_000 },
+  writeMs: 30_000,
+};
+
+/** How long requests under way may take after `close`, milliseconds. */
 export const GRACE_MS = 2_000;
+/** After a connection that couldn't be accepted, mostly for want of descriptors. */
+const ACCEPT_PAUSE_MS = 100;
+/** How often that is said. */
+const COMPLAINT_INTERVAL_MS = 30_000;
 
-/**
- * Listens and serves until the signal.
- *
- * @throws what `Deno.serve` throws when the address is taken or the certificate can't be read
- */
-export function serveApi({ app, hostname, port, tls, signal }: ApiServerOptions): ApiServer {
-  const closing = new AbortController();
-  const server = Deno.serve({
-    hostname,
-    port,
-    signal: closing.signal,
-    onListen: () => {},
-    ...(tls && { cert: tls.cert, key: tls.key }),
-  }, (request, info) => app.fetch(request, info));
-  const finished = closeOn(signal, { server, closing });
-  return { hostname: server.addr.hostname, port: server.addr.port, finished };
+/** A listener and its connections. */
+export class HttpServer {
+  /** What is really listened on: port 0 replaced by the port that was found. */
+  readonly address: SocketAddress;
+  readonly #options: HttpServerOptions;
+  readonly #listener: Deno.Listener<Deno.TcpConn | Deno.TlsConn>;
+  /** In the order in which they were last busy. */
+  readonly #connections = new Map<HttpConnection, string>();
+  readonly #closing = new AbortController();
+  #accepting: Promise<void> = Promise.resolve();
+  #complainedMs = -Infinity;
+  #complaints = 0;
+
+  private constructor(options: HttpServerOptions, listener: Deno.Listener<Deno.TcpConn | Deno.TlsConn>) {
+    const { hostname, port } = listener.addr as Deno.NetAddr;
+    this.address = { hostname, port };
+    this.#options = options;
+    this.#listener = listener;
+  }
+
+  /**
+   * Binds the address; connections wait until `serve`.
+   *
+   * @throws {Error} that says why it can't be had, and what to do
+   */
+  static bind(options: HttpServerOptions): HttpServer {
+    const { address, tls, choice } = options;
+    try {
+      return new HttpServer(
+        options,
+        tls ? Deno.listenTls({ ...address, ...tls, alpnProtocols: ["http/1.1"] }) : Deno.listen(address),
+      );
+    } catch (error) {
+      throw new Error(listenFault(address, error, { ss: "-ltnp", choice }), { cause: error });
+    }
+  }
+
+  /** How many connections there are. */
+  get connections(): number {
+    return this.#connections.size;
+  }
+
+  /** Begins to accept. */
+  serve(app: App): void {
+    this.#accepting = this.#accept(app);
+  }
+
+  /** Takes no new connection; ends idle ones at once, the others after their answers, all within `GRACE_MS`. */
+  async close(): Promise<void> {
+    if (this.#closing.signal.aborted) return;
+    this.#closing.abort();
+    this.#listener.close();
+    await this.#accepting;
+    const all = [...this.#connections.keys()];
+    for (const connection of all) connection.drain();
+    let late: ReturnType<typeof setTimeout> | undefined;
+    await Promise.race([
+      Promise.all(all.map((connection) => connection.ended)),
+      new Promise((resolve) => late = setTimeout(resolve, GRACE_MS)),
+    ]);
+    clearTimeout(late);
+    for (const connection of all) connection.close();
+  }
+
+  async #accept(app: App): Promise<void> {
+    const { signal } = this.#closing;
+    while (!signal.aborted) {
+      try {
+        this.#admit(await this.#listener.accept(), app);
+      } catch (error) {
+        if (signal.aborted) return;
+        this.#complain(error);
+        await this.#options.clock.sleep(ACCEPT_PAUSE_MS, signal);
+      }
+    }
+  }
+
+  #admit(socket: Deno.TcpConn | Deno.TlsConn, app: App): void {
+    const { limits, tls, patience = PATIENCE, log, observe } = this.#options;
+    const client = clientOf((socket.remoteAddr as Deno.NetAddr).hostname);
+    const own = [...this.#connections].filter(([, other]) => other === client).map(([connection]) =>
+      connection
+    );
+    const rivals = own.length >= limits.maxConnectionsPerClient
+      ? own
+      : this.#connections.size >= limits.maxConnections
+      ? [...this.#connections.keys()]
+      : null;
+    if (rivals !== null) {
+      const idle = rivals.find((connection) => connection.isIdle);
+      if (!idle) {
+        observe?.("refused");
+        return socket.close();
+      }
+      observe?.("evicted");
+      this.#connections.delete(idle);
+      idle.close();
+    }
+    observe?.("accepted");
+    const connection = new HttpConnection(socket, {
+      app,
+      scheme: tls ? "https" : "http",
+      patience,
+      log,
+      onRequest: () => {
+        // To the end of the order: it is the youngest now.
+        if (this.#connections.delete(connection)) this.#connections.set(connection, client);
+      },
+    });
+    this.#connections.set(connection, client);
+    connection.ended.then(() => this.#connections.delete(connection));
+  }
+
+  #complain(error: unknown): void {
+    const { log, clock, observe, address: { port } } = this.#options;
+    observe?.("failed");
+    this.#complaints++;
+    const nowMs = clock.monotonicMs();
+    if (nowMs - this.#complainedMs < COMPLAINT_INTERVAL_MS) return;
+    log.error("HTTP connections can't be accepted; trying again", {
+      port: port || this.address.port,
+      failures: this.#complaints,
+      error,
+    });
+    this.#complainedMs = nowMs;
+    this.#complaints = 0;
+  }
 }
 
-async function closeOn(
-  signal: AbortSignal,
-  { server, closing }: { readonly server: Deno.HttpServer<Deno.NetAddr>; readonly closing: AbortController },
-): Promise<void> {
-  if (!signal.aborted) {
-    await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
-  }
-  const timer = setTimeout(() => closing.abort(), GRACE_MS);
-  await server.shutdown();
-  await server.finished;
-  clearTimeout(timer);
+/** Who counts as one client: a network of 64 bits is what one customer has (RFC 6177). */
+function clientOf(hostname: string): string {
+  const bytes = parseIp(hostname.replace(/%.*$/, ""));
+  if (bytes === null || bytes.length === 4) return bytes ? formatIp(bytes) : hostname;
+  return bytes.subarray(0, 8).join(".");
 }

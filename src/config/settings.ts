@@ -108,6 +108,9 @@ export interface Settings {
     readonly listenAddr: string;
     readonly port: number;
     readonly tls: { readonly certFile: string | null; readonly keyFile: string | null };
+    /** Of this listener, and as many of one for metrics. */
+    readonly maxConnections: number;
+    readonly maxConnectionsPerClient: number;
     /** Bootstrap bearer tokens; empty on a loopback address = no login. */
     readonly tokens: readonly string[];
   };
@@ -396,6 +399,8 @@ class Loading {
       listenAddr,
       port: flag?.port ?? api.port,
       tls: this.#tlsOf(api.tls),
+      maxConnections: api.maxConnections,
+      maxConnectionsPerClient: api.maxConnectionsPerClient,
       tokens,
     };
   }

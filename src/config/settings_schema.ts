@@ -542,6 +542,14 @@ function apiSchema() {
       })),
       "TLS of the API",
     ),
+    maxConnections: integer("maxConnections", 1, 65_535).default(256).meta({
+      description: "Connections at the same time; where all are taken, the one idle for longest gives way",
+      examples: [256],
+    }),
+    maxConnectionsPerClient: integer("maxConnectionsPerClient", 1, 65_535).default(64).meta({
+      description: "Connections of one IPv4 address or IPv6 /64 at the same time",
+      examples: [64],
+    }),
     tokens: oneOrMore("tokens", requiredSecret("token")).prefault([]).meta({
       description: "Bearer tokens that the API accepts",
       example: ["${PLEIADES_ADMIN_TOKEN}"],

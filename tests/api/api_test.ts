@@ -208,7 +208,12 @@ Deno.test("every answer forbids sniffing, storing and embedding", async () => {
 });
 
 Deno.test("a listener for metrics serves nothing else", async () => {
-  const app = createMetricsApp(() => "pleiades_up 1\n");
+  using world = apiWorld();
+  const app = createMetricsApp({
+    expose: () => "pleiades_up 1\n",
+    access: { loopback: true },
+    log: world.parts.log,
+  });
   const response = await app.request("/metrics");
   assert.equal(response.headers.get("content-type"), "text/plain; version=0.0.4; charset=utf-8");
   assert.equal(await response.text(), "pleiades_up 1\n");

@@ -6,7 +6,7 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { createApi } from "../../src/api/api.ts";
-import { serveApi } from "../../src/api/server.ts";
+import { HttpServer } from "../../src/api/server.ts";
 import { systemClock } from "../../src/clock.ts";
 import { program, testWith } from "../programs.ts";
 import { apiWorld } from "./api_world.ts";
@@ -22,19 +22,20 @@ testWith(
   async () => {
     const token = "schemathesis";
     using world = apiWorld({ auth: { tokens: [token], loopback: false }, clock: systemClock });
-    const closing = new AbortController();
-    const server = serveApi({
-      app: createApi(world.parts),
-      hostname: "127.0.0.1",
-      port: 0,
+    const server = HttpServer.bind({
+      address: { hostname: "127.0.0.1", port: 0 },
+      choice: "--api ADDR:PORT",
       tls: null,
-      signal: closing.signal,
+      limits: { maxConnections: 256, maxConnectionsPerClient: 256 },
+      log: world.parts.log,
+      clock: systemClock,
     });
+    server.serve(createApi(world.parts));
     // It leaves what it has learnt in its working folder.
     const folder = await Deno.makeTempDir();
     const { code, stdout } = await new Deno.Command(program("schemathesis")!, {
       args: [
-        ...["--config-file", CONFIG, "run", `http://127.0.0.1:${server.port}/openapi.json`],
+        ...["--config-file", CONFIG, "run", `http://127.0.0.1:${server.address.port}/openapi.json`],
         ...["--header", `Authorization: Bearer ${token}`, "--max-examples", EXAMPLES],
         // Rules between fields (exactly one of …, at most the interval) stand in descriptions, not in the schema.
         ...["--checks", "all", "--exclude-checks", "positive_data_acceptance"],
@@ -44,8 +45,7 @@ testWith(
       stdout: "piped",
       stderr: "inherit",
     }).output();
-    closing.abort();
-    await server.finished;
+    await server.close();
     await Deno.remove(folder, { recursive: true });
     assert.equal(code, 0, new TextDecoder().decode(stdout));
     assert.deepEqual(world.logged, []);
