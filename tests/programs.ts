@@ -22,6 +22,8 @@ export const PROGRAMS: Readonly<Record<string, string>> = {
   "dnsperf": "nothing lost while the model changes under load",
   "curl": "the documentation as its reader types it",
   "unbound": "a real resolver in front",
+  "knotd": "answers over random zones against those of Knot",
+  "nsd": "answers over random zones against those of NSD",
   "promtool": "metrics, dashboard and alert rules as Prometheus reads them",
   "schemathesis": "the REST API against its own description",
   "systemd-analyze": "the unit file",
