@@ -433,6 +433,27 @@ Deno.test("a zone without a file has a made-up SOA and the configured name serve
   assert.equal(ask("x.gslb.example", "A"), "NXDOMAIN aa\nns gslb.example 30 SOA ns1.example.net 42");
 });
 
+Deno.test("the scope is the widest of all pools of a chain, not the last one's", () => {
+  const world = new World({
+    pools: [
+      {
+        name: "fenced",
+        members: ["192.0.2.1", "192.0.2.2"],
+        geoRules: [{ cidr: "10.0.0.0/8", member: 0 }],
+        geofence: true,
+        onAllDown: "fallback",
+        fallbackPoolId: "far",
+      },
+      { name: "far", members: ["192.0.2.9"] },
+    ],
+    services: { "www.example.com": "fenced" },
+  });
+  world.health({ "192.0.2.1": false });
+  const ask = (ecs: string) => world.ask(query("www.example.com", "A", { ecs }));
+  assert.deepEqual(addresses(ask("10.1.2.0/24")), ["192.0.2.9"]);
+  assert.match(show(ask("10.1.2.0/24")), / 8:000118080a0102$/m, "source 24, scope 8");
+});
+
 Deno.test("a zone that is served here wins over its parent's delegation to it", () => {
   const world = new World({
     zones: { "example.com": ZONE, "sub.example.com": "@ SOA ns h 3 1 1 1 5\n@ NS ns\nns A 192.0.2.77\n" },
