@@ -6,7 +6,7 @@
  * @module
  */
 import { workOutExtents } from "../src/balance/extents.ts";
-import { Mmdb } from "../src/balance/mmdb.ts";
+import { Mmdb } from "../src/geo/mmdb.ts";
 import { seededRng } from "../src/clock.ts";
 import { type Atlas, EMPTY_ATLAS } from "../src/snapshot/atlas.ts";
 import { MmdbNumber, type MmdbValue, nestedRecord, writeMmdb } from "../tests/balance/mmdb_writer.ts";

@@ -79,6 +79,8 @@ export interface RunningNode extends AsyncDisposable {
   settled(generation: number): Promise<void>;
   /** Takes over what can change while running; gives the keys that differ from the start's and need another one. */
   use(settings: Settings): Promise<string[]>;
+  /** Counts databases that were refused with the settings that name them. */
+  countRefusedDatabases(databases: number): void;
   /** Whether every DNS worker turns and none is being replaced. */
   isAnswering(): boolean;
   /** Rejects when the node can't answer any more. */
@@ -313,6 +315,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     settled: (generation) => settled(generation, { publisher, fleet }),
     isAnswering: () => fleet.isAnswering,
     lost: lost.promise,
+    countRefusedDatabases: (databases) => atlas.countRefused(databases),
     use: async (next) => {
       const before = settings;
       settings = next;

@@ -9,7 +9,7 @@
  *
  * @module
  */
-import type { Place } from "./balance/geo.ts";
+import type { Place } from "./geo/geo.ts";
 import type { Clock } from "./clock.ts";
 import { type Desired, type SteeredMember, type SteeredPool, steeredPool } from "./config/desired.ts";
 import { type AddressesOf, flattenedPool } from "./config/flattened.ts";

@@ -126,8 +126,10 @@ async function reload(
   log: Logger,
 ): Promise<void> {
   await tell(log, "RELOADING=1");
-  const { settings, problems, file } = load();
+  const loaded = load();
+  const { settings, problems, file } = loaded;
   for (const problem of problems) log.error(`Not reloaded: ${formatProblem(problem)}`);
+  if (!loaded.settings) node.countRefusedDatabases(loaded.refusedDatabases);
   if (settings) {
     try {
       const restart = await node.use(settings);

@@ -19,15 +19,17 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   wire: ["ip"],
   // A question to one DNS server: what `pleiades query` and the resolving of members by name share.
   dns_client: ["ip", "clock", "wire"],
-  config: ["ip", "clock", "wire"],
-  balance: ["ip", "clock", "config"],
+  // Files about places: settings judge them as a running node does.
+  geo: ["ip", "clock"],
+  config: ["ip", "clock", "geo", "wire"],
+  balance: ["ip", "clock", "config", "geo"],
   telemetry: ["ip", "clock", "config"],
   health: ["ip", "clock", "config", "telemetry"],
-  snapshot: ["ip", "clock", "config", "balance", "wire"],
+  snapshot: ["ip", "clock", "config", "geo", "balance", "wire"],
   names: ["ip", "clock", "config", "wire", "telemetry"],
-  atlas: ["ip", "clock", "config", "balance", "snapshot", "telemetry"],
+  atlas: ["ip", "clock", "config", "geo", "balance", "snapshot", "telemetry"],
   license: ["ip", "clock", "config", "snapshot", "telemetry"],
-  dns: ["ip", "clock", "config", "balance", "wire", "snapshot", "license", "telemetry"],
+  dns: ["ip", "clock", "config", "geo", "balance", "wire", "snapshot", "license", "telemetry"],
   // The verdicts of the last run are kept in the database, hence `health`.
   store: ["ip", "clock", "config", "wire", "health", "telemetry"],
   change: ["ip", "clock", "config", "balance", "wire", "store", "telemetry"],
@@ -37,12 +39,13 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   cluster: ["ip", "clock", "config", "change", "telemetry"],
   discovery: ["ip", "clock", "config", "change", "telemetry"],
   // From a change to the workers: the one place where the model, the checks and the answers meet.
-  publisher: ["ip", "clock", "config", "balance", "health", "snapshot", "dns", "store", "telemetry"],
+  publisher: ["ip", "clock", "config", "geo", "balance", "health", "snapshot", "dns", "store", "telemetry"],
   // Runs the engine over what is answered now, and says why in words.
   explain: [
     "ip",
     "clock",
     "config",
+    "geo",
     "balance",
     "wire",
     "snapshot",

@@ -6,7 +6,7 @@
  *
  * @module
  */
-import type { Place } from "../balance/geo.ts";
+import type { Place } from "../geo/geo.ts";
 import type { Clock } from "../clock.ts";
 import type { Member } from "../config/model.ts";
 import { type Atlas, EMPTY_ATLAS } from "../snapshot/atlas.ts";
@@ -83,6 +83,11 @@ export class AtlasFiles implements AsyncDisposable {
   use({ geoip, mapFile }: AtlasSettings): Promise<void> {
     this.#endpointLocations = geoip.endpointLocations;
     return this.#together([() => this.#databases.use(geoip), () => this.#map.use(mapFile.path)]);
+  }
+
+  /** Counts databases that were refused with the settings that name them. */
+  countRefused(databases: number): void {
+    this.#databases.countRefused(databases);
   }
 
   /** Where an address is, as far as a database knows. */

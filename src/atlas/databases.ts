@@ -8,13 +8,14 @@
  *
  * @module
  */
-import type { Place } from "../balance/geo.ts";
+import type { Place } from "../geo/geo.ts";
 import type { Clock } from "../clock.ts";
 import { fileFault } from "../config/file_fault.ts";
 import { parseIp } from "../ip.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Counter, Family, Registry } from "../telemetry/metrics.ts";
-import { type Database, type DatabaseKind, readDatabase } from "./database_file.ts";
+import { type Database, readDatabase } from "./database_file.ts";
+import type { DatabaseKind } from "../geo/database.ts";
 import { type FileMark, markOf } from "./file_mark.ts";
 import { onThread } from "./thread.ts";
 
@@ -70,7 +71,17 @@ export class Databases implements AsyncDisposable {
       "When the MaxMind databases in effect were made; of several files the oldest.",
       { labelNames: ["kind"], collect: () => this.#buildTimes() },
     );
+    options.registry.gauge(
+      "pleiades_geoip_records_without_coordinates_ratio",
+      "Of the records that were tried out in the databases of places in effect, the share without coordinates.",
+      { collect: () => Math.max(0, ...this.city.map(({ unplaced }) => unplaced)) },
+    );
     this.#watching = this.#watch();
+  }
+
+  /** Counts files that were refused before they came here, as those of settings that weren't taken over. */
+  countRefused(files: number): void {
+    this.#loads.labels("error").inc(files);
   }
 
   /** Those of places that are in effect, with their bounds as far as they have been worked out. */
@@ -166,6 +177,7 @@ export class Databases implements AsyncDisposable {
       file: file.path,
       type: mmdb.databaseType,
       made: new Date(mmdb.buildEpoch * 1000),
+      ...(file.kind === "city" && { withoutCoordinates: file.current!.unplaced }),
       milliseconds: Math.round(clock.monotonicMs() - startMs),
     });
     onChange();

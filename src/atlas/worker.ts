@@ -8,7 +8,7 @@
  * @module
  */
 import { workOutExtents } from "../balance/extents.ts";
-import { Mmdb } from "../balance/mmdb.ts";
+import { Mmdb } from "../geo/mmdb.ts";
 import { type MapFileReading, readMapFile } from "./map_file_reading.ts";
 
 /** What to do. */

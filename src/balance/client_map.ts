@@ -12,12 +12,12 @@
  */
 import type { Extents } from "./extents.ts";
 import { type Fence, judgeFence, STATE, type State } from "./fence.ts";
-import { unitVector } from "./geo.ts";
+import { unitVector } from "../geo/geo.ts";
 import { HASH_BITS_V4, HASH_BITS_V6, rankByHash } from "./hash.ts";
 import type { MapFile } from "./map_file.ts";
 import { NamedByMap, type NamedMembers } from "./named_by_map.ts";
 import { type ClientRule, INSIDE, NO_CIDR, type RuleGroup, RuleGroups } from "./rule_groups.ts";
-import type { Mmdb } from "./mmdb.ts";
+import type { Mmdb } from "../geo/mmdb.ts";
 import { type Candidate, groupsOf, keepRanked, rankEqual, rankGroups, type Ranking } from "./ranking.ts";
 import type { Trie } from "./trie.ts";
 import { smoothSchedule } from "./weighted.ts";

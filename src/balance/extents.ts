@@ -11,7 +11,7 @@
  *
  * @module
  */
-import type { Mmdb } from "./mmdb.ts";
+import type { Mmdb } from "../geo/mmdb.ts";
 
 /** What `country` and `continent` say when there are several below a node. */
 export const SEVERAL = 0xffff;

@@ -7,9 +7,7 @@
  *
  * @module
  */
-import { Buffer } from "node:buffer";
 import { dirname, isAbsolute, join, resolve } from "node:path";
-import { Reader } from "maxmind";
 import { isLoopback, parseIp, parseSocketAddress, type SocketAddress } from "../ip.ts";
 import { fileFault } from "./file_fault.ts";
 import { fallbackOf } from "./fallback_schema.ts";
@@ -24,6 +22,7 @@ import {
 } from "./settings_schema.ts";
 import { takeOutAbsent } from "./settings_absent.ts";
 import { addEnvironment, type Environment, Layers } from "./settings_layers.ts";
+import { type DatabaseKind, openDatabase } from "../geo/database.ts";
 import { type SettingsOutside, systemOutside } from "./settings_outside.ts";
 import { dropNulls, isMapping, respell, unshared } from "./spelling.ts";
 import { show } from "./strict_object.ts";
@@ -170,7 +169,13 @@ export interface SettingsInput {
 /** The settings, or every problem; `file` is what was read, if anything. */
 export type LoadedSettings =
   | { readonly settings: Settings; readonly problems: readonly []; readonly file: string | null }
-  | { readonly settings: null; readonly problems: readonly FileProblem[]; readonly file: string | null };
+  | {
+    readonly settings: null;
+    readonly problems: readonly FileProblem[];
+    readonly file: string | null;
+    /** How many of the problems are databases that can't be taken. */
+    readonly refusedDatabases: number;
+  };
 
 /**
  * Puts the settings together.
@@ -189,7 +194,7 @@ export function loadSettings(
     : file;
   const document = path === null ? noFile() : readSettingsFile(path, outside);
   if (document.source === null) {
-    return { settings: null, problems: sortProblems(document.problems), file: path };
+    return { settings: null, problems: sortProblems(document.problems), file: path, refusedDatabases: 0 };
   }
   const loading = new Loading({ ...document, source: document.source }, {
     env,
@@ -200,7 +205,8 @@ export function loadSettings(
   if (!fileOnly) loading.addEnvironment();
   const settings = loading.load(flags);
   if (settings) return { settings, problems: [], file: path };
-  return { settings: null, problems: sortProblems(loading.problems), file: path };
+  const { problems, refusedDatabases } = loading;
+  return { settings: null, problems: sortProblems(problems), file: path, refusedDatabases };
 }
 
 interface SettingsDocument {
@@ -243,6 +249,8 @@ function readSettingsFile(path: string, outside: SettingsOutside): SettingsDocum
 /** One run of putting settings together; collects problems on the way. */
 class Loading {
   readonly problems: FileProblem[];
+  /** How many databases were refused. */
+  refusedDatabases = 0;
   readonly #layers: Layers;
   readonly #env: Environment;
   readonly #outside: SettingsOutside;
@@ -338,8 +346,8 @@ class Loading {
         canaries: { ...canaries, targets: canaries.targets.map((text) => parseSocketAddress(text)) },
       },
       geoip: {
-        database: geoip.database.map((path, i) => this.#mmdb(["geoip", "database", i], path)),
-        asnDatabase: geoip.asnDatabase.map((path, i) => this.#mmdb(["geoip", "asnDatabase", i], path)),
+        database: geoip.database.map((path, i) => this.#mmdb(["geoip", "database", i], path, "city")),
+        asnDatabase: geoip.asnDatabase.map((path, i) => this.#mmdb(["geoip", "asnDatabase", i], path, "asn")),
         endpointLocations: geoip.endpointLocations,
       },
       mapFile: { path: this.#mapFile(["mapFile", "path"], mapFile.path) },
@@ -460,16 +468,16 @@ class Loading {
   }
 
   /** Opens a MaxMind DB, so that a broken one is found now and not with the first query. */
-  #mmdb(at: Path, path: string): string {
+  #mmdb(at: Path, path: string, kind: DatabaseKind): string {
+    const known = this.problems.length;
     const resolved = this.#resolve(at, path);
     const bytes = attempt(() => this.#outside.readFile(resolved));
     if ("reason" in bytes) this.#problem(at, `${path} can't be read: ${bytes.reason}`);
     else {
-      const opened = attempt(() => new Reader(Buffer.from(bytes.value)));
-      if ("reason" in opened) {
-        this.#problem(at, `${path} is no MaxMind DB: ${opened.reason} (download it again)`);
-      }
+      const opened = attempt(() => openDatabase(bytes.value, kind));
+      if ("reason" in opened) this.#problem(at, `${path} is no database to go by: ${opened.reason}`);
     }
+    if (this.problems.length > known) this.refusedDatabases++;
     return resolved;
   }
 

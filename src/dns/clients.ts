@@ -8,7 +8,7 @@ import type { Fence } from "../balance/fence.ts";
 import { type Base, type ClientFacts, ClientMap } from "../balance/client_map.ts";
 import { Extents } from "../balance/extents.ts";
 import { MapFile } from "../balance/map_file.ts";
-import { Mmdb } from "../balance/mmdb.ts";
+import { Mmdb } from "../geo/mmdb.ts";
 import { NamedMembers } from "../balance/named_by_map.ts";
 import { type Candidate, rankGroups } from "../balance/ranking.ts";
 import type { ClientRule } from "../balance/rule_groups.ts";

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { haversineKm } from "../balance/geo.ts";
+import { haversineKm } from "../geo/geo.ts";
 import type { Member } from "../config/model.ts";
 import { formatIp, formatSocketAddress } from "../ip.ts";
 import { TYPE } from "../wire/record_type.ts";

@@ -12,7 +12,7 @@
  *
  * @module
  */
-import { type Place, twoLetters } from "../balance/geo.ts";
+import { type Place, twoLetters } from "../geo/geo.ts";
 import { checkTargetOf } from "../config/check_target.ts";
 import type {
   Desired,

@@ -3,7 +3,7 @@ import { deepEqual, equal, match, notEqual, ok } from "node:assert/strict";
 import { AtlasFiles, type AtlasSettings } from "../../src/atlas/atlas_files.ts";
 import { DATABASE_WATCH_MS } from "../../src/atlas/databases.ts";
 import { Extents } from "../../src/balance/extents.ts";
-import { Mmdb } from "../../src/balance/mmdb.ts";
+import { Mmdb } from "../../src/geo/mmdb.ts";
 import type { Atlas } from "../../src/snapshot/atlas.ts";
 import { setImmediate } from "node:timers/promises";
 import { createLogger } from "../../src/telemetry/log.ts";
@@ -101,6 +101,15 @@ for (const [what, member, place] of PLACES) {
   });
 }
 
+Deno.test("databases that were refused with the settings are counted, too", async () => {
+  await using world = await openWorld({ "city.mmdb": cityV4() });
+  await using files = world.open({ database: ["city.mmdb"] });
+  await files.reload();
+  files.countRefused(2);
+  match(world.metrics(), /^pleiades_geoip_loads_total\{result="error"\} 2$/m);
+  match(world.metrics(), /^pleiades_geoip_records_without_coordinates_ratio 0$/m);
+});
+
 const whole = cityV4();
 const BROKEN: readonly (readonly [what: string, content: Uint8Array | null, message: string])[] = [
   ["is gone", null, "there is no such file"],
@@ -108,7 +117,7 @@ const BROKEN: readonly (readonly [what: string, content: Uint8Array | null, mess
   ["is cut short", whole.subarray(0, -400), "(the file is cut short, or no MaxMind DB)"],
   ["is cut in its metadata", whole.subarray(0, -20), "its metadata can't be read to its end"],
   ["is packed", Uint8Array.of(0x1f, 0x8b, 8, 0), "it is compressed (unpack it first)"],
-  ["has a broken record", withBrokenRecord(), "can't be read (download it again)"],
+  ["has a broken record", withBrokenRecord(), "can't be read (the file is corrupt: download it again)"],
   [
     "is about something else",
     asn,

@@ -1,9 +1,9 @@
 /** @module Tests of the bounds of what is below a node. */
 import { equal, ok } from "node:assert/strict";
 import fc from "fast-check";
-import { twoLetters } from "../../src/balance/geo.ts";
+import { twoLetters } from "../../src/geo/geo.ts";
 import { Extents, SEVERAL, workOutExtents } from "../../src/balance/extents.ts";
-import { Mmdb, MmdbFault } from "../../src/balance/mmdb.ts";
+import { Mmdb, MmdbFault } from "../../src/geo/mmdb.ts";
 import { seededRng } from "../../src/clock.ts";
 import { formatIp, parsePrefix } from "../../src/ip.ts";
 import { type Facts, flatRecord, type MmdbValue, writeMmdb } from "./mmdb_writer.ts";

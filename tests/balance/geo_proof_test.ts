@@ -3,7 +3,7 @@ import { deepEqual, ok } from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { Reader } from "maxmind";
 import { Extents, workOutExtents } from "../../src/balance/extents.ts";
-import { Mmdb } from "../../src/balance/mmdb.ts";
+import { Mmdb } from "../../src/geo/mmdb.ts";
 import { type Rng, seededRng } from "../../src/clock.ts";
 import { formatIp } from "../../src/ip.ts";
 import { type CityRecord, compareFacts, compareSites } from "../prove/geo.ts";

@@ -3,8 +3,8 @@ import { deepEqual, equal, ok, throws } from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import fc from "fast-check";
 import { type AsnResponse, type CityResponse, Reader } from "maxmind";
-import { twoLetters } from "../../src/balance/geo.ts";
-import { Mmdb, MmdbFault } from "../../src/balance/mmdb.ts";
+import { twoLetters } from "../../src/geo/geo.ts";
+import { Mmdb, MmdbFault } from "../../src/geo/mmdb.ts";
 import { seededRng } from "../../src/clock.ts";
 import { formatIp, parseIp, parsePrefix } from "../../src/ip.ts";
 import {

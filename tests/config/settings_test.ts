@@ -3,23 +3,11 @@ import { deepEqual, equal, match } from "node:assert/strict";
 import { loadSettings, type Settings, type SettingsInput } from "../../src/config/settings.ts";
 import type { SettingsOutside } from "../../src/config/settings_outside.ts";
 import { formatProblem } from "../../src/config/yaml_source.ts";
+import { flatRecord, writeMmdb } from "../balance/mmdb_writer.ts";
 
 const FIXTURE = new URL("../fixtures/config/settings.yaml", import.meta.url).pathname;
 
-/** A MaxMind DB of no network: nothing but its metadata (https://maxmind.github.io/MaxMind-DB/#database-metadata). */
-const MMDB = Uint8Array.from([
-  ...new Uint8Array(16),
-  ...[0xab, 0xcd, 0xef],
-  ...bytesOf("MaxMind.com"),
-  0xe0 | 3, // a map of three
-  ...[0x40 | 10, ...bytesOf("node_count"), 0xc0],
-  ...[0x40 | 11, ...bytesOf("record_size"), 0xa0 | 1, 24],
-  ...[0x40 | 10, ...bytesOf("ip_version"), 0xa0 | 1, 4],
-]);
-
-function bytesOf(text: string): Uint8Array {
-  return new TextEncoder().encode(text);
-}
+const MMDB = writeMmdb({ networks: [["0.0.0.0/0", flatRecord({ latitude: 50.1, longitude: 8.7 })]] });
 
 /** A machine with those files and nothing writable. */
 function machine(files: Readonly<Record<string, string | Uint8Array>> = {}): SettingsOutside {

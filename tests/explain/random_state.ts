@@ -6,7 +6,7 @@
  */
 import { workOutExtents } from "../../src/balance/extents.ts";
 import { compileMapFile } from "../../src/balance/map_file.ts";
-import { Mmdb } from "../../src/balance/mmdb.ts";
+import { Mmdb } from "../../src/geo/mmdb.ts";
 import {
   ALGORITHMS,
   type Fallback,
