@@ -1,24 +1,35 @@
 /**
- * Who gets what: the decision for every client address, for one set of candidates. Found out prefix by prefix as
- * clients come, and kept, so that a known client costs a walk over a few bits of its address.
+ * Who gets what: the decision for every client address, for one state of health. Found out prefix by prefix as clients
+ * come, and kept, so that a known client costs a walk over a few bits of its address.
  *
- * The map is a binary trie over addresses. A node is unknown (nobody asked), alike (the decision is the same for
- * every address below it) or mixed. An unknown node is made out once: all that decides is looked at below it — the
- * databases' trees, the map file's ranges, the rules' prefixes — until two addresses differ or none is left, and
- * `Extents` prove most subtrees alike without a visit. So the depth at which a look-up ends is the widest prefix
- * with one decision: the scope of RFC 7871.
+ * The map is a binary trie over addresses. A node is unknown (nobody asked), alike (the decision is the same for every
+ * address below it) or mixed. An unknown node is made out from below: down to where nothing that decides varies any
+ * more — the databases' trees, the rules' prefixes, the map file's ranges —, and then up as long as the other half of
+ * the prefix decides alike. `Extents` prove most halves alike without a visit; of the others all is visited until an
+ * address differs. So the depth at which a look-up ends is the widest prefix with one decision: the scope of RFC 7871.
+ *
+ * One budget bounds all of that for a query, whatever the databases, the rules and the client: when it is spent, the
+ * scope is narrower than it could be, never wrong.
  *
  * @module
  */
 import type { Extents } from "./extents.ts";
-import { type Fence, judgeFence, STATE, type State } from "./fence.ts";
+import { type Fence, type JudgedFence, judgeFence, STATE, type State } from "./fence.ts";
 import { unitVector } from "../geo/geo.ts";
-import { HASH_BITS_V4, HASH_BITS_V6, rankByHash } from "./hash.ts";
+import { hashBits, Rendezvous } from "./hash.ts";
 import type { MapFile } from "./map_file.ts";
-import { NamedByMap, type NamedMembers } from "./named_by_map.ts";
-import { type ClientRule, INSIDE, NO_CIDR, type RuleGroup, RuleGroups } from "./rule_groups.ts";
 import type { Mmdb } from "../geo/mmdb.ts";
-import { type Candidate, groupsOf, keepRanked, rankEqual, rankGroups, type Ranking } from "./ranking.ts";
+import { NamedByMap, type NamedMembers } from "./named_by_map.ts";
+import {
+  type Candidate,
+  groupsOf,
+  keepRanked,
+  orderBy,
+  rankEqual,
+  rankGroups,
+  type Ranking,
+} from "./ranking.ts";
+import { type ClientRule, type RuleGroup, RuleGroups } from "./rule_groups.ts";
 import type { Trie } from "./trie.ts";
 import { smoothSchedule } from "./weighted.ts";
 
@@ -112,23 +123,31 @@ const SHORTCUT_FINDS = 10_000;
 /** … and how many bits a depth takes in it. */
 const DEPTH_BITS = 5;
 const DEPTH_MASK = 31;
-/** Stands for "two addresses below this node differ". */
-const MIXED = -1;
-/** Stands for "any decision will do" where an expected one is named. */
-const ANY = -1;
-/** Nodes visited at most to make one out; beyond, it counts as mixed: the scope gets narrower, never wrong. */
-const VISITS_MAX = 16_384;
+/** Steps that a query may take to make a prefix out, one for each node visited. */
+export const STEPS_MAX = 512;
 /** The same while bounds haven't been worked out yet: then nearly all of it would be for nothing. */
-const VISITS_MAX_UNBOUNDED = 128;
-/** Different decisions that a map may hold. */
+const STEPS_MAX_UNBOUNDED = 128;
+/** What a question to the map file counts: two searches in it. */
+const STEPS_OF_MAP = 8;
+/** Sites that are compared in a step. */
+const SITES_A_STEP = 16;
+/** With more groups of rules of a kind it isn't looked at whether they make a difference. */
+const GROUPS_COMPARED_MAX = 64;
+/** Different decisions that a map may hold, … */
 const DECISIONS_MAX = 65_536;
+/** … and members and turns in all of them together. */
+const DECISIONS_SIZE_MAX = 1 << 20;
+/** Candidates that are ranked in a step. */
+const CANDIDATES_A_STEP = 16;
 /** Below this, one place isn't proved nearer than another: the rounding of unit vectors. */
 const DOT_MARGIN = 1e-7;
 
-/** The decisions for one set of candidates. */
+/** The decisions for one state of health. */
 export class ClientMap {
   /** Bits of the address looked at last that its decision depends on. */
   depth = 0;
+  /** Steps taken to make prefixes out, ever: what a query may cost, apart from the time that it takes. */
+  steps = 0;
   readonly #options: ClientMapOptions;
   readonly #facts: ClientFacts;
   readonly #trie: Trie;
@@ -141,27 +160,40 @@ export class ClientMap {
   #finds = 0;
   #grown = -1;
   #decisions: Decision[] = [];
+  #decisionsSize = 0;
   #numbers = new Map<string, number>();
+  /** What the decisions go by. */
+  #keys: string[] = [];
+  /** With a geofence: what each site fences in, by `#keyOf`. */
+  #siteDecisions: string[] | null = null;
   readonly #remembered: [v4: Map<number, number>, v6: Map<number, number>] = [new Map(), new Map()];
   readonly #groups: RuleGroups;
+  /** The kinds of rules that can make a difference. */
+  readonly #sees: KindsSeen;
   readonly #sites: readonly Site[];
   /** Candidates whose place nobody knows, by position. */
   readonly #unplaced: readonly number[];
   /** What the map file says of the candidates; `null` = it isn't asked. */
   readonly #named: NamedByMap | null;
+  /** How a hash ranks the candidates; `null` = it isn't asked, or has nothing to choose. */
+  readonly #rendezvous: Rendezvous | null;
 
-  /** How many of the candidates can be in a decision. */
-  readonly #rankedCount: number;
-
-  // What the node being made out depends on.
+  // What the prefix being made out depends on.
   #prefix: Uint8Array = new Uint8Array(4);
   readonly #prefix4 = new Uint8Array(4);
   readonly #prefix6 = new Uint8Array(16);
   #city: Mmdb | null = null;
   #extents: Extents | null = null;
   #asn: Mmdb | null = null;
-  /** How many more nodes may be visited. */
-  #visits = 0;
+  /** How many more steps may be taken. */
+  #left = 0;
+  /** The group of rules, and the order of the sites, of the client being made out. */
+  #group: RuleGroup | null = null;
+  #order: readonly number[] = [];
+  /** The nodes on the way to the client, by depth. */
+  readonly #cityPath = new Uint32Array(BITS_MAX + 1);
+  readonly #asnPath = new Uint32Array(BITS_MAX + 1);
+  readonly #cidrPath = new Int32Array(BITS_MAX + 1);
 
   /** Nothing is made out yet. */
   constructor(options: ClientMapOptions, facts: ClientFacts, trie: Trie) {
@@ -169,15 +201,16 @@ export class ClientMap {
     this.#facts = facts;
     this.#trie = trie;
     this.#groups = new RuleGroups(options.rules);
-    const { sites, unplaced } = sitesOf(options.base.kind === "nearest" ? options.candidates : []);
+    const { base, candidates, fence } = options;
+    const { sites, unplaced } = sitesOf(base.kind === "nearest" ? candidates : []);
     this.#sites = sites;
     this.#unplaced = unplaced;
-    const { base, candidates, fence } = options;
-    this.#rankedCount =
-      candidates.filter(({ isUp }, at) => fence === null || (fence.listed[at] && isUp)).length;
+    const ranked = candidates.filter(({ isUp }, at) => fence === null || (fence.listed[at] && isUp)).length;
+    this.#rendezvous = base.kind === "hashed" && ranked > 1 ? new Rendezvous(candidates) : null;
     this.#named = base.kind === "mapped" && facts.map && base.named
       ? new NamedByMap(facts.map, base.named, candidates)
       : null;
+    this.#sees = this.#kindsSeen();
   }
 
   /** The decision for an address of 4 or 16 bytes; `depth` tells for how wide a prefix it holds. */
@@ -201,8 +234,7 @@ export class ClientMap {
     for (;; depth++) {
       let node = trie.words[at]!;
       if (node === 0) {
-        node = this.#makeOut(address, depth);
-        if (this.#grown !== trie.clearings || !trie.put(at, node)) return this.find(address);
+        if (!this.#makeOut(at, depth, address)) return this.find(address);
         node = trie.words[at]!;
       }
       if (shortcut !== null && (depth === SHORTCUT_DEPTH || (node < 0 && depth < SHORTCUT_DEPTH))) {
@@ -210,11 +242,18 @@ export class ClientMap {
       }
       if (node < 0) {
         this.depth = depth;
-        if (++this.#finds === SHORTCUT_FINDS) this.#shortcut = new Int32Array(2 ** SHORTCUT_DEPTH);
+        if (++this.#finds === SHORTCUT_FINDS) this.#takeShortcut();
         return this.#decisions[~node]!;
       }
       at = node + bitAt(address, depth);
     }
+  }
+
+  #takeShortcut(): void {
+    this.#shortcut = this.#trie.shortcut(2 ** SHORTCUT_DEPTH, () => {
+      this.#shortcut = null;
+      this.#finds = 0;
+    });
   }
 
   /** What the decision for an address is based on. */
@@ -225,14 +264,13 @@ export class ClientMap {
     const mmdb = this.#city;
     const latitude = mmdb && city !== 0 ? mmdb.latitude(city) : NaN;
     this.#prefix.set(address);
-    const cidr = this.#groups.cidrAt(this.#prefix, address.length * 8);
-    const group = cidr === INSIDE ? null : this.#groupFor(cidr, city, asn);
+    const group = this.#firstGroup(this.#cidrLeaf(address), city, asn, ALL_KINDS);
     const { fence, candidates } = this.#options;
     const inside = fence ? this.#insideOf(group, city) : null;
     const judged = inside && judgeFence(fence!, candidates, inside);
     return {
       rule: group === null ? null : this.#options.rules[group.rules[0]!]!,
-      named: group?.candidates.order ?? [],
+      named: group?.candidates ?? [],
       place: Number.isNaN(latitude) ? null : { latitude, longitude: mmdb!.longitude(city) },
       country: mmdb ? lettersOf(mmdb.country(city)) : null,
       continent: mmdb ? lettersOf(mmdb.continent(city)) : null,
@@ -251,6 +289,8 @@ export class ClientMap {
     this.#root = this.#trie.reserve();
     this.#grown = this.#trie.clearings;
     this.#decisions = [];
+    this.#decisionsSize = 0;
+    this.#keys = [];
     this.#shortcut?.fill(0);
     this.#numbers.clear();
     for (const known of this.#remembered) known.clear();
@@ -269,88 +309,208 @@ export class ClientMap {
     return mmdb ? mmdb.place(mmdb.find(address)) : 0;
   }
 
-  /** What the trie has to hold for the first `depth` bits of an address: `~decision`, or 0 for a mixed node. */
-  #makeOut(address: Uint8Array, depth: number): number {
-    this.#look(address);
-    const prefix = this.#prefix;
-    prefix.fill(0);
-    for (let bit = 0; bit < depth; bit++) if (bitAt(address, bit) === 1) setBit(prefix, bit);
-    const family = address.length === 4 ? 4 : 6;
-    // Nobody to choose from: the same for everybody, whatever is known of them.
-    if (this.#options.candidates.length < 2 && !this.#options.fence) {
-      return ~this.#decide(NO_CIDR, NOWHERE, NOWHERE);
-    }
-    this.#visits = this.#extents || !this.#needsCity ? VISITS_MAX : VISITS_MAX_UNBOUNDED;
-    const city = this.#needsCity ? nodeAt(this.#city, family, address, depth) : NOWHERE;
-    const asn = this.#groups.hasAsn ? nodeAt(this.#asn, family, address, depth) : NOWHERE;
-    const decision = this.#alike(depth, city, asn, ANY);
-    return decision === MIXED ? 0 : ~decision;
-  }
-
-  get #needsCity(): boolean {
-    return this.#options.base.kind === "nearest" || this.#groups.hasCountry || this.#groups.hasContinent;
+  #cidrLeaf(address: Uint8Array): number {
+    const groups = this.#groups;
+    let node = groups.cidrRoot(address.length);
+    for (let bit = 0; node >= 0; bit++) node = groups.cidrChild(address.length, node, bitAt(address, bit));
+    return node;
   }
 
   /**
-   * Whether all addresses of `#prefix` (`depth` bits) get the same decision.
-   *
-   * @param city node of the database of places at the prefix; `asn` likewise
-   * @param wanted the decision it has to be, or `ANY`
-   * @returns the decision, or `MIXED`
+   * Which kinds of rules can make a difference. Where everybody else gets the same, rules that name just those don't,
+   * unless they keep a client from a rule behind them that does.
    */
-  #alike(depth: number, city: number, asn: number, wanted: number): number {
-    if (--this.#visits < 0) return MIXED;
-    const isWhole = depth === this.#prefix.length * 8;
-    const cityEnds = isLeaf(this.#city, city);
-    const cidr = this.#groups.cidrAt(this.#prefix, depth);
-    const rulesEnd = isLeaf(this.#asn, asn) && cidr !== INSIDE;
-    const othersEnd = rulesEnd && this.#isBaseSame(depth);
-    if (isWhole || (cityEnds && (othersEnd || (rulesEnd && this.#isRuleEnough(cidr, city, asn))))) {
-      const decision = this.#decide(cidr, city, asn);
-      return wanted === ANY || wanted === decision ? decision : MIXED;
+  #kindsSeen(): KindsSeen {
+    const sees = { cidr: false, asn: false, country: false, continent: false };
+    let isBehind = false;
+    for (const kind of ["continent", "country", "asn", "cidr"] as const) {
+      const groups = this.#groups.of(kind);
+      sees[kind] = groups.length > 0 && (isBehind || !this.#areLikeOthers(groups));
+      isBehind ||= sees[kind];
     }
-    if (othersEnd && this.#extents) {
-      const proved = this.#prove(cidr, city, asn, wanted);
-      if (proved !== UNPROVED) return proved;
+    return sees;
+  }
+
+  /** Whether clients of these groups get what everybody else gets, as far as that is the same for everybody. */
+  #areLikeOthers(groups: readonly RuleGroup[]): boolean {
+    if (this.#options.base.kind !== "alike" || groups.length > GROUPS_COMPARED_MAX) return false;
+    const others = this.#keyOf(this.#rank(null, 0));
+    return groups.every((group) => this.#keyOf(this.#rank(group, 0)) === others);
+  }
+
+  /**
+   * Makes out the widest prefix of an address that decides alike, of at least `depth` bits, and lays it into the trie.
+   *
+   * @param at the word that those bits lead to
+   * @returns whether the trie still is as it was
+   */
+  #makeOut(at: number, depth: number, address: Uint8Array): boolean {
+    const decision = this.#explore(depth, address);
+    const trie = this.#trie;
+    if (this.#grown !== trie.clearings) return false;
+    for (let bit = depth; bit < this.depth; bit++) {
+      if (!trie.put(at, 0)) return false;
+      at = trie.words[at]! + bitAt(address, bit);
     }
-    const left = this.#alike(
-      depth + 1,
-      cityEnds ? city : this.#city!.child(city, 0),
-      this.#childOfAsn(asn, 0),
+    return trie.put(at, ~decision);
+  }
+
+  /** The decision for an address; `depth` then says for how wide a prefix it was made out to hold. */
+  #explore(depth: number, address: Uint8Array): number {
+    this.#look(address);
+    const prefix = this.#prefix;
+    this.depth = depth;
+    // Nobody to choose from: the same for everybody, whatever is known of them.
+    if (this.#options.candidates.length < 2 && !this.#options.fence) return this.#decide(null, 0);
+    const budget = this.#extents || !this.#seesCity ? STEPS_MAX : STEPS_MAX_UNBOUNDED;
+    this.#left = budget;
+    let end = this.#descend(address, depth);
+    const place = this.#placeAt(this.#cityPath[end]!);
+    const network = this.#networkAt(this.#asnPath[end]!);
+    this.#group = this.#groupFor(this.#cidrPath[end]!, place, network);
+    const isByAddress = this.#isByAddress && !this.#isRuleEnough(this.#group);
+    if (isByAddress) end = this.#descendFurther(end, this.#baseDepth(address));
+    prefix.set(address);
+    maskFrom(prefix, end);
+    const decision = this.#decide(this.#group, place);
+    // What a hash says depends on every bit that it looks at.
+    const least = isByAddress && this.#rendezvous !== null ? Math.max(depth, hashBits(address)) : depth;
+    this.#order = this.#options.base.kind === "nearest" ? this.#nearestSites(place) : NONE;
+    while (end > least && this.#isOtherHalfAlike(end, decision)) clearBit(prefix, --end);
+    this.depth = end;
+    this.steps += budget - this.#left;
+    return decision;
+  }
+
+  get #seesCity(): boolean {
+    return this.#options.base.kind === "nearest" || this.#sees.country || this.#sees.continent;
+  }
+
+  /** Whether the algorithm looks at addresses themselves. */
+  get #isByAddress(): boolean {
+    return this.#rendezvous !== null || this.#named !== null;
+  }
+
+  /** Walks down to where neither a database nor a rule's prefix makes a difference; gives the depth, at least `least`. */
+  #descend(address: Uint8Array, least: number): number {
+    const bits = address.length * 8;
+    const family = address.length === 4 ? 4 : 6;
+    const groups = this.#groups;
+    const [cities, asns, cidrs] = [this.#cityPath, this.#asnPath, this.#cidrPath];
+    const city = this.#city;
+    const asn = this.#asn;
+    let end = 0;
+    cities[0] = this.#seesCity && city ? leafOr(city.root(family)) : NOWHERE;
+    asns[0] = this.#sees.asn && asn ? leafOr(asn.root(family)) : NOWHERE;
+    cidrs[0] = this.#sees.cidr ? groups.cidrRoot(address.length) : NOTHING;
+    while (end < bits) {
+      const isRuleEnd = isLeaf(asn, asns[end]!) && cidrs[end]! < 0;
+      if (
+        isRuleEnd && end >= least && (isLeaf(city, cities[end]!) || this.#isRuled(cidrs[end]!, asns[end]!))
+      ) break;
+      const bit = bitAt(address, end);
+      cities[end + 1] = childOf(city, cities[end]!, bit);
+      asns[end + 1] = childOf(asn, asns[end]!, bit);
+      cidrs[end + 1] = groups.cidrChild(address.length, cidrs[end]!, bit);
+      end++;
+    }
+    return end;
+  }
+
+  /** Whether a rule for prefixes or networks fills the answer, so that it makes no difference where a client is. */
+  #isRuled(cidr: number, asn: number): boolean {
+    return this.#isRuleEnough(this.#groupFor(cidr, 0, this.#networkAt(asn)));
+  }
+
+  /** Likewise on to a depth, below leaves. */
+  #descendFurther(from: number, to: number): number {
+    for (let depth = from; depth < to; depth++) {
+      this.#cityPath[depth + 1] = this.#cityPath[depth]!;
+      this.#asnPath[depth + 1] = this.#asnPath[depth]!;
+      this.#cidrPath[depth + 1] = this.#cidrPath[depth]!;
+    }
+    return Math.max(from, to);
+  }
+
+  /** The depth from which on the algorithm makes no difference within a prefix. */
+  #baseDepth(address: Uint8Array): number {
+    if (this.#named === null) return hashBits(address);
+    this.#left -= STEPS_OF_MAP * 4;
+    return this.#named.depthFor(address);
+  }
+
+  #isOtherHalfAlike(depth: number, wanted: number): boolean {
+    const bit = depth - 1;
+    const prefix = this.#prefix;
+    flipBit(prefix, bit);
+    const other = bitAt(prefix, bit);
+    const isAlike = this.#isAlike(
+      depth,
+      childOf(this.#city, this.#cityPath[bit]!, other),
+      childOf(this.#asn, this.#asnPath[bit]!, other),
+      this.#groups.cidrChild(prefix.length, this.#cidrPath[bit]!, other),
       wanted,
     );
-    if (left === MIXED) return MIXED;
-    setBit(this.#prefix, depth);
-    const right = this.#alike(
-      depth + 1,
-      cityEnds ? city : this.#city!.child(city, 1),
-      this.#childOfAsn(asn, 1),
-      left,
-    );
-    clearBit(this.#prefix, depth);
-    return right;
+    flipBit(prefix, bit);
+    return isAlike;
+  }
+
+  /**
+   * Whether all addresses of `#prefix` (`depth` bits) get this decision; `false` also when that would take too long.
+   *
+   * @param city node of the database of places at the prefix; `asn` and `cidr` likewise
+   */
+  #isAlike(depth: number, city: number, asn: number, cidr: number, wanted: number): boolean {
+    if (--this.#left < 0) return false;
+    const prefix = this.#prefix;
+    const isWhole = depth === prefix.length * 8;
+    const isCityEnd = isLeaf(this.#city, city);
+    const isRuleEnd = cidr < 0 && isLeaf(this.#asn, asn);
+    if (isRuleEnd && !isCityEnd) {
+      const group = this.#groupFor(cidr, 0, this.#networkAt(asn));
+      if (this.#isRuleEnough(group)) return this.#decide(group, 0) === wanted;
+    }
+    if (isWhole || (isCityEnd && isRuleEnd)) {
+      const place = this.#placeAt(city);
+      const group = this.#groupFor(cidr, place, this.#networkAt(asn));
+      if (isWhole || this.#isBaseSame(depth) || this.#isRuleEnough(group)) {
+        return this.#decide(group, place) === wanted;
+      }
+      if (this.#rendezvous !== null) return false;
+    } else if (isRuleEnd && this.#extents !== null && this.#isBaseSame(depth)) {
+      const proved = this.#prove(city, asn, cidr, wanted);
+      if (proved !== UNPROVED) return proved === ALIKE;
+    }
+    const groups = this.#groups;
+    for (let bit = 0; bit < 2; bit++) {
+      if (bit === 1) flipBit(prefix, depth);
+      const isAlike = this.#isAlike(
+        depth + 1,
+        childOf(this.#city, city, bit),
+        childOf(this.#asn, asn, bit),
+        groups.cidrChild(prefix.length, cidr, bit),
+        wanted,
+      );
+      if (bit === 1) flipBit(prefix, depth);
+      if (!isAlike) return false;
+    }
+    return true;
   }
 
   /** Whether the algorithm, places apart, orders candidates in the same way for all of the prefix. */
   #isBaseSame(depth: number): boolean {
-    switch (this.#options.base.kind) {
-      case "hashed":
-        return this.#rankedCount < 2 ||
-          depth >= (this.#prefix.length === 4 ? HASH_BITS_V4 : HASH_BITS_V6);
-      case "mapped":
-        return this.#named === null || this.#named.isSame(this.#prefix, depth);
-      default:
-        return true;
-    }
+    if (this.#rendezvous !== null) return depth >= hashBits(this.#prefix);
+    if (this.#named === null) return true;
+    this.#left -= STEPS_OF_MAP;
+    return this.#named.isSame(this.#prefix, depth);
   }
 
   /** Whether a rule alone fills the answer, so that nothing depends on the algorithm. */
-  #isRuleEnough(cidr: number, city: number, asn: number): boolean {
-    const { candidates, fence, max } = this.#options;
-    const group = this.#groupFor(cidr, this.#placeAt(city), this.#networkAt(asn));
+  #isRuleEnough(group: RuleGroup | null): boolean {
     if (!group) return false;
-    const up = group.candidates.order.filter((position) => candidates[position]!.isUp).length;
-    return fence !== null || (up > 0 && (up + 1 >= candidates.length || (max !== 0 && up >= max)));
+    const { candidates, fence, max } = this.#options;
+    const named = group.candidates.length;
+    return fence !== null || named + 1 >= candidates.length || (max !== 0 && named >= max);
   }
 
   #placeAt(city: number): number {
@@ -361,48 +521,67 @@ export class ClientMap {
     return this.#asn && asn !== NOWHERE ? this.#asn.place(asn) : 0;
   }
 
-  #childOfAsn(asn: number, bit: number): number {
-    return isLeaf(this.#asn, asn) ? asn : this.#asn!.child(asn, bit);
-  }
-
-  /** Tries to tell from the bounds of a subtree that all of it decides alike; the rest doesn't vary below it. */
-  #prove(cidr: number, city: number, asn: number, wanted: number): number {
-    const extent = this.#extents!.find(city);
-    if (extent < 0) return UNPROVED;
+  /** Tries to tell from the bounds of a subtree whether all of it decides as wanted; the rest doesn't vary below it. */
+  #prove(city: number, asn: number, cidr: number, wanted: number): number {
     const extents = this.#extents!;
-    const groups = this.#groups;
-    if (cidr < 0) {
-      if (groups.hasCountry && extents.country(extent) === SEVERAL) return UNPROVED;
-      if (groups.hasContinent && extents.continent(extent) === SEVERAL) return UNPROVED;
+    const extent = extents.find(city);
+    if (extent < 0) return UNPROVED;
+    const network = this.#networkAt(asn);
+    const isNamed = this.#firstGroup(cidr, 0, network, this.#sees) !== null;
+    if (!isNamed && this.#sees.country && extents.country(extent) === SEVERAL) return UNPROVED;
+    if (!isNamed && this.#sees.continent && extents.continent(extent) === SEVERAL) return UNPROVED;
+    const place = this.#placeAt(this.#firstLeaf(city));
+    const group = this.#groupFor(cidr, place, network);
+    if (this.#options.base.kind !== "nearest") {
+      return this.#decide(group, place) === wanted ? ALIKE : MIXED;
     }
-    if (this.#options.base.kind === "nearest") {
-      if (extents.hasUnknown(extent)) return UNPROVED;
-      const leaf = this.#firstLeaf(city);
-      if (!this.#isOrderSame(extent, this.#nearestSites(this.#city!.place(leaf)))) return UNPROVED;
-    }
-    const decision = this.#decide(cidr, this.#firstLeaf(city), asn);
-    return wanted === ANY || wanted === decision ? decision : MIXED;
+    const isNowhere = extents.minX(extent) === Infinity;
+    if (extents.hasUnknown(extent) !== isNowhere) return UNPROVED;
+    const isKnown = !isNowhere && this.#order.length > 0;
+    if (isKnown && group === this.#group && this.#isOrderSame(extent, this.#order)) return ALIKE;
+    if (this.#decide(group, place) !== wanted) return MIXED;
+    if (isNowhere || this.#options.fence && group) return ALIKE;
+    return this.#isFenceSame(extent, wanted) ? ALIKE : UNPROVED;
   }
 
   #firstLeaf(city: number): number {
     let node = city;
-    while (!isLeaf(this.#city, node)) node = this.#city!.child(node, 0);
+    for (let depth = 0; depth < BITS_MAX && !isLeaf(this.#city, node); depth++) {
+      node = this.#city!.child(node, 0);
+    }
     return node;
   }
 
   /** Whether, as seen from anywhere within the bounds, the sites come in this order as far as answers show it. */
   #isOrderSame(extent: number, order: readonly number[]): boolean {
+    const { fence, max } = this.#options;
     let shown = 0;
-    for (let i = 0; i < order.length - 1; i++) {
+    for (let i = 0; i < order.length && this.#left >= 0; i++) {
       const site = this.#sites[order[i]!]!;
-      for (let j = i + 1; j < order.length; j++) {
-        const other = this.#sites[order[j]!]!;
-        if (this.#nearestGain(extent, other, site) > -DOT_MARGIN) return false;
+      this.#left -= Math.floor((this.#sites.length - i) / SITES_A_STEP);
+      // Where only the first is asked for, the order ends with it.
+      const others = i === 0 ? this.#sites : order.slice(i + 1).map((other) => this.#sites[other]!);
+      for (const other of others) {
+        if (other !== site && this.#nearestGain(extent, other, site) > -DOT_MARGIN) return false;
       }
       shown += site.candidates.length;
-      if (this.#options.fence || (this.#options.max !== 0 && shown >= this.#options.max)) return true;
+      if (fence || (max !== 0 && shown >= max)) return true;
     }
-    return true;
+    return this.#left >= 0;
+  }
+
+  /** Whether, seen from anywhere within the bounds, each site that may be the nearest one fences in the same decision. */
+  #isFenceSame(extent: number, wanted: number): boolean {
+    if (!this.#options.fence || this.#group !== null) return false;
+    this.#left -= Math.floor(this.#sites.length ** 2 / SITES_A_STEP);
+    if (this.#left < 0) return false;
+    this.#siteDecisions ??= this.#sites.map((site) => this.#fencedKey(site.candidates));
+    const key = this.#keys[wanted];
+    const isSame = (site: number) => this.#siteDecisions![site] === key;
+    return this.#sites.every((site, i) =>
+      isSame(i) ||
+      this.#sites.some((nearer, j) => isSame(j) && this.#nearestGain(extent, site, nearer) <= -DOT_MARGIN)
+    );
   }
 
   /** The most by which `other` can be nearer than `site` within the bounds, as a difference of scalar products. */
@@ -416,80 +595,106 @@ export class ClientMap {
       dz * (dz > 0 ? extents.maxZ(extent) : extents.minZ(extent));
   }
 
-  /** The decision where nothing varies any more; remembered where it depends on the place alone. */
-  #decide(cidr: number, cityLeaf: number, asnLeaf: number): number {
-    const place = this.#placeAt(cityLeaf);
-    const network = this.#networkAt(asnLeaf);
-    const { kind } = this.#options.base;
-    if (kind === "mapped" || kind === "hashed" || network !== 0) return this.#work(cidr, place, network);
+  /** The decision where nothing varies any more; remembered unless it depends on the bits of the address. */
+  #decide(group: RuleGroup | null, place: number): number {
+    if (this.#rendezvous !== null && !this.#isRuleEnough(group)) return this.#work(group, place);
     const known = this.#remembered[this.#prefix.length === 4 ? 0 : 1];
-    const key = place * (this.#groups.count + 1) + (cidr < 0 ? 0 : cidr + 1);
+    const { kind } = this.#options.base;
+    const part = kind === "nearest" ? place : this.#named !== null ? this.#named.setAt(this.#prefix) : 0;
+    const key = part * (this.#groups.count + 1) + (group === null ? 0 : group.number + 1);
     const before = known.get(key);
     if (before !== undefined) return before;
-    const decision = this.#work(cidr, place, network);
+    const decision = this.#work(group, place);
     known.set(key, decision);
     return decision;
   }
 
-  #work(cidr: number, place: number, network: number): number {
-    const ranking = this.#rank(this.#groupFor(cidr, place, network), place);
+  #work(group: RuleGroup | null, place: number): number {
     const { candidates, max } = this.#options;
-    const shown = shownOf(ranking, max);
-    const ends = ranking.ends?.filter((end) => end <= shown) ?? [];
-    const key = `${ranking.state} ${ranking.lead} ${ends} ${ranking.order.slice(0, shown).join(" ")}`;
+    this.#left -= Math.floor(candidates.length / CANDIDATES_A_STEP);
+    const ranking = this.#rank(group, place);
+    const key = this.#keyOf(ranking);
     const known = this.#numbers.get(key);
     if (known !== undefined) return known;
-    // A decision that is forgotten takes the whole trie with it.
-    if (this.#decisions.length === DECISIONS_MAX) this.#trie.clear();
+    const shown = shownOf(ranking, max);
+    const ends = ranking.ends?.filter((end) => end <= shown) ?? [];
     const order = ranking.order.slice(0, shown);
     const equals = order.slice(0, ranking.lead);
     const weights = equals.map((position) => candidates[position]!.weight);
+    const schedule = weights.some((weight) => weight !== weights[0]) ? smoothSchedule(weights) : null;
+    this.#decisionsSize += order.length + (schedule ? schedule.length : 0);
+    // A decision that is forgotten takes the whole trie with it.
+    if (this.#decisions.length === DECISIONS_MAX || this.#decisionsSize > DECISIONS_SIZE_MAX) {
+      this.#trie.clear();
+    }
     this.#numbers.set(key, this.#decisions.length);
+    this.#keys.push(key);
     return this.#decisions.push({
       order: Uint32Array.from(order, (position) => candidates[position]!.index),
       lead: ranking.lead,
       ends: ends.length > 0 ? Uint32Array.from(ends) : null,
-      schedule: weights.some((weight) => weight !== weights[0]) ? smoothSchedule(weights) : null,
+      schedule,
       state: ranking.state,
       left: leftOf(equals.map((position) => candidates[position]!)),
     }) - 1;
   }
 
-  /** The group of rules that matches: the longest prefix, else the network, else the country, else the continent. */
+  /** Says everything of a decision that makes it another one. */
+  #keyOf(ranking: Ranking & { readonly state: State }): string {
+    const shown = shownOf(ranking, this.#options.max);
+    const ends = ranking.ends?.filter((end) => end <= shown) ?? [];
+    return `${ranking.state} ${ranking.lead} ${ends} ${ranking.order.slice(0, shown).join(" ")}`;
+  }
+
+  /** The group of rules that matches, of the kinds that make a difference. */
   #groupFor(cidr: number, place: number, network: number): RuleGroup | null {
+    return this.#firstGroup(cidr, place, network, this.#sees);
+  }
+
+  /** The group of rules that matches: the longest prefix, else the network, else the country, else the continent. */
+  #firstGroup(cidr: number, place: number, network: number, sees: KindsSeen): RuleGroup | null {
     const groups = this.#groups;
-    if (cidr >= 0) return groups.at(cidr);
-    const byNetwork = network === 0 ? null : groups.named("asn", this.#asn!.asn(network));
-    if (byNetwork || place === 0) return byNetwork;
-    return groups.named("country", this.#city!.country(place)) ??
-      groups.named("continent", this.#city!.continent(place));
+    const city = this.#city;
+    let group = sees.cidr ? groups.groupAt(cidr) : null;
+    if (group === null && sees.asn && network !== 0) group = groups.named("asn", this.#asn!.asn(network));
+    if (place === 0) return group;
+    if (group === null && sees.country) group = groups.named("country", city!.country(place));
+    if (group === null && sees.continent) group = groups.named("continent", city!.continent(place));
+    return group;
   }
 
   #rank(group: RuleGroup | null, place: number): Ranking & { readonly state: State } {
     const { candidates, fence } = this.#options;
     if (fence) return this.#rankFenced(fence, group, place);
     const ranking = this.#base(place);
-    const named = group?.candidates.order.filter((position) => candidates[position]!.isUp) ?? [];
+    const named = group?.candidates.filter((position) => candidates[position]!.isUp) ?? [];
     if (named.length === 0) return { ...ranking, state: STATE.up };
-    // Whatever the order of the rules, the same members are the same decision.
-    named.sort((a, b) => a - b);
-    const others = keepRanked(ranking, (position) => !named.includes(position));
+    const isNamed = maskOf(candidates.length, named);
+    const others = keepRanked(ranking, (position) => isNamed[position] === 0);
     return { ...rankGroups([named, ...groupsOf(others)]), state: STATE.up };
   }
 
   /** Those inside that are up, as equals; of a client that nothing fences, those of the pool by the algorithm. */
   #rankFenced(fence: Fence, group: RuleGroup | null, place: number): Ranking & { readonly state: State } {
+    const { candidates } = this.#options;
     const inside = this.#insideOf(group, place);
-    const { state, up } = judgeFence(fence, this.#options.candidates, inside);
-    if (state === STATE.elsewhere || up.length === 0) return { order: [], lead: 0, state };
-    if (inside) return { ...rankGroups([up]), state };
+    const { state, up } = judgeFence(fence, candidates, inside);
+    if (inside || up.length === 0) return this.#rankInside({ state, up });
+    if (state === STATE.elsewhere) return { order: [], lead: 0, state };
     if (this.#options.base.kind === "alike") return { ...fence.rankAlike(up), state };
-    return { ...keepRanked(this.#base(place), (position) => up.includes(position)), state };
+    const isUp = maskOf(candidates.length, up);
+    return { ...keepRanked(this.#base(place), (position) => isUp[position] === 1), state };
+  }
+
+  #rankInside({ state, up }: Pick<JudgedFence, "state" | "up">): Ranking & { readonly state: State } {
+    return state === STATE.elsewhere || up.length === 0
+      ? { order: [], lead: 0, state }
+      : { ...rankGroups([up]), state };
   }
 
   /** Positions inside the client's fence, up or not; `null` = nothing fences it. */
   #insideOf(group: RuleGroup | null, place: number): readonly number[] | null {
-    if (group) return group.candidates.order.toSorted((a, b) => a - b);
+    if (group) return group.candidates;
     switch (this.#options.base.kind) {
       case "nearest": {
         const [nearest] = this.#nearestSites(place);
@@ -505,12 +710,13 @@ export class ClientMap {
   }
 
   #base(place: number): Ranking {
-    const { base, candidates } = this.#options;
+    const { base, candidates, fence, max } = this.#options;
     switch (base.kind) {
       case "alike":
         return base.ranking;
       case "hashed":
-        return rankByHash(candidates, this.#prefix);
+        if (this.#rendezvous === null) return rankEqual(candidates);
+        return this.#rendezvous.rank(this.#prefix, fence ? 0 : max);
       case "mapped":
         return this.#rankMapped();
       case "nearest":
@@ -521,8 +727,9 @@ export class ClientMap {
   /** Those first that the map file names, in the order in which they stand among the candidates. */
   #rankMapped(): Ranking {
     const named = this.#named?.at(this.#prefix) ?? [];
-    const all = [...this.#options.candidates.keys()];
-    return rankGroups([named, all.filter((position) => !named.includes(position))]);
+    const { candidates } = this.#options;
+    const isNamed = maskOf(candidates.length, named);
+    return rankGroups([named, [...candidates.keys()].filter((position) => isNamed[position] === 0)]);
   }
 
   #rankNearest(place: number): Ranking {
@@ -531,16 +738,32 @@ export class ClientMap {
     return rankGroups([...sites.map((site) => this.#sites[site]!.candidates), this.#unplaced]);
   }
 
-  /** Sites by distance from a place of the database; none when nobody knows where it is. */
-  #nearestSites(place: number): number[] {
+  /** What a geofence leaves of these candidates, by `#keyOf`. */
+  #fencedKey(inside: readonly number[]): string {
+    const { candidates, fence } = this.#options;
+    return this.#keyOf(this.#rankInside(judgeFence(fence!, candidates, inside)));
+  }
+
+  /**
+   * Sites by distance from a place of the database; none when nobody knows where it is. Where only the first counts, it
+   * is all there is.
+   */
+  #nearestSites(place: number): readonly number[] {
     const city = this.#city;
-    if (place === 0 || !city || Number.isNaN(city.latitude(place))) return [];
+    const sites = this.#sites;
+    if (sites.length === 0 || place === 0 || !city || Number.isNaN(city.latitude(place))) return NONE;
     const x = city.x(place);
     const y = city.y(place);
     const z = city.z(place);
     // The larger the scalar product of two unit vectors, the shorter the way between them.
-    const nearness = this.#sites.map((site) => site.x * x + site.y * y + site.z * z);
-    return [...this.#sites.keys()].sort((a, b) => nearness[b]! - nearness[a]! || a - b);
+    const costs = new Float64Array(sites.length);
+    let first = 0;
+    for (let i = 0; i < costs.length; i++) {
+      const site = sites[i]!;
+      costs[i] = -(site.x * x + site.y * y + site.z * z);
+      if (costs[i]! < costs[first]!) first = i;
+    }
+    return this.#options.max === 1 || this.#options.fence ? [first] : orderBy(costs);
   }
 }
 
@@ -585,36 +808,57 @@ function sitesOf(candidates: readonly Candidate[]): { sites: Site[]; unplaced: n
   return { sites: [...sites.values()], unplaced };
 }
 
-/** A database's node where it knows nothing of the family, or isn't asked. */
-const NOWHERE = -1;
-/** What `Extents` say of several countries or continents. */
-const SEVERAL = 0xffff;
-/** Bounds don't tell. */
-const UNPROVED = -2;
-
-function isLeaf(mmdb: Mmdb | null, node: number): boolean {
-  return mmdb === null || node === NOWHERE || node >= mmdb.nodeCount;
+/** By position: 1 = it is among these. */
+function maskOf(size: number, positions: readonly number[]): Uint8Array {
+  const mask = new Uint8Array(size);
+  for (const position of positions) mask[position] = 1;
+  return mask;
 }
 
-/** The node that the first `depth` bits of an address lead to. */
-function nodeAt(mmdb: Mmdb | null, family: 4 | 6, address: Uint8Array, depth: number): number {
-  let node = mmdb ? mmdb.root(family) : NOWHERE;
-  for (let bit = 0; bit < depth && !isLeaf(mmdb, node); bit++) {
-    node = mmdb!.child(node, bitAt(address, bit));
-  }
-  return node;
+type KindsSeen = Readonly<Record<ClientRule["match"]["kind"], boolean>>;
+
+const ALL_KINDS: KindsSeen = { cidr: true, asn: true, country: true, continent: true };
+const NONE: readonly number[] = [];
+/** Bits of the longest address. */
+const BITS_MAX = 128;
+/** A database's node where it knows nothing of the family, or isn't asked. */
+const NOWHERE = 0xffffffff;
+/** A leaf of the rules' prefixes where none is asked for. */
+const NOTHING = -1;
+/** What `Extents` say of several countries or continents. */
+const SEVERAL = 0xffff;
+/** Bounds don't tell; or they tell that some of a subtree decides otherwise, or that nothing does. */
+const UNPROVED = -1;
+const MIXED = 0;
+const ALIKE = 1;
+
+function leafOr(root: number): number {
+  return root < 0 ? NOWHERE : root;
+}
+
+function isLeaf(mmdb: Mmdb | null, node: number): boolean {
+  return mmdb === null || node >= mmdb.nodeCount;
+}
+
+function childOf(mmdb: Mmdb | null, node: number, bit: number): number {
+  return isLeaf(mmdb, node) ? node : mmdb!.child(node, bit);
 }
 
 function bitAt(address: Uint8Array, bit: number): number {
   return address[bit >> 3]! >> (7 - (bit & 7)) & 1;
 }
 
-function setBit(address: Uint8Array, bit: number): void {
-  address[bit >> 3]! |= 0x80 >> (bit & 7);
+function flipBit(address: Uint8Array, bit: number): void {
+  address[bit >> 3]! ^= 0x80 >> (bit & 7);
 }
 
 function clearBit(address: Uint8Array, bit: number): void {
   address[bit >> 3]! &= ~(0x80 >> (bit & 7));
+}
+
+/** Clears the bits behind the first `bits`. */
+function maskFrom(address: Uint8Array, bits: number): void {
+  for (let i = bits >> 3; i < address.length; i++) address[i]! &= i === bits >> 3 ? ~(0xff >> (bits & 7)) : 0;
 }
 
 function lettersOf(code: number): string | null {

@@ -7,26 +7,47 @@
  *
  * @module
  */
-import type { Candidate, Ranking } from "./ranking.ts";
+import { type Candidate, orderBy, type Ranking } from "./ranking.ts";
 
 /** Bits of an IPv4 client's address that count: what resolvers send by RFC 7871 §11.1. */
-export const HASH_BITS_V4 = 24;
+const HASH_BITS_V4 = 24;
 /** Bits of an IPv6 client's address that count. */
-export const HASH_BITS_V6 = 56;
+const HASH_BITS_V6 = 56;
 
-/**
- * By score, highest first.
- *
- * @param prefix the client's address; only its first 24 (of 4 bytes) or 56 bits (of 16) are looked at
- */
-export function rankByHash(candidates: readonly Candidate[], prefix: Uint8Array): Ranking {
-  const client = hashBytes(prefix, (prefix.length === 4 ? HASH_BITS_V4 : HASH_BITS_V6) / 8);
-  const scores = candidates.map(({ address, weight }) => {
-    const h = (mix(client ^ hashBytes(address, address.length)) + 0.5) / 2 ** 32;
-    return -weight / Math.log(h);
-  });
-  const order = [...candidates.keys()].sort((a, b) => scores[b]! - scores[a]! || a - b);
-  return { order, lead: Math.min(1, order.length) };
+/** Candidates that are ranked by hashing, their own part of it done ahead. */
+export class Rendezvous {
+  readonly #hashes: Uint32Array;
+  readonly #weights: Float64Array;
+
+  /** Looks at addresses and weights. */
+  constructor(candidates: readonly Pick<Candidate, "address" | "weight">[]) {
+    this.#hashes = Uint32Array.from(candidates, ({ address }) => hashBytes(address, address.length));
+    this.#weights = Float64Array.from(candidates, ({ weight }) => weight);
+  }
+
+  /**
+   * By score, highest first; no two are equals.
+   *
+   * @param prefix the client's address; only its first 24 (of 4 bytes) or 56 bits (of 16) are looked at
+   * @param max how many are needed: 1 = only the first is found, else all are
+   */
+  rank(prefix: Uint8Array, max: number): Ranking {
+    const client = hashBytes(prefix, hashBits(prefix) / 8);
+    const costs = new Float64Array(this.#hashes.length);
+    let first = 0;
+    for (let position = 0; position < costs.length; position++) {
+      const h = (mix(client ^ this.#hashes[position]!) + 0.5) / 2 ** 32;
+      costs[position] = this.#weights[position]! / Math.log(h);
+      if (costs[position]! < costs[first]!) first = position;
+    }
+    const order = max === 1 && costs.length > 0 ? [first] : orderBy(costs);
+    return { order, lead: Math.min(1, order.length) };
+  }
+}
+
+/** Bits of a client's address that count. */
+export function hashBits(address: Uint8Array): number {
+  return address.length === 4 ? HASH_BITS_V4 : HASH_BITS_V6;
 }
 
 /** FNV-1a, 32 bits, and mixed once more. */

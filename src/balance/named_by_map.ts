@@ -22,10 +22,13 @@ export class NamedByMap {
   constructor(map: MapFile, named: NamedMembers, candidates: readonly Candidate[]) {
     this.#map = map;
     this.#named = named;
-    this.#positions = named.sets.map((addresses) =>
-      [...candidates.keys()].filter((position) =>
-        addresses.includes(keyOfAddress(candidates[position]!.address))
-      )
+    const positions = new Map<string, number[]>();
+    for (const [position, { address }] of candidates.entries()) {
+      const key = keyOfAddress(address);
+      positions.set(key, [...positions.get(key) ?? [], position]);
+    }
+    this.#positions = named.sets.map((set) =>
+      set.flatMap((address) => positions.get(address) ?? []).sort((a, b) => a - b)
     );
     const keys = this.#positions.map((positions) => positions.join());
     const changes = named.changes.filter((range) =>
@@ -36,7 +39,29 @@ export class NamedByMap {
 
   /** Who is named for an address. */
   at(address: Uint8Array): readonly number[] {
-    return this.#positions[this.#named.setAt(this.#map.find(address))]!;
+    return this.#positions[this.setAt(address)]!;
+  }
+
+  /** Which of the sets of members that some rule names is named for an address. */
+  setAt(address: Uint8Array): number {
+    return this.#named.setAt(this.#map.find(address));
+  }
+
+  /** How many bits of an address say who is named for it. */
+  depthFor(address: Uint8Array): number {
+    const prefix = new Uint8Array(address.length);
+    let low = 0;
+    let high = address.length * 8;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      for (let i = 0; i < prefix.length; i++) {
+        const bits = middle - i * 8;
+        prefix[i] = address[i]! & (bits >= 8 ? 0xff : bits <= 0 ? 0 : ~(0xff >> bits));
+      }
+      if (this.isSame(prefix, middle)) high = middle;
+      else low = middle + 1;
+    }
+    return low;
   }
 
   /** Whether the same are named for all of a prefix, whose bits behind its length are zero. */

@@ -63,8 +63,30 @@ export function rankEqual(candidates: readonly Candidate[]): Ranking {
 
 /** By a number, least first; those whose numbers are the same as the first one's are equals. */
 export function rankBy(candidates: readonly Candidate[], cost: (candidate: Candidate) => number): Ranking {
-  const costs = candidates.map(cost);
-  const order = [...candidates.keys()].sort((a, b) => costs[a]! - costs[b]! || a - b);
-  const lead = order.filter((position) => costs[position] === costs[order[0]!]).length;
+  const costs = Float64Array.from(candidates, cost);
+  const order = orderBy(costs);
+  let lead = 0;
+  while (lead < order.length && costs[order[lead]!] === costs[order[0]!]) lead++;
   return { order, lead };
+}
+
+/**
+ * Positions by cost, least first; among equals the first comes first. Numbers are sorted by themselves and then looked
+ * up, which for hundreds takes a tenth of what comparing them by a function does.
+ */
+export function orderBy(costs: Float64Array): number[] {
+  const sorted = costs.slice().sort();
+  const order = new Array<number>(costs.length);
+  const taken = new Uint32Array(costs.length);
+  for (let position = 0; position < costs.length; position++) {
+    let low = 0;
+    let high = sorted.length - 1;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (sorted[middle]! < costs[position]!) low = middle + 1;
+      else high = middle;
+    }
+    order[low + taken[low]!++] = position;
+  }
+  return order;
 }

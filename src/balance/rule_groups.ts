@@ -18,52 +18,53 @@ export interface ClientRule {
 
 /** Rules that say the same of the client; their candidates are equals. */
 export interface RuleGroup {
+  /** Which one it is. */
+  readonly number: number;
   /** Indices of the rules. */
   readonly rules: number[];
-  /** Their candidates by position, all of them equals. */
-  readonly candidates: { readonly order: number[]; lead: number };
+  /** Their candidates by position, ascending: they take turns, so the order in which rules name them says nothing. */
+  readonly candidates: number[];
 }
 
 /** No rule's prefix covers the one asked about. */
-export const NO_CIDR: number = -1;
-/** Some rule's prefix lies inside the one asked about. */
-export const INSIDE: number = -2;
+const NO_CIDR: number = -1;
+/** Nodes of the prefixes' tree from here on are inner ones; below each other nothing varies. */
+const CIDR_INNER = 0;
+
+/** What rules can look at. */
+export type Kind = ClientRule["match"]["kind"];
+/** The kinds that match by equality. */
+export type NamedKind = Exclude<Kind, "cidr">;
 
 /** The rules of a map by what they look at. */
 export class RuleGroups {
-  /** Whether some rule looks at the network. */
-  readonly hasAsn: boolean;
-  /** Whether some rule looks at the country. */
-  readonly hasCountry: boolean;
-  /** Whether some rule looks at the continent. */
-  readonly hasContinent: boolean;
   readonly #groups: RuleGroup[] = [];
-  readonly #named = new Map<string, RuleGroup>();
-  /** Longest prefix first. */
-  readonly #cidrs: { readonly prefix: Uint8Array; readonly bits: number; readonly group: number }[] = [];
+  readonly #kinds: Kind[] = [];
+  /** Of groups that look for a prefix: its length. */
+  readonly #bits: number[] = [];
+  readonly #named: Readonly<Record<NamedKind, Map<number, RuleGroup>>> = {
+    asn: new Map(),
+    country: new Map(),
+    continent: new Map(),
+  };
+  readonly #cidrs4 = new CidrTree();
+  readonly #cidrs6 = new CidrTree();
 
   /** Groups rules that look for the same. */
   constructor(rules: readonly ClientRule[]) {
-    for (const [i, { match, candidate }] of rules.entries()) {
-      const key = match.kind === "cidr"
-        ? `cidr ${match.prefix} ${match.bits}`
-        : keyOf(match.kind, match.kind === "asn" ? match.number : match.code);
-      let group = this.#named.get(key);
-      if (!group) {
-        group = { rules: [], candidates: { order: [], lead: 0 } };
-        this.#named.set(key, group);
-        if (match.kind === "cidr") this.#cidrs.push({ ...match, group: this.#groups.length });
-        this.#groups.push(group);
-      }
-      group.rules.push(i);
-      if (group.candidates.order.includes(candidate)) continue;
-      group.candidates.lead = group.candidates.order.push(candidate);
+    const cidrs: number[] = [];
+    for (const [i, { match }] of rules.entries()) {
+      if (match.kind === "cidr") cidrs.push(i);
+      else {this.#add(
+          i,
+          rules[i]!,
+          this.#groupNamed(match.kind, match.kind === "asn" ? match.number : match.code),
+        );}
     }
-    this.#cidrs.sort((a, b) => b.bits - a.bits);
-    const has = (kind: ClientRule["match"]["kind"]) => rules.some((rule) => rule.match.kind === kind);
-    this.hasAsn = has("asn");
-    this.hasCountry = has("country");
-    this.hasContinent = has("continent");
+    // Longer prefixes are laid over shorter ones.
+    const bitsOf = (i: number) => (rules[i]!.match as { readonly bits: number }).bits;
+    for (const i of cidrs.sort((a, b) => bitsOf(a) - bitsOf(b) || a - b)) this.#addCidr(i, rules[i]!);
+    for (const { candidates } of this.#groups) candidates.sort((a, b) => a - b);
   }
 
   /** How many groups there are. */
@@ -71,34 +72,122 @@ export class RuleGroups {
     return this.#groups.length;
   }
 
-  /** A group by the number that `cidrAt` gives. */
-  at(group: number): RuleGroup {
-    return this.#groups[group]!;
+  /** A group by its number. */
+  at(number: number): RuleGroup {
+    return this.#groups[number]!;
+  }
+
+  /** The groups of a kind. */
+  of(kind: Kind): RuleGroup[] {
+    return this.#groups.filter((_, number) => this.#kinds[number] === kind);
   }
 
   /** The group of rules that look for this; `null` = there is none. */
-  named(kind: "asn" | "country" | "continent", value: number): RuleGroup | null {
-    return this.#named.get(keyOf(kind, value)) ?? null;
+  named(kind: NamedKind, value: number): RuleGroup | null {
+    return this.#named[kind].get(value) ?? null;
   }
 
-  /** The group of the longest prefix that covers all of this one, `NO_CIDR`, or `INSIDE`. */
-  cidrAt(prefix: Uint8Array, depth: number): number {
-    for (const cidr of this.#cidrs) {
-      if (cidr.prefix.length !== prefix.length) continue;
-      if (!agree(cidr.prefix, prefix, Math.min(cidr.bits, depth))) continue;
-      return cidr.bits > depth ? INSIDE : cidr.group;
+  /** Where to begin with the prefixes of addresses of so many bytes: an inner node, or a leaf, which is negative. */
+  cidrRoot(bytes: number): number {
+    return this.#tree(bytes).root;
+  }
+
+  /** What is behind a node; a leaf is behind itself. */
+  cidrChild(bytes: number, node: number, bit: number): number {
+    return node < CIDR_INNER ? node : this.#tree(bytes).child(node, bit);
+  }
+
+  /** The group of the longest prefix that covers a leaf, or `null`. */
+  groupAt(leaf: number): RuleGroup | null {
+    return leaf === NO_CIDR ? null : this.#groups[groupOfLeaf(leaf)]!;
+  }
+
+  #tree(bytes: number): CidrTree {
+    return bytes === 4 ? this.#cidrs4 : this.#cidrs6;
+  }
+
+  #groupNamed(kind: NamedKind, value: number): RuleGroup {
+    const known = this.#named[kind].get(value);
+    if (known) return known;
+    const group = this.#begin(kind);
+    this.#named[kind].set(value, group);
+    return group;
+  }
+
+  #addCidr(i: number, rule: ClientRule): void {
+    const { prefix, bits } = rule.match as Extract<ClientRule["match"], { readonly kind: "cidr" }>;
+    const tree = this.#tree(prefix.length);
+    const before = tree.at(prefix, bits);
+    const around = this.groupAt(before.leaf);
+    // The same prefix once more has its own leaf already.
+    const isSame = around !== null && before.depth === bits && this.#bits[around.number] === bits;
+    const group = isSame ? around : this.#begin("cidr");
+    if (!isSame) tree.put(prefix, bits, leafOf(group.number));
+    this.#bits[group.number] = bits;
+    this.#add(i, rule, group);
+  }
+
+  #add(i: number, { candidate }: ClientRule, { rules, candidates }: RuleGroup): void {
+    rules.push(i);
+    if (!candidates.includes(candidate)) candidates.push(candidate);
+  }
+
+  #begin(kind: Kind): RuleGroup {
+    const group = { number: this.#groups.length, rules: [], candidates: [] };
+    this.#groups.push(group);
+    this.#kinds.push(kind);
+    return group;
+  }
+}
+
+/** A leaf of the tree, by the number of the group whose prefix covers it; `groupOfLeaf` is its inverse. */
+function leafOf(group: number): number {
+  return NO_CIDR - 1 - group;
+}
+
+function groupOfLeaf(leaf: number): number {
+  return NO_CIDR - 1 - leaf;
+}
+
+/** The prefixes of one family as a binary tree, walked beside the databases' trees: a step takes no search. */
+class CidrTree {
+  /** Where to begin. */
+  root = NO_CIDR;
+  /** Two words a node, one for each bit. */
+  readonly #words: number[] = [];
+
+  child(node: number, bit: number): number {
+    return this.#words[node * 2 + bit]!;
+  }
+
+  /** The leaf on the way to a prefix, none being longer, and how many bits lead to it. */
+  at(prefix: Uint8Array, bits: number): { readonly leaf: number; readonly depth: number } {
+    let node = this.root;
+    let depth = 0;
+    while (node >= CIDR_INNER && depth < bits) node = this.child(node, bitAt(prefix, depth++));
+    return { leaf: node, depth };
+  }
+
+  /** Lays a prefix over what is there, none of which is longer. */
+  put(prefix: Uint8Array, bits: number, leaf: number): void {
+    if (bits === 0) {
+      this.root = leaf;
+      return;
     }
-    return NO_CIDR;
+    let node = this.root = this.#opened(this.root);
+    for (let bit = 0; bit < bits - 1; bit++) {
+      const at = node * 2 + bitAt(prefix, bit);
+      node = this.#words[at] = this.#opened(this.#words[at]!);
+    }
+    this.#words[node * 2 + bitAt(prefix, bits - 1)] = leaf;
+  }
+
+  /** The node as an inner one: what covers a leaf covers both of its halves. */
+  #opened(node: number): number {
+    return node < CIDR_INNER ? this.#words.push(node, node) / 2 - 1 : node;
   }
 }
 
-function keyOf(kind: "asn" | "country" | "continent", value: number): string {
-  return `${kind} ${value}`;
-}
-
-function agree(a: Uint8Array, b: Uint8Array, bits: number): boolean {
-  const bytes = bits >> 3;
-  for (let i = 0; i < bytes; i++) if (a[i] !== b[i]) return false;
-  const rest = bits & 7;
-  return rest === 0 || (a[bytes]! ^ b[bytes]!) >> (8 - rest) === 0;
+function bitAt(address: Uint8Array, bit: number): number {
+  return address[bit >> 3]! >> (7 - (bit & 7)) & 1;
 }

@@ -8,18 +8,22 @@
  * @module
  */
 
-/** Words at first. */
+/** Words at first; when they are used up there is room for all at once, which takes memory only as it is used. */
 const WORDS_MIN = 1 << 12;
 /** Words at most: 32 MiB. */
 const WORDS_MAX = 1 << 23;
+
+/** Shortcuts at most: 16 MiB. */
+const SHORTCUTS_MAX = 64;
 
 /** The nodes. */
 export class Trie {
   /** How often it was cleared; positions from before mean nothing any more. */
   clearings = 0;
-  /** All nodes; another array after it has grown. */
+  /** All nodes; another array after it has grown. What isn't reserved may hold anything. */
   words = new Int32Array(WORDS_MIN);
   #used = 2;
+  readonly #shortcuts: (() => void)[] = [];
   readonly #max: number;
 
   /**
@@ -31,11 +35,21 @@ export class Trie {
     this.#max = wordsMax;
   }
 
-  /** Forgets everything. */
+  /** Forgets everything; at once, however much it is. */
   clear(): void {
-    this.words.fill(0, 0, this.#used);
     this.#used = 2;
     this.clearings++;
+  }
+
+  /**
+   * Room for a shortcut into one of the tries, all zero. There are so many at most: then the oldest is taken away.
+   *
+   * @param takeAway called when another trie gets it
+   */
+  shortcut(size: number, takeAway: () => void): Int32Array {
+    if (this.#shortcuts.length === SHORTCUTS_MAX) this.#shortcuts.shift()!();
+    this.#shortcuts.push(takeAway);
+    return new Int32Array(size);
   }
 
   /** A new pair of unknown words. */
@@ -43,6 +57,7 @@ export class Trie {
     if (this.#used + 2 > this.words.length) this.#makeRoom();
     const at = this.#used;
     this.#used += 2;
+    this.words[at] = this.words[at + 1] = 0;
     return at;
   }
 
@@ -62,7 +77,7 @@ export class Trie {
 
   #makeRoom(): void {
     if (this.words.length >= this.#max) return this.clear();
-    const grown = new Int32Array(this.words.length * 2);
+    const grown = new Int32Array(this.#max);
     grown.set(this.words);
     this.words = grown;
   }

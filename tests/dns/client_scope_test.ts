@@ -1,0 +1,164 @@
+/**
+ * Answers by client through the whole engine: how much work one new client can cause, and that an answer holds for the
+ * widest prefix for which it is the same.
+ *
+ * @module
+ */
+import { deepEqual, equal, ok } from "node:assert/strict";
+import { workOutExtents } from "../../src/balance/extents.ts";
+import { Mmdb } from "../../src/balance/mmdb.ts";
+import { type Atlas, EMPTY_ATLAS } from "../../src/snapshot/atlas.ts";
+import { flatRecord, writeMmdb } from "../balance/mmdb_writer.ts";
+import { addresses, query } from "./packets.ts";
+import { type Declared, World } from "./world.ts";
+
+const HASHED: Declared["pools"] = [{
+  name: "hashed",
+  algorithm: "hash",
+  members: [{ ipAddress: "192.0.2.1", weight: 65_535 }, { ipAddress: "192.0.2.2", weight: 1 }],
+}];
+
+const FRANKFURT = { latitude: 50.1, longitude: 8.7, country: "DE", continent: "EU" };
+const SAO_PAULO = { latitude: -23.5, longitude: -46.6, country: "BR", continent: "SA" };
+
+/** Thousands of networks by turns here and there, so that looking at each of them can't be what a query does. */
+const MOTLEY: Atlas = (() => {
+  const networks = Array.from({ length: 30_000 }, (_, i): [string, ReturnType<typeof flatRecord>] => [
+    `${1 + (i >> 10)}.${i >> 2 & 255}.${(i & 3) * 64}.0/18`,
+    flatRecord(i % 2 === 0 ? FRANKFURT : SAO_PAULO),
+  ]);
+  const bytes = writeMmdb({ networks: [["0.0.0.0/0", flatRecord(FRANKFURT)], ...networks] });
+  const city = new SharedArrayBuffer(bytes.length);
+  new Uint8Array(city).set(bytes);
+  const extents = workOutExtents(new Mmdb(new Uint8Array(city)));
+  return { ...EMPTY_ATLAS, edition: 1, city: [city], extents: [extents] };
+})();
+
+/** A world whose pools are asked for as `www.example`, the first of them. */
+function worldOf(pools: NonNullable<Declared["pools"]>, atlas = EMPTY_ATLAS): World {
+  return new World({ pools, services: { "www.example": pools[0]!.name }, atlas });
+}
+
+/** Who is answered, and for how many bits of the subnet. */
+function ask(world: World, ecs: string, type: "A" | "AAAA" = "A") {
+  const answer = world.ask(query("www.example", type, { ecs }))!;
+  return { members: addresses(answer), scope: scopeOf(answer) };
+}
+
+/** The option of RFC 7871 is the last thing in an answer: its scope stands before the address. */
+function scopeOf(answer: Uint8Array): number {
+  for (let at = answer.length - 8; at > 12; at--) {
+    const isOption = answer[at] === 0 && answer[at + 1] === 8 && answer[at + 4] === 0;
+    if (isOption && at + 4 + (answer[at + 2]! << 8 | answer[at + 3]!) === answer.length) {
+      return answer[at + 7]!;
+    }
+  }
+  throw new Error("the answer has no client subnet");
+}
+
+/** How often a function of `Math` is called meanwhile. */
+function callsOf(name: "log", act: () => void): number {
+  const own = Math[name];
+  let calls = 0;
+  Math[name] = (x) => {
+    calls++;
+    return own(x);
+  };
+  try {
+    act();
+  } finally {
+    Math[name] = own;
+  }
+  return calls;
+}
+
+Deno.test("a new client of a hashed pool costs one hash for each member, however unequal weights are", () => {
+  const world = worldOf(HASHED!);
+  for (let i = 0; i < 100; i++) {
+    const v6 = callsOf("log", () => ask(world, `2001:db8:${i.toString(16)}:${i}00::/56`));
+    const v4 = callsOf("log", () => ask(world, `10.${i}.${i}.0/24`));
+    ok(v6 <= 2 && v4 <= 2, `client ${i} takes ${v6} and ${v4} logarithms`);
+  }
+});
+
+Deno.test("a hash looks at 24 bits of an IPv4 client and at 56 of an IPv6 one, and says so", () => {
+  const pool = { ...HASHED![0]!, members: Array.from({ length: 8 }, (_, i) => `192.0.2.${i}`) };
+  const world = worldOf([pool]);
+  const answers = (clients: string[]) => new Set(clients.map((ecs) => ask(world, ecs).members.join()));
+  const numbers = Array.from({ length: 64 }, (_, i) => i);
+  ok(answers(numbers.map((i) => `2001:db8:0:${i.toString(16)}00::/56`)).size > 4, "/56 of one /48");
+  equal(answers(numbers.map((i) => `2001:db8:0:${i.toString(16)}::/64`)).size, 1, "/64 of one /56");
+  ok(answers(numbers.map((i) => `10.0.${i}.0/24`)).size > 4, "/24 of one /16");
+  equal(answers(numbers.map((i) => `10.0.0.${i}/32`)).size, 1, "addresses of one /24");
+  deepEqual([ask(world, "2001:db8::/56").scope, ask(world, "10.0.0.0/24").scope], [56, 24]);
+});
+
+Deno.test("a hash sends the IPv6 clients that it always has", () => {
+  const pool = { ...HASHED![0]!, members: Array.from({ length: 8 }, (_, i) => `192.0.2.${i}`) };
+  const world = worldOf([pool]);
+  const firsts = Array.from(
+    { length: 12 },
+    (_, i) => ask(world, `2001:db8:0:${i.toString(16)}00::/56`).members[0],
+  );
+  deepEqual(firsts.map((address) => address!.slice(-1)).join(""), "112546150513");
+});
+
+const TWO = ["192.0.2.1", "192.0.2.2"];
+
+Deno.test("rules that name those whom everybody else gets as well leave the scope at 0", () => {
+  const world = worldOf([{
+    name: "web",
+    maxAnswers: 0,
+    members: TWO,
+    geoRules: [{ country: "BR", member: 1 }, { country: "BR", member: 0 }],
+  }], MOTLEY);
+  deepEqual(ask(world, "1.2.64.0/24"), { members: TWO, scope: 0 });
+  deepEqual(ask(world, "1.2.0.0/24"), { members: [...TWO].reverse(), scope: 0 });
+});
+
+Deno.test("a rule for the only tier that is up leaves the scope at 0", () => {
+  const world = worldOf([{
+    name: "web",
+    algorithm: "failover",
+    members: [
+      { ipAddress: "192.0.2.1", priority: 1 },
+      { ipAddress: "192.0.2.2", priority: 2 },
+      { ipAddress: "192.0.2.3", priority: 0 },
+    ],
+    geoRules: [{ country: "BR", member: 1 }, { continent: "EU", member: 0 }],
+  }], MOTLEY);
+  ok(ask(world, "1.2.64.0/24").scope > 0);
+  world.health({ "192.0.2.1": false });
+  deepEqual(ask(world, "1.2.64.0/24"), { members: ["192.0.2.2"], scope: 0 });
+});
+
+Deno.test("a rule whose members are down leaves its clients to the rules behind it, and scopes as wide", () => {
+  const rules = [{ cidr: "1.0.0.0/8", member: 0 }, { cidr: "0.0.0.0/0", member: 1 }];
+  const world = worldOf([{ name: "web", members: [...TWO, "192.0.2.3"], geoRules: rules }], MOTLEY);
+  deepEqual(ask(world, "1.2.64.0/24"), { members: ["192.0.2.1"], scope: 8 });
+  world.health({ "192.0.2.1": false });
+  deepEqual(ask(world, "1.2.64.0/24"), { members: ["192.0.2.2"], scope: 0 });
+});
+
+Deno.test("a geofence all of whose members are down hands everybody on alike, with scope 0", () => {
+  for (const onAllDown of ["fallback", "none"] as const) {
+    const world = worldOf([
+      {
+        name: "web",
+        algorithm: "geoip",
+        geofence: true,
+        onAllDown,
+        fallbackPoolId: onAllDown === "fallback" ? "rest" : null,
+        members: [
+          { ipAddress: "192.0.2.1", latitude: 50.1, longitude: 8.7 },
+          { ipAddress: "192.0.2.2", latitude: -23.5, longitude: -46.6 },
+          { ipAddress: "192.0.2.3", latitude: 35.7, longitude: 139.7 },
+        ],
+      },
+      { name: "rest", members: ["192.0.2.9"] },
+    ], MOTLEY);
+    ok(ask(world, "1.2.64.0/24").scope > 0);
+    world.health({ "192.0.2.1": false, "192.0.2.2": false });
+    deepEqual(ask(world, "1.2.64.0/24"), { members: onAllDown === "none" ? [] : ["192.0.2.9"], scope: 0 });
+  }
+});
