@@ -10,7 +10,13 @@
 import { Argument, Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import type { DatabaseOptions } from "./src/cli/backup.ts";
 import { CommandFailed, type ExitCode } from "./src/cli/failure.ts";
-import { addApiOptions, addOutputOption, examples, type Surroundings } from "./src/cli/command_line.ts";
+import {
+  addApiOptions,
+  addOutputOption,
+  examples,
+  type Surroundings,
+  withTwoDashes,
+} from "./src/cli/command_line.ts";
 import type { Shell } from "./src/cli/completions.ts";
 import { addConfigCommand } from "./src/cli/config_command.ts";
 import { addExplainCommands } from "./src/cli/explain_commands.ts";
@@ -40,7 +46,7 @@ export async function run(args: readonly string[], terminal: Terminal): Promise<
     return 0;
   }
   try {
-    await root.parseAsync(args, { from: "user" });
+    await root.parseAsync(withTwoDashes(args), { from: "user" });
     return outcome.exitCode;
   } catch (error) {
     return report(error, terminal);

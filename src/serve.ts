@@ -35,6 +35,7 @@ export async function serve(
   }
   const { settings, file } = loaded;
   const log = createLogger({ ...settings.log, clock: systemClock });
+  for (const note of loaded.notes) log.warn(formatProblem(note));
   signals.onMeaningless((signal) => log.debug("A signal that means nothing here", { signal }));
   const starting = startNode({ settings, log });
   const stopped = signals.stopped.then((signal) => ({ signal }));
@@ -127,10 +128,11 @@ async function reload(
 ): Promise<void> {
   await tell(log, "RELOADING=1");
   const loaded = load();
-  const { settings, problems, file } = loaded;
+  const { settings, problems, notes, file } = loaded;
   for (const problem of problems) log.error(`Not reloaded: ${formatProblem(problem)}`);
   if (!loaded.settings) node.countRefusedDatabases(loaded.refusedDatabases);
   if (settings) {
+    for (const note of notes) log.warn(formatProblem(note));
     try {
       const restart = await node.use(settings);
       log.info("Reloaded the settings", { settings: file ?? "defaults" });

@@ -43,3 +43,12 @@ export function milliseconds(text: string): number {
 export function examples(...lines: readonly string[]): string {
   return `\nExamples:\n${lines.map((line) => `  ${line}`).join("\n")}`;
 }
+
+/**
+ * A command line in which `-config` and `-db`, with their value behind a space or `=`, have two dashes: gslbd and gslbctl
+ * spell them with one, as Go programs do, where ours would read a bundle of short flags.
+ */
+export function withTwoDashes(args: readonly string[]): string[] {
+  const end = args.includes("--") ? args.indexOf("--") : args.length;
+  return args.map((arg, i) => i < end && /^-(?:config|db)(?:=|$)/.test(arg) ? `-${arg}` : arg);
+}

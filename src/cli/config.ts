@@ -36,7 +36,8 @@ export interface ApplyFlags extends ClientOptions {
 export async function validate(paths: readonly string[], terminal: Terminal): Promise<ExitCode> {
   let exitCode: ExitCode = 0;
   for (const path of paths) {
-    const { problems, summary } = await validatePath(path, Deno.env.toObject());
+    const { problems, notes, summary } = await validatePath(path, Deno.env.toObject());
+    for (const note of notes) terminal.err(`note: ${formatProblem(note)}`);
     if (problems.length > 0) {
       exitCode = 1;
       for (const problem of problems) terminal.out(formatProblem(problem));

@@ -24,6 +24,7 @@ import {
   type HealthCheck,
   PLAIN_CHECK_TYPES,
 } from "./model.ts";
+import { CHECK_KEYS_ELSEWHERE, CHECK_TYPES_ELSEWHERE } from "./not_here.ts";
 import {
   checkEndpoints,
   endpointsSchema,
@@ -64,7 +65,7 @@ export interface HealthHttpBlock {
   readonly host: string | null;
   /** A set of codes as in a pool's check. */
   readonly expectedStatus: string;
-  /** Text that the body must contain; `null` = any body. */
+  /** Text that the body must contain; `null` and empty = any body. */
   readonly contains: string | null;
   /** `true` turns type `http` into `https`. */
   readonly tls: boolean;
@@ -98,7 +99,7 @@ const check = plainCheckSchema.shape;
 
 /** The fields of the `health` block. */
 export const healthShape: SchemaOf<HealthBlock>["shape"] = {
-  type: choice("type", PLAIN_CHECK_TYPES).default("tcp").meta({
+  type: choice("type", PLAIN_CHECK_TYPES, { elsewhere: CHECK_TYPES_ELSEWHERE }).default("tcp").meta({
     description: "tcp connects; http and https send a request and judge the answer",
     examples: ["https"],
   }),
@@ -125,7 +126,11 @@ export const healthShape: SchemaOf<HealthBlock>["shape"] = {
 export const HEALTH_ALIASES: readonly string[] = ["interval", "checkinterval"];
 
 /** The `health` block. */
-export const healthSchema: SchemaOf<HealthBlock> = strictObject(healthShape, HEALTH_ALIASES).check(
+export const healthSchema: SchemaOf<HealthBlock> = strictObject(
+  healthShape,
+  HEALTH_ALIASES,
+  CHECK_KEYS_ELSEWHERE,
+).check(
   together(["checkInterval", "timeout"], checkTimeout),
 );
 
@@ -180,7 +185,7 @@ export function fallbackOf(
         httpPath: health.http.path,
         httpHost: health.http.host,
         httpExpectedStatus: health.http.expectedStatus,
-        httpContains: health.http.contains,
+        httpContains: health.http.contains || null,
         insecureSkipVerify: health.http.insecureSkipVerify,
       },
     },
@@ -207,8 +212,9 @@ function httpSchema(): SchemaOf<HealthHttpBlock> {
         description: "Status codes that count as success: codes and ranges, separated by commas; 0 = any",
         example: "200,204",
       }),
-    contains: httpContains("contains").nullable().default(null).meta({
-      description: "Text that the first 1 MiB of the body must contain; by default any body will do",
+    contains: httpContains("contains", { minLength: 0 }).nullable().default(null).meta({
+      description:
+        "Text that the first 1 MiB of the body must contain; by default, and if empty, any body will do",
       examples: ["ready"],
     }),
     tls: flag("tls").default(false).meta({

@@ -69,12 +69,29 @@ export function flag(name: string): z.ZodBoolean {
   return z.boolean({ error: mustBe(name, "true or false") });
 }
 
-/** One of a few words. */
+/**
+ * One of a few words.
+ *
+ * @param remark follows the words in the message
+ * @param elsewhere words that other systems have here, and what to use in their place
+ */
 export function choice<const Words extends readonly [string, ...string[]]>(
   name: string,
   words: Words,
+  { remark = "", elsewhere }: {
+    readonly remark?: string;
+    readonly elsewhere?: ReadonlyMap<unknown, string>;
+  } = {},
 ): z.ZodEnum<z.core.util.ToEnum<Words[number]>> {
-  return z.enum(words, { error: mustBe(name, `one of ${words.join(", ")}`) });
+  const error = mustBe(name, `one of ${words.join(", ")}${remark && ` (${remark})`}`);
+  return z.enum(words, {
+    error: (issue) => {
+      const instead = elsewhere?.get(issue.input);
+      return instead === undefined
+        ? error(issue)
+        : `${name} ${issue.input} isn't in this version; ${instead}`;
+    },
+  });
 }
 
 /** A list; the elements say what is wrong with themselves. */
@@ -281,9 +298,12 @@ export function httpHost(name: string): z.ZodString {
 }
 
 /** Text that a body must contain. */
-export function httpContains(name: string): z.ZodString {
-  const error = mustBe(name, "a text of 1–1024 characters");
-  return z.string({ error }).min(1, { error }).max(1024, { error });
+export function httpContains(
+  name: string,
+  { minLength = 1 }: { readonly minLength?: 0 | 1 } = {},
+): z.ZodString {
+  const error = mustBe(name, `a text of ${minLength}–1024 characters`);
+  return z.string({ error }).min(minLength, { error }).max(1024, { error });
 }
 
 /** A set of status codes; stored without spaces. */

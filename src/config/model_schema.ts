@@ -51,6 +51,7 @@ import {
   SERVICE_DEFAULTS,
   type Zone,
 } from "./model.ts";
+import { CHECK_KEYS_ELSEWHERE, CHECK_TYPES_ELSEWHERE } from "./not_here.ts";
 import { type SchemaOf, strictObject } from "./strict_object.ts";
 
 /** A pool as files have it: what belongs to it inline, other objects by name. */
@@ -246,45 +247,57 @@ const PROBE_FIELDS = [
 ] as const satisfies readonly (keyof HealthCheck)[];
 
 /** A check that isn't calculated, as `HealthCheck`. */
-export const plainCheckSchema: SchemaOf<HealthCheck> = strictObject({
-  type: z.enum(PLAIN_CHECK_TYPES, {
-    error: mustBe("type", "one of tcp, http, https (only a pool's own check may be calculated)"),
-  }).default("tcp").meta({
-    description: "tcp connects; http and https send a request and judge the answer",
-    examples: ["https"],
-  }),
-  ...probeFields,
-  require: choice("require", ["all"]).default("all").meta({
-    description: "all: only a calculated check has another",
-    examples: ["all"],
-  }),
-  checks: list("checks", z.never().meta({ type: "object" })).max(0, {
-    error: "checks must be empty: a plain check holds none",
-  })
-    .default([]).meta({ description: "Empty: only a calculated check has some", examples: [[]] }),
-}).check(together(["intervalMs", "timeoutMs"], checkTimes));
+export const plainCheckSchema: SchemaOf<HealthCheck> = strictObject(
+  {
+    type: choice("type", PLAIN_CHECK_TYPES, {
+      remark: "only a pool's own check may be calculated",
+      elsewhere: CHECK_TYPES_ELSEWHERE,
+    }).default("tcp").meta({
+      description: "tcp connects; http and https send a request and judge the answer",
+      examples: ["https"],
+    }),
+    ...probeFields,
+    require: choice("require", ["all"]).default("all").meta({
+      description: "all: only a calculated check has another",
+      examples: ["all"],
+    }),
+    checks: list("checks", z.never().meta({ type: "object" })).max(0, {
+      error: "checks must be empty: a plain check holds none",
+    })
+      .default([]).meta({ description: "Empty: only a calculated check has some", examples: [[]] }),
+  },
+  [],
+  CHECK_KEYS_ELSEWHERE,
+).check(together(["intervalMs", "timeoutMs"], checkTimes));
 
 /** A health check's fields, as `HealthCheck`. */
-export const healthCheckSchema: SchemaOf<HealthCheck> = strictObject({
-  type: choice("type", CHECK_TYPES).default(HEALTH_CHECK_DEFAULTS.type).meta({
-    description: "tcp connects; http and https send a request and judge the answer; calculated joins what " +
-      "its checks say",
-    examples: ["https"],
-  }),
-  ...probeFields,
-  require: z.union([choice("require", ["all", "any"]), integer("require", 1, CHECKS_MAX)], {
-    error: mustBe("require", `all, any or a number from 1 to ${CHECKS_MAX}`),
-  }).default("all").meta({
-    description: "How many of the checks of a calculated check must be well: all, any, or at least so many",
-    examples: ["any", 2],
-  }),
-  checks: list("checks", plainCheckSchema).max(CHECKS_MAX, {
-    error: `checks must have at most ${CHECKS_MAX} checks`,
-  }).default([]).meta({
-    description: `The checks of a calculated check, 1 to ${CHECKS_MAX} plain ones`,
-    examples: [[]],
-  }),
-}).check(
+export const healthCheckSchema: SchemaOf<HealthCheck> = strictObject(
+  {
+    type: choice("type", CHECK_TYPES, { elsewhere: CHECK_TYPES_ELSEWHERE }).default(
+      HEALTH_CHECK_DEFAULTS.type,
+    ).meta({
+      description:
+        "tcp connects; http and https send a request and judge the answer; calculated joins what " +
+        "its checks say",
+      examples: ["https"],
+    }),
+    ...probeFields,
+    require: z.union([choice("require", ["all", "any"]), integer("require", 1, CHECKS_MAX)], {
+      error: mustBe("require", `all, any or a number from 1 to ${CHECKS_MAX}`),
+    }).default("all").meta({
+      description: "How many of the checks of a calculated check must be well: all, any, or at least so many",
+      examples: ["any", 2],
+    }),
+    checks: list("checks", plainCheckSchema).max(CHECKS_MAX, {
+      error: `checks must have at most ${CHECKS_MAX} checks`,
+    }).default([]).meta({
+      description: `The checks of a calculated check, 1 to ${CHECKS_MAX} plain ones`,
+      examples: [[]],
+    }),
+  },
+  [],
+  CHECK_KEYS_ELSEWHERE,
+).check(
   together(["intervalMs", "timeoutMs"], checkTimes),
   together(["type", "require", "checks", ...PROBE_FIELDS], (payload) => {
     if (payload.value.type === "calculated") checkCalculated(payload);

@@ -83,6 +83,7 @@ places. \`loadbalancer\` and \`health\` have the keys of the [settings](configur
 
 /** What someone who starts doesn't miss. */
 const RARE: ReadonlySet<string> = new Set([
+  "api.webuiPath",
   "dns.chaos",
   "dns.nsid",
   "dns.tcp",

@@ -166,16 +166,23 @@ export interface SettingsInput {
   readonly outside?: SettingsOutside;
 }
 
-/** The settings, or every problem; `file` is what was read, if anything. */
+/** The settings, or every problem. */
 export type LoadedSettings =
-  | { readonly settings: Settings; readonly problems: readonly []; readonly file: string | null }
-  | {
-    readonly settings: null;
-    readonly problems: readonly FileProblem[];
+  & {
+    /** What is read, if anything. */
     readonly file: string | null;
-    /** How many of the problems are databases that can't be taken. */
-    readonly refusedDatabases: number;
-  };
+    /** What is let pass, though it has no effect. */
+    readonly notes: readonly FileProblem[];
+  }
+  & (
+    | { readonly settings: Settings; readonly problems: readonly [] }
+    | {
+      readonly settings: null;
+      readonly problems: readonly FileProblem[];
+      /** How many of the problems are databases that can't be taken. */
+      readonly refusedDatabases: number;
+    }
+  );
 
 /**
  * Puts the settings together.
@@ -194,7 +201,8 @@ export function loadSettings(
     : file;
   const document = path === null ? noFile() : readSettingsFile(path, outside);
   if (document.source === null) {
-    return { settings: null, problems: sortProblems(document.problems), file: path, refusedDatabases: 0 };
+    const problems = sortProblems(document.problems);
+    return { settings: null, problems, notes: [], file: path, refusedDatabases: 0 };
   }
   const loading = new Loading({ ...document, source: document.source }, {
     env,
@@ -204,9 +212,9 @@ export function loadSettings(
   });
   if (!fileOnly) loading.addEnvironment();
   const settings = loading.load(flags);
-  if (settings) return { settings, problems: [], file: path };
-  const { problems, refusedDatabases } = loading;
-  return { settings: null, problems: sortProblems(problems), file: path, refusedDatabases };
+  const { notes, problems, refusedDatabases } = loading;
+  if (settings) return { settings, problems: [], notes, file: path };
+  return { settings: null, problems: sortProblems(problems), notes, file: path, refusedDatabases };
 }
 
 interface SettingsDocument {
@@ -249,6 +257,7 @@ function readSettingsFile(path: string, outside: SettingsOutside): SettingsDocum
 /** One run of putting settings together; collects problems on the way. */
 class Loading {
   readonly problems: FileProblem[];
+  readonly notes: FileProblem[] = [];
   /** How many databases were refused. */
   refusedDatabases = 0;
   readonly #layers: Layers;
@@ -322,9 +331,10 @@ class Loading {
     const { cluster, node, dns, log, health, geoip, mapFile, metrics, queryLog, names } = file;
     const { startTimeout, flipGuard, canaries } = health;
     const secrets = this.#resolveSecrets(file);
+    this.#noteWithoutEffect(file);
     return {
       cluster,
-      node: { id: node.id ?? this.#hostName(), region: node.region },
+      node: { id: node.id || this.#hostName(), region: node.region },
       dns: {
         listenAddr: dns.listenAddr,
         port: dns.port,
@@ -362,6 +372,13 @@ class Loading {
       names: { ...names, resolvers: names.resolvers.map((text) => parseSocketAddress(text)) },
       workers: file.workers ?? Math.min(WORKERS_MAX, Math.max(1, this.#outside.processors() - 1)),
     };
+  }
+
+  #noteWithoutEffect({ api }: SettingsFile): void {
+    if (api.webuiPath === "") return;
+    const message =
+      "api.webuiPath has no effect: this version has no web console (remove it, or leave it for later)";
+    this.notes.push(this.#layers.problem(["api", "webuiPath"], message));
   }
 
   #hostName(): string {

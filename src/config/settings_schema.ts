@@ -36,6 +36,7 @@ import {
   type LoadbalancerBlock,
   loadbalancerSchema,
 } from "./fallback_schema.ts";
+import { CHECK_KEYS_ELSEWHERE } from "./not_here.ts";
 import type { Settings } from "./settings.ts";
 import { section, strictObject } from "./strict_object.ts";
 
@@ -87,10 +88,14 @@ export const settingsFileSchema: z.ZodType<SettingsFile> = strictObject({
   dns: section(dnsSchema(), "How DNS is served"),
   loadbalancer: section(loadbalancerSchema, "The static fallback: answers names that nothing else answers"),
   health: section(
-    strictObject({
-      ...healthShape,
-      ...healthOfNodeShape(),
-    }, HEALTH_ALIASES).check(together(["checkInterval", "timeout"], checkTimeout)),
+    strictObject(
+      {
+        ...healthShape,
+        ...healthOfNodeShape(),
+      },
+      HEALTH_ALIASES,
+      CHECK_KEYS_ELSEWHERE,
+    ).check(together(["checkInterval", "timeout"], checkTimeout)),
     "How the endpoints of loadbalancer are probed; without any of the keys from type to http they aren't",
   ),
   geoip: section(geoipSchema(), "Where clients are"),
@@ -196,14 +201,15 @@ export const settingsFileSchema: z.ZodType<SettingsFile> = strictObject({
 });
 
 /** What the schema makes of a file, as far as this version uses it. */
-export interface SettingsFile
-  extends Pick<Settings, "cluster" | "geoip" | "mapFile" | "api" | "metrics" | "log"> {
+export interface SettingsFile extends Pick<Settings, "cluster" | "geoip" | "mapFile" | "metrics" | "log"> {
+  /** With what is let pass but has no effect. */
+  readonly api: Settings["api"] & { readonly webuiPath: string };
   /** A path as it was written. */
   readonly queryLog: Settings["queryLog"];
   /** Resolvers are yet to be taken apart. */
   readonly names: Omit<Settings["names"], "resolvers"> & { readonly resolvers: readonly string[] };
-  /** Without the host name, which takes the place of an absent id. */
-  readonly node: Omit<Settings["node"], "id"> & { readonly id: string | null };
+  /** Without the host name, which takes the place of an empty id. */
+  readonly node: Settings["node"];
   /** Zone files are yet to be read. */
   readonly dns: Omit<Settings["dns"], "listen" | "zones"> & {
     readonly zones: readonly { readonly domain: string; readonly file: string }[];
@@ -226,9 +232,10 @@ export interface SettingsFile
 }
 
 function nodeSchema() {
+  const nodeId = mustBe("node.id", "1–63 letters, digits, underscores and hyphens, or empty");
   return strictObject({
-    id: id("node.id").nullable().default(null).meta({
-      description: "Name of this node, unique in its cluster; by default the host name with - for .",
+    id: z.string({ error: nodeId }).regex(/^[A-Za-z0-9_-]{0,63}$/, { error: nodeId }).default("").meta({
+      description: "Name of this node, unique in its cluster; empty = the host name with - for .",
       examples: ["fra1-a"],
     }),
     region: regionName("region").default("").meta({
@@ -549,6 +556,12 @@ function apiSchema() {
     maxConnectionsPerClient: integer("maxConnectionsPerClient", 1, 65_535).default(64).meta({
       description: "Connections of one IPv4 address or IPv6 /64 at the same time",
       examples: [64],
+    }),
+    webuiPath: z.string({ error: mustBe("webuiPath", "a path") }).max(4096, {
+      error: mustBe("webuiPath", "a path"),
+    }).default("").meta({
+      description: "Folder of a web console: without effect, since this version has none",
+      examples: ["/usr/share/gslbd/webui"],
     }),
     tokens: oneOrMore("tokens", requiredSecret("token")).prefault([]).meta({
       description: "Bearer tokens that the API accepts",

@@ -16,16 +16,18 @@ export type SchemaOf<T> = z.ZodObject<{ -readonly [Key in keyof T]: z.ZodType<T[
  * An object schema whose unknown keys are errors with a "did you mean".
  *
  * @param aliases other spellings that somebody has turned into keys of the shape before; only for the guess
+ * @param elsewhere keys that other systems have here, and what to use in their place
  */
 export function strictObject<Shape extends z.core.$ZodLooseShape>(
   shape: Shape,
   aliases: readonly string[] = [],
+  elsewhere: ReadonlyMap<string, string> = new Map(),
 ): z.ZodObject<Shape, z.core.$strict> {
   const known = Object.keys(shape);
   return z.strictObject(shape, {
     error: (issue) => {
       if (issue.code === "unrecognized_keys") {
-        return issue.keys.map((key) => unknownKeyMessage(key, { known, aliases })).join(
+        return issue.keys.map((key) => unknownKeyMessage(key, { known, aliases, elsewhere })).join(
           UNKNOWN_KEYS_SEPARATOR,
         );
       }
@@ -49,8 +51,14 @@ export const UNKNOWN_KEYS_SEPARATOR = "; ";
 /** `Unknown key "intervall" (did you mean "interval"?)`; without a near key, the possible ones are listed. */
 export function unknownKeyMessage(
   key: string,
-  { known, aliases = [] }: { readonly known: readonly string[]; readonly aliases?: readonly string[] },
+  { known, aliases = [], elsewhere }: {
+    readonly known: readonly string[];
+    readonly aliases?: readonly string[];
+    readonly elsewhere?: ReadonlyMap<string, string>;
+  },
 ): string {
+  const instead = elsewhere?.get(key);
+  if (instead !== undefined) return `Unknown key ${JSON.stringify(key)} (not in this version; ${instead})`;
   const near = nearest(key, [...known, ...aliases]);
   if (near !== null) return `Unknown key ${JSON.stringify(key)} (did you mean "${near}"?)`;
   return `Unknown key ${JSON.stringify(key)} (known here: ${known.join(", ")})`;

@@ -20,6 +20,8 @@ export interface Validation {
   readonly kind: "settings" | "model";
   /** In printing order; none = it is fine. */
   readonly problems: readonly FileProblem[];
+  /** What is let pass, though it has no effect. */
+  readonly notes: readonly FileProblem[];
   /** What is in it, as `config validate` says it. */
   readonly summary: string;
 }
@@ -27,7 +29,7 @@ export interface Validation {
 /** Judges a settings file, a model directory, a model file or NDJSON; the environment holds secrets that it names. */
 export async function validatePath(path: string, env: Environment): Promise<Validation> {
   const kind = await attemptKind(path);
-  if (typeof kind === "object") return { kind: "model", problems: [kind], summary: "" };
+  if (typeof kind === "object") return { kind: "model", problems: [kind], notes: [], summary: "" };
   return kind === "settings" ? validateSettings(path, env) : await validateModel(path);
 }
 
@@ -58,13 +60,14 @@ const SETTINGS_ONLY: ReadonlySet<string> = new Set(
 );
 
 function validateSettings(path: string, env: Environment): Validation {
-  const { settings, problems } = loadSettings({ file: path, env, fileOnly: true });
+  const { settings, problems, notes } = loadSettings({ file: path, env, fileOnly: true });
   const endpoints = settings?.fallback?.endpoints.length ?? 0;
   const zones = (settings?.dns.domain.length ?? 0) + (settings?.dns.zones.length ?? 0);
   const content = `${countOf(endpoints, "static endpoint")}, ${countOf(zones, "zone")}`;
   return {
     kind: "settings",
     problems,
+    notes,
     summary: `0 pools, 0 members, 0 services (settings: ${content})`,
   };
 }
@@ -76,6 +79,7 @@ async function validateModel(path: string): Promise<Validation> {
   return {
     kind: "model",
     problems: reading.problems,
+    notes: [],
     summary: `${pools} pools, ${members} members, ${services} services${more}`,
   };
 }

@@ -1,7 +1,7 @@
 /** @module `pleiades config …` as it is typed. */
 import { deepEqual, doesNotMatch, equal, match } from "node:assert/strict";
 import { run } from "../../main.ts";
-import { pleiades } from "../serve_process.ts";
+import { pleiades, ServeProcess } from "../serve_process.ts";
 import { Folder } from "../store/folder.ts";
 import { capturedTerminal } from "./captured_terminal.ts";
 import { problem, scriptedApi } from "./scripted_api.ts";
@@ -39,6 +39,26 @@ Deno.test("serve doesn't start with a setting of what this version lacks, and sa
   deepEqual(await type("validate", file), { exitCode: 1, stdout: said, stderr: "" });
   const { code, stderr } = await pleiades(["serve", "-c", file]).output();
   deepEqual([code, new TextDecoder().decode(stderr)], [1, said]);
+});
+
+Deno.test("config validate says on stderr what is let pass without effect", async () => {
+  using folder = new Folder();
+  const file = folder.file("p.yaml");
+  Deno.writeTextFileSync(file, "api: { webuiPath: /webui }\n");
+  const { exitCode, stdout, stderr } = await type("validate", file);
+  equal(exitCode, 0);
+  match(stdout, /^ok: /);
+  match(stderr, /^note: .*p\.yaml:1:19: api\.webuiPath has no effect: /);
+});
+
+Deno.test("serve says in its log what is let pass without effect", async () => {
+  using folder = new Folder();
+  const file = folder.file("p.yaml");
+  Deno.writeTextFileSync(file, "api: { webuiPath: /webui }\n");
+  await using node = await ServeProcess.start({ args: ["-config", file, "-db=none"] });
+  const [line, ...others] = node.lines.filter((text) => text.includes("webuiPath"));
+  match(line!, /"level":"warn".*p\.yaml:1:19: api\.webuiPath has no effect/);
+  deepEqual(others, []);
 });
 
 Deno.test("config validate goes on behind a bad path, and names each when there are several", async () => {

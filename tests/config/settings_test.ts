@@ -246,6 +246,31 @@ Deno.test("a secret may be in a file, and its line feed isn't part of it", () =>
   deepEqual(load({ file: "/etc/p/p.yaml", files }).api.tokens, ["s3cret"]);
 });
 
+Deno.test("what gslbd writes for nothing means nothing: no id, no text in the body, any status", () => {
+  const files = {
+    "/p.yaml": `node: { id: "" }
+loadbalancer: { endpoints: [192.0.2.80] }
+health: { type: http, http: { contains: "", expectedstatus: 0 } }
+api: { webuiPath: "" }
+`,
+  };
+  const { node, fallback } = load({ file: "/p.yaml", files });
+  deepEqual([node.id, fallback!.healthCheck!.httpContains], ["ns1-example-com", null]);
+});
+
+Deno.test("a folder of a web console is let pass with a note that says where it is and that it has no effect", () => {
+  const said = (input: Parameters<typeof load>[0]) => {
+    load(input);
+    return loadSettings({ env: {}, outside: machine(input.files), ...input }).notes.map(formatProblem);
+  };
+  const message =
+    "api.webuiPath has no effect: this version has no web console (remove it, or leave it for later)";
+  const files = { "/p.yaml": "api:\n  webuiPath: /usr/share/gslbd/webui\n" };
+  deepEqual(said({ file: "/p.yaml", files }), [`/p.yaml:2:14: ${message}`]);
+  deepEqual(said({ env: { PLEIADES_API_WEBUI_PATH: "/webui" } }), [`PLEIADES_API_WEBUI_PATH: ${message}`]);
+  deepEqual(said({}), []);
+});
+
 Deno.test("a key without a value counts as not set", () => {
   const files = { "/p.yaml": "dns:\napi:\n  port:\n  tokens:\nhealth:\n" };
   equal(load({ file: "/p.yaml", files }).api.port, 8080);

@@ -41,6 +41,7 @@ Deno.test("validatePath() tells a settings file by its keys, and secrets in it b
   deepEqual(fine, {
     kind: "settings",
     problems: [],
+    notes: [],
     summary: "0 pools, 0 members, 0 services (settings: 2 static endpoints, 2 zones)",
   });
   const { problems } = await validatePath(file, {});

@@ -6,7 +6,7 @@
  */
 import { deepEqual, equal, ok } from "node:assert/strict";
 import { workOutExtents } from "../../src/balance/extents.ts";
-import { Mmdb } from "../../src/balance/mmdb.ts";
+import { Mmdb } from "../../src/geo/mmdb.ts";
 import { type Atlas, EMPTY_ATLAS } from "../../src/snapshot/atlas.ts";
 import { flatRecord, writeMmdb } from "../balance/mmdb_writer.ts";
 import { addresses, query } from "./packets.ts";
