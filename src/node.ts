@@ -11,11 +11,12 @@ import { createHash } from "node:crypto";
 import { HttpServer } from "./api/server.ts";
 import { AtlasFiles } from "./atlas/atlas_files.ts";
 import { Changes } from "./change/commit.ts";
+import { DigestGauge } from "./change/digest_gauge.ts";
 import { OverrideClock, registerOverrideMetrics } from "./change/override_clock.ts";
 import { systemClock, systemRng } from "./clock.ts";
 import { desiredOf } from "./config/desired.ts";
-import type { Pool } from "./config/model.ts";
-import { applyOverrides, overriddenSource } from "./config/overridden.ts";
+import type { Fallback, Pool } from "./config/model.ts";
+import { applyOverrides, overriddenSource, OverrideIndex } from "./config/overridden.ts";
 import type { Settings } from "./config/settings.ts";
 import { remarkOnSteering } from "./config/steering.ts";
 import { type EngineOptions, UDP_SIZE_MAX } from "./dns/engine.ts";
@@ -31,14 +32,24 @@ import { runQuery } from "./dns_client.ts";
 import { createProbe } from "./health/probe.ts";
 import type { GuardEvent } from "./health/flip_guard.ts";
 import { type GuardTerms, type HealthMemory, NodeHealth } from "./health/node_health.ts";
+import { type PoolState, poolStateOf } from "./health/pool_state.ts";
+import { PoolWatch } from "./health/pool_watch.ts";
 import type { HealthChecker, VerdictChange } from "./health/schedule.ts";
 import { RoundTrips } from "./health/round_trips.ts";
-import { formatSocketAddress, isLoopback, parseIp, parsePrefix, type SocketAddress } from "./ip.ts";
+import {
+  type Family,
+  formatSocketAddress,
+  isLoopback,
+  parseIp,
+  parsePrefix,
+  type SocketAddress,
+} from "./ip.ts";
 import type { AskResolver } from "./names/lookup.ts";
 import { Names, type NamesMemory } from "./names/names.ts";
 import { systemResolvers } from "./names/system_resolvers.ts";
 import { Publisher, type TablesKeeper } from "./publisher.ts";
 import { readKept, writeKept } from "./snapshot/kept_file.ts";
+import { FALLBACK_POOL } from "./snapshot/tables.ts";
 import { Store } from "./store/store.ts";
 import { type ForeignCommit, watch } from "./store/watch.ts";
 import type { Logger } from "./telemetry/log.ts";
@@ -172,6 +183,16 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
   );
   names.follow(store.resolvedNames.targets());
   await names.firstRound(AbortSignal.timeout(settings.health.startTimeout));
+  const poolStates = { store, health, fallback: () => store.fallback() ?? settings.fallback };
+  const poolWatch = stack.use(
+    new PoolWatch({
+      clock: systemClock,
+      log,
+      registry,
+      find: (places, found) => publisher.findDown(places, found),
+      stateOf: (id, family) => stateOfPool(id, family, poolStates),
+    }),
+  );
   const publisher: Publisher = new Publisher({
     desired: () =>
       desiredOf(
@@ -202,6 +223,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     placeOf: (member) => atlas.placeOf(member),
     clock: systemClock,
     log,
+    onAnswersChanged: () => poolWatch.wake(),
     keeper: keeperOf(store, () => settings),
     onPublished: (result) => {
       reloads.labels(result).inc();
@@ -209,9 +231,11 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     },
   });
   touchNamed = (pools) => publisher.touchPools(pools);
+  poolWatch.wake();
   registry.gauge("pleiades_config_generation", "Generation of the model that is answered.", {
     collect: () => publisher.generation,
   });
+  stack.use(new DigestGauge({ store, clock: systemClock, log, registry }));
   let listening: readonly SocketAddress[] = [];
   const totals = registerDnsMetrics(registry, {
     board: () => publisher.current.board,
@@ -283,6 +307,8 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     store,
     changes,
     health,
+    poolWatch,
+    poolState: (id) => stateOfPool(id, null, poolStates),
     publisher,
     fleet,
     registry,
@@ -515,12 +541,75 @@ function algorithmIn(fields: unknown): unknown {
   return fields !== null && typeof fields === "object" && "algorithm" in fields ? fields.algorithm : null;
 }
 
+/** What the states of pools follow from. */
+interface PoolStateSources {
+  readonly store: Store;
+  readonly health: NodeHealth;
+  /** The static fallback of now. */
+  readonly fallback: () => Fallback | null;
+}
+
+/** How a pool is doing; `null` = there is no such pool, or it has no members. */
+function stateOfPool(
+  id: string,
+  family: Family | null,
+  { store, health, fallback }: PoolStateSources,
+): PoolState | null {
+  if (id === FALLBACK_POOL) return stateOfFallback(fallback(), family, health);
+  if (store.members.page(id, { limit: 1 }).items.length === 0) return null;
+  const pool = store.pools.whole(id);
+  return pool && poolStateOf(pool, {
+    healthOf: (member) => health.memberHealth(pool, { ...member, forcedUp: false }),
+    overrides: store.overrides.index(),
+    nowMs: systemClock.unixMs(),
+    fallbackName: pool.fallbackPoolId && (store.pools.get(pool.fallbackPoolId)?.name ?? null),
+  }, family);
+}
+
+function stateOfFallback(
+  fallback: Fallback | null,
+  family: Family | null,
+  health: NodeHealth,
+): PoolState | null {
+  if (fallback === null) return null;
+  const { endpoints, onAllDown, healthCheck } = fallback;
+  const pool = {
+    id: FALLBACK_POOL,
+    name: "static fallback",
+    onAllDown,
+    healthCheck,
+    failback: "auto",
+    failbackDelayMs: 0,
+    members: endpoints.map((ipAddress) => ({ ...FALLBACK_MEMBER, ipAddress, port: healthCheck?.port ?? 0 })),
+  } as const;
+  return poolStateOf(pool, {
+    healthOf: (member) => health.memberHealth(pool, { ...member, forcedUp: false }),
+    overrides: new OverrideIndex([]),
+    nowMs: 0,
+    fallbackName: null,
+  }, family);
+}
+
+const FALLBACK_MEMBER = {
+  id: "",
+  target: null,
+  weight: 1,
+  priority: 0,
+  enabled: true,
+  latitude: null,
+  longitude: null,
+  region: "",
+} as const;
+
 function registerPoolMetrics(registry: Registry, store: Store, health: NodeHealth): void {
-  const total = registry.gauge("pleiades_pool_members_total", "Enabled members of a pool.", ["pool_id"]);
+  const total = registry.gauge("pleiades_pool_members_total", "Enabled members of a pool.", [
+    "pool",
+    "pool_id",
+  ]);
   const healthy = registry.gauge(
     "pleiades_pool_members_healthy",
     "Enabled members of a pool that are not known to be unhealthy.",
-    ["pool_id"],
+    ["pool", "pool_id"],
   );
   registry.onCollect(() => {
     total.clear();
@@ -531,8 +620,8 @@ function registerPoolMetrics(registry: Registry, store: Store, health: NodeHealt
       const up = enabled.filter((member) =>
         health.memberHealth(pool, { ...member, forcedUp: false }).state !== "unhealthy"
       );
-      total.labels(pool.id).set(enabled.length);
-      healthy.labels(pool.id).set(up.length);
+      total.labels(pool.name, pool.id).set(enabled.length);
+      healthy.labels(pool.name, pool.id).set(up.length);
     }
   });
 }
@@ -544,6 +633,8 @@ interface HttpParts {
   readonly store: Store;
   readonly changes: Changes;
   readonly health: NodeHealth;
+  readonly poolWatch: PoolWatch;
+  readonly poolState: (poolId: string) => PoolState | null;
   readonly publisher: Publisher;
   readonly fleet: Fleet;
   readonly registry: Registry;
@@ -562,6 +653,8 @@ async function serveHttp(parts: HttpParts): Promise<void> {
     store,
     changes,
     health,
+    poolWatch,
+    poolState,
     publisher,
     fleet,
     registry,
@@ -593,7 +686,9 @@ async function serveHttp(parts: HttpParts): Promise<void> {
         uptimeSeconds: (systemClock.monotonicMs() - startedMs) / 1000,
         dns: { listeners: listenersOf(fleet), answers: totals.answers(), workers: fleet.workers },
         health: statesOf(health.checker),
+        poolsDown: { count: poolWatch.count, pools: poolWatch.down },
       }),
+      poolState,
     },
     explainer,
     exposeMetrics: metrics.enablePrometheus && !sockets.metrics ? () => registry.expose() : null,

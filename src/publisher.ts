@@ -22,7 +22,7 @@ import type { Atlas } from "./snapshot/atlas.ts";
 import { LiveBoard, type SlotVerdict } from "./snapshot/live.ts";
 import { OutOfRoom } from "./snapshot/memory.ts";
 import { Slots } from "./snapshot/slots.ts";
-import { type CompileOptions, type KeptTables, Tables } from "./snapshot/tables.ts";
+import { type CompileOptions, type KeptTables, type Lack, Tables } from "./snapshot/tables.ts";
 import type { Snapshot } from "./snapshot/view.ts";
 import type { Touched } from "./store/touched.ts";
 import type { Logger } from "./telemetry/log.ts";
@@ -79,6 +79,8 @@ export interface PublisherOptions {
   readonly onPublished: (result: "success" | "error") => void;
   /** Dates changes of health. */
   readonly clock: Pick<Clock, "monotonicMs">;
+  /** Told of each change of what is answered, in place or as a whole, and of each change of health. */
+  readonly onAnswersChanged: () => void;
   /** Hears of states that can't be published. */
   readonly log: Logger;
 }
@@ -194,6 +196,18 @@ export class Publisher {
     }
   }
 
+  /**
+   * Looks at some pools for those of which too few members are up, as answers see them (`Tables.findDown`).
+   *
+   * @returns the place to go on from; `null` = that was the end
+   */
+  findDown(
+    places: { readonly from: number; readonly count: number },
+    found: (poolId: string, lack: Lack) => void,
+  ): number | null {
+    return this.#tables?.findDown(this.#board, places, found) ?? null;
+  }
+
   /** The health slots whose round trip answers go by. */
   get measured(): Iterable<Measured> {
     return this.#tables?.measured ?? [];
@@ -211,7 +225,9 @@ export class Publisher {
       const slot = this.#healthSlots.find(key);
       if (slot !== undefined) this.#compare(key, slot, stale);
     }
+    if (stale.length === 0) return;
     this.#setHealth(stale);
+    this.#options.onAnswersChanged();
   }
 
   async #publishAll(): Promise<void> {
@@ -239,6 +255,7 @@ export class Publisher {
         await this.#fleet?.publish(this.#snapshot, this.#board);
       }
       this.#settle();
+      this.#options.onAnswersChanged();
       this.#options.onPublished("success");
     } catch (error) {
       this.#options.onPublished("error");

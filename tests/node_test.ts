@@ -219,3 +219,77 @@ function recordingWorkers(threads: Worker[]): Disposable {
   };
   return { [Symbol.dispose]: () => globalThis.Worker = Real };
 }
+
+Deno.test("a pool with nobody left is told by the log, the status and the metrics, and so is its return", async () => {
+  await using node = await startTestNode();
+  using alive = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = alive.addr;
+  const spare = await create(node, "/pools", { name: "spare" });
+  await create(node, `/pools/${spare}/members`, { ipAddress: "127.0.0.1", port });
+  const web = await create(node, "/pools", { name: "web", onAllDown: "fallback", fallbackPoolId: spare });
+  const members = await Promise.all(
+    ["127.0.0.2", "127.0.0.3"].map((ipAddress) => create(node, `/pools/${web}/members`, { ipAddress, port })),
+  );
+  const told = async () => {
+    const { json } = await call(node, "GET", "/status");
+    return (json as { pools: { downPools: Record<string, unknown>[] } }).pools;
+  };
+  assert.deepEqual(await told(), { total: 2, down: 0, downPools: [] });
+
+  const check = { type: "tcp", intervalMs: 250, timeoutMs: 200, rise: 1, fall: 1 };
+  await call(node, "PUT", `/pools/${web}/health-check`, check);
+  const down = { id: web, name: "web", family: null, members: 2, healthy: 0, answers: "fallback spare" };
+  assert.deepEqual((await until(told, ({ downPools }) => downPools.length > 0)).downPools, [down]);
+  const { json: states } = await call(node, "GET", "/pool-states");
+  assert.deepEqual(states, [
+    { poolId: spare, members: 1, healthy: 1, answersWhenDown: "answering all" },
+    { poolId: web, members: 2, healthy: 0, answersWhenDown: "fallback spare" },
+  ]);
+  const metrics = await (await fetch(node.api.replace("/api/v1", "/metrics"))).text();
+  assert.match(
+    metrics,
+    new RegExp(`^pleiades_pool_down\\{.*,pool="web",pool_id="${web}",family="all"\\} 1$`, "m"),
+  );
+  assert.match(metrics, /^pleiades_pool_members_healthy\{.*,pool="spare",pool_id="[0-9a-f]{32}"\} 1$/m);
+  assert.equal(
+    node.lines.filter((line) => /Pool is down.*"pool":"web","healthy":"0\/2"/.test(line)).length,
+    1,
+  );
+
+  const force = { target: `member:${members[0]}`, state: "up", reason: "test", owner: "test", for: "1h" };
+  await create(node, "/overrides", force);
+  await until(told, ({ downPools }) => downPools.length === 0);
+  assert.ok(node.lines.some((line) => /Pool is up again.*"healthy":"1\/2"/.test(line)));
+});
+
+Deno.test("what takes the last member away doesn't matter: an override, a switch, one family of two", async () => {
+  await using node = await startTestNode();
+  const web = await create(node, "/pools", { name: "web" });
+  const member = await create(node, `/pools/${web}/members`, { ipAddress: "192.0.2.1", port: 80 });
+  const told = async () => {
+    const { json } = await call(node, "GET", "/status");
+    const { downPools } = (json as { pools: { downPools: Record<string, unknown>[] } }).pools;
+    return downPools.map(({ family, members, healthy, answers }) => [family, members, healthy, answers]);
+  };
+  const override = { target: "pool:web", state: "down", reason: "test", owner: "test", for: "1h" };
+  const id = await create(node, "/overrides", override);
+  assert.deepEqual(await until(told, ({ length }) => length > 0), [[null, 1, 0, "answering all"]]);
+  await call(node, "DELETE", `/overrides/${id}`);
+  await until(told, ({ length }) => length === 0);
+
+  await call(node, "PATCH", `/members/${member}`, { enabled: false });
+  assert.deepEqual(await until(told, ({ length }) => length > 0), [[null, 0, 0, "NODATA"]]);
+  await call(node, "PATCH", `/members/${member}`, { enabled: true });
+  await until(told, ({ length }) => length === 0);
+
+  await call(node, "PATCH", `/members/${member}`, { ipAddress: "127.0.0.2", port: 1 });
+  const other = await create(node, `/pools/${web}/members`, { ipAddress: "2001:db8::1", port: 1 });
+  await create(node, "/overrides", { ...override, target: `member:${other}`, state: "up" });
+  await call(node, "PUT", `/pools/${web}/health-check`, {
+    type: "tcp",
+    intervalMs: 250,
+    timeoutMs: 200,
+    fall: 1,
+  });
+  assert.deepEqual(await until(told, ({ length }) => length > 0), [["v4", 1, 0, "NODATA for A"]]);
+});

@@ -151,6 +151,8 @@ class Model {
       placeOf: () => null,
       keeper: null,
       onPublished() {},
+      onAnswersChanged() {},
+      clock: { monotonicMs: () => 0 },
       log: QUIET,
     };
   }
@@ -170,7 +172,7 @@ const UNCHANGED = { added: [], gone: [] };
 
 /** Answers from what a publisher has published. */
 class Resolver {
-  readonly #engine = new Engine(PLAIN);
+  readonly #engine = new Engine(PLAIN, () => 0);
   readonly #publisher: Publisher;
 
   constructor(publisher: Publisher) {

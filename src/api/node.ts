@@ -36,6 +36,25 @@ const StatusSchema = z.object({
     unhealthy: z.int().min(0),
     unknown: z.int().min(0),
   }).meta({ description: "Probed targets by what is believed of them" }),
+  pools: z.object({
+    total: z.int().min(0),
+    down: z.int().min(0).meta({
+      description: "With too few members left to answer by their own rule, by at most a second ago",
+    }),
+    downPools: z.array(z.object({
+      id: z.string().meta({ description: "Its id; (fallback) = the static fallback" }),
+      name: z.string(),
+      family: z.enum(["v4", "v6"]).nullable().meta({
+        description: "The only family that lacks members; null = there are too few of both",
+      }),
+      members: z.int().min(0).meta({ description: "Enabled ones, of that family" }),
+      healthy: z.int().min(0).meta({ description: "Those of them that may be answered" }),
+      answers: z.string().meta({
+        description: "What is answered instead",
+        examples: ["answering all", "answering the last healthy", "fallback spare", "NODATA"],
+      }),
+    })).meta({ description: "Some of them, by name" }),
+  }).meta({ description: "How many pools there are, and which are down" }),
   overrides: z.object({
     active: z.int().min(0),
     planned: z.int().min(0),
@@ -117,7 +136,7 @@ export function serveNode(app: OpenAPIHono, { node, store, clock, exposeMetrics,
     return c.text(exposeMetrics(), 200, { "content-type": EXPOSITION_CONTENT_TYPE });
   });
   app.openapi(routes.status, (c) => {
-    const { node: self, cluster, uptimeSeconds, dns, health } = node.status();
+    const { node: self, cluster, uptimeSeconds, dns, health, poolsDown } = node.status();
     const nowMs = clock.unixMs();
     const overrides = store.overrides.all().filter(({ expiresAt }) => expiresAt > nowMs);
     const planned = overrides.filter(({ startsAt }) => startsAt > nowMs).length;
@@ -130,6 +149,18 @@ export function serveNode(app: OpenAPIHono, { node, store, clock, exposeMetrics,
       uptimeSeconds,
       dns: { ...dns, listeners: [...dns.listeners] },
       health,
+      pools: {
+        total: store.pools.count(),
+        down: poolsDown.count,
+        downPools: poolsDown.pools.map(({ id, name, family, members, eligible, answersWhenDown }) => ({
+          id,
+          name,
+          family: family === null ? null : family === 4 ? "v4" as const : "v6" as const,
+          members,
+          healthy: eligible,
+          answers: answersWhenDown,
+        })),
+      },
       overrides: { active: overrides.length - planned, planned },
     }, 200);
   });

@@ -39,7 +39,26 @@ const PoolPatchSchema = patchSchemaOf(poolFieldsSchema).openapi("PoolPatch");
 
 const PoolSchema = z.object({ id: idSchema, ...answered(poolFieldsSchema.shape) }).openapi("Pool");
 
+const PoolStateSchema = z.object({
+  poolId: idSchema,
+  members: z.int().min(0).meta({ description: "Members that are enabled, or forced up" }),
+  healthy: z.int().min(0).meta({ description: "Those of them that may be answered" }),
+  answersWhenDown: z.string().meta({
+    description: "What is answered when too few are left",
+    examples: ["answering all", "answering the last healthy", "fallback spare", "NODATA"],
+  }),
+}).openapi("PoolState");
+
 const routes = {
+  states: createRoute({
+    operationId: "listPoolStates",
+    tags,
+    method: "get",
+    path: `${BASE}/pool-states`,
+    summary: "How many members of each pool may be answered at this moment, by the pool's name",
+    request: { query: pageQuery },
+    responses: { ...aPage("states", PoolStateSchema), ...problems(400) },
+  }),
   list: createRoute({
     operationId: "listPools",
     tags,
@@ -105,7 +124,12 @@ export const poolRoutes: readonly Route[] = Object.values(routes);
 
 /** Serves the routes of pools. */
 export function servePools(app: OpenAPIHono, parts: ApiParts): void {
-  const { store } = parts;
+  const { store, node } = parts;
+
+  app.openapi(routes.states, (c) => {
+    const page = store.pools.page(pageRequest(c.req.valid("query")));
+    return c.json(linkNext(c, page).map(({ id }) => stateOf(id)), 200);
+  });
 
   app.openapi(routes.list, (c) => {
     const page = store.pools.page(pageRequest(c.req.valid("query")));
@@ -143,6 +167,13 @@ export function servePools(app: OpenAPIHono, parts: ApiParts): void {
     await write(c, parts, { kind: "deletePool", id, ...ifRevision(c, revision) }).settled();
     return c.body(null, 204);
   });
+
+  function stateOf(poolId: string): z.infer<typeof PoolStateSchema> {
+    const state = node.poolState(poolId);
+    if (state === null) return { poolId, members: 0, healthy: 0, answersWhenDown: "NODATA" };
+    const { members, eligible, answersWhenDown } = state;
+    return { poolId, members, healthy: eligible, answersWhenDown };
+  }
 
   function found(id: string): PoolRow {
     return store.pools.get(id) ?? notFound("pool", id);

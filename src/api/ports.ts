@@ -8,6 +8,8 @@ import type { Clock } from "../clock.ts";
 import type { Member } from "../config/model.ts";
 import type { StandingPool } from "../config/standing.ts";
 import type { MemberHealth } from "../health/node_health.ts";
+import type { PoolState } from "../health/pool_state.ts";
+import type { DownPool } from "../health/pool_watch.ts";
 import type { FailBackResult } from "../health/standings.ts";
 import type { Budget } from "../explain/budget.ts";
 import type { Asked, Explanation } from "../explain/explanation.ts";
@@ -45,6 +47,8 @@ export interface NodePort {
   settled(generation: number): Promise<void>;
   /** What is known of a member of a pool. */
   memberHealth(pool: StandingPool, member: Member): MemberHealth;
+  /** How a pool is doing; `null` = there is no such pool, or it has no members. */
+  poolState(poolId: string): PoolState | null;
   /** Lets a member come back that waits for it under a failback policy; a dry run only says what would come of it. */
   failBack(pool: StandingPool, member: Member, how: { readonly dryRun: boolean }): FailBackResult;
   /** The state of this moment. */
@@ -78,6 +82,8 @@ export interface NodeStatus {
   };
   /** Targets that are probed, by what is believed of them. */
   readonly health: { readonly healthy: number; readonly unhealthy: number; readonly unknown: number };
+  /** Pools with too few members left: how many, and some of them by name. */
+  readonly poolsDown: { readonly count: number; readonly pools: readonly DownPool[] };
 }
 
 /** A socket that answers DNS. */

@@ -1,9 +1,11 @@
 /**
- * The thread of one apply: reads a model, compares it with the stored one and commits the difference, on a
+ * The thread of one long job on the database.
+ *
+ * An apply reads a model, compares it with the stored one and commits the difference, on a
  * connection of its own, while the main thread goes on with everything else.
  *
- * It lives for one model. Messages in: `Order`; out: `Report`. It asks before it takes the write lock, so that the
- * main thread knows not to wait for it.
+ * It lives for one model. It asks before it takes the write lock, so that the main thread knows not to wait for it.
+ * A digest only reads. Messages in: `Order`; out: `Report`.
  *
  * @module
  */
@@ -12,11 +14,13 @@ import { StoreBusy } from "../store/database.ts";
 import { Store } from "../store/store.ts";
 import { Changes } from "./commit.ts";
 import { type Applied, type ApplyOptions, ChangeRefused, type Problem, type RefusalKind } from "./edit.ts";
+import { digestOf, type ModelDigest } from "./digest.ts";
 import { trimHeap } from "./memory.ts";
 import { beginImport, type Imported, type ModelImport } from "./model_import.ts";
 
 /** From the main thread. */
 export type Order =
+  | { readonly kind: "digest"; readonly path: string }
   | { readonly kind: "start"; readonly path: string; readonly options: ThreadOptions }
   | { readonly kind: "bytes"; readonly bytes: Uint8Array }
   | { readonly kind: "end" }
@@ -32,6 +36,7 @@ export interface ThreadOptions extends Omit<ApplyOptions, "signal"> {
 
 /** To the main thread. */
 export type Report =
+  | { readonly kind: "digest"; readonly digest: ModelDigest }
   /** So many bytes have been read. */
   | { readonly kind: "read"; readonly bytes: number }
   /** All is read and judged; `commit` is awaited. */
@@ -61,7 +66,7 @@ const scope = globalThis as unknown as WorkerScope;
 scope.onmessage = ({ data: order }) => {
   // What was sent before the main thread heard of the end.
   if (closing) return;
-  if (order.kind !== "start" && isAborted()) return close();
+  if (order.kind !== "start" && order.kind !== "digest" && isAborted()) return close();
   try {
     obey(order);
   } catch (error) {
@@ -72,6 +77,10 @@ scope.onmessage = ({ data: order }) => {
 
 function obey(order: Order): void {
   switch (order.kind) {
+    case "digest":
+      store = Store.open(order.path);
+      report({ kind: "digest", digest: digestOf(store) });
+      return close();
     case "start":
       options = order.options;
       return open(order.path);

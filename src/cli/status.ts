@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { ApiClient, type ClientOptions, type JsonObject } from "./client.ts";
+import { ApiClient, type ClientOptions, isJsonObject, type JsonObject } from "./client.ts";
+import { countOf } from "../config/count.ts";
 import type { ExitCode } from "./failure.ts";
 import { span } from "./span.ts";
 import { fieldAt, type OutputFormat, printObject } from "./table.ts";
@@ -32,12 +33,33 @@ function summaryOf(state: JsonObject): JsonObject {
     uptime: span(Number(state["uptimeSeconds"] ?? 0)),
     generation: at("generation"),
     listens: Array.isArray(listeners) ? listeners.map(listener).join(", ") : "",
-    answers: `${at("dns.answers")}, workers: ${at("dns.workers")}`,
+    answers: `${at("dns.answers")} by ${countOf(Number(at("dns.workers")), "worker")}`,
+    pools: poolsOf(state),
     targets: `${at("health.healthy")} healthy, ${at("health.unhealthy")} unhealthy, ${
       at("health.unknown")
     } unknown`,
     overrides: `${at("overrides.active")} active, ${at("overrides.planned")} planned`,
   };
+}
+
+/** How many pools are down, and which: `1 of 3 down: web 0/2 (answering all)`. */
+function poolsOf(state: JsonObject): string {
+  const down = Number(fieldAt(state, "pools.down") ?? 0);
+  const total = Number(fieldAt(state, "pools.total") ?? 0);
+  if (down === 0) return total === 0 ? "none" : `${total}, none down`;
+  const named = fieldAt(state, "pools.downPools");
+  const words = Array.isArray(named) ? named.filter(isJsonObject).map(wordsOf) : [];
+  const more = down - Math.min(words.length, NAMED_MAX);
+  const listed = words.slice(0, NAMED_MAX).join(", ");
+  return `${down} of ${total} down: ${listed}${more > 0 ? ` and ${more} more` : ""}`;
+}
+
+/** Pools that are named on one line. */
+const NAMED_MAX = 5;
+
+function wordsOf({ name, family, members, healthy, answers }: JsonObject): string {
+  const which = family === null ? "" : ` IP${String(family)}`;
+  return `${String(name)}${which} ${String(healthy)}/${String(members)} (${String(answers)})`;
 }
 
 function listener(value: unknown): string {

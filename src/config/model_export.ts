@@ -75,9 +75,35 @@ function* lineObjects(model: Model): Generator<Entry> {
   }
 }
 
+/** A model that is read once from one end to the other: pools by name, services and zones by domain. */
+export interface StreamedModel extends Pick<Model, "zones" | "fallback"> {
+  /** With all their parts. */
+  readonly pools: Iterable<Pool>;
+  /** Read after the pools. */
+  readonly services: Iterable<Service>;
+  /** The names of pools by id. */
+  readonly names: PoolNames;
+}
+
+/** Finds the name of a pool. */
+export interface PoolNames {
+  /** Its name; `undefined` = there is no such pool. */
+  get(id: string): string | undefined;
+}
+
+/** A model as texts without any id: equal models give equal texts, whatever node they lie on. */
+export function* canonicalTexts(
+  { pools, services, zones, fallback, names }: StreamedModel,
+): Generator<string> {
+  for (const pool of pools) yield JSON.stringify(poolEntry(pool, names));
+  for (const service of services) yield JSON.stringify(serviceEntry(service, names));
+  for (const zone of zones) yield JSON.stringify(zoneEntry(zone));
+  yield JSON.stringify(fallbackEntries({ fallback }));
+}
+
 type Entry = Readonly<Record<string, unknown>>;
 
-function poolEntry(pool: Pool, names: ReadonlyMap<string, string>): Entry {
+function poolEntry(pool: Pool, names: PoolNames): Entry {
   const members = pool.members.toSorted(compareMembers);
   const addresses = new Map(members.map((member) => [member.id, addressOf(member)]));
   const entry = withoutDefaults({
@@ -110,7 +136,7 @@ function memberEntry(member: Member): Entry {
   return withoutDefaults({ ...member }, MEMBER_DEFAULTS);
 }
 
-function serviceEntry({ poolId, ...service }: Service, names: ReadonlyMap<string, string>): Entry {
+function serviceEntry({ poolId, ...service }: Service, names: PoolNames): Entry {
   const pool = poolId === null ? null : names.get(poolId) ?? null;
   return withoutDefaults({ ...service, pool }, SERVICE_DEFAULTS);
 }
@@ -119,7 +145,9 @@ function zoneEntry({ domain, text }: Zone): Entry {
   return { domain, text };
 }
 
-function fallbackEntries({ fallback }: Model): { readonly loadbalancer?: Entry; readonly health?: Entry } {
+function fallbackEntries(
+  { fallback }: Pick<Model, "fallback">,
+): { readonly loadbalancer?: Entry; readonly health?: Entry } {
   if (fallback === null) return {};
   const { loadbalancer, health } = fallbackBlocks(fallback);
   const weights = Object.fromEntries(Object.entries(fallback.weights).sort(([a], [b]) => compareText(a, b)));
@@ -163,7 +191,7 @@ function withoutDefaults(entry: Entry, defaults: Entry): Entry {
   return Object.fromEntries(kept.map(([key]) => [key, entry[key]]));
 }
 
-function poolNames({ pools }: Model): ReadonlyMap<string, string> {
+function poolNames({ pools }: Model): PoolNames {
   return new Map(pools.map(({ id, name }) => [id, name]));
 }
 

@@ -30,8 +30,8 @@ import {
   TWINS,
 } from "../snapshot/layout.ts";
 import type { LiveBoard } from "../snapshot/live.ts";
-import type { SnapshotView } from "../snapshot/view.ts";
-import { type Limits, neededOf, rankAlike } from "./selection.ts";
+import { neededOf, type SnapshotView } from "../snapshot/view.ts";
+import { type Limits, rankAlike } from "./selection.ts";
 
 /** The decisions for a list. */
 export interface ClientsOfList {
@@ -197,7 +197,7 @@ export class Clients {
       others: candidates.map(({ isOther = false }, position) =>
         position < count ? isInBoth(position) : isOther
       ),
-      needed: (members) => neededOf(need, members),
+      needed: (members) => neededOf(members, need),
       rankAlike: (positions) => {
         if (among === "inside") return rankGroups([positions]);
         const { order, ...ranking } = rankAlike(

@@ -14,9 +14,9 @@ import { type Candidate, rankEqual, type Ranking } from "../balance/ranking.ts";
 import { rotate } from "../balance/round_robin.ts";
 import { smoothSchedule } from "../balance/weighted.ts";
 import { ALGORITHMS } from "../config/model.ts";
-import { FACTS, LIST, NEED_PERCENT, NO_LIST_ID, SMALL_LIST_MAX, TWINS } from "../snapshot/layout.ts";
+import { FACTS, LIST, NO_LIST_ID, SMALL_LIST_MAX, TWINS } from "../snapshot/layout.ts";
 import type { LiveBoard } from "../snapshot/live.ts";
-import type { SnapshotView } from "../snapshot/view.ts";
+import { neededOf, type SnapshotView } from "../snapshot/view.ts";
 import type { Among, Clients, ClientsOfList } from "./clients.ts";
 
 /** Most addresses one answer can carry: 64 KiB of AAAA records. */
@@ -274,7 +274,7 @@ export class Selection {
 
   /** How many members of the list have to be up for the pool not to count as down. */
   needed(list: number, minHealthy: number): number {
-    return neededOf(minHealthy, this.#records[list + LIST.count]!);
+    return neededOf(this.#records[list + LIST.count]!, minHealthy);
   }
 
   /** The decisions for the list by client; only of a list with facts, right after `eligible` of it. */
@@ -508,12 +508,6 @@ interface RareMap {
 /** A pool's limits as one word, so that a list that stays while its pool changes is looked at anew. */
 function limitsWord({ max, need }: Limits): number {
   return (max << 17 ^ need) >>> 0;
-}
-
-/** Of so many members, how many have to be up. @param minHealthy as `POOL.minHealthy` */
-export function neededOf(minHealthy: number, members: number): number {
-  if (minHealthy < NEED_PERCENT) return Math.max(1, minHealthy);
-  return Math.max(1, Math.ceil(members * (minHealthy - NEED_PERCENT) / 100));
 }
 
 const FAILOVER = ALGORITHMS.indexOf("failover");

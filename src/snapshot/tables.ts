@@ -58,7 +58,8 @@ import {
 import { Bytes, OutOfRoom, weightOf, Words } from "./memory.ts";
 import { firstSlot, hashLabel, hashSuffix, LABELS_MAX, labelStarts } from "./names.ts";
 import type { Slots } from "./slots.ts";
-import type { Snapshot } from "./view.ts";
+import type { LiveBoard } from "./live.ts";
+import { neededOf, type Snapshot } from "./view.ts";
 
 /** What compiling needs beside the desired state. */
 export interface CompileOptions {
@@ -118,6 +119,12 @@ export interface KeptTables {
   /** Names, records, heap and the index of pools, as bytes. */
   readonly memory: readonly [names: SharedBytes, records: SharedBytes, heap: SharedBytes, pools: Uint8Array];
 }
+
+/**
+ * What a pool lacks that is down: enough healthy members of one family, while the other has them · of any family · any
+ * member at all that is enabled and has an address.
+ */
+export type Lack = Family | "health" | "members";
 
 /** The writer of one snapshot. */
 export class Tables {
@@ -209,6 +216,46 @@ export class Tables {
   /** Whether a place in here was found out by a database, so that another one may say another. */
   get asksForPlaces(): boolean {
     return this.#records.get(ROOT.asksForPlaces) === 1;
+  }
+
+  /**
+   * Looks at some pools for those of which too few members are up.
+   *
+   * @param from a place in the index, 0 at first
+   * @param count places to look at
+   * @param found told of each one: with the family that lacks them while the other has enough, or what both lack
+   * @returns the place to go on from; `null` = that was the end
+   */
+  findDown(
+    board: LiveBoard,
+    { from, count }: { readonly from: number; readonly count: number },
+    found: (poolId: string, lack: Lack) => void,
+  ): number | null {
+    for (const record of this.#pools.between(from, from + count)) {
+      const up4 = this.#isEnoughUp(board, record, POOL.list4);
+      const up6 = this.#isEnoughUp(board, record, POOL.list6);
+      if (up4 === null ? up6 : up6 === null ? up4 : up4 && up6) continue;
+      found(this.#idOf(record), up4 ? 6 : up6 ? 4 : up4 === null && up6 === null ? "members" : "health");
+    }
+    return from + count < this.#pools.places ? from + count : null;
+  }
+
+  /** Whether so many of a pool's family are up as it needs; `null` = it has no member of the family. */
+  #isEnoughUp(board: LiveBoard, pool: number, field: number): boolean | null {
+    const list = this.#records.get(pool + field);
+    const count = this.#records.get(list + LIST.count);
+    if (count === 0) return null;
+    const needed = neededOf(count, this.#records.get(pool + POOL.minHealthy));
+    let up = 0;
+    for (let i = 0; i < count; i++) {
+      const slot = this.#records.get(list + LIST.members + i * LIST.memberSize + LIST.memberSlot);
+      if (board.isUp(slot) && ++up === needed) return true;
+    }
+    return false;
+  }
+
+  #idOf(pool: number): string {
+    return pool === this.#pools.find(FALLBACK_POOL) ? FALLBACK_POOL : this.#pools.idOf(pool);
   }
 
   /** Ticket slots that the live board must have. */
@@ -999,7 +1046,7 @@ function needOf(minHealthy: number | string): number {
 }
 
 /** Under which the static fallback lies among the pools; no pool has such an id. */
-const FALLBACK_POOL = "(fallback)";
+export const FALLBACK_POOL = "(fallback)";
 /** The static fallback's ticket slots; services get those behind. */
 const FALLBACK_TICKET = 0;
 
@@ -1123,6 +1170,33 @@ class PoolIndex {
     }
     this.#next = low;
     return record;
+  }
+
+  /** Places for records, most of them empty. */
+  get places(): number {
+    return this.#slots.length;
+  }
+
+  /** The records of pools that lie between two places. */
+  *between(from: number, to: number): Generator<number> {
+    for (let place = from; place < Math.min(to, this.#slots.length); place++) {
+      const record = this.#slots[place]!;
+      if (record !== 0 && !this.#isRemoved(record)) yield record;
+    }
+  }
+
+  /** The id that a record was given, if it was 32 hex digits. */
+  idOf(record: number): string {
+    let id = "";
+    for (let i = 0; i < 4; i++) {
+      id += (this.#records.get(record + POOL.id + i) >>> 0).toString(16).padStart(8, "0");
+    }
+    return id;
+  }
+
+  #isRemoved(record: number): boolean {
+    for (let i = 0; i < 4; i++) if (this.#records.get(record + POOL.id + i) !== 0) return false;
+    return true;
   }
 
   /** Gives a record its id. */

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Atlas } from "./atlas.ts";
-import { ENTRY, MAGIC, ROOT } from "./layout.ts";
+import { ENTRY, MAGIC, NEED_PERCENT, ROOT } from "./layout.ts";
 import { weightOf } from "./memory.ts";
 import { firstSlot } from "./names.ts";
 
@@ -120,4 +120,10 @@ export class SnapshotView {
     for (let i = 0; i < length; i++) if (heap[heapAt + i] !== name[at + i]) return false;
     return true;
   }
+}
+
+/** How many of `count` members have to be up for a pool not to count as down; `minHealthy` as in its record. */
+export function neededOf(count: number, minHealthy: number): number {
+  if (minHealthy < NEED_PERCENT) return minHealthy > 1 ? minHealthy : 1;
+  return Math.max(1, Math.ceil(count * (minHealthy - NEED_PERCENT) / 100));
 }

@@ -51,6 +51,7 @@ export function apiWorld(overrides: Partial<ApiParts> = {}): ApiWorld {
     node: {
       settled: () => Promise.resolve(),
       memberHealth: () => ({ ...UNKNOWN_VERDICT, standing: "in", why: null }),
+      poolState: () => null,
       failBack: () => "was in",
       status: () => ({
         node: { id: "node-1", region: "eu" },
@@ -58,6 +59,7 @@ export function apiWorld(overrides: Partial<ApiParts> = {}): ApiWorld {
         uptimeSeconds: 12.5,
         dns: { listeners: [{ transport: "udp", address: "127.0.0.1:5353" }], answers: 42, workers: 1 },
         health: { healthy: 1, unhealthy: 0, unknown: 0 },
+        poolsDown: { count: 0, pools: [] },
       }),
       ready: () => true,
     },

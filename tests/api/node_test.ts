@@ -37,7 +37,29 @@ Deno.test("/status shows the version, the generation and what the node tells", a
     uptimeSeconds: 12.5,
     dns: { listeners: [{ transport: "udp", address: "127.0.0.1:5353" }], answers: 42, workers: 1 },
     health: { healthy: 1, unhealthy: 0, unknown: 0 },
+    pools: { total: 1, down: 0, downPools: [] },
     overrides: { active: 0, planned: 0 },
+  });
+});
+
+Deno.test("/status names the pools that are down, and what is answered instead", async () => {
+  const { parts } = apiWorld();
+  const down = { members: 3, eligible: 0, answersWhenDown: "answering all" };
+  const pools = [
+    { id: "1", name: "web", family: null, ...down },
+    { id: "2", name: "shop", family: 4, ...down, answersWhenDown: "NODATA for A" },
+  ] as const;
+  const status = () => ({ ...parts.node.status(), poolsDown: { count: 7, pools } });
+  using world = apiWorld({ node: { ...parts.node, status } });
+  parts.store.close();
+  const told = await (await world.send("GET /api/v1/status")).json();
+  assert.deepEqual(told.pools, {
+    total: 0,
+    down: 7,
+    downPools: [
+      { id: "1", name: "web", family: null, members: 3, healthy: 0, answers: "answering all" },
+      { id: "2", name: "shop", family: "v4", members: 3, healthy: 0, answers: "NODATA for A" },
+    ],
   });
 });
 

@@ -43,3 +43,24 @@ Deno.test("a PUT that changes nothing makes no generation and keeps the ETag", a
   assert.equal(response.headers.get("etag"), `"1"`);
   assert.equal(world.store.generation(), 1);
 });
+
+Deno.test("/pool-states tells of each pool how many of its members may be answered", async () => {
+  const { parts } = apiWorld();
+  const state = { name: "web", members: 3, eligible: 2, answersWhenDown: "answering all" };
+  const poolState = (id: string) => id === web.id ? state : null;
+  using world = apiWorld({ node: { ...parts.node, poolState } });
+  parts.store.close();
+  const web = await world.create("/pools", { name: "web" });
+  const empty = await world.create("/pools", { name: "empty" });
+  const first = await world.send("GET /api/v1/pool-states?limit=1");
+  assert.deepEqual(await first.json(), [{
+    poolId: empty.id,
+    members: 0,
+    healthy: 0,
+    answersWhenDown: "NODATA",
+  }]);
+  const [, next] = /<([^>]*)>/.exec(first.headers.get("link")!)!;
+  assert.deepEqual(await (await world.send(`GET ${next}`)).json(), [
+    { poolId: web.id, members: 3, healthy: 2, answersWhenDown: "answering all" },
+  ]);
+});

@@ -17,6 +17,14 @@ const STATE = {
     workers: 2,
   },
   health: { healthy: 3, unhealthy: 1, unknown: 0 },
+  pools: {
+    total: 3,
+    down: 2,
+    downPools: [
+      { id: "1", name: "shop", family: "v4", members: 2, healthy: 0, answers: "NODATA for A" },
+      { id: "2", name: "web", family: null, members: 3, healthy: 0, answers: "answering all" },
+    ],
+  },
   overrides: { active: 2, planned: 1 },
 };
 
@@ -33,7 +41,8 @@ Deno.test("status says in a few lines how the node is", async () => {
       "uptime      1 d 2 h",
       "generation  42",
       "listens     udp 127.0.0.1:5353, tcp [::1]:5353",
-      "answers     1234, workers: 2",
+      "answers     1234 by 2 workers",
+      "pools       2 of 3 down: shop IPv4 0/2 (NODATA for A), web 0/3 (answering all)",
       "targets     3 healthy, 1 unhealthy, 0 unknown",
       "overrides   2 active, 1 planned",
       "",

@@ -66,7 +66,13 @@ testWith(["promtool"], "alerts fire when they should, and not in ordinary operat
   try {
     await Deno.writeTextFile(`${directory}/pleiades.rules.yml`, await readRules());
     await Deno.writeTextFile(`${directory}/test.yml`, JSON.stringify(ALERT_TESTS));
-    const { code, output } = await promtool(["test", "rules", `${directory}/test.yml`], "");
+    await Deno.writeTextFile(`${directory}/slow.yml`, JSON.stringify(SLOW_ALERT_TESTS));
+    const { code, output } = await promtool([
+      "test",
+      "rules",
+      `${directory}/test.yml`,
+      `${directory}/slow.yml`,
+    ], "");
     assert.equal(code, 0, output);
   } finally {
     await Deno.remove(directory, { recursive: true });
@@ -81,12 +87,54 @@ const ALERT_TESTS = {
     {
       interval: "1m",
       input_series: [
-        { series: 'pleiades_pool_members_total{cluster="c",node="n",pool_id="dead"}', values: "2x60" },
-        { series: 'pleiades_pool_members_healthy{cluster="c",node="n",pool_id="dead"}', values: "0x60" },
-        { series: 'pleiades_pool_members_total{cluster="c",node="n",pool_id="fine"}', values: "2x60" },
-        { series: 'pleiades_pool_members_healthy{cluster="c",node="n",pool_id="fine"}', values: "2x60" },
-        { series: 'pleiades_pool_members_total{cluster="c",node="n",pool_id="empty"}', values: "0x60" },
-        { series: 'pleiades_pool_members_healthy{cluster="c",node="n",pool_id="empty"}', values: "0x60" },
+        {
+          series: 'pleiades_pool_down{cluster="c",node="n",pool="dead",pool_id="1",family="all"}',
+          values: "1x60",
+        },
+        // Another node of the same model has other ids and generations.
+        {
+          series: 'pleiades_pool_members_healthy{cluster="c",node="m",pool="fine",pool_id="9"}',
+          values: "2x60",
+        },
+        { series: 'pleiades_config_generation{cluster="c",node="n"}', values: "7x60" },
+        { series: 'pleiades_config_generation{cluster="c",node="m"}', values: "9x60" },
+        { series: 'pleiades_config_digest{cluster="c",node="n"}', values: "281474976710655x60" },
+        { series: 'pleiades_config_digest{cluster="c",node="m"}', values: "281474976710655x60" },
+        // What a sound node has.
+        { series: 'pleiades_health_blind{cluster="c",node="n"}', values: "0x60" },
+        { series: 'pleiades_health_flip_guard_active{cluster="c",node="n"}', values: "0x60" },
+        { series: 'pleiades_geoip_loads_total{cluster="c",node="n",result="error"}', values: "1x60" },
+        { series: 'pleiades_map_file_loads_total{cluster="c",node="n",result="error"}', values: "1x60" },
+        { series: 'pleiades_overrides_active{cluster="c",node="n",state="drain"}', values: "1x60" },
+        {
+          series: 'pleiades_query_log_dropped_total{cluster="c",node="n",reason="rate"}',
+          values: "0+9x60",
+        },
+        { series: 'up{job="pleiades",instance="n:8080"}', values: "1x60" },
+        {
+          series: 'pleiades_pool_members_total{cluster="c",node="n",pool="dead",pool_id="1"}',
+          values: "2x60",
+        },
+        {
+          series: 'pleiades_pool_members_healthy{cluster="c",node="n",pool="dead",pool_id="1"}',
+          values: "0x60",
+        },
+        {
+          series: 'pleiades_pool_members_total{cluster="c",node="n",pool="fine",pool_id="2"}',
+          values: "2x60",
+        },
+        {
+          series: 'pleiades_pool_members_healthy{cluster="c",node="n",pool="fine",pool_id="2"}',
+          values: "2x60",
+        },
+        {
+          series: 'pleiades_pool_members_total{cluster="c",node="n",pool="empty",pool_id="3"}',
+          values: "0x60",
+        },
+        {
+          series: 'pleiades_pool_members_healthy{cluster="c",node="n",pool="empty",pool_id="3"}',
+          values: "0x60",
+        },
         { series: 'pleiades_health_endpoints_total{cluster="c",node="n",family="v4"}', values: "4x60" },
         { series: 'pleiades_health_endpoints_healthy{cluster="c",node="n",family="v4"}', values: "2x60" },
         {
@@ -106,20 +154,108 @@ const ALERT_TESTS = {
           series: 'pleiades_health_probes_total{cluster="c",node="m",type="tcp",result="error"}',
           values: "0+1x60",
         },
-        { series: 'pleiades_config_generation{cluster="c",node="n"}', values: "7x60" },
-        { series: 'pleiades_config_generation{cluster="c",node="m"}', values: "7x60" },
-        { series: 'pleiades_build_info{cluster="c",node="n"}', values: "1x60" },
+        {
+          series: 'pleiades_build_info{cluster="c",node="n",job="pleiades",instance="n:8080"}',
+          values: "1x60",
+        },
       ],
       // Asked as a series, since a test of the alert itself would compare every word of its annotations.
       promql_expr_test: [{
-        expr: 'sum by (alertname, cluster, node, pool_id) (ALERTS{alertstate="firing"})',
+        expr: 'sum by (alertname, cluster, node, pool) (ALERTS{alertstate="firing"})',
         eval_time: "30m",
         exp_samples: [
-          '{alertname="PleiadesPoolDown", cluster="c", node="n", pool_id="dead"}',
-          '{alertname="PleiadesPoolDegraded", cluster="c", node="n", pool_id="dead"}',
+          '{alertname="PleiadesPoolDown", cluster="c", node="n", pool="dead"}',
+          '{alertname="PleiadesPoolDegraded", cluster="c", node="n", pool="dead"}',
           '{alertname="PleiadesProbesStopped", cluster="c", node="n"}',
           '{alertname="PleiadesProbesFailToStart", cluster="c", node="m"}',
         ].map((labels) => ({ labels, value: 1 })),
+      }],
+    },
+    {
+      interval: "1m",
+      input_series: [
+        { series: 'pleiades_health_blind{cluster="c",node="n"}', values: "1x1600" },
+        { series: 'pleiades_health_flip_guard_active{cluster="c",node="n"}', values: "1x1600" },
+        { series: 'pleiades_overrides_active{cluster="c",node="n",state="drain"}', values: "1x1600" },
+        {
+          series: 'pleiades_geoip_build_timestamp_seconds{cluster="c",node="n",kind="city"}',
+          values: "1x1600",
+        },
+        {
+          series: 'pleiades_geoip_build_timestamp_seconds{cluster="c",node="m",kind="city"}',
+          values: "0x1600",
+        },
+        { series: 'pleiades_geoip_loads_total{cluster="c",node="n",result="error"}', values: "0+1x1600" },
+        { series: 'pleiades_map_file_loads_total{cluster="c",node="n",result="error"}', values: "0+1x1600" },
+        {
+          series: 'pleiades_query_log_dropped_total{cluster="c",node="n",reason="file"}',
+          values: "0+9x1600",
+        },
+        { series: 'pleiades_config_digest{cluster="c",node="n"}', values: "1x1600" },
+        { series: 'pleiades_config_digest{cluster="c",node="m"}', values: "2x1600" },
+        // Of two nodes one has gone.
+        { series: 'up{job="pleiades",instance="n:8080"}', values: "1x1600" },
+        { series: 'up{job="pleiades",instance="m:8080"}', values: "1x100 0x1500" },
+        { series: 'up{job="other",instance="m:9090"}', values: "0x1600" },
+        {
+          series: 'pleiades_build_info{cluster="c",node="n",job="pleiades",instance="n:8080"}',
+          values: "1x1600",
+        },
+        {
+          series: 'pleiades_build_info{cluster="c",node="m",job="pleiades",instance="m:8080"}',
+          values: "1x100",
+        },
+        {
+          series: 'pleiades_pool_members_healthy{cluster="c",node="n",pool="web",pool_id="1"}',
+          values: "2x1600",
+        },
+        {
+          series: 'pleiades_pool_members_healthy{cluster="c",node="m",pool="web",pool_id="2"}',
+          values: "1x1600",
+        },
+      ],
+      promql_expr_test: [{
+        expr: 'sum by (alertname, cluster, node, pool, instance, reason) (ALERTS{alertstate="firing"})',
+        eval_time: "26h",
+        exp_samples: [
+          '{alertname="PleiadesBlind", cluster="c", node="n"}',
+          '{alertname="PleiadesFlipGuardHolds", cluster="c", node="n"}',
+          '{alertname="PleiadesOverridesForLong", cluster="c", node="n"}',
+          '{alertname="PleiadesGeoipUnreadable", cluster="c", node="n"}',
+          '{alertname="PleiadesMapFileUnreadable", cluster="c", node="n"}',
+          '{alertname="PleiadesQueryLogIncomplete", cluster="c", node="n", reason="file"}',
+          '{alertname="PleiadesModelsDiffer", cluster="c"}',
+          '{alertname="PleiadesNodeMissing", instance="m:8080"}',
+          '{alertname="PleiadesNodesDisagree", cluster="c", pool="web"}',
+        ].map((labels) => ({ labels, value: 1 })),
+      }],
+    },
+  ],
+};
+
+/** The same for what takes months: a look a day. */
+const SLOW_ALERT_TESTS = {
+  rule_files: ["pleiades.rules.yml"],
+  evaluation_interval: "1d",
+  tests: [
+    {
+      // In two months a database that was never replaced has become old.
+      interval: "1d",
+      input_series: [
+        {
+          series: 'pleiades_geoip_build_timestamp_seconds{cluster="c",node="n",kind="city"}',
+          values: "1x70",
+        },
+        {
+          series: 'pleiades_geoip_build_timestamp_seconds{cluster="c",node="m",kind="city"}',
+          values: "0x70",
+        },
+        { series: 'pleiades_build_info{cluster="c",node="n"}', values: "1x70" },
+      ],
+      promql_expr_test: [{
+        expr: 'sum by (alertname, cluster, node) (ALERTS{alertstate="firing",alertname="PleiadesGeoipOld"})',
+        eval_time: "62d",
+        exp_samples: [{ labels: '{alertname="PleiadesGeoipOld", cluster="c", node="n"}', value: 1 }],
       }],
     },
   ],

@@ -1,0 +1,95 @@
+/**
+ * The digest of the model as a metric. A small model is read when somebody scrapes; a large one on a thread of its own,
+ * which takes a twentieth of its time at most, and meanwhile there is no value: none is better than an old one.
+ *
+ * @module
+ */
+import type { Clock } from "../clock.ts";
+import type { Store } from "../store/store.ts";
+import type { Logger } from "../telemetry/log.ts";
+import type { Registry } from "../telemetry/metrics.ts";
+import { digestOf, type ModelDigest } from "./digest.ts";
+import type { Order, Report } from "./worker.ts";
+
+/** What the gauge works with. */
+export interface DigestGaugeOptions {
+  /** The model. */
+  readonly store: Store;
+  /** Spaces the readings of a large model. */
+  readonly clock: Pick<Clock, "monotonicMs">;
+  /** Hears when a reading fails. */
+  readonly log: Logger;
+  /** Gets `pleiades_config_digest`. */
+  readonly registry: Registry;
+}
+
+/** Pools, members or services up to which a model is read at once: some 20 ms. */
+const SMALL_MAX = 1_000;
+/** A large model is read again after so many times as long as it took. */
+const IDLE_SHARE = 20;
+
+/** Keeps the metric. */
+export class DigestGauge implements Disposable {
+  readonly #options: DigestGaugeOptions;
+  #known: ModelDigest | null = null;
+  #worker: Worker | null = null;
+  #nextMs = 0;
+
+  /** Reads nothing until somebody scrapes. */
+  constructor(options: DigestGaugeOptions) {
+    this.#options = options;
+    options.registry.gauge(
+      "pleiades_config_digest",
+      "A number that is equal on nodes whose models are equal; absent while a large model is read.",
+      { labelNames: [], collect: () => this.#collect() },
+    );
+  }
+
+  /** Ends a reading that is under way. */
+  [Symbol.dispose](): void {
+    this.#worker?.terminate();
+    this.#worker = null;
+  }
+
+  #collect(): (readonly [labelValues: readonly string[], value: number])[] {
+    const { store } = this.#options;
+    if (this.#known?.generation !== store.generation()) this.#read();
+    return this.#known?.generation === store.generation() ? [[[], this.#known.value]] : [];
+  }
+
+  #read(): void {
+    const { store, clock } = this.#options;
+    if (store.path === ":memory:" || store.hasAtMost(SMALL_MAX)) {
+      this.#known = digestOf(store);
+    } else if (this.#worker === null && clock.monotonicMs() >= this.#nextMs) this.#readOnThread();
+  }
+
+  #readOnThread(): void {
+    const { store, clock, log } = this.#options;
+    // The executable carries the worker as a bundle of its own beside the main one.
+    const url = Deno.build.standalone
+      ? new URL("./change_worker.js", import.meta.url)
+      : new URL("./worker.ts", import.meta.url);
+    const worker = this.#worker = new Worker(url, { type: "module", name: "digest" });
+    const beganMs = clock.monotonicMs();
+    const end = () => {
+      worker.terminate();
+      if (this.#worker === worker) this.#worker = null;
+      this.#nextMs = clock.monotonicMs() + (clock.monotonicMs() - beganMs) * IDLE_SHARE;
+    };
+    const fail = (error: unknown) => {
+      log.warn("Cannot read the model for its digest", { error });
+      end();
+    };
+    worker.onmessage = ({ data: report }: MessageEvent<Report>) => {
+      if (report.kind === "digest") this.#known = report.digest;
+      else if (report.kind === "closed") end();
+      else if ("message" in report) fail(report.message);
+    };
+    worker.onerror = (event) => {
+      event.preventDefault();
+      fail(event.message);
+    };
+    worker.postMessage({ kind: "digest", path: store.path } satisfies Order);
+  }
+}
