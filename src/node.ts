@@ -304,6 +304,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
   await serveHttp({
     options,
     sockets,
+    settingsNow: () => settings,
     store,
     changes,
     health,
@@ -630,6 +631,8 @@ function registerPoolMetrics(registry: Registry, store: Store, health: NodeHealt
 interface HttpParts {
   readonly options: NodeOptions;
   readonly sockets: HttpSockets;
+  /** As they are since the last reload. */
+  readonly settingsNow: () => Settings;
   readonly store: Store;
   readonly changes: Changes;
   readonly health: NodeHealth;
@@ -650,6 +653,7 @@ async function serveHttp(parts: HttpParts): Promise<void> {
   const {
     options: { settings, log },
     sockets,
+    settingsNow,
     store,
     changes,
     health,
@@ -679,6 +683,7 @@ async function serveHttp(parts: HttpParts): Promise<void> {
       settled: (generation) => settled(generation, { publisher, fleet }),
       memberHealth: (pool, member) => health.memberHealth(pool, { ...member, forcedUp: false }),
       failBack: (pool, member, how) => health.failBack(pool, { ...member, forcedUp: false }, how),
+      settingsFallback: () => settingsNow().fallback,
       ready: () => !ending.aborted && fleet.isAnswering,
       status: () => ({
         node: { id: settings.node.id, region: settings.node.region },

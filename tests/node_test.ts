@@ -32,6 +32,29 @@ Deno.test("a change by REST is in the next answer when the call returns", async 
   assert.deepEqual(await askFor(node, "www.example.com"), []);
 });
 
+Deno.test("the static fallback is changed by REST in the next answer, and the settings' one comes back after it", async () => {
+  const ofSettings = {
+    algorithm: "round-robin",
+    endpoints: ["192.0.2.1"],
+    weights: {},
+    onAllDown: "all",
+    ttl: null,
+    healthCheck: null,
+  } as const;
+  await using node = await startTestNode({
+    dns: { ...TEST_SETTINGS.dns, domain: ["example.com"] },
+    fallback: ofSettings,
+  });
+  const answered = async () =>
+    (await ask(node, "any.example.com")).answers.map(({ data, ttl }) => [data, ttl]);
+  assert.deepEqual(await answered(), [["192.0.2.1", 30]]);
+  const { status } = await call(node, "PUT", "/fallback", { endpoints: ["192.0.2.2"], ttl: 5 });
+  assert.equal(status, 200);
+  assert.deepEqual(await answered(), [["192.0.2.2", 5]]);
+  await call(node, "DELETE", "/fallback");
+  assert.deepEqual(await answered(), [["192.0.2.1", 30]]);
+});
+
 Deno.test("an empty database has no pools; a deleted pool leaves its service without one and takes its members along", async () => {
   await using node = await startTestNode();
   assert.deepEqual(await call(node, "GET", "/pools"), { status: 200, json: [] });

@@ -16,6 +16,7 @@ import type { Logger } from "../telemetry/log.ts";
 import { type Access, refuseForeignPages, requireToken } from "./access.ts";
 import { documentationRoutes, serveDocumentation } from "./documentation.ts";
 import { serveExplain } from "./explain.ts";
+import { serveFallback } from "./fallback.ts";
 import { serveGeoRules } from "./geo_rules.ts";
 import { serveHealthChecks } from "./health_checks.ts";
 import { serveHistory } from "./history.ts";
@@ -56,6 +57,7 @@ export function createApi(parts: ApiParts): OpenAPIHono {
   serveGeoRules(app, parts);
   serveServices(app, parts);
   serveZones(app, parts);
+  serveFallback(app, parts);
   serveOverrides(app, parts);
   serveModel(app, parts);
   serveHistory(app, parts);

@@ -6,6 +6,7 @@
 import { OpenAPIHono } from "@hono/zod-openapi";
 import { documentationRoutes } from "./documentation.ts";
 import { explainRoutes } from "./explain.ts";
+import { fallbackRoutes } from "./fallback.ts";
 import { geoRuleRoutes } from "./geo_rules.ts";
 import { healthCheckRoutes } from "./health_checks.ts";
 import { historyRoutes } from "./history.ts";
@@ -27,6 +28,7 @@ export const ROUTES: readonly Route[] = [
   ...geoRuleRoutes,
   ...serviceRoutes,
   ...zoneRoutes,
+  ...fallbackRoutes,
   ...overrideRoutes,
   ...modelRoutes,
   ...historyRoutes,
@@ -96,6 +98,10 @@ const TAGS = [
   { name: "Geo rules", description: "Which clients a pool sends to which of its members." },
   { name: "Services", description: "A domain that is answered from a pool." },
   { name: "Zones", description: "Static records, as zone files." },
+  {
+    name: "Fallback",
+    description: "What is answered for names that nothing else answers: the model's, else the settings'.",
+  },
   {
     name: "Overrides",
     description: "What is forced up, forced down or drained for a while, by whom and why.",

@@ -5,7 +5,7 @@
  */
 import type { Changes } from "../change/commit.ts";
 import type { Clock } from "../clock.ts";
-import type { Member } from "../config/model.ts";
+import type { Fallback, Member } from "../config/model.ts";
 import type { StandingPool } from "../config/standing.ts";
 import type { MemberHealth } from "../health/node_health.ts";
 import type { PoolState } from "../health/pool_state.ts";
@@ -51,6 +51,8 @@ export interface NodePort {
   poolState(poolId: string): PoolState | null;
   /** Lets a member come back that waits for it under a failback policy; a dry run only says what would come of it. */
   failBack(pool: StandingPool, member: Member, how: { readonly dryRun: boolean }): FailBackResult;
+  /** The static fallback of the settings, which counts where the model has none. */
+  settingsFallback(): Fallback | null;
   /** The state of this moment. */
   status(): NodeStatus;
   /** Whether the node answers DNS. */

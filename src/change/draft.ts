@@ -45,6 +45,8 @@ import {
 } from "./faults.ts";
 import {
   checkJson,
+  fallbackJson,
+  fallbackRevision,
   geoRuleJson,
   memberJson,
   overrideJson,
@@ -185,7 +187,7 @@ export class Draft {
       case "deleteOverride":
         return this.#deleteOverride(edit, at);
       case "putFallback":
-        return this.#putFallback(edit);
+        return this.#putFallback(edit, at);
       case "replaceModel":
         return this.#replaceModel(edit, at);
     }
@@ -496,18 +498,16 @@ export class Draft {
     for (const id of this.store.overrides.poolsCoveredBy(override)) this.#touched.pool(id);
   }
 
-  #putFallback({ fallback }: EditOf<"putFallback">): void {
-    const before = JSON.stringify(this.store.fallback());
-    const after = JSON.stringify(fallback);
+  #putFallback(edit: EditOf<"putFallback">, at: string): void {
+    const stored = this.store.fallback();
+    const revision = fallbackRevision(stored);
+    if (!this.#isFresh("static fallback", "of the model", { revision }, edit, at)) return;
+    const before = stored && fallbackJson(stored);
+    const after = edit.fallback && fallbackJson(edit.fallback);
     if (before === after) return;
-    this.#writer.putFallback(fallback);
+    this.#writer.putFallback(edit.fallback);
     this.#touched.fallback();
-    this.#writer.record({
-      kind: "fallback",
-      id: "",
-      before: before === "null" ? null : before,
-      after: fallback && after,
-    });
+    this.#writer.record({ kind: "fallback", id: "", before, after });
   }
 
   #replaceModel({ model }: EditOf<"replaceModel">, at: string): void {
@@ -519,7 +519,7 @@ export class Draft {
     });
     if (this.#refusals.length > before) return;
     this.replaceWith(staging);
-    this.#putFallback({ kind: "putFallback", fallback: model.fallback });
+    this.#putFallback({ kind: "putFallback", fallback: model.fallback }, at);
   }
 
   #touch({ kind, id, poolId }: ChangedKey): void {

@@ -82,7 +82,7 @@ export type Edit =
   | { readonly kind: "deleteZone"; readonly domain: string; readonly ifRevision?: number }
   | { readonly kind: "createOverride"; readonly id: string; readonly fields: OverrideFields }
   | { readonly kind: "deleteOverride"; readonly id: string; readonly ifRevision?: number }
-  | { readonly kind: "putFallback"; readonly fallback: Fallback | null }
+  | { readonly kind: "putFallback"; readonly fallback: Fallback | null; readonly ifRevision?: number }
   | { readonly kind: "replaceModel"; readonly model: Model };
 
 /** Who wanted a commit, by which way, and why; kept in the history. */

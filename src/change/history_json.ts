@@ -4,7 +4,8 @@
  *
  * @module
  */
-import type { HealthCheck } from "../config/model.ts";
+import { createHash } from "node:crypto";
+import type { Fallback, HealthCheck } from "../config/model.ts";
 import type { GeoRuleRow } from "../store/geo_rules.ts";
 import type { HealthCheckRow } from "../store/health_checks.ts";
 import type { MemberRow } from "../store/members.ts";
@@ -123,6 +124,23 @@ export function serviceJson(service: Unstamped<ServiceRow>): string {
 /** An override, with the id of the pool that it or its member is; times in Unix milliseconds. */
 export function overrideJson(override: Unstamped<OverrideRow>): string {
   return JSON.stringify(override, KEYS.override);
+}
+
+/** The static fallback. */
+export function fallbackJson(fallback: Fallback): string {
+  const { algorithm, endpoints, weights, onAllDown, ttl, healthCheck } = fallback;
+  const check = healthCheck && JSON.parse(JSON.stringify(healthCheck, KEYS.healthCheck));
+  return JSON.stringify({ algorithm, endpoints, weights, onAllDown, ttl, healthCheck: check });
+}
+
+/**
+ * What the static fallback has for a revision: a number that follows from its content, since there is one of it and it
+ * has no row of its own; 0 = there is none.
+ */
+export function fallbackRevision(fallback: Fallback | null): number {
+  if (fallback === null) return 0;
+  const digest = createHash("sha256").update(fallbackJson(fallback)).digest();
+  return digest.readUIntBE(0, 6);
 }
 
 /** A zone. */

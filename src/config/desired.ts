@@ -28,7 +28,7 @@ export interface Desired {
   readonly zones: readonly DesiredZone[];
   /** `null` = names that don't exist are NXDOMAIN. */
   readonly fallback: Fallback | null;
-  /** Seconds; TTL of the static fallback and of synthesized SOA and NS. */
+  /** Seconds; TTL of a static fallback that has none, and of synthesized SOA and NS. */
   readonly defaultTtl: number;
   /** For synthesized SOA and NS. */
   readonly nameservers: readonly string[];

@@ -93,6 +93,7 @@ export const loadbalancerSchema: SchemaOf<LoadbalancerBlock> = strictObject({
   }),
   weights: weightsSchema,
   onAllDown: fallbackSchema.shape.onAllDown,
+  ttl: fallbackSchema.shape.ttl,
 }).check(together(["endpoints", "weights"], checkEndpoints));
 
 const check = plainCheckSchema.shape;

@@ -186,6 +186,8 @@ export interface Fallback {
   readonly weights: Readonly<Record<string, number>>;
   /** What is answered when no endpoint of any family is healthy. */
   readonly onAllDown: Exclude<OnAllDown, "fallback">;
+  /** Seconds that resolvers may keep an answer, 0–86400; `null` = the settings' `dns.ttl`. */
+  readonly ttl: number | null;
   /** How the endpoints are probed, on its own port; `null` = they count as healthy. */
   readonly healthCheck: HealthCheck | null;
 }

@@ -381,11 +381,17 @@ export const endpointsSchema: z.ZodArray<z.ZodString> = list("endpoints", ipAddr
 /** The static fallback, as `Fallback`. */
 export const fallbackSchema: SchemaOf<Fallback> = strictObject({
   algorithm: algorithmSchema.default("round-robin"),
-  endpoints: endpointsSchema.min(1, { error: "endpoints needs an address (or leave the fallback out)" }),
+  endpoints: endpointsSchema.min(1, {
+    error: "endpoints needs an address (without any, delete the fallback)",
+  }),
   weights: weightsSchema,
   onAllDown: choice("onAllDown", ["all", "none", "last-healthy"]).default("all").meta({
     description: "What is answered when no endpoint of a family is healthy",
     examples: ["all"],
+  }),
+  ttl: integer("ttl", 0, 86_400, "seconds").nullable().default(null).meta({
+    description: "Seconds that resolvers may keep an answer; null = dns.ttl of the settings",
+    examples: [30],
   }),
   healthCheck: plainCheckSchema.nullable().default(null).meta({
     description: "How the endpoints are probed, on a port that it must name; null = they count as healthy",

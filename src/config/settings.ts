@@ -53,7 +53,7 @@ export interface Settings {
     /** Zones this node is authoritative for: lower-case, no final dot. */
     readonly domain: readonly string[];
     readonly nameservers: readonly string[];
-    /** Seconds; default TTL of the static fallback and of synthesized SOA and NS. */
+    /** Seconds; TTL of a static fallback that has none, and of synthesized SOA and NS. */
     readonly ttl: number;
     /** Zone files, read: text and the path it came from. */
     readonly zones: readonly { readonly domain: string; readonly file: string; readonly text: string }[];

@@ -265,7 +265,7 @@ function dnsSchema() {
       example: ["ns1.example.com", "ns2.example.com"],
     }),
     ttl: integer("ttl", 0, 86_400, "seconds").default(30).meta({
-      description: "TTL in seconds of the static fallback, and of records that state none",
+      description: "TTL in seconds of records and of a static fallback that state none",
       examples: [30],
     }),
     zones: list(

@@ -52,7 +52,7 @@ export function sourcesOf(
     pool: (id) => store.pools.whole(id),
     fallback: () => {
       const fallback = store.fallback() ?? settings().fallback;
-      return fallback && { fallback, ttl: settings().dns.ttl };
+      return fallback && { fallback, ttl: fallback.ttl ?? settings().dns.ttl };
     },
     health: (pool, member, forcedUp) => health.memberHealth(pool, { ...member, forcedUp }),
     rulings: () => rulingsOf(store.overrides.index(), clock.unixMs()),

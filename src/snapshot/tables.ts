@@ -433,7 +433,7 @@ export class Tables {
       share: 1,
       forcedUp: false,
     }));
-    const { algorithm, onAllDown, healthCheck } = fallback;
+    const { algorithm, onAllDown, healthCheck, ttl } = fallback;
     this.putPools([{
       id: FALLBACK_POOL,
       algorithm,
@@ -451,10 +451,8 @@ export class Tables {
       changesAt: 0,
     }]);
     const pool = this.#pools.find(FALLBACK_POOL);
-    this.#records.set(
-      ROOT.fallback,
-      this.#writeService(pool, { ttl: this.#desired.defaultTtl, minTtl: 0, ecs: true }, FALLBACK_TICKET),
-    );
+    const terms = { ttl: ttl ?? this.#desired.defaultTtl, minTtl: 0, ecs: true };
+    this.#records.set(ROOT.fallback, this.#writeService(pool, terms, FALLBACK_TICKET));
   }
 
   #writeApex(apex: Uint8Array, records: readonly ZoneRecord[] | null): void {

@@ -127,7 +127,8 @@ export class Store implements Disposable {
   /** What overrides the settings' static fallback; `null` = the settings decide. */
   fallback(): Fallback | null {
     const { fallback } = this.database.get<{ fallback: string | null }>("SELECT fallback FROM meta")!;
-    return fallback === null ? null : JSON.parse(fallback);
+    // Written before a fallback had a TTL of its own, it has no such key.
+    return fallback === null ? null : { ttl: null, ...JSON.parse(fallback) };
   }
 
   /** How many objects there are. */

@@ -61,6 +61,7 @@ export function apiWorld(overrides: Partial<ApiParts> = {}): ApiWorld {
         health: { healthy: 1, unhealthy: 0, unknown: 0 },
         poolsDown: { count: 0, pools: [] },
       }),
+      settingsFallback: () => null,
       ready: () => true,
     },
     explainer: worldOf({ pools: [], services: [] }).explainer,

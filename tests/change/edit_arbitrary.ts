@@ -176,6 +176,7 @@ export const editArbitrary: fc.Arbitrary<Edit> = fc.oneof(
         endpoints: ["192.0.2.99"],
         weights: { "192.0.2.99": 2 },
         onAllDown: "all" as const,
+        ttl: null,
         healthCheck: null,
       }),
     }),

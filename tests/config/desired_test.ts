@@ -20,6 +20,7 @@ const FALLBACK: Fallback = {
   endpoints: ["192.0.2.1"],
   weights: {},
   onAllDown: "none",
+  ttl: null,
   healthCheck: null,
 };
 

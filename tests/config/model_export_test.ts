@@ -72,6 +72,7 @@ const fallback: fc.Arbitrary<Fallback> = fc.record({
   endpoints: fc.constantFrom(["192.0.2.80"], ["2001:db8::80", "192.0.2.80"]),
   weights: fc.constantFrom({}, { "192.0.2.80": 7 }),
   onAllDown: fc.constantFrom("all", "none", "last-healthy"),
+  ttl: fc.constantFrom(null, 0, 60),
   healthCheck: fc.option(plainCheck.map((value) => ({ ...value, port: value.port ?? 443 }))),
 });
 const zoneText = fc.constantFrom(

@@ -96,6 +96,7 @@ Deno.test("loadSettings() reads a whole file, other spellings included", () => {
     endpoints: ["192.0.2.80", "2001:db8::80"],
     weights: { "192.0.2.80": 3 },
     onAllDown: "all",
+    ttl: null,
     healthCheck: {
       type: "https",
       port: 443,

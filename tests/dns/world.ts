@@ -144,7 +144,14 @@ export function desiredOf(declared: Declared): Desired {
       records: text === null ? null : records(domain, text),
     })),
     fallback: declared.fallback
-      ? { algorithm: "round-robin", weights: {}, onAllDown: "all", healthCheck: CHECK, ...declared.fallback }
+      ? {
+        algorithm: "round-robin",
+        weights: {},
+        onAllDown: "all",
+        ttl: null,
+        healthCheck: CHECK,
+        ...declared.fallback,
+      }
       : null,
     defaultTtl: 30,
     nameservers: declared.nameservers ?? [],

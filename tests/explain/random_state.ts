@@ -348,6 +348,7 @@ function fallbackOf(random: Random): Fallback {
     endpoints,
     weights: { "198.51.100.2": 1 + random.below(4) },
     onAllDown: random.pick(ON_ALL_DOWN.slice(0, 3)) as Fallback["onAllDown"],
+    ttl: random.isOneIn(2) ? null : 7,
     healthCheck: random.isOneIn(3) ? null : checkOf(99),
   };
 }

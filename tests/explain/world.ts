@@ -83,7 +83,7 @@ export function worldOf(declared: Declared): World {
     generation: () => epoch,
     service: (domain) => serviceByDomain.get(domain) ?? null,
     pool: (id) => poolById.get(id) ?? null,
-    fallback: () => fallback && { fallback, ttl: 30 },
+    fallback: () => fallback && { fallback, ttl: fallback.ttl ?? 30 },
     health: declared.health ?? (() => ({ ...UNKNOWN_VERDICT, standing: "in", why: null })),
     rulings: () => rulingsOf(overrides, NOW_MS),
     ours: () => [...zones, ...services].map(({ domain }) => domain),

@@ -294,6 +294,7 @@ Deno.test("the static fallback may have a calculated check", () => {
       endpoints: [IP],
       weights: {},
       onAllDown: "all",
+      ttl: null,
       healthCheck: calculated("any", [TCP, OTHER]),
     },
   }));

@@ -45,6 +45,7 @@ const WORLD: readonly Edit[] = [
       endpoints: ["192.0.2.9"],
       weights: {},
       onAllDown: "all",
+      ttl: 5,
       healthCheck: null,
     },
   },
@@ -88,6 +89,7 @@ Deno.test("a store that is opened again holds what was committed", () => {
       endpoints: ["192.0.2.9"],
       weights: {},
       onAllDown: "all",
+      ttl: 5,
       healthCheck: null,
     },
   });

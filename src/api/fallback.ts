@@ -1,0 +1,130 @@
+/**
+ * The static fallback: there is one, so it has a path and no id. The model's takes the place of the settings' one.
+ *
+ * @module
+ */
+import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
+import { fallbackRevision } from "../change/history_json.ts";
+import type { Fallback } from "../config/model.ts";
+import { fallbackSchema } from "../config/model_schema.ts";
+import { deleted, unlessKnown, updated } from "./answers.ts";
+import { etagOf, ifRevision, notModified } from "./conditional.ts";
+import type { ApiParts } from "./ports.ts";
+import { ApiProblem } from "./problem.ts";
+import {
+  answered,
+  BASE,
+  ifMatch,
+  ifNoneMatch,
+  jsonBody,
+  named,
+  problems,
+  type Route,
+  writeQuery,
+} from "./route.ts";
+import { write } from "./write.ts";
+
+const tags = ["Fallback"];
+const path = `${BASE}/fallback` as const;
+
+const FallbackFieldsSchema = named(fallbackSchema).openapi("FallbackFields");
+
+const FallbackSchema = z.object({
+  source: z.enum(["model", "settings"]).meta({
+    description:
+      "Whose it is: the model's, or that of the settings, which counts as long as the model has none",
+  }),
+  ...answered(fallbackSchema.shape),
+}).openapi("Fallback");
+
+const request = { query: writeQuery, headers: ifMatch };
+
+const routes = {
+  get: createRoute({
+    operationId: "getFallback",
+    tags,
+    method: "get",
+    path,
+    summary: "The static fallback that counts",
+    middleware: notModified,
+    request: { headers: ifNoneMatch },
+    responses: { ...unlessKnown("fallback", FallbackSchema), ...problems(404) },
+  }),
+  replace: createRoute({
+    operationId: "replaceFallback",
+    tags,
+    method: "put",
+    path,
+    summary: "Give the model a static fallback, or another one",
+    description:
+      "It takes the place of the settings' `loadbalancer` and `health`, also at the next start. Fields " +
+      "that are left out get their defaults.",
+    request: { ...request, body: jsonBody(FallbackFieldsSchema) },
+    responses: { ...updated("fallback", FallbackSchema), ...problems(400, 412, 413, 415) },
+  }),
+  delete: createRoute({
+    operationId: "deleteFallback",
+    tags,
+    method: "delete",
+    path,
+    summary: "Take the model's static fallback away",
+    description: "That of the settings counts again, if they have one.",
+    request,
+    responses: { ...deleted, ...problems(400, 404, 412) },
+  }),
+};
+
+/** The routes of the static fallback. */
+export const fallbackRoutes: readonly Route[] = Object.values(routes);
+
+/** Serves the routes of the static fallback. */
+export function serveFallback(app: OpenAPIHono, parts: ApiParts): void {
+  const { store, node } = parts;
+
+  app.openapi(routes.get, (c) => {
+    const fallback = effective();
+    if (fallback === null) {
+      throw none("There is no static fallback: names that nothing else answers don't exist");
+    }
+    return c.json(answerOf(fallback), 200, { ETag: etagOf(fallbackRevision(fallback)) });
+  });
+
+  app.openapi(routes.replace, async (c) => {
+    const fallback = c.req.valid("json");
+    const before = effective();
+    const demanded = storedRevision(ifRevision(c, before && fallbackRevision(before)));
+    const written = write(c, parts, { kind: "putFallback", fallback, ...demanded });
+    if (written.dryRun) return c.json({ source: "model" as const, ...fallback }, 200);
+    await written.settled();
+    return c.json({ source: "model" as const, ...fallback }, 200, {
+      ETag: etagOf(fallbackRevision(fallback)),
+    });
+  });
+
+  app.openapi(routes.delete, async (c) => {
+    const stored = store.fallback();
+    if (stored === null) {
+      throw none("The model has no static fallback; that of the settings is changed there");
+    }
+    const demanded = ifRevision(c, fallbackRevision(stored));
+    await write(c, parts, { kind: "putFallback", fallback: null, ...demanded }).settled();
+    return c.body(null, 204);
+  });
+
+  function effective(): Fallback | null {
+    return store.fallback() ?? node.settingsFallback();
+  }
+
+  /** Who saw the fallback of the settings demands that the model still has none. */
+  function storedRevision(demanded: ReturnType<typeof ifRevision>): ReturnType<typeof ifRevision> {
+    return demanded.ifRevision === undefined ? {} : { ifRevision: fallbackRevision(store.fallback()) };
+  }
+
+  function answerOf(fallback: Fallback): z.infer<typeof FallbackSchema> {
+    return { source: store.fallback() === null ? "settings" : "model", ...fallback };
+  }
+}
+
+function none(detail: string): ApiProblem {
+  return new ApiProblem(404, detail);
+}
