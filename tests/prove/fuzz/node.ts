@@ -16,6 +16,14 @@ const ORDINARY = /"level":"(debug|info|warn)"|^Deno\.serve: request\.signal abor
 /** How UDP is served. */
 export type Transport = "linux" | "portable";
 
+/** How a node differs from the ordinary. */
+export interface NodeDifference {
+  /** First address to listen on. */
+  readonly dns: string;
+  /** Limits of streams. */
+  readonly tcp: Readonly<Record<string, unknown>>;
+}
+
 /** A running node in a folder of its own. Disposing kills it. */
 export class FuzzedNode implements AsyncDisposable {
   readonly process: ServeProcess;
@@ -29,12 +37,15 @@ export class FuzzedNode implements AsyncDisposable {
   }
 
   /** Starts it; resolves when the world is in the answers. */
-  static async start(transport: Transport): Promise<FuzzedNode> {
+  static async start(
+    transport: Transport,
+    { dns = "127.0.0.1:0", tcp = {} }: Partial<NodeDifference> = {},
+  ): Promise<FuzzedNode> {
     const folder = await Deno.makeTempDir({ prefix: "pleiades-fuzz-" });
     const settings = `${folder}/settings.yaml`;
-    await Deno.writeTextFile(settings, JSON.stringify(settingsOf(FUZZED, transport)));
+    await Deno.writeTextFile(settings, JSON.stringify(settingsOf(FUZZED, { transport, tcp })));
     const process = await ServeProcess.start({
-      args: ["-c", settings, "--db", `${folder}/fuzz.db`],
+      args: ["-c", settings, "--db", `${folder}/fuzz.db`, "--dns", dns],
       env: COLLECTING,
       executable: program("pleiades"),
     });
@@ -63,10 +74,13 @@ export class FuzzedNode implements AsyncDisposable {
 }
 
 /** Nothing is hidden: what is only said when configured can go wrong, too. */
-function settingsOf({ zones = {}, nameservers = [] }: Declared, transport: Transport) {
+function settingsOf(
+  { zones = {}, nameservers = [] }: Declared,
+  { transport, tcp }: { readonly transport: Transport } & Pick<NodeDifference, "tcp">,
+) {
   const domain = Object.keys(zones).filter((domain) => zones[domain] === null);
   return {
-    dns: { transport, domain, nameservers, nsid: "node-1", chaos: { version: "1.2.3", id: "node-1" } },
+    dns: { transport, tcp, domain, nameservers, nsid: "node-1", chaos: { version: "1.2.3", id: "node-1" } },
   };
 }
 
