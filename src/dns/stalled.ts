@@ -36,26 +36,44 @@ const NAME_SIZE = 28;
 /** `struct linger`: on, for no time. */
 const NO_LINGER = new Uint8Array(new Int32Array([1, 0]).buffer);
 
-/** Ends the connections between these ends, as far as this system lets it. */
-export function endStalled(connections: readonly Ends[]): void {
-  const wanted = new Set(
-    connections.map(({ localAddr, remoteAddr }) => `${keyOf(remoteAddr)} ${keyOf(localAddr)}`),
-  );
-  if (wanted.size === 0 || Deno.build.os !== "linux") return;
-  let libc: Deno.DynamicLibrary<typeof SYMBOLS>;
+/** Ends connections, as far as this system lets it. Disposing closes the C library. */
+export class Stalled implements Disposable {
+  /** `undefined` = not asked for yet, `null` = not to be had. */
+  #libc: Libc | null | undefined;
+
+  /** Ends the connections between these ends. */
+  end(connections: readonly Ends[]): void {
+    if (connections.length === 0) return;
+    if (this.#libc === undefined) this.#libc = openLibc();
+    if (this.#libc === null) return;
+    const { getpeername, getsockname, setsockopt, shutdown } = this.#libc.symbols;
+    const wanted = new Set(connections.map((each) => `${keyOf(each.remoteAddr)} ${keyOf(each.localAddr)}`));
+    for (const { name } of Deno.readDirSync("/proc/self/fd")) {
+      const fd = Number(name);
+      const remote = nameOf(getpeername, fd);
+      if (remote === null || !wanted.has(`${remote} ${nameOf(getsockname, fd)}`)) continue;
+      setsockopt(fd, SOL_SOCKET, SO_LINGER, NO_LINGER, NO_LINGER.length);
+      shutdown(fd, SHUT_RDWR);
+    }
+  }
+
+  /** Closes what `end` opened. */
+  [Symbol.dispose](): void {
+    this.#libc?.close();
+    this.#libc = null;
+  }
+}
+
+type Libc = Deno.DynamicLibrary<typeof SYMBOLS>;
+
+/** `null` where there is no glibc. Opened once: each time takes memory that isn't given back. */
+function openLibc(): Libc | null {
+  if (Deno.build.os !== "linux") return null;
   try {
-    libc = Deno.dlopen("libc.so.6", SYMBOLS);
+    return Deno.dlopen("libc.so.6", SYMBOLS);
   } catch {
-    return; // no glibc
+    return null;
   }
-  for (const { name } of Deno.readDirSync("/proc/self/fd")) {
-    const fd = Number(name);
-    const remote = nameOf(libc.symbols.getpeername, fd);
-    if (remote === null || !wanted.has(`${remote} ${nameOf(libc.symbols.getsockname, fd)}`)) continue;
-    libc.symbols.setsockopt(fd, SOL_SOCKET, SO_LINGER, NO_LINGER, NO_LINGER.length);
-    libc.symbols.shutdown(fd, SHUT_RDWR);
-  }
-  libc.close();
 }
 
 function keyOf(address: Deno.Addr): string {

@@ -7,7 +7,7 @@
 import { COUNTER } from "./counters.ts";
 import { type Exchange, NamedClient, STREAM_SIZE_MAX } from "./exchange.ts";
 import { parseIp } from "../ip.ts";
-import { endStalled } from "./stalled.ts";
+import { Stalled } from "./stalled.ts";
 import type { StreamTurns } from "./stream_turns.ts";
 
 /** What a listener bears. */
@@ -54,7 +54,8 @@ export class TcpServer {
   readonly #connections = new Map<Connection, string>();
   readonly #perClient = new Map<string, number>();
   readonly #accepting: Promise<void>;
-  #stalled: StreamSocket[] = [];
+  #toEnd: StreamSocket[] = [];
+  readonly #stalled = new Stalled();
   #ending: ReturnType<typeof setTimeout> | undefined;
 
   /**
@@ -86,6 +87,7 @@ export class TcpServer {
     clearTimeout(deadline);
     for (const connection of this.#connections.keys()) connection.close();
     this.#endStalled();
+    this.#stalled[Symbol.dispose]();
   }
 
   async #accept(): Promise<void> {
@@ -119,14 +121,14 @@ export class TcpServer {
       idleTimeoutMs: this.#limits.idleTimeout,
       turns: this.#turns,
       onStalled: () => {
-        this.#stalled.push(socket);
+        this.#toEnd.push(socket);
         this.#ending ??= setTimeout(() => this.#endStalled(), STALLED_GATHER_MS);
       },
     });
     this.#connections.set(connection, client);
     connection.ended.then(() => {
       this.#connections.delete(connection);
-      this.#stalled = this.#stalled.filter((each) => each !== socket); // its client may come again from the same port
+      this.#toEnd = this.#toEnd.filter((each) => each !== socket); // its client may come again from the same port
       const left = this.#perClient.get(client)! - 1;
       if (left === 0) this.#perClient.delete(client);
       else this.#perClient.set(client, left);
@@ -136,7 +138,7 @@ export class TcpServer {
   #endStalled(): void {
     clearTimeout(this.#ending);
     this.#ending = undefined;
-    endStalled(this.#stalled.splice(0));
+    this.#stalled.end(this.#toEnd.splice(0));
   }
 }
 
