@@ -8,6 +8,7 @@ import type { Terminal } from "./cli/terminal.ts";
 import { systemClock } from "./clock.ts";
 import { loadSettings, type Settings, type SettingsFlags } from "./config/settings.ts";
 import { formatProblem } from "./config/yaml_source.ts";
+import { type DescriptorDemand, descriptorWarning, raiseDescriptorLimit } from "./descriptors.ts";
 import { formatSocketAddress } from "./ip.ts";
 import { type RunningNode, startNode } from "./node.ts";
 import type { ServeSignals } from "./signals.ts";
@@ -37,6 +38,7 @@ export async function serve(
   const log = createLogger({ ...settings.log, clock: systemClock });
   for (const note of loaded.notes) log.warn(formatProblem(note));
   signals.onMeaningless((signal) => log.debug("A signal that means nothing here", { signal }));
+  const limit = raiseDescriptorLimit();
   const starting = startNode({ settings, log });
   const stopped = signals.stopped.then((signal) => ({ signal }));
   let started: RunningNode | { readonly signal: Deno.Signal };
@@ -54,6 +56,8 @@ export async function serve(
   }
   const node = started;
   greet(node, { settings, file, log });
+  const warning = limit && descriptorWarning(limit, demandsOf(node, settings));
+  if (warning) log.warn(warning);
   await tell(log, `READY=1\nSTATUS=Answering on ${node.dns.map(formatSocketAddress).join(", ")}`);
   signals.onReload(() => reload(node, load, log));
   using _fed = await watched(node, log);
@@ -99,6 +103,22 @@ function greet(
     fallback: settings.fallback?.endpoints.length ?? 0,
   });
   for (const hint of hints(node, settings)) log.info(`Hint: ${hint}`);
+}
+
+/** Descriptors of everything else: the database, DNS sockets, the run time's own. */
+const DESCRIPTORS_BASE = 64;
+/** Descriptors of a thread: its event loop and its sockets. */
+const DESCRIPTORS_PER_WORKER = 8;
+
+/** Probes are counted as the targets of now: each has at most one under way. */
+function demandsOf(node: RunningNode, { dns, api, metrics, workers }: Settings): DescriptorDemand[] {
+  const httpListeners = Number(api.enabled) + Number(metrics.enablePrometheus && metrics.listenAddr !== null);
+  return [
+    { what: "DNS over TCP (dns.tcp.maxConnections)", count: dns.tcp.maxConnections * node.dns.length },
+    { what: "HTTP (api.maxConnections)", count: api.maxConnections * httpListeners },
+    { what: "probes", count: node.store.counts().members },
+    { what: "for the rest", count: DESCRIPTORS_BASE + DESCRIPTORS_PER_WORKER * workers },
+  ];
 }
 
 function hints(node: RunningNode, settings: Settings): string[] {

@@ -12,6 +12,8 @@ export interface ServeOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** The executable to run instead of the sources. */
   readonly executable?: string | null;
+  /** Files that it may have open, as the kernel's soft and hard limit (`prlimit(1)`); absent = this process's. */
+  readonly openFiles?: `${number}:${number}`;
   /** The folder to run it in, with no environment but `env`; absent = this process's. */
   readonly aloneIn?: string;
 }
@@ -24,11 +26,13 @@ export function pleiades(args: readonly string[], executable: string | null = nu
 }
 
 function commandOf(args: readonly string[], options: ServeOptions): Deno.Command {
-  const { executable = null, env = {}, aloneIn } = options;
-  return new Deno.Command(executable ?? Deno.execPath(), {
-    args: executable
-      ? [...args]
-      : ["run", "-A", "--unstable-net", new URL("main.ts", ROOT).pathname, ...args],
+  const { executable = null, env = {}, aloneIn, openFiles } = options;
+  const line = executable
+    ? [executable, ...args]
+    : [Deno.execPath(), "run", "-A", "--unstable-net", new URL("main.ts", ROOT).pathname, ...args];
+  const limited = openFiles === undefined ? line : ["prlimit", `--nofile=${openFiles}`, ...line];
+  return new Deno.Command(limited[0]!, {
+    args: limited.slice(1),
     env: { ...env },
     ...(aloneIn !== undefined && { cwd: aloneIn, clearEnv: true }),
     stdin: "null",
