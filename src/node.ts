@@ -36,6 +36,7 @@ import { type PoolState, poolStateOf } from "./health/pool_state.ts";
 import { PoolWatch } from "./health/pool_watch.ts";
 import type { HealthChecker, VerdictChange } from "./health/schedule.ts";
 import { RoundTrips } from "./health/round_trips.ts";
+import { InternalErrors } from "./internal_errors.ts";
 import {
   type Family,
   formatSocketAddress,
@@ -120,6 +121,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
   const registry = new Registry({ cluster: settings.cluster.id, node: settings.node.id });
   registerProcessMetrics(registry, { version: VERSION, clock: systemClock });
 
+  const internalErrors = stack.use(new InternalErrors({ log, registry, clock: systemClock }));
   const sockets = stack.use(bindHttp(options, registry));
 
   const store = stack.use(openStore(settings.database.path));
@@ -305,6 +307,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     options,
     sockets,
     settingsNow: () => settings,
+    internalErrors,
     store,
     changes,
     health,
@@ -633,6 +636,7 @@ interface HttpParts {
   readonly sockets: HttpSockets;
   /** As they are since the last reload. */
   readonly settingsNow: () => Settings;
+  readonly internalErrors: InternalErrors;
   readonly store: Store;
   readonly changes: Changes;
   readonly health: NodeHealth;
@@ -654,6 +658,7 @@ async function serveHttp(parts: HttpParts): Promise<void> {
     options: { settings, log },
     sockets,
     settingsNow,
+    internalErrors,
     store,
     changes,
     health,
@@ -684,7 +689,11 @@ async function serveHttp(parts: HttpParts): Promise<void> {
       memberHealth: (pool, member) => health.memberHealth(pool, { ...member, forcedUp: false }),
       failBack: (pool, member, how) => health.failBack(pool, { ...member, forcedUp: false }, how),
       settingsFallback: () => settingsNow().fallback,
-      ready: () => !ending.aborted && fleet.isAnswering,
+      unready: () => {
+        if (ending.aborted) return "The node is stopping";
+        if (!fleet.isAnswering) return "The node doesn't answer DNS yet, or no longer";
+        return internalErrors.complaint;
+      },
       status: () => ({
         node: { id: settings.node.id, region: settings.node.region },
         cluster: { id: settings.cluster.id },

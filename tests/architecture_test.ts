@@ -57,6 +57,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   systemd: [],
   signals: [],
+  internal_errors: ["clock", "telemetry"],
   descriptors: [],
   cli: ["ip", "clock", "config", "wire", "version", "dns_client"],
   console: ["ip", "clock", "config"],

@@ -19,7 +19,7 @@ const HealthSchema = z.object({ status: z.literal("ok") }).openapi("Health");
 const StatusSchema = z.object({
   version: z.string().meta({ description: "Version of the program" }),
   generation: z.int().min(0).meta({ description: "Of the model: grows by one with every change" }),
-  ready: z.boolean().meta({ description: "Whether the node answers DNS" }),
+  ready: z.boolean().meta({ description: "Whether the node can be relied on: /readyz says why not" }),
   node: z.object({ id: z.string(), region: z.string() }).meta({ description: "Who this node is" }),
   cluster: z.object({ id: z.string() }).meta({ description: "The cluster it belongs to" }),
   uptimeSeconds: z.number().min(0).meta({ description: "Since the process started" }),
@@ -126,7 +126,8 @@ export function serveNode(app: OpenAPIHono, { node, store, clock, exposeMetrics,
   app.openapi(routes.health, (c) => c.json({ status: "ok" as const }, 200));
   app.openapi(routes.healthz, (c) => c.json({ status: "ok" as const }, 200));
   app.openapi(routes.readyz, (c) => {
-    if (!node.ready()) throw new ApiProblem(503, "The node doesn't answer DNS yet, or no longer");
+    const reason = node.unready();
+    if (reason !== null) throw new ApiProblem(503, reason);
     return c.json({ status: "ok" as const }, 200);
   });
   app.openapi(routes.metrics, (c) => {
@@ -143,7 +144,7 @@ export function serveNode(app: OpenAPIHono, { node, store, clock, exposeMetrics,
     return c.json({
       version,
       generation: store.generation(),
-      ready: node.ready(),
+      ready: node.unready() === null,
       node: self,
       cluster,
       uptimeSeconds,

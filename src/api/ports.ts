@@ -55,8 +55,8 @@ export interface NodePort {
   settingsFallback(): Fallback | null;
   /** The state of this moment. */
   status(): NodeStatus;
-  /** Whether the node answers DNS. */
-  ready(): boolean;
+  /** Why the node isn't ready to be relied on, in words; `null` = it is. */
+  unready(): string | null;
 }
 
 /** What explains answers. */

@@ -116,8 +116,11 @@ export class AtlasFiles implements AsyncDisposable {
 
   async #together(steps: readonly (() => Promise<void>)[]): Promise<void> {
     this.#readings++;
-    await Promise.all(steps.map((step) => step()));
-    this.#readings--;
+    try {
+      await Promise.all(steps.map((step) => step()));
+    } finally {
+      this.#readings--;
+    }
     if (this.#hasChanged) this.#change();
   }
 

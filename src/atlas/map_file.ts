@@ -113,12 +113,17 @@ export class MapFileSource implements AsyncDisposable {
     const { signal } = this.#ended;
     while (!signal.aborted) {
       await this.#options.clock.sleep(MAP_FILE_WATCH_MS, signal);
-      if (!signal.aborted) await this.#inTurn(() => this.#look());
+      if (signal.aborted) return;
+      await this.#inTurn(() => this.#look()).catch((error) =>
+        this.#options.log.error("Cannot look at the map file; trying again", { error })
+      );
     }
   }
 
   #inTurn(step: () => Promise<void>): Promise<void> {
-    return this.#turn = this.#turn.then(() => this.#ended.signal.aborted ? undefined : step());
+    const turned = this.#turn.then(() => this.#ended.signal.aborted ? undefined : step());
+    this.#turn = turned.catch(() => {}); // told to whoever wanted the step; the next one has its turn all the same
+    return turned;
   }
 
   async #look(): Promise<void> {

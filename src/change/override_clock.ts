@@ -79,15 +79,17 @@ export class OverrideClock {
   async run(signal: AbortSignal): Promise<void> {
     const { clock, log } = this.#options;
     while (!signal.aborted) {
+      let sleepMs = SLEEP_MAX_MS;
       try {
         this.#look();
         this.#removeEnded();
+        sleepMs = this.#untilNextMs();
       } catch (error) {
         if (error instanceof StoreBusy) log.debug("An override that has ended is removed later", { error });
         else log.error("Cannot follow the overrides", { error });
       }
       this.#sleep = new AbortController();
-      await clock.sleep(this.#untilNextMs(), AbortSignal.any([signal, this.#sleep.signal]));
+      await clock.sleep(sleepMs, AbortSignal.any([signal, this.#sleep.signal]));
     }
   }
 

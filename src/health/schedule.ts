@@ -210,8 +210,12 @@ export class HealthChecker implements AsyncDisposable {
       const nowMs = clock.monotonicMs();
       const lateMs = nowMs - fromMs - sleepMs;
       if (lateMs > STALL_MS) this.#stalledMs += lateMs;
-      this.#endOverdue(nowMs);
-      this.#startDue(nowMs);
+      try {
+        this.#endOverdue(nowMs);
+        this.#startDue(nowMs);
+      } catch (error) {
+        this.#options.log.error("Health checks stumbled and go on", { error });
+      }
     }
   }
 

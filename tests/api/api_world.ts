@@ -62,7 +62,7 @@ export function apiWorld(overrides: Partial<ApiParts> = {}): ApiWorld {
         poolsDown: { count: 0, pools: [] },
       }),
       settingsFallback: () => null,
-      ready: () => true,
+      unready: () => null,
     },
     explainer: worldOf({ pools: [], services: [] }).explainer,
     exposeMetrics: () => "pleiades_up 1\n",

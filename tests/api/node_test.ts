@@ -17,7 +17,7 @@ for (const path of ["/api/v1/health", "/healthz", "/readyz"]) {
 
 Deno.test("a node that doesn't answer DNS is alive and not ready", async () => {
   using world = apiWorld();
-  world.parts.node.ready = () => false;
+  world.parts.node.unready = () => "The node doesn't answer DNS yet, or no longer";
   assert.equal((await world.send("GET /healthz")).status, 200);
   const response = await world.send("GET /readyz");
   assert.equal(response.status, 503);
