@@ -48,6 +48,18 @@ export interface Field {
  */
 export type Shape = "collection" | "in-pool" | "one-per-pool" | "text";
 
+/** A column: one that is worked out, or a field under the words that head it. */
+export type ColumnName =
+  | "pool"
+  | "member"
+  | "address"
+  /** `2/3`, of a list. */
+  | "healthy"
+  | "answered"
+  | "why"
+  | "clients"
+  | { readonly title: string; readonly path: string; readonly isDuration?: boolean };
+
 /** One kind of thing. */
 export interface Noun {
   /** The command, and the last part of the collection's path. */
@@ -64,8 +76,10 @@ export interface Noun {
   readonly keys: readonly string[];
   /** Whether the API patches it; else an update sends the whole object, on condition that it is still the one read. */
   readonly patched: boolean;
-  /** Columns of its table: JSON names; `pool`, `member` and `address` stand for what these are called. */
-  readonly columns: readonly string[];
+  /** Columns of its table, which fits 80 characters; what one looks for comes first. */
+  readonly columns: readonly ColumnName[];
+  /** Those that only `-o wide` has, behind them. */
+  readonly wideColumns: readonly ColumnName[];
   /** Command lines worth showing, without `pleiades`. */
   readonly examples: readonly string[];
 }
@@ -79,7 +93,14 @@ export const NOUNS: readonly Noun[] = [
     patched: true,
     description: "sets of interchangeable members",
     keys: ["name"],
-    columns: ["name", "algorithm", "maxAnswers", "onAllDown", "id"],
+    columns: [
+      column("name"),
+      "healthy",
+      column("algorithm"),
+      column("max answers", "maxAnswers"),
+      column("all down", "onAllDown"),
+    ],
+    wideColumns: [column("down below", "minHealthy"), column("failback"), column("id")],
     fields: [
       text("name", "unique name", { required: true }),
       text("algorithm", "how it picks among its members", { choices: ALGORITHMS }),
@@ -116,21 +137,17 @@ export const NOUNS: readonly Noun[] = [
     columns: [
       "pool",
       "address",
-      "port",
-      "weight",
-      "priority",
-      "enabled",
-      "region",
-      "health.state",
-      "health.standing",
-      "override.state",
-      "id",
-      "health.lastError",
+      column("port"),
+      column("weight"),
+      column("health", "health.state"),
+      "answered",
+      "why",
     ],
+    wideColumns: [column("priority"), column("region"), column("enabled"), column("id")],
     fields: [
       text("ipAddress", "IPv4 or IPv6 address", { flag: "ip", nullable: true, required: true }),
       text("target", "host name, in place of an address", { nullable: true }),
-      integer("port", "port of the service, 1–65535", { required: true }),
+      integer("port", "port of the service, 1–65535; or behind the address"),
       integer("weight", "share among members that are equals, but under round-robin"),
       integer("priority", "tier under failover: 1 is first, 0 = unset"),
       flag("enabled", "whether it is answered at all"),
@@ -152,7 +169,8 @@ export const NOUNS: readonly Noun[] = [
     patched: true,
     description: "domains that are answered from a pool",
     keys: ["domain"],
-    columns: ["domain", "pool", "ttl", "ecs", "id"],
+    columns: [column("domain"), "pool", "healthy", column("ttl")],
+    wideColumns: [column("least ttl", "minTtl"), column("client subnet", "ecs"), column("id")],
     fields: [
       text("domain", "the name that is answered; may begin with *.", { required: true }),
       {
@@ -175,7 +193,17 @@ export const NOUNS: readonly Noun[] = [
     patched: false,
     description: "how the members of a pool are probed",
     keys: [],
-    columns: ["pool", "type", "port", "intervalMs", "timeoutMs", "rise", "fall", "httpPath"],
+    columns: [
+      "pool",
+      column("type"),
+      column("port"),
+      { ...column("interval", "intervalMs"), isDuration: true },
+      { ...column("timeout", "timeoutMs"), isDuration: true },
+      column("rise"),
+      column("fall"),
+      column("path", "httpPath"),
+    ],
+    wideColumns: [column("method", "httpMethod"), column("status", "httpExpectedStatus")],
     fields: [
       text("type", "tcp connects; http and https judge the answer; calculated joins its --checks", {
         choices: CHECK_TYPES,
@@ -214,7 +242,8 @@ export const NOUNS: readonly Noun[] = [
     patched: false,
     description: "clients that are sent to one member of a pool",
     keys: ["cidr", "country", "continent", "asn"],
-    columns: ["pool", "cidr", "country", "continent", "asn", "member", "id"],
+    columns: ["pool", "clients", "member"],
+    wideColumns: [column("id")],
     fields: [
       text("cidr", "clients of this prefix", { nullable: true }),
       text("country", "clients of this country (ISO 3166-1)", { nullable: true }),
@@ -240,11 +269,16 @@ export const NOUNS: readonly Noun[] = [
     patched: false,
     description: "static records, as zone files",
     keys: ["domain"],
-    columns: ["domain"],
+    columns: [column("domain")],
+    wideColumns: [],
     fields: [],
     examples: ["zones put example.com example.com.zone", "zones get example.com > example.com.zone"],
   },
 ];
+
+function column(title: string, path: string = title): { readonly title: string; readonly path: string } {
+  return { title, path };
+}
 
 function text(
   name: string,

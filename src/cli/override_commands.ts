@@ -100,7 +100,7 @@ function addWriteOptions(command: Command): Command {
 }
 
 function addOutput(command: Command): Command {
-  return addOutputOption(addApiOptions(command), ["table", "json", "yaml"]);
+  return addOutputOption(addApiOptions(command), ["table", "wide", "json", "yaml"]);
 }
 
 /** A duration that the API reads for itself; checked here, so that a slip costs no request. */

@@ -7,8 +7,9 @@ import { isId } from "../config/id.ts";
 import type { OverrideState } from "../config/override.ts";
 import { ApiClient, type ClientOptions, type JsonObject, writeQuery } from "./client.ts";
 import { CommandFailed, type ExitCode, wrongUsage } from "./failure.ts";
+import { ObjectNames } from "./object_names.ts";
 import { span } from "./span.ts";
-import { type Column, type OutputFormat, printObject, printRows, textColumn } from "./table.ts";
+import { type Column, isTable, type OutputFormat, printObject, printRows, textColumn } from "./table.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** What a write takes beside what it is about. */
@@ -43,7 +44,9 @@ export interface NewOverride extends ClientOptions {
 
 /** Makes an override and prints it. */
 export async function createOverride(request: NewOverride, terminal: Terminal): Promise<ExitCode> {
-  const { target, state, reason, over, at, output, dryRun = false } = request;
+  const { state, reason, over, at, output, dryRun = false } = request;
+  const api = new ApiClient(request, terminal);
+  const target = await targetOf(api, request.target);
   const json = {
     target,
     state,
@@ -53,7 +56,6 @@ export async function createOverride(request: NewOverride, terminal: Terminal): 
     ...(at !== undefined && { startsAt: startOf(at, new Date()) }),
     ...(over !== undefined && { drain: over }),
   };
-  const api = new ApiClient(request, terminal);
   const made = await api.send("POST", `/overrides${writeQuery({ dryRun, reason })}`, { json });
   if (made !== null) await print([made], { output, one: true }, terminal);
   if (dryRun) terminal.err("created: override (dry run: nothing was changed)");
@@ -67,7 +69,8 @@ export async function listOverrides(
 ): Promise<ExitCode> {
   const { target, output } = options;
   const api = new ApiClient(options, terminal);
-  await print(await api.list(target === undefined ? "/overrides" : pathOf(target)), { output }, terminal);
+  const path = target === undefined ? "/overrides" : pathOf(await targetOf(api, target));
+  await print(await api.list(path), { output }, terminal);
   return 0;
 }
 
@@ -95,7 +98,7 @@ export async function deleteOverride(
 /** Ends every override of a target. */
 export async function undo(target: string, options: WriteOptions, terminal: Terminal): Promise<ExitCode> {
   const api = new ApiClient(options, terminal);
-  const those = await api.list(pathOf(target));
+  const those = await api.list(pathOf(await targetOf(api, target)));
   if (those.length === 0) throw nothingOn(target);
   for (const override of those) await end(api, override, options, terminal);
   return 0;
@@ -115,11 +118,17 @@ async function end(
 
 async function found(api: ApiClient, reference: string): Promise<JsonObject> {
   if (isId(reference)) return await api.get(`/overrides/${reference}`);
-  const [first, ...others] = await api.list(pathOf(reference));
+  const [first, ...others] = await api.list(pathOf(await targetOf(api, reference)));
   if (first === undefined) throw nothingOn(reference);
   if (others.length === 0) return first;
   const ids = [first, ...others].map(({ id, state }) => `${id} (${state})`).join(", ");
   throw new CommandFailed(`${others.length + 1} overrides are on "${reference}": ${ids}; give the id`);
+}
+
+/** A target as the API reads it: an address alone is the one member that has it. */
+async function targetOf(api: ApiClient, text: string): Promise<string> {
+  if (/^(region|pool|member):|\//.test(text) || isId(text) || !/[.:]/.test(text)) return text;
+  return `member:${await new ObjectNames(api).memberId(text, null)}`;
 }
 
 function nothingOn(target: string): CommandFailed {
@@ -160,21 +169,21 @@ async function print(
   { output, one = false }: { readonly output: OutputFormat; readonly one?: boolean },
   terminal: Terminal,
 ): Promise<void> {
-  if (one && output !== "table") return await printObject(rows[0]!, output, terminal);
-  if (output === "table" && rows.length === 0) return terminal.err("Nothing is overridden");
-  await printRows(rows, { columns: columnsAt(new Date()), output }, terminal);
+  if (one && !isTable(output)) return await printObject(rows[0]!, output, terminal);
+  if (isTable(output) && rows.length === 0) return terminal.err("Nothing is overridden");
+  await printRows(rows, { columns: columnsAt(new Date()), output, fits: true }, terminal);
 }
 
 function columnsAt(now: Date): readonly Column[] {
   return [
     { title: "target", cell: ({ targetName }) => plain(targetName) },
     { title: "state", cell: stateWords },
-    { title: "since", cell: ({ startsAt }) => wallTime(startsAt) },
-    { title: "until", cell: ({ expiresAt }) => wallTime(expiresAt) },
     { title: "left", cell: ({ expiresAt }) => leftOf(expiresAt, now) },
     { title: "by", cell: ({ owner }) => plain(owner) },
     { title: "why", cell: ({ reason }) => plain(reason) },
-    textColumn("id"),
+    { title: "since", cell: ({ startsAt }) => wallTime(startsAt), isWide: true },
+    { title: "until", cell: ({ expiresAt }) => wallTime(expiresAt), isWide: true },
+    { ...textColumn("id"), isWide: true },
   ];
 }
 

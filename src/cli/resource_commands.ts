@@ -104,7 +104,7 @@ function addVerb(group: Command, { noun, verb, terminal, done }: VerbCommand): v
       "for the history",
     );
   }
-  addOutputOption(addApiOptions(command), ["table", "json", "yaml"]);
+  addOutputOption(addApiOptions(command), ["table", "wide", "json", "yaml"]);
   if (writes) command.addHelpText("after", examplesOf(noun));
   command.action(async () => {
     const [reference, file] = command.args;

@@ -6,14 +6,24 @@
  *
  * @module
  */
+import { formatDuration } from "../config/duration.ts";
 import { fileFault } from "../config/file_fault.ts";
 import { isId } from "../config/id.ts";
-import { nearest } from "../config/nearest.ts";
 import { canonicalIp } from "../ip.ts";
 import { ApiClient, type ClientOptions, type JsonObject, writeQuery } from "./client.ts";
 import { CommandFailed, type ExitCode, wrongUsage } from "./failure.ts";
-import { type Noun, NOUNS } from "./nouns.ts";
-import { type Column, type OutputFormat, printObject, printRows, textColumn } from "./table.ts";
+import type { ColumnName, Noun } from "./nouns.ts";
+import { addressOf, canonicalName, idOf, noSuch, ObjectNames, placeOf } from "./object_names.ts";
+import {
+  cellText,
+  type Column,
+  fieldAt,
+  isTable,
+  type OutputFormat,
+  printObject,
+  printRows,
+  textColumn,
+} from "./table.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** What is to be done; `put` and `set` replace what is there. */
@@ -51,12 +61,13 @@ class Resources {
   readonly #request: ResourceRequest;
   readonly #terminal: Terminal;
   readonly #api: ApiClient;
-  #pools: readonly JsonObject[] | null = null;
+  readonly #names: ObjectNames;
 
   constructor(request: ResourceRequest, terminal: Terminal) {
     this.#request = request;
     this.#terminal = terminal;
     this.#api = new ApiClient(request, terminal);
+    this.#names = new ObjectNames(this.#api);
   }
 
   run(): Promise<void> {
@@ -100,9 +111,10 @@ class Resources {
     await this.#done(await this.#api.send("POST", `${path}${writeQuery(this.#request)}`, body), "created");
   }
 
-  /** The field that the word after `create` gives; beside members and geo rules there is a flag for it, too. */
+  /** The fields that the word after `create` gives; beside members and geo rules there is a flag for it, too. */
   #named(): JsonObject {
-    const { noun: { keys, fields, one }, reference, fields: given } = this.#request;
+    const { noun: { keys, fields, one, name }, reference: word, fields: given } = this.#request;
+    const { reference, port } = name === "members" ? splitPort(word) : { reference: word, port: undefined };
     const key = keyOf(keys, reference);
     const field = fields.find(({ name }) => name === key)!;
     if (reference !== undefined && given[field.name] !== undefined && given[field.name] !== reference) {
@@ -112,7 +124,16 @@ class Resources {
     if (field.required === true && isNameless) {
       throw wrongUsage(`Which ${one}? (its ${field.flag} as a word, or --${field.flag})`);
     }
-    return reference === undefined ? {} : { [field.name]: reference };
+    if (port !== undefined && given["port"] !== undefined && given["port"] !== port) {
+      throw wrongUsage(`"${word}" and --port ${given["port"]} differ: give one of them`);
+    }
+    if (name === "members" && port === undefined && given["port"] === undefined) {
+      throw wrongUsage("required option '--port <n>' not specified (or ADDRESS:PORT)");
+    }
+    return {
+      ...(reference !== undefined && { [field.name]: reference }),
+      ...(port !== undefined && { port }),
+    };
   }
 
   async #update(): Promise<void> {
@@ -160,8 +181,8 @@ class Resources {
     const { noun, pool } = this.#request;
     if (noun.shape === "collection" || noun.shape === "text") return await this.#api.list(`/${noun.name}`);
     const poolIds = pool === undefined
-      ? (await this.#allPools()).map(idOf)
-      : [idOf(await this.#poolNamed(pool))];
+      ? (await this.#names.pools()).map(idOf)
+      : [idOf(await this.#names.pool(pool))];
     const rows: JsonObject[] = [];
     for (const poolId of poolIds) rows.push(...await this.#ofPool(poolId));
     return rows;
@@ -183,6 +204,9 @@ class Resources {
       case "one-per-pool":
         return `/pools/${await this.#ownPoolId()}/health-check`;
       default:
+        if (noun.name === "members") {
+          return `/members/${await this.#names.memberId(reference, await this.#givenPoolId())}`;
+        }
         if (isId(reference)) return `/${noun.name}/${reference}`;
         return `/${noun.name}/${idOf(await this.#only(noun, reference))}`;
     }
@@ -192,14 +216,24 @@ class Resources {
     const rows = await this.#all();
     const candidates = rows.filter((row) => isCalled(row, reference, noun.keys));
     const [first, ...others] = candidates;
-    if (first === undefined) throw noSuch(noun, reference, rows);
+    if (first === undefined) {
+      const known = rows.flatMap((row) => noun.keys.map((key) => row[key]));
+      throw noSuch({ one: noun.one, list: `${noun.name} list` }, reference, known);
+    }
     if (others.length === 0) return first;
     const places = await Promise.all(
-      candidates.map(async (row) => `${idOf(row)} in pool ${await this.#poolName(row["poolId"])}`),
+      candidates.map(async (row) => `${idOf(row)} in pool ${await this.#names.poolName(row["poolId"])}`),
     );
     throw new CommandFailed(
-      `"${reference}" is the name of ${candidates.length}: ${places.join(", ")} (give the id)`,
+      `"${reference}" is the name of ${candidates.length}: ${places.join(", ")} (give the id, or --pool)`,
     );
+  }
+
+  /** The pool that `--pool` names; `null` = it isn't given. */
+  async #givenPoolId(): Promise<string | null> {
+    const { pool } = this.#request;
+    if (pool === undefined) return null;
+    return isId(pool) ? pool : idOf(await this.#names.pool(pool));
   }
 
   /** The pool of an object that lives in one: `--pool`, or the word after the verb where that names the pool. */
@@ -207,7 +241,7 @@ class Resources {
     const { noun, pool, reference } = this.#request;
     const given = noun.shape === "one-per-pool" ? reference ?? pool : pool;
     if (given === undefined) throw wrongUsage("Which pool? (--pool NAME)");
-    return isId(given) ? given : idOf(await this.#poolNamed(given));
+    return isId(given) ? given : idOf(await this.#names.pool(given));
   }
 
   /** The fields with names turned into ids. */
@@ -216,30 +250,13 @@ class Resources {
     const kinds = new Map(noun.fields.map(({ name, kind }) => [name, kind]));
     const entries = Object.entries(fields).map(async ([name, value]) => {
       if (typeof value !== "string" || isId(value)) return [name, value] as const;
-      if (kinds.get(name) === "pool") return [name, idOf(await this.#poolNamed(value))] as const;
-      if (kinds.get(name) === "member") return [name, idOf(await this.#memberNamed(value))] as const;
+      if (kinds.get(name) === "pool") return [name, idOf(await this.#names.pool(value))] as const;
+      if (kinds.get(name) === "member") {
+        return [name, await this.#names.memberId(value, await this.#poolOfObject())] as const;
+      }
       return [name, value] as const;
     });
     return Object.fromEntries(await Promise.all(entries));
-  }
-
-  async #poolNamed(reference: string): Promise<JsonObject> {
-    const pool = (await this.#allPools()).find((each) =>
-      idOf(each) === reference || each["name"] === reference
-    );
-    if (pool === undefined) throw noSuch(POOLS, reference, await this.#allPools());
-    return pool;
-  }
-
-  async #memberNamed(reference: string): Promise<JsonObject> {
-    const poolId = await this.#poolOfObject();
-    const members = await this.#api.list(`/pools/${poolId}/members`);
-    const found = members.filter((member) => isCalled(member, reference, ["ipAddress", "target"]));
-    if (found.length === 1) return found[0]!;
-    const reason = found.length === 0
-      ? "no member of the pool has it"
-      : "several members have it: give the id";
-    throw new CommandFailed(`Cannot use "${reference}" as a member: ${reason}`);
   }
 
   /** The pool of the object in hand, given by `--pool` or looked up. */
@@ -249,18 +266,8 @@ class Resources {
     return String(object["poolId"]);
   }
 
-  async #poolName(id: unknown): Promise<string> {
-    if (typeof id !== "string") return "";
-    const pool = (await this.#allPools()).find((each) => idOf(each) === id);
-    return String(pool?.["name"] ?? id);
-  }
-
-  async #allPools(): Promise<readonly JsonObject[]> {
-    return this.#pools ??= await this.#api.list("/pools");
-  }
-
   async #done(result: JsonObject | null, what: string): Promise<void> {
-    if (result !== null && this.#request.output !== "table") {
+    if (result !== null && !isTable(this.#request.output)) {
       return await printObject(result, this.#request.output, this.#terminal);
     }
     if (result !== null) await this.#print([await this.#withPool(result)]);
@@ -282,57 +289,109 @@ class Resources {
   }
 
   async #print(rows: readonly JsonObject[]): Promise<void> {
-    const { noun, output } = this.#request;
-    const columns = await Promise.all(noun.columns.map((name) => this.#column(name, rows)));
-    await printRows(rows, { columns, output }, this.#terminal);
+    const { noun: { columns, wideColumns }, output } = this.#request;
+    if (!isTable(output)) return await printRows(rows, { columns: [], output }, this.#terminal);
+    const shown: Column[] = [];
+    for (const name of columns) shown.push(...await this.#columns(name, rows));
+    for (const name of wideColumns) {
+      for (const column of await this.#columns(name, rows)) shown.push({ ...column, isWide: true });
+    }
+    await printRows(rows, { columns: shown, output, fits: true }, this.#terminal);
   }
 
-  /** The column of a field; ids of pools and members show as what they are called. */
-  async #column(name: string, rows: readonly JsonObject[]): Promise<Column> {
-    if (name === "address") return { title: name, cell: addressOf };
-    if (name !== "pool" && name !== "member") return textColumn(name);
-    if (this.#request.output !== "table" || rows.length === 0) return { title: name, cell: () => "" };
-    const names = name === "pool" ? await this.#poolNames() : await this.#memberAddresses(rows);
-    return {
-      title: name,
-      cell: (row) => names.get(String(row[`${name}Id`])) ?? String(row[`${name}Id`] ?? ""),
-    };
+  /** What a column's name stands for; none where nothing is known of these rows. */
+  async #columns(name: ColumnName, rows: readonly JsonObject[]): Promise<readonly Column[]> {
+    switch (name) {
+      case "pool": {
+        const names = rows.length === 0 ? new Map() : await this.#poolNames();
+        const cell = ({ poolId }: JsonObject) => names.get(String(poolId)) ?? String(poolId ?? "");
+        return [{ title: "pool", cell }];
+      }
+      case "member": {
+        const names = await this.#memberPlaces(rows);
+        return [{ title: "member", cell: ({ memberId }) => names.get(String(memberId)) ?? String(memberId) }];
+      }
+      case "healthy":
+        return this.#request.verb === "list" ? [await this.#healthyColumn(rows)] : [];
+      case "address":
+        return [{ title: name, cell: addressOf }];
+      case "answered":
+        return [{ title: name, cell: answeredCell }];
+      case "why":
+        return [{ title: name, cell: whyCell }];
+      case "clients":
+        return [{ title: name, cell: clientsCell }];
+      default: {
+        const { title, path, isDuration } = name;
+        const cell = textColumn(path).cell;
+        return [{ title, cell: isDuration ? (row) => durationCell(fieldAt(row, path)) : cell }];
+      }
+    }
+  }
+
+  /** How many of the pool's members may be answered: `2/3`. */
+  async #healthyColumn(rows: readonly JsonObject[]): Promise<Column> {
+    const states = rows.length === 0 ? [] : await this.#api.list("/pool-states");
+    const byPool = new Map(states.map(({ poolId, healthy, members }) => [poolId, `${healthy}/${members}`]));
+    const isPool = this.#request.noun.name === "pools";
+    return { title: "healthy", cell: (row) => byPool.get(row[isPool ? "id" : "poolId"]) ?? "" };
   }
 
   async #poolNames(): Promise<Map<string, string>> {
-    return new Map((await this.#allPools()).map((pool) => [idOf(pool), String(pool["name"])]));
+    return new Map((await this.#names.pools()).map((pool) => [idOf(pool), String(pool["name"])]));
   }
 
-  async #memberAddresses(rows: readonly JsonObject[]): Promise<Map<string, string>> {
-    const addresses = new Map<string, string>();
+  async #memberPlaces(rows: readonly JsonObject[]): Promise<Map<string, string>> {
+    const places = new Map<string, string>();
     for (const poolId of new Set(rows.map((row) => String(row["poolId"])))) {
-      for (const member of await this.#api.list(`/pools/${poolId}/members`)) {
-        addresses.set(idOf(member), addressOf(member));
-      }
+      for (const member of await this.#names.membersOf(poolId)) places.set(idOf(member), placeOf(member));
     }
-    return addresses;
+    return places;
   }
 }
 
-const POOLS = NOUNS.find(({ name }) => name === "pools")!;
-
-/** The failure of a name that nothing has, with the one that was probably meant. */
-function noSuch(noun: Noun, reference: string, rows: readonly JsonObject[]): CommandFailed {
-  const names = rows.flatMap((row) => noun.keys.map((key) => row[key]))
-    .filter((name) => typeof name === "string");
-  const near = nearest(reference, names);
-  const mend = near === null ? `"pleiades ${noun.name} list" shows them` : `did you mean "${near}"?`;
-  return new CommandFailed(`No ${noun.one} is called "${reference}" (${mend})`);
+/** `yes`, `no`, or that it gives its clients away bit by bit. */
+function answeredCell(row: JsonObject): string {
+  const forced = fieldAt(row, "override.state");
+  if (forced === "up") return "yes";
+  if (forced === "drain") return "draining";
+  const isOut = forced === "down" || row["enabled"] === false || fieldAt(row, "health.standing") === "out";
+  return isOut ? "no" : "yes";
 }
 
-/** Whether a reference is one of the object's names; a member also goes by `ADDRESS:PORT`. */
+/** What makes a member's answers other than one expects. */
+function whyCell(row: JsonObject): string {
+  const forced = fieldAt(row, "override.state");
+  if (typeof forced === "string") {
+    const by = cellText(fieldAt(row, "override.owner"));
+    return `${forced} by ${by}: ${cellText(fieldAt(row, "override.reason"))}`;
+  }
+  if (row["enabled"] === false) return "disabled";
+  return cellText(fieldAt(row, "health.why") ?? fieldAt(row, "health.lastError"));
+}
+
+/** The clients of a geo rule. */
+function clientsCell({ cidr, country, continent, asn }: JsonObject): string {
+  if (typeof cidr === "string") return cidr;
+  if (typeof country === "string") return `country ${country}`;
+  return typeof continent === "string" ? `continent ${continent}` : `AS${cellText(asn)}`;
+}
+
+function durationCell(ms: unknown): string {
+  return typeof ms === "number" ? formatDuration(ms) : cellText(ms);
+}
+
+/** Whether a reference is one of the object's names. */
 function isCalled(row: JsonObject, reference: string, keys: readonly string[]): boolean {
   const wanted = canonicalName(reference);
-  const names = keys.map((key) => row[key] ?? null).filter((name) => name !== null);
-  if (names.map((name) => canonicalName(String(name))).includes(wanted)) return true;
-  const address = addressOf(row);
-  const host = address.includes(":") ? `[${address}]` : address;
-  return keys.includes("ipAddress") && wanted === `${host}:${row["port"]}`;
+  return keys.some((key) => (row[key] ?? null) !== null && canonicalName(String(row[key])) === wanted);
+}
+
+/** The address or host name of a new member, and its port where it stands behind. */
+function splitPort(word: string | undefined): { reference: string | undefined; port: number | undefined } {
+  const [, bracketed, plain, port] = /^(?:\[([^\]]+)\]|([^:]+)):(\d+)$/.exec(word ?? "") ?? [];
+  if (port === undefined) return { reference: word, port: undefined };
+  return { reference: bracketed ?? plain, port: Number(port) };
 }
 
 /** Which of the keys the word after `create` is: of a member its address where it is one, else its host name. */
@@ -346,20 +405,6 @@ function keyOf(keys: readonly string[], reference = ""): string | undefined {
 /** Whether it looks like an address, be it one or not: then what is wrong with it is to be said of an address. */
 function isNumeric(reference: string): boolean {
   return /^[\d.]+$|:/.test(reference);
-}
-
-/** What a member is called. */
-function addressOf(row: JsonObject): string {
-  return String(row["ipAddress"] ?? row["target"] ?? "");
-}
-
-/** Names are compared as the API stores them: lower-case, no final dot, addresses in canonical form. */
-function canonicalName(name: string): string {
-  return canonicalIp(name) ?? name.toLowerCase().replace(/(?<=.)\.$/, "");
-}
-
-function idOf(row: JsonObject): string {
-  return String(row["id"]);
 }
 
 async function readText(file: string): Promise<string> {

@@ -6,8 +6,8 @@
 import { isJsonObject, type JsonObject } from "./client.ts";
 import type { Terminal } from "./terminal.ts";
 
-/** The values of `-o`. */
-export type OutputFormat = "table" | "json" | "yaml";
+/** The values of `-o`; `wide` is a table with all columns, however long its lines are. */
+export type OutputFormat = "table" | "wide" | "json" | "yaml";
 
 /** A column of a table: the name it is headed with, and what a row has there. */
 export interface Column {
@@ -15,6 +15,8 @@ export interface Column {
   readonly title: string;
   /** Text of the cell; empty is shown as `-`. */
   readonly cell: (row: JsonObject) => string;
+  /** Whether only a wide table has it. */
+  readonly isWide?: boolean;
 }
 
 /** The column of a field; a dot leads into an object (`health.state`). */
@@ -22,15 +24,33 @@ export function textColumn(path: string): Column {
   return { title: path, cell: (row) => cellText(fieldAt(row, path)) };
 }
 
+/** How rows are printed. */
+export interface RowsLayout {
+  /** Of the table. */
+  readonly columns: readonly Column[];
+  /** `-o`. */
+  readonly output: OutputFormat;
+  /** Whether a line ends where the terminal's does; a wide table's never. */
+  readonly fits?: boolean;
+}
+
 /** Prints rows: as a table with those columns, or whole as JSON or YAML. */
 export async function printRows(
   rows: readonly JsonObject[],
-  { columns, output }: { readonly columns: readonly Column[]; readonly output: OutputFormat },
+  { columns, output, fits = false }: RowsLayout,
   terminal: Terminal,
 ): Promise<void> {
-  if (output !== "table") return await printValue(rows, output, terminal);
-  const titles = columns.map(({ title }) => title);
-  terminal.out(tableOf([titles, ...rows.map((row) => cellsOf(row, columns))], terminal));
+  if (!isTable(output)) return await printValue(rows, output, terminal);
+  const isWide = output === "wide";
+  const shown = columns.filter((column) => isWide || column.isWide !== true);
+  const titles = shown.map(({ title }) => title);
+  const width = fits && !isWide ? terminal.columns ?? Infinity : Infinity;
+  terminal.out(tableOf([titles, ...rows.map((row) => cellsOf(row, shown))], terminal, width));
+}
+
+/** Whether it is printed for eyes. */
+export function isTable(output: OutputFormat): output is "table" | "wide" {
+  return output === "table" || output === "wide";
 }
 
 /** Prints one object: a line per field, or whole as JSON or YAML. */
@@ -39,7 +59,7 @@ export async function printObject(
   output: OutputFormat,
   terminal: Terminal,
 ): Promise<void> {
-  if (output !== "table") return await printValue(object, output, terminal);
+  if (!isTable(output)) return await printValue(object, output, terminal);
   terminal.out(tableOf(fieldLines(object, ""), terminal));
 }
 
@@ -58,18 +78,30 @@ function fieldLines(object: JsonObject, prefix: string): string[][] {
   );
 }
 
-/** Pads every column but the last to its widest cell, two spaces apart. */
-function tableOf(lines: readonly (readonly string[])[], { colour }: Pick<Terminal, "colour">): string {
+/** Pads every column but the last to its widest cell, two spaces apart; what goes beyond the width is cut. */
+function tableOf(
+  lines: readonly (readonly string[])[],
+  { colour }: Pick<Terminal, "colour">,
+  width = Infinity,
+): string {
   const widths: number[] = [];
   for (const line of lines) {
     line.forEach((cell, i) => widths[i] = Math.max(widths[i] ?? 0, shown(cell).length));
   }
-  return lines.map((line) =>
-    line.map((cell, i) => {
+  return lines.map((line) => {
+    let left = width;
+    return line.map((cell, i) => {
       const padded = i === line.length - 1 ? shown(cell) : shown(cell).padEnd(widths[i]!);
-      return colour ? painted(cell, padded) : padded;
-    }).join("  ").trimEnd()
-  ).join("\n");
+      const fitting = cut(padded, left);
+      left -= padded.length + 2;
+      return colour ? painted(cell, fitting) : fitting;
+    }).join("  ").trimEnd();
+  }).join("\n");
+}
+
+function cut(text: string, width: number): string {
+  if (text.trimEnd().length <= width) return text;
+  return width < 1 ? "" : `${text.slice(0, width - 1)}…`;
 }
 
 const shown = (cell: string): string => cell === "" ? "-" : cell;
@@ -89,7 +121,7 @@ export function fieldAt(row: JsonObject, path: string): unknown {
 }
 
 /** One line of text for any value; control characters are taken out, since names from outside end here. */
-function cellText(value: unknown): string {
+export function cellText(value: unknown): string {
   if (value === null || value === undefined) return "";
   const text = typeof value === "object" ? JSON.stringify(value) : String(value);
   return text.replaceAll(/\p{Cc}/gu, " ");

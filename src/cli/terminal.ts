@@ -13,6 +13,8 @@ export interface Terminal {
   err(text: string): void;
   /** Overwrites the line that stands on stderr, with nothing to take it away; absent where stderr is no terminal. */
   readonly status?: ((text: string) => void) | undefined;
+  /** Characters of a line of stdout; absent where it is no terminal. */
+  readonly columns?: number | undefined;
   /** An environment variable; an empty one counts as unset. */
   env(name: string): string | undefined;
   /** Whether stdout may carry colour: only on a terminal, and never under `NO_COLOR` (no-color.org). */
@@ -26,6 +28,9 @@ export const systemTerminal: Terminal = {
   get status() {
     // Back to the first column, and the line cleared (ECMA-48 §8.3.41).
     return Deno.stderr.isTerminal() ? (text: string) => writeAll(Deno.stderr, `\r\x1b[K${text}`) : undefined;
+  },
+  get columns() {
+    return Deno.stdout.isTerminal() ? Deno.consoleSize().columns : undefined;
   },
   env: (name) => Deno.env.get(name) || undefined,
   get colour() {

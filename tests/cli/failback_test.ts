@@ -29,12 +29,14 @@ async function pleiades(...words: string[]) {
   return { exitCode, stdout: terminal.stdout(), stderr: terminal.stderr(), last: api.asked.at(-1) };
 }
 
-for (const reference of [ID, `member:${ID}`, "web/192.0.2.1:443", "member:web/192.0.2.1:443"]) {
+for (
+  const reference of [ID, `member:${ID}`, "web/192.0.2.1:443", "member:web/192.0.2.1:443", "192.0.2.1:443"]
+) {
   Deno.test(`failback ${reference} finds the member, and prints how it stands`, async () => {
     const { exitCode, stdout, last } = await pleiades(reference, "--reason", "looks well");
     equal(exitCode, 0);
     deepEqual([last?.line, last?.body], [`POST /members/${ID}/failback`, '{"reason":"looks well"}']);
-    match(stdout, /^ipAddress .*\n192\.0\.2\.1 +443 +healthy +in +-/);
+    match(stdout, /^member .*\n192\.0\.2\.1:443 +healthy +in +-/);
   });
 }
 
@@ -46,9 +48,17 @@ Deno.test("a dry run says that it is one", async () => {
 
 const WRONG: readonly [reference: string, exitCode: number, stderr: RegExp][] = [
   ["pool:web", 2, /Cannot read the member "pool:web": give its id, or POOL\/ADDRESS\[:PORT\]/],
-  ["192.0.2.1", 2, /Cannot read the member "192\.0\.2\.1"/],
-  ["web/192.0.2.1", 1, /is 2 members: port 443, port 80; add the port/],
-  ["web/192.0.2.9", 1, /The pool web has no such member .*pleiades members list --pool web/],
+  ["192.0.2.1", 1, /is the name of 2 members: web\/192\.0\.2\.1:443, web\/192\.0\.2\.1:80 \(give one/],
+  [
+    "web/192.0.2.1",
+    1,
+    /"web\/192\.0\.2\.1" is the name of 2 members: web\/192\.0\.2\.1:443, .*give one of these/,
+  ],
+  [
+    "web/192.0.2.9",
+    1,
+    /No member is called "web\/192\.0\.2\.9" \("pleiades members list --pool web" shows them\)/,
+  ],
   ["shop/192.0.2.1", 1, /No pool is called "shop"/],
 ];
 

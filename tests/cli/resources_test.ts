@@ -47,7 +47,7 @@ Deno.test("pools create sends the flags by their JSON names and prints what was 
   deepEqual(JSON.parse(last?.body ?? ""), { name: "web", algorithm: "round-robin", maxAnswers: 2 });
   equal(
     stdout,
-    "name  algorithm    maxAnswers  onAllDown  id\n" + `web   round-robin  1           all        ${WEB}\n`,
+    "name  algorithm    max answers  all down\n" + "web   round-robin  1            all\n",
   );
 });
 
@@ -59,7 +59,7 @@ Deno.test("members create finds the pool by its name", async () => {
   equal(exitCode, 0);
   deepEqual(requests, ["GET /pools", `POST /pools/${WEB}/members`]);
   deepEqual(JSON.parse(last?.body ?? ""), { ipAddress: "192.0.2.1", port: 443, weight: 3 });
-  match(stdout, /^web +192\.0\.2\.1 +443 +3 +0 +true +- +healthy +- +- +3{32} +-$/m);
+  match(stdout, /^web +192\.0\.2\.1 +443 +3 +healthy +yes +-$/m);
 });
 
 Deno.test("members create takes the address as a word, too", async () => {
@@ -111,7 +111,98 @@ Deno.test("a member is found by its address, in any form, with or without its po
   }
 });
 
-Deno.test("a name that fits several objects is refused with their ids", async () => {
+Deno.test("a member is found by its pool, its address and its port, in every command that takes one", async () => {
+  const twin = { ...MEMBERS[0], id: RULE, port: 80 };
+  const script = {
+    "GET /pools": POOLS,
+    [`GET /pools/${WEB}/members`]: [MEMBERS[0], twin],
+    [`GET /pools/${SPARE}/members`]: [{ ...twin, id: SERVICE, poolId: SPARE }],
+    [`GET /members/${MEMBER}`]: MEMBERS[0],
+    [`PATCH /members/${RULE}`]: twin,
+    [`DELETE /members/${SERVICE}`]: new Response(null, { status: 204 }),
+    [`POST /pools/${WEB}/geo-rules`]: { id: RULE, poolId: WEB, memberId: MEMBER, asn: 64500 },
+  };
+  for (
+    const [line, request] of [
+      ["members get web/192.0.2.1:443", `GET /members/${MEMBER}`],
+      ["members get member:web/192.0.2.1:443", `GET /members/${MEMBER}`],
+      ["members update web/192.0.2.1:80 --weight 2 -o json", `PATCH /members/${RULE}`],
+      ["members delete spare/192.0.2.1", `DELETE /members/${SERVICE}`],
+      ["members delete 192.0.2.1 --pool spare", `DELETE /members/${SERVICE}`],
+      [
+        "geo-rules create --pool web --asn 64500 --member web/192.0.2.1:443 -o json",
+        `POST /pools/${WEB}/geo-rules`,
+      ],
+    ] as const
+  ) {
+    const { exitCode, requests, stderr } = await pleiades(script, line);
+    equal(exitCode, 0, stderr);
+    equal(requests.at(-1), request);
+  }
+});
+
+Deno.test("members create takes the port behind the address", async () => {
+  const script = { [`POST /pools/${WEB}/members`]: MEMBERS[0] };
+  for (
+    const [word, json] of [
+      ["192.0.2.7:443", { ipAddress: "192.0.2.7", port: 443 }],
+      ["[2001:db8::7]:443", { ipAddress: "2001:db8::7", port: 443 }],
+      ["lb.example.net:443", { target: "lb.example.net", port: 443 }],
+    ] as const
+  ) {
+    const { last } = await pleiades(script, `members create ${word} --pool ${WEB} -o json`);
+    deepEqual(JSON.parse(last?.body ?? ""), json);
+  }
+  const { exitCode, stderr } = await pleiades(script, `members create 192.0.2.7:443 --port 80 --pool ${WEB}`);
+  equal(exitCode, 2);
+  match(stderr, /"192\.0\.2\.7:443" and --port 80 differ/);
+});
+
+Deno.test("lists show how many members of a pool may be answered, and ids only when asked for all", async () => {
+  const states = [
+    { poolId: WEB, members: 3, healthy: 2, answersWhenDown: "answering all" },
+    { poolId: SPARE, members: 0, healthy: 0, answersWhenDown: "NODATA" },
+  ];
+  const script = {
+    "GET /pools": POOLS,
+    "GET /pool-states": states,
+    "GET /services": [{ id: SERVICE, domain: "www.example.com", poolId: WEB, ttl: 30, minTtl: 0, ecs: true }],
+  };
+  equal(
+    (await pleiades(script, "pools list")).stdout,
+    "name   healthy  algorithm    max answers  all down\n" +
+      "web    2/3      round-robin  1            all\n" +
+      "spare  0/0      failover     0            none\n",
+  );
+  equal(
+    (await pleiades(script, "services list")).stdout,
+    "domain           pool  healthy  ttl\n" + "www.example.com  web   2/3      30\n",
+  );
+  match((await pleiades(script, "pools list -o wide")).stdout, new RegExp(` ${WEB}$`, "m"));
+});
+
+const SICK = { state: "unhealthy", standing: "out", why: "down by its check: connection refused" };
+const OVERRIDE = { state: "down", owner: "alice", reason: "disk is failing" };
+for (
+  const [member, answered, why] of [
+    [{ health: SICK }, "no", "down by its check: connection refused"],
+    [{ enabled: false }, "no", "disabled"],
+    [{ override: OVERRIDE }, "no", "down by alice: disk is failing"],
+    [{ health: SICK, override: { ...OVERRIDE, state: "up" } }, "yes", "up by alice: disk is failing"],
+    [{ override: { ...OVERRIDE, state: "drain" } }, "draining", "drain by alice: disk is failing"],
+    [{ health: { ...SICK, standing: "in", why: "held by the flip guard" } }, "yes", "held by the flip guard"],
+  ] as const
+) {
+  Deno.test(`members list says whether a member is answered, and why: ${answered}, ${why}`, async () => {
+    const { stdout } = await pleiades({
+      "GET /pools": [POOLS[0]],
+      [`GET /pools/${WEB}/members`]: [{ ...MEMBERS[0], ...member }],
+    }, "members list");
+    match(stdout, new RegExp(` ${answered} +${why}$`, "m"));
+  });
+}
+
+Deno.test("a name that fits several objects is refused with their names", async () => {
   const twin = { ...MEMBERS[0], id: RULE, poolId: SPARE };
   const { exitCode, stderr } = await pleiades({
     "GET /pools": POOLS,
@@ -121,7 +212,7 @@ Deno.test("a name that fits several objects is refused with their ids", async ()
   equal(exitCode, 1);
   equal(
     stderr,
-    `error: "192.0.2.1" is the name of 2: ${MEMBER} in pool web, ${RULE} in pool spare (give the id)\n`,
+    `error: "192.0.2.1" is the name of 2 members: web/192.0.2.1:443, spare/192.0.2.1:443 (give one of these)\n`,
   );
 });
 

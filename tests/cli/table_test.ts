@@ -23,3 +23,17 @@ Deno.test("what a backend said can't write lines of its own or move the cursor",
   equal(terminal.stdout().trimEnd().split("\n").length, 1);
   equal(terminal.stdout().includes(ESCAPE), false);
 });
+
+Deno.test("a table that is to fit ends where the terminal's line does, a wide one doesn't", async () => {
+  const rows = [{ name: "web", why: "down by its check: connection refused", id: "1".repeat(32) }];
+  const columns = [textColumn("name"), textColumn("why"), { ...textColumn("id"), isWide: true }];
+  const printed = async (output: "table" | "wide", width: number) => {
+    const terminal = capturedTerminal();
+    await printRows(rows, { columns, output, fits: true }, { ...terminal, columns: width });
+    return terminal.stdout().trimEnd().split("\n")[1];
+  };
+  equal(await printed("table", 30), "web   down by its check: conn…");
+  equal(await printed("table", 80), "web   down by its check: connection refused");
+  equal(await printed("table", 4), "web");
+  equal(await printed("wide", 30), `web   down by its check: connection refused  ${"1".repeat(32)}`);
+});
