@@ -17,6 +17,7 @@ import { systemClock, systemRng } from "./clock.ts";
 import { desiredOf } from "./config/desired.ts";
 import type { Fallback, Pool } from "./config/model.ts";
 import { applyOverrides, overriddenSource, OverrideIndex } from "./config/overridden.ts";
+import { needingRestart } from "./config/reloading.ts";
 import type { Settings } from "./config/settings.ts";
 import { remarkOnSteering } from "./config/steering.ts";
 import { type EngineOptions, UDP_SIZE_MAX } from "./dns/engine.ts";
@@ -91,8 +92,8 @@ export interface RunningNode extends AsyncDisposable {
   settled(generation: number): Promise<void>;
   /** Takes over what can change while running; gives the keys that differ from the start's and need another one. */
   use(settings: Settings): Promise<string[]>;
-  /** Counts databases that were refused with the settings that name them. */
-  countRefusedDatabases(databases: number): void;
+  /** Counts settings that were refused before they came here, and the databases among what was wrong with them. */
+  refuse(databases: number): void;
   /** Whether every DNS worker turns and none is being replaced. */
   isAnswering(): boolean;
   /** Rejects when the node can't answer any more. */
@@ -148,9 +149,13 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     }),
   );
 
-  const reloads = registry.counter("pleiades_config_reloads_total", "States published to the workers.", [
-    "result",
-  ]);
+  const reloads = registry.counter(
+    "pleiades_config_reloads_total",
+    "States published to the workers, and refused reloads.",
+    [
+      "result",
+    ],
+  );
   const applied = registry.gauge(
     "pleiades_config_applied_timestamp_seconds",
     "When the workers got the last state.",
@@ -334,6 +339,23 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
   });
   stack.use(sockets); // once more: a running node closes them first
 
+  /** All or nothing: what was taken over of settings that can't be answered is given back. */
+  const use = async (next: Settings) => {
+    const before = settings;
+    settings = next;
+    try {
+      await atlas.use(next);
+      await publisher.refresh();
+    } catch (error) {
+      settings = before;
+      await atlas.use(before);
+      throw error;
+    }
+    health.use(guardTermsOf(next));
+    names.use(next.names);
+  };
+  let using: Promise<void> = Promise.resolve();
+
   stack.defer(() => ending.abort());
   const running = stack.move();
   return {
@@ -345,20 +367,14 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     settled: (generation) => settled(generation, { publisher, fleet }),
     isAnswering: () => fleet.isAnswering,
     lost: lost.promise,
-    countRefusedDatabases: (databases) => atlas.countRefused(databases),
-    use: async (next) => {
-      const before = settings;
-      settings = next;
-      await atlas.use(next);
-      try {
-        await publisher.refresh();
-      } catch (error) {
-        settings = before;
-        throw error;
-      }
-      health.use(guardTermsOf(next));
-      names.use(next.names);
-      return needingRestart(options.settings, next);
+    use: (next) => {
+      const used = using.then(() => use(next));
+      using = used.catch(() => {}); // told to whoever called; the next one has its turn all the same
+      return used.then(() => needingRestart(options.settings, next));
+    },
+    refuse: (databases) => {
+      reloads.labels("error").inc();
+      atlas.countRefused(databases);
     },
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };
@@ -788,28 +804,4 @@ function statesOf(health: HealthChecker): { healthy: number; unhealthy: number; 
   const states = { healthy: 0, unhealthy: 0, unknown: 0 };
   for (const [, { state }] of health.verdicts()) states[state]++;
   return states;
-}
-
-/** Keys whose new value has no effect before a restart. */
-function needingRestart(atStart: Settings, now: Settings): string[] {
-  const parts: readonly [string, (settings: Settings) => unknown][] = [
-    ["cluster", (settings) => settings.cluster],
-    ["node", (settings) => settings.node],
-    ["dns.listenAddr", (settings) => settings.dns.listenAddr],
-    ["dns.port", (settings) => settings.dns.port],
-    ["dns.ecs", (settings) => settings.dns.ecs],
-    ["dns.tcp", (settings) => settings.dns.tcp],
-    ["dns.transport", (settings) => settings.dns.transport],
-    ["dns.nsid", (settings) => settings.dns.nsid],
-    ["dns.chaos", (settings) => settings.dns.chaos],
-    ["database.path", (settings) => settings.database],
-    ["api", (settings) => settings.api],
-    ["metrics", (settings) => settings.metrics],
-    ["log", (settings) => settings.log],
-    ["queryLog", (settings) => settings.queryLog],
-    ["workers", (settings) => settings.workers],
-  ];
-  return parts.filter(([, of]) => JSON.stringify(of(atStart)) !== JSON.stringify(of(now))).map(([key]) =>
-    key
-  );
 }

@@ -148,13 +148,13 @@ async function reload(
 ): Promise<void> {
   await tell(log, "RELOADING=1");
   const loaded = load();
-  const { settings, problems, notes, file } = loaded;
+  const { problems, notes, file } = loaded;
   for (const problem of problems) log.error(`Not reloaded: ${formatProblem(problem)}`);
-  if (!loaded.settings) node.countRefusedDatabases(loaded.refusedDatabases);
-  if (settings) {
+  if (!loaded.settings) node.refuse(loaded.refusedDatabases);
+  else {
     for (const note of notes) log.warn(formatProblem(note));
     try {
-      const restart = await node.use(settings);
+      const restart = await node.use(loaded.settings);
       log.info("Reloaded the settings", { settings: file ?? "defaults" });
       if (restart.length > 0) log.warn("These keys take effect at the next start only", { keys: restart });
     } catch (error) {

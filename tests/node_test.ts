@@ -183,6 +183,38 @@ Deno.test("settings can be replaced while running, all or nothing", async () => 
   assert.deepEqual(restart, ["dns.port", "api"]);
 });
 
+Deno.test("settings that can't be answered leave nothing behind, and the next ones are taken over", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "pleiades-node-" });
+  try {
+    const path = `${folder}/clients.map`;
+    await Deno.writeTextFile(path, "203.0.113.0/24 192.0.2.1\n");
+    await using node = await startTestNode();
+    const metric = async (name: string) => {
+      const text = await (await fetch(node.api.replace("/api/v1", "/metrics"))).text();
+      return Number(new RegExp(`^${name}\\{[^}]*\\} (\\d+)$`, "m").exec(text)?.[1]);
+    };
+    const dns = { ...TEST_SETTINGS.dns, domain: ["gslb.example"] };
+    const next = { ...TEST_SETTINGS, dns, mapFile: { path } };
+    const { store } = node.node;
+    const source = store.source.bind(store);
+    store.source = () => {
+      throw new Error("thrown on purpose");
+    };
+    const refused = node.node.use(next);
+    const second = node.node.use(TEST_SETTINGS);
+    await assert.rejects(refused, /on purpose/);
+    await assert.rejects(second, /on purpose/);
+    assert.equal((await ask(node, "x.gslb.example")).rcode, RCODE.REFUSED);
+    assert.equal(await metric("pleiades_map_file_prefixes"), 0);
+    store.source = source;
+    assert.deepEqual(await node.node.use(next), []);
+    assert.equal((await ask(node, "x.gslb.example")).rcode, RCODE.NXDOMAIN);
+    assert.equal(await metric("pleiades_map_file_prefixes"), 1);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
 Deno.test("a pool whose algorithm lacks what it goes by is warned of when it gets it, once", async () => {
   await using node = await startTestNode();
   const warnings = () => node.lines.map((line) => JSON.parse(line)).filter(({ level }) => level === "warn");

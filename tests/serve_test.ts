@@ -99,6 +99,21 @@ Deno.test("SIGHUP while a node starts doesn't end it, and is honoured when it ha
   await node.line((line) => line.includes("Reloaded the settings"));
 });
 
+Deno.test("a reload that is refused is counted, and keys that wait for a start are named", async () => {
+  await using folder = await temporaryFolder();
+  const file = `${folder.path}/pleiades.yaml`;
+  await Deno.writeTextFile(file, "dns: { ttl: 30 }\n");
+  await using node = await ServeProcess.start({ args: [...MEMORY, "-c", file] });
+  await Deno.writeTextFile(file, "dns: { tll: 30 }\n");
+  node.kill("SIGHUP");
+  await node.line((line) => line.includes("Not reloaded"));
+  const metrics = await (await fetch(node.api.replace("/api/v1", "/metrics"))).text();
+  match(metrics, /pleiades_config_reloads_total\{[^}]*result="error"[^}]*\} 1/);
+  await Deno.writeTextFile(file, "dns: { ttl: 30, ecs: { enabled: false } }\nqueryLog: { sample: 7 }\n");
+  node.kill("SIGHUP");
+  match(await node.line((line) => line.includes("next start only")), /"keys":\["dns.ecs","queryLog"\]/);
+});
+
 Deno.test("SIGTERM while a node starts ends it in good order", async () => {
   await using node = ServeProcess.spawn({ args: MEMORY });
   await untilSignalsAreHeard(node);
