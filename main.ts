@@ -46,11 +46,24 @@ export async function run(args: readonly string[], terminal: Terminal): Promise<
     return 0;
   }
   try {
-    await root.parseAsync(withTwoDashes(args), { from: "user" });
+    await root.parseAsync(withoutHelpForNothing(root, withTwoDashes(args)), { from: "user" });
     return outcome.exitCode;
   } catch (error) {
     return report(error, terminal);
   }
+}
+
+/** Without what asks for help where the command that it is about isn't there: that is an error, as without it. */
+function withoutHelpForNothing(root: Command, args: readonly string[]): readonly string[] {
+  const words = args[0] === "help" ? args.slice(1) : args;
+  let at = root;
+  for (const word of words) {
+    const next = at.commands.find((each) => each.name() === word || each.aliases().includes(word));
+    if (next !== undefined) at = next;
+    else if (word.startsWith("-") || word === "help" || at.commands.length === 0) return args;
+    else return words.filter((each) => each !== "--help" && each !== "-h");
+  }
+  return args;
 }
 
 /** What the command that ran came to; commander's actions have no result of their own. */

@@ -19,7 +19,7 @@ import type { Fallback, Pool } from "./config/model.ts";
 import { applyOverrides, overriddenSource, OverrideIndex } from "./config/overridden.ts";
 import { needingRestart } from "./config/reloading.ts";
 import type { Settings } from "./config/settings.ts";
-import { remarkOnSteering } from "./config/steering.ts";
+import { lackOfRule, remarkOnRules, remarkOnSteering } from "./config/steering.ts";
 import { type EngineOptions, UDP_SIZE_MAX } from "./dns/engine.ts";
 import { Fleet } from "./dns/fleet.ts";
 import { kernelDrops } from "./dns/kernel_drops.ts";
@@ -541,20 +541,26 @@ function followOthers(
     );
 }
 
-/** Warns of pools that a commit gave an algorithm which lacks what it goes by. */
+/** Warns of pools that a commit gave an algorithm, or geo rules, which lack what they go by. */
 function remarkOnPools(
   store: Store,
   log: Logger,
   { generation, settings }: { generation: number; settings: Settings },
 ): void {
   const pools: Pool[] = [];
+  const ruled = new Map<string, Pool>();
   for (const { kind, id, before, after } of store.history.changes(generation)) {
+    if (kind === "geoRule" && after !== null) {
+      const pool = store.pools.whole(store.geoRules.get(id)?.poolId ?? "");
+      if (pool) ruled.set(pool.id, pool);
+    }
     if (kind !== "pool" || algorithmIn(before) === algorithmIn(after)) continue;
     const pool = store.pools.whole(id);
     if (pool) pools.push(pool);
   }
-  const remark = remarkOnSteering(pools, settings);
-  if (remark !== null) log.warn(remark);
+  for (const remark of [remarkOnSteering(pools, settings), remarkOnRules(ruled.values(), settings)]) {
+    if (remark !== null) log.warn(remark);
+  }
 }
 
 function algorithmIn(fields: unknown): unknown {
@@ -710,6 +716,7 @@ async function serveHttp(parts: HttpParts): Promise<void> {
         if (!fleet.isAnswering) return "The node doesn't answer DNS yet, or no longer";
         return internalErrors.complaint;
       },
+      lackOfRule: (rule) => lackOfRule(rule, settingsNow()),
       status: () => ({
         node: { id: settings.node.id, region: settings.node.region },
         cluster: { id: settings.cluster.id },

@@ -348,3 +348,19 @@ Deno.test("what takes the last member away doesn't matter: an override, a switch
   });
   assert.deepEqual(await until(told, ({ length }) => length > 0), [["v4", 1, 0, "NODATA for A"]]);
 });
+
+Deno.test("a rule that no database can decide is told to who makes it, and in the log", async () => {
+  await using node = await startTestNode();
+  const pool = await create(node, "/pools", { name: "web" });
+  const memberId = await create(node, `/pools/${pool}/members`, { ipAddress: "192.0.2.1", port: 80 });
+  const response = await fetch(`${node.api}/pools/${pool}/geo-rules`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ country: "DE", memberId }),
+  });
+  await response.body?.cancel();
+  assert.equal(response.status, 201);
+  const lack = "country DE needs the setting geoip.database";
+  assert.equal(response.headers.get("pleiades-remark"), `This rule never matches: ${lack}`);
+  assert.ok(node.lines.some((line) => line.includes(`Geo rules that never match: web: ${lack}`)));
+});

@@ -4,6 +4,7 @@
  * @module
  */
 import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
+import type { Context } from "hono";
 import { geoRuleFieldsSchema, idSchema } from "../config/model_schema.ts";
 import type { GeoRuleRow } from "../store/geo_rules.ts";
 import { newId } from "../config/id.ts";
@@ -57,6 +58,7 @@ const routes = {
     method: "post",
     path: poolPath,
     summary: "Add a geo rule to a pool",
+    description: "Where the node has no database that could decide it, `Pleiades-Remark` says so.",
     request: {
       params: idParams,
       query: writeQuery,
@@ -114,6 +116,7 @@ export function serveGeoRules(app: OpenAPIHono, parts: ApiParts): void {
     if (!store.pools.get(poolId)) notFound("pool", poolId);
     const id = newId();
     const fields = c.req.valid("json");
+    remark(c, fields);
     const written = write(c, parts, { kind: "createGeoRule", id, poolId, fields });
     if (written.dryRun) return c.json({ id, poolId, ...fields }, 200);
     const row = found(id);
@@ -129,6 +132,7 @@ export function serveGeoRules(app: OpenAPIHono, parts: ApiParts): void {
   app.openapi(routes.replace, async (c) => {
     const { id, poolId, revision } = found(c.req.valid("param").id);
     const fields = c.req.valid("json");
+    remark(c, fields);
     const written = write(c, parts, { kind: "updateGeoRule", id, fields, ...ifRevision(c, revision) });
     if (written.dryRun) return c.json({ id, poolId, ...fields }, 200);
     const row = found(id);
@@ -141,6 +145,12 @@ export function serveGeoRules(app: OpenAPIHono, parts: ApiParts): void {
     await write(c, parts, { kind: "deleteGeoRule", id, ...ifRevision(c, revision) }).settled();
     return c.body(null, 204);
   });
+
+  /** A rule that never matches is stored all the same: the database may come later. */
+  function remark(c: Context, fields: z.infer<typeof GeoRuleFieldsSchema>): void {
+    const lack = parts.node.lackOfRule(fields);
+    if (lack !== null) c.header("Pleiades-Remark", `This rule never matches: ${lack}`);
+  }
 
   function found(id: string): GeoRuleRow {
     return store.geoRules.get(id) ?? notFound("geo rule", id);

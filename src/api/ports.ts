@@ -5,7 +5,7 @@
  */
 import type { Changes } from "../change/commit.ts";
 import type { Clock } from "../clock.ts";
-import type { Fallback, Member } from "../config/model.ts";
+import type { Fallback, GeoRule, Member } from "../config/model.ts";
 import type { StandingPool } from "../config/standing.ts";
 import type { MemberHealth } from "../health/node_health.ts";
 import type { PoolState } from "../health/pool_state.ts";
@@ -49,6 +49,8 @@ export interface NodePort {
   memberHealth(pool: StandingPool, member: Member): MemberHealth;
   /** How a pool is doing; `null` = there is no such pool, or it has no members. */
   poolState(poolId: string): PoolState | null;
+  /** What a geo rule goes by and the node hasn't got, so that it never matches; `null` = nothing. */
+  lackOfRule(rule: Pick<GeoRule, "country" | "continent" | "asn">): string | null;
   /** Lets a member come back that waits for it under a failback policy; a dry run only says what would come of it. */
   failBack(pool: StandingPool, member: Member, how: { readonly dryRun: boolean }): FailBackResult;
   /** The static fallback of the settings, which counts where the model has none. */

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { dirname } from "node:path";
 import { loadSettings } from "../config/settings.ts";
 import { formatProblem } from "../config/yaml_source.ts";
 import { backup as copyDatabase, restore as replaceDatabase } from "../store/backup.ts";
@@ -30,6 +31,7 @@ export async function backup(
   if (inspect(path) === null) {
     throw new CommandFailed(`No database is at ${path} (--db FILE, or -c SETTINGS that name another one)`);
   }
+  requireFolder(file);
   // Read-only, so that an older file that a node of that age still uses isn't migrated under it.
   const database = new Database(path, { readOnly: true });
   try {
@@ -39,6 +41,24 @@ export async function backup(
   }
   terminal.out(`${path} -> ${file} (${sizeOf(file)})`);
   return 0;
+}
+
+/** A folder that isn't there is a slip of the pen, or a disk that isn't mounted: then a backup must not succeed. */
+function requireFolder(file: string): void {
+  const folder = dirname(file);
+  const info = statOrNull(folder);
+  if (info?.isDirectory) return;
+  const fault = info === null ? "there is no such folder" : "it is no folder";
+  throw new CommandFailed(`Cannot write "${file}": ${folder}: ${fault} (mkdir -p ${folder})`);
+}
+
+function statOrNull(path: string): Deno.FileInfo | null {
+  try {
+    return Deno.statSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return null;
+    throw error;
+  }
 }
 
 /** Puts a backup in the place of the database, which no node may have open. */

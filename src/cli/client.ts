@@ -140,6 +140,8 @@ export class ApiClient {
     if (response.headers.get("pleiades-settled") === "false") {
       this.#terminal.err("stored; some workers have yet to answer from it");
     }
+    const remark = response.headers.get("pleiades-remark");
+    if (remark !== null) this.#terminal.err(`note: ${remark}`);
     const text = await response.text();
     return text === "" || !isJson(response) ? null : objectOf(JSON.parse(text));
   }

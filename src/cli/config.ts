@@ -13,6 +13,7 @@ import { formatProblem } from "../config/yaml_source.ts";
 import { ApiClient, ApiRefusal, type ClientOptions, type JsonObject, writeQuery } from "./client.ts";
 import { type ExitCode, wrongUsage } from "./failure.ts";
 import { type ModelProblems, type ModelUpload, openModel } from "./model_upload.ts";
+import { isTable, type OutputFormat, printObject } from "./table.ts";
 import { Progress } from "./progress.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -30,6 +31,8 @@ export interface ApplyFlags extends ClientOptions {
   readonly force?: boolean;
   /** `--dry-run`. */
   readonly dryRun?: boolean;
+  /** `-o`. */
+  readonly output: OutputFormat;
 }
 
 /** Prints every problem of every path, or what is in it. @returns 1 when anything has a problem */
@@ -92,8 +95,17 @@ export async function apply(path: string, flags: ApplyFlags, terminal: Terminal)
     for (const problem of sending.problems) terminal.out(problem.replace(/^body:/, `${path}:`));
     return 1;
   }
+  if (!isTable(flags.output)) {
+    await printObject(sending.applied, flags.output, terminal);
+    return 0;
+  }
   const { generation, changed, pools, members, services, zones } = sending.applied;
-  const what = `${pools} pools, ${members} members, ${services} services, ${countOf(Number(zones), "zone")}`;
+  const what = [
+    countOf(Number(pools), "pool"),
+    countOf(Number(members), "member"),
+    countOf(Number(services), "service"),
+    countOf(Number(zones), "zone"),
+  ].join(", ");
   const done = changed ? `generation ${generation}` : `nothing changed, still generation ${generation}`;
   const foreseen = changed ? "would change the model" : "nothing would change";
   terminal.out(`ok: ${what} (${flags.dryRun ? foreseen : done})`);

@@ -35,7 +35,7 @@ export function addConfigCommand(root: Command, { terminal, done }: Surroundings
     .addHelpText("after", EXAMPLES.export)
     .action(async (flags: ExportFlags) => done(await (await load()).exportConfig(flags, terminal)));
 
-  addApiOptions(config.command("apply"))
+  addOutputOption(addApiOptions(config.command("apply")), ["table", "json", "yaml"])
     .description("check a model and make it the one of a running node, in one transaction")
     .argument("<path>", "model directory, model file or NDJSON")
     .option("--reason <text>", "kept in the history")

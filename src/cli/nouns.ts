@@ -40,6 +40,8 @@ export interface Field {
   readonly choices?: readonly string[];
   /** Whether `create` needs it. */
   readonly required?: boolean;
+  /** What it is when nothing is said, as one would type it. */
+  readonly byDefault?: string;
 }
 
 /**
@@ -84,8 +86,35 @@ export interface Noun {
   readonly examples: readonly string[];
 }
 
-/** Every kind of thing, in the order of the help. */
-export const NOUNS: readonly Noun[] = [
+/** What the fields of a new object are when nothing is said; a test holds them against the API's schemas. */
+const DEFAULTS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  "pools": {
+    algorithm: "round-robin",
+    maxAnswers: "1",
+    onAllDown: "all",
+    minHealthy: "0",
+    failback: "auto",
+    failbackDelayMs: "0ms",
+    geofence: "no",
+    flatten: "yes",
+  },
+  "members": { weight: "1", priority: "0", enabled: "yes" },
+  "services": { ttl: "30", minTtl: "0", ecs: "yes" },
+  "health-checks": {
+    type: "tcp",
+    intervalMs: "10s",
+    timeoutMs: "2s",
+    rise: "2",
+    fall: "3",
+    httpMethod: "GET",
+    httpPath: "/",
+    httpExpectedStatus: "200-399",
+    insecureSkipVerify: "no",
+    require: "all",
+  },
+};
+
+const DECLARED: readonly Noun[] = [
   {
     name: "pools",
     one: "pool",
@@ -275,6 +304,15 @@ export const NOUNS: readonly Noun[] = [
     examples: ["zones put example.com example.com.zone", "zones get example.com > example.com.zone"],
   },
 ];
+
+/** Every kind of thing, in the order of the help. */
+export const NOUNS: readonly Noun[] = DECLARED.map((noun) => ({
+  ...noun,
+  fields: noun.fields.map((field) => {
+    const byDefault = DEFAULTS[noun.name]?.[field.name];
+    return byDefault === undefined ? field : { ...field, byDefault };
+  }),
+}));
 
 function column(title: string, path: string = title): { readonly title: string; readonly path: string } {
   return { title, path };

@@ -8,13 +8,23 @@ import { type Command, InvalidArgumentError, Option } from "commander";
 import { OVERRIDE_STATES, type OverrideState, TARGET_FORMS } from "../config/override.ts";
 import { addApiOptions, addOutputOption, examples, milliseconds, type Surroundings } from "./command_line.ts";
 
-const EXAMPLES = examples(
-  'pleiades drain region:fra --for 2h --over 10m --reason "kernel upgrade"',
-  'pleiades down member:web/192.0.2.1:443 --for 30m --reason "disk is failing"',
-  'pleiades up pool:web --for 15m --reason "the checks are wrong, not the servers"',
-  "pleiades undo region:fra",
-  "pleiades overrides list",
-) + `\n\nTARGET is ${TARGET_FORMS}.`;
+const FORMS = `\n\nTARGET is ${TARGET_FORMS}; an address alone is the one member that has it.`;
+
+const EXAMPLES = {
+  drain: examples(
+    'pleiades drain region:fra --for 2h --over 10m --reason "kernel upgrade"',
+    'pleiades drain web/192.0.2.1:443 --at 03:00 --for 1h --reason "new disk"',
+  ) + FORMS,
+  down: examples(
+    'pleiades down web/192.0.2.1:443 --for 30m --reason "disk is failing"',
+    'pleiades down pool:web --for 30m --reason "under attack" --dry-run',
+  ) + FORMS,
+  up: examples('pleiades up pool:web --for 15m --reason "the checks are wrong, not the servers"') + FORMS,
+  undo: examples("pleiades undo region:fra", "pleiades undo 192.0.2.1") + FORMS,
+  create: examples('pleiades overrides create pool:web --state up --for 15m --reason "wrong checks"') + FORMS,
+  delete: examples("pleiades overrides delete pool:web", "pleiades overrides delete 192.0.2.1") + FORMS,
+  all: examples("pleiades overrides list -o wide", "pleiades overrides get pool:web"),
+} as const;
 
 /** What each verb does, for the help. */
 const MEANINGS: Readonly<Record<OverrideState, string>> = {
@@ -32,7 +42,7 @@ export function addOverrideCommands(root: Command, surroundings: Surroundings): 
 
 function addVerb(root: Command, state: OverrideState, { terminal, done }: Surroundings): void {
   const command = root.command(`${state} <target>`).description(MEANINGS[state]);
-  addCreateOptions(command, { drains: state === "drain" })
+  addCreateOptions(command, { drains: state === "drain", help: EXAMPLES[state] })
     .action(async (target: string, options) =>
       done(await (await import("./overrides.ts")).createOverride({ ...options, target, state }, terminal))
     );
@@ -40,7 +50,7 @@ function addVerb(root: Command, state: OverrideState, { terminal, done }: Surrou
 
 function addUndo(root: Command, { terminal, done }: Surroundings): void {
   const command = root.command("undo <target>").description("end every override of just this target, now");
-  addWriteOptions(addApiOptions(command)).addHelpText("after", EXAMPLES)
+  addOutput(addWriteOptions(command)).addHelpText("after", EXAMPLES.undo)
     .action(async (target: string, options) =>
       done(await (await import("./overrides.ts")).undo(target, options, terminal))
     );
@@ -49,7 +59,7 @@ function addUndo(root: Command, { terminal, done }: Surroundings): void {
 function addNoun(root: Command, { terminal, done }: Surroundings): void {
   const group = root.command("overrides")
     .description("what is forced up, down or drained, until when, by whom and why")
-    .addHelpText("after", EXAMPLES);
+    .addHelpText("after", EXAMPLES.all);
   const list = group.command("list").description("all of them").option(
     "--target <target>",
     "only those of just this",
@@ -62,23 +72,31 @@ function addNoun(root: Command, { terminal, done }: Surroundings): void {
       done(await (await import("./overrides.ts")).getOverride(reference, options, terminal))
     );
   const create = group.command("create <target>").description("force a target up or down, or drain it")
-    .addOption(new Option("--state <state>", "what it does").choices(OVERRIDE_STATES).makeOptionMandatory());
-  addCreateOptions(create, { drains: true }).action(async (target: string, options) =>
+    .addOption(
+      new Option("--state <state>", "what it does (required)").choices(OVERRIDE_STATES).makeOptionMandatory(),
+    );
+  addCreateOptions(create, { drains: true, help: EXAMPLES.create }).action(async (target: string, options) =>
     done(await (await import("./overrides.ts")).createOverride({ ...options, target }, terminal))
   );
   const remove = group.command("delete <id>").description("end an override now, by its id or target");
-  addWriteOptions(addApiOptions(remove)).action(async (reference: string, options) =>
-    done(await (await import("./overrides.ts")).deleteOverride(reference, options, terminal))
-  );
+  addOutput(addWriteOptions(remove)).addHelpText("after", EXAMPLES.delete).action(async (
+    reference: string,
+    options,
+  ) => done(await (await import("./overrides.ts")).deleteOverride(reference, options, terminal)));
 }
 
-function addCreateOptions(command: Command, { drains }: { readonly drains: boolean }): Command {
+function addCreateOptions(
+  command: Command,
+  { drains, help }: { readonly drains: boolean; readonly help: string },
+): Command {
   command
     .addOption(
-      new Option("--for <duration>", "how long, such as 30m; it ends by itself").argParser(durationText)
+      new Option("--for <duration>", "how long, such as 30m; it ends by itself (required)").argParser(
+        durationText,
+      )
         .makeOptionMandatory(),
     )
-    .addOption(new Option("--reason <text>", "why, for those who find it").makeOptionMandatory());
+    .addOption(new Option("--reason <text>", "why, for those who find it (required)").makeOptionMandatory());
   if (drains) {
     command.addOption(
       new Option("--over <duration>", "how long the draining takes; else 5m, or half of --for")
@@ -87,9 +105,9 @@ function addCreateOptions(command: Command, { drains }: { readonly drains: boole
   }
   command
     .option("--at <time>", "when it begins, such as 03:00 or 2026-02-01T03:00:00Z; else now")
-    .option("--owner <name>", "who can be asked about it; else your login name")
+    .option("--owner <name>", "who can be asked about it (default: your login name)")
     .option("--dry-run", "check and show it, change nothing");
-  return addOutput(command).addHelpText("after", EXAMPLES);
+  return addOutput(command).addHelpText("after", help);
 }
 
 function addWriteOptions(command: Command): Command {

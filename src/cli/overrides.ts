@@ -7,6 +7,7 @@ import { isId } from "../config/id.ts";
 import type { OverrideState } from "../config/override.ts";
 import { ApiClient, type ClientOptions, type JsonObject, writeQuery } from "./client.ts";
 import { CommandFailed, type ExitCode, wrongUsage } from "./failure.ts";
+import { loginName, readUsers } from "./login_name.ts";
 import { ObjectNames } from "./object_names.ts";
 import { span } from "./span.ts";
 import { type Column, isTable, type OutputFormat, printObject, printRows, textColumn } from "./table.ts";
@@ -18,6 +19,8 @@ export interface WriteOptions extends ClientOptions {
   readonly reason?: string;
   /** Change nothing. */
   readonly dryRun?: boolean;
+  /** `-o`: what has ended, as the API knew it. */
+  readonly output: OutputFormat;
 }
 
 /** A new override, as it was typed. */
@@ -51,7 +54,7 @@ export async function createOverride(request: NewOverride, terminal: Terminal): 
     target,
     state,
     reason,
-    owner: request.owner ?? loginName(terminal),
+    owner: request.owner ?? loginName(terminal, { uid: Deno.uid(), users: readUsers }),
     for: request.for,
     ...(at !== undefined && { startsAt: startOf(at, new Date()) }),
     ...(over !== undefined && { drain: over }),
@@ -91,7 +94,9 @@ export async function deleteOverride(
   terminal: Terminal,
 ): Promise<ExitCode> {
   const api = new ApiClient(options, terminal);
-  await end(api, await found(api, reference), options, terminal);
+  const override = await found(api, reference);
+  await end(api, override, options, terminal);
+  if (!isTable(options.output)) await printObject(override, options.output, terminal);
   return 0;
 }
 
@@ -101,6 +106,7 @@ export async function undo(target: string, options: WriteOptions, terminal: Term
   const those = await api.list(pathOf(await targetOf(api, target)));
   if (those.length === 0) throw nothingOn(target);
   for (const override of those) await end(api, override, options, terminal);
+  if (!isTable(options.output)) await print(those, options, terminal);
   return 0;
 }
 
@@ -139,15 +145,6 @@ function nothingOn(target: string): CommandFailed {
 
 function pathOf(target: string): string {
   return `/overrides?${new URLSearchParams({ target })}`;
-}
-
-/** Who typed the command: behind `sudo` the person, not root. */
-function loginName({ env }: Terminal): string {
-  const name = env("SUDO_USER") ?? env("USER") ?? env("LOGNAME") ?? env("USERNAME");
-  if (name === undefined || name === "") {
-    throw wrongUsage("Who answers for it? Nothing says who is logged in (--owner NAME)");
-  }
-  return name;
 }
 
 /** A start as the API has it: `03:00` is the next time that the clock on the wall shows it. */

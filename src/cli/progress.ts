@@ -42,13 +42,12 @@ export class Progress implements Disposable {
     this.#draw(this.#transfer());
   }
 
-  /** Says that all has been sent; from now on the seconds are counted. */
+  /** Says that all has been sent; from the first second on it is shown how many have passed. */
   wait(what: string): void {
     const draw = this.#draw;
     if (draw === undefined || this.#timer !== undefined) return;
     const start = this.#now();
     const show = () => draw(`${what} ${Math.floor((this.#now() - start) / 1000)} s`);
-    show();
     this.#timer = setInterval(show, 1_000);
   }
 

@@ -96,7 +96,11 @@ function addVerb(group: Command, { noun, verb, terminal, done }: VerbCommand): v
   if (noun.shape === "in-pool") command.addOption(poolOption(verb.verb));
   if (noun.shape === "one-per-pool") command.option("--pool <pool>", "its pool, by name or id");
   for (const field of sets) {
-    addField(command, { field, mandatory: verb.verb === "create" && field.name !== noun.keys[0] });
+    addField(command, {
+      field,
+      isNew: verb.verb !== "update",
+      mandatory: verb.verb === "create" && field.name !== noun.keys[0],
+    });
   }
   if (writes) {
     command.option("--dry-run", "check and show it, change nothing").option(
@@ -134,25 +138,39 @@ function fieldsOf(noun: Noun, verb: Verb): readonly Field[] {
 }
 
 function poolOption(verb: Verb): Option {
-  const option = new Option("--pool <pool>", "its pool, by name or id");
-  return verb === "create" ? option.makeOptionMandatory() : option;
+  return verb === "create"
+    ? new Option("--pool <pool>", "its pool, by name or id (required)").makeOptionMandatory()
+    : new Option("--pool <pool>", "its pool, by name or id");
 }
 
-function addField(
-  command: Command,
-  { field, mandatory }: { readonly field: Field; readonly mandatory: boolean },
-): void {
-  const { flag, kind, description } = field;
+/** How a field is to be given. */
+interface FieldUse {
+  readonly field: Field;
+  /** Whether the object is a new one: then there are defaults, and nothing to unset. */
+  readonly isNew: boolean;
+  readonly mandatory: boolean;
+}
+
+function addField(command: Command, { field, isNew, mandatory }: FieldUse): void {
+  const { flag, kind, byDefault } = field;
+  const isMandatory = mandatory && field.required === true;
+  const note = isMandatory
+    ? " (required)"
+    : isNew && byDefault !== undefined
+    ? ` (default ${byDefault})`
+    : "";
+  const unset = new Option(`--no-${flag}`, `without --${flag}`);
   if (kind === "boolean") {
-    command.option(`--${flag}`, description).option(`--no-${flag}`, "the opposite");
+    command.option(`--${flag}`, `${field.description}; --no-${flag} is the opposite${note}`);
+    command.addOption(unset.hideHelp());
     return;
   }
-  const option = new Option(`--${flag} <${PLACEHOLDERS[kind]}>`, description);
+  const option = new Option(`--${flag} <${PLACEHOLDERS[kind]}>`, `${field.description}${note}`);
   if (field.choices !== undefined) option.choices([...field.choices]);
   else option.argParser((text) => valueOf(kind, text));
-  if (mandatory && field.required === true) option.makeOptionMandatory();
+  if (isMandatory) option.makeOptionMandatory();
   command.addOption(option);
-  if (field.nullable === true) command.option(`--no-${flag}`, `unset it`);
+  if (field.nullable === true) command.addOption(isNew ? unset.hideHelp() : unset);
 }
 
 const PLACEHOLDERS: Readonly<Record<Exclude<Field["kind"], "boolean">, string>> = {

@@ -10,7 +10,7 @@ import { formatDuration } from "../config/duration.ts";
 import { fileFault } from "../config/file_fault.ts";
 import { isId } from "../config/id.ts";
 import { canonicalIp } from "../ip.ts";
-import { ApiClient, type ClientOptions, type JsonObject, writeQuery } from "./client.ts";
+import { ApiClient, ApiRefusal, type ClientOptions, type JsonObject, writeQuery } from "./client.ts";
 import { CommandFailed, type ExitCode, wrongUsage } from "./failure.ts";
 import type { ColumnName, Noun } from "./nouns.ts";
 import { addressOf, canonicalName, idOf, noSuch, ObjectNames, placeOf } from "./object_names.ts";
@@ -53,8 +53,24 @@ export interface ResourceRequest extends ClientOptions {
 
 /** Runs one command line. */
 export async function runResource(request: ResourceRequest, terminal: Terminal): Promise<ExitCode> {
-  await new Resources(request, terminal).run();
+  try {
+    await new Resources(request, terminal).run();
+  } catch (error) {
+    if (error instanceof ApiRefusal) {
+      throw new CommandFailed(asTyped(error.message, request), 1, { cause: error });
+    }
+    throw error;
+  }
   return 0;
+}
+
+/** A refusal with flags in place of JSON names, and with what wasn't typed called a default. */
+function asTyped(message: string, { noun, fields, verb }: ResourceRequest): string {
+  const renamed = noun.fields.filter(({ name, flag }) => name !== flag);
+  return renamed.reduce((text, { name, flag, byDefault }) => {
+    const isDefault = verb !== "update" && byDefault !== undefined && fields[name] === undefined;
+    return text.replaceAll(new RegExp(`\\b${name}\\b`, "g"), `--${flag}${isDefault ? " (by default)" : ""}`);
+  }, message);
 }
 
 class Resources {

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Pool } from "./model.ts";
+import type { GeoRule, Pool } from "./model.ts";
 import type { Settings } from "./settings.ts";
 
 /** Pools that a remark names at most. */
@@ -41,4 +41,36 @@ function lackOf(
     default:
       return null;
   }
+}
+
+/** What a geo rule goes by and this node hasn't got, so that it never matches; `null` = nothing. */
+export function lackOfRule(
+  { country, continent, asn }: Pick<GeoRule, "country" | "continent" | "asn">,
+  { geoip }: Pick<Settings, "geoip">,
+): string | null {
+  if ((country !== null || continent !== null) && geoip.database.length === 0) {
+    return `${
+      country !== null ? `country ${country}` : `continent ${continent}`
+    } needs the setting geoip.database`;
+  }
+  return asn !== null && geoip.asnDatabase.length === 0
+    ? `AS${asn} needs the setting geoip.asnDatabase`
+    : null;
+}
+
+/** A sentence about those geo rules of the pools that can never match; `null` = all can. */
+export function remarkOnRules(
+  pools: Iterable<Pick<Pool, "name" | "geoRules">>,
+  settings: Pick<Settings, "geoip">,
+): string | null {
+  const lacking = [...pools].flatMap(({ name, geoRules }) =>
+    geoRules.flatMap((rule) => {
+      const lack = lackOfRule(rule, settings);
+      return lack === null ? [] : `${name}: ${lack}`;
+    })
+  );
+  if (lacking.length === 0) return null;
+  const more = lacking.length - NAMED_MAX;
+  const named = lacking.slice(0, NAMED_MAX).join("; ");
+  return `Geo rules that never match: ${named}${more > 0 ? ` and ${more} more` : ""}`;
 }

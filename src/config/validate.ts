@@ -80,6 +80,8 @@ async function validateModel(path: string): Promise<Validation> {
     kind: "model",
     problems: reading.problems,
     notes: [],
-    summary: `${pools} pools, ${members} members, ${services} services${more}`,
+    summary: `${countOf(pools, "pool")}, ${countOf(members, "member")}, ${
+      countOf(services, "service")
+    }${more}`,
   };
 }

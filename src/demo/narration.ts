@@ -129,7 +129,7 @@ function wordsFor(event: DemoEvent): Words {
       };
     case "kept":
       return {
-        text: `KEPT ${event.address} is down since ${seconds(event.afterMs)}, but so are all others: ` +
+        text: `KEPT ${event.address} has been down for ${seconds(event.afterMs)}, but so are all others: ` +
           "a doubtful address is better than none (onAllDown: all)",
         tone: "bad",
       };

@@ -52,6 +52,7 @@ export function apiWorld(overrides: Partial<ApiParts> = {}): ApiWorld {
       settled: () => Promise.resolve(),
       memberHealth: () => ({ ...UNKNOWN_VERDICT, standing: "in", why: null }),
       poolState: () => null,
+      lackOfRule: () => null,
       failBack: () => "was in",
       status: () => ({
         node: { id: "node-1", region: "eu" },

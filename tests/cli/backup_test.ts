@@ -45,6 +45,22 @@ Deno.test("restore brings back what backup kept", async () => {
   });
 });
 
+Deno.test("backup makes no folder: a slip in its path is no success", async () => {
+  await inFolder(async (folder) => {
+    const terminal = capturedTerminal();
+    const file = `${folder}/mnt/bakcup/copy.db`;
+    equal(await run(["backup", file, "--db", `${folder}/pleiades.db`], terminal), 1);
+    match(
+      terminal.stderr(),
+      /^error: Cannot write ".*copy\.db": .*bakcup: there is no such folder \(mkdir -p/,
+    );
+    equal([...Deno.readDirSync(folder)].some(({ name }) => name === "mnt"), false);
+    const inFile = capturedTerminal();
+    equal(await run(["backup", `${folder}/pleiades.db/x`, "--db", `${folder}/pleiades.db`], inFile), 1);
+    match(inFile.stderr(), /it is no folder/);
+  });
+});
+
 Deno.test("backup works while a node has the database open", async () => {
   await inFolder(async (folder) => {
     using store = Store.open(`${folder}/pleiades.db`);

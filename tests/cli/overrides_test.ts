@@ -1,6 +1,7 @@
 /** @module Tests of `drain`, `up`, `down`, `undo` and `overrides`, from the command line to the requests they send. */
 import { deepEqual, equal, match } from "node:assert/strict";
 import { run } from "../../main.ts";
+import { loginName } from "../../src/cli/login_name.ts";
 import { capturedTerminal } from "./captured_terminal.ts";
 import { problem, type Script, type ScriptedApi, scriptedApi } from "./scripted_api.ts";
 
@@ -111,12 +112,42 @@ for (
   });
 }
 
-Deno.test("nobody to answer for it is wrong usage", async () => {
-  const { exitCode, stderr } = await pleiades({}, ["up", "pool:web", "--for", "1h", "--reason", "why"], {
-    USER: "",
+const PASSWD = "root:x:0:0:root:/root:/bin/sh\nalice:x:1000:1000::/home/alice:/bin/sh\n";
+for (
+  const [environment, uid, users, owner] of [
+    [{ USER: "alice", SUDO_USER: "bob" }, 0, PASSWD, "bob"],
+    [{ USER: "", LOGNAME: "carol" }, 0, PASSWD, "carol"],
+    [{}, 0, PASSWD, "root"],
+    [{}, 1000, PASSWD, "alice"],
+    [{}, 100, PASSWD, "uid:100"],
+    [{}, 1000, null, "uid:1000"],
+  ] as const
+) {
+  Deno.test(`user ${uid} under ${JSON.stringify(environment)} is ${owner}`, () => {
+    const { env } = capturedTerminal(environment);
+    equal(loginName({ env: (name) => env(name) || undefined }, { uid, users: () => users }), owner);
   });
-  equal(exitCode, 2);
-  match(stderr, /Who answers for it\? Nothing says who is logged in \(--owner NAME\)/);
+}
+
+Deno.test("an override needs no login name in the environment", async () => {
+  const { exitCode, last } = await pleiades(
+    { "POST /overrides?reason=why": UP },
+    ["up", "pool:web", "--for", "1h", "--reason", "why"],
+    { USER: "" },
+  );
+  equal(exitCode, 0);
+  match(JSON.parse(last?.body ?? "").owner, /./);
+});
+
+Deno.test("undo and delete print what has ended as JSON", async () => {
+  const script = {
+    "GET /overrides?target=region%3Afra": [DRAIN],
+    [`DELETE /overrides/${ID}`]: new Response(null, { status: 204 }),
+  };
+  const undone = await pleiades(script, ["undo", "region:fra", "-o", "json"]);
+  equal(JSON.parse(undone.stdout)[0].id, ID);
+  const deleted = await pleiades(script, ["overrides", "delete", "region:fra", "-o", "json"]);
+  equal(JSON.parse(deleted.stdout).id, ID);
 });
 
 Deno.test("what the API refuses is said in its words", async () => {

@@ -16,6 +16,10 @@ Deno.test("pleiades alone shows what to try first", async () => {
 const WRONG: ReadonlyArray<readonly [string, RegExp]> = [
   ["pool list", /unknown command 'pool' \(Did you mean pools\?\)/],
   ["pools creat web", /unknown command 'creat' \(Did you mean create\?\)/],
+  ["stauts --help", /unknown command 'stauts' \(Did you mean status\?\)/],
+  ["config nosuch --help", /unknown command 'nosuch'/],
+  ["help stauts", /unknown command 'stauts' \(Did you mean status\?\)/],
+  ["help pools lst", /unknown command 'lst' \(Did you mean list\?\)/],
   ["pools", /pools needs one of: list, get, create, update, delete/],
   ["pools create", /missing required argument 'name'/],
   ["pools create web --max-answer 2", /unknown option '--max-answer' \(Did you mean --max-answers\?\)/],
@@ -44,6 +48,39 @@ for (const [line, expected] of WRONG) {
     equal(terminal.stdout(), "");
   });
 }
+
+for (
+  const line of [
+    "pools create --help",
+    "help pools create",
+    "pools --help",
+    "--help",
+    "help",
+    "pools web --help",
+  ]
+) {
+  Deno.test(`help is help: ${line}`, async () => {
+    const terminal = capturedTerminal();
+    equal(await run(line.split(" "), terminal), line === "pools web --help" ? 2 : 0);
+  });
+}
+
+Deno.test("help shows what is required and what the defaults are, and no way to unset what isn't there yet", async () => {
+  const helpOf = async (line: string) => {
+    const terminal = capturedTerminal();
+    await run([...line.split(" "), "--help"], terminal);
+    return terminal.stdout().replaceAll(/\s+/g, " ");
+  };
+  match(await helpOf("pools create"), /--algorithm <text> how it picks .*\(default round-robin\)/);
+  match(await helpOf("health-checks set"), /--timeout <duration> .*\(default 2s\)/);
+  const members = await helpOf("members create");
+  match(members, /--pool <pool> its pool, by name or id \(required\)/);
+  match(members, /whether it is answered at all; --no-enabled is the opposite \(default yes\)/);
+  equal(/unset it|--no-ip|--no-target/.test(members), false, members);
+  match(await helpOf("services update"), /--no-pool without --pool/);
+  match(await helpOf("down"), /Examples: pleiades down [^\n]*failing/);
+  equal(/pleiades drain region/.test(await helpOf("undo")), false);
+});
 
 Deno.test("every command explains itself, those that do something with an example", async () => {
   const terminal = capturedTerminal();

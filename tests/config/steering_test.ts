@@ -1,7 +1,7 @@
 /** @module Tests of the remark on algorithms that lack what they go by. */
 import { equal } from "node:assert/strict";
 import { HEALTH_CHECK_DEFAULTS, type Pool } from "../../src/config/model.ts";
-import { remarkOnSteering } from "../../src/config/steering.ts";
+import { remarkOnRules, remarkOnSteering } from "../../src/config/steering.ts";
 
 const NOTHING = {
   geoip: { database: [], asnDatabase: [], endpointLocations: {} },
@@ -42,3 +42,18 @@ Deno.test("remarkOnSteering() names five pools and counts the others", () => {
     `Members of 7 pools only take turns: a (${lack}), b (${lack}), c (${lack}), d (${lack}), e (${lack}) and 2 more`,
   );
 });
+
+const RULE = { id: "r", memberId: "m", cidr: null, country: null, continent: null, asn: null };
+for (
+  const [rule, lack] of [
+    [{ country: "DE" }, "country DE needs the setting geoip.database"],
+    [{ continent: "EU" }, "continent EU needs the setting geoip.database"],
+    [{ asn: 64500 }, "AS64500 needs the setting geoip.asnDatabase"],
+  ] as const
+) {
+  Deno.test(`remarkOnRules() says that ${lack}`, () => {
+    const pools = [{ name: "web", geoRules: [{ ...RULE, ...rule }, { ...RULE, cidr: "192.0.2.0/24" }] }];
+    equal(remarkOnRules(pools, NOTHING), `Geo rules that never match: web: ${lack}`);
+    equal(remarkOnRules(pools, { geoip: { ...ALL.geoip, asnDatabase: ["asn.mmdb"] } }), null);
+  });
+}

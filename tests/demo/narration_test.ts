@@ -85,7 +85,7 @@ const LINES: readonly (readonly [DemoEvent, ...string[]])[] = [
   ],
   [
     { kind: "kept", address: "127.0.0.12", afterMs: 1520 },
-    "08:00:00  KEPT 127.0.0.12 is down since 1.52 s, but so are all others: a",
+    "08:00:00  KEPT 127.0.0.12 has been down for 1.52 s, but so are all others: a",
     "          doubtful address is better than none (onAllDown: all)",
   ],
   [

@@ -1,0 +1,44 @@
+/**
+ * Who typed a command: the owner of an override unless another is named.
+ *
+ * @module
+ */
+import { wrongUsage } from "./failure.ts";
+import type { Terminal } from "./terminal.ts";
+
+/** What the operating system knows of who runs the process. */
+export interface ProcessUser {
+  /** Number of the user; `null` where users have none. */
+  readonly uid: number | null;
+  /** The text of `/etc/passwd`; `null` = it can't be read. */
+  readonly users: () => string | null;
+}
+
+/**
+ * The name of who is logged in, behind `sudo` of the person and not of root. Containers, cron and units have no
+ * environment that says so: there it is the name of the process's user, or `uid:1000` where that has none.
+ *
+ * @throws {CommandFailed} exit code 2, where nothing is known
+ */
+export function loginName({ env }: Pick<Terminal, "env">, { uid, users }: ProcessUser): string {
+  const name = env("SUDO_USER") ?? env("USER") ?? env("LOGNAME") ?? env("USERNAME");
+  if (name !== undefined && name !== "") return name;
+  if (uid === null) throw wrongUsage("Cannot tell who you are (--owner NAME)");
+  return nameOf(uid, users() ?? "") ?? `uid:${uid}`;
+}
+
+/** The text of `/etc/passwd`. */
+export function readUsers(): string | null {
+  try {
+    return Deno.readTextFileSync("/etc/passwd");
+  } catch {
+    // Minimal containers have none: the number says it, too.
+    return null;
+  }
+}
+
+/** passwd(5): name, password, uid, …, separated by colons. */
+function nameOf(uid: number, users: string): string | null {
+  const fields = users.split("\n").map((line) => line.split(":")).find((each) => each[2] === String(uid));
+  return fields?.[0] || null;
+}
