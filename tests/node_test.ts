@@ -328,7 +328,9 @@ Deno.test("what takes the last member away doesn't matter: an override, a switch
   };
   const override = { target: "pool:web", state: "down", reason: "test", owner: "test", for: "1h" };
   const id = await create(node, "/overrides", override);
-  assert.deepEqual(await until(told, ({ length }) => length > 0), [[null, 1, 0, "answering all"]]);
+  assert.deepEqual(await until(told, ({ length }) => length > 0), [[null, 1, 0, "NODATA"]]);
+  await create(node, "/services", { domain: "www.example.com", poolId: web });
+  assert.deepEqual(await askFor(node, "www.example.com"), [], "the status tells what is answered");
   await call(node, "DELETE", `/overrides/${id}`);
   await until(told, ({ length }) => length === 0);
 

@@ -78,7 +78,7 @@ function fieldLines(object: JsonObject, prefix: string): string[][] {
   );
 }
 
-/** Pads every column but the last to its widest cell, two spaces apart; what goes beyond the width is cut. */
+/** Pads every column but the last to its widest cell, two spaces apart; what doesn't fit is cut. */
 function tableOf(
   lines: readonly (readonly string[])[],
   { colour }: Pick<Terminal, "colour">,
@@ -88,20 +88,31 @@ function tableOf(
   for (const line of lines) {
     line.forEach((cell, i) => widths[i] = Math.max(widths[i] ?? 0, shown(cell).length));
   }
-  return lines.map((line) => {
-    let left = width;
-    return line.map((cell, i) => {
-      const padded = i === line.length - 1 ? shown(cell) : shown(cell).padEnd(widths[i]!);
-      const fitting = cut(padded, left);
-      left -= padded.length + 2;
-      return colour ? painted(cell, fitting) : fitting;
-    }).join("  ").trimEnd();
-  }).join("\n");
+  narrow(widths, width);
+  return lines.map((line) =>
+    line.map((cell, i) => {
+      const fitting = cut(shown(cell), widths[i]!);
+      const padded = i === line.length - 1 ? fitting : fitting.padEnd(widths[i]!);
+      return colour ? painted(cell, padded) : padded;
+    }).join("  ").trimEnd()
+  ).join("\n");
 }
 
+/** Takes from the widest columns what is too much, so that those which are short stay whole. */
+function narrow(widths: number[], width: number): void {
+  let excess = widths.reduce((sum, each) => sum + each, 0) + 2 * (widths.length - 1) - width;
+  for (; excess > 0; excess--) {
+    const widest = Math.max(...widths);
+    if (widest <= COLUMN_MIN) return;
+    widths[widths.lastIndexOf(widest)]!--;
+  }
+}
+
+/** No column is made narrower for the sake of others. */
+const COLUMN_MIN = 12;
+
 function cut(text: string, width: number): string {
-  if (text.trimEnd().length <= width) return text;
-  return width < 1 ? "" : `${text.slice(0, width - 1)}…`;
+  return text.length <= width ? text : `${text.slice(0, width - 1)}…`;
 }
 
 const shown = (cell: string): string => cell === "" ? "-" : cell;

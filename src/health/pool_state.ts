@@ -40,26 +40,29 @@ export function poolStateOf(
 ): PoolState {
   let members = 0;
   let eligible = 0;
+  let forcedOut = 0;
   for (const member of pool.members) {
     if (family !== null && member.ipAddress !== null && familyOf(member.ipAddress) !== family) continue;
     const ruling = rulingOf(overrides.covering(pool.id, member), nowMs);
     if (!member.enabled && ruling?.state !== "up") continue;
     members++;
     const isOut = ruling !== null && ruling.state !== "up" && drainShare(ruling, nowMs) === 0;
+    if (isOut) forcedOut++;
     if (ruling?.state === "up" || (!isOut && healthOf(member).standing === "in")) eligible++;
   }
   const answersWhenDown = family !== null
     ? `NODATA for ${family === 4 ? "A" : "AAAA"}`
-    : answersOf(pool, { members, fallbackName });
+    : answersOf(pool, { left: members - forcedOut, fallbackName });
   return { name: pool.name, members, eligible, answersWhenDown };
 }
 
 function answersOf(
   { onAllDown }: Pick<Pool, "onAllDown">,
-  { members, fallbackName }: { readonly members: number; readonly fallbackName: string | null },
+  { left, fallbackName }: { readonly left: number; readonly fallbackName: string | null },
 ): string {
   if (onAllDown === "fallback" && fallbackName !== null) return `fallback ${fallbackName}`;
-  if (members === 0 || onAllDown === "none" || onAllDown === "fallback") return "NODATA";
+  // Who is forced down or disabled isn't answered even when all are down.
+  if (left === 0 || onAllDown === "none" || onAllDown === "fallback") return "NODATA";
   return onAllDown === "all" ? "answering all" : "answering the last healthy";
 }
 

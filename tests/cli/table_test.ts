@@ -1,5 +1,5 @@
 /** @module How results are printed. */
-import { deepEqual, equal } from "node:assert/strict";
+import { deepEqual, equal, match } from "node:assert/strict";
 import { printObject, printRows, textColumn } from "../../src/cli/table.ts";
 import { capturedTerminal } from "./captured_terminal.ts";
 
@@ -34,6 +34,21 @@ Deno.test("a table that is to fit ends where the terminal's line does, a wide on
   };
   equal(await printed("table", 30), "web   down by its check: conn…");
   equal(await printed("table", 80), "web   down by its check: connection refused");
-  equal(await printed("table", 4), "web");
+  equal(await printed("table", 4), "web   down by its…");
   equal(await printed("wide", 30), `web   down by its check: connection refused  ${"1".repeat(32)}`);
+});
+
+Deno.test("where a table is too wide its widest columns are cut, and short ones stay whole", async () => {
+  const terminal = capturedTerminal();
+  const rows = [{
+    pool: "web",
+    address: `${"long.".repeat(12)}example.net`,
+    health: "unhealthy",
+    why: "x".repeat(60),
+  }];
+  const columns = ["pool", "address", "health", "why"].map(textColumn);
+  await printRows(rows, { columns, output: "table", fits: true }, { ...terminal, columns: 80 });
+  const [, line = ""] = terminal.stdout().split("\n");
+  equal(line.length, 80);
+  match(line, /^web   (long\.)+.*…  unhealthy  x+…$/);
 });
