@@ -20,6 +20,7 @@ import {
 import type { Shell } from "./src/cli/completions.ts";
 import { addConfigCommand } from "./src/cli/config_command.ts";
 import { addExplainCommands } from "./src/cli/explain_commands.ts";
+import { NAME_KINDS, type NameKind } from "./src/cli/name_kinds.ts";
 import { addQueryCommand } from "./src/cli/query_command.ts";
 import { addOverrideCommands } from "./src/cli/override_commands.ts";
 import { addResourceCommands } from "./src/cli/resource_commands.ts";
@@ -218,6 +219,12 @@ function addCompletions(root: Command, { terminal, done }: Surroundings): void {
     )
     .action(async (shell: Shell) =>
       done((await import("./src/cli/completions.ts")).completions(shell, root, terminal))
+    );
+  // What the scripts ask for names; nobody types it.
+  root.command("__names", { hidden: true })
+    .addArgument(new Argument("<kind>").choices([...NAME_KINDS]))
+    .action(async (kind: NameKind) =>
+      done(await (await import("./src/cli/completion_names.ts")).completionNames(kind, terminal))
     );
 }
 
