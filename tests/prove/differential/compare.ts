@@ -143,27 +143,30 @@ function lowerCaseNames(type: number, rdata: Uint8Array): Uint8Array {
 }
 
 function allowanceFor(field: Field, situation: Situation): Allowed | null {
-  const { ours, knot, question, world, whole, stream } = situation;
-  const { answers, rcode } = ours.message;
+  const { ours, question, world } = situation;
+  const { answers } = ours.message;
   if (leavesItsZone(situation)) return "other zones";
   if (answers.filter(({ type }) => type === TYPE.CNAME).length > 8) return "long chain";
-  if (isAboveNestedZone(question, world)) return "nested zone";
-  if (field === "tc") {
-    const limit = question.udpSize === null ? 512 : Math.min(1232, question.udpSize);
-    if (ours.tc === "1" && !stream && whole && whole.size > limit) return "uncompressed";
-    // What others leave out of the authority section for want of room, or can't, isn't in ours to begin with.
-    return ours.tc === "0" && whole && whole.answer === ours.answer && whole.authority === ours.authority
-      ? "minimal"
-      : null;
-  }
+  const reason = field === "tc" ? truncationAllowance(situation) : contentAllowance(field, situation);
+  return reason ?? (isAboveNestedZone(question, world) ? "nested zone" : null);
+}
+
+function truncationAllowance({ ours, question, whole, stream }: Situation): Allowed | null {
+  const limit = question.udpSize === null ? 512 : Math.min(1232, question.udpSize);
+  if (ours.tc === "1") return !stream && whole && whole.size > limit ? "uncompressed" : null;
+  // What others leave out of the authority section for want of room, or can't, isn't in ours to begin with.
+  return whole?.answer === ours.answer && whole.authority === ours.authority ? "minimal" : null;
+}
+
+function contentAllowance(field: Field, situation: Situation): Allowed | null {
+  const { ours, knot } = situation;
+  const { answers, authorities, rcode } = ours.message;
   const isPositive = rcode === RCODE.NOERROR && answers.length > 0;
-  const isReferral = ours.message.authorities.some(({ type }) => type === TYPE.NS);
+  const isReferral = authorities.some(({ type }) => type === TYPE.NS);
   if (field === "authority" && isPositive && ours.authority === "") return "minimal";
-  if (field === "additional" && isPositive && !isReferral && ours.additional === "") return "minimal";
-  if (field === "additional" && isReferral && ours.authority === knot.authority) {
-    return glueAllowance(situation);
-  }
-  return null;
+  if (field !== "additional") return null;
+  if (isReferral) return ours.authority === knot.authority ? glueAllowance(situation) : null;
+  return isPositive && ours.additional === "" ? "minimal" : null;
 }
 
 /** The deepest zone of the world at or above a name. */
