@@ -17,7 +17,7 @@ import { EMPTY_ATLAS } from "../src/snapshot/atlas.ts";
 import { Clients, OpenAtlas } from "../src/dns/clients.ts";
 import { Selection } from "../src/dns/selection.ts";
 import { ENTRY, POOL, SERVICE } from "../src/snapshot/layout.ts";
-import { hashWildcard } from "../src/snapshot/names.ts";
+import { hashSuffix } from "../src/snapshot/names.ts";
 import { SnapshotView } from "../src/snapshot/view.ts";
 import { query } from "../tests/dns/packets.ts";
 import { type Declared, World } from "../tests/dns/world.ts";
@@ -143,7 +143,7 @@ function findEntry(view: SnapshotView, asked: Query): number {
     const entry = view.find(asked.hashes[label]!, asked.name, asked.starts[label]!, asked.nameLength);
     if (entry === 0) continue;
     if (label === 0) return entry;
-    const hash = hashWildcard(asked.seed, asked.hashes[label]!);
+    const hash = hashSuffix(asked.hashes[label]!, view.asterisk);
     return view.findWildcard(hash, asked.name, asked.starts[label]!, asked.nameLength);
   }
   return 0;

@@ -24,7 +24,7 @@ import {
   ZONE,
 } from "../snapshot/layout.ts";
 import { LANE_SIZE, type LiveBoard } from "../snapshot/live.ts";
-import { hashWildcard } from "../snapshot/names.ts";
+import { hashSuffix } from "../snapshot/names.ts";
 import { type Snapshot, SnapshotView } from "../snapshot/view.ts";
 import { NAME_SIZE_MAX } from "../wire/name.ts";
 import { CLASS, RCODE, TYPE } from "../wire/record_type.ts";
@@ -115,8 +115,9 @@ export class Engine {
   #owner = QUESTION_NAME;
   /** The entry found last: the name's own or its closest encloser's. */
   #entry = 0;
-  /** Where in the answer the names lie that CNAMEs led to, in order; behind the question's name. */
-  readonly #chain = new Uint16Array(CNAME_STEPS_MAX + 1);
+  /** Where in the answer the question's name lies and those that CNAMEs led to, in order, and their hashes. */
+  readonly #chain = new Uint16Array(CNAME_STEPS_MAX + 2).fill(HEADER_SIZE, 0, 1);
+  readonly #chainHashes = new Int32Array(CNAME_STEPS_MAX + 2);
   #chained = 0;
   /** The DNAME RRsets that are in the answer. */
   readonly #redirects = new Uint32Array(CNAME_STEPS_MAX + 1);
@@ -280,7 +281,7 @@ export class Engine {
   /** Answers the name at hand, then the names its CNAMEs lead to, as long as they are ours. */
   #followName(): number {
     const query = this.#query;
-    this.#chained = 0;
+    this.#chained = 1;
     this.#redirected = 0;
     for (let step = 0;; step++) {
       const encloser = this.#closestEncloser();
@@ -361,7 +362,7 @@ export class Engine {
   #wildcard(encloser: number): number {
     const query = this.#query;
     return this.#view.findWildcard(
-      hashWildcard(query.seed, query.hashes[encloser]!),
+      hashSuffix(query.hashes[encloser]!, this.#view.asterisk),
       query.name,
       query.starts[encloser]!,
       query.nameLength,
@@ -698,24 +699,22 @@ export class Engine {
 
   /** Makes the target of a CNAME, written before, the name at hand, unless it was before: then it's a loop. */
   #follow(targetAt: number): number {
-    if (this.#query.type === TYPE.CNAME) return RCODE.NOERROR;
-    this.#query.setName(this.#out, targetAt);
-    if (this.#wasAtHand()) return RCODE.NOERROR;
+    const query = this.#query;
+    if (query.type === TYPE.CNAME) return RCODE.NOERROR;
+    this.#chainHashes[this.#chained - 1] = query.hashes[0]!;
+    query.setName(this.#out, targetAt);
+    const hash = query.hashes[0]!;
+    for (let i = 0; i < this.#chained; i++) {
+      if (this.#chainHashes[i] === hash && this.#isAtHand(this.#chain[i]!)) return RCODE.NOERROR;
+    }
     // A chain is at most a few KiB long, so that every name of it is within reach of a compression pointer.
     this.#chain[this.#chained++] = targetAt;
     this.#owner = 0xc000 | targetAt;
     return FOLLOW;
   }
 
-  /** Whether the name that was read last is the question's or one of the chain's. */
-  #wasAtHand(): boolean {
-    if (this.#isAsked(HEADER_SIZE)) return true;
-    for (let i = 0; i < this.#chained; i++) if (this.#isAsked(this.#chain[i]!)) return true;
-    return false;
-  }
-
   /** Whether an uncompressed name of the answer is the name that was read last. */
-  #isAsked(at: number): boolean {
+  #isAtHand(at: number): boolean {
     const { name, nameLength } = this.#query;
     for (let i = 0; i < nameLength; i++) if (LOWER_CASE[this.#out[at + i]!] !== name[i]) return false;
     return true;

@@ -38,9 +38,9 @@ export function hashLabel(seed: number, bytes: Uint8Array, at: number): number {
   return hash;
 }
 
-/** The hash of `*.NAME` where NAME has hash `parent`. */
-export function hashWildcard(seed: number, parent: number): number {
-  return hashSuffix(parent, hashByte(hashByte(seed, 1), 0x2a));
+/** The hash of the label `*`; joined with that of NAME it is the hash of `*.NAME`. */
+export function hashAsterisk(seed: number): number {
+  return hashByte(hashByte(seed, 1), 0x2a);
 }
 
 /** The slot at which to begin to look for a hash; folds the high bits in, since tables are powers of two. */

@@ -6,7 +6,7 @@
 import type { Atlas } from "./atlas.ts";
 import { ENTRY, MAGIC, NEED_PERCENT, ROOT } from "./layout.ts";
 import { weightOf } from "./memory.ts";
-import { firstSlot } from "./names.ts";
+import { firstSlot, hashAsterisk } from "./names.ts";
 
 /** A compiled state of the world; laid out as `layout.ts` says. */
 export interface Snapshot {
@@ -32,6 +32,8 @@ export class SnapshotView {
   readonly heap: Uint8Array;
   /** With which hashes of names begin. */
   readonly seed: number;
+  /** Hash of the label `*`. */
+  readonly asterisk: number;
   readonly #names: Int32Array;
   readonly #nameMask: number;
   /** Lets the garbage collector know what goes when this goes. */
@@ -50,6 +52,7 @@ export class SnapshotView {
     }
     this.heap = new Uint8Array(snapshot.heap);
     this.seed = this.records[ROOT.seed]! | 0;
+    this.asterisk = hashAsterisk(this.seed);
     this.#names = new Int32Array(snapshot.names);
     this.#nameMask = this.#names.length / 2 - 1;
     this.weight = weightOf([snapshot.names, snapshot.records, snapshot.heap]);
