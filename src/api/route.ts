@@ -154,7 +154,8 @@ export function answered<Shape extends z.core.$ZodLooseShape>(shape: Shape): Sha
 export function withoutDefault(field: z.core.SomeType): z.ZodType {
   if (!(field instanceof z.ZodType)) throw new TypeError("Cannot describe a schema that isn't Zod's own");
   if (!(field instanceof z.ZodDefault)) return field;
-  return withoutDefault(field.unwrap()).meta(field.meta() ?? {});
+  const { default: _, ...meta } = field.meta() ?? {};
+  return withoutDefault(field.unwrap()).meta(meta);
 }
 
 const PROBLEM_MEANINGS: Partial<Record<ProblemStatus, string>> = {

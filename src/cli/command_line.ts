@@ -35,7 +35,9 @@ export function addOutputOption(command: Command, formats: readonly [string, ...
 /** Reads a duration flag into milliseconds. @throws {InvalidArgumentError} with the forms that are read */
 export function milliseconds(text: string): number {
   const ms = parseDuration(text);
-  if (ms === null) throw new InvalidArgumentError("It must be a duration such as 250ms, 10s, 5m or 48h.");
+  if (ms === null) {
+    throw new InvalidArgumentError("It must be a duration such as 250ms, 10s, 5m, 48h or 30d.");
+  }
   return ms;
 }
 

@@ -1,5 +1,5 @@
 /**
- * Durations as people write them: a number with its unit, such as `250ms`, `10s`, `5m` or `1h`.
+ * Durations as people write them: a number with its unit, such as `250ms`, `10s`, `5m`, `1h` or `30d`.
  *
  * It stands apart from the schemas because command lines read durations too, and must load fast.
  *
@@ -7,7 +7,7 @@
  */
 
 /** The form of a duration, for expressions that are asked before {@linkcode parseDuration}. */
-export const DURATION = /^(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|h)$/;
+export const DURATION = /^(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|h|d)$/;
 
 /** Reads a duration into milliseconds, rounded to whole ones; `null` when the text is none. */
 export function parseDuration(text: string): number | null {
@@ -22,4 +22,4 @@ export function formatDuration(ms: number): string {
   return `${ms / size}${unit}`;
 }
 
-const UNITS = [["h", 3_600_000], ["m", 60_000], ["s", 1000], ["ms", 1]] as const;
+const UNITS = [["d", 86_400_000], ["h", 3_600_000], ["m", 60_000], ["s", 1000], ["ms", 1]] as const;

@@ -114,8 +114,10 @@ export const healthShape: SchemaOf<HealthBlock>["shape"] = {
       example: "5s",
     }),
   timeout: duration("timeout", { minMs: 10, maxMs: 60_000 })
-    .prefault(formatDuration(HEALTH_CHECK_DEFAULTS.timeoutMs)).meta({
-      description: "Time a probe may take; at most the interval",
+    // As with a pool's check: checkTimeout puts the default for it.
+    .default(0).meta({
+      byDefault: formatDuration(HEALTH_CHECK_DEFAULTS.timeoutMs),
+      description: "Time a probe may take; at most the interval, and by default no more than that",
       example: "500ms",
     }),
   rise: check.rise,
@@ -135,11 +137,12 @@ export const healthSchema: SchemaOf<HealthBlock> = strictObject(
   together(["checkInterval", "timeout"], checkTimeout),
 );
 
-/** Refuses a time-out that is longer than the interval. */
+/** Refuses a time-out that is longer than the interval, and fills in the one that isn't given. */
 export function checkTimeout(
-  payload: z.core.ParsePayload<{ readonly checkInterval: number; readonly timeout: number }>,
+  payload: z.core.ParsePayload<{ readonly checkInterval: number; timeout: number }>,
 ): void {
   const { checkInterval, timeout } = payload.value;
+  if (timeout === 0) payload.value.timeout = Math.min(HEALTH_CHECK_DEFAULTS.timeoutMs, checkInterval);
   if (timeout <= checkInterval) return;
   payload.issues.push({
     code: "custom",

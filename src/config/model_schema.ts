@@ -191,8 +191,11 @@ const probeFields = {
     description: "Milliseconds between probes, 250 to 3600000 (1 h)",
     examples: [2000],
   }),
-  timeoutMs: integer("timeoutMs", 10, 60_000).default(HEALTH_CHECK_DEFAULTS.timeoutMs).meta({
-    description: "Milliseconds a probe may take, 10 to 60000 and at most the interval",
+  // 0, which nothing may say itself, is what checkTimes puts the default for: at most the interval that is given.
+  timeoutMs: integer("timeoutMs", 10, 60_000).default(0).meta({
+    default: HEALTH_CHECK_DEFAULTS.timeoutMs,
+    description:
+      "Milliseconds a probe may take, 10 to 60000 and at most the interval; by default no more than that",
     examples: [500],
   }),
   rise: integer("rise", 1, 100).default(HEALTH_CHECK_DEFAULTS.rise).meta({
@@ -548,6 +551,7 @@ function steeringFields() {
 
 function checkTimes(payload: z.core.ParsePayload<{ intervalMs: number; timeoutMs: number }>): void {
   const { intervalMs, timeoutMs } = payload.value;
+  if (timeoutMs === 0) payload.value.timeoutMs = Math.min(HEALTH_CHECK_DEFAULTS.timeoutMs, intervalMs);
   if (timeoutMs <= intervalMs) return;
   refuse(payload, `timeoutMs must be at most intervalMs (${intervalMs}), is ${timeoutMs}`, ["timeoutMs"]);
 }

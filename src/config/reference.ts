@@ -61,7 +61,7 @@ file; without it \`/etc/pleiades/config.yaml\` is read when it exists. \`pleiade
 \`pleiades config validate FILE\` shows every problem with line, column and fix, and \`pleiades config schema\` prints
 the JSON Schema for editors.
 
-- Durations have a unit: \`250ms\`, \`10s\`, \`5m\`, \`1h\`.
+- Durations have a unit: \`250ms\`, \`10s\`, \`5m\`, \`1h\`, \`7d\`.
 - Relative paths start at the folder of the settings file.
 - A secret may be \`\${ENV_NAME}\` or \`file:/path\`; secrets are never printed, logged or exported.
 - In the environment, lists are separated by commas. An empty variable counts as unset.

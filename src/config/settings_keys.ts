@@ -101,8 +101,8 @@ function keyOf(path: readonly string[], schema: Record<string, unknown>): Settin
     path,
     kind,
     description: String(schema["description"] ?? ""),
-    byDefault: schema["default"] ?? undefined,
-    // Keys whose values are transformed have `example`, since the library drops their `examples`.
+    // Keys whose values are transformed have these two, since the library drops their `default` and `examples`.
+    byDefault: schema["default"] ?? schema["byDefault"],
     example: schema["example"] ?? examples[0],
     choices: Array.isArray(value["enum"]) ? value["enum"].map(String) : null,
     secret: SECRET_PATHS.some((secret) => secret === name || secret === `${name}.*`),

@@ -36,6 +36,20 @@ Deno.test("a health check is replaced with 200 and deleted with 204", async () =
   assert.equal((await world.send(`DELETE ${path}`)).status, 404);
 });
 
+Deno.test("a time-out that isn't given is never longer than the interval that is", async () => {
+  const { world, path } = await worldWithPool();
+  using _ = world;
+  const put = async (body: unknown) => (await world.send(`PUT ${path}`, { body })).json();
+  const { intervalMs, timeoutMs } = await put({ intervalMs: 1_000 });
+  assert.deepEqual([intervalMs, timeoutMs], [1_000, 1_000]);
+  const { checks } = await put({ type: "calculated", checks: [{ intervalMs: 500 }, {}] });
+  assert.deepEqual(checks.map((check: { readonly timeoutMs: number }) => check.timeoutMs), [500, 2_000]);
+  const { errors } = await put({ intervalMs: 1_000, timeoutMs: 2_000 });
+  assert.equal(errors[0].message, "timeoutMs must be at most intervalMs (1000), is 2000");
+  const zero = await put({ timeoutMs: 0 });
+  assert.equal(zero.errors[0].message, "timeoutMs must be 10–60000, is 0");
+});
+
 Deno.test("a calculated check is answered with whole checks, and what is answered can be put again", async () => {
   const { world, path } = await worldWithPool();
   using _ = world;

@@ -431,7 +431,12 @@ Deno.test("an update without a flag names the flags", async () => {
 });
 
 Deno.test("durations are read in every unit", async () => {
-  for (const [text, ms] of [["250ms", 250], ["1.5s", 1_500], ["2m", 120_000], ["1h", 3_600_000]]) {
+  for (
+    const [text, ms] of [["250ms", 250], ["1.5s", 1_500], ["2m", 120_000], ["1h", 3_600_000], [
+      "2d",
+      172_800_000,
+    ]]
+  ) {
     const { last } = await pleiades(
       { [`PUT /pools/${WEB}/health-check`]: {}, "GET /pools": POOLS },
       `health-checks set ${WEB} --interval ${text} -o json`,

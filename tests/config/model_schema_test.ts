@@ -158,7 +158,7 @@ const REFUSED: readonly (readonly [schema: z.ZodType, given: unknown, path: stri
   [healthCheckSchema, { intervalMs: 249 }, "intervalMs", /^intervalMs must be 250–3600000, is 249$/],
   [
     healthCheckSchema,
-    { intervalMs: 1000 },
+    { intervalMs: 1000, timeoutMs: 2000 },
     "timeoutMs",
     /^timeoutMs must be at most intervalMs \(1000\), is 2000$/,
   ],

@@ -150,8 +150,9 @@ for (
   const [fields, path, message] of [
     [{}, "expiresAt", /expiresAt is required .* no override is for ever/],
     [{ for: "1h", expiresAt: "2026-01-01T00:30:00Z" }, "for", /give one of them/],
-    [{ for: "forever" }, "for", /for must be a duration up to 720h such as 90s, 30m or 2h, is "forever"/],
-    [{ for: "721h" }, "for", /for must be a duration up to 720h/],
+    [{ for: "forever" }, "for", /for must be a duration up to 30d such as 90s, 30m or 2h, is "forever"/],
+    [{ for: "721h" }, "for", /for must be a duration up to 30d/],
+    [{ for: "31d" }, "for", /for must be a duration up to 30d/],
     [{ for: "0s" }, "for", /for must be a duration/],
     [
       { expiresAt: "tomorrow" },

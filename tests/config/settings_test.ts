@@ -293,6 +293,21 @@ Deno.test("endpoints without a health block aren't probed; http has its usual po
   equal(healthOf("health: { type: http, http: { expectedstatus: 0 } }")!.httpExpectedStatus, "100-599");
 });
 
+Deno.test("a time-out that isn't given is never longer than the interval that is", () => {
+  const timesOf = (health: string) => {
+    const files = {
+      "/p.yaml": `loadbalancer: { endpoints: [192.0.2.80] }\nhealth: { port: 80, ${health} }\n`,
+    };
+    const { intervalMs, timeoutMs } = load({ file: "/p.yaml", files }).fallback!.healthCheck!;
+    return [intervalMs, timeoutMs];
+  };
+  deepEqual(timesOf("rise: 2"), [10_000, 2_000]);
+  deepEqual(timesOf("checkInterval: 1s"), [1_000, 1_000]);
+  deepEqual(timesOf("checkInterval: 1s, timeout: 300ms"), [1_000, 300]);
+  const files = { "/p.yaml": "health: { port: 80, checkInterval: 1s, timeout: 2s }\n" };
+  match(problemsOf({ file: "/p.yaml", files })[0]!, /timeout must be at most checkInterval \(1s\), is 2s/);
+});
+
 Deno.test("what is wrong in one place doesn't hide what is wrong in another", () => {
   const files = {
     "/etc/p.yaml": `dns:
