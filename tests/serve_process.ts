@@ -14,6 +14,8 @@ export interface ServeOptions {
   readonly executable?: string | null;
   /** Files that it may have open, as the kernel's soft and hard limit (`prlimit(1)`); absent = this process's. */
   readonly openFiles?: `${number}:${number}`;
+  /** Whether anything is typed into it. */
+  readonly stdin?: "null" | "piped";
   /** The folder to run it in, with no environment but `env`; absent = this process's. */
   readonly aloneIn?: string;
 }
@@ -21,12 +23,16 @@ export interface ServeOptions {
 const ROOT = new URL("..", import.meta.url);
 
 /** The command line that runs Pleiades: the executable, or the sources on this Deno. */
-export function pleiades(args: readonly string[], executable: string | null = null): Deno.Command {
-  return commandOf(args, { executable });
+export function pleiades(
+  args: readonly string[],
+  executable: string | null = null,
+  { stdin = "null" }: { readonly stdin?: "null" | "piped" } = {},
+): Deno.Command {
+  return commandOf(args, { executable, stdin });
 }
 
 function commandOf(args: readonly string[], options: ServeOptions): Deno.Command {
-  const { executable = null, env = {}, aloneIn, openFiles } = options;
+  const { executable = null, env = {}, stdin = "null", aloneIn, openFiles } = options;
   const line = executable
     ? [executable, ...args]
     : [Deno.execPath(), "run", "-A", "--unstable-net", new URL("main.ts", ROOT).pathname, ...args];
@@ -35,7 +41,7 @@ function commandOf(args: readonly string[], options: ServeOptions): Deno.Command
     args: limited.slice(1),
     env: { ...env },
     ...(aloneIn !== undefined && { cwd: aloneIn, clearEnv: true }),
-    stdin: "null",
+    stdin,
     stdout: "null",
     stderr: "piped",
   });

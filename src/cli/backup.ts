@@ -28,7 +28,7 @@ export async function backup(
   terminal: Terminal,
 ): Promise<ExitCode> {
   const path = databasePath(options);
-  if (inspect(path) === null) {
+  if (inspect(path, "name the database with --db FILE") === null) {
     throw new CommandFailed(`No database is at ${path} (--db FILE, or -c SETTINGS that name another one)`);
   }
   requireFolder(file);

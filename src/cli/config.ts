@@ -27,6 +27,8 @@ export interface ExportFlags extends ClientOptions {
 export interface ApplyFlags extends ClientOptions {
   /** `--reason`. */
   readonly reason?: string;
+  /** `-f`, another way to give the path. */
+  readonly file?: string;
   /** `--force`, which is refused. */
   readonly force?: boolean;
   /** `--dry-run`. */
@@ -83,7 +85,16 @@ export async function exportConfig(flags: ExportFlags, terminal: Terminal): Prom
  * @returns 1 after printing every problem
  * @throws {CommandFailed} when the API refuses it
  */
-export async function apply(path: string, flags: ApplyFlags, terminal: Terminal): Promise<ExitCode> {
+export async function apply(
+  word: string | undefined,
+  flags: ApplyFlags,
+  terminal: Terminal,
+): Promise<ExitCode> {
+  const path = word ?? flags.file;
+  if (path === undefined) throw wrongUsage("Which model? (its path, or - for stdin)");
+  if (flags.file !== undefined && flags.file !== path) {
+    throw wrongUsage(`"${path}" and --file ${flags.file} differ: give one of them`);
+  }
   if (flags.force) throw wrongUsage("--force isn't in this version, which has no guards to pass; remove it");
   const model = await openModel(path);
   if ("problems" in model) {

@@ -37,13 +37,14 @@ export function addConfigCommand(root: Command, { terminal, done }: Surroundings
 
   addOutputOption(addApiOptions(config.command("apply")), ["table", "json", "yaml"])
     .description("check a model and make it the one of a running node, in one transaction")
-    .argument("<path>", "model directory, model file or NDJSON")
+    .argument("[path]", "model directory, model file or NDJSON; - reads stdin")
+    .option("-f, --file <path>", "the same as a flag")
     .option("--reason <text>", "kept in the history")
     // Known, so that whoever relies on it hears that there is nothing to force yet.
     .addOption(new Option("--force").hideHelp())
     .option("--dry-run", "say what would come of it, and change nothing")
     .addHelpText("after", EXAMPLES.apply)
-    .action(async (path: string, flags: ApplyFlags) =>
+    .action(async (path: string | undefined, flags: ApplyFlags) =>
       done(await (await load()).apply(path, flags, terminal))
     );
 }
@@ -59,5 +60,6 @@ const EXAMPLES = {
   apply: examples(
     `pleiades config apply repo/ --reason "new site"`,
     "pleiades config apply bulk.ndjson --dry-run",
+    "pleiades config export | sed s/192.0.2.10/192.0.2.20/ | pleiades config apply -",
   ),
 } as const;

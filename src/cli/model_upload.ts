@@ -6,7 +6,14 @@
  */
 import { dirname } from "node:path";
 import { fileFault } from "../config/file_fault.ts";
-import { formatOf, loadModel, zoneFilesBelow } from "../config/model_files.ts";
+import {
+  formatOf,
+  formatOfHead,
+  type LoadedModel,
+  loadModel,
+  readModel,
+  zoneFilesBelow,
+} from "../config/model_files.ts";
 import { exportNdjson } from "../config/model_export.ts";
 import { readLine } from "../config/model_line.ts";
 import { formatProblem } from "../config/yaml_source.ts";
@@ -28,36 +35,53 @@ export interface ModelProblems {
   readonly problems: readonly string[];
 }
 
+/** What stands for stdin where a path is asked for, and its name in problems. */
+export const STDIN = "-";
+
 /**
- * Opens a model directory or file.
+ * Opens a model directory or file, or what comes on stdin.
  *
  * @throws {CommandFailed} when there is none
  */
-export async function openModel(path: string): Promise<ModelUpload | ModelProblems> {
+export async function openModel(
+  path: string,
+  stdin: () => ReadableStream<Uint8Array> = () => Deno.stdin.readable,
+): Promise<ModelUpload | ModelProblems> {
   try {
+    if (path === STDIN) return await openStream(stdin());
     const { isFile, size } = await Deno.stat(path);
     if (isFile && await formatOf(path) === "ndjson") {
-      return { blocks: blocksOf(path), bytesTotal: size, asInFile: true };
+      const { readable } = await Deno.open(path);
+      return { blocks: blocksOf(readable, path), bytesTotal: size, asInFile: true };
     }
-    const { reading } = await loadModel(path);
-    if (reading.model === null) return { problems: reading.problems.map(formatProblem) };
-    return {
-      blocks: exportNdjson(reading.model),
-      bytesTotal: null,
-      asInFile: false,
-    };
+    return uploadOf(await loadModel(path));
   } catch (cause) {
     if (!(cause instanceof Error)) throw cause;
     throw new CommandFailed(`Cannot read "${path}": ${fileFault(cause)}`, 1, { cause });
   }
 }
 
-/** The file's text cut at ends of lines; the few lines that need a second look get it. */
-async function* blocksOf(path: string): AsyncGenerator<string> {
+function uploadOf({ reading }: LoadedModel): ModelUpload | ModelProblems {
+  if (reading.model === null) return { problems: reading.problems.map(formatProblem) };
+  return { blocks: exportNdjson(reading.model), bytesTotal: null, asInFile: false };
+}
+
+/** The first bytes say how it is written. */
+async function openStream(stream: ReadableStream<Uint8Array>): Promise<ModelUpload | ModelProblems> {
+  const [head, whole] = stream.tee();
+  const reader = head.getReader();
+  const { value = new Uint8Array(0) } = await reader.read();
+  void reader.cancel();
+  return formatOfHead(new TextDecoder().decode(value)) === "ndjson"
+    ? { blocks: blocksOf(whole, STDIN), bytesTotal: null, asInFile: true }
+    : uploadOf(await readModel(whole, { file: STDIN, format: "yaml" }));
+}
+
+/** The text cut at ends of lines; the few lines that need a second look get it. */
+async function* blocksOf(bytes: ReadableStream<Uint8Array>, path: string): AsyncGenerator<string> {
   const look = (block: string) => NAMES_FILE.test(block) ? withTexts(block, path) : block;
   let rest = "";
-  const file = await Deno.open(path);
-  for await (const chunk of file.readable.pipeThrough(new TextDecoderStream("utf-8", { fatal: true }))) {
+  for await (const chunk of bytes.pipeThrough(new TextDecoderStream("utf-8", { fatal: true }))) {
     const end = chunk.lastIndexOf("\n") + 1;
     if (end > 0) yield look(rest + chunk.slice(0, end));
     rest = end > 0 ? chunk.slice(end) : rest + chunk;

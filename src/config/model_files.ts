@@ -75,7 +75,11 @@ export async function formatOf(path: string): Promise<ModelFormat> {
   using file = await Deno.open(path);
   const head = new Uint8Array(1024);
   const size = await file.read(head) ?? 0;
-  const text = new TextDecoder().decode(head.subarray(0, size));
+  return formatOfHead(new TextDecoder().decode(head.subarray(0, size)));
+}
+
+/** How what begins like this is written. */
+export function formatOfHead(text: string): ModelFormat {
   return /^\s*\{\s*"(?:pool|service|zone)"\s*:/.test(text) ? "ndjson" : "yaml";
 }
 

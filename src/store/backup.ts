@@ -37,7 +37,7 @@ export async function backup(store: Pick<Store, "database">, file: string): Prom
  * @throws {RestoreRefused} when the backup is damaged, or `to` is open in another process
  */
 export async function restore({ from, to }: { readonly from: string; readonly to: string }): Promise<void> {
-  if (inspect(from) === null) {
+  if (inspect(from, "give a file that pleiades backup has made") === null) {
     throw new RestoreRefused(`Cannot restore ${from}: the file is missing or empty`);
   }
   await replacing(to, async (partial) => {

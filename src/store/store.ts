@@ -246,13 +246,17 @@ export interface Inspection {
 /**
  * Looks at a file before it is opened for writing.
  *
+ * @param fix completes the sentence on a file that is no database
  * @returns `null` when there is no such file, or an empty one
  * @throws {SchemaRefused} when a newer or another program wrote it
  */
-export function inspect(path: string): Inspection | null {
+export function inspect(
+  path: string,
+  fix = "move it away or choose another database.path",
+): Inspection | null {
   const size = sizeOf(path);
   if (size === 0) return null;
-  const inspection = sizeOf(`${path}-wal`) === 0 ? inspectHeader(path) : inspectBySql(path);
+  const inspection = sizeOf(`${path}-wal`) === 0 ? inspectHeader(path, fix) : inspectBySql(path);
   requireKnownSchema({ path, ...inspection });
   return inspection;
 }
@@ -261,14 +265,12 @@ export function inspect(path: string): Inspection | null {
 const HEADER = { size: 100, pageCount: 28, userVersion: 60, applicationId: 68 } as const;
 
 /** Without a write-ahead log the header says it all; even a read-only connection would leave files beside it. */
-function inspectHeader(path: string): Inspection {
+function inspectHeader(path: string, fix: string): Inspection {
   using file = Deno.openSync(path);
   const header = new Uint8Array(HEADER.size);
   const size = file.readSync(header) ?? 0;
   if (size < HEADER.size || new TextDecoder().decode(header.subarray(0, 15)) !== "SQLite format 3") {
-    throw new SchemaRefused(
-      `Cannot open ${path}: it is not a SQLite database; move it away or choose another database.path`,
-    );
+    throw new SchemaRefused(`Cannot open ${path}: it is not a SQLite database; ${fix}`);
   }
   const view = new DataView(header.buffer);
   return {

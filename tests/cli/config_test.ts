@@ -1,6 +1,7 @@
 /** @module `pleiades config …` as it is typed. */
 import { deepEqual, doesNotMatch, equal, match } from "node:assert/strict";
 import { run } from "../../main.ts";
+import { openModel } from "../../src/cli/model_upload.ts";
 import { pleiades, ServeProcess } from "../serve_process.ts";
 import { Folder } from "../store/folder.ts";
 import { capturedTerminal } from "./captured_terminal.ts";
@@ -174,6 +175,37 @@ Deno.test("config apply sends a file of NDJSON as it is, but for zone files, and
     api.asked[0]!.body,
     `${pool}\n{"zone":{"domain":"example.org","text":"@ 300 TXT here\\n"}}\nnonsense`,
   );
+});
+
+Deno.test("config apply takes a model from stdin, as a document or line by line, and names problems after -", async () => {
+  const opened = async (text: string) => {
+    const model = await openModel("-", () => ReadableStream.from([new TextEncoder().encode(text)]));
+    if ("problems" in model) return model.problems;
+    return (await Array.fromAsync(model.blocks)).join("");
+  };
+  const lines = '{"pool": {"name": "a"}}\nnonsense\n';
+  equal(await opened(lines), lines);
+  equal(await opened("pools: [{ name: a }]\n"), '{"pool":{"name":"a"}}\n');
+  match((await opened("pools: [{ name: a, ttl: 1 }]\n"))[0]!, /^-:1:20: Unknown key "ttl"/);
+  match((await opened(""))[0]!, /^-:1:1: the file is empty/);
+});
+
+Deno.test("config apply - reads stdin, and so does -f -", async () => {
+  for (const path of [["-"], ["-f", "-"], ["--file=-"]]) {
+    await using api = scriptedApi({ "POST /apply": APPLIED });
+    const command = pleiades(["config", "apply", ...path, "--api", api.url], null, { stdin: "piped" });
+    await using child = command.spawn();
+    const writer = child.stdin.getWriter();
+    await writer.write(new TextEncoder().encode("pools: [{ name: a }]\n"));
+    await writer.close();
+    const { code } = await child.output();
+    deepEqual([code, api.asked[0]?.body], [0, '{"pool":{"name":"a"}}\n']);
+  }
+});
+
+Deno.test("config apply asks which model, once", async () => {
+  match((await type("apply")).stderr, /Which model\? \(its path, or - for stdin\)/);
+  match((await type("apply", "a.yaml", "-f", "b.yaml")).stderr, /"a\.yaml" and --file b\.yaml differ/);
 });
 
 Deno.test("config apply shows how far it is on a terminal, and takes that away", async () => {

@@ -144,6 +144,13 @@ interface BadBackup {
 const BAD_BACKUPS: readonly BadBackup[] = [
   { name: "that isn't there", make: () => {}, error: refused(/missing or empty/) },
   {
+    name: "that is no database",
+    make: (path) => Deno.writeTextFileSync(path, "pools: []\n"),
+    error: (error) =>
+      error instanceof Error &&
+      /not a SQLite database; give a file that pleiades backup has made$/.test(error.message),
+  },
+  {
     name: "that is empty",
     make: (path) => Deno.writeTextFileSync(path, ""),
     error: refused(/missing or empty/),
