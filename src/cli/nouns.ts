@@ -19,6 +19,8 @@ export type FieldKind =
   /** `250ms`, `10s`, `5m`; milliseconds on the wire. */
   | "duration"
   | "json"
+  /** Texts with commas between. */
+  | "list"
   /** Name or id of a pool. */
   | "pool"
   /** Address, host name or id of a member of the object's pool. */
@@ -46,9 +48,9 @@ export interface Field {
 
 /**
  * How the API keeps a kind of thing: in a collection of its own · in a collection of each pool · one per pool ·
- * as a text per domain.
+ * as a text per domain · one in all.
  */
-export type Shape = "collection" | "in-pool" | "one-per-pool" | "text";
+export type Shape = "collection" | "in-pool" | "one-per-pool" | "text" | "single";
 
 /** A column: one that is worked out, or a field under the words that head it. */
 export type ColumnName =
@@ -302,6 +304,36 @@ const DECLARED: readonly Noun[] = [
     wideColumns: [],
     fields: [],
     examples: ["zones put example.com example.com.zone", "zones get example.com > example.com.zone"],
+  },
+  {
+    name: "fallback",
+    one: "static fallback",
+    shape: "single",
+    patched: false,
+    description: "what is answered for names that nothing else answers",
+    keys: [],
+    columns: ["source", "algorithm", "endpoints", "onAllDown", "ttl"],
+    fields: [
+      text("algorithm", "how it picks among its endpoints", { choices: ALGORITHMS }),
+      { name: "endpoints", flag: "endpoints", kind: "list", description: "addresses, with commas between" },
+      { name: "weights", flag: "weights", kind: "json", description: "weights by address, as JSON" },
+      text("onAllDown", "what is answered when no endpoint is healthy", {
+        choices: ON_ALL_DOWN.filter((policy) => policy !== "fallback"),
+      }),
+      integer("ttl", "seconds that resolvers may keep an answer; none = dns.ttl", { nullable: true }),
+      {
+        name: "healthCheck",
+        flag: "health-check",
+        kind: "json",
+        nullable: true,
+        description: "how the endpoints are probed, as JSON; none = they count as healthy",
+      },
+    ],
+    examples: [
+      "fallback set --endpoints 192.0.2.80,2001:db8::80 --ttl 30",
+      `fallback update --health-check '{"type": "https", "port": 443}'`,
+      "fallback get",
+    ],
   },
 ];
 

@@ -40,6 +40,7 @@ function verbsOf(noun: Noun): VerbDescription[] {
     "in-pool": "ref",
     "one-per-pool": "pool",
     "text": "domain",
+    "single": undefined,
   };
   const word = `<${reference[noun.shape] ?? "ref"}>`;
   const list = describe("list", "", `all of them`);
@@ -55,6 +56,13 @@ function verbsOf(noun: Noun): VerbDescription[] {
           aliases: ["create", "update"],
         },
         remove,
+      ];
+    case "single":
+      return [
+        describe("get", "", `the one that counts, the model's or the settings'`),
+        describe("set", "", `make or replace the model's; what isn't given gets its default`),
+        describe("update", "", `change some of its fields`),
+        describe("delete", "", `take the model's away: the settings' one counts again`),
       ];
     case "one-per-pool":
       return [
@@ -180,6 +188,7 @@ const PLACEHOLDERS: Readonly<Record<Exclude<Field["kind"], "boolean">, string>> 
   number: "number",
   duration: "duration",
   json: "json",
+  list: "a,b",
   pool: "pool",
   member: "member",
 };
@@ -194,6 +203,8 @@ function valueOf(kind: Field["kind"], text: string): unknown {
       return /^-?\d+(\.\d+)?$/.test(text) ? Number(text) : text;
     case "json":
       return json(text);
+    case "list":
+      return text.split(",").map((part) => part.trim());
     case "duration":
       return milliseconds(text);
     default:

@@ -217,6 +217,8 @@ class Resources {
     switch (noun.shape) {
       case "text":
         return `/${noun.name}/${encodeURIComponent(canonicalName(reference))}`;
+      case "single":
+        return `/${noun.name}`;
       case "one-per-pool":
         return `/pools/${await this.#ownPoolId()}/health-check`;
       default:

@@ -3,6 +3,7 @@ import { deepEqual } from "node:assert/strict";
 import { NOUNS } from "../../src/cli/nouns.ts";
 import { formatDuration } from "../../src/config/duration.ts";
 import {
+  fallbackSchema,
   geoRuleFieldsSchema,
   healthCheckSchema,
   memberFieldsSchema,
@@ -16,6 +17,7 @@ const SCHEMAS = {
   "services": serviceFieldsSchema,
   "health-checks": healthCheckSchema,
   "geo-rules": geoRuleFieldsSchema,
+  "fallback": fallbackSchema,
 };
 
 for (const [name, schema] of Object.entries(SCHEMAS)) {

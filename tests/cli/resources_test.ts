@@ -444,3 +444,40 @@ Deno.test("durations are read in every unit", async () => {
     deepEqual(JSON.parse(last?.body ?? ""), { intervalMs: ms });
   }
 });
+
+const FALLBACK = {
+  source: "settings",
+  algorithm: "round-robin",
+  endpoints: ["192.0.2.80"],
+  weights: {},
+  onAllDown: "all",
+  ttl: null,
+  healthCheck: null,
+};
+
+Deno.test("the static fallback is set whole, and shown with whose it is", async () => {
+  const { last, stdout } = await pleiades(
+    { "PUT /fallback": { ...FALLBACK, source: "model", ttl: 5 } },
+    "fallback set --endpoints 192.0.2.80,2001:db8::80 --ttl 5",
+  );
+  deepEqual(JSON.parse(last?.body ?? ""), { endpoints: ["192.0.2.80", "2001:db8::80"], ttl: 5 });
+  match(stdout, /^source +algorithm +endpoints +onAllDown +ttl\nmodel +round-robin /);
+});
+
+Deno.test("the static fallback is updated on condition that it is still the one read; deleted, the settings' one counts", async () => {
+  const read = new Response(JSON.stringify(FALLBACK), {
+    headers: { "content-type": "application/json", etag: '"7"' },
+  });
+  const { source: _, ...fields } = FALLBACK;
+  const updated = await pleiades(
+    { "GET /fallback": read, "PUT /fallback": FALLBACK },
+    "fallback update --ttl 9",
+  );
+  deepEqual(JSON.parse(updated.last?.body ?? ""), { ...fields, ttl: 9 });
+  equal(updated.last?.headers.get("if-match"), '"7"');
+  const deleted = await pleiades(
+    { "DELETE /fallback": new Response(null, { status: 204 }) },
+    "fallback delete",
+  );
+  equal(deleted.stderr, "deleted: static fallback\n");
+});
