@@ -26,10 +26,10 @@ const internalErrors = async (node: TestNode) =>
 for (
   const [what, fail] of [
     ["a rejection that nothing waits for", () => void Promise.reject(new Error("thrown on purpose"))],
-    ["an exception out of a timer", () =>
-      void setTimeout(() => {
+    ["an exception out of a callback", () =>
+      queueMicrotask(() => {
         throw new Error("thrown on purpose");
-      }, 0)],
+      })],
   ] as const
 ) {
   Deno.test(`${what} is logged and counted, /readyz says so, and DNS goes on`, async () => {

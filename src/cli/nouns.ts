@@ -312,7 +312,14 @@ const DECLARED: readonly Noun[] = [
     patched: false,
     description: "what is answered for names that nothing else answers",
     keys: [],
-    columns: ["source", "algorithm", "endpoints", "onAllDown", "ttl"],
+    columns: [
+      column("source"),
+      column("algorithm"),
+      column("endpoints"),
+      column("on all down", "onAllDown"),
+      column("ttl"),
+    ],
+    wideColumns: [],
     fields: [
       text("algorithm", "how it picks among its endpoints", { choices: ALGORITHMS }),
       { name: "endpoints", flag: "endpoints", kind: "list", description: "addresses, with commas between" },
