@@ -23,6 +23,8 @@ export const COUNTER = {
   samplesOverSize: 10,
   /** What went wrong in a worker and didn't end it. */
   faults: 11,
+  /** TCP connections that could not be accepted, for want of descriptors or memory. */
+  acceptErrors: 12,
   /** + RCODE, 0–23 (extended RCODEs included). */
   rcode: 16,
   /** Answers that came from a service's pool, and those of `onAllDown`. */

@@ -14,8 +14,10 @@ import { type Client, Engine, type EngineOptions, UDP_SIZE_MAX } from "./engine.
 import { HEADER_SIZE } from "./query.ts";
 import { SampleBlock } from "./samples.ts";
 
-/** What went wrong in a worker that goes on: always a fault of ours, whatever was in a packet. */
+/** What went wrong in a worker that goes on. */
 export interface Fault {
+  /** An `error` is a fault of ours, whatever was in a packet; a `shortage` is the machine's. */
+  readonly kind: "error" | "shortage";
   /** The error with its stack. */
   readonly reason: string;
   /** The query that made the engine throw, if that is what it was. */
@@ -96,7 +98,12 @@ export class Exchange {
     if (this.#faultsLeft === 0) return;
     this.#faultsLeft--;
     const reason = error instanceof Error ? error.stack ?? error.message : String(error);
-    this.#watchers.fault(asked ? { reason, asked: asked() } : { reason });
+    this.#watchers.fault({ kind: "error", reason, ...(asked ? { asked: asked() } : {}) });
+  }
+
+  /** Tells that the machine lacks something; how often is up to the caller. */
+  lack(reason: string): void {
+    this.#watchers.fault({ kind: "shortage", reason });
   }
 
   /** The samples since the last call, as `readSamples` reads them; `null` = none. */

@@ -79,6 +79,7 @@ export function registerDnsMetrics(
     if (overflowed !== null) dropped.labels("kernel_buffer").mirror(overflowed);
     dropped.labels("tcp_limit").mirror(tally.total(COUNTER.tcpRefused));
     faults.mirror(tally.total(COUNTER.faults));
+    dropped.labels("tcp_accept").mirror(tally.total(COUNTER.acceptErrors));
     truncated.mirror(tally.total(COUNTER.truncated));
     bytes.mirror(tally.total(COUNTER.bytesOut));
     connections.mirror(tally.total(COUNTER.tcpConnections));

@@ -171,8 +171,10 @@ export class Post implements AsyncDisposable {
       if (report.kind === "using") this.#acknowledge(report.epoch);
       else if (report.kind === "samples") this.#readSamples(worker, report.bytes);
       else if (report.kind === "fault") {
-        const { reason, asked } = report.fault;
-        if (asked) this.#options.log.error("A query could not be answered", { reason, ...asked });
+        const { kind, reason, asked } = report.fault;
+        if (kind === "shortage") {
+          this.#options.log.warn("DNS connections over TCP can't be accepted; trying again", { reason });
+        } else if (asked) this.#options.log.error("A query could not be answered", { reason, ...asked });
         else this.#options.log.error("Something failed in a DNS worker, which goes on", { reason });
       } else if (report.kind === "stopped") this.#stopped.resolve();
     };

@@ -40,6 +40,8 @@ const PREFIX = 2;
 const GATHER_MAX = 64 * 1024;
 /** Pause after an accept that failed for want of descriptors or memory, so that the loop doesn't spin. */
 const ACCEPT_PAUSE_MS = 50;
+/** Accepts that fail are told of once in this time, milliseconds: at the limit they come and go with each connection. */
+const ACCEPT_TELL_MS = 60_000;
 /** Time in which connections to be ended by force gather: they are looked for all at once. */
 const STALLED_GATHER_MS = 100;
 /** Where each answer is made before it joins its connection's output: idle connections hold no 64 KiB. */
@@ -91,12 +93,17 @@ export class TcpServer {
   }
 
   async #accept(): Promise<void> {
-    for (;;) {
+    for (let toldMs = -Infinity;;) {
       let socket: StreamSocket;
       try {
         socket = await this.#listener.accept();
       } catch (error) {
         if (error instanceof Deno.errors.BadResource || error instanceof Deno.errors.Interrupted) return;
+        this.#exchange.count(COUNTER.acceptErrors);
+        if (performance.now() - toldMs >= ACCEPT_TELL_MS) {
+          toldMs = performance.now();
+          this.#exchange.lack(error instanceof Error ? error.message : String(error));
+        }
         await new Promise((resolve) => setTimeout(resolve, ACCEPT_PAUSE_MS));
         continue;
       }

@@ -6,7 +6,7 @@
 import assert from "node:assert/strict";
 import { COUNTER } from "../../src/dns/counters.ts";
 import { seededRng } from "../../src/clock.ts";
-import { Exchange } from "../../src/dns/exchange.ts";
+import { Exchange, type Fault } from "../../src/dns/exchange.ts";
 import { type StreamListener, type StreamSocket, type TcpLimits, TcpServer } from "../../src/dns/tcp.ts";
 import { StreamTurns } from "../../src/dns/stream_turns.ts";
 import { turnEventLoop } from "../../src/dns/event_loop.ts";
@@ -54,12 +54,12 @@ class Server implements AsyncDisposable {
   }
 }
 
-function exchangeOf({ snapshot, board }: World): Exchange {
+function exchangeOf({ snapshot, board }: World, fault: (fault: Fault) => void = () => {}): Exchange {
   const exchange = new Exchange(PLAIN, {
     samplesPerSecond: 0,
     sampleEvery: 1,
     rng: seededRng(1),
-    fault: () => {},
+    fault,
   });
   exchange.use(snapshot, board);
   return exchange;
@@ -293,6 +293,32 @@ for (const hostname of ["127.0.0.1", "::"]) {
     },
   });
 }
+
+Deno.test("accepts that fail are counted, told of once, and tried again", async () => {
+  const told: string[] = [];
+  const world = new World({});
+  const closed = Promise.withResolvers<void>();
+  const last: StreamSocket = {
+    localAddr: { transport: "tcp", hostname: "192.0.2.53", port: 53 },
+    remoteAddr: { transport: "tcp", hostname: "192.0.2.1", port: 1 },
+    setNoDelay: () => {},
+    read: () => Promise.resolve(null),
+    write: (bytes) => Promise.resolve(bytes.length),
+    close: () => closed.resolve(),
+  };
+  const listener = new Sockets([last]);
+  let failures = 0;
+  const accept = () => failures++ < 3 ? Promise.reject(new Error("Too many open files")) : listener.accept();
+  const server = new TcpServer(
+    { accept, close: () => listener.close() },
+    exchangeOf(world, ({ kind, reason }) => told.push(`${kind} ${reason}`)),
+    { limits: ROOMY, turns: new StreamTurns(() => {}) },
+  );
+  await closed.promise;
+  assert.deepEqual(told, ["shortage Too many open files"]);
+  assert.equal(world.board.lane(0)[COUNTER.acceptErrors], 3);
+  await server.close(GRACE_MS);
+});
 
 Deno.test("addresses of one IPv6 /64 are one client", async () => {
   const accepted: string[] = [];
