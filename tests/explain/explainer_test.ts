@@ -16,6 +16,7 @@ import { type Explanation, UDP_SIZE_DEFAULT } from "../../src/explain/explanatio
 import { parseIp, parsePrefix } from "../../src/ip.ts";
 import { EMPTY_ATLAS } from "../../src/snapshot/atlas.ts";
 import { typeNumber } from "../../src/wire/record_type.ts";
+import { parseZoneFile } from "../../src/wire/zone_file.ts";
 import { compareStates } from "../prove/explain.ts";
 import { nightWorld } from "./night.ts";
 import { type Declared, NOW_MS, type World, worldOf } from "./world.ts";
@@ -85,6 +86,16 @@ Deno.test("a client subnet that isn't looked at says why", () => {
     textOf(explain(never, "www.example.com", { ecs }), "scope"),
     "scope 0: this service doesn't look at client subnets",
   );
+});
+
+Deno.test("a name below a DNAME is explained by it, and then by what it leads to", () => {
+  const text = "@ SOA ns.o. h.o. 1 1 1 1 60\n@ NS ns.o.\nold DNAME new\nwww.new A 192.0.2.1\n";
+  const { records } = parseZoneFile(text, { origin: "p.test.", defaultTtl: 60 });
+  const world = worldOf({ pools: [], services: [], zones: [{ domain: "p.test", records }] });
+  deepEqual(textsOf(explain(world, "www.old.p.test"), "name"), [
+    "www.old.p.test is below the DNAME record of old.p.test",
+    "www.new.p.test has static A records",
+  ]);
 });
 
 Deno.test("a map file is explained by the line that covers the client, or by its not being there", () => {
