@@ -11,7 +11,7 @@ import type { HTTPResponseError } from "hono/types";
 import { HTTPException } from "hono/http-exception";
 import { ChangeRefused, type Problem, type RefusalKind } from "../change/edit.ts";
 import { StoreBusy } from "../store/database.ts";
-import { show, UNKNOWN_KEYS_SEPARATOR } from "../config/strict_object.ts";
+import { show, UNKNOWN_KEYS_MAX, UNKNOWN_KEYS_SEPARATOR } from "../config/strict_object.ts";
 
 /** An answer of 400 or above, thrown by whoever finds the fault. */
 export class ApiProblem extends Error {
@@ -113,7 +113,7 @@ export function problemResponse(
 
 /** The problem for values that a schema refused: all of them at once. */
 export function invalidFields(issues: readonly z.core.$ZodIssue[]): ApiProblem {
-  const errors = issues.flatMap(problemsOfIssue);
+  const errors = problemsOf(issues);
   return new ApiProblem(400, summary(errors), errors);
 }
 
@@ -124,7 +124,7 @@ export function notFound(kind: string, id: string): never {
 
 /** The problem for parameters of the URL or headers, which no pointer can name; their messages do. */
 export function invalidParameters(issues: readonly z.core.$ZodIssue[]): ApiProblem {
-  const errors = issues.flatMap(problemsOfIssue).map(({ message }) => ({
+  const errors = problemsOf(issues).map(({ message }) => ({
     pointer: "",
     message: message.replace(/^Unknown key/, "Unknown parameter"),
   }));
@@ -155,13 +155,30 @@ function isProblemStatus(status: number): status is ProblemStatus {
   return status in PROBLEM_TITLES;
 }
 
+/** Problems that a body's errors name: nobody reads more. */
+const PROBLEMS_MAX = 100;
+
+/** The problems of all issues, and how many more there are where there are very many. */
+function problemsOf(issues: readonly z.core.$ZodIssue[]): Problem[] {
+  const problems: Problem[] = [];
+  let count = 0;
+  for (const issue of issues) {
+    count += issue.code === "unrecognized_keys" ? issue.keys.length : 1;
+    if (problems.length < PROBLEMS_MAX) problems.push(...problemsOfIssue(issue));
+  }
+  const shown = problems.slice(0, PROBLEMS_MAX);
+  if (count === shown.length) return shown;
+  return [...shown, { pointer: "", message: `and ${count - shown.length} more problems (fix these first)` }];
+}
+
 /** One issue may name several unknown keys; each gets a pointer of its own. */
 function problemsOfIssue(issue: z.core.$ZodIssue): Problem[] {
   if (issue.code !== "unrecognized_keys") return [{ pointer: pointerOf(issue.path), message: issue.message }];
+  const keys = issue.keys.slice(0, UNKNOWN_KEYS_MAX);
   const sentences = issue.message.split(UNKNOWN_KEYS_SEPARATOR);
-  return issue.keys.map((key, i) => ({
+  return keys.map((key, i) => ({
     pointer: pointerOf([...issue.path, key]),
-    message: sentences.length === issue.keys.length ? sentences[i]! : `Unknown key ${show(key)}`,
+    message: sentences.length === keys.length ? sentences[i]! : `Unknown key ${show(key)}`,
   }));
 }
 
@@ -173,5 +190,8 @@ function pointerOf(path: readonly PropertyKey[]): string {
 function summary(problems: readonly Problem[]): string {
   const [first, ...rest] = problems;
   if (!first) return "The request is not valid";
-  return rest.length === 0 ? first.message : `${first.message}; and ${rest.length} more`;
+  if (rest.length === 0) return first.message;
+  return rest.length >= PROBLEMS_MAX
+    ? `${first.message}; and very many more`
+    : `${first.message}; and ${rest.length} more`;
 }

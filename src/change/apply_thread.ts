@@ -60,6 +60,7 @@ class ApplyThread {
   readonly #done = Promise.withResolvers<Applied>();
   readonly #closed = Promise.withResolvers<void>();
   #aheadBytes = 0;
+  #isCommitting = false;
   #wake: () => void = () => {};
 
   constructor() {
@@ -101,14 +102,21 @@ class ApplyThread {
   }
 
   async commit(): Promise<Applied> {
+    this.#isCommitting = true;
     this.#post({ kind: "commit" });
     return await this.#done.promise;
   }
 
-  /** Undoes what isn't committed; may be called at any time, and more than once. */
+  /**
+   * Undoes what isn't committed; may be called at any time, and more than once.
+   *
+   * A thread that reads is stopped wherever it is: it hears nothing as long as it reads, and has nothing to undo but
+   * temporary files of SQLite's, which end with their connection. One that commits looks at the word at its end.
+   */
   abort(): void {
     Atomics.store(new Int32Array(this.#aborted), 0, 1);
-    this.#post({ kind: "abort" });
+    if (this.#isCommitting) this.#post({ kind: "abort" });
+    else this.#end();
   }
 
   #take(report: Report): void {

@@ -97,8 +97,8 @@ export class ModelReader {
   readonly #services = new Definitions<ServiceFile>("service");
   readonly #zones = new Definitions<ZoneFile>("zone");
   readonly #blocks = new Map<"loadbalancer" | "health", Defined<unknown>>();
-  #problemsLeft = PROBLEMS_MAX;
   #standIns = 0;
+  #comparisonsLeft = COMPARISONS_MAX;
 
   /** Begins with nothing read. */
   constructor({ readZoneFile }: { readonly readZoneFile: ZoneFileReader }) {
@@ -130,7 +130,7 @@ export class ModelReader {
       if (value === null) continue;
       if (key === "pools" || key === "services" || key === "zones") this.#addList(key, value, source);
       else if (key === "loadbalancer" || key === "health") this.#addBlock(key, value, source);
-      else {
+      else if (!this.#isFull()) {
         const at = source.locate([key], "key");
         this.#report({
           file: source.file,
@@ -177,6 +177,7 @@ export class ModelReader {
       );
     }
     for (const [i, value] of list.entries()) {
+      if (this.#isFull()) return;
       const place = { source, path: [key, i] };
       if (key === "pools") this.#addPool(value, place);
       else if (key === "services") this.#addService(value, place);
@@ -279,14 +280,15 @@ export class ModelReader {
   #reportFallbackCycles(): void {
     const settled = new Set<string>();
     for (const { value } of this.#pools.all()) {
-      const chain: string[] = [];
+      const chain = new Set<string>();
       let name: string | null = value.name;
-      while (name !== null && !settled.has(name) && !chain.includes(name)) {
-        chain.push(name);
+      while (name !== null && !settled.has(name) && !chain.has(name)) {
+        chain.add(name);
         name = this.#pools.get(name)?.value.fallbackPool ?? null;
       }
-      if (name !== null && chain.includes(name)) {
-        const cycle = [...chain.slice(chain.indexOf(name)), name].join(" → ");
+      if (name !== null && chain.has(name)) {
+        const names = [...chain];
+        const cycle = [...names.slice(names.indexOf(name)), name].join(" → ");
         const { place } = this.#pools.get(name)!;
         this.#reportAt(
           { ...place, path: [...place.path, "fallbackPool"] },
@@ -314,8 +316,9 @@ export class ModelReader {
   }
 
   #checkPoolName(name: string, place: Place): void {
-    if (this.#pools.has(name)) return;
-    const near = nearest(name, this.#pools.names());
+    if (this.#pools.has(name) || this.#isFull()) return;
+    this.#comparisonsLeft -= this.#pools.size;
+    const near = this.#comparisonsLeft > 0 ? nearest(name, this.#pools.names()) : null;
     this.#reportAt(
       place,
       `pool "${name}" doesn't exist (${
@@ -400,17 +403,22 @@ export class ModelReader {
   }
 
   #reportAt({ source, path }: Place, message: string): void {
-    this.#report({ file: source.file, ...source.locate(path), message });
+    if (!this.#isFull()) this.#report({ file: source.file, ...source.locate(path), message });
   }
 
   #report(problem: FileProblem): void {
-    if (this.#problemsLeft-- > 0) this.#problems.push(problem);
+    if (!this.#isFull()) this.#problems.push(problem);
+  }
+
+  /** From then on no problem is looked for: each costs a guess and a place. */
+  #isFull(): boolean {
+    return this.#problems.length >= PROBLEMS_MAX;
   }
 
   #sortedProblems(): FileProblem[] {
     const sorted = sortProblems(this.#problems);
-    if (this.#problemsLeft >= 0) return sorted;
-    const message = `${-this.#problemsLeft} further problems aren't shown (mend these first)`;
+    if (!this.#isFull()) return sorted;
+    const message = `no more than ${PROBLEMS_MAX} problems are looked for (fix these first)`;
     return [...sorted, { file: sorted.at(-1)!.file, line: 0, column: 0, message }];
   }
 }
@@ -429,6 +437,9 @@ export interface ModelCounts {
 
 /** Nobody reads more, and a million broken lines must not fill the memory with sentences. */
 const PROBLEMS_MAX = 1000;
+
+/** Names that a missing one is compared with, of all missing ones together: some 100 ms. */
+const COMPARISONS_MAX = 100_000;
 
 interface Place {
   readonly source: Source | YamlSource;

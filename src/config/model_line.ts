@@ -126,6 +126,8 @@ export class LineSource implements Source {
   /** From 1. */
   readonly line: number;
   #text: string | null;
+  /** Parsed when the first problem asks for a place in it. */
+  #parsed: Source | null | undefined;
 
   /** The source of one line. */
   constructor({ file, line, text }: ModelLine) {
@@ -137,6 +139,7 @@ export class LineSource implements Source {
   /** From now on only the line is known. */
   forgetText(): void {
     this.#text = null;
+    this.#parsed = null;
   }
 
   /** A place in the line, as problems have it. */
@@ -147,8 +150,8 @@ export class LineSource implements Source {
   /** See `Source`. */
   locate(path: Path, at?: "key" | "value"): Position {
     // JSON is YAML but for a few escapes; where it isn't, the line alone has to do.
-    const column = this.#text === null ? 1 : parseYaml(this.file, this.#text).source?.locate(path, at).column;
-    return { line: this.line, column: column ?? 1 };
+    if (this.#parsed === undefined) this.#parsed = parseYaml(this.file, this.#text ?? "").source;
+    return { line: this.line, column: this.#parsed?.locate(path, at).column ?? 1 };
   }
 }
 

@@ -32,12 +32,15 @@ export function joinParts({ members, geoRules }: PoolFile): PoolParts {
   // Most pools are small and have no rules: then there is nothing to build.
   const problems: PartProblem[] = [];
   const kept = members.length < 2 ? members : withoutRepeats(members, problems);
+  if (geoRules.length === 0) return { members: kept, geoRules: [], problems };
+  const indexes = new Map<string, number>();
+  for (const [i, member] of kept.entries()) {
+    if (!indexes.has(addressOf(member))) indexes.set(addressOf(member), i);
+  }
+  const known = kept.length === 0 ? "it has no members" : `its members are ${someOf([...indexes.keys()])}`;
   const rules = geoRules.flatMap(({ member: address, ...match }, i) => {
-    const member = kept.findIndex((it) => addressOf(it) === address);
-    if (member >= 0) return [{ ...match, member }];
-    const known = kept.length === 0
-      ? "it has no members"
-      : `its members are ${someOf([...new Set(kept.map(addressOf))])}`;
+    const member = indexes.get(address);
+    if (member !== undefined) return [{ ...match, member }];
     const message = `member ${address} isn't in this pool (${known})`;
     problems.push({ path: ["geoRules", i, "member"], other: null, message });
     return [];

@@ -137,6 +137,9 @@ export interface Settings {
   readonly workers: number;
 }
 
+/** Largest settings file: it is read on the thread that everything but DNS runs on. */
+const SETTINGS_SIZE_MAX = 1024 * 1024;
+
 /** Read when no file is named and this one exists. */
 const DEFAULT_SETTINGS_FILE = "/etc/pleiades/config.yaml";
 
@@ -240,6 +243,12 @@ function readSettingsFile(path: string, outside: SettingsOutside): SettingsDocum
   });
   const bytes = attempt(() => outside.readFile(path));
   if ("reason" in bytes) return refuse(`can't be read: ${bytes.reason}`);
+  const { length } = bytes.value;
+  if (length > SETTINGS_SIZE_MAX) {
+    return refuse(
+      `the file has ${length} bytes, settings may have ${SETTINGS_SIZE_MAX} (is this another file?)`,
+    );
+  }
   const { source, problems } = readYaml(path, bytes.value);
   if (source === null) return { source, values: {}, problems };
   const values = unshared(source.value ?? {});

@@ -27,7 +27,8 @@ export function strictObject<Shape extends z.core.$ZodLooseShape>(
   return z.strictObject(shape, {
     error: (issue) => {
       if (issue.code === "unrecognized_keys") {
-        return issue.keys.map((key) => unknownKeyMessage(key, { known, aliases, elsewhere })).join(
+        const keys = issue.keys.slice(0, UNKNOWN_KEYS_MAX);
+        return keys.map((key) => unknownKeyMessage(key, { known, aliases, elsewhere })).join(
           UNKNOWN_KEYS_SEPARATOR,
         );
       }
@@ -44,6 +45,9 @@ export function section<Schema extends z.core.SomeType>(
   // The empty step before the schema has input type `unknown`, for which `{}` is a value.
   return z.preprocess((value) => value, schema).prefault({}).meta({ description });
 }
+
+/** Unknown keys of one mapping that get a sentence each, with a guess: more of them are no typing errors. */
+export const UNKNOWN_KEYS_MAX = 100;
 
 /** Stands between the sentences of one issue that has several unknown keys. */
 export const UNKNOWN_KEYS_SEPARATOR = "; ";

@@ -4,23 +4,30 @@
  * Positions are looked up only when there is something to complain about: a walk over the document's nodes per
  * problem, nothing per value, so that large files without faults cost no more than parsing.
  *
+ * Reading takes a time that grows with the text and nothing else, whatever the text is. The YAML library compares each
+ * alias with each anchor, and each key of a mapping with each other: so the first two are few, or refused while the text
+ * is cut into words, and equal keys are found here.
+ *
  * @module
  */
 import {
+  type Alias,
+  Composer,
+  type CST,
   type Document,
   isAlias,
+  isCollection,
   isMap,
   isNode,
+  isPair,
   isScalar,
   isSeq,
   LineCounter,
   type Node,
-  parseDocument,
-  visit,
-  type YAMLError,
+  Parser,
 } from "yaml";
 import type { z } from "zod";
-import { UNKNOWN_KEYS_SEPARATOR } from "./strict_object.ts";
+import { UNKNOWN_KEYS_MAX, UNKNOWN_KEYS_SEPARATOR } from "./strict_object.ts";
 
 /** Something wrong at a place of a file. */
 export interface FileProblem {
@@ -70,8 +77,14 @@ export const YAML_SIZE_MAX = 32 * 1024 * 1024;
 /** Where problems of a whole file stand. */
 const START: Position = { line: 1, column: 1 };
 
-/** How often anchors may be expanded in all; a bomb needs thousands. */
-const ALIAS_COUNT_MAX = 100;
+/** Most anchors and aliases of a file together: each alias is compared with all of them. */
+const MARKS_MAX = 1_000;
+
+/** Most values that come from behind aliases: a bomb has millions, a thousand members with the same defaults 10,000. */
+const REPEATED_MAX = 100_000;
+
+/** Most problems of one object that get a place each. */
+const ISSUES_MAX = 1_000;
 
 /** `file:line:column: message`, as editors and CI logs understand it. */
 export function formatProblem({ file, line, column, message }: FileProblem): string {
@@ -153,39 +166,145 @@ export function parseYaml(
     return { source: null, problems: [{ file, ...START, message }] };
   }
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel: "error" });
-  const problems = syntaxProblems(file, { document, lines });
-  const readable = [...document.errors, ...document.warnings].every((error) =>
-    error.code === "DUPLICATE_KEY"
-  );
-  if (!readable) return { source: null, problems };
   try {
-    const value: unknown = document.toJS({ maxAliasCount: ALIAS_COUNT_MAX });
-    return { source: new DocumentSource({ file, text, document, lines, value }), problems };
+    const document = documentOf(text, lines);
+    const parsed = { document, lines };
+    const syntax = syntaxProblem(file, parsed);
+    if (syntax) return { source: null, problems: [syntax] };
+    const walk = new Walk();
+    walk.take(document.contents);
+    const value: unknown = document.toJS({ maxAliasCount: -1 });
+    const problems = walk.repeatedKeys.map((key) => problemAt(file, { lines, node: key, message: TWICE }));
+    return {
+      source: new DocumentSource({ file, text, ...parsed, value, anchored: walk.anchored }),
+      problems,
+    };
   } catch (cause) {
-    if (!(cause instanceof ReferenceError)) throw cause;
-    return { source: null, problems: [...problems, aliasProblem(file, { document, lines, cause })] };
+    if (!(cause instanceof Fault)) throw cause;
+    const { line, col } = lines.linePos(cause.offset);
+    return { source: null, problems: [{ file, line, column: col, message: cause.message }] };
   }
 }
 
-/** What a schema found, each issue at its place in the file. */
+/** Something for which a text is given up at once. */
+class Fault extends Error {
+  /** @param offset of the text, where it stands */
+  constructor(message: string, readonly offset: number) {
+    super(message);
+  }
+}
+
+function documentOf(text: string, lines: LineCounter): Document.Parsed {
+  const composer = new Composer({ lineCounter: lines, uniqueKeys: false, logLevel: "error" });
+  let document: Document.Parsed | undefined;
+  for (
+    const next of composer.compose(new MarkCountingParser(lines.addNewLine).parse(text), true, text.length)
+  ) {
+    if (document) throw new Fault(SYNTAX_MESSAGES["MULTIPLE_DOCS"]!, next.range[0]);
+    document = next;
+  }
+  return document!;
+}
+
+/** Counts anchors and aliases while the text is cut into words, before anything is made of them. */
+class MarkCountingParser extends Parser {
+  #marks = 0;
+  #isText = false;
+
+  override next(word: string): Generator<CST.Token, void> {
+    const isMark = !this.#isText && (word[0] === "&" || word[0] === "*");
+    this.#isText = word === TEXT_FOLLOWS;
+    if (isMark && ++this.#marks > MARKS_MAX) {
+      throw new Fault(
+        `more than ${MARKS_MAX} anchors (&) and aliases (*) are in the file (write the values out, or write bulk data as NDJSON)`,
+        this.offset,
+      );
+    }
+    return super.next(word);
+  }
+}
+
+/** What the library's lexer says before the words of a plain or block scalar. */
+const TEXT_FOLLOWS = "\x1f";
+
+/** One walk over a document, before values are made of it. */
+class Walk {
+  /** Keys that their mapping has already. */
+  readonly repeatedKeys: Node[] = [];
+  /** What each alias stands for. */
+  readonly anchored = new Map<Alias, Node>();
+  /** By name; the last so far. */
+  readonly #anchors = new Map<string, { readonly node: Node; size: number | null }>();
+  #repeated = 0;
+
+  /** @returns how many values the node has, those behind aliases included */
+  take(node: unknown): number {
+    if (isAlias(node)) return this.#takeAlias(node);
+    if (!isCollection(node)) {
+      if (isScalar(node) && node.anchor) this.#anchors.set(node.anchor, { node, size: 1 });
+      return 1;
+    }
+    const anchor = { node, size: null as number | null };
+    if (node.anchor) this.#anchors.set(node.anchor, anchor);
+    let size = 1;
+    const keys = new Set<unknown>();
+    for (const item of node.items) {
+      if (!isPair(item)) {
+        size += this.take(item);
+        continue;
+      }
+      size += this.take(item.key) + this.take(item.value);
+      const key = isScalar(item.key) ? item.key.value : item.key;
+      if (!keys.has(key)) keys.add(key);
+      else if (isNode(item.key)) this.repeatedKeys.push(item.key);
+    }
+    return anchor.size = size;
+  }
+
+  #takeAlias(alias: Alias): number {
+    const anchor = this.#anchors.get(alias.source);
+    const offset = alias.range?.[0] ?? 0;
+    if (!anchor) {
+      throw new Fault(`this alias names no anchor (define it above with "&", or quote the value)`, offset);
+    }
+    if (anchor.size === null) {
+      throw new Fault(`this alias stands within what it names (write the value out)`, offset);
+    }
+    this.#repeated += anchor.size;
+    if (this.#repeated > REPEATED_MAX) {
+      throw new Fault(`aliases repeat more than ${REPEATED_MAX} values (write the values out)`, offset);
+    }
+    this.anchored.set(alias, anchor.node);
+    return anchor.size;
+  }
+}
+
+/** What a schema found, each issue at its place in the file; of very many the first ones. */
 export function schemaProblems(
   source: Source,
   { issues, path = [] }: { readonly issues: readonly z.core.$ZodIssue[]; readonly path?: Path },
 ): FileProblem[] {
-  return issues.flatMap((issue) => {
+  const problems: FileProblem[] = [];
+  let unseen = 0;
+  const add = (here: Path, message: string, at?: "key") => {
+    if (problems.length === ISSUES_MAX) unseen++;
+    else problems.push({ file: source.file, ...source.locate(here, at), message });
+  };
+  for (const issue of issues) {
     const here = [...path, ...issue.path];
     if (issue.code !== "unrecognized_keys") {
-      return [{ file: source.file, ...source.locate(here), message: issue.message }];
+      add(here, issue.message);
+      continue;
     }
     // The sentence of each key names it in JSON quotes; so keys that hold the separator don't matter.
-    const sentences = splitSentences(issue.message, issue.keys.length);
-    return issue.keys.map((key, i) => ({
-      file: source.file,
-      ...source.locate([...here, key], "key"),
-      message: sentences[i] ?? issue.message,
-    }));
-  });
+    const keys = issue.keys.slice(0, UNKNOWN_KEYS_MAX);
+    const sentences = splitSentences(issue.message, keys.length);
+    for (const [i, key] of keys.entries()) add([...here, key], sentences[i] ?? issue.message, "key");
+    unseen += issue.keys.length - keys.length;
+  }
+  if (unseen === 0) return problems;
+  const message = `${unseen} further problems in here aren't shown (fix the others first)`;
+  return [...problems, { file: source.file, ...source.locate(path), message }];
 }
 
 interface Parsed {
@@ -198,12 +317,21 @@ class DocumentSource implements YamlSource {
   readonly value: unknown;
   readonly #text: string;
   readonly #parsed: Parsed;
+  readonly #anchored: ReadonlyMap<Alias, Node>;
 
-  constructor(parts: Parsed & { readonly file: string; readonly text: string; readonly value: unknown }) {
+  constructor(
+    parts: Parsed & {
+      readonly file: string;
+      readonly text: string;
+      readonly value: unknown;
+      readonly anchored: ReadonlyMap<Alias, Node>;
+    },
+  ) {
     this.file = parts.file;
     this.value = parts.value;
     this.#text = parts.text;
     this.#parsed = parts;
+    this.#anchored = parts.anchored;
   }
 
   locate(path: Path, at: "key" | "value" = "value"): Position {
@@ -228,7 +356,7 @@ class DocumentSource implements YamlSource {
   #find(path: Path, at: "key" | "value"): Node | null {
     let node: Node | null = this.#parsed.document.contents;
     for (const [i, step] of path.entries()) {
-      const parent = isAlias(node) ? node.resolve(this.#parsed.document) : node;
+      const parent = isAlias(node) ? this.#anchored.get(node) : node;
       if (isMap(parent)) {
         const pair = parent.items.find(({ key }) => keyText(key) === String(step));
         if (!pair) return node;
@@ -254,20 +382,27 @@ function keyText(key: unknown): string {
   return isScalar(key) ? String(key.value) : String(key);
 }
 
-/** One syntax error drags others behind it, so only the first counts; duplicate keys stand for themselves. */
-function syntaxProblems(file: string, { document, lines }: Parsed): FileProblem[] {
-  const errors: YAMLError[] = [...document.errors, ...document.warnings];
-  const first = errors.find((error) => error.code !== "DUPLICATE_KEY");
-  return errors.filter((error) => error === first || error.code === "DUPLICATE_KEY").map((error) => {
-    const { line, col } = lines.linePos(error.pos[0]);
-    return { file, line, column: col, message: SYNTAX_MESSAGES[error.code] ?? `YAML: ${error.message}` };
-  });
+/** One syntax error drags others behind it, so only the first counts. */
+function syntaxProblem(file: string, { document, lines }: Parsed): FileProblem | null {
+  const [error] = [...document.errors, ...document.warnings];
+  if (!error) return null;
+  const { line, col } = lines.linePos(error.pos[0]);
+  return { file, line, column: col, message: SYNTAX_MESSAGES[error.code] ?? `YAML: ${error.message}` };
 }
+
+function problemAt(
+  file: string,
+  { lines, node, message }: { readonly lines: LineCounter; readonly node: Node; readonly message: string },
+): FileProblem {
+  const { line, col } = lines.linePos(node.range?.[0] ?? 0);
+  return { file, line, column: col, message };
+}
+
+const TWICE = "this key is given twice in the same mapping (delete one of them)";
 
 /** The library's errors where ours can say what to do about them. */
 const SYNTAX_MESSAGES: Readonly<Record<string, string>> = {
   TAB_AS_INDENT: "a tab indents this line (YAML allows spaces only)",
-  DUPLICATE_KEY: "this key is given twice in the same mapping (delete one of them)",
   MULTIPLE_DOCS: `a second YAML document begins here (delete "---" or "...", or split the file)`,
   TAG_RESOLVE_FAILED: "tags such as !include aren't supported (write the value itself)",
   MISSING_CHAR: "a quote, bracket or brace that was opened above isn't closed (close it)",
@@ -280,25 +415,6 @@ const SYNTAX_MESSAGES: Readonly<Record<string, string>> = {
   BLOCK_AS_IMPLICIT_KEY:
     `a second ": " on this line, or a wrong indentation (quote the value, or align the keys)`,
 };
-
-function aliasProblem(
-  file: string,
-  { document, lines, cause }: Parsed & { cause: ReferenceError },
-): FileProblem {
-  let offset = 0;
-  visit(document, {
-    Alias: (_, alias) => {
-      if (cause.message.startsWith("Unresolved") && alias.resolve(document)) return undefined;
-      offset = alias.range?.[0] ?? 0;
-      return visit.BREAK;
-    },
-  });
-  const { line, col } = lines.linePos(offset);
-  const message = cause.message.startsWith("Unresolved")
-    ? `this alias names no anchor (define it above with "&", or quote the value)`
-    : `aliases would be expanded more than ${ALIAS_COUNT_MAX} times (write the values out)`;
-  return { file, line, column: col, message };
-}
 
 function splitSentences(message: string, count: number): readonly string[] {
   const sentences = message.split(new RegExp(`${UNKNOWN_KEYS_SEPARATOR}(?=Unknown key ")`));

@@ -471,3 +471,14 @@ for (const path of ["members", "geo-rules"]) {
     assert.equal((await world.send(`POST /api/v1/pools/${NOBODY}/${path}`, { body })).status, 404);
   });
 }
+
+Deno.test("of very many unknown fields the first hundred are named, and the others counted", async () => {
+  using world = apiWorld();
+  const body = Object.fromEntries(Array.from({ length: 5000 }, (_, i) => [`key${i}`, 1]));
+  const response = await world.send("POST /api/v1/pools", { body: { name: "web", ...body } });
+  assert.equal(response.status, 400);
+  const { errors } = await response.json();
+  assert.equal(errors.length, 101);
+  assert.equal(errors[0].pointer, "/key0");
+  assert.deepEqual(errors.at(-1), { pointer: "", message: "and 4900 more problems (fix these first)" });
+});

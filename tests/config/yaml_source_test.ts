@@ -74,6 +74,82 @@ Deno.test("CRLF files have the same lines and columns", () => {
   deepEqual(source!.locateInText(["b", 1, "f"], { line: 2, column: 1 }), { line: 8, column: 7 });
 });
 
+const MANY = 20_000;
+const listOf = (count: number, line: (i: number) => string) =>
+  Array.from({ length: count }, (_, i) => line(i)).join("");
+const TOO_MUCH: readonly (readonly [name: string, text: string, problem: string])[] = [
+  [
+    "anchors",
+    `pools:\n${listOf(MANY, (i) => `  - &a${i} { name: p${i} }\n`)}`,
+    "f:1002:5: more than 1000 anchors (&) and aliases (*) are in the file (write the values out, or write bulk data as NDJSON)",
+  ],
+  [
+    "aliases",
+    `a: &a 1\nb:\n${listOf(MANY, () => "  - *a\n")}`,
+    "f:1002:5: more than 1000 anchors (&) and aliases (*) are in the file (write the values out, or write bulk data as NDJSON)",
+  ],
+  [
+    "values behind aliases",
+    `a: &a [${listOf(1000, (i) => `${i}, `)}]\nb:\n${listOf(200, () => "  - *a\n")}`,
+    "f:102:5: aliases repeat more than 100000 values (write the values out)",
+  ],
+  [
+    "a value within itself",
+    "a: &a\n  - *a\n",
+    "f:2:5: this alias stands within what it names (write the value out)",
+  ],
+  [
+    "an alias of nothing",
+    "a: *b\nb: &b 1\n",
+    'f:1:4: this alias names no anchor (define it above with "&", or quote the value)',
+  ],
+];
+for (const [name, text, problem] of TOO_MUCH) {
+  Deno.test(`${name} end the reading where there are too many`, () => {
+    const { source, problems } = parseYaml("f", text);
+    deepEqual([source, problems.map(formatProblem)], [null, [problem]]);
+  });
+}
+
+Deno.test("what looks like an anchor in a text is none, and a thousand are enough", () => {
+  const text = `a: |\n${listOf(2000, () => "  *x &y\n")}b: "&c *d"\nd: &d [1, 2]\ne:\n${
+    listOf(900, () => "  - *d\n")
+  }`;
+  const { source, problems } = parseYaml("f", text);
+  deepEqual(problems, []);
+  deepEqual((source!.value as { e: unknown[] }).e.at(-1), [1, 2]);
+});
+
+Deno.test("keys that are given twice are each found, among very many", () => {
+  const { problems } = parseYaml("f", `${listOf(5000, (i) => `k${i}: 1\n`)}k7: 2\n"k8": 3\n`);
+  deepEqual(problems.map(formatProblem), [
+    "f:5001:1: this key is given twice in the same mapping (delete one of them)",
+    "f:5002:1: this key is given twice in the same mapping (delete one of them)",
+  ]);
+});
+
+Deno.test("of very many unknown keys the first hundred are named, the others counted", () => {
+  const reader = new ModelReader({ readZoneFile: refuseZoneFiles });
+  const keys = listOf(5000, (i) => `    key${i}: 1\n`);
+  reader.addDocument(parseYaml("f", `pools:\n  - name: web\n${keys}`).source!);
+  const { problems } = reader.finish();
+  equal(problems.length, 101);
+  ok(
+    problems.some(({ message }) =>
+      message === "4900 further problems in here aren't shown (fix the others first)"
+    ),
+  );
+  ok(problems.some(({ message }) => message.startsWith('Unknown key "key0" (')));
+});
+
+Deno.test("of very many wrong items of a list a thousand are said, and no more are looked for", () => {
+  const reader = new ModelReader({ readZoneFile: refuseZoneFiles });
+  reader.addDocument(parseYaml("f", `pools:\n${listOf(5000, () => "  - 1\n")}`).source!);
+  const { problems } = reader.finish();
+  equal(problems.length, 1001);
+  equal(problems.at(-1)!.message, "no more than 1000 problems are looked for (fix these first)");
+});
+
 Deno.test("problems are sorted by file, line and column, and each is there once", () => {
   const problem = (file: string, line: number, column: number) => ({ file, line, column, message: "m" });
   const sorted = sortProblems([
