@@ -4,7 +4,10 @@
  * @module
  */
 import { deepEqual, equal, match, ok } from "node:assert/strict";
-import { recordOf } from "../../src/dns/query_log.ts";
+import { QueryLog, recordOf } from "../../src/dns/query_log.ts";
+import { createLogger } from "../../src/telemetry/log.ts";
+import { Registry } from "../../src/telemetry/metrics.ts";
+import { ManualClock } from "../clock.ts";
 import { create, startTestNode, TEST_SETTINGS, type TestNode, until } from "../test_node.ts";
 import { askTcp, askUdp } from "./clients.ts";
 import { query } from "./packets.ts";
@@ -124,6 +127,25 @@ Deno.test("no more are logged a second than were asked for, and the others are c
   // A second may end meanwhile.
   ok(queries.length >= 5 && queries.length <= 15, `${queries.length} lines`);
   ok(dropped >= asked - 15, `${dropped} dropped`);
+});
+
+Deno.test("each second has its share, and what one leaves over is not the next one's", async () => {
+  const clock = new ManualClock();
+  const lines: string[] = [];
+  const log = createLogger({ level: "info", format: "json", clock, write: (line) => lines.push(line) });
+  const options = { maxPerSecond: 3, path: "", log, clock, registry: new Registry({}) };
+  await using queryLog = new QueryLog({ ...options, missed: () => ({ overRate: 0, overSize: 0 }) });
+  const sample = { unixMs: 0, transport: "udp", client: "192.0.2.53", query: WWW, answer: WWW } as const;
+  const linesOfSecond = async (asked: number) => {
+    const before = lines.length;
+    for (let i = 0; i < asked; i++) queryLog.take(sample);
+    await clock.advance(1000);
+    return lines.length - before;
+  };
+  deepEqual([await linesOfSecond(5), await linesOfSecond(1), await linesOfSecond(5)], [3, 1, 3]);
+  queryLog.take(sample);
+  await clock.advance(999);
+  deepEqual(await linesOfSecond(5), 2);
 });
 
 Deno.test("a query that can't be read makes a line without what it lacks", () => {

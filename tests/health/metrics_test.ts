@@ -19,6 +19,7 @@ Deno.test("probes, detections and endpoints are counted", () => {
   observer.probed("tcp", "success", 30);
   observer.probed("https", "failure", 2_000);
   observer.detected("down", 21.5);
+  observer.detected("up", 4);
   const lines = registry.expose().split("\n");
   for (
     const line of [
@@ -31,6 +32,8 @@ Deno.test("probes, detections and endpoints are counted", () => {
       'pleiades_health_probe_duration_seconds_bucket{node="n1",type="tcp",le="0.005"} 1',
       'pleiades_health_probe_duration_seconds_sum{node="n1",type="https"} 2',
       'pleiades_health_failover_detection_seconds_bucket{node="n1",direction="down",le="30"} 1',
+      'pleiades_health_failover_detection_seconds_count{node="n1",direction="up"} 1',
+      'pleiades_health_failover_detection_seconds_sum{node="n1",direction="up"} 4',
     ]
   ) assert.ok(lines.includes(line), line);
 });

@@ -55,6 +55,21 @@ function fill(store: Store, edits: readonly Edit[] = WORLD): void {
   new Changes({ store, clock: systemClock }).commit(edits, ORIGIN);
 }
 
+Deno.test("a commit outlives a loss of power but for the last ones: the file is synchronous enough for that", () => {
+  using folder = new Folder();
+  using store = Store.open(folder.file("pleiades.db"));
+  const pragma = (name: string) =>
+    Object.values(store.database.get<Record<string, unknown>>(`PRAGMA ${name}`)!)[0];
+  assert.deepEqual([pragma("journal_mode"), pragma("synchronous"), pragma("foreign_keys")], [
+    "wal",
+    NORMAL,
+    1,
+  ]);
+});
+
+/** Of `PRAGMA synchronous`: 0 is OFF, with which a loss of power may damage the file. */
+const NORMAL = 1;
+
 Deno.test("a store that is opened again holds what was committed", () => {
   using folder = new Folder();
   const path = folder.file("pleiades.db");
