@@ -126,7 +126,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
   const sockets = stack.use(bindHttp(options, registry));
 
   const store = stack.use(openStore(settings.database.path));
-  const changes = new Changes({ store, clock: systemClock });
+  const changes = new Changes({ store, clock: systemClock, history: settings.history });
   stack.defer(() => changes.idle());
 
   const failovers = new Failovers(systemClock);
@@ -353,6 +353,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     }
     health.use(guardTermsOf(next));
     names.use(next.names);
+    changes.use(next.history);
   };
   let using: Promise<void> = Promise.resolve();
 

@@ -78,10 +78,20 @@ const routes = {
     request: { params: generationParams },
     responses: {
       200: { description: "The change", content: json(GenerationSchema) },
-      ...problems(404),
+      ...problems(404, 410),
     },
   }),
 };
+
+function missing(generation: number, oldest: number): ApiProblem {
+  if (generation === 0 || generation > oldest) {
+    return new ApiProblem(404, `No generation ${generation} is in the history`);
+  }
+  return new ApiProblem(
+    410,
+    `Generation ${generation} is forgotten: the history begins with ${oldest} (history.keep and history.maxBytes say how much is kept)`,
+  );
+}
 
 /** The routes of the history. */
 export const historyRoutes: readonly Route[] = Object.values(routes);
@@ -96,7 +106,7 @@ export function serveHistory(app: OpenAPIHono, { store }: ApiParts): void {
   app.openapi(routes.get, (c) => {
     const generation = Number(c.req.valid("param").generation);
     const entry = store.history.get(generation);
-    if (!entry) throw new ApiProblem(404, `No generation ${generation} is in the history`);
+    if (!entry) throw missing(generation, store.history.oldest());
     const changes = store.history.changes(generation).take(CHANGES_MAX + 1).toArray();
     return c.json({
       ...entryOf(entry),

@@ -5,9 +5,10 @@
  * @module
  */
 import { StoreBusy } from "../store/database.ts";
+import type { HistoryLimits } from "../store/history.ts";
 import type { Store } from "../store/store.ts";
 import { type Applied, type ApplyOptions, ChangeRefused } from "./edit.ts";
-import type { Order, Report } from "./worker.ts";
+import type { Order, Report, ThreadOptions } from "./worker.ts";
 
 /** What became of the model, and when the thread is gone. */
 export interface ThreadOutcome {
@@ -29,15 +30,15 @@ const AHEAD_BYTES_MAX = 4 << 20;
  */
 export async function applyOnThread(
   body: AsyncIterable<Uint8Array>,
-  options: ApplyOptions & { readonly store: Store },
+  options: ApplyOptions & { readonly store: Store; readonly history: HistoryLimits },
 ): Promise<ThreadOutcome> {
-  const { store, signal, file, format, origin, dryRun, ifGeneration } = options;
+  const { store, signal, file, format, origin, dryRun, ifGeneration, history } = options;
   const thread = new ApplyThread();
   const abort = () => thread.abort();
   signal.addEventListener("abort", abort);
   try {
     signal.throwIfAborted();
-    thread.start(store.path, { file, format, origin, dryRun, ifGeneration });
+    thread.start(store.path, { file, format, origin, dryRun, ifGeneration, history });
     for await (const bytes of body) await thread.send(bytes);
     await thread.finishReading();
     signal.throwIfAborted();
@@ -82,7 +83,7 @@ class ApplyThread {
     return this.#closed.promise;
   }
 
-  start(path: string, options: Omit<ApplyOptions, "signal">): void {
+  start(path: string, options: Omit<ThreadOptions, "aborted">): void {
     this.#post({ kind: "start", path, options: { ...options, aborted: this.#aborted } });
   }
 

@@ -12,6 +12,7 @@
  * @module
  */
 import type { Clock } from "../clock.ts";
+import { HISTORY_LIMITS, type HistoryLimits } from "../store/history.ts";
 import type { Store } from "../store/store.ts";
 import { UNTOUCHED } from "../store/touched.ts";
 import { write } from "../store/write.ts";
@@ -31,15 +32,28 @@ import { beginImport, type Imported } from "./model_import.ts";
 export class Changes {
   readonly #store: Store;
   readonly #clock: Pick<Clock, "unixMs">;
+  #limits: HistoryLimits;
   readonly #listeners = new Set<(commit: Commit) => void>();
   /** The last apply that was asked for, which has ended or will end well. */
   #lastApply: Promise<unknown> = Promise.resolve();
   #closing: Promise<void> = Promise.resolve();
 
-  /** The store stays the caller's to close. */
-  constructor(options: { readonly store: Store; readonly clock: Pick<Clock, "unixMs"> }) {
-    this.#store = options.store;
-    this.#clock = options.clock;
+  /** The store stays the caller's to close; `history` says how much of it is kept. */
+  constructor(
+    { store, clock, history = HISTORY_LIMITS }: {
+      readonly store: Store;
+      readonly clock: Pick<Clock, "unixMs">;
+      readonly history?: HistoryLimits;
+    },
+  ) {
+    this.#store = store;
+    this.#clock = clock;
+    this.#limits = history;
+  }
+
+  /** Keeps so much history from the next commit on. */
+  use(history: HistoryLimits): void {
+    this.#limits = history;
   }
 
   /**
@@ -134,7 +148,11 @@ export class Changes {
     options: ApplyOptions,
   ): Promise<Applied> {
     await this.#closing;
-    const { applied, closed } = await applyOnThread(joined(head, rest), { ...options, store: this.#store });
+    const { applied, closed } = await applyOnThread(joined(head, rest), {
+      ...options,
+      store: this.#store,
+      history: this.#limits,
+    });
     this.#closing = closed;
     if (applied.kind === "applied" && applied.changed && !options.dryRun) {
       this.#store.markTold(applied.commit.generation);
@@ -170,7 +188,7 @@ export class Changes {
         make(draft);
         const touched = draft.conclude();
         const { via, by, reason } = origin;
-        const changed = writer.conclude({ at: this.#clock.unixMs(), via, by, reason });
+        const changed = writer.conclude({ at: this.#clock.unixMs(), via, by, reason }, this.#limits);
         return changed
           ? { changed, commit: { generation: writer.generation, ...touched } }
           : { changed, commit: { generation: writer.generation - 1, ...UNTOUCHED } };

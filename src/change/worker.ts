@@ -11,6 +11,7 @@
  */
 import { systemClock } from "../clock.ts";
 import { StoreBusy } from "../store/database.ts";
+import type { HistoryLimits } from "../store/history.ts";
 import { Store } from "../store/store.ts";
 import { Changes } from "./commit.ts";
 import { type Applied, type ApplyOptions, ChangeRefused, type Problem, type RefusalKind } from "./edit.ts";
@@ -32,6 +33,8 @@ export type Order =
 export interface ThreadOptions extends Omit<ApplyOptions, "signal"> {
   /** One word; not 0 = undo what isn't committed yet. */
   readonly aborted: SharedArrayBuffer;
+  /** How much history is kept. */
+  readonly history: HistoryLimits;
 }
 
 /** To the main thread. */
@@ -101,7 +104,7 @@ function obey(order: Order): void {
 function open(path: string): void {
   store = Store.open(path);
   store.prepareForBulk();
-  changes = new Changes({ store, clock: systemClock });
+  changes = new Changes({ store, clock: systemClock, history: options.history });
   reading = beginImport(store, options);
 }
 

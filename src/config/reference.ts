@@ -79,7 +79,7 @@ const MODEL_INTRODUCTION = `# Model files
 
 A model is a directory (every \`*.yaml\` and \`*.ndjson\` below it, merged), one file, or NDJSON with one
 \`{"pool": …}\`, \`{"service": …}\` or \`{"zone": …}\` a line. A name that is defined twice is an error that names both
-places. \`loadbalancer\` and \`health\` have the keys of the [settings](configuration.md) and replace them.`;
+places. YAML may have 1,000 anchors and aliases in a file. \`loadbalancer\` and \`health\` have the keys of the [settings](configuration.md) and replace them.`;
 
 /** What someone who starts doesn't miss. */
 const RARE: ReadonlySet<string> = new Set([
@@ -90,6 +90,7 @@ const RARE: ReadonlySet<string> = new Set([
   "dns.transport",
   "health.canaries",
   "health.flipGuard",
+  "history",
   "names",
   "queryLog",
   "workers",

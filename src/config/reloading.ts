@@ -16,6 +16,7 @@ export const TAKEN_OVER: readonly string[] = [
   "health.canaries",
   "geoip",
   "mapFile",
+  "history",
   "names",
 ];
 

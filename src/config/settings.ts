@@ -126,6 +126,8 @@ export interface Settings {
   };
   /** One query in `sample` is logged (0 = none), to a file by its absolute path, or to the log where that is empty. */
   readonly queryLog: { readonly sample: number; readonly maxPerSecond: number; readonly path: string };
+  /** How much of the history is kept: generations, and bytes of objects before and after. */
+  readonly history: { readonly keep: number; readonly maxBytes: number };
   /** How members by name are resolved; milliseconds. No resolvers = the system's. */
   readonly names: {
     readonly resolvers: readonly SocketAddress[];
@@ -337,7 +339,7 @@ class Loading {
   }
 
   #settingsOf(file: SettingsFile, flags: SettingsFlags): Settings {
-    const { cluster, node, dns, log, health, geoip, mapFile, metrics, queryLog, names } = file;
+    const { cluster, node, dns, log, health, geoip, mapFile, metrics, queryLog, history, names } = file;
     const { startTimeout, flipGuard, canaries } = health;
     const secrets = this.#resolveSecrets(file);
     this.#noteWithoutEffect(file);
@@ -374,6 +376,7 @@ class Loading {
       api: this.#apiOf(file, { flags, tokens: secrets.get("api.tokens.*") ?? [] }),
       metrics,
       log,
+      history,
       queryLog: {
         ...queryLog,
         path: queryLog.path === "" ? "" : this.#resolve(["queryLog", "path"], queryLog.path),

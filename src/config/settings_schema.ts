@@ -147,6 +147,7 @@ export const settingsFileSchema: z.ZodType<SettingsFile> = strictObject({
     "What is logged",
   ),
   queryLog: section(queryLogSchema(), "Which queries are logged, each with its answer"),
+  history: section(historySchema(), "How much of the history of changes is kept"),
   names: section(namesSchema(), "How members by name are resolved"),
   workers: integer("workers", 1, 64).nullable().default(null).meta({
     description:
@@ -206,6 +207,8 @@ export interface SettingsFile extends Pick<Settings, "cluster" | "geoip" | "mapF
   readonly api: Settings["api"] & { readonly webuiPath: string };
   /** A path as it was written. */
   readonly queryLog: Settings["queryLog"];
+  /** As settings have it. */
+  readonly history: Settings["history"];
   /** Resolvers are yet to be taken apart. */
   readonly names: Omit<Settings["names"], "resolvers"> & { readonly resolvers: readonly string[] };
   /** Without the host name, which takes the place of an empty id. */
@@ -474,6 +477,19 @@ function healthOfNodeShape() {
       "What tells that this node is blind from that they are down",
     ),
   };
+}
+
+function historySchema() {
+  return strictObject({
+    keep: integer("keep", 1, 1_000_000_000).default(10_000).meta({
+      description: "Generations that are kept; older ones are forgotten by the changes that follow",
+      examples: [1000],
+    }),
+    maxBytes: integer("maxBytes", 1024 * 1024, 2 ** 40, "bytes").default(256 * 1024 * 1024).meta({
+      description: "Bytes of objects before and after that are kept; the last generation is, whatever it has",
+      examples: [67108864],
+    }),
+  });
 }
 
 function queryLogSchema() {

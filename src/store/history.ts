@@ -1,5 +1,6 @@
 /**
- * What was changed, by whom and why: append-only, one entry for each generation, newest first.
+ * What was changed, by whom and why: one entry for each generation, newest first. Entries are never changed; the oldest
+ * are forgotten when there are more, or larger ones, than the limits allow, so the history has no gaps but at its begin.
  *
  * An entry lists every object it touched with its fields before and after, which is enough to go back to the
  * generation before. Where a whole model was applied that differed in more than {@linkcode RECORDED_MAX} objects, it
@@ -16,6 +17,17 @@ import { EVERYTHING, type Touched, TOUCHED_MAX, TouchedList } from "./touched.ts
 
 /** Objects in which an applied model may differ and still be recorded one by one: some 5 MB. */
 export const RECORDED_MAX = 10_000;
+
+/** How much history is kept. */
+export interface HistoryLimits {
+  /** Generations, at least 1. */
+  readonly keep: number;
+  /** Bytes of objects before and after; the last generation is kept whatever it has. */
+  readonly maxBytes: number;
+}
+
+/** What is kept where nobody says otherwise; the settings have the same defaults. */
+export const HISTORY_LIMITS: HistoryLimits = { keep: 10_000, maxBytes: 256 * 1024 * 1024 };
 
 /** Stands for a kind where an entry has counts instead of objects; only for the files of `src/store/`. */
 export const SUMMARY = "summary";
@@ -75,6 +87,13 @@ export class History {
     return row ? { ...row } : null;
   }
 
+  /** The oldest generation that isn't forgotten; 0 = there is none. */
+  oldest(): number {
+    return this.#database.get<{ generation: number }>(
+      "SELECT coalesce(min(generation), 0) AS generation FROM history",
+    )!.generation;
+  }
+
   /** A page of entries, the newest first. */
   page({ limit, cursor }: PageRequest): Page<HistoryEntry> {
     const rows = this.#database.all<HistoryEntry>(
@@ -118,8 +137,12 @@ export class History {
     return row ? JSON.parse(row.after) : null;
   }
 
-  /** What the generations after this one touched, all together; costs no more than a list may be long. */
+  /**
+   * What the generations after this one touched, all together; costs no more than a list may be long. Where one of them
+   * is forgotten it may have been anything.
+   */
   touchedSince(generation: number): Touched {
+    if (!this.#hasAllSince(generation)) return EVERYTHING;
     const rows = this.#database.all<TouchedRow>(
       "SELECT kind, id, coalesce(after, before) ->> 'poolId' AS poolId, " +
         "CASE kind WHEN 'override' THEN coalesce(after, before) ->> 'target' END AS target FROM history_changes " +
@@ -138,6 +161,16 @@ export class History {
       else touched.pool(poolId ?? id);
     }
     return touched.list();
+  }
+
+  #hasAllSince(generation: number): boolean {
+    const { now } = this.#database.get<{ now: number }>("SELECT generation AS now FROM meta")!;
+    if (now - generation > TOUCHED_MAX) return false;
+    const { count } = this.#database.get<{ count: number }>(
+      "SELECT count(*) AS count FROM history WHERE generation > ?",
+      generation,
+    )!;
+    return count >= now - generation;
   }
 
   #touchCovered(

@@ -227,6 +227,19 @@ export const MIGRATIONS: readonly string[] = [
     addresses TEXT NOT NULL CHECK (json_valid(addresses))
   ) STRICT, WITHOUT ROWID;
   `,
+  /* 4 → 5 */ `
+  -- bytes of what an entry holds before and after; bytes_until is their sum over all entries up to this one, those that
+  -- are forgotten included, so that the size of what is kept is a difference.
+  ALTER TABLE history ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE history ADD COLUMN bytes_until INTEGER NOT NULL DEFAULT 0;
+  UPDATE history SET bytes = sized.bytes FROM (
+    SELECT generation, sum(coalesce(octet_length(before), 0) + coalesce(octet_length(after), 0)) AS bytes
+    FROM history_changes GROUP BY generation
+  ) AS sized WHERE sized.generation = history.generation;
+  UPDATE history SET bytes_until = summed.until FROM (
+    SELECT generation, sum(bytes) OVER (ORDER BY generation) AS until FROM history
+  ) AS summed WHERE summed.generation = history.generation;
+`,
 ];
 
 /** The version this program writes. */

@@ -12,7 +12,7 @@ import { targetOf } from "../config/override.ts";
 import type { Database } from "./database.ts";
 import type { GeoRuleRow } from "./geo_rules.ts";
 import { checksJson } from "./health_checks.ts";
-import { type HistoryEntry, type ObjectKind, SUMMARY } from "./history.ts";
+import { type HistoryEntry, type HistoryLimits, type ObjectKind, SUMMARY } from "./history.ts";
 import type { MemberRow } from "./members.ts";
 import type { OverrideRow } from "./overrides.ts";
 import type { PoolRow } from "./pools.ts";
@@ -234,17 +234,51 @@ export class Writer {
    *
    * @returns whether any object is different from before; if not, there is no entry and nothing worth keeping
    */
-  conclude({ at, via, by, reason }: Omit<HistoryEntry, "generation">): boolean {
+  conclude(
+    { at, via, by, reason }: Omit<HistoryEntry, "generation">,
+    limits: HistoryLimits,
+  ): boolean {
     const { generation } = this;
     this.#database.run("DELETE FROM history_changes WHERE generation = ? AND before IS after", generation);
     if (!this.#database.get("SELECT 1 FROM history_changes WHERE generation = ? LIMIT 1", generation)) {
       return false;
     }
-    this.#database.run("INSERT INTO history VALUES (?, ?, ?, ?, ?)", generation, at, via, by, reason);
+    this.#database.run(ENTER, generation, at, via, by, reason, generation);
     this.#database.run("UPDATE meta SET generation = ?", generation);
+    this.#forget(limits);
     return true;
   }
+
+  /**
+   * Forgets the oldest entries while there are more than the limits allow, the new one never: whoever follows has yet to
+   * read it. What one commit can't forget without holding others up is left to the next.
+   */
+  #forget({ keep, maxBytes }: HistoryLimits): void {
+    let rows = 0;
+    for (let entries = 0; entries < FORGOTTEN_ENTRIES_MAX && rows < FORGOTTEN_ROWS_MAX; entries++) {
+      const oldest = this.#database.get<{ generation: number; kept: number }>(OLDEST);
+      if (!oldest || oldest.generation === this.generation) return;
+      if (oldest.generation > this.generation - keep && oldest.kept <= maxBytes) return;
+      rows += this.#database.run("DELETE FROM history_changes WHERE generation = ?", oldest.generation);
+      this.#database.run("DELETE FROM history WHERE generation = ?", oldest.generation);
+    }
+  }
 }
+
+/** Entries, and changes of them, that one commit forgets at most: some milliseconds. */
+const FORGOTTEN_ENTRIES_MAX = 64;
+const FORGOTTEN_ROWS_MAX = 1_000;
+
+/** The entry with the size of what was recorded for it. */
+const ENTER = `INSERT INTO history (generation, at, via, "by", reason, bytes, bytes_until) ` +
+  "SELECT ?, ?, ?, ?, ?, size, size + coalesce((SELECT bytes_until FROM history ORDER BY generation DESC LIMIT 1), 0) " +
+  "FROM (SELECT coalesce(sum(coalesce(octet_length(before), 0) + coalesce(octet_length(after), 0)), 0) AS size " +
+  "FROM history_changes WHERE generation = ?)";
+
+/** The oldest entry, and the bytes of all that are kept. */
+const OLDEST =
+  "SELECT generation, (SELECT bytes_until FROM history ORDER BY generation DESC LIMIT 1) - bytes_until " +
+  "+ bytes AS kept FROM history ORDER BY generation LIMIT 1";
 
 const PUT_POOL = upsert("pools", "id", [
   "name",

@@ -59,3 +59,19 @@ for (const generation of ["7", "0", "latest", "-1"]) {
     assert.equal((await world.send(`GET /api/v1/history/${generation}`)).status, 404);
   });
 }
+
+Deno.test("a generation that is forgotten is 410, and it says what is kept", async () => {
+  using world = apiWorld();
+  world.changes.use({ keep: 2, maxBytes: 1024 * 1024 });
+  for (const domain of ["a", "b", "c", "d"]) {
+    await world.create("/services", { domain: `${domain}.example.com` });
+  }
+  const response = await world.send("GET /api/v1/history/2");
+  assert.equal(response.status, 410);
+  const detail = "Generation 2 is forgotten: the history begins with 3 " +
+    "(history.keep and history.maxBytes say how much is kept)";
+  assert.equal((await response.json()).detail, detail);
+  assert.equal((await world.send("GET /api/v1/history/3")).status, 200);
+  assert.equal((await world.send("GET /api/v1/history/5")).status, 404);
+  assert.deepEqual((await (await world.send("GET /api/v1/history")).json()).length, 2);
+});
