@@ -34,12 +34,23 @@ export async function applyOnThread(
 ): Promise<ThreadOutcome> {
   const { store, signal, file, format, origin, dryRun, ifGeneration, history } = options;
   const thread = new ApplyThread();
-  const abort = () => thread.abort();
+  const givenUp = Promise.withResolvers<never>();
+  givenUp.promise.catch(() => {});
+  const abort = () => {
+    thread.abort();
+    givenUp.reject(signal.reason);
+  };
   signal.addEventListener("abort", abort);
   try {
     signal.throwIfAborted();
     thread.start(store.path, { file, format, origin, dryRun, ifGeneration, history });
-    for await (const bytes of body) await thread.send(bytes);
+    const chunks = body[Symbol.asyncIterator]();
+    for (;;) {
+      // A body may never end.
+      const { done, value } = await Promise.race([chunks.next(), givenUp.promise]);
+      if (done) break;
+      await thread.send(value);
+    }
     await thread.finishReading();
     signal.throwIfAborted();
     using _ = store.lend();
@@ -61,7 +72,8 @@ class ApplyThread {
   readonly #done = Promise.withResolvers<Applied>();
   readonly #closed = Promise.withResolvers<void>();
   #aheadBytes = 0;
-  #isCommitting = false;
+  /** Whether the thread has opened the database, or is about to. */
+  #hasDatabase = false;
   #wake: () => void = () => {};
 
   constructor() {
@@ -84,6 +96,7 @@ class ApplyThread {
   }
 
   start(path: string, options: Omit<ThreadOptions, "aborted">): void {
+    this.#hasDatabase = options.format === "ndjson";
     this.#post({ kind: "start", path, options: { ...options, aborted: this.#aborted } });
   }
 
@@ -103,7 +116,7 @@ class ApplyThread {
   }
 
   async commit(): Promise<Applied> {
-    this.#isCommitting = true;
+    this.#hasDatabase = true;
     this.#post({ kind: "commit" });
     return await this.#done.promise;
   }
@@ -111,12 +124,12 @@ class ApplyThread {
   /**
    * Undoes what isn't committed; may be called at any time, and more than once.
    *
-   * A thread that reads is stopped wherever it is: it hears nothing as long as it reads, and has nothing to undo but
-   * temporary files of SQLite's, which end with their connection. One that commits looks at the word at its end.
+   * A thread that reads a document is stopped wherever it is: it hears nothing as long as it reads, and has nothing open.
+   * One that reads lines, or commits, looks at the word in between and closes its connection, which nobody else can.
    */
   abort(): void {
     Atomics.store(new Int32Array(this.#aborted), 0, 1);
-    if (this.#isCommitting) this.#post({ kind: "abort" });
+    if (this.#hasDatabase) this.#post({ kind: "abort" });
     else this.#end();
   }
 

@@ -137,7 +137,7 @@ export class Changes {
   }
 
   #applyHere(chunks: readonly Uint8Array[], options: ApplyOptions): Applied {
-    using reading = beginImport(this.#store, options);
+    using reading = beginImport(() => this.#store, options);
     for (const chunk of chunks) reading.write(chunk);
     return this.applyImported(reading.finish(), { ...options, isAborted: () => options.signal.aborted });
   }

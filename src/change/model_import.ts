@@ -48,12 +48,16 @@ export interface ModelImport extends Disposable {
   finish(): Imported;
 }
 
-/** Begins to read a model; one at a time on each connection. `file` is its name in problems. */
+/**
+ * Begins to read a model; one at a time on each connection. `file` is its name in problems.
+ *
+ * @param opened asked for where the model is staged while it is read
+ */
 export function beginImport(
-  store: Store,
+  opened: () => Store,
   { file, format }: { readonly file: string; readonly format: ModelFormat },
 ): ModelImport {
-  return format === "ndjson" ? new LinesImport(store, file) : new DocumentImport(file);
+  return format === "ndjson" ? new LinesImport(opened(), file) : new DocumentImport(file);
 }
 
 /** More problems aren't kept: a million broken lines must not fill the memory with sentences. */

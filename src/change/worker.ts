@@ -51,8 +51,8 @@ export type Report =
   | { readonly kind: "closed" };
 
 let options: ThreadOptions;
+let path: string;
 let store: Store | undefined;
-let changes: Changes;
 let reading: ModelImport;
 let imported: Imported;
 let closing = false;
@@ -85,8 +85,9 @@ function obey(order: Order): void {
       report({ kind: "digest", digest: digestOf(store) });
       return close();
     case "start":
-      options = order.options;
-      return open(order.path);
+      ({ path, options } = order);
+      reading = beginImport(opened, options);
+      return;
     case "bytes":
       reading.write(order.bytes);
       return report({ kind: "read", bytes: order.bytes.length });
@@ -101,14 +102,16 @@ function obey(order: Order): void {
   }
 }
 
-function open(path: string): void {
+/** Lines are staged in the database as they come; a document needs it at its commit only. */
+function opened(): Store {
+  if (store) return store;
   store = Store.open(path);
   store.prepareForBulk();
-  changes = new Changes({ store, clock: systemClock, history: options.history });
-  reading = beginImport(store, options);
+  return store;
 }
 
 function commit(): Applied {
+  const changes = new Changes({ store: opened(), clock: systemClock, history: options.history });
   return changes.applyImported(imported, { ...options, isAborted });
 }
 

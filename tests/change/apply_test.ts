@@ -226,10 +226,44 @@ Deno.test("an apply that is given up when all has been read changes nothing", as
   world.changes.commit([createPool(1)], ORIGIN);
 });
 
+Deno.test({
+  name: "a document that is given up while it is read leaves nothing open, and nothing waits behind it",
+  ignore: Deno.build.os !== "linux",
+  async fn() {
+    await using world = new FileWorld();
+    const before = openFiles(world.folder.path);
+    const giveUp = new AbortController();
+    const { stream, push } = controlled();
+    const applying = apply(world.changes, stream, { signal: giveUp.signal, format: "yaml" });
+    const next = apply(world.changes, services(1));
+    await push("services:\n" + "  - { domain: www.example.com }\n".repeat(3_000));
+    giveUp.abort();
+    await assert.rejects(applying, { name: "AbortError" });
+    assert.equal((await next).kind, "applied");
+    assert.deepEqual(openFiles(world.folder.path), before);
+  },
+});
+
+/** Files of the folder that this process has open. */
+function openFiles(folder: string): string[] {
+  const names = [...Deno.readDirSync("/proc/self/fd")].map(({ name }) => name);
+  return names.map(fileBehind).filter((path) => path.startsWith(folder)).sort();
+}
+
+/** Nothing for a descriptor that is closed by now, like that of the folder itself. */
+function fileBehind(descriptor: string): string {
+  try {
+    return Deno.readLinkSync(`/proc/self/fd/${descriptor}`);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return "";
+    throw error;
+  }
+}
+
 Deno.test("an apply that is given up while it writes is undone", () => {
   using store = Store.memory();
   const changes = changesOf(store);
-  using reading = beginImport(store, { file: "body", format: "ndjson" });
+  using reading = beginImport(() => store, { file: "body", format: "ndjson" });
   reading.write(new TextEncoder().encode(services(10)));
   const options = { origin: ORIGIN, dryRun: false, ifGeneration: null, isAborted: () => true };
   assert.throws(() => changes.applyImported(reading.finish(), options), { name: "AbortError" });
