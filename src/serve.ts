@@ -45,7 +45,7 @@ export async function serve(
   try {
     started = await Promise.race([starting, stopped]);
   } catch (error) {
-    log.error(error instanceof Error ? error.message : String(error));
+    log.error(startFault(error, settings.database.path));
     return 1;
   }
   if ("signal" in started) {
@@ -76,6 +76,16 @@ export async function serve(
   await node[Symbol.asyncDispose]();
   log.info("Stopped");
   return exitCode;
+}
+
+/** What failed in one line. Where SQLite or the code stumbles over what is stored, it names the file and what to do. */
+function startFault(error: unknown, database: string): string {
+  const message = error instanceof Error ? error.message : String(error);
+  const isOfContent = error instanceof TypeError || error instanceof RangeError ||
+    /\bmalformed\b|not a database/.test(message);
+  if (!isOfContent || database === "none" || database === ":memory:") return message;
+  return `Cannot start from the database ${database}, which seems to be damaged: ${message} (look: ` +
+    `sqlite3 ${database} "PRAGMA integrity_check"; put a copy in its place: pleiades restore COPY --db ${database})`;
 }
 
 /** Says what listens, what is served and what is lacking: each a line, the last ones as hints. */

@@ -4,6 +4,7 @@
  * @module
  */
 import { deepEqual, equal, match, ok } from "node:assert/strict";
+import { DatabaseSync } from "node:sqlite";
 import { TestAuthority } from "./health/certificates.ts";
 import { type ServeOptions, ServeProcess } from "./serve_process.ts";
 
@@ -183,6 +184,54 @@ Deno.test("what is lacking is said at the start, each with what to do about it",
       "dns.port",
       "database.path: none",
     ],
+  );
+});
+
+Deno.test("a pipe in the place of any file is refused, or passed over, instead of waited for", async () => {
+  await using folder = await temporaryFolder();
+  const pipe = `${folder.path}/pipe`;
+  equal((await new Deno.Command("mkfifo", { args: [pipe] }).output()).code, 0);
+  const file = `${folder.path}/pleiades.yaml`;
+  equal((await failedStart({ args: [...MEMORY, "-c", pipe] })).code, 1);
+  for (
+    const text of [
+      "geoip: { database: pipe }",
+      "mapFile: { path: pipe }",
+      "dns: { zones: [ { domain: example.org, file: pipe } ] }",
+      "api: { tls: { certFile: pipe, keyFile: pipe } }",
+      "database: { path: pipe }",
+    ]
+  ) {
+    await Deno.writeTextFile(file, `${text}\n`);
+    const { code, message } = await failedStart({ args: ["-c", file] });
+    equal(code, 1, text);
+    match(message, /it is no regular file/, text);
+  }
+});
+
+Deno.test("a damaged database is named, with what to do about it", async () => {
+  await using folder = await temporaryFolder();
+  const path = `${folder.path}/node.db`;
+  {
+    await using node = await ServeProcess.start({ args: ["--db", path] });
+    const response = await fetch(`${node.api}/apply`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ pools: [{ name: "web", members: [{ ipAddress: "192.0.2.1", port: 443 }] }] }),
+    });
+    equal(response.status, 200, await response.text());
+    node.kill("SIGTERM");
+    await node.ended();
+  }
+  {
+    using database = new DatabaseSync(path);
+    database.exec("UPDATE members SET ip_address = 'nonsense'");
+  }
+  const { code, message } = await failedStart({ args: ["--db", path] });
+  equal(code, 1);
+  match(
+    message,
+    /^Cannot start from the database \S+node\.db, which seems to be damaged: .*pleiades restore COPY --db/,
   );
 });
 

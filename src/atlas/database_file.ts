@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { expectRegular } from "../config/regular_file.ts";
 import { type DatabaseKind, openDatabase } from "../geo/database.ts";
 import type { Mmdb } from "../geo/mmdb.ts";
 import { weightOf } from "../snapshot/memory.ts";
@@ -34,6 +35,7 @@ export async function readDatabase(path: string, kind: DatabaseKind): Promise<Da
 }
 
 async function readShared(path: string): Promise<SharedArrayBuffer> {
+  expectRegular(await Deno.stat(path)); // before it is opened: that alone waits for the other end of a pipe
   using file = await Deno.open(path);
   const { size } = await file.stat();
   const bytes = new Uint8Array(new SharedArrayBuffer(size));

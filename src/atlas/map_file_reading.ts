@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { expectRegular } from "../config/regular_file.ts";
 import { compileMapFile, MapFileFault } from "../balance/map_file.ts";
 import { fileFault } from "../config/file_fault.ts";
 import type { FileProblem } from "../config/yaml_source.ts";
@@ -15,6 +16,7 @@ export type MapFileReading =
 /** Reads and compiles a map file; never rejects. */
 export async function readMapFile(path: string): Promise<MapFileReading> {
   try {
+    expectRegular(await Deno.stat(path));
     return { kind: "compiled", table: compileMapFile(await Deno.readFile(path)) };
   } catch (cause) {
     if (!(cause instanceof Error)) throw cause;

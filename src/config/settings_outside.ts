@@ -6,6 +6,7 @@
 import { accessSync, constants, existsSync } from "node:fs";
 import { homedir } from "node:os";
 import { dirname } from "node:path";
+import { readRegularFile } from "./regular_file.ts";
 
 /** The machine, as far as settings depend on it. */
 export interface SettingsOutside {
@@ -27,7 +28,7 @@ export interface SettingsOutside {
 
 /** This machine. */
 export const systemOutside: SettingsOutside = {
-  readFile: (path) => Deno.readFileSync(path),
+  readFile: readRegularFile,
   exists: existsSync,
   isWritable,
   hostname: () => Deno.hostname(),

@@ -61,6 +61,9 @@ export function writeKept(path: string, kept: KeptTables, fingerprint: string): 
  */
 export function readKept(path: string, fingerprintOf: (generation: number) => string): KeptTables | null {
   try {
+    // Before it is opened: that alone waits for the other end of a pipe.
+    const { isFile, size: fileSize } = Deno.statSync(path);
+    if (!isFile) return null;
     using file = Deno.openSync(path);
     const reader = new Reader(file);
     const { format, order, fingerprint: of, sizes, checksum, ...numbers } = JSON.parse(
@@ -68,6 +71,7 @@ export function readKept(path: string, fingerprintOf: (generation: number) => st
     ) as Header;
     if (format !== FORMAT || order !== BYTE_ORDER || of !== fingerprintOf(numbers.generation)) return null;
     const [names, records, heap, pools] = sizes as [number, number, number, number];
+    if (!(names + records + heap + pools <= fileSize)) return null; // nothing is made for what can't be there
     // Read to where they are used; what may grow has its room behind it.
     const memory = [
       reader.bytes(names, names),
@@ -124,20 +128,20 @@ class Reader {
 
   /** @throws {RangeError} when there is no line */
   line(): string {
-    for (;;) {
-      const end = this.#buffer.indexOf(0x0a);
+    let room = new Uint8Array(CHUNK);
+    for (let filled = 0;;) {
+      const count = this.#file.readSync(room.subarray(filled));
+      if (count === null || filled > HEADER_MAX) throw new RangeError("There is no header");
+      const end = room.subarray(filled, filled + count).indexOf(0x0a);
       if (end >= 0) {
-        const line = new TextDecoder().decode(this.#buffer.subarray(0, end));
-        this.#buffer = this.#buffer.subarray(end + 1);
-        return line;
+        this.#buffer = room.subarray(filled + end + 1, filled + count);
+        return new TextDecoder().decode(room.subarray(0, filled + end));
       }
-      const chunk = new Uint8Array(CHUNK);
-      const count = this.#file.readSync(chunk);
-      if (count === null || this.#buffer.length > HEADER_MAX) throw new RangeError("There is no header");
-      const joined = new Uint8Array(this.#buffer.length + count);
-      joined.set(this.#buffer);
-      joined.set(chunk.subarray(0, count), this.#buffer.length);
-      this.#buffer = joined;
+      filled += count;
+      if (filled < room.length) continue;
+      const grown = new Uint8Array(room.length * 2);
+      grown.set(room);
+      room = grown;
     }
   }
 

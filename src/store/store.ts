@@ -315,10 +315,16 @@ function createPrivately(path: string): void {
   Deno.openSync(path, { write: true, create: true, mode: 0o600 }).close();
 }
 
-/** Bytes of a file; 0 when it doesn't exist. */
+/**
+ * Bytes of a file; 0 when it doesn't exist.
+ *
+ * @throws {Error} when it is a pipe or a device, whose opening alone may wait without end
+ */
 function sizeOf(path: string): number {
   try {
-    return Deno.statSync(path).size;
+    const { isFile, isDirectory, size } = Deno.statSync(path);
+    if (!isFile && !isDirectory) throw new Error("it is no regular file");
+    return size;
   } catch (cause) {
     if (cause instanceof Deno.errors.NotFound) return 0;
     throw cause;
