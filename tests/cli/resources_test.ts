@@ -461,7 +461,7 @@ Deno.test("the static fallback is set whole, and shown with whose it is", async 
     "fallback set --endpoints 192.0.2.80,2001:db8::80 --ttl 5",
   );
   deepEqual(JSON.parse(last?.body ?? ""), { endpoints: ["192.0.2.80", "2001:db8::80"], ttl: 5 });
-  match(stdout, /^source +algorithm +endpoints +onAllDown +ttl\nmodel +round-robin /);
+  match(stdout, /^source +algorithm +endpoints +on all down +ttl\nmodel +round-robin /i);
 });
 
 Deno.test("the static fallback is updated on condition that it is still the one read; deleted, the settings' one counts", async () => {
