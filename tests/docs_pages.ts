@@ -183,7 +183,9 @@ function session(steps: readonly Step[], { folder, ports }: { folder: string; po
     [
       "failed=0",
       "{",
-      text.replaceAll(/\b(5353|8080)\b/g, (port) => ports[port as keyof Ports]),
+      text.replaceAll(/\b(5353|8080)\b/g, (port) => ports[port as keyof Ports])
+        // A page's reader waits a second for a node to start; a machine with other work may need more.
+        .replaceAll(/^sleep 1$/gm, WAIT_UNTIL_READY),
       `} > ${folder}/out/${i}.text 2>&1`,
       `echo $failed > ${folder}/out/${i}.code`,
       ...(/&$/.test(text.trim()) ? [WAIT_UNTIL_READY] : []),
@@ -199,7 +201,7 @@ function session(steps: readonly Step[], { folder, ports }: { folder: string; po
 
 /** People need longer than this to type the next line. */
 const WAIT_UNTIL_READY =
-  "for turn in 1 2 3 4 5 6 7 8 9 10; do if pleiades status >/dev/null 2>&1; then break; fi; sleep 0.3; done";
+  "for turn in $(seq 60); do if pleiades status >/dev/null 2>&1; then break; fi; sleep 0.3; done";
 
 function asWritten(text: string, ports: Ports): string {
   return Object.entries(ports).reduce((all, [written, port]) => all.replaceAll(port, written), text);

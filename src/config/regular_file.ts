@@ -17,7 +17,11 @@ export function readRegularFile(path: string): Uint8Array {
   return Deno.readFileSync(path);
 }
 
-/** @throws {Error} when a file is none that can be read whole */
+/**
+ * Refuses what can't be read whole: pipes and devices, which have no end, folders, and files that are too long.
+ *
+ * @throws {Error} with what it is instead
+ */
 export function expectRegular({ isFile, isDirectory, size }: Deno.FileInfo): void {
   if (isDirectory) throw new Deno.errors.IsADirectory("Is a directory");
   if (!isFile) throw new Error("it is no regular file (a pipe or a device has no end)");

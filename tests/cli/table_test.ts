@@ -50,5 +50,5 @@ Deno.test("where a table is too wide its widest columns are cut, and short ones 
   await printRows(rows, { columns, output: "table", fits: true }, { ...terminal, columns: 80 });
   const [, line = ""] = terminal.stdout().split("\n");
   equal(line.length, 80);
-  match(line, /^web   (long\.)+.*…  unhealthy  x+…$/);
+  match(line, /^web {3}(long\.)+.*… {2}unhealthy {2}x+…$/);
 });
