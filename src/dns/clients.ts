@@ -158,7 +158,7 @@ export class Clients {
       ? [...listed, ...this.#outsiders(list, listed.length)]
       : listed.filter(({ isUp }) => isUp);
     const rules = this.#rules(list, candidates);
-    const base = this.#base(list, candidates);
+    const base = this.#base(list, candidates, among);
     const options = {
       candidates,
       rules,
@@ -167,7 +167,7 @@ export class Clients {
         ? this.#fence(list, { candidates, among, need: isWhole || goesPast ? 0 : need })
         : null,
       // Of an address that stands twice one is left out in the end, so that more are shown than asked for.
-      max: this.#hasTwins(list) ? 0 : max,
+      max: this.#hasTwins(list) || among === "inside" ? 0 : max,
     };
     const key = `${keyOf(options)}|${
       isFencing ? `${this.#word(list + LIST.algorithm)} ${need} ${among}` : ""
@@ -230,7 +230,7 @@ export class Clients {
     });
   }
 
-  #base(list: number, candidates: readonly Candidate[]): Base {
+  #base(list: number, candidates: readonly Candidate[], among: Among): Base {
     const algorithm = this.#word(list + LIST.algorithm);
     switch (ALGORITHMS[algorithm]) {
       case "geoip":
@@ -241,7 +241,8 @@ export class Clients {
           named: this.#atlas.named(this.#addresses(list)),
         };
       case "hash":
-        return { kind: "hashed" };
+        if (among !== "inside") return { kind: "hashed" };
+        // Falls through: those inside are equals.
       default:
         // A fence ranks those that are up itself.
         return { kind: "alike", ranking: rankAlike(algorithm, candidates) };

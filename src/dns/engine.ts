@@ -488,18 +488,16 @@ export class Engine {
       this.#deny(entry);
       return RCODE.NOERROR;
     }
-    this.#turnTo(scarce);
+    selection.eligible(this.#turnTo(scarce));
     return this.#answerFromPool(service, scarce, cursor, "up", entry);
   }
 
-  /** Has the choice go by the pool's limits and members; gives its list. */
+  /** Has the choice go by the pool's limits; gives its list. */
   #turnTo(pool: number): number {
     const { limits } = this.#selection;
     limits.max = this.#record(pool + POOL.maxAnswers);
     limits.need = this.#record(pool + POOL.minHealthy);
-    const list = this.#list(pool);
-    this.#selection.eligible(list);
-    return list;
+    return this.#list(pool);
   }
 
   /** What can be answered from a pool: for all clients alike, or by what fences this one. */
@@ -512,7 +510,7 @@ export class Engine {
     if (selection.isFencing(list)) {
       const state = selection.stateFor(list, this.#whoAsks);
       this.#widenScope();
-      if (this.#trace && state !== STATE.up) this.#traceRanking(list, "up");
+      if (this.#trace && state !== STATE.up) this.#traceReason(list, "up");
       return state;
     }
     if (up > 0 && (need === 0 || up >= selection.needed(list, need))) return STATE.up;
@@ -541,7 +539,12 @@ export class Engine {
   #traceRanking(list: number, whom: Whom): void {
     const selection = this.#selection;
     this.#trace!.leading(list, whom, selection.leading(list, whom, this.#whoAsks));
+    this.#traceReason(list, whom);
+  }
+
+  #traceReason(list: number, whom: Whom): void {
     if (this.#record(list + LIST.facts) === 0) return;
+    const selection = this.#selection;
     // A fence is told of as it is, not as it would be.
     const { map, candidates } = selection.clientsOf(list, selection.isFencing(list) ? "up" : whom);
     this.#trace!.reason(list, candidates, map.reasonFor(this.#readClient()));
