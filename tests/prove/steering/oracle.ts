@@ -96,7 +96,7 @@ export class Oracle {
         group.filter((member) => !named.includes(member))
       ),
     ].filter((group) => group.length > 0);
-    const isHashed = !inside && pool.algorithm === "hash";
+    const isHashed = !inside && pool.algorithm === "hash" && named.length < members.length;
     return {
       groups,
       pool: index,
@@ -175,7 +175,7 @@ export class Oracle {
         const behind = measured.filter(({ rttUs }) => rttUs > most);
         return [
           measured.filter(({ rttUs }) => rttUs <= most),
-          ...[...Map.groupBy(behind, ({ rttUs }) => rttUs).values()],
+          ...behind.map((member) => [member]),
           members.filter((member) => !isMeasured(pool, member)),
         ];
       }
