@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { parseIp, parsePrefix } from "../../../src/ip.ts";
+import { parsePrefix } from "../../../src/ip.ts";
 import { decodeMessage, encodeQuery } from "../../../src/wire/message.ts";
 import { TYPE } from "../../../src/wire/record_type.ts";
 import { askUdp } from "../../dns/clients.ts";
@@ -93,6 +93,10 @@ function onWire(model: Model): Model {
     pools: model.pools.map((pool) => ({
       ...pool,
       isChecked: false,
+      // A model names a rule's member by its address, which must be one member's.
+      rules: pool.rules.filter(({ member }) =>
+        pool.members.filter(({ ip }) => ip === pool.members[member]!.ip).length === 1
+      ),
       members: pool.members.map((member) => ({
         ...member,
         isHealthy: true,
@@ -115,10 +119,6 @@ function declaredPool(
   { algorithm, maxAnswers, minHealthy, onAllDown, fallback, geofence, members, rules }: ModelPool,
   index: number,
 ): unknown {
-  const nameOf = (at: number) => {
-    const { ip, port } = members[at]!;
-    return parseIp(ip)!.length === 4 ? `${ip}:${port}` : `[${ip}]:${port}`;
-  };
   const unique = new Map(rules.map((rule) => [JSON.stringify(rule), rule]));
   return {
     name: `pool-${index}`,
@@ -129,6 +129,6 @@ function declaredPool(
       ...{ port, weight, priority, enabled },
       ...(place && { latitude: place[0], longitude: place[1] }),
     })),
-    geoRules: [...unique.values()].map(({ member, ...match }) => ({ ...match, member: nameOf(member) })),
+    geoRules: [...unique.values()].map(({ member, ...match }) => ({ ...match, member: members[member]!.ip })),
   };
 }
