@@ -31,7 +31,7 @@ import {
 } from "./ranking.ts";
 import { type ClientRule, type RuleGroup, RuleGroups } from "./rule_groups.ts";
 import type { Trie } from "./trie.ts";
-import { smoothSchedule } from "./weighted.ts";
+import { type Schedule, scheduleOf } from "./weighted.ts";
 
 /** What is known of clients, opened for reading. */
 export interface ClientFacts {
@@ -76,8 +76,8 @@ export interface Decision {
   readonly lead: number;
   /** Where the groups of equals behind the head end; `null` = all differ. */
   readonly ends: Uint32Array | null;
-  /** The equals' turns where their weights differ: positions in `order`. */
-  readonly schedule: Uint16Array | null;
+  /** The equals' turns where their weights differ. */
+  readonly schedule: Schedule | null;
   /** With a geofence: whether enough are up. Without, what can be answered is judged for all clients alike. */
   readonly state: State;
   /** What is left of the equals while some of them drain: their share of the answers; the others go past them. */
@@ -130,15 +130,15 @@ const STEPS_MAX_UNBOUNDED = 128;
 /** What a question to the map file counts: two searches in it. */
 const STEPS_OF_MAP = 8;
 /** Sites that are compared in a step. */
-const SITES_A_STEP = 16;
+const SITES_A_STEP = 4;
 /** With more groups of rules of a kind it isn't looked at whether they make a difference. */
 const GROUPS_COMPARED_MAX = 64;
 /** Different decisions that a map may hold, … */
 const DECISIONS_MAX = 65_536;
 /** … and members and turns in all of them together. */
 const DECISIONS_SIZE_MAX = 1 << 20;
-/** Candidates that are ranked in a step. */
-const CANDIDATES_A_STEP = 16;
+/** Candidates among whom the first is found in a step. */
+const CANDIDATES_A_STEP = 4;
 /** Below this, one place isn't proved nearer than another: the rounding of unit vectors. */
 const DOT_MARGIN = 1e-7;
 
@@ -611,7 +611,8 @@ export class ClientMap {
 
   #work(group: RuleGroup | null, place: number): number {
     const { candidates, max } = this.#options;
-    this.#left -= Math.floor(candidates.length / CANDIDATES_A_STEP);
+    // Where only the first counts nothing is sorted.
+    this.#left -= max === 1 ? Math.floor(candidates.length / CANDIDATES_A_STEP) : candidates.length;
     const ranking = this.#rank(group, place);
     const key = this.#keyOf(ranking);
     const known = this.#numbers.get(key);
@@ -621,8 +622,8 @@ export class ClientMap {
     const order = ranking.order.slice(0, shown);
     const equals = order.slice(0, ranking.lead);
     const weights = equals.map((position) => candidates[position]!.weight);
-    const schedule = weights.some((weight) => weight !== weights[0]) ? smoothSchedule(weights) : null;
-    this.#decisionsSize += order.length + (schedule ? schedule.length : 0);
+    const schedule = scheduleOf(weights);
+    this.#decisionsSize += order.length + (schedule ? schedule.size : 0);
     // A decision that is forgotten takes the whole trie with it.
     if (this.#decisions.length === DECISIONS_MAX || this.#decisionsSize > DECISIONS_SIZE_MAX) {
       this.#trie.clear();

@@ -4,15 +4,15 @@
  *
  * @module
  */
-import { type Candidate, rankBy, type Ranking } from "./ranking.ts";
+import { type PlainCandidate, rankBy, type Ranking } from "./ranking.ts";
 
 /** Keeps the candidates of the best tier, as equals. */
-export function rankByTier(candidates: readonly Candidate[]): Ranking {
+export function rankByTier(candidates: readonly PlainCandidate[]): Ranking {
   const { order, lead } = rankBy(candidates, tierOf);
   return { order: order.slice(0, lead), lead };
 }
 
 /** A candidate without a priority is in the last tier. */
-function tierOf({ priority }: Candidate): number {
+function tierOf({ priority }: PlainCandidate): number {
   return priority === 0 ? Infinity : priority;
 }

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { type Candidate, rankBy, rankGroups, type Ranking } from "./ranking.ts";
+import { type PlainCandidate, rankBy, rankGroups, type Ranking } from "./ranking.ts";
 
 /** As fast as the fastest is who takes at most this share longer, … */
 const EQUAL_SHARE = 0.1;
@@ -12,11 +12,17 @@ const EQUAL_SHARE = 0.1;
 const EQUAL_US = 1000;
 
 /** By measured round trip; the unmeasured come last, as equals. */
-export function rankByLatency(candidates: readonly Candidate[]): Ranking {
+export function rankByLatency(candidates: readonly PlainCandidate[]): Ranking {
   const { order } = rankBy(candidates, rttOf);
   if (order.length === 0) return { order, lead: 0 };
   const fastest = rttOf(candidates[order[0]!]!);
   const most = Math.max(fastest * (1 + EQUAL_SHARE), fastest + EQUAL_US);
+  const last = candidates[order.at(-2) ?? 0]!;
+  if (rttOf(last) < Infinity) {
+    // No two are equals behind the lead.
+    const behind = order.findIndex((position) => rttOf(candidates[position]!) > most);
+    return { order, lead: behind < 0 ? order.length : behind };
+  }
   const isMeasured = (position: number) => rttOf(candidates[position]!) < Infinity;
   const leading = order.filter((position) => rttOf(candidates[position]!) <= most);
   const behind = order.slice(leading.length);
@@ -27,6 +33,6 @@ export function rankByLatency(candidates: readonly Candidate[]): Ranking {
   ]);
 }
 
-function rttOf({ rttUs }: Candidate): number {
+function rttOf({ rttUs }: PlainCandidate): number {
   return rttUs === 0 ? Infinity : rttUs;
 }

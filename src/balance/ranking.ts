@@ -25,6 +25,9 @@ export interface Candidate {
   readonly address: Uint8Array;
 }
 
+/** As far as algorithms look at one that don't look at the client. */
+export type PlainCandidate = Pick<Candidate, "index" | "isUp" | "weight" | "priority" | "rttUs">;
+
 /** Candidates in order of preference; `rankGroups` makes one. */
 export interface Ranking {
   /** Positions among the candidates; those that must not be answered aren't there. */
@@ -57,12 +60,12 @@ export function keepRanked(ranking: Ranking, isKept: (position: number) => boole
 }
 
 /** All are equals. */
-export function rankEqual(candidates: readonly Candidate[]): Ranking {
+export function rankEqual(candidates: readonly unknown[]): Ranking {
   return { order: [...candidates.keys()], lead: candidates.length };
 }
 
 /** By a number, least first; those whose numbers are the same as the first one's are equals. */
-export function rankBy(candidates: readonly Candidate[], cost: (candidate: Candidate) => number): Ranking {
+export function rankBy<T>(candidates: readonly T[], cost: (candidate: T) => number): Ranking {
   const costs = Float64Array.from(candidates, cost);
   const order = orderBy(costs);
   let lead = 0;

@@ -1,58 +1,120 @@
 /**
- * Smooth weighted round robin: in each cycle every member is first exactly as often as its weight says, and the
- * turns of a heavy member are spread over the cycle instead of coming in a row.
+ * Weighted round robin: in each cycle every member is first exactly as often as its weight says, and the turns of a
+ * heavy member are spread over the cycle instead of coming in a row.
  *
- * Every turn, each member's credit grows by its weight; the one with the most credit is chosen and pays the sum of
- * all weights. After sum(weights) turns all credits are 0 again: that is the cycle, computed once and then only
- * indexed.
+ * A short cycle is *smooth*: every turn, each member's credit grows by its weight; the one with the most credit is
+ * chosen and pays the sum of all weights. After sum(weights) turns all credits are 0 again: that is the cycle, computed
+ * once and then only indexed.
+ *
+ * That takes a step for each member and turn, far too many where weights are large and unlike. The turns of a long cycle
+ * are laid side by side by member, and taken in strides of the golden ratio: as every stride is new until all have been
+ * taken, shares are as exact, and wherever one begins they come out evenly. It takes no table but the sums of weights.
  *
  * @module
  */
 
-/** Longest schedule: 4096 turns of 2 bytes keep a pool's schedule in 8 KiB. */
-export const SCHEDULE_MAX = 4096;
+/** Steps that the table of a short cycle may take; 4096 turns for two members. */
+const STEPS_MAX = 8192;
+/** Longest cycle: the product of two turns is still exact. */
+const CYCLE_MAX = 2 ** 26;
+/** Of so many in a row some have no divisor in common with a cycle. */
+const STRIDES_TRIED = 64;
+const GOLDEN_RATIO = 0.6180339887498949;
+
+/** The order in which members are first. */
+export class Schedule {
+  /** How many turns it takes until all begins anew. */
+  readonly cycle: number;
+  /** Positions by turn, of a short cycle. */
+  readonly #turns: Uint16Array | null;
+  /** The turns of each member and of those before it, of a long one. */
+  readonly #sums: Float64Array;
+  readonly #stride: number;
+
+  /** Of members by position. @param weights at least one, each ≥ 1 */
+  constructor(weights: readonly number[]) {
+    const shares = shorten(weights);
+    let sum = 0;
+    this.#sums = Float64Array.from(shares, (share) => sum += share);
+    this.cycle = sum;
+    this.#turns = sum * shares.length <= STEPS_MAX ? smoothTurns(shares, sum) : null;
+    this.#stride = this.#turns ? 1 : strideOf(sum);
+  }
+
+  /** How many numbers it keeps. */
+  get size(): number {
+    return this.#turns ? this.#turns.length : this.#sums.length;
+  }
+
+  /** The position whose turn it is. @param ticket any unsigned number */
+  at(ticket: number): number {
+    const turn = ticket % this.cycle;
+    if (this.#turns !== null) return this.#turns[turn]!;
+    const place = turn * this.#stride % this.cycle;
+    const sums = this.#sums;
+    let low = 0;
+    let high = sums.length - 1;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (sums[middle]! <= place) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+}
+
+/** The schedule of these weights; `null` = all are the same, and turns go round. */
+export function scheduleOf(weights: readonly number[]): Schedule | null {
+  return weights.some((weight) => weight !== weights[0]) ? new Schedule(weights) : null;
+}
 
 /**
- * The order in which members are first during one cycle.
- *
- * Weights are divided by their greatest common divisor; when the cycle is still longer than `SCHEDULE_MAX`, they
- * are scaled down to it by largest remainder, and each member keeps at least one turn.
- *
- * @param weights one weight ≥ 1 for each eligible member
- * @returns positions in `weights`; empty when `weights` is
+ * A stride that comes to every turn and leaves no large gaps on the way: of those near the golden ratio the one whose
+ * ratio to the cycle has the smallest partial quotients as a continued fraction.
  */
-export function smoothSchedule(weights: readonly number[]): Uint16Array {
-  const shares = shorten(weights);
-  const total = shares.reduce((sum, share) => sum + share, 0);
-  const schedule = new Uint16Array(total);
+function strideOf(cycle: number): number {
+  const first = Math.round(cycle * GOLDEN_RATIO);
+  let stride = 1;
+  let least = Infinity;
+  for (let tried = first; tried < first + STRIDES_TRIED; tried++) {
+    let quotients = 0;
+    let [a, b] = [cycle, tried];
+    while (b !== 0) {
+      quotients += Math.floor(a / b);
+      [a, b] = [b, a % b];
+    }
+    if (a !== 1 || quotients >= least) continue;
+    least = quotients;
+    stride = tried;
+  }
+  return stride;
+}
+
+function smoothTurns(shares: readonly number[], cycle: number): Uint16Array {
+  const turns = new Uint16Array(cycle);
   const credits = new Float64Array(shares.length);
-  for (let turn = 0; turn < total; turn++) {
+  for (let turn = 0; turn < cycle; turn++) {
     let best = 0;
     for (let i = 0; i < shares.length; i++) {
       credits[i]! += shares[i]!;
       if (credits[i]! > credits[best]!) best = i;
     }
-    credits[best]! -= total;
-    schedule[turn] = best;
+    credits[best]! -= cycle;
+    turns[turn] = best;
   }
-  return schedule;
-}
-
-function shorten(weights: readonly number[]): number[] {
-  const divisor = weights.reduce(greatestCommonDivisor, 0) || 1;
-  const shares = weights.map((weight) => weight / divisor);
-  const total = shares.reduce((sum, share) => sum + share, 0);
-  return total <= SCHEDULE_MAX ? shares : apportion(shares, total);
-}
-
-/** Largest-remainder apportionment of `SCHEDULE_MAX` turns. */
-function apportion(shares: readonly number[], total: number): number[] {
-  const exact = shares.map((share) => share * SCHEDULE_MAX / total);
-  const turns = exact.map((value) => Math.max(1, Math.floor(value)));
-  const left = SCHEDULE_MAX - turns.reduce((sum, turn) => sum + turn, 0);
-  const byRemainder = [...exact.keys()].sort((a, b) => (exact[b]! % 1) - (exact[a]! % 1) || a - b);
-  for (let i = 0; i < left; i++) turns[byRemainder[i % byRemainder.length]!]!++;
   return turns;
+}
+
+/** Divides by the greatest common divisor; what is still too long is scaled down, each keeping a turn. */
+function shorten(weights: readonly number[]): readonly number[] {
+  let divisor = 0;
+  for (let i = 0; i < weights.length && divisor !== 1; i++) {
+    divisor = greatestCommonDivisor(weights[i]!, divisor);
+  }
+  const shares = divisor === 1 ? weights : weights.map((weight) => weight / divisor);
+  const sum = shares.reduce((sum, share) => sum + share, 0);
+  if (sum <= CYCLE_MAX) return shares;
+  return shares.map((share) => Math.max(1, Math.floor(share * CYCLE_MAX / sum)));
 }
 
 function greatestCommonDivisor(a: number, b: number): number {

@@ -1,16 +1,17 @@
 /**
  * What the answer depends on where it depends on the client: opens the atlas for reading, turns the records of a list
- * into candidates and rules, and shares one `ClientMap` among all lists for which it would be the same.
+ * into candidates and rules, and shares one `ClientMap` among all lists for which it would be the same. Which one that is
+ * is found by comparing words: what health doesn't change is the *grounds* of a list, and it has a map for each state.
  *
  * @module
  */
 import type { Fence } from "../balance/fence.ts";
-import { type Base, type ClientFacts, ClientMap } from "../balance/client_map.ts";
+import { type Base, type ClientFacts, ClientMap, type ClientMapOptions } from "../balance/client_map.ts";
 import { Extents } from "../balance/extents.ts";
 import { MapFile } from "../balance/map_file.ts";
 import { Mmdb } from "../geo/mmdb.ts";
 import { NamedMembers } from "../balance/named_by_map.ts";
-import { type Candidate, rankGroups } from "../balance/ranking.ts";
+import { type Candidate, type PlainCandidate, rankGroups } from "../balance/ranking.ts";
 import type { ClientRule } from "../balance/rule_groups.ts";
 import { Trie } from "../balance/trie.ts";
 import { ALGORITHMS } from "../config/model.ts";
@@ -37,10 +38,16 @@ import { type Limits, rankAlike } from "./selection.ts";
 export interface ClientsOfList {
   /** By client. */
   readonly map: ClientMap;
-  /** What they were made for. */
-  readonly candidates: readonly Candidate[];
-  /** Addresses in an answer; 0 = all. */
-  readonly max: number;
+  /** Whether somebody can be answered. */
+  readonly isSomebodyUp: boolean;
+}
+
+/** Of lists that are alike, whatever the health of their members: the decisions, by state of health. */
+export interface Grounds {
+  /** All that decisions follow from but health. */
+  readonly words: Uint32Array;
+  /** By state, see `Clients.of`. */
+  readonly maps: Map<string, ClientsOfList>;
 }
 
 /**
@@ -65,8 +72,10 @@ export class OpenAtlas implements ClientFacts {
   readonly map: MapFile | null;
   readonly #city = new Map<Family, { mmdb: Mmdb; extents: Extents | null }>();
   readonly #asn = new Map<Family, Mmdb>();
-  readonly #trie = new Trie();
-  readonly #maps = new Map<string, ClientMap>();
+  #trie = new Trie();
+  /** By hash of their words. */
+  readonly #grounds = new Map<number, Grounds[]>();
+  #maps = 0;
   readonly #named = new Map<string, NamedMembers>();
 
   /** Opens every file; they were found sound when the atlas was made. */
@@ -106,19 +115,50 @@ export class OpenAtlas implements ClientFacts {
     return named;
   }
 
-  /** The map that goes by this key; made when there is none. */
-  mapFor(key: string, options: () => ConstructorParameters<typeof ClientMap>[0]): ClientMap {
-    const known = this.#maps.get(key);
+  /** The decisions on these grounds in this state of health; made when there are none. */
+  decisionsFor({ maps }: Grounds, state: string, options: () => ClientMapOptions): ClientsOfList {
+    const known = maps.get(state);
     if (known) return known;
-    if (this.#maps.size >= MAPS_MAX) {
-      this.#maps.clear();
-      this.#named.clear();
-      this.#trie.clear();
-    }
-    const made = new ClientMap(options(), this, this.#trie);
-    this.#maps.set(key, made);
+    if (++this.#maps > MAPS_MAX) this.#forget();
+    const given = options();
+    const isSomebodyUp = given.candidates.some(({ isUp }) => isUp);
+    const made = { map: new ClientMap(given, this, this.#trie), isSomebodyUp };
+    maps.set(state, made);
     return made;
   }
+
+  /** The grounds that these words stand for. @param words the caller's, and used again */
+  groundsOf(words: Uint32Array): Grounds {
+    const hash = hashOf(words);
+    const alike = this.#grounds.get(hash);
+    const known = alike?.find((grounds) => isSame(grounds.words, words));
+    if (known) return known;
+    const made = { words: words.slice(), maps: new Map<string, ClientsOfList>() };
+    if (alike) alike.push(made);
+    else this.#grounds.set(hash, [made]);
+    return made;
+  }
+
+  #forget(): void {
+    this.#maps = 1;
+    for (const { maps } of [...this.#grounds.values()].flat()) maps.clear();
+    this.#grounds.clear();
+    this.#named.clear();
+    this.#trie = new Trie();
+  }
+}
+
+/** FNV-1a over words. */
+function hashOf(words: Uint32Array): number {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < words.length; i++) hash = Math.imul(hash ^ words[i]!, 0x01000193);
+  return hash;
+}
+
+function isSame(a: Uint32Array, b: Uint32Array): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
 }
 
 function familiesOf(mmdb: Mmdb): Family[] {
@@ -130,6 +170,7 @@ export class Clients {
   readonly #records: Uint32Array;
   readonly #board: LiveBoard;
   readonly #atlas: OpenAtlas;
+  #words = new Uint32Array(256);
 
   /** Reads nothing yet. */
   constructor(view: SnapshotView, board: LiveBoard, atlas: OpenAtlas) {
@@ -144,35 +185,124 @@ export class Clients {
     return Array.from({ length: count }, (_, index) => this.#candidate(list, index));
   }
 
-  /**
-   * The decisions for a list with facts.
-   */
-  of(list: number, among: Among, { max, need }: Readonly<Limits>): ClientsOfList {
+  /** The same, as far as those need them who don't look at the client: pools of hundreds are ranked at a change. */
+  plain(list: number): PlainCandidate[] {
+    const candidates: PlainCandidate[] = [];
+    const end = list + LIST.members + this.#word(list + LIST.count) * LIST.memberSize;
+    for (let member = list + LIST.members; member < end; member += LIST.memberSize) {
+      const slot = this.#word(member + LIST.memberSlot);
+      const rank = this.#word(member + LIST.memberRank);
+      candidates.push({
+        index: candidates.length,
+        isUp: this.#board.isUp(slot),
+        weight: rank & 0xffff,
+        priority: rank >>> 16,
+        rttUs: this.#board.rtt[slot]!,
+      });
+    }
+    return candidates;
+  }
+
+  /** The grounds of a list with facts; they hold for as long as the list and its limits do. */
+  groundsOf(list: number, among: Among, limits: Readonly<Limits>): Grounds {
+    return this.#atlas.groundsOf(this.#wordsOf(list, among, limits));
+  }
+
+  /** The decisions for a list with facts, with the health of now. @param grounds those of the list, where they are known */
+  of(
+    list: number,
+    among: Among,
+    limits: Readonly<Limits>,
+    grounds: Grounds = this.groundsOf(list, among, limits),
+  ): ClientsOfList {
+    return this.#atlas.decisionsFor(grounds, this.#stateOf(list), () => this.#optionsOf(list, among, limits));
+  }
+
+  /** Those among whom is chosen; with a geofence, also those that only make fences. */
+  among(list: number, among: Among): Candidate[] {
     const facts = this.#word(list + LIST.facts);
-    const isFencing = this.#word(facts + FACTS.geofence) === 1;
     const goesPast = among === "past" || among === "past all";
+    const isWhole = isAll(among);
     const isUp = (candidate: Candidate) => !(goesPast && candidate.left < 1) && (isWhole || candidate.isUp);
-    const isWhole = among !== "up" && among !== "past";
     const listed = this.candidates(list).map((candidate) => ({ ...candidate, isUp: isUp(candidate) }));
-    const candidates = isFencing
+    return this.#word(facts + FACTS.geofence) === 1
       ? [...listed, ...this.#outsiders(list, listed.length)]
       : listed.filter(({ isUp }) => isUp);
-    const rules = this.#rules(list, candidates);
-    const base = this.#base(list, candidates, among);
-    const options = {
+  }
+
+  #optionsOf(list: number, among: Among, { max, need }: Readonly<Limits>): ClientMapOptions {
+    const facts = this.#word(list + LIST.facts);
+    const isFencing = this.#word(facts + FACTS.geofence) === 1;
+    const isAnyEnough = isAll(among) || among === "past";
+    const candidates = this.among(list, among);
+    return {
       candidates,
-      rules,
-      base,
-      fence: isFencing
-        ? this.#fence(list, { candidates, among, need: isWhole || goesPast ? 0 : need })
-        : null,
+      rules: this.#rules(list, candidates),
+      base: this.#base(list, candidates, among),
+      fence: isFencing ? this.#fence(list, { candidates, among, need: isAnyEnough ? 0 : need }) : null,
       // Of an address that stands twice one is left out in the end, so that more are shown than asked for.
       max: this.#hasTwins(list) || among === "inside" ? 0 : max,
     };
-    const key = `${keyOf(options)}|${
-      isFencing ? `${this.#word(list + LIST.algorithm)} ${need} ${among}` : ""
-    }`;
-    return { map: this.#atlas.mapFor(key, () => options), candidates, max };
+  }
+
+  /** All that decisions follow from but health: of members, rules and those outside, and addresses where they count. */
+  #wordsOf(list: number, among: Among, { max, need }: Readonly<Limits>): Uint32Array {
+    const records = this.#records;
+    const count = this.#word(list + LIST.count);
+    const facts = this.#word(list + LIST.facts);
+    const algorithm = this.#word(list + LIST.algorithm);
+    const placesAndRules = FACTS.places + count * FACTS.placeSize +
+      this.#word(facts + FACTS.rules) * RULE.size;
+    const outsiders = this.#word(facts + FACTS.outsiders) * OUTSIDER.size;
+    const addressWords = GO_BY_ADDRESS.includes(ALGORITHMS[algorithm]!)
+      ? count * (this.#word(list + LIST.addressSize) & ~TWINS) / 4
+      : 0;
+    const size = HEAD_WORDS + count + placesAndRules + outsiders + addressWords;
+    if (this.#words.length < size) this.#words = new Uint32Array(size * 2);
+    const words = this.#words;
+    words[0] = algorithm;
+    words[1] = this.#hasTwins(list) ? 0 : max;
+    words[2] = this.#word(facts + FACTS.geofence) === 1 ? need : 0;
+    words[3] = AMONG.indexOf(among);
+    words[4] = count;
+    let at = HEAD_WORDS;
+    const members = list + LIST.members;
+    for (let i = 0; i < count; i++) words[at++] = records[members + i * LIST.memberSize + LIST.memberRank]!;
+    for (let i = 0; i < placesAndRules; i++) words[at++] = records[facts + i]!;
+    for (let i = 0; i < outsiders; i++) {
+      // Slots are numbers of the node; here only counts whether there is one.
+      const word = records[facts + placesAndRules + i]!;
+      words[at++] = i % OUTSIDER.size !== OUTSIDER.slot ? word : word === NO_SLOT ? 0 : 1;
+    }
+    const addresses = members + count * LIST.memberSize;
+    for (let i = 0; i < addressWords; i++) words[at++] = records[addresses + i]!;
+    return words.subarray(0, at);
+  }
+
+  /** Who is up, those that only make fences included; by latency also how fast. As many members as a list has count. */
+  #stateOf(list: number): string {
+    const count = this.#word(list + LIST.count);
+    const facts = this.#word(list + LIST.facts);
+    const members = list + LIST.members + LIST.memberSlot;
+    let state = "";
+    let bits = 0;
+    let size = 0;
+    const add = (slot: number) => {
+      bits = bits << 1 | (slot !== NO_SLOT && this.#board.isUp(slot) ? 1 : 0);
+      if (++size % BITS_IN_CHARACTER !== 0) return;
+      state += String.fromCharCode(bits);
+      bits = 0;
+    };
+    for (let i = 0; i < count; i++) add(this.#word(members + i * LIST.memberSize));
+    const outsiders = facts + FACTS.places + count * FACTS.placeSize +
+      this.#word(facts + FACTS.rules) * RULE.size;
+    for (let i = 0; i < this.#word(facts + FACTS.outsiders); i++) {
+      add(this.#word(outsiders + i * OUTSIDER.size + OUTSIDER.slot));
+    }
+    state += String.fromCharCode(bits);
+    if (ALGORITHMS[this.#word(list + LIST.algorithm)] !== "latency") return state;
+    for (let i = 0; i < count; i++) state += ` ${this.#board.rtt[this.#word(members + i * LIST.memberSize)]}`;
+    return state;
   }
 
   #hasTwins(list: number): boolean {
@@ -336,20 +466,17 @@ export class Clients {
   }
 }
 
-/** Says everything that decisions depend on, so that lists with equal keys share them. */
-function keyOf(
-  { candidates, rules, base, fence, max }: ConstructorParameters<typeof ClientMap>[0],
-): string {
-  const byAddress = base.kind === "mapped" || base.kind === "hashed";
-  const members = candidates.map(({ index, isUp, weight, left, place, address }, position) =>
-    `${index} ${isUp} ${weight} ${left} ${place?.latitude} ${place?.longitude} ${byAddress ? address : ""}` +
-    (fence ? ` ${fence.listed[position]} ${fence.others[position]}` : "")
-  );
-  const order = base.kind === "alike"
-    ? `${base.ranking.lead} ${base.ranking.order} ${base.ranking.ends}`
-    : "";
-  const fenced = fence && base.kind === "alike"
-    ? candidates.map(({ priority, rttUs }) => `${priority} ${rttUs}`)
-    : [];
-  return [base.kind, order, fence !== null, max, ...members, ...fenced, JSON.stringify(rules)].join("|");
+/** All of `Among`, by the number that stands for each. */
+const AMONG: readonly Among[] = ["up", "past", "all", "past all", "inside"];
+
+/** Whether members count as up whether they are or not. */
+function isAll(among: Among): boolean {
+  return among !== "up" && among !== "past";
 }
+
+/** Algorithms that look at members' addresses. */
+const GO_BY_ADDRESS: readonly string[] = ["map-file", "hash"];
+/** Words before those of the records. */
+const HEAD_WORDS = 5;
+/** Members whose state fits into a character. */
+const BITS_IN_CHARACTER = 15;

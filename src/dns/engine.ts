@@ -65,6 +65,8 @@ const POOL_STEPS_MAX = 8;
 /** TTL of the HINFO that stands for ANY (RFC 8482 §4.2), seconds. */
 const ANY_TTL = 3600;
 const QUESTION_NAME = 0xc00c;
+/** Bytes that are copied one by one: more than any answer over UDP has. */
+const COPIED_MAX = 1232;
 /** Longer identities are cut: the smallest answer must have room for question, subnet and NSID. */
 const NSID_MAX = 128;
 
@@ -886,7 +888,9 @@ export class Engine {
     const out = this.#out;
     const heap = this.#view.heap;
     const from = this.#at;
-    for (let i = 0; i < size; i++) out[from + i] = heap[heapAt + i]!;
+    // A view is an allocation, so it is for what takes long.
+    if (size > COPIED_MAX) out.set(heap.subarray(heapAt, heapAt + size), from);
+    else for (let i = 0; i < size; i++) out[from + i] = heap[heapAt + i]!;
     this.#at = from + size;
     if (owner === QUESTION_NAME) return;
     for (let at = from; at < this.#at; at += 12 + (out[at + 10]! << 8 | out[at + 11]!)) {

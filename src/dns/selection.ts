@@ -10,24 +10,26 @@ import type { ClientMap, Decision } from "../balance/client_map.ts";
 import type { State } from "../balance/fence.ts";
 import { rankByTier } from "../balance/failover.ts";
 import { rankByLatency } from "../balance/latency.ts";
-import { type Candidate, rankEqual, type Ranking } from "../balance/ranking.ts";
+import { type Candidate, type PlainCandidate, rankEqual, type Ranking } from "../balance/ranking.ts";
 import { rotate } from "../balance/round_robin.ts";
-import { smoothSchedule } from "../balance/weighted.ts";
+import { type Schedule, scheduleOf } from "../balance/weighted.ts";
 import { ALGORITHMS } from "../config/model.ts";
 import { FACTS, LIST, NO_LIST_ID, SMALL_LIST_MAX, TWINS } from "../snapshot/layout.ts";
 import type { LiveBoard } from "../snapshot/live.ts";
 import { neededOf, type SnapshotView } from "../snapshot/view.ts";
-import type { Among, Clients, ClientsOfList } from "./clients.ts";
+import type { Among, Clients, Grounds } from "./clients.ts";
 
 /** Most addresses one answer can carry: 64 KiB of AAAA records. */
 export const CHOSEN_MAX = 2340;
 
 /** Multiples of it lie evenly between whole numbers, so that tickets go past a drain evenly, too. */
 const GOLDEN_RATIO = 0.6180339887498949;
+/** After so many turns those behind the lead move on, however long a cycle is. */
+const ROUND_MAX = 4096;
 /** Stands in `DERIVED.past`. */
 const NOBODY = 0xffffffff;
-/** Maps kept before all are looked for again. */
-const MAPS_MAX = 16_384;
+/** Things that have a number before all are looked for again. */
+const NUMBERED_MAX = 16_384;
 
 /** What is derived for a list. */
 const DERIVED = {
@@ -39,9 +41,11 @@ const DERIVED = {
   up: 2,
   /** How many of them are in the ranking. */
   ranked: 3,
+  /** Where the answer depends on the client, instead: the number of its grounds, 0 = not looked for yet. */
+  grounds: 3,
   /** How many at its head take turns. */
   lead: 4,
-  /** Where the answer depends on the client: one more than the index of its map, 0 = not looked for yet, … */
+  /** Where the answer depends on the client: the number of its map, 0 = not looked for yet, … */
   map: 5,
   /** … and for which limits that is (`limitsWord`). */
   limits: 6,
@@ -59,7 +63,7 @@ interface AsIfUp {
   readonly generation: number;
   readonly order: Uint32Array;
   readonly lead: number;
-  readonly schedule: Uint16Array | null;
+  readonly schedule: Schedule | null;
   readonly ends: Uint32Array | null;
 }
 
@@ -99,12 +103,13 @@ export class Selection {
   readonly #few = new Uint32Array(SMALL_LIST_MAX);
   #fewCount = 0;
   /** Turns of a list whose leading members differ in weight, by list id. */
-  readonly #schedules = new Map<number, Uint16Array>();
+  readonly #schedules = new Map<number, Schedule>();
   /** Where groups of equals behind those that lead end, by list id; few lists have any. */
   readonly #ends = new Map<number, Uint32Array>();
   /** Decisions that depend on the client; many lists share one, and say which by `DERIVED.map`. */
-  readonly #maps: ClientMap[] = [];
-  readonly #mapNumbers = new Map<ClientMap, number>();
+  readonly #maps = new Numbered<ClientMap>();
+  /** What they rest on, likewise by `DERIVED.grounds`. */
+  readonly #grounds = new Numbered<Grounds>();
   /** What is asked for in outages only: decisions of lists with facts, by what they are among, … */
   readonly #rare = { all: new Map<number, RareMap>(), inside: new Map<number, RareMap>() };
   /** … and rankings of lists without, some members of which are up. By list id. */
@@ -201,23 +206,24 @@ export class Selection {
     const ticket = this.#draw(cursor, decision.lead, decision.lead);
     const { order, lead, ends, schedule } = ticket * GOLDEN_RATIO % 1 < decision.left ? decision : beside;
     this.turn.lead = lead;
-    this.turn.cycle = schedule ? schedule.length : lead;
+    this.turn.cycle = schedule ? schedule.cycle : lead;
     return this.#lay(list, order, 0, order.length, lead, schedule, ends, ticket);
   }
 
   /** Decisions without those that drain; `null` = all do. */
   #pastOf(list: number): ClientMap | null {
     const at = this.#records[list + LIST.id]! * DERIVED.size + DERIVED.past;
-    if (this.#derived[at] === 0) {
-      const map = this.#past(list, "past");
-      this.#derived[at] = map ? this.#numberOf(map) : NOBODY;
-    }
-    return this.#derived[at] === NOBODY ? null : this.#maps[this.#derived[at]! - 1]!;
+    if (this.#derived[at] === NOBODY) return null;
+    const known = this.#maps.get(this.#derived[at]!);
+    if (known) return known;
+    const map = this.#past(list, "past");
+    this.#derived[at] = map ? this.#maps.numberOf(map) : NOBODY;
+    return map;
   }
 
   #past(list: number, among: Among): ClientMap | null {
-    const { map, candidates } = this.#clients.of(list, among, this.limits);
-    return candidates.some(({ isUp }) => isUp) ? map : null;
+    const { map, isSomebodyUp } = this.#clients.of(list, among, this.limits);
+    return isSomebodyUp ? map : null;
   }
 
   /** Chooses as if all members were up from a list that has an id, no facts, and some that are. */
@@ -226,7 +232,7 @@ export class Selection {
     let known = this.#asIfUp.get(id);
     if (!known || known.from !== list || known.generation !== generation) {
       if (this.#asIfUp.size >= AS_IF_UP_MAX) this.#asIfUp.clear();
-      known = { from: list, generation, ...this.#ranked(list, this.#clients.candidates(list)) };
+      known = { from: list, generation, ...this.#ranked(list, this.#clients.plain(list)) };
       this.#asIfUp.set(id, known);
     }
     const { order, lead, schedule, ends } = known;
@@ -277,9 +283,15 @@ export class Selection {
     return neededOf(this.#records[list + LIST.count]!, minHealthy);
   }
 
-  /** The decisions for the list by client; only of a list with facts, right after `eligible` of it. */
-  clientsOf(list: number, whom: Whom): ClientsOfList {
-    return this.#clients.of(list, whom, this.limits);
+  /** The decisions for the list by client, and those among whom they choose; only of a list with facts. */
+  clientsOf(
+    list: number,
+    whom: Whom,
+  ): { readonly map: ClientMap; readonly candidates: readonly Candidate[] } {
+    return {
+      map: this.#clients.of(list, whom, this.limits).map,
+      candidates: this.#clients.among(list, whom),
+    };
   }
 
   /** Which members take turns: their indices, valid until the next call; right after `choose` of this list. */
@@ -306,7 +318,7 @@ export class Selection {
     at: number,
     count: number,
     lead: number,
-    schedule: Uint16Array | null,
+    schedule: Schedule | null,
     ends: Uint32Array | null,
     cursor: number,
   ): number {
@@ -315,7 +327,7 @@ export class Selection {
       this.turn.lead = 1;
       return this.#lay(list, order, at, count, lead, null, ends, 0);
     }
-    const ticket = this.#draw(cursor, lead, schedule ? schedule.length : lead);
+    const ticket = this.#draw(cursor, lead, schedule ? schedule.cycle : lead);
     return this.#lay(list, order, at, count, lead, schedule, ends, ticket);
   }
 
@@ -326,16 +338,23 @@ export class Selection {
     at: number,
     count: number,
     lead: number,
-    schedule: Uint16Array | null,
+    schedule: Schedule | null,
     ends: Uint32Array | null,
     ticket: number,
   ): number {
     const hasTwins = this.#hasTwins(list);
     const n = hasTwins ? count : Math.min(count, limit(this.limits.max));
-    const first = schedule ? schedule[ticket % schedule.length]! : ticket;
+    const first = schedule ? schedule.at(ticket) : ticket;
     rotate(order, at, lead, first, n, this.chosen);
     if (ends === null) { for (let i = lead; i < n; i++) this.chosen[i] = order[at + i]!; }
-    else this.#layBehind(order, at, lead, ends, Math.floor(ticket / (schedule ? schedule.length : lead)), n);
+    else {this.#layBehind(
+        order,
+        at,
+        lead,
+        ends,
+        Math.floor(ticket / (schedule ? Math.min(schedule.cycle, ROUND_MAX) : lead)),
+        n,
+      );}
     return hasTwins ? this.#withoutTwins(list, n) : n;
   }
 
@@ -404,8 +423,9 @@ export class Selection {
     const count = this.#records[list + LIST.count]!;
     let up = 0;
     for (let i = 0; i < count; i++) if (this.#board.isUp(this.#slot(list, i))) up++;
-    if (this.#records[list + LIST.facts] === 0) this.#rank(list, id, up === 0);
     const at = id * DERIVED.size;
+    if (this.#records[list + LIST.facts] === 0) this.#rank(list, id, up === 0);
+    else if (this.#derived[at + DERIVED.from] !== list) this.#derived[at + DERIVED.grounds] = 0;
     this.#derived[at + DERIVED.map] = 0;
     this.#derived[at + DERIVED.past] = 0;
     this.#derived[at + DERIVED.up] = up;
@@ -416,7 +436,7 @@ export class Selection {
   /** Ranks the members that are up, for every client alike; while none is, all of them as if they were. */
   #rank(list: number, id: number, isAllDown: boolean): void {
     const base = this.#records[list + LIST.base]!;
-    const candidates = this.#clients.candidates(list).filter(({ isUp }) => isUp || isAllDown);
+    const candidates = this.#clients.plain(list).filter(({ isUp }) => isUp || isAllDown);
     const { order, lead, schedule, ends } = this.#ranked(list, candidates);
     this.#order.set(order, base);
     this.#derived[id * DERIVED.size + DERIVED.ranked] = order.length;
@@ -427,13 +447,13 @@ export class Selection {
     else this.#ends.delete(id);
   }
 
-  #ranked(list: number, candidates: readonly Candidate[]) {
+  #ranked(list: number, candidates: readonly PlainCandidate[]) {
     const { order, lead, ends } = rankAlike(this.#records[list + LIST.algorithm]!, candidates);
     const weights = order.slice(0, lead).map((position) => candidates[position]!.weight);
     return {
       order: Uint32Array.from(order, (position) => candidates[position]!.index),
       lead,
-      schedule: weights.some((weight) => weight !== weights[0]) ? smoothSchedule(weights) : null,
+      schedule: scheduleOf(weights),
       ends: ends ? Uint32Array.from(ends) : null,
     };
   }
@@ -441,12 +461,18 @@ export class Selection {
   #mapOf(list: number, id: number): ClientMap {
     const at = id * DERIVED.size;
     const limits = limitsWord(this.limits);
-    const known = this.#derived[at + DERIVED.map]!;
-    if (known !== 0 && this.#derived[at + DERIVED.limits] === limits) return this.#maps[known - 1]!;
-    const { map } = this.#clients.of(list, "up", this.limits);
-    this.#derived[at + DERIVED.map] = this.#numberOf(map);
-    this.#derived[at + DERIVED.limits] = limits;
-    this.#derived[at + DERIVED.past] = 0;
+    const isSameLimits = this.#derived[at + DERIVED.limits] === limits;
+    const known = isSameLimits ? this.#maps.get(this.#derived[at + DERIVED.map]!) : undefined;
+    if (known) return known;
+    let grounds = isSameLimits ? this.#grounds.get(this.#derived[at + DERIVED.grounds]!) : undefined;
+    if (!grounds) {
+      grounds = this.#clients.groundsOf(list, "up", this.limits);
+      this.#derived[at + DERIVED.grounds] = this.#grounds.numberOf(grounds);
+      this.#derived[at + DERIVED.limits] = limits;
+      this.#derived[at + DERIVED.past] = 0;
+    }
+    const { map } = this.#clients.of(list, "up", this.limits, grounds);
+    this.#derived[at + DERIVED.map] = this.#maps.numberOf(map);
     return map;
   }
 
@@ -472,24 +498,6 @@ export class Selection {
     return made;
   }
 
-  /** One more than the map's index in `#maps`. */
-  #numberOf(map: ClientMap): number {
-    const known = this.#mapNumbers.get(map);
-    if (known !== undefined) return known;
-    // Those of former states of health pile up; lists that still need theirs look for it again.
-    if (this.#maps.length === MAPS_MAX) {
-      this.#maps.length = 0;
-      this.#mapNumbers.clear();
-      for (let at = 0; at < this.#derived.length; at += DERIVED.size) {
-        this.#derived[at + DERIVED.map] = 0;
-        this.#derived[at + DERIVED.past] = 0;
-      }
-    }
-    const number = this.#maps.push(map);
-    this.#mapNumbers.set(map, number);
-    return number;
-  }
-
   #slot(list: number, index: number): number {
     return this.#records[list + LIST.members + index * LIST.memberSize + LIST.memberSlot]!;
   }
@@ -510,11 +518,41 @@ function limitsWord({ max, need }: Limits): number {
   return (max << 17 ^ need) >>> 0;
 }
 
+/**
+ * Things by number, so that a word can stand for one. Those that nothing needs any more pile up; when there are too many,
+ * all lose their numbers, and whoever still needs one looks for it again.
+ */
+class Numbered<T> {
+  #things: T[] = [];
+  readonly #numbers = new Map<T, number>();
+  /** Of the things with numbers now; numbers from before stand for nothing. */
+  #from = 1;
+
+  /** What a number stands for, if anything; 0 never does. */
+  get(number: number): T | undefined {
+    return number < this.#from ? undefined : this.#things[number - this.#from];
+  }
+
+  /** The number of a thing, which gets one when it has none. */
+  numberOf(thing: T): number {
+    const known = this.#numbers.get(thing);
+    if (known !== undefined) return known;
+    if (this.#things.length === NUMBERED_MAX) {
+      this.#from += NUMBERED_MAX;
+      this.#things = [];
+      this.#numbers.clear();
+    }
+    const number = this.#from + this.#things.push(thing) - 1;
+    this.#numbers.set(thing, number);
+    return number;
+  }
+}
+
 const FAILOVER = ALGORITHMS.indexOf("failover");
 const LATENCY = ALGORITHMS.indexOf("latency");
 
 /** Ranks by an algorithm that doesn't look at the client. */
-export function rankAlike(algorithm: number, candidates: readonly Candidate[]): Ranking {
+export function rankAlike(algorithm: number, candidates: readonly PlainCandidate[]): Ranking {
   if (algorithm === FAILOVER) return rankByTier(candidates);
   if (algorithm === LATENCY) return rankByLatency(candidates);
   return rankEqual(candidates);

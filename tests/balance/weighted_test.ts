@@ -1,8 +1,8 @@
-/** @module Tests of the rotation of equal members and of the smooth weighted schedule. */
+/** @module Tests of the rotation of equal members and of the weighted schedule. */
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { rotate } from "../../src/balance/round_robin.ts";
-import { SCHEDULE_MAX, smoothSchedule } from "../../src/balance/weighted.ts";
+import { Schedule, scheduleOf } from "../../src/balance/weighted.ts";
 
 Deno.test("rotate() makes each of n members first exactly k times in n·k turns", () => {
   fc.assert(fc.property(
@@ -25,28 +25,55 @@ Deno.test("rotate() makes each of n members first exactly k times in n·k turns"
   ));
 });
 
-Deno.test("smoothSchedule() gives each member exactly its weight's share of a cycle", () => {
+/** Positions over so many turns. */
+function turnsOf(weights: readonly number[], turns: number): number[] {
+  const schedule = new Schedule(weights);
+  return Array.from({ length: turns }, (_, ticket) => schedule.at(ticket));
+}
+
+Deno.test("a schedule gives each member exactly its weight's share of a cycle, short or long", () => {
+  const weight = fc.oneof(fc.integer({ min: 1, max: 10 }), fc.integer({ min: 1, max: 5000 }));
   fc.assert(
-    fc.property(fc.array(fc.integer({ min: 1, max: 200 }), { minLength: 1, maxLength: 20 }), (weights) => {
-      const schedule = smoothSchedule(weights);
-      const turns = weights.map((_, i) => schedule.filter((position) => position === i).length);
-      const scale = weights.reduce((sum, weight) => sum + weight, 0) / schedule.length;
+    fc.property(fc.array(weight, { minLength: 1, maxLength: 20 }), (weights) => {
+      const { cycle } = new Schedule(weights);
+      const turns = weights.map(() => 0);
+      for (const position of turnsOf(weights, cycle)) turns[position]!++;
+      const scale = weights.reduce((sum, weight) => sum + weight, 0) / cycle;
       assert.deepEqual(turns.map((turn) => turn * scale), weights);
     }),
+    { numRuns: 50 },
   );
 });
 
-Deno.test("smoothSchedule() spreads the turns of a heavy member over the cycle", () => {
-  assert.deepEqual([...smoothSchedule([5, 1, 1])], [0, 0, 1, 0, 2, 0, 0]);
+Deno.test("a short schedule spreads the turns of a heavy member over the cycle", () => {
+  assert.deepEqual(turnsOf([5, 1, 1], 7), [0, 0, 1, 0, 2, 0, 0]);
 });
 
-Deno.test("smoothSchedule() keeps long cycles within bounds and every member in them", () => {
-  const weights = [65_535, 65_534, 1];
-  const schedule = smoothSchedule(weights);
-  assert.ok(schedule.length <= SCHEDULE_MAX);
-  assert.deepEqual(new Set(schedule), new Set([0, 1, 2]));
+Deno.test("a long schedule is even wherever one looks: no member is more than six turns off its share", () => {
+  const weights = Array.from({ length: 256 }, (_, i) => 1 + i * 61 % 997);
+  const sum = weights.reduce((sum, weight) => sum + weight, 0);
+  const turns = turnsOf(weights, 20_000);
+  for (const position of [0, 1, 100, 255]) {
+    const share = weights[position]! / sum;
+    let had = 0;
+    for (const [turn, first] of turns.entries()) {
+      if (first === position) had++;
+      const off = Math.abs(had - share * (turn + 1));
+      assert.ok(off < 6, `member ${position} is ${off} turns off at turn ${turn}`);
+    }
+  }
 });
 
-Deno.test("smoothSchedule() of nobody is empty", () => {
-  assert.equal(smoothSchedule([]).length, 0);
+Deno.test("a schedule of any weights takes a look at each of them to be made, and a few to be asked", () => {
+  const weights = Array.from({ length: 1000 }, (_, i) => i % 2 === 0 ? 65_535 : 65_534);
+  const schedule = new Schedule(weights);
+  assert.equal(schedule.size, 1000);
+  assert.ok(schedule.cycle > 60_000_000);
+  assert.ok(new Schedule([65_535, 65_534, 1]).size <= 8192);
+  assert.deepEqual(new Set(turnsOf([65_535, 65_534, 1], 131_070)), new Set([0, 1, 2]));
+});
+
+Deno.test("equal weights need no schedule", () => {
+  assert.equal(scheduleOf([7, 7, 7]), null);
+  assert.equal(scheduleOf([]), null);
 });
