@@ -6,6 +6,8 @@
  * The account by stage is of partial pipelines, made of the engine's own parts: reading the query; that and finding the
  * name; both and choosing members; the whole. A stage's figure is the difference to the one before.
  *
+ * `deno task bench engine --worst` looks at single queries instead, those that take the longest (`engine_worst.ts`).
+ *
  * `deno task bench engine [--rounds N] [--heap ANSWERS]`: the heap is watched over ten million answers of each kind
  * unless told otherwise, 0 = not at all. A heap that moves is an error. For a profile:
  * `deno run -A --cpu-prof bench/main.ts engine`, where the runtime has it.
@@ -21,6 +23,7 @@ import { hashSuffix } from "../src/snapshot/names.ts";
 import { SnapshotView } from "../src/snapshot/view.ts";
 import { query } from "../tests/dns/packets.ts";
 import { type Declared, World } from "../tests/dns/world.ts";
+import { benchWorst } from "./engine_worst.ts";
 import { atlasOf, SITES } from "./geo_database.ts";
 import { declared, geoDatabase, questions, siteAddresses, WORKLOADS, ZONE } from "./dns_workloads.ts";
 
@@ -45,6 +48,7 @@ const out = new Uint8Array(1232);
 
 /** Prints the table. */
 export function bench(args: string[]): Promise<void> {
+  if (args.includes("--worst")) return benchWorst();
   const rounds = numberAfter(args, "--rounds") ?? 5;
   const heapAnswers = numberAfter(args, "--heap") ?? HEAP_ANSWERS;
   const moving: string[] = [];

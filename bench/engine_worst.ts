@@ -1,0 +1,356 @@
+/**
+ * The most that one query can cost the engine: for each kind of model and client the queries that it has most work with,
+ * each of them new to it. What counts is the median of such queries, since other programs make some of them slower; a
+ * case that is above the bar is an error.
+ *
+ * Named by `bench/engine.ts --worst`.
+ *
+ * @module
+ */
+import { compileMapFile } from "../src/balance/map_file.ts";
+import { type Atlas, EMPTY_ATLAS } from "../src/snapshot/atlas.ts";
+import { flatRecord, writeMmdb } from "../tests/balance/mmdb_writer.ts";
+import { query } from "../tests/dns/packets.ts";
+import { type Declared, World } from "../tests/dns/world.ts";
+import { geoDatabase } from "./dns_workloads.ts";
+import { atlasOf } from "./geo_database.ts";
+
+/** Members of a large pool, … */
+const MEMBERS_MAX = 256;
+/** … and its geo rules. */
+const GEO_RULES_MAX = 1_000;
+/** No query may take longer, microseconds. */
+const BAR_US = 50;
+/** Queries of a case that are timed; as many go before, so that code is compiled. */
+const QUERIES = 400;
+
+/** Queries that have much work in common. */
+interface Case {
+  readonly name: string;
+  readonly world: Declared;
+  /** The packet of each query. */
+  readonly packet: (i: number) => Uint8Array;
+  /** Over TCP: then 64 KiB may be answered. */
+  readonly isStream?: boolean;
+  /** What happens before each query, not timed. */
+  readonly before?: (world: World, i: number) => void;
+  /** Why the case may be above the bar; it is told, and no error. */
+  readonly excuse?: string;
+}
+
+/** Prints the table. */
+export function benchWorst(): Promise<void> {
+  const above: string[] = [];
+  // Code is compiled before anything is timed.
+  for (const each of cases()) timesOf(each);
+  console.log(`${"worst case".padEnd(72)} ${"µs".padStart(7)} ${"p90".padStart(7)}`);
+  for (const each of cases()) {
+    const times = timesOf(each);
+    const median = times[times.length >> 1]!;
+    const slow = times[Math.floor(times.length * 0.9)]!;
+    const note = median <= BAR_US ? "" : each.excuse === undefined ? "  above the bar" : `  ${each.excuse}`;
+    if (median > BAR_US && each.excuse === undefined) above.push(each.name);
+    console.log(
+      `${each.name.padEnd(72)} ${median.toFixed(1).padStart(7)} ${slow.toFixed(1).padStart(7)}${note}`,
+    );
+  }
+  return above.length === 0
+    ? Promise.resolve()
+    : Promise.reject(new Error(`Queries take more than ${BAR_US} µs: ${above.join(", ")}`));
+}
+
+/** Microseconds of each query, ascending. */
+function timesOf({ world: declared, packet, isStream = false, before }: Case): number[] {
+  const world = new World(declared);
+  const out = new Uint8Array(65_535);
+  const address = new Uint8Array([192, 0, 2, 53]);
+  const client = { stream: isStream, address: () => address };
+  const times: number[] = [];
+  for (let i = 0; i < 2 * QUERIES; i++) {
+    const bytes = packet(i);
+    before?.(world, i);
+    const start = performance.now();
+    const size = world.engine.answer(bytes, bytes.length, client, out, out.length);
+    const took = (performance.now() - start) * 1000;
+    if (size === 0) throw new Error("a question got no answer");
+    if (i >= QUERIES) times.push(took);
+  }
+  return times.sort((a, b) => a - b);
+}
+
+const NAME = "www.example";
+
+function addressOf(i: number): string {
+  return `10.${i >> 16}.${i >> 8 & 255}.${i & 255}`;
+}
+
+/** A new /24 each time, anywhere. */
+function fromV4(i: number): Uint8Array {
+  const n = Math.imul(i + 1, 0x9e3779b1) >>> 0;
+  return query(NAME, "A", { ecs: `${1 + (n >>> 24) % 220}.${n >>> 16 & 255}.${n >>> 8 & 255}.0/24` });
+}
+
+/** A new /56 each time. */
+function fromV6(i: number): Uint8Array {
+  const n = Math.imul(i + 1, 0x9e3779b1) >>> 0;
+  return query(NAME, "A", {
+    ecs: `2001:${(n >>> 16).toString(16)}:${(n & 0xffff).toString(16)}:${(i & 255).toString(16)}00::/56`,
+  });
+}
+
+const plain = () => query(NAME, "A");
+
+type Pool = NonNullable<Declared["pools"]>[number];
+
+function one(pool: Omit<Pool, "name">, atlas?: Atlas): Declared {
+  return { pools: [{ name: "web", ...pool }], services: { [NAME]: "web" }, ...(atlas ? { atlas } : {}) };
+}
+
+function members<T extends object>(count: number, more: (i: number) => T) {
+  return Array.from({ length: count }, (_, i) => ({ ipAddress: addressOf(i), ...more(i) }));
+}
+
+/** Turns a member down and up again by turns. */
+function flap(world: World, i: number): void {
+  world.health({ [addressOf(3)]: i % 2 === 1 });
+}
+
+/** So many rules, nested as deep as they can be and beside each other. */
+function cidrs(isIpv6: boolean): { readonly cidr: string; readonly member: number }[] {
+  return Array.from({ length: GEO_RULES_MAX }, (_, i) => ({
+    cidr: isIpv6
+      ? `2001:db8:${(i * 7).toString(16)}::${i.toString(16)}/128`
+      : `${1 + i % 220}.${i * 7 % 256}.${i * 13 % 256}.${i % 256}/32`,
+    member: i % 2,
+  }));
+}
+
+const COUNTRIES = ["DE", "US", "SG", "BR", "AU", "FR", "GB", "JP"];
+const CONTINENTS = ["EU", "NA", "AS", "SA", "OC", "AF", "AN"];
+
+/** 100,000 networks, each of another autonomous system. */
+function networksAtlas(): Atlas {
+  const bytes = writeMmdb({
+    networks: Array.from({ length: 100_000 }, (_, i): [string, ReturnType<typeof flatRecord>] => [
+      `${1 + (i >> 9)}.${i >> 1 & 255}.${(i & 1) * 128}.0/18`,
+      flatRecord({ asn: 1 + i % 60_000 }),
+    ]),
+    databaseType: "Test-ASN",
+  });
+  const asn = new SharedArrayBuffer(bytes.length);
+  new Uint8Array(asn).set(bytes);
+  return { ...EMPTY_ATLAS, edition: 2, asn: [asn] };
+}
+
+function mapAtlas(): Atlas {
+  const lines = Array.from(
+    { length: 100_000 },
+    (_, i) =>
+      `${1 + (i >> 9)}.${i >> 1 & 255}.${(i & 1) * 128}.0/24 ${
+        addressOf(i % 3 === 0 ? i % 8 : 1000 + i % 50)
+      }\n`,
+  );
+  return { ...EMPTY_ATLAS, edition: 3, map: compileMapFile(lines.join("")) };
+}
+
+function* cases(): Generator<Case> {
+  const geo = atlasOf(geoDatabase().bytes);
+  const place = (i: number) => ({ latitude: (i * 37) % 160 - 80, longitude: (i * 101) % 340 - 170 });
+  const most = MEMBERS_MAX;
+  const pairOf = (
+    weight: number,
+  ) => [{ ipAddress: addressOf(0), weight }, { ipAddress: addressOf(1), weight: 1 }];
+  const uneven = members(most, (i) => ({ weight: 1 + i * 61 % 65_535 }));
+  yield {
+    name: "hash, weights 65535 and 1, new /56",
+    world: one({ algorithm: "hash", members: pairOf(65_535) }),
+    packet: fromV6,
+  };
+  yield {
+    name: "hash, weights 65535 and 1, new /24",
+    world: one({ algorithm: "hash", members: pairOf(65_535) }),
+    packet: fromV4,
+  };
+  yield {
+    name: `hash, ${most} members, new /56`,
+    world: one({ algorithm: "hash", members: uneven }),
+    packet: fromV6,
+  };
+  yield {
+    name: `hash, ${most} members, all answered over TCP, new /56`,
+    world: one({ algorithm: "hash", maxAnswers: 0, members: uneven }),
+    packet: fromV6,
+    isStream: true,
+    excuse: "256 members are ranked and written",
+  };
+  yield {
+    name: `hash, ${most} members, after a change of health`,
+    world: one({ algorithm: "hash", members: uneven }),
+    packet: fromV6,
+    before: flap,
+  };
+  yield {
+    name: `weighted-round-robin, ${most} members, after a change of health`,
+    world: one({ algorithm: "weighted-round-robin", members: uneven }),
+    packet: plain,
+    before: flap,
+  };
+  yield {
+    name: `weighted-round-robin, 20 members, after a change of health`,
+    world: one({ algorithm: "weighted-round-robin", members: uneven.slice(0, 20) }),
+    packet: plain,
+    before: flap,
+  };
+  yield {
+    name: `round-robin, ${most} members, all answered over TCP, after a change of health`,
+    world: one({ maxAnswers: 0, members: members(most, () => ({})) }),
+    packet: plain,
+    isStream: true,
+    before: flap,
+  };
+  yield {
+    name: `failover, ${most} tiers, after a change of health`,
+    world: one({ algorithm: "failover", members: members(most, (i) => ({ priority: 1 + i })) }),
+    packet: plain,
+    before: (world, i) => world.health({ [addressOf(0)]: i % 2 === 1 }),
+  };
+  yield {
+    name: `latency, ${most} members, after a measurement`,
+    world: one({ algorithm: "latency", members: members(most, () => ({})) }),
+    packet: plain,
+    before: (world, i) => world.roundTrips({ [addressOf(i % most)]: 1 + i * 997 }),
+  };
+  for (const maxAnswers of [1, 0]) {
+    const pool = { algorithm: "geoip", maxAnswers, members: members(most, place) } as const;
+    const what = `geoip, ${most} sites, ${maxAnswers === 1 ? "one answered" : "all answered over TCP"}`;
+    yield { name: `${what}, new /24`, world: one(pool, geo), packet: fromV4, isStream: maxAnswers === 0 };
+    yield {
+      name: `${what}, after a change of health`,
+      world: one(pool, geo),
+      packet: fromV4,
+      isStream: maxAnswers === 0,
+      before: flap,
+    };
+  }
+  const five = members(5, (i) => place(i * 7));
+  yield {
+    name: "geoip, 5 sites, new /24",
+    world: one({ algorithm: "geoip", members: five }, geo),
+    packet: fromV4,
+  };
+  yield {
+    name: "geoip, 5 sites, rules for 7 continents and 8 countries, new /24",
+    world: one({
+      algorithm: "geoip",
+      members: five,
+      geoRules: [
+        ...COUNTRIES.map((country, i) => ({ country, member: i % 5 })),
+        ...CONTINENTS.map((continent, i) => ({ continent, member: (i + 2) % 5 })),
+      ],
+    }, geo),
+    packet: fromV4,
+  };
+  yield {
+    name: "rules for every other country of a mixed world, new /24",
+    world: one(
+      { members: five, geoRules: [{ country: "DE", member: 0 }, { country: "BR", member: 1 }] },
+      geo,
+    ),
+    packet: fromV4,
+  };
+  for (const isIpv6 of [false, true]) {
+    const pool = { members: five, geoRules: cidrs(isIpv6) };
+    yield {
+      name: `${GEO_RULES_MAX} rules for ${isIpv6 ? "IPv6" : "IPv4"} prefixes, new client`,
+      world: one(pool),
+      packet: isIpv6 ? fromV6 : fromV4,
+    };
+    yield {
+      name: `${GEO_RULES_MAX} rules for ${isIpv6 ? "IPv6" : "IPv4"} prefixes, after a change of health`,
+      world: one(pool),
+      packet: isIpv6 ? fromV6 : fromV4,
+      before: flap,
+    };
+  }
+  yield {
+    name: `${GEO_RULES_MAX} rules for networks, 100,000 networks in the database, new /24`,
+    world: one({
+      members: five,
+      geoRules: Array.from({ length: GEO_RULES_MAX }, (_, i) => ({ asn: 1 + i * 50, member: i % 5 })),
+    }, networksAtlas()),
+    packet: fromV4,
+  };
+  const mapped = mapAtlas();
+  yield {
+    name: "map-file of 100,000 lines, 8 members, new /24",
+    world: one({ algorithm: "map-file", members: members(8, () => ({})) }, mapped),
+    packet: fromV4,
+  };
+  yield {
+    name: "map-file of 100,000 lines, 8 members, after a change of health",
+    world: one({ algorithm: "map-file", members: members(8, () => ({})) }, mapped),
+    packet: fromV4,
+    before: flap,
+  };
+  yield {
+    name: `8 pools of ${most} members in a chain, the last one up, after a change of health`,
+    world: {
+      pools: Array.from({ length: 8 }, (_, i): Pool => ({
+        name: `p${i}`,
+        algorithm: "geoip",
+        onAllDown: i < 7 ? "fallback" : "all",
+        fallbackPoolId: i < 7 ? `p${i + 1}` : null,
+        members: Array.from(
+          { length: most },
+          (_, j) => ({ ipAddress: addressOf(i * most + j), ...place(j) }),
+        ),
+      })),
+      services: { [NAME]: "p0" },
+      atlas: geo,
+    },
+    packet: fromV4,
+    before: (world, i) => {
+      if (i === 0) {
+        world.health(Object.fromEntries(Array.from({ length: 7 * most }, (_, j) => [addressOf(j), false])));
+      }
+      world.health({ [addressOf(7 * most + 3)]: i % 2 === 1 });
+    },
+  };
+  yield* staticCases();
+}
+
+/** Names and records. */
+function* staticCases(): Generator<Case> {
+  const deep = Array.from({ length: 110 }, () => "a").join(".");
+  const chain = Array.from({ length: 9 }, (_, i) => `${deep}.c${i}`);
+  const texts = Array.from({ length: 240 }, (_, i) => `@ TXT "${`${i} `.padEnd(250, "x")}"`).join("\n");
+  const servers = Array.from(
+    { length: 300 },
+    (_, i) => `sub NS ns${i}.sub\nns${i}.sub A 10.9.${i >> 8}.${i & 255}`,
+  ).join("\n");
+  const head = "$TTL 300\n@ SOA ns1 hostmaster 7 3600 600 604800 60\n@ NS ns1\n";
+  const zone = (rest: string): Declared => ({ zones: { "example": head + rest } });
+  yield {
+    name: "a name of 112 labels that doesn't exist",
+    world: zone(""),
+    packet: (i) => query(`${deep}.x${i}.example`, "A"),
+  };
+  yield {
+    name: "8 CNAMEs from one name of 112 labels to the next",
+    world: zone(chain.slice(1).map((name, i) => `${chain[i]} CNAME ${name}`).join("\n")),
+    packet: () => query(`${chain[0]}.example`, "A"),
+    isStream: true,
+  };
+  yield {
+    name: "60 KB of TXT over TCP",
+    world: zone(texts),
+    packet: () => query("example", "TXT"),
+    isStream: true,
+  };
+  yield {
+    name: "a referral to 300 servers with 300 addresses over TCP",
+    world: zone(servers),
+    packet: () => query("www.sub.example", "A"),
+    isStream: true,
+  };
+}
