@@ -62,27 +62,42 @@ async function* entriesOf(folder: string): AsyncIterable<Deno.DirEntry> {
   }
 }
 
+/** What a program is to the files of tests that ask for it. */
+export interface Asking {
+  /** All of them, relative to the repository. */
+  readonly files: readonly string[];
+  /** Whether a test among them can't do without it. */
+  readonly isNeeded: boolean;
+}
+
 /**
- * The files of tests in which a program is named, by themselves or in a module of `tests/` that they import.
+ * The files of tests that ask for a program, by themselves or in a module of `tests/` that they import.
  *
- * @param under the folder, relative to the repository, such as `tests`
  * @param isIn whether a file, relative to the repository, is of interest
  */
-export function filesNaming(program: string, under: string, isIn: (file: string) => boolean): string[] {
-  const naming = new Map<string, boolean>();
-  const names = (file: string): boolean => {
-    const known = naming.get(file);
+export function asking(program: string, isIn: (file: string) => boolean): Asking {
+  // Tests that need programs list them; `program()` finds one that is of use.
+  const needed = new RegExp(`\\[\\s*(?:"[a-z-]+",\\s*)*"${program}"[\\],]`);
+  const used = new Set<string>();
+  const needing = new Set<string>();
+  const looked = new Map<string, boolean>();
+  const asks = (file: string): boolean => {
+    const known = looked.get(file);
     if (known !== undefined) return known;
-    naming.set(file, false);
+    looked.set(file, false);
     const source = Deno.readTextFileSync(`${ROOT}/${file}`);
     const imports = [...source.matchAll(/from "(\.[^"]+)"/g)]
       .map(([, path]) => new URL(path!, `file:///${file}`).pathname.slice(1))
       .filter((path) => path.startsWith("tests/") && path !== "tests/programs.ts");
-    const does = source.includes(`"${program}"`) || imports.some(names);
-    naming.set(file, does);
+    if (needed.test(source)) needing.add(file);
+    const does = needing.has(file) || source.includes(`program("${program}")`) ||
+      imports.filter(asks).length > 0;
+    looked.set(file, does);
     return does;
   };
-  return testFiles(under).filter((file) => isIn(file) && names(file));
+  for (const file of testFiles("tests").filter(isIn)) if (asks(file)) used.add(file);
+  const files = [...used].sort();
+  return { files, isNeeded: files.some((file) => needing.has(file)) };
 }
 
 function testFiles(folder: string): string[] {

@@ -117,8 +117,8 @@ export function serveHistory(app: OpenAPIHono, { store }: ApiParts): void {
   });
 }
 
-function entryOf({ at, ...entry }: HistoryEntry): z.infer<typeof HistoryEntrySchema> {
-  return { ...entry, at: rfc3339(at) };
+function entryOf({ generation, at, ...origin }: HistoryEntry): z.infer<typeof HistoryEntrySchema> {
+  return { generation, at: rfc3339(at), ...origin };
 }
 
 /** An override is kept with its times in Unix milliseconds, and shown as everywhere else. */

@@ -71,6 +71,8 @@ Deno.test("loadSettings() runs on defaults when there is no file", () => {
       enabled: true,
       listenAddr: "127.0.0.1",
       port: 8080,
+      maxConnections: 256,
+      maxConnectionsPerClient: 64,
       tls: { certFile: null, keyFile: null },
       tokens: [],
     },

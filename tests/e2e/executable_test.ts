@@ -207,7 +207,7 @@ testWith(["pleiades"], "the executable explains, budgets and overrides", async (
     notEqual(await shortAnswer(place, node, "near.example.org", "203.0.113.0/24"), "192.0.2.1\n");
     await ask("undo", "region:west");
     equal(await shortAnswer(place, node, "near.example.org", "203.0.113.0/24"), "192.0.2.1\n");
-    match(await ask("failback", "near/192.0.2.1:443", "--reason", "looked at it"), /192\.0\.2\.1 /);
+    match(await ask("failback", "near/192.0.2.1:443", "--reason", "looked at it"), /192\.0\.2\.1:443 /);
   });
 });
 
