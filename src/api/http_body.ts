@@ -36,6 +36,7 @@ export class RequestBody {
   #isFirstChunk = true;
   #isDone: boolean;
   #isGivenUp = false;
+  #isWaiting = false;
   #received = 0;
   #waitedMs = 0;
 
@@ -73,6 +74,11 @@ export class RequestBody {
         onDone();
       },
     }, { highWaterMark: 0 });
+  }
+
+  /** Whether the client is waited for, which has not sent what it said it would. */
+  get isWaiting(): boolean {
+    return this.#isWaiting;
   }
 
   /**
@@ -139,6 +145,7 @@ export class RequestBody {
     const startedMs = performance.now();
     const { stallMs, sumMs } = this.#patience;
     const leftMs = sumMs + this.#received - this.#waitedMs;
+    this.#isWaiting = true;
     try {
       if (!await this.#input.more(Math.max(0, Math.min(stallMs, leftMs)))) throw brokenOff();
     } catch (error) {
@@ -146,6 +153,8 @@ export class RequestBody {
         throw new ApiProblem(408, "The body did not come in time (send it again)");
       }
       throw error;
+    } finally {
+      this.#isWaiting = false;
     }
     if (this.#isGivenUp) throw brokenOff(); // what came belongs to the next request
     this.#waitedMs += performance.now() - startedMs;

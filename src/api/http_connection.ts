@@ -61,6 +61,8 @@ export class HttpConnection {
   readonly #socket: HttpSocket;
   readonly #options: ConnectionOptions;
   readonly #input: HttpInput;
+  /** The body of the request that is being answered. */
+  #body: RequestBody | null = null;
   #isAnswering = false;
   #isDraining = false;
   #isClosed = false;
@@ -78,6 +80,11 @@ export class HttpConnection {
   /** Whether no request of it is being answered: its client would lose nothing but time. */
   get isIdle(): boolean {
     return !this.#isAnswering;
+  }
+
+  /** Whether a request of it is stuck because the client has sent a part of its body and no more. */
+  get isStalled(): boolean {
+    return this.#body?.isWaiting ?? false;
   }
 
   /** Ends it after the answer under way, at once if there is none. */
@@ -163,7 +170,9 @@ export class HttpConnection {
       onDone: watch,
     });
     if (head.body === 0) watch();
+    this.#body = body;
     const response = await this.#respond(requestOf(head, body, gone.signal));
+    this.#body = null;
     const canGoOn = body.giveUp() && head.keepsAlive && !this.#isDraining;
     const framing: Framing = {
       isHead: head.method === "HEAD",

@@ -2,8 +2,8 @@
  * The sockets of the HTTP side: binds, accepts, and keeps the number of connections within bounds.
  *
  * Nobody has to log in to connect, so a connection must not cost what DNS needs: there are so many in all and so many of
- * one client, and none waits for ever. Where all are taken, the one that has been idle for longest gives way, so that
- * silent clients keep nobody out.
+ * one client, and none waits for ever. Where all are taken, the one that has been idle for longest gives way, then the one
+ * whose body doesn't come, so that silent clients keep no others out.
  *
  * @module
  */
@@ -149,14 +149,15 @@ export class HttpServer {
       ? [...this.#connections.keys()]
       : null;
     if (rivals !== null) {
-      const idle = rivals.find((connection) => connection.isIdle);
-      if (!idle) {
+      const yielding = rivals.find((connection) => connection.isIdle) ??
+        rivals.find((connection) => connection.isStalled);
+      if (!yielding) {
         observe?.("refused");
         return socket.close();
       }
       observe?.("evicted");
-      this.#connections.delete(idle);
-      idle.close();
+      this.#connections.delete(yielding);
+      yielding.close();
     }
     observe?.("accepted");
     const connection = new HttpConnection(socket, {

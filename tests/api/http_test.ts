@@ -280,6 +280,22 @@ Deno.test("where all connections are taken the one that was idle for longest giv
   match(await third.until(/ok$/), /200 OK/);
 });
 
+Deno.test("where all connections are busy one whose body doesn't come gives way", async () => {
+  await using served = server({ limits: { maxConnections: 2, maxConnectionsPerClient: 2 } });
+  const half = `POST /half HTTP/1.1\r\n${HOST}Content-Length: 9\r\n\r\nabc`;
+  using first = await Client.connect(served);
+  await first.send(half);
+  await untilEqual(() => served.fates.length, 1);
+  using second = await Client.connect(served);
+  await second.send(half);
+  await untilEqual(() => served.fates.length, 2);
+  using third = await Client.connect(served);
+  await third.send(`GET /whole HTTP/1.1\r\n${HOST}\r\n`);
+  match(await third.until(/whole/), /200 OK/);
+  await first.rest();
+  deepEqual(served.fates, ["accepted", "accepted", "evicted", "accepted"]);
+});
+
 function bodiesOf(answers: string): string[] {
   return answers.split(/(?=HTTP\/1\.1 \d)/).map((answer) => answer.slice(answer.indexOf("\r\n\r\n") + 4));
 }
