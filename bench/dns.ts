@@ -5,19 +5,23 @@
  * else the machine does hits all alike. Absolute figures are those of a noisy machine: the result is the ratio to the
  * echo in the same round. The median over rounds is a run's figure; over runs median and range are told.
  *
- * Each round has three parts:
+ * Each round has four parts:
  *
- * - *full*: as fast as the server can, by `flood.c`; it is the server that is the limit, unless its share of the core says
- *   otherwise.
+ * - *full*: as fast as the server can, by `flood.c`, with hundreds of questions under way; it is the server that is the
+ *   limit, unless its share of the core says otherwise.
+ * - *small batches*: the same with eight questions under way on each socket.
  * - *steady*: 50,000 queries a second by dnsperf: CPU time per answer at the same work for all, waiting included.
  * - *calm*: 20,000 queries a second by dnsperf, for latency.
  *
- * Workload (c) has the first part only, since dnsperf can't give each query a client subnet of its own, and only those
+ * Every question has an OPT record (RFC 6891), as nearly all that resolvers send have; `--plain` leaves it out. Ours are the
+ * fleet alone and the whole node, from the sources and, where it was compiled, as the executable.
+ *
+ * Workload (c) has the first two parts only, since dnsperf can't give each query a client subnet of its own, and only those
  * servers that steer by place.
  *
  * ```text
  * deno task bench dns [--workload a|b|c|d|all] [--runs N] [--rounds N] [--seconds N] [--peers NAME,…]
- *   [--executable] [--check] [--json FILE] [--plot FILE]
+ *   [--plain] [--check] [--json FILE] [--plot FILE]
  * ```
  *
  * `--check` only looks whether all answer rightly. `--plot` measures nothing: it draws the
@@ -29,7 +33,7 @@ import { cpus } from "node:os";
 import { parseArgs } from "node:util";
 import { program } from "../tests/programs.ts";
 import { buildC } from "./c_program.ts";
-import { flood, load, LOAD_CORE, type LoadReport } from "./dns_load.ts";
+import { flood, LARGE_BATCHES, load, LOAD_CORE, type LoadReport, SMALL_BATCHES } from "./dns_load.ts";
 import { plot } from "./dns_plot.ts";
 import {
   CALM_PER_SECOND,
@@ -79,6 +83,7 @@ export async function bench(args: string[]): Promise<void> {
   const folder = await Deno.makeTempDir({ prefix: "bench-dns-" });
   const measured: Measured = {
     machine: await machine(peers),
+    edns: options.edns,
     seconds: options.seconds,
     rounds: options.rounds,
     workloads: [],
@@ -113,6 +118,7 @@ interface Options {
   readonly runs: number;
   readonly rounds: number;
   readonly seconds: number;
+  readonly edns: boolean;
   readonly check: boolean;
   readonly json?: string | undefined;
   readonly plot?: string | undefined;
@@ -128,7 +134,7 @@ function read(args: string[]): Options {
       rounds: { type: "string", default: "3" },
       seconds: { type: "string", default: "1" },
       peers: { type: "string" },
-      executable: { type: "boolean", default: false },
+      plain: { type: "boolean", default: false },
       check: { type: "boolean", default: false },
       json: { type: "string" },
       plot: { type: "string" },
@@ -148,12 +154,11 @@ function read(args: string[]): Options {
   return {
     workloads,
     // The echo is what the others are compared with.
-    peers: PEERS.filter((peer) =>
-      peer === echo || (wanted ? wanted.includes(peer.name) : peer.flag === undefined || values.executable)
-    ),
+    peers: PEERS.filter((peer) => peer === echo || wanted === undefined || wanted.includes(peer.name)),
     runs: Number(values.runs),
     rounds: Number(values.rounds),
     seconds: Number(values.seconds),
+    edns: !values.plain,
     check: values.check,
     json: values.json,
     plot: values.plot,
@@ -172,7 +177,7 @@ function findProgram(peer: Peer): string | null {
 async function measure(
   workload: Workload,
   peers: readonly Peer[],
-  { folder, runs, rounds, seconds, check }: Options & { readonly folder: string },
+  { folder, runs, rounds, seconds, edns, check }: Options & { readonly folder: string },
 ): Promise<Figures[]> {
   const zone = `${folder}/zone-${workload.id}`;
   await Deno.writeFile(zone, ReadableStream.from(zoneFile(workload)).pipeThrough(new TextEncoderStream()));
@@ -203,8 +208,8 @@ async function measure(
     runs: [],
   }));
   // Code gets compiled, caches are filled.
-  const asked = { floodProgram: await buildC("flood", folder), queryFile, seconds };
-  for (const { port } of running) await flood(asked.floodProgram, { port, queryFile, seconds: 1 });
+  const asked: Asked = { program: await buildC("flood", folder), queryFile, seconds, edns };
+  for (const { port } of running) await flood({ ...asked, port, seconds: 1, outstanding: LARGE_BATCHES });
   for (let run = 0; run < runs; run++) {
     for (const { runs } of figures) runs.push([]);
     for (let round = 0; round < rounds; round++) {
@@ -218,56 +223,63 @@ async function measure(
   return figures;
 }
 
-/** The first part alone. */
-async function measureFull(
-  servers: readonly Server[],
-  { floodProgram, queryFile, seconds }: Asked,
-): Promise<Map<Server, Parts>> {
-  const parts = new Map<Server, Parts>();
-  for (const server of servers) {
-    const full = await accounted(
-      server,
-      () => flood(floodProgram, { port: server.port, queryFile, seconds }),
-    );
-    parts.set(server, { full, steady: NOT_MEASURED, calm: { p50Ms: NaN, p99Ms: NaN, lost: 0 } });
-  }
-  return parts;
+/** The parts by `flood.c` alone. */
+async function measureFull(servers: readonly Server[], asked: Asked): Promise<Map<Server, Parts>> {
+  const full = await inTurn(servers, (server) => flooded(server, asked, LARGE_BATCHES));
+  const small = await inTurn(servers, (server) => flooded(server, asked, SMALL_BATCHES));
+  return new Map(servers.map((server): [Server, Parts] => [server, {
+    full: full.get(server)!,
+    small: small.get(server)!,
+    steady: NOT_MEASURED,
+    calm: { p50Ms: NaN, p99Ms: NaN, lost: 0 },
+  }]));
 }
 
 const NOT_MEASURED: UnderLoad = { perSecond: NaN, lost: 0, cpuPerMillion: NaN, busy: NaN, kernel: NaN };
 
 /** Each part for all servers before the next part. */
 async function measureRound(servers: readonly Server[], asked: Asked): Promise<Map<Server, Parts>> {
-  const { floodProgram, queryFile, seconds } = asked;
-  const inTurn = async <T>(part: (server: Server) => Promise<T>): Promise<Map<Server, T>> => {
-    const results = new Map<Server, T>();
-    for (const server of servers) results.set(server, await part(server));
-    return results;
-  };
-  const full = await inTurn((server) =>
-    accounted(server, () => flood(floodProgram, { port: server.port, queryFile, seconds }))
+  const flooding = await measureFull(servers, asked);
+  const fixed = ({ port }: Server, perSecond: number, timed: boolean) =>
+    load({ ...asked, port, perSecond, timed });
+  const steady = await inTurn(
+    servers,
+    (server) => accounted(server, () => fixed(server, STEADY_PER_SECOND, false)),
   );
-  const fixed = (server: Server, perSecond: number, timed: boolean) =>
-    load({ port: server.port, queryFile, seconds, perSecond, timed });
-  const steady = await inTurn((server) => accounted(server, () => fixed(server, STEADY_PER_SECOND, false)));
-  const calm = await inTurn((server) => fixed(server, CALM_PER_SECOND, true));
+  const calm = await inTurn(servers, (server) => fixed(server, CALM_PER_SECOND, true));
   return new Map(servers.map((server): [Server, Parts] => {
     const { latenciesMs, lost } = calm.get(server)!;
     const at = (share: number) => latenciesMs[Math.floor(latenciesMs.length * share)] ?? NaN;
     return [server, {
-      full: full.get(server)!,
+      ...flooding.get(server)!,
       steady: steady.get(server)!,
       calm: { p50Ms: at(0.5), p99Ms: at(0.99), lost },
     }];
   }));
 }
 
+async function inTurn<T>(
+  servers: readonly Server[],
+  part: (server: Server) => Promise<T>,
+): Promise<Map<Server, T>> {
+  const results = new Map<Server, T>();
+  for (const server of servers) results.set(server, await part(server));
+  return results;
+}
+
+function flooded(server: Server, asked: Asked, outstanding: number): Promise<UnderLoad> {
+  return accounted(server, () => flood({ ...asked, port: server.port, outstanding }));
+}
+
 /** What is asked in a round. */
 interface Asked {
-  readonly floodProgram: string;
+  /** What `flood.c` was built to. */
+  readonly program: string;
   readonly queryFile: string;
   /** Of each part. */
   readonly seconds: number;
+  /** Whether every question has an OPT record. */
+  readonly edns: boolean;
 }
 
 async function accounted(server: Server, ask: () => Promise<LoadReport>): Promise<UnderLoad> {

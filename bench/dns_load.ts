@@ -17,6 +17,16 @@ export interface Load {
   readonly queryFile: string;
   /** How long. */
   readonly seconds: number;
+  /** Whether every question has an OPT record, as nearly all of a resolver's have. */
+  readonly edns: boolean;
+}
+
+/** Load by `flood.c`. */
+export interface Flood extends Load {
+  /** What `flood.c` was built to. */
+  readonly program: string;
+  /** Questions under way. */
+  readonly outstanding: number;
 }
 
 /** Load by dnsperf. */
@@ -42,17 +52,24 @@ export interface LoadReport {
 /** The core that the load runs on. */
 export const LOAD_CORE = "1";
 const SOCKETS = 4;
-/** Questions under way at most: some batches of the largest. */
-const OUTSTANDING = 512;
+/** Questions under way where batches are to be large: some of the largest. */
+export const LARGE_BATCHES = 512;
+/** The same where they are to be small: eight a socket, as on a server that has little to do. */
+export const SMALL_BATCHES = 32;
 /** Kibibytes; the kernel's usual limit for anybody. */
 const BUFFER = 4096;
 /** An answer that comes later is lost. */
 const TIMEOUT_SECONDS = 1;
 
-/** Asks as fast as answers come back; `program` is what `flood.c` was built to. */
-export async function flood(program: string, { port, queryFile, seconds }: Load): Promise<LoadReport> {
+/** Asks as fast as answers come back. */
+export async function flood(
+  { program, port, queryFile, seconds, outstanding, edns }: Flood,
+): Promise<LoadReport> {
   const { stdout } = await new Deno.Command("taskset", {
-    args: ["-c", LOAD_CORE, program, ...[port, queryFile, seconds, OUTSTANDING].map(String)],
+    args: [
+      ...["-c", LOAD_CORE, program],
+      ...[port, queryFile, seconds, outstanding, edns ? 1 : 0].map(String),
+    ],
   }).output();
   const [answers, took, lost] = new TextDecoder().decode(stdout).split(" ").map(Number);
   if (lost === undefined) throw new Error("Cannot make load: flood.c ended without a report");
@@ -61,13 +78,14 @@ export async function flood(program: string, { port, queryFile, seconds }: Load)
 
 /** Asks by dnsperf. */
 export async function load(
-  { port, queryFile, seconds, perSecond, timed }: MeasuredLoad,
+  { port, queryFile, seconds, edns, perSecond, timed }: MeasuredLoad,
 ): Promise<LoadReport> {
   const log = `${queryFile}.dnsperf`;
   const args = [
     ...["-s", "127.0.0.1", "-p", port, "-d", queryFile, "-l", seconds, "-t", TIMEOUT_SECONDS],
-    ...["-T", 1, "-c", SOCKETS, "-q", OUTSTANDING, "-b", BUFFER],
+    ...["-T", 1, "-c", SOCKETS, "-q", LARGE_BATCHES, "-b", BUFFER],
     ...["-Q", perSecond],
+    ...(edns ? ["-e"] : []),
     ...(timed ? ["-v"] : []),
   ];
   await new Deno.Command("taskset", {

@@ -14,6 +14,8 @@ export const CALM_PER_SECOND = 20_000;
 export interface Measured {
   /** Where. */
   readonly machine: Machine;
+  /** Whether every question had an OPT record. */
+  readonly edns: boolean;
   /** Length of each part of a round. */
   readonly seconds: number;
   /** Rounds of a run. */
@@ -54,8 +56,10 @@ export interface Figures {
 
 /** One round of one server. */
 export interface Parts {
-  /** As fast as it can. */
+  /** As fast as it can, many questions at once. */
   readonly full: UnderLoad;
+  /** As fast as it can, few questions at once. */
+  readonly small: UnderLoad;
   /** At `STEADY_PER_SECOND`. */
   readonly steady: UnderLoad;
   /** At `CALM_PER_SECOND`. */
@@ -90,6 +94,7 @@ const COLUMNS: readonly Column[] = [
   { title: "busy %", of: ({ full }) => 100 * full.busy, digits: 0, ratio: false },
   { title: "kernel %", of: ({ full }) => 100 * full.kernel, digits: 0, ratio: false },
   { title: "CPU s/M", of: ({ full }) => full.cpuPerMillion, digits: 2, ratio: true },
+  { title: "small batches", of: ({ small }) => small.cpuPerMillion, digits: 2, ratio: true },
   { title: "at 50k/s", of: ({ steady }) => steady.cpuPerMillion, digits: 2, ratio: true },
   { title: "p50 ms", of: ({ calm }) => calm.p50Ms, digits: 3, ratio: false },
   { title: "p99 ms", of: ({ calm }) => calm.p99Ms, digits: 3, ratio: true },
@@ -102,7 +107,9 @@ export function table(servers: readonly Figures[]): string {
   const rows = servers.map((server) => [
     server.name,
     ...COLUMNS.map((column) => cell(server, echo, column)),
-    String(sumOf(server, ({ full, steady, calm }) => full.lost + steady.lost + calm.lost)) + slowMark(server),
+    String(
+      sumOf(server, ({ full, small, steady, calm }) => full.lost + small.lost + steady.lost + calm.lost),
+    ) + slowMark(server),
     server.memoryMebibytes.toFixed(0),
     server.startSeconds.toFixed(2),
   ]);
@@ -120,6 +127,7 @@ export function table(servers: readonly Figures[]): string {
 export function markdown(servers: readonly Figures[]): string {
   const echo = servers[0]!;
   const cpuFull = ({ full }: Parts) => full.cpuPerMillion;
+  const cpuSmall = ({ small }: Parts) => small.cpuPerMillion;
   const cpuSteady = ({ steady }: Parts) => steady.cpuPerMillion;
   const of = (server: Figures, value: (parts: Parts) => number) =>
     median(server.runs.map((rounds) => median(rounds.map(value))));
@@ -132,6 +140,7 @@ export function markdown(servers: readonly Figures[]): string {
     server.name,
     of(server, cpuFull).toFixed(2),
     ratioText(server, cpuFull),
+    ratioText(server, cpuSmall),
     ratioText(server, cpuSteady),
     ratioText(server, ({ calm }) => calm.p99Ms),
     (100 * of(server, ({ full }) => full.kernel)).toFixed(0),
@@ -139,8 +148,18 @@ export function markdown(servers: readonly Figures[]): string {
     server.startSeconds.toFixed(1),
   ]);
   return [
-    ["server", "CPU s/million", "× echo", "at 50k/s × echo", "p99 × echo", "kernel %", "MiB", "start s"],
-    ["---", "--:", "--:", "--:", "--:", "--:", "--:", "--:"],
+    [
+      "server",
+      "CPU s/million",
+      "× echo",
+      "small batches × echo",
+      "at 50k/s × echo",
+      "p99 × echo",
+      "kernel %",
+      "MiB",
+      "start s",
+    ],
+    ["---", "--:", "--:", "--:", "--:", "--:", "--:", "--:", "--:"],
     ...rows,
   ].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
 }

@@ -1,12 +1,13 @@
 /*
- * Load that costs less than any answer, so that it is the server that can't keep up: questions and answers go
+ * Load that costs less than any answer, so that it is the server that can't keep up: questions and answers go up to
  * 64 packets a call, on four sockets, with a fixed number of questions under way. It never sleeps: a server that had to
  * wake it would pay for that.
  *
- * cc -O2 -o flood flood.c && ./flood PORT FILE SECONDS WINDOW
+ * cc -O2 -o flood flood.c && ./flood PORT FILE SECONDS WINDOW EDNS
  *
  * FILE holds a question a line: a name, which is asked for its A records, the type, which is ignored, and perhaps the
- * client's /24, which goes along as a client subnet (RFC 7871). Prints the number of answers, the seconds they took, and
+ * client's /24, which goes along as a client subnet (RFC 7871). EDNS is 1 where every question has an OPT record
+ * (RFC 6891), as nearly all that resolvers send have, or 0 where only those with a subnet do. Prints the number of answers, the seconds they took, and
  * how many questions got none.
  */
 #define _GNU_SOURCE
@@ -41,11 +42,13 @@ static double now(void) {
   return time.tv_sec + time.tv_nsec * 1e-9;
 }
 
-/* OPT (RFC 6891) with a client subnet of 24 bits; the three bytes of the address follow. */
+/* OPT (RFC 6891) without options: UDP size 1232. */
+static const unsigned char plain_opt[] = {0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 0};
+/* OPT with a client subnet of 24 bits; the three bytes of the address follow. */
 static const unsigned char subnet_option[] = {0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 11, 0, 8, 0, 7, 0, 1, 24, 0};
 
 /* Header and question (RFC 1035 §4.1): RD, one question, A IN. The id isn't looked at. */
-static struct query encode(const char *line) {
+static struct query encode(const char *line, int edns) {
   unsigned char packet[12 + 256 + 4 + sizeof subnet_option + 3] = {0x12, 0x34, 1, 0, 0, 1};
   unsigned at = 12;
   const char *name = line;
@@ -65,20 +68,24 @@ static struct query encode(const char *line) {
     memcpy(packet + at, subnet_option, sizeof subnet_option);
     at += sizeof subnet_option;
     packet[at++] = a, packet[at++] = b, packet[at++] = c;
+  } else if (edns) {
+    packet[11] = 1;
+    memcpy(packet + at, plain_opt, sizeof plain_opt);
+    at += sizeof plain_opt;
   }
   struct query query = {at, malloc(at)};
   memcpy(query.bytes, packet, at);
   return query;
 }
 
-static void read_queries(const char *path) {
+static void read_queries(const char *path, int edns) {
   FILE *file = fopen(path, "r");
   if (!file) perror(path), exit(1);
   char line[512];
   size_t room = 0;
   while (fgets(line, sizeof line, file)) {
     if (query_count == room) queries = realloc(queries, (room = room ? room * 2 : 1024) * sizeof *queries);
-    queries[query_count++] = encode(line);
+    queries[query_count++] = encode(line, edns);
   }
   fclose(file);
 }
@@ -97,8 +104,8 @@ static int open_socket(int port) {
 }
 
 int main(int argc, char **argv) {
-  if (argc != 5) return fputs("usage: flood PORT FILE SECONDS WINDOW\n", stderr), 2;
-  read_queries(argv[2]);
+  if (argc != 6) return fputs("usage: flood PORT FILE SECONDS WINDOW EDNS\n", stderr), 2;
+  read_queries(argv[2], atoi(argv[5]));
   double seconds = atof(argv[3]);
   int window = atoi(argv[4]) / SOCKETS;
   int sockets[SOCKETS], under_way[SOCKETS] = {0};

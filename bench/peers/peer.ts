@@ -15,8 +15,6 @@ export interface Peer {
   readonly program: string;
   /** How to get the program. */
   readonly install: string;
-  /** Measured only when asked for by this flag; absent = always. */
-  readonly flag?: "executable";
   /** Whether what comes back are answers; the echo's are none. */
   readonly answers: boolean;
   /** Whether it takes part in workloads by the client's place. */

@@ -25,16 +25,16 @@ export const OURS: readonly Peer[] = [
     name: "pleiades-sources",
     program: Deno.execPath(),
     install: "https://deno.com",
-    flag: "executable",
     answers: true,
+    steersByPlace: true,
     prepare: (place) => prepareNode(NODE, place),
   },
   {
     name: "pleiades-executable",
     program: Deno.env.get("PLEIADES_EXECUTABLE") || `${ROOT}/dist/pleiades`,
     install: "deno task compile",
-    flag: "executable",
     answers: true,
+    steersByPlace: true,
     version: ["version"],
     prepare: (place) => prepareNode([place.program], place),
   },
@@ -64,8 +64,10 @@ const ASK_AGAIN_MS = 50;
 async function prepareNode(node: Command, { folder, port, workload, zoneFile }: Place): Promise<Command> {
   const filled = `${dirname(zoneFile)}/pleiades-${workload.id}`;
   if (!await Deno.stat(filled).then(() => true, () => false)) await fill(node, filled, workload);
-  for (const file of ["pleiades.db", "zone", "config.yaml"]) {
-    await Deno.copyFile(`${filled}/${file}`, `${folder}/${file}`);
+  for (const { name } of Deno.readDirSync(filled)) {
+    if (/^(pleiades\.db|zone|config\.yaml|city\.mmdb)$/.test(name)) {
+      await Deno.copyFile(`${filled}/${name}`, `${folder}/${name}`);
+    }
   }
   const [program, ...args] = node;
   return [program, ...args, ...serveFlags(folder, { port, api: "127.0.0.1:0" })];
@@ -95,10 +97,12 @@ function serveFlags(
 async function fill([program, ...args]: Command, folder: string, workload: Workload): Promise<void> {
   await Deno.mkdir(folder);
   await Deno.writeTextFile(`${folder}/zone`, zoneHead());
-  await Deno.writeTextFile(
-    `${folder}/config.yaml`,
-    `dns:\n  zones:\n    - { domain: ${ZONE}, file: zone }\n`,
-  );
+  const settings = [`dns: { zones: [{ domain: ${ZONE}, file: zone }] }`];
+  if (workload.byPlace) {
+    await Deno.writeFile(`${folder}/city.mmdb`, geoDatabase().bytes);
+    settings.push("geoip: { database: city.mmdb }");
+  }
+  await Deno.writeTextFile(`${folder}/config.yaml`, `${settings.join("\n")}\n`);
   const lines = ReadableStream.from(modelLines(workload)).pipeThrough(new TextEncoderStream());
   await Deno.writeFile(`${folder}/model.ndjson`, lines);
   const api = `127.0.0.1:${freePort()}`;
