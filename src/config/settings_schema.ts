@@ -307,7 +307,8 @@ function dnsSchema() {
     tcp: section(
       strictObject({
         maxConnections: integer("maxConnections", 1, 65_535).default(1024).meta({
-          description: "Open TCP connections at most",
+          description:
+            "Open TCP connections at most; where all are taken, the one idle for longest gives way",
           examples: [1024],
         }),
         maxConnectionsPerClient: integer("maxConnectionsPerClient", 1, 65_535).default(128).meta({

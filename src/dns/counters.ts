@@ -25,6 +25,8 @@ export const COUNTER = {
   faults: 11,
   /** TCP connections that could not be accepted, for want of descriptors or memory. */
   acceptErrors: 12,
+  /** Idle TCP connections that were closed because another one came and all were taken. */
+  tcpEvicted: 13,
   /** + RCODE, 0–23 (extended RCODEs included). */
   rcode: 16,
   /** Answers that came from a service's pool, and those of `onAllDown`. */

@@ -78,6 +78,7 @@ export function registerDnsMetrics(
     const overflowed = kernelDrops();
     if (overflowed !== null) dropped.labels("kernel_buffer").mirror(overflowed);
     dropped.labels("tcp_limit").mirror(tally.total(COUNTER.tcpRefused));
+    dropped.labels("tcp_evicted").mirror(tally.total(COUNTER.tcpEvicted));
     faults.mirror(tally.total(COUNTER.faults));
     dropped.labels("tcp_accept").mirror(tally.total(COUNTER.acceptErrors));
     truncated.mirror(tally.total(COUNTER.truncated));

@@ -1,6 +1,7 @@
 /**
  * DNS over TCP (RFC 7766): many queries on one connection, answered in order and written together; every
- * connection has its end in time and every listener its number of connections.
+ * connection has its end in time and every listener its number of connections. Where all are taken the one that has been
+ * idle for longest gives way.
  *
  * @module
  */
@@ -53,8 +54,9 @@ export class TcpServer {
   readonly #exchange: Exchange;
   readonly #limits: TcpLimits;
   readonly #turns: StreamTurns;
-  readonly #connections = new Map<Connection, string>();
-  readonly #perClient = new Map<string, number>();
+  /** In the order in which they were last busy, as those of each client are. */
+  readonly #connections = new Set<Connection>();
+  readonly #ofClients = new Map<string, Set<Connection>>();
   readonly #accepting: Promise<void>;
   #toEnd: StreamSocket[] = [];
   readonly #stalled = new Stalled();
@@ -81,13 +83,13 @@ export class TcpServer {
   async close(graceMs: number): Promise<void> {
     this.#listener.close();
     await this.#accepting;
-    for (const connection of this.#connections.keys()) connection.drain();
-    const ended = Promise.all([...this.#connections.keys()].map((connection) => connection.ended));
+    for (const connection of this.#connections) connection.drain();
+    const ended = Promise.all([...this.#connections].map((connection) => connection.ended));
     let deadline: ReturnType<typeof setTimeout> | undefined;
     const late = new Promise((resolve) => deadline = setTimeout(resolve, graceMs));
     await Promise.race([ended, late]);
     clearTimeout(deadline);
-    for (const connection of this.#connections.keys()) connection.close();
+    for (const connection of this.#connections) connection.close();
     this.#endStalled();
     this.#stalled[Symbol.dispose]();
   }
@@ -113,33 +115,67 @@ export class TcpServer {
 
   #admit(socket: StreamSocket): void {
     const client = clientOf((socket.remoteAddr as Deno.NetAddr).hostname);
-    const ofClient = this.#perClient.get(client) ?? 0;
-    if (
-      this.#connections.size >= this.#limits.maxConnections ||
-      ofClient >= this.#limits.maxConnectionsPerClient
-    ) {
+    if (!this.#makeRoom(client)) {
       this.#exchange.count(COUNTER.tcpRefused);
       socket.close();
       return;
     }
     this.#exchange.count(COUNTER.tcpConnections);
-    this.#perClient.set(client, ofClient + 1);
+    let own = this.#ofClients.get(client);
+    if (!own) this.#ofClients.set(client, own = new Set());
     const connection = new Connection(socket, this.#exchange, {
+      client,
       idleTimeoutMs: this.#limits.idleTimeout,
       turns: this.#turns,
+      onAnswered: () => {
+        // To the end of the order: it is the youngest now.
+        if (!this.#connections.delete(connection)) return;
+        this.#connections.add(connection);
+        own.delete(connection);
+        own.add(connection);
+      },
       onStalled: () => {
         this.#toEnd.push(socket);
         this.#ending ??= setTimeout(() => this.#endStalled(), STALLED_GATHER_MS);
       },
     });
-    this.#connections.set(connection, client);
+    this.#connections.add(connection);
+    own.add(connection);
     connection.ended.then(() => {
-      this.#connections.delete(connection);
       this.#toEnd = this.#toEnd.filter((each) => each !== socket); // its client may come again from the same port
-      const left = this.#perClient.get(client)! - 1;
-      if (left === 0) this.#perClient.delete(client);
-      else this.#perClient.set(client, left);
+      this.#release(connection);
     });
+  }
+
+  /**
+   * Whether there is a place for one more of this client. Where all are taken, its own or all there are, the one that
+   * has been idle for longest gives way, so that silent clients keep nobody out (RFC 7766 §6.2.3 lets a server close
+   * idle connections whenever it must).
+   */
+  #makeRoom(client: string): boolean {
+    const { maxConnections, maxConnectionsPerClient } = this.#limits;
+    const own = this.#ofClients.get(client);
+    const rivals = own && own.size >= maxConnectionsPerClient
+      ? own
+      : this.#connections.size >= maxConnections
+      ? this.#connections
+      : null;
+    if (rivals === null) return true;
+    for (const connection of rivals) {
+      if (!connection.isIdle) continue;
+      this.#exchange.count(COUNTER.tcpEvicted);
+      this.#release(connection);
+      connection.close();
+      return true;
+    }
+    return false;
+  }
+
+  #release(connection: Connection): void {
+    if (!this.#connections.delete(connection)) return;
+    const own = this.#ofClients.get(connection.client)!;
+    own.delete(connection);
+    if (own.size === 0) this.#ofClients.delete(connection.client);
   }
 
   #endStalled(): void {
@@ -157,8 +193,12 @@ function clientOf(hostname: string): string {
 
 /** What a connection is told. */
 interface ConnectionOptions {
+  /** As what its client is counted. */
+  readonly client: string;
   readonly idleTimeoutMs: number;
   readonly turns: StreamTurns;
+  /** Called when all that was asked is answered. */
+  readonly onAnswered: () => void;
   /** Called when it was closed with a write under way, which goes on for as long as the client likes. */
   readonly onStalled: () => void;
 }
@@ -171,7 +211,7 @@ interface ConnectionOptions {
 class Connection {
   readonly ended: Promise<void>;
   readonly #socket: StreamSocket;
-  readonly #client = new NamedClient(true);
+  readonly #asker = new NamedClient(true);
   readonly #exchange: Exchange;
   readonly #options: ConnectionOptions;
   #isWriting = false;
@@ -187,11 +227,21 @@ class Connection {
 
   constructor(socket: StreamSocket, exchange: Exchange, options: ConnectionOptions) {
     this.#socket = socket;
-    this.#client.text = (socket.remoteAddr as Deno.NetAddr).hostname;
+    this.#asker.text = (socket.remoteAddr as Deno.NetAddr).hostname;
     this.#exchange = exchange;
     this.#options = options;
     this.#timer = setTimeout(() => this.close(), options.idleTimeoutMs);
     this.ended = this.#serve().catch(() => {}).finally(() => this.close());
+  }
+
+  /** As what its client is counted. */
+  get client(): string {
+    return this.#options.client;
+  }
+
+  /** Whether it waits for its client, who may have begun a query and loses nothing but time. */
+  get isIdle(): boolean {
+    return this.#waiting;
   }
 
   close(): void {
@@ -249,12 +299,13 @@ class Connection {
     if (at > 0) {
       await this.#flush();
       this.#restartTimer();
+      this.#options.onAnswered();
     }
     return true;
   }
 
   #answer(message: Uint8Array): boolean {
-    const size = this.#exchange.answerMessage(message, this.#client, scratch);
+    const size = this.#exchange.answerMessage(message, this.#asker, scratch);
     if (size === 0) return false;
     this.#output = withRoom(this.#output, this.#pending + PREFIX + size);
     this.#output[this.#pending] = size >>> 8;

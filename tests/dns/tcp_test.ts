@@ -322,7 +322,7 @@ Deno.test("accepts that fail are counted, told of once, and tried again", async 
 
 Deno.test("addresses of one IPv6 /64 are one client", async () => {
   const accepted: string[] = [];
-  const refused: string[] = [];
+  const evicted: string[] = [];
   const hostnames = [
     "2001:db8::1",
     "2001:db8::ffff:ffff:ffff:ffff",
@@ -337,14 +337,14 @@ Deno.test("addresses of one IPv6 /64 are one client", async () => {
     setNoDelay: () => accepted.push(hostname),
     read: () => closed.promise.then(() => null),
     write: (bytes) => Promise.resolve(bytes.length),
-    close: () => accepted.includes(hostname) || refused.push(hostname),
+    close: () => evicted.push(hostname),
   }));
   const server = new TcpServer(new Sockets(sockets), exchangeOf(new World({})), {
     limits: { ...ROOMY, maxConnectionsPerClient: 1 },
     turns: new StreamTurns(() => {}),
   });
-  while (accepted.length + refused.length < hostnames.length) await turnEventLoop();
-  assert.deepEqual([accepted, refused], [hostnames.toSpliced(1, 1), [hostnames[1]]]);
+  while (accepted.length < hostnames.length) await turnEventLoop();
+  assert.deepEqual(evicted, [hostnames[0]]);
   closed.resolve();
   await server.close(GRACE_MS);
 });
@@ -358,30 +358,77 @@ Deno.test("close() doesn't wait for a client that doesn't read", async () => {
   assert((await readToEnd(client)) < MORE_THAN_FITS_COUNT);
 });
 
-Deno.test("connections beyond the limit are closed at once, and the others don't notice", async () => {
-  await using server = new Server({ maxConnections: 2 });
-  using first = await TcpClient.connect(server.address);
-  using second = await TcpClient.connect(server.address);
-  using third = await TcpClient.connect(server.address);
-  assert.equal(await third.read(), null);
-  await first.write(framed(www(1)));
-  await second.write(framed(www(2)));
-  assert.deepEqual(ids([await first.read(), await second.read()]), [1, 2]);
-  assert.equal(server.count(COUNTER.tcpConnections), 2);
-  assert.equal(server.count(COUNTER.tcpRefused), 1);
+Deno.test("where all connections are taken the one that was idle for longest gives way", async () => {
+  await using server = new Server({ maxConnections: 3 });
+  using used = await TcpClient.connect(server.address);
+  using silent = await TcpClient.connect(server.address);
+  using halfway = await TcpClient.connect(server.address);
+  await halfway.write(framed(www(1)).subarray(0, 20));
+  while (server.count(COUNTER.tcpConnections) < 3) await turnEventLoop();
+  await used.write(framed(www(2))); // and so the oldest is the youngest
+  assert.deepEqual(ids([await used.read()]), [2]);
+  const newcomers = new DisposableStack();
+  using _ = newcomers;
+  for (const loser of [silent, halfway]) {
+    const newcomer = newcomers.use(await TcpClient.connect(server.address));
+    await newcomer.write(framed(www(3)));
+    assert.deepEqual(ids([await newcomer.read()]), [3]);
+    assert.equal(await loser.read(), null);
+  }
+  await used.write(framed(www(4)));
+  assert.deepEqual(ids([await used.read()]), [4]);
+  assert.equal(server.count(COUNTER.tcpEvicted), 2);
+  assert.equal(server.count(COUNTER.tcpRefused), 0);
 });
 
-Deno.test("a client beyond its own limit is refused while another one isn't", async () => {
+Deno.test("where all connections are busy a newcomer is closed at once", async () => {
+  const written = Promise.withResolvers<void>();
+  const closed: number[] = [];
+  const frame = framed(www(1));
+  const sockets = [1, 2, 3].map((port): StreamSocket => ({
+    localAddr: { transport: "tcp", hostname: "192.0.2.53", port: 53 },
+    remoteAddr: { transport: "tcp", hostname: "192.0.2.1", port },
+    setNoDelay: () => {},
+    read: (into) => {
+      into.set(frame);
+      return Promise.resolve(frame.length);
+    },
+    write: () => written.promise.then(() => Promise.reject(new Deno.errors.BrokenPipe("gone"))),
+    close: () => closed.push(port),
+  }));
+  const listener = new Sockets(sockets);
+  let accepted = 0;
+  const world = new World({});
+  const server = new TcpServer(
+    {
+      accept: async () => {
+        if (accepted++ > 0) await turnEventLoop(); // until the one before has its query
+        return await listener.accept();
+      },
+      close: () => listener.close(),
+    },
+    exchangeOf(world),
+    { limits: { ...ROOMY, maxConnections: 2 }, turns: new StreamTurns(() => {}) },
+  );
+  while (closed.length === 0) await turnEventLoop();
+  const lane = world.board.lane(0);
+  assert.deepEqual([closed, lane[COUNTER.tcpRefused], lane[COUNTER.tcpEvicted]], [[3], 1, 0]);
+  written.resolve();
+  await server.close(GRACE_MS);
+});
+
+Deno.test("a client at its own limit loses the connection it used least, and no other client does", async () => {
   await using server = new Server({ maxConnectionsPerClient: 1 }, "::");
   const [ipv4, ipv6] = ["127.0.0.1", "::1"].map((hostname) => ({ ...server.address, hostname }));
+  using other = await TcpClient.connect(ipv6!);
   using first = await TcpClient.connect(ipv4!);
   using second = await TcpClient.connect(ipv4!);
-  using other = await TcpClient.connect(ipv6!);
-  assert.equal(await second.read(), null);
-  for (const client of [first, other]) {
+  assert.equal(await first.read(), null);
+  for (const client of [second, other]) {
     await client.write(framed(www(1)));
     assert.deepEqual(ids([await client.read()]), [1]);
   }
+  assert.equal(server.count(COUNTER.tcpEvicted), 1);
 });
 
 Deno.test("a place that becomes free is given to the next client", async () => {
