@@ -8,7 +8,7 @@
  * @module
  */
 import type { Clock } from "../clock.ts";
-import { listenFault } from "../config/listen_fault.ts";
+import { isOfOneConnection, listenFault, TCP_BACKLOG } from "../config/listening.ts";
 import { formatIp, parseIp, type SocketAddress } from "../ip.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { type App, HttpConnection, type Patience } from "./http_connection.ts";
@@ -90,7 +90,9 @@ export class HttpServer {
     try {
       return new HttpServer(
         options,
-        tls ? Deno.listenTls({ ...address, ...tls, alpnProtocols: ["http/1.1"] }) : Deno.listen(address),
+        tls
+          ? Deno.listenTls({ ...address, ...tls, alpnProtocols: ["http/1.1"], tcpBacklog: TCP_BACKLOG })
+          : Deno.listen({ ...address, tcpBacklog: TCP_BACKLOG }),
       );
     } catch (error) {
       throw new Error(listenFault(address, error, { ss: "-ltnp", choice }), { cause: error });
@@ -131,6 +133,10 @@ export class HttpServer {
         this.#admit(await this.#listener.accept(), app);
       } catch (error) {
         if (signal.aborted) return;
+        if (isOfOneConnection(error)) {
+          await new Promise((resolve) => setTimeout(resolve, 0)); // whatever comes, others have their turn
+          continue;
+        }
         this.#complain(error);
         await this.#options.clock.sleep(ACCEPT_PAUSE_MS, signal);
       }

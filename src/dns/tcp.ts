@@ -5,7 +5,9 @@
  *
  * @module
  */
+import { isOfOneConnection } from "../config/listening.ts";
 import { COUNTER } from "./counters.ts";
+import { turnEventLoop } from "./event_loop.ts";
 import { type Exchange, NamedClient, STREAM_SIZE_MAX } from "./exchange.ts";
 import { parseIp } from "../ip.ts";
 import { Stalled } from "./stalled.ts";
@@ -101,6 +103,10 @@ export class TcpServer {
         socket = await this.#listener.accept();
       } catch (error) {
         if (error instanceof Deno.errors.BadResource || error instanceof Deno.errors.Interrupted) return;
+        if (isOfOneConnection(error)) {
+          await turnEventLoop();
+          continue;
+        }
         this.#exchange.count(COUNTER.acceptErrors);
         if (performance.now() - toldMs >= ACCEPT_TELL_MS) {
           toldMs = performance.now();

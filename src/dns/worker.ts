@@ -7,7 +7,7 @@
  * @module
  */
 import { seededRng, systemClock, systemRng } from "../clock.ts";
-import { listenFault } from "../config/listen_fault.ts";
+import { listenFault, TCP_BACKLOG } from "../config/listening.ts";
 import type { SocketAddress } from "../ip.ts";
 import { LiveBoard } from "../snapshot/live.ts";
 import type { Snapshot } from "../snapshot/view.ts";
@@ -269,7 +269,9 @@ function bind({ hostname, port }: SocketAddress, streams: boolean): Listener {
   for (let attempt = 1;; attempt++) {
     const udp = transport.bind({ hostname, port });
     try {
-      const tcp = streams ? Deno.listen({ transport: "tcp", hostname, port: udp.port }) : null;
+      const tcp = streams
+        ? Deno.listen({ transport: "tcp", hostname, port: udp.port, tcpBacklog: TCP_BACKLOG })
+        : null;
       return { address: { hostname, port: udp.port }, udp, tcp };
     } catch (error) {
       udp[Symbol.dispose]();

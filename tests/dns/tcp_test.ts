@@ -320,6 +320,33 @@ Deno.test("accepts that fail are counted, told of once, and tried again", async 
   await server.close(GRACE_MS);
 });
 
+Deno.test("connections that were reset before they were accepted keep nobody waiting", async () => {
+  const world = new World({});
+  const closed = Promise.withResolvers<void>();
+  const last: StreamSocket = {
+    localAddr: { transport: "tcp", hostname: "192.0.2.53", port: 53 },
+    remoteAddr: { transport: "tcp", hostname: "192.0.2.1", port: 1 },
+    setNoDelay: () => {},
+    read: () => Promise.resolve(null),
+    write: (bytes) => Promise.resolve(bytes.length),
+    close: () => closed.resolve(),
+  };
+  const listener = new Sockets([last]);
+  let resets = 1000;
+  const accept = () => resets-- > 0 ? Promise.reject(new Deno.errors.NotConnected()) : listener.accept();
+  const startMs = performance.now();
+  const server = new TcpServer(
+    { accept, close: () => listener.close() },
+    exchangeOf(world),
+    { limits: ROOMY, turns: new StreamTurns(() => {}) },
+  );
+  await closed.promise;
+  // A pause for each of them, as after a lack of descriptors, would make 50 s.
+  assert.ok(performance.now() - startMs < 10_000);
+  assert.equal(world.board.lane(0)[COUNTER.acceptErrors], 0);
+  await server.close(GRACE_MS);
+});
+
 Deno.test("addresses of one IPv6 /64 are one client", async () => {
   const accepted: string[] = [];
   const evicted: string[] = [];

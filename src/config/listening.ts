@@ -1,9 +1,26 @@
 /**
- * Why an address can't be listened on, and what to do about it, in the words of the person who named it.
+ * Listening: how long the queue is, and why an address can't be had, in the words of the person who named it.
  *
  * @module
  */
 import { formatSocketAddress, type SocketAddress } from "../ip.ts";
+
+/**
+ * Connections that the kernel keeps for a listener until they are accepted; it takes no more than `net.core.somaxconn`. Where
+ * the queue is full the kernel drops what comes, and its client tries again after one second, then after two and four: a
+ * burst of one client's connections must not do that to others.
+ */
+export const TCP_BACKLOG = 4096;
+
+/**
+ * Whether a connection couldn't be accepted for its own sake: its client has reset it while it was in the queue, so that it
+ * has no peer any more. The next one may be whole, and must not wait: a pause for each of them would let a few hundred
+ * resets a second keep everybody out.
+ */
+export function isOfOneConnection(error: unknown): boolean {
+  return error instanceof Deno.errors.NotConnected || error instanceof Deno.errors.ConnectionAborted ||
+    error instanceof Deno.errors.ConnectionReset;
+}
 
 /** How the address came to be, for the advice. */
 export interface ListenAdvice {
