@@ -1,0 +1,136 @@
+/**
+ * Everything that is hostile, against a node that has well-behaved clients: `deno task prove hostile [MINUTES [PER_SECOND [ATTACK]]]`.
+ *
+ * For twenty minutes a real `serve` process answers 20,000 queries a second from dnsperf, while one attack after the
+ * other, and every now and then all at once, is made on it from other addresses: connections that say nothing, half of
+ * something, or ask and never read; queries that are none; a resolver and backends that answer what they must
+ * not; bodies made to be dear; signals. No query of the well-behaved may be lost, over TCP and HTTP each must be
+ * answered, the process must be the one that was started, complain of no error of its own, and keep no memory.
+ *
+ * @module
+ */
+import { raiseDescriptorLimit } from "../../src/descriptors.ts";
+import { DnsLoad, isFlawless, type LoadReport, printLoad } from "../dns_load.ts";
+import { type Flatness, ResidentMemory, SAMPLES } from "../resident_memory.ts";
+import { ATTACKS } from "./hostile/attacks.ts";
+import { GOOD_NAMES, Target } from "./hostile/target.ts";
+import { WellBehaved } from "./hostile/well_behaved.ts";
+
+/** How a run differs from the full one. */
+export interface HostileOptions {
+  readonly seconds: number;
+  /** Queries that well-behaved clients offer. */
+  readonly perSecond: number;
+  /** How long one attack goes on. */
+  readonly attackMs: number;
+  /** Only attacks of whose names this is a part. */
+  readonly only?: string;
+  readonly onProgress: (line: string) => void;
+}
+
+/** What came of it. */
+export interface HostileReport {
+  readonly load: LoadReport;
+  /** A line for each call of a well-behaved client that wasn't answered as it should be. */
+  readonly unanswered: readonly string[];
+  /** Lines of the log that tell of an error. */
+  readonly complaints: readonly string[];
+  /** How the process ended by itself; `null` = it didn't. */
+  readonly ended: string | null;
+  /** Slowest answers of the well-behaved, milliseconds. */
+  readonly slowest: { readonly tcpMs: number; readonly httpMs: number };
+  readonly memory: Flatness;
+}
+
+/** Runs the proof. */
+export async function prove([minutes = "20", perSecond = "20000", only = ""]: string[]): Promise<boolean> {
+  const report = await hostile({
+    seconds: Number(minutes) * 60,
+    perSecond: Number(perSecond),
+    attackMs: 10_000,
+    only,
+    onProgress: (line) => console.log(line),
+  });
+  const { load, unanswered, complaints, ended, slowest, memory } = report;
+  printLoad(load);
+  console.log(
+    `slowest answers    ${slowest.tcpMs.toFixed(0)} ms over TCP, ${slowest.httpMs.toFixed(0)} ms over HTTP`,
+  );
+  console.log(`unanswered         ${unanswered.length}`);
+  for (const line of unanswered.slice(0, 10)) console.log(`  ${line}`);
+  console.log(`complaints         ${complaints.length}`);
+  for (const line of complaints.slice(0, 10)) console.log(`  ${line}`);
+  console.log(`process            ${ended ?? "the one that was started"}`);
+  console.log(`memory             ${memory.text}`);
+  return isSound(report) && memory.isFlat;
+}
+
+/** Whether nothing was lost, nothing ended and nothing complained. */
+export function isSound({ load, unanswered, complaints, ended }: HostileReport): boolean {
+  return isFlawless(load) && unanswered.length === 0 && complaints.length === 0 && ended === null;
+}
+
+/** Attacks a node. */
+export async function hostile(options: HostileOptions): Promise<HostileReport> {
+  raiseDescriptorLimit(); // the attackers are of this process
+  await using target = await Target.start();
+  const { serve } = target;
+  const memory = new ResidentMemory(serve.pid);
+  let ended: string | null = null;
+  serve.ended().then(({ code, signal }) => ended ??= signal ?? `ended with ${code}`);
+  await using load = await DnsLoad.start({
+    server: serve.dns,
+    questions: GOOD_NAMES.map((name) => `${name} A`),
+    perSecond: options.perSecond,
+    seconds: options.seconds,
+  });
+  const over = new AbortController();
+  const wellBehaved = new WellBehaved(target);
+  const others = [
+    wellBehaved.run(over.signal),
+    attackInTurn(target, options, over.signal),
+    sampling(memory, options.seconds, over.signal),
+  ];
+  const report = await load.report();
+  over.abort();
+  await Promise.all(others);
+  // Whether it still turns is asked once more when nothing disturbs it.
+  await wellBehaved.askAll();
+  const asExpected = ended;
+  return {
+    load: report,
+    unanswered: wellBehaved.unanswered,
+    complaints: serve.lines.filter((line) => line.includes('"level":"error"') || !line.startsWith("{")),
+    ended: asExpected,
+    slowest: wellBehaved.slowest,
+    memory: memory.judge(),
+  };
+}
+
+/** One attack after the other, then all at once, and so on. */
+async function attackInTurn(
+  target: Target,
+  { attackMs, only = "", onProgress }: HostileOptions,
+  over: AbortSignal,
+): Promise<void> {
+  const all = Object.entries(ATTACKS).filter(([what]) => what.includes(only));
+  const turns = [...all.map((attack) => [attack]), all];
+  const startMs = performance.now();
+  while (!over.aborted) {
+    for (const attacks of turns) {
+      if (over.aborted) return;
+      const what = attacks.length === 1 ? attacks[0]![0] : "all at once";
+      onProgress(`${((performance.now() - startMs) / 1000).toFixed(0).padStart(5)} s  ${what}`);
+      const signal = AbortSignal.any([over, AbortSignal.timeout(attackMs)]);
+      await Promise.all(attacks.map(([, attack]) => attack(target, signal)));
+    }
+  }
+}
+
+async function sampling(memory: ResidentMemory, seconds: number, over: AbortSignal): Promise<void> {
+  const intervalMs = seconds * 1000 / SAMPLES;
+  while (!over.aborted) {
+    await memory.sample();
+    await new Promise((resolve) => setTimeout(resolve, intervalMs));
+  }
+}
