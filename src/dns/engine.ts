@@ -117,6 +117,8 @@ export class Engine {
   #owner = QUESTION_NAME;
   /** The entry found last: the name's own or its closest encloser's. */
   #entry = 0;
+  /** That entry, or where it has no zone the closest one above that has. */
+  #zoned = 0;
   /** Where in the answer the question's name lies and those that CNAMEs led to, in order, and their hashes. */
   readonly #chain = new Uint16Array(CNAME_STEPS_MAX + 2).fill(HEADER_SIZE, 0, 1);
   readonly #chainHashes = new Int32Array(CNAME_STEPS_MAX + 2);
@@ -293,14 +295,15 @@ export class Engine {
       }
       const exists = encloser === 0;
       const entry = this.#entry;
-      const side = exists && query.type === TYPE.DS ? this.#parentSide(entry) : entry;
+      const zoned = this.#zoned;
+      const side = exists && query.type === TYPE.DS && zoned === entry ? this.#parentSide(entry) : zoned;
       const cut = this.#record(side + ENTRY.cut);
       let rcode: number = STAY;
       if (cut !== 0) rcode = this.#leave(cut, entry, exists);
       if (rcode === STAY) {
         this.#authoritative = true;
         const source = exists ? entry : this.#wildcard(encloser);
-        if (query.type === TYPE.ANY) return this.#answerAny(entry, source);
+        if (query.type === TYPE.ANY) return this.#answerAny(zoned, source);
         rcode = this.#answerFrom(source, exists, side);
       }
       if (rcode !== FOLLOW) return rcode;
@@ -315,7 +318,7 @@ export class Engine {
     if (this.#record(zone + ZONE.apexLength) !== query.nameLength) return entry;
     for (let label = 1; label < query.labels; label++) {
       const above = this.#view.find(query.hashes[label]!, query.name, query.starts[label]!, query.nameLength);
-      if (above !== 0) return above;
+      if (above !== 0 && this.#record(above + ENTRY.zone) !== 0) return above;
     }
     return entry;
   }
@@ -345,17 +348,24 @@ export class Engine {
   }
 
   /**
-   * Finds the closest encloser (RFC 4592 §3.3.1) and keeps its entry.
+   * Finds the closest encloser (RFC 4592 §3.3.1) and keeps its entry; beside it, the one that says which zone it is in,
+   * which lies further up for a name between the zones of two services.
    *
    * @returns the number of labels to cut from the name until it exists; −1 when it lies outside every zone
    */
   #closestEncloser(): number {
     const query = this.#query;
+    let encloser = -1;
     for (let label = 0; label < query.labels; label++) {
       const entry = this.#view.find(query.hashes[label]!, query.name, query.starts[label]!, query.nameLength);
       if (entry === 0) continue;
-      this.#entry = entry;
-      return label;
+      if (encloser < 0) {
+        encloser = label;
+        this.#entry = entry;
+      }
+      if (this.#record(entry + ENTRY.zone) === 0) continue;
+      this.#zoned = entry;
+      return encloser;
     }
     return -1;
   }

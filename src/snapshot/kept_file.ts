@@ -15,7 +15,7 @@ import { withSpare } from "./memory.ts";
 import type { KeptTables } from "./tables.ts";
 
 /** Moves with every change of `layout.ts`, `tables.ts` or this file that an older file wouldn't survive. */
-const FORMAT = 10;
+const FORMAT = 11;
 /** Bytes written or read at a time. */
 const CHUNK = 4 << 20;
 /** A header is a few hundred bytes and 100 for each check target. */

@@ -48,7 +48,10 @@ export const ENTRY = {
   nameAt: 0,
   /** Bytes of the wire name, root label included: 1–255. */
   nameLength: 1,
-  /** Zone record; 0 = the name exists no more. */
+  /**
+   * Zone record. 0 = the name is in none, or no more; but with names below it, which are zones of services or are served
+   * from a file, it exists in the zone of the closest name above that has one.
+   */
   zone: 2,
   /** Service record, or 0. */
   service: 3,
@@ -59,7 +62,7 @@ export const ENTRY = {
   cut: 4,
   /** First RRset record, or 0. */
   rrset: 5,
-  /** Names directly below this one that exist; only the writer looks at it. */
+  /** Names directly below this one that exist, or have such below them. */
   children: 6,
   size: 7,
 } as const;

@@ -411,10 +411,30 @@ export class Tables {
    * resolver that comes down label by label must not be told that there is nothing below.
    */
   #joinToParent(apex: Uint8Array): void {
+    if (apex.length === 1) return;
     const above = apex.subarray(apex[0]! + 1);
-    if (this.#declaredZoneOf(above) === 0) return;
+    if (this.#declaredZoneOf(above) === 0) {
+      this.#hash(apex);
+      this.#joinAbove(apex);
+      return;
+    }
     const parent = this.#ensureEntry(above);
     this.#records.set(parent + ENTRY.children, this.#records.get(parent + ENTRY.children) + 1);
+  }
+
+  /**
+   * The same where no declared zone encloses the names above the hashed one: they are noted without a zone, since zones
+   * of services come and go above them. Whoever reads finds the zone further up, if there is one; so neither a service
+   * above nor one below ever has to look for the other.
+   */
+  #joinAbove(name: Uint8Array): void {
+    for (let label = 1; name[this.#starts[label]!] !== 0; label++) {
+      const known = this.#findFrom(name, label);
+      const wasThere = this.#isThere(known);
+      const entry = known || this.#writeEntry(name, label, { former: 0, zone: 0, cut: 0 });
+      this.#records.publish(entry + ENTRY.children, this.#records.get(entry + ENTRY.children) + 1);
+      if (wasThere) return;
+    }
   }
 
   #writeFallback(fallback: Fallback | null): void {
@@ -586,12 +606,14 @@ export class Tables {
     const soa = this.#synthesizedSoa(apex);
     const at = this.#writeFinished(soa);
     const bytes = this.#heap.length - at;
+    const wasThere = this.#isThere(former);
     const entry = this.#writeEntry(apex, 0, {
       former,
       zone: this.#writeZoneRecord(apex, { soaAt: at, soaBytes: bytes }),
       cut: 0,
     });
     this.#linkRrset(entry, { type: TYPE.SOA, count: 1, at, bytes });
+    if (!wasThere) this.#joinAbove(apex);
     return entry;
   }
 
@@ -618,13 +640,21 @@ export class Tables {
     const former = this.#findFrom(name, label);
     if (this.#isAlive(former)) return former;
     const parent = this.#ensureEntryFrom(name, label + 1);
-    this.#records.set(parent + ENTRY.children, this.#records.get(parent + ENTRY.children) + 1);
+    if (!this.#isThere(former)) {
+      this.#records.set(parent + ENTRY.children, this.#records.get(parent + ENTRY.children) + 1);
+    }
     const zone = this.#records.get(parent + ENTRY.zone);
     return this.#writeEntry(name, label, { former, zone, cut: this.#records.get(parent + ENTRY.cut) });
   }
 
+  /** Whether the name is in a zone, and its entry says in which. */
   #isAlive(entry: number): boolean {
     return entry !== 0 && this.#records.get(entry + ENTRY.zone) !== 0;
+  }
+
+  /** Whether there is the name, or one below it; that is when its parent counts it. */
+  #isThere(entry: number): boolean {
+    return this.#isAlive(entry) || (entry !== 0 && this.#records.get(entry + ENTRY.children) !== 0);
   }
 
   /** Writes the entry of a suffix of a hashed name, or gives one that was taken away its zone back. */
@@ -647,26 +677,42 @@ export class Tables {
     return entry;
   }
 
-  /** Takes a name away when neither data nor a name below it is left, and then perhaps its parent's. */
+  /** Takes a name out of its zone when nothing needs it there, and away when no name is below it; then its parent's. */
   #forgetName(entry: number): void {
     const zone = this.#records.get(entry + ENTRY.zone);
-    const isApex = this.#records.get(zone + ZONE.apexLength) === this.#records.get(entry + ENTRY.nameLength);
-    const isOwnApex = isApex && zone >= this.#declaredZonesEnd;
-    const hasData = this.#records.get(entry + ENTRY.service) !== 0 ||
-      (this.#records.get(entry + ENTRY.rrset) !== 0 && !isOwnApex);
-    if (hasData || this.#records.get(entry + ENTRY.children) !== 0 || (isApex && !isOwnApex)) return;
-    this.#records.publish(entry + ENTRY.zone, 0);
-    if (isOwnApex) {
+    if (zone !== 0) {
+      if (this.#isNeeded(entry, zone)) return;
+      this.#records.publish(entry + ENTRY.zone, 0);
+      // Of a service's own zone nothing is left; in a declared one, nothing was there.
       this.#records.publish(entry + ENTRY.rrset, 0);
-      return;
     }
-    const name = this.#heap.read(
+    if (this.#records.get(entry + ENTRY.children) !== 0) return;
+    const name = this.#nameOf(entry);
+    const parent = this.#find(name.subarray(name[0]! + 1));
+    if (parent === 0) return;
+    this.#records.publish(parent + ENTRY.children, this.#records.get(parent + ENTRY.children) - 1);
+    this.#forgetName(parent);
+  }
+
+  /** Whether a name has to stay in its zone. */
+  #isNeeded(entry: number, zone: number): boolean {
+    if (this.#records.get(entry + ENTRY.service) !== 0) return true;
+    const isApex = this.#records.get(zone + ZONE.apexLength) === this.#records.get(entry + ENTRY.nameLength);
+    const hasChildren = this.#records.get(entry + ENTRY.children) !== 0;
+    if (zone < this.#declaredZonesEnd) {
+      return isApex || hasChildren || this.#records.get(entry + ENTRY.rrset) !== 0;
+    }
+    // In a service's own zone are only its apex and the wildcard below; names below are zones of their own.
+    if (!isApex || !hasChildren) return false;
+    const wildcard = this.#find(concatBytes([ASTERISK, this.#nameOf(entry)]));
+    return wildcard !== 0 && this.#records.get(wildcard + ENTRY.zone) === zone;
+  }
+
+  #nameOf(entry: number): Uint8Array {
+    return this.#heap.read(
       this.#records.get(entry + ENTRY.nameAt),
       this.#records.get(entry + ENTRY.nameLength),
     );
-    const parent = this.#find(name.subarray(name[0]! + 1));
-    this.#records.set(parent + ENTRY.children, this.#records.get(parent + ENTRY.children) - 1);
-    this.#forgetName(parent);
   }
 
   #writeRrset(entry: number, records: readonly ZoneRecord[]): void {
@@ -1362,6 +1408,8 @@ function rrsetKey(owner: Uint8Array, type: number): string {
 
 const latin1 = new TextDecoder("latin1");
 
+/** The label `*`. */
+const ASTERISK = new Uint8Array([1, 0x2a]);
 const HOSTMASTER = nameToWire("hostmaster").subarray(0, -1);
 /** For what is copied at once: a buffer of its own would cost more than what is written into it. */
 const finishedHead = new DataView(new ArrayBuffer(FINISHED_HEAD));

@@ -78,7 +78,8 @@ export class SnapshotView {
    *
    * @param hash by `names.ts`
    * @param name holds the lower-case wire name from `at` to `end`
-   * @returns the entry record, or 0 when the name doesn't exist
+   * @returns the entry record, or 0 when there is neither the name nor one below it. An entry without a zone has a name
+   *   below it that is a zone of its own: it exists if any name above it is in a zone
    */
   find(hash: number, name: Uint8Array, at: number, end: number): number {
     const names = this.#names;
@@ -99,9 +100,9 @@ export class SnapshotView {
     }
   }
 
-  /** A name that was taken away keeps its entry, with no zone. */
+  /** A name that was taken away keeps its entry, with no zone, and no name below it. */
   #living(entry: number): number {
-    return this.records[entry + ENTRY.zone] === 0 ? 0 : entry;
+    return this.records[entry + ENTRY.zone] === 0 && this.records[entry + ENTRY.children] === 0 ? 0 : entry;
   }
 
   #named(entry: number, name: Uint8Array, at: number, end: number): boolean {

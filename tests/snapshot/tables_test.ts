@@ -11,8 +11,11 @@ import { OutOfRoom } from "../../src/snapshot/memory.ts";
 import { addresses, query, show } from "../dns/packets.ts";
 import { type Declared, desiredOf, World } from "../dns/world.ts";
 
-const ZONES = { "example.com": "@ SOA ns h 1 1 1 1 60\n@ NS ns\nns A 192.0.2.53\na.b TXT x\nwww TXT y\n" };
-/** Inside the zone, beside its data, below and above each other, wildcards, and outside of every zone. */
+const ZONES = {
+  "example.com": "@ SOA ns h 1 1 1 1 60\n@ NS ns\nns A 192.0.2.53\na.b TXT x\nwww TXT y\n",
+  "far.below.example.org": "@ SOA ns h 2 1 1 1 60\n@ NS ns\nns A 192.0.2.53\n",
+};
+/** Inside the zones, beside their data, below and above each other, wildcards, and outside of every zone. */
 const DOMAINS = [
   "www.example.com",
   "b.example.com",
@@ -26,6 +29,14 @@ const DOMAINS = [
   "own.example.org",
   "x.own.example.org",
   "*.own.example.org",
+  "example.org",
+  "*.example.org",
+  "a.b.own.example.org",
+  "*.c.b.own.example.org",
+  "q.r.s.t.own.example.org",
+  "b.own.example.org",
+  "x.*.own.example.org",
+  "x.far.below.example.org",
   "*.wild.example.net",
   "wild.example.net",
 ];
@@ -34,6 +45,15 @@ const NAMES = [
   "z.example.com",
   "none.example.com",
   "example.net",
+  "org",
+  "none.example.org",
+  "below.example.org",
+  "none.below.example.org",
+  "c.b.own.example.org",
+  "none.b.own.example.org",
+  "t.own.example.org",
+  "s.t.own.example.org",
+  "*.own.example.org",
 ];
 const MEMBERS = ["192.0.2.1", "192.0.2.2", "192.0.2.3", "2001:db8::1", "2001:db8::2"];
 const POOLS = ["p0", "p1", "p2"];
@@ -114,7 +134,7 @@ class State {
 /** All there is to know of a world: every name's answer, addresses sorted, since two worlds rotate apart. */
 function portrait(world: World): string[] {
   return NAMES.flatMap((name) =>
-    ["A", "AAAA", "TXT"].map((type) => {
+    ["A", "AAAA", "TXT", "DS"].map((type) => {
       const answer = world.ask(query(name, type));
       const lines = show(answer).split("\n").map((line) => line.replace(/(SOA \S+) \d+$/, "$1"));
       return `${name} ${type}: ${lines.sort().join(" | ")}`;
@@ -132,6 +152,50 @@ Deno.test("tables changed in place answer as tables written anew", () => {
     }),
     { numRuns: 300 },
   );
+});
+
+/** What a resolver is told that comes down to the inner one of two services label by label (RFC 9156). */
+const NESTED: readonly [question: string, answer: string][] = [
+  ["d.example.org A", "NOERROR aa\nns example.org 30 SOA example.org 1"],
+  ["b.d.example.org A", "NOERROR aa\nns example.org 30 SOA example.org 1"],
+  ["b.d.example.org DS", "NOERROR aa\nns example.org 30 SOA example.org 1"],
+  ["x.b.d.example.org A", "NXDOMAIN aa\nns example.org 30 SOA example.org 1"],
+  ["c.a.b.d.example.org A", "NXDOMAIN aa\nns a.b.d.example.org 30 SOA a.b.d.example.org 1"],
+  ["a.b.d.example.org A", "NOERROR aa\nan a.b.d.example.org 30 A 192.0.2.1"],
+  // Above both there is nothing of ours
+  ["org A", "REFUSED"],
+];
+for (const outerFirst of [true, false]) {
+  Deno.test(`names between two services exist, the ${outerFirst ? "outer" : "inner"} one being first`, () => {
+    const world = new World({ pools: [{ name: "web", members: ["192.0.2.1"] }] });
+    const services = ["example.org", "a.b.d.example.org", "z.b.d.example.org"];
+    for (const domain of outerFirst ? services : services.reverse()) {
+      world.tables!.putService({ domain, poolId: "web", ttl: 30, minTtl: 0, ecs: true });
+    }
+    const ask = (question: string) => {
+      const [name, type] = question.split(" ") as [string, string];
+      return show(world.ask(query(name, type)));
+    };
+    for (const [question, answer] of NESTED) assert.equal(ask(question), answer);
+    world.tables!.removeService("a.b.d.example.org");
+    assert.equal(ask("b.d.example.org A"), "NOERROR aa\nns example.org 30 SOA example.org 1");
+    world.tables!.removeService("z.b.d.example.org");
+    assert.equal(ask("b.d.example.org A"), "NXDOMAIN aa\nns example.org 30 SOA example.org 1");
+    assert.equal(ask("d.example.org A"), "NXDOMAIN aa\nns example.org 30 SOA example.org 1");
+    world.tables!.removeService("example.org");
+    assert.equal(ask("b.d.example.org A"), "REFUSED");
+  });
+}
+
+Deno.test("names between a service and a zone below it exist", () => {
+  const world = new World({
+    pools: [{ name: "web", members: ["192.0.2.1"] }],
+    services: { "example.org": "web" },
+    zones: { "a.b.example.org": "@ SOA ns h 1 1 1 1 60\n@ NS ns\nns A 192.0.2.53\n" },
+  });
+  assert.match(show(world.ask(query("b.example.org", "A"))), /^NOERROR aa\nns example\.org /);
+  world.tables!.removeService("example.org");
+  assert.equal(show(world.ask(query("b.example.org", "A"))), "REFUSED");
 });
 
 Deno.test("a changed pool is in the next answer of an engine that has answered from it before", () => {
