@@ -8,7 +8,7 @@ import { modelFileSchema } from "../config/cluster_yaml.ts";
 import { countOf } from "../config/count.ts";
 import { startFile } from "../config/reference.ts";
 import { schemaAsJson } from "../config/settings_keys.ts";
-import { validatePath } from "../config/validate.ts";
+import { validatePaths } from "../config/validate.ts";
 import { formatProblem } from "../config/yaml_source.ts";
 import { ApiClient, ApiRefusal, type ClientOptions, type JsonObject, writeQuery } from "./client.ts";
 import { type ExitCode, wrongUsage } from "./failure.ts";
@@ -40,13 +40,13 @@ export interface ApplyFlags extends ClientOptions {
 /** Prints every problem of every path, or what is in it. @returns 1 when anything has a problem */
 export async function validate(paths: readonly string[], terminal: Terminal): Promise<ExitCode> {
   let exitCode: ExitCode = 0;
-  for (const path of paths) {
-    const { problems, notes, summary } = await validatePath(path, Deno.env.toObject());
+  const validations = await validatePaths(paths, Deno.env.toObject());
+  for (const [i, { problems, notes, summary }] of validations.entries()) {
     for (const note of notes) terminal.err(`note: ${formatProblem(note)}`);
     if (problems.length > 0) {
       exitCode = 1;
       for (const problem of problems) terminal.out(formatProblem(problem));
-    } else terminal.out(`${paths.length > 1 ? `${path}: ` : ""}ok: ${summary}`);
+    } else terminal.out(`${paths.length > 1 ? `${paths[i]}: ` : ""}ok: ${summary}`);
   }
   return exitCode;
 }

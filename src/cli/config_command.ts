@@ -50,7 +50,11 @@ export function addConfigCommand(root: Command, { terminal, done }: Surroundings
 }
 
 const EXAMPLES = {
-  validate: examples("pleiades config validate pleiades.yaml", "pleiades config validate repo/"),
+  validate: examples(
+    "pleiades config validate pleiades.yaml",
+    "pleiades config validate repo/",
+    "pleiades config validate pleiades.yaml repo/",
+  ),
   init: examples("pleiades config init > pleiades.yaml"),
   schema: examples("pleiades config schema > pleiades.schema.json", "pleiades config schema --model"),
   export: examples(

@@ -33,6 +33,7 @@ import { list } from "./fields.ts";
 import { joinParts, repeated } from "./pool_parts.ts";
 import { type ModelLine, parseObject, readLine } from "./model_line.ts";
 import { nearest } from "./nearest.ts";
+import { lackOf, lackOfRule, type SteeringSettings } from "./steering.ts";
 import { isStandIn, salvagePool, salvageService, salvageZone, standInName } from "./salvage.ts";
 import { section, show, strictObject, unknownKeyMessage } from "./strict_object.ts";
 import {
@@ -98,6 +99,8 @@ export class ModelReader {
   readonly #zones = new Definitions<ZoneFile>("zone");
   readonly #blocks = new Map<"loadbalancer" | "health", Defined<unknown>>();
   #standIns = 0;
+  /** Known when the reader is finished. */
+  #fallback: Fallback | null = null;
   #comparisonsLeft = COMPARISONS_MAX;
 
   /** Begins with nothing read. */
@@ -158,15 +161,48 @@ export class ModelReader {
     source.forgetText();
   }
 
-  /** Checks the objects against each other; the reader is used up. */
+  /** Checks the objects against each other; the reader is used up, but for its notes. */
   finish(): ModelReading {
     this.#reportDuplicates();
     const pools = this.#joinPools();
     const services = this.#joinServices(pools);
     const zones = this.#joinZones();
     const fallback = this.#joinFallback();
+    this.#fallback = fallback;
     if (this.#problems.length > 0) return { model: null, problems: this.#sortedProblems() };
     return { model: { generation: 0, pools: [...pools.values()], services, zones, fallback }, problems: [] };
+  }
+
+  /** What steers less than it says where these settings hold, in printing order. */
+  notes(settings: SteeringSettings): FileProblem[] {
+    const notes: FileProblem[] = [];
+    const note = ({ source, path }: Place, message: string) => {
+      if (notes.length < NOTES_MAX) notes.push({ file: source.file, ...source.locate(path), message });
+    };
+    for (const { value, place } of this.#pools.all()) {
+      const lack = lackOf(value, settings);
+      if (lack !== null) {
+        note(
+          { ...place, path: [...place.path, "algorithm"] },
+          `members of pool "${value.name}" only take turns: ${lack}`,
+        );
+      }
+      for (const [i, rule] of value.geoRules.entries()) {
+        const missing = lackOfRule(rule, settings);
+        if (missing === null) continue;
+        note({ ...place, path: [...place.path, "geoRules", i] }, `this geo rule never matches: ${missing}`);
+      }
+    }
+    const fallback = this.#blocks.get("loadbalancer");
+    const lack = this.#fallback && lackOf(this.#fallback, settings);
+    if (fallback && lack) {
+      const message = `endpoints of loadbalancer only take turns: ${lack}`;
+      note({ ...fallback.place, path: [...fallback.place.path, "algorithm"] }, message);
+    }
+    const sorted = sortProblems(notes);
+    if (notes.length < NOTES_MAX) return sorted;
+    const message = `no more than ${NOTES_MAX} such notes are made`;
+    return [...sorted, { file: sorted.at(-1)!.file, line: 0, column: 0, message }];
   }
 
   #addList(key: "pools" | "services" | "zones", list: unknown, source: Source): void {
@@ -437,6 +473,9 @@ export interface ModelCounts {
 
 /** Nobody reads more, and a million broken lines must not fill the memory with sentences. */
 const PROBLEMS_MAX = 1000;
+
+/** Notes are about what is let pass: a few show what is meant. */
+const NOTES_MAX = 20;
 
 /** Names that a missing one is compared with, of all missing ones together: some 100 ms. */
 const COMPARISONS_MAX = 100_000;

@@ -16,7 +16,8 @@ import {
 } from "./cluster_yaml.ts";
 import { LineSplitter } from "./model_line.ts";
 import { fileFault } from "./file_fault.ts";
-import { compareText, decodeText, readYaml } from "./yaml_source.ts";
+import type { SteeringSettings } from "./steering.ts";
+import { compareText, decodeText, type FileProblem, readYaml } from "./yaml_source.ts";
 
 /** A model read from files, with how much there was in them. */
 export interface LoadedModel {
@@ -24,6 +25,8 @@ export interface LoadedModel {
   readonly reading: ModelReading;
   /** Objects that are fine in themselves. */
   readonly counts: ModelCounts;
+  /** What steers less than it says where these settings hold. */
+  notes(settings: SteeringSettings): FileProblem[];
 }
 
 /** How a stream is to be read; JSON is read as YAML. */
@@ -55,7 +58,15 @@ export async function loadModel(path: string): Promise<LoadedModel> {
       reader.addProblems([{ file, line: 0, column: 0, message }]);
     } else await addFile(reader, file);
   }
-  return { counts: reader.counts, reading: reader.finish() };
+  return loaded(reader);
+}
+
+function loaded(reader: ModelReader): LoadedModel {
+  return {
+    counts: reader.counts,
+    reading: reader.finish(),
+    notes: (settings) => reader.notes(settings),
+  };
 }
 
 /** Reads a model from a stream; zone files can't be named in it. */
@@ -66,7 +77,7 @@ export async function readModel(
   const reader = new ModelReader({ readZoneFile: refuseZoneFiles });
   if (format === "ndjson") await addLines(reader, { file, stream });
   else addYaml(reader, { file, bytes: new Uint8Array(await new Response(stream).arrayBuffer()) });
-  return { counts: reader.counts, reading: reader.finish() };
+  return loaded(reader);
 }
 
 /** How a file is written: its name says it, or its first bytes do. */

@@ -25,6 +25,7 @@ import { addEnvironment, type Environment, Layers } from "./settings_layers.ts";
 import { type DatabaseKind, openDatabase } from "../geo/database.ts";
 import { type SettingsOutside, systemOutside } from "./settings_outside.ts";
 import { dropNulls, isMapping, respell, unshared } from "./spelling.ts";
+import { lackOf, type SteeringSettings } from "./steering.ts";
 import { show } from "./strict_object.ts";
 import {
   decodeText,
@@ -343,6 +344,8 @@ class Loading {
     const { startTimeout, flipGuard, canaries } = health;
     const secrets = this.#resolveSecrets(file);
     this.#noteWithoutEffect(file);
+    const fallback = this.#fallbackOf(file);
+    if (fallback) this.#noteSteering(fallback, file);
     return {
       cluster,
       node: { id: node.id || this.#hostName(), region: node.region },
@@ -360,7 +363,7 @@ class Loading {
         nsid: dns.nsid,
         chaos: dns.chaos,
       },
-      fallback: this.#fallbackOf(file),
+      fallback,
       health: {
         startTimeout,
         flipGuard,
@@ -391,6 +394,13 @@ class Loading {
     const message =
       "api.webuiPath has no effect: this version has no web console (remove it, or leave it for later)";
     this.notes.push(this.#layers.problem(["api", "webuiPath"], message));
+  }
+
+  #noteSteering(fallback: Fallback, settings: SteeringSettings): void {
+    const lack = lackOf(fallback, settings);
+    if (lack === null) return;
+    const message = `endpoints of loadbalancer only take turns: ${lack}`;
+    this.notes.push(this.#layers.problem(["loadbalancer", "algorithm"], message));
   }
 
   #hostName(): string {

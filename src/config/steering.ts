@@ -7,13 +7,16 @@
 import type { GeoRule, Pool } from "./model.ts";
 import type { Settings } from "./settings.ts";
 
+/** What of a node's settings steering goes by. */
+export type SteeringSettings = Pick<Settings, "geoip" | "mapFile">;
+
 /** Pools that a remark names at most. */
 const NAMED_MAX = 5;
 
 /** A sentence about those of the pools that can't steer as they say; `null` = all can. */
 export function remarkOnSteering(
   pools: Iterable<Pick<Pool, "name" | "algorithm" | "healthCheck">>,
-  settings: Pick<Settings, "geoip" | "mapFile">,
+  settings: SteeringSettings,
 ): string | null {
   const lacking = [...pools].flatMap((pool) => {
     const lack = lackOf(pool, settings);
@@ -27,9 +30,10 @@ export function remarkOnSteering(
   return `Members of ${lacking.length} pools only take turns: ${named}${more > 0 ? ` and ${more} more` : ""}`;
 }
 
-function lackOf(
+/** What an algorithm goes by and this node hasn't got, so that members only take turns; `null` = nothing. */
+export function lackOf(
   { algorithm, healthCheck }: Pick<Pool, "algorithm" | "healthCheck">,
-  { geoip, mapFile }: Pick<Settings, "geoip" | "mapFile">,
+  { geoip, mapFile }: SteeringSettings,
 ): string | null {
   switch (algorithm) {
     case "geoip":

@@ -8,7 +8,7 @@ import { MODEL_SECTIONS } from "./cluster_yaml.ts";
 import { countOf } from "./count.ts";
 import { fileFault } from "./file_fault.ts";
 import { formatOf, loadModel } from "./model_files.ts";
-import { loadSettings } from "./settings.ts";
+import { loadSettings, type Settings } from "./settings.ts";
 import type { Environment } from "./settings_layers.ts";
 import { settingsTree } from "./settings_keys.ts";
 import { isMapping } from "./spelling.ts";
@@ -26,11 +26,29 @@ export interface Validation {
   readonly summary: string;
 }
 
-/** Judges a settings file, a model directory, a model file or NDJSON; the environment holds secrets that it names. */
-export async function validatePath(path: string, env: Environment): Promise<Validation> {
-  const kind = await attemptKind(path);
-  if (typeof kind === "object") return { kind: "model", problems: [kind], notes: [], summary: "" };
-  return kind === "settings" ? validateSettings(path, env) : await validateModel(path);
+/**
+ * Judges settings files, model directories, model files and NDJSON, each by itself; the environment holds secrets that
+ * they name. Where one settings file is among them, notes say what of the models steers less than it says under it.
+ *
+ * @returns in the order of the paths
+ */
+export async function validatePaths(paths: readonly string[], env: Environment): Promise<Validation[]> {
+  const kinds = await Promise.all(paths.map(attemptKind));
+  const settings = new Map<string, SettingsValidation>();
+  for (const [i, kind] of kinds.entries()) {
+    if (kind === "settings") settings.set(paths[i]!, validateSettings(paths[i]!, env));
+  }
+  const [only, ...others] = settings.values();
+  const known = only && others.length === 0 ? only.settings : null;
+  const validations: Validation[] = [];
+  for (const [i, path] of paths.entries()) {
+    const kind = kinds[i]!;
+    if (typeof kind === "object") {
+      validations.push({ kind: "model", problems: [kind], notes: [], summary: "" });
+    } else if (kind === "model") validations.push(await validateModel(path, known));
+    else validations.push(settings.get(path)!.validation);
+  }
+  return validations;
 }
 
 async function attemptKind(path: string): Promise<Validation["kind"] | FileProblem> {
@@ -59,27 +77,29 @@ const SETTINGS_ONLY: ReadonlySet<string> = new Set(
   SETTINGS_KEYS.filter((key) => !MODEL_SECTIONS.some((section) => section === key)),
 );
 
-function validateSettings(path: string, env: Environment): Validation {
+interface SettingsValidation {
+  readonly validation: Validation;
+  readonly settings: Settings | null;
+}
+
+function validateSettings(path: string, env: Environment): SettingsValidation {
   const { settings, problems, notes } = loadSettings({ file: path, env, fileOnly: true });
   const endpoints = settings?.fallback?.endpoints.length ?? 0;
   const zones = (settings?.dns.domain.length ?? 0) + (settings?.dns.zones.length ?? 0);
   const content = `${countOf(endpoints, "static endpoint")}, ${countOf(zones, "zone")}`;
-  return {
-    kind: "settings",
-    problems,
-    notes,
-    summary: `0 pools, 0 members, 0 services (settings: ${content})`,
-  };
+  const summary = `0 pools, 0 members, 0 services (settings: ${content})`;
+  return { settings, validation: { kind: "settings", problems, notes, summary } };
 }
 
-async function validateModel(path: string): Promise<Validation> {
-  const { reading, counts } = await loadModel(path);
+async function validateModel(path: string, settings: Settings | null): Promise<Validation> {
+  const model = await loadModel(path);
+  const { reading, counts } = model;
   const { pools, members, services, zones } = counts;
   const more = zones > 0 ? ` (and ${countOf(zones, "zone")})` : "";
   return {
     kind: "model",
     problems: reading.problems,
-    notes: [],
+    notes: settings && reading.model !== null ? model.notes(settings) : [],
     summary: `${countOf(pools, "pool")}, ${countOf(members, "member")}, ${
       countOf(services, "service")
     }${more}`,

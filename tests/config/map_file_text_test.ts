@@ -6,7 +6,7 @@
 import { deepEqual, equal } from "node:assert/strict";
 import fc from "fast-check";
 import { type AddressLists, LINE, MAP_FILE_SIZE_MAX, readMapText } from "../../src/config/map_file_text.ts";
-import { validatePath } from "../../src/config/validate.ts";
+import { validatePaths } from "../../src/config/validate.ts";
 import { formatProblem } from "../../src/config/yaml_source.ts";
 import { formatIp, formatPrefix, parseIp, parsePrefix } from "../../src/ip.ts";
 
@@ -199,7 +199,7 @@ Deno.test("config validate lists the faults of the map file that the settings na
       `${folder}/clients.map`,
       "10.0.0.0/8 192.0.2.1\n\n10.0.0.0/8 192.0.2.2\n10.0.0.1/8 192.0.2\n",
     );
-    const { problems } = await validatePath(`${folder}/pleiades.yaml`, {});
+    const { problems } = (await validatePaths([`${folder}/pleiades.yaml`], {}))[0]!;
     deepEqual(problems.map((problem) => formatProblem(problem).replace(`${folder}/`, "").split(" (")[0]), [
       `clients.map:3:1: "10.0.0.0/8" stands in line 1 already`,
       `clients.map:4:1: "10.0.0.1/8" has bits set behind its length`,

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { validatePath } from "../../src/config/validate.ts";
+import { validatePaths } from "../../src/config/validate.ts";
 import { compareText, formatProblem } from "../../src/config/yaml_source.ts";
 
 /** Files and directories that must not validate. */
@@ -19,6 +19,6 @@ export function brokenNames(): string[] {
 
 /** The report on one of them, with paths as if its folder were the current one. */
 export async function reportOn(name: string): Promise<string> {
-  const { problems } = await validatePath(`${BROKEN}${name}`, {});
+  const { problems } = (await validatePaths([`${BROKEN}${name}`], {}))[0]!;
   return problems.map((problem) => `${formatProblem(problem).replaceAll(BROKEN, "")}\n`).join("");
 }
