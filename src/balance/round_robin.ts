@@ -23,7 +23,8 @@ export function rotate(
   out: Uint32Array,
 ): number {
   const n = Math.min(count, max);
-  let turn = ticket % count;
+  // Said to be unsigned, both, it is one instruction; else it is a call of C's `fmod`.
+  let turn = (ticket >>> 0) % (count >>> 0);
   for (let i = 0; i < n; i++) {
     out[i] = eligible[at + turn]!;
     if (++turn === count) turn = 0;

@@ -48,7 +48,8 @@ export class Schedule {
 
   /** The position whose turn it is. @param ticket any unsigned number */
   at(ticket: number): number {
-    const turn = ticket % this.cycle;
+    // Unsigned, both: see `rotate`.
+    const turn = (ticket >>> 0) % (this.cycle >>> 0);
     if (this.#turns !== null) return this.#turns[turn]!;
     const place = turn * this.#stride % this.cycle;
     const sums = this.#sums;

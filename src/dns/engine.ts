@@ -89,6 +89,8 @@ export class Engine {
   readonly #nsid: Uint8Array;
   readonly #query = new Query();
   #view!: SnapshotView;
+  /** The view's, at hand: they are read some thirty times an answer. */
+  #records!: Uint32Array;
   #board!: LiveBoard;
   #atlas: OpenAtlas | null = null;
   #selection!: Selection;
@@ -142,6 +144,7 @@ export class Engine {
   /** Answers from this snapshot and board from now on. */
   use(snapshot: Snapshot, board: LiveBoard): void {
     this.#view = new SnapshotView(snapshot);
+    this.#records = this.#view.records;
     this.#query.seed = this.#view.seed;
     this.#board = board;
     // A rehearsal counts nothing.
@@ -330,7 +333,13 @@ export class Engine {
    * @returns `STAY` when the name is answered as if there were neither
    */
   #leave(cut: number, entry: number, exists: boolean): number {
-    const redirect = this.#findRrset(cut, TYPE.DNAME);
+    let servers = 0;
+    let redirect = 0;
+    for (let rrset = this.#record(cut + ENTRY.rrset); rrset !== 0; rrset = this.#record(rrset + RRSET.next)) {
+      const type = this.#record(rrset + RRSET.type);
+      if (type === TYPE.NS) servers = rrset;
+      else if (type === TYPE.DNAME) redirect = rrset;
+    }
     if (redirect !== 0) {
       // Its owner is as any other name (RFC 6672 §2.3), and a service below it is steered.
       const isHere = exists && (cut === entry || this.#record(entry + ENTRY.service) !== 0);
@@ -339,7 +348,7 @@ export class Engine {
     // A DS record belongs to the parent's side of the cut.
     if (exists && cut === entry && this.#query.type === TYPE.DS) return STAY;
     this.#traceName(cut, "delegation");
-    this.#refer(cut);
+    this.#refer(cut, servers);
     return RCODE.NOERROR;
   }
 
@@ -468,13 +477,14 @@ export class Engine {
     /** The first pool of the chain that has a member up, if too few: still better than nothing. */
     let scarce = 0;
     for (let step = 0; step < POOL_STEPS_MAX; step++) {
-      const state = this.#stateOf(pool, family);
+      const list = this.#turnTo(pool);
+      const state = this.#stateOf(pool, list, family);
       if (state === STATE.up) {
         this.#lane[COUNTER.steered]!++;
-        return this.#answerFromPool(service, pool, cursor, "up", entry);
+        const count = selection.choose(list, cursor, "up", this.#whoAsks);
+        return this.#answerChosen(service, pool, list, count, "up", entry);
       }
       if (state === STATE.elsewhere) break;
-      const list = this.#list(pool);
       if (scarce === 0 && this.#hasUp(list)) scarce = pool;
       this.#lane[COUNTER.allDown]!++;
       const policy = this.#record(pool + POOL.onAllDown);
@@ -486,7 +496,10 @@ export class Engine {
       }
       // A chain ends with members that are up if it has any; a pool alone does what it says.
       if (scarce !== 0 && (step > 0 || policy === ALL_DOWN.lastHealthy)) break;
-      if (policy === ALL_DOWN.all) return this.#answerFromPool(service, pool, cursor, "all", entry);
+      if (policy === ALL_DOWN.all) {
+        const count = selection.choose(list, cursor, "all", this.#whoAsks);
+        return this.#answerChosen(service, pool, list, count, "all", entry);
+      }
       if (policy === ALL_DOWN.lastHealthy) {
         const withinMs = this.#record(pool + POOL.intervalMs);
         const count = selection.chooseLastHealthy(list, cursor, withinMs, this.#whoAsks);
@@ -500,8 +513,10 @@ export class Engine {
       this.#deny(entry);
       return RCODE.NOERROR;
     }
-    selection.eligible(this.#turnTo(scarce));
-    return this.#answerFromPool(service, scarce, cursor, "up", entry);
+    const list = this.#turnTo(scarce);
+    selection.eligible(list);
+    const count = selection.choose(list, cursor, "up", this.#whoAsks);
+    return this.#answerChosen(service, scarce, list, count, "up", entry);
   }
 
   /** Has the choice go by the pool's limits; gives its list. */
@@ -513,9 +528,8 @@ export class Engine {
   }
 
   /** What can be answered from a pool: for all clients alike, or by what fences this one. */
-  #stateOf(pool: number, family: Family): State {
+  #stateOf(pool: number, list: number, family: Family): State {
     const selection = this.#selection;
-    const list = this.#turnTo(pool);
     const { need } = selection.limits;
     const up = selection.eligible(list);
     this.#trace?.pool(pool, list, up, need === 0 ? 1 : selection.needed(list, need));
@@ -536,10 +550,15 @@ export class Engine {
     return selection.eligible(list) > 0;
   }
 
-  /** Answers with members of the pool that was turned to. */
-  #answerFromPool(service: number, pool: number, cursor: number, whom: Whom, entry: number): number {
-    const list = this.#list(pool);
-    const count = this.#selection.choose(list, cursor, whom, this.#whoAsks);
+  /** Answers with those that were chosen from a list, if any were. */
+  #answerChosen(
+    service: number,
+    pool: number,
+    list: number,
+    count: number,
+    whom: Whom,
+    entry: number,
+  ): number {
     this.#widenScope();
     if (this.#trace) this.#traceRanking(list, whom);
     if (count > 0) return this.#answerWith(service, pool, list, count, entry);
@@ -736,8 +755,7 @@ export class Engine {
   }
 
   /** Hands the client on to the servers below a zone cut (RFC 1034 §4.3.2 step 3b), with their addresses. */
-  #refer(cut: number): void {
-    const servers = this.#findRrset(cut, TYPE.NS);
+  #refer(cut: number, servers: number): void {
     const from = this.#at;
     this.#authorities += this.#writeRrset(servers, this.#ancestor(this.#record(cut + ENTRY.nameLength)));
     if (this.#authorities === 0) return;
@@ -910,7 +928,7 @@ export class Engine {
   }
 
   #record(at: number): number {
-    return this.#view.records[at]!;
+    return this.#records[at]!;
   }
 
   #optSize(): number {

@@ -47,6 +47,8 @@ const DERIVED = {
   lead: 4,
   /** Where the answer depends on the client: the number of its map, 0 = not looked for yet, … */
   map: 5,
+  /** Elsewhere, instead: whether the list has a schedule or groups behind the lead; most have neither. */
+  isUneven: 5,
   /** … and for which limits that is (`limitsWord`). */
   limits: 6,
   /** Likewise the map without those that drain; `NOBODY` = there is nobody else. */
@@ -163,19 +165,20 @@ export class Selection {
     const id = this.#records[list + LIST.id]!;
     if (id === NO_LIST_ID) {
       if (whom === "all") this.#takeAll(list);
-      return this.#take(list, this.#few, 0, this.#fewCount, this.#fewCount, null, null, cursor);
+      return this.#takeFew(list, cursor);
     }
     if (this.#records[list + LIST.facts] !== 0) return this.#chooseFor(list, cursor, whom, client);
     const up = this.#derived[id * DERIVED.size + DERIVED.up]!;
     if (whom === "all" && up > 0) return this.#chooseAsIfUp(list, id, cursor);
+    const isUneven = this.#derived[id * DERIVED.size + DERIVED.isUneven] !== 0;
     return this.#take(
       list,
       this.#order,
       this.#records[list + LIST.base]!,
       this.#derived[id * DERIVED.size + DERIVED.ranked]!,
       this.#derived[id * DERIVED.size + DERIVED.lead]!,
-      this.#schedules.get(id) ?? null,
-      this.#ends.get(id) ?? null,
+      isUneven ? this.#schedules.get(id) ?? null : null,
+      isUneven ? this.#ends.get(id) ?? null : null,
       cursor,
     );
   }
@@ -311,6 +314,22 @@ export class Selection {
     return this.#order.subarray(base, base + this.#derived[id * DERIVED.size + DERIVED.lead]!);
   }
 
+  /** Those of a small list take turns, all of them. What most answers are made by: it has no branch that it can do without. */
+  #takeFew(list: number, cursor: number): number {
+    const count = this.#fewCount;
+    if (count < 2) {
+      this.turn.lead = count;
+      this.chosen[0] = this.#few[0]!;
+      return count;
+    }
+    const ticket = this.#draw(cursor, count, count);
+    if (this.#hasTwins(list)) return this.#lay(list, this.#few, 0, count, count, null, null, ticket);
+    const { max } = this.limits;
+    const n = max === 0 || max > count ? count : max;
+    rotate(this.#few, 0, count, ticket, n, this.chosen);
+    return n;
+  }
+
   /** Members that lead take turns, the others follow in order; equals among them take turns, too. */
   #take(
     list: number,
@@ -425,8 +444,10 @@ export class Selection {
     for (let i = 0; i < count; i++) if (this.#board.isUp(this.#slot(list, i))) up++;
     const at = id * DERIVED.size;
     if (this.#records[list + LIST.facts] === 0) this.#rank(list, id, up === 0);
-    else if (this.#derived[at + DERIVED.from] !== list) this.#derived[at + DERIVED.grounds] = 0;
-    this.#derived[at + DERIVED.map] = 0;
+    else {
+      if (this.#derived[at + DERIVED.from] !== list) this.#derived[at + DERIVED.grounds] = 0;
+      this.#derived[at + DERIVED.map] = 0;
+    }
     this.#derived[at + DERIVED.past] = 0;
     this.#derived[at + DERIVED.up] = up;
     this.#derived[at + DERIVED.from] = list;
@@ -441,6 +462,7 @@ export class Selection {
     this.#order.set(order, base);
     this.#derived[id * DERIVED.size + DERIVED.ranked] = order.length;
     this.#derived[id * DERIVED.size + DERIVED.lead] = lead;
+    this.#derived[id * DERIVED.size + DERIVED.isUneven] = schedule || ends ? 1 : 0;
     if (schedule) this.#schedules.set(id, schedule);
     else this.#schedules.delete(id);
     if (ends) this.#ends.set(id, ends);
