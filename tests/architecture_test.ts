@@ -16,6 +16,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ip: [],
   clock: [],
   version: [],
+  // Connections of DNS and of the API whose client doesn't read.
+  stalled: ["ip"],
   wire: ["ip"],
   // A question to one DNS server: what `pleiades query` and the resolving of members by name share.
   dns_client: ["ip", "clock", "wire"],
@@ -29,11 +31,11 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   names: ["ip", "clock", "config", "wire", "telemetry"],
   atlas: ["ip", "clock", "config", "geo", "balance", "snapshot", "telemetry"],
   license: ["ip", "clock", "config", "snapshot", "telemetry"],
-  dns: ["ip", "clock", "config", "geo", "balance", "wire", "snapshot", "license", "telemetry"],
+  dns: ["ip", "clock", "stalled", "config", "geo", "balance", "wire", "snapshot", "license", "telemetry"],
   // The verdicts of the last run are kept in the database, hence `health`.
   store: ["ip", "clock", "config", "wire", "health", "telemetry"],
   change: ["ip", "clock", "config", "balance", "wire", "store", "telemetry"],
-  api: ["ip", "clock", "config", "wire", "health", "store", "change", "telemetry", "explain"],
+  api: ["ip", "clock", "stalled", "config", "wire", "health", "store", "change", "telemetry", "explain"],
   tui: ["ip", "clock", "config", "health", "store", "change", "telemetry"],
   gitops: ["ip", "clock", "config", "change", "telemetry"],
   cluster: ["ip", "clock", "config", "change", "telemetry"],

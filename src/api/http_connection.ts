@@ -33,7 +33,7 @@ export interface Patience {
 
 /** What is used of a connection of Deno's. */
 export type HttpSocket =
-  & Pick<Deno.Conn, "read" | "write" | "close" | "closeWrite" | "remoteAddr">
+  & Pick<Deno.Conn, "read" | "write" | "close" | "closeWrite" | "localAddr" | "remoteAddr">
   & { readonly handshake?: () => Promise<unknown>; readonly setNoDelay?: (isOn: boolean) => void };
 
 /** What a connection is served with. */
@@ -48,13 +48,15 @@ export interface ConnectionOptions {
   readonly log: Logger;
   /** Called when a request begins to be answered. */
   readonly onRequest: () => void;
+  /** Called when it was closed with a write or a handshake under way, which goes on for as long as the client likes. */
+  readonly onStalled: () => void;
 }
 
 /** A client that sends on after the last answer is read for so long, so that the answer isn't lost by a reset. */
 const LINGER_MS = 1_000;
 const LINGER_BYTES_MAX = 1 << 20;
 
-/** One connection; `ended` resolves when it is closed, whoever closed it. */
+/** One connection; `ended` resolves when it is closed, whoever closed it, and no write of it is under way any more. */
 export class HttpConnection {
   /** Never rejects. */
   readonly ended: Promise<void>;
@@ -64,6 +66,7 @@ export class HttpConnection {
   /** The body of the request that is being answered. */
   #body: RequestBody | null = null;
   #isAnswering = false;
+  #isHeld = false;
   #isDraining = false;
   #isClosed = false;
 
@@ -87,6 +90,11 @@ export class HttpConnection {
     return this.#body?.isWaiting ?? false;
   }
 
+  /** Whether something is under way that `close` doesn't cancel: a write, or a TLS handshake. */
+  get isHeld(): boolean {
+    return this.#isHeld;
+  }
+
   /** Ends it after the answer under way, at once if there is none. */
   drain(): void {
     this.#isDraining = true;
@@ -97,6 +105,7 @@ export class HttpConnection {
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
+    if (this.#isHeld) this.#options.onStalled();
     this.#socket.close();
   }
 
@@ -106,7 +115,11 @@ export class HttpConnection {
     this.#socket.setNoDelay?.(true); // answers are written whole; none must wait for the ACK of the one before
     if (this.#socket.handshake) {
       const late = setTimeout(() => this.close(), headMs);
-      await this.#socket.handshake().finally(() => clearTimeout(late));
+      this.#isHeld = true;
+      await this.#socket.handshake().finally(() => {
+        clearTimeout(late);
+        this.#isHeld = this.#isClosed; // one that was closed goes on behind the promise's back
+      });
     }
     for (let number = 0; !this.#isDraining; number++) {
       let head: RequestHead | null;
@@ -222,6 +235,7 @@ export class HttpConnection {
   /** Writes all of it; a client that doesn't read loses the connection. */
   async #write(bytes: Uint8Array): Promise<void> {
     const late = setTimeout(() => this.close(), this.#options.patience.writeMs);
+    this.#isHeld = true;
     try {
       for (let sent = 0; sent < bytes.length;) {
         const count = await this.#socket.write(bytes.subarray(sent));
@@ -229,6 +243,7 @@ export class HttpConnection {
         sent += count;
       }
     } finally {
+      this.#isHeld = false;
       clearTimeout(late);
     }
   }

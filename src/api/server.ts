@@ -10,6 +10,7 @@
 import type { Clock } from "../clock.ts";
 import { isOfOneConnection, listenFault, TCP_BACKLOG } from "../config/listening.ts";
 import { formatIp, parseIp, type SocketAddress } from "../ip.ts";
+import { Stalled } from "../stalled.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { type App, HttpConnection, type Patience } from "./http_connection.ts";
 
@@ -68,6 +69,7 @@ export class HttpServer {
   readonly #listener: Deno.Listener<Deno.TcpConn | Deno.TlsConn>;
   /** In the order in which they were last busy. */
   readonly #connections = new Map<HttpConnection, string>();
+  readonly #stalled = new Stalled();
   readonly #closing = new AbortController();
   #accepting: Promise<void> = Promise.resolve();
   #complainedMs = -Infinity;
@@ -124,6 +126,7 @@ export class HttpServer {
     ]);
     clearTimeout(late);
     for (const connection of all) connection.close();
+    this.#stalled[Symbol.dispose]();
   }
 
   async #accept(app: App): Promise<void> {
@@ -175,9 +178,13 @@ export class HttpServer {
         // To the end of the order: it is the youngest now.
         if (this.#connections.delete(connection)) this.#connections.set(connection, client);
       },
+      onStalled: () => this.#stalled.end(socket),
     });
     this.#connections.set(connection, client);
-    connection.ended.then(() => this.#connections.delete(connection));
+    connection.ended.then(() => {
+      if (!connection.isHeld) this.#stalled.forget(socket);
+      this.#connections.delete(connection);
+    });
   }
 
   #complain(error: unknown): void {

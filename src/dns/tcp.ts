@@ -10,7 +10,7 @@ import { COUNTER } from "./counters.ts";
 import { turnEventLoop } from "./event_loop.ts";
 import { type Exchange, NamedClient, STREAM_SIZE_MAX } from "./exchange.ts";
 import { parseIp } from "../ip.ts";
-import { Stalled } from "./stalled.ts";
+import { Stalled } from "../stalled.ts";
 import type { StreamTurns } from "./stream_turns.ts";
 
 /** What a listener bears. */
@@ -45,8 +45,6 @@ const GATHER_MAX = 64 * 1024;
 const ACCEPT_PAUSE_MS = 50;
 /** Accepts that fail are told of once in this time, milliseconds: at the limit they come and go with each connection. */
 const ACCEPT_TELL_MS = 60_000;
-/** Time in which connections to be ended by force gather: they are looked for all at once. */
-const STALLED_GATHER_MS = 100;
 /** Where each answer is made before it joins its connection's output: idle connections hold no 64 KiB. */
 const scratch = new Uint8Array(STREAM_SIZE_MAX);
 
@@ -60,9 +58,7 @@ export class TcpServer {
   readonly #connections = new Set<Connection>();
   readonly #ofClients = new Map<string, Set<Connection>>();
   readonly #accepting: Promise<void>;
-  #toEnd: StreamSocket[] = [];
   readonly #stalled = new Stalled();
-  #ending: ReturnType<typeof setTimeout> | undefined;
 
   /**
    * Begins to accept.
@@ -92,7 +88,6 @@ export class TcpServer {
     await Promise.race([ended, late]);
     clearTimeout(deadline);
     for (const connection of this.#connections) connection.close();
-    this.#endStalled();
     this.#stalled[Symbol.dispose]();
   }
 
@@ -140,15 +135,12 @@ export class TcpServer {
         own.delete(connection);
         own.add(connection);
       },
-      onStalled: () => {
-        this.#toEnd.push(socket);
-        this.#ending ??= setTimeout(() => this.#endStalled(), STALLED_GATHER_MS);
-      },
+      onStalled: () => this.#stalled.end(socket),
     });
     this.#connections.add(connection);
     own.add(connection);
     connection.ended.then(() => {
-      this.#toEnd = this.#toEnd.filter((each) => each !== socket); // its client may come again from the same port
+      this.#stalled.forget(socket);
       this.#release(connection);
     });
   }
@@ -182,12 +174,6 @@ export class TcpServer {
     const own = this.#ofClients.get(connection.client)!;
     own.delete(connection);
     if (own.size === 0) this.#ofClients.delete(connection.client);
-  }
-
-  #endStalled(): void {
-    clearTimeout(this.#ending);
-    this.#ending = undefined;
-    this.#stalled.end(this.#toEnd.splice(0));
   }
 }
 

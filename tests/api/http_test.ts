@@ -10,6 +10,7 @@ import type { App, Patience } from "../../src/api/http_connection.ts";
 import { type ConnectionFate, HttpServer, type HttpServerOptions } from "../../src/api/server.ts";
 import { systemClock } from "../../src/clock.ts";
 import { createLogger } from "../../src/telemetry/log.ts";
+import { TestAuthority } from "../health/certificates.ts";
 
 /** Tells what it was asked, with the body's length. */
 const ECHO: App = {
@@ -221,6 +222,46 @@ Deno.test("no client is waited for without end: silent, half a head, half a body
   await deaf.send(`GET / HTTP/1.1\r\n${HOST}\r\n`);
   await untilEqual(() => generous.fates.length, 1);
 });
+
+for (const scheme of ["http", "https"] as const) {
+  Deno.test({
+    name: `a client of ${scheme} that doesn't read loses its place after the time for writes`,
+    ignore: Deno.build.os !== "linux",
+    fn: async () => {
+      const huge: App = { fetch: () => new Response("x".repeat(64 << 20)) };
+      const { tls, caCerts } = await certificate();
+      const limits = { maxConnections: 1, maxConnectionsPerClient: 1 };
+      await using served = server({ patience: IMPATIENT, limits, ...(scheme === "https" && { tls }) }, huge);
+      const { address } = served.served;
+      using deaf = scheme === "https"
+        ? await Deno.connectTls({ ...address, caCerts })
+        : await Deno.connect(address);
+      await deaf.write(new TextEncoder().encode(`GET / HTTP/1.1\r\n${HOST}\r\n`));
+      await deaf.read(new Uint8Array(1)); // and so the answer is under way
+      await untilEqual(() => served.served.connections, 0);
+      deepEqual(served.logged, []);
+    },
+  });
+}
+
+Deno.test({
+  name: "a client that never finishes its TLS handshake loses its place and its descriptor",
+  ignore: Deno.build.os !== "linux",
+  fn: async () => {
+    const { tls } = await certificate();
+    await using served = server({ patience: IMPATIENT, tls });
+    using silent = await Client.connect(served);
+    await untilEqual(() => served.fates.length, 1);
+    equal(await silent.rest(), "");
+    await untilEqual(() => served.served.connections, 0);
+    deepEqual(served.logged, []);
+  },
+});
+
+async function certificate() {
+  const authority = await TestAuthority.create("api");
+  return { tls: await authority.issue({ ipAddresses: ["127.0.0.1"] }), caCerts: [authority.cert] };
+}
 
 Deno.test("a client that goes away in the middle of its body, or before its answer, is no error", async () => {
   const aborted = Promise.withResolvers<void>();

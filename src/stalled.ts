@@ -1,15 +1,15 @@
 /**
  * Ending connections whose client doesn't read: closing one doesn't cancel the write that is under way
- * (denoland/deno#36369), so that the connection would stay until its client leaves. On Linux with glibc it is shut down
- * in the kernel by its descriptor (`shutdown(2)`), which ends the write; what was queued for the client is thrown away
- * (`SO_LINGER` of no time). Elsewhere nothing can be done.
+ * (denoland/deno#36369), nor a TLS handshake, so that the connection would stay until its client leaves. On Linux with
+ * glibc it is shut down in the kernel by its descriptor (`shutdown(2)`), which ends what is under way; what was queued for
+ * the client is thrown away (`SO_LINGER` of no time). Elsewhere nothing can be done.
  *
  * Deno doesn't tell a connection's descriptor, so it is looked for among all of the process by its two addresses, of
- * which no two connections have the same. The write under way keeps the descriptor open meanwhile.
+ * which no two connections have the same. What is under way keeps the descriptor open meanwhile.
  *
  * @module
  */
-import { formatIp, parseIp } from "../ip.ts";
+import { formatIp, parseIp } from "./ip.ts";
 
 /** What names a connection. */
 export interface Ends {
@@ -36,18 +36,45 @@ const NAME_SIZE = 28;
 /** `struct linger`: on, for no time. */
 const NO_LINGER = new Uint8Array(new Int32Array([1, 0]).buffer);
 
-/** Ends connections, as far as this system lets it. Disposing closes the C library. */
+/** Time in which connections gather: looking for one costs as much as looking for all. */
+const GATHER_MS = 100;
+
+/** Ends connections, as far as this system lets it. Disposing ends those that have gathered and closes the C library. */
 export class Stalled implements Disposable {
   /** `undefined` = not asked for yet, `null` = not to be had. */
   #libc: Libc | null | undefined;
+  readonly #gathered = new Set<Ends>();
+  #timer: ReturnType<typeof setTimeout> | undefined;
 
-  /** Ends the connections between these ends. */
-  end(connections: readonly Ends[]): void {
-    if (connections.length === 0) return;
+  /** Ends a connection that was closed with something under way, in a moment. */
+  end(connection: Ends): void {
+    this.#gathered.add(connection);
+    this.#timer ??= setTimeout(() => this.#endGathered(), GATHER_MS);
+  }
+
+  /** To be told when a connection has ended by itself: its client may come again from the same port. */
+  forget(connection: Ends): void {
+    this.#gathered.delete(connection);
+  }
+
+  /** Ends what is left; afterwards there is nothing to be ended. */
+  [Symbol.dispose](): void {
+    this.#endGathered();
+    this.#libc?.close();
+    this.#libc = null;
+  }
+
+  #endGathered(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    if (this.#gathered.size === 0) return;
+    const wanted = new Set(
+      [...this.#gathered].map((each) => `${keyOf(each.remoteAddr)} ${keyOf(each.localAddr)}`),
+    );
+    this.#gathered.clear();
     if (this.#libc === undefined) this.#libc = openLibc();
     if (this.#libc === null) return;
     const { getpeername, getsockname, setsockopt, shutdown } = this.#libc.symbols;
-    const wanted = new Set(connections.map((each) => `${keyOf(each.remoteAddr)} ${keyOf(each.localAddr)}`));
     for (const { name } of Deno.readDirSync("/proc/self/fd")) {
       const fd = Number(name);
       const remote = nameOf(getpeername, fd);
@@ -55,12 +82,6 @@ export class Stalled implements Disposable {
       setsockopt(fd, SOL_SOCKET, SO_LINGER, NO_LINGER, NO_LINGER.length);
       shutdown(fd, SHUT_RDWR);
     }
-  }
-
-  /** Closes what `end` opened. */
-  [Symbol.dispose](): void {
-    this.#libc?.close();
-    this.#libc = null;
   }
 }
 
