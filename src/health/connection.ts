@@ -58,7 +58,7 @@ export function connectTls(endpoint: Endpoint, terms: TlsTerms, signal: AbortSig
  * @returns `null` when the error is not about the peer: it is the prober that is at fault
  */
 export function explainFailure(error: unknown, serverName: string): string | null {
-  if (!(error instanceof Error)) return null;
+  if (!(error instanceof Error) || error instanceof RelayFault) return null;
   if (LOCAL_FAULT.test(error.message)) return null;
   for (const [pattern, phrase] of PHRASES) {
     const match = pattern.exec(error.message);
@@ -68,9 +68,12 @@ export function explainFailure(error: unknown, serverName: string): string | nul
   return firstLine(error.message);
 }
 
-/** EMFILE, ENFILE, ENOMEM, ENOBUFS, EADDRNOTAVAIL: nothing that the peer did. */
+/**
+ * EMFILE, ENFILE, ENOMEM, ENOBUFS, EADDRNOTAVAIL, and EPERM and EACCES, by which a firewall of this machine forbids to
+ * connect: nothing that the peer did.
+ */
 const LOCAL_FAULT =
-  /too many open files|EMFILE|ENFILE|cannot allocate memory|ENOMEM|no buffer space|ENOBUFS|cannot assign requested address|EADDRNOTAVAIL/i;
+  /too many open files|EMFILE|ENFILE|cannot allocate memory|ENOMEM|no buffer space|ENOBUFS|cannot assign requested address|EADDRNOTAVAIL|operation not permitted|EPERM|permission denied|EACCES/i;
 
 /** What Deno, rustls and node:net say → what operators look for. */
 const PHRASES: readonly [RegExp, (match: RegExpExecArray, serverName: string) => string][] = [
@@ -112,7 +115,7 @@ async function connectVerified(
     : await Relay.open(remote, async (port) => {
       const client = await Deno.connect({ hostname: "127.0.0.1", port });
       client.setNoDelay(true);
-      return { client, port: client.localAddr.port };
+      return { client, port: client.localAddr.port, close: () => client.close() };
     });
   const tls = await Deno.startTls(client, { hostname: terms.serverName, caCerts: [...terms.caCerts] })
     .catch((error) => {
@@ -307,10 +310,7 @@ const PIECES_SIZE_MAX = 256 * 1024;
  */
 const LAST_RESORT_MS = 1_000;
 
-async function dialUnverified(
-  port: number,
-  serverName: string,
-): Promise<{ client: TLSSocket; port: number }> {
+async function dialUnverified(port: number, serverName: string): Promise<Dialled<TLSSocket>> {
   const isAddress = /^[\d.]+$|:/.test(serverName);
   const tcp = connectNodeTcp({ host: "127.0.0.1", port });
   await new Promise((resolve, reject) => tcp.once("connect", resolve).once("error", reject));
@@ -323,7 +323,27 @@ async function dialUnverified(
   });
   // Errors are told by reads, writes and "close"; without a listener of its own one would end the process.
   for (const socket of [tcp, client]) socket.on("error", () => {});
-  return { client, port: tcp.localPort! };
+  // A socket that is destroyed during its handshake stays open in Deno 2.6; the listener's end makes it fail instead.
+  return { client, port: tcp.localPort!, close: () => {} };
+}
+
+/**
+ * The relay can't be made. Both its ends are ours, so it is never the backend's fault; node:net calls a want of
+ * descriptors a refused connection.
+ */
+class RelayFault extends Error {
+  constructor(cause: unknown) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    super(`No connection within this machine for TLS, mostly for want of descriptors: ${reason}`, { cause });
+  }
+}
+
+/** A client of a relay. */
+interface Dialled<Client> {
+  readonly client: Client;
+  /** Which it connected from. */
+  readonly port: number;
+  readonly close: () => void;
 }
 
 /** Passes bytes between a TLS client on the loopback interface and the backend. */
@@ -338,24 +358,29 @@ class Relay {
   /**
    * Lets a client dial the relay, and takes over the connection to the backend.
    *
-   * @param dial connects to the port of 127.0.0.1; returns the client and the port that it connected from
+   * @param dial connects to the port of 127.0.0.1
    */
   static async open<Client>(
     remote: Deno.TcpConn,
-    dial: (port: number) => Promise<{ client: Client; port: number }>,
+    dial: (port: number) => Promise<Dialled<Client>>,
   ): Promise<{ client: Client; relay: Relay }> {
+    let dialled: Dialled<Client> | null = null;
     try {
       using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-      const { client, port } = await dial(listener.addr.port);
+      dialled = await dial(listener.addr.port);
       for (;;) {
         const local = await listener.accept();
-        if (local.remoteAddr.port === port) return { client, relay: new Relay(remote, local) };
+        if (local.remoteAddr.port === dialled.port) {
+          return { client: dialled.client, relay: new Relay(remote, local) };
+        }
         // Someone else on this machine tried the port.
         local.close();
       }
     } catch (error) {
+      // For want of descriptors, mostly: a probe that kept one then would make the want worse.
+      dialled?.close();
       remote.close();
-      throw error;
+      throw new RelayFault(error);
     }
   }
 

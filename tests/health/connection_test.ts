@@ -34,6 +34,8 @@ Deno.test("explainFailure() finds nothing wrong with the peer when the prober is
       "Cannot assign requested address (os error 99)",
       "No buffer space available (os error 105)",
       "Cannot allocate memory (os error 12)",
+      "Operation not permitted (os error 1)",
+      "connect EACCES 192.0.2.1:443",
     ]
   ) assert.equal(explainFailure(new Error(message), "www.example.org"), null, message);
   assert.equal(explainFailure("not an error", "www.example.org"), null);

@@ -277,6 +277,19 @@ Deno.test({
   },
 });
 
+Deno.test({
+  name: "a probe that this process has no descriptors for blames no target, and keeps none of them",
+  ignore: Deno.build.os !== "linux",
+  async fn() {
+    const script = fileURLToPath(new URL("no_descriptors.ts", import.meta.url));
+    const { success, stderr } = await new Deno.Command("prlimit", {
+      args: ["--nofile=80:80", Deno.execPath(), "run", "-A", "--no-check", script],
+      signal: AbortSignal.timeout(30_000),
+    }).output();
+    assert.ok(success, new TextDecoder().decode(stderr));
+  },
+});
+
 Deno.test("a probe ends soon when it is aborted before or while it runs", async () => {
   const accepted = Promise.withResolvers<void>();
   await using backend = new Backend((connection) => {
