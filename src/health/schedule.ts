@@ -251,8 +251,11 @@ export class HealthChecker implements AsyncDisposable {
         this.#running.put(entry, nowMs + TICK_MS);
       } else {
         const error = `timeout after ${timeoutMs} ms`;
-        this.#conclude(entry, round, { ok: false, error });
-        round.controller.abort();
+        try {
+          this.#conclude(entry, round, { ok: false, error });
+        } finally {
+          round.controller.abort();
+        }
       }
     }
   }
@@ -272,10 +275,10 @@ export class HealthChecker implements AsyncDisposable {
     entry.round = round;
     entry.nextMs = this.#nextStart(entry, nowMs, intervalMs);
     this.#running.put(entry, nowMs + timeoutMs);
-    const settled = this.#options.probe(target, controller.signal).then(
+    const settled = Promise.try(this.#options.probe, target, controller.signal).then(
       (result) => this.#conclude(entry, round, result),
       (error) => this.#reportFault(entry, round, error),
-    ).then(() => {
+    ).catch((error) => this.#options.log.error("Health checks stumbled and go on", { error })).then(() => {
       this.#unsettled.delete(settled);
       this.#release(entry, round);
     });
@@ -298,8 +301,9 @@ export class HealthChecker implements AsyncDisposable {
     const before = entry.judgement;
     const after = judge(before, result, { rise: check.rise, fall: check.fall, unixMs: clock.unixMs() });
     entry.judgement = after;
-    observer?.probed(check.type, result.ok ? "success" : "failure", clock.monotonicMs() - round.startMs);
+    // What others do with it comes behind: none of it may keep the verdict from being told.
     if (after.verdict.state !== before.verdict.state) this.#announce(entry, before);
+    observer?.probed(check.type, result.ok ? "success" : "failure", clock.monotonicMs() - round.startMs);
   }
 
   #reportFault(entry: Entry, round: Round, error: unknown): void {
@@ -328,15 +332,15 @@ export class HealthChecker implements AsyncDisposable {
     const { key } = entry.target;
     const { verdict } = entry.judgement;
     const previous = before.verdict;
+    this.#changes.push({ key, verdict, previous, agreedAt: before.agreedAt });
+    // Results that came in the same turn of the event loop go out together.
+    if (this.#changes.length === 1) queueMicrotask(() => this.#flush());
     if (previous.state === "unknown") this.#unknownCount--;
     else if (before.agreedAt !== null) {
       const seconds = (verdict.since! - before.agreedAt) / 1000;
       this.#options.observer?.detected(verdict.state === "healthy" ? "up" : "down", Math.max(0, seconds));
     }
     this.#logChange(entry, previous);
-    this.#changes.push({ key, verdict, previous, agreedAt: before.agreedAt });
-    // Results that came in the same turn of the event loop go out together.
-    if (this.#changes.length === 1) queueMicrotask(() => this.#flush());
   }
 
   #flush(): void {

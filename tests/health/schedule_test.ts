@@ -350,6 +350,46 @@ Deno.test("probing goes on when onVerdicts throws", async () => {
   );
 });
 
+Deno.test("a probe that throws before it begins says nothing about its target, and is tried again", async () => {
+  let calls = 0;
+  await using bed = new TestBed({
+    probe: () => {
+      if (calls++ === 0) return Promise.resolve(SUCCESS);
+      throw new Error("thrown on purpose");
+    },
+  });
+  const it = target("192.0.2.1", { fall: 1 });
+  bed.checker.use([it]);
+  await bed.clock.advance(20 * SECOND);
+  assert.ok(calls > 3, `${calls} probes`);
+  assert.equal(bed.checker.verdict(it.key).state, "healthy");
+  assert.ok(bed.lines.some((line) => line.includes("Cannot probe") && line.includes("thrown on purpose")));
+});
+
+for (const what of ["answers", "fails", "hangs"] as const) {
+  Deno.test(`probing of a target that ${what} goes on when counting throws`, async () => {
+    await using bed = new TestBed({
+      observer: {
+        probed: () => {
+          throw new Error("thrown on purpose");
+        },
+        detected: () => {},
+      },
+    });
+    if (what === "fails") bed.fail("192.0.2.1", "x");
+    if (what === "hangs") bed.hang("192.0.2.1");
+    bed.checker.use([target("192.0.2.1", { fall: 1 })]);
+    await bed.clock.advance(20 * SECOND);
+    assert.ok(bed.addresses().length > 2, `${bed.addresses().length} probes`);
+    assert.deepEqual(bed.changes.map(({ verdict }) => verdict.state), [
+      what === "answers" ? "healthy" : "unhealthy",
+    ]);
+    assert.ok(
+      bed.lines.some((line) => line.includes("stumbled and go on") && line.includes("thrown on purpose")),
+    );
+  });
+}
+
 Deno.test("a thousand targets that fall together don't flood the log", async () => {
   await using bed = new TestBed();
   const all = Array.from({ length: 1000 }, (_, i) => target(`192.0.${i >> 8}.${i & 255}`));
