@@ -14,7 +14,7 @@ export function addConfigCommand(root: Command, { terminal, done }: Surroundings
 
   config.command("validate")
     .description("show every problem of settings files and models, with line, column and mend")
-    .argument("<paths...>", "settings file, model directory, model file or NDJSON")
+    .argument("<paths...>", "settings file, model directory, model file or NDJSON; - reads stdin")
     .addHelpText("after", EXAMPLES.validate)
     .action(async (paths: string[]) => done(await (await load()).validate(paths, terminal)));
 
@@ -54,6 +54,7 @@ const EXAMPLES = {
     "pleiades config validate pleiades.yaml",
     "pleiades config validate repo/",
     "pleiades config validate pleiades.yaml repo/",
+    "pleiades config export | pleiades config validate -",
   ),
   init: examples("pleiades config init > pleiades.yaml"),
   schema: examples("pleiades config schema > pleiades.schema.json", "pleiades config schema --model"),

@@ -12,6 +12,7 @@ import {
   type LoadedModel,
   loadModel,
   readModel,
+  STDIN,
   zoneFilesBelow,
 } from "../config/model_files.ts";
 import { exportNdjson } from "../config/model_export.ts";
@@ -34,9 +35,6 @@ export interface ModelProblems {
   /** As editors understand them. */
   readonly problems: readonly string[];
 }
-
-/** What stands for stdin where a path is asked for, and its name in problems. */
-export const STDIN = "-";
 
 /**
  * Opens a model directory or file, or what comes on stdin.
@@ -72,7 +70,7 @@ async function openStream(stream: ReadableStream<Uint8Array>): Promise<ModelUplo
   const reader = head.getReader();
   const { value = new Uint8Array(0) } = await reader.read();
   void reader.cancel();
-  return formatOfHead(new TextDecoder().decode(value)) === "ndjson"
+  return formatOfHead(value) === "ndjson"
     ? { blocks: blocksOf(whole, STDIN), bytesTotal: null, asInFile: true }
     : uploadOf(await readModel(whole, { file: STDIN, format: "yaml" }));
 }

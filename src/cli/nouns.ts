@@ -42,6 +42,8 @@ export interface Field {
   readonly choices?: readonly string[];
   /** Whether `create` needs it. */
   readonly required?: boolean;
+  /** The field that it can't exceed: where only that one is lowered, this one goes along. */
+  readonly atMost?: string;
   /** What it is when nothing is said, as one would type it. */
   readonly byDefault?: string;
 }
@@ -241,7 +243,7 @@ const DECLARED: readonly Noun[] = [
       }),
       integer("port", "where to probe; none = the member's own port", { nullable: true }),
       duration("intervalMs", "interval", "time between probes, such as 2s"),
-      duration("timeoutMs", "timeout", "time a probe may take, such as 500ms"),
+      { ...duration("timeoutMs", "timeout", "time a probe may take, such as 500ms"), atMost: "intervalMs" },
       integer("rise", "successes in a row until healthy"),
       integer("fall", "failures in a row until unhealthy"),
       text("httpMethod", "method", { flag: "method", choices: ["GET", "HEAD", "POST", "OPTIONS"] }),

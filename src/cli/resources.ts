@@ -169,7 +169,12 @@ class Resources {
   /** Sends the whole object with some fields changed, provided it is still the one that was read. */
   async #replaceWith(path: string, changes: JsonObject): Promise<JsonObject | null> {
     const { object, etag } = await this.#api.getTagged(path);
-    const writable = this.#request.noun.fields.map(({ name }) => [name, object[name]]);
+    const writable = this.#request.noun.fields.map(({ name, atMost }) => {
+      const [value, bound] = [object[name], changes[atMost ?? ""]];
+      // As when it is made: what wasn't typed fits what was.
+      const fitting = typeof value === "number" && typeof bound === "number" ? Math.min(value, bound) : value;
+      return [name, fitting];
+    });
     const json = { ...Object.fromEntries(writable), ...changes };
     return await this.#api.send("PUT", `${path}${writeQuery(this.#request)}`, { json, ifMatch: etag });
   }

@@ -31,7 +31,7 @@ import {
 import { isMapping, respell } from "./spelling.ts";
 import { list } from "./fields.ts";
 import { joinParts, repeated } from "./pool_parts.ts";
-import { type ModelLine, parseObject, readLine } from "./model_line.ts";
+import { type ModelLine, parseObject, readLine, type RereadBytes } from "./model_line.ts";
 import { nearest } from "./nearest.ts";
 import { lackOf, lackOfRule, type SteeringSettings } from "./steering.ts";
 import { isStandIn, salvagePool, salvageService, salvageZone, standInName } from "./salvage.ts";
@@ -144,9 +144,13 @@ export class ModelReader {
     }
   }
 
-  /** Adds a line of NDJSON; blank ones are skipped. */
-  addLine(line: ModelLine): void {
-    const { object, problems, source } = readLine(line);
+  /**
+   * Adds a line of NDJSON; blank ones are skipped.
+   *
+   * @param reread for the columns of problems that only show between lines
+   */
+  addLine(line: ModelLine, reread?: RereadBytes): void {
+    const { object, problems, source } = readLine(line, reread);
     this.addProblems(problems);
     if (object === null) return;
     const broken = problems.length > 0;

@@ -14,7 +14,7 @@ import {
   refuseZoneFiles,
   type ZoneFileReader,
 } from "./cluster_yaml.ts";
-import { LineSplitter } from "./model_line.ts";
+import { LineSplitter, type RereadBytes } from "./model_line.ts";
 import { fileFault } from "./file_fault.ts";
 import type { SteeringSettings } from "./steering.ts";
 import { compareText, decodeText, type FileProblem, readYaml } from "./yaml_source.ts";
@@ -28,6 +28,9 @@ export interface LoadedModel {
   /** What steers less than it says where these settings hold. */
   notes(settings: SteeringSettings): FileProblem[];
 }
+
+/** What stands for stdin where a path is asked for, and its name in problems. */
+export const STDIN = "-";
 
 /** How a stream is to be read; JSON is read as YAML. */
 export type ModelFormat = "yaml" | "ndjson";
@@ -75,8 +78,23 @@ export async function readModel(
   { file, format }: { readonly file: string; readonly format: ModelFormat },
 ): Promise<LoadedModel> {
   const reader = new ModelReader({ readZoneFile: refuseZoneFiles });
-  if (format === "ndjson") await addLines(reader, { file, stream });
-  else addYaml(reader, { file, bytes: new Uint8Array(await new Response(stream).arrayBuffer()) });
+  if (format === "yaml") {
+    addYaml(reader, { file, bytes: new Uint8Array(await new Response(stream).arrayBuffer()) });
+    return loaded(reader);
+  }
+  const chunks: Uint8Array[] = [];
+  await addLines(reader, {
+    file,
+    stream: stream.pipeThrough(
+      new TransformStream({
+        transform(chunk, controller) {
+          chunks.push(chunk);
+          controller.enqueue(chunk);
+        },
+      }),
+    ),
+    reread: (offset, size) => bytesIn(chunks, offset, size),
+  });
   return loaded(reader);
 }
 
@@ -84,24 +102,57 @@ export async function readModel(
 export async function formatOf(path: string): Promise<ModelFormat> {
   if ([".ndjson", ".jsonl"].includes(extname(path))) return "ndjson";
   using file = await Deno.open(path);
-  const head = new Uint8Array(1024);
+  const head = new Uint8Array(HEAD_SIZE);
   const size = await file.read(head) ?? 0;
-  return formatOfHead(new TextDecoder().decode(head.subarray(0, size)));
+  return formatOfHead(head.subarray(0, size));
 }
 
+const HEAD_SIZE = 1024;
+
 /** How what begins like this is written. */
-export function formatOfHead(text: string): ModelFormat {
+export function formatOfHead(bytes: Uint8Array): ModelFormat {
+  const text = new TextDecoder().decode(bytes.subarray(0, HEAD_SIZE));
   return /^\s*\{\s*"(?:pool|service|zone)"\s*:/.test(text) ? "ndjson" : "yaml";
 }
 
 async function addFile(reader: ModelReader, file: string): Promise<void> {
   try {
     const format = await formatOf(file);
-    if (format === "ndjson") await addLines(reader, { file, stream: (await Deno.open(file)).readable });
-    else addYaml(reader, { file, bytes: await Deno.readFile(file) });
+    if (format === "ndjson") {
+      const { readable } = await Deno.open(file);
+      await addLines(reader, {
+        file,
+        stream: readable,
+        reread: (offset, size) => bytesOf(file, offset, size),
+      });
+    } else addYaml(reader, { file, bytes: await Deno.readFile(file) });
   } catch (cause) {
     if (!(cause instanceof Error)) throw cause;
     reader.addProblems([{ file, line: 0, column: 0, message: `can't be read: ${fileFault(cause)}` }]);
+  }
+}
+
+function bytesIn(chunks: readonly Uint8Array[], offset: number, size: number): Uint8Array {
+  const bytes = new Uint8Array(size);
+  let before = 0;
+  for (const chunk of chunks) {
+    const part = chunk.subarray(Math.max(0, offset - before), Math.max(0, offset + size - before));
+    bytes.set(part, Math.max(0, before - offset));
+    before += chunk.length;
+    if (before >= offset + size) break;
+  }
+  return bytes;
+}
+
+/** `null` when the file isn't what it was: then the line has to do. */
+function bytesOf(file: string, offset: number, size: number): Uint8Array | null {
+  try {
+    using opened = Deno.openSync(file);
+    opened.seekSync(offset, Deno.SeekMode.Start);
+    const bytes = new Uint8Array(size);
+    return opened.readSync(bytes) === size ? bytes : null;
+  } catch {
+    return null;
   }
 }
 
@@ -117,11 +168,15 @@ function addYaml(
 /** Hands over line after line; stops at text that is none, or at a line without end. */
 async function addLines(
   reader: ModelReader,
-  { file, stream }: { readonly file: string; readonly stream: ReadableStream<Uint8Array> },
+  { file, stream, reread }: {
+    readonly file: string;
+    readonly stream: ReadableStream<Uint8Array>;
+    readonly reread: RereadBytes;
+  },
 ): Promise<void> {
   const lines = new LineSplitter({
     file,
-    take: (line) => reader.addLine(line),
+    take: (line) => reader.addLine(line, reread),
     refuse: (problem) => reader.addProblems([problem]),
   });
   for await (const chunk of stream) {

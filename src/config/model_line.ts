@@ -43,7 +43,14 @@ export interface ModelLine {
   readonly line: number;
   /** Without its line feed. */
   readonly text: string;
+  /** Bytes before it. */
+  readonly offset?: number;
+  /** Its bytes. */
+  readonly size?: number;
 }
+
+/** Reads bytes again from where lines came from, when a place in one of them is asked for; `null` = they can't be. */
+export type RereadBytes = (offset: number, size: number) => Uint8Array | null;
 
 /** What a line holds; the blocks of the fallback belong together and are judged when both are known. */
 export type LineObject =
@@ -67,8 +74,8 @@ export interface LineReading {
 }
 
 /** Reads a line. */
-export function readLine(line: ModelLine): LineReading {
-  const source = new LineSource(line);
+export function readLine(line: ModelLine, reread: RereadBytes = () => null): LineReading {
+  const source = new LineSource(line, reread);
   const nothing = (problem: FileProblem) => ({ object: null, problems: [problem], source });
   if (line.text.trim() === "") return { object: { kind: "blank" }, problems: [], source };
   const parsed = parseJson(line.text);
@@ -125,21 +132,27 @@ export class LineSource implements Source {
   readonly file: string;
   /** From 1. */
   readonly line: number;
+  readonly #offset: number;
+  readonly #size: number;
+  readonly #reread: RereadBytes;
   #text: string | null;
   /** Parsed when the first problem asks for a place in it. */
   #parsed: Source | null | undefined;
 
   /** The source of one line. */
-  constructor({ file, line, text }: ModelLine) {
+  constructor({ file, line, text, offset = 0, size = 0 }: ModelLine, reread: RereadBytes) {
     this.file = file;
     this.line = line;
     this.#text = text;
+    this.#offset = offset;
+    this.#size = size;
+    this.#reread = reread;
   }
 
-  /** From now on only the line is known. */
+  /** From now on the text is read again when a place in it is asked for. */
   forgetText(): void {
     this.#text = null;
-    this.#parsed = null;
+    this.#parsed = undefined;
   }
 
   /** A place in the line, as problems have it. */
@@ -150,8 +163,15 @@ export class LineSource implements Source {
   /** See `Source`. */
   locate(path: Path, at?: "key" | "value"): Position {
     // JSON is YAML but for a few escapes; where it isn't, the line alone has to do.
-    if (this.#parsed === undefined) this.#parsed = parseYaml(this.file, this.#text ?? "").source;
+    if (this.#parsed === undefined) {
+      this.#parsed = parseYaml(this.file, this.#text ?? this.#textAgain()).source;
+    }
     return { line: this.line, column: this.#parsed?.locate(path, at).column ?? 1 };
+  }
+
+  #textAgain(): string {
+    const bytes = this.#reread(this.#offset, this.#size);
+    return bytes === null ? "" : new TextDecoder().decode(bytes);
   }
 }
 
@@ -161,6 +181,7 @@ export class LineSplitter {
   readonly #take: (line: ModelLine) => void;
   readonly #refuse: (problem: FileProblem) => void;
   #line = 0;
+  #offset = 0;
   #parts: Uint8Array[] = [];
   #size = 0;
   #stopped = false;
@@ -217,8 +238,11 @@ export class LineSplitter {
     this.#parts = [];
     this.#size = 0;
     const decoded = decodeText(this.#file, bytes);
-    if ("text" in decoded) this.#take({ file: this.#file, line, text: decoded.text });
-    else this.#stop({ ...decoded.problem, line, column: decoded.problem.column || 1 });
+    const offset = this.#offset;
+    this.#offset += bytes.length + 1;
+    if ("text" in decoded) {
+      this.#take({ file: this.#file, line, text: decoded.text, offset, size: bytes.length });
+    } else this.#stop({ ...decoded.problem, line, column: decoded.problem.column || 1 });
   }
 
   #stop(problem: FileProblem): void {

@@ -138,6 +138,11 @@ function readVariables(): Map<string, SettingsKey> {
   return keys;
 }
 
+/** Those of what is in this version. */
+function proposedVariables(): string[] {
+  return [...variables()].filter(([, { absent }]) => !absent).map(([name]) => name);
+}
+
 function absentProblems({ path }: SettingsKey, value: unknown, name: string): FileProblem[] {
   return wantedPaths(value, path).map((at) => ({
     file: name,
@@ -159,7 +164,7 @@ function strayProblems(name: string): FileProblem[] {
     }];
   }
   const rest = name.slice(PREFIX.length);
-  const near = nearest(rest, [...variables().keys()].map((known) => known.slice(PREFIX.length)));
+  const near = nearest(rest, proposedVariables().map((known) => known.slice(PREFIX.length)));
   return near === null ? [] : [{ ...at, message: `Unknown variable (did you mean ${PREFIX}${near}?)` }];
 }
 

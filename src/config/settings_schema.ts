@@ -73,133 +73,148 @@ export const ABSENT_PATHS: readonly string[] = [
   "distribute",
 ];
 
+/** The keys of a section, or at the top, that stand for what isn't there. */
+function absentIn(section: string): string[] {
+  const prefix = section === "" ? "" : `${section}.`;
+  return ABSENT_PATHS.filter((path) => path.startsWith(prefix))
+    .map((path) => path.slice(prefix.length)).filter((key) => !key.includes("."));
+}
+
 /** The settings file as it is validated; durations become milliseconds. */
-export const settingsFileSchema: z.ZodType<SettingsFile> = strictObject({
-  cluster: section(
-    strictObject({
-      id: id("cluster.id").default("default").meta({
-        description: "Name of the cluster; a label of every metric",
-        examples: ["production"],
-      }),
-    }),
-    "The cluster this node belongs to",
-  ),
-  node: section(nodeSchema(), "This node"),
-  dns: section(dnsSchema(), "How DNS is served"),
-  loadbalancer: section(loadbalancerSchema, "The static fallback: answers names that nothing else answers"),
-  health: section(
-    strictObject(
-      {
-        ...healthShape,
-        ...healthOfNodeShape(),
-      },
-      HEALTH_ALIASES,
-      CHECK_KEYS_ELSEWHERE,
-    ).check(together(["checkInterval", "timeout"], checkTimeout)),
-    "How the endpoints of loadbalancer are probed; without any of the keys from type to http they aren't",
-  ),
-  geoip: section(geoipSchema(), "Where clients are"),
-  mapFile: section(
-    strictObject({
-      path: path("mapFile.path").meta({
-        description: "Map file: one rule a line, CIDR ADDRESS[,ADDRESS…], # begins a comment",
-        examples: ["clients.map"],
-      }),
-    }),
-    "Clients sent to addresses by prefix",
-  ),
-  database: section(
-    strictObject({
-      path: path("database.path").meta({
-        description: "SQLite file; none = no database, static endpoints only. By default " +
-          "/var/lib/pleiades/pleiades.db where writable, else pleiades/pleiades.db in the user's XDG state folder",
-        examples: ["/var/lib/pleiades/pleiades.db"],
-      }),
-    }),
-    "Where the model is kept",
-  ),
-  api: section(apiSchema(), "The REST API"),
-  metrics: section(
-    strictObject({
-      enablePrometheus: flag("enablePrometheus").default(true).meta({
-        description: "Serve /metrics",
-        examples: [true],
-      }),
-      listenAddr: ipAddress("listenAddr").nullable().default(null).meta({
-        description: "Address of a listener of its own; none = on the API's listener",
-        examples: ["127.0.0.1"],
-      }),
-      port: port("port").default(9090).meta({ description: "Port of that listener", examples: [9090] }),
-    }),
-    "Metrics for Prometheus",
-  ),
-  log: section(
-    strictObject({
-      level: choice("level", ["debug", "info", "warn", "error"]).default("info").meta({
-        description: "Least severity that is logged",
-        examples: ["info"],
-      }),
-      format: choice("format", ["auto", "text", "json"]).default("auto").meta({
-        description: "auto = text on a terminal, else JSON lines",
-        examples: ["json"],
-      }),
-    }),
-    "What is logged",
-  ),
-  queryLog: section(queryLogSchema(), "Which queries are logged, each with its answer"),
-  history: section(historySchema(), "How much of the history of changes is kept"),
-  names: section(namesSchema(), "How members by name are resolved"),
-  workers: integer("workers", 1, 64).nullable().default(null).meta({
-    description:
-      "Threads that answer DNS; by default one less than the machine has processors, at least 1, at most 8",
-    examples: [2],
-  }),
-  notify: section(
-    strictObject({
-      webhooks: list(
-        "webhooks",
-        strictObject({
-          url: url("url").meta({
-            description: "Where events are posted",
-            examples: ["https://hooks.example.com/dns"],
-          }),
-          secret: secret("secret").meta({
-            description: "Key of the HMAC-SHA256 that signs each post",
-            examples: ["${WEBHOOK_SECRET}"],
-          }),
-          events: list("events", choice("event", ["health", "override", "change"])).nullable().default(null)
-            .meta({
-              description: "Which events; by default all",
-              examples: [["health"]],
-            }),
+export const settingsFileSchema: z.ZodType<SettingsFile> = strictObject(
+  {
+    cluster: section(
+      strictObject({
+        id: id("cluster.id").default("default").meta({
+          description: "Name of the cluster; a label of every metric",
+          examples: ["production"],
         }),
-      ).default([]).meta({
-        description: "Receivers of signed posts on health, override and change events",
-        examples: [[{ url: "https://hooks.example.com/dns", secret: "${WEBHOOK_SECRET}" }]],
       }),
+      "The cluster this node belongs to",
+    ),
+    node: section(nodeSchema(), "This node"),
+    dns: section(dnsSchema(), "How DNS is served"),
+    loadbalancer: section(loadbalancerSchema, "The static fallback: answers names that nothing else answers"),
+    health: section(
+      strictObject(
+        {
+          ...healthShape,
+          ...healthOfNodeShape(),
+        },
+        HEALTH_ALIASES,
+        CHECK_KEYS_ELSEWHERE,
+      ).check(together(["checkInterval", "timeout"], checkTimeout)),
+      "How the endpoints of loadbalancer are probed; without any of the keys from type to http they aren't",
+    ),
+    geoip: section(geoipSchema(), "Where clients are"),
+    mapFile: section(
+      strictObject({
+        path: path("mapFile.path").meta({
+          description: "Map file: one rule a line, CIDR ADDRESS[,ADDRESS…], # begins a comment",
+          examples: ["clients.map"],
+        }),
+      }),
+      "Clients sent to addresses by prefix",
+    ),
+    database: section(
+      strictObject({
+        path: path("database.path").meta({
+          description: "SQLite file; none = no database, static endpoints only. By default " +
+            "/var/lib/pleiades/pleiades.db where writable, else pleiades/pleiades.db in the user's XDG state folder",
+          examples: ["/var/lib/pleiades/pleiades.db"],
+        }),
+      }),
+      "Where the model is kept",
+    ),
+    api: section(apiSchema(), "The REST API"),
+    metrics: section(
+      strictObject({
+        enablePrometheus: flag("enablePrometheus").default(true).meta({
+          description: "Serve /metrics",
+          examples: [true],
+        }),
+        listenAddr: ipAddress("listenAddr").nullable().default(null).meta({
+          description: "Address of a listener of its own; none = on the API's listener",
+          examples: ["127.0.0.1"],
+        }),
+        port: port("port").default(9090).meta({ description: "Port of that listener", examples: [9090] }),
+      }),
+      "Metrics for Prometheus",
+    ),
+    log: section(
+      strictObject({
+        level: choice("level", ["debug", "info", "warn", "error"]).default("info").meta({
+          description: "Least severity that is logged",
+          examples: ["info"],
+        }),
+        format: choice("format", ["auto", "text", "json"]).default("auto").meta({
+          description: "auto = text on a terminal, else JSON lines",
+          examples: ["json"],
+        }),
+      }),
+      "What is logged",
+    ),
+    queryLog: section(queryLogSchema(), "Which queries are logged, each with its answer"),
+    history: section(historySchema(), "How much of the history of changes is kept"),
+    names: section(namesSchema(), "How members by name are resolved"),
+    workers: integer("workers", 1, 64).nullable().default(null).meta({
+      description:
+        "Threads that answer DNS; by default one less than the machine has processors, at least 1, at most 8",
+      examples: [2],
     }),
-    "Who is told of events",
-  ),
-  state: section(stateSchema(), "What nodes tell each other"),
-  gitops: section(gitopsSchema(), "The model from a Git repository"),
-  license: section(
-    strictObject({
-      secret: secret("license.secret").meta({
-        description: "Shared secret of tokens; none = licensing is off",
-        examples: ["${PLEIADES_LICENSE_SECRET}"],
+    notify: section(
+      strictObject({
+        webhooks: list(
+          "webhooks",
+          strictObject({
+            url: url("url").meta({
+              description: "Where events are posted",
+              examples: ["https://hooks.example.com/dns"],
+            }),
+            secret: secret("secret").meta({
+              description: "Key of the HMAC-SHA256 that signs each post",
+              examples: ["${WEBHOOK_SECRET}"],
+            }),
+            events: list("events", choice("event", ["health", "override", "change"])).nullable().default(null)
+              .meta({
+                description: "Which events; by default all",
+                examples: [["health"]],
+              }),
+          }),
+        ).default([]).meta({
+          description: "Receivers of signed posts on health, override and change events",
+          examples: [[{ url: "https://hooks.example.com/dns", secret: "${WEBHOOK_SECRET}" }]],
+        }),
       }),
-      key: secret("license.key").meta({ description: "The token", examples: ["file:/etc/pleiades/license"] }),
-      scope: choice("license.scope", ["node", "cluster"]).default("node").meta({
-        description: "Whether the rate holds for each node or is split by the cluster's",
-        examples: ["cluster"],
-      }),
-    }, ["licenseKey"]),
-    "Licensing",
-  ),
-  agent: companion("agent"),
-  discovery: companion("discovery"),
-  distribute: companion("distribute"),
-});
+      "Who is told of events",
+    ),
+    state: section(stateSchema(), "What nodes tell each other"),
+    gitops: section(gitopsSchema(), "The model from a Git repository"),
+    license: section(
+      strictObject({
+        secret: secret("license.secret").meta({
+          description: "Shared secret of tokens; none = licensing is off",
+          examples: ["${PLEIADES_LICENSE_SECRET}"],
+        }),
+        key: secret("license.key").meta({
+          description: "The token",
+          examples: ["file:/etc/pleiades/license"],
+        }),
+        scope: choice("license.scope", ["node", "cluster"]).default("node").meta({
+          description: "Whether the rate holds for each node or is split by the cluster's",
+          examples: ["cluster"],
+        }),
+      }, ["licenseKey"]),
+      "Licensing",
+    ),
+    agent: companion("agent"),
+    discovery: companion("discovery"),
+    distribute: companion("distribute"),
+  },
+  [],
+  new Map(),
+  absentIn(""),
+);
 
 /** What the schema makes of a file, as far as this version uses it. */
 export interface SettingsFile extends Pick<Settings, "cluster" | "geoip" | "mapFile" | "metrics" | "log"> {
@@ -236,160 +251,171 @@ export interface SettingsFile extends Pick<Settings, "cluster" | "geoip" | "mapF
 
 function nodeSchema() {
   const nodeId = mustBe("node.id", "1–63 letters, digits, underscores and hyphens, or empty");
-  return strictObject({
-    id: z.string({ error: nodeId }).regex(/^[A-Za-z0-9_-]{0,63}$/, { error: nodeId }).default("").meta({
-      description: "Name of this node, unique in its cluster; empty = the host name with - for .",
-      examples: ["fra1-a"],
-    }),
-    region: regionName("region").default("").meta({
-      description: "Site that this node stands in, as its status shows it; members have regions of their own",
-      examples: ["eu-central"],
-    }),
-    ...coordinates(),
-  }).check(together(["latitude", "longitude"], checkCoordinates));
+  return strictObject(
+    {
+      id: z.string({ error: nodeId }).regex(/^[A-Za-z0-9_-]{0,63}$/, { error: nodeId }).default("").meta({
+        description: "Name of this node, unique in its cluster; empty = the host name with - for .",
+        examples: ["fra1-a"],
+      }),
+      region: regionName("region").default("").meta({
+        description:
+          "Site that this node stands in, as its status shows it; members have regions of their own",
+        examples: ["eu-central"],
+      }),
+      ...coordinates(),
+    },
+    [],
+    new Map(),
+    absentIn("node"),
+  ).check(together(["latitude", "longitude"], checkCoordinates));
 }
 
 function dnsSchema() {
-  return strictObject({
-    listenAddr: oneOrMore("listenAddr", ipAddress("listenAddr")).prefault(["0.0.0.0", "::"]).meta({
-      description: "Addresses to listen on, UDP and TCP",
-      example: ["192.0.2.53", "2001:db8::53"],
-    }),
-    port: port("port").default(5353).meta({
-      description: "Port of those addresses; below 1024 needs CAP_NET_BIND_SERVICE",
-      examples: [53],
-    }),
-    domain: oneOrMore("domain", domain("domain", { wildcard: false })).prefault([]).meta({
-      description: "Zones this node is authoritative for, without a zone file: SOA and NS are made up",
-      example: ["gslb.example.com"],
-    }),
-    nameservers: oneOrMore("nameservers", domain("nameserver", { wildcard: false })).prefault([]).meta({
-      description: "Names of the name servers, for NS and SOA of those zones",
-      example: ["ns1.example.com", "ns2.example.com"],
-    }),
-    ttl: integer("ttl", 0, 86_400, "seconds").default(30).meta({
-      description: "TTL in seconds of records and of a static fallback that state none",
-      examples: [30],
-    }),
-    zones: list(
-      "zones",
-      strictObject({
-        domain: domain("domain", { wildcard: false }).meta({
-          description: "Apex of the zone",
-          examples: ["example.com"],
-        }),
-        file: requiredPath("file").meta({
-          description: "Zone file (RFC 1035), relative to this file",
-          examples: ["example.com.zone"],
-        }),
+  return strictObject(
+    {
+      listenAddr: oneOrMore("listenAddr", ipAddress("listenAddr")).prefault(["0.0.0.0", "::"]).meta({
+        description: "Addresses to listen on, UDP and TCP",
+        example: ["192.0.2.53", "2001:db8::53"],
       }),
-    ).default([]).meta({
-      description: "Static records from zone files",
-      examples: [[{ domain: "example.com", file: "example.com.zone" }]],
-    }),
-    ecs: section(
-      strictObject({
-        enabled: flag("enabled").default(true).meta({
-          description: "Use the client subnet that resolvers send",
-          examples: [true],
-        }),
-        trustedResolvers: oneOrMore("trustedResolvers", cidr("trustedResolvers")).prefault([]).meta({
-          description: "Prefixes of resolvers it is taken from; empty = all",
-          example: ["192.0.2.0/24"],
-        }),
+      port: port("port").default(5353).meta({
+        description: "Port of those addresses; below 1024 needs CAP_NET_BIND_SERVICE",
+        examples: [53],
       }),
-      "EDNS Client Subnet (RFC 7871)",
-    ),
-    transport: choice("transport", ["auto", "linux", "portable"]).default("auto").meta({
-      description: "linux = batched system calls, portable = Deno's sockets, auto = the fastest that works",
-      examples: ["portable"],
-    }),
-    tcp: section(
-      strictObject({
-        maxConnections: integer("maxConnections", 1, 65_535).default(1024).meta({
-          description:
-            "Open TCP connections at most; where all are taken, the one idle for longest gives way",
-          examples: [1024],
-        }),
-        maxConnectionsPerClient: integer("maxConnectionsPerClient", 1, 65_535).default(128).meta({
-          description: "Open TCP connections of one client at most: of an IPv4 address, or of an IPv6 /64",
-          examples: [128],
-        }),
-        idleTimeout: millis("idleTimeout", { minMs: 100, maxMs: 600_000, byDefault: 10_000 }).meta({
-          description: "A connection without a query for this long is closed",
-          example: "10s",
-        }),
+      domain: oneOrMore("domain", domain("domain", { wildcard: false })).prefault([]).meta({
+        description: "Zones this node is authoritative for, without a zone file: SOA and NS are made up",
+        example: ["gslb.example.com"],
       }),
-      "Limits of DNS over TCP",
-    ),
-    nsid: z.string({ error: mustBe("nsid", "a text") }).max(128, {
-      error: mustBe("nsid", "a text of at most 128 characters"),
-    })
-      .default("").meta({
-        description: "Name server identifier (RFC 5001); empty = not answered",
-        examples: ["fra1-a"],
+      nameservers: oneOrMore("nameservers", domain("nameserver", { wildcard: false })).prefault([]).meta({
+        description: "Names of the name servers, for NS and SOA of those zones",
+        example: ["ns1.example.com", "ns2.example.com"],
       }),
-    chaos: section(
-      strictObject({
-        version: chaosText("version").meta({
-          description: "What version.bind CH TXT says; empty = refused",
-          examples: ["Pleiades"],
+      ttl: integer("ttl", 0, 86_400, "seconds").default(30).meta({
+        description: "TTL in seconds of records and of a static fallback that state none",
+        examples: [30],
+      }),
+      zones: list(
+        "zones",
+        strictObject({
+          domain: domain("domain", { wildcard: false }).meta({
+            description: "Apex of the zone",
+            examples: ["example.com"],
+          }),
+          file: requiredPath("file").meta({
+            description: "Zone file (RFC 1035), relative to this file",
+            examples: ["example.com.zone"],
+          }),
         }),
-        id: chaosText("id").meta({
-          description: "What id.server CH TXT says; empty = refused",
+      ).default([]).meta({
+        description: "Static records from zone files",
+        examples: [[{ domain: "example.com", file: "example.com.zone" }]],
+      }),
+      ecs: section(
+        strictObject({
+          enabled: flag("enabled").default(true).meta({
+            description: "Use the client subnet that resolvers send",
+            examples: [true],
+          }),
+          trustedResolvers: oneOrMore("trustedResolvers", cidr("trustedResolvers")).prefault([]).meta({
+            description: "Prefixes of resolvers it is taken from; empty = all",
+            example: ["192.0.2.0/24"],
+          }),
+        }),
+        "EDNS Client Subnet (RFC 7871)",
+      ),
+      transport: choice("transport", ["auto", "linux", "portable"]).default("auto").meta({
+        description: "linux = batched system calls, portable = Deno's sockets, auto = the fastest that works",
+        examples: ["portable"],
+      }),
+      tcp: section(
+        strictObject({
+          maxConnections: integer("maxConnections", 1, 65_535).default(1024).meta({
+            description:
+              "Open TCP connections at most; where all are taken, the one idle for longest gives way",
+            examples: [1024],
+          }),
+          maxConnectionsPerClient: integer("maxConnectionsPerClient", 1, 65_535).default(128).meta({
+            description: "Open TCP connections of one client at most: of an IPv4 address, or of an IPv6 /64",
+            examples: [128],
+          }),
+          idleTimeout: millis("idleTimeout", { minMs: 100, maxMs: 600_000, byDefault: 10_000 }).meta({
+            description: "A connection without a query for this long is closed",
+            example: "10s",
+          }),
+        }),
+        "Limits of DNS over TCP",
+      ),
+      nsid: z.string({ error: mustBe("nsid", "a text") }).max(128, {
+        error: mustBe("nsid", "a text of at most 128 characters"),
+      })
+        .default("").meta({
+          description: "Name server identifier (RFC 5001); empty = not answered",
           examples: ["fra1-a"],
         }),
+      chaos: section(
+        strictObject({
+          version: chaosText("version").meta({
+            description: "What version.bind CH TXT says; empty = refused",
+            examples: ["Pleiades"],
+          }),
+          id: chaosText("id").meta({
+            description: "What id.server CH TXT says; empty = refused",
+            examples: ["fra1-a"],
+          }),
+        }),
+        "Names of class CHAOS",
+      ),
+      rateLimit: section(
+        strictObject({
+          enabled: flag("enabled").default(false).meta({
+            description: "Limit answers per client prefix",
+            examples: [true],
+          }),
+          responsesPerSecond: integer("responsesPerSecond", 1, 1_000_000).default(20).meta({
+            description: "Equal answers a second for one prefix",
+            examples: [20],
+          }),
+          slip: integer("slip", 0, 10).default(2).meta({
+            description: "Every n-th dropped answer is sent truncated; 0 = none",
+            examples: [2],
+          }),
+          ipv4PrefixLength: integer("ipv4PrefixLength", 8, 32).default(24).meta({
+            description: "Clients of such a prefix count as one",
+            examples: [24],
+          }),
+          ipv6PrefixLength: integer("ipv6PrefixLength", 16, 128).default(56).meta({
+            description: "Clients of such a prefix count as one",
+            examples: [56],
+          }),
+          exempt: oneOrMore("exempt", cidr("exempt")).prefault(["127.0.0.0/8", "::1/128"]).meta({
+            description: "Prefixes without limit",
+            example: ["127.0.0.0/8", "::1/128"],
+          }),
+        }),
+        "Response rate limiting",
+      ),
+      cookies: section(
+        strictObject({
+          enabled: flag("enabled").default(false).meta({
+            description: "Answer DNS cookies (RFC 7873, RFC 9018)",
+            examples: [true],
+          }),
+          secret: secret("dns.cookies.secret").meta({
+            description:
+              "32 hex digits shared by sites behind one address; by default each start draws its own",
+            examples: ["${DNS_COOKIE_SECRET}"],
+          }),
+        }),
+        "DNS cookies",
+      ),
+      backendSocket: path("backendSocket").meta({
+        description: "Unix socket on which a balancer in front hands over queries",
+        examples: ["/run/pleiades/5301"],
       }),
-      "Names of class CHAOS",
-    ),
-    rateLimit: section(
-      strictObject({
-        enabled: flag("enabled").default(false).meta({
-          description: "Limit answers per client prefix",
-          examples: [true],
-        }),
-        responsesPerSecond: integer("responsesPerSecond", 1, 1_000_000).default(20).meta({
-          description: "Equal answers a second for one prefix",
-          examples: [20],
-        }),
-        slip: integer("slip", 0, 10).default(2).meta({
-          description: "Every n-th dropped answer is sent truncated; 0 = none",
-          examples: [2],
-        }),
-        ipv4PrefixLength: integer("ipv4PrefixLength", 8, 32).default(24).meta({
-          description: "Clients of such a prefix count as one",
-          examples: [24],
-        }),
-        ipv6PrefixLength: integer("ipv6PrefixLength", 16, 128).default(56).meta({
-          description: "Clients of such a prefix count as one",
-          examples: [56],
-        }),
-        exempt: oneOrMore("exempt", cidr("exempt")).prefault(["127.0.0.0/8", "::1/128"]).meta({
-          description: "Prefixes without limit",
-          example: ["127.0.0.0/8", "::1/128"],
-        }),
-      }),
-      "Response rate limiting",
-    ),
-    cookies: section(
-      strictObject({
-        enabled: flag("enabled").default(false).meta({
-          description: "Answer DNS cookies (RFC 7873, RFC 9018)",
-          examples: [true],
-        }),
-        secret: secret("dns.cookies.secret").meta({
-          description:
-            "32 hex digits shared by sites behind one address; by default each start draws its own",
-          examples: ["${DNS_COOKIE_SECRET}"],
-        }),
-      }),
-      "DNS cookies",
-    ),
-    backendSocket: path("backendSocket").meta({
-      description: "Unix socket on which a balancer in front hands over queries",
-      examples: ["/run/pleiades/5301"],
-    }),
-  });
+    },
+    [],
+    new Map(),
+    absentIn("dns"),
+  );
 }
 
 function geoipSchema() {

@@ -17,13 +17,15 @@ export type SchemaOf<T> = z.ZodObject<{ -readonly [Key in keyof T]: z.ZodType<T[
  *
  * @param aliases other spellings that somebody has turned into keys of the shape before; only for the guess
  * @param elsewhere keys that other systems have here, and what to use in their place
+ * @param unproposed keys that are kept for what isn't there yet, and so are no fix
  */
 export function strictObject<Shape extends z.core.$ZodLooseShape>(
   shape: Shape,
   aliases: readonly string[] = [],
   elsewhere: ReadonlyMap<string, string> = new Map(),
+  unproposed: readonly string[] = [],
 ): z.ZodObject<Shape, z.core.$strict> {
-  const known = Object.keys(shape);
+  const known = Object.keys(shape).filter((key) => !unproposed.includes(key));
   return z.strictObject(shape, {
     error: (issue) => {
       if (issue.code === "unrecognized_keys") {

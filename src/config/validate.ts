@@ -7,9 +7,10 @@
 import { MODEL_SECTIONS } from "./cluster_yaml.ts";
 import { countOf } from "./count.ts";
 import { fileFault } from "./file_fault.ts";
-import { formatOf, loadModel } from "./model_files.ts";
+import { formatOf, formatOfHead, loadModel, readModel, STDIN } from "./model_files.ts";
 import { loadSettings, type Settings } from "./settings.ts";
 import type { Environment } from "./settings_layers.ts";
+import { systemOutside } from "./settings_outside.ts";
 import { settingsTree } from "./settings_keys.ts";
 import { isMapping } from "./spelling.ts";
 import { type FileProblem, readYaml } from "./yaml_source.ts";
@@ -30,39 +31,53 @@ export interface Validation {
  * Judges settings files, model directories, model files and NDJSON, each by itself; the environment holds secrets that
  * they name. Where one settings file is among them, notes say what of the models steers less than it says under it.
  *
+ * @param stdin what comes where a path is `-`
  * @returns in the order of the paths
  */
-export async function validatePaths(paths: readonly string[], env: Environment): Promise<Validation[]> {
-  const kinds = await Promise.all(paths.map(attemptKind));
+export async function validatePaths(
+  paths: readonly string[],
+  env: Environment,
+  stdin: () => ReadableStream<Uint8Array> = () => Deno.stdin.readable,
+): Promise<Validation[]> {
+  const typed = paths.includes(STDIN) ? new Uint8Array(await new Response(stdin()).arrayBuffer()) : null;
+  const given = paths.map((path): Given => ({ path, typed: path === STDIN ? typed : null }));
+  const kinds = await Promise.all(given.map(attemptKind));
   const settings = new Map<string, SettingsValidation>();
   for (const [i, kind] of kinds.entries()) {
-    if (kind === "settings") settings.set(paths[i]!, validateSettings(paths[i]!, env));
+    if (kind === "settings") settings.set(paths[i]!, validateSettings(given[i]!, env));
   }
   const [only, ...others] = settings.values();
   const known = only && others.length === 0 ? only.settings : null;
   const validations: Validation[] = [];
-  for (const [i, path] of paths.entries()) {
+  for (const [i, each] of given.entries()) {
     const kind = kinds[i]!;
     if (typeof kind === "object") {
       validations.push({ kind: "model", problems: [kind], notes: [], summary: "" });
-    } else if (kind === "model") validations.push(await validateModel(path, known));
-    else validations.push(settings.get(path)!.validation);
+    } else if (kind === "model") validations.push(await validateModel(each, known));
+    else validations.push(settings.get(each.path)!.validation);
   }
   return validations;
 }
 
-async function attemptKind(path: string): Promise<Validation["kind"] | FileProblem> {
+/** A path, with what came on stdin where that is meant. */
+interface Given {
+  readonly path: string;
+  readonly typed: Uint8Array<ArrayBuffer> | null;
+}
+
+async function attemptKind(given: Given): Promise<Validation["kind"] | FileProblem> {
   try {
-    return await kindOf(path);
+    return await kindOf(given);
   } catch (cause) {
     if (!(cause instanceof Error)) throw cause;
-    return { file: path, line: 0, column: 0, message: `can't be read: ${fileFault(cause)}` };
+    return { file: given.path, line: 0, column: 0, message: `can't be read: ${fileFault(cause)}` };
   }
 }
 
-async function kindOf(path: string): Promise<Validation["kind"]> {
-  if ((await Deno.stat(path)).isDirectory || await formatOf(path) === "ndjson") return "model";
-  const { source } = readYaml(path, await Deno.readFile(path));
+async function kindOf({ path, typed }: Given): Promise<Validation["kind"]> {
+  if (typed === null && (await Deno.stat(path)).isDirectory) return "model";
+  if ((typed ? formatOfHead(typed) : await formatOf(path)) === "ndjson") return "model";
+  const { source } = readYaml(path, typed ?? await Deno.readFile(path));
   const keys = isMapping(source?.value) ? Object.keys(source.value) : [];
   const count = (known: ReadonlySet<string>) => keys.filter((key) => known.has(key)).length;
   const modelCount = count(MODEL_ONLY);
@@ -82,8 +97,11 @@ interface SettingsValidation {
   readonly settings: Settings | null;
 }
 
-function validateSettings(path: string, env: Environment): SettingsValidation {
-  const { settings, problems, notes } = loadSettings({ file: path, env, fileOnly: true });
+function validateSettings({ path, typed }: Given, env: Environment): SettingsValidation {
+  const outside = typed === null
+    ? systemOutside
+    : { ...systemOutside, readFile: (file: string) => file === path ? typed : systemOutside.readFile(file) };
+  const { settings, problems, notes } = loadSettings({ file: path, env, fileOnly: true, outside });
   const endpoints = settings?.fallback?.endpoints.length ?? 0;
   const zones = (settings?.dns.domain.length ?? 0) + (settings?.dns.zones.length ?? 0);
   const content = `${countOf(endpoints, "static endpoint")}, ${countOf(zones, "zone")}`;
@@ -91,8 +109,10 @@ function validateSettings(path: string, env: Environment): SettingsValidation {
   return { settings, validation: { kind: "settings", problems, notes, summary } };
 }
 
-async function validateModel(path: string, settings: Settings | null): Promise<Validation> {
-  const model = await loadModel(path);
+async function validateModel({ path, typed }: Given, settings: Settings | null): Promise<Validation> {
+  const model = typed === null
+    ? await loadModel(path)
+    : await readModel(ReadableStream.from([typed]), { file: path, format: formatOfHead(typed) });
   const { reading, counts } = model;
   const { pools, members, services, zones } = counts;
   const more = zones > 0 ? ` (and ${countOf(zones, "zone")})` : "";

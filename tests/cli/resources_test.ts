@@ -269,6 +269,25 @@ Deno.test("health-checks update keeps the other fields, and only over the state 
   deepEqual(JSON.parse(last?.body ?? ""), { type: "tcp", rise: 5, fall: 9 });
 });
 
+Deno.test("a health check's time-out goes along where only the interval is lowered", async () => {
+  const path = `/pools/${WEB}/health-check`;
+  for (
+    const [flags, intervalMs, timeoutMs] of [
+      ["--interval 1s", 1000, 1000],
+      ["--interval 3s", 3000, 2000],
+      // What is typed is sent, so that the refusal names it.
+      ["--interval 1s --timeout 4s", 1000, 4000],
+    ] as const
+  ) {
+    const read = Response.json({ intervalMs: 10_000, timeoutMs: 2000 }, { headers: { etag: `"7"` } });
+    const { last } = await pleiades(
+      { "GET /pools": POOLS, [`GET ${path}`]: read, [`PUT ${path}`]: {} },
+      `health-checks update web ${flags}`,
+    );
+    deepEqual(JSON.parse(last?.body ?? ""), { intervalMs, timeoutMs }, flags);
+  }
+});
+
 Deno.test("health-checks list leaves out pools without one", async () => {
   const { exitCode, stdout } = await pleiades(
     { "GET /pools": POOLS, [`GET /pools/${WEB}/health-check`]: { type: "tcp", rise: 2 } },

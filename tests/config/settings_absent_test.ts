@@ -45,6 +45,17 @@ for (const key of settingsKeys().filter(({ absent }) => absent)) {
   });
 }
 
+Deno.test("no guess and no list proposes what isn't in this version", () => {
+  const said = [
+    ...problemsOf("licence: {}\nstat: 1\nnode: { latitud: 1 }\ndns: { cookie: 1 }\n"),
+    ...problemsOf("log:", { PLEIADES_NODE_LATITUD: "1" }),
+  ];
+  ok(said.length >= 4, said.join("\n"));
+  for (const sentence of said) {
+    ok(!/(?:\? ?|: |, |")(?:license|state|latitude|cookies)\b|NODE_LATITUDE/.test(sentence), sentence);
+  }
+});
+
 Deno.test("a section of which each key is wanted is refused at each of them; unknown ones count once", () => {
   deepEqual(problemsOf("gitops:\n  repoURL: x\n  branch: dev\n  a: 1\n  b: 2\n"), [
     "p.yaml:2:3: gitops isn't in this version; remove it",

@@ -94,3 +94,34 @@ Deno.test("validatePaths() notes what of a model steers less than it says under 
     await Deno.remove(folder, { recursive: true });
   }
 });
+
+/** A service whose pool doesn't exist, told of when all lines are known. */
+const LINES = '{"pool": {"name": "web"}}\n{"service": {"domain": "e.example.com", "pool": "web"}}\n' +
+  '{"service": {"domain": "www.example.com", "pool": "wbe"}}\n';
+const ASTRAY = `model.ndjson:3:51: pool "wbe" doesn't exist (did you mean "web"?)`;
+
+Deno.test("validatePaths() names the column of what is wrong between lines of NDJSON, in a file and on stdin", async () => {
+  const file = await Deno.makeTempFile({ suffix: ".ndjson" });
+  try {
+    await Deno.writeTextFile(file, LINES);
+    const [inFile] = await validatePaths([file], {});
+    deepEqual(inFile!.problems.map((each) => formatProblem(each).replace(file, "model.ndjson")), [ASTRAY]);
+  } finally {
+    await Deno.remove(file);
+  }
+  const bytes = new TextEncoder().encode(LINES);
+  const [onStdin] = await validatePaths(["-"], {}, () => ReadableStream.from([bytes]));
+  deepEqual(onStdin!.problems.map(formatProblem), [ASTRAY.replace("model.ndjson", "-")]);
+});
+
+Deno.test("validatePaths() judges what comes on stdin by what is in it", async () => {
+  const judge = async (text: string) => {
+    const [validation] = await validatePaths(["-"], {}, () => new Blob([text]).stream());
+    return { kind: validation!.kind, said: validation!.problems.map(formatProblem) };
+  };
+  deepEqual(await judge("dns: { port: 70000 }\n"), {
+    kind: "settings",
+    said: ["-:1:14: port must be 1–65535, is 70000"],
+  });
+  deepEqual(await judge("pools: [{ name: web }]\n"), { kind: "model", said: [] });
+});
