@@ -110,6 +110,20 @@ const ALERT_TESTS = {
           series: 'pleiades_query_log_dropped_total{cluster="c",node="n",reason="rate"}',
           values: "0+9x60",
         },
+        { series: 'pleiades_internal_errors_total{cluster="c",node="n"}', values: "1x60" },
+        {
+          series: 'pleiades_http_connections_total{cluster="c",node="n",listener="api",result="accepted"}',
+          values: "0+9x60",
+        },
+        // Idle ones make room for others, which is as it should be.
+        {
+          series: 'pleiades_http_connections_total{cluster="c",node="n",listener="api",result="evicted"}',
+          values: "0+9x60",
+        },
+        {
+          series: 'pleiades_http_connections_total{cluster="c",node="n",listener="api",result="refused"}',
+          values: "3x60",
+        },
         { series: 'up{job="pleiades",instance="n:8080"}', values: "1x60" },
         {
           series: 'pleiades_pool_members_total{cluster="c",node="n",pool="dead",pool_id="1"}',
@@ -191,6 +205,15 @@ const ALERT_TESTS = {
           series: 'pleiades_query_log_dropped_total{cluster="c",node="n",reason="file"}',
           values: "0+9x1600",
         },
+        { series: 'pleiades_internal_errors_total{cluster="c",node="n"}', values: "0x1555 1x45" },
+        {
+          series: 'pleiades_http_connections_total{cluster="c",node="n",listener="api",result="refused"}',
+          values: "0+2x1600",
+        },
+        {
+          series: 'pleiades_http_connections_total{cluster="c",node="n",listener="metrics",result="failed"}',
+          values: "0+2x1600",
+        },
         { series: 'pleiades_config_digest{cluster="c",node="n"}', values: "1x1600" },
         { series: 'pleiades_config_digest{cluster="c",node="m"}', values: "2x1600" },
         // Of two nodes one has gone.
@@ -215,7 +238,8 @@ const ALERT_TESTS = {
         },
       ],
       promql_expr_test: [{
-        expr: 'sum by (alertname, cluster, node, pool, instance, reason) (ALERTS{alertstate="firing"})',
+        expr:
+          'sum by (alertname, cluster, node, pool, instance, reason, listener, result) (ALERTS{alertstate="firing"})',
         eval_time: "26h",
         exp_samples: [
           '{alertname="PleiadesBlind", cluster="c", node="n"}',
@@ -224,6 +248,9 @@ const ALERT_TESTS = {
           '{alertname="PleiadesGeoipUnreadable", cluster="c", node="n"}',
           '{alertname="PleiadesMapFileUnreadable", cluster="c", node="n"}',
           '{alertname="PleiadesQueryLogIncomplete", cluster="c", node="n", reason="file"}',
+          '{alertname="PleiadesInternalError", cluster="c", node="n"}',
+          '{alertname="PleiadesHttpConnectionsLost", cluster="c", node="n", listener="api", result="refused"}',
+          '{alertname="PleiadesHttpConnectionsLost", cluster="c", node="n", listener="metrics", result="failed"}',
           '{alertname="PleiadesModelsDiffer", cluster="c"}',
           '{alertname="PleiadesNodeMissing", instance="m:8080"}',
           '{alertname="PleiadesNodesDisagree", cluster="c", pool="web"}',
