@@ -4,11 +4,12 @@
  * @module
  */
 import { deepEqual, equal, match } from "node:assert/strict";
+import { failingThreads, FAILURES } from "./failing_threads.ts";
 import { askFor, call, create, startTestNode, type TestNode, until } from "./test_node.ts";
 
 /** A node that answers one name. */
-async function answering(): Promise<TestNode> {
-  const node = await startTestNode();
+async function answering(path = ":memory:"): Promise<TestNode> {
+  const node = await startTestNode({ database: { path } });
   const pool = await create(node, "/pools", { name: "web" });
   await create(node, `/pools/${pool}/members`, { ipAddress: "192.0.2.1", port: 443 });
   await create(node, "/services", { domain: "www.example.com", poolId: pool });
@@ -75,4 +76,37 @@ for (const [part, sabotage] of Object.entries(SABOTAGE)) {
     deepEqual(await askFor(node, "www.example.com"), ["192.0.2.1"]);
     equal((await get(node, "/healthz")).status, 200);
   });
+}
+
+for (const [what, source] of Object.entries(FAILURES)) {
+  Deno.test(`an apply on a thread that ${what} is refused and logged, DNS goes on, and the next one is made`, async () => {
+    const folder = await Deno.makeTempDir();
+    try {
+      await using node = await answering(`${folder}/node.db`);
+      for (const format of ["yaml", "x-ndjson"]) {
+        {
+          using _ = failingThreads(source);
+          equal((await applyLarge(node, format)).status, 500);
+        }
+        match(node.lines.filter((line) => line.includes("thrown on purpose")).at(-1)!, /"level":"error"/);
+        deepEqual(await askFor(node, "www.example.com"), ["192.0.2.1"]);
+        equal((await applyLarge(node, format)).status, 200);
+      }
+    } finally {
+      await Deno.remove(folder, { recursive: true });
+    }
+  });
+}
+
+/** A dry run of a model that is large enough for a thread of its own. */
+async function applyLarge({ api }: TestNode, format: string): Promise<{ status: number; text: string }> {
+  const pools = Array.from({ length: 2_000 }, (_, i) => ({ name: `pool-${i}-${"x".repeat(30)}` }));
+  const response = await fetch(`${api}/apply?dryRun=true`, {
+    method: "POST",
+    headers: { "content-type": `application/${format}` },
+    body: format === "yaml"
+      ? JSON.stringify({ pools })
+      : pools.map((pool) => JSON.stringify({ pool })).join("\n"),
+  });
+  return { status: response.status, text: await response.text() };
 }

@@ -145,9 +145,10 @@ export class Databases implements AsyncDisposable {
     while (!signal.aborted) {
       await this.#options.clock.sleep(DATABASE_WATCH_MS, signal);
       if (signal.aborted) return;
-      await this.#inTurn(() => this.#look()).catch((error) =>
-        this.#options.log.error("Cannot look at the databases; trying again", { error })
-      );
+      await this.#inTurn(() => this.#look()).catch((error) => {
+        this.#loads.labels("error").inc();
+        this.#options.log.error("Cannot look at the databases; trying again", { error });
+      });
     }
   }
 

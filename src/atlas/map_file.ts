@@ -114,9 +114,10 @@ export class MapFileSource implements AsyncDisposable {
     while (!signal.aborted) {
       await this.#options.clock.sleep(MAP_FILE_WATCH_MS, signal);
       if (signal.aborted) return;
-      await this.#inTurn(() => this.#look()).catch((error) =>
-        this.#options.log.error("Cannot look at the map file; trying again", { error })
-      );
+      await this.#inTurn(() => this.#look()).catch((error) => {
+        this.#loads.labels("error").inc();
+        this.#options.log.error("Cannot look at the map file; trying again", { error });
+      });
     }
   }
 

@@ -10,6 +10,7 @@ import { createLogger } from "../../src/telemetry/log.ts";
 import { Registry } from "../../src/telemetry/metrics.ts";
 import { flatRecord, type MmdbValue, nestedRecord, writeMmdb } from "../balance/mmdb_writer.ts";
 import { ManualClock } from "../clock.ts";
+import { failingThreads, FAILURES } from "../failing_threads.ts";
 
 const FRANKFURT = { latitude: 50, longitude: 8.5 };
 const SYDNEY = { latitude: -33.75, longitude: 151.25 };
@@ -67,6 +68,50 @@ Deno.test("bounds are worked out on a thread, and come with another atlas of the
   ok(new Extents(files.atlas.extents[0]!).count > 0);
   deepEqual(world.told.map(({ edition }) => edition), [1, 2]);
 });
+
+for (const [what, source] of Object.entries(FAILURES)) {
+  Deno.test(`a database whose bounds are worked out by a thread that ${what} is used all the same`, async () => {
+    await using world = await openWorld({ "city.mmdb": cityV4() });
+    await using files = world.open({ database: ["city.mmdb"] });
+    using _ = failingThreads(source);
+    await files.reload();
+    await files.bounded();
+    deepEqual(files.locate("192.0.2.1"), FRANKFURT);
+    deepEqual(files.atlas.extents, [null]);
+    match(world.warnings().join(), /Cannot work out the bounds in a database/);
+  });
+}
+
+for (const file of ["city.mmdb", "rules"] as const) {
+  Deno.test(`what throws while the files are watched (${file}) is told of and counted, and watching goes on`, async () => {
+    await using world = await openWorld({ "city.mmdb": cityV4(), rules: RULES });
+    await using files = world.open({ database: ["city.mmdb"], map: "rules" });
+    await files.reload();
+    const { edition } = files.atlas;
+    const rewrite = (round: number) =>
+      world.write(
+        file,
+        file === "rules"
+          ? new TextEncoder().encode(`10.0.0.0/8 192.0.2.${round}\n`)
+          : cityV4(FRANKFURT, (20_000 + round) * DAY),
+      );
+    {
+      using _ = files.onChange(() => {
+        throw new Error("thrown on purpose");
+      });
+      await rewrite(2);
+      await world.look();
+      await world.look();
+    }
+    match(world.errors().join(), /^Cannot look at the (?:databases|map file); trying again$/);
+    match(world.metrics(), /^pleiades_(?:geoip|map_file)_loads_total\{result="error"\} 1$/m);
+    await rewrite(3);
+    await world.look();
+    await world.look();
+    ok(files.atlas.edition >= edition + 2);
+    equal(world.told.at(-1), files.atlas);
+  });
+}
 
 Deno.test("locate() asks the database that knows the family, and says nothing of others", async () => {
   await using world = await openWorld({ "v4.mmdb": cityV4(), "v6.mmdb": cityV6 });
@@ -241,6 +286,8 @@ interface World extends AsyncDisposable {
   look(): Promise<void>;
   /** The messages of level error. */
   errors(): string[];
+  /** The messages of level warn. */
+  warnings(): string[];
   metrics(): string;
 }
 
@@ -283,6 +330,7 @@ async function openWorld(contents: Readonly<Record<string, Uint8Array>>): Promis
       while (clock.sleeperCount < 2) await setImmediate();
     },
     errors: () => lines.filter(({ level }) => level === "error").map(({ message }) => message),
+    warnings: () => lines.filter(({ level }) => level === "warn").map(({ message }) => message),
     metrics: () => registry.expose(),
     async [Symbol.asyncDispose]() {
       await Deno.remove(folder, { recursive: true });

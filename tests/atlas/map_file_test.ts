@@ -10,6 +10,7 @@ import { MapFile } from "../../src/balance/map_file.ts";
 import { createLogger } from "../../src/telemetry/log.ts";
 import { Registry } from "../../src/telemetry/metrics.ts";
 import { ManualClock } from "../clock.ts";
+import { failingThreads, FAILURES } from "../failing_threads.ts";
 
 Deno.test("a map file is taken, and told of", async () => {
   await using world = await openWorld("10.0.0.0/8 192.0.2.1\n2001:db8::/32 192.0.2.2\n");
@@ -128,6 +129,24 @@ Deno.test("a large file is read on a thread, faults included", async () => {
     `Map file not loaded: ${world.path}:20001:1: "10.0.0.0/24" stands in line 1 already (keep one of the two)`,
   );
 });
+
+for (const [what, source] of Object.entries(FAILURES)) {
+  Deno.test(`a thread that ${what} is told of and counted, and the file is tried again`, async () => {
+    const lines = Array.from(
+      { length: 20_000 },
+      (_, i) => `10.${i >> 8}.${i & 255}.0/24 192.0.2.${i % 250}\n`,
+    );
+    await using world = await openWorld(lines.join(""));
+    {
+      using _ = failingThreads(source);
+      await world.source.reload();
+    }
+    match(world.errors()[0]!, /^Map file not loaded: .*thrown on purpose/);
+    match(world.metrics(), /^pleiades_map_file_loads_total\{result="error"\} 1$/m);
+    await world.source.reload();
+    equal(new MapFile(world.source.current!).prefixes, 20_000);
+  });
+}
 
 Deno.test("disposing ends a thread that is still reading", async () => {
   const lines = Array.from({ length: 20_000 }, (_, i) => `10.${i >> 8}.${i & 255}.0/24 192.0.2.${i % 250}\n`);
