@@ -34,7 +34,9 @@ const CandidateSchema = z.object({
   member: z.string().meta({ description: "Address or host name, and port", examples: ["192.0.2.1:443"] }),
   address: z.string().nullable().meta({ description: "What is answered for it" }),
   outcome: z.enum(["kept", "dropped"]).meta({
-    description: "kept: answered to this client now or when its turn comes; dropped: not as things are",
+    description:
+      "kept: answered to this client now (rank tells) or when its turn comes; dropped: not as things are. " +
+      "Tables of the shell call it answered where it is kept and has a rank, else kept or dropped",
   }),
   reason: z.string().meta({ description: "Why, in words" }),
   rank: z.int().min(1).nullable().meta({
