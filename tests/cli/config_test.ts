@@ -126,6 +126,20 @@ Deno.test("config apply sends the whole model as NDJSON, zone files included", a
   match(body, /steered by Pleiades/);
 });
 
+for (
+  const [output, text] of [
+    ["json", `${JSON.stringify(APPLIED, null, 2)}\n`],
+    ["yaml", "generation: 8\nchanged: true\npools: 3\nmembers: 6\nservices: 3\nzones: 2\n"],
+  ] as const
+) {
+  Deno.test(`config apply -o ${output} prints what the API said, and nothing else on stdout`, async () => {
+    await using api = scriptedApi({ "POST /apply": APPLIED });
+    const { stdout, exitCode } = await type("apply", `${FIXTURES}model`, "--api", api.url, "-o", output);
+    equal(exitCode, 0);
+    equal(stdout, text);
+  });
+}
+
 Deno.test("config apply --dry-run changes nothing and says what would come", async () => {
   await using api = scriptedApi({ "POST /apply?dryRun=true": { ...APPLIED, zones: 1, changed: false } });
   match(
