@@ -118,7 +118,7 @@ export class Drill implements Disposable {
       return afterMs <= boundMs;
     }
     if (wanted === "gone" && answered.every((each) => this.#states.get(each) === "unhealthy")) {
-      tell({ kind: "kept", address, afterMs });
+      tell({ kind: "kept", address, afterMs, again: answered.filter((each) => each !== address), now });
       return null;
     }
     tell({ kind: "late", address, wanted, boundMs });

@@ -53,7 +53,14 @@ export type DemoEvent =
     readonly boundMs: number;
   }
   /** An address stays although its backend is down, because every other is down too. */
-  | { readonly kind: "kept"; readonly address: string; readonly afterMs: number }
+  | {
+    readonly kind: "kept";
+    readonly address: string;
+    readonly afterMs: number;
+    /** Those that had left the answers, and are answered again for the same reason. */
+    readonly again: readonly string[];
+    readonly now: readonly Answers[];
+  }
   /** A backend was stopped or started before the answers showed that it had been the opposite. */
   | { readonly kind: "unnoticed"; readonly backend: string; readonly act: "stopped" | "started" }
   /** Somebody changed the model. */
@@ -130,8 +137,9 @@ function wordsFor(event: DemoEvent): Words {
     case "kept":
       return {
         text: `KEPT ${event.address} has been down for ${seconds(event.afterMs)}, but so are all others: ` +
-          "a doubtful address is better than none (onAllDown: all)",
+          `a doubtful address is better than none (onAllDown: all)${backIn(event.again)}`,
         tone: "bad",
+        below: nowLines(event.now),
       };
     case "unnoticed": {
       const missed = event.act === "started" ? "absence" : "return";
@@ -142,6 +150,11 @@ function wordsFor(event: DemoEvent): Words {
     case "remark":
       return { text: event.text, tone: "quiet" };
   }
+}
+
+function backIn(again: readonly string[]): string {
+  if (again.length === 0) return "";
+  return `, so ${again.join(" and ")} ${again.length === 1 ? "is" : "are"} answered again, too`;
 }
 
 function wordsForAct({ kind, backend, boundMs }: Of<"stopped" | "started">): Words {

@@ -108,18 +108,26 @@ Deno.test("a verdict without its answer breaks the promise: DNS is the proof", a
   deepEqual(kinds(), ["stopped", "late"]);
 });
 
-Deno.test("the last backend that falls stays in the answers, and that is told", async () => {
-  const { clock, drill, backends, learn, kinds } = stage();
+Deno.test("the last backend that falls stays in the answers with those before it, and that is told", async () => {
+  const { clock, drill, backends, answered, learn, kinds, last } = stage();
   const first = drill.stop(backends[0]);
   await clock.advance(1700);
   learn("192.0.2.1", "unhealthy");
   await first;
   const second = drill.stop(backends[1]);
   await clock.advance(1700);
-  learn("192.0.2.1", "unhealthy");
+  // With none left, all are answered again.
+  answered.add("192.0.2.1");
   drill.onVerdict("192.0.2.2", "unhealthy");
   equal(await second, null);
   deepEqual(kinds(), ["stopped", "gone", "stopped", "kept"]);
+  deepEqual(last(), {
+    kind: "kept",
+    address: "192.0.2.2",
+    afterMs: 1700,
+    again: ["192.0.2.1"],
+    now: [{ domain: "www.demo.test", addresses: ["192.0.2.1", "192.0.2.2"] }],
+  });
 });
 
 Deno.test("a backend that is started before it was missed is told as unnoticed", async () => {

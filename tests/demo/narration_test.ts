@@ -84,9 +84,17 @@ const LINES: readonly (readonly [DemoEvent, ...string[]])[] = [
     "08:00:00  LATE 127.0.0.12 is not yet answered, although 2.6 s have passed",
   ],
   [
-    { kind: "kept", address: "127.0.0.12", afterMs: 1520 },
+    {
+      kind: "kept",
+      address: "127.0.0.12",
+      afterMs: 1520,
+      again: ["127.0.0.11", "127.0.0.13"],
+      now: [{ domain: "www.demo.test", addresses: ["127.0.0.11", "127.0.0.12", "127.0.0.13"] }],
+    },
     "08:00:00  KEPT 127.0.0.12 has been down for 1.52 s, but so are all others: a",
-    "          doubtful address is better than none (onAllDown: all)",
+    "          doubtful address is better than none (onAllDown: all), so 127.0.0.11",
+    "          and 127.0.0.13 are answered again, too",
+    "          www.demo.test → 127.0.0.11 127.0.0.12 127.0.0.13",
   ],
   [
     { kind: "unnoticed", backend: "Backend 2 (127.0.0.12)", act: "started" },
