@@ -243,7 +243,10 @@ function memberId(
       ? `The pool "${pool}" has ${found.length} members ${place}, on the ports ` +
         `${found.map((member) => member.port).join(", ")}: add the port`
       : `The pool "${pool}" has no member ${place} (it has ${
-        members.slice(0, NAMED_MAX).map((member) => member.ipAddress ?? member.target).join(", ") || "none"
+        [...new Set(members.map((member) => member.ipAddress ?? member.target))].slice(0, NAMED_MAX).join(
+          ", ",
+        ) ||
+        "none"
       })`,
   );
 }

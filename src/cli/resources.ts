@@ -64,8 +64,22 @@ export async function runResource(request: ResourceRequest, terminal: Terminal):
   return 0;
 }
 
-/** A refusal with flags in place of JSON names, and with what wasn't typed called a default. */
-function asTyped(message: string, { noun, fields, verb }: ResourceRequest): string {
+/**
+ * A refusal with flags in place of JSON names, durations with their units, and with what wasn't typed called a default.
+ * What was typed as a word has no flag to be named by.
+ */
+function asTyped(refusal: string, { noun, fields, verb, reference }: ResourceRequest): string {
+  const words = noun.fields.filter(({ name }) =>
+    reference !== undefined && noun.keys.includes(name) && fields[name] === undefined
+  );
+  const message = refusal.split("\n").map((line) => {
+    const word = words.find(({ name }) => line.startsWith(`${name}: `));
+    if (word) return line.slice(word.name.length + 2);
+    const isDuration = noun.fields.some(({ name, kind }) =>
+      kind === "duration" && line.startsWith(`${name} `)
+    );
+    return isDuration ? line.replaceAll(/\b\d+\b/g, (ms) => formatDuration(Number(ms))) : line;
+  }).join("\n");
   const renamed = noun.fields.filter(({ name, flag }) => name !== flag);
   return renamed.reduce((text, { name, flag, byDefault }) => {
     const isDefault = verb !== "update" && byDefault !== undefined && fields[name] === undefined;

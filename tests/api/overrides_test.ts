@@ -88,6 +88,21 @@ Deno.test("an override has its times in RFC 3339, and says when it is in the lis
   deepEqual(ofRegion.map((each) => each.id), [id]);
 });
 
+Deno.test("a target that a pool doesn't have is told with the addresses that it has, each once", async () => {
+  using world = apiWorld();
+  const { pool } = await pools(world);
+  await world.create(`/pools/${pool}/members`, { ipAddress: "192.0.2.1", port: 80 });
+  const refused = await world.send("POST /api/v1/overrides", {
+    body: {
+      target: "web/192.0.2.9",
+      state: "up",
+      for: "30m",
+      ...WHY,
+    },
+  });
+  match(await refused.text(), /has no member \\"192\.0\.2\.9\\" \(it has 192\.0\.2\.1\)/);
+});
+
 for (
   const [what, fields, status, pointer, message] of [
     ["an unreadable target", { target: "web" }, 400, "/target", /it must be region:NAME, pool:NAME/],

@@ -500,3 +500,41 @@ Deno.test("the static fallback is updated on condition that it is still the one 
   );
   equal(deleted.stderr, "deleted: static fallback\n");
 });
+
+for (
+  const [line, errors, said] of [
+    [
+      "health-checks set web --interval 100ms",
+      [
+        { pointer: "/intervalMs", message: "intervalMs must be 250–3600000, is 100" },
+        { pointer: "/timeoutMs", message: "timeoutMs must be at most intervalMs (100), is 2000" },
+      ],
+      "error: --interval must be 250ms–1h, is 100ms\n" +
+      "error: --timeout (by default) must be at most --interval (100ms), is 2s\n",
+    ],
+    [
+      "members create 192.0.2.1:80 --pool web",
+      [{ pointer: "/ipAddress", message: "The pool has a member 192.0.2.1 port 80 already" }],
+      "error: The pool has a member 192.0.2.1 port 80 already\n",
+    ],
+    [
+      "members create --ip 192.0.2.1 --port 80 --pool web",
+      [{ pointer: "/ipAddress", message: "The pool has a member 192.0.2.1 port 80 already" }],
+      "error: --ip: The pool has a member 192.0.2.1 port 80 already\n",
+    ],
+  ] as const
+) {
+  Deno.test(`a refusal of ${line} names what was typed, in its units`, async () => {
+    const refusal = new Response(JSON.stringify({ detail: "no", errors }), {
+      status: 400,
+      headers: { "content-type": "application/problem+json" },
+    });
+    const { exitCode, stderr } = await pleiades({
+      "GET /pools": POOLS,
+      [`PUT /pools/${WEB}/health-check`]: refusal,
+      [`POST /pools/${WEB}/members`]: refusal,
+    }, line);
+    equal(exitCode, 1);
+    equal(stderr, said);
+  });
+}
