@@ -24,7 +24,7 @@ export class ApiProblem extends Error {
    * Creates the problem.
    *
    * @param status 400–599
-   * @param detail what failed, with the value and the mend
+   * @param detail what failed, with the value and the fix
    */
   constructor(
     readonly status: ProblemStatus,
@@ -70,7 +70,7 @@ export interface ProblemDocument {
   title: string;
   /** 400–599, as the answer's own. */
   status: number;
-  /** What failed, with the value and the mend. */
+  /** What failed, with the value and the fix. */
   detail: string;
   /** Path of the request. */
   instance: string;
@@ -83,7 +83,7 @@ export const ProblemSchema: z.ZodType<ProblemDocument> = z.object({
   type: z.string().openapi({ description: "Always about:blank: the status says which kind it is" }),
   title: z.string().openapi({ description: "The status in words" }),
   status: z.int().min(400).max(599),
-  detail: z.string().openapi({ description: "What failed, with the value and the mend" }),
+  detail: z.string().openapi({ description: "What failed, with the value and the fix" }),
   instance: z.string().openapi({ description: "Path of the request" }),
   errors: z.array(z.object({
     pointer: z.string().openapi({ description: "JSON pointer into the request's body; empty = the whole" }),

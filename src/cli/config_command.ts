@@ -13,7 +13,7 @@ export function addConfigCommand(root: Command, { terminal, done }: Surroundings
   const load = () => import("./config.ts");
 
   config.command("validate")
-    .description("show every problem of settings files and models, with line, column and mend")
+    .description("show every problem of settings files and models, with line, column and fix")
     .argument("<paths...>", "settings file, model directory, model file or NDJSON; - reads stdin")
     .addHelpText("after", EXAMPLES.validate)
     .action(async (paths: string[]) => done(await (await load()).validate(paths, terminal)));
