@@ -51,9 +51,8 @@ export async function test(args: readonly string[]): Promise<number> {
   }
   await Deno.mkdir(`${ROOT}/.cache`, { recursive: true });
   await Deno.writeTextFile(LOG, "");
-  console.log(
-    "this takes some four minutes on two cores (--unit: two); a test's output goes to .cache/test.log",
-  );
+  const estimate = "this takes some four minutes on two cores (--unit: two); ";
+  console.log(`${paths.length === 0 ? estimate : ""}a test's output goes to .cache/test.log`);
   const tallies: Tally[] = [];
   const [serial, parallel] = [paths.filter(isSerial), paths.filter((path) => !isSerial(path))];
   try {
@@ -257,12 +256,15 @@ async function compileForTests(env: Record<string, string>): Promise<void> {
     env["PLEIADES_EXECUTABLE"] = executable;
     Deno.env.set("PLEIADES_EXECUTABLE", executable);
   } catch (error) {
-    const reason = (error instanceof Error ? error.message : String(error)).replaceAll(/\s+/g, " ").slice(
-      0,
-      400,
-    );
+    const reason = innermostReason(error instanceof Error ? error.message : String(error));
     console.log(`the executable could not be compiled (DENORT_BIN may name a runtime to embed): ${reason}`);
   }
+}
+
+/** The last line of what a tool said, which is the reason under its others. */
+export function innermostReason(output: string): string {
+  const last = output.trim().split("\n").at(-1)!.trim();
+  return last.replace(/^\d+: /, "").slice(0, 200);
 }
 
 function listPrograms(all: boolean): void {

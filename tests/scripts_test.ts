@@ -4,7 +4,7 @@ import { drawing } from "../scripts/picture.ts";
 import { billOfMaterials } from "../scripts/sbom.ts";
 import { compile } from "../scripts/compile.ts";
 import { ROOT } from "../scripts/process.ts";
-import { failures, tally } from "../scripts/test.ts";
+import { failures, innermostReason, tally } from "../scripts/test.ts";
 
 Deno.test("tally() reads Deno's summary, coloured or not", () => {
   deepEqual(tally("…\nok | 12 passed (3 steps) | 0 failed | 2 ignored (4s)\n", 0), {
@@ -37,6 +37,14 @@ Deno.test("failures() gives Deno's account of what failed, without the noise bef
 Deno.test("failures() gives the last lines of a run that broke off", () => {
   const lines = Array.from({ length: 100 }, (_, i) => `line ${i}`);
   match(failures(lines.join("\n")), /^line 40\n[\s\S]*line 99$/);
+});
+
+Deno.test("innermostReason() gives what lies under all that a tool says", () => {
+  const said =
+    "deno compile ended with 1: Compile main.js\nerror: Writing x\n\nCaused by:\n    0: Setting up\n" +
+    "    1: failed to lookup address information: Name or service not known\n";
+  equal(innermostReason(said), "failed to lookup address information: Name or service not known");
+  equal(innermostReason("deno compile ended with 1"), "deno compile ended with 1");
 });
 
 Deno.test("compile() leaves the executable of before when it can't make another, and nothing beside it", async () => {
