@@ -7,6 +7,7 @@
  *
  * @module
  */
+import { existsSync } from "node:fs";
 import { createHash } from "node:crypto";
 import { HttpServer } from "./api/server.ts";
 import { AtlasFiles } from "./atlas/atlas_files.ts";
@@ -231,7 +232,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     clock: systemClock,
     log,
     onAnswersChanged: () => poolWatch.wake(),
-    keeper: keeperOf(store, () => settings),
+    keeper: keeperOf(store, () => settings, log),
     onPublished: (result) => {
       reloads.labels(result).inc();
       if (result === "success") applied.set(systemClock.unixMs() / 1000);
@@ -444,13 +445,26 @@ function engineOptions({ dns: { nsid, chaos, ecs } }: Settings): Omit<EngineOpti
 const KEEP_SERVICES_MIN = 20_000;
 
 /** The keeper of a large node's tables, in a file beside its database. */
-function keeperOf(store: Store, settings: () => Settings): TablesKeeper | null {
+function keeperOf(store: Store, settings: () => Settings, log: Logger): TablesKeeper | null {
   if (store.readOnly || store.path === ":memory:") return null;
   const path = `${store.path}.tables`;
   const isWorthIt = () => store.services.count() >= KEEP_SERVICES_MIN;
   const fingerprintOf = (generation: number) => fingerprint(store, settings(), generation);
   return {
-    load: () => isWorthIt() ? readKept(path, fingerprintOf) : null,
+    load: () => {
+      if (!isWorthIt()) return null;
+      try {
+        const kept = readKept(path, fingerprintOf);
+        if (!kept && existsSync(path)) {
+          log.info("The tables of the last run don't hold any more", { file: path });
+        }
+        return kept;
+      } catch (error) {
+        // They only make the start quicker.
+        log.warn("Cannot read the tables of the last run; making them anew", { file: path, error });
+        return null;
+      }
+    },
     save: (tables) => {
       if (isWorthIt()) writeKept(path, tables, fingerprintOf(tables.generation));
     },

@@ -41,8 +41,10 @@ Deno.test("tables that were kept are used, made up for and, where they don't hol
   const folder = await Deno.makeTempDir({ prefix: "pleiades-kept-" });
   const path = `${folder}/node.db`;
   let tookOver = false;
+  let lines: readonly string[] = [];
   const answers = async (name: string) => {
     await using node = await startTestNode({ database: { path } });
+    lines = node.lines;
     tookOver = node.lines.some((line) => line.includes("Began with the tables of the last run"));
     return await askFor(node, name);
   };
@@ -87,10 +89,29 @@ Deno.test("tables that were kept are used, made up for and, where they don't hol
       assert.deepEqual(await askFor(node, "s1.example"), ["198.51.100.1"]);
     });
 
-    await t.step("a file that is garbage is ignored", async () => {
+    await t.step("a file that is garbage is ignored with a word", async () => {
       await Deno.writeTextFile(`${path}.tables`, "garbage\n");
       assert.deepEqual(await answers("s1.example"), ["192.0.2.2"]);
       assert.ok(!tookOver);
+      assert.ok(lines.some((line) => line.includes("tables of the last run don't hold")));
+    });
+
+    await t.step("a file without a line, of any size, is ignored with a word", async () => {
+      using file = await Deno.open(`${path}.tables`, { write: true, truncate: true });
+      await file.truncate(64 * 2 ** 30); // no block of it is on the disk
+      assert.deepEqual(await answers("s1.example"), ["192.0.2.2"]);
+      assert.ok(lines.some((line) => line.includes("tables of the last run don't hold")));
+    });
+
+    await t.step({
+      name: "a pipe in its place is not waited for, and ignored with a word",
+      ignore: Deno.build.os === "windows",
+      fn: async () => {
+        await Deno.remove(`${path}.tables`);
+        assert.ok((await new Deno.Command("mkfifo", { args: [`${path}.tables`] }).output()).success);
+        assert.deepEqual(await answers("s1.example"), ["192.0.2.2"]);
+        assert.ok(lines.some((line) => line.includes("Cannot read the tables of the last run")));
+      },
     });
   } finally {
     await Deno.remove(folder, { recursive: true });

@@ -16,6 +16,8 @@ import type { KeptTables } from "./tables.ts";
 
 /** Moves with every change of `layout.ts`, `tables.ts` or this file that an older file wouldn't survive. */
 const FORMAT = 11;
+/** With which JSON begins. */
+const OPENING_BRACE = 0x7b;
 /** Bytes written or read at a time. */
 const CHUNK = 4 << 20;
 /** A header is a few hundred bytes and 100 for each check target. */
@@ -57,13 +59,14 @@ export function writeKept(path: string, kept: KeptTables, fingerprint: string): 
 /**
  * Reads tables from a file; `null` when there is none, or none that holds.
  *
+ * @throws {Error} when it can't be read, or is no regular file
  * @param fingerprintOf what the file's fingerprint must be if it holds a generation
  */
 export function readKept(path: string, fingerprintOf: (generation: number) => string): KeptTables | null {
   try {
     // Before it is opened: that alone waits for the other end of a pipe.
     const { isFile, size: fileSize } = Deno.statSync(path);
-    if (!isFile) return null;
+    if (!isFile) throw new Error("it is no regular file");
     using file = Deno.openSync(path);
     const reader = new Reader(file);
     const { format, order, fingerprint: of, sizes, checksum, ...numbers } = JSON.parse(
@@ -131,7 +134,10 @@ class Reader {
     let room = new Uint8Array(CHUNK);
     for (let filled = 0;;) {
       const count = this.#file.readSync(room.subarray(filled));
-      if (count === null || filled > HEADER_MAX) throw new RangeError("There is no header");
+      // Whatever else lies there may be long, and have no line at all.
+      if (count === null || filled > HEADER_MAX || room[0] !== OPENING_BRACE) {
+        throw new RangeError("There is no header");
+      }
       const end = room.subarray(filled, filled + count).indexOf(0x0a);
       if (end >= 0) {
         this.#buffer = room.subarray(filled + end + 1, filled + count);
