@@ -235,6 +235,60 @@ Deno.test("a damaged database is named, with what to do about it", async () => {
   );
 });
 
+Deno.test("a database with a damaged page is named on one line, with what to do about it", async () => {
+  await using folder = await temporaryFolder();
+  const path = `${folder.path}/node.db`;
+  {
+    await using node = await ServeProcess.start({ args: ["--db", path] });
+    node.kill("SIGTERM");
+    await node.ended();
+  }
+  {
+    using file = await Deno.open(path, { write: true });
+    const { size } = await file.stat();
+    // Behind the header of the file, which would make it no database at all.
+    await file.seek(DATABASE_HEADER_SIZE, Deno.SeekMode.Start);
+    await file.write(new Uint8Array(size - DATABASE_HEADER_SIZE).fill(0xff));
+  }
+  await using node = ServeProcess.spawn({ args: ["--db", path] });
+  equal((await node.ended()).code, 1);
+  const said = node.lines.filter((line) => line.includes(path));
+  equal(said.length, 1, node.lines.join("\n"));
+  match(said[0]!, /damaged: .*pleiades restore COPY --db/);
+});
+
+/** <https://www.sqlite.org/fileformat.html> §1.3 */
+const DATABASE_HEADER_SIZE = 100;
+
+Deno.test("SIGHUP with a pipe in the place of the settings changes nothing, and nothing waits", async () => {
+  await using folder = await temporaryFolder();
+  const file = `${folder.path}/pleiades.yaml`;
+  await Deno.writeTextFile(file, "dns: { ttl: 30 }\n");
+  await using node = await ServeProcess.start({ args: [...MEMORY, "-c", file] });
+  await Deno.remove(file);
+  equal((await new Deno.Command("mkfifo", { args: [file] }).output()).code, 0);
+  node.kill("SIGHUP");
+  match(await node.line((line) => line.includes("Not reloaded")), /it is no regular file/);
+  equal((await (await fetch(`${node.api}/health`)).json()).status, "ok");
+  node.kill("SIGTERM");
+  equal((await node.ended()).code, 0);
+});
+
+for (const command of ["validate", "apply"]) {
+  Deno.test(`config ${command} refuses a pipe, alone or among the files of a model, and doesn't wait for it`, async () => {
+    await using folder = await temporaryFolder();
+    const pipe = `${folder.path}/model.yaml`;
+    equal((await new Deno.Command("mkfifo", { args: [pipe] }).output()).code, 0);
+    for (const path of [folder.path, pipe]) {
+      const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+        args: ["run", "-A", "--unstable-net", "main.ts", "config", command, path],
+      }).output();
+      equal(code, 1);
+      match(new TextDecoder().decode(new Uint8Array([...stdout, ...stderr])), /it is no regular file/);
+    }
+  });
+}
+
 /** SIGUSR2 is the last that a process begins to hear; the kernel says so, bit by bit, in SigCgt (`proc(5)`). */
 async function untilSignalsAreHeard({ pid }: ServeProcess): Promise<void> {
   const bit = 1n << BigInt(SIGUSR2 - 1);

@@ -16,6 +16,7 @@ import {
 } from "./cluster_yaml.ts";
 import { LineSplitter, type RereadBytes } from "./model_line.ts";
 import { fileFault } from "./file_fault.ts";
+import { expectRegular, readRegularFile } from "./regular_file.ts";
 import type { SteeringSettings } from "./steering.ts";
 import { compareText, decodeText, type FileProblem, readYaml } from "./yaml_source.ts";
 
@@ -98,8 +99,13 @@ export async function readModel(
   return loaded(reader);
 }
 
-/** How a file is written: its name says it, or its first bytes do. */
+/**
+ * How a file is written: its name says it, or its first bytes do.
+ *
+ * @throws {Error} when it can't be read, or is no regular file
+ */
 export async function formatOf(path: string): Promise<ModelFormat> {
+  expectRegular(await Deno.stat(path));
   if ([".ndjson", ".jsonl"].includes(extname(path))) return "ndjson";
   using file = await Deno.open(path);
   const head = new Uint8Array(HEAD_SIZE);
@@ -237,7 +243,7 @@ export function zoneFilesBelow(root: string): ZoneFileReader {
       if (!isWithin(Deno.realPathSync(root), Deno.realPathSync(file))) {
         return { problem: outside(path, root) };
       }
-      const decoded = decodeText(file, Deno.readFileSync(file));
+      const decoded = decodeText(file, readRegularFile(file));
       return "text" in decoded
         ? { file, text: decoded.text }
         : { problem: `zone file ${path}: ${decoded.problem.message}` };

@@ -1,5 +1,5 @@
 /** @module Models on disk and in streams: what is read, what is left alone. */
-import { deepEqual, equal, match, rejects } from "node:assert/strict";
+import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";
 import { formatOf, loadModel, readModel } from "../../src/config/model_files.ts";
 import { formatProblem } from "../../src/config/yaml_source.ts";
 
@@ -55,6 +55,27 @@ Deno.test("a mounted ConfigMap, where files are links into a hidden folder, is r
     await Deno.symlink("..data/a.yaml", `${folder}/a.yaml`);
     deepEqual((await loadModel(folder)).reading.model?.pools.length, 1);
   });
+});
+
+Deno.test({
+  name: "pipes and devices among the files of a model are refused, not waited for",
+  ignore: Deno.build.os === "windows",
+  fn: () =>
+    inFolder({
+      "a.yaml": pool("a"),
+      "z.yaml": "zones: [{ domain: example.org, file: pipe.zone }]\n",
+    }, async (folder) => {
+      const names = ["b.yaml", "c.ndjson", "pipe.zone"];
+      const { success } = await new Deno.Command("mkfifo", { args: names.map((name) => `${folder}/${name}`) })
+        .output();
+      ok(success);
+      deepEqual(await problemsOf(folder), [
+        "b.yaml: can't be read: it is no regular file (a pipe or a device has no end)",
+        "c.ndjson: can't be read: it is no regular file (a pipe or a device has no end)",
+        "z.yaml:1:38: zone file pipe.zone can't be read: it is no regular file (a pipe or a device has no end)",
+      ]);
+      await rejects(formatOf("/dev/zero"), /no regular file/);
+    }),
 });
 
 Deno.test("a link to a folder above ends, and one to a folder outside isn't followed", async () => {
