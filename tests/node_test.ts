@@ -10,6 +10,7 @@ import { query } from "./dns/packets.ts";
 import { World } from "./dns/world.ts";
 import { ask, askFor, call, create, startTestNode, TEST_SETTINGS, until } from "./test_node.ts";
 import type { Order } from "../src/dns/worker.ts";
+import { loadSettings } from "../src/config/settings.ts";
 import { RCODE } from "../src/wire/record_type.ts";
 
 Deno.test("a change by REST is in the next answer when the call returns", async () => {
@@ -181,6 +182,53 @@ Deno.test("settings can be replaced while running, all or nothing", async () => 
     api: { ...TEST_SETTINGS.api, port: 1 },
   });
   assert.deepEqual(restart, ["dns.port", "api"]);
+});
+
+Deno.test("what a reload takes over at once has its effect at once", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "pleiades-node-" });
+  try {
+    const file = `${folder}/pleiades.yaml`;
+    await Deno.writeTextFile(`${folder}/clients.map`, "203.0.113.0/24 192.0.2.1\n");
+    await Deno.writeTextFile(
+      file,
+      `
+dns: { domain: gslb.example, ttl: 77, nameservers: ns9.example.net }
+loadbalancer: { endpoints: [192.0.2.80] }
+health: { canaries: { targets: ["127.0.0.1:1"] } }
+mapFile: { path: clients.map }
+history: { keep: 1 }
+`,
+    );
+    const { settings } = loadSettings({ file, env: {} });
+    const { fallback, mapFile, history, health, dns } = settings!;
+    const { domain, ttl, nameservers } = dns;
+    await using node = await startTestNode();
+    const metrics = async () => await (await fetch(node.api.replace("/api/v1", "/metrics"))).text();
+    assert.deepEqual(
+      await node.node.use({
+        ...TEST_SETTINGS,
+        ...{ fallback, mapFile, history },
+        dns: { ...TEST_SETTINGS.dns, domain, ttl, nameservers },
+        health: { ...TEST_SETTINGS.health, canaries: health.canaries },
+      }),
+      [],
+    );
+    const { answers } = await ask(node, "any.gslb.example");
+    assert.deepEqual(answers.map(({ ttl, data }) => [ttl, data]), [[77, "192.0.2.80"]]);
+    assert.deepEqual(await askFor(node, "gslb.example", "NS"), ["ns9.example.net."]);
+    assert.match(await metrics(), /^pleiades_map_file_prefixes\{.*\} 1$/m);
+    assert.match(await until(metrics, (text) => /^pleiades_health_blind\{.*\} 1$/m.test(text)), /./);
+    for (const name of ["a", "b", "c"]) await create(node, "/pools", { name });
+    const { json } = await call(node, "GET", "/history");
+    assert.equal((json as unknown[]).length, 1);
+
+    assert.deepEqual(await node.node.use(TEST_SETTINGS), []);
+    assert.equal((await ask(node, "any.gslb.example")).rcode, RCODE.REFUSED);
+    assert.match(await metrics(), /^pleiades_map_file_prefixes\{.*\} 0$/m);
+    assert.match(await metrics(), /^pleiades_health_blind\{.*\} 0$/m);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
 });
 
 Deno.test("settings that can't be answered leave nothing behind, and the next ones are taken over", async () => {
