@@ -97,11 +97,21 @@ Deno.test("a name is found in any case, with or without final dot", async () => 
 
 Deno.test("an endpoint that fails its checks leaves the answers, and comes back", async () => {
   await using node = await startTestNode();
-  const listen = (hostname: string, port: number, signal?: AbortSignal) =>
-    Deno.serve({ hostname, port, onListen: () => {}, ...(signal && { signal }) }, () => new Response("ok"));
-  const steady = listen("127.0.0.1", 0);
-  const end = new AbortController();
-  const failing = listen("127.0.0.2", steady.addr.port, end.signal);
+  // Ended at once: an end in good order may wait for a probe, and now and then for nothing at all.
+  const listen = (hostname: string, port: number) => {
+    const end = new AbortController();
+    const options = { hostname, port, signal: end.signal, onListen: () => {} };
+    const { addr, finished } = Deno.serve(options, () => new Response("ok"));
+    return {
+      port: addr.port,
+      [Symbol.asyncDispose]: () => {
+        end.abort();
+        return finished;
+      },
+    };
+  };
+  await using steady = listen("127.0.0.1", 0);
+  const failing = listen("127.0.0.2", steady.port);
   const pool = await create(node, "/pools", { name: "web", maxAnswers: 0 });
   await call(node, "PUT", `/pools/${pool}/health-check`, {
     type: "http",
@@ -111,20 +121,17 @@ Deno.test("an endpoint that fails its checks leaves the answers, and comes back"
     fall: 2,
   });
   for (const ipAddress of ["127.0.0.1", "127.0.0.2"]) {
-    await create(node, `/pools/${pool}/members`, { ipAddress, port: steady.addr.port });
+    await create(node, `/pools/${pool}/members`, { ipAddress, port: steady.port });
   }
   await create(node, "/services", { domain: "www.example.com", poolId: pool });
   const answered = () => askFor(node, "www.example.com");
   assert.equal((await answered()).length, 2, "members without a verdict count as healthy");
 
-  end.abort(); // at once: an end in good order may wait for a probe
-  await failing.finished;
+  await failing[Symbol.asyncDispose]();
   assert.deepEqual(await until(answered, (addresses) => addresses.length === 1), ["127.0.0.1"]);
 
-  await using back = listen("127.0.0.2", steady.addr.port);
+  await using _back = listen("127.0.0.2", steady.port);
   assert.equal((await until(answered, (addresses) => addresses.length === 2)).includes("127.0.0.2"), true);
-  await back.shutdown();
-  await steady.shutdown();
 });
 
 Deno.test("verdicts outlive the process: what was down at the end is down at the start", async () => {
