@@ -150,7 +150,7 @@ function start(options: WorkerOptions, snapshot: Snapshot, buffer: SharedArrayBu
     rng: seededRng(systemRng()),
     fault: (fault) => scope.postMessage({ kind: "fault", fault }),
   });
-  exchange.use(snapshot, board);
+  exchange.start(snapshot, board);
   try {
     const chosen = chooseTransport(options);
     transport = chosen.transport;
