@@ -23,6 +23,7 @@ import { NamedByMap, type NamedMembers } from "./named_by_map.ts";
 import {
   type Candidate,
   groupsOf,
+  indicesOf,
   keepRanked,
   orderBy,
   rankEqual,
@@ -139,6 +140,10 @@ const DECISIONS_MAX = 65_536;
 const DECISIONS_SIZE_MAX = 1 << 20;
 /** Candidates among whom the first is found in a step. */
 const CANDIDATES_A_STEP = 4;
+/** Their number, squared, divided by this is what sorting them takes beside a step for each. */
+const CANDIDATES_SORTED = 256;
+/** Shorter orders make keys of digits. */
+const CHARACTERS_MIN = 32;
 /** Below this, one place isn't proved nearer than another: the rounding of unit vectors. */
 const DOT_MARGIN = 1e-7;
 
@@ -190,6 +195,12 @@ export class ClientMap {
   /** The group of rules, and the order of the sites, of the client being made out. */
   #group: RuleGroup | null = null;
   #order: readonly number[] = [];
+  /** The place that sites were sorted for last, and how; each is asked for twice. */
+  #sorted: { city: Mmdb | null; place: number; sites: readonly number[] } = {
+    city: null,
+    place: 0,
+    sites: [],
+  };
   /** The nodes on the way to the client, by depth. */
   readonly #cityPath = new Uint32Array(BITS_MAX + 1);
   readonly #asnPath = new Uint32Array(BITS_MAX + 1);
@@ -375,7 +386,7 @@ export class ClientMap {
     const decision = this.#decide(this.#group, place);
     // What a hash says depends on every bit that it looks at.
     const least = isByAddress && this.#rendezvous !== null ? Math.max(depth, hashBits(address)) : depth;
-    this.#order = this.#options.base.kind === "nearest" ? this.#nearestSites(place) : NONE;
+    this.#order = this.#options.base.kind === "nearest" && this.#left > 0 ? this.#nearestSites(place) : NONE;
     while (end > least && this.#isOtherHalfAlike(end, decision)) clearBit(prefix, --end);
     this.depth = end;
     this.steps += budget - this.#left;
@@ -403,6 +414,7 @@ export class ClientMap {
     cities[0] = this.#seesCity && city ? leafOr(city.root(family)) : NOWHERE;
     asns[0] = this.#sees.asn && asn ? leafOr(asn.root(family)) : NOWHERE;
     cidrs[0] = this.#sees.cidr ? groups.cidrRoot(address.length) : NOTHING;
+    if (city && asns[0] === NOWHERE && cidrs[0] === NOTHING) return this.#descendPlaces(city, address, least);
     while (end < bits) {
       const isRuleEnd = isLeaf(asn, asns[end]!) && cidrs[end]! < 0;
       if (
@@ -413,6 +425,23 @@ export class ClientMap {
       asns[end + 1] = childOf(asn, asns[end]!, bit);
       cidrs[end + 1] = groups.cidrChild(address.length, cidrs[end]!, bit);
       end++;
+    }
+    return end;
+  }
+
+  /** Likewise where only places count: what most maps go by, and most of what a new prefix costs. */
+  #descendPlaces(city: Mmdb, address: Uint8Array, least: number): number {
+    const [cities, asns, cidrs] = [this.#cityPath, this.#asnPath, this.#cidrPath];
+    const { nodeCount } = city;
+    const bits = address.length * 8;
+    let node = cities[0]!;
+    let end = 0;
+    while (end < bits && (end < least || node < nodeCount)) {
+      if (node < nodeCount) node = city.child(node, bitAt(address, end));
+      end++;
+      cities[end] = node;
+      asns[end] = NOWHERE;
+      cidrs[end] = NOTHING;
     }
     return end;
   }
@@ -612,7 +641,9 @@ export class ClientMap {
   #work(group: RuleGroup | null, place: number): number {
     const { candidates, max } = this.#options;
     // Where only the first counts nothing is sorted.
-    this.#left -= max === 1 ? Math.floor(candidates.length / CANDIDATES_A_STEP) : candidates.length;
+    this.#left -= max === 1
+      ? Math.floor(candidates.length / CANDIDATES_A_STEP)
+      : candidates.length + Math.floor(candidates.length ** 2 / CANDIDATES_SORTED);
     const ranking = this.#rank(group, place);
     const key = this.#keyOf(ranking);
     const known = this.#numbers.get(key);
@@ -631,7 +662,7 @@ export class ClientMap {
     this.#numbers.set(key, this.#decisions.length);
     this.#keys.push(key);
     return this.#decisions.push({
-      order: Uint32Array.from(order, (position) => candidates[position]!.index),
+      order: indicesOf(order, candidates),
       lead: ranking.lead,
       ends: ends.length > 0 ? Uint32Array.from(ends) : null,
       schedule,
@@ -644,7 +675,7 @@ export class ClientMap {
   #keyOf(ranking: Ranking & { readonly state: State }): string {
     const shown = shownOf(ranking, this.#options.max);
     const ends = ranking.ends?.filter((end) => end <= shown) ?? [];
-    return `${ranking.state} ${ranking.lead} ${ends} ${ranking.order.slice(0, shown).join(" ")}`;
+    return `${ranking.state} ${ranking.lead} ${ends} ${textOf(ranking.order, shown)}`;
   }
 
   /** The group of rules that matches, of the kinds that make a difference. */
@@ -753,6 +784,7 @@ export class ClientMap {
     const city = this.#city;
     const sites = this.#sites;
     if (sites.length === 0 || place === 0 || !city || Number.isNaN(city.latitude(place))) return NONE;
+    if (place === this.#sorted.place && city === this.#sorted.city) return this.#sorted.sites;
     const x = city.x(place);
     const y = city.y(place);
     const z = city.z(place);
@@ -764,7 +796,9 @@ export class ClientMap {
       costs[i] = -(site.x * x + site.y * y + site.z * z);
       if (costs[i]! < costs[first]!) first = i;
     }
-    return this.#options.max === 1 || this.#options.fence ? [first] : orderBy(costs);
+    const order = this.#options.max === 1 || this.#options.fence ? [first] : orderBy(costs);
+    this.#sorted = { city, place, sites: order };
+    return order;
   }
 }
 
@@ -773,6 +807,14 @@ function shownOf({ order, lead, ends }: Ranking, max: number): number {
   if (max === 0) return order.length;
   if (max <= lead) return lead;
   return ends?.find((end) => end >= max) ?? Math.min(max, order.length);
+}
+
+/** The first numbers of an order as a text that no other has: of hundreds characters take less than digits. */
+function textOf(order: readonly number[], count: number): string {
+  if (count < CHARACTERS_MIN) return order.slice(0, count).join(" ");
+  let text = "";
+  for (let i = 0; i < count; i++) text += String.fromCharCode(order[i]! >>> 16, order[i]! & 0xffff);
+  return text;
 }
 
 /** Weights are those of now; what they would be without drains follows from what is left. */

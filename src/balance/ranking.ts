@@ -40,6 +40,9 @@ export interface Ranking {
 
 /** Groups of equals, the best first. */
 export function rankGroups(groups: readonly (readonly number[])[]): Ranking {
+  if (groups.every((group) => group.length === 1)) {
+    return { order: groups.map((group) => group[0]!), lead: groups.length > 0 ? 1 : 0 };
+  }
   const filled = groups.filter((group) => group.length > 0);
   const order = filled.flat();
   const lead = filled[0]?.length ?? 0;
@@ -59,14 +62,27 @@ export function keepRanked(ranking: Ranking, isKept: (position: number) => boole
   return rankGroups(groupsOf(ranking).map((group) => group.filter(isKept)));
 }
 
+/** The indices of candidates at these positions. `Uint32Array.from` would take ten times as long for hundreds. */
+export function indicesOf(
+  positions: readonly number[],
+  candidates: readonly Pick<Candidate, "index">[],
+): Uint32Array {
+  const indices = new Uint32Array(positions.length);
+  for (let i = 0; i < indices.length; i++) indices[i] = candidates[positions[i]!]!.index;
+  return indices;
+}
+
 /** All are equals. */
 export function rankEqual(candidates: readonly unknown[]): Ranking {
-  return { order: [...candidates.keys()], lead: candidates.length };
+  const order = new Array<number>(candidates.length);
+  for (let i = 0; i < order.length; i++) order[i] = i;
+  return { order, lead: order.length };
 }
 
 /** By a number, least first; those whose numbers are the same as the first one's are equals. */
 export function rankBy<T>(candidates: readonly T[], cost: (candidate: T) => number): Ranking {
-  const costs = Float64Array.from(candidates, cost);
+  const costs = new Float64Array(candidates.length);
+  for (let i = 0; i < costs.length; i++) costs[i] = cost(candidates[i]!);
   const order = orderBy(costs);
   let lead = 0;
   while (lead < order.length && costs[order[lead]!] === costs[order[0]!]) lead++;
@@ -74,22 +90,28 @@ export function rankBy<T>(candidates: readonly T[], cost: (candidate: T) => numb
 }
 
 /**
- * Positions by cost, least first; among equals the first comes first. Numbers are sorted by themselves and then looked
- * up, which for hundreds takes a tenth of what comparing them by a function does.
+ * Positions by cost, least first; among equals the first comes first. Merged from below, without a function to compare
+ * by: for hundreds that takes a tenth of what `Array.sort` does, and half of sorting the numbers and looking them up.
  */
 export function orderBy(costs: Float64Array): number[] {
-  const sorted = costs.slice().sort();
-  const order = new Array<number>(costs.length);
-  const taken = new Uint32Array(costs.length);
-  for (let position = 0; position < costs.length; position++) {
-    let low = 0;
-    let high = sorted.length - 1;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (sorted[middle]! < costs[position]!) low = middle + 1;
-      else high = middle;
+  const count = costs.length;
+  let from = new Uint32Array(count);
+  let to = new Uint32Array(count);
+  for (let i = 0; i < count; i++) from[i] = i;
+  for (let width = 1; width < count; width *= 2) {
+    for (let begin = 0; begin < count; begin += 2 * width) {
+      const middle = Math.min(begin + width, count);
+      const end = Math.min(middle + width, count);
+      let a = begin;
+      let b = middle;
+      for (let at = begin; at < end; at++) {
+        const isFirst = b === end || (a < middle && costs[from[a]!]! <= costs[from[b]!]!);
+        to[at] = from[isFirst ? a++ : b++]!;
+      }
     }
-    order[low + taken[low]!++] = position;
+    [from, to] = [to, from];
   }
+  const order = new Array<number>(count);
+  for (let i = 0; i < count; i++) order[i] = from[i]!;
   return order;
 }

@@ -35,7 +35,8 @@ export class Schedule {
   constructor(weights: readonly number[]) {
     const shares = shorten(weights);
     let sum = 0;
-    this.#sums = Float64Array.from(shares, (share) => sum += share);
+    this.#sums = new Float64Array(shares.length);
+    for (let i = 0; i < shares.length; i++) this.#sums[i] = sum += shares[i]!;
     this.cycle = sum;
     this.#turns = sum * shares.length <= STEPS_MAX ? smoothTurns(shares, sum) : null;
     this.#stride = this.#turns ? 1 : strideOf(sum);
@@ -79,12 +80,17 @@ function strideOf(cycle: number): number {
   let least = Infinity;
   for (let tried = first; tried < first + STRIDES_TRIED; tried++) {
     let quotients = 0;
-    let [a, b] = [cycle, tried];
-    while (b !== 0) {
-      quotients += Math.floor(a / b);
-      [a, b] = [b, a % b];
+    let a = cycle;
+    let b = tried;
+    // Whole and unsigned, as in `at`: hundreds of divisions are done for a long cycle.
+    while (b !== 0 && quotients < least) {
+      const quotient = (a >>> 0) / (b >>> 0) >>> 0;
+      quotients += quotient;
+      const rest = a - quotient * b;
+      a = b;
+      b = rest;
     }
-    if (a !== 1 || quotients >= least) continue;
+    if (b !== 0 || a !== 1 || quotients >= least) continue;
     least = quotients;
     stride = tried;
   }

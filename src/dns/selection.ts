@@ -10,7 +10,13 @@ import type { ClientMap, Decision } from "../balance/client_map.ts";
 import type { State } from "../balance/fence.ts";
 import { rankByTier } from "../balance/failover.ts";
 import { rankByLatency } from "../balance/latency.ts";
-import { type Candidate, type PlainCandidate, rankEqual, type Ranking } from "../balance/ranking.ts";
+import {
+  type Candidate,
+  indicesOf,
+  type PlainCandidate,
+  rankEqual,
+  type Ranking,
+} from "../balance/ranking.ts";
 import { rotate } from "../balance/round_robin.ts";
 import { type Schedule, scheduleOf } from "../balance/weighted.ts";
 import { ALGORITHMS } from "../config/model.ts";
@@ -473,7 +479,7 @@ export class Selection {
     const { order, lead, ends } = rankAlike(this.#records[list + LIST.algorithm]!, candidates);
     const weights = order.slice(0, lead).map((position) => candidates[position]!.weight);
     return {
-      order: Uint32Array.from(order, (position) => candidates[position]!.index),
+      order: indicesOf(order, candidates),
       lead,
       schedule: scheduleOf(weights),
       ends: ends ? Uint32Array.from(ends) : null,
