@@ -353,7 +353,7 @@ class Resources {
       case "address":
         return [{ title: name, cell: addressOf }];
       case "answered":
-        return [{ title: name, cell: answeredCell }];
+        return [await this.#answeredColumn(rows)];
       case "why":
         return [{ title: name, cell: whyCell }];
       case "clients":
@@ -374,6 +374,19 @@ class Resources {
     return { title: "healthy", cell: (row) => byPool.get(row[isPool ? "id" : "poolId"]) ?? "" };
   }
 
+  /** Whether each of these members is answered: by its standing, or because its pool answers all while none is up. */
+  async #answeredColumn(rows: readonly JsonObject[]): Promise<Column> {
+    const states = rows.some(isOut) ? await this.#api.list("/pool-states") : [];
+    const answeringAll = new Set(
+      states.filter(({ healthy, answersWhenDown }) => healthy === 0 && answersWhenDown === "answering all")
+        .map(({ poolId }) => poolId),
+    );
+    return {
+      title: "answered",
+      cell: (row) => isOut(row) && answeringAll.has(row["poolId"]) ? "yes, all down" : answeredCell(row),
+    };
+  }
+
   async #poolNames(): Promise<Map<string, string>> {
     return new Map((await this.#names.pools()).map((pool) => [idOf(pool), String(pool["name"])]));
   }
@@ -385,6 +398,11 @@ class Resources {
     }
     return places;
   }
+}
+
+/** Whether it isn't answered for what its checks found, as long as another of its pool is up. */
+function isOut(row: JsonObject): boolean {
+  return answeredCell(row) === "no" && row["enabled"] !== false && fieldAt(row, "override.state") !== "down";
 }
 
 /** `yes`, `no`, or that it gives its clients away bit by bit. */

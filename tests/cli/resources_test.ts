@@ -197,8 +197,22 @@ for (
     const { stdout } = await pleiades({
       "GET /pools": [POOLS[0]],
       [`GET /pools/${WEB}/members`]: [{ ...MEMBERS[0], ...member }],
+      "GET /pool-states": [{ poolId: WEB, members: 3, healthy: 2, answersWhenDown: "answering all" }],
     }, "members list");
     match(stdout, new RegExp(` ${answered} +${why}$`, "m"));
+  });
+}
+
+for (const [answersWhenDown, answered] of [["answering all", "yes, all down"], ["NODATA", "no"]]) {
+  Deno.test(`members list says of the members of a pool that is down: ${answered}`, async () => {
+    const forcedDown = { ...MEMBERS[0], override: OVERRIDE };
+    const { stdout } = await pleiades({
+      "GET /pools": [POOLS[0]],
+      [`GET /pools/${WEB}/members`]: [{ ...MEMBERS[0], health: SICK }, forcedDown],
+      "GET /pool-states": [{ poolId: WEB, members: 2, healthy: 0, answersWhenDown }],
+    }, "members list");
+    const cells = stdout.trimEnd().split("\n").slice(1).map((line) => / {2}(yes.*?|no) {2}/.exec(line)?.[1]);
+    deepEqual(cells, [answered, "no"]);
   });
 }
 
