@@ -48,6 +48,8 @@ export interface WorkerOptions {
 export type Order =
   | {
     readonly kind: "start";
+    /** Whether to get ready before the sockets are opened. A replacement must answer at once. */
+    readonly isWarmed: boolean;
     readonly options: WorkerOptions;
     readonly snapshot: Snapshot;
     readonly board: SharedArrayBuffer;
@@ -114,7 +116,7 @@ interface WorkerScope {
 const scope = globalThis as unknown as WorkerScope;
 
 scope.onmessage = ({ data: order }) => {
-  if (order.kind === "start") start(order.options, order.snapshot, order.board);
+  if (order.kind === "start") start(order);
   else if (order.kind === "use") {
     board = new LiveBoard(order.board);
     exchange.use(order.snapshot, board);
@@ -141,7 +143,9 @@ function endWith(cause: unknown): void {
 /** What ends the worker. */
 class EndOfWorker extends Error {}
 
-function start(options: WorkerOptions, snapshot: Snapshot, buffer: SharedArrayBuffer): void {
+function start(
+  { options, snapshot, board: buffer, isWarmed }: Extract<Order, { readonly kind: "start" }>,
+): void {
   board = new LiveBoard(buffer);
   log = createLogger({ ...options.log, clock: systemClock });
   exchange = new Exchange(options.engine, {
@@ -150,7 +154,8 @@ function start(options: WorkerOptions, snapshot: Snapshot, buffer: SharedArrayBu
     rng: seededRng(systemRng()),
     fault: (fault) => scope.postMessage({ kind: "fault", fault }),
   });
-  exchange.start(snapshot, board);
+  if (isWarmed) exchange.start(snapshot, board);
+  else exchange.use(snapshot, board);
   try {
     const chosen = chooseTransport(options);
     transport = chosen.transport;

@@ -1,3 +1,8 @@
+/**
+ * What a worker does before it opens its sockets.
+ *
+ * @module
+ */
 import { deepEqual, equal, ok } from "node:assert/strict";
 import { UDP_SIZE_MAX } from "../../src/dns/engine.ts";
 import { warmUp } from "../../src/dns/warm_up.ts";
@@ -30,4 +35,18 @@ Deno.test("warming up ends when its time is over, however many names there are",
   warmUp(world.engine, world.snapshot, world.board, () => looks++ * 1_000_000);
 
   equal(looks, 2);
+});
+
+Deno.test("a name that can't be answered ends the warming up, and not the start", () => {
+  const world = new World(WORLD);
+  const engine = world.engine;
+  let asked = 0;
+  engine.answer = () => {
+    asked++;
+    throw new Error("broken table");
+  };
+
+  warmUp(engine, world.snapshot, world.board, () => 0);
+
+  equal(asked, 1);
 });
