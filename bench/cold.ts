@@ -3,10 +3,10 @@
  * every pool change at once, and when a member somewhere changes its health. 10,000 names, rules for continents over
  * five sites or the nearest of them, every query from another /24.
  *
- * The engine alone, in this process, warmed up at a start as a worker does it before it opens its sockets. What is made to
- * have a world has time to be collected first, since it isn't part of a worker. Means are CPU time; percentiles are not, and
- * tell of other programs, too. A ratio is to the answers of a warm engine,
- * with three microseconds added to both: what the kernel takes to receive and send a packet (docs/performance.md).
+ * The engine alone, in this process. What is made to have a world is collected first, since it isn't part of a worker: that
+ * pause would be a third of a second of the first part. Means are CPU time; percentiles are not, and tell of other programs,
+ * too. A ratio is to the answers of a warm engine, with three microseconds added to both: what the kernel takes to receive
+ * and send a packet (docs/performance.md).
  *
  * `deno task bench cold [--answers N]`: so many of each part, 20,000 unless told otherwise, about what a resolver asks in
  * a second.
@@ -14,7 +14,6 @@
  * @module
  */
 import process from "node:process";
-import { warmUp } from "../src/dns/warm_up.ts";
 import { query } from "../tests/dns/packets.ts";
 import { type Declared, World } from "../tests/dns/world.ts";
 import { geoDatabase, questions, siteAddresses, WORKLOADS, ZONE } from "./dns_workloads.ts";
@@ -59,24 +58,22 @@ export function bench(args: string[]): Promise<void> {
 }
 
 function measure(world: Declared, packets: readonly Uint8Array[], answers: number): Part[] {
-  const { health, ask, warm: warmUpFirst } = opened(world, packets);
+  const { health, ask } = opened(world, packets);
   const part = (name: string) => ({ name, ...ask(answers) });
   collect();
-  warmUpFirst();
-  const first = { name: "start, the first tenth", ...ask(answers / 10) };
+  const first = { name: "start, code not compiled yet, a tenth", ...ask(answers / 10) };
   const start = part("start, behind that");
   for (let i = 0; i < 5; i++) ask(answers);
   const again = opened(world, packets);
   collect();
-  const cold = { name: "start not warmed up, the first tenth", ...again.ask(answers / 10) };
-  const restart = { name: "start not warmed up, behind that", ...again.ask(answers) };
+  const restart = { name: "start with compiled code", ...again.ask(answers) };
   for (let i = 0; i < 10; i++) ask(answers);
   const warm = part("warm");
   health(Object.fromEntries(Array.from({ length: NAMES }, (_, i) => [siteAddresses(i)[0]!, false])));
   const fallen = part("a site falls");
   for (let i = 0; i < 10; i++) ask(answers);
   health({ [siteAddresses(7)[1]!]: false });
-  return [first, start, cold, restart, warm, fallen, part("a member elsewhere falls")];
+  return [first, start, restart, warm, fallen, part("a member elsewhere falls")];
 }
 
 /** Collects what was made for a world, hundreds of megabytes: else that is done while something is measured. */
@@ -112,11 +109,7 @@ function opened(declared: Declared, packets: readonly Uint8Array[]) {
       most: times.at(-1)!,
     };
   };
-  return {
-    ask,
-    health: (verdicts: Record<string, boolean>) => world.health(verdicts),
-    warm: () => warmUp(world.engine, world.snapshot, world.board, () => performance.now()),
-  };
+  return { ask, health: (verdicts: Record<string, boolean>) => world.health(verdicts) };
 }
 
 /** CPU time of the process, compiler and collector included: what others do on the machine isn't in it. */

@@ -13,7 +13,6 @@ import { COUNTER, LATENCY_BOUNDS_NS, LATENCY_SAMPLE } from "./counters.ts";
 import { type Client, Engine, type EngineOptions, UDP_SIZE_MAX } from "./engine.ts";
 import { HEADER_SIZE } from "./query.ts";
 import { SampleBlock } from "./samples.ts";
-import { warmUp } from "./warm_up.ts";
 
 /** What went wrong in a worker that goes on. */
 export interface Fault {
@@ -76,12 +75,6 @@ export class Exchange {
   use(snapshot: Snapshot, board: LiveBoard): void {
     this.#lane = board.lane(this.#laneIndex);
     this.#engine.use(snapshot, board);
-  }
-
-  /** Likewise, and gets ready for it first: for a start. */
-  start(snapshot: Snapshot, board: LiveBoard): void {
-    this.#lane = board.lane(this.#laneIndex);
-    warmUp(this.#engine, snapshot, board, () => performance.now());
   }
 
   /** Answers the first `length` bytes of `packet` into `out`; 0 = say nothing. */

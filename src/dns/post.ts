@@ -94,8 +94,7 @@ export class Post implements AsyncDisposable {
    * @throws {Error} when an address can't be bound, `Deno.errors.AddrInUse` when it is taken
    */
   static async start(options: PostOptions): Promise<Post> {
-    const { worker, snapshot, board } = options;
-    return new Post(options, await launch(worker, { snapshot, board, isWarmed: true }));
+    return new Post(options, await launch(options.worker, options.snapshot, options.board));
   }
 
   /** Whether it was given up: no worker survives on it. */
@@ -248,8 +247,7 @@ export class Post implements AsyncDisposable {
     for (let attempt = 1;; attempt++) {
       const snapshot = this.#snapshot;
       try {
-        const launched = await launch(options, { snapshot, board: this.#board, isWarmed: false });
-        return this.#employ(launched, snapshot);
+        return this.#employ(await launch(options, snapshot, this.#board), snapshot);
       } catch (error) {
         const mayPass = error instanceof Deno.errors.AddrInUse || snapshot !== this.#snapshot;
         if (!mayPass || attempt === REPLACE_TRIES || this.#stopping) throw error;
@@ -290,14 +288,7 @@ interface Launched extends Bound {
   readonly descriptors: readonly number[];
 }
 
-function launch(
-  options: WorkerOptions,
-  { snapshot, board, isWarmed }: {
-    readonly snapshot: Snapshot;
-    readonly board: LiveBoard;
-    readonly isWarmed: boolean;
-  },
-): Promise<Launched> {
+function launch(options: WorkerOptions, snapshot: Snapshot, board: LiveBoard): Promise<Launched> {
   // The executable carries the worker as a bundle of its own beside the main one.
   const url = Deno.build.standalone
     ? new URL("./dns_worker.js", import.meta.url)
@@ -316,8 +307,6 @@ function launch(
       event.preventDefault();
       reject(new Error(`Cannot start a DNS worker: ${event.message}`));
     };
-    worker.postMessage(
-      { kind: "start", options, snapshot, board: board.buffer, isWarmed } satisfies Order,
-    );
+    worker.postMessage({ kind: "start", options, snapshot, board: board.buffer } satisfies Order);
   });
 }

@@ -48,8 +48,6 @@ export interface WorkerOptions {
 export type Order =
   | {
     readonly kind: "start";
-    /** Whether to get ready before the sockets are opened. A replacement must answer at once. */
-    readonly isWarmed: boolean;
     readonly options: WorkerOptions;
     readonly snapshot: Snapshot;
     readonly board: SharedArrayBuffer;
@@ -116,7 +114,7 @@ interface WorkerScope {
 const scope = globalThis as unknown as WorkerScope;
 
 scope.onmessage = ({ data: order }) => {
-  if (order.kind === "start") start(order);
+  if (order.kind === "start") start(order.options, order.snapshot, order.board);
   else if (order.kind === "use") {
     board = new LiveBoard(order.board);
     exchange.use(order.snapshot, board);
@@ -143,9 +141,7 @@ function endWith(cause: unknown): void {
 /** What ends the worker. */
 class EndOfWorker extends Error {}
 
-function start(
-  { options, snapshot, board: buffer, isWarmed }: Extract<Order, { readonly kind: "start" }>,
-): void {
+function start(options: WorkerOptions, snapshot: Snapshot, buffer: SharedArrayBuffer): void {
   board = new LiveBoard(buffer);
   log = createLogger({ ...options.log, clock: systemClock });
   exchange = new Exchange(options.engine, {
@@ -154,8 +150,7 @@ function start(
     rng: seededRng(systemRng()),
     fault: (fault) => scope.postMessage({ kind: "fault", fault }),
   });
-  if (isWarmed) exchange.start(snapshot, board);
-  else exchange.use(snapshot, board);
+  exchange.use(snapshot, board);
   try {
     const chosen = chooseTransport(options);
     transport = chosen.transport;

@@ -73,17 +73,6 @@ export class SnapshotView {
     return this.records[ROOT.listMembersMax]!;
   }
 
-  /** How many slots the name table has, a power of two. */
-  get slots(): number {
-    return this.#nameMask + 1;
-  }
-
-  /** The entry in a slot of the name table, for those who look at many; 0 = none. @param slot modulo how many there are */
-  entryAt(slot: number): number {
-    const entry = this.#names[(slot & this.#nameMask) * 2 + 1]!;
-    return entry === 0 ? 0 : this.#living(entry);
-  }
-
   /**
    * Finds the entry of a name.
    *

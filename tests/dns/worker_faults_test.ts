@@ -49,7 +49,6 @@ class FaultyWorker implements Disposable {
     faulty.#worker.postMessage(
       {
         kind: "start",
-        isWarmed: true,
         options: {
           listen: [{ hostname: "127.0.0.1", port: 0 }],
           engine: PLAIN,
