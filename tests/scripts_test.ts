@@ -59,7 +59,7 @@ Deno.test("compile() leaves the executable of before when it can't make another,
       /deno compile ended with/,
     );
     equal(await Deno.readTextFile(`${folder}/pleiades`), "of before");
-    deepEqual([...Deno.readDirSync(folder)].map(({ name }) => name), ["pleiades"]);
+    equal([...Deno.readDirSync(folder)].length, 1);
   } finally {
     if (runtime === undefined) Deno.env.delete("DENORT_BIN");
     else Deno.env.set("DENORT_BIN", runtime);

@@ -45,10 +45,11 @@ const STOP_FORCE_MS = 500;
 /** Deaths within a minute after which a worker isn't replaced any more. */
 const DEATHS_MAX = 10;
 /**
- * Attempts to start a replacement. The dead worker's thread closes its sockets a moment after its death is
- * reported, and until then the addresses are taken; an attempt takes some 50 ms.
+ * How long a replacement is tried for while the addresses are still taken: a worker that died keeps its sockets for a moment
+ * after its death is reported, one that hung until its thread has been ended, which takes longer on a busy machine.
  */
-const REPLACE_TRIES = 20;
+const REPLACE_PATIENCE_MS = 10_000;
+const REPLACE_PAUSE_MS = 50;
 
 /**
  * Time that a worker which was ended by force has to leave its sockets alone before they are closed: it is ended at its
@@ -244,13 +245,15 @@ export class Post implements AsyncDisposable {
   /** Starts a worker on the same addresses. */
   async #employReplacement(): Promise<void> {
     const options = { ...this.#options.worker, listen: this.bound.addresses };
-    for (let attempt = 1;; attempt++) {
+    const untilMs = performance.now() + REPLACE_PATIENCE_MS;
+    for (;;) {
       const snapshot = this.#snapshot;
       try {
         return this.#employ(await launch(options, snapshot, this.#board), snapshot);
       } catch (error) {
         const mayPass = error instanceof Deno.errors.AddrInUse || snapshot !== this.#snapshot;
-        if (!mayPass || attempt === REPLACE_TRIES || this.#stopping) throw error;
+        if (!mayPass || performance.now() > untilMs || this.#stopping) throw error;
+        await new Promise((resolve) => setTimeout(resolve, REPLACE_PAUSE_MS));
       }
     }
   }

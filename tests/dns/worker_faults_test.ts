@@ -119,6 +119,8 @@ Deno.test({
     const [faulty, { descriptors }] = await FaultyWorker.start();
     using worker = faulty;
     closeAbandoned(descriptors);
-    assert.match(await worker.ended, /Cannot receive on UDP port \d+: Bad file descriptor/);
+    // Another test of this process may have taken the number meanwhile.
+    const noSocket = /Cannot receive on UDP port \d+: (Bad file descriptor|Socket operation on non-socket)/;
+    assert.match(await worker.ended, noSocket);
   },
 });
