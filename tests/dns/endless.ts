@@ -6,6 +6,12 @@
  */
 import type { Snapshot } from "../../src/snapshot/view.ts";
 
+/**
+ * Whether this run time ends a thread that hangs when it is told to terminate it. Deno 2.9.6 leaves such a thread running, with
+ * its sockets, so that nobody else gets its addresses.
+ */
+export const ENDS_HUNG_THREADS = Deno.version.deno.localeCompare("2.9.0", "en", { numeric: true }) < 0;
+
 /** Names in the table; a power of two. */
 const NAMES = 16;
 

@@ -72,6 +72,7 @@ class Sockets implements StreamListener {
 
   constructor(sockets: readonly StreamSocket[]) {
     this.#sockets = [...sockets];
+    this.#closed.promise.catch(() => {}); // it may be closed while nothing is accepted
   }
 
   accept(): Promise<StreamSocket> {
