@@ -295,18 +295,24 @@ for (const hostname of ["127.0.0.1", "::"]) {
   });
 }
 
-Deno.test("accepts that fail are counted, told of once, and tried again", async () => {
-  const told: string[] = [];
-  const world = new World({});
-  const closed = Promise.withResolvers<void>();
+/** A connection whose client says nothing and leaves; `closed` resolves when the server has let go of it. */
+function silentSocket(): { readonly last: StreamSocket; readonly closed: Promise<void> } {
+  const { promise: closed, resolve } = Promise.withResolvers<void>();
   const last: StreamSocket = {
     localAddr: { transport: "tcp", hostname: "192.0.2.53", port: 53 },
     remoteAddr: { transport: "tcp", hostname: "192.0.2.1", port: 1 },
     setNoDelay: () => {},
     read: () => Promise.resolve(null),
     write: (bytes) => Promise.resolve(bytes.length),
-    close: () => closed.resolve(),
+    close: () => resolve(),
   };
+  return { last, closed };
+}
+
+Deno.test("accepts that fail are counted, told of once, and tried again", async () => {
+  const told: string[] = [];
+  const world = new World({});
+  const { last, closed } = silentSocket();
   const listener = new Sockets([last]);
   let failures = 0;
   const accept = () => failures++ < 3 ? Promise.reject(new Error("Too many open files")) : listener.accept();
@@ -315,7 +321,7 @@ Deno.test("accepts that fail are counted, told of once, and tried again", async 
     exchangeOf(world, ({ kind, reason }) => told.push(`${kind} ${reason}`)),
     { limits: ROOMY, turns: new StreamTurns(() => {}) },
   );
-  await closed.promise;
+  await closed;
   assert.deepEqual(told, ["shortage Too many open files"]);
   assert.equal(world.board.lane(0)[COUNTER.acceptErrors], 3);
   await server.close(GRACE_MS);
@@ -323,15 +329,7 @@ Deno.test("accepts that fail are counted, told of once, and tried again", async 
 
 Deno.test("connections that were reset before they were accepted keep nobody waiting", async () => {
   const world = new World({});
-  const closed = Promise.withResolvers<void>();
-  const last: StreamSocket = {
-    localAddr: { transport: "tcp", hostname: "192.0.2.53", port: 53 },
-    remoteAddr: { transport: "tcp", hostname: "192.0.2.1", port: 1 },
-    setNoDelay: () => {},
-    read: () => Promise.resolve(null),
-    write: (bytes) => Promise.resolve(bytes.length),
-    close: () => closed.resolve(),
-  };
+  const { last, closed } = silentSocket();
   const listener = new Sockets([last]);
   let resets = 1000;
   const accept = () => resets-- > 0 ? Promise.reject(new Deno.errors.NotConnected()) : listener.accept();
@@ -341,7 +339,7 @@ Deno.test("connections that were reset before they were accepted keep nobody wai
     exchangeOf(world),
     { limits: ROOMY, turns: new StreamTurns(() => {}) },
   );
-  await closed.promise;
+  await closed;
   // A pause for each of them, as after a lack of descriptors, would make 50 s.
   assert.ok(performance.now() - startMs < 10_000);
   assert.equal(world.board.lane(0)[COUNTER.acceptErrors], 0);
