@@ -26,8 +26,8 @@ import { addOverrideCommands } from "./src/cli/override_commands.ts";
 import { addResourceCommands } from "./src/cli/resource_commands.ts";
 import { systemTerminal, type Terminal } from "./src/cli/terminal.ts";
 import type { DemoFlags } from "./src/demo/demo.ts";
-import type { ServeFlags } from "./src/serve.ts";
-import { ServeSignals } from "./src/signals.ts";
+import type { ServeFlags } from "./src/node/serve.ts";
+import { ServeSignals } from "./src/node/signals.ts";
 import { VERSION } from "./src/version.ts";
 
 const FIRST_STEPS = `
@@ -131,7 +131,7 @@ function addServe(root: Command, { terminal, done }: Surroundings): void {
     )
     .action(async (flags: ServeFlags) => {
       using signals = new ServeSignals(); // before the program itself is loaded, so that none finds nobody
-      done(await (await import("./src/serve.ts")).serve(flags, { terminal, signals }));
+      done(await (await import("./src/node/serve.ts")).serve(flags, { terminal, signals }));
     });
 }
 

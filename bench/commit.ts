@@ -11,8 +11,8 @@ import assert from "node:assert/strict";
 import { systemClock } from "../src/clock.ts";
 import { Changes } from "../src/change/commit.ts";
 import type { Edit } from "../src/change/edit.ts";
-import { newId } from "../src/config/id.ts";
-import { MEMBER_DEFAULTS, POOL_DEFAULTS, SERVICE_DEFAULTS } from "../src/config/model.ts";
+import { newId } from "../src/model/id.ts";
+import { MEMBER_DEFAULTS, POOL_DEFAULTS, SERVICE_DEFAULTS } from "../src/model/model.ts";
 import { Store } from "../src/store/store.ts";
 
 /** Takes some seconds, most of them to fill the larger database. */

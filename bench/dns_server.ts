@@ -6,7 +6,7 @@
  */
 import { systemClock } from "../src/clock.ts";
 import { Fleet, type FleetOptions } from "../src/dns/fleet.ts";
-import { EMPTY_ATLAS } from "../src/snapshot/atlas.ts";
+import { EMPTY_ATLAS } from "../src/geo/geo_data.ts";
 import { LiveBoard } from "../src/snapshot/live.ts";
 import { Slots } from "../src/snapshot/slots.ts";
 import { Tables } from "../src/snapshot/tables.ts";

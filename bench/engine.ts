@@ -15,11 +15,11 @@
  * @module
  */
 import { Query } from "../src/dns/query.ts";
-import { EMPTY_ATLAS } from "../src/snapshot/atlas.ts";
+import { EMPTY_ATLAS } from "../src/geo/geo_data.ts";
 import { Clients, OpenAtlas } from "../src/dns/clients.ts";
 import { Selection } from "../src/dns/selection.ts";
 import { ENTRY, POOL, SERVICE } from "../src/snapshot/layout.ts";
-import { hashSuffix } from "../src/snapshot/names.ts";
+import { hashSuffix } from "../src/snapshot/name_hash.ts";
 import { SnapshotView } from "../src/snapshot/view.ts";
 import { query } from "../tests/dns/packets.ts";
 import { type Declared, World } from "../tests/dns/world.ts";

@@ -7,9 +7,9 @@
  *
  * @module
  */
-import { compileMapFile } from "../src/balance/map_file.ts";
-import { type Atlas, EMPTY_ATLAS } from "../src/snapshot/atlas.ts";
-import { flatRecord, writeMmdb } from "../tests/balance/mmdb_writer.ts";
+import { compileMapFile } from "../src/geo/map_file_table.ts";
+import { type Atlas, EMPTY_ATLAS } from "../src/geo/geo_data.ts";
+import { flatRecord, writeMmdb } from "../tests/geo/mmdb_writer.ts";
 import { query } from "../tests/dns/packets.ts";
 import { type Declared, World } from "../tests/dns/world.ts";
 import { geoDatabase } from "./dns_workloads.ts";

@@ -5,11 +5,11 @@
  *
  * @module
  */
-import { workOutExtents } from "../src/balance/extents.ts";
+import { workOutExtents } from "../src/geo/extents.ts";
 import { Mmdb } from "../src/geo/mmdb.ts";
 import { seededRng } from "../src/clock.ts";
-import { type Atlas, EMPTY_ATLAS } from "../src/snapshot/atlas.ts";
-import { MmdbNumber, type MmdbValue, nestedRecord, writeMmdb } from "../tests/balance/mmdb_writer.ts";
+import { type Atlas, EMPTY_ATLAS } from "../src/geo/geo_data.ts";
+import { MmdbNumber, type MmdbValue, nestedRecord, writeMmdb } from "../tests/geo/mmdb_writer.ts";
 
 /** Where members stand. */
 export interface Site {

@@ -9,10 +9,10 @@
  */
 import { cpuUsage } from "node:process";
 import { seededRng, systemClock } from "../src/clock.ts";
-import { type CheckTarget, checkTargetOf } from "../src/config/check_target.ts";
-import { HEALTH_CHECK_DEFAULTS, type HealthCheck } from "../src/config/model.ts";
+import { type CheckTarget, checkTargetOf } from "../src/desired/check_target.ts";
+import { HEALTH_CHECK_DEFAULTS, type HealthCheck } from "../src/model/model.ts";
 import { createProbe } from "../src/health/probe.ts";
-import { HealthChecker } from "../src/health/schedule.ts";
+import { HealthChecker } from "../src/health/health_checker.ts";
 import { createLogger } from "../src/telemetry/log.ts";
 
 const MEMBERS = 10_000;

@@ -6,7 +6,7 @@
  */
 import { openApiDocument } from "../src/api/openapi.ts";
 import { apiReference } from "../src/api/reference.ts";
-import { modelReference, settingsReference, startFile } from "../src/config/reference.ts";
+import { modelReference, settingsReference, startFile } from "../src/settings/reference.ts";
 import { VERSION } from "../src/version.ts";
 import { ROOT } from "./process.ts";
 

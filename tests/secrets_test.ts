@@ -2,7 +2,7 @@
  * A secret that goes in never comes out: not in the log at its most talkative, not by any route of the API, and not in
  * the database.
  *
- * What is wrong with a settings file is held to the same in `config/secrets_test.ts`.
+ * What is wrong with a settings file is held to the same in `settings/secrets_test.ts`.
  *
  * @module
  */

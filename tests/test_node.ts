@@ -4,8 +4,8 @@
  * @module
  */
 import type { Message } from "../src/wire/message.ts";
-import type { Settings } from "../src/config/settings.ts";
-import { type NodeOptions, type RunningNode, startNode } from "../src/node.ts";
+import type { Settings } from "../src/settings/settings.ts";
+import { type NodeOptions, type RunningNode, startNode } from "../src/node/node.ts";
 import { createLogger } from "../src/telemetry/log.ts";
 import { runQuery } from "../src/dns_client.ts";
 import { systemClock } from "../src/clock.ts";

@@ -4,8 +4,8 @@
  * @module
  */
 import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
-import { nearest } from "../config/nearest.ts";
-import { show, strictObject } from "../config/strict_object.ts";
+import { nearest } from "../input/nearest.ts";
+import { show, strictObject } from "../input/strict_object.ts";
 import { STEP_KINDS, UDP_SIZE_DEFAULT } from "../explain/explanation.ts";
 import { parseIp, parseSubnet } from "../ip.ts";
 import { isMetaType, TYPE, typeNumber } from "../wire/record_type.ts";

@@ -5,8 +5,8 @@
  */
 import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
 import { fallbackRevision } from "../change/history_json.ts";
-import type { Fallback } from "../config/model.ts";
-import { fallbackSchema } from "../config/model_schema.ts";
+import type { Fallback } from "../model/model.ts";
+import { fallbackSchema } from "../model/model_schema.ts";
 import { deleted, unlessKnown, updated } from "./answers.ts";
 import { etagOf, ifRevision, notModified } from "./conditional.ts";
 import type { ApiParts } from "./ports.ts";

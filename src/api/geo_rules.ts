@@ -5,9 +5,9 @@
  */
 import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
 import type { Context } from "hono";
-import { geoRuleFieldsSchema, idSchema } from "../config/model_schema.ts";
+import { geoRuleFieldsSchema, idSchema } from "../model/model_schema.ts";
 import type { GeoRuleRow } from "../store/geo_rules.ts";
-import { newId } from "../config/id.ts";
+import { newId } from "../model/id.ts";
 import { aPage, created, deleted, unlessKnown, updated } from "./answers.ts";
 import { etagOf, ifRevision, notModified } from "./conditional.ts";
 import { linkNext, numberedPageQuery, pageRequest } from "./paging.ts";

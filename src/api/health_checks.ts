@@ -4,7 +4,7 @@
  * @module
  */
 import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
-import { healthCheckSchema } from "../config/model_schema.ts";
+import { healthCheckSchema } from "../model/model_schema.ts";
 import type { HealthCheckRow } from "../store/health_checks.ts";
 import { deleted, unlessKnown, updated } from "./answers.ts";
 import { etagOf, ifRevision, notModified } from "./conditional.ts";

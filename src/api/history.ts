@@ -4,7 +4,7 @@
  * @module
  */
 import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
-import { rfc3339 } from "../config/override.ts";
+import { rfc3339 } from "../model/override.ts";
 import { type HistoryEntry, type ObjectChange, RECORDED_MAX } from "../store/history.ts";
 import { linkNext, numberedPageQuery, pageHeaders, pageRequest } from "./paging.ts";
 import type { ApiParts } from "./ports.ts";

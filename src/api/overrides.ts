@@ -8,10 +8,10 @@
  * @module
  */
 import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
-import { newId } from "../config/id.ts";
-import { idSchema } from "../config/model_schema.ts";
-import { nearest } from "../config/nearest.ts";
-import { drainShare, stepOf } from "../config/overridden.ts";
+import { newId } from "../model/id.ts";
+import { idSchema } from "../model/model_schema.ts";
+import { nearest } from "../input/nearest.ts";
+import { drainShare, stepOf } from "../desired/overridden.ts";
 import {
   formatTarget,
   type Override,
@@ -20,9 +20,9 @@ import {
   parseTarget,
   rfc3339,
   type TargetReference,
-} from "../config/override.ts";
-import { overrideRequestSchema, timesOf } from "../config/override_schema.ts";
-import { show } from "../config/strict_object.ts";
+} from "../model/override.ts";
+import { overrideRequestSchema, timesOf } from "../model/override_schema.ts";
+import { show } from "../input/strict_object.ts";
 import type { OverrideRow } from "../store/overrides.ts";
 import type { Store } from "../store/store.ts";
 import { aPage, created, deleted } from "./answers.ts";

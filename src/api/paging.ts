@@ -6,7 +6,7 @@
 import { z } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import type { DeclaredHeaders } from "./route.ts";
-import { strictObject } from "../config/strict_object.ts";
+import { strictObject } from "../input/strict_object.ts";
 import type { Page, PageRequest } from "../store/page.ts";
 
 /** Objects of a page when the client names no number. */

@@ -5,12 +5,12 @@
  */
 import type { Changes } from "../change/commit.ts";
 import type { Clock } from "../clock.ts";
-import type { Fallback, GeoRule, Member } from "../config/model.ts";
-import type { StandingPool } from "../config/standing.ts";
+import type { Fallback, GeoRule, Member } from "../model/model.ts";
+import type { StandingPool } from "../desired/eligibility.ts";
 import type { MemberHealth } from "../health/node_health.ts";
 import type { PoolState } from "../health/pool_state.ts";
 import type { DownPool } from "../health/pool_watch.ts";
-import type { FailBackResult } from "../health/standings.ts";
+import type { FailBackResult } from "../health/eligibility.ts";
 import type { Budget } from "../explain/budget.ts";
 import type { Asked, Explanation } from "../explain/explanation.ts";
 import type { Store } from "../store/store.ts";

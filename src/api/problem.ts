@@ -11,7 +11,7 @@ import type { HTTPResponseError } from "hono/types";
 import { HTTPException } from "hono/http-exception";
 import { ChangeRefused, type Problem, type RefusalKind } from "../change/edit.ts";
 import { StoreBusy } from "../store/database.ts";
-import { show, UNKNOWN_KEYS_MAX, UNKNOWN_KEYS_SEPARATOR } from "../config/strict_object.ts";
+import { show, UNKNOWN_KEYS_MAX, UNKNOWN_KEYS_SEPARATOR } from "../input/strict_object.ts";
 
 /** An answer of 400 or above, thrown by whoever finds the fault. */
 export class ApiProblem extends Error {

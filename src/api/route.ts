@@ -5,8 +5,8 @@
  * @module
  */
 import { type RouteConfig, z } from "@hono/zod-openapi";
-import { idSchema } from "../config/model_schema.ts";
-import { strictObject } from "../config/strict_object.ts";
+import { idSchema } from "../model/model_schema.ts";
+import { strictObject } from "../input/strict_object.ts";
 import { PROBLEM_TITLES, PROBLEM_TYPE, ProblemSchema, type ProblemStatus } from "./problem.ts";
 
 /** Where all routes but those for probes, scrapers and browsers begin. */

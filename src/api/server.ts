@@ -8,9 +8,9 @@
  * @module
  */
 import type { Clock } from "../clock.ts";
-import { isOfOneConnection, listenFault, TCP_BACKLOG } from "../config/listening.ts";
+import { isOfOneConnection, listenFault, TCP_BACKLOG } from "../sockets/listening.ts";
 import { formatIp, parseIp, type SocketAddress } from "../ip.ts";
-import { Stalled } from "../stalled.ts";
+import { Stalled } from "../sockets/stalled.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { type App, HttpConnection, type Patience } from "./http_connection.ts";
 

@@ -6,8 +6,8 @@
 import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import type { ServiceFields } from "../change/edit.ts";
-import { idSchema, serviceFieldsSchema } from "../config/model_schema.ts";
-import { newId } from "../config/id.ts";
+import { idSchema, serviceFieldsSchema } from "../model/model_schema.ts";
+import { newId } from "../model/id.ts";
 import type { ServiceRow } from "../store/services.ts";
 import { aPage, created, deleted, unlessKnown, updated } from "./answers.ts";
 import { etagOf, ifRevision, notModified } from "./conditional.ts";

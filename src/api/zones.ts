@@ -4,7 +4,7 @@
  * @module
  */
 import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
-import { zoneSchema } from "../config/model_schema.ts";
+import { zoneSchema } from "../model/model_schema.ts";
 import type { ZoneRow } from "../store/zones.ts";
 import { aPage, deleted } from "./answers.ts";
 import { etagOf, ifRevision, notModified } from "./conditional.ts";

@@ -13,11 +13,11 @@
  *
  * @module
  */
-import type { Extents } from "./extents.ts";
+import type { Extents } from "../geo/extents.ts";
 import { type Fence, type JudgedFence, judgeFence, STATE, type State } from "./fence.ts";
-import { unitVector } from "../geo/geo.ts";
+import { unitVector } from "../geo/location.ts";
 import { hashBits, Rendezvous } from "./hash.ts";
-import type { MapFile } from "./map_file.ts";
+import type { MapFile } from "../geo/map_file_table.ts";
 import type { Mmdb } from "../geo/mmdb.ts";
 import { NamedByMap, type NamedMembers } from "./named_by_map.ts";
 import {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { MapFile } from "./map_file.ts";
+import type { MapFile } from "../geo/map_file_table.ts";
 import type { Candidate } from "./ranking.ts";
 
 /**

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Place } from "../geo/geo.ts";
+import type { Place } from "../geo/location.ts";
 
 /** A member, as far as any algorithm looks at it. */
 export interface Candidate {

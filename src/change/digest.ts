@@ -4,7 +4,7 @@
  * @module
  */
 import { createHash } from "node:crypto";
-import { canonicalTexts } from "../config/model_export.ts";
+import { canonicalTexts } from "../model/model_export.ts";
 import type { Store } from "../store/store.ts";
 
 /** The number, and for which commit it holds. */

@@ -10,9 +10,9 @@
  * @module
  */
 import type { GeoRuleRow } from "../store/geo_rules.ts";
-import { isId } from "../config/id.ts";
-import { overrideFaults, OVERRIDES_MAX, targetOf } from "../config/override.ts";
-import { addressOf } from "../config/model.ts";
+import { isId } from "../model/id.ts";
+import { overrideFaults, OVERRIDES_MAX, targetOf } from "../model/override.ts";
+import { addressOf } from "../model/model.ts";
 import type { MemberRow } from "../store/members.ts";
 import type { OverrideRow } from "../store/overrides.ts";
 import type { PoolRow } from "../store/pools.ts";

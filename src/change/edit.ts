@@ -4,12 +4,12 @@
  *
  * @module
  */
-import type { ModelCounts } from "../config/cluster_yaml.ts";
-import type { ModelFormat } from "../config/model_files.ts";
-import type { OverrideFields } from "../config/override.ts";
-import type { Fallback, GeoRule, HealthCheck, Member, Model, Pool, Service } from "../config/model.ts";
+import type { ModelCounts } from "../model/model_reader.ts";
+import type { ModelFormat } from "../model/model_files.ts";
+import type { OverrideFields } from "../model/override.ts";
+import type { Fallback, GeoRule, HealthCheck, Member, Model, Pool, Service } from "../model/model.ts";
 
-import type { FileProblem } from "../config/yaml_source.ts";
+import type { FileProblem } from "../input/yaml_source.ts";
 
 /** A pool's own fields; its members, check and rules are edited on their own. */
 export type PoolFields = Omit<Pool, "id" | "members" | "healthCheck" | "geoRules">;

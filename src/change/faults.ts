@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Member } from "../config/model.ts";
+import type { Member } from "../model/model.ts";
 import type { Store } from "../store/store.ts";
 import { checkDomain } from "../wire/name.ts";
 import type { RefusalKind } from "./edit.ts";

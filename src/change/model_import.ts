@@ -6,20 +6,20 @@
  *
  * @module
  */
-import { type ModelCounts, ModelReader, refuseZoneFiles } from "../config/cluster_yaml.ts";
+import { type ModelCounts, ModelReader, refuseZoneFiles } from "../model/model_reader.ts";
 import {
   type LineObject,
   type LineSource,
   LineSplitter,
   type ModelLine,
   readLine,
-} from "../config/model_line.ts";
-import type { ModelFormat } from "../config/model_files.ts";
-import type { PoolFile, ZoneFile } from "../config/model_schema.ts";
-import { joinParts, repeated } from "../config/pool_parts.ts";
-import { standInName } from "../config/salvage.ts";
-import { type FileProblem, readYaml, sortProblems } from "../config/yaml_source.ts";
-import { readZoneText } from "../config/zone_text.ts";
+} from "../model/model_line.ts";
+import type { ModelFormat } from "../model/model_files.ts";
+import type { PoolFile, ZoneFile } from "../model/model_schema.ts";
+import { joinParts, repeated } from "../model/pool_parts.ts";
+import { standInName } from "../model/salvage.ts";
+import { type FileProblem, readYaml, sortProblems } from "../input/yaml_source.ts";
+import { readZoneText } from "../model/zone_text.ts";
 import { Staging } from "../store/staging.ts";
 import type { Store } from "../store/store.ts";
 import type { Draft } from "./draft.ts";

@@ -2,15 +2,15 @@
  * What time does to overrides: has the pools that one covers written anew when it begins, takes a step of its drain or
  * ends, and removes the one that has ended.
  *
- * What an override does is a function of the time alone (`config/overridden.ts`); this clock only says when to look
+ * What an override does is a function of the time alone (`desired/overridden.ts`); this clock only says when to look
  * again. So an effect is gone at the instant of its end even when the database is busy, and a machine whose time is
  * set forward or back is right again within a second: no sleep is longer than that while there are overrides.
  *
  * @module
  */
 import type { Clock } from "../clock.ts";
-import { drainShare, nextStep, stepOf } from "../config/overridden.ts";
-import { type Override, OVERRIDE_STATES, rfc3339 } from "../config/override.ts";
+import { drainShare, nextStep, stepOf } from "../desired/overridden.ts";
+import { type Override, OVERRIDE_STATES, rfc3339 } from "../model/override.ts";
 import { StoreBusy } from "../store/database.ts";
 import type { OverrideRow } from "../store/overrides.ts";
 import type { Store } from "../store/store.ts";

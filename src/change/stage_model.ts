@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { addressOf, type GeoRule, type Member, type Model, type Pool } from "../config/model.ts";
-import { nearest } from "../config/nearest.ts";
-import { isId } from "../config/id.ts";
-import { isStandIn } from "../config/salvage.ts";
+import { addressOf, type GeoRule, type Member, type Model, type Pool } from "../model/model.ts";
+import { nearest } from "../input/nearest.ts";
+import { isId } from "../model/id.ts";
+import { isStandIn } from "../model/salvage.ts";
 import type { StagedPlace, StagedPool, StagedRule, Staging } from "../store/staging.ts";
 import type { RefusalKind } from "./edit.ts";
 import { addressField, domainFault } from "./faults.ts";

@@ -5,8 +5,8 @@
  * @module
  */
 import { dirname } from "node:path";
-import { loadSettings } from "../config/settings.ts";
-import { formatProblem } from "../config/yaml_source.ts";
+import { loadSettings } from "../settings/settings.ts";
+import { formatProblem } from "../input/yaml_source.ts";
 import { backup as copyDatabase, restore as replaceDatabase } from "../store/backup.ts";
 import { Database } from "../store/database.ts";
 import { inspect } from "../store/store.ts";

@@ -4,12 +4,12 @@
  * @module
  */
 import { z } from "zod";
-import { modelFileSchema } from "../config/cluster_yaml.ts";
-import { countOf } from "../config/count.ts";
-import { startFile } from "../config/reference.ts";
-import { schemaAsJson } from "../config/settings_keys.ts";
-import { validatePaths } from "../config/validate.ts";
-import { formatProblem } from "../config/yaml_source.ts";
+import { modelFileSchema } from "../model/model_reader.ts";
+import { countOf } from "../input/count.ts";
+import { startFile } from "../settings/reference.ts";
+import { schemaAsJson } from "../settings/keys.ts";
+import { validatePaths } from "../settings/validate.ts";
+import { formatProblem } from "../input/yaml_source.ts";
 import { ApiClient, ApiRefusal, type ClientOptions, type JsonObject, writeQuery } from "./client.ts";
 import { type ExitCode, wrongUsage } from "./failure.ts";
 import { type ModelProblems, type ModelUpload, openModel } from "./model_upload.ts";

@@ -5,7 +5,7 @@
  * @module
  */
 import { dirname } from "node:path";
-import { fileFault } from "../config/file_fault.ts";
+import { fileFault } from "../input/file_fault.ts";
 import {
   formatOf,
   formatOfHead,
@@ -14,10 +14,10 @@ import {
   readModel,
   STDIN,
   zoneFilesBelow,
-} from "../config/model_files.ts";
-import { exportNdjson } from "../config/model_export.ts";
-import { readLine } from "../config/model_line.ts";
-import { formatProblem } from "../config/yaml_source.ts";
+} from "../model/model_files.ts";
+import { exportNdjson } from "../model/model_export.ts";
+import { readLine } from "../model/model_line.ts";
+import { formatProblem } from "../input/yaml_source.ts";
 import { CommandFailed } from "./failure.ts";
 
 /** A model that can be sent. */

@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { ALGORITHMS, CHECK_TYPES, FAILBACK, ON_ALL_DOWN } from "../config/model.ts";
+import { ALGORITHMS, CHECK_TYPES, FAILBACK, ON_ALL_DOWN } from "../model/model.ts";
 
 /** What a flag's value is, hence how it is read. */
 export type FieldKind =

@@ -6,8 +6,8 @@
  *
  * @module
  */
-import { isId } from "../config/id.ts";
-import { nearest } from "../config/nearest.ts";
+import { isId } from "../model/id.ts";
+import { nearest } from "../input/nearest.ts";
 import { canonicalIp } from "../ip.ts";
 import type { ApiClient, JsonObject } from "./client.ts";
 import { CommandFailed } from "./failure.ts";

@@ -5,7 +5,7 @@
  * @module
  */
 import { type Command, InvalidArgumentError, Option } from "commander";
-import { OVERRIDE_STATES, type OverrideState, TARGET_FORMS } from "../config/override.ts";
+import { OVERRIDE_STATES, type OverrideState, TARGET_FORMS } from "../model/override.ts";
 import { addApiOptions, addOutputOption, examples, milliseconds, type Surroundings } from "./command_line.ts";
 
 const FORMS = `\n\nTARGET is ${TARGET_FORMS}; an address alone is the one member that has it.`;

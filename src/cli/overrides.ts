@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { isId } from "../config/id.ts";
-import type { OverrideState } from "../config/override.ts";
+import { isId } from "../model/id.ts";
+import type { OverrideState } from "../model/override.ts";
 import { ApiClient, type ClientOptions, type JsonObject, writeQuery } from "./client.ts";
 import { CommandFailed, type ExitCode, wrongUsage } from "./failure.ts";
 import { loginName, readUsers } from "./login_name.ts";

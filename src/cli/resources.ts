@@ -6,9 +6,9 @@
  *
  * @module
  */
-import { formatDuration } from "../config/duration.ts";
-import { fileFault } from "../config/file_fault.ts";
-import { isId } from "../config/id.ts";
+import { formatDuration } from "../input/duration.ts";
+import { fileFault } from "../input/file_fault.ts";
+import { isId } from "../model/id.ts";
 import { canonicalIp } from "../ip.ts";
 import { ApiClient, ApiRefusal, type ClientOptions, type JsonObject, writeQuery } from "./client.ts";
 import { CommandFailed, type ExitCode, wrongUsage } from "./failure.ts";

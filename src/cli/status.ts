@@ -4,7 +4,7 @@
  * @module
  */
 import { ApiClient, type ClientOptions, isJsonObject, type JsonObject } from "./client.ts";
-import { countOf } from "../config/count.ts";
+import { countOf } from "../input/count.ts";
 import type { ExitCode } from "./failure.ts";
 import { span } from "./span.ts";
 import { fieldAt, type OutputFormat, printObject } from "./table.ts";

@@ -9,12 +9,12 @@
 import { CommandFailed, type ExitCode } from "../cli/failure.ts";
 import type { Terminal } from "../cli/terminal.ts";
 import { systemClock } from "../clock.ts";
-import { loadSettings, type Settings, type SettingsFlags } from "../config/settings.ts";
-import { formatProblem } from "../config/yaml_source.ts";
+import { loadSettings, type Settings, type SettingsFlags } from "../settings/settings.ts";
+import { formatProblem } from "../input/yaml_source.ts";
 import { formatSocketAddress } from "../ip.ts";
-import { type RunningNode, startNode } from "../node.ts";
-import { signalled } from "../signals.ts";
-import { newId } from "../config/id.ts";
+import { type RunningNode, startNode } from "../node/node.ts";
+import { signalled } from "../node/signals.ts";
+import { newId } from "../model/id.ts";
 import { createLogger } from "../telemetry/log.ts";
 import { VERSION } from "../version.ts";
 import { TYPE } from "../wire/record_type.ts";

@@ -8,7 +8,7 @@
  * @module
  */
 import type { Clock } from "../clock.ts";
-import type { HealthCheck } from "../config/model.ts";
+import type { HealthCheck } from "../model/model.ts";
 import type { HealthState } from "../health/verdict.ts";
 import type { Answers, DemoEvent } from "./narration.ts";
 

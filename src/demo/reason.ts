@@ -6,8 +6,8 @@
  *
  * @module
  */
-import { checkTargetOf } from "../config/check_target.ts";
-import type { HealthCheck, Member, OnAllDown, Pool, Service } from "../config/model.ts";
+import { checkTargetOf } from "../desired/check_target.ts";
+import type { HealthCheck, Member, OnAllDown, Pool, Service } from "../model/model.ts";
 import type { Message } from "../wire/message.ts";
 import { RCODE, rcodeName, TYPE } from "../wire/record_type.ts";
 

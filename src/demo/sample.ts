@@ -7,14 +7,14 @@
  * @module
  */
 import type { Edit, MemberFields, PoolFields } from "../change/edit.ts";
-import { type CheckTarget, checkTargetOf } from "../config/check_target.ts";
+import { type CheckTarget, checkTargetOf } from "../desired/check_target.ts";
 import {
   HEALTH_CHECK_DEFAULTS,
   type HealthCheck,
   MEMBER_DEFAULTS,
   POOL_DEFAULTS,
   SERVICE_DEFAULTS,
-} from "../config/model.ts";
+} from "../model/model.ts";
 import type { SocketAddress } from "../ip.ts";
 
 /** The zone of everything in the demo; `.test` is nobody's (RFC 6761 §6.2). */

@@ -6,9 +6,9 @@
  * @module
  */
 import type { Clock } from "../clock.ts";
-import { type CheckTarget, checkTargetsOf } from "../config/check_target.ts";
+import { type CheckTarget, checkTargetsOf } from "../desired/check_target.ts";
 import type { Sample } from "../dns/samples.ts";
-import type { VerdictChange } from "../health/schedule.ts";
+import type { VerdictChange } from "../health/health_checker.ts";
 import { formatPrefix, formatSocketAddress } from "../ip.ts";
 import type { Store } from "../store/store.ts";
 import { decodeMessage, type Message } from "../wire/message.ts";

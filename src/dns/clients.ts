@@ -7,16 +7,16 @@
  */
 import type { Fence } from "../balance/fence.ts";
 import { type Base, type ClientFacts, ClientMap, type ClientMapOptions } from "../balance/client_map.ts";
-import { Extents } from "../balance/extents.ts";
-import { MapFile } from "../balance/map_file.ts";
+import { Extents } from "../geo/extents.ts";
+import { MapFile } from "../geo/map_file_table.ts";
 import { Mmdb } from "../geo/mmdb.ts";
 import { NamedMembers } from "../balance/named_by_map.ts";
 import { type Candidate, type PlainCandidate, rankGroups } from "../balance/ranking.ts";
 import type { ClientRule } from "../balance/rule_groups.ts";
 import { Trie } from "../balance/trie.ts";
-import { ALGORITHMS } from "../config/model.ts";
+import { ALGORITHMS } from "../model/model.ts";
 import type { Family } from "../ip.ts";
-import type { Atlas } from "../snapshot/atlas.ts";
+import type { Atlas } from "../geo/geo_data.ts";
 import {
   FACTS,
   IN_BOTH_LISTS,

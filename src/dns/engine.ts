@@ -10,7 +10,7 @@
  * @module
  */
 import { STATE, type State } from "../balance/fence.ts";
-import { ON_ALL_DOWN } from "../config/model.ts";
+import { ON_ALL_DOWN } from "../model/model.ts";
 import { type Family, type Prefix, prefixContains } from "../ip.ts";
 import {
   ENTRY,
@@ -24,7 +24,7 @@ import {
   ZONE,
 } from "../snapshot/layout.ts";
 import { LANE_SIZE, type LiveBoard } from "../snapshot/live.ts";
-import { hashSuffix } from "../snapshot/names.ts";
+import { hashSuffix } from "../snapshot/name_hash.ts";
 import { type Snapshot, SnapshotView } from "../snapshot/view.ts";
 import { NAME_SIZE_MAX } from "../wire/name.ts";
 import { CLASS, RCODE, TYPE } from "../wire/record_type.ts";

@@ -12,7 +12,7 @@ import type { LiveBoard } from "../snapshot/live.ts";
 import type { Snapshot } from "../snapshot/view.ts";
 import type { Logger, LoggerOptions } from "../telemetry/log.ts";
 import type { EngineOptions } from "./engine.ts";
-import { Post, type Replacement } from "./post.ts";
+import { Post, type Replacement } from "./supervised_worker.ts";
 import type { Patience } from "./pulse.ts";
 import type { Sample } from "./samples.ts";
 import type { TcpLimits } from "./tcp.ts";

@@ -7,7 +7,7 @@ import type { LiveBoard } from "../snapshot/live.ts";
 import type { Registry } from "../telemetry/metrics.ts";
 import { rcodeName } from "../wire/record_type.ts";
 import { COUNTER, LATENCY_BOUNDS_NS, RCODES_COUNTED } from "./counters.ts";
-import type { Replacement } from "./post.ts";
+import type { Replacement } from "./supervised_worker.ts";
 import { Tally } from "./tally.ts";
 
 /** What DNS has done since the start. */

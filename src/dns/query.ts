@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { hashByte, hashSuffix, LABELS_MAX } from "../snapshot/names.ts";
+import { hashByte, hashSuffix, LABELS_MAX } from "../snapshot/name_hash.ts";
 import { LABEL_SIZE_MAX, NAME_SIZE_MAX } from "../wire/name.ts";
 import { RCODE, TYPE } from "../wire/record_type.ts";
 

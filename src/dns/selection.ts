@@ -19,7 +19,7 @@ import {
 } from "../balance/ranking.ts";
 import { rotate } from "../balance/round_robin.ts";
 import { type Schedule, scheduleOf } from "../balance/weighted.ts";
-import { ALGORITHMS } from "../config/model.ts";
+import { ALGORITHMS } from "../model/model.ts";
 import { FACTS, LIST, NO_LIST_ID, SMALL_LIST_MAX, TWINS } from "../snapshot/layout.ts";
 import type { LiveBoard } from "../snapshot/live.ts";
 import { neededOf, type SnapshotView } from "../snapshot/view.ts";

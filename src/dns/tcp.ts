@@ -5,12 +5,12 @@
  *
  * @module
  */
-import { isOfOneConnection } from "../config/listening.ts";
+import { isOfOneConnection } from "../sockets/listening.ts";
 import { COUNTER } from "./counters.ts";
 import { turnEventLoop } from "./event_loop.ts";
 import { type Exchange, NamedClient, STREAM_SIZE_MAX } from "./exchange.ts";
 import { parseIp } from "../ip.ts";
-import { Stalled } from "../stalled.ts";
+import { Stalled } from "../sockets/stalled.ts";
 import type { StreamTurns } from "./stream_turns.ts";
 
 /** What a listener bears. */

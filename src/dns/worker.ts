@@ -7,7 +7,7 @@
  * @module
  */
 import { seededRng, systemClock, systemRng } from "../clock.ts";
-import { listenFault, TCP_BACKLOG } from "../config/listening.ts";
+import { listenFault, TCP_BACKLOG } from "../sockets/listening.ts";
 import type { SocketAddress } from "../ip.ts";
 import { LiveBoard } from "../snapshot/live.ts";
 import type { Snapshot } from "../snapshot/view.ts";

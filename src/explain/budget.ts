@@ -16,10 +16,10 @@
  *
  * @module
  */
-import { checkTargetOf } from "../config/check_target.ts";
-import type { HealthCheck, Pool } from "../config/model.ts";
-import { neededOf, plainChecks } from "../config/standing.ts";
-import { compareText } from "../config/yaml_source.ts";
+import { checkTargetOf } from "../desired/check_target.ts";
+import type { HealthCheck, Pool } from "../model/model.ts";
+import { neededOf, plainChecks } from "../desired/eligibility.ts";
+import { compareText } from "../input/yaml_source.ts";
 import { formatSocketAddress } from "../ip.ts";
 import type { Failovers } from "./failovers.ts";
 

@@ -4,8 +4,8 @@
  *
  * @module
  */
-import { haversineKm } from "../geo/geo.ts";
-import type { Member } from "../config/model.ts";
+import { haversineKm } from "../geo/location.ts";
+import type { Member } from "../model/model.ts";
 import { formatIp, formatSocketAddress } from "../ip.ts";
 import { TYPE } from "../wire/record_type.ts";
 import type { ExplainedCandidate, ExplainedHealth } from "./explanation.ts";

@@ -7,13 +7,13 @@
  *
  * @module
  */
-import { MapFile } from "../balance/map_file.ts";
-import { type Fallback, MEMBER_DEFAULTS, type Pool, POOL_DEFAULTS } from "../config/model.ts";
+import { MapFile } from "../geo/map_file_table.ts";
+import { type Fallback, MEMBER_DEFAULTS, type Pool, POOL_DEFAULTS } from "../model/model.ts";
 import { Clients, OpenAtlas } from "../dns/clients.ts";
 import { Engine } from "../dns/engine.ts";
 import type { AnswerSource } from "../dns/trace.ts";
 import { familyOf, formatIp, formatPrefix } from "../ip.ts";
-import { EMPTY_ATLAS } from "../snapshot/atlas.ts";
+import { EMPTY_ATLAS } from "../geo/geo_data.ts";
 import { ENTRY, LIST, millisecondsUntil, NAMED, POOL } from "../snapshot/layout.ts";
 import type { LiveBoard } from "../snapshot/live.ts";
 import { type Snapshot, SnapshotView } from "../snapshot/view.ts";

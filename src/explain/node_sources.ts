@@ -4,10 +4,10 @@
  * @module
  */
 import type { Clock } from "../clock.ts";
-import type { Settings } from "../config/settings.ts";
+import type { Settings } from "../settings/settings.ts";
 import type { EngineOptions } from "../dns/engine.ts";
 import type { NodeHealth } from "../health/node_health.ts";
-import type { Names } from "../names/names.ts";
+import type { Names } from "../resolver/member_resolver.ts";
 import type { LiveBoard } from "../snapshot/live.ts";
 import type { Snapshot } from "../snapshot/view.ts";
 import type { Store } from "../store/store.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { drainShare, type OverrideIndex, rulingOf } from "../config/overridden.ts";
+import { drainShare, type OverrideIndex, rulingOf } from "../desired/overridden.ts";
 import type { ExplainSources } from "./situation.ts";
 
 /** Tells of every member which override rules it at `nowMs` (Unix milliseconds). */

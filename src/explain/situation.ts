@@ -5,7 +5,7 @@
  */
 import type { Candidate } from "../balance/ranking.ts";
 import type { Clock } from "../clock.ts";
-import type { Fallback, Member, Pool, Service } from "../config/model.ts";
+import type { Fallback, Member, Pool, Service } from "../model/model.ts";
 import type { EngineOptions } from "../dns/engine.ts";
 import type { Verdict } from "../health/verdict.ts";
 import type { LiveBoard } from "../snapshot/live.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { ON_ALL_DOWN } from "../config/model.ts";
+import { ON_ALL_DOWN } from "../model/model.ts";
 import type { ClientFence } from "../balance/client_map.ts";
 import { familyOf, formatIp, formatPrefix, maskBits, prefixContains } from "../ip.ts";
 import { wireToName } from "../wire/name.ts";

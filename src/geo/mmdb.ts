@@ -12,7 +12,7 @@
  *
  * @module
  */
-import { continentOf, unitVector } from "./geo.ts";
+import { continentOf, unitVector } from "./location.ts";
 
 /** The file is no MaxMind DB that this reader takes; the message says what is wrong, and where. */
 export class MmdbFault extends Error {

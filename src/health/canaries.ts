@@ -8,10 +8,10 @@
  *
  * @module
  */
-import type { CheckTarget } from "../config/check_target.ts";
-import { HEALTH_CHECK_DEFAULTS } from "../config/model.ts";
+import type { CheckTarget } from "../desired/check_target.ts";
+import { HEALTH_CHECK_DEFAULTS } from "../model/model.ts";
 import { formatSocketAddress, type SocketAddress } from "../ip.ts";
-import { HealthChecker, type HealthCheckerOptions } from "./schedule.ts";
+import { HealthChecker, type HealthCheckerOptions } from "./health_checker.ts";
 
 /**
  * What canaries show: there are none · most of them answer · some do, or it isn't known yet · every one is known not

@@ -16,10 +16,10 @@
  * @module
  */
 import type { Clock } from "../clock.ts";
-import type { HealthCheck } from "../config/model.ts";
+import type { HealthCheck } from "../model/model.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Sight } from "./canaries.ts";
-import type { VerdictChange } from "./schedule.ts";
+import type { VerdictChange } from "./health_checker.ts";
 
 /** When a guard trips and how long it holds. */
 export interface FlipGuardTerms {

@@ -5,7 +5,7 @@
  */
 import type { Registry } from "../telemetry/metrics.ts";
 import { type HoldCause, TRIP_OUTCOMES, type TripOutcome } from "./flip_guard.ts";
-import type { EndpointCounts, HealthObserver } from "./schedule.ts";
+import type { EndpointCounts, HealthObserver } from "./health_checker.ts";
 
 /**
  * Adds the health metrics and makes what a `HealthChecker` counts with.

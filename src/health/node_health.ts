@@ -10,22 +10,22 @@
  *
  * @module
  */
-import { checkTargetOf } from "../config/check_target.ts";
-import type { AddressesOf } from "../config/flattened.ts";
-import type { HealthCheck } from "../config/model.ts";
+import { checkTargetOf } from "../desired/check_target.ts";
+import type { AddressesOf } from "../desired/flattened.ts";
+import type { HealthCheck } from "../model/model.ts";
 import {
   neededOf,
   plainChecks,
   standingKeyOf,
   type StandingMember,
   type StandingPool,
-} from "../config/standing.ts";
+} from "../desired/eligibility.ts";
 import type { Registry } from "../telemetry/metrics.ts";
 import { Canaries, type CanaryTerms } from "./canaries.ts";
 import { FlipGuard, type FlipGuardTerms, type GuardEvent, type PassedChange } from "./flip_guard.ts";
 import { registerGuardMetrics, registerHealthMetrics } from "./metrics.ts";
-import { HealthChecker, type HealthCheckerOptions } from "./schedule.ts";
-import { type FailBackResult, type Out, Standings } from "./standings.ts";
+import { HealthChecker, type HealthCheckerOptions } from "./health_checker.ts";
+import { type FailBackResult, type Out, Standings } from "./eligibility.ts";
 import { UNKNOWN_VERDICT, type Verdict } from "./verdict.ts";
 
 /** How the node guards itself against wrong verdicts. */

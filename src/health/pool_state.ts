@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { drainShare, type OverrideIndex, rulingOf } from "../config/overridden.ts";
-import type { Member, Pool } from "../config/model.ts";
+import { drainShare, type OverrideIndex, rulingOf } from "../desired/overridden.ts";
+import type { Member, Pool } from "../model/model.ts";
 import type { Family } from "../ip.ts";
 import type { MemberHealth } from "./node_health.ts";
 

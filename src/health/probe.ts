@@ -7,11 +7,11 @@
  * @module
  */
 import type { Clock } from "../clock.ts";
-import type { CheckTarget } from "../config/check_target.ts";
-import { parseHost } from "../config/host.ts";
+import type { CheckTarget } from "../desired/check_target.ts";
+import { parseHost } from "../input/host.ts";
 import { type Connection, connectTcp, connectTls, explainFailure, type TlsTerms } from "./connection.ts";
 import { type Exchange, exchange, HttpSyntaxError, type Response } from "./http_exchange.ts";
-import type { Probe } from "./schedule.ts";
+import type { Probe } from "./health_checker.ts";
 import type { ProbeResult } from "./verdict.ts";
 
 /** What probes of all targets have in common. */

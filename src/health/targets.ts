@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { CheckTarget } from "../config/check_target.ts";
+import type { CheckTarget } from "../desired/check_target.ts";
 
 /** How the set of targets changed. */
 export interface TargetChange {

@@ -129,7 +129,7 @@ export const SERVICE = {
 export const POOL = {
   /** Four words that stand for the pool's id. */
   id: 0,
-  /** Index into `ON_ALL_DOWN` of `config/model.ts`. */
+  /** Index into `ON_ALL_DOWN` of `model/model.ts`. */
   onAllDown: 4,
   /** Milliseconds between two probes of a member; 0 = there are none. */
   intervalMs: 5,
@@ -193,7 +193,7 @@ export const NO_LIST_ID = 0xffffffff;
  * which isn't answered.
  */
 export const LIST = {
-  /** Index into `ALGORITHMS` of `config/model.ts`. */
+  /** Index into `ALGORITHMS` of `model/model.ts`. */
   algorithm: 0,
   /** Members that fit behind `base`; only the writer looks at it. */
   capacity: 1,

@@ -12,8 +12,8 @@
  *
  * @module
  */
-import { type Place, twoLetters } from "../geo/geo.ts";
-import { checkTargetOf } from "../config/check_target.ts";
+import { type Place, twoLetters } from "../geo/location.ts";
+import { checkTargetOf } from "../desired/check_target.ts";
 import type {
   Desired,
   DesiredZone,
@@ -21,14 +21,14 @@ import type {
   SteeredMember,
   SteeredPool,
   SteeredService,
-} from "../config/desired.ts";
-import { type Algorithm, ALGORITHMS, type Fallback, ON_ALL_DOWN } from "../config/model.ts";
-import { plainChecks, standingKeyOf } from "../config/standing.ts";
+} from "../desired/desired.ts";
+import { type Algorithm, ALGORITHMS, type Fallback, ON_ALL_DOWN } from "../model/model.ts";
+import { plainChecks, standingKeyOf } from "../desired/eligibility.ts";
 import { type Family, ipv4Number, parseIp, parsePrefix } from "../ip.ts";
 import { isAtOrBelow, isWildcard, lowerCaseName, nameToWire } from "../wire/name.ts";
 import { CLASS, TYPE } from "../wire/record_type.ts";
 import type { ZoneRecord } from "../wire/zone_file.ts";
-import { type Atlas, EMPTY_ATLAS } from "./atlas.ts";
+import { type Atlas, EMPTY_ATLAS } from "../geo/geo_data.ts";
 import {
   ENTRY,
   FACTS,
@@ -55,8 +55,9 @@ import {
   TWINS,
   ZONE,
 } from "./layout.ts";
-import { Bytes, OutOfRoom, weightOf, Words } from "./memory.ts";
-import { firstSlot, hashLabel, hashSuffix, LABELS_MAX, labelStarts } from "./names.ts";
+import { Bytes, OutOfRoom, Words } from "./memory.ts";
+import { weightOf } from "../shared_weight.ts";
+import { firstSlot, hashLabel, hashSuffix, LABELS_MAX, labelStarts } from "./name_hash.ts";
 import type { Slots } from "./slots.ts";
 import type { LiveBoard } from "./live.ts";
 import { neededOf, type Snapshot } from "./view.ts";

@@ -3,10 +3,10 @@
  *
  * @module
  */
-import type { Atlas } from "./atlas.ts";
+import type { Atlas } from "../geo/geo_data.ts";
 import { ENTRY, MAGIC, NEED_PERCENT, ROOT } from "./layout.ts";
-import { weightOf } from "./memory.ts";
-import { firstSlot, hashAsterisk } from "./names.ts";
+import { weightOf } from "../shared_weight.ts";
+import { firstSlot, hashAsterisk } from "./name_hash.ts";
 
 /** A compiled state of the world; laid out as `layout.ts` says. */
 export interface Snapshot {

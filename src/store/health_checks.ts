@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { HEALTH_CHECK_DEFAULTS, type HealthCheck } from "../config/model.ts";
+import { HEALTH_CHECK_DEFAULTS, type HealthCheck } from "../model/model.ts";
 import type { Database } from "./database.ts";
 
 /** A check and where it belongs. */

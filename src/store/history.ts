@@ -8,7 +8,7 @@
  *
  * @module
  */
-import { targetOf } from "../config/override.ts";
+import { targetOf } from "../model/override.ts";
 import type { Database } from "./database.ts";
 import { poolsOfRegion } from "./overrides.ts";
 import { type Page, pageOf, type PageRequest } from "./page.ts";

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { OverrideIndex } from "../config/overridden.ts";
-import { formatTarget, type Override, type OverrideTarget, targetOf } from "../config/override.ts";
+import { OverrideIndex } from "../desired/overridden.ts";
+import { formatTarget, type Override, type OverrideTarget, targetOf } from "../model/override.ts";
 import type { Database } from "./database.ts";
 import { type Page, pageOf, type PageRequest } from "./page.ts";
 

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Pool } from "../config/model.ts";
+import type { Pool } from "../model/model.ts";
 import type { Database } from "./database.ts";
 import { GEO_RULE_COLUMNS, type GeoRuleColumns, geoRuleOf, type GeoRules } from "./geo_rules.ts";
 import {

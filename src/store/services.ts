@@ -7,7 +7,7 @@
  *
  * @module
  */
-import type { Service } from "../config/model.ts";
+import type { Service } from "../model/model.ts";
 import type { Database } from "./database.ts";
 import { type Page, pageOf, type PageRequest } from "./page.ts";
 

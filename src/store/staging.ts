@@ -8,7 +8,7 @@
  *
  * @module
  */
-import type { GeoRule, HealthCheck, Member, Pool, Service } from "../config/model.ts";
+import type { GeoRule, HealthCheck, Member, Pool, Service } from "../model/model.ts";
 import type { Database } from "./database.ts";
 import { checksJson } from "./health_checks.ts";
 import { reversedDomain } from "./services.ts";

@@ -9,8 +9,8 @@
  * @module
  */
 import { dirname } from "node:path";
-import type { Fallback, Model, Pool } from "../config/model.ts";
-import { type DesiredSource, type SteeredPool, steeredPool } from "../config/desired.ts";
+import type { Fallback, Model, Pool } from "../model/model.ts";
+import { type DesiredSource, type SteeredPool, steeredPool } from "../desired/desired.ts";
 import { Database, StoreBusy } from "./database.ts";
 import { GeoRules } from "./geo_rules.ts";
 import { HealthChecks } from "./health_checks.ts";
@@ -19,7 +19,7 @@ import { Members } from "./members.ts";
 import { Overrides } from "./overrides.ts";
 import { Pools } from "./pools.ts";
 import { migrate, requireKnownSchema, SchemaRefused } from "./schema.ts";
-import { readPools, readServices } from "./steered.ts";
+import { readPools, readServices } from "./bulk_read.ts";
 import { Services } from "./services.ts";
 import { ResolvedNames } from "./resolved_names.ts";
 import { Verdicts } from "./verdicts.ts";

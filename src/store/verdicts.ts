@@ -4,11 +4,11 @@
  *
  * @module
  */
-import type { Out } from "../health/standings.ts";
+import type { Out } from "../health/eligibility.ts";
 import type { Verdict } from "../health/verdict.ts";
 import type { Database } from "./database.ts";
 
-/** A target's key (`config/check_target.ts`) and what is believed of it. */
+/** A target's key (`desired/check_target.ts`) and what is believed of it. */
 export type VerdictEntry = readonly [target: string, verdict: Verdict];
 
 /** Reads and writes verdicts. */
@@ -49,7 +49,7 @@ export class Verdicts {
     this.#write(targets, (target) => this.#database.run("DELETE FROM verdicts WHERE target = ?", target));
   }
 
-  /** Who was out under a failback policy, by standing key (`config/standing.ts`). */
+  /** Who was out under a failback policy, by standing key (`desired/eligibility.ts`). */
   *eachOut(): Generator<readonly [standing: string, out: Out]> {
     const rows = this.#database.iterate<Out & { readonly standing: string }>(
       "SELECT standing, well_since AS wellSince FROM standings_out",

@@ -7,8 +7,8 @@
  *
  * @module
  */
-import type { Fallback, HealthCheck } from "../config/model.ts";
-import { targetOf } from "../config/override.ts";
+import type { Fallback, HealthCheck } from "../model/model.ts";
+import { targetOf } from "../model/override.ts";
 import type { Database } from "./database.ts";
 import type { GeoRuleRow } from "./geo_rules.ts";
 import { checksJson } from "./health_checks.ts";

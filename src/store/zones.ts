@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Zone } from "../config/model.ts";
+import type { Zone } from "../model/model.ts";
 import type { Database } from "./database.ts";
 import { type Page, pageOf, type PageRequest } from "./page.ts";
 

@@ -4,7 +4,7 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { SERVICE_DEFAULTS } from "../../src/config/model.ts";
+import { SERVICE_DEFAULTS } from "../../src/model/model.ts";
 import fc from "fast-check";
 import { BODY_BYTES_MAX, createMetricsApp } from "../../src/api/api.ts";
 import { ROUTES } from "../../src/api/openapi.ts";

@@ -1,6 +1,6 @@
 /** @module The static fallback: the settings' one until the model has its own. */
 import { deepEqual, equal, match } from "node:assert/strict";
-import type { Fallback } from "../../src/config/model.ts";
+import type { Fallback } from "../../src/model/model.ts";
 import { apiWorld } from "./api_world.ts";
 
 const PATH = "/api/v1/fallback";

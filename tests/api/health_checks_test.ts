@@ -4,7 +4,7 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { HEALTH_CHECK_DEFAULTS } from "../../src/config/model.ts";
+import { HEALTH_CHECK_DEFAULTS } from "../../src/model/model.ts";
 import { apiWorld } from "./api_world.ts";
 
 async function worldWithPool() {

@@ -4,10 +4,10 @@
  * @module
  */
 import assert from "node:assert/strict";
-import type { Member } from "../../src/config/model.ts";
-import type { StandingPool } from "../../src/config/standing.ts";
+import type { Member } from "../../src/model/model.ts";
+import type { StandingPool } from "../../src/desired/eligibility.ts";
 import type { MemberHealth } from "../../src/health/node_health.ts";
-import type { FailBackResult } from "../../src/health/standings.ts";
+import type { FailBackResult } from "../../src/health/eligibility.ts";
 import { createLogger } from "../../src/telemetry/log.ts";
 import { apiWorld } from "./api_world.ts";
 

@@ -4,7 +4,7 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { YAML_SIZE_MAX } from "../../src/config/yaml_source.ts";
+import { YAML_SIZE_MAX } from "../../src/input/yaml_source.ts";
 import { type ApiWorld, apiWorld } from "./api_world.ts";
 
 const MODEL = `pools:

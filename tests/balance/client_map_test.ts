@@ -6,18 +6,18 @@
  */
 import { deepEqual, equal, ok } from "node:assert/strict";
 import { type Base, type ClientFacts, ClientMap, STEPS_MAX } from "../../src/balance/client_map.ts";
-import { Extents, workOutExtents } from "../../src/balance/extents.ts";
+import { Extents, workOutExtents } from "../../src/geo/extents.ts";
 import { type Fence, STATE } from "../../src/balance/fence.ts";
-import { haversineKm } from "../../src/geo/geo.ts";
+import { haversineKm } from "../../src/geo/location.ts";
 import { Rendezvous } from "../../src/balance/hash.ts";
-import { compileMapFile, MapFile } from "../../src/balance/map_file.ts";
+import { compileMapFile, MapFile } from "../../src/geo/map_file_table.ts";
 import { Mmdb } from "../../src/geo/mmdb.ts";
 import { NamedMembers } from "../../src/balance/named_by_map.ts";
 import { type Candidate, rankGroups } from "../../src/balance/ranking.ts";
 import type { ClientRule } from "../../src/balance/rule_groups.ts";
 import { Trie } from "../../src/balance/trie.ts";
 import { formatIp, parseIp, parsePrefix, type Prefix, prefixContains } from "../../src/ip.ts";
-import { flatRecord, writeMmdb } from "./mmdb_writer.ts";
+import { flatRecord, writeMmdb } from "../geo/mmdb_writer.ts";
 
 /** A seeded generator (mulberry32), so that a failure can be had again. */
 function randomOf(seed: number) {

@@ -2,12 +2,12 @@
 import { deepEqual, ok } from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { Reader } from "maxmind";
-import { Extents, workOutExtents } from "../../src/balance/extents.ts";
+import { Extents, workOutExtents } from "../../src/geo/extents.ts";
 import { Mmdb } from "../../src/geo/mmdb.ts";
 import { type Rng, seededRng } from "../../src/clock.ts";
 import { formatIp } from "../../src/ip.ts";
 import { type CityRecord, compareFacts, compareSites } from "../prove/geo.ts";
-import { flatRecord, type MmdbValue, writeMmdb } from "./mmdb_writer.ts";
+import { flatRecord, type MmdbValue, writeMmdb } from "../geo/mmdb_writer.ts";
 
 /** Countries, each round a point, with a city in each of their networks; some networks nobody knows. */
 function cities(ipVersion: 4 | 6, rng: Rng): [prefix: string, record: MmdbValue][] {

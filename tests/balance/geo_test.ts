@@ -1,7 +1,7 @@
 /** @module Tests of great circles and of the table of continents. */
 import { equal, ok } from "node:assert/strict";
 import fc from "fast-check";
-import { continentOf, haversineKm, type Place, twoLetters, unitVector } from "../../src/geo/geo.ts";
+import { continentOf, haversineKm, type Place, twoLetters, unitVector } from "../../src/geo/location.ts";
 
 const places: fc.Arbitrary<Place> = fc.record({
   latitude: fc.double({ min: -90, max: 90, noNaN: true }),

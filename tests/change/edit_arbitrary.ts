@@ -4,7 +4,7 @@
  * @module
  */
 import fc from "fast-check";
-import type { HealthCheck, Zone } from "../../src/config/model.ts";
+import type { HealthCheck, Zone } from "../../src/model/model.ts";
 import type { Edit } from "../../src/change/edit.ts";
 import {
   createMember,

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { addressOf, type Model } from "../../src/config/model.ts";
+import { addressOf, type Model } from "../../src/model/model.ts";
 import { Changes } from "../../src/change/commit.ts";
 import { ChangeRefused, type Edit } from "../../src/change/edit.ts";
 import { Store } from "../../src/store/store.ts";

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { GeoRule, Member, Model, Pool, Service, Zone } from "../../src/config/model.ts";
+import type { GeoRule, Member, Model, Pool, Service, Zone } from "../../src/model/model.ts";
 import type { Edit, RefusalKind } from "../../src/change/edit.ts";
 
 /** What the author of a test knows of a zone text: its cuts, or `null` for one that is broken. */

@@ -2,9 +2,9 @@
 import { deepEqual, equal, throws } from "node:assert/strict";
 import { Changes } from "../../src/change/commit.ts";
 import { ChangeRefused, type Edit } from "../../src/change/edit.ts";
-import { newId } from "../../src/config/id.ts";
-import { memberFieldsSchema, poolFieldsSchema } from "../../src/config/model_schema.ts";
-import type { OverrideFields } from "../../src/config/override.ts";
+import { newId } from "../../src/model/id.ts";
+import { memberFieldsSchema, poolFieldsSchema } from "../../src/model/model_schema.ts";
+import type { OverrideFields } from "../../src/model/override.ts";
 import { Store } from "../../src/store/store.ts";
 import { ManualClock } from "../clock.ts";
 

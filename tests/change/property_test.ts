@@ -6,7 +6,7 @@
 import assert from "node:assert/strict";
 import { isDeepStrictEqual } from "node:util";
 import fc from "fast-check";
-import type { Model } from "../../src/config/model.ts";
+import type { Model } from "../../src/model/model.ts";
 import { Changes } from "../../src/change/commit.ts";
 import { ChangeRefused, type Commit, type RefusalKind } from "../../src/change/edit.ts";
 import { Store } from "../../src/store/store.ts";

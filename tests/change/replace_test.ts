@@ -5,7 +5,7 @@
  */
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import type { Model, Pool } from "../../src/config/model.ts";
+import type { Model, Pool } from "../../src/model/model.ts";
 import { Changes } from "../../src/change/commit.ts";
 import { ChangeRefused } from "../../src/change/edit.ts";
 import { Store } from "../../src/store/store.ts";

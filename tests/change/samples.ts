@@ -9,7 +9,7 @@ import {
   MEMBER_DEFAULTS,
   POOL_DEFAULTS,
   SERVICE_DEFAULTS,
-} from "../../src/config/model.ts";
+} from "../../src/model/model.ts";
 import type {
   Edit,
   GeoRuleFields,

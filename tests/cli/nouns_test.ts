@@ -1,7 +1,7 @@
 /** @module The table of nouns against the schemas of the API. */
 import { deepEqual } from "node:assert/strict";
 import { NOUNS } from "../../src/cli/nouns.ts";
-import { formatDuration } from "../../src/config/duration.ts";
+import { formatDuration } from "../../src/input/duration.ts";
 import {
   fallbackSchema,
   geoRuleFieldsSchema,
@@ -9,7 +9,7 @@ import {
   memberFieldsSchema,
   poolFieldsSchema,
   serviceFieldsSchema,
-} from "../../src/config/model_schema.ts";
+} from "../../src/model/model_schema.ts";
 
 const SCHEMAS = {
   "pools": poolFieldsSchema,

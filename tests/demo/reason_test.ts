@@ -7,7 +7,7 @@ import {
   type Pool,
   POOL_DEFAULTS,
   SERVICE_DEFAULTS,
-} from "../../src/config/model.ts";
+} from "../../src/model/model.ts";
 import { type Beliefs, reasonFor } from "../../src/demo/reason.ts";
 import type { Message } from "../../src/wire/message.ts";
 import { RCODE, TYPE } from "../../src/wire/record_type.ts";

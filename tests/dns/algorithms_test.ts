@@ -5,10 +5,10 @@
  * @module
  */
 import { deepEqual, equal, ok } from "node:assert/strict";
-import { compileMapFile } from "../../src/balance/map_file.ts";
-import { ALGORITHMS } from "../../src/config/model.ts";
-import { type Atlas, EMPTY_ATLAS } from "../../src/snapshot/atlas.ts";
-import { flatRecord, writeMmdb } from "../balance/mmdb_writer.ts";
+import { compileMapFile } from "../../src/geo/map_file_table.ts";
+import { ALGORITHMS } from "../../src/model/model.ts";
+import { type Atlas, EMPTY_ATLAS } from "../../src/geo/geo_data.ts";
+import { flatRecord, writeMmdb } from "../geo/mmdb_writer.ts";
 import { addresses, query, show } from "./packets.ts";
 import { World } from "./world.ts";
 

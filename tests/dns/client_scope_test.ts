@@ -5,10 +5,10 @@
  * @module
  */
 import { deepEqual, equal, ok } from "node:assert/strict";
-import { workOutExtents } from "../../src/balance/extents.ts";
+import { workOutExtents } from "../../src/geo/extents.ts";
 import { Mmdb } from "../../src/geo/mmdb.ts";
-import { type Atlas, EMPTY_ATLAS } from "../../src/snapshot/atlas.ts";
-import { flatRecord, writeMmdb } from "../balance/mmdb_writer.ts";
+import { type Atlas, EMPTY_ATLAS } from "../../src/geo/geo_data.ts";
+import { flatRecord, writeMmdb } from "../geo/mmdb_writer.ts";
 import { addresses, query } from "./packets.ts";
 import { type Declared, World } from "./world.ts";
 

@@ -1,6 +1,6 @@
 /** @module The engine row by row: question, state of the world, answer. */
 import assert from "node:assert/strict";
-import { HEALTH_CHECK_DEFAULTS } from "../../src/config/model.ts";
+import { HEALTH_CHECK_DEFAULTS } from "../../src/model/model.ts";
 import { addresses, type Asked, query, show } from "./packets.ts";
 import { World } from "./world.ts";
 

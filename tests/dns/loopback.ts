@@ -6,7 +6,7 @@
 import type { EngineOptions } from "../../src/dns/engine.ts";
 import type { Sample } from "../../src/dns/samples.ts";
 import { Fleet } from "../../src/dns/fleet.ts";
-import type { Replacement } from "../../src/dns/post.ts";
+import type { Replacement } from "../../src/dns/supervised_worker.ts";
 import type { Patience } from "../../src/dns/pulse.ts";
 import type { TcpLimits } from "../../src/dns/tcp.ts";
 import { parseSocketAddress, type SocketAddress } from "../../src/ip.ts";

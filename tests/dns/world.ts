@@ -4,9 +4,9 @@
  *
  * @module
  */
-import { checkTargetOf } from "../../src/config/check_target.ts";
-import type { Desired, SteeredGeoRule, SteeredMember, SteeredPool } from "../../src/config/desired.ts";
-import { flattenedPool } from "../../src/config/flattened.ts";
+import { checkTargetOf } from "../../src/desired/check_target.ts";
+import type { Desired, SteeredGeoRule, SteeredMember, SteeredPool } from "../../src/desired/desired.ts";
+import { flattenedPool } from "../../src/desired/flattened.ts";
 import {
   type Fallback,
   HEALTH_CHECK_DEFAULTS,
@@ -14,11 +14,11 @@ import {
   POOL_DEFAULTS,
   type Service,
   SERVICE_DEFAULTS,
-} from "../../src/config/model.ts";
+} from "../../src/model/model.ts";
 import { Engine, type EngineOptions } from "../../src/dns/engine.ts";
 import type { Trace } from "../../src/dns/trace.ts";
 import { parseIp } from "../../src/ip.ts";
-import type { Atlas } from "../../src/snapshot/atlas.ts";
+import type { Atlas } from "../../src/geo/geo_data.ts";
 import { LiveBoard } from "../../src/snapshot/live.ts";
 import { Slots } from "../../src/snapshot/slots.ts";
 import { Tables } from "../../src/snapshot/tables.ts";

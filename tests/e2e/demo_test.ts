@@ -8,7 +8,7 @@ import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { delimiter } from "node:path";
 import { type Backend, startBackends } from "../../src/demo/backends.ts";
 import { CHECK, sampleEdits } from "../../src/demo/sample.ts";
-import { newId } from "../../src/config/id.ts";
+import { newId } from "../../src/model/id.ts";
 import { program, testWith } from "../programs.ts";
 import { askFor, startTestNode, type TestNode } from "../test_node.ts";
 

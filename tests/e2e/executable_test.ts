@@ -7,7 +7,7 @@ import { deepEqual, equal, match, notEqual, ok } from "node:assert/strict";
 import { runQuery } from "../../src/dns_client.ts";
 import { formatSocketAddress } from "../../src/ip.ts";
 import { CLASS, TYPE } from "../../src/wire/record_type.ts";
-import { nestedRecord, writeMmdb } from "../balance/mmdb_writer.ts";
+import { nestedRecord, writeMmdb } from "../geo/mmdb_writer.ts";
 import { program, testWith } from "../programs.ts";
 import { call } from "../rest.ts";
 import { ServeProcess } from "../serve_process.ts";

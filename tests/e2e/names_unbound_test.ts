@@ -6,7 +6,7 @@
  */
 import { deepEqual, ok } from "node:assert/strict";
 import type { SocketAddress } from "../../src/ip.ts";
-import { LoopbackResolver } from "../names/resolver.ts";
+import { LoopbackResolver } from "../resolver/resolver.ts";
 import { testWith } from "../programs.ts";
 import { askFor, create, startTestNode, until } from "../test_node.ts";
 import { Unbound } from "./unbound.ts";

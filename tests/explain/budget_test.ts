@@ -5,7 +5,7 @@
  */
 import { deepEqual, equal, ok } from "node:assert/strict";
 import { budgetOf, detectionOf, returnOf } from "../../src/explain/budget.ts";
-import { HEALTH_CHECK_DEFAULTS, type HealthCheck, type Pool, POOL_DEFAULTS } from "../../src/config/model.ts";
+import { HEALTH_CHECK_DEFAULTS, type HealthCheck, type Pool, POOL_DEFAULTS } from "../../src/model/model.ts";
 
 const CHECK: HealthCheck = { ...HEALTH_CHECK_DEFAULTS, intervalMs: 2_000, timeoutMs: 500, fall: 3, rise: 2 };
 const POOL: Pool = {

@@ -4,17 +4,17 @@
  * @module
  */
 import { deepEqual, equal, ok } from "node:assert/strict";
-import { compileMapFile } from "../../src/balance/map_file.ts";
+import { compileMapFile } from "../../src/geo/map_file_table.ts";
 import {
   HEALTH_CHECK_DEFAULTS,
   MEMBER_DEFAULTS,
   type Pool,
   POOL_DEFAULTS,
   SERVICE_DEFAULTS,
-} from "../../src/config/model.ts";
+} from "../../src/model/model.ts";
 import { type Explanation, UDP_SIZE_DEFAULT } from "../../src/explain/explanation.ts";
 import { parseIp, parsePrefix } from "../../src/ip.ts";
-import { EMPTY_ATLAS } from "../../src/snapshot/atlas.ts";
+import { EMPTY_ATLAS } from "../../src/geo/geo_data.ts";
 import { typeNumber } from "../../src/wire/record_type.ts";
 import { parseZoneFile } from "../../src/wire/zone_file.ts";
 import { compareStates } from "../prove/explain.ts";

@@ -5,7 +5,7 @@
  */
 import { deepEqual, equal, match } from "node:assert/strict";
 import { call, create, startTestNode, TEST_SETTINGS, type TestNode, until } from "../test_node.ts";
-import { LoopbackResolver } from "../names/resolver.ts";
+import { LoopbackResolver } from "../resolver/resolver.ts";
 
 interface Account {
   readonly answer: { readonly records: readonly { readonly type: string; readonly data: string }[] };

@@ -11,15 +11,15 @@ import {
   type Pool,
   POOL_DEFAULTS,
   SERVICE_DEFAULTS,
-} from "../../src/config/model.ts";
-import type { Override } from "../../src/config/override.ts";
+} from "../../src/model/model.ts";
+import type { Override } from "../../src/model/override.ts";
 import { type Asked, UDP_SIZE_DEFAULT } from "../../src/explain/explanation.ts";
 import { UNKNOWN_VERDICT } from "../../src/health/verdict.ts";
 import { parseIp, parsePrefix } from "../../src/ip.ts";
 import { typeNumber } from "../../src/wire/record_type.ts";
 import { capturedTerminal } from "../cli/captured_terminal.ts";
 import { scriptedApi } from "../cli/scripted_api.ts";
-import { flatRecord, writeMmdb } from "../balance/mmdb_writer.ts";
+import { flatRecord, writeMmdb } from "../geo/mmdb_writer.ts";
 import { NOW_MS, type World, worldOf } from "./world.ts";
 
 const MINUTE = 60_000;

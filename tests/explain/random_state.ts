@@ -4,8 +4,8 @@
  *
  * @module
  */
-import { workOutExtents } from "../../src/balance/extents.ts";
-import { compileMapFile } from "../../src/balance/map_file.ts";
+import { workOutExtents } from "../../src/geo/extents.ts";
+import { compileMapFile } from "../../src/geo/map_file_table.ts";
 import { Mmdb } from "../../src/geo/mmdb.ts";
 import {
   ALGORITHMS,
@@ -19,18 +19,18 @@ import {
   POOL_DEFAULTS,
   type Service,
   SERVICE_DEFAULTS,
-} from "../../src/config/model.ts";
-import { type Override, OVERRIDE_STATES } from "../../src/config/override.ts";
+} from "../../src/model/model.ts";
+import { type Override, OVERRIDE_STATES } from "../../src/model/override.ts";
 import type { Engine } from "../../src/dns/engine.ts";
 import type { Explainer } from "../../src/explain/explainer.ts";
 import { type Asked, UDP_SIZE_DEFAULT } from "../../src/explain/explanation.ts";
 import { formatIp, parseIp, parsePrefix } from "../../src/ip.ts";
-import type { Atlas } from "../../src/snapshot/atlas.ts";
+import type { Atlas } from "../../src/geo/geo_data.ts";
 import { LiveBoard } from "../../src/snapshot/live.ts";
 import type { Slots } from "../../src/snapshot/slots.ts";
 import { TYPE } from "../../src/wire/record_type.ts";
 import { parseZoneFile } from "../../src/wire/zone_file.ts";
-import { flatRecord, writeMmdb } from "../balance/mmdb_writer.ts";
+import { flatRecord, writeMmdb } from "../geo/mmdb_writer.ts";
 import { NOW_MS, worldOf } from "./world.ts";
 
 /** A state that can be asked and explained. */

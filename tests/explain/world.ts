@@ -3,17 +3,17 @@
  *
  * @module
  */
-import { type DesiredZone, steeredPool } from "../../src/config/desired.ts";
-import { flattenedPool } from "../../src/config/flattened.ts";
-import type { Fallback, Pool, Service } from "../../src/config/model.ts";
-import { applyOverrides, OverrideIndex } from "../../src/config/overridden.ts";
-import type { Override } from "../../src/config/override.ts";
+import { type DesiredZone, steeredPool } from "../../src/desired/desired.ts";
+import { flattenedPool } from "../../src/desired/flattened.ts";
+import type { Fallback, Pool, Service } from "../../src/model/model.ts";
+import { applyOverrides, OverrideIndex } from "../../src/desired/overridden.ts";
+import type { Override } from "../../src/model/override.ts";
 import { Engine, type EngineOptions } from "../../src/dns/engine.ts";
 import { Explainer } from "../../src/explain/explainer.ts";
 import { rulingsOf } from "../../src/explain/rulings.ts";
 import type { ExplainSources } from "../../src/explain/situation.ts";
 import { UNKNOWN_VERDICT } from "../../src/health/verdict.ts";
-import type { Atlas } from "../../src/snapshot/atlas.ts";
+import type { Atlas } from "../../src/geo/geo_data.ts";
 import { LiveBoard } from "../../src/snapshot/live.ts";
 import { Slots } from "../../src/snapshot/slots.ts";
 import { Tables } from "../../src/snapshot/tables.ts";

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { validatePaths } from "../../src/config/validate.ts";
-import { compareText, formatProblem } from "../../src/config/yaml_source.ts";
+import { validatePaths } from "../../src/settings/validate.ts";
+import { compareText, formatProblem } from "../../src/input/yaml_source.ts";
 
 /** Files and directories that must not validate. */
 export const BROKEN = new URL("../fixtures/config/broken/", import.meta.url).pathname;

@@ -4,8 +4,8 @@
  *
  * @module
  */
-import { exportModel } from "../../src/config/model_export.ts";
-import { loadModel } from "../../src/config/model_files.ts";
+import { exportModel } from "../../src/model/model_export.ts";
+import { loadModel } from "../../src/model/model_files.ts";
 import { accountOf, GOLDEN as ACCOUNTS, NIGHT } from "../explain/night.ts";
 import { brokenNames, GOLDEN, reportOn } from "./config_validate.ts";
 

@@ -5,7 +5,7 @@
  */
 import type { Sight } from "../../src/health/canaries.ts";
 import { FlipGuard, type FlipGuardTerms, type GuardEvent } from "../../src/health/flip_guard.ts";
-import type { VerdictChange } from "../../src/health/schedule.ts";
+import type { VerdictChange } from "../../src/health/health_checker.ts";
 import { type HealthState, UNKNOWN_VERDICT } from "../../src/health/verdict.ts";
 import { createLogger } from "../../src/telemetry/log.ts";
 import { ManualClock } from "../clock.ts";

@@ -9,8 +9,8 @@
 import { deepEqual } from "node:assert/strict";
 import { setImmediate } from "node:timers/promises";
 import { systemClock } from "../../src/clock.ts";
-import { checkTargetOf } from "../../src/config/check_target.ts";
-import { HEALTH_CHECK_DEFAULTS } from "../../src/config/model.ts";
+import { checkTargetOf } from "../../src/desired/check_target.ts";
+import { HEALTH_CHECK_DEFAULTS } from "../../src/model/model.ts";
 import { createProbe } from "../../src/health/probe.ts";
 
 const run = createProbe({ version: "1.2.3", clock: systemClock, caCerts: [] });

@@ -6,10 +6,10 @@
  */
 import { deepEqual, equal, ok, rejects } from "node:assert/strict";
 import { seededRng, systemClock } from "../../src/clock.ts";
-import { checkTargetOf } from "../../src/config/check_target.ts";
-import { HEALTH_CHECK_DEFAULTS } from "../../src/config/model.ts";
+import { checkTargetOf } from "../../src/desired/check_target.ts";
+import { HEALTH_CHECK_DEFAULTS } from "../../src/model/model.ts";
 import { createProbe } from "../../src/health/probe.ts";
-import { HealthChecker } from "../../src/health/schedule.ts";
+import { HealthChecker } from "../../src/health/health_checker.ts";
 import { createLogger } from "../../src/telemetry/log.ts";
 
 // Connections to it wait in the kernel for an answer that never comes.

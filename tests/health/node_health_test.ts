@@ -5,7 +5,7 @@
  * @module
  */
 import assert from "node:assert/strict";
-import type { Settings } from "../../src/config/settings.ts";
+import type { Settings } from "../../src/settings/settings.ts";
 import type { GuardEvent } from "../../src/health/flip_guard.ts";
 import { askFor, call, create, startTestNode, TEST_SETTINGS, type TestNode, until } from "../test_node.ts";
 

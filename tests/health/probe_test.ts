@@ -6,10 +6,10 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { seededRng, systemClock } from "../../src/clock.ts";
-import { type CheckTarget, checkTargetOf } from "../../src/config/check_target.ts";
-import { HEALTH_CHECK_DEFAULTS, type HealthCheck } from "../../src/config/model.ts";
+import { type CheckTarget, checkTargetOf } from "../../src/desired/check_target.ts";
+import { HEALTH_CHECK_DEFAULTS, type HealthCheck } from "../../src/model/model.ts";
 import { createProbe, parseStatusSet, statusMatches } from "../../src/health/probe.ts";
-import { HealthChecker } from "../../src/health/schedule.ts";
+import { HealthChecker } from "../../src/health/health_checker.ts";
 import type { ProbeResult } from "../../src/health/verdict.ts";
 import { createLogger } from "../../src/telemetry/log.ts";
 import { Backend, type Behaviour, closedPort, readRequest, responding, send, silent } from "./backend.ts";

@@ -5,8 +5,8 @@
  */
 import assert from "node:assert/strict";
 import { systemClock } from "../../src/clock.ts";
-import { checkTargetOf } from "../../src/config/check_target.ts";
-import { HEALTH_CHECK_DEFAULTS, type HealthCheck } from "../../src/config/model.ts";
+import { checkTargetOf } from "../../src/desired/check_target.ts";
+import { HEALTH_CHECK_DEFAULTS, type HealthCheck } from "../../src/model/model.ts";
 import { createProbe } from "../../src/health/probe.ts";
 import { Backend, closedPort, responding, send } from "./backend.ts";
 import { type CertificateRequest, type Identity, selfSigned, TestAuthority } from "./certificates.ts";

@@ -12,11 +12,11 @@ import { Buffer } from "node:buffer";
 import { type CityResponse, Reader } from "maxmind";
 import { deno } from "../../scripts/process.ts";
 import { ClientMap } from "../../src/balance/client_map.ts";
-import { Extents, workOutExtents } from "../../src/balance/extents.ts";
-import { continentOf, haversineKm, type Place, twoLetters } from "../../src/geo/geo.ts";
+import { Extents, workOutExtents } from "../../src/geo/extents.ts";
+import { continentOf, haversineKm, type Place, twoLetters } from "../../src/geo/location.ts";
 import { Mmdb } from "../../src/geo/mmdb.ts";
 import { Trie } from "../../src/balance/trie.ts";
-import { readDatabase } from "../../src/atlas/database_file.ts";
+import { readDatabase } from "../../src/geo/database_file.ts";
 import { type Rng, seededRng } from "../../src/clock.ts";
 import { formatIp } from "../../src/ip.ts";
 

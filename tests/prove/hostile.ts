@@ -9,7 +9,7 @@
  *
  * @module
  */
-import { raiseDescriptorLimit } from "../../src/descriptors.ts";
+import { raiseDescriptorLimit } from "../../src/node/descriptors.ts";
 import { DnsLoad, isFlawless, type LoadReport, printLoad } from "../dns_load.ts";
 import { type Flatness, ResidentMemory, SAMPLES } from "../resident_memory.ts";
 import { ATTACKS } from "./hostile/attacks.ts";

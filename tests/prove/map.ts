@@ -9,11 +9,11 @@
  *
  * @module
  */
-import { compileMapFile, MapFile } from "../../src/balance/map_file.ts";
+import { compileMapFile, MapFile } from "../../src/geo/map_file_table.ts";
 import { type Rng, seededRng } from "../../src/clock.ts";
 import { formatIp } from "../../src/ip.ts";
 import { deno } from "../../scripts/process.ts";
-import { tableRule } from "../balance/map_file_oracle.ts";
+import { tableRule } from "../geo/map_file_oracle.ts";
 import type { LoadFigures } from "./map/load.ts";
 
 /** What a file is made of. */

@@ -5,8 +5,8 @@
  */
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import type { SteeredPool } from "../../src/config/desired.ts";
-import type { Service } from "../../src/config/model.ts";
+import type { SteeredPool } from "../../src/desired/desired.ts";
+import type { Service } from "../../src/model/model.ts";
 import { OutOfRoom } from "../../src/snapshot/memory.ts";
 import { addresses, query, show } from "../dns/packets.ts";
 import { type Declared, desiredOf, World } from "../dns/world.ts";

@@ -13,7 +13,7 @@ import process from "node:process";
 import { createInterface } from "node:readline";
 import { systemClock } from "../../src/clock.ts";
 import { Changes } from "../../src/change/commit.ts";
-import { newId } from "../../src/config/id.ts";
+import { newId } from "../../src/model/id.ts";
 import { Store } from "../../src/store/store.ts";
 import { ORIGIN, poolFields } from "../change/samples.ts";
 

@@ -8,7 +8,7 @@ import { Changes } from "../../src/change/commit.ts";
 import type { Edit } from "../../src/change/edit.ts";
 import { systemClock } from "../../src/clock.ts";
 import { StoreBusy } from "../../src/store/database.ts";
-import { newId } from "../../src/config/id.ts";
+import { newId } from "../../src/model/id.ts";
 import type { Page, PageRequest } from "../../src/store/page.ts";
 import { Store } from "../../src/store/store.ts";
 import {

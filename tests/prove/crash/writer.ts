@@ -9,7 +9,7 @@ import { createInterface } from "node:readline";
 import { systemClock } from "../../../src/clock.ts";
 import { Changes } from "../../../src/change/commit.ts";
 import type { Edit } from "../../../src/change/edit.ts";
-import { newId } from "../../../src/config/id.ts";
+import { newId } from "../../../src/model/id.ts";
 import { Store } from "../../../src/store/store.ts";
 import { memberFields, ORIGIN, poolFields, serviceFields } from "../../change/samples.ts";
 import { MEMBER_PORT, type Write } from "./lane.ts";

@@ -10,8 +10,8 @@ import {
   POOL_DEFAULTS,
   type Service,
   SERVICE_DEFAULTS,
-} from "../../../src/config/model.ts";
-import type { Override } from "../../../src/config/override.ts";
+} from "../../../src/model/model.ts";
+import type { Override } from "../../../src/model/override.ts";
 import type { Engine } from "../../../src/dns/engine.ts";
 import type { Explainer } from "../../../src/explain/explainer.ts";
 import { UDP_SIZE_DEFAULT } from "../../../src/explain/explanation.ts";

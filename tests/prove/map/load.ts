@@ -6,8 +6,8 @@
  * @module
  */
 import process from "node:process";
-import { MapFileSource } from "../../../src/atlas/map_file.ts";
-import { MapFile } from "../../../src/balance/map_file.ts";
+import { MapFileSource } from "../../../src/geo/watched_map_file.ts";
+import { MapFile } from "../../../src/geo/map_file_table.ts";
 import { systemClock } from "../../../src/clock.ts";
 import { createLogger } from "../../../src/telemetry/log.ts";
 import { Registry } from "../../../src/telemetry/metrics.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 import { familyOf as familyOfBytes, formatIp, maskBits, parseIp, parsePrefix } from "../../../src/ip.ts";
-import type { Atlas } from "../../../src/snapshot/atlas.ts";
+import type { Atlas } from "../../../src/geo/geo_data.ts";
 import { decodeMessage, type Message } from "../../../src/wire/message.ts";
 import { TYPE } from "../../../src/wire/record_type.ts";
 import type { Explanation } from "../../../src/explain/explanation.ts";

@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { workOutExtents } from "../../../src/balance/extents.ts";
-import { compileMapFile } from "../../../src/balance/map_file.ts";
-import { checkTargetOf } from "../../../src/config/check_target.ts";
+import { workOutExtents } from "../../../src/geo/extents.ts";
+import { compileMapFile } from "../../../src/geo/map_file_table.ts";
+import { checkTargetOf } from "../../../src/desired/check_target.ts";
 import {
   HEALTH_CHECK_DEFAULTS,
   type HealthCheck,
@@ -14,12 +14,12 @@ import {
   type Pool,
   POOL_DEFAULTS,
   SERVICE_DEFAULTS,
-} from "../../../src/config/model.ts";
-import type { Override } from "../../../src/config/override.ts";
+} from "../../../src/model/model.ts";
+import type { Override } from "../../../src/model/override.ts";
 import { Mmdb } from "../../../src/geo/mmdb.ts";
-import type { Atlas } from "../../../src/snapshot/atlas.ts";
+import type { Atlas } from "../../../src/geo/geo_data.ts";
 import { LiveBoard } from "../../../src/snapshot/live.ts";
-import { flatRecord, writeMmdb } from "../../balance/mmdb_writer.ts";
+import { flatRecord, writeMmdb } from "../../geo/mmdb_writer.ts";
 import { NOW_MS, type World, worldOf } from "../../explain/world.ts";
 import type { Knowledge, Model, ModelPool } from "./model.ts";
 

@@ -1,0 +1,75 @@
+/**
+ * What is probed: members of any pools that would be probed in the same way share one target, hence one probe
+ * and one verdict. The key is stable over restarts, so that stored verdicts find their target again.
+ *
+ * @module
+ */
+import type { HealthCheck, Member } from "../model/model.ts";
+
+/** One address with one way of probing it. */
+export interface CheckTarget {
+  /** Identifies the target; equal keys are probed once. */
+  readonly key: string;
+  /** Canonical address. */
+  readonly ipAddress: string;
+  /** Where the probe connects, 1–65535. */
+  readonly port: number;
+  /** How it is probed. */
+  readonly check: HealthCheck;
+}
+
+/** Where a member is, if it has an address; the address may be one of its name's. */
+export type Place = Pick<Member, "ipAddress" | "port"> & Partial<Pick<Member, "target">>;
+
+/** The target of a member under a plain check. Whoever goes by name is asked by it, unless the check says another. */
+export function checkTargetOf(
+  { ipAddress, port: ownPort, target }: Place & { readonly ipAddress: string },
+  declared: HealthCheck,
+): CheckTarget {
+  const port = declared.port ?? ownPort;
+  const check = target && declared.httpHost === null && declared.type !== "tcp"
+    ? { ...declared, httpHost: target }
+    : declared;
+  return { key: checkTargetKey(ipAddress, port, check), ipAddress, port, check };
+}
+
+/**
+ * The targets of a pool's members, of each as many as its check has plain ones; none of members by name. Disabled ones
+ * are probed too: before one is taken in, people want to see whether it is well.
+ */
+export function checkTargetsOf(
+  { members, named, healthCheck }: {
+    readonly members: readonly Place[];
+    readonly named?: { readonly members: readonly (Place & { readonly addresses?: readonly string[] })[] };
+    readonly healthCheck: HealthCheck | null;
+  },
+): CheckTarget[] {
+  const checks = healthCheck === null
+    ? []
+    : healthCheck.type === "calculated"
+    ? healthCheck.checks
+    : [healthCheck];
+  // Of a name all addresses count, also one that isn't answered because a member has it: that is probed by another name.
+  const byName = (named?.members ?? []).flatMap(({ addresses = [], ...member }) =>
+    addresses.map((ipAddress) => ({ ...member, ipAddress }))
+  );
+  return [...members, ...byName].flatMap((member) => {
+    const { ipAddress } = member;
+    return ipAddress === null ? [] : checks.map((check) => checkTargetOf({ ...member, ipAddress }, check));
+  });
+}
+
+function checkTargetKey(ipAddress: string, port: number, check: HealthCheck): string {
+  const at =
+    `${check.type} ${ipAddress} ${port} ${check.intervalMs} ${check.timeoutMs} ${check.rise} ${check.fall}`;
+  if (check.type === "tcp") return at;
+  return [
+    at,
+    check.httpMethod,
+    check.httpPath,
+    check.httpHost ?? "-",
+    check.httpExpectedStatus,
+    check.insecureSkipVerify ? "insecure" : "verify",
+    JSON.stringify(check.httpContains),
+  ].join(" ");
+}

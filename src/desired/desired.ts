@@ -1,0 +1,158 @@
+/**
+ * The desired state: what the database declares merged with what the settings file declares, as the snapshot
+ * compiler reads it. The database wins: a zone in it replaces the settings' zone of the same name, and its
+ * fallback replaces the settings' one.
+ *
+ * Pools and services are handed through as iterables, so that a million services needn't be copied to be read.
+ *
+ * @module
+ */
+import { type AddressesOf, flattenedPool } from "./flattened.ts";
+import type { Fallback, GeoRule, Member, Pool, Service, Zone } from "../model/model.ts";
+import type { Settings } from "../settings/settings.ts";
+import { compareText } from "../input/yaml_source.ts";
+import { readZoneText } from "../model/zone_text.ts";
+import type { ZoneRecord } from "../wire/zone_file.ts";
+
+/** Everything that answers are compiled from. */
+export interface Desired {
+  /** Of the database; the settings have none. */
+  readonly generation: number;
+  /** Reads the pools one by one; may be called again. */
+  pools(): Iterable<SteeredPool>;
+  /** Those pools that have a health check. */
+  checkedPools(): Iterable<SteeredPool>;
+  /** Reads the services one by one; may be called again. */
+  services(): Iterable<SteeredService>;
+  /** Sorted by domain, each domain once. */
+  readonly zones: readonly DesiredZone[];
+  /** `null` = names that don't exist are NXDOMAIN. */
+  readonly fallback: Fallback | null;
+  /** Seconds; TTL of a static fallback that has none, and of synthesized SOA and NS. */
+  readonly defaultTtl: number;
+  /** For synthesized SOA and NS. */
+  readonly nameservers: readonly string[];
+}
+
+/** As much of a pool as answers depend on. */
+export interface SteeredPool extends Omit<Pool, "name" | "members" | "geoRules"> {
+  /** In the order in which they rotate. */
+  readonly members: readonly SteeredMember[];
+  /** In the order in which they were added. */
+  readonly geoRules: readonly SteeredGeoRule[];
+  /** Unix milliseconds of the earliest planned change of what is answered; 0 = none. */
+  readonly changesAt: number;
+  /** Where names are answered as names: the members that are chosen from then, with rules that lead to them. */
+  readonly named?: Pick<SteeredPool, "members" | "geoRules">;
+}
+
+/** As much of a member as answers depend on. */
+export interface SteeredMember extends
+  Pick<
+    Member,
+    | "ipAddress"
+    | "target"
+    | "port"
+    | "weight"
+    | "priority"
+    | "enabled"
+    | "latitude"
+    | "longitude"
+    | "region"
+  > {
+  /** `null` where nothing depends on it: pools have it that have geo rules or a failback policy. */
+  readonly id: string | null;
+  /** What is left of the member while it drains; 1 = all of it. */
+  readonly share: number;
+  /** What is left of it by drains alone, already part of `share`; absent = all. Its clients go elsewhere bit by bit. */
+  readonly left?: number;
+  /** Whether an operator says that it is up, whatever its check says. */
+  readonly forcedUp: boolean;
+  /** The known addresses of a member that is answered as its name; it has no `ipAddress` then. */
+  readonly addresses?: readonly string[];
+}
+
+/** As much of a geo rule as answers depend on. */
+export interface SteeredGeoRule extends Omit<GeoRule, "id" | "memberId"> {
+  /** Index among the pool's members. */
+  readonly member: number;
+}
+
+/** As much of a service as answers depend on. */
+export type SteeredService = Pick<Service, "domain" | "poolId" | "ttl" | "minTtl" | "ecs">;
+
+/** A zone that this node is authoritative for. */
+export interface DesiredZone {
+  /** Lower-case, no final dot. */
+  readonly domain: string;
+  /** `null` = the zone has no file: SOA and NS are synthesized. */
+  readonly records: readonly ZoneRecord[] | null;
+}
+
+/** What the database holds, as far as answers depend on it. */
+export interface DesiredSource {
+  /** Of the last commit. */
+  readonly generation: number;
+  /** Reads the pools one by one; may be called again. */
+  pools(): Iterable<SteeredPool>;
+  /** Those pools that have a health check. */
+  checkedPools(): Iterable<SteeredPool>;
+  /** Reads the services one by one; may be called again. */
+  services(): Iterable<SteeredService>;
+  /** Each domain once. */
+  readonly zones: readonly Zone[];
+  /** `null` = the settings' fallback counts. */
+  readonly fallback: Fallback | null;
+}
+
+/**
+ * Merges a database with the settings. Zones are read here, so both must be valid.
+ *
+ * @param addressesOf what is known of members by name
+ */
+export function desiredOf(settings: Settings, source: DesiredSource, addressesOf: AddressesOf): Desired {
+  const { domain: domains, zones: files, ttl, nameservers } = settings.dns;
+  const zones = new Map<string, DesiredZone>();
+  for (const domain of domains) zones.set(domain, { domain, records: null });
+  for (const zone of [...files, ...source.zones]) zones.set(zone.domain, desiredZone(zone, ttl));
+  return {
+    generation: source.generation,
+    pools: () => flattenedPools(source.pools(), addressesOf),
+    checkedPools: () => flattenedPools(source.checkedPools(), addressesOf),
+    services: () => source.services(),
+    zones: [...zones.values()].sort((a, b) => compareText(a.domain, b.domain)),
+    fallback: source.fallback ?? settings.fallback,
+    defaultTtl: ttl,
+    nameservers,
+  };
+}
+
+/** A pool of the model, without any planned change. */
+export function steeredPool({ name: _, members, geoRules, ...pool }: Pool): SteeredPool {
+  const indexes = new Map(members.map(({ id }, i) => [id, i]));
+  return {
+    ...pool,
+    members: members.map((member) => ({ ...member, share: 1, forcedUp: false })),
+    geoRules: geoRules.map(({ id: _, memberId, ...match }) => ({ ...match, member: indexes.get(memberId)! })),
+    changesAt: 0,
+  };
+}
+
+function* flattenedPools(
+  pools: Iterable<SteeredPool>,
+  addressesOf: AddressesOf,
+): Generator<SteeredPool> {
+  for (const pool of pools) yield flattenedPool(pool, addressesOf);
+}
+
+function desiredZone(zone: Zone, defaultTtl: number): DesiredZone {
+  const known = zonesRead.get(zone);
+  if (known?.defaultTtl === defaultTtl) return known.zone;
+  const { records } = readZoneText(zone.text, { domain: zone.domain, defaultTtl });
+  const read = { domain: zone.domain, records };
+  zonesRead.set(zone, { defaultTtl, zone: read });
+  return read;
+}
+
+/** A change of one member must not read every zone again: as long as a zone is the same object, so is its content. */
+const zonesRead = new WeakMap<Zone, { readonly defaultTtl: number; readonly zone: DesiredZone }>();

@@ -1,0 +1,194 @@
+/**
+ * `pleiades serve`: reads the settings, runs a node until it is told to stop, and reloads on SIGHUP.
+ *
+ * @module
+ */
+import type { ExitCode } from "../cli/failure.ts";
+import type { Terminal } from "../cli/terminal.ts";
+import { systemClock } from "../clock.ts";
+import { loadSettings, type Settings, type SettingsFlags } from "../settings/settings.ts";
+import { formatProblem } from "../input/yaml_source.ts";
+import { type DescriptorDemand, descriptorWarning, raiseDescriptorLimit } from "./descriptors.ts";
+import { formatSocketAddress } from "../ip.ts";
+import { type RunningNode, startNode } from "./node.ts";
+import type { ServeSignals } from "./signals.ts";
+import { feedWatchdog, notify } from "./systemd.ts";
+import { createLogger, type Logger } from "../telemetry/log.ts";
+import { VERSION } from "../version.ts";
+
+/** What the command line of `serve` says. */
+export interface ServeFlags extends SettingsFlags {
+  /** `-c FILE`; absent = the default file when it exists. */
+  readonly config?: string;
+}
+
+/** Runs a node; resolves to the exit code when it was stopped by SIGTERM or SIGINT, or could not go on. */
+export async function serve(
+  flags: ServeFlags,
+  { terminal, signals }: { readonly terminal: Terminal; readonly signals: ServeSignals },
+): Promise<ExitCode> {
+  const load = () =>
+    loadSettings({ ...(flags.config && { file: flags.config }), env: Deno.env.toObject(), flags });
+  const loaded = load();
+  if (!loaded.settings) {
+    for (const problem of loaded.problems) terminal.err(formatProblem(problem));
+    return loaded.problems.some(({ file }) => file.startsWith("--")) ? 2 : 1;
+  }
+  const { settings, file } = loaded;
+  const log = createLogger({ ...settings.log, clock: systemClock });
+  for (const note of loaded.notes) log.warn(formatProblem(note));
+  signals.onMeaningless((signal) => log.debug("A signal that means nothing here", { signal }));
+  const limit = raiseDescriptorLimit();
+  const starting = startNode({ settings, log });
+  const stopped = signals.stopped.then((signal) => ({ signal }));
+  let started: RunningNode | { readonly signal: Deno.Signal };
+  try {
+    started = await Promise.race([starting, stopped]);
+  } catch (error) {
+    log.error(startFault(error, settings.database.path));
+    return 1;
+  }
+  if ("signal" in started) {
+    // Nothing has been answered yet, and what a start writes bears a kill: whatever it still waits for is left alone.
+    starting.catch(() => {});
+    log.info("Stopped before the start was done", started);
+    return 0;
+  }
+  const node = started;
+  greet(node, { settings, file, log });
+  const warning = limit && descriptorWarning(limit, demandsOf(node, settings));
+  if (warning) log.warn(warning);
+  await tell(log, `READY=1\nSTATUS=Answering on ${node.dns.map(formatSocketAddress).join(", ")}`);
+  signals.onReload(() => reload(node, load, log));
+  using _fed = await watched(node, log);
+  const exitCode = await Promise.race([
+    stopped.then(({ signal }) => {
+      log.info("Stopping", { signal });
+      return 0 as const;
+    }),
+    node.lost.catch((error) => {
+      log.error("Stopping: no DNS worker is left", { error });
+      return 1 as const;
+    }),
+  ]);
+  signals.refuseReloads();
+  await tell(log, "STOPPING=1");
+  await node[Symbol.asyncDispose]();
+  log.info("Stopped");
+  return exitCode;
+}
+
+/** What failed in one line. Where SQLite or the code stumbles over what is stored, it names the file and what to do. */
+function startFault(error: unknown, database: string): string {
+  const message = error instanceof Error ? error.message : String(error);
+  const isOfContent = error instanceof TypeError || error instanceof RangeError ||
+    /\bmalformed\b|not a database/.test(message);
+  if (!isOfContent || database === "none" || database === ":memory:") return message;
+  return `Cannot start from the database ${database}, which seems to be damaged: ${message} (look: ` +
+    `sqlite3 ${database} "PRAGMA integrity_check"; put a copy in its place: pleiades restore COPY --db ${database})`;
+}
+
+/** Says what listens, what is served and what is lacking: each a line, the last ones as hints. */
+function greet(
+  node: RunningNode,
+  { settings, file, log }: {
+    readonly settings: Settings;
+    readonly file: string | null;
+    readonly log: Logger;
+  },
+): void {
+  const { pools, members, services, zones } = node.store.counts();
+  log.info("Pleiades answers DNS", {
+    version: VERSION,
+    dns: node.dns.map(formatSocketAddress),
+    api: node.api && `${settings.api.tls.certFile ? "https" : "http"}://${formatSocketAddress(node.api)}`,
+    settings: file ?? "defaults",
+    database: node.store.path,
+  });
+  log.info("Serving", {
+    zones: zones + settings.dns.domain.length + settings.dns.zones.length,
+    services,
+    pools,
+    members,
+    fallback: settings.fallback?.endpoints.length ?? 0,
+  });
+  for (const hint of hints(node, settings)) log.info(`Hint: ${hint}`);
+}
+
+/** Descriptors of everything else: the database, DNS sockets, the run time's own. */
+const DESCRIPTORS_BASE = 64;
+/** Descriptors of a thread: its event loop and its sockets. */
+const DESCRIPTORS_PER_WORKER = 8;
+
+/** Probes are counted as the targets of now: each has at most one under way. */
+function demandsOf(node: RunningNode, { dns, api, metrics, workers }: Settings): DescriptorDemand[] {
+  const httpListeners = Number(api.enabled) + Number(metrics.enablePrometheus && metrics.listenAddr !== null);
+  return [
+    { what: "DNS over TCP (dns.tcp.maxConnections)", count: dns.tcp.maxConnections * node.dns.length },
+    { what: "HTTP (api.maxConnections)", count: api.maxConnections * httpListeners },
+    { what: "probes", count: node.store.counts().members },
+    { what: "for the rest", count: DESCRIPTORS_BASE + DESCRIPTORS_PER_WORKER * workers },
+  ];
+}
+
+function hints(node: RunningNode, settings: Settings): string[] {
+  const lines: string[] = [];
+  const { services, zones } = node.store.counts();
+  const empty = services + zones + settings.dns.domain.length + settings.dns.zones.length === 0;
+  if (empty) {
+    lines.push("nothing is served yet, so every answer is REFUSED; begin with: pleiades pools create web");
+  }
+  if (node.api && settings.api.tokens.length === 0) {
+    lines.push("the API asks for no token, which is why it listens on loopback only (api.tokens)");
+  }
+  if (node.dns.every(({ port }) => port !== 53)) {
+    lines.push("resolvers ask on port 53; this node doesn't listen there (dns.port, or --dns ADDR:53)");
+  }
+  if (node.store.readOnly) {
+    lines.push("there is no database (database.path: none), so nothing can be changed by API");
+  }
+  return lines;
+}
+
+/** Takes over the settings file as it is now, or says why not and changes nothing. */
+async function reload(
+  node: RunningNode,
+  load: () => ReturnType<typeof loadSettings>,
+  log: Logger,
+): Promise<void> {
+  await tell(log, "RELOADING=1");
+  const loaded = load();
+  const { problems, notes, file } = loaded;
+  for (const problem of problems) log.error(`Not reloaded: ${formatProblem(problem)}`);
+  if (!loaded.settings) node.refuse(loaded.refusedDatabases);
+  else {
+    for (const note of notes) log.warn(formatProblem(note));
+    try {
+      const restart = await node.use(loaded.settings);
+      log.info("Reloaded the settings", { settings: file ?? "defaults" });
+      if (restart.length > 0) log.warn("These keys take effect at the next start only", { keys: restart });
+    } catch (error) {
+      log.error("Not reloaded; the settings before stay", { error });
+    }
+  }
+  await tell(log, "READY=1");
+}
+
+/** Tells the service manager, if it asked for it, that the main thread and the DNS workers turn. */
+async function watched(node: RunningNode, log: Logger): Promise<Disposable> {
+  const onError = (error: unknown) => log.warn("Cannot tell the service manager", { error });
+  try {
+    return await feedWatchdog({ env: Deno.env.toObject(), isWell: () => node.isAnswering(), onError });
+  } catch (error) {
+    onError(error);
+    return { [Symbol.dispose]: () => {} };
+  }
+}
+
+async function tell(log: Logger, state: string): Promise<void> {
+  try {
+    await notify(Deno.env.get("NOTIFY_SOCKET"), state);
+  } catch (error) {
+    log.warn("Cannot tell the service manager", { error });
+  }
+}

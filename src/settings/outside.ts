@@ -1,0 +1,60 @@
+/**
+ * What settings look at outside of this program.
+ *
+ * @module
+ */
+import { accessSync, constants, existsSync } from "node:fs";
+import { homedir } from "node:os";
+import { dirname } from "node:path";
+import { readRegularFile } from "../input/regular_file.ts";
+
+/** The machine, as far as settings depend on it. */
+export interface SettingsOutside {
+  /** The bytes of a file. @throws {Error} when it can't be read */
+  readFile(path: string): Uint8Array;
+  /** Whether there is such a file. */
+  exists(path: string): boolean;
+  /** Whether this user may write into the folder, or make it. */
+  isWritable(folder: string): boolean;
+  /** The machine's name, perhaps with dots. */
+  hostname(): string;
+  /** The user's home folder. */
+  homeFolder(): string;
+  /** How many threads run at the same time. */
+  processors(): number;
+  /** Why TLS can't be served with these PEM texts; `null` = it can. */
+  tlsRefusal(cert: string, key: string): string | null;
+}
+
+/** This machine. */
+export const systemOutside: SettingsOutside = {
+  readFile: readRegularFile,
+  exists: existsSync,
+  isWritable,
+  hostname: () => Deno.hostname(),
+  homeFolder: homedir,
+  processors: () => navigator.hardwareConcurrency,
+  tlsRefusal,
+};
+
+function isWritable(folder: string): boolean {
+  let existing = folder;
+  while (!existsSync(existing)) existing = dirname(existing);
+  try {
+    accessSync(existing, constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Listens for a moment where nobody can come from elsewhere: nothing less reads a certificate as a server does. */
+function tlsRefusal(cert: string, key: string): string | null {
+  try {
+    Deno.listenTls({ hostname: "127.0.0.1", port: 0, cert, key }).close();
+    return null;
+  } catch (error) {
+    const isOfNetwork = error instanceof Deno.errors.AddrNotAvailable;
+    return isOfNetwork || !(error instanceof Error) ? null : error.message;
+  }
+}

@@ -1,0 +1,356 @@
+/**
+ * The publisher by itself: commits that are written into the tables in place against a whole snapshot of the same
+ * model, judged by the answers.
+ *
+ * @module
+ */
+import { deepEqual, equal } from "node:assert/strict";
+import fc from "fast-check";
+import { checkTargetOf } from "../../src/desired/check_target.ts";
+import type { Desired, SteeredPool } from "../../src/desired/desired.ts";
+import {
+  HEALTH_CHECK_DEFAULTS,
+  MEMBER_DEFAULTS,
+  type Pool,
+  POOL_DEFAULTS,
+  type Service,
+  SERVICE_DEFAULTS,
+} from "../../src/model/model.ts";
+import { Engine } from "../../src/dns/engine.ts";
+import { Publisher, type PublisherOptions } from "../../src/node/publisher.ts";
+import { EMPTY_ATLAS } from "../../src/geo/geo_data.ts";
+import { type Touched, TouchedList } from "../../src/store/touched.ts";
+import type { Logger } from "../../src/telemetry/log.ts";
+import { addresses, query, show } from "../dns/packets.ts";
+import { PLAIN } from "../dns/world.ts";
+
+/** An id as the store makes them: 32 hex digits. */
+function idOf(digit: number): string {
+  return digit.toString(16).padStart(2, "0").repeat(16);
+}
+
+const CHECK = { ...HEALTH_CHECK_DEFAULTS, port: 80 };
+const QUIET: Logger = {
+  debug() {},
+  info() {},
+  warn() {},
+  error() {},
+  with: () => QUIET,
+};
+
+interface PoolSpec {
+  readonly members?: readonly string[];
+  readonly fallback?: string | null;
+}
+
+/** A model that says what was touched since when, as the store does. */
+class Model {
+  readonly pools = new Map<string, Pool>();
+  readonly services = new Map<string, Service>();
+  readonly down = new Set<string>();
+  readonly #touched: {
+    readonly generation: number;
+    readonly touched: Touched;
+    readonly domains: string[];
+  }[] = [];
+  #list = new TouchedList();
+  #domains: string[] = [];
+  generation = 1;
+
+  putPool(id: string, { members = [], fallback = null }: PoolSpec): void {
+    this.#list.pool(id);
+    this.pools.set(id, {
+      ...POOL_DEFAULTS,
+      id,
+      name: id,
+      maxAnswers: 0,
+      onAllDown: fallback === null ? "none" : "fallback",
+      fallbackPoolId: fallback,
+      healthCheck: CHECK,
+      geoRules: [],
+      members: members.map((ipAddress, i) => ({
+        ...MEMBER_DEFAULTS,
+        id: `${id}-${i}`,
+        poolId: id,
+        ipAddress,
+        port: 80,
+      })),
+    });
+  }
+
+  removePool(id: string): void {
+    this.#list.pool(id);
+    this.pools.delete(id);
+  }
+
+  putService(domain: string, poolId: string | null): void {
+    this.#list.service(domain);
+    this.services.set(domain, { ...SERVICE_DEFAULTS, id: domain, domain, poolId });
+  }
+
+  removeService(domain: string): void {
+    this.#list.service(domain);
+    this.#domains.push(domain);
+    this.services.delete(domain);
+  }
+
+  /** Ends a commit; what it touched is told in this order. */
+  commit(order: (ids: readonly string[]) => readonly string[] = (ids) => ids): void {
+    const touched = this.#list.list();
+    this.#touched.push({
+      generation: ++this.generation,
+      touched: { ...touched, poolIds: order(touched.poolIds) },
+      domains: this.#domains,
+    });
+    this.#list = new TouchedList();
+    this.#domains = [];
+  }
+
+  options(): PublisherOptions {
+    const steered = (pool: Pool): SteeredPool => ({
+      ...pool,
+      changesAt: 0,
+      geoRules: [],
+      members: pool.members.map((member) => ({ ...member, share: 1, forcedUp: false })),
+    });
+    const isIn = (key: string) =>
+      ![...this.down].some((ipAddress) => checkTargetOf({ ipAddress, port: 80 }, CHECK).key === key);
+    return {
+      desired: (): Desired => ({
+        generation: this.generation,
+        pools: () => [...this.pools.values()].map(steered),
+        checkedPools: () => [...this.pools.values()].map(steered),
+        services: () => this.services.values(),
+        zones: [],
+        fallback: null,
+        defaultTtl: 30,
+        nameservers: [],
+      }),
+      changes: {
+        generation: () => this.generation,
+        touchedSince: (generation) => this.#since(generation),
+        formerDomains: (generation) =>
+          this.#touched.filter((each) => each.generation > generation).flatMap(({ domains }) => domains),
+        poolCount: () => this.pools.size,
+        overriddenPools: () => [],
+        namedPools: () => [],
+        pool: (id) => this.pools.get(id) ?? null,
+        service: (id) => this.services.get(id) ?? null,
+        serviceByDomain: (domain) => this.services.get(domain) ?? null,
+      },
+      overridden: (pool) => pool,
+      addressesOf: () => [],
+      standings: {
+        put: () => UNCHANGED,
+        remove: () => UNCHANGED,
+        replace: () => UNCHANGED,
+        follow() {},
+        isIn,
+      },
+      atlas: () => EMPTY_ATLAS,
+      placeOf: () => null,
+      keeper: null,
+      onPublished() {},
+      onAnswersChanged() {},
+      clock: { monotonicMs: () => 0 },
+      log: QUIET,
+    };
+  }
+
+  #since(generation: number): Touched {
+    const list = { ...new TouchedList().list(), poolIds: [] as string[], serviceIds: [] as string[] };
+    for (const each of this.#touched) {
+      if (each.generation <= generation) continue;
+      list.poolIds.push(...each.touched.poolIds);
+      list.serviceIds.push(...each.touched.serviceIds);
+    }
+    return list;
+  }
+}
+
+const UNCHANGED = { added: [], gone: [] };
+
+/** Answers from what a publisher has published. */
+class Resolver {
+  readonly #engine = new Engine(PLAIN, () => 0);
+  readonly #publisher: Publisher;
+
+  constructor(publisher: Publisher) {
+    this.#publisher = publisher;
+  }
+
+  addressesOf(domain: string): string[] {
+    return addresses(this.#ask(domain)).sort();
+  }
+
+  /** The whole answer but for the serial, in any order: the two that are compared rotate apart. */
+  answerOf(domain: string): string[] {
+    return show(this.#ask(domain)).split("\n").map((line) => line.replace(/ SOA .*/, " SOA")).sort();
+  }
+
+  #ask(domain: string): Uint8Array {
+    const { snapshot, board } = this.#publisher.current;
+    this.#engine.use(snapshot, board);
+    const packet = query(domain, "A");
+    const out = new Uint8Array(512);
+    const client = { stream: false, address: () => new Uint8Array(4) };
+    return out.subarray(0, this.#engine.answer(packet, packet.length, client, out, 512));
+  }
+}
+
+/** Publishes and says whether that was done in place: a whole snapshot has other memory. */
+async function publish(publisher: Publisher, { generation }: Model): Promise<boolean> {
+  const before = publisher.current.snapshot.names;
+  publisher.touch(false);
+  await publisher.settled(generation);
+  return publisher.current.snapshot.names === before;
+}
+
+for (const [order, ids] of Object.entries({ ascending: [1, 2, 3], descending: [3, 2, 1] })) {
+  Deno.test(`a chain of fallback pools made in one commit is whole, ids ${order} along it`, async () => {
+    const model = new Model();
+    const publisher = new Publisher(model.options());
+    const [first, second, last] = ids.map(idOf) as [string, string, string];
+    model.putPool(first, { fallback: second });
+    model.putPool(second, { fallback: last });
+    model.putPool(last, { members: ["192.0.2.1"] });
+    model.putService("www.example.com", first);
+    model.commit((touched) => touched.toSorted());
+    equal(await publish(publisher, model), true);
+    deepEqual(new Resolver(publisher).addressesOf("www.example.com"), ["192.0.2.1"]);
+  });
+}
+
+const POOLS = Array.from({ length: 5 }, (_, i) => idOf(0x10 + i));
+/** Some of them above others, with labels between. */
+const DOMAINS = [
+  "s0.example.com",
+  "example.com",
+  "a.b.s0.example.com",
+  "c.b.s0.example.com",
+  "*.example.com",
+];
+const BETWEEN = ["b.s0.example.com", "none.example.com", "com"];
+const MEMBERS = ["192.0.2.1", "192.0.2.2", "192.0.2.3"];
+
+type Edit =
+  | {
+    readonly kind: "pool";
+    readonly id: string;
+    readonly members: string[];
+    readonly fallback: string | null;
+  }
+  | { readonly kind: "noPool"; readonly id: string }
+  | { readonly kind: "service"; readonly domain: string; readonly pool: string }
+  | { readonly kind: "noService"; readonly domain: string };
+
+const edit: fc.Arbitrary<Edit> = fc.oneof(
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      kind: fc.constant("pool" as const),
+      id: fc.constantFrom(...POOLS),
+      members: fc.subarray(MEMBERS, { maxLength: 1 }),
+      fallback: fc.option(fc.constantFrom(...POOLS)),
+    }),
+  },
+  fc.record({ kind: fc.constant("noPool" as const), id: fc.constantFrom(...POOLS) }),
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      kind: fc.constant("service" as const),
+      domain: fc.constantFrom(...DOMAINS),
+      pool: fc.constantFrom(...POOLS),
+    }),
+  },
+  fc.record({ kind: fc.constant("noService" as const), domain: fc.constantFrom(...DOMAINS) }),
+);
+
+const commit = fc.record({
+  edits: fc.array(edit, { minLength: 1, maxLength: 10 }),
+  order: fc.shuffledSubarray(POOLS, { minLength: POOLS.length }),
+  down: fc.subarray(MEMBERS, { maxLength: 1 }),
+});
+
+/** Makes an edit where a commit would: a pool in use stays, a fallback exists and leads round in no circle. */
+function make(model: Model, edit: Edit): void {
+  if (edit.kind === "service") {
+    if (model.pools.has(edit.pool)) model.putService(edit.domain, edit.pool);
+  } else if (edit.kind === "noService") {
+    if (model.services.has(edit.domain)) model.removeService(edit.domain);
+  } else if (edit.kind === "noPool") {
+    const isUsed = [...model.services.values()].some(({ poolId }) => poolId === edit.id) ||
+      [...model.pools.values()].some(({ fallbackPoolId }) => fallbackPoolId === edit.id);
+    if (model.pools.has(edit.id) && !isUsed) model.removePool(edit.id);
+  } else {
+    model.putPool(edit.id, {
+      ...edit,
+      fallback: leadsTo(model, edit.fallback, edit.id) ? null : edit.fallback,
+    });
+  }
+}
+
+function leadsTo(model: Model, from: string | null, id: string): boolean {
+  for (let at = from; at !== null; at = model.pools.get(at)!.fallbackPoolId) {
+    if (at === id || !model.pools.has(at)) return true;
+  }
+  return false;
+}
+
+Deno.test("commits written in place answer as a whole snapshot of the same model", async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(commit, { minLength: 1, maxLength: 6 }), async (commits) => {
+      const model = new Model();
+      const publisher = new Publisher(model.options());
+      for (const { edits, order, down } of commits) {
+        for (const each of edits) make(model, each);
+        model.down.clear();
+        for (const ipAddress of down) model.down.add(ipAddress);
+        model.commit((ids) => order.filter((id) => ids.includes(id)));
+        equal(await publish(publisher, model), true);
+        publisher.judge(MEMBERS.map((ipAddress) => checkTargetOf({ ipAddress, port: 80 }, CHECK).key));
+        const whole = new Publisher(model.options());
+        deepEqual(
+          [...DOMAINS, ...BETWEEN].map((domain) => new Resolver(publisher).answerOf(domain)),
+          [...DOMAINS, ...BETWEEN].map((domain) => new Resolver(whole).answerOf(domain)),
+        );
+      }
+    }),
+    { numRuns: 200 },
+  );
+});
+
+Deno.test("a commit that can't be published leaves the state before it, and the next one makes up for it", async () => {
+  const model = new Model();
+  const options = model.options();
+  let fault: Error | null = null;
+  const failed = Promise.withResolvers<void>();
+  const publisher = new Publisher({
+    ...options,
+    changes: {
+      ...options.changes,
+      pool: (id) => {
+        if (fault) throw fault;
+        return options.changes.pool(id);
+      },
+    },
+    onPublished: (result) => result === "error" && failed.resolve(),
+  });
+  const resolver = new Resolver(publisher);
+  model.putPool(POOLS[0]!, { members: ["192.0.2.1"] });
+  model.putService("www.example.com", POOLS[0]!);
+  model.commit();
+  await publish(publisher, model);
+  fault = new Error("a row that can't be read");
+  model.putPool(POOLS[0]!, { fallback: POOLS[1]! });
+  model.putPool(POOLS[1]!, { members: ["192.0.2.2"] });
+  model.commit();
+  publisher.touch(false);
+  await failed.promise;
+  deepEqual(resolver.addressesOf("www.example.com"), ["192.0.2.1"]);
+  fault = null;
+  model.putPool(POOLS[1]!, { members: ["192.0.2.3"] });
+  model.commit();
+  await publish(publisher, model);
+  deepEqual(resolver.addressesOf("www.example.com"), ["192.0.2.3"]);
+});

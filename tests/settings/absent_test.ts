@@ -1,0 +1,86 @@
+/** @module Settings of what this version doesn't have: what would switch it on is refused, wherever it comes from. */
+import { deepEqual, ok } from "node:assert/strict";
+import { loadSettings } from "../../src/settings/settings.ts";
+import { settingsKeys } from "../../src/settings/keys.ts";
+import { ABSENT_PATHS } from "../../src/settings/schema.ts";
+import type { SettingsOutside } from "../../src/settings/outside.ts";
+import { formatProblem } from "../../src/input/yaml_source.ts";
+
+function problemsOf(text: string, env: Readonly<Record<string, string>> = {}): string[] {
+  const outside: SettingsOutside = {
+    readFile: () => new TextEncoder().encode(text),
+    exists: () => false,
+    isWritable: () => false,
+    hostname: () => "node",
+    homeFolder: () => "/",
+    processors: () => 1,
+    tlsRefusal: () => null,
+  };
+  return loadSettings({ file: "p.yaml", env, outside }).problems.map(formatProblem);
+}
+
+/** What stands at a path of the file, as JSON, which is YAML. */
+function fileWith(path: readonly string[], value: unknown): string {
+  return JSON.stringify(path.reduceRight<unknown>((inner, step) => ({ [step]: inner }), value));
+}
+
+for (const key of settingsKeys().filter(({ absent }) => absent)) {
+  const name = key.path.join(".");
+  Deno.test(`${name} is refused when it would switch something on, and let pass when it wouldn't`, () => {
+    const value = key.kind === "boolean"
+      ? true
+      : key.kind === "number"
+      ? 77
+      : key.example ?? { any: "thing" };
+    if (JSON.stringify(value) !== JSON.stringify(key.byDefault)) {
+      const [problem = "", ...others] = problemsOf(fileWith(key.path, value));
+      ok(problem.endsWith(`: ${name} isn't in this version; remove it`), problem);
+      deepEqual(others, []);
+    }
+    const offs = [false, "", [], {}, null, ...(key.byDefault === undefined ? [] : [key.byDefault])];
+    for (const off of offs) deepEqual(problemsOf(fileWith(key.path, off)), [], JSON.stringify(off));
+    if (key.environment === null || key.byDefault === true) return;
+    const said = problemsOf("log:", { [key.environment]: key.kind === "boolean" ? "true" : "77" });
+    deepEqual(said, [`${key.environment}: ${name} isn't in this version; remove it`]);
+  });
+}
+
+Deno.test("no guess and no list proposes what isn't in this version", () => {
+  const said = [
+    ...problemsOf("licence: {}\nstat: 1\nnode: { latitud: 1 }\ndns: { cookie: 1 }\n"),
+    ...problemsOf("log:", { PLEIADES_NODE_LATITUD: "1" }),
+  ];
+  ok(said.length >= 4, said.join("\n"));
+  for (const sentence of said) {
+    ok(!/(?:\? ?|: |, |")(?:license|state|latitude|cookies)\b|NODE_LATITUDE/.test(sentence), sentence);
+  }
+});
+
+Deno.test("a section of which each key is wanted is refused at each of them; unknown ones count once", () => {
+  deepEqual(problemsOf("gitops:\n  repoURL: x\n  branch: dev\n  a: 1\n  b: 2\n"), [
+    "p.yaml:2:3: gitops isn't in this version; remove it",
+    "p.yaml:2:12: gitops.repoURL isn't in this version; remove it",
+    "p.yaml:3:11: gitops.branch isn't in this version; remove it",
+  ]);
+});
+
+Deno.test("a section that is switched off may say how it would be if it were on", () => {
+  deepEqual(problemsOf("dns: { rateLimit: { enabled: false, slip: 3 }, cookies: { enabled: false } }"), []);
+});
+
+Deno.test("a variable and its older name are named each, also beside the file", () => {
+  const env = { PLEIADES_LICENSE_SECRET: "a", GSLB_LICENSE_SECRET: "b", GSLB_LICENSE_KEY: "c" };
+  deepEqual(problemsOf("license: { secret: d }", env), [
+    "GSLB_LICENSE_KEY: license.key isn't in this version; remove it",
+    "GSLB_LICENSE_SECRET: license.secret isn't in this version; remove it",
+    "PLEIADES_LICENSE_SECRET: license.secret isn't in this version; remove it",
+    "p.yaml:1:20: license.secret isn't in this version; remove it",
+  ]);
+});
+
+Deno.test("a section that is no mapping is refused without what it says", () => {
+  for (const path of ABSENT_PATHS) {
+    const [problem = ""] = problemsOf(fileWith(path.split("."), "hunter2"));
+    ok(problem.endsWith(`: ${path} isn't in this version; remove it`), problem);
+  }
+});
