@@ -4,13 +4,7 @@
  * First `deno bundle`, then `deno compile`: compiled directly, the sources would drag every package of `deno.lock`
  * into the executable. Bundling joins all modules into `main.js`, so a worker's source can't be found
  * relative to the module that starts it. Hence the rule: the entry `src/X/worker.ts` becomes `X_worker.js` beside
- * it, and who starts it writes
- *
- * ```ts ignore
- * new URL(Deno.build.standalone ? "./dns_worker.js" : "./worker.ts", import.meta.url)
- * ```
- *
- * since `import.meta.url` is that of `main.js` inside the executable. Permissions and flags are baked in.
+ * it, where `src/thread.ts` looks for it. Permissions and flags are baked in.
  * `--no-code-cache` because the executable would otherwise write a file with a predictable name into the temporary
  * folder. No `--minify`: CommonJS packages break under it.
  *

@@ -7,6 +7,7 @@
 import { StoreBusy } from "../store/database.ts";
 import type { HistoryLimits } from "../store/history.ts";
 import type { Store } from "../store/store.ts";
+import { startThread } from "../thread.ts";
 import { type Applied, type ApplyOptions, ChangeRefused } from "./edit.ts";
 import type { Order, Report, ThreadOptions } from "./worker.ts";
 
@@ -77,11 +78,7 @@ class ApplyThread {
   #wake: () => void = () => {};
 
   constructor() {
-    // The executable carries the worker as a bundle of its own beside the main one.
-    const url = Deno.build.standalone
-      ? new URL("./change_worker.js", import.meta.url)
-      : new URL("./worker.ts", import.meta.url);
-    this.#worker = new Worker(url, { type: "module", name: "apply" });
+    this.#worker = startThread("change", "apply");
     this.#worker.onmessage = ({ data }: MessageEvent<Report>) => this.#take(data);
     this.#worker.onerror = (event) => {
       event.preventDefault();

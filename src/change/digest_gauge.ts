@@ -8,6 +8,7 @@ import type { Clock } from "../clock.ts";
 import type { Store } from "../store/store.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Registry } from "../telemetry/metrics.ts";
+import { startThread } from "../thread.ts";
 import { digestOf, type ModelDigest } from "./digest.ts";
 import type { Order, Report } from "./worker.ts";
 
@@ -66,11 +67,7 @@ export class DigestGauge implements Disposable {
 
   #readOnThread(): void {
     const { store, clock, log } = this.#options;
-    // The executable carries the worker as a bundle of its own beside the main one.
-    const url = Deno.build.standalone
-      ? new URL("./change_worker.js", import.meta.url)
-      : new URL("./worker.ts", import.meta.url);
-    const worker = this.#worker = new Worker(url, { type: "module", name: "digest" });
+    const worker = this.#worker = startThread("change", "digest");
     const beganMs = clock.monotonicMs();
     const end = () => {
       worker.terminate();

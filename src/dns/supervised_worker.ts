@@ -8,6 +8,7 @@ import type { SocketAddress } from "../ip.ts";
 import type { LiveBoard } from "../snapshot/live.ts";
 import type { Snapshot } from "../snapshot/view.ts";
 import type { Logger } from "../telemetry/log.ts";
+import { startThread } from "../thread.ts";
 import { COUNTER } from "./counters.ts";
 import { type Patience, PulseWatch } from "./pulse.ts";
 import { readSamples, type Sample } from "./samples.ts";
@@ -292,11 +293,7 @@ interface Launched extends Bound {
 }
 
 function launch(options: WorkerOptions, snapshot: Snapshot, board: LiveBoard): Promise<Launched> {
-  // The executable carries the worker as a bundle of its own beside the main one.
-  const url = Deno.build.standalone
-    ? new URL("./dns_worker.js", import.meta.url)
-    : new URL("./worker.ts", import.meta.url);
-  const worker = new Worker(url, { type: "module", name: "dns" });
+  const worker = startThread("dns", "dns");
   return new Promise((resolve, reject) => {
     worker.onmessage = ({ data: report }: MessageEvent<Report>) => {
       if (report.kind === "listening") {

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { startThread } from "../thread.ts";
 import type { Order, Reports } from "./worker.ts";
 
 /**
@@ -16,11 +17,7 @@ export async function onThread<Kind extends Order["kind"]>(
   signal: AbortSignal,
 ): Promise<Reports[Kind]> {
   signal.throwIfAborted();
-  // The executable carries the worker as a bundle of its own beside the main one.
-  const url = Deno.build.standalone
-    ? new URL("./geo_worker.js", import.meta.url)
-    : new URL("./worker.ts", import.meta.url);
-  const worker = new Worker(url, { type: "module", name: "atlas" });
+  const worker = startThread("geo", "geo");
   const { promise, resolve, reject } = Promise.withResolvers<Reports[Kind]>();
   const abort = () => reject(signal.reason);
   signal.addEventListener("abort", abort);
