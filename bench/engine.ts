@@ -18,9 +18,8 @@ import { Query } from "../src/dns/query.ts";
 import { EMPTY_ATLAS } from "../src/geo/geo_data.ts";
 import { Clients, OpenAtlas } from "../src/dns/clients.ts";
 import { Selection } from "../src/dns/selection.ts";
-import { ENTRY, POOL, SERVICE } from "../src/snapshot/layout.ts";
 import { hashSuffix } from "../src/snapshot/name_hash.ts";
-import { SnapshotView } from "../src/snapshot/view.ts";
+import { cursorOf, listOf, maxAnswersOf, poolOf, serviceOf, SnapshotView } from "../src/snapshot/view.ts";
 import { query } from "../tests/dns/packets.ts";
 import { type Declared, World } from "../tests/dns/world.ts";
 import { benchWorst } from "./engine_worst.ts";
@@ -155,13 +154,13 @@ function findEntry(view: SnapshotView, asked: Query): number {
 
 /** What the engine does to choose; none where there is no service. */
 function chooseMembers({ records }: SnapshotView, selection: Selection, entry: number): number {
-  const service = entry === 0 ? 0 : records[entry + ENTRY.service]!;
+  const service = entry === 0 ? 0 : serviceOf(records, entry);
   if (service === 0) return 0;
-  const pool = records[service + SERVICE.pool]!;
-  const list = records[pool + POOL.list4]!;
-  selection.limits.max = records[pool + POOL.maxAnswers]!;
+  const pool = poolOf(records, service);
+  const list = listOf(records, pool, 4);
+  selection.limits.max = maxAnswersOf(records, pool);
   if (selection.eligible(list) === 0) return 0;
-  return selection.choose(list, records[service + SERVICE.cursor4]!, "up", client.address);
+  return selection.choose(list, cursorOf(records, service, 4), "up", client.address);
 }
 
 function time(ask: (count: number) => void): number {

@@ -114,6 +114,14 @@ Deno.test("nobody but change/ writes to the store", async () => {
   none(writers.filter((from) => !WRITERS.includes(subjectOf(from))));
 });
 
+Deno.test("only snapshot/ knows offsets", async () => {
+  const readers = (await imports()).filter(({ to }) => to === "src/snapshot/layout.ts").map(({ from }) =>
+    from
+  );
+  ok(readers.length > 0, "src/snapshot/layout.ts isn't where this test looks for it");
+  none(readers.filter((from) => subjectOf(from) !== "snapshot"));
+});
+
 Deno.test("every source file is reached from main.ts or a worker", async () => {
   const reached = reachedFrom(["main.ts", ...await workerEntries()], await importsByFile());
   none((await filesBelow("src")).filter((file) => !reached.has(file)));

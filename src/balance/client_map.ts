@@ -117,11 +117,11 @@ export interface ClientFence {
   readonly needed: number;
 }
 
-/** Bits that a map's shortcut takes at once, … */
+/** Bits that a map's shortcut takes at once. */
 const SHORTCUT_DEPTH = 16;
-/** … the look-ups after which it is worth its 256 KiB, … */
+/** Look-ups after which a shortcut is worth its 256 KiB. */
 const SHORTCUT_FINDS = 10_000;
-/** … and how many bits a depth takes in it. */
+/** Bits that a depth takes in a shortcut. */
 const DEPTH_BITS = 5;
 const DEPTH_MASK = 31;
 /** Steps that a query may take to make a prefix out, one for each node visited. */

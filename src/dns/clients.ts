@@ -17,21 +17,27 @@ import { Trie } from "../balance/trie.ts";
 import { ALGORITHMS } from "../model/model.ts";
 import type { Family } from "../ip.ts";
 import type { Atlas } from "../geo/geo_data.ts";
-import {
-  FACTS,
-  IN_BOTH_LISTS,
-  LEFT_UNITS,
-  LIST,
-  NO_PLACE,
-  NO_SLOT,
-  OUTSIDER,
-  PLACE_UNITS,
-  RULE,
-  RULE_KINDS,
-  TWINS,
-} from "../snapshot/layout.ts";
 import type { LiveBoard } from "../snapshot/live.ts";
-import { neededOf, type SnapshotView } from "../snapshot/view.ts";
+import {
+  addressOf,
+  algorithmOf,
+  copyGrounds,
+  groundsSizeOf,
+  hasTwins,
+  isGeofenced,
+  isInBothLists,
+  leftOf,
+  membersIn,
+  neededOf,
+  outsidersIn,
+  outsiderSlotOf,
+  outsidersOf,
+  placeOf,
+  rankOf,
+  rulesOf,
+  slotOf,
+  type SnapshotView,
+} from "../snapshot/view.ts";
 import { type Limits, rankAlike } from "./selection.ts";
 
 /** The decisions for a list. */
@@ -181,19 +187,20 @@ export class Clients {
 
   /** The members of a list, up or not. */
   candidates(list: number): Candidate[] {
-    const count = this.#word(list + LIST.count);
+    const count = membersIn(this.#records, list);
     return Array.from({ length: count }, (_, index) => this.#candidate(list, index));
   }
 
   /** The same, as far as those need them who don't look at the client: pools of hundreds are ranked at a change. */
   plain(list: number): PlainCandidate[] {
+    const records = this.#records;
     const candidates: PlainCandidate[] = [];
-    const end = list + LIST.members + this.#word(list + LIST.count) * LIST.memberSize;
-    for (let member = list + LIST.members; member < end; member += LIST.memberSize) {
-      const slot = this.#word(member + LIST.memberSlot);
-      const rank = this.#word(member + LIST.memberRank);
+    const count = membersIn(records, list);
+    for (let index = 0; index < count; index++) {
+      const slot = slotOf(records, list, index);
+      const rank = rankOf(records, list, index);
       candidates.push({
-        index: candidates.length,
+        index,
         isUp: this.#board.isUp(slot),
         weight: rank & 0xffff,
         priority: rank >>> 16,
@@ -220,19 +227,17 @@ export class Clients {
 
   /** Those among whom is chosen; with a geofence, also those that only make fences. */
   among(list: number, among: Among): Candidate[] {
-    const facts = this.#word(list + LIST.facts);
     const goesPast = among === "past" || among === "past all";
     const isWhole = isAll(among);
     const isUp = (candidate: Candidate) => !(goesPast && candidate.left < 1) && (isWhole || candidate.isUp);
     const listed = this.candidates(list).map((candidate) => ({ ...candidate, isUp: isUp(candidate) }));
-    return this.#word(facts + FACTS.geofence) === 1
+    return isGeofenced(this.#records, list)
       ? [...listed, ...this.#outsiders(list, listed.length)]
       : listed.filter(({ isUp }) => isUp);
   }
 
   #optionsOf(list: number, among: Among, { max, need }: Readonly<Limits>): ClientMapOptions {
-    const facts = this.#word(list + LIST.facts);
-    const isFencing = this.#word(facts + FACTS.geofence) === 1;
+    const isFencing = isGeofenced(this.#records, list);
     const isAnyEnough = isAll(among) || among === "past";
     const candidates = this.among(list, among);
     return {
@@ -241,72 +246,47 @@ export class Clients {
       base: this.#base(list, candidates, among),
       fence: isFencing ? this.#fence(list, { candidates, among, need: isAnyEnough ? 0 : need }) : null,
       // Of an address that stands twice one is left out in the end, so that more are shown than asked for.
-      max: this.#hasTwins(list) || among === "inside" ? 0 : max,
+      max: hasTwins(this.#records, list) || among === "inside" ? 0 : max,
     };
   }
 
   /** All that decisions follow from but health: of members, rules and those outside, and addresses where they count. */
   #wordsOf(list: number, among: Among, { max, need }: Readonly<Limits>): Uint32Array {
     const records = this.#records;
-    const count = this.#word(list + LIST.count);
-    const facts = this.#word(list + LIST.facts);
-    const algorithm = this.#word(list + LIST.algorithm);
-    const placesAndRules = FACTS.places + count * FACTS.placeSize +
-      this.#word(facts + FACTS.rules) * RULE.size;
-    const outsiders = this.#word(facts + FACTS.outsiders) * OUTSIDER.size;
-    const addressWords = GO_BY_ADDRESS.includes(ALGORITHMS[algorithm]!)
-      ? count * (this.#word(list + LIST.addressSize) & ~TWINS) / 4
-      : 0;
-    const size = HEAD_WORDS + count + placesAndRules + outsiders + addressWords;
+    const algorithm = algorithmOf(records, list);
+    const withAddresses = GO_BY_ADDRESS.includes(ALGORITHMS[algorithm]!);
+    const size = HEAD_WORDS + groundsSizeOf(records, list, withAddresses);
     if (this.#words.length < size) this.#words = new Uint32Array(size * 2);
     const words = this.#words;
     words[0] = algorithm;
-    words[1] = this.#hasTwins(list) ? 0 : max;
-    words[2] = this.#word(facts + FACTS.geofence) === 1 ? need : 0;
+    words[1] = hasTwins(records, list) ? 0 : max;
+    words[2] = isGeofenced(records, list) ? need : 0;
     words[3] = AMONG.indexOf(among);
-    words[4] = count;
-    let at = HEAD_WORDS;
-    const members = list + LIST.members;
-    for (let i = 0; i < count; i++) words[at++] = records[members + i * LIST.memberSize + LIST.memberRank]!;
-    for (let i = 0; i < placesAndRules; i++) words[at++] = records[facts + i]!;
-    for (let i = 0; i < outsiders; i++) {
-      // Slots are numbers of the node; here only counts whether there is one.
-      const word = records[facts + placesAndRules + i]!;
-      words[at++] = i % OUTSIDER.size !== OUTSIDER.slot ? word : word === NO_SLOT ? 0 : 1;
-    }
-    const addresses = members + count * LIST.memberSize;
-    for (let i = 0; i < addressWords; i++) words[at++] = records[addresses + i]!;
-    return words.subarray(0, at);
+    words[4] = membersIn(records, list);
+    copyGrounds(records, list, { words, at: HEAD_WORDS, withAddresses });
+    return words.subarray(0, size);
   }
 
   /** Who is up, those that only make fences included; by latency also how fast. As many members as a list has count. */
   #stateOf(list: number): string {
-    const count = this.#word(list + LIST.count);
-    const facts = this.#word(list + LIST.facts);
-    const members = list + LIST.members + LIST.memberSlot;
+    const records = this.#records;
+    const count = membersIn(records, list);
     let state = "";
     let bits = 0;
     let size = 0;
-    const add = (slot: number) => {
-      bits = bits << 1 | (slot !== NO_SLOT && this.#board.isUp(slot) ? 1 : 0);
+    const add = (slot: number | null) => {
+      bits = bits << 1 | (slot !== null && this.#board.isUp(slot) ? 1 : 0);
       if (++size % BITS_IN_CHARACTER !== 0) return;
       state += String.fromCharCode(bits);
       bits = 0;
     };
-    for (let i = 0; i < count; i++) add(this.#word(members + i * LIST.memberSize));
-    const outsiders = facts + FACTS.places + count * FACTS.placeSize +
-      this.#word(facts + FACTS.rules) * RULE.size;
-    for (let i = 0; i < this.#word(facts + FACTS.outsiders); i++) {
-      add(this.#word(outsiders + i * OUTSIDER.size + OUTSIDER.slot));
-    }
+    for (let i = 0; i < count; i++) add(slotOf(records, list, i));
+    const outsiders = outsidersIn(records, list);
+    for (let i = 0; i < outsiders; i++) add(outsiderSlotOf(records, list, i));
     state += String.fromCharCode(bits);
-    if (ALGORITHMS[this.#word(list + LIST.algorithm)] !== "latency") return state;
-    for (let i = 0; i < count; i++) state += ` ${this.#board.rtt[this.#word(members + i * LIST.memberSize)]}`;
+    if (ALGORITHMS[algorithmOf(records, list)] !== "latency") return state;
+    for (let i = 0; i < count; i++) state += ` ${this.#board.rtt[slotOf(records, list, i)]}`;
     return state;
-  }
-
-  #hasTwins(list: number): boolean {
-    return (this.#word(list + LIST.addressSize) & TWINS) !== 0;
   }
 
   #fence(
@@ -317,15 +297,12 @@ export class Clients {
       readonly need: number;
     },
   ): Fence {
-    const count = this.#word(list + LIST.count);
-    const facts = this.#word(list + LIST.facts);
-    const algorithm = this.#word(list + LIST.algorithm);
-    const isInBoth = (index: number) =>
-      (this.#word(facts + FACTS.places + index * FACTS.placeSize + FACTS.placeLeft) & IN_BOTH_LISTS) !== 0;
+    const count = membersIn(this.#records, list);
+    const algorithm = algorithmOf(this.#records, list);
     return {
       listed: candidates.map((_, position) => position < count),
       others: candidates.map(({ isOther = false }, position) =>
-        position < count ? isInBoth(position) : isOther
+        position < count ? isInBothLists(this.#records, list, position) : isOther
       ),
       needed: (members) => neededOf(members, need),
       rankAlike: (positions) => {
@@ -341,27 +318,21 @@ export class Clients {
 
   /** Members of the pool that make fences only; their indices are behind those of the list. */
   #outsiders(list: number, count: number): (Candidate & { readonly isOther: boolean })[] {
-    const facts = this.#word(list + LIST.facts);
-    const from = facts + FACTS.places + count * FACTS.placeSize + this.#word(facts + FACTS.rules) * RULE.size;
-    return Array.from({ length: this.#word(facts + FACTS.outsiders) }, (_, i) => {
-      const at = from + i * OUTSIDER.size;
-      const slot = this.#word(at + OUTSIDER.slot);
-      return {
-        index: count + i,
-        isUp: slot !== NO_SLOT && this.#board.isUp(slot),
-        weight: 1,
-        priority: 0,
-        rttUs: 0,
-        left: 1,
-        place: this.#placeAt(at + OUTSIDER.placeLatitude),
-        address: this.#addressAt(at + OUTSIDER.address, 16),
-        isOther: slot !== NO_SLOT,
-      };
-    });
+    return outsidersOf(this.#records, list).map(({ slot, place, address }, i) => ({
+      index: count + i,
+      isUp: slot !== null && this.#board.isUp(slot),
+      weight: 1,
+      priority: 0,
+      rttUs: 0,
+      left: 1,
+      place,
+      address,
+      isOther: slot !== null,
+    }));
   }
 
   #base(list: number, candidates: readonly Candidate[], among: Among): Base {
-    const algorithm = this.#word(list + LIST.algorithm);
+    const algorithm = algorithmOf(this.#records, list);
     switch (ALGORITHMS[algorithm]) {
       case "geoip":
         return { kind: "nearest" };
@@ -381,88 +352,37 @@ export class Clients {
 
   /** Of all that may become candidates. */
   #addresses(list: number): Uint8Array[] {
-    const count = this.#word(list + LIST.count);
+    const count = membersIn(this.#records, list);
     return [
-      ...Array.from({ length: count }, (_, index) => this.#address(list, index)),
+      ...Array.from({ length: count }, (_, index) => addressOf(this.#records, list, index)),
       ...this.#outsiders(list, count).map(({ address }) => address),
     ];
   }
 
   #candidate(list: number, index: number): Candidate {
-    const member = list + LIST.members + index * LIST.memberSize;
-    const slot = this.#word(member + LIST.memberSlot);
-    const rank = this.#word(member + LIST.memberRank);
+    const records = this.#records;
+    const slot = slotOf(records, list, index);
+    const rank = rankOf(records, list, index);
     return {
       index,
       isUp: this.#board.isUp(slot),
       weight: rank & 0xffff,
       priority: rank >>> 16,
       rttUs: this.#board.rtt[slot]!,
-      left: this.#left(list, index),
-      place: this.#place(list, index),
-      address: this.#address(list, index),
+      left: leftOf(records, list, index),
+      place: placeOf(records, list, index),
+      address: addressOf(records, list, index),
     };
-  }
-
-  #left(list: number, index: number): number {
-    const facts = this.#word(list + LIST.facts);
-    if (facts === 0) return 1;
-    const word = this.#word(facts + FACTS.places + index * FACTS.placeSize + FACTS.placeLeft);
-    return (word & ~IN_BOTH_LISTS) / LEFT_UNITS;
-  }
-
-  #place(list: number, index: number): Candidate["place"] {
-    const facts = this.#word(list + LIST.facts);
-    return facts === 0
-      ? null
-      : this.#placeAt(facts + FACTS.places + index * FACTS.placeSize + FACTS.placeLatitude);
-  }
-
-  /** Latitude at a word and longitude in the next one. */
-  #placeAt(at: number): Candidate["place"] {
-    const latitude = this.#word(at) | 0;
-    if (latitude === NO_PLACE) return null;
-    return { latitude: latitude / PLACE_UNITS, longitude: (this.#word(at + 1) | 0) / PLACE_UNITS };
-  }
-
-  #address(list: number, index: number): Uint8Array {
-    const size = this.#word(list + LIST.addressSize) & ~TWINS;
-    const from = list + LIST.members + this.#word(list + LIST.count) * LIST.memberSize;
-    return this.#addressAt(from + index * size / 4, size);
-  }
-
-  #addressAt(from: number, size: number): Uint8Array {
-    const address = new Uint8Array(size);
-    const words = new DataView(address.buffer);
-    for (let i = 0; i < size / 4; i++) words.setUint32(i * 4, this.#word(from + i));
-    return address;
   }
 
   /** Rules whose member is among the candidates. */
   #rules(list: number, candidates: readonly Candidate[]): ClientRule[] {
-    const facts = this.#word(list + LIST.facts);
-    const from = facts + FACTS.places + this.#word(list + LIST.count) * FACTS.placeSize;
-    return Array.from({ length: this.#word(facts + FACTS.rules) }, (_, i) => from + i * RULE.size)
-      .map((at) => ({
-        match: this.#match(at),
-        candidate: candidates.findIndex(({ index }) => index === this.#word(at + RULE.member)),
+    return rulesOf(this.#records, list)
+      .map(({ match, member }) => ({
+        match,
+        candidate: candidates.findIndex(({ index }) => index === member),
       }))
       .filter(({ candidate }) => candidate >= 0);
-  }
-
-  #match(at: number): ClientRule["match"] {
-    const value = this.#word(at + RULE.value);
-    const kind = RULE_KINDS[this.#word(at + RULE.kind)]!;
-    if (kind === "asn") return { kind, number: value };
-    if (kind !== "cidr4" && kind !== "cidr6") return { kind, code: value };
-    const prefix = new Uint8Array(kind === "cidr4" ? 4 : 16);
-    const words = new DataView(prefix.buffer);
-    for (let i = 0; i < prefix.length / 4; i++) words.setUint32(i * 4, this.#word(at + RULE.prefix + i));
-    return { kind: "cidr", prefix, bits: value };
-  }
-
-  #word(at: number): number {
-    return this.#records[at]!;
   }
 }
 

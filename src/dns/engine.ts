@@ -12,20 +12,54 @@
 import { STATE, type State } from "../balance/fence.ts";
 import { ON_ALL_DOWN } from "../model/model.ts";
 import { type Family, type Prefix, prefixContains } from "../ip.ts";
-import {
-  ENTRY,
-  GLUE,
-  LIST,
-  millisecondsUntil,
-  NAMED,
-  POOL,
-  RRSET,
-  SERVICE,
-  ZONE,
-} from "../snapshot/layout.ts";
 import { LANE_SIZE, type LiveBoard } from "../snapshot/live.ts";
 import { hashSuffix } from "../snapshot/name_hash.ts";
-import { type Snapshot, SnapshotView } from "../snapshot/view.ts";
+import {
+  addressesAt,
+  aliasAt,
+  aliasesOf,
+  apexLengthOf,
+  changesAtOf,
+  cursorOf,
+  cutOf,
+  factsOf,
+  fallbackOf,
+  findRrset,
+  firstRrsetOf,
+  glueBytesOf,
+  glueCountOf,
+  glueNameAt,
+  glueOf,
+  glueRecordsAt,
+  glueSetAt,
+  glueSetsIn,
+  intervalMsOf,
+  listOf,
+  maxAnswersOf,
+  membersIn,
+  millisecondsUntil,
+  minHealthyOf,
+  minTtlOf,
+  namedListOf,
+  namedOf,
+  nameLengthOf,
+  neededGlueSetsIn,
+  nextRrsetOf,
+  onAllDownOf,
+  poolOf,
+  recordBytesOf,
+  recordsAt,
+  recordsIn,
+  serviceOf,
+  type Snapshot,
+  SnapshotView,
+  soaAtOf,
+  soaBytesOf,
+  takesSubnet,
+  ttlOf,
+  typeOf,
+  zoneOf,
+} from "../snapshot/view.ts";
 import { NAME_SIZE_MAX } from "../wire/name.ts";
 import { CLASS, RCODE, TYPE } from "../wire/record_type.ts";
 import { Clients, OpenAtlas } from "./clients.ts";
@@ -300,7 +334,7 @@ export class Engine {
       const entry = this.#entry;
       const zoned = this.#zoned;
       const side = exists && query.type === TYPE.DS && zoned === entry ? this.#parentSide(entry) : zoned;
-      const cut = this.#record(side + ENTRY.cut);
+      const cut = cutOf(this.#records, side);
       let rcode: number = STAY;
       if (cut !== 0) rcode = this.#leave(cut, entry, exists);
       if (rcode === STAY) {
@@ -317,11 +351,11 @@ export class Engine {
   /** The entry that says what there is of a DS record: for a zone's apex one of the zone above (RFC 4035 §3.1.4.1). */
   #parentSide(entry: number): number {
     const query = this.#query;
-    const zone = this.#record(entry + ENTRY.zone);
-    if (this.#record(zone + ZONE.apexLength) !== query.nameLength) return entry;
+    const zone = zoneOf(this.#records, entry);
+    if (apexLengthOf(this.#records, zone) !== query.nameLength) return entry;
     for (let label = 1; label < query.labels; label++) {
       const above = this.#view.find(query.hashes[label]!, query.name, query.starts[label]!, query.nameLength);
-      if (above !== 0 && this.#record(above + ENTRY.zone) !== 0) return above;
+      if (above !== 0 && zoneOf(this.#records, above) !== 0) return above;
     }
     return entry;
   }
@@ -335,14 +369,15 @@ export class Engine {
   #leave(cut: number, entry: number, exists: boolean): number {
     let servers = 0;
     let redirect = 0;
-    for (let rrset = this.#record(cut + ENTRY.rrset); rrset !== 0; rrset = this.#record(rrset + RRSET.next)) {
-      const type = this.#record(rrset + RRSET.type);
+    const records = this.#records;
+    for (let rrset = firstRrsetOf(records, cut); rrset !== 0; rrset = nextRrsetOf(records, rrset)) {
+      const type = typeOf(records, rrset);
       if (type === TYPE.NS) servers = rrset;
       else if (type === TYPE.DNAME) redirect = rrset;
     }
     if (redirect !== 0) {
       // Its owner is as any other name (RFC 6672 §2.3), and a service below it is steered.
-      const isHere = exists && (cut === entry || this.#record(entry + ENTRY.service) !== 0);
+      const isHere = exists && (cut === entry || serviceOf(records, entry) !== 0);
       return isHere ? STAY : this.#redirect(cut, redirect);
     }
     // A DS record belongs to the parent's side of the cut.
@@ -372,7 +407,7 @@ export class Engine {
         encloser = label;
         this.#entry = entry;
       }
-      if (this.#record(entry + ENTRY.zone) === 0) continue;
+      if (zoneOf(this.#records, entry) === 0) continue;
       this.#zoned = entry;
       return encloser;
     }
@@ -398,20 +433,20 @@ export class Engine {
   #answerFrom(source: number, exists: boolean, entry: number): number {
     const query = this.#query;
     const isAddress = query.type === TYPE.A || query.type === TYPE.AAAA;
-    const service = source === 0 ? 0 : this.#record(source + ENTRY.service);
-    const pool = service === 0 ? 0 : this.#record(service + SERVICE.pool);
+    const service = source === 0 ? 0 : serviceOf(this.#records, source);
+    const pool = service === 0 ? 0 : poolOf(this.#records, service);
     if (isAddress && pool !== 0 && this.#supplies(pool)) {
       this.#traceName(source, exists ? "service" : "wildcard-service");
       return this.#steer(service, pool, entry);
     }
     if (source !== 0) {
-      const rrset = this.#findRrset(source, query.type);
+      const rrset = findRrset(this.#records, source, query.type);
       if (rrset !== 0) {
         this.#traceName(source, exists ? "records" : "wildcard-records");
         this.#answers += this.#writeRrset(rrset, this.#owner);
         return RCODE.NOERROR;
       }
-      const alias = this.#findRrset(source, TYPE.CNAME);
+      const alias = findRrset(this.#records, source, TYPE.CNAME);
       if (alias !== 0) {
         this.#traceName(source, "alias");
         return this.#followAlias(alias);
@@ -425,7 +460,7 @@ export class Engine {
     if (isAddress && fallback !== 0 && (source === 0 || (service !== 0 && pool === 0))) {
       this.#lane[COUNTER.fallback]!++;
       this.#traceName(fallback, "fallback");
-      return this.#steer(fallback, this.#record(fallback + SERVICE.pool), entry);
+      return this.#steer(fallback, poolOf(this.#records, fallback), entry);
     }
     this.#traceName(entry, "nothing");
     this.#deny(entry);
@@ -434,7 +469,7 @@ export class Engine {
 
   /** Whether the pool has enabled members of the family asked for, or could get them from another pool. */
   #supplies(pool: number): boolean {
-    return this.#record(this.#list(pool) + LIST.count) !== 0 || this.#record(pool + POOL.fallback) !== 0;
+    return membersIn(this.#records, this.#list(pool)) !== 0 || fallbackOf(this.#records, pool) !== 0;
   }
 
   #list(pool: number): number {
@@ -443,16 +478,15 @@ export class Engine {
 
   #listOf(pool: number, family: Family): number {
     const named = this.#named(pool);
-    if (named !== 0) return this.#record(named + (family === 4 ? NAMED.list4 : NAMED.list6));
-    return this.#record(pool + (family === 4 ? POOL.list4 : POOL.list6));
+    return named === 0 ? listOf(this.#records, pool, family) : namedListOf(this.#records, named, family);
   }
 
   /** The pool's named record where names may be answered; 0 elsewhere: an apex is no alias (RFC 1034 §3.6.2). */
   #named(pool: number): number {
-    const named = this.#record(pool + POOL.named);
+    const named = namedOf(this.#records, pool);
     if (named === 0) return 0;
-    const zone = this.#record(this.#entry + ENTRY.zone);
-    return this.#record(zone + ZONE.apexLength) === this.#query.nameLength ? 0 : named;
+    const zone = zoneOf(this.#records, this.#entry);
+    return apexLengthOf(this.#records, zone) === this.#query.nameLength ? 0 : named;
   }
 
   /**
@@ -472,8 +506,8 @@ export class Engine {
   #steer(service: number, pool: number, entry: number): number {
     const selection = this.#selection;
     const family = this.#query.type === TYPE.AAAA ? 6 : 4;
-    const cursor = this.#record(service + (family === 4 ? SERVICE.cursor4 : SERVICE.cursor6));
-    this.#takesSubnet = this.#record(service + SERVICE.ignoresSubnet) === 0;
+    const cursor = cursorOf(this.#records, service, family);
+    this.#takesSubnet = takesSubnet(this.#records, service);
     /** The first pool of the chain that has a member up, if too few: still better than nothing. */
     let scarce = 0;
     for (let step = 0; step < POOL_STEPS_MAX; step++) {
@@ -487,10 +521,10 @@ export class Engine {
       if (state === STATE.elsewhere) break;
       if (scarce === 0 && this.#hasUp(list)) scarce = pool;
       this.#lane[COUNTER.allDown]!++;
-      const policy = this.#record(pool + POOL.onAllDown);
+      const policy = onAllDownOf(this.#records, pool);
       this.#trace?.allDown(pool, policy);
       if (policy === ALL_DOWN.fallback) {
-        pool = this.#record(pool + POOL.fallback);
+        pool = fallbackOf(this.#records, pool);
         if (pool === 0) break;
         continue;
       }
@@ -501,7 +535,7 @@ export class Engine {
         return this.#answerChosen(service, pool, list, count, "all", entry);
       }
       if (policy === ALL_DOWN.lastHealthy) {
-        const withinMs = this.#record(pool + POOL.intervalMs);
+        const withinMs = intervalMsOf(this.#records, pool);
         const count = selection.chooseLastHealthy(list, cursor, withinMs, this.#whoAsks);
         this.#widenScope();
         if (count > 0) return this.#answerWith(service, pool, list, count, entry);
@@ -522,8 +556,8 @@ export class Engine {
   /** Has the choice go by the pool's limits; gives its list. */
   #turnTo(pool: number): number {
     const { limits } = this.#selection;
-    limits.max = this.#record(pool + POOL.maxAnswers);
-    limits.need = this.#record(pool + POOL.minHealthy);
+    limits.max = maxAnswersOf(this.#records, pool);
+    limits.need = minHealthyOf(this.#records, pool);
     return this.#list(pool);
   }
 
@@ -574,7 +608,7 @@ export class Engine {
   }
 
   #traceReason(list: number, whom: Whom): void {
-    if (this.#record(list + LIST.facts) === 0) return;
+    if (factsOf(this.#records, list) === 0) return;
     const selection = this.#selection;
     // A fence is told of as it is, not as it would be.
     const { map, candidates } = selection.clientsOf(list, selection.isFencing(list) ? "up" : whom);
@@ -602,8 +636,8 @@ export class Engine {
     const family = type === TYPE.AAAA ? 6 : 4;
     const named = this.#named(pool);
     if (named === 0) return this.#writeAddresses(list, count, family, ttl);
-    const aliases = this.#record(named + (family === 4 ? NAMED.aliases4 : NAMED.aliases6));
-    const target = this.#record(aliases + this.#selection.chosen[0]!);
+    const aliases = aliasesOf(this.#records, named, family);
+    const target = aliasAt(this.#records, aliases, this.#selection.chosen[0]!);
     if (target !== 0) return this.#alias(target, ttl);
     if (type === TYPE.A || type === TYPE.AAAA) {
       return this.#writeAddresses(list, this.#keepAddresses(aliases, count), family, ttl);
@@ -616,7 +650,9 @@ export class Engine {
   #keepAddresses(aliases: number, count: number): number {
     const { chosen } = this.#selection;
     let kept = 0;
-    for (let i = 0; i < count; i++) if (this.#record(aliases + chosen[i]!) === 0) chosen[kept++] = chosen[i]!;
+    for (let i = 0; i < count; i++) {
+      if (aliasAt(this.#records, aliases, chosen[i]!) === 0) chosen[kept++] = chosen[i]!;
+    }
     return kept;
   }
 
@@ -638,11 +674,11 @@ export class Engine {
 
   /** Seconds until the next planned change of the pool at most, but no less than the service's least TTL. */
   #ttl(service: number, pool: number): number {
-    const ttl = this.#record(service + SERVICE.ttl);
-    const changesAt = this.#record(pool + POOL.changesAt);
+    const ttl = ttlOf(this.#records, service);
+    const changesAt = changesAtOf(this.#records, pool);
     if (changesAt === 0) return ttl;
     const left = Math.floor(millisecondsUntil(changesAt, this.#unixMs()) / 1000);
-    return Math.min(ttl, Math.max(left, this.#record(service + SERVICE.minTtl)));
+    return Math.min(ttl, Math.max(left, minTtlOf(this.#records, service)));
   }
 
   #writeAddresses(list: number, count: number, family: Family, ttl: number): number {
@@ -653,7 +689,8 @@ export class Engine {
     }
     const out = this.#out;
     const words = size / 4;
-    const addressAt = list + LIST.members + this.#record(list + LIST.count) * LIST.memberSize;
+    const records = this.#records;
+    const addresses = addressesAt(records, list);
     let at = this.#at;
     for (let i = 0; i < count; i++) {
       out[at++] = this.#owner >>> 8;
@@ -668,9 +705,9 @@ export class Engine {
       out[at++] = ttl;
       out[at++] = 0;
       out[at++] = size;
-      const from = addressAt + this.#selection.chosen[i]! * words;
+      const from = addresses + this.#selection.chosen[i]! * words;
       for (let word = from; word < from + words; word++) {
-        const bytes = this.#record(word);
+        const bytes = records[word]!;
         out[at++] = bytes >>> 24;
         out[at++] = bytes >>> 16;
         out[at++] = bytes >>> 8;
@@ -687,7 +724,7 @@ export class Engine {
     const written = this.#writeRrset(alias, this.#owner);
     if (written === 0) return RCODE.NOERROR;
     this.#answers += written;
-    return this.#follow(this.#at - this.#record(alias + RRSET.bytes) + 12);
+    return this.#follow(this.#at - recordBytesOf(this.#records, alias) + 12);
   }
 
   /**
@@ -699,14 +736,14 @@ export class Engine {
     this.#authoritative = true;
     const query = this.#query;
     const { heap } = this.#view;
-    const ownerLength = this.#record(cut + ENTRY.nameLength);
+    const ownerLength = nameLengthOf(this.#records, cut);
     if (!this.#isRedirectedBy(redirect)) {
       const written = this.#writeRrset(redirect, this.#ancestor(ownerLength));
       if (written === 0) return RCODE.NOERROR;
       this.#answers += written;
       this.#redirects[this.#redirected++] = redirect;
     }
-    const from = this.#record(redirect + RRSET.at);
+    const from = recordsAt(this.#records, redirect);
     const kept = query.nameLength - ownerLength;
     const size = kept + (heap[from + 10]! << 8 | heap[from + 11]!);
     if (size > NAME_SIZE_MAX) return RCODE.YXDOMAIN;
@@ -757,14 +794,14 @@ export class Engine {
   /** Hands the client on to the servers below a zone cut (RFC 1034 §4.3.2 step 3b), with their addresses. */
   #refer(cut: number, servers: number): void {
     const from = this.#at;
-    this.#authorities += this.#writeRrset(servers, this.#ancestor(this.#record(cut + ENTRY.nameLength)));
+    this.#authorities += this.#writeRrset(servers, this.#ancestor(nameLengthOf(this.#records, cut)));
     if (this.#authorities === 0) return;
-    const glue = this.#record(servers + RRSET.glue);
+    const glue = glueOf(this.#records, servers);
     if (glue === 0) return;
-    const count = this.#record(glue + GLUE.count);
-    const needed = this.#record(glue + GLUE.needed);
+    const count = glueSetsIn(this.#records, glue);
+    const needed = neededGlueSetsIn(this.#records, glue);
     for (let i = 0; i < count; i++) {
-      if (this.#writeGlue(from, glue + GLUE.sets + i * GLUE.setSize)) continue;
+      if (this.#writeGlue(from, glueSetAt(glue, i))) continue;
       // RFC 9471 §3: for want of an address below the cut the client has to come back over TCP, for want of others not.
       if (i < needed) {
         this.#truncated = true;
@@ -775,13 +812,13 @@ export class Engine {
 
   /** Writes the addresses of one server of a delegation, if there is room; `from` is where the NS records begin. */
   #writeGlue(from: number, set: number): boolean {
-    const nameAt = from + this.#record(set + GLUE.setName);
-    const count = this.#record(set + GLUE.setCount);
-    const bytes = this.#record(set + GLUE.setBytes);
+    const nameAt = from + glueNameAt(this.#records, set);
+    const count = glueCountOf(this.#records, set);
+    const bytes = glueBytesOf(this.#records, set);
     const isNear = nameAt <= POINTER_MAX;
     const nameSize = isNear ? 2 : this.#nameSize(nameAt);
     if (this.#at + bytes + count * (nameSize - 2) > this.#limit) return false;
-    const at = this.#record(set + GLUE.setAt);
+    const at = glueRecordsAt(this.#records, set);
     if (isNear) this.#writeFinished(at, bytes, 0xc000 | nameAt);
     else this.#writeInFull(at, bytes, { nameAt, nameSize });
     this.#additionals += count;
@@ -812,16 +849,16 @@ export class Engine {
 
   /** Says that there is nothing, with the SOA that tells for how long (RFC 2308 §3). */
   #deny(entry: number): void {
-    const zone = this.#record(entry + ENTRY.zone);
-    const size = this.#record(zone + ZONE.soaBytes);
+    const zone = zoneOf(this.#records, entry);
+    const size = soaBytesOf(this.#records, zone);
     if (this.#at + size > this.#limit) {
       this.#truncated = true;
       return;
     }
     this.#writeFinished(
-      this.#record(zone + ZONE.soaAt),
+      soaAtOf(this.#records, zone),
       size,
-      this.#ancestor(this.#record(zone + ZONE.apexLength)),
+      this.#ancestor(apexLengthOf(this.#records, zone)),
     );
     this.#authorities++;
   }
@@ -894,21 +931,15 @@ export class Engine {
     return this.#owner + this.#query.nameLength - length;
   }
 
-  #findRrset(entry: number, type: number): number {
-    let rrset = this.#record(entry + ENTRY.rrset);
-    while (rrset !== 0 && this.#record(rrset + RRSET.type) !== type) rrset = this.#record(rrset + RRSET.next);
-    return rrset;
-  }
-
   /** Copies an RRset whole or not at all; returns how many records were written. */
   #writeRrset(rrset: number, owner: number): number {
-    const size = this.#record(rrset + RRSET.bytes);
+    const size = recordBytesOf(this.#records, rrset);
     if (this.#at + size > this.#limit) {
       this.#truncated = true;
       return 0;
     }
-    this.#writeFinished(this.#record(rrset + RRSET.at), size, owner);
-    return this.#record(rrset + RRSET.count);
+    this.#writeFinished(recordsAt(this.#records, rrset), size, owner);
+    return recordsIn(this.#records, rrset);
   }
 
   /** Copies finished records, and gives each its owner. */
@@ -925,10 +956,6 @@ export class Engine {
       out[at] = owner >>> 8;
       out[at + 1] = owner;
     }
-  }
-
-  #record(at: number): number {
-    return this.#records[at]!;
   }
 
   #optSize(): number {

@@ -160,7 +160,6 @@ export class Fleet implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#looking);
     this.#release();
-    this.#board.stop();
     await Promise.all(this.#posts.map((post) => post[Symbol.asyncDispose]()));
   }
 }

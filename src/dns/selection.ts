@@ -20,9 +20,22 @@ import {
 import { rotate } from "../balance/round_robin.ts";
 import { type Schedule, scheduleOf } from "../balance/weighted.ts";
 import { ALGORITHMS } from "../model/model.ts";
-import { FACTS, LIST, NO_LIST_ID, SMALL_LIST_MAX, TWINS } from "../snapshot/layout.ts";
 import type { LiveBoard } from "../snapshot/live.ts";
-import { neededOf, type SnapshotView } from "../snapshot/view.ts";
+import {
+  algorithmOf,
+  baseOf,
+  factsOf,
+  hasTwins,
+  isGeofenced,
+  listIdOf,
+  membersIn,
+  neededOf,
+  NO_LIST_ID,
+  slotOf,
+  SMALL_LIST_MAX,
+  type SnapshotView,
+  twinsAt,
+} from "../snapshot/view.ts";
 import type { Among, Clients, Grounds } from "./clients.ts";
 
 /** Most addresses one answer can carry: 64 KiB of AAAA records. */
@@ -33,7 +46,7 @@ const GOLDEN_RATIO = 0.6180339887498949;
 /** After so many turns those behind the lead move on, however long a cycle is. */
 const ROUND_MAX = 4096;
 /** Stands in `DERIVED.past`. */
-const NOBODY = 0xffffffff;
+const NONE_LEFT = 0xffffffff;
 /** Things that have a number before all are looked for again. */
 const NUMBERED_MAX = 16_384;
 
@@ -51,13 +64,13 @@ const DERIVED = {
   grounds: 3,
   /** How many at its head take turns. */
   lead: 4,
-  /** Where the answer depends on the client: the number of its map, 0 = not looked for yet, … */
+  /** Where the answer depends on the client: the number of its map, 0 = not looked for yet. */
   map: 5,
   /** Elsewhere, instead: whether the list has a schedule or groups behind the lead; most have neither. */
   isUneven: 5,
-  /** … and for which limits that is (`limitsWord`). */
+  /** For which limits `grounds` and `map` hold (`limitsWord`). */
   limits: 6,
-  /** Likewise the map without those that drain; `NOBODY` = there is nobody else. */
+  /** The number of the map without those that drain, 0 = not looked for yet; `NONE_LEFT` = all drain. */
   past: 7,
   size: 8,
 } as const;
@@ -82,7 +95,7 @@ const AS_IF_UP_MAX = 16_384;
 export interface Limits {
   /** Addresses in an answer; 0 = all. */
   max: number;
-  /** As `POOL.minHealthy`; only a geofence asks for it here. */
+  /** For `neededOf`; only a geofence asks for it here. */
   need: number;
 }
 
@@ -105,7 +118,7 @@ export class Selection {
   readonly #clients: Clients;
   /** What was derived for each list: `DERIVED`, side by side, since one look-up reads all of it. */
   readonly #derived: Uint32Array;
-  /** Indices of those in the ranking; a list's part begins at `LIST.base`. */
+  /** Indices of those in the ranking; a list's part begins at its base. */
   readonly #order: Uint32Array;
   /** Indices of the eligible members of the small list looked at last. */
   readonly #few = new Uint32Array(SMALL_LIST_MAX);
@@ -137,7 +150,7 @@ export class Selection {
 
   /** How many members of the list are up. */
   eligible(list: number): number {
-    const id = this.#records[list + LIST.id]!;
+    const id = listIdOf(this.#records, list);
     if (id === NO_LIST_ID) return this.#glance(list);
     const at = id * DERIVED.size;
     if (this.#derived[at] !== this.#board.healthGeneration || this.#derived[at + DERIVED.from] !== list) {
@@ -148,13 +161,12 @@ export class Selection {
 
   /** Whether something may fence a client: then it is judged for each what can be answered (`stateFor`). */
   isFencing(list: number): boolean {
-    const facts = this.#records[list + LIST.facts]!;
-    return facts !== 0 && this.#records[facts + FACTS.geofence] === 1;
+    return isGeofenced(this.#records, list);
   }
 
   /** What can be answered to a client of a list that fences; right after `eligible` of it. */
   stateFor(list: number, client: () => Uint8Array): State {
-    const map = this.#mapOf(list, this.#records[list + LIST.id]!);
+    const map = this.#mapOf(list, listIdOf(this.#records, list));
     const { state } = map.find(client());
     this.scope = map.depth;
     return state;
@@ -168,19 +180,19 @@ export class Selection {
    */
   choose(list: number, cursor: number, whom: Whom, client: () => Uint8Array): number {
     this.scope = 0;
-    const id = this.#records[list + LIST.id]!;
+    const id = listIdOf(this.#records, list);
     if (id === NO_LIST_ID) {
       if (whom === "all") this.#takeAll(list);
       return this.#takeFew(list, cursor);
     }
-    if (this.#records[list + LIST.facts] !== 0) return this.#chooseFor(list, cursor, whom, client);
+    if (factsOf(this.#records, list) !== 0) return this.#chooseFor(list, cursor, whom, client);
     const up = this.#derived[id * DERIVED.size + DERIVED.up]!;
     if (whom === "all" && up > 0) return this.#chooseAsIfUp(list, id, cursor);
     const isUneven = this.#derived[id * DERIVED.size + DERIVED.isUneven] !== 0;
     return this.#take(
       list,
       this.#order,
-      this.#records[list + LIST.base]!,
+      baseOf(this.#records, list),
       this.#derived[id * DERIVED.size + DERIVED.ranked]!,
       this.#derived[id * DERIVED.size + DERIVED.lead]!,
       isUneven ? this.#schedules.get(id) ?? null : null,
@@ -190,7 +202,7 @@ export class Selection {
   }
 
   #chooseFor(list: number, cursor: number, whom: Whom, client: () => Uint8Array): number {
-    const id = this.#records[list + LIST.id]!;
+    const id = listIdOf(this.#records, list);
     const map = whom === "up" ? this.#mapOf(list, id) : this.#rareMapOf(list, "all").map;
     const address = client();
     const decision = map.find(address);
@@ -221,12 +233,12 @@ export class Selection {
 
   /** Decisions without those that drain; `null` = all do. */
   #pastOf(list: number): ClientMap | null {
-    const at = this.#records[list + LIST.id]! * DERIVED.size + DERIVED.past;
-    if (this.#derived[at] === NOBODY) return null;
+    const at = listIdOf(this.#records, list) * DERIVED.size + DERIVED.past;
+    if (this.#derived[at] === NONE_LEFT) return null;
     const known = this.#maps.get(this.#derived[at]!);
     if (known) return known;
     const map = this.#past(list, "past");
-    this.#derived[at] = map ? this.#maps.numberOf(map) : NOBODY;
+    this.#derived[at] = map ? this.#maps.numberOf(map) : NONE_LEFT;
     return map;
   }
 
@@ -262,14 +274,14 @@ export class Selection {
   ): number {
     this.scope = 0;
     const inside = this.isFencing(list) ? this.#inside(list, client()) : null;
-    const count = inside ? inside.length : this.#records[list + LIST.count]!;
-    const downAt = (i: number) => this.#board.downAt[this.#slot(list, inside ? inside[i]! : i)]!;
+    const count = inside ? inside.length : membersIn(this.#records, list);
+    const downAt = (i: number) => this.#board.downAt[slotOf(this.#records, list, inside ? inside[i]! : i)]!;
     let latest = 0;
     for (let i = 0; i < count; i++) if (downAt(i) > latest) latest = downAt(i);
     let found = 0;
     for (let i = 0; i < count; i++) if (latest - downAt(i) <= withinMs) found++;
     if (found === 0) return 0;
-    const n = Math.min(found, this.#hasTwins(list) ? found : limit(this.limits.max));
+    const n = Math.min(found, hasTwins(this.#records, list) ? found : limit(this.limits.max));
     let skip = this.#draw(cursor, found, found) % found;
     for (let i = 0, chosen = 0; chosen < n; i = (i + 1) % count) {
       if (latest - downAt(i) > withinMs) continue;
@@ -289,7 +301,7 @@ export class Selection {
 
   /** How many members of the list have to be up for the pool not to count as down. */
   needed(list: number, minHealthy: number): number {
-    return neededOf(this.#records[list + LIST.count]!, minHealthy);
+    return neededOf(membersIn(this.#records, list), minHealthy);
   }
 
   /** The decisions for the list by client, and those among whom they choose; only of a list with facts. */
@@ -305,9 +317,9 @@ export class Selection {
 
   /** Which members take turns: their indices, valid until the next call; right after `choose` of this list. */
   leading(list: number, whom: Whom, client: () => Uint8Array): Uint32Array {
-    const id = this.#records[list + LIST.id]!;
+    const id = listIdOf(this.#records, list);
     if (id === NO_LIST_ID) return this.#few.subarray(0, this.#fewCount);
-    if (this.#records[list + LIST.facts] !== 0) {
+    if (factsOf(this.#records, list) !== 0) {
       const map = whom === "up" ? this.#mapOf(list, id) : this.#rareMapOf(list, "all").map;
       const { order, lead } = map.find(client());
       return order.subarray(0, lead);
@@ -316,7 +328,7 @@ export class Selection {
     if (whom === "all" && this.#derived[id * DERIVED.size + DERIVED.up]! > 0 && asIfUp) {
       return asIfUp.order.subarray(0, asIfUp.lead);
     }
-    const base = this.#records[list + LIST.base]!;
+    const base = baseOf(this.#records, list);
     return this.#order.subarray(base, base + this.#derived[id * DERIVED.size + DERIVED.lead]!);
   }
 
@@ -329,7 +341,7 @@ export class Selection {
       return count;
     }
     const ticket = this.#draw(cursor, count, count);
-    if (this.#hasTwins(list)) return this.#lay(list, this.#few, 0, count, count, null, null, ticket);
+    if (hasTwins(this.#records, list)) return this.#lay(list, this.#few, 0, count, count, null, null, ticket);
     const { max } = this.limits;
     const n = max === 0 || max > count ? count : max;
     rotate(this.#few, 0, count, ticket, n, this.chosen);
@@ -367,8 +379,8 @@ export class Selection {
     ends: Uint32Array | null,
     ticket: number,
   ): number {
-    const hasTwins = this.#hasTwins(list);
-    const n = hasTwins ? count : Math.min(count, limit(this.limits.max));
+    const isTwinned = hasTwins(this.#records, list);
+    const n = isTwinned ? count : Math.min(count, limit(this.limits.max));
     const first = schedule ? schedule.at(ticket) : ticket;
     rotate(order, at, lead, first, n, this.chosen);
     if (ends === null) { for (let i = lead; i < n; i++) this.chosen[i] = order[at + i]!; }
@@ -380,7 +392,7 @@ export class Selection {
         Math.floor(ticket / (schedule ? Math.min(schedule.cycle, ROUND_MAX) : lead)),
         n,
       );}
-    return hasTwins ? this.#withoutTwins(list, n) : n;
+    return isTwinned ? this.#withoutTwins(list, n) : n;
   }
 
   /** Writes those that don't lead: each group of equals moves on by one when those that lead have had their turns. */
@@ -396,18 +408,13 @@ export class Selection {
     }
   }
 
-  #hasTwins(list: number): boolean {
-    return (this.#records[list + LIST.addressSize]! & TWINS) !== 0;
-  }
-
   /** Keeps each address once among those that were chosen (RFC 2181 §5), and so many at most. */
   #withoutTwins(list: number, chosen: number): number {
-    if (!this.#hasTwins(list)) return chosen;
-    const count = this.#records[list + LIST.count]!;
+    if (!hasTwins(this.#records, list)) return chosen;
+    const count = membersIn(this.#records, list);
     if (this.#taken.length < count) this.#taken = new Uint32Array(Math.max(count, CHOSEN_MAX));
     const choice = this.#choices = (this.#choices + 1) >>> 0;
-    const words = (this.#records[list + LIST.addressSize]! & ~TWINS) / 4;
-    const twins = list + LIST.members + count * (LIST.memberSize + words);
+    const twins = twinsAt(this.#records, list);
     let kept = 0;
     for (let i = 0; i < chosen && kept < limit(this.limits.max); i++) {
       const member = this.chosen[i]!;
@@ -431,25 +438,27 @@ export class Selection {
   }
 
   #glance(list: number): number {
-    const count = this.#records[list + LIST.count]!;
+    const count = membersIn(this.#records, list);
     let found = 0;
-    for (let i = 0; i < count; i++) if (this.#board.isUp(this.#slot(list, i))) this.#few[found++] = i;
+    for (let i = 0; i < count; i++) {
+      if (this.#board.isUp(slotOf(this.#records, list, i))) this.#few[found++] = i;
+    }
     return this.#fewCount = found;
   }
 
   /** All of a small list, as if they were up. */
   #takeAll(list: number): void {
-    this.#fewCount = this.#records[list + LIST.count]!;
+    this.#fewCount = membersIn(this.#records, list);
     for (let i = 0; i < this.#fewCount; i++) this.#few[i] = i;
   }
 
   #derive(list: number, id: number): void {
     const generation = this.#board.healthGeneration;
-    const count = this.#records[list + LIST.count]!;
+    const count = membersIn(this.#records, list);
     let up = 0;
-    for (let i = 0; i < count; i++) if (this.#board.isUp(this.#slot(list, i))) up++;
+    for (let i = 0; i < count; i++) if (this.#board.isUp(slotOf(this.#records, list, i))) up++;
     const at = id * DERIVED.size;
-    if (this.#records[list + LIST.facts] === 0) this.#rank(list, id, up === 0);
+    if (factsOf(this.#records, list) === 0) this.#rank(list, id, up === 0);
     else {
       if (this.#derived[at + DERIVED.from] !== list) this.#derived[at + DERIVED.grounds] = 0;
       this.#derived[at + DERIVED.map] = 0;
@@ -462,7 +471,7 @@ export class Selection {
 
   /** Ranks the members that are up, for every client alike; while none is, all of them as if they were. */
   #rank(list: number, id: number, isAllDown: boolean): void {
-    const base = this.#records[list + LIST.base]!;
+    const base = baseOf(this.#records, list);
     const candidates = this.#clients.plain(list).filter(({ isUp }) => isUp || isAllDown);
     const { order, lead, schedule, ends } = this.#ranked(list, candidates);
     this.#order.set(order, base);
@@ -476,7 +485,7 @@ export class Selection {
   }
 
   #ranked(list: number, candidates: readonly PlainCandidate[]) {
-    const { order, lead, ends } = rankAlike(this.#records[list + LIST.algorithm]!, candidates);
+    const { order, lead, ends } = rankAlike(algorithmOf(this.#records, list), candidates);
     const weights = order.slice(0, lead).map((position) => candidates[position]!.weight);
     return {
       order: indicesOf(order, candidates),
@@ -507,7 +516,7 @@ export class Selection {
   /** Decisions that only an outage asks for. */
   #rareMapOf(list: number, among: "all" | "inside"): RareMap {
     const limits = limitsWord(this.limits);
-    const id = this.#records[list + LIST.id]!;
+    const id = listIdOf(this.#records, list);
     const generation = this.#board.healthGeneration;
     const maps = this.#rare[among];
     const known = maps.get(id);
@@ -524,10 +533,6 @@ export class Selection {
     };
     maps.set(id, made);
     return made;
-  }
-
-  #slot(list: number, index: number): number {
-    return this.#records[list + LIST.members + index * LIST.memberSize + LIST.memberSlot]!;
   }
 }
 

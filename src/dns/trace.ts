@@ -1,6 +1,6 @@
 /**
  * What the engine says of its decision while it makes it, so that people can be told why an answer is what it is.
- * References are those of the snapshot (`snapshot/layout.ts`); whoever listens knows what they stand for.
+ * References are those of the snapshot (`snapshot/view.ts` reads them); whoever listens knows what they stand for.
  *
  * @module
  */

@@ -8,15 +8,28 @@
  * @module
  */
 import { MapFile } from "../geo/map_file_table.ts";
-import { type Fallback, MEMBER_DEFAULTS, type Pool, POOL_DEFAULTS } from "../model/model.ts";
+import { poolOfFallback } from "../desired/fallback.ts";
+import type { Pool } from "../model/model.ts";
 import { Clients, OpenAtlas } from "../dns/clients.ts";
 import { Engine } from "../dns/engine.ts";
 import type { AnswerSource } from "../dns/trace.ts";
 import { familyOf, formatIp, formatPrefix } from "../ip.ts";
 import { EMPTY_ATLAS } from "../geo/geo_data.ts";
-import { ENTRY, LIST, millisecondsUntil, NAMED, POOL } from "../snapshot/layout.ts";
 import type { LiveBoard } from "../snapshot/live.ts";
-import { type Snapshot, SnapshotView } from "../snapshot/view.ts";
+import {
+  aliasAt,
+  aliasesOf,
+  changesAtOf,
+  intervalMsOf,
+  membersIn,
+  millisecondsUntil,
+  nameAtOf,
+  namedListOf,
+  namedOf,
+  slotOf,
+  type Snapshot,
+  SnapshotView,
+} from "../snapshot/view.ts";
 import { decodeMessage, encodeQuery, formatMessage, type Message } from "../wire/message.ts";
 import { wireToName } from "../wire/name.ts";
 import { rcodeName, TYPE, typeName } from "../wire/record_type.ts";
@@ -31,7 +44,7 @@ import {
   UDP_SIZE_DEFAULT,
 } from "./explanation.ts";
 import { type PoolLook, Recording } from "./recording.ts";
-import { type Considered, type ExplainSources, FALLBACK_NAME, type Situation } from "./situation.ts";
+import type { Considered, ExplainSources, Situation } from "./situation.ts";
 import { describeSteps } from "./steps.ts";
 import { formatRule } from "./words.ts";
 
@@ -195,8 +208,8 @@ export class Explainer {
         pool,
         listed: clients.candidates(look.list).map((it) => ({ ...it, alias: aliasOf(look, it.index, view) })),
         downAt: downAtOf(look.list, { view, board }),
-        intervalMs: view.records[look.pool + POOL.intervalMs]!,
-        leftMs: leftOf(view.records[look.pool + POOL.changesAt]!, this.#nowMs),
+        intervalMs: intervalMsOf(view.records, look.pool),
+        leftMs: leftOf(changesAtOf(view.records, look.pool), this.#nowMs),
       });
       pool = this.#poolOf(pool.fallbackPoolId);
     }
@@ -287,20 +300,17 @@ function packetOf({ name, type, ecs, udpSize }: Asked): Uint8Array {
 }
 
 function nameOfEntry(view: SnapshotView, entry: number): string {
-  return wireToName(view.heap, view.records[entry + ENTRY.nameAt]!);
+  return wireToName(view.heap, nameAtOf(view.records, entry));
 }
 
 /** The name as which a member of the list is answered; `null` = by its address. */
 function aliasOf({ pool, list }: PoolLook, index: number, { records, heap }: SnapshotView): string | null {
-  const named = records[pool + POOL.named]!;
-  const aliases = named === 0
-    ? 0
-    : list === records[named + NAMED.list4]
-    ? records[named + NAMED.aliases4]!
-    : list === records[named + NAMED.list6]
-    ? records[named + NAMED.aliases6]!
-    : 0;
-  const nameAt = aliases === 0 ? 0 : records[aliases + index]!;
+  const named = namedOf(records, pool);
+  const family = named === 0
+    ? undefined
+    : ([4, 6] as const).find((it) => namedListOf(records, named, it) === list);
+  if (family === undefined) return null;
+  const nameAt = aliasAt(records, aliasesOf(records, named, family), index);
   return nameAt === 0 ? null : wireToName(heap, nameAt);
 }
 
@@ -308,10 +318,11 @@ function downAtOf(
   list: number,
   { view, board }: { readonly view: SnapshotView; readonly board: LiveBoard },
 ): number[] {
-  return Array.from({ length: view.records[list + LIST.count]! }, (_, index) => {
-    const slot = view.records[list + LIST.members + index * LIST.memberSize + LIST.memberSlot]!;
-    return board.downAt[slot]!;
-  });
+  const { records } = view;
+  return Array.from(
+    { length: membersIn(records, list) },
+    (_, index) => board.downAt[slotOf(records, list, index)]!,
+  );
 }
 
 /** Milliseconds until the next planned change; `null` = there is none. */
@@ -370,25 +381,5 @@ function answerOf(message: Message, wire: Uint8Array): ExplainedAnswer {
     scope: message.edns?.ecs?.scope ?? null,
     wire: wire.toHex(),
     text: formatMessage(message),
-  };
-}
-
-/** The static fallback as a pool. */
-function poolOfFallback({ algorithm, endpoints, weights, onAllDown, healthCheck }: Fallback): Pool {
-  return {
-    ...POOL_DEFAULTS,
-    id: FALLBACK_NAME,
-    name: FALLBACK_NAME,
-    algorithm,
-    onAllDown,
-    healthCheck,
-    members: endpoints.map((ipAddress) => ({
-      ...MEMBER_DEFAULTS,
-      id: "",
-      ipAddress,
-      port: healthCheck?.port ?? 0,
-      weight: weights[ipAddress] ?? 1,
-    })),
-    geoRules: [],
   };
 }

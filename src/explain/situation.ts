@@ -118,6 +118,3 @@ export interface Considered {
   /** Milliseconds until the next planned change of its answers; `null` = there is none. */
   readonly leftMs: number | null;
 }
-
-/** Name of the static fallback where pools have theirs. */
-export const FALLBACK_NAME = "(fallback)";

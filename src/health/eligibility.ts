@@ -11,14 +11,9 @@
  */
 import type { Clock } from "../clock.ts";
 import { type CheckTarget, checkTargetsOf } from "../desired/check_target.ts";
-import type { Desired, SteeredPool } from "../desired/desired.ts";
-import type { Fallback } from "../model/model.ts";
-import {
-  derivedStandings,
-  type Standing,
-  type StandingMember,
-  type StandingPool,
-} from "../desired/eligibility.ts";
+import { type Desired, type SteeredPool, steeredPool } from "../desired/desired.ts";
+import { derivedStandings, type Standing } from "../desired/eligibility.ts";
+import { poolOfFallback } from "../desired/fallback.ts";
 import { type Due, DueQueue } from "./due_queue.ts";
 import type { PassedChange } from "./flip_guard.ts";
 import type { HealthChecker } from "./health_checker.ts";
@@ -73,7 +68,7 @@ export class Standings implements Disposable {
   readonly #restored: Map<string, Out>;
   #timer: AbortController | null = null;
 
-  /** Nobody stands yet. */
+  /** Knows of no member yet. */
   constructor(options: StandingsOptions) {
     this.#options = options;
     this.#restored = new Map(options.restored);
@@ -184,7 +179,7 @@ export class Standings implements Disposable {
       yield [pool.id, checkTargetsOf(pool)];
     }
     if (!desired.fallback) return;
-    const pool = poolOfFallback(desired.fallback);
+    const pool = steeredPool(poolOfFallback(desired.fallback));
     this.#own(pool.id, derivedStandings(pool));
     yield [pool.id, checkTargetsOf(pool)];
   }
@@ -319,22 +314,4 @@ interface Entry extends Due {
 
 function isIn({ isWell, out }: Entry): boolean {
   return isWell && out === null;
-}
-
-/** The static fallback as a pool. */
-function poolOfFallback({ endpoints, healthCheck }: Fallback): StandingPool & {
-  readonly members: readonly StandingMember[];
-} {
-  return {
-    id: "(fallback)",
-    healthCheck,
-    failback: "auto",
-    failbackDelayMs: 0,
-    members: endpoints.map((ipAddress) => ({
-      ipAddress,
-      target: null,
-      port: healthCheck?.port ?? 0,
-      forcedUp: false,
-    })),
-  };
 }

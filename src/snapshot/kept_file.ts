@@ -14,7 +14,7 @@
 import { withSpare } from "./memory.ts";
 import type { KeptTables } from "./tables.ts";
 
-/** Moves with every change of `layout.ts`, `tables.ts` or this file that an older file wouldn't survive. */
+/** Moves with every change of what is written here or in this folder that an older file wouldn't survive. */
 const FORMAT = 11;
 /** With which JSON begins. */
 const OPENING_BRACE = 0x7b;

@@ -36,7 +36,7 @@ export const ROOT = {
   asksForPlaces: 12,
   /** 1 = some list goes by round trips; only the writer looks at it. */
   measuresLatency: 13,
-  /** With which hashes of names begin (`names.ts`). */
+  /** With which hashes of names begin (`name_hash.ts`). */
   seed: 14,
   /** First word behind the root record. */
   end: 16,
@@ -161,31 +161,14 @@ export const NAMED = {
   size: 4,
 } as const;
 
-/** The farthest that a planned change may lie ahead; what seems to lie farther lies in the past. Milliseconds. */
-const PLANNED_MAX_MS = 40 * 24 * 3_600_000;
-
 /** A time in Unix milliseconds as `POOL.changesAt` has it. */
 export function plannedWord(unixMs: number): number {
   // 0 says that nothing is planned: a millisecond before does no harm.
   return unixMs % 2 ** 32 || 2 ** 32 - 1;
 }
 
-/** Milliseconds from `nowMs` (Unix) to what `plannedWord` has written; 0 = it is there, or over. */
-export function millisecondsUntil(word: number, nowMs: number): number {
-  const left = (word - nowMs % 2 ** 32 + 2 ** 32) % 2 ** 32;
-  return left > PLANNED_MAX_MS ? 0 : left;
-}
-
 /** In `POOL.minHealthy`: the rest is a percentage of the members of the family. */
 export const NEED_PERCENT = 0x10000;
-
-/**
- * A list of so many members or fewer, unless it is weighted, has no id: who of them is up is seen at a glance, and
- * what a worker derived for it would be one more memory access that misses every cache among a million lists.
- */
-export const SMALL_LIST_MAX = 8;
-/** Stands in `LIST.id` of such a list. */
-export const NO_LIST_ID = 0xffffffff;
 
 /**
  * The enabled members of one family: a head, `count` members, then `count` addresses; what every answer reads lies
@@ -203,7 +186,7 @@ export const LIST = {
   addressSize: 3,
   /** Facts record, or 0: then the answer doesn't depend on the client. */
   facts: 4,
-  /** Index of what a worker derives for this list; a list keeps it when its members change. */
+  /** Index of what a worker derives for this list, which keeps it when its members change; or `NO_LIST_ID` (`view.ts`). */
   id: 5,
   count: 6,
   members: 7,

@@ -4,7 +4,7 @@
  *
  * | section | unit | writer | use |
  * | --- | --- | --- | --- |
- * | head | 16 u32 | main | sizes, health generation, stop, heartbeat of the main thread |
+ * | head | 16 u32 | main | sizes, health generation, heartbeat of the main thread |
  * | health | 1 bit a slot | main | 1 = up; bits first, then the generation |
  * | downAt | f64 a slot | main | when the slot went down last, milliseconds of the main thread's clock |
  * | rtt | u32 a slot | main | measured round trip, µs; 0 = unknown |
@@ -21,7 +21,6 @@ const HEAD = {
   healthSlots: 0,
   ticketSlots: 1,
   healthGeneration: 2,
-  stop: 3,
   mainBeat: 4,
   size: 16,
 } as const;
@@ -126,16 +125,6 @@ export class LiveBoard {
   /** Moves with every change of health; starts at 1. */
   get healthGeneration(): number {
     return this.#head[HEAD.healthGeneration]!;
-  }
-
-  /** Whether the workers should stop taking packets. */
-  get stopping(): boolean {
-    return Atomics.load(this.#head, HEAD.stop) !== 0;
-  }
-
-  /** Tells every worker to stop. */
-  stop(): void {
-    Atomics.store(this.#head, HEAD.stop, 1);
   }
 
   /** Whether the slot is up. */

@@ -6,6 +6,9 @@
  */
 import { weightOf } from "../shared_weight.ts";
 
+/** Bytes in shared memory. */
+export type SharedBytes = Uint8Array<SharedArrayBuffer>;
+
 /** There is no room for a change; a whole new snapshot has it. */
 export class OutOfRoom extends Error {
   /** The class, in logs. */
@@ -25,7 +28,7 @@ export function withSpare(used: number): number {
 class Memory {
   buffer: SharedArrayBuffer;
   used = 0;
-  /** Bytes of the buffer, which are dear to ask it for. */
+  /** Of the buffer: to ask a shared buffer for its `byteLength` is slow. */
   #size: number;
   #sealed = false;
   /** Lets the garbage collector know what each step of growing leaves behind. */
@@ -42,14 +45,14 @@ class Memory {
   }
 
   /** Takes over what was in use in an earlier process: the memory itself, from its beginning. */
-  load(bytes: Uint8Array<SharedArrayBuffer>): void {
+  load(bytes: SharedBytes): void {
     this.buffer = bytes.buffer;
     this.#size = bytes.buffer.byteLength;
     this.used = bytes.length;
   }
 
   /** What is in use. */
-  inUse(): Uint8Array<SharedArrayBuffer> {
+  inUse(): SharedBytes {
     return new Uint8Array(this.buffer, 0, this.used);
   }
 
@@ -87,7 +90,7 @@ class Memory {
 export class Words {
   readonly #memory = new Memory(64 * 1024);
   #words = new Uint32Array(this.#memory.buffer);
-  /** That of the view, which is dear to ask the view for. */
+  /** The view's, since to ask a view for its buffer is slow. */
   #viewed = this.#memory.buffer;
 
   /** What to hand to readers, once sealed. */
@@ -96,12 +99,12 @@ export class Words {
   }
 
   /** What is in use, to be kept for a later process. */
-  inUse(): Uint8Array<SharedArrayBuffer> {
+  inUse(): SharedBytes {
     return this.#memory.inUse();
   }
 
   /** Takes over what was in use in an earlier process: the memory itself, from its beginning. */
-  load(bytes: Uint8Array<SharedArrayBuffer>): void {
+  load(bytes: SharedBytes): void {
     this.#memory.load(bytes);
     this.#view();
   }
@@ -154,7 +157,7 @@ export class Words {
 export class Bytes {
   readonly #memory = new Memory(256 * 1024);
   #bytes = new Uint8Array(this.#memory.buffer);
-  /** That of the view, which is dear to ask the view for. */
+  /** The view's, since to ask a view for its buffer is slow. */
   #viewed = this.#memory.buffer;
 
   /** What to hand to readers, once sealed. */
@@ -163,12 +166,12 @@ export class Bytes {
   }
 
   /** What is in use, to be kept for a later process. */
-  inUse(): Uint8Array<SharedArrayBuffer> {
+  inUse(): SharedBytes {
     return this.#memory.inUse();
   }
 
   /** Takes over what was in use in an earlier process: the memory itself, from its beginning. */
-  load(bytes: Uint8Array<SharedArrayBuffer>): void {
+  load(bytes: SharedBytes): void {
     this.#memory.load(bytes);
     this.#view();
   }

@@ -63,3 +63,10 @@ export function labelStarts(name: Uint8Array, starts: Uint8Array): number {
     at += length + 1;
   }
 }
+
+/** FNV-1a over the characters, begun differently for each `seed`. */
+export function hashText(text: string, seed: number): number {
+  let hash = 0x811c9dc5 ^ seed;
+  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
+  return hash >>> 0;
+}
