@@ -154,10 +154,7 @@ export class Changes {
       history: this.#limits,
     });
     this.#closing = closed;
-    if (applied.kind === "applied" && applied.changed && !options.dryRun) {
-      this.#store.markTold(applied.commit.generation);
-      this.#tell(applied.commit);
-    }
+    if (applied.kind === "applied" && applied.changed && !options.dryRun) this.#tell(applied.commit);
     return applied;
   }
 
@@ -167,6 +164,7 @@ export class Changes {
   }
 
   #tell(commit: Commit): void {
+    this.#store.noteTold(commit.generation);
     for (const listener of this.#listeners) callSafely(listener, commit);
   }
 

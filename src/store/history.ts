@@ -87,6 +87,15 @@ export class History {
     return row ? { ...row } : null;
   }
 
+  /** The entry of a generation in JSON, to be compared; `null` when there is none. */
+  textOf(generation: number): string | null {
+    const row = this.#database.get<{ text: string }>(
+      `SELECT json_array(at, via, "by", reason) AS text FROM history WHERE generation = ?`,
+      generation,
+    );
+    return row?.text ?? null;
+  }
+
   /** The oldest generation that isn't forgotten; 0 = there is none. */
   oldest(): number {
     return this.#database.get<{ generation: number }>(

@@ -240,7 +240,26 @@ export const MIGRATIONS: readonly string[] = [
     SELECT generation, sum(bytes) OVER (ORDER BY generation) AS until FROM history
   ) AS summed WHERE summed.generation = history.generation;
 `,
+  /* 5 → 6 */ `
+  -- by_hand counts the rows of the model that were written past the change path, whatever program wrote them; committing
+  -- is 1 within the change path's own transactions, which history lists, and never in what others can see.
+  ALTER TABLE meta ADD COLUMN committing INTEGER NOT NULL DEFAULT 0 CHECK (committing IN (0, 1));
+  ALTER TABLE meta ADD COLUMN by_hand INTEGER NOT NULL DEFAULT 0;
+  CREATE TRIGGER fallback_updated_by_hand AFTER UPDATE OF fallback ON meta WHEN NEW.committing = 0
+    BEGIN UPDATE meta SET by_hand = by_hand + 1; END;
+  ${
+    ["pools", "members", "health_checks", "geo_rules", "services", "zones", "overrides"].map(countedByHand)
+      .join("")
+  }
+`,
 ];
+
+/** Triggers that count what is written by hand; a later migration that makes the table anew has to make them anew. */
+function countedByHand(table: string): string {
+  return ["insert", "update", "delete"].map((verb) => `
+  CREATE TRIGGER ${table}_${verb}_by_hand AFTER ${verb} ON ${table} WHEN (SELECT committing FROM meta) = 0
+    BEGIN UPDATE meta SET by_hand = by_hand + 1; END;`).join("");
+}
 
 /** The version this program writes. */
 export const SCHEMA_VERSION: number = MIGRATIONS.length;

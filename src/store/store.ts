@@ -37,6 +37,16 @@ export interface Counts {
   readonly zones: number;
 }
 
+/** Where a model is: what another process declares makes another mark of it, and what it observes doesn't. */
+export interface ModelMark {
+  /** The number of the last commit. */
+  readonly generation: number;
+  /** Rows of the model that were ever written past the history. */
+  readonly byHand: number;
+  /** That commit's entry in the history, if there is one: a restored backup may have another one of the same number. */
+  readonly entry: string | null;
+}
+
 /** Pages kept in memory: with SQLite's own 2 MiB even the inner pages of a large file's indexes don't fit. */
 const CACHE_KIB = 8 * 1024;
 
@@ -101,7 +111,8 @@ export class Store implements Disposable {
     return new Store(":memory:", { readOnly: true });
   }
 
-  #toldVersion: number | null = null;
+  /** The last generations in a row that were told of. */
+  #told = { after: 0, until: 0 };
 
   private constructor(path: string, { readOnly }: { readonly readOnly: boolean }) {
     this.path = path;
@@ -177,11 +188,6 @@ export class Store implements Disposable {
     };
   }
 
-  /** Grows whenever another connection commits, and never by our own commits. */
-  dataVersion(): number {
-    return this.database.get<{ data_version: number }>("PRAGMA data_version")!.data_version;
-  }
-
   /**
    * Leaves the writing to another thread until the result is disposed of; what we would write is refused with
    * `StoreBusy` meanwhile, verdicts wait.
@@ -208,14 +214,23 @@ export class Store implements Disposable {
     this.database.all("PRAGMA wal_checkpoint(TRUNCATE)");
   }
 
-  /** Whether a commit of our own other connection was told to everyone already: see `watch.ts`. */
-  get toldVersion(): number | null {
-    return this.#toldVersion;
+  /** Where the model is now; two equal marks are of one model. Costs two look-ups, whatever the model's size. */
+  mark(): ModelMark {
+    const { generation, byHand } = this.database.get<Omit<ModelMark, "entry">>(
+      "SELECT generation, by_hand AS byHand FROM meta",
+    )!;
+    return { generation, byHand, entry: this.history.textOf(generation) };
   }
 
-  /** Says that what our other connection committed up to this generation has been told. */
-  markTold(generation: number): void {
-    if (this.generation() === generation) this.#toldVersion = this.dataVersion();
+  /** Says that everyone in this process has been told of the commit of this generation: `watch.ts` leaves it out. */
+  noteTold(generation: number): void {
+    const isNext = generation === this.#told.until + 1;
+    this.#told = { after: isNext ? this.#told.after : generation - 1, until: generation };
+  }
+
+  /** Whether all commits after a generation, up to another one, have been told of in this process. */
+  isTold({ after, until }: { readonly after: number; readonly until: number }): boolean {
+    return this.#told.after <= after && until <= this.#told.until;
   }
 
   /** Ends all use; the last one to close a file folds its write-ahead log into it. */

@@ -1,13 +1,15 @@
 /**
- * Notices what other processes (the terminal UI, a shell with `sqlite3`) write into the same file.
+ * Notices what other processes (the terminal UI, a shell with `sqlite3`) change of the model in the same file.
  *
- * SQLite keeps a counter for this, `PRAGMA data_version`: it moves when another connection commits, and never for
- * our own commits. Reading it takes microseconds and no lock, so it is simply polled.
+ * What is polled is the model's mark (`Store.mark`), two look-ups that take microseconds and no lock. Only what is
+ * declared moves it: a commit by its number, and a row that was written by hand by a count that triggers keep. SQLite's
+ * own counter, `PRAGMA data_version`, moves for everything in the file, and the last verdicts and the addresses of names
+ * are in there, too, which others may write a thousand times a second.
  *
  * @module
  */
 import type { Clock } from "../clock.ts";
-import type { Store } from "./store.ts";
+import type { ModelMark, Store } from "./store.ts";
 import { EVERYTHING, type Touched } from "./touched.ts";
 
 /** Half of the second within which a foreign write must be noticed. */
@@ -21,8 +23,8 @@ export interface ForeignCommit extends Touched {
 
 /**
  * Calls `onCommit` after other processes' commits, several at once where they came together; what we committed
- * ourselves since the last look may be listed too. A write that left no history (by hand, or of verdicts) is
- * reported as `everything`.
+ * ourselves in between may be listed too. A write that left no history (by hand, or of a backup) is reported as
+ * `everything`; one of observations isn't reported.
  *
  * @returns when `signal` is aborted; rejects when the database can't be read
  */
@@ -34,20 +36,26 @@ export async function watch(
     readonly onCommit: (commit: ForeignCommit) => void;
   },
 ): Promise<void> {
-  let seen = store.dataVersion();
-  let generation = store.generation();
+  let mark = store.mark();
   while (!signal.aborted) {
     await clock.sleep(WATCH_INTERVAL_MS, signal);
     if (signal.aborted) return;
-    const version = store.dataVersion();
-    const now = store.generation();
-    const told = version === store.toldVersion;
-    if (version !== seen && !told) onCommit({ generation: now, ...touchedBetween(store, generation, now) });
-    seen = version;
-    generation = now;
+    const before = mark;
+    mark = store.mark();
+    const touched = touchedByOthers(store, before, mark);
+    if (touched !== null) onCommit({ generation: mark.generation, ...touched });
   }
 }
 
-function touchedBetween(store: Store, before: number, now: number): Touched {
-  return now > before ? store.history.touchedSince(before) : EVERYTHING;
+/** What other processes touched between two marks; `null` = nothing. */
+function touchedByOthers(store: Store, before: ModelMark, now: ModelMark): Touched | null {
+  if (now.byHand !== before.byHand || !isStill(before, store)) return EVERYTHING;
+  if (now.generation === before.generation) return null;
+  if (store.isTold({ after: before.generation, until: now.generation })) return null;
+  return store.history.touchedSince(before.generation);
+}
+
+/** Whether the commit that was the last one then is still there, or is forgotten because so many came after it. */
+function isStill({ generation, entry }: ModelMark, { history }: Store): boolean {
+  return history.textOf(generation) === entry || generation < history.oldest();
 }

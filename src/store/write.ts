@@ -38,7 +38,12 @@ export function write<Result>(
     readonly keep: (result: Result) => boolean;
   },
 ): Result {
-  return store.database.transact(() => work(new Writer(store.database, store.generation() + 1)), keep);
+  const { database } = store;
+  return database.transact(() => {
+    // What is written from here on is listed in the history, and isn't counted as written by hand (`schema.ts`).
+    database.run("UPDATE meta SET committing = 1");
+    return work(new Writer(database, store.generation() + 1));
+  }, keep);
 }
 
 /** Writes rows of one generation. */
@@ -244,7 +249,7 @@ export class Writer {
       return false;
     }
     this.#database.run(ENTER, generation, at, via, by, reason, generation);
-    this.#database.run("UPDATE meta SET generation = ?", generation);
+    this.#database.run("UPDATE meta SET generation = ?, committing = 0", generation);
     this.#forget(limits);
     return true;
   }
