@@ -55,6 +55,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "resolver",
     "store",
   ],
+  // Plain data and a ring: whoever follows a node needs nothing else of it.
+  events: [],
   license: [...CAPABILITY, "snapshot"],
   gitops: CAPABILITY,
   cluster: CAPABILITY,

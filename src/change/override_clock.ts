@@ -47,6 +47,22 @@ const REMOVED_AT_ONCE = 500;
 /** Why an override is removed that has ended. */
 const EXPIRY: Origin = { via: "expiry", by: "", reason: "expired" };
 
+/** An override that begins, or ends. */
+export interface OverrideTurn {
+  /** Which of them; `removed` = taken away before its time. */
+  readonly change: keyof typeof TURNS;
+  /** As it is stored, or was. */
+  readonly override: Override;
+  /** The name of what it covers. */
+  readonly target: string;
+}
+
+const TURNS = {
+  begun: "Override begins",
+  expired: "Override has expired",
+  removed: "Override was removed",
+} as const;
+
 /** What was seen of an override at the last look. */
 interface Seen {
   readonly override: OverrideRow;
@@ -61,12 +77,19 @@ interface Seen {
 export class OverrideClock {
   readonly #options: OverrideClockOptions;
   readonly #seen = new Map<string, Seen>();
+  readonly #listeners = new Set<(turn: OverrideTurn) => void>();
   #sleep = new AbortController();
 
   /** Takes note of what is there, without touching anything: what is written after this is right. */
   constructor(options: OverrideClockOptions) {
     this.#options = options;
     this.#look();
+  }
+
+  /** Tells of each override that begins or ends, until it is disposed of. */
+  onTurn(listener: (turn: OverrideTurn) => void): Disposable {
+    this.#listeners.add(listener);
+    return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
   }
 
   /** Says that other overrides may be there; to be called in the turn of their commit, before it is published. */
@@ -122,8 +145,8 @@ export class OverrideClock {
   }
 
   #pass(seen: Seen, step: number): void {
-    if (seen.step < 0 && step >= 0 && step < Infinity) this.#say("Override begins", seen);
-    if (seen.step < Infinity && step === Infinity) this.#say("Override has expired", seen);
+    if (seen.step < 0 && step >= 0 && step < Infinity) this.#say("begun", seen);
+    if (seen.step < Infinity && step === Infinity) this.#say("expired", seen);
     seen.step = step;
   }
 
@@ -138,7 +161,7 @@ export class OverrideClock {
     for (const [id, seen] of this.#seen) {
       if (present.has(id)) continue;
       this.#seen.delete(id);
-      if (seen.step < Infinity) this.#say("Override was removed", seen);
+      if (seen.step < Infinity) this.#say("removed", seen);
     }
   }
 
@@ -161,9 +184,11 @@ export class OverrideClock {
     return Math.min((nextStep(overrides, nowMs) ?? Infinity) - nowMs, SLEEP_MAX_MS);
   }
 
-  #say(what: string, { override, name }: Seen): void {
+  #say(change: keyof typeof TURNS, { override, name }: Seen): void {
     const { id, state, reason, owner, expiresAt } = override;
-    this.#options.log.info(what, { target: name, state, reason, owner, until: rfc3339(expiresAt), id });
+    const until = rfc3339(expiresAt);
+    this.#options.log.info(TURNS[change], { target: name, state, reason, owner, until, id });
+    for (const listener of this.#listeners) listener({ change, override, target: name });
   }
 }
 

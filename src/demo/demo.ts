@@ -92,6 +92,9 @@ async function perform(
   const watcher = new Watcher({ clock: systemClock, tell, signal: ending.signal });
   const node = stack.use(await startDemoNode(flags, { folder, watcher, terminal }));
   stack.defer(() => ending.abort());
+  const failed = Promise.withResolvers<never>();
+  failed.promise.catch(() => {}); // heard below
+  watcher.follow(node.events).catch(failed.reject);
 
   const { generation } = node.changes.commit(sampleEdits(backends.map(({ address }) => address), newId), {
     via: "demo",
@@ -100,7 +103,6 @@ async function perform(
   });
   await node.settled(generation);
   await watcher.firstVerdicts(backends.map(({ address }) => backendTarget(address).key));
-  stack.use(node.changes.subscribe(({ generation }) => watcher.onCommit(generation)));
 
   const server = node.dns[0]!;
   const type = TYPE[backends[HERO]!.hostname.includes(":") ? "AAAA" : "A"];
@@ -138,6 +140,7 @@ async function perform(
     stopped.then(() => null),
     quit.promise,
     node.lost,
+    failed.promise,
     ...(flags.once ? [told] : []),
   ]);
 }
@@ -200,7 +203,6 @@ async function startDemoNode(
       settings: settingsOf({ db: `${folder}/demo.db`, dns: [flags.dns ?? dns], api: flags.api ?? api }),
       log,
       watchAnswers: { perSecond: SAMPLES_PER_SECOND, onSample: (sample) => watcher.onSample(sample) },
-      onVerdicts: (changes) => watcher.onVerdicts(changes),
     });
   if (flags.once) return await start(ANY_PORT, ANY_PORT);
   try {

@@ -1,5 +1,5 @@
 /**
- * Sees what the node does and turns it into events: answers, verdicts, changes of the model.
+ * Sees what the node does and tells it: answers, changes of health and of the model.
  *
  * Answers can come faster than anybody reads; a few a second are told, and of the others their number.
  *
@@ -8,7 +8,8 @@
 import type { Clock } from "../clock.ts";
 import { type CheckTarget, checkTargetsOf } from "../desired/check_target.ts";
 import type { Sample } from "../dns/samples.ts";
-import type { VerdictChange } from "../health/health_checker.ts";
+import type { HealthEvent } from "../events/event.ts";
+import type { Events } from "../events/events.ts";
 import { formatPrefix, formatSocketAddress } from "../ip.ts";
 import type { Store } from "../store/store.ts";
 import { decodeMessage, type Message } from "../wire/message.ts";
@@ -29,11 +30,11 @@ export interface WatcherOptions {
   readonly clock: Clock;
   /** Takes what happens. */
   readonly tell: (event: DemoEvent) => void;
-  /** Ends what still waits. */
+  /** Ends what still waits, and the following. */
   readonly signal: AbortSignal;
 }
 
-/** Turns what the node reports into events. It keeps silent until `begin`. */
+/** Tells what happens in a node. It keeps silent until `begin`. */
 export class Watcher {
   readonly #options: WatcherOptions;
   readonly #down = new Set<string>();
@@ -63,14 +64,19 @@ export class Watcher {
     this.#readTargets(store);
   }
 
-  /** Takes verdicts that are in the answers already. */
-  onVerdicts(changes: readonly VerdictChange[]): void {
-    for (const change of changes) this.#onVerdict(change);
-    this.#wakeAwaited();
+  /** Takes all that has happened in a node and will, until the watcher's signal is aborted. */
+  async follow(events: Events): Promise<void> {
+    const { signal } = this.#options;
+    for await (const { events: some } of events.follow({ after: events.origin, signal })) {
+      for (const { event } of some) {
+        if (event.kind === "health") this.#onHealth(event);
+        else if (event.kind === "commit") this.#onCommit(event.generation);
+      }
+      this.#wakeAwaited();
+    }
   }
 
-  /** Tells what a commit changed. */
-  onCommit(generation: number): void {
+  #onCommit(generation: number): void {
     if (!this.#scene) return;
     const { store } = this.#scene;
     this.#readTargets(store);
@@ -90,15 +96,16 @@ export class Watcher {
     this.#options.tell(answerEvent(client, answered, this.#beliefs(this.#scene.store)));
   }
 
-  #onVerdict({ key, verdict, previous }: VerdictChange): void {
+  #onHealth(event: HealthEvent): void {
+    const { target: key, state } = event;
     this.#judged.add(key);
-    if (verdict.state === "unhealthy") this.#down.add(key);
+    if (state === "unhealthy") this.#down.add(key);
     else this.#down.delete(key);
     const target = this.#targets.get(key);
     if (!this.#scene || !target) return;
-    this.#options.tell(verdictEvent(target, { verdict, previous }));
+    this.#options.tell(healthLine(target, event));
     if (key === backendTarget({ hostname: target.ipAddress, port: target.port }).key) {
-      this.#scene.drill.onVerdict(target.ipAddress, verdict.state);
+      this.#scene.drill.onVerdict(target.ipAddress, state);
     }
   }
 
@@ -155,16 +162,15 @@ function answerEvent(client: string, message: Message, beliefs: Beliefs): DemoEv
   };
 }
 
-function verdictEvent(
-  target: CheckTarget,
-  { verdict, previous }: Pick<VerdictChange, "verdict" | "previous">,
+function healthLine(
+  { check, ipAddress, port }: CheckTarget,
+  { state, previous, error }: HealthEvent,
 ): DemoEvent {
-  const { check, ipAddress, port } = target;
-  const isDown = verdict.state === "unhealthy";
+  const isDown = state === "unhealthy";
   const where = {
     target: formatSocketAddress({ hostname: ipAddress, port }),
     check: check.type,
-    results: previous.state === "unknown" ? 1 : isDown ? check.fall : check.rise,
+    results: previous === "unknown" ? 1 : isDown ? check.fall : check.rise,
   };
-  return isDown ? { kind: "down", ...where, error: verdict.lastError ?? "" } : { kind: "up", ...where };
+  return isDown ? { kind: "down", ...where, error: error ?? "" } : { kind: "up", ...where };
 }

@@ -21,6 +21,12 @@ export interface DownPool extends PoolState {
   readonly family: Family | null;
 }
 
+/** A pool that went down, or came back. */
+export interface PoolTurn extends Pick<DownPool, "id" | "name" | "family"> {
+  /** Whether it lacks members now. */
+  readonly isDown: boolean;
+}
+
 /** What a watch works with. */
 export interface PoolWatchOptions {
   /** Spaces the looks. */
@@ -53,6 +59,7 @@ const LINES_MAX = 20;
 export class PoolWatch implements AsyncDisposable {
   readonly #options: PoolWatchOptions;
   readonly #ending = new AbortController();
+  readonly #listeners = new Set<(turn: PoolTurn) => void>();
   #down: ReadonlyMap<string, DownPool> = new Map();
   #count = 0;
   #isDirty = false;
@@ -86,6 +93,12 @@ export class PoolWatch implements AsyncDisposable {
   /** Pools that are down, by name; of very many not all. */
   get down(): readonly DownPool[] {
     return [...this.#down.values()].sort((a, b) => a.name < b.name ? -1 : 1);
+  }
+
+  /** Tells of each pool that goes down or comes back, until it is disposed of; of very many not of all. */
+  onTurn(listener: (turn: PoolTurn) => void): Disposable {
+    this.#listeners.add(listener);
+    return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
   }
 
   /** Says that pools may be doing otherwise than before. */
@@ -142,6 +155,12 @@ export class PoolWatch implements AsyncDisposable {
     this.#tell(before, beyond);
   }
 
+  #report(pools: readonly DownPool[], isDown: boolean): void {
+    for (const { id, name, family } of pools) {
+      for (const listener of this.#listeners) listener({ id, name, family, isDown });
+    }
+  }
+
   #statesOf(families: ReadonlyMap<string, Family | null>): Map<string, DownPool> {
     const down = new Map<string, DownPool>();
     for (const [id, family] of families) {
@@ -158,11 +177,13 @@ export class PoolWatch implements AsyncDisposable {
       const what = family === null ? "Pool is down" : `Pool is down for IPv${family}`;
       log.warn(what, { pool: name, healthy: `${eligible}/${members}`, answers: answersWhenDown });
     }
+    this.#report(went, true);
     const more = went.length + beyond - LINES_MAX;
     if (went.length > 0 && more > 0) log.warn("More pools are down", { count: more });
     // With more pools down than are named, one that isn't among them may be down all the same.
     if (beyond > 0) return;
     const back = [...before.values()].filter(({ id }) => !this.#down.has(id));
+    this.#report(back, false);
     for (const { id, name } of back.slice(0, LINES_MAX)) {
       const state = stateOf(id, null);
       log.info(

@@ -15,6 +15,7 @@ import { Changes } from "../change/commit.ts";
 import { DigestGauge } from "../change/digest_gauge.ts";
 import { OverrideClock, registerOverrideMetrics } from "../change/override_clock.ts";
 import { systemClock, systemRng } from "../clock.ts";
+import { Events } from "../events/events.ts";
 import { desiredOf } from "../desired/desired.ts";
 import { FALLBACK_POOL } from "../desired/fallback.ts";
 import type { Fallback, Pool } from "../model/model.ts";
@@ -33,12 +34,12 @@ import { Failovers } from "../explain/failovers.ts";
 import { sourcesOf } from "../explain/node_sources.ts";
 import { runQuery } from "../dns_client.ts";
 import { createProbe } from "../health/probe.ts";
-import type { GuardEvent } from "../health/flip_guard.ts";
 import { type GuardTerms, type HealthMemory, NodeHealth } from "../health/node_health.ts";
 import { type PoolState, poolStateOf } from "../health/pool_state.ts";
 import { PoolWatch } from "../health/pool_watch.ts";
-import type { HealthChecker, VerdictChange } from "../health/health_checker.ts";
+import type { HealthChecker } from "../health/health_checker.ts";
 import { RoundTrips } from "../health/round_trips.ts";
+import { commitEvent, guardEvent, healthEvent, overrideEvent, poolEvent } from "./happenings.ts";
 import { InternalErrors } from "./internal_errors.ts";
 import {
   type Family,
@@ -71,10 +72,6 @@ export interface NodeOptions {
   readonly caCerts?: readonly string[];
   /** Gets up to `perSecond` exchanges a second, and the query log none. */
   readonly watchAnswers?: { readonly perSecond: number; readonly onSample: (sample: Sample) => void };
-  /** Told of every change of health, after it is in the answers. */
-  readonly onVerdicts?: (changes: readonly VerdictChange[]) => void;
-  /** Told of trips of the flip guard and of blindness. */
-  readonly onGuardEvent?: (event: GuardEvent) => void;
 }
 
 /** A node that answers. */
@@ -89,6 +86,8 @@ export interface RunningNode extends AsyncDisposable {
   readonly store: Store;
   /** The one path of every change. */
   readonly changes: Changes;
+  /** What happens inside, since the start. */
+  readonly events: Events;
   /** Resolves when every worker answers from this generation. */
   settled(generation: number): Promise<void>;
   /** Takes over what can change while running; gives the keys that differ from the start's and need another one. */
@@ -123,6 +122,9 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
   const registry = new Registry({ cluster: settings.cluster.id, node: settings.node.id });
   registerProcessMetrics(registry, { version: VERSION, clock: systemClock });
 
+  const events = new Events(systemClock);
+  events.emit({ kind: "node", state: "starting" });
+
   const internalErrors = stack.use(new InternalErrors({ log, registry, clock: systemClock }));
   const sockets = stack.use(bindHttp(options, registry));
 
@@ -144,9 +146,9 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
       onStandings: (keys) => publisher.judge(keys),
       onVerdicts: (verdicts) => {
         failovers.note(verdicts);
-        options.onVerdicts?.(verdicts);
+        for (const change of verdicts) events.emit(healthEvent(change));
       },
-      onGuardEvent: (event) => options.onGuardEvent?.(event),
+      onGuardEvent: (event) => events.emit(guardEvent(event)),
     }),
   );
 
@@ -171,6 +173,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     clock: systemClock,
     log,
   });
+  stack.use(overrides.onTurn((turn) => events.emit(overrideEvent(turn))));
   registerOverrideMetrics(registry, {
     overrides: () => store.overrides.index().overrides,
     unixMs: systemClock.unixMs,
@@ -201,6 +204,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
       stateOf: (id, family) => stateOfPool(id, family, poolStates),
     }),
   );
+  stack.use(poolWatch.onTurn((turn) => events.emit(poolEvent(turn))));
   const publisher: Publisher = new Publisher({
     desired: () =>
       desiredOf(
@@ -270,7 +274,10 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     await Fleet.start({
       ...fleetOptions(options, queryLog),
       ...publisher.current,
-      onReplace: totals.workerReplaced,
+      onReplace: (reason) => {
+        totals.workerReplaced(reason);
+        events.emit({ kind: "worker", reason });
+      },
       onLost: lost.reject,
     }),
   );
@@ -287,6 +294,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
   // Bounds may have been worked out while the first probes were awaited, and nobody listened.
   if (publisher.current.snapshot.atlas !== atlas.atlas) publisher.touchAtlas();
   stack.use(changes.subscribe((commit) => {
+    events.emit(commitEvent(commit, { store, isForeign: false }));
     overrides.wake();
     if (commit.everything || commit.poolIds.length > 0) names.follow(store.resolvedNames.targets());
     publisher.touch(commit.everything);
@@ -295,10 +303,11 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
   }));
   if (!store.readOnly) {
     followOthers(store, {
-      onCommit: ({ everything }) => {
+      onCommit: (commit) => {
+        events.emit(commitEvent(commit, { store, isForeign: true }));
         overrides.wake();
         names.follow(store.resolvedNames.targets());
-        publisher.touch(everything);
+        publisher.touch(commit.everything);
       },
       log,
       signal: ending.signal,
@@ -358,7 +367,11 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
   };
   let using: Promise<void> = Promise.resolve();
 
-  stack.defer(() => ending.abort());
+  stack.defer(() => {
+    ending.abort();
+    events.emit({ kind: "node", state: "stopping" });
+  });
+  events.emit({ kind: "node", state: "answering" });
   const running = stack.move();
   return {
     dns: fleet.addresses,
@@ -366,21 +379,32 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     metrics: (sockets.metrics ?? (settings.metrics.enablePrometheus ? sockets.api : null))?.address ?? null,
     store,
     changes,
+    events,
     settled: (generation) => settled(generation, { publisher, fleet }),
     isAnswering: () => fleet.isAnswering,
     lost: lost.promise,
     use: (next) => {
       const used = using.then(() => use(next));
       using = used.catch(() => {}); // told to whoever called; the next one has its turn all the same
-      return used.then(() => needingRestart(options.settings, next));
+      return used.then(() => {
+        const keys = needingRestart(options.settings, next);
+        events.emit({ kind: "settings", outcome: "reloaded", needingRestart: keys });
+        return keys;
+      }, (error) => {
+        events.emit(REFUSED);
+        throw error;
+      });
     },
     refuse: (databases) => {
       reloads.labels("error").inc();
       atlas.countRefused(databases);
+      events.emit(REFUSED);
     },
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };
 }
+
+const REFUSED = { kind: "settings", outcome: "refused", needingRestart: [] } as const;
 
 function guardTermsOf({ health: { flipGuard, canaries } }: Settings): GuardTerms {
   const { share, atLeast, hold: holdMs } = flipGuard;

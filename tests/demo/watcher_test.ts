@@ -4,7 +4,8 @@ import { Changes } from "../../src/change/commit.ts";
 import type { DemoEvent } from "../../src/demo/narration.ts";
 import { backendTarget, CHECK, sampleEdits } from "../../src/demo/sample.ts";
 import { Watcher } from "../../src/demo/watcher.ts";
-import { type HealthState, UNKNOWN_VERDICT } from "../../src/health/verdict.ts";
+import { Events } from "../../src/events/events.ts";
+import type { HealthState } from "../../src/health/verdict.ts";
 import { newId } from "../../src/model/id.ts";
 import { SERVICE_DEFAULTS } from "../../src/model/model.ts";
 import { Store } from "../../src/store/store.ts";
@@ -21,10 +22,13 @@ interface Scene extends Disposable {
   readonly clock: ManualClock;
   readonly changes: Changes;
   readonly watcher: Watcher;
+  /** What was told. */
   readonly events: DemoEvent[];
+  /** Lets a follower take what has happened. */
+  readonly taken: () => Promise<void>;
   /** What the drill heard. */
   readonly heard: string[];
-  readonly judge: (index: number, state: HealthState, previous?: HealthState) => void;
+  readonly judge: (index: number, state: HealthState, previous?: HealthState) => Promise<void>;
 }
 
 function scene(): Scene {
@@ -37,23 +41,25 @@ function scene(): Scene {
   const heard: string[] = [];
   const watcher = new Watcher({ clock, tell: (event) => void events.push(event), signal: ending.signal });
   watcher.begin(store, { onVerdict: (address, state) => void heard.push(`${address} ${state}`) });
-  changes.subscribe(({ generation }) => watcher.onCommit(generation));
+  const happened = new Events(clock);
+  watcher.follow(happened);
+  const taken = () => clock.advance(0);
+  changes.subscribe(({ generation }) =>
+    happened.emit({ kind: "commit", generation, via: "api", by: "", reason: "", touched: null })
+  );
   return {
     clock,
     changes,
     watcher,
     events,
     heard,
-    judge: (index, state, previous = "healthy") =>
-      watcher.onVerdicts([{
-        key: backendTarget(BACKENDS[index]!).key,
-        verdict: {
-          ...UNKNOWN_VERDICT,
-          state,
-          lastError: state === "unhealthy" ? "connection refused" : null,
-        },
-        previous: { ...UNKNOWN_VERDICT, state: previous },
-      }]),
+    taken,
+    judge: async (index, state, previous = "healthy") => {
+      const target = backendTarget(BACKENDS[index]!).key;
+      const error = state === "unhealthy" ? "connection refused" : null;
+      happened.emit({ kind: "health", target, state, previous, error });
+      await taken();
+    },
     [Symbol.dispose]: () => {
       ending.abort();
       store.close();
@@ -69,10 +75,10 @@ const sample = (query: Uint8Array = QUERY) => ({
   answer: ANSWER,
 });
 
-Deno.test("an answer is told with its reason, by what is believed at that moment", () => {
+Deno.test("an answer is told with its reason, by what is believed at that moment", async () => {
   using on = scene();
   on.watcher.onSample(sample());
-  on.judge(0, "unhealthy");
+  await on.judge(0, "unhealthy");
   on.watcher.onSample(sample());
   const reasons = on.events.flatMap((event) => event.kind === "answer" ? [event.reason] : []);
   deepEqual(reasons, ["pool web, 2 of 2 up", "pool web, 1 of 2 up"]);
@@ -97,10 +103,10 @@ Deno.test("the demo's own queries and what is no message aren't told", () => {
   deepEqual(on.events, []);
 });
 
-Deno.test("a verdict is told with its evidence and handed to the drill", () => {
+Deno.test("a verdict is told with its evidence and handed to the drill", async () => {
   using on = scene();
-  on.judge(1, "unhealthy");
-  on.judge(1, "healthy", "unhealthy");
+  await on.judge(1, "unhealthy");
+  await on.judge(1, "healthy", "unhealthy");
   const target = { target: "192.0.2.2:80", check: "http" };
   deepEqual(on.events, [
     { kind: "down", ...target, results: CHECK.fall, error: "connection refused" },
@@ -109,16 +115,17 @@ Deno.test("a verdict is told with its evidence and handed to the drill", () => {
   deepEqual(on.heard, ["192.0.2.2 unhealthy", "192.0.2.2 healthy"]);
 });
 
-Deno.test("the first verdict on a target rests on one probe", () => {
+Deno.test("the first verdict on a target rests on one probe", async () => {
   using on = scene();
-  on.judge(1, "unhealthy", "unknown");
+  await on.judge(1, "unhealthy", "unknown");
   equal(on.events[0]!.kind === "down" && on.events[0]!.results, 1);
 });
 
-Deno.test("a commit is told by who did what to which objects", () => {
+Deno.test("a commit is told by who did what to which objects", async () => {
   using on = scene();
   const fields = { ...SERVICE_DEFAULTS, domain: "new.demo.test" };
   on.changes.commit([{ kind: "createService", id: newId(), fields }], { via: "api", by: "ann", reason: "" });
+  await on.taken();
   deepEqual(on.events, [{ kind: "changed", what: "by api: created service new.demo.test", generation: 2 }]);
 });
 
@@ -128,9 +135,8 @@ Deno.test("firstVerdicts() waits until each target was probed", async () => {
   const done = on.watcher.firstVerdicts(BACKENDS.map((backend) => backendTarget(backend).key)).then(() => {
     isDone = true;
   });
-  on.judge(0, "healthy", "unknown");
-  await on.clock.advance(0);
+  await on.judge(0, "healthy", "unknown");
   equal(isDone, false);
-  on.judge(1, "healthy", "unknown");
+  await on.judge(1, "healthy", "unknown");
   await done;
 });

@@ -21,25 +21,25 @@ async function onStage(
   test: (node: TestNode, backends: readonly Backend[]) => Promise<void>,
   addresses?: readonly string[],
 ): Promise<void> {
-  const probed = Promise.withResolvers<void>();
-  let left = 0;
   await using stack = new AsyncDisposableStack();
   const backends = await startBackends(addresses);
   for (const backend of backends) stack.use(backend);
-  left = backends.length;
-  const node = stack.use(
-    await startTestNode({}, {
-      onVerdicts: (changes) => {
-        left -= changes.length;
-        if (left <= 0) probed.resolve();
-      },
-    }),
-  );
+  const node = stack.use(await startTestNode());
   const edits = sampleEdits(backends.map(({ address }) => address), newId);
   const { generation } = node.node.changes.commit(edits, { via: "demo", by: "", reason: "" });
   await node.node.settled(generation);
-  await probed.promise;
+  await probed(node, backends.length);
   await test(node, backends);
+}
+
+/** Resolves when so many targets have been found up or down. */
+async function probed({ node: { events } }: TestNode, targets: number): Promise<void> {
+  const { signal } = new AbortController();
+  const known = new Set<string>();
+  for await (const batch of events.follow({ after: events.origin, signal })) {
+    for (const { event } of batch.events) if (event.kind === "health") known.add(event.target);
+    if (known.size >= targets) return;
+  }
 }
 
 /** Asks until a whole turn of answers has, or hasn't, the address; gives the milliseconds until that turn began. */
