@@ -1,0 +1,22 @@
+/**
+ * A short run of `prove stall`; its bars need the long one.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { stall } from "../prove/stall.ts";
+
+Deno.test("whatever changes as a whole is in the next answer, and probes and /healthz go on meanwhile", async () => {
+  const { rows, stale } = await stall({
+    services: 2_000,
+    seconds: 2,
+    probed: 20,
+    restMs: 50,
+    onStep: () => {},
+  });
+  assert.deepEqual(stale, []);
+  assert.equal(rows[0]!.kind, "rest");
+  for (const { kind, callsMs } of rows.slice(1)) assert(callsMs.length > 0, kind);
+  for (const { kind, healthzMs, dnsMs } of rows) assert(healthzMs.length > 0 && dnsMs.length > 0, kind);
+  assert(rows.some(({ probesLateMs }) => probesLateMs.length > 0));
+});
