@@ -9,7 +9,8 @@
 import { CommandFailed, type ExitCode } from "../cli/failure.ts";
 import type { Terminal } from "../cli/terminal.ts";
 import { systemClock } from "../clock.ts";
-import { loadSettings, type Settings, type SettingsFlags } from "../settings/settings.ts";
+import type { SettingsFlags } from "../settings/loading.ts";
+import { loadSettings, type Settings } from "../settings/settings.ts";
 import { formatProblem } from "../input/yaml_source.ts";
 import { formatSocketAddress } from "../ip.ts";
 import { type RunningNode, startNode } from "../node/node.ts";

@@ -6,7 +6,8 @@
 import type { ExitCode } from "../cli/failure.ts";
 import type { Terminal } from "../cli/terminal.ts";
 import { systemClock } from "../clock.ts";
-import { loadSettings, type Settings, type SettingsFlags } from "../settings/settings.ts";
+import type { SettingsFlags } from "../settings/loading.ts";
+import { loadSettings, type Settings } from "../settings/settings.ts";
 import { formatProblem } from "../input/yaml_source.ts";
 import { type DescriptorDemand, descriptorWarning, raiseDescriptorLimit } from "./descriptors.ts";
 import { formatSocketAddress } from "../ip.ts";

@@ -7,19 +7,17 @@
  *
  * @module
  */
-import { isSection, type SettingsKey, type SettingsSection, settingsTree } from "./keys.ts";
+import { absentEntries, isSection, type SettingsKey, type SettingsSection } from "./keys.ts";
 import type { Layers } from "./layers.ts";
-import { ABSENT_PATHS } from "./schema.ts";
 import { isMapping } from "../input/spelling.ts";
 import type { FileProblem } from "../input/yaml_source.ts";
 
 /** Takes all of it out of the layers, and says what of it would switch something on. */
-export function takeOutAbsent(layers: Layers): FileProblem[] {
-  return ABSENT_PATHS.flatMap((name) => {
-    const path = name.split(".");
-    const wanted = wantedPaths(valueAt(layers.values, path), path);
+export function takeOutAbsent(layers: Layers, tree: SettingsSection): FileProblem[] {
+  return absentEntries(tree).flatMap((entry) => {
+    const wanted = wantedPaths(valueAt(layers.values, entry.path), entry);
     const problems = wanted.map((at) => layers.problem(at, notInThisVersion(at)));
-    layers.remove(path);
+    layers.remove(entry.path);
     return problems;
   });
 }
@@ -30,14 +28,17 @@ export function notInThisVersion(path: readonly string[]): string {
 }
 
 /** The parts of a value by which something is wanted; none = it leaves everything off. */
-export function wantedPaths(value: unknown, path: readonly string[]): (readonly string[])[] {
+export function wantedPaths(
+  value: unknown,
+  entry: SettingsKey | SettingsSection,
+): (readonly string[])[] {
+  const { path } = entry;
   if (isOff(value)) return [];
-  const entry = entryAt(path);
   if (!isSection(entry)) return JSON.stringify(value) === JSON.stringify(entry.byDefault) ? [] : [path];
   if (!isMapping(value)) return [path];
   if (value["enabled"] === false) return [];
+  const wanted = entry.entries.flatMap((inner) => wantedPaths(ownValue(value, inner.path.at(-1)!), inner));
   const known = new Set(entry.entries.map((inner) => inner.path.at(-1)!));
-  const wanted = [...known].flatMap((key) => wantedPaths(ownValue(value, key), [...path, key]));
   // However many there are: one sentence for those whose names mean nothing.
   return Object.keys(value).every((key) => known.has(key)) ? wanted : [path, ...wanted];
 }
@@ -46,14 +47,6 @@ export function wantedPaths(value: unknown, path: readonly string[]): (readonly 
 function isOff(value: unknown): boolean {
   if (value === undefined || value === null || value === false || value === "") return true;
   return typeof value === "object" && Object.keys(value).length === 0;
-}
-
-function entryAt(path: readonly string[]): SettingsKey | SettingsSection {
-  return path.reduce<SettingsKey | SettingsSection>((entry, step) => {
-    const found = isSection(entry) ? entry.entries.find((inner) => inner.path.at(-1) === step) : undefined;
-    if (!found) throw new Error(`No setting is called ${path.join(".")}`);
-    return found;
-  }, settingsTree());
 }
 
 function valueAt(values: unknown, path: readonly string[]): unknown {

@@ -1,20 +1,31 @@
 /**
- * The settings as a tree of keys, read back from the schema: for the environment, the reference and the start file.
+ * The settings as a tree of keys, read back from the schemas of their blocks: for loading, the warning after a reload,
+ * the reference and the start file.
  *
  * @module
  */
 import { z } from "zod";
-import { ABSENT_PATHS, SECRET_PATHS, settingsFileSchema } from "./schema.ts";
+import type { Block } from "./block.ts";
+import { BLOCKS, settingsSchemaOf } from "./blocks.ts";
+import { MARKS, type Marks, unwrap } from "./marks.ts";
 import { isMapping } from "../input/spelling.ts";
 
-/** A key of the settings file with a value of its own. */
-export interface SettingsKey {
+/** What is said of a key and of a section. */
+export interface Named {
   /** `["dns", "listenAddr"]`. */
   readonly path: readonly string[];
+  /** What it means or is about, no final stop. */
+  readonly description: string;
+  /** Whether this version lacks all that it is about. */
+  readonly absent: boolean;
+  /** Whether few need it. */
+  readonly rare: boolean;
+}
+
+/** A key of the settings file with a value of its own. */
+export interface SettingsKey extends Named {
   /** How the value is written; `structure` = a list of mappings or a mapping by name. */
   readonly kind: "text" | "number" | "boolean" | "list" | "structure";
-  /** What it means, no final stop. */
-  readonly description: string;
   /** As the file would have it; `undefined` = none. */
   readonly byDefault: unknown;
   /** A value as the file would have it; `undefined` = none. */
@@ -23,43 +34,52 @@ export interface SettingsKey {
   readonly choices: readonly string[] | null;
   /** Whether its value must never be shown. */
   readonly secret: boolean;
+  /** What a reload does with it: it is taken over at once, or at the next start. */
+  readonly reload: "live" | "restart";
+  /** Whether the start file has it commented out although it has a default. */
+  readonly commentedOut: boolean;
   /** `null` for structures, which the environment can't hold. */
   readonly environment: string | null;
-  /** Whether this version lacks what it is about. */
-  readonly absent: boolean;
+  /** The variable by which an earlier system reads it; `null` = none. */
+  readonly variableAlias: string | null;
 }
 
 /** A mapping of keys, such as `dns` or `dns.tcp`. */
-export interface SettingsSection {
-  /** `["dns", "tcp"]`. */
-  readonly path: readonly string[];
-  /** What it is about, no final stop. */
-  readonly description: string;
-  /** Whether this version lacks all that it is about. */
-  readonly absent: boolean;
+export interface SettingsSection extends Named {
   /** In the order of the schema. */
   readonly entries: readonly (SettingsKey | SettingsSection)[];
 }
 
-/**
- * The whole tree; its path is empty. It is read at the first call: that takes some 10 ms, which a start without settings
- * in the environment can do without.
- */
-export function settingsTree(): SettingsSection {
-  return tree ??= sectionOf([], z.toJSONSchema(settingsFileSchema, { io: "input" }));
+/** The whole tree; its path is empty. */
+export function settingsTree(blocks: readonly Block[] = BLOCKS): SettingsSection {
+  const marks: Marks = {};
+  const entries = Object.entries(settingsSchemaOf(blocks).shape).map(([name, schema]) =>
+    entryOf([name], schema, marks)
+  );
+  return { path: [], description: "", absent: false, rare: false, entries };
 }
 
-let tree: SettingsSection | null = null;
+/** All keys of a section, depth first. */
+export function keysOf(section: SettingsSection): SettingsKey[] {
+  return section.entries.flatMap((entry) => isSection(entry) ? keysOf(entry) : [entry]);
+}
 
-/** All keys, depth first. */
-export function settingsKeys(): readonly SettingsKey[] {
-  return keysOf(settingsTree());
+/** The outermost sections and keys of what this version doesn't have. */
+export function absentEntries(section: SettingsSection): (SettingsKey | SettingsSection)[] {
+  return section.entries.flatMap((entry) =>
+    entry.absent ? [entry] : isSection(entry) ? absentEntries(entry) : []
+  );
 }
 
 /** The JSON Schema (2020-12) of the settings file. */
-export function schemaAsJson(): Record<string, unknown> {
-  const schema = z.toJSONSchema(settingsFileSchema, { io: "input" });
-  for (const path of ABSENT_PATHS) markAbsent(schema, path.split("."));
+export function schemaAsJson(blocks: readonly Block[] = BLOCKS): Record<string, unknown> {
+  const schema = z.toJSONSchema(settingsSchemaOf(blocks), {
+    io: "input",
+    override: ({ jsonSchema }) => {
+      for (const mark of MARKS) delete jsonSchema[mark];
+    },
+  });
+  for (const { path } of absentEntries(settingsTree(blocks))) markAbsent(schema, path);
   return schema;
 }
 
@@ -83,54 +103,43 @@ export function isSection(entry: SettingsKey | SettingsSection): entry is Settin
   return "entries" in entry;
 }
 
-function sectionOf(path: readonly string[], schema: Record<string, unknown>): SettingsSection {
-  const properties = isMapping(schema["properties"]) ? schema["properties"] : {};
-  const entries = Object.entries(properties).map(([name, property]) => {
-    const inner = isMapping(property) ? property : {};
-    return isMapping(inner["properties"]) ? sectionOf([...path, name], inner) : keyOf([...path, name], inner);
-  });
-  return { path, description: String(schema["description"] ?? ""), absent: isAbsent(path), entries };
-}
-
-function keyOf(path: readonly string[], schema: Record<string, unknown>): SettingsKey {
-  const value = withoutNull(schema);
-  const kind = kindOf(value);
-  const examples = Array.isArray(schema["examples"]) ? schema["examples"] : [];
-  const name = path.join(".");
+function entryOf(
+  path: readonly string[],
+  schema: z.core.$ZodType,
+  inherited: Marks,
+): SettingsKey | SettingsSection {
+  const { def, meta, byDefault } = unwrap(schema);
+  const marks = { ...inherited, ...marksOf(meta) };
+  const { absent = false, rare = false } = marks;
+  const named = { path, description: meta.description ?? "", absent, rare };
+  if (def.type === "object") {
+    const entries = Object.entries(def.shape).map(([name, inner]) => entryOf([...path, name], inner, marks));
+    return { ...named, entries };
+  }
+  const element = def.type === "array" ? unwrap(def.element) : null;
+  const kind = kindOf(def.type, element?.def.type);
+  const examples = Array.isArray(meta["examples"]) ? meta["examples"] : [];
   return {
-    path,
+    ...named,
     kind,
-    description: String(schema["description"] ?? ""),
-    // Keys whose values are transformed have these two, since the library drops their `default` and `examples`.
-    byDefault: schema["default"] ?? schema["byDefault"],
-    example: schema["example"] ?? examples[0],
-    choices: Array.isArray(value["enum"]) ? value["enum"].map(String) : null,
-    secret: SECRET_PATHS.some((secret) => secret === name || secret === `${name}.*`),
+    byDefault,
+    // Values that are transformed are shown as they are written: those that the schema holds are others.
+    example: meta["example"] ?? examples[0],
+    choices: def.type === "enum" ? Object.values(def.entries).map(String) : null,
+    secret: marks.secret === true || element?.meta.secret === true,
+    reload: marks.reload ?? "restart",
+    commentedOut: marks.commentedOut === true,
     environment: kind === "structure" ? null : environmentName(path),
-    absent: isAbsent(path),
+    variableAlias: marks.variableAlias ?? null,
   };
 }
 
-function isAbsent(path: readonly string[]): boolean {
-  const name = path.join(".");
-  return ABSENT_PATHS.some((absent) => name === absent || name.startsWith(`${absent}.`));
+function marksOf(meta: Marks): Marks {
+  return Object.fromEntries(MARKS.flatMap((mark) => meta[mark] === undefined ? [] : [[mark, meta[mark]]]));
 }
 
-/** The alternative that isn't `null`, where a key may be without a value. */
-function withoutNull(schema: Record<string, unknown>): Record<string, unknown> {
-  const alternatives = Array.isArray(schema["anyOf"]) ? schema["anyOf"].filter(isMapping) : [];
-  const typed = alternatives.filter(({ type }) => type !== undefined && type !== "null");
-  return typed[0] ?? schema;
-}
-
-function kindOf(schema: Record<string, unknown>): SettingsKey["kind"] {
-  const { type, items } = schema;
-  if (type === "boolean") return "boolean";
-  if (type === "integer" || type === "number") return "number";
-  if (type === "array") return isMapping(items) && items["type"] === "string" ? "list" : "structure";
-  return type === "object" ? "structure" : "text";
-}
-
-function keysOf(section: SettingsSection): SettingsKey[] {
-  return section.entries.flatMap((entry) => isSection(entry) ? keysOf(entry) : [entry]);
+function kindOf(type: string, element: string | undefined): SettingsKey["kind"] {
+  if (type === "boolean" || type === "number") return type;
+  if (type === "array") return element === "string" || element === "enum" ? "list" : "structure";
+  return type === "record" ? "structure" : "text";
 }

@@ -5,20 +5,8 @@
  * @module
  */
 import type { z } from "zod";
-import { notInThisVersion, wantedPaths } from "./absent.ts";
-import { environmentName, type SettingsKey, settingsKeys } from "./keys.ts";
 import { isMapping } from "../input/spelling.ts";
-import { nearest } from "../input/nearest.ts";
-import {
-  compareText,
-  type FileProblem,
-  type Path,
-  schemaProblems,
-  type Source,
-} from "../input/yaml_source.ts";
-
-/** The environment, read only. */
-export type Environment = Readonly<Record<string, string | undefined>>;
+import { type FileProblem, type Path, schemaProblems, type Source } from "../input/yaml_source.ts";
 
 /** Raw values on their way to the schema. */
 export class Layers {
@@ -91,95 +79,4 @@ export class Layers {
     }
     return null;
   }
-}
-
-/** Puts the environment's settings over the layers; reports variables that are nearly one. */
-export function addEnvironment(layers: Layers, environment: Environment): FileProblem[] {
-  const problems: FileProblem[] = [];
-  // In alphabetical order GSLB_… comes first, so that the names used here win over their aliases.
-  for (const [name, text] of Object.entries(environment).sort(([a], [b]) => compareText(a, b))) {
-    if (text === undefined || text === "" || !isOurs(name)) continue;
-    const key = variables().get(name);
-    if (!key) problems.push(...strayProblems(name));
-    // Refused here, where each variable is seen: over a value of the file, or under its alias, it would hide the other.
-    else if (key.absent) problems.push(...absentProblems(key, valueOf(text, key), name));
-    else layers.set(key.path, { value: valueOf(text, key), origin: name });
-  }
-  return problems;
-}
-
-const PREFIX = "PLEIADES_";
-
-/** Variables that aren't settings: the shell's commands and the tests read them. */
-const OTHER_VARIABLES: ReadonlySet<string> = new Set([
-  "PLEIADES_API_URL",
-  "PLEIADES_API_TOKEN",
-  "PLEIADES_DEBUG",
-  "PLEIADES_EXECUTABLE",
-  "PLEIADES_TEST_ALL",
-]);
-
-/** The names by which an earlier system reads its licence. */
-const VARIABLE_ALIASES: readonly (readonly [alias: string, variable: string])[] = [
-  ["GSLB_LICENSE_SECRET", "PLEIADES_LICENSE_SECRET"],
-  ["GSLB_LICENSE_KEY", "PLEIADES_LICENSE_KEY"],
-];
-
-function isOurs(name: string): boolean {
-  if (VARIABLE_ALIASES.some(([alias]) => alias === name)) return true;
-  return name.startsWith(PREFIX) && !OTHER_VARIABLES.has(name);
-}
-
-/** The key that each variable sets; read from the schema when there is a variable to look up. */
-function variables(): ReadonlyMap<string, SettingsKey> {
-  return keysByVariable ??= readVariables();
-}
-
-let keysByVariable: ReadonlyMap<string, SettingsKey> | null = null;
-
-function readVariables(): Map<string, SettingsKey> {
-  const keys = new Map<string, SettingsKey>();
-  for (const key of settingsKeys()) if (key.environment !== null) keys.set(key.environment, key);
-  for (const [alias, variable] of VARIABLE_ALIASES) keys.set(alias, keys.get(variable)!);
-  return keys;
-}
-
-/** Those of what is in this version. */
-function proposedVariables(): string[] {
-  return [...variables()].filter(([, { absent }]) => !absent).map(([name]) => name);
-}
-
-function absentProblems({ path }: SettingsKey, value: unknown, name: string): FileProblem[] {
-  return wantedPaths(value, path).map((at) => ({
-    file: name,
-    line: 0,
-    column: 0,
-    message: notInThisVersion(at),
-  }));
-}
-
-function strayProblems(name: string): FileProblem[] {
-  const at = { file: name, line: 0, column: 0 };
-  const structure = settingsKeys().find(({ kind, path }) =>
-    kind === "structure" && environmentName(path) === name
-  );
-  if (structure) {
-    return [{
-      ...at,
-      message: `${structure.path.join(".")} can't be set by a variable (put it into the file)`,
-    }];
-  }
-  const rest = name.slice(PREFIX.length);
-  const near = nearest(rest, proposedVariables().map((known) => known.slice(PREFIX.length)));
-  return near === null ? [] : [{ ...at, message: `Unknown variable (did you mean ${PREFIX}${near}?)` }];
-}
-
-/** Text in the form that the file would have; what doesn't fit stays text, and the schema says so. */
-function valueOf(text: string, { kind }: SettingsKey): unknown {
-  if (kind === "list") return text.split(",").map((part) => part.trim()).filter((part) => part !== "");
-  if (kind === "number" && /^[+-]?\d+(?:\.\d+)?$/.test(text.trim())) return Number(text);
-  if (kind === "boolean" && /^(?:true|false)$/i.test(text.trim())) {
-    return text.trim().toLowerCase() === "true";
-  }
-  return text;
 }

@@ -6,6 +6,8 @@
 import { accessSync, constants, existsSync } from "node:fs";
 import { homedir } from "node:os";
 import { dirname } from "node:path";
+import { type DatabaseKind, openDatabase } from "../geo/database.ts";
+import { fileFault } from "../input/file_fault.ts";
 import { readRegularFile } from "../input/regular_file.ts";
 
 /** The machine, as far as settings depend on it. */
@@ -24,6 +26,8 @@ export interface SettingsOutside {
   processors(): number;
   /** Why TLS can't be served with these PEM texts; `null` = it can. */
   tlsRefusal(cert: string, key: string): string | null;
+  /** Why nobody can go by these bytes as a MaxMind DB; `null` = they are a good one. */
+  databaseFault(bytes: Uint8Array, kind: DatabaseKind): string | null;
 }
 
 /** This machine. */
@@ -35,6 +39,7 @@ export const systemOutside: SettingsOutside = {
   homeFolder: homedir,
   processors: () => navigator.hardwareConcurrency,
   tlsRefusal,
+  databaseFault,
 };
 
 function isWritable(folder: string): boolean {
@@ -56,5 +61,15 @@ function tlsRefusal(cert: string, key: string): string | null {
   } catch (error) {
     const isOfNetwork = error instanceof Deno.errors.AddrNotAvailable;
     return isOfNetwork || !(error instanceof Error) ? null : error.message;
+  }
+}
+
+function databaseFault(bytes: Uint8Array, kind: DatabaseKind): string | null {
+  try {
+    openDatabase(bytes, kind);
+    return null;
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    return fileFault(error);
   }
 }

@@ -7,13 +7,16 @@
 import { Document, isCollection, visit } from "yaml";
 import { z } from "zod";
 import { poolFileSchema, serviceFileSchema, zoneFileSchema } from "../model/model_schema.ts";
-import { isSection, type SettingsKey, settingsKeys, type SettingsSection, settingsTree } from "./keys.ts";
+import type { Block } from "./block.ts";
+import { BLOCKS } from "./blocks.ts";
+import { isSection, keysOf, type SettingsKey, type SettingsSection, settingsTree } from "./keys.ts";
 import { isMapping } from "../input/spelling.ts";
 
 /** The reference of every key of the settings file, in Markdown. */
-export function settingsReference(): string {
-  const tables = sectionsBelow(present(settingsTree())).map(sectionTable);
-  const absent = keyTable(settingsKeys().filter((key) => key.absent));
+export function settingsReference(blocks: readonly Block[] = BLOCKS): string {
+  const tree = settingsTree(blocks);
+  const tables = sectionsBelow(present(tree)).map(sectionTable);
+  const absent = keyTable(keysOf(tree).filter((key) => key.absent));
   return [SETTINGS_INTRODUCTION, ...tables, ABSENT_INTRODUCTION, absent].join("\n\n") + "\n";
 }
 
@@ -36,8 +39,10 @@ export function modelReference(): string {
  *
  * @param rare whether to show also what few need; `config.example.yaml` does
  */
-export function startFile({ rare }: { readonly rare: boolean }): string {
-  const entries = present(settingsTree()).entries.filter((entry) => rare || !isRare(entry));
+export function startFile(
+  { rare, blocks = BLOCKS }: { readonly rare: boolean; readonly blocks?: readonly Block[] },
+): string {
+  const entries = present(settingsTree(blocks)).entries.filter((entry) => rare || !entry.rare);
   const head = [
     "# Settings of a Pleiades node. Keys without a # show their default.",
     `# Check this file with "pleiades config validate FILE"; run it with "pleiades serve -c FILE".`,
@@ -58,6 +63,7 @@ the JSON Schema for editors.
 - Durations have a unit: \`250ms\`, \`10s\`, \`5m\`, \`1h\`, \`7d\`.
 - Relative paths start at the folder of the settings file.
 - A secret may be \`\${ENV_NAME}\` or \`file:/path\`; secrets are never printed, logged or exported.
+- The column "reload" says when a change takes effect after SIGHUP: \`at once\`, or at the \`next start\`.
 - In the environment, lists are separated by commas. An empty variable counts as unset.
 - A key that isn't known is an error. \`checkinterval\`, \`interval\` and \`expectedstatus\` are read as
   \`checkInterval\` and \`expectedStatus\`, and the algorithms \`wrr\`, \`weighted_rr\` and \`rr\` as
@@ -75,21 +81,6 @@ A model is a directory (every \`*.yaml\` and \`*.ndjson\` below it, merged), one
 \`{"pool": …}\`, \`{"service": …}\` or \`{"zone": …}\` a line. A name that is defined twice is an error that names both
 places. YAML may have 1,000 anchors and aliases in a file. \`loadbalancer\` and \`health\` have the keys of the [settings](configuration.md) and replace them.`;
 
-/** What someone who starts doesn't miss. */
-const RARE: ReadonlySet<string> = new Set([
-  "api.webuiPath",
-  "dns.chaos",
-  "dns.nsid",
-  "dns.tcp",
-  "dns.transport",
-  "health.canaries",
-  "health.flipGuard",
-  "history",
-  "names",
-  "queryLog",
-  "workers",
-]);
-
 type Entry = SettingsKey | SettingsSection;
 
 /** The section without what this version lacks. */
@@ -98,15 +89,11 @@ function present(section: SettingsSection): SettingsSection {
   return { ...section, entries: entries.map((entry) => isSection(entry) ? present(entry) : entry) };
 }
 
-function isRare({ path }: Entry): boolean {
-  return RARE.has(path.join("."));
-}
-
 function entryLines(entry: Entry, layout: { readonly indent: string; readonly rare: boolean }): string[] {
   const { indent, rare } = layout;
   const name = entry.path.at(-1)!;
   if (!isSection(entry)) return keyLines(entry, indent);
-  const entries = entry.entries.filter((inner) => rare || !isRare(inner));
+  const entries = entry.entries.filter((inner) => rare || !inner.rare);
   const lines = entries.flatMap((inner) => entryLines(inner, { indent: `${indent}  `, rare }));
   return [...commentLines(entry.description, indent), `${indent}${name}:`, ...lines];
 }
@@ -114,15 +101,10 @@ function entryLines(entry: Entry, layout: { readonly indent: string; readonly ra
 function keyLines(key: SettingsKey, indent: string): string[] {
   const name = key.path.at(-1)!;
   const choices = key.choices === null ? "" : `: ${key.choices.join(", ")}`;
-  const isSet = key.byDefault !== undefined && !isEmpty(key.byDefault) && !turnsOn(key);
+  const isSet = key.byDefault !== undefined && !isEmpty(key.byDefault) && !key.commentedOut;
   const value = isSet ? key.byDefault : key.example ?? key.byDefault ?? {};
   const line = inFlow({ [name]: value });
   return [...commentLines(`${key.description}${choices}`, indent), `${indent}${isSet ? "" : "# "}${line}`];
-}
-
-/** Whether the key, even with its default, makes a difference: any key about probes turns probing on. */
-function turnsOn({ path }: SettingsKey): boolean {
-  return path[0] === "health" && path[1] !== "startTimeout";
 }
 
 function commentLines(text: string, indent: string): string[] {
@@ -168,17 +150,27 @@ function sectionTable({ path, description, entries }: SettingsSection): string {
   );
 }
 
+/** A table of keys; of those that this version has, it says what a reload does with them. */
 function keyTable(keys: readonly SettingsKey[]): string {
   const rows = keys.map((key) => {
     const byDefault = key.byDefault === undefined ? "–" : code(key.byDefault);
     const choices = key.choices === null ? "" : `: ${key.choices.map((word) => `\`${word}\``).join(", ")}`;
     const variable = key.environment === null ? "–" : `\`${key.environment}\``;
-    return `| \`${key.path.join(".")}\` | ${byDefault} | ${
-      escaped(key.description)
-    }${choices} | ${variable} |`;
+    return [
+      `\`${key.path.join(".")}\``,
+      byDefault,
+      `${escaped(key.description)}${choices}`,
+      ...(key.absent ? [] : [RELOAD[key.reload]]),
+      variable,
+    ];
   });
-  return ["| key | default | meaning | environment |", "| --- | --- | --- | --- |", ...rows].join("\n");
+  const isOfAbsent = keys.every(({ absent }) => absent);
+  const head = ["key", "default", "meaning", ...(isOfAbsent ? [] : ["reload"]), "environment"];
+  return [head, head.map(() => "---"), ...rows].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
 }
+
+/** As the pages say it. */
+const RELOAD: Readonly<Record<SettingsKey["reload"], string>> = { live: "at once", restart: "next start" };
 
 function fieldTable(title: string, schema: Readonly<Record<string, unknown>>): string {
   const required = Array.isArray(schema["required"]) ? schema["required"] : [];

@@ -8,10 +8,10 @@ import { MODEL_SECTIONS } from "../model/model_reader.ts";
 import { countOf } from "../input/count.ts";
 import { fileFault } from "../input/file_fault.ts";
 import { formatOf, formatOfHead, loadModel, readModel, STDIN } from "../model/model_files.ts";
+import { BLOCKS } from "./blocks.ts";
 import { loadSettings, type Settings } from "./settings.ts";
-import type { Environment } from "./layers.ts";
+import type { Environment } from "./loading.ts";
 import { systemOutside } from "./outside.ts";
-import { settingsTree } from "./keys.ts";
 import { isMapping } from "../input/spelling.ts";
 import { type FileProblem, readYaml } from "../input/yaml_source.ts";
 
@@ -84,7 +84,7 @@ async function kindOf({ path, typed }: Given): Promise<Validation["kind"]> {
   return modelCount > 0 && modelCount >= count(SETTINGS_ONLY) ? "model" : "settings";
 }
 
-const SETTINGS_KEYS = settingsTree().entries.map(({ path }) => path[0]!);
+const SETTINGS_KEYS = BLOCKS.flatMap(({ shape }) => Object.keys(shape));
 
 /** Both kinds of file have `loadbalancer` and `health`. */
 const MODEL_ONLY: ReadonlySet<string> = new Set(MODEL_SECTIONS.filter((key) => !SETTINGS_KEYS.includes(key)));

@@ -188,7 +188,7 @@ Deno.test("settings can be replaced while running, all or nothing", async () => 
     dns: { ...dns, port: 1 },
     api: { ...TEST_SETTINGS.api, port: 1 },
   });
-  assert.deepEqual(restart, ["dns.port", "api"]);
+  assert.deepEqual(restart, ["dns.port", "api.port"]);
 });
 
 Deno.test("what a reload takes over at once has its effect at once", async () => {

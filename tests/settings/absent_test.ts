@@ -1,8 +1,7 @@
 /** @module Settings of what this version doesn't have: what would switch it on is refused, wherever it comes from. */
 import { deepEqual, ok } from "node:assert/strict";
 import { loadSettings } from "../../src/settings/settings.ts";
-import { settingsKeys } from "../../src/settings/keys.ts";
-import { ABSENT_PATHS } from "../../src/settings/schema.ts";
+import { absentEntries, keysOf, settingsTree } from "../../src/settings/keys.ts";
 import type { SettingsOutside } from "../../src/settings/outside.ts";
 import { formatProblem } from "../../src/input/yaml_source.ts";
 
@@ -15,6 +14,7 @@ function problemsOf(text: string, env: Readonly<Record<string, string>> = {}): s
     homeFolder: () => "/",
     processors: () => 1,
     tlsRefusal: () => null,
+    databaseFault: () => null,
   };
   return loadSettings({ file: "p.yaml", env, outside }).problems.map(formatProblem);
 }
@@ -24,7 +24,7 @@ function fileWith(path: readonly string[], value: unknown): string {
   return JSON.stringify(path.reduceRight<unknown>((inner, step) => ({ [step]: inner }), value));
 }
 
-for (const key of settingsKeys().filter(({ absent }) => absent)) {
+for (const key of keysOf(settingsTree()).filter(({ absent }) => absent)) {
   const name = key.path.join(".");
   Deno.test(`${name} is refused when it would switch something on, and let pass when it wouldn't`, () => {
     const value = key.kind === "boolean"
@@ -79,8 +79,8 @@ Deno.test("a variable and its older name are named each, also beside the file", 
 });
 
 Deno.test("a section that is no mapping is refused without what it says", () => {
-  for (const path of ABSENT_PATHS) {
-    const [problem = ""] = problemsOf(fileWith(path.split("."), "hunter2"));
-    ok(problem.endsWith(`: ${path} isn't in this version; remove it`), problem);
+  for (const { path } of absentEntries(settingsTree())) {
+    const [problem = ""] = problemsOf(fileWith(path, "hunter2"));
+    ok(problem.endsWith(`: ${path.join(".")} isn't in this version; remove it`), problem);
   }
 });

@@ -1,50 +1,49 @@
 /**
- * Every key of the settings has its answer to a reload.
+ * Every key of the settings has its answer to a reload. That what is marked as live is so shows `live_keys_test.ts`.
  *
  * @module
  */
-import { deepEqual } from "node:assert/strict";
-import { FOR_THE_NEXT_START, needingRestart, TAKEN_OVER } from "../../src/settings/reloading.ts";
+import { deepEqual, notDeepEqual } from "node:assert/strict";
+import { keysOf, settingsTree } from "../../src/settings/keys.ts";
+import type { SettingsOutside } from "../../src/settings/outside.ts";
+import { needingRestart } from "../../src/settings/reloading.ts";
 import { loadSettings, type Settings } from "../../src/settings/settings.ts";
+import { formatProblem } from "../../src/input/yaml_source.ts";
+import { BEFORE, fileOf, otherValue } from "./other_values.ts";
 
-const { settings } = loadSettings({ file: null, env: {} });
+const KEYS = keysOf(settingsTree()).filter(({ absent }) => !absent);
+const WAITING = KEYS.filter(({ reload }) => reload === "restart");
 
-/** The paths of two levels: no section is split further. */
-function keysOf(value: Settings): string[] {
-  return Object.entries(value).flatMap(([section, part]) =>
-    part !== null && typeof part === "object" && !Array.isArray(part)
-      ? Object.keys(part).map((key) => `${section}.${key}`)
-      : [section]
-  );
+/** A machine on which every file is a certificate and its key. */
+const OUTSIDE: SettingsOutside = {
+  readFile: () => new TextEncoder().encode("-----BEGIN CERTIFICATE-----\n-----BEGIN PRIVATE KEY-----\n"),
+  exists: () => false,
+  isWritable: () => false,
+  hostname: () => "node",
+  homeFolder: () => "/",
+  processors: () => 4,
+  tlsRefusal: () => null,
+  databaseFault: () => null,
+};
+
+function settingsOf(values: Readonly<Record<string, unknown>>): Settings {
+  const outside = {
+    ...OUTSIDE,
+    readFile: (path: string) =>
+      path === "/p.yaml" ? new TextEncoder().encode(fileOf(values)) : OUTSIDE.readFile(path),
+  };
+  const { settings, problems } = loadSettings({ file: "/p.yaml", env: {}, outside });
+  deepEqual(problems.map(formatProblem), [], "tests/settings/other_values.ts needs a value that is right");
+  return settings!;
 }
 
-function covers(prefixes: readonly string[], key: string): boolean {
-  return prefixes.some((prefix) => key === prefix || key.startsWith(`${prefix}.`));
+for (const key of WAITING) {
+  const name = key.path.join(".");
+  Deno.test(`a reload with another ${name} names that key and no other`, () => {
+    const before = settingsOf(BEFORE);
+    const after = settingsOf({ ...BEFORE, [name]: otherValue(key) });
+    notDeepEqual(after, before, `nothing comes of ${name}`);
+    deepEqual(needingRestart(before, after), [name]);
+    deepEqual(needingRestart(before, before), []);
+  });
 }
-
-Deno.test("each key is taken over by a reload, or waits for the next start: one of the two", () => {
-  const unsure = keysOf(settings!).filter((key) =>
-    covers(TAKEN_OVER, key) === covers(FOR_THE_NEXT_START, key)
-  );
-  deepEqual(unsure, []);
-});
-
-Deno.test("a key that waits for the next start is named when it is another, and no other key is", () => {
-  for (const key of keysOf(settings!)) {
-    const [section, name] = key.split(".");
-    const before = Object.entries(settings!).find(([part]) => part === section)![1];
-    const after = name === undefined ? "another" : { ...before, [name]: "another" };
-    const named = needingRestart(settings!, { ...settings!, [section!]: after });
-    deepEqual(named, FOR_THE_NEXT_START.filter((known) => covers([known], key)), key);
-  }
-});
-
-Deno.test("the page for operators names the keys of both kinds", async () => {
-  const page = await Deno.readTextFile(new URL("../../docs/operations.md", import.meta.url));
-  const [, atOnce, later] = /^\| (`dns\.domain`.*?) \| (`cluster`.*?) \|$/m.exec(page)!;
-  const keys = (cell: string) => [...cell.matchAll(/`([^`]+)`/g)].map(([, key]) => key!).sort();
-  const shown = (list: readonly string[]) => list.filter((key) => key !== "dns.listen").sort();
-  // In the file, the fallback is written as loadbalancer with health.
-  deepEqual(keys(atOnce!), shown(TAKEN_OVER.map((key) => key === "fallback" ? "loadbalancer" : key)));
-  deepEqual(keys(later!), shown(FOR_THE_NEXT_START));
-});

@@ -54,6 +54,7 @@ function problemsIn(text: string): string[] {
     homeFolder: () => "/",
     processors: () => 1,
     tlsRefusal: () => null,
+    databaseFault: () => null,
   };
   return loadSettings({ file: "/pleiades.yaml", env: {}, outside }).problems.map(formatProblem);
 }

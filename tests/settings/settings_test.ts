@@ -1,7 +1,7 @@
 /** @module Settings: where each value comes from, and what is found wrong in one run. */
 import { deepEqual, equal, match } from "node:assert/strict";
 import { loadSettings, type Settings, type SettingsInput } from "../../src/settings/settings.ts";
-import type { SettingsOutside } from "../../src/settings/outside.ts";
+import { type SettingsOutside, systemOutside } from "../../src/settings/outside.ts";
 import { formatProblem } from "../../src/input/yaml_source.ts";
 import { flatRecord, writeMmdb } from "../geo/mmdb_writer.ts";
 
@@ -23,6 +23,7 @@ function machine(files: Readonly<Record<string, string | Uint8Array>> = {}): Set
     homeFolder: () => "/home/pleiades",
     processors: () => 4,
     tlsRefusal: () => null,
+    databaseFault: systemOutside.databaseFault,
   };
 }
 
