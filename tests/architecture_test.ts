@@ -12,7 +12,7 @@ import { deno, ROOT } from "../scripts/process.ts";
 import { codeOnly, findings, none } from "./source_text.ts";
 
 /** The ground: what anything may build on. */
-const GROUND = ["ip", "clock", "version", "thread", "shared_weight", "telemetry"];
+const GROUND = ["ip", "clock", "version", "thread", "shared_weight", "listeners", "telemetry"];
 /** What capabilities see besides the ground: never each other, and never DNS. */
 const CAPABILITY = ["input", "model", "settings", "change", "events"];
 
@@ -23,6 +23,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   version: [],
   thread: [],
   shared_weight: [],
+  listeners: [],
   telemetry: ["ip", "clock"],
   sockets: [],
   wire: [],

@@ -10,9 +10,10 @@ import type { Place } from "./location.ts";
 import type { Clock } from "../clock.ts";
 import type { Member } from "../model/model.ts";
 import { type Atlas, EMPTY_ATLAS } from "./geo_data.ts";
+import { Listeners } from "../listeners.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Registry } from "../telemetry/metrics.ts";
-import { type DatabasePaths, Databases } from "./watched_databases.ts";
+import { type DatabasePaths, Databases, locate, type PreparedDatabases } from "./watched_databases.ts";
 import { MapFileSource } from "./watched_map_file.ts";
 
 /** The settings that name files and places. */
@@ -25,7 +26,7 @@ export interface AtlasSettings {
 
 /** What an atlas needs. */
 export interface AtlasFilesOptions {
-  /** Which files there are; `use` takes others. */
+  /** Which files there are; `prepare` reads others. */
   readonly settings: AtlasSettings;
   /** Paces the looks at the files. */
   readonly clock: Pick<Clock, "monotonicMs" | "sleep">;
@@ -48,9 +49,13 @@ export interface AtlasFilesOptions {
 export class AtlasFiles implements AsyncDisposable {
   readonly #databases: Databases;
   readonly #map: MapFileSource;
-  readonly #listeners = new Set<(atlas: Atlas) => void>();
+  readonly #listeners = new Listeners<Atlas>();
   #endpointLocations: Readonly<Record<string, Place>>;
   #atlas: Atlas = EMPTY_ATLAS;
+  /** Of the settings that are being taken over: it may be answered from already, and stays the same atlas. */
+  #prepared: Atlas | null = null;
+  /** Of the last that was drawn, whether or not it came into effect. */
+  #edition = EMPTY_ATLAS.edition;
   /** While several files are read one change is told of, not one a file. */
   #readings = 0;
   #hasChanged = false;
@@ -69,9 +74,8 @@ export class AtlasFiles implements AsyncDisposable {
   }
 
   /** Tells of every new atlas, until it is disposed of; members may stand elsewhere then, too. */
-  onChange(listener: (atlas: Atlas) => void): Disposable {
-    this.#listeners.add(listener);
-    return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
+  onChange(hear: (atlas: Atlas) => void): Disposable {
+    return this.#listeners.add(hear);
   }
 
   /** Reads every file that isn't as it was; resolves when what is good is in `atlas`. Never rejects. */
@@ -79,10 +83,32 @@ export class AtlasFiles implements AsyncDisposable {
     return this.#together([() => this.#databases.reload(), () => this.#map.reload()]);
   }
 
-  /** Takes over other settings; resolves when what is good in their files is in `atlas`. Never rejects. */
-  use({ geoip, mapFile }: AtlasSettings): Promise<void> {
-    this.#endpointLocations = geoip.endpointLocations;
-    return this.#together([() => this.#databases.use(geoip), () => this.#map.use(mapFile.path)]);
+  /**
+   * Reads the files of other settings beside those in effect: nothing is another before `take`. A file that is in effect
+   * already and can't be taken any more stays as it was read, and so do the rules of a map file where the next has faults.
+   *
+   * @throws {Error} when a file that is named for the first time can't be taken
+   * @throws the reason of the signal, or of the end
+   */
+  async prepare({ geoip, mapFile }: AtlasSettings, signal: AbortSignal): Promise<PreparedAtlas> {
+    const [databases, map] = await Promise.all([
+      this.#databases.prepare(geoip, signal),
+      this.#map.prepare(mapFile.path, signal),
+    ]);
+    const { endpointLocations } = geoip;
+    const atlas = this.#draw({ ...databases, map: map.table });
+    return {
+      atlas,
+      placeOf: (member) => placeOf(member, { endpointLocations, city: databases.city }),
+      take: () => {
+        this.#endpointLocations = endpointLocations;
+        this.#prepared = atlas;
+        databases.take();
+        map.take();
+        this.#change();
+        this.#prepared = null;
+      },
+    };
   }
 
   /** Counts databases that were refused with the settings that name them. */
@@ -92,16 +118,12 @@ export class AtlasFiles implements AsyncDisposable {
 
   /** Where an address is, as far as a database knows. */
   locate(ipAddress: string): Place | null {
-    return this.#databases.locate(ipAddress);
+    return locate(ipAddress, this.#databases.city);
   }
 
   /** Where a member stands, if anybody knows. */
-  placeOf(
-    { latitude, longitude, ipAddress }: Pick<Member, "latitude" | "longitude" | "ipAddress">,
-  ): Place | null {
-    if (latitude !== null && longitude !== null) return { latitude, longitude };
-    if (ipAddress === null) return null;
-    return this.#endpointLocations[ipAddress] ?? this.locate(ipAddress);
+  placeOf(member: Placed): Place | null {
+    return placeOf(member, { endpointLocations: this.#endpointLocations, city: this.#databases.city });
   }
 
   /** Resolves when the bounds in all databases have been worked out. */
@@ -127,18 +149,52 @@ export class AtlasFiles implements AsyncDisposable {
   #change(): void {
     this.#hasChanged = this.#readings > 0;
     if (this.#hasChanged) return;
-    this.#atlas = this.#draw();
-    for (const listener of this.#listeners) listener(this.#atlas);
+    const { city, asn } = this.#databases;
+    const atlas = this.#draw({ city, asn, map: this.#map.current });
+    if (atlas === this.#atlas) return;
+    this.#atlas = atlas;
+    this.#listeners.tell(atlas);
   }
 
-  #draw(): Atlas {
-    const { city, asn } = this.#databases;
-    return {
-      edition: this.#atlas.edition + 1,
+  /** The atlas of these; where nothing is another, it is the one that is there. */
+  #draw({ city, asn, map }: Pick<PreparedDatabases, "city" | "asn"> & Pick<Atlas, "map">): Atlas {
+    const drawn = {
       city: city.map(({ bytes }) => bytes),
       extents: city.map(({ extents }) => extents),
       asn: asn.map(({ bytes }) => bytes),
-      map: this.#map.current,
+      map,
     };
+    for (const atlas of [this.#atlas, this.#prepared]) if (atlas && isDrawnAs(atlas, drawn)) return atlas;
+    return { edition: ++this.#edition, ...drawn };
   }
+}
+
+/** What is known of clients by other settings. */
+export interface PreparedAtlas extends Pick<AtlasFiles, "atlas" | "placeOf"> {
+  /** Puts it in effect, and tells of it where it is another. */
+  readonly take: () => void;
+}
+
+/** What says where a member stands. */
+export type Placed = Pick<Member, "latitude" | "longitude" | "ipAddress">;
+
+function placeOf(
+  { latitude, longitude, ipAddress }: Placed,
+  { endpointLocations, city }:
+    & Pick<AtlasSettings["geoip"], "endpointLocations">
+    & Pick<PreparedDatabases, "city">,
+): Place | null {
+  if (latitude !== null && longitude !== null) return { latitude, longitude };
+  if (ipAddress === null) return null;
+  return endpointLocations[ipAddress] ?? locate(ipAddress, city);
+}
+
+/** Whether an atlas is of the very same tables. */
+function isDrawnAs(atlas: Atlas, { city, extents, asn, map }: Omit<Atlas, "edition">): boolean {
+  const lists = [[atlas.city, city], [atlas.extents, extents], [atlas.asn, asn], [[atlas.map], [
+    map,
+  ]]] as const;
+  return lists.every(([one, other]) =>
+    one.length === other.length && one.every((table, i) => table === other[i])
+  );
 }

@@ -11,7 +11,12 @@ import type { FileProblem } from "../input/yaml_source.ts";
 /** What became of a file; problems stand in the order of lines. */
 export type MapFileReading =
   | { readonly kind: "compiled"; readonly table: SharedArrayBuffer }
-  | { readonly kind: "faulty"; readonly problems: readonly FileProblem[] };
+  | {
+    readonly kind: "faulty";
+    readonly problems: readonly FileProblem[];
+    /** Whether nothing was found wrong in it, but it can't be read at all. */
+    readonly isUnreadable: boolean;
+  };
 
 /** Reads and compiles a map file; never rejects. */
 export async function readMapFile(path: string): Promise<MapFileReading> {
@@ -20,7 +25,11 @@ export async function readMapFile(path: string): Promise<MapFileReading> {
     return { kind: "compiled", table: compileMapFile(await Deno.readFile(path)) };
   } catch (cause) {
     if (!(cause instanceof Error)) throw cause;
-    return { kind: "faulty", problems: problemsOf(path, cause) };
+    return {
+      kind: "faulty",
+      problems: problemsOf(path, cause),
+      isUnreadable: !(cause instanceof MapFileFault),
+    };
   }
 }
 

@@ -32,7 +32,7 @@ export interface DatabasePaths {
 
 /** What databases need. */
 export interface DatabasesOptions {
-  /** Which there are; `use` turns to others. */
+  /** Which there are; `prepare` reads others. */
   readonly paths: DatabasePaths;
   /** Paces the looks. */
   readonly clock: Pick<Clock, "monotonicMs" | "sleep">;
@@ -94,37 +94,32 @@ export class Databases implements AsyncDisposable {
     return inEffect(this.#files, "asn");
   }
 
-  /** Where an address is, as far as a database knows. */
-  locate(ipAddress: string): Place | null {
-    const address = parseIp(ipAddress);
-    if (address === null) return null;
-    for (const { mmdb } of this.city) {
-      const place = mmdb.place(mmdb.find(address));
-      const latitude = mmdb.latitude(place);
-      if (!Number.isNaN(latitude)) return { latitude, longitude: mmdb.longitude(place) };
-    }
-    return null;
-  }
-
   /** Reads every file that isn't as it was; resolves when what is good is in effect. Never rejects. */
-  reload(): Promise<void> {
-    return this.#inTurn(() => this.#loadAll());
+  async reload(): Promise<void> {
+    await this.#inTurn(() => this.#loadAll());
   }
 
   /**
-   * Turns to other files, or to none. What a faulty one should replace goes all the same, since it is another file.
+   * Reads the files of other settings, beside those in effect: nothing is another before `take`. A file that is in
+   * effect already and can't be taken any more stays as it was read; a file that is new must be good.
    *
-   * @returns when what is good is in effect; never rejects
+   * @throws {Error} when a file that is new can't be taken; it is counted
+   * @throws the reason of the signal, or of the end
    */
-  use(paths: DatabasePaths): Promise<void> {
-    return this.#inTurn(async () => {
-      const before = this.#files;
-      this.#files = filesOf(paths).map((file) => before.find((known) => known.isSame(file)) ?? file);
-      if (before.some((file) => file.current !== null && !this.#files.includes(file))) {
-        this.#options.onChange();
-      }
-      await this.#loadAll();
-    });
+  async prepare(paths: DatabasePaths, signal: AbortSignal): Promise<PreparedDatabases> {
+    const readings =
+      await this.#inTurn(() => Promise.all(filesOf(paths).map((file) => this.#readAside(file)))) ?? [];
+    signal.throwIfAborted();
+    this.#ended.signal.throwIfAborted();
+    const files = readings.map(({ file }) => file);
+    return {
+      city: inEffect(files, "city"),
+      asn: inEffect(files, "asn"),
+      take: () => {
+        this.#files = files;
+        for (const { file, tookMs } of readings) if (tookMs !== null) this.#loaded(file, tookMs);
+      },
+    };
   }
 
   /** Resolves when all bounds have been worked out, as far as there is something to work out now. */
@@ -152,9 +147,10 @@ export class Databases implements AsyncDisposable {
     }
   }
 
-  #inTurn(step: () => Promise<void>): Promise<void> {
+  #inTurn<Result>(step: () => Promise<Result>): Promise<Result | undefined> {
     const turned = this.#turn.then(() => this.#ended.signal.aborted ? undefined : step());
-    this.#turn = turned.catch(() => {}); // told to whoever wanted the step; the next one has its turn all the same
+    // A failure is told to whoever wanted the step; the next one has its turn all the same.
+    this.#turn = turned.then(() => {}, () => {});
     return turned;
   }
 
@@ -167,31 +163,62 @@ export class Databases implements AsyncDisposable {
   }
 
   async #load(file: DatabaseFile): Promise<void> {
-    const { log, clock, onChange } = this.#options;
-    const startMs = clock.monotonicMs();
+    const startMs = this.#options.clock.monotonicMs();
     const loading = await file.load();
-    if (loading === "as before" || this.#ended.signal.aborted) return;
-    if (loading === "restless") {
-      return log.info("A database changes while it is read; it is read again when it rests", {
-        file: file.path,
-      });
-    }
-    this.#loads.labels(loading === "loaded" ? "success" : "error").inc();
+    // Other settings may have been taken over meanwhile, which don't name it any more.
+    if (loading === "as before" || this.#ended.signal.aborted || !this.#files.includes(file)) return;
+    if (loading === "restless") return this.#sayRestless(file);
     if (loading !== "loaded") return this.#refuse(file, loading.reason);
-    const { mmdb } = file.current!;
-    log.info("Loaded a database", {
+    this.#loaded(file, this.#options.clock.monotonicMs() - startMs);
+    this.#options.onChange();
+  }
+
+  /** Reads a file that settings name, unless it is in effect as it lies there: then `tookMs` is null. */
+  async #readAside(file: DatabaseFile): Promise<ReadAside> {
+    const known = this.#files.find((known) => known.isSame(file));
+    if (known && await known.isInEffect()) return { file: known, tookMs: null };
+    const startMs = this.#options.clock.monotonicMs();
+    const loading = await file.load();
+    if (loading === "loaded") return { file, tookMs: this.#options.clock.monotonicMs() - startMs };
+    if (loading === "restless") this.#sayRestless(file);
+    else if (loading !== "as before") this.#refuseAside(file, { known, reason: loading.reason });
+    return { file: known ?? file, tookMs: null };
+  }
+
+  #refuseAside(
+    file: DatabaseFile,
+    { known, reason }: { readonly known: DatabaseFile | undefined; readonly reason: string },
+  ): void {
+    if (known) {
+      known.takeNote(file);
+      return this.#refuse(known, reason);
+    }
+    this.countRefused(1);
+    throw new Error(`Database not loaded: ${file.path}: ${reason}`);
+  }
+
+  #sayRestless({ path }: DatabaseFile): void {
+    this.#options.log.info("A database changes while it is read; it is read again when it rests", {
+      file: path,
+    });
+  }
+
+  #loaded(file: DatabaseFile, tookMs: number): void {
+    const { mmdb, unplaced } = file.current!;
+    this.#loads.labels("success").inc();
+    this.#options.log.info("Loaded a database", {
       file: file.path,
       type: mmdb.databaseType,
       made: new Date(mmdb.buildEpoch * 1000),
-      ...(file.kind === "city" && { withoutCoordinates: file.current!.unplaced }),
-      milliseconds: Math.round(clock.monotonicMs() - startMs),
+      ...(file.kind === "city" && { withoutCoordinates: unplaced }),
+      milliseconds: Math.round(tookMs),
     });
-    onChange();
     if (file.kind === "city") this.#bounding = this.#bounding.then(() => this.#bound(file));
   }
 
   #refuse({ path, current }: DatabaseFile, reason: string): void {
     const { log } = this.#options;
+    this.countRefused(1);
     const made = current && new Date(current.mmdb.buildEpoch * 1000);
     if (made === null) log.error(`Database not loaded: ${path}: ${reason}`);
     else log.error(`Database not loaded, the one before stays: ${path}: ${reason}`, { made });
@@ -222,6 +249,35 @@ export class Databases implements AsyncDisposable {
   }
 }
 
+/** A file that was read beside those in effect. */
+interface ReadAside {
+  readonly file: DatabaseFile;
+  /** `null` = nothing was read that is to be taken. */
+  readonly tookMs: number | null;
+}
+
+/** The databases of other settings, read. */
+export interface PreparedDatabases {
+  /** Those of places. */
+  readonly city: readonly BoundedDatabase[];
+  /** Those of autonomous systems. */
+  readonly asn: readonly Database[];
+  /** Puts them in effect, without telling of it. */
+  readonly take: () => void;
+}
+
+/** Where an address is, as far as one of these databases knows. */
+export function locate(ipAddress: string, city: readonly Database[]): Place | null {
+  const address = parseIp(ipAddress);
+  if (address === null) return null;
+  for (const { mmdb } of city) {
+    const place = mmdb.place(mmdb.find(address));
+    const latitude = mmdb.latitude(place);
+    if (!Number.isNaN(latitude)) return { latitude, longitude: mmdb.longitude(place) };
+  }
+  return null;
+}
+
 /** A database and the bounds in it. */
 export interface BoundedDatabase extends Database {
   /** What `Extents` reads; `null` = not worked out yet, or not needed. */
@@ -250,6 +306,13 @@ class DatabaseFile {
     return path === this.path && kind === this.kind;
   }
 
+  /** Takes note that what is there now was read by a twin and is no good, so that it isn't read once more. */
+  takeNote(twin: DatabaseFile): void {
+    this.#read = twin.#read;
+    this.#changed = twin.#changed;
+    this.#isTaken = false;
+  }
+
   /** Whether there is another file than was read, the same as at the last look. */
   async hasChanged(): Promise<boolean> {
     const mark = await markOf(this.path);
@@ -259,10 +322,15 @@ class DatabaseFile {
     return hasRested;
   }
 
+  /** Whether what was read of it is the file as it is now. */
+  async isInEffect(): Promise<boolean> {
+    return this.#isTaken && (await markOf(this.path)).text === this.#read?.text;
+  }
+
   /** Reads the file unless it is the one in effect. */
   async load(): Promise<"loaded" | "as before" | "restless" | { readonly reason: string }> {
+    if (await this.isInEffect()) return "as before";
     const mark = await markOf(this.path);
-    if (this.#isTaken && mark.text === this.#read?.text) return "as before";
     const outcome = await this.#tryRead();
     this.#changed = await markOf(this.path);
     if (mark.text !== this.#changed.text) return "restless";

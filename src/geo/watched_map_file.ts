@@ -85,21 +85,31 @@ export class MapFileSource implements AsyncDisposable {
   }
 
   /** Reads the file again unless it is as it was; resolves when its rules are `current`, or are refused. Never rejects. */
-  reload(): Promise<void> {
-    return this.#inTurn(() => this.#load());
+  async reload(): Promise<void> {
+    await this.#inTurn(() => this.#load());
   }
 
   /**
-   * Turns to another file, or to none. If it is faulty, the rules of the file before stay.
+   * Reads the file of other settings beside the one in effect: nothing is another before `take`. Where the file has
+   * faults, the rules before stay.
    *
-   * @returns when its rules are `current`, or are refused; never rejects
+   * @throws {Error} when it is another file than before and can't be read; it is counted
+   * @throws the reason of the signal, or of the end
    */
-  use(path: string | null): Promise<void> {
-    return this.#inTurn(async () => {
-      if (path !== this.#path) this.#read = this.#changed = null;
-      this.#path = path;
-      await this.#load();
-    });
+  async prepare(path: string | null, signal: AbortSignal): Promise<PreparedMapFile> {
+    const outcome = path === null ? null : await this.#inTurn(() => this.#readUnlessInEffect(path)) ?? null;
+    signal.throwIfAborted();
+    this.#ended.signal.throwIfAborted();
+    if (outcome !== null && path !== this.#path) this.#expectReadable(outcome);
+    return {
+      table: path === null ? null : outcome?.table ?? this.#current,
+      take: () => {
+        if (path !== this.#path) this.#read = this.#changed = null;
+        this.#path = path;
+        if (path === null) this.#take(null);
+        else if (outcome !== null) this.#conclude(outcome);
+      },
+    };
   }
 
   /** Ends watching, and a thread that is still reading. */
@@ -121,9 +131,10 @@ export class MapFileSource implements AsyncDisposable {
     }
   }
 
-  #inTurn(step: () => Promise<void>): Promise<void> {
+  #inTurn<Result>(step: () => Promise<Result>): Promise<Result | undefined> {
     const turned = this.#turn.then(() => this.#ended.signal.aborted ? undefined : step());
-    this.#turn = turned.catch(() => {}); // told to whoever wanted the step; the next one has its turn all the same
+    // A failure is told to whoever wanted the step; the next one has its turn all the same.
+    this.#turn = turned.then(() => {}, () => {});
     return turned;
   }
 
@@ -138,13 +149,30 @@ export class MapFileSource implements AsyncDisposable {
   async #load(): Promise<void> {
     const path = this.#path;
     if (path === null) return this.#take(null);
+    const outcome = await this.#readUnlessInEffect(path);
+    // Other settings may have been taken over meanwhile, which name another file.
+    if (outcome === null || this.#ended.signal.aborted || path !== this.#path) return;
+    this.#conclude(outcome);
+  }
+
+  /** Reads a file and changes nothing; `null` = it is in effect as it lies there. */
+  async #readUnlessInEffect(path: string): Promise<Outcome | null> {
     const mark = await markOf(path);
-    if (this.#isTaken && mark.text === this.#read?.text) return;
+    if (path === this.#path && this.#isTaken && mark.text === this.#read?.text) return null;
     const startMs = this.#options.clock.monotonicMs();
     const reading = await this.#reading(path, mark);
-    if (this.#ended.signal.aborted) return;
-    this.#changed = await markOf(path);
-    if (mark.text !== this.#changed.text) {
+    const markAfter = await markOf(path);
+    const hasRested = mark.text === markAfter.text;
+    return {
+      ...{ path, mark, markAfter, reading, hasRested },
+      table: hasRested && reading.kind === "compiled" ? reading.table : null,
+      tookMs: this.#options.clock.monotonicMs() - startMs,
+    };
+  }
+
+  #conclude({ path, mark, markAfter, reading, hasRested, tookMs }: Outcome): void {
+    this.#changed = markAfter;
+    if (!hasRested) {
       this.#options.log.info("The map file changes while it is read; it is read again when it rests", {
         file: path,
       });
@@ -158,8 +186,14 @@ export class MapFileSource implements AsyncDisposable {
     this.#options.log.info("Loaded the map file", {
       file: path,
       prefixes: this.#prefixCount,
-      milliseconds: Math.round(this.#options.clock.monotonicMs() - startMs),
+      milliseconds: Math.round(tookMs),
     });
+  }
+
+  #expectReadable({ reading, hasRested }: Outcome): void {
+    if (!hasRested || reading.kind === "compiled" || !reading.isUnreadable) return;
+    this.#loads.labels("error").inc();
+    throw new Error(`Map file not loaded: ${reading.problems.map(formatProblem).join("; ")}`);
   }
 
   async #reading(path: string, mark: FileMark): Promise<MapFileReading> {
@@ -168,7 +202,11 @@ export class MapFileSource implements AsyncDisposable {
       return await onThread({ kind: "map file", path }, this.#ended.signal);
     } catch (cause) {
       const message = cause instanceof Error ? cause.message : String(cause);
-      return { kind: "faulty", problems: [{ file: path, line: 0, column: 0, message }] };
+      return {
+        kind: "faulty",
+        isUnreadable: true,
+        problems: [{ file: path, line: 0, column: 0, message }],
+      };
     }
   }
 
@@ -185,4 +223,27 @@ export class MapFileSource implements AsyncDisposable {
     if (this.#current === null) log.error("No rules of a map file are in effect", { file: this.#path });
     else log.error("The map file's rules before stay", { prefixes: this.#prefixCount });
   }
+}
+
+/** The map file of other settings, read. */
+export interface PreparedMapFile {
+  /** What is in effect when they are; `null` = no rules. */
+  readonly table: SharedArrayBuffer | null;
+  /** Puts it in effect. */
+  readonly take: () => void;
+}
+
+/** What came of reading a file. */
+interface Outcome {
+  readonly path: string;
+  /** The file before it was read, … */
+  readonly mark: FileMark;
+  /** … and behind. */
+  readonly markAfter: FileMark;
+  /** Whether the two are the same. */
+  readonly hasRested: boolean;
+  readonly reading: MapFileReading;
+  /** `null` = nothing was read that is to be taken. */
+  readonly table: SharedArrayBuffer | null;
+  readonly tookMs: number;
 }

@@ -353,12 +353,13 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
   const use = async (next: Settings) => {
     const before = settings;
     settings = next;
+    const takeAtlas = async (settings: Settings) => (await atlas.prepare(settings, ending.signal)).take();
     try {
-      await atlas.use(next);
+      await takeAtlas(next);
       await publisher.refresh();
     } catch (error) {
       settings = before;
-      await atlas.use(before);
+      await takeAtlas(before);
       throw error;
     }
     health.use(guardTermsOf(next));

@@ -1,5 +1,5 @@
 /** @module Tests of the files about clients: how they are taken, watched and kept when they break. */
-import { deepEqual, equal, match, notEqual, ok } from "node:assert/strict";
+import { deepEqual, equal, match, notEqual, ok, rejects } from "node:assert/strict";
 import { AtlasFiles, type AtlasSettings } from "../../src/geo/geo_files.ts";
 import { DATABASE_WATCH_MS } from "../../src/geo/watched_databases.ts";
 import { Extents } from "../../src/geo/extents.ts";
@@ -223,22 +223,123 @@ Deno.test("reload() takes a changed file at once, and leaves alone what is as it
   equal(files.atlas.asn[0], before);
 });
 
-Deno.test("use() takes other settings over, and keeps what both name", async () => {
+Deno.test("settings that are prepared change nothing, and are taken over at once, keeping what both name", async () => {
   await using world = await openWorld({ "v4.mmdb": cityV4(), "v6.mmdb": cityV6, "rules": RULES });
   await using files = world.open({ database: ["v4.mmdb", "v6.mmdb"], map: "rules" });
   await files.reload();
   await files.bounded();
   const before = files.atlas;
   const told = world.told.length;
-  await files.use(world.settings({ database: ["v4.mmdb"], endpointLocations: { "198.51.100.1": SYDNEY } }));
-  equal(world.told.length, told + 1);
+  const next = world.settings({ database: ["v4.mmdb"], endpointLocations: { "198.51.100.1": SYDNEY } });
+  const prepared = await files.prepare(next, NEVER);
+  const member = { ipAddress: "198.51.100.1", latitude: null, longitude: null };
+  equal(files.atlas, before);
+  deepEqual([files.placeOf(member), prepared.placeOf(member)], [null, SYDNEY]);
+  deepEqual(files.locate("2001:db8::1"), SYDNEY);
+  equal(world.told.length, told);
+
+  prepared.take();
+  deepEqual(world.told.slice(told), [prepared.atlas]);
+  equal(files.atlas, prepared.atlas);
+  ok(files.atlas.edition > before.edition);
   deepEqual(files.atlas.city, [before.city[0]]);
   deepEqual(files.atlas.extents, [before.extents[0]]);
   equal(files.atlas.map, null);
   notEqual(before.map, null);
-  const member = { ipAddress: "198.51.100.1", latitude: null, longitude: null };
   deepEqual(files.placeOf(member), SYDNEY);
+  equal(files.locate("2001:db8::1"), null);
 });
+
+Deno.test("a changed file and a new one are read when they are prepared, and in effect when they are taken", async () => {
+  await using world = await openWorld({ "v4.mmdb": cityV4(), "asn.mmdb": asn, "rules": RULES });
+  await using files = world.open({ database: ["v4.mmdb"] });
+  await files.reload();
+  await world.write("v4.mmdb", cityV4(SYDNEY));
+  const next = world.settings({ database: ["v4.mmdb"], asnDatabase: ["asn.mmdb"], map: "rules" });
+  const prepared = await files.prepare(next, NEVER);
+  deepEqual(files.locate("192.0.2.1"), FRANKFURT);
+  deepEqual(prepared.placeOf({ ipAddress: "192.0.2.1", latitude: null, longitude: null }), SYDNEY);
+  match(world.metrics(), /^pleiades_geoip_loads_total\{result="success"\} 1$/m);
+  prepared.take();
+  deepEqual(files.locate("192.0.2.1"), SYDNEY);
+  deepEqual([files.atlas.asn.length, files.atlas.map !== null], [1, true]);
+  match(world.metrics(), /^pleiades_geoip_loads_total\{result="success"\} 3$/m);
+  const { edition } = files.atlas;
+  await files.bounded();
+  ok(files.atlas.edition >= edition);
+  for (let i = 0; i < 3; i++) await world.look();
+  match(world.metrics(), /^pleiades_geoip_loads_total\{result="success"\} 3$/m);
+});
+
+Deno.test("a file that comes into effect between the two isn't lost", async () => {
+  await using world = await openWorld({ "v4.mmdb": cityV4(), "v6.mmdb": cityV6 });
+  await using files = world.open({ database: ["v4.mmdb"] });
+  await files.reload();
+  const prepared = await files.prepare(world.settings({ database: ["v4.mmdb", "v6.mmdb"] }), NEVER);
+  await world.write("v4.mmdb", cityV4(SYDNEY));
+  await files.reload();
+  prepared.take();
+  notEqual(files.atlas, prepared.atlas);
+  equal(world.told.at(-1), files.atlas);
+  deepEqual([files.locate("192.0.2.1"), files.locate("2001:db8::1")], [SYDNEY, SYDNEY]);
+});
+
+for (
+  const [what, named] of [
+    ["a database that is cut short", { database: ["v4.mmdb", "cut.mmdb"] }],
+    ["a database that isn't there", { database: ["v4.mmdb", "nowhere.mmdb"] }],
+    ["a map file that isn't there", { database: ["v6.mmdb"], map: "nowhere" }],
+  ] as const
+) {
+  Deno.test(`${what} can't be prepared, and nothing of its settings is in effect`, async () => {
+    await using world = await openWorld({
+      "v4.mmdb": cityV4(),
+      "v6.mmdb": cityV6,
+      "cut.mmdb": cityV6.subarray(0, 99),
+      "rules": RULES,
+    });
+    await using files = world.open({ database: ["v4.mmdb"], map: "rules" });
+    await files.reload();
+    await files.bounded();
+    const before = files.atlas;
+    const told = world.told.length;
+    await rejects(
+      files.prepare(world.settings({ ...named, endpointLocations: { "192.0.2.9": SYDNEY } }), NEVER),
+      /^Error: (?:Database|Map file) not loaded: .*(?:cut|nowhere)/,
+    );
+    equal(files.atlas, before);
+    equal(world.told.length, told);
+    deepEqual(files.locate("192.0.2.9"), FRANKFURT);
+    match(world.metrics(), /^pleiades_(?:geoip|map_file)_loads_total\{result="error"\} 1$/m);
+    for (let i = 0; i < 3; i++) await world.look();
+    equal(files.atlas, before);
+  });
+}
+
+Deno.test("a database in effect that has become faulty stays as it was read, and is told of once", async () => {
+  await using world = await openWorld({ "v4.mmdb": cityV4() });
+  await using files = world.open({ database: ["v4.mmdb"] });
+  await files.reload();
+  await files.bounded();
+  const before = files.atlas;
+  await world.write("v4.mmdb", cityV4().subarray(0, 99));
+  (await files.prepare(world.settings({ database: ["v4.mmdb"] }), NEVER)).take();
+  for (let i = 0; i < 3; i++) await world.look();
+  equal(files.atlas, before);
+  equal(world.errors().length, 1);
+});
+
+Deno.test("what is prepared when the files are disposed of, or when the signal has fired, is refused", async () => {
+  await using world = await openWorld({ "v4.mmdb": cityV4(), "v6.mmdb": cityV6 });
+  const files = world.open({ database: ["v4.mmdb"] });
+  await files.reload();
+  const next = world.settings({ database: ["v6.mmdb"] });
+  await rejects(files.prepare(next, AbortSignal.abort(new Error("on purpose"))), /on purpose/);
+  const preparing = files.prepare(next, NEVER);
+  await Promise.all([rejects(preparing), files[Symbol.asyncDispose]()]);
+});
+
+const NEVER = new AbortController().signal;
 
 Deno.test("nothing is told of when nothing has changed", async () => {
   await using world = await openWorld({ "city.mmdb": cityV4() });
@@ -247,7 +348,7 @@ Deno.test("nothing is told of when nothing has changed", async () => {
   await files.bounded();
   const told = world.told.length;
   await files.reload();
-  await files.use(world.settings({ database: ["city.mmdb"] }));
+  (await files.prepare(world.settings({ database: ["city.mmdb"] }), NEVER)).take();
   for (let i = 0; i < 3; i++) await world.look();
   equal(world.told.length, told);
 });

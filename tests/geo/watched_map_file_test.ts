@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { deepEqual, equal, match, notEqual, ok } from "node:assert/strict";
+import { deepEqual, equal, match, notEqual, ok, rejects } from "node:assert/strict";
 import { setImmediate } from "node:timers/promises";
 import { MAP_FILE_WATCH_MS, MapFileSource } from "../../src/geo/watched_map_file.ts";
 import { MapFile } from "../../src/geo/map_file_table.ts";
@@ -94,20 +94,49 @@ Deno.test("reload() leaves a file alone that is as it was, and tries a refused o
   equal(world.errors().length, 4);
 });
 
-Deno.test("use() turns to another file if that has no faults, and to none", async () => {
+Deno.test("another file is prepared aside, and taken at once if it has no faults; so is none", async () => {
   await using world = await openWorld("10.0.0.0/8 192.0.2.1\n");
   await world.source.reload();
   const before = world.source.current;
-  await world.source.use(`${world.path}.nowhere`);
+  const told = world.told.length;
+  await rejects(world.source.prepare(`${world.path}.nowhere`, NEVER), /nowhere: can't be read: /);
+  await Deno.writeTextFile(`${world.path}.faulty`, "x\n");
+  (await world.source.prepare(`${world.path}.faulty`, NEVER)).take();
   equal(world.source.current, before);
+  match(world.errors().join(), /Map file not loaded: .*faulty:1:.*The map file's rules before stay/);
+
   await Deno.writeTextFile(`${world.path}.other`, "10.0.0.0/8 192.0.2.1\n");
-  await world.source.use(`${world.path}.other`);
+  const other = await world.source.prepare(`${world.path}.other`, NEVER);
+  equal(world.source.current, before);
+  equal(world.told.length, told);
+  other.take();
   notEqual(world.source.current, before);
-  await world.source.use(null);
+  equal(world.source.current, other.table);
+  for (let i = 0; i < 3; i++) await world.look();
+  equal(world.source.current, other.table);
+
+  const none = await world.source.prepare(null, NEVER);
+  equal(world.source.current, other.table);
+  none.take();
   equal(world.source.current, null);
   equal(world.told.at(-1), null);
   match(world.metrics(), /^pleiades_map_file_prefixes 0$/m);
 });
+
+Deno.test("the file before isn't taken any more when another has been", async () => {
+  await using world = await openWorld("10.0.0.0/8 192.0.2.1\n");
+  await world.source.reload();
+  const path = `${world.path}.other`;
+  await Deno.writeTextFile(path, "10.0.0.0/8 192.0.2.2\n");
+  const other = await world.source.prepare(path, NEVER);
+  await world.write("10.0.0.0/8 192.0.2.3\n");
+  const reloaded = world.source.reload();
+  other.take();
+  await reloaded;
+  equal(world.source.current, other.table);
+});
+
+const NEVER = new AbortController().signal;
 
 Deno.test("a large file is read on a thread, faults included", async () => {
   const lines = Array.from({ length: 20_000 }, (_, i) => `10.${i >> 8}.${i & 255}.0/24 192.0.2.${i % 250}\n`);
