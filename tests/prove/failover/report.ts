@@ -29,7 +29,7 @@ export interface Circumstances {
   readonly rise: number;
   readonly fall: number;
   readonly holdMs: number;
-  /** Load average of the last minute, at the begin and at the end. */
+  /** Load average of the last minute, at the start and at the end. */
   readonly load: readonly [number, number];
 }
 
@@ -75,7 +75,7 @@ export function tables(
 ): string {
   const date = new Date().toISOString().slice(0, 10);
   const lateMs = Math.max(...rows.flatMap(({ trials }) => trials.map((trial) => trial.lateMs)));
-  const average = load.map((figure) => figure.toFixed(1)).join(" at the begin and ");
+  const average = load.map((figure) => figure.toFixed(1)).join(" at the start and ");
   return [
     `Measured on ${date} with ${navigator.hardwareConcurrency} cores that did other work as well (load average ` +
     `${average} at the end, and the prober itself was late by up to ${

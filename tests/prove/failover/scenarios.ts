@@ -76,7 +76,7 @@ export const SCENARIOS: readonly Scenario[] = [
   {
     ...one,
     name: "certificate",
-    what: "HTTPS begins anew with an expired certificate",
+    what: "HTTPS restarts with an expired certificate",
     check: "https",
     kind: "refusing",
     says: /^certificate expired$/,
