@@ -1,5 +1,5 @@
 /**
- * Joins parts that are made in order: whoever is made first tells, whoever comes later listens.
+ * Joins parts that are made in order: an earlier part tells, and later parts listen.
  *
  * @module
  */

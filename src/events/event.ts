@@ -1,5 +1,5 @@
 /**
- * What happens inside a node, as whoever follows it is told: plain data that can be sent as JSON as it is.
+ * What happens inside a node, as its followers are told: plain data that can be sent as JSON as it is.
  *
  * An event says what happened and where to look, not all that is known: a commit of a million services is as small
  * as one of a pool, so that a bounded number of events takes bounded memory.
@@ -59,7 +59,7 @@ export interface GuardNotice {
   /** Tells events apart. */
   readonly kind: "guard";
   /**
-   * `tripped`: very many turned down at once; `blinded`: no canary answers; `sighted`: one answers again; `overdue`: a
+   * `tripped`: very many targets failed at once; `blinded`: no canary answers; `sighted`: one answers again; `overdue`: a
    * blindness took too long; `ended`: a trip is over.
    */
   readonly change: "tripped" | "blinded" | "sighted" | "overdue" | "ended";
@@ -79,7 +79,7 @@ export interface CommitEvent {
   readonly generation: number;
   /** The way it came; `null` when another process wrote it. */
   readonly via: string | null;
-  /** Who wanted it; empty when nobody is known. */
+  /** Who wanted it; empty when the author isn't known. */
   readonly by: string;
   /** Why; may be empty. */
   readonly reason: string;

@@ -6,7 +6,7 @@
  * that it saw last, so a slow one costs no memory: when the ring has gone round meanwhile, it is told that it lost some.
  *
  * **Ids ascend over restarts**, too: the first one of a run is the microsecond of its start, and a node doesn't emit a
- * million events a second for long. So an id of the run before is older than all there is, and whoever comes back with it
+ * million events a second for long. So an id of the run before is older than all there is, and a reader that comes back with it
  * (`Last-Event-ID`) is told that it lost some, not that it has seen everything.
  *
  * @module
