@@ -12,7 +12,16 @@ import { deno, ROOT } from "../scripts/process.ts";
 import { codeOnly, findings, none } from "./source_text.ts";
 
 /** The ground: what anything may build on. */
-const GROUND = ["ip", "clock", "version", "thread", "shared_weight", "listeners", "telemetry"];
+const GROUND = [
+  "ip",
+  "clock",
+  "version",
+  "thread",
+  "shared_memory",
+  "shared_weight",
+  "listeners",
+  "telemetry",
+];
 /** What capabilities see besides the ground: never each other, and never DNS. */
 const CAPABILITY = ["input", "model", "settings", "change", "events"];
 
@@ -22,6 +31,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   clock: [],
   version: [],
   thread: [],
+  shared_memory: [],
   shared_weight: [],
   listeners: [],
   telemetry: ["ip", "clock"],

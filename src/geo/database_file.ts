@@ -7,6 +7,7 @@ import { expectRegular } from "../input/regular_file.ts";
 import { type DatabaseKind, openDatabase } from "./database.ts";
 import type { Mmdb } from "./mmdb.ts";
 import { weightOf } from "../shared_weight.ts";
+import { createShared } from "../shared_memory.ts";
 
 /** A database that is good. */
 export interface Database {
@@ -38,7 +39,7 @@ async function readShared(path: string): Promise<SharedArrayBuffer> {
   expectRegular(await Deno.stat(path)); // before it is opened: that alone waits for the other end of a pipe
   using file = await Deno.open(path);
   const { size } = await file.stat();
-  const bytes = new Uint8Array(new SharedArrayBuffer(size));
+  const bytes = new Uint8Array(createShared(size));
   // The system doesn't read into shared memory.
   const chunk = new Uint8Array(CHUNK_BYTES);
   let length = 0;

@@ -13,6 +13,7 @@
  */
 import { withSpare } from "./memory.ts";
 import type { KeptTables } from "./tables.ts";
+import { createShared } from "../shared_memory.ts";
 
 /** Moves with every change of what is written here or in this folder that an older file wouldn't survive. */
 const FORMAT = 11;
@@ -157,7 +158,7 @@ class Reader {
    * @throws {RangeError} when the file ends before
    */
   bytes(size: number, room: number): Uint8Array<SharedArrayBuffer> {
-    const bytes = new Uint8Array(new SharedArrayBuffer(room), 0, size);
+    const bytes = new Uint8Array(createShared(room), 0, size);
     const buffered = this.#buffer.subarray(0, size);
     bytes.set(buffered);
     this.#buffer = this.#buffer.subarray(buffered.length);

@@ -5,6 +5,7 @@
  * @module
  */
 import { weightOf } from "../shared_weight.ts";
+import { createShared } from "../shared_memory.ts";
 
 /** Bytes in shared memory. */
 export type SharedBytes = Uint8Array<SharedArrayBuffer>;
@@ -35,7 +36,7 @@ class Memory {
   #weight: ArrayBuffer | null = null;
 
   constructor(bytes: number) {
-    this.buffer = new SharedArrayBuffer(bytes);
+    this.buffer = createShared(bytes);
     this.#size = bytes;
   }
 
@@ -79,7 +80,7 @@ class Memory {
   #grow(bytes: number): void {
     if (this.#sealed) throw new OutOfRoom(`${this.#size} bytes are in use`);
     this.#size = Math.max(this.#size * 2, Math.ceil(bytes / 4096) * 4096);
-    const grown = new SharedArrayBuffer(this.#size);
+    const grown = createShared(this.#size);
     new Uint8Array(grown).set(new Uint8Array(this.buffer, 0, this.used));
     this.buffer = grown;
     this.#weight = weightOf([grown]);

@@ -6,13 +6,14 @@
 import { ENTRY } from "./layout.ts";
 import { type Bytes, OutOfRoom, type SharedBytes, type Words } from "./memory.ts";
 import { firstSlot, hashLabel, hashSuffix, LABELS_MAX, labelStarts } from "./name_hash.ts";
+import { createShared } from "../shared_memory.ts";
 
 /** The hash table of names. */
 export class NameTable {
   readonly #records: Words;
   readonly #heap: Bytes;
   #count = 0;
-  #slots = new Int32Array(new SharedArrayBuffer(2 * 4 * 1024));
+  #slots = new Int32Array(createShared(2 * 4 * 1024));
   #isSealed = false;
   #seed: number;
   /** Of the name that was hashed last: where its labels begin, and the hash of each of its suffixes. */
@@ -118,7 +119,7 @@ export class NameTable {
 
   #grow(): void {
     const old = this.#slots;
-    this.#slots = new Int32Array(new SharedArrayBuffer(old.byteLength * 2));
+    this.#slots = new Int32Array(createShared(old.byteLength * 2));
     for (let i = 0; i < old.length; i += 2) if (old[i + 1] !== 0) this.#insert(old[i]!, old[i + 1]!);
   }
 }
