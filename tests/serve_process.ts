@@ -9,6 +9,8 @@ import { parseSocketAddress, type SocketAddress } from "../src/ip.ts";
 export interface ServeOptions {
   /** Arguments behind `serve`; DNS and API listen on free ports of 127.0.0.1 unless they say otherwise. */
   readonly args?: readonly string[];
+  /** Whether DNS and API listen where the settings say instead. */
+  readonly listensBySettings?: boolean;
   readonly env?: Readonly<Record<string, string>>;
   /** The executable to run instead of the sources. */
   readonly executable?: string | null;
@@ -81,7 +83,8 @@ export class ServeProcess implements AsyncDisposable {
   /** Starts it and waits for nothing: for starts that fail, or that something happens to. */
   static spawn(options: ServeOptions = {}): ServeProcess {
     const args = options.args ?? [];
-    const given = (flag: string, value: string) => args.includes(flag) ? [] : [flag, value];
+    const given = (flag: string, value: string) =>
+      options.listensBySettings || args.includes(flag) ? [] : [flag, value];
     const command = commandOf(
       ["serve", ...given("--dns", "127.0.0.1:0"), ...given("--api", "127.0.0.1:0"), ...args],
       { ...options, env: { PLEIADES_LOG_FORMAT: "json", ...options.env } },

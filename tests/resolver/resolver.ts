@@ -30,9 +30,11 @@ export class LoopbackResolver implements AsyncDisposable {
   readonly asked: string[] = [];
   readonly #socket: Deno.DatagramConn;
   readonly #serving: Promise<void>;
+  readonly #onAsked: (question: string) => void;
 
-  constructor(says: Readonly<Record<string, Says>>) {
+  constructor(says: Readonly<Record<string, Says>>, onAsked: (question: string) => void = () => {}) {
     this.says = { ...says };
+    this.#onAsked = onAsked;
     this.#socket = Deno.listenDatagram({ transport: "udp", hostname: "127.0.0.1", port: 0 });
     const { hostname, port } = this.#socket.addr as Deno.NetAddr;
     this.address = { hostname, port };
@@ -54,6 +56,7 @@ export class LoopbackResolver implements AsyncDisposable {
   #answer({ id, questions }: dnsPacket.DecodedPacket): Uint8Array | null {
     const { name, type } = questions![0]!;
     this.asked.push(`${name} ${type}`);
+    this.#onAsked(`${name} ${type}`);
     const says = this.says[name] ?? "NXDOMAIN";
     if (says === "nothing at all") return null;
     const rcode = says === "NXDOMAIN" ? 3 : says === "SERVFAIL" ? 2 : 0;

@@ -6,34 +6,33 @@
  */
 import type { SettingsKey } from "../../src/settings/keys.ts";
 
-/** Values where the schema's own example isn't another one, or needs what isn't there. */
+/** Values where the schema's own example is what the file has, or names what isn't there. */
 const BY_HAND: Readonly<Record<string, unknown>> = {
   "api.listenAddr": "127.0.0.2",
+  "api.tls.certFile": "another.crt",
+  "api.tls.keyFile": "another.key",
   "api.tokens": ["another"],
   "database.path": "another.db",
   "queryLog.path": "another.log",
 };
 
-/** Keys of which one alone is wrong, with the value that the file has before. */
-const GIVEN: Readonly<Record<string, unknown>> = {
-  "api.tls.certFile": "api.crt",
-  "api.tls.keyFile": "api.key",
-};
-
-/** What the file says of the keys that can't be changed from nothing. */
-export const BEFORE: Readonly<Record<string, unknown>> = { ...GIVEN, workers: 1 };
-
-/** A valid value that isn't the default, nor what {@linkcode BEFORE} has. */
-export function otherValue({ path, kind, byDefault, choices, example }: SettingsKey): unknown {
+/**
+ * A valid value for a key that isn't the one it has.
+ *
+ * @param before what it has; absent = its default
+ */
+export function otherValue(
+  { path, kind, byDefault, choices, example }: SettingsKey,
+  before: unknown = byDefault,
+): unknown {
   const name = path.join(".");
   if (Object.hasOwn(BY_HAND, name)) return BY_HAND[name];
-  if (Object.hasOwn(GIVEN, name)) return `another-${GIVEN[name]}`;
-  if (choices) return choices.find((word) => word !== byDefault);
-  if (kind === "boolean") return !byDefault;
-  if (kind === "number") return Number(BEFORE[name] ?? byDefault ?? example) + 1;
+  if (choices) return choices.find((word) => word !== before);
+  if (kind === "boolean") return !before;
+  if (kind === "number") return Number(before ?? example) + 1;
   // A duration: its example may be its default.
-  if (typeof byDefault === "string" && /^\d+[a-z]+$/.test(byDefault)) {
-    return byDefault.replace(/\d+/, (count) => String(Number(count) + 1));
+  if (typeof before === "string" && /^\d+[a-z]+$/.test(before)) {
+    return before.replace(/\d+/, (count) => String(Number(count) + 1));
   }
   return example;
 }

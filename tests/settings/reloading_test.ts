@@ -9,10 +9,17 @@ import type { SettingsOutside } from "../../src/settings/outside.ts";
 import { needingRestart } from "../../src/settings/reloading.ts";
 import { loadSettings, type Settings } from "../../src/settings/settings.ts";
 import { formatProblem } from "../../src/input/yaml_source.ts";
-import { BEFORE, fileOf, otherValue } from "./other_values.ts";
+import { fileOf, otherValue } from "./other_values.ts";
 
 const KEYS = keysOf(settingsTree()).filter(({ absent }) => !absent);
 const WAITING = KEYS.filter(({ reload }) => reload === "restart");
+
+/** Keys that have no default, or not alone. */
+const BEFORE: Readonly<Record<string, unknown>> = {
+  workers: 1,
+  "api.tls.certFile": "api.crt",
+  "api.tls.keyFile": "api.key",
+};
 
 /** A machine on which every file is a certificate and its key. */
 const OUTSIDE: SettingsOutside = {
@@ -41,7 +48,7 @@ for (const key of WAITING) {
   const name = key.path.join(".");
   Deno.test(`a reload with another ${name} names that key and no other`, () => {
     const before = settingsOf(BEFORE);
-    const after = settingsOf({ ...BEFORE, [name]: otherValue(key) });
+    const after = settingsOf({ ...BEFORE, [name]: otherValue(key, BEFORE[name]) });
     notDeepEqual(after, before, `nothing comes of ${name}`);
     deepEqual(needingRestart(before, after), [name]);
     deepEqual(needingRestart(before, before), []);
