@@ -161,6 +161,14 @@ export class Mmdb {
     }
   }
 
+  /**
+   * Whether all of what the file says of a leaf can be read, down to what is of no interest here. Costs as much as the
+   * record is long, each time: for trying a file out.
+   */
+  isWhole(leaf: number): boolean {
+    return leaf <= this.nodeCount || this.#records.isWhole(leaf - this.nodeCount - SEPARATOR_BYTES);
+  }
+
   /** Degrees, north is positive; NaN = unknown, and then so is the longitude. */
   latitude(place: number): number {
     return this.#coordinates[place * COORDINATES]!;
@@ -302,6 +310,12 @@ const EXTENDED = [0, 8, 9, 10, 11, 0, 0, 14, 15];
 /** Largest size of a value of each type; −1 = there is no such type. */
 const SIZE_MAX = [-1, -1, Infinity, 8, Infinity, 2, 4, Infinity, 4, 8, 16, Infinity, -1, -1, 1, 4];
 
+/** Values of one record, or of the metadata, that are read when a file is tried out; MaxMind's have some 200. */
+const WHOLE_VALUES_MAX = 65_536;
+
+/** How deeply values may be nested: what libmaxminddb takes. */
+const DEPTH_MAX = 512;
+
 /** What pointers of each length count from. */
 const POINTER_BASE = [0, 2048, 526336, 0];
 
@@ -359,6 +373,35 @@ class Section {
       else if (this.type === TYPE.array) values += this.size;
     }
     return at;
+  }
+
+  /**
+   * Whether a value can be read to its end with all that its pointers lead to: within the section, of types that there
+   * are and sizes that they have, nested and long within reason.
+   */
+  isWhole(at: number): boolean {
+    return this.#readWhole(at, { left: WHOLE_VALUES_MAX }, 0) >= 0;
+  }
+
+  /** Reads a value with all it has; gives the position behind it, −1 = corrupt. */
+  #readWhole(at: number, budget: { left: number }, depth: number): number {
+    if (depth === DEPTH_MAX || budget.left-- === 0) return -1;
+    const next = this.enter(at);
+    if (next < 0) return -1;
+    const { type, size } = this;
+    if (type === TYPE.double || type === TYPE.float) return size === SIZE_MAX[type] ? next : -1;
+    if (type !== TYPE.map && type !== TYPE.array) return next;
+    const isHere = this.at === next;
+    let inside = this.at;
+    for (let i = 0; i < size; i++) {
+      if (type === TYPE.map) {
+        inside = this.enter(inside);
+        if (inside < 0 || this.type !== TYPE.text) return -1;
+      }
+      inside = this.#readWhole(inside, budget, depth + 1);
+      if (inside < 0) return -1;
+    }
+    return isHere ? inside : next;
   }
 
   /** The number that was come to; NaN when it is none. */
@@ -513,6 +556,11 @@ class Records {
       this.#readMap(at, ABOUT.address) >= 0;
   }
 
+  /** Whether all of a record can be read. */
+  isWhole(offset: number): boolean {
+    return this.#section.isWhole(this.#section.position(offset));
+  }
+
   /** Reads a value that may be a map; gives the position behind it, −1 = corrupt. */
   #readMap(at: number, about: number): number {
     const section = this.#section;
@@ -634,8 +682,9 @@ function findMarker(bytes: Uint8Array): number {
 function readFacts(section: Section): ReadonlyMap<string, number | string> {
   const corrupt = new MmdbFault("its metadata can't be read to its end (the file is cut short or corrupt)");
   const facts = new Map<string, number | string>();
+  if (!section.isWhole(section.position(0))) throw corrupt;
   let at = section.enter(section.position(0));
-  if (at < 0 || section.type !== TYPE.map) throw corrupt;
+  if (section.type !== TYPE.map) throw corrupt;
   for (let left = section.size; left > 0; left--) {
     const value = section.enter(at);
     if (value < 0 || section.type !== TYPE.text) throw corrupt;

@@ -381,6 +381,69 @@ for (const recordSize of RECORD_SIZES) {
   });
 }
 
+/**
+ * Opens what may be no database with both readers. What this one takes `maxmind` must take, too, and the other way round
+ * nothing is asked: here more is refused.
+ *
+ * @returns how many records were taken
+ */
+function takenByBoth(bytes: Uint8Array, rng: () => number): number {
+  let database: Mmdb;
+  try {
+    database = new Mmdb(bytes);
+  } catch {
+    return 0;
+  }
+  const oracle = new Reader(Buffer.from(bytes));
+  let taken = 0;
+  for (let i = 0; i < 20; i++) {
+    const address = addressIn(database, rng);
+    if (!database.isWhole(database.find(address))) continue;
+    oracle.get(formatIp(address));
+    taken++;
+  }
+  return taken;
+}
+
+/** An address on a random way through the tree, with data at its end where there is some to be had. */
+function addressIn(database: Mmdb, rng: () => number): Uint8Array {
+  const address = new Uint8Array(database.ipVersion === 6 ? 16 : 4);
+  let node = 0;
+  for (let depth = 0; depth < address.length * 8 && node < database.nodeCount; depth++) {
+    const drawn = rng() >>> 16 & 1;
+    const bit = database.child(node, drawn) === database.nodeCount ? 1 - drawn : drawn;
+    address[depth >> 3]! |= bit << (7 - (depth & 7));
+    node = database.child(node, bit);
+  }
+  return address;
+}
+
+for (const recordSize of RECORD_SIZES) {
+  Deno.test(`what maxmind refuses of a corrupt file of ${recordSize} bits a record is refused`, () => {
+    const whole = sample(recordSize);
+    const rng = seededRng(recordSize);
+    let taken = 0;
+    for (let length = 0; length < whole.length; length++) {
+      taken += takenByBoth(whole.subarray(0, length), rng);
+    }
+    equal(taken, 0);
+    equal(takenByBoth(whole, rng), 20);
+    for (let at = 0; at < whole.length; at++) {
+      for (const byte of [0, 255, whole[at]! ^ 1 << (rng() & 7), rng() & 255]) {
+        const corrupt = whole.slice();
+        corrupt[at] = byte;
+        taken += takenByBoth(corrupt, rng);
+      }
+    }
+    for (let run = 0; run < 5000; run++) {
+      const corrupt = whole.slice();
+      for (let flips = 1 + rng() % 8; flips > 0; flips--) corrupt[rng() % whole.length] = rng() & 255;
+      taken += takenByBoth(corrupt, rng);
+    }
+    ok(taken > 5_000, "enough is taken for the comparison to say something");
+  });
+}
+
 Deno.test("random bytes are no database, with or without a marker behind them", () => {
   const rng = seededRng(7);
   const marker = sample(24).subarray(-300);
