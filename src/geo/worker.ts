@@ -7,6 +7,8 @@
  *
  * @module
  */
+import type { DatabaseKind } from "./database.ts";
+import { type DatabaseFault, faultOf } from "./database_fault.ts";
 import { workOutExtents } from "./extents.ts";
 import { Mmdb } from "./mmdb.ts";
 import { type MapFileReading, readMapFile } from "./map_file_reading.ts";
@@ -15,6 +17,8 @@ import { type MapFileReading, readMapFile } from "./map_file_reading.ts";
 export type Order =
   /** Read and compile the map file that lies at `path`. */
   | { readonly kind: "map file"; readonly path: string }
+  /** Look whether the database that lies at `path` may be gone by. */
+  | { readonly kind: "database"; readonly path: string; readonly databaseKind: DatabaseKind }
   /** Work out the bounds in a database; `path` is where it came from. */
   | { readonly kind: "extents"; readonly path: string; readonly bytes: SharedArrayBuffer };
 
@@ -22,6 +26,8 @@ export type Order =
 export interface Reports {
   /** The table, or what is wrong. */
   readonly "map file": MapFileReading;
+  /** What is wrong; `null` = nothing. */
+  readonly "database": DatabaseFault | null;
   /** What `Extents` reads. */
   readonly "extents": SharedArrayBuffer;
 }
@@ -34,10 +40,15 @@ interface WorkerScope {
 
 const scope = globalThis as unknown as WorkerScope;
 
-scope.onmessage = async ({ data: order }) => {
-  scope.postMessage(
-    order.kind === "extents"
-      ? workOutExtents(new Mmdb(new Uint8Array(order.bytes)))
-      : await readMapFile(order.path),
-  );
-};
+scope.onmessage = async ({ data: order }) => scope.postMessage(await carryOut(order));
+
+function carryOut(order: Order): Reports[keyof Reports] | Promise<MapFileReading> {
+  switch (order.kind) {
+    case "map file":
+      return readMapFile(order.path);
+    case "database":
+      return faultOf(order.path, order.databaseKind);
+    case "extents":
+      return workOutExtents(new Mmdb(new Uint8Array(order.bytes)));
+  }
+}

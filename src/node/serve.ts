@@ -6,8 +6,9 @@
 import type { ExitCode } from "../cli/failure.ts";
 import type { Terminal } from "../cli/terminal.ts";
 import { systemClock } from "../clock.ts";
-import type { SettingsFlags } from "../settings/loading.ts";
-import { loadSettings, type Settings } from "../settings/settings.ts";
+import type { SettingsFlags, ZoneInEffect } from "../settings/loading.ts";
+import { judgeDatabases } from "../settings/databases.ts";
+import { type LoadedSettings, loadSettings, type Settings } from "../settings/settings.ts";
 import { formatProblem } from "../input/yaml_source.ts";
 import { type DescriptorDemand, descriptorWarning, raiseDescriptorLimit } from "./descriptors.ts";
 import { formatSocketAddress } from "../ip.ts";
@@ -28,9 +29,16 @@ export async function serve(
   flags: ServeFlags,
   { terminal, signals }: { readonly terminal: Terminal; readonly signals: ServeSignals },
 ): Promise<ExitCode> {
+  let running: Settings | null = null;
   const load = () =>
-    loadSettings({ ...(flags.config && { file: flags.config }), env: Deno.env.toObject(), flags });
-  const loaded = load();
+    judgeDatabases(
+      loadSettings({
+        ...(flags.config && { file: flags.config }),
+        ...{ env: Deno.env.toObject(), flags },
+        zonesInEffect: running === null ? [] : zonesOf(running),
+      }),
+    );
+  const loaded = await load();
   if (!loaded.settings) {
     for (const problem of loaded.problems) terminal.err(formatProblem(problem));
     return loaded.problems.some(({ file }) => file.startsWith("--")) ? 2 : 1;
@@ -60,7 +68,11 @@ export async function serve(
   const warning = limit && descriptorWarning(limit, demandsOf(node, settings));
   if (warning) log.warn(warning);
   await tell(log, `READY=1\nSTATUS=Answering on ${node.dns.map(formatSocketAddress).join(", ")}`);
-  signals.onReload(() => reload(node, load, log));
+  running = settings;
+  const ending = new AbortController();
+  signals.onReload(async () => {
+    running = await reload(node, { load, log, ending: ending.signal }) ?? running;
+  });
   using _fed = await watched(node, log);
   const exitCode = await Promise.race([
     stopped.then(({ signal }) => {
@@ -73,6 +85,7 @@ export async function serve(
     }),
   ]);
   signals.refuseReloads();
+  ending.abort();
   await tell(log, "STOPPING=1");
   await node[Symbol.asyncDispose]();
   log.info("Stopped");
@@ -151,28 +164,48 @@ function hints(node: RunningNode, settings: Settings): string[] {
   return lines;
 }
 
-/** Takes over the settings file as it is now, or says why not and changes nothing. */
-async function reload(
-  node: RunningNode,
-  load: () => ReturnType<typeof loadSettings>,
-  log: Logger,
-): Promise<void> {
+function zonesOf({ dns: { zones, ttl } }: Settings): ZoneInEffect[] {
+  return zones.map(({ domain, text }) => ({ domain, text, defaultTtl: ttl }));
+}
+
+/**
+ * Takes over the settings file as it is now, or says why not and changes nothing.
+ *
+ * @returns what was taken over
+ */
+async function reload(node: RunningNode, options: ReloadOptions): Promise<Settings | null> {
+  const { log, ending } = options;
   await tell(log, "RELOADING=1");
-  const loaded = load();
-  const { problems, notes, file } = loaded;
-  for (const problem of problems) log.error(`Not reloaded: ${formatProblem(problem)}`);
-  if (!loaded.settings) node.refuse(loaded.refusedDatabases);
-  else {
-    for (const note of notes) log.warn(formatProblem(note));
-    try {
-      const restart = await node.use(loaded.settings);
-      log.info("Reloaded the settings", { settings: file ?? "defaults" });
-      if (restart.length > 0) log.warn("These keys take effect at the next start only", { keys: restart });
-    } catch (error) {
-      log.error("Not reloaded; the settings before stay", { error });
-    }
+  const taken = await takeOver(node, options);
+  if (!ending.aborted) await tell(log, "READY=1");
+  return taken;
+}
+
+interface ReloadOptions {
+  readonly load: () => Promise<LoadedSettings>;
+  readonly log: Logger;
+  /** Aborted when the node begins to stop: what is loaded then comes too late. */
+  readonly ending: AbortSignal;
+}
+
+async function takeOver(node: RunningNode, { load, log, ending }: ReloadOptions): Promise<Settings | null> {
+  const loaded = await load();
+  if (ending.aborted) return null;
+  for (const problem of loaded.problems) log.error(`Not reloaded: ${formatProblem(problem)}`);
+  if (!loaded.settings) {
+    node.refuse(loaded.refusedDatabases);
+    return null;
   }
-  await tell(log, "READY=1");
+  for (const note of loaded.notes) log.warn(formatProblem(note));
+  try {
+    const restart = await node.use(loaded.settings);
+    log.info("Reloaded the settings", { settings: loaded.file ?? "defaults" });
+    if (restart.length > 0) log.warn("These keys take effect at the next start only", { keys: restart });
+    return loaded.settings;
+  } catch (error) {
+    log.error("Not reloaded; the settings before stay", { error });
+    return null;
+  }
 }
 
 /** Tells the service manager, if it asked for it, that the main thread and the DNS workers turn. */

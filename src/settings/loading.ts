@@ -5,6 +5,7 @@
  */
 import type { z } from "zod";
 import type { FileProblem, Path } from "../input/yaml_source.ts";
+import type { DatabaseKind } from "../geo/database.ts";
 import type { SettingsOutside } from "./outside.ts";
 
 /** What the command line says. */
@@ -22,6 +23,28 @@ export interface SettingsFlags {
 /** The environment, read only. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 
+/** A database that settings name. */
+export interface NamedDatabase {
+  /** Absolute. */
+  readonly path: string;
+  /** What it is read for. */
+  readonly kind: DatabaseKind;
+  /** As it was written, for people. */
+  readonly shown: string;
+  /** A problem at the place that names it. */
+  readonly problem: (message: string) => FileProblem;
+}
+
+/** A zone file that is answered. */
+export interface ZoneInEffect {
+  /** As in the settings. */
+  readonly domain: string;
+  /** What the file held. */
+  readonly text: string;
+  /** Seconds; of records without a TTL of their own. */
+  readonly defaultTtl: number;
+}
+
 /** One run of putting settings together. Paths lead to values in the settings file, such as `["dns", "port"]`. */
 export interface Loading {
   /** The command line. */
@@ -32,6 +55,8 @@ export interface Loading {
   readonly outside: SettingsOutside;
   /** Whether only the file is judged, and nothing is started with it. */
   readonly fileOnly: boolean;
+  /** Zone files that have been judged and are answered. */
+  readonly zonesInEffect: readonly ZoneInEffect[];
   /** What another block's part of the file says. @throws {Error} when the settings have no such block */
   of<Shape extends BlockShape>(block: { readonly shape: Shape }): FileOf<Shape>;
   /** What is written in a section, by file, environment or flags; empty when nothing is. */
@@ -40,8 +65,8 @@ export interface Loading {
   isFaulty(section: string): boolean;
   /** Reports what is wrong with a value. */
   problem(at: Path, message: string): void;
-  /** Counts a database that can't be taken, beside reporting it. */
-  countRefusedDatabase(): void;
+  /** Notes a database, which may be large, to be looked into later (`judgeDatabases`); gives its path, absolute. */
+  database(at: Path, path: string, kind: DatabaseKind): string;
   /** Reports what is wrong elsewhere: in a flag, or in a file that a setting names. */
   report(problems: readonly FileProblem[]): void;
   /** Reports what is let pass, though it has no effect. */
@@ -50,6 +75,8 @@ export interface Loading {
   resolve(at: Path, path: string): string;
   /** A file beside the settings, named in messages as shortly as the settings file was. */
   shown(path: string): string;
+  /** Makes a path absolute, of a file that can be read; where it can't, that is reported. */
+  readable(at: Path, path: string): string;
   /** The bytes of a file that a value names; `null` = it can't be read, and that is reported. */
   readBytes(at: Path, path: string): Uint8Array | null;
   /** The text of a file that a value names; `null` = it can't be read, and that is reported. */

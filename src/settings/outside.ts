@@ -6,14 +6,14 @@
 import { accessSync, constants, existsSync } from "node:fs";
 import { homedir } from "node:os";
 import { dirname } from "node:path";
-import { type DatabaseKind, openDatabase } from "../geo/database.ts";
-import { fileFault } from "../input/file_fault.ts";
-import { readRegularFile } from "../input/regular_file.ts";
+import { expectRegular, readRegularFile } from "../input/regular_file.ts";
 
 /** The machine, as far as settings depend on it. */
 export interface SettingsOutside {
   /** The bytes of a file. @throws {Error} when it can't be read */
   readFile(path: string): Uint8Array;
+  /** Makes sure that a file could be read, without doing it. @throws {Error} when it can't be */
+  expectReadable(path: string): void;
   /** Whether there is such a file. */
   exists(path: string): boolean;
   /** Whether this user may write into the folder, or make it. */
@@ -26,21 +26,24 @@ export interface SettingsOutside {
   processors(): number;
   /** Why TLS can't be served with these PEM texts; `null` = it can. */
   tlsRefusal(cert: string, key: string): string | null;
-  /** Why nobody can go by these bytes as a MaxMind DB; `null` = they are a good one. */
-  databaseFault(bytes: Uint8Array, kind: DatabaseKind): string | null;
 }
 
 /** This machine. */
 export const systemOutside: SettingsOutside = {
   readFile: readRegularFile,
+  expectReadable,
   exists: existsSync,
   isWritable,
   hostname: () => Deno.hostname(),
   homeFolder: homedir,
   processors: () => navigator.hardwareConcurrency,
   tlsRefusal,
-  databaseFault,
 };
+
+function expectReadable(path: string): void {
+  expectRegular(Deno.statSync(path)); // before it is opened: that alone waits for the other end of a pipe
+  Deno.openSync(path).close();
+}
 
 function isWritable(folder: string): boolean {
   let existing = folder;
@@ -61,15 +64,5 @@ function tlsRefusal(cert: string, key: string): string | null {
   } catch (error) {
     const isOfNetwork = error instanceof Deno.errors.AddrNotAvailable;
     return isOfNetwork || !(error instanceof Error) ? null : error.message;
-  }
-}
-
-function databaseFault(bytes: Uint8Array, kind: DatabaseKind): string | null {
-  try {
-    openDatabase(bytes, kind);
-    return null;
-  } catch (error) {
-    if (!(error instanceof Error)) throw error;
-    return fileFault(error);
   }
 }

@@ -2,8 +2,8 @@
  * The process's own settings: where it listens, what it is called, where its files lie.
  *
  * Flags win over the environment, the environment over the file, the file over defaults. Loading finds every
- * problem it can, looks into each file that a setting names, and gives settings only when there is none. What there is
- * to set is in `blocks/`, a file a block.
+ * problem it can, looks into each file that a setting names, and gives settings only when there is none. Databases may be
+ * large, and are looked into apart, by `judgeDatabases`. What there is to set is in `blocks/`, a file a block.
  * Durations are milliseconds here, whatever unit the file used; secrets are already resolved.
  *
  * @module
@@ -14,7 +14,16 @@ import { BLOCKS, settingsSchemaOf } from "./blocks.ts";
 import { addEnvironment } from "./environment.ts";
 import { settingsTree } from "./keys.ts";
 import { Layers } from "./layers.ts";
-import type { BlockShape, Environment, FileOf, Loading, SettingsFlags } from "./loading.ts";
+import type {
+  BlockShape,
+  Environment,
+  FileOf,
+  Loading,
+  NamedDatabase,
+  SettingsFlags,
+  ZoneInEffect,
+} from "./loading.ts";
+import type { DatabaseKind } from "../geo/database.ts";
 import { takeOutAbsent } from "./absent.ts";
 import { type SettingsOutside, systemOutside } from "./outside.ts";
 import { replaceSecrets } from "./secrets.ts";
@@ -52,6 +61,8 @@ export interface SettingsInput {
   readonly flags?: SettingsFlags;
   /** The machine; tests put another in. */
   readonly outside?: SettingsOutside;
+  /** Of a node that reloads; they aren't judged again. */
+  readonly zonesInEffect?: readonly ZoneInEffect[];
 }
 
 /** The same, with other blocks than {@linkcode BLOCKS}. */
@@ -67,6 +78,8 @@ export type LoadedSettings<Loaded = Settings> =
     readonly file: string | null;
     /** What is let pass, though it has no effect. */
     readonly notes: readonly FileProblem[];
+    /** Databases that are named, to be looked into. */
+    readonly databases: readonly NamedDatabase[];
   }
   & (
     | { readonly settings: Loaded; readonly problems: readonly [] }
@@ -93,7 +106,7 @@ export function loadSettings<const Blocks extends readonly Block[]>(
 /** The same with all blocks that there are. */
 export function loadSettings(input: SettingsInput): LoadedSettings;
 export function loadSettings(
-  { file, env, fileOnly = false, flags = {}, outside = systemOutside, blocks = BLOCKS }:
+  { file, env, fileOnly = false, flags = {}, outside = systemOutside, zonesInEffect = [], blocks = BLOCKS }:
     & SettingsInput
     & Partial<SettingsInputOf<readonly Block[]>>,
 ): LoadedSettings<object> {
@@ -103,7 +116,7 @@ export function loadSettings(
   const document = path === null ? noFile() : readSettingsFile(path, outside);
   if (document.source === null) {
     const problems = sortProblems(document.problems);
-    return { settings: null, problems, notes: [], file: path, refusedDatabases: 0 };
+    return { settings: null, problems, notes: [], databases: [], file: path, refusedDatabases: 0 };
   }
   const run = new Run({ ...document, source: document.source }, {
     blocks,
@@ -112,11 +125,13 @@ export function loadSettings(
     outside,
     folder: dirname(path ?? "."),
     fileOnly,
+    zonesInEffect,
   });
   const settings = run.load();
-  const { notes, problems, refusedDatabases } = run;
-  if (settings) return { settings, problems: [], notes, file: path };
-  return { settings: null, problems: sortProblems(problems), notes, file: path, refusedDatabases };
+  const { problems } = run;
+  const known = { notes: run.notes, databases: run.databases, file: path };
+  if (settings) return { settings, problems: [], ...known };
+  return { settings: null, problems: sortProblems(problems), ...known, refusedDatabases: 0 };
 }
 
 interface SettingsDocument {
@@ -164,7 +179,7 @@ function readSettingsFile(path: string, outside: SettingsOutside): SettingsDocum
 
 /** What a run is given beside the file. */
 type RunOptions =
-  & Pick<Loading, "env" | "flags" | "outside" | "fileOnly">
+  & Pick<Loading, "env" | "flags" | "outside" | "fileOnly" | "zonesInEffect">
   & {
     readonly blocks: readonly Block[];
     /** Of the settings file: relative paths in it start here. */
@@ -175,8 +190,8 @@ type RunOptions =
 class Run implements Loading {
   readonly problems: FileProblem[];
   readonly notes: FileProblem[] = [];
-  /** How many databases were refused. */
-  refusedDatabases = 0;
+  readonly databases: NamedDatabase[] = [];
+  readonly zonesInEffect: readonly ZoneInEffect[];
   readonly env: Environment;
   readonly flags: SettingsFlags;
   readonly outside: SettingsOutside;
@@ -191,13 +206,14 @@ class Run implements Loading {
 
   constructor(
     { source, values, problems }: SettingsDocument & { readonly source: Source },
-    { blocks, env, flags, outside, folder, fileOnly }: RunOptions,
+    { blocks, env, flags, outside, folder, fileOnly, zonesInEffect }: RunOptions,
   ) {
     this.problems = [...problems];
     this.env = env;
     this.flags = flags;
     this.outside = outside;
     this.fileOnly = fileOnly;
+    this.zonesInEffect = zonesInEffect;
     this.#layers = new Layers(values, source);
     this.#blocks = blocks;
     this.#folder = folder;
@@ -246,8 +262,10 @@ class Run implements Loading {
     this.notes.push(this.#layers.problem(at, message));
   }
 
-  countRefusedDatabase(): void {
-    this.refusedDatabases++;
+  database(at: Path, shown: string, kind: DatabaseKind): string {
+    const path = this.resolve(at, shown);
+    this.databases.push({ path, kind, shown, problem: (message) => this.#layers.problem(at, message) });
+    return path;
   }
 
   resolve(at: Path, path: string): string {
@@ -256,6 +274,13 @@ class Run implements Loading {
 
   shown(path: string): string {
     return isAbsolute(path) ? path : join(this.#folder, path);
+  }
+
+  readable(at: Path, path: string): string {
+    const resolved = this.resolve(at, path);
+    const opened = attempt(() => this.outside.expectReadable(resolved));
+    if ("reason" in opened) this.problem(at, `${path} can't be read: ${opened.reason}`);
+    return resolved;
   }
 
   readBytes(at: Path, path: string): Uint8Array | null {

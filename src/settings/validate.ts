@@ -9,6 +9,7 @@ import { countOf } from "../input/count.ts";
 import { fileFault } from "../input/file_fault.ts";
 import { formatOf, formatOfHead, loadModel, readModel, STDIN } from "../model/model_files.ts";
 import { BLOCKS } from "./blocks.ts";
+import { judgeDatabases } from "./databases.ts";
 import { loadSettings, type Settings } from "./settings.ts";
 import type { Environment } from "./loading.ts";
 import { systemOutside } from "./outside.ts";
@@ -44,7 +45,7 @@ export async function validatePaths(
   const kinds = await Promise.all(given.map(attemptKind));
   const settings = new Map<string, SettingsValidation>();
   for (const [i, kind] of kinds.entries()) {
-    if (kind === "settings") settings.set(paths[i]!, validateSettings(given[i]!, env));
+    if (kind === "settings") settings.set(paths[i]!, await validateSettings(given[i]!, env));
   }
   const [only, ...others] = settings.values();
   const known = only && others.length === 0 ? only.settings : null;
@@ -97,11 +98,12 @@ interface SettingsValidation {
   readonly settings: Settings | null;
 }
 
-function validateSettings({ path, typed }: Given, env: Environment): SettingsValidation {
+async function validateSettings({ path, typed }: Given, env: Environment): Promise<SettingsValidation> {
   const outside = typed === null
     ? systemOutside
     : { ...systemOutside, readFile: (file: string) => file === path ? typed : systemOutside.readFile(file) };
-  const { settings, problems, notes } = loadSettings({ file: path, env, fileOnly: true, outside });
+  const loaded = loadSettings({ file: path, env, fileOnly: true, outside });
+  const { settings, problems, notes } = await judgeDatabases(loaded);
   const endpoints = settings?.fallback?.endpoints.length ?? 0;
   const zones = (settings?.dns.domain.length ?? 0) + (settings?.dns.zones.length ?? 0);
   const content = `${countOf(endpoints, "static endpoint")}, ${countOf(zones, "zone")}`;

@@ -5,9 +5,11 @@
  */
 import { deepEqual, doesNotMatch, equal, match, rejects } from "node:assert/strict";
 import { readDatabase } from "../../src/geo/database_file.ts";
+import { judgeDatabases } from "../../src/settings/databases.ts";
 import { loadSettings } from "../../src/settings/settings.ts";
-import { systemOutside } from "../../src/settings/outside.ts";
 import { openDatabase } from "../../src/geo/database.ts";
+import { databaseFault, faultOf } from "../../src/geo/database_fault.ts";
+import { failingThreads, FAILURES } from "../failing_threads.ts";
 import { flatRecord, MmdbNumber, type MmdbValue, nestedRecord, writeMmdb } from "./mmdb_writer.ts";
 
 const FRANKFURT = { latitude: 50.1, longitude: 8.7, country: "DE" };
@@ -94,7 +96,7 @@ for (const [what, [file, reason]] of Object.entries(BROKEN)) {
       const path = `${folder}/broken.mmdb`;
       await Deno.writeFile(path, file);
       await Deno.writeTextFile(`${folder}/pleiades.yaml`, "geoip: { database: [broken.mmdb] }\n");
-      const loaded = loadSettings({ file: `${folder}/pleiades.yaml`, env: {}, outside: systemOutside });
+      const loaded = await judgeDatabases(loadSettings({ file: `${folder}/pleiades.yaml`, env: {} }));
       const [problem] = loaded.problems;
       match(problem?.message ?? "taken", reason);
       doesNotMatch(problem!.message, /NaN|call stack|Unknown type|offset/i);
@@ -106,6 +108,41 @@ for (const [what, [file, reason]] of Object.entries(BROKEN)) {
     } finally {
       await Deno.remove(folder, { recursive: true });
     }
+  });
+}
+
+/** A file that is too large to be read by the way: a sound one, or one with a broken record. */
+async function large(test: (path: string) => Promise<void>, value: MmdbValue): Promise<void> {
+  const path = await Deno.makeTempFile({ suffix: ".mmdb" });
+  try {
+    const paddingBytes = 2 << 20;
+    await Deno.writeFile(path, writeMmdb({ paddingBytes, networks: [["0.0.0.0/0", value]] }));
+    await test(path);
+  } finally {
+    await Deno.remove(path);
+  }
+}
+
+Deno.test("a large file is judged on a thread as it would be here", async () => {
+  await large(
+    async (path) => deepEqual([await databaseFault(path, "city"), faultOf(path, "city")], [null, null]),
+    flatRecord(FRANKFURT),
+  );
+  await large(async (path) => {
+    const fault = await databaseFault(path, "asn");
+    deepEqual(fault, faultOf(path, "asn"));
+    match(fault!.reason, /there are no autonomous systems in it/);
+  }, flatRecord(FRANKFURT));
+});
+
+for (const [how, source] of Object.entries(FAILURES)) {
+  Deno.test(`a large file is not to be gone by when the thread that judges it ${how}`, async () => {
+    await large(async (path) => {
+      using _ = failingThreads(source);
+      const fault = await databaseFault(path, "city");
+      equal(fault?.isUnreadable, true);
+      match(fault!.reason, /The thread for ".*" failed/);
+    }, flatRecord(FRANKFURT));
   });
 }
 

@@ -8,13 +8,13 @@ import { formatProblem } from "../../src/input/yaml_source.ts";
 function problemsOf(text: string, env: Readonly<Record<string, string>> = {}): string[] {
   const outside: SettingsOutside = {
     readFile: () => new TextEncoder().encode(text),
+    expectReadable: () => {},
     exists: () => false,
     isWritable: () => false,
     hostname: () => "node",
     homeFolder: () => "/",
     processors: () => 1,
     tlsRefusal: () => null,
-    databaseFault: () => null,
   };
   return loadSettings({ file: "p.yaml", env, outside }).problems.map(formatProblem);
 }

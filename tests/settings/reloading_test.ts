@@ -24,13 +24,13 @@ const BEFORE: Readonly<Record<string, unknown>> = {
 /** A machine on which every file is a certificate and its key. */
 const OUTSIDE: SettingsOutside = {
   readFile: () => new TextEncoder().encode("-----BEGIN CERTIFICATE-----\n-----BEGIN PRIVATE KEY-----\n"),
+  expectReadable: () => {},
   exists: () => false,
   isWritable: () => false,
   hostname: () => "node",
   homeFolder: () => "/",
   processors: () => 4,
   tlsRefusal: () => null,
-  databaseFault: () => null,
 };
 
 function settingsOf(values: Readonly<Record<string, unknown>>): Settings {

@@ -48,13 +48,13 @@ for (const text of FILES) {
 function problemsIn(text: string): string[] {
   const outside = {
     readFile: () => new TextEncoder().encode(text),
+    expectReadable: () => {},
     exists: () => false,
     isWritable: () => false,
     hostname: () => "node",
     homeFolder: () => "/",
     processors: () => 1,
     tlsRefusal: () => null,
-    databaseFault: () => null,
   };
   return loadSettings({ file: "/pleiades.yaml", env: {}, outside }).problems.map(formatProblem);
 }

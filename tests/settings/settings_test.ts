@@ -1,29 +1,28 @@
 /** @module Settings: where each value comes from, and what is found wrong in one run. */
 import { deepEqual, equal, match } from "node:assert/strict";
+import { judgeDatabases } from "../../src/settings/databases.ts";
 import { loadSettings, type Settings, type SettingsInput } from "../../src/settings/settings.ts";
-import { type SettingsOutside, systemOutside } from "../../src/settings/outside.ts";
+import type { SettingsOutside } from "../../src/settings/outside.ts";
 import { formatProblem } from "../../src/input/yaml_source.ts";
-import { flatRecord, writeMmdb } from "../geo/mmdb_writer.ts";
 
 const FIXTURE = new URL("../fixtures/config/settings.yaml", import.meta.url).pathname;
 
-const MMDB = writeMmdb({ networks: [["0.0.0.0/0", flatRecord({ latitude: 50.1, longitude: 8.7 })]] });
-
 /** A machine with those files and nothing writable. */
 function machine(files: Readonly<Record<string, string | Uint8Array>> = {}): SettingsOutside {
+  const readFile = (path: string) => {
+    const content = files[path];
+    if (content === undefined) throw new Deno.errors.NotFound(path);
+    return typeof content === "string" ? new TextEncoder().encode(content) : content;
+  };
   return {
-    readFile: (path) => {
-      const content = files[path];
-      if (content === undefined) throw new Deno.errors.NotFound(path);
-      return typeof content === "string" ? new TextEncoder().encode(content) : content;
-    },
+    readFile,
+    expectReadable: readFile,
     exists: (path) => path in files,
     isWritable: () => false,
     hostname: () => "ns1.example.com",
     homeFolder: () => "/home/pleiades",
     processors: () => 4,
     tlsRefusal: () => null,
-    databaseFault: systemOutside.databaseFault,
   };
 }
 
@@ -129,8 +128,6 @@ queryLog: { sample: 100, path: queries.log }
 names: { resolvers: 192.0.2.53, maxTtl: 1h }
 geoip: { database: [a.mmdb, /b.mmdb] }
 `,
-    "/etc/a.mmdb": MMDB,
-    "/b.mmdb": MMDB,
   };
   const { fallback, health, queryLog, names, geoip } = load({ file: "/etc/p.yaml", files });
   equal(fallback, null);
@@ -312,7 +309,7 @@ Deno.test("a time-out that isn't given is never longer than the interval that is
   match(problemsOf({ file: "/p.yaml", files })[0]!, /timeout must be at most checkInterval \(1s\), is 2s/);
 });
 
-Deno.test("what is wrong in one place doesn't hide what is wrong in another", () => {
+Deno.test("what is wrong in one place doesn't hide what is wrong in another", async () => {
   const files = {
     "/etc/p.yaml": `dns:
   port: 70000
@@ -322,7 +319,14 @@ mapFile: { path: none.map }
 `,
     "/etc/a.zone": "@ SOA ns1 hostmaster 1 1h 10m 1w 1m\n@ A 192.0.2.256\n",
   };
-  const places = problemsOf({ file: "/etc/p.yaml", files }).map((problem) => problem.split(" ")[0]);
+  const loaded = loadSettings({ file: "/etc/p.yaml", env: {}, outside: machine(files) });
+  const judged = await judgeDatabases(
+    loaded,
+    (path, kind) => Promise.resolve({ isUnreadable: false, reason: `${path} has no ${kind}` }),
+  );
+  const problems = judged.problems.map(formatProblem);
+  equal(problems[3], "/etc/p.yaml:4:20: a.zone is no database to go by: /etc/a.zone has no city");
+  const places = problems.map((problem) => problem.split(" ")[0]);
   deepEqual(places, [
     "/etc/a.zone:2:5:",
     "/etc/p.yaml:2:9:",
@@ -330,6 +334,41 @@ mapFile: { path: none.map }
     "/etc/p.yaml:4:20:",
     "/etc/p.yaml:5:18:",
   ]);
+});
+
+Deno.test("databases that can't be gone by leave no settings, and are counted", async () => {
+  const files = { "/p.yaml": "geoip: { database: [a.mmdb, b.mmdb], asnDatabase: c.mmdb }\n" };
+  const loaded = loadSettings({ file: "/p.yaml", env: {}, outside: machine(files) });
+  deepEqual(await judgeDatabases(loaded, () => Promise.resolve(null)), loaded);
+  const asked: string[] = [];
+  const judged = await judgeDatabases(loaded, (path, kind) => {
+    asked.push(`${path} ${kind}`);
+    return Promise.resolve(path === "/a.mmdb" ? null : { isUnreadable: true, reason: "it is gone" });
+  });
+  deepEqual(asked, ["/a.mmdb city", "/b.mmdb city", "/c.mmdb asn"]);
+  deepEqual([judged.settings, "refusedDatabases" in judged && judged.refusedDatabases], [null, 2]);
+  deepEqual(judged.problems.map(formatProblem), [
+    "/p.yaml:1:29: b.mmdb can't be read: it is gone",
+    "/p.yaml:1:51: c.mmdb can't be read: it is gone",
+  ]);
+});
+
+Deno.test("a zone that is answered already isn't judged again, unless its defaults are others", () => {
+  const file = (ttl: number) => `dns: { ttl: ${ttl}, zones: [{ domain: example.com, file: a.zone }] }\n`;
+  const files = {
+    "/p.yaml": file(30),
+    "/60.yaml": file(60),
+    "/a.zone": "@ SOA ns1 hostmaster 1 1h 10m 1w 1m\n@ NS ns1\nns1 A 192.0.2.1\n",
+  };
+  equal(load({ file: "/p.yaml", files }).dns.zones[0]!.domain, "example.com");
+  // A text that can't have been judged shows that it isn't.
+  const text = "nonsense\n";
+  const faulty = { ...files, "/a.zone": text };
+  const zonesInEffect = [{ domain: "example.com", text, defaultTtl: 30 }];
+  equal(load({ file: "/p.yaml", files: faulty, zonesInEffect }).dns.zones[0]!.text, text);
+  match(problemsOf({ file: "/60.yaml", files: faulty, zonesInEffect })[0]!, /^\/a\.zone:1:9: /);
+  const others = [{ ...zonesInEffect[0]!, text: "" }, { ...zonesInEffect[0]!, domain: "example.org" }];
+  match(problemsOf({ file: "/p.yaml", files: faulty, zonesInEffect: others })[0]!, /^\/a\.zone:1:9: /);
 });
 
 Deno.test("the database lies in /var/lib where that is writable, else in the user's state folder", () => {

@@ -167,8 +167,14 @@ function readZones(
     const at = ["dns", "zones", i, "file"];
     const text = loading.readText(at, file);
     if (text === null) return [];
-    const { problems } = readZoneText(text, { domain, defaultTtl: ttl });
-    loading.report(problems.map((problem) => ({ file: loading.shown(file), ...problem })));
+    // A large zone takes a while to judge, and what is answered has been judged.
+    const isInEffect = loading.zonesInEffect.some((zone) =>
+      zone.domain === domain && zone.defaultTtl === ttl && zone.text === text
+    );
+    if (!isInEffect) {
+      const { problems } = readZoneText(text, { domain, defaultTtl: ttl });
+      loading.report(problems.map((problem) => ({ file: loading.shown(file), ...problem })));
+    }
     return [{ domain, file: loading.resolve(at, file), text }];
   });
 }

@@ -1,9 +1,7 @@
 /** @module The settings block `geoip`: where clients are. */
 import { z } from "zod";
-import type { DatabaseKind } from "../../geo/database.ts";
 import { decimal, ipAddress, mustBe, oneOrMore } from "../../input/fields.ts";
 import { section } from "../../input/strict_object.ts";
-import type { Path } from "../../input/yaml_source.ts";
 import { mapping, requiredPath } from "../fields.ts";
 import type { FileOf, Loading } from "../loading.ts";
 
@@ -51,25 +49,9 @@ export const geoip = {
     loading: Loading,
   ) => ({
     geoip: {
-      database: database.map((path, i) =>
-        databasePath(path, { at: ["geoip", "database", i], kind: "city", loading })
-      ),
-      asnDatabase: asnDatabase.map((path, i) =>
-        databasePath(path, { at: ["geoip", "asnDatabase", i], kind: "asn", loading })
-      ),
+      database: database.map((path, i) => loading.database(["geoip", "database", i], path, "city")),
+      asnDatabase: asnDatabase.map((path, i) => loading.database(["geoip", "asnDatabase", i], path, "asn")),
       endpointLocations,
     },
   }),
 };
-
-/** Tries a database out, so that a broken one is found now and not with the first query. */
-function databasePath(
-  path: string,
-  { at, kind, loading }: { readonly at: Path; readonly kind: DatabaseKind; readonly loading: Loading },
-): string {
-  const bytes = loading.readBytes(at, path);
-  const fault = bytes && loading.outside.databaseFault(bytes, kind);
-  if (fault !== null) loading.problem(at, `${path} is no database to go by: ${fault}`);
-  if (bytes === null || fault !== null) loading.countRefusedDatabase();
-  return loading.resolve(at, path);
-}

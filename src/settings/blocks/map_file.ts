@@ -31,8 +31,9 @@ export const mapFile = {
  * read, unless nothing but the file is judged.
  */
 function readable(at: Path, path: string, loading: Loading): string {
+  if (!loading.fileOnly) return loading.readable(at, path);
   const bytes = loading.readBytes(at, path);
-  if (bytes !== null && loading.fileOnly) {
+  if (bytes !== null) {
     const { problems } = readMapText(bytes);
     loading.report(problems.map((problem) => ({ file: loading.shown(path), ...problem })));
   }
