@@ -113,7 +113,6 @@ class ApplyThread {
   }
 
   async commit(): Promise<Applied> {
-    this.#hasDatabase = true;
     this.#post({ kind: "commit" });
     return await this.#done.promise;
   }
@@ -121,8 +120,8 @@ class ApplyThread {
   /**
    * Undoes what isn't committed; may be called at any time, and more than once.
    *
-   * A thread that reads a document is stopped wherever it is: it hears nothing as long as it reads, and has nothing open.
-   * One that reads lines, or commits, looks at the word in between and closes its connection, which nobody else can.
+   * A thread that parses a document is stopped wherever it is: it hears nothing as long as it does, and has nothing open.
+   * One that reads lines, judges or commits looks at the word in between and closes its connection, which nobody else can.
    */
   abort(): void {
     Atomics.store(new Int32Array(this.#aborted), 0, 1);
@@ -135,6 +134,9 @@ class ApplyThread {
       case "read":
         this.#aheadBytes -= report.bytes;
         return this.#wake();
+      case "parsed":
+        this.#hasDatabase = true;
+        return this.#post({ kind: "judge" });
       case "ready":
         return this.#ready.resolve();
       case "done":

@@ -26,7 +26,8 @@ import {
   type Edit,
   type Origin,
 } from "./edit.ts";
-import { beginImport, type Imported } from "./model_import.ts";
+import { beginImport } from "./model_import.ts";
+import type { JudgedModel } from "./staged_model.ts";
 
 /** Commits edits to one store. */
 export class Changes {
@@ -79,7 +80,7 @@ export class Changes {
   }
 
   /**
-   * Reads a model and makes it the stored one, as `replaceModel` does; one at a time, in the order of the calls.
+   * Reads a model and makes it the stored one; one at a time, in the order of the calls.
    *
    * A large model, or a small one that takes the place of a large one, is handled by a thread of its own, so that this
    * one goes on with everything else. Other writes are possible until all of the model has been read; from then to
@@ -101,24 +102,23 @@ export class Changes {
     return this.#closing;
   }
 
-  /** Applies a model that is there as bytes, in this turn. For the thread that was made for it, and small models. */
-  applyImported(
-    imported: Imported,
+  /** Makes a model that was read and judged the stored one, in this turn. */
+  applyJudged(
+    judged: JudgedModel,
     { origin, dryRun, ifGeneration, isAborted }:
       & Pick<ApplyOptions, "origin" | "dryRun" | "ifGeneration">
       & { readonly isAborted: () => boolean },
   ): Applied {
-    if (imported.problems.length > 0) return { kind: "invalid", problems: imported.problems };
-    if (!("make" in imported)) throw new Error("A model without problems is there");
-    if (imported.empty) return { kind: "empty" };
+    if (!("make" in judged)) return { kind: "invalid", problems: judged.problems };
+    if (judged.empty) return { kind: "empty" };
     const make = (draft: Draft) => {
       if (ifGeneration !== null && this.#store.generation() !== ifGeneration) throw stale(ifGeneration);
-      imported.make(draft);
+      judged.make(draft);
       if (isAborted()) throw new DOMException("The apply was given up before its commit", "AbortError");
     };
     const { commit, changed } = this.#run(make, { origin, keep: !dryRun });
     if (changed && !dryRun) this.#tell(commit);
-    return { kind: "applied", commit, changed, counts: imported.counts };
+    return { kind: "applied", commit, changed, counts: judged.counts };
   }
 
   /** Calls the listener after each commit made here, in the same turn, until the result is disposed of. */
@@ -139,7 +139,8 @@ export class Changes {
   #applyHere(chunks: readonly Uint8Array[], options: ApplyOptions): Applied {
     using reading = beginImport(() => this.#store, options);
     for (const chunk of chunks) reading.write(chunk);
-    return this.applyImported(reading.finish(), { ...options, isAborted: () => options.signal.aborted });
+    reading.end();
+    return this.applyJudged(reading.finish(), { ...options, isAborted: () => options.signal.aborted });
   }
 
   async #applyOnThread(

@@ -3,7 +3,7 @@
  * written at once into the open transaction.
  *
  * What an edit says about itself (its object exists, isn't stale, has a free name) is judged on the spot. What it
- * says about others (references, fallback chains, zone cuts) may still be mended by a later edit: such a check that
+ * says about others (references, fallback chains, zone cuts) may still be put right by a later edit: such a check that
  * fails now is tried again at the end. The converse holds because every edit that could break another object's check
  * makes that check itself. Problems are gathered, so that an author sees all of them at once.
  *
@@ -13,13 +13,14 @@ import type { GeoRuleRow } from "../store/geo_rules.ts";
 import { isId } from "../model/id.ts";
 import { overrideFaults, OVERRIDES_MAX, targetOf } from "../model/override.ts";
 import { addressOf } from "../model/model.ts";
+import { readZoneText } from "../model/zone_text.ts";
 import type { MemberRow } from "../store/members.ts";
 import type { OverrideRow } from "../store/overrides.ts";
 import type { PoolRow } from "../store/pools.ts";
 import type { ServiceRow } from "../store/services.ts";
 import { RECORDED_MAX } from "../store/history.ts";
 import type { ChangedKey } from "../store/replacement.ts";
-import { Staging } from "../store/staging.ts";
+import type { Staging } from "../store/staging.ts";
 import type { Store } from "../store/store.ts";
 import { type Touched, TouchedList } from "../store/touched.ts";
 import type { Unstamped, Writer } from "../store/write.ts";
@@ -55,8 +56,6 @@ import {
   storedJson,
   zoneJson,
 } from "./history_json.ts";
-import { stageModel } from "./stage_model.ts";
-import { zoneCuts } from "./zone_cuts.ts";
 
 /** More problems than a person will read: the rest of the commit isn't looked at. */
 export const PROBLEMS_MAX = 100;
@@ -188,8 +187,6 @@ export class Draft {
         return this.#deleteOverride(edit, at);
       case "putFallback":
         return this.#putFallback(edit, at);
-      case "replaceModel":
-        return this.#replaceModel(edit, at);
     }
   }
 
@@ -432,9 +429,11 @@ export class Draft {
     const before = this.store.zones.get(domain);
     if (!this.#isFresh("zone", domain, before, edit, at)) return;
     if (before?.text === text || !this.#domainIsValid(domain, { wildcard: false, at })) return;
-    const { cuts, faults } = zoneCuts(domain, text);
-    for (const fault of faults) this.refuse("invalid", `${at}/text`, `Zone "${domain}": ${fault}`);
-    if (faults.length > 0) return;
+    const { cuts, problems } = readZoneText(text, { domain });
+    for (const { line, column, message } of problems) {
+      this.refuse("invalid", `${at}/text`, `Zone "${domain}": line ${line}, column ${column}: ${message}`);
+    }
+    if (problems.length > 0) return;
     this.#writer.putZone({ domain, text }, cuts);
     this.#touched.zone(domain);
     this.#writer.record({
@@ -454,7 +453,7 @@ export class Draft {
     this.#touched.zone(domain);
     this.#writer.record({ kind: "zone", id: domain, before: zoneJson(before), after: null });
     // What lay in this zone lies in the one around it now, which may have handed it over to other servers.
-    this.#require(() => zoneCutsFault(this.store, this.store.zones.enclosing(domain)), at);
+    this.#require(() => zoneCutsFault(this.store, this.store.zones.cuts.enclosing(domain)), at);
   }
 
   #createOverride({ id, fields }: EditOf<"createOverride">, at: string): void {
@@ -508,18 +507,6 @@ export class Draft {
     this.#writer.putFallback(edit.fallback);
     this.#touched.fallback();
     this.#writer.record({ kind: "fallback", id: "", before, after });
-  }
-
-  #replaceModel({ model }: EditOf<"replaceModel">, at: string): void {
-    using staging = new Staging(this.store.database);
-    const before = this.#refusals.length;
-    stageModel(model, {
-      staging,
-      refuse: (kind, pointer, message) => this.refuse(kind, at + pointer, message),
-    });
-    if (this.#refusals.length > before) return;
-    this.replaceWith(staging);
-    this.#putFallback({ kind: "putFallback", fallback: model.fallback }, at);
   }
 
   #touch({ kind, id, poolId }: ChangedKey): void {

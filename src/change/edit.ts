@@ -4,11 +4,10 @@
  *
  * @module
  */
-import type { ModelCounts } from "../model/model_reader.ts";
 import type { ModelFormat } from "../model/model_files.ts";
 import type { OverrideFields } from "../model/override.ts";
-import type { Fallback, GeoRule, HealthCheck, Member, Model, Pool, Service } from "../model/model.ts";
-
+import type { Fallback, GeoRule, HealthCheck, Member, Pool, Service } from "../model/model.ts";
+import type { Counts } from "../store/store.ts";
 import type { FileProblem } from "../input/yaml_source.ts";
 
 /** A pool's own fields; its members, check and rules are edited on their own. */
@@ -24,9 +23,6 @@ export type GeoRuleFields = Omit<GeoRule, "id">;
  * One change. Fields are complete and already of the right shape (checked at the border); what needs the rest
  * of the model (references, duplicates, cycles, zone cuts) is checked on commit. `ifRevision` is the revision the
  * author saw: when the row has another one by now, the whole commit is refused as `stale`.
- *
- * A model that replaces the stored one is complete in itself: what it refers to must be in it, whatever other edits
- * stand beside it.
  */
 export type Edit =
   | { readonly kind: "createPool"; readonly id: string; readonly fields: PoolFields }
@@ -82,8 +78,7 @@ export type Edit =
   | { readonly kind: "deleteZone"; readonly domain: string; readonly ifRevision?: number }
   | { readonly kind: "createOverride"; readonly id: string; readonly fields: OverrideFields }
   | { readonly kind: "deleteOverride"; readonly id: string; readonly ifRevision?: number }
-  | { readonly kind: "putFallback"; readonly fallback: Fallback | null; readonly ifRevision?: number }
-  | { readonly kind: "replaceModel"; readonly model: Model };
+  | { readonly kind: "putFallback"; readonly fallback: Fallback | null; readonly ifRevision?: number };
 
 /** Who wanted a commit, by which way, and why; kept in the history. */
 export interface Origin {
@@ -119,7 +114,7 @@ export type Applied =
     /** Whether anything is, or would be, different. */
     readonly changed: boolean;
     /** What is in the model. */
-    readonly counts: ModelCounts;
+    readonly counts: Counts;
   }
   | { readonly kind: "invalid"; readonly problems: readonly FileProblem[] }
   /** It would delete everything, which nobody means: refused. */
@@ -148,10 +143,10 @@ export type RefusalKind = "invalid" | "duplicate" | "missing-reference" | "not-f
 export interface Problem {
   /**
    * JSON pointer into what the author sent, such as `/ipAddress`; empty = the whole. In a commit of several edits it
-   * begins with the edit's place, `/2/ipAddress`; in a model with the object's, `/pools/0/members/1/ipAddress`.
+   * begins with the edit's place, `/2/ipAddress`.
    */
   readonly pointer: string;
-  /** What is wrong, with the value, and the mend. */
+  /** What is wrong, with the value, and the fix. */
   readonly message: string;
 }
 

@@ -1,19 +1,22 @@
 /**
- * What can be wrong with one object when the others are looked at. Each function judges an object as it is stored at
+ * What can be wrong with one object when the others are looked at, in the words of the judge of whole models. Each function judges an object as it is stored at
  * that moment, costs no more than what the object is tied to, and finds no fault with one that isn't there.
  *
  * @module
  */
 import type { Member } from "../model/model.ts";
+import { FALLBACK_REQUIRED } from "../model/model_schema.ts";
+import { notInPool } from "../model/pool_parts.ts";
 import type { Store } from "../store/store.ts";
 import { checkDomain } from "../wire/name.ts";
 import type { RefusalKind } from "./edit.ts";
+import { belowCut, fallbackCircle, ownName, poolMissing } from "./sentences.ts";
 
 /** Why a commit must be refused. */
 export interface Fault {
   /** What REST makes a status of. */
   readonly kind: RefusalKind;
-  /** What is wrong, and the mend. */
+  /** What is wrong, and the fix. */
   readonly message: string;
 }
 
@@ -24,8 +27,7 @@ export function fallbackFault(store: Store, poolId: string): Fault | null {
   if (pool.onAllDown === "fallback" && pool.fallbackPoolId === null) {
     return {
       kind: "invalid",
-      message: `Pool "${pool.name}" has onAllDown "fallback" but no fallbackPoolId: name a pool, ` +
-        `or choose another onAllDown`,
+      message: FALLBACK_REQUIRED,
     };
   }
   const chain = [pool];
@@ -34,16 +36,14 @@ export function fallbackFault(store: Store, poolId: string): Fault | null {
     if (!next) {
       return {
         kind: "missing-reference",
-        message: `Pool "${last.name}" falls back to the pool ${last.fallbackPoolId}, which doesn't exist: ` +
-          `name another pool, or choose an onAllDown other than "fallback"`,
+        message: poolMissing(
+          last.fallbackPoolId,
+          `let pool "${last.name}" fall back to another one, or choose another onAllDown`,
+        ),
       };
     }
     if (next.id === pool.id) {
-      const names = [...chain, next].map(({ name }) => name).join(" → ");
-      return {
-        kind: "invalid",
-        message: `The pools fall back to each other in a circle (${names}): let one of them end the chain`,
-      };
+      return { kind: "invalid", message: fallbackCircle([...chain, next].map(({ name }) => name)) };
     }
     // A circle further on is the fault of the pools in it.
     if (chain.some(({ id }) => id === next.id)) return null;
@@ -59,9 +59,7 @@ export function servicePoolFault(store: Store, serviceId: string): Fault | null 
   if (!service || service.poolId === null || store.pools.get(service.poolId)) return null;
   return {
     kind: "missing-reference",
-    message:
-      `Service "${service.domain}" names the pool ${service.poolId}, which doesn't exist: create it first, ` +
-      `or leave poolId null for the static fallback`,
+    message: poolMissing(service.poolId, "create it first, or leave poolId null for the static fallback"),
   };
 }
 
@@ -76,7 +74,7 @@ export function serviceOwnNameFault(store: Store, serviceId: string): Fault | nu
   const service = store.services.get(serviceId);
   if (!service || service.poolId === null) return null;
   return store.resolvedNames.poolsOf(service.domain).includes(service.poolId)
-    ? ownNameFault(service.domain)
+    ? ownNameFault(store, { domain: service.domain, poolId: service.poolId })
     : null;
 }
 
@@ -85,7 +83,9 @@ export function memberOwnNameFault(store: Store, memberId: string): Fault | null
   const member = store.members.get(memberId);
   if (!member || member.target === null) return null;
   const service = store.services.byDomain(member.target);
-  return service?.poolId === member.poolId ? ownNameFault(member.target) : null;
+  return service?.poolId === member.poolId
+    ? ownNameFault(store, { domain: service.domain, poolId: member.poolId })
+    : null;
 }
 
 /** No service may lie below a cut of the zone; the first one that does is named. */
@@ -108,8 +108,7 @@ export function ruleMemberFault(store: Store, ruleId: string): Fault | null {
   if (!rule || store.members.get(rule.memberId)?.poolId === rule.poolId) return null;
   return {
     kind: "missing-reference",
-    message: `The geo rule names the member ${rule.memberId}, which the pool ${rule.poolId} doesn't have: ` +
-      `name a member of the same pool`,
+    message: `${notInPool(rule.memberId)} (name one of pool ${rule.poolId})`,
   };
 }
 
@@ -130,20 +129,14 @@ export function domainFault(domain: string, { wildcard }: { readonly wildcard: b
   }
 }
 
-function ownNameFault(domain: string): Fault {
-  return {
-    kind: "invalid",
-    message: `Service "${domain}" is answered by a pool that has ${domain} itself as a member by name: ` +
-      `name the host that is behind it, or another pool`,
-  };
+function ownNameFault(
+  store: Store,
+  { domain, poolId }: { readonly domain: string; readonly poolId: string },
+): Fault {
+  return { kind: "invalid", message: ownName({ domain, pool: store.pools.get(poolId)?.name ?? poolId }) };
 }
 
 function cutFault(store: Store, domain: string): Fault | null {
-  const cut = store.zones.cutAbove(domain);
-  return cut === null ? null : {
-    kind: "invalid",
-    message:
-      `Service "${domain}" lies below the zone cut ${cut}: the zone ${store.zones.enclosing(domain)} ` +
-      `hands these names over to other servers; remove the NS records of ${cut}, or choose another domain`,
-  };
+  const cut = store.zones.cuts.above(domain);
+  return cut === null ? null : { kind: "invalid", message: belowCut({ domain, cut }) };
 }

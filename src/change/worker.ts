@@ -17,7 +17,8 @@ import { Changes } from "./commit.ts";
 import { type Applied, type ApplyOptions, ChangeRefused, type Problem, type RefusalKind } from "./edit.ts";
 import { digestOf, type ModelDigest } from "./digest.ts";
 import { trimHeap } from "./memory.ts";
-import { beginImport, type Imported, type ModelImport } from "./model_import.ts";
+import { beginImport, type ModelImport } from "./model_import.ts";
+import type { JudgedModel } from "./staged_model.ts";
 
 /** From the main thread. */
 export type Order =
@@ -25,6 +26,7 @@ export type Order =
   | { readonly kind: "start"; readonly path: string; readonly options: ThreadOptions }
   | { readonly kind: "bytes"; readonly bytes: Uint8Array }
   | { readonly kind: "end" }
+  | { readonly kind: "judge" }
   | { readonly kind: "commit" }
   /** Leave everything as it is, and end. */
   | { readonly kind: "abort" };
@@ -42,7 +44,9 @@ export type Report =
   | { readonly kind: "digest"; readonly digest: ModelDigest }
   /** So many bytes have been read. */
   | { readonly kind: "read"; readonly bytes: number }
-  /** All is read and judged; `commit` is awaited. */
+  /** All was written, and a document is parsed; `judge` is awaited, and opens the database at the latest. */
+  | { readonly kind: "parsed" }
+  /** All is judged; `commit` is awaited. */
   | { readonly kind: "ready" }
   | { readonly kind: "done"; readonly applied: Applied }
   | { readonly kind: "refused"; readonly refusal: RefusalKind; readonly problems: readonly Problem[] }
@@ -54,7 +58,7 @@ let options: ThreadOptions;
 let path: string;
 let store: Store | undefined;
 let reading: ModelImport;
-let imported: Imported;
+let judged: JudgedModel;
 let closing = false;
 
 /** The worker's global scope, as far as it is used here. */
@@ -92,7 +96,10 @@ function obey(order: Order): void {
       reading.write(order.bytes);
       return report({ kind: "read", bytes: order.bytes.length });
     case "end":
-      imported = reading.finish();
+      reading.end();
+      return report({ kind: "parsed" });
+    case "judge":
+      judged = reading.finish();
       return report({ kind: "ready" });
     case "commit":
       report({ kind: "done", applied: commit() });
@@ -102,7 +109,7 @@ function obey(order: Order): void {
   }
 }
 
-/** Lines are staged in the database as they come; a document needs it at its commit only. */
+/** Lines are staged in the database as they come, a document when it has been parsed. */
 function opened(): Store {
   if (store) return store;
   store = Store.open(path);
@@ -112,7 +119,7 @@ function opened(): Store {
 
 function commit(): Applied {
   const changes = new Changes({ store: opened(), clock: systemClock, history: options.history });
-  return changes.applyImported(imported, { ...options, isAborted });
+  return changes.applyJudged(judged, { ...options, isAborted });
 }
 
 /** No message reaches a thread that doesn't turn: so the main thread writes the word, and we look at it. */

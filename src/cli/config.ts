@@ -8,7 +8,6 @@ import { modelFileSchema } from "../model/model_reader.ts";
 import { countOf } from "../input/count.ts";
 import { startFile } from "../settings/reference.ts";
 import { schemaAsJson } from "../settings/keys.ts";
-import { validatePaths } from "../settings/validate.ts";
 import { formatProblem } from "../input/yaml_source.ts";
 import { ApiClient, ApiRefusal, type ClientOptions, type JsonObject, writeQuery } from "./client.ts";
 import { type ExitCode, wrongUsage } from "./failure.ts";
@@ -16,6 +15,7 @@ import { type ModelProblems, type ModelUpload, openModel } from "./model_upload.
 import { isTable, type OutputFormat, printObject } from "./table.ts";
 import { Progress } from "./progress.ts";
 import type { Terminal } from "./terminal.ts";
+import { validatePaths } from "./validate.ts";
 
 /** Flags of `config export`. */
 export interface ExportFlags extends ClientOptions {

@@ -6,15 +6,8 @@
  */
 import { dirname } from "node:path";
 import { fileFault } from "../input/file_fault.ts";
-import {
-  formatOf,
-  formatOfHead,
-  type LoadedModel,
-  loadModel,
-  readModel,
-  STDIN,
-  zoneFilesBelow,
-} from "../model/model_files.ts";
+import { OfflineModel } from "../change/offline_model.ts";
+import { formatOf, formatOfHead, STDIN, zoneFilesBelow } from "../model/model_files.ts";
 import { exportNdjson } from "../model/model_export.ts";
 import { readLine } from "../model/model_line.ts";
 import { formatProblem } from "../input/yaml_source.ts";
@@ -52,16 +45,17 @@ export async function openModel(
       const { readable } = await Deno.open(path);
       return { blocks: blocksOf(readable, path), bytesTotal: size, asInFile: true };
     }
-    return uploadOf(await loadModel(path));
+    return uploadOf(await OfflineModel.read(path));
   } catch (cause) {
     if (!(cause instanceof Error)) throw cause;
     throw new CommandFailed(`Cannot read "${path}": ${fileFault(cause)}`, 1, { cause });
   }
 }
 
-function uploadOf({ reading }: LoadedModel): ModelUpload | ModelProblems {
-  if (reading.model === null) return { problems: reading.problems.map(formatProblem) };
-  return { blocks: exportNdjson(reading.model), bytesTotal: null, asInFile: false };
+function uploadOf(read: OfflineModel): ModelUpload | ModelProblems {
+  using model = read;
+  if (model.problems.length > 0) return { problems: model.problems.map(formatProblem) };
+  return { blocks: exportNdjson(model.model()), bytesTotal: null, asInFile: false };
 }
 
 /** The first bytes say how it is written. */
@@ -70,9 +64,11 @@ async function openStream(stream: ReadableStream<Uint8Array>): Promise<ModelUplo
   const reader = head.getReader();
   const { value = new Uint8Array(0) } = await reader.read();
   void reader.cancel();
-  return formatOfHead(value) === "ndjson"
-    ? { blocks: blocksOf(whole, STDIN), bytesTotal: null, asInFile: true }
-    : uploadOf(await readModel(whole, { file: STDIN, format: "yaml" }));
+  if (formatOfHead(value) === "ndjson") {
+    return { blocks: blocksOf(whole, STDIN), bytesTotal: null, asInFile: true };
+  }
+  const bytes = new Uint8Array(await new Response(whole).arrayBuffer());
+  return uploadOf(await OfflineModel.readBytes({ file: STDIN, bytes, format: "yaml" }));
 }
 
 /** The text cut at ends of lines; the few lines that need a second look get it. */
@@ -93,7 +89,7 @@ const NAMES_FILE = /"file"/;
 function withTexts(block: string, path: string): string {
   return block.split("\n").map((text) => {
     if (!NAMES_FILE.test(text)) return text;
-    const { object, problems } = readLine({ file: path, line: 0, text });
+    const { object, problems } = readLine({ file: path, line: 0, text }, { place: 0 });
     return problems.length === 0 && object?.kind === "zone" && object.value.file !== null
       ? JSON.stringify({ zone: withText(object.value.domain, object.value.file, path) })
       : text;

@@ -74,6 +74,14 @@ export interface YamlSource extends Source {
 /** Largest YAML file that is read: some 10 s of parsing at 2–3 MB/s. Bulk data goes as NDJSON. */
 export const YAML_SIZE_MAX = 32 * 1024 * 1024;
 
+/** What became of a text. */
+export interface YamlReading {
+  /** `null` when the text can't be read as YAML at all. */
+  readonly source: YamlSource | null;
+  /** In the order of their finding. */
+  readonly problems: readonly FileProblem[];
+}
+
 /** Where problems of a whole file stand. */
 const START: Position = { line: 1, column: 1 };
 
@@ -114,12 +122,8 @@ export function compareText(a: string, b: string): number {
  * Reads one YAML document.
  *
  * @param file the name that problems carry
- * @returns no source when the text can't be read as YAML at all
  */
-export function readYaml(
-  file: string,
-  bytes: Uint8Array,
-): { readonly source: YamlSource | null; readonly problems: readonly FileProblem[] } {
+export function readYaml(file: string, bytes: Uint8Array): YamlReading {
   const decoded = decodeText(file, bytes);
   if ("problem" in decoded) return { source: null, problems: [decoded.problem] };
   return parseYaml(file, decoded.text);
@@ -157,10 +161,7 @@ export function decodeText(
 }
 
 /** Like {@linkcode readYaml}, from text that is already decoded. */
-export function parseYaml(
-  file: string,
-  text: string,
-): { readonly source: YamlSource | null; readonly problems: readonly FileProblem[] } {
+export function parseYaml(file: string, text: string): YamlReading {
   if (text.trim() === "") {
     const message = "the file is empty (write a setting or a model, or delete it)";
     return { source: null, problems: [{ file, ...START, message }] };

@@ -7,28 +7,10 @@
  * @module
  */
 import { basename, dirname, extname, join, relative, resolve, sep } from "node:path";
-import {
-  type ModelCounts,
-  ModelReader,
-  type ModelReading,
-  refuseZoneFiles,
-  type ZoneFileReader,
-} from "./model_reader.ts";
-import { LineSplitter, type RereadBytes } from "./model_line.ts";
+import type { ModelReader, ZoneFileReader } from "./model_reader.ts";
 import { fileFault } from "../input/file_fault.ts";
 import { expectRegular, readRegularFile } from "../input/regular_file.ts";
-import type { SteeringSettings } from "./steering.ts";
-import { compareText, decodeText, type FileProblem, readYaml } from "../input/yaml_source.ts";
-
-/** A model read from files, with how much there was in them. */
-export interface LoadedModel {
-  /** The model, or every problem. */
-  readonly reading: ModelReading;
-  /** Objects that are fine in themselves. */
-  readonly counts: ModelCounts;
-  /** What steers less than it says where these settings hold. */
-  notes(settings: SteeringSettings): FileProblem[];
-}
+import { compareText, decodeText, readYaml } from "../input/yaml_source.ts";
 
 /** What stands for stdin where a path is asked for, and its name in problems. */
 export const STDIN = "-";
@@ -36,67 +18,65 @@ export const STDIN = "-";
 /** How a stream is to be read; JSON is read as YAML. */
 export type ModelFormat = "yaml" | "ndjson";
 
-/**
- * Reads a model directory (every `*.yaml`, `*.yml` and `*.ndjson` below it, hidden ones left out) or one file.
- *
- * @throws {Deno.errors.NotFound} and other errors of the file system for `path` itself; what is wrong further
- * inside is among the problems
- */
-export async function loadModel(path: string): Promise<LoadedModel> {
-  const isDirectory = (await Deno.stat(path)).isDirectory;
-  const root = isDirectory ? path : dirname(path);
-  const reader = new ModelReader({ readZoneFile: zoneFilesBelow(root) });
-  const files = isDirectory ? modelFilesBelow(path) : [path];
-  if (files.length === 0) {
-    reader.addProblems([{
-      file: path,
-      line: 0,
-      column: 0,
-      message: "no *.yaml file is in this directory (write pools: and services: into one)",
-    }]);
+/** A model directory, or one file of a model. */
+export class ModelFiles {
+  /** Reads the zone files that it names. */
+  readonly readZoneFile: ZoneFileReader;
+  readonly #path: string;
+  readonly #root: string;
+  readonly #isDirectory: boolean;
+
+  /**
+   * Looks what is at the path.
+   *
+   * @throws {Deno.errors.NotFound} and other errors of the file system
+   */
+  static async at(path: string): Promise<ModelFiles> {
+    return new ModelFiles(path, (await Deno.stat(path)).isDirectory);
   }
-  const realRoot = Deno.realPathSync(root);
-  for (const file of files) {
-    if (isDirectory && leadsOut(file, realRoot)) {
-      const message = "is a link that leads out of the directory (copy the file)";
-      reader.addProblems([{ file, line: 0, column: 0, message }]);
-    } else await addFile(reader, file);
+
+  private constructor(path: string, isDirectory: boolean) {
+    this.#path = path;
+    this.#isDirectory = isDirectory;
+    this.#root = isDirectory ? path : dirname(path);
+    this.readZoneFile = zoneFilesBelow(this.#root);
   }
-  return loaded(reader);
+
+  /**
+   * Reads every `*.yaml`, `*.yml` and `*.ndjson` below the directory, hidden ones left out, or the file.
+   *
+   * @throws errors of the file system for the path itself; what is wrong further inside is among the reader's problems
+   */
+  async addTo(reader: ModelReader): Promise<void> {
+    const files = this.#isDirectory ? modelFilesBelow(this.#path) : [this.#path];
+    if (files.length === 0) {
+      const message = "no *.yaml file is in this directory (write pools: and services: into one)";
+      reader.addProblems([{ file: this.#path, line: 0, column: 0, message }]);
+    }
+    const realRoot = Deno.realPathSync(this.#root);
+    for (const file of files) {
+      if (this.#isDirectory && leadsOut(file, realRoot)) {
+        const message = "is a link that leads out of the directory (copy the file)";
+        reader.addProblems([{ file, line: 0, column: 0, message }]);
+      } else await addFile(reader, file);
+    }
+  }
 }
 
-function loaded(reader: ModelReader): LoadedModel {
-  return {
-    counts: reader.counts,
-    reading: reader.finish(),
-    notes: (settings) => reader.notes(settings),
-  };
-}
-
-/** Reads a model from a stream; zone files can't be named in it. */
-export async function readModel(
-  stream: ReadableStream<Uint8Array>,
-  { file, format }: { readonly file: string; readonly format: ModelFormat },
-): Promise<LoadedModel> {
-  const reader = new ModelReader({ readZoneFile: refuseZoneFiles });
-  if (format === "yaml") {
-    addYaml(reader, { file, bytes: new Uint8Array(await new Response(stream).arrayBuffer()) });
-    return loaded(reader);
-  }
-  const chunks: Uint8Array[] = [];
-  await addLines(reader, {
-    file,
-    stream: stream.pipeThrough(
-      new TransformStream({
-        transform(chunk, controller) {
-          chunks.push(chunk);
-          controller.enqueue(chunk);
-        },
-      }),
-    ),
-    reread: (offset, size) => bytesIn(chunks, offset, size),
-  });
-  return loaded(reader);
+/** Reads bytes that are at hand as a whole. */
+export function addBytes(
+  reader: ModelReader,
+  { file, bytes, format }: {
+    readonly file: string;
+    readonly bytes: Uint8Array;
+    readonly format: ModelFormat;
+  },
+): void {
+  if (format === "yaml") return reader.addDocument(readYaml(file, bytes));
+  const reread = (offset: number, size: number) => bytes.subarray(offset, offset + size);
+  const lines = reader.openLines({ file, reread });
+  lines.write(bytes);
+  lines.end();
 }
 
 /**
@@ -125,29 +105,18 @@ async function addFile(reader: ModelReader, file: string): Promise<void> {
   try {
     const format = await formatOf(file);
     if (format === "ndjson") {
+      const lines = reader.openLines({ file, reread: (offset, size) => bytesOf(file, offset, size) });
       const { readable } = await Deno.open(file);
-      await addLines(reader, {
-        file,
-        stream: readable,
-        reread: (offset, size) => bytesOf(file, offset, size),
-      });
-    } else addYaml(reader, { file, bytes: await Deno.readFile(file) });
+      for await (const chunk of readable) {
+        lines.write(chunk);
+        if (lines.stopped) return;
+      }
+      lines.end();
+    } else reader.addDocument(readYaml(file, await Deno.readFile(file)));
   } catch (cause) {
     if (!(cause instanceof Error)) throw cause;
     reader.addProblems([{ file, line: 0, column: 0, message: `can't be read: ${fileFault(cause)}` }]);
   }
-}
-
-function bytesIn(chunks: readonly Uint8Array[], offset: number, size: number): Uint8Array {
-  const bytes = new Uint8Array(size);
-  let before = 0;
-  for (const chunk of chunks) {
-    const part = chunk.subarray(Math.max(0, offset - before), Math.max(0, offset + size - before));
-    bytes.set(part, Math.max(0, before - offset));
-    before += chunk.length;
-    if (before >= offset + size) break;
-  }
-  return bytes;
 }
 
 /** `null` when the file isn't what it was: then the line has to do. */
@@ -160,36 +129,6 @@ function bytesOf(file: string, offset: number, size: number): Uint8Array | null 
   } catch {
     return null;
   }
-}
-
-function addYaml(
-  reader: ModelReader,
-  { file, bytes }: { readonly file: string; readonly bytes: Uint8Array },
-): void {
-  const { source, problems } = readYaml(file, bytes);
-  reader.addProblems(problems);
-  if (source) reader.addDocument(source);
-}
-
-/** Hands over line after line; stops at text that is none, or at a line without end. */
-async function addLines(
-  reader: ModelReader,
-  { file, stream, reread }: {
-    readonly file: string;
-    readonly stream: ReadableStream<Uint8Array>;
-    readonly reread: RereadBytes;
-  },
-): Promise<void> {
-  const lines = new LineSplitter({
-    file,
-    take: (line) => reader.addLine(line, reread),
-    refuse: (problem) => reader.addProblems([problem]),
-  });
-  for await (const chunk of stream) {
-    lines.write(chunk);
-    if (lines.stopped) return;
-  }
-  lines.end();
 }
 
 /** Hidden entries are left out: `.git`, and the `..data` of a mounted Kubernetes ConfigMap, which repeats its files. */

@@ -2,8 +2,7 @@
  * NDJSON of a model: bytes to lines, and a line to the object it holds.
  *
  * Each line is judged on its own, and forgotten: a model of a million services passes through a buffer of one line.
- * What needs the other lines is the business of whoever collects them (`cluster_yaml.ts` in memory, `change/` in
- * the database).
+ * What needs the other lines is the business of whoever collects them.
  *
  * @module
  */
@@ -44,13 +43,10 @@ export interface ModelLine {
   /** Without its line feed. */
   readonly text: string;
   /** Bytes before it. */
-  readonly offset?: number;
+  readonly offset: number;
   /** Its bytes. */
-  readonly size?: number;
+  readonly size: number;
 }
-
-/** Reads bytes again from where lines came from, when a place in one of them is asked for; `null` = they can't be. */
-export type RereadBytes = (offset: number, size: number) => Uint8Array | null;
 
 /** What a line holds; the blocks of the fallback belong together and are judged when both are known. */
 export type LineObject =
@@ -73,9 +69,16 @@ export interface LineReading {
   readonly source: LineSource;
 }
 
-/** Reads a line. */
-export function readLine(line: ModelLine, reread: RereadBytes = () => null): LineReading {
-  const source = new LineSource(line, reread);
+/**
+ * Reads a line.
+ *
+ * @param place tells the stand-in's name of an object that can't be read from others
+ */
+export function readLine(
+  line: Pick<ModelLine, "file" | "line" | "text">,
+  { place }: { readonly place: number },
+): LineReading {
+  const source = new LineSource(line);
   const nothing = (problem: FileProblem) => ({ object: null, problems: [problem], source });
   if (line.text.trim() === "") return { object: { kind: "blank" }, problems: [], source };
   const parsed = parseJson(line.text);
@@ -91,13 +94,13 @@ export function readLine(line: ModelLine, reread: RereadBytes = () => null): Lin
     case "pool": {
       const pool = parseObject(poolFileSchema, at);
       return Array.isArray(pool)
-        ? { object: { kind: key, value: salvagePool(value, line.line) }, problems: pool, source }
+        ? { object: { kind: key, value: salvagePool(value, place) }, problems: pool, source }
         : { object: { kind: key, value: pool }, problems: [], source };
     }
     case "service": {
       const service = parseObject(serviceFileSchema, at);
       return Array.isArray(service)
-        ? { object: { kind: key, value: salvageService(value, line.line) }, problems: service, source }
+        ? { object: { kind: key, value: salvageService(value, place) }, problems: service, source }
         : { object: { kind: key, value: service }, problems: [], source };
     }
     case "zone": {
@@ -126,33 +129,21 @@ export function parseObject<Value extends object>(
   return result.success ? result.data : schemaProblems(source, { issues: result.error.issues, path });
 }
 
-/** A line of NDJSON; its text is kept only while it is checked, since a million of them may be read. */
+/** The source of one line of NDJSON. */
 export class LineSource implements Source {
   /** As problems name it. */
   readonly file: string;
   /** From 1. */
   readonly line: number;
-  readonly #offset: number;
-  readonly #size: number;
-  readonly #reread: RereadBytes;
-  #text: string | null;
+  readonly #text: string;
   /** Parsed when the first problem asks for a place in it. */
   #parsed: Source | null | undefined;
 
-  /** The source of one line. */
-  constructor({ file, line, text, offset = 0, size = 0 }: ModelLine, reread: RereadBytes) {
+  /** Keeps the line's text. */
+  constructor({ file, line, text }: Pick<ModelLine, "file" | "line" | "text">) {
     this.file = file;
     this.line = line;
     this.#text = text;
-    this.#offset = offset;
-    this.#size = size;
-    this.#reread = reread;
-  }
-
-  /** From now on the text is read again when a place in it is asked for. */
-  forgetText(): void {
-    this.#text = null;
-    this.#parsed = undefined;
   }
 
   /** A place in the line, as problems have it. */
@@ -163,15 +154,8 @@ export class LineSource implements Source {
   /** See `Source`. */
   locate(path: Path, at?: "key" | "value"): Position {
     // JSON is YAML but for a few escapes; where it isn't, the line alone has to do.
-    if (this.#parsed === undefined) {
-      this.#parsed = parseYaml(this.file, this.#text ?? this.#textAgain()).source;
-    }
+    if (this.#parsed === undefined) this.#parsed = parseYaml(this.file, this.#text).source;
     return { line: this.line, column: this.#parsed?.locate(path, at).column ?? 1 };
-  }
-
-  #textAgain(): string {
-    const bytes = this.#reread(this.#offset, this.#size);
-    return bytes === null ? "" : new TextDecoder().decode(bytes);
   }
 }
 

@@ -1,7 +1,7 @@
 /**
  * The shape of everything an operator writes about the model, field by field: the one definition behind YAML,
  * REST, OpenAPI and JSON Schema. What needs other objects (references, duplicates, cycles, zone cuts) is checked
- * by whoever has them: `cluster_yaml.ts` for files, `change/` for commits.
+ * by `change/`, which has them.
  *
  * Parsing yields complete, canonical values of the types of `model.ts` and `change/edit.ts`. To change single
  * fields (PATCH), merge the stored fields with the new ones and parse the whole: `partial()` would fill absent
@@ -99,6 +99,10 @@ const poolNameSchema: z.ZodString = z.string({ error: mustBe("name", poolNameRul
   .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/, { error: mustBe("name", poolNameRule()) })
   .meta({ description: "Unique name of the pool", examples: ["web"] });
 
+/** What is said of a pool that lacks the fallback it needs. */
+export const FALLBACK_REQUIRED =
+  "fallbackPoolId is required (the id of a pool) because onAllDown is fallback";
+
 /** How a pool picks among its eligible members. */
 const algorithmSchema: z.ZodType<Algorithm> = choice("algorithm", ALGORITHMS).meta({
   description: "How the pool picks among its enabled, healthy members",
@@ -127,9 +131,7 @@ export const poolFieldsSchema: SchemaOf<Omit<Pool, "id" | "members" | "healthChe
     ...steeringFields(),
   }).check(together(["onAllDown", "fallbackPoolId"], (payload) => {
     if (payload.value.onAllDown !== "fallback" || payload.value.fallbackPoolId !== null) return;
-    refuse(payload, "fallbackPoolId is required (the id of a pool) because onAllDown is fallback", [
-      "fallbackPoolId",
-    ]);
+    refuse(payload, FALLBACK_REQUIRED, ["fallbackPoolId"]);
   }));
 
 /** A member's fields, as `MemberFields`. */

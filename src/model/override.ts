@@ -62,7 +62,7 @@ export type TargetReference =
 export interface OverrideFault {
   /** Its JSON name. */
   readonly field: keyof OverrideFields;
-  /** What is wrong, with the value, and the mend. */
+  /** What is wrong, with the value, and the fix. */
   readonly message: string;
 }
 

@@ -7,14 +7,16 @@ import { addressOf, type GeoRule } from "./model.ts";
 import type { PoolFile } from "./model_schema.ts";
 import type { Path } from "../input/yaml_source.ts";
 
-/** A pool's parts that agree, and what is wrong with the others. */
-export interface PoolParts {
-  /** Each address or host name with a port once. */
-  readonly members: PoolFile["members"];
-  /** Each with the index of its member among `members`. */
-  readonly geoRules: readonly (Omit<GeoRule, "id" | "memberId"> & { readonly member: number })[];
-  /** By the path within the pool. */
-  readonly problems: readonly PartProblem[];
+/** A pool with all its parts, which agree; its fallback by name. */
+export interface JoinedPool extends Omit<PoolFile, "geoRules"> {
+  /** In their order. */
+  readonly geoRules: readonly JoinedRule[];
+}
+
+/** A geo rule that leads to a member of its pool. */
+export interface JoinedRule extends Omit<GeoRule, "id" | "memberId"> {
+  /** Index among the pool's members. */
+  readonly member: number;
 }
 
 /** Something wrong with a part. */
@@ -23,16 +25,19 @@ export interface PartProblem {
   readonly path: Path;
   /** Leads to the other part that it clashes with. */
   readonly other: Path | null;
-  /** What is wrong; where there is another part, {@linkcode repeated} adds its place and the mend. */
+  /** What is wrong; where there is another part, its place and the fix are still to be added. */
   readonly message: string;
 }
 
-/** Joins the parts of a pool. */
-export function joinParts({ members, geoRules }: PoolFile): PoolParts {
-  // Most pools are small and have no rules: then there is nothing to build.
+/** Joins the parts of a pool: those that agree, and what is wrong with the others. */
+export function joinParts(
+  pool: PoolFile,
+): { readonly pool: JoinedPool; readonly problems: readonly PartProblem[] } {
+  const { members, geoRules } = pool;
   const problems: PartProblem[] = [];
+  // Most pools are small and have no rules: then there is nothing to build.
   const kept = members.length < 2 ? members : withoutRepeats(members, problems);
-  if (geoRules.length === 0) return { members: kept, geoRules: [], problems };
+  if (geoRules.length === 0) return { pool: { ...pool, members: kept, geoRules: [] }, problems };
   const indexes = new Map<string, number>();
   for (const [i, member] of kept.entries()) {
     if (!indexes.has(addressOf(member))) indexes.set(addressOf(member), i);
@@ -41,16 +46,16 @@ export function joinParts({ members, geoRules }: PoolFile): PoolParts {
   const rules = geoRules.flatMap(({ member: address, ...match }, i) => {
     const member = indexes.get(address);
     if (member !== undefined) return [{ ...match, member }];
-    const message = `member ${address} isn't in this pool (${known})`;
+    const message = `${notInPool(address)} (${known})`;
     problems.push({ path: ["geoRules", i, "member"], other: null, message });
     return [];
   });
-  return { members: kept, geoRules: rules, problems };
+  return { pool: { ...pool, members: kept, geoRules: rules }, problems };
 }
 
-/** The sentence on a part that is there twice, with the place of the first. */
-export function repeated(message: string, first: string): string {
-  return `${message} (also at ${first}); keep one`;
+/** What is wrong with a rule that leads to a member that the pool hasn't got; the fix is to be added. */
+export function notInPool(member: string): string {
+  return `member ${member} isn't in this pool`;
 }
 
 function withoutRepeats(members: PoolFile["members"], problems: PartProblem[]): PoolFile["members"] {

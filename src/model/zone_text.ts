@@ -31,32 +31,6 @@ export function readZoneText(
   return { records: checked.records, cuts: cutsOf(checked.records, domain), problems: checked.problems };
 }
 
-/**
- * The delegation that takes a name away from the zones served here, or `null`. Only the deepest zone around the name
- * is asked: it is authoritative for itself, even where a zone above delegates it or names within it.
- *
- * @param zones the cuts of each served zone
- */
-export function delegationAbove(
-  name: string,
-  zones: ReadonlyMap<string, ReadonlySet<string>>,
-): string | null {
-  let zone: string | null = name;
-  while (zone !== null && !zones.has(zone)) zone = parentOf(zone);
-  if (zone === null) return null;
-  const cuts = zones.get(zone);
-  for (let at = name; at !== zone;) {
-    at = parentOf(at) ?? zone;
-    if (at !== zone && cuts?.has(at)) return at;
-  }
-  return null;
-}
-
-function parentOf(name: string): string | null {
-  const dot = name.indexOf(".");
-  return dot < 0 ? null : name.slice(dot + 1);
-}
-
 function cutsOf(records: readonly ZoneRecord[], domain: string): string[] {
   const owners = records.filter(({ type }) => type === TYPE.NS).map(({ owner }) => wireToName(owner));
   return [...new Set(owners)].filter((owner) => owner !== domain);

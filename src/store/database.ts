@@ -109,11 +109,6 @@ export class Database {
     if (this.isTransaction) this.run("ROLLBACK");
   }
 
-  /** Whether another thread of this process is about to write, or writes. */
-  get lent(): boolean {
-    return this.#lent !== null;
-  }
-
   /**
    * Leaves the writing to another thread's connection until the result is disposed of. Transactions of ours are
    * refused meanwhile, at once: waiting for the lock would keep this thread from everything else.

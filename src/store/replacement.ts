@@ -50,10 +50,10 @@ export class Replacement implements Disposable {
     database.exec(DROP_TABLES + CREATE_TABLES);
     const staged = staging.counts;
     this.#comparePools(staged.pools);
-    this.#compareMembers(staged.members, staging.givesIds);
+    this.#compareMembers(staged.members);
     this.#compareHealthChecks(staged.healthChecks);
-    this.#compareGeoRules(staging.givesIds);
-    this.#compareServices(staged.services, staging.givesIds);
+    this.#compareGeoRules();
+    this.#compareServices(staged.services);
     this.#compareZones(staged.zones);
     this.counts = Object.fromEntries(
       KINDS.map(({ kind, table }) => [kind, this.#count(table)] as const)
@@ -94,14 +94,13 @@ export class Replacement implements Disposable {
     this.#database.run(POOLS.changed);
   }
 
-  #compareMembers(staged: number, givesIds: boolean): void {
+  #compareMembers(staged: number): void {
     this.#database.run(MEMBERS.written);
     if (this.#stored("members") > staged - this.#created("members")) {
       this.#database.exec(MEMBERS.index);
       this.#database.run(MEMBERS.deletedFromKeptPools);
       this.#database.run(MEMBERS.deletedWithPools);
     }
-    if (givesIds) this.#database.run(forgetTakenIds("members"));
     this.#drawIds("members");
   }
 
@@ -112,19 +111,17 @@ export class Replacement implements Disposable {
     }
   }
 
-  #compareGeoRules(givesIds: boolean): void {
+  #compareGeoRules(): void {
     this.#database.run(GEO_RULES.stagedKeys);
     this.#database.run(GEO_RULES.storedKeys);
     this.#database.run(GEO_RULES.created);
     this.#database.run(GEO_RULES.deleted);
-    if (givesIds) this.#database.run(forgetTakenIds("geo_rules"));
     this.#drawIds("geo_rules");
   }
 
-  #compareServices(staged: number, givesIds: boolean): void {
+  #compareServices(staged: number): void {
     this.#database.run(SERVICES.written);
     if (this.#stored("services") > staged - this.#created("services")) this.#database.run(SERVICES.deleted);
-    if (givesIds) this.#database.run(forgetTakenIds("services"));
     this.#drawIds("services");
   }
 
@@ -180,11 +177,6 @@ const DROP_TABLES = [
   "stored_rule_keys",
 ].map((name) => `DROP TABLE IF EXISTS temp.${name};`).join("");
 
-/** An id that any stored object has, even one that is to be deleted, isn't given a second time. */
-function forgetTakenIds(table: "members" | "geo_rules" | "services"): string {
-  return `UPDATE temp.staged_${table} SET given_id = NULL WHERE given_id IN (SELECT id FROM main.${table})`;
-}
-
 /** Columns of a pool that are staged as they are stored. */
 const POOL_COLUMNS = [
   "algorithm",
@@ -211,11 +203,9 @@ const POOLS = {
     "LEFT JOIN temp.pool_ids AS i ON i.seq = d.staged",
 };
 
-/** The id of every staged pool: the one it has, the one it would like, or a new one. */
-const POOL_IDS = "INSERT INTO temp.pool_ids (seq, id, stored) SELECT s.seq, CASE " +
-  "WHEN p.id IS NOT NULL THEN p.id " +
-  "WHEN s.given_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM main.pools AS q WHERE q.id = s.given_id) " +
-  "THEN s.given_id ELSE f.id END, p.rowid FROM temp.staged_pools AS s " +
+/** The id of every staged pool: the one it has, or a new one. */
+const POOL_IDS = "INSERT INTO temp.pool_ids (seq, id, stored) SELECT s.seq, coalesce(p.id, f.id), p.rowid " +
+  "FROM temp.staged_pools AS s " +
   "LEFT JOIN main.pools AS p ON p.name = s.name " +
   "LEFT JOIN (SELECT d.staged, f.id FROM temp.diff_pools AS d JOIN temp.fresh_pools AS f ON f.n = d.n " +
   "WHERE d.stored IS NULL) AS f ON f.staged = s.seq ORDER BY s.seq";
@@ -243,8 +233,7 @@ const MEMBERS = {
   deletedWithPools: "INSERT INTO temp.diff_members (staged, stored) SELECT NULL, t.seq " +
     "FROM temp.diff_pools AS d CROSS JOIN main.pools AS p ON p.rowid = d.stored " +
     "CROSS JOIN main.members AS t ON t.pool_id = p.id WHERE d.staged IS NULL",
-  keys:
-    "SELECT 'member' AS kind, coalesce(t.id, m.given_id, f.id) AS id, coalesce(t.pool_id, i.id) AS poolId " +
+  keys: "SELECT 'member' AS kind, coalesce(t.id, f.id) AS id, coalesce(t.pool_id, i.id) AS poolId " +
     "FROM temp.diff_members AS d LEFT JOIN main.members AS t ON t.seq = d.stored " +
     "LEFT JOIN temp.staged_members AS m ON m.seq = d.staged LEFT JOIN temp.pool_ids AS i ON i.seq = m.pool " +
     "LEFT JOIN temp.fresh_members AS f ON f.n = d.n",
@@ -302,8 +291,7 @@ const GEO_RULES = {
   deleted:
     "INSERT INTO temp.diff_geo_rules (staged, stored) SELECT NULL, t.seq FROM temp.stored_rule_keys AS t " +
     "LEFT JOIN temp.staged_rule_keys AS s ON s.key = t.key AND s.nth = t.nth WHERE s.seq IS NULL",
-  keys:
-    "SELECT 'geoRule' AS kind, coalesce(t.id, g.given_id, f.id) AS id, coalesce(t.pool_id, i.id) AS poolId " +
+  keys: "SELECT 'geoRule' AS kind, coalesce(t.id, f.id) AS id, coalesce(t.pool_id, i.id) AS poolId " +
     "FROM temp.diff_geo_rules AS d LEFT JOIN main.geo_rules AS t ON t.seq = d.stored " +
     "LEFT JOIN temp.staged_geo_rules AS g ON g.seq = d.staged LEFT JOIN temp.pool_ids AS i ON i.seq = g.pool " +
     "LEFT JOIN temp.fresh_geo_rules AS f ON f.n = d.n",
@@ -317,9 +305,9 @@ const SERVICES = {
     "ORDER BY v.rowid IS NOT NULL, s.seq",
   deleted: "INSERT INTO temp.diff_services (staged, stored) SELECT NULL, v.rowid FROM main.services AS v " +
     "WHERE NOT EXISTS (SELECT 1 FROM temp.staged_services AS s WHERE s.domain = v.domain)",
-  keys: "SELECT 'service' AS kind, coalesce(v.id, s.given_id, f.id) AS id, NULL AS poolId " +
+  keys: "SELECT 'service' AS kind, coalesce(v.id, f.id) AS id, NULL AS poolId " +
     "FROM temp.diff_services AS d LEFT JOIN main.services AS v ON v.rowid = d.stored " +
-    "LEFT JOIN temp.staged_services AS s ON s.seq = d.staged LEFT JOIN temp.fresh_services AS f ON f.n = d.n",
+    "LEFT JOIN temp.fresh_services AS f ON f.n = d.n",
 };
 
 const ZONES = {
@@ -360,7 +348,7 @@ const SQL_APPLY: readonly string[] = [
   "LEFT JOIN temp.staged_pools AS f ON f.name = s.fallback LEFT JOIN temp.pool_ids AS fi ON fi.seq = f.seq " +
   "WHERE main.pools.rowid = d.stored",
   `INSERT INTO main.members (id, pool_id, ${MEMBER_KEY}, ${MEMBER_COLUMNS}, revision) ` +
-  `SELECT coalesce(m.given_id, f.id), i.id, ${of("m", MEMBER_KEY)}, ${of("m", MEMBER_COLUMNS)}, ? ` +
+  `SELECT f.id, i.id, ${of("m", MEMBER_KEY)}, ${of("m", MEMBER_COLUMNS)}, ? ` +
   "FROM temp.diff_members AS d CROSS JOIN temp.staged_members AS m ON m.seq = d.staged " +
   "CROSS JOIN temp.pool_ids AS i ON i.seq = m.pool CROSS JOIN temp.fresh_members AS f ON f.n = d.n " +
   "WHERE d.stored IS NULL ORDER BY d.n",
@@ -372,13 +360,13 @@ const SQL_APPLY: readonly string[] = [
   "ON i.seq = c.pool WHERE true ORDER BY d.n ON CONFLICT (pool_id) DO UPDATE SET " +
   assigned("excluded", [...CHECK_COLUMNS, "revision"]),
   "INSERT INTO main.geo_rules (id, pool_id, cidr, country, continent, asn, member_id, revision) " +
-  "SELECT coalesce(g.given_id, f.id), i.id, g.cidr, g.country, g.continent, g.asn, t.id, ? " +
+  "SELECT f.id, i.id, g.cidr, g.country, g.continent, g.asn, t.id, ? " +
   "FROM temp.diff_geo_rules AS d CROSS JOIN temp.staged_geo_rules AS g ON g.seq = d.staged " +
   "CROSS JOIN temp.pool_ids AS i ON i.seq = g.pool CROSS JOIN temp.staged_members AS m ON m.seq = g.member " +
   `CROSS JOIN main.members AS t ON t.pool_id = i.id AND ${SAME_MEMBER} ` +
   "CROSS JOIN temp.fresh_geo_rules AS f ON f.n = d.n WHERE d.stored IS NULL ORDER BY d.n",
   "INSERT INTO main.services (id, domain, pool_id, ttl, min_ttl, ecs, revision, reversed_domain) " +
-  "SELECT coalesce(s.given_id, f.id), s.domain, i.id, s.ttl, s.min_ttl, s.ecs, ?, s.reversed_domain " +
+  "SELECT f.id, s.domain, i.id, s.ttl, s.min_ttl, s.ecs, ?, s.reversed_domain " +
   "FROM temp.diff_services AS d CROSS JOIN temp.staged_services AS s ON s.seq = d.staged " +
   "CROSS JOIN temp.fresh_services AS f ON f.n = d.n LEFT JOIN temp.staged_pools AS p ON p.name = s.pool " +
   "LEFT JOIN temp.pool_ids AS i ON i.seq = p.seq WHERE d.stored IS NULL ORDER BY d.n",
@@ -391,8 +379,8 @@ const SQL_APPLY: readonly string[] = [
   "ON CONFLICT (domain) DO UPDATE SET text = excluded.text, revision = excluded.revision",
   "DELETE FROM main.zone_cuts WHERE zone_domain IN (SELECT s.domain FROM temp.diff_zones AS d " +
   "JOIN temp.staged_zones AS s ON s.seq = d.staged)",
-  "INSERT INTO main.zone_cuts (zone_domain, cut) SELECT c.zone, c.cut FROM temp.diff_zones AS d " +
-  "JOIN temp.staged_zones AS s ON s.seq = d.staged JOIN temp.staged_cuts AS c ON c.zone = s.domain",
+  "INSERT INTO main.zone_cuts (zone_domain, cut) SELECT c.zone_domain, c.cut FROM temp.diff_zones AS d " +
+  "JOIN temp.staged_zones AS s ON s.seq = d.staged JOIN temp.staged_cuts AS c ON c.zone_domain = s.domain",
 ];
 
 /** The columns as those of a table. */

@@ -58,12 +58,9 @@ export class Services {
 
   /** The services strictly below a domain, one by one. */
   *below(domain: string): Generator<ServiceRow> {
-    const parent = reversedDomain(domain);
-    // "/" follows "." in ASCII: the range is everything that begins with the parent and a dot.
     const rows = this.#database.iterate<Columns>(
       `SELECT ${COLUMNS} FROM services WHERE reversed_domain > ? AND reversed_domain < ?`,
-      `${parent}.`,
-      `${parent}/`,
+      ...namesBelow(domain),
     );
     for (const row of rows) yield rowOf(row);
   }
@@ -85,6 +82,13 @@ export class Services {
 /** The labels of a domain from the last to the first. */
 export function reversedDomain(domain: string): string {
   return domain.split(".").reverse().join(".");
+}
+
+/** Between these two, both left out, are the reversed domains of all names strictly below a domain. */
+export function namesBelow(domain: string): readonly [after: string, before: string] {
+  const parent = reversedDomain(domain);
+  // "/" follows "." in ASCII: the range is everything that begins with the parent and a dot.
+  return [`${parent}.`, `${parent}/`];
 }
 
 interface Columns extends Omit<ServiceRow, "ecs"> {

@@ -8,52 +8,15 @@
  *
  * @module
  */
-import type { GeoRule, HealthCheck, Member, Pool, Service } from "../model/model.ts";
+import type { HealthCheck } from "../model/model.ts";
+import type { ModelSink, ReadZone } from "../model/model_reader.ts";
+import type { ServiceFile } from "../model/model_schema.ts";
+import type { Place } from "../model/places.ts";
+import type { JoinedPool, JoinedRule } from "../model/pool_parts.ts";
 import type { Database } from "./database.ts";
 import { checksJson } from "./health_checks.ts";
-import { reversedDomain } from "./services.ts";
-import { parentOf } from "./zones.ts";
-
-/** Where an object stands in what the author sent: a line's number, or an index. */
-export type StagedPlace = number;
-
-/** A pool with all its parts; references are names and indexes. */
-export interface StagedPool extends Omit<Pool, "id" | "fallbackPoolId" | "members" | "geoRules"> {
-  /** The id it would like to have if it is new; `null` = any. */
-  readonly givenId: string | null;
-  /** A pool's name. */
-  readonly fallbackPool: string | null;
-  /** Each address or host name with a port once. */
-  readonly members: readonly (Omit<Member, "id"> & { readonly givenId: string | null })[];
-  /** In their order. */
-  readonly geoRules: readonly StagedRule[];
-}
-
-/** A geo rule that leads to a member of its pool. */
-export interface StagedRule extends Omit<GeoRule, "id" | "memberId"> {
-  /** The id it would like to have if it is new; `null` = any. */
-  readonly givenId: string | null;
-  /** Index among the pool's members. */
-  readonly member: number;
-}
-
-/** A service; its pool by name. */
-export interface StagedService extends Omit<Service, "id" | "poolId"> {
-  /** The id it would like to have if it is new; `null` = any. */
-  readonly givenId: string | null;
-  /** A pool's name; `null` = the static fallback answers. */
-  readonly pool: string | null;
-}
-
-/** A zone with the names at which it hands over to other servers. */
-export interface StagedZone {
-  /** Apex; lower-case, no final dot. */
-  readonly domain: string;
-  /** Zone-file text. */
-  readonly text: string;
-  /** Names below the apex that have NS records. */
-  readonly cuts: Iterable<string>;
-}
+import { namesBelow, reversedDomain } from "./services.ts";
+import { ZoneCuts } from "./zone_cuts.ts";
 
 /** How many objects are staged. */
 export interface StagedCounts {
@@ -71,24 +34,25 @@ export interface StagedCounts {
   readonly zones: number;
 }
 
-/** A reference to a pool that isn't there. */
-export interface MissingPool {
-  /** Of the object that refers to it. */
-  readonly place: StagedPlace;
-  /** The name that leads nowhere. */
+/** An object that refers to a pool. */
+export interface PoolReference {
+  /** Where it stands. */
+  readonly place: Place;
+  /** The pool's name. */
   readonly pool: string;
 }
 
 /** The staged objects of one connection; there is one at a time, and it is gone when disposed of. */
-export class Staging implements Disposable {
+export class Staging implements ModelSink, Disposable {
   readonly #database: Database;
+  readonly #zoneCuts: ZoneCuts;
   readonly #counts = { pools: 0, members: 0, healthChecks: 0, geoRules: 0, services: 0, zones: 0 };
   #cuts = 0;
-  #givesIds = false;
 
   /** Makes the tables; the connection stays its opener's to close. */
   constructor(database: Database) {
     this.#database = database;
+    this.#zoneCuts = new ZoneCuts(database, { zones: "temp.staged_zones", cuts: "temp.staged_cuts" });
     database.exec(DROP_TABLES + CREATE_TABLES);
   }
 
@@ -97,16 +61,11 @@ export class Staging implements Disposable {
     return this.#counts;
   }
 
-  /** Whether any part or service would like to have an id of its own. */
-  get givesIds(): boolean {
-    return this.#givesIds;
-  }
-
   /** Stages a pool. @returns the place of the pool that has its name already, else `null` */
-  pool(pool: StagedPool, place: StagedPlace): StagedPlace | null {
+  pool(pool: JoinedPool, place: Place): Place | null {
     const seq = this.#counts.pools + 1;
     const inserted = this.#database.run(
-      "INSERT OR IGNORE INTO temp.staged_pools VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      "INSERT OR IGNORE INTO temp.staged_pools VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
       seq,
       place,
       pool.name,
@@ -119,7 +78,6 @@ export class Staging implements Disposable {
       pool.failbackDelayMs,
       Number(pool.geofence),
       Number(pool.flatten),
-      pool.givenId,
     );
     if (inserted === 0) return this.#placeOf("SELECT place FROM temp.staged_pools WHERE name = ?", pool.name);
     this.#counts.pools = seq;
@@ -131,12 +89,9 @@ export class Staging implements Disposable {
   }
 
   /** Stages a service. @returns the place of the service that has its domain already, else `null` */
-  service(
-    { domain, pool, ttl, minTtl, ecs, givenId }: StagedService,
-    place: StagedPlace,
-  ): StagedPlace | null {
+  service({ domain, pool, ttl, minTtl, ecs }: ServiceFile, place: Place): Place | null {
     const inserted = this.#database.run(
-      "INSERT OR IGNORE INTO temp.staged_services VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      "INSERT OR IGNORE INTO temp.staged_services VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
       this.#counts.services + 1,
       place,
       domain,
@@ -145,18 +100,16 @@ export class Staging implements Disposable {
       minTtl,
       Number(ecs),
       reversedDomain(domain),
-      givenId,
     );
     if (inserted === 0) {
       return this.#placeOf("SELECT place FROM temp.staged_services WHERE domain = ?", domain);
     }
-    this.#givesIds ||= givenId !== null;
     this.#counts.services++;
     return null;
   }
 
   /** Stages a zone. @returns the place of the zone that has its domain already, else `null` */
-  zone({ domain, text, cuts }: StagedZone, place: StagedPlace): StagedPlace | null {
+  zone({ domain, text, cuts }: ReadZone, place: Place): Place | null {
     const inserted = this.#database.run(
       "INSERT OR IGNORE INTO temp.staged_zones VALUES (?, ?, ?, ?)",
       this.#counts.zones + 1,
@@ -172,19 +125,19 @@ export class Staging implements Disposable {
     return null;
   }
 
-  /** The services whose pool isn't there, at most `limit`. */
-  servicesWithoutPool(limit: number): MissingPool[] {
-    return this.#database.all<MissingPool>(SERVICES_WITHOUT_POOL, limit);
+  /** The services whose pool isn't there. */
+  servicesWithoutPool(): Iterable<PoolReference> {
+    return this.#database.iterate<PoolReference>(SERVICES_WITHOUT_POOL);
   }
 
-  /** The pools whose fallback pool isn't there, at most `limit`. */
-  poolsWithoutFallback(limit: number): MissingPool[] {
-    return this.#database.all<MissingPool>(POOLS_WITHOUT_FALLBACK, limit);
+  /** The pools whose fallback pool isn't there. */
+  poolsWithoutFallback(): Iterable<PoolReference> {
+    return this.#database.iterate<PoolReference>(POOLS_WITHOUT_FALLBACK);
   }
 
-  /** The services whose pool has their own name as a member, at most `limit`. */
-  servicesByOwnName(limit: number): { readonly place: StagedPlace; readonly pool: string }[] {
-    return this.#database.all<{ place: StagedPlace; pool: string }>(SERVICES_BY_OWN_NAME, limit);
+  /** The services whose pool has their own name as a member. */
+  servicesByOwnName(): Iterable<PoolReference & { readonly domain: string }> {
+    return this.#database.iterate<PoolReference & { domain: string }>(SERVICES_BY_OWN_NAME);
   }
 
   /** The names of the pools, when they are few enough to look for one that was meant; else nothing. */
@@ -196,7 +149,7 @@ export class Staging implements Disposable {
   }
 
   /** Each circle of pools that fall back to each other, once: the names in their order, at the pool that is met first. */
-  *fallbackCircles(): Generator<{ readonly place: StagedPlace; readonly names: readonly string[] }> {
+  *fallbackCircles(): Generator<{ readonly place: Place; readonly names: readonly string[] }> {
     // Numbers of pools, four bytes each: chains of a million names would fill the memory.
     const next = new Int32Array(this.#counts.pools + 1);
     for (const { seq, to } of this.#database.iterate<{ seq: number; to: number }>(FALLBACKS)) next[seq] = to;
@@ -214,19 +167,17 @@ export class Staging implements Disposable {
 
   /** The services strictly below a zone cut of the deepest staged zone around them. */
   *servicesBelowCuts(): Generator<
-    { readonly place: StagedPlace; readonly domain: string; readonly cut: string }
+    { readonly place: Place; readonly domain: string; readonly cut: string }
   > {
     if (this.#cuts === 0) return;
     this.#database.exec(INDEX_REVERSED);
     for (const { cut } of this.#database.all<{ cut: string }>(OPEN_CUTS)) {
-      const parent = reversedDomain(cut);
-      const services = this.#database.iterate<{ place: number; domain: string }>(
+      const services = this.#database.iterate<{ place: Place; domain: string }>(
         SERVICES_BELOW,
-        `${parent}.`,
-        `${parent}/`,
+        ...namesBelow(cut),
       );
       for (const { place, domain } of services) {
-        if (this.#cutAbove(domain) === cut) yield { place, domain, cut };
+        if (this.#zoneCuts.above(domain) === cut) yield { place, domain, cut };
       }
     }
   }
@@ -236,10 +187,9 @@ export class Staging implements Disposable {
     this.#database.exec(DROP_TABLES);
   }
 
-  #member(member: StagedPool["members"][number], pool: number): void {
-    this.#givesIds ||= member.givenId !== null;
+  #member(member: JoinedPool["members"][number], pool: number): void {
     this.#database.run(
-      "INSERT INTO temp.staged_members VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      "INSERT INTO temp.staged_members VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
       ++this.#counts.members,
       pool,
       member.ipAddress,
@@ -251,7 +201,6 @@ export class Staging implements Disposable {
       member.latitude,
       member.longitude,
       member.region,
-      member.givenId,
     );
   }
 
@@ -278,12 +227,11 @@ export class Staging implements Disposable {
   }
 
   #geoRule(
-    { cidr, country, continent, asn, givenId }: StagedRule,
+    { cidr, country, continent, asn }: JoinedRule,
     { pool, member }: { readonly pool: number; readonly member: number },
   ): void {
-    this.#givesIds ||= givenId !== null;
     this.#database.run(
-      "INSERT INTO temp.staged_geo_rules VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+      "INSERT INTO temp.staged_geo_rules VALUES (?, ?, ?, ?, ?, ?, ?)",
       ++this.#counts.geoRules,
       pool,
       cidr,
@@ -291,15 +239,14 @@ export class Staging implements Disposable {
       continent,
       asn,
       member,
-      givenId,
     );
   }
 
-  #placeOf(sql: string, name: string): StagedPlace {
+  #placeOf(sql: string, name: string): Place {
     return this.#database.get<{ place: number }>(sql, name)!.place;
   }
 
-  #circle(first: number, next: Int32Array): { place: StagedPlace; names: string[] } {
+  #circle(first: number, next: Int32Array): { place: Place; names: string[] } {
     const circle = [first];
     for (let at = next[first]!; at !== first; at = next[at]!) circle.push(at);
     const pools = circle.slice(0, CIRCLE_SHOWN_MAX).map((seq) =>
@@ -312,21 +259,6 @@ export class Staging implements Disposable {
     if (circle.length > CIRCLE_SHOWN_MAX) names.push("…");
     return { place: pools[0]!.place, names: [...names, names[0]!] };
   }
-
-  #cutAbove(name: string): string | null {
-    let zone: string | null = name;
-    while (zone !== null && !this.#isZone(zone)) zone = parentOf(zone);
-    for (let at = parentOf(name); zone !== null && at !== null && at !== zone; at = parentOf(at)) {
-      if (this.#database.get("SELECT 1 FROM temp.staged_cuts WHERE zone = ? AND cut = ?", zone, at)) {
-        return at;
-      }
-    }
-    return null;
-  }
-
-  #isZone(domain: string): boolean {
-    return this.#database.get("SELECT 1 FROM temp.staged_zones WHERE domain = ?", domain) !== undefined;
-  }
 }
 
 /** Longer circles are shown in part: nobody reads a thousand names. */
@@ -335,12 +267,11 @@ const CIRCLE_SHOWN_MAX = 20;
 const CREATE_TABLES = `
   CREATE TABLE temp.staged_pools (
     seq INTEGER PRIMARY KEY, place INTEGER, name TEXT UNIQUE, algorithm TEXT, max_answers INTEGER, on_all_down TEXT,
-    fallback TEXT, min_healthy, failback TEXT, failback_delay_ms INTEGER, geofence INTEGER, flatten INTEGER,
-    given_id TEXT
+    fallback TEXT, min_healthy, failback TEXT, failback_delay_ms INTEGER, geofence INTEGER, flatten INTEGER
   );
   CREATE TABLE temp.staged_members (
     seq INTEGER PRIMARY KEY, pool INTEGER, ip_address TEXT, target TEXT, port INTEGER, weight INTEGER,
-    priority INTEGER, enabled INTEGER, latitude REAL, longitude REAL, region TEXT, given_id TEXT
+    priority INTEGER, enabled INTEGER, latitude REAL, longitude REAL, region TEXT
   );
   CREATE TABLE temp.staged_health_checks (
     pool INTEGER PRIMARY KEY, type TEXT, port INTEGER, interval_ms INTEGER, timeout_ms INTEGER, rise INTEGER,
@@ -348,15 +279,14 @@ const CREATE_TABLES = `
     insecure_skip_verify INTEGER, require, checks TEXT
   );
   CREATE TABLE temp.staged_geo_rules (
-    seq INTEGER PRIMARY KEY, pool INTEGER, cidr TEXT, country TEXT, continent TEXT, asn INTEGER, member INTEGER,
-    given_id TEXT
+    seq INTEGER PRIMARY KEY, pool INTEGER, cidr TEXT, country TEXT, continent TEXT, asn INTEGER, member INTEGER
   );
   CREATE TABLE temp.staged_services (
     seq INTEGER PRIMARY KEY, place INTEGER, domain TEXT UNIQUE, pool TEXT, ttl INTEGER, min_ttl INTEGER,
-    ecs INTEGER, reversed_domain TEXT, given_id TEXT
+    ecs INTEGER, reversed_domain TEXT
   );
   CREATE TABLE temp.staged_zones (seq INTEGER PRIMARY KEY, place INTEGER, domain TEXT UNIQUE, text TEXT);
-  CREATE TABLE temp.staged_cuts (zone TEXT, cut TEXT, PRIMARY KEY (zone, cut)) WITHOUT ROWID;
+  CREATE TABLE temp.staged_cuts (zone_domain TEXT, cut TEXT, PRIMARY KEY (zone_domain, cut)) WITHOUT ROWID;
 `;
 
 const DROP_TABLES = [
@@ -372,19 +302,18 @@ const DROP_TABLES = [
 const INDEX_REVERSED =
   "CREATE INDEX IF NOT EXISTS temp.staged_services_reversed ON staged_services(reversed_domain)";
 const SERVICES_WITHOUT_POOL = "SELECT place, pool FROM temp.staged_services AS s WHERE pool IS NOT NULL " +
-  "AND NOT EXISTS (SELECT 1 FROM temp.staged_pools AS p WHERE p.name = s.pool) LIMIT ?";
+  "AND NOT EXISTS (SELECT 1 FROM temp.staged_pools AS p WHERE p.name = s.pool) ORDER BY seq";
 const POOLS_WITHOUT_FALLBACK =
   "SELECT place, fallback AS pool FROM temp.staged_pools AS s WHERE fallback IS NOT NULL " +
-  "AND NOT EXISTS (SELECT 1 FROM temp.staged_pools AS p WHERE p.name = s.fallback) LIMIT ?";
+  "AND NOT EXISTS (SELECT 1 FROM temp.staged_pools AS p WHERE p.name = s.fallback) ORDER BY seq";
 /** Members by name are few beside the others, so they are looked at first. */
-const SERVICES_BY_OWN_NAME = "SELECT s.place, s.pool FROM temp.staged_members AS m " +
+const SERVICES_BY_OWN_NAME = "SELECT s.place, s.pool, s.domain FROM temp.staged_members AS m " +
   "CROSS JOIN temp.staged_services AS s ON s.domain = m.target " +
-  "CROSS JOIN temp.staged_pools AS p ON p.seq = m.pool AND p.name = s.pool WHERE m.target IS NOT NULL LIMIT ?";
+  "CROSS JOIN temp.staged_pools AS p ON p.seq = m.pool AND p.name = s.pool WHERE m.target IS NOT NULL";
 const FALLBACKS = 'SELECT s.seq, p.seq AS "to" FROM temp.staged_pools AS s ' +
   "JOIN temp.staged_pools AS p ON p.name = s.fallback WHERE s.fallback IS NOT NULL";
 /** A zone of our own at the cut: nothing below it is handed over. */
 const OPEN_CUTS = "SELECT DISTINCT cut FROM temp.staged_cuts " +
   "WHERE NOT EXISTS (SELECT 1 FROM temp.staged_zones AS z WHERE z.domain = cut) ORDER BY cut";
-/** The range is everything that begins with the parent and a dot: "/" follows "." in ASCII. */
 const SERVICES_BELOW = "SELECT place, domain FROM temp.staged_services " +
   "WHERE reversed_domain > ? AND reversed_domain < ? ORDER BY place";

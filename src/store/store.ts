@@ -84,7 +84,7 @@ export class Store implements Disposable {
    *
    * @throws {SchemaRefused} when a newer program, another program or none at all wrote the file, which is untouched
    * @throws {StoreBusy} when it has to be brought up to date and another process holds it
-   * @throws {Error} when it can't be opened; the message names the path and the mend
+   * @throws {Error} when it can't be opened; the message names the path and the fix
    */
   static open(path: string): Store {
     try {

@@ -6,6 +6,7 @@
 import type { Zone } from "../model/model.ts";
 import type { Database } from "./database.ts";
 import { type Page, pageOf, type PageRequest } from "./page.ts";
+import { ZoneCuts } from "./zone_cuts.ts";
 
 /** A zone and when it last changed. */
 export interface ZoneRow extends Zone {
@@ -15,11 +16,14 @@ export interface ZoneRow extends Zone {
 
 /** Reads zones. */
 export class Zones {
+  /** Where the zones hand names over to other servers. */
+  readonly cuts: ZoneCuts;
   readonly #database: Database;
 
   /** The connection stays its opener's to close. */
   constructor(database: Database) {
     this.#database = database;
+    this.cuts = new ZoneCuts(database, { zones: "zones", cuts: "zone_cuts" });
   }
 
   /** The zone of exactly that domain (lower-case, no final dot), or `null`. */
@@ -48,14 +52,6 @@ export class Zones {
     return pageOf(rows.map((row) => ({ ...row })), { limit, keyOf: (zone) => zone.domain });
   }
 
-  /** The deepest zone that a name lies in (its own name included), or `null`. */
-  enclosing(name: string): string | null {
-    for (let at: string | null = name; at !== null; at = parentOf(at)) {
-      if (this.#database.get("SELECT 1 FROM zones WHERE domain = ?", at)) return at;
-    }
-    return null;
-  }
-
   /** Where the zone hands names over to other servers (NS records below its apex), in ASCII order. */
   cutsOf(domain: string): string[] {
     return this.#database.all<{ cut: string }>(
@@ -64,25 +60,8 @@ export class Zones {
     ).map((row) => row.cut);
   }
 
-  /** The zone cut that a name lies strictly below, in the deepest zone around it, or `null`. */
-  cutAbove(name: string): string | null {
-    const zone = this.enclosing(name);
-    for (let at = parentOf(name); zone !== null && at !== null && at !== zone; at = parentOf(at)) {
-      if (this.#database.get("SELECT 1 FROM zone_cuts WHERE zone_domain = ? AND cut = ?", zone, at)) {
-        return at;
-      }
-    }
-    return null;
-  }
-
   /** How many there are. */
   count(): number {
     return this.#database.get<{ n: number }>("SELECT count(*) AS n FROM zones")!.n;
   }
-}
-
-/** The name one label up, or `null` at the last label. */
-export function parentOf(name: string): string | null {
-  const dot = name.indexOf(".");
-  return dot < 0 ? null : name.slice(dot + 1);
 }

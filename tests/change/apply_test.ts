@@ -1,5 +1,5 @@
 /**
- * A model that comes as bytes: the same as `replaceModel`, whatever it is, on this thread or another.
+ * A model that comes as bytes: the same whether as a document or as lines, on this thread or another.
  *
  * @module
  */
@@ -8,15 +8,13 @@ import fc from "fast-check";
 import { Changes } from "../../src/change/commit.ts";
 import { type Applied, type ApplyOptions, ChangeRefused, type Commit } from "../../src/change/edit.ts";
 import { beginImport } from "../../src/change/model_import.ts";
-import { exportNdjson } from "../../src/model/model_export.ts";
-import { readModel } from "../../src/model/model_files.ts";
+import { exportModel, exportNdjson } from "../../src/model/model_export.ts";
 import { formatProblem } from "../../src/input/yaml_source.ts";
 import { StoreBusy } from "../../src/store/database.ts";
 import { RECORDED_MAX } from "../../src/store/history.ts";
 import { Store } from "../../src/store/store.ts";
 import { watch, WATCH_INTERVAL_MS } from "../../src/store/watch.ts";
 import { ManualClock } from "../clock.ts";
-import { BROKEN as BROKEN_FILES, reportOn } from "../golden/config_validate.ts";
 import { dump } from "../store/dump.ts";
 import { Folder } from "../store/folder.ts";
 import { commitsArbitrary } from "./edit_arbitrary.ts";
@@ -25,49 +23,49 @@ import { createPool, id, ORIGIN } from "./samples.ts";
 
 const RUNS = { numRuns: 100 };
 
-Deno.test("applying lines does what replaceModel does with the model that is read from them", async () => {
+Deno.test("applying a document does what applying its objects as lines does", async () => {
   await fc.assert(
     fc.asyncProperty(commitsArbitrary, commitsArbitrary, async (before, given) => {
       using source = storeOf(given);
-      const text = [...exportNdjson(source.model())].join("");
-      const { reading } = await readModel(streamOf(text), { file: "body", format: "ndjson" });
-      using streamed = storeOf(before);
-      using replaced = storeOf(before);
-      const known = keysToIds(streamed.model());
-      const applied = await apply(changesOf(streamed), text);
-      if (reading.model === null) {
-        assert.deepEqual(placesOf(applied), reading.problems.map(formatProblem));
-        assert.deepEqual(dump(streamed), dump(replaced));
-        return;
+      const model = source.model();
+      using byLines = storeOf(before);
+      using byDocument = storeOf(before);
+      const known = keysToIds(byLines.model());
+      const lines = await apply(changesOf(byLines), [...exportNdjson(model)].join(""));
+      const document = await apply(changesOf(byDocument), exportModel(model), { format: "yaml" });
+      assert.equal(lines.kind, document.kind);
+      if (lines.kind !== "applied" || document.kind !== "applied") return;
+      assert.deepEqual(withoutIds(byLines.model()), withoutIds(byDocument.model()));
+      assert.deepEqual(revisionsByKey(byLines), revisionsByKey(byDocument));
+      assert.deepEqual(sizesOf(lines.commit), sizesOf(document.commit));
+      assert.equal(historySize(byLines), historySize(byDocument));
+      for (const store of [byLines, byDocument]) {
+        for (const [key, id] of keysToIds(store.model())) assert.equal(id, known.get(key) ?? id, key);
+        assert.deepEqual(store.database.all("PRAGMA foreign_key_check"), []);
+        assert.deepEqual(temporaryTables(store), []);
       }
-      if (applied.kind === "empty") return;
-      assert.equal(applied.kind, "applied");
-      const { model } = reading;
-      const commit = changesOf(replaced).commit([{ kind: "replaceModel", model }], ORIGIN);
-      assert.deepEqual(withoutIds(streamed.model()), withoutIds(replaced.model()));
-      assert.deepEqual(revisionsByKey(streamed), revisionsByKey(replaced));
-      assert.deepEqual(sizesOf(applied.commit), sizesOf(commit));
-      assert.equal(historySize(streamed), historySize(replaced));
-      for (const [key, id] of keysToIds(streamed.model())) assert.equal(id, known.get(key) ?? id, key);
-      assert.deepEqual(streamed.database.all("PRAGMA foreign_key_check"), []);
-      assert.deepEqual(temporaryTables(streamed), []);
     }),
     RUNS,
   );
 });
 
-Deno.test("broken lines are judged against each other as well, when they are applied as when they are validated", async () => {
-  const text = await Deno.readTextFile(`${BROKEN_FILES}all-at-once.ndjson`);
-  using store = storeOf([]);
-  const applied = placesOf(await apply(changesOf(store), text)).join("\n");
-  const validated = (await reportOn("all-at-once.ndjson")).replaceAll("all-at-once.ndjson", "body");
-  assert.deepEqual(linesOf(applied), linesOf(validated.trimEnd()));
+Deno.test("members keep the order that a file gives them", async () => {
+  using store = Store.memory();
+  const addresses = ["192.0.2.9", "192.0.2.1", "192.0.2.5"];
+  const members = addresses.map((ipAddress) => ({ ipAddress, port: 443 }));
+  await apply(changesOf(store), JSON.stringify({ pool: { name: "a", members } }));
+  assert.deepEqual(store.model().pools[0]!.members.map(({ ipAddress }) => ipAddress), addresses);
 });
 
-/** Problems by line: who validates has forgotten the columns of a line when others are compared with it. */
-function linesOf(report: string): string[] {
-  return report.replaceAll(/\bbody:(\d+):\d+/g, "body:$1").split("\n").sort();
-}
+Deno.test("a document that isn't fine leaves nothing of it behind", async () => {
+  using store = storeOf([[createPool(1)]]);
+  const lines = dump(store);
+  for (const text of ["pools: [", "services: [{ domain: www.example.com, pool: none }]"]) {
+    assert.equal((await apply(changesOf(store), text, { format: "yaml" })).kind, "invalid");
+    assert.deepEqual(dump(store), lines);
+    assert.deepEqual(temporaryTables(store), []);
+  }
+});
 
 Deno.test("the same lines a second time change nothing", async () => {
   await fc.assert(
@@ -85,45 +83,6 @@ Deno.test("the same lines a second time change nothing", async () => {
     RUNS,
   );
 });
-
-const BROKEN: Readonly<Record<string, string>> = {
-  "a name twice": `{"pool":{"name":"a"}}\n{"pool":{"name":"b"}}\n{"pool":{"name":"a"}}\n`,
-  "a domain twice": `{"service":{"domain":"a.example"}}\n\n{"service":{"domain":"A.example."}}\n`,
-  "a missing pool":
-    `{"pool":{"name":"web"}}\n{"service":{"domain":"a.example","pool":"wbe"}}\n{"service":{"domain":"b.example","pool":"entirely-other"}}\n`,
-  "a broken pool, which others may name":
-    `{"pool":{"name":"web","maxAnswers":-1}}\n{"service":{"domain":"a.example","pool":"web"}}\n`,
-  "a missing fallback": `{"pool":{"name":"a","onAllDown":"fallback","fallbackPool":"b"}}\n`,
-  "a circle of fallbacks":
-    `{"pool":{"name":"x","onAllDown":"fallback","fallbackPool":"a"}}\n{"pool":{"name":"a","onAllDown":"fallback","fallbackPool":"b"}}\n{"pool":{"name":"b","onAllDown":"fallback","fallbackPool":"a"}}\n`,
-  "a service whose pool has its own name as a member":
-    `{"pool":{"name":"a","members":[{"target":"www.example.org","port":1}]}}\n{"service":{"domain":"www.example.org","pool":"a"}}\n`,
-  "a rule for a stranger":
-    `{"pool":{"name":"a","members":[{"ipAddress":"192.0.2.1","port":1}],"geoRules":[{"cidr":"192.0.2.0/24","member":"192.0.2.2"}]}}\n`,
-  "a service below a cut":
-    `{"service":{"domain":"a.sub.example.org"}}\n{"zone":{"domain":"example.org","text":"@ 300 SOA ns1 h 1 7200 900 1209600 300\\n@ 300 NS ns1\\nns1 300 A 192.0.2.1\\nsub 300 NS ns.example.net.\\n"}}\n`,
-  "a zone with a broken record":
-    `{"zone":{"domain":"example.org","text":"@ 300 SOA ns1 h 1 7200 900 1209600 300\\n@ 300 NS ns1\\nns1 300 A 192.0.2\\n"}}\n`,
-  "no JSON": `{"pool":{"name":"a"}}\n{"pool":\n`,
-  "an unknown key": `{"pool":{"name":"a"}}\n{"pol":{}}\n`,
-  "health without endpoints": `{"health":{"type":"tcp"}}\n`,
-  "nothing at all": "",
-};
-
-for (const [what, text] of Object.entries(BROKEN)) {
-  Deno.test(`lines with ${what} are refused as config validate would`, async () => {
-    using store = Store.memory();
-    const { reading } = await readModel(streamOf(text), { file: "body", format: "ndjson" });
-    const applied = await apply(changesOf(store), text);
-    // A line whose parts disagree is still at hand when that is found, so its column is known here; of one that is
-    // named twice the first is read again by validate, which knows its column.
-    const line = (problem: string) => problem.replaceAll(/(body:\d+):\d+/g, "$1");
-    assert.notEqual(reading.problems.length, 0);
-    assert.deepEqual(placesOf(applied).map(line), reading.problems.map(formatProblem).map(line));
-    assert.equal(store.generation(), 0);
-    assert.deepEqual(temporaryTables(store), []);
-  });
-}
 
 Deno.test("a huge difference is one entry with counts, and says that everything was touched", async () => {
   using store = Store.memory();
@@ -185,7 +144,7 @@ Deno.test("problems are found on another thread as they are here", async () => {
   await using world = new FileWorld();
   const applied = await apply(world.changes, `${services(3_000)}{"service":{"domain":"s7.example"}}\n`);
   assert.deepEqual(placesOf(applied), [
-    'body:3001:1: service "s7.example" is defined twice (also at body:8:1); keep one',
+    'body:3001:22: service "s7.example" is defined twice (also at body:8:1); keep one',
   ]);
 });
 
@@ -267,7 +226,8 @@ Deno.test("an apply that is given up while it writes is undone", () => {
   using reading = beginImport(() => store, { file: "body", format: "ndjson" });
   reading.write(new TextEncoder().encode(services(10)));
   const options = { origin: ORIGIN, dryRun: false, ifGeneration: null, isAborted: () => true };
-  assert.throws(() => changes.applyImported(reading.finish(), options), { name: "AbortError" });
+  reading.end();
+  assert.throws(() => changes.applyJudged(reading.finish(), options), { name: "AbortError" });
   assert.deepEqual([store.generation(), store.services.count()], [0, 0]);
 });
 

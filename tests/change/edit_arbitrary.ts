@@ -101,7 +101,7 @@ export function cutsOfZone({ domain, text }: Zone): readonly string[] | null {
 
 const zoneDomain = fc.constantFrom("example.com", "sub.example.com", "b.sub.example.com");
 
-/** One edit of any kind but `replaceModel`. */
+/** One edit of any kind. */
 export const editArbitrary: fc.Arbitrary<Edit> = fc.oneof(
   {
     weight: 4,

@@ -47,6 +47,20 @@ export function withoutIds({ pools, services, zones, fallback }: Model): unknown
   };
 }
 
+/**
+ * Whether the model can be written as a file: edits may leave half a location, and rules that lead to one of two members
+ * of one address, which no file can tell apart.
+ */
+export function fitsFile({ pools }: Model): boolean {
+  return pools.every(({ members, geoRules }) =>
+    members.every(({ latitude, longitude }) => (latitude === null) === (longitude === null)) &&
+    geoRules.every(({ memberId }) => {
+      const address = addressOf(members.find(({ id }) => id === memberId)!);
+      return members.filter((member) => addressOf(member) === address).length === 1;
+    })
+  );
+}
+
 /** The id of each pool, member and service by its natural key. */
 export function keysToIds({ pools, services }: Model): Map<string, string> {
   return new Map([

@@ -7,6 +7,7 @@ import { memberFieldsSchema, poolFieldsSchema } from "../../src/model/model_sche
 import type { OverrideFields } from "../../src/model/override.ts";
 import { Store } from "../../src/store/store.ts";
 import { ManualClock } from "../clock.ts";
+import { applyModel } from "./read_model.ts";
 
 const ORIGIN = { via: "test", by: "", reason: "" };
 
@@ -113,7 +114,7 @@ Deno.test("a member takes its overrides along", () => {
   equal(world.store.overrides.count(), 0);
 });
 
-Deno.test("a model that is applied leaves overrides alone, but of what it takes away", () => {
+Deno.test("a model that is applied leaves overrides alone, but of what it takes away", async () => {
   using world = new World();
   const { web, spare } = world;
   const stays = world.put({ target: `member:${web.member}` });
@@ -121,7 +122,7 @@ Deno.test("a model that is applied leaves overrides alone, but of what it takes 
   const model = world.store.model();
   const pools = model.pools.filter(({ id }) => id === web.pool)
     .map((pool) => ({ ...pool, maxAnswers: 5 }));
-  world.changes.commit([{ kind: "replaceModel", model: { ...model, pools } }], ORIGIN);
+  await applyModel(world.changes, { ...model, pools });
   deepEqual(world.store.overrides.all().map(({ id }) => id), [stays]);
   deepEqual(world.lastOfOverrides(), [`deleted member:${spare.member}`]);
 });

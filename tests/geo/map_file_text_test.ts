@@ -6,7 +6,7 @@
 import { deepEqual, equal } from "node:assert/strict";
 import fc from "fast-check";
 import { type AddressLists, LINE, MAP_FILE_SIZE_MAX, readMapText } from "../../src/geo/map_file_text.ts";
-import { validatePaths } from "../../src/settings/validate.ts";
+import { validatePaths } from "../../src/cli/validate.ts";
 import { formatProblem } from "../../src/input/yaml_source.ts";
 import { formatIp, formatPrefix, parseIp, parsePrefix } from "../../src/ip.ts";
 

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { validatePaths } from "../../src/settings/validate.ts";
+import { validatePaths } from "../../src/cli/validate.ts";
 import { compareText, formatProblem } from "../../src/input/yaml_source.ts";
 
 /** Files and directories that must not validate. */

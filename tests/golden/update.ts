@@ -5,7 +5,7 @@
  * @module
  */
 import { exportModel } from "../../src/model/model_export.ts";
-import { loadModel } from "../../src/model/model_files.ts";
+import { OfflineModel } from "../../src/change/offline_model.ts";
 import { accountOf, GOLDEN as ACCOUNTS, NIGHT } from "../explain/night.ts";
 import { brokenNames, GOLDEN, reportOn } from "./config_validate.ts";
 
@@ -14,8 +14,8 @@ for (const { name } of Deno.readDirSync(GOLDEN)) {
   if (!names.includes(name.replace(/\.txt$/, ""))) Deno.removeSync(`${GOLDEN}${name}`);
 }
 for (const name of names) Deno.writeTextFileSync(`${GOLDEN}${name}.txt`, await reportOn(name));
-const { reading } = await loadModel(new URL("../fixtures/config/model", import.meta.url).pathname);
-Deno.writeTextFileSync(new URL("./model_export.yaml", import.meta.url), exportModel(reading.model!));
+using example = await OfflineModel.read(new URL("../fixtures/config/model", import.meta.url).pathname);
+Deno.writeTextFileSync(new URL("./model_export.yaml", import.meta.url), exportModel(example.model()));
 for (const [name, args] of Object.entries(NIGHT)) {
   Deno.writeTextFileSync(`${ACCOUNTS}${name}.txt`, await accountOf(args));
 }

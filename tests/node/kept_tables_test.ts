@@ -9,6 +9,7 @@ import { systemClock } from "../../src/clock.ts";
 import { MEMBER_DEFAULTS, type Model, POOL_DEFAULTS, SERVICE_DEFAULTS } from "../../src/model/model.ts";
 import { newId } from "../../src/model/id.ts";
 import { Store } from "../../src/store/store.ts";
+import { applyModel } from "../change/read_model.ts";
 import { askFor, startTestNode } from "../test_node.ts";
 
 const ORIGIN = { via: "test", by: "", reason: "" };
@@ -32,9 +33,14 @@ function model(ipAddress: string): Model {
 }
 
 /** Commits to a database that no node has open. */
-function change(path: string, make: (store: Store, changes: Changes) => void): void {
+async function change(
+  path: string,
+  make: (store: Store, changes: Changes) => Promise<unknown> | void,
+): Promise<void> {
   using store = Store.open(path);
-  make(store, new Changes({ store, clock: systemClock }));
+  const changes = new Changes({ store, clock: systemClock });
+  await make(store, changes);
+  await changes.idle();
 }
 
 Deno.test("tables that were kept are used, made up for and, where they don't hold, ignored", async (t) => {
@@ -49,15 +55,12 @@ Deno.test("tables that were kept are used, made up for and, where they don't hol
     return await askFor(node, name);
   };
   try {
-    change(
-      path,
-      (_, changes) => changes.commit([{ kind: "replaceModel", model: model("192.0.2.1") }], ORIGIN),
-    );
+    await change(path, (_, changes) => applyModel(changes, model("192.0.2.1")));
     assert.deepEqual(await answers("s19999.example"), ["192.0.2.1"]);
     const kept = await Deno.readFile(`${path}.tables`);
 
     await t.step("what was committed while the node was away is answered", async () => {
-      change(path, (store, changes) => {
+      await change(path, (store, changes) => {
         const pool = store.pools.byName("web")!.id;
         const [member] = store.members.of(pool);
         changes.commit([{
@@ -80,10 +83,7 @@ Deno.test("tables that were kept are used, made up for and, where they don't hol
 
     await t.step("a file of another database of the same age is ignored", async () => {
       const other = `${folder}/other.db`;
-      change(
-        other,
-        (_, changes) => changes.commit([{ kind: "replaceModel", model: model("198.51.100.1") }], ORIGIN),
-      );
+      await change(other, (_, changes) => applyModel(changes, model("198.51.100.1")));
       await Deno.writeFile(`${other}.tables`, kept);
       await using node = await startTestNode({ database: { path: other } });
       assert.deepEqual(await askFor(node, "s1.example"), ["198.51.100.1"]);

@@ -11,6 +11,7 @@ import { newId } from "../../src/model/id.ts";
 import type { Model } from "../../src/model/model.ts";
 import { memberFieldsSchema, poolFieldsSchema, serviceFieldsSchema } from "../../src/model/model_schema.ts";
 import { Store } from "../../src/store/store.ts";
+import { applyModel } from "../change/read_model.ts";
 import {
   ask,
   askFor,
@@ -149,10 +150,9 @@ Deno.test("tables that were kept don't bring back the time before an override", 
     const path = `${folder}/node.db`;
     {
       using store = Store.open(path);
-      new Changes({ store, clock: systemClock }).commit(
-        [{ kind: "replaceModel", model: largeModel() }],
-        ORIGIN,
-      );
+      const changes = new Changes({ store, clock: systemClock });
+      await applyModel(changes, largeModel());
+      await changes.idle();
     }
     {
       await using node = await startTestNode({ database: { path } });
@@ -168,8 +168,6 @@ Deno.test("tables that were kept don't bring back the time before an override", 
     await Deno.remove(folder, { recursive: true });
   }
 });
-
-const ORIGIN = { via: "test", by: "", reason: "" };
 
 /** Makes an override older, as if so much time had passed while no node ran. */
 function letPass(path: string, target: string, ms: number): void {

@@ -1,6 +1,6 @@
 /** @module What `config validate` says: golden files for what is broken, counts for what is fine. */
 import { deepEqual, equal, match, ok } from "node:assert/strict";
-import { validatePaths } from "../../src/settings/validate.ts";
+import { validatePaths } from "../../src/cli/validate.ts";
 import { formatProblem } from "../../src/input/yaml_source.ts";
 import { BROKEN, brokenNames, GOLDEN, reportOn } from "../golden/config_validate.ts";
 
