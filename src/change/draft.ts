@@ -44,18 +44,7 @@ import {
   servicePoolFault,
   zoneCutsFault,
 } from "./faults.ts";
-import {
-  checkJson,
-  fallbackJson,
-  fallbackRevision,
-  geoRuleJson,
-  memberJson,
-  overrideJson,
-  poolJson,
-  serviceJson,
-  storedJson,
-  zoneJson,
-} from "./history_json.ts";
+import { fallbackJson, fallbackRevision, jsonOf, type Recorded, storedJson } from "./history_json.ts";
 
 /** More problems than a person will read: the rest of the commit isn't looked at. */
 export const PROBLEMS_MAX = 100;
@@ -114,7 +103,9 @@ export class Draft {
     const overrides = this.store.overrides.all();
     this.#writer.replace(replacement);
     for (const override of overrides) {
-      if (!this.store.overrides.get(override.id)) this.#recordGone(override);
+      if (!this.store.overrides.get(override.id)) {
+        this.#recordGone({ kind: "override", id: override.id }, override);
+      }
     }
     for (const { key, json } of before) {
       this.#touch(key);
@@ -202,8 +193,6 @@ export class Draft {
   }
 
   #putPool(id: string, before: PoolRow | null, fields: PoolFields, at: string): void {
-    const after: Unstamped<PoolRow> = { ...fields, id };
-    if (before && poolJson(before) === poolJson(after)) return;
     if (fields.name !== before?.name) {
       const other = this.store.pools.byName(fields.name);
       if (other) {
@@ -214,9 +203,7 @@ export class Draft {
         );
       }
     }
-    this.#writer.putPool(after);
-    this.#touched.pool(id);
-    this.#writer.record({ kind: "pool", id, before: before && poolJson(before), after: poolJson(after) });
+    if (!this.#writePool({ id, before, after: { ...fields, id } })) return;
     this.#require(() => fallbackFault(this.store, id), `${at}/fallbackPoolId`);
   }
 
@@ -226,17 +213,17 @@ export class Draft {
     if (!this.#isCurrent("pool", id, before, edit, at)) return;
     this.#detachServices(id);
     for (const member of this.store.members.rowsOf(id)) {
-      this.#writer.record({ kind: "member", id: member.id, before: memberJson(member), after: null });
+      this.#recordGone({ kind: "member", id: member.id }, member);
     }
-    for (const override of this.store.overrides.ofPool(id)) this.#recordGone(override);
+    for (const override of this.store.overrides.ofPool(id)) {
+      this.#recordGone({ kind: "override", id: override.id }, override);
+    }
     for (const rule of this.store.geoRules.rowsOf(id)) {
-      this.#writer.record({ kind: "geoRule", id: rule.id, before: geoRuleJson(rule), after: null });
+      this.#recordGone({ kind: "geoRule", id: rule.id }, rule);
     }
     const check = this.store.healthChecks.get(id);
-    if (check) this.#writer.record({ kind: "healthCheck", id, before: checkJson(check), after: null });
-    this.#writer.deletePool(id);
-    this.#writer.record({ kind: "pool", id, before: poolJson(before), after: null });
-    this.#touched.pool(id);
+    if (check) this.#recordGone({ kind: "healthCheck", id }, check);
+    this.#writePool({ id, before, after: null });
     this.#detachFallbacks(id, at);
   }
 
@@ -253,13 +240,19 @@ export class Draft {
   #detachFallbacks(poolId: string, at: string): void {
     for (const pool of this.store.pools.fallingBackTo(poolId)) {
       if (pool.onAllDown === "fallback") this.#require(() => fallbackFault(this.store, pool.id), at);
-      else {
-        const after = { ...pool, fallbackPoolId: null };
-        this.#writer.putPool(after);
-        this.#touched.pool(pool.id);
-        this.#writer.record({ kind: "pool", id: pool.id, before: poolJson(pool), after: poolJson(after) });
-      }
+      else this.#writePool({ id: pool.id, before: pool, after: { ...pool, fallbackPoolId: null } });
     }
+  }
+
+  #writePool(
+    { id, before, after }: {
+      readonly id: string;
+      readonly before: PoolRow | null;
+      readonly after: Unstamped<PoolRow> | null;
+    },
+  ): boolean {
+    const write = () => after === null ? this.#writer.deletePool(id) : this.#writer.putPool(after);
+    return this.#write({ kind: "pool", id, poolId: id }, { before, after, write });
   }
 
   #createMember({ id, poolId, fields }: EditOf<"createMember">, at: string): void {
@@ -275,7 +268,6 @@ export class Draft {
   }
 
   #putMember(after: Unstamped<MemberRow>, before: MemberRow | null, at: string): void {
-    if (before && memberJson(before) === memberJson(after)) return;
     const other = this.store.members.at(after);
     if (other && other.id !== after.id) {
       return this.refuse(
@@ -285,14 +277,9 @@ export class Draft {
           `choose another address or port, or change that member`,
       );
     }
-    this.#writer.putMember(after);
-    this.#touched.pool(after.poolId);
-    this.#writer.record({
-      kind: "member",
-      id: after.id,
-      before: before && memberJson(before),
-      after: memberJson(after),
-    });
+    const { id, poolId } = after;
+    const write = () => this.#writer.putMember(after);
+    if (!this.#write({ kind: "member", id, poolId }, { before, after, write })) return;
     if (after.target !== null) {
       this.#require(() => memberOwnNameFault(this.store, after.id), `${at}/target`);
     }
@@ -305,13 +292,13 @@ export class Draft {
     for (const rule of this.store.geoRules.towards(id)) {
       // Another pool's rule is to be refused, not to go unnoticed; its own check is waiting for the end.
       if (rule.poolId !== before.poolId) continue;
-      this.#writer.deleteGeoRule(rule.id);
-      this.#writer.record({ kind: "geoRule", id: rule.id, before: geoRuleJson(rule), after: null });
+      this.#dropGeoRule(rule);
     }
-    for (const override of this.store.overrides.of(`member:${id}`)) this.#recordGone(override);
-    this.#writer.deleteMember(id);
-    this.#touched.pool(before.poolId);
-    this.#writer.record({ kind: "member", id, before: memberJson(before), after: null });
+    for (const override of this.store.overrides.of(`member:${id}`)) {
+      this.#recordGone({ kind: "override", id: override.id }, override);
+    }
+    const write = () => this.#writer.deleteMember(id);
+    this.#write({ kind: "member", id, poolId: before.poolId }, { before, after: null, write });
   }
 
   #createService({ id, fields }: EditOf<"createService">, at: string): void {
@@ -327,10 +314,8 @@ export class Draft {
   }
 
   #putService(id: string, before: ServiceRow | null, fields: ServiceFields, at: string): void {
-    const after: Unstamped<ServiceRow> = { ...fields, id };
-    if (before && serviceJson(before) === serviceJson(after)) return;
     if (fields.domain !== before?.domain && !this.#domainIsFree(fields.domain, at)) return;
-    this.#writeService(before, after);
+    this.#writeService(before, { ...fields, id });
     if (fields.poolId !== before?.poolId) {
       this.#require(() => servicePoolFault(this.store, id), `${at}/poolId`);
     }
@@ -343,24 +328,16 @@ export class Draft {
   }
 
   #writeService(before: ServiceRow | null, after: Unstamped<ServiceRow>): void {
-    const { id } = after;
-    this.#writer.putService(after);
-    this.#touched.service(id);
-    this.#writer.record({
-      kind: "service",
-      id,
-      before: before && serviceJson(before),
-      after: serviceJson(after),
-    });
+    const write = () => this.#writer.putService(after);
+    this.#write({ kind: "service", id: after.id, poolId: null }, { before, after, write });
   }
 
   #deleteService(edit: EditOf<"deleteService">, at: string): void {
     const { id } = edit;
     const before = this.store.services.get(id);
     if (!this.#isCurrent("service", id, before, edit, at)) return;
-    this.#writer.deleteService(id);
-    this.#touched.service(id);
-    this.#writer.record({ kind: "service", id, before: serviceJson(before), after: null });
+    const write = () => this.#writer.deleteService(id);
+    this.#write({ kind: "service", id, poolId: null }, { before, after: null, write });
   }
 
   #putHealthCheck(edit: EditOf<"putHealthCheck">, at: string): void {
@@ -369,25 +346,16 @@ export class Draft {
     const before = this.store.healthChecks.get(poolId);
     // Who saw a check that is gone by now must not bring it back unawares.
     if (!this.#isFresh("health check of pool", poolId, before, edit, at)) return;
-    const after = { ...fields, poolId };
-    if (before && checkJson(before) === checkJson(after)) return;
-    this.#writer.putHealthCheck(poolId, fields);
-    this.#touched.pool(poolId);
-    this.#writer.record({
-      kind: "healthCheck",
-      id: poolId,
-      before: before && checkJson(before),
-      after: checkJson(after),
-    });
+    const write = () => this.#writer.putHealthCheck(poolId, fields);
+    this.#write({ kind: "healthCheck", id: poolId, poolId }, { before, after: { ...fields, poolId }, write });
   }
 
   #deleteHealthCheck(edit: EditOf<"deleteHealthCheck">, at: string): void {
     const { poolId } = edit;
     const before = this.store.healthChecks.get(poolId);
     if (!this.#isCurrent("health check of pool", poolId, before, edit, at)) return;
-    this.#writer.deleteHealthCheck(poolId);
-    this.#touched.pool(poolId);
-    this.#writer.record({ kind: "healthCheck", id: poolId, before: checkJson(before), after: null });
+    const write = () => this.#writer.deleteHealthCheck(poolId);
+    this.#write({ kind: "healthCheck", id: poolId, poolId }, { before, after: null, write });
   }
 
   #createGeoRule({ id, poolId, fields }: EditOf<"createGeoRule">, at: string): void {
@@ -403,25 +371,21 @@ export class Draft {
   }
 
   #putGeoRule(after: Unstamped<GeoRuleRow>, before: GeoRuleRow | null, at: string): void {
-    if (before && geoRuleJson(before) === geoRuleJson(after)) return;
-    this.#writer.putGeoRule(after);
-    this.#touched.pool(after.poolId);
-    this.#writer.record({
-      kind: "geoRule",
-      id: after.id,
-      before: before && geoRuleJson(before),
-      after: geoRuleJson(after),
-    });
+    const { id, poolId } = after;
+    const write = () => this.#writer.putGeoRule(after);
+    if (!this.#write({ kind: "geoRule", id, poolId }, { before, after, write })) return;
     this.#require(() => ruleMemberFault(this.store, after.id), `${at}/memberId`);
   }
 
   #deleteGeoRule(edit: EditOf<"deleteGeoRule">, at: string): void {
-    const { id } = edit;
-    const before = this.store.geoRules.get(id);
-    if (!this.#isCurrent("geo rule", id, before, edit, at)) return;
-    this.#writer.deleteGeoRule(id);
-    this.#touched.pool(before.poolId);
-    this.#writer.record({ kind: "geoRule", id, before: geoRuleJson(before), after: null });
+    const before = this.store.geoRules.get(edit.id);
+    if (this.#isCurrent("geo rule", edit.id, before, edit, at)) this.#dropGeoRule(before);
+  }
+
+  #dropGeoRule(before: GeoRuleRow): void {
+    const { id, poolId } = before;
+    const write = () => this.#writer.deleteGeoRule(id);
+    this.#write({ kind: "geoRule", id, poolId }, { before, after: null, write });
   }
 
   #putZone(edit: EditOf<"putZone">, at: string): void {
@@ -434,14 +398,9 @@ export class Draft {
       this.refuse("invalid", `${at}/text`, `Zone "${domain}": line ${line}, column ${column}: ${message}`);
     }
     if (problems.length > 0) return;
-    this.#writer.putZone({ domain, text }, cuts);
-    this.#touched.zone(domain);
-    this.#writer.record({
-      kind: "zone",
-      id: domain,
-      before: before && zoneJson(before),
-      after: zoneJson({ domain, text }),
-    });
+    const after = { domain, text };
+    const write = () => this.#writer.putZone(after, cuts);
+    this.#write({ kind: "zone", id: domain, poolId: null }, { before, after, write });
     this.#require(() => zoneCutsFault(this.store, domain), `${at}/text`);
   }
 
@@ -449,9 +408,8 @@ export class Draft {
     const { domain } = edit;
     const before = this.store.zones.get(domain);
     if (!this.#isCurrent("zone", domain, before, edit, at)) return;
-    this.#writer.deleteZone(domain);
-    this.#touched.zone(domain);
-    this.#writer.record({ kind: "zone", id: domain, before: zoneJson(before), after: null });
+    const write = () => this.#writer.deleteZone(domain);
+    this.#write({ kind: "zone", id: domain, poolId: null }, { before, after: null, write });
     // What lay in this zone lies in the one around it now, which may have handed it over to other servers.
     this.#require(() => zoneCutsFault(this.store, this.store.zones.cuts.enclosing(domain)), at);
   }
@@ -477,7 +435,7 @@ export class Draft {
     const after: Unstamped<OverrideRow> = { ...fields, id, poolId, createdAt: this.#nowMs };
     this.#writer.putOverride(after);
     this.#touchCovered(after);
-    this.#writer.record({ kind: "override", id, before: null, after: overrideJson(after) });
+    this.#writer.record({ kind: "override", id, before: null, after: jsonOf("override", after) });
   }
 
   #deleteOverride(edit: EditOf<"deleteOverride">, at: string): void {
@@ -485,12 +443,7 @@ export class Draft {
     if (!this.#isCurrent("override", edit.id, before, edit, at)) return;
     this.#writer.deleteOverride(edit.id);
     this.#touchCovered(before);
-    this.#recordGone(before);
-  }
-
-  /** For the history: an override that is deleted, or goes with what it covers. */
-  #recordGone(override: OverrideRow): void {
-    this.#writer.record({ kind: "override", id: override.id, before: overrideJson(override), after: null });
+    this.#recordGone({ kind: "override", id: edit.id }, before);
   }
 
   #touchCovered(override: Pick<OverrideRow, "target" | "poolId">): void {
@@ -509,10 +462,36 @@ export class Draft {
     this.#writer.record({ kind: "fallback", id: "", before, after });
   }
 
+  /** Writes or deletes an object and records it. @returns `false` when it is as it was, and nothing is done */
+  #write<Kind extends ChangedKey["kind"]>(
+    key: ChangedKey & { readonly kind: Kind },
+    { before, after, write }: {
+      readonly before: Recorded[Kind] | null;
+      readonly after: Recorded[Kind] | null;
+      readonly write: () => void;
+    },
+  ): boolean {
+    const { kind, id } = key;
+    const jsons = { before: before && jsonOf(kind, before), after: after && jsonOf(kind, after) };
+    if (jsons.before === jsons.after) return false;
+    write();
+    this.#touch(key);
+    this.#writer.record({ kind, id, ...jsons });
+    return true;
+  }
+
   #touch({ kind, id, poolId }: ChangedKey): void {
     if (kind === "service") this.#touched.service(id);
     else if (kind === "zone") this.#touched.zone(id);
     else if (poolId !== null) this.#touched.pool(poolId);
+  }
+
+  /** For the history: an object that goes with what it belongs to. */
+  #recordGone<Kind extends keyof Recorded>(
+    { kind, id }: { readonly kind: Kind; readonly id: string },
+    before: Recorded[Kind],
+  ): void {
+    this.#writer.record({ kind, id, before: jsonOf(kind, before), after: null });
   }
 
   #domainIsFree(domain: string, at: string): boolean {

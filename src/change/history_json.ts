@@ -5,7 +5,7 @@
  * @module
  */
 import { createHash } from "node:crypto";
-import type { Fallback, HealthCheck } from "../model/model.ts";
+import type { Fallback } from "../model/model.ts";
 import type { GeoRuleRow } from "../store/geo_rules.ts";
 import type { HealthCheckRow } from "../store/health_checks.ts";
 import type { MemberRow } from "../store/members.ts";
@@ -76,54 +76,47 @@ const KEYS = {
     "drainMs",
     "createdAt",
   ],
-} satisfies Record<string, string[]>;
+} satisfies Record<keyof Recorded, string[]>;
+
+/** What is recorded of each kind, as it is stored. */
+export interface Recorded {
+  /** A pool's own fields. */
+  readonly pool: Unstamped<PoolRow>;
+  /** With its pool's id. */
+  readonly member: Unstamped<MemberRow>;
+  /** With its pool's id. */
+  readonly healthCheck: Unstamped<HealthCheckRow>;
+  /** With its pool's id. */
+  readonly geoRule: Unstamped<GeoRuleRow>;
+  /** A service. */
+  readonly service: Unstamped<ServiceRow>;
+  /** A zone. */
+  readonly zone: Unstamped<ZoneRow>;
+  /** With the id of the pool that it covers or that its member is of; times in Unix milliseconds. */
+  readonly override: Unstamped<OverrideRow>;
+}
+
+/** An object's JSON; equal objects are equal text. */
+export function jsonOf<Kind extends keyof Recorded>(kind: Kind, object: Recorded[Kind]): string {
+  return JSON.stringify(object, KEYS[kind]);
+}
 
 /** An object as it is stored at this moment; `null` = it isn't. */
 export function storedJson(store: Store, { kind, id }: ChangedKey): string | null {
   switch (kind) {
     case "pool":
-      return jsonOrNull(store.pools.get(id), poolJson);
+      return jsonOrNull(kind, store.pools.get(id));
     case "member":
-      return jsonOrNull(store.members.get(id), memberJson);
+      return jsonOrNull(kind, store.members.get(id));
     case "healthCheck":
-      return jsonOrNull(store.healthChecks.get(id), checkJson);
+      return jsonOrNull(kind, store.healthChecks.get(id));
     case "geoRule":
-      return jsonOrNull(store.geoRules.get(id), geoRuleJson);
+      return jsonOrNull(kind, store.geoRules.get(id));
     case "service":
-      return jsonOrNull(store.services.get(id), serviceJson);
+      return jsonOrNull(kind, store.services.get(id));
     case "zone":
-      return jsonOrNull(store.zones.get(id), zoneJson);
+      return jsonOrNull(kind, store.zones.get(id));
   }
-}
-
-/** A pool's own fields. */
-export function poolJson(pool: Unstamped<PoolRow>): string {
-  return JSON.stringify(pool, KEYS.pool);
-}
-
-/** A member, with its pool's id. */
-export function memberJson(member: Unstamped<MemberRow>): string {
-  return JSON.stringify(member, KEYS.member);
-}
-
-/** A health check, with its pool's id. */
-export function checkJson(check: HealthCheck & Pick<HealthCheckRow, "poolId">): string {
-  return JSON.stringify(check, KEYS.healthCheck);
-}
-
-/** A geo rule, with its pool's id. */
-export function geoRuleJson(rule: Unstamped<GeoRuleRow>): string {
-  return JSON.stringify(rule, KEYS.geoRule);
-}
-
-/** A service. */
-export function serviceJson(service: Unstamped<ServiceRow>): string {
-  return JSON.stringify(service, KEYS.service);
-}
-
-/** An override, with the id of the pool that it or its member is; times in Unix milliseconds. */
-export function overrideJson(override: Unstamped<OverrideRow>): string {
-  return JSON.stringify(override, KEYS.override);
 }
 
 /** The static fallback. */
@@ -143,11 +136,6 @@ export function fallbackRevision(fallback: Fallback | null): number {
   return digest.readUIntBE(0, 6);
 }
 
-/** A zone. */
-export function zoneJson(zone: Unstamped<ZoneRow>): string {
-  return JSON.stringify(zone, KEYS.zone);
-}
-
-function jsonOrNull<Row>(row: Row | null, json: (row: Row) => string): string | null {
-  return row && json(row);
+function jsonOrNull<Kind extends keyof Recorded>(kind: Kind, object: Recorded[Kind] | null): string | null {
+  return object && jsonOf(kind, object);
 }
