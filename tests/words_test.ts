@@ -69,7 +69,6 @@ const COMMENTS_TO_DO: readonly string[] = [
   "model",
   "node",
   "resolver",
-  "settings",
   "snapshot",
   "sockets",
   "store",

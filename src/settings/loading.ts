@@ -1,5 +1,5 @@
 /**
- * What a block may ask, and whom it tells, while its part of the file becomes its part of the settings.
+ * What a block may ask, and where it reports, while its part of the file becomes its part of the settings.
  *
  * @module
  */
@@ -89,7 +89,7 @@ export type BlockShape = Readonly<Record<string, z.ZodType>>;
 /** What a shape makes of a file. */
 export type FileOf<Shape extends BlockShape> = Immutable<{ [Key in keyof Shape]: z.output<Shape[Key]> }>;
 
-/** The same, and nobody writes to it. */
+/** The same, read only at every depth. */
 export type Immutable<Value> = Value extends readonly (infer Element)[] ? readonly Immutable<Element>[]
   : Value extends object ? { readonly [Key in keyof Value]: Immutable<Value[Key]> }
   : Value;

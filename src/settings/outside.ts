@@ -56,7 +56,7 @@ function isWritable(folder: string): boolean {
   }
 }
 
-/** Listens for a moment where nobody can come from elsewhere: nothing less reads a certificate as a server does. */
+/** Listens for a moment on loopback: nothing less reads a certificate as a server does. */
 function tlsRefusal(cert: string, key: string): string | null {
   try {
     Deno.listenTls({ hostname: "127.0.0.1", port: 0, cert, key }).close();

@@ -332,10 +332,11 @@ class Run implements Loading {
   /** One that can't be resolved is reported and stays as it is written: it counts as given. */
   #withSecrets(file: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
     const { shape } = settingsSchemaOf(this.#blocks);
+    const replace = (secret: string, at: Path) => this.#secret(at, secret) ?? secret;
     return Object.fromEntries(
       Object.entries(file).map(([key, value]) => [
         key,
-        replaceSecrets(value, shape[key]!, (secret, at) => this.#secret(at, secret) ?? secret, [key]),
+        replaceSecrets(value, { schema: shape[key]!, path: [key], replace }),
       ]),
     );
   }

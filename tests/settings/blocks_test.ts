@@ -1,7 +1,8 @@
 /** @module Blocks of the settings: one more is one file and one line, and everything follows from its schema. */
 import { deepEqual, equal, match, throws } from "node:assert/strict";
 import { filesBelow } from "../../scripts/check.ts";
-import { flag, integer } from "../../src/input/fields.ts";
+import { z } from "zod";
+import { flag, integer, oneOrMore } from "../../src/input/fields.ts";
 import { section } from "../../src/input/strict_object.ts";
 import { formatProblem } from "../../src/input/yaml_source.ts";
 import { BLOCKS, settingsSchemaOf } from "../../src/settings/blocks.ts";
@@ -58,6 +59,25 @@ Deno.test("a block of one's own is loaded from file and environment beside all o
   });
   deepEqual(settings!.sundial, { latitude: 51, gnomon: "/etc/stick", keeper: "anne" });
   equal(settings!.dns.ttl, 7);
+});
+
+Deno.test("secrets are resolved wherever a schema marks them: in lists, mappings and mappings by name", () => {
+  const vault = {
+    shape: {
+      vault: section(
+        mapping({
+          list: oneOrMore("list", requiredSecret("list")).prefault([]),
+          byName: z.record(z.string(), mapping({ key: requiredSecret("key") })).default({}),
+          plain: path("plain"),
+        }),
+        "Secrets",
+      ),
+    },
+  };
+  const text = "vault: { list: ['${A}', b], byName: { x: { key: '${A}' } }, plain: '${A}' }";
+  const outside: SettingsOutside = { ...systemOutside, readFile: () => new TextEncoder().encode(text) };
+  const { settings } = loadSettings({ file: "/p.yaml", env: { A: "a" }, outside, blocks: [vault] });
+  deepEqual(settings!.vault, { list: ["a", "b"], byName: { x: { key: "a" } }, plain: "${A}" });
 });
 
 Deno.test("what is wrong in a block of one's own is said where it stands", () => {

@@ -37,7 +37,7 @@ export const notify = {
   settings: () => ({}),
 };
 
-/** Whoever has the address of a webhook may post to it, so it is shown as little as a secret. */
+/** The address of a webhook is all that it takes to post to it, so it is shown as little as a secret. */
 function url(name: string): z.ZodString {
   const error = `${name} must be an http or https address of at most 2048 characters`;
   return z.string({ error }).min(1, { error }).max(2048, { error }).check((payload) => {
