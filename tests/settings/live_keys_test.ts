@@ -382,11 +382,11 @@ const LIVE: Readonly<Record<string, (bed: Bed) => Effect | Promise<Effect>>> = {
     to: "nowhere",
     comes: () => bed.logged(/"Target is unhealthy"/),
   }),
-  // A ClientHello is a handshake record (RFC 8446 §5.1).
+  // A ClientHello begins with 22, its record's type (RFC 8446 §5.1), and a request with a letter.
   "health.http.tls": (bed) => ({
     beside: checked(bed),
     to: true,
-    comes: () => bed.heads.until(/^\x16/),
+    comes: () => bed.heads.until(/^[^A-Z]/),
   }),
   "health.http.insecureSkipVerify": (bed) => ({
     beside: checked(bed, { "health.type": "https", "health.port": bed.tlsBackend.port }),
