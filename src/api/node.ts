@@ -29,7 +29,7 @@ const StatusSchema = z.object({
       address: z.string().meta({ examples: ["127.0.0.1:5353", "[::1]:5353"] }),
     })),
     answers: z.int().min(0).meta({ description: "Answers since the start" }),
-    workers: z.int().min(0).meta({ description: "Threads that answer" }),
+    workers: z.int().min(0).meta({ description: "Threads that answer UDP; there is one more for TCP" }),
   }).meta({ description: "What answers DNS" }),
   health: z.object({
     healthy: z.int().min(0),

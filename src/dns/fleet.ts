@@ -1,26 +1,30 @@
 /**
- * The DNS workers of a node: as many as there are to be, all answering the same addresses from the same snapshot.
+ * The DNS workers of a node: as many for UDP as there are to be, and one for streams, all answering the same addresses from the
+ * same snapshot. So nothing that a stream client sends takes time from UDP, and a fault in the one leaves the other alone.
  *
- * Where the kernel shares a port's packets among sockets (the Linux transport), every worker answers UDP and the
- * first one also streams. The portable transport has one socket an address, so there is one worker, whatever was asked for.
- * The first worker binds the TCP ports, which are never shared: that is what keeps two nodes off one port.
+ * Where the kernel shares a port's packets among sockets (the Linux transport), there are several UDP workers. The
+ * portable transport has one socket an address, so there is one, whatever was asked for. TCP ports are never shared:
+ * that is what keeps two nodes off one port. They are bound first, so that a node that comes second never gets a
+ * packet of the first one's.
  *
  * @module
  */
 import { formatSocketAddress, type SocketAddress } from "../ip.ts";
-import type { LiveBoard } from "../snapshot/live.ts";
+import { LANES, type LiveBoard } from "../snapshot/live.ts";
 import type { Snapshot } from "../snapshot/view.ts";
 import type { Logger, LoggerOptions } from "../telemetry/log.ts";
 import type { EngineOptions } from "./engine.ts";
-import { Post, type Replacement } from "./supervised_worker.ts";
 import type { Patience } from "./pulse.ts";
 import type { Sample } from "./samples.ts";
+import { type Replacement, SupervisedWorker, type SupervisedWorkerOptions } from "./supervised_worker.ts";
 import type { TcpLimits } from "./tcp.ts";
 import type { UdpTransport } from "./udp.ts";
+import type { WorkerOptions } from "./worker.ts";
+import { AddressTaken, WorkerLaunch } from "./worker_launch.ts";
 
 /** What a fleet is started with. */
 export interface FleetOptions {
-  /** How many workers there are to be, 1–64. */
+  /** How many workers are to answer UDP, 1–64. */
   readonly workers: number;
   /** Addresses to answer on, UDP and TCP; port 0 = any free one. */
   readonly listen: readonly SocketAddress[];
@@ -50,7 +54,7 @@ export interface FleetOptions {
   readonly onReplace?: (why: Replacement) => void;
   /** Gets what `samplesPerSecond` asks for. */
   readonly onSample?: (sample: Sample) => void;
-  /** Called when the first worker is lost for good: the node can't answer streams, or nothing at all. */
+  /** Called when the last UDP worker is lost for good. */
   readonly onLost?: (error: Error) => void;
 }
 
@@ -63,24 +67,40 @@ export const WORKER_PATIENCE: Patience = { lookMs: 250, quietMs: 2_000, hungMs: 
 /** What is borne of the main thread, which may be busy for seconds with a model of a million services. */
 export const MAIN_PATIENCE: Patience = { lookMs: 100, quietMs: 10_000, hungMs: 10_000, deafMs: 10_000 };
 
+/** The lane of the stream worker: behind those of the UDP workers. */
+export const STREAM_LANE = LANES - 1;
+/**
+ * After how long the stream worker is tried again when it was given up: a minute, after which none of its deaths counts
+ * any more. UDP goes on meanwhile, so there is a node that can get its streams back.
+ */
+const STREAM_RETRY_MS = 60_000;
+/** Attempts to find a port that is free for TCP and UDP alike, where any port will do. */
+const ANY_PORT_TRIES = 16;
+
 /** The workers of a node. */
 export class Fleet implements AsyncDisposable {
   /** What is really listened on: port 0 replaced by the port that was found. */
   readonly addresses: readonly SocketAddress[];
   /** How UDP is served. */
   readonly transport: UdpTransport["name"];
-  readonly #posts: readonly Post[];
+  readonly #udp: readonly SupervisedWorker[];
+  readonly #streams: SupervisedWorker;
   readonly #looking: ReturnType<typeof setInterval>;
   #board: LiveBoard;
   /** Those who wait for every worker to turn. */
   #waiting: PromiseWithResolvers<void> | null = null;
 
-  private constructor(posts: readonly Post[], { board, patience = WORKER_PATIENCE }: FleetOptions) {
-    this.addresses = posts[0]!.bound.addresses;
-    this.transport = posts[0]!.bound.transport;
-    this.#posts = posts;
+  private constructor(
+    { udp, streams }: Workers,
+    { board, patience = WORKER_PATIENCE, onLost }: FleetOptions,
+  ) {
+    this.addresses = udp[0]!.bound.addresses;
+    this.transport = udp[0]!.bound.udp!.transport;
+    this.#udp = udp;
+    this.#streams = streams;
     this.#board = board;
     this.#looking = setInterval(() => this.#look(), patience.lookMs);
+    Promise.all(udp.map(({ lost }) => lost)).then((errors) => onLost?.(errors.at(-1)!));
   }
 
   /**
@@ -89,47 +109,52 @@ export class Fleet implements AsyncDisposable {
    * @throws {Error} when an address can't be bound, `Deno.errors.AddrInUse` when it is taken
    */
   static async start(options: FleetOptions): Promise<Fleet> {
-    await using starting = new AsyncDisposableStack();
-    const first = starting.use(await startPost(0, options, options.listen));
-    const { addresses, covered, transport, transportNote } = first.bound;
-    for (const address of covered) {
-      options.log.debug(`${formatSocketAddress(address)} needs no socket of its own on this machine`);
+    for (let attempt = 1;; attempt++) {
+      try {
+        return new Fleet(await startWorkers(options), options);
+      } catch (error) {
+        // A port that was found for TCP is another's for UDP.
+        const wasFound = error instanceof AddressTaken && !options.listen.some(isSameAs(error.address));
+        if (!wasFound || attempt === ANY_PORT_TRIES) throw error;
+      }
     }
-    if (transportNote !== "") options.log.info(`${transportNote}; using the portable one`);
-    const more = transport === "portable" ? 0 : options.workers - 1;
-    const others = await Promise.all(
-      Array.from({ length: more }, (_, i) => startPost(i + 1, options, addresses)),
-    );
-    starting.move();
-    return new Fleet([first, ...others], options);
   }
 
-  /** How many workers there are. */
+  /** How many workers answer UDP. */
   get workers(): number {
-    return this.#posts.length;
+    return this.#udp.length;
   }
 
   /**
    * Hands a snapshot to every worker; resolves when each answers from it or from a later one, or when the fleet is
-   * stopped. Workers but the first may be lost for good: the kernel then hands their packets to the others.
+   * stopped. Workers may be given up while others answer UDP: the kernel then hands those their packets.
    *
-   * @throws {Error} when the first worker is lost for good
+   * @throws {Error} when the last UDP worker is lost for good
    */
   async publish(snapshot: Snapshot, board: LiveBoard): Promise<void> {
     this.#board = board;
-    const [first, ...others] = this.#posts;
-    const alive = [first!, ...others.filter((post) => !post.isLost)];
-    await Promise.all(alive.map((post) => post.publish(snapshot, board)));
+    await Promise.all(
+      this.#all.map((worker) =>
+        worker.publish(snapshot, board).catch((error) => {
+          if (this.#isLost) throw error;
+        })
+      ),
+    );
   }
 
-  /** Whether every worker turns, less those that are lost for good while others answer. */
+  /** Whether UDP is answered by every worker, less those that are lost for good while others answer. */
   get isAnswering(): boolean {
-    return this.#counted.every((post) => post.isAnswering);
+    return !this.#isLost && this.#udp.every((worker) => worker.isGivenUp || worker.isAnswering);
+  }
+
+  /** Whether streams are answered. */
+  get isAnsweringStreams(): boolean {
+    return this.#streams.isAnswering;
   }
 
   /**
    * Resolves when every worker has turned lately, and so answers from what is in its tables; at once where all do, and
-   * when the fleet is stopped.
+   * when the fleet is stopped. Those that were given up don't count.
    */
   turning(): Promise<void> {
     if (this.#isTurning) return Promise.resolve();
@@ -138,16 +163,20 @@ export class Fleet implements AsyncDisposable {
   }
 
   get #isTurning(): boolean {
-    return this.#counted.every((post) => post.isTurning);
+    return !this.#isLost && this.#all.every((worker) => worker.isGivenUp || worker.isTurning);
   }
 
-  get #counted(): readonly Post[] {
-    return this.#posts.filter((post, i) => i === 0 || !post.isLost);
+  get #isLost(): boolean {
+    return this.#udp.every((worker) => worker.isGivenUp);
+  }
+
+  get #all(): readonly SupervisedWorker[] {
+    return [...this.#udp, this.#streams];
   }
 
   #look(): void {
     this.#board.beatMain();
-    for (const post of this.#posts) post.look();
+    for (const worker of this.#all) worker.look();
     if (this.#waiting && this.#isTurning) this.#release();
   }
 
@@ -160,39 +189,83 @@ export class Fleet implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#looking);
     this.#release();
-    await Promise.all(this.#posts.map((post) => post[Symbol.asyncDispose]()));
+    await Promise.all(this.#all.map((worker) => worker[Symbol.asyncDispose]()));
   }
 }
 
-function startPost(lane: number, options: FleetOptions, listen: readonly SocketAddress[]): Promise<Post> {
+interface Workers {
+  /** One at least. */
+  readonly udp: readonly SupervisedWorker[];
+  readonly streams: SupervisedWorker;
+}
+
+/** Streams first: what they bind, port 0 included, UDP binds as well. */
+async function startWorkers(options: FleetOptions): Promise<Workers> {
+  await using starting = new AsyncDisposableStack();
+  // Both threads load at the same time.
+  using firstLaunch = new WorkerLaunch("udp");
+  using streamLaunch = new WorkerLaunch("streams");
+  const streams = starting.use(
+    await SupervisedWorker.start(supervised(options, streamWorker(options)), streamLaunch),
+  );
+  const { addresses } = streams.bound;
+  const first = starting.use(
+    await SupervisedWorker.start(supervised(options, udpWorker(0, options, addresses)), firstLaunch),
+  );
+  const { transport, note } = first.bound.udp!;
+  for (const address of [...streams.bound.covered, ...first.bound.covered]) {
+    options.log.debug(`${formatSocketAddress(address)} needs no socket of its own on this machine`);
+  }
+  if (note !== "") options.log.info(`${note}; using the portable one`);
+  const more = transport === "portable" ? 0 : options.workers - 1;
+  const others = Array.from({ length: more }, async (_, i) => {
+    const worker = udpWorker(i + 1, options, first.bound.addresses);
+    return starting.use(await SupervisedWorker.start(supervised(options, worker), new WorkerLaunch("udp")));
+  });
+  await Promise.allSettled(others); // one that fails must find the others where they can be stopped
+  const udp = [first, ...await Promise.all(others)];
+  starting.move();
+  return { udp, streams };
+}
+
+function supervised(options: FleetOptions, worker: WorkerOptions): SupervisedWorkerOptions {
+  const { snapshot, board, log, patience = WORKER_PATIENCE, onReplace, onSample } = options;
+  const isForStreams = worker.duty.kind === "streams";
+  return {
+    title: isForStreams ? "The DNS stream worker" : "A DNS worker",
+    retryMs: isForStreams ? STREAM_RETRY_MS : null,
+    worker,
+    snapshot,
+    board,
+    log,
+    patience,
+    ...(onReplace ? { onReplace } : {}),
+    ...(onSample ? { onSample } : {}),
+  };
+}
+
+function streamWorker(options: FleetOptions): WorkerOptions {
+  const { listen, tcp } = options;
+  return { ...basis(options, STREAM_LANE), listen, duty: { kind: "streams", tcp } };
+}
+
+function udpWorker(lane: number, options: FleetOptions, listen: readonly SocketAddress[]): WorkerOptions {
+  const { transport, workers } = options;
+  return { ...basis(options, lane), listen, duty: { kind: "udp", transport, sharesPorts: workers > 1 } };
+}
+
+/** What every worker is told alike. */
+function basis(options: FleetOptions, lane: number): Omit<WorkerOptions, "listen" | "duty"> {
   const {
     engine,
-    transport,
-    tcp,
     samplesPerSecond,
     sampleEvery = 1,
-    workers,
-    onLost,
     workerLog = { level: "info", format: "auto" },
-    patience = WORKER_PATIENCE,
     mainPatience = MAIN_PATIENCE,
-    ...rest
   } = options;
-  return Post.start({
-    ...rest,
-    patience,
-    ...(lane === 0 && onLost ? { onLost } : {}),
-    worker: {
-      listen,
-      engine: { ...engine, lane },
-      transport,
-      sharesPorts: workers > 1,
-      streams: lane === 0,
-      tcp,
-      samplesPerSecond,
-      sampleEvery,
-      log: workerLog,
-      mainPatience,
-    },
-  });
+  return { engine: { ...engine, lane }, samplesPerSecond, sampleEvery, log: workerLog, mainPatience };
+}
+
+function isSameAs({ hostname, port }: SocketAddress): (other: SocketAddress) => boolean {
+  return (other) => other.hostname === hostname && other.port === port;
 }

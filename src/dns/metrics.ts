@@ -22,6 +22,21 @@ export interface DnsTotals {
   update(): void;
 }
 
+/** What of a fleet is a metric. */
+export interface Answering {
+  /** Whether streams are answered. */
+  readonly isAnsweringStreams: boolean;
+}
+
+/** Adds what is known of the workers themselves. */
+export function registerFleetMetrics(registry: Registry, fleet: Answering): void {
+  registry.gauge(
+    "pleiades_dns_streams_answering",
+    "1 while DNS over TCP is answered, 0 while its worker is being replaced or can't be.",
+    { collect: () => fleet.isAnsweringStreams ? 1 : 0 },
+  );
+}
+
 /**
  * Adds the DNS metrics.
  *

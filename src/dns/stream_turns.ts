@@ -1,6 +1,6 @@
 /**
  * Turns for the streams of a worker: however many connections have something to be answered, together they get two
- * milliseconds, then it is UDP's turn, and the event loop's. So UDP never waits for all of them.
+ * milliseconds, then it is the event loop's turn: new connections, messages of the main thread, the heartbeat.
  *
  * Who comes when the time is over waits in line, and the line is served in order. What a connection has read is answered
  * in one go, unless the time is over meanwhile: then it goes to the end of the line with the rest.
@@ -9,24 +9,14 @@
  */
 import { turnEventLoop } from "./event_loop.ts";
 
-/** What all streams of a worker may take of one turn, milliseconds; as much as UDP takes of one when packets are few. */
+/** What all streams of a worker may take of one turn, milliseconds. */
 const TURN_MS = 2;
 
 /** The turns of one worker's streams. */
 export class StreamTurns {
-  readonly #answerDatagrams: () => void;
   readonly #line: (() => void)[] = [];
   #endsMs = 0;
   #isServing = false;
-
-  /**
-   * Serves nobody yet.
-   *
-   * @param answerDatagrams answers what waits on the worker's UDP sockets
-   */
-  constructor(answerDatagrams: () => void) {
-    this.#answerDatagrams = answerDatagrams;
-  }
 
   /** Whether a connection that has read something must wait for its turn. */
   mustWait(): boolean {
@@ -47,7 +37,7 @@ export class StreamTurns {
   async #serve(): Promise<void> {
     this.#isServing = true;
     this.#endsMs = performance.now() + TURN_MS;
-    await this.#turn();
+    await turnEventLoop();
     for (let at = 0; this.#line.length > 0;) {
       this.#endsMs = performance.now() + TURN_MS;
       for (at = 0; at < this.#line.length && !this.isOver(); at++) {
@@ -55,14 +45,8 @@ export class StreamTurns {
         await null; // it answers now
       }
       this.#line.splice(0, at);
-      await this.#turn();
+      await turnEventLoop();
     }
     this.#isServing = false;
-  }
-
-  async #turn(): Promise<void> {
-    this.#answerDatagrams();
-    await turnEventLoop();
-    this.#answerDatagrams();
   }
 }

@@ -1,23 +1,24 @@
 /**
- * The post of one DNS worker, seen from the main thread: starts a worker on it, hands it each new snapshot and waits
- * until it answers from it, replaces it when it dies or doesn't turn any more, stops it.
+ * The supervisor of one DNS worker, on the main thread: starts it, hands it each new snapshot and waits until it answers from
+ * it, replaces it when it dies or doesn't turn any more, stops it.
  *
  * @module
  */
-import type { SocketAddress } from "../ip.ts";
 import type { LiveBoard } from "../snapshot/live.ts";
 import type { Snapshot } from "../snapshot/view.ts";
 import type { Logger } from "../telemetry/log.ts";
-import { startThread } from "../thread.ts";
 import { COUNTER } from "./counters.ts";
 import { type Patience, PulseWatch } from "./pulse.ts";
 import { readSamples, type Sample } from "./samples.ts";
-import type { UdpTransport } from "./udp.ts";
+import type { Bound } from "./service.ts";
 import { closeAbandoned } from "./udp_linux.ts";
 import type { Order, Report, WorkerOptions } from "./worker.ts";
+import { AddressTaken, type Launched, WorkerLaunch } from "./worker_launch.ts";
 
-/** What a post is manned with. */
-export interface PostOptions {
+/** What a worker is supervised with. */
+export interface SupervisedWorkerOptions {
+  /** As the log calls it, such as `A DNS worker`. */
+  readonly title: string;
   /** What the worker is told. */
   readonly worker: WorkerOptions;
   /** The state to begin with. */
@@ -28,12 +29,12 @@ export interface PostOptions {
   readonly log: Logger;
   /** What is borne of a worker that doesn't turn. */
   readonly patience: Patience;
+  /** After how many milliseconds one that was given up is tried again; `null` = it never is. */
+  readonly retryMs: number | null;
   /** Called whenever the worker is to be replaced. */
   readonly onReplace?: (why: Replacement) => void;
   /** Gets what `samplesPerSecond` asks for. */
   readonly onSample?: (sample: Sample) => void;
-  /** Called when no worker can be had any more. */
-  readonly onLost?: (error: Error) => void;
 }
 
 /** Why a worker is replaced: it ended by itself, or had to be ended. */
@@ -60,15 +61,19 @@ const TERMINATE_MS = 50;
 /** Without a beat at so many looks, it isn't taken for granted that a worker answers: half a second. */
 const FRESH_LOOKS = 2;
 
-/** A place that one worker at a time fills. */
-export class Post implements AsyncDisposable {
+/** One worker after the other, at most one at a time. */
+export class SupervisedWorker implements AsyncDisposable {
   /** What its first worker found. */
   readonly bound: Bound;
-  readonly #options: PostOptions;
-  /** `null` while there is none: between a death and its replacement, and when none can be had any more. */
+  /** Resolves when it is given up and won't be tried again. */
+  readonly lost: Promise<Error>;
+  readonly #options: SupervisedWorkerOptions;
+  /** `null` while there is none: between a death and its replacement, and when none can be had. */
   #worker: Worker | null = null;
   /** Of the worker; closed for it when it can't. */
   #descriptors: readonly number[] = [];
+  /** The replacement that is being started. */
+  #launch: WorkerLaunch | null = null;
   readonly #watch: PulseWatch;
   #isQuiet = false;
   #snapshot: Snapshot;
@@ -77,31 +82,37 @@ export class Post implements AsyncDisposable {
   #waiting: Waiting[] = [];
   #deaths: number[] = [];
   #replacing: Promise<void> | null = null;
-  #lost: Error | null = null;
+  #givenUp: Error | null = null;
+  #retry: ReturnType<typeof setTimeout> | undefined;
   #stopping: Promise<void> | null = null;
-  readonly #stopped = Promise.withResolvers<void>();
+  readonly #stopped = Promise.withResolvers<"ended" | "late">();
+  readonly #lost = Promise.withResolvers<Error>();
 
-  private constructor(options: PostOptions, launched: Launched) {
-    this.bound = launched;
+  private constructor(options: SupervisedWorkerOptions, launched: Launched) {
+    this.bound = launched.bound;
+    this.lost = this.#lost.promise;
     this.#options = options;
     this.#snapshot = options.snapshot;
     this.#board = options.board;
     this.#watch = new PulseWatch(options.patience);
-    this.#employ(launched, options.snapshot);
+    this.#supervise(launched, options.snapshot);
   }
 
   /**
    * Starts the worker; resolves when its sockets are bound and answers are being given.
    *
-   * @throws {Error} when an address can't be bound, `Deno.errors.AddrInUse` when it is taken
+   * @param launch a thread that is loading already
+   * @throws {AddressTaken} when an address is taken
+   * @throws {Error} when an address can't be bound
    */
-  static async start(options: PostOptions): Promise<Post> {
-    return new Post(options, await launch(options.worker, options.snapshot, options.board));
+  static async start(options: SupervisedWorkerOptions, launch: WorkerLaunch): Promise<SupervisedWorker> {
+    const { worker, snapshot, board } = options;
+    return new SupervisedWorker(options, await launch.begin(worker, snapshot, board));
   }
 
-  /** Whether it was given up: no worker survives on it. */
-  get isLost(): boolean {
-    return this.#lost !== null;
+  /** Whether it was given up: no worker survives. */
+  get isGivenUp(): boolean {
+    return this.#givenUp !== null;
   }
 
   /** Whether there is a worker, and it has turned in the last seconds. */
@@ -118,12 +129,17 @@ export class Post implements AsyncDisposable {
 
   /** Looks after the worker; to be called every `lookMs` of the patience. One that hangs is replaced. */
   look(): void {
-    if (!this.#worker || this.#stopping) return;
+    if (this.#stopping || !(this.#worker ?? this.#launch)) return;
     const counters = this.#board.lane(this.#lane);
     const work = counters[COUNTER.queriesUdp]! + counters[COUNTER.queriesTcp]!;
     const pulse = this.#watch.look(performance.now(), this.#board.beatsOf(this.#lane), work);
     this.#isQuiet = pulse !== "turning";
-    if (pulse === "hung") this.#end(this.#worker);
+    if (pulse === "hung" && this.#worker) this.#end(this.#worker);
+    // A start takes its time on a busy machine, so it gets all that there is.
+    const seconds = this.#watch.sinceBeatMs / 1000;
+    if (seconds * 1000 >= this.#options.patience.deafMs) {
+      this.#launch?.abort(new Error(`it has not begun to answer within ${seconds} s`));
+    }
   }
 
   get #lane(): number {
@@ -133,14 +149,14 @@ export class Post implements AsyncDisposable {
   /**
    * Hands a snapshot to the worker; resolves when it answers from it or from a later one, or when it is stopped.
    *
-   * @throws {Error} when the post was given up
+   * @throws {Error} when it was given up; should it be tried again, it begins with this snapshot
    */
   publish(snapshot: Snapshot, board: LiveBoard): Promise<void> {
-    if (this.#lost) return Promise.reject(this.#lost);
     if (this.#stopping) return Promise.resolve();
     this.#snapshot = snapshot;
     if (board.buffer !== this.#board.buffer) this.#watch.restart(); // until the worker has it, it beats on the old one
     this.#board = board;
+    if (this.#givenUp) return Promise.reject(this.#givenUp);
     if (this.#worker) this.#use(this.#worker);
     return new Promise((resolve, reject) => this.#waiting.push({ epoch: snapshot.epoch, resolve, reject }));
   }
@@ -151,20 +167,23 @@ export class Post implements AsyncDisposable {
   }
 
   async #stop(): Promise<void> {
+    clearTimeout(this.#retry);
+    this.#launch?.abort(new Error("it is stopped"));
     await this.#replacing;
     const worker = this.#worker;
     if (worker) {
       worker.postMessage({ kind: "stop", graceMs: STOP_GRACE_MS } satisfies Order);
-      const deadline = setTimeout(this.#stopped.resolve, STOP_GRACE_MS + STOP_FORCE_MS);
-      await this.#stopped.promise;
+      const deadline = setTimeout(this.#stopped.resolve, STOP_GRACE_MS + STOP_FORCE_MS, "late");
+      const end = await this.#stopped.promise;
       clearTimeout(deadline);
       worker.terminate();
+      if (end === "late") await closeAfter(this.#descriptors);
     }
     for (const { resolve } of this.#waiting.splice(0)) resolve();
   }
 
-  /** Takes a worker on; it was started with `snapshot`, and another may have been published meanwhile. */
-  #employ({ worker, descriptors }: Launched, snapshot: Snapshot): void {
+  /** Takes charge of a worker; it was started with `snapshot`, and another may have been published meanwhile. */
+  #supervise({ worker, bound: { descriptors } }: Launched, snapshot: Snapshot): void {
     this.#worker = worker;
     this.#descriptors = descriptors;
     this.#watch.restart();
@@ -178,13 +197,14 @@ export class Post implements AsyncDisposable {
           this.#options.log.warn("DNS connections over TCP can't be accepted; trying again", { reason });
         } else if (asked) this.#options.log.error("A query could not be answered", { reason, ...asked });
         else this.#options.log.error("Something failed in a DNS worker, which goes on", { reason });
-      } else if (report.kind === "stopped") this.#stopped.resolve();
+      } else if (report.kind === "stopped") this.#stopped.resolve("ended");
     };
     worker.onerror = (event) => {
       event.preventDefault();
+      if (this.#worker !== worker) return;
       this.#worker = null;
       closeAbandoned(descriptors);
-      if (this.#stopping) this.#stopped.resolve();
+      if (this.#stopping) this.#stopped.resolve("ended");
       else this.#replacing = this.#replace("died", event.message);
     };
     if (snapshot === this.#snapshot) this.#acknowledge(snapshot.epoch);
@@ -198,11 +218,8 @@ export class Post implements AsyncDisposable {
     worker.onmessage = null;
     worker.onerror = (event) => event.preventDefault();
     worker.terminate();
-    const descriptors = this.#descriptors;
-    this.#replacing = new Promise<void>((resolve) => setTimeout(resolve, TERMINATE_MS)).then(() => {
-      closeAbandoned(descriptors);
-      return this.#replace("hung", `it has not turned for ${seconds} s`);
-    });
+    this.#replacing = closeAfter(this.#descriptors)
+      .then(() => this.#replace("hung", `it has not turned for ${seconds} s`));
   }
 
   #use(worker: Worker): void {
@@ -224,11 +241,11 @@ export class Post implements AsyncDisposable {
   }
 
   async #replace(why: Replacement, reason: string): Promise<void> {
-    this.#options.log.error(`A DNS worker ${why}; starting another`, { reason });
+    this.#options.log.error(`${this.#options.title} ${why}; starting another`, { reason });
     this.#options.onReplace?.(why);
     try {
       this.#countDeath(reason);
-      await this.#employReplacement();
+      await this.#startAnother();
     } catch (error) {
       this.#giveUp(error as Error);
     }
@@ -244,69 +261,70 @@ export class Post implements AsyncDisposable {
   }
 
   /** Starts a worker on the same addresses. */
-  async #employReplacement(): Promise<void> {
+  async #startAnother(): Promise<void> {
     const options = { ...this.#options.worker, listen: this.bound.addresses };
     const untilMs = performance.now() + REPLACE_PATIENCE_MS;
-    for (;;) {
+    while (!this.#stopping) {
       const snapshot = this.#snapshot;
       try {
-        return this.#employ(await launch(options, snapshot, this.#board), snapshot);
+        return this.#supervise(await this.#launchAnother(options, snapshot), snapshot);
       } catch (error) {
-        const mayPass = error instanceof Deno.errors.AddrInUse || snapshot !== this.#snapshot;
-        if (!mayPass || performance.now() > untilMs || this.#stopping) throw error;
+        const mayPass = error instanceof AddressTaken || snapshot !== this.#snapshot;
+        if (!mayPass || performance.now() > untilMs) throw error;
         await new Promise((resolve) => setTimeout(resolve, REPLACE_PAUSE_MS));
       }
     }
   }
 
+  async #launchAnother(options: WorkerOptions, snapshot: Snapshot): Promise<Launched> {
+    this.#watch.restart();
+    this.#launch = new WorkerLaunch(options.duty.kind);
+    try {
+      return await this.#launch.begin(options, snapshot, this.#board);
+    } finally {
+      this.#launch = null;
+    }
+  }
+
   #giveUp(error: Error): void {
     if (this.#stopping) return;
-    this.#lost = error;
-    this.#options.log.error("A DNS worker can't be replaced", { error });
+    const { title, log, retryMs } = this.#options;
+    this.#givenUp = error;
     for (const { reject } of this.#waiting.splice(0)) reject(error);
-    this.#options.onLost?.(error);
+    if (retryMs === null) {
+      log.error(`${title} can't be replaced`, { error });
+      this.#lost.resolve(error);
+      return;
+    }
+    log.error(`${title} can't be replaced; trying again later`, { error, afterSeconds: retryMs / 1000 });
+    this.#retry = setTimeout(() => {
+      this.#replacing = this.#tryAgain();
+    }, retryMs);
+  }
+
+  async #tryAgain(): Promise<void> {
+    try {
+      await this.#startAnother();
+      if (this.#worker) {
+        this.#givenUp = null;
+        this.#options.log.warn(`${this.#options.title} answers again`);
+      }
+    } catch (error) {
+      this.#giveUp(error as Error);
+    }
+    this.#replacing = null;
   }
 }
 
-/** Someone who wants to know when a snapshot is in the answers. */
+/** Closes what a worker that was ended by force has left open. */
+async function closeAfter(descriptors: readonly number[]): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, TERMINATE_MS));
+  closeAbandoned(descriptors);
+}
+
+/** What waits until a snapshot is in the answers. */
 interface Waiting {
   readonly epoch: number;
   readonly resolve: () => void;
   readonly reject: (error: Error) => void;
-}
-
-/** What a worker could bind. */
-export interface Bound {
-  /** What is really listened on: port 0 replaced by the port that was found. */
-  readonly addresses: readonly SocketAddress[];
-  /** What needs no socket of its own. */
-  readonly covered: readonly SocketAddress[];
-  /** How UDP is served. */
-  readonly transport: UdpTransport["name"];
-  /** Why the transport isn't the best one; empty = it is, or was asked for. */
-  readonly transportNote: string;
-}
-
-interface Launched extends Bound {
-  readonly worker: Worker;
-  readonly descriptors: readonly number[];
-}
-
-function launch(options: WorkerOptions, snapshot: Snapshot, board: LiveBoard): Promise<Launched> {
-  const worker = startThread("dns", "dns");
-  return new Promise((resolve, reject) => {
-    worker.onmessage = ({ data: report }: MessageEvent<Report>) => {
-      if (report.kind === "listening") {
-        resolve({ worker, ...report });
-      }
-      if (report.kind !== "failed") return;
-      worker.terminate();
-      reject(report.taken ? new Deno.errors.AddrInUse(report.message) : new Error(report.message));
-    };
-    worker.onerror = (event) => {
-      event.preventDefault();
-      reject(new Error(`Cannot start a DNS worker: ${event.message}`));
-    };
-    worker.postMessage({ kind: "start", options, snapshot, board: board.buffer } satisfies Order);
-  });
 }

@@ -42,8 +42,6 @@ export interface UdpTransport {
    * @returns resolves when they are closed; rejects when one of them can't be read any more
    */
   serve(sockets: readonly UdpSocket[], exchange: Exchange): Promise<void>;
-  /** Answers what waits at this moment, a batch a socket at most, for whoever keeps the event loop busy otherwise. */
-  answerNow(): void;
   /** Resolves when all sockets that are served are closed. */
   stop(): Promise<void>;
 }
@@ -75,9 +73,6 @@ export class PortableUdp implements UdpTransport {
       sockets.flatMap(({ conn }) => Array.from({ length: LOOPS }, () => answerLoop(conn, exchange))),
     ).then(() => {});
   }
-
-  /** Does nothing: Deno's sockets give packets in a turn of the event loop only. */
-  answerNow(): void {}
 
   /** Closes the sockets, which ends their loops. */
   async stop(): Promise<void> {

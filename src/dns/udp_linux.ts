@@ -359,7 +359,6 @@ export class LinuxUdp implements UdpTransport {
   readonly #libc: Libc;
   readonly #reusePort: boolean;
   readonly #stopping = new AbortController();
-  #answerNow = () => {};
   #served: Promise<void> = Promise.resolve();
 
   /**
@@ -380,20 +379,11 @@ export class LinuxUdp implements UdpTransport {
 
   /** Runs one loop over all sockets. */
   serve(sockets: readonly LinuxUdpSocket[], exchange: Exchange): Promise<void> {
-    this.#answerNow = () => {
-      for (const socket of sockets) socket.answerBatch(exchange);
-    };
     return this.#served = answerUntil(this.#stopping.signal, { libc: this.#libc, sockets, exchange });
-  }
-
-  /** Answers a batch a socket. */
-  answerNow(): void {
-    this.#answerNow();
   }
 
   /** Ends the loop, which closes the sockets, and closes the C library. */
   async stop(): Promise<void> {
-    this.#answerNow = () => {};
     this.#stopping.abort();
     await this.#served;
     this.#libc.close();

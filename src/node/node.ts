@@ -26,7 +26,7 @@ import { lackOfRule, remarkOnRules, remarkOnSteering } from "../model/steering.t
 import { type EngineOptions, UDP_SIZE_MAX } from "../dns/engine.ts";
 import { Fleet } from "../dns/fleet.ts";
 import { kernelDrops } from "../dns/kernel_drops.ts";
-import { type DnsTotals, registerDnsMetrics } from "../dns/metrics.ts";
+import { type DnsTotals, registerDnsMetrics, registerFleetMetrics } from "../dns/metrics.ts";
 import { QueryLog } from "../dns/query_log.ts";
 import type { Sample } from "../dns/samples.ts";
 import { Explainer } from "../explain/explainer.ts";
@@ -281,6 +281,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
       onLost: lost.reject,
     }),
   );
+  registerFleetMetrics(registry, fleet);
   publisher.attach(fleet);
   listening = fleet.addresses;
   applied.set(systemClock.unixMs() / 1000);

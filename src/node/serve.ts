@@ -131,7 +131,7 @@ function greet(
 
 /** Descriptors of everything else: the database, DNS sockets, the run time's own. */
 const DESCRIPTORS_BASE = 64;
-/** Descriptors of a thread: its event loop and its sockets. */
+/** Descriptors of a DNS worker, that of the streams included: its event loop and its sockets. */
 const DESCRIPTORS_PER_WORKER = 8;
 
 /** Probes are counted as the targets of now: each has at most one under way. */
@@ -141,7 +141,7 @@ function demandsOf(node: RunningNode, { dns, api, metrics, workers }: Settings):
     { what: "DNS over TCP (dns.tcp.maxConnections)", count: dns.tcp.maxConnections * node.dns.length },
     { what: "HTTP (api.maxConnections)", count: api.maxConnections * httpListeners },
     { what: "probes", count: node.store.counts().members },
-    { what: "for the rest", count: DESCRIPTORS_BASE + DESCRIPTORS_PER_WORKER * workers },
+    { what: "for the rest", count: DESCRIPTORS_BASE + DESCRIPTORS_PER_WORKER * (workers + 1) },
   ];
 }
 

@@ -9,8 +9,8 @@
  * | downAt | f64 a slot | main | when the slot went down last, milliseconds of the main thread's clock |
  * | rtt | u32 a slot | main | measured round trip, µs; 0 = unknown |
  * | tickets | u32 a slot | workers, `Atomics.add` | rotation of (service, family), exact over all workers |
- * | beats | 64 u32 | one worker each | heartbeats: a word that doesn't move is a thread that doesn't turn |
- * | lanes | 64 × 256 u32 | one worker each | counters; main sums wrapped differences |
+ * | beats | 65 u32 | one worker each | heartbeats: a word that doesn't move is a thread that doesn't turn |
+ * | lanes | 65 × 256 u32 | one worker each | counters; main sums wrapped differences |
  *
  * Slot 0 of health belongs to members that nobody checks: it is always up.
  *
@@ -25,8 +25,8 @@ const HEAD = {
   size: 16,
 } as const;
 
-/** Lanes on a board: the most workers a node may have. */
-export const LANES = 64;
+/** Lanes on a board: of the most UDP workers that a node may have, 64, and behind them that of the stream worker. */
+export const LANES = 65;
 /** Counters in a lane. */
 export const LANE_SIZE = 256;
 /** A board is never smaller, so that ordinary growth needs no new one. */

@@ -57,7 +57,7 @@ export class Loopback implements AsyncDisposable {
       sampleEvery: options.sampleEvery ?? 1,
       snapshot: world.snapshot,
       board: world.board,
-      log: logger(options.onLog ?? (() => {})),
+      log: loggerTo(options.onLog ?? (() => {})),
       ...(options.onSample ? { onSample: options.onSample } : {}),
       ...(options.patience ? { patience: options.patience } : {}),
       ...(options.mainPatience ? { mainPatience: options.mainPatience } : {}),
@@ -83,7 +83,8 @@ export class Loopback implements AsyncDisposable {
   }
 }
 
-function logger(onLog: (line: string, fields: LogFields) => void): Logger {
+/** A logger that hands on each line as `level message`. */
+export function loggerTo(onLog: (line: string, fields: LogFields) => void): Logger {
   const at = (level: string) => (message: string, fields: LogFields = {}) =>
     onLog(`${level} ${message}`, fields);
   const log: Logger = {

@@ -37,7 +37,7 @@ class Server implements AsyncDisposable {
     this.address = listener.addr;
     this.#server = new TcpServer(listener, exchangeOf(this.world), {
       limits: { ...ROOMY, ...limits },
-      turns: new StreamTurns(() => {}),
+      turns: new StreamTurns(),
     });
   }
 
@@ -193,7 +193,7 @@ for (const [what, nothing] of Object.entries(OF_NOTHING)) {
     };
     const server = new TcpServer(new Sockets([socket]), exchangeOf(new World({})), {
       limits: ROOMY,
-      turns: new StreamTurns(() => {}),
+      turns: new StreamTurns(),
     });
     await closed.promise;
     await server.close(GRACE_MS);
@@ -319,7 +319,7 @@ Deno.test("accepts that fail are counted, told of once, and tried again", async 
   const server = new TcpServer(
     { accept, close: () => listener.close() },
     exchangeOf(world, ({ kind, reason }) => told.push(`${kind} ${reason}`)),
-    { limits: ROOMY, turns: new StreamTurns(() => {}) },
+    { limits: ROOMY, turns: new StreamTurns() },
   );
   await closed;
   assert.deepEqual(told, ["shortage Too many open files"]);
@@ -337,7 +337,7 @@ Deno.test("connections that were reset before they were accepted keep nobody wai
   const server = new TcpServer(
     { accept, close: () => listener.close() },
     exchangeOf(world),
-    { limits: ROOMY, turns: new StreamTurns(() => {}) },
+    { limits: ROOMY, turns: new StreamTurns() },
   );
   await closed;
   // A pause for each of them, as after a lack of descriptors, would make 50 s.
@@ -367,7 +367,7 @@ Deno.test("addresses of one IPv6 /64 are one client", async () => {
   }));
   const server = new TcpServer(new Sockets(sockets), exchangeOf(new World({})), {
     limits: { ...ROOMY, maxConnectionsPerClient: 1 },
-    turns: new StreamTurns(() => {}),
+    turns: new StreamTurns(),
   });
   while (accepted.length < hostnames.length) await turnEventLoop();
   assert.deepEqual(evicted, [hostnames[0]]);
@@ -434,7 +434,7 @@ Deno.test("where all connections are busy a newcomer is closed at once", async (
       close: () => listener.close(),
     },
     exchangeOf(world),
-    { limits: { ...ROOMY, maxConnections: 2 }, turns: new StreamTurns(() => {}) },
+    { limits: { ...ROOMY, maxConnections: 2 }, turns: new StreamTurns() },
   );
   while (closed.length === 0) await turnEventLoop();
   const lane = world.board.lane(0);

@@ -7,6 +7,9 @@
 import assert from "node:assert/strict";
 import { COUNTER } from "../../src/dns/counters.ts";
 import { MAIN_PATIENCE } from "../../src/dns/fleet.ts";
+import type { SocketAddress } from "../../src/ip.ts";
+import type { StreamDuty } from "../../src/dns/stream_service.ts";
+import type { UdpDuty } from "../../src/dns/udp_service.ts";
 import type { Order, Report } from "../../src/dns/worker.ts";
 import { closeAbandoned } from "../../src/dns/udp_linux.ts";
 import { askTcp, askUdp } from "./clients.ts";
@@ -18,6 +21,14 @@ import { PLAIN, World } from "./world.ts";
 const WWW = query("www.example.com", "A");
 
 type Listening = Extract<Report, { kind: "listening" }>;
+
+const UDP: UdpDuty = { kind: "udp", transport: "auto", sharesPorts: false };
+const STREAMS: StreamDuty = { kind: "streams", tcp: ROOMY };
+
+const EACH: readonly [UdpDuty | StreamDuty, (to: SocketAddress) => Promise<Uint8Array | null>][] = [
+  [UDP, (to) => askUdp(to, WWW)],
+  [STREAMS, (to) => askTcp(to, WWW)],
+];
 
 /** A worker of its own, without a fleet. */
 class FaultyWorker implements Disposable {
@@ -44,7 +55,7 @@ class FaultyWorker implements Disposable {
     });
   }
 
-  static async start(): Promise<[FaultyWorker, Listening]> {
+  static async start(duty: UdpDuty | StreamDuty): Promise<[FaultyWorker, Listening["bound"]]> {
     const faulty = new FaultyWorker();
     faulty.#worker.postMessage(
       {
@@ -52,10 +63,7 @@ class FaultyWorker implements Disposable {
         options: {
           listen: [{ hostname: "127.0.0.1", port: 0 }],
           engine: PLAIN,
-          transport: "auto",
-          sharesPorts: false,
-          streams: true,
-          tcp: ROOMY,
+          duty,
           samplesPerSecond: 0,
           sampleEvery: 1,
           log: { level: "info", format: "json" },
@@ -65,7 +73,7 @@ class FaultyWorker implements Disposable {
         board: faulty.world.board.buffer,
       } satisfies Order,
     );
-    return [faulty, await faulty.next("listening")];
+    return [faulty, (await faulty.next("listening")).bound];
   }
 
   fail(how: Failing["how"]): void {
@@ -90,33 +98,34 @@ class FaultyWorker implements Disposable {
   }
 }
 
-Deno.test("a rejection that nothing waits for is told and counted, and the worker goes on", async () => {
-  const [faulty, { addresses: [address] }] = await FaultyWorker.start();
-  using worker = faulty;
-  for (let i = 1; i <= 3; i++) {
-    worker.fail("reject");
-    const { fault } = await worker.next("fault");
-    assert.match(fault.reason, /on purpose[\s\S]*faulty_worker\.ts/);
-    assert.equal(fault.asked, undefined);
-    assert.equal(worker.world.board.lane(0)[COUNTER.faults], i);
-    assert.deepEqual(addresses(await askUdp(address!, WWW)), ["192.0.2.1"]);
-    assert.deepEqual(addresses(await askTcp(address!, WWW)), ["192.0.2.1"]);
-  }
-  await worker.stop();
-});
+for (const [duty, ask] of EACH) {
+  Deno.test(`a rejection that nothing waits for is told and counted, and the worker goes on (${duty.kind})`, async () => {
+    const [faulty, { addresses: [address] }] = await FaultyWorker.start(duty);
+    using worker = faulty;
+    for (let i = 1; i <= 3; i++) {
+      worker.fail("reject");
+      const { fault } = await worker.next("fault");
+      assert.match(fault.reason, /on purpose[\s\S]*faulty_worker\.ts/);
+      assert.equal(fault.asked, undefined);
+      assert.equal(worker.world.board.lane(0)[COUNTER.faults], i);
+      assert.deepEqual(addresses(await ask(address!)), ["192.0.2.1"]);
+    }
+    await worker.stop();
+  });
 
-Deno.test("an error that is thrown ends the worker, whose owner hears of it, and nothing else", async () => {
-  const [faulty] = await FaultyWorker.start();
-  using worker = faulty;
-  worker.fail("throw");
-  assert.match(await worker.ended, /on purpose/);
-});
+  Deno.test(`an error that is thrown ends the worker, whose owner hears of it, and nothing else (${duty.kind})`, async () => {
+    const [faulty] = await FaultyWorker.start(duty);
+    using worker = faulty;
+    worker.fail("throw");
+    assert.match(await worker.ended, /on purpose/);
+  });
+}
 
 Deno.test({
   name: "a worker whose socket is gone ends instead of turning on with nothing to answer",
   ignore: Deno.build.os !== "linux",
   fn: async () => {
-    const [faulty, { descriptors }] = await FaultyWorker.start();
+    const [faulty, { descriptors }] = await FaultyWorker.start(UDP);
     using worker = faulty;
     closeAbandoned(descriptors);
     // Another test of this process may have taken the number meanwhile.

@@ -110,9 +110,9 @@ testEachTransport("0.0.0.0 and :: may stand together on one port", async (start)
 });
 
 for (
-  const [transport, hold] of [
-    ["UDP", () => Deno.listenDatagram({ transport: "udp", hostname: "127.0.0.1", port: 0 })],
-    ["TCP", () => Deno.listen({ hostname: "127.0.0.1", port: 0 })],
+  const [transport, ss, hold] of [
+    ["UDP", "-lunp", () => Deno.listenDatagram({ transport: "udp", hostname: "127.0.0.1", port: 0 })],
+    ["TCP", "-ltnp", () => Deno.listen({ hostname: "127.0.0.1", port: 0 })],
   ] as const
 ) {
   testEachTransport(
@@ -125,7 +125,7 @@ for (
       await assert.rejects(start(EXAMPLE, { listen }), {
         name: "AddrInUse",
         message: `Cannot listen on 127.0.0.1:${port}: the port is taken (see who holds it: ` +
-          `ss -lunp 'sport = :${port}'; or choose another with --dns ADDR:PORT)`,
+          `ss ${ss} 'sport = :${port}'; or choose another with --dns ADDR:PORT)`,
       });
       taken.close();
       await using node = await onceFree(() => start(EXAMPLE, { listen }));
@@ -244,7 +244,7 @@ testEachTransport("queries, drops and connections are counted", async (start) =>
   assert.equal(tally.total(COUNTER.rcode + 3), 1);
 });
 
-testEachTransport("samples of both transports come out of the worker", async (start) => {
+testEachTransport("samples of both transports come out of the workers", async (start) => {
   const samples: Sample[] = [];
   const both = Promise.withResolvers<void>();
   await using node = await start(EXAMPLE, {
@@ -257,9 +257,11 @@ testEachTransport("samples of both transports come out of the worker", async (st
   const overUdp = await askUdp(node.address, WWW);
   const overTcp = await askTcp(node.address, LARGE);
   await both.promise;
+  // Each worker reports by itself.
+  samples.sort((a, b) => a.transport.localeCompare(b.transport));
   assert.deepEqual(samples.map(({ unixMs: _, ...sample }) => sample), [
-    { transport: "udp", client: "127.0.0.1", query: WWW, answer: overUdp },
     { transport: "tcp", client: "127.0.0.1", query: LARGE, answer: overTcp },
+    { transport: "udp", client: "127.0.0.1", query: WWW, answer: overUdp },
   ]);
 });
 

@@ -5,7 +5,7 @@
  */
 import assert from "node:assert/strict";
 import { UdpClient } from "../dns/clients.ts";
-import { endless, ENDS_HUNG_THREADS } from "../dns/endless.ts";
+import { endless, ENDS_HUNG_THREADS } from "../dns/faulty_snapshots.ts";
 import { query } from "../dns/packets.ts";
 import { World } from "../dns/world.ts";
 import { ask, askFor, call, create, startTestNode, TEST_SETTINGS, until } from "../test_node.ts";

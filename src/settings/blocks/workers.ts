@@ -9,12 +9,12 @@ const shape = {
   workers: integer("workers", 1, 64).nullable().default(null).meta({
     rare: true,
     description:
-      "Threads that answer DNS; by default one less than the machine has processors, at least 1, at most 8",
+      "Threads that answer UDP, beside one for TCP; by default one less than the machine has processors, at least 1, at most 8",
     examples: [2],
   }),
 };
 
-/** Threads that answer DNS, at least 1. */
+/** Threads that answer UDP, at least 1; TCP has one more. */
 export const workers = {
   shape,
   settings: ({ workers }: FileOf<typeof shape>, { outside }: Loading) => ({

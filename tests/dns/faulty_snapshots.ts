@@ -1,9 +1,11 @@
 /**
- * A snapshot in which the look-up of a name never ends: whichever worker is asked for one hangs for good, as only a
- * fault of ours could make it.
+ * Snapshots that no worker bears, as only a fault of ours could make them: one in which the look-up of a name never ends,
+ * so that whichever worker is asked for one hangs for good, and one that can't be opened.
  *
  * @module
  */
+import assert from "node:assert/strict";
+import { MAGIC, ROOT } from "../../src/snapshot/layout.ts";
 import type { Snapshot } from "../../src/snapshot/view.ts";
 
 /**
@@ -20,4 +22,11 @@ export function endless({ epoch, ...buffers }: Snapshot): Snapshot {
   const names = new SharedArrayBuffer(NAMES * 2 * 4);
   new Int32Array(names).fill(1);
   return { ...buffers, epoch: epoch + 1, names };
+}
+
+/** What no worker survives: opening it throws. */
+export function fatal({ epoch, ...buffers }: Snapshot): Snapshot {
+  const records = new SharedArrayBuffer(ROOT.end * 4);
+  assert.notEqual(new Uint32Array(records)[ROOT.magic], MAGIC);
+  return { ...buffers, epoch: epoch + 1, records };
 }

@@ -1,0 +1,178 @@
+/**
+ * Streams have a worker of their own: whatever becomes of it, UDP is answered.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { COUNTER } from "../../src/dns/counters.ts";
+import { turnEventLoop } from "../../src/dns/event_loop.ts";
+import { STREAM_LANE } from "../../src/dns/fleet.ts";
+import type { Patience } from "../../src/dns/pulse.ts";
+import { askTcp, askUdp, framed, TcpClient, UdpClient } from "./clients.ts";
+import { testEachTransport } from "./each_transport.ts";
+import { endless, ENDS_HUNG_THREADS, fatal } from "./faulty_snapshots.ts";
+import { interceptOrders, starts } from "./intercepted_orders.ts";
+import type { Loopback } from "./loopback.ts";
+import { addresses, query } from "./packets.ts";
+import type { Declared } from "./world.ts";
+
+const WWW = query("www.example.com", "A");
+
+/** A world in which `www.example.com` has this address. */
+function at(member: string): Declared {
+  return { pools: [{ name: "web", members: [member] }], services: { "www.example.com": "web" } };
+}
+
+/** Quick to despair, and yet far from a busy machine's pauses. */
+const IMPATIENT: Patience = { lookMs: 20, quietMs: 200, hungMs: 1_000, deafMs: 5_000 };
+
+/** Makes the stream worker hang for good; UDP answers from the world of before. */
+async function hangStreams(node: Loopback): Promise<void> {
+  await node.fleet.publish(endless(node.world.snapshot), node.world.board);
+  using client = await TcpClient.connect(node.address);
+  await client.write(framed(WWW)); // is never answered
+  while (node.world.board.lane(STREAM_LANE)[COUNTER.queriesTcp] === 0) await turnEventLoop();
+}
+
+testEachTransport("UDP and streams are counted in lanes of their own", async (start) => {
+  await using node = await start(at("192.0.2.1"));
+  await askUdp(node.address, WWW);
+  await askTcp(node.address, WWW);
+  const counted = [0, STREAM_LANE].map((lane) => {
+    const counters = node.world.board.lane(lane);
+    return [counters[COUNTER.queriesUdp], counters[COUNTER.queriesTcp], counters[COUNTER.tcpConnections]];
+  });
+  assert.deepEqual(counted, [[1, 0, 0], [0, 1, 1]]);
+});
+
+if (ENDS_HUNG_THREADS) {
+  testEachTransport(
+    "while the stream worker hangs UDP is answered, and from what is published; then it is replaced",
+    async (start) => {
+      const lines: string[] = [];
+      const replaced = Promise.withResolvers<string>();
+      await using node = await start(at("192.0.2.1"), {
+        patience: IMPATIENT,
+        onReplace: replaced.resolve,
+        onLog: (line) => lines.push(line),
+      });
+      const { fleet } = node;
+      await hangStreams(node);
+      using udp = new UdpClient(node.address);
+      let published: Promise<void> = node.publish(at("192.0.2.2"));
+      while (addresses(await udp.ask(WWW))[0] !== "192.0.2.2") await turnEventLoop();
+      let isReplaced = false;
+      replaced.promise.then(() => isReplaced = true);
+      for (let asked = 0; !isReplaced; asked++) {
+        assert.deepEqual(addresses(await udp.ask(WWW)), ["192.0.2.2"]);
+        assert(fleet.isAnswering);
+        await turnEventLoop();
+      }
+      assert.equal(await replaced.promise, "hung");
+      assert.equal(fleet.isAnsweringStreams, false);
+      published = node.publish(at("192.0.2.3")); // a reload during the replacement
+      await published;
+      assert(fleet.isAnsweringStreams);
+      assert.deepEqual(addresses(await askTcp(node.address, WWW)), ["192.0.2.3"]);
+      assert.deepEqual(addresses(await udp.ask(WWW)), ["192.0.2.3"]);
+      assert.deepEqual(lines, ["error The DNS stream worker hung; starting another"]);
+    },
+  );
+
+  testEachTransport("when the stream worker can't be replaced the node goes on with UDP", async (start) => {
+    const lines: string[] = [];
+    let lost: Error | null = null;
+    await using node = await start(at("192.0.2.1"), {
+      patience: IMPATIENT,
+      onLost: (error) => lost = error,
+      onLog: (line) => lines.push(line),
+    });
+    const { fleet } = node;
+    await hangStreams(node);
+    {
+      using _failing = interceptOrders((order) =>
+        starts(order, "streams") ? { ...order, snapshot: fatal(order.snapshot) } : order
+      );
+      await node.publish(at("192.0.2.2"));
+    }
+    assert.deepEqual(lines, [
+      "error The DNS stream worker hung; starting another",
+      "error The DNS stream worker can't be replaced; trying again later",
+    ]);
+    assert.deepEqual([fleet.isAnswering, fleet.isAnsweringStreams, lost], [true, false, null]);
+    await node.publish(at("192.0.2.3"));
+    await fleet.turning();
+    assert.deepEqual(addresses(await askUdp(node.address, WWW)), ["192.0.2.3"]);
+    assert.equal(await askTcp(node.address, WWW).catch(() => null), null);
+  });
+
+  testEachTransport("while another has the TCP port the stream worker is tried again", async (start) => {
+    await using node = await start(at("192.0.2.1"), { patience: IMPATIENT });
+    await hangStreams(node);
+    let taken: Deno.TcpListener | null = null;
+    let refused = 0;
+    using _taking = interceptOrders((order) => {
+      if (!starts(order, "streams")) return order;
+      if (taken === null) taken = takeOnceFree(order.options.listen[0]!);
+      else if (++refused === 2) taken.close();
+      return order;
+    });
+    await node.publish(at("192.0.2.2"));
+    assert.deepEqual(addresses(await askTcp(node.address, WWW)), ["192.0.2.2"]);
+    assert.equal(refused >= 2, true);
+  });
+}
+
+testEachTransport("a fleet whose stream worker hangs can be stopped, and UDP ends at once", async (start) => {
+  const node = await start(at("192.0.2.1"));
+  await hangStreams(node);
+  const stopped = node[Symbol.asyncDispose]();
+  const { hostname, port } = node.address;
+  for (let socket: Deno.DatagramConn | null = null; socket === null; await turnEventLoop()) {
+    socket = unless(Deno.errors.AddrInUse, () => Deno.listenDatagram({ transport: "udp", hostname, port }));
+    socket?.close();
+  }
+  await stopped;
+});
+
+testEachTransport(
+  "a port that is found for TCP and taken for UDP is exchanged for another",
+  async (start) => {
+    const found: number[] = [];
+    const taken: Deno.DatagramConn[] = [];
+    {
+      using _racing = interceptOrders((order) => {
+        if (!starts(order, "udp")) return order;
+        for (const { hostname, port } of order.options.listen) {
+          found.push(port);
+          // Somebody is quicker, twice.
+          if (found.length <= 2) taken.push(Deno.listenDatagram({ transport: "udp", hostname, port }));
+        }
+        return order;
+      });
+      await using node = await start(at("192.0.2.1"));
+      assert.equal(found.length, 3);
+      assert.equal(node.address.port, found[2]);
+      assert.deepEqual(addresses(await askUdp(node.address, WWW)), ["192.0.2.1"]);
+      assert.deepEqual(addresses(await askTcp(node.address, WWW)), ["192.0.2.1"]);
+    }
+    for (const socket of taken) socket.close();
+  },
+);
+
+/** Binds as soon as a thread that was ended has let go. */
+function takeOnceFree({ hostname, port }: { hostname: string; port: number }): Deno.TcpListener {
+  for (;;) {
+    const listener = unless(Deno.errors.AddrInUse, () => Deno.listen({ hostname, port }));
+    if (listener !== null) return listener;
+  }
+}
+
+function unless<T>(expected: new (...args: never[]) => Error, make: () => T): T | null {
+  try {
+    return make();
+  } catch (error) {
+    if (error instanceof expected) return null;
+    throw error;
+  }
+}
