@@ -50,18 +50,19 @@ const EXPIRY: Origin = { via: "expiry", by: "", reason: "expired" };
 /** An override that begins, or ends. */
 export interface OverrideTurn {
   /** Which of them; `removed` = taken away before its time. */
-  readonly change: keyof typeof TURNS;
+  readonly change: "begun" | "expired" | "removed";
   /** As it is stored, or was. */
   readonly override: Override;
   /** The name of what it covers. */
   readonly target: string;
 }
 
-const TURNS = {
+/** What the log says of each. */
+const TURNS: Readonly<Record<OverrideTurn["change"], string>> = {
   begun: "Override begins",
   expired: "Override has expired",
   removed: "Override was removed",
-} as const;
+};
 
 /** What was seen of an override at the last look. */
 interface Seen {
@@ -184,7 +185,7 @@ export class OverrideClock {
     return Math.min((nextStep(overrides, nowMs) ?? Infinity) - nowMs, SLEEP_MAX_MS);
   }
 
-  #say(change: keyof typeof TURNS, { override, name }: Seen): void {
+  #say(change: OverrideTurn["change"], { override, name }: Seen): void {
     const { id, state, reason, owner, expiresAt } = override;
     const until = rfc3339(expiresAt);
     this.#options.log.info(TURNS[change], { target: name, state, reason, owner, until, id });
