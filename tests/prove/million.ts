@@ -171,6 +171,7 @@ function writeDatabase(path: string, services: number): void {
   store.prepareForBulk();
   store.database.transact(() =>
     store.database.exec(`
+      UPDATE meta SET committing = 1;
       CREATE TEMP TABLE numbered AS
         WITH RECURSIVE numbers(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM numbers WHERE i < ${services - 1})
         SELECT i, lower(hex(randomblob(16))) AS id FROM numbers;
@@ -182,7 +183,7 @@ function writeDatabase(path: string, services: number): void {
       INSERT INTO services (id, domain, pool_id, reversed_domain)
         SELECT lower(hex(randomblob(16))), 's' || i || '.example.org', id, 'org.example.s' || i
         FROM numbered ORDER BY i;
-      UPDATE meta SET generation = 1;
+      UPDATE meta SET generation = 1, committing = 0;
       INSERT INTO history (generation, at, via, "by", reason) VALUES (1, 0, 'prove', '', '');
     `)
   );
