@@ -6,6 +6,7 @@
  */
 import { createHash } from "node:crypto";
 import type { Fallback } from "../model/model.ts";
+import { GEO_RULE, HEALTH_CHECK, MEMBER, POOL, SERVICE } from "../store/columns.ts";
 import type { GeoRuleRow } from "../store/geo_rules.ts";
 import type { HealthCheckRow } from "../store/health_checks.ts";
 import type { MemberRow } from "../store/members.ts";
@@ -18,51 +19,11 @@ import type { Unstamped } from "../store/write.ts";
 import type { ZoneRow } from "../store/zones.ts";
 
 const KEYS = {
-  pool: [
-    "id",
-    "name",
-    "algorithm",
-    "maxAnswers",
-    "onAllDown",
-    "fallbackPoolId",
-    "minHealthy",
-    "failback",
-    "failbackDelayMs",
-    "geofence",
-    "flatten",
-  ],
-  member: [
-    "id",
-    "poolId",
-    "ipAddress",
-    "target",
-    "port",
-    "weight",
-    "priority",
-    "enabled",
-    "latitude",
-    "longitude",
-    "region",
-  ],
-  healthCheck: [
-    "poolId",
-    "type",
-    "port",
-    "intervalMs",
-    "timeoutMs",
-    "rise",
-    "fall",
-    "httpMethod",
-    "httpPath",
-    "httpHost",
-    "httpExpectedStatus",
-    "httpContains",
-    "insecureSkipVerify",
-    "require",
-    "checks",
-  ],
-  geoRule: ["id", "poolId", "cidr", "country", "continent", "asn", "memberId"],
-  service: ["id", "domain", "poolId", "ttl", "minTtl", "ecs"],
+  pool: ["id", ...POOL.fields],
+  member: ["id", "poolId", ...MEMBER.fields],
+  healthCheck: ["poolId", ...HEALTH_CHECK.fields],
+  geoRule: ["id", "poolId", ...GEO_RULE.fields],
+  service: ["id", ...SERVICE.fields],
   zone: ["domain", "text"],
   override: [
     "id",

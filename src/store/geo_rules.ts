@@ -4,6 +4,7 @@
  * @module
  */
 import type { GeoRule } from "../model/model.ts";
+import { GEO_RULE, type RawRow } from "./columns.ts";
 import type { Database } from "./database.ts";
 import { type Page, pageOf, type PageRequest } from "./page.ts";
 
@@ -26,8 +27,8 @@ export class GeoRules {
 
   /** The rule of that id, or `null`. */
   get(id: string): GeoRuleRow | null {
-    const row = this.#database.get<GeoRuleColumns>(
-      `SELECT ${GEO_RULE_COLUMNS} FROM geo_rules WHERE id = ?`,
+    const row = this.#database.get<RawRow>(
+      `SELECT ${GEO_RULE_SELECT} FROM geo_rules WHERE id = ?`,
       id,
     );
     return row ? rowOf(row) : null;
@@ -35,8 +36,8 @@ export class GeoRules {
 
   /** A page of a pool's rules; empty when there is no such pool. */
   page(poolId: string, { limit, cursor }: PageRequest): Page<GeoRuleRow> {
-    const rows = this.#database.all<GeoRuleColumns>(
-      `SELECT ${GEO_RULE_COLUMNS} FROM geo_rules WHERE pool_id = ? AND seq > ? ORDER BY seq LIMIT ?`,
+    const rows = this.#database.all<RawRow & { seq: number }>(
+      `SELECT ${GEO_RULE_SELECT} FROM geo_rules WHERE pool_id = ? AND seq > ? ORDER BY seq LIMIT ?`,
       poolId,
       Number(cursor ?? 0),
       limit + 1,
@@ -60,29 +61,24 @@ export class GeoRules {
     return this.#select("member_id", memberId).map(rowOf);
   }
 
-  #select(column: "pool_id" | "member_id", id: string): GeoRuleColumns[] {
-    return this.#database.all<GeoRuleColumns>(
-      `SELECT ${GEO_RULE_COLUMNS} FROM geo_rules WHERE ${column} = ? ORDER BY seq`,
+  #select(column: "pool_id" | "member_id", id: string): RawRow[] {
+    return this.#database.all<RawRow>(
+      `SELECT ${GEO_RULE_SELECT} FROM geo_rules WHERE ${column} = ? ORDER BY seq`,
       id,
     );
   }
 }
 
-/** A row as SQLite gives it. */
-export interface GeoRuleColumns extends GeoRuleRow {
-  /** The order of creation. */
-  readonly seq: number;
-}
-
-/** The select list that yields {@link GeoRuleColumns}. */
-export const GEO_RULE_COLUMNS =
-  "id, cidr, country, continent, asn, member_id AS memberId, pool_id AS poolId, revision, seq";
+/** The select list of {@link geoRuleOf}. */
+export const GEO_RULE_SELECT: string = `id, ${GEO_RULE.select}, pool_id AS poolId, revision, seq`;
 
 /** The rule as the model has it. */
-export function geoRuleOf({ seq: _, poolId: __, revision: ___, ...rule }: GeoRuleColumns): GeoRule {
-  return { ...rule };
+export function geoRuleOf(raw: RawRow): GeoRule {
+  const { poolId: _, revision: __, ...rule } = rowOf(raw);
+  return rule;
 }
 
-function rowOf({ seq: _, ...row }: GeoRuleColumns): GeoRuleRow {
-  return { ...row };
+function rowOf(raw: RawRow): GeoRuleRow {
+  const { seq: _, ...row } = raw;
+  return GEO_RULE.rowOf(row);
 }

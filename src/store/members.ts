@@ -4,6 +4,7 @@
  * @module
  */
 import type { Member } from "../model/model.ts";
+import { MEMBER, type RawRow } from "./columns.ts";
 import type { Database } from "./database.ts";
 import { type Page, pageOf, type PageRequest } from "./page.ts";
 
@@ -26,7 +27,7 @@ export class Members {
 
   /** The member of that id, or `null`. */
   get(id: string): MemberRow | null {
-    const row = this.#database.get<MemberColumns>(`SELECT ${MEMBER_COLUMNS} FROM members WHERE id = ?`, id);
+    const row = this.#database.get<RawRow>(`SELECT ${MEMBER_SELECT} FROM members WHERE id = ?`, id);
     return row ? rowOf(row) : null;
   }
 
@@ -34,8 +35,8 @@ export class Members {
   at(
     { poolId, ipAddress, target, port }: Pick<MemberRow, "poolId" | "ipAddress" | "target" | "port">,
   ): MemberRow | null {
-    const row = this.#database.get<MemberColumns>(
-      `SELECT ${MEMBER_COLUMNS} FROM members WHERE pool_id = ? AND ip_address IS ? AND target IS ? AND port = ?`,
+    const row = this.#database.get<RawRow>(
+      `SELECT ${MEMBER_SELECT} FROM members WHERE pool_id = ? AND ip_address IS ? AND target IS ? AND port = ?`,
       poolId,
       ipAddress,
       target,
@@ -46,8 +47,8 @@ export class Members {
 
   /** A page of a pool's members; empty when there is no such pool. */
   page(poolId: string, { limit, cursor }: PageRequest): Page<MemberRow> {
-    const rows = this.#database.all<MemberColumns>(
-      `SELECT ${MEMBER_COLUMNS} FROM members WHERE pool_id = ? AND seq > ? ORDER BY seq LIMIT ?`,
+    const rows = this.#database.all<RawRow & { seq: number }>(
+      `SELECT ${MEMBER_SELECT} FROM members WHERE pool_id = ? AND seq > ? ORDER BY seq LIMIT ?`,
       poolId,
       Number(cursor ?? 0),
       limit + 1,
@@ -63,8 +64,8 @@ export class Members {
 
   /** All members of a pool as rows. */
   rowsOf(poolId: string): MemberRow[] {
-    return this.#database.all<MemberColumns>(
-      `SELECT ${MEMBER_COLUMNS} FROM members WHERE pool_id = ? ORDER BY seq`,
+    return this.#database.all<RawRow>(
+      `SELECT ${MEMBER_SELECT} FROM members WHERE pool_id = ? ORDER BY seq`,
       poolId,
     ).map(rowOf);
   }
@@ -75,24 +76,16 @@ export class Members {
   }
 }
 
-/** A row as SQLite gives it. */
-export interface MemberColumns extends Omit<MemberRow, "enabled"> {
-  /** The order of creation. */
-  readonly seq: number;
-  /** 0 or 1. */
-  readonly enabled: number;
-}
-
-/** The select list that yields {@link MemberColumns}. */
-export const MEMBER_COLUMNS: string =
-  "id, ip_address AS ipAddress, target, port, weight, priority, enabled, latitude, longitude, region, " +
-  "pool_id AS poolId, revision, seq";
+/** The select list of {@link memberOf}. */
+export const MEMBER_SELECT: string = `id, ${MEMBER.select}, pool_id AS poolId, revision, seq`;
 
 /** The member as the model has it. */
-export function memberOf({ seq: _, poolId: __, revision: ___, ...row }: MemberColumns): Member {
-  return { ...row, enabled: row.enabled === 1 };
+export function memberOf(raw: RawRow): Member {
+  const { poolId: _, revision: __, ...member } = rowOf(raw);
+  return member;
 }
 
-function rowOf({ seq: _, ...row }: MemberColumns): MemberRow {
-  return { ...row, enabled: row.enabled === 1 };
+function rowOf(raw: RawRow): MemberRow {
+  const { seq: _, ...row } = raw;
+  return MEMBER.rowOf(row);
 }

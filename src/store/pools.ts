@@ -4,15 +4,11 @@
  * @module
  */
 import type { Pool } from "../model/model.ts";
+import { POOL, type RawRow } from "./columns.ts";
 import type { Database } from "./database.ts";
-import { GEO_RULE_COLUMNS, type GeoRuleColumns, geoRuleOf, type GeoRules } from "./geo_rules.ts";
-import {
-  HEALTH_CHECK_COLUMNS,
-  type HealthCheckColumns,
-  healthCheckOf,
-  type HealthChecks,
-} from "./health_checks.ts";
-import { MEMBER_COLUMNS, type MemberColumns, memberOf, type Members } from "./members.ts";
+import { GEO_RULE_SELECT, geoRuleOf, type GeoRules } from "./geo_rules.ts";
+import { HEALTH_CHECK_SELECT, healthCheckOf, type HealthChecks } from "./health_checks.ts";
+import { MEMBER_SELECT, memberOf, type Members } from "./members.ts";
 import { type Page, pageOf, type PageRequest } from "./page.ts";
 
 /** A pool's own fields. */
@@ -41,20 +37,20 @@ export class Pools {
 
   /** The pool of that id, or `null`. */
   get(id: string): PoolRow | null {
-    return rowOrNull(this.#database.get<PoolColumns>(`SELECT ${POOL_COLUMNS} FROM pools WHERE id = ?`, id));
+    return rowOrNull(this.#database.get<RawRow>(`SELECT ${SELECT} FROM pools WHERE id = ?`, id));
   }
 
   /** The pool of that name, or `null`. */
   byName(name: string): PoolRow | null {
     return rowOrNull(
-      this.#database.get<PoolColumns>(`SELECT ${POOL_COLUMNS} FROM pools WHERE name = ?`, name),
+      this.#database.get<RawRow>(`SELECT ${SELECT} FROM pools WHERE name = ?`, name),
     );
   }
 
   /** A page of pools by name. */
   page({ limit, cursor }: PageRequest): Page<PoolRow> {
-    const rows = this.#database.all<PoolColumns>(
-      `SELECT ${POOL_COLUMNS} FROM pools WHERE name > ? ORDER BY name LIMIT ?`,
+    const rows = this.#database.all<RawRow>(
+      `SELECT ${SELECT} FROM pools WHERE name > ? ORDER BY name LIMIT ?`,
       cursor ?? "",
       limit + 1,
     );
@@ -63,7 +59,7 @@ export class Pools {
 
   /** The pools that answer from this one when they are down. */
   fallingBackTo(id: string): PoolRow[] {
-    return this.#database.all<PoolColumns>(`SELECT ${POOL_COLUMNS} FROM pools WHERE fallback_pool_id = ?`, id)
+    return this.#database.all<RawRow>(`SELECT ${SELECT} FROM pools WHERE fallback_pool_id = ?`, id)
       .map(rowOf);
   }
 
@@ -85,12 +81,10 @@ export class Pools {
    * pool at a time. Don't commit before it has been read to the end.
    */
   *each(): Generator<Pool> {
-    const members = new Run(this.#inPoolOrder<MemberColumns>("members", MEMBER_COLUMNS, "seq"));
-    const checks = new Run(
-      this.#inPoolOrder<HealthCheckColumns>("health_checks", HEALTH_CHECK_COLUMNS, "pool_id"),
-    );
-    const rules = new Run(this.#inPoolOrder<GeoRuleColumns>("geo_rules", GEO_RULE_COLUMNS, "seq"));
-    const pools = this.#database.iterate<PoolColumns>(`SELECT ${POOL_COLUMNS} FROM pools ORDER BY name`);
+    const members = new Run(this.#inPoolOrder("members", MEMBER_SELECT, "seq"));
+    const checks = new Run(this.#inPoolOrder("health_checks", HEALTH_CHECK_SELECT, "pool_id"));
+    const rules = new Run(this.#inPoolOrder("geo_rules", GEO_RULE_SELECT, "seq"));
+    const pools = this.#database.iterate<RawRow>(`SELECT ${SELECT} FROM pools ORDER BY name`);
     try {
       for (const row of pools) {
         const { revision: _, ...fields } = rowOf(row);
@@ -117,51 +111,39 @@ export class Pools {
     return this.#database.get<{ n: number }>("SELECT count(*) AS n FROM pools")!.n;
   }
 
-  #inPoolOrder<Row extends { poolId: string }>(
-    table: string,
-    columns: string,
-    order: string,
-  ): IterableIterator<Row> {
+  #inPoolOrder(table: string, columns: string, order: string): IterableIterator<RawRow> {
     const qualified = columns.replaceAll(/(^|, )/g, "$1part.");
     // CROSS JOIN keeps the order of the loops: pools by name outside, their parts by index inside.
-    return this.#database.iterate<Row>(
+    return this.#database.iterate<RawRow>(
       `SELECT ${qualified} FROM pools CROSS JOIN ${table} AS part ON part.pool_id = pools.id ` +
         `ORDER BY pools.name, part.${order}`,
     );
   }
 }
 
-const POOL_COLUMNS = "id, name, algorithm, max_answers AS maxAnswers, on_all_down AS onAllDown, " +
-  "fallback_pool_id AS fallbackPoolId, min_healthy AS minHealthy, failback, " +
-  "failback_delay_ms AS failbackDelayMs, geofence, flatten, revision";
+const SELECT = `id, ${POOL.select}, revision`;
 
-/** A row as SQLite gives it. */
-interface PoolColumns extends Omit<PoolRow, "geofence" | "flatten"> {
-  readonly geofence: number;
-  readonly flatten: number;
+function rowOf(raw: RawRow): PoolRow {
+  return POOL.rowOf(raw);
 }
 
-function rowOf(row: PoolColumns): PoolRow {
-  return { ...row, geofence: row.geofence === 1, flatten: row.flatten === 1 };
-}
-
-function rowOrNull(row: PoolColumns | undefined): PoolRow | null {
-  return row ? rowOf(row) : null;
+function rowOrNull(raw: RawRow | undefined): PoolRow | null {
+  return raw ? rowOf(raw) : null;
 }
 
 /** A cursor over rows that come in runs of the same pool. */
-class Run<Row extends { poolId: string }> {
-  readonly #rows: Iterator<Row>;
-  #next: IteratorResult<Row>;
+class Run {
+  readonly #rows: Iterator<RawRow>;
+  #next: IteratorResult<RawRow>;
 
-  constructor(rows: Iterator<Row>) {
+  constructor(rows: Iterator<RawRow>) {
     this.#rows = rows;
     this.#next = rows.next();
   }
 
-  take(poolId: string): Row[] {
-    const run: Row[] = [];
-    while (!this.#next.done && this.#next.value.poolId === poolId) {
+  take(poolId: string): RawRow[] {
+    const run: RawRow[] = [];
+    while (!this.#next.done && this.#next.value["poolId"] === poolId) {
       run.push(this.#next.value);
       this.#next = this.#rows.next();
     }

@@ -11,6 +11,7 @@
  *
  * @module
  */
+import { GEO_RULE, HEALTH_CHECK, MEMBER, POOL, SERVICE } from "./columns.ts";
 import type { Database } from "./database.ts";
 import type { ObjectKind } from "./history.ts";
 import type { Staging } from "./staging.ts";
@@ -177,17 +178,8 @@ const DROP_TABLES = [
   "stored_rule_keys",
 ].map((name) => `DROP TABLE IF EXISTS temp.${name};`).join("");
 
-/** Columns of a pool that are staged as they are stored. */
-const POOL_COLUMNS = [
-  "algorithm",
-  "max_answers",
-  "on_all_down",
-  "min_healthy",
-  "failback",
-  "failback_delay_ms",
-  "geofence",
-  "flatten",
-];
+/** Columns of a pool that are staged as they are stored, but for the name by which it is the same one. */
+const POOL_COLUMNS = POOL.without("name", "fallbackPoolId").names;
 
 const POOLS = {
   created: "INSERT INTO temp.diff_pools (staged, stored) SELECT s.seq, NULL FROM temp.staged_pools AS s " +
@@ -213,7 +205,7 @@ const POOL_IDS = "INSERT INTO temp.pool_ids (seq, id, stored) SELECT s.seq, coal
 /** Columns of a member by which it is the same one. */
 const MEMBER_KEY = ["ip_address", "target", "port"];
 /** Columns that may differ then. */
-const MEMBER_COLUMNS = ["weight", "priority", "enabled", "latitude", "longitude", "region"];
+const MEMBER_COLUMNS = MEMBER.without("ipAddress", "target", "port").names;
 
 /** Whether a stored member t is the staged member m; both are of one pool. */
 const SAME_MEMBER = "t.ip_address IS m.ip_address AND t.target IS m.target AND t.port = m.port";
@@ -239,28 +231,11 @@ const MEMBERS = {
     "LEFT JOIN temp.fresh_members AS f ON f.n = d.n",
 };
 
-const CHECK_COLUMNS = [
-  "type",
-  "port",
-  "interval_ms",
-  "timeout_ms",
-  "rise",
-  "fall",
-  "http_method",
-  "http_path",
-  "http_host",
-  "http_expected_status",
-  "http_contains",
-  "insecure_skip_verify",
-  "require",
-  "checks",
-];
-
 const HEALTH_CHECKS = {
   written: "INSERT INTO temp.diff_health_checks (staged, stored) SELECT c.pool, t.rowid " +
     "FROM temp.staged_health_checks AS c CROSS JOIN temp.pool_ids AS i ON i.seq = c.pool " +
     "LEFT JOIN main.health_checks AS t ON i.stored IS NOT NULL AND t.pool_id = i.id WHERE t.rowid IS NULL OR " +
-    `(${of("t", CHECK_COLUMNS)}) IS NOT (${of("c", CHECK_COLUMNS)})`,
+    `(${of("t", HEALTH_CHECK.names)}) IS NOT (${of("c", HEALTH_CHECK.names)})`,
   deleted: "INSERT INTO temp.diff_health_checks (staged, stored) SELECT NULL, t.rowid " +
     "FROM main.health_checks AS t JOIN main.pools AS p ON p.id = t.pool_id " +
     "LEFT JOIN temp.staged_pools AS s ON s.name = p.name " +
@@ -271,10 +246,12 @@ const HEALTH_CHECKS = {
     "LEFT JOIN temp.pool_ids AS i ON i.seq = d.staged",
 };
 
+/** Columns of what a geo rule matches. */
+const MATCH_COLUMNS = GEO_RULE.without("memberId").names;
+
 /** A rule has no name: equal content is the same rule, and as many are kept as there are staged. */
 function ruleKeys(pool: string): string {
-  const match =
-    "coalesce('cidr ' || g.cidr, 'country ' || g.country, 'continent ' || g.continent, 'asn ' || g.asn)";
+  const match = `coalesce(${MATCH_COLUMNS.map((name) => `'${name} ' || g.${name}`).join(", ")})`;
   const key = `${pool} || ' ' || ${match} || ' ' || coalesce(m.ip_address, m.target) || ' ' || m.port`;
   return `${key} AS key, row_number() OVER (PARTITION BY ${key} ORDER BY g.seq) AS nth, g.seq`;
 }
@@ -297,11 +274,16 @@ const GEO_RULES = {
     "LEFT JOIN temp.fresh_geo_rules AS f ON f.n = d.n",
 };
 
+/** Columns of a service that are staged as they are stored, but for the domain by which it is the same one. */
+const SERVICE_COLUMNS = SERVICE.without("domain", "poolId").names;
+
 const SERVICES = {
   written: "INSERT INTO temp.diff_services (staged, stored) SELECT s.seq, v.rowid " +
     "FROM temp.staged_services AS s LEFT JOIN main.services AS v ON v.domain = s.domain " +
     "LEFT JOIN temp.staged_pools AS p ON p.name = s.pool LEFT JOIN temp.pool_ids AS i ON i.seq = p.seq " +
-    "WHERE v.rowid IS NULL OR (v.pool_id, v.ttl, v.min_ttl, v.ecs) IS NOT (i.id, s.ttl, s.min_ttl, s.ecs) " +
+    `WHERE v.rowid IS NULL OR (v.pool_id, ${of("v", SERVICE_COLUMNS)}) IS NOT (i.id, ${
+      of("s", SERVICE_COLUMNS)
+    }) ` +
     "ORDER BY v.rowid IS NOT NULL, s.seq",
   deleted: "INSERT INTO temp.diff_services (staged, stored) SELECT NULL, v.rowid FROM main.services AS v " +
     "WHERE NOT EXISTS (SELECT 1 FROM temp.staged_services AS s WHERE s.domain = v.domain)",
@@ -354,23 +336,23 @@ const SQL_APPLY: readonly string[] = [
   "WHERE d.stored IS NULL ORDER BY d.n",
   `UPDATE main.members SET ${assigned("m", MEMBER_COLUMNS)}, revision = ? FROM temp.diff_members AS d ` +
   "CROSS JOIN temp.staged_members AS m ON m.seq = d.staged WHERE main.members.seq = d.stored",
-  `INSERT INTO main.health_checks (pool_id, ${CHECK_COLUMNS}, revision) ` +
-  `SELECT i.id, ${of("c", CHECK_COLUMNS)}, ? FROM temp.diff_health_checks AS d ` +
+  `INSERT INTO main.health_checks (pool_id, ${HEALTH_CHECK.names}, revision) ` +
+  `SELECT i.id, ${of("c", HEALTH_CHECK.names)}, ? FROM temp.diff_health_checks AS d ` +
   "CROSS JOIN temp.staged_health_checks AS c ON c.pool = d.staged CROSS JOIN temp.pool_ids AS i " +
   "ON i.seq = c.pool WHERE true ORDER BY d.n ON CONFLICT (pool_id) DO UPDATE SET " +
-  assigned("excluded", [...CHECK_COLUMNS, "revision"]),
-  "INSERT INTO main.geo_rules (id, pool_id, cidr, country, continent, asn, member_id, revision) " +
-  "SELECT f.id, i.id, g.cidr, g.country, g.continent, g.asn, t.id, ? " +
+  assigned("excluded", [...HEALTH_CHECK.names, "revision"]),
+  `INSERT INTO main.geo_rules (id, pool_id, ${MATCH_COLUMNS}, member_id, revision) ` +
+  `SELECT f.id, i.id, ${of("g", MATCH_COLUMNS)}, t.id, ? ` +
   "FROM temp.diff_geo_rules AS d CROSS JOIN temp.staged_geo_rules AS g ON g.seq = d.staged " +
   "CROSS JOIN temp.pool_ids AS i ON i.seq = g.pool CROSS JOIN temp.staged_members AS m ON m.seq = g.member " +
   `CROSS JOIN main.members AS t ON t.pool_id = i.id AND ${SAME_MEMBER} ` +
   "CROSS JOIN temp.fresh_geo_rules AS f ON f.n = d.n WHERE d.stored IS NULL ORDER BY d.n",
-  "INSERT INTO main.services (id, domain, pool_id, ttl, min_ttl, ecs, revision, reversed_domain) " +
-  "SELECT f.id, s.domain, i.id, s.ttl, s.min_ttl, s.ecs, ?, s.reversed_domain " +
+  `INSERT INTO main.services (id, domain, pool_id, ${SERVICE_COLUMNS}, revision, reversed_domain) ` +
+  `SELECT f.id, s.domain, i.id, ${of("s", SERVICE_COLUMNS)}, ?, s.reversed_domain ` +
   "FROM temp.diff_services AS d CROSS JOIN temp.staged_services AS s ON s.seq = d.staged " +
   "CROSS JOIN temp.fresh_services AS f ON f.n = d.n LEFT JOIN temp.staged_pools AS p ON p.name = s.pool " +
   "LEFT JOIN temp.pool_ids AS i ON i.seq = p.seq WHERE d.stored IS NULL ORDER BY d.n",
-  "UPDATE main.services SET pool_id = i.id, ttl = s.ttl, min_ttl = s.min_ttl, ecs = s.ecs, revision = ? " +
+  `UPDATE main.services SET pool_id = i.id, ${assigned("s", SERVICE_COLUMNS)}, revision = ? ` +
   "FROM temp.diff_services AS d CROSS JOIN temp.staged_services AS s ON s.seq = d.staged " +
   "LEFT JOIN temp.staged_pools AS p ON p.name = s.pool LEFT JOIN temp.pool_ids AS i ON i.seq = p.seq " +
   "WHERE main.services.rowid = d.stored",

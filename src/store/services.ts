@@ -8,6 +8,7 @@
  * @module
  */
 import type { Service } from "../model/model.ts";
+import { type RawRow, SERVICE } from "./columns.ts";
 import type { Database } from "./database.ts";
 import { type Page, pageOf, type PageRequest } from "./page.ts";
 
@@ -28,18 +29,18 @@ export class Services {
 
   /** The service of that id, or `null`. */
   get(id: string): ServiceRow | null {
-    return rowOrNull(this.#database.get<Columns>(`SELECT ${COLUMNS} FROM services WHERE id = ?`, id));
+    return rowOrNull(this.#database.get<RawRow>(`SELECT ${SELECT} FROM services WHERE id = ?`, id));
   }
 
   /** The service of exactly that domain (lower-case, no final dot), or `null`. */
   byDomain(domain: string): ServiceRow | null {
-    return rowOrNull(this.#database.get<Columns>(`SELECT ${COLUMNS} FROM services WHERE domain = ?`, domain));
+    return rowOrNull(this.#database.get<RawRow>(`SELECT ${SELECT} FROM services WHERE domain = ?`, domain));
   }
 
   /** A page of services by domain. */
   page({ limit, cursor }: PageRequest): Page<ServiceRow> {
-    const rows = this.#database.all<Columns>(
-      `SELECT ${COLUMNS} FROM services WHERE domain > ? ORDER BY domain LIMIT ?`,
+    const rows = this.#database.all<RawRow>(
+      `SELECT ${SELECT} FROM services WHERE domain > ? ORDER BY domain LIMIT ?`,
       cursor ?? "",
       limit + 1,
     );
@@ -48,8 +49,8 @@ export class Services {
 
   /** Some of the services that answer from a pool, at most `limit`. */
   someOf(poolId: string, limit: number): ServiceRow[] {
-    return this.#database.all<Columns>(
-      `SELECT ${COLUMNS} FROM services WHERE pool_id = ? LIMIT ?`,
+    return this.#database.all<RawRow>(
+      `SELECT ${SELECT} FROM services WHERE pool_id = ? LIMIT ?`,
       poolId,
       limit,
     )
@@ -58,8 +59,8 @@ export class Services {
 
   /** The services strictly below a domain, one by one. */
   *below(domain: string): Generator<ServiceRow> {
-    const rows = this.#database.iterate<Columns>(
-      `SELECT ${COLUMNS} FROM services WHERE reversed_domain > ? AND reversed_domain < ?`,
+    const rows = this.#database.iterate<RawRow>(
+      `SELECT ${SELECT} FROM services WHERE reversed_domain > ? AND reversed_domain < ?`,
       ...namesBelow(domain),
     );
     for (const row of rows) yield rowOf(row);
@@ -67,9 +68,10 @@ export class Services {
 
   /** Every service, by domain, one at a time. Don't commit before it has been read to the end. */
   *each(): Generator<Service> {
-    const services = this.#database.iterate<Columns>(`SELECT ${COLUMNS} FROM services ORDER BY domain`);
-    for (const { revision: _, ...row } of services) {
-      yield { ...row, ecs: row.ecs === 1 };
+    const services = this.#database.iterate<RawRow>(`SELECT ${SELECT} FROM services ORDER BY domain`);
+    for (const raw of services) {
+      const { revision: _, ...service } = rowOf(raw);
+      yield service;
     }
   }
 
@@ -91,15 +93,12 @@ export function namesBelow(domain: string): readonly [after: string, before: str
   return [`${parent}.`, `${parent}/`];
 }
 
-interface Columns extends Omit<ServiceRow, "ecs"> {
-  readonly ecs: number;
+const SELECT = `id, ${SERVICE.select}, revision`;
+
+function rowOf(raw: RawRow): ServiceRow {
+  return SERVICE.rowOf(raw);
 }
 
-const COLUMNS = "id, domain, pool_id AS poolId, ttl, min_ttl AS minTtl, ecs, revision";
-function rowOf(row: Columns): ServiceRow {
-  return { ...row, ecs: row.ecs === 1 };
-}
-
-function rowOrNull(row: Columns | undefined): ServiceRow | null {
-  return row ? rowOf(row) : null;
+function rowOrNull(raw: RawRow | undefined): ServiceRow | null {
+  return raw ? rowOf(raw) : null;
 }

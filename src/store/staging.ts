@@ -13,10 +13,15 @@ import type { ModelSink, ReadZone } from "../model/model_reader.ts";
 import type { ServiceFile } from "../model/model_schema.ts";
 import type { Place } from "../model/places.ts";
 import type { JoinedPool, JoinedRule } from "../model/pool_parts.ts";
+import { GEO_RULE, HEALTH_CHECK, MEMBER, POOL, SERVICE } from "./columns.ts";
 import type { Database } from "./database.ts";
-import { checksJson } from "./health_checks.ts";
 import { namesBelow, reversedDomain } from "./services.ts";
 import { ZoneCuts } from "./zone_cuts.ts";
+
+// References are staged as names and numbers.
+const STAGED_POOL = POOL.without("fallbackPoolId");
+const STAGED_GEO_RULE = GEO_RULE.without("memberId");
+const STAGED_SERVICE = SERVICE.without("poolId");
 
 /** How many objects are staged. */
 export interface StagedCounts {
@@ -65,19 +70,11 @@ export class Staging implements ModelSink, Disposable {
   pool(pool: JoinedPool, place: Place): Place | null {
     const seq = this.#counts.pools + 1;
     const inserted = this.#database.run(
-      "INSERT OR IGNORE INTO temp.staged_pools VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      INSERT_POOL,
       seq,
       place,
-      pool.name,
-      pool.algorithm,
-      pool.maxAnswers,
-      pool.onAllDown,
       pool.fallbackPool,
-      pool.minHealthy,
-      pool.failback,
-      pool.failbackDelayMs,
-      Number(pool.geofence),
-      Number(pool.flatten),
+      ...STAGED_POOL.valuesOf(pool),
     );
     if (inserted === 0) return this.#placeOf("SELECT place FROM temp.staged_pools WHERE name = ?", pool.name);
     this.#counts.pools = seq;
@@ -89,17 +86,15 @@ export class Staging implements ModelSink, Disposable {
   }
 
   /** Stages a service. @returns the place of the service that has its domain already, else `null` */
-  service({ domain, pool, ttl, minTtl, ecs }: ServiceFile, place: Place): Place | null {
+  service(service: ServiceFile, place: Place): Place | null {
+    const { domain, pool } = service;
     const inserted = this.#database.run(
-      "INSERT OR IGNORE INTO temp.staged_services VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+      INSERT_SERVICE,
       this.#counts.services + 1,
       place,
-      domain,
       pool,
-      ttl,
-      minTtl,
-      Number(ecs),
       reversedDomain(domain),
+      ...STAGED_SERVICE.valuesOf(service),
     );
     if (inserted === 0) {
       return this.#placeOf("SELECT place FROM temp.staged_services WHERE domain = ?", domain);
@@ -188,57 +183,24 @@ export class Staging implements ModelSink, Disposable {
   }
 
   #member(member: JoinedPool["members"][number], pool: number): void {
-    this.#database.run(
-      "INSERT INTO temp.staged_members VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-      ++this.#counts.members,
-      pool,
-      member.ipAddress,
-      member.target,
-      member.port,
-      member.weight,
-      member.priority,
-      Number(member.enabled),
-      member.latitude,
-      member.longitude,
-      member.region,
-    );
+    this.#database.run(INSERT_MEMBER, ++this.#counts.members, pool, ...MEMBER.valuesOf(member));
   }
 
   #healthCheck(check: HealthCheck, pool: number): void {
     this.#counts.healthChecks++;
-    this.#database.run(
-      "INSERT INTO temp.staged_health_checks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-      pool,
-      check.type,
-      check.port,
-      check.intervalMs,
-      check.timeoutMs,
-      check.rise,
-      check.fall,
-      check.httpMethod,
-      check.httpPath,
-      check.httpHost,
-      check.httpExpectedStatus,
-      check.httpContains,
-      Number(check.insecureSkipVerify),
-      check.require,
-      checksJson(check),
-    );
+    this.#database.run(INSERT_HEALTH_CHECK, pool, ...HEALTH_CHECK.valuesOf(check));
   }
 
   #geoRule(
-    { cidr, country, continent, asn }: JoinedRule,
+    rule: JoinedRule,
     { pool, member }: { readonly pool: number; readonly member: number },
   ): void {
     this.#database.run(
-      "INSERT INTO temp.staged_geo_rules VALUES (?, ?, ?, ?, ?, ?, ?)",
+      INSERT_GEO_RULE,
       ++this.#counts.geoRules,
       pool,
-      cidr,
-      country,
-      continent,
-      asn,
       member,
+      ...STAGED_GEO_RULE.valuesOf(rule),
     );
   }
 
@@ -266,28 +228,31 @@ const CIRCLE_SHOWN_MAX = 20;
 
 const CREATE_TABLES = `
   CREATE TABLE temp.staged_pools (
-    seq INTEGER PRIMARY KEY, place INTEGER, name TEXT UNIQUE, algorithm TEXT, max_answers INTEGER, on_all_down TEXT,
-    fallback TEXT, min_healthy, failback TEXT, failback_delay_ms INTEGER, geofence INTEGER, flatten INTEGER
+    seq INTEGER PRIMARY KEY, place INTEGER, fallback TEXT, ${STAGED_POOL.definitions}, UNIQUE (name)
   );
-  CREATE TABLE temp.staged_members (
-    seq INTEGER PRIMARY KEY, pool INTEGER, ip_address TEXT, target TEXT, port INTEGER, weight INTEGER,
-    priority INTEGER, enabled INTEGER, latitude REAL, longitude REAL, region TEXT
-  );
-  CREATE TABLE temp.staged_health_checks (
-    pool INTEGER PRIMARY KEY, type TEXT, port INTEGER, interval_ms INTEGER, timeout_ms INTEGER, rise INTEGER,
-    fall INTEGER, http_method TEXT, http_path TEXT, http_host TEXT, http_expected_status TEXT, http_contains TEXT,
-    insecure_skip_verify INTEGER, require, checks TEXT
-  );
+  CREATE TABLE temp.staged_members (seq INTEGER PRIMARY KEY, pool INTEGER, ${MEMBER.definitions});
+  CREATE TABLE temp.staged_health_checks (pool INTEGER PRIMARY KEY, ${HEALTH_CHECK.definitions});
   CREATE TABLE temp.staged_geo_rules (
-    seq INTEGER PRIMARY KEY, pool INTEGER, cidr TEXT, country TEXT, continent TEXT, asn INTEGER, member INTEGER
+    seq INTEGER PRIMARY KEY, pool INTEGER, member INTEGER, ${STAGED_GEO_RULE.definitions}
   );
   CREATE TABLE temp.staged_services (
-    seq INTEGER PRIMARY KEY, place INTEGER, domain TEXT UNIQUE, pool TEXT, ttl INTEGER, min_ttl INTEGER,
-    ecs INTEGER, reversed_domain TEXT
+    seq INTEGER PRIMARY KEY, place INTEGER, pool TEXT, reversed_domain TEXT, ${STAGED_SERVICE.definitions},
+    UNIQUE (domain)
   );
   CREATE TABLE temp.staged_zones (seq INTEGER PRIMARY KEY, place INTEGER, domain TEXT UNIQUE, text TEXT);
   CREATE TABLE temp.staged_cuts (zone_domain TEXT, cut TEXT, PRIMARY KEY (zone_domain, cut)) WITHOUT ROWID;
 `;
+
+/** The values in the order of the table: its own columns first. */
+const INSERT_POOL = insert("OR IGNORE INTO temp.staged_pools", 3 + STAGED_POOL.names.length);
+const INSERT_MEMBER = insert("INTO temp.staged_members", 2 + MEMBER.names.length);
+const INSERT_HEALTH_CHECK = insert("INTO temp.staged_health_checks", 1 + HEALTH_CHECK.names.length);
+const INSERT_GEO_RULE = insert("INTO temp.staged_geo_rules", 3 + STAGED_GEO_RULE.names.length);
+const INSERT_SERVICE = insert("OR IGNORE INTO temp.staged_services", 4 + STAGED_SERVICE.names.length);
+
+function insert(table: string, columns: number): string {
+  return `INSERT ${table} VALUES (${Array(columns).fill("?").join(", ")})`;
+}
 
 const DROP_TABLES = [
   "pools",

@@ -9,9 +9,9 @@
  */
 import type { Fallback, HealthCheck } from "../model/model.ts";
 import { targetOf } from "../model/override.ts";
+import { GEO_RULE, HEALTH_CHECK, MEMBER, POOL, SERVICE } from "./columns.ts";
 import type { Database } from "./database.ts";
 import type { GeoRuleRow } from "./geo_rules.ts";
-import { checksJson } from "./health_checks.ts";
 import { type HistoryEntry, type HistoryLimits, type ObjectKind, SUMMARY } from "./history.ts";
 import type { MemberRow } from "./members.ts";
 import type { OverrideRow } from "./overrides.ts";
@@ -60,21 +60,7 @@ export class Writer {
 
   /** Inserts or overwrites a pool's own fields. */
   putPool(pool: Unstamped<PoolRow>): void {
-    this.#database.run(
-      PUT_POOL,
-      pool.id,
-      pool.name,
-      pool.algorithm,
-      pool.maxAnswers,
-      pool.onAllDown,
-      pool.fallbackPoolId,
-      pool.minHealthy,
-      pool.failback,
-      pool.failbackDelayMs,
-      Number(pool.geofence),
-      Number(pool.flatten),
-      this.generation,
-    );
+    this.#database.run(PUT_POOL, pool.id, ...POOL.valuesOf(pool), this.generation);
   }
 
   /** Deletes a pool with its members, check and rules; its services lose it. */
@@ -84,21 +70,7 @@ export class Writer {
 
   /** Inserts or overwrites a member. */
   putMember(member: Unstamped<MemberRow>): void {
-    this.#database.run(
-      PUT_MEMBER,
-      member.id,
-      member.poolId,
-      member.ipAddress,
-      member.target,
-      member.port,
-      member.weight,
-      member.priority,
-      Number(member.enabled),
-      member.latitude,
-      member.longitude,
-      member.region,
-      this.generation,
-    );
+    this.#database.run(PUT_MEMBER, member.id, ...MEMBER.valuesOf(member), member.poolId, this.generation);
   }
 
   /** Deletes a member; rules that lead to it must be gone when the transaction ends. */
@@ -108,25 +80,7 @@ export class Writer {
 
   /** Inserts or overwrites a pool's check. */
   putHealthCheck(poolId: string, check: HealthCheck): void {
-    this.#database.run(
-      PUT_HEALTH_CHECK,
-      poolId,
-      check.type,
-      check.port,
-      check.intervalMs,
-      check.timeoutMs,
-      check.rise,
-      check.fall,
-      check.httpMethod,
-      check.httpPath,
-      check.httpHost,
-      check.httpExpectedStatus,
-      check.httpContains,
-      Number(check.insecureSkipVerify),
-      check.require,
-      checksJson(check),
-      this.generation,
-    );
+    this.#database.run(PUT_HEALTH_CHECK, poolId, ...HEALTH_CHECK.valuesOf(check), this.generation);
   }
 
   /** Deletes a pool's check. */
@@ -135,8 +89,8 @@ export class Writer {
   }
 
   /** Inserts or overwrites a geo rule. */
-  putGeoRule({ id, poolId, cidr, country, continent, asn, memberId }: Unstamped<GeoRuleRow>): void {
-    this.#database.run(PUT_GEO_RULE, id, poolId, cidr, country, continent, asn, memberId, this.generation);
+  putGeoRule(rule: Unstamped<GeoRuleRow>): void {
+    this.#database.run(PUT_GEO_RULE, rule.id, ...GEO_RULE.valuesOf(rule), rule.poolId, this.generation);
   }
 
   /** Deletes a geo rule. */
@@ -145,18 +99,9 @@ export class Writer {
   }
 
   /** Inserts or overwrites a service. */
-  putService({ id, domain, poolId, ttl, minTtl, ecs }: Unstamped<ServiceRow>): void {
-    this.#database.run(
-      PUT_SERVICE,
-      id,
-      domain,
-      poolId,
-      ttl,
-      minTtl,
-      Number(ecs),
-      this.generation,
-      reversedDomain(domain),
-    );
+  putService(service: Unstamped<ServiceRow>): void {
+    const reversed = reversedDomain(service.domain);
+    this.#database.run(PUT_SERVICE, service.id, ...SERVICE.valuesOf(service), reversed, this.generation);
   }
 
   /** Deletes a service. */
@@ -285,67 +230,11 @@ const OLDEST =
   "SELECT generation, (SELECT bytes_until FROM history ORDER BY generation DESC LIMIT 1) - bytes_until " +
   "+ bytes AS kept FROM history ORDER BY generation LIMIT 1";
 
-const PUT_POOL = upsert("pools", "id", [
-  "name",
-  "algorithm",
-  "max_answers",
-  "on_all_down",
-  "fallback_pool_id",
-  "min_healthy",
-  "failback",
-  "failback_delay_ms",
-  "geofence",
-  "flatten",
-  "revision",
-]);
-const PUT_MEMBER = upsert("members", "id", [
-  "pool_id",
-  "ip_address",
-  "target",
-  "port",
-  "weight",
-  "priority",
-  "enabled",
-  "latitude",
-  "longitude",
-  "region",
-  "revision",
-]);
-const PUT_HEALTH_CHECK = upsert("health_checks", "pool_id", [
-  "type",
-  "port",
-  "interval_ms",
-  "timeout_ms",
-  "rise",
-  "fall",
-  "http_method",
-  "http_path",
-  "http_host",
-  "http_expected_status",
-  "http_contains",
-  "insecure_skip_verify",
-  "require",
-  "checks",
-  "revision",
-]);
-const PUT_GEO_RULE = upsert("geo_rules", "id", [
-  "pool_id",
-  "cidr",
-  "country",
-  "continent",
-  "asn",
-  "member_id",
-  "revision",
-]);
-const PUT_SERVICE = upsert("services", "id", [
-  "domain",
-  "pool_id",
-  "ttl",
-  "min_ttl",
-  "ecs",
-  "revision",
-  "reversed_domain",
-]);
+const PUT_POOL = upsert("pools", "id", [...POOL.names, "revision"]);
+const PUT_MEMBER = upsert("members", "id", [...MEMBER.names, "pool_id", "revision"]);
+const PUT_HEALTH_CHECK = upsert("health_checks", "pool_id", [...HEALTH_CHECK.names, "revision"]);
+const PUT_GEO_RULE = upsert("geo_rules", "id", [...GEO_RULE.names, "pool_id", "revision"]);
+const PUT_SERVICE = upsert("services", "id", [...SERVICE.names, "reversed_domain", "revision"]);
 const PUT_ZONE = upsert("zones", "domain", ["text", "revision"]);
 const INSERT_OVERRIDE =
   "INSERT INTO overrides (id, target, pool_id, member_id, state, reason, owner, starts_at, " +
