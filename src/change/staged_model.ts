@@ -58,6 +58,7 @@ export class StagedModel implements Disposable {
   finish(): JudgedModel {
     const { reader } = this;
     const fallback = reader.finish();
+    this.#staging.seal();
     for (const problem of judgeStaged(this.#staging)) {
       if (reader.problems.isFull) break;
       reader.report(problem);

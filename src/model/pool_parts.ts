@@ -36,7 +36,7 @@ export function joinParts(
   const { members, geoRules } = pool;
   const problems: PartProblem[] = [];
   // Most pools are small and have no rules: then there is nothing to build.
-  const kept = members.length < 2 ? members : withoutRepeats(members, problems);
+  const kept = haveRepeats(members) ? withoutRepeats(members, problems) : members;
   if (geoRules.length === 0) return { pool: { ...pool, members: kept, geoRules: [] }, problems };
   const indexes = new Map<string, number>();
   for (const [i, member] of kept.entries()) {
@@ -56,6 +56,23 @@ export function joinParts(
 /** What is wrong with a rule that leads to a member that the pool hasn't got; the fix is to be added. */
 export function notInPool(member: string): string {
   return `member ${member} isn't in this pool`;
+}
+
+/** Whether some may be the same; up to so many are compared quicker than they are gathered. */
+function haveRepeats(members: PoolFile["members"]): boolean {
+  return members.length > COMPARED_MAX ||
+    members.some((member, i) => {
+      for (let before = 0; before < i; before++) if (isSame(member, members[before]!)) return true;
+      return false;
+    });
+}
+
+const COMPARED_MAX = 8;
+
+type PoolMember = PoolFile["members"][number];
+
+function isSame(one: PoolMember, other: PoolMember): boolean {
+  return one.port === other.port && addressOf(one) === addressOf(other);
 }
 
 function withoutRepeats(members: PoolFile["members"], problems: PartProblem[]): PoolFile["members"] {

@@ -6,8 +6,8 @@
  * it is to be created, without a staged one deleted, with both changed. So the cost of a model that is there already
  * is that of reading both once, and a row that doesn't differ is never written.
  *
- * New objects get ids that are drawn together and sorted: each is 128 bits of chance, but the indexes grow at their
- * ends, which makes a first million several times faster.
+ * New objects get ids in rising order: the n-th of them begins with a chance within the n-th part of all beginnings, and
+ * goes on with 96 bits of chance. So the indexes grow at their ends, which makes a first million several times faster.
  *
  * @module
  */
@@ -133,8 +133,10 @@ export class Replacement implements Disposable {
 
   #drawIds(table: string): void {
     this.#database.run(
-      `INSERT INTO temp.fresh_${table} (id) SELECT id FROM ` +
-        `(SELECT lower(hex(randomblob(16))) AS id FROM temp.diff_${table} WHERE stored IS NULL) ORDER BY id`,
+      `INSERT INTO temp.fresh_${table} (n, id) SELECT n, format('%08x', ` +
+        "((n - 1) * 4294967296 + (random() & 4294967295)) / ?) || lower(hex(randomblob(12))) " +
+        `FROM temp.diff_${table} WHERE stored IS NULL ORDER BY n`,
+      this.#created(table),
     );
   }
 

@@ -8,6 +8,7 @@
  *
  * @module
  */
+import type { SQLInputValue } from "node:sqlite";
 import type { HealthCheck } from "../model/model.ts";
 import type { ModelSink, ReadZone } from "../model/model_reader.ts";
 import type { ServiceFile } from "../model/model_schema.ts";
@@ -22,6 +23,10 @@ import { ZoneCuts } from "./zone_cuts.ts";
 const STAGED_POOL = POOL.without("fallbackPoolId");
 const STAGED_GEO_RULE = GEO_RULE.without("memberId");
 const STAGED_SERVICE = SERVICE.without("poolId");
+
+/** Members are half of the rows, and one by one a call costs more than its row. */
+const MEMBERS_AT_ONCE = 32;
+const MEMBER_WIDTH = 2 + MEMBER.names.length;
 
 /** How many objects are staged. */
 export interface StagedCounts {
@@ -52,6 +57,8 @@ export class Staging implements ModelSink, Disposable {
   readonly #database: Database;
   readonly #zoneCuts: ZoneCuts;
   readonly #counts = { pools: 0, members: 0, healthChecks: 0, geoRules: 0, services: 0, zones: 0 };
+  /** Members that aren't written yet, value behind value. */
+  #waiting: SQLInputValue[] = [];
   #cuts = 0;
 
   /** Makes the tables; the connection stays its opener's to close. */
@@ -120,6 +127,14 @@ export class Staging implements ModelSink, Disposable {
     return null;
   }
 
+  /** Says that all is staged; before anything is asked for. */
+  seal(): void {
+    for (let at = 0; at < this.#waiting.length; at += MEMBER_WIDTH) {
+      this.#database.run(INSERT_MEMBER, ...this.#waiting.slice(at, at + MEMBER_WIDTH));
+    }
+    this.#waiting = [];
+  }
+
   /** The services whose pool isn't there. */
   servicesWithoutPool(): Iterable<PoolReference> {
     return this.#database.iterate<PoolReference>(SERVICES_WITHOUT_POOL);
@@ -183,7 +198,10 @@ export class Staging implements ModelSink, Disposable {
   }
 
   #member(member: JoinedPool["members"][number], pool: number): void {
-    this.#database.run(INSERT_MEMBER, ++this.#counts.members, pool, ...MEMBER.valuesOf(member));
+    this.#waiting.push(++this.#counts.members, pool, ...MEMBER.valuesOf(member));
+    if (this.#waiting.length < MEMBERS_AT_ONCE * MEMBER_WIDTH) return;
+    this.#database.run(INSERT_MEMBERS, ...this.#waiting);
+    this.#waiting = [];
   }
 
   #healthCheck(check: HealthCheck, pool: number): void {
@@ -245,13 +263,15 @@ const CREATE_TABLES = `
 
 /** The values in the order of the table: its own columns first. */
 const INSERT_POOL = insert("OR IGNORE INTO temp.staged_pools", 3 + STAGED_POOL.names.length);
-const INSERT_MEMBER = insert("INTO temp.staged_members", 2 + MEMBER.names.length);
+const INSERT_MEMBER = insert("INTO temp.staged_members", MEMBER_WIDTH);
+const INSERT_MEMBERS = insert("INTO temp.staged_members", MEMBER_WIDTH, MEMBERS_AT_ONCE);
 const INSERT_HEALTH_CHECK = insert("INTO temp.staged_health_checks", 1 + HEALTH_CHECK.names.length);
 const INSERT_GEO_RULE = insert("INTO temp.staged_geo_rules", 3 + STAGED_GEO_RULE.names.length);
 const INSERT_SERVICE = insert("OR IGNORE INTO temp.staged_services", 4 + STAGED_SERVICE.names.length);
 
-function insert(table: string, columns: number): string {
-  return `INSERT ${table} VALUES (${Array(columns).fill("?").join(", ")})`;
+function insert(table: string, columns: number, rows = 1): string {
+  const row = `(${Array(columns).fill("?").join(", ")})`;
+  return `INSERT ${table} VALUES ${Array(rows).fill(row).join(", ")}`;
 }
 
 const DROP_TABLES = [

@@ -57,6 +57,22 @@ Deno.test("members keep the order that a file gives them", async () => {
   assert.deepEqual(store.model().pools[0]!.members.map(({ ipAddress }) => ipAddress), addresses);
 });
 
+Deno.test("every new object has an id of its own, however many come at once", async () => {
+  using store = Store.memory();
+  const pools = Array.from({ length: 20 }, (_, i) => {
+    const members = Array.from({ length: i }, (_, j) => ({ ipAddress: `192.0.2.${j}`, port: 443 }));
+    return `${JSON.stringify({ pool: { name: `p${i}`, members } })}\n`;
+  });
+  await apply(changesOf(store), pools.join("") + services(70));
+  const model = store.model();
+  for (const { name, members } of model.pools) assert.equal(`p${members.length}`, name);
+  const ids = [...model.pools, ...model.pools.flatMap(({ members }) => members), ...model.services].map((
+    { id },
+  ) => id);
+  assert.equal(new Set(ids).size, 20 + 190 + 70);
+  for (const id of ids) assert.match(id, /^[0-9a-f]{32}$/);
+});
+
 Deno.test("a document that isn't fine leaves nothing of it behind", async () => {
   using store = storeOf([[createPool(1)]]);
   const lines = dump(store);

@@ -37,6 +37,7 @@ interface Fault {
 }
 
 const members = (...addresses: string[]) => addresses.map((ipAddress) => ({ ipAddress, port: 443 }));
+const hosts = (count: number) => Array.from({ length: count }, (_, i) => `192.0.2.${i}`);
 const falling = (name: string, fallbackPool: string) => ({ name, onAllDown: "fallback", fallbackPool });
 const CUT = zoneText("sub 300 NS ns.example.net.");
 
@@ -116,6 +117,13 @@ const FAULTS: Readonly<Record<string, Fault>> = {
     at: { section: "pools", index: 0, words: '{"ipAddress":"192.0.2.1"' },
     says: "member 192.0.2.1 port 443 is in the pool twice (also at {first}); keep one",
     first: { section: "pools", index: 0, words: '{"ipAddress":"192.0.2.1","port":443},{"ip' },
+    isWithinReach: true,
+  },
+  "a member twice among many": {
+    model: { pools: [{ name: "a", members: members(...hosts(40), "192.0.2.7") }] },
+    at: { section: "pools", index: 0, words: '{"ipAddress":"192.0.2.7"' },
+    says: "member 192.0.2.7 port 443 is in the pool twice (also at {first}); keep one",
+    first: { section: "pools", index: 0, words: '{"ipAddress":"192.0.2.7","port":443},{' },
     isWithinReach: true,
   },
   "a rule that leads to none of the members": {
