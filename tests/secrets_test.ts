@@ -7,12 +7,14 @@
  * @module
  */
 import { deepEqual, equal, ok } from "node:assert/strict";
-import { ROUTES } from "../src/api/openapi.ts";
+import { routesOf } from "../src/api/resource.ts";
+import { RESOURCES } from "../src/api/routes.ts";
 import { startTestNode, TEST_SETTINGS } from "./test_node.ts";
 
 /** A token of the settings, and one that somebody tries. */
 const CANARIES = ["canary-token-5d41402a", "canary-guess-bc4b2a76"] as const;
 const [TOKEN, GUESS] = CANARIES;
+const ROUTES = routesOf(RESOURCES);
 
 Deno.test("no answer, no line of the log and no byte of the database holds a token", async () => {
   const folder = await Deno.makeTempDir();

@@ -1,5 +1,5 @@
 /**
- * Who may talk to the API: bearer tokens, and two checks that keep web pages out of a loopback API.
+ * Who may talk to the API: bearer tokens with what they may do, and two checks that keep web pages out of a loopback API.
  *
  * A browser on the operator's machine can reach `127.0.0.1`. Two ways lead from a foreign page to it, and each has
  * its own lock: a cross-site request carries the page's `Origin`, which isn't ours; a rebound DNS name makes the
@@ -22,6 +22,28 @@ export interface Access {
   readonly hostnames?: readonly string[];
 }
 
+/** What a token may be allowed to do. */
+export const SCOPES = [
+  /** Look at everything. */
+  "read",
+  /** Steer for a while: overrides, failback. */
+  "operate",
+  /** Change the model. */
+  "write",
+  /** Say who may do what. */
+  "admin",
+] as const;
+
+/** One of `SCOPES`. */
+export type Scope = (typeof SCOPES)[number];
+
+/**
+ * Gives what the bearer of an `Authorization` may do.
+ *
+ * @throws {ApiProblem} 401 when it is missing or isn't known
+ */
+export type Authenticate = (authorization: string | undefined) => ReadonlySet<Scope>;
+
 /** Refuses requests that a web page elsewhere may have caused (403). */
 export function refuseForeignPages(access: Pick<Access, "loopback" | "hostnames">): MiddlewareHandler {
   return async (c, next) => {
@@ -37,14 +59,40 @@ export function refuseForeignPages(access: Pick<Access, "loopback" | "hostnames"
   };
 }
 
-/** Asks for a bearer token (RFC 6750 §2.1) where `Access.tokens` has any, except where `isOpen`. */
-export function requireToken(access: Access, isOpen: (c: Context) => boolean): MiddlewareHandler {
-  const digests = access.tokens.map(digest);
+/** Asks for the scope that a request needs, except where it is `open`: 401 without a token, 403 without the scope. */
+export function requireScope(
+  authenticate: Authenticate,
+  neededFor: (c: Context) => Scope | "open",
+): MiddlewareHandler {
   return async (c, next) => {
-    if (digests.length > 0 && !isOpen(c)) checkToken(c.req.header("authorization"), digests);
+    const scope = neededFor(c);
+    if (scope !== "open") requireOf(authenticate(c.req.header("authorization")), scope);
     await next();
   };
 }
+
+function requireOf(granted: ReadonlySet<Scope>, scope: Scope): void {
+  if (granted.has(scope)) return;
+  throw new ApiProblem(
+    403,
+    `The token lacks the scope ${scope} (it has ${[...granted].join(", ") || "none"})`,
+    [],
+    {
+      "www-authenticate": `Bearer realm="pleiades", error="insufficient_scope", scope="${scope}"`,
+    },
+  );
+}
+
+/** Knows bearer tokens (RFC 6750 §2.1), each of which may do everything; where there are none, none is asked for. */
+export function tokensOfSettings(tokens: readonly string[]): Authenticate {
+  const digests = tokens.map(digest);
+  return (authorization) => {
+    if (digests.length > 0) checkToken(authorization, digests);
+    return EVERYTHING;
+  };
+}
+
+const EVERYTHING: ReadonlySet<Scope> = new Set(SCOPES);
 
 function checkToken(authorization: string | undefined, digests: readonly Uint8Array[]): void {
   const token = /^Bearer +(\S+) *$/i.exec(authorization ?? "")?.[1];

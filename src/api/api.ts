@@ -13,57 +13,38 @@ import { type Context, type Env, Hono, type MiddlewareHandler } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { EXPOSITION_CONTENT_TYPE } from "../telemetry/metrics.ts";
 import type { Logger } from "../telemetry/log.ts";
-import { type Access, refuseForeignPages, requireToken } from "./access.ts";
-import { documentationRoutes, serveDocumentation } from "./documentation.ts";
-import { serveExplain } from "./explain.ts";
-import { serveFallback } from "./fallback.ts";
-import { serveGeoRules } from "./geo_rules.ts";
-import { serveHealthChecks } from "./health_checks.ts";
-import { serveHistory } from "./history.ts";
+import { type Access, refuseForeignPages, requireScope, type Scope, tokensOfSettings } from "./access.ts";
 import { rememberAnswers } from "./idempotency.ts";
-import { serveMembers } from "./members.ts";
-import { APPLY_PATH, serveModel } from "./model.ts";
-import { METRICS_PATH, PROBE_PATHS, serveNode } from "./node.ts";
-import { openApiDocument, ROUTES } from "./openapi.ts";
-import { serveOverrides } from "./overrides.ts";
-import { servePools } from "./pools.ts";
+import { METRICS_PATH } from "./node.ts";
+import { openApiDocument } from "./openapi.ts";
 import type { ApiParts } from "./ports.ts";
 import { ApiProblem, invalidFields, invalidParameters, problemResponse } from "./problem.ts";
-import { BASE } from "./route.ts";
+import type { OpenApiDocument } from "./reference.ts";
+import { type Resource, routesOf } from "./resource.ts";
+import { acceptsIdempotencyKey } from "./route.ts";
 import { RouteTable } from "./route_table.ts";
-import { serveServices } from "./services.ts";
-import { serveZones, ZONE_BYTES_MAX } from "./zones.ts";
+import { RESOURCES } from "./routes.ts";
 
 /** Largest JSON body, bytes; the largest sensible object has a few KiB. */
 export const BODY_BYTES_MAX = 1 << 20;
 
 /** Builds the API as an application that answers requests, with no socket yet (`server.ts` has one). */
-export function createApi(parts: ApiParts): OpenAPIHono {
+export function createApi(parts: ApiParts, resources: readonly Resource[] = RESOURCES): OpenAPIHono {
   const app = new OpenAPIHono({ defaultHook: refuseInvalid });
-  const table = new RouteTable(ROUTES);
+  const table = new RouteTable(routesOf(resources));
+  const { auth, clock, version } = parts;
   app.onError((error, c) => failed(error, c, parts));
   app.notFound((c) => failed(noRoute(c, table), c, parts));
   app.use(observeRequest(parts, table));
-  app.use(refuseForeignPages(parts.auth));
-  app.use(requireToken(parts.auth, (c) => isOpen(c.req.path, parts)));
-  app.use(limitBody());
+  app.use(refuseForeignPages(auth));
+  app.use(requireScope(tokensOfSettings(auth.tokens), (c) => scopeOf(c, table, auth)));
+  app.use(limitBody(table));
   app.use(requireBodyType(table));
-  const remember = rememberAnswers(parts.clock);
-  for (const path of CREATE_PATHS) app.use(path, remember);
-  serveNode(app, parts);
-  servePools(app, parts);
-  serveMembers(app, parts);
-  serveHealthChecks(app, parts);
-  serveGeoRules(app, parts);
-  serveServices(app, parts);
-  serveZones(app, parts);
-  serveFallback(app, parts);
-  serveOverrides(app, parts);
-  serveModel(app, parts);
-  serveHistory(app, parts);
-  serveExplain(app, parts);
-  const { version, auth: { tokens } } = parts;
-  serveDocumentation(app, () => openApiDocument({ version, secured: tokens.length > 0 }));
+  app.use(rememberAnswers(clock, (c) => acceptsKey(c, table)));
+  let document: OpenApiDocument | null = null;
+  const describe = () =>
+    document ??= openApiDocument({ version, secured: auth.tokens.length > 0, resources });
+  for (const { serve } of resources) serve(app, { ...parts, describe });
   return app;
 }
 
@@ -86,15 +67,6 @@ export interface MetricsParts {
   /** Gets failures. */
   readonly log: Logger;
 }
-
-/** Where an `Idempotency-Key` counts. */
-const CREATE_PATHS = [
-  `${BASE}/pools`,
-  `${BASE}/pools/:id/members`,
-  `${BASE}/pools/:id/geo-rules`,
-  `${BASE}/services`,
-  `${BASE}/overrides`,
-];
 
 /** What declared schemas refuse; an id that can't be one is an object that isn't there. */
 const refuseInvalid: Hook<unknown, Env, string, unknown> = (result, c) => {
@@ -119,16 +91,19 @@ function noRoute({ req: { method, path } }: Context, table: RouteTable): ApiProb
   return new ApiProblem(405, `${method} isn't possible at ${path} (possible: ${allow})`, [], { allow });
 }
 
-/** Whether a path answers without a token: what probes, browsers' documentation and local scrapers need. */
-function isOpen(path: string, { auth }: ApiParts): boolean {
-  if (path === METRICS_PATH) return auth.loopback;
-  return OPEN_PATHS.has(path);
+/**
+ * What a token must be allowed to do for a request. A method that a path hasn't needs what the path's first route does;
+ * an unknown path needs to be allowed to read, so that without a token no one learns which there are.
+ */
+function scopeOf(
+  { req: { method, path } }: Context,
+  table: RouteTable,
+  { loopback }: Access,
+): Scope | "open" {
+  const route = table.find(method, path) ?? table.at(path)[0];
+  if (!route) return "read";
+  return loopback && route.isOpenOnLoopback ? "open" : route.scope;
 }
-
-const OPEN_PATHS: ReadonlySet<string> = new Set([
-  ...PROBE_PATHS,
-  ...documentationRoutes.map((route) => route.path),
-]);
 
 /** Methods that are counted under their own name; a client may send any word. */
 const KNOWN_METHODS: ReadonlySet<string> = new Set([
@@ -196,15 +171,22 @@ function checkJson(text: string): void {
   }
 }
 
-/** Refuses bodies that are too large (413); `/apply` streams, and counts for itself. */
-function limitBody(): MiddlewareHandler {
-  const onError = (maxSize: number) => () => {
-    throw new ApiProblem(413, `The body has more than ${maxSize} bytes, which is the most that is read here`);
-  };
-  const ordinary = bodyLimit({ maxSize: BODY_BYTES_MAX, onError: onError(BODY_BYTES_MAX) });
-  const zone = bodyLimit({ maxSize: ZONE_BYTES_MAX, onError: onError(ZONE_BYTES_MAX) });
+/** Refuses bodies that are too large (413). */
+function limitBody(table: RouteTable): MiddlewareHandler {
   return (c, next) => {
-    if (c.req.path === APPLY_PATH) return next();
-    return c.req.path.startsWith(`${BASE}/zones/`) ? zone(c, next) : ordinary(c, next);
+    const { bodyBytesMax: maxSize = BODY_BYTES_MAX } = table.find(c.req.method, c.req.path) ?? {};
+    if (maxSize === "counted") return next();
+    const onError = () => {
+      throw new ApiProblem(
+        413,
+        `The body has more than ${maxSize} bytes, which is the most that is read here`,
+      );
+    };
+    return bodyLimit({ maxSize, onError })(c, next);
   };
+}
+
+function acceptsKey({ req: { method, path } }: Context, table: RouteTable): boolean {
+  const route = table.find(method, path);
+  return route !== undefined && acceptsIdempotencyKey(route);
 }

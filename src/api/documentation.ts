@@ -3,40 +3,35 @@
  *
  * @module
  */
-import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
-import type { OpenApiDocument } from "./reference.ts";
-import type { Route } from "./route.ts";
+import { type OpenAPIHono, z } from "@hono/zod-openapi";
+import type { Resource, ResourceParts } from "./resource.ts";
+import type { Routes } from "./route.ts";
 import { PAGE_POLICY, PAGE_STYLE, referencePage } from "./reference_page.ts";
 
-const tags = ["Documentation"];
-
 const routes = {
-  openapi: createRoute({
+  openapi: {
     operationId: "getOpenApi",
-    tags,
     method: "get",
     path: "/openapi.json",
-    security: [],
+    scope: "open",
     summary: "This API as an OpenAPI 3.1 document",
     responses: {
       200: { description: "The document", content: { "application/json": { schema: { type: "object" } } } },
     },
-  }),
-  page: createRoute({
+  },
+  page: {
     operationId: "getDocs",
-    tags,
     method: "get",
     path: "/docs/api",
-    security: [],
+    scope: "open",
     summary: "This API as a page to read",
     responses: { 200: { description: "The page", content: { "text/html": { schema: z.string() } } } },
-  }),
-  root: createRoute({
+  },
+  root: {
     operationId: "getRoot",
-    tags,
     method: "get",
     path: "/",
-    security: [],
+    scope: "open",
     summary: "Leads to this page",
     responses: {
       302: {
@@ -44,34 +39,34 @@ const routes = {
         headers: { Location: { description: "/docs/api", schema: { type: "string" } } },
       },
     },
-  }),
-  style: createRoute({
+  },
+  style: {
     operationId: "getDocsStyle",
-    tags,
     method: "get",
     path: "/docs/api.css",
-    security: [],
+    scope: "open",
     summary: "Style sheet of the page",
     responses: { 200: { description: "The style sheet", content: { "text/css": { schema: z.string() } } } },
-  }),
+  },
+} satisfies Routes;
+
+/** What the API serves of itself. */
+export const documentation: Resource = {
+  tag: "Documentation",
+  description: "This description.",
+  routes: Object.values(routes),
+  serve,
 };
 
-/** The routes of the description. */
-export const documentationRoutes: readonly Route[] = Object.values(routes);
-
-/** Serves the description; `describe` is called once, when somebody first asks. */
-export function serveDocumentation(app: OpenAPIHono, describe: () => OpenApiDocument): void {
-  let document: OpenApiDocument | null = null;
-  const described = () => document ??= describe();
-
+function serve(app: OpenAPIHono, { describe }: ResourceParts): void {
   app.get(
     routes.openapi.path,
-    (c) => c.body(JSON.stringify(described()), 200, { "content-type": "application/json" }),
+    (c) => c.body(JSON.stringify(describe()), 200, { "content-type": "application/json" }),
   );
   app.openapi(routes.page, (c) => {
     c.header("Content-Security-Policy", PAGE_POLICY);
     return c.html(
-      referencePage(described(), { styleHref: "/docs/api.css", documentHref: "/openapi.json" }),
+      referencePage(describe(), { styleHref: "/docs/api.css", documentHref: "/openapi.json" }),
       200,
     );
   });

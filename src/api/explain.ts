@@ -3,18 +3,16 @@
  *
  * @module
  */
-import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
+import { type OpenAPIHono, z } from "@hono/zod-openapi";
 import { nearest } from "../input/nearest.ts";
 import { show, strictObject } from "../input/strict_object.ts";
 import { STEP_KINDS, UDP_SIZE_DEFAULT } from "../explain/explanation.ts";
 import { parseIp, parseSubnet } from "../ip.ts";
 import { isMetaType, TYPE, typeNumber } from "../wire/record_type.ts";
 import { nameToWire } from "../wire/name.ts";
-import type { ApiParts } from "./ports.ts";
 import { ApiProblem } from "./problem.ts";
-import { BASE, json, problems, type Route } from "./route.ts";
-
-const tags = ["Explanations"];
+import type { Resource, ResourceParts } from "./resource.ts";
+import { BASE, json, problems, type Routes } from "./route.ts";
 
 const degrees = z.number().nullable().meta({ description: "Degrees" });
 
@@ -173,31 +171,31 @@ const explainQuery = strictObject(explainFields);
 const explainBody = strictObject(explainFields).openapi("ExplainQuestion");
 
 const routes = {
-  budget: createRoute({
+  budget: {
     operationId: "budget",
-    tags,
     method: "get",
     path: `${BASE}/budget`,
+    scope: "read",
     summary: "How long a fault is seen in answers, and how long the last ones were",
     request: { query: strictObject({ name }) },
     responses: { 200: { description: "The budget", content: json(BudgetSchema) }, ...problems(400, 404) },
-  }),
-  explain: createRoute({
+  },
+  explain: {
     operationId: "explain",
-    tags,
     method: "get",
     path: `${BASE}/explain`,
+    scope: "read",
     summary: "Why the next answer to a question is what it is",
     description:
       "The code that answers DNS decides, over the state of this moment; no turn is taken and nothing is counted.",
     request: { query: explainQuery },
     responses: { 200: { description: "The account", content: json(ExplanationSchema) }, ...problems(400) },
-  }),
-  explainQuestion: createRoute({
+  },
+  explainQuestion: {
     operationId: "explainQuestion",
-    tags,
     method: "post",
     path: `${BASE}/explain`,
+    scope: "read",
     summary: "The same, with the question in the body",
     description: "Changes nothing.",
     request: { body: { required: true, content: json(explainBody) } },
@@ -205,14 +203,18 @@ const routes = {
       200: { description: "The account", content: json(ExplanationSchema) },
       ...problems(400, 413, 415),
     },
-  }),
+  },
+} satisfies Routes;
+
+/** Explanations, as the API serves them. */
+export const explanations: Resource = {
+  tag: "Explanations",
+  description: "Why an answer is what it is.",
+  routes: Object.values(routes),
+  serve,
 };
 
-/** The routes of explanations. */
-export const explainRoutes: readonly Route[] = Object.values(routes);
-
-/** Serves the routes of explanations. */
-export function serveExplain(app: OpenAPIHono, { explainer }: ApiParts): void {
+function serve(app: OpenAPIHono, { explainer }: ResourceParts): void {
   const explain = ({ name, type, client, ecs }: z.output<typeof explainQuery>) =>
     explainer.explain({
       name,

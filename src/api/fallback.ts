@@ -3,14 +3,14 @@
  *
  * @module
  */
-import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
+import { type OpenAPIHono, z } from "@hono/zod-openapi";
 import { fallbackRevision } from "../change/history_json.ts";
 import type { Fallback } from "../model/model.ts";
 import { fallbackSchema } from "../model/model_schema.ts";
 import { deleted, unlessKnown, updated } from "./answers.ts";
 import { etagOf, ifRevision, notModified } from "./conditional.ts";
-import type { ApiParts } from "./ports.ts";
 import { ApiProblem } from "./problem.ts";
+import type { Resource, ResourceParts } from "./resource.ts";
 import {
   answered,
   BASE,
@@ -19,12 +19,11 @@ import {
   jsonBody,
   named,
   problems,
-  type Route,
+  type Routes,
   writeQuery,
 } from "./route.ts";
 import { write } from "./write.ts";
 
-const tags = ["Fallback"];
 const path = `${BASE}/fallback` as const;
 
 const FallbackFieldsSchema = named(fallbackSchema).openapi("FallbackFields");
@@ -40,45 +39,49 @@ const FallbackSchema = z.object({
 const request = { query: writeQuery, headers: ifMatch };
 
 const routes = {
-  get: createRoute({
+  get: {
     operationId: "getFallback",
-    tags,
     method: "get",
     path,
+    scope: "read",
     summary: "The static fallback that counts",
     middleware: notModified,
     request: { headers: ifNoneMatch },
     responses: { ...unlessKnown("fallback", FallbackSchema), ...problems(404) },
-  }),
-  replace: createRoute({
+  },
+  replace: {
     operationId: "replaceFallback",
-    tags,
     method: "put",
     path,
+    scope: "write",
     summary: "Give the model a static fallback, or another one",
     description:
       "It takes the place of the settings' `loadbalancer` and `health`, also at the next start. Fields " +
       "that are left out get their defaults.",
     request: { ...request, body: jsonBody(FallbackFieldsSchema) },
     responses: { ...updated("fallback", FallbackSchema), ...problems(400, 412, 413, 415) },
-  }),
-  delete: createRoute({
+  },
+  delete: {
     operationId: "deleteFallback",
-    tags,
     method: "delete",
     path,
+    scope: "write",
     summary: "Take the model's static fallback away",
     description: "That of the settings counts again, if they have one.",
     request,
     responses: { ...deleted, ...problems(400, 404, 412) },
-  }),
+  },
+} satisfies Routes;
+
+/** The static fallback, as the API serves it. */
+export const fallback: Resource = {
+  tag: "Fallback",
+  description: "What is answered for names that nothing else answers: the model's, else the settings'.",
+  routes: Object.values(routes),
+  serve,
 };
 
-/** The routes of the static fallback. */
-export const fallbackRoutes: readonly Route[] = Object.values(routes);
-
-/** Serves the routes of the static fallback. */
-export function serveFallback(app: OpenAPIHono, parts: ApiParts): void {
+function serve(app: OpenAPIHono, parts: ResourceParts): void {
   const { store, node } = parts;
 
   app.openapi(routes.get, (c) => {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
+import { type OpenAPIHono, z } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import { geoRuleFieldsSchema, idSchema } from "../model/model_schema.ts";
 import type { GeoRuleRow } from "../store/geo_rules.ts";
@@ -11,8 +11,8 @@ import { newId } from "../model/id.ts";
 import { aPage, created, deleted, unlessKnown, updated } from "./answers.ts";
 import { etagOf, ifRevision, notModified } from "./conditional.ts";
 import { linkNext, numberedPageQuery, pageRequest } from "./paging.ts";
-import type { ApiParts } from "./ports.ts";
 import { notFound } from "./problem.ts";
+import type { Resource, ResourceParts } from "./resource.ts";
 import {
   answered,
   BASE,
@@ -22,13 +22,12 @@ import {
   named,
   problems,
   readOfOne,
-  type Route,
+  type Routes,
   writeQuery,
   writeToOne,
 } from "./route.ts";
 import { write } from "./write.ts";
 
-const tags = ["Geo rules"];
 const path = `${BASE}/geo-rules/{id}`;
 const poolPath = `${BASE}/pools/{id}/geo-rules`;
 
@@ -43,20 +42,20 @@ const GeoRuleSchema = z.object({
 }).openapi("GeoRule");
 
 const routes = {
-  list: createRoute({
+  list: {
     operationId: "listGeoRules",
-    tags,
     method: "get",
     path: poolPath,
+    scope: "read",
     summary: "The geo rules of a pool, in the order of their creation",
     request: { params: idParams, query: numberedPageQuery },
     responses: { ...aPage("rules", GeoRuleSchema), ...problems(400, 404) },
-  }),
-  create: createRoute({
+  },
+  create: {
     operationId: "createGeoRule",
-    tags,
     method: "post",
     path: poolPath,
+    scope: "write",
     summary: "Add a geo rule to a pool",
     description: "Where the node has no database that could decide it, `Pleiades-Remark` says so.",
     request: {
@@ -66,42 +65,46 @@ const routes = {
       body: jsonBody(GeoRuleFieldsSchema),
     },
     responses: { ...created("rule", GeoRuleSchema), ...problems(400, 404, 409, 413, 415, 422) },
-  }),
-  get: createRoute({
+  },
+  get: {
     operationId: "getGeoRule",
-    tags,
     method: "get",
     path,
+    scope: "read",
     summary: "One geo rule",
     middleware: notModified,
     request: readOfOne,
     responses: { ...unlessKnown("rule", GeoRuleSchema), ...problems(404) },
-  }),
-  replace: createRoute({
+  },
+  replace: {
     operationId: "replaceGeoRule",
-    tags,
     method: "put",
     path,
+    scope: "write",
     summary: "Replace a geo rule",
     request: { ...writeToOne, body: jsonBody(GeoRuleFieldsSchema) },
     responses: { ...updated("rule", GeoRuleSchema), ...problems(400, 404, 409, 412, 413, 415, 422) },
-  }),
-  delete: createRoute({
+  },
+  delete: {
     operationId: "deleteGeoRule",
-    tags,
     method: "delete",
     path,
+    scope: "write",
     summary: "Delete a geo rule",
     request: writeToOne,
     responses: { ...deleted, ...problems(400, 404, 412) },
-  }),
+  },
+} satisfies Routes;
+
+/** Geo rules of pools, as the API serves them. */
+export const geoRules: Resource = {
+  tag: "Geo rules",
+  description: "Which clients a pool sends to which of its members.",
+  routes: Object.values(routes),
+  serve,
 };
 
-/** The routes of geo rules. */
-export const geoRuleRoutes: readonly Route[] = Object.values(routes);
-
-/** Serves the routes of geo rules. */
-export function serveGeoRules(app: OpenAPIHono, parts: ApiParts): void {
+function serve(app: OpenAPIHono, parts: ResourceParts): void {
   const { store } = parts;
 
   app.openapi(routes.list, (c) => {

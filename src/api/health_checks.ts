@@ -3,13 +3,13 @@
  *
  * @module
  */
-import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
+import { type OpenAPIHono, z } from "@hono/zod-openapi";
 import { healthCheckSchema } from "../model/model_schema.ts";
 import type { HealthCheckRow } from "../store/health_checks.ts";
 import { deleted, unlessKnown, updated } from "./answers.ts";
 import { etagOf, ifRevision, notModified } from "./conditional.ts";
-import type { ApiParts } from "./ports.ts";
 import { ApiProblem, notFound } from "./problem.ts";
+import type { Resource, ResourceParts } from "./resource.ts";
 import {
   answered,
   BASE,
@@ -19,12 +19,11 @@ import {
   named,
   problems,
   readOfOne,
-  type Route,
+  type Routes,
   writeToOne,
 } from "./route.ts";
 import { write } from "./write.ts";
 
-const tags = ["Health checks"];
 const path = `${BASE}/pools/{id}/health-check`;
 
 const HealthCheckFieldsSchema = named(healthCheckSchema).openapi("HealthCheckFields");
@@ -32,21 +31,21 @@ const HealthCheckFieldsSchema = named(healthCheckSchema).openapi("HealthCheckFie
 const HealthCheckSchema = z.object(answered(healthCheckSchema.shape)).openapi("HealthCheck");
 
 const routes = {
-  get: createRoute({
+  get: {
     operationId: "getHealthCheck",
-    tags,
     method: "get",
     path,
+    scope: "read",
     summary: "How the members of a pool are probed",
     middleware: notModified,
     request: readOfOne,
     responses: { ...unlessKnown("check", HealthCheckSchema), ...problems(404) },
-  }),
-  replace: createRoute({
+  },
+  replace: {
     operationId: "replaceHealthCheck",
-    tags,
     method: "put",
     path,
+    scope: "write",
     summary: "Give a pool a health check, or another one",
     description: "Fields that are left out get their defaults.",
     request: { ...writeToOne, body: jsonBody(HealthCheckFieldsSchema) },
@@ -59,24 +58,28 @@ const routes = {
       },
       ...problems(400, 404, 412, 413, 415),
     },
-  }),
-  delete: createRoute({
+  },
+  delete: {
     operationId: "deleteHealthCheck",
-    tags,
     method: "delete",
     path,
+    scope: "write",
     summary: "Stop probing the members of a pool",
     description: "All of them count as healthy then.",
     request: writeToOne,
     responses: { ...deleted, ...problems(400, 404, 412) },
-  }),
+  },
+} satisfies Routes;
+
+/** Health checks of pools, as the API serves them. */
+export const healthChecks: Resource = {
+  tag: "Health checks",
+  description: "How the members of a pool are probed.",
+  routes: Object.values(routes),
+  serve,
 };
 
-/** The routes of health checks. */
-export const healthCheckRoutes: readonly Route[] = Object.values(routes);
-
-/** Serves the routes of health checks. */
-export function serveHealthChecks(app: OpenAPIHono, parts: ApiParts): void {
+function serve(app: OpenAPIHono, parts: ResourceParts): void {
   const { store } = parts;
 
   app.openapi(routes.get, (c) => {

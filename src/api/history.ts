@@ -3,15 +3,13 @@
  *
  * @module
  */
-import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
+import { type OpenAPIHono, z } from "@hono/zod-openapi";
 import { rfc3339 } from "../model/override.ts";
 import { type HistoryEntry, type ObjectChange, RECORDED_MAX } from "../store/history.ts";
 import { linkNext, numberedPageQuery, pageHeaders, pageRequest } from "./paging.ts";
-import type { ApiParts } from "./ports.ts";
 import { ApiProblem } from "./problem.ts";
-import { BASE, json, problems, type Route } from "./route.ts";
-
-const tags = ["History"];
+import type { Resource, ResourceParts } from "./resource.ts";
+import { BASE, json, problems, type Routes } from "./route.ts";
 
 /** Changes of one generation that are shown: an import may have made a million. */
 const CHANGES_MAX = 1_000;
@@ -53,11 +51,11 @@ const generationParams = z.object({
 });
 
 const routes = {
-  list: createRoute({
+  list: {
     operationId: "listHistory",
-    tags,
     method: "get",
     path: `${BASE}/history`,
+    scope: "read",
     summary: "All changes, the newest first",
     request: { query: numberedPageQuery },
     responses: {
@@ -68,19 +66,27 @@ const routes = {
       },
       ...problems(400),
     },
-  }),
-  get: createRoute({
+  },
+  get: {
     operationId: "getGeneration",
-    tags,
     method: "get",
     path: `${BASE}/history/{generation}`,
+    scope: "read",
     summary: "What one change did to each object",
     request: { params: generationParams },
     responses: {
       200: { description: "The change", content: json(GenerationSchema) },
       ...problems(404, 410),
     },
-  }),
+  },
+} satisfies Routes;
+
+/** The history, as the API serves it. */
+export const history: Resource = {
+  tag: "History",
+  description: "What was changed, by whom and why.",
+  routes: Object.values(routes),
+  serve,
 };
 
 function missing(generation: number, oldest: number): ApiProblem {
@@ -93,11 +99,7 @@ function missing(generation: number, oldest: number): ApiProblem {
   );
 }
 
-/** The routes of the history. */
-export const historyRoutes: readonly Route[] = Object.values(routes);
-
-/** Serves the routes of the history. */
-export function serveHistory(app: OpenAPIHono, { store }: ApiParts): void {
+function serve(app: OpenAPIHono, { store }: ResourceParts): void {
   app.openapi(routes.list, (c) => {
     const page = store.history.page(pageRequest(c.req.valid("query")));
     return c.json(linkNext(c, page).map(entryOf), 200);

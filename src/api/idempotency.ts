@@ -8,7 +8,7 @@
  * @module
  */
 import { createHash } from "node:crypto";
-import type { MiddlewareHandler } from "hono";
+import type { Context, MiddlewareHandler } from "hono";
 import type { Clock } from "../clock.ts";
 import { ApiProblem } from "./problem.ts";
 import { IDEMPOTENCY_KEY } from "./route.ts";
@@ -19,13 +19,20 @@ const KEEP_MS = 600_000;
 /** 4,096 answers of about 1 KiB: 4 MiB at most. */
 const KEYS_MAX = 4_096;
 
-/** Remembers the answers of creates that carried a key. Only successes are kept: a refused create may be retried. */
-export function rememberAnswers(clock: Pick<Clock, "monotonicMs">): MiddlewareHandler {
+/**
+ * Remembers the answers of creates that carried a key. Only successes are kept: a refused create may be retried.
+ *
+ * @param accepts whether a key counts for a request
+ */
+export function rememberAnswers(
+  clock: Pick<Clock, "monotonicMs">,
+  accepts: (c: Context) => boolean,
+): MiddlewareHandler {
   // In order of their making, so the oldest come first.
   const answers = new Map<string, Answer>();
   return async (c, next) => {
     const key = c.req.header("idempotency-key");
-    const counts = c.req.method === "POST" && c.req.query("dryRun") !== "true";
+    const counts = accepts(c) && c.req.query("dryRun") !== "true";
     // A key that isn't one is refused by what its route declares.
     if (!counts || key === undefined || !IDEMPOTENCY_KEY.test(key)) return await next();
     forgetOld(answers, clock.monotonicMs());

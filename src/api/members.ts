@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
+import { type OpenAPIHono, z } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import type { MemberFields } from "../change/edit.ts";
 import { addressOf } from "../model/model.ts";
@@ -22,8 +22,8 @@ import { aPage, created, deleted, updated } from "./answers.ts";
 import { etagOf, ifRevision } from "./conditional.ts";
 import { patched, patchSchemaOf } from "./merge_patch.ts";
 import { linkNext, numberedPageQuery, pageRequest } from "./paging.ts";
-import type { ApiParts } from "./ports.ts";
 import { ApiProblem, notFound } from "./problem.ts";
+import type { Resource, ResourceParts } from "./resource.ts";
 import {
   answered,
   BASE,
@@ -35,13 +35,12 @@ import {
   named,
   patchBody,
   problems,
-  type Route,
+  type Routes,
   writeQuery,
   writeToOne,
 } from "./route.ts";
 import { isDryRun, originOf, write } from "./write.ts";
 
-const tags = ["Members"];
 const path = `${BASE}/members/{id}`;
 const poolPath = `${BASE}/pools/{id}/members`;
 
@@ -94,20 +93,20 @@ const FailBackSchema = strictObject({
 const failBackQuery = strictObject({ dryRun: writeQuery.shape.dryRun });
 
 const routes = {
-  list: createRoute({
+  list: {
     operationId: "listMembers",
-    tags,
     method: "get",
     path: poolPath,
+    scope: "read",
     summary: "The members of a pool, in the order of their creation",
     request: { params: idParams, query: numberedPageQuery },
     responses: { ...aPage("members", MemberSchema), ...problems(400, 404) },
-  }),
-  create: createRoute({
+  },
+  create: {
     operationId: "createMember",
-    tags,
     method: "post",
     path: poolPath,
+    scope: "write",
     summary: "Add a member to a pool",
     request: {
       params: idParams,
@@ -116,54 +115,54 @@ const routes = {
       body: jsonBody(MemberFieldsSchema),
     },
     responses: { ...created("member", MemberSchema), ...problems(400, 404, 409, 413, 415, 422) },
-  }),
-  get: createRoute({
+  },
+  get: {
     operationId: "getMember",
-    tags,
     method: "get",
     path,
+    scope: "read",
     summary: "One member",
     request: { params: idParams },
     responses: {
       200: { description: "The member", headers: etagHeader, content: json(MemberSchema) },
       ...problems(404),
     },
-  }),
-  replace: createRoute({
+  },
+  replace: {
     operationId: "replaceMember",
-    tags,
     method: "put",
     path,
+    scope: "write",
     summary: "Replace a member's fields",
     description: "Fields that are left out get their defaults.",
     request: { ...writeToOne, body: jsonBody(MemberFieldsSchema) },
     responses: { ...updated("member", MemberSchema), ...problems(400, 404, 409, 412, 413, 415) },
-  }),
-  patch: createRoute({
+  },
+  patch: {
     operationId: "patchMember",
-    tags,
     method: "patch",
     path,
+    scope: "write",
     summary: "Change some of a member's fields",
     description: "A merge patch (RFC 7396): fields that are left out stay, `null` puts a default back.",
     request: { ...writeToOne, body: patchBody(MemberPatchSchema) },
     responses: { ...updated("member", MemberSchema), ...problems(400, 404, 409, 412, 413, 415) },
-  }),
-  delete: createRoute({
+  },
+  delete: {
     operationId: "deleteMember",
-    tags,
     method: "delete",
     path,
+    scope: "write",
     summary: "Delete a member",
     description: "Geo rules that send clients to it go with it.",
     request: writeToOne,
     responses: { ...deleted, ...problems(400, 404, 412) },
-  }),
-  failBack: createRoute({
+  },
+  failBack: {
     operationId: "failBackMember",
-    tags,
     method: "post",
     path: `${path}/failback`,
+    scope: "operate",
     summary: "Answer a member again that waits for it",
     description:
       "For members of pools with `failback: manual`, or before `failbackDelayMs` is over. It acts on " +
@@ -173,14 +172,18 @@ const routes = {
       200: { description: "The member as it is now", content: json(MemberSchema) },
       ...problems(400, 404, 409, 413, 415),
     },
-  }),
+  },
+} satisfies Routes;
+
+/** Members of pools, as the API serves them. */
+export const members: Resource = {
+  tag: "Members",
+  description: "One address or host name that can be answered, with its health.",
+  routes: Object.values(routes),
+  serve,
 };
 
-/** The routes of members. */
-export const memberRoutes: readonly Route[] = Object.values(routes);
-
-/** Serves the routes of members. */
-export function serveMembers(app: OpenAPIHono, parts: ApiParts): void {
+function serve(app: OpenAPIHono, parts: ResourceParts): void {
   const { store, node, auth, log, clock } = parts;
 
   app.openapi(routes.list, (c) => {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
+import { type OpenAPIHono, z } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import { accepts } from "hono/accepts";
 import { parse } from "yaml";
@@ -13,8 +13,8 @@ import { modelFileSchema } from "../model/model_reader.ts";
 import { exportModel, exportNdjson } from "../model/model_export.ts";
 import { type FileProblem, formatProblem, YAML_SIZE_MAX } from "../input/yaml_source.ts";
 import { etagOf, ifRevision, notModified } from "./conditional.ts";
-import type { ApiParts } from "./ports.ts";
 import { ApiProblem } from "./problem.ts";
+import type { Resource, ResourceParts } from "./resource.ts";
 import {
   BASE,
   etagHeader,
@@ -22,7 +22,7 @@ import {
   ifNoneMatch,
   json,
   problems,
-  type Route,
+  type Routes,
   updateHeaders,
   writeQuery,
 } from "./route.ts";
@@ -31,10 +31,6 @@ import { isDryRun, originOf, settle } from "./write.ts";
 /** Most of NDJSON that is read, bytes: some two million services. */
 export const NDJSON_BYTES_MAX: number = 256 << 20;
 
-/** Where a model is sent to. */
-export const APPLY_PATH = `${BASE}/apply` as const;
-
-const tags = ["Model"];
 const YAML = "application/yaml";
 const JSON_TYPE = "application/json";
 const NDJSON = "application/x-ndjson";
@@ -51,12 +47,9 @@ const AppliedSchema = z.object({
 }).openapi("Applied");
 
 /** The document that YAML and JSON carry; no schema of a route, since it is read as a stream. */
-export const modelComponent: { readonly name: "Model"; readonly schema: Record<string, unknown> } = {
-  name: "Model",
-  schema: { ...z.toJSONSchema(modelFileSchema, { io: "input" }), $schema: undefined },
-};
+const schemas = { Model: { ...z.toJSONSchema(modelFileSchema, { io: "input" }), $schema: undefined } };
 
-const modelRef = { $ref: `#/components/schemas/${modelComponent.name}` };
+const modelRef = { $ref: "#/components/schemas/Model" };
 
 const modelText: Record<string, { schema: { $ref: string } | { type: "string" } }> = {
   [YAML]: { schema: modelRef },
@@ -65,11 +58,11 @@ const modelText: Record<string, { schema: { $ref: string } | { type: "string" } 
 };
 
 const routes = {
-  export: createRoute({
+  export: {
     operationId: "exportModel",
-    tags,
     method: "get",
     path: `${BASE}/model`,
+    scope: "read",
     summary: "The whole model",
     description:
       "In the format that `Accept` asks for, JSON by default: what `/apply` reads. Objects have names " +
@@ -81,12 +74,13 @@ const routes = {
       304: { description: "The model still has the ETag of If-None-Match" },
       ...problems(),
     },
-  }),
-  apply: createRoute({
+  },
+  apply: {
     operationId: "applyModel",
-    tags,
     method: "post",
-    path: APPLY_PATH,
+    path: `${BASE}/apply`,
+    scope: "write",
+    bodyBytesMax: "counted",
     summary: "Replace the whole model",
     description:
       "In one transaction: what isn't in the body is deleted, what is the same keeps its id. NDJSON has " +
@@ -106,14 +100,19 @@ const routes = {
       },
       ...problems(400, 409, 412, 413, 415, 422),
     },
-  }),
+  },
+} satisfies Routes;
+
+/** The whole model, as the API serves it. */
+export const model: Resource = {
+  tag: "Model",
+  description: "Everything at once: export, and replace in one transaction.",
+  routes: Object.values(routes),
+  schemas,
+  serve,
 };
 
-/** The routes of the whole model. */
-export const modelRoutes: readonly Route[] = Object.values(routes);
-
-/** Serves the routes of the whole model. */
-export function serveModel(app: OpenAPIHono, parts: ApiParts): void {
+function serve(app: OpenAPIHono, parts: ResourceParts): void {
   const { store } = parts;
 
   app.openapi(routes.export, (c) => {
@@ -147,7 +146,7 @@ function modelIn(format: string, model: Model): string | ReadableStream<Uint8Arr
 /** How long an answer waits for DNS to take a model over, milliseconds: a million services are compiled anew. */
 const SETTLE_MODEL_MS = 60_000;
 
-async function apply(c: Context, { changes, auth, store }: ApiParts): Promise<Applied> {
+async function apply(c: Context, { changes, auth, store }: ResourceParts): Promise<Applied> {
   const { signal } = c.req.raw;
   const isNdjson = c.req.header("content-type")?.toLowerCase().startsWith(NDJSON) ?? false;
   const body = c.req.raw.body ?? ReadableStream.from([]);

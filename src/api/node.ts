@@ -3,13 +3,11 @@
  *
  * @module
  */
-import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
+import { type OpenAPIHono, z } from "@hono/zod-openapi";
 import { EXPOSITION_CONTENT_TYPE } from "../telemetry/metrics.ts";
-import type { ApiParts } from "./ports.ts";
 import { ApiProblem } from "./problem.ts";
-import { BASE, json, problems, type Route } from "./route.ts";
-
-const tags = ["Node"];
+import type { Resource, ResourceParts } from "./resource.ts";
+import { BASE, json, problems, type Routes } from "./route.ts";
 
 /** Where Prometheus scrapes. */
 export const METRICS_PATH = "/metrics";
@@ -62,39 +60,36 @@ const StatusSchema = z.object({
 }).openapi("Status");
 
 const routes = {
-  health: createRoute({
+  health: {
     operationId: "getHealth",
-    tags,
     method: "get",
     path: `${BASE}/health`,
-    security: [],
+    scope: "open",
     summary: "Whether the API answers",
     responses: { 200: { description: "It does", content: json(HealthSchema) } },
-  }),
-  healthz: createRoute({
+  },
+  healthz: {
     operationId: "getHealthz",
-    tags,
     method: "get",
     path: "/healthz",
-    security: [],
+    scope: "open",
     summary: "Whether the process is alive",
     responses: { 200: { description: "It is", content: json(HealthSchema) } },
-  }),
-  readyz: createRoute({
+  },
+  readyz: {
     operationId: "getReadyz",
-    tags,
     method: "get",
     path: "/readyz",
-    security: [],
+    scope: "open",
     summary: "Whether the node answers DNS",
     responses: { 200: { description: "It does", content: json(HealthSchema) }, ...problems(503) },
-  }),
-  metrics: createRoute({
+  },
+  metrics: {
     operationId: "getMetrics",
-    tags,
     method: "get",
     path: METRICS_PATH,
-    security: [{}, { bearer: [] }],
+    scope: "read",
+    isOpenOnLoopback: true,
     summary: "Metrics for Prometheus",
     description: "Open without a token where the API listens on a loopback address.",
     responses: {
@@ -104,25 +99,26 @@ const routes = {
       },
       ...problems(404),
     },
-  }),
-  status: createRoute({
+  },
+  status: {
     operationId: "getStatus",
-    tags,
     method: "get",
     path: `${BASE}/status`,
+    scope: "read",
     summary: "State of the node",
     responses: { 200: { description: "The state", content: json(StatusSchema) }, ...problems() },
-  }),
+  },
+} satisfies Routes;
+
+/** The state of the node, as the API serves it. */
+export const node: Resource = {
+  tag: "Node",
+  description: "State of this node.",
+  routes: Object.values(routes),
+  serve,
 };
 
-/** The routes about the node. */
-export const nodeRoutes: readonly Route[] = Object.values(routes);
-
-/** Paths that answer without a token: probes have none. */
-export const PROBE_PATHS: readonly string[] = [routes.health.path, routes.healthz.path, routes.readyz.path];
-
-/** Serves the routes about the node. */
-export function serveNode(app: OpenAPIHono, { node, store, clock, exposeMetrics, version }: ApiParts): void {
+function serve(app: OpenAPIHono, { node, store, clock, exposeMetrics, version }: ResourceParts): void {
   app.openapi(routes.health, (c) => c.json({ status: "ok" as const }, 200));
   app.openapi(routes.healthz, (c) => c.json({ status: "ok" as const }, 200));
   app.openapi(routes.readyz, (c) => {

@@ -3,56 +3,39 @@
  *
  * @module
  */
-import { OpenAPIHono } from "@hono/zod-openapi";
-import { documentationRoutes } from "./documentation.ts";
-import { explainRoutes } from "./explain.ts";
-import { fallbackRoutes } from "./fallback.ts";
-import { geoRuleRoutes } from "./geo_rules.ts";
-import { healthCheckRoutes } from "./health_checks.ts";
-import { historyRoutes } from "./history.ts";
-import { memberRoutes } from "./members.ts";
-import { modelComponent, modelRoutes } from "./model.ts";
-import { nodeRoutes } from "./node.ts";
-import { overrideRoutes } from "./overrides.ts";
-import { poolRoutes } from "./pools.ts";
+import { OpenAPIHono, type RouteConfig } from "@hono/zod-openapi";
 import type { OpenApiDocument } from "./reference.ts";
+import type { Resource } from "./resource.ts";
 import type { Route } from "./route.ts";
-import { serviceRoutes } from "./services.ts";
-import { zoneRoutes } from "./zones.ts";
+import { RESOURCES } from "./routes.ts";
 
-/** Every declared route. */
-export const ROUTES: readonly Route[] = [
-  ...poolRoutes,
-  ...memberRoutes,
-  ...healthCheckRoutes,
-  ...geoRuleRoutes,
-  ...serviceRoutes,
-  ...zoneRoutes,
-  ...fallbackRoutes,
-  ...overrideRoutes,
-  ...modelRoutes,
-  ...historyRoutes,
-  ...explainRoutes,
-  ...nodeRoutes,
-  ...documentationRoutes,
-];
+/** What the document is of. */
+export interface OpenApiOptions {
+  /** Of the program. */
+  readonly version: string;
+  /** Whether the node asks for a token. */
+  readonly secured: boolean;
+  /** What is served; everything when left out. */
+  readonly resources?: readonly Resource[];
+}
 
-/**
- * Generates the document.
- *
- * @param secured whether the node asks for a token
- */
+/** Generates the document. */
 export function openApiDocument(
-  { version, secured }: { readonly version: string; readonly secured: boolean },
+  { version, secured, resources = RESOURCES }: OpenApiOptions,
 ): OpenApiDocument {
   const generator = new OpenAPIHono();
-  for (const route of ROUTES) generator.openAPIRegistry.registerPath(route);
-  generator.openAPIRegistry.registerComponent("securitySchemes", "bearer", {
+  const registry = generator.openAPIRegistry;
+  for (const { tag, routes } of resources) {
+    for (const route of routes) registry.registerPath(operationOf(route, tag));
+  }
+  registry.registerComponent("securitySchemes", "bearer", {
     type: "http",
     scheme: "bearer",
     description: "A token of `api.tokens` in the settings",
   });
-  generator.openAPIRegistry.registerComponent("schemas", modelComponent.name, modelComponent.schema);
+  for (const [name, schema] of resources.flatMap(({ schemas = {} }) => Object.entries(schemas))) {
+    registry.registerComponent("schemas", name, schema);
+  }
   const document = generator.getOpenAPI31Document({
     openapi: "3.1.0",
     info: {
@@ -62,11 +45,21 @@ export function openApiDocument(
       license: { name: "Apache-2.0" },
     },
     servers: [{ url: "/" }],
-    tags: TAGS,
+    tags: resources.map(({ tag, description }) => ({ name: tag, description })),
     ...(secured && { security: [{ bearer: [] }] }),
   });
   // The generator leaves undefined members behind, which JSON hasn't.
   return JSON.parse(JSON.stringify(document));
+}
+
+/** A route as OpenAPI knows it: what the generator doesn't know it would copy into the document. */
+function operationOf(
+  { scope, isOpenOnLoopback, bodyBytesMax: _, ...route }: Route,
+  tag: string,
+): RouteConfig {
+  const { operationId, ...rest } = route;
+  const security = scope === "open" ? [] : isOpenOnLoopback ? [{}, { bearer: [] }] : undefined;
+  return { operationId, tags: [tag], ...(security && { security }), ...rest };
 }
 
 const DESCRIPTION = `
@@ -90,25 +83,3 @@ curl --json '{"ipAddress": "192.0.2.10", "port": 443}' $api/pools/$pool/members
 curl --json '{"domain": "www.example.com", "poolId": "'$pool'"}' $api/services
 \`\`\`
 `.trim();
-
-const TAGS = [
-  { name: "Pools", description: "A set of interchangeable members, and how one of them is picked." },
-  { name: "Members", description: "One address or host name that can be answered, with its health." },
-  { name: "Health checks", description: "How the members of a pool are probed." },
-  { name: "Geo rules", description: "Which clients a pool sends to which of its members." },
-  { name: "Services", description: "A domain that is answered from a pool." },
-  { name: "Zones", description: "Static records, as zone files." },
-  {
-    name: "Fallback",
-    description: "What is answered for names that nothing else answers: the model's, else the settings'.",
-  },
-  {
-    name: "Overrides",
-    description: "What is forced up, forced down or drained for a while, by whom and why.",
-  },
-  { name: "Model", description: "Everything at once: export, and replace in one transaction." },
-  { name: "History", description: "What was changed, by whom and why." },
-  { name: "Explanations", description: "Why an answer is what it is." },
-  { name: "Node", description: "State of this node." },
-  { name: "Documentation", description: "This description." },
-];

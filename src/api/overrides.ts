@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
+import { type OpenAPIHono, z } from "@hono/zod-openapi";
 import { newId } from "../model/id.ts";
 import { idSchema } from "../model/model_schema.ts";
 import { nearest } from "../input/nearest.ts";
@@ -28,8 +28,8 @@ import type { Store } from "../store/store.ts";
 import { aPage, created, deleted } from "./answers.ts";
 import { etagOf, ifRevision } from "./conditional.ts";
 import { linkNext, numberedPageQuery, pageRequest } from "./paging.ts";
-import type { ApiParts } from "./ports.ts";
 import { ApiProblem, notFound, type ProblemStatus } from "./problem.ts";
+import type { Resource, ResourceParts } from "./resource.ts";
 import {
   BASE,
   etagHeader,
@@ -39,13 +39,12 @@ import {
   jsonBody,
   named,
   problems,
-  type Route,
+  type Routes,
   writeQuery,
   writeToOne,
 } from "./route.ts";
 import { write } from "./write.ts";
 
-const tags = ["Overrides"];
 const path = `${BASE}/overrides/{id}`;
 
 const OverrideRequestSchema = named(overrideRequestSchema).openapi("OverrideRequest");
@@ -73,54 +72,58 @@ const listQuery = numberedPageQuery.extend({
 });
 
 const routes = {
-  list: createRoute({
+  list: {
     operationId: "listOverrides",
-    tags,
     method: "get",
     path: `${BASE}/overrides`,
+    scope: "read",
     summary: "All overrides, in the order of their creation",
     request: { query: listQuery },
     responses: { ...aPage("overrides", OverrideSchema), ...problems(400, 422) },
-  }),
-  create: createRoute({
+  },
+  create: {
     operationId: "createOverride",
-    tags,
     method: "post",
     path: `${BASE}/overrides`,
+    scope: "operate",
     summary: "Force a member, a pool or a region up or down, or drain it, for a while",
     description:
       "Of several overrides on one member the narrowest rules (member, pool, region), then the newest.",
     request: { query: writeQuery, headers: idempotencyKey, body: jsonBody(OverrideRequestSchema) },
     responses: { ...created("override", OverrideSchema), ...problems(400, 409, 413, 415, 422) },
-  }),
-  get: createRoute({
+  },
+  get: {
     operationId: "getOverride",
-    tags,
     method: "get",
     path,
+    scope: "read",
     summary: "One override",
     request: { params: idParams },
     responses: {
       200: { description: "The override", headers: etagHeader, content: json(OverrideSchema) },
       ...problems(404),
     },
-  }),
-  delete: createRoute({
+  },
+  delete: {
     operationId: "deleteOverride",
-    tags,
     method: "delete",
     path,
+    scope: "operate",
     summary: "End an override now",
     request: writeToOne,
     responses: { ...deleted, ...problems(400, 404, 412) },
-  }),
+  },
+} satisfies Routes;
+
+/** Overrides, as the API serves them. */
+export const overrides: Resource = {
+  tag: "Overrides",
+  description: "What is forced up, forced down or drained for a while, by whom and why.",
+  routes: Object.values(routes),
+  serve,
 };
 
-/** The routes of overrides. */
-export const overrideRoutes: readonly Route[] = Object.values(routes);
-
-/** Serves the routes of overrides. */
-export function serveOverrides(app: OpenAPIHono, parts: ApiParts): void {
+function serve(app: OpenAPIHono, parts: ResourceParts): void {
   const { store, clock } = parts;
 
   app.openapi(routes.list, (c) => {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
+import { type OpenAPIHono, z } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import type { PoolFields } from "../change/edit.ts";
 import { idSchema, poolFieldsSchema } from "../model/model_schema.ts";
@@ -13,8 +13,8 @@ import { aPage, created, deleted, unlessKnown, updated } from "./answers.ts";
 import { etagOf, ifRevision, notModified } from "./conditional.ts";
 import { patched, patchSchemaOf } from "./merge_patch.ts";
 import { linkNext, pageQuery, pageRequest } from "./paging.ts";
-import type { ApiParts } from "./ports.ts";
 import { notFound } from "./problem.ts";
+import type { Resource, ResourceParts } from "./resource.ts";
 import {
   answered,
   BASE,
@@ -24,13 +24,12 @@ import {
   patchBody,
   problems,
   readOfOne,
-  type Route,
+  type Routes,
   writeQuery,
   writeToOne,
 } from "./route.ts";
 import { write } from "./write.ts";
 
-const tags = ["Pools"];
 const path = `${BASE}/pools/{id}`;
 
 const PoolFieldsSchema = named(poolFieldsSchema).openapi("PoolFields");
@@ -50,80 +49,84 @@ const PoolStateSchema = z.object({
 }).openapi("PoolState");
 
 const routes = {
-  states: createRoute({
+  states: {
     operationId: "listPoolStates",
-    tags,
     method: "get",
     path: `${BASE}/pool-states`,
+    scope: "read",
     summary: "How many members of each pool may be answered at this moment, by the pool's name",
     request: { query: pageQuery },
     responses: { ...aPage("states", PoolStateSchema), ...problems(400) },
-  }),
-  list: createRoute({
+  },
+  list: {
     operationId: "listPools",
-    tags,
     method: "get",
     path: `${BASE}/pools`,
+    scope: "read",
     summary: "All pools, by name",
     request: { query: pageQuery },
     responses: { ...aPage("pools", PoolSchema), ...problems(400) },
-  }),
-  create: createRoute({
+  },
+  create: {
     operationId: "createPool",
-    tags,
     method: "post",
     path: `${BASE}/pools`,
+    scope: "write",
     summary: "Create a pool",
     request: { query: writeQuery, headers: idempotencyKey, body: jsonBody(PoolFieldsSchema) },
     responses: { ...created("pool", PoolSchema), ...problems(400, 409, 413, 415, 422) },
-  }),
-  get: createRoute({
+  },
+  get: {
     operationId: "getPool",
-    tags,
     method: "get",
     path,
+    scope: "read",
     summary: "One pool",
     middleware: notModified,
     request: readOfOne,
     responses: { ...unlessKnown("pool", PoolSchema), ...problems(404) },
-  }),
-  replace: createRoute({
+  },
+  replace: {
     operationId: "replacePool",
-    tags,
     method: "put",
     path,
+    scope: "write",
     summary: "Replace a pool's fields",
     description: "Fields that are left out get their defaults. Members, check and rules stay.",
     request: { ...writeToOne, body: jsonBody(PoolFieldsSchema) },
     responses: { ...updated("pool", PoolSchema), ...problems(400, 404, 409, 412, 413, 415, 422) },
-  }),
-  patch: createRoute({
+  },
+  patch: {
     operationId: "patchPool",
-    tags,
     method: "patch",
     path,
+    scope: "write",
     summary: "Change some of a pool's fields",
     description: "A merge patch (RFC 7396): fields that are left out stay, `null` puts a default back.",
     request: { ...writeToOne, body: patchBody(PoolPatchSchema) },
     responses: { ...updated("pool", PoolSchema), ...problems(400, 404, 409, 412, 413, 415, 422) },
-  }),
-  delete: createRoute({
+  },
+  delete: {
     operationId: "deletePool",
-    tags,
     method: "delete",
     path,
+    scope: "write",
     summary: "Delete a pool with its members, check and rules",
     description: "Services of the pool stay without one: their `poolId` becomes null.",
     request: writeToOne,
     responses: { ...deleted, ...problems(400, 404, 409, 412, 422) },
-  }),
+  },
+} satisfies Routes;
+
+/** Pools, as the API serves them. */
+export const pools: Resource = {
+  tag: "Pools",
+  description: "A set of interchangeable members, and how one of them is picked.",
+  routes: Object.values(routes),
+  serve,
 };
 
-/** The routes of pools. */
-export const poolRoutes: readonly Route[] = Object.values(routes);
-
-/** Serves the routes of pools. */
-export function servePools(app: OpenAPIHono, parts: ApiParts): void {
+function serve(app: OpenAPIHono, parts: ResourceParts): void {
   const { store, node } = parts;
 
   app.openapi(routes.states, (c) => {

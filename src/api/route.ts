@@ -7,13 +7,32 @@
 import { type RouteConfig, z } from "@hono/zod-openapi";
 import { idSchema } from "../model/model_schema.ts";
 import { strictObject } from "../input/strict_object.ts";
+import type { Scope } from "./access.ts";
 import { PROBLEM_TITLES, PROBLEM_TYPE, ProblemSchema, type ProblemStatus } from "./problem.ts";
 
 /** Where all routes but those for probes, scrapers and browsers begin. */
 export const BASE = "/api/v1" as const;
 
-/** A declaration made by `createRoute`. */
-export type Route = RouteConfig;
+/**
+ * A declared route: what the OpenAPI document says of it, and what is asked of a request before its handler is. Tag
+ * and security aren't said again: the first is the resource's, the second follows from the scope.
+ */
+export type Route = Omit<RouteConfig, "tags" | "security"> & RouteRules;
+
+/** The routes of a resource by the names that its handlers know them by. */
+export type Routes = Readonly<Record<string, Route>>;
+
+/** What a route says besides its path, its schemas and its words. An `Idempotency-Key` counts where it is declared. */
+export interface RouteRules {
+  /** Its name in the document, and for those who generate clients from that. */
+  readonly operationId: string;
+  /** What a token must be allowed to do; `open` = no token is asked for. */
+  readonly scope: Scope | "open";
+  /** Whether it is open all the same where the API listens on a loopback address. */
+  readonly isOpenOnLoopback?: true;
+  /** Largest body, bytes; `BODY_BYTES_MAX` when left out. `counted` = the handler reads a stream, and counts for itself. */
+  readonly bodyBytesMax?: number | "counted";
+}
 
 /** An object's id in the path. */
 export const idParams: z.ZodObject<{ id: z.ZodString }> = z.object({ id: idSchema });
@@ -56,17 +75,25 @@ export const writeToOne: { params: typeof idParams; query: typeof writeQuery; he
   headers: ifMatch,
 };
 
+const IDEMPOTENCY_HEADER = "Idempotency-Key";
+
 /** What an `Idempotency-Key` may be; a UUID has 36 characters. */
 export const IDEMPOTENCY_KEY: RegExp = /^[!-~]{1,255}$/;
 
 /** What every create accepts in its headers; heeded by `rememberAnswers`. */
 export const idempotencyKey: z.ZodObject<{ "Idempotency-Key": z.ZodOptional<z.ZodString> }> = z.object({
-  "Idempotency-Key": z.string().regex(IDEMPOTENCY_KEY, {
+  [IDEMPOTENCY_HEADER]: z.string().regex(IDEMPOTENCY_KEY, {
     error: "Idempotency-Key must be 1–255 visible ASCII characters",
   }).optional().meta({
     description: "1–255 visible characters: the same request with the same key happens once (10 minutes)",
   }),
 });
+
+/** Whether an `Idempotency-Key` counts: only where the route declares it. */
+export function acceptsIdempotencyKey(route: Route): boolean {
+  const headers = route.request?.headers;
+  return headers instanceof z.ZodObject && IDEMPOTENCY_HEADER in headers.shape;
+}
 
 /** A JSON body or answer. */
 export function json<Schema extends z.ZodType>(schema: Schema): { "application/json": { schema: Schema } } {

@@ -31,6 +31,11 @@ export class RouteTable {
     return (methods.includes("GET") ? [...methods, "HEAD"] : methods).sort();
   }
 
+  /** The routes of a path, whatever their methods. */
+  at(path: string): readonly Route[] {
+    return [...this.#methods(path)?.values() ?? []];
+  }
+
   #methods(path: string): ReadonlyMap<string, Route> | undefined {
     return this.#paths.find(({ matcher }) => matcher.test(path))?.methods;
   }

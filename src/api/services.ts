@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
+import { type OpenAPIHono, z } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import type { ServiceFields } from "../change/edit.ts";
 import { idSchema, serviceFieldsSchema } from "../model/model_schema.ts";
@@ -13,8 +13,8 @@ import { aPage, created, deleted, unlessKnown, updated } from "./answers.ts";
 import { etagOf, ifRevision, notModified } from "./conditional.ts";
 import { patched, patchSchemaOf } from "./merge_patch.ts";
 import { linkNext, pageQuery, pageRequest } from "./paging.ts";
-import type { ApiParts } from "./ports.ts";
 import { notFound } from "./problem.ts";
+import type { Resource, ResourceParts } from "./resource.ts";
 import {
   answered,
   BASE,
@@ -24,13 +24,12 @@ import {
   patchBody,
   problems,
   readOfOne,
-  type Route,
+  type Routes,
   writeQuery,
   writeToOne,
 } from "./route.ts";
 import { write } from "./write.ts";
 
-const tags = ["Services"];
 const path = `${BASE}/services/{id}`;
 
 const ServiceFieldsSchema = named(serviceFieldsSchema).openapi("ServiceFields");
@@ -40,70 +39,74 @@ const ServicePatchSchema = patchSchemaOf(serviceFieldsSchema).openapi("ServicePa
 const ServiceSchema = z.object({ id: idSchema, ...answered(serviceFieldsSchema.shape) }).openapi("Service");
 
 const routes = {
-  list: createRoute({
+  list: {
     operationId: "listServices",
-    tags,
     method: "get",
     path: `${BASE}/services`,
+    scope: "read",
     summary: "All services, by domain",
     request: { query: pageQuery },
     responses: { ...aPage("services", ServiceSchema), ...problems(400) },
-  }),
-  create: createRoute({
+  },
+  create: {
     operationId: "createService",
-    tags,
     method: "post",
     path: `${BASE}/services`,
+    scope: "write",
     summary: "Create a service",
     request: { query: writeQuery, headers: idempotencyKey, body: jsonBody(ServiceFieldsSchema) },
     responses: { ...created("service", ServiceSchema), ...problems(400, 409, 413, 415, 422) },
-  }),
-  get: createRoute({
+  },
+  get: {
     operationId: "getService",
-    tags,
     method: "get",
     path,
+    scope: "read",
     summary: "One service",
     middleware: notModified,
     request: readOfOne,
     responses: { ...unlessKnown("service", ServiceSchema), ...problems(404) },
-  }),
-  replace: createRoute({
+  },
+  replace: {
     operationId: "replaceService",
-    tags,
     method: "put",
     path,
+    scope: "write",
     summary: "Replace a service's fields",
     description: "Fields that are left out get their defaults.",
     request: { ...writeToOne, body: jsonBody(ServiceFieldsSchema) },
     responses: { ...updated("service", ServiceSchema), ...problems(400, 404, 409, 412, 413, 415, 422) },
-  }),
-  patch: createRoute({
+  },
+  patch: {
     operationId: "patchService",
-    tags,
     method: "patch",
     path,
+    scope: "write",
     summary: "Change some of a service's fields",
     description: "A merge patch (RFC 7396): fields that are left out stay, `null` puts a default back.",
     request: { ...writeToOne, body: patchBody(ServicePatchSchema) },
     responses: { ...updated("service", ServiceSchema), ...problems(400, 404, 409, 412, 413, 415, 422) },
-  }),
-  delete: createRoute({
+  },
+  delete: {
     operationId: "deleteService",
-    tags,
     method: "delete",
     path,
+    scope: "write",
     summary: "Delete a service",
     request: writeToOne,
     responses: { ...deleted, ...problems(400, 404, 412) },
-  }),
+  },
+} satisfies Routes;
+
+/** Services, as the API serves them. */
+export const services: Resource = {
+  tag: "Services",
+  description: "A domain that is answered from a pool.",
+  routes: Object.values(routes),
+  serve,
 };
 
-/** The routes of services. */
-export const serviceRoutes: readonly Route[] = Object.values(routes);
-
-/** Serves the routes of services. */
-export function serveServices(app: OpenAPIHono, parts: ApiParts): void {
+function serve(app: OpenAPIHono, parts: ResourceParts): void {
   const { store } = parts;
 
   app.openapi(routes.list, (c) => {

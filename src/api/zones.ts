@@ -3,14 +3,14 @@
  *
  * @module
  */
-import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
+import { type OpenAPIHono, z } from "@hono/zod-openapi";
 import { zoneSchema } from "../model/model_schema.ts";
 import type { ZoneRow } from "../store/zones.ts";
 import { aPage, deleted } from "./answers.ts";
 import { etagOf, ifRevision, notModified } from "./conditional.ts";
 import { linkNext, pageQuery, pageRequest } from "./paging.ts";
-import type { ApiParts } from "./ports.ts";
 import { ApiProblem, invalidFields } from "./problem.ts";
+import type { Resource, ResourceParts } from "./resource.ts";
 import {
   BASE,
   createHeaders,
@@ -18,7 +18,7 @@ import {
   ifMatch,
   ifNoneMatch,
   problems,
-  type Route,
+  type Routes,
   updateHeaders,
   writeQuery,
 } from "./route.ts";
@@ -27,7 +27,6 @@ import { write } from "./write.ts";
 /** Largest zone file, bytes: some 400,000 records. */
 export const ZONE_BYTES_MAX = 16 << 20;
 
-const tags = ["Zones"];
 const path = `${BASE}/zones/{domain}`;
 const ZONE_TYPE = "text/dns";
 
@@ -46,21 +45,21 @@ const zoneText = {
 };
 
 const routes = {
-  list: createRoute({
+  list: {
     operationId: "listZones",
-    tags,
     method: "get",
     path: `${BASE}/zones`,
+    scope: "read",
     summary: "All zones, by domain",
     description: "Zones of the settings file are not among them.",
     request: { query: pageQuery },
     responses: { ...aPage("zones", ZoneSchema), ...problems(400) },
-  }),
-  get: createRoute({
+  },
+  get: {
     operationId: "getZone",
-    tags,
     method: "get",
     path,
+    scope: "read",
     summary: "The zone file of a zone, as it was written",
     middleware: notModified,
     request: { params: domainParams, headers: ifNoneMatch },
@@ -69,12 +68,13 @@ const routes = {
       304: { description: "The zone still has the ETag of If-None-Match" },
       ...problems(404),
     },
-  }),
-  replace: createRoute({
+  },
+  replace: {
     operationId: "replaceZone",
-    tags,
     method: "put",
     path,
+    scope: "write",
+    bodyBytesMax: ZONE_BYTES_MAX,
     summary: "Create or replace a zone",
     request: {
       params: domainParams,
@@ -87,24 +87,28 @@ const routes = {
       204: { description: "It is replaced, or would be (dry run)", headers: updateHeaders },
       ...problems(400, 409, 412, 413, 415),
     },
-  }),
-  delete: createRoute({
+  },
+  delete: {
     operationId: "deleteZone",
-    tags,
     method: "delete",
     path,
+    scope: "write",
     summary: "Delete a zone",
     description: "Services inside it stay, each as a zone of its own.",
     request: { params: domainParams, query: writeQuery, headers: ifMatch },
     responses: { ...deleted, ...problems(400, 404, 412) },
-  }),
+  },
+} satisfies Routes;
+
+/** Zones, as the API serves them. */
+export const zones: Resource = {
+  tag: "Zones",
+  description: "Static records, as zone files.",
+  routes: Object.values(routes),
+  serve,
 };
 
-/** The routes of zones. */
-export const zoneRoutes: readonly Route[] = Object.values(routes);
-
-/** Serves the routes of zones. */
-export function serveZones(app: OpenAPIHono, parts: ApiParts): void {
+function serve(app: OpenAPIHono, parts: ResourceParts): void {
   const { store } = parts;
 
   app.openapi(routes.list, (c) => {

@@ -7,14 +7,15 @@ import assert from "node:assert/strict";
 import { SERVICE_DEFAULTS } from "../../src/model/model.ts";
 import fc from "fast-check";
 import { BODY_BYTES_MAX, createMetricsApp } from "../../src/api/api.ts";
-import { ROUTES } from "../../src/api/openapi.ts";
 import type { ObservedRequest } from "../../src/api/ports.ts";
+import { routesOf } from "../../src/api/resource.ts";
+import { RESOURCES } from "../../src/api/routes.ts";
 import { SETTLE_MS } from "../../src/api/write.ts";
 import { StoreBusy } from "../../src/store/database.ts";
 import { type ApiWorld, apiWorld } from "./api_world.ts";
 
 /** Every declared route, with its parameters filled in so that nothing is found there. */
-const LINES = ROUTES.map(({ method, path }) =>
+const LINES = routesOf(RESOURCES).map(({ method, path }) =>
   `${method.toUpperCase()} ${
     path.replace("{id}", "0".repeat(32)).replace("{domain}", "example.net").replace("{generation}", "9")
   }`

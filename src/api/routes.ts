@@ -1,0 +1,36 @@
+/**
+ * Everything that the API serves, a line for each resource.
+ *
+ * @module
+ */
+import { documentation } from "./documentation.ts";
+import { explanations } from "./explain.ts";
+import { fallback } from "./fallback.ts";
+import { geoRules } from "./geo_rules.ts";
+import { healthChecks } from "./health_checks.ts";
+import { history } from "./history.ts";
+import { members } from "./members.ts";
+import { model } from "./model.ts";
+import { node } from "./node.ts";
+import { overrides } from "./overrides.ts";
+import { pools } from "./pools.ts";
+import type { Resource } from "./resource.ts";
+import { services } from "./services.ts";
+import { zones } from "./zones.ts";
+
+/** All resources, in the order of the OpenAPI document. */
+export const RESOURCES: readonly Resource[] = [
+  pools,
+  members,
+  healthChecks,
+  geoRules,
+  services,
+  zones,
+  fallback,
+  overrides,
+  model,
+  history,
+  explanations,
+  node,
+  documentation,
+];
