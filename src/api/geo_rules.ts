@@ -9,7 +9,8 @@ import { geoRuleFieldsSchema, idSchema } from "../model/model_schema.ts";
 import type { GeoRuleRow } from "../store/geo_rules.ts";
 import { newId } from "../model/id.ts";
 import { aPage, created, deleted, unlessKnown, updated } from "./answers.ts";
-import { etagOf, ifRevision, notModified } from "./conditional.ts";
+import { Collection } from "./collection.ts";
+import { notModified } from "./conditional.ts";
 import { linkNext, numberedPageQuery, pageRequest } from "./paging.ts";
 import { notFound } from "./problem.ts";
 import type { Resource, ResourceParts } from "./resource.ts";
@@ -26,7 +27,6 @@ import {
   writeQuery,
   writeToOne,
 } from "./route.ts";
-import { write } from "./write.ts";
 
 const path = `${BASE}/geo-rules/{id}`;
 const poolPath = `${BASE}/pools/{id}/geo-rules`;
@@ -106,6 +106,12 @@ export const geoRules: Resource = {
 
 function serve(app: OpenAPIHono, parts: ResourceParts): void {
   const { store } = parts;
+  const collection = new Collection(parts, {
+    noun: "geo rule",
+    path: `${BASE}/geo-rules`,
+    get: (id) => store.geoRules.get(id),
+    show: geoRuleOf,
+  });
 
   app.openapi(routes.list, (c) => {
     const { id: poolId } = c.req.valid("param");
@@ -120,32 +126,22 @@ function serve(app: OpenAPIHono, parts: ResourceParts): void {
     const id = newId();
     const fields = c.req.valid("json");
     remark(c, fields);
-    const written = write(c, parts, { kind: "createGeoRule", id, poolId, fields });
-    if (written.dryRun) return c.json({ id, poolId, ...fields }, 200);
-    const row = found(id);
-    await written.settled();
-    return c.json(geoRuleOf(row), 201, { ETag: etagOf(row.revision), Location: `${BASE}/geo-rules/${id}` });
+    const row = { id, poolId, ...fields, revision: 0 };
+    return c.json(...await collection.create(c, row, { kind: "createGeoRule", id, poolId, fields }));
   });
 
-  app.openapi(routes.get, (c) => {
-    const row = found(c.req.valid("param").id);
-    return c.json(geoRuleOf(row), 200, { ETag: etagOf(row.revision) });
-  });
+  app.openapi(routes.get, (c) => c.json(collection.read(c, c.req.valid("param").id), 200));
 
   app.openapi(routes.replace, async (c) => {
-    const { id, poolId, revision } = found(c.req.valid("param").id);
+    const row = collection.found(c.req.valid("param").id);
     const fields = c.req.valid("json");
     remark(c, fields);
-    const written = write(c, parts, { kind: "updateGeoRule", id, fields, ...ifRevision(c, revision) });
-    if (written.dryRun) return c.json({ id, poolId, ...fields }, 200);
-    const row = found(id);
-    await written.settled();
-    return c.json(geoRuleOf(row), 200, { ETag: etagOf(row.revision) });
+    const edit = { kind: "updateGeoRule", id: row.id, fields } as const;
+    return c.json(await collection.update(c, { ...row, ...fields }, edit), 200);
   });
 
   app.openapi(routes.delete, async (c) => {
-    const { id, revision } = found(c.req.valid("param").id);
-    await write(c, parts, { kind: "deleteGeoRule", id, ...ifRevision(c, revision) }).settled();
+    await collection.delete(c, { kind: "deleteGeoRule", id: c.req.valid("param").id });
     return c.body(null, 204);
   });
 
@@ -153,10 +149,6 @@ function serve(app: OpenAPIHono, parts: ResourceParts): void {
   function remark(c: Context, fields: z.infer<typeof GeoRuleFieldsSchema>): void {
     const lack = parts.node.lackOfRule(fields);
     if (lack !== null) c.header("Pleiades-Remark", `This rule never matches: ${lack}`);
-  }
-
-  function found(id: string): GeoRuleRow {
-    return store.geoRules.get(id) ?? notFound("geo rule", id);
   }
 }
 

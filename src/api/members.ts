@@ -19,7 +19,7 @@ import type { MemberHealth } from "../health/node_health.ts";
 import type { MemberRow } from "../store/members.ts";
 import { strictObject } from "../input/strict_object.ts";
 import { aPage, created, deleted, updated } from "./answers.ts";
-import { etagOf, ifRevision } from "./conditional.ts";
+import { Collection } from "./collection.ts";
 import { patched, patchSchemaOf } from "./merge_patch.ts";
 import { linkNext, numberedPageQuery, pageRequest } from "./paging.ts";
 import { ApiProblem, notFound } from "./problem.ts";
@@ -39,7 +39,7 @@ import {
   writeQuery,
   writeToOne,
 } from "./route.ts";
-import { isDryRun, originOf, write } from "./write.ts";
+import { isDryRun, originOf } from "./write.ts";
 
 const path = `${BASE}/members/{id}`;
 const poolPath = `${BASE}/pools/{id}/members`;
@@ -185,6 +185,12 @@ export const members: Resource = {
 
 function serve(app: OpenAPIHono, parts: ResourceParts): void {
   const { store, node, auth, log, clock } = parts;
+  const collection = new Collection(parts, {
+    noun: "member",
+    path: `${BASE}/members`,
+    get: (id) => store.members.get(id),
+    show: memberNow,
+  });
 
   app.openapi(routes.list, (c) => {
     const { id: poolId } = c.req.valid("param");
@@ -200,37 +206,30 @@ function serve(app: OpenAPIHono, parts: ResourceParts): void {
     if (!store.pools.get(poolId)) notFound("pool", poolId);
     const id = newId();
     const fields = c.req.valid("json");
-    const written = write(c, parts, { kind: "createMember", id, poolId, fields });
-    if (written.dryRun) return c.json(memberNow({ id, poolId, ...fields, revision: 0 }), 200);
-    const row = found(id);
-    await written.settled();
-    return c.json(memberNow(row), 201, { ETag: etagOf(row.revision), Location: `${BASE}/members/${id}` });
+    const row = { id, poolId, ...fields, revision: 0 };
+    return c.json(...await collection.create(c, row, { kind: "createMember", id, poolId, fields }));
   });
 
-  app.openapi(routes.get, (c) => {
-    const row = found(c.req.valid("param").id);
-    return c.json(memberNow(row), 200, { ETag: etagOf(row.revision) });
-  });
+  app.openapi(routes.get, (c) => c.json(collection.read(c, c.req.valid("param").id), 200));
 
   app.openapi(routes.replace, async (c) => {
-    const row = found(c.req.valid("param").id);
+    const row = collection.found(c.req.valid("param").id);
     return c.json(await update(c, row, c.req.valid("json")), 200);
   });
 
   app.openapi(routes.patch, async (c) => {
-    const row = found(c.req.valid("param").id);
+    const row = collection.found(c.req.valid("param").id);
     const fields = patched(memberFieldsSchema, { stored: row, patch: c.req.valid("json") });
     return c.json(await update(c, row, fields), 200);
   });
 
   app.openapi(routes.delete, async (c) => {
-    const { id, revision } = found(c.req.valid("param").id);
-    await write(c, parts, { kind: "deleteMember", id, ...ifRevision(c, revision) }).settled();
+    await collection.delete(c, { kind: "deleteMember", id: c.req.valid("param").id });
     return c.body(null, 204);
   });
 
   app.openapi(routes.failBack, (c) => {
-    const row = found(c.req.valid("param").id);
+    const row = collection.found(c.req.valid("param").id);
     const result = node.failBack(standingPool(row.poolId), row, { dryRun: isDryRun(c) });
     if (result === "down") {
       throw new ApiProblem(
@@ -253,18 +252,8 @@ function serve(app: OpenAPIHono, parts: ResourceParts): void {
     return c.json(memberNow(row), 200);
   });
 
-  function found(id: string): MemberRow {
-    return store.members.get(id) ?? notFound("member", id);
-  }
-
-  async function update(c: Context, row: MemberRow, fields: MemberFields): Promise<Member> {
-    const { id, revision } = row;
-    const written = write(c, parts, { kind: "updateMember", id, fields, ...ifRevision(c, revision) });
-    if (written.dryRun) return memberNow({ ...row, ...fields });
-    const updated = found(id);
-    c.header("ETag", etagOf(updated.revision));
-    await written.settled();
-    return memberNow(updated);
+  function update(c: Context, row: MemberRow, fields: MemberFields): Promise<Member> {
+    return collection.update(c, { ...row, ...fields }, { kind: "updateMember", id: row.id, fields });
   }
 
   function memberNow(row: MemberRow): Member {

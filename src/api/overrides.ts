@@ -23,12 +23,11 @@ import {
 } from "../model/override.ts";
 import { overrideRequestSchema, timesOf } from "../model/override_schema.ts";
 import { show } from "../input/strict_object.ts";
-import type { OverrideRow } from "../store/overrides.ts";
 import type { Store } from "../store/store.ts";
 import { aPage, created, deleted } from "./answers.ts";
-import { etagOf, ifRevision } from "./conditional.ts";
+import { Collection, type StoredObject } from "./collection.ts";
 import { linkNext, numberedPageQuery, pageRequest } from "./paging.ts";
-import { ApiProblem, notFound, type ProblemStatus } from "./problem.ts";
+import { ApiProblem, type ProblemStatus } from "./problem.ts";
 import type { Resource, ResourceParts } from "./resource.ts";
 import {
   BASE,
@@ -43,7 +42,6 @@ import {
   writeQuery,
   writeToOne,
 } from "./route.ts";
-import { write } from "./write.ts";
 
 const path = `${BASE}/overrides/{id}`;
 
@@ -125,6 +123,12 @@ export const overrides: Resource = {
 
 function serve(app: OpenAPIHono, parts: ResourceParts): void {
   const { store, clock } = parts;
+  const collection = new Collection<Override & StoredObject, z.infer<typeof OverrideSchema>>(parts, {
+    noun: "override",
+    path: `${BASE}/overrides`,
+    get: (id) => store.overrides.get(id),
+    show: overrideNow,
+  });
 
   app.openapi(routes.list, (c) => {
     const { target, ...page } = c.req.valid("query");
@@ -141,30 +145,16 @@ function serve(app: OpenAPIHono, parts: ResourceParts): void {
     const target = formatTarget(resolve(store, request.target));
     const createdAt = clock.unixMs();
     const fields = { target, state, reason, owner, ...timesOf(request, createdAt) };
-    const written = write(c, parts, { kind: "createOverride", id, fields });
-    if (written.dryRun) return c.json(overrideNow({ id, ...fields, createdAt }), 200);
-    const row = found(id);
-    await written.settled();
-    return c.json(overrideNow(row), 201, {
-      ETag: etagOf(row.revision),
-      Location: `${BASE}/overrides/${id}`,
-    });
+    const row = { id, ...fields, createdAt, revision: 0 };
+    return c.json(...await collection.create(c, row, { kind: "createOverride", id, fields }));
   });
 
-  app.openapi(routes.get, (c) => {
-    const row = found(c.req.valid("param").id);
-    return c.json(overrideNow(row), 200, { ETag: etagOf(row.revision) });
-  });
+  app.openapi(routes.get, (c) => c.json(collection.read(c, c.req.valid("param").id), 200));
 
   app.openapi(routes.delete, async (c) => {
-    const { id, revision } = found(c.req.valid("param").id);
-    await write(c, parts, { kind: "deleteOverride", id, ...ifRevision(c, revision) }).settled();
+    await collection.delete(c, { kind: "deleteOverride", id: c.req.valid("param").id });
     return c.body(null, 204);
   });
-
-  function found(id: string): OverrideRow {
-    return store.overrides.get(id) ?? notFound("override", id);
-  }
 
   function overrideNow(override: Override): z.infer<typeof OverrideSchema> {
     const { id, target, state, reason, owner, startsAt, expiresAt, drainMs, createdAt } = override;

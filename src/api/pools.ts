@@ -10,10 +10,10 @@ import { idSchema, poolFieldsSchema } from "../model/model_schema.ts";
 import { newId } from "../model/id.ts";
 import type { PoolRow } from "../store/pools.ts";
 import { aPage, created, deleted, unlessKnown, updated } from "./answers.ts";
-import { etagOf, ifRevision, notModified } from "./conditional.ts";
+import { Collection } from "./collection.ts";
+import { notModified } from "./conditional.ts";
 import { patched, patchSchemaOf } from "./merge_patch.ts";
 import { linkNext, pageQuery, pageRequest } from "./paging.ts";
-import { notFound } from "./problem.ts";
 import type { Resource, ResourceParts } from "./resource.ts";
 import {
   answered,
@@ -28,7 +28,6 @@ import {
   writeQuery,
   writeToOne,
 } from "./route.ts";
-import { write } from "./write.ts";
 
 const path = `${BASE}/pools/{id}`;
 
@@ -128,6 +127,12 @@ export const pools: Resource = {
 
 function serve(app: OpenAPIHono, parts: ResourceParts): void {
   const { store, node } = parts;
+  const collection = new Collection(parts, {
+    noun: "pool",
+    path: `${BASE}/pools`,
+    get: (id) => store.pools.get(id),
+    show: poolOf,
+  });
 
   app.openapi(routes.states, (c) => {
     const page = store.pools.page(pageRequest(c.req.valid("query")));
@@ -142,54 +147,37 @@ function serve(app: OpenAPIHono, parts: ResourceParts): void {
   app.openapi(routes.create, async (c) => {
     const id = newId();
     const fields = c.req.valid("json");
-    const written = write(c, parts, { kind: "createPool", id, fields });
-    if (written.dryRun) return c.json({ id, ...fields }, 200);
-    const row = found(id);
-    await written.settled();
-    return c.json(poolOf(row), 201, { ETag: etagOf(row.revision), Location: `${BASE}/pools/${id}` });
+    const row = { id, ...fields, revision: 0 };
+    return c.json(...await collection.create(c, row, { kind: "createPool", id, fields }));
   });
 
-  app.openapi(routes.get, (c) => {
-    const row = found(c.req.valid("param").id);
-    return c.json(poolOf(row), 200, { ETag: etagOf(row.revision) });
-  });
+  app.openapi(routes.get, (c) => c.json(collection.read(c, c.req.valid("param").id), 200));
 
   app.openapi(routes.replace, async (c) => {
-    const row = found(c.req.valid("param").id);
+    const row = collection.found(c.req.valid("param").id);
     return c.json(await update(c, row, c.req.valid("json")), 200);
   });
 
   app.openapi(routes.patch, async (c) => {
-    const row = found(c.req.valid("param").id);
+    const row = collection.found(c.req.valid("param").id);
     const fields = patched(poolFieldsSchema, { stored: row, patch: c.req.valid("json") });
     return c.json(await update(c, row, fields), 200);
   });
 
   app.openapi(routes.delete, async (c) => {
-    const { id, revision } = found(c.req.valid("param").id);
-    await write(c, parts, { kind: "deletePool", id, ...ifRevision(c, revision) }).settled();
+    await collection.delete(c, { kind: "deletePool", id: c.req.valid("param").id });
     return c.body(null, 204);
   });
+
+  function update(c: Context, row: PoolRow, fields: PoolFields): Promise<Pool> {
+    return collection.update(c, { ...row, ...fields }, { kind: "updatePool", id: row.id, fields });
+  }
 
   function stateOf(poolId: string): z.infer<typeof PoolStateSchema> {
     const state = node.poolState(poolId);
     if (state === null) return { poolId, members: 0, healthy: 0, answersWhenDown: "NODATA" };
     const { members, eligible, answersWhenDown } = state;
     return { poolId, members, healthy: eligible, answersWhenDown };
-  }
-
-  function found(id: string): PoolRow {
-    return store.pools.get(id) ?? notFound("pool", id);
-  }
-
-  async function update(c: Context, row: PoolRow, fields: PoolFields): Promise<Pool> {
-    const { id, revision } = row;
-    const written = write(c, parts, { kind: "updatePool", id, fields, ...ifRevision(c, revision) });
-    if (written.dryRun) return { id, ...fields };
-    const updated = found(id);
-    c.header("ETag", etagOf(updated.revision));
-    await written.settled();
-    return poolOf(updated);
   }
 }
 

@@ -10,10 +10,10 @@ import { idSchema, serviceFieldsSchema } from "../model/model_schema.ts";
 import { newId } from "../model/id.ts";
 import type { ServiceRow } from "../store/services.ts";
 import { aPage, created, deleted, unlessKnown, updated } from "./answers.ts";
-import { etagOf, ifRevision, notModified } from "./conditional.ts";
+import { Collection } from "./collection.ts";
+import { notModified } from "./conditional.ts";
 import { patched, patchSchemaOf } from "./merge_patch.ts";
 import { linkNext, pageQuery, pageRequest } from "./paging.ts";
-import { notFound } from "./problem.ts";
 import type { Resource, ResourceParts } from "./resource.ts";
 import {
   answered,
@@ -28,7 +28,6 @@ import {
   writeQuery,
   writeToOne,
 } from "./route.ts";
-import { write } from "./write.ts";
 
 const path = `${BASE}/services/{id}`;
 
@@ -108,6 +107,12 @@ export const services: Resource = {
 
 function serve(app: OpenAPIHono, parts: ResourceParts): void {
   const { store } = parts;
+  const collection = new Collection(parts, {
+    noun: "service",
+    path: `${BASE}/services`,
+    get: (id) => store.services.get(id),
+    show: serviceOf,
+  });
 
   app.openapi(routes.list, (c) => {
     const page = store.services.page(pageRequest(c.req.valid("query")));
@@ -117,47 +122,30 @@ function serve(app: OpenAPIHono, parts: ResourceParts): void {
   app.openapi(routes.create, async (c) => {
     const id = newId();
     const fields = c.req.valid("json");
-    const written = write(c, parts, { kind: "createService", id, fields });
-    if (written.dryRun) return c.json({ id, ...fields }, 200);
-    const row = found(id);
-    await written.settled();
-    return c.json(serviceOf(row), 201, { ETag: etagOf(row.revision), Location: `${BASE}/services/${id}` });
+    const row = { id, ...fields, revision: 0 };
+    return c.json(...await collection.create(c, row, { kind: "createService", id, fields }));
   });
 
-  app.openapi(routes.get, (c) => {
-    const row = found(c.req.valid("param").id);
-    return c.json(serviceOf(row), 200, { ETag: etagOf(row.revision) });
-  });
+  app.openapi(routes.get, (c) => c.json(collection.read(c, c.req.valid("param").id), 200));
 
   app.openapi(routes.replace, async (c) => {
-    const row = found(c.req.valid("param").id);
+    const row = collection.found(c.req.valid("param").id);
     return c.json(await update(c, row, c.req.valid("json")), 200);
   });
 
   app.openapi(routes.patch, async (c) => {
-    const row = found(c.req.valid("param").id);
+    const row = collection.found(c.req.valid("param").id);
     const fields = patched(serviceFieldsSchema, { stored: row, patch: c.req.valid("json") });
     return c.json(await update(c, row, fields), 200);
   });
 
   app.openapi(routes.delete, async (c) => {
-    const { id, revision } = found(c.req.valid("param").id);
-    await write(c, parts, { kind: "deleteService", id, ...ifRevision(c, revision) }).settled();
+    await collection.delete(c, { kind: "deleteService", id: c.req.valid("param").id });
     return c.body(null, 204);
   });
 
-  function found(id: string): ServiceRow {
-    return store.services.get(id) ?? notFound("service", id);
-  }
-
-  async function update(c: Context, row: ServiceRow, fields: ServiceFields): Promise<Service> {
-    const { id, revision } = row;
-    const written = write(c, parts, { kind: "updateService", id, fields, ...ifRevision(c, revision) });
-    if (written.dryRun) return { id, ...fields };
-    const updated = found(id);
-    c.header("ETag", etagOf(updated.revision));
-    await written.settled();
-    return serviceOf(updated);
+  function update(c: Context, row: ServiceRow, fields: ServiceFields): Promise<Service> {
+    return collection.update(c, { ...row, ...fields }, { kind: "updateService", id: row.id, fields });
   }
 }
 
