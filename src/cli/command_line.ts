@@ -10,12 +10,14 @@ import { DEFAULT_API_URL } from "./api_url.ts";
 import type { ExitCode } from "./failure.ts";
 import type { Terminal } from "./terminal.ts";
 
-/** Where a command's words go, and who is told its exit code. */
-export interface Surroundings {
-  /** The words. */
+/** What every command is given. */
+export interface CommandContext {
+  /** Where its words go. */
   readonly terminal: Terminal;
   /** Called once by the command that ran; commander's actions have no result of their own. */
   readonly done: (exitCode: ExitCode) => void;
+  /** Loads the tree of all commands; that which a command is in may have no other. */
+  readonly wholeTree: () => Promise<Command>;
 }
 
 /** Adds the options that say where the API is and who asks. */

@@ -4,11 +4,11 @@
  * @module
  */
 import { type Command, Option } from "commander";
-import { addApiOptions, addOutputOption, examples, type Surroundings } from "./command_line.ts";
+import { addApiOptions, addOutputOption, type CommandContext, examples } from "./command_line.ts";
 import type { ApplyFlags, ExportFlags } from "./config.ts";
 
 /** Adds the group `config`; `done` gets the exit code of the command that ran. */
-export function addConfigCommand(root: Command, { terminal, done }: Surroundings): void {
+export function register(root: Command, { terminal, done }: CommandContext): void {
   const config = root.command("config").description("files: settings and the model");
   const load = () => import("./config.ts");
 

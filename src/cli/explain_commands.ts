@@ -5,16 +5,16 @@
  * @module
  */
 import type { Command } from "commander";
-import { addApiOptions, addOutputOption, examples, type Surroundings } from "./command_line.ts";
+import { addApiOptions, addOutputOption, type CommandContext, examples } from "./command_line.ts";
 import type { ExplainFlags } from "./explain.ts";
 
 /** Adds the commands; `done` gets the exit code of the one that ran. */
-export function addExplainCommands(root: Command, surroundings: Surroundings): void {
-  addExplain(root, surroundings);
-  addBudget(root, surroundings);
+export function register(root: Command, context: CommandContext): void {
+  addExplain(root, context);
+  addBudget(root, context);
 }
 
-function addExplain(root: Command, { terminal, done }: Surroundings): void {
+function addExplain(root: Command, { terminal, done }: CommandContext): void {
   const command = root.command("explain <name>")
     .description("why the next answer is what it is: every member, kept or dropped, and why")
     .option("--type <type>", "record type", "A")
@@ -27,7 +27,7 @@ function addExplain(root: Command, { terminal, done }: Surroundings): void {
     );
 }
 
-function addBudget(root: Command, { terminal, done }: Surroundings): void {
+function addBudget(root: Command, { terminal, done }: CommandContext): void {
   const command = root.command("budget <name>")
     .description("how long a fault is seen in answers: by the settings, and by what the last ones took");
   addOutputOption(addApiOptions(command), ["table", "json", "yaml"])

@@ -6,7 +6,13 @@
  */
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { OVERRIDE_STATES, type OverrideState, TARGET_FORMS } from "../model/override.ts";
-import { addApiOptions, addOutputOption, examples, milliseconds, type Surroundings } from "./command_line.ts";
+import {
+  addApiOptions,
+  addOutputOption,
+  type CommandContext,
+  examples,
+  milliseconds,
+} from "./command_line.ts";
 
 const FORMS = `\n\nTARGET is ${TARGET_FORMS}; an address alone is the one member that has it.`;
 
@@ -34,13 +40,13 @@ const MEANINGS: Readonly<Record<OverrideState, string>> = {
 };
 
 /** Adds the commands; `done` gets the exit code of the one that ran. */
-export function addOverrideCommands(root: Command, surroundings: Surroundings): void {
-  for (const state of ["drain", "up", "down"] as const) addVerb(root, state, surroundings);
-  addUndo(root, surroundings);
-  addNoun(root, surroundings);
+export function register(root: Command, context: CommandContext): void {
+  for (const state of ["drain", "up", "down"] as const) addVerb(root, state, context);
+  addUndo(root, context);
+  addNoun(root, context);
 }
 
-function addVerb(root: Command, state: OverrideState, { terminal, done }: Surroundings): void {
+function addVerb(root: Command, state: OverrideState, { terminal, done }: CommandContext): void {
   const command = root.command(`${state} <target>`).description(MEANINGS[state]);
   addCreateOptions(command, { drains: state === "drain", help: EXAMPLES[state] })
     .action(async (target: string, options) =>
@@ -48,7 +54,7 @@ function addVerb(root: Command, state: OverrideState, { terminal, done }: Surrou
     );
 }
 
-function addUndo(root: Command, { terminal, done }: Surroundings): void {
+function addUndo(root: Command, { terminal, done }: CommandContext): void {
   const command = root.command("undo <target>").description("end every override of just this target, now");
   addOutput(addWriteOptions(command)).addHelpText("after", EXAMPLES.undo)
     .action(async (target: string, options) =>
@@ -56,7 +62,7 @@ function addUndo(root: Command, { terminal, done }: Surroundings): void {
     );
 }
 
-function addNoun(root: Command, { terminal, done }: Surroundings): void {
+function addNoun(root: Command, { terminal, done }: CommandContext): void {
   const group = root.command("overrides")
     .description("what is forced up, down or drained, until when, by whom and why")
     .addHelpText("after", EXAMPLES.all);

@@ -4,11 +4,11 @@
  * @module
  */
 import { type Command, InvalidArgumentError, Option } from "commander";
-import { addOutputOption, examples, milliseconds, type Surroundings } from "./command_line.ts";
+import { addOutputOption, type CommandContext, examples, milliseconds } from "./command_line.ts";
 import type { QueryFlags } from "./query.ts";
 
 /** Adds `query`; `done` gets its exit code. */
-export function addQueryCommand(root: Command, { terminal, done }: Surroundings): void {
+export function register(root: Command, { terminal, done }: CommandContext): void {
   const command = root.command("query")
     .description("ask a DNS server, like a small dig")
     .argument(

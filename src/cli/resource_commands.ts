@@ -5,12 +5,18 @@
  * @module
  */
 import { type Command, InvalidArgumentError, Option } from "commander";
-import { addApiOptions, addOutputOption, examples, milliseconds, type Surroundings } from "./command_line.ts";
+import {
+  addApiOptions,
+  addOutputOption,
+  type CommandContext,
+  examples,
+  milliseconds,
+} from "./command_line.ts";
 import { type Field, type Noun, NOUNS } from "./nouns.ts";
 import type { ResourceRequest, Verb } from "./resources.ts";
 
 /** Adds a command per noun; `done` gets the exit code of the one that ran. */
-export function addResourceCommands(root: Command, { terminal, done }: Surroundings): void {
+export function register(root: Command, { terminal, done }: CommandContext): void {
   for (const noun of NOUNS) {
     const group = root.command(noun.name)
       .description(noun.description)
@@ -19,7 +25,7 @@ export function addResourceCommands(root: Command, { terminal, done }: Surroundi
   }
 }
 
-interface VerbCommand extends Surroundings {
+interface VerbCommand extends Pick<CommandContext, "terminal" | "done"> {
   readonly noun: Noun;
   readonly verb: VerbDescription;
 }

@@ -1,0 +1,35 @@
+/**
+ * The command lines of `backup` and `restore`. What they do is in `backup.ts`, which is loaded when one of them runs.
+ *
+ * @module
+ */
+import type { Command } from "commander";
+import type { DatabaseOptions } from "./backup.ts";
+import { type CommandContext, examples } from "./command_line.ts";
+
+/** Adds the commands. */
+export function register(root: Command, { terminal, done }: CommandContext): void {
+  const command = (name: string, description: string, file: string) =>
+    root.command(name)
+      .description(description)
+      .argument("<file>", file)
+      .option("--db <file>", "the database; else the one that the settings name")
+      .option("-c, --config <file>", "settings file; else /etc/pleiades/config.yaml when it exists");
+  command(
+    "backup",
+    "copy the database to a file, also while a node runs",
+    "the copy; replaced when it exists",
+  )
+    .addHelpText("after", examples("pleiades backup /srv/backup/pleiades-$(date +%F).db"))
+    .action(async (file: string, options: DatabaseOptions) =>
+      done(await (await import("./backup.ts")).backup(file, options, terminal))
+    );
+  command("restore", "put a backup in the place of the database; stop the node first", "what backup made")
+    .addHelpText(
+      "after",
+      examples("pleiades restore pleiades-2026-01-31.db --db /var/lib/pleiades/pleiades.db"),
+    )
+    .action(async (file: string, options: DatabaseOptions) =>
+      done(await (await import("./backup.ts")).restore(file, options, terminal))
+    );
+}

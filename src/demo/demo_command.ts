@@ -1,0 +1,19 @@
+/**
+ * The command line of `demo`. What it does is in `demo.ts`, which is loaded when it runs.
+ *
+ * @module
+ */
+import type { Command } from "commander";
+import { type CommandContext, examples } from "../cli/command_line.ts";
+import type { DemoFlags } from "./demo.ts";
+
+/** Adds the command. */
+export function register(root: Command, { terminal, done }: CommandContext): void {
+  root.command("demo")
+    .description("a node with sample backends that come and go, told live; leaves nothing behind")
+    .option("--dns <addr:port>", "where to answer DNS; else a free port on loopback")
+    .option("--api <addr:port>", "where the API listens; else a free port on loopback")
+    .option("--once", "stop and start a backend once, then end; exit code 1 when the answers were late")
+    .addHelpText("after", examples("pleiades demo", "pleiades demo --once"))
+    .action(async (flags: DemoFlags) => done(await (await import("./demo.ts")).demo(flags, terminal)));
+}
