@@ -20,6 +20,7 @@ const GROUND = [
   "shared_memory",
   "shared_weight",
   "listeners",
+  "port",
   "telemetry",
 ];
 /** What capabilities see besides the ground: never each other, and never DNS. */
@@ -34,6 +35,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   shared_memory: [],
   shared_weight: [],
   listeners: [],
+  port: [],
   telemetry: ["ip", "clock"],
   sockets: [],
   wire: [],

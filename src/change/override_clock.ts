@@ -10,6 +10,7 @@
  */
 import type { Clock } from "../clock.ts";
 import { drainShare, nextStep, stepOf } from "../desired/overridden.ts";
+import { Listeners } from "../listeners.ts";
 import { type Override, OVERRIDE_STATES, rfc3339 } from "../model/override.ts";
 import { StoreBusy } from "../store/database.ts";
 import type { OverrideRow } from "../store/overrides.ts";
@@ -25,8 +26,6 @@ export interface OverrideClockOptions {
   readonly store: Store;
   /** Takes those away that have ended. */
   readonly changes: Pick<Changes, "commit">;
-  /** Has pools written anew. */
-  readonly touchPools: (ids: readonly string[]) => void;
   /** Which time it is. */
   readonly clock: Clock;
   /** Hears of beginnings and ends. */
@@ -78,7 +77,8 @@ interface Seen {
 export class OverrideClock {
   readonly #options: OverrideClockOptions;
   readonly #seen = new Map<string, Seen>();
-  readonly #listeners = new Set<(turn: OverrideTurn) => void>();
+  readonly #turned = new Listeners<OverrideTurn>();
+  readonly #fellDue = new Listeners<readonly string[]>();
   #sleep = new AbortController();
 
   /** Takes note of what is there, without touching anything: what is written after this is right. */
@@ -88,9 +88,13 @@ export class OverrideClock {
   }
 
   /** Tells of each override that begins or ends, until it is disposed of. */
-  onTurn(listener: (turn: OverrideTurn) => void): Disposable {
-    this.#listeners.add(listener);
-    return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
+  onTurn(hear: (turn: OverrideTurn) => void): Disposable {
+    return this.#turned.add(hear);
+  }
+
+  /** Tells of pools that time has made others, so that they are to be written anew, until it is disposed of. */
+  onDue(hear: (poolIds: readonly string[]) => void): Disposable {
+    return this.#fellDue.add(hear);
   }
 
   /** Says that other overrides may be there; to be called in the turn of their commit, before it is published. */
@@ -119,7 +123,7 @@ export class OverrideClock {
 
   /** Compares what is with what was at the last look, and has written anew what is another now. */
   #look(): void {
-    const { store, clock, touchPools } = this.#options;
+    const { store, clock } = this.#options;
     const { overrides } = store.overrides.index();
     const nowMs = clock.unixMs();
     this.#forgetGone(new Set(overrides.map(({ id }) => id)));
@@ -135,7 +139,7 @@ export class OverrideClock {
         this.#pass(seen, step);
       }
     }
-    if (touched.size > 0) touchPools([...touched]);
+    if (touched.size > 0) this.#fellDue.tell([...touched]);
   }
 
   #meet(override: OverrideRow, step: number): void {
@@ -189,7 +193,7 @@ export class OverrideClock {
     const { id, state, reason, owner, expiresAt } = override;
     const until = rfc3339(expiresAt);
     this.#options.log.info(TURNS[change], { target: name, state, reason, owner, until, id });
-    for (const listener of this.#listeners) listener({ change, override, target: name });
+    this.#turned.tell({ change, override, target: name });
   }
 }
 

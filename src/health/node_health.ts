@@ -20,6 +20,7 @@ import {
   type StandingMember,
   type StandingPool,
 } from "../desired/eligibility.ts";
+import { Listeners } from "../listeners.ts";
 import type { Registry } from "../telemetry/metrics.ts";
 import { Canaries, type CanaryTerms } from "./canaries.ts";
 import { FlipGuard, type FlipGuardTerms, type GuardEvent, type PassedChange } from "./flip_guard.ts";
@@ -63,12 +64,6 @@ export interface NodeHealthOptions extends Pick<HealthCheckerOptions, "clock" | 
   readonly addressesOf: AddressesOf;
   /** Where the last run left off, and this one will. */
   readonly memory: HealthMemory;
-  /** Told of every key whose standing may be another one. */
-  readonly onStandings: (keys: readonly string[]) => void;
-  /** Told of verdicts that count, after `onStandings`. */
-  readonly onVerdicts: (changes: readonly PassedChange[]) => void;
-  /** Told of trips of the flip guard and of blindness. */
-  readonly onGuardEvent: (event: GuardEvent) => void;
 }
 
 /** What is known of a member's health. */
@@ -88,6 +83,9 @@ export class NodeHealth implements AsyncDisposable {
   readonly #options: NodeHealthOptions;
   readonly #guard: FlipGuard;
   readonly #canaries: Canaries;
+  readonly #standingsHeard = new Listeners<readonly string[]>();
+  readonly #verdictsHeard = new Listeners<readonly PassedChange[]>();
+  readonly #guardHeard = new Listeners<GuardEvent>();
   #terms: GuardTerms;
 
   /** Begins with what the last run believed; probes when there is something to probe. */
@@ -122,7 +120,7 @@ export class NodeHealth implements AsyncDisposable {
       pass: (changes) => this.#pass(changes),
       onEvent: (event) => {
         if (event.kind === "ended") countTrip(event.outcome);
-        options.onGuardEvent(event);
+        this.#guardHeard.tell(event);
       },
     });
     this.standings = new Standings({
@@ -134,9 +132,24 @@ export class NodeHealth implements AsyncDisposable {
         this.#guard.forget(keys);
         memory.forgetVerdicts(keys);
       },
-      onChange: options.onStandings,
+      onChange: (keys) => this.#standingsHeard.tell(keys),
     });
     this.#canaries.use(options.guard.canaries);
+  }
+
+  /** Tells of every key whose standing may be another one, until it is disposed of. */
+  onStandings(hear: (keys: readonly string[]) => void): Disposable {
+    return this.#standingsHeard.add(hear);
+  }
+
+  /** Tells of verdicts that count, after `onStandings`, until it is disposed of. */
+  onVerdicts(hear: (changes: readonly PassedChange[]) => void): Disposable {
+    return this.#verdictsHeard.add(hear);
+  }
+
+  /** Tells of trips of the flip guard and of blindness, until it is disposed of. */
+  onGuardEvent(hear: (event: GuardEvent) => void): Disposable {
+    return this.#guardHeard.add(hear);
   }
 
   /** Takes other terms from now on; a hold that has begun ends as it was said. */
@@ -199,10 +212,9 @@ export class NodeHealth implements AsyncDisposable {
   }
 
   #pass(changes: readonly PassedChange[]): void {
-    const { onStandings, onVerdicts, memory } = this.#options;
-    onStandings(this.standings.judge(changes));
-    onVerdicts(changes);
-    memory.keepVerdicts(changes.map(({ key, verdict }) => [key, verdict]));
+    this.#standingsHeard.tell(this.standings.judge(changes));
+    this.#verdictsHeard.tell(changes);
+    this.#options.memory.keepVerdicts(changes.map(({ key, verdict }) => [key, verdict]));
   }
 
   #evidenceOf({ healthCheck }: StandingPool, member: StandingMember): Evidence {

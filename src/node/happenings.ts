@@ -9,7 +9,24 @@ import type { VerdictChange } from "../health/health_checker.ts";
 import type { PoolTurn } from "../health/pool_watch.ts";
 import type { OverrideTurn } from "../change/override_clock.ts";
 import type { Store } from "../store/store.ts";
-import type { Touched } from "../store/touched.ts";
+import type { SeenCommit } from "./commits.ts";
+import type { Ground } from "./ground.ts";
+import type { Sources } from "./sources.ts";
+
+/** Has changes of health, of overrides and of the model emitted, until it is disposed of. */
+export function emitHappenings(
+  { store, commits, events }: Ground,
+  { health, overrides }: Sources,
+): Disposable {
+  const joints = new DisposableStack();
+  joints.use(health.onVerdicts((changes) => {
+    for (const change of changes) events.emit(healthEvent(change));
+  }));
+  joints.use(health.onGuardEvent((event) => events.emit(guardEvent(event))));
+  joints.use(overrides.onTurn((turn) => events.emit(overrideEvent(turn))));
+  joints.use(commits.subscribe((commit) => events.emit(commitEvent(commit, store))));
+  return joints;
+}
 
 /** A change of what is believed. */
 export function healthEvent({ key, verdict, previous }: VerdictChange): NodeEvent {
@@ -46,10 +63,8 @@ export function overrideEvent({ change, override, target }: OverrideTurn): NodeE
 
 /** A commit of this process, or of another one. */
 export function commitEvent(
-  { generation, everything, poolIds, serviceIds, zoneDomains, fallback }: Touched & {
-    readonly generation: number;
-  },
-  { store, isForeign }: { readonly store: Store; readonly isForeign: boolean },
+  { generation, everything, poolIds, serviceIds, zoneDomains, fallback, isForeign }: SeenCommit,
+  store: Pick<Store, "history">,
 ): NodeEvent {
   const { via, by, reason } = store.history.get(generation) ?? { via: "", by: "", reason: "" };
   const touched = {

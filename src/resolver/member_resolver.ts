@@ -15,6 +15,7 @@
 import type { Clock, Rng } from "../clock.ts";
 import type { Settings } from "../settings/settings.ts";
 import { type Family, formatSocketAddress, type SocketAddress } from "../ip.ts";
+import { Listeners } from "../listeners.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Registry } from "../telemetry/metrics.ts";
 import { type AskResolver, type Look, lookUp } from "./lookup.ts";
@@ -47,8 +48,6 @@ export interface NamesOptions {
   readonly registry: Registry;
   /** Where the last run left off. */
   readonly memory: NamesMemory;
-  /** Told of names that have other addresses. */
-  readonly onChange: (targets: readonly string[]) => void;
 }
 
 /** Looks that are under way at the same time at most; each asks for both families. */
@@ -70,6 +69,7 @@ export class Names implements AsyncDisposable {
   readonly #count: (result: Look["kind"]) => void;
   /** Those who wait for one of the looks that may be under way. */
   readonly #queue: (() => void)[] = [];
+  readonly #listeners = new Listeners<readonly string[]>();
   #looks = 0;
   /** Names to be told of. */
   readonly #changed = new Set<string>();
@@ -96,6 +96,11 @@ export class Names implements AsyncDisposable {
 
   /** The addresses of a name, in canonical form, IPv4 first; none = not known yet, or there are none. */
   readonly addressesOf = (target: string): readonly string[] => this.#entries.get(target)?.addresses ?? [];
+
+  /** Tells of names that have other addresses, until it is disposed of; where a listener throws, it is told again later. */
+  onChange(hear: (targets: readonly string[]) => void): Disposable {
+    return this.#listeners.add(hear);
+  }
 
   /** Asks for these names and no others from now on. */
   follow(targets: Iterable<string>): void {
@@ -294,7 +299,7 @@ export class Names implements AsyncDisposable {
     this.#changed.clear();
     try {
       this.#options.memory.save(changed.map((target) => [target, this.addressesOf(target)]));
-      this.#options.onChange(changed);
+      this.#listeners.tell(changed);
     } catch (error) {
       this.#options.log.error("Names have other addresses, and taking them failed; it is tried again", {
         error,

@@ -39,7 +39,6 @@ class World implements AsyncDisposable {
           return this.changes.commit(edits, origin);
         },
       },
-      touchPools: (ids) => void this.touched.push({ atMs: this.nowMs, ids }),
       clock: this.clock,
       log: createLogger({
         level: "debug",
@@ -48,6 +47,7 @@ class World implements AsyncDisposable {
         write: (line) => void this.said.push(JSON.parse(line).message),
       }),
     });
+    this.overrides.onDue((ids) => this.touched.push({ atMs: this.nowMs, ids }));
     this.changes.subscribe(() => this.overrides.wake());
     this.#running = this.overrides.run(this.#ending.signal);
   }

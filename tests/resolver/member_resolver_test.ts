@@ -58,10 +58,10 @@ class Bed implements AsyncDisposable {
         save: (entries) => entries.forEach(([target, addresses]) => this.kept.set(target, addresses)),
         forget: (targets) => targets.forEach((target) => this.kept.delete(target)),
       },
-      onChange: (targets) => {
-        onChange();
-        this.told.push([...targets]);
-      },
+    });
+    this.names.onChange((targets) => {
+      onChange();
+      this.told.push([...targets]);
     });
   }
 

@@ -1,0 +1,121 @@
+/**
+ * The DNS workers of a node, and what comes back from them: counters, sampled exchanges, the word that none is left.
+ *
+ * @module
+ */
+import type { EngineOptions } from "../dns/engine.ts";
+import { Fleet } from "../dns/fleet.ts";
+import { kernelDrops } from "../dns/kernel_drops.ts";
+import { type DnsTotals, registerDnsMetrics, registerFleetMetrics } from "../dns/metrics.ts";
+import { QueryLog } from "../dns/query_log.ts";
+import type { Sample } from "../dns/samples.ts";
+import { parsePrefix, type SocketAddress } from "../ip.ts";
+import type { Settings } from "../settings/settings.ts";
+import type { Answers } from "./answers.ts";
+import type { Ground } from "./ground.ts";
+
+/** How often the counters are fetched, so that none wraps twice unseen. */
+const TALLY_INTERVAL_MS = 10_000;
+
+/** Gets sampled exchanges in place of the query log. */
+export interface AnswerWatch {
+  /** At most. */
+  readonly perSecond: number;
+  /** Gets each of them. */
+  readonly onSample: (sample: Sample) => void;
+}
+
+/** Workers that answer. */
+export interface DnsWorkers {
+  /** All of them. */
+  readonly fleet: Fleet;
+  /** What they have counted. */
+  readonly totals: DnsTotals;
+  /** Rejects when the last UDP worker is lost for good. */
+  readonly lost: Promise<never>;
+  /** Resolves when every worker answers from this generation. */
+  settled(generation: number): Promise<void>;
+}
+
+/**
+ * Starts the workers; resolves when they answer. `lifetime` stops them.
+ *
+ * @throws {Error} when an address can't be bound
+ */
+export async function startDnsWorkers(
+  { settings, log, registry, clock, events }: Ground,
+  { answers, watchAnswers }: { readonly answers: Answers; readonly watchAnswers: AnswerWatch | null },
+  lifetime: AsyncDisposableStack,
+): Promise<DnsWorkers> {
+  const start = settings();
+  const { publisher } = answers;
+  let listening: readonly SocketAddress[] = [];
+  const totals = registerDnsMetrics(registry, {
+    board: () => publisher.current.board,
+    kernelDrops: () => kernelDrops(listening),
+  });
+  const queryLog = lifetime.use(
+    new QueryLog({ ...start.queryLog, log, clock, registry, missed: totals.missedSamples }),
+  );
+  const lost = Promise.withResolvers<never>();
+  lost.promise.catch(() => {});
+  const given = publisher.current;
+  const fleet = lifetime.use(
+    await Fleet.start({
+      ...fleetOptions(start),
+      ...sampling(start.queryLog, { queryLog, watchAnswers }),
+      ...given,
+      log,
+      onReplace: (reason) => {
+        totals.workerReplaced(reason);
+        events.emit({ kind: "worker", reason });
+      },
+      onLost: lost.reject,
+    }),
+  );
+  registerFleetMetrics(registry, fleet);
+  listening = fleet.addresses;
+  lifetime.use(answers.attach(fleet, given));
+  const tally = setInterval(totals.update, TALLY_INTERVAL_MS);
+  lifetime.defer(() => clearInterval(tally));
+  return {
+    ...{ fleet, totals, lost: lost.promise },
+    // A change is settled when it is in the tables and whoever answers from them turns.
+    settled: async (generation) => {
+      await publisher.settled(generation);
+      await fleet.turning();
+    },
+  };
+}
+
+/** What every engine of the node goes by. */
+export function engineOptions({ dns: { nsid, chaos, ecs } }: Settings): Omit<EngineOptions, "lane"> {
+  return { nsid, chaos, ecs: { enabled: ecs.enabled, trusted: ecs.trustedResolvers.map(parsePrefix) } };
+}
+
+function fleetOptions(settings: Settings) {
+  const { dns, workers, log } = settings;
+  return {
+    workers,
+    listen: dns.listen.length > 0
+      ? dns.listen
+      : dns.listenAddr.map((hostname) => ({ hostname, port: dns.port })),
+    transport: dns.transport,
+    engine: engineOptions(settings),
+    tcp: dns.tcp,
+    workerLog: log,
+  };
+}
+
+function sampling(
+  { sample, maxPerSecond }: Settings["queryLog"],
+  { queryLog, watchAnswers }: { readonly queryLog: QueryLog; readonly watchAnswers: AnswerWatch | null },
+) {
+  if (watchAnswers) return { samplesPerSecond: watchAnswers.perSecond, onSample: watchAnswers.onSample };
+  if (sample === 0) return { samplesPerSecond: 0 };
+  return {
+    samplesPerSecond: maxPerSecond,
+    sampleEvery: sample,
+    onSample: (exchange: Sample) => queryLog.take(exchange),
+  };
+}

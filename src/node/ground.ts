@@ -1,0 +1,99 @@
+/**
+ * What a node stands on before anything of it answers: its metrics, its database, the one path of every change.
+ *
+ * @module
+ */
+import { Changes } from "../change/commit.ts";
+import { type Clock, type Rng, systemClock, systemRng } from "../clock.ts";
+import { Events } from "../events/events.ts";
+import { Ports } from "../port.ts";
+import type { Settings } from "../settings/settings.ts";
+import { Store } from "../store/store.ts";
+import type { Logger } from "../telemetry/log.ts";
+import { Registry } from "../telemetry/metrics.ts";
+import { registerProcessMetrics } from "../telemetry/process.ts";
+import { VERSION } from "../version.ts";
+import { Commits } from "./commits.ts";
+import { bindControl, type ControlSockets } from "./http.ts";
+import { InternalErrors } from "./internal_errors.ts";
+
+/** What every part of a node may need. */
+export interface Ground {
+  /** Those of now: a reload replaces them, when every part is ready for the next. */
+  readonly settings: () => Settings;
+  /** Where the node says what happens to it. */
+  readonly log: Logger;
+  /** Gets the metrics. */
+  readonly registry: Registry;
+  /** Paces and dates whatever waits. */
+  readonly clock: Clock;
+  /** Spreads what would come at the same time. */
+  readonly rng: Rng;
+  /** Read only: writes go through `changes`. */
+  readonly store: Store;
+  /** The one path of every change. */
+  readonly changes: Changes;
+  /** Changes of the model, whoever made them. */
+  readonly commits: Commits;
+  /** What happens inside, since the start. */
+  readonly events: Events;
+  /** What parts offer each other and the API. */
+  readonly ports: Ports;
+  /** Aborted when the node begins to stop, before anything else is done. */
+  readonly stopping: AbortSignal;
+}
+
+/** The ground of a node that is being started. */
+export interface OpenGround extends Ground {
+  /** Bound, but nothing is answered there yet. */
+  readonly sockets: ControlSockets;
+  /** Knows why the node isn't to be relied on. */
+  readonly internalErrors: InternalErrors;
+  /** When the node was started, on its clock. */
+  readonly startedMs: number;
+  /** Makes these the settings of now. */
+  take(next: Settings): void;
+  /** Says that the node begins to stop. */
+  stop(): void;
+}
+
+/**
+ * Opens the ground; `lifetime` closes it.
+ *
+ * @throws {Error} with a message for people when the database can't be opened or an address can't be bound
+ */
+export function openGround(
+  { settings, log }: { readonly settings: Settings; readonly log: Logger },
+  lifetime: AsyncDisposableStack,
+): OpenGround {
+  let now = settings;
+  const clock = systemClock;
+  const stopping = new AbortController();
+  const startedMs = clock.monotonicMs();
+  const registry = new Registry({ cluster: settings.cluster.id, node: settings.node.id });
+  registerProcessMetrics(registry, { version: VERSION, clock });
+  const events = new Events(clock);
+  events.emit({ kind: "node", state: "starting" });
+  const internalErrors = lifetime.use(new InternalErrors({ log, registry, clock }));
+  const sockets = lifetime.use(bindControl(settings, { log, registry, clock }));
+  const store = lifetime.use(openStore(settings.database.path));
+  const changes = new Changes({ store, clock, history: settings.history });
+  lifetime.defer(() => changes.idle());
+  const commits = lifetime.use(new Commits({ store, changes, clock, log }));
+  return {
+    settings: () => now,
+    ...{ log, registry, clock, rng: systemRng, store, changes, commits, events, ports: new Ports() },
+    stopping: stopping.signal,
+    ...{ sockets, internalErrors, startedMs },
+    take: (next) => now = next,
+    stop: () => {
+      stopping.abort(new Error("The node is stopping"));
+      events.emit({ kind: "node", state: "stopping" });
+    },
+  };
+}
+
+function openStore(path: string): Store {
+  if (path === "none") return Store.none();
+  return path === ":memory:" ? Store.memory() : Store.open(path);
+}

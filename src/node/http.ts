@@ -1,0 +1,171 @@
+/**
+ * The control plane of a node: binds its sockets before anything takes time, and answers on them when all else is there.
+ *
+ * @module
+ */
+import type { NodePort } from "../api/ports.ts";
+import { HttpServer } from "../api/server.ts";
+import type { Clock } from "../clock.ts";
+import { Explainer } from "../explain/explainer.ts";
+import { sourcesOf } from "../explain/node_sources.ts";
+import type { Fleet } from "../dns/fleet.ts";
+import type { HealthChecker } from "../health/health_checker.ts";
+import { formatSocketAddress, isLoopback, parseIp, type SocketAddress } from "../ip.ts";
+import { lackOfRule } from "../model/steering.ts";
+import type { Settings } from "../settings/settings.ts";
+import type { Logger } from "../telemetry/log.ts";
+import type { Registry } from "../telemetry/metrics.ts";
+import { VERSION } from "../version.ts";
+import { type DnsWorkers, engineOptions } from "./dns_workers.ts";
+import type { OpenGround } from "./ground.ts";
+import type { Core } from "./part.ts";
+import { stateOfPool } from "./pool_states.ts";
+import { POOLS_DOWN } from "./pools_down.ts";
+
+/** The sockets of the control plane. */
+export interface ControlSockets extends AsyncDisposable {
+  /** `null` = the API is off. */
+  readonly api: HttpServer | null;
+  /** `null` = metrics are on the API's listener, or off. */
+  readonly metrics: HttpServer | null;
+}
+
+/**
+ * Binds what the settings name, before anything takes time: a port that is taken is said at once, and who comes early
+ * waits instead of being refused.
+ *
+ * @throws {Error} with a message for people when an address can't be bound
+ */
+export function bindControl(
+  settings: Settings,
+  { log, registry, clock }: { readonly log: Logger; readonly registry: Registry; readonly clock: Clock },
+): ControlSockets {
+  const { api, metrics } = settings;
+  const { maxConnections, maxConnectionsPerClient } = api;
+  const fates = registry.counter("pleiades_http_connections_total", "What became of HTTP connections.", [
+    "listener",
+    "result",
+  ]);
+  const open = registry.gauge("pleiades_http_connections", "HTTP connections at the moment.", ["listener"]);
+  const bound: HttpServer[] = [];
+  const bind = (listener: "api" | "metrics", address: SocketAddress, choice: string) => {
+    for (const fate of ["accepted", "refused", "evicted", "failed"]) fates.labels(listener, fate);
+    const server = HttpServer.bind({
+      address,
+      choice,
+      tls: tlsOf(settings),
+      limits: { maxConnections, maxConnectionsPerClient },
+      log,
+      clock,
+      observe: (fate) => fates.labels(listener, fate).inc(),
+    });
+    registry.onCollect(() => open.labels(listener).set(server.connections));
+    bound.push(server);
+    return server;
+  };
+  const close = async () => {
+    await Promise.all(bound.map((server) => server.close()));
+  };
+  const { listenAddr } = metrics;
+  try {
+    return {
+      api: api.enabled ? bind("api", { hostname: api.listenAddr, port: api.port }, "--api ADDR:PORT") : null,
+      metrics: metrics.enablePrometheus && listenAddr !== null
+        ? bind("metrics", { hostname: listenAddr, port: metrics.port }, "metrics.port")
+        : null,
+      [Symbol.asyncDispose]: close,
+    };
+  } catch (error) {
+    close();
+    throw error;
+  }
+}
+
+/** What the control plane shows besides what every part sees. */
+export interface ControlParts {
+  /** Has the sockets. */
+  readonly ground: OpenGround;
+  /** What the API tells of. */
+  readonly core: Core;
+  /** What answers DNS. */
+  readonly workers: DnsWorkers;
+}
+
+/** Answers on the sockets of the control plane; loaded only now, because DNS doesn't wait for it. */
+export async function serveControl({ ground, core, workers }: ControlParts): Promise<void> {
+  const { sockets, log, registry } = ground;
+  if (!sockets.api && !sockets.metrics) return;
+  const { api, metrics } = ground.settings();
+  const { createApi, createMetricsApp } = await import("../api/api.ts");
+  const requests = registry.counter("pleiades_api_requests_total", "Requests to the API.", [
+    "method",
+    "route",
+    "status",
+  ]);
+  const app = createApi({
+    store: ground.store,
+    changes: ground.changes,
+    auth: { tokens: api.tokens, loopback: isLoopback(parseIp(api.listenAddr)!) },
+    node: nodePort({ ground, core, workers }),
+    explainer: new Explainer(sourcesOf({
+      ...core,
+      publisher: core.answers.publisher,
+      engine: engineOptions(ground.settings()),
+    })),
+    exposeMetrics: metrics.enablePrometheus && !sockets.metrics ? () => registry.expose() : null,
+    observe: ({ method, route, status }) => requests.labels(method, route, String(status)).inc(),
+    log,
+    clock: ground.clock,
+    version: VERSION,
+  });
+  if (sockets.api) sockets.api.serve(app);
+  if (sockets.metrics) {
+    const access = { loopback: isLoopback(parseIp(metrics.listenAddr!)!) };
+    sockets.metrics.serve(createMetricsApp({ expose: () => registry.expose(), access, log }));
+  }
+}
+
+function nodePort({ ground, core, workers: { fleet, totals, settled } }: ControlParts): NodePort {
+  const { settings, clock, startedMs, stopping, internalErrors, ports } = ground;
+  const { health } = core;
+  const { cluster, node } = settings();
+  return {
+    settled,
+    memberHealth: (pool, member) => health.memberHealth(pool, { ...member, forcedUp: false }),
+    failBack: (pool, member, how) => health.failBack(pool, { ...member, forcedUp: false }, how),
+    settingsFallback: () => settings().fallback,
+    unready: () => {
+      if (stopping.aborted) return "The node is stopping";
+      if (!fleet.isAnswering) return "The node doesn't answer DNS yet, or no longer";
+      return internalErrors.complaint;
+    },
+    lackOfRule: (rule) => lackOfRule(rule, settings()),
+    status: () => ({
+      node: { id: node.id, region: node.region },
+      cluster: { id: cluster.id },
+      uptimeSeconds: (clock.monotonicMs() - startedMs) / 1000,
+      dns: { listeners: listenersOf(fleet), answers: totals.answers(), workers: fleet.workers },
+      health: statesOf(health.checker),
+      poolsDown: ports.find(POOLS_DOWN)?.poolsDown() ?? { count: 0, pools: [] },
+    }),
+    poolState: (id) => stateOfPool(id, null, core),
+  };
+}
+
+function tlsOf({ api: { tls } }: Settings): { readonly cert: string; readonly key: string } | null {
+  if (tls.certFile === null || tls.keyFile === null) return null;
+  return { cert: Deno.readTextFileSync(tls.certFile), key: Deno.readTextFileSync(tls.keyFile) };
+}
+
+function listenersOf(fleet: Fleet) {
+  return fleet.addresses.flatMap((socket) => {
+    const address = formatSocketAddress(socket);
+    return [{ transport: "udp" as const, address }, { transport: "tcp" as const, address }];
+  });
+}
+
+function statesOf(health: HealthChecker): { healthy: number; unhealthy: number; unknown: number } {
+  const states = { healthy: 0, unhealthy: 0, unknown: 0 };
+  for (const [, { state }] of health.verdicts()) states[state]++;
+  return states;
+}

@@ -1,0 +1,92 @@
+/**
+ * The control plane's sockets: bound before anything takes time, closed first, and where the settings want them.
+ *
+ * @module
+ */
+import { deepEqual, equal, match, throws } from "node:assert/strict";
+import { systemClock } from "../../src/clock.ts";
+import { bindControl } from "../../src/node/http.ts";
+import { partOf, type Start } from "../../src/node/part.ts";
+import { PARTS } from "../../src/node/parts.ts";
+import { createLogger } from "../../src/telemetry/log.ts";
+import { Registry } from "../../src/telemetry/metrics.ts";
+import { startTestNode, TEST_SETTINGS } from "../test_node.ts";
+
+const OPTIONS = () => ({
+  log: createLogger({ level: "error", format: "json", clock: systemClock, write: () => {} }),
+  registry: new Registry({}),
+  clock: systemClock,
+});
+
+Deno.test("what the settings switch off isn't bound", async () => {
+  const { api, metrics } = TEST_SETTINGS;
+  await using neither = bindControl({
+    ...TEST_SETTINGS,
+    ...{ api: { ...api, enabled: false }, metrics: { ...metrics, listenAddr: null } },
+  }, OPTIONS());
+  deepEqual([neither.api, neither.metrics], [null, null]);
+  await using alone = bindControl({
+    ...TEST_SETTINGS,
+    ...{ api: { ...api, enabled: false }, metrics: { ...metrics, listenAddr: "127.0.0.1" } },
+  }, OPTIONS());
+  equal(alone.api, null);
+  equal(alone.metrics?.address.hostname, "127.0.0.1");
+});
+
+Deno.test("a metrics port that is taken frees the API's, which was bound before", () => {
+  using taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  using free = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = free.addr;
+  free.close();
+  const settings = {
+    ...TEST_SETTINGS,
+    api: { ...TEST_SETTINGS.api, port },
+    metrics: { ...TEST_SETTINGS.metrics, listenAddr: "127.0.0.1", port: taken.addr.port },
+  };
+  throws(() => bindControl(settings, OPTIONS()), /the port is taken.*metrics\.port/);
+  using _again = Deno.listen({ hostname: "127.0.0.1", port });
+});
+
+Deno.test("metrics on a listener of their own are served there, and not by the API", async () => {
+  const metrics = { ...TEST_SETTINGS.metrics, listenAddr: "127.0.0.1" };
+  await using test = await startTestNode({ metrics });
+  const { api, metrics: bound } = test.node;
+  const get = async (port: number) => {
+    const response = await fetch(`http://127.0.0.1:${port}/metrics`);
+    return [response.status, await response.text()] as const;
+  };
+  const [status, text] = await get(bound!.port);
+  equal(status, 200);
+  match(text, /^pleiades_dns_requests_total/m);
+  equal((await get(api!.port))[0], 404);
+});
+
+Deno.test("a client that comes while a node starts waits for its answer instead of being refused", async () => {
+  const reached = Promise.withResolvers<void>();
+  const goOn = Promise.withResolvers<void>();
+  const held: Start = async () => {
+    reached.resolve();
+    await goOn.promise;
+    return null;
+  };
+  using free = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = free.addr;
+  free.close();
+  const starting = startTestNode({ api: { ...TEST_SETTINGS.api, port } }, { parts: [held, ...PARTS] });
+  await reached.promise;
+  const asked = fetch(`http://127.0.0.1:${port}/api/v1/health`);
+  goOn.resolve();
+  await using _node = await starting;
+  deepEqual(await (await asked).json(), { status: "ok" });
+});
+
+Deno.test("a node that begins to stop says so before anything of it is gone", async () => {
+  const noted: string[] = [];
+  const part: Start = ({ stopping }) => {
+    stopping.addEventListener("abort", () => noted.push(stopping.reason.message));
+    return partOf("noting", { end: () => void noted.push("gone") });
+  };
+  const test = await startTestNode({}, { parts: [...PARTS, part] });
+  await test[Symbol.asyncDispose]();
+  deepEqual(noted, ["The node is stopping", "gone"]);
+});
