@@ -157,6 +157,47 @@ Deno.test("a token may do what its scopes say: 403 names the scope that it lacks
   assert.match(refused.headers.get("www-authenticate")!, /error="insufficient_scope", scope="write"/);
 });
 
+/** What may stand in a path that two readers could understand differently. */
+const ODD = [
+  "x",
+  "%2F",
+  "%0A",
+  "%00",
+  "%25",
+  "%",
+  "%e2%82",
+  "..",
+  ".",
+  ";x",
+  "?",
+  "#",
+  "a%2Fb",
+  "ä",
+  "{id}",
+  ":id",
+  "*",
+];
+
+Deno.test("no path leads to a handler without the scope of its route, however it is spelt", async () => {
+  const counted: string[] = [];
+  using world = apiWorld({ observe: ({ route }) => counted.push(route) });
+  const paths = routesOf(RESOURCES).map(({ path }) => path);
+  const spellings = paths.flatMap((path) => [
+    path.toUpperCase(),
+    `${path}/`,
+    `/${path}`,
+    path.replace("/api/", "/%61pi/"),
+    ...ODD.flatMap((part) => [path.replace(/\{[^}]+\}/, part), `${path}${part}`, `${path}/${part}`]),
+  ]);
+  for (const spelling of new Set(spellings)) {
+    const response = await world.send(`GET ${spelling}`);
+    const body = await response.text();
+    if (counted.at(-1) !== "unknown") continue;
+    assert.match(body, /Nothing is at .* \(see \/docs\/api\)|isn't possible at/, spelling);
+  }
+  assert.ok(counted.includes("unknown") && counted.includes("/api/v1/pools/{id}"));
+});
+
 /** Routes whose scope their method doesn't tell. */
 const SPECIAL: Readonly<Record<string, Route["scope"]>> = {
   explainQuestion: "read",
