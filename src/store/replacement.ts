@@ -6,8 +6,9 @@
  * it is to be created, without a staged one deleted, with both changed. So the cost of a model that is there already
  * is that of reading both once, and a row that doesn't differ is never written.
  *
- * New objects get ids in rising order: the n-th of them begins with a chance within the n-th part of all beginnings, and
- * goes on with 96 bits of chance. So the indexes grow at their ends, which makes a first million several times faster.
+ * New objects get ids that rise with their place in the model: that of the n-th object begins with a chance within the
+ * n-th part of all beginnings, and goes on with 96 bits of chance. So the indexes grow at their ends, which makes a first
+ * million several times faster.
  *
  * @module
  */
@@ -53,7 +54,7 @@ export class Replacement implements Disposable {
     this.#comparePools(staged.pools);
     this.#compareMembers(staged.members);
     this.#compareHealthChecks(staged.healthChecks);
-    this.#compareGeoRules();
+    this.#compareGeoRules(staged.geoRules);
     this.#compareServices(staged.services);
     this.#compareZones(staged.zones);
     this.counts = Object.fromEntries(
@@ -88,21 +89,18 @@ export class Replacement implements Disposable {
 
   #comparePools(staged: number): void {
     this.#database.run(POOLS.created);
-    const created = this.#created("pools");
-    if (this.#stored("pools") > staged - created) this.#database.run(POOLS.deleted);
-    this.#drawIds("pools");
-    this.#database.run(POOL_IDS);
+    if (this.#stored("pools") > staged - this.#created("pools")) this.#database.run(POOLS.deleted);
+    this.#database.run(POOL_IDS, staged);
     this.#database.run(POOLS.changed);
   }
 
   #compareMembers(staged: number): void {
-    this.#database.run(MEMBERS.written);
+    this.#database.run(MEMBERS.written, staged);
     if (this.#stored("members") > staged - this.#created("members")) {
       this.#database.exec(MEMBERS.index);
       this.#database.run(MEMBERS.deletedFromKeptPools);
       this.#database.run(MEMBERS.deletedWithPools);
     }
-    this.#drawIds("members");
   }
 
   #compareHealthChecks(staged: number): void {
@@ -112,32 +110,21 @@ export class Replacement implements Disposable {
     }
   }
 
-  #compareGeoRules(): void {
+  #compareGeoRules(staged: number): void {
     this.#database.run(GEO_RULES.stagedKeys);
     this.#database.run(GEO_RULES.storedKeys);
-    this.#database.run(GEO_RULES.created);
+    this.#database.run(GEO_RULES.created, staged);
     this.#database.run(GEO_RULES.deleted);
-    this.#drawIds("geo_rules");
   }
 
   #compareServices(staged: number): void {
-    this.#database.run(SERVICES.written);
+    this.#database.run(SERVICES.written, staged);
     if (this.#stored("services") > staged - this.#created("services")) this.#database.run(SERVICES.deleted);
-    this.#drawIds("services");
   }
 
   #compareZones(staged: number): void {
     this.#database.run(ZONES.written);
     if (this.#stored("zones") > staged - this.#created("zones")) this.#database.run(ZONES.deleted);
-  }
-
-  #drawIds(table: string): void {
-    this.#database.run(
-      `INSERT INTO temp.fresh_${table} (n, id) SELECT n, format('%08x', ` +
-        "((n - 1) * 4294967296 + (random() & 4294967295)) / ?) || lower(hex(randomblob(12))) " +
-        `FROM temp.diff_${table} WHERE stored IS NULL ORDER BY n`,
-      this.#created(table),
-    );
   }
 
   #created(table: string): number {
@@ -162,11 +149,10 @@ export class Replacement implements Disposable {
 
 const TABLES = ["pools", "members", "health_checks", "geo_rules", "services", "zones"] as const;
 
-/** Rows to be created come first, so that the n-th of them takes the n-th of the drawn ids. */
+/** What is to be created has an id of its own here, but for pools: theirs are all together in `pool_ids`. */
 const CREATE_TABLES =
   TABLES.map((name) =>
-    `CREATE TABLE temp.diff_${name} (n INTEGER PRIMARY KEY, staged INTEGER, stored INTEGER);
-   CREATE TABLE temp.fresh_${name} (n INTEGER PRIMARY KEY, id TEXT);`
+    `CREATE TABLE temp.diff_${name} (n INTEGER PRIMARY KEY, staged INTEGER, stored INTEGER, id TEXT);`
   ).join("") + `
   CREATE TABLE temp.pool_ids (seq INTEGER PRIMARY KEY, id TEXT NOT NULL, stored INTEGER);
   CREATE TABLE temp.staged_rule_keys (key TEXT, nth INTEGER, seq INTEGER, PRIMARY KEY (key, nth)) WITHOUT ROWID;
@@ -174,7 +160,7 @@ const CREATE_TABLES =
 `;
 
 const DROP_TABLES = [
-  ...TABLES.flatMap((name) => [`diff_${name}`, `fresh_${name}`]),
+  ...TABLES.map((name) => `diff_${name}`),
   "pool_ids",
   "staged_rule_keys",
   "stored_rule_keys",
@@ -197,12 +183,20 @@ const POOLS = {
     "LEFT JOIN temp.pool_ids AS i ON i.seq = d.staged",
 };
 
+/** A new id for the staged object of that number; the parameter is how many there are. */
+function newId(seq: string): string {
+  return `format('%08x', ((${seq} - 1) * 4294967296 + (random() & 4294967295)) / ?) || lower(hex(randomblob(12)))`;
+}
+
+/** The same, where nothing is stored. */
+function newIdUnless(stored: string, seq: string): string {
+  return `CASE WHEN ${stored} IS NULL THEN ${newId(seq)} END`;
+}
+
 /** The id of every staged pool: the one it has, or a new one. */
-const POOL_IDS = "INSERT INTO temp.pool_ids (seq, id, stored) SELECT s.seq, coalesce(p.id, f.id), p.rowid " +
-  "FROM temp.staged_pools AS s " +
-  "LEFT JOIN main.pools AS p ON p.name = s.name " +
-  "LEFT JOIN (SELECT d.staged, f.id FROM temp.diff_pools AS d JOIN temp.fresh_pools AS f ON f.n = d.n " +
-  "WHERE d.stored IS NULL) AS f ON f.staged = s.seq ORDER BY s.seq";
+const POOL_IDS = "INSERT INTO temp.pool_ids (seq, id, stored) " +
+  `SELECT s.seq, coalesce(p.id, ${newId("s.seq")}), p.rowid FROM temp.staged_pools AS s ` +
+  "LEFT JOIN main.pools AS p ON p.name = s.name ORDER BY s.seq";
 
 /** Columns of a member by which it is the same one. */
 const MEMBER_KEY = ["ip_address", "target", "port"];
@@ -214,11 +208,13 @@ const SAME_MEMBER = "t.ip_address IS m.ip_address AND t.target IS m.target AND t
 
 const MEMBERS = {
   written:
-    "INSERT INTO temp.diff_members (staged, stored) SELECT m.seq, t.seq FROM temp.staged_members AS m " +
-    "CROSS JOIN temp.pool_ids AS i ON i.seq = m.pool LEFT JOIN main.members AS t ON i.stored IS NOT NULL " +
+    `INSERT INTO temp.diff_members (staged, stored, id) SELECT m.seq, t.seq, ${
+      newIdUnless("t.seq", "m.seq")
+    } ` +
+    "FROM temp.staged_members AS m CROSS JOIN temp.pool_ids AS i ON i.seq = m.pool LEFT JOIN main.members AS t ON i.stored IS NOT NULL " +
     `AND t.pool_id = i.id AND ${SAME_MEMBER} ` +
     `WHERE t.seq IS NULL OR (${of("t", MEMBER_COLUMNS)}) IS NOT (${of("m", MEMBER_COLUMNS)}) ` +
-    "ORDER BY t.seq IS NOT NULL, m.seq",
+    "ORDER BY m.seq",
   index: `CREATE INDEX IF NOT EXISTS temp.staged_members_key ON staged_members (pool, ${MEMBER_KEY})`,
   deletedFromKeptPools: "INSERT INTO temp.diff_members (staged, stored) SELECT NULL, t.seq " +
     "FROM temp.pool_ids AS i CROSS JOIN main.members AS t ON t.pool_id = i.id WHERE i.stored IS NOT NULL " +
@@ -227,10 +223,9 @@ const MEMBERS = {
   deletedWithPools: "INSERT INTO temp.diff_members (staged, stored) SELECT NULL, t.seq " +
     "FROM temp.diff_pools AS d CROSS JOIN main.pools AS p ON p.rowid = d.stored " +
     "CROSS JOIN main.members AS t ON t.pool_id = p.id WHERE d.staged IS NULL",
-  keys: "SELECT 'member' AS kind, coalesce(t.id, f.id) AS id, coalesce(t.pool_id, i.id) AS poolId " +
+  keys: "SELECT 'member' AS kind, coalesce(t.id, d.id) AS id, coalesce(t.pool_id, i.id) AS poolId " +
     "FROM temp.diff_members AS d LEFT JOIN main.members AS t ON t.seq = d.stored " +
-    "LEFT JOIN temp.staged_members AS m ON m.seq = d.staged LEFT JOIN temp.pool_ids AS i ON i.seq = m.pool " +
-    "LEFT JOIN temp.fresh_members AS f ON f.n = d.n",
+    "LEFT JOIN temp.staged_members AS m ON m.seq = d.staged LEFT JOIN temp.pool_ids AS i ON i.seq = m.pool",
 };
 
 const HEALTH_CHECKS = {
@@ -264,34 +259,35 @@ const GEO_RULES = {
     "JOIN temp.staged_pools AS s ON s.seq = g.pool JOIN temp.staged_members AS m ON m.seq = g.member",
   storedKeys: `INSERT INTO temp.stored_rule_keys SELECT ${ruleKeys("p.name")} FROM main.geo_rules AS g ` +
     "JOIN main.pools AS p ON p.id = g.pool_id JOIN main.members AS m ON m.id = g.member_id",
-  created:
-    "INSERT INTO temp.diff_geo_rules (staged, stored) SELECT s.seq, NULL FROM temp.staged_rule_keys AS s " +
+  created: `INSERT INTO temp.diff_geo_rules (staged, stored, id) SELECT s.seq, NULL, ${newId("s.seq")} ` +
+    "FROM temp.staged_rule_keys AS s " +
     "LEFT JOIN temp.stored_rule_keys AS t ON t.key = s.key AND t.nth = s.nth WHERE t.seq IS NULL ORDER BY s.seq",
   deleted:
     "INSERT INTO temp.diff_geo_rules (staged, stored) SELECT NULL, t.seq FROM temp.stored_rule_keys AS t " +
     "LEFT JOIN temp.staged_rule_keys AS s ON s.key = t.key AND s.nth = t.nth WHERE s.seq IS NULL",
-  keys: "SELECT 'geoRule' AS kind, coalesce(t.id, f.id) AS id, coalesce(t.pool_id, i.id) AS poolId " +
+  keys: "SELECT 'geoRule' AS kind, coalesce(t.id, d.id) AS id, coalesce(t.pool_id, i.id) AS poolId " +
     "FROM temp.diff_geo_rules AS d LEFT JOIN main.geo_rules AS t ON t.seq = d.stored " +
-    "LEFT JOIN temp.staged_geo_rules AS g ON g.seq = d.staged LEFT JOIN temp.pool_ids AS i ON i.seq = g.pool " +
-    "LEFT JOIN temp.fresh_geo_rules AS f ON f.n = d.n",
+    "LEFT JOIN temp.staged_geo_rules AS g ON g.seq = d.staged LEFT JOIN temp.pool_ids AS i ON i.seq = g.pool",
 };
 
 /** Columns of a service that are staged as they are stored, but for the domain by which it is the same one. */
 const SERVICE_COLUMNS = SERVICE.without("domain", "poolId").names;
 
 const SERVICES = {
-  written: "INSERT INTO temp.diff_services (staged, stored) SELECT s.seq, v.rowid " +
+  written:
+    `INSERT INTO temp.diff_services (staged, stored, id) SELECT s.seq, v.rowid, ${
+      newIdUnless("v.rowid", "s.seq")
+    } ` +
     "FROM temp.staged_services AS s LEFT JOIN main.services AS v ON v.domain = s.domain " +
     "LEFT JOIN temp.staged_pools AS p ON p.name = s.pool LEFT JOIN temp.pool_ids AS i ON i.seq = p.seq " +
     `WHERE v.rowid IS NULL OR (v.pool_id, ${of("v", SERVICE_COLUMNS)}) IS NOT (i.id, ${
       of("s", SERVICE_COLUMNS)
     }) ` +
-    "ORDER BY v.rowid IS NOT NULL, s.seq",
+    "ORDER BY s.seq",
   deleted: "INSERT INTO temp.diff_services (staged, stored) SELECT NULL, v.rowid FROM main.services AS v " +
     "WHERE NOT EXISTS (SELECT 1 FROM temp.staged_services AS s WHERE s.domain = v.domain)",
-  keys: "SELECT 'service' AS kind, coalesce(v.id, f.id) AS id, NULL AS poolId " +
-    "FROM temp.diff_services AS d LEFT JOIN main.services AS v ON v.rowid = d.stored " +
-    "LEFT JOIN temp.fresh_services AS f ON f.n = d.n",
+  keys: "SELECT 'service' AS kind, coalesce(v.id, d.id) AS id, NULL AS poolId " +
+    "FROM temp.diff_services AS d LEFT JOIN main.services AS v ON v.rowid = d.stored",
 };
 
 const ZONES = {
@@ -332,10 +328,9 @@ const SQL_APPLY: readonly string[] = [
   "LEFT JOIN temp.staged_pools AS f ON f.name = s.fallback LEFT JOIN temp.pool_ids AS fi ON fi.seq = f.seq " +
   "WHERE main.pools.rowid = d.stored",
   `INSERT INTO main.members (id, pool_id, ${MEMBER_KEY}, ${MEMBER_COLUMNS}, revision) ` +
-  `SELECT f.id, i.id, ${of("m", MEMBER_KEY)}, ${of("m", MEMBER_COLUMNS)}, ? ` +
+  `SELECT d.id, i.id, ${of("m", MEMBER_KEY)}, ${of("m", MEMBER_COLUMNS)}, ? ` +
   "FROM temp.diff_members AS d CROSS JOIN temp.staged_members AS m ON m.seq = d.staged " +
-  "CROSS JOIN temp.pool_ids AS i ON i.seq = m.pool CROSS JOIN temp.fresh_members AS f ON f.n = d.n " +
-  "WHERE d.stored IS NULL ORDER BY d.n",
+  "CROSS JOIN temp.pool_ids AS i ON i.seq = m.pool WHERE d.stored IS NULL ORDER BY d.n",
   `UPDATE main.members SET ${assigned("m", MEMBER_COLUMNS)}, revision = ? FROM temp.diff_members AS d ` +
   "CROSS JOIN temp.staged_members AS m ON m.seq = d.staged WHERE main.members.seq = d.stored",
   `INSERT INTO main.health_checks (pool_id, ${HEALTH_CHECK.names}, revision) ` +
@@ -344,15 +339,15 @@ const SQL_APPLY: readonly string[] = [
   "ON i.seq = c.pool WHERE true ORDER BY d.n ON CONFLICT (pool_id) DO UPDATE SET " +
   assigned("excluded", [...HEALTH_CHECK.names, "revision"]),
   `INSERT INTO main.geo_rules (id, pool_id, ${MATCH_COLUMNS}, member_id, revision) ` +
-  `SELECT f.id, i.id, ${of("g", MATCH_COLUMNS)}, t.id, ? ` +
+  `SELECT d.id, i.id, ${of("g", MATCH_COLUMNS)}, t.id, ? ` +
   "FROM temp.diff_geo_rules AS d CROSS JOIN temp.staged_geo_rules AS g ON g.seq = d.staged " +
   "CROSS JOIN temp.pool_ids AS i ON i.seq = g.pool CROSS JOIN temp.staged_members AS m ON m.seq = g.member " +
   `CROSS JOIN main.members AS t ON t.pool_id = i.id AND ${SAME_MEMBER} ` +
-  "CROSS JOIN temp.fresh_geo_rules AS f ON f.n = d.n WHERE d.stored IS NULL ORDER BY d.n",
+  "WHERE d.stored IS NULL ORDER BY d.n",
   `INSERT INTO main.services (id, domain, pool_id, ${SERVICE_COLUMNS}, revision, reversed_domain) ` +
-  `SELECT f.id, s.domain, i.id, ${of("s", SERVICE_COLUMNS)}, ?, s.reversed_domain ` +
+  `SELECT d.id, s.domain, i.id, ${of("s", SERVICE_COLUMNS)}, ?, s.reversed_domain ` +
   "FROM temp.diff_services AS d CROSS JOIN temp.staged_services AS s ON s.seq = d.staged " +
-  "CROSS JOIN temp.fresh_services AS f ON f.n = d.n LEFT JOIN temp.staged_pools AS p ON p.name = s.pool " +
+  "LEFT JOIN temp.staged_pools AS p ON p.name = s.pool " +
   "LEFT JOIN temp.pool_ids AS i ON i.seq = p.seq WHERE d.stored IS NULL ORDER BY d.n",
   `UPDATE main.services SET pool_id = i.id, ${assigned("s", SERVICE_COLUMNS)}, revision = ? ` +
   "FROM temp.diff_services AS d CROSS JOIN temp.staged_services AS s ON s.seq = d.staged " +

@@ -101,7 +101,7 @@ export class Store implements Disposable {
     }
   }
 
-  /** A database that lives in memory and is gone when closed: for tests. */
+  /** A database that lives in memory and is gone when closed. */
   static memory(): Store {
     return new Store(":memory:", { readOnly: false });
   }
