@@ -11,7 +11,7 @@ import { COUNTER } from "./counters.ts";
 import { type Patience, PulseWatch } from "./pulse.ts";
 import { readSamples, type Sample } from "./samples.ts";
 import type { Bound } from "./service.ts";
-import { closeAbandoned } from "./udp_linux.ts";
+import { closeAbandoned } from "../sockets/batch_socket.ts";
 import type { Order, Report, WorkerOptions } from "./worker.ts";
 import { AddressTaken, type Launched, WorkerLaunch } from "./worker_launch.ts";
 

@@ -11,7 +11,7 @@ import type { SocketAddress } from "../../src/ip.ts";
 import type { StreamDuty } from "../../src/dns/stream_service.ts";
 import type { UdpDuty } from "../../src/dns/udp_service.ts";
 import type { Order, Report } from "../../src/dns/worker.ts";
-import { closeAbandoned } from "../../src/dns/udp_linux.ts";
+import { closeAbandoned } from "../../src/sockets/batch_socket.ts";
 import { askTcp, askUdp } from "./clients.ts";
 import type { Failing } from "./faulty_worker.ts";
 import { ROOMY } from "./loopback.ts";
