@@ -37,7 +37,9 @@ import {
   domainFault,
   fallbackFault,
   type Fault,
+  geoRulesFault,
   memberOwnNameFault,
+  membersFault,
   ruleMemberFault,
   serviceCutFault,
   serviceOwnNameFault,
@@ -259,6 +261,7 @@ export class Draft {
     if (!this.#poolExists(poolId, at)) return;
     if (!this.#idIsFree("member", id, this.store.members.get(id) !== null, at)) return;
     this.#putMember({ ...fields, id, poolId }, null, at);
+    this.#require(() => membersFault(this.store, poolId), at);
   }
 
   #updateMember(edit: EditOf<"updateMember">, at: string): void {
@@ -362,6 +365,7 @@ export class Draft {
     if (!this.#poolExists(poolId, at)) return;
     if (!this.#idIsFree("geo rule", id, this.store.geoRules.get(id) !== null, at)) return;
     this.#putGeoRule({ ...fields, id, poolId }, null, at);
+    this.#require(() => geoRulesFault(this.store, poolId), at);
   }
 
   #updateGeoRule(edit: EditOf<"updateGeoRule">, at: string): void {

@@ -5,7 +5,13 @@
  * @module
  */
 import type { Member } from "../model/model.ts";
-import { FALLBACK_REQUIRED } from "../model/model_schema.ts";
+import {
+  FALLBACK_REQUIRED,
+  GEO_RULES_MAX,
+  GEO_RULES_TOO_MANY,
+  MEMBERS_MAX,
+  MEMBERS_TOO_MANY,
+} from "../model/model_schema.ts";
 import { notInPool } from "../model/pool_parts.ts";
 import type { Store } from "../store/store.ts";
 import { checkDomain } from "../wire/name.ts";
@@ -110,6 +116,18 @@ export function ruleMemberFault(store: Store, ruleId: string): Fault | null {
     kind: "missing-reference",
     message: `${notInPool(rule.memberId)} (name one of pool ${rule.poolId})`,
   };
+}
+
+/** A pool must not be given more members than it may have; one that has more since earlier may keep them. */
+export function membersFault(store: Store, poolId: string): Fault | null {
+  if (store.members.countOf(poolId) <= MEMBERS_MAX) return null;
+  return { kind: "invalid", message: MEMBERS_TOO_MANY };
+}
+
+/** Likewise geo rules. */
+export function geoRulesFault(store: Store, poolId: string): Fault | null {
+  if (store.geoRules.countOf(poolId) <= GEO_RULES_MAX) return null;
+  return { kind: "invalid", message: GEO_RULES_TOO_MANY };
 }
 
 /** The field by which a member is called. */

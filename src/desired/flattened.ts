@@ -8,12 +8,20 @@
  * it stays as a disabled member: a client that is fenced in with it isn't let out. An address that an enabled
  * member of the pool has already, on the same port, isn't answered twice: that one stands for both.
  *
+ * Of a family so many addresses make members at most (`ADDRESSES_MAX`), so that what a pool costs a query has a bound:
+ * each name gives its first one, then each its second one, and so on, in the order of the members, until they are
+ * so many. A name's addresses come sorted, so the same ones are taken as long as they are the same.
+ *
  * A pool that answers names as names (`flatten: false`) keeps its members as they are beside that, because a zone's
  * apex can't be an alias and gets the addresses all the same.
  *
  * @module
  */
+import { MEMBERS_MAX } from "../model/model_schema.ts";
 import type { SteeredMember, SteeredPool } from "./desired.ts";
+
+/** Members of a family that a pool has at most when its names are addresses; each name has one all the same. */
+export const ADDRESSES_MAX: number = MEMBERS_MAX;
 
 /** The known addresses of a name, in canonical form. */
 export type AddressesOf = (target: string) => readonly string[];
@@ -21,8 +29,7 @@ export type AddressesOf = (target: string) => readonly string[];
 /** The pool with addresses in place of names; one without names is handed back as it is. */
 export function flattenedPool(pool: SteeredPool, addressesOf: AddressesOf): SteeredPool {
   if (pool.members.every(({ ipAddress }) => ipAddress !== null)) return pool;
-  const knownOf = ({ ipAddress, target }: SteeredMember) =>
-    ipAddress !== null ? [ipAddress] : addressesOf(target!);
+  const knownOf = boundedAddresses(pool, addressesOf);
   const taken = new Set(
     pool.members.filter(({ ipAddress, enabled }) => ipAddress !== null && enabled)
       .map(({ ipAddress, port }) => placeOf(ipAddress!, port)),
@@ -46,6 +53,42 @@ export function flattenedPool(pool: SteeredPool, addressesOf: AddressesOf): Stee
   });
   const flat = { ...pool, members, geoRules };
   return pool.flatten ? flat : { ...flat, named: asNamed(pool, knownOf) };
+}
+
+/** What each member of a pool is known by, as far as the pool takes it. */
+function boundedAddresses(
+  { members }: SteeredPool,
+  addressesOf: AddressesOf,
+): (member: SteeredMember) => readonly string[] {
+  const known = new Map(
+    members.map((
+      member,
+    ) => [member, member.ipAddress !== null ? [member.ipAddress] : addressesOf(member.target!)]),
+  );
+  for (const isIpv6 of [false, true]) {
+    const isOfFamily = (address: string) => address.includes(":") === isIpv6;
+    const counts = members.map((member) => known.get(member)!.filter(isOfFamily).length);
+    const taken = shared(counts, ADDRESSES_MAX);
+    for (const [i, member] of members.entries()) {
+      let left = taken[i]!;
+      if (left === counts[i]) continue;
+      known.set(member, known.get(member)!.filter((address) => !isOfFamily(address) || left-- > 0));
+    }
+  }
+  return (member) => known.get(member)!;
+}
+
+/** Deals so many out in turns, to each no more than it has; in the first turn each gets one. */
+function shared(counts: readonly number[], most: number): readonly number[] {
+  if (counts.reduce((sum, count) => sum + count, 0) <= most) return counts;
+  const taken = counts.map((count) => Math.min(count, 1));
+  let left = most - taken.reduce((sum, count) => sum + count, 0);
+  for (let i = 0; left > 0; i = (i + 1) % counts.length) {
+    if (taken[i]! === counts[i]!) continue;
+    taken[i]!++;
+    left--;
+  }
+  return taken;
 }
 
 /** The members among whom is chosen where names are answered as names. */

@@ -27,6 +27,7 @@ import {
 import { CHECK_KEYS_ELSEWHERE, CHECK_TYPES_ELSEWHERE } from "./not_here.ts";
 import {
   checkEndpoints,
+  ENDPOINTS_MAX,
   endpointsSchema,
   fallbackSchema,
   plainCheckSchema,
@@ -88,7 +89,9 @@ export const loadbalancerSchema: SchemaOf<LoadbalancerBlock> = strictObject({
       example: "weighted-round-robin",
     }),
   endpoints: oneOrMore("endpoints", endpointsSchema.element).prefault([]).meta({
-    description: "Addresses that are answered for names that nothing else answers; none = no fallback",
+    description:
+      `Addresses that are answered for names that nothing else answers, at most ${ENDPOINTS_MAX}; ` +
+      "none = no fallback",
     example: ["192.0.2.80", "2001:db8::80"],
   }),
   weights: weightsSchema,

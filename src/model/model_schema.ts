@@ -103,6 +103,23 @@ const poolNameSchema: z.ZodString = z.string({ error: mustBe("name", poolNameRul
 export const FALLBACK_REQUIRED =
   "fallbackPoolId is required (the id of a pool) because onAllDown is fallback";
 
+/**
+ * Members of a pool at most. The cost of a query that is the first of its kind grows with them, and with the geo rules:
+ * with so many it takes less than 50 µs (`bench/engine_worst.ts`).
+ */
+export const MEMBERS_MAX: number = 256;
+/** Geo rules of a pool at most. */
+export const GEO_RULES_MAX: number = 1_000;
+/** Endpoints of the static fallback at most; each is a member of its pool. */
+export const ENDPOINTS_MAX: number = MEMBERS_MAX;
+
+/** What is said of a pool with more members than it may have, … */
+export const MEMBERS_TOO_MANY: string = `members must be at most ${MEMBERS_MAX} in a pool ` +
+  `(delete some, or divide them among several pools)`;
+/** … and of one with more geo rules. */
+export const GEO_RULES_TOO_MANY: string = `geoRules must be at most ${GEO_RULES_MAX} in a pool ` +
+  `(join prefixes, name countries or networks, or let a map file tell clients apart)`;
+
 /** How a pool picks among its eligible members. */
 const algorithmSchema: z.ZodType<Algorithm> = choice("algorithm", ALGORITHMS).meta({
   description: "How the pool picks among its enabled, healthy members",
@@ -379,7 +396,7 @@ export const weightsSchema: z.ZodDefault<z.ZodRecord<z.ZodString, z.ZodInt>> = z
 
 /** The addresses of the static fallback. */
 export const endpointsSchema: z.ZodArray<z.ZodString> = list("endpoints", ipAddress("endpoint")).meta({
-  description: "Addresses that are answered",
+  description: `Addresses that are answered; at most ${ENDPOINTS_MAX}`,
   examples: [["192.0.2.80", "2001:db8::80"]],
 });
 
@@ -409,10 +426,15 @@ export const fallbackSchema: SchemaOf<Fallback> = strictObject({
   }),
 );
 
-/** Refuses an endpoint given twice and a weight of an address that is no endpoint. */
+/** Refuses too many endpoints, one given twice and a weight of an address that is no endpoint. */
 export function checkEndpoints(
   payload: z.core.ParsePayload<{ endpoints: string[]; weights: Record<string, number> }>,
 ): void {
+  if (payload.value.endpoints.length > ENDPOINTS_MAX) {
+    const message = `endpoints must be at most ${ENDPOINTS_MAX}, are ${payload.value.endpoints.length} ` +
+      `(drop some, or let a service of its own answer them)`;
+    return refuse(payload, message, ["endpoints"]);
+  }
   const seen = new Set<string>();
   for (const [i, endpoint] of payload.value.endpoints.entries()) {
     if (seen.has(endpoint)) refuse(payload, `endpoint ${endpoint} is given twice`, ["endpoints", i]);
@@ -435,9 +457,11 @@ export const poolFileSchema: SchemaOf<PoolFile> = strictObject({
     examples: ["web-backup"],
   }),
   ...steeringFields(),
-  members: list("members", memberFieldsSchema).default([]).meta({
-    description: "The addresses and host names of the pool",
-  }),
+  members: list("members", memberFieldsSchema).max(MEMBERS_MAX, { error: MEMBERS_TOO_MANY }).default([]).meta(
+    {
+      description: `The addresses and host names of the pool; at most ${MEMBERS_MAX}`,
+    },
+  ),
   healthCheck: healthCheckSchema.nullable().default(null).meta({
     description: "How the members are probed; without it they count as healthy",
   }),
@@ -450,7 +474,9 @@ export const poolFileSchema: SchemaOf<PoolFile> = strictObject({
         examples: ["192.0.2.10"],
       }),
     }).check(together(MATCHES, checkOneMatch)),
-  ).default([]).meta({ description: "Clients that are sent to one member" }),
+  ).max(GEO_RULES_MAX, { error: GEO_RULES_TOO_MANY }).default([]).meta({
+    description: `Clients that are sent to one member; at most ${GEO_RULES_MAX}`,
+  }),
 }).check(together(["onAllDown", "fallbackPool"], (payload) => {
   if (payload.value.onAllDown !== "fallback" || payload.value.fallbackPool !== null) return;
   refuse(payload, "fallbackPool is required (the name of a pool) because onAllDown is fallback", [

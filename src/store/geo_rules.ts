@@ -56,6 +56,12 @@ export class GeoRules {
     return this.#select("pool_id", poolId).map(rowOf);
   }
 
+  /** How many a pool has. */
+  countOf(poolId: string): number {
+    return this.#database.get<{ n: number }>("SELECT count(*) AS n FROM geo_rules WHERE pool_id = ?", poolId)!
+      .n;
+  }
+
   /** The rules that send clients to a member. */
   towards(memberId: string): GeoRuleRow[] {
     return this.#select("member_id", memberId).map(rowOf);

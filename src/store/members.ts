@@ -70,6 +70,12 @@ export class Members {
     ).map(rowOf);
   }
 
+  /** How many a pool has. */
+  countOf(poolId: string): number {
+    return this.#database.get<{ n: number }>("SELECT count(*) AS n FROM members WHERE pool_id = ?", poolId)!
+      .n;
+  }
+
   /** How many there are in all pools. */
   count(): number {
     return this.#database.get<{ n: number }>("SELECT count(*) AS n FROM members")!.n;

@@ -31,6 +31,23 @@ function open(...edits: readonly Edit[]): { store: Store; changes: Changes; [Sym
   return { store, changes, [Symbol.dispose]: () => store.close() };
 }
 
+function manyMembers(count: number): Edit[] {
+  return Array.from({ length: count }, (_, i) => createMember(1_000 + i, 1, { port: 1_000 + i }));
+}
+
+function createRule(number: number, asn: number): Edit {
+  return {
+    kind: "createGeoRule",
+    id: id(number),
+    poolId: id(1),
+    fields: geoRuleFields({ asn: asn || null, memberId: id(2) }),
+  };
+}
+
+function manyRules(count: number): Edit[] {
+  return Array.from({ length: count }, (_, i) => createRule(10_000 + i, 1 + i));
+}
+
 interface Refused {
   readonly name: string;
   readonly given?: readonly Edit[];
@@ -166,6 +183,22 @@ const REFUSED: readonly Refused[] = [
     kind: "duplicate",
     pointer: "/ipAddress",
     message: /has a member 192\.0\.2\.10 port 443 already/,
+  },
+  {
+    name: "a member more than a pool may have",
+    given: [createPool(1), ...manyMembers(256)],
+    edits: [createMember(3, 1)],
+    kind: "invalid",
+    pointer: "",
+    message: /^members must be at most 256 in a pool \(delete some, or divide them among several pools\)$/,
+  },
+  {
+    name: "a geo rule more than a pool may have",
+    given: [createPool(1), createMember(2, 1), ...manyRules(1000)],
+    edits: [createRule(3, 0)],
+    kind: "invalid",
+    pointer: "",
+    message: /^geoRules must be at most 1000 in a pool \(join prefixes, /,
   },
   {
     name: "a member moved to another member's address",
@@ -351,6 +384,28 @@ Deno.test("commit() names every problem of a commit, up to a hundred", () => {
     assert.equal(error.problems.length, 100);
     return true;
   });
+});
+
+Deno.test("a pool with more parts than it may have, from an earlier version, can be changed but not grow", () => {
+  using opened = open(createPool(1), ...manyMembers(255), createMember(2, 1));
+  opened.store.database.exec(
+    "INSERT INTO members (id, pool_id, target, port, revision) SELECT lower(hex(randomblob(16))), pool_id, " +
+      "'lb.example.net', port, 1 FROM members",
+  );
+  const edits: Edit[] = [
+    { kind: "updateMember", id: id(2), fields: memberFields({ weight: 7 }) },
+    { kind: "deleteMember", id: id(1_000) },
+    { kind: "updatePool", id: id(1), fields: poolFields({ maxAnswers: 3 }) },
+  ];
+  opened.changes.commit(edits, ORIGIN);
+  assert.equal(opened.store.members.countOf(id(1)), 511);
+  assert.throws(() => opened.changes.commit([createMember(3, 1, { port: 1 })], ORIGIN), ChangeRefused);
+});
+
+Deno.test("a member may take the place of one that a later edit of the same commit deletes", () => {
+  using opened = open(createPool(1), ...manyMembers(256));
+  opened.changes.commit([createMember(3, 1), { kind: "deleteMember", id: id(1_000) }], ORIGIN);
+  assert.equal(opened.store.members.countOf(id(1)), 256);
 });
 
 Deno.test("an edit may refer to what a later edit of the same commit creates", () => {

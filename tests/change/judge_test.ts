@@ -38,6 +38,8 @@ interface Fault {
 
 const members = (...addresses: string[]) => addresses.map((ipAddress) => ({ ipAddress, port: 443 }));
 const hosts = (count: number) => Array.from({ length: count }, (_, i) => `192.0.2.${i}`);
+const manyMembers = (count: number) =>
+  Array.from({ length: count }, (_, i) => ({ ipAddress: "192.0.2.1", port: 1 + i }));
 const falling = (name: string, fallbackPool: string) => ({ name, onAllDown: "fallback", fallbackPool });
 const CUT = zoneText("sub 300 NS ns.example.net.");
 
@@ -136,6 +138,26 @@ const FAULTS: Readonly<Record<string, Fault>> = {
     },
     at: { section: "pools", index: 0, words: '"192.0.2.2"' },
     says: "member 192.0.2.2 isn't in this pool (its members are 192.0.2.1)",
+    isWithinReach: true,
+  },
+  "a pool with too many members": {
+    model: { pools: [{ name: "a", members: manyMembers(257) }] },
+    at: { section: "pools", index: 0, words: '[{"ipAddress"' },
+    says: "members must be at most 256 in a pool (delete some, or divide them among several pools)",
+    isWithinReach: true,
+  },
+  "a pool with too many geo rules": {
+    model: {
+      pools: [{
+        name: "a",
+        members: members("192.0.2.1"),
+        geoRules: Array.from({ length: 1001 }, (_, i) => ({ asn: 1 + i, member: "192.0.2.1" })),
+      }],
+    },
+    at: { section: "pools", index: 0, words: '[{"asn":1,' },
+    says:
+      "geoRules must be at most 1000 in a pool (join prefixes, name countries or networks, or let a map " +
+      "file tell clients apart)",
     isWithinReach: true,
   },
   "a rule in a pool without members": {
@@ -294,6 +316,13 @@ const EDITS: Readonly<Record<string, { readonly edits: readonly Edit[]; readonly
       createService(3, { domain: "a.b.sub.example.org" }),
     ],
     says: FAULTS["a service below a zone cut"]!.says,
+  },
+  "a pool with too many members": {
+    edits: [
+      createPool(1, { name: "a" }),
+      ...manyMembers(257).map((fields, i) => createMember(1_000 + i, 1, fields)),
+    ],
+    says: FAULTS["a pool with too many members"]!.says,
   },
   "a service whose pool is missing": {
     edits: [createService(3, { domain: "a.example", poolId: id(9) })],

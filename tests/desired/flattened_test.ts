@@ -122,3 +122,31 @@ Deno.test("who is answered as a name that has no known address is down where the
   const [standing] = derivedStandings(named);
   deepEqual([standing!.key, standing!.targets], [standingKeyOf(named, named.named!.members[0]!), []]);
 });
+
+Deno.test("of very many addresses each name gives one, then each one more, until the pool is full", () => {
+  const addresses = (prefix: string, count: number) =>
+    Array.from({ length: count }, (_, i) => `${prefix}.${i}`);
+  const known: Record<string, readonly string[]> = {
+    "big.example.net": [...addresses("10.0.1", 200), "2001:db8::1"],
+    "small.example.net": addresses("10.0.2", 3),
+    "other.example.net": addresses("10.0.3", 200),
+  };
+  const named = Object.keys(known).map((target) => ({ target }));
+  const given = pool([{ ipAddress: "192.0.2.9" }, ...named, { ipAddress: "192.0.2.8" }]);
+  const { members } = flattenedPool(given, (target) => known[target]!);
+  const count = (target: string | null) =>
+    members.filter((member) => member.target === target && !member.ipAddress!.includes(":")).length;
+  deepEqual(Object.keys(known).map(count), [126, 3, 125]);
+  equal(members.length, 256 + 1);
+  equal(members.find(({ ipAddress }) => ipAddress === "10.0.1.0")!.share, 1 / 126);
+  deepEqual(
+    members.filter(({ target }) => target === "other.example.net").map(({ ipAddress }) => ipAddress),
+    known["other.example.net"]!.slice(0, 125),
+  );
+});
+
+Deno.test("a pool of more members than it may have keeps each, and one address of each name", () => {
+  const many = Array.from({ length: 300 }, (_, i) => ({ ipAddress: `10.0.${i >> 8}.${i & 255}` }));
+  const { members } = flat(pool([...many, { target: "a.example.net" }]));
+  deepEqual(members.slice(300).map(show), ["m300 192.0.2.1 1", "m300 2001:db8::1 1"]);
+});

@@ -184,6 +184,12 @@ const REFUSED: readonly (readonly [schema: z.ZodType, given: unknown, path: stri
     "",
     /^Unknown key "poolId" \(did you mean "pool"\?\)$/,
   ],
+  [
+    fallbackSchema,
+    { endpoints: Array.from({ length: 257 }, (_, i) => `10.0.${i >> 8}.${i & 255}`) },
+    "endpoints",
+    /^endpoints must be at most 256, are 257 \(drop some, or let a service of its own answer them\)$/,
+  ],
   [fallbackSchema, { endpoints: [] }, "endpoints", /^endpoints needs an address/],
   [
     fallbackSchema,
