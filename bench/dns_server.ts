@@ -19,7 +19,7 @@ if (import.meta.main) {
   const [transport, id, port, database] = Deno.args;
   const workload = WORKLOADS.find((each) => each.id === id)!;
   const healthSlots = new Slots(1);
-  const tables = new Tables(desired(workload), {
+  const tables = Tables.of(desired(workload), {
     epoch: 1,
     healthSlots,
     atlas: workload.byPlace ? atlasOf(Deno.readFileSync(database!)) : EMPTY_ATLAS,

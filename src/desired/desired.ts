@@ -89,6 +89,16 @@ export interface DesiredZone {
   readonly records: readonly ZoneRecord[] | null;
 }
 
+/** A desired state that says of single objects of the database, too, what the same settings make of them. */
+export interface MergedDesired extends Desired {
+  /** The zone of a domain, which the database has or hasn't; `null` = there is none. */
+  zoneOf(domain: string, declared: Zone | null): DesiredZone | null;
+  /** The fallback, where the database has this one. */
+  fallbackOf(declared: Fallback | null): Fallback | null;
+  /** What takes long before the first pool comes; yields where another turn may be due. */
+  prepare(): Generator<void>;
+}
+
 /** What the database holds, as far as answers depend on it. */
 export interface DesiredSource {
   /** Of the last commit. */
@@ -103,25 +113,36 @@ export interface DesiredSource {
   readonly zones: readonly Zone[];
   /** `null` = the settings' fallback counts. */
   readonly fallback: Fallback | null;
+  /** What takes long before the first pool comes; yields where another turn may be due. */
+  prepare(): Generator<void>;
 }
 
 /**
- * Merges a database with the settings. Zones are read here, so both must be valid.
+ * Merges a database with the settings, both of which must be valid. A zone's text is read when its records are asked for.
  *
  * @param addressesOf what is known of members by name
  */
-export function desiredOf(settings: Settings, source: DesiredSource, addressesOf: AddressesOf): Desired {
+export function desiredOf(
+  settings: Settings,
+  source: DesiredSource,
+  addressesOf: AddressesOf,
+): MergedDesired {
   const { domain: domains, zones: files, ttl, nameservers } = settings.dns;
-  const zones = new Map<string, DesiredZone>();
-  for (const domain of domains) zones.set(domain, { domain, records: null });
-  for (const zone of [...files, ...source.zones]) zones.set(zone.domain, desiredZone(zone, ttl));
+  const ofSettings = new Map<string, DesiredZone>();
+  for (const domain of domains) ofSettings.set(domain, { domain, records: null });
+  for (const zone of files) ofSettings.set(zone.domain, desiredZone(zone, ttl));
+  const zones = new Map(ofSettings);
+  for (const zone of source.zones) zones.set(zone.domain, desiredZone(zone, ttl));
   return {
     generation: source.generation,
+    prepare: () => source.prepare(),
     pools: () => flattenedPools(source.pools(), addressesOf),
     checkedPools: () => flattenedPools(source.checkedPools(), addressesOf),
     services: () => source.services(),
     zones: [...zones.values()].sort((a, b) => compareText(a.domain, b.domain)),
+    zoneOf: (domain, declared) => declared ? desiredZone(declared, ttl) : ofSettings.get(domain) ?? null,
     fallback: source.fallback ?? settings.fallback,
+    fallbackOf: (declared) => declared ?? settings.fallback,
     defaultTtl: ttl,
     nameservers,
   };
@@ -146,13 +167,12 @@ function* flattenedPools(
 }
 
 function desiredZone(zone: Zone, defaultTtl: number): DesiredZone {
-  const known = zonesRead.get(zone);
-  if (known?.defaultTtl === defaultTtl) return known.zone;
-  const { records } = readZoneText(zone.text, { domain: zone.domain, defaultTtl });
-  const read = { domain: zone.domain, records };
-  zonesRead.set(zone, { defaultTtl, zone: read });
-  return read;
+  const { domain } = zone;
+  let records: readonly ZoneRecord[] | null = null;
+  return {
+    domain,
+    get records() {
+      return records ??= readZoneText(zone.text, { domain, defaultTtl }).records;
+    },
+  };
 }
-
-/** A change of one member must not read every zone again: as long as a zone is the same object, so is its content. */
-const zonesRead = new WeakMap<Zone, { readonly defaultTtl: number; readonly zone: DesiredZone }>();

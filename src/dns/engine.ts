@@ -28,11 +28,13 @@ import {
   firstRrsetOf,
   glueBytesOf,
   glueCountOf,
+  glueEntryOf,
   glueNameAt,
   glueOf,
   glueRecordsAt,
   glueSetAt,
   glueSetsIn,
+  glueTypeOf,
   intervalMsOf,
   listOf,
   maxAnswersOf,
@@ -99,6 +101,10 @@ const POOL_STEPS_MAX = 8;
 /** TTL of the HINFO that stands for ANY (RFC 8482 §4.2), seconds. */
 const ANY_TTL = 3600;
 const QUESTION_NAME = 0xc00c;
+/** Answers that are made anew because the tables were changed meanwhile: then the last one is good enough. */
+const ATTEMPTS_MAX = 4;
+/** Looks at whether a change is over: some 10 µs, in which thousands of words are written. */
+const LOOKS_MAX = 4096;
 /** Bytes that are copied one by one: more than any answer over UDP has. */
 const COPIED_MAX = 1232;
 /** Longer identities are cut: the smallest answer must have room for question, subnet and NSID. */
@@ -213,7 +219,7 @@ export class Engine {
     let rcode = query.parse(packet, length);
     if (rcode < 0) return this.#drop(rcode);
     this.#begin(packet, client, out, sizeMax);
-    if (rcode === RCODE.NOERROR) rcode = this.#resolve();
+    if (rcode === RCODE.NOERROR) rcode = this.#resolveWhole(packet, length, client, out, sizeMax);
     else query.hasSubnet = false;
     this.#trace?.scope(this.#scope);
     const size = this.#finish(packet, rcode);
@@ -301,6 +307,30 @@ export class Engine {
   #writeCount(at: number, count: number): void {
     this.#out[at] = count >>> 8;
     this.#out[at + 1] = count;
+  }
+
+  /** Answers from one state of the tables: where they were changed meanwhile, once more. */
+  #resolveWhole(
+    packet: Uint8Array,
+    length: number,
+    client: Client,
+    out: Uint8Array,
+    sizeMax: number,
+  ): number {
+    for (let attempt = 1;; attempt++) {
+      const changes = this.#changes();
+      const rcode = this.#resolve();
+      if (this.#view.changes === changes || attempt === ATTEMPTS_MAX) return rcode;
+      this.#query.parse(packet, length);
+      this.#begin(packet, client, out, sizeMax);
+    }
+  }
+
+  /** Which change was the last, after the one that is being made; but no answer waits for long. */
+  #changes(): number {
+    let changes = this.#view.changes;
+    for (let looks = 0; (changes & 1) !== 0 && looks < LOOKS_MAX; looks++) changes = this.#view.changes;
+    return changes;
   }
 
   #resolve(): number {
@@ -813,12 +843,19 @@ export class Engine {
   /** Writes the addresses of one server of a delegation, if there is room; `from` is where the NS records begin. */
   #writeGlue(from: number, set: number): boolean {
     const nameAt = from + glueNameAt(this.#records, set);
-    const count = glueCountOf(this.#records, set);
-    const bytes = glueBytesOf(this.#records, set);
+    let at = glueRecordsAt(this.#records, set);
+    let count = glueCountOf(this.#records, set);
+    let bytes = glueBytesOf(this.#records, set);
+    if (count === 0) {
+      const rrset = findRrset(this.#records, glueEntryOf(this.#records, set), glueTypeOf(this.#records, set));
+      if (rrset === 0) return true;
+      at = recordsAt(this.#records, rrset);
+      count = recordsIn(this.#records, rrset);
+      bytes = recordBytesOf(this.#records, rrset);
+    }
     const isNear = nameAt <= POINTER_MAX;
     const nameSize = isNear ? 2 : this.#nameSize(nameAt);
     if (this.#at + bytes + count * (nameSize - 2) > this.#limit) return false;
-    const at = glueRecordsAt(this.#records, set);
     if (isNear) this.#writeFinished(at, bytes, 0xc000 | nameAt);
     else this.#writeInFull(at, bytes, { nameAt, nameSize });
     this.#additionals += count;

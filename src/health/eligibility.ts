@@ -17,6 +17,7 @@ import { poolOfFallback } from "../desired/fallback.ts";
 import { type Due, DueQueue } from "./due_queue.ts";
 import type { PassedChange } from "./flip_guard.ts";
 import type { HealthChecker } from "./health_checker.ts";
+import { Holdings } from "./holdings.ts";
 import { ProbedTargets, type TargetChange } from "./targets.ts";
 
 /** A member that is out although its checks may find it well. */
@@ -60,7 +61,7 @@ export class Standings implements Disposable {
   /** Derived standings by the targets that they depend on. */
   readonly #dependents = new Map<string, Set<Entry>>();
   /** Keys of derived standings by owner: a pool's id, or the fallback. */
-  #owned = new Map<string, readonly string[]>();
+  readonly #owned = new Holdings();
   readonly #waiting = new DueQueue<Entry>();
   /** Put, but not yet judged. */
   readonly #fresh = new Set<Entry>();
@@ -95,26 +96,55 @@ export class Standings implements Disposable {
 
   /** Takes over the whole of the desired state; what is given is to be handed to `follow`. */
   replace(desired: Pick<Desired, "checkedPools" | "fallback">): TargetChange {
-    const before = this.#owned;
-    this.#owned = new Map();
-    const change = this.#probed.replace(this.#takeAll(desired));
-    // New owners came first, so that what stays is never forgotten in between.
-    for (const keys of before.values()) for (const key of keys) this.#drop(key);
-    return change;
+    this.begin();
+    const added: CheckTarget[] = [];
+    for (const pool of desired.checkedPools()) added.push(...this.tell(pool));
+    if (desired.fallback) added.push(...this.tell(steeredPool(poolOfFallback(desired.fallback))));
+    return { added, gone: [...this.end()].flat() };
+  }
+
+  /**
+   * Begins to take over the whole of the desired state pool by pool (`tell`) while single ones go on being put. What
+   * stands now stands until `end`, beside what is new.
+   */
+  begin(): void {
+    this.#probed.begin();
+    this.#owned.begin();
+  }
+
+  /** Takes over one of all pools; gives targets that are to be handed to `follow`. */
+  tell(pool: SteeredPool): readonly CheckTarget[] {
+    if (!this.#owned.isTold(pool.id)) {
+      const standings = derivedStandings(pool);
+      const isSame = this.#owned.tell(pool.id, standings.map(({ key }) => key));
+      for (const standing of standings) this.#put(standing, isSame ? 0 : 1);
+    }
+    return this.#probed.tell(pool.id, checkTargetsOf(pool));
+  }
+
+  /** Forgets what wasn't told of; gives keys of targets that are to be handed to `follow`, a few at a time. */
+  *end(): Generator<readonly string[]> {
+    for (const keys of this.#owned.end()) for (const key of keys) this.#drop(key);
+    yield* this.#probed.end();
+  }
+
+  /** Forgets what was told, likewise. */
+  *giveUp(): Generator<readonly string[]> {
+    for (const keys of this.#owned.giveUp()) for (const key of keys) this.#drop(key);
+    yield* this.#probed.giveUp();
   }
 
   /** Takes over one pool, as it is to be answered; what is given is to be handed to `follow`. */
   put(pool: SteeredPool): TargetChange {
-    const before = this.#owned.get(pool.id) ?? [];
-    this.#own(pool.id, derivedStandings(pool));
-    for (const key of before) this.#drop(key);
+    const standings = derivedStandings(pool);
+    for (const standing of standings) this.#put(standing, 1);
+    for (const key of this.#owned.put(pool.id, standings.map(({ key }) => key))) this.#drop(key);
     return this.#probed.put(pool.id, checkTargetsOf(pool));
   }
 
   /** Forgets a pool; what is given is to be handed to `follow`. */
   remove(poolId: string): TargetChange {
-    for (const key of this.#owned.get(poolId) ?? []) this.#drop(key);
-    this.#owned.delete(poolId);
+    for (const key of this.#owned.put(poolId, [])) this.#drop(key);
     return this.#probed.put(poolId, []);
   }
 
@@ -171,26 +201,8 @@ export class Standings implements Disposable {
     this.#timer = null;
   }
 
-  *#takeAll(
-    desired: Pick<Desired, "checkedPools" | "fallback">,
-  ): Generator<[owner: string, targets: CheckTarget[]]> {
-    for (const pool of desired.checkedPools()) {
-      this.#own(pool.id, derivedStandings(pool));
-      yield [pool.id, checkTargetsOf(pool)];
-    }
-    if (!desired.fallback) return;
-    const pool = steeredPool(poolOfFallback(desired.fallback));
-    this.#own(pool.id, derivedStandings(pool));
-    yield [pool.id, checkTargetsOf(pool)];
-  }
-
-  #own(owner: string, standings: readonly Standing[]): void {
-    for (const standing of standings) this.#put(standing);
-    if (standings.length > 0) this.#owned.set(owner, standings.map(({ key }) => key));
-    else this.#owned.delete(owner);
-  }
-
-  #put(standing: Standing): void {
+  /** @param owners how many pools declare it that didn't before */
+  #put(standing: Standing, owners: number): void {
     const known = this.#entries.get(standing.key);
     if (known) this.#unlink(known);
     const entry = known ??
@@ -199,7 +211,7 @@ export class Standings implements Disposable {
       entry.out = this.#restored.get(standing.key) ?? null;
       this.#entries.set(standing.key, entry);
     }
-    entry.owners++;
+    entry.owners += owners;
     entry.standing = standing;
     for (const { key } of standing.targets) {
       const dependents = this.#dependents.get(key);

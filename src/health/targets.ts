@@ -5,6 +5,7 @@
  * @module
  */
 import type { CheckTarget } from "../desired/check_target.ts";
+import { Holdings } from "./holdings.ts";
 
 /** How the set of targets changed. */
 export interface TargetChange {
@@ -16,37 +17,52 @@ export interface TargetChange {
 
 /** Counts who needs which target. */
 export class ProbedTargets {
-  /** Keys by owner: a pool's id, or the fallback. */
-  #owned = new Map<string, readonly string[]>();
-  #owners = new Map<string, number>();
+  readonly #holdings = new Holdings();
+  /** How many owners need each target. */
+  readonly #owners = new Map<string, number>();
 
-  /** Replaces all targets. */
-  replace(targetsByOwner: Iterable<readonly [owner: string, targets: readonly CheckTarget[]]>): TargetChange {
-    const before = this.#owners;
-    this.#owned = new Map();
-    this.#owners = new Map();
-    const added: CheckTarget[] = [];
-    for (const [owner, targets] of targetsByOwner) {
-      for (const target of this.put(owner, targets).added) if (!before.has(target.key)) added.push(target);
-    }
-    return { added, gone: [...before.keys()].filter((key) => !this.#owners.has(key)) };
+  /** Begins to tell of all owners anew (`Holdings`). */
+  begin(): void {
+    this.#holdings.begin();
+  }
+
+  /** Tells of one owner; gives the targets that weren't probed before. */
+  tell(owner: string, targets: readonly CheckTarget[]): readonly CheckTarget[] {
+    if (this.#holdings.isTold(owner)) return [];
+    return this.#holdings.tell(owner, targets.map(({ key }) => key)) ? [] : this.#acquire(targets);
+  }
+
+  /** Ends the telling; gives the keys of targets that go, a few at a time. */
+  *end(): Generator<readonly string[]> {
+    for (const keys of this.#holdings.end()) yield this.#release(keys);
+  }
+
+  /** Gives the telling up, likewise. */
+  *giveUp(): Generator<readonly string[]> {
+    for (const keys of this.#holdings.giveUp()) yield this.#release(keys);
   }
 
   /** Replaces the targets of one owner. */
   put(owner: string, targets: readonly CheckTarget[]): TargetChange {
-    const added = targets.filter(({ key }) => {
+    // What it has first, so that what stays is never gone in between.
+    const added = this.#acquire(targets);
+    return { added, gone: this.#release(this.#holdings.put(owner, targets.map(({ key }) => key))) };
+  }
+
+  #acquire(targets: readonly CheckTarget[]): CheckTarget[] {
+    return targets.filter(({ key }) => {
       const owners = this.#owners.get(key) ?? 0;
       this.#owners.set(key, owners + 1);
       return owners === 0;
     });
-    const gone = (this.#owned.get(owner) ?? []).filter((key) => {
+  }
+
+  #release(keys: readonly string[]): string[] {
+    return keys.filter((key) => {
       const owners = this.#owners.get(key)! - 1;
       if (owners > 0) this.#owners.set(key, owners);
       else this.#owners.delete(key);
       return owners === 0;
     });
-    if (targets.length > 0) this.#owned.set(owner, targets.map(({ key }) => key));
-    else this.#owned.delete(owner);
-    return { added, gone };
   }
 }

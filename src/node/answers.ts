@@ -45,7 +45,7 @@ export interface Publication {
 }
 
 /** The answers of a node. */
-export class Answers implements Disposable {
+export class Answers implements AsyncDisposable {
   /** Keeps the tables equal to what is desired. */
   readonly publisher: Publisher;
   readonly #geo: Sources["geo"];
@@ -73,8 +73,14 @@ export class Answers implements Disposable {
     ).labels();
     this.#countRefused = () => published.labels("error").inc();
     this.#noteApplied = () => applied.set(clock.unixMs() / 1000);
+    const desiredIn = (from: Store) =>
+      desiredOf(this.#ingredients.settings, overriddenNow(from, clock), names.addressesOf);
     this.publisher = new Publisher({
-      desired: () => desiredOf(this.#ingredients.settings, overriddenNow(store, clock), names.addressesOf),
+      desired: () => desiredIn(store),
+      frozen: () => {
+        const frozen = store.frozen();
+        return frozen && { ...desiredIn(frozen), [Symbol.dispose]: () => frozen.close() };
+      },
       addressesOf: names.addressesOf,
       changes: changesOf(store),
       overridden: (pool) => applyOverrides(pool, store.overrides.index(), clock.unixMs()),
@@ -122,14 +128,19 @@ export class Answers implements Disposable {
   }
 
   /** Publishes to these workers, which were started with `given`; keeps the tables for the next start at both ends. */
-  attach(fleet: Fleet, given: Publisher["current"]): Disposable {
+  attach(fleet: Fleet, given: Publisher["current"]): AsyncDisposable {
     this.publisher.attach(fleet);
     const { snapshot, board } = this.publisher.current;
     // Something was published while they started, and they weren't there to take it.
     if (snapshot !== given.snapshot || board !== given.board) this.publisher.touch(true);
     this.#noteApplied();
     this.publisher.keep();
-    return { [Symbol.dispose]: () => this.publisher.keep() };
+    return {
+      [Symbol.asyncDispose]: async () => {
+        this.publisher.keep();
+        await this.publisher[Symbol.asyncDispose]();
+      },
+    };
   }
 
   /** Has answers go by the round trips of probes; the first ones are there at once. */
@@ -144,9 +155,10 @@ export class Answers implements Disposable {
     return { [Symbol.dispose]: () => clearInterval(looking) };
   }
 
-  /** Hears of no change any more. */
-  [Symbol.dispose](): void {
+  /** Hears of no change any more, and gives up what is being written. */
+  async [Symbol.asyncDispose](): Promise<void> {
     this.#joints.dispose();
+    await this.publisher[Symbol.asyncDispose]();
   }
 
   #join(
@@ -189,7 +201,7 @@ function overriddenNow(store: Store, clock: Pick<Clock, "unixMs">) {
 }
 
 function changesOf(store: Store): ChangeSource {
-  const { history, overrides, resolvedNames, pools, services } = store;
+  const { history, overrides, resolvedNames, pools, services, zones } = store;
   return {
     generation: () => store.generation(),
     touchedSince: (generation) => history.touchedSince(generation),
@@ -200,5 +212,7 @@ function changesOf(store: Store): ChangeSource {
     pool: (id) => pools.whole(id),
     service: (id) => services.get(id),
     serviceByDomain: (domain) => services.byDomain(domain),
+    zone: (domain) => zones.get(domain),
+    fallback: () => store.fallback(),
   };
 }

@@ -2,18 +2,28 @@
  * From a change to the next answer: keeps the tables that workers answer from, the targets that are probed and the
  * health bits of the live board equal to what is desired.
  *
- * A change of pools and services is written into the tables in place and costs what it touches. Anything else — zones,
- * the fallback, settings, very many objects at once, tables that are full — makes a whole new snapshot. Changes that
- * come meanwhile are folded into the next step. A state that can't be published is logged and counted, and the last
- * good one stays.
+ * A change of single objects is written into the tables in place and costs what it touches. Anything else — settings,
+ * very many objects at once, what the history doesn't list, tables that are full — makes a whole new snapshot. That is
+ * written beside the present one, a slice at a time, from the database as it was at one moment; meanwhile changes go on
+ * to the present tables. When it is done it is made up for what was changed since, and handed over. Changes that
+ * come while others are written are folded into the next step. A state that can't be published is logged and counted,
+ * and the last good one stays.
  *
  * @module
  */
 import type { Place } from "../geo/location.ts";
 import type { Clock } from "../clock.ts";
-import { type Desired, type SteeredMember, type SteeredPool, steeredPool } from "../desired/desired.ts";
+import type { CheckTarget } from "../desired/check_target.ts";
+import {
+  type DesiredZone,
+  type MergedDesired,
+  type SteeredMember,
+  type SteeredPool,
+  steeredPool,
+} from "../desired/desired.ts";
+import { FALLBACK_POOL, poolOfFallback } from "../desired/fallback.ts";
 import { type AddressesOf, flattenedPool } from "../desired/flattened.ts";
-import type { Pool, Service } from "../model/model.ts";
+import type { Fallback, Pool, Service, Zone } from "../model/model.ts";
 import type { Fleet } from "../dns/fleet.ts";
 import { standingKeyOf } from "../desired/eligibility.ts";
 import type { Measured } from "../health/round_trips.ts";
@@ -21,6 +31,7 @@ import type { Standings } from "../health/eligibility.ts";
 import type { Atlas } from "../geo/geo_data.ts";
 import { LiveBoard, type SlotVerdict } from "../snapshot/live.ts";
 import { OutOfRoom } from "../snapshot/memory.ts";
+import { inSlices, toEnd } from "../slices.ts";
 import { Slots } from "../snapshot/slots.ts";
 import { type CompileOptions, type KeptTables, type Lack, Tables } from "../snapshot/tables.ts";
 import type { Snapshot } from "../snapshot/view.ts";
@@ -47,20 +58,26 @@ export interface ChangeSource {
   service(id: string): Service | null;
   /** The service of a domain, or `null` when there is none. */
   serviceByDomain(domain: string): Service | null;
+  /** A zone of the database, or `null` when there is none any more. */
+  zone(domain: string): Zone | null;
+  /** The fallback of the database, or `null`. */
+  fallback(): Fallback | null;
 }
 
 /** Where tables outlive the process. */
 export interface TablesKeeper {
-  /** What was saved last, if it holds for the zones, fallback and settings of now. */
+  /** What was saved last, if it holds for the settings of now. */
   load(): KeptTables | null;
-  /** Saves; the memory is only valid during the call. */
-  save(tables: KeptTables): void;
+  /** Saves, and yields where another turn may be due; the tables stay as they are meanwhile. */
+  save(tables: KeptTables): Generator<void>;
 }
 
 /** What a publisher works with. */
 export interface PublisherOptions {
   /** The desired state of now. */
-  readonly desired: () => Desired;
+  readonly desired: () => MergedDesired;
+  /** The same, which stays while it is read, however long that takes; `null` = it has to be read in one turn. */
+  readonly frozen: () => (MergedDesired & Disposable) | null;
   /** What was touched since, and what it is now. */
   readonly changes: ChangeSource;
   /** What overrides make of a pool at this moment. */
@@ -68,7 +85,10 @@ export interface PublisherOptions {
   /** What is known of members by name. */
   readonly addressesOf: AddressesOf;
   /** Knows who may be answered, and has probed what that depends on. */
-  readonly standings: Pick<Standings, "put" | "remove" | "replace" | "follow" | "isIn">;
+  readonly standings: Pick<
+    Standings,
+    "put" | "remove" | "begin" | "tell" | "end" | "giveUp" | "replace" | "follow" | "isIn"
+  >;
   /** What is known of clients at this moment. */
   readonly atlas: () => Atlas;
   /** Where a member stands, if anybody knows. */
@@ -77,8 +97,8 @@ export interface PublisherOptions {
   readonly keeper: TablesKeeper | null;
   /** Told after each attempt to publish. */
   readonly onPublished: (result: "success" | "error") => void;
-  /** Dates changes of health. */
-  readonly clock: Pick<Clock, "monotonicMs">;
+  /** Dates changes of health, and cuts long work into slices. */
+  readonly clock: Pick<Clock, "monotonicMs" | "sleep">;
   /** Told of each change of what is answered, in place or as a whole, and of each change of health. */
   readonly onAnswersChanged: () => void;
   /** Hears of states that can't be published. */
@@ -94,34 +114,74 @@ const IN_PLACE_SHARE = 1 / 4;
 const IN_PLACE_MAX = 10_000;
 /** Share of the board's slots in use from which on a larger board is made. */
 const BOARD_FULL_SHARE = 0.8;
+/** New targets that are gathered while a snapshot is written before they are probed. */
+const TARGETS_AT_A_TIME = 128;
+/** Health slots that are compared before another turn may be due. */
+const BREATH = 256;
+
+/** Tables and what they hold. */
+interface Edition {
+  readonly tables: Tables;
+  /** What the settings of its making make of zones and of the fallback. */
+  readonly desired: Pick<MergedDesired, "zoneOf" | "fallbackOf">;
+  /** What was known of clients then. */
+  readonly atlas: Atlas;
+  /** Generation that they hold. */
+  written: number;
+  /** Pools that time has made others, of which the history doesn't know. */
+  readonly due: Set<string>;
+  /** Whether they can't be changed any more. */
+  isFull: boolean;
+}
+
+/** What was touched, as it is now. */
+interface Gathered {
+  /** Of all of it. */
+  readonly generation: number;
+  readonly pools: ReadonlyMap<string, SteeredPool | null>;
+  readonly services: ReadonlyMap<string, Service | null>;
+  readonly zones: ReadonlyMap<string, DesiredZone | null>;
+  /** `undefined` = it wasn't touched. */
+  readonly fallback: Fallback | null | undefined;
+  /** Domains that no service has any more. */
+  readonly formerDomains: readonly string[];
+}
 
 /** Keeps what is answered equal to what is desired. */
-export class Publisher {
+export class Publisher implements AsyncDisposable {
   readonly #options: PublisherOptions;
   readonly #healthSlots = new Slots(1);
   readonly #waiters: { readonly generation: number; readonly resolve: () => void }[] = [];
+  readonly #ending = new AbortController();
   #board = LiveBoard.create({ healthSlots: 1, ticketSlots: 1 });
-  #tables: Tables | undefined;
+  /** What comes in the board's place along with a whole snapshot; kept equal to it until then. */
+  #nextBoard: LiveBoard | null = null;
+  #present: Edition;
+  /** Pools that have become others since a whole snapshot was begun; `null` = none is under way. */
+  #dueSince: Set<string> | null = null;
   #snapshot: Snapshot;
   #fleet: Fleet | null = null;
   #epoch = 0;
   /** Generation that every worker answers from. */
   #published = 0;
-  /** Generation that the tables hold. */
-  #written = 0;
   /** Generation that the keeper has. */
   #kept = -1;
-  /** Pools that time has made others, of which the history doesn't know. */
-  readonly #due = new Set<string>();
   #isDirty = false;
-  /** Whether the next step must not look at what was touched. */
+  /** Whether a whole snapshot is wanted, whatever was touched. */
   #wantsWhole = false;
+  /** Whether one was wanted and couldn't be made: the next change tries again. */
+  #owesWhole = false;
   #publishing: Promise<void> | null = null;
+  /** A whole snapshot under way. */
+  #renewing: Promise<void> | null = null;
+  /** The end of the last step that had the tables for itself. */
+  #turn: Promise<unknown> = Promise.resolve();
 
   /** Makes the first snapshot; from then on targets are probed. */
   constructor(options: PublisherOptions) {
     this.#options = options;
-    this.#snapshot = this.#takeOver() ?? this.#writeWhole();
+    this.#present = this.#takeOver() ?? this.#writeFirst();
+    this.#snapshot = this.#present.tables.snapshot;
   }
 
   /** What a fleet is to start with. */
@@ -158,7 +218,10 @@ export class Publisher {
 
   /** Says that these pools are others without a commit: an override begins or ends, a name has other addresses. */
   touchPools(ids: Iterable<string>): void {
-    for (const id of ids) this.#due.add(id);
+    for (const id of ids) {
+      this.#present.due.add(id);
+      this.#dueSince?.add(id);
+    }
     this.touch(false);
   }
 
@@ -168,14 +231,10 @@ export class Publisher {
    * @throws what was wrong with it; the last good state stays
    */
   async refresh(): Promise<void> {
-    while (this.#publishing) await this.#publishing;
-    this.#wantsWhole = true;
-    const published = this.#publish();
-    this.#publishing = published.catch(() => {}).finally(() => {
-      this.#publishing = null;
-      if (this.#isDirty) this.touch(false);
-    });
-    await published;
+    while (this.#renewing) await this.#renewing;
+    const renewed = this.#renewUntilReplaced();
+    this.#renewing = renewed.catch(() => {}).then(() => this.#endRenewing()); // told to whoever called
+    await renewed;
   }
 
   /** Resolves when every worker answers from this generation or a later one. */
@@ -184,16 +243,16 @@ export class Publisher {
     return new Promise((resolve) => this.#waiters.push({ generation, resolve }));
   }
 
-  /** Has the tables saved for the next start, unless they are. */
+  /** Has the tables saved for the next start, unless they are, in one go. */
   keep(): void {
-    const { keeper, log } = this.#options;
-    if (!keeper || !this.#tables || this.#kept === this.#written) return;
-    try {
-      keeper.save(this.#tables.keep(this.#written));
-      this.#kept = this.#written;
-    } catch (error) {
-      log.warn("Cannot keep the tables for a quicker start", { error });
-    }
+    toEnd(this.#keeping(this.#present));
+  }
+
+  /** Stops; resolves when nothing is written any more. What is answered stays. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#ending.abort(new Error("The node is stopping"));
+    await this.#publishing;
+    await this.#renewing;
   }
 
   /**
@@ -205,95 +264,203 @@ export class Publisher {
     places: { readonly from: number; readonly count: number },
     found: (poolId: string, lack: Lack) => void,
   ): number | null {
-    return this.#tables?.findDown(this.#board, places, found) ?? null;
+    return this.#present.tables.findDown(this.#board, places, found);
   }
 
   /** The health slots whose round trip answers go by. */
   get measured(): Iterable<Measured> {
-    return this.#tables?.measured ?? [];
+    return this.#present.tables.measured;
   }
 
   /** Puts measured round trips onto the board, and so into the very next answer. */
   measure(roundTrips: Iterable<{ readonly slot: number; readonly rttUs: number }>): void {
-    this.#board.setRoundTrips(roundTrips);
+    for (const board of this.#boards()) board.setRoundTrips(roundTrips);
   }
 
   /** Puts the standings of these keys onto the board, and so into the very next answer. */
   judge(keys: Iterable<string>): void {
-    const stale: SlotVerdict[] = [];
+    if (this.#compare(keys)) this.#options.onAnswersChanged();
+  }
+
+  /** Whether anything on a board was made another. */
+  #compare(keys: Iterable<string>): boolean {
+    const { standings, clock } = this.#options;
+    const verdicts: SlotVerdict[] = [];
     for (const key of keys) {
       const slot = this.#healthSlots.find(key);
-      if (slot !== undefined) this.#compare(key, slot, stale);
+      if (slot !== undefined) verdicts.push({ slot, up: standings.isIn(key) });
     }
-    if (stale.length === 0) return;
-    this.#setHealth(stale);
-    this.#options.onAnswersChanged();
+    let isOther = false;
+    for (const board of this.#boards()) {
+      const stale = verdicts.filter(({ slot, up }) => slot < board.healthSlots && board.isUp(slot) !== up);
+      if (stale.length > 0) board.setHealth(stale, clock.monotonicMs());
+      isOther ||= stale.length > 0;
+    }
+    return isOther;
+  }
+
+  #boards(): readonly LiveBoard[] {
+    return this.#nextBoard ? [this.#board, this.#nextBoard] : [this.#board];
+  }
+
+  /** Puts every standing onto the boards; a slot may have meant another one before. */
+  *#judgeAll(): Generator<void> {
+    let keys: string[] = [];
+    for (const [key] of this.#healthSlots.each()) {
+      if (keys.push(key) < BREATH) continue;
+      this.#compare(keys);
+      keys = [];
+      yield;
+    }
+    this.#compare(keys);
   }
 
   async #publishAll(): Promise<void> {
     await Promise.resolve(); // lets the change that woke us, and others of the same turn, come to an end
-    while (this.#isDirty) {
+    while (this.#isDirty && !this.#ending.signal.aborted) {
       this.#isDirty = false;
       try {
-        await this.#publish();
+        await this.#alone(() => this.#publish());
       } catch (error) {
-        this.#options.log.error("The last change can't be answered; the state before it stays", { error });
+        this.#tellFailure(error);
       }
     }
     this.#publishing = null;
   }
 
+  #tellFailure(error: unknown): void {
+    if (this.#ending.signal.aborted) return;
+    this.#options.onPublished("error");
+    this.#options.log.error("The last change can't be answered; the state before it stays", { error });
+  }
+
+  /** Has the tables and the boards for itself until it is done. */
+  #alone<Result>(work: () => Promise<Result>): Promise<Result> {
+    const done = this.#turn.then(work);
+    this.#turn = done.catch(() => {}); // told to whoever waits for it; the next one has its turn all the same
+    return done;
+  }
+
+  /** Writes what was touched into the present tables, as far as that is possible; otherwise they are renewed. */
   async #publish(): Promise<void> {
+    const present = this.#present;
+    const arePlacesOld = this.#arePlacesOld(present);
+    const isWritten = await this.#catchUp(present, this.#board);
+    if (!isWritten || arePlacesOld || this.#wantsWhole || this.#owesWhole) this.#wantRenewal();
+    if (!isWritten) return;
+    const isBoardFull = this.#isBoardFull(present.tables);
+    if (isBoardFull) this.#board = this.#grown(present.tables);
+    if (isBoardFull || (this.#hasOtherAtlas() && !arePlacesOld)) {
+      await this.#handOver(arePlacesOld ? this.#snapshot.atlas : this.#options.atlas());
+    }
+    this.#tellPublished();
+  }
+
+  /** Hands the present tables and the board to the workers. */
+  async #handOver(atlas: Atlas): Promise<void> {
+    this.#snapshot = { ...this.#present.tables.snapshot, atlas, epoch: ++this.#epoch };
+    await this.#fleet?.publish(this.#snapshot, this.#board);
+  }
+
+  #tellPublished(): void {
+    this.#settle();
+    this.#options.onAnswersChanged();
+    this.#options.onPublished("success");
+  }
+
+  /** Writes what was touched since into tables; whether that was possible. Workers that have them see it at once. */
+  async #catchUp(edition: Edition, board: LiveBoard): Promise<boolean> {
     try {
-      if (!this.#writeInPlace()) {
-        this.#snapshot = this.#writeWhole();
-        await this.#fleet?.publish(this.#snapshot, this.#board);
-        this.keep();
-      } else if (this.#isBoardFull() || this.#hasOtherAtlas()) {
-        if (this.#isBoardFull()) this.#growBoard();
-        this.#snapshot = { ...this.#snapshot, atlas: this.#options.atlas(), epoch: ++this.#epoch };
-        await this.#fleet?.publish(this.#snapshot, this.#board);
-      }
-      this.#settle();
-      this.#options.onAnswersChanged();
-      this.#options.onPublished("success");
+      return await this.#inSlices(this.#changing(edition, board));
     } catch (error) {
-      this.#options.onPublished("error");
-      throw error;
+      if (!(error instanceof OutOfRoom)) throw error;
+      edition.isFull = true;
+      this.#options.log.debug("The tables are full", { error });
+      return false;
     }
   }
 
-  /** Writes what was touched into the tables; whether that was possible. Workers see it at once. */
-  #writeInPlace(): boolean {
-    const { changes } = this.#options;
-    const tables = this.#tables;
-    if (!tables || this.#wantsWhole || this.#arePlacesOld(tables)) return false;
-    const generation = changes.generation();
-    const touched = changes.touchedSince(this.#written);
-    const { everything, serviceIds, zoneDomains, fallback } = touched;
-    if (everything || fallback || zoneDomains.length > 0) return false;
-    const poolIds = [...new Set([...touched.poolIds, ...this.#due])];
-    if (this.#areTooMany(poolIds.length + serviceIds.length)) return false;
-    try {
-      const pools = poolIds.map((id) => ({ id, pool: changes.pool(id) }));
-      const answered = pools.flatMap(({ pool }) => pool ? [this.#answered(pool)] : []);
-      for (const pool of answered) this.#follow(pool);
-      tables.putPools(answered);
-      for (const id of serviceIds) {
-        const service = changes.service(id);
-        if (service) tables.putService(service);
-      }
-      for (const domain of changes.formerDomains(this.#written)) {
-        if (!changes.serviceByDomain(domain)) tables.removeService(domain);
-      }
-      for (const { id, pool } of pools) if (!pool) this.#removePool(tables, id);
-    } catch (error) {
-      if (error instanceof OutOfRoom) return false;
-      throw error;
-    }
-    this.#written = generation;
-    this.#due.clear();
+  #inSlices<Result>(work: Generator<unknown, Result>): Promise<Result> {
+    return inSlices(work, { clock: this.#options.clock, signal: this.#ending.signal });
+  }
+
+  *#changing(edition: Edition, board: LiveBoard): Generator<void, boolean> {
+    if (edition.isFull) return false;
+    const due = [...edition.due];
+    const gathered = yield* this.#gather(edition, due);
+    if (!gathered) return false;
+    yield* edition.tables.change(this.#writing(edition, gathered, board));
+    edition.written = gathered.generation;
+    for (const id of due) edition.due.delete(id);
+    const { standings } = this.#options;
+    for (const [id, pool] of gathered.pools) if (!pool) standings.follow(standings.remove(id));
+    if (gathered.fallback === null) standings.follow(standings.remove(FALLBACK_POOL));
     return true;
+  }
+
+  /** Reads what was touched; what is changed while it is read is read again. `null` = it is too much, or unknown. */
+  *#gather(edition: Edition, due: readonly string[]): Generator<void, Gathered | null> {
+    const { changes } = this.#options;
+    const pools = new Map<string, SteeredPool | null>();
+    const services = new Map<string, Service | null>();
+    const zones = new Map<string, DesiredZone | null>();
+    let fallback: Fallback | null | undefined;
+    let poolIds: Iterable<string> = due;
+    for (let from = edition.written;;) {
+      const generation = changes.generation();
+      const touched = changes.touchedSince(from);
+      poolIds = new Set([...poolIds, ...touched.poolIds]);
+      const objects = [...poolIds, ...touched.serviceIds, ...touched.zoneDomains].length;
+      if (touched.everything || this.#areTooMany(objects + pools.size + services.size)) return null;
+      for (const id of poolIds) {
+        const pool = changes.pool(id);
+        pools.set(id, pool && this.#answered(pool));
+        yield;
+      }
+      for (const id of touched.serviceIds) {
+        services.set(id, changes.service(id));
+        yield;
+      }
+      for (const domain of touched.zoneDomains) {
+        zones.set(domain, edition.desired.zoneOf(domain, changes.zone(domain)));
+        yield;
+      }
+      if (touched.fallback) fallback = edition.desired.fallbackOf(changes.fallback());
+      const formerDomains = changes.formerDomains(edition.written)
+        .filter((domain) => !changes.serviceByDomain(domain));
+      if (changes.generation() === generation) {
+        return { generation, pools, services, zones, fallback, formerDomains };
+      }
+      from = generation;
+      poolIds = [];
+    }
+  }
+
+  /** Nothing of it is seen before the end. */
+  *#writing({ tables, desired }: Edition, gathered: Gathered, board: LiveBoard): Generator<void> {
+    const { changes } = this.#options;
+    const pools = [...gathered.pools.values()].filter((pool) => pool !== null);
+    for (const pool of pools) {
+      this.#follow(pool, board);
+      yield;
+    }
+    yield* tables.puttingPools(pools);
+    for (const [domain, zone] of gathered.zones) {
+      if (zone) yield* tables.putZone(zone);
+      else {yield* tables.removeZone(domain, (above) =>
+          desired.zoneOf(above, changes.zone(above))?.records ?? []);}
+    }
+    for (const service of gathered.services.values()) {
+      if (service) tables.putService(service);
+      yield;
+    }
+    for (const domain of gathered.formerDomains) tables.removeService(domain);
+    const { fallback } = gathered;
+    if (fallback !== undefined) {
+      if (fallback) this.#follow(steeredPool(poolOfFallback(fallback)), board);
+      tables.putFallback(fallback);
+    }
+    for (const [id, pool] of gathered.pools) if (!pool) tables.removePool(id);
   }
 
   #areTooMany(objects: number): boolean {
@@ -307,7 +474,7 @@ export class Publisher {
   }
 
   /** Has a pool's members probed, and their standings on the board before any answer reads the pool. */
-  #follow(pool: SteeredPool): void {
+  #follow(pool: SteeredPool, board: LiveBoard): void {
     const { standings } = this.#options;
     standings.follow(standings.put(pool));
     // A slot that is new or free again may say anything.
@@ -315,56 +482,195 @@ export class Publisher {
       .map((member) => standingKeyOf(pool, member)).filter((key) => key !== null);
     for (const key of keys) this.#healthSlots.of(key);
     const healthSlots = this.#healthSlots.size;
-    if (!this.#board.holds({ healthSlots, ticketSlots: 0 })) {
-      throw new OutOfRoom(`${healthSlots} health slots`);
-    }
+    if (!board.holds({ healthSlots, ticketSlots: 0 })) throw new OutOfRoom(`${healthSlots} health slots`);
     this.judge(keys);
   }
 
-  #removePool(tables: Tables, id: string): void {
-    const { standings } = this.#options;
-    standings.follow(standings.remove(id));
-    tables.removePool(id);
-  }
-
   /** Begins with the tables of the last run and makes up for what was changed since; `null` when that can't be done. */
-  #takeOver(): Snapshot | null {
-    const kept = this.#options.keeper?.load();
-    if (!kept || kept.generation > this.#options.changes.generation()) return null;
+  #takeOver(): Edition | null {
+    const { keeper, changes, standings, log } = this.#options;
+    const kept = keeper?.load();
+    if (!kept || kept.generation > changes.generation()) return null;
     const desired = this.#options.desired();
-    this.#tables = new Tables(desired, this.#compileOptions(), kept);
-    if (this.#tables.needsMoreThanKept) return null;
-    this.#written = kept.generation;
+    const tables = Tables.load(desired, this.#compileOptions(), kept);
+    if (tables.needsMoreThanKept) return null;
+    const edition = this.#editionOf(tables, desired, kept.generation);
     this.#kept = kept.generation;
-    const { standings } = this.#options;
     const followed = standings.replace(desired);
-    if (this.#isBoardFull()) this.#growBoard();
+    if (this.#isBoardFull(tables)) this.#board = this.#grown(tables);
     standings.follow(followed);
-    this.#judgeAll();
+    toEnd(this.#judgeAll());
     // What they answered then is another matter: overrides begin and end while nobody looks.
-    for (const id of this.#options.changes.overriddenPools()) this.#due.add(id);
+    for (const id of changes.overriddenPools()) edition.due.add(id);
     // So do names get other addresses.
-    for (const id of this.#options.changes.namedPools()) this.#due.add(id);
-    if (this.#writeInPlace()) {
-      this.#options.log.debug("Began with the tables of the last run", { generation: kept.generation });
-      return this.#tables.snapshot;
+    for (const id of changes.namedPools()) edition.due.add(id);
+    try {
+      if (!toEnd(this.#changing(edition, this.#board))) return null;
+    } catch (error) {
+      if (!(error instanceof OutOfRoom)) throw error;
+      return null;
     }
-    this.#tables = undefined;
-    return null;
+    log.debug("Began with the tables of the last run", { generation: kept.generation });
+    return edition;
   }
 
-  #writeWhole(): Snapshot {
-    const desired = this.#options.desired();
+  /** The first tables, in one go: nothing runs yet that would have to wait. */
+  #writeFirst(): Edition {
+    const edition = toEnd(this.#writeWhole(this.#options.desired(), { targetsAtATime: Infinity }));
+    if (this.#isBoardFull(edition.tables)) this.#board = this.#grown(edition.tables);
+    toEnd(this.#judgeAll());
+    toEnd(this.#forgetting());
+    return edition;
+  }
+
+  /** Wants a whole snapshot: now, or when the one that is under way is done. */
+  #wantRenewal(): void {
+    this.#wantsWhole = true;
+    this.#renewing ??= this.#renewWhileWanted().then(() => this.#endRenewing());
+  }
+
+  async #renewWhileWanted(): Promise<void> {
+    while (this.#wantsWhole && !this.#ending.signal.aborted) {
+      try {
+        await this.#renew();
+      } catch (error) {
+        this.#owesWhole = true;
+        this.#tellFailure(error);
+      }
+    }
+  }
+
+  async #renewUntilReplaced(): Promise<void> {
+    try {
+      while (!await this.#renew());
+    } catch (error) {
+      if (!this.#ending.signal.aborted) this.#options.onPublished("error");
+      throw error;
+    }
+  }
+
+  #endRenewing(): void {
+    this.#renewing = null;
+    if (this.#wantsWhole && !this.#ending.signal.aborted) this.#wantRenewal();
+  }
+
+  /** Makes a whole snapshot and puts it in the place of the present one; whether that was worth it. */
+  async #renew(): Promise<boolean> {
+    const owed = this.#owesWhole || this.#wantsWhole;
     this.#wantsWhole = false;
-    const { standings } = this.#options;
-    const followed = standings.replace(desired);
-    this.#tables = new Tables(desired, { ...this.#compileOptions(), previous: this.#tables });
-    if (this.#isBoardFull()) this.#growBoard();
-    standings.follow(followed);
-    this.#judgeAll();
-    this.#written = desired.generation;
-    this.#due.clear();
-    return this.#tables.snapshot;
+    this.#owesWhole = false;
+    let next: Edition | undefined;
+    try {
+      next = await this.#made();
+      await this.#inSlices(this.#keeping(next));
+      const made = next;
+      return await this.#alone(() => this.#replace(made));
+    } catch (error) {
+      this.#owesWhole ||= owed;
+      throw error;
+    } finally {
+      if (this.#present !== next && !this.#ending.signal.aborted) {
+        await this.#inSlices(this.#followingGone(this.#options.standings.giveUp()));
+      }
+      this.#nextBoard = null;
+      this.#dueSince = null;
+    }
+  }
+
+  /** The tables of a whole snapshot, from which nothing is answered yet. */
+  async #made(): Promise<Edition> {
+    using frozen = this.#options.frozen();
+    this.#dueSince = new Set();
+    const options = { targetsAtATime: TARGETS_AT_A_TIME };
+    if (frozen) return await this.#inSlices(this.#writeWhole(frozen, options));
+    return toEnd(this.#writeWhole(this.#options.desired(), options));
+  }
+
+  *#writeWhole(
+    desired: MergedDesired,
+    { targetsAtATime }: { readonly targetsAtATime: number },
+  ): Generator<void, Edition> {
+    const { standings, changes } = this.#options;
+    standings.begin();
+    const added: CheckTarget[] = [];
+    const tell = (pool: SteeredPool) => {
+      if (pool.healthCheck !== null) added.push(...standings.tell(pool));
+      if (added.length >= targetsAtATime) standings.follow({ added: added.splice(0), gone: [] });
+    };
+    yield* desired.prepare();
+    const told = {
+      ...desired,
+      *pools() {
+        for (const pool of desired.pools()) {
+          tell(pool);
+          yield pool;
+        }
+      },
+    };
+    const tables = yield* Tables.writing(told, {
+      ...this.#compileOptions(),
+      previous: this.#present?.tables,
+      expected: changes.poolCount() * 2,
+    });
+    if (desired.fallback) tell(steeredPool(poolOfFallback(desired.fallback)));
+    standings.follow({ added, gone: [] });
+    return this.#editionOf(tables, desired, desired.generation);
+  }
+
+  #editionOf(tables: Tables, desired: Edition["desired"], written: number): Edition {
+    const { zoneOf, fallbackOf } = desired;
+    const { atlas } = tables.snapshot;
+    const due = this.#dueSince ?? new Set<string>();
+    return { tables, desired: { zoneOf, fallbackOf }, atlas, written, due, isFull: false };
+  }
+
+  /** Puts new tables in the place of the present ones, made up for what was changed since; whether that was done. */
+  async #replace(next: Edition): Promise<boolean> {
+    if (this.#isBoardFull(next.tables)) this.#nextBoard = this.#grown(next.tables);
+    await this.#inSlices(this.#judgeAll());
+    if (!await this.#catchUp(next, this.#nextBoard ?? this.#board)) {
+      this.#wantsWhole = true;
+      // What is answered must not become older.
+      if (next.written < this.#present.written) return false;
+    }
+    if (this.#nextBoard) {
+      // Workers drew from the former one meanwhile.
+      this.#nextBoard.tickets.set(this.#board.tickets);
+      this.#board = this.#nextBoard;
+      this.#nextBoard = null;
+    }
+    this.#present = next;
+    const arePlacesOld = this.#arePlacesOld(next);
+    this.#wantsWhole ||= arePlacesOld;
+    await this.#handOver(arePlacesOld ? next.atlas : this.#options.atlas());
+    this.#tellPublished();
+    await this.#inSlices(this.#forgetting());
+    return true;
+  }
+
+  /** Gives up what only the tables before needed. */
+  *#forgetting(): Generator<void> {
+    yield* this.#healthSlots.endingRound();
+    yield* this.#followingGone(this.#options.standings.end());
+  }
+
+  *#followingGone(gone: Generator<readonly string[]>): Generator<void> {
+    for (const keys of gone) {
+      if (keys.length > 0) this.#options.standings.follow({ added: [], gone: keys });
+      yield;
+    }
+  }
+
+  /** Saves tables, which stay as they are meanwhile. */
+  *#keeping({ tables, written }: Edition): Generator<void> {
+    const { keeper, log } = this.#options;
+    if (!keeper || this.#kept === written) return;
+    try {
+      yield* keeper.save(tables.keep(written));
+      this.#kept = written;
+    } catch (error) {
+      log.warn("Cannot keep the tables for a quicker start", { error });
+    }
   }
 
   #compileOptions(): CompileOptions {
@@ -377,46 +683,26 @@ export class Publisher {
   }
 
   /** Whether members may stand elsewhere, because other databases say where. */
-  #arePlacesOld(tables: Tables): boolean {
-    const before = this.#snapshot?.atlas.city ?? [];
+  #arePlacesOld({ tables, atlas: { city: before } }: Edition): boolean {
     const { city } = this.#options.atlas();
     return tables.asksForPlaces &&
       (city.length !== before.length || city.some((file, i) => file !== before[i]));
   }
 
-  #growBoard(): void {
-    this.#board = this.#board.grownTo({
-      healthSlots: this.#healthSlots.size,
-      ticketSlots: this.#tables!.ticketSlots,
+  /** A larger board for tables, with all that is on the present one. */
+  #grown({ ticketSlots }: Tables): LiveBoard {
+    return this.#board.grownTo({ healthSlots: this.#healthSlots.size, ticketSlots });
+  }
+
+  #isBoardFull({ ticketSlots }: Tables): boolean {
+    return !this.#board.holds({
+      healthSlots: Math.ceil(this.#healthSlots.size / BOARD_FULL_SHARE),
+      ticketSlots: Math.ceil(ticketSlots / BOARD_FULL_SHARE),
     });
   }
 
-  #isBoardFull(): boolean {
-    const sizeNeeded = {
-      healthSlots: Math.ceil(this.#healthSlots.size / BOARD_FULL_SHARE),
-      ticketSlots: Math.ceil(this.#tables!.ticketSlots / BOARD_FULL_SHARE),
-    };
-    return !this.#board.holds(sizeNeeded);
-  }
-
-  /** Puts every standing onto the board; a slot may have meant another one before. */
-  #judgeAll(): void {
-    const stale: SlotVerdict[] = [];
-    for (const [key, slot] of this.#healthSlots.each()) this.#compare(key, slot, stale);
-    this.#setHealth(stale);
-  }
-
-  #setHealth(verdicts: readonly SlotVerdict[]): void {
-    if (verdicts.length > 0) this.#board.setHealth(verdicts, this.#options.clock.monotonicMs());
-  }
-
-  #compare(key: string, slot: number, stale: SlotVerdict[]): void {
-    const up = this.#options.standings.isIn(key);
-    if (this.#board.isUp(slot) !== up) stale.push({ slot, up });
-  }
-
   #settle(): void {
-    this.#published = this.#written;
+    this.#published = this.#present.written;
     for (let i = this.#waiters.length - 1; i >= 0; i--) {
       if (this.#waiters[i]!.generation <= this.#published) this.#waiters.splice(i, 1)[0]!.resolve();
     }

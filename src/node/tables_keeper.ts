@@ -49,15 +49,15 @@ export function keeperOf({ store, settings, log }: TablesKeeperOptions): TablesK
         return null;
       }
     },
-    save: (tables) => {
-      if (isWorthIt()) writeKept(path, tables, fingerprintOf(tables.generation));
+    *save(tables) {
+      if (isWorthIt()) yield* writeKept(path, tables, fingerprintOf(tables.generation));
     },
   };
 }
 
 /**
- * Stands for everything that tables depend on but pools and services, and for the commit that they hold: a database
- * that was restored from a backup has another commit of that number, or none.
+ * Stands for the settings that tables depend on, and for the commit that they hold: a database that was restored from a
+ * backup has another commit of that number, or none.
  */
 function fingerprint(
   store: Store,
@@ -66,16 +66,6 @@ function fingerprint(
 ): string {
   const { domain, zones, nameservers, ttl } = dns;
   const commit = store.history.get(generation);
-  const parts = [
-    VERSION,
-    domain,
-    zones,
-    nameservers,
-    ttl,
-    fallback,
-    store.zones.all(),
-    store.fallback(),
-    commit,
-  ];
+  const parts = [VERSION, domain, zones, nameservers, ttl, fallback, commit];
   return createHash("sha256").update(JSON.stringify(parts)).digest("hex");
 }

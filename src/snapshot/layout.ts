@@ -10,9 +10,10 @@
  * | heap | u8 | wire names, finished resource records |
  *
  * All of it is written before the workers get to see it. What changes later is appended behind what is in use and
- * then made reachable by one atomic store of a reference, so a worker sees the old or the new record, never a half
+ * then made reachable by atomic stores of references, so a worker sees the old or the new record, never a half
  * one. What a change leaves behind stays as it was until the next whole snapshot, so no reader loses the ground
- * under its feet.
+ * under its feet. Where a change takes several stores, they come all together at its end, between two moves of
+ * `ROOT.changes`: an answer that was begun before and ended after is made once more.
  *
  * A *finished* resource record is owner `C0 0C`, type, class, TTL, RDLENGTH, RDATA in wire format: it is copied
  * into an answer as it stands, and only where the owner isn't the question's name its first two bytes are patched.
@@ -38,8 +39,12 @@ export const ROOT = {
   measuresLatency: 13,
   /** With which hashes of names begin (`name_hash.ts`). */
   seed: 14,
+  /** Declared zones; only the writer looks at it. */
+  declaredZones: 15,
+  /** Odd while words are changed that are to be seen all at once; moves on by two with each such change. */
+  changes: 16,
   /** First word behind the root record. */
-  end: 16,
+  end: 18,
 } as const;
 
 /** A name that exists: as an owner of data, or as an empty non-terminal (RFC 8499 §7). */
@@ -64,7 +69,11 @@ export const ENTRY = {
   rrset: 5,
   /** Names directly below this one that exist, or have such below them. */
   children: 6,
-  size: 7,
+  /** The entry directly below this one that was made last, whether it exists or not, or 0; only the writer looks at it. */
+  first: 7,
+  /** The one made before this one, with the same parent, or 0; only the writer looks at it. */
+  next: 8,
+  size: 9,
 } as const;
 
 /** The records of one type at one name. */
@@ -89,9 +98,14 @@ export const GLUE = {
   sets: 2,
   /** Bytes from the start of the NS RRset to the server's name in its RDATA. */
   setName: 0,
-  /** Heap offset of the finished A or AAAA records, one after the other. */
+  /**
+   * Heap offset of the finished A or AAAA records, one after the other. Where the zone's own text has none: the entry of
+   * the server's name, whose records of the time count.
+   */
   setAt: 1,
+  /** Bytes of the records; the type looked for, where there is an entry. */
   setBytes: 2,
+  /** How many records; 0 = there is an entry. */
   setCount: 3,
   setSize: 4,
 } as const;
@@ -103,7 +117,9 @@ export const ZONE = {
   /** Heap offset of the finished SOA record, its TTL already the negative one (RFC 2308 §5). */
   soaAt: 1,
   soaBytes: 2,
-  size: 3,
+  /** 1 = it is declared, and not a single service's; only the writer looks at it. */
+  isDeclared: 3,
+  size: 4,
 } as const;
 
 /** A steered name. */

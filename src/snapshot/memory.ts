@@ -36,8 +36,8 @@ class Memory {
   #weight: ArrayBuffer | null = null;
 
   constructor(bytes: number) {
-    this.buffer = createShared(bytes);
-    this.#size = bytes;
+    this.#size = withSpare(bytes);
+    this.buffer = createShared(this.#size);
   }
 
   /** Whether others read it. */
@@ -89,10 +89,19 @@ class Memory {
 
 /** Records: 32-bit words. */
 export class Words {
-  readonly #memory = new Memory(64 * 1024);
-  #words = new Uint32Array(this.#memory.buffer);
+  readonly #memory: Memory;
+  #words: Uint32Array<SharedArrayBuffer>;
+  /** What is held back, by position; `null` = nothing is. */
+  #pending: Map<number, number> | null = null;
   /** The view's, since to ask a view for its buffer is slow. */
-  #viewed = this.#memory.buffer;
+  #viewed: SharedArrayBuffer;
+
+  /** Empty, with room for so many bytes before it has to grow. */
+  constructor(bytes: number) {
+    this.#memory = new Memory(Math.max(64 * 1024, bytes));
+    this.#viewed = this.#memory.buffer;
+    this.#words = new Uint32Array(this.#viewed);
+  }
 
   /** What to hand to readers, once sealed. */
   get buffer(): SharedArrayBuffer {
@@ -110,9 +119,9 @@ export class Words {
     this.#view();
   }
 
-  /** Words in use. */
-  get length(): number {
-    return this.#memory.used / 4;
+  /** Bytes in use. */
+  get bytes(): number {
+    return this.#memory.used;
   }
 
   /**
@@ -126,9 +135,9 @@ export class Words {
     return at;
   }
 
-  /** The word at a position. */
+  /** The word at a position, as it will be. */
   get(at: number): number {
-    return this.#words[at]!;
+    return this.#pending === null ? this.#words[at]! : this.#pending.get(at) ?? this.#words[at]!;
   }
 
   /** Writes a word that no reader can reach yet, or that only the writer looks at. */
@@ -138,8 +147,33 @@ export class Words {
 
   /** Writes a word that readers may be looking at; whoever sees it sees all that was written before it. */
   publish(at: number, word: number): void {
-    if (this.#memory.isSealed) Atomics.store(this.#words, at, word);
+    if (this.#pending !== null) this.#pending.set(at, word);
+    else if (this.#memory.isSealed) Atomics.store(this.#words, at, word);
     else this.#words[at] = word;
+  }
+
+  /** Holds back what is published from now on until `commit`. */
+  begin(): void {
+    this.#pending = new Map();
+  }
+
+  /**
+   * Lets readers see what was held back.
+   *
+   * @param sequenceAt a word that is odd meanwhile, and has moved on by two afterwards
+   */
+  commit(sequenceAt: number): void {
+    const pending = this.#pending!;
+    this.#pending = null;
+    if (pending.size === 0) return;
+    Atomics.add(this.#words, sequenceAt, 1);
+    for (const [at, word] of pending) Atomics.store(this.#words, at, word);
+    Atomics.add(this.#words, sequenceAt, 1);
+  }
+
+  /** Drops what was held back. */
+  rollBack(): void {
+    this.#pending = null;
   }
 
   /** Leaves room for changes and moves no more. */
@@ -156,10 +190,17 @@ export class Words {
 
 /** The heap: bytes. */
 export class Bytes {
-  readonly #memory = new Memory(256 * 1024);
-  #bytes = new Uint8Array(this.#memory.buffer);
+  readonly #memory: Memory;
+  #bytes: Uint8Array<SharedArrayBuffer>;
   /** The view's, since to ask a view for its buffer is slow. */
-  #viewed = this.#memory.buffer;
+  #viewed: SharedArrayBuffer;
+
+  /** Empty, with room for so many bytes before it has to grow. */
+  constructor(bytes: number) {
+    this.#memory = new Memory(Math.max(256 * 1024, bytes));
+    this.#viewed = this.#memory.buffer;
+    this.#bytes = new Uint8Array(this.#viewed);
+  }
 
   /** What to hand to readers, once sealed. */
   get buffer(): SharedArrayBuffer {

@@ -8,23 +8,38 @@ import { type Bytes, OutOfRoom, type SharedBytes, type Words } from "./memory.ts
 import { firstSlot, hashLabel, hashSuffix, LABELS_MAX, labelStarts } from "./name_hash.ts";
 import { createShared } from "../shared_memory.ts";
 
+/** What a table is made with. */
+export interface NameTableOptions {
+  /** Where entries lie. */
+  readonly records: Words;
+  /** Where their names lie. */
+  readonly heap: Bytes;
+  /** With which hashes begin. */
+  readonly seed: number;
+  /** How many names there will be, about. */
+  readonly expected: number;
+}
+
 /** The hash table of names. */
 export class NameTable {
   readonly #records: Words;
   readonly #heap: Bytes;
   #count = 0;
-  #slots = new Int32Array(createShared(2 * 4 * 1024));
+  #slots: Int32Array;
   #isSealed = false;
   #seed: number;
   /** Of the name that was hashed last: where its labels begin, and the hash of each of its suffixes. */
   readonly #starts = new Uint8Array(LABELS_MAX);
   readonly #hashes = new Int32Array(LABELS_MAX);
 
-  /** Has no name yet. @param seed with which hashes begin */
-  constructor(records: Words, heap: Bytes, seed: number) {
+  /** Has no name yet. */
+  constructor({ records, heap, seed, expected }: NameTableOptions) {
     this.#records = records;
     this.#heap = heap;
     this.#seed = seed;
+    let slots = 1024;
+    while (expected * 5 > slots * 2) slots *= 2;
+    this.#slots = new Int32Array(createShared(slots * 2 * 4));
   }
 
   /** What to hand to readers, once sealed. */

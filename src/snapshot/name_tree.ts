@@ -34,7 +34,7 @@ export class NameTree {
     if (this.isAlive(former)) return former;
     const parent = this.#ensureFrom(name, label + 1);
     if (!this.isThere(former)) {
-      this.#records.set(parent + ENTRY.children, this.#records.get(parent + ENTRY.children) + 1);
+      this.#records.publish(parent + ENTRY.children, this.#records.get(parent + ENTRY.children) + 1);
     }
     const zone = this.#records.get(parent + ENTRY.zone);
     return this.write(name, label, { former, zone, cut: this.#records.get(parent + ENTRY.cut) });
@@ -50,24 +50,51 @@ export class NameTree {
     return this.isAlive(entry) || (entry !== 0 && this.#records.get(entry + ENTRY.children) !== 0);
   }
 
-  /** Writes the entry of a suffix of a hashed name, or gives one that was taken away its zone back. */
+  /** Puts the suffix of a hashed name into a zone. */
   write(
     name: Uint8Array,
     label: number,
     { former, zone, cut }: { readonly former: number; readonly zone: number; readonly cut: number },
   ): number {
-    if (former !== 0) {
-      this.#records.publish(former + ENTRY.zone, zone);
-      return former;
-    }
+    const entry = former || this.#note(name, label);
+    this.#records.publish(entry + ENTRY.cut, cut);
+    this.#records.publish(entry + ENTRY.zone, zone);
+    return entry;
+  }
+
+  /** The entry of a name, which need not exist: made, with those above it, where there was none. 0 = it is the root. */
+  note(name: Uint8Array): number {
+    this.table.hash(name);
+    return this.#note(name, 0);
+  }
+
+  #note(name: Uint8Array, label: number): number {
+    const known = this.table.findFrom(name, label);
     const start = this.table.startOf(label);
+    if (known !== 0) return known;
+    const parent = name[start] === 0 ? 0 : this.#noteAbove(name, label + 1);
     const entry = this.#records.reserve(ENTRY.size);
     this.#records.set(entry + ENTRY.nameAt, this.#heap.append(name, start));
     this.#records.set(entry + ENTRY.nameLength, name.length - start);
-    this.#records.set(entry + ENTRY.zone, zone);
-    this.#records.set(entry + ENTRY.cut, cut);
+    if (parent !== 0) {
+      // Readers don't go by these, so they needn't be held back: a name that is left over stays where it belongs.
+      this.#records.set(entry + ENTRY.next, this.#records.get(parent + ENTRY.first));
+      this.#records.set(parent + ENTRY.first, entry);
+    }
     this.table.add(label, entry);
     return entry;
+  }
+
+  /** The same, but the root has an entry only where it is a zone's apex. */
+  #noteAbove(name: Uint8Array, label: number): number {
+    return name[this.table.startOf(label)] === 0 ? this.table.findFrom(name, label) : this.#note(name, label);
+  }
+
+  /** The entries directly below one, whether they exist or not. */
+  *below(entry: number): Generator<number> {
+    for (let at = this.#records.get(entry + ENTRY.first); at !== 0; at = this.#records.get(at + ENTRY.next)) {
+      yield at;
+    }
   }
 
   /**
@@ -77,9 +104,8 @@ export class NameTree {
    */
   joinAbove(name: Uint8Array): void {
     for (let label = 1; name[this.table.startOf(label)] !== 0; label++) {
-      const known = this.table.findFrom(name, label);
-      const wasThere = this.isThere(known);
-      const entry = known || this.write(name, label, { former: 0, zone: 0, cut: 0 });
+      const entry = this.#note(name, label);
+      const wasThere = this.isThere(entry);
       this.#records.publish(entry + ENTRY.children, this.#records.get(entry + ENTRY.children) + 1);
       if (wasThere) return;
     }
@@ -98,9 +124,13 @@ export class NameTree {
       // Of a service's own zone nothing is left; in a declared one, nothing was there.
       this.#records.publish(entry + ENTRY.rrset, 0);
     }
-    if (this.#records.get(entry + ENTRY.children) !== 0) return;
+    if (this.#records.get(entry + ENTRY.children) === 0) this.leave(entry, isNeeded);
+  }
+
+  /** Has the name above one know that this one isn't there any more, and go as well where nothing needs it. */
+  leave(entry: number, isNeeded: (entry: number, zone: number) => boolean): void {
     const name = this.nameOf(entry);
-    const parent = this.table.find(name.subarray(name[0]! + 1));
+    const parent = name.length === 1 ? 0 : this.table.find(name.subarray(name[0]! + 1));
     if (parent === 0) return;
     this.#records.publish(parent + ENTRY.children, this.#records.get(parent + ENTRY.children) - 1);
     this.forget(parent, isNeeded);

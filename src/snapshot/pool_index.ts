@@ -13,7 +13,7 @@ import { hashText } from "./name_hash.ts";
  */
 export class PoolIndex {
   readonly #records: Words;
-  #slots = new Uint32Array(2048);
+  #slots: Uint32Array<ArrayBuffer>;
   #used = 0;
   readonly #words = new Uint32Array(4);
   /**
@@ -23,9 +23,12 @@ export class PoolIndex {
   #order: number[] | null = [];
   #next = 0;
 
-  /** Finds nothing yet. */
-  constructor(records: Words) {
+  /** Finds nothing yet. @param expected how many pools there will be, about */
+  constructor(records: Words, expected: number) {
     this.#records = records;
+    let slots = 2048;
+    while (expected * 2 > slots) slots *= 2;
+    this.#slots = new Uint32Array(slots);
   }
 
   /** What is looked up from now on comes in no order. */
@@ -119,7 +122,7 @@ export class PoolIndex {
   /** Takes its id from a record. */
   remove(id: string): void {
     const record = this.find(id);
-    if (record !== 0) { for (let i = 0; i < 4; i++) this.#records.set(record + POOL.id + i, 0); }
+    if (record !== 0) { for (let i = 0; i < 4; i++) this.#records.publish(record + POOL.id + i, 0); }
   }
 
   #isRead(record: number): boolean {

@@ -8,6 +8,9 @@
  * @module
  */
 
+/** Numbers that are looked at before another turn may be due. */
+const BREATH = 256;
+
 /** Hands out small numbers for keys. */
 export class Slots {
   readonly #numbers = new Map<string, number>();
@@ -31,18 +34,13 @@ export class Slots {
     return this.#lastUsed.length;
   }
 
-  /** Every key with its number, to be kept for a later process. */
-  entries(): [key: string, number: number][] {
-    return [...this.#numbers];
-  }
-
-  /** Every key with its number, one by one. */
+  /** Every key with its number, one by one; those that come meanwhile as well. */
   each(): Iterable<[key: string, number: number]> {
     return this.#numbers;
   }
 
   /** Takes over numbers that an earlier process gave; only before the first round. */
-  load(entries: readonly (readonly [key: string, number: number])[]): void {
+  load(entries: Iterable<readonly [key: string, number: number]>): void {
     for (const [key, number] of entries) {
       while (this.#lastUsed.length <= number) this.#free.push(this.#lastUsed.push(0) - 1);
       this.#numbers.set(key, number);
@@ -77,7 +75,14 @@ export class Slots {
 
   /** Ends a round. */
   endRound(): void {
+    for (const _ of this.endingRound());
+  }
+
+  /** The same, yielding where another turn may be due. */
+  *endingRound(): Generator<void> {
+    let looked = 0;
     for (const [key, number] of this.#numbers) {
+      if (++looked % BREATH === 0) yield;
       if (this.#lastUsed[number] === this.#round) continue;
       this.#numbers.delete(key);
       this.#resting.push({ number, since: this.#round });

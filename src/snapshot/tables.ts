@@ -1,19 +1,21 @@
 /**
  * From what is declared to what is answered: writes a whole snapshot in one pass over the desired state, and later
- * changes it in place, service by service and pool by pool, at a cost that doesn't depend on how many there are.
+ * changes it in place, object by object, at a cost that doesn't depend on how many there are.
  *
- * Zones come first, which settles the precedence of names (`zones.ts`), then pools, then services. A service outside
- * every zone becomes the apex of a zone of its own.
+ * Zones come first, then pools, then services. A service outside every zone becomes the apex of a zone of its own.
  *
- * Changes in place are for pools and services, which change all the time; zones and the fallback ask for a whole
- * new snapshot. What a change leaves behind isn't used again: when the room is used up (`OutOfRoom`), a whole new
- * snapshot is due, too.
+ * What belongs together is changed within `change`, and seen at once. What a change leaves behind isn't used again: when
+ * the room is used up (`OutOfRoom`), a whole new snapshot is due.
+ *
+ * Whatever may take long is a generator that yields every tenth of a millisecond or so, so that whoever runs it can let
+ * others have their turn; until it is done, what is answered is what it was.
  *
  * @module
  */
 import type { Place } from "../geo/location.ts";
 import {
   type Desired,
+  type DesiredZone,
   type SteeredMember,
   type SteeredPool,
   steeredPool,
@@ -33,10 +35,12 @@ import { NameTable } from "./name_table.ts";
 import { NameTree } from "./name_tree.ts";
 import { PoolIndex } from "./pool_index.ts";
 import { weightOf } from "../shared_weight.ts";
+import { toEnd } from "../slices.ts";
 import type { Slots } from "./slots.ts";
 import { FALLBACK_TICKET, type KeptTickets, Tickets } from "./tickets.ts";
 import { neededOf, type Snapshot } from "./view.ts";
 import { Zones } from "./zones.ts";
+import type { ZoneRecord } from "../wire/zone_file.ts";
 
 /** What compiling needs beside the desired state. */
 export interface CompileOptions {
@@ -50,6 +54,8 @@ export interface CompileOptions {
   readonly placeOf?: (member: SteeredMember) => Place | null;
   /** The tables before these: services that were in them go on rotating where they are. */
   readonly previous?: Tables | undefined;
+  /** How many pools and services there will be, about: room that needn't be made bit by bit. */
+  readonly expected?: number;
   /** With which hashes of names begin, 32 bits; drawn unless given, and never that of tables that are taken over. */
   readonly seed?: number;
 }
@@ -58,8 +64,6 @@ export interface CompileOptions {
 export interface KeptTables extends KeptLists {
   /** Of the model that they hold. */
   readonly generation: number;
-  /** Where the records of declared zones end. */
-  readonly declaredZonesEnd: number;
   /** Ticket slots given out, and those that are free again. */
   readonly tickets: KeptTickets;
   /** Entries of the name table. */
@@ -67,7 +71,7 @@ export interface KeptTables extends KeptLists {
   /** Entries of the index of pools. */
   readonly pools: { readonly used: number };
   /** What health slots stand for. */
-  readonly healthSlots: readonly (readonly [key: string, number: number])[];
+  readonly healthSlots: Iterable<readonly [key: string, number: number]>;
   /** Names, records, heap and the index of pools, as bytes. */
   readonly memory: readonly [names: SharedBytes, records: SharedBytes, heap: SharedBytes, pools: Uint8Array];
 }
@@ -78,6 +82,10 @@ export interface KeptTables extends KeptLists {
  */
 export type Lack = Family | "health" | "members";
 
+/** What most pools and services take, each: memory that isn't touched costs nothing, so it may be too much. */
+const WORDS_EACH = 28;
+const HEAP_EACH = 56;
+
 /** The writer of one snapshot. */
 export class Tables {
   readonly #defaultTtl: number;
@@ -85,54 +93,116 @@ export class Tables {
   readonly #healthSlots: Slots;
   readonly #atlas: Atlas;
   readonly #tickets: Tickets;
-  readonly #records = new Words();
-  readonly #heap = new Bytes();
+  readonly #records: Words;
+  readonly #heap: Bytes;
   readonly #table: NameTable;
   readonly #names: NameTree;
   readonly #zones: Zones;
-  readonly #pools = new PoolIndex(this.#records);
+  readonly #pools: PoolIndex;
   readonly #lists: Lists;
+  /** With which hashes of names begin. */
+  readonly #seed: number;
   /** Lets the garbage collector know what goes when this goes. */
-  readonly weight: ArrayBuffer;
+  weight = new ArrayBuffer(0);
 
-  /**
-   * Writes a snapshot of the desired state, which must be valid; or takes over tables that hold an earlier generation of
-   * the same zones and fallback.
-   */
-  constructor(
-    desired: Desired,
-    { epoch, healthSlots, previous, atlas = EMPTY_ATLAS, placeOf = ownPlace, seed = drawSeed() }:
-      CompileOptions,
-    kept: KeptTables | null = null,
+  /** Writes a snapshot of the desired state, which must be valid, in one go. */
+  static of(desired: Desired, options: CompileOptions): Tables {
+    const tables = toEnd(Tables.writing(desired, options));
+    options.healthSlots.endRound();
+    return tables;
+  }
+
+  /** The same step by step; the round of health slots goes on until those who need it have the new tables. */
+  static *writing(desired: Desired, options: CompileOptions): Generator<void, Tables> {
+    const tables = new Tables(desired, options);
+    yield* tables.#writeAll(desired);
+    return tables;
+  }
+
+  /** Takes over tables that hold an earlier generation of the same database, under the same settings. */
+  static load(desired: Desired, options: CompileOptions, kept: KeptTables): Tables {
+    const tables = new Tables(desired, options);
+    tables.#load(kept);
+    return tables;
+  }
+
+  private constructor(
+    desired: Pick<Desired, "generation" | "defaultTtl" | "nameservers">,
+    {
+      epoch,
+      healthSlots,
+      previous,
+      atlas = EMPTY_ATLAS,
+      placeOf = ownPlace,
+      expected = 0,
+      seed = drawSeed(),
+    }: CompileOptions,
   ) {
+    const before = previous ? previous.#sizes() : { records: 0, heap: 0, pools: 0, names: 0 };
+    this.#records = new Words(Math.max(expected * WORDS_EACH * 4, before.records));
+    this.#heap = new Bytes(Math.max(expected * HEAP_EACH, before.heap));
+    this.#pools = new PoolIndex(this.#records, Math.max(expected / 2, before.pools));
     const memory = { records: this.#records, heap: this.#heap };
     this.#defaultTtl = desired.defaultTtl;
     this.#epoch = epoch;
     this.#healthSlots = healthSlots;
     this.#atlas = atlas;
     this.#tickets = new Tickets(previous);
-    this.#table = new NameTable(this.#records, this.#heap, seed);
+    const names = Math.max(expected / 2, before.names);
+    this.#table = new NameTable({ ...memory, seed, expected: names });
     this.#names = new NameTree(this.#table, memory);
     this.#zones = new Zones(desired, { names: this.#names, ...memory });
     this.#lists = new Lists({ ...memory, healthSlots, placeOf });
-    if (kept) this.#load(kept);
-    else this.#writeAll(desired, seed);
-    this.weight = weightOf([this.#table.buffer, this.#records.buffer, this.#heap.buffer]);
+    this.#seed = seed;
   }
 
-  #writeAll(desired: Desired, seed: number): void {
+  #sizes() {
+    return {
+      records: this.#records.bytes,
+      heap: this.#heap.length,
+      pools: this.#pools.used,
+      names: this.#table.count,
+    };
+  }
+
+  *#writeAll(desired: Desired): Generator<void> {
     const healthSlots = this.#healthSlots;
     this.#records.reserve(ROOT.end);
     this.#records.set(ROOT.magic, MAGIC);
-    this.#records.set(ROOT.seed, seed);
+    this.#records.set(ROOT.seed, this.#seed);
     this.#lists.begin();
     healthSlots.beginRound();
-    this.#zones.write(desired.zones);
-    this.putPools(desired.pools());
-    for (const service of desired.services()) this.putService(service);
-    this.#writeFallback(desired.fallback);
-    healthSlots.endRound();
+    // The root zone before all that lies below it.
+    for (const zone of desired.zones.toSorted((a, b) => a.domain.length - b.domain.length)) {
+      yield* this.#zones.put(zone);
+    }
+    yield* this.puttingPools(desired.pools());
+    for (const service of desired.services()) {
+      this.putService(service);
+      yield;
+    }
+    this.putFallback(desired.fallback);
     this.#seal();
+  }
+
+  /**
+   * Makes changes that are seen all at once when they are done.
+   *
+   * @param changes the verbs below
+   * @throws what they throw; then nothing is changed
+   */
+  *change(changes: Iterable<void>): Generator<void> {
+    this.#records.begin();
+    this.#tickets.begin();
+    let isDone = false;
+    try {
+      yield* changes;
+      isDone = true;
+    } finally {
+      for (const part of [this.#records, this.#tickets]) if (!isDone) part.rollBack();
+    }
+    this.#records.commit(ROOT.changes);
+    this.#tickets.commit();
   }
 
   /** What to hand to the workers. */
@@ -214,9 +284,15 @@ export class Tables {
    * @throws {OutOfRoom} when a whole new snapshot is due; what was answered before still is
    */
   putPools(pools: Iterable<SteeredPool>): void {
+    toEnd(this.puttingPools(pools));
+  }
+
+  /** The same step by step. */
+  *puttingPools(pools: Iterable<SteeredPool>): Generator<void> {
     const changed: [record: number, pool: SteeredPool][] = [];
     const fallbacks: [record: number, fallbackPoolId: string][] = [];
     for (const pool of pools) {
+      yield;
       const known = this.#pools.find(pool.id);
       if (known !== 0) {
         changed.push([known, pool]);
@@ -227,8 +303,12 @@ export class Tables {
       this.#pools.add(pool.id, record);
       if (pool.fallbackPoolId !== null) fallbacks.push([record, pool.fallbackPoolId]);
     }
-    for (const [record, id] of fallbacks) this.#records.set(record + POOL.fallback, this.#pools.find(id));
+    for (const [record, id] of fallbacks) {
+      this.#records.publish(record + POOL.fallback, this.#pools.find(id));
+      yield;
+    }
     for (const [record, pool] of changed) {
+      yield;
       const fallback = pool.fallbackPoolId === null ? 0 : this.#pools.find(pool.fallbackPoolId);
       this.#writePool(record, pool, fallback);
     }
@@ -285,6 +365,41 @@ export class Tables {
     this.#names.forget(entry, (name, zone) => this.#zones.isNeeded(name, zone));
   }
 
+  /** Takes over the static fallback; `null` = there is none. */
+  putFallback(fallback: Fallback | null): void {
+    if (!fallback || fallback.endpoints.length === 0) {
+      this.#records.publish(ROOT.fallback, 0);
+      this.#pools.remove(FALLBACK_POOL);
+      return;
+    }
+    this.putPools([steeredPool(poolOfFallback(fallback))]);
+    const pool = this.#pools.find(FALLBACK_POOL);
+    const terms = { ttl: fallback.ttl ?? this.#defaultTtl, minTtl: 0, ecs: true };
+    this.#records.publish(ROOT.fallback, this.#writeService(pool, terms, FALLBACK_TICKET));
+  }
+
+  /**
+   * Writes a zone, or what it is now in place of what it was.
+   *
+   * @throws {OutOfRoom} when a whole new snapshot is due
+   */
+  putZone(zone: DesiredZone): Generator<void> {
+    return this.#zones.put(zone);
+  }
+
+  /**
+   * Takes a zone out; what is left of its names belongs to the zone above, or to services.
+   *
+   * @param recordsOf the records of a zone by its domain
+   * @throws {OutOfRoom} when a whole new snapshot is due
+   */
+  removeZone(
+    domain: string,
+    recordsOf: (domain: string) => readonly ZoneRecord[],
+  ): Generator<void> {
+    return this.#zones.remove(domain, recordsOf);
+  }
+
   /** The first of the two ticket slots of a service; `undefined` when there is no such service. */
   ticketOf(name: Uint8Array): number | undefined {
     const entry = this.#table.find(name);
@@ -297,11 +412,10 @@ export class Tables {
     return {
       generation,
       ...this.#lists.keep(),
-      declaredZonesEnd: this.#zones.declaredEnd,
       tickets: this.#tickets.keep(),
       names: { count: this.#table.count },
       pools: { used: this.#pools.used },
-      healthSlots: this.#healthSlots.entries(),
+      healthSlots: this.#healthSlots.each(),
       memory: [this.#table.inUse(), this.#records.inUse(), this.#heap.inUse(), this.#pools.inUse()],
     };
   }
@@ -309,7 +423,6 @@ export class Tables {
   #load(kept: KeptTables): void {
     const [names, records, heap, pools] = kept.memory;
     this.#lists.load(kept);
-    this.#zones.load(kept.declaredZonesEnd);
     this.#tickets.load(kept.tickets);
     this.#records.load(records);
     this.#table.load(names, { count: kept.names.count, seed: this.#records.get(ROOT.seed) | 0 });
@@ -330,14 +443,8 @@ export class Tables {
     this.#heap.seal();
     this.#table.seal();
     this.#pools.seal();
-  }
-
-  #writeFallback(fallback: Fallback | null): void {
-    if (!fallback || fallback.endpoints.length === 0) return;
-    this.putPools([steeredPool(poolOfFallback(fallback))]);
-    const pool = this.#pools.find(FALLBACK_POOL);
-    const terms = { ttl: fallback.ttl ?? this.#defaultTtl, minTtl: 0, ecs: true };
-    this.#records.set(ROOT.fallback, this.#writeService(pool, terms, FALLBACK_TICKET));
+    this.#zones.seal();
+    this.weight = weightOf([this.#table.buffer, this.#records.buffer, this.#heap.buffer]);
   }
 
   #writeService(

@@ -32,6 +32,8 @@ export class Tickets {
   #free: number[] = [];
   /** Pairs that were taken over, by half their slot; only while a snapshot is written. */
   #kept: Uint8Array | null;
+  /** By a change that isn't seen yet. */
+  #held: { readonly taken: number[]; readonly givenBack: number[] } | null = null;
 
   /** All that the former tables' services had is theirs still. */
   constructor(previous: FormerTickets | undefined) {
@@ -44,19 +46,41 @@ export class Tickets {
   /** The first slot of the pair of a service: the one that it had, or another. */
   take(name: Uint8Array): number {
     const former = this.#kept ? this.#previous?.ticketOf(name) : undefined;
-    if (former !== undefined) {
+    // The tables before may have changed since, so that a pair is another service's or lies behind those known here.
+    if (former !== undefined && this.#kept![former / 2] === 0) {
       this.#kept![former / 2] = 1;
       return former;
     }
-    const free = this.#free.pop();
-    if (free !== undefined) return free;
+    const ticket = this.#free.pop() ?? this.#behindAll();
+    this.#held?.taken.push(ticket);
+    return ticket;
+  }
+
+  #behindAll(): number {
     this.size += 2;
     return this.size - 2;
   }
 
+  /** Holds pairs that are given back from now on until `commit`: they are in use until then. */
+  begin(): void {
+    this.#held = { taken: [], givenBack: [] };
+  }
+
+  /** Lets the pairs go that were given back. */
+  commit(): void {
+    this.#free.push(...this.#held!.givenBack);
+    this.#held = null;
+  }
+
+  /** Takes back what was handed out since `begin`, and leaves the rest as it was. */
+  rollBack(): void {
+    this.#free.push(...this.#held!.taken);
+    this.#held = null;
+  }
+
   /** Says that no service has the pair any more. */
   giveBack(ticket: number): void {
-    this.#free.push(ticket);
+    (this.#held?.givenBack ?? this.#free).push(ticket);
   }
 
   /** What a later process can take over. */

@@ -85,6 +85,11 @@ export class SnapshotView {
     this.weight = weightOf([snapshot.names, snapshot.records, snapshot.heap]);
   }
 
+  /** Moves on by two with each change that takes several words, and is odd while these are written. */
+  get changes(): number {
+    return Atomics.load(this.records, ROOT.changes);
+  }
+
   /** Service record of the static fallback, or 0. */
   get fallback(): number {
     return this.records[ROOT.fallback]!;
@@ -263,9 +268,19 @@ export function glueBytesOf(records: Records, set: number): number {
   return records[set + GLUE.setBytes]!;
 }
 
-/** How many they are. */
+/** How many they are; 0 = those of an entry count, see `glueEntryOf`. */
 export function glueCountOf(records: Records, set: number): number {
   return records[set + GLUE.setCount]!;
+}
+
+/** The entry whose records are the glue of a set without records of its own. */
+export function glueEntryOf(records: Records, set: number): number {
+  return records[set + GLUE.setAt]!;
+}
+
+/** The type of those. */
+export function glueTypeOf(records: Records, set: number): number {
+  return records[set + GLUE.setBytes]!;
 }
 
 // Zones.

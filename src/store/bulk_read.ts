@@ -18,10 +18,13 @@ import {
   type SteeredService,
 } from "../desired/desired.ts";
 import type { Algorithm, HealthCheck, OnAllDown, Pool } from "../model/model.ts";
+import { toEnd } from "../slices.ts";
 import { Database } from "./database.ts";
 
 /** Rows in a text: with more it is no quicker, and so many are still small. */
 const TEXT_ROWS = 1000;
+/** Rows of ids that are compared before another turn may be due. */
+const BREATH = 256;
 /**
  * When so many pools have members elsewhere, and this share of those that were read, the members of all are looked up,
  * at 5 µs a pool.
@@ -92,16 +95,18 @@ const IS_LATER = "SELECT 1 FROM pools WHERE id = ? AND rowid > (SELECT rowid FRO
 
 /** Every pool. The path is the file's, or `null` to read by the store's own connection. */
 export function* readPools(
-  { path, own, checkOf, poolOf }: {
+  { path, own, order, checkOf, poolOf }: {
     readonly path: string | null;
     readonly own: Database;
+    /** As it was worked out beforehand for the same state; absent = it wasn't. */
+    readonly order?: ReadingOrder | undefined;
     readonly checkOf: (poolId: string) => HealthCheck | null;
     readonly poolOf: (poolId: string) => Pool | null;
   },
 ): Generator<SteeredPool> {
   using reader = openReader(path, own);
   const { database } = reader;
-  const scattered = scatteredPools(database);
+  const scattered = order === undefined ? toEnd(readingOrder(database)) : order;
   if (scattered === null) database.exec(`PRAGMA mmap_size = ${MAPPED_BYTES_MAX}`);
   const members = new MemberReader(database, scattered);
   const readTail = forRuns(readPoolTail);
@@ -153,7 +158,10 @@ export function* readServices(
  * The pools that have members which don't come at their pool's turn when both tables are read side by side; `null` =
  * too many to be worth it.
  */
-function scatteredPools(database: Database): ReadonlySet<string> | null {
+export type ReadingOrder = ReadonlySet<string> | null;
+
+/** Works the order out; yields where another turn may be due. */
+export function* readingOrder(database: Database): Generator<void, ReadingOrder> {
   const scattered = new Set<string>();
   const members = new Lines(database, MEMBER_POOL_IDS);
   const pools = new Lines(database, POOL_IDS);
@@ -170,11 +178,12 @@ function scatteredPools(database: Database): ReadonlySet<string> | null {
       }
     }
     while (members.current === id) members.advance();
-    poolsRead++;
+    if (++poolsRead % BREATH === 0) yield;
     if (tooMany()) return null;
   }
   for (let id = members.current; id !== null; id = members.advance()) {
     scattered.add(id);
+    if (scattered.size % BREATH === 0) yield;
     if (tooMany()) return null;
   }
   return scattered;

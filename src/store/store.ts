@@ -19,7 +19,7 @@ import { Members } from "./members.ts";
 import { Overrides } from "./overrides.ts";
 import { Pools } from "./pools.ts";
 import { migrate, requireKnownSchema, SchemaRefused } from "./schema.ts";
-import { readPools, readServices } from "./bulk_read.ts";
+import { type ReadingOrder, readingOrder, readPools, readServices } from "./bulk_read.ts";
 import { Services } from "./services.ts";
 import { ResolvedNames } from "./resolved_names.ts";
 import { Verdicts } from "./verdicts.ts";
@@ -113,11 +113,17 @@ export class Store implements Disposable {
 
   /** The last generations in a row that were told of. */
   #told = { after: 0, until: 0 };
+  /** Whether it stays as it was at one moment, for its own connection. */
+  readonly #isFrozen: boolean;
 
-  private constructor(path: string, { readOnly }: { readonly readOnly: boolean }) {
+  private constructor(
+    path: string,
+    { readOnly, frozen }: { readonly readOnly: boolean; readonly frozen?: Database },
+  ) {
     this.path = path;
     this.readOnly = readOnly;
-    this.database = connect(path);
+    this.#isFrozen = frozen !== undefined;
+    this.database = frozen ?? connect(path);
     this.members = new Members(this.database);
     this.healthChecks = new HealthChecks(this.database);
     this.geoRules = new GeoRules(this.database);
@@ -159,6 +165,19 @@ export class Store implements Disposable {
     return !["pools", "members", "services"].some(beyond);
   }
 
+  /**
+   * The same database as it is at this moment, for reading and however long that takes; who asks for it closes it.
+   * `null` = it lives in memory, which only one connection sees.
+   */
+  frozen(): Store | null {
+    if (this.path === ":memory:") return null;
+    const database = new Database(this.path, { readOnly: true });
+    database.exec(`PRAGMA cache_size = -${CACHE_KIB}; BEGIN`);
+    // A transaction sees what was committed before its first look.
+    database.get("SELECT generation FROM meta");
+    return new Store(this.path, { readOnly: true, frozen: database });
+  }
+
   /** The whole model in memory; a million services are better read by `services.each()`. */
   model(): Model {
     return {
@@ -172,12 +191,18 @@ export class Store implements Disposable {
 
   /** What `desiredOf` merges with the settings: generation, zones and fallback of now, the rest streamed. */
   source(): DesiredSource {
-    const from = { path: this.path === ":memory:" ? null : this.path, own: this.database };
+    const isOwn = this.#isFrozen || this.path === ":memory:";
+    const from = { path: isOwn ? null : this.path, own: this.database };
+    let order: ReadingOrder | undefined;
     return {
       generation: this.generation(),
+      prepare: function* () {
+        if (isOwn) order = yield* readingOrder(from.own);
+      },
       pools: () =>
         readPools({
           ...from,
+          order,
           checkOf: (poolId) => this.healthChecks.checkOf(poolId),
           poolOf: (poolId) => this.pools.whole(poolId),
         }),

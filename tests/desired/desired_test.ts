@@ -1,5 +1,5 @@
 /** @module What the database declares over what the settings declare. */
-import { deepEqual, equal, notEqual } from "node:assert/strict";
+import { deepEqual, equal } from "node:assert/strict";
 import { desiredOf as desiredWith, type DesiredSource, steeredPool } from "../../src/desired/desired.ts";
 import { type Fallback, MEMBER_DEFAULTS, type Pool, POOL_DEFAULTS } from "../../src/model/model.ts";
 import { loadSettings, type Settings } from "../../src/settings/settings.ts";
@@ -7,6 +7,7 @@ import { loadSettings, type Settings } from "../../src/settings/settings.ts";
 /** A database with nothing in it. */
 const EMPTY_SOURCE: DesiredSource = {
   generation: 0,
+  *prepare() {},
   pools: () => [],
   checkedPools: () => [],
   services: () => [],
@@ -74,12 +75,38 @@ Deno.test("records without a TTL have that of the settings", () => {
   deepEqual([ttlOf(30), ttlOf(60), ttlOf(30)], [30, 60, 30]);
 });
 
-Deno.test("a zone that is the same object is read once", () => {
-  const zone = { domain: "a.example", text: ZONE };
-  const recordsOf = (read: typeof zone) =>
-    desiredOf(DEFAULTS, { ...EMPTY_SOURCE, zones: [read] }).zones[0]!.records;
-  equal(recordsOf(zone), recordsOf(zone));
-  notEqual(recordsOf(zone), recordsOf({ ...zone }));
+Deno.test("a zone's text is read once, when its records are asked for", () => {
+  let reads = 0;
+  const zone = {
+    domain: "a.example",
+    get text() {
+      reads++;
+      return ZONE;
+    },
+  };
+  const [desired] = desiredOf(DEFAULTS, { ...EMPTY_SOURCE, zones: [zone] }).zones;
+  equal(reads, 0);
+  equal(desired!.records, desired!.records);
+  equal(reads, 1);
+});
+
+Deno.test("a zone that the database has no more is the settings' again, if they have one", () => {
+  const ours = settings({
+    domain: ["made-up.example"],
+    zones: [{ domain: "file.example", file: "f", text: ZONE }],
+  });
+  const desired = desiredOf(ours, EMPTY_SOURCE);
+  deepEqual(
+    ["made-up.example", "file.example", "other.example"].map((domain) =>
+      desired.zoneOf(domain, null)?.domain ?? null
+    ),
+    ["made-up.example", "file.example", null],
+  );
+  equal(
+    desired.zoneOf("file.example", { domain: "file.example", text: `${ZONE}a A 192.0.2.1\n` })!.records!
+      .length,
+    3,
+  );
 });
 
 Deno.test("pools and services are handed through, not copied", () => {

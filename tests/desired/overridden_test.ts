@@ -186,6 +186,7 @@ Deno.test("geo rules lead to the same members as before", () => {
 Deno.test("a source without overrides is read as it is, one with them pool by pool", () => {
   const source = {
     generation: 1,
+    *prepare() {},
     pools: () => [pool([member(1)])],
     checkedPools: () => [pool([member(1)])],
     services: () => [],

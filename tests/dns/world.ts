@@ -79,7 +79,7 @@ export class World {
 
   /** Replaces what is declared; health and rotation stay. */
   declare(declared: Declared): void {
-    this.tables = new Tables(desiredOf(declared), {
+    this.tables = Tables.of(desiredOf(declared), {
       epoch: ++this.#epoch,
       healthSlots: this.#healthSlots,
       previous: this.tables,

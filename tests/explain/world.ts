@@ -55,7 +55,7 @@ export function worldOf(declared: Declared): World {
     flattenedPool(applyOverrides(steeredPool(pool), overrides, NOW_MS), addressesOf)
   );
   const slots = new Slots(1);
-  const tables = new Tables({
+  const tables = Tables.of({
     generation: epoch,
     pools: () => steered,
     checkedPools: () => steered,

@@ -4,18 +4,21 @@
  *
  * @module
  */
-import { deepEqual, equal } from "node:assert/strict";
+import { deepEqual, equal, rejects } from "node:assert/strict";
 import fc from "fast-check";
 import { checkTargetOf } from "../../src/desired/check_target.ts";
-import type { Desired, SteeredPool } from "../../src/desired/desired.ts";
+import type { MergedDesired, SteeredPool } from "../../src/desired/desired.ts";
 import {
+  type Fallback,
   HEALTH_CHECK_DEFAULTS,
   MEMBER_DEFAULTS,
   type Pool,
   POOL_DEFAULTS,
   type Service,
   SERVICE_DEFAULTS,
+  type Zone,
 } from "../../src/model/model.ts";
+import { readZoneText } from "../../src/model/zone_text.ts";
 import { Engine } from "../../src/dns/engine.ts";
 import { Publisher, type PublisherOptions } from "../../src/node/publisher.ts";
 import { EMPTY_ATLAS } from "../../src/geo/geo_data.ts";
@@ -47,7 +50,15 @@ interface PoolSpec {
 class Model {
   readonly pools = new Map<string, Pool>();
   readonly services = new Map<string, Service>();
+  readonly zones = new Map<string, Zone>();
+  fallback: Fallback | null = null;
   readonly down = new Set<string>();
+  /** What is done whenever a turn ends in the middle of long work. */
+  betweenSlices: () => void = () => {};
+  /** Whether the model can be read in slices, as a file can. */
+  isFile = false;
+  /** Readings of the frozen model that aren't over. */
+  reading = 0;
   readonly #touched: {
     readonly generation: number;
     readonly touched: Touched;
@@ -94,6 +105,29 @@ class Model {
     this.services.delete(domain);
   }
 
+  putZone(domain: string, text: string): void {
+    this.#list.zone(domain);
+    this.zones.set(domain, { domain, text });
+  }
+
+  removeZone(domain: string): void {
+    this.#list.zone(domain);
+    this.zones.delete(domain);
+  }
+
+  putFallback(endpoints: readonly string[] | null): void {
+    this.#list.fallback();
+    this.fallback = endpoints &&
+      {
+        algorithm: "round-robin",
+        endpoints: [...endpoints],
+        weights: {},
+        onAllDown: "all",
+        ttl: null,
+        healthCheck: null,
+      };
+  }
+
   /** Ends a commit; what it touched is told in this order. */
   commit(order: (ids: readonly string[]) => readonly string[] = (ids) => ids): void {
     const touched = this.#list.list();
@@ -107,6 +141,7 @@ class Model {
   }
 
   options(): PublisherOptions {
+    let ms = 1;
     const steered = (pool: Pool): SteeredPool => ({
       ...pool,
       changesAt: 0,
@@ -116,16 +151,19 @@ class Model {
     const isIn = (key: string) =>
       ![...this.down].some((ipAddress) => checkTargetOf({ ipAddress, port: 80 }, CHECK).key === key);
     return {
-      desired: (): Desired => ({
-        generation: this.generation,
-        pools: () => [...this.pools.values()].map(steered),
-        checkedPools: () => [...this.pools.values()].map(steered),
-        services: () => this.services.values(),
-        zones: [],
-        fallback: null,
-        defaultTtl: 30,
-        nameservers: [],
-      }),
+      desired: () => desiredOf(this, steered),
+      frozen: () => {
+        if (!this.isFile) return null;
+        const { generation, fallback } = this;
+        const [pools, services, zones] = [new Map(this.pools), new Map(this.services), new Map(this.zones)];
+        this.reading++;
+        return {
+          ...desiredOf({ generation, pools, services, zones, fallback }, steered),
+          [Symbol.dispose]: () => {
+            this.reading--;
+          },
+        };
+      },
       changes: {
         generation: () => this.generation,
         touchedSince: (generation) => this.#since(generation),
@@ -137,6 +175,8 @@ class Model {
         pool: (id) => this.pools.get(id) ?? null,
         service: (id) => this.services.get(id) ?? null,
         serviceByDomain: (domain) => this.services.get(domain) ?? null,
+        zone: (domain) => this.zones.get(domain) ?? null,
+        fallback: () => this.fallback,
       },
       overridden: (pool) => pool,
       addressesOf: () => [],
@@ -144,6 +184,10 @@ class Model {
         put: () => UNCHANGED,
         remove: () => UNCHANGED,
         replace: () => UNCHANGED,
+        begin() {},
+        tell: () => [],
+        end: function* () {},
+        giveUp: function* () {},
         follow() {},
         isIn,
       },
@@ -152,20 +196,52 @@ class Model {
       keeper: null,
       onPublished() {},
       onAnswersChanged() {},
-      clock: { monotonicMs: () => 0 },
+      clock: {
+        // Every look at it is a slice later.
+        monotonicMs: () => ms += 10,
+        sleep: async () => {
+          await Promise.resolve();
+          this.betweenSlices();
+        },
+      },
       log: QUIET,
     };
   }
 
   #since(generation: number): Touched {
-    const list = { ...new TouchedList().list(), poolIds: [] as string[], serviceIds: [] as string[] };
-    for (const each of this.#touched) {
-      if (each.generation <= generation) continue;
-      list.poolIds.push(...each.touched.poolIds);
-      list.serviceIds.push(...each.touched.serviceIds);
-    }
-    return list;
+    const since = this.#touched.filter((each) => each.generation > generation).map(({ touched }) => touched);
+    return {
+      everything: false,
+      poolIds: since.flatMap(({ poolIds }) => poolIds),
+      serviceIds: since.flatMap(({ serviceIds }) => serviceIds),
+      zoneDomains: since.flatMap(({ zoneDomains }) => zoneDomains),
+      fallback: since.some(({ fallback }) => fallback),
+    };
   }
+}
+
+/** What a model is for answers. */
+function desiredOf(
+  model: Pick<Model, "generation" | "pools" | "services" | "zones" | "fallback">,
+  steered: (pool: Pool) => SteeredPool,
+): MergedDesired {
+  const zoneOf = (_: string, zone: Zone | null) =>
+    zone && { domain: zone.domain, records: readZoneText(zone.text, zone).records };
+  return {
+    generation: model.generation,
+    *prepare() {},
+    *pools() {
+      for (const pool of model.pools.values()) yield steered(pool);
+    },
+    checkedPools: () => [...model.pools.values()].map(steered),
+    services: () => model.services.values(),
+    zones: [...model.zones.values()].map((zone) => zoneOf("", zone)!),
+    zoneOf,
+    fallback: model.fallback,
+    fallbackOf: (declared) => declared,
+    defaultTtl: 30,
+    nameservers: [],
+  };
 }
 
 const UNCHANGED = { added: [], gone: [] };
@@ -230,7 +306,16 @@ const DOMAINS = [
   "c.b.s0.example.com",
   "*.example.com",
 ];
-const BETWEEN = ["b.s0.example.com", "none.example.com", "com"];
+const BETWEEN = [
+  "b.s0.example.com",
+  "none.example.com",
+  "com",
+  "www.b.s0.example.com",
+  "none.b.s0.example.com",
+];
+const ZONES = ["example.com", "b.s0.example.com"];
+const zoneText = (ttl: number) =>
+  `$TTL ${ttl}\n@ SOA ns h 1 1 1 1 60\n@ NS ns\nns A 192.0.2.53\nwww A 192.0.2.80\nx.s0 A 192.0.2.81\n`;
 const MEMBERS = ["192.0.2.1", "192.0.2.2", "192.0.2.3"];
 
 type Edit =
@@ -242,7 +327,10 @@ type Edit =
   }
   | { readonly kind: "noPool"; readonly id: string }
   | { readonly kind: "service"; readonly domain: string; readonly pool: string }
-  | { readonly kind: "noService"; readonly domain: string };
+  | { readonly kind: "noService"; readonly domain: string }
+  | { readonly kind: "zone"; readonly domain: string; readonly ttl: number }
+  | { readonly kind: "noZone"; readonly domain: string }
+  | { readonly kind: "fallback"; readonly endpoints: readonly string[] | null };
 
 const edit: fc.Arbitrary<Edit> = fc.oneof(
   {
@@ -264,6 +352,16 @@ const edit: fc.Arbitrary<Edit> = fc.oneof(
     }),
   },
   fc.record({ kind: fc.constant("noService" as const), domain: fc.constantFrom(...DOMAINS) }),
+  fc.record({
+    kind: fc.constant("zone" as const),
+    domain: fc.constantFrom(...ZONES),
+    ttl: fc.integer({ min: 1, max: 3 }),
+  }),
+  fc.record({ kind: fc.constant("noZone" as const), domain: fc.constantFrom(...ZONES) }),
+  fc.record({
+    kind: fc.constant("fallback" as const),
+    endpoints: fc.constantFrom(null, ["192.0.2.200"], ["192.0.2.201"]),
+  }),
 );
 
 const commit = fc.record({
@@ -278,6 +376,12 @@ function make(model: Model, edit: Edit): void {
     if (model.pools.has(edit.pool)) model.putService(edit.domain, edit.pool);
   } else if (edit.kind === "noService") {
     if (model.services.has(edit.domain)) model.removeService(edit.domain);
+  } else if (edit.kind === "zone") {
+    model.putZone(edit.domain, zoneText(edit.ttl));
+  } else if (edit.kind === "noZone") {
+    if (model.zones.has(edit.domain)) model.removeZone(edit.domain);
+  } else if (edit.kind === "fallback") {
+    model.putFallback(edit.endpoints);
   } else if (edit.kind === "noPool") {
     const isUsed = [...model.services.values()].some(({ poolId }) => poolId === edit.id) ||
       [...model.pools.values()].some(({ fallbackPoolId }) => fallbackPoolId === edit.id);
@@ -316,9 +420,151 @@ Deno.test("commits written in place answer as a whole snapshot of the same model
         );
       }
     }),
-    { numRuns: 200 },
+    { numRuns: 150 },
   );
 });
+
+Deno.test("commits made while a whole snapshot is written are answered at once, and after it", async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(commit, { minLength: 1, maxLength: 8 }),
+      fc.boolean(),
+      async (commits, everything) => {
+        const model = fileModel();
+        const publisher = new Publisher(model.options());
+        const before = publisher.current.snapshot.names;
+        const answered: Promise<void>[] = [];
+        let slices = 0;
+        model.betweenSlices = () => {
+          const next = ++slices % 3 === 0 ? commits.shift() : undefined;
+          if (!next) return;
+          for (const each of next.edits) make(model, each);
+          model.commit();
+          publisher.touch(false);
+          answered.push(publisher.settled(model.generation));
+        };
+        const refreshed = publisher.refresh();
+        if (everything) publisher.touch(true);
+        await refreshed;
+        await Promise.all(answered);
+        await publisher.refresh();
+        equal(commits.length, 0);
+        equal(publisher.generation, model.generation);
+        equal(publisher.current.snapshot.names === before, false);
+        assertAnswersAs(publisher, model);
+        equal(model.reading, 0);
+      },
+    ),
+    { numRuns: 60 },
+  );
+});
+
+Deno.test("a change is answered from the present tables while a whole snapshot is written", async () => {
+  const model = fileModel();
+  const publisher = new Publisher(model.options());
+  const resolver = new Resolver(publisher);
+  const before = publisher.current.snapshot.names;
+  let seen: string[] | null = null;
+  let slices = 0;
+  model.betweenSlices = () => {
+    if (++slices !== 5) return;
+    model.putZone("late.example", zoneText(1));
+    model.commit();
+    publisher.touch(false);
+    publisher.settled(model.generation).then(() => {
+      if (publisher.current.snapshot.names === before) seen = resolver.addressesOf("www.late.example");
+    });
+  };
+  await publisher.refresh();
+  deepEqual(seen, ["192.0.2.80"]);
+  deepEqual(resolver.addressesOf("www.late.example"), ["192.0.2.80"]);
+});
+
+Deno.test("a whole snapshot that fails in the middle leaves the state before it, and what comes after works", async () => {
+  const model = fileModel();
+  const options = model.options();
+  let fault: Error | null = new Error("a row that can't be read");
+  const publisher = new Publisher({
+    ...options,
+    frozen: () => {
+      const frozen = options.frozen()!;
+      if (!fault) return frozen;
+      return {
+        ...frozen,
+        *services() {
+          yield* [...frozen.services()].slice(0, 1);
+          throw fault;
+        },
+      };
+    },
+  });
+  const resolver = new Resolver(publisher);
+  const before = publisher.current.snapshot.names;
+  await rejects(publisher.refresh(), fault);
+  equal(publisher.current.snapshot.names, before);
+  equal(model.reading, 0);
+  model.putService("new.example.com", POOLS[0]!);
+  model.commit();
+  equal(await publish(publisher, model), true);
+  deepEqual(resolver.addressesOf("new.example.com"), ["192.0.2.1"]);
+  fault = null;
+  await publisher.refresh();
+  assertAnswersAs(publisher, model);
+});
+
+Deno.test("a stop in the middle of a whole snapshot ends it, and what is answered stays", async () => {
+  const model = fileModel();
+  const publisher = new Publisher(model.options());
+  const before = publisher.current.snapshot.names;
+  let stopped: Promise<void> | null = null;
+  let slices = 0;
+  model.betweenSlices = () => {
+    if (++slices === 6) stopped = publisher[Symbol.asyncDispose]();
+  };
+  await rejects(publisher.refresh());
+  await stopped;
+  equal(publisher.current.snapshot.names, before);
+  deepEqual([model.reading, slices], [0, 6]);
+  assertAnswersAs(publisher, model);
+});
+
+Deno.test("a second whole snapshot that is wanted in the middle of one comes after it", async () => {
+  const model = fileModel();
+  const publisher = new Publisher(model.options());
+  let slices = 0;
+  const taken: unknown[] = [];
+  let second: Promise<void> | null = null;
+  model.betweenSlices = () => {
+    if (!taken.includes(publisher.current.snapshot.names)) taken.push(publisher.current.snapshot.names);
+    if (++slices === 4) second = publisher.refresh();
+  };
+  await publisher.refresh();
+  await second;
+  // The first one, that which was under way and the second.
+  equal(new Set([...taken, publisher.current.snapshot.names]).size, 3);
+  assertAnswersAs(publisher, model);
+});
+
+/** Some pools, services and zones, as a file has them. */
+function fileModel(): Model {
+  const model = new Model();
+  model.isFile = true;
+  for (const [i, id] of POOLS.entries()) model.putPool(id, { members: [MEMBERS[i % MEMBERS.length]!] });
+  for (const [i, domain] of DOMAINS.entries()) model.putService(domain, POOLS[i % POOLS.length]!);
+  model.putZone(ZONES[0]!, zoneText(1));
+  model.commit();
+  return model;
+}
+
+/** What is answered is what a whole snapshot of the model answers. */
+function assertAnswersAs(publisher: Publisher, model: Model): void {
+  const whole = new Publisher(model.options());
+  const domains = [...DOMAINS, ...BETWEEN];
+  deepEqual(
+    domains.map((domain) => new Resolver(publisher).answerOf(domain)),
+    domains.map((domain) => new Resolver(whole).answerOf(domain)),
+  );
+}
 
 Deno.test("a commit that can't be published leaves the state before it, and the next one makes up for it", async () => {
   const model = new Model();

@@ -64,8 +64,8 @@ Deno.test("tables that are taken over keep their seed", () => {
     services: { "www.example.com": "web" },
   });
   const options = { epoch: 1, healthSlots: new Slots(1) };
-  const kept = new Tables(desired, { ...options, seed: 1 }).keep(1);
+  const kept = Tables.of(desired, { ...options, seed: 1 }).keep(1);
   ok(
-    new Tables(desired, { ...options, seed: 2 }, kept).ticketOf(nameToWire("www.example.com")) !== undefined,
+    Tables.load(desired, { ...options, seed: 2 }, kept).ticketOf(nameToWire("www.example.com")) !== undefined,
   );
 });

@@ -1,0 +1,42 @@
+/**
+ * Long work on the main thread, which also serves the API and probes: it is a generator that yields every tenth of a
+ * millisecond or so, and whoever runs it says how often others have their turn.
+ *
+ * @module
+ */
+import type { Clock } from "./clock.ts";
+
+/** How long a slice is, milliseconds: what a request or a probe waits for at most, a few times over. */
+const SLICE_MS = 4;
+
+/** Runs work to its end in one go. */
+export function toEnd<Result>(work: Iterator<unknown, Result>): Result {
+  let step = work.next();
+  while (!step.done) step = work.next();
+  return step.value;
+}
+
+/**
+ * Runs work a slice at a time, with a turn of the event loop in between.
+ *
+ * @throws what the work throws, and the signal's reason when it is aborted meanwhile; the work ends then
+ */
+export async function inSlices<Result>(
+  work: Generator<unknown, Result>,
+  { clock, signal }: { readonly clock: Pick<Clock, "monotonicMs" | "sleep">; readonly signal: AbortSignal },
+): Promise<Result> {
+  try {
+    for (;;) {
+      signal.throwIfAborted();
+      const untilMs = clock.monotonicMs() + SLICE_MS;
+      do {
+        const step = work.next();
+        if (step.done) return step.value;
+      } while (clock.monotonicMs() < untilMs);
+      await clock.sleep(0, signal);
+    }
+  } finally {
+    // Whatever the work holds is let go.
+    work.return(undefined as Result);
+  }
+}
