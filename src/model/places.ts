@@ -60,7 +60,8 @@ export class Places {
     const first = this.#next;
     const extents: number[] = [];
     const textOf = (i: number) => {
-      const bytes = reread?.(extents[2 * i]!, extents[2 * i + 1]!) ?? null;
+      const [offset = 0, size = Infinity] = extents.slice(2 * i, 2 * i + 2);
+      const bytes = size > SEARCHED_MAX ? null : reread?.(offset, size) ?? null;
       return bytes === null ? "" : new TextDecoder().decode(bytes);
     };
     this.#origins.push({
@@ -84,6 +85,12 @@ export class Places {
     return origin.locate(at.place - origin.first, at);
   }
 }
+
+/**
+ * Bytes of a line that is read again for the column of a problem: a thousand problems may stand in, or point to, one line,
+ * and each reading of so much takes some 25 ms.
+ */
+const SEARCHED_MAX = 64 << 10;
 
 /** What places were numbered from. */
 interface Origin {
