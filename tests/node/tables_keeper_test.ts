@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { toEnd } from "../../src/slices.ts";
 import { deepEqual, equal, match } from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { KEEP_SERVICES_MIN, keeperOf } from "../../src/node/tables_keeper.ts";
@@ -50,7 +51,7 @@ async function withKeeper(
 
 Deno.test("tables of a large model are there at the next start, as long as the same settings make them", () =>
   withKeeper(KEEP_SERVICES_MIN, ({ keeper, lines, path, use }) => {
-    keeper.save(TABLES.keep(0));
+    toEnd(keeper.save(TABLES.keep(0)));
     equal(existsSync(path), true);
     equal(keeper.load()?.generation, 0);
     use({ api: { ...TEST_SETTINGS.api, port: 1 } });
@@ -71,7 +72,7 @@ Deno.test("tables of a large model are there at the next start, as long as the s
 
 Deno.test("tables of a smaller model aren't kept, and not looked for", () =>
   withKeeper(KEEP_SERVICES_MIN - 1, ({ keeper, lines, path }) => {
-    keeper.save(TABLES.keep(0));
+    toEnd(keeper.save(TABLES.keep(0)));
     equal(keeper.load(), null);
     equal(existsSync(path), false);
     deepEqual(lines, []);
