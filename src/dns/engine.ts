@@ -9,6 +9,7 @@
  *
  * @module
  */
+import { Prefetch } from "../snapshot/prefetch.ts";
 import { STATE, type State } from "../balance/fence.ts";
 import { ON_ALL_DOWN } from "../model/model.ts";
 import { type Family, type Prefix, prefixContains } from "../ip.ts";
@@ -94,6 +95,10 @@ export interface EngineOptions {
 export const UDP_SIZE_MAX = 1232;
 /** What a sender without EDNS can take (RFC 1035 §4.2.1). */
 const UDP_SIZE_PLAIN = 512;
+/** Queries that are read before the first of them is answered, at most: as many fetches as a processor has under way. */
+export const READ_MAX = 16;
+/** Tables up to this size are in the processor's cache, and nothing needs to be fetched. */
+const AT_HAND_BYTES = 512 * 1024;
 /** CNAMEs followed within our own data before giving up, loops included. */
 const CNAME_STEPS_MAX = 8;
 /** Pools tried one after the other by `onAllDown: fallback`; cycles are refused earlier. */
@@ -127,7 +132,14 @@ export class Engine {
   readonly #options: EngineOptions;
   readonly #unixMs: () => number;
   readonly #nsid: Uint8Array;
-  readonly #query = new Query();
+  /** Those read last, by the number that they were read under. */
+  readonly #queries: readonly Query[] = Array.from({ length: READ_MAX }, () => new Query());
+  /** What `Query.parse` said of each. */
+  readonly #verdicts = new Int32Array(READ_MAX);
+  /** The one that is answered. */
+  #query: Query = this.#queries[0]!;
+  #prefetch!: Prefetch;
+  #readsAhead = false;
   #view!: SnapshotView;
   /** The view's, at hand: they are read some thirty times an answer. */
   #records!: Uint32Array;
@@ -185,7 +197,9 @@ export class Engine {
   use(snapshot: Snapshot, board: LiveBoard): void {
     this.#view = new SnapshotView(snapshot);
     this.#records = this.#view.records;
-    this.#query.seed = this.#view.seed;
+    for (const query of this.#queries) query.seed = this.#view.seed;
+    this.#prefetch = new Prefetch(this.#view, READ_MAX);
+    this.#readsAhead = snapshot.records.byteLength + snapshot.names.byteLength > AT_HAND_BYTES;
     this.#board = board;
     // A rehearsal counts nothing.
     this.#lane = this.#trace ? new Uint32Array(LANE_SIZE) : board.lane(this.#options.lane);
@@ -213,10 +227,44 @@ export class Engine {
    * @returns bytes written, or 0: say nothing
    */
   answer(packet: Uint8Array, length: number, client: Client, out: Uint8Array, sizeMax: number): number {
+    this.read(0, packet, length);
+    return this.answerRead(0, packet, length, client, out, sizeMax);
+  }
+
+  /**
+   * Reads a packet that `answerRead` answers before another snapshot is used.
+   *
+   * @param number 0 to `READ_MAX` − 1; what was read under it before is forgotten
+   */
+  read(number: number, packet: Uint8Array, length: number): void {
+    const query = this.#queries[number]!;
+    this.#verdicts[number] = query.parse(packet, length);
+    this.#prefetch.hashes[number] = query.hashes[0]!;
+  }
+
+  /** Whether it pays to read several queries and to fetch for them before the first one is answered. */
+  get readsAhead(): boolean {
+    return this.#readsAhead;
+  }
+
+  /** Has the processor fetch what the answers to the queries read under 0 to `count` − 1 begin with, for all at once. */
+  fetch(count: number): void {
+    this.#prefetch.touch(count);
+  }
+
+  /** Answers the packet that was read under a number; see `answer`. */
+  answerRead(
+    number: number,
+    packet: Uint8Array,
+    length: number,
+    client: Client,
+    out: Uint8Array,
+    sizeMax: number,
+  ): number {
     const lane = this.#lane;
     lane[client.stream ? COUNTER.queriesTcp : COUNTER.queriesUdp]!++;
-    const query = this.#query;
-    let rcode = query.parse(packet, length);
+    const query = this.#query = this.#queries[number]!;
+    let rcode = this.#verdicts[number]!;
     if (rcode < 0) return this.#drop(rcode);
     this.#begin(packet, client, out, sizeMax);
     if (rcode === RCODE.NOERROR) rcode = this.#resolveWhole(packet, length, client, out, sizeMax);

@@ -79,12 +79,34 @@ export class Exchange {
 
   /** Answers the first `length` bytes of `packet` into `out`; 0 = say nothing. */
   answerDatagram(packet: Uint8Array, length: number, client: Client, out: Uint8Array): number {
-    return this.#answer(packet, length, client, out, UDP_SIZE_MAX);
+    this.#engine.read(0, packet, length);
+    return this.#answer(0, packet, length, client, out, UDP_SIZE_MAX);
+  }
+
+  /** Whether to read several packets and to fetch for them, rather than to answer each as it comes. */
+  get readsAhead(): boolean {
+    return this.#engine.readsAhead;
+  }
+
+  /** Reads a packet that `answerRead` answers within the same turn, under a number of 0 to `READ_MAX` − 1. */
+  read(number: number, packet: Uint8Array, length: number): void {
+    this.#engine.read(number, packet, length);
+  }
+
+  /** Fetches what the answers to the first `count` packets read begin with, for all of them at once. */
+  fetch(count: number): void {
+    this.#engine.fetch(count);
+  }
+
+  /** Answers a packet that was read; 0 = say nothing. */
+  answerRead(number: number, packet: Uint8Array, length: number, client: Client, out: Uint8Array): number {
+    return this.#answer(number, packet, length, client, out, UDP_SIZE_MAX);
   }
 
   /** Answers a message of a stream into `out`, which has room for `STREAM_SIZE_MAX`; 0 = say nothing. */
   answerMessage(message: Uint8Array, client: Client, out: Uint8Array): number {
-    return this.#answer(message, message.length, client, out, STREAM_SIZE_MAX);
+    this.#engine.read(0, message, message.length);
+    return this.#answer(0, message, message.length, client, out, STREAM_SIZE_MAX);
   }
 
   /** Moves a counter by one. */
@@ -121,12 +143,19 @@ export class Exchange {
    * No packet may end the worker, for then one sender could: what the engine fails at is answered SERVFAIL, told,
    * and forgotten. The engine keeps nothing from one packet to the next.
    */
-  #answer(packet: Uint8Array, length: number, client: Client, out: Uint8Array, sizeMax: number): number {
+  #answer(
+    number: number,
+    packet: Uint8Array,
+    length: number,
+    client: Client,
+    out: Uint8Array,
+    sizeMax: number,
+  ): number {
     let size: number;
     try {
       size = --this.#untilTimed === 0
-        ? this.#answerTimed(packet, length, client, out, sizeMax)
-        : this.#engine.answer(packet, length, client, out, sizeMax);
+        ? this.#answerTimed(number, packet, length, client, out, sizeMax)
+        : this.#engine.answerRead(number, packet, length, client, out, sizeMax);
     } catch (error) {
       size = this.#fail(packet.subarray(0, length), client, out, error);
     }
@@ -136,10 +165,17 @@ export class Exchange {
     return size;
   }
 
-  #answerTimed(packet: Uint8Array, length: number, client: Client, out: Uint8Array, sizeMax: number): number {
+  #answerTimed(
+    number: number,
+    packet: Uint8Array,
+    length: number,
+    client: Client,
+    out: Uint8Array,
+    sizeMax: number,
+  ): number {
     this.#untilTimed = LATENCY_SAMPLE;
     const start = performance.now();
-    const size = this.#engine.answer(packet, length, client, out, sizeMax);
+    const size = this.#engine.answerRead(number, packet, length, client, out, sizeMax);
     const ns = Math.round((performance.now() - start) * 1e6);
     let bucket = 0;
     while (bucket < LATENCY_BOUNDS_NS.length && ns > LATENCY_BOUNDS_NS[bucket]!) bucket++;

@@ -12,7 +12,7 @@
 import type { SocketAddress } from "../ip.ts";
 import { BATCH, type BatchSocket, BatchSockets, type Peer, type Readiness } from "../sockets/batch_socket.ts";
 import { COUNTER } from "./counters.ts";
-import { type Client, UDP_SIZE_MAX } from "./engine.ts";
+import { type Client, READ_MAX, UDP_SIZE_MAX } from "./engine.ts";
 import { turnEventLoop } from "./event_loop.ts";
 import type { Exchange } from "./exchange.ts";
 import type { UdpTransport } from "./udp.ts";
@@ -97,14 +97,27 @@ class AnsweringSocket implements Disposable {
     const socket = this.#socket;
     const exchange = this.#exchange;
     const count = socket.receive();
+    const together = exchange.readsAhead ? READ_MAX : 1;
     for (let slot = 0; slot < count; slot++) {
+      const number = slot % together;
+      if (number === 0) this.#read(slot, Math.min(together, count - slot));
       const out = socket.outgoing;
       const client = this.#clients[slot]!;
-      const size = exchange.answerDatagram(socket.packet(slot), socket.lengthOf(slot), client, out);
+      const size = exchange.answerRead(number, socket.packet(slot), socket.lengthOf(slot), client, out);
       if (size > 0) socket.queue(client.peer, out, size);
     }
     for (let failed = socket.flush(); failed > 0; failed--) exchange.count(COUNTER.sendErrors);
     return count;
+  }
+
+  /** Reads the packets in some slots before the first of them is answered. */
+  #read(from: number, count: number): void {
+    const socket = this.#socket;
+    const exchange = this.#exchange;
+    for (let number = 0; number < count; number++) {
+      exchange.read(number, socket.packet(from + number), socket.lengthOf(from + number));
+    }
+    if (count > 1) exchange.fetch(count);
   }
 
   [Symbol.dispose](): void {

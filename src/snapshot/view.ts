@@ -61,8 +61,10 @@ export class SnapshotView {
   readonly seed: number;
   /** Hash of the label `*`. */
   readonly asterisk: number;
-  readonly #names: Int32Array;
-  readonly #nameMask: number;
+  /** Slots of the hash table of names: hash, entry. */
+  readonly names: Int32Array;
+  /** Slots less one; their number is a power of two. */
+  readonly nameMask: number;
   /** Lets the garbage collector know what goes when this goes. */
   readonly weight: ArrayBuffer;
 
@@ -80,8 +82,8 @@ export class SnapshotView {
     this.heap = new Uint8Array(snapshot.heap);
     this.seed = this.records[ROOT.seed]! | 0;
     this.asterisk = hashAsterisk(this.seed);
-    this.#names = new Int32Array(snapshot.names);
-    this.#nameMask = this.#names.length / 2 - 1;
+    this.names = new Int32Array(snapshot.names);
+    this.nameMask = this.names.length / 2 - 1;
     this.weight = weightOf([snapshot.names, snapshot.records, snapshot.heap]);
   }
 
@@ -114,8 +116,8 @@ export class SnapshotView {
    *   below it that is a zone of its own: it exists if any name above it is in a zone
    */
   find(hash: number, name: Uint8Array, at: number, end: number): number {
-    const names = this.#names;
-    for (let slot = firstSlot(hash, this.#nameMask);; slot = (slot + 1) & this.#nameMask) {
+    const names = this.names;
+    for (let slot = firstSlot(hash, this.nameMask);; slot = (slot + 1) & this.nameMask) {
       const entry = names[slot * 2 + 1]!;
       if (entry === 0) return 0;
       if (names[slot * 2] === hash && this.#named(entry, name, at, end)) return this.#living(entry);
@@ -124,8 +126,8 @@ export class SnapshotView {
 
   /** Finds `*.NAME`, where NAME lies in `name` from `at` to `end` and `hash` is the wildcard's. */
   findWildcard(hash: number, name: Uint8Array, at: number, end: number): number {
-    const names = this.#names;
-    for (let slot = firstSlot(hash, this.#nameMask);; slot = (slot + 1) & this.#nameMask) {
+    const names = this.names;
+    for (let slot = firstSlot(hash, this.nameMask);; slot = (slot + 1) & this.nameMask) {
       const entry = names[slot * 2 + 1]!;
       if (entry === 0) return 0;
       if (names[slot * 2] === hash && this.#isWildcardOf(entry, name, at, end)) return this.#living(entry);

@@ -1,5 +1,6 @@
 /** @module The engine row by row: question, state of the world, answer. */
 import assert from "node:assert/strict";
+import { READ_MAX } from "../../src/dns/engine.ts";
 import { HEALTH_CHECK_DEFAULTS } from "../../src/model/model.ts";
 import { addresses, type Asked, query, show } from "./packets.ts";
 import { World } from "./world.ts";
@@ -649,4 +650,34 @@ Deno.test("health and rotation outlive a reload", () => {
   world.declare({ ...declared, services: { "0.example": "web", ...declared.services } });
   assert.equal(ask(), "192.0.2.2");
   assert.equal(ask(), "192.0.2.1");
+});
+
+Deno.test("queries that are read together are answered as each by itself", () => {
+  const zone =
+    "$TTL 30\n@ SOA ns.example. host.example. 1 2 3 4 5\n@ NS ns.example.\nwww A 192.0.2.1\n*.any TXT x\n";
+  const declared = {
+    zones: { "z.example": zone },
+    pools: [{ name: "web", members: ["192.0.2.1", "192.0.2.2", "192.0.2.3"] }],
+    services: { "a.example": "web", "b.example": "web" },
+  };
+  const names = ["a.example", "www.z.example", "gone.z.example", "x.any.z.example", "elsewhere", "b.example"];
+  const packets = Array.from(
+    { length: READ_MAX },
+    (_, i) => query(names[i % names.length]!, i % 4 === 0 ? "TXT" : "A"),
+  );
+  packets[3] = packets[3]!.subarray(0, 9); // too short to be a query
+  const [alone, together] = [new World(declared), new World(declared)];
+  const client = { stream: false, address: () => new Uint8Array([192, 0, 2, 53]) };
+  const answerOf = (size: number, out: Uint8Array) => size === 0 ? null : out.slice(0, size).toHex();
+  const expected = packets.map((packet) => {
+    const out = new Uint8Array(1232);
+    return answerOf(alone.engine.answer(packet, packet.length, client, out, out.length), out);
+  });
+  for (const [number, packet] of packets.entries()) together.engine.read(number, packet, packet.length);
+  together.engine.fetch(packets.length);
+  const answers = packets.map((packet, number) => {
+    const out = new Uint8Array(1232);
+    return answerOf(together.engine.answerRead(number, packet, packet.length, client, out, out.length), out);
+  });
+  assert.deepEqual(answers, expected);
 });
