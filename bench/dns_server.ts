@@ -10,12 +10,14 @@ import { EMPTY_ATLAS } from "../src/geo/geo_data.ts";
 import { LiveBoard } from "../src/snapshot/live.ts";
 import { Slots } from "../src/snapshot/slots.ts";
 import { Tables } from "../src/snapshot/tables.ts";
+import { raiseDescriptorLimit } from "../src/node/descriptors.ts";
 import { createLogger } from "../src/telemetry/log.ts";
 import { PLAIN } from "../tests/dns/world.ts";
 import { atlasOf } from "./geo_database.ts";
 import { desired, WORKLOADS } from "./dns_workloads.ts";
 
 if (import.meta.main) {
+  raiseDescriptorLimit();
   const [transport, id, port, database] = Deno.args;
   const workload = WORKLOADS.find((each) => each.id === id)!;
   const healthSlots = new Slots(1);
@@ -29,7 +31,7 @@ if (import.meta.main) {
     listen: [{ hostname: "127.0.0.1", port: Number(port) }],
     transport: transport as FleetOptions["transport"],
     engine: PLAIN,
-    tcp: { maxConnections: 100, maxConnectionsPerClient: 100, idleTimeout: 10_000 },
+    tcp: { maxConnections: 2_048, maxConnectionsPerClient: 2_048, idleTimeout: 10_000 },
     samplesPerSecond: 0,
     snapshot: tables.snapshot,
     board: LiveBoard.create({ healthSlots: healthSlots.size, ticketSlots: tables.ticketSlots }),

@@ -4,7 +4,7 @@ import { ROOT, run } from "../scripts/process.ts";
 import { program, testWith } from "./programs.ts";
 
 /** What packaging/README.md says; tenths, as systemd prints it. */
-const EXPOSURE_MAX = 1.5;
+const EXPOSURE_MAX = 1.6;
 
 const UNIT = "packaging/pleiades.service";
 

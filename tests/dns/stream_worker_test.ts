@@ -12,7 +12,7 @@ import { askTcp, askUdp, framed, TcpClient, UdpClient } from "./clients.ts";
 import { testEachTransport } from "./each_transport.ts";
 import { endless, ENDS_HUNG_THREADS, fatal } from "./faulty_snapshots.ts";
 import { interceptOrders, starts } from "./intercepted_orders.ts";
-import type { Loopback } from "./loopback.ts";
+import { Loopback } from "./loopback.ts";
 import { addresses, query } from "./packets.ts";
 import type { Declared } from "./world.ts";
 
@@ -44,6 +44,28 @@ testEachTransport("UDP and streams are counted in lanes of their own", async (st
   });
   assert.deepEqual(counted, [[1, 0, 0], [0, 1, 1]]);
 });
+
+Deno.test({
+  name: "the stream worker gives way to UDP on a processor that they share",
+  ignore: Deno.build.os !== "linux",
+  fn: async () => {
+    const before = new Set(threads());
+    await using _node = await Loopback.start(at("192.0.2.1"));
+    const nicest = Math.max(...threads().filter((thread) => !before.has(thread)).map(niceness));
+    assert.equal(nicest, niceness(Deno.pid) + 10);
+  },
+});
+
+/** The threads of this process, of which the main one has its number. */
+function threads(): number[] {
+  return [...Deno.readDirSync("/proc/self/task")].map(({ name }) => Number(name));
+}
+
+/** As `proc_pid_stat(5)` has it; `-Infinity` = the thread has ended meanwhile. */
+function niceness(thread: number): number {
+  const stat = unless(Deno.errors.NotFound, () => Deno.readTextFileSync(`/proc/self/task/${thread}/stat`));
+  return stat === null ? -Infinity : Number(stat.slice(stat.lastIndexOf(")")).split(" ")[17]);
+}
 
 if (ENDS_HUNG_THREADS) {
   testEachTransport(

@@ -1,0 +1,140 @@
+/**
+ * What streams cost UDP: 20,000 queries a second over UDP by dnsperf, alone and while 1,024 TCP connections pipeline queries as
+ * fast as they are answered (`pipeline.c`).
+ *
+ * The fleet runs on one core, all load on another, so that UDP and streams share a core: with one to themselves there
+ * would be less to be seen. The load on TCP gives way to dnsperf (`nice`), for it is the server that is judged, not a
+ * client that waits for the other. Rounds without and with streams take turns; what counts is the ratio of
+ * their 99th percentiles.
+ *
+ * `deno task bench streams [--connections N] [--seconds N] [--rounds N]`
+ *
+ * @module
+ */
+import { parseArgs } from "node:util";
+import { program } from "../tests/programs.ts";
+import { buildC } from "./c_program.ts";
+import { load, LOAD_CORE } from "./dns_load.ts";
+import { Server } from "./dns_servers.ts";
+import { questionLine, questions, WORKLOADS } from "./dns_workloads.ts";
+import { pleiades } from "./peers/pleiades.ts";
+
+/** Queries a second over UDP. */
+const PER_SECOND = 20_000;
+/** 99 % of the answers may take so many times as long as without streams. */
+const RATIO_MAX = 1.2;
+const TOOLS = {
+  cc: "apt install gcc libc6-dev",
+  dnsperf: "apt install dnsperf",
+  nice: "apt install coreutils",
+  setpriv: "apt install util-linux",
+  taskset: "apt install util-linux",
+};
+
+/** What was seen of UDP in one round. */
+interface Round {
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  readonly lost: number;
+}
+
+/** Prints both percentiles of each round, and the ratios. */
+export async function bench(args: string[]): Promise<void> {
+  const { values } = parseArgs({
+    args,
+    options: {
+      connections: { type: "string", default: "1024" },
+      seconds: { type: "string", default: "5" },
+      rounds: { type: "string", default: "5" },
+    },
+  });
+  const [connections, seconds, rounds] = [
+    Number(values.connections),
+    Number(values.seconds),
+    Number(values.rounds),
+  ];
+  const missing = Object.entries(TOOLS).filter(([name]) => program(name) === null);
+  for (const [name, install] of missing) console.log(`not measured: ${name} is missing (${install})`);
+  if (missing.length > 0) return;
+  const folder = await Deno.makeTempDir({ prefix: "bench-streams-" });
+  try {
+    const workload = WORKLOADS.find(({ id }) => id === "a")!;
+    const queryFile = `${folder}/queries`;
+    await Deno.writeTextFile(queryFile, questions(workload).map(questionLine).join(""));
+    const pipeline = await buildC("pipeline", folder);
+    const { name } = questions(workload)[0]!;
+    await using server = await Server.start({
+      peer: pleiades,
+      program: Deno.execPath(),
+      workload,
+      zoneFile: "",
+      folder: `${folder}/server`,
+    });
+    const udp = async (): Promise<Round> => {
+      const { port } = server;
+      const { latenciesMs, lost } = await load({
+        port,
+        queryFile,
+        seconds,
+        edns: true,
+        perSecond: PER_SECOND,
+        timed: true,
+      });
+      return { p50Ms: percentile(latenciesMs, 0.5), p99Ms: percentile(latenciesMs, 0.99), lost };
+    };
+    await udp(); // warms up
+    console.log(
+      `${PER_SECOND} queries a second over UDP, ${connections} TCP connections, ${rounds} rounds; ` +
+        `load average ${Deno.loadavg()[0]!.toFixed(1)}`,
+    );
+    console.log(
+      "UDP alone: p50, p99 ms   with streams: p50, p99 ms   lost   streams: answers/s   ratio of p99",
+    );
+    const ratios: number[] = [];
+    for (let round = 0; round < rounds; round++) {
+      const alone = await udp();
+      // A second longer on both ends than what is measured.
+      const streams = askOverTcp(pipeline, [server.port, name, connections, seconds + 2]);
+      await new Promise((resolve) => setTimeout(resolve, 1_000));
+      const together = await udp();
+      const answersPerSecond = await streams;
+      ratios.push(together.p99Ms / alone.p99Ms);
+      console.log(
+        [
+          `${milliseconds(alone.p50Ms)} ${milliseconds(alone.p99Ms)}`.padStart(24),
+          `${milliseconds(together.p50Ms)} ${milliseconds(together.p99Ms)}`.padStart(27),
+          String(alone.lost + together.lost).padStart(6),
+          answersPerSecond.toFixed(0).padStart(20),
+          ratios.at(-1)!.toFixed(2).padStart(14),
+        ].join(" "),
+      );
+    }
+    const sorted = ratios.toSorted((a, b) => a - b);
+    console.log(
+      `ratio: median ${sorted[sorted.length >> 1]!.toFixed(2)} ` +
+        `(${sorted[0]!.toFixed(2)}–${sorted.at(-1)!.toFixed(2)}); wanted: ${RATIO_MAX} at most`,
+    );
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+/** Answers a second; every connection must last. */
+async function askOverTcp(pipeline: string, args: readonly (string | number)[]): Promise<number> {
+  const { stdout, stderr } = await new Deno.Command("taskset", {
+    args: ["-c", LOAD_CORE, "nice", "-n", "19", pipeline, ...args.map(String)],
+  }).output();
+  const [answers, took, lost] = new TextDecoder().decode(stdout).split(" ").map(Number);
+  if (lost !== 0 || !answers) {
+    throw new Error(`${lost} connections were lost, ${answers} answers: ${new TextDecoder().decode(stderr)}`);
+  }
+  return answers / took!;
+}
+
+function percentile(sorted: readonly number[], share: number): number {
+  return sorted[Math.floor(sorted.length * share)] ?? NaN;
+}
+
+function milliseconds(ms: number): string {
+  return ms.toFixed(2).padStart(7);
+}
