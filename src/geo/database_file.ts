@@ -4,7 +4,7 @@
  * @module
  */
 import { expectRegular } from "../input/regular_file.ts";
-import { type DatabaseKind, openDatabase } from "./database.ts";
+import { type DatabaseKind, openDatabaseInTurns } from "./database.ts";
 import type { Mmdb } from "./mmdb.ts";
 import { weightOf } from "../shared_weight.ts";
 import { createShared } from "../shared_memory.ts";
@@ -31,7 +31,7 @@ const CHUNK_BYTES = 1 << 20;
 export async function readDatabase(path: string, kind: DatabaseKind): Promise<Database> {
   const bytes = await readShared(path);
   const view = new Uint8Array(bytes);
-  const { mmdb, unplaced } = openDatabase(view, kind);
+  const { mmdb, unplaced } = await openDatabaseInTurns(view, kind);
   return { bytes, mmdb, unplaced, weight: weightOf([bytes]) };
 }
 
