@@ -13,6 +13,7 @@ import type { DownPool } from "../health/pool_watch.ts";
 import type { FailBackResult } from "../health/eligibility.ts";
 import type { Budget } from "../explain/budget.ts";
 import type { Asked, Explanation } from "../explain/explanation.ts";
+import type { PortFinder } from "../port.ts";
 import type { Store } from "../store/store.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Access } from "./access.ts";
@@ -27,6 +28,8 @@ export interface ApiParts {
   readonly auth: Access;
   /** The running node. */
   readonly node: NodePort;
+  /** Finds what capabilities offer. */
+  readonly ports: PortFinder;
   /** Says why answers are what they are. */
   readonly explainer: ExplainPort;
   /** The Prometheus exposition; `null` = `/metrics` isn't served here. */

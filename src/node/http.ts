@@ -4,6 +4,7 @@
  * @module
  */
 import type { NodePort } from "../api/ports.ts";
+import type { Resource } from "../api/resource.ts";
 import { HttpServer } from "../api/server.ts";
 import type { Clock } from "../clock.ts";
 import { Explainer } from "../explain/explainer.ts";
@@ -89,10 +90,12 @@ export interface ControlParts {
   readonly core: Core;
   /** What answers DNS. */
   readonly workers: DnsWorkers;
+  /** What the API serves; `RESOURCES` when left out. */
+  readonly resources?: readonly Resource[];
 }
 
 /** Answers on the sockets of the control plane; loaded only now, because DNS doesn't wait for it. */
-export async function serveControl({ ground, core, workers }: ControlParts): Promise<void> {
+export async function serveControl({ ground, core, workers, resources }: ControlParts): Promise<void> {
   const { sockets, log, registry } = ground;
   if (!sockets.api && !sockets.metrics) return;
   const { api, metrics } = ground.settings();
@@ -107,6 +110,7 @@ export async function serveControl({ ground, core, workers }: ControlParts): Pro
     changes: ground.changes,
     auth: { tokens: api.tokens, loopback: isLoopback(parseIp(api.listenAddr)!) },
     node: nodePort({ ground, core, workers }),
+    ports: ground.ports,
     explainer: new Explainer(sourcesOf({
       ...core,
       publisher: core.answers.publisher,
@@ -117,7 +121,7 @@ export async function serveControl({ ground, core, workers }: ControlParts): Pro
     log,
     clock: ground.clock,
     version: VERSION,
-  });
+  }, resources);
   if (sockets.api) sockets.api.serve(app);
   if (sockets.metrics) {
     const access = { loopback: isLoopback(parseIp(metrics.listenAddr!)!) };

@@ -8,9 +8,12 @@
  *
  * @module
  */
+import type { Resource } from "../api/resource.ts";
 import type { Changes } from "../change/commit.ts";
 import type { Events } from "../events/events.ts";
 import type { SocketAddress } from "../ip.ts";
+import type { Block } from "../settings/block.ts";
+import { BLOCKS } from "../settings/blocks.ts";
 import type { Settings } from "../settings/settings.ts";
 import type { Store } from "../store/store.ts";
 import type { Logger } from "../telemetry/log.ts";
@@ -36,6 +39,10 @@ export interface NodeOptions {
   readonly watchAnswers?: AnswerWatch;
   /** The parts that nothing else is built on; `PARTS` when left out. */
   readonly parts?: readonly Start[];
+  /** What the API serves; `RESOURCES` when left out. */
+  readonly resources?: readonly Resource[];
+  /** What the settings are of; `BLOCKS` when left out. */
+  readonly blocks?: readonly Block[];
 }
 
 /** A node that answers. */
@@ -71,7 +78,7 @@ export interface RunningNode extends AsyncDisposable {
  */
 export async function startNode(options: NodeOptions): Promise<RunningNode> {
   await using lifetime = new AsyncDisposableStack();
-  const { caCerts = [], watchAnswers = null, parts: starts = PARTS } = options;
+  const { caCerts = [], watchAnswers = null, parts: starts = PARTS, blocks = BLOCKS, resources } = options;
   const ground = openGround(options, lifetime);
   const { sockets, settings, events } = ground;
 
@@ -82,12 +89,12 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
 
   const core = { ...ground, ...sources, answers };
   const parts = await startParts(starts, core, lifetime);
-  const reloads = lifetime.use(new Reloads({ ...ground, answers, parts }));
+  const reloads = lifetime.use(new Reloads({ ...ground, answers, parts, blocks }));
   await health.checker.firstRound(AbortSignal.timeout(settings().health.startTimeout));
   lifetime.use(answers.measure(health));
 
   const workers = await startDnsWorkers(ground, { answers, watchAnswers }, lifetime);
-  await serveControl({ ground, core, workers });
+  await serveControl({ ground, core, workers, ...resources && { resources } });
   lifetime.use(sockets); // once more: a running node closes them first
   lifetime.defer(() => ground.stop());
   events.emit({ kind: "node", state: "answering" });

@@ -11,6 +11,7 @@
  * @module
  */
 import type { Events } from "../events/events.ts";
+import type { Block } from "../settings/block.ts";
 import { needingRestart } from "../settings/reloading.ts";
 import type { Settings } from "../settings/settings.ts";
 import type { Logger } from "../telemetry/log.ts";
@@ -26,6 +27,8 @@ export interface ReloadOptions {
   readonly answers: Pick<Answers, "prepare" | "countRefused">;
   /** Make ready beside each other, and take over in this order. */
   readonly parts: readonly Pick<Part, "name" | "prepare">[];
+  /** What the settings are of. */
+  readonly blocks: readonly Block[];
   /** Those of now. */
   readonly settings: () => Settings;
   /** Makes these the settings of now. */
@@ -59,9 +62,9 @@ export class Reloads implements AsyncDisposable {
    * @throws why they can't be taken over; nothing of them is in effect then, and the refusal is counted
    */
   use(next: Settings): Promise<string[]> {
-    const { events } = this.#options;
+    const { events, blocks } = this.#options;
     const used = this.#last.then(() => this.#use(next)).then(() => {
-      const keys = needingRestart(this.#atStart, next);
+      const keys = needingRestart(this.#atStart, next, blocks);
       events.emit({ kind: "settings", outcome: "reloaded", needingRestart: keys });
       return keys;
     }, (error) => {

@@ -7,6 +7,7 @@ import { createApi } from "../../src/api/api.ts";
 import type { ApiParts } from "../../src/api/ports.ts";
 import { Changes } from "../../src/change/commit.ts";
 import { UNKNOWN_VERDICT } from "../../src/health/verdict.ts";
+import { Ports } from "../../src/port.ts";
 import { Store } from "../../src/store/store.ts";
 import { createLogger } from "../../src/telemetry/log.ts";
 import { ManualClock } from "../clock.ts";
@@ -48,6 +49,7 @@ export function apiWorld(overrides: Partial<ApiParts> = {}): ApiWorld {
     store,
     changes,
     auth: { tokens: [], loopback: true },
+    ports: new Ports(),
     node: {
       settled: () => Promise.resolve(),
       memberHealth: () => ({ ...UNKNOWN_VERDICT, standing: "in", why: null }),

@@ -8,6 +8,7 @@ import type { NodeEvent } from "../../src/events/event.ts";
 import { type Core, type Part, partOf, type Start } from "../../src/node/part.ts";
 import { PARTS } from "../../src/node/parts.ts";
 import { type ReloadOptions, Reloads } from "../../src/node/reload.ts";
+import { BLOCKS } from "../../src/settings/blocks.ts";
 import type { Settings } from "../../src/settings/settings.ts";
 import { createLogger } from "../../src/telemetry/log.ts";
 import { RCODE } from "../../src/wire/record_type.ts";
@@ -39,6 +40,7 @@ class Bed {
         countRefused: () => void this.noted.push("count"),
       },
       parts,
+      blocks: BLOCKS,
       settings: () => TEST_SETTINGS,
       events: { emit: (event) => void this.events.push(event) },
       take: ({ workers }) => void this.noted.push(`take settings ${workers}`),
