@@ -97,10 +97,16 @@ export class AtlasFiles implements AsyncDisposable {
     ]);
     const { endpointLocations } = geoip;
     const atlas = this.#draw({ ...databases, map: map.table });
+    let isTaken = false;
+    const current = () => isTaken ? this.#atlas : atlas;
     return {
-      atlas,
-      placeOf: (member) => placeOf(member, { endpointLocations, city: databases.city }),
+      get atlas() {
+        return current();
+      },
+      placeOf: (member) =>
+        isTaken ? this.placeOf(member) : placeOf(member, { endpointLocations, city: databases.city }),
       take: () => {
+        isTaken = true;
         this.#endpointLocations = endpointLocations;
         this.#prepared = atlas;
         databases.take();
@@ -169,7 +175,7 @@ export class AtlasFiles implements AsyncDisposable {
   }
 }
 
-/** What is known of clients by other settings. */
+/** What is known of clients by other settings: as it was prepared, and from when it is taken on as it is then. */
 export interface PreparedAtlas extends Pick<AtlasFiles, "atlas" | "placeOf"> {
   /** Puts it in effect, and tells of it where it is another. */
   readonly take: () => void;

@@ -13,13 +13,12 @@ import type { Clock } from "../clock.ts";
 import { desiredOf } from "../desired/desired.ts";
 import { applyOverrides, overriddenSource } from "../desired/overridden.ts";
 import type { Fleet } from "../dns/fleet.ts";
-import type { PreparedAtlas } from "../geo/geo_files.ts";
 import { RoundTrips } from "../health/round_trips.ts";
 import { Listeners } from "../listeners.ts";
 import type { Settings } from "../settings/settings.ts";
 import type { Store } from "../store/store.ts";
 import type { Ground } from "./ground.ts";
-import { type ChangeSource, Publisher } from "./publisher.ts";
+import { type ChangeSource, type Geo, Publisher } from "./publisher.ts";
 import type { Sources } from "./sources.ts";
 import { keeperOf } from "./tables_keeper.ts";
 
@@ -29,7 +28,7 @@ const ROUND_TRIPS_INTERVAL_MS = 1_000;
 /** What answers are made of besides the model. */
 interface Ingredients {
   readonly settings: Settings;
-  readonly geo: Pick<PreparedAtlas, "atlas" | "placeOf">;
+  readonly geo: Geo;
 }
 
 /** Answers by other settings, which are ready to be given. */
@@ -85,8 +84,7 @@ export class Answers implements AsyncDisposable {
       changes: changesOf(store),
       overridden: (pool) => applyOverrides(pool, store.overrides.index(), clock.unixMs()),
       standings: health.standings,
-      atlas: () => this.#ingredients.geo.atlas,
-      placeOf: (member) => this.#ingredients.geo.placeOf(member),
+      geo: () => this.#ingredients.geo,
       ...{ clock, log },
       keeper: keeperOf({ store, settings: () => this.#ingredients.settings, log }),
       onAnswersChanged: () => this.#changed.tell(),

@@ -72,6 +72,14 @@ export interface TablesKeeper {
   save(tables: KeptTables): Generator<void>;
 }
 
+/** What is known of clients and members, by the settings of some time. */
+export interface Geo {
+  /** Of clients, at this moment. */
+  readonly atlas: Atlas;
+  /** Where a member stands, if anything says so. */
+  readonly placeOf: (member: SteeredMember) => Place | null;
+}
+
 /** What a publisher works with. */
 export interface PublisherOptions {
   /** The desired state of now. */
@@ -89,10 +97,8 @@ export interface PublisherOptions {
     Standings,
     "put" | "remove" | "begin" | "tell" | "end" | "giveUp" | "replace" | "follow" | "isIn"
   >;
-  /** What is known of clients at this moment. */
-  readonly atlas: () => Atlas;
-  /** Where a member stands, if anybody knows. */
-  readonly placeOf: (member: SteeredMember) => Place | null;
+  /** What the next whole snapshot goes by; tables go by the same as long as they are answered. */
+  readonly geo: () => Geo;
   /** Lets a start begin with the tables of the last run; `null` = they are written anew. */
   readonly keeper: TablesKeeper | null;
   /** Told after each attempt to publish. */
@@ -126,6 +132,8 @@ interface Edition {
   readonly desired: Pick<MergedDesired, "zoneOf" | "fallbackOf">;
   /** What was known of clients then. */
   readonly atlas: Atlas;
+  /** What is known of clients by the same settings, now. */
+  readonly geo: Geo;
   /** Generation that they hold. */
   written: number;
   /** Pools that time has made others, of which the history doesn't know. */
@@ -351,7 +359,7 @@ export class Publisher implements AsyncDisposable {
     const isBoardFull = this.#isBoardFull(present.tables);
     if (isBoardFull) this.#board = this.#grown(present.tables);
     if (isBoardFull || (this.#hasOtherAtlas() && !arePlacesOld)) {
-      await this.#handOver(arePlacesOld ? this.#snapshot.atlas : this.#options.atlas());
+      await this.#handOver(arePlacesOld ? this.#snapshot.atlas : present.geo.atlas);
     }
     this.#tellPublished();
   }
@@ -492,9 +500,10 @@ export class Publisher implements AsyncDisposable {
     const kept = keeper?.load();
     if (!kept || kept.generation > changes.generation()) return null;
     const desired = this.#options.desired();
-    const tables = Tables.load(desired, this.#compileOptions(), kept);
+    const geo = this.#options.geo();
+    const tables = Tables.load(desired, this.#compileOptions(geo), kept);
     if (tables.needsMoreThanKept) return null;
-    const edition = this.#editionOf(tables, desired, kept.generation);
+    const edition = this.#editionOf(tables, { desired, geo, written: kept.generation });
     this.#kept = kept.generation;
     const followed = standings.replace(desired);
     if (this.#isBoardFull(tables)) this.#board = this.#grown(tables);
@@ -516,7 +525,8 @@ export class Publisher implements AsyncDisposable {
 
   /** The first tables, in one go: nothing runs yet that would have to wait. */
   #writeFirst(): Edition {
-    const edition = toEnd(this.#writeWhole(this.#options.desired(), { targetsAtATime: Infinity }));
+    const geo = this.#options.geo();
+    const edition = toEnd(this.#writeWhole(this.#options.desired(), { geo, targetsAtATime: Infinity }));
     if (this.#isBoardFull(edition.tables)) this.#board = this.#grown(edition.tables);
     toEnd(this.#judgeAll());
     toEnd(this.#forgetting());
@@ -579,16 +589,18 @@ export class Publisher implements AsyncDisposable {
 
   /** The tables of a whole snapshot, from which nothing is answered yet. */
   async #made(): Promise<Edition> {
+    // Of one moment, and so of the same settings.
     using frozen = this.#options.frozen();
+    const geo = this.#options.geo();
     this.#dueSince = new Set();
-    const options = { targetsAtATime: TARGETS_AT_A_TIME };
+    const options = { geo, targetsAtATime: TARGETS_AT_A_TIME };
     if (frozen) return await this.#inSlices(this.#writeWhole(frozen, options));
     return toEnd(this.#writeWhole(this.#options.desired(), options));
   }
 
   *#writeWhole(
     desired: MergedDesired,
-    { targetsAtATime }: { readonly targetsAtATime: number },
+    { geo, targetsAtATime }: { readonly geo: Geo; readonly targetsAtATime: number },
   ): Generator<void, Edition> {
     const { standings, changes } = this.#options;
     standings.begin();
@@ -608,20 +620,23 @@ export class Publisher implements AsyncDisposable {
       },
     };
     const tables = yield* Tables.writing(told, {
-      ...this.#compileOptions(),
+      ...this.#compileOptions(geo),
       previous: this.#present?.tables,
       expected: changes.poolCount() * 2,
     });
     if (desired.fallback) tell(steeredPool(poolOfFallback(desired.fallback)));
     standings.follow({ added, gone: [] });
-    return this.#editionOf(tables, desired, desired.generation);
+    return this.#editionOf(tables, { desired, geo, written: desired.generation });
   }
 
-  #editionOf(tables: Tables, desired: Edition["desired"], written: number): Edition {
+  #editionOf(
+    tables: Tables,
+    { desired, geo, written }: Pick<Edition, "desired" | "geo" | "written">,
+  ): Edition {
     const { zoneOf, fallbackOf } = desired;
     const { atlas } = tables.snapshot;
     const due = this.#dueSince ?? new Set<string>();
-    return { tables, desired: { zoneOf, fallbackOf }, atlas, written, due, isFull: false };
+    return { tables, desired: { zoneOf, fallbackOf }, atlas, geo, written, due, isFull: false };
   }
 
   /** Puts new tables in the place of the present ones, made up for what was changed since; whether that was done. */
@@ -642,7 +657,7 @@ export class Publisher implements AsyncDisposable {
     this.#present = next;
     const arePlacesOld = this.#arePlacesOld(next);
     this.#wantsWhole ||= arePlacesOld;
-    await this.#handOver(arePlacesOld ? next.atlas : this.#options.atlas());
+    await this.#handOver(arePlacesOld ? next.atlas : next.geo.atlas);
     this.#tellPublished();
     await this.#inSlices(this.#forgetting());
     return true;
@@ -673,18 +688,20 @@ export class Publisher implements AsyncDisposable {
     }
   }
 
-  #compileOptions(): CompileOptions {
-    const { atlas, placeOf } = this.#options;
-    return { epoch: ++this.#epoch, healthSlots: this.#healthSlots, atlas: atlas(), placeOf };
+  #compileOptions(geo: Geo): CompileOptions {
+    return {
+      ...{ epoch: ++this.#epoch, healthSlots: this.#healthSlots, atlas: geo.atlas },
+      placeOf: (member) => geo.placeOf(member),
+    };
   }
 
   #hasOtherAtlas(): boolean {
-    return this.#snapshot.atlas.edition !== this.#options.atlas().edition;
+    return this.#snapshot.atlas.edition !== this.#present.geo.atlas.edition;
   }
 
   /** Whether members may stand elsewhere, because other databases say where. */
-  #arePlacesOld({ tables, atlas: { city: before } }: Edition): boolean {
-    const { city } = this.#options.atlas();
+  #arePlacesOld({ tables, geo, atlas: { city: before } }: Edition): boolean {
+    const { city } = geo.atlas;
     return tables.asksForPlaces &&
       (city.length !== before.length || city.some((file, i) => file !== before[i]));
   }

@@ -5,6 +5,9 @@
  */
 import { deepEqual, equal, match, rejects } from "node:assert/strict";
 import type { NodeEvent } from "../../src/events/event.ts";
+import type { Atlas } from "../../src/geo/geo_data.ts";
+import { newId } from "../../src/model/id.ts";
+import { poolFieldsSchema } from "../../src/model/model_schema.ts";
 import { type Core, type Part, partOf, type Start } from "../../src/node/part.ts";
 import { PARTS } from "../../src/node/parts.ts";
 import { type ReloadOptions, Reloads } from "../../src/node/reload.ts";
@@ -314,6 +317,32 @@ Deno.test("answers that can't be given refuse the reload as a whole, and count i
     await core.answers.publisher.refresh();
     equal((await ask(node, "x.gslb.example")).rcode, RCODE.REFUSED);
     equal(core.answers.publisher.current.snapshot.atlas.map, null);
+  } finally {
+    await Deno.remove(mapFile);
+  }
+});
+
+Deno.test("what is changed while a reload is published goes by the geo data of before", async () => {
+  const mapFile = await Deno.makeTempFile();
+  await Deno.writeTextFile(mapFile, "203.0.113.0/24 192.0.2.1\n");
+  try {
+    const { node, core, repair } = await startReloaded(0);
+    await using _ = node;
+    repair();
+    const { publisher } = core.answers;
+    let meanwhile: Atlas | null = null;
+    publisher.refresh = async () => {
+      const fields = poolFieldsSchema.parse({ name: "web" });
+      const { generation } = core.changes.commit([{ kind: "createPool", id: newId(), fields }], {
+        ...{ via: "test", by: "", reason: "" },
+      });
+      await publisher.settled(generation);
+      meanwhile = publisher.current.snapshot.atlas;
+      throw new Error("thrown on purpose");
+    };
+    await rejects(node.node.use(otherSettings(mapFile)), /on purpose/);
+    equal(meanwhile, core.geo.atlas);
+    equal(core.geo.atlas.map, null);
   } finally {
     await Deno.remove(mapFile);
   }
