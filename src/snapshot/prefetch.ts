@@ -30,7 +30,11 @@ export class Prefetch {
   readonly #rrsets: Uint32Array;
   readonly #heapAt: Uint32Array;
 
-  /** @param max queries at once */
+  /**
+   * Reads nothing yet.
+   *
+   * @param max queries at once
+   */
   constructor(view: SnapshotView, max: number) {
     this.hashes = new Int32Array(max);
     this.#names = view.names;
