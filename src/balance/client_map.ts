@@ -14,6 +14,7 @@
  * @module
  */
 import type { Extents } from "../geo/extents.ts";
+import { type Decision, type DecisionKey, Decisions, isSame } from "./decisions.ts";
 import { type Fence, type JudgedFence, judgeFence, STATE, type State } from "./fence.ts";
 import { unitVector } from "../geo/location.ts";
 import { hashBits, Rendezvous } from "./hash.ts";
@@ -32,7 +33,7 @@ import {
 } from "./ranking.ts";
 import { type ClientRule, type RuleGroup, RuleGroups } from "./rule_groups.ts";
 import type { Trie } from "./trie.ts";
-import { type Schedule, scheduleOf } from "./weighted.ts";
+import { scheduleOf } from "./weighted.ts";
 
 /** What is known of clients, opened for reading. */
 export interface ClientFacts {
@@ -67,22 +68,11 @@ export interface ClientMapOptions {
   readonly fence: Fence | null;
   /** Addresses in an answer; 0 = all. */
   readonly max: number;
-}
-
-/** Who is answered, in which order. */
-export interface Decision {
-  /** Indices of members (`Candidate.index`) in order; the first `lead` take turns. */
-  readonly order: Uint32Array;
-  /** How many at the head are equals. */
-  readonly lead: number;
-  /** Where the groups of equals behind the head end; `null` = all differ. */
-  readonly ends: Uint32Array | null;
-  /** The equals' turns where their weights differ. */
-  readonly schedule: Schedule | null;
-  /** With a geofence: whether enough are up. Without, what can be answered is judged for all clients alike. */
-  readonly state: State;
-  /** What is left of the equals while some of them drain: their share of the answers; the others go past them. */
-  readonly left: number;
+  /**
+   * Maps that differ from this one only in that more candidates were up; those that are likely to know most come first.
+   * What they decided for clients that get none of the fallen ones still holds.
+   */
+  readonly formers?: readonly ClientMap[];
 }
 
 /** Why a client gets what it gets; for people. */
@@ -134,16 +124,10 @@ const STEPS_OF_MAP = 8;
 const SITES_A_STEP = 4;
 /** With more groups of rules of a kind it isn't looked at whether they make a difference. */
 const GROUPS_COMPARED_MAX = 64;
-/** Different decisions that a map may hold, … */
-const DECISIONS_MAX = 65_536;
-/** … and members and turns in all of them together. */
-const DECISIONS_SIZE_MAX = 1 << 20;
 /** Candidates among whom the first is found in a step. */
 const CANDIDATES_A_STEP = 4;
 /** Their number, squared, divided by this is what sorting them takes beside a step for each. */
 const CANDIDATES_SORTED = 256;
-/** Shorter orders make keys of digits. */
-const CHARACTERS_MIN = 32;
 /** Below this, one place isn't proved nearer than another: the rounding of unit vectors. */
 const DOT_MARGIN = 1e-7;
 
@@ -164,14 +148,14 @@ export class ClientMap {
   #shortcut: Int32Array | null = null;
   #finds = 0;
   #grown = -1;
-  #decisions: Decision[] = [];
-  #decisionsSize = 0;
-  #numbers = new Map<string, number>();
-  /** What the decisions go by. */
-  #keys: string[] = [];
-  /** With a geofence: what each site fences in, by `#keyOf`. */
-  #siteDecisions: string[] | null = null;
+  readonly #decisions = new Decisions();
+  /** With a geofence: the number of the decision for what each site fences in. */
+  #siteDecisions: readonly number[] | null = null;
   readonly #remembered: [v4: Map<number, number>, v6: Map<number, number>] = [new Map(), new Map()];
+  /** By number: what decisions of former maps are here; `undefined` = not asked yet, −1 = they don't hold. */
+  readonly #formers: readonly { readonly map: ClientMap; numbers: (number | undefined)[] }[];
+  /** Of the candidates, where there are former maps. */
+  readonly #indices: ReadonlySet<number> = new Set();
   readonly #groups: RuleGroups;
   /** The kinds of rules that can make a difference. */
   readonly #sees: KindsSeen;
@@ -192,15 +176,14 @@ export class ClientMap {
   #asn: Mmdb | null = null;
   /** How many more steps may be taken. */
   #left = 0;
-  /** The group of rules, and the order of the sites, of the client being made out. */
+  /** The group of rules of the client being made out. */
   #group: RuleGroup | null = null;
-  #order: readonly number[] = [];
-  /** The place that sites were sorted for last, and how; each is asked for twice. */
-  #sorted: { city: Mmdb | null; place: number; sites: readonly number[] } = {
-    city: null,
-    place: 0,
-    sites: [],
-  };
+  /** The sites in the order of the client being made out, as far as any is asked for; and its place, of that database. */
+  #order: readonly number[] = NONE;
+  #orderPlace = 0;
+  #orderCity: Mmdb | null = null;
+  /** Of the place looked at: what sites cost, the way to the client reversed. */
+  readonly #costs: Float64Array;
   /** The nodes on the way to the client, by depth. */
   readonly #cityPath = new Uint32Array(BITS_MAX + 1);
   readonly #asnPath = new Uint32Array(BITS_MAX + 1);
@@ -212,9 +195,10 @@ export class ClientMap {
     this.#facts = facts;
     this.#trie = trie;
     this.#groups = new RuleGroups(options.rules);
-    const { base, candidates, fence } = options;
+    const { base, candidates, fence, max, formers = [] } = options;
     const { sites, unplaced } = sitesOf(base.kind === "nearest" ? candidates : []);
     this.#sites = sites;
+    this.#costs = new Float64Array(sites.length);
     this.#unplaced = unplaced;
     const ranked = candidates.filter(({ isUp }, at) => fence === null || (fence.listed[at] && isUp)).length;
     this.#rendezvous = base.kind === "hashed" && ranked > 1 ? new Rendezvous(candidates) : null;
@@ -222,6 +206,12 @@ export class ClientMap {
       ? new NamedByMap(facts.map, base.named, candidates)
       : null;
     this.#sees = this.#kindsSeen();
+    // Where all are shown the fallen ones were, too; of what is fenced in it matters who is down; and where nothing is
+    // looked at any more all clients are alike.
+    const isVarying = this.#seesCity || this.#sees.cidr || this.#sees.asn || this.#isByAddress;
+    const canInherit = fence === null && max !== 0 && isVarying && candidates.length > 1;
+    this.#formers = canInherit ? formers.map((map) => ({ map, numbers: [] })) : [];
+    if (this.#formers.length > 0) this.#indices = new Set(candidates.map(({ index }) => index));
   }
 
   /** The decision for an address of 4 or 16 bytes; `depth` tells for how wide a prefix it holds. */
@@ -235,7 +225,7 @@ export class ClientMap {
       const known = shortcut[address[0]! << 8 | address[1]!]!;
       if (known < 0) {
         this.depth = ~known & DEPTH_MASK;
-        return this.#decisions[~known >>> DEPTH_BITS]!;
+        return this.#decisions.at(~known >>> DEPTH_BITS);
       }
       if (known > 0) {
         at = known + bitAt(address, SHORTCUT_DEPTH);
@@ -254,7 +244,7 @@ export class ClientMap {
       if (node < 0) {
         this.depth = depth;
         if (++this.#finds === SHORTCUT_FINDS) this.#takeShortcut();
-        return this.#decisions[~node]!;
+        return this.#decisions.at(~node);
       }
       at = node + bitAt(address, depth);
     }
@@ -299,12 +289,11 @@ export class ClientMap {
   #begin(): void {
     this.#root = this.#trie.reserve();
     this.#grown = this.#trie.clearings;
-    this.#decisions = [];
-    this.#decisionsSize = 0;
-    this.#keys = [];
+    this.#decisions.clear();
+    this.#siteDecisions = null;
     this.#shortcut?.fill(0);
-    this.#numbers.clear();
     for (const known of this.#remembered) known.clear();
+    for (const former of this.#formers) former.numbers = [];
   }
 
   #look(address: Uint8Array): void {
@@ -346,7 +335,7 @@ export class ClientMap {
   #areLikeOthers(groups: readonly RuleGroup[]): boolean {
     if (this.#options.base.kind !== "alike" || groups.length > GROUPS_COMPARED_MAX) return false;
     const others = this.#keyOf(this.#rank(null, 0));
-    return groups.every((group) => this.#keyOf(this.#rank(group, 0)) === others);
+    return groups.every((group) => isSame(this.#keyOf(this.#rank(group, 0)), others));
   }
 
   /**
@@ -356,7 +345,8 @@ export class ClientMap {
    * @returns whether the trie still is as it was
    */
   #makeOut(at: number, depth: number, address: Uint8Array): boolean {
-    const decision = this.#explore(depth, address);
+    let decision = this.#inherited(depth, address);
+    if (decision < 0) decision = this.#explore(depth, address);
     const trie = this.#trie;
     if (this.#grown !== trie.clearings) return false;
     for (let bit = depth; bit < this.depth; bit++) {
@@ -364,6 +354,39 @@ export class ClientMap {
       at = trie.words[at]! + bitAt(address, bit);
     }
     return trie.put(at, ~decision);
+  }
+
+  /**
+   * The decision that a former map has made for an address, if it still holds; −1 = there is none. `depth` then says for
+   * how wide a prefix. It could be wider by now, since some that were answered beside it have fallen.
+   */
+  #inherited(depth: number, address: Uint8Array): number {
+    for (const { map, numbers } of this.#formers) {
+      const former = map.#glance(address);
+      if (former < 0) continue;
+      const number = numbers[former] ??= this.#held(map.#decisions.at(former));
+      this.depth = Math.max(depth, map.depth);
+      return number;
+    }
+    return -1;
+  }
+
+  /** The number of a former decision: that it holds for as long as none of those in it has fallen. */
+  #held(decision: Decision): number {
+    for (const index of decision.order) if (!this.#indices.has(index)) return -1;
+    const known = this.#decisions.find(decision);
+    return known >= 0 ? known : this.#added(decision);
+  }
+
+  /** The number of the decision for an address, if it was made out before; else −1. */
+  #glance(address: Uint8Array): number {
+    const trie = this.#trie;
+    if (this.#grown !== trie.clearings) return -1;
+    let node = trie.words[this.#root + (address.length === 4 ? 0 : 1)]!;
+    let depth = 0;
+    while (node > 0) node = trie.words[node + bitAt(address, depth++)]!;
+    this.depth = depth;
+    return ~node;
   }
 
   /** The decision for an address; `depth` then says for how wide a prefix it was made out to hold. */
@@ -383,10 +406,12 @@ export class ClientMap {
     if (isByAddress) end = this.#descendFurther(end, this.#baseDepth(address));
     prefix.set(address);
     maskFrom(prefix, end);
+    this.#order = this.#nearestSites(place);
+    this.#orderPlace = place;
+    this.#orderCity = this.#city;
     const decision = this.#decide(this.#group, place);
     // What a hash says depends on every bit that it looks at.
     const least = isByAddress && this.#rendezvous !== null ? Math.max(depth, hashBits(address)) : depth;
-    this.#order = this.#options.base.kind === "nearest" && this.#left > 0 ? this.#nearestSites(place) : NONE;
     while (end > least && this.#isOtherHalfAlike(end, decision)) clearBit(prefix, --end);
     this.depth = end;
     this.steps += budget - this.#left;
@@ -497,13 +522,13 @@ export class ClientMap {
     const isRuleEnd = cidr < 0 && isLeaf(this.#asn, asn);
     if (isRuleEnd && !isCityEnd) {
       const group = this.#groupFor(cidr, 0, this.#networkAt(asn));
-      if (this.#isRuleEnough(group)) return this.#decide(group, 0) === wanted;
+      if (this.#isRuleEnough(group)) return this.#decidesAs(group, 0, wanted);
     }
     if (isWhole || (isCityEnd && isRuleEnd)) {
       const place = this.#placeAt(city);
       const group = this.#groupFor(cidr, place, this.#networkAt(asn));
       if (isWhole || this.#isBaseSame(depth) || this.#isRuleEnough(group)) {
-        return this.#decide(group, place) === wanted;
+        return this.#decidesAs(group, place, wanted);
       }
       if (this.#rendezvous !== null) return false;
     } else if (isRuleEnd && this.#extents !== null && this.#isBaseSame(depth)) {
@@ -562,13 +587,13 @@ export class ClientMap {
     const place = this.#placeAt(this.#firstLeaf(city));
     const group = this.#groupFor(cidr, place, network);
     if (this.#options.base.kind !== "nearest") {
-      return this.#decide(group, place) === wanted ? ALIKE : MIXED;
+      return this.#decidesAs(group, place, wanted) ? ALIKE : MIXED;
     }
     const isNowhere = extents.minX(extent) === Infinity;
     if (extents.hasUnknown(extent) !== isNowhere) return UNPROVED;
     const isKnown = !isNowhere && this.#order.length > 0;
-    if (isKnown && group === this.#group && this.#isOrderSame(extent, this.#order)) return ALIKE;
-    if (this.#decide(group, place) !== wanted) return MIXED;
+    if (isKnown && group === this.#group && this.#isOrderSame(extent)) return ALIKE;
+    if (!this.#decidesAs(group, place, wanted)) return MIXED;
     if (isNowhere || this.#options.fence && group) return ALIKE;
     return this.#isFenceSame(extent, wanted) ? ALIKE : UNPROVED;
   }
@@ -581,22 +606,40 @@ export class ClientMap {
     return node;
   }
 
-  /** Whether, as seen from anywhere within the bounds, the sites come in this order as far as answers show it. */
-  #isOrderSame(extent: number, order: readonly number[]): boolean {
+  /**
+   * Whether, as seen from anywhere within the bounds, the sites come in the order of the client being made out, as far as
+   * answers show it. Each is nearer than the next one, and hence than all behind; the last one shown is nearer than the
+   * rest, in whichever order that comes.
+   */
+  #isOrderSame(extent: number): boolean {
     const { fence, max } = this.#options;
+    const order = this.#order;
+    const sites = this.#sites;
     let shown = 0;
-    for (let i = 0; i < order.length && this.#left >= 0; i++) {
-      const site = this.#sites[order[i]!]!;
-      this.#left -= Math.floor((this.#sites.length - i) / SITES_A_STEP);
-      // Where only the first is asked for, the order ends with it.
-      const others = i === 0 ? this.#sites : order.slice(i + 1).map((other) => this.#sites[other]!);
-      for (const other of others) {
-        if (other !== site && this.#nearestGain(extent, other, site) > -DOT_MARGIN) return false;
-      }
+    for (let i = 0; i < this.#order.length && this.#left >= 0; i++) {
+      const site = sites[order[i]!]!;
       shown += site.candidates.length;
-      if (fence || (max !== 0 && shown >= max)) return true;
+      if (fence !== null || (max !== 0 && shown >= max)) return this.#isNearerThanRest(extent, i);
+      if (i % SITES_A_STEP === 0) this.#left--;
+      if (i + 1 === this.#order.length) break;
+      if (this.#nearestGain(extent, sites[order[i + 1]!]!, site) > -DOT_MARGIN) return false;
     }
     return this.#left >= 0;
+  }
+
+  /** Whether the site at a position of the order is nearer than all behind it, from anywhere within the bounds. */
+  #isNearerThanRest(extent: number, at: number): boolean {
+    const sites = this.#sites;
+    const site = sites[this.#order[at]!]!;
+    this.#left -= Math.floor((sites.length - at) / SITES_A_STEP);
+    if (this.#left < 0) return false;
+    // Where only the first is asked for, the order ends with it.
+    const isWhole = this.#order.length === sites.length;
+    for (let i = isWhole ? at + 1 : 0; i < sites.length; i++) {
+      const other = isWhole ? sites[this.#order[i]!]! : sites[i]!;
+      if (other !== site && this.#nearestGain(extent, other, site) > -DOT_MARGIN) return false;
+    }
+    return true;
   }
 
   /** Whether, seen from anywhere within the bounds, each site that may be the nearest one fences in the same decision. */
@@ -604,12 +647,11 @@ export class ClientMap {
     if (!this.#options.fence || this.#group !== null) return false;
     this.#left -= Math.floor(this.#sites.length ** 2 / SITES_A_STEP);
     if (this.#left < 0) return false;
-    this.#siteDecisions ??= this.#sites.map((site) => this.#fencedKey(site.candidates));
-    const key = this.#keys[wanted];
-    const isSame = (site: number) => this.#siteDecisions![site] === key;
+    this.#siteDecisions ??= this.#sites.map(({ candidates }) => this.#numberOf(this.#fencedIn(candidates)));
+    const isWanted = (site: number) => this.#siteDecisions![site] === wanted;
     return this.#sites.every((site, i) =>
-      isSame(i) ||
-      this.#sites.some((nearer, j) => isSame(j) && this.#nearestGain(extent, site, nearer) <= -DOT_MARGIN)
+      isWanted(i) ||
+      this.#sites.some((nearer, j) => isWanted(j) && this.#nearestGain(extent, site, nearer) <= -DOT_MARGIN)
     );
   }
 
@@ -644,38 +686,77 @@ export class ClientMap {
     this.#left -= max === 1
       ? Math.floor(candidates.length / CANDIDATES_A_STEP)
       : candidates.length + Math.floor(candidates.length ** 2 / CANDIDATES_SORTED);
-    const ranking = this.#rank(group, place);
-    const key = this.#keyOf(ranking);
-    const known = this.#numbers.get(key);
-    if (known !== undefined) return known;
-    const shown = shownOf(ranking, max);
-    const ends = ranking.ends?.filter((end) => end <= shown) ?? [];
-    const order = ranking.order.slice(0, shown);
-    const equals = order.slice(0, ranking.lead);
-    const weights = equals.map((position) => candidates[position]!.weight);
-    const schedule = scheduleOf(weights);
-    this.#decisionsSize += order.length + (schedule ? schedule.size : 0);
-    // A decision that is forgotten takes the whole trie with it.
-    if (this.#decisions.length === DECISIONS_MAX || this.#decisionsSize > DECISIONS_SIZE_MAX) {
-      this.#trie.clear();
+    return this.#numberOf(this.#rank(group, place));
+  }
+
+  /**
+   * Whether clients at a place are decided as wanted, which is the decision of the client being made out. Where only the
+   * order of sites counts that is seen without a decision of their own.
+   */
+  #decidesAs(group: RuleGroup | null, place: number, wanted: number): boolean {
+    const { base, fence } = this.#options;
+    const isByOrder = base.kind === "nearest" && fence === null && group === this.#group &&
+      this.#order.length > 0 && this.#isPlaced(place);
+    if (!isByOrder) return this.#decide(group, place) === wanted;
+    this.#left -= Math.floor(this.#sites.length / SITES_A_STEP / SITES_A_STEP);
+    if (this.#isOrderAt(place)) return true;
+    // Where a rule moves members to the front, the same may be left behind them.
+    return group !== null && this.#decide(group, place) === wanted;
+  }
+
+  /** Whether the sites come in the order of the client being made out, as far as answers show it. */
+  #isOrderAt(place: number): boolean {
+    const { max } = this.#options;
+    const first = this.#costOfSites(place);
+    const order = this.#order;
+    if (first !== order[0]) return false;
+    if (this.#order.length === 1) return true;
+    const costs = this.#costs;
+    let shown = 0;
+    for (let i = 0; i + 1 < this.#order.length; i++) {
+      shown += this.#sites[order[i]!]!.candidates.length;
+      const isLast = max !== 0 && shown >= max;
+      for (let j = i + 1; j < (isLast ? this.#order.length : i + 2); j++) {
+        const [a, b] = [order[i]!, order[j]!];
+        if (costs[b]! < costs[a]! || (costs[b] === costs[a] && b < a)) return false;
+      }
+      if (isLast) return true;
     }
-    this.#numbers.set(key, this.#decisions.length);
-    this.#keys.push(key);
-    return this.#decisions.push({
-      order: indicesOf(order, candidates),
-      lead: ranking.lead,
-      ends: ends.length > 0 ? Uint32Array.from(ends) : null,
-      schedule,
-      state: ranking.state,
-      left: leftOf(equals.map((position) => candidates[position]!)),
-    }) - 1;
+    return true;
+  }
+
+  /** The number of the decision for a ranking. */
+  #numberOf(ranking: Ranking & { readonly state: State }): number {
+    const { candidates } = this.#options;
+    const key = this.#keyOf(ranking);
+    const known = this.#decisions.find(key);
+    if (known >= 0) return known;
+    const equals = ranking.order.slice(0, ranking.lead).map((position) => candidates[position]!);
+    const schedule = scheduleOf(equals.map(({ weight }) => weight));
+    return this.#added({ ...key, schedule, left: leftOf(equals) });
+  }
+
+  #added(decision: Decision): number {
+    const number = this.#decisions.add(decision);
+    // A decision that is forgotten takes the whole trie with it.
+    if (this.#decisions.isFull) this.#trie.clear();
+    return number;
   }
 
   /** Says everything of a decision that makes it another one. */
-  #keyOf(ranking: Ranking & { readonly state: State }): string {
-    const shown = shownOf(ranking, this.#options.max);
+  #keyOf(ranking: Ranking & { readonly state: State }): DecisionKey {
+    const { candidates, max } = this.#options;
+    const shown = shownOf(ranking, max);
     const ends = ranking.ends?.filter((end) => end <= shown) ?? [];
-    return `${ranking.state} ${ranking.lead} ${ends} ${textOf(ranking.order, shown)}`;
+    return {
+      order: indicesOf(
+        shown === ranking.order.length ? ranking.order : ranking.order.slice(0, shown),
+        candidates,
+      ),
+      lead: ranking.lead,
+      ends: ends.length > 0 ? Uint32Array.from(ends) : null,
+      state: ranking.state,
+    };
   }
 
   /** The group of rules that matches, of the kinds that make a difference. */
@@ -729,8 +810,7 @@ export class ClientMap {
     if (group) return group.candidates;
     switch (this.#options.base.kind) {
       case "nearest": {
-        const [nearest] = this.#nearestSites(place);
-        return nearest === undefined ? null : this.#sites[nearest]!.candidates;
+        return this.#isPlaced(place) ? this.#sites[this.#costOfSites(place)]!.candidates : null;
       }
       case "mapped": {
         const named = this.#named?.at(this.#prefix) ?? [];
@@ -767,38 +847,51 @@ export class ClientMap {
   #rankNearest(place: number): Ranking {
     const sites = this.#nearestSites(place);
     if (sites.length === 0) return rankEqual(this.#options.candidates);
-    return rankGroups([...sites.map((site) => this.#sites[site]!.candidates), this.#unplaced]);
+    const groups: (readonly number[])[] = sites.map((site) => this.#sites[site]!.candidates);
+    if (this.#unplaced.length > 0) groups.push(this.#unplaced);
+    return rankGroups(groups);
   }
 
-  /** What a geofence leaves of these candidates, by `#keyOf`. */
-  #fencedKey(inside: readonly number[]): string {
+  /** What a geofence leaves of these candidates. */
+  #fencedIn(inside: readonly number[]): Ranking & { readonly state: State } {
     const { candidates, fence } = this.#options;
-    return this.#keyOf(this.#rankInside(judgeFence(fence!, candidates, inside)));
+    return this.#rankInside(judgeFence(fence!, candidates, inside));
   }
 
-  /**
-   * Sites by distance from a place of the database; none when nobody knows where it is. Where only the first counts, it
-   * is all there is.
-   */
+  /** Sites by distance from a place of the database; none when it isn't known. Where only the first counts, it is all. */
   #nearestSites(place: number): readonly number[] {
+    if (!this.#isPlaced(place)) return NONE;
+    if (place === this.#orderPlace && this.#city === this.#orderCity) return this.#order;
+    const first = this.#costOfSites(place);
+    return this.#isFirstEnough ? [first] : orderBy(this.#costs);
+  }
+
+  get #isFirstEnough(): boolean {
+    return this.#options.max === 1 || this.#options.fence !== null;
+  }
+
+  /** Whether there are sites, and it is known how far they are from a place. */
+  #isPlaced(place: number): boolean {
     const city = this.#city;
+    return this.#sites.length > 0 && place !== 0 && city !== null && !Number.isNaN(city.latitude(place));
+  }
+
+  /** Works out what each site costs from a known place. @returns the one with the least costs, the first among equals */
+  #costOfSites(place: number): number {
+    const city = this.#city!;
     const sites = this.#sites;
-    if (sites.length === 0 || place === 0 || !city || Number.isNaN(city.latitude(place))) return NONE;
-    if (place === this.#sorted.place && city === this.#sorted.city) return this.#sorted.sites;
     const x = city.x(place);
     const y = city.y(place);
     const z = city.z(place);
-    // The larger the scalar product of two unit vectors, the shorter the way between them.
-    const costs = new Float64Array(sites.length);
+    const costs = this.#costs;
     let first = 0;
-    for (let i = 0; i < costs.length; i++) {
+    // The larger the scalar product of two unit vectors, the shorter the way between them.
+    for (let i = 0; i < sites.length; i++) {
       const site = sites[i]!;
       costs[i] = -(site.x * x + site.y * y + site.z * z);
       if (costs[i]! < costs[first]!) first = i;
     }
-    const order = this.#options.max === 1 || this.#options.fence ? [first] : orderBy(costs);
-    this.#sorted = { city, place, sites: order };
-    return order;
+    return first;
   }
 }
 
@@ -807,14 +900,6 @@ function shownOf({ order, lead, ends }: Ranking, max: number): number {
   if (max === 0) return order.length;
   if (max <= lead) return lead;
   return ends?.find((end) => end >= max) ?? Math.min(max, order.length);
-}
-
-/** The first numbers of an order as a text that no other has: of hundreds characters take less than digits. */
-function textOf(order: readonly number[], count: number): string {
-  if (count < CHARACTERS_MIN) return order.slice(0, count).join(" ");
-  let text = "";
-  for (let i = 0; i < count; i++) text += String.fromCharCode(order[i]! >>> 16, order[i]! & 0xffff);
-  return text;
 }
 
 /** Weights are those of now; what they would be without drains follows from what is left. */

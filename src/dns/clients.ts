@@ -54,6 +54,8 @@ export interface Grounds {
   readonly words: Uint32Array;
   /** By state, see `Clients.of`. */
   readonly maps: Map<string, ClientsOfList>;
+  /** The first of these maps, and those made last: of `RECENT_MAX` states. */
+  readonly recent: { readonly state: string; readonly map: ClientMap }[];
 }
 
 /**
@@ -67,6 +69,8 @@ export interface Grounds {
  */
 export type Among = "up" | "past" | "all" | "past all" | "inside";
 
+/** So many states of health are looked through for maps in which more was up. */
+const RECENT_MAX = 8;
 /** Maps kept before all are forgotten: those of former states of health are among them. */
 const MAPS_MAX = 16_384;
 
@@ -122,14 +126,17 @@ export class OpenAtlas implements ClientFacts {
   }
 
   /** The decisions on these grounds in this state of health; made when there are none. */
-  decisionsFor({ maps }: Grounds, state: string, options: () => ClientMapOptions): ClientsOfList {
-    const known = maps.get(state);
+  decisionsFor(grounds: Grounds, state: string, options: () => ClientMapOptions): ClientsOfList {
+    const known = grounds.maps.get(state);
     if (known) return known;
     if (++this.#maps > MAPS_MAX) this.#forget();
-    const given = options();
+    const given = { ...options(), formers: formersOf(grounds, state) };
     const isSomebodyUp = given.candidates.some(({ isUp }) => isUp);
     const made = { map: new ClientMap(given, this, this.#trie), isSomebodyUp };
-    maps.set(state, made);
+    grounds.maps.set(state, made);
+    // The first one is kept, since it is mostly the one in which all are up.
+    if (grounds.recent.length === RECENT_MAX) grounds.recent.splice(1, 1);
+    grounds.recent.push({ state, map: made.map });
     return made;
   }
 
@@ -139,7 +146,7 @@ export class OpenAtlas implements ClientFacts {
     const alike = this.#grounds.get(hash);
     const known = alike?.find((grounds) => isSame(grounds.words, words));
     if (known) return known;
-    const made = { words: words.slice(), maps: new Map<string, ClientsOfList>() };
+    const made = { words: words.slice(), maps: new Map<string, ClientsOfList>(), recent: [] };
     if (alike) alike.push(made);
     else this.#grounds.set(hash, [made]);
     return made;
@@ -147,11 +154,31 @@ export class OpenAtlas implements ClientFacts {
 
   #forget(): void {
     this.#maps = 1;
-    for (const { maps } of [...this.#grounds.values()].flat()) maps.clear();
+    for (const { maps, recent } of [...this.#grounds.values()].flat()) {
+      maps.clear();
+      recent.length = 0;
+    }
     this.#grounds.clear();
     this.#named.clear();
     this.#trie = new Trie();
   }
+}
+
+/** Of the same list, the map made last in which more was up, and the first one. With round trips they aren't comparable. */
+function formersOf({ words, recent }: Grounds, state: string): ClientMap[] {
+  if (ALGORITHMS[words[0]!] === "latency") return [];
+  const within = recent.filter((former) => isWithin(state, former.state));
+  const [first, last] = [within[0], within.at(-1)];
+  if (!first || !last) return [];
+  return first === last ? [first.map] : [last.map, first.map];
+}
+
+/** Whether all that are up in a state are so in another one, too. */
+function isWithin(state: string, other: string): boolean {
+  for (let i = 0; i < state.length; i++) {
+    if ((state.charCodeAt(i) & ~other.charCodeAt(i)) !== 0) return false;
+  }
+  return true;
 }
 
 /** FNV-1a over words. */
@@ -271,18 +298,16 @@ export class Clients {
   #stateOf(list: number): string {
     const records = this.#records;
     const count = membersIn(records, list);
+    const outsiders = outsidersIn(records, list);
     let state = "";
     let bits = 0;
-    let size = 0;
-    const add = (slot: number | null) => {
+    for (let i = 0; i < count + outsiders; i++) {
+      const slot = i < count ? slotOf(records, list, i) : outsiderSlotOf(records, list, i - count);
       bits = bits << 1 | (slot !== null && this.#board.isUp(slot) ? 1 : 0);
-      if (++size % BITS_IN_CHARACTER !== 0) return;
+      if ((i + 1) % BITS_IN_CHARACTER !== 0) continue;
       state += String.fromCharCode(bits);
       bits = 0;
-    };
-    for (let i = 0; i < count; i++) add(slotOf(records, list, i));
-    const outsiders = outsidersIn(records, list);
-    for (let i = 0; i < outsiders; i++) add(outsiderSlotOf(records, list, i));
+    }
     state += String.fromCharCode(bits);
     if (ALGORITHMS[algorithmOf(records, list)] !== "latency") return state;
     for (let i = 0; i < count; i++) state += ` ${this.#board.rtt[slotOf(records, list, i)]}`;
@@ -377,12 +402,11 @@ export class Clients {
 
   /** Rules whose member is among the candidates. */
   #rules(list: number, candidates: readonly Candidate[]): ClientRule[] {
-    return rulesOf(this.#records, list)
-      .map(({ match, member }) => ({
-        match,
-        candidate: candidates.findIndex(({ index }) => index === member),
-      }))
-      .filter(({ candidate }) => candidate >= 0);
+    const positions = new Map(candidates.map(({ index }, position) => [index, position]));
+    return rulesOf(this.#records, list).flatMap(({ match, member }) => {
+      const candidate = positions.get(member);
+      return candidate === undefined ? [] : { match, candidate };
+    });
   }
 }
 

@@ -6,7 +6,8 @@
  *
  * @module
  */
-import type { ClientMap, Decision } from "../balance/client_map.ts";
+import type { ClientMap } from "../balance/client_map.ts";
+import type { Decision } from "../balance/decisions.ts";
 import type { State } from "../balance/fence.ts";
 import { rankByTier } from "../balance/failover.ts";
 import { rankByLatency } from "../balance/latency.ts";

@@ -342,6 +342,65 @@ Deno.test("decisions are the oracle's, and hold for exactly the scope: 1,000 ran
   ok(shown > 0.9 * 1000 * CLIENTS, `${shown} of ${1000 * CLIENTS} scopes are shown to be the widest`);
 });
 
+/** The world when some candidates have fallen: those that are left keep their indices, and rules for others are gone. */
+function fallen(world: TestWorld, isLeft: (candidate: Candidate) => boolean): TestWorld {
+  const candidates = world.candidates.filter(isLeft);
+  const positions = world.candidates.map((candidate) => candidates.indexOf(candidate));
+  const rules = world.rules.filter(({ candidate }) => positions[candidate]! >= 0)
+    .map((rule) => ({ ...rule, candidate: positions[rule.candidate]! }));
+  const base: Base = world.base.kind === "alike"
+    ? { kind: "alike", ranking: { order: [...candidates.keys()], lead: candidates.length } }
+    : world.base;
+  return { ...world, candidates, rules, base };
+}
+
+/**
+ * Checks that what was decided before candidates fell is right for what is left of it, and holds for the scope.
+ *
+ * @returns how many decisions were taken over: made out without a step
+ */
+function checkFall(seed: number): number {
+  const before = worldOf(seed, true);
+  const { random } = before;
+  if (before.fence || before.candidates.length < 3) return 0;
+  const trie = new Trie();
+  const all = new ClientMap(before, before.facts, trie);
+  const clients = Array.from({ length: 12 }, () => {
+    const { bytes, length } = parsePrefix(`${random.pick(before.networks).prefix}`);
+    return bytes.map((byte, at) => byte | random.below(256) & maskBehind(length, at));
+  });
+  for (const client of clients.slice(0, 9)) all.find(client);
+  let taken = 0;
+  let formers = [all];
+  let left = before.candidates;
+  for (let fall = 0; fall < 2 && left.length > 1; fall++) {
+    const gone = random.pick(left);
+    left = left.filter((candidate) => candidate !== gone);
+    const world = fallen(before, (candidate) => left.includes(candidate));
+    const map = new ClientMap({ ...world, formers }, world.facts, trie);
+    for (const client of clients) {
+      const at = `seed ${seed}, fall ${fall}, client ${formatIp(client)}`;
+      const steps = map.steps;
+      const decision = decisionOf(map, client);
+      if (map.steps === steps && left.length > 1) taken++;
+      const scope = map.depth;
+      equal(decision, oracle(world, client), at);
+      const within = `${formatIp(client.map((byte, k) => byte & ~maskBehind(scope, k)))}/${scope}`;
+      for (const other of turningPoints(world, within)) {
+        equal(oracle(world, other), decision, `${at}, scope ${scope}: ${formatIp(other)}`);
+      }
+    }
+    formers = [map, ...formers];
+  }
+  return taken;
+}
+
+Deno.test("when candidates fall, the decisions for clients that got none of them are taken over and right", () => {
+  let taken = 0;
+  for (let seed = 1; seed <= 150; seed++) taken += checkFall(seed);
+  ok(taken > 400, `${taken} decisions were taken over`);
+});
+
 Deno.test("without bounds worked out decisions are the same, and the scope is never too wide", () => {
   for (let seed = 1; seed <= 100; seed++) {
     const world = worldOf(seed, false);
