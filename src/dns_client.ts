@@ -3,7 +3,7 @@
  *
  * A query goes out once, over UDP, and again over TCP if the answer is truncated. A datagram counts as the
  * answer only if it comes from the server asked and carries the query's id and question (RFC 5452 §9.1);
- * anything else is passed over, as somebody may be guessing.
+ * anything else is passed over, as it may be a guess.
  *
  * @module
  */
@@ -13,7 +13,7 @@ import { decodeMessage, encodeQuery, type Message } from "./wire/message.ts";
 import { lowerCaseName, nameToWire, sameName } from "./wire/name.ts";
 import { RCODE } from "./wire/record_type.ts";
 
-/** What is asked, whom, and how. */
+/** What is asked, which server, and how. */
 export interface QueryOptions {
   /** Address and port of the server. */
   readonly server: SocketAddress;

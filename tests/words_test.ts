@@ -32,50 +32,6 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   "docs/choosing.md": ["## Whom an answer is for"],
 };
 
-/** Pages still to be done; the generated ones follow the texts that they are generated from. */
-const PAGES_TO_DO: readonly string[] = ["docs/API.md", "docs/architecture.md", "docs/configuration.md"];
-
-/** Rooms of `src/` whose texts for people are still to be done. */
-const TEXTS_TO_DO: readonly string[] = [
-  "api",
-  "change",
-  "cli",
-  "demo",
-  "dns",
-  "explain",
-  "health",
-  "main.ts",
-  "model",
-  "node",
-  "resolver",
-  "settings",
-];
-
-/** Rooms of `src/` whose comments are still to be done. */
-const COMMENTS_TO_DO: readonly string[] = [
-  "api",
-  "balance",
-  "change",
-  "cli",
-  "demo",
-  "desired",
-  "dns",
-  "dns_client.ts",
-  "explain",
-  "geo",
-  "health",
-  "input",
-  "main.ts",
-  "model",
-  "node",
-  "resolver",
-  "snapshot",
-  "sockets",
-  "store",
-  "telemetry",
-  "wire",
-];
-
 const SEARCHES = WORDS.map(([instead, { source }]) => ({
   instead,
   search: new RegExp(`\\b(?:${source.replaceAll(" ", "[\\s*/]+")})\\b`, "gi"),
@@ -113,11 +69,6 @@ const SOURCES = ["main.ts", ...await filesBelow("src")].map((file) => ({
   text: Deno.readTextFileSync(`${ROOT}/${file}`),
 }));
 
-/** `src/dns/engine.ts` is in `dns`, `src/ip.ts` is a room of its own, `ip.ts`. */
-const roomOf = (file: string) => file.replace(/^src\//, "").split("/")[0]!;
-
-const sourcesBut = (rooms: readonly string[]) => SOURCES.filter(({ file }) => !rooms.includes(roomOf(file)));
-
 Deno.test("wordsIn() finds words across lines and in any case, names the place, and leaves parts of words", () => {
   const text = "Nobody.\nTakes their\n * turns; amended, bodywork, well known, it is well below";
   deepEqual(wordsIn("a.md", { text, line: 7 }), [
@@ -146,22 +97,18 @@ Deno.test("literalsOf() and commentsOf() tell strings, templates, comments and r
 });
 
 Deno.test("pages say it in the words of the field", async () => {
-  const files = (await pages()).map(({ file }) => file).filter((file) => !PAGES_TO_DO.includes(file));
+  const files = (await pages()).map(({ file }) => file);
   none(files.flatMap((file) => wordsIn(file, proseOf(file))));
 });
 
 Deno.test("what the program shows says it in the words of the field", () => {
   none(
-    sourcesBut(TEXTS_TO_DO).flatMap(({ file, text }) =>
-      literalsOf(text).flatMap((piece) => wordsIn(file, shown(piece)))
-    ),
+    SOURCES.flatMap(({ file, text }) => literalsOf(text).flatMap((piece) => wordsIn(file, shown(piece)))),
   );
 });
 
 Deno.test("comments say it in the words of the field", () => {
   none(
-    sourcesBut(COMMENTS_TO_DO).flatMap(({ file, text }) =>
-      commentsOf(text).flatMap((piece) => wordsIn(file, piece))
-    ),
+    SOURCES.flatMap(({ file, text }) => commentsOf(text).flatMap((piece) => wordsIn(file, piece))),
   );
 });

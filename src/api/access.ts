@@ -14,7 +14,7 @@ import { ApiProblem } from "./problem.ts";
 
 /** Who is let in. */
 export interface Access {
-  /** Bearer tokens of which each opens everything; empty = nobody has to log in. */
+  /** Bearer tokens of which each opens everything; empty = no login is needed. */
   readonly tokens: readonly string[];
   /** Whether the API listens on a loopback address: then foreign `Host` names are refused. */
   readonly loopback: boolean;

@@ -17,13 +17,13 @@ import { BASE, json, problems, type Routes } from "./route.ts";
 const degrees = z.number().nullable().meta({ description: "Degrees" });
 
 const HealthSchema = z.object({
-  state: z.enum(["healthy", "unhealthy", "unknown"]).meta({ description: "As probed" }),
-  standing: z.enum(["in", "out"]).meta({ description: "Whether it may be answered, as far as health goes" }),
+  state: z.enum(["healthy", "unhealthy", "unknown"]).meta({ description: "As the probes find it" }),
+  standing: z.enum(["in", "out"]).meta({ description: "Whether it is eligible, as far as health goes" }),
   why: z.string().nullable().meta({ description: "Why it is out, or in although it is down" }),
-  since: z.string().nullable().meta({ description: "When the state became what it is, RFC 3339" }),
+  since: z.string().nullable().meta({ description: "Since when it is in this state, RFC 3339" }),
   lastError: z.string().nullable().meta({ description: "Why the last probe failed" }),
-  latencyMs: z.number().nullable().meta({ description: "Of the last probe that succeeded" }),
-  checkedAt: z.string().nullable().meta({ description: "When it was probed last, RFC 3339" }),
+  latencyMs: z.number().nullable().meta({ description: "Duration of the last successful probe" }),
+  checkedAt: z.string().nullable().meta({ description: "When it was last probed, RFC 3339" }),
 });
 
 const CandidateSchema = z.object({
@@ -33,15 +33,15 @@ const CandidateSchema = z.object({
   address: z.string().nullable().meta({ description: "What is answered for it" }),
   outcome: z.enum(["kept", "dropped"]).meta({
     description:
-      "kept: answered to this client now (rank tells) or when its turn comes; dropped: not as things are. " +
+      "kept: in this answer (then it has a rank) or in one to come as it rotates; dropped: in no answer as things are.  " +
       "Tables of the shell call it answered where it is kept and has a rank, else kept or dropped",
   }),
   reason: z.string().meta({ description: "Why, in words" }),
   rank: z.int().min(1).nullable().meta({
-    description: "Its place in the answer; null = it isn't in this one",
+    description: "Its rank in the answer; null = it isn't in this one",
   }),
   distanceKm: z.number().nullable().meta({ description: "From the client" }),
-  weight: z.int().meta({ description: "Its share among its equals" }),
+  weight: z.int().meta({ description: "Its share among members of equal rank" }),
   priority: z.int().meta({ description: "Its tier under failover; 0 = the last one" }),
   health: HealthSchema.nullable().meta({ description: "null = it isn't probed" }),
   override: z.object({
@@ -49,22 +49,22 @@ const CandidateSchema = z.object({
     reason: z.string().meta({ description: "Why" }),
     owner: z.string().meta({ description: "Who can be asked about it" }),
     expiresAt: z.string().meta({ description: "When it ends, RFC 3339" }),
-  }).nullable().meta({ description: "The override that rules it" }),
+  }).nullable().meta({ description: "The override in effect on it" }),
 }).openapi("ExplainedCandidate");
 
 const ExplanationSchema = z.object({
   at: z.string().meta({ description: "When, RFC 3339" }),
-  generation: z.int().min(0).meta({ description: "Of the model that is answered" }),
+  generation: z.int().min(0).meta({ description: "Of the model in the answers" }),
   question: z.object({
     name: z.string().meta({ description: "Lower-case, no final dot" }),
     type: z.string().meta({ description: "Record type" }),
     ecs: z.string().nullable().meta({ description: "The client subnet that is sent along" }),
     wire: z.string().meta({ description: "The packet in hex: sent by the client, it gets this answer" }),
-  }).meta({ description: "What is asked" }),
+  }).meta({ description: "The question" }),
   client: z.object({
-    address: z.string().meta({ description: "That was decided by; of a subnet its first one" }),
+    address: z.string().meta({ description: "The address that decided; of a subnet, its first one" }),
     source: z.enum(["address", "ecs"]).meta({ description: "Where the address comes from" }),
-    prefix: z.string().meta({ description: "As much of it as is known" }),
+    prefix: z.string().meta({ description: "As far as it is known" }),
     country: z.string().nullable().meta({ description: "Two letters" }),
     continent: z.string().nullable().meta({ description: "Two letters" }),
     asn: z.int().nullable().meta({ description: "Number of the autonomous system" }),
@@ -72,12 +72,14 @@ const ExplanationSchema = z.object({
     longitude: degrees,
     geoRule: z.string().nullable().meta({ description: "The rule that matched", examples: ["country DE"] }),
     mapFile: z.object({
-      prefix: z.string().meta({ description: "As it stands there" }),
+      prefix: z.string().meta({ description: "As written there" }),
       line: z.int().min(1).meta({ description: "Its line" }),
     }).nullable().meta({
       description: "The line of the map file that matched",
     }),
-  }).meta({ description: "Whom the answer is for; facts are null where the answer doesn't depend on them" }),
+  }).meta({
+    description: "The client the answer is for; facts are null where the answer doesn't depend on them",
+  }),
   steps: z.array(z.object({
     kind: z.enum(STEP_KINDS).meta({ description: "What it is about" }),
     text: z.string().meta({ description: "The decision in words" }),
@@ -86,17 +88,17 @@ const ExplanationSchema = z.object({
   }),
   candidates: z.array(CandidateSchema).meta({ description: "Every member of the pools that were looked at" }),
   rotation: z.object({
-    ticket: z.int().min(0).meta({ description: "The number that the next answer draws" }),
-    members: z.int().min(2).meta({ description: "That take turns" }),
-    turn: z.int().min(1).meta({ description: "Of this answer, from 1 on" }),
-    cycle: z.int().min(1).meta({ description: "Turns until all begins anew" }),
-    next: z.array(z.string()).meta({ description: "With what this and the next answers begin" }),
-  }).nullable().meta({ description: "null = nobody takes turns" }),
+    ticket: z.int().min(0).meta({ description: "The ticket that the next answer draws" }),
+    members: z.int().min(2).meta({ description: "Members that rotate" }),
+    turn: z.int().min(1).meta({ description: "Position of this answer in the cycle, from 1" }),
+    cycle: z.int().min(1).meta({ description: "Length of the cycle" }),
+    next: z.array(z.string()).meta({ description: "The first address of this and of the next answers" }),
+  }).nullable().meta({ description: "null = nothing rotates" }),
   answer: z.object({
     rcode: z.string().meta({ description: "Response code", examples: ["NOERROR", "NXDOMAIN", "REFUSED"] }),
-    truncated: z.boolean().meta({ description: "Whether the client has to come back over TCP" }),
+    truncated: z.boolean().meta({ description: "Whether the client has to retry over TCP" }),
     records: z.array(z.object({
-      name: z.string().meta({ description: "Its owner" }),
+      name: z.string().meta({ description: "Owner name" }),
       type: z.string().meta({ description: "Record type" }),
       ttl: z.int().min(0).meta({ description: "Seconds" }),
       data: z.string().meta({ description: "Presentation form" }),
@@ -107,11 +109,11 @@ const ExplanationSchema = z.object({
     }),
     wire: z.string().meta({ description: "Its bytes in hex" }),
     text: z.string().meta({ description: "The same as dig prints it" }),
-  }).meta({ description: "What is sent" }),
+  }).meta({ description: "The answer as sent" }),
 }).openapi("Explanation");
 
 const span = z.object({
-  typicalMs: z.number().meta({ description: "On average over when the fault comes" }),
+  typicalMs: z.number().meta({ description: "Mean over all moments at which the fault can come" }),
   worstMs: z.number().meta({ description: "Never longer" }),
 });
 
@@ -121,7 +123,7 @@ const faultBudget = z.object({
 });
 
 const BudgetSchema = z.object({
-  name: z.string().meta({ description: "As it was asked for" }),
+  name: z.string().meta({ description: "As given in the request" }),
   service: z.string().nullable().meta({ description: "Domain of the service; null = the static fallback" }),
   ttl: z.int().min(0).meta({ description: "Seconds" }),
   pools: z.array(z.object({
@@ -130,21 +132,21 @@ const BudgetSchema = z.object({
     refusing: faultBudget.nullable().meta({ description: "Backends whose probes fail at once" }),
     hanging: faultBudget.nullable().meta({ description: "Backends whose probes fail by the time-out" }),
     back: span.nullable().meta({
-      description: "From being well to the first answer; null = nothing is probed, or an operator decides",
+      description: "From recovery to the first answer; null = nothing is probed, or an operator decides",
     }),
-    failback: z.string().nullable().meta({ description: "How members come back beyond that" }),
+    failback: z.string().nullable().meta({ description: "What members wait for beyond that" }),
   })).meta({ description: "In the order in which they answer" }),
   flipGuardHoldMs: z.number().nullable().meta({
-    description: "How much longer it takes when very many targets turn down at once",
+    description: "How much longer it takes when very many targets go down at once",
   }),
   failovers: z.array(z.object({
     pool: z.string().meta({ description: "Its name" }),
     member: z.string().meta({ examples: ["192.0.2.1:443"], description: "Address and port" }),
-    check: z.string().meta({ description: "The check that changed its mind" }),
+    check: z.string().meta({ description: "The check whose verdict changed" }),
     direction: z.enum(["down", "up"]).meta({ description: "Out of the answers, or back" }),
     at: z.string().meta({ description: "When the answers showed it, RFC 3339" }),
     detectedMs: z.number().nullable().meta({
-      description: "From the last probe that said otherwise to the verdict; null = not known",
+      description: "From the last probe that still found the old state to the verdict; null = not known",
     }),
     heldMs: z.number().meta({ description: "For how long the flip guard held it back" }),
   })).meta({ description: "Of this run, ten at most of each target, the newest first" }),
@@ -152,7 +154,7 @@ const BudgetSchema = z.object({
 
 const name = z.string({ error: "name is required (write ?name=www.example.com)" }).refine(isName, {
   error: ({ input }) => `name ${show(input)} is no domain name (write www.example.com)`,
-}).meta({ description: "What is asked for", examples: ["www.example.com"] });
+}).meta({ description: "Domain name of the question", examples: ["www.example.com"] });
 
 const explainFields = {
   name,
@@ -161,7 +163,7 @@ const explainFields = {
   }).meta({ description: "Record type", examples: ["A", "AAAA"] }),
   client: z.string().default("127.0.0.1").refine((text) => parseIp(text) !== null, {
     error: ({ input }) => `client ${show(input)} is no address (write 192.0.2.53 or 2001:db8::53)`,
-  }).meta({ description: "Who sends the query" }),
+  }).meta({ description: "Address that sends the query" }),
   ecs: z.string().optional().superRefine((text, context) => {
     const fault = text === undefined ? null : prefixFault(text);
     if (fault !== null) context.addIssue({ code: "custom", message: `ecs: ${fault}` });
@@ -187,9 +189,12 @@ const routes = {
     scope: "read",
     summary: "Why the next answer to a question is what it is",
     description:
-      "The code that answers DNS decides, over the state of this moment; no turn is taken and nothing is counted.",
+      "A dry run of the code that answers DNS, over the state of this moment: nothing is counted, and the rotation doesn't move.",
     request: { query: explainQuery },
-    responses: { 200: { description: "The account", content: json(ExplanationSchema) }, ...problems(400) },
+    responses: {
+      200: { description: "The explanation", content: json(ExplanationSchema) },
+      ...problems(400),
+    },
   },
   explainQuestion: {
     operationId: "explainQuestion",
@@ -200,7 +205,7 @@ const routes = {
     description: "Changes nothing.",
     request: { body: { required: true, content: json(explainBody) } },
     responses: {
-      200: { description: "The account", content: json(ExplanationSchema) },
+      200: { description: "The explanation", content: json(ExplanationSchema) },
       ...problems(400, 413, 415),
     },
   },

@@ -30,8 +30,7 @@ const FallbackFieldsSchema = named(fallbackSchema).openapi("FallbackFields");
 
 const FallbackSchema = z.object({
   source: z.enum(["model", "settings"]).meta({
-    description:
-      "Whose it is: the model's, or that of the settings, which counts as long as the model has none",
+    description: "Where it comes from: the model, or else the settings",
   }),
   ...answered(fallbackSchema.shape),
 }).openapi("Fallback");
@@ -44,7 +43,7 @@ const routes = {
     method: "get",
     path,
     scope: "read",
-    summary: "The static fallback that counts",
+    summary: "The static fallback in effect",
     middleware: notModified,
     request: { headers: ifNoneMatch },
     responses: { ...unlessKnown("fallback", FallbackSchema), ...problems(404) },
@@ -54,9 +53,8 @@ const routes = {
     method: "put",
     path,
     scope: "write",
-    summary: "Give the model a static fallback, or another one",
-    description:
-      "It takes the place of the settings' `loadbalancer` and `health`, also at the next start. Fields " +
+    summary: "Set or replace the model's static fallback",
+    description: "It replaces the settings' `loadbalancer` and `health`, also at the next start. Fields " +
       "that are left out get their defaults.",
     request: { ...request, body: jsonBody(FallbackFieldsSchema) },
     responses: { ...updated("fallback", FallbackSchema), ...problems(400, 412, 413, 415) },
@@ -66,8 +64,8 @@ const routes = {
     method: "delete",
     path,
     scope: "write",
-    summary: "Take the model's static fallback away",
-    description: "That of the settings counts again, if they have one.",
+    summary: "Delete the model's static fallback",
+    description: "That of the settings takes effect again, if there is one.",
     request,
     responses: { ...deleted, ...problems(400, 404, 412) },
   },

@@ -46,7 +46,7 @@ const routes = {
     method: "put",
     path,
     scope: "write",
-    summary: "Give a pool a health check, or another one",
+    summary: "Set or replace a pool's health check",
     description: "Fields that are left out get their defaults.",
     request: { ...writeToOne, body: jsonBody(HealthCheckFieldsSchema) },
     responses: {

@@ -1,5 +1,5 @@
 /**
- * What was changed, by whom and why. Read only: the history is written by changing something.
+ * What was changed, who changed it, and why. Read only: the history is written by changing something.
  *
  * @module
  */
@@ -18,7 +18,7 @@ const HistoryEntrySchema = z.object({
   generation: z.int().min(1).meta({ description: "Its number" }),
   at: z.iso.datetime().meta({ description: "When it was committed" }),
   via: z.string().meta({ description: "The way it came: api, cli, tui, git, cluster, demo, expiry" }),
-  by: z.string().meta({ description: "Name of the token, signer or user; empty when nobody is known" }),
+  by: z.string().meta({ description: "Name of the token, signer or user; empty when unknown" }),
   reason: z.string().meta({ description: "What the author gave as the reason; may be empty" }),
 }).openapi("HistoryEntry");
 
@@ -84,7 +84,7 @@ const routes = {
 /** The history, as the API serves it. */
 export const history: Resource = {
   tag: "History",
-  description: "What was changed, by whom and why.",
+  description: "What was changed, who changed it, and why.",
   routes: Object.values(routes),
   serve,
 };
@@ -95,7 +95,7 @@ function missing(generation: number, oldest: number): ApiProblem {
   }
   return new ApiProblem(
     410,
-    `Generation ${generation} is forgotten: the history begins with ${oldest} (history.keep and history.maxBytes say how much is kept)`,
+    `Generation ${generation} was deleted: the history begins with ${oldest} (history.keep and history.maxBytes say how much is kept)`,
   );
 }
 

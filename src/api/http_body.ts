@@ -2,7 +2,7 @@
  * The body of a request as a stream that is read as it is asked for (RFC 9112 §6, §7.1).
  *
  * A body that breaks off, comes too slowly or isn't chunked as it says ends the stream with an `ApiProblem`, so that
- * whoever reads it answers the client, and nobody takes it for a fault of the node.
+ * whoever reads it answers the client, and it doesn't count as a fault of the node.
  *
  * @module
  */
@@ -17,7 +17,7 @@ export interface BodyPatience {
   readonly sumMs: number;
 }
 
-/** Longest line with the size of a chunk; extensions, which nobody uses, count. */
+/** Longest line with the size of a chunk; extensions, which clients don't use, count. */
 const SIZE_LINE_MAX = 128;
 /** Lines after the last chunk, bytes. */
 const TRAILER_MAX = 4 << 10;

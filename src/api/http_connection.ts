@@ -27,7 +27,7 @@ export interface Patience {
   readonly idleMs: number;
   /** For a body. */
   readonly body: BodyPatience;
-  /** For an answer that nobody reads. */
+  /** For an answer that isn't read. */
   readonly writeMs: number;
 }
 
@@ -286,7 +286,7 @@ function problem(status: number, detail: string): Response {
   return new Response(JSON.stringify(document), { status, headers: { "content-type": PROBLEM_TYPE } });
 }
 
-/** What a network and its clients do, which nobody here can fix. */
+/** What a network and its clients do, which can't be fixed here. */
 function isOfNetwork(error: unknown): boolean {
   return error instanceof TooSlow || error instanceof Deno.errors.WriteZero ||
     NETWORK_ERRORS.some((kind) => error instanceof kind) ||

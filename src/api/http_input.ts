@@ -1,6 +1,6 @@
 /**
- * What a client sends, buffered: read when somebody waits for it, each time with an end to the patience, and watched
- * while nobody does, so that a client that goes away is noticed.
+ * What a client sends, buffered: read when a caller waits for it, each time with an end to the patience, and watched
+ * while none does, so that a client that goes away is noticed.
  *
  * @module
  */

@@ -57,7 +57,7 @@ const MemberHealthSchema = z.object({
   latencyMs: z.number().nullable().meta({ description: "Duration of the last successful probe" }),
   checkedAt: z.iso.datetime().nullable().meta({ description: "When the last result came" }),
   standing: z.enum(["in", "out"]).meta({
-    description: "Whether it may be answered as far as health goes: its check, failback and the flip guard",
+    description: "Whether it is eligible as far as health goes: its check, failback and the flip guard",
   }),
   why: z.string().nullable().meta({
     description: "Why it is out, or in although its check fails; null = it is in because nothing is wrong",
@@ -79,7 +79,7 @@ const MemberSchema = z.object({
   health: MemberHealthSchema,
   override: MemberOverrideSchema.nullable().meta({
     description:
-      "What an operator says of it at this moment, itself or by its pool or region; null = nothing",
+      "The override in effect on it at this moment, its own or that of its pool or region; null = none",
   }),
 }).openapi("Member");
 
@@ -163,10 +163,10 @@ const routes = {
     method: "post",
     path: `${path}/failback`,
     scope: "operate",
-    summary: "Answer a member again that waits for it",
+    summary: "Fail a waiting member back",
     description:
       "For members of pools with `failback: manual`, or before `failbackDelayMs` is over. It acts on " +
-      "this node, at once and without a new generation; of a member that is in already nothing changes.",
+      "this node, at once and without a new generation; a member that is in already doesn't change.",
     request: { params: idParams, query: failBackQuery, body: jsonBody(FailBackSchema) },
     responses: {
       200: { description: "The member as it is now", content: json(MemberSchema) },
@@ -234,8 +234,8 @@ function serve(app: OpenAPIHono, parts: ResourceParts): void {
     if (result === "down") {
       throw new ApiProblem(
         409,
-        `Member ${addressOf(row)} can't be answered again, because its check finds it down ` +
-          "(mend it first, or force it up with an override)",
+        `Member ${addressOf(row)} can't be failed back, because its check fails ` +
+          "(fix it first, or force it up with an override)",
       );
     }
     if (result === "done" && !isDryRun(c)) {

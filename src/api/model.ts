@@ -89,7 +89,7 @@ const routes = {
       } MiB large, the other formats ${
         YAML_SIZE_MAX >> 20
       } MiB. Models are applied one after the other, and while ` +
-      "a large one is committed, other writes are refused: 503, try again. A call that is given up before " +
+      "a large one is committed, other writes are refused: 503, try again. A call that the client ends before " +
       "the commit changes nothing.",
     request: { query: writeQuery, headers: ifMatch, body: { required: true, content: modelText } },
     responses: {
@@ -143,7 +143,7 @@ function modelIn(format: string, model: Model): string | ReadableStream<Uint8Arr
   return format === YAML ? yaml : JSON.stringify(parse(yaml) ?? {});
 }
 
-/** How long an answer waits for DNS to take a model over, milliseconds: a million services are compiled anew. */
+/** How long an answer waits for DNS to take a model over, milliseconds: a million services are compiled again. */
 const SETTLE_MODEL_MS = 60_000;
 
 async function apply(c: Context, { changes, auth, store }: ResourceParts): Promise<Applied> {
@@ -164,7 +164,7 @@ async function apply(c: Context, { changes, auth, store }: ResourceParts): Promi
     return await changes.apply(limited(body, isNdjson ? NDJSON_BYTES_MAX : YAML_SIZE_MAX), options);
   } catch (error) {
     if (!signal.aborted) throw error;
-    throw new ApiProblem(400, "The call was given up before the commit: nothing is changed");
+    throw new ApiProblem(400, "The client ended the call before the commit: nothing is changed");
   }
 }
 

@@ -18,7 +18,7 @@ const StatusSchema = z.object({
   version: z.string().meta({ description: "Version of the program" }),
   generation: z.int().min(0).meta({ description: "Of the model: grows by one with every change" }),
   ready: z.boolean().meta({ description: "Whether the node can be relied on: /readyz says why not" }),
-  node: z.object({ id: z.string(), region: z.string() }).meta({ description: "Who this node is" }),
+  node: z.object({ id: z.string(), region: z.string() }).meta({ description: "Identity of this node" }),
   cluster: z.object({ id: z.string() }).meta({ description: "The cluster it belongs to" }),
   uptimeSeconds: z.number().min(0).meta({ description: "Since the process started" }),
   dns: z.object({
@@ -33,11 +33,11 @@ const StatusSchema = z.object({
     healthy: z.int().min(0),
     unhealthy: z.int().min(0),
     unknown: z.int().min(0),
-  }).meta({ description: "Probed targets by what is believed of them" }),
+  }).meta({ description: "Probed targets by state" }),
   pools: z.object({
     total: z.int().min(0),
     down: z.int().min(0).meta({
-      description: "With too few members left to answer by their own rule, by at most a second ago",
+      description: "With too few members left to answer by their own rule; at most a second old",
     }),
     downPools: z.array(z.object({
       id: z.string().meta({ description: "Its id; (fallback) = the static fallback" }),
@@ -46,7 +46,7 @@ const StatusSchema = z.object({
         description: "The only family that lacks members; null = there are too few of both",
       }),
       members: z.int().min(0).meta({ description: "Enabled ones, of that family" }),
-      healthy: z.int().min(0).meta({ description: "Those of them that may be answered" }),
+      healthy: z.int().min(0).meta({ description: "Those of them that are eligible" }),
       answers: z.string().meta({
         description: "What is answered instead",
         examples: ["answering all", "answering the last healthy", "fallback spare", "NODATA"],
@@ -56,7 +56,7 @@ const StatusSchema = z.object({
   overrides: z.object({
     active: z.int().min(0),
     planned: z.int().min(0),
-  }).meta({ description: "What operators force, now and later" }),
+  }).meta({ description: "Overrides, in effect and planned" }),
 }).openapi("Status");
 
 const routes = {

@@ -66,7 +66,7 @@ const DESCRIPTION = `
 Everything Pleiades answers from can be read and changed here. JSON in camelCase, UTF-8.
 
 - A change is in the next DNS answer when the call returns. Should a DNS worker take longer than 5 s, the call returns all the same and says \`Pleiades-Settled: false\`.
-- Errors are \`application/problem+json\` (RFC 9457). \`errors\` names every wrong field by its JSON pointer. Whatever was refused has changed nothing.
+- Errors are \`application/problem+json\` (RFC 9457). \`errors\` names every wrong field by its JSON pointer. A refused request has changed nothing.
 - \`?dryRun=true\` on a write checks everything, answers as if it were done, and changes nothing. \`?reason=\` is kept in the history.
 - \`ETag\` is an object's revision. A write with \`If-Match\` is refused (412) when the object has changed; a read with \`If-None-Match\` saves the body (304).
 - Creates accept an \`Idempotency-Key\`: sent again within ten minutes, the same request gets the first answer again.
@@ -74,7 +74,7 @@ Everything Pleiades answers from can be read and changed here. JSON in camelCase
 - Where the node has tokens, send \`Authorization: Bearer TOKEN\`.
 - \`Host\` and \`Origin\` are checked, and bodies must name their media type, so that no web page elsewhere can drive an API on a loopback address.
 
-A name that is answered takes three calls:
+Serving a name takes three calls:
 
 \`\`\`sh
 api=http://127.0.0.1:8080/api/v1

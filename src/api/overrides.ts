@@ -60,12 +60,14 @@ const OverrideSchema = z.object({
   startsAt: z.iso.datetime().meta({ description: "When it begins" }),
   expiresAt: z.iso.datetime().meta({ description: "When it ends by itself" }),
   drainMs: z.int().min(0).meta({ description: "How long a drain takes, milliseconds; 0 for other states" }),
-  createdAt: z.iso.datetime().meta({ description: "When it was said: among equals the last one rules" }),
+  createdAt: z.iso.datetime().meta({
+    description: "When it was created: of overrides of equal scope, the newest one is in effect",
+  }),
 }).openapi("Override");
 
 const listQuery = numberedPageQuery.extend({
   target: z.string().optional().meta({
-    description: "Only those with just this target; names are understood",
+    description: "Only those with exactly this target; names are accepted",
   }),
 });
 
@@ -86,7 +88,7 @@ const routes = {
     scope: "operate",
     summary: "Force a member, a pool or a region up or down, or drain it, for a while",
     description:
-      "Of several overrides on one member the narrowest rules (member, pool, region), then the newest.",
+      "Of several overrides on one member, the narrowest is in effect (member, pool, region), then the newest.",
     request: { query: writeQuery, headers: idempotencyKey, body: jsonBody(OverrideRequestSchema) },
     responses: { ...created("override", OverrideSchema), ...problems(400, 409, 413, 415, 422) },
   },
@@ -116,7 +118,7 @@ const routes = {
 /** Overrides, as the API serves them. */
 export const overrides: Resource = {
   tag: "Overrides",
-  description: "What is forced up, forced down or drained for a while, by whom and why.",
+  description: "What is forced up, forced down or drained for a while, who did it, and why.",
   routes: Object.values(routes),
   serve,
 };
@@ -196,18 +198,18 @@ function resolve(store: Store, text: string): OverrideTarget {
   return { kind: "member", id: memberId(store, reference) };
 }
 
-/** A name that no member has is a slip of the pen: it would steer nobody, and nobody would know. */
+/** A name that no member has is a slip of the pen: it would steer nothing, and nothing would show it. */
 function knownRegion(store: Store, name: string): OverrideTarget {
   const target: OverrideTarget = { kind: "region", name };
   if (store.overrides.poolOf(target) !== undefined) return target;
   const regions = store.overrides.regions();
   const near = nearest(name, regions);
-  const mend = near !== null
+  const fix = near !== null
     ? `did you mean "${near}"?`
     : regions.length > 0
-    ? `members stand in ${regions.slice(0, NAMED_MAX).join(", ")}`
+    ? `the regions are ${regions.slice(0, NAMED_MAX).join(", ")}`
     : "no member has a region yet";
-  throw wrongTarget(422, `No member stands in the region "${name}" (${mend})`);
+  throw wrongTarget(422, `No member has the region "${name}" (${fix})`);
 }
 
 function poolId(store: Store, reference: string): string {
@@ -215,8 +217,8 @@ function poolId(store: Store, reference: string): string {
   if (pool) return pool.id;
   const names = store.pools.page({ limit: GUESSED_FROM }).items.map((each) => each.name);
   const near = nearest(reference, names);
-  const mend = near === null ? "look at the list of pools" : `did you mean "${near}"?`;
-  throw wrongTarget(422, `No pool is called "${reference}" (${mend})`);
+  const fix = near === null ? "look at the list of pools" : `did you mean "${near}"?`;
+  throw wrongTarget(422, `No pool is called "${reference}" (${fix})`);
 }
 
 function memberId(

@@ -40,7 +40,7 @@ const PoolSchema = z.object({ id: idSchema, ...answered(poolFieldsSchema.shape) 
 const PoolStateSchema = z.object({
   poolId: idSchema,
   members: z.int().min(0).meta({ description: "Members that are enabled, or forced up" }),
-  healthy: z.int().min(0).meta({ description: "Those of them that may be answered" }),
+  healthy: z.int().min(0).meta({ description: "Those of them that are eligible" }),
   answersWhenDown: z.string().meta({
     description: "What is answered when too few are left",
     examples: ["answering all", "answering the last healthy", "fallback spare", "NODATA"],
@@ -53,7 +53,7 @@ const routes = {
     method: "get",
     path: `${BASE}/pool-states`,
     scope: "read",
-    summary: "How many members of each pool may be answered at this moment, by the pool's name",
+    summary: "How many members of each pool are eligible at this moment, by the pool's name",
     request: { query: pageQuery },
     responses: { ...aPage("states", PoolStateSchema), ...problems(400) },
   },
@@ -120,7 +120,7 @@ const routes = {
 /** Pools, as the API serves them. */
 export const pools: Resource = {
   tag: "Pools",
-  description: "A set of interchangeable members, and how one of them is picked.",
+  description: "A set of interchangeable members, and how one of them is chosen.",
   routes: Object.values(routes),
   serve,
 };

@@ -34,7 +34,7 @@ export interface ApiParts {
   readonly explainer: ExplainPort;
   /** The Prometheus exposition; `null` = `/metrics` isn't served here. */
   readonly exposeMetrics: (() => string) | null;
-  /** Told of every answered request; `null` = nobody counts. */
+  /** Told of every answered request; `null` = they aren't counted. */
   readonly observe: ((request: ObservedRequest) => void) | null;
   /** Requests at debug, failures at error. */
   readonly log: Logger;
@@ -76,7 +76,7 @@ export interface ExplainPort {
 export interface NodeStatus {
   /** Who it is. */
   readonly node: { readonly id: string; readonly region: string };
-  /** Whom it belongs to. */
+  /** What it belongs to. */
   readonly cluster: { readonly id: string };
   /** Since the start of the process. */
   readonly uptimeSeconds: number;

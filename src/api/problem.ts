@@ -1,7 +1,7 @@
 /**
  * Errors as documents: every answer of 400 and above is an `application/problem+json` (RFC 9457).
  *
- * Handlers throw; `problemResponse` is the one place that turns what was thrown into bytes. An error that nobody
+ * Handlers throw; `problemResponse` is the one place that turns what was thrown into bytes. An error that no handler
  * foresaw becomes a 500 that tells nothing about the inside and is logged instead.
  *
  * @module
@@ -156,7 +156,7 @@ function isProblemStatus(status: number): status is ProblemStatus {
   return status in PROBLEM_TITLES;
 }
 
-/** Problems that a body's errors name: nobody reads more. */
+/** Problems that a body's errors name: no reader wants more. */
 const PROBLEMS_MAX = 100;
 
 /** The problems of all issues, and how many more there are where there are very many. */

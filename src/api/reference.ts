@@ -85,7 +85,7 @@ export interface ReferenceOperation {
   readonly parameters: readonly ParameterObject[];
   /** What may be sent; empty = no body. */
   readonly bodies: readonly ReferenceBody[];
-  /** What it answers when all is well, by ascending status. */
+  /** What it answers on success, by ascending status. */
   readonly answers: readonly ReferenceAnswer[];
   /** Statuses of its errors, ascending; what they mean is said once, by `errorsOf`. */
   readonly errors: readonly string[];

@@ -155,8 +155,8 @@ export const writeHeaders: DeclaredHeaders = {
   },
   "Pleiades-Settled": {
     description:
-      "Present, and false, when some DNS worker took longer than 5 s to take the change over: it is stored, " +
-      "and will be answered soon",
+      "Present, and false, when some DNS worker took longer than 5 s to take over the change: it is stored, " +
+      "and will be in the answers soon",
     schema: { type: "string", enum: ["false"] },
   },
 };

@@ -1,7 +1,7 @@
 /**
  * The sockets of the HTTP side: binds, accepts, and keeps the number of connections within bounds.
  *
- * Nobody has to log in to connect, so a connection must not cost what DNS needs: there are so many in all and so many of
+ * Connecting needs no login, so a connection must not cost what DNS needs: there are so many in all and so many of
  * one client, and none waits for ever. Where all are taken, the one that has been idle for longest gives way, then the one
  * whose body doesn't come, so that silent clients keep no others out.
  *
@@ -56,7 +56,7 @@ export const PATIENCE: Patience = {
 
 /** How long requests under way may take after `close`, milliseconds. */
 export const GRACE_MS = 2_000;
-/** After a connection that couldn't be accepted, mostly for want of descriptors. */
+/** After a connection that couldn't be accepted, mostly for lack of descriptors. */
 const ACCEPT_PAUSE_MS = 100;
 /** How often that is said. */
 const COMPLAINT_INTERVAL_MS = 30_000;

@@ -2,7 +2,7 @@
  * Who gets what: the decision for every client address, for one state of health. Found out prefix by prefix as clients
  * come, and kept, so that a known client costs a walk over a few bits of its address.
  *
- * The map is a binary trie over addresses. A node is unknown (nobody asked), alike (the decision is the same for every
+ * The map is a binary trie over addresses. A node is unknown (no query came), alike (the decision is the same for every
  * address below it) or mixed. An unknown node is made out from below: down to where nothing that decides varies any
  * more — the databases' trees, the rules' prefixes, the map file's ranges —, and then up as long as the other half of
  * the prefix decides alike. `Extents` prove most halves alike without a visit; of the others all is visited until an
@@ -124,7 +124,7 @@ const STEPS_OF_MAP = 8;
 const SITES_A_STEP = 4;
 /** With more groups of rules of a kind it isn't looked at whether they make a difference. */
 const GROUPS_COMPARED_MAX = 64;
-/** Candidates among whom the first is found in a step. */
+/** Candidates of which the first is found in a step. */
 const CANDIDATES_A_STEP = 4;
 /** Their number, squared, divided by this is what sorting them takes beside a step for each. */
 const CANDIDATES_SORTED = 256;
@@ -160,7 +160,7 @@ export class ClientMap {
   /** The kinds of rules that can make a difference. */
   readonly #sees: KindsSeen;
   readonly #sites: readonly Site[];
-  /** Candidates whose place nobody knows, by position. */
+  /** Candidates whose place isn't known, by position. */
   readonly #unplaced: readonly number[];
   /** What the map file says of the candidates; `null` = it isn't asked. */
   readonly #named: NamedByMap | null;
@@ -317,7 +317,7 @@ export class ClientMap {
   }
 
   /**
-   * Which kinds of rules can make a difference. Where everybody else gets the same, rules that name just those don't,
+   * Which kinds of rules can make a difference. Where all others get the same, rules that name just those don't,
    * unless they keep a client from a rule behind them that does.
    */
   #kindsSeen(): KindsSeen {
@@ -331,7 +331,7 @@ export class ClientMap {
     return sees;
   }
 
-  /** Whether clients of these groups get what everybody else gets, as far as that is the same for everybody. */
+  /** Whether clients of these groups get what all others get, as far as that is the same for all. */
   #areLikeOthers(groups: readonly RuleGroup[]): boolean {
     if (this.#options.base.kind !== "alike" || groups.length > GROUPS_COMPARED_MAX) return false;
     const others = this.#keyOf(this.#rank(null, 0));
@@ -394,7 +394,7 @@ export class ClientMap {
     this.#look(address);
     const prefix = this.#prefix;
     this.depth = depth;
-    // Nobody to choose from: the same for everybody, whatever is known of them.
+    // None to choose from: the same for all clients, whatever is known of them.
     if (this.#options.candidates.length < 2 && !this.#options.fence) return this.#decide(null, 0);
     const budget = this.#extents || !this.#seesCity ? STEPS_MAX : STEPS_MAX_UNBOUNDED;
     this.#left = budget;
@@ -895,7 +895,7 @@ export class ClientMap {
   }
 }
 
-/** How many of a ranking answers show: whole groups, since their members take turns. */
+/** How many of a ranking answers show: whole groups, since their members rotate. */
 function shownOf({ order, lead, ends }: Ranking, max: number): number {
   if (max === 0) return order.length;
   if (max <= lead) return lead;

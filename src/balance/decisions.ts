@@ -10,7 +10,7 @@ import type { Schedule } from "./weighted.ts";
 
 /** Who is answered, in which order. */
 export interface Decision {
-  /** Indices of members (`Candidate.index`) in order; the first `lead` take turns. */
+  /** Indices of members (`Candidate.index`) in order; the first `lead` rotate. */
   readonly order: Uint32Array;
   /** How many at the head are equals. */
   readonly lead: number;
@@ -68,7 +68,7 @@ export class Decisions {
     return count - 1;
   }
 
-  /** Forgets all; numbers begin anew. */
+  /** Forgets all; numbers begin again. */
   clear(): void {
     this.#decisions = [];
     this.#before = [];

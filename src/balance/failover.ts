@@ -1,5 +1,5 @@
 /**
- * Failover: only the best tier that has somebody answers. The tiers below it aren't in the answer at all, because
+ * Failover: only the best tier with a member up answers. The tiers below it aren't in the answer at all, because
  * clients pick any of the addresses that they are given.
  *
  * @module

@@ -1,5 +1,5 @@
 /**
- * Whom a map file names.
+ * Which candidates a map file names.
  *
  * @module
  */
@@ -7,7 +7,7 @@ import type { MapFile } from "../geo/map_file_table.ts";
 import type { Candidate } from "./ranking.ts";
 
 /**
- * Whom of the candidates a map file names for each address. Rules that name the same of them are one here: what a
+ * Which of the candidates a map file names for each address. Rules that name the same of them are one here: what a
  * file says of others changes nothing.
  */
 export class NamedByMap {

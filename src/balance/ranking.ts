@@ -19,7 +19,7 @@ export interface Candidate {
   readonly left: number;
   /** Measured round trip, microseconds; 0 = unknown. */
   readonly rttUs: number;
-  /** Degrees, or `null` = nobody knows where it is. */
+  /** Degrees, or `null` = its place isn't known. */
   readonly place: Place | null;
   /** 4 or 16 bytes; says who it is, on every node alike. */
   readonly address: Uint8Array;
@@ -32,9 +32,9 @@ export type PlainCandidate = Pick<Candidate, "index" | "isUp" | "weight" | "prio
 export interface Ranking {
   /** Positions among the candidates; those that must not be answered aren't there. */
   readonly order: readonly number[];
-  /** So many at the head are equals: they take turns, by weight. */
+  /** So many at the head are equals: they rotate, by weight. */
   readonly lead: number;
-  /** Where the groups of equals behind the head end, in `order`; those of a group take turns. Absent = all differ. */
+  /** Where the groups of equals behind the head end, in `order`; those of a group rotate. Absent = all differ. */
   readonly ends?: readonly number[];
 }
 

@@ -22,7 +22,7 @@ export interface RuleGroup {
   readonly number: number;
   /** Indices of the rules. */
   readonly rules: number[];
-  /** Their candidates by position, ascending: they take turns, so the order in which rules name them says nothing. */
+  /** Their candidates by position, ascending: they rotate, so the order in which rules name them says nothing. */
   readonly candidates: number[];
 }
 

@@ -1,6 +1,6 @@
 /**
  * Room for the nodes of many tries, in one buffer that doesn't grow for ever: when it is full it is cleared, and
- * every trie in it begins anew.
+ * every trie in it begins again.
  *
  * A node is a pair of words, one for each bit. A word is 0 (unknown), negative (`~n`: the end, with number n) or the
  * position of the next pair.

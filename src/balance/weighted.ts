@@ -23,7 +23,7 @@ const GOLDEN_RATIO = 0.6180339887498949;
 
 /** The order in which members are first. */
 export class Schedule {
-  /** How many turns it takes until all begins anew. */
+  /** Length of the cycle. */
   readonly cycle: number;
   /** Positions by turn, of a short cycle. */
   readonly #turns: Uint16Array | null;

@@ -121,7 +121,7 @@ class ApplyThread {
    * Undoes what isn't committed; may be called at any time, and more than once.
    *
    * A thread that parses a document is stopped wherever it is: it hears nothing as long as it does, and has nothing open.
-   * One that reads lines, judges or commits looks at the word in between and closes its connection, which nobody else can.
+   * One that reads lines, judges or commits looks at the word in between and closes its connection, which only it can.
    */
   abort(): void {
     Atomics.store(new Int32Array(this.#aborted), 0, 1);

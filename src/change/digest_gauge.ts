@@ -1,5 +1,5 @@
 /**
- * The digest of the model as a metric. A small model is read when somebody scrapes; a large one on a thread of its own,
+ * The digest of the model as a metric. A small model is read at a scrape; a large one on a thread of its own,
  * which takes a twentieth of its time at most, and meanwhile there is no value: none is better than an old one.
  *
  * @module
@@ -36,7 +36,7 @@ export class DigestGauge implements Disposable {
   #worker: Worker | null = null;
   #nextMs = 0;
 
-  /** Reads nothing until somebody scrapes. */
+  /** Reads nothing until the first scrape. */
   constructor(options: DigestGaugeOptions) {
     this.#options = options;
     options.registry.gauge(

@@ -428,7 +428,7 @@ export class Draft {
       this.refuse(
         "missing-reference",
         `${at}/target`,
-        `There is nothing called ${fields.target}: name a member, a pool, or a region that members stand in`,
+        `There is nothing called ${fields.target}: name a member, a pool, or a region that members have`,
       );
     }
     const faults = overrideFaults(fields, this.#nowMs);

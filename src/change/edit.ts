@@ -84,7 +84,7 @@ export type Edit =
 export interface Origin {
   /** `api`, `cli`, `tui`, `git`, `cluster`, `demo`, `expiry`. */
   readonly via: string;
-  /** Name of the token, signer or user; empty when nobody is known. */
+  /** Name of the token, signer or user; empty when unknown. */
   readonly by: string;
   /** Why; may be empty. */
   readonly reason: string;
@@ -117,7 +117,7 @@ export type Applied =
     readonly counts: Counts;
   }
   | { readonly kind: "invalid"; readonly problems: readonly FileProblem[] }
-  /** It would delete everything, which nobody means: refused. */
+  /** It would delete everything, which can't be meant: refused. */
   | { readonly kind: "empty" };
 
 /** What one commit changed: enough for a follower to reload only what was touched. */

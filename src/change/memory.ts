@@ -2,7 +2,7 @@
  * Memory back to the system after a large apply.
  *
  * glibc keeps what SQLite has freed for the next one who asks on the same thread; but that thread ends, and a node
- * would carry hundreds of megabytes that nobody uses.
+ * would carry hundreds of megabytes that aren't used.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * What time does to overrides: has the pools that one covers written anew when it begins, takes a step of its drain or
+ * What time does to overrides: has the pools that one covers written again when it begins, takes a step of its drain or
  * ends, and removes the one that has ended.
  *
  * What an override does is a function of the time alone (`desired/overridden.ts`); this clock only says when to look
@@ -92,7 +92,7 @@ export class OverrideClock {
     return this.#turned.add(hear);
   }
 
-  /** Tells of pools that time has made others, so that they are to be written anew, until it is disposed of. */
+  /** Tells of pools that time has made others, so that they are to be written again, until it is disposed of. */
   onDue(hear: (poolIds: readonly string[]) => void): Disposable {
     return this.#fellDue.add(hear);
   }
@@ -121,7 +121,7 @@ export class OverrideClock {
     }
   }
 
-  /** Compares what is with what was at the last look, and has written anew what is another now. */
+  /** Compares what is with what was at the last look, and has what differs written again. */
   #look(): void {
     const { store, clock } = this.#options;
     const { overrides } = store.overrides.index();

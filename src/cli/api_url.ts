@@ -1,5 +1,5 @@
 /**
- * Where the API is when nobody says otherwise; apart from the client, since the help names it too.
+ * Where the API is by default; apart from the client, since the help names it too.
  *
  * @module
  */

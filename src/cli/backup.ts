@@ -48,7 +48,7 @@ function requireFolder(file: string): void {
   const folder = dirname(file);
   const info = statOrNull(folder);
   if (info?.isDirectory) return;
-  const fault = info === null ? "there is no such folder" : "it is no folder";
+  const fault = info === null ? "there is no such folder" : "it isn't a folder";
   throw new CommandFailed(`Cannot write "${file}": ${folder}: ${fault} (mkdir -p ${folder})`);
 }
 

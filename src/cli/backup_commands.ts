@@ -13,18 +13,18 @@ export function register(root: Command, { terminal, done }: CommandContext): voi
     root.command(name)
       .description(description)
       .argument("<file>", file)
-      .option("--db <file>", "the database; else the one that the settings name")
-      .option("-c, --config <file>", "settings file; else /etc/pleiades/config.yaml when it exists");
+      .option("--db <file>", "database file; by default the one that the settings name")
+      .option("-c, --config <file>", "settings file; by default /etc/pleiades/config.yaml if it exists");
   command(
     "backup",
-    "copy the database to a file, also while a node runs",
-    "the copy; replaced when it exists",
+    "copy the database to a file, even while a node runs",
+    "the copy; an existing file is replaced",
   )
     .addHelpText("after", examples("pleiades backup /srv/backup/pleiades-$(date +%F).db"))
     .action(async (file: string, options: DatabaseOptions) =>
       done(await (await import("./backup.ts")).backup(file, options, terminal))
     );
-  command("restore", "put a backup in the place of the database; stop the node first", "what backup made")
+  command("restore", "replace the database with a backup; stop the node first", "a file that backup wrote")
     .addHelpText(
       "after",
       examples("pleiades restore pleiades-2026-01-31.db --db /var/lib/pleiades/pleiades.db"),

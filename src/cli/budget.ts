@@ -41,7 +41,7 @@ async function printBudget(found: JsonObject, terminal: Terminal): Promise<void>
   const holdMs = found["flipGuardHoldMs"];
   if (rows.length > 0 && typeof holdMs === "number") {
     terminal.out(
-      `\nwhen very many targets turn down at once, the flip guard adds ${seconds(holdMs)} at most`,
+      `\nwhen very many targets go down at once, the flip guard adds ${seconds(holdMs)} at most`,
     );
   }
   const failovers = objects(found["failovers"]);
@@ -64,7 +64,7 @@ function rowsOf(pool: JsonObject): JsonObject[] {
       seen: fieldAt(pool, "hanging.detection"),
       gone: fieldAt(pool, "hanging.lastCachedAnswer"),
     },
-    { event: "is well again", seen: pool["back"], gone: null },
+    { event: "recovers", seen: pool["back"], gone: null },
   ];
   return rows.filter(({ seen }) => isJsonObject(seen)).map((row) => ({ pool: pool["pool"], ...row }));
 }

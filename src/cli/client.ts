@@ -149,7 +149,7 @@ export class ApiClient {
   /**
    * One request; a status of 400 or above is thrown.
    *
-   * @throws {CommandFailed} a line per wrong field, or what to do when nobody listens
+   * @throws {CommandFailed} a line per wrong field, or what to do when nothing listens
    */
   async request(method: string, path: string, body?: RequestBody, more: HeadersInit = {}): Promise<Response> {
     const headers = new Headers(more);
@@ -254,6 +254,6 @@ function isJson(response: Response): boolean {
 }
 
 function objectOf(value: unknown): JsonObject {
-  if (!isJsonObject(value)) throw new CommandFailed("The API sent something that is no JSON object");
+  if (!isJsonObject(value)) throw new CommandFailed("The API sent something other than a JSON object");
   return value;
 }

@@ -23,14 +23,14 @@ export interface CommandContext {
 /** Adds the options that say where the API is and who asks. */
 export function addApiOptions(command: Command): Command {
   return command
-    .option("--api <url>", `where the API listens (PLEIADES_API_URL, else ${DEFAULT_API_URL})`)
+    .option("--api <url>", `URL of the API (PLEIADES_API_URL, else ${DEFAULT_API_URL})`)
     .option("--token <token>", "bearer token (PLEIADES_API_TOKEN)");
 }
 
 /** Adds `-o`; the first format is the default. */
 export function addOutputOption(command: Command, formats: readonly [string, ...string[]]): Command {
   return command.addOption(
-    new Option("-o, --output <format>", "how to print it").choices(formats).default(formats[0]),
+    new Option("-o, --output <format>", "output format").choices(formats).default(formats[0]),
   );
 }
 

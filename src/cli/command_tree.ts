@@ -30,7 +30,7 @@ export async function commandTree(
   const root = new Tree("pleiades")
     .description("Health-aware DNS global server load balancer")
     .addHelpText("after", FIRST_STEPS)
-    .version(VERSION, "-V, --version", "the version alone")
+    .version(VERSION, "-V, --version", "print the version only")
     .showSuggestionAfterError()
     .exitOverride()
     .configureOutput({
@@ -51,7 +51,7 @@ export async function commandTree(
     root.commandsGroup(heading);
     register(root, context);
   }
-  return root.commandsGroup("Other:").helpCommand("help [command]", "the options of a command");
+  return root.commandsGroup("Other:").helpCommand("help [command]", "show the options of a command");
 }
 
 /** A command that, called without the subcommand it needs, says so in one line instead of printing its help. */

@@ -1,5 +1,5 @@
 /**
- * The names that a shell offers for a word: of pools, members, services, zones and targets of overrides. Somebody waits
+ * The names that a shell offers for a word: of pools, members, services, zones and targets of overrides. A person waits
  * with a finger on the tab key, so a node that doesn't answer at once, or not at all, has no names.
  *
  * @module
@@ -15,7 +15,7 @@ const TIMEOUT_MS = 500;
 /** Pools whose members are looked at, one request each. */
 const POOLS_MAX = 50;
 
-/** Prints the names of a kind, a line each; nothing when nobody knows. */
+/** Prints the names of a kind, a line each; nothing when they aren't known. */
 export async function completionNames(kind: NameKind, terminal: Terminal): Promise<ExitCode> {
   try {
     const api = new ApiClient({}, terminal, { timeoutMs: TIMEOUT_MS });

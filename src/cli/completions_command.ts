@@ -12,7 +12,7 @@ import { NAME_KINDS, type NameKind } from "./name_kinds.ts";
 /** Adds the commands. */
 export function register(root: Command, { terminal, done, wholeTree }: CommandContext): void {
   root.command("completions")
-    .description("a completion script for your shell")
+    .description("print a completion script for your shell")
     .addArgument(new Argument("<shell>", "which shell").choices(["bash", "zsh", "fish"]))
     .addHelpText(
       "after",

@@ -20,13 +20,13 @@ export function register(root: Command, { terminal, done }: CommandContext): voi
 
   config.command("init")
     .description("print a commented settings file to start from")
-    .option("--all", "with the keys that few need")
+    .option("--all", "include rarely used keys")
     .addHelpText("after", EXAMPLES.init)
     .action(async (flags: { all?: boolean }) => done((await load()).init(flags, terminal)));
 
   config.command("schema")
     .description("print the JSON Schema of the settings file")
-    .option("--model", "of model files instead")
+    .option("--model", "for model files instead")
     .addHelpText("after", EXAMPLES.schema)
     .action(async (flags: { model?: boolean }) => done((await load()).schema(flags, terminal)));
 
@@ -36,13 +36,13 @@ export function register(root: Command, { terminal, done }: CommandContext): voi
     .action(async (flags: ExportFlags) => done(await (await load()).exportConfig(flags, terminal)));
 
   addOutputOption(addApiOptions(config.command("apply")), ["table", "json", "yaml"])
-    .description("check a model and make it the one of a running node, in one transaction")
+    .description("check a model and apply it to a running node, in one transaction")
     .argument("[path]", "model directory, model file or NDJSON; - reads stdin")
     .option("-f, --file <path>", "the same as a flag")
     .option("--reason <text>", "kept in the history")
     // Known, so that whoever relies on it hears that there is nothing to force yet.
     .addOption(new Option("--force").hideHelp())
-    .option("--dry-run", "say what would come of it, and change nothing")
+    .option("--dry-run", "show what would change, and change nothing")
     .addHelpText("after", EXAMPLES.apply)
     .action(async (path: string | undefined, flags: ApplyFlags) =>
       done(await (await load()).apply(path, flags, terminal))

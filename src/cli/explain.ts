@@ -1,5 +1,5 @@
 /**
- * `pleiades explain`: why the next answer is what it is, to be read by somebody who was woken up.
+ * `pleiades explain`: why the next answer is what it is, to be read by a person who was woken up.
  *
  * @module
  */

@@ -18,7 +18,7 @@ function addExplain(root: Command, { terminal, done }: CommandContext): void {
   const command = root.command("explain <name>")
     .description("why the next answer is what it is: every member, kept or dropped, and why")
     .option("--type <type>", "record type", "A")
-    .option("--client <ip>", "who sends the query; else 127.0.0.1")
+    .option("--client <ip>", "address that sends the query; by default 127.0.0.1")
     .option("--ecs <prefix>", "client subnet that the query carries, such as 198.51.100.0/24");
   addOutputOption(addApiOptions(command), ["table", "json", "yaml"])
     .addHelpText("after", EXAMPLES)
@@ -29,7 +29,9 @@ function addExplain(root: Command, { terminal, done }: CommandContext): void {
 
 function addBudget(root: Command, { terminal, done }: CommandContext): void {
   const command = root.command("budget <name>")
-    .description("how long a fault is seen in answers: by the settings, and by what the last ones took");
+    .description(
+      "how long a fault is seen in answers: by the settings, and as measured in the last failovers",
+    );
   addOutputOption(addApiOptions(command), ["table", "json", "yaml"])
     .addHelpText(
       "after",
@@ -48,4 +50,4 @@ const EXAMPLES = `${
   )
 }
 
-Nothing is counted and no turn is taken. The exit code is 1 when the name isn't answered here.`;
+This is a dry run: nothing is counted, and the rotation doesn't move. The exit code is 1 if this node doesn't serve the name.`;

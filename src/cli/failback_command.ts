@@ -9,7 +9,7 @@ import { addApiOptions, addOutputOption, type CommandContext, examples } from ".
 /** Adds the command. */
 export function register(root: Command, { terminal, done }: CommandContext): void {
   const command = root.command("failback <member>")
-    .description("answer a member again that is well and waits for it (failback: manual)")
+    .description("answer a healthy member again that waits for failback (failback: manual)")
     .option("--reason <text>", "why, for the node's log")
     .option("--dry-run", "check it, change nothing");
   addOutputOption(addApiOptions(command), ["table", "json", "yaml"])

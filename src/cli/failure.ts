@@ -17,7 +17,7 @@ export class CommandFailed extends Error {
   /**
    * Creates the failure.
    *
-   * @param message what failed, the value, the mend; a further line stands for a further problem
+   * @param message what failed, the value, the fix; a further line stands for a further problem
    * @param exitCode 2 for wrong usage, 3 for a guard's refusal
    */
   constructor(message: string, readonly exitCode: Exclude<ExitCode, 0> = 1, options?: ErrorOptions) {

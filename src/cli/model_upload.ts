@@ -17,7 +17,7 @@ import { CommandFailed } from "./failure.ts";
 export interface ModelUpload {
   /** Whole lines of NDJSON. */
   readonly blocks: AsyncIterable<string> | Iterable<string>;
-  /** How many bytes there will be; `null` = nobody knows yet. */
+  /** How many bytes there will be; `null` = not known yet. */
   readonly bytesTotal: number | null;
   /** Whether the lines are those of the file, so that problems may be named after it. */
   readonly asInFile: boolean;

@@ -133,11 +133,11 @@ const DECLARED: readonly Noun[] = [
       column("max answers", "maxAnswers"),
       column("all down", "onAllDown"),
     ],
-    wideColumns: [column("down below", "minHealthy"), column("failback"), column("id")],
+    wideColumns: [column("min healthy", "minHealthy"), column("failback"), column("id")],
     fields: [
       text("name", "unique name", { required: true }),
-      text("algorithm", "how it picks among its members", { choices: ALGORITHMS }),
-      integer("maxAnswers", "addresses per answer at most; 0 = all eligible ones"),
+      text("algorithm", "how it chooses among its members", { choices: ALGORITHMS }),
+      integer("maxAnswers", "most addresses per answer; 0 = all eligible ones"),
       text("onAllDown", "what is answered when no member is healthy", {
         choices: ON_ALL_DOWN,
       }),
@@ -148,9 +148,9 @@ const DECLARED: readonly Noun[] = [
         nullable: true,
         description: "pool that answers instead, with --on-all-down fallback",
       },
-      numberOrWord("minHealthy", "healthy members without which it counts as down, such as 2 or 50%"),
-      text("failback", "how a member that was down is answered again", { choices: FAILBACK }),
-      duration("failbackDelayMs", "failback-delay", "time that it must be well before, such as 5m"),
+      numberOrWord("minHealthy", "fewest healthy members with which it counts as up, such as 2 or 50%"),
+      text("failback", "how a member comes back after it was down", { choices: FAILBACK }),
+      duration("failbackDelayMs", "failback-delay", "how long it must be healthy before that, such as 5m"),
       flag("geofence", "whether clients only ever get the members of their geo rule or nearest site"),
       flag("flatten", "whether members by name are answered as their addresses, not as CNAME"),
     ],
@@ -180,13 +180,13 @@ const DECLARED: readonly Noun[] = [
     fields: [
       text("ipAddress", "IPv4 or IPv6 address", { flag: "ip", nullable: true, required: true }),
       text("target", "host name, in place of an address", { nullable: true }),
-      integer("port", "port of the service, 1–65535; or behind the address"),
-      integer("weight", "share among members that are equals, but under round-robin"),
+      integer("port", "port of the service, 1–65535; or after the address"),
+      integer("weight", "share among members of equal rank; round-robin ignores it"),
       integer("priority", "tier under failover: 1 is first, 0 = unset"),
       flag("enabled", "whether it is answered at all"),
       coordinate("latitude", "degrees north"),
       coordinate("longitude", "degrees east"),
-      text("region", "the site it stands in"),
+      text("region", "site of the member"),
     ],
     examples: [
       "members create 192.0.2.1 --pool web --port 443 --weight 3",
@@ -203,7 +203,7 @@ const DECLARED: readonly Noun[] = [
     description: "domains that are answered from a pool",
     keys: ["domain"],
     columns: [column("domain"), "pool", "healthy", column("ttl")],
-    wideColumns: [column("least ttl", "minTtl"), column("client subnet", "ecs"), column("id")],
+    wideColumns: [column("min ttl", "minTtl"), column("client subnet", "ecs"), column("id")],
     fields: [
       text("domain", "the name that is answered; may begin with *.", { required: true }),
       {
@@ -214,7 +214,7 @@ const DECLARED: readonly Noun[] = [
         description: "pool that answers; none = the static fallback",
       },
       integer("ttl", "seconds that resolvers may keep an answer"),
-      integer("minTtl", "seconds below which a planned change never lowers the TTL"),
+      integer("minTtl", "seconds; a planned change never lowers the TTL further"),
       flag("ecs", "whether the client subnet (RFC 7871) may be used"),
     ],
     examples: ["services create www.example.com --pool web --ttl 30", "services delete www.example.com"],
@@ -238,7 +238,7 @@ const DECLARED: readonly Noun[] = [
     ],
     wideColumns: [column("method", "httpMethod"), column("status", "httpExpectedStatus")],
     fields: [
-      text("type", "tcp connects; http and https judge the answer; calculated joins its --checks", {
+      text("type", "tcp connects; http and https check the response; calculated combines its --checks", {
         choices: CHECK_TYPES,
       }),
       integer("port", "where to probe; none = the member's own port", { nullable: true }),
@@ -254,12 +254,12 @@ const DECLARED: readonly Noun[] = [
       }),
       text("httpContains", "text that the body must contain", { flag: "contains", nullable: true }),
       flag("insecureSkipVerify", "accept any certificate"),
-      numberOrWord("require", "how many of the --checks must be well: all, any or a number"),
+      numberOrWord("require", "how many of the --checks must pass: all, any or a number"),
       {
         name: "checks",
         flag: "checks",
         kind: "json",
-        description: "the checks of a calculated one, as JSON",
+        description: "the checks of a calculated check, as JSON",
       },
     ],
     examples: [
@@ -323,8 +323,8 @@ const DECLARED: readonly Noun[] = [
     ],
     wideColumns: [],
     fields: [
-      text("algorithm", "how it picks among its endpoints", { choices: ALGORITHMS }),
-      { name: "endpoints", flag: "endpoints", kind: "list", description: "addresses, with commas between" },
+      text("algorithm", "how it chooses among its endpoints", { choices: ALGORITHMS }),
+      { name: "endpoints", flag: "endpoints", kind: "list", description: "comma-separated addresses" },
       { name: "weights", flag: "weights", kind: "json", description: "weights by address, as JSON" },
       text("onAllDown", "what is answered when no endpoint is healthy", {
         choices: ON_ALL_DOWN.filter((policy) => policy !== "fallback"),

@@ -34,7 +34,7 @@ const EXAMPLES = {
 
 /** What each verb does, for the help. */
 const MEANINGS: Readonly<Record<OverrideState, string>> = {
-  drain: "answer a member, pool or region less and less, then not at all, for a while",
+  drain: "drain a member, pool or region for a while: answer it less and less, then not at all",
   up: "answer a member, pool or region for a while, whatever its checks say",
   down: "don't answer a member, pool or region for a while",
 };
@@ -55,7 +55,7 @@ function addVerb(root: Command, state: OverrideState, { terminal, done }: Comman
 }
 
 function addUndo(root: Command, { terminal, done }: CommandContext): void {
-  const command = root.command("undo <target>").description("end every override of just this target, now");
+  const command = root.command("undo <target>").description("end every override of exactly this target, now");
   addOutput(addWriteOptions(command)).addHelpText("after", EXAMPLES.undo)
     .action(async (target: string, options) =>
       done(await (await import("./overrides.ts")).undo(target, options, terminal))
@@ -64,11 +64,11 @@ function addUndo(root: Command, { terminal, done }: CommandContext): void {
 
 function addNoun(root: Command, { terminal, done }: CommandContext): void {
   const group = root.command("overrides")
-    .description("what is forced up, down or drained, until when, by whom and why")
+    .description("what is forced up, down or drained, until when, who did it, and why")
     .addHelpText("after", EXAMPLES.all);
   const list = group.command("list").description("all of them").option(
     "--target <target>",
-    "only those of just this",
+    "only those of exactly this target",
   );
   addOutput(list).action(async (options) =>
     done(await (await import("./overrides.ts")).listOverrides(options, terminal))
@@ -105,12 +105,12 @@ function addCreateOptions(
     .addOption(new Option("--reason <text>", "why, for those who find it (required)").makeOptionMandatory());
   if (drains) {
     command.addOption(
-      new Option("--over <duration>", "how long the draining takes; else 5m, or half of --for")
+      new Option("--over <duration>", "how long the drain takes; by default 5m, or half of --for")
         .argParser(durationText),
     );
   }
   command
-    .option("--at <time>", "when it begins, such as 03:00 or 2026-02-01T03:00:00Z; else now")
+    .option("--at <time>", "when it begins, such as 03:00 or 2026-02-01T03:00:00Z; by default now")
     .option("--owner <name>", "who can be asked about it (default: your login name)")
     .option("--dry-run", "check and show it, change nothing");
   return addOutput(command).addHelpText("after", help);
@@ -129,6 +129,6 @@ function addOutput(command: Command): Command {
 
 /** A duration that the API reads for itself; checked here, so that a slip costs no request. */
 function durationText(text: string): string {
-  if (milliseconds(text) === 0) throw new InvalidArgumentError("It must be longer than nothing.");
+  if (milliseconds(text) === 0) throw new InvalidArgumentError("It must be longer than 0s.");
   return text;
 }

@@ -5,7 +5,7 @@
  */
 import type { Terminal } from "./terminal.ts";
 
-/** Redrawn no more often than this, milliseconds: nobody reads faster. */
+/** Redrawn no more often than this, milliseconds: people don't read faster. */
 const REDRAW_MS = 100;
 const BAR_WIDTH = 24;
 
@@ -19,7 +19,7 @@ export class Progress implements Disposable {
   #drawnMs = -Infinity;
   #timer: ReturnType<typeof setInterval> | undefined;
 
-  /** `bytesTotal`: `null` = nobody knows how much it will be. */
+  /** `bytesTotal`: `null` = how much it will be isn't known. */
   constructor(
     terminal: Pick<Terminal, "status">,
     { bytesTotal, now = () => performance.now() }: {

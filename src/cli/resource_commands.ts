@@ -58,24 +58,24 @@ function verbsOf(noun: Noun): VerbDescription[] {
         list,
         get,
         {
-          ...describe("put", `${word} <file>`, `make or replace a ${one} from a file (- reads stdin)`),
+          ...describe("put", `${word} <file>`, `create or replace a ${one} from a file (- reads stdin)`),
           aliases: ["create", "update"],
         },
         remove,
       ];
     case "single":
       return [
-        describe("get", "", `the one that counts, the model's or the settings'`),
-        describe("set", "", `make or replace the model's; what isn't given gets its default`),
+        describe("get", "", `show the one in effect, the model's or the settings'`),
+        describe("set", "", `create or replace the model's; fields not given get their defaults`),
         describe("update", "", `change some of its fields`),
-        describe("delete", "", `take the model's away: the settings' one counts again`),
+        describe("delete", "", `delete the model's: the settings' one takes effect again`),
       ];
     case "one-per-pool":
       return [
         list,
         get,
         {
-          ...describe("set", "[pool]", `make or replace it; what isn't given gets its default`),
+          ...describe("set", "[pool]", `create or replace it; fields not given get their defaults`),
           aliases: ["create"],
         },
         describe("update", "[pool]", `change some of its fields`),
@@ -85,7 +85,7 @@ function verbsOf(noun: Noun): VerbDescription[] {
       return [
         list,
         get,
-        describe("create", noun.shape === "collection" ? word : `[${wordOf(noun)}]`, `make a ${one}`),
+        describe("create", noun.shape === "collection" ? word : `[${wordOf(noun)}]`, `create a ${one}`),
         describe("update", word, `change some fields of a ${one}`),
         remove,
       ];

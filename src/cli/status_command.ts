@@ -8,7 +8,9 @@ import { addApiOptions, addOutputOption, type CommandContext, examples } from ".
 
 /** Adds the command. */
 export function register(root: Command, { terminal, done }: CommandContext): void {
-  const command = root.command("status").description("how the node is; exit code 1 when it doesn't answer");
+  const command = root.command("status").description(
+    "show the state of the node; exit code 1 if it doesn't answer",
+  );
   addOutputOption(addApiOptions(command), ["table", "json", "yaml"])
     .addHelpText(
       "after",

@@ -117,7 +117,7 @@ function cut(text: string, width: number): string {
 
 const shown = (cell: string): string => cell === "" ? "-" : cell;
 
-/** SGR colours: what is well is green, what is not is red; everything else stays as the terminal has it. */
+/** SGR colours: what is healthy is green, what is not is red; everything else stays as the terminal has it. */
 function painted(cell: string, padded: string): string {
   const code = { healthy: 32, ready: 32, ok: 32, unhealthy: 31, failed: 31 }[cell];
   return code === undefined ? padded : `\x1b[${code}m${padded}\x1b[0m`;

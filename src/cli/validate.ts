@@ -1,6 +1,6 @@
 /**
  * One question about any file of an operator: is it fine? Settings and models are told apart by what is in them,
- * so that nobody has to say which.
+ * so that the caller needn't say which.
  *
  * @module
  */

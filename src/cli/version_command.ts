@@ -9,7 +9,7 @@ import { addOutputOption, type CommandContext } from "./command_line.ts";
 /** Adds the command. */
 export function register(root: Command, { terminal, done }: CommandContext): void {
   addOutputOption(root.command("version"), ["text", "json"])
-    .description("which version this is, and for what")
+    .description("show the version and its platform")
     .action(async (options: { output: "text" | "json" }) =>
       done((await import("./version.ts")).version(options, terminal))
     );

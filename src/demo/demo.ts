@@ -38,7 +38,7 @@ export interface DemoFlags {
   readonly once?: boolean;
 }
 
-/** Where the demo listens when that is free and nobody says otherwise; beside the defaults of `serve`. */
+/** Where the demo listens by default, when that is free; beside the defaults of `serve`. */
 const DNS = "127.0.0.1:5300";
 const API = "127.0.0.1:8053";
 const ANY_PORT = "127.0.0.1:0";
@@ -49,7 +49,7 @@ const PAUSE_ONCE_MS = 500;
 /** The backend that the story is about, by index; the shop stands and falls with it. */
 const HERO = 1;
 
-const QUIET = "From here on it is quiet until somebody asks or changes something.";
+const QUIET = "From here on it is quiet until a query or a change comes in.";
 
 /** Answers looked at a second; far more than are told. */
 const SAMPLES_PER_SECOND = 200;
@@ -70,7 +70,7 @@ export async function demo(flags: DemoFlags, terminal: Terminal): Promise<ExitCo
   return 0;
 }
 
-/** Resolves to whether the promise was kept when everything is down again; `null` when nobody waited for it. */
+/** Resolves to whether the promise was kept when everything is down again; `null` when nothing waited for it. */
 async function perform(
   flags: DemoFlags,
   terminal: Terminal,
@@ -181,7 +181,7 @@ async function play(
 }
 
 /**
- * Starts the node. When nobody says where, it listens where the documentation says, or else on any free port.
+ * Starts the node. By default it listens where the documentation says, or else on any free port.
  *
  * @throws {CommandFailed} for a wrong flag, with a line for each
  */

@@ -10,10 +10,10 @@ import type { DemoFlags } from "./demo.ts";
 /** Adds the command. */
 export function register(root: Command, { terminal, done }: CommandContext): void {
   root.command("demo")
-    .description("a node with sample backends that come and go, told live; leaves nothing behind")
-    .option("--dns <addr:port>", "where to answer DNS; else a free port on loopback")
-    .option("--api <addr:port>", "where the API listens; else a free port on loopback")
-    .option("--once", "stop and start a backend once, then end; exit code 1 when the answers were late")
+    .description("run a node with sample backends that come and go, narrated live; leaves nothing behind")
+    .option("--dns <addr:port>", "address for DNS; by default a free port on loopback")
+    .option("--api <addr:port>", "address for the API; by default a free port on loopback")
+    .option("--once", "stop and start a backend once, then exit; exit code 1 if the answers were late")
     .addHelpText("after", examples("pleiades demo", "pleiades demo --once"))
     .action(async (flags: DemoFlags) => done(await (await import("./demo.ts")).demo(flags, terminal)));
 }

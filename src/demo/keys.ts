@@ -24,7 +24,7 @@ export function listenForKeys(
       try {
         Deno.stdin.setRaw(false, mode);
       } catch {
-        // A terminal that is gone needs no mending.
+        // A terminal that is gone needs no fixing.
       }
     },
   };

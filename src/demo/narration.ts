@@ -63,7 +63,7 @@ export type DemoEvent =
   }
   /** A backend was stopped or started before the answers showed that it had been the opposite. */
   | { readonly kind: "unnoticed"; readonly backend: string; readonly act: "stopped" | "started" }
-  /** Somebody changed the model. */
+  /** The model was changed. */
   | { readonly kind: "changed"; readonly what: string; readonly generation: number }
   /** A remark. */
   | { readonly kind: "remark"; readonly text: string };

@@ -10,7 +10,7 @@ import type { Answers } from "./narration.ts";
 /** An EDNS option number for local use (RFC 6891 §9); servers ignore what they do not know. */
 const MARK = 65_044;
 
-/** A lost datagram on loopback means that nobody listens. */
+/** A lost datagram on loopback means that nothing listens. */
 const TIMEOUT_MS = 2_000;
 
 /** Whether this query was asked by `askAll`. */

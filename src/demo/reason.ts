@@ -50,7 +50,7 @@ function serviceFor(name: string, { service }: Beliefs): Service | null {
 
 function reasonOfPool(poolId: string, family: 4 | 6, beliefs: Beliefs): string {
   const parts: string[] = [];
-  // A chain of fallbacks has no cycle; the bound is for a database that somebody is changing while we read.
+  // A chain of fallbacks has no cycle; the bound is for a database that another process changes while we read.
   for (let id: string | null = poolId; id !== null && parts.length < FALLBACKS_MAX;) {
     const pool = beliefs.pool(id);
     if (!pool) break;
@@ -82,7 +82,7 @@ function isUpUnder(check: HealthCheck | null, member: Member, isUp: (key: string
 }
 
 const LAST_RESORTS: Readonly<Record<Exclude<OnAllDown, "fallback">, string>> = {
-  all: "all of them take turns",
+  all: "all of them rotate",
   none: "nothing",
-  "last-healthy": "those that fell last",
+  "last-healthy": "those that went down last",
 };

@@ -17,7 +17,7 @@ import {
 } from "../model/model.ts";
 import type { SocketAddress } from "../ip.ts";
 
-/** The zone of everything in the demo; `.test` is nobody's (RFC 6761 §6.2). */
+/** The zone of everything in the demo; `.test` has no owner (RFC 6761 §6.2). */
 export const ZONE = "demo.test";
 
 /** How backends are probed: fast enough to watch. */

@@ -1,7 +1,7 @@
 /**
  * Sees what the node does and tells it: answers, changes of health and of the model.
  *
- * Answers can come faster than anybody reads; a few a second are told, and of the others their number.
+ * Answers can come faster than people read; a few a second are told, and of the others their number.
  *
  * @module
  */

@@ -35,7 +35,7 @@ export function checkTargetOf(
 
 /**
  * The targets of a pool's members, of each as many as its check has plain ones; none of members by name. Disabled ones
- * are probed too: before one is taken in, people want to see whether it is well.
+ * are probed too: before one is taken in, people want to see whether it is healthy.
  */
 export function checkTargetsOf(
   { members, named, healthCheck }: {

@@ -108,7 +108,7 @@ export function plainChecks(check: HealthCheck): readonly HealthCheck[] {
   return check.type === "calculated" ? check.checks : [check];
 }
 
-/** How many of its plain checks must be well. */
+/** How many of its plain checks must pass. */
 export function neededOf({ type, require, checks }: HealthCheck): number {
   if (type !== "calculated" || require === "any") return 1;
   return require === "all" ? checks.length : require;

@@ -4,7 +4,7 @@
  *
  * A member by name becomes one member for each of its addresses. Those of a family share its weight evenly, so that a
  * name with five addresses gets as much as one with one. Everything else they have from it: priority, region, place,
- * id, and its name, by which they are probed. A name without any known address is nobody, but where there is a geofence
+ * id, and its name, by which they are probed. A name without any known address is out, but where there is a geofence
  * it stays as a disabled member: a client that is fenced in with it isn't let out. An address that an enabled
  * member of the pool has already, on the same port, isn't answered twice: that one stands for both.
  *
@@ -91,7 +91,7 @@ function shared(counts: readonly number[], most: number): readonly number[] {
   return taken;
 }
 
-/** The members among whom is chosen where names are answered as names. */
+/** The members to choose from where names are answered as names. */
 function asNamed(
   { members, geoRules }: SteeredPool,
   knownOf: (member: SteeredMember) => readonly string[],
@@ -104,7 +104,7 @@ function asNamed(
   };
 }
 
-/** The addresses that nobody before has; from then on they are taken. */
+/** The addresses that none before has; from then on they are taken. */
 function untaken(
   { port, enabled }: SteeredMember,
   addresses: readonly string[],

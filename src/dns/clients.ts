@@ -44,7 +44,7 @@ import { type Limits, rankAlike } from "./selection.ts";
 export interface ClientsOfList {
   /** By client. */
   readonly map: ClientMap;
-  /** Whether somebody can be answered. */
+  /** Whether any can be answered. */
   readonly isSomebodyUp: boolean;
 }
 
@@ -252,7 +252,7 @@ export class Clients {
     return this.#atlas.decisionsFor(grounds, this.#stateOf(list), () => this.#optionsOf(list, among, limits));
   }
 
-  /** Those among whom is chosen; with a geofence, also those that only make fences. */
+  /** Those to choose from; with a geofence, also those that only make fences. */
   among(list: number, among: Among): Candidate[] {
     const goesPast = among === "past" || among === "past all";
     const isWhole = isAll(among);

@@ -23,7 +23,7 @@ export const COUNTER = {
   samplesOverSize: 10,
   /** What went wrong in a worker and didn't end it. */
   faults: 11,
-  /** TCP connections that could not be accepted, for want of descriptors or memory. */
+  /** TCP connections that could not be accepted, for lack of descriptors or memory. */
   acceptErrors: 12,
   /** Idle TCP connections that were closed because another one came and all were taken. */
   tcpEvicted: 13,

@@ -85,7 +85,7 @@ export interface EngineOptions {
   readonly nsid: string;
   /** Answers to `version.bind` and `id.server` in class CH; empty = REFUSED. */
   readonly chaos: { readonly version: string; readonly id: string };
-  /** Whether the client subnet (RFC 7871) is used, and from whom; no prefixes = from everybody. */
+  /** Whether the client subnet (RFC 7871) is used, and from which resolvers; no prefixes = all. */
   readonly ecs: { readonly enabled: boolean; readonly trusted: readonly Prefix[] };
   /** The worker's lane of the live board. */
   readonly lane: number;
@@ -106,7 +106,7 @@ const POOL_STEPS_MAX = 8;
 /** TTL of the HINFO that stands for ANY (RFC 8482 §4.2), seconds. */
 const ANY_TTL = 3600;
 const QUESTION_NAME = 0xc00c;
-/** Answers that are made anew because the tables were changed meanwhile: then the last one is good enough. */
+/** Answers that are made again because the tables were changed meanwhile: then the last one is good enough. */
 const ATTEMPTS_MAX = 4;
 /** Looks at whether a change is over: some 10 µs, in which thousands of words are written. */
 const LOOKS_MAX = 4096;
@@ -201,14 +201,14 @@ export class Engine {
     this.#prefetch = new Prefetch(this.#view, READ_MAX);
     this.#readsAhead = snapshot.records.byteLength + snapshot.names.byteLength > AT_HAND_BYTES;
     this.#board = board;
-    // A rehearsal counts nothing.
+    // A dry run counts nothing.
     this.#lane = this.#trace ? new Uint32Array(LANE_SIZE) : board.lane(this.#options.lane);
     if (this.#atlas?.edition !== snapshot.atlas.edition) this.#atlas = new OpenAtlas(snapshot.atlas);
     this.#selection = new Selection(this.#view, board, new Clients(this.#view, board, this.#atlas));
     this.#selection.isRehearsing = this.#trace !== null;
   }
 
-  /** Has a rehearsal look so many turns of every rotation ahead; 0 = the next answer. */
+  /** Has a dry run look this many turns of every rotation ahead; 0 = the next answer. */
   lookAhead(turns: number): void {
     this.#selection.ahead = turns;
   }
@@ -678,7 +678,7 @@ export class Engine {
     return RCODE.NOERROR;
   }
 
-  /** Tells who takes turns, and by what facts of the client that was decided, if by any. */
+  /** Reports which members rotate, and which facts of the client decided that, if any. */
   #traceRanking(list: number, whom: Whom): void {
     const selection = this.#selection;
     this.#trace!.leading(list, whom, selection.leading(list, whom, this.#whoAsks));
@@ -880,7 +880,7 @@ export class Engine {
     const needed = neededGlueSetsIn(this.#records, glue);
     for (let i = 0; i < count; i++) {
       if (this.#writeGlue(from, glueSetAt(glue, i))) continue;
-      // RFC 9471 §3: for want of an address below the cut the client has to come back over TCP, for want of others not.
+      // RFC 9471 §3: for lack of an address below the cut the client has to come back over TCP, for lack of others not.
       if (i < needed) {
         this.#truncated = true;
         return;
@@ -948,7 +948,7 @@ export class Engine {
     this.#authorities++;
   }
 
-  /** Minimal ANY (RFC 8482 §4.2): a made-up HINFO where there is anything at all. */
+  /** Minimal ANY (RFC 8482 §4.2): a synthesized HINFO where there is anything at all. */
   #answerAny(entry: number, source: number): number {
     if (source === 0 && this.#view.fallback === 0) {
       this.#deny(entry);

@@ -229,7 +229,7 @@ export class NamedClient implements Client {
   #address: Uint8Array | null = null;
 
   /**
-   * Stands for nobody yet.
+   * Has no client yet.
    *
    * @param stream whether it asks over TCP
    */

@@ -1,5 +1,5 @@
 /**
- * Packets that the kernel dropped because a socket's buffer was full: the ones that nobody else can count.
+ * Packets that the kernel dropped because a socket's buffer was full: the ones that can't be counted elsewhere.
  *
  * Linux keeps the figure for each UDP socket in `/proc/net/udp` and `/proc/net/udp6`, as the last column of the line
  * that begins with the socket's local address in hex.

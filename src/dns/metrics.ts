@@ -61,12 +61,12 @@ export function registerDnsMetrics(
     .labels();
   const decisions = registry.counter(
     "pleiades_dns_decisions_total",
-    "Address answers by how they came about.",
+    "Address answers by source.",
     ["source"],
   );
   const faults = registry.counter(
     "pleiades_dns_faults_total",
-    "What went wrong in a DNS worker that went on; each is a fault of the program, and is logged.",
+    "Errors in a DNS worker that went on; each is a fault of the program, and is logged.",
   ).labels();
   const replaced = registry.counter(
     "pleiades_dns_workers_replaced_total",

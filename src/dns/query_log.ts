@@ -74,7 +74,7 @@ export class QueryLog implements AsyncDisposable {
     this.#records = registry.counter("pleiades_query_log_records_total", "Queries logged.").labels();
     const dropped = registry.counter(
       "pleiades_query_log_dropped_total",
-      "Queries that were to be logged and were not.",
+      "Sampled queries that were not logged.",
       ["reason"],
     );
     registry.onCollect(() => {
@@ -116,7 +116,7 @@ export class QueryLog implements AsyncDisposable {
       onWritten: (lines) => this.#records.inc(lines),
       onLost: (lines) => this.#unwritten += lines,
       onFault: (error) =>
-        log.error(`Cannot write the query log ${path}: ${error.message} (mend it, or change queryLog.path)`),
+        log.error(`Cannot write the query log ${path}: ${error.message} (fix it, or change queryLog.path)`),
       onMended: () => log.info(`The query log ${path} can be written again`),
     });
   }

@@ -1,6 +1,6 @@
 /**
  * Which members of a list are answered now, and in which order. That is a pure function of the list, its health
- * bits and the client, so all workers agree. For a small list of equals it is looked at anew each time; for others it
+ * bits and the client, so all workers agree. For a small list of equals it is looked at again each time; for others it
  * is derived once per change of health, by each worker on its own at the first query that needs it; where it depends on
  * the client, once per prefix (`balance/client_map.ts`).
  *
@@ -63,7 +63,7 @@ const DERIVED = {
   ranked: 3,
   /** Where the answer depends on the client, instead: the number of its grounds, 0 = not looked for yet. */
   grounds: 3,
-  /** How many at its head take turns. */
+  /** How many at its head rotate. */
   lead: 4,
   /** Where the answer depends on the client: the number of its map, 0 = not looked for yet. */
   map: 5,
@@ -108,7 +108,7 @@ export class Selection {
   scope = 0;
   /** Whether tickets are only looked at: then the same is chosen again and again. */
   isRehearsing = false;
-  /** How many turns ahead a rehearsal looks. */
+  /** How many turns ahead a dry run looks. */
   ahead = 0;
   /** Those of the pool at hand; to be set before `eligible` is asked about its list. */
   readonly limits: Limits = { max: 0, need: 0 };
@@ -305,7 +305,7 @@ export class Selection {
     return neededOf(membersIn(this.#records, list), minHealthy);
   }
 
-  /** The decisions for the list by client, and those among whom they choose; only of a list with facts. */
+  /** The decisions for the list by client, and those they choose from; only of a list with facts. */
   clientsOf(
     list: number,
     whom: Whom,
@@ -316,7 +316,7 @@ export class Selection {
     };
   }
 
-  /** Which members take turns: their indices, valid until the next call; right after `choose` of this list. */
+  /** Which members rotate: their indices, valid until the next call; right after `choose` of this list. */
   leading(list: number, whom: Whom, client: () => Uint8Array): Uint32Array {
     const id = listIdOf(this.#records, list);
     if (id === NO_LIST_ID) return this.#few.subarray(0, this.#fewCount);
@@ -333,7 +333,7 @@ export class Selection {
     return this.#order.subarray(base, base + this.#derived[id * DERIVED.size + DERIVED.lead]!);
   }
 
-  /** Those of a small list take turns, all of them. What most answers are made by: it has no branch that it can do without. */
+  /** Those of a small list rotate, all of them. What most answers are made by: it has no branch that it can do without. */
   #takeFew(list: number, cursor: number): number {
     const count = this.#fewCount;
     if (count < 2) {
@@ -349,7 +349,7 @@ export class Selection {
     return n;
   }
 
-  /** Members that lead take turns, the others follow in order; equals among them take turns, too. */
+  /** Members that lead rotate, the others follow in order; equals among them rotate, too. */
   #take(
     list: number,
     order: Uint32Array,
@@ -547,7 +547,7 @@ interface RareMap {
   readonly past: ClientMap | null;
 }
 
-/** A pool's limits as one word, so that a list that stays while its pool changes is looked at anew. */
+/** A pool's limits as one word, so that a list that stays while its pool changes is looked at again. */
 function limitsWord({ max, need }: Limits): number {
   return (max << 17 ^ need) >>> 0;
 }

@@ -1,5 +1,5 @@
 /**
- * What the stream worker answers on: one TCP listener an address, whose connections take turns together.
+ * What the stream worker answers on: one TCP listener an address, whose connections rotate together.
  *
  * @module
  */

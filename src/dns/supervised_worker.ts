@@ -219,7 +219,7 @@ export class SupervisedWorker implements AsyncDisposable {
     worker.onerror = (event) => event.preventDefault();
     worker.terminate();
     this.#replacing = closeAfter(this.#descriptors)
-      .then(() => this.#replace("hung", `it has not turned for ${seconds} s`));
+      .then(() => this.#replace("hung", `it has not run for ${seconds} s`));
   }
 
   #use(worker: Worker): void {

@@ -19,7 +19,7 @@ export interface TcpLimits {
   readonly maxConnections: number;
   /** Connections of one client at the same time: of an IPv4 address, or of an IPv6 /64. */
   readonly maxConnectionsPerClient: number;
-  /** Milliseconds without a whole query, or with an answer nobody reads, after which a connection is closed. */
+  /** Milliseconds without a whole query, or with an answer that isn't read, after which a connection is closed. */
   readonly idleTimeout: number;
 }
 
@@ -41,7 +41,7 @@ export type StreamSocket = Pick<
 const PREFIX = 2;
 /** Answers are gathered up to this size before they are written. */
 const GATHER_MAX = 64 * 1024;
-/** Pause after an accept that failed for want of descriptors or memory, so that the loop doesn't spin. */
+/** Pause after an accept that failed for lack of descriptors or memory, so that the loop doesn't spin. */
 const ACCEPT_PAUSE_MS = 50;
 /** Accepts that fail are told of once in this time, milliseconds: at the limit they come and go with each connection. */
 const ACCEPT_TELL_MS = 60_000;
@@ -147,7 +147,7 @@ export class TcpServer {
 
   /**
    * Whether there is a place for one more of this client. Where all are taken, its own or all there are, the one that
-   * has been idle for longest gives way, so that silent clients keep nobody out (RFC 7766 §6.2.3 lets a server close
+   * has been idle for longest gives way, so that silent clients shut none out (RFC 7766 §6.2.3 lets a server close
    * idle connections whenever it must).
    */
   #makeRoom(client: string): boolean {

@@ -26,9 +26,9 @@ export interface Trace {
   name(name: Uint8Array, entry: number, source: AnswerSource): void;
   /** A pool whose turn it is: how many of the family asked for are up, and how many have to be. */
   pool(pool: number, list: number, up: number, needed: number): void;
-  /** Whom the decision is made for; only where it depends on that. */
+  /** The client the decision is made for; only where it depends on that. */
   client(source: "ecs" | "address", address: Uint8Array, bits: number): void;
-  /** Who of the list at hand goes first: those that take turns (indices of members), among those up or as if all were. */
+  /** Which of the list at hand go first: those that rotate (indices of members), among those up or as if all were. */
   leading(list: number, whom: Whom, members: Uint32Array): void;
   /** By what facts of the client the list at hand was decided; `reason.rule.candidate` is a position in `candidates`. */
   reason(list: number, candidates: readonly Candidate[], reason: Reason): void;

@@ -172,7 +172,7 @@ function startBeating({ engine, mainPatience }: WorkerOptions): ReturnType<typeo
     isHung = watch.look(performance.now(), board.mainBeats, 0) === "hung";
     if (isHung === hungBefore || engine.lane > 0) return;
     if (isHung) log.error("The main thread hangs: DNS goes on, health checks, changes and the API don't");
-    else log.warn("The main thread turns again", { seconds });
+    else log.warn("The main thread runs again", { seconds });
   }, mainPatience.lookMs);
 }
 

@@ -10,7 +10,7 @@
  * | refuses     | `I/2 + (fall − 1) I`      | `fall I`       |
  * | hangs       | `I/2 + (fall − 1) I + T`  | `fall I + T`   |
  *
- * and a backend that is well again after `I/2 + (rise − 1) I`, at worst `rise I + T`. The next answer shows it; the last
+ * and a backend that recovered after `I/2 + (rise − 1) I`, at worst `rise I + T`. The next answer shows it; the last
  * one before it stays in caches for its TTL. A calculated check that needs `n` of `k` is down when `k − n + 1` of its
  * checks are, and back when `n` are.
  *
@@ -49,7 +49,7 @@ export interface PoolBudget {
   refusing: FaultBudget | null;
   /** Whose probes fail by the time-out. */
   hanging: FaultBudget | null;
-  /** From being well to the first answer with it; `null` = nothing is probed, or an operator has to say so. */
+  /** From recovery to the first answer with it; `null` = nothing is probed, or an operator has to say so. */
   back: Span | null;
   /** How it comes back beyond that, in words. */
   failback: string | null;
@@ -65,7 +65,7 @@ export interface Budget {
   ttl: number;
   /** In the order in which they answer. */
   pools: PoolBudget[];
-  /** By how much more detection takes when very many targets turn down at once; `null` = it never does. */
+  /** By how much more detection takes when very many targets go down at once; `null` = it never does. */
   flipGuardHoldMs: number | null;
   /** The last failovers of the pools' members, the newest first. */
   failovers: PastFailover[];
@@ -169,5 +169,5 @@ function describePlain({ type, intervalMs, timeoutMs, fall, rise }: HealthCheck)
 
 function failbackWords({ failback, failbackDelayMs }: Pool): string | null {
   if (failback === "manual") return "only when an operator says so (pleiades failback MEMBER)";
-  return failbackDelayMs === 0 ? null : `when it has been well for ${failbackDelayMs / 1000} s`;
+  return failbackDelayMs === 0 ? null : `when it has been healthy for ${failbackDelayMs / 1000} s`;
 }

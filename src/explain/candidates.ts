@@ -1,5 +1,5 @@
 /**
- * What became of every member of the pools that were looked at, and why, in words that somebody woken at night can
+ * What became of every member of the pools that were looked at, and why, in words that a person woken at night can
  * act on.
  *
  * @module
@@ -178,9 +178,9 @@ function whyUnlisted({ member, override }: Known, { asked }: Situation): string 
     return `IPv${family}, which ${family === 4 ? "A" : "AAAA"} queries get`;
   }
   if (member.target !== null) {
-    return "another member of the pool stands for this address, or its name just changed";
+    return "another member of the pool provides this address, or its name just changed";
   }
-  return "changed a moment ago, and not answered from yet";
+  return "changed a moment ago, and not in the answers yet";
 }
 
 function overrideWords({ state, owner, reason, expiresAt, share }: RulingOverride): string {
@@ -241,14 +241,16 @@ function meritOf(known: Known, considered: Considered): string {
   }
   switch (pool.algorithm) {
     case "failover":
-      return `; ${tierOf(known.member.priority)} is the first${look.whom === "up" ? " with anybody up" : ""}`;
+      return `; ${tierOf(known.member.priority)} is the first${
+        look.whom === "up" ? " with a member up" : ""
+      }`;
     case "latency":
       return known.listed!.rttUs > 0 ? `; among the fastest${rttOf(known)}` : "; none is measured yet";
     case "hash":
       return "; first by the hash of the client's network";
     case "geoip":
-      if (!facts?.place) return "; nobody knows where the client is";
-      return placeOf(known) ? `; nearest${kmOf(known, considered)}` : "; nobody knows where any member is";
+      if (!facts?.place) return "; the client's location is unknown";
+      return placeOf(known) ? `; nearest${kmOf(known, considered)}` : "; no member's location is known";
     case "map-file":
       return facts && isAmong(known, considered, facts.mapped)
         ? "; the map file names it"
@@ -274,7 +276,7 @@ function placeBehind(known: Known, considered: Considered): string {
     case "latency":
       return `, slower${rttOf(known)}`;
     case "geoip":
-      return placeOf(known) ? `, farther away${kmOf(known, considered)}` : ", and nobody knows where it is";
+      return placeOf(known) ? `, farther away${kmOf(known, considered)}` : ", and its location is unknown";
     case "hash":
       return ", behind by the hash of the client's network";
     case "map-file":

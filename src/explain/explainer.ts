@@ -1,9 +1,9 @@
 /**
- * Why an answer is what it is: has the production engine rehearse it over the snapshot and board of now, and joins what it
+ * Why an answer is what it is: runs the production engine dry over the snapshot and board of now, and joins what it
  * says on the way with what is declared, probed and overridden. There is no second implementation of any
  * decision here: the words may be wrong, the answer can't be.
  *
- * A rehearsal draws no ticket and moves no counter, so the explained answer is the next one to that question.
+ * A dry run draws no ticket and moves no counter, so the explained answer is the next one to that question.
  *
  * @module
  */
@@ -151,7 +151,7 @@ export class Explainer {
   #stageFor(snapshot: Snapshot, board: LiveBoard): Stage {
     const known = this.#stages.get(snapshot);
     if (known?.board === board) return known;
-    // No worker's lane is touched by a rehearsal.
+    // No worker's lane is touched by a dry run.
     const engine = new Engine({ ...this.#sources.engine, lane: 0 }, () => this.#nowMs, this.#recording);
     engine.use(snapshot, board);
     const stage = { engine, board, view: new SnapshotView(snapshot) };
@@ -235,7 +235,7 @@ export class Explainer {
     };
   }
 
-  /** The pool of a service that isn't answered from it, because it has nobody enabled of the family; or nothing. */
+  /** The pool of a service that isn't answered from it, because it has no enabled member of the family; or nothing. */
   #emptyPool(
     { type }: Asked,
     { recording: { names, pools }, view }: { readonly recording: Recording; readonly view: SnapshotView },

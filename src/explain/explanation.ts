@@ -5,7 +5,7 @@
  */
 import type { HealthState } from "../health/verdict.ts";
 
-/** Largest answer over UDP that is asked for where nobody says otherwise, bytes. */
+/** Largest answer over UDP that is asked for by default, bytes. */
 export const UDP_SIZE_DEFAULT = 1232;
 
 /** What is to be explained. */
@@ -37,7 +37,7 @@ export interface Explanation {
     /** The packet, in hex: whoever sends it gets this answer. */
     readonly wire: string;
   };
-  /** For whom. */
+  /** The client. */
   readonly client: ExplainedClient;
   /** What was decided, in the order in which it was. */
   readonly steps: ExplainedStep[];
@@ -49,7 +49,7 @@ export interface Explanation {
   readonly answer: ExplainedAnswer;
 }
 
-/** Whom the answer is for, and what is known of them; nothing where the answer doesn't depend on it. */
+/** The client the answer is for, and what is known of it; nothing where the answer doesn't depend on it. */
 export interface ExplainedClient {
   /** The address that was decided by; of a subnet its first one. */
   readonly address: string;
@@ -146,11 +146,11 @@ export interface ExplainedOverride {
 export interface ExplainedRotation {
   /** The number drawn; the next answer draws the next one. */
   readonly ticket: number;
-  /** Members that take turns. */
+  /** Members that rotate. */
   readonly members: number;
   /** This answer's turn, from 1 on. */
   readonly turn: number;
-  /** Turns until all begins anew; more than members where weights differ. */
+  /** Length of the cycle; more than members where weights differ. */
   readonly cycle: number;
   /** With what the next answers begin, this one first. */
   readonly next: string[];

@@ -1,5 +1,5 @@
 /**
- * What the engine said while it rehearsed one answer, kept as it was said: references into the snapshot, nothing
+ * What the engine said in the dry run of one answer, kept as it was said: references into the snapshot, nothing
  * looked up yet.
  *
  * @module
@@ -29,7 +29,7 @@ export interface PoolLook {
   readonly up: number;
   /** Members that have to be. */
   readonly needed: number;
-  /** Who takes turns: indices of members of the list; `null` = the choice wasn't by rank. */
+  /** Who rotates: indices of members of the list; `null` = the choice wasn't by rank. */
   leading: readonly number[] | null;
   /** Among which members they were ranked: those that are up, or all as if they were. */
   whom: Whom;
@@ -39,7 +39,7 @@ export interface PoolLook {
   allDown: { readonly policy: number } | null;
 }
 
-/** For whom a decision was made. */
+/** The client a decision was made for. */
 export interface DecidedFor {
   /** Where the address came from. */
   readonly source: "ecs" | "address";
@@ -129,7 +129,7 @@ export class Recording implements Trace {
     this.scopeBits = bits;
   }
 
-  /** The look at the pool that somebody was chosen from. */
+  /** The look at the pool that a member was chosen from. */
   get decider(): PoolLook | null {
     return this.choice && this.#lookAt(this.choice.list);
   }

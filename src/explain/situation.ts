@@ -67,7 +67,7 @@ export interface RulingOverride {
   readonly share: number;
 }
 
-/** Everything that is known of one rehearsal. */
+/** Everything that is known of one dry run. */
 export interface Situation {
   /** What was asked. */
   readonly asked: Asked;
@@ -83,7 +83,7 @@ export interface Situation {
   readonly choice: Choice | null;
   /** From where. */
   readonly decider: Considered | null;
-  /** For whom. */
+  /** The client. */
   readonly decidedFor: DecidedFor | null;
   /** Bits for which it holds. */
   readonly scopeBits: number;

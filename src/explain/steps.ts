@@ -141,7 +141,7 @@ function fenceOf({ reason }: Considered["look"]): ClientFence | null {
   return reason?.reason.fence ?? null;
 }
 
-/** Whom the geofence leaves the client, and whether these are enough. */
+/** Which members the geofence leaves the client, and whether these are enough. */
 function fenceStep({ look, listed }: Considered, { asked }: Situation): string | null {
   const fence = fenceOf(look);
   if (!fence) return null;
@@ -159,7 +159,7 @@ function fenceStep({ look, listed }: Considered, { asked }: Situation): string |
     site: () => "nearest site",
     map: () => "map file",
   }[fence.by]();
-  return `geofence (${by}): this client gets nobody but ${[...named, ...more].join(", ")}; ` +
+  return `geofence (${by}): this client gets only ${[...named, ...more].join(", ")}; ` +
     `${fence.up} of ${inside.length} up, ${fence.needed} needed${
       fence.up >= fence.needed ? "" : " – too few"
     }`;
@@ -183,9 +183,7 @@ function allDownStep(considered: Considered, situation: Situation): string | nul
       : `${elsewhere}: no answer for this one, so that clients take the other`;
   }
   const policy = ON_ALL_DOWN[allDown.policy]!;
-  const why = fence
-    ? "too few of those that the geofence leaves this client are up"
-    : "the pool counts as down";
+  const why = fence ? "too few members inside the geofence of this client are up" : "the pool counts as down";
   if (policy === "fallback") {
     const next = all[all.indexOf(considered) + 1];
     if (next) return `${why}; onAllDown is fallback: on to the pool ${next.pool.name}`;
@@ -219,7 +217,7 @@ function chosenStep({ choice, decider }: Situation): string | null {
     ? chosen.filter((it) => it.alias === null).map(({ address }) => formatIp(address)).join(", ")
     : `the alias ${alias}`;
   const most = decider.pool.maxAnswers === 0 ? "all" : `at most ${decider.pool.maxAnswers}`;
-  const turn = lead < 2 ? "" : `; ${lead} take turns, this is turn ${ticket % cycle + 1} of ${cycle}`;
+  const turn = lead < 2 ? "" : `; ${lead} rotate, this is turn ${ticket % cycle + 1} of ${cycle}`;
   return `answered: ${addresses} (${most})${turn}`;
 }
 
@@ -238,18 +236,18 @@ function scopeStep(situation: Situation): string | null {
   const { asked: { ecs, client }, message, service, scopeBits, sources: { engine } } = situation;
   if (!ecs) return null;
   if (!message.edns?.ecs) {
-    if (!engine.ecs.enabled) return "the client subnet isn't looked at: dns.ecs.enabled is false";
+    if (!engine.ecs.enabled) return "the client subnet is ignored: dns.ecs.enabled is false";
     const isTrusted = engine.ecs.trusted.length === 0 ||
       engine.ecs.trusted.some((prefix) => prefixContains(prefix, client));
     return isTrusted
       ? null
-      : `the client subnet isn't looked at: ${formatIp(client)} isn't in dns.ecs.trustedResolvers`;
+      : `the client subnet is ignored: ${formatIp(client)} isn't in dns.ecs.trustedResolvers`;
   }
-  if (service?.ecs === false) return "scope 0: this service doesn't look at client subnets";
+  if (service?.ecs === false) return "scope 0: this service ignores client subnets";
   if (scopeBits === 0) return "scope 0: every client gets this answer";
   const bytes = maskBits(ecs.bytes, scopeBits);
   const whole = { family: familyOf(bytes), bytes, length: scopeBits };
   return scopeBits <= ecs.length
-    ? `scope ${scopeBits}: all of ${formatPrefix(whole)} is decided alike, and nothing wider`
-    : `scope ${scopeBits}: narrower than the subnet that was sent, parts of which are decided otherwise`;
+    ? `scope ${scopeBits}: all of ${formatPrefix(whole)} gets the same decision, and no wider prefix does`
+    : `scope ${scopeBits}: narrower than the subnet that was sent, parts of which get another decision`;
 }

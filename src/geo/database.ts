@@ -32,7 +32,7 @@ const TIME_MAX = 8.64e12;
 /**
  * Opens a database and tries it out.
  *
- * @param bytes the whole file; nobody may write to it any more
+ * @param bytes the whole file; nothing may write to it any more
  * @throws {Error} when it is none, is corrupt as far as a sample shows, or holds nothing of its kind
  */
 export function openDatabase(bytes: Uint8Array, kind: DatabaseKind): OpenDatabase {

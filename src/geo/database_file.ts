@@ -1,5 +1,5 @@
 /**
- * One MaxMind database on its way into shared memory: read, opened, and tried out before anybody relies on it.
+ * One MaxMind database on its way into shared memory: read, opened, and tried out before it is relied on.
  *
  * @module
  */

@@ -31,7 +31,7 @@ export class Extents {
   readonly #floats: Float32Array;
   readonly #first: number;
 
-  /** Looks at a buffer, which nobody writes to any more. */
+  /** Looks at a buffer, which nothing writes to any more. */
   constructor(buffer: SharedArrayBuffer) {
     this.#words = new Uint32Array(buffer);
     this.#floats = new Float32Array(buffer);

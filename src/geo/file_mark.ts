@@ -1,7 +1,7 @@
 /**
  * When a file has changed, as far as one can tell without reading it.
  *
- * Who writes in place rather than by renaming may be in the middle of it when somebody looks; so a change counts when
+ * Who writes in place rather than by renaming may be in the middle of it when it is looked at; so a change counts when
  * the file has stayed the same from one look to the next.
  *
  * @module

@@ -19,5 +19,5 @@ export interface Atlas {
   readonly map: SharedArrayBuffer | null;
 }
 
-/** Nothing is known of anybody. */
+/** Nothing is known of any client. */
 export const EMPTY_ATLAS: Atlas = { edition: 0, city: [], extents: [], asn: [], map: null };

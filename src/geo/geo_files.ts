@@ -127,7 +127,7 @@ export class AtlasFiles implements AsyncDisposable {
     return locate(ipAddress, this.#databases.city);
   }
 
-  /** Where a member stands, if anybody knows. */
+  /** Where a member is, if that is known. */
   placeOf(member: Placed): Place | null {
     return placeOf(member, { endpointLocations: this.#endpointLocations, city: this.#databases.city });
   }

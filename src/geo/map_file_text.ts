@@ -27,7 +27,7 @@ export interface MapProblem {
   readonly line: number;
   /** From 1. */
   readonly column: number;
-  /** What is wrong, with the value, and the mend. */
+  /** What is wrong, with the value, and the fix. */
   readonly message: string;
 }
 
@@ -244,7 +244,7 @@ class MapReader {
     if (!isEnd(bytes, restAt, lineEnd)) {
       this.#problem(
         restAt,
-        `${this.#quote(restAt, skipWord(bytes, restAt, lineEnd))} stands behind the addresses ` +
+        `${this.#quote(restAt, skipWord(bytes, restAt, lineEnd))} follows the addresses ` +
           "(separate addresses by a comma without blanks, begin a comment with #)",
       );
       return;
@@ -335,7 +335,7 @@ class MapReader {
       const offset = rows.words[order[i]! * rows.stride + OFFSET]!;
       const lineStart = offset === 0 ? 0 : this.#bytes.lastIndexOf(LINE_FEED, offset - 1) + 1;
       const text = this.#quote(offset, skipWord(this.#bytes, offset, this.#bytes.length));
-      const message = `${text} stands in line ${line(i - 1)} already (keep one of the two)`;
+      const message = `${text} is in line ${line(i - 1)} already (keep one of the two)`;
       return { line: line(i), column: this.#columnOf(lineStart, offset), message };
     });
   }

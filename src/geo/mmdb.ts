@@ -62,7 +62,7 @@ export class Mmdb {
   #placeCount = 1;
 
   /**
-   * Takes a whole file, of which it keeps the bytes; nobody may write to them any more.
+   * Takes a whole file, of which it keeps the bytes; nothing may write to them any more.
    *
    * @throws {MmdbFault} when the metadata is missing, strange, or doesn't fit the file
    */

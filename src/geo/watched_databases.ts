@@ -1,5 +1,5 @@
 /**
- * The MaxMind databases of a node: read when it starts, when a file changes and when somebody says so. A file that is
+ * The MaxMind databases of a node: read when it starts, when a file changes and at SIGHUP. A file that is
  * corrupt or gone changes nothing but the log and a counter; what was read before stays.
  *
  * A database of places counts at once; the bounds that make look-ups in it cheap to generalize are worked out on a
@@ -62,18 +62,18 @@ export class Databases implements AsyncDisposable {
     this.#files = filesOf(options.paths);
     this.#loads = options.registry.counter(
       "pleiades_geoip_loads_total",
-      "Times a MaxMind database was read; after an error the one before stays.",
+      "Loads of a MaxMind database; after an error the previous one stays.",
       ["result"],
     );
     for (const result of ["success", "error"]) this.#loads.labels(result);
     options.registry.gauge(
       "pleiades_geoip_build_timestamp_seconds",
-      "When the MaxMind databases in effect were made; of several files the oldest.",
+      "When the MaxMind databases in effect were built; of several files the oldest.",
       { labelNames: ["kind"], collect: () => this.#buildTimes() },
     );
     options.registry.gauge(
       "pleiades_geoip_records_without_coordinates_ratio",
-      "Of the records that were tried out in the databases of places in effect, the share without coordinates.",
+      "Share of the tried records without coordinates, in the city databases in effect.",
       { collect: () => Math.max(0, ...this.city.map(({ unplaced }) => unplaced)) },
     );
     this.#watching = this.#watch();
@@ -198,7 +198,7 @@ export class Databases implements AsyncDisposable {
   }
 
   #sayRestless({ path }: DatabaseFile): void {
-    this.#options.log.info("A database changes while it is read; it is read again when it rests", {
+    this.#options.log.info("A database changes while it is read; it is read again once it stops changing", {
       file: path,
     });
   }
@@ -221,7 +221,7 @@ export class Databases implements AsyncDisposable {
     this.countRefused(1);
     const made = current && new Date(current.mmdb.buildEpoch * 1000);
     if (made === null) log.error(`Database not loaded: ${path}: ${reason}`);
-    else log.error(`Database not loaded, the one before stays: ${path}: ${reason}`, { made });
+    else log.error(`Database not loaded, the previous one stays: ${path}: ${reason}`, { made });
   }
 
   /** A database without bounds is as right as one with them: so a failure is told, and nothing else. */

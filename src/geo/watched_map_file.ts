@@ -1,5 +1,5 @@
 /**
- * The map file of a node: compiled when the node starts, when the file changes and when somebody says so, all or
+ * The map file of a node: compiled when the node starts, when the file changes and at SIGHUP, all or
  * nothing. A file with a fault, or one that is gone, changes nothing but the log and a counter; the rules before stay.
  *
  * The file is looked at every two seconds. When it differs from the one that was read last, it is taken at the next
@@ -69,7 +69,7 @@ export class MapFileSource implements AsyncDisposable {
     this.#path = options.path;
     this.#loads = options.registry.counter(
       "pleiades_map_file_loads_total",
-      "Times the map file was read; after an error the rules before stay.",
+      "Loads of the map file; after an error the previous rules stay.",
       ["result"],
     );
     for (const result of ["success", "error"]) this.#loads.labels(result);
@@ -173,9 +173,12 @@ export class MapFileSource implements AsyncDisposable {
   #conclude({ path, mark, markAfter, reading, hasRested, tookMs }: Outcome): void {
     this.#changed = markAfter;
     if (!hasRested) {
-      this.#options.log.info("The map file changes while it is read; it is read again when it rests", {
-        file: path,
-      });
+      this.#options.log.info(
+        "The map file changes while it is read; it is read again once it stops changing",
+        {
+          file: path,
+        },
+      );
       return;
     }
     this.#read = mark;
@@ -221,7 +224,7 @@ export class MapFileSource implements AsyncDisposable {
     const { log } = this.#options;
     for (const problem of problems) log.error(`Map file not loaded: ${formatProblem(problem)}`);
     if (this.#current === null) log.error("No rules of a map file are in effect", { file: this.#path });
-    else log.error("The map file's rules before stay", { prefixes: this.#prefixCount });
+    else log.error("The previous rules of the map file stay", { prefixes: this.#prefixCount });
   }
 }
 

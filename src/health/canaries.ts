@@ -3,7 +3,7 @@
  * node that reaches none of them shouldn't judge others.
  *
  * They are probed over TCP by a `HealthChecker` of their own, so that a stalled process blames no canary either. Two
- * failures in a row take one down, since a single lost packet must blind nobody; one success brings it back. On a
+ * failures in a row take one down, since a single lost packet must not blind the node; one success brings it back. On a
  * fresh look every canary is unknown again, and its first result counts.
  *
  * @module
@@ -21,7 +21,7 @@ export type Sight = "unaided" | "clear" | "blurred" | "blind";
 
 /** Which canaries there are. */
 export interface CanaryTerms {
-  /** Where something listens for TCP; none = nobody is asked. */
+  /** Where something listens for TCP; none = no canaries. */
   readonly targets: readonly SocketAddress[];
   /** Between the starts of two probes, milliseconds. */
   readonly intervalMs: number;
@@ -87,7 +87,7 @@ export class Canaries implements AsyncDisposable {
     if (this.#targets.length === 0) this.#options.onSight("unaided");
   }
 
-  /** Probes all anew at once, whatever was known of them. */
+  /** Probes all again at once, whatever was known of them. */
   look(): void {
     this.#checker.follow(this.#targets, this.#targets.map(({ key }) => key));
   }

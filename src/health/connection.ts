@@ -334,7 +334,7 @@ async function dialUnverified(port: number, serverName: string): Promise<Dialled
 class RelayFault extends Error {
   constructor(cause: unknown) {
     const reason = cause instanceof Error ? cause.message : String(cause);
-    super(`No connection within this machine for TLS, mostly for want of descriptors: ${reason}`, { cause });
+    super(`No connection within this machine for TLS, mostly for lack of descriptors: ${reason}`, { cause });
   }
 }
 
@@ -377,7 +377,7 @@ class Relay {
         local.close();
       }
     } catch (error) {
-      // For want of descriptors, mostly: a probe that kept one then would make the want worse.
+      // For lack of descriptors, mostly: a probe that kept one then would make the lack worse.
       dialled?.close();
       remote.close();
       throw new RelayFault(error);

@@ -1,9 +1,9 @@
 /**
  * From verdicts on targets to who may be answered: one bit per standing key (`desired/eligibility.ts`), and what is probed
- * for whom.
+ * for which target.
  *
  * A plain target is its own standing: nothing is kept of it here but whether it counts as down, so that a million
- * members cost what they cost without standings. Derived standings are worked out anew whenever one of their
+ * members cost what they cost without standings. Derived standings are worked out again whenever one of their
  * targets changes. A member under a failback policy that went out comes back when it was well for the delay without a break, or
  * when an operator says so; that it is out outlives the process (`OutKeeper`).
  *
@@ -38,7 +38,7 @@ export interface StandingsOptions {
   readonly clock: Clock;
   /** Probes the targets. */
   readonly health: Pick<HealthChecker, "follow" | "verdict">;
-  /** Told of targets that nobody declares any more. */
+  /** Told of targets that nothing declares any more. */
   readonly onTargetsGone: (keys: readonly string[]) => void;
   /** Who was out at the end of the last run. */
   readonly restored: Iterable<readonly [key: string, out: Out]>;
@@ -86,7 +86,7 @@ export class Standings implements Disposable {
     return this.#down.has(target);
   }
 
-  /** Why a member under a failback policy is out although it is well; `null` = it isn't. */
+  /** Why a member under a failback policy is out although it is healthy; `null` = it isn't. */
   waiting(key: string): { readonly leftMs: number } | "for an operator" | null {
     const entry = this.#entries.get(key);
     if (!entry || entry.out === null || !entry.isWell) return null;
@@ -238,7 +238,7 @@ export class Standings implements Disposable {
     }
   }
 
-  /** Judges what is new or declared anew. */
+  /** Judges what is new or declared again. */
   #begin(entry: Entry): void {
     entry.isWell = this.#isWell(entry);
     if (entry.standing.failback === null) {

@@ -1,5 +1,5 @@
 /**
- * Stands between verdicts and answers, for the whole node: when very many targets turn down at once, it is more
+ * Stands between verdicts and answers, for the whole node: when very many targets go down at once, it is more
  * likely that this node is wrong than that they all are, so the last good set is held for a while.
  *
  * - **Trip.** More than `share` of all targets, and at least `atLeast`, turned from healthy to unhealthy within one check
@@ -23,9 +23,9 @@ import type { VerdictChange } from "./health_checker.ts";
 
 /** When a guard trips and how long it holds. */
 export interface FlipGuardTerms {
-  /** Of all targets, 0–1: more must turn down; 0 = it never trips. */
+  /** Of all targets, 0–1: more must go down; 0 = it never trips. */
   readonly share: number;
-  /** Targets that must turn down at least. */
+  /** Targets that must go down at least. */
   readonly atLeast: number;
   /** The longest hold after a trip, milliseconds. */
   readonly holdMs: number;
@@ -86,7 +86,7 @@ export interface FlipGuardOptions {
   readonly checkOf: (key: string) => Pick<HealthCheck, "intervalMs" | "timeoutMs" | "rise"> | null;
   /** What the canaries showed last. */
   readonly sight: () => Sight;
-  /** Has the canaries probed anew at once; what they show comes by `see`. */
+  /** Has the canaries probed again at once; what they show comes by `see`. */
   readonly look: () => void;
   /** Told what answers are to follow, never an empty list. */
   readonly pass: (changes: readonly PassedChange[]) => void;
@@ -97,7 +97,7 @@ export interface FlipGuardOptions {
 /** Why the downs of now are held: too many at once · no canary answers · one answered again a moment ago. */
 export type HoldCause = "flips" | "blindness" | "recovery";
 
-/** Holds verdicts back when too many turn down at once. */
+/** Holds verdicts back when too many go down at once. */
 export class FlipGuard implements Disposable {
   readonly #options: FlipGuardOptions;
   readonly #recent = new RecentDowns();
@@ -157,7 +157,7 @@ export class FlipGuard implements Disposable {
     else if (cause === "flips" && sight === "clear") this.#end("confirmed");
   }
 
-  /** Forgets targets that nobody checks any more. */
+  /** Forgets targets that nothing checks any more. */
   forget(keys: Iterable<string>): void {
     for (const key of keys) this.#release(key);
     this.#endIfEmpty();
@@ -205,7 +205,7 @@ export class FlipGuard implements Disposable {
     const { log, terms, targets, sight, look } = this.#options;
     const { share, holdMs } = terms();
     const asksCanaries = sight() === "clear" || sight() === "blurred";
-    log.error("Very many targets turned down at once; the last good set is held", {
+    log.error("Very many targets went down at once; the last good set is held", {
       down: this.#held.size,
       targets: targets(),
       allowedShare: share,
@@ -230,7 +230,7 @@ export class FlipGuard implements Disposable {
     if (before?.cause === "flips") this.#options.onEvent({ kind: "ended", outcome: "blind", failedOver: 0 });
     this.#begin("blindness", untilMs);
     const takenBack = this.#takeBackRecent(() => true);
-    log.error("No canary answers: this node is taken to be blind, and no target's down counts", {
+    log.error("No canary answers: this node counts as blind, and targets that go down are held", {
       held: this.#held.size,
       targets: targets(),
       then: `those still down in ${Math.round((untilMs - nowMs) / 1000)} s count as down all the same`,
@@ -252,7 +252,7 @@ export class FlipGuard implements Disposable {
     const untilMs = Math.min(nowMs + recoveryMs, blindUntilMs);
     this.#begin("recovery", untilMs, blindUntilMs);
     const reason = sight === "unaided" ? "There are no canaries any more" : "A canary answers again";
-    log.warn(`${reason}: this node is taken to see`, {
+    log.warn(`${reason}: this node isn't blind any more`, {
       held,
       ...(held > 0 &&
         { then: `those still down in ${Math.round((untilMs - nowMs) / 1000)} s count as down` }),
@@ -367,12 +367,12 @@ interface RecentDown {
   readonly intervalMs: number;
 }
 
-/** Whether a target that was known to be well is not any more. */
+/** Whether a target that was known to be healthy is not any more. */
 function isTurn({ previous }: VerdictChange): boolean {
   return previous.state === "healthy";
 }
 
-/** Targets that turned down lately, each once; every operation costs the same however many there are. */
+/** Targets that went down lately, each once; every operation costs the same however many there are. */
 class RecentDowns {
   /** In the order of their time. */
   readonly #downs = new Map<string, RecentDown>();
@@ -380,7 +380,7 @@ class RecentDowns {
   readonly #intervals = new Map<number, number>();
   #turnedCount = 0;
 
-  /** How many were known to be well before. */
+  /** How many were known to be healthy before. */
   get turnedCount(): number {
     return this.#turnedCount;
   }

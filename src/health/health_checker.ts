@@ -7,7 +7,7 @@
  * - **Two starts of a target lie at most its interval apart** (and at least 95 % of it: jitter only shortens, so that
  *   `interval × fall + timeout` bounds the time to a verdict). Starts follow a plan, not the end of the probe
  *   before, so load doesn't make them drift; a probe never overlaps itself.
- * - **A blocked process blames nobody.** A deadline that passes while the event loop stood still says nothing about
+ * - **A blocked process blames no target.** A deadline that passes while the event loop stood still says nothing about
  *   the target: time in which this loop couldn't run is added to the deadlines that it fell into.
  * - **A target without a verdict is probed at once**, one with a restored verdict at a random point of its interval, so
  *   that a restart neither waits for what it knows nor sends all probes in one burst.
@@ -214,7 +214,7 @@ export class HealthChecker implements AsyncDisposable {
         this.#endOverdue(nowMs);
         this.#startDue(nowMs);
       } catch (error) {
-        this.#options.log.error("Health checks stumbled and go on", { error });
+        this.#options.log.error("Health checks met an error and go on", { error });
       }
     }
   }
@@ -278,17 +278,19 @@ export class HealthChecker implements AsyncDisposable {
     const settled = Promise.try(this.#options.probe, target, controller.signal).then(
       (result) => this.#conclude(entry, round, result),
       (error) => this.#reportFault(entry, round, error),
-    ).catch((error) => this.#options.log.error("Health checks stumbled and go on", { error })).then(() => {
-      this.#unsettled.delete(settled);
-      this.#release(entry, round);
-    });
+    ).catch((error) => this.#options.log.error("Health checks met an error and go on", { error })).then(
+      () => {
+        this.#unsettled.delete(settled);
+        this.#release(entry, round);
+      },
+    );
     this.#unsettled.add(settled);
   }
 
   #nextStart(entry: Entry, nowMs: number, intervalMs: number): number {
     // The first probe of all targets comes at once; their second spreads them over the interval.
     const fraction = entry.nextMs === null ? this.#random() : 1 - JITTER * this.#random();
-    // A plan that is a whole round behind (too many slow probes, a stalled process) begins anew instead of catching up.
+    // A plan that is a whole round behind (too many slow probes, a stalled process) starts over instead of catching up.
     const plannedMs = entry.nextMs !== null && nowMs - entry.nextMs < intervalMs ? entry.nextMs : nowMs;
     return plannedMs + intervalMs * fraction;
   }
@@ -349,7 +351,7 @@ export class HealthChecker implements AsyncDisposable {
     try {
       this.#options.onVerdicts(changes);
     } catch (error) {
-      // Probing goes on for the others; the caller's state is the caller's to mend.
+      // Probing goes on for the others; the caller's state is the caller's to fix.
       this.#options.log.error("Cannot act on new verdicts", { count: changes.length, error });
     }
     this.#endRoundIfDone();

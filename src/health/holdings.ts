@@ -1,5 +1,5 @@
 /**
- * Who needs what: keys by owner, with rounds. In a round all owners are told of anew, one by one, while single ones go on
+ * Who needs what: keys by owner, with rounds. In a round all owners are told of again, one by one, while single ones go on
  * changing; what owners had before stays theirs until the round has ended, so that a round that fails leaves nothing
  * missing, and what is needed on both sides is never given up in between.
  *

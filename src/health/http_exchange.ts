@@ -1,7 +1,7 @@
 /**
  * One HTTP/1.1 request and its response over a connection that is then thrown away (RFC 9112).
  *
- * Only what a health check needs, and all of it bounded, since backends may be anybody's: the head of the response (1xx
+ * Only what a health check needs, and all of it bounded, since backends may be hostile: the head of the response (1xx
  * responses included) may take 64 KiB, of the body at most the first 1 MiB is looked at, and of that only as much as it
  * takes to find a text. What chunks take beside the body is bounded too, and so is the number of reads. Each byte is
  * copied once at most, and looked at without waiting for anything; the event loop gets its turn in between.
@@ -90,7 +90,7 @@ async function readFinalHead(reader: ByteReader): Promise<Head> {
   const limit = { left: HEAD_SIZE_MAX };
   for (;;) {
     const head = await readHead(reader, limit);
-    // 101 is final here: nobody asked to switch protocols.
+    // 101 is final here: no switch of protocols was requested.
     if (head.status >= 200 || head.status === 101) return head;
   }
 }

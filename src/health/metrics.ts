@@ -84,7 +84,7 @@ export function registerGuardMetrics(
 ): (outcome: TripOutcome) => void {
   registry.gauge(
     "pleiades_health_flip_guard_active",
-    "1 while the flip guard holds the last good set because too many targets turned down at once.",
+    "1 while the flip guard holds the last good set because too many targets went down at once.",
     { collect: () => Number(state().holding === "flips") },
   );
   registry.gauge("pleiades_health_blind", "1 while no canary answers.", {

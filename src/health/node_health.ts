@@ -31,7 +31,7 @@ import { UNKNOWN_VERDICT, type Verdict } from "./verdict.ts";
 
 /** How the node guards itself against wrong verdicts. */
 export interface GuardTerms {
-  /** When very many turn down at once. */
+  /** When very many go down at once. */
   readonly flipGuard: Pick<FlipGuardTerms, "share" | "atLeast" | "holdMs">;
   /** Who tells whether the node sees. */
   readonly canaries: CanaryTerms & {
@@ -48,7 +48,7 @@ export interface HealthMemory {
   outs(): Iterable<readonly [standing: string, out: Out]>;
   /** Keeps verdicts that count. */
   keepVerdicts(verdicts: readonly (readonly [target: string, verdict: Verdict])[]): void;
-  /** Drops verdicts on targets that nobody declares any more. */
+  /** Drops verdicts on targets that nothing declares any more. */
   forgetVerdicts(targets: readonly string[]): void;
   /** Keeps who is out; `null` = in again. */
   keepOuts(outs: readonly (readonly [standing: string, out: Out | null])[]): void;

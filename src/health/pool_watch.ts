@@ -105,7 +105,7 @@ export class PoolWatch implements AsyncDisposable {
   wake(): void {
     this.#isDirty = true;
     this.#looking ??= this.#lookUntilClean().catch((error) =>
-      this.#options.log.error("Cannot look which pools are down", { error })
+      this.#options.log.error("Cannot find out which pools are down", { error })
     ).finally(() => {
       this.#looking = null;
       if (this.#isDirty && !this.#ending.signal.aborted) this.wake();
@@ -140,7 +140,7 @@ export class PoolWatch implements AsyncDisposable {
     let beyond = 0;
     for (let from: number | null = 0; from !== null;) {
       from = find({ from, count: SLICE }, (poolId, lack) => {
-        // Most pools without anybody to answer are merely not filled yet: whether one is, takes a look at the model.
+        // Most pools without a member to answer are merely not filled yet: whether one is, takes a look at the model.
         if (lack === "members") { if (empty.length < NAMED_MAX) empty.push(poolId); }
         else if (families.size < NAMED_MAX) families.set(poolId, lack === "health" ? null : lack);
         else beyond++;

@@ -42,7 +42,7 @@ export function createProbe({ version, clock, caCerts }: ProbeOptions): Probe {
     // Databases of versions that took any name may hold one.
     if (serverName === null) {
       return failure(
-        `${JSON.stringify(target.check.httpHost)} is no host name that TLS can ask for; mend httpHost`,
+        `${JSON.stringify(target.check.httpHost)} isn't a host name that TLS can ask for; fix httpHost`,
       );
     }
     try {

@@ -1,6 +1,6 @@
 /**
- * How far away members are, by the time that their probes take: smoothed, and only said anew when it has become
- * another matter, so that a single slow probe moves no traffic and two members as fast as each other don't take turns
+ * How far away members are, by the time that their probes take: smoothed, and only said again when it has become
+ * another matter, so that a single slow probe moves no traffic and two members as fast as each other don't rotate
  * in being the fastest.
  *
  * @module
@@ -28,7 +28,7 @@ export interface RoundTripsOptions {
 const NEWEST_SHARE = 0.3;
 /** A mean that differs from what was said by more than this share … */
 const MOVED_SHARE = 0.2;
-/** … and by more than this, microseconds, is said anew. */
+/** … and by more than this, microseconds, is said again. */
 const MOVED_US = 1000;
 
 /** Keeps what answers know of round trips. */

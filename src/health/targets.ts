@@ -21,7 +21,7 @@ export class ProbedTargets {
   /** How many owners need each target. */
   readonly #owners = new Map<string, number>();
 
-  /** Begins to tell of all owners anew (`Holdings`). */
+  /** Begins to tell of all owners again (`Holdings`). */
   begin(): void {
     this.#holdings.begin();
   }

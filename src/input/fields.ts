@@ -1,7 +1,7 @@
 /**
  * The kinds of value an operator writes: addresses, domains, ports, counts. Each schema canonicalises what it
  * accepts, so that inside the program equal things are equal strings, and its message names the field, the
- * value and the mend.
+ * value and the fix.
  *
  * Checks are plain `check` functions, never transforms: so input and output have one type, and one schema
  * yields the same JSON Schema for requests and for responses.

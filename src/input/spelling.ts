@@ -1,7 +1,7 @@
 /**
  * Keys that earlier systems spell otherwise, and keys without a value.
  *
- * Both are mended in the plain values before a schema sees them, so that schemas know one spelling and `null`
+ * Both are fixed in the plain values before a schema sees them, so that schemas know one spelling and `null`
  * never reaches them: in YAML a key with nothing behind it is a key whose value was commented out.
  *
  * @module

@@ -15,7 +15,7 @@ export type SchemaOf<T> = z.ZodObject<{ -readonly [Key in keyof T]: z.ZodType<T[
 /**
  * An object schema whose unknown keys are errors with a "did you mean".
  *
- * @param aliases other spellings that somebody has turned into keys of the shape before; only for the guess
+ * @param aliases other spellings that were turned into keys of the shape before; only for the guess
  * @param elsewhere keys that other systems have here, and what to use in their place
  * @param unproposed keys that are kept for what isn't there yet, and so are no fix
  */

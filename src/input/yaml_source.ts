@@ -37,7 +37,7 @@ export interface FileProblem {
   readonly line: number;
   /** From 1, in UTF-16 code units; 0 = the whole line or file. */
   readonly column: number;
-  /** What is wrong, with the value, and the mend. */
+  /** What is wrong, with the value, and the fix. */
   readonly message: string;
 }
 
@@ -149,7 +149,7 @@ export function decodeText(
   if (binary >= 0) {
     const hex = bytes[binary]!.toString(16).padStart(2, "0");
     return refuse(
-      `byte 0x${hex} doesn't belong into text (is this a binary file?)`,
+      `byte 0x${hex} doesn't belong in text (is this a binary file?)`,
       bytePosition(bytes, binary),
     );
   }
@@ -269,7 +269,7 @@ class Walk {
       throw new Fault(`this alias names no anchor (define it above with "&", or quote the value)`, offset);
     }
     if (anchor.size === null) {
-      throw new Fault(`this alias stands within what it names (write the value out)`, offset);
+      throw new Fault(`this alias is inside of what it names (write the value out)`, offset);
     }
     this.#repeated += anchor.size;
     if (this.#repeated > REPEATED_MAX) {

@@ -85,7 +85,7 @@ const ALGORITHM_ALIASES: ReadonlyMap<unknown, Algorithm> = new Map([
 export const loadbalancerSchema: SchemaOf<LoadbalancerBlock> = strictObject({
   algorithm: z.preprocess((value) => ALGORITHM_ALIASES.get(value) ?? value, fallbackSchema.shape.algorithm)
     .prefault("round-robin").meta({
-      description: "How the fallback picks among its healthy endpoints",
+      description: "How the fallback chooses among its healthy endpoints",
       example: "weighted-round-robin",
     }),
   endpoints: oneOrMore("endpoints", endpointsSchema.element).prefault([]).meta({
@@ -104,7 +104,7 @@ const check = plainCheckSchema.shape;
 /** The fields of the `health` block. */
 export const healthShape: SchemaOf<HealthBlock>["shape"] = {
   type: choice("type", PLAIN_CHECK_TYPES, { elsewhere: CHECK_TYPES_ELSEWHERE }).default("tcp").meta({
-    description: "tcp connects; http and https send a request and judge the answer",
+    description: "tcp connects; http and https send a request and check the response",
     examples: ["https"],
   }),
   port: check.port.meta({

@@ -4,7 +4,7 @@
  * @module
  */
 
-/** A new id; nobody can guess it, and two never meet. */
+/** A new id; it can't be guessed, and two never meet. */
 export function newId(): string {
   let id = "";
   for (const byte of crypto.getRandomValues(new Uint8Array(16))) id += HEX[byte];

@@ -31,7 +31,7 @@ export const ON_ALL_DOWN = ["all", "none", "last-healthy", "fallback"] as const;
 /** How a member that was down is answered again. */
 export type Failback = (typeof FAILBACK)[number];
 
-/** Every value of `failback`: when it is well (and has been for `failbackDelayMs`) · when an operator says so. */
+/** Every value of `failback`: when it is healthy (and has been for `failbackDelayMs`) · when an operator says so. */
 export const FAILBACK = ["auto", "manual"] as const;
 
 /** A set of interchangeable members. */
@@ -44,7 +44,7 @@ export interface Pool {
   readonly algorithm: Algorithm;
   /** Addresses an answer carries at most; 0 = all that are eligible, rotated. */
   readonly maxAnswers: number;
-  /** What it answers when nobody is healthy. */
+  /** What it answers when no member is healthy. */
   readonly onAllDown: OnAllDown;
   /** The pool that answers when this one can't and `onAllDown` is `fallback`; never a cycle. */
   readonly fallbackPoolId: string | null;
@@ -55,7 +55,7 @@ export interface Pool {
   readonly minHealthy: number | string;
   /** How a member that was down is answered again. */
   readonly failback: Failback;
-  /** How long it has to be well before, milliseconds; 0–86400000 (a day). */
+  /** How long it has to be healthy before, milliseconds; 0–86400000 (a day). */
   readonly failbackDelayMs: number;
   /** Whether clients are only ever sent to what their geo rule or the nearest site names, healthy or not. */
   readonly geofence: boolean;
@@ -124,7 +124,7 @@ export interface HealthCheck {
   readonly httpContains: string | null;
   /** Whether any certificate will do. */
   readonly insecureSkipVerify: boolean;
-  /** How many of `checks` must be well: `"all"`, `"any"`, or at least so many; `"all"` where there are none. */
+  /** How many of `checks` must pass: `"all"`, `"any"`, or at least so many; `"all"` where there are none. */
   readonly require: "all" | "any" | number;
   /** 1–8 plain checks of a calculated one, which hold none themselves; otherwise empty. */
   readonly checks: readonly HealthCheck[];

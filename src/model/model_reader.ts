@@ -197,7 +197,7 @@ export class ModelReader {
     const lack = fallback && this.#steering && lackOf(fallback, this.#steering);
     if (lack) {
       const { source, path } = this.#blocks.get("loadbalancer")!.at;
-      const message = `endpoints of loadbalancer only take turns: ${lack}`;
+      const message = `endpoints of loadbalancer only rotate: ${lack}`;
       this.#note({ source, path: [...path, "algorithm"] }, message);
     }
     return fallback;
@@ -212,7 +212,7 @@ export class ModelReader {
   notes(): FileProblem[] {
     const sorted = sortProblems(this.#notes);
     if (sorted.length < NOTES_MAX) return sorted;
-    const message = `no more than ${NOTES_MAX} such notes are made`;
+    const message = `no more than ${NOTES_MAX} such notes are shown`;
     return [...sorted, { file: sorted.at(-1)!.file, line: 0, column: 0, message }];
   }
 
@@ -357,7 +357,7 @@ export class ModelReader {
     if (this.#steering === null || this.#notes.length >= NOTES_MAX) return;
     const lack = lackOf(pool, this.#steering);
     if (lack !== null) {
-      const message = `members of pool "${pool.name}" only take turns: ${lack}`;
+      const message = `members of pool "${pool.name}" only rotate: ${lack}`;
       this.#note({ source, path: [...path, "algorithm"] }, message);
     }
     for (const [i, rule] of pool.geoRules.entries()) {

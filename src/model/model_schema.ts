@@ -122,7 +122,7 @@ export const GEO_RULES_TOO_MANY: string = `geoRules must be at most ${GEO_RULES_
 
 /** How a pool picks among its eligible members. */
 const algorithmSchema: z.ZodType<Algorithm> = choice("algorithm", ALGORITHMS).meta({
-  description: "How the pool picks among its enabled, healthy members",
+  description: "How the pool chooses among its enabled, healthy members",
   examples: ["weighted-round-robin"],
 });
 
@@ -170,7 +170,7 @@ export const memberFieldsSchema: SchemaOf<Omit<Member, "id">> = strictObject({
   weight: z.int({ error: mustBe("weight", "1–65535 (0 or less counts as 1)") })
     .max(65535, { error: mustBe("weight", "1–65535 (0 or less counts as 1)") })
     .overwrite((weight) => Math.max(1, weight)).default(MEMBER_DEFAULTS.weight).meta({
-      description: "Share among members that are equals, under every algorithm but round-robin; " +
+      description: "Share among members of equal rank, under every algorithm but round-robin; " +
         "0 or less counts as 1",
       examples: [3],
     }),
@@ -184,7 +184,7 @@ export const memberFieldsSchema: SchemaOf<Omit<Member, "id">> = strictObject({
   }),
   ...coordinates(),
   region: regionName("region").default(MEMBER_DEFAULTS.region).meta({
-    description: "The site it stands in; overrides of a region go by it",
+    description: "Site of the member; overrides of a region use it",
     examples: ["eu-central"],
   }),
 }).check(
@@ -218,11 +218,11 @@ const probeFields = {
     examples: [500],
   }),
   rise: integer("rise", 1, 100).default(HEALTH_CHECK_DEFAULTS.rise).meta({
-    description: "Successes in a row that turn an unhealthy member healthy",
+    description: "Successes in a row until an unhealthy member is healthy",
     examples: [2],
   }),
   fall: integer("fall", 1, 100).default(HEALTH_CHECK_DEFAULTS.fall).meta({
-    description: "Failures in a row that turn a healthy member unhealthy",
+    description: "Failures in a row until a healthy member is unhealthy",
     examples: [3],
   }),
   httpMethod: choice("httpMethod", ["GET", "HEAD", "POST", "OPTIONS"]).default(
@@ -275,7 +275,7 @@ export const plainCheckSchema: SchemaOf<HealthCheck> = strictObject(
       remark: "only a pool's own check may be calculated",
       elsewhere: CHECK_TYPES_ELSEWHERE,
     }).default("tcp").meta({
-      description: "tcp connects; http and https send a request and judge the answer",
+      description: "tcp connects; http and https send a request and check the response",
       examples: ["https"],
     }),
     ...probeFields,
@@ -299,7 +299,7 @@ export const healthCheckSchema: SchemaOf<HealthCheck> = strictObject(
       HEALTH_CHECK_DEFAULTS.type,
     ).meta({
       description:
-        "tcp connects; http and https send a request and judge the answer; calculated joins what " +
+        "tcp connects; http and https send a request and check the response; calculated combines what " +
         "its checks say",
       examples: ["https"],
     }),
@@ -307,7 +307,7 @@ export const healthCheckSchema: SchemaOf<HealthCheck> = strictObject(
     require: z.union([choice("require", ["all", "any"]), integer("require", 1, CHECKS_MAX)], {
       error: mustBe("require", `all, any or a number from 1 to ${CHECKS_MAX}`),
     }).default("all").meta({
-      description: "How many of the checks of a calculated check must be well: all, any, or at least so many",
+      description: "How many of the checks of a calculated check must pass: all, any, or at least this many",
       examples: ["any", 2],
     }),
     checks: list("checks", plainCheckSchema).max(CHECKS_MAX, {
@@ -526,7 +526,7 @@ function serviceRest() {
       examples: [30],
     }),
     minTtl: integer("minTtl", 0, 86_400, "seconds").default(SERVICE_DEFAULTS.minTtl).meta({
-      description: "Seconds below which a planned change never lowers the TTL; at most ttl",
+      description: "Seconds; a planned change never lowers the TTL further. At most ttl",
       examples: [5],
     }),
     ecs: flag("ecs").default(SERVICE_DEFAULTS.ecs).meta({
@@ -553,20 +553,20 @@ function steeringFields() {
     ], { error: share }).default(POOL_DEFAULTS.minHealthy).meta({
       description:
         "With fewer healthy members of a family the pool counts as down: a number, or a share of " +
-        "the enabled ones; 0 = one will do",
+        "the enabled ones; 0 = one is enough",
       examples: [2, "50%"],
     }),
     failback: choice("failback", FAILBACK).default(POOL_DEFAULTS.failback).meta({
-      description: "How a member that was down is answered again: by itself, or when an operator says so",
+      description: "How a member comes back after it was down: by itself, or when an operator says so",
       examples: ["auto"],
     }),
     failbackDelayMs: integer("failbackDelayMs", 0, 86_400_000).default(POOL_DEFAULTS.failbackDelayMs).meta({
       description:
-        "Milliseconds that a member must be well before it is answered again, up to 86400000 (1 d)",
+        "Milliseconds that a member must be healthy before it is answered again, up to 86400000 (1 d)",
       examples: [60_000],
     }),
     geofence: flag("geofence").default(POOL_DEFAULTS.geofence).meta({
-      description: "Whether clients are only ever sent to what their geo rule or the nearest site names",
+      description: "Whether clients only ever get the members of their geo rule or nearest site",
       examples: [false],
     }),
     flatten: flag("flatten").default(POOL_DEFAULTS.flatten).meta({

@@ -83,7 +83,9 @@ export function overrideFaults(fields: OverrideFields, nowMs: number): OverrideF
   if (!OVERRIDE_STATES.includes(state)) {
     fault("state", `state must be one of ${OVERRIDE_STATES.join(", ")}, is ${JSON.stringify(state)}`);
   }
-  if (reason.trim() === "") fault("reason", "reason is required: say why, for those who find the override");
+  if (reason.trim() === "") {
+    fault("reason", "reason is required: say why, for the next reader of the override");
+  }
   if (owner.trim() === "") fault("owner", "owner is required: say who can be asked about the override");
   if (expiresAt <= nowMs) {
     fault("expiresAt", `expiresAt ${rfc3339(expiresAt)} has passed: choose a time in the future`);

@@ -40,7 +40,7 @@ export interface OverrideTimes {
   readonly drainMs: number;
 }
 
-/** How long a drain takes when nobody says so; half of the override's life where that is shorter. */
+/** How long a drain takes by default; half of the override's life where that is shorter. */
 export const DRAIN_DEFAULT_MS = 300_000;
 
 /** The body of a create. */

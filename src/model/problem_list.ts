@@ -5,7 +5,7 @@
  */
 import { type FileProblem, sortProblems } from "../input/yaml_source.ts";
 
-/** Nobody reads more, and a million broken lines must not fill the memory with sentences. */
+/** No reader wants more, and a million broken lines must not fill the memory with sentences. */
 const PROBLEMS_MAX = 1000;
 
 /** Collects problems in any order. */
@@ -31,7 +31,7 @@ export class ProblemList {
   sorted(): FileProblem[] {
     const sorted = sortProblems(this.#problems);
     if (!this.isFull) return sorted;
-    const message = `no more than ${PROBLEMS_MAX} problems are looked for (fix these first)`;
+    const message = `no more than ${PROBLEMS_MAX} problems are shown (fix these first)`;
     return [...sorted, { file: sorted.at(-1)!.file, line: 0, column: 0, message }];
   }
 }

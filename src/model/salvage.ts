@@ -63,7 +63,7 @@ export function salvageZone(value: unknown): ZoneFile | null {
   if (domain === undefined) return null;
   const file = right(shape.file, given["file"]) ?? null;
   const text = right(shape.text, given["text"]) ?? null;
-  // Of a zone that has both, nobody knows which counts.
+  // Of a zone that has both, it is unknown which counts.
   return file !== null && text !== null ? { domain, file: null, text: null } : { domain, file, text };
 }
 

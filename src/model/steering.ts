@@ -1,5 +1,5 @@
 /**
- * What an algorithm goes by and this node hasn't got: then everybody takes turns, which nobody who chose another
+ * What an algorithm goes by and this node hasn't got: then all members rotate, which no operator who chose another
  * algorithm expects. Whoever reads the log is told.
  *
  * @module
@@ -28,13 +28,13 @@ export function remarkOnSteering(
   });
   const [first, ...others] = lacking;
   if (!first) return null;
-  if (others.length === 0) return `Members of pool ${first.name} only take turns: ${first.lack}`;
+  if (others.length === 0) return `Members of pool ${first.name} only rotate: ${first.lack}`;
   const named = lacking.slice(0, NAMED_MAX).map(({ name, lack }) => `${name} (${lack})`).join(", ");
   const more = lacking.length - NAMED_MAX;
-  return `Members of ${lacking.length} pools only take turns: ${named}${more > 0 ? ` and ${more} more` : ""}`;
+  return `Members of ${lacking.length} pools only rotate: ${named}${more > 0 ? ` and ${more} more` : ""}`;
 }
 
-/** What an algorithm goes by and this node hasn't got, so that members only take turns; `null` = nothing. */
+/** What an algorithm goes by and this node hasn't got, so that members only rotate; `null` = nothing. */
 export function lackOf(
   { algorithm, healthCheck }: Pick<Pool, "algorithm" | "healthCheck">,
   { geoip, mapFile }: SteeringSettings,

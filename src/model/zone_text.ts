@@ -7,7 +7,7 @@ import { wireToName } from "../wire/name.ts";
 import { TYPE } from "../wire/record_type.ts";
 import { checkZone, parseZoneFile, type ZoneRecord } from "../wire/zone_file.ts";
 
-/** TTL of records that neither have one nor follow one, where nobody says otherwise. */
+/** TTL of records that neither have one nor follow one, by default. */
 export const DEFAULT_TTL_SECONDS = 30;
 
 /** What a zone's text holds. */

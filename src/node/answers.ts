@@ -93,7 +93,7 @@ export class Answers implements AsyncDisposable {
         if (result === "success") this.#noteApplied();
       },
     });
-    registry.gauge("pleiades_config_generation", "Generation of the model that is answered.", {
+    registry.gauge("pleiades_config_generation", "Generation of the model in the answers.", {
       collect: () => this.publisher.generation,
     });
     this.#join({ store, commits }, sources);

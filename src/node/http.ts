@@ -43,11 +43,11 @@ export function bindControl(
 ): ControlSockets {
   const { api, metrics } = settings;
   const { maxConnections, maxConnectionsPerClient } = api;
-  const fates = registry.counter("pleiades_http_connections_total", "What became of HTTP connections.", [
+  const fates = registry.counter("pleiades_http_connections_total", "HTTP connections by outcome.", [
     "listener",
     "result",
   ]);
-  const open = registry.gauge("pleiades_http_connections", "HTTP connections at the moment.", ["listener"]);
+  const open = registry.gauge("pleiades_http_connections", "Open HTTP connections.", ["listener"]);
   const bound: HttpServer[] = [];
   const bind = (listener: "api" | "metrics", address: SocketAddress, choice: string) => {
     for (const fate of ["accepted", "refused", "evicted", "failed"]) fates.labels(listener, fate);

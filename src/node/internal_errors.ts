@@ -29,7 +29,7 @@ export const UNREADY_MS = 5 * 60_000;
 /** Lines a minute; the counter goes on. */
 const LINES_MAX = 60;
 
-/** Takes what nobody took, from when it is made to its disposal. */
+/** Takes what nothing else took, from when it is made to its disposal. */
 export class InternalErrors implements Disposable {
   readonly #options: InternalErrorsOptions;
   readonly #count: { inc(): void };
@@ -42,7 +42,7 @@ export class InternalErrors implements Disposable {
     this.#options = options;
     this.#count = options.registry.counter(
       "pleiades_internal_errors_total",
-      "Errors that no part of the program took: each is a fault of the program.",
+      "Errors that no part of the program handled: each is a fault of the program.",
     ).labels();
     globalThis.addEventListener("unhandledrejection", this.#onRejection);
     globalThis.addEventListener("error", this.#onError);
@@ -53,7 +53,7 @@ export class InternalErrors implements Disposable {
     const { clock } = this.#options;
     if (this.#last === null || clock.monotonicMs() - this.#last.atMs > UNREADY_MS) return null;
     const at = new Date(this.#last.unixMs).toISOString();
-    return `Something failed inside the node at ${at}, and a part of it may stand still: ${this.#last.what} ` +
+    return `Something failed inside the node at ${at}, and a part of it may have stopped: ${this.#last.what} ` +
       `(DNS goes on; the log says more)`;
   }
 

@@ -1,5 +1,5 @@
 /**
- * The part that counts the members of pools when somebody scrapes.
+ * The part that counts the members of pools at each scrape.
  *
  * @module
  */

@@ -5,7 +5,7 @@
  * A change of single objects is written into the tables in place and costs what it touches. Anything else — settings,
  * very many objects at once, what the history doesn't list, tables that are full — makes a whole new snapshot. That is
  * written beside the present one, a slice at a time, from the database as it was at one moment; meanwhile changes go on
- * to the present tables. When it is done it is made up for what was changed since, and handed over. Changes that
+ * to the present tables. When it is done what was changed since is written into it, and it is handed over. Changes that
  * come while others are written are folded into the next step. A state that can't be published is logged and counted,
  * and the last good one stays.
  *
@@ -99,7 +99,7 @@ export interface PublisherOptions {
   >;
   /** What the next whole snapshot goes by; tables go by the same as long as they are answered. */
   readonly geo: () => Geo;
-  /** Lets a start begin with the tables of the last run; `null` = they are written anew. */
+  /** Lets a start begin with the tables of the last run; `null` = they are written again. */
   readonly keeper: TablesKeeper | null;
   /** Told after each attempt to publish. */
   readonly onPublished: (result: "success" | "error") => void;
@@ -339,7 +339,7 @@ export class Publisher implements AsyncDisposable {
   #tellFailure(error: unknown): void {
     if (this.#ending.signal.aborted) return;
     this.#options.onPublished("error");
-    this.#options.log.error("The last change can't be answered; the state before it stays", { error });
+    this.#options.log.error("The last change can't reach the answers; the previous state stays", { error });
   }
 
   /** Has the tables and the boards for itself until it is done. */
@@ -509,7 +509,7 @@ export class Publisher implements AsyncDisposable {
     if (this.#isBoardFull(tables)) this.#board = this.#grown(tables);
     standings.follow(followed);
     toEnd(this.#judgeAll());
-    // What they answered then is another matter: overrides begin and end while nobody looks.
+    // What they answered then is another matter: overrides begin and end while nothing looks.
     for (const id of changes.overriddenPools()) edition.due.add(id);
     // So do names get other addresses.
     for (const id of changes.namedPools()) edition.due.add(id);
@@ -639,7 +639,7 @@ export class Publisher implements AsyncDisposable {
     return { tables, desired: { zoneOf, fallbackOf }, atlas, geo, written, due, isFull: false };
   }
 
-  /** Puts new tables in the place of the present ones, made up for what was changed since; whether that was done. */
+  /** Puts new tables in the place of the present ones, with what was changed since written into them; whether that was done. */
   async #replace(next: Edition): Promise<boolean> {
     if (this.#isBoardFull(next.tables)) this.#nextBoard = this.#grown(next.tables);
     await this.#inSlices(this.#judgeAll());

@@ -46,7 +46,7 @@ export async function serve(
   const { settings, file } = loaded;
   const log = createLogger({ ...settings.log, clock: systemClock });
   for (const note of loaded.notes) log.warn(formatProblem(note));
-  signals.onMeaningless((signal) => log.debug("A signal that means nothing here", { signal }));
+  signals.onMeaningless((signal) => log.debug("Ignored a signal", { signal }));
   const limit = raiseDescriptorLimit();
   const starting = startNode({ settings, log });
   const stopped = signals.stopped.then((signal) => ({ signal }));
@@ -153,7 +153,7 @@ function hints(node: RunningNode, settings: Settings): string[] {
     lines.push("nothing is served yet, so every answer is REFUSED; begin with: pleiades pools create web");
   }
   if (node.api && settings.api.tokens.length === 0) {
-    lines.push("the API asks for no token, which is why it listens on loopback only (api.tokens)");
+    lines.push("the API requires no token, so it listens on loopback only (api.tokens)");
   }
   if (node.dns.every(({ port }) => port !== 53)) {
     lines.push("resolvers ask on port 53; this node doesn't listen there (dns.port, or --dns ADDR:53)");
@@ -203,14 +203,14 @@ async function takeOver(node: RunningNode, { load, log, ending }: ReloadOptions)
     if (restart.length > 0) log.warn("These keys take effect at the next start only", { keys: restart });
     return loaded.settings;
   } catch (error) {
-    log.error("Not reloaded; the settings before stay", { error });
+    log.error("Not reloaded; the previous settings stay", { error });
     return null;
   }
 }
 
 /** Tells the service manager, if it asked for it, that the main thread and the DNS workers turn. */
 async function watched(node: RunningNode, log: Logger): Promise<Disposable> {
-  const onError = (error: unknown) => log.warn("Cannot tell the service manager", { error });
+  const onError = (error: unknown) => log.warn("Cannot notify the service manager", { error });
   try {
     return await feedWatchdog({ env: Deno.env.toObject(), isWell: () => node.isAnswering(), onError });
   } catch (error) {
@@ -223,6 +223,6 @@ async function tell(log: Logger, state: string): Promise<void> {
   try {
     await notify(Deno.env.get("NOTIFY_SOCKET"), state);
   } catch (error) {
-    log.warn("Cannot tell the service manager", { error });
+    log.warn("Cannot notify the service manager", { error });
   }
 }

@@ -11,14 +11,14 @@ import { ServeSignals } from "./signals.ts";
 /** Adds the command. */
 export function register(root: Command, { terminal, done }: CommandContext): void {
   root.command("serve")
-    .description("a node: answers DNS, checks health, serves the API")
-    .option("-c, --config <file>", "settings file; else /etc/pleiades/config.yaml when it exists")
-    .option("--db <file>", "database file, or none")
+    .description("run a node: answer DNS, check health, serve the API")
+    .option("-c, --config <file>", "settings file; by default /etc/pleiades/config.yaml if it exists")
+    .option("--db <file>", "database file, or none for no database")
     .addOption(
-      new Option("--dns <addr:port>", "where to answer DNS; may be repeated; port 0 = any free one")
+      new Option("--dns <addr:port>", "address for DNS; may be repeated; port 0 = any free port")
         .argParser((address, before: string[] = []) => [...before, address]),
     )
-    .option("--api <addr:port>", "where the API listens; port 0 = any free one")
+    .option("--api <addr:port>", "address for the API; port 0 = any free port")
     .addOption(new Option("--workers <n>", "threads that answer DNS").argParser(workers))
     .addHelpText(
       "after",
@@ -26,7 +26,7 @@ export function register(root: Command, { terminal, done }: CommandContext): voi
         "pleiades serve",
         "pleiades serve -c pleiades.yaml",
         "pleiades serve --db none --dns 127.0.0.1:5353 --dns [::1]:5353 --api 127.0.0.1:8080",
-      ) + "\n\nSIGHUP reads the settings again, SIGTERM stops after the answers under way.",
+      ) + "\n\nSIGHUP reloads the settings; SIGTERM stops after pending answers.",
     )
     .action(async (flags: ServeFlags) => {
       using signals = new ServeSignals(); // before the program itself is loaded, so that none comes too early

@@ -27,7 +27,7 @@ export function signalled(
   return { promise, [Symbol.dispose]: () => listening.dispose() };
 }
 
-/** The signals of `serve`, heard from the moment it is made; what comes before somebody listens isn't lost. */
+/** The signals of `serve`, heard from the moment it is made; what comes before there is a listener isn't lost. */
 export class ServeSignals implements Disposable {
   /** Resolves with the signal that asks for the end. */
   readonly stopped: Promise<Deno.Signal>;

@@ -2,7 +2,7 @@
  * Keeps a large node's tables in a file beside its database, so that the next start reads them instead of the model.
  *
  * They are a help and nothing else: a file that is gone, that can't be read or that belongs to another state is passed
- * over, and the tables are made anew.
+ * over, and the tables are made again.
  *
  * @module
  */
@@ -40,12 +40,12 @@ export function keeperOf({ store, settings, log }: TablesKeeperOptions): TablesK
       try {
         const kept = readKept(path, fingerprintOf);
         if (!kept && existsSync(path)) {
-          log.info("The tables of the last run don't hold any more", { file: path });
+          log.info("The tables of the last run aren't valid any more", { file: path });
         }
         return kept;
       } catch (error) {
         // They only make the start quicker.
-        log.warn("Cannot read the tables of the last run; making them anew", { file: path, error });
+        log.warn("Cannot read the tables of the last run; writing them again", { file: path, error });
         return null;
       }
     },

@@ -101,7 +101,7 @@ export function readAnswer(
     };
   }
   const reason = useless.size > 0
-    ? `nobody can be sent to its addresses (${[...useless].slice(0, REASONS_MAX).join(", ")})`
+    ? `its addresses aren't reachable for clients (${[...useless].slice(0, REASONS_MAX).join(", ")})`
     : rcode === RCODE.NXDOMAIN
     ? "it doesn't exist (NXDOMAIN)"
     : "it has no addresses (NODATA)";
@@ -129,7 +129,7 @@ function followAliases(
     const alias = answers.find((record) => isOf(record, { owner, type: TYPE.CNAME }));
     if (!alias) return { owner, aliases };
     if (aliases.includes(alias) || aliases.length === ALIASES_MAX) {
-      throw new SyntaxError(`Its aliases lead in a circle, or further than ${ALIASES_MAX} names`);
+      throw new SyntaxError(`Its aliases form a loop, or lead further than ${ALIASES_MAX} names`);
     }
     aliases.push(alias);
     owner = wireToName(alias.rdata).toLowerCase();

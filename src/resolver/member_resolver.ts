@@ -8,7 +8,7 @@
  * - until a resolver has said twice in a row that there is nothing (NXDOMAIN, or no addresses of the family): one such
  *   answer may be a slip while a zone is edited, two are what its owner wants.
  *
- * Names that nobody declares any more are forgotten, and not asked for again.
+ * Names that nothing declares any more are forgotten, and not asked for again.
  *
  * @module
  */
@@ -26,13 +26,13 @@ export interface NamesMemory {
   each(): Iterable<readonly [target: string, addresses: readonly string[]]>;
   /** Keeps the addresses of these names. */
   save(entries: readonly (readonly [target: string, addresses: readonly string[]])[]): void;
-  /** Drops names that nobody declares any more. */
+  /** Drops names that nothing declares any more. */
   forget(targets: readonly string[]): void;
 }
 
 /** What names need. */
 export interface NamesOptions {
-  /** Whom to ask, and for how long an answer holds; milliseconds. */
+  /** Which resolvers to ask, and for how long an answer holds; milliseconds. */
   readonly terms: Settings["names"];
   /** The resolvers when the terms name none. */
   readonly systemResolvers: () => readonly SocketAddress[];
@@ -84,11 +84,11 @@ export class Names implements AsyncDisposable {
     this.#kept = new Map(options.memory.each());
     const results = options.registry.counter(
       "pleiades_names_resolutions_total",
-      "Looks at names of members, one for each family, by what came of them.",
+      "Look-ups of names of members, one for each family, by result.",
       ["result"],
     );
     this.#count = (result) => results.labels(result).inc();
-    options.registry.gauge("pleiades_names_targets", "Names of members by what is known of them.", {
+    options.registry.gauge("pleiades_names_targets", "Names of members by state.", {
       labelNames: ["state"],
       collect: () => this.#states(),
     });
@@ -262,7 +262,7 @@ export class Names implements AsyncDisposable {
       });
     } else if (entry.state !== was && isEmpty) {
       log.warn(
-        `${target} has no addresses any more, or never had; the last ones stay until it is said twice`,
+        `${target} has no addresses any more, or never had; the last ones stay until a second answer says so`,
         {
           reason: empty!.reason,
           addresses: kept,
@@ -292,7 +292,7 @@ export class Names implements AsyncDisposable {
     if (!this.#ending.signal.aborted) this.#tell();
   }
 
-  /** Nobody waits for this, so a failure is told to the log, and the names are told of again. */
+  /** Nothing waits for this, so a failure is told to the log, and the names are told of again. */
   #tell(): void {
     if (this.#changed.size === 0) return;
     const changed = [...this.#changed];
@@ -325,7 +325,7 @@ interface Entry {
   addresses: readonly string[];
   readonly families: readonly { readonly family: Family; addresses: readonly string[]; empties: number }[];
   state: "new" | "resolved" | "empty" | "failing";
-  /** Nobody declares it any more. */
+  /** Nothing declares it any more. */
   readonly ending: AbortController;
   /** Ends the wait for the next look. */
   hurry: AbortController;

@@ -5,7 +5,7 @@
  */
 import { parseIp, type SocketAddress } from "../ip.ts";
 
-/** Where most systems say whom they ask (resolv.conf(5)). */
+/** Where most systems name their resolvers (resolv.conf(5)). */
 const RESOLV_CONF = "/etc/resolv.conf";
 const DNS_PORT = 53;
 /** What resolv.conf(5) says when no server is named: the one on this machine. */

@@ -20,7 +20,7 @@ export async function judgeDatabases(
     if (fault === null) continue;
     const { isUnreadable, reason } = fault;
     problems.push(
-      problem(`${shown} ${isUnreadable ? "can't be read" : "is no database to go by"}: ${reason}`),
+      problem(`${shown} ${isUnreadable ? "can't be read" : "can't be used as a database"}: ${reason}`),
     );
   }
   if (problems.length === 0) return loaded;

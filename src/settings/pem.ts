@@ -22,7 +22,10 @@ export function pemFault(
     return { key: "certFile", reason: `is no PEM certificate (it begins with -----BEGIN CERTIFICATE-----)` };
   }
   if (key.includes("ENCRYPTED")) {
-    return { key: "keyFile", reason: "is encrypted, and there is nobody to ask (openssl pkey -in … -out …)" };
+    return {
+      key: "keyFile",
+      reason: "is encrypted, and a service can't ask for the passphrase (openssl pkey -in … -out …)",
+    };
   }
   if (!/-----BEGIN (?:RSA |EC )?PRIVATE KEY-----/.test(key)) {
     return { key: "keyFile", reason: "is no PEM private key (it begins with -----BEGIN PRIVATE KEY-----)" };

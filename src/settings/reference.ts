@@ -71,9 +71,9 @@ the JSON Schema for editors.
 
 const ABSENT_INTRODUCTION = `## Not in this version
 
-These names are kept for what is to come. A value that would switch something on is an error, in the file and in the
+These names are reserved for later versions. A value that would switch something on is an error, in the file and in the
 environment, at the start, at a reload and in \`pleiades config validate\`: remove it. What is \`false\`, empty or as
-its default, and a section with \`enabled: false\`, is let pass.`;
+its default, and a section with \`enabled: false\`, is accepted.`;
 
 const MODEL_INTRODUCTION = `# Model files
 

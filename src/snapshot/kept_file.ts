@@ -3,7 +3,7 @@
  *
  * The file is a help, never the truth. It says for which state it holds (`fingerprint`: zones, fallback, settings, and
  * the very commit that it holds) and carries a checksum; whatever doesn't fit is ignored, and the tables are written from
- * the database as if there were no file. What was committed after the file was written is made up for from the
+ * the database as if there were no file. What was committed after the file was written is added from the
  * history, as any change is.
  *
  * Layout: one line of JSON (`Header`), then the four parts of `KeptTables.memory` one after the other, then the health

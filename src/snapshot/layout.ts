@@ -257,7 +257,7 @@ export const OUTSIDER = {
 /** Stands in `OUTSIDER.slot` of a member that isn't in the list of the other family either. */
 export const NO_SLOT = 0xffffffff;
 
-/** Stands in `FACTS.placeLatitude` of a member whose place nobody knows. */
+/** Stands in `FACTS.placeLatitude` of a member whose place isn't known. */
 export const NO_PLACE = 0x7fffffff;
 /** Units of a degree in which places are written. */
 export const PLACE_UNITS = 1e6;

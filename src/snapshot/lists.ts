@@ -352,7 +352,7 @@ function isPlain(pool: SteeredPool): boolean {
     pool.members.every((member) => member.share === 1);
 }
 
-/** A drain moves clients to whom the algorithm would choose next, unless all take turns anyway. */
+/** A drain moves clients to the members that the algorithm would choose next, unless all rotate anyway. */
 function dependsOnClient({ algorithm, geoRules, members }: SteeredPool): boolean {
   return DEPENDS_ON_CLIENT.includes(algorithm) || geoRules.length > 0 ||
     (!TAKES_TURNS.includes(algorithm) && members.some(({ left = 1 }) => left < 1));

@@ -12,7 +12,7 @@
  * | beats | 65 u32 | one worker each | heartbeats: a word that doesn't move is a thread that doesn't turn |
  * | lanes | 65 × 256 u32 | one worker each | counters; main sums wrapped differences |
  *
- * Slot 0 of health belongs to members that nobody checks: it is always up.
+ * Slot 0 of health belongs to members without a check: it is always up.
  *
  * @module
  */

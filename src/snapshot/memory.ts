@@ -1,5 +1,5 @@
 /**
- * The memory of a snapshot while it is written: shared buffers that grow by being copied as long as nobody else
+ * The memory of a snapshot while it is written: shared buffers that grow by being copied as long as no one else
  * reads them, and are full when they are full from then on.
  *
  * @module

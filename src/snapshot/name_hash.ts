@@ -6,7 +6,7 @@
  * hash of every suffix: the exact name, each ancestor, and — by one more step — the wildcard below any ancestor.
  *
  * Hashes are signed 32-bit integers, which the engine handles without allocating. They begin with a seed that every
- * table draws anew and carries with it: whoever may add names can't choose such as share a slot, which would make every
+ * table draws again and carries with it: whoever may add names can't choose such as share a slot, which would make every
  * look-up walk past all of them.
  *
  * @module

@@ -50,7 +50,7 @@ export interface CompileOptions {
   readonly healthSlots: Slots;
   /** What is known of clients; nothing unless given. */
   readonly atlas?: Atlas;
-  /** Where a member stands, if anybody knows; where it says itself unless given. */
+  /** Where a member is, if that is known; where it says itself unless given. */
   readonly placeOf?: (member: SteeredMember) => Place | null;
   /** The tables before these: services that were in them go on rotating where they are. */
   readonly previous?: Tables | undefined;

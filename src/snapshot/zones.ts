@@ -4,7 +4,7 @@
  *
  * A zone's names are its apex and all below it, up to the apexes of other declared zones: of what lies at or below one
  * of those that zone has the say, but for the DS records of its apex, which are its parent's (RFC 4035 §3.1.4.1). When
- * a zone comes, changes or goes, what its names are is worked out anew, from what is declared and from the services that
+ * a zone comes, changes or goes, what its names are is worked out again, from what is declared and from the services that
  * are there, so that it doesn't matter in which order zones and services come.
  *
  * @module
@@ -408,7 +408,7 @@ export class Zones {
   }
 }
 
-/** A name that is looked at anew. */
+/** A name that is looked at again. */
 interface Settled {
   readonly entry: number;
   readonly parent: Settled | null;

@@ -2,7 +2,7 @@
  * UDP sockets that receive and send up to 64 datagrams a call: `recvmmsg(2)` and `sendmmsg(2)` of Linux through the
  * foreign-function interface. What the datagrams say is none of this file's business.
  *
- * A socket receives into slots, and what is to be sent is queued: any number of datagrams, to whom one likes, in the order in
+ * A socket receives into slots, and what is to be sent is queued: any number of datagrams, to any peers, in the order in
  * which they were queued. Nothing is allocated for a datagram. A datagram that is made where the socket sends from
  * (`outgoing`) isn't copied.
  *

@@ -15,7 +15,7 @@ export const TCP_BACKLOG = 4096;
 /**
  * Whether a connection couldn't be accepted for its own sake: its client has reset it while it was in the queue, so that it
  * has no peer any more. The next one may be whole, and must not wait: a pause for each of them would let a few hundred
- * resets a second keep everybody out.
+ * resets a second keep all clients out.
  */
 export function isOfOneConnection(error: unknown): boolean {
   return error instanceof Deno.errors.NotConnected || error instanceof Deno.errors.ConnectionAborted ||

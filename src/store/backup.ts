@@ -123,7 +123,7 @@ function settle(file: string): void {
 }
 
 /**
- * Makes sure that nobody has the database open, and that no write-ahead log of it is left that SQLite would take for
+ * Makes sure that no process has the database open, and that no write-ahead log of it is left that SQLite would take for
  * the new file's: leaving WAL mode does both, since it needs to be alone and ends by deleting the log.
  */
 function makeWay(file: string): void {

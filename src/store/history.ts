@@ -1,5 +1,5 @@
 /**
- * What was changed, by whom and why: one entry for each generation, newest first. Entries are never changed; the oldest
+ * Changes, their authors and reasons: one entry for each generation, newest first. Entries are never changed; the oldest
  * are forgotten when there are more, or larger ones, than the limits allow, so the history has no gaps but at its begin.
  *
  * An entry lists every object it touched with its fields before and after, which is enough to go back to the
@@ -26,7 +26,7 @@ export interface HistoryLimits {
   readonly maxBytes: number;
 }
 
-/** What is kept where nobody says otherwise; the settings have the same defaults. */
+/** What is kept by default; the settings have the same defaults. */
 export const HISTORY_LIMITS: HistoryLimits = { keep: 10_000, maxBytes: 256 * 1024 * 1024 };
 
 /** Stands for a kind where an entry has counts instead of objects; only for the files of `src/store/`. */
@@ -40,7 +40,7 @@ export interface HistoryEntry {
   readonly at: number;
   /** The way it came, as in `Origin`. */
   readonly via: string;
-  /** Who wanted it; empty when nobody is known. */
+  /** Who wanted it; empty when unknown. */
   readonly by: string;
   /** Why; may be empty. */
   readonly reason: string;

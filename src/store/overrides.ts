@@ -69,7 +69,7 @@ export class Overrides {
     return this.#database.get<{ n: number }>("SELECT count(*) AS n FROM overrides")!.n;
   }
 
-  /** All of them by what they cover; made anew only when there are others than before. */
+  /** All of them by what they cover; made again only when there are others than before. */
   index(): OverrideIndex<OverrideRow> {
     const { version } = this.#database.get<{ version: string }>(VERSION)!;
     if (this.#index?.version !== version) this.#index = { version, index: new OverrideIndex(this.all()) };

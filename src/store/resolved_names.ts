@@ -1,6 +1,6 @@
 /**
  * Which members go by name, and the addresses that their names had last, so that a restart while no resolver answers
- * doesn't begin with nobody. Written apart from commits: these are observations, no changes of the model, and have no
+ * doesn't begin with none. Written apart from commits: these are observations, no changes of the model, and have no
  * generation.
  *
  * @module

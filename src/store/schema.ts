@@ -133,7 +133,7 @@ export const MIGRATIONS: readonly string[] = [
     checked_at INTEGER
   ) STRICT, WITHOUT ROWID;
   `,
-  /* 1 → 2: steering. Tables whose constraints change are made anew, children first so that none is an orphan. */ `
+  /* 1 → 2: steering. Tables whose constraints change are recreated, children first so that none is an orphan. */ `
   ALTER TABLE pools ADD COLUMN min_healthy ANY NOT NULL DEFAULT 0;
   ALTER TABLE pools ADD COLUMN failback TEXT NOT NULL DEFAULT 'auto';
   ALTER TABLE pools ADD COLUMN failback_delay_ms INTEGER NOT NULL DEFAULT 0 CHECK (failback_delay_ms >= 0);
@@ -254,7 +254,7 @@ export const MIGRATIONS: readonly string[] = [
 `,
 ];
 
-/** Triggers that count what is written by hand; a later migration that makes the table anew has to make them anew. */
+/** Triggers that count what is written by hand; a later migration that recreates the table has to recreate them. */
 function countedByHand(table: string): string {
   return ["insert", "update", "delete"].map((verb) => `
   CREATE TRIGGER ${table}_${verb}_by_hand AFTER ${verb} ON ${table} WHEN (SELECT committing FROM meta) = 0

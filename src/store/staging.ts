@@ -241,7 +241,7 @@ export class Staging implements ModelSink, Disposable {
   }
 }
 
-/** Longer circles are shown in part: nobody reads a thousand names. */
+/** Longer circles are shown in part: no reader wants a thousand names. */
 const CIRCLE_SHOWN_MAX = 20;
 
 const CREATE_TABLES = `

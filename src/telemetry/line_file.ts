@@ -2,7 +2,7 @@
  * A file that lines are appended to, off the caller's path: lines wait in memory, at most so many bytes of them, while
  * the ones before are written.
  *
- * Before each write the path is looked at: a file that was moved away or removed is let go and begun anew, so log
+ * Before each write the path is looked at: a file that was moved away or removed is let go and begun again, so log
  * rotation needs no signal. What can't be written is said once, and once more when it can be again.
  *
  * @module
@@ -24,7 +24,7 @@ export interface LineFileOptions {
 
 /** Characters of lines that wait at most: some ten thousand lines. */
 const WAITING_MAX = 4 << 20;
-/** Longest wait for the last lines when it is disposed of, milliseconds: a path may be a pipe that nobody reads. */
+/** Longest wait for the last lines when it is disposed of, milliseconds: a path may be a pipe that isn't read. */
 const STOP_MS = 1_000;
 
 /** Appends lines. */

@@ -31,7 +31,7 @@ export interface Logger {
   info(message: string, fields?: LogFields): void;
   /** Something is wrong, and the program copes. */
   warn(message: string, fields?: LogFields): void;
-  /** Something is wrong that a person must mend. */
+  /** Something is wrong that a person must fix. */
   error(message: string, fields?: LogFields): void;
   /** A logger that adds these fields to each of its lines. */
   with(fields: LogFields): Logger;
@@ -181,6 +181,6 @@ function writeToStderr(line: string): void {
   try {
     for (let written = 0; written < bytes.length;) written += Deno.stderr.writeSync(bytes.subarray(written));
   } catch {
-    // Nobody reads stderr any more (a closed pipe); answering queries matters more than saying so.
+    // Nothing reads stderr any more (a closed pipe); answering queries matters more than saying so.
   }
 }

@@ -3,7 +3,7 @@
  *
  * `labels()` is a map look-up and belongs at set-up time; the series that it returns costs a few nanoseconds an
  * `inc()` or `observe()`. What is counted elsewhere (by the DNS workers, in shared memory) is copied in by an
- * `onCollect` callback when somebody scrapes. Names and label names are checked when a family is made, so that
+ * `onCollect` callback at each scrape. Names and label names are checked when a family is made, so that
  * nothing can be wrong at scrape time.
  *
  * @module
@@ -21,7 +21,7 @@ const SERIES_MAX = 10_000;
 /** Label values in the order of the family's label names. */
 export type LabelValues<Names extends readonly string[]> = { readonly [Index in keyof Names]: string };
 
-/** A gauge whose values are asked for when somebody scrapes. */
+/** A gauge whose values are asked for at each scrape. */
 export interface CallbackGauge {
   /** Left out when there is but one series. */
   readonly labelNames?: readonly string[];

@@ -382,7 +382,7 @@ function parseFields(type: number, reader: TokenReader): Uint8Array {
   return wire;
 }
 
-/** In AliasMode nobody reads parameters (RFC 9460 §2.4.2), so whoever writes some is mistaken. */
+/** In AliasMode parameters are ignored (RFC 9460 §2.4.2), so whoever writes some is mistaken. */
 function refuseAliasParams(wire: Uint8Array, reader: TokenReader): void {
   const isAlias = wire[0] === 0 && wire[1] === 0;
   if (isAlias && wire.length > 2 + nameSize(wire, 2)) {
@@ -393,7 +393,7 @@ function refuseAliasParams(wire: Uint8Array, reader: TokenReader): void {
   }
 }
 
-/** A digest of another length than its type's is of no use to anybody, and a sign of a text that was cut off. */
+/** A digest of another length than its type's is of no use, and a sign of a text that was cut off. */
 function faultOfDigest(type: number, wire: Uint8Array): string | null {
   const size = type === TYPE.DS || type === TYPE.CDS ? DIGEST_SIZES[wire[3]!] : undefined;
   return size === undefined || wire.length - 4 === size

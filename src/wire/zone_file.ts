@@ -2,7 +2,7 @@
  * Master files: the text of a zone → records in wire form, with every fault found and placed.
  *
  * `parseZoneFile` reads one entry after the other and goes on behind a faulty one, so that one run shows all
- * that is to be mended; `checkZone` then judges the records as a zone. Both take time linear in the text and
+ * that is to be fixed; `checkZone` then judges the records as a zone. Both take time linear in the text and
  * neither recurses. `$INCLUDE` is refused, because a zone is one text wherever it is stored, and `$GENERATE`,
  * because it makes records without bound.
  *
@@ -272,7 +272,7 @@ const TTL_FORMS = "write seconds up to 2147483647, or a time such as 1h30m";
 /** Characters of a message that are shown; a faulty line of a megabyte must not become a message of one. */
 const MESSAGE_LENGTH_MAX = 300;
 
-/** A message that fits: its middle, where the value is quoted, gives way to the fault and the mend. */
+/** A message that fits: its middle, where the value is quoted, gives way to the fault and the fix. */
 function shortened(message: string): string {
   if (message.length <= MESSAGE_LENGTH_MAX) return message;
   return `${message.slice(0, MESSAGE_LENGTH_MAX / 2)}…${message.slice(1 - MESSAGE_LENGTH_MAX / 2)}`;
@@ -379,11 +379,11 @@ function faultOf(type: number, { isApex, isCut, isWildcard, occluder }: Position
     return "a wildcard can't have one; name each host";
   }
   if (occluder?.by === "DNAME") return `it is below the DNAME record of ${occluder.name}; remove one of them`;
-  if (occluder && !isGlue) return `${occluder.name} is delegated, and below it only A and AAAA may stand`;
+  if (occluder && !isGlue) return `${occluder.name} is delegated, and below it only A and AAAA are allowed`;
   if (isCut && !isGlue && !AT_CUT.has(type)) {
     return "the name is delegated; move it into the zone delegated to";
   }
-  if (type === TYPE.DS && isApex) return "it belongs into the parent zone; move it there";
+  if (type === TYPE.DS && isApex) return "it belongs in the parent zone; move it there";
   if (type === TYPE.DS && !isCut) return "the name isn't delegated; add its NS records or remove it";
   return null;
 }
@@ -408,7 +408,9 @@ function checkAliases({ records }: ZoneNode, name: string, report: Report): void
       if (BESIDE_CNAME.has(type)) continue;
       report(
         line,
-        `${typeName(type)} record at ${name}: beside the CNAME on line ${first.line} nothing may stand`,
+        `${
+          typeName(type)
+        } record at ${name}: no other record is allowed beside the CNAME on line ${first.line}`,
       );
     }
   }

@@ -32,13 +32,13 @@ export interface Entry {
   readonly startsBlank: boolean;
 }
 
-/** What is wrong in a zone, where, and how it is mended. */
+/** What is wrong in a zone, where, and how it is fixed. */
 export interface Problem {
   /** From 1. */
   readonly line: number;
   /** From 1, in UTF-16 units. */
   readonly column: number;
-  /** What is wrong and how it is mended; without a final stop. */
+  /** What is wrong and how it is fixed; without a final stop. */
   readonly message: string;
 }
 

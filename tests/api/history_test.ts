@@ -68,7 +68,7 @@ Deno.test("a generation that is forgotten is 410, and it says what is kept", asy
   }
   const response = await world.send("GET /api/v1/history/2");
   assert.equal(response.status, 410);
-  const detail = "Generation 2 is forgotten: the history begins with 3 " +
+  const detail = "Generation 2 was deleted: the history begins with 3 " +
     "(history.keep and history.maxBytes say how much is kept)";
   assert.equal((await response.json()).detail, detail);
   assert.equal((await world.send("GET /api/v1/history/3")).status, 200);

@@ -79,7 +79,7 @@ for (const [result, query, status, isLogged] of FAIL_BACKS) {
     assert.equal(response.status, status);
     assert.match(
       status === 200 ? body.id : body.detail,
-      status === 200 ? /^[0-9a-f]{32}$/ : /finds it down \(mend/,
+      status === 200 ? /^[0-9a-f]{32}$/ : /its check fails \(fix/,
     );
     assert.deepEqual(asked, [query.includes("dryRun")]);
     assert.equal(logged.some((line) => /Member was failed back.*looks well/.test(line)), isLogged);

@@ -269,7 +269,7 @@ Deno.test("of very many faults a thousand are told by every way, and no more are
     const problems = await say(linesOf({ services }, format).map(({ text }) => `${text}\n`).join(""), format);
     equal(problems.length, 1_001, name);
     match(problems[999]!, /:\d+:\d+: pool "none" doesn't exist \(define it under pools:\)$/, name);
-    equal(problems[1_000], "-: no more than 1000 problems are looked for (fix these first)", name);
+    equal(problems[1_000], "-: no more than 1000 problems are shown (fix these first)", name);
   }
 });
 

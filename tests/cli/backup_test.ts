@@ -57,7 +57,7 @@ Deno.test("backup makes no folder: a slip in its path is no success", async () =
     equal([...Deno.readDirSync(folder)].some(({ name }) => name === "mnt"), false);
     const inFile = capturedTerminal();
     equal(await run(["backup", `${folder}/pleiades.db/x`, "--db", `${folder}/pleiades.db`], inFile), 1);
-    match(inFile.stderr(), /it is no folder/);
+    match(inFile.stderr(), /it isn't a folder/);
   });
 });
 

@@ -72,9 +72,9 @@ for (const [reference, code, stderr] of WRONG) {
 
 Deno.test("what the node refuses is said as it says it", async () => {
   await using api = scriptedApi({
-    [`POST /members/${ID}/failback`]: problem(409, "Member 192.0.2.1 can't be answered again"),
+    [`POST /members/${ID}/failback`]: problem(409, "Member 192.0.2.1 can't be failed back"),
   });
   const terminal = capturedTerminal({ PLEIADES_API_URL: api.url });
   equal(await run(["failback", ID], terminal), 1);
-  match(terminal.stderr(), /can't be answered again/);
+  match(terminal.stderr(), /can't be failed back/);
 });

@@ -97,7 +97,7 @@ for (
     [["drain", "region:fra", "--reason", "why"], /required option '--for <duration>' not specified/],
     [["down", "region:fra", "--for", "1h"], /required option '--reason <text>' not specified/],
     [["down", "region:fra", "--for", "soon", "--reason", "why"], /It must be a duration/],
-    [["down", "region:fra", "--for", "0s", "--reason", "why"], /longer than nothing/],
+    [["down", "region:fra", "--for", "0s", "--reason", "why"], /longer than 0s/],
     [["up", "region:fra", "--for", "1h", "--over", "1m", "--reason", "why"], /unknown option '--over'/],
     [["up", "region:fra", "--for", "1h", "--reason", "why", "--at", "25:00"], /Cannot read --at "25:00"/],
     [["up", "region:fra", "--for", "1h", "--reason", "why", "--at", "soon"], /Cannot read --at "soon"/],
@@ -154,13 +154,13 @@ Deno.test("what the API refuses is said in its words", async () => {
   const { exitCode, stderr } = await pleiades(
     {
       "POST /overrides?reason=why": problem(422, "No", [
-        { pointer: "/target", message: 'No member stands in the region "fre" (did you mean "fra"?)' },
+        { pointer: "/target", message: 'No member has the region "fre" (did you mean "fra"?)' },
       ]),
     },
     ["down", "region:fre", "--for", "1h", "--reason", "why"],
   );
   equal(exitCode, 1);
-  match(stderr, /No member stands in the region "fre" \(did you mean "fra"\?\)/);
+  match(stderr, /No member has the region "fre" \(did you mean "fra"\?\)/);
 });
 
 Deno.test("undo ends every override of its target", async () => {

@@ -71,7 +71,7 @@ Deno.test("help shows what is required and what the defaults are, and no way to 
     await run([...line.split(" "), "--help"], terminal);
     return terminal.stdout().replaceAll(/\s+/g, " ");
   };
-  match(await helpOf("pools create"), /--algorithm <text> how it picks .*\(default round-robin\)/);
+  match(await helpOf("pools create"), /--algorithm <text> how it chooses .*\(default round-robin\)/);
   match(await helpOf("health-checks set"), /--timeout <duration> .*\(default 2s\)/);
   const members = await helpOf("members create");
   match(members, /--pool <pool> its pool, by name or id \(required\)/);

@@ -80,15 +80,15 @@ Deno.test("validatePaths() notes what of a model steers less than it says under 
         notes.map((note) => formatProblem(note).replace(`${folder}/`, ""))
       );
     const expected = [
-      'model.yaml:3:16: members of pool "web" only take turns: geoip needs the setting geoip.database',
+      'model.yaml:3:16: members of pool "web" only rotate: geoip needs the setting geoip.database',
       "model.yaml:7:9: this geo rule never matches: country DE needs the setting geoip.database",
-      "model.yaml:8:28: endpoints of loadbalancer only take turns: map-file needs the setting mapFile.path",
+      "model.yaml:8:28: endpoints of loadbalancer only rotate: map-file needs the setting mapFile.path",
     ];
     deepEqual(await notesOf(model, settings), expected);
     deepEqual(await notesOf(model), [], "nothing is known of the node");
     await Deno.writeTextFile(settings, "loadbalancer: { algorithm: geoip, endpoints: [192.0.2.1] }\n");
     deepEqual(await notesOf(settings), [
-      "pleiades.yaml:1:28: endpoints of loadbalancer only take turns: geoip needs the setting geoip.database",
+      "pleiades.yaml:1:28: endpoints of loadbalancer only rotate: geoip needs the setting geoip.database",
     ]);
   } finally {
     await Deno.remove(folder, { recursive: true });

@@ -173,7 +173,7 @@ if (ENDS_HUNG_THREADS) {
       assert.equal(await settled, true);
       assert.match(
         lines[0]!,
-        /^error A DNS worker hung; starting another: it has not turned for 1(\.\d+)? s$/,
+        /^error A DNS worker hung; starting another: it has not run for 1(\.\d+)? s$/,
       );
       assert.deepEqual(addresses(await askUdp(node.address, WWW)), ["192.0.2.2"]);
       assert.deepEqual(addresses(await askTcp(node.address, WWW)), ["192.0.2.2"]);
@@ -202,7 +202,7 @@ Deno.test("a main thread that hangs is told of by a worker, and when it turns ag
     .map((line) => JSON.parse(line) as { level: string; message: string });
   assert.deepEqual(told.map(({ level, message }) => `${level} ${message}`), [
     "error The main thread hangs: DNS goes on, health checks, changes and the API don't",
-    "warn The main thread turns again",
+    "warn The main thread runs again",
   ]);
 });
 

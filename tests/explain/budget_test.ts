@@ -68,7 +68,7 @@ Deno.test("failback delays the way back, or leaves it to an operator", () => {
   equal(budgetOf(POOL, 30).back?.worstMs, 4_500);
   const delayed = budgetOf({ ...POOL, failbackDelayMs: 60_000 }, 30);
   equal(delayed.back?.worstMs, 64_500);
-  equal(delayed.failback, "when it has been well for 60 s");
+  equal(delayed.failback, "when it has been healthy for 60 s");
   const manual = budgetOf({ ...POOL, failback: "manual" }, 30);
   equal(manual.back, null);
   ok(manual.failback?.includes("operator"));

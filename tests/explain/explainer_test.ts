@@ -70,7 +70,7 @@ Deno.test("a client subnet that isn't looked at says why", () => {
   const off = worldOf({ ...web(), engine: { ecs: { enabled: false, trusted: [] } } });
   equal(
     textOf(explain(off, "www.example.com", { ecs }), "scope"),
-    "the client subnet isn't looked at: dns.ecs.enabled is false",
+    "the client subnet is ignored: dns.ecs.enabled is false",
   );
   const distrusted = worldOf({
     ...web(),
@@ -78,13 +78,13 @@ Deno.test("a client subnet that isn't looked at says why", () => {
   });
   equal(
     textOf(explain(distrusted, "www.example.com", { ecs }), "scope"),
-    "the client subnet isn't looked at: 192.0.2.53 isn't in dns.ecs.trustedResolvers",
+    "the client subnet is ignored: 192.0.2.53 isn't in dns.ecs.trustedResolvers",
   );
   const { services, ...others } = web();
   const never = worldOf({ ...others, services: services.map((service) => ({ ...service, ecs: false })) });
   equal(
     textOf(explain(never, "www.example.com", { ecs }), "scope"),
-    "scope 0: this service doesn't look at client subnets",
+    "scope 0: this service ignores client subnets",
   );
 });
 

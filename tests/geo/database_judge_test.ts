@@ -1,5 +1,5 @@
 /**
- * What is no database to go by is refused before a start, by a start and while a node runs, in the same plain words.
+ * What can't be used as a database is refused before a start, by a start and while a node runs, in the same plain words.
  *
  * @module
  */
@@ -102,7 +102,7 @@ for (const [what, [file, reason]] of Object.entries(BROKEN)) {
       doesNotMatch(problem!.message, /NaN|call stack|Unknown type|offset/i);
       if (loaded.settings === null) equal(loaded.refusedDatabases, 1);
       await rejects(readDatabase(path, "city"), (error: Error) => {
-        equal(`broken.mmdb is no database to go by: ${error.message}`, problem!.message);
+        equal(`broken.mmdb can't be used as a database: ${error.message}`, problem!.message);
         return true;
       });
     } finally {

@@ -183,7 +183,7 @@ for (const [what, content, message] of BROKEN) {
     deepEqual(files.locate("192.0.2.1"), FRANKFURT);
     const [error, ...others] = world.errors();
     deepEqual(others, []);
-    ok(error!.startsWith(`Database not loaded, the one before stays: ${world.path("city.mmdb")}: `), error);
+    ok(error!.startsWith(`Database not loaded, the previous one stays: ${world.path("city.mmdb")}: `), error);
     ok(error!.includes(message), error);
     match(world.metrics(), /^pleiades_geoip_loads_total\{result="error"\} 1$/m);
     await world.write("city.mmdb", cityV4(SYDNEY));

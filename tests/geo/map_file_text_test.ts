@@ -75,7 +75,7 @@ Deno.test("every fault is told with its line, its column and the mend", () => {
     ["10.0.0.0/8 192.0.2.1,::ffff:192.0.2.1", `22: "::ffff:192.0.2.1" is named twice (leave one out)`],
     [
       "10.0.0.0/8 192.0.2.1 192.0.2.2",
-      `22: "192.0.2.2" stands behind the addresses ` +
+      `22: "192.0.2.2" follows the addresses ` +
       "(separate addresses by a comma without blanks, begin a comment with #)",
     ],
     [
@@ -88,7 +88,7 @@ Deno.test("every fault is told with its line, its column and the mend", () => {
 
 Deno.test("columns count characters as editors do, not bytes", () => {
   deepEqual(problemsOf("10.0.0.0/8 192.0.2.1 ü ü\n10.0.0.0/8 192.0.2.1,ü,x"), [
-    `1:22: "ü" stands behind the addresses ` +
+    `1:22: "ü" follows the addresses ` +
     "(separate addresses by a comma without blanks, begin a comment with #)",
     `2:22: "ü" is no IP address (write such as 192.0.2.1 or 2001:db8::1)`,
   ]);
@@ -98,9 +98,9 @@ Deno.test("the same prefix twice is told at the later line, which names the earl
   const text = "10.0.0.0/8 192.0.2.1\n# other\n2001:db8::/32 192.0.2.1\n10.0.0.0/8 192.0.2.2\n" +
     "10.0.0.0/9 192.0.2.1\n   2001:DB8:0::/32 192.0.2.3\n10.0.0.0/08 192.0.2.1\n";
   deepEqual(problemsOf(text), [
-    `4:1: "10.0.0.0/8" stands in line 1 already (keep one of the two)`,
-    `6:4: "2001:DB8:0::/32" stands in line 3 already (keep one of the two)`,
-    `7:1: "10.0.0.0/08" stands in line 4 already (keep one of the two)`,
+    `4:1: "10.0.0.0/8" is in line 1 already (keep one of the two)`,
+    `6:4: "2001:DB8:0::/32" is in line 3 already (keep one of the two)`,
+    `7:1: "10.0.0.0/08" is in line 4 already (keep one of the two)`,
   ]);
 });
 
@@ -201,7 +201,7 @@ Deno.test("config validate lists the faults of the map file that the settings na
     );
     const { problems } = (await validatePaths([`${folder}/pleiades.yaml`], {}))[0]!;
     deepEqual(problems.map((problem) => formatProblem(problem).replace(`${folder}/`, "").split(" (")[0]), [
-      `clients.map:3:1: "10.0.0.0/8" stands in line 1 already`,
+      `clients.map:3:1: "10.0.0.0/8" is in line 1 already`,
       `clients.map:4:1: "10.0.0.1/8" has bits set behind its length`,
       `clients.map:4:12: "192.0.2" is no IP address`,
       "pleiades.yaml:1:14: port must be 1–65535, is 70000",

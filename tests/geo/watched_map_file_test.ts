@@ -32,7 +32,7 @@ Deno.test("a file with faults changes nothing but the log, which names each plac
   deepEqual(world.errors(), [
     `Map file not loaded: ${world.path}:2:9: "/33" is no length of an IPv4 prefix (write /0 to /32)`,
     `Map file not loaded: ${world.path}:3:12: "x" is no IP address (write such as 192.0.2.1 or 2001:db8::1)`,
-    "The map file's rules before stay",
+    "The previous rules of the map file stay",
   ]);
   match(world.metrics(), /^pleiades_map_file_prefixes 1$/m);
   match(world.metrics(), /^pleiades_map_file_loads_total\{result="error"\} 1$/m);
@@ -103,7 +103,7 @@ Deno.test("another file is prepared aside, and taken at once if it has no faults
   await Deno.writeTextFile(`${world.path}.faulty`, "x\n");
   (await world.source.prepare(`${world.path}.faulty`, NEVER)).take();
   equal(world.source.current, before);
-  match(world.errors().join(), /Map file not loaded: .*faulty:1:.*The map file's rules before stay/);
+  match(world.errors().join(), /Map file not loaded: .*faulty:1:.*The previous rules of the map file stay/);
 
   await Deno.writeTextFile(`${world.path}.other`, "10.0.0.0/8 192.0.2.1\n");
   const other = await world.source.prepare(`${world.path}.other`, NEVER);
@@ -157,7 +157,7 @@ Deno.test("a large file is read on a thread, faults included", async () => {
   await world.source.reload();
   equal(
     world.errors()[0],
-    `Map file not loaded: ${world.path}:20001:1: "10.0.0.0/24" stands in line 1 already (keep one of the two)`,
+    `Map file not loaded: ${world.path}:20001:1: "10.0.0.0/24" is in line 1 already (keep one of the two)`,
   );
 });
 

@@ -177,7 +177,7 @@ Deno.test("when the canaries are taken away blindness ends, and the log says so"
   bed.turn("unhealthy", "t0");
   bed.see("unaided");
   assert.equal(bed.guard.holding, "recovery");
-  assert.match(bed.lines.at(-1)!, /There are no canaries any more: this node is taken to see/);
+  assert.match(bed.lines.at(-1)!, /There are no canaries any more: this node isn't blind any more/);
 });
 
 Deno.test("when all come back after blindness, the hold is over", async () => {

@@ -33,7 +33,7 @@ Deno.test("a trip and its end are said at once, with counts and with what will h
   const { level, message, down, targets, then } = JSON.parse(bed.lines[0]!);
   assert.deepEqual([level, message, down, targets, then], [
     "error",
-    "Very many targets turned down at once; the last good set is held",
+    "Very many targets went down at once; the last good set is held",
     6,
     10,
     "those still down in 30 s count as down all the same",

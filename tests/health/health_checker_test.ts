@@ -389,7 +389,7 @@ for (const what of ["answers", "fails", "hangs"] as const) {
       what === "answers" ? "healthy" : "unhealthy",
     ]);
     assert.ok(
-      bed.lines.some((line) => line.includes("stumbled and go on") && line.includes("thrown on purpose")),
+      bed.lines.some((line) => line.includes("met an error and go on") && line.includes("thrown on purpose")),
     );
   });
 }

@@ -119,7 +119,7 @@ Deno.test("with manual failback a member waits for an operator, also over a rest
       backends.kill(1);
       assert.deepEqual(await until(() => site.answered(), (addresses) => addresses.length === 1), steady);
       const early = await site.failBack("127.0.0.1");
-      assert.deepEqual([early.status, /finds it down/.test(JSON.stringify(early.json))], [409, true]);
+      assert.deepEqual([early.status, /its check fails/.test(JSON.stringify(early.json))], [409, true]);
       backends.revive(1);
       const waiting = await until(() => site.health("127.0.0.1"), ({ state }) => state === "healthy");
       assert.deepEqual([waiting.standing, waiting.why], ["out", "failback: waits for an operator"]);

@@ -253,7 +253,7 @@ Deno.test("an httpHost that TLS can't ask for is said so, before anything is sen
   for (const httpHost of ["a..b", "-a.example", ".", `${"x".repeat(64)}.example`]) {
     for (const insecureSkipVerify of [false, true]) {
       const error = await complaint(backend.port, { httpHost, insecureSkipVerify });
-      assert.equal(error, `"${httpHost}" is no host name that TLS can ask for; mend httpHost`);
+      assert.equal(error, `"${httpHost}" isn't a host name that TLS can ask for; fix httpHost`);
     }
   }
   assert.equal(backend.accepted, 0);

@@ -96,7 +96,7 @@ const TOO_MUCH: readonly (readonly [name: string, text: string, problem: string]
   [
     "a value within itself",
     "a: &a\n  - *a\n",
-    "f:2:5: this alias stands within what it names (write the value out)",
+    "f:2:5: this alias is inside of what it names (write the value out)",
   ],
   [
     "an alias of nothing",
@@ -143,7 +143,7 @@ Deno.test("of very many unknown keys the first hundred are named, the others cou
 Deno.test("of very many wrong items of a list a thousand are said, and no more are looked for", () => {
   const { problems } = readTexts({ f: `pools:\n${listOf(5000, () => "  - 1\n")}` });
   equal(problems.length, 1001);
-  equal(problems.at(-1)!.message, "no more than 1000 problems are looked for (fix these first)");
+  equal(problems.at(-1)!.message, "no more than 1000 problems are shown (fix these first)");
 });
 
 Deno.test("problems are sorted by file, line and column, and each is there once", () => {

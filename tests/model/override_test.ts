@@ -92,7 +92,7 @@ for (
       ["state", 'state must be one of up, down, drain, is "sideways"'],
       ["drainMs", "drain is for the state drain, and state is sideways: leave it out"],
     ]],
-    [{ reason: " " }, [["reason", "reason is required: say why, for those who find the override"]]],
+    [{ reason: " " }, [["reason", "reason is required: say why, for the next reader of the override"]]],
     [{ owner: "" }, [["owner", "owner is required: say who can be asked about the override"]]],
     [{ expiresAt: NOW, drainMs: 0 }, [
       ["expiresAt", "expiresAt 2026-01-01T00:00:00.000Z has passed: choose a time in the future"],

@@ -30,7 +30,7 @@ for (
   ] as const
 ) {
   Deno.test(`remarkOnSteering() says that ${lack}`, () => {
-    equal(remarkOnSteering([pool(algorithm)], NOTHING), `Members of pool web only take turns: ${lack}`);
+    equal(remarkOnSteering([pool(algorithm)], NOTHING), `Members of pool web only rotate: ${lack}`);
   });
 }
 
@@ -39,7 +39,7 @@ Deno.test("remarkOnSteering() names five pools and counts the others", () => {
   const lack = "latency needs a health check";
   equal(
     remarkOnSteering(pools, NOTHING),
-    `Members of 7 pools only take turns: a (${lack}), b (${lack}), c (${lack}), d (${lack}), e (${lack}) and 2 more`,
+    `Members of 7 pools only rotate: a (${lack}), b (${lack}), c (${lack}), d (${lack}), e (${lack}) and 2 more`,
   );
 });
 

@@ -40,7 +40,7 @@ for (
     equal(await until(() => internalErrors(node), (count) => count > 0), 1);
     const { status, text } = await get(node, "/readyz");
     equal(status, 503);
-    match(text, /a part of it may stand still: thrown on purpose/);
+    match(text, /a part of it may have stopped: thrown on purpose/);
     equal((await get(node, "/healthz")).status, 200);
     deepEqual(await askFor(node, "www.example.com"), ["192.0.2.1"]);
     match(

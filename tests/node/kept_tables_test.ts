@@ -93,14 +93,14 @@ Deno.test("tables that were kept are used, made up for and, where they don't hol
       await Deno.writeTextFile(`${path}.tables`, "garbage\n");
       assert.deepEqual(await answers("s1.example"), ["192.0.2.2"]);
       assert.ok(!tookOver);
-      assert.ok(lines.some((line) => line.includes("tables of the last run don't hold")));
+      assert.ok(lines.some((line) => line.includes("tables of the last run aren't valid")));
     });
 
     await t.step("a file without a line, of any size, is ignored with a word", async () => {
       using file = await Deno.open(`${path}.tables`, { write: true, truncate: true });
       await file.truncate(64 * 2 ** 30); // no block of it is on the disk
       assert.deepEqual(await answers("s1.example"), ["192.0.2.2"]);
-      assert.ok(lines.some((line) => line.includes("tables of the last run don't hold")));
+      assert.ok(lines.some((line) => line.includes("tables of the last run aren't valid")));
     });
 
     await t.step({

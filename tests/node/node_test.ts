@@ -277,7 +277,7 @@ Deno.test("a pool whose algorithm lacks what it goes by is warned of when it get
   await create(node, `/pools/${pool}/members`, { ipAddress: "192.0.2.1", port: 443 });
   await call(node, "PATCH", `/pools/${pool}`, { maxAnswers: 2 });
   assert.deepEqual(warnings().map(({ message }) => message), [
-    "Members of pool web only take turns: latency needs a health check",
+    "Members of pool web only rotate: latency needs a health check",
   ]);
   await call(node, "PATCH", `/pools/${pool}`, { algorithm: "weighted-round-robin" });
   assert.equal(warnings().length, 1);

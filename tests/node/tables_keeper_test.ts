@@ -66,7 +66,7 @@ Deno.test("tables of a large model are there at the next start, as long as the s
     ) {
       use(other);
       equal(keeper.load(), null);
-      match(lines.at(-1)!, /The tables of the last run don't hold any more/);
+      match(lines.at(-1)!, /The tables of the last run aren't valid any more/);
     }
   }));
 

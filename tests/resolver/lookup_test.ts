@@ -123,7 +123,7 @@ Deno.test("aliases in a circle are a resolver's failure", async () => {
   ];
   deepEqual(await read(packet(circle)), {
     kind: "failed",
-    reason: "192.0.2.53:53: Its aliases lead in a circle, or further than 32 names",
+    reason: "192.0.2.53:53: Its aliases form a loop, or lead further than 32 names",
   });
 });
 
@@ -153,7 +153,7 @@ for (const address of NOWHERE) {
     const bytes = packet([{ type: family === 6 ? "AAAA" : "A", data: address }]);
     const look = await read(bytes, { family });
     equal(look.kind, "empty");
-    ok(look.kind === "empty" && look.reason.startsWith("nobody can be sent to its addresses ("));
+    ok(look.kind === "empty" && look.reason.startsWith("its addresses aren't reachable for clients ("));
   });
 }
 

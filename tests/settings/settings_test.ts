@@ -325,7 +325,7 @@ mapFile: { path: none.map }
     (path, kind) => Promise.resolve({ isUnreadable: false, reason: `${path} has no ${kind}` }),
   );
   const problems = judged.problems.map(formatProblem);
-  equal(problems[3], "/etc/p.yaml:4:20: a.zone is no database to go by: /etc/a.zone has no city");
+  equal(problems[3], "/etc/p.yaml:4:20: a.zone can't be used as a database: /etc/a.zone has no city");
   const places = problems.map((problem) => problem.split(" ")[0]);
   deepEqual(places, [
     "/etc/a.zone:2:5:",

@@ -282,21 +282,21 @@ Deno.test("checkZone() names what a zone may not hold", () => {
       "1: xexample.com is outside the zone example.com; remove the record, or its final dot if it has one",
     ]],
     ["www A 192.0.2.1\nwww CNAME a\nwww TXT x", [
-      "1: A record at www.example.com: beside the CNAME on line 2 nothing may stand",
-      "3: TXT record at www.example.com: beside the CNAME on line 2 nothing may stand",
+      "1: A record at www.example.com: no other record is allowed beside the CNAME on line 2",
+      "3: TXT record at www.example.com: no other record is allowed beside the CNAME on line 2",
     ]],
     ["www CNAME a\nwww CNAME b", [
       "2: www.example.com has a second CNAME record; the first is on line 1; remove one",
     ]],
     ["sub NS ns.example.net.\nsub TXT x\na.sub TXT x\n*.sub NS a\nb.a.sub MX 1 a", [
       "2: TXT record at sub.example.com: the name is delegated; move it into the zone delegated to",
-      "3: TXT record at a.sub.example.com: sub.example.com is delegated, and below it only A and AAAA may stand",
+      "3: TXT record at a.sub.example.com: sub.example.com is delegated, and below it only A and AAAA are allowed",
       "4: NS record at *.sub.example.com: a wildcard can't have one; name each host",
-      "5: MX record at b.a.sub.example.com: sub.example.com is delegated, and below it only A and AAAA may stand",
+      "5: MX record at b.a.sub.example.com: sub.example.com is delegated, and below it only A and AAAA are allowed",
     ]],
     ["* NS ns1", ["1: NS record at *.example.com: a wildcard can't have one; name each host"]],
     [`@ DS 1 8 2 ${"ab".repeat(32)}`, [
-      "1: DS record at example.com: it belongs into the parent zone; move it there",
+      "1: DS record at example.com: it belongs in the parent zone; move it there",
     ]],
     [`www DS 1 8 2 ${"ab".repeat(32)}`, [
       "1: DS record at www.example.com: the name isn't delegated; add its NS records or remove it",

@@ -37,7 +37,8 @@ const shape = {
         "TLS of the API",
       ),
       maxConnections: integer("maxConnections", 1, 65_535).default(256).meta({
-        description: "Connections at the same time; where all are taken, the one idle for longest gives way",
+        description:
+          "Connections at the same time; when all are taken, the longest-idle one is closed for a new one",
         examples: [256],
       }),
       maxConnectionsPerClient: integer("maxConnectionsPerClient", 1, 65_535).default(64).meta({
@@ -72,7 +73,7 @@ export const api = {
     const listenAddr = flag?.hostname ?? api.listenAddr;
     const isOpen = api.enabled && api.tokens.length === 0 && !isLoopback(parseIp(listenAddr)!);
     if (isOpen && !loading.isFaulty("api")) {
-      const message = `${listenAddr} isn't a loopback address, so everybody could change the model ` +
+      const message = `${listenAddr} isn't a loopback address, so any host could change the model ` +
         `(set api.tokens, or listen on 127.0.0.1)`;
       if (flag) loading.report([{ file: "--api", line: 0, column: 0, message }]);
       else loading.problem(["api", "listenAddr"], message);

@@ -32,7 +32,7 @@ const shape = {
       }),
       domain: oneOrMore("domain", domain("domain", { wildcard: false })).prefault([]).meta({
         reload: "live",
-        description: "Zones this node is authoritative for, without a zone file: SOA and NS are made up",
+        description: "Zones this node is authoritative for, without a zone file: SOA and NS are synthesized",
         example: ["gslb.example.com"],
       }),
       nameservers: oneOrMore("nameservers", domain("nameserver", { wildcard: false })).prefault([]).meta({
@@ -42,7 +42,7 @@ const shape = {
       }),
       ttl: integer("ttl", 0, 86_400, "seconds").default(30).meta({
         reload: "live",
-        description: "TTL in seconds of records and of a static fallback that state none",
+        description: "TTL in seconds of records and of a static fallback that don't set one",
         examples: [30],
       }),
       zones: list(
@@ -69,7 +69,7 @@ const shape = {
             examples: [true],
           }),
           trustedResolvers: oneOrMore("trustedResolvers", cidr("trustedResolvers")).prefault([]).meta({
-            description: "Prefixes of resolvers it is taken from; empty = all",
+            description: "Prefixes of the resolvers that it is accepted from; empty = all",
             example: ["192.0.2.0/24"],
           }),
         }),
@@ -84,7 +84,7 @@ const shape = {
         mapping({
           maxConnections: integer("maxConnections", 1, 65_535).default(1024).meta({
             description:
-              "Open TCP connections at most; where all are taken, the one idle for longest gives way",
+              "Open TCP connections at most; when all are taken, the longest-idle one is closed for a new one",
             examples: [1024],
           }),
           maxConnectionsPerClient: integer("maxConnectionsPerClient", 1, 65_535).default(128).meta({

@@ -57,7 +57,7 @@ export const gitops = {
               examples: ["${GIT_TOKEN}"],
             }),
           }),
-          "Who this node is to the repository",
+          "Credentials for the repository",
         ),
       }),
       "The model from a Git repository",

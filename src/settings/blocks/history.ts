@@ -10,13 +10,13 @@ export const history = {
       mapping({
         keep: integer("keep", 1, 1_000_000_000).default(10_000).meta({
           reload: "live",
-          description: "Generations that are kept; older ones are forgotten by the changes that follow",
+          description: "Generations that are kept; later changes delete older ones",
           examples: [1000],
         }),
         maxBytes: integer("maxBytes", 1024 * 1024, 2 ** 40, "bytes").default(256 * 1024 * 1024).meta({
           reload: "live",
           description:
-            "Bytes of objects before and after that are kept; the last generation is, whatever it has",
+            "Bytes of objects before and after that are kept; the last generation is kept whatever its size",
           examples: [67108864],
         }),
       }),

@@ -35,11 +35,11 @@ const healthOfNode = {
     mapping({
       share: decimal("share", 0, 1).default(0.5).meta({
         description:
-          "Share of all targets; when more turn down within one interval the guard trips; 0 = no guard",
+          "Share of all targets; when more go down within one interval the guard trips; 0 = no guard",
         examples: [0.5],
       }),
       atLeast: integer("atLeast", 1, 1_000_000).default(5).meta({
-        description: "So many must turn down at least",
+        description: "At least this many must go down",
         examples: [5],
       }),
       hold: millis("hold", { minMs: 1000, maxMs: 3_600_000, byDefault: 30_000 }).meta({
@@ -47,7 +47,7 @@ const healthOfNode = {
         example: "30s",
       }),
     }),
-    "Holds health still when very much turns down at once",
+    "Holds the last good state when very many targets go down at once",
   ).meta({ rare: true }),
   canaries: section(
     mapping({
@@ -57,15 +57,15 @@ const healthOfNode = {
         example: ["192.0.2.1:443"],
       }),
       interval: millis("interval", { minMs: 250, maxMs: 3_600_000, byDefault: 2000 }).meta({
-        description: "Time between two looks at them",
+        description: "Time between two probes of a canary",
         example: "2s",
       }),
       timeout: millis("timeout", { minMs: 10, maxMs: 60_000, byDefault: 1000 }).meta({
-        description: "Time a look may take; at most the interval",
+        description: "Time such a probe may take; at most the interval",
         example: "1s",
       }),
       hold: millis("hold", { minMs: 1000, maxMs: 86_400_000, byDefault: 300_000 }).meta({
-        description: "How long the last good state is held while none of them is seen",
+        description: "How long the last good state is held while none of them answers",
         example: "5m",
       }),
     }).check(together(["interval", "timeout"], (payload) => {
@@ -76,7 +76,7 @@ const healthOfNode = {
       }`;
       refuse(payload, message, ["timeout"]);
     })),
-    "What tells that this node is blind from that they are down",
+    "Reference targets, which tell a blind node from backends that are down",
   ).meta({ rare: true }),
 };
 
@@ -116,5 +116,5 @@ export const loadbalancer = {
 function noteSteering(fallback: Fallback, loading: Loading): void {
   const lack = lackOf(fallback, { ...loading.of(geoip), ...loading.of(mapFile) });
   if (lack === null) return;
-  loading.note(["loadbalancer", "algorithm"], `endpoints of loadbalancer only take turns: ${lack}`);
+  loading.note(["loadbalancer", "algorithm"], `endpoints of loadbalancer only rotate: ${lack}`);
 }

@@ -16,12 +16,12 @@ const shape = {
       }),
       minTtl: millis("minTtl", { minMs: 1000, maxMs: 86_400_000, byDefault: 5000 }).meta({
         reload: "live",
-        description: "A name is kept at least so long, whatever its TTL",
+        description: "A name is kept at least this long, whatever its TTL",
         example: "5s",
       }),
       maxTtl: millis("maxTtl", { minMs: 1000, maxMs: 86_400_000, byDefault: 300_000 }).meta({
         reload: "live",
-        description: "A name is asked again at least so often",
+        description: "A name is looked up again at least this often",
         example: "5m",
       }),
       timeout: millis("timeout", { minMs: 100, maxMs: 60_000, byDefault: 2000 }).meta({

@@ -16,8 +16,7 @@ const shape = {
         examples: ["fra1-a"],
       }),
       region: regionName("region").default("").meta({
-        description:
-          "Site that this node stands in, as its status shows it; members have regions of their own",
+        description: "Site of this node, as its status shows it; members have regions of their own",
         examples: ["eu-central"],
       }),
       latitude: latitude.meta({ absent: true }),

@@ -31,7 +31,7 @@ export const notify = {
           examples: [[{ url: "https://hooks.example.com/dns", secret: "${WEBHOOK_SECRET}" }]],
         }),
       }),
-      "Who is told of events",
+      "Receivers of events",
     ).meta({ absent: true }),
   },
   settings: () => ({}),

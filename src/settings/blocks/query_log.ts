@@ -8,7 +8,7 @@ const shape = {
   queryLog: section(
     mapping({
       sample: integer("sample", 0, 1_000_000_000).default(0).meta({
-        description: "One query in so many is logged; 0 = none, 1 = all",
+        description: "One query in this many is logged; 0 = none, 1 = all",
         examples: [1000],
       }),
       maxPerSecond: integer("maxPerSecond", 1, 100_000).default(100).meta({

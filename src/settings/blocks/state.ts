@@ -73,7 +73,7 @@ export const state = {
                   examples: ["file:/etc/pleiades/nkey"],
                 }),
               }),
-              "Who this node is to NATS; one way at most",
+              "Credentials for NATS; one kind at most",
             ),
             jetStream: section(
               mapping({
@@ -95,7 +95,7 @@ export const state = {
           ["heartbeatTTL"],
         );
       })),
-      "What nodes tell each other",
+      "State that nodes share",
     ).meta({ absent: true }),
   },
   settings: () => ({}),
