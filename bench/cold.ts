@@ -25,6 +25,8 @@ export const quick = true;
 
 const NAMES = 10_000;
 const KERNEL_NS = 3000;
+/** Answers before a map is made out ahead. */
+const ASKED_BEFORE = 100;
 
 /** What a part took, nanoseconds an answer. */
 interface Part {
@@ -64,17 +66,23 @@ function measure(world: Declared, packets: readonly Uint8Array[], answers: numbe
   const first = { name: "start, code not compiled yet, a tenth", ...spare.ask(answers / 10) };
   const start = { name: "start, behind that", ...spare.ask(answers) };
   const { health, ask } = opened(world, packets);
+  const later = opened(world, packets);
   const part = (name: string) => ({ name, ...ask(answers) });
   collect();
   for (let i = 0; i < 5; i++) spare.ask(answers);
   const restart = part("start with compiled code");
+  later.ask(ASKED_BEFORE);
+  const begin = ownCpuNs();
+  later.makeAhead();
+  const aheadMs = ((ownCpuNs() - begin) / 1e6).toFixed(0);
+  const ahead = { name: `start, made out ahead in ${aheadMs} ms`, ...later.ask(answers) };
   for (let i = 0; i < 11; i++) ask(answers);
   const warm = part("warm");
   health(Object.fromEntries(Array.from({ length: NAMES }, (_, i) => [siteAddresses(i)[0]!, false])));
   const fallen = part("a site falls");
   for (let i = 0; i < 11; i++) ask(answers);
   health({ [siteAddresses(7)[1]!]: false });
-  return [first, start, restart, warm, fallen, part("a member elsewhere falls")];
+  return [first, start, restart, ahead, warm, fallen, part("a member elsewhere falls")];
 }
 
 /** Collects what was made for a world, hundreds of megabytes: else that is done while something is measured. */
@@ -110,7 +118,11 @@ function opened(declared: Declared, packets: readonly Uint8Array[]) {
       most: times.at(-1)!,
     };
   };
-  return { ask, health: (verdicts: Record<string, boolean>) => world.health(verdicts) };
+  return {
+    ask,
+    health: (verdicts: Record<string, boolean>) => world.health(verdicts),
+    makeAhead: () => world.engine.makeAhead(() => false),
+  };
 }
 
 /** CPU time of the process, compiler and collector included: what others do on the machine isn't in it. */

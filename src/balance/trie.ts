@@ -35,6 +35,11 @@ export class Trie {
     this.#max = wordsMax;
   }
 
+  /** Whether more than half of the room that it may ever have is used. */
+  get isHalfFull(): boolean {
+    return this.#used * 2 > this.#max;
+  }
+
   /** Forgets everything; at once, however much it is. */
   clear(): void {
     this.#used = 2;

@@ -208,6 +208,16 @@ export class Engine {
     this.#selection.isRehearsing = this.#trace !== null;
   }
 
+  /**
+   * Makes decisions by client that are likely to be asked for; at any time when nothing else is to be done.
+   *
+   * @param isTimeUp asked every 0.2 ms or less
+   * @returns whether there is more to do
+   */
+  makeAhead(isTimeUp: () => boolean): boolean {
+    return this.#atlas?.makeAhead(isTimeUp) ?? false;
+  }
+
   /** Has a dry run look this many turns of every rotation ahead; 0 = the next answer. */
   lookAhead(turns: number): void {
     this.#selection.ahead = turns;

@@ -77,6 +77,16 @@ export class Exchange {
     this.#engine.use(snapshot, board);
   }
 
+  /** Has the engine make decisions out ahead. @returns whether there is more to do */
+  makeAhead(isTimeUp: () => boolean): boolean {
+    try {
+      return this.#engine.makeAhead(isTimeUp);
+    } catch (error) {
+      this.complain(error);
+      return false;
+    }
+  }
+
   /** Answers the first `length` bytes of `packet` into `out`; 0 = say nothing. */
   answerDatagram(packet: Uint8Array, length: number, client: Client, out: Uint8Array): number {
     this.#engine.read(0, packet, length);

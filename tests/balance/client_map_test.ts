@@ -401,6 +401,43 @@ Deno.test("when candidates fall, the decisions for clients that got none of them
   ok(taken > 400, `${taken} decisions were taken over`);
 });
 
+Deno.test("a map that was made out ahead knows every client, with the same decisions and scopes", () => {
+  let known = 0;
+  for (let seed = 1; seed <= 60; seed++) {
+    const world = worldOf(seed, true);
+    const { family, random } = world;
+    const map = new ClientMap(world, world.facts, new Trie());
+    const plain = new ClientMap(world, world.facts, new Trie());
+    while (map.makeAhead(100));
+    const steps = map.steps;
+    const bits = family === 4 ? 32 : 128;
+    for (let i = 0; i < 5; i++) {
+      const client = parsePrefix(random.prefix(family, bits, bits)).bytes;
+      const at = `seed ${seed}, client ${formatIp(client)}`;
+      equal(decisionOf(map, client), oracle(world, client), at);
+      const scope = map.depth;
+      const within = `${formatIp(client.map((byte, k) => byte & ~maskBehind(scope, k)))}/${scope}`;
+      const decision = decisionOf(map, client);
+      for (const other of turningPoints(world, within)) equal(oracle(world, other), decision, at);
+      plain.find(client);
+      if (world.base.kind === "nearest" || world.base.kind === "alike") equal(map.steps, steps, at);
+      if (map.steps === steps && plain.steps > 0) known++;
+    }
+  }
+  ok(known > 50, `${known} clients were known`);
+});
+
+Deno.test("making out ahead leaves half of the room for those that ask, however many maps there are", () => {
+  const trie = new Trie(4096);
+  for (let seed = 1; seed <= 60; seed++) {
+    const world = worldOf(seed, true);
+    const map = new ClientMap(world, world.facts, trie);
+    while (map.makeAhead(1));
+  }
+  equal(trie.clearings, 0);
+  ok(trie.isHalfFull);
+});
+
 Deno.test("without bounds worked out decisions are the same, and the scope is never too wide", () => {
   for (let seed = 1; seed <= 100; seed++) {
     const world = worldOf(seed, false);
