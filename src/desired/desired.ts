@@ -95,8 +95,11 @@ export interface MergedDesired extends Desired {
   zoneOf(domain: string, declared: Zone | null): DesiredZone | null;
   /** The fallback, where the database has this one. */
   fallbackOf(declared: Fallback | null): Fallback | null;
-  /** What takes long before the first pool comes; yields where another turn may be due. */
-  prepare(): Generator<void>;
+  /**
+   * Does what takes long before the first pool comes; yields where another turn may be due. Gives how many pools there are,
+   * about; 0 = that isn't known.
+   */
+  prepare(): Generator<void, number>;
 }
 
 /** What the database holds, as far as answers depend on it. */
@@ -113,8 +116,11 @@ export interface DesiredSource {
   readonly zones: readonly Zone[];
   /** `null` = the settings' fallback counts. */
   readonly fallback: Fallback | null;
-  /** What takes long before the first pool comes; yields where another turn may be due. */
-  prepare(): Generator<void>;
+  /**
+   * Does what takes long before the first pool comes; yields where another turn may be due. Gives how many pools there are,
+   * about; 0 = that isn't known.
+   */
+  prepare(): Generator<void, number>;
 }
 
 /**

@@ -204,7 +204,6 @@ function changesOf(store: Store): ChangeSource {
     generation: () => store.generation(),
     touchedSince: (generation) => history.touchedSince(generation),
     formerDomains: (generation) => history.formerDomains(generation),
-    poolCount: () => pools.count(),
     overriddenPools: () => overrides.all().flatMap((override) => overrides.poolsCoveredBy(override)),
     namedPools: () => resolvedNames.targets().flatMap((target) => resolvedNames.poolsOf(target)),
     pool: (id) => pools.whole(id),

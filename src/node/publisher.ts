@@ -46,8 +46,6 @@ export interface ChangeSource {
   touchedSince(generation: number): Touched;
   /** Domains that services had before the generations after this one. */
   formerDomains(generation: number): readonly string[];
-  /** How many pools there are. */
-  poolCount(): number;
   /** The pools that overrides cover at this moment or will. */
   overriddenPools(): Iterable<string>;
   /** The pools that have members by name. */
@@ -419,7 +417,8 @@ export class Publisher implements AsyncDisposable {
       const touched = changes.touchedSince(from);
       poolIds = new Set([...poolIds, ...touched.poolIds]);
       const objects = [...poolIds, ...touched.serviceIds, ...touched.zoneDomains].length;
-      if (touched.everything || this.#areTooMany(objects + pools.size + services.size)) return null;
+      const isTooMuch = areTooMany(objects + pools.size + services.size, edition.tables.pools);
+      if (touched.everything || isTooMuch) return null;
       for (const id of poolIds) {
         const pool = changes.pool(id);
         pools.set(id, pool && this.#answered(pool));
@@ -469,11 +468,6 @@ export class Publisher implements AsyncDisposable {
       tables.putFallback(fallback);
     }
     for (const [id, pool] of gathered.pools) if (!pool) tables.removePool(id);
-  }
-
-  #areTooMany(objects: number): boolean {
-    if (objects <= IN_PLACE_MIN) return false;
-    return objects > Math.min(this.#options.changes.poolCount() * IN_PLACE_SHARE, IN_PLACE_MAX);
   }
 
   #answered(pool: Pool): SteeredPool {
@@ -602,14 +596,14 @@ export class Publisher implements AsyncDisposable {
     desired: MergedDesired,
     { geo, targetsAtATime }: { readonly geo: Geo; readonly targetsAtATime: number },
   ): Generator<void, Edition> {
-    const { standings, changes } = this.#options;
+    const { standings } = this.#options;
     standings.begin();
     const added: CheckTarget[] = [];
     const tell = (pool: SteeredPool) => {
       if (pool.healthCheck !== null) added.push(...standings.tell(pool));
       if (added.length >= targetsAtATime) standings.follow({ added: added.splice(0), gone: [] });
     };
-    yield* desired.prepare();
+    const pools = yield* desired.prepare();
     const told = {
       ...desired,
       *pools() {
@@ -622,7 +616,8 @@ export class Publisher implements AsyncDisposable {
     const tables = yield* Tables.writing(told, {
       ...this.#compileOptions(geo),
       previous: this.#present?.tables,
-      expected: changes.poolCount() * 2,
+      // About as many services.
+      expected: pools * 2,
     });
     if (desired.fallback) tell(steeredPool(poolOfFallback(desired.fallback)));
     standings.follow({ added, gone: [] });
@@ -724,4 +719,9 @@ export class Publisher implements AsyncDisposable {
       if (this.#waiters[i]!.generation <= this.#published) this.#waiters.splice(i, 1)[0]!.resolve();
     }
   }
+}
+
+/** Whether so many objects are too many to be changed in place, beside so many pools. */
+function areTooMany(objects: number, pools: number): boolean {
+  return objects > IN_PLACE_MIN && objects > Math.min(pools * IN_PLACE_SHARE, IN_PLACE_MAX);
 }

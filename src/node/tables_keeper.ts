@@ -32,11 +32,10 @@ export interface TablesKeeperOptions {
 export function keeperOf({ store, settings, log }: TablesKeeperOptions): TablesKeeper | null {
   if (store.readOnly || store.path === ":memory:") return null;
   const path = `${store.path}.tables`;
-  const isWorthIt = () => store.services.count() >= KEEP_SERVICES_MIN;
   const fingerprintOf = (generation: number) => fingerprint(store, settings(), generation);
   return {
     load: () => {
-      if (!isWorthIt()) return null;
+      if (store.services.count() < KEEP_SERVICES_MIN) return null;
       try {
         const kept = readKept(path, fingerprintOf);
         if (!kept && existsSync(path)) {
@@ -50,7 +49,9 @@ export function keeperOf({ store, settings, log }: TablesKeeperOptions): TablesK
       }
     },
     *save(tables) {
-      if (isWorthIt()) yield* writeKept(path, tables, fingerprintOf(tables.generation));
+      if (tables.names.count >= KEEP_SERVICES_MIN) {
+        yield* writeKept(path, tables, fingerprintOf(tables.generation));
+      }
     },
   };
 }

@@ -271,6 +271,11 @@ export class Tables {
     return pool === this.#pools.find(FALLBACK_POOL) ? FALLBACK_POOL : this.#pools.idOf(pool);
   }
 
+  /** How many pools there are, about. */
+  get pools(): number {
+    return this.#pools.used;
+  }
+
   /** Ticket slots that the live board must have. */
   get ticketSlots(): number {
     return this.#tickets.size;

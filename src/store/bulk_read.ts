@@ -106,7 +106,7 @@ export function* readPools(
 ): Generator<SteeredPool> {
   using reader = openReader(path, own);
   const { database } = reader;
-  const scattered = order === undefined ? toEnd(readingOrder(database)) : order;
+  const { scattered } = order ?? toEnd(readingOrder(database));
   if (scattered === null) database.exec(`PRAGMA mmap_size = ${MAPPED_BYTES_MAX}`);
   const members = new MemberReader(database, scattered);
   const readTail = forRuns(readPoolTail);
@@ -154,11 +154,16 @@ export function* readServices(
   }
 }
 
-/**
- * The pools that have members which don't come at their pool's turn when both tables are read side by side; `null` =
- * too many to be worth it.
- */
-export type ReadingOrder = ReadonlySet<string> | null;
+/** How pools and members are best read. */
+export interface ReadingOrder {
+  /**
+   * The pools that have members which don't come at their pool's turn when both tables are read side by side; `null` =
+   * too many to be worth it.
+   */
+  readonly scattered: ReadonlySet<string> | null;
+  /** How many pools were read to find that out: all, unless there are too many of those. */
+  readonly pools: number;
+}
 
 /** Works the order out; yields where another turn may be due. */
 export function* readingOrder(database: Database): Generator<void, ReadingOrder> {
@@ -179,14 +184,14 @@ export function* readingOrder(database: Database): Generator<void, ReadingOrder>
     }
     while (members.current === id) members.advance();
     if (++poolsRead % BREATH === 0) yield;
-    if (tooMany()) return null;
+    if (tooMany()) return { scattered: null, pools: poolsRead };
   }
   for (let id = members.current; id !== null; id = members.advance()) {
     scattered.add(id);
     if (scattered.size % BREATH === 0) yield;
-    if (tooMany()) return null;
+    if (tooMany()) return { scattered: null, pools: poolsRead };
   }
-  return scattered;
+  return { scattered, pools: poolsRead };
 }
 
 /** Reads members at their pool's turn. */

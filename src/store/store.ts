@@ -197,7 +197,9 @@ export class Store implements Disposable {
     return {
       generation: this.generation(),
       prepare: function* () {
-        if (isOwn) order = yield* readingOrder(from.own);
+        if (!isOwn) return 0;
+        order = yield* readingOrder(from.own);
+        return order.pools;
       },
       pools: () =>
         readPools({

@@ -7,7 +7,10 @@ import { loadSettings, type Settings } from "../../src/settings/settings.ts";
 /** A database with nothing in it. */
 const EMPTY_SOURCE: DesiredSource = {
   generation: 0,
-  *prepare() {},
+  *prepare() {
+    yield;
+    return 0;
+  },
   pools: () => [],
   checkedPools: () => [],
   services: () => [],

@@ -186,7 +186,10 @@ Deno.test("geo rules lead to the same members as before", () => {
 Deno.test("a source without overrides is read as it is, one with them pool by pool", () => {
   const source = {
     generation: 1,
-    *prepare() {},
+    *prepare() {
+      yield;
+      return 0;
+    },
     pools: () => [pool([member(1)])],
     checkedPools: () => [pool([member(1)])],
     services: () => [],

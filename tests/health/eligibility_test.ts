@@ -325,6 +325,50 @@ function keyOf(pool: SteeredPool): string {
   return standingKeyOf(pool, pool.members[0]!)!;
 }
 
+Deno.test("what stands goes on standing while all pools are told of anew, and goes when the telling ends", () => {
+  using bed = new Bed();
+  const gone = bed.put(poolOf({ id: "gone", healthCheck: calculated("all", [TCP, OTHER]) }));
+  bed.put(poolOf({ id: "stays", healthCheck: TCP }));
+  bed.turn("unhealthy", OTHER);
+  bed.standings.begin();
+  bed.tell(poolOf({ id: "stays", healthCheck: TCP }));
+  bed.tell(poolOf({ id: "new", healthCheck: THIRD }));
+  assert.equal(bed.standings.isIn(gone), false);
+  assert.deepEqual(bed.followed.toSorted(), [TCP, OTHER, THIRD].map(targetKey).toSorted());
+  bed.forget(bed.standings.end());
+  assert.deepEqual([bed.followed.toSorted(), bed.standings.isIn(gone)], [
+    [TCP, THIRD].map(targetKey).toSorted(),
+    true,
+  ]);
+});
+
+Deno.test("a telling that is given up leaves what was there, what was put meanwhile included", () => {
+  using bed = new Bed();
+  bed.put(poolOf({ id: "one", healthCheck: TCP }));
+  bed.put(poolOf({ id: "two", healthCheck: TCP }));
+  bed.standings.begin();
+  bed.tell(poolOf({ id: "one", healthCheck: OTHER }));
+  bed.put(poolOf({ id: "two", healthCheck: THIRD }));
+  bed.forget(bed.standings.giveUp());
+  assert.deepEqual(bed.followed.toSorted(), [TCP, THIRD].map(targetKey).toSorted());
+  // What it has is what it is told to have.
+  bed.put(poolOf({ id: "one", healthCheck: THIRD }));
+  assert.deepEqual(bed.followed, [targetKey(THIRD)]);
+});
+
+Deno.test("what is put or removed while all pools are told of anew is newer than what is told of it", () => {
+  using bed = new Bed();
+  bed.put(poolOf({ id: "one", healthCheck: TCP }));
+  bed.put(poolOf({ id: "two", healthCheck: OTHER }));
+  bed.standings.begin();
+  bed.put(poolOf({ id: "one", healthCheck: THIRD }));
+  bed.remove("two");
+  bed.tell(poolOf({ id: "one", healthCheck: TCP }));
+  bed.tell(poolOf({ id: "two", healthCheck: OTHER }));
+  bed.forget(bed.standings.end());
+  assert.deepEqual(bed.followed, [targetKey(THIRD)]);
+});
+
 /** Standings over verdicts that a test turns. */
 class Bed implements Disposable {
   readonly clock: ManualClock;
@@ -370,6 +414,15 @@ class Bed implements Disposable {
   put(pool: SteeredPool): string {
     this.standings.follow(this.standings.put(pool));
     return keyOf(pool);
+  }
+
+  /** One of all pools. */
+  tell(pool: SteeredPool): void {
+    this.standings.follow({ added: this.standings.tell(pool), gone: [] });
+  }
+
+  forget(gone: Iterable<readonly string[]>): void {
+    for (const keys of gone) this.standings.follow({ added: [], gone: keys });
   }
 
   remove(id: string): void {

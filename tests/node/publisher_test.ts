@@ -169,7 +169,6 @@ class Model {
         touchedSince: (generation) => this.#since(generation),
         formerDomains: (generation) =>
           this.#touched.filter((each) => each.generation > generation).flatMap(({ domains }) => domains),
-        poolCount: () => this.pools.size,
         overriddenPools: () => [],
         namedPools: () => [],
         pool: (id) => this.pools.get(id) ?? null,
@@ -228,7 +227,10 @@ function desiredOf(
     zone && { domain: zone.domain, records: readZoneText(zone.text, zone).records };
   return {
     generation: model.generation,
-    *prepare() {},
+    *prepare() {
+      yield;
+      return model.pools.size;
+    },
     *pools() {
       for (const pool of model.pools.values()) yield steered(pool);
     },
