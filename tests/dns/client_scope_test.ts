@@ -132,6 +132,43 @@ Deno.test("a rule for the only tier that is up leaves the scope at 0", () => {
   deepEqual(ask(world, "1.2.64.0/24"), { members: ["192.0.2.2"], scope: 0 });
 });
 
+const THREE: NonNullable<Declared["pools"]> = [{
+  name: "web",
+  algorithm: "geoip",
+  maxAnswers: 1,
+  members: [
+    { ipAddress: "192.0.2.1", latitude: 50, longitude: 8 },
+    { ipAddress: "192.0.2.2", latitude: -23, longitude: -46 },
+    { ipAddress: "192.0.2.3", latitude: 48, longitude: 2 },
+  ],
+}];
+
+/** A subnet of the motley networks. */
+const subnetOf = (i: number) => `${1 + i * 7 % 29}.${i * 13 % 256}.${(i & 3) * 64}.0/24`;
+
+Deno.test("decisions that are made ahead are those that would be made, once a map is asked", () => {
+  const [world, plain] = [worldOf(THREE, MOTLEY), worldOf(THREE, MOTLEY)];
+  ask(world, subnetOf(0));
+  equal(world.engine.makeAhead(() => true), false);
+  for (let i = 1; i < 64; i++) ask(world, subnetOf(i));
+  equal(world.engine.makeAhead(() => true), true);
+  while (world.engine.makeAhead(() => true));
+  for (let i = 64; i < 300; i++) deepEqual(ask(world, subnetOf(i)), ask(plain, subnetOf(i)), subnetOf(i));
+});
+
+Deno.test("when a site falls its clients go to the next one, and the others keep answer and scope", () => {
+  const world = worldOf(THREE, MOTLEY);
+  const before = Array.from({ length: 200 }, (_, i) => ask(world, subnetOf(i)));
+  world.health({ "192.0.2.1": false });
+  for (const [i, { members, scope }] of before.entries()) {
+    const isFallen = members[0] === "192.0.2.1";
+    deepEqual(ask(world, subnetOf(i)), { members: isFallen ? ["192.0.2.3"] : members, scope }, subnetOf(i));
+  }
+  deepEqual(new Set(before.map(({ members }) => members[0])), new Set(["192.0.2.1", "192.0.2.2"]));
+  world.health({ "192.0.2.1": true });
+  for (const [i, answer] of before.entries()) deepEqual(ask(world, subnetOf(i)), answer, subnetOf(i));
+});
+
 Deno.test("a rule whose members are down leaves its clients to the rules behind it, and scopes as wide", () => {
   const rules = [{ cidr: "1.0.0.0/8", member: 0 }, { cidr: "0.0.0.0/0", member: 1 }];
   const world = worldOf([{ name: "web", members: [...TWO, "192.0.2.3"], geoRules: rules }], MOTLEY);
