@@ -78,8 +78,8 @@ const REPORT_INTERVAL_MS = 100;
  */
 const STREAM_NICENESS = 10;
 /** Milliseconds that decisions are made ahead in one go; a packet waits no longer for it than for a costly query, … */
-const AHEAD_SLICE_MS = 0.1;
-/** … and the time between: a tenth of a core at most, while there is something to do. */
+const AHEAD_SLICE_MS = 0.2;
+/** … and the time between: an eighth of a core, while there is something to do. */
 const AHEAD_PAUSE_MS = 1;
 /** How often the worker looks for something to do ahead. */
 const AHEAD_LOOK_MS = 100;
