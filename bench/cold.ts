@@ -18,7 +18,7 @@ import process from "node:process";
 import { query } from "../tests/dns/packets.ts";
 import { type Declared, World } from "../tests/dns/world.ts";
 import { geoDatabase, questions, siteAddresses, WORKLOADS, ZONE } from "./dns_workloads.ts";
-import { atlasOf, SITES } from "./geo_database.ts";
+import { geoDataOf, SITES } from "./geo_database.ts";
 
 /** Runs when no name is given. */
 export const quick = true;
@@ -40,11 +40,11 @@ interface Part {
 export function bench(args: string[]): Promise<void> {
   const at = args.indexOf("--answers");
   const answers = at < 0 ? 20_000 : Number(args[at + 1]);
-  const atlas = atlasOf(geoDatabase().bytes);
+  const geoData = geoDataOf(geoDatabase().bytes);
   const packets = questions(WORKLOADS.find(({ id }) => id === "c")!).slice(0, 12 * answers)
     .map(({ name, subnet }) => query(name, "A", { ecs: subnet! }));
   for (const kind of ["rules for continents", "nearest site"] as const) {
-    const parts = measure({ ...declared(kind), atlas }, packets, answers);
+    const parts = measure({ ...declared(kind), geoData }, packets, answers);
     const warm = parts.find(({ name }) => name === "warm")!;
     console.log(
       `${kind.padEnd(40)} ${"ns".padStart(7)} ${"p99 ns".padStart(8)} ${"most ms".padStart(8)}  × warm`,

@@ -6,14 +6,14 @@
  */
 import { systemClock } from "../src/clock.ts";
 import { Fleet, type FleetOptions } from "../src/dns/fleet.ts";
-import { EMPTY_ATLAS } from "../src/geo/geo_data.ts";
+import { EMPTY_GEO_DATA } from "../src/geo/geo_data.ts";
 import { LiveBoard } from "../src/snapshot/live.ts";
 import { Slots } from "../src/snapshot/slots.ts";
 import { Tables } from "../src/snapshot/tables.ts";
 import { raiseDescriptorLimit } from "../src/node/descriptors.ts";
 import { createLogger } from "../src/telemetry/log.ts";
 import { PLAIN } from "../tests/dns/world.ts";
-import { atlasOf } from "./geo_database.ts";
+import { geoDataOf } from "./geo_database.ts";
 import { desired, WORKLOADS } from "./dns_workloads.ts";
 
 if (import.meta.main) {
@@ -24,7 +24,7 @@ if (import.meta.main) {
   const tables = Tables.of(desired(workload), {
     epoch: 1,
     healthSlots,
-    atlas: workload.byPlace ? atlasOf(Deno.readFileSync(database!)) : EMPTY_ATLAS,
+    geoData: workload.byPlace ? geoDataOf(Deno.readFileSync(database!)) : EMPTY_GEO_DATA,
   });
   await using _fleet = await Fleet.start({
     workers: 1,

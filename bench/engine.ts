@@ -15,15 +15,15 @@
  * @module
  */
 import { Query } from "../src/dns/query.ts";
-import { EMPTY_ATLAS } from "../src/geo/geo_data.ts";
-import { Clients, OpenAtlas } from "../src/dns/clients.ts";
+import { EMPTY_GEO_DATA } from "../src/geo/geo_data.ts";
+import { Clients, OpenGeoData } from "../src/dns/clients.ts";
 import { Selection } from "../src/dns/selection.ts";
 import { hashSuffix } from "../src/snapshot/name_hash.ts";
 import { cursorOf, listOf, maxAnswersOf, poolOf, serviceOf, SnapshotView } from "../src/snapshot/view.ts";
 import { query } from "../tests/dns/packets.ts";
 import { type Declared, World } from "../tests/dns/world.ts";
 import { benchWorst } from "./engine_worst.ts";
-import { atlasOf, SITES } from "./geo_database.ts";
+import { geoDataOf, SITES } from "./geo_database.ts";
 import { declared, geoDatabase, questions, siteAddresses, WORKLOADS, ZONE } from "./dns_workloads.ts";
 
 /** Runs when no name is given. */
@@ -109,7 +109,7 @@ function stagesOf({ world: declaration, packets }: Workload): Stage[] {
   const selection = new Selection(
     view,
     world.board,
-    new Clients(view, world.board, new OpenAtlas(EMPTY_ATLAS)),
+    new Clients(view, world.board, new OpenGeoData(EMPTY_GEO_DATA)),
   );
   let sink = 0;
   const stage = (name: string, step: (packet: Uint8Array) => number): Stage => ({
@@ -223,7 +223,7 @@ function workloads(): Workload[] {
           })),
         })),
         services: Object.fromEntries(Array.from({ length: 10_000 }, (_, i) => [`n${i}.${ZONE}`, `p${i}`])),
-        atlas: atlasOf(geoDatabase().bytes),
+        geoData: geoDataOf(geoDatabase().bytes),
       },
       packets: questions(c).slice(0, 200_000).map(({ name, subnet }) => query(name, "A", { ecs: subnet! })),
     },

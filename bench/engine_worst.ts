@@ -8,13 +8,13 @@
  * @module
  */
 import { compileMapFile } from "../src/geo/map_file_table.ts";
-import { type Atlas, EMPTY_ATLAS } from "../src/geo/geo_data.ts";
+import { EMPTY_GEO_DATA, type GeoData } from "../src/geo/geo_data.ts";
 import { GEO_RULES_MAX, MEMBERS_MAX } from "../src/model/model_schema.ts";
 import { flatRecord, writeMmdb } from "../tests/geo/mmdb_writer.ts";
 import { query } from "../tests/dns/packets.ts";
 import { type Declared, World } from "../tests/dns/world.ts";
 import { geoDatabase } from "./dns_workloads.ts";
-import { atlasOf } from "./geo_database.ts";
+import { geoDataOf } from "./geo_database.ts";
 
 /** No query may take longer, microseconds. */
 const BAR_US = 50;
@@ -97,8 +97,8 @@ const plain = () => query(NAME, "A");
 
 type Pool = NonNullable<Declared["pools"]>[number];
 
-function one(pool: Omit<Pool, "name">, atlas?: Atlas): Declared {
-  return { pools: [{ name: "web", ...pool }], services: { [NAME]: "web" }, ...(atlas ? { atlas } : {}) };
+function one(pool: Omit<Pool, "name">, geoData?: GeoData): Declared {
+  return { pools: [{ name: "web", ...pool }], services: { [NAME]: "web" }, ...(geoData ? { geoData } : {}) };
 }
 
 function members<T extends object>(count: number, more: (i: number) => T) {
@@ -124,7 +124,7 @@ const COUNTRIES = ["DE", "US", "SG", "BR", "AU", "FR", "GB", "JP"];
 const CONTINENTS = ["EU", "NA", "AS", "SA", "OC", "AF", "AN"];
 
 /** 100,000 networks, each of another autonomous system. */
-function networksAtlas(): Atlas {
+function networksGeoData(): GeoData {
   const bytes = writeMmdb({
     networks: Array.from({ length: 100_000 }, (_, i): [string, ReturnType<typeof flatRecord>] => [
       `${1 + (i >> 9)}.${i >> 1 & 255}.${(i & 1) * 128}.0/18`,
@@ -134,10 +134,10 @@ function networksAtlas(): Atlas {
   });
   const asn = new SharedArrayBuffer(bytes.length);
   new Uint8Array(asn).set(bytes);
-  return { ...EMPTY_ATLAS, edition: 2, asn: [asn] };
+  return { ...EMPTY_GEO_DATA, edition: 2, asn: [asn] };
 }
 
-function mapAtlas(): Atlas {
+function mapGeoData(): GeoData {
   const lines = Array.from(
     { length: 100_000 },
     (_, i) =>
@@ -145,11 +145,11 @@ function mapAtlas(): Atlas {
         addressOf(i % 3 === 0 ? i % 8 : 1000 + i % 50)
       }\n`,
   );
-  return { ...EMPTY_ATLAS, edition: 3, map: compileMapFile(lines.join("")) };
+  return { ...EMPTY_GEO_DATA, edition: 3, map: compileMapFile(lines.join("")) };
 }
 
 function* cases(): Generator<Case> {
-  const geo = atlasOf(geoDatabase().bytes);
+  const geo = geoDataOf(geoDatabase().bytes);
   const place = (i: number) => ({ latitude: (i * 37) % 160 - 80, longitude: (i * 101) % 340 - 170 });
   const most = MEMBERS_MAX;
   const pairOf = (
@@ -284,10 +284,10 @@ function* cases(): Generator<Case> {
     world: one({
       members: five,
       geoRules: Array.from({ length: GEO_RULES_MAX }, (_, i) => ({ asn: 1 + i * 50, member: i % 5 })),
-    }, networksAtlas()),
+    }, networksGeoData()),
     packet: fromV4,
   };
-  const mapped = mapAtlas();
+  const mapped = mapGeoData();
   yield {
     name: "map-file of 100,000 lines, 8 members, new /24",
     world: one({ algorithm: "map-file", members: members(8, () => ({})) }, mapped),
@@ -313,7 +313,7 @@ function* cases(): Generator<Case> {
         ),
       })),
       services: { [NAME]: "p0" },
-      atlas: geo,
+      geoData: geo,
     },
     packet: fromV4,
     before: (world, i) => {

@@ -8,7 +8,7 @@
 import { workOutExtents } from "../src/geo/extents.ts";
 import { Mmdb } from "../src/geo/mmdb.ts";
 import { seededRng } from "../src/clock.ts";
-import { type Atlas, EMPTY_ATLAS } from "../src/geo/geo_data.ts";
+import { EMPTY_GEO_DATA, type GeoData } from "../src/geo/geo_data.ts";
 import { MmdbNumber, type MmdbValue, nestedRecord, writeMmdb } from "../tests/geo/mmdb_writer.ts";
 
 /** Where members stand. */
@@ -98,11 +98,11 @@ export class GeoDatabase {
 }
 
 /** A database as our workers read it, bounds worked out. */
-export function atlasOf(bytes: Uint8Array): Atlas {
+export function geoDataOf(bytes: Uint8Array): GeoData {
   const city = new SharedArrayBuffer(bytes.length);
   new Uint8Array(city).set(bytes);
   const extents = workOutExtents(new Mmdb(new Uint8Array(city)));
-  return { ...EMPTY_ATLAS, edition: 1, city: [city], extents: [extents] };
+  return { ...EMPTY_GEO_DATA, edition: 1, city: [city], extents: [extents] };
 }
 
 function placeNear(site: Site, number: number, random: () => number): MmdbValue {

@@ -18,7 +18,7 @@ const degrees = z.number().nullable().meta({ description: "Degrees" });
 
 const HealthSchema = z.object({
   state: z.enum(["healthy", "unhealthy", "unknown"]).meta({ description: "As the probes find it" }),
-  standing: z.enum(["in", "out"]).meta({ description: "Whether it is eligible, as far as health goes" }),
+  eligible: z.boolean().meta({ description: "Whether it is eligible, as far as health goes" }),
   why: z.string().nullable().meta({ description: "Why it is out, or in although it is down" }),
   since: z.string().nullable().meta({ description: "Since when it is in this state, RFC 3339" }),
   lastError: z.string().nullable().meta({ description: "Why the last probe failed" }),

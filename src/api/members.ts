@@ -13,7 +13,7 @@ import { addressOf } from "../model/model.ts";
 import { idSchema, memberFieldsSchema } from "../model/model_schema.ts";
 import { type OverrideIndex, rulingOf } from "../desired/overridden.ts";
 import { type Override, OVERRIDE_STATES, rfc3339 } from "../model/override.ts";
-import type { StandingPool } from "../desired/eligibility.ts";
+import type { EligibilityPool } from "../desired/eligibility.ts";
 import { newId } from "../model/id.ts";
 import type { MemberHealth } from "../health/node_health.ts";
 import type { MemberRow } from "../store/members.ts";
@@ -56,7 +56,7 @@ const MemberHealthSchema = z.object({
   lastError: z.string().nullable().meta({ description: "Why the last probe failed; null = it succeeded" }),
   latencyMs: z.number().nullable().meta({ description: "Duration of the last successful probe" }),
   checkedAt: z.iso.datetime().nullable().meta({ description: "When the last result came" }),
-  standing: z.enum(["in", "out"]).meta({
+  eligible: z.boolean().meta({
     description: "Whether it is eligible as far as health goes: its check, failback and the flip guard",
   }),
   why: z.string().nullable().meta({
@@ -195,7 +195,7 @@ function serve(app: OpenAPIHono, parts: ResourceParts): void {
   app.openapi(routes.list, (c) => {
     const { id: poolId } = c.req.valid("param");
     if (!store.pools.get(poolId)) notFound("pool", poolId);
-    const pool = standingPool(poolId);
+    const pool = eligibilityPool(poolId);
     const page = store.members.page(poolId, pageRequest(c.req.valid("query")));
     const overrides = store.overrides.index();
     return c.json(linkNext(c, page).map((row) => memberOf(row, { pool, overrides })), 200);
@@ -230,7 +230,7 @@ function serve(app: OpenAPIHono, parts: ResourceParts): void {
 
   app.openapi(routes.failBack, (c) => {
     const row = collection.found(c.req.valid("param").id);
-    const result = node.failBack(standingPool(row.poolId), row, { dryRun: isDryRun(c) });
+    const result = node.failBack(eligibilityPool(row.poolId), row, { dryRun: isDryRun(c) });
     if (result === "down") {
       throw new ApiProblem(
         409,
@@ -257,12 +257,12 @@ function serve(app: OpenAPIHono, parts: ResourceParts): void {
   }
 
   function memberNow(row: MemberRow): Member {
-    return memberOf(row, { pool: standingPool(row.poolId), overrides: store.overrides.index() });
+    return memberOf(row, { pool: eligibilityPool(row.poolId), overrides: store.overrides.index() });
   }
 
   function memberOf(
     row: MemberRow,
-    { pool, overrides }: { readonly pool: StandingPool; readonly overrides: OverrideIndex },
+    { pool, overrides }: { readonly pool: EligibilityPool; readonly overrides: OverrideIndex },
   ): Member {
     const { id, poolId, revision: _, ...fields } = row;
     const ruling = rulingOf(overrides.covering(poolId, row), clock.unixMs());
@@ -270,7 +270,7 @@ function serve(app: OpenAPIHono, parts: ResourceParts): void {
     return { id, poolId, ...fields, health, override: ruling && shown(ruling) };
   }
 
-  function standingPool(id: string): StandingPool {
+  function eligibilityPool(id: string): EligibilityPool {
     const { failback, failbackDelayMs } = store.pools.get(id)!;
     return { id, failback, failbackDelayMs, healthCheck: store.healthChecks.checkOf(id) };
   }

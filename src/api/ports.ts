@@ -6,7 +6,7 @@
 import type { Changes } from "../change/commit.ts";
 import type { Clock } from "../clock.ts";
 import type { Fallback, GeoRule, Member } from "../model/model.ts";
-import type { StandingPool } from "../desired/eligibility.ts";
+import type { EligibilityPool } from "../desired/eligibility.ts";
 import type { MemberHealth } from "../health/node_health.ts";
 import type { PoolState } from "../health/pool_state.ts";
 import type { DownPool } from "../health/pool_watch.ts";
@@ -49,13 +49,13 @@ export interface NodePort {
   /** Resolves when every DNS worker answers from this generation or a later one. */
   settled(generation: number): Promise<void>;
   /** What is known of a member of a pool. */
-  memberHealth(pool: StandingPool, member: Member): MemberHealth;
+  memberHealth(pool: EligibilityPool, member: Member): MemberHealth;
   /** How a pool is doing; `null` = there is no such pool, or it has no members. */
   poolState(poolId: string): PoolState | null;
   /** What a geo rule goes by and the node hasn't got, so that it never matches; `null` = nothing. */
   lackOfRule(rule: Pick<GeoRule, "country" | "continent" | "asn">): string | null;
   /** Lets a member come back that waits for it under a failback policy; a dry run only says what would come of it. */
-  failBack(pool: StandingPool, member: Member, how: { readonly dryRun: boolean }): FailBackResult;
+  failBack(pool: EligibilityPool, member: Member, how: { readonly dryRun: boolean }): FailBackResult;
   /** The static fallback of the settings, which counts where the model has none. */
   settingsFallback(): Fallback | null;
   /** The state of this moment. */

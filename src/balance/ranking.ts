@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Place } from "../geo/location.ts";
+import type { Location } from "../geo/location.ts";
 
 /** A member, as far as any algorithm looks at it. */
 export interface Candidate {
@@ -20,7 +20,7 @@ export interface Candidate {
   /** Measured round trip, microseconds; 0 = unknown. */
   readonly rttUs: number;
   /** Degrees, or `null` = its place isn't known. */
-  readonly place: Place | null;
+  readonly place: Location | null;
   /** 4 or 16 bytes; says who it is, on every node alike. */
   readonly address: Uint8Array;
 }

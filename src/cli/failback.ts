@@ -6,7 +6,7 @@
 import { ApiClient, type ClientOptions, writeQuery } from "./client.ts";
 import { type ExitCode, wrongUsage } from "./failure.ts";
 import { ObjectNames, placeOf } from "./object_names.ts";
-import { type Column, type OutputFormat, printObject, printRows, textColumn } from "./table.ts";
+import { type Column, fieldAt, type OutputFormat, printObject, printRows, textColumn } from "./table.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** What the command takes beside the member. */
@@ -22,7 +22,7 @@ export interface FailBackOptions extends ClientOptions {
 const COLUMNS: readonly Column[] = [
   { title: "member", cell: placeOf },
   { title: "health", cell: textColumn("health.state").cell },
-  { title: "standing", cell: textColumn("health.standing").cell },
+  { title: "eligible", cell: (row) => fieldAt(row, "health.eligible") === false ? "no" : "yes" },
   { title: "why", cell: textColumn("health.why").cell },
 ];
 

@@ -374,7 +374,7 @@ class Resources {
     return { title: "healthy", cell: (row) => byPool.get(row[isPool ? "id" : "poolId"]) ?? "" };
   }
 
-  /** Whether each of these members is answered: by its standing, or because its pool answers all while none is up. */
+  /** Whether each of these members is answered: by its eligibility, or because its pool answers all while none is up. */
   async #answeredColumn(rows: readonly JsonObject[]): Promise<Column> {
     const states = rows.some(isOut) ? await this.#api.list("/pool-states") : [];
     const answeringAll = new Set(
@@ -410,7 +410,7 @@ function answeredCell(row: JsonObject): string {
   const forced = fieldAt(row, "override.state");
   if (forced === "up") return "yes";
   if (forced === "drain") return "draining";
-  const isOut = forced === "down" || row["enabled"] === false || fieldAt(row, "health.standing") === "out";
+  const isOut = forced === "down" || row["enabled"] === false || fieldAt(row, "health.eligible") === false;
   return isOut ? "no" : "yes";
 }
 

@@ -19,11 +19,11 @@ export interface CheckTarget {
 }
 
 /** Where a member is, if it has an address; the address may be one of its name's. */
-export type Place = Pick<Member, "ipAddress" | "port"> & Partial<Pick<Member, "target">>;
+export type Endpoint = Pick<Member, "ipAddress" | "port"> & Partial<Pick<Member, "target">>;
 
 /** The target of a member under a plain check. Whoever goes by name is asked by it, unless the check says another. */
 export function checkTargetOf(
-  { ipAddress, port: ownPort, target }: Place & { readonly ipAddress: string },
+  { ipAddress, port: ownPort, target }: Endpoint & { readonly ipAddress: string },
   declared: HealthCheck,
 ): CheckTarget {
   const port = declared.port ?? ownPort;
@@ -39,8 +39,8 @@ export function checkTargetOf(
  */
 export function checkTargetsOf(
   { members, named, healthCheck }: {
-    readonly members: readonly Place[];
-    readonly named?: { readonly members: readonly (Place & { readonly addresses?: readonly string[] })[] };
+    readonly members: readonly Endpoint[];
+    readonly named?: { readonly members: readonly (Endpoint & { readonly addresses?: readonly string[] })[] };
     readonly healthCheck: HealthCheck | null;
   },
 ): CheckTarget[] {

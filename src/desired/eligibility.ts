@@ -1,6 +1,6 @@
 /**
- * What must hold for a member to be answered: its standing. For most members it is that their one check target isn't
- * down, and then the target's key is the standing's key, and there is nothing more to it. Otherwise it is derived:
+ * What must hold for a member to be answered: its eligibility. For most members it is that their one check target isn't
+ * down, and then the target's key is the eligibility's key, and there is nothing more to it. Otherwise it is derived:
  * a calculated check asks for some of several targets, and a failback policy decides when a member that was out is
  * in again.
  *
@@ -13,8 +13,8 @@
 import { type CheckTarget, checkTargetOf } from "./check_target.ts";
 import type { Failback, HealthCheck, Member } from "../model/model.ts";
 
-/** A derived standing. */
-export interface Standing {
+/** A derived eligibility. */
+export interface EligibilityRule {
   /** Identifies it. */
   readonly key: string;
   /** What it depends on. */
@@ -35,8 +35,8 @@ export interface FailbackPolicy {
   readonly delayMs: number;
 }
 
-/** As much of a pool as its members' standings depend on. */
-export interface StandingPool {
+/** As much of a pool as its members' eligibility depend on. */
+export interface EligibilityPool {
   /** Of the pool, or any other word for what stands in a pool's place. */
   readonly id: string;
   /** `null` = its members always stand. */
@@ -47,18 +47,18 @@ export interface StandingPool {
   readonly failbackDelayMs: number;
 }
 
-/** As much of a member as its standing depends on. */
-export interface StandingMember extends Pick<Member, "ipAddress" | "target" | "port"> {
+/** As much of a member as its eligibility depends on. */
+export interface EligibilityMember extends Pick<Member, "ipAddress" | "target" | "port"> {
   /** Whether an operator says that it is up. */
   readonly forcedUp: boolean;
   /** The known addresses of a member that is answered as its name; it has no `ipAddress` then. */
   readonly addresses?: readonly string[];
 }
 
-/** The key under which a member's standing is found; `null` = it always stands. */
-export function standingKeyOf(
-  pool: StandingPool,
-  { ipAddress, target, port, forcedUp, addresses }: StandingMember,
+/** The key under which a member's eligibility is found; `null` = it always stands. */
+export function eligibilityKeyOf(
+  pool: EligibilityPool,
+  { ipAddress, target, port, forcedUp, addresses }: EligibilityMember,
 ): string | null {
   const { healthCheck: check } = pool;
   if (check === null || forcedUp) return null;
@@ -67,19 +67,19 @@ export function standingKeyOf(
   return keyOf(pool, { ipAddress, target, port });
 }
 
-/** The derived standings of a pool's members, disabled ones included; none where all are plain. */
-export function derivedStandings(
-  pool: StandingPool & {
-    readonly members: readonly StandingMember[];
-    readonly named?: { readonly members: readonly StandingMember[] };
+/** The derived eligibility of a pool's members, disabled ones included; none where all are plain. */
+export function derivedEligibility(
+  pool: EligibilityPool & {
+    readonly members: readonly EligibilityMember[];
+    readonly named?: { readonly members: readonly EligibilityMember[] };
   },
-): Standing[] {
+): EligibilityRule[] {
   const { healthCheck: check, members, named } = pool;
   if (check === null) return [];
-  const standings: Standing[] = [];
-  const add = (key: string, addresses: readonly string[], { target, port, forcedUp }: StandingMember) => {
+  const eligibility: EligibilityRule[] = [];
+  const add = (key: string, addresses: readonly string[], { target, port, forcedUp }: EligibilityMember) => {
     const checks = plainChecks(check);
-    standings.push({
+    eligibility.push({
       key,
       targets: addresses.flatMap((ipAddress) =>
         checks.map((check) => checkTargetOf({ ipAddress, target, port }, check))
@@ -100,7 +100,7 @@ export function derivedStandings(
     const { target, port, addresses } = member;
     if (addresses) add(namedKeyOf(pool, { target, port, addresses }), addresses, member);
   }
-  return standings;
+  return eligibility;
 }
 
 /** The checks that are probed for a check. */
@@ -114,18 +114,18 @@ export function neededOf({ type, require, checks }: HealthCheck): number {
   return require === "all" ? checks.length : require;
 }
 
-function isPlain(pool: StandingPool): boolean {
+function isPlain(pool: EligibilityPool): boolean {
   return pool.healthCheck!.type !== "calculated" && !hasFailback(pool);
 }
 
-function hasFailback({ failback, failbackDelayMs }: StandingPool): boolean {
+function hasFailback({ failback, failbackDelayMs }: EligibilityPool): boolean {
   return failback === "manual" || failbackDelayMs > 0;
 }
 
 /** A member that is answered as its name stands as long as one of its addresses does; with none it doesn't. */
 function namedKeyOf(
-  pool: StandingPool,
-  { target, port, addresses }: Pick<StandingMember, "target" | "port"> & {
+  pool: EligibilityPool,
+  { target, port, addresses }: Pick<EligibilityMember, "target" | "port"> & {
     readonly addresses: readonly string[];
   },
 ): string {
@@ -138,8 +138,8 @@ function namedKeyOf(
 }
 
 function keyOf(
-  pool: StandingPool,
-  member: Pick<StandingMember, "target" | "port"> & { readonly ipAddress: string },
+  pool: EligibilityPool,
+  member: Pick<EligibilityMember, "target" | "port"> & { readonly ipAddress: string },
 ): string {
   if (hasFailback(pool)) return `failback ${pool.id} ${member.ipAddress} ${member.port}`;
   const check = pool.healthCheck!;

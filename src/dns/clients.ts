@@ -1,5 +1,5 @@
 /**
- * What the answer depends on where it depends on the client: opens the atlas for reading, turns the records of a list
+ * What the answer depends on where it depends on the client: opens the geo data for reading, turns the records of a list
  * into candidates and rules, and shares one `ClientMap` among all lists for which it would be the same. Which one that is
  * is found by comparing words: what health doesn't change is the *grounds* of a list, and it has a map for each state.
  *
@@ -16,7 +16,7 @@ import type { ClientRule } from "../balance/rule_groups.ts";
 import { Trie } from "../balance/trie.ts";
 import { ALGORITHMS } from "../model/model.ts";
 import type { Family } from "../ip.ts";
-import type { Atlas } from "../geo/geo_data.ts";
+import type { GeoData } from "../geo/geo_data.ts";
 import type { LiveBoard } from "../snapshot/live.ts";
 import {
   addressOf,
@@ -27,12 +27,12 @@ import {
   isGeofenced,
   isInBothLists,
   leftOf,
+  locationOf,
   membersIn,
   neededOf,
   outsidersIn,
   outsiderSlotOf,
   outsidersOf,
-  placeOf,
   rankOf,
   rulesOf,
   slotOf,
@@ -62,12 +62,12 @@ export interface Grounds {
  * Among which of a list's members is chosen.
  *
  * - `up`: those that are up; with a geofence the decision also says whether these are enough.
- * - `past`: likewise without those that drain.
+ * - `up without draining`: likewise without those that drain.
  * - `all`: all, as if they were up.
- * - `past all`: all but those that drain.
+ * - `all without draining`: all but those that drain.
  * - `inside`: all that a geofence leaves, as equals.
  */
-export type Among = "up" | "past" | "all" | "past all" | "inside";
+export type Among = "up" | "up without draining" | "all" | "all without draining" | "inside";
 
 /** So many states of health are looked through for maps in which more was up. */
 const RECENT_MAX = 8;
@@ -78,9 +78,9 @@ const AHEAD_PREFIXES = 4;
 /** Maps kept before all are forgotten: those of former states of health are among them. */
 const MAPS_MAX = 16_384;
 
-/** An atlas opened for reading, with all that was made out by it; outlives snapshots. */
-export class OpenAtlas implements ClientFacts {
-  /** Of the atlas. */
+/** Geo data opened for reading, with all that was made out by it; outlives snapshots. */
+export class OpenGeoData implements ClientFacts {
+  /** Of the geo data. */
   readonly edition: number;
   /** The map file. */
   readonly map: MapFile | null;
@@ -94,17 +94,17 @@ export class OpenAtlas implements ClientFacts {
   readonly #ahead: ClientMap[] = [];
   readonly #named = new Map<string, NamedMembers>();
 
-  /** Opens every file; they were found sound when the atlas was made. */
-  constructor(atlas: Atlas) {
-    this.edition = atlas.edition;
-    this.map = atlas.map ? new MapFile(atlas.map) : null;
-    for (const [i, file] of atlas.city.entries()) {
+  /** Opens every file; they were found sound when the geo data was made. */
+  constructor(geoData: GeoData) {
+    this.edition = geoData.edition;
+    this.map = geoData.map ? new MapFile(geoData.map) : null;
+    for (const [i, file] of geoData.city.entries()) {
       const mmdb = new Mmdb(new Uint8Array(file));
-      const bounds = atlas.extents[i];
+      const bounds = geoData.extents[i];
       const opened = { mmdb, extents: bounds ? new Extents(bounds) : null };
       for (const family of familiesOf(mmdb)) if (!this.#city.has(family)) this.#city.set(family, opened);
     }
-    for (const file of atlas.asn) {
+    for (const file of geoData.asn) {
       const mmdb = new Mmdb(new Uint8Array(file));
       for (const family of familiesOf(mmdb)) if (!this.#asn.has(family)) this.#asn.set(family, mmdb);
     }
@@ -231,14 +231,14 @@ function familiesOf(mmdb: Mmdb): Family[] {
 export class Clients {
   readonly #records: Uint32Array;
   readonly #board: LiveBoard;
-  readonly #atlas: OpenAtlas;
+  readonly #geoData: OpenGeoData;
   #words = new Uint32Array(256);
 
   /** Reads nothing yet. */
-  constructor(view: SnapshotView, board: LiveBoard, atlas: OpenAtlas) {
+  constructor(view: SnapshotView, board: LiveBoard, geoData: OpenGeoData) {
     this.#records = view.records;
     this.#board = board;
-    this.#atlas = atlas;
+    this.#geoData = geoData;
   }
 
   /** The members of a list, up or not. */
@@ -268,7 +268,7 @@ export class Clients {
 
   /** The grounds of a list with facts; they hold for as long as the list and its limits do. */
   groundsOf(list: number, among: Among, limits: Readonly<Limits>): Grounds {
-    return this.#atlas.groundsOf(this.#wordsOf(list, among, limits));
+    return this.#geoData.groundsOf(this.#wordsOf(list, among, limits));
   }
 
   /** The decisions for a list with facts, with the health of now. @param grounds those of the list, where they are known */
@@ -278,12 +278,16 @@ export class Clients {
     limits: Readonly<Limits>,
     grounds: Grounds = this.groundsOf(list, among, limits),
   ): ClientsOfList {
-    return this.#atlas.decisionsFor(grounds, this.#stateOf(list), () => this.#optionsOf(list, among, limits));
+    return this.#geoData.decisionsFor(
+      grounds,
+      this.#stateOf(list),
+      () => this.#optionsOf(list, among, limits),
+    );
   }
 
   /** Those to choose from; with a geofence, also those that only make fences. */
   among(list: number, among: Among): Candidate[] {
-    const goesPast = among === "past" || among === "past all";
+    const goesPast = among === "up without draining" || among === "all without draining";
     const isWhole = isAll(among);
     const isUp = (candidate: Candidate) => !(goesPast && candidate.left < 1) && (isWhole || candidate.isUp);
     const listed = this.candidates(list).map((candidate) => ({ ...candidate, isUp: isUp(candidate) }));
@@ -294,7 +298,7 @@ export class Clients {
 
   #optionsOf(list: number, among: Among, { max, need }: Readonly<Limits>): ClientMapOptions {
     const isFencing = isGeofenced(this.#records, list);
-    const isAnyEnough = isAll(among) || among === "past";
+    const isAnyEnough = isAll(among) || among === "up without draining";
     const candidates = this.among(list, among);
     return {
       candidates,
@@ -393,7 +397,7 @@ export class Clients {
       case "map-file":
         return {
           kind: "mapped",
-          named: this.#atlas.named(this.#addresses(list)),
+          named: this.#geoData.named(this.#addresses(list)),
         };
       case "hash":
         if (among !== "inside") return { kind: "hashed" };
@@ -424,7 +428,7 @@ export class Clients {
       priority: rank >>> 16,
       rttUs: this.#board.rtt[slot]!,
       left: leftOf(records, list, index),
-      place: placeOf(records, list, index),
+      place: locationOf(records, list, index),
       address: addressOf(records, list, index),
     };
   }
@@ -440,11 +444,11 @@ export class Clients {
 }
 
 /** All of `Among`, by the number that stands for each. */
-const AMONG: readonly Among[] = ["up", "past", "all", "past all", "inside"];
+const AMONG: readonly Among[] = ["up", "up without draining", "all", "all without draining", "inside"];
 
 /** Whether members count as up whether they are or not. */
 function isAll(among: Among): boolean {
-  return among !== "up" && among !== "past";
+  return among !== "up" && among !== "up without draining";
 }
 
 /** Algorithms that look at members' addresses. */

@@ -65,7 +65,7 @@ import {
 } from "../snapshot/view.ts";
 import { NAME_SIZE_MAX } from "../wire/name.ts";
 import { CLASS, RCODE, TYPE } from "../wire/record_type.ts";
-import { Clients, OpenAtlas } from "./clients.ts";
+import { Clients, OpenGeoData } from "./clients.ts";
 import { COUNTER, RCODES_COUNTED } from "./counters.ts";
 import { DROP_RESPONSE, DROP_SHORT, HEADER_SIZE, LOWER_CASE, Query } from "./query.ts";
 import { Selection, type Whom } from "./selection.ts";
@@ -144,7 +144,7 @@ export class Engine {
   /** The view's, at hand: they are read some thirty times an answer. */
   #records!: Uint32Array;
   #board!: LiveBoard;
-  #atlas: OpenAtlas | null = null;
+  #geoData: OpenGeoData | null = null;
   #selection!: Selection;
   #lane!: Uint32Array;
   #client!: Client;
@@ -203,9 +203,11 @@ export class Engine {
     this.#board = board;
     // A dry run counts nothing.
     this.#lane = this.#trace ? new Uint32Array(LANE_SIZE) : board.lane(this.#options.lane);
-    if (this.#atlas?.edition !== snapshot.atlas.edition) this.#atlas = new OpenAtlas(snapshot.atlas);
-    this.#selection = new Selection(this.#view, board, new Clients(this.#view, board, this.#atlas));
-    this.#selection.isRehearsing = this.#trace !== null;
+    if (this.#geoData?.edition !== snapshot.geoData.edition) {
+      this.#geoData = new OpenGeoData(snapshot.geoData);
+    }
+    this.#selection = new Selection(this.#view, board, new Clients(this.#view, board, this.#geoData));
+    this.#selection.isDryRun = this.#trace !== null;
   }
 
   /**
@@ -215,7 +217,7 @@ export class Engine {
    * @returns whether there is more to do
    */
   makeAhead(isTimeUp: () => boolean): boolean {
-    return this.#atlas?.makeAhead(isTimeUp) ?? false;
+    return this.#geoData?.makeAhead(isTimeUp) ?? false;
   }
 
   /** Has a dry run look this many turns of every rotation ahead; 0 = the next answer. */
@@ -583,10 +585,10 @@ export class Engine {
    */
   #steerOther(service: number, pool: number, entry: number): number {
     const selection = this.#selection;
-    const { isRehearsing } = selection;
-    selection.isRehearsing = true;
+    const { isDryRun } = selection;
+    selection.isDryRun = true;
     const rcode = this.#steer(service, pool, entry);
-    selection.isRehearsing = isRehearsing;
+    selection.isDryRun = isDryRun;
     return rcode;
   }
 

@@ -46,7 +46,7 @@ export const CHOSEN_MAX = 2340;
 const GOLDEN_RATIO = 0.6180339887498949;
 /** After so many turns those behind the lead move on, however long a cycle is. */
 const ROUND_MAX = 4096;
-/** Stands in `DERIVED.past`. */
+/** Stands in `DERIVED.withoutDraining`. */
 const NONE_LEFT = 0xffffffff;
 /** Things that have a number before all are looked for again. */
 const NUMBERED_MAX = 16_384;
@@ -72,7 +72,7 @@ const DERIVED = {
   /** For which limits `grounds` and `map` hold (`limitsWord`). */
   limits: 6,
   /** The number of the map without those that drain, 0 = not looked for yet; `NONE_LEFT` = all drain. */
-  past: 7,
+  withoutDraining: 7,
   size: 8,
 } as const;
 
@@ -107,7 +107,7 @@ export class Selection {
   /** Bits of the client's address that the last choice depends on. */
   scope = 0;
   /** Whether tickets are only looked at: then the same is chosen again and again. */
-  isRehearsing = false;
+  isDryRun = false;
   /** How many turns ahead a dry run looks. */
   ahead = 0;
   /** Those of the pool at hand; to be set before `eligible` is asked about its list. */
@@ -208,21 +208,23 @@ export class Selection {
     const address = client();
     const decision = map.find(address);
     this.scope = map.depth;
-    if (decision.left < 1) return this.#choosePast(list, cursor, whom, { address, decision });
+    if (decision.left < 1) return this.#chooseWithoutDraining(list, cursor, whom, { address, decision });
     const { order, lead, ends, schedule } = decision;
     return this.#take(list, order, 0, order.length, lead, schedule, ends, cursor);
   }
 
   /** Goes past those that drain, as often as they have lost of their share. */
-  #choosePast(
+  #chooseWithoutDraining(
     list: number,
     cursor: number,
     whom: Whom,
     { address, decision }: { readonly address: Uint8Array; readonly decision: Decision },
   ): number {
-    const past = whom === "up" ? this.#pastOf(list) : this.#rareMapOf(list, "all").past;
-    let beside = past ? past.find(address) : decision;
-    if (past && past.depth > this.scope) this.scope = past.depth;
+    const others = whom === "up"
+      ? this.#withoutDrainingOf(list)
+      : this.#rareMapOf(list, "all").withoutDraining;
+    let beside = others ? others.find(address) : decision;
+    if (others && others.depth > this.scope) this.scope = others.depth;
     // Inside a fence that leaves no others those that drain keep what they have.
     if (beside.order.length === 0) beside = decision;
     const ticket = this.#draw(cursor, decision.lead, decision.lead);
@@ -233,17 +235,17 @@ export class Selection {
   }
 
   /** Decisions without those that drain; `null` = all do. */
-  #pastOf(list: number): ClientMap | null {
-    const at = listIdOf(this.#records, list) * DERIVED.size + DERIVED.past;
+  #withoutDrainingOf(list: number): ClientMap | null {
+    const at = listIdOf(this.#records, list) * DERIVED.size + DERIVED.withoutDraining;
     if (this.#derived[at] === NONE_LEFT) return null;
     const known = this.#maps.get(this.#derived[at]!);
     if (known) return known;
-    const map = this.#past(list, "past");
+    const map = this.#withoutDraining(list, "up without draining");
     this.#derived[at] = map ? this.#maps.numberOf(map) : NONE_LEFT;
     return map;
   }
 
-  #past(list: number, among: Among): ClientMap | null {
+  #withoutDraining(list: number, among: Among): ClientMap | null {
     const { map, isSomebodyUp } = this.#clients.of(list, among, this.limits);
     return isSomebodyUp ? map : null;
   }
@@ -429,7 +431,7 @@ export class Selection {
 
   #draw(cursor: number, lead: number, cycle: number): number {
     const { tickets } = this.#board;
-    const ticket = this.isRehearsing
+    const ticket = this.isDryRun
       ? (Atomics.load(tickets, cursor) + this.ahead) >>> 0
       : Atomics.add(tickets, cursor, 1);
     this.turn.ticket = ticket;
@@ -464,7 +466,7 @@ export class Selection {
       if (this.#derived[at + DERIVED.from] !== list) this.#derived[at + DERIVED.grounds] = 0;
       this.#derived[at + DERIVED.map] = 0;
     }
-    this.#derived[at + DERIVED.past] = 0;
+    this.#derived[at + DERIVED.withoutDraining] = 0;
     this.#derived[at + DERIVED.up] = up;
     this.#derived[at + DERIVED.from] = list;
     this.#derived[at + DERIVED.generation] = generation;
@@ -507,7 +509,7 @@ export class Selection {
       grounds = this.#clients.groundsOf(list, "up", this.limits);
       this.#derived[at + DERIVED.grounds] = this.#grounds.numberOf(grounds);
       this.#derived[at + DERIVED.limits] = limits;
-      this.#derived[at + DERIVED.past] = 0;
+      this.#derived[at + DERIVED.withoutDraining] = 0;
     }
     const { map } = this.#clients.of(list, "up", this.limits, grounds);
     this.#derived[at + DERIVED.map] = this.#maps.numberOf(map);
@@ -530,7 +532,7 @@ export class Selection {
       generation,
       limits,
       map: this.#clients.of(list, among, this.limits).map,
-      past: among === "all" ? this.#past(list, "past all") : null,
+      withoutDraining: among === "all" ? this.#withoutDraining(list, "all without draining") : null,
     };
     maps.set(id, made);
     return made;
@@ -544,7 +546,7 @@ interface RareMap {
   readonly limits: number;
   readonly map: ClientMap;
   /** The same without those that drain. */
-  readonly past: ClientMap | null;
+  readonly withoutDraining: ClientMap | null;
 }
 
 /** A pool's limits as one word, so that a list that stays while its pool changes is looked at again. */

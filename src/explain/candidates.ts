@@ -106,11 +106,11 @@ function placeOf({ listed, member: { latitude, longitude } }: Known) {
 }
 
 function healthOf(
-  { state, standing, why, since, lastError, latencyMs, checkedAt }: Evidence,
+  { state, eligible, why, since, lastError, latencyMs, checkedAt }: Evidence,
 ): ExplainedHealth {
   return {
     state,
-    standing,
+    eligible,
     why,
     since: since === null ? null : time(since),
     lastError,

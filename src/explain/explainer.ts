@@ -10,11 +10,11 @@
 import { MapFile } from "../geo/map_file_table.ts";
 import { poolOfFallback } from "../desired/fallback.ts";
 import type { Pool } from "../model/model.ts";
-import { Clients, OpenAtlas } from "../dns/clients.ts";
+import { Clients, OpenGeoData } from "../dns/clients.ts";
 import { Engine } from "../dns/engine.ts";
 import type { AnswerSource } from "../dns/trace.ts";
 import { familyOf, formatIp, formatPrefix } from "../ip.ts";
-import { EMPTY_ATLAS } from "../geo/geo_data.ts";
+import { EMPTY_GEO_DATA } from "../geo/geo_data.ts";
 import type { LiveBoard } from "../snapshot/live.ts";
 import {
   aliasAt,
@@ -75,7 +75,7 @@ export class Explainer {
    */
   explain(asked: Asked): Explanation {
     const { generation } = this.#sources;
-    const { snapshot, engine, packet, wire, message, situation } = this.#rehearsed(asked);
+    const { snapshot, engine, packet, wire, message, situation } = this.#dryRunOf(asked);
     const next = situation.choice === null || situation.choice.turn.lead < 2
       ? []
       : this.#turnsAhead(engine, { packet, asked, first: message });
@@ -105,7 +105,7 @@ export class Explainer {
   budget(name: string): Budget | null {
     const { failovers, flipGuardHoldMs } = this.#sources;
     for (const type of [TYPE.A, TYPE.AAAA]) {
-      const { considered: [first], service } = this.#rehearsed({
+      const { considered: [first], service } = this.#dryRunOf({
         name,
         type,
         client: LOOPBACK,
@@ -137,12 +137,12 @@ export class Explainer {
     return chain;
   }
 
-  #rehearsed(asked: Asked): Rehearsed {
+  #dryRunOf(asked: Asked): DryRun {
     const { snapshot, board } = this.#sources.current();
     this.#nowMs = this.#sources.clock.unixMs();
     const { engine, view } = this.#stageFor(snapshot, board);
     const packet = packetOf(asked);
-    const wire = this.#rehearse(engine, { packet, asked, ahead: 0 });
+    const wire = this.#answerDry(engine, { packet, asked, ahead: 0 });
     const message = decodeMessage(wire);
     const situation = this.#situation(asked, { recording: this.#recording, view, board, message });
     return { snapshot, engine, packet, wire, message, situation };
@@ -159,7 +159,7 @@ export class Explainer {
     return stage;
   }
 
-  #rehearse(
+  #answerDry(
     engine: Engine,
     { packet, asked, ahead }: { readonly packet: Uint8Array; readonly asked: Asked; readonly ahead: number },
   ): Uint8Array {
@@ -177,7 +177,7 @@ export class Explainer {
   ): string[] {
     const messages = [first];
     for (let ahead = 1; ahead < TURNS_SHOWN; ahead++) {
-      messages.push(decodeMessage(this.#rehearse(engine, { packet, asked, ahead })));
+      messages.push(decodeMessage(this.#answerDry(engine, { packet, asked, ahead })));
     }
     return messages.map(({ answers }) => (answers.find(isAddress) ?? answers[0])?.data ?? "");
   }
@@ -198,7 +198,7 @@ export class Explainer {
     const service = !steered || pools.length === 0 || isFallback
       ? null
       : this.#sources.service(nameOfEntry(view, steered.entry));
-    const clients = new Clients(view, board, new OpenAtlas(EMPTY_ATLAS));
+    const clients = new Clients(view, board, new OpenGeoData(EMPTY_GEO_DATA));
     const considered: Considered[] = this.#emptyPool(asked, { recording, view });
     let pool = pools.length === 0 ? null : isFallback ? this.#fallbackPool() : this.#poolOf(service?.poolId);
     for (const look of pools) {
@@ -276,7 +276,7 @@ const NO_LOOK: PoolLook = {
   allDown: null,
 };
 
-/** What rehearsals over one snapshot take place on: to open a large one costs more than an account. */
+/** What dry runs over one snapshot take place on: to open a large one costs more than an account. */
 interface Stage {
   readonly engine: Engine;
   readonly board: LiveBoard;
@@ -284,7 +284,7 @@ interface Stage {
 }
 
 /** One answer, and all that is known of it. */
-interface Rehearsed {
+interface DryRun {
   readonly snapshot: Snapshot;
   readonly engine: Engine;
   readonly packet: Uint8Array;
@@ -343,7 +343,9 @@ function clientOf(
   const decided = considered.findLast(({ look }) => look.reason !== null);
   const reason = decided?.look.reason?.reason ?? null;
   const isMapAsked = considered.some(({ look, pool }) => look.reason && pool.algorithm === "map-file");
-  const origin = isMapAsked && snapshot.atlas.map ? new MapFile(snapshot.atlas.map).origin(address) : null;
+  const origin = isMapAsked && snapshot.geoData.map
+    ? new MapFile(snapshot.geoData.map).origin(address)
+    : null;
   return {
     address: formatIp(address),
     source: decidedFor?.source ?? "address",

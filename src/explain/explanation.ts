@@ -117,7 +117,7 @@ export interface ExplainedHealth {
   /** As probed. */
   readonly state: HealthState;
   /** Whether it may be answered, as far as health goes. */
-  readonly standing: "in" | "out";
+  readonly eligible: boolean;
   /** Why it is out, or in although it is down. */
   readonly why: string | null;
   /** When the state became what it is. */

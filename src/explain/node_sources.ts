@@ -7,7 +7,7 @@ import type { Clock } from "../clock.ts";
 import type { Settings } from "../settings/settings.ts";
 import type { EngineOptions } from "../dns/engine.ts";
 import type { NodeHealth } from "../health/node_health.ts";
-import type { Names } from "../resolver/member_resolver.ts";
+import type { MemberResolver } from "../resolver/member_resolver.ts";
 import type { LiveBoard } from "../snapshot/live.ts";
 import type { Snapshot } from "../snapshot/view.ts";
 import type { Store } from "../store/store.ts";
@@ -29,7 +29,7 @@ export interface NodeParts {
     readonly generation: number;
   };
   /** The addresses of members by name. */
-  readonly names: Pick<Names, "addressesOf">;
+  readonly names: Pick<MemberResolver, "addressesOf">;
   /** What past failovers took. */
   readonly failovers: Failovers;
   /** As the workers have them. */

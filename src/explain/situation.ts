@@ -48,7 +48,7 @@ export interface ExplainSources {
 /** What is believed of a member. */
 export interface Evidence extends Verdict {
   /** Whether it may be answered, as far as health goes. */
-  readonly standing: "in" | "out";
+  readonly eligible: boolean;
   /** Why it is out, or in although it is down; `null` = its state says it. */
   readonly why: string | null;
 }

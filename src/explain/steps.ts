@@ -118,7 +118,7 @@ function clientSteps({ look, pool }: Considered, { decidedFor, sources }: Situat
 }
 
 function placelessness(sources: Situation["sources"]): string {
-  const { city, asn } = sources.current().snapshot.atlas;
+  const { city, asn } = sources.current().snapshot.geoData;
   return city.length + asn.length === 0
     ? "no database is in effect (geoip.database)"
     : "no database knows it";
@@ -130,7 +130,7 @@ function mapStep(
   { mapFile }: Pick<ExplainedClient, "mapFile">,
 ): string | null {
   if (pool.algorithm !== "map-file") return null;
-  if (sources.current().snapshot.atlas.map === null) return "no map file is in effect (mapFile.path)";
+  if (sources.current().snapshot.geoData.map === null) return "no map file is in effect (mapFile.path)";
   if (!look.reason) return null;
   return mapFile === null
     ? "no line of the map file covers it"

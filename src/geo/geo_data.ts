@@ -6,7 +6,7 @@
  */
 
 /** The files, as workers read them; never written again. */
-export interface Atlas {
+export interface GeoData {
   /** Grows with every new one of a process, so that readers know theirs again. */
   readonly edition: number;
   /** MaxMind databases of places as they are; a split database has one file for each family. */
@@ -20,4 +20,4 @@ export interface Atlas {
 }
 
 /** Nothing is known of any client. */
-export const EMPTY_ATLAS: Atlas = { edition: 0, city: [], extents: [], asn: [], map: null };
+export const EMPTY_GEO_DATA: GeoData = { edition: 0, city: [], extents: [], asn: [], map: null };

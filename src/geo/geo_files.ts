@@ -1,15 +1,15 @@
 /**
- * The atlas of a node, kept up to date: its databases and its map file as one.
+ * The geo data of a node, kept up to date: its databases and its map file as one.
  *
  * Where members are is known here, too: they say it themselves, or the settings do, or else the database by their
  * addresses.
  *
  * @module
  */
-import type { Place } from "./location.ts";
+import type { Location } from "./location.ts";
 import type { Clock } from "../clock.ts";
 import type { Member } from "../model/model.ts";
-import { type Atlas, EMPTY_ATLAS } from "./geo_data.ts";
+import { EMPTY_GEO_DATA, type GeoData } from "./geo_data.ts";
 import { Listeners } from "../listeners.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Registry } from "../telemetry/metrics.ts";
@@ -17,17 +17,17 @@ import { type DatabasePaths, Databases, locate, type PreparedDatabases } from ".
 import { MapFileSource } from "./watched_map_file.ts";
 
 /** The settings that name files and places. */
-export interface AtlasSettings {
+export interface GeoSettings {
   /** Databases, and where addresses are that have no coordinates of their own; by address, in degrees. */
-  readonly geoip: DatabasePaths & { readonly endpointLocations: Readonly<Record<string, Place>> };
+  readonly geoip: DatabasePaths & { readonly endpointLocations: Readonly<Record<string, Location>> };
   /** The map file, if there is one. */
   readonly mapFile: { readonly path: string | null };
 }
 
-/** What an atlas needs. */
-export interface AtlasFilesOptions {
+/** What geo data needs. */
+export interface GeoFilesOptions {
   /** Which files there are; `prepare` reads others. */
-  readonly settings: AtlasSettings;
+  readonly settings: GeoSettings;
   /** Paces the looks at the files. */
   readonly clock: Pick<Clock, "monotonicMs" | "sleep">;
   /** Hears of every load. */
@@ -37,31 +37,31 @@ export interface AtlasFilesOptions {
 }
 
 /**
- * Keeps a node's atlas up to date.
+ * Keeps a node's geo data up to date.
  *
  * @example
  * ```ts
- * await using files = new AtlasFiles({ settings, clock: systemClock, log, registry });
+ * await using files = new GeoFiles({ settings, clock: systemClock, log, registry });
  * await files.reload();
- * using _ = files.onChange((atlas) => publish(atlas));
+ * using _ = files.onChange((geo data) => publish(geo data));
  * ```
  */
-export class AtlasFiles implements AsyncDisposable {
+export class GeoFiles implements AsyncDisposable {
   readonly #databases: Databases;
   readonly #map: MapFileSource;
-  readonly #listeners = new Listeners<Atlas>();
-  #endpointLocations: Readonly<Record<string, Place>>;
-  #atlas: Atlas = EMPTY_ATLAS;
-  /** Of the settings that are being taken over: it may be answered from already, and stays the same atlas. */
-  #prepared: Atlas | null = null;
+  readonly #listeners = new Listeners<GeoData>();
+  #endpointLocations: Readonly<Record<string, Location>>;
+  #geoData: GeoData = EMPTY_GEO_DATA;
+  /** Of the settings that are being taken over: it may be answered from already, and stays the same geo data. */
+  #prepared: GeoData | null = null;
   /** Of the last that was drawn, whether or not it came into effect. */
-  #edition = EMPTY_ATLAS.edition;
+  #edition = EMPTY_GEO_DATA.edition;
   /** While several files are read one change is told of, not one a file. */
   #readings = 0;
   #hasChanged = false;
 
   /** Begins to watch the files; what is in them is there after `reload`. */
-  constructor({ settings, ...options }: AtlasFilesOptions) {
+  constructor({ settings, ...options }: GeoFilesOptions) {
     const onChange = () => this.#change();
     this.#databases = new Databases({ ...options, paths: settings.geoip, onChange });
     this.#map = new MapFileSource({ ...options, path: settings.mapFile.path, onChange });
@@ -69,16 +69,16 @@ export class AtlasFiles implements AsyncDisposable {
   }
 
   /** What is known of clients, as of now. */
-  get atlas(): Atlas {
-    return this.#atlas;
+  get geoData(): GeoData {
+    return this.#geoData;
   }
 
-  /** Tells of every new atlas, until it is disposed of; members may stand elsewhere then, too. */
-  onChange(hear: (atlas: Atlas) => void): Disposable {
+  /** Tells of every new geo data, until it is disposed of; members may stand elsewhere then, too. */
+  onChange(hear: (geoData: GeoData) => void): Disposable {
     return this.#listeners.add(hear);
   }
 
-  /** Reads every file that isn't as it was; resolves when what is good is in `atlas`. Never rejects. */
+  /** Reads every file that isn't as it was; resolves when what is good is in `geo data`. Never rejects. */
   reload(): Promise<void> {
     return this.#together([() => this.#databases.reload(), () => this.#map.reload()]);
   }
@@ -90,25 +90,25 @@ export class AtlasFiles implements AsyncDisposable {
    * @throws {Error} when a file that is named for the first time can't be taken
    * @throws the reason of the signal, or of the end
    */
-  async prepare({ geoip, mapFile }: AtlasSettings, signal: AbortSignal): Promise<PreparedAtlas> {
+  async prepare({ geoip, mapFile }: GeoSettings, signal: AbortSignal): Promise<PreparedGeoData> {
     const [databases, map] = await Promise.all([
       this.#databases.prepare(geoip, signal),
       this.#map.prepare(mapFile.path, signal),
     ]);
     const { endpointLocations } = geoip;
-    const atlas = this.#draw({ ...databases, map: map.table });
+    const geoData = this.#draw({ ...databases, map: map.table });
     let isTaken = false;
-    const current = () => isTaken ? this.#atlas : atlas;
+    const current = () => isTaken ? this.#geoData : geoData;
     return {
-      get atlas() {
+      get geoData() {
         return current();
       },
-      placeOf: (member) =>
-        isTaken ? this.placeOf(member) : placeOf(member, { endpointLocations, city: databases.city }),
+      locationOf: (member) =>
+        isTaken ? this.locationOf(member) : locationOf(member, { endpointLocations, city: databases.city }),
       take: () => {
         isTaken = true;
         this.#endpointLocations = endpointLocations;
-        this.#prepared = atlas;
+        this.#prepared = geoData;
         databases.take();
         map.take();
         this.#change();
@@ -123,13 +123,13 @@ export class AtlasFiles implements AsyncDisposable {
   }
 
   /** Where an address is, as far as a database knows. */
-  locate(ipAddress: string): Place | null {
+  locate(ipAddress: string): Location | null {
     return locate(ipAddress, this.#databases.city);
   }
 
   /** Where a member is, if that is known. */
-  placeOf(member: Placed): Place | null {
-    return placeOf(member, { endpointLocations: this.#endpointLocations, city: this.#databases.city });
+  locationOf(member: Placed): Location | null {
+    return locationOf(member, { endpointLocations: this.#endpointLocations, city: this.#databases.city });
   }
 
   /** Resolves when the bounds in all databases have been worked out. */
@@ -156,27 +156,29 @@ export class AtlasFiles implements AsyncDisposable {
     this.#hasChanged = this.#readings > 0;
     if (this.#hasChanged) return;
     const { city, asn } = this.#databases;
-    const atlas = this.#draw({ city, asn, map: this.#map.current });
-    if (atlas === this.#atlas) return;
-    this.#atlas = atlas;
-    this.#listeners.tell(atlas);
+    const geoData = this.#draw({ city, asn, map: this.#map.current });
+    if (geoData === this.#geoData) return;
+    this.#geoData = geoData;
+    this.#listeners.tell(geoData);
   }
 
-  /** The atlas of these; where nothing is another, it is the one that is there. */
-  #draw({ city, asn, map }: Pick<PreparedDatabases, "city" | "asn"> & Pick<Atlas, "map">): Atlas {
+  /** The geo data of these; where nothing is another, it is the one that is there. */
+  #draw({ city, asn, map }: Pick<PreparedDatabases, "city" | "asn"> & Pick<GeoData, "map">): GeoData {
     const drawn = {
       city: city.map(({ bytes }) => bytes),
       extents: city.map(({ extents }) => extents),
       asn: asn.map(({ bytes }) => bytes),
       map,
     };
-    for (const atlas of [this.#atlas, this.#prepared]) if (atlas && isDrawnAs(atlas, drawn)) return atlas;
+    for (const geoData of [this.#geoData, this.#prepared]) {
+      if (geoData && isDrawnAs(geoData, drawn)) return geoData;
+    }
     return { edition: ++this.#edition, ...drawn };
   }
 }
 
 /** What is known of clients by other settings: as it was prepared, and from when it is taken on as it is then. */
-export interface PreparedAtlas extends Pick<AtlasFiles, "atlas" | "placeOf"> {
+export interface PreparedGeoData extends Pick<GeoFiles, "geoData" | "locationOf"> {
   /** Puts it in effect, and tells of it where it is another. */
   readonly take: () => void;
 }
@@ -184,20 +186,20 @@ export interface PreparedAtlas extends Pick<AtlasFiles, "atlas" | "placeOf"> {
 /** What says where a member stands. */
 export type Placed = Pick<Member, "latitude" | "longitude" | "ipAddress">;
 
-function placeOf(
+function locationOf(
   { latitude, longitude, ipAddress }: Placed,
   { endpointLocations, city }:
-    & Pick<AtlasSettings["geoip"], "endpointLocations">
+    & Pick<GeoSettings["geoip"], "endpointLocations">
     & Pick<PreparedDatabases, "city">,
-): Place | null {
+): Location | null {
   if (latitude !== null && longitude !== null) return { latitude, longitude };
   if (ipAddress === null) return null;
   return endpointLocations[ipAddress] ?? locate(ipAddress, city);
 }
 
-/** Whether an atlas is of the very same tables. */
-function isDrawnAs(atlas: Atlas, { city, extents, asn, map }: Omit<Atlas, "edition">): boolean {
-  const lists = [[atlas.city, city], [atlas.extents, extents], [atlas.asn, asn], [[atlas.map], [
+/** Whether geo data is of the very same tables. */
+function isDrawnAs(geoData: GeoData, { city, extents, asn, map }: Omit<GeoData, "edition">): boolean {
+  const lists = [[geoData.city, city], [geoData.extents, extents], [geoData.asn, asn], [[geoData.map], [
     map,
   ]]] as const;
   return lists.every(([one, other]) =>

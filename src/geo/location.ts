@@ -8,7 +8,7 @@
  */
 
 /** A point on the Earth, in degrees: north and east are positive. */
-export interface Place {
+export interface Location {
   /** −90 to 90. */
   readonly latitude: number;
   /** −180 to 180. */
@@ -25,7 +25,7 @@ const RADIANS = Math.PI / 180;
  *
  * Source: R. W. Sinnott, "Virtues of the Haversine", Sky and Telescope 68 (1984), p. 159.
  */
-export function haversineKm(a: Place, b: Place): number {
+export function haversineKm(a: Location, b: Location): number {
   const halfHeight = Math.sin((b.latitude - a.latitude) * RADIANS / 2);
   const halfWidth = Math.sin((b.longitude - a.longitude) * RADIANS / 2);
   const h = halfHeight * halfHeight +

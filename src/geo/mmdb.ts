@@ -53,7 +53,7 @@ export class Mmdb {
 
   // Open addressing: leaves that were met (0 = free), and the place of each.
   #leaves = new Uint32Array(LEAVES_AT_FIRST);
-  #placeOf = new Uint32Array(LEAVES_AT_FIRST);
+  #locationOf = new Uint32Array(LEAVES_AT_FIRST);
   #leafCount = 0;
 
   // Facts by place; place 0 is nowhere.
@@ -156,7 +156,7 @@ export class Mmdb {
     const mask = leaves.length - 1;
     for (let slot = Math.imul(leaf, SPREAD) >>> 7 & mask;; slot = slot + 1 & mask) {
       const met = leaves[slot]!;
-      if (met === leaf) return this.#placeOf[slot]!;
+      if (met === leaf) return this.#locationOf[slot]!;
       if (met === 0) return this.#meet(leaf);
     }
   }
@@ -253,15 +253,15 @@ export class Mmdb {
     let slot = Math.imul(leaf, SPREAD) >>> 7 & mask;
     while (this.#leaves[slot] !== 0) slot = slot + 1 & mask;
     this.#leaves[slot] = leaf;
-    this.#placeOf[slot] = place;
+    this.#locationOf[slot] = place;
   }
 
   #growLeaves(): void {
-    const [leaves, placeOf] = [this.#leaves, this.#placeOf];
+    const [leaves, locationOf] = [this.#leaves, this.#locationOf];
     this.#leaves = new Uint32Array(leaves.length * 2);
-    this.#placeOf = new Uint32Array(leaves.length * 2);
+    this.#locationOf = new Uint32Array(leaves.length * 2);
     for (let slot = 0; slot < leaves.length; slot++) {
-      if (leaves[slot] !== 0) this.#keepLeaf(leaves[slot]!, placeOf[slot]!);
+      if (leaves[slot] !== 0) this.#keepLeaf(leaves[slot]!, locationOf[slot]!);
     }
   }
 

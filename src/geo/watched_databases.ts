@@ -8,7 +8,7 @@
  *
  * @module
  */
-import type { Place } from "./location.ts";
+import type { Location } from "./location.ts";
 import type { Clock } from "../clock.ts";
 import { fileFault } from "../input/file_fault.ts";
 import { parseIp } from "../ip.ts";
@@ -267,7 +267,7 @@ export interface PreparedDatabases {
 }
 
 /** Where an address is, as far as one of these databases knows. */
-export function locate(ipAddress: string, city: readonly Database[]): Place | null {
+export function locate(ipAddress: string, city: readonly Database[]): Location | null {
   const address = parseIp(ipAddress);
   if (address === null) return null;
   for (const { mmdb } of city) {

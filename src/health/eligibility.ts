@@ -1,9 +1,9 @@
 /**
- * From verdicts on targets to who may be answered: one bit per standing key (`desired/eligibility.ts`), and what is probed
+ * From verdicts on targets to who may be answered: one bit per eligibility key (`desired/eligibility.ts`), and what is probed
  * for which target.
  *
- * A plain target is its own standing: nothing is kept of it here but whether it counts as down, so that a million
- * members cost what they cost without standings. Derived standings are worked out again whenever one of their
+ * A plain target is its own eligibility: nothing is kept of it here but whether it counts as down, so that a million
+ * members cost what they cost without eligibility. Derived eligibility are worked out again whenever one of their
  * targets changes. A member under a failback policy that went out comes back when it was well for the delay without a break, or
  * when an operator says so; that it is out outlives the process (`OutKeeper`).
  *
@@ -12,7 +12,7 @@
 import type { Clock } from "../clock.ts";
 import { type CheckTarget, checkTargetsOf } from "../desired/check_target.ts";
 import { type Desired, type SteeredPool, steeredPool } from "../desired/desired.ts";
-import { derivedStandings, type Standing } from "../desired/eligibility.ts";
+import { derivedEligibility, type EligibilityRule } from "../desired/eligibility.ts";
 import { poolOfFallback } from "../desired/fallback.ts";
 import { type Due, DueQueue } from "./due_queue.ts";
 import type { PassedChange } from "./flip_guard.ts";
@@ -32,8 +32,8 @@ export interface OutKeeper {
   save(outs: readonly (readonly [key: string, out: Out | null])[]): void;
 }
 
-/** What standings need. */
-export interface StandingsOptions {
+/** What eligibility need. */
+export interface EligibilityOptions {
   /** Times failback. */
   readonly clock: Clock;
   /** Probes the targets. */
@@ -44,7 +44,7 @@ export interface StandingsOptions {
   readonly restored: Iterable<readonly [key: string, out: Out]>;
   /** Keeps who is out. */
   readonly keeper: OutKeeper;
-  /** Told of derived standings that changed by the passing of time or by an operator. */
+  /** Told of derived eligibility that changed by the passing of time or by an operator. */
   readonly onChange: (keys: readonly string[]) => void;
 }
 
@@ -52,15 +52,15 @@ export interface StandingsOptions {
 export type FailBackResult = "done" | "was in" | "down";
 
 /** Who may be answered. */
-export class Standings implements Disposable {
-  readonly #options: StandingsOptions;
+export class Eligibility implements Disposable {
+  readonly #options: EligibilityOptions;
   readonly #probed = new ProbedTargets();
   /** Targets that count as down. */
   readonly #down = new Set<string>();
   readonly #entries = new Map<string, Entry>();
-  /** Derived standings by the targets that they depend on. */
+  /** Derived eligibility by the targets that they depend on. */
   readonly #dependents = new Map<string, Set<Entry>>();
-  /** Keys of derived standings by owner: a pool's id, or the fallback. */
+  /** Keys of derived eligibility by owner: a pool's id, or the fallback. */
   readonly #owned = new Holdings();
   readonly #waiting = new DueQueue<Entry>();
   /** Put, but not yet judged. */
@@ -70,15 +70,15 @@ export class Standings implements Disposable {
   #timer: AbortController | null = null;
 
   /** Knows of no member yet. */
-  constructor(options: StandingsOptions) {
+  constructor(options: EligibilityOptions) {
     this.#options = options;
     this.#restored = new Map(options.restored);
   }
 
-  /** Whether who has this standing may be answered; a target's key is a plain one's. */
-  isIn(key: string): boolean {
+  /** Whether who has this eligibility may be answered; a target's key is a plain one's. */
+  isEligible(key: string): boolean {
     const entry = this.#entries.get(key);
-    return entry ? isIn(entry) : !this.#down.has(key);
+    return entry ? isEligible(entry) : !this.#down.has(key);
   }
 
   /** Whether the target counts as down. */
@@ -115,9 +115,9 @@ export class Standings implements Disposable {
   /** Takes over one of all pools; gives targets that are to be handed to `follow`. */
   tell(pool: SteeredPool): readonly CheckTarget[] {
     if (!this.#owned.isTold(pool.id)) {
-      const standings = derivedStandings(pool);
-      const isSame = this.#owned.tell(pool.id, standings.map(({ key }) => key));
-      for (const standing of standings) this.#put(standing, isSame ? 0 : 1);
+      const eligibility = derivedEligibility(pool);
+      const isSame = this.#owned.tell(pool.id, eligibility.map(({ key }) => key));
+      for (const rule of eligibility) this.#put(rule, isSame ? 0 : 1);
     }
     return this.#probed.tell(pool.id, checkTargetsOf(pool));
   }
@@ -136,9 +136,9 @@ export class Standings implements Disposable {
 
   /** Takes over one pool, as it is to be answered; what is given is to be handed to `follow`. */
   put(pool: SteeredPool): TargetChange {
-    const standings = derivedStandings(pool);
-    for (const standing of standings) this.#put(standing, 1);
-    for (const key of this.#owned.put(pool.id, standings.map(({ key }) => key))) this.#drop(key);
+    const eligibility = derivedEligibility(pool);
+    for (const rule of eligibility) this.#put(rule, 1);
+    for (const key of this.#owned.put(pool.id, eligibility.map(({ key }) => key))) this.#drop(key);
     return this.#probed.put(pool.id, checkTargetsOf(pool));
   }
 
@@ -162,7 +162,7 @@ export class Standings implements Disposable {
     this.#settle();
   }
 
-  /** Takes verdicts that count; gives every key whose standing may be another one. */
+  /** Takes verdicts that count; gives every key whose eligibility may be another one. */
   judge(changes: readonly PassedChange[]): string[] {
     const keys: string[] = [];
     for (const { key, verdict, isTakenBack } of changes) {
@@ -171,7 +171,7 @@ export class Standings implements Disposable {
       keys.push(key);
       for (const entry of this.#dependents.get(key) ?? []) {
         this.#update(entry, isTakenBack);
-        keys.push(entry.standing.key);
+        keys.push(entry.rule.key);
       }
     }
     this.#settle();
@@ -181,7 +181,7 @@ export class Standings implements Disposable {
   /** What would come of `failBack`. */
   tryFailBack(key: string): FailBackResult {
     const entry = this.#entries.get(key);
-    if (this.isIn(key)) return "was in";
+    if (this.isEligible(key)) return "was in";
     return !entry || !entry.isWell ? "down" : "done";
   }
 
@@ -202,18 +202,18 @@ export class Standings implements Disposable {
   }
 
   /** @param owners how many pools declare it that didn't before */
-  #put(standing: Standing, owners: number): void {
-    const known = this.#entries.get(standing.key);
+  #put(rule: EligibilityRule, owners: number): void {
+    const known = this.#entries.get(rule.key);
     if (known) this.#unlink(known);
     const entry = known ??
-      { standing, owners: 0, isWell: true, out: null, outBefore: null, dueMs: 0, heapIndex: -1 };
+      { rule, owners: 0, isWell: true, out: null, outBefore: null, dueMs: 0, heapIndex: -1 };
     if (!known) {
-      entry.out = this.#restored.get(standing.key) ?? null;
-      this.#entries.set(standing.key, entry);
+      entry.out = this.#restored.get(rule.key) ?? null;
+      this.#entries.set(rule.key, entry);
     }
     entry.owners += owners;
-    entry.standing = standing;
-    for (const { key } of standing.targets) {
+    entry.rule = rule;
+    for (const { key } of rule.targets) {
       const dependents = this.#dependents.get(key);
       if (dependents) dependents.add(entry);
       else this.#dependents.set(key, new Set([entry]));
@@ -231,7 +231,7 @@ export class Standings implements Disposable {
   }
 
   #unlink(entry: Entry): void {
-    for (const { key } of entry.standing.targets) {
+    for (const { key } of entry.rule.targets) {
       const dependents = this.#dependents.get(key);
       dependents?.delete(entry);
       if (dependents?.size === 0) this.#dependents.delete(key);
@@ -241,7 +241,7 @@ export class Standings implements Disposable {
   /** Judges what is new or declared again. */
   #begin(entry: Entry): void {
     entry.isWell = this.#isWell(entry);
-    if (entry.standing.failback === null) {
+    if (entry.rule.failback === null) {
       if (entry.out !== null) this.#setOut(entry, null);
     } else if (!entry.isWell) this.#setOut(entry, { wellSince: null });
     else if (entry.out !== null) {
@@ -253,7 +253,7 @@ export class Standings implements Disposable {
     const isWell = this.#isWell(entry);
     if (isWell === entry.isWell) return;
     entry.isWell = isWell;
-    if (entry.standing.failback === null) return;
+    if (entry.rule.failback === null) return;
     if (!isWell) {
       entry.outBefore = entry.out;
       this.#setOut(entry, { wellSince: null });
@@ -263,7 +263,7 @@ export class Standings implements Disposable {
   }
 
   /** Whether the targets of some address are. */
-  #isWell({ standing: { targets, perAddress, atLeast } }: Entry): boolean {
+  #isWell({ rule: { targets, perAddress, atLeast } }: Entry): boolean {
     let up = 0;
     for (const [i, { key }] of targets.entries()) {
       if (i % perAddress === 0) up = 0;
@@ -274,7 +274,7 @@ export class Standings implements Disposable {
   }
 
   #setOut(entry: Entry, out: Out | null): void {
-    const { standing: { key, failback } } = entry;
+    const { rule: { key, failback } } = entry;
     entry.out = out;
     this.#unsaved.set(key, out);
     this.#waiting.remove(entry);
@@ -305,7 +305,7 @@ export class Standings implements Disposable {
     const keys: string[] = [];
     for (let entry = this.#waiting.peek(); entry && entry.dueMs <= nowMs; entry = this.#waiting.peek()) {
       this.#setOut(entry, null);
-      keys.push(entry.standing.key);
+      keys.push(entry.rule.key);
     }
     this.#settle();
     if (keys.length > 0) this.#options.onChange(keys);
@@ -313,7 +313,7 @@ export class Standings implements Disposable {
 }
 
 interface Entry extends Due {
-  standing: Standing;
+  rule: EligibilityRule;
   /** How many pools declare it. */
   owners: number;
   /** Whether enough of its targets aren't down. */
@@ -324,6 +324,6 @@ interface Entry extends Due {
   outBefore: Out | null;
 }
 
-function isIn({ isWell, out }: Entry): boolean {
+function isEligible({ isWell, out }: Entry): boolean {
   return isWell && out === null;
 }

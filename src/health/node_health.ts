@@ -1,9 +1,9 @@
 /**
  * All that a node knows of the health of its members, joined: the checker's verdicts pass the flip guard, which the
- * canaries advise, and become standings.
+ * canaries advise, and become eligibility.
  *
  * ```text
- * HealthChecker ──▶ FlipGuard ──▶ Standings ──▶ onStandings (the live board)
+ * HealthChecker ──▶ FlipGuard ──▶ Eligibility ──▶ onEligibility (the live board)
  *                      ▲
  *                  Canaries
  * ```
@@ -14,11 +14,11 @@ import { checkTargetOf } from "../desired/check_target.ts";
 import type { AddressesOf } from "../desired/flattened.ts";
 import type { HealthCheck } from "../model/model.ts";
 import {
+  eligibilityKeyOf,
+  type EligibilityMember,
+  type EligibilityPool,
   neededOf,
   plainChecks,
-  standingKeyOf,
-  type StandingMember,
-  type StandingPool,
 } from "../desired/eligibility.ts";
 import { Listeners } from "../listeners.ts";
 import type { Registry } from "../telemetry/metrics.ts";
@@ -26,7 +26,7 @@ import { Canaries, type CanaryTerms } from "./canaries.ts";
 import { FlipGuard, type FlipGuardTerms, type GuardEvent, type PassedChange } from "./flip_guard.ts";
 import { registerGuardMetrics, registerHealthMetrics } from "./metrics.ts";
 import { HealthChecker, type HealthCheckerOptions } from "./health_checker.ts";
-import { type FailBackResult, type Out, Standings } from "./eligibility.ts";
+import { Eligibility, type FailBackResult, type Out } from "./eligibility.ts";
 import { UNKNOWN_VERDICT, type Verdict } from "./verdict.ts";
 
 /** How the node guards itself against wrong verdicts. */
@@ -69,7 +69,7 @@ export interface NodeHealthOptions extends Pick<HealthCheckerOptions, "clock" | 
 /** What is known of a member's health. */
 export interface MemberHealth extends Verdict {
   /** Whether it may be answered, as far as health goes. */
-  readonly standing: "in" | "out";
+  readonly eligible: boolean;
   /** Why it is out, or in although it is down; `null` = it is in because it isn't down. */
   readonly why: string | null;
 }
@@ -77,13 +77,13 @@ export interface MemberHealth extends Verdict {
 /** The health of a node's members. */
 export class NodeHealth implements AsyncDisposable {
   /** Who may be answered. */
-  readonly standings: Standings;
+  readonly eligibility: Eligibility;
   /** Probes the targets. */
   readonly checker: HealthChecker;
   readonly #options: NodeHealthOptions;
   readonly #guard: FlipGuard;
   readonly #canaries: Canaries;
-  readonly #standingsHeard = new Listeners<readonly string[]>();
+  readonly #eligibilityHeard = new Listeners<readonly string[]>();
   readonly #verdictsHeard = new Listeners<readonly PassedChange[]>();
   readonly #guardHeard = new Listeners<GuardEvent>();
   #terms: GuardTerms;
@@ -123,7 +123,7 @@ export class NodeHealth implements AsyncDisposable {
         this.#guardHeard.tell(event);
       },
     });
-    this.standings = new Standings({
+    this.eligibility = new Eligibility({
       clock,
       health: this.checker,
       restored: memory.outs(),
@@ -132,17 +132,17 @@ export class NodeHealth implements AsyncDisposable {
         this.#guard.forget(keys);
         memory.forgetVerdicts(keys);
       },
-      onChange: (keys) => this.#standingsHeard.tell(keys),
+      onChange: (keys) => this.#eligibilityHeard.tell(keys),
     });
     this.#canaries.use(options.guard.canaries);
   }
 
-  /** Tells of every key whose standing may be another one, until it is disposed of. */
-  onStandings(hear: (keys: readonly string[]) => void): Disposable {
-    return this.#standingsHeard.add(hear);
+  /** Tells of every key whose eligibility may be another one, until it is disposed of. */
+  onEligibility(hear: (keys: readonly string[]) => void): Disposable {
+    return this.#eligibilityHeard.add(hear);
   }
 
-  /** Tells of verdicts that count, after `onStandings`, until it is disposed of. */
+  /** Tells of verdicts that count, after `onEligibility`, until it is disposed of. */
   onVerdicts(hear: (changes: readonly PassedChange[]) => void): Disposable {
     return this.#verdictsHeard.add(hear);
   }
@@ -159,22 +159,22 @@ export class NodeHealth implements AsyncDisposable {
   }
 
   /** What is known of a member; one by name is as well as the best of its addresses. */
-  memberHealth(pool: StandingPool, member: StandingMember): MemberHealth {
+  memberHealth(pool: EligibilityPool, member: EligibilityMember): MemberHealth {
     if (member.ipAddress === null) {
       const known = this.#addressed(member).map((address) => this.memberHealth(pool, address));
       return bestOf(known, `no address of ${member.target} is known`);
     }
-    const key = standingKeyOf(pool, member);
-    if (key === null) return { ...UNKNOWN_VERDICT, standing: "in", why: null };
+    const key = eligibilityKeyOf(pool, member);
+    if (key === null) return { ...UNKNOWN_VERDICT, eligible: true, why: null };
     const evidence = this.#evidenceOf(pool, member);
-    const standing = this.standings.isIn(key) ? "in" : "out";
-    return { ...evidence.verdict, standing, why: this.#whyOf(key, evidence) };
+    const eligible = this.eligibility.isEligible(key);
+    return { ...evidence.verdict, eligible, why: this.#whyOf(key, evidence) };
   }
 
   /** Lets a member come back that waits for it; a dry run only says what would come of it. */
   failBack(
-    pool: StandingPool,
-    member: StandingMember,
+    pool: EligibilityPool,
+    member: EligibilityMember,
     { dryRun }: { readonly dryRun: boolean },
   ): FailBackResult {
     if (member.ipAddress !== null) return this.#failBackOne(pool, member, { dryRun });
@@ -185,24 +185,24 @@ export class NodeHealth implements AsyncDisposable {
   }
 
   #failBackOne(
-    pool: StandingPool,
-    member: StandingMember,
+    pool: EligibilityPool,
+    member: EligibilityMember,
     { dryRun }: { readonly dryRun: boolean },
   ): FailBackResult {
-    const key = standingKeyOf(pool, member);
+    const key = eligibilityKeyOf(pool, member);
     if (key === null) return "was in";
-    return dryRun ? this.standings.tryFailBack(key) : this.standings.failBack(key);
+    return dryRun ? this.eligibility.tryFailBack(key) : this.eligibility.failBack(key);
   }
 
   /** Stops; resolves when no probe is under way any more. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#guard[Symbol.dispose]();
-    this.standings[Symbol.dispose]();
+    this.eligibility[Symbol.dispose]();
     await Promise.all([this.#canaries[Symbol.asyncDispose](), this.checker[Symbol.asyncDispose]()]);
   }
 
   /** What a member by name is probed as. */
-  #addressed(member: StandingMember): (StandingMember & { readonly ipAddress: string })[] {
+  #addressed(member: EligibilityMember): (EligibilityMember & { readonly ipAddress: string })[] {
     return this.#options.addressesOf(member.target!).map((ipAddress) => ({ ...member, ipAddress }));
   }
 
@@ -212,18 +212,18 @@ export class NodeHealth implements AsyncDisposable {
   }
 
   #pass(changes: readonly PassedChange[]): void {
-    this.#standingsHeard.tell(this.standings.judge(changes));
+    this.#eligibilityHeard.tell(this.eligibility.judge(changes));
     this.#verdictsHeard.tell(changes);
     this.#options.memory.keepVerdicts(changes.map(({ key, verdict }) => [key, verdict]));
   }
 
-  #evidenceOf({ healthCheck }: StandingPool, member: StandingMember): Evidence {
+  #evidenceOf({ healthCheck }: EligibilityPool, member: EligibilityMember): Evidence {
     const checks = plainChecks(healthCheck!).map((check): Checked => {
       const target = checkTargetOf({ ...member, ipAddress: member.ipAddress! }, check);
       return {
         name: `${check.type} ${target.port}`,
         verdict: this.checker.verdict(target.key),
-        countsAsDown: this.standings.isDown(target.key),
+        countsAsDown: this.eligibility.isDown(target.key),
         isHeld: this.#guard.holds(target.key),
       };
     });
@@ -231,10 +231,10 @@ export class NodeHealth implements AsyncDisposable {
   }
 
   #whyOf(key: string, { checks, needed }: Evidence): string | null {
-    if (this.standings.isIn(key)) {
+    if (this.eligibility.isEligible(key)) {
       return checks.some(({ isHeld }) => isHeld) ? HELD[this.#guard.holding ?? "flips"] : null;
     }
-    const waiting = this.standings.waiting(key);
+    const waiting = this.eligibility.waiting(key);
     if (waiting === "for an operator") return "failback: waits for an operator";
     if (waiting !== null) return `failback: ${Math.ceil(waiting.leftMs / 1000)} s to go`;
     const down = checks.filter(({ countsAsDown }) => countsAsDown);
@@ -270,12 +270,12 @@ const STATES_BEST_FIRST: readonly Verdict["state"][] = ["healthy", "unknown", "u
 
 /** What the addresses of a name say of it. */
 function bestOf(known: readonly MemberHealth[], whyNone: string): MemberHealth {
-  const within = known.filter(({ standing }) => standing === "in");
+  const within = known.filter(({ eligible }) => eligible);
   const best =
     (within.length > 0 ? within : known).toSorted((a, b) =>
       STATES_BEST_FIRST.indexOf(a.state) - STATES_BEST_FIRST.indexOf(b.state)
     )[0];
-  if (!best) return { ...UNKNOWN_VERDICT, standing: "out", why: whyNone };
+  if (!best) return { ...UNKNOWN_VERDICT, eligible: false, why: whyNone };
   if (within.length === known.length) return best;
   return { ...best, why: `${within.length} of ${known.length} addresses are up` };
 }

@@ -48,7 +48,7 @@ export function poolStateOf(
     members++;
     const isOut = ruling !== null && ruling.state !== "up" && drainShare(ruling, nowMs) === 0;
     if (isOut) forcedOut++;
-    if (ruling?.state === "up" || (!isOut && healthOf(member).standing === "in")) eligible++;
+    if (ruling?.state === "up" || (!isOut && healthOf(member).eligible)) eligible++;
   }
   const answersWhenDown = family !== null
     ? `NODATA for ${family === 4 ? "A" : "AAAA"}`

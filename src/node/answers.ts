@@ -83,7 +83,7 @@ export class Answers implements AsyncDisposable {
       addressesOf: names.addressesOf,
       changes: changesOf(store),
       overridden: (pool) => applyOverrides(pool, store.overrides.index(), clock.unixMs()),
-      standings: health.standings,
+      eligibility: health.eligibility,
       geo: () => this.#ingredients.geo,
       ...{ clock, log },
       keeper: keeperOf({ store, settings: () => this.#ingredients.settings, log }),
@@ -164,8 +164,8 @@ export class Answers implements AsyncDisposable {
     { names, health, geo, overrides }: Sources,
   ): void {
     const { publisher } = this;
-    this.#joints.use(health.onStandings((keys) => publisher.judge(keys)));
-    this.#joints.use(geo.onChange(() => publisher.touchAtlas()));
+    this.#joints.use(health.onEligibility((keys) => publisher.judge(keys)));
+    this.#joints.use(geo.onChange(() => publisher.touchGeoData()));
     this.#joints.use(overrides.onDue((poolIds) => publisher.touchPools(poolIds)));
     this.#joints.use(
       names.onChange((targets) =>

@@ -11,7 +11,7 @@
  *
  * @module
  */
-import type { Place } from "../geo/location.ts";
+import type { Location } from "../geo/location.ts";
 import type { Clock } from "../clock.ts";
 import type { CheckTarget } from "../desired/check_target.ts";
 import {
@@ -25,10 +25,10 @@ import { FALLBACK_POOL, poolOfFallback } from "../desired/fallback.ts";
 import { type AddressesOf, flattenedPool } from "../desired/flattened.ts";
 import type { Fallback, Pool, Service, Zone } from "../model/model.ts";
 import type { Fleet } from "../dns/fleet.ts";
-import { standingKeyOf } from "../desired/eligibility.ts";
+import { eligibilityKeyOf } from "../desired/eligibility.ts";
 import type { Measured } from "../health/round_trips.ts";
-import type { Standings } from "../health/eligibility.ts";
-import type { Atlas } from "../geo/geo_data.ts";
+import type { Eligibility } from "../health/eligibility.ts";
+import type { GeoData } from "../geo/geo_data.ts";
 import { LiveBoard, type SlotVerdict } from "../snapshot/live.ts";
 import { OutOfRoom } from "../snapshot/memory.ts";
 import { inSlices, toEnd } from "../slices.ts";
@@ -73,9 +73,9 @@ export interface TablesKeeper {
 /** What is known of clients and members, by the settings of some time. */
 export interface Geo {
   /** Of clients, at this moment. */
-  readonly atlas: Atlas;
+  readonly geoData: GeoData;
   /** Where a member stands, if anything says so. */
-  readonly placeOf: (member: SteeredMember) => Place | null;
+  readonly locationOf: (member: SteeredMember) => Location | null;
 }
 
 /** What a publisher works with. */
@@ -91,9 +91,9 @@ export interface PublisherOptions {
   /** What is known of members by name. */
   readonly addressesOf: AddressesOf;
   /** Knows who may be answered, and has probed what that depends on. */
-  readonly standings: Pick<
-    Standings,
-    "put" | "remove" | "begin" | "tell" | "end" | "giveUp" | "replace" | "follow" | "isIn"
+  readonly eligibility: Pick<
+    Eligibility,
+    "put" | "remove" | "begin" | "tell" | "end" | "giveUp" | "replace" | "follow" | "isEligible"
   >;
   /** What the next whole snapshot goes by; tables go by the same as long as they are answered. */
   readonly geo: () => Geo;
@@ -129,7 +129,7 @@ interface Edition {
   /** What the settings of its making make of zones and of the fallback. */
   readonly desired: Pick<MergedDesired, "zoneOf" | "fallbackOf">;
   /** What was known of clients then. */
-  readonly atlas: Atlas;
+  readonly geoData: GeoData;
   /** What is known of clients by the same settings, now. */
   readonly geo: Geo;
   /** Generation that they hold. */
@@ -218,7 +218,7 @@ export class Publisher implements AsyncDisposable {
   }
 
   /** Says that other things are known of clients, and perhaps of where members stand. */
-  touchAtlas(): void {
+  touchGeoData(): void {
     this.touch(false);
   }
 
@@ -283,18 +283,18 @@ export class Publisher implements AsyncDisposable {
     for (const board of this.#boards()) board.setRoundTrips(roundTrips);
   }
 
-  /** Puts the standings of these keys onto the board, and so into the very next answer. */
+  /** Puts the eligibility of these keys onto the board, and so into the very next answer. */
   judge(keys: Iterable<string>): void {
     if (this.#compare(keys)) this.#options.onAnswersChanged();
   }
 
   /** Whether anything on a board was made another. */
   #compare(keys: Iterable<string>): boolean {
-    const { standings, clock } = this.#options;
+    const { eligibility, clock } = this.#options;
     const verdicts: SlotVerdict[] = [];
     for (const key of keys) {
       const slot = this.#healthSlots.find(key);
-      if (slot !== undefined) verdicts.push({ slot, up: standings.isIn(key) });
+      if (slot !== undefined) verdicts.push({ slot, up: eligibility.isEligible(key) });
     }
     let isOther = false;
     for (const board of this.#boards()) {
@@ -309,7 +309,7 @@ export class Publisher implements AsyncDisposable {
     return this.#nextBoard ? [this.#board, this.#nextBoard] : [this.#board];
   }
 
-  /** Puts every standing onto the boards; a slot may have meant another one before. */
+  /** Puts every eligibility onto the boards; a slot may have meant another one before. */
   *#judgeAll(): Generator<void> {
     let keys: string[] = [];
     for (const [key] of this.#healthSlots.each()) {
@@ -356,15 +356,15 @@ export class Publisher implements AsyncDisposable {
     if (!isWritten) return;
     const isBoardFull = this.#isBoardFull(present.tables);
     if (isBoardFull) this.#board = this.#grown(present.tables);
-    if (isBoardFull || (this.#hasOtherAtlas() && !arePlacesOld)) {
-      await this.#handOver(arePlacesOld ? this.#snapshot.atlas : present.geo.atlas);
+    if (isBoardFull || (this.#hasOtherGeoData() && !arePlacesOld)) {
+      await this.#handOver(arePlacesOld ? this.#snapshot.geoData : present.geo.geoData);
     }
     this.#tellPublished();
   }
 
   /** Hands the present tables and the board to the workers. */
-  async #handOver(atlas: Atlas): Promise<void> {
-    this.#snapshot = { ...this.#present.tables.snapshot, atlas, epoch: ++this.#epoch };
+  async #handOver(geoData: GeoData): Promise<void> {
+    this.#snapshot = { ...this.#present.tables.snapshot, geoData, epoch: ++this.#epoch };
     await this.#fleet?.publish(this.#snapshot, this.#board);
   }
 
@@ -398,9 +398,9 @@ export class Publisher implements AsyncDisposable {
     yield* edition.tables.change(this.#writing(edition, gathered, board));
     edition.written = gathered.generation;
     for (const id of due) edition.due.delete(id);
-    const { standings } = this.#options;
-    for (const [id, pool] of gathered.pools) if (!pool) standings.follow(standings.remove(id));
-    if (gathered.fallback === null) standings.follow(standings.remove(FALLBACK_POOL));
+    const { eligibility } = this.#options;
+    for (const [id, pool] of gathered.pools) if (!pool) eligibility.follow(eligibility.remove(id));
+    if (gathered.fallback === null) eligibility.follow(eligibility.remove(FALLBACK_POOL));
     return true;
   }
 
@@ -475,13 +475,13 @@ export class Publisher implements AsyncDisposable {
     return flattenedPool(overridden(steeredPool(pool)), addressesOf);
   }
 
-  /** Has a pool's members probed, and their standings on the board before any answer reads the pool. */
+  /** Has a pool's members probed, and their eligibility on the board before any answer reads the pool. */
   #follow(pool: SteeredPool, board: LiveBoard): void {
-    const { standings } = this.#options;
-    standings.follow(standings.put(pool));
+    const { eligibility } = this.#options;
+    eligibility.follow(eligibility.put(pool));
     // A slot that is new or free again may say anything.
     const keys = [...pool.members, ...pool.named?.members ?? []].filter(({ enabled }) => enabled)
-      .map((member) => standingKeyOf(pool, member)).filter((key) => key !== null);
+      .map((member) => eligibilityKeyOf(pool, member)).filter((key) => key !== null);
     for (const key of keys) this.#healthSlots.of(key);
     const healthSlots = this.#healthSlots.size;
     if (!board.holds({ healthSlots, ticketSlots: 0 })) throw new OutOfRoom(`${healthSlots} health slots`);
@@ -490,7 +490,7 @@ export class Publisher implements AsyncDisposable {
 
   /** Begins with the tables of the last run and makes up for what was changed since; `null` when that can't be done. */
   #takeOver(): Edition | null {
-    const { keeper, changes, standings, log } = this.#options;
+    const { keeper, changes, eligibility, log } = this.#options;
     const kept = keeper?.load();
     if (!kept || kept.generation > changes.generation()) return null;
     const desired = this.#options.desired();
@@ -499,9 +499,9 @@ export class Publisher implements AsyncDisposable {
     if (tables.needsMoreThanKept) return null;
     const edition = this.#editionOf(tables, { desired, geo, written: kept.generation });
     this.#kept = kept.generation;
-    const followed = standings.replace(desired);
+    const followed = eligibility.replace(desired);
     if (this.#isBoardFull(tables)) this.#board = this.#grown(tables);
-    standings.follow(followed);
+    eligibility.follow(followed);
     toEnd(this.#judgeAll());
     // What they answered then is another matter: overrides begin and end while nothing looks.
     for (const id of changes.overriddenPools()) edition.due.add(id);
@@ -574,7 +574,7 @@ export class Publisher implements AsyncDisposable {
       throw error;
     } finally {
       if (this.#present !== next && !this.#ending.signal.aborted) {
-        await this.#inSlices(this.#followingGone(this.#options.standings.giveUp()));
+        await this.#inSlices(this.#followingGone(this.#options.eligibility.giveUp()));
       }
       this.#nextBoard = null;
       this.#dueSince = null;
@@ -596,12 +596,12 @@ export class Publisher implements AsyncDisposable {
     desired: MergedDesired,
     { geo, targetsAtATime }: { readonly geo: Geo; readonly targetsAtATime: number },
   ): Generator<void, Edition> {
-    const { standings } = this.#options;
-    standings.begin();
+    const { eligibility } = this.#options;
+    eligibility.begin();
     const added: CheckTarget[] = [];
     const tell = (pool: SteeredPool) => {
-      if (pool.healthCheck !== null) added.push(...standings.tell(pool));
-      if (added.length >= targetsAtATime) standings.follow({ added: added.splice(0), gone: [] });
+      if (pool.healthCheck !== null) added.push(...eligibility.tell(pool));
+      if (added.length >= targetsAtATime) eligibility.follow({ added: added.splice(0), gone: [] });
     };
     const pools = yield* desired.prepare();
     const told = {
@@ -620,7 +620,7 @@ export class Publisher implements AsyncDisposable {
       expected: pools * 2,
     });
     if (desired.fallback) tell(steeredPool(poolOfFallback(desired.fallback)));
-    standings.follow({ added, gone: [] });
+    eligibility.follow({ added, gone: [] });
     return this.#editionOf(tables, { desired, geo, written: desired.generation });
   }
 
@@ -629,9 +629,9 @@ export class Publisher implements AsyncDisposable {
     { desired, geo, written }: Pick<Edition, "desired" | "geo" | "written">,
   ): Edition {
     const { zoneOf, fallbackOf } = desired;
-    const { atlas } = tables.snapshot;
+    const { geoData } = tables.snapshot;
     const due = this.#dueSince ?? new Set<string>();
-    return { tables, desired: { zoneOf, fallbackOf }, atlas, geo, written, due, isFull: false };
+    return { tables, desired: { zoneOf, fallbackOf }, geoData, geo, written, due, isFull: false };
   }
 
   /** Puts new tables in the place of the present ones, with what was changed since written into them; whether that was done. */
@@ -652,7 +652,7 @@ export class Publisher implements AsyncDisposable {
     this.#present = next;
     const arePlacesOld = this.#arePlacesOld(next);
     this.#wantsWhole ||= arePlacesOld;
-    await this.#handOver(arePlacesOld ? next.atlas : next.geo.atlas);
+    await this.#handOver(arePlacesOld ? next.geoData : next.geo.geoData);
     this.#tellPublished();
     await this.#inSlices(this.#forgetting());
     return true;
@@ -661,12 +661,12 @@ export class Publisher implements AsyncDisposable {
   /** Gives up what only the tables before needed. */
   *#forgetting(): Generator<void> {
     yield* this.#healthSlots.endingRound();
-    yield* this.#followingGone(this.#options.standings.end());
+    yield* this.#followingGone(this.#options.eligibility.end());
   }
 
   *#followingGone(gone: Generator<readonly string[]>): Generator<void> {
     for (const keys of gone) {
-      if (keys.length > 0) this.#options.standings.follow({ added: [], gone: keys });
+      if (keys.length > 0) this.#options.eligibility.follow({ added: [], gone: keys });
       yield;
     }
   }
@@ -685,18 +685,18 @@ export class Publisher implements AsyncDisposable {
 
   #compileOptions(geo: Geo): CompileOptions {
     return {
-      ...{ epoch: ++this.#epoch, healthSlots: this.#healthSlots, atlas: geo.atlas },
-      placeOf: (member) => geo.placeOf(member),
+      ...{ epoch: ++this.#epoch, healthSlots: this.#healthSlots, geoData: geo.geoData },
+      locationOf: (member) => geo.locationOf(member),
     };
   }
 
-  #hasOtherAtlas(): boolean {
-    return this.#snapshot.atlas.edition !== this.#present.geo.atlas.edition;
+  #hasOtherGeoData(): boolean {
+    return this.#snapshot.geoData.edition !== this.#present.geo.geoData.edition;
   }
 
   /** Whether members may stand elsewhere, because other databases say where. */
-  #arePlacesOld({ tables, geo, atlas: { city: before } }: Edition): boolean {
-    const { city } = geo.atlas;
+  #arePlacesOld({ tables, geo, geoData: { city: before } }: Edition): boolean {
+    const { city } = geo.geoData;
     return tables.asksForPlaces &&
       (city.length !== before.length || city.some((file, i) => file !== before[i]));
   }

@@ -8,11 +8,11 @@ import { OverrideClock, registerOverrideMetrics } from "../change/override_clock
 import { runQuery } from "../dns_client.ts";
 import { UDP_SIZE_MAX } from "../dns/engine.ts";
 import { Failovers } from "../explain/failovers.ts";
-import { AtlasFiles } from "../geo/geo_files.ts";
+import { GeoFiles } from "../geo/geo_files.ts";
 import { type GuardTerms, NodeHealth } from "../health/node_health.ts";
 import { createProbe } from "../health/probe.ts";
 import type { AskResolver } from "../resolver/lookup.ts";
-import { Names } from "../resolver/member_resolver.ts";
+import { MemberResolver } from "../resolver/member_resolver.ts";
 import { systemResolvers } from "../resolver/system_resolvers.ts";
 import type { Settings } from "../settings/settings.ts";
 import { VERSION } from "../version.ts";
@@ -23,11 +23,11 @@ import { healthMemory, namesMemory } from "./observations.ts";
 /** What answers follow from besides the model. */
 export interface Sources {
   /** The addresses of members by name. */
-  readonly names: Names;
+  readonly names: MemberResolver;
   /** Who may be answered. */
   readonly health: NodeHealth;
   /** Where clients and members are. */
-  readonly geo: AtlasFiles;
+  readonly geo: GeoFiles;
   /** What time does to overrides. */
   readonly overrides: OverrideClock;
   /** What past failovers took. */
@@ -46,7 +46,7 @@ export async function openSources(
   const { settings, store, changes, clock, rng, log, registry } = ground;
   const start = settings();
   const names = lifetime.use(
-    new Names({
+    new MemberResolver({
       terms: start.names,
       systemResolvers,
       ask: askResolver,
@@ -65,7 +65,7 @@ export async function openSources(
   );
   const failovers = new Failovers(clock);
   lifetime.use(health.onVerdicts((verdicts) => failovers.note(verdicts)));
-  const geo = lifetime.use(new AtlasFiles({ settings: start, clock, log, registry }));
+  const geo = lifetime.use(new GeoFiles({ settings: start, clock, log, registry }));
   await geo.reload();
   // Before the first snapshot: an override that begins in between is met here, and written by it.
   const overrides = new OverrideClock({ store, changes, clock, log });

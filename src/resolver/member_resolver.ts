@@ -60,7 +60,7 @@ const JITTER_SHARE = 1 / 10;
 const EMPTY_NEEDED = 2;
 
 /** Keeps the addresses of names. */
-export class Names implements AsyncDisposable {
+export class MemberResolver implements AsyncDisposable {
   readonly #options: NamesOptions;
   readonly #entries = new Map<string, Entry>();
   readonly #kept: Map<string, readonly string[]>;

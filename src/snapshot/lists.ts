@@ -6,8 +6,8 @@
 import { checkTargetOf } from "../desired/check_target.ts";
 import type { SteeredGeoRule, SteeredMember, SteeredPool } from "../desired/desired.ts";
 import { weigher } from "../desired/effective_weight.ts";
-import { plainChecks, standingKeyOf } from "../desired/eligibility.ts";
-import { type Place, twoLetters } from "../geo/location.ts";
+import { eligibilityKeyOf, plainChecks } from "../desired/eligibility.ts";
+import { type Location, twoLetters } from "../geo/location.ts";
 import { type Family, ipv4Number, parseIp, parsePrefix } from "../ip.ts";
 import { type Algorithm, ALGORITHMS } from "../model/model.ts";
 import { lowerCaseName, nameToWire } from "../wire/name.ts";
@@ -47,10 +47,10 @@ export interface ListsOptions {
   readonly records: Words;
   /** For names as which members are answered. */
   readonly heap: Bytes;
-  /** Health slots by standing. */
+  /** Health slots by eligibility. */
   readonly healthSlots: Slots;
   /** Where a member stands, if that is known. */
-  readonly placeOf: (member: SteeredMember) => Place | null;
+  readonly locationOf: (member: SteeredMember) => Location | null;
 }
 
 /** Ids given to lists, and room. */
@@ -68,7 +68,7 @@ export class Lists {
   readonly #records: Words;
   readonly #heap: Bytes;
   readonly #healthSlots: Slots;
-  readonly #placeOf: (member: SteeredMember) => Place | null;
+  readonly #locationOf: (member: SteeredMember) => Location | null;
   readonly #measured = new Map<number, { readonly slot: number; readonly key: string }>();
   #empty = 0;
   #count = 0;
@@ -76,11 +76,11 @@ export class Lists {
   #isSealed = false;
 
   /** Writes nothing yet. */
-  constructor({ records, heap, healthSlots, placeOf }: ListsOptions) {
+  constructor({ records, heap, healthSlots, locationOf }: ListsOptions) {
     this.#records = records;
     this.#heap = heap;
     this.#healthSlots = healthSlots;
-    this.#placeOf = placeOf;
+    this.#locationOf = locationOf;
   }
 
   /** Writes the one list record of all lists without members; before any other. */
@@ -201,8 +201,8 @@ export class Lists {
     const weightOf = weigher(pool);
     for (const [i, member] of members.entries()) {
       const at = list + LIST.members + i * LIST.memberSize;
-      const standing = standingKeyOf(pool, member);
-      const slot = standing === null ? 0 : this.#healthSlots.of(standing);
+      const key = eligibilityKeyOf(pool, member);
+      const slot = key === null ? 0 : this.#healthSlots.of(key);
       this.#records.set(at + LIST.memberSlot, slot);
       this.#records.set(at + LIST.memberRank, (member.priority << 16 | weightOf(member)) >>> 0);
       const ipv4 = family === 4 && member.ipAddress !== null ? ipv4Number(member.ipAddress) : -1;
@@ -261,15 +261,15 @@ export class Lists {
 
   /** Writes latitude and, in the next word, longitude. */
   #writePlace(at: number, member: SteeredMember): void {
-    const place = this.#placeOf({ ...member, ipAddress: firstAddress(member) });
+    const place = this.#locationOf({ ...member, ipAddress: firstAddress(member) });
     if (member.latitude === null) this.#records.set(ROOT.asksForPlaces, 1);
     this.#records.set(at, place ? Math.round(place.latitude * PLACE_UNITS) : NO_PLACE);
     this.#records.set(at + 1, place ? Math.round(place.longitude * PLACE_UNITS) : 0);
   }
 
   #writeOutsider(at: number, member: SteeredMember, pool: SteeredPool): void {
-    const standing = standingKeyOf(pool, member);
-    const slot = standing === null ? 0 : this.#healthSlots.of(standing);
+    const key = eligibilityKeyOf(pool, member);
+    const slot = key === null ? 0 : this.#healthSlots.of(key);
     this.#records.set(at + OUTSIDER.slot, isOf(member, 4) || isOf(member, 6) ? slot : NO_SLOT);
     this.#writePlace(at + OUTSIDER.placeLatitude, member);
     const first = firstAddress(member);
@@ -300,7 +300,7 @@ export class Lists {
 }
 
 /** Where a member stands that says it itself. */
-export function ownPlace({ latitude, longitude }: SteeredMember): Place | null {
+export function ownLocation({ latitude, longitude }: SteeredMember): Location | null {
   return latitude === null || longitude === null ? null : { latitude, longitude };
 }
 

@@ -12,7 +12,7 @@
  *
  * @module
  */
-import type { Place } from "../geo/location.ts";
+import type { Location } from "../geo/location.ts";
 import {
   type Desired,
   type DesiredZone,
@@ -26,9 +26,9 @@ import { type Fallback, ON_ALL_DOWN } from "../model/model.ts";
 import { plainChecks } from "../desired/eligibility.ts";
 import type { Family } from "../ip.ts";
 import { nameToWire } from "../wire/name.ts";
-import { type Atlas, EMPTY_ATLAS } from "../geo/geo_data.ts";
+import { EMPTY_GEO_DATA, type GeoData } from "../geo/geo_data.ts";
 import { ENTRY, LIST, MAGIC, NEED_PERCENT, plannedWord, POOL, ROOT, SERVICE } from "./layout.ts";
-import { type KeptLists, Lists, ownPlace } from "./lists.ts";
+import { type KeptLists, Lists, ownLocation } from "./lists.ts";
 import type { LiveBoard } from "./live.ts";
 import { Bytes, type SharedBytes, Words } from "./memory.ts";
 import { NameTable } from "./name_table.ts";
@@ -49,9 +49,9 @@ export interface CompileOptions {
   /** Health slots by check-target key; slot 0 is reserved for members that aren't checked. */
   readonly healthSlots: Slots;
   /** What is known of clients; nothing unless given. */
-  readonly atlas?: Atlas;
+  readonly geoData?: GeoData;
   /** Where a member is, if that is known; where it says itself unless given. */
-  readonly placeOf?: (member: SteeredMember) => Place | null;
+  readonly locationOf?: (member: SteeredMember) => Location | null;
   /** The tables before these: services that were in them go on rotating where they are. */
   readonly previous?: Tables | undefined;
   /** How many pools and services there will be, about: room that needn't be made bit by bit. */
@@ -91,7 +91,7 @@ export class Tables {
   readonly #defaultTtl: number;
   readonly #epoch: number;
   readonly #healthSlots: Slots;
-  readonly #atlas: Atlas;
+  readonly #geoData: GeoData;
   readonly #tickets: Tickets;
   readonly #records: Words;
   readonly #heap: Bytes;
@@ -132,8 +132,8 @@ export class Tables {
       epoch,
       healthSlots,
       previous,
-      atlas = EMPTY_ATLAS,
-      placeOf = ownPlace,
+      geoData = EMPTY_GEO_DATA,
+      locationOf = ownLocation,
       expected = 0,
       seed = drawSeed(),
     }: CompileOptions,
@@ -146,13 +146,13 @@ export class Tables {
     this.#defaultTtl = desired.defaultTtl;
     this.#epoch = epoch;
     this.#healthSlots = healthSlots;
-    this.#atlas = atlas;
+    this.#geoData = geoData;
     this.#tickets = new Tickets(previous);
     const names = Math.max(expected / 2, before.names);
     this.#table = new NameTable({ ...memory, seed, expected: names });
     this.#names = new NameTree(this.#table, memory);
     this.#zones = new Zones(desired, { names: this.#names, ...memory });
-    this.#lists = new Lists({ ...memory, healthSlots, placeOf });
+    this.#lists = new Lists({ ...memory, healthSlots, locationOf });
     this.#seed = seed;
   }
 
@@ -212,7 +212,7 @@ export class Tables {
       names: this.#table.buffer,
       records: this.#records.buffer,
       heap: this.#heap.buffer,
-      atlas: this.#atlas,
+      geoData: this.#geoData,
     };
   }
 

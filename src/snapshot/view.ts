@@ -7,7 +7,7 @@
  *
  * @module
  */
-import type { Atlas } from "../geo/geo_data.ts";
+import type { GeoData } from "../geo/geo_data.ts";
 import type { Family } from "../ip.ts";
 import {
   ENTRY,
@@ -46,7 +46,7 @@ export interface Snapshot {
   /** Bytes that records refer to. */
   readonly heap: SharedArrayBuffer;
   /** What is known of clients. */
-  readonly atlas: Atlas;
+  readonly geoData: GeoData;
 }
 
 /** A snapshot opened for reading; opening allocates, reading doesn't. */
@@ -89,7 +89,7 @@ export class SnapshotView {
 
   /** Moves on by two with each change that takes several words, and is odd while these are written. */
   get changes(): number {
-    return Atomics.load(this.records, ROOT.changes);
+    return this.records[ROOT.changes]!;
   }
 
   /** Service record of the static fallback, or 0. */
@@ -480,7 +480,7 @@ export function isInBothLists(records: Records, list: number, index: number): bo
 }
 
 /** Where the index-th member stands, degrees; `null` = that isn't known. */
-export function placeOf(records: Records, list: number, index: number): Location | null {
+export function locationOf(records: Records, list: number, index: number): Location | null {
   const facts = factsOf(records, list);
   return facts === 0 ? null : locationAt(records, placeAt(facts, index) + FACTS.placeLatitude);
 }

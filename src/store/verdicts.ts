@@ -49,7 +49,7 @@ export class Verdicts {
     this.#write(targets, (target) => this.#database.run("DELETE FROM verdicts WHERE target = ?", target));
   }
 
-  /** Who was out under a failback policy, by standing key (`desired/eligibility.ts`). */
+  /** Who was out under a failback policy, by eligibility key (`desired/eligibility.ts`). */
   *eachOut(): Generator<readonly [standing: string, out: Out]> {
     const rows = this.#database.iterate<Out & { readonly standing: string }>(
       "SELECT standing, well_since AS wellSince FROM standings_out",

@@ -110,7 +110,7 @@ function fail(message: string): never {
 }
 
 /** Where in the text the scanner is. */
-interface Place {
+interface Position {
   readonly at: number;
   readonly line: number;
   readonly lineStart: number;
@@ -143,7 +143,7 @@ class Scanner {
     if (this.#at >= this.#text.length) return null;
     const tokens: Token[] = [];
     const startsBlank = isBlank(this.#text[this.#at]!);
-    let opened: Place | null = null;
+    let opened: Position | null = null;
     let depth = 0;
     while (this.#at < this.#text.length) {
       const char = this.#text[this.#at]!;
@@ -172,7 +172,7 @@ class Scanner {
   }
 
   /** Reports the unclosed parenthesis and goes on at the next line that looks like a new record. */
-  #resumeBehind(opened: Place): Entry {
+  #resumeBehind(opened: Position): Entry {
     const { at, line, lineStart } = opened;
     this.#report({ line, column: at - lineStart + 1, message: '"(" is never closed; add the ")"' });
     if (this.#resumed) return NO_TOKENS;
@@ -237,7 +237,7 @@ class Scanner {
     this.#line++;
   }
 
-  #place(): Place {
+  #place(): Position {
     return { at: this.#at, line: this.#line, lineStart: this.#lineStart };
   }
 

@@ -52,7 +52,7 @@ export function apiWorld(overrides: Partial<ApiParts> = {}): ApiWorld {
     ports: new Ports(),
     node: {
       settled: () => Promise.resolve(),
-      memberHealth: () => ({ ...UNKNOWN_VERDICT, standing: "in", why: null }),
+      memberHealth: () => ({ ...UNKNOWN_VERDICT, eligible: true, why: null }),
       poolState: () => null,
       lackOfRule: () => null,
       failBack: () => "was in",

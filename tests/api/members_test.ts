@@ -5,7 +5,7 @@
  */
 import assert from "node:assert/strict";
 import type { Member } from "../../src/model/model.ts";
-import type { StandingPool } from "../../src/desired/eligibility.ts";
+import type { EligibilityPool } from "../../src/desired/eligibility.ts";
 import type { MemberHealth } from "../../src/health/node_health.ts";
 import type { FailBackResult } from "../../src/health/eligibility.ts";
 import { createLogger } from "../../src/telemetry/log.ts";
@@ -17,14 +17,14 @@ const DOWN: MemberHealth = {
   lastError: "connection refused",
   latencyMs: null,
   checkedAt: 1_767_225_601_000,
-  standing: "out",
+  eligible: false,
   why: "down by its check: connection refused",
 };
 
 Deno.test("a member shows what is known of it under its pool's check and failback policy", async () => {
-  const asked: [string | null, string | undefined, StandingPool["failback"]][] = [];
+  const asked: [string | null, string | undefined, EligibilityPool["failback"]][] = [];
   const { parts } = apiWorld();
-  const memberHealth = ({ healthCheck, failback }: StandingPool, { ipAddress }: Member) => {
+  const memberHealth = ({ healthCheck, failback }: EligibilityPool, { ipAddress }: Member) => {
     asked.push([ipAddress, healthCheck?.type, failback]);
     return DOWN;
   };
@@ -57,7 +57,7 @@ for (const [result, query, status, isLogged] of FAIL_BACKS) {
     const asked: boolean[] = [];
     const logged: string[] = [];
     const { parts } = apiWorld();
-    const failBack = (_pool: StandingPool, _member: Member, { dryRun }: { readonly dryRun: boolean }) => {
+    const failBack = (_pool: EligibilityPool, _member: Member, { dryRun }: { readonly dryRun: boolean }) => {
       asked.push(dryRun);
       return result;
     };

@@ -1,15 +1,15 @@
 /** @module Tests of great circles and of the table of continents. */
 import { equal, ok } from "node:assert/strict";
 import fc from "fast-check";
-import { continentOf, haversineKm, type Place, twoLetters, unitVector } from "../../src/geo/location.ts";
+import { continentOf, haversineKm, type Location, twoLetters, unitVector } from "../../src/geo/location.ts";
 
-const places: fc.Arbitrary<Place> = fc.record({
+const places: fc.Arbitrary<Location> = fc.record({
   latitude: fc.double({ min: -90, max: 90, noNaN: true }),
   longitude: fc.double({ min: -180, max: 180, noNaN: true }),
 });
 
 /** Kilometres by the spherical law of cosines. */
-const DISTANCES: readonly (readonly [what: string, from: Place, to: Place, km: number])[] = [
+const DISTANCES: readonly (readonly [what: string, from: Location, to: Location, km: number])[] = [
   ["nowhere", { latitude: 50.1, longitude: 8.7 }, { latitude: 50.1, longitude: 8.7 }, 0],
   ["pole to pole", { latitude: 90, longitude: 0 }, { latitude: -90, longitude: 123 }, 20015.1],
   ["a degree of the equator", { latitude: 0, longitude: 179.5 }, { latitude: 0, longitude: -179.5 }, 111.195],

@@ -13,7 +13,7 @@ const MEMBER = {
   ipAddress: "192.0.2.1",
   target: null,
   port: 443,
-  health: { state: "healthy", standing: "in", why: null },
+  health: { state: "healthy", eligible: true, why: null },
 };
 const WORLD: Script = {
   "GET /pools": [{ id: POOL, name: "web" }],
@@ -36,7 +36,7 @@ for (
     const { exitCode, stdout, last } = await pleiades(reference, "--reason", "looks well");
     equal(exitCode, 0);
     deepEqual([last?.line, last?.body], [`POST /members/${ID}/failback`, '{"reason":"looks well"}']);
-    match(stdout, /^member .*\n192\.0\.2\.1:443 +healthy +in +-/);
+    match(stdout, /^member .*\n192\.0\.2\.1:443 +healthy +yes +-/);
   });
 }
 

@@ -181,7 +181,7 @@ Deno.test("lists show how many members of a pool may be answered, and ids only w
   match((await pleiades(script, "pools list -o wide")).stdout, new RegExp(` ${WEB}$`, "m"));
 });
 
-const SICK = { state: "unhealthy", standing: "out", why: "down by its check: connection refused" };
+const SICK = { state: "unhealthy", eligible: false, why: "down by its check: connection refused" };
 const OVERRIDE = { state: "down", owner: "alice", reason: "disk is failing" };
 for (
   const [member, answered, why] of [
@@ -190,7 +190,7 @@ for (
     [{ override: OVERRIDE }, "no", "down by alice: disk is failing"],
     [{ health: SICK, override: { ...OVERRIDE, state: "up" } }, "yes", "up by alice: disk is failing"],
     [{ override: { ...OVERRIDE, state: "drain" } }, "draining", "drain by alice: disk is failing"],
-    [{ health: { ...SICK, standing: "in", why: "held by the flip guard" } }, "yes", "held by the flip guard"],
+    [{ health: { ...SICK, eligible: true, why: "held by the flip guard" } }, "yes", "held by the flip guard"],
   ] as const
 ) {
   Deno.test(`members list says whether a member is answered, and why: ${answered}, ${why}`, async () => {

@@ -4,7 +4,7 @@ import { checkTargetsOf } from "../../src/desired/check_target.ts";
 import { type SteeredMember, type SteeredPool, steeredPool } from "../../src/desired/desired.ts";
 import { flattenedPool } from "../../src/desired/flattened.ts";
 import { HEALTH_CHECK_DEFAULTS, type Member, MEMBER_DEFAULTS, POOL_DEFAULTS } from "../../src/model/model.ts";
-import { derivedStandings, standingKeyOf } from "../../src/desired/eligibility.ts";
+import { derivedEligibility, eligibilityKeyOf } from "../../src/desired/eligibility.ts";
 
 const NAMES: Readonly<Record<string, readonly string[]>> = {
   "a.example.net": ["192.0.2.1", "192.0.2.2", "2001:db8::1"],
@@ -113,14 +113,14 @@ Deno.test("who is answered as a name stands by any of its addresses, with as man
   };
   const named = flat(pool([{ target: "a.example.net" }], { healthCheck, flatten: false }));
   const [member] = named.named!.members;
-  const standing = derivedStandings(named).find(({ key }) => key === standingKeyOf(named, member!))!;
-  deepEqual([standing.targets.length, standing.perAddress, standing.atLeast], [9, 3, 2]);
+  const rule = derivedEligibility(named).find(({ key }) => key === eligibilityKeyOf(named, member!))!;
+  deepEqual([rule.targets.length, rule.perAddress, rule.atLeast], [9, 3, 2]);
 });
 
 Deno.test("who is answered as a name that has no known address is down where there is a check", () => {
   const named = flat(pool([{ target: "c.example.net" }], { ...CHECKED, flatten: false }));
-  const [standing] = derivedStandings(named);
-  deepEqual([standing!.key, standing!.targets], [standingKeyOf(named, named.named!.members[0]!), []]);
+  const [rule] = derivedEligibility(named);
+  deepEqual([rule!.key, rule!.targets], [eligibilityKeyOf(named, named.named!.members[0]!), []]);
 });
 
 Deno.test("of very many addresses each name gives one, then each one more, until the pool is full", () => {

@@ -7,7 +7,7 @@
 import { deepEqual, equal, ok } from "node:assert/strict";
 import { compileMapFile } from "../../src/geo/map_file_table.ts";
 import { ALGORITHMS } from "../../src/model/model.ts";
-import { type Atlas, EMPTY_ATLAS } from "../../src/geo/geo_data.ts";
+import { EMPTY_GEO_DATA, type GeoData } from "../../src/geo/geo_data.ts";
 import { flatRecord, writeMmdb } from "../geo/mmdb_writer.ts";
 import { addresses, query, show } from "./packets.ts";
 import { World } from "./world.ts";
@@ -17,8 +17,8 @@ const SINGAPORE = { latitude: 1.35, longitude: 103.8 };
 const NEW_YORK = { latitude: 40.7, longitude: -74 };
 
 /** Clients in 10.1/16 are in Frankfurt, in 10.2/16 in Singapore, in 10.3/16 in New York. */
-const ATLAS: Atlas = {
-  ...EMPTY_ATLAS,
+const GEO_DATA: GeoData = {
+  ...EMPTY_GEO_DATA,
   edition: 1,
   city: [
     shared(writeMmdb({
@@ -53,7 +53,7 @@ function poolOf(members: Fields["members"], fields: Fields = {}, service = {}): 
   return new World({
     pools: [{ name: "web", maxAnswers: 0, ...fields, members: members ?? [] }],
     services: { "www.example": { pool: "web", ...service } },
-    atlas: ATLAS,
+    geoData: GEO_DATA,
   });
 }
 
@@ -188,7 +188,7 @@ for (const { algorithm, members, ecs, order, unhealthy, ties } of TABLE) {
       const world = new World({
         zones: { "example": null },
         fallback: { endpoints, algorithm },
-        atlas: ATLAS,
+        geoData: GEO_DATA,
       });
       equal(addresses(world.ask(query("any.example", "A"))).length, 1);
     });
@@ -349,7 +349,7 @@ Deno.test("a fence that is lost goes on to the fallback pool, and a draining mem
       spare,
     ],
     services: { "www.example": "web" },
-    atlas: ATLAS,
+    geoData: GEO_DATA,
   });
   world.health({ "192.0.2.1": false });
   deepEqual(ask(world, { ecs: "10.1.0.0/24" }), ["9"]);

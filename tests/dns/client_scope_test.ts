@@ -7,7 +7,7 @@
 import { deepEqual, equal, ok } from "node:assert/strict";
 import { workOutExtents } from "../../src/geo/extents.ts";
 import { Mmdb } from "../../src/geo/mmdb.ts";
-import { type Atlas, EMPTY_ATLAS } from "../../src/geo/geo_data.ts";
+import { EMPTY_GEO_DATA, type GeoData } from "../../src/geo/geo_data.ts";
 import { flatRecord, writeMmdb } from "../geo/mmdb_writer.ts";
 import { addresses, query } from "./packets.ts";
 import { type Declared, World } from "./world.ts";
@@ -22,7 +22,7 @@ const FRANKFURT = { latitude: 50.1, longitude: 8.7, country: "DE", continent: "E
 const SAO_PAULO = { latitude: -23.5, longitude: -46.6, country: "BR", continent: "SA" };
 
 /** Thousands of networks by turns here and there, so that looking at each of them can't be what a query does. */
-const MOTLEY: Atlas = (() => {
+const MOTLEY: GeoData = (() => {
   const networks = Array.from({ length: 30_000 }, (_, i): [string, ReturnType<typeof flatRecord>] => [
     `${1 + (i >> 10)}.${i >> 2 & 255}.${(i & 3) * 64}.0/18`,
     flatRecord(i % 2 === 0 ? FRANKFURT : SAO_PAULO),
@@ -31,12 +31,12 @@ const MOTLEY: Atlas = (() => {
   const city = new SharedArrayBuffer(bytes.length);
   new Uint8Array(city).set(bytes);
   const extents = workOutExtents(new Mmdb(new Uint8Array(city)));
-  return { ...EMPTY_ATLAS, edition: 1, city: [city], extents: [extents] };
+  return { ...EMPTY_GEO_DATA, edition: 1, city: [city], extents: [extents] };
 })();
 
 /** A world whose pools are asked for as `www.example`, the first of them. */
-function worldOf(pools: NonNullable<Declared["pools"]>, atlas = EMPTY_ATLAS): World {
-  return new World({ pools, services: { "www.example": pools[0]!.name }, atlas });
+function worldOf(pools: NonNullable<Declared["pools"]>, geoData = EMPTY_GEO_DATA): World {
+  return new World({ pools, services: { "www.example": pools[0]!.name }, geoData });
 }
 
 /** Who is answered, and for how many bits of the subnet. */

@@ -18,7 +18,7 @@ import {
 import { Engine, type EngineOptions } from "../../src/dns/engine.ts";
 import type { Trace } from "../../src/dns/trace.ts";
 import { parseIp } from "../../src/ip.ts";
-import type { Atlas } from "../../src/geo/geo_data.ts";
+import type { GeoData } from "../../src/geo/geo_data.ts";
 import { LiveBoard } from "../../src/snapshot/live.ts";
 import { Slots } from "../../src/snapshot/slots.ts";
 import { Tables } from "../../src/snapshot/tables.ts";
@@ -36,7 +36,7 @@ export interface Declared {
   readonly services?: Readonly<
     Record<string, string | null | (Partial<Omit<Service, "poolId">> & { pool: string })>
   >;
-  readonly atlas?: Atlas;
+  readonly geoData?: GeoData;
   /** Addresses of members by name. */
   readonly names?: Readonly<Record<string, readonly string[]>>;
   /** Domain → zone-file text, or `null` for a zone without a file. */
@@ -83,7 +83,7 @@ export class World {
       epoch: ++this.#epoch,
       healthSlots: this.#healthSlots,
       previous: this.tables,
-      ...(declared.atlas ? { atlas: declared.atlas } : {}),
+      ...(declared.geoData ? { geoData: declared.geoData } : {}),
     });
     this.snapshot = this.tables.snapshot;
     this.engine.use(this.snapshot, this.board);

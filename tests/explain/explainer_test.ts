@@ -14,7 +14,7 @@ import {
 } from "../../src/model/model.ts";
 import { type Explanation, UDP_SIZE_DEFAULT } from "../../src/explain/explanation.ts";
 import { parseIp, parsePrefix } from "../../src/ip.ts";
-import { EMPTY_ATLAS } from "../../src/geo/geo_data.ts";
+import { EMPTY_GEO_DATA } from "../../src/geo/geo_data.ts";
 import { typeNumber } from "../../src/wire/record_type.ts";
 import { parseZoneFile } from "../../src/wire/zone_file.ts";
 import { compareStates } from "../prove/explain.ts";
@@ -101,14 +101,14 @@ Deno.test("a name below a DNAME is explained by it, and then by what it leads to
 Deno.test("a map file is explained by the line that covers the client, or by its not being there", () => {
   const pool = web({ algorithm: "map-file" });
   const map = compileMapFile(new TextEncoder().encode("# sites\n192.0.2.0/24 192.0.2.2\n"));
-  const mapped = explain(worldOf({ ...pool, atlas: { ...EMPTY_ATLAS, map } }), "www.example.com");
+  const mapped = explain(worldOf({ ...pool, geoData: { ...EMPTY_GEO_DATA, map } }), "www.example.com");
   deepEqual(textsOf(mapped, "client"), [
     "decided for the sender 192.0.2.53",
     "line 2 of the map file covers it: 192.0.2.0/24",
   ]);
   const elsewhere = compileMapFile(new TextEncoder().encode("198.51.100.0/24 192.0.2.2\n"));
   const unmapped = explain(
-    worldOf({ ...pool, atlas: { ...EMPTY_ATLAS, map: elsewhere } }),
+    worldOf({ ...pool, geoData: { ...EMPTY_GEO_DATA, map: elsewhere } }),
     "www.example.com",
   );
   equal(textsOf(unmapped, "client").at(-1), "no line of the map file covers it");

@@ -119,7 +119,7 @@ export function nightWorld(): World {
       }),
       override(2, { target: `member:${idOf(2, 23)}`, state: "down", reason: "its disk is failing" }),
     ],
-    atlas: {
+    geoData: {
       edition: 1,
       city: [shared(writeMmdb({
         networks: [[
@@ -132,7 +132,7 @@ export function nightWorld(): World {
       map: null,
     },
     health: (pool, { ipAddress }) => {
-      if (pool.healthCheck === null) return { ...UNKNOWN_VERDICT, standing: "in", why: null };
+      if (pool.healthCheck === null) return { ...UNKNOWN_VERDICT, eligible: true, why: null };
       const common = { latencyMs: 1.2, checkedAt: NOW_MS - 700 };
       return DOWN.includes(ipAddress!)
         ? {
@@ -140,7 +140,7 @@ export function nightWorld(): World {
           state: "unhealthy",
           since: NOW_MS - 3 * MINUTE,
           lastError: "connection refused",
-          standing: "out",
+          eligible: false,
           why: "down by its check: connection refused",
         }
         : {
@@ -148,7 +148,7 @@ export function nightWorld(): World {
           state: "healthy",
           since: NOW_MS - 900 * MINUTE,
           lastError: null,
-          standing: "in",
+          eligible: true,
           why: null,
         };
     },

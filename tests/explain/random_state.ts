@@ -1,6 +1,6 @@
 /**
  * Random states of a node: pools of every algorithm with members, rules, fences and fallbacks, overrides of every kind,
- * zones, an atlas, health, round trips and turns. The same seed gives the same state.
+ * zones, geo data, health, round trips and turns. The same seed gives the same state.
  *
  * @module
  */
@@ -25,7 +25,7 @@ import type { Engine } from "../../src/dns/engine.ts";
 import type { Explainer } from "../../src/explain/explainer.ts";
 import { type Asked, UDP_SIZE_DEFAULT } from "../../src/explain/explanation.ts";
 import { formatIp, parseIp, parsePrefix } from "../../src/ip.ts";
-import type { Atlas } from "../../src/geo/geo_data.ts";
+import type { GeoData } from "../../src/geo/geo_data.ts";
 import { LiveBoard } from "../../src/snapshot/live.ts";
 import type { Slots } from "../../src/snapshot/slots.ts";
 import { TYPE } from "../../src/wire/record_type.ts";
@@ -100,13 +100,13 @@ const RECORDS = parseZoneFile(ZONE, { origin: "example.com", defaultTtl: 300 }).
 /** Makes states one after the other; their memory is used again, so only the last one holds. */
 export class RandomStates {
   readonly #board = LiveBoard.create({ healthSlots: 1, ticketSlots: 1 });
-  readonly #atlases = new Map<number, Atlas>();
+  readonly #geoDatas = new Map<number, GeoData>();
   #epoch = 0;
 
   /** The state of a seed. */
   of(seed: number): RandomState {
     const random = new Random(seed);
-    const atlas = this.#atlasOf(random.below(ATLASES));
+    const geoData = this.#geoDataOf(random.below(GEO_DATA_OF));
     const pools = poolsOf(random);
     const overrides = overridesOf(random, pools);
     const services = servicesOf(random, pools);
@@ -121,7 +121,7 @@ export class RandomStates {
       overrides,
       fallback,
       zones: [{ domain: "example.com", records: RECORDS }],
-      atlas,
+      geoData,
       engine: { ecs },
       addressesOf: (target) => NAMED[target.charCodeAt(2) % NAMED.length]!,
       board: this.#board,
@@ -149,17 +149,17 @@ export class RandomStates {
     }
   }
 
-  #atlasOf(index: number): Atlas {
-    const known = this.#atlases.get(index);
+  #geoDataOf(index: number): GeoData {
+    const known = this.#geoDatas.get(index);
     if (known) return known;
-    const made = atlasOf(new Random(index), index + 1);
-    this.#atlases.set(index, made);
+    const made = geoDataOf(new Random(index), index + 1);
+    this.#geoDatas.set(index, made);
     return made;
   }
 }
 
-/** Different atlases: to write one costs more than all the rest. */
-const ATLASES = 40;
+/** Different geo data: to write one costs more than all the rest. */
+const GEO_DATA_OF = 40;
 
 /** A seeded generator (mulberry32). */
 class Random {
@@ -196,7 +196,7 @@ class Random {
   }
 }
 
-function atlasOf(random: Random, edition: number): Atlas {
+function geoDataOf(random: Random, edition: number): GeoData {
   const city = ([4, 6] as const).map((family) => shared(databaseOf(random, family)));
   const lines = new Set(random.times(random.below(40), () => random.prefix(random.pick([4, 4, 6]), 0, 26)));
   const map = [...lines].map((prefix) =>

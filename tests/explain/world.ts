@@ -13,7 +13,7 @@ import { Explainer } from "../../src/explain/explainer.ts";
 import { rulingsOf } from "../../src/explain/rulings.ts";
 import type { ExplainSources } from "../../src/explain/situation.ts";
 import { UNKNOWN_VERDICT } from "../../src/health/verdict.ts";
-import type { Atlas } from "../../src/geo/geo_data.ts";
+import type { GeoData } from "../../src/geo/geo_data.ts";
 import { LiveBoard } from "../../src/snapshot/live.ts";
 import { Slots } from "../../src/snapshot/slots.ts";
 import { Tables } from "../../src/snapshot/tables.ts";
@@ -29,7 +29,7 @@ export interface Declared
   readonly overrides?: readonly Override[];
   readonly fallback?: Fallback | null;
   readonly zones?: readonly DesiredZone[];
-  readonly atlas?: Atlas;
+  readonly geoData?: GeoData;
   readonly engine?: Partial<Omit<EngineOptions, "lane">>;
   /** To be used again; else one is made. */
   readonly board?: LiveBoard;
@@ -42,13 +42,13 @@ export interface World {
   readonly engine: Engine;
   readonly explainer: Explainer;
   readonly board: LiveBoard;
-  /** Health slots by standing key. */
+  /** Health slots by eligibility key. */
   readonly slots: Slots;
 }
 
 /** Compiles what is declared, overrides applied. */
 export function worldOf(declared: Declared): World {
-  const { pools, services, fallback = null, zones = [], atlas, epoch = 1 } = declared;
+  const { pools, services, fallback = null, zones = [], geoData, epoch = 1 } = declared;
   const overrides = new OverrideIndex(declared.overrides ?? []);
   const addressesOf = declared.addressesOf ?? (() => []);
   const steered = pools.map((pool) =>
@@ -64,7 +64,7 @@ export function worldOf(declared: Declared): World {
     fallback,
     defaultTtl: 30,
     nameservers: [],
-  }, { epoch, healthSlots: slots, ...(atlas && { atlas }) });
+  }, { epoch, healthSlots: slots, ...(geoData && { geoData }) });
   const size = { healthSlots: slots.size, ticketSlots: tables.ticketSlots };
   const board = declared.board ?? LiveBoard.create(size);
   const options = {
@@ -84,7 +84,7 @@ export function worldOf(declared: Declared): World {
     service: (domain) => serviceByDomain.get(domain) ?? null,
     pool: (id) => poolById.get(id) ?? null,
     fallback: () => fallback && { fallback, ttl: fallback.ttl ?? 30 },
-    health: declared.health ?? (() => ({ ...UNKNOWN_VERDICT, standing: "in", why: null })),
+    health: declared.health ?? (() => ({ ...UNKNOWN_VERDICT, eligible: true, why: null })),
     rulings: () => rulingsOf(overrides, NOW_MS),
     ours: () => [...zones, ...services].map(({ domain }) => domain),
     addressesOf,

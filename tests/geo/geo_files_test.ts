@@ -1,10 +1,10 @@
 /** @module Tests of the files about clients: how they are taken, watched and kept when they break. */
 import { deepEqual, equal, match, notEqual, ok, rejects } from "node:assert/strict";
-import { AtlasFiles, type AtlasSettings } from "../../src/geo/geo_files.ts";
+import { GeoFiles, type GeoSettings } from "../../src/geo/geo_files.ts";
 import { DATABASE_WATCH_MS } from "../../src/geo/watched_databases.ts";
 import { Extents } from "../../src/geo/extents.ts";
 import { Mmdb } from "../../src/geo/mmdb.ts";
-import type { Atlas } from "../../src/geo/geo_data.ts";
+import type { GeoData } from "../../src/geo/geo_data.ts";
 import { setImmediate } from "node:timers/promises";
 import { createLogger } from "../../src/telemetry/log.ts";
 import { Registry } from "../../src/telemetry/metrics.ts";
@@ -28,7 +28,7 @@ const asn = writeMmdb({
   networks: [["192.0.2.0/24", flatRecord({ asn: 64_500 })]],
 });
 
-Deno.test("databases and map file are one atlas, told of once", async () => {
+Deno.test("databases and map file are one geoData, told of once", async () => {
   await using world = await openWorld({
     "v4.mmdb": cityV4(),
     "v6.mmdb": cityV6,
@@ -40,12 +40,12 @@ Deno.test("databases and map file are one atlas, told of once", async () => {
     asnDatabase: ["asn.mmdb"],
     map: "rules",
   });
-  deepEqual(files.atlas, { edition: 0, city: [], extents: [], asn: [], map: null });
+  deepEqual(files.geoData, { edition: 0, city: [], extents: [], asn: [], map: null });
   await files.reload();
-  deepEqual(world.told, [files.atlas]);
-  deepEqual(files.atlas.city.map((bytes) => new Uint8Array(bytes)), [cityV4(), cityV6]);
-  deepEqual(files.atlas.asn.map((bytes) => new Uint8Array(bytes)), [asn]);
-  ok(files.atlas.map !== null);
+  deepEqual(world.told, [files.geoData]);
+  deepEqual(files.geoData.city.map((bytes) => new Uint8Array(bytes)), [cityV4(), cityV6]);
+  deepEqual(files.geoData.asn.map((bytes) => new Uint8Array(bytes)), [asn]);
+  ok(files.geoData.map !== null);
   match(world.metrics(), /^pleiades_geoip_loads_total\{result="success"\} 3$/m);
   match(world.metrics(), /^pleiades_geoip_build_timestamp_seconds\{kind="city"\} 1727913600$/m);
   match(world.metrics(), /^pleiades_geoip_build_timestamp_seconds\{kind="asn"\} 1728086400$/m);
@@ -53,7 +53,7 @@ Deno.test("databases and map file are one atlas, told of once", async () => {
 
 const RULES = new TextEncoder().encode("10.0.0.0/8 192.0.2.1\n");
 
-Deno.test("bounds are worked out on a thread, and come with another atlas of the same databases", async () => {
+Deno.test("bounds are worked out on a thread, and come with another geoData of the same databases", async () => {
   const networks = Array.from({ length: 200 }, (_, i): [string, MmdbValue] => [
     `10.${i}.0.0/16`,
     flatRecord({ ...FRANKFURT, country: "DE", asn: i + 1 }),
@@ -61,11 +61,11 @@ Deno.test("bounds are worked out on a thread, and come with another atlas of the
   await using world = await openWorld({ "city.mmdb": writeMmdb({ networks }) });
   await using files = world.open({ database: ["city.mmdb"] });
   await files.reload();
-  deepEqual(files.atlas.extents, [null]);
-  const [city] = files.atlas.city;
+  deepEqual(files.geoData.extents, [null]);
+  const [city] = files.geoData.city;
   await files.bounded();
-  equal(files.atlas.city[0], city);
-  ok(new Extents(files.atlas.extents[0]!).count > 0);
+  equal(files.geoData.city[0], city);
+  ok(new Extents(files.geoData.extents[0]!).count > 0);
   deepEqual(world.told.map(({ edition }) => edition), [1, 2]);
 });
 
@@ -77,7 +77,7 @@ for (const [what, source] of Object.entries(FAILURES)) {
     await files.reload();
     await files.bounded();
     deepEqual(files.locate("192.0.2.1"), FRANKFURT);
-    deepEqual(files.atlas.extents, [null]);
+    deepEqual(files.geoData.extents, [null]);
     match(world.warnings().join(), /Cannot work out the bounds in a database/);
   });
 }
@@ -87,7 +87,7 @@ for (const file of ["city.mmdb", "rules"] as const) {
     await using world = await openWorld({ "city.mmdb": cityV4(), rules: RULES });
     await using files = world.open({ database: ["city.mmdb"], map: "rules" });
     await files.reload();
-    const { edition } = files.atlas;
+    const { edition } = files.geoData;
     const rewrite = (round: number) =>
       world.write(
         file,
@@ -108,8 +108,8 @@ for (const file of ["city.mmdb", "rules"] as const) {
     await rewrite(3);
     await world.look();
     await world.look();
-    ok(files.atlas.edition >= edition + 2);
-    equal(world.told.at(-1), files.atlas);
+    ok(files.geoData.edition >= edition + 2);
+    equal(world.told.at(-1), files.geoData);
   });
 }
 
@@ -124,7 +124,7 @@ Deno.test("locate() asks the database that knows the family, and says nothing of
 });
 
 const PLACES:
-  readonly (readonly [what: string, Partial<Parameters<AtlasFiles["placeOf"]>[0]>, typeof SYDNEY | null])[] =
+  readonly (readonly [what: string, Partial<Parameters<GeoFiles["locationOf"]>[0]>, typeof SYDNEY | null])[] =
     [
       ["where it says itself", { ipAddress: "192.0.2.7", latitude: 1, longitude: 2 }, {
         latitude: 1,
@@ -142,7 +142,7 @@ for (const [what, member, place] of PLACES) {
     await using world = await openWorld({ "city.mmdb": cityV4() });
     await using files = world.open({ database: ["city.mmdb"], endpointLocations: { "192.0.2.7": SYDNEY } });
     await files.reload();
-    deepEqual(files.placeOf({ ipAddress: null, latitude: null, longitude: null, ...member }), place);
+    deepEqual(files.locationOf({ ipAddress: null, latitude: null, longitude: null, ...member }), place);
   });
 }
 
@@ -176,10 +176,10 @@ for (const [what, content, message] of BROKEN) {
     await using files = world.open({ database: ["city.mmdb"] });
     await files.reload();
     await files.bounded();
-    const before = files.atlas;
+    const before = files.geoData;
     await world.write("city.mmdb", content);
     for (let i = 0; i < 4; i++) await world.look();
-    equal(files.atlas, before);
+    equal(files.geoData, before);
     deepEqual(files.locate("192.0.2.1"), FRANKFURT);
     const [error, ...others] = world.errors();
     deepEqual(others, []);
@@ -196,7 +196,7 @@ Deno.test("a database that is broken at the start is left out, loudly", async ()
   await using world = await openWorld({ "v4.mmdb": cityV4(), "v6.mmdb": cityV6.subarray(0, 99) });
   await using files = world.open({ database: ["v4.mmdb", "v6.mmdb"] });
   await files.reload();
-  equal(files.atlas.city.length, 1);
+  equal(files.geoData.city.length, 1);
   equal(files.locate("2001:db8::1"), null);
   ok(world.errors()[0]!.startsWith(`Database not loaded: ${world.path("v6.mmdb")}: `));
 });
@@ -216,11 +216,11 @@ Deno.test("reload() takes a changed file at once, and leaves alone what is as it
   await using world = await openWorld({ "city.mmdb": cityV4(), "asn.mmdb": asn });
   await using files = world.open({ database: ["city.mmdb"], asnDatabase: ["asn.mmdb"] });
   await files.reload();
-  const { asn: [before] } = files.atlas;
+  const { asn: [before] } = files.geoData;
   await world.write("city.mmdb", cityV4(SYDNEY));
   await files.reload();
   deepEqual(files.locate("192.0.2.1"), SYDNEY);
-  equal(files.atlas.asn[0], before);
+  equal(files.geoData.asn[0], before);
 });
 
 Deno.test("settings that are prepared change nothing, and are taken over at once, keeping what both name", async () => {
@@ -228,25 +228,25 @@ Deno.test("settings that are prepared change nothing, and are taken over at once
   await using files = world.open({ database: ["v4.mmdb", "v6.mmdb"], map: "rules" });
   await files.reload();
   await files.bounded();
-  const before = files.atlas;
+  const before = files.geoData;
   const told = world.told.length;
   const next = world.settings({ database: ["v4.mmdb"], endpointLocations: { "198.51.100.1": SYDNEY } });
   const prepared = await files.prepare(next, NEVER);
   const member = { ipAddress: "198.51.100.1", latitude: null, longitude: null };
-  equal(files.atlas, before);
-  deepEqual([files.placeOf(member), prepared.placeOf(member)], [null, SYDNEY]);
+  equal(files.geoData, before);
+  deepEqual([files.locationOf(member), prepared.locationOf(member)], [null, SYDNEY]);
   deepEqual(files.locate("2001:db8::1"), SYDNEY);
   equal(world.told.length, told);
 
   prepared.take();
-  deepEqual(world.told.slice(told), [prepared.atlas]);
-  equal(files.atlas, prepared.atlas);
-  ok(files.atlas.edition > before.edition);
-  deepEqual(files.atlas.city, [before.city[0]]);
-  deepEqual(files.atlas.extents, [before.extents[0]]);
-  equal(files.atlas.map, null);
+  deepEqual(world.told.slice(told), [prepared.geoData]);
+  equal(files.geoData, prepared.geoData);
+  ok(files.geoData.edition > before.edition);
+  deepEqual(files.geoData.city, [before.city[0]]);
+  deepEqual(files.geoData.extents, [before.extents[0]]);
+  equal(files.geoData.map, null);
   notEqual(before.map, null);
-  deepEqual(files.placeOf(member), SYDNEY);
+  deepEqual(files.locationOf(member), SYDNEY);
   equal(files.locate("2001:db8::1"), null);
 });
 
@@ -258,15 +258,15 @@ Deno.test("a changed file and a new one are read when they are prepared, and in 
   const next = world.settings({ database: ["v4.mmdb"], asnDatabase: ["asn.mmdb"], map: "rules" });
   const prepared = await files.prepare(next, NEVER);
   deepEqual(files.locate("192.0.2.1"), FRANKFURT);
-  deepEqual(prepared.placeOf({ ipAddress: "192.0.2.1", latitude: null, longitude: null }), SYDNEY);
+  deepEqual(prepared.locationOf({ ipAddress: "192.0.2.1", latitude: null, longitude: null }), SYDNEY);
   match(world.metrics(), /^pleiades_geoip_loads_total\{result="success"\} 1$/m);
   prepared.take();
   deepEqual(files.locate("192.0.2.1"), SYDNEY);
-  deepEqual([files.atlas.asn.length, files.atlas.map !== null], [1, true]);
+  deepEqual([files.geoData.asn.length, files.geoData.map !== null], [1, true]);
   match(world.metrics(), /^pleiades_geoip_loads_total\{result="success"\} 3$/m);
-  const { edition } = files.atlas;
+  const { edition } = files.geoData;
   await files.bounded();
-  ok(files.atlas.edition >= edition);
+  ok(files.geoData.edition >= edition);
   for (let i = 0; i < 3; i++) await world.look();
   match(world.metrics(), /^pleiades_geoip_loads_total\{result="success"\} 3$/m);
 });
@@ -278,11 +278,11 @@ Deno.test("a file that comes into effect between the two isn't lost", async () =
   const prepared = await files.prepare(world.settings({ database: ["v4.mmdb", "v6.mmdb"] }), NEVER);
   await world.write("v4.mmdb", cityV4(SYDNEY));
   await files.reload();
-  const { atlas } = prepared;
+  const { geoData } = prepared;
   prepared.take();
-  notEqual(files.atlas, atlas);
-  equal(files.atlas, prepared.atlas);
-  equal(world.told.at(-1), files.atlas);
+  notEqual(files.geoData, geoData);
+  equal(files.geoData, prepared.geoData);
+  equal(world.told.at(-1), files.geoData);
   deepEqual([files.locate("192.0.2.1"), files.locate("2001:db8::1")], [SYDNEY, SYDNEY]);
 });
 
@@ -303,18 +303,18 @@ for (
     await using files = world.open({ database: ["v4.mmdb"], map: "rules" });
     await files.reload();
     await files.bounded();
-    const before = files.atlas;
+    const before = files.geoData;
     const told = world.told.length;
     await rejects(
       files.prepare(world.settings({ ...named, endpointLocations: { "192.0.2.9": SYDNEY } }), NEVER),
       /^Error: (?:Database|Map file) not loaded: .*(?:cut|nowhere)/,
     );
-    equal(files.atlas, before);
+    equal(files.geoData, before);
     equal(world.told.length, told);
     deepEqual(files.locate("192.0.2.9"), FRANKFURT);
     match(world.metrics(), /^pleiades_(?:geoip|map_file)_loads_total\{result="error"\} 1$/m);
     for (let i = 0; i < 3; i++) await world.look();
-    equal(files.atlas, before);
+    equal(files.geoData, before);
   });
 }
 
@@ -323,11 +323,11 @@ Deno.test("a database in effect that has become faulty stays as it was read, and
   await using files = world.open({ database: ["v4.mmdb"] });
   await files.reload();
   await files.bounded();
-  const before = files.atlas;
+  const before = files.geoData;
   await world.write("v4.mmdb", cityV4().subarray(0, 99));
   (await files.prepare(world.settings({ database: ["v4.mmdb"] }), NEVER)).take();
   for (let i = 0; i < 3; i++) await world.look();
-  equal(files.atlas, before);
+  equal(files.geoData, before);
   equal(world.errors().length, 1);
 });
 
@@ -374,15 +374,15 @@ interface Named {
   readonly database: readonly string[];
   readonly asnDatabase?: readonly string[];
   readonly map?: string;
-  readonly endpointLocations?: AtlasSettings["geoip"]["endpointLocations"];
+  readonly endpointLocations?: GeoSettings["geoip"]["endpointLocations"];
 }
 
 interface World extends AsyncDisposable {
   /** What `onChange` heard. */
-  readonly told: readonly Atlas[];
+  readonly told: readonly GeoData[];
   path(name: string): string;
-  settings(named: Named): AtlasSettings;
-  open(named: Named): AtlasFiles;
+  settings(named: Named): GeoSettings;
+  open(named: Named): GeoFiles;
   /** Replaces a file as downloads do, by renaming; `null` = removes it. */
   write(name: string, content: Uint8Array | null): Promise<void>;
   /** Lets the files be looked at once. */
@@ -404,7 +404,7 @@ async function openWorld(contents: Readonly<Record<string, Uint8Array>>): Promis
     write: (line) => lines.push(JSON.parse(line)),
   });
   const registry = new Registry({});
-  const told: Atlas[] = [];
+  const told: GeoData[] = [];
   const path = (name: string) => `${folder}/${name}`;
   const settings = ({ database, asnDatabase = [], map, endpointLocations = {} }: Named) => ({
     geoip: {
@@ -423,8 +423,8 @@ async function openWorld(contents: Readonly<Record<string, Uint8Array>>): Promis
   return {
     ...{ told, path, settings, write },
     open(named) {
-      const files = new AtlasFiles({ settings: settings(named), clock, log, registry });
-      files.onChange((atlas) => told.push(atlas));
+      const files = new GeoFiles({ settings: settings(named), clock, log, registry });
+      files.onChange((geoData) => told.push(geoData));
       return files;
     },
     async look() {

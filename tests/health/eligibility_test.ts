@@ -12,8 +12,8 @@ import {
 } from "../../src/model/model.ts";
 import type { SteeredPool } from "../../src/desired/desired.ts";
 import { checkTargetOf } from "../../src/desired/check_target.ts";
-import { standingKeyOf } from "../../src/desired/eligibility.ts";
-import { type Out, Standings } from "../../src/health/eligibility.ts";
+import { eligibilityKeyOf } from "../../src/desired/eligibility.ts";
+import { Eligibility, type Out } from "../../src/health/eligibility.ts";
 import { type HealthState, UNKNOWN_VERDICT } from "../../src/health/verdict.ts";
 import { ManualClock } from "../clock.ts";
 
@@ -23,22 +23,26 @@ const OTHER: HealthCheck = { ...HEALTH_CHECK_DEFAULTS, port: 443 };
 const THIRD: HealthCheck = { ...HEALTH_CHECK_DEFAULTS, port: 8080 };
 const IP = "192.0.2.1";
 
-Deno.test("a plain target is its own standing, and nothing is kept of it", () => {
+Deno.test("a plain target is its own eligibility, and nothing is kept of it", () => {
   using bed = new Bed();
   const pool = poolOf({ healthCheck: TCP });
   const key = bed.put(pool);
   assert.equal(key, targetKey(TCP));
-  assert.deepEqual([bed.standings.isIn(key), bed.turn("unhealthy", TCP), bed.standings.isIn(key)], [true, [
+  assert.deepEqual([
+    bed.eligibility.isEligible(key),
+    bed.turn("unhealthy", TCP),
+    bed.eligibility.isEligible(key),
+  ], [true, [
     key,
   ], false]);
   bed.turn("healthy", TCP);
-  assert.deepEqual([bed.standings.isIn(key), [...bed.kept]], [true, []]);
+  assert.deepEqual([bed.eligibility.isEligible(key), [...bed.kept]], [true, []]);
 });
 
 const REQUIREMENTS: readonly [
   require: HealthCheck["require"],
   down: readonly HealthCheck[],
-  isIn: boolean,
+  isEligible: boolean,
 ][] = [
   ["all", [], true],
   ["all", [TCP], false],
@@ -56,19 +60,19 @@ for (const [require, down, isIn] of REQUIREMENTS) {
     using bed = new Bed();
     const key = bed.put(poolOf({ healthCheck: calculated(require, [TCP, OTHER, THIRD]) }));
     bed.turn("unhealthy", ...down);
-    assert.equal(bed.standings.isIn(key), isIn);
+    assert.equal(bed.eligibility.isEligible(key), isIn);
     bed.turn("healthy", ...down);
-    assert.equal(bed.standings.isIn(key), true);
+    assert.equal(bed.eligibility.isEligible(key), true);
   });
 }
 
-Deno.test("a change of a part names the standings that depend on it", () => {
+Deno.test("a change of a part names the eligibility that depend on it", () => {
   using bed = new Bed();
   const key = bed.put(poolOf({ healthCheck: calculated("all", [TCP, OTHER]) }));
   assert.deepEqual(bed.turn("unhealthy", OTHER), [targetKey(OTHER), key]);
 });
 
-Deno.test("equal calculated checks of one address are one standing, whatever the order of their parts", () => {
+Deno.test("equal calculated checks of one address are one eligibility, whatever the order of their parts", () => {
   const one = poolOf({ id: "one", healthCheck: calculated("all", [TCP, OTHER]) });
   const two = poolOf({ id: "two", healthCheck: calculated(2, [OTHER, TCP]) });
   assert.equal(keyOf(one), keyOf(two));
@@ -77,7 +81,7 @@ Deno.test("equal calculated checks of one address are one standing, whatever the
   bed.put(two);
   bed.remove("one");
   bed.turn("unhealthy", TCP);
-  assert.equal(bed.standings.isIn(key), false);
+  assert.equal(bed.eligibility.isEligible(key), false);
   bed.remove("two");
   assert.deepEqual(bed.followed, []);
 });
@@ -87,9 +91,9 @@ Deno.test("a plain pool and a calculated one share their targets", () => {
   const plain = bed.put(poolOf({ id: "plain", healthCheck: TCP }));
   const both = bed.put(poolOf({ id: "both", healthCheck: calculated("all", [TCP, OTHER]) }));
   bed.turn("unhealthy", TCP);
-  assert.deepEqual([bed.standings.isIn(plain), bed.standings.isIn(both)], [false, false]);
+  assert.deepEqual([bed.eligibility.isEligible(plain), bed.eligibility.isEligible(both)], [false, false]);
   bed.remove("both");
-  assert.deepEqual([bed.standings.isIn(plain), bed.followed], [false, [targetKey(TCP)]]);
+  assert.deepEqual([bed.eligibility.isEligible(plain), bed.followed], [false, [targetKey(TCP)]]);
 });
 
 Deno.test("a member without a check, by name or forced up always stands", () => {
@@ -97,9 +101,9 @@ Deno.test("a member without a check, by name or forced up always stands", () => 
   const member = pool.members[0]!;
   assert.deepEqual(
     [
-      standingKeyOf(poolOf({ healthCheck: null }), member),
-      standingKeyOf(pool, { ...member, ipAddress: null }),
-      standingKeyOf(pool, { ...member, forcedUp: true }),
+      eligibilityKeyOf(poolOf({ healthCheck: null }), member),
+      eligibilityKeyOf(pool, { ...member, ipAddress: null }),
+      eligibilityKeyOf(pool, { ...member, forcedUp: true }),
     ],
     [null, null, null],
   );
@@ -114,18 +118,18 @@ Deno.test("who is answered as a name stands while one address has enough of its 
   const members = addresses.map((ipAddress) => ({ ...pool.members[0]!, ipAddress }));
   const named = { ...pool, members, named: { members: [member], geoRules: [] } };
   bed.put(named);
-  const isIn = () => bed.standings.isIn(standingKeyOf(named, member)!);
+  const isEligible = () => bed.eligibility.isEligible(eligibilityKeyOf(named, member)!);
   const turn = (state: HealthState, ipAddress: string, check: HealthCheck) => {
     const { key } = checkTargetOf({ ipAddress, port: 443 }, check);
-    bed.standings.judge([{
+    bed.eligibility.judge([{
       key,
       verdict: { ...UNKNOWN_VERDICT, state },
       previous: UNKNOWN_VERDICT,
       isTakenBack: false,
     }]);
-    return isIn();
+    return isEligible();
   };
-  assert.equal(isIn(), true);
+  assert.equal(isEligible(), true);
   assert.equal(turn("unhealthy", IP, TCP), true);
   // Each address has one of two checks left: together they are two, but neither has both.
   assert.equal(turn("unhealthy", "192.0.2.2", OTHER), false);
@@ -140,30 +144,41 @@ Deno.test("with a delay a member comes back when it was well for so long without
   await bed.clock.advance(59 * SECOND);
   bed.turn("unhealthy", TCP);
   bed.turn("healthy", TCP);
-  assert.deepEqual(bed.standings.waiting(key), { leftMs: 60 * SECOND });
+  assert.deepEqual(bed.eligibility.waiting(key), { leftMs: 60 * SECOND });
   await bed.clock.advance(60 * SECOND - 1);
-  assert.equal(bed.standings.isIn(key), false);
+  assert.equal(bed.eligibility.isEligible(key), false);
   await bed.clock.advance(1);
-  assert.deepEqual([bed.standings.isIn(key), bed.changed, bed.standings.waiting(key)], [true, [key], null]);
+  assert.deepEqual([bed.eligibility.isEligible(key), bed.changed, bed.eligibility.waiting(key)], [
+    true,
+    [key],
+    null,
+  ]);
   assert.deepEqual([bed.clock.sleeperCount, [...bed.kept]], [0, []]);
 });
 
 Deno.test("with manual failback a member comes back when an operator says so, and not while it is down", async () => {
   using bed = new Bed();
   const key = bed.put(poolOf({ healthCheck: TCP, failback: "manual" }));
-  assert.equal(bed.standings.failBack(key), "was in");
+  assert.equal(bed.eligibility.failBack(key), "was in");
   bed.turn("unhealthy", TCP);
-  assert.deepEqual([bed.standings.failBack(key), bed.standings.waiting(key)], ["down", null]);
+  assert.deepEqual([bed.eligibility.failBack(key), bed.eligibility.waiting(key)], ["down", null]);
   bed.turn("healthy", TCP);
   await bed.clock.advance(3_600 * SECOND);
-  assert.deepEqual([bed.standings.isIn(key), bed.standings.waiting(key)], [false, "for an operator"]);
-  assert.deepEqual([bed.standings.tryFailBack(key), bed.standings.isIn(key)], ["done", false]);
-  assert.deepEqual([bed.standings.failBack(key), bed.standings.isIn(key), bed.changed], ["done", true, [
-    key,
-  ]]);
+  assert.deepEqual([bed.eligibility.isEligible(key), bed.eligibility.waiting(key)], [
+    false,
+    "for an operator",
+  ]);
+  assert.deepEqual([bed.eligibility.tryFailBack(key), bed.eligibility.isEligible(key)], ["done", false]);
+  assert.deepEqual([bed.eligibility.failBack(key), bed.eligibility.isEligible(key), bed.changed], [
+    "done",
+    true,
+    [
+      key,
+    ],
+  ]);
   bed.turn("unhealthy", TCP);
   bed.turn("healthy", TCP);
-  assert.equal(bed.standings.isIn(key), false);
+  assert.equal(bed.eligibility.isEligible(key), false);
 });
 
 Deno.test("an operator may cut a delay short", () => {
@@ -171,7 +186,7 @@ Deno.test("an operator may cut a delay short", () => {
   const key = bed.put(poolOf({ healthCheck: TCP, failbackDelayMs: SECOND }));
   bed.turn("unhealthy", TCP);
   bed.turn("healthy", TCP);
-  assert.deepEqual([bed.standings.failBack(key), bed.standings.isIn(key)], ["done", true]);
+  assert.deepEqual([bed.eligibility.failBack(key), bed.eligibility.isEligible(key)], ["done", true]);
   assert.equal(bed.clock.sleeperCount, 0);
 });
 
@@ -179,14 +194,14 @@ Deno.test("failback of a calculated check waits for the calculation, not for its
   using bed = new Bed();
   const key = bed.put(poolOf({ healthCheck: calculated("any", [TCP, OTHER]), failbackDelayMs: SECOND }));
   bed.turn("unhealthy", TCP);
-  assert.equal(bed.standings.isIn(key), true);
+  assert.equal(bed.eligibility.isEligible(key), true);
   bed.turn("unhealthy", OTHER);
   bed.turn("healthy", OTHER);
   await bed.clock.advance(SECOND - 1);
   bed.turn("healthy", TCP);
-  assert.equal(bed.standings.isIn(key), false);
+  assert.equal(bed.eligibility.isEligible(key), false);
   await bed.clock.advance(1);
-  assert.equal(bed.standings.isIn(key), true);
+  assert.equal(bed.eligibility.isEligible(key), true);
 });
 
 Deno.test("a down that is taken back leaves no failback to wait for, and keeps one that was", async () => {
@@ -194,14 +209,14 @@ Deno.test("a down that is taken back leaves no failback to wait for, and keeps o
   const key = bed.put(poolOf({ healthCheck: TCP, failback: "manual" }));
   bed.turn("unhealthy", TCP);
   bed.takeBack(TCP);
-  assert.deepEqual([bed.standings.isIn(key), [...bed.kept]], [true, []]);
+  assert.deepEqual([bed.eligibility.isEligible(key), [...bed.kept]], [true, []]);
   bed.turn("unhealthy", TCP);
   bed.turn("healthy", TCP);
   const wellSince = bed.clock.unixMs();
   await bed.clock.advance(SECOND);
   bed.turn("unhealthy", TCP);
   bed.takeBack(TCP);
-  assert.deepEqual([bed.standings.isIn(key), [...bed.kept]], [false, [[key, { wellSince }]]]);
+  assert.deepEqual([bed.eligibility.isEligible(key), [...bed.kept]], [false, [[key, { wellSince }]]]);
 });
 
 Deno.test("who waits before a restart still waits after it, and only for what is left", async () => {
@@ -215,16 +230,16 @@ Deno.test("who waits before a restart still waits after it, and only for what is
   assert.equal(first.clock.sleeperCount, 0);
   using second = new Bed({ kept: first.kept, startUnixMs: first.clock.unixMs() + 10 * SECOND });
   second.replace([pool]);
-  assert.deepEqual(second.standings.waiting(key), { leftMs: 30 * SECOND });
+  assert.deepEqual(second.eligibility.waiting(key), { leftMs: 30 * SECOND });
   await second.clock.advance(30 * SECOND);
-  assert.equal(second.standings.isIn(key), true);
+  assert.equal(second.eligibility.isEligible(key), true);
 });
 
 Deno.test("who was down at the end of the last run and is well now begins to wait", () => {
   const pool = poolOf({ healthCheck: TCP, failback: "manual" });
   using bed = new Bed({ kept: new Map([[keyOf(pool), { wellSince: null }]]) });
   bed.replace([pool]);
-  assert.equal(bed.standings.waiting(keyOf(pool)), "for an operator");
+  assert.equal(bed.eligibility.waiting(keyOf(pool)), "for an operator");
 });
 
 Deno.test("who waited at the end of the last run and is down now is down", () => {
@@ -246,7 +261,7 @@ Deno.test("a wall clock that was set makes no wait longer than the delay", () =>
   const clock = new ManualClock();
   using bed = new Bed({ kept: new Map([[keyOf(pool), { wellSince: clock.unixMs() + 3_600 * SECOND }]]) });
   bed.replace([pool]);
-  assert.deepEqual(bed.standings.waiting(keyOf(pool)), { leftMs: 60 * SECOND });
+  assert.deepEqual(bed.eligibility.waiting(keyOf(pool)), { leftMs: 60 * SECOND });
 });
 
 Deno.test("who waits goes on waiting when the check, the delay or the rest of the pool changes", async () => {
@@ -256,13 +271,13 @@ Deno.test("who waits goes on waiting when the check, the delay or the rest of th
   bed.turn("healthy", TCP);
   await bed.clock.advance(10 * SECOND);
   bed.put(poolOf({ healthCheck: OTHER, failbackDelayMs: 60 * SECOND }));
-  assert.deepEqual(bed.standings.waiting(key), { leftMs: 50 * SECOND });
+  assert.deepEqual(bed.eligibility.waiting(key), { leftMs: 50 * SECOND });
   bed.put(poolOf({ healthCheck: OTHER, failbackDelayMs: 30 * SECOND }));
-  assert.deepEqual(bed.standings.waiting(key), { leftMs: 20 * SECOND });
+  assert.deepEqual(bed.eligibility.waiting(key), { leftMs: 20 * SECOND });
   bed.put(poolOf({ healthCheck: OTHER, failback: "manual" }));
-  assert.equal(bed.standings.waiting(key), "for an operator");
+  assert.equal(bed.eligibility.waiting(key), "for an operator");
   bed.replace([poolOf({ healthCheck: OTHER, failback: "manual" })]);
-  assert.equal(bed.standings.waiting(key), "for an operator");
+  assert.equal(bed.eligibility.waiting(key), "for an operator");
 });
 
 Deno.test("without a policy any more a member is in as soon as it is well", () => {
@@ -271,7 +286,7 @@ Deno.test("without a policy any more a member is in as soon as it is well", () =
   bed.turn("unhealthy", TCP);
   bed.turn("healthy", TCP);
   const key = bed.put(poolOf({ healthCheck: TCP }));
-  assert.deepEqual([bed.standings.isIn(key), [...bed.kept]], [true, []]);
+  assert.deepEqual([bed.eligibility.isEligible(key), [...bed.kept]], [true, []]);
 });
 
 Deno.test("a member that was forced up needn't be failed back afterwards", () => {
@@ -282,12 +297,12 @@ Deno.test("a member that was forced up needn't be failed back afterwards", () =>
   bed.turn("healthy", TCP);
   bed.put({ ...pool, members: pool.members.map((member) => ({ ...member, forcedUp: true })) });
   bed.put(pool);
-  assert.equal(bed.standings.isIn(key), true);
+  assert.equal(bed.eligibility.isEligible(key), true);
 });
 
 Deno.test("the static fallback may have a calculated check", () => {
   using bed = new Bed();
-  bed.standings.follow(bed.standings.replace({
+  bed.eligibility.follow(bed.eligibility.replace({
     checkedPools: () => [],
     fallback: {
       algorithm: "round-robin",
@@ -322,21 +337,21 @@ function targetKey(check: HealthCheck): string {
 }
 
 function keyOf(pool: SteeredPool): string {
-  return standingKeyOf(pool, pool.members[0]!)!;
+  return eligibilityKeyOf(pool, pool.members[0]!)!;
 }
 
-Deno.test("what stands goes on standing while all pools are told of anew, and goes when the telling ends", () => {
+Deno.test("what is eligible stays so while all pools are told of anew, and goes when the telling ends", () => {
   using bed = new Bed();
   const gone = bed.put(poolOf({ id: "gone", healthCheck: calculated("all", [TCP, OTHER]) }));
   bed.put(poolOf({ id: "stays", healthCheck: TCP }));
   bed.turn("unhealthy", OTHER);
-  bed.standings.begin();
+  bed.eligibility.begin();
   bed.tell(poolOf({ id: "stays", healthCheck: TCP }));
   bed.tell(poolOf({ id: "new", healthCheck: THIRD }));
-  assert.equal(bed.standings.isIn(gone), false);
+  assert.equal(bed.eligibility.isEligible(gone), false);
   assert.deepEqual(bed.followed.toSorted(), [TCP, OTHER, THIRD].map(targetKey).toSorted());
-  bed.forget(bed.standings.end());
-  assert.deepEqual([bed.followed.toSorted(), bed.standings.isIn(gone)], [
+  bed.forget(bed.eligibility.end());
+  assert.deepEqual([bed.followed.toSorted(), bed.eligibility.isEligible(gone)], [
     [TCP, THIRD].map(targetKey).toSorted(),
     true,
   ]);
@@ -346,10 +361,10 @@ Deno.test("a telling that is given up leaves what was there, what was put meanwh
   using bed = new Bed();
   bed.put(poolOf({ id: "one", healthCheck: TCP }));
   bed.put(poolOf({ id: "two", healthCheck: TCP }));
-  bed.standings.begin();
+  bed.eligibility.begin();
   bed.tell(poolOf({ id: "one", healthCheck: OTHER }));
   bed.put(poolOf({ id: "two", healthCheck: THIRD }));
-  bed.forget(bed.standings.giveUp());
+  bed.forget(bed.eligibility.giveUp());
   assert.deepEqual(bed.followed.toSorted(), [TCP, THIRD].map(targetKey).toSorted());
   // What it has is what it is told to have.
   bed.put(poolOf({ id: "one", healthCheck: THIRD }));
@@ -360,19 +375,19 @@ Deno.test("what is put or removed while all pools are told of anew is newer than
   using bed = new Bed();
   bed.put(poolOf({ id: "one", healthCheck: TCP }));
   bed.put(poolOf({ id: "two", healthCheck: OTHER }));
-  bed.standings.begin();
+  bed.eligibility.begin();
   bed.put(poolOf({ id: "one", healthCheck: THIRD }));
   bed.remove("two");
   bed.tell(poolOf({ id: "one", healthCheck: TCP }));
   bed.tell(poolOf({ id: "two", healthCheck: OTHER }));
-  bed.forget(bed.standings.end());
+  bed.forget(bed.eligibility.end());
   assert.deepEqual(bed.followed, [targetKey(THIRD)]);
 });
 
-/** Standings over verdicts that a test turns. */
+/** Eligibility over verdicts that a test turns. */
 class Bed implements Disposable {
   readonly clock: ManualClock;
-  readonly standings: Standings;
+  readonly eligibility: Eligibility;
   /** What outlives the process. */
   readonly kept: Map<string, Out>;
   readonly believed = new Map<string, HealthState>();
@@ -384,7 +399,7 @@ class Bed implements Disposable {
   constructor({ kept = new Map(), startUnixMs }: { kept?: Map<string, Out>; startUnixMs?: number } = {}) {
     this.clock = new ManualClock(startUnixMs);
     this.kept = new Map(kept);
-    this.standings = new Standings({
+    this.eligibility = new Eligibility({
       clock: this.clock,
       health: {
         follow: (added, gone) => {
@@ -412,25 +427,25 @@ class Bed implements Disposable {
 
   /** Gives the key of the pool's first member. */
   put(pool: SteeredPool): string {
-    this.standings.follow(this.standings.put(pool));
+    this.eligibility.follow(this.eligibility.put(pool));
     return keyOf(pool);
   }
 
   /** One of all pools. */
   tell(pool: SteeredPool): void {
-    this.standings.follow({ added: this.standings.tell(pool), gone: [] });
+    this.eligibility.follow({ added: this.eligibility.tell(pool), gone: [] });
   }
 
   forget(gone: Iterable<readonly string[]>): void {
-    for (const keys of gone) this.standings.follow({ added: [], gone: keys });
+    for (const keys of gone) this.eligibility.follow({ added: [], gone: keys });
   }
 
   remove(id: string): void {
-    this.standings.follow(this.standings.remove(id));
+    this.eligibility.follow(this.eligibility.remove(id));
   }
 
   replace(pools: readonly SteeredPool[]): void {
-    this.standings.follow(this.standings.replace({ checkedPools: () => pools, fallback: null }));
+    this.eligibility.follow(this.eligibility.replace({ checkedPools: () => pools, fallback: null }));
   }
 
   /** Gives the keys that may stand differently. */
@@ -443,7 +458,7 @@ class Bed implements Disposable {
   }
 
   #judge(state: HealthState, checks: readonly HealthCheck[], isTakenBack: boolean): string[] {
-    return this.standings.judge(checks.map((check) => {
+    return this.eligibility.judge(checks.map((check) => {
       const key = targetKey(check);
       this.believed.set(key, state);
       return { key, verdict: { ...UNKNOWN_VERDICT, state }, previous: UNKNOWN_VERDICT, isTakenBack };
@@ -451,6 +466,6 @@ class Bed implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.standings[Symbol.dispose]();
+    this.eligibility[Symbol.dispose]();
   }
 }

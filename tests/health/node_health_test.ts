@@ -24,10 +24,10 @@ Deno.test("backends killed en masse are held, loudly, and then fail over all the
   await site.tripped();
   assert.equal((await site.answered()).length, MANY);
   const held = await until(() => site.health("127.0.0.1"), ({ state }) => state === "unhealthy");
-  assert.deepEqual([held.standing, held.why], ["in", "held by the flip guard"]);
+  assert.deepEqual([held.eligible, held.why], [true, "held by the flip guard"]);
   assert.deepEqual(await site.metrics(), { active: 1, blind: 0, failedOver: 0, confirmed: 0 });
   assert.deepEqual(await until(() => site.answered(), (addresses) => addresses.length < MANY), SURVIVORS);
-  assert.equal((await site.health("127.0.0.1")).standing, "out");
+  assert.equal((await site.health("127.0.0.1")).eligible, false);
   assert.deepEqual(await site.metrics(), { active: 0, blind: 0, failedOver: 1, confirmed: 0 });
   const [tripped, ended] = site.events;
   assert.deepEqual([tripped!.event.change, ended!.event.change], ["tripped", "ended"]);
@@ -57,7 +57,7 @@ Deno.test("a node whose canaries are silent holds even a single down, and lets i
   await until(() => site.metrics(), ({ blind }) => blind === 1);
   backends.kill(1);
   const held = await until(() => site.health("127.0.0.1"), ({ state }) => state === "unhealthy");
-  assert.deepEqual([held.standing, held.why], ["in", "held: no canary answers"]);
+  assert.deepEqual([held.eligible, held.why], [true, "held: no canary answers"]);
   assert.equal((await site.answered()).length, MANY);
   using _again = Deno.listen({ hostname: address.hostname, port: address.port });
   assert.equal((await until(() => site.answered(), (addresses) => addresses.length < MANY)).length, MANY - 1);
@@ -86,13 +86,13 @@ Deno.test("a member with a calculated check says which of its checks fail", asyn
     check: { type: "calculated", require: "all", checks },
   });
   const well = await until(() => site.health("127.0.0.1"), ({ state }) => state === "healthy");
-  assert.deepEqual([well.standing, well.why], ["in", null]);
+  assert.deepEqual([well.eligible, well.why], [true, null]);
   backends.kill(1);
-  const { standing, why, lastError } = await until(
+  const { eligible, why, lastError } = await until(
     () => site.health("127.0.0.1"),
-    ({ standing }) => standing === "out",
+    ({ eligible }) => !eligible,
   );
-  assert.equal(standing, "out");
+  assert.equal(eligible, false);
   assert.equal(why, `1 of 2 checks pass, 2 needed: tcp ${backends.port}: connection refused`);
   assert.equal(lastError, `tcp ${backends.port}: connection refused`);
 });
@@ -122,7 +122,7 @@ Deno.test("with manual failback a member waits for an operator, also over a rest
       assert.deepEqual([early.status, /its check fails/.test(JSON.stringify(early.json))], [409, true]);
       backends.revive(1);
       const waiting = await until(() => site.health("127.0.0.1"), ({ state }) => state === "healthy");
-      assert.deepEqual([waiting.standing, waiting.why], ["out", "failback: waits for an operator"]);
+      assert.deepEqual([waiting.eligible, waiting.why], [false, "failback: waits for an operator"]);
       assert.deepEqual(await site.answered(), steady);
     }
     await using again = await Site.restart({ database });
@@ -319,7 +319,7 @@ interface Member {
 
 interface Health {
   readonly state: string;
-  readonly standing: string;
+  readonly eligible: boolean;
   readonly why: string | null;
   readonly lastError: string | null;
 }

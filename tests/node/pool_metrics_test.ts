@@ -41,7 +41,7 @@ function samples(pools: number): readonly string[] {
     health: {
       memberHealth: (_, { ipAddress }) => ({
         ...UNKNOWN_VERDICT,
-        ...{ state: STATES[ipAddress!]!, standing: "in", why: null },
+        ...{ state: STATES[ipAddress!]!, eligible: true, why: null },
       }),
     },
   });

@@ -42,7 +42,7 @@ function bed(members: readonly string[]): PoolStateSources & Disposable & { read
     health: {
       memberHealth: (_, { ipAddress }) => ({
         ...UNKNOWN_VERDICT,
-        ...{ standing: ipAddress === DOWN ? "out" : "in", why: null },
+        ...{ eligible: ipAddress !== DOWN, why: null },
       }),
     },
     [Symbol.dispose]: () => store[Symbol.dispose](),

@@ -21,7 +21,7 @@ import {
 import { readZoneText } from "../../src/model/zone_text.ts";
 import { Engine } from "../../src/dns/engine.ts";
 import { Publisher, type PublisherOptions } from "../../src/node/publisher.ts";
-import { EMPTY_ATLAS } from "../../src/geo/geo_data.ts";
+import { EMPTY_GEO_DATA } from "../../src/geo/geo_data.ts";
 import { type Touched, TouchedList } from "../../src/store/touched.ts";
 import type { Logger } from "../../src/telemetry/log.ts";
 import { addresses, query, show } from "../dns/packets.ts";
@@ -148,7 +148,7 @@ class Model {
       geoRules: [],
       members: pool.members.map((member) => ({ ...member, share: 1, forcedUp: false })),
     });
-    const isIn = (key: string) =>
+    const isEligible = (key: string) =>
       ![...this.down].some((ipAddress) => checkTargetOf({ ipAddress, port: 80 }, CHECK).key === key);
     return {
       desired: () => desiredOf(this, steered),
@@ -179,7 +179,7 @@ class Model {
       },
       overridden: (pool) => pool,
       addressesOf: () => [],
-      standings: {
+      eligibility: {
         put: () => UNCHANGED,
         remove: () => UNCHANGED,
         replace: () => UNCHANGED,
@@ -188,9 +188,9 @@ class Model {
         end: function* () {},
         giveUp: function* () {},
         follow() {},
-        isIn,
+        isEligible,
       },
-      geo: () => ({ atlas: EMPTY_ATLAS, placeOf: () => null }),
+      geo: () => ({ geoData: EMPTY_GEO_DATA, locationOf: () => null }),
       keeper: null,
       onPublished() {},
       onAnswersChanged() {},

@@ -5,7 +5,7 @@
  */
 import { deepEqual, equal, match, rejects } from "node:assert/strict";
 import type { NodeEvent } from "../../src/events/event.ts";
-import type { Atlas } from "../../src/geo/geo_data.ts";
+import type { GeoData } from "../../src/geo/geo_data.ts";
 import { newId } from "../../src/model/id.ts";
 import { poolFieldsSchema } from "../../src/model/model_schema.ts";
 import { type Core, type Part, partOf, type Start } from "../../src/node/part.ts";
@@ -256,12 +256,12 @@ for (let failsAt = 0; failsAt <= PARTS.length; failsAt++) {
     const { node, core, taken, repair } = await startReloaded(failsAt);
     try {
       const before = core.settings();
-      const { atlas } = core.geo;
+      const { geoData } = core.geo;
       const { snapshot } = core.answers.publisher.current;
       await rejects(node.node.use(otherSettings(mapFile)), /not ready, on purpose/);
       equal(core.settings(), before);
-      equal(core.geo.atlas, atlas);
-      equal(core.geo.placeOf(WHERE), null);
+      equal(core.geo.geoData, geoData);
+      equal(core.geo.locationOf(WHERE), null);
       equal(core.answers.publisher.current.snapshot, snapshot);
       deepEqual(taken, []);
       equal((await ask(node, "x.gslb.example")).rcode, RCODE.REFUSED);
@@ -271,7 +271,7 @@ for (let failsAt = 0; failsAt <= PARTS.length; failsAt++) {
       deepEqual(await node.node.use(otherSettings(mapFile)), []);
       deepEqual(taken, ["names", "health", "changes"]);
       equal((await ask(node, "x.gslb.example")).rcode, RCODE.NXDOMAIN);
-      deepEqual(core.geo.placeOf(WHERE), FRANKFURT);
+      deepEqual(core.geo.locationOf(WHERE), FRANKFURT);
       deepEqual([await metric(node, REFUSED), await metric(node, PREFIXES)], [1, 1]);
     } finally {
       await node[Symbol.asyncDispose]();
@@ -291,7 +291,7 @@ Deno.test("a file that can't be read refuses the reload as a whole", async () =>
   );
   equal(core.settings(), before);
   deepEqual(taken, []);
-  equal(core.geo.placeOf(WHERE), null);
+  equal(core.geo.locationOf(WHERE), null);
   equal((await ask(node, "x.gslb.example")).rcode, RCODE.REFUSED);
   equal(await metric(node, REFUSED), 1);
 });
@@ -303,20 +303,20 @@ Deno.test("answers that can't be given refuse the reload as a whole, and count i
     const { node, core, taken, repair } = await startReloaded(0);
     await using _ = node;
     repair();
-    const before = { settings: core.settings(), atlas: core.geo.atlas };
+    const before = { settings: core.settings(), geoData: core.geo.geoData };
     const source = core.store.source.bind(core.store);
     core.store.source = () => {
       throw new Error("thrown on purpose");
     };
     await rejects(node.node.use(otherSettings(mapFile)), /on purpose/);
     core.store.source = source;
-    deepEqual({ settings: core.settings(), atlas: core.geo.atlas }, before);
+    deepEqual({ settings: core.settings(), geoData: core.geo.geoData }, before);
     deepEqual(taken, []);
     equal(await metric(node, REFUSED), 1);
     // What is published next goes by the settings and the geo data of before.
     await core.answers.publisher.refresh();
     equal((await ask(node, "x.gslb.example")).rcode, RCODE.REFUSED);
-    equal(core.answers.publisher.current.snapshot.atlas.map, null);
+    equal(core.answers.publisher.current.snapshot.geoData.map, null);
   } finally {
     await Deno.remove(mapFile);
   }
@@ -330,19 +330,19 @@ Deno.test("what is changed while a reload is published goes by the geo data of b
     await using _ = node;
     repair();
     const { publisher } = core.answers;
-    let meanwhile: Atlas | null = null;
+    let meanwhile: GeoData | null = null;
     publisher.refresh = async () => {
       const fields = poolFieldsSchema.parse({ name: "web" });
       const { generation } = core.changes.commit([{ kind: "createPool", id: newId(), fields }], {
         ...{ via: "test", by: "", reason: "" },
       });
       await publisher.settled(generation);
-      meanwhile = publisher.current.snapshot.atlas;
+      meanwhile = publisher.current.snapshot.geoData;
       throw new Error("thrown on purpose");
     };
     await rejects(node.node.use(otherSettings(mapFile)), /on purpose/);
-    equal(meanwhile, core.geo.atlas);
-    equal(core.geo.atlas.map, null);
+    equal(meanwhile, core.geo.geoData);
+    equal(core.geo.geoData.map, null);
   } finally {
     await Deno.remove(mapFile);
   }

@@ -13,7 +13,7 @@ import { type CityResponse, Reader } from "maxmind";
 import { deno } from "../../scripts/process.ts";
 import { ClientMap } from "../../src/balance/client_map.ts";
 import { Extents, workOutExtents } from "../../src/geo/extents.ts";
-import { continentOf, haversineKm, type Place, twoLetters } from "../../src/geo/location.ts";
+import { continentOf, haversineKm, type Location, twoLetters } from "../../src/geo/location.ts";
 import { Mmdb } from "../../src/geo/mmdb.ts";
 import { Trie } from "../../src/balance/trie.ts";
 import { readDatabase } from "../../src/geo/database_file.ts";
@@ -32,7 +32,7 @@ const ROUNDS = 20;
 const GARBAGE_BYTES_MAX = 0.5;
 
 /** Frankfurt, New York, Singapore, São Paulo and Sydney. */
-const SITES: readonly Place[] = [
+const SITES: readonly Location[] = [
   { latitude: 50.11, longitude: 8.68 },
   { latitude: 40.71, longitude: -74.01 },
   { latitude: 1.35, longitude: 103.82 },
@@ -137,7 +137,7 @@ export function compareSites(
 }
 
 /** Sites are in order when no one is nearer than the one before it, by more than a millimetre. */
-function faultOf(order: readonly number[], client: Place): string | null {
+function faultOf(order: readonly number[], client: Location): string | null {
   const distances = order.map((site) => haversineKm(client, SITES[site]!));
   const isOrdered = distances.every((km, i) => i === 0 || km > distances[i - 1]! - 1e-6);
   return isOrdered && order.length === SITES.length ? null : `sites ${order} are ${distances} km away`;

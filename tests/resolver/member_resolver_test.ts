@@ -5,7 +5,7 @@
  */
 import { deepEqual, equal, match, ok } from "node:assert/strict";
 import type { AskResolver } from "../../src/resolver/lookup.ts";
-import { Names } from "../../src/resolver/member_resolver.ts";
+import { MemberResolver } from "../../src/resolver/member_resolver.ts";
 import { createLogger } from "../../src/telemetry/log.ts";
 import { Registry } from "../../src/telemetry/metrics.ts";
 import type { Message } from "../../src/wire/message.ts";
@@ -28,7 +28,7 @@ class Bed implements AsyncDisposable {
   asked: string[] = [];
   underWay = 0;
   mostUnderWay = 0;
-  readonly names: Names;
+  readonly names: MemberResolver;
 
   constructor(
     public says: (name: string, server: string) => Says,
@@ -38,7 +38,7 @@ class Bed implements AsyncDisposable {
       onChange?: () => void;
     } = {},
   ) {
-    this.names = new Names({
+    this.names = new MemberResolver({
       terms: { resolvers: RESOLVERS, minTtl: 5000, maxTtl: 300_000, timeout: 2000 },
       systemResolvers: () => {
         throw new Deno.errors.NotCapable("resolv.conf");

@@ -125,7 +125,7 @@ Deno.test("a name that is said twice not to exist has no addresses any more", as
   await addresses(node, ["192.0.2.8"]);
   const { json } = await call(node, "GET", `/pools/${poolId}/members`);
   deepEqual(
-    (json as { health: { standing: string; why: string | null } }[]).map(({ health }) => health.why),
+    (json as { health: { eligible: boolean; why: string | null } }[]).map(({ health }) => health.why),
     [
       "no address of web.example.net is known",
       null,
@@ -210,7 +210,7 @@ Deno.test("each address of a name is probed by itself", async () => {
   await addresses(node, ["127.0.0.1"]);
   const { json } = await call(node, "GET", `/pools/${poolId}/members`);
   const [{ health }] = json as [{ health: Record<string, string> }];
-  deepEqual([health.state, health.standing, health.why], ["healthy", "in", "1 of 2 addresses are up"]);
+  deepEqual([health.state, health.eligible, health.why], ["healthy", true, "1 of 2 addresses are up"]);
 });
 
 Deno.test("an alias is answered as long as one of its name's addresses is up", async () => {

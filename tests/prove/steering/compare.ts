@@ -4,7 +4,7 @@
  * @module
  */
 import { familyOf as familyOfBytes, formatIp, maskBits, parseIp, parsePrefix } from "../../../src/ip.ts";
-import type { Atlas } from "../../../src/geo/geo_data.ts";
+import type { GeoData } from "../../../src/geo/geo_data.ts";
 import { decodeMessage, type Message } from "../../../src/wire/message.ts";
 import { TYPE } from "../../../src/wire/record_type.ts";
 import type { Explanation } from "../../../src/explain/explanation.ts";
@@ -20,7 +20,7 @@ import {
   Random,
 } from "./model.ts";
 import { isEnabled, isMeasured, Oracle, type Verdict } from "./oracle.ts";
-import { atlasOf, NAME, Products } from "./product.ts";
+import { geoDataOf, NAME, Products } from "./product.ts";
 
 /** Where they don't agree; the seed brings it back. */
 export interface Disagreement {
@@ -55,18 +55,18 @@ export function compareModels(
     ...{ questions: 0, answers: 0, scopes: 0, neighbours: 0, narrow: 0 },
   };
   const products = new Products();
-  const known = new Map<number, { readonly knowledge: Knowledge; readonly atlas: Atlas }>();
+  const known = new Map<number, { readonly knowledge: Knowledge; readonly geoData: GeoData }>();
   for (let seed = first; seed < first + count; seed++) {
     const number = seed % KNOWLEDGE;
     let about = known.get(number);
     if (!about) {
       const knowledge = knowledgeOf(number);
-      known.set(number, about = { knowledge, atlas: atlasOf(knowledge, number + 1) });
+      known.set(number, about = { knowledge, geoData: geoDataOf(knowledge, number + 1) });
     }
     const model = modelOf(seed);
     const random = new Random(seed + 5_000_000);
     const one = new Comparing(model, about.knowledge, {
-      world: products.of(model, about.atlas),
+      world: products.of(model, about.geoData),
       random,
       comparison,
     });

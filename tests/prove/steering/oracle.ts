@@ -113,7 +113,7 @@ export class Oracle {
     if (named.length > 0) return named;
     if (pool.algorithm === "geoip") {
       const placed = pool.members.filter(({ place }) => place !== null);
-      const from = this.#placeOf(client);
+      const from = this.#locationOf(client);
       return from && placed.length > 0 ? sitesFrom(from, placed)[0]! : null;
     }
     if (pool.algorithm !== "map-file") return null;
@@ -180,7 +180,7 @@ export class Oracle {
         ];
       }
       case "geoip": {
-        const from = this.#placeOf(client);
+        const from = this.#locationOf(client);
         const placed = members.filter(({ place }) => place !== null);
         if (!from || placed.length === 0) return [members];
         return [...sitesFrom(from, placed), members.filter(({ place }) => place === null)];
@@ -199,7 +199,7 @@ export class Oracle {
     return members.filter(({ ip }) => line?.to.includes(ip));
   }
 
-  #placeOf(client: Uint8Array): readonly [number, number] | null {
+  #locationOf(client: Uint8Array): readonly [number, number] | null {
     const network = this.networkOf(client);
     return network?.latitude === undefined ? null : [network.latitude, network.longitude!];
   }

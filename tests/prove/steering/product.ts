@@ -17,7 +17,7 @@ import {
 } from "../../../src/model/model.ts";
 import type { Override } from "../../../src/model/override.ts";
 import { Mmdb } from "../../../src/geo/mmdb.ts";
-import type { Atlas } from "../../../src/geo/geo_data.ts";
+import type { GeoData } from "../../../src/geo/geo_data.ts";
 import { LiveBoard } from "../../../src/snapshot/live.ts";
 import { flatRecord, writeMmdb } from "../../geo/mmdb_writer.ts";
 import { NOW_MS, type World, worldOf } from "../../explain/world.ts";
@@ -41,8 +41,8 @@ export function mapTextOf({ lines }: Knowledge): string {
   return lines.map(({ prefix, to }) => `${prefix} ${to.join(",")}\n`).join("");
 }
 
-/** The atlas of what is known of clients. */
-export function atlasOf(knowledge: Knowledge, edition: number): Atlas {
+/** The geo data of what is known of clients. */
+export function geoDataOf(knowledge: Knowledge, edition: number): GeoData {
   const city = ([4, 6] as const).filter((family) =>
     knowledge.networks.some(({ prefix }) => prefix.includes(":") === (family === 6))
   ).map((family) => shared(databaseOf(knowledge, family)));
@@ -73,7 +73,7 @@ export class Products {
   #epoch = 0;
 
   /** The product of a model. */
-  of(model: Model, atlas: Atlas): World {
+  of(model: Model, geoData: GeoData): World {
     const overrides: Override[] = [];
     const pools = model.pools.map((pool, p): Pool => {
       const members = pool.members.map((member, m): Member => {
@@ -136,7 +136,7 @@ export class Products {
         ecs: model.ecs,
       }],
       overrides,
-      atlas,
+      geoData,
       board: this.#board,
       epoch: ++this.#epoch,
     });
