@@ -274,8 +274,7 @@ Deno.test("of very many faults a thousand are told by every way, and no more are
 });
 
 Deno.test("a huge line that a thousand others repeat isn't read again for each of them", async () => {
-  const large = Array.from({ length: 60_000 }, (_, i) => `10.0.${i >> 8}.${i & 255}`);
-  const first = `{"pool":{"name":"a","members":${JSON.stringify(members(...large))}}}\n`;
+  const first = `{"pool":{"name":"a"${" ".repeat(2 << 20)}}}\n`;
   const problems = await validated(first + '{"pool":{"name":"a"}}\n'.repeat(900), "ndjson");
   equal(problems.length, 900);
   equal(problems[0], '-:2:17: pool "a" is defined twice (also at -:1:1); keep one');

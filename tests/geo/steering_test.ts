@@ -26,7 +26,7 @@ Deno.test("a node goes by its database, takes a new one over, and goes on with i
     await Deno.writeFile(path, place(FRANKFURT).subarray(0, 100));
     await test.node.use({ ...TEST_SETTINGS, geoip });
     equal((await askFrom(test, "198.51.100.0/24")).address, "192.0.2.20");
-    ok(test.lines.some((line) => line.includes("Database not loaded, the one before stays")));
+    ok(test.lines.some((line) => line.includes("Database not loaded, the previous one stays")));
     const metrics = await (await fetch(new URL("/metrics", test.api))).text();
     match(metrics, /^pleiades_geoip_loads_total\{.*result="error"\} 1$/m);
   } finally {
