@@ -42,14 +42,7 @@ Deno.test({
     const transport = new LinuxUdp(false);
     const socket = transport.bind({ hostname: "127.0.0.1", port: 0 });
     shutDownReading(socket.fd);
-    const world = new World(WORLD);
-    const exchange = new Exchange(PLAIN, {
-      samplesPerSecond: 0,
-      sampleEvery: 1,
-      rng: seededRng(1),
-      fault: () => {},
-    });
-    exchange.use(world.snapshot, world.board);
+    const exchange = exchangeOf(new World(WORLD));
     let reads = 0;
     const receive = socket.receive.bind(socket);
     socket.receive = () => {
@@ -63,6 +56,57 @@ Deno.test({
     assert(reads > 0 && reads < READS_MAX, `${reads} reads`);
   },
 });
+
+/** Names whose tables are larger than what a processor has at hand, so that a batch is read before it is answered. */
+const NAMES = 20_000;
+const POOLS = 8;
+
+Deno.test({
+  name: "each query of a batch gets its own answer where tables are large and the batch is read at once",
+  ignore: Deno.build.os !== "linux",
+  fn: async () => {
+    const world = new World({
+      pools: Array.from({ length: POOLS }, (_, i) => ({ name: `p${i}`, members: [`192.0.2.${i}`] })),
+      services: Object.fromEntries(
+        Array.from({ length: NAMES }, (_, i) => [`n${i}.example.com`, `p${i % POOLS}`]),
+      ),
+    });
+    const exchange = exchangeOf(world);
+    assert(exchange.readsAhead, "the tables are too small for this test");
+    const transport = new LinuxUdp(false);
+    const socket = transport.bind({ hostname: "127.0.0.1", port: 0 });
+    const client = Deno.listenDatagram({ transport: "udp", hostname: "127.0.0.1", port: 0 });
+    // All of them wait when the first batch is received; every seventh is no query, and stays without an answer.
+    const asked = Array.from({ length: 50 }, (_, i) => i * 397 % NAMES);
+    for (const [i, n] of asked.entries()) {
+      const packet = query(`n${n}.example.com`, "A", { id: i });
+      const sent = i % 7 === 6 ? packet.subarray(0, 5) : packet;
+      await client.send(sent, { transport: "udp", hostname: "127.0.0.1", port: socket.port });
+    }
+    transport.serve([socket], exchange);
+    const wanted = asked.flatMap((n, i) => i % 7 === 6 ? [] : [[i, [`192.0.2.${n % POOLS}`]]]);
+    const answers: [number, string[]][] = [];
+    while (answers.length < wanted.length) {
+      const [answer] = await client.receive();
+      answers.push([answer[0]! << 8 | answer[1]!, addresses(answer)]);
+    }
+    assert.deepEqual(answers, wanted);
+    client.close();
+    await transport.stop();
+  },
+});
+
+/** An exchange that answers from a world and is watched by no one. */
+function exchangeOf(world: World): Exchange {
+  const exchange = new Exchange(PLAIN, {
+    samplesPerSecond: 0,
+    sampleEvery: 1,
+    rng: seededRng(1),
+    fault: () => {},
+  });
+  exchange.use(world.snapshot, world.board);
+  return exchange;
+}
 
 /** From now on `poll(2)` says that there is something, and every read gets nothing. */
 function shutDownReading(fd: number): void {
