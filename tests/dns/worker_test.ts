@@ -118,18 +118,21 @@ for (
   testEachTransport(
     `a port that is taken for ${transport} is named with the fix, and nothing stays bound`,
     async (start) => {
-      const taken = hold();
-      const { port } = taken.addr as Deno.NetAddr;
-      const free = await freePort();
-      const listen = [`127.0.0.1:${free}`, `127.0.0.1:${port}`];
-      await assert.rejects(start(EXAMPLE, { listen }), {
-        name: "AddrInUse",
-        message: `Cannot listen on 127.0.0.1:${port}: the port is taken (see who holds it: ` +
-          `ss ${ss} 'sport = :${port}'; or choose another with --dns ADDR:PORT)`,
-      });
-      taken.close();
-      await using node = await onceFree(() => start(EXAMPLE, { listen }));
-      assert.equal(show(await askUdp(node.address, WWW)), ANSWER);
+      // Another process may hold the same port for the other transport, which is named then: another is tried.
+      for (let attempts = 1;; attempts++) {
+        const taken = hold();
+        const { port } = taken.addr as Deno.NetAddr;
+        const listen = [`127.0.0.1:${await freePort()}`, `127.0.0.1:${port}`];
+        const error = await start(EXAMPLE, { listen }).then(() => null, (error: Error) => error);
+        taken.close();
+        const message = `Cannot listen on 127.0.0.1:${port}: the port is taken (see who holds it: ` +
+          `ss ${ss} 'sport = :${port}'; or choose another with --dns ADDR:PORT)`;
+        if (error?.message !== message && attempts < 5) continue;
+        assert.deepEqual([error?.name, error?.message], ["AddrInUse", message]);
+        await using node = await onceFree(() => start(EXAMPLE, { listen }));
+        assert.equal(show(await askUdp(node.address, WWW)), ANSWER);
+        return;
+      }
     },
   );
 }
