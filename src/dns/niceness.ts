@@ -10,7 +10,8 @@
 /**
  * Makes the calling thread nicer. Does nothing where that can't be had: without glibc, or where a sandbox forbids it.
  *
- * @param steps 1–19; a thread that is 10 steps nicer gets about a tenth of the processor that another one wants, too
+ * @param steps 1–19; of a processor that another thread wants, too, one that is 10 steps nicer gets about a tenth,
+ *   one that is 19 steps nicer 1.4 %
  */
 export function giveWay(steps: number): void {
   if (Deno.build.os !== "linux") return;
