@@ -73,10 +73,11 @@ const REPORT_INTERVAL_MS = 100;
 /**
  * How much the thread of streams gives way to those of UDP on a processor that they share. A UDP worker that shared its
  * processor with 1,024 pipelining connections waited 0.3–4.7 ms for each of its slices among equals, 0.1–0.4 ms at 5 steps
- * and 0.02–0.09 ms at 10 (`schedstat`, a busy machine of two cores, 2026-11); of all answers over UDP, 99 % took 1.9 ms
- * at 10 steps and 0.5 ms at 19 (a quiet one). Some 1.4 % of a processor are left to streams under any load of UDP.
+ * and 0.02–0.09 ms at 10 (`schedstat`, a busy machine of two cores, 2026-11). A tenth of a processor is left to streams
+ * under any load of UDP and of other programs; at 19 steps it would be 1.4 %, and an answer over TCP took 5 s where others
+ * kept both processors busy.
  */
-const STREAM_NICENESS = 19;
+const STREAM_NICENESS = 10;
 /** Milliseconds that decisions are made ahead in one go; a packet waits no longer for it than for a costly query, … */
 const AHEAD_SLICE_MS = 0.2;
 /** … and the time between: an eighth of a core, while there is something to do. */
