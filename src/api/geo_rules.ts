@@ -126,7 +126,7 @@ function serve(app: OpenAPIHono, parts: ResourceParts): void {
     const id = newId();
     const fields = c.req.valid("json");
     remark(c, fields);
-    const row = { id, poolId, ...fields, revision: 0 };
+    const row = { id, poolId, ...fields, seq: 0, revision: 0 };
     return c.json(...await collection.create(c, row, { kind: "createGeoRule", id, poolId, fields }));
   });
 
@@ -152,6 +152,8 @@ function serve(app: OpenAPIHono, parts: ResourceParts): void {
   }
 }
 
-function geoRuleOf({ id, poolId, revision: _, ...fields }: GeoRuleRow): z.infer<typeof GeoRuleSchema> {
+function geoRuleOf(
+  { id, poolId, seq: _, revision: __, ...fields }: GeoRuleRow,
+): z.infer<typeof GeoRuleSchema> {
   return { id, poolId, ...fields };
 }

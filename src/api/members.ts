@@ -206,7 +206,7 @@ function serve(app: OpenAPIHono, parts: ResourceParts): void {
     if (!store.pools.get(poolId)) notFound("pool", poolId);
     const id = newId();
     const fields = c.req.valid("json");
-    const row = { id, poolId, ...fields, revision: 0 };
+    const row = { id, poolId, ...fields, seq: 0, revision: 0 };
     return c.json(...await collection.create(c, row, { kind: "createMember", id, poolId, fields }));
   });
 
@@ -264,7 +264,7 @@ function serve(app: OpenAPIHono, parts: ResourceParts): void {
     row: MemberRow,
     { pool, overrides }: { readonly pool: EligibilityPool; readonly overrides: OverrideIndex },
   ): Member {
-    const { id, poolId, revision: _, ...fields } = row;
+    const { id, poolId, seq: _, revision: __, ...fields } = row;
     const ruling = rulingOf(overrides.covering(poolId, row), clock.unixMs());
     const health = shownHealth(node.memberHealth(pool, row));
     return { id, poolId, ...fields, health, override: ruling && shown(ruling) };

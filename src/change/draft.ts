@@ -260,14 +260,15 @@ export class Draft {
   #createMember({ id, poolId, fields }: EditOf<"createMember">, at: string): void {
     if (!this.#poolExists(poolId, at)) return;
     if (!this.#idIsFree("member", id, this.store.members.get(id) !== null, at)) return;
-    this.#putMember({ ...fields, id, poolId }, null, at);
+    this.#putMember({ ...fields, id, poolId, seq: this.#writer.nextMemberSeq() }, null, at);
     this.#require(() => membersFault(this.store, poolId), at);
   }
 
   #updateMember(edit: EditOf<"updateMember">, at: string): void {
     const before = this.store.members.get(edit.id);
     if (!this.#isCurrent("member", edit.id, before, edit, at)) return;
-    this.#putMember({ ...edit.fields, id: edit.id, poolId: before.poolId }, before, at);
+    const { poolId, seq } = before;
+    this.#putMember({ ...edit.fields, id: edit.id, poolId, seq }, before, at);
   }
 
   #putMember(after: Unstamped<MemberRow>, before: MemberRow | null, at: string): void {
@@ -364,14 +365,15 @@ export class Draft {
   #createGeoRule({ id, poolId, fields }: EditOf<"createGeoRule">, at: string): void {
     if (!this.#poolExists(poolId, at)) return;
     if (!this.#idIsFree("geo rule", id, this.store.geoRules.get(id) !== null, at)) return;
-    this.#putGeoRule({ ...fields, id, poolId }, null, at);
+    this.#putGeoRule({ ...fields, id, poolId, seq: this.#writer.nextGeoRuleSeq() }, null, at);
     this.#require(() => geoRulesFault(this.store, poolId), at);
   }
 
   #updateGeoRule(edit: EditOf<"updateGeoRule">, at: string): void {
     const before = this.store.geoRules.get(edit.id);
     if (!this.#isCurrent("geo rule", edit.id, before, edit, at)) return;
-    this.#putGeoRule({ ...edit.fields, id: edit.id, poolId: before.poolId }, before, at);
+    const { poolId, seq } = before;
+    this.#putGeoRule({ ...edit.fields, id: edit.id, poolId, seq }, before, at);
   }
 
   #putGeoRule(after: Unstamped<GeoRuleRow>, before: GeoRuleRow | null, at: string): void {

@@ -20,9 +20,9 @@ import type { ZoneRow } from "../store/zones.ts";
 
 const KEYS = {
   pool: ["id", ...POOL.fields],
-  member: ["id", "poolId", ...MEMBER.fields],
+  member: ["id", "poolId", ...MEMBER.fields, "seq"],
   healthCheck: ["poolId", ...HEALTH_CHECK.fields],
-  geoRule: ["id", "poolId", ...GEO_RULE.fields],
+  geoRule: ["id", "poolId", ...GEO_RULE.fields, "seq"],
   service: ["id", ...SERVICE.fields],
   zone: ["domain", "text"],
   override: [
@@ -43,11 +43,11 @@ const KEYS = {
 export interface Recorded {
   /** A pool's own fields. */
   readonly pool: Unstamped<PoolRow>;
-  /** With its pool's id. */
+  /** With its pool's id and its place in the order of creation. */
   readonly member: Unstamped<MemberRow>;
   /** With its pool's id. */
   readonly healthCheck: Unstamped<HealthCheckRow>;
-  /** With its pool's id. */
+  /** With its pool's id and its place in the order of creation. */
   readonly geoRule: Unstamped<GeoRuleRow>;
   /** A service. */
   readonly service: Unstamped<ServiceRow>;

@@ -12,6 +12,8 @@ import { type Page, pageOf, type PageRequest } from "./page.ts";
 export interface GeoRuleRow extends GeoRule {
   /** The pool it belongs to. */
   readonly poolId: string;
+  /** Its place in the order of creation; unique among the rules of all pools. */
+  readonly seq: number;
   /** The generation at which the row last changed. */
   readonly revision: number;
 }
@@ -36,14 +38,13 @@ export class GeoRules {
 
   /** A page of a pool's rules; empty when there is no such pool. */
   page(poolId: string, { limit, cursor }: PageRequest): Page<GeoRuleRow> {
-    const rows = this.#database.all<RawRow & { seq: number }>(
+    const rows = this.#database.all<RawRow>(
       `SELECT ${GEO_RULE_SELECT} FROM geo_rules WHERE pool_id = ? AND seq > ? ORDER BY seq LIMIT ?`,
       poolId,
       Number(cursor ?? 0),
       limit + 1,
     );
-    const { items, next } = pageOf(rows, { limit, keyOf: (row) => row.seq });
-    return { items: items.map(rowOf), next };
+    return pageOf(rows.map(rowOf), { limit, keyOf: (row) => row.seq });
   }
 
   /** All rules of a pool as the model has them. */
@@ -80,11 +81,10 @@ export const GEO_RULE_SELECT: string = `id, ${GEO_RULE.select}, pool_id AS poolI
 
 /** The rule as the model has it. */
 export function geoRuleOf(raw: RawRow): GeoRule {
-  const { poolId: _, revision: __, ...rule } = rowOf(raw);
+  const { poolId: _, seq: __, revision: ___, ...rule } = rowOf(raw);
   return rule;
 }
 
 function rowOf(raw: RawRow): GeoRuleRow {
-  const { seq: _, ...row } = raw;
-  return GEO_RULE.rowOf(row);
+  return GEO_RULE.rowOf(raw);
 }

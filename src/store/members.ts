@@ -12,6 +12,8 @@ import { type Page, pageOf, type PageRequest } from "./page.ts";
 export interface MemberRow extends Member {
   /** The pool it belongs to. */
   readonly poolId: string;
+  /** Its place in the order of creation, which is that of rotation; unique among the members of all pools. */
+  readonly seq: number;
   /** The generation at which the row last changed. */
   readonly revision: number;
 }
@@ -47,19 +49,18 @@ export class Members {
 
   /** A page of a pool's members; empty when there is no such pool. */
   page(poolId: string, { limit, cursor }: PageRequest): Page<MemberRow> {
-    const rows = this.#database.all<RawRow & { seq: number }>(
+    const rows = this.#database.all<RawRow>(
       `SELECT ${MEMBER_SELECT} FROM members WHERE pool_id = ? AND seq > ? ORDER BY seq LIMIT ?`,
       poolId,
       Number(cursor ?? 0),
       limit + 1,
     );
-    const { items, next } = pageOf(rows, { limit, keyOf: (row) => row.seq });
-    return { items: items.map(rowOf), next };
+    return pageOf(rows.map(rowOf), { limit, keyOf: (row) => row.seq });
   }
 
   /** All members of a pool. */
   of(poolId: string): Member[] {
-    return this.rowsOf(poolId).map(({ poolId: _, revision: __, ...member }) => member);
+    return this.rowsOf(poolId).map(({ poolId: _, seq: __, revision: ___, ...member }) => member);
   }
 
   /** All members of a pool as rows. */
@@ -87,11 +88,10 @@ export const MEMBER_SELECT: string = `id, ${MEMBER.select}, pool_id AS poolId, r
 
 /** The member as the model has it. */
 export function memberOf(raw: RawRow): Member {
-  const { poolId: _, revision: __, ...member } = rowOf(raw);
+  const { poolId: _, seq: __, revision: ___, ...member } = rowOf(raw);
   return member;
 }
 
 function rowOf(raw: RawRow): MemberRow {
-  const { seq: _, ...row } = raw;
-  return MEMBER.rowOf(row);
+  return MEMBER.rowOf(raw);
 }

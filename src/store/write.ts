@@ -68,9 +68,15 @@ export class Writer {
     this.#database.run("DELETE FROM pools WHERE id = ?", id);
   }
 
-  /** Inserts or overwrites a member. */
+  /** The place of a new member behind all others. */
+  nextMemberSeq(): number {
+    return this.#database.get<{ seq: number }>("SELECT coalesce(max(seq), 0) + 1 AS seq FROM members")!.seq;
+  }
+
+  /** Inserts a member at its place, or overwrites the one of its id, which keeps the place that it has. */
   putMember(member: Unstamped<MemberRow>): void {
-    this.#database.run(PUT_MEMBER, member.id, ...MEMBER.valuesOf(member), member.poolId, this.generation);
+    const { id, poolId, seq } = member;
+    this.#database.run(PUT_MEMBER, id, ...MEMBER.valuesOf(member), poolId, this.generation, seq);
   }
 
   /** Deletes a member; rules that lead to it must be gone when the transaction ends. */
@@ -88,9 +94,15 @@ export class Writer {
     this.#database.run("DELETE FROM health_checks WHERE pool_id = ?", poolId);
   }
 
-  /** Inserts or overwrites a geo rule. */
+  /** The place of a new geo rule behind all others. */
+  nextGeoRuleSeq(): number {
+    return this.#database.get<{ seq: number }>("SELECT coalesce(max(seq), 0) + 1 AS seq FROM geo_rules")!.seq;
+  }
+
+  /** Inserts a geo rule at its place, or overwrites the one of its id, which keeps the place that it has. */
   putGeoRule(rule: Unstamped<GeoRuleRow>): void {
-    this.#database.run(PUT_GEO_RULE, rule.id, ...GEO_RULE.valuesOf(rule), rule.poolId, this.generation);
+    const { id, poolId, seq } = rule;
+    this.#database.run(PUT_GEO_RULE, id, ...GEO_RULE.valuesOf(rule), poolId, this.generation, seq);
   }
 
   /** Deletes a geo rule. */
@@ -231,9 +243,9 @@ const OLDEST =
   "+ bytes AS kept FROM history ORDER BY generation LIMIT 1";
 
 const PUT_POOL = upsert("pools", "id", [...POOL.names, "revision"]);
-const PUT_MEMBER = upsert("members", "id", [...MEMBER.names, "pool_id", "revision"]);
+const PUT_MEMBER = upsert("members", "id", [...MEMBER.names, "pool_id", "revision"], ["seq"]);
 const PUT_HEALTH_CHECK = upsert("health_checks", "pool_id", [...HEALTH_CHECK.names, "revision"]);
-const PUT_GEO_RULE = upsert("geo_rules", "id", [...GEO_RULE.names, "pool_id", "revision"]);
+const PUT_GEO_RULE = upsert("geo_rules", "id", [...GEO_RULE.names, "pool_id", "revision"], ["seq"]);
 const PUT_SERVICE = upsert("services", "id", [...SERVICE.names, "reversed_domain", "revision"]);
 const PUT_ZONE = upsert("zones", "domain", ["text", "revision"]);
 const INSERT_OVERRIDE =
@@ -243,8 +255,14 @@ const RECORD = "INSERT INTO history_changes (generation, kind, id, before, after
   "ON CONFLICT (generation, kind, id) DO UPDATE SET after = excluded.after";
 
 /** Never `REPLACE`: that deletes the old row first, and everything that goes with it. */
-function upsert(table: string, key: string, columns: readonly string[]): string {
-  return `INSERT INTO ${table} (${[key, ...columns].join(", ")}) ` +
-    `VALUES (${[key, ...columns].map(() => "?").join(", ")}) ` +
+function upsert(
+  table: string,
+  key: string,
+  columns: readonly string[],
+  /** Columns that an existing row keeps. */
+  kept: readonly string[] = [],
+): string {
+  const inserted = [key, ...columns, ...kept];
+  return `INSERT INTO ${table} (${inserted.join(", ")}) VALUES (${inserted.map(() => "?").join(", ")}) ` +
     `ON CONFLICT (${key}) DO UPDATE SET ${columns.map((name) => `${name} = excluded.${name}`).join(", ")}`;
 }

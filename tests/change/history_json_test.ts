@@ -11,9 +11,9 @@ Deno.test("the fields of each object stand in the history in one order, new ones
       `"fallbackPoolId":null,"minHealthy":0,"failback":"auto","failbackDelayMs":0,"geofence":false,"flatten":true}`,
   );
   equal(
-    jsonOf("member", { ...memberFields(), id: one, poolId: two }),
+    jsonOf("member", { ...memberFields(), id: one, poolId: two, seq: 7 }),
     `{"id":"${one}","poolId":"${two}","ipAddress":"192.0.2.10","target":null,"port":443,"weight":1,` +
-      `"priority":0,"enabled":true,"latitude":null,"longitude":null,"region":""}`,
+      `"priority":0,"enabled":true,"latitude":null,"longitude":null,"region":"","seq":7}`,
   );
   const check = healthCheck({ type: "calculated", checks: [healthCheck({ type: "http" })] });
   const rest = `"port":null,"intervalMs":10000,"timeoutMs":2000,"rise":2,"fall":3,"httpMethod":"GET",` +
@@ -24,9 +24,9 @@ Deno.test("the fields of each object stand in the history in one order, new ones
     `{"poolId":"${two}","type":"calculated",${rest},"checks":[{"type":"http",${rest},"checks":[]}]}`,
   );
   equal(
-    jsonOf("geoRule", { ...geoRuleFields({ memberId: two }), id: one, poolId: two }),
+    jsonOf("geoRule", { ...geoRuleFields({ memberId: two }), id: one, poolId: two, seq: 8 }),
     `{"id":"${one}","poolId":"${two}","cidr":"198.51.100.0/24","country":null,"continent":null,"asn":null,` +
-      `"memberId":"${two}"}`,
+      `"memberId":"${two}","seq":8}`,
   );
   equal(
     jsonOf("service", { ...serviceFields(), id: one }),

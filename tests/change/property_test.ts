@@ -80,7 +80,7 @@ Deno.test("the history alone yields the model of every generation", () => {
           assert.deepEqual(objects.get(`${kind} ${id}`) ?? null, before);
           objects.set(`${kind} ${id}`, after);
         }
-        assert.deepEqual(present(objects), objectsOf(store.model()));
+        assert.deepEqual(present(objects), objectsOf(store));
       }
     }),
     RUNS,
@@ -152,13 +152,20 @@ function present(objects: ReadonlyMap<string, unknown>): Record<string, unknown>
   return Object.fromEntries([...objects].filter(([, object]) => object !== null));
 }
 
-/** The model as the history speaks of it: objects one by one, parts with their pool's id. */
-function objectsOf(model: Model): Record<string, unknown> {
+/** The model as the history speaks of it: objects one by one, parts with their pool's id and their places. */
+function objectsOf(store: Store): Record<string, unknown> {
   const objects: Record<string, unknown> = {};
+  const model = store.model();
   for (const { members, healthCheck, geoRules, ...pool } of sorted(model).pools) {
     objects[`pool ${pool.id}`] = pool;
-    for (const member of members) objects[`member ${member.id}`] = { ...member, poolId: pool.id };
-    for (const rule of geoRules) objects[`geoRule ${rule.id}`] = { ...rule, poolId: pool.id };
+    for (const member of members) {
+      const { seq } = store.members.get(member.id)!;
+      objects[`member ${member.id}`] = { ...member, poolId: pool.id, seq };
+    }
+    for (const rule of geoRules) {
+      const { seq } = store.geoRules.get(rule.id)!;
+      objects[`geoRule ${rule.id}`] = { ...rule, poolId: pool.id, seq };
+    }
     if (healthCheck) objects[`healthCheck ${pool.id}`] = { ...healthCheck, poolId: pool.id };
   }
   for (const service of model.services) objects[`service ${service.id}`] = service;

@@ -199,7 +199,8 @@ function storedObjects(store: Store): [string, string][] {
   for (const { members, healthCheck: _, geoRules: __, ...pool } of store.pools.each()) {
     objects.push([`pool ${pool.id}`, JSON.stringify(pool)]);
     for (const { id, ...member } of members) {
-      objects.push([`member ${id}`, JSON.stringify({ id, poolId: pool.id, ...member })]);
+      const { seq } = store.members.get(id)!;
+      objects.push([`member ${id}`, JSON.stringify({ id, poolId: pool.id, ...member, seq })]);
     }
   }
   for (const service of store.services.each()) {

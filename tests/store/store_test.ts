@@ -127,6 +127,7 @@ Deno.test("rows say where they belong and when they changed", () => {
     id: id(12),
     poolId: id(1),
     ...memberFields({ ipAddress: "2001:db8::1", enabled: false }),
+    seq: 2,
     revision: 1,
   });
   assert.deepEqual(store.services.byDomain("www.example.com"), store.services.get(id(31)));
@@ -139,6 +140,7 @@ Deno.test("rows say where they belong and when they changed", () => {
     id: id(21),
     poolId: id(1),
     ...geoRuleFields({ memberId: id(12) }),
+    seq: 1,
     revision: 1,
   });
   assert.deepEqual(store.zones.get("example.org"), { domain: "example.org", text: zoneText(), revision: 1 });
