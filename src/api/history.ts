@@ -38,8 +38,7 @@ const GenerationSchema = z.object({
     z.object({ created: z.int().min(0), changed: z.int().min(0), deleted: z.int().min(0) }),
   ).nullable().meta({
     description:
-      `How many objects of each kind were touched, where a model was applied that differed in more than ` +
-      `${RECORDED_MAX}: then they aren't listed; null = all are`,
+      `How many objects of each kind were touched, where there are more than ${RECORDED_MAX} of them; null = there aren't`,
   }),
   truncated: z.boolean().meta({
     description: `Whether there are more than the ${CHANGES_MAX} changes shown`,

@@ -97,21 +97,25 @@ export class Draft {
   replaceWith(staging: Staging): void {
     using replacement = this.#writer.compare(staging);
     if (replacement.size > RECORDED_MAX) {
-      this.#writer.replace(replacement);
-      this.#writer.summarize(replacement.counts);
+      this.#recordOverridesGone(() => this.#writer.replaceMany(replacement));
       return this.#touched.everything();
     }
     const before = replacement.changed().map((key) => ({ key, json: storedJson(this.store, key) }));
+    this.#recordOverridesGone(() => this.#writer.replace(replacement));
+    for (const { key, json } of before) {
+      this.#touch(key);
+      this.#writer.record({ ...key, before: json, after: storedJson(this.store, key) });
+    }
+  }
+
+  /** Records the overrides that go with what the work deletes. */
+  #recordOverridesGone(work: () => void): void {
     const overrides = this.store.overrides.all();
-    this.#writer.replace(replacement);
+    work();
     for (const override of overrides) {
       if (!this.store.overrides.get(override.id)) {
         this.#recordGone({ kind: "override", id: override.id }, override);
       }
-    }
-    for (const { key, json } of before) {
-      this.#touch(key);
-      this.#writer.record({ ...key, before: json, after: storedJson(this.store, key) });
     }
   }
 

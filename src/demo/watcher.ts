@@ -82,7 +82,7 @@ export class Watcher {
     this.#readTargets(store);
     const entry = store.history.get(generation);
     if (!entry) return;
-    const what = changeWords(entry, store.history.changes(generation));
+    const what = changeWords(entry, store.history.listed(generation));
     this.#options.tell({ kind: "changed", what, generation });
   }
 

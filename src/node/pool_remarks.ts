@@ -24,7 +24,7 @@ export function remarksOn(
 ): readonly string[] {
   const pools: Pool[] = [];
   const ruled = new Map<string, Pool>();
-  for (const { kind, id, before, after } of store.history.changes(generation)) {
+  for (const { kind, id, before, after } of store.history.listed(generation)) {
     if (kind === "geoRule" && after !== null) {
       const pool = store.pools.whole(store.geoRules.get(id)?.poolId ?? "");
       if (pool) ruled.set(pool.id, pool);

@@ -52,6 +52,20 @@ export class Columns<Fields extends object> {
     return this.names.map((name, i) => `${name} ${SQL_TYPES[this.#kinds[i]!]}`).join(", ");
   }
 
+  /**
+   * The members of a JSON object, without its braces, as arguments of SQL's `concat`: what `JSON.stringify` makes of the fields, but for
+   * other digits of the same fractions.
+   *
+   * @param table whose columns they are
+   * @param others what stands for fields that the table hasn't got by their column's name
+   */
+  json(table: string, others: Readonly<Record<string, string>> = {}): string {
+    return this.fields.map((field, i) => {
+      const column = others[field] ?? `${table}.${this.names[i]!}`;
+      return `'"${field}":', ${jsonOfColumn(column, this.#kinds[i]!)}`;
+    }).join(", ',', ");
+  }
+
   /** What the columns hold of an object. */
   valuesOf(object: Fields): SQLInputValue[] {
     const values: SQLInputValue[] = [];
@@ -159,6 +173,22 @@ function columnOf(field: string): string {
 function selected(field: string): string {
   const column = columnOf(field);
   return column === field ? column : `${column} AS ${field}`;
+}
+
+/** SQL that makes JSON of a column; that of SQLite's own has but 15 digits. */
+function jsonOfColumn(column: string, kind: ColumnKind): string {
+  switch (kind) {
+    case "flag":
+      return `iif(${column}, 'true', 'false')`;
+    case "checks":
+      return column;
+    case "INTEGER":
+      return `coalesce(${column}, 'null')`;
+    case "REAL":
+      return `iif(${column} IS NULL, 'null', format('%!.17g', ${column}))`;
+    default:
+      return `json_quote(${column})`;
+  }
 }
 
 /** Equal checks are equal text. */

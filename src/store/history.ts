@@ -2,27 +2,28 @@
  * Changes, their authors and reasons: one entry for each generation, newest first. Entries are never changed; the oldest
  * are forgotten when there are more, or larger ones, than the limits allow, so the history has no gaps but at its begin.
  *
- * An entry lists every object it touched with its fields before and after, which is enough to go back to the
- * generation before. Where a whole model was applied that differed in more than {@linkcode RECORDED_MAX} objects, it
- * only says how many of each kind were created, changed and deleted: a million services aren't kept three times.
+ * An entry has every object it touched with its fields before and after, which is enough to go back to the generation
+ * before: as rows or, where there are more than {@linkcode RECORDED_MAX}, in compressed parts (`history_parts.ts`), beside
+ * which it says how many of each kind were created, changed and deleted. An older release kept only that.
  *
  * @module
  */
 import { targetOf } from "../model/override.ts";
 import type { Database } from "./database.ts";
+import { readParts } from "./history_parts.ts";
 import { poolsOfRegion } from "./overrides.ts";
 import { type Page, pageOf, type PageRequest } from "./page.ts";
 import type { ChangeCounts } from "./replacement.ts";
 import { EVERYTHING, type Touched, TOUCHED_MAX, TouchedList } from "./touched.ts";
 
-/** Objects in which an applied model may differ and still be recorded one by one: some 5 MB. */
+/** Objects that one change may touch and still be recorded one by one: some 5 MB. */
 export const RECORDED_MAX = 10_000;
 
 /** How much history is kept. */
 export interface HistoryLimits {
   /** Generations, at least 1. */
   readonly keep: number;
-  /** Bytes of objects before and after; the last generation is kept whatever it has. */
+  /** Bytes of objects before and after, as they are stored; the last generation is kept whatever it has. */
   readonly maxBytes: number;
 }
 
@@ -113,8 +114,16 @@ export class History {
     return pageOf(rows.map((row) => ({ ...row })), { limit, keyOf: (entry) => entry.generation });
   }
 
-  /** What a generation touched, one object at a time. */
+  /** What a generation touched, one object at a time. Don't commit before it has been read to the end. */
   *changes(generation: number): Generator<ObjectChange> {
+    yield* this.listed(generation);
+    for (const { kind, id, before, after } of readParts(this.#database, generation)) {
+      yield { kind, id, before: parsed(before), after: parsed(after) };
+    }
+  }
+
+  /** The same without what is in parts: for those who only want it of a change of some objects. */
+  *listed(generation: number): Generator<ObjectChange> {
     const rows = this.#database.iterate<
       { kind: ObjectKind; id: string; before: string | null; after: string | null }
     >(
@@ -127,7 +136,10 @@ export class History {
     }
   }
 
-  /** The domains that services had before the generations after this one: what may have to be taken away. */
+  /**
+   * The domains that services had before the generations after this one: what may have to be taken away. Only where
+   * `touchedSince` lists what was touched.
+   */
   formerDomains(generation: number): string[] {
     return this.#database.all<{ domain: string }>(
       "SELECT DISTINCT before ->> 'domain' AS domain FROM history_changes " +
@@ -136,7 +148,7 @@ export class History {
     ).map(({ domain }) => domain);
   }
 
-  /** How much a generation touched of what it doesn't list; `null` = it lists everything. */
+  /** How much a generation touched of what isn't listed; `null` = everything is. */
   summary(generation: number): ChangeCounts | null {
     const row = this.#database.get<{ after: string }>(
       "SELECT after FROM history_changes WHERE generation = ? AND kind = ?",

@@ -76,6 +76,20 @@ export class Replacement implements Disposable {
     return KINDS.flatMap(({ keys }) => this.#database.all<ChangedKey>(keys));
   }
 
+  /**
+   * Lines of `history_parts.ts` for what is going to be changed or deleted; before it is made.
+   *
+   * @yields whole lines in UTF-8
+   */
+  *linesBefore(): Generator<Uint8Array> {
+    for (const kind of LINES) yield* this.#lines(kind, kind.before, "d.stored IS NOT NULL");
+  }
+
+  /** The same for what was created; after it was made. */
+  *linesAfter(): Generator<Uint8Array> {
+    for (const kind of LINES) yield* this.#lines(kind, kind.created, "d.stored IS NULL");
+  }
+
   /** Makes the stored model the staged one; `generation` becomes the revision of what is written. */
   apply(generation: number): void {
     const steps = SQL_APPLY.map((sql) => ({ sql, stamped: sql.includes("?") }));
@@ -85,6 +99,20 @@ export class Replacement implements Disposable {
   /** Takes the temporary tables away. */
   [Symbol.dispose](): void {
     this.#database.exec(DROP_TABLES);
+  }
+
+  /** A row that comes alone out of SQLite costs several times what it costs to make it. */
+  *#lines({ table, atOnce }: LinesOfKind, { line, from }: LineSql, which: string): Generator<Uint8Array> {
+    const { last } = this.#database.get<{ last: number }>(
+      `SELECT coalesce(max(n), 0) AS last FROM temp.diff_${table}`,
+    )!;
+    const sql =
+      `SELECT CAST(group_concat(${line}, '') AS BLOB) AS lines FROM temp.diff_${table} AS d ${from} ` +
+      `WHERE d.n > ? AND d.n <= ? AND ${which}`;
+    for (let n = 0; n < last; n += atOnce) {
+      const { lines } = this.#database.get<{ lines: Uint8Array | null }>(sql, n, n + atOnce)!;
+      if (lines) yield lines;
+    }
   }
 
   #comparePools(staged: number): void {
@@ -308,6 +336,147 @@ const KINDS = [
   { kind: "service", table: "services", keys: SERVICES.keys },
   { kind: "zone", table: "zones", keys: ZONES.keys },
 ] as const;
+
+/** How to make the lines of some objects. */
+interface LineSql {
+  readonly line: string;
+  /** Joins of what the line needs, to `d`. */
+  readonly from: string;
+}
+
+/** How to make the lines of a kind. */
+interface LinesOfKind {
+  readonly table: typeof TABLES[number];
+  /** Rows that are made at once: a zone may be megabytes. */
+  readonly atOnce: number;
+  /** Of those that are changed or deleted. */
+  readonly before: LineSql;
+  readonly created: LineSql;
+}
+
+/** A line; the objects have the keys of `change/history_json.ts`. */
+function line(kind: ObjectKind, id: string, before: string, after: string): string {
+  return `concat('${kind}', char(9), json_quote(${id}), char(9), ${before}, char(9), ${after}, char(10))`;
+}
+
+/** What stands for an object that may have been deleted. */
+function unlessDeleted(json: string): string {
+  return `iif(d.staged IS NULL, '', ${json})`;
+}
+
+const NONE = "''";
+const poolJson = (fields: string) => `concat('{"id":', json_quote(p.id), ',', ${fields}, '}')`;
+const memberJson = (fields: string) =>
+  `concat('{"id":', json_quote(t.id), ',"poolId":', json_quote(t.pool_id), ',', ${fields}, ',"seq":', t.seq, '}')`;
+const checkJson = (fields: string) => `concat('{"poolId":', json_quote(t.pool_id), ',', ${fields}, '}')`;
+const serviceJson = (fields: string) => `concat('{"id":', json_quote(v.id), ',', ${fields}, '}')`;
+const zoneJson = (domain: string, text: string) =>
+  `concat('{"domain":', json_quote(${domain}), ',"text":', json_quote(${text}), '}')`;
+const MEMBER_STORED = memberJson(MEMBER.json("t"));
+const RULE_STORED = memberJson(GEO_RULE.json("t"));
+
+const LINES: readonly LinesOfKind[] = [
+  {
+    table: "pools",
+    atOnce: 1_000,
+    before: {
+      line: line(
+        "pool",
+        "p.id",
+        poolJson(POOL.json("p")),
+        unlessDeleted(poolJson(POOL.json("s", { fallbackPoolId: "fi.id" }))),
+      ),
+      from:
+        "CROSS JOIN main.pools AS p ON p.rowid = d.stored LEFT JOIN temp.staged_pools AS s ON s.seq = d.staged " +
+        "LEFT JOIN temp.staged_pools AS f ON f.name = s.fallback LEFT JOIN temp.pool_ids AS fi ON fi.seq = f.seq",
+    },
+    created: {
+      line: line("pool", "p.id", NONE, poolJson(POOL.json("p"))),
+      from: "CROSS JOIN temp.pool_ids AS i ON i.seq = d.staged CROSS JOIN main.pools AS p ON p.id = i.id",
+    },
+  },
+  {
+    table: "members",
+    atOnce: 1_000,
+    before: {
+      line: line("member", "t.id", MEMBER_STORED, unlessDeleted(memberJson(MEMBER.json("m")))),
+      from:
+        "CROSS JOIN main.members AS t ON t.seq = d.stored LEFT JOIN temp.staged_members AS m ON m.seq = d.staged",
+    },
+    created: {
+      line: line("member", "t.id", NONE, MEMBER_STORED),
+      from: "CROSS JOIN main.members AS t ON t.id = d.id",
+    },
+  },
+  {
+    table: "health_checks",
+    atOnce: 100,
+    before: {
+      line: line(
+        "healthCheck",
+        "t.pool_id",
+        checkJson(HEALTH_CHECK.json("t")),
+        unlessDeleted(checkJson(HEALTH_CHECK.json("c"))),
+      ),
+      from: "CROSS JOIN main.health_checks AS t ON t.rowid = d.stored " +
+        "LEFT JOIN temp.staged_health_checks AS c ON c.pool = d.staged",
+    },
+    created: {
+      line: line("healthCheck", "t.pool_id", NONE, checkJson(HEALTH_CHECK.json("t"))),
+      from: "CROSS JOIN temp.pool_ids AS i ON i.seq = d.staged " +
+        "CROSS JOIN main.health_checks AS t ON t.pool_id = i.id",
+    },
+  },
+  {
+    table: "geo_rules",
+    atOnce: 1_000,
+    before: {
+      line: line("geoRule", "t.id", RULE_STORED, NONE),
+      from: "CROSS JOIN main.geo_rules AS t ON t.seq = d.stored",
+    },
+    created: {
+      line: line("geoRule", "t.id", NONE, RULE_STORED),
+      from: "CROSS JOIN main.geo_rules AS t ON t.id = d.id",
+    },
+  },
+  {
+    table: "services",
+    atOnce: 1_000,
+    before: {
+      line: line(
+        "service",
+        "v.id",
+        serviceJson(SERVICE.json("v")),
+        unlessDeleted(serviceJson(SERVICE.json("s", { poolId: "i.id" }))),
+      ),
+      from: "CROSS JOIN main.services AS v ON v.rowid = d.stored " +
+        "LEFT JOIN temp.staged_services AS s ON s.seq = d.staged " +
+        "LEFT JOIN temp.staged_pools AS p ON p.name = s.pool LEFT JOIN temp.pool_ids AS i ON i.seq = p.seq",
+    },
+    created: {
+      line: line("service", "v.id", NONE, serviceJson(SERVICE.json("v"))),
+      from: "CROSS JOIN main.services AS v ON v.id = d.id",
+    },
+  },
+  {
+    table: "zones",
+    atOnce: 1,
+    before: {
+      line: line(
+        "zone",
+        "z.domain",
+        zoneJson("z.domain", "z.text"),
+        unlessDeleted(zoneJson("s.domain", "s.text")),
+      ),
+      from:
+        "CROSS JOIN main.zones AS z ON z.rowid = d.stored LEFT JOIN temp.staged_zones AS s ON s.seq = d.staged",
+    },
+    created: {
+      line: line("zone", "s.domain", NONE, zoneJson("s.domain", "s.text")),
+      from: "CROSS JOIN temp.staged_zones AS s ON s.seq = d.staged",
+    },
+  },
+];
 
 /** Deletions first, from the leaves, so that keys are free; the parameter is the generation. */
 const SQL_APPLY: readonly string[] = [

@@ -252,6 +252,16 @@ export const MIGRATIONS: readonly string[] = [
       .join("")
   }
 `,
+  /* 6 → 7 */ `
+  -- What a generation did to very many objects, gzipped (history_parts.ts). Parts of a generation that is forgotten are
+  -- deleted some at a time, so they may be here for longer than its entry.
+  CREATE TABLE history_parts (
+    generation INTEGER NOT NULL,
+    part INTEGER NOT NULL CHECK (part >= 1),
+    bytes BLOB NOT NULL,
+    PRIMARY KEY (generation, part)
+  ) STRICT;
+`,
 ];
 
 /** Triggers that count what is written by hand; a later migration that recreates the table has to recreate them. */

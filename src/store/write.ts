@@ -13,6 +13,7 @@ import { GEO_RULE, HEALTH_CHECK, MEMBER, POOL, SERVICE } from "./columns.ts";
 import type { Database } from "./database.ts";
 import type { GeoRuleRow } from "./geo_rules.ts";
 import { type HistoryEntry, type HistoryLimits, type ObjectKind, SUMMARY } from "./history.ts";
+import { forgetParts, PartWriter } from "./history_parts.ts";
 import type { MemberRow } from "./members.ts";
 import type { OverrideRow } from "./overrides.ts";
 import type { PoolRow } from "./pools.ts";
@@ -51,11 +52,13 @@ export class Writer {
   /** The generation that this transaction makes. */
   readonly generation: number;
   readonly #database: Database;
+  readonly #parts: PartWriter;
 
   /** For {@link write} only. */
   constructor(database: Database, generation: number) {
     this.#database = database;
     this.generation = generation;
+    this.#parts = new PartWriter(database, generation);
   }
 
   /** Inserts or overwrites a pool's own fields. */
@@ -174,9 +177,12 @@ export class Writer {
     replacement.apply(this.generation);
   }
 
-  /** Keeps for the history how many objects were touched, where one by one would be too many. */
-  summarize(counts: ChangeCounts): void {
-    this.#database.run(RECORD, this.generation, SUMMARY, "", null, JSON.stringify(counts));
+  /** The same, and keeps for the history what becomes of each object, where one by one would be too many. */
+  replaceMany(replacement: Replacement): void {
+    for (const lines of replacement.linesBefore()) this.#parts.add(lines);
+    this.replace(replacement);
+    for (const lines of replacement.linesAfter()) this.#parts.add(lines);
+    this.#summarize(replacement.counts);
   }
 
   /** Keeps for the history what becomes of an object; the arguments are JSON, equal objects in equal text. */
@@ -191,6 +197,11 @@ export class Writer {
     this.#database.run(RECORD, this.generation, kind, id, before, after);
   }
 
+  /** Says how much was touched that isn't in rows. */
+  #summarize(counts: ChangeCounts): void {
+    this.#database.run(RECORD, this.generation, SUMMARY, "", null, JSON.stringify(counts));
+  }
+
   /**
    * Ends the generation with its entry in the history.
    *
@@ -201,11 +212,12 @@ export class Writer {
     limits: HistoryLimits,
   ): boolean {
     const { generation } = this;
+    this.#parts.flush();
     this.#database.run("DELETE FROM history_changes WHERE generation = ? AND before IS after", generation);
     if (!this.#database.get("SELECT 1 FROM history_changes WHERE generation = ? LIMIT 1", generation)) {
       return false;
     }
-    this.#database.run(ENTER, generation, at, via, by, reason, generation);
+    this.#database.run(ENTER, generation, at, via, by, reason, generation, generation);
     this.#database.run("UPDATE meta SET generation = ?, committing = 0", generation);
     this.#forget(limits);
     return true;
@@ -215,7 +227,12 @@ export class Writer {
    * Forgets the oldest entries while there are more than the limits allow, the new one never: whoever follows has yet to
    * read it. What one commit can't forget without holding others up is left to the next.
    */
-  #forget({ keep, maxBytes }: HistoryLimits): void {
+  #forget(limits: HistoryLimits): void {
+    this.#forgetEntries(limits);
+    forgetParts(this.#database, FORGOTTEN_PARTS_MAX + this.#parts.written);
+  }
+
+  #forgetEntries({ keep, maxBytes }: HistoryLimits): void {
     let rows = 0;
     for (let entries = 0; entries < FORGOTTEN_ENTRIES_MAX && rows < FORGOTTEN_ROWS_MAX; entries++) {
       const oldest = this.#database.get<{ generation: number; kept: number }>(OLDEST);
@@ -230,12 +247,15 @@ export class Writer {
 /** Entries, and changes of them, that one commit forgets at most: some milliseconds. */
 const FORGOTTEN_ENTRIES_MAX = 64;
 const FORGOTTEN_ROWS_MAX = 1_000;
+/** Parts that one commit deletes, beside as many as it writes: so they never become more than they were. */
+const FORGOTTEN_PARTS_MAX = 8;
 
 /** The entry with the size of what was recorded for it. */
 const ENTER = `INSERT INTO history (generation, at, via, "by", reason, bytes, bytes_until) ` +
   "SELECT ?, ?, ?, ?, ?, size, size + coalesce((SELECT bytes_until FROM history ORDER BY generation DESC LIMIT 1), 0) " +
-  "FROM (SELECT coalesce(sum(coalesce(octet_length(before), 0) + coalesce(octet_length(after), 0)), 0) AS size " +
-  "FROM history_changes WHERE generation = ?)";
+  "FROM (SELECT (SELECT coalesce(sum(coalesce(octet_length(before), 0) + coalesce(octet_length(after), 0)), 0) " +
+  "FROM history_changes WHERE generation = ?) + " +
+  "(SELECT coalesce(sum(octet_length(bytes)), 0) FROM history_parts WHERE generation = ?) AS size)";
 
 /** The oldest entry, and the bytes of all that are kept. */
 const OLDEST =

@@ -10,6 +10,8 @@ import {
   POOL_DEFAULTS,
   SERVICE_DEFAULTS,
 } from "../../src/model/model.ts";
+import type { OverrideFields } from "../../src/model/override.ts";
+import { MANUAL_START_UNIX_MS } from "../clock.ts";
 import type {
   Edit,
   GeoRuleFields,
@@ -85,4 +87,15 @@ export function createMember(number: number, pool: number, fields: Partial<Membe
 /** The edit that creates a service. */
 export function createService(number: number, fields: Partial<ServiceFields> = {}): Edit {
   return { kind: "createService", id: id(number), fields: serviceFields(fields) };
+}
+
+/** Makes an override that holds for an hour of the manual clock's; `down` unless told otherwise. */
+export function createOverride(number: number, fields: Partial<OverrideFields> & { target: string }): Edit {
+  const startsAt = MANUAL_START_UNIX_MS;
+  const rest = { state: "down", reason: "why", owner: "alice", drainMs: 0 } as const;
+  return {
+    kind: "createOverride",
+    id: id(number),
+    fields: { ...rest, startsAt, expiresAt: startsAt + 3_600_000, ...fields },
+  };
 }
