@@ -17,7 +17,9 @@ const CHANGES_MAX = 1_000;
 const HistoryEntrySchema = z.object({
   generation: z.int().min(1).meta({ description: "Its number" }),
   at: z.iso.datetime().meta({ description: "When it was committed" }),
-  via: z.string().meta({ description: "The way it came: api, cli, tui, git, cluster, demo, expiry" }),
+  via: z.string().meta({
+    description: "The way it came: api, cli, tui, git, cluster, demo, expiry, rollback",
+  }),
   by: z.string().meta({ description: "Name of the token, signer or user; empty when unknown" }),
   reason: z.string().meta({ description: "What the author gave as the reason; may be empty" }),
 }).openapi("HistoryEntry");

@@ -135,6 +135,7 @@ export function invalidParameters(issues: readonly z.core.$ZodIssue[]): ApiProbl
 const STATUS_OF_REFUSAL: Record<RefusalKind, ProblemStatus> = {
   "invalid": 400,
   "not-found": 404,
+  "gone": 410,
   "duplicate": 409,
   "stale": 412,
   "missing-reference": 422,

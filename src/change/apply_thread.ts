@@ -1,6 +1,6 @@
 /**
- * The main thread's end of an apply on a thread of its own (`worker.ts`): hands the bytes over at the pace at which
- * they are read, leaves the database to the other thread for the time of its transaction, and takes the outcome.
+ * The main thread's end of an apply, or a rollback, on a thread of its own (`worker.ts`): hands the bytes over at the pace
+ * at which they are read, leaves the database to the other thread for the time of its transaction, and takes the outcome.
  *
  * @module
  */
@@ -8,13 +8,19 @@ import { StoreBusy } from "../store/database.ts";
 import type { HistoryLimits } from "../store/history.ts";
 import type { Store } from "../store/store.ts";
 import { startThread } from "../thread.ts";
-import { type Applied, type ApplyOptions, ChangeRefused } from "./edit.ts";
-import type { Order, Report, ThreadOptions } from "./worker.ts";
+import {
+  type Applied,
+  type ApplyOptions,
+  ChangeRefused,
+  type RollbackOptions,
+  type RolledBack,
+} from "./edit.ts";
+import type { Order, Report, ThreadOptions, ThreadRollback } from "./worker.ts";
 
 /** What became of the model, and when the thread is gone. */
-export interface ThreadOutcome {
+export interface ThreadOutcome<Outcome> {
   /** What is known as soon as it is committed. */
-  readonly applied: Applied;
+  readonly outcome: Outcome;
   /** Resolves when the thread has folded its log into the file and closed it. */
   readonly closed: Promise<void>;
 }
@@ -32,8 +38,46 @@ const AHEAD_BYTES_MAX = 4 << 20;
 export async function applyOnThread(
   body: AsyncIterable<Uint8Array>,
   options: ApplyOptions & { readonly store: Store; readonly history: HistoryLimits },
-): Promise<ThreadOutcome> {
-  const { store, signal, file, format, origin, dryRun, ifGeneration, history } = options;
+): Promise<ThreadOutcome<Applied>> {
+  const { store, file, format, origin, dryRun, ifGeneration, history } = options;
+  return await onThread(options, async (thread, givenUp) => {
+    thread.start(store.path, { file, format, origin, dryRun, ifGeneration, history });
+    const chunks = body[Symbol.asyncIterator]();
+    for (;;) {
+      // A body may never end.
+      const { done, value } = await Promise.race([chunks.next(), givenUp]);
+      if (done) break;
+      await thread.send(value);
+    }
+    await thread.finishReading();
+    options.signal.throwIfAborted();
+    using _ = store.lend();
+    return await thread.commit();
+  });
+}
+
+/**
+ * Rolls back on a thread that is made for it.
+ *
+ * @throws {ChangeRefused} as `Changes.rollback`
+ * @throws {StoreBusy} when another process holds the database
+ * @throws the reason of an abort before the commit; nothing is changed then
+ */
+export async function rollBackOnThread(
+  options: RollbackOptions & { readonly store: Store; readonly history: HistoryLimits },
+): Promise<ThreadOutcome<RolledBack>> {
+  const { store, to, origin, dryRun, history } = options;
+  return await onThread(options, async (thread) => {
+    using _ = store.lend();
+    return await thread.rollBack(store.path, { to, origin, dryRun, history });
+  });
+}
+
+/** Has a thread do the work until the signal, of which nothing is left when it fails. */
+async function onThread<Outcome>(
+  { signal }: { readonly signal: AbortSignal },
+  work: (thread: ApplyThread, givenUp: Promise<never>) => Promise<Outcome>,
+): Promise<ThreadOutcome<Outcome>> {
   const thread = new ApplyThread();
   const givenUp = Promise.withResolvers<never>();
   givenUp.promise.catch(() => {});
@@ -44,18 +88,7 @@ export async function applyOnThread(
   signal.addEventListener("abort", abort);
   try {
     signal.throwIfAborted();
-    thread.start(store.path, { file, format, origin, dryRun, ifGeneration, history });
-    const chunks = body[Symbol.asyncIterator]();
-    for (;;) {
-      // A body may never end.
-      const { done, value } = await Promise.race([chunks.next(), givenUp.promise]);
-      if (done) break;
-      await thread.send(value);
-    }
-    await thread.finishReading();
-    signal.throwIfAborted();
-    using _ = store.lend();
-    return { applied: await thread.commit(), closed: thread.closed };
+    return { outcome: await work(thread, givenUp.promise), closed: thread.closed };
   } catch (cause) {
     thread.abort();
     // The caller may begin again at once: then nothing of this attempt must be left.
@@ -71,6 +104,7 @@ class ApplyThread {
   readonly #aborted = new SharedArrayBuffer(4);
   readonly #ready = Promise.withResolvers<void>();
   readonly #done = Promise.withResolvers<Applied>();
+  readonly #rolledBack = Promise.withResolvers<RolledBack>();
   readonly #closed = Promise.withResolvers<void>();
   #aheadBytes = 0;
   /** Whether the thread has opened the database, or is about to. */
@@ -85,7 +119,7 @@ class ApplyThread {
       this.#fail(new Error(`The thread that applies a model failed: ${event.message}`));
       this.#end();
     };
-    for (const { promise } of [this.#ready, this.#done]) promise.catch(() => {});
+    for (const { promise } of [this.#ready, this.#done, this.#rolledBack]) promise.catch(() => {});
   }
 
   get closed(): Promise<void> {
@@ -95,6 +129,13 @@ class ApplyThread {
   start(path: string, options: Omit<ThreadOptions, "aborted">): void {
     this.#hasDatabase = options.format === "ndjson";
     this.#post({ kind: "start", path, options: { ...options, aborted: this.#aborted } });
+  }
+
+  /** Rolls back, from the opening of the database to the commit. */
+  async rollBack(path: string, options: Omit<ThreadRollback, "aborted">): Promise<RolledBack> {
+    this.#hasDatabase = true;
+    this.#post({ kind: "rollback", path, options: { ...options, aborted: this.#aborted } });
+    return await this.#rolledBack.promise;
   }
 
   /** Hands bytes over; resolves when there is room for more. */
@@ -141,6 +182,8 @@ class ApplyThread {
         return this.#ready.resolve();
       case "done":
         return this.#done.resolve(report.applied);
+      case "rolledBack":
+        return this.#rolledBack.resolve(report.outcome);
       case "refused":
         return this.#fail(new ChangeRefused(report.refusal, report.problems));
       case "busy":
@@ -155,6 +198,7 @@ class ApplyThread {
   #fail(cause: Error): void {
     this.#ready.reject(cause);
     this.#done.reject(cause);
+    this.#rolledBack.reject(cause);
   }
 
   #end(): void {

@@ -13,10 +13,11 @@
  */
 import type { Clock } from "../clock.ts";
 import { HISTORY_LIMITS, type HistoryLimits } from "../store/history.ts";
+import type { ChangeCounts } from "../store/replacement.ts";
 import type { Store } from "../store/store.ts";
 import { UNTOUCHED } from "../store/touched.ts";
 import { write } from "../store/write.ts";
-import { applyOnThread } from "./apply_thread.ts";
+import { applyOnThread, rollBackOnThread } from "./apply_thread.ts";
 import { Draft } from "./draft.ts";
 import {
   type Applied,
@@ -25,8 +26,11 @@ import {
   type Commit,
   type Edit,
   type Origin,
+  type RollbackOptions,
+  type RolledBack,
 } from "./edit.ts";
 import { beginImport } from "./model_import.ts";
+import { rollbackTarget } from "./past.ts";
 import type { JudgedModel } from "./staged_model.ts";
 
 /** Commits edits to one store. */
@@ -121,6 +125,45 @@ export class Changes {
     return { kind: "applied", commit, changed, counts: judged.counts };
   }
 
+  /**
+   * Makes the model of an earlier generation the stored one, as a commit of its own; overrides stay as they are, but for
+   * those of what is deleted. Takes its place among the applies: one at a time, in the order of the calls, and on a thread
+   * of its own where much was changed since.
+   *
+   * @throws {ChangeRefused} when that model can't be told, or would be refused today
+   * @throws {StoreBusy} when another process holds the database
+   * @throws the reason of an abort before the commit; nothing is changed then
+   */
+  rollback(options: RollbackOptions): Promise<RolledBack> {
+    const rolledBack = this.#lastApply.then(() => this.#rollback(options));
+    this.#lastApply = rolledBack.catch(() => {});
+    return rolledBack;
+  }
+
+  /** Does it in this turn. */
+  rollbackHere(
+    { to, origin, dryRun, isAborted }:
+      & Omit<RollbackOptions, "signal">
+      & { readonly isAborted: () => boolean },
+  ): RolledBack {
+    const { history } = this.#store;
+    const target = rollbackTarget(history, to);
+    const [before, reason] = [`to generation ${target}`, origin.reason];
+    let objects: ChangeCounts = {};
+    const make = (draft: Draft) => {
+      // Another process may have changed something in between.
+      if (rollbackTarget(history, to) !== target) throw stale(target);
+      objects = draft.restore(target);
+      if (isAborted()) throw new DOMException("The rollback was given up before its commit", "AbortError");
+    };
+    const { commit, changed } = this.#run(make, {
+      origin: { ...origin, via: "rollback", reason: reason === "" ? before : `${before}: ${reason}` },
+      keep: !dryRun,
+    });
+    if (changed && !dryRun) this.#tell(commit);
+    return { commit, changed, to: target, objects };
+  }
+
   /** Calls the listener after each commit made here, in the same turn, until the result is disposed of. */
   subscribe(listener: (commit: Commit) => void): Disposable {
     this.#listeners.add(listener);
@@ -136,6 +179,26 @@ export class Changes {
     return await this.#applyOnThread(head, bytes, options);
   }
 
+  async #rollback(options: RollbackOptions): Promise<RolledBack> {
+    const { signal } = options;
+    this.#expectWritable();
+    signal.throwIfAborted();
+    const { history } = this.#store;
+    const target = rollbackTarget(history, options.to);
+    if (this.#store.path === ":memory:" || history.hasAtMostAfter(target, HERE_OBJECTS_MAX)) {
+      return this.rollbackHere({ ...options, isAborted: () => signal.aborted });
+    }
+    await this.#closing;
+    const { outcome, closed } = await rollBackOnThread({
+      ...options,
+      store: this.#store,
+      history: this.#limits,
+    });
+    this.#closing = closed;
+    if (outcome.changed && !options.dryRun) this.#tell(outcome.commit);
+    return outcome;
+  }
+
   #applyHere(chunks: readonly Uint8Array[], options: ApplyOptions): Applied {
     using reading = beginImport(() => this.#store, options);
     for (const chunk of chunks) reading.write(chunk);
@@ -149,7 +212,7 @@ export class Changes {
     options: ApplyOptions,
   ): Promise<Applied> {
     await this.#closing;
-    const { applied, closed } = await applyOnThread(joined(head, rest), {
+    const { outcome: applied, closed } = await applyOnThread(joined(head, rest), {
       ...options,
       store: this.#store,
       history: this.#limits,

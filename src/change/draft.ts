@@ -19,7 +19,8 @@ import type { OverrideRow } from "../store/overrides.ts";
 import type { PoolRow } from "../store/pools.ts";
 import type { ServiceRow } from "../store/services.ts";
 import { RECORDED_MAX } from "../store/history.ts";
-import type { ChangedKey } from "../store/replacement.ts";
+import type { PastChange } from "../store/past.ts";
+import type { ChangeCounts, ChangedKey } from "../store/replacement.ts";
 import type { Staging } from "../store/staging.ts";
 import type { Store } from "../store/store.ts";
 import { type Touched, TouchedList } from "../store/touched.ts";
@@ -47,6 +48,7 @@ import {
   zoneCutsFault,
 } from "./faults.ts";
 import { fallbackJson, fallbackRevision, jsonOf, type Recorded, storedJson } from "./history_json.ts";
+import { restore } from "./restore.ts";
 
 /** More problems than a person will read: the rest of the commit isn't looked at. */
 export const PROBLEMS_MAX = 100;
@@ -108,15 +110,28 @@ export class Draft {
     }
   }
 
-  /** Records the overrides that go with what the work deletes. */
-  #recordOverridesGone(work: () => void): void {
+  /** Makes the model what it was at a generation within reach. @returns how many objects of each kind differ */
+  restore(generation: number): ChangeCounts {
+    using between = this.store.history.between({ from: generation, to: this.store.generation() });
+    let counts: ChangeCounts = {};
+    const overrides = this.#recordOverridesGone(() => {
+      counts = restore(between, {
+        store: this.store,
+        writer: this.#writer,
+        touch: (key) => this.#touch(key),
+        refuse: (kind, pointer, message) => this.refuse(kind, pointer, message),
+      });
+    });
+    return overrides === 0 ? counts : { ...counts, override: { created: 0, changed: 0, deleted: overrides } };
+  }
+
+  /** Records the overrides that go with what the work deletes. @returns how many there are */
+  #recordOverridesGone(work: () => void): number {
     const overrides = this.store.overrides.all();
     work();
-    for (const override of overrides) {
-      if (!this.store.overrides.get(override.id)) {
-        this.#recordGone({ kind: "override", id: override.id }, override);
-      }
-    }
+    const gone = overrides.filter(({ id }) => !this.store.overrides.get(id));
+    for (const override of gone) this.#recordGone({ kind: "override", id: override.id }, override);
+    return gone.length;
   }
 
   /**
@@ -490,9 +505,10 @@ export class Draft {
     return true;
   }
 
-  #touch({ kind, id, poolId }: ChangedKey): void {
+  #touch({ kind, id, poolId }: Pick<PastChange, "kind" | "id"> & { readonly poolId: string | null }): void {
     if (kind === "service") this.#touched.service(id);
     else if (kind === "zone") this.#touched.zone(id);
+    else if (kind === "fallback") this.#touched.fallback();
     else if (poolId !== null) this.#touched.pool(poolId);
   }
 

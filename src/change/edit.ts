@@ -7,6 +7,7 @@
 import type { ModelFormat } from "../model/model_files.ts";
 import type { OverrideFields } from "../model/override.ts";
 import type { Fallback, GeoRule, HealthCheck, Member, Pool, Service } from "../model/model.ts";
+import type { ChangeCounts } from "../store/replacement.ts";
 import type { Counts } from "../store/store.ts";
 import type { FileProblem } from "../input/yaml_source.ts";
 
@@ -82,7 +83,7 @@ export type Edit =
 
 /** Who wanted a commit, by which way, and why; kept in the history. */
 export interface Origin {
-  /** `api`, `cli`, `tui`, `git`, `cluster`, `demo`, `expiry`. */
+  /** `api`, `cli`, `tui`, `git`, `cluster`, `demo`, `expiry`, `rollback`. */
   readonly via: string;
   /** Name of the token, signer or user; empty when unknown. */
   readonly by: string;
@@ -120,6 +121,30 @@ export type Applied =
   /** It would delete everything, which can't be meant: refused. */
   | { readonly kind: "empty" };
 
+/** What is to be gone back to. */
+export interface RollbackOptions {
+  /** Whose model is to be the stored one again; `null` = that of before the last change of the model. */
+  readonly to: number | null;
+  /** Who wants it; the reason gets the generation before it. */
+  readonly origin: Omit<Origin, "via">;
+  /** Whether only to say what would come of it. */
+  readonly dryRun: boolean;
+  /** When aborted before the commit, nothing is changed. */
+  readonly signal: AbortSignal;
+}
+
+/** What was gone back to. */
+export interface RolledBack {
+  /** What was changed, or would be. */
+  readonly commit: Commit;
+  /** Whether anything is, or would be, different. */
+  readonly changed: boolean;
+  /** The generation whose model it is. */
+  readonly to: number;
+  /** How many objects of each kind came back, are as they were, or are gone again. */
+  readonly objects: ChangeCounts;
+}
+
 /** What one commit changed: enough for a follower to reload only what was touched. */
 export interface Commit {
   /** Of the model after the commit; one that changes nothing keeps the generation. */
@@ -137,7 +162,7 @@ export interface Commit {
 }
 
 /** Why a commit was refused; nothing of it was written. */
-export type RefusalKind = "invalid" | "duplicate" | "missing-reference" | "not-found" | "stale";
+export type RefusalKind = "invalid" | "duplicate" | "missing-reference" | "not-found" | "gone" | "stale";
 
 /** One wrong field. */
 export interface Problem {
@@ -150,7 +175,7 @@ export interface Problem {
   readonly message: string;
 }
 
-/** A change that can't be made. REST turns the kind into 400, 409, 422, 404 or 412. */
+/** A change that can't be made. REST turns the kind into 400, 409, 422, 404, 410 or 412. */
 export class ChangeRefused extends Error {
   /** The class, in logs. */
   override readonly name = "ChangeRefused";

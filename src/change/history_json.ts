@@ -5,13 +5,21 @@
  * @module
  */
 import { createHash } from "node:crypto";
-import type { Fallback } from "../model/model.ts";
+import {
+  type Fallback,
+  HEALTH_CHECK_DEFAULTS,
+  type HealthCheck,
+  MEMBER_DEFAULTS,
+  POOL_DEFAULTS,
+  SERVICE_DEFAULTS,
+} from "../model/model.ts";
 import { GEO_RULE, HEALTH_CHECK, MEMBER, POOL, SERVICE } from "../store/columns.ts";
 import type { GeoRuleRow } from "../store/geo_rules.ts";
 import type { HealthCheckRow } from "../store/health_checks.ts";
 import type { MemberRow } from "../store/members.ts";
 import type { OverrideRow } from "../store/overrides.ts";
 import type { PoolRow } from "../store/pools.ts";
+import type { ModelKind } from "../store/past.ts";
 import type { ChangedKey } from "../store/replacement.ts";
 import type { ServiceRow } from "../store/services.ts";
 import type { Store } from "../store/store.ts";
@@ -80,6 +88,32 @@ export function storedJson(store: Store, { kind, id }: ChangedKey): string | nul
   }
 }
 
+/** The place of an object that an older release recorded without one. */
+export const UNPLACED = 0;
+
+/** An object that was recorded by this release or an older one, which lacks what came later. */
+export function objectOf<Kind extends Exclude<ModelKind, "fallback">>(
+  kind: Kind,
+  json: string,
+): Recorded[Kind] {
+  const recorded = JSON.parse(json);
+  const object = { ...DEFAULTS[kind], ...recorded };
+  // What vouches for it is the program that recorded it.
+  return kind === "healthCheck" ? withWholeChecks(object) : object;
+}
+
+/** What was recorded, in the text in which this release records it. */
+export function recordedText(kind: ModelKind, json: string): string {
+  return kind === "fallback" ? fallbackJson(fallbackOf(json)) : jsonOf(kind, objectOf(kind, json));
+}
+
+/** The static fallback that was recorded. */
+export function fallbackOf(json: string): Fallback {
+  const recorded = JSON.parse(json);
+  const { healthCheck } = recorded;
+  return { ttl: null, ...recorded, healthCheck: healthCheck && { ...HEALTH_CHECK_DEFAULTS, ...healthCheck } };
+}
+
 /** The static fallback. */
 export function fallbackJson(fallback: Fallback): string {
   const { algorithm, endpoints, weights, onAllDown, ttl, healthCheck } = fallback;
@@ -95,6 +129,19 @@ export function fallbackRevision(fallback: Fallback | null): number {
   if (fallback === null) return 0;
   const digest = createHash("sha256").update(fallbackJson(fallback)).digest();
   return digest.readUIntBE(0, 6);
+}
+
+const DEFAULTS = {
+  pool: POOL_DEFAULTS,
+  member: { ...MEMBER_DEFAULTS, seq: UNPLACED },
+  healthCheck: HEALTH_CHECK_DEFAULTS,
+  geoRule: { cidr: null, country: null, continent: null, asn: null, seq: UNPLACED },
+  service: SERVICE_DEFAULTS,
+  zone: {},
+};
+
+function withWholeChecks<Check extends HealthCheck>(check: Check): Check {
+  return { ...check, checks: check.checks.map((each) => ({ ...HEALTH_CHECK_DEFAULTS, ...each })) };
 }
 
 function jsonOrNull<Kind extends keyof Recorded>(kind: Kind, object: Recorded[Kind] | null): string | null {

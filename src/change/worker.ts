@@ -4,6 +4,8 @@
  * An apply reads a model, compares it with the stored one and commits the difference, on a
  * connection of its own, while the main thread goes on with everything else.
  *
+ * A rollback does the same with a model of the history.
+ *
  * It lives for one model. It asks before it takes the write lock, so that the main thread knows not to wait for it.
  * A digest only reads. Messages in: `Order`; out: `Report`.
  *
@@ -14,7 +16,15 @@ import { StoreBusy } from "../store/database.ts";
 import type { HistoryLimits } from "../store/history.ts";
 import { Store } from "../store/store.ts";
 import { Changes } from "./commit.ts";
-import { type Applied, type ApplyOptions, ChangeRefused, type Problem, type RefusalKind } from "./edit.ts";
+import {
+  type Applied,
+  type ApplyOptions,
+  ChangeRefused,
+  type Problem,
+  type RefusalKind,
+  type RollbackOptions,
+  type RolledBack,
+} from "./edit.ts";
 import { digestOf, type ModelDigest } from "./digest.ts";
 import { trimHeap } from "./memory.ts";
 import { beginImport, type ModelImport } from "./model_import.ts";
@@ -28,12 +38,21 @@ export type Order =
   | { readonly kind: "end" }
   | { readonly kind: "judge" }
   | { readonly kind: "commit" }
+  | { readonly kind: "rollback"; readonly path: string; readonly options: ThreadRollback }
   /** Leave everything as it is, and end. */
   | { readonly kind: "abort" };
 
 /** `ApplyOptions` as they can be sent. */
 export interface ThreadOptions extends Omit<ApplyOptions, "signal"> {
   /** One word; not 0 = undo what isn't committed yet. */
+  readonly aborted: SharedArrayBuffer;
+  /** How much history is kept. */
+  readonly history: HistoryLimits;
+}
+
+/** `RollbackOptions` as they can be sent. */
+export interface ThreadRollback extends Omit<RollbackOptions, "signal"> {
+  /** As in `ThreadOptions`. */
   readonly aborted: SharedArrayBuffer;
   /** How much history is kept. */
   readonly history: HistoryLimits;
@@ -49,12 +68,14 @@ export type Report =
   /** All is judged; `commit` is awaited. */
   | { readonly kind: "ready" }
   | { readonly kind: "done"; readonly applied: Applied }
+  | { readonly kind: "rolledBack"; readonly outcome: RolledBack }
   | { readonly kind: "refused"; readonly refusal: RefusalKind; readonly problems: readonly Problem[] }
   | { readonly kind: "busy"; readonly message: string }
   | { readonly kind: "failed"; readonly message: string }
   | { readonly kind: "closed" };
 
 let options: ThreadOptions;
+let aborted: SharedArrayBuffer | undefined;
 let path: string;
 let store: Store | undefined;
 let reading: ModelImport;
@@ -73,7 +94,7 @@ const scope = globalThis as unknown as WorkerScope;
 scope.onmessage = ({ data: order }) => {
   // What was sent before the main thread heard of the end.
   if (closing) return;
-  if (order.kind !== "start" && order.kind !== "digest" && isAborted()) return close();
+  if (isAborted()) return close();
   try {
     obey(order);
   } catch (error) {
@@ -90,6 +111,7 @@ function obey(order: Order): void {
       return close();
     case "start":
       ({ path, options } = order);
+      aborted = options.aborted;
       reading = beginImport(opened, options);
       return;
     case "bytes":
@@ -103,6 +125,11 @@ function obey(order: Order): void {
       return report({ kind: "ready" });
     case "commit":
       report({ kind: "done", applied: commit() });
+      return close();
+    case "rollback":
+      path = order.path;
+      aborted = order.options.aborted;
+      report({ kind: "rolledBack", outcome: rollBack(order.options) });
       return close();
     case "abort":
       return close();
@@ -122,9 +149,14 @@ function commit(): Applied {
   return changes.applyJudged(judged, { ...options, isAborted });
 }
 
+function rollBack({ history, ...options }: ThreadRollback): RolledBack {
+  const changes = new Changes({ store: opened(), clock: systemClock, history });
+  return changes.rollbackHere({ ...options, isAborted });
+}
+
 /** No message reaches a thread that doesn't turn: so the main thread writes the word, and we look at it. */
 function isAborted(): boolean {
-  return Atomics.load(new Int32Array(options.aborted), 0) !== 0;
+  return aborted !== undefined && Atomics.load(new Int32Array(aborted), 0) !== 0;
 }
 
 /** The connection is closed at any rate; what it kept in temporary files is gone with it. */

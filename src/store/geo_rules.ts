@@ -57,6 +57,11 @@ export class GeoRules {
     return this.#select("pool_id", poolId).map(rowOf);
   }
 
+  /** The id of the rule that has that place, or `null`. */
+  idAt(seq: number): string | null {
+    return this.#database.get<{ id: string }>("SELECT id FROM geo_rules WHERE seq = ?", seq)?.id ?? null;
+  }
+
   /** How many a pool has. */
   countOf(poolId: string): number {
     return this.#database.get<{ n: number }>("SELECT count(*) AS n FROM geo_rules WHERE pool_id = ?", poolId)!

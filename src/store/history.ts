@@ -12,6 +12,7 @@ import { targetOf } from "../model/override.ts";
 import type { Database } from "./database.ts";
 import { readParts } from "./history_parts.ts";
 import { poolsOfRegion } from "./overrides.ts";
+import { Between } from "./past.ts";
 import { type Page, pageOf, type PageRequest } from "./page.ts";
 import type { ChangeCounts } from "./replacement.ts";
 import { EVERYTHING, type Touched, TOUCHED_MAX, TouchedList } from "./touched.ts";
@@ -136,6 +137,35 @@ export class History {
     }
   }
 
+  /** Whether the model at a generation, 0 being the empty one, can be told from what is kept. */
+  reach(generation: number): Reach {
+    const { now } = this.#database.get<{ now: number }>("SELECT generation AS now FROM meta")!;
+    if (generation > now) return { kind: "future", now };
+    if (this.#countAfter(generation) < now - generation) return { kind: "forgotten", oldest: this.oldest() };
+    const counted = this.#database.get<{ generation: number }>(COUNTED, generation, SUMMARY);
+    return counted ? { kind: "counted", generation: counted.generation } : { kind: "kept" };
+  }
+
+  /** The last generation that changed the model, and not only overrides; `null` = none that is kept. */
+  lastOfModel(): number | null {
+    return this.#database.get<{ generation: number }>(LAST_OF_MODEL)?.generation ?? null;
+  }
+
+  /** Whether the generations after this one touched at most so many objects; costs no more than counting to there. */
+  hasAtMostAfter(generation: number, count: number): boolean {
+    const isBeyond = this.#database.get(
+      "SELECT 1 FROM history_changes WHERE generation > ? LIMIT 1 OFFSET ?",
+      generation,
+      count,
+    );
+    return !isBeyond && !this.#database.get("SELECT 1 FROM history_parts WHERE generation > ?", generation);
+  }
+
+  /** What lies between two generations, both within reach; the caller disposes of it. */
+  between(generations: { readonly from: number; readonly to: number }): Between {
+    return new Between(this.#database, generations);
+  }
+
   /**
    * The domains that services had before the generations after this one: what may have to be taken away. Only where
    * `touchedSince` lists what was touched.
@@ -186,12 +216,14 @@ export class History {
 
   #hasAllSince(generation: number): boolean {
     const { now } = this.#database.get<{ now: number }>("SELECT generation AS now FROM meta")!;
-    if (now - generation > TOUCHED_MAX) return false;
-    const { count } = this.#database.get<{ count: number }>(
+    return now - generation <= TOUCHED_MAX && this.#countAfter(generation) >= now - generation;
+  }
+
+  #countAfter(generation: number): number {
+    return this.#database.get<{ count: number }>(
       "SELECT count(*) AS count FROM history WHERE generation > ?",
       generation,
-    )!;
-    return count >= now - generation;
+    )!.count;
   }
 
   #touchCovered(
@@ -205,6 +237,23 @@ export class History {
     }
   }
 }
+
+/** Whether the model at a generation can be told. */
+export type Reach =
+  | { readonly kind: "kept" }
+  /** There is none of that number yet; `now` is the last one. */
+  | { readonly kind: "future"; readonly now: number }
+  /** A generation after it is forgotten; `oldest` is the first that isn't. */
+  | { readonly kind: "forgotten"; readonly oldest: number }
+  /** An older release kept only counts of this generation, which came after it. */
+  | { readonly kind: "counted"; readonly generation: number };
+
+/** The latest, since nothing before it can be told. */
+const COUNTED =
+  "SELECT generation FROM history_changes AS c WHERE generation > ? AND kind = ? AND NOT EXISTS " +
+  "(SELECT 1 FROM history_parts AS p WHERE p.generation = c.generation) ORDER BY generation DESC LIMIT 1";
+const LAST_OF_MODEL =
+  "SELECT generation FROM history_changes WHERE kind <> 'override' ORDER BY generation DESC LIMIT 1";
 
 /** A row of what was changed, as far as a follower cares. */
 interface TouchedRow {

@@ -73,11 +73,6 @@ export class PartWriter {
   }
 }
 
-/** Whether a generation has parts. */
-export function hasParts(database: Database, generation: number): boolean {
-  return database.get("SELECT 1 FROM history_parts WHERE generation = ? LIMIT 1", generation) !== undefined;
-}
-
 /** What the parts of a generation say, one part in memory at a time. */
 export function* readParts(database: Database, generation: number): Generator<RecordedChange> {
   for (let part = 1;; part++) {

@@ -71,6 +71,11 @@ export class Members {
     ).map(rowOf);
   }
 
+  /** The id of the member that has that place, or `null`. */
+  idAt(seq: number): string | null {
+    return this.#database.get<{ id: string }>("SELECT id FROM members WHERE seq = ?", seq)?.id ?? null;
+  }
+
   /** How many a pool has. */
   countOf(poolId: string): number {
     return this.#database.get<{ n: number }>("SELECT count(*) AS n FROM members WHERE pool_id = ?", poolId)!

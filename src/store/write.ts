@@ -13,9 +13,10 @@ import { GEO_RULE, HEALTH_CHECK, MEMBER, POOL, SERVICE } from "./columns.ts";
 import type { Database } from "./database.ts";
 import type { GeoRuleRow } from "./geo_rules.ts";
 import { type HistoryEntry, type HistoryLimits, type ObjectKind, SUMMARY } from "./history.ts";
-import { forgetParts, PartWriter } from "./history_parts.ts";
+import { forgetParts, lineOf, PartWriter, type RecordedChange } from "./history_parts.ts";
 import type { MemberRow } from "./members.ts";
 import type { OverrideRow } from "./overrides.ts";
+import { clearForPast, placeMoved } from "./past.ts";
 import type { PoolRow } from "./pools.ts";
 import { type ChangeCounts, Replacement } from "./replacement.ts";
 import { reversedDomain, type ServiceRow } from "./services.ts";
@@ -182,7 +183,17 @@ export class Writer {
     for (const lines of replacement.linesBefore()) this.#parts.add(lines);
     this.replace(replacement);
     for (const lines of replacement.linesAfter()) this.#parts.add(lines);
-    this.#summarize(replacement.counts);
+    this.summarize(replacement.counts);
+  }
+
+  /**
+   * Makes room for objects that become what they were before: whatever came since is deleted. Within `put`, each other
+   * object of that past must be put.
+   */
+  restore(put: () => void): void {
+    clearForPast(this.#database);
+    put();
+    placeMoved(this.#database);
   }
 
   /** Keeps for the history what becomes of an object; the arguments are JSON, equal objects in equal text. */
@@ -197,8 +208,13 @@ export class Writer {
     this.#database.run(RECORD, this.generation, kind, id, before, after);
   }
 
+  /** Keeps what becomes of an object in a part; once for each object of a generation, which is summarized then. */
+  recordInParts(change: RecordedChange): void {
+    this.#parts.add(new TextEncoder().encode(lineOf(change)));
+  }
+
   /** Says how much was touched that isn't in rows. */
-  #summarize(counts: ChangeCounts): void {
+  summarize(counts: ChangeCounts): void {
     this.#database.run(RECORD, this.generation, SUMMARY, "", null, JSON.stringify(counts));
   }
 

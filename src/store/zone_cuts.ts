@@ -13,12 +13,19 @@ export class ZoneCuts {
   readonly #database: Database;
   readonly #isZone: string;
   readonly #isCut: string;
+  readonly #anyCut: string;
 
   /** The connection stays its opener's to close. */
   constructor(database: Database, tables: { readonly zones: string; readonly cuts: string }) {
     this.#database = database;
     this.#isZone = `SELECT 1 FROM ${tables.zones} WHERE domain = ?`;
     this.#isCut = `SELECT 1 FROM ${tables.cuts} WHERE zone_domain = ? AND cut = ?`;
+    this.#anyCut = `SELECT 1 FROM ${tables.cuts} LIMIT 1`;
+  }
+
+  /** Whether there are none at all. */
+  get isEmpty(): boolean {
+    return this.#database.get(this.#anyCut) === undefined;
   }
 
   /** The deepest zone that a name lies in (its own name included), or `null`. */

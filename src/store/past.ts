@@ -1,0 +1,170 @@
+/**
+ * What lies between two generations, folded from the history: each object once, as it was at the first and as it was at
+ * the last.
+ *
+ * It is in a temporary table, since a change may have touched a million objects. Overrides aren't part of it: they have
+ * an end of their own, and none is brought back.
+ *
+ * @module
+ */
+import type { Database } from "./database.ts";
+import type { ObjectKind } from "./history.ts";
+import { readParts, type RecordedChange } from "./history_parts.ts";
+
+/** The kinds of object that make the model. */
+export type ModelKind = Exclude<ObjectKind, "override">;
+
+/** All of them: parts after what they belong to, and rules after the members that they lead to. */
+export const MODEL_KINDS = [
+  "pool",
+  "member",
+  "healthCheck",
+  "geoRule",
+  "service",
+  "zone",
+  "fallback",
+] as const satisfies readonly ModelKind[];
+
+/** An object that was touched between two generations; the objects are JSON. */
+export interface PastChange extends RecordedChange {
+  /** Not an override. */
+  readonly kind: ModelKind;
+}
+
+/** The objects of one connection; there is one at a time, and it is gone when disposed of. */
+export class Between implements Disposable {
+  readonly #database: Database;
+
+  /** Reads the history of the generations after `from` up to `to`, all of which must be kept. */
+  constructor(database: Database, { from, to }: { readonly from: number; readonly to: number }) {
+    this.#database = database;
+    database.exec(DROP_TABLE + CREATE_TABLE);
+    let read = from;
+    for (const { generation } of database.all<{ generation: number }>(IN_PARTS, from, to)) {
+      this.#addRows(read, generation);
+      for (const change of readParts(database, generation)) this.#add(change);
+      read = generation;
+    }
+    this.#addRows(read, to);
+  }
+
+  /** How many objects were touched. */
+  get size(): number {
+    return this.#database.get<{ n: number }>("SELECT count(*) AS n FROM temp.past")!.n;
+  }
+
+  /** The objects of a kind by id; what is read may be changed or dropped meanwhile. */
+  *of(kind: ModelKind): Generator<PastChange> {
+    // A zone may be megabytes.
+    const limit = kind === "zone" ? 1 : ROWS_AT_ONCE;
+    for (let after = "", isFirst = true;; isFirst = false) {
+      // The fallback has no id.
+      const rows = this.#database.all<PastChange>(isFirst ? FIRST_ROWS : NEXT_ROWS, kind, after, limit);
+      for (const row of rows) yield { ...row };
+      if (rows.length < limit) return;
+      after = rows.at(-1)!.id;
+    }
+  }
+
+  /** The object, or `null` when it wasn't touched. */
+  get(kind: ModelKind, id: string): PastChange | null {
+    const row = this.#database.get<PastChange>(`${ROWS} WHERE kind = ? AND id = ?`, kind, id);
+    return row ? { ...row } : null;
+  }
+
+  /** Leaves the object out. */
+  drop(kind: ModelKind, id: string): void {
+    this.#database.run("DELETE FROM temp.past WHERE kind = ? AND id = ?", kind, id);
+  }
+
+  /** Says otherwise what the object was at the first generation. */
+  correct(kind: ModelKind, id: string, before: string): void {
+    this.#database.run("UPDATE temp.past SET before = ? WHERE kind = ? AND id = ?", before, kind, id);
+  }
+
+  /** Takes the table away. */
+  [Symbol.dispose](): void {
+    this.#database.exec(DROP_TABLE);
+  }
+
+  #addRows(after: number, until: number): void {
+    this.#database.run(ADD_ROWS, after, until);
+  }
+
+  #add({ kind, id, before, after }: RecordedChange): void {
+    this.#database.run(ADD, kind, id, before, after);
+  }
+}
+
+const ROWS_AT_ONCE = 1_000;
+
+const CREATE_TABLE =
+  "CREATE TABLE temp.past (kind TEXT NOT NULL, id TEXT NOT NULL, before TEXT, after TEXT, " +
+  "PRIMARY KEY (kind, id)) WITHOUT ROWID;";
+const DROP_TABLE = "DROP TABLE IF EXISTS temp.past;";
+
+const FOLD = "ON CONFLICT (kind, id) DO UPDATE SET after = excluded.after";
+const ADD = `INSERT INTO temp.past (kind, id, before, after) VALUES (?, ?, ?, ?) ${FOLD}`;
+const ADD_ROWS = "INSERT INTO temp.past (kind, id, before, after) SELECT kind, id, before, after " +
+  "FROM main.history_changes WHERE generation > ? AND generation <= ? AND kind NOT IN ('summary', 'override') " +
+  `ORDER BY generation ${FOLD}`;
+const IN_PARTS = "SELECT DISTINCT generation FROM history_parts WHERE generation > ? AND generation <= ? " +
+  "ORDER BY generation";
+const ROWS = "SELECT kind, id, before, after FROM temp.past";
+const FIRST_ROWS = `${ROWS} WHERE kind = ? AND id >= ? ORDER BY id LIMIT ?`;
+const NEXT_ROWS = `${ROWS} WHERE kind = ? AND id > ? ORDER BY id LIMIT ?`;
+
+/**
+ * Takes away whatever was made after the first generation, and moves out of the way the names, addresses and places that
+ * objects don't keep; within a transaction that goes on to put each object as it was, then {@linkcode placeMoved}.
+ * Only `write.ts` calls it.
+ */
+export function clearForPast(database: Database): void {
+  for (const sql of CLEAR) database.run(sql);
+}
+
+/** Puts members and geo rules that were moved out of the way to their places. */
+export function placeMoved(database: Database): void {
+  for (const sql of PLACE) database.run(sql);
+}
+
+/** From the leaves, so that nothing goes along that isn't meant. */
+const CLEAR: readonly string[] = [
+  deleted("geo_rules", "id", "geoRule"),
+  deleted("members", "id", "member"),
+  deleted("health_checks", "pool_id", "healthCheck"),
+  deleted("services", "id", "service"),
+  deleted("pools", "id", "pool"),
+  deleted("zones", "domain", "zone"),
+  // No name, domain or address begins with a space.
+  `UPDATE main.pools SET name = ' ' || id ${where("pools", "pool", "p.before ->> 'name' <> t.name")}`,
+  `UPDATE main.services SET domain = ' ' || id ${
+    where("services", "service", "p.before ->> 'domain' <> t.domain")
+  }`,
+  `UPDATE main.members SET ip_address = ' ' || id, target = NULL ${
+    where(
+      "members",
+      "member",
+      "(p.before ->> 'ipAddress', p.before ->> 'target', p.before ->> 'port') IS NOT (t.ip_address, t.target, t.port)",
+    )
+  }`,
+  `UPDATE main.members SET seq = -seq ${where("members", "member", "p.before ->> 'seq' <> t.seq")}`,
+  `UPDATE main.geo_rules SET seq = -seq ${where("geo_rules", "geoRule", "p.before ->> 'seq' <> t.seq")}`,
+];
+
+const PLACE: readonly string[] = [placed("members", "member"), placed("geo_rules", "geoRule")];
+
+function deleted(table: string, key: string, kind: ModelKind): string {
+  return `DELETE FROM main.${table} WHERE ${key} IN ` +
+    `(SELECT id FROM temp.past WHERE kind = '${kind}' AND before IS NULL)`;
+}
+
+function where(table: string, kind: ModelKind, condition: string): string {
+  return `WHERE id IN (SELECT t.id FROM temp.past AS p CROSS JOIN main.${table} AS t ON t.id = p.id ` +
+    `WHERE p.kind = '${kind}' AND ${condition})`;
+}
+
+function placed(table: string, kind: ModelKind): string {
+  return `UPDATE main.${table} SET seq = ` +
+    `(SELECT p.before ->> 'seq' FROM temp.past AS p WHERE p.kind = '${kind}' AND p.id = ${table}.id) WHERE seq < 0`;
+}
