@@ -138,11 +138,15 @@ function observeRequest({ observe, clock, log }: ApiParts, table: RouteTable): M
   };
 }
 
-/** Refuses bodies of a media type that the route doesn't declare (415), and JSON that can't be read (400). */
+/** Refuses bodies of a media type that the route doesn't declare, or any (415), and JSON that can't be read (400). */
 function requireBodyType(table: RouteTable): MiddlewareHandler {
   return async (c, next) => {
-    const content = table.find(c.req.method, c.req.path)?.request?.body?.content;
+    const route = table.find(c.req.method, c.req.path);
+    const content = route?.request?.body?.content;
     if (content) await checkBodyType(c, Object.keys(content));
+    else if (route?.method === "post" && c.req.raw.body !== null) {
+      throw new ApiProblem(415, "This call takes no body (its parameters are in the URL)");
+    }
     await next();
   };
 }

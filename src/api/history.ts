@@ -1,15 +1,19 @@
 /**
- * What was changed, who changed it, and why. Read only: the history is written by changing something.
+ * What was changed, who changed it, and why; what the model was, and what lies between two of its generations. Read only:
+ * the history is written by changing something.
  *
  * @module
  */
 import { type OpenAPIHono, z } from "@hono/zod-openapi";
+import { differenceBetween, modelAt } from "../change/past.ts";
+import { strictObject } from "../input/strict_object.ts";
 import { rfc3339 } from "../model/override.ts";
 import { type HistoryEntry, type ObjectChange, RECORDED_MAX } from "../store/history.ts";
+import { exported, modelText } from "./model.ts";
 import { linkNext, numberedPageQuery, pageHeaders, pageRequest } from "./paging.ts";
 import { ApiProblem } from "./problem.ts";
 import type { Resource, ResourceParts } from "./resource.ts";
-import { BASE, json, problems, type Routes } from "./route.ts";
+import { BASE, changeCounts, generationNumber, json, problems, type Routes } from "./route.ts";
 
 /** Changes of one generation that are shown: an import may have made a million. */
 const CHANGES_MAX = 1_000;
@@ -24,21 +28,21 @@ const HistoryEntrySchema = z.object({
   reason: z.string().meta({ description: "What the author gave as the reason; may be empty" }),
 }).openapi("HistoryEntry");
 
+const ObjectChangeSchema = z.object({
+  kind: z.enum(["pool", "member", "healthCheck", "geoRule", "service", "zone", "fallback", "override"]).meta({
+    description: "What it is",
+  }),
+  id: z.string().meta({
+    description: "The object's id; the pool's id for a check, the domain for a zone, empty for the fallback",
+  }),
+  before: z.unknown().meta({ description: "Its fields before; null = it didn't exist" }),
+  after: z.unknown().meta({ description: "Its fields after; null = it doesn't exist any more" }),
+}).openapi("ObjectChange");
+
 const GenerationSchema = z.object({
   ...HistoryEntrySchema.shape,
-  changes: z.array(z.object({
-    kind: z.enum(["pool", "member", "healthCheck", "geoRule", "service", "zone", "fallback", "override"]),
-    id: z.string().meta({
-      description:
-        "The object's id; the pool's id for a check, the domain for a zone, empty for the fallback",
-    }),
-    before: z.unknown().meta({ description: "Its fields before; null = it didn't exist" }),
-    after: z.unknown().meta({ description: "Its fields after; null = it doesn't exist any more" }),
-  })).meta({ description: "One for each object that was touched" }),
-  summary: z.partialRecord(
-    z.enum(["pool", "member", "healthCheck", "geoRule", "service", "zone"]),
-    z.object({ created: z.int().min(0), changed: z.int().min(0), deleted: z.int().min(0) }),
-  ).nullable().meta({
+  changes: z.array(ObjectChangeSchema).meta({ description: "One for each object that was touched" }),
+  summary: changeCounts.nullable().meta({
     description:
       `How many objects of each kind were touched, where there are more than ${RECORDED_MAX} of them; null = there aren't`,
   }),
@@ -46,6 +50,18 @@ const GenerationSchema = z.object({
     description: `Whether there are more than the ${CHANGES_MAX} changes shown`,
   }),
 }).openapi("Generation");
+
+const DifferenceSchema = z.object({
+  from: z.int().min(0).meta({ description: "As it was asked for" }),
+  to: z.int().min(0).meta({ description: "As it was asked for" }),
+  objects: changeCounts.meta({ description: "How many objects of each kind differ" }),
+  changes: z.array(ObjectChangeSchema).meta({
+    description: "One for each object that differs: before = at `from`, after = at `to`",
+  }),
+  truncated: z.boolean().meta({
+    description: `Whether there are more than the ${CHANGES_MAX} changes shown`,
+  }),
+}).openapi("Difference");
 
 const generationParams = z.object({
   generation: z.string().regex(/^[0-9]{1,15}$/).meta({ description: "Number of the generation" }),
@@ -78,6 +94,41 @@ const routes = {
     responses: {
       200: { description: "The change", content: json(GenerationSchema) },
       ...problems(404, 410),
+    },
+  },
+  model: {
+    operationId: "exportPastModel",
+    method: "get",
+    path: `${BASE}/history/{generation}/model`,
+    scope: "read",
+    summary: "The whole model as it was",
+    description: "As `/model` has that of now; generation 0 is the empty one.",
+    request: { params: generationParams },
+    responses: {
+      200: { description: "The model", content: modelText },
+      ...problems(404, 410),
+    },
+  },
+  diff: {
+    operationId: "diffGenerations",
+    method: "get",
+    path: `${BASE}/diff`,
+    scope: "read",
+    summary: "What differs between two generations",
+    description:
+      "Either may be the later one: what was created between 3 and 5 is deleted between 5 and 3. Overrides " +
+      "aren't part of the model.",
+    request: {
+      query: strictObject({
+        from: generationNumber("from").meta({
+          description: "Number of a generation, 0 being the empty model",
+        }),
+        to: generationNumber("to").meta({ description: "Likewise" }),
+      }),
+    },
+    responses: {
+      200: { description: "The difference", content: json(DifferenceSchema) },
+      ...problems(400, 404, 410),
     },
   },
 } satisfies Routes;
@@ -117,6 +168,14 @@ function serve(app: OpenAPIHono, { store }: ResourceParts): void {
       summary: store.history.summary(generation),
       truncated: changes.length > CHANGES_MAX,
     }, 200);
+  });
+
+  app.openapi(routes.model, (c) => exported(c, modelAt(store, Number(c.req.valid("param").generation))));
+
+  app.openapi(routes.diff, (c) => {
+    const { from, to } = c.req.valid("query");
+    const { objects, changes, truncated } = differenceBetween(store.history, { from, to, max: CHANGES_MAX });
+    return c.json({ from, to, objects, changes: [...changes], truncated }, 200);
   });
 }
 

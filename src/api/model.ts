@@ -26,7 +26,7 @@ import {
   updateHeaders,
   writeQuery,
 } from "./route.ts";
-import { isDryRun, originOf, settle } from "./write.ts";
+import { isDryRun, originOf, settle, SETTLE_MODEL_MS } from "./write.ts";
 
 /** Most of NDJSON that is read, bytes: some two million services. */
 export const NDJSON_BYTES_MAX: number = 256 << 20;
@@ -51,7 +51,8 @@ const schemas = { Model: { ...z.toJSONSchema(modelFileSchema, { io: "input" }), 
 
 const modelRef = { $ref: "#/components/schemas/Model" };
 
-const modelText: Record<string, { schema: { $ref: string } | { type: "string" } }> = {
+/** What a route that gives a model answers. */
+export const modelText: Record<string, { schema: { $ref: string } | { type: "string" } }> = {
   [YAML]: { schema: modelRef },
   [JSON_TYPE]: { schema: modelRef },
   [NDJSON]: { schema: { type: "string" } },
@@ -116,11 +117,9 @@ function serve(app: OpenAPIHono, parts: ResourceParts): void {
   const { store } = parts;
 
   app.openapi(routes.export, (c) => {
-    const format = accepts(c, { header: "Accept", supports: [JSON_TYPE, YAML, NDJSON], default: JSON_TYPE });
     const model = store.model();
     c.header("ETag", etagOf(model.generation));
-    c.header("Vary", "Accept");
-    return c.body(modelIn(format, model), 200, { "content-type": format });
+    return exported(c, model);
   });
 
   app.openapi(routes.apply, async (c) => {
@@ -137,14 +136,18 @@ function serve(app: OpenAPIHono, parts: ResourceParts): void {
   });
 }
 
+/** A model in the format that the request accepts. */
+export function exported(c: Context, model: Model): Response {
+  const format = accepts(c, { header: "Accept", supports: [JSON_TYPE, YAML, NDJSON], default: JSON_TYPE });
+  c.header("Vary", "Accept");
+  return c.body(modelIn(format, model), 200, { "content-type": format });
+}
+
 function modelIn(format: string, model: Model): string | ReadableStream<Uint8Array> {
   if (format === NDJSON) return ReadableStream.from(exportNdjson(model)).pipeThrough(new TextEncoderStream());
   const yaml = exportModel(model);
   return format === YAML ? yaml : JSON.stringify(parse(yaml) ?? {});
 }
-
-/** How long an answer waits for DNS to take a model over, milliseconds: a million services are compiled again. */
-const SETTLE_MODEL_MS = 60_000;
 
 async function apply(c: Context, { changes, auth, store }: ResourceParts): Promise<Applied> {
   const { signal } = c.req.raw;

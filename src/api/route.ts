@@ -7,6 +7,7 @@
 import { type RouteConfig, z } from "@hono/zod-openapi";
 import { idSchema } from "../model/model_schema.ts";
 import { strictObject } from "../input/strict_object.ts";
+import type { ChangeCounts } from "../store/replacement.ts";
 import type { Scope } from "./access.ts";
 import { PROBLEM_TITLES, PROBLEM_TYPE, ProblemSchema, type ProblemStatus } from "./problem.ts";
 
@@ -45,10 +46,24 @@ export const writeQuery: z.ZodObject<{
   dryRun: z.enum(["true", "false"], { error: "dryRun must be true or false" }).optional().meta({
     description: "true: answer as if it were done, and change nothing",
   }),
-  reason: z.string().max(1_000, { error: "reason must have at most 1000 characters" }).optional().meta({
-    description: "Kept in the history",
-  }),
+  reason: z.string().max(1_000, { error: "reason must have at most 1000 characters" }).regex(/^\P{Cc}*$/u, {
+    error: "reason must not have control characters, such as line feeds",
+  }).optional().meta({ description: "Kept in the history" }),
 });
+
+/** The number of a generation in a URL; 0 is the one before the first change. */
+export function generationNumber(
+  name: string,
+): z.ZodPipe<z.ZodString, z.ZodTransform<number, string>> {
+  return z.string().regex(/^[0-9]{1,15}$/, { error: `${name} must be the number of a generation` })
+    .transform(Number);
+}
+
+/** How many objects of each kind a change touches. */
+export const changeCounts: z.ZodType<ChangeCounts> = z.partialRecord(
+  z.enum(["pool", "member", "healthCheck", "geoRule", "service", "zone", "fallback", "override"]),
+  z.object({ created: z.int().min(0), changed: z.int().min(0), deleted: z.int().min(0) }),
+);
 
 /** What every conditional write accepts in its headers; heeded by `ifRevision`. */
 export const ifMatch: z.ZodObject<{ "If-Match": z.ZodOptional<z.ZodString> }> = z.object({
@@ -190,6 +205,7 @@ const PROBLEM_MEANINGS: Partial<Record<ProblemStatus, string>> = {
   401: "A bearer token is needed, or the one sent isn't known",
   403: "The Host or Origin header isn't this node's",
   404: "No object has this id or name",
+  410: "It was there, and isn't kept any more",
   409: "The name, domain or address is taken",
   412: "The object has changed since the ETag of If-Match was read",
   413: "The body is too large",

@@ -15,6 +15,7 @@ import { node } from "./node.ts";
 import { overrides } from "./overrides.ts";
 import { pools } from "./pools.ts";
 import type { Resource } from "./resource.ts";
+import { rollback } from "./rollback.ts";
 import { services } from "./services.ts";
 import { zones } from "./zones.ts";
 
@@ -30,6 +31,7 @@ export const RESOURCES: readonly Resource[] = [
   overrides,
   model,
   history,
+  rollback,
   explanations,
   node,
   documentation,

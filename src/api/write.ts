@@ -11,6 +11,9 @@ import type { ApiParts } from "./ports.ts";
 /** How long an answer waits for the DNS workers to take a change over, milliseconds. */
 export const SETTLE_MS = 5_000;
 
+/** How long it waits where that is a whole model, milliseconds: a million services are compiled again. */
+export const SETTLE_MODEL_MS = 60_000;
+
 /** A commit that was made or, in a dry run, could be made. */
 export interface Written {
   /** Whether nothing was kept. */
