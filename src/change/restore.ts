@@ -34,6 +34,7 @@ import {
   fallbackOf,
   jsonOf,
   objectOf,
+  type Recorded,
   recordedText,
   storedJson,
   UNPLACED,
@@ -70,6 +71,8 @@ class Restoration {
   readonly #counts = new Map<ModelKind, { -readonly [Key in keyof ChangeCount]: number }>();
   /** Objects that an older release recorded without their places go behind all others. */
   readonly #next: Record<Placed, number>;
+  /** Pools that are known to be there. */
+  readonly #knownPools = new Set<string>();
 
   constructor(between: Between, into: RestoreInto) {
     this.#between = between;
@@ -126,14 +129,36 @@ class Restoration {
     const hasCuts = !store.zones.cuts.isEmpty;
     const hasNames = store.resolvedNames.targets().length > 0;
     for (const { kind, id, before } of this.#all()) {
-      const name = `${kind} ${id}`;
       const faults = before === null
         ? faultsWithout(store, kind, id)
-        : faultsOf(store, { kind, id, hasCuts, hasNames });
+        : kind === "service"
+        ? this.#serviceFaults(objectOf(kind, before), { hasCuts, hasNames })
+        : faultsOf(store, kind, id);
       for (const fault of faults) {
-        if (fault) this.#into.refuse(fault.kind, "", `${name} as it was: ${fault.message}`);
+        if (fault) this.#into.refuse(fault.kind, "", `${kind} ${id} as it was: ${fault.message}`);
       }
     }
+  }
+
+  /** There may be a million: so nothing is looked up that can't be at fault, and no pool twice. */
+  *#serviceFaults(
+    { id, domain, poolId }: Recorded["service"],
+    { hasCuts, hasNames }: {
+      /** Whether some zone delegates names. */
+      readonly hasCuts: boolean;
+      /** Whether some member goes by a name. */
+      readonly hasNames: boolean;
+    },
+  ): Generator<Fault | null> {
+    const { store } = this.#into;
+    yield domainFaultOf(domain, { wildcard: true });
+    if (poolId !== null && !this.#knownPools.has(poolId)) {
+      const fault = servicePoolFault(store, id);
+      if (fault) yield fault;
+      else this.#knownPools.add(poolId);
+    }
+    if (hasNames) yield serviceOwnNameFault(store, id);
+    if (hasCuts) yield serviceCutFault(store, id);
   }
 
   *#all(): Generator<PastChange> {
@@ -221,14 +246,8 @@ const SQLITE_CONSTRAINT = 19;
 /** What may be wrong with an object that was put. */
 function* faultsOf(
   store: Store,
-  { kind, id, hasCuts, hasNames }: {
-    readonly kind: ModelKind;
-    readonly id: string;
-    /** Whether some zone delegates names. */
-    readonly hasCuts: boolean;
-    /** Whether some member goes by a name. */
-    readonly hasNames: boolean;
-  },
+  kind: Exclude<ModelKind, "service">,
+  id: string,
 ): Generator<Fault | null> {
   switch (kind) {
     case "pool":
@@ -237,16 +256,10 @@ function* faultsOf(
       yield geoRulesFault(store, id);
       return;
     case "member":
-      if (hasNames) yield memberOwnNameFault(store, id);
+      yield memberOwnNameFault(store, id);
       return;
     case "geoRule":
       yield ruleMemberFault(store, id);
-      return;
-    case "service":
-      yield domainFaultOf(store.services.get(id)!.domain, { wildcard: true });
-      yield servicePoolFault(store, id);
-      if (hasNames) yield serviceOwnNameFault(store, id);
-      if (hasCuts) yield serviceCutFault(store, id);
       return;
     case "zone":
       yield domainFaultOf(id, { wildcard: false });
