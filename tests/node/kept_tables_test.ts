@@ -8,6 +8,7 @@ import { Changes } from "../../src/change/commit.ts";
 import { systemClock } from "../../src/clock.ts";
 import { MEMBER_DEFAULTS, type Model, POOL_DEFAULTS, SERVICE_DEFAULTS } from "../../src/model/model.ts";
 import { newId } from "../../src/model/id.ts";
+import { HISTORY_LIMITS, type HistoryLimits } from "../../src/store/history.ts";
 import { Store } from "../../src/store/store.ts";
 import { applyModel } from "../change/read_model.ts";
 import { askFor, startTestNode } from "../test_node.ts";
@@ -36,9 +37,10 @@ function model(ipAddress: string): Model {
 async function change(
   path: string,
   make: (store: Store, changes: Changes) => Promise<unknown> | void,
+  history: HistoryLimits = HISTORY_LIMITS,
 ): Promise<void> {
   using store = Store.open(path);
-  const changes = new Changes({ store, clock: systemClock });
+  const changes = new Changes({ store, clock: systemClock, history });
   await make(store, changes);
   await changes.idle();
 }
@@ -81,6 +83,31 @@ Deno.test("tables that were kept are used, made up for and, where they don't hol
       assert.ok(tookOver);
     });
 
+    await t.step("one of twenty generations ago is made up for where the history keeps but ten", async () => {
+      const limits = { ...HISTORY_LIMITS, keep: 10 };
+      await change(path, (store, changes) => {
+        const pool = store.pools.byName("web")!.id;
+        const [member] = store.members.of(pool);
+        const readdress = (ipAddress: string) =>
+          changes.commit(
+            [{ kind: "updateMember", id: member!.id, fields: { ...member!, ipAddress } }],
+            ORIGIN,
+          );
+        readdress("192.0.2.3");
+        const first = store.services.byDomain("s2.example")!;
+        changes.commit([{ kind: "deleteService", id: first.id }], ORIGIN);
+        const second = store.services.byDomain("s3.example")!;
+        for (let ttl = 1; ttl <= 18; ttl++) {
+          changes.commit([{ kind: "updateService", id: second.id, fields: { ...second, ttl } }], ORIGIN);
+        }
+        assert.equal(store.history.oldest(), store.generation() - 9);
+      }, limits);
+      await Deno.writeFile(`${path}.tables`, kept);
+      assert.deepEqual(await answers("s1.example"), ["192.0.2.3"]);
+      await Deno.writeFile(`${path}.tables`, kept);
+      assert.deepEqual(await answers("s2.example"), []);
+    });
+
     await t.step("a file of another database of the same age is ignored", async () => {
       const other = `${folder}/other.db`;
       await change(other, (_, changes) => applyModel(changes, model("198.51.100.1")));
@@ -91,7 +118,7 @@ Deno.test("tables that were kept are used, made up for and, where they don't hol
 
     await t.step("a file that is garbage is ignored with a word", async () => {
       await Deno.writeTextFile(`${path}.tables`, "garbage\n");
-      assert.deepEqual(await answers("s1.example"), ["192.0.2.2"]);
+      assert.deepEqual(await answers("s1.example"), ["192.0.2.3"]);
       assert.ok(!tookOver);
       assert.ok(lines.some((line) => line.includes("tables of the last run aren't valid")));
     });
@@ -99,7 +126,7 @@ Deno.test("tables that were kept are used, made up for and, where they don't hol
     await t.step("a file without a line, of any size, is ignored with a word", async () => {
       using file = await Deno.open(`${path}.tables`, { write: true, truncate: true });
       await file.truncate(64 * 2 ** 30); // no block of it is on the disk
-      assert.deepEqual(await answers("s1.example"), ["192.0.2.2"]);
+      assert.deepEqual(await answers("s1.example"), ["192.0.2.3"]);
       assert.ok(lines.some((line) => line.includes("tables of the last run aren't valid")));
     });
 
@@ -109,7 +136,7 @@ Deno.test("tables that were kept are used, made up for and, where they don't hol
       fn: async () => {
         await Deno.remove(`${path}.tables`);
         assert.ok((await new Deno.Command("mkfifo", { args: [`${path}.tables`] }).output()).success);
-        assert.deepEqual(await answers("s1.example"), ["192.0.2.2"]);
+        assert.deepEqual(await answers("s1.example"), ["192.0.2.3"]);
         assert.ok(lines.some((line) => line.includes("Cannot read the tables of the last run")));
       },
     });
