@@ -136,6 +136,24 @@ Deno.test("places that were given anew are taken back", async () => {
   deepEqual([world.store.members.get(id(15))!.seq, world.store.members.get(id(13))], [3, null]);
 });
 
+Deno.test("what was made again by the id that it had takes its former place", async () => {
+  using world = filled();
+  const before = world.tables();
+  world.commit({ kind: "deleteMember", id: id(11) });
+  world.commit(createMember(11, 2, { ipAddress: "192.0.2.1" }));
+  world.commit({ kind: "deleteGeoRule", id: id(22) });
+  world.commit(createMember(12 + 40, 1, { ipAddress: "192.0.2.52" }));
+  world.commit({
+    kind: "createGeoRule",
+    id: id(21),
+    poolId: id(1),
+    fields: geoRuleFields({ memberId: id(12) }),
+  });
+  deepEqual([world.store.members.get(id(11))!.seq, world.store.geoRules.get(id(21))!.seq], [4, 1]);
+  await world.rollback(1);
+  deepEqual(world.tables(), before);
+});
+
 Deno.test("names, domains and addresses that were swapped are swapped back", async () => {
   using world = filled();
   const before = world.tables();

@@ -6,29 +6,40 @@
 import { program } from "../../programs.ts";
 import { ServeProcess } from "../../serve_process.ts";
 import { LineProcess } from "../../store/line_process.ts";
-import type { Writer } from "../crash.ts";
+import { KEEP, type Writer } from "../crash.ts";
 import { MEMBER_PORT, type Write } from "./lane.ts";
+
+/** A line for `writer.ts`. */
+export type DirectOrder =
+  | { readonly write: Write }
+  /** A model in NDJSON. */
+  | { readonly apply: string }
+  /** The generation to go back to. */
+  | { readonly rollback: number };
 
 /** A process that hands each write to `Changes`, without a node around it. */
 export function directDriver(path: string): Promise<Writer> {
   const child = new LineProcess(new URL("writer.ts", import.meta.url), [path]);
-  /** Lines come back in the order in which they were sent. */
-  const waiting: ((acknowledged: boolean) => void)[] = [];
+  /** Lines come back in the order in which they were sent; `null` = no more of them come. */
+  const waiting: ((generation: number | null) => void)[] = [];
   const reading = (async () => {
     for (let line = await child.receive(); line !== null; line = await child.receive()) {
-      if (line !== "ack") throw new Error(`The writer refused a valid write: ${line}`);
-      waiting.shift()!(true);
+      if (!line.startsWith("ack ")) throw new Error(`The writer refused a valid write: ${line}`);
+      waiting.shift()!(Number(line.slice("ack ".length)));
     }
   })().finally(() => {
-    for (const resolve of waiting) resolve(false);
+    for (const resolve of waiting) resolve(null);
   });
+  const send = (order: DirectOrder) =>
+    new Promise<number | null>((resolve) => {
+      waiting.push(resolve);
+      // A closed pipe is what the reader's end tells too.
+      child.send(JSON.stringify(order)).catch(() => {});
+    });
   return Promise.resolve({
-    write: (write) =>
-      new Promise<boolean>((resolve) => {
-        waiting.push(resolve);
-        // A closed pipe is what the reader's end tells too.
-        child.send(JSON.stringify(write)).catch(() => {});
-      }),
+    write: async (write) => await send({ write }) !== null,
+    apply: (lines) => send({ apply: lines }),
+    rollback: async (to) => await send({ rollback: to }) !== null,
     kill: async () => {
       child.kill();
       await reading;
@@ -39,7 +50,8 @@ export function directDriver(path: string): Promise<Writer> {
 
 /** `pleiades serve`, spoken to over its REST API as any client would. */
 export async function restDriver(path: string): Promise<Writer> {
-  const serve = await ServeProcess.start({ args: ["--db", path], executable: program("pleiades") });
+  const env = { PLEIADES_HISTORY_KEEP: String(KEEP) };
+  const serve = await ServeProcess.start({ args: ["--db", path], executable: program("pleiades"), env });
   const client = Deno.createHttpClient({ poolMaxIdlePerHost: 64 });
   const ids = new Map<string, string>();
   let dead = false;
@@ -47,23 +59,41 @@ export async function restDriver(path: string): Promise<Writer> {
     const response = await fetch(`${serve.api}${target}`, {
       client,
       method,
-      ...(body !== undefined &&
+      ...(typeof body === "string" && { body, headers: { "content-type": "application/x-ndjson" } }),
+      ...(typeof body === "object" &&
         { body: JSON.stringify(body), headers: { "content-type": "application/json" } }),
     });
     const text = await response.text();
     if (!response.ok) throw new Refused(`${method} ${target}: ${response.status} ${text}`);
     return text === "" ? null : JSON.parse(text);
   };
-  for (const { key, id } of await listed(call)) ids.set(key, id);
+  const learnIds = async () => {
+    for (const { key, id } of await listed(call)) ids.set(key, id);
+  };
+  /** What the work gives, or `null` when the process died meanwhile. */
+  const unlessDead = async <Result>(work: () => Promise<Result>): Promise<Result | null> => {
+    try {
+      return await work();
+    } catch (cause) {
+      if (cause instanceof Refused || !dead) throw cause;
+      return null;
+    }
+  };
+  await learnIds();
   return {
-    write: async (write) => {
-      try {
-        await send(write, { call, ids });
-        return true;
-      } catch (cause) {
-        if (cause instanceof Refused || !dead) throw cause;
-        return false;
-      }
+    write: async (write) => await unlessDead(() => send(write, { call, ids }).then(() => true)) ?? false,
+    apply: async (lines) => {
+      const applied = await unlessDead(() =>
+        call("POST", "/apply", lines) as Promise<{ generation: number }>
+      );
+      // It is acknowledged, even if the node dies while it is asked for the ids.
+      await unlessDead(learnIds);
+      return applied && applied.generation;
+    },
+    rollback: async (to) => {
+      const done = await unlessDead(() => call("POST", `/rollback?to=${to}`).then(() => true));
+      await unlessDead(learnIds);
+      return done ?? false;
     },
     kill: async () => {
       dead = true;

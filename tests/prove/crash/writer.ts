@@ -1,6 +1,6 @@
 /**
  * The process that `prove crash` kills when it writes without a node: `writer.ts FILE`. Each line on standard input
- * is a write; each is answered by `ack` when it is committed.
+ * is a write; each is answered by `ack` and the generation when it is committed.
  *
  * @module
  */
@@ -10,18 +10,36 @@ import { systemClock } from "../../../src/clock.ts";
 import { Changes } from "../../../src/change/commit.ts";
 import type { Edit } from "../../../src/change/edit.ts";
 import { newId } from "../../../src/model/id.ts";
+import { HISTORY_LIMITS } from "../../../src/store/history.ts";
 import { Store } from "../../../src/store/store.ts";
 import { memberFields, ORIGIN, poolFields, serviceFields } from "../../change/samples.ts";
+import { KEEP } from "../crash.ts";
+import type { DirectOrder } from "./drivers.ts";
 import { MEMBER_PORT, type Write } from "./lane.ts";
 
 const store = Store.open(Deno.args[0]!);
-const changes = new Changes({ store, clock: systemClock });
+const changes = new Changes({ store, clock: systemClock, history: { ...HISTORY_LIMITS, keep: KEEP } });
 for await (const line of createInterface({ input: process.stdin })) {
-  const write: Write = JSON.parse(line);
-  changes.commit([editOf(write)], ORIGIN);
-  console.log("ack");
+  console.log(`ack ${await obey(JSON.parse(line))}`);
 }
 store.close();
+
+async function obey(order: DirectOrder): Promise<number> {
+  if ("write" in order) return changes.commit([editOf(order.write)], ORIGIN).generation;
+  const { signal } = new AbortController();
+  const options = { origin: ORIGIN, dryRun: false, signal };
+  if ("rollback" in order) {
+    return (await changes.rollback({ ...options, to: order.rollback })).commit.generation;
+  }
+  const applied = await changes.apply(new Blob([order.apply]).stream(), {
+    ...options,
+    file: "body",
+    format: "ndjson",
+    ifGeneration: null,
+  });
+  if (applied.kind !== "applied") throw new Error(JSON.stringify(applied));
+  return applied.commit.generation;
+}
 
 function editOf(write: Write): Edit {
   switch (write.kind) {
