@@ -12,6 +12,7 @@ import {
   BASE,
   changeCounts,
   generationNumber,
+  idempotencyKey,
   json,
   problems,
   type Routes,
@@ -43,6 +44,7 @@ const routes = {
       "entry in the history, and can be rolled back. Overrides stay, but for those of what is deleted, and none comes " +
       "back. A large one takes its place among the applies.",
     request: {
+      headers: idempotencyKey,
       query: writeQuery.extend({
         to: generationNumber("to").optional().meta({
           description:

@@ -55,6 +55,15 @@ Deno.test("a dry run says what would come back, and nothing comes", async () => 
   deepEqual([response.headers.get("pleiades-generation"), world.store.generation()], ["4", 4]);
 });
 
+Deno.test("one that is sent again with its key undoes nothing more", async () => {
+  using world = await filled();
+  const headers = { "idempotency-key": "k1" };
+  const first = await world.send("POST /api/v1/rollback", { headers });
+  const second = await world.send("POST /api/v1/rollback", { headers });
+  deepEqual(await second.json(), await first.json());
+  equal(world.store.generation(), 5);
+});
+
 Deno.test("going to where the model is already changes nothing", async () => {
   using world = await filled();
   const { generation, changed, objects } = await (await world.send("POST /api/v1/rollback?to=4")).json();
