@@ -47,6 +47,17 @@ export class Schedule {
     return this.#turns ? this.#turns.length : this.#sums.length;
   }
 
+  /** How many turns of a cycle a position has; at least one. */
+  turnsOf(position: number): number {
+    return this.#sums[position]! - (position === 0 ? 0 : this.#sums[position - 1]!);
+  }
+
+  /** A turn of a position, from 0. */
+  turnOf(position: number): number {
+    if (this.#turns !== null) return this.#turns.indexOf(position);
+    return (this.#sums[position]! - 1) * inverse(this.#stride, this.cycle) % this.cycle;
+  }
+
   /** The position whose turn it is. @param ticket any unsigned number */
   at(ticket: number): number {
     // Unsigned, both: see `rotate`.
@@ -95,6 +106,18 @@ function strideOf(cycle: number): number {
     stride = tried;
   }
   return stride;
+}
+
+/** What makes 1 of a number when multiplied modulo a cycle that has no divisor in common with it (Euclid). */
+function inverse(number: number, cycle: number): number {
+  let [rest, next] = [cycle, number % cycle];
+  let [factor, nextFactor] = [0, 1];
+  while (next !== 0) {
+    const quotient = Math.floor(rest / next);
+    [rest, next] = [next, rest - quotient * next];
+    [factor, nextFactor] = [nextFactor, factor - quotient * nextFactor];
+  }
+  return (factor + cycle) % cycle;
 }
 
 function smoothTurns(shares: readonly number[], cycle: number): Uint16Array {

@@ -193,8 +193,12 @@ export class Engine {
     this.#nsid = new TextEncoder().encode(options.nsid).subarray(0, NSID_MAX);
   }
 
-  /** Answers from this snapshot and board from now on. */
-  use(snapshot: Snapshot, board: LiveBoard): void {
+  /**
+   * Answers from this snapshot and board from now on.
+   *
+   * @param opened the snapshot's geo data, where they are opened already: engines of one thread may share them
+   */
+  use(snapshot: Snapshot, board: LiveBoard, opened: OpenGeoData | null = null): void {
     this.#view = new SnapshotView(snapshot);
     this.#records = this.#view.records;
     for (const query of this.#queries) query.seed = this.#view.seed;
@@ -203,7 +207,8 @@ export class Engine {
     this.#board = board;
     // A dry run counts nothing.
     this.#lane = this.#trace ? new Uint32Array(LANE_SIZE) : board.lane(this.#options.lane);
-    if (this.#geoData?.edition !== snapshot.geoData.edition) {
+    if (opened) this.#geoData = opened;
+    else if (this.#geoData?.edition !== snapshot.geoData.edition) {
       this.#geoData = new OpenGeoData(snapshot.geoData);
     }
     this.#selection = new Selection(this.#view, board, new Clients(this.#view, board, this.#geoData));
@@ -693,16 +698,17 @@ export class Engine {
   /** Reports which members rotate, and which facts of the client decided that, if any. */
   #traceRanking(list: number, whom: Whom): void {
     const selection = this.#selection;
-    this.#trace!.leading(list, whom, selection.leading(list, whom, this.#whoAsks));
+    const turns = selection.turns(list, whom, this.#whoAsks);
+    this.#trace!.leading(list, whom, selection.leading(list, whom, this.#whoAsks), turns);
     this.#traceReason(list, whom);
   }
 
   #traceReason(list: number, whom: Whom): void {
-    if (factsOf(this.#records, list) === 0) return;
+    if (!this.#trace?.reason || factsOf(this.#records, list) === 0) return;
     const selection = this.#selection;
     // A fence is told of as it is, not as it would be.
     const { map, candidates } = selection.clientsOf(list, selection.isFencing(list) ? "up" : whom);
-    this.#trace!.reason(list, candidates, map.reasonFor(this.#readClient()));
+    this.#trace.reason(list, candidates, map.reasonFor(this.#readClient()));
   }
 
   /** Judged per family: while the other family has enough healthy members, this one is merely not there. */

@@ -92,6 +92,19 @@ interface AsIfUp {
 /** So many lists are kept for which that was derived; beyond, all are forgotten. */
 const AS_IF_UP_MAX = 16_384;
 
+/** Members of a list in order; those at the head rotate. */
+export type Rotation = Pick<Decision, "order" | "lead" | "ends" | "schedule">;
+
+/** How members of a list rotate. */
+export interface Turns {
+  /** What tickets stand for. */
+  readonly all: Rotation;
+  /** What those tickets stand for that go past members that drain; `null` = none does. */
+  readonly withoutDraining: Rotation | null;
+  /** The share of tickets that don't (`isLeft`). */
+  readonly left: number;
+}
+
 /** What a pool says of its answers. */
 export interface Limits {
   /** Addresses in an answer; 0 = all. */
@@ -220,18 +233,18 @@ export class Selection {
     whom: Whom,
     { address, decision }: { readonly address: Uint8Array; readonly decision: Decision },
   ): number {
-    const others = whom === "up"
-      ? this.#withoutDrainingOf(list)
-      : this.#rareMapOf(list, "all").withoutDraining;
-    let beside = others ? others.find(address) : decision;
+    const others = this.#othersOf(list, whom);
+    const beside = besideOf(others, address, decision);
     if (others && others.depth > this.scope) this.scope = others.depth;
-    // Inside a fence that leaves no others those that drain keep what they have.
-    if (beside.order.length === 0) beside = decision;
     const ticket = this.#draw(cursor, decision.lead, decision.lead);
-    const { order, lead, ends, schedule } = ticket * GOLDEN_RATIO % 1 < decision.left ? decision : beside;
+    const { order, lead, ends, schedule } = isLeft(ticket, decision.left) ? decision : beside;
     this.turn.lead = lead;
     this.turn.cycle = schedule ? schedule.cycle : lead;
     return this.#lay(list, order, 0, order.length, lead, schedule, ends, ticket);
+  }
+
+  #othersOf(list: number, whom: Whom): ClientMap | null {
+    return whom === "up" ? this.#withoutDrainingOf(list) : this.#rareMapOf(list, "all").withoutDraining;
   }
 
   /** Decisions without those that drain; `null` = all do. */
@@ -335,6 +348,36 @@ export class Selection {
     return this.#order.subarray(base, base + this.#derived[id * DERIVED.size + DERIVED.lead]!);
   }
 
+  /**
+   * How they rotate, valid as long as health and the list are what they are; right after `choose` of this list. `null` =
+   * all of a small list are equals.
+   */
+  turns(list: number, whom: Whom, client: () => Uint8Array): Turns | null {
+    const id = listIdOf(this.#records, list);
+    if (id === NO_LIST_ID) return null;
+    if (factsOf(this.#records, list) !== 0) {
+      const map = whom === "up" ? this.#mapOf(list, id) : this.#rareMapOf(list, "all").map;
+      const address = client();
+      const all = map.find(address);
+      const isDraining = all.left < 1;
+      const withoutDraining = isDraining ? besideOf(this.#othersOf(list, whom), address, all) : null;
+      return { all, withoutDraining, left: all.left };
+    }
+    const asIfUp = this.#asIfUp.get(id);
+    if (whom === "all" && this.#derived[id * DERIVED.size + DERIVED.up]! > 0 && asIfUp) {
+      return { all: asIfUp, withoutDraining: null, left: 1 };
+    }
+    const base = baseOf(this.#records, list);
+    const at = id * DERIVED.size;
+    const all = {
+      order: this.#order.subarray(base, base + this.#derived[at + DERIVED.ranked]!),
+      lead: this.#derived[at + DERIVED.lead]!,
+      schedule: this.#schedules.get(id) ?? null,
+      ends: this.#ends.get(id) ?? null,
+    };
+    return { all, withoutDraining: null, left: 1 };
+  }
+
   /** Those of a small list rotate, all of them. What most answers are made by: it has no branch that it can do without. */
   #takeFew(list: number, cursor: number): number {
     const count = this.#fewCount;
@@ -392,7 +435,7 @@ export class Selection {
         at,
         lead,
         ends,
-        Math.floor(ticket / (schedule ? Math.min(schedule.cycle, ROUND_MAX) : lead)),
+        Math.floor(ticket / roundOf(lead, schedule)),
         n,
       );}
     return isTwinned ? this.#withoutTwins(list, n) : n;
@@ -547,6 +590,23 @@ interface RareMap {
   readonly map: ClientMap;
   /** The same without those that drain. */
   readonly withoutDraining: ClientMap | null;
+}
+
+/** How members rotate by tickets that go past those that drain. */
+function besideOf(others: ClientMap | null, address: Uint8Array, decision: Decision): Decision {
+  const beside = others ? others.find(address) : decision;
+  // Inside a fence that leaves no others those that drain keep what they have.
+  return beside.order.length === 0 ? decision : beside;
+}
+
+/** Whether a ticket still stands for those that drain, of which so much is left. */
+export function isLeft(ticket: number, left: number): boolean {
+  return ticket * GOLDEN_RATIO % 1 < left;
+}
+
+/** After how many tickets those behind the lead move on. */
+export function roundOf(lead: number, schedule: Schedule | null): number {
+  return schedule ? Math.min(schedule.cycle, ROUND_MAX) : lead;
 }
 
 /** A pool's limits as one word, so that a list that stays while its pool changes is looked at again. */

@@ -6,7 +6,7 @@
  */
 import type { Reason } from "../balance/client_map.ts";
 import type { Candidate } from "../balance/ranking.ts";
-import type { Whom } from "./selection.ts";
+import type { Turns, Whom } from "./selection.ts";
 
 /** By what a name is answered. */
 export type AnswerSource =
@@ -28,10 +28,17 @@ export interface Trace {
   pool(pool: number, list: number, up: number, needed: number): void;
   /** The client the decision is made for; only where it depends on that. */
   client(source: "ecs" | "address", address: Uint8Array, bits: number): void;
-  /** Which of the list at hand go first: those that rotate (indices of members), among those up or as if all were. */
-  leading(list: number, whom: Whom, members: Uint32Array): void;
-  /** By what facts of the client the list at hand was decided; `reason.rule.candidate` is a position in `candidates`. */
-  reason(list: number, candidates: readonly Candidate[], reason: Reason): void;
+  /**
+   * Which of the list at hand go first: those that rotate (indices of members), among those up or as if all were.
+   *
+   * @param turns in which order; `null` = they are equals, and each has one turn of a cycle
+   */
+  leading(list: number, whom: Whom, members: Uint32Array, turns: Turns | null): void;
+  /**
+   * By what facts of the client the list at hand was decided; `reason.rule.candidate` is a position in `candidates`. They
+   * are looked up for it, so without it answers come faster.
+   */
+  reason?(list: number, candidates: readonly Candidate[], reason: Reason): void;
   /** Too few are up, of all or of those that a geofence leaves: `onAllDown` decides. */
   allDown(pool: number, policy: number): void;
   /** Who is answered, in order (indices of members of the list), by which turn, and for how many seconds. */

@@ -35,9 +35,14 @@ Deno.test("a schedule gives each member exactly its weight's share of a cycle, s
   const weight = fc.oneof(fc.integer({ min: 1, max: 10 }), fc.integer({ min: 1, max: 5000 }));
   fc.assert(
     fc.property(fc.array(weight, { minLength: 1, maxLength: 20 }), (weights) => {
-      const { cycle } = new Schedule(weights);
+      const schedule = new Schedule(weights);
+      const { cycle } = schedule;
       const turns = weights.map(() => 0);
       for (const position of turnsOf(weights, cycle)) turns[position]!++;
+      assert.deepEqual(weights.map((_, position) => schedule.turnsOf(position)), turns);
+      assert.deepEqual(weights.map((_, position) => schedule.at(schedule.turnOf(position))), [
+        ...weights.keys(),
+      ]);
       const scale = weights.reduce((sum, weight) => sum + weight, 0) / cycle;
       assert.deepEqual(turns.map((turn) => turn * scale), weights);
     }),

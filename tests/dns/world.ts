@@ -69,7 +69,8 @@ export class World {
   snapshot!: Snapshot;
   /** What changes it in place. */
   tables: Tables | undefined;
-  readonly #healthSlots = new Slots(1);
+  /** By eligibility key. */
+  readonly healthSlots = new Slots(1);
   #epoch = 0;
 
   constructor(declared: Declared, options: Partial<EngineOptions> = {}, trace: Trace | null = null) {
@@ -81,7 +82,7 @@ export class World {
   declare(declared: Declared): void {
     this.tables = Tables.of(desiredOf(declared), {
       epoch: ++this.#epoch,
-      healthSlots: this.#healthSlots,
+      healthSlots: this.healthSlots,
       previous: this.tables,
       ...(declared.geoData ? { geoData: declared.geoData } : {}),
     });
@@ -93,7 +94,7 @@ export class World {
   health(verdicts: Readonly<Record<string, boolean>>): void {
     this.board.setHealth(
       Object.entries(verdicts).map(([ipAddress, up]) => ({
-        slot: this.#healthSlots.find(checkTargetOf({ ipAddress, port: 80 }, CHECK).key)!,
+        slot: this.healthSlots.find(checkTargetOf({ ipAddress, port: 80 }, CHECK).key)!,
         up,
       })),
       this.boardMs,
@@ -104,7 +105,7 @@ export class World {
   roundTrips(measured: Readonly<Record<string, number>>): void {
     this.board.setRoundTrips(
       Object.entries(measured).map(([ipAddress, rttUs]) => ({
-        slot: this.#healthSlots.find(checkTargetOf({ ipAddress, port: 80 }, CHECK).key)!,
+        slot: this.healthSlots.find(checkTargetOf({ ipAddress, port: 80 }, CHECK).key)!,
         rttUs,
       })),
     );
