@@ -31,6 +31,7 @@ import {
   namedOf,
   SnapshotView,
 } from "../snapshot/view.ts";
+import { EVERYONE } from "./clients.ts";
 import { decodeMessage, encodeQuery } from "../wire/message.ts";
 import { wireToName } from "../wire/name.ts";
 import { TYPE } from "../wire/record_type.ts";
@@ -73,6 +74,10 @@ export interface Outcome {
 export type AddressType = typeof TYPE.A | typeof TYPE.AAAA;
 
 const OUT_SIZE = 0xffff;
+/** Answers are read before the next one is made, whichever forecast makes it. */
+const OUT = new Uint8Array(OUT_SIZE);
+/** From the last byte of the type to the client's address: class, OPT record, option. */
+const TYPE_BEFORE_CLIENT = 1 + 2 + 11 + 8;
 /** Tickets of one turn that are looked through for one that is meant: of the most unlucky of cycles few are. */
 const TICKETS_TRIED = 100_000;
 /** Tickets are 32 bits wide. */
@@ -81,6 +86,8 @@ const TICKETS = 2 ** 32;
 const POOL_STEPS_MAX = 8;
 /** Decisions whose outcome is kept, by list, before all are forgotten. */
 const KNOWN_MAX = 4096;
+/** For whom names are looked up where it doesn't matter who asks. */
+const ANY_CLIENT = EVERYONE[0]!.address;
 /** Stands for whoever sends the query; the client is in its subnet. */
 const SENDER: Client = { stream: true, address: () => new Uint8Array([127, 0, 0, 1]) };
 const ENGINE = {
@@ -97,9 +104,12 @@ export class Forecast {
   readonly #engine: Engine;
   readonly #view: SnapshotView;
   readonly #heard = new Heard();
-  readonly #out = new Uint8Array(OUT_SIZE);
   /** The question at hand. */
   #packet: Uint8Array = new Uint8Array(0);
+  #name = "";
+  #client: Uint8Array = new Uint8Array(0);
+  /** The answer by ticket 0, where nothing was asked since. */
+  #asked: readonly string[] | null = null;
   #type: AddressType = TYPE.A;
   /** By list, what is answered by decisions that depend on the client. */
   readonly #known = new Map<number, Map<Rotation, Known>>();
@@ -157,7 +167,7 @@ export class Forecast {
    * @throws {SyntaxError} when the name is none
    */
   sourceOf(name: string, type: AddressType): string {
-    this.#pose(name, type, SENDER.address());
+    this.#pose(name, type, ANY_CLIENT);
     const answer = this.#ask(0);
     const { asked, isSteered } = this.#heard;
     if (!isSteered) return `records ${answer.join(" ")}`;
@@ -174,24 +184,41 @@ export class Forecast {
     return false;
   }
 
+  /** Takes a question up; where it is the one that was asked last, as it was asked. */
   #pose(name: string, type: AddressType, client: Uint8Array): void {
-    const ecs = { family: familyOf(client), bytes: client, length: client.length * 8 };
-    this.#packet = encodeQuery({ id: 0, name, type, edns: { udpSize: OUT_SIZE, ecs } });
+    if (name !== this.#name || client.length !== this.#client.length) {
+      const ecs = { family: familyOf(client), bytes: client, length: client.length * 8 };
+      this.#packet = encodeQuery({ id: 0, name, type, edns: { udpSize: OUT_SIZE, ecs } });
+      this.#name = name;
+    } else if (type === this.#type && client.every((byte, i) => byte === this.#client[i])) return;
+    // The type stands before class and OPT record, the client at the end.
+    const clientAt = this.#packet.length - client.length;
+    this.#packet.set(client, clientAt);
+    this.#packet[clientAt - TYPE_BEFORE_CLIENT] = type;
     this.#type = type;
+    this.#client = client.slice();
+    this.#asked = null;
   }
 
   /** Asks for the answer by a ticket; gives what it holds, in order. */
   #ask(ticket: number): readonly string[] {
+    if (ticket === 0 && this.#asked) return this.#asked;
+    const answer = this.#answerBy(ticket);
+    this.#asked = ticket === 0 ? answer : null;
+    return answer;
+  }
+
+  #answerBy(ticket: number): readonly string[] {
     this.#heard.begin();
     this.#engine.lookAhead(ticket);
-    const size = this.#engine.answer(this.#packet, this.#packet.length, SENDER, this.#out, OUT_SIZE);
+    const size = this.#engine.answer(this.#packet, this.#packet.length, SENDER, OUT, OUT_SIZE);
     const { choice } = this.#heard;
     if (choice === null) return this.#read(size);
     const texts = this.#textsOf(choice.list);
     const targetOf = this.#targetsOf(choice);
     const target = targetOf(choice.members[0]!);
     if (target !== null) return this.#read(size).length === 0 ? [] : [target];
-    return Array.from(choice.members).filter((member) => targetOf(member) === null)
+    return choice.members.filter((member) => targetOf(member) === null)
       .map((member) => texts[member]!);
   }
 
@@ -210,7 +237,8 @@ export class Forecast {
 
   /** What the answer just given holds: its addresses, or the name to go on with. */
   #read(size: number): readonly string[] {
-    const { answers } = decodeMessage(this.#out.subarray(0, size));
+    if ((OUT[6]! | OUT[7]!) === 0) return [];
+    const { answers } = decodeMessage(OUT.subarray(0, size));
     const addresses = answers.filter(({ type }) => type === this.#type).map(({ data }) => data);
     const target = answers.findLast(({ type }) => type === TYPE.CNAME);
     return addresses.length > 0 || !target || !this.#heard.leadsElsewhere
@@ -353,7 +381,7 @@ class Heard implements Trace {
   choice: {
     readonly pool: number;
     readonly list: number;
-    readonly members: Uint32Array;
+    readonly members: readonly number[];
     readonly lead: number;
   } | null = null;
   /** `null` = those that lead are equals, or none do. */
@@ -403,7 +431,7 @@ class Heard implements Trace {
   chosen(list: number, members: Uint32Array, { lead }: { readonly lead: number }): void {
     // A chain may come back to a pool that it went past.
     const pool = this.#looks.findLast((look) => look.list === list)?.pool ?? 0;
-    this.choice ??= { pool, list, members: members.slice(), lead };
+    this.choice ??= { pool, list, members: [...members], lead };
   }
 
   scope(bits: number): void {

@@ -1,0 +1,253 @@
+/**
+ * What differs between the answers of two states: by name, family and class of clients. Names that the same pools answer in
+ * both states share one computation.
+ *
+ * *Moved* is the share of the answers before that are others after: with other addresses first, or with none. Where
+ * both states answer every client that is the total variation distance of the shares. An answer where there was none has
+ * moved nothing, so that new names and repaired ones don't count. TTLs don't either.
+ *
+ * @module
+ */
+import { TYPE } from "../wire/record_type.ts";
+import type { ClientClass } from "./clients.ts";
+import { EVERYONE } from "./clients.ts";
+import type { AddressType, Forecast, Outcome } from "./forecast.ts";
+
+/** A name to compare. */
+export interface Subject {
+  /** As services and zones write it, lower-case, without a final dot. */
+  readonly name: string;
+  /** What the name counts for in `movedShare`: 1, or how often it is asked for. */
+  readonly weight: number;
+  /** Whether the change takes away itself what answers the name: then it isn't emptied, and nothing of it moves. */
+  readonly isRemoved: boolean;
+}
+
+/** The answers of a name that differ, to some clients. */
+export interface Difference {
+  /** Of the subject. */
+  readonly name: string;
+  /** What is asked for. */
+  readonly type: "A" | "AAAA";
+  /** A label of theirs, or `everyone`. */
+  readonly clients: string;
+  /** Of all clients, 0–1. */
+  readonly share: number;
+  /** Sorted by share, the largest first. */
+  readonly before: readonly AddressShare[];
+  /** Likewise. */
+  readonly after: readonly AddressShare[];
+  /** 0–1 of their answers before; 0 where others come only behind the first. */
+  readonly moved: number;
+}
+
+/** With what answers begin. */
+export interface AddressShare {
+  /** An address, or the name that a CNAME leads to. */
+  readonly address: string;
+  /** Of the answers; 0 = it only comes behind others. */
+  readonly share: number;
+}
+
+/** A name that loses its last address of a family. */
+export interface Emptied {
+  /** Of the subject. */
+  readonly name: string;
+  /** What is asked for. */
+  readonly type: "A" | "AAAA";
+  /** For which clients: their labels, or `everyone`. */
+  readonly clients: readonly string[];
+  /** Of all clients, 0–1. */
+  readonly share: number;
+}
+
+/** All that differs. */
+export interface Differences {
+  /** Names whose answers differ. */
+  readonly names: number;
+  /** The first `DIFFERENCES_MAX`, in the order of the subjects. */
+  readonly differences: readonly Difference[];
+  /** How many there are in all. */
+  readonly count: number;
+  /** What has moved, each name by its weight. Names that are asked for either family count by the mean of both. */
+  readonly movedWeight: number;
+  /** The first `DIFFERENCES_MAX`; not those that the change removes. */
+  readonly emptied: readonly Emptied[];
+  /** How many names are emptied. */
+  readonly emptiedNames: number;
+}
+
+/** Entries of a list that are handed on; the rest is counted. */
+export const DIFFERENCES_MAX = 1_000;
+
+const TYPES = [["A", TYPE.A], ["AAAA", TYPE.AAAA]] as const;
+/** Shares are sums of fractions. */
+const EPSILON = 1e-9;
+
+/**
+ * Compares what clients are answered to questions for the subjects' addresses.
+ *
+ * @param subjects each name once; both forecasts must know all that answers them
+ * @param clients those for whom answers are compared where they depend on the client; labels side by side
+ * @throws {SyntaxError} when a name is none
+ */
+export function differ(
+  before: Forecast,
+  after: Forecast,
+  { subjects, clients }: { readonly subjects: Iterable<Subject>; readonly clients: readonly ClientClass[] },
+): Differences {
+  const computed = new Map<string, Pair>();
+  const differences: Difference[] = [];
+  const emptied: Emptied[] = [];
+  let [names, count, movedWeight, emptiedNames] = [0, 0, 0, 0];
+  for (const { name, weight, isRemoved } of subjects) {
+    let isOther = false;
+    let isEmptied = false;
+    let moved = 0;
+    let families = 0;
+    for (const [type, number] of TYPES) {
+      const key = `${type} ${before.sourceOf(name, number)} | ${after.sourceOf(name, number)}`;
+      let pair = computed.get(key);
+      if (!pair) computed.set(key, pair = compare({ before, after, name, type: number, clients }));
+      if (pair.isAnswered) families++;
+      moved += pair.moved;
+      count += pair.differences.length;
+      isOther ||= pair.differences.length > 0;
+      for (const difference of pair.differences) {
+        if (differences.length === DIFFERENCES_MAX) break;
+        differences.push({ name, type, ...difference });
+      }
+      if (isRemoved || !pair.emptied) continue;
+      isEmptied = true;
+      if (emptied.length < DIFFERENCES_MAX) emptied.push({ name, type, ...pair.emptied });
+    }
+    if (isOther) names++;
+    if (isEmptied) emptiedNames++;
+    if (!isRemoved && families > 0) movedWeight += weight * moved / families;
+  }
+  return { names, differences, count, movedWeight, emptied, emptiedNames };
+}
+
+/** What differs for all names that the same answers in one state and in the other. */
+interface Pair {
+  readonly differences: readonly Omit<Difference, "name" | "type">[];
+  /** Of all clients' answers. */
+  readonly moved: number;
+  readonly emptied: Omit<Emptied, "name" | "type"> | null;
+  /** Whether any client was answered before. */
+  readonly isAnswered: boolean;
+}
+
+/** What differs for the clients of a label, by their weights. */
+interface Labelled {
+  weight: number;
+  moved: number;
+  emptied: number;
+  isOther: boolean;
+  readonly before: Map<string, number>;
+  readonly after: Map<string, number>;
+}
+
+function compare(
+  { before, after, name, type, clients }: {
+    readonly before: Forecast;
+    readonly after: Forecast;
+    readonly name: string;
+    readonly type: AddressType;
+    readonly clients: readonly ClientClass[];
+  },
+): Pair {
+  const [first] = EVERYONE;
+  const beforeFirst = before.outcome(name, type, first!.address);
+  const afterFirst = after.outcome(name, type, first!.address);
+  const isForAll = beforeFirst.clientBits === null && afterFirst.clientBits === null;
+  const labels = new Map<string, Labelled>();
+  let isAnswered = false;
+  for (const { label, weight, address } of isForAll ? EVERYONE : clients) {
+    const was = isForAll ? beforeFirst : before.outcome(name, type, address);
+    const willBe = isForAll ? afterFirst : after.outcome(name, type, address);
+    isAnswered ||= was.shares.size > 0;
+    const labelled = labels.get(label) ?? noneOf();
+    labels.set(label, labelled);
+    add(labelled, { weight, was, willBe });
+  }
+  return { ...summed(labels), isAnswered };
+}
+
+function add(
+  labelled: Labelled,
+  { weight, was, willBe }: { readonly weight: number; readonly was: Outcome; readonly willBe: Outcome },
+): void {
+  labelled.weight += weight;
+  labelled.isOther ||= !isSame(was, willBe);
+  labelled.moved += weight * movedBetween(was, willBe);
+  if (was.shares.size > 0 && willBe.shares.size === 0) labelled.emptied += weight;
+  for (const [to, outcome] of [[labelled.before, was], [labelled.after, willBe]] as const) {
+    for (const it of outcome.all) to.set(it, (to.get(it) ?? 0) + weight * (outcome.shares.get(it) ?? 0));
+  }
+}
+
+function noneOf(): Labelled {
+  return { weight: 0, moved: 0, emptied: 0, isOther: false, before: new Map(), after: new Map() };
+}
+
+function summed(labels: ReadonlyMap<string, Labelled>): Omit<Pair, "isAnswered"> {
+  const all = [...labels];
+  const total = all.reduce((sum, [, { weight }]) => sum + weight, 0);
+  const moved = all.reduce((sum, [, labelled]) => sum + labelled.moved, 0) / total;
+  const emptied = all.filter(([, labelled]) => labelled.emptied > 0);
+  const others = all.filter(([, { isOther }]) => isOther)
+    .map(([clients, labelled]) => differenceOf(clients, labelled, total));
+  const [first] = others;
+  const isForAll = first !== undefined && others.length === all.length &&
+    others.every(({ before, after }) => areSame(before, first.before) && areSame(after, first.after));
+  return {
+    differences: isForAll ? [{ ...first, clients: EVERYONE[0]!.label, share: 1, moved }] : others,
+    moved,
+    emptied: emptied.length === 0 ? null : {
+      clients: emptied.length === all.length ? [EVERYONE[0]!.label] : emptied.map(([clients]) => clients),
+      share: emptied.reduce((sum, [, labelled]) => sum + labelled.emptied, 0) / total,
+    },
+  };
+}
+
+function differenceOf(
+  clients: string,
+  { weight, moved, before, after }: Labelled,
+  total: number,
+): Omit<Difference, "name" | "type"> {
+  return {
+    clients,
+    share: weight / total,
+    before: sharesOf(before, weight),
+    after: sharesOf(after, weight),
+    moved: moved / weight,
+  };
+}
+
+function sharesOf(shares: ReadonlyMap<string, number>, weight: number): AddressShare[] {
+  return [...shares].map(([address, share]) => ({ address, share: share / weight }))
+    .sort((a, b) => b.share - a.share || (a.address < b.address ? -1 : 1));
+}
+
+function isSame(a: Outcome, b: Outcome): boolean {
+  if (a.all.size !== b.all.size || a.shares.size !== b.shares.size) return false;
+  for (const it of a.all) if (!b.all.has(it)) return false;
+  for (const [it, share] of a.shares) if (Math.abs(share - (b.shares.get(it) ?? 0)) > EPSILON) return false;
+  return true;
+}
+
+/** The share of the answers before that are others after. */
+function movedBetween(was: Outcome, willBe: Outcome): number {
+  let moved = 0;
+  for (const [it, share] of was.shares) {
+    const lost = share - (willBe.shares.get(it) ?? 0);
+    if (lost > EPSILON) moved += lost;
+  }
+  return moved;
+}
+
+function areSame(a: readonly AddressShare[], b: readonly AddressShare[]): boolean {
+  return a.length === b.length &&
+    a.every(({ address, share }, i) => address === b[i]!.address && Math.abs(share - b[i]!.share) <= EPSILON);
+}
