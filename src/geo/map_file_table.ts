@@ -160,6 +160,15 @@ export class MapFile {
     );
   }
 
+  /** The first address of a range, 4 or 16 bytes. */
+  firstOf(range: number): Uint8Array {
+    const isIpv4 = range < this.#ranges4;
+    const words = isIpv4
+      ? this.#starts4.subarray(range, range + 1)
+      : this.#starts6.subarray((range - this.#ranges4) * 4, (range - this.#ranges4 + 1) * 4);
+    return Uint8Array.from([...words].flatMap((word) => [word >>> 24, word >>> 16, word >>> 8, word]));
+  }
+
   /** The rule of a range; 0 = none. */
   rule(range: number): number {
     return this.#rules[range]!;

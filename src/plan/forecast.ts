@@ -11,7 +11,6 @@
  * @module
  */
 import type { Desired, SteeredMember, SteeredService } from "../desired/desired.ts";
-import { OpenGeoData } from "../dns/clients.ts";
 import { type Client, Engine } from "../dns/engine.ts";
 import { isLeft, type Rotation, roundOf, type Turns, type Whom } from "../dns/selection.ts";
 import type { AnswerSource, Trace } from "../dns/trace.ts";
@@ -32,6 +31,7 @@ import {
   SnapshotView,
 } from "../snapshot/view.ts";
 import { EVERYONE } from "./clients.ts";
+import { openedOf } from "./opened_geo_data.ts";
 import { decodeMessage, encodeQuery } from "../wire/message.ts";
 import { wireToName } from "../wire/name.ts";
 import { TYPE } from "../wire/record_type.ts";
@@ -96,8 +96,6 @@ const ENGINE = {
   ecs: { enabled: true, trusted: [] },
   lane: 0,
 } as const;
-/** Opening geo data takes long, and what was found out in them is worth keeping for the next forecast. */
-const opened = new WeakMap<GeoData, OpenGeoData>();
 
 /** The answers of one state. */
 export class Forecast {
@@ -161,7 +159,7 @@ export class Forecast {
   }
 
   /**
-   * A word for what a name is answered by: two names of one word have equal outcomes for every client. Those that a pool
+   * A word for what a name is answered by: names of one word have equal outcomes of the type, whoever asks. Those that a pool
    * answers have the pool's word, unless names are among its members: an answer may not lead to the name itself.
    *
    * @throws {SyntaxError} when the name is none
@@ -361,8 +359,12 @@ interface Part extends Omit<Turning, "turns"> {
 class Gathered implements Answers {
   readonly shares = new Map<string, number>();
   readonly all = new Set<string>();
+  #most = 0;
+
   /** The most that one of the answers held. */
-  most = 0;
+  get most(): number {
+    return this.#most;
+  }
 
   /** @param share of all answers that are like this one; 0 = it only tells what answers hold */
   add(answer: readonly string[], share: number): void {
@@ -370,7 +372,7 @@ class Gathered implements Answers {
     if (first === undefined) return;
     if (share > 0) this.shares.set(first, (this.shares.get(first) ?? 0) + share);
     for (const it of answer) this.all.add(it);
-    this.most = Math.max(this.most, answer.length);
+    this.#most = Math.max(this.#most, answer.length);
   }
 }
 
@@ -444,12 +446,6 @@ function ticketAt(turn: number, cycle: number, isMeant: (ticket: number) => bool
   const end = Math.min(TICKETS, turn + cycle * TICKETS_TRIED);
   for (let ticket = turn; ticket < end; ticket += cycle) if (isMeant(ticket)) return ticket;
   return null;
-}
-
-function openedOf(geoData: GeoData): OpenGeoData {
-  const known = opened.get(geoData) ?? new OpenGeoData(geoData);
-  opened.set(geoData, known);
-  return known;
 }
 
 /** Has clients come in the subnet, which every service then looks at. */

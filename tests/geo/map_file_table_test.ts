@@ -202,3 +202,15 @@ function equalBits(a: Uint8Array, b: Uint8Array, length: number): boolean {
   const [left, right] = [maskBits(a, length), maskBits(b, length)];
   return left.every((byte, i) => byte === right[i]);
 }
+
+Deno.test("a range tells the address that it begins with", () => {
+  const map = new MapFile(compileMapFile("192.0.2.0/24 203.0.113.1\n2001:db8::/32 203.0.113.1\n"));
+  deepEqual(Array.from({ length: map.ranges }, (_, range) => formatIp(map.firstOf(range))), [
+    "0.0.0.0",
+    "192.0.2.0",
+    "192.0.3.0",
+    "::",
+    "2001:db8::",
+    "2001:db9::",
+  ]);
+});

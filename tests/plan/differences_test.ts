@@ -153,7 +153,7 @@ const WAYS: readonly [string, Declared, emptied: readonly string[]][] = [
     ],
   ],
   [
-    "a fence leaves none",
+    "a fence for others",
     webOf(["192.0.2.1"], { geofence: true, geoRules: [{ cidr: "64.0.0.0/8", member: 0 }] }),
     [],
   ],

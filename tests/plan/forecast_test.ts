@@ -1,8 +1,9 @@
 /** @module Tests of forecasts against what the real engine answers, ticket by ticket. */
 import { deepEqual, ok } from "node:assert/strict";
 import fc from "fast-check";
-import { parseIp } from "../../src/ip.ts";
-import { Forecast } from "../../src/plan/forecast.ts";
+import { EMPTY_GEO_DATA } from "../../src/geo/geo_data.ts";
+import { maskBits, parseIp } from "../../src/ip.ts";
+import { Forecast, type Outcome } from "../../src/plan/forecast.ts";
 import { TYPE } from "../../src/wire/record_type.ts";
 import { desiredOf } from "../dns/world.ts";
 import { anyState, countedOf, geographyOf, NAMES, realOf } from "./random_world.ts";
@@ -44,4 +45,90 @@ Deno.test("a forecast is what the real engine answers over a whole cycle", () =>
     { numRuns: 200, endOnFailure: false },
   );
   ok(exact > 20, `${exact} compared to the last digit`);
+});
+
+Deno.test("a forecast holds for all clients that share so many bits with the one asked for", () => {
+  let narrow = 0;
+  fc.assert(
+    fc.property(
+      anyState,
+      fc.integer({ min: 1, max: 50 }),
+      fc.constantFrom(...NAMES),
+      fc.nat(4),
+      fc.uint8Array({ minLength: 16, maxLength: 16 }),
+      (state, seed, name, which, noise) => {
+        const { geoData, clients } = geographyOf(seed);
+        const { frozen } = realOf(state, geoData);
+        const forecast = new Forecast(desiredOf(state.declared), frozen);
+        const client = parseIp(clients[which]!)!;
+        const { clientBits, ...answers } = forecast.outcome(name, TYPE.A, client);
+        const bits = clientBits ?? 0;
+        if (clientBits !== null) narrow++;
+        const kept = maskBits(new Uint8Array(client.length).fill(0xff), bits);
+        const other = client.map((byte, i) => byte & kept[i]! | noise[i]! & ~kept[i]!);
+        const { clientBits: otherBits, ...others } = forecast.outcome(name, TYPE.A, other);
+        deepEqual(others, answers);
+        deepEqual(otherBits === null, clientBits === null);
+      },
+    ),
+    { numRuns: 300 },
+  );
+  ok(narrow > 20, `${narrow} depend on the client`);
+});
+
+Deno.test("names with the same source have the same outcome", () => {
+  fc.assert(fc.property(anyState, fc.integer({ min: 0, max: 50 }), fc.nat(4), (state, seed, which) => {
+    const { geoData, clients } = geographyOf(seed);
+    const { frozen } = realOf(state, geoData);
+    const forecast = new Forecast(desiredOf(state.declared), frozen);
+    const outcomes = new Map<string, Outcome>();
+    for (const name of [...NAMES, "more.wild.example.com", "nothing.example.com", "nothing2.example.com"]) {
+      for (const type of [TYPE.A, TYPE.AAAA] as const) {
+        const source = `${type} ${forecast.sourceOf(name, type)}`;
+        const outcome = forecast.outcome(name, type, parseIp(clients[which]!)!);
+        deepEqual(outcome, outcomes.get(source) ?? outcome);
+        outcomes.set(source, outcome);
+      }
+    }
+    ok(outcomes.size < 2 * NAMES.length);
+  }));
+});
+
+Deno.test("what a forecast is to know of health can be posted to another thread", () => {
+  const state = {
+    declared: {
+      pools: [{ name: "web", members: ["192.0.2.1", "192.0.2.2"] }],
+      services: { "www.example.com": "web" },
+    },
+    health: [{ isOut: false, sinceMs: 0, rttUs: 0 }, { isOut: true, sinceMs: 5_000, rttUs: 0 }],
+  };
+  const { frozen } = realOf(state, EMPTY_GEO_DATA);
+  const health = structuredClone(frozen.health);
+  const forecast = new Forecast(desiredOf(state.declared), { ...frozen, health });
+  deepEqual(forecast.outcome("www.example.com", TYPE.A, parseIp("192.0.2.53")!), {
+    shares: new Map([["192.0.2.2", 1]]),
+    all: new Set(["192.0.2.2"]),
+    clientBits: null,
+  });
+});
+
+Deno.test("a drain that goes past members in step with a cycle has the share that is left of it", () => {
+  // 987 is a Fibonacci number: the golden ratio comes near a whole number of cycles.
+  const declared = {
+    pools: [{
+      name: "web",
+      algorithm: "geoip" as const,
+      maxAnswers: 1,
+      members: [
+        { ipAddress: "192.0.2.1", weight: 986, share: 0.5, left: 0.5 },
+        { ipAddress: "192.0.2.2", weight: 1 },
+      ],
+    }],
+    services: { "www.example.com": "web" },
+  };
+  const { frozen } = realOf({ declared, health: [{ isOut: false, sinceMs: 0, rttUs: 0 }] }, EMPTY_GEO_DATA);
+  const { shares } = new Forecast(desiredOf(declared), frozen)
+    .outcome("www.example.com", TYPE.A, parseIp("192.0.2.53")!);
+  ok(Math.abs([...shares.values()].reduce((sum, share) => sum + share, 0) - 1) < 1e-9);
+  deepEqual(shares.size, 2);
 });
