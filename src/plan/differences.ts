@@ -88,7 +88,7 @@ const EPSILON = 1e-9;
  * Compares what clients are answered to questions for the subjects' addresses.
  *
  * @param subjects each name once; both forecasts must know all that answers them
- * @param clients those for whom answers are compared where they depend on the client; labels side by side
+ * @param clients at least one: for each of these answers are compared where they depend on the client
  * @throws {SyntaxError} when a name is none
  */
 export function differ(

@@ -86,9 +86,9 @@ const TICKETS = 2 ** 32;
 const POOL_STEPS_MAX = 8;
 /** Decisions whose outcome is kept, by list, before all are forgotten. */
 const KNOWN_MAX = 4096;
-/** For whom names are looked up where it doesn't matter who asks. */
+/** The client as which names are looked up where it doesn't matter which one asks. */
 const ANY_CLIENT = EVERYONE[0]!.address;
-/** Stands for whoever sends the query; the client is in its subnet. */
+/** What sends the query; the client is in its subnet. */
 const SENDER: Client = { stream: true, address: () => new Uint8Array([127, 0, 0, 1]) };
 const ENGINE = {
   nsid: "",
@@ -159,7 +159,7 @@ export class Forecast {
   }
 
   /**
-   * A word for what a name is answered by: names of one word have equal outcomes of the type, whoever asks. Those that a pool
+   * A word for what a name is answered by: names of one word have equal outcomes of the type for every client. Those that a pool
    * answers have the pool's word, unless names are among its members: an answer may not lead to the name itself.
    *
    * @throws {SyntaxError} when the name is none

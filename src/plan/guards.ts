@@ -7,7 +7,7 @@
  *   names that something else answered. It doesn't count where the change itself takes away what answers the name
  *   (`Subject.isRemoved`): a deleted or renamed service, and of a zone that stays the owner of an A, AAAA or CNAME record
  *   that its new text lacks; that is what was asked for, and `deleted-share` counts it where services are many. The names
- *   of a zone that is deleted as a whole are listed: its text needn't be before the eyes of whoever deletes it.
+ *   of a zone that is deleted as a whole are listed: an edit that deletes it doesn't show its text.
  * - `moved-share`: answers move, of more than the share of all. Overrides are exempt, since moving answers is what they are
  *   for.
  * - `deleted-share`: of a kind of objects more than the share goes, those included that go along with others.

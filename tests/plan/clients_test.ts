@@ -70,6 +70,8 @@ Deno.test("a rule's prefix has a label and a client of its own, and exactly its 
     [weights["64.0.0.0/12"], weights["64.0.0.0/13"], weights["203.0.113.0/24"], weights["2001:db8:1::/48"]],
     [2 ** 19, 2 ** 19, 256, 1 / 16],
   );
+  // Clients in France and elsewhere that are drawn from it don't make it heavier.
+  equal(weightsOf(classesOf({ geoRules: [{ cidr: "64.0.0.0/8", member: 0 }] }))["64.0.0.0/8"], 2 ** 24);
   const [wide] = classes.filter(({ label }) => label === "64.0.0.0/12");
   equal(formatIp(wide!.address), "64.15.255.255");
 });

@@ -73,6 +73,26 @@ Deno.test("a member in a rotation of three takes a third of the answers from the
   ok(Math.abs(found.movedWeight - 1 / 3) < 1e-9);
 });
 
+Deno.test("a name that moves in either family counts once; one that is deleted doesn't", () => {
+  const before = webOf(["192.0.2.1", "2001:db8::1"]);
+  equal(differenceOf(before, webOf(["192.0.2.2", "2001:db8::2"])).movedWeight, 1);
+  equal(differenceOf(before, webOf(["192.0.2.2", "2001:db8::1"])).movedWeight, 0.5);
+  equal(differenceOf(before, { ...before, services: {} }).movedWeight, 0);
+});
+
+Deno.test("answers that some gain are those that others lose, and count once", () => {
+  const of = (weight: number): Declared => ({
+    pools: [{
+      name: "web",
+      algorithm: "weighted-round-robin",
+      members: [{ ipAddress: "192.0.2.1", weight }, "192.0.2.2"],
+    }],
+    services: { "www.example.com": "web" },
+    zones: ZONES,
+  });
+  equal(differenceOf(of(1), of(3)).movedWeight, 0.25);
+});
+
 Deno.test("a change of a TTL moves nothing", () => {
   const before = webOf(["192.0.2.1"]);
   const after = { ...before, services: { "www.example.com": { pool: "web", ttl: 5 } } };
@@ -112,6 +132,19 @@ Deno.test("labels whose clients are all answered otherwise in the same way are e
     { clients: "FR", share: 0.25, moved: 0.5 },
   ]);
   equal(one.movedWeight, 0.875);
+  const some = differenceOf(of("192.0.2.1", ["192.0.2.2"]), {
+    ...of("192.0.2.1", ["192.0.2.2"]),
+    services: { "www.example.com": "web" },
+    pools: [{
+      name: "web",
+      members: ["192.0.2.1", "192.0.2.2"],
+      geoRules: [{ cidr: "64.0.0.0/8", member: 1 }],
+    }],
+  }, clients);
+  deepEqual(some.differences.map(({ clients, moved }) => ({ clients, moved })), [{
+    clients: "DE",
+    moved: 1,
+  }]);
   const both = differenceOf(of("192.0.2.1", []), of("192.0.2.3", []), clients);
   deepEqual(both.differences.map(({ clients, share, moved }) => ({ clients, share, moved })), [
     { clients: "everyone", share: 1, moved: 1 },
