@@ -28,7 +28,7 @@ import {
   membersIn,
   namedListOf,
   namedOf,
-  SnapshotView,
+  type SnapshotView,
 } from "../snapshot/view.ts";
 import { EVERYONE } from "./clients.ts";
 import { openedOf } from "./opened_geo_data.ts";
@@ -100,7 +100,7 @@ const ENGINE = {
 /** The answers of one state. */
 export class Forecast {
   readonly #engine: Engine;
-  readonly #view: SnapshotView;
+  readonly #view: Pick<SnapshotView, "records" | "heap">;
   readonly #heard = new Heard();
   /** The question at hand. */
   #packet: Uint8Array = new Uint8Array(0);
@@ -130,7 +130,10 @@ export class Forecast {
       rttUs: health.roundTripsUs.get(key) ?? 0,
     }));
     if (measured.length > 0) board.setRoundTrips(measured);
-    this.#view = new SnapshotView(tables.snapshot);
+    this.#view = {
+      records: new Uint32Array(tables.snapshot.records),
+      heap: new Uint8Array(tables.snapshot.heap),
+    };
     // TTLs are no part of an outcome, so that it doesn't matter which time it is.
     this.#engine = new Engine(ENGINE, () => 0, this.#heard);
     this.#engine.use(tables.snapshot, board, openedOf(geoData));
