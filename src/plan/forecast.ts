@@ -118,7 +118,16 @@ export class Forecast {
   /** Writes small tables: of all that is desired, so hand in only what matters. */
   constructor(desired: Desired, { health, geoData, locationOf }: World) {
     const slots = new Slots(1);
-    const heeding = { ...desired, services: () => heedingSubnets(desired.services()) };
+    const heeding: Desired = {
+      generation: desired.generation,
+      pools: () => desired.pools(),
+      checkedPools: () => desired.checkedPools(),
+      services: () => heedingSubnets(desired.services()),
+      zones: desired.zones,
+      fallback: desired.fallback,
+      defaultTtl: desired.defaultTtl,
+      nameservers: desired.nameservers,
+    };
     const tables = Tables.of(heeding, { epoch: 1, healthSlots: slots, geoData, locationOf });
     const board = LiveBoard.create({ healthSlots: slots.size, ticketSlots: tables.ticketSlots });
     for (const [key, slot] of slots.each()) {

@@ -36,8 +36,8 @@ export function subjectsOf(
   return [...removed].map(([name, isRemoved]) => ({ name, weight: weightOf(name), isRemoved }));
 }
 
-function* domainsOf({ services }: Desired): Generator<string> {
-  for (const { domain } of services()) yield domain;
+function* domainsOf(desired: Desired): Generator<string> {
+  for (const { domain } of desired.services()) yield domain;
 }
 
 /** Owners of records that give a name an address. */

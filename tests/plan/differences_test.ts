@@ -201,6 +201,15 @@ for (const [way, after, names] of WAYS) {
   });
 }
 
+Deno.test("a wildcard's service is a name like others", () => {
+  const of = (members: readonly string[]): Declared => ({
+    ...webOf(members),
+    services: { "*.example.com": "web" },
+  });
+  const { emptied, names } = differenceOf(of(["192.0.2.1"]), of([]));
+  deepEqual([emptied.map(({ name }) => name), names], [["*.example.com"], 1]);
+});
+
 Deno.test("names of a zone that goes are emptied; those that the text of one gives up are not", () => {
   const before: Declared = { zones: { "example.com": "a IN A 192.0.2.1\nb IN CNAME far.example.net.\n" } };
   const names = ({ emptied }: Differences) => emptied.map(({ name, type }) => `${name} ${type}`);
