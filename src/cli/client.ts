@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { ApiRefusal, GuardRefusal, type Refusal } from "./api_refusal.ts";
 import { DEFAULT_API_URL } from "./api_url.ts";
 import { CommandFailed, wrongUsage } from "./failure.ts";
 import type { Terminal } from "./terminal.ts";
@@ -16,12 +17,21 @@ export function isJsonObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** The query of a write: whether it is only tried, and what it is for. Begins with `?` unless it is empty. */
-export function writeQuery(
-  { dryRun = false, reason = "" }: { readonly dryRun?: boolean; readonly reason?: string | undefined },
-): string {
+/** What every write takes beside what it is about. */
+export interface WriteFlags {
+  /** Only try it, and show what it would change. */
+  readonly dryRun?: boolean | undefined;
+  /** Do it even where a guard would refuse it; the command line sees to it that there is a reason. */
+  readonly force?: boolean | undefined;
+  /** Kept in the history. */
+  readonly reason?: string | undefined;
+}
+
+/** The query of a write. Begins with `?` unless it is empty. */
+export function writeQuery({ dryRun = false, force = false, reason = "" }: WriteFlags): string {
   const parameters = new URLSearchParams();
   if (dryRun) parameters.set("dryRun", "true");
+  if (force) parameters.set("force", "true");
   if (reason !== "") parameters.set("reason", reason);
   return parameters.size > 0 ? `?${parameters}` : "";
 }
@@ -54,14 +64,6 @@ export type RequestBody =
 
 /** Longest wait for an answer. */
 const TIMEOUT_MS = 120_000;
-
-/** An answer of 400 or above, as a failure of the command. */
-export class ApiRefusal extends CommandFailed {
-  /** Keeps the status beside the sentence. */
-  constructor(readonly status: number, message: string) {
-    super(message);
-  }
-}
 
 /** A method that changes something. */
 export type WriteMethod = "POST" | "PUT" | "PATCH" | "DELETE";
@@ -236,10 +238,22 @@ async function failureOf(
     );
   }
   const problem = objectOf(JSON.parse(text));
+  const refusals = response.status === 409 ? refusalsOf(problem) : [];
+  if (refusals.length > 0) return new GuardRefusal(refusals);
   const fields = Array.isArray(problem["errors"]) ? problem["errors"].map(objectOf).map(fieldLine) : [];
   const detail = String(problem["detail"] ?? problem["title"] ?? `status ${response.status}`);
   const hint = response.status === 401 && !hasToken ? " (--token or PLEIADES_API_TOKEN)" : "";
   return new ApiRefusal(response.status, fields.length > 0 ? fields.join("\n") : `${detail}${hint}`);
+}
+
+/** What guards found; empty when the conflict is another one. */
+function refusalsOf({ guards }: JsonObject): Refusal[] {
+  if (!Array.isArray(guards)) return [];
+  return guards.map(objectOf).map(({ guard, message, names }) => ({
+    guard: String(guard),
+    message: String(message),
+    names: Array.isArray(names) ? names.map(String) : [],
+  }));
 }
 
 /** A wrong field's line begins with its name, unless the message has it anyway. */

@@ -27,6 +27,31 @@ export function addApiOptions(command: Command): Command {
     .option("--token <token>", "bearer token (PLEIADES_API_TOKEN)");
 }
 
+/** How the options of a change differ from command to command. */
+export interface WriteOptionsLayout {
+  /** Whether it always needs a reason; whoever finds an override wants to know. */
+  readonly needsReason?: boolean;
+}
+
+/** Adds what every change takes: whether it is only tried, what it is for, and whether guards may stop it. */
+export function addWriteOptions(
+  command: Command,
+  { needsReason = false }: WriteOptionsLayout = {},
+): Command {
+  const reason = needsReason
+    ? new Option("--reason <text>", "why, for those who find it (required)").makeOptionMandatory()
+    : new Option("--reason <text>", "why, for the history");
+  return command
+    .addOption(reason)
+    .option("--dry-run", "show what it would change, objects and answers; change nothing")
+    .option("--force", "do it even if a guard would refuse it; needs --reason")
+    .hook("preAction", () => {
+      const { force, reason } = command.opts();
+      if (force !== true || String(reason ?? "").trim() !== "") return;
+      command.error("error: --force needs --reason TEXT, which the history keeps", { exitCode: 2 });
+    });
+}
+
 /** Adds `-o`; the first format is the default. */
 export function addOutputOption(command: Command, formats: readonly [string, ...string[]]): Command {
   return command.addOption(

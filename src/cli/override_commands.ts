@@ -9,6 +9,7 @@ import { OVERRIDE_STATES, type OverrideState, TARGET_FORMS } from "../model/over
 import {
   addApiOptions,
   addOutputOption,
+  addWriteOptions,
   type CommandContext,
   examples,
   milliseconds,
@@ -101,8 +102,8 @@ function addCreateOptions(
         durationText,
       )
         .makeOptionMandatory(),
-    )
-    .addOption(new Option("--reason <text>", "why, for those who find it (required)").makeOptionMandatory());
+    );
+  addWriteOptions(command, { needsReason: true });
   if (drains) {
     command.addOption(
       new Option("--over <duration>", "how long the drain takes; by default 5m, or half of --for")
@@ -111,16 +112,8 @@ function addCreateOptions(
   }
   command
     .option("--at <time>", "when it begins, such as 03:00 or 2026-02-01T03:00:00Z; by default now")
-    .option("--owner <name>", "who can be asked about it (default: your login name)")
-    .option("--dry-run", "check and show it, change nothing");
+    .option("--owner <name>", "who can be asked about it (default: your login name)");
   return addOutput(command).addHelpText("after", help);
-}
-
-function addWriteOptions(command: Command): Command {
-  return command.option("--reason <text>", "for the history").option(
-    "--dry-run",
-    "check it, change nothing",
-  );
 }
 
 function addOutput(command: Command): Command {

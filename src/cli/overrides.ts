@@ -5,7 +5,7 @@
  */
 import { isId } from "../model/id.ts";
 import type { OverrideState } from "../model/override.ts";
-import { ApiClient, type ClientOptions, type JsonObject, writeQuery } from "./client.ts";
+import { ApiClient, type ClientOptions, type JsonObject, type WriteFlags, writeQuery } from "./client.ts";
 import { CommandFailed, type ExitCode, wrongUsage } from "./failure.ts";
 import { loginName, readUsers } from "./login_name.ts";
 import { ObjectNames } from "./object_names.ts";
@@ -13,18 +13,14 @@ import { span } from "./span.ts";
 import { type Column, isTable, type OutputFormat, printObject, printRows, textColumn } from "./table.ts";
 import type { Terminal } from "./terminal.ts";
 
-/** What a write takes beside what it is about. */
-export interface WriteOptions extends ClientOptions {
-  /** For the history. */
-  readonly reason?: string;
-  /** Change nothing. */
-  readonly dryRun?: boolean;
+/** What ending an override takes beside what it is about. */
+export interface WriteOptions extends ClientOptions, WriteFlags {
   /** `-o`: what has ended, as the API knew it. */
   readonly output: OutputFormat;
 }
 
 /** A new override, as it was typed. */
-export interface NewOverride extends ClientOptions {
+export interface NewOverride extends ClientOptions, WriteFlags {
   /** What it covers. */
   readonly target: string;
   /** What it does. */
@@ -39,8 +35,6 @@ export interface NewOverride extends ClientOptions {
   readonly at?: string;
   /** Who answers for it; absent = who is logged in. */
   readonly owner?: string;
-  /** Check and show it, change nothing. */
-  readonly dryRun?: boolean;
   /** `-o`. */
   readonly output: OutputFormat;
 }
@@ -59,7 +53,7 @@ export async function createOverride(request: NewOverride, terminal: Terminal): 
     ...(at !== undefined && { startsAt: startOf(at, new Date()) }),
     ...(over !== undefined && { drain: over }),
   };
-  const made = await api.send("POST", `/overrides${writeQuery({ dryRun, reason })}`, { json });
+  const made = await api.send("POST", `/overrides${writeQuery(request)}`, { json });
   if (made !== null) await print([made], { output, one: true }, terminal);
   if (dryRun) terminal.err("created: override (dry run: nothing was changed)");
   return 0;

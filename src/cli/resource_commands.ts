@@ -8,6 +8,7 @@ import { type Command, InvalidArgumentError, Option } from "commander";
 import {
   addApiOptions,
   addOutputOption,
+  addWriteOptions,
   type CommandContext,
   examples,
   milliseconds,
@@ -116,12 +117,7 @@ function addVerb(group: Command, { noun, verb, terminal, done }: VerbCommand): v
       mandatory: verb.verb === "create" && field.name !== noun.keys[0],
     });
   }
-  if (writes) {
-    command.option("--dry-run", "check and show it, change nothing").option(
-      "--reason <text>",
-      "for the history",
-    );
-  }
+  if (writes) addWriteOptions(command);
   addOutputOption(addApiOptions(command), ["table", "wide", "json", "yaml"]);
   if (writes) command.addHelpText("after", examplesOf(noun));
   command.action(async () => {
@@ -138,6 +134,7 @@ function addVerb(group: Command, { noun, verb, terminal, done }: VerbCommand): v
       token: options["token"],
       output: options["output"],
       dryRun: options["dryRun"] === true,
+      force: options["force"] === true,
       reason: options["reason"],
     };
     done(await (await import("./resources.ts")).runResource(request, terminal));

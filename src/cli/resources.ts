@@ -10,7 +10,8 @@ import { formatDuration } from "../input/duration.ts";
 import { fileFault } from "../input/file_fault.ts";
 import { isId } from "../model/id.ts";
 import { canonicalIp } from "../ip.ts";
-import { ApiClient, ApiRefusal, type ClientOptions, type JsonObject, writeQuery } from "./client.ts";
+import { ApiRefusal, GuardRefusal } from "./api_refusal.ts";
+import { ApiClient, type ClientOptions, type JsonObject, writeQuery } from "./client.ts";
 import { CommandFailed, type ExitCode, wrongUsage } from "./failure.ts";
 import type { ColumnName, Noun } from "./nouns.ts";
 import { addressOf, canonicalName, idOf, noSuch, ObjectNames, placeOf } from "./object_names.ts";
@@ -47,6 +48,8 @@ export interface ResourceRequest extends ClientOptions {
   readonly output: OutputFormat;
   /** Check and show, change nothing. */
   readonly dryRun: boolean;
+  /** Do it even where a guard would refuse it. */
+  readonly force: boolean;
   /** For the history. */
   readonly reason: string | undefined;
 }
@@ -56,7 +59,8 @@ export async function runResource(request: ResourceRequest, terminal: Terminal):
   try {
     await new Resources(request, terminal).run();
   } catch (error) {
-    if (error instanceof ApiRefusal) {
+    // A guard speaks of names and answers, not of fields.
+    if (error instanceof ApiRefusal && !(error instanceof GuardRefusal)) {
       throw new CommandFailed(asTyped(error.message, request), 1, { cause: error });
     }
     throw error;

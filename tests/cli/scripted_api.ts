@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Refusal } from "../../src/cli/api_refusal.ts";
 
 /** A request as it came. */
 export interface Asked {
@@ -37,6 +38,22 @@ export function scriptedApi(script: Script): ScriptedApi {
     asked,
     [Symbol.asyncDispose]: () => server.shutdown(),
   };
+}
+
+/** A guard's refusal, as the API gives it. */
+export function guarded(...guards: readonly Refusal[]): Response {
+  const errors = guards.map(({ message }) => ({ pointer: "", message }));
+  return new Response(
+    JSON.stringify({
+      type: "about:blank",
+      title: "Conflict",
+      status: 409,
+      detail: "Refused",
+      errors,
+      guards,
+    }),
+    { status: 409, headers: { "content-type": "application/problem+json" } },
+  );
 }
 
 /** An error document (RFC 9457). */
