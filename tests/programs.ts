@@ -27,7 +27,7 @@ export const PROGRAMS: Readonly<Record<string, string>> = {
   "promtool": "metrics, dashboard and alert rules as Prometheus reads them",
   "schemathesis": "the REST API against its own description",
   "systemd-analyze": "the unit file",
-  "script": "the demo's keys, in a terminal",
+  "script": "the demo's keys and an apply's question, in a terminal",
   "nats-server": "what needs a cluster",
 };
 

@@ -53,12 +53,18 @@ export interface ClientOptions {
 }
 
 /**
- * A body to send: JSON, or text or a stream with its media type; with `ifMatch`, only over the state of that `ETag`.
+ * A body to send: JSON, or text or a stream with its media type, or none; with `ifMatch`, only over the state of that
+ * `ETag`.
  */
 export type RequestBody =
   & (
-    | { readonly json: unknown }
-    | { readonly text: string | ReadableStream<Uint8Array>; readonly contentType: string }
+    | { readonly json: unknown; readonly text?: never }
+    | {
+      readonly json?: never;
+      readonly text: string | ReadableStream<Uint8Array>;
+      readonly contentType: string;
+    }
+    | { readonly json?: never; readonly text?: never }
   )
   & { readonly ifMatch?: string | null };
 
@@ -123,17 +129,17 @@ export class ApiClient {
     return await (await this.request("GET", path)).text();
   }
 
-  /** Gets a whole collection, page after page (`Link: …; rel="next"`, RFC 8288). */
-  async list(path: string): Promise<JsonObject[]> {
+  /** Gets a collection, page after page (`Link: …; rel="next"`, RFC 8288): all of it, or its first `max` objects. */
+  async list(path: string, max: number = Infinity): Promise<JsonObject[]> {
     const items: JsonObject[] = [];
-    for (let next: string | null = path; next !== null;) {
+    for (let next: string | null = path; next !== null && items.length < max;) {
       const response = await this.request("GET", next);
       const page: unknown = await response.json();
       if (!Array.isArray(page)) throw new CommandFailed(`${this.#base} sent no list for ${next}`);
       items.push(...page.map(objectOf));
       next = nextPage(response);
     }
-    return items;
+    return items.slice(0, max);
   }
 
   /** Sends a change; gives what the API made of it, `null` for an answer without content. */
@@ -159,11 +165,10 @@ export class ApiClient {
       headers.set("accept", "application/json, text/dns;q=0.9, application/problem+json");
     }
     if (this.#token !== undefined) headers.set("authorization", `Bearer ${this.#token}`);
-    if (body !== undefined) {
-      headers.set("content-type", "json" in body ? "application/json" : body.contentType);
-    }
+    if (body?.text !== undefined) headers.set("content-type", body.contentType);
+    else if (body?.json !== undefined) headers.set("content-type", "application/json");
     if (body?.ifMatch) headers.set("if-match", body.ifMatch);
-    const payload = body === undefined ? null : "json" in body ? JSON.stringify(body.json) : body.text;
+    const payload = body?.text ?? (body?.json === undefined ? null : JSON.stringify(body.json));
     const response = await this.#fetch(`${this.#base}/api/v1${path}`, { method, headers, body: payload });
     if (!response.ok) {
       throw await failureOf(response, { base: this.#base, hasToken: this.#token !== undefined });

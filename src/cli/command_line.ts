@@ -68,6 +68,14 @@ export function milliseconds(text: string): number {
   return ms;
 }
 
+/** Reads the number of a generation. @throws {InvalidArgumentError} with where they are listed */
+export function generationNumber(text: string): number {
+  if (!/^\d{1,15}$/.test(text)) {
+    throw new InvalidArgumentError(`It must be a generation such as 12 ("pleiades history" lists them).`);
+  }
+  return Number(text);
+}
+
 /** Whole command lines, as they stand below the help of a command. */
 export function examples(...lines: readonly string[]): string {
   return `\nExamples:\n${lines.map((line) => `  ${line}`).join("\n")}`;

@@ -1,15 +1,28 @@
 /**
- * The command line of `pleiades config`. What the commands do is in `config.ts`, which is loaded when one runs.
+ * The command line of `pleiades config`. What the commands do is in `config.ts`, `apply.ts` and `history.ts`, which
+ * are loaded when one runs.
  *
  * @module
  */
-import { type Command, Option } from "commander";
-import { addApiOptions, addOutputOption, type CommandContext, examples } from "./command_line.ts";
-import type { ApplyFlags, ExportFlags } from "./config.ts";
+import type { Command } from "commander";
+import type { ApplyFlags } from "./apply.ts";
+import { addHistory, addPlan } from "./change_commands.ts";
+import {
+  addApiOptions,
+  addOutputOption,
+  addWriteOptions,
+  type CommandContext,
+  examples,
+  generationNumber,
+} from "./command_line.ts";
+import type { ExportFlags } from "./config.ts";
 
 /** Adds the group `config`; `done` gets the exit code of the command that ran. */
-export function register(root: Command, { terminal, done }: CommandContext): void {
-  const config = root.command("config").description("files: settings and the model");
+export function register(root: Command, context: CommandContext): void {
+  const { terminal, done } = context;
+  const config = root.command("config").description(
+    "files: settings and the model; what it was and would be",
+  );
   const load = () => import("./config.ts");
 
   config.command("validate")
@@ -32,21 +45,24 @@ export function register(root: Command, { terminal, done }: CommandContext): voi
 
   addOutputOption(addApiOptions(config.command("export")), ["yaml", "ndjson", "json"])
     .description("print the model of a running node as canonical text")
+    .option("--generation <generation>", "as it was then; by default as it is", generationNumber)
     .addHelpText("after", EXAMPLES.export)
     .action(async (flags: ExportFlags) => done(await (await load()).exportConfig(flags, terminal)));
 
-  addOutputOption(addApiOptions(config.command("apply")), ["table", "json", "yaml"])
+  addPlan(config, context);
+
+  const apply = config.command("apply")
     .description("check a model and apply it to a running node, in one transaction")
     .argument("[path]", "model directory, model file or NDJSON; - reads stdin")
-    .option("-f, --file <path>", "the same as a flag")
-    .option("--reason <text>", "kept in the history")
-    // Known, so that whoever relies on it hears that there is nothing to force yet.
-    .addOption(new Option("--force").hideHelp())
-    .option("--dry-run", "show what would change, and change nothing")
+    .option("-f, --file <path>", "the same as a flag");
+  addWriteOptions(apply).option("-y, --yes", "don't ask, on a terminal, before something is removed");
+  addOutputOption(addApiOptions(apply), ["table", "json", "yaml"])
     .addHelpText("after", EXAMPLES.apply)
     .action(async (path: string | undefined, flags: ApplyFlags) =>
-      done(await (await load()).apply(path, flags, terminal))
+      done(await (await import("./apply.ts")).apply(path, flags, terminal))
     );
+
+  addHistory(config, context);
 }
 
 const EXAMPLES = {
@@ -61,6 +77,7 @@ const EXAMPLES = {
   export: examples(
     "pleiades config export > model.yaml",
     "pleiades config export -o ndjson | gzip > model.gz",
+    "pleiades config export --generation 11 > before.yaml",
   ),
   apply: examples(
     `pleiades config apply repo/ --reason "new site"`,

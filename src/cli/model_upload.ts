@@ -52,6 +52,18 @@ export async function openModel(
   }
 }
 
+/** The same model twice: what is sent the first time is kept for the second, whatever becomes of the files. */
+export function kept(model: ModelUpload): { readonly first: ModelUpload; again(): ModelUpload } {
+  const blocks: string[] = [];
+  async function* keeping() {
+    for await (const block of model.blocks) {
+      blocks.push(block);
+      yield block;
+    }
+  }
+  return { first: { ...model, blocks: keeping() }, again: () => ({ ...model, blocks }) };
+}
+
 function uploadOf(read: OfflineModel): ModelUpload | ModelProblems {
   using model = read;
   if (model.problems.length > 0) return { problems: model.problems.map(formatProblem) };

@@ -9,9 +9,11 @@ import { ApiClient, type ClientOptions, type JsonObject, type WriteFlags, writeQ
 import { CommandFailed, type ExitCode, wrongUsage } from "./failure.ts";
 import { loginName, readUsers } from "./login_name.ts";
 import { ObjectNames } from "./object_names.ts";
+import { printPlan, WITHOUT_DRY_RUN } from "./plan_output.ts";
 import { span } from "./span.ts";
 import { type Column, isTable, type OutputFormat, printObject, printRows, textColumn } from "./table.ts";
 import type { Terminal } from "./terminal.ts";
+import { wallTime } from "./wall_time.ts";
 
 /** What ending an override takes beside what it is about. */
 export interface WriteOptions extends ClientOptions, WriteFlags {
@@ -54,8 +56,8 @@ export async function createOverride(request: NewOverride, terminal: Terminal): 
     ...(over !== undefined && { drain: over }),
   };
   const made = await api.send("POST", `/overrides${writeQuery(request)}`, { json });
-  if (made !== null) await print([made], { output, one: true }, terminal);
-  if (dryRun) terminal.err("created: override (dry run: nothing was changed)");
+  if (dryRun) await printPlan(made, { output, next: WITHOUT_DRY_RUN }, { api, terminal });
+  else if (made !== null) await print([made], { output, one: true }, terminal);
   return 0;
 }
 
@@ -90,7 +92,9 @@ export async function deleteOverride(
   const api = new ApiClient(options, terminal);
   const override = await found(api, reference);
   await end(api, override, options, terminal);
-  if (!isTable(options.output)) await printObject(override, options.output, terminal);
+  if (!isTable(options.output) && options.dryRun !== true) {
+    await printObject(override, options.output, terminal);
+  }
   return 0;
 }
 
@@ -100,7 +104,7 @@ export async function undo(target: string, options: WriteOptions, terminal: Term
   const those = await api.list(pathOf(await targetOf(api, target)));
   if (those.length === 0) throw nothingOn(target);
   for (const override of those) await end(api, override, options, terminal);
-  if (!isTable(options.output)) await print(those, options, terminal);
+  if (!isTable(options.output) && options.dryRun !== true) await print(those, options, terminal);
   return 0;
 }
 
@@ -110,10 +114,12 @@ async function end(
   options: WriteOptions,
   terminal: Terminal,
 ): Promise<void> {
-  await api.send("DELETE", `/overrides/${override["id"]}${writeQuery(options)}`);
-  const dry = options.dryRun === true ? " (dry run: nothing was changed)" : "";
+  const answer = await api.send("DELETE", `/overrides/${override["id"]}${writeQuery(options)}`);
+  if (options.dryRun === true) {
+    return await printPlan(answer, { output: options.output, next: WITHOUT_DRY_RUN }, { api, terminal });
+  }
   const { state, targetName, owner, reason } = override;
-  terminal.err(`ended: ${state} of ${targetName} by ${owner}: ${reason}${dry}`);
+  terminal.err(`ended: ${state} of ${targetName} by ${owner}: ${reason}`);
 }
 
 async function found(api: ApiClient, reference: string): Promise<JsonObject> {
@@ -182,14 +188,6 @@ function stateWords({ state, phase }: JsonObject): string {
   if (phase === "planned") return `${state}, planned`;
   if (phase === "draining") return "draining";
   return state === "drain" ? "drained" : String(state);
-}
-
-/** The clock on the wall, to the minute: `2026-02-01 03:00`. */
-function wallTime(value: unknown): string {
-  const at = new Date(String(value));
-  const two = (n: number) => String(n).padStart(2, "0");
-  const day = `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`;
-  return `${day} ${two(at.getHours())}:${two(at.getMinutes())}`;
 }
 
 function leftOf(expiresAt: unknown, now: Date): string {

@@ -15,6 +15,8 @@ import { ApiClient, type ClientOptions, type JsonObject, writeQuery } from "./cl
 import { CommandFailed, type ExitCode, wrongUsage } from "./failure.ts";
 import type { ColumnName, Noun } from "./nouns.ts";
 import { addressOf, canonicalName, idOf, noSuch, ObjectNames, placeOf } from "./object_names.ts";
+import { clientsOf } from "./object_changes.ts";
+import { printPlan, WITHOUT_DRY_RUN } from "./plan_output.ts";
 import {
   cellText,
   type Column,
@@ -142,7 +144,7 @@ class Resources {
       ? `/${noun.name}`
       : `/pools/${await this.#ownPoolId()}/${noun.name}`;
     const body = { json: { ...named, ...await this.#resolved() } };
-    await this.#done(await this.#api.send("POST", `${path}${writeQuery(this.#request)}`, body), "created");
+    await this.#done(await this.#api.send("POST", `${path}${writeQuery(this.#request)}`, body));
   }
 
   /** The fields that the word after `create` gives; beside members and geo rules there is a flag for it, too. */
@@ -181,7 +183,7 @@ class Resources {
     const result = noun.patched
       ? await this.#api.send("PATCH", `${path}${writeQuery(this.#request)}`, { json: changes })
       : await this.#replaceWith(path, changes);
-    await this.#done(result, "updated");
+    await this.#done(result);
   }
 
   /** Sends the whole object with some fields changed, provided it is still the one that was read. */
@@ -199,20 +201,20 @@ class Resources {
 
   async #delete(): Promise<void> {
     const path = await this.#path();
-    await this.#api.send("DELETE", `${path}${writeQuery(this.#request)}`);
-    this.#remark("deleted");
+    const answer = await this.#api.send("DELETE", `${path}${writeQuery(this.#request)}`);
+    await this.#doneUnseen(answer, "deleted");
   }
 
   async #set(): Promise<void> {
     const path = `${await this.#path()}${writeQuery(this.#request)}`;
-    await this.#done(await this.#api.send("PUT", path, { json: await this.#resolved() }), "set");
+    await this.#done(await this.#api.send("PUT", path, { json: await this.#resolved() }));
   }
 
   async #putText(): Promise<void> {
     const { file } = this.#request;
     const body = { text: await readText(file ?? "-"), contentType: "text/dns" };
-    await this.#api.send("PUT", `${await this.#path()}${writeQuery(this.#request)}`, body);
-    this.#remark("put");
+    const path = `${await this.#path()}${writeQuery(this.#request)}`;
+    await this.#doneUnseen(await this.#api.send("PUT", path, body), "put");
   }
 
   /** Every object of the noun, or of one pool. */
@@ -307,12 +309,25 @@ class Resources {
     return String(object["poolId"]);
   }
 
-  async #done(result: JsonObject | null, what: string): Promise<void> {
+  /** Prints what a change has made of the object; of a dry run, the plan. */
+  async #done(result: JsonObject | null): Promise<void> {
+    if (this.#request.dryRun) return await this.#printPlan(result);
     if (result !== null && !isTable(this.#request.output)) {
       return await printObject(result, this.#request.output, this.#terminal);
     }
     if (result !== null) await this.#print([await this.#withPool(result)]);
-    if (this.#request.dryRun) this.#remark(what);
+  }
+
+  /** A word on stderr for what has no result to print; of a dry run, the plan. */
+  async #doneUnseen(answer: JsonObject | null, what: string): Promise<void> {
+    const { noun, reference, dryRun } = this.#request;
+    if (dryRun) return await this.#printPlan(answer);
+    this.#terminal.err(`${what}: ${noun.one}${reference === undefined ? "" : ` ${reference}`}`);
+  }
+
+  async #printPlan(answer: JsonObject | null): Promise<void> {
+    const { output } = this.#request;
+    await printPlan(answer, { output, next: WITHOUT_DRY_RUN }, { api: this.#api, terminal: this.#terminal });
   }
 
   /** What there is one of per pool doesn't say whose it is. */
@@ -320,13 +335,6 @@ class Resources {
     return this.#request.noun.shape === "one-per-pool"
       ? { poolId: await this.#ownPoolId(), ...result }
       : result;
-  }
-
-  /** A word on stderr for what has no result to print. */
-  #remark(what: string): void {
-    const { noun, reference, dryRun } = this.#request;
-    const dry = dryRun ? " (dry run: nothing was changed)" : "";
-    this.#terminal.err(`${what}: ${noun.one}${reference === undefined ? "" : ` ${reference}`}${dry}`);
   }
 
   async #print(rows: readonly JsonObject[]): Promise<void> {
@@ -361,7 +369,7 @@ class Resources {
       case "why":
         return [{ title: name, cell: whyCell }];
       case "clients":
-        return [{ title: name, cell: clientsCell }];
+        return [{ title: name, cell: clientsOf }];
       default: {
         const { title, path, isDuration } = name;
         const cell = textColumn(path).cell;
@@ -427,13 +435,6 @@ function whyCell(row: JsonObject): string {
   }
   if (row["enabled"] === false) return "disabled";
   return cellText(fieldAt(row, "health.why") ?? fieldAt(row, "health.lastError"));
-}
-
-/** The clients of a geo rule. */
-function clientsCell({ cidr, country, continent, asn }: JsonObject): string {
-  if (typeof cidr === "string") return cidr;
-  if (typeof country === "string") return `country ${country}`;
-  return typeof continent === "string" ? `continent ${continent}` : `AS${cellText(asn)}`;
 }
 
 function durationCell(ms: unknown): string {

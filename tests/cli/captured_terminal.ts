@@ -13,6 +13,23 @@ export interface CapturedTerminal extends Terminal {
   readonly stderr: () => string;
 }
 
+/** One at which a person of that answer sits; `stderr()` has the questions. */
+export function attendedTerminal(
+  answer: string | null,
+  environment: Readonly<Record<string, string>> = {},
+): CapturedTerminal {
+  const terminal = capturedTerminal(environment);
+  return {
+    ...terminal,
+    status: () => {},
+    columns: 80,
+    ask: (question) => {
+      terminal.err(question);
+      return answer;
+    },
+  };
+}
+
 /** A terminal without colour, with that environment and nothing else in it. */
 export function capturedTerminal(environment: Readonly<Record<string, string>> = {}): CapturedTerminal {
   const out: string[] = [];

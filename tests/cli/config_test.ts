@@ -1,5 +1,5 @@
 /** @module `pleiades config …` as it is typed. */
-import { deepEqual, doesNotMatch, equal, match } from "node:assert/strict";
+import { deepEqual, equal, match } from "node:assert/strict";
 import { run } from "../../main.ts";
 import { openModel } from "../../src/cli/model_upload.ts";
 import { pleiades, ServeProcess } from "../serve_process.ts";
@@ -104,6 +104,14 @@ Deno.test("config export prints what the API gives, in the format that was asked
   equal(api.asked[1]!.headers.get("authorization"), "Bearer t");
 });
 
+Deno.test("config export --generation prints the model as it was then", async () => {
+  await using api = scriptedApi({ "GET /history/11/model": new Response("pools: []\n") });
+  equal((await type("export", "--generation", "11", "--api", api.url)).stdout, "pools: []\n");
+  const { exitCode, stderr } = await type("export", "--generation", "eleven", "--api", api.url);
+  equal(exitCode, 2);
+  match(stderr, /It must be a generation such as 12 \("pleiades history" lists them\)/);
+});
+
 const APPLIED = { generation: 8, changed: true, pools: 3, members: 6, services: 3, zones: 2 };
 
 Deno.test("config apply sends the whole model as NDJSON, zone files included", async () => {
@@ -140,27 +148,12 @@ for (
   });
 }
 
-Deno.test("config apply --dry-run changes nothing and says what would come", async () => {
-  await using api = scriptedApi({ "POST /apply?dryRun=true": { ...APPLIED, zones: 1, changed: false } });
-  match(
-    (await type("apply", `${FIXTURES}model`, "--api", api.url, "--dry-run")).stdout,
-    /, 1 zone \(nothing would change\)/,
-  );
-});
-
 Deno.test("config apply refuses a broken model before it asks anybody", async () => {
   await using api = scriptedApi({});
   const { exitCode, stdout } = await type("apply", `${FIXTURES}broken/missing-pool.yaml`, "--api", api.url);
   equal(exitCode, 1);
   match(stdout, /:7:38: pool "web-uk" doesn't exist/);
   deepEqual(api.asked, []);
-});
-
-Deno.test("config apply --force is refused as long as there is nothing to force, and no help offers it", async () => {
-  const { exitCode, stderr } = await type("apply", `${FIXTURES}model`, "--force", "--reason", "it must be");
-  equal(exitCode, 2);
-  match(stderr, /--force isn't in this version, which has no guards to pass; remove it/);
-  doesNotMatch((await type("apply", "--help")).stdout, /--force/);
 });
 
 Deno.test("config apply shows why the node refuses", async () => {

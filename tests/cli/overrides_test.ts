@@ -3,6 +3,7 @@ import { deepEqual, equal, match } from "node:assert/strict";
 import { run } from "../../main.ts";
 import { loginName } from "../../src/cli/login_name.ts";
 import { capturedTerminal } from "./captured_terminal.ts";
+import { planFixture } from "./plan_goldens.ts";
 import { problem, type Script, type ScriptedApi, scriptedApi } from "./scripted_api.ts";
 
 const ID = "11111111111111111111111111111111";
@@ -62,12 +63,13 @@ Deno.test("drain sends what was typed and who is logged in, and prints a line th
 
 for (const state of ["up", "down"]) {
   Deno.test(`${state} sends its state and no drain; sudo's caller answers for it`, async () => {
-    const { exitCode, last } = await pleiades(
-      { "POST /overrides?dryRun=true&reason=why": { ...UP, state } },
+    const { exitCode, stdout, last } = await pleiades(
+      { "POST /overrides?dryRun=true&reason=why": planFixture("replay") },
       [state, "web/192.0.2.1", "--for", "30m", "--reason", "why", "--dry-run"],
       { USER: "root", SUDO_USER: "bob" },
     );
     equal(exitCode, 0);
+    match(stdout, /192\.0\.2\.10 75 %[^]*To do it: without --dry-run/);
     deepEqual(JSON.parse(last?.body ?? ""), {
       target: "web/192.0.2.1",
       state,
@@ -182,6 +184,20 @@ Deno.test("undo ends every override of its target", async () => {
     stderr,
     "ended: drain of region:fra by alice: kernel upgrade\nended: down of region:fra by alice: kernel upgrade\n",
   );
+});
+
+Deno.test("a dry run of undo and delete prints its plan, and says nothing of what has ended", async () => {
+  const script = {
+    "GET /overrides?target=region%3Afra": [DRAIN],
+    [`DELETE /overrides/${ID}?dryRun=true`]: planFixture("replay"),
+  };
+  for (const words of [["undo", "region:fra"], ["overrides", "delete", "region:fra"]]) {
+    const { exitCode, stdout, stderr } = await pleiades(script, [...words, "--dry-run"]);
+    deepEqual([exitCode, stderr], [0, ""]);
+    match(stdout, /^1 member changed\n/);
+    const json = await pleiades(script, [...words, "--dry-run", "-o", "json"]);
+    deepEqual(JSON.parse(json.stdout), planFixture("replay"));
+  }
 });
 
 Deno.test("undo of what isn't overridden fails, and says where to look", async () => {

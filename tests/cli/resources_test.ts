@@ -2,6 +2,7 @@
 import { deepEqual, equal, match } from "node:assert/strict";
 import { run } from "../../main.ts";
 import { capturedTerminal } from "./captured_terminal.ts";
+import { planFixture } from "./plan_goldens.ts";
 import { problem, type Script, type ScriptedApi, scriptedApi } from "./scripted_api.ts";
 
 const WEB = "11111111111111111111111111111111";
@@ -394,14 +395,64 @@ Deno.test("a zone file that isn't there is one line", async () => {
   equal(stderr, `error: Cannot read "/nonexistent/example.zone": there is no such file\n`);
 });
 
-Deno.test("--dry-run and --reason go with the request", async () => {
-  const { exitCode, requests, stderr } = await pleiades(
-    { "POST /pools?dryRun=true&reason=trial": POOLS[0] },
-    "pools create web --dry-run --reason trial",
+for (
+  const [line, request] of [
+    ["pools create web --dry-run --reason trial", "POST /pools?dryRun=true&reason=trial"],
+    [`pools delete ${WEB} --dry-run`, `DELETE /pools/${WEB}?dryRun=true`],
+    [`health-checks set ${WEB} --dry-run`, `PUT /pools/${WEB}/health-check?dryRun=true`],
+    ["zones put example.com /dev/null --dry-run", "PUT /zones/example.com?dryRun=true"],
+  ] as const
+) {
+  Deno.test(`a dry run prints its plan: ${line}`, async () => {
+    const { exitCode, stdout, requests, stderr } = await pleiades({ [request]: planFixture("replay") }, line);
+    deepEqual([exitCode, requests, stderr], [0, [request], ""]);
+    match(stdout, /^1 member changed\n {2}~ member {2}web\/192\.0\.2\.10:443 {2}weight 1 → 3\n/);
+    match(stdout, /\nTo do it: without --dry-run\n$/);
+  });
+}
+
+Deno.test("a dry run gives its plan whole as JSON, and what is no plan is an error", async () => {
+  const plan = planFixture("replay");
+  const script = { "POST /pools?dryRun=true": plan };
+  equal(
+    (await pleiades(script, "pools create web --dry-run -o json")).stdout,
+    `${JSON.stringify(plan, null, 2)}\n`,
   );
-  equal(exitCode, 0);
-  deepEqual(requests, ["POST /pools?dryRun=true&reason=trial"]);
-  equal(stderr, "created: pool web (dry run: nothing was changed)\n");
+  const older = await pleiades({ "POST /pools?dryRun=true": POOLS[0] }, "pools create web --dry-run");
+  equal(older.exitCode, 1);
+  match(older.stderr, /^error: The node sent no plan \(is it of an older version\?/);
+});
+
+Deno.test("a plan says what fields refer to by name: from itself, from the node, else by id", async () => {
+  const [mine, theirs, gone] = ["a", "b", "c"].map((each) => each.repeat(32));
+  const change = (from: unknown, to: unknown, id: string) => ({
+    kind: "service",
+    id: id.repeat(32),
+    name: `${id}.example.com`,
+    action: "changed",
+    with: null,
+    before: { poolId: from },
+    after: { poolId: to },
+  });
+  const plan = {
+    ...planFixture("replay"),
+    objects: {
+      pool: { created: 1, changed: 0, deleted: 0 },
+      service: { created: 0, changed: 2, deleted: 0 },
+    },
+    changes: [
+      { kind: "pool", id: mine, name: "shop", action: "created", with: null, before: null, after: {} },
+      change(theirs, mine, "1"),
+      change(gone, null, "2"),
+    ],
+  };
+  const { stdout, requests } = await pleiades(
+    { "POST /pools?dryRun=true": plan, [`GET /pools/${theirs}`]: { id: theirs, name: "web" } },
+    "pools create shop --dry-run",
+  );
+  match(stdout, /~ service {2}1\.example\.com {2}pool web → shop$/m);
+  match(stdout, new RegExp(`~ service {2}2\\.example\\.com {2}pool ${gone} → none$`, "m"));
+  deepEqual(requests, ["POST /pools?dryRun=true", `GET /pools/${theirs}`, `GET /pools/${gone}`]);
 });
 
 Deno.test("every wrong field of a refused change has its line", async () => {

@@ -6,6 +6,7 @@
  */
 import { exportModel } from "../../src/model/model_export.ts";
 import { OfflineModel } from "../../src/change/offline_model.ts";
+import { GOLDEN as PLANS, planAsPrinted, planNames } from "../cli/plan_goldens.ts";
 import { accountOf, GOLDEN as ACCOUNTS, NIGHT } from "../explain/night.ts";
 import { brokenNames, GOLDEN, reportOn } from "./config_validate.ts";
 
@@ -19,4 +20,5 @@ Deno.writeTextFileSync(new URL("./model_export.yaml", import.meta.url), exportMo
 for (const [name, args] of Object.entries(NIGHT)) {
   Deno.writeTextFileSync(`${ACCOUNTS}${name}.txt`, await accountOf(args));
 }
+for (const name of planNames()) Deno.writeTextFileSync(`${PLANS}${name}.txt`, planAsPrinted(name));
 console.log(`${names.length} golden files`);
