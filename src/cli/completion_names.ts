@@ -1,6 +1,6 @@
 /**
- * The names that a shell offers for a word: of pools, members, services, zones and targets of overrides. A person waits
- * with a finger on the tab key, so a node that doesn't answer at once, or not at all, has no names.
+ * The names that a shell offers for a word: of pools, members, services, zones, targets of overrides and generations. A
+ * person waits with a finger on the tab key, so a node that doesn't answer at once, or not at all, has no names.
  *
  * @module
  */
@@ -14,6 +14,8 @@ import type { Terminal } from "./terminal.ts";
 const TIMEOUT_MS = 500;
 /** Pools whose members are looked at, one request each. */
 const POOLS_MAX = 50;
+/** Generations that are offered, the last ones: who wants an older one looks it up. */
+const GENERATIONS_MAX = 50;
 
 /** Prints the names of a kind, a line each; nothing when they aren't known. */
 export async function completionNames(kind: NameKind, terminal: Terminal): Promise<ExitCode> {
@@ -35,6 +37,8 @@ async function namesOf(kind: NameKind, api: ApiClient): Promise<readonly string[
       return texts(await api.list("/services"), "domain");
     case "zone":
       return texts(await api.list("/zones"), "domain");
+    case "generation":
+      return texts(await api.list(`/history?limit=${GENERATIONS_MAX}`, GENERATIONS_MAX), "generation");
     case "member":
       return (await membersOf(api)).map(({ name }) => name);
     case "target": {

@@ -5,7 +5,7 @@
  */
 
 /** Kinds of names. */
-export const NAME_KINDS = ["pool", "member", "service", "zone", "target"] as const;
+export const NAME_KINDS = ["pool", "member", "service", "zone", "target", "generation"] as const;
 
 /** What a name is of. */
 export type NameKind = (typeof NAME_KINDS)[number];
@@ -29,12 +29,19 @@ const BY_COMMAND: Readonly<Record<string, NameKind>> = {
   "budget": "service",
   "query": "service",
   "overrides create": "target",
+  "history": "generation",
+  "diff": "generation",
+  "rollback": "generation",
+  "config history": "generation",
+  "config diff": "generation",
+  "config rollback": "generation",
 };
 
 const BY_FLAG: Readonly<Record<string, NameKind>> = {
   "--pool": "pool",
   "--fallback-pool": "pool",
   "--member": "member",
+  "--generation": "generation",
 };
 
 /** What the word behind a command is; `null` = nothing that a node knows. */

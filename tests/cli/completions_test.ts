@@ -54,6 +54,15 @@ testWith(["bash"], "bash asks the node for names of pools, members, services and
   deepEqual(await offered("pleiades undo target=pool:", ["pool:web"]), ["web"]);
 });
 
+testWith(["bash"], "bash asks the node for generations, and leaves models to files", async () => {
+  for (const command of ["history", "diff 11", "rollback", "config rollback", "config export --generation"]) {
+    deepEqual(await offered(`pleiades ${command} `, ["12"]), ["generation=12"], command);
+  }
+  deepEqual(await offered("pleiades plan "), []);
+  deepEqual(await offered("pleiades config pl"), ["plan"]);
+  deepEqual(await offered("pleiades rollback --ye"), ["--yes"]);
+});
+
 const WORLD = {
   "GET /pools": [{ id: "p1", name: "web" }],
   "GET /pools/p1/members": [
@@ -62,6 +71,7 @@ const WORLD = {
   ],
   "GET /services": [{ id: "s1", domain: "www.example.com" }],
   "GET /zones": [{ domain: "example.org" }],
+  "GET /history?limit=50": [{ generation: 12 }, { generation: 11 }],
 };
 for (
   const [kind, names] of [
@@ -69,6 +79,7 @@ for (
     ["member", ["web/192.0.2.1:443", "web/[2001:db8::1]:443"]],
     ["service", ["www.example.com"]],
     ["zone", ["example.org"]],
+    ["generation", ["12", "11"]],
     ["target", ["pool:web", "region:fra", "web/192.0.2.1:443", "web/[2001:db8::1]:443"]],
   ] as const
 ) {
