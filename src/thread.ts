@@ -9,7 +9,7 @@
  */
 
 /** The folders of `src/` that have an entry. */
-export type ThreadFolder = "change" | "dns" | "geo";
+export type ThreadFolder = "dns" | "geo" | "plan";
 
 /**
  * Starts a thread. An error that it throws ends it, and the process as well unless `onerror` prevents the default.

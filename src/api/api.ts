@@ -24,6 +24,7 @@ import { type Resource, routesOf } from "./resource.ts";
 import { acceptsIdempotencyKey } from "./route.ts";
 import { RouteTable } from "./route_table.ts";
 import { RESOURCES } from "./routes.ts";
+import { answerPlans } from "./write.ts";
 
 /** Largest JSON body, bytes; the largest sensible object has a few KiB. */
 export const BODY_BYTES_MAX = 1 << 20;
@@ -40,6 +41,7 @@ export function createApi(parts: ApiParts, resources: readonly Resource[] = RESO
   app.use(requireScope(tokensOfSettings(auth.tokens), (c) => scopeOf(c, table, auth)));
   app.use(limitBody(table));
   app.use(requireBodyType(table));
+  app.use(answerPlans);
   app.use(rememberAnswers(clock, (c) => acceptsKey(c, table)));
   let document: OpenApiDocument | null = null;
   const describe = () =>

@@ -5,18 +5,18 @@
  * @module
  */
 import { type OpenAPIHono, z } from "@hono/zod-openapi";
+import { DIFFERENCES_MAX as CHANGES_MAX } from "../change/guard.ts";
 import { differenceBetween, modelAt } from "../change/past.ts";
+import { namedChanges } from "../change/plan_report.ts";
 import { strictObject } from "../input/strict_object.ts";
 import { rfc3339 } from "../model/override.ts";
-import { type HistoryEntry, type ObjectChange, RECORDED_MAX } from "../store/history.ts";
+import { type HistoryEntry, RECORDED_MAX } from "../store/history.ts";
 import { exported, modelText } from "./model.ts";
 import { linkNext, numberedPageQuery, pageHeaders, pageRequest } from "./paging.ts";
+import { NamedChangeSchema, shownChange } from "./plan.ts";
 import { ApiProblem } from "./problem.ts";
 import type { Resource, ResourceParts } from "./resource.ts";
 import { BASE, changeCounts, generationNumber, json, problems, type Routes } from "./route.ts";
-
-/** Changes of one generation that are shown: an import may have made a million. */
-const CHANGES_MAX = 1_000;
 
 const HistoryEntrySchema = z.object({
   generation: z.int().min(1).meta({ description: "Its number" }),
@@ -28,20 +28,9 @@ const HistoryEntrySchema = z.object({
   reason: z.string().meta({ description: "What the author gave as the reason; may be empty" }),
 }).openapi("HistoryEntry");
 
-const ObjectChangeSchema = z.object({
-  kind: z.enum(["pool", "member", "healthCheck", "geoRule", "service", "zone", "fallback", "override"]).meta({
-    description: "What it is",
-  }),
-  id: z.string().meta({
-    description: "The object's id; the pool's id for a check, the domain for a zone, empty for the fallback",
-  }),
-  before: z.unknown().meta({ description: "Its fields before; null = it didn't exist" }),
-  after: z.unknown().meta({ description: "Its fields after; null = it doesn't exist any more" }),
-}).openapi("ObjectChange");
-
 const GenerationSchema = z.object({
   ...HistoryEntrySchema.shape,
-  changes: z.array(ObjectChangeSchema).meta({ description: "One for each object that was touched" }),
+  changes: z.array(NamedChangeSchema).meta({ description: "One for each object that was touched" }),
   summary: changeCounts.nullable().meta({
     description:
       `How many objects of each kind were touched, where there are more than ${RECORDED_MAX} of them; null = there aren't`,
@@ -55,7 +44,7 @@ const DifferenceSchema = z.object({
   from: z.int().min(0).meta({ description: "As it was asked for" }),
   to: z.int().min(0).meta({ description: "As it was asked for" }),
   objects: changeCounts.meta({ description: "How many objects of each kind differ" }),
-  changes: z.array(ObjectChangeSchema).meta({
+  changes: z.array(NamedChangeSchema).meta({
     description: "One for each object that differs: before = at `from`, after = at `to`",
   }),
   truncated: z.boolean().meta({
@@ -161,13 +150,9 @@ function serve(app: OpenAPIHono, { store }: ResourceParts): void {
     const generation = Number(c.req.valid("param").generation);
     const entry = store.history.get(generation);
     if (!entry) throw missing(generation, store.history.oldest());
-    const changes = store.history.changes(generation).take(CHANGES_MAX + 1).toArray();
-    return c.json({
-      ...entryOf(entry),
-      changes: changes.slice(0, CHANGES_MAX).map(changeOf),
-      summary: store.history.summary(generation),
-      truncated: changes.length > CHANGES_MAX,
-    }, 200);
+    const { changes, truncated } = namedChanges(store.history.changes(generation), store);
+    const summary = store.history.summary(generation);
+    return c.json({ ...entryOf(entry), changes: changes.map(shownChange), summary, truncated }, 200);
   });
 
   app.openapi(routes.model, (c) => exported(c, modelAt(store, Number(c.req.valid("param").generation))));
@@ -175,26 +160,11 @@ function serve(app: OpenAPIHono, { store }: ResourceParts): void {
   app.openapi(routes.diff, (c) => {
     const { from, to } = c.req.valid("query");
     const { objects, changes, truncated } = differenceBetween(store.history, { from, to, max: CHANGES_MAX });
-    return c.json({ from, to, objects, changes: [...changes], truncated }, 200);
+    const named = namedChanges(changes, store).changes;
+    return c.json({ from, to, objects, changes: named.map(shownChange), truncated }, 200);
   });
 }
 
 function entryOf({ generation, at, ...origin }: HistoryEntry): z.infer<typeof HistoryEntrySchema> {
   return { generation, at: rfc3339(at), ...origin };
 }
-
-/** An override is kept with its times in Unix milliseconds, and shown as everywhere else. */
-function changeOf({ before, after, ...object }: ObjectChange): ObjectChange {
-  if (object.kind !== "override") return { ...object, before, after };
-  return { ...object, before: withTimes(before), after: withTimes(after) };
-}
-
-function withTimes(fields: unknown): unknown {
-  if (fields === null || typeof fields !== "object") return fields;
-  const shown = Object.entries(fields).map(([name, value]) =>
-    [name, OVERRIDE_TIMES.includes(name) && typeof value === "number" ? rfc3339(value) : value] as const
-  );
-  return Object.fromEntries(shown);
-}
-
-const OVERRIDE_TIMES: readonly string[] = ["startsAt", "expiresAt", "createdAt"];

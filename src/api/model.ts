@@ -8,15 +8,18 @@ import type { Context } from "hono";
 import { accepts } from "hono/accepts";
 import { parse } from "yaml";
 import type { Applied, ApplyOptions } from "../change/edit.ts";
+import type { Plan } from "../change/plan_report.ts";
 import type { Model } from "../model/model.ts";
 import { modelFileSchema } from "../model/model_reader.ts";
 import { exportModel, exportNdjson } from "../model/model_export.ts";
 import { type FileProblem, formatProblem, YAML_SIZE_MAX } from "../input/yaml_source.ts";
 import { etagOf, ifRevision, notModified } from "./conditional.ts";
+import { PlanSchema, shownPlan } from "./plan.ts";
 import { ApiProblem } from "./problem.ts";
 import type { Resource, ResourceParts } from "./resource.ts";
 import {
   BASE,
+  changeCounts,
   etagHeader,
   ifMatch,
   ifNoneMatch,
@@ -26,7 +29,7 @@ import {
   updateHeaders,
   writeQuery,
 } from "./route.ts";
-import { isDryRun, originOf, settle, SETTLE_MODEL_MS } from "./write.ts";
+import { answerWith, isDryRun, originOf, settle, SETTLE_MODEL_MS, termsOf } from "./write.ts";
 
 /** Most of NDJSON that is read, bytes: some two million services. */
 export const NDJSON_BYTES_MAX: number = 256 << 20;
@@ -44,6 +47,7 @@ const AppliedSchema = z.object({
   members: z.int().min(0).meta({ description: "Members in the body" }),
   services: z.int().min(0).meta({ description: "Services in the body" }),
   zones: z.int().min(0).meta({ description: "Zones in the body" }),
+  objects: changeCounts.meta({ description: "How many objects of each kind differ" }),
 }).openapi("Applied");
 
 /** The document that YAML and JSON carry; no schema of a route, since it is read as a stream. */
@@ -102,6 +106,22 @@ const routes = {
       ...problems(400, 409, 412, 413, 415, 422),
     },
   },
+  plan: {
+    operationId: "planModel",
+    method: "post",
+    path: `${BASE}/plan`,
+    scope: "read",
+    bodyBytesMax: "counted",
+    summary: "What would differ if a model were applied, in objects and in answers",
+    description:
+      "Changes nothing, and doesn't keep others from changing something. Answers are predicted by the " +
+      "code that gives them, for health as it is at this moment; members that are new count as healthy.",
+    request: { headers: ifMatch, body: { required: true, content: modelText } },
+    responses: {
+      200: { description: "The plan", headers: etagHeader, content: json(PlanSchema) },
+      ...problems(400, 409, 412, 413, 415, 422),
+    },
+  },
 } satisfies Routes;
 
 /** The whole model, as the API serves it. */
@@ -123,16 +143,22 @@ function serve(app: OpenAPIHono, parts: ResourceParts): void {
   });
 
   app.openapi(routes.apply, async (c) => {
-    const applied = await apply(c, parts);
+    const applied = await read(c, parts, { dryRun: isDryRun(c), ...termsOf(c) });
     if (applied.kind === "invalid") throw invalidModel(applied.problems);
     if (applied.kind === "empty") throw emptyModel();
-    const { commit: { generation }, changed, counts } = applied;
+    const { commit: { generation }, changed, counts, objects, plan } = applied;
     c.header("Pleiades-Generation", String(store.generation()));
-    if (!isDryRun(c)) {
+    if (plan) answerWith(c, plan);
+    else {
       await settle(c, parts, { generation, timeoutMs: SETTLE_MODEL_MS });
       c.header("ETag", etagOf(generation));
     }
-    return c.json({ generation, changed, ...counts }, 200);
+    return c.json({ generation, changed, ...counts, objects }, 200);
+  });
+
+  app.openapi(routes.plan, async (c) => {
+    const plan = planned(await read(c, parts, { dryRun: true, force: false }));
+    return c.json(plan, 200, { ETag: etagOf(plan.generation) });
   });
 }
 
@@ -149,7 +175,12 @@ function modelIn(format: string, model: Model): string | ReadableStream<Uint8Arr
   return format === YAML ? yaml : JSON.stringify(parse(yaml) ?? {});
 }
 
-async function apply(c: Context, { changes, auth, store }: ResourceParts): Promise<Applied> {
+/** Reads the model of a request, and applies it or says what would come of it. */
+async function read(
+  c: Context,
+  { changes, auth, store }: ResourceParts,
+  terms: Pick<ApplyOptions, "dryRun" | "force">,
+): Promise<Applied> {
   const { signal } = c.req.raw;
   const isNdjson = c.req.header("content-type")?.toLowerCase().startsWith(NDJSON) ?? false;
   const body = c.req.raw.body ?? ReadableStream.from([]);
@@ -159,7 +190,7 @@ async function apply(c: Context, { changes, auth, store }: ResourceParts): Promi
     file: "body",
     format: isNdjson ? "ndjson" : "yaml",
     origin: originOf(c, auth),
-    dryRun: isDryRun(c),
+    ...terms,
     ifGeneration,
     signal,
   };
@@ -183,6 +214,13 @@ function limited(body: ReadableStream<Uint8Array>, bytesMax: number): ReadableSt
       },
     }),
   );
+}
+
+/** What a dry run found. @throws {ApiProblem} when the model can't be applied at all */
+function planned(applied: Applied): Plan {
+  if (applied.kind === "invalid") throw invalidModel(applied.problems);
+  if (applied.kind === "empty") throw emptyModel();
+  return shownPlan(applied.plan!);
 }
 
 /** A file of comments, or an export that failed unseen, must not wipe a node out. */

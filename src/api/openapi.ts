@@ -3,10 +3,11 @@
  *
  * @module
  */
-import { OpenAPIHono, type RouteConfig } from "@hono/zod-openapi";
+import { OpenAPIHono, type RouteConfig, z } from "@hono/zod-openapi";
+import { PlanSchema } from "./plan.ts";
 import type { OpenApiDocument } from "./reference.ts";
 import type { Resource } from "./resource.ts";
-import type { Route } from "./route.ts";
+import { json, type Route } from "./route.ts";
 import { RESOURCES } from "./routes.ts";
 
 /** What the document is of. */
@@ -57,9 +58,31 @@ function operationOf(
   { scope, isOpenOnLoopback, bodyBytesMax: _, ...route }: Route,
   tag: string,
 ): RouteConfig {
-  const { operationId, ...rest } = route;
+  const { operationId, ...rest } = acceptsDryRun(route) ? withPlan(route) : route;
   const security = scope === "open" ? [] : isOpenOnLoopback ? [{}, { bearer: [] }] : undefined;
   return { operationId, tags: [tag], ...(security && { security }), ...rest };
+}
+
+/** Whether a dry run of a route answers with a plan. */
+function acceptsDryRun({ request }: Omit<Route, "scope">): boolean {
+  const query = request?.query;
+  return query instanceof z.ZodObject && "force" in query.shape;
+}
+
+/** A write, with what a dry run of it answers. */
+function withPlan<Write extends Pick<Route, "responses">>(route: Write): Write {
+  const { 200: now, ...others } = route.responses;
+  if (!now || "201" in others || !("content" in now)) {
+    const content = json(PlanSchema);
+    return {
+      ...route,
+      responses: { 200: { description: "What would differ (dry run)", content }, ...others },
+    };
+  }
+  const { schema } = now.content!["application/json"] as { readonly schema: z.ZodType };
+  const content = json(z.union([schema, PlanSchema]));
+  const description = `${now.description}; of a dry run, what would differ`;
+  return { ...route, responses: { 200: { ...now, description, content }, ...others } };
 }
 
 const DESCRIPTION = `
@@ -67,7 +90,8 @@ Everything Pleiades answers from can be read and changed here. JSON in camelCase
 
 - A change is in the next DNS answer when the call returns. Should a DNS worker take longer than 5 s, the call returns all the same and says \`Pleiades-Settled: false\`.
 - Errors are \`application/problem+json\` (RFC 9457). \`errors\` names every wrong field by its JSON pointer. A refused request has changed nothing.
-- \`?dryRun=true\` on a write checks everything, answers as if it were done, and changes nothing. \`?reason=\` is kept in the history.
+- \`?dryRun=true\` on a write checks everything, changes nothing, and answers with the plan: what would differ, in objects and in answers. \`?reason=\` is kept in the history.
+- Guards refuse (409, \`guards\`) what would leave a name without addresses, or move or delete more than the settings allow. \`?force=true&reason=\` makes it all the same.
 - \`ETag\` is an object's revision. A write with \`If-Match\` is refused (412) when the object has changed; a read with \`If-None-Match\` saves the body (304).
 - Creates accept an \`Idempotency-Key\`: sent again within ten minutes, the same request gets the first answer again.
 - Collections are arrays, paged by \`limit\` and \`cursor\`; follow \`Link: <…>; rel="next"\`.

@@ -10,6 +10,7 @@ import { z } from "@hono/zod-openapi";
 import type { HTTPResponseError } from "hono/types";
 import { HTTPException } from "hono/http-exception";
 import { ChangeRefused, type Problem, type RefusalKind } from "../change/edit.ts";
+import { GUARD_NAMES, type GuardName, type GuardRefusal } from "../change/guard.ts";
 import { StoreBusy } from "../store/database.ts";
 import { show, UNKNOWN_KEYS_MAX, UNKNOWN_KEYS_SEPARATOR } from "../input/strict_object.ts";
 
@@ -31,6 +32,7 @@ export class ApiProblem extends Error {
     readonly detail: string,
     readonly errors: readonly Problem[] = [],
     headers: Readonly<Record<string, string>> = {},
+    readonly guards: readonly GuardRefusal[] = [],
   ) {
     super(detail);
     this.headers = headers;
@@ -76,7 +78,18 @@ export interface ProblemDocument {
   instance: string;
   /** Every wrong field. */
   errors?: Problem[] | undefined;
+  /** Why guards refuse the change. */
+  guards?: { guard: GuardName; message: string; names: string[] }[] | undefined;
 }
+
+/** Why a guard refuses a change. */
+export const GuardRefusalSchema: z.ZodType<{ guard: GuardName; message: string; names: string[] }> = z.object(
+  {
+    guard: z.enum(GUARD_NAMES).openapi({ description: "Which one" }),
+    message: z.string().openapi({ description: "What the change would do, with its figure and the limit" }),
+    names: z.array(z.string()).openapi({ description: "Some of what is hit" }),
+  },
+).openapi("GuardRefusal");
 
 /** The document of every error. */
 export const ProblemSchema: z.ZodType<ProblemDocument> = z.object({
@@ -89,6 +102,9 @@ export const ProblemSchema: z.ZodType<ProblemDocument> = z.object({
     pointer: z.string().openapi({ description: "JSON pointer into the request's body; empty = the whole" }),
     message: z.string(),
   })).optional().openapi({ description: "Every wrong field, not just the first" }),
+  guards: z.array(GuardRefusalSchema).optional().openapi({
+    description: "Why guards refuse the change: `force=true` with a `reason` makes it all the same",
+  }),
 }).openapi("Problem");
 
 /** The answer for something thrown; `unforeseen` is called for what no handler meant to throw. */
@@ -105,6 +121,9 @@ export function problemResponse(
     detail: problem.detail,
     instance,
     ...(problem.errors.length > 0 && { errors: [...problem.errors] }),
+    ...(problem.guards.length > 0 && {
+      guards: problem.guards.map((refusal) => ({ ...refusal, names: [...refusal.names] })),
+    }),
   };
   return new Response(JSON.stringify(document), {
     status: problem.status,
@@ -139,12 +158,14 @@ const STATUS_OF_REFUSAL: Record<RefusalKind, ProblemStatus> = {
   "duplicate": 409,
   "stale": 412,
   "missing-reference": 422,
+  "guarded": 409,
 };
 
 function problemOf(thrown: Error | HTTPResponseError): ApiProblem {
   if (thrown instanceof ApiProblem) return thrown;
   if (thrown instanceof ChangeRefused) {
-    return new ApiProblem(STATUS_OF_REFUSAL[thrown.kind], summary(thrown.problems), thrown.problems);
+    const { kind, problems, guards } = thrown;
+    return new ApiProblem(STATUS_OF_REFUSAL[kind], summary(problems), problems, {}, guards);
   }
   if (thrown instanceof StoreBusy) return new ApiProblem(503, thrown.message, [], { "retry-after": "1" });
   if (thrown instanceof HTTPException && isProblemStatus(thrown.status)) {

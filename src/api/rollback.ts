@@ -19,7 +19,7 @@ import {
   writeHeaders,
   writeQuery,
 } from "./route.ts";
-import { isDryRun, originOf, settle, SETTLE_MODEL_MS } from "./write.ts";
+import { answerWith, isDryRun, originOf, settle, SETTLE_MODEL_MS, termsOf } from "./write.ts";
 
 const RolledBackSchema = z.object({
   generation: z.int().min(0).meta({
@@ -75,9 +75,14 @@ export const rollback: Resource = {
 function serve(app: OpenAPIHono, parts: ResourceParts): void {
   app.openapi(routes.rollBack, async (c) => {
     const { to } = c.req.valid("query");
-    const { commit: { generation }, changed, to: target, objects } = await rollBack(c, parts, to ?? null);
+    const { commit: { generation }, changed, to: target, objects, plan } = await rollBack(
+      c,
+      parts,
+      to ?? null,
+    );
     c.header("Pleiades-Generation", String(parts.store.generation()));
-    if (!isDryRun(c)) await settle(c, parts, { generation, timeoutMs: SETTLE_MODEL_MS });
+    if (plan) answerWith(c, plan);
+    else await settle(c, parts, { generation, timeoutMs: SETTLE_MODEL_MS });
     return c.json({ generation, changed, to: target, objects }, 200);
   });
 }
@@ -89,7 +94,8 @@ async function rollBack(
 ): Promise<RolledBack> {
   const { signal } = c.req.raw;
   try {
-    return await changes.rollback({ to, origin: originOf(c, auth), dryRun: isDryRun(c), signal });
+    const origin = originOf(c, auth);
+    return await changes.rollback({ to, origin, dryRun: isDryRun(c), ...termsOf(c), signal });
   } catch (error) {
     if (!signal.aborted) throw error;
     throw new ApiProblem(400, "The client ended the call before the commit: nothing is changed");

@@ -41,10 +41,14 @@ export const idParams: z.ZodObject<{ id: z.ZodString }> = z.object({ id: idSchem
 /** What every write accepts in its URL. */
 export const writeQuery: z.ZodObject<{
   dryRun: z.ZodOptional<z.ZodEnum<{ true: "true"; false: "false" }>>;
+  force: z.ZodOptional<z.ZodEnum<{ true: "true"; false: "false" }>>;
   reason: z.ZodOptional<z.ZodString>;
 }, z.core.$strict> = strictObject({
   dryRun: z.enum(["true", "false"], { error: "dryRun must be true or false" }).optional().meta({
-    description: "true: answer as if it were done, and change nothing",
+    description: "true: change nothing, and answer with the plan: what would differ",
+  }),
+  force: z.enum(["true", "false"], { error: "force must be true or false" }).optional().meta({
+    description: "true: change it though a guard refuses it; asks for a reason",
   }),
   reason: z.string().max(1_000, { error: "reason must have at most 1000 characters" }).regex(/^\P{Cc}*$/u, {
     error: "reason must not have control characters, such as line feeds",

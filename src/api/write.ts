@@ -3,10 +3,14 @@
  *
  * @module
  */
-import type { Context } from "hono";
-import type { Commit, Edit, Origin } from "../change/edit.ts";
+import type { Context, MiddlewareHandler } from "hono";
+import type { Edit, Origin, Terms } from "../change/edit.ts";
+import type { Plan } from "../change/plan_report.ts";
 import type { Access } from "./access.ts";
+import { etagOf } from "./conditional.ts";
 import type { ApiParts } from "./ports.ts";
+import { shownPlan } from "./plan.ts";
+import { ApiProblem } from "./problem.ts";
 
 /** How long an answer waits for the DNS workers to take a change over, milliseconds. */
 export const SETTLE_MS = 5_000;
@@ -18,8 +22,6 @@ export const SETTLE_MODEL_MS = 60_000;
 export interface Written {
   /** Whether nothing was kept. */
   readonly dryRun: boolean;
-  /** What was changed, or would be. */
-  readonly commit: Commit;
   /**
    * Resolves when DNS answers from the commit, or after `SETTLE_MS`: then the change is stored all the same, and
    * the answer says `Pleiades-Settled: false`.
@@ -37,14 +39,43 @@ export interface Written {
 export function write(c: Context, parts: ApiParts, edit: Edit): Written {
   const origin = originOf(c, parts.auth);
   const dryRun = isDryRun(c);
-  const commit = dryRun ? parts.changes.dryRun([edit], origin) : parts.changes.commit([edit], origin);
+  const generation = dryRun
+    ? answerWith(c, parts.changes.dryRun([edit], origin))
+    : parts.changes.commit([edit], origin, termsOf(c)).generation;
   c.header("Pleiades-Generation", String(parts.store.generation()));
-  const { generation } = commit;
   return {
     dryRun,
-    commit,
     settled: () => dryRun ? Promise.resolve() : settle(c, parts, { generation, timeoutMs: SETTLE_MS }),
   };
+}
+
+/** Has a request answered with a plan, whatever its handler gives. */
+export function answerWith(c: Context, plan: Plan): number {
+  c.set(PLAN, plan);
+  return plan.generation;
+}
+
+/** Answers dry runs with what they found: one kind of answer for all writes. */
+export const answerPlans: MiddlewareHandler = async (c, next) => {
+  await next();
+  const plan: Plan | undefined = c.get(PLAN);
+  if (plan === undefined || !c.res.ok) return;
+  const headers = new Headers({ "content-type": "application/json", etag: etagOf(plan.generation) });
+  const generation = c.res.headers.get("pleiades-generation");
+  if (generation !== null) headers.set("pleiades-generation", generation);
+  c.res = undefined;
+  c.res = new Response(JSON.stringify(shownPlan(plan)), { headers });
+};
+
+const PLAN = "plan";
+
+/** Whether a request's change is forced. @throws {ApiProblem} 400 when it doesn't say why */
+export function termsOf(c: Context): Required<Terms> {
+  const force = c.req.query("force") === "true";
+  if (force && (c.req.query("reason") ?? "").trim() === "") {
+    throw new ApiProblem(400, "A change that is forced asks for a reason (add &reason=…)");
+  }
+  return { force };
 }
 
 /** Who wants what a request asks for. */

@@ -1,11 +1,10 @@
 /**
- * The main thread's end of an apply, or a rollback, on a thread of its own (`worker.ts`): hands the bytes over at the pace
+ * The main thread's end of an apply, or a rollback, on a thread of its own (`orders.ts`): hands the bytes over at the pace
  * at which they are read, leaves the database to the other thread for the time of its transaction, and takes the outcome.
  *
  * @module
  */
 import { StoreBusy } from "../store/database.ts";
-import type { HistoryLimits } from "../store/history.ts";
 import type { Store } from "../store/store.ts";
 import { startThread } from "../thread.ts";
 import {
@@ -15,7 +14,7 @@ import {
   type RollbackOptions,
   type RolledBack,
 } from "./edit.ts";
-import type { Order, Report, ThreadOptions, ThreadRollback } from "./worker.ts";
+import type { Order, Report, ThreadOptions, ThreadRollback } from "./orders.ts";
 
 /** What became of the model, and when the thread is gone. */
 export interface ThreadOutcome<Outcome> {
@@ -37,11 +36,11 @@ const AHEAD_BYTES_MAX = 4 << 20;
  */
 export async function applyOnThread(
   body: AsyncIterable<Uint8Array>,
-  options: ApplyOptions & { readonly store: Store; readonly history: HistoryLimits },
+  options: ApplyOptions & Pick<ThreadOptions, "history" | "guard"> & { readonly store: Store },
 ): Promise<ThreadOutcome<Applied>> {
-  const { store, file, format, origin, dryRun, ifGeneration, history } = options;
+  const { store, signal, ...sent } = options;
   return await onThread(options, async (thread, givenUp) => {
-    thread.start(store.path, { file, format, origin, dryRun, ifGeneration, history });
+    thread.start(store.path, sent);
     const chunks = body[Symbol.asyncIterator]();
     for (;;) {
       // A body may never end.
@@ -50,8 +49,8 @@ export async function applyOnThread(
       await thread.send(value);
     }
     await thread.finishReading();
-    options.signal.throwIfAborted();
-    using _ = store.lend();
+    signal.throwIfAborted();
+    using _ = sent.dryRun ? null : store.lend();
     return await thread.commit();
   });
 }
@@ -64,12 +63,12 @@ export async function applyOnThread(
  * @throws the reason of an abort before the commit; nothing is changed then
  */
 export async function rollBackOnThread(
-  options: RollbackOptions & { readonly store: Store; readonly history: HistoryLimits },
+  options: RollbackOptions & Pick<ThreadOptions, "history" | "guard"> & { readonly store: Store },
 ): Promise<ThreadOutcome<RolledBack>> {
-  const { store, to, origin, dryRun, history } = options;
+  const { store, signal: _, ...sent } = options;
   return await onThread(options, async (thread) => {
-    using _ = store.lend();
-    return await thread.rollBack(store.path, { to, origin, dryRun, history });
+    using _ = sent.dryRun ? null : store.lend();
+    return await thread.rollBack(store.path, sent);
   });
 }
 
@@ -112,7 +111,7 @@ class ApplyThread {
   #wake: () => void = () => {};
 
   constructor() {
-    this.#worker = startThread("change", "apply");
+    this.#worker = startThread("plan", "apply");
     this.#worker.onmessage = ({ data }: MessageEvent<Report>) => this.#take(data);
     this.#worker.onerror = (event) => {
       event.preventDefault();
@@ -185,7 +184,7 @@ class ApplyThread {
       case "rolledBack":
         return this.#rolledBack.resolve(report.outcome);
       case "refused":
-        return this.#fail(new ChangeRefused(report.refusal, report.problems));
+        return this.#fail(new ChangeRefused(report.refusal, report.problems, report.guards));
       case "busy":
         return this.#fail(new StoreBusy(report.message));
       case "failed":

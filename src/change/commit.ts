@@ -28,9 +28,12 @@ import {
   type Origin,
   type RollbackOptions,
   type RolledBack,
+  type Terms,
 } from "./edit.ts";
+import { type Examination, type Guard, NOTHING_FORESEEN, type Proposal } from "./guard.ts";
 import { beginImport } from "./model_import.ts";
 import { rollbackTarget } from "./past.ts";
+import { emptyPlan, type Plan, planOf } from "./plan_report.ts";
 import type { JudgedModel } from "./staged_model.ts";
 
 /** Commits edits to one store. */
@@ -38,6 +41,7 @@ export class Changes {
   readonly #store: Store;
   readonly #clock: Pick<Clock, "unixMs">;
   #limits: HistoryLimits;
+  #guard: Guard | null = null;
   readonly #listeners = new Set<(commit: Commit) => void>();
   /** The last apply that was asked for, which has ended or will end well. */
   #lastApply: Promise<unknown> = Promise.resolve();
@@ -61,15 +65,20 @@ export class Changes {
     this.#limits = history;
   }
 
+  /** Has every change looked at before it is kept, from the next one on. */
+  guardBy(guard: Guard): void {
+    this.#guard = guard;
+  }
+
   /**
    * Makes the edits, in their order, and tells every subscriber before it returns. References are judged when all
    * edits are made, so an edit may refer to what a later one creates.
    *
-   * @throws {ChangeRefused} when the model after the edits would be wrong; nothing is written
+   * @throws {ChangeRefused} when the model after the edits would be wrong, or a guard refuses it; nothing is written
    * @throws {StoreBusy} when another process holds the database for too long; nothing is written
    */
-  commit(edits: readonly Edit[], origin: Origin): Commit {
-    const { commit, changed } = this.#run(makerOf(edits), { origin, keep: true });
+  commit(edits: readonly Edit[], origin: Origin, terms: Terms = {}): Commit {
+    const { commit, changed } = this.#run(makerOf(edits), { origin, keep: true, ...terms });
     if (changed) this.#tell(commit);
     return commit;
   }
@@ -77,10 +86,10 @@ export class Changes {
   /**
    * What `commit` would do, without doing it.
    *
-   * @throws {ChangeRefused} when `commit` would
+   * @throws {ChangeRefused} when the model after the edits would be wrong
    */
-  dryRun(edits: readonly Edit[], origin: Origin): Commit {
-    return this.#run(makerOf(edits), { origin, keep: false }).commit;
+  dryRun(edits: readonly Edit[], origin: Origin): Plan {
+    return this.#run(makerOf(edits), { origin, keep: false }).plan!;
   }
 
   /**
@@ -109,8 +118,8 @@ export class Changes {
   /** Makes a model that was read and judged the stored one, in this turn. */
   applyJudged(
     judged: JudgedModel,
-    { origin, dryRun, ifGeneration, isAborted }:
-      & Pick<ApplyOptions, "origin" | "dryRun" | "ifGeneration">
+    { origin, dryRun, force = false, ifGeneration, isAborted }:
+      & Pick<ApplyOptions, "origin" | "dryRun" | "force" | "ifGeneration">
       & { readonly isAborted: () => boolean },
   ): Applied {
     if (!("make" in judged)) return { kind: "invalid", problems: judged.problems };
@@ -120,9 +129,9 @@ export class Changes {
       judged.make(draft);
       if (isAborted()) throw new DOMException("The apply was given up before its commit", "AbortError");
     };
-    const { commit, changed } = this.#run(make, { origin, keep: !dryRun });
+    const { commit, changed, objects, plan } = this.#run(make, { origin, keep: !dryRun, force });
     if (changed && !dryRun) this.#tell(commit);
-    return { kind: "applied", commit, changed, counts: judged.counts };
+    return { kind: "applied", commit, changed, counts: judged.counts, objects, plan };
   }
 
   /**
@@ -142,7 +151,7 @@ export class Changes {
 
   /** Does it in this turn. */
   rollbackHere(
-    { to, origin, dryRun, isAborted }:
+    { to, origin, dryRun, force = false, isAborted }:
       & Omit<RollbackOptions, "signal">
       & { readonly isAborted: () => boolean },
   ): RolledBack {
@@ -156,12 +165,13 @@ export class Changes {
       objects = draft.restore(target);
       if (isAborted()) throw new DOMException("The rollback was given up before its commit", "AbortError");
     };
-    const { commit, changed } = this.#run(make, {
+    const { commit, changed, plan } = this.#run(make, {
+      force,
       origin: { ...origin, via: "rollback", reason: reason === "" ? before : `${before}: ${reason}` },
       keep: !dryRun,
     });
     if (changed && !dryRun) this.#tell(commit);
-    return { commit, changed, to: target, objects };
+    return { commit, changed, to: target, objects, plan };
   }
 
   /** Calls the listener after each commit made here, in the same turn, until the result is disposed of. */
@@ -193,6 +203,7 @@ export class Changes {
       ...options,
       store: this.#store,
       history: this.#limits,
+      guard: this.#guard?.portable() ?? null,
     });
     this.#closing = closed;
     if (outcome.changed && !options.dryRun) this.#tell(outcome.commit);
@@ -216,6 +227,7 @@ export class Changes {
       ...options,
       store: this.#store,
       history: this.#limits,
+      guard: this.#guard?.portable() ?? null,
     });
     this.#closing = closed;
     if (applied.kind === "applied" && applied.changed && !options.dryRun) this.#tell(applied.commit);
@@ -242,22 +254,52 @@ export class Changes {
     }
   }
 
-  #run(make: (draft: Draft) => void, { origin, keep }: { origin: Origin; keep: boolean }): Outcome {
+  #examine(proposal: Omit<Proposal, "store" | "before">): Examination {
+    if (this.#guard === null || UNGUARDED_WAYS.has(proposal.origin.via)) return NOTHING_FORESEEN;
+    const { poolIds, serviceIds, zoneDomains } = proposal.touched;
+    const touched = poolIds.length + serviceIds.length + zoneDomains.length;
+    using before = touched > TOUCHED_SMALL ? this.#store.committed() : null;
+    return this.#guard.examine({ ...proposal, store: this.#store, before });
+  }
+
+  #run(
+    make: (draft: Draft) => void,
+    { origin, keep, force = false }: { origin: Origin; keep: boolean } & Terms,
+  ): Outcome {
     this.#expectWritable();
     return write<Outcome>(this.#store, {
       work: (writer) => {
         const draft = new Draft({ store: this.#store, writer, nowMs: this.#clock.unixMs() });
         make(draft);
-        const touched = draft.conclude();
+        const { touched, all } = draft.conclude();
         const { via, by, reason } = origin;
+        const { generation } = writer;
         const changed = writer.conclude({ at: this.#clock.unixMs(), via, by, reason }, this.#limits);
-        return changed
-          ? { changed, commit: { generation: writer.generation, ...touched } }
-          : { changed, commit: { generation: writer.generation - 1, ...UNTOUCHED } };
+        if (!changed) {
+          const before = generation - 1;
+          const plan = keep ? null : emptyPlan(before, NOTHING_FORESEEN);
+          return { changed, commit: { generation: before, ...UNTOUCHED }, objects: {}, plan };
+        }
+        const objects = this.#store.history.counts(generation);
+        const examination = force && keep
+          ? NOTHING_FORESEEN
+          : this.#examine({ origin, generation, counts: objects, touched: all, isPlan: !keep });
+        if (keep && examination.refusals.length > 0) throw guarded(examination);
+        const plan = keep ? null : planOf(this.#store, generation, examination);
+        return { changed, commit: { generation, ...touched }, objects, plan };
       },
       keep: ({ changed }) => keep && changed,
     });
   }
+}
+
+/** Objects whose state before the change is taken from the history's entry of it. */
+const TOUCHED_SMALL = 1_000;
+/** What no one asks for isn't refused: an override that has ended has ended. */
+const UNGUARDED_WAYS: ReadonlySet<string> = new Set(["expiry"]);
+
+function guarded({ refusals }: Examination): ChangeRefused {
+  return new ChangeRefused("guarded", refusals.map(({ message }) => ({ pointer: "", message })), refusals);
 }
 
 /** A body of this size, some 500 lines, is read and committed in less than a frame's time. */
@@ -310,6 +352,9 @@ async function* joined(
 interface Outcome {
   readonly commit: Commit;
   readonly changed: boolean;
+  readonly objects: ChangeCounts;
+  /** Of what isn't to be kept. */
+  readonly plan: Plan | null;
 }
 
 /** The commit is made: a listener that throws must neither undo it in the author's eyes nor hide it from others. */

@@ -10,7 +10,7 @@ import type { Logger } from "../telemetry/log.ts";
 import type { Registry } from "../telemetry/metrics.ts";
 import { startThread } from "../thread.ts";
 import { digestOf, type ModelDigest } from "./digest.ts";
-import type { Order, Report } from "./worker.ts";
+import type { Order, Report } from "./orders.ts";
 
 /** What the gauge works with. */
 export interface DigestGaugeOptions {
@@ -67,7 +67,7 @@ export class DigestGauge implements Disposable {
 
   #readOnThread(): void {
     const { store, clock, log } = this.#options;
-    const worker = this.#worker = startThread("change", "digest");
+    const worker = this.#worker = startThread("plan", "digest");
     const beganMs = clock.monotonicMs();
     const end = () => {
       worker.terminate();

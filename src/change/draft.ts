@@ -23,7 +23,7 @@ import type { PastChange } from "../store/past.ts";
 import type { ChangeCounts, ChangedKey } from "../store/replacement.ts";
 import type { Staging } from "../store/staging.ts";
 import type { Store } from "../store/store.ts";
-import { type Touched, TouchedList } from "../store/touched.ts";
+import { type Touched, TOUCHED_MAX, TouchedList } from "../store/touched.ts";
 import type { Unstamped, Writer } from "../store/write.ts";
 import {
   ChangeRefused,
@@ -71,7 +71,7 @@ export class Draft {
   readonly store: Store;
   readonly #writer: Writer;
   readonly #nowMs: number;
-  readonly #touched = new TouchedList();
+  readonly #touched = new TouchedList(TOUCHED_KNOWN_MAX);
   readonly #refusals: Refusal[] = [];
   readonly #retries: Retry[] = [];
 
@@ -99,8 +99,12 @@ export class Draft {
   replaceWith(staging: Staging): void {
     using replacement = this.#writer.compare(staging);
     if (replacement.size > RECORDED_MAX) {
+      // Where there was nothing before, no one's answer is another one.
+      const isFirst = this.store.hasAtMost(0);
+      if (isFirst || replacement.size > TOUCHED_KNOWN_MAX) this.#touched.everything();
+      else for (const key of replacement.changed()) this.#touch(key);
       this.#recordOverridesGone(() => this.#writer.replaceMany(replacement));
-      return this.#touched.everything();
+      return;
     }
     const before = replacement.changed().map((key) => ({ key, json: storedJson(this.store, key) }));
     this.#recordOverridesGone(() => this.#writer.replace(replacement));
@@ -137,16 +141,16 @@ export class Draft {
   /**
    * Judges what had to wait for the last edit.
    *
-   * @returns what was touched
+   * @returns what was touched, as far as followers care, and all of it
    * @throws {ChangeRefused} with every problem of the commit; its kind is that of the first one
    */
-  conclude(): Touched {
+  conclude(): { readonly touched: Touched; readonly all: Touched } {
     for (const { judge, pointer } of this.#retries) {
       const fault = judge();
       if (fault) this.refuse(fault.kind, pointer, fault.message);
     }
     if (this.#refusals.length > 0) throw this.#refused();
-    return this.#touched.list();
+    return { touched: this.#touched.list(TOUCHED_MAX), all: this.#touched.list() };
   }
 
   /**
@@ -599,5 +603,7 @@ export class Draft {
   }
 }
 
+/** Objects that are known by their ids for the guards: some 100 MB of the thread of an apply. */
+const TOUCHED_KNOWN_MAX = 1_000_000;
 /** Services that are detached from a deleted pool at a time; a pool may have a million. */
 const DETACH_BATCH = 1_000;

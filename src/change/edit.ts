@@ -10,6 +10,8 @@ import type { Fallback, GeoRule, HealthCheck, Member, Pool, Service } from "../m
 import type { ChangeCounts } from "../store/replacement.ts";
 import type { Counts } from "../store/store.ts";
 import type { FileProblem } from "../input/yaml_source.ts";
+import type { GuardRefusal } from "./guard.ts";
+import type { Plan } from "./plan_report.ts";
 
 /** A pool's own fields; its members, check and rules are edited on their own. */
 export type PoolFields = Omit<Pool, "id" | "members" | "healthCheck" | "geoRules">;
@@ -101,6 +103,8 @@ export interface ApplyOptions {
   readonly origin: Origin;
   /** Whether only to say what would come of it. */
   readonly dryRun: boolean;
+  /** Whether it is kept though a guard would refuse it. */
+  readonly force?: boolean;
   /** The generation that the author saw; with another one the model is refused as `stale`. `null` = any will do. */
   readonly ifGeneration: number | null;
   /** When aborted before the commit, nothing is changed. */
@@ -116,6 +120,10 @@ export type Applied =
     readonly changed: boolean;
     /** What is in the model. */
     readonly counts: Counts;
+    /** How many objects of each kind it creates, changes and deletes. */
+    readonly objects: ChangeCounts;
+    /** What it would do; only of a dry run. */
+    readonly plan: Plan | null;
   }
   | { readonly kind: "invalid"; readonly problems: readonly FileProblem[] }
   /** It would delete everything, which can't be meant: refused. */
@@ -129,6 +137,8 @@ export interface RollbackOptions {
   readonly origin: Omit<Origin, "via">;
   /** Whether only to say what would come of it. */
   readonly dryRun: boolean;
+  /** Whether it is kept though a guard would refuse it. */
+  readonly force?: boolean;
   /** When aborted before the commit, nothing is changed. */
   readonly signal: AbortSignal;
 }
@@ -143,6 +153,8 @@ export interface RolledBack {
   readonly to: number;
   /** How many objects of each kind came back, are as they were, or are gone again. */
   readonly objects: ChangeCounts;
+  /** What it would do; only of a dry run. */
+  readonly plan: Plan | null;
 }
 
 /** What one commit changed: enough for a follower to reload only what was touched. */
@@ -162,7 +174,15 @@ export interface Commit {
 }
 
 /** Why a commit was refused; nothing of it was written. */
-export type RefusalKind = "invalid" | "duplicate" | "missing-reference" | "not-found" | "gone" | "stale";
+export type RefusalKind =
+  | "invalid"
+  | "duplicate"
+  | "missing-reference"
+  | "not-found"
+  | "gone"
+  | "stale"
+  /** By a guard: it is kept when it is forced. */
+  | "guarded";
 
 /** One wrong field. */
 export interface Problem {
@@ -175,12 +195,23 @@ export interface Problem {
   readonly message: string;
 }
 
+/** Whether a change is to be kept though a guard would refuse it. */
+export interface Terms {
+  /** Then the author says why (`Origin.reason`). */
+  readonly force?: boolean;
+}
+
 /** A change that can't be made. REST turns the kind into 400, 409, 422, 404, 410 or 412. */
 export class ChangeRefused extends Error {
   /** The class, in logs. */
   override readonly name = "ChangeRefused";
   /** With several problems, `kind` is that of the first. */
-  constructor(readonly kind: RefusalKind, readonly problems: readonly Problem[]) {
+  constructor(
+    readonly kind: RefusalKind,
+    readonly problems: readonly Problem[],
+    /** Of a change that guards refused. */
+    readonly guards: readonly GuardRefusal[] = [],
+  ) {
     super(problems.map((problem) => problem.message).join("; "));
   }
 }

@@ -110,7 +110,7 @@ export interface Plan extends Difference {
   /** What guards would refuse without force. */
   readonly refusals: readonly Refusal[];
   /** `null` = it wasn't asked for, or nothing is recorded. */
-  readonly replay: Replay | null;
+  readonly replay?: Replay | null;
 }
 
 /** Reads a plan. @throws {CommandFailed} when it is something else, as from a node of an older version */

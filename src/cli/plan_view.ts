@@ -53,7 +53,7 @@ export function planText(plan: Plan, next: NextStep | null, layout: PlanLayout):
   const parts = [
     differenceText(plan, layout),
     answersText(plan, layout),
-    plan.replay === null ? "" : replayText(plan.replay, layout),
+    !plan.replay ? "" : replayText(plan.replay, layout),
     refusalsText(plan, layout),
     next === null ? "" : nextText(next, plan),
   ];

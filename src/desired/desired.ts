@@ -129,7 +129,7 @@ export interface DesiredSource {
  * @param addressesOf what is known of members by name
  */
 export function desiredOf(
-  settings: Settings,
+  settings: Pick<Settings, "dns" | "fallback">,
   source: DesiredSource,
   addressesOf: AddressesOf,
 ): MergedDesired {

@@ -186,11 +186,12 @@ export interface PreparedGeoData extends Pick<GeoFiles, "geoData" | "locationOf"
 /** What says where a member stands. */
 export type Placed = Pick<Member, "latitude" | "longitude" | "ipAddress">;
 
-function locationOf(
+/** Where a member is: as it says itself, as the settings say of its address, or as the databases do. */
+export function locationOf(
   { latitude, longitude, ipAddress }: Placed,
-  { endpointLocations, city }:
-    & Pick<GeoSettings["geoip"], "endpointLocations">
-    & Pick<PreparedDatabases, "city">,
+  { endpointLocations, city }: Pick<GeoSettings["geoip"], "endpointLocations"> & {
+    readonly city: Parameters<typeof locate>[1];
+  },
 ): Location | null {
   if (latitude !== null && longitude !== null) return { latitude, longitude };
   if (ipAddress === null) return null;

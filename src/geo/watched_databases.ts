@@ -267,7 +267,7 @@ export interface PreparedDatabases {
 }
 
 /** Where an address is, as far as one of these databases knows. */
-export function locate(ipAddress: string, city: readonly Database[]): Location | null {
+export function locate(ipAddress: string, city: readonly Pick<Database, "mmdb">[]): Location | null {
   const address = parseIp(ipAddress);
   if (address === null) return null;
   for (const { mmdb } of city) {

@@ -20,6 +20,7 @@ import type { Store } from "../store/store.ts";
 import type { Ground } from "./ground.ts";
 import { type ChangeSource, type Geo, Publisher } from "./publisher.ts";
 import type { Sources } from "./sources.ts";
+import { AnswerGuard } from "../plan/answer_guard.ts";
 import { keeperOf } from "./tables_keeper.ts";
 
 /** How often members are asked how far away they are. */
@@ -56,7 +57,7 @@ export class Answers implements AsyncDisposable {
   #ingredients: Ingredients;
 
   /** Makes the first tables; from then on targets are probed, and whatever changes is published. */
-  constructor({ settings, store, commits, clock, log, registry }: Ground, sources: Sources) {
+  constructor({ settings, store, changes, commits, clock, log, registry }: Ground, sources: Sources) {
     const { names, health, geo } = sources;
     this.#geo = geo;
     this.#clock = clock;
@@ -93,6 +94,7 @@ export class Answers implements AsyncDisposable {
         if (result === "success") this.#noteApplied();
       },
     });
+    changes.guardBy(this.#guard(sources));
     registry.gauge("pleiades_config_generation", "Generation of the model in the answers.", {
       collect: () => this.publisher.generation,
     });
@@ -157,6 +159,42 @@ export class Answers implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#joints.dispose();
     await this.publisher[Symbol.asyncDispose]();
+  }
+
+  /** Forecasts by the same that is answered by. */
+  #guard({ names }: Sources): AnswerGuard {
+    const { publisher } = this;
+    const settings = () => this.#ingredients.settings;
+    const nowMs = () => this.#clock.unixMs();
+    return new AnswerGuard({
+      settings,
+      world: () => {
+        const { geo } = this.#ingredients;
+        const { health } = publisher;
+        let roundTrips: ReadonlyMap<string, number> | null = null;
+        return {
+          health: {
+            out: { get: (key) => health.outSince(key) },
+            roundTripsUs: { get: (key) => (roundTrips ??= health.roundTrips()).get(key) },
+          },
+          geoData: geo.geoData,
+          locationOf: (member) => geo.locationOf(member),
+        };
+      },
+      addressesOf: names.addressesOf,
+      nowMs,
+      portable: () => {
+        const { dns, fallback, guards, geoip: { endpointLocations } } = settings();
+        const { health } = publisher;
+        return {
+          settings: { dns, fallback, guards, geoip: { endpointLocations } },
+          health: { out: new Map(health.out()), roundTripsUs: health.roundTrips() },
+          geoData: this.#ingredients.geo.geoData,
+          addresses: names.known(),
+          nowMs: nowMs(),
+        };
+      },
+    });
   }
 
   #join(

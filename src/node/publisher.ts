@@ -78,6 +78,16 @@ export interface Geo {
   readonly locationOf: (member: SteeredMember) => Location | null;
 }
 
+/** What the board says of members at this moment. */
+export interface CurrentHealth {
+  /** When a member went out, by its eligibility key, milliseconds that only grow; `undefined` = it is in. */
+  outSince(key: string): number | undefined;
+  /** All that are out. */
+  out(): Iterable<[key: string, since: number]>;
+  /** Measured round trips by the key of the check target, microseconds. */
+  roundTrips(): ReadonlyMap<string, number>;
+}
+
 /** What a publisher works with. */
 export interface PublisherOptions {
   /** The desired state of now. */
@@ -193,6 +203,25 @@ export class Publisher implements AsyncDisposable {
   /** What a fleet is to start with. */
   get current(): { readonly snapshot: Snapshot; readonly board: LiveBoard } {
     return { snapshot: this.#snapshot, board: this.#board };
+  }
+
+  /** Who may be answered at this moment, and how far members are away, as the board has it. */
+  get health(): CurrentHealth {
+    const [board, slots] = [this.#board, this.#healthSlots];
+    const roundTrips = () => {
+      const measured = [...this.measured].map(({ slot, key }) => [key, board.rtt[slot]!] as const);
+      return new Map(measured.filter(([, us]) => us > 0));
+    };
+    return {
+      outSince: (key) => {
+        const slot = slots.find(key);
+        return slot === undefined || board.isUp(slot) ? undefined : board.downAt[slot]!;
+      },
+      *out() {
+        for (const [key, slot] of slots.each()) if (!board.isUp(slot)) yield [key, board.downAt[slot]!];
+      },
+      roundTrips,
+    };
   }
 
   /** Generation that every worker answers from. */

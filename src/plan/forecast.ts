@@ -42,9 +42,9 @@ export interface FrozenHealth {
    * By eligibility key (`desired/eligibility.ts`) those that are out, and when each went out: milliseconds of any clock that
    * only grows; 0 = it never was in.
    */
-  readonly out: ReadonlyMap<string, number>;
+  readonly out: Pick<ReadonlyMap<string, number>, "get">;
   /** By key of the check target (`Tables.measured`) what answers go by under `latency`: microseconds. */
-  readonly roundTripsUs: ReadonlyMap<string, number>;
+  readonly roundTripsUs: Pick<ReadonlyMap<string, number>, "get">;
 }
 
 /** All that answers depend on besides what is declared. */

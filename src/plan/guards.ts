@@ -4,7 +4,8 @@
  * - `empties-live-name`: a name had an address of a family for some clients and would have none. It counts whatever
  *   takes it away: the pool or its last member goes, members are disabled or overridden, a check is bound to fail
  *   (health is frozen, so only what is declared), `poolId: null`, a geofence, a zone cut above, a zone that goes under
- *   names that something else answered. It doesn't count where the change itself takes away what answers the name
+ *   names that something else answered. A name whose pool is deleted counts although the static fallback may answer it
+ *   from then on. It doesn't count where the change itself takes away what answers the name
  *   (`Subject.isRemoved`): a deleted or renamed service, and of a zone that stays the owner of an A, AAAA or CNAME record
  *   that its new text lacks; that is what was asked for, and `deleted-share` counts it where services are many. The names
  *   of a zone that is deleted as a whole are listed: an edit that deletes it doesn't show its text.
@@ -35,6 +36,8 @@ export interface GuardLimits {
 export interface Change {
   /** To answers. */
   readonly differences: Pick<Differences, "movedWeight" | "emptied" | "emptiedNames">;
+  /** Names that stay, but whose pool is deleted. */
+  readonly losingPool?: readonly string[];
   /** All names before, and what they weigh together. */
   readonly names: { readonly count: number; readonly weight: number };
   /** To objects, by kind. */
@@ -71,6 +74,7 @@ const NAMES_MAX = 10;
 export function judge(change: Change, limits: GuardLimits): Refusal[] {
   return [
     ...emptiesLiveName(change),
+    ...losesPool(change),
     ...movesTooMuch(change, limits),
     ...change.deleted.flatMap((objects) => deletesTooMuch(objects, limits)),
   ];
@@ -88,6 +92,19 @@ function emptiesLiveName({ differences: { emptied, emptiedNames } }: Change): Re
     guard: "empties-live-name",
     message: `${counted(emptiedNames, "name")} would lose the last address: ${listed(names, emptiedNames)}`,
     names: [...byName.keys()].slice(0, NAMES_MAX),
+  }];
+}
+
+function losesPool({ differences: { emptied }, losingPool = [] }: Change): Refusal[] {
+  const said = new Set(emptied.map(({ name }) => name));
+  const names = losingPool.filter((name) => !said.has(name));
+  if (names.length === 0) return [];
+  return [{
+    guard: "empties-live-name",
+    message: `${counted(names.length, "name")} would lose the pool that answers: ${
+      listed(names, names.length)
+    }`,
+    names: names.slice(0, NAMES_MAX),
   }];
 }
 

@@ -97,6 +97,11 @@ export class MemberResolver implements AsyncDisposable {
   /** The addresses of a name, in canonical form, IPv4 first; none = not known yet, or there are none. */
   readonly addressesOf = (target: string): readonly string[] => this.#entries.get(target)?.addresses ?? [];
 
+  /** The addresses of all names, for another thread. */
+  known(): Map<string, readonly string[]> {
+    return new Map([...this.#entries].map(([target, { addresses }]) => [target, addresses]));
+  }
+
   /** Tells of names that have other addresses, until it is disposed of; where a listener throws, it is told again later. */
   onChange(hear: (targets: readonly string[]) => void): Disposable {
     return this.#listeners.add(hear);

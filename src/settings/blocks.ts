@@ -14,6 +14,7 @@ import { distribute } from "./blocks/distribute.ts";
 import { dns } from "./blocks/dns.ts";
 import { geoip } from "./blocks/geoip.ts";
 import { gitops } from "./blocks/gitops.ts";
+import { guards } from "./blocks/guards.ts";
 import { history } from "./blocks/history.ts";
 import { license } from "./blocks/license.ts";
 import { loadbalancer } from "./blocks/loadbalancer.ts";
@@ -42,6 +43,7 @@ export const BLOCKS = [
   log,
   queryLog,
   history,
+  guards,
   names,
   workers,
   notify,

@@ -12,7 +12,7 @@ import { targetOf } from "../model/override.ts";
 import type { Database } from "./database.ts";
 import { readParts } from "./history_parts.ts";
 import { poolsOfRegion } from "./overrides.ts";
-import { Between } from "./past.ts";
+import { Between, MODEL_KINDS } from "./past.ts";
 import { type Page, pageOf, type PageRequest } from "./page.ts";
 import type { ChangeCounts } from "./replacement.ts";
 import { EVERYTHING, type Touched, TOUCHED_MAX, TouchedList } from "./touched.ts";
@@ -176,6 +176,22 @@ export class History {
         "WHERE generation > ? AND kind = 'service' AND before IS NOT NULL",
       generation,
     ).map(({ domain }) => domain);
+  }
+
+  /** How many objects of each kind a generation created, changed and deleted; kinds without any are left out. */
+  counts(generation: number): ChangeCounts {
+    const rows = this.#database.all<{ kind: ObjectKind; created: number; changed: number; deleted: number }>(
+      "SELECT kind, count(*) FILTER (WHERE before IS NULL) AS created, " +
+        "count(*) FILTER (WHERE before IS NOT NULL AND after IS NOT NULL) AS changed, " +
+        "count(*) FILTER (WHERE after IS NULL) AS deleted " +
+        "FROM history_changes WHERE generation = ? AND kind <> ? GROUP BY kind",
+      generation,
+      SUMMARY,
+    );
+    const counts: Partial<Record<ObjectKind, ChangeCounts[ObjectKind]>> = { ...this.summary(generation) };
+    for (const { kind, ...count } of rows) counts[kind] = count;
+    const kinds = [...MODEL_KINDS, "override"] as const;
+    return Object.fromEntries(kinds.filter((kind) => counts[kind]).map((kind) => [kind, counts[kind]]));
   }
 
   /** How much a generation touched of what isn't listed; `null` = everything is. */

@@ -63,6 +63,11 @@ export class Pools {
       .map(rowOf);
   }
 
+  /** Whether any pool has another that it answers from when it is down. */
+  hasChains(): boolean {
+    return this.#database.get("SELECT 1 FROM pools WHERE fallback_pool_id IS NOT NULL LIMIT 1") !== undefined;
+  }
+
   /** The pool with all its parts, or `null`. */
   whole(id: string): Pool | null {
     const row = this.get(id);

@@ -57,6 +57,12 @@ export class Services {
       .map(rowOf);
   }
 
+  /** The services that answer from a pool, or from none, one by one. */
+  *of(poolId: string | null): Generator<ServiceRow> {
+    const rows = this.#database.iterate<RawRow>(`SELECT ${SELECT} FROM services WHERE pool_id IS ?`, poolId);
+    for (const row of rows) yield rowOf(row);
+  }
+
   /** The services strictly below a domain, one by one. */
   *below(domain: string): Generator<ServiceRow> {
     const rows = this.#database.iterate<RawRow>(

@@ -47,6 +47,8 @@ export interface ModelMark {
   readonly entry: string | null;
 }
 
+/** A commit may come between the two looks that a copy takes; so many times it doesn't. */
+const SCRATCH_ATTEMPTS = 5;
 /** Pages kept in memory: with SQLite's own 2 MiB even the inner pages of a large file's indexes don't fit. */
 const CACHE_KIB = 8 * 1024;
 
@@ -101,6 +103,43 @@ export class Store implements Disposable {
     }
   }
 
+  /**
+   * A copy of a file as it is at this moment, to try things on: others neither see nor wait for what is written there, and
+   * it is gone when it is closed. It lies beside the file, where there is room for another one, and has no name.
+   */
+  static scratch(path: string): Store {
+    for (let attempts = 1;; attempts++) {
+      const origin = Store.#frozenAt(path);
+      const scratch = Store.#copyOf(path, origin);
+      const [copied, frozen] = [scratch, origin].map((store) => JSON.stringify(store.mark()));
+      if (copied === frozen) return scratch;
+      // Committed in between.
+      scratch.close();
+      if (attempts === SCRATCH_ATTEMPTS) {
+        throw new StoreBusy("The database is written all the time; try again");
+      }
+    }
+  }
+
+  static #copyOf(path: string, origin: Store): Store {
+    const copy = `${path}.${crypto.randomUUID()}.scratch`;
+    const source = new Database(path, { readOnly: true });
+    try {
+      Deno.openSync(copy, { write: true, createNew: true, mode: 0o600 }).close();
+      source.run("VACUUM INTO ?", copy);
+      const database = new Database(copy);
+      // Nothing beside it, and nothing that has to last.
+      database.exec("PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF; PRAGMA foreign_keys = ON");
+      return new Store(copy, { readOnly: false, opened: database, origin });
+    } catch (cause) {
+      origin.close();
+      throw cause;
+    } finally {
+      source.close();
+      Deno.removeSync(copy);
+    }
+  }
+
   /** A database that lives in memory and is gone when closed. */
   static memory(): Store {
     return new Store(":memory:", { readOnly: false });
@@ -113,17 +152,25 @@ export class Store implements Disposable {
 
   /** The last generations in a row that were told of. */
   #told = { after: 0, until: 0 };
-  /** Whether it stays as it was at one moment, for its own connection. */
-  readonly #isFrozen: boolean;
+  /** What a copy to try things on was made of, as it was then, until it is handed over. */
+  #origin: Store | null;
+  /** Whether no other connection sees what this one does. */
+  readonly #isOwn: boolean;
 
   private constructor(
     path: string,
-    { readOnly, frozen }: { readonly readOnly: boolean; readonly frozen?: Database },
+    { readOnly, frozen, opened, origin = null }: {
+      readonly readOnly: boolean;
+      readonly frozen?: Database;
+      readonly opened?: Database;
+      readonly origin?: Store | null;
+    },
   ) {
+    this.#origin = origin;
     this.path = path;
     this.readOnly = readOnly;
-    this.#isFrozen = frozen !== undefined;
-    this.database = frozen ?? connect(path);
+    this.#isOwn = (frozen ?? opened) !== undefined || path === ":memory:";
+    this.database = frozen ?? opened ?? connect(path);
     this.members = new Members(this.database);
     this.healthChecks = new HealthChecks(this.database);
     this.geoRules = new GeoRules(this.database);
@@ -170,12 +217,22 @@ export class Store implements Disposable {
    * `null` = it lives in memory, which only one connection sees.
    */
   frozen(): Store | null {
-    if (this.path === ":memory:") return null;
-    const database = new Database(this.path, { readOnly: true });
+    return this.path === ":memory:" ? null : Store.#frozenAt(this.path);
+  }
+
+  /** What is committed, while a transaction of ours is open; as `frozen`. Of a copy, what it was made of. */
+  committed(): Store | null {
+    const origin = this.#origin;
+    this.#origin = null;
+    return origin ?? this.frozen();
+  }
+
+  static #frozenAt(path: string): Store {
+    const database = new Database(path, { readOnly: true });
     database.exec(`PRAGMA cache_size = -${CACHE_KIB}; BEGIN`);
     // A transaction sees what was committed before its first look.
     database.get("SELECT generation FROM meta");
-    return new Store(this.path, { readOnly: true, frozen: database });
+    return new Store(path, { readOnly: true, frozen: database });
   }
 
   /** The whole model in memory; a million services are better read by `services.each()`. */
@@ -191,7 +248,7 @@ export class Store implements Disposable {
 
   /** What `desiredOf` merges with the settings: generation, zones and fallback of now, the rest streamed. */
   source(): DesiredSource {
-    const isOwn = this.#isFrozen || this.path === ":memory:";
+    const isOwn = this.#isOwn || this.database.isTransaction;
     const from = { path: isOwn ? null : this.path, own: this.database };
     let order: ReadingOrder | undefined;
     return {
@@ -263,6 +320,7 @@ export class Store implements Disposable {
   /** Ends all use; the last one to close a file folds its write-ahead log into it. */
   close(): void {
     this.database.close();
+    this.#origin?.close();
   }
 
   /** The same, at the end of a `using` block. */

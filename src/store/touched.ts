@@ -35,11 +35,17 @@ export const EVERYTHING: Touched = { ...UNTOUCHED, everything: true };
 
 /** Gathers what is touched, each object once. */
 export class TouchedList {
+  readonly #max: number;
   readonly #pools = new Set<string>();
   readonly #services = new Set<string>();
   readonly #zones = new Set<string>();
   #fallback = false;
   #everything = false;
+
+  /** Nothing yet. @param max ids beyond which it isn't listed any more */
+  constructor(max: number = TOUCHED_MAX) {
+    this.#max = max;
+  }
 
   /** Adds a pool. */
   pool(id: string): void {
@@ -67,9 +73,9 @@ export class TouchedList {
     for (const ids of [this.#pools, this.#services, this.#zones]) ids.clear();
   }
 
-  /** What was added. */
-  list(): Touched {
-    if (this.#everything) return EVERYTHING;
+  /** What was added. @param max ids that the list may have */
+  list(max: number = this.#max): Touched {
+    if (this.#everything || this.#size > max) return EVERYTHING;
     return {
       everything: false,
       poolIds: [...this.#pools],
@@ -82,6 +88,10 @@ export class TouchedList {
   #add(set: Set<string>, id: string): void {
     if (this.#everything) return;
     set.add(id);
-    if (this.#pools.size + this.#services.size + this.#zones.size > TOUCHED_MAX) this.everything();
+    if (this.#size > this.#max) this.everything();
+  }
+
+  get #size(): number {
+    return this.#pools.size + this.#services.size + this.#zones.size;
   }
 }

@@ -60,6 +60,11 @@ export class Zones {
     ).map((row) => row.cut);
   }
 
+  /** The domains of all zones. */
+  domains(): string[] {
+    return this.#database.all<{ domain: string }>("SELECT domain FROM zones").map(({ domain }) => domain);
+  }
+
   /** How many there are. */
   count(): number {
     return this.#database.get<{ n: number }>("SELECT count(*) AS n FROM zones")!.n;

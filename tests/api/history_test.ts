@@ -23,7 +23,14 @@ Deno.test("a generation shows each object before and after", async () => {
   await world.send(`PATCH /api/v1/services/${id}`, { body: { ttl: 5 } });
   const { changes, truncated } = await (await world.send("GET /api/v1/history/2")).json();
   const service = { id, domain: "www.example.com", poolId: null, ttl: 30, minTtl: 0, ecs: true };
-  assert.deepEqual(changes, [{ kind: "service", id, before: service, after: { ...service, ttl: 5 } }]);
+  const named = { name: "www.example.com", action: "changed", with: null };
+  assert.deepEqual(changes, [{
+    kind: "service",
+    id,
+    before: service,
+    after: { ...service, ttl: 5 },
+    ...named,
+  }]);
   assert.equal(truncated, false);
 });
 

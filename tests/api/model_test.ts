@@ -4,6 +4,7 @@
  * @module
  */
 import assert from "node:assert/strict";
+import type { NamedChange } from "../../src/change/plan_report.ts";
 import { YAML_SIZE_MAX } from "../../src/input/yaml_source.ts";
 import { type ApiWorld, apiWorld } from "./api_world.ts";
 
@@ -45,6 +46,11 @@ Deno.test("a model is applied in one generation, and says what was in it", async
     members: 1,
     services: 1,
     zones: 0,
+    objects: {
+      member: { created: 1, changed: 0, deleted: 0 },
+      pool: { created: 1, changed: 0, deleted: 0 },
+      service: { created: 1, changed: 0, deleted: 0 },
+    },
   });
   assert.equal(response.headers.get("etag"), `"1"`);
   assert.equal(world.store.history.get(1)!.reason, "first");
@@ -105,12 +111,54 @@ Deno.test("the ETag of the model is its generation: 304 while it stands, 412 for
   assert.equal((await apply(world, MODEL, { headers: { "if-match": `"2"` } })).status, 200);
 });
 
-Deno.test("a dry run of apply says what would happen and changes nothing", async () => {
+for (const [what, path, query] of [["a dry run of apply", "apply", "?dryRun=true"], ["a plan", "plan", ""]]) {
+  Deno.test(`${what} says what would happen and changes nothing`, async () => {
+    using world = apiWorld();
+    const headers = { "content-type": "application/yaml" };
+    const response = await world.send(`POST /api/v1/${path}${query}`, { body: MODEL, headers });
+    const plan = await response.json();
+    assert.equal(plan.changed, true);
+    assert.equal(plan.generation, 0);
+    assert.deepEqual(plan.changes.map(({ name, action }: NamedChange) => `${action} ${name}`), [
+      "created www.example.com",
+      "created web",
+      "created web/192.0.2.1:443",
+    ]);
+    assert.equal(response.headers.get("etag"), `"0"`);
+    assert.equal(world.store.generation(), 0);
+  });
+}
+
+Deno.test("a plan of what is there already is empty", async () => {
   using world = apiWorld();
-  const response = await apply(world, MODEL, { query: "?dryRun=true" });
-  assert.equal((await response.json()).changed, true);
-  assert.equal(response.headers.get("etag"), null);
+  await apply(world, MODEL);
+  const headers = { "content-type": "application/yaml" };
+  const plan = await (await world.send("POST /api/v1/plan", { body: MODEL, headers })).json();
+  assert.deepEqual(plan, {
+    generation: 1,
+    changed: false,
+    objects: {},
+    changes: [],
+    truncated: false,
+    refusals: [],
+    answers: { services: 0, movedShare: 0, weighted: "names", differences: [], truncated: false },
+  });
+});
+
+Deno.test("a plan for another generation is 412", async () => {
+  using world = apiWorld();
+  await apply(world, MODEL);
+  const headers = { "content-type": "application/yaml", "if-match": `"7"` };
+  assert.equal((await world.send("POST /api/v1/plan", { body: MODEL, headers })).status, 412);
+});
+
+Deno.test("a change is forced for a reason only", async () => {
+  using world = apiWorld();
+  for (const reason of ["", "&reason=", "&reason=%20"]) {
+    assert.equal((await apply(world, MODEL, { query: `?force=true${reason}` })).status, 400);
+  }
   assert.equal(world.store.generation(), 0);
+  assert.equal((await apply(world, MODEL, { query: "?force=true&reason=drill" })).status, 200);
 });
 
 const REFUSED: readonly (readonly [string, string, string, RegExp])[] = [

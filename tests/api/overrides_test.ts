@@ -203,7 +203,7 @@ Deno.test("a dry run changes nothing, and a create that is sent twice with one k
   const body = { target: "region:fra", state: "down", for: "1h", ...WHY };
   const dry = await world.send("POST /api/v1/overrides?dryRun=true", { body });
   equal(dry.status, 200);
-  equal((await dry.json()).phase, "active");
+  equal((await dry.json()).changes[0].name, "down region fra");
   equal(world.store.overrides.count(), 0);
   const headers = { "idempotency-key": "one" };
   const first = await world.send("POST /api/v1/overrides", { body, headers });

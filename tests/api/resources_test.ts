@@ -4,6 +4,8 @@
  * @module
  */
 import assert from "node:assert/strict";
+import type { Plan } from "../../src/change/plan_report.ts";
+import type { ObjectKind } from "../../src/store/history.ts";
 import { type ApiWorld, apiWorld } from "./api_world.ts";
 
 const NOBODY = "0123456789abcdef0123456789abcdef";
@@ -11,6 +13,7 @@ const NOBODY = "0123456789abcdef0123456789abcdef";
 /** One kind of object, and what the suite has to know about it. */
 interface Resource {
   readonly noun: string;
+  readonly kind: ObjectKind;
   /** Makes what the object needs, and gives the path of its collection. */
   readonly collection: (world: ApiWorld) => Promise<string>;
   /** Path of the objects. */
@@ -53,6 +56,7 @@ const STEERING_DEFAULTS = {
 const RESOURCES: readonly Resource[] = [
   {
     noun: "pool",
+    kind: "pool",
     collection: () => Promise.resolve("/pools"),
     objects: "/pools",
     fields: { name: "web", algorithm: "weighted-round-robin" },
@@ -116,6 +120,7 @@ const RESOURCES: readonly Resource[] = [
   },
   {
     noun: "member",
+    kind: "member",
     collection: async (world) => `/pools/${(await world.create("/pools", { name: "web" })).id}/members`,
     objects: "/members",
     fields: { ipAddress: "::FFFF:192.0.2.10", port: 443, weight: -7, latitude: 50.1, longitude: 8.7 },
@@ -191,6 +196,7 @@ const RESOURCES: readonly Resource[] = [
   },
   {
     noun: "service",
+    kind: "service",
     collection: () => Promise.resolve("/services"),
     objects: "/services",
     fields: { domain: "WWW.Example.COM.", ttl: 5 },
@@ -212,6 +218,7 @@ const RESOURCES: readonly Resource[] = [
   },
   {
     noun: "geo rule",
+    kind: "geoRule",
     collection: async (world) => {
       const pool = await world.create("/pools", { name: "web" });
       await world.create(`/pools/${pool.id}/members`, { ipAddress: "192.0.2.10", port: 443 });
@@ -411,7 +418,7 @@ for (const resource of RESOURCES) {
     assert.equal(different.status, 200);
   });
 
-  Deno.test(`a dry run of each write of a ${noun} answers and changes nothing`, async () => {
+  Deno.test(`a dry run of each write of a ${noun} answers with the plan and changes nothing`, async () => {
     const { world, collection, references, path } = await worldWith(resource);
     using _ = world;
     await world.send(`PUT ${path}`, { body: { ...resource.replacement, ...references } });
@@ -420,11 +427,18 @@ for (const resource of RESOURCES) {
     const created = await world.send(`POST ${collection}?dryRun=true`, { body });
     assert.equal(created.status, 200);
     assert.equal(created.headers.get("location"), null);
-    assert.deepEqual(known(await created.json(), resource), known(resource.answered, resource));
+    const own = ({ changes }: Plan) => changes.find(({ kind }) => kind === resource.kind)!;
+    const creation = own(await created.json());
+    assert.equal(creation.action, "created");
     const replaced = await world.send(`PUT ${path}?dryRun=true`, { body });
     assert.equal(replaced.status, 200);
-    assert.deepEqual(known(await replaced.json(), resource), known(resource.answered, resource));
-    assert.equal((await world.send(`DELETE ${path}?dryRun=true`)).status, 204);
+    const replacement = own(await replaced.json());
+    assert.equal(replacement.action, "changed");
+    const { seq: __, ...after } = replacement.after as Record<string, unknown>;
+    assert.deepEqual(known(after, resource), known(resource.answered, resource));
+    const deletion = await world.send(`DELETE ${path}?dryRun=true`);
+    assert.equal(deletion.status, 200);
+    assert.equal(own(await deletion.json()).action, "deleted");
     assert.deepEqual(world.store.model(), before);
   });
 

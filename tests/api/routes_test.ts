@@ -201,6 +201,7 @@ Deno.test("no path leads to a handler without the scope of its route, however it
 /** Routes whose scope their method doesn't tell. */
 const SPECIAL: Readonly<Record<string, Route["scope"]>> = {
   explainQuestion: "read",
+  planModel: "read",
   failBackMember: "operate",
   createOverride: "operate",
   deleteOverride: "operate",

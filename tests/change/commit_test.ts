@@ -549,9 +549,13 @@ for (const { name, edits } of UNCHANGING) {
 Deno.test("dryRun() says what commit() would say, and writes nothing", () => {
   using opened = open(createPool(1));
   const before = dump(opened.store);
-  const predicted = opened.changes.dryRun([createMember(2, 1)], ORIGIN);
+  const { generation, changed, changes, objects } = opened.changes.dryRun([createMember(2, 1)], ORIGIN);
   assert.deepEqual(dump(opened.store), before);
-  assert.deepEqual(opened.changes.commit([createMember(2, 1)], ORIGIN), predicted);
+  assert.deepEqual({ generation, changed }, { generation: 1, changed: true });
+  assert.deepEqual(objects, { member: { created: 1, changed: 0, deleted: 0 } });
+  const commit = opened.changes.commit([createMember(2, 1)], ORIGIN);
+  const recorded = [...opened.store.history.changes(commit.generation)];
+  assert.deepEqual(changes.map(({ kind, id, before, after }) => ({ kind, id, before, after })), recorded);
   assert.throws(() => opened.changes.dryRun([createMember(3, 1)], ORIGIN), ChangeRefused);
 });
 

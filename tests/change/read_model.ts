@@ -52,13 +52,17 @@ export function modelOf(texts: Readonly<Record<string, string>>): Model {
   return model;
 }
 
-/** Applies a model as its export. */
-export function applyModel(changes: Changes, model: Model): Promise<Applied> {
+/** Applies a model as its export, or plans to. */
+export function applyModel(
+  changes: Changes,
+  model: Model,
+  { dryRun = false }: { readonly dryRun?: boolean } = {},
+): Promise<Applied> {
   return changes.apply(ReadableStream.from(exportNdjson(model)).pipeThrough(new TextEncoderStream()), {
     file: "body",
     format: "ndjson",
     origin: ORIGIN,
-    dryRun: false,
+    dryRun,
     ifGeneration: null,
     signal: new AbortController().signal,
   });

@@ -34,7 +34,7 @@ Deno.test("what the API explains is what UDP answers to the same client next, by
 Deno.test("an override shows in the account as soon as it is made", async () => {
   await using node = await startTestNode();
   const pool = await createWeb(node, { maxAnswers: 0 });
-  const { status } = await call(node, "POST", "/overrides", {
+  const { status } = await call(node, "POST", "/overrides?force=true&reason=test", {
     target: `pool:${pool}`,
     state: "down",
     reason: "the building burns",

@@ -84,7 +84,7 @@ Deno.test("a node tells of members that go down, of their pool, and of an overri
     ...["begun", overrideId, "up", "a test", Date.parse(until)],
   ]);
   ok(await eventOf(site, "pool", ({ isDown }) => !isDown));
-  await call(site, "DELETE", `/overrides/${overrideId}`);
+  await call(site, "DELETE", `/overrides/${overrideId}?force=true&reason=test`);
   equal((await eventOf(site, "override", ({ change }) => change !== "begun")).change, "removed");
 });
 

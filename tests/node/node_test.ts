@@ -29,7 +29,7 @@ Deno.test("a change by REST is in the next answer when the call returns", async 
   await call(node, "PATCH", `/members/${second}`, { ipAddress: "192.0.2.3" });
   assert.deepEqual(await askFor(node, "www.example.com"), ["192.0.2.3"]);
 
-  await call(node, "DELETE", `/members/${second}`);
+  await call(node, "DELETE", `/members/${second}?force=true&reason=test`);
   assert.deepEqual(await askFor(node, "www.example.com"), []);
 });
 
@@ -62,7 +62,7 @@ Deno.test("an empty database has no pools; a deleted pool leaves its service wit
   const pool = await create(node, "/pools", { name: "web" });
   const member = await create(node, `/pools/${pool}/members`, { ipAddress: "192.0.2.1", port: 443 });
   const service = await create(node, "/services", { domain: "www.example.com", poolId: pool });
-  assert.equal((await call(node, "DELETE", `/pools/${pool}`)).status, 204);
+  assert.equal((await call(node, "DELETE", `/pools/${pool}?force=true&reason=test`)).status, 204);
   const { json } = await call(node, "GET", `/services/${service}`);
   assert.equal((json as { poolId: string | null }).poolId, null);
   assert.equal((await call(node, "GET", `/members/${member}`)).status, 404);

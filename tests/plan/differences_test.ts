@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { EVERYONE } from "../../src/plan/clients.ts";
 import { differ, type Differences, DIFFERENCES_MAX } from "../../src/plan/differences.ts";
 import { Forecast, type World } from "../../src/plan/forecast.ts";
-import { subjectsOf } from "../../src/plan/subjects.ts";
+import { subjectsOf } from "./subjects.ts";
 import { EMPTY_GEO_DATA } from "../../src/geo/geo_data.ts";
 import { ownLocation } from "../../src/snapshot/lists.ts";
 import { type Declared, desiredOf } from "../dns/world.ts";

@@ -1,5 +1,5 @@
 /**
- * The thread of one long job on the database.
+ * The thread of one long job on the database; `plan/worker.ts` is its entry, which knows the guard.
  *
  * An apply reads a model, compares it with the stored one and commits the difference, on a
  * connection of its own, while the main thread goes on with everything else.
@@ -16,6 +16,7 @@ import { StoreBusy } from "../store/database.ts";
 import type { HistoryLimits } from "../store/history.ts";
 import { Store } from "../store/store.ts";
 import { Changes } from "./commit.ts";
+import type { Guard, GuardRefusal } from "./guard.ts";
 import {
   type Applied,
   type ApplyOptions,
@@ -42,21 +43,23 @@ export type Order =
   /** Leave everything as it is, and end. */
   | { readonly kind: "abort" };
 
-/** `ApplyOptions` as they can be sent. */
-export interface ThreadOptions extends Omit<ApplyOptions, "signal"> {
+/** What every job is given. */
+export interface JobOptions {
+  /** Whether only to say what would come of it. */
+  readonly dryRun: boolean;
   /** One word; not 0 = undo what isn't committed yet. */
   readonly aborted: SharedArrayBuffer;
   /** How much history is kept. */
   readonly history: HistoryLimits;
+  /** What the guard goes by (`Guard.portable`); `null` = there is none. */
+  readonly guard: unknown;
 }
 
+/** `ApplyOptions` as they can be sent. */
+export interface ThreadOptions extends Omit<ApplyOptions, "signal">, JobOptions {}
+
 /** `RollbackOptions` as they can be sent. */
-export interface ThreadRollback extends Omit<RollbackOptions, "signal"> {
-  /** As in `ThreadOptions`. */
-  readonly aborted: SharedArrayBuffer;
-  /** How much history is kept. */
-  readonly history: HistoryLimits;
-}
+export interface ThreadRollback extends Omit<RollbackOptions, "signal">, JobOptions {}
 
 /** To the main thread. */
 export type Report =
@@ -68,18 +71,26 @@ export type Report =
   /** All is judged; `commit` is awaited. */
   | { readonly kind: "ready" }
   | { readonly kind: "done"; readonly applied: Applied }
+  | {
+    readonly kind: "refused";
+    readonly refusal: RefusalKind;
+    readonly problems: readonly Problem[];
+    readonly guards: readonly GuardRefusal[];
+  }
   | { readonly kind: "rolledBack"; readonly outcome: RolledBack }
-  | { readonly kind: "refused"; readonly refusal: RefusalKind; readonly problems: readonly Problem[] }
   | { readonly kind: "busy"; readonly message: string }
   | { readonly kind: "failed"; readonly message: string }
   | { readonly kind: "closed" };
 
+let guardOf: (portable: unknown) => Guard;
 let options: ThreadOptions;
-let aborted: SharedArrayBuffer | undefined;
+let job: JobOptions | undefined;
 let path: string;
 let store: Store | undefined;
 let reading: ModelImport;
 let judged: JudgedModel;
+/** Whether all that is written is gone in the end. */
+let isScratch = false;
 let closing = false;
 
 /** The worker's global scope, as far as it is used here. */
@@ -91,17 +102,21 @@ interface WorkerScope {
 
 const scope = globalThis as unknown as WorkerScope;
 
-scope.onmessage = ({ data: order }) => {
-  // What was sent before the main thread heard of the end.
-  if (closing) return;
-  if (isAborted()) return close();
-  try {
-    obey(order);
-  } catch (error) {
-    report(failureOf(error));
-    close();
-  }
-};
+/** Takes orders from now on. @param guard makes the guard of what another thread's was made of */
+export function serveOrders(guard: (portable: unknown) => Guard): void {
+  guardOf = guard;
+  scope.onmessage = ({ data: order }) => {
+    // What was sent before the main thread heard of the end.
+    if (closing) return;
+    if (isAborted()) return close();
+    try {
+      obey(order);
+    } catch (error) {
+      report(failureOf(error));
+      close();
+    }
+  };
+}
 
 function obey(order: Order): void {
   switch (order.kind) {
@@ -111,7 +126,7 @@ function obey(order: Order): void {
       return close();
     case "start":
       ({ path, options } = order);
-      aborted = options.aborted;
+      job = options;
       reading = beginImport(opened, options);
       return;
     case "bytes":
@@ -128,7 +143,7 @@ function obey(order: Order): void {
       return close();
     case "rollback":
       path = order.path;
-      aborted = order.options.aborted;
+      job = order.options;
       report({ kind: "rolledBack", outcome: rollBack(order.options) });
       return close();
     case "abort":
@@ -139,24 +154,30 @@ function obey(order: Order): void {
 /** Lines are staged in the database as they come, a document when it has been parsed. */
 function opened(): Store {
   if (store) return store;
-  store = Store.open(path);
+  // A plan never takes the lock that others write under, however long it takes.
+  isScratch = job!.dryRun;
+  store = isScratch ? Store.scratch(path) : Store.open(path);
   store.prepareForBulk();
   return store;
 }
 
 function commit(): Applied {
-  const changes = new Changes({ store: opened(), clock: systemClock, history: options.history });
-  return changes.applyJudged(judged, { ...options, isAborted });
+  return changesBy(options).applyJudged(judged, { ...options, isAborted });
 }
 
-function rollBack({ history, ...options }: ThreadRollback): RolledBack {
+function rollBack(options: ThreadRollback): RolledBack {
+  return changesBy(options).rollbackHere({ ...options, isAborted });
+}
+
+function changesBy({ history, guard }: JobOptions): Changes {
   const changes = new Changes({ store: opened(), clock: systemClock, history });
-  return changes.rollbackHere({ ...options, isAborted });
+  if (guard !== null) changes.guardBy(guardOf(guard));
+  return changes;
 }
 
 /** No message reaches a thread that doesn't turn: so the main thread writes the word, and we look at it. */
 function isAborted(): boolean {
-  return aborted !== undefined && Atomics.load(new Int32Array(aborted), 0) !== 0;
+  return job !== undefined && Atomics.load(new Int32Array(job.aborted), 0) !== 0;
 }
 
 /** The connection is closed at any rate; what it kept in temporary files is gone with it. */
@@ -166,7 +187,7 @@ function close(): void {
   try {
     if (!store) return;
     store.database.endTransaction();
-    store.checkpoint();
+    if (!isScratch) store.checkpoint();
     store.close();
     trimHeap();
   } finally {
@@ -177,7 +198,7 @@ function close(): void {
 
 function failureOf(error: unknown): Report {
   if (error instanceof ChangeRefused) {
-    return { kind: "refused", refusal: error.kind, problems: error.problems };
+    return { kind: "refused", refusal: error.kind, problems: error.problems, guards: error.guards };
   }
   if (error instanceof StoreBusy) return { kind: "busy", message: error.message };
   return { kind: "failed", message: error instanceof Error ? error.stack ?? error.message : String(error) };

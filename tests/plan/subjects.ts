@@ -5,10 +5,10 @@
  *
  * @module
  */
-import type { Desired, DesiredZone } from "../desired/desired.ts";
-import { wireToName } from "../wire/name.ts";
-import { TYPE } from "../wire/record_type.ts";
-import type { Subject } from "./differences.ts";
+import type { Desired, DesiredZone } from "../../src/desired/desired.ts";
+import { wireToName } from "../../src/wire/name.ts";
+import { TYPE } from "../../src/wire/record_type.ts";
+import type { Subject } from "../../src/plan/differences.ts";
 
 /**
  * The subjects of a change from one state to another, as far as the states are handed in.

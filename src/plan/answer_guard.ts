@@ -1,0 +1,227 @@
+/**
+ * The guard of a node: forecasts what a change would do to answers, and says whether it is to be refused.
+ *
+ * Asked inside the committing transaction, it compares what the touched names are answered from before and after the change,
+ * with health frozen. A change that can neither empty a name nor move many answers isn't forecast unless a person is to
+ * see it, so that an edit of one pool costs next to nothing.
+ *
+ * @module
+ */
+import {
+  type AnswersForeseen,
+  DIFFERENCES_MAX,
+  type Examination,
+  type Guard,
+  NOTHING_FORESEEN,
+  type Proposal,
+} from "../change/guard.ts";
+import type { AddressesOf } from "../desired/flattened.ts";
+import type { GeoData } from "../geo/geo_data.ts";
+import { locationOf, type Placed } from "../geo/geo_files.ts";
+import { Mmdb } from "../geo/mmdb.ts";
+import type { Settings } from "../settings/settings.ts";
+import type { ObjectKind } from "../store/history.ts";
+import type { ChangeCounts } from "../store/replacement.ts";
+import type { Store } from "../store/store.ts";
+import type { Touched } from "../store/touched.ts";
+import { CLIENTS_MAX, clientsOf } from "./clients.ts";
+import { differ, type Differences } from "./differences.ts";
+import { Forecast, type FrozenHealth, type World } from "./forecast.ts";
+import { type DeletedObjects, type GuardLimits, judge } from "./guards.ts";
+import { type Reach, reachOf } from "./scope.ts";
+import { type ModelState, StateBefore, StoredState } from "./states.ts";
+
+/** What a guard goes by; asked for each change. */
+export interface AnswerGuardOptions {
+  /** Of now. */
+  readonly settings: () => GuardSettings;
+  /** Health, clients and places of this moment. */
+  readonly world: () => World;
+  /** What is known of members by name. */
+  readonly addressesOf: AddressesOf;
+  /** Unix milliseconds. */
+  readonly nowMs: () => number;
+  /** All of it for another thread. */
+  readonly portable: () => PortableGuard;
+}
+
+/** What a guard on another thread goes by, as it is at one moment. */
+export interface PortableGuard {
+  /** Those that answers and guards depend on. */
+  readonly settings: GuardSettings & { readonly geoip: Pick<Settings["geoip"], "endpointLocations"> };
+  /** Who is out, and how far away members are. */
+  readonly health: FrozenHealth;
+  /** What is known of clients; its memory is shared. */
+  readonly geoData: GeoData;
+  /** By name, the addresses that are known. */
+  readonly addresses: ReadonlyMap<string, readonly string[]>;
+  /** Unix milliseconds. */
+  readonly nowMs: number;
+}
+
+/** The settings that answers and guards depend on. */
+export type GuardSettings = Pick<Settings, "dns" | "fallback" | "guards">;
+
+/** Looks at changes of a node's model. */
+export class AnswerGuard implements Guard {
+  readonly #options: AnswerGuardOptions;
+
+  /** Reads nothing yet. */
+  constructor(options: AnswerGuardOptions) {
+    this.#options = options;
+  }
+
+  /** The guard of another thread. */
+  static of(portable: PortableGuard): AnswerGuard {
+    const { settings, health, geoData, addresses, nowMs } = portable;
+    const { endpointLocations } = settings.geoip;
+    const city = geoData.city.map((file) => ({ mmdb: new Mmdb(new Uint8Array(file)) }));
+    const world = {
+      health,
+      geoData,
+      locationOf: (member: Placed) => locationOf(member, { endpointLocations, city }),
+    };
+    return new AnswerGuard({
+      settings: () => settings,
+      world: () => world,
+      addressesOf: (target) => addresses.get(target) ?? [],
+      nowMs: () => nowMs,
+      portable: () => portable,
+    });
+  }
+
+  /** What another thread's guard is made of. */
+  portable(): PortableGuard {
+    return this.#options.portable();
+  }
+
+  /** What a change would do to answers, and whether that is to be refused. */
+  examine(proposal: Proposal): Examination {
+    const { store, counts, touched, isPlan } = proposal;
+    const { guards } = this.#options.settings();
+    const limits = {
+      movedShare: guards.movedPercent / 100,
+      deletedShare: guards.deletedPercent / 100,
+      minObjects: guards.minObjects,
+    };
+    const deleted = deletedOf(proposal, limits);
+    const isOverride = Object.keys(counts).every((kind) => kind === "override");
+    const found = touched.everything || !reaches(store, touched, counts) ? null : this.#compare(proposal);
+    if (!isPlan && found === null && deleted.length === 0) return NOTHING_FORESEEN;
+    const names = store.services.count() - created(counts, "service") + (counts.service?.deleted ?? 0);
+    const { differences, losingPool } = found ?? NOTHING_FOUND;
+    const refusals = judge({
+      differences,
+      losingPool,
+      names: { count: names, weight: names },
+      deleted,
+      isOverride,
+    }, limits);
+    return { refusals, answers: foreseen(differences, names) };
+  }
+
+  #compare({ store, touched, generation, before, isPlan }: Proposal): Found {
+    const after = new StoredState(store);
+    const past: ModelState = before
+      ? new StoredState(before)
+      : new StateBefore(after, store.history.changes(generation));
+    const { settings, addressesOf, nowMs } = this.#options;
+    const reach = reachOf(touched, { before: past, after }, {
+      settings: settings(),
+      addressesOf,
+      nowMs: nowMs(),
+      generation,
+    });
+    if (reach.subjects.length === 0) return NOTHING_FOUND;
+    const world = this.#options.world();
+    const differences = differ(new Forecast(reach.before, world), new Forecast(reach.after, world), {
+      subjects: reach.subjects,
+      clients: clientsOf([reach.before, reach.after], world.geoData, clientsMaxOf(reach, isPlan)),
+    });
+    return { differences, losingPool: reach.losingPool };
+  }
+}
+
+/** Clients that are asked about in all pools together where a person is to see the differences, and otherwise. */
+const ASKED = { plan: 400_000, guard: 400 };
+/** Some countries at least. */
+const CLIENTS_MIN = 32;
+
+/** How many clients are asked about: each costs some microseconds for each pool. */
+function clientsMaxOf({ pools }: Reach, isPlan: boolean): number {
+  const asked = isPlan ? ASKED.plan : ASKED.guard;
+  return Math.max(CLIENTS_MIN, Math.min(CLIENTS_MAX, Math.floor(asked / Math.max(1, pools))));
+}
+
+/** What came of a comparison. */
+interface Found {
+  readonly differences: Differences;
+  readonly losingPool: readonly string[];
+}
+
+const NOTHING_FOUND: Found = {
+  differences: { names: 0, differences: [], count: 0, movedWeight: 0, emptied: [], emptiedNames: 0 },
+  losingPool: [],
+};
+
+function foreseen({ names, differences, count, movedWeight }: Differences, all: number): AnswersForeseen {
+  return {
+    services: names,
+    movedShare: all > 0 ? Math.min(1, movedWeight / all) : 0,
+    weighted: "names",
+    differences: differences.slice(0, DIFFERENCES_MAX),
+    truncated: count > differences.length,
+  };
+}
+
+function created(counts: ChangeCounts, kind: ObjectKind): number {
+  return counts[kind]?.created ?? 0;
+}
+
+/** Whether any name may be answered otherwise: nothing is answered from what is new and nothing leads to. */
+function reaches(
+  store: Store,
+  { poolIds, serviceIds, zoneDomains, fallback }: Touched,
+  counts: ChangeCounts,
+): boolean {
+  if (fallback || zoneDomains.length > 0) return true;
+  if (serviceIds.length > created(counts, "service")) return true;
+  return poolIds.some((id) =>
+    store.services.someOf(id, 1).length > 0 || store.pools.fallingBackTo(id).length > 0
+  );
+}
+
+const KINDS = [
+  ["pool", "pools"],
+  ["service", "services"],
+  ["member", "members"],
+  ["zone", "zones"],
+] as const;
+
+/** What is deleted, of kinds of which it may be too much. */
+function deletedOf(
+  { counts, store, generation }: Proposal,
+  limits: GuardLimits,
+): DeletedObjects[] {
+  return KINDS.flatMap(([kind, plural]) => {
+    const { deleted = 0, created = 0 } = counts[kind] ?? {};
+    if (deleted === 0) return [];
+    const before = store[plural].count() - created + deleted;
+    if (before < limits.minObjects || deleted / before <= limits.deletedShare) return [];
+    return [{ kind: plural, before, deleted, names: namesOf(store, generation, kind) }];
+  });
+}
+
+/** Names that are shown of objects that go. */
+const NAMES_MAX = 10;
+
+function namesOf(store: Store, generation: number, kind: ObjectKind): string[] {
+  const names: string[] = [];
+  for (const change of store.history.changes(generation)) {
+    if (change.kind !== kind || change.after !== null) continue;
+    const { name, domain, ipAddress, target } = change.before as Record<string, unknown>;
+    names.push(String(name ?? domain ?? ipAddress ?? target));
+    if (names.length === NAMES_MAX) break;
+  }
+  return names;
+}

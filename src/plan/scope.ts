@@ -1,0 +1,300 @@
+/**
+ * How far a change reaches: the names whose answers it may move, and as much of the model before and after it as they are
+ * answered from.
+ *
+ * A pool that is touched moves the names of its services, and those of pools that answer from it when they are down
+ * themselves, however long the chain is. What an answer needs besides is what these pools fall back to.
+ *
+ * @module
+ */
+import {
+  type Desired,
+  desiredOf,
+  type DesiredSource,
+  type DesiredZone,
+  type MergedDesired,
+} from "../desired/desired.ts";
+import type { AddressesOf } from "../desired/flattened.ts";
+import { applyOverrides, OverrideIndex } from "../desired/overridden.ts";
+import type { OverrideRow } from "../store/overrides.ts";
+import type { Service } from "../model/model.ts";
+import type { Settings } from "../settings/settings.ts";
+import type { Touched } from "../store/touched.ts";
+import { wireToName } from "../wire/name.ts";
+import { TYPE } from "../wire/record_type.ts";
+import type { Subject } from "./differences.ts";
+import type { ModelState } from "./states.ts";
+
+/** What a change reaches. */
+export interface Reach {
+  /** Names that stay, but whose pool is deleted, whatever answers them then. */
+  readonly losingPool: readonly string[];
+  /** Each name once, in no order. */
+  readonly subjects: readonly Subject[];
+  /** What they are answered from before it. */
+  readonly before: Desired;
+  /** What they are answered from after it. */
+  readonly after: Desired;
+  /** How many pools there are in the larger of the two. */
+  readonly pools: number;
+}
+
+/** What a state is merged with, to be what is answered. */
+export interface ReachOptions {
+  /** Zones, fallback and TTLs of the settings. */
+  readonly settings: Pick<Settings, "dns" | "fallback">;
+  /** What is known of members by name. */
+  readonly addressesOf: AddressesOf;
+  /** For overrides, Unix milliseconds. */
+  readonly nowMs: number;
+  /** Revision of the overrides that the change makes: what they do in the end counts, not how they begin. */
+  readonly generation: number;
+}
+
+/** With this label, the name that stands for all those which neither a service nor a record answers. */
+export const ANY_OTHER_LABEL = "any-other-name";
+/** Zones of which such a name is asked for where the fallback is another. */
+const ZONES_SHOWN = 100;
+/** Records of a zone of which the loss is seen by whoever asks for an address. */
+const LEADING_TO_ADDRESSES: ReadonlySet<number> = new Set([TYPE.A, TYPE.AAAA, TYPE.CNAME]);
+
+/** Finds what a change reaches. */
+export function reachOf(
+  touched: Touched,
+  { before, after }: { readonly before: ModelState; readonly after: ModelState },
+  options: ReachOptions,
+): Reach {
+  const sides = { before: new Side(before, options), after: new Side(after, options) };
+  const hasChains = before.hasChains() || after.hasChains();
+  const reached = closure(
+    touched.poolIds,
+    (id) => hasChains ? [...before.fallingBackTo(id), ...after.fallingBackTo(id)] : [],
+  );
+  const subjects = new Map<string, Subject>();
+  const add = (name: string, { isRemoved }: Pick<Subject, "isRemoved">) =>
+    subjects.set(name, { name, weight: 1, isRemoved });
+  for (const side of [sides.after, sides.before]) {
+    side.take(reached);
+    for (const service of side.state.servicesOf(reached)) {
+      side.serve(service);
+      if (!subjects.has(service.domain)) add(service.domain, { isRemoved: false });
+    }
+  }
+  const losingPool: string[] = [];
+  const domainsAfter = new Set(touched.serviceIds.map((id) => after.service(id)?.domain));
+  for (const id of touched.serviceIds) {
+    const [was, is] = [before.service(id), after.service(id)];
+    if (was) {
+      sides.before.serve(was);
+      // Another one may have taken its domain over.
+      add(was.domain, { isRemoved: !domainsAfter.has(was.domain) });
+    }
+    if (was?.poolId && is?.poolId === null && after.fallbackOf(was.poolId) === undefined) {
+      losingPool.push(is.domain);
+    }
+    if (is) {
+      sides.after.serve(is);
+      if (!subjects.has(is.domain)) add(is.domain, { isRemoved: false });
+    }
+  }
+  // What answers a name without a pool is what answers any other name there.
+  const addPoolless = (isMeant: (domain: string) => boolean) => {
+    for (const side of [sides.after, sides.before]) {
+      for (const service of side.state.poolless()) {
+        if (!isMeant(service.domain)) continue;
+        side.serve(service);
+        if (!subjects.has(service.domain)) add(service.domain, { isRemoved: false });
+      }
+    }
+  };
+  for (const domain of touched.zoneDomains) {
+    const [was, is] = [sides.before.host(domain), sides.after.host(domain)];
+    for (const owner of differing(was, is)) {
+      if (subjects.has(owner)) continue;
+      add(owner, { isRemoved: is !== null && was?.has(owner) === true && !is.has(owner) });
+    }
+    if ((was === null) === (is === null)) continue;
+    // Names that nothing answers are the fallback's where no zone is around them.
+    addPoolless((name) => isWithin(name, domain));
+    add(`${ANY_OTHER_LABEL}.${domain}`, { isRemoved: true });
+  }
+  if (touched.fallback) {
+    addPoolless(() => true);
+    for (const domain of sides.after.zoneDomains().slice(0, ZONES_SHOWN)) {
+      for (const side of [sides.before, sides.after]) side.host(domain);
+      add(`${ANY_OTHER_LABEL}.${domain}`, { isRemoved: false });
+    }
+  }
+  for (const side of [sides.before, sides.after]) {
+    for (const name of subjects.keys()) if (!side.hasPool(name)) side.lookAround(name);
+  }
+  const [was, is] = [sides.before.desired(), sides.after.desired()];
+  const pools = Math.max(sides.before.pools, sides.after.pools);
+  return { subjects: [...subjects.values()], losingPool, before: was, after: is, pools };
+}
+
+/** Everything that is reached from these. */
+function closure(ids: Iterable<string>, next: (id: string) => Iterable<string>): Set<string> {
+  const reached = new Set(ids);
+  for (const id of reached) for (const other of next(id)) reached.add(other);
+  return reached;
+}
+
+/** By name, what a zone says that addresses depend on. */
+type Owners = ReadonlyMap<string, string>;
+
+/** The names of a zone that may be answered otherwise, in no order. */
+function differing(was: Owners | null, is: Owners | null): Iterable<string> {
+  const owners = new Set([...was?.keys() ?? [], ...is?.keys() ?? []]);
+  // What hands names over, or redirects them, hides others that are as they were.
+  if (was === null || is === null || was.get(HANDED_OVER) !== is.get(HANDED_OVER)) return owners;
+  return [...owners].filter((owner) => was.get(owner) !== is.get(owner));
+}
+
+/** Stands for all names that a zone hands over or redirects; no name has a space. */
+const HANDED_OVER = " ";
+
+function ownersIn(zone: DesiredZone): Map<string, string> {
+  const owners = new Map<string, string>();
+  for (const { owner, type, rdata } of zone.records ?? []) {
+    const name = wireToName(owner);
+    const text = `${type} ${rdata.toHex()} `;
+    if (LEADING_TO_ADDRESSES.has(type)) owners.set(name, (owners.get(name) ?? "") + text);
+    const isHandedOver = type === TYPE.DNAME || (type === TYPE.NS && name !== zone.domain);
+    if (isHandedOver) owners.set(HANDED_OVER, `${owners.get(HANDED_OVER) ?? ""}${name} ${text}`);
+  }
+  return owners;
+}
+
+/** Overrides, those of a generation as they are when they have begun and nothing drains any more. */
+function inEffect(
+  index: OverrideIndex<OverrideRow>,
+  { nowMs, generation }: { readonly nowMs: number; readonly generation: number },
+): OverrideIndex {
+  if (index.overrides.every(({ revision }) => revision !== generation)) return index;
+  return new OverrideIndex(
+    index.overrides.map((override) =>
+      override.revision === generation
+        ? { ...override, startsAt: Math.min(override.startsAt, nowMs), drainMs: 0 }
+        : override
+    ),
+  );
+}
+
+/** A database in which there is nothing. */
+const NOTHING: DesiredSource = {
+  generation: 0,
+  pools: () => [],
+  checkedPools: () => [],
+  services: () => [],
+  zones: [],
+  fallback: null,
+  *prepare() {
+    yield;
+    return 0;
+  },
+};
+
+/** Whether a name is a domain or lies below it. */
+function isWithin(name: string, domain: string): boolean {
+  return name === domain || name.endsWith(`.${domain}`);
+}
+
+/** One of the two states, as far as it is reached. */
+class Side {
+  readonly state: ModelState;
+  readonly #options: ReachOptions;
+  readonly #poolIds = new Set<string>();
+  readonly #services = new Map<string, Service>();
+  /** Of zones that there may be. */
+  readonly #zoneDomains = new Set<string>();
+  readonly #lookedAt = new Set<string>();
+  /** The settings alone. */
+  #merged: MergedDesired | null = null;
+
+  constructor(state: ModelState, options: ReachOptions) {
+    this.state = state;
+    this.#options = options;
+  }
+
+  take(poolIds: Iterable<string>): void {
+    for (const id of poolIds) this.#poolIds.add(id);
+  }
+
+  serve(service: Service): void {
+    this.#services.set(service.domain, service);
+    if (service.poolId !== null) this.#poolIds.add(service.poolId);
+  }
+
+  /** Takes in a zone with those around it and within it; gives what it says, or `null` when it isn't there. */
+  host(domain: string): Owners | null {
+    for (const other of this.zoneDomains()) {
+      if (isWithin(other, domain) || isWithin(domain, other)) this.#zoneDomains.add(other);
+    }
+    const zone = this.#ofSettings().zoneOf(domain, this.state.zone(domain));
+    return zone && ownersIn(zone);
+  }
+
+  /** All zones, those of the settings included. */
+  zoneDomains(): string[] {
+    return [
+      ...new Set([...this.state.zoneDomains(), ...this.#ofSettings().zones.map(({ domain }) => domain)]),
+    ];
+  }
+
+  #ofSettings(): MergedDesired {
+    const { settings, addressesOf } = this.#options;
+    return this.#merged ??= desiredOf(settings, NOTHING, addressesOf);
+  }
+
+  /** How many pools are reached directly. */
+  get pools(): number {
+    return this.#poolIds.size;
+  }
+
+  /** Whether a name has a service of its own with a pool, which answers it whatever is around. */
+  hasPool(name: string): boolean {
+    return this.#services.get(name)?.poolId != null;
+  }
+
+  /** Takes in what answers a name that nothing of its own does: services and wildcards above it, and zones around it. */
+  lookAround(name: string): void {
+    this.#lookAt(name);
+    for (let dot = name.indexOf("."); dot >= 0; dot = name.indexOf(".", dot + 1)) {
+      const above = name.slice(dot + 1);
+      this.#lookAt(above);
+      this.#lookAt(`*.${above}`);
+    }
+  }
+
+  #lookAt(name: string): void {
+    if (this.#lookedAt.has(name)) return;
+    this.#lookedAt.add(name);
+    const service = this.state.serviceAt(name);
+    if (service) this.serve(service);
+    this.#zoneDomains.add(name);
+  }
+
+  desired(): Desired {
+    const { settings, addressesOf, nowMs, generation } = this.#options;
+    const { state } = this;
+    const overrides = inEffect(state.overrides(), { nowMs, generation });
+    const hasChains = state.hasChains();
+    const poolIds = closure(this.#poolIds, (id) => {
+      const next = hasChains ? state.fallbackOf(id) : null;
+      return next ? [next] : [];
+    });
+    const services = [...this.#services.values()];
+    const pools = [...state.pools(poolIds)].map((pool) => applyOverrides(pool, overrides, nowMs));
+    const source: DesiredSource = {
+      ...NOTHING,
+      pools: () => pools,
+      services: () => services,
+      fallback: state.fallback(),
+    };
+    const desired = desiredOf(settings, source, addressesOf);
+    const zones = [...this.#zoneDomains].map((domain) => desired.zoneOf(domain, state.zone(domain)))
+      .filter((zone) => zone !== null);
+    return { ...desired, zones };
+  }
+}
