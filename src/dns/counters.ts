@@ -27,6 +27,8 @@ export const COUNTER = {
   acceptErrors: 12,
   /** Idle TCP connections that were closed because another one came and all were taken. */
   tcpEvicted: 13,
+  /** Queries that were to be counted for the query sketch, and found no room. */
+  trafficLost: 14,
   /** + RCODE, 0–23 (extended RCODEs included). */
   rcode: 16,
   /** Answers that came from a service's pool, and those of `onAllDown`. */

@@ -70,6 +70,7 @@ import { COUNTER, RCODES_COUNTED } from "./counters.ts";
 import { DROP_RESPONSE, DROP_SHORT, HEADER_SIZE, LOWER_CASE, Query } from "./query.ts";
 import { Selection, type Whom } from "./selection.ts";
 import type { AnswerSource, Trace } from "./trace.ts";
+import type { TrafficBlock } from "./traffic_block.ts";
 
 /** Who asks. The worker keeps one and fills it for each packet. */
 export interface Client {
@@ -177,6 +178,13 @@ export class Engine {
   readonly #chain = new Uint16Array(CNAME_STEPS_MAX + 2).fill(HEADER_SIZE, 0, 1);
   readonly #chainHashes = new Int32Array(CNAME_STEPS_MAX + 2);
   #chained = 0;
+  /**
+   * What is declared for the name at hand, as a number of labels to cut from it: 0 = itself, more = the wildcard below the
+   * rest; or `UNDECLARED`, `FALLBACK`.
+   */
+  #declared = UNDECLARED;
+  /** Which name of the chain that is about. */
+  #declaredChained = 0;
   /** The DNAME RRsets that are in the answer. */
   readonly #redirects = new Uint32Array(CNAME_STEPS_MAX + 1);
   #redirected = 0;
@@ -293,6 +301,26 @@ export class Engine {
     return size;
   }
 
+  /**
+   * Counts the answer that was given last: the declared name that it came from, and the network of the client it was for.
+   * Only answers about addresses, which are steered; and none that is cut, since its client comes back over a stream.
+   *
+   * @returns false = there is no room
+   */
+  countTraffic(block: TrafficBlock): boolean {
+    const query = this.#query;
+    const isAddress = query.type === TYPE.A || query.type === TYPE.AAAA;
+    if (this.#declared === UNDECLARED || !isAddress || this.#truncated) return true;
+    if (this.#declared === FALLBACK) {
+      const root = query.nameLength - 1;
+      return block.add(query.name, root, query.nameLength, true, query.type, this.#readClient());
+    }
+    // The name at hand may be another one by now: a CNAME may have led in a circle, or away from what is ours.
+    if (this.#chained > 1) query.setName(this.#out, this.#chain[this.#declaredChained - 1]!);
+    const from = query.starts[this.#declared]!;
+    return block.add(query.name, from, query.nameLength, this.#declared > 0, query.type, this.#readClient());
+  }
+
   #drop(reason: number): number {
     if (reason === DROP_SHORT) this.#lane[COUNTER.droppedMalformed]!++;
     else if (reason === DROP_RESPONSE) this.#lane[COUNTER.droppedResponse]!++;
@@ -313,6 +341,7 @@ export class Engine {
     this.#packet = packet;
     this.#takesSubnet = true;
     this.#scope = 0;
+    this.#declared = UNDECLARED;
     if (query.hasSubnet && !this.#usesSubnet(client)) query.hasSubnet = false;
     let limit = sizeMax;
     if (!client.stream) {
@@ -431,10 +460,15 @@ export class Engine {
       const side = exists && query.type === TYPE.DS && zoned === entry ? this.#parentSide(entry) : zoned;
       const cut = cutOf(this.#records, side);
       let rcode: number = STAY;
-      if (cut !== 0) rcode = this.#leave(cut, entry, exists);
+      if (cut !== 0) {
+        this.#declared = UNDECLARED;
+        rcode = this.#leave(cut, entry, exists);
+      }
       if (rcode === STAY) {
         this.#authoritative = true;
         const source = exists ? entry : this.#wildcard(encloser);
+        this.#declared = source === 0 ? UNDECLARED : encloser;
+        this.#declaredChained = this.#chained;
         if (query.type === TYPE.ANY) return this.#answerAny(zoned, source);
         rcode = this.#answerFrom(source, exists, side);
       }
@@ -554,6 +588,7 @@ export class Engine {
     const fallback = this.#view.fallback;
     if (isAddress && fallback !== 0 && (source === 0 || (service !== 0 && pool === 0))) {
       this.#lane[COUNTER.fallback]!++;
+      if (source === 0) this.#declared = FALLBACK;
       this.#traceName(fallback, "fallback");
       return this.#steer(fallback, poolOf(this.#records, fallback), entry);
     }
@@ -1114,6 +1149,9 @@ export class Engine {
 const FOLLOW = -1;
 /** Returned where an RCODE is due: the name isn't led away, it is answered here. */
 const STAY = -2;
+/** What `#declared` says of a name for which nothing is declared, and of one that the static fallback answers. */
+const UNDECLARED = -1;
+const FALLBACK = -2;
 /** Furthest position a compression pointer can name (RFC 1035 §4.1.4). */
 const POINTER_MAX = 0x3fff;
 /** HINFO "RFC8482" "". */

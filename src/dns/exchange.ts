@@ -13,6 +13,7 @@ import { COUNTER, LATENCY_BOUNDS_NS, LATENCY_SAMPLE } from "./counters.ts";
 import { type Client, Engine, type EngineOptions, UDP_SIZE_MAX } from "./engine.ts";
 import { HEADER_SIZE } from "./query.ts";
 import { SampleBlock } from "./samples.ts";
+import { TrafficBlock } from "./traffic_block.ts";
 
 /** What went wrong in a worker that goes on. */
 export interface Fault {
@@ -58,6 +59,10 @@ export class Exchange {
   #samplesLeft: number;
   /** Exchanges until one is sampled, that one included; 0 = none is. */
   #untilSample = 0;
+  /** `null` = nothing is counted for the query sketch. */
+  #traffic: TrafficBlock | null = null;
+  /** Exchanges until one is counted, that one included; 0 = none is. */
+  #untilCounted = 0;
   #faultsLeft = FAULTS_PER_SECOND;
   #untilTimed = LATENCY_SAMPLE;
 
@@ -143,8 +148,25 @@ export class Exchange {
     return this.#samples?.take() ?? null;
   }
 
+  /**
+   * Counts queries from now on, by name and network.
+   *
+   * @param share how many are counted a second, and the others stand behind them; 0 = none, and what was counted and not
+   * taken is forgotten
+   */
+  countTraffic(share: number): void {
+    this.#traffic = share > 0 ? new TrafficBlock(share, this.#watchers.rng) : null;
+    this.#untilCounted = this.#traffic?.drawGap() ?? 0;
+  }
+
+  /** What was counted since the last call, as `readTraffic` reads it; `null` = nothing. */
+  takeTraffic(): Uint8Array<ArrayBuffer> | null {
+    return this.#traffic?.take() ?? null;
+  }
+
   /** Allows the watchers the next second's share. */
   refill(): void {
+    if (this.#traffic?.beginSecond()) this.#untilCounted = this.#traffic.drawGap();
     this.#samplesLeft = this.#watchers.samplesPerSecond;
     this.#faultsLeft = FAULTS_PER_SECOND;
   }
@@ -166,6 +188,7 @@ export class Exchange {
       size = --this.#untilTimed === 0
         ? this.#answerTimed(number, packet, length, client, out, sizeMax)
         : this.#engine.answerRead(number, packet, length, client, out, sizeMax);
+      if (this.#untilCounted > 0 && --this.#untilCounted === 0) this.#countQuery(size);
     } catch (error) {
       size = this.#fail(packet.subarray(0, length), client, out, error);
     }
@@ -192,6 +215,12 @@ export class Exchange {
     this.#lane[COUNTER.latency + bucket]!++;
     this.#lane[COUNTER.latencySum]! += ns;
     return size;
+  }
+
+  #countQuery(size: number): void {
+    const traffic = this.#traffic!;
+    if (size > 0 && !this.#engine.countTraffic(traffic)) this.count(COUNTER.trafficLost);
+    this.#untilCounted = traffic.drawGap();
   }
 
   /** A bare header with the query's identifier and the RCODE (RFC 1035 §4.1.1). */

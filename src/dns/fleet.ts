@@ -18,6 +18,7 @@ import type { Patience } from "./pulse.ts";
 import type { Sample } from "./samples.ts";
 import { type Replacement, SupervisedWorker, type SupervisedWorkerOptions } from "./supervised_worker.ts";
 import type { TcpLimits } from "./tcp.ts";
+import type { CountedQuery } from "./traffic_block.ts";
 import type { UdpTransport } from "./udp.ts";
 import type { WorkerOptions } from "./worker.ts";
 import { AddressTaken, WorkerLaunch } from "./worker_launch.ts";
@@ -54,6 +55,8 @@ export interface FleetOptions {
   readonly onReplace?: (why: Replacement) => void;
   /** Gets what `samplesPerSecond` asks for. */
   readonly onSample?: (sample: Sample) => void;
+  /** Gets what `countTraffic` asks for. */
+  readonly onCounted?: (counted: CountedQuery) => void;
   /** Called when the last UDP worker is lost for good. */
   readonly onLost?: (error: Error) => void;
 }
@@ -185,6 +188,12 @@ export class Fleet implements AsyncDisposable {
     this.#waiting = null;
   }
 
+  /** Has the workers count so many queries a second in all, or one each at least, from now on; 0 = none. */
+  countTraffic(perSecond: number): void {
+    const share = Math.ceil(perSecond / this.#all.length);
+    for (const worker of this.#all) worker.countTraffic(share);
+  }
+
   /** Stops all workers: UDP at once, streams within two seconds. */
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#looking);
@@ -229,7 +238,7 @@ async function startWorkers(options: FleetOptions): Promise<Workers> {
 }
 
 function supervised(options: FleetOptions, worker: WorkerOptions): SupervisedWorkerOptions {
-  const { snapshot, board, log, patience = WORKER_PATIENCE, onReplace, onSample } = options;
+  const { snapshot, board, log, patience = WORKER_PATIENCE, onReplace, onSample, onCounted } = options;
   const isForStreams = worker.duty.kind === "streams";
   return {
     title: isForStreams ? "The DNS stream worker" : "A DNS worker",
@@ -241,6 +250,7 @@ function supervised(options: FleetOptions, worker: WorkerOptions): SupervisedWor
     patience,
     ...(onReplace ? { onReplace } : {}),
     ...(onSample ? { onSample } : {}),
+    ...(onCounted ? { onCounted } : {}),
   };
 }
 

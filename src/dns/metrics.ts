@@ -16,6 +16,8 @@ export interface DnsTotals {
   answers(): number;
   /** Exchanges that were to be sampled: too many for their second, and too many for the memory they wait in. */
   missedSamples(): { readonly overRate: number; readonly overSize: number };
+  /** Queries that were to be counted for the query sketch, and found no room. */
+  lostTraffic(): number;
   /** Counts a worker that was replaced. */
   workerReplaced(why: Replacement): void;
   /** Adds what was counted since the last call; needed at least every ten minutes. */
@@ -116,6 +118,10 @@ export function registerDnsMetrics(
         overRate: tally.total(COUNTER.samplesOverRate),
         overSize: tally.total(COUNTER.samplesOverSize),
       };
+    },
+    lostTraffic: () => {
+      tally.update(board());
+      return tally.total(COUNTER.trafficLost);
     },
     answers: () => {
       tally.update(board());

@@ -12,6 +12,7 @@ import { type Patience, PulseWatch } from "./pulse.ts";
 import { readSamples, type Sample } from "./samples.ts";
 import type { Bound } from "./service.ts";
 import { closeAbandoned } from "../sockets/batch_socket.ts";
+import { type CountedQuery, readTraffic } from "./traffic_block.ts";
 import type { Order, Report, WorkerOptions } from "./worker.ts";
 import { AddressTaken, type Launched, WorkerLaunch } from "./worker_launch.ts";
 
@@ -35,6 +36,8 @@ export interface SupervisedWorkerOptions {
   readonly onReplace?: (why: Replacement) => void;
   /** Gets what `samplesPerSecond` asks for. */
   readonly onSample?: (sample: Sample) => void;
+  /** Gets what `countTraffic` asks for. */
+  readonly onCounted?: (counted: CountedQuery) => void;
 }
 
 /** Why a worker is replaced: it ended by itself, or had to be ended. */
@@ -78,6 +81,8 @@ export class SupervisedWorker implements AsyncDisposable {
   #isQuiet = false;
   #snapshot: Snapshot;
   #board: LiveBoard;
+  /** Queries counted a second, by the worker at hand and every one that takes its place. */
+  #trafficShare = 0;
   #acknowledged = 0;
   #waiting: Waiting[] = [];
   #deaths: number[] = [];
@@ -161,6 +166,12 @@ export class SupervisedWorker implements AsyncDisposable {
     return new Promise((resolve, reject) => this.#waiting.push({ epoch: snapshot.epoch, resolve, reject }));
   }
 
+  /** Has the worker count so many queries a second from now on; 0 = none. */
+  countTraffic(share: number): void {
+    this.#trafficShare = share;
+    if (this.#worker) this.#count(this.#worker);
+  }
+
   /** Stops the worker: UDP at once, streams within two seconds. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.#stopping ??= this.#stop();
@@ -191,6 +202,7 @@ export class SupervisedWorker implements AsyncDisposable {
     worker.onmessage = ({ data: report }: MessageEvent<Report>) => {
       if (report.kind === "using") this.#acknowledge(report.epoch);
       else if (report.kind === "samples") this.#readSamples(worker, report.bytes);
+      else if (report.kind === "traffic") this.#readTraffic(worker, report.bytes);
       else if (report.kind === "fault") {
         const { kind, reason, asked } = report.fault;
         if (kind === "shortage") {
@@ -207,6 +219,7 @@ export class SupervisedWorker implements AsyncDisposable {
       if (this.#stopping) this.#stopped.resolve("ended");
       else this.#replacing = this.#replace("died", event.message);
     };
+    if (this.#trafficShare > 0) this.#count(worker);
     if (snapshot === this.#snapshot) this.#acknowledge(snapshot.epoch);
     else this.#use(worker);
   }
@@ -231,6 +244,15 @@ export class SupervisedWorker implements AsyncDisposable {
   #readSamples(worker: Worker, bytes: Uint8Array): void {
     for (const sample of readSamples(bytes)) this.#options.onSample?.(sample);
     worker.postMessage({ kind: "sampled" } satisfies Order);
+  }
+
+  #count(worker: Worker): void {
+    worker.postMessage({ kind: "count", share: this.#trafficShare } satisfies Order);
+  }
+
+  #readTraffic(worker: Worker, bytes: Uint8Array): void {
+    for (const counted of readTraffic(bytes)) this.#options.onCounted?.(counted);
+    worker.postMessage({ kind: "counted" } satisfies Order);
   }
 
   #acknowledge(epoch: number): void {

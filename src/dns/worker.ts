@@ -50,6 +50,10 @@ export type Order =
   | { readonly kind: "use"; readonly snapshot: Snapshot; readonly board: SharedArrayBuffer }
   /** The last samples have been read, and more may come. */
   | { readonly kind: "sampled" }
+  /** Count so many queries a second for the query sketch from now on; 0 = none, as in the beginning. */
+  | { readonly kind: "count"; readonly share: number }
+  /** What was counted last has been read, and more may come. */
+  | { readonly kind: "counted" }
   | { readonly kind: "stop"; readonly graceMs: number };
 
 /** From a worker to the fleet. */
@@ -64,6 +68,8 @@ export type Report =
   | { readonly kind: "using"; readonly epoch: number }
   /** As `readSamples` reads them. */
   | { readonly kind: "samples"; readonly bytes: Uint8Array<ArrayBuffer> }
+  /** As `readTraffic` reads it. */
+  | { readonly kind: "traffic"; readonly bytes: Uint8Array<ArrayBuffer> }
   | { readonly kind: "fault"; readonly fault: Fault }
   | { readonly kind: "stopped" };
 
@@ -95,6 +101,8 @@ let beating: ReturnType<typeof setInterval> | undefined;
 let reporting: ReturnType<typeof setInterval> | undefined;
 /** Whether the fleet hasn't read the last samples yet: meanwhile they gather here, where there is a bound. */
 let areSamplesUnread = false;
+/** The same of counted queries. */
+let isTrafficUnread = false;
 
 /** The worker's global scope, as far as it is used here. */
 interface WorkerScope {
@@ -112,7 +120,11 @@ scope.onmessage = ({ data: order }) => {
     exchange.use(order.snapshot, board);
     scope.postMessage({ kind: "using", epoch: order.snapshot.epoch });
   } else if (order.kind === "sampled") areSamplesUnread = false;
-  else stop(order.graceMs);
+  else if (order.kind === "counted") isTrafficUnread = false;
+  else if (order.kind === "count") {
+    reportTraffic();
+    exchange.countTraffic(order.share);
+  } else stop(order.graceMs);
 };
 
 /**
@@ -153,7 +165,10 @@ function start(options: WorkerOptions, snapshot: Snapshot, buffer: SharedArrayBu
     return;
   }
   beating = startBeating(options);
-  refill = setInterval(() => exchange.refill(), 1000);
+  refill = setInterval(() => {
+    exchange.refill();
+    if (!isTrafficUnread) reportTraffic();
+  }, 1000);
   makeAhead();
   if (options.samplesPerSecond > 0) {
     reporting = setInterval(() => areSamplesUnread || reportSamples(), REPORT_INTERVAL_MS);
@@ -199,6 +214,13 @@ function reportSamples(): void {
   scope.postMessage({ kind: "samples", bytes }, [bytes.buffer]);
 }
 
+function reportTraffic(): void {
+  const bytes = exchange.takeTraffic();
+  if (!bytes) return;
+  isTrafficUnread = true;
+  scope.postMessage({ kind: "traffic", bytes }, [bytes.buffer]);
+}
+
 async function stop(graceMs: number): Promise<void> {
   clearInterval(beating);
   clearInterval(refill);
@@ -206,6 +228,7 @@ async function stop(graceMs: number): Promise<void> {
   clearInterval(reporting);
   await service.stop(graceMs).catch(() => {}); // it can't be read any more, which has been told
   reportSamples();
+  reportTraffic();
   scope.postMessage({ kind: "stopped" });
   scope.close();
 }

@@ -93,6 +93,39 @@ testEachTransport(
   },
 );
 
+testEachTransport("workers that take the place of dead ones count queries as those did", async (start) => {
+  const counted: string[] = [];
+  let heard = Promise.withResolvers<void>();
+  await using node = await start(at("192.0.2.1"), {
+    onCounted: ({ name, type, network, weight }) => {
+      counted.push(`${name} ${type} ${network} ${weight}`);
+      heard.resolve();
+    },
+    onLog: () => {
+      healed = node.publish(at("192.0.2.2"));
+    },
+  });
+  let healed = Promise.resolve();
+  const ask = async (asking: typeof askTcp) => {
+    heard = Promise.withResolvers();
+    await asking(node.address, WWW);
+    await heard.promise;
+  };
+  node.fleet.countTraffic(100);
+  await node.publish(at("192.0.2.1")); // a worker reads one order after the other
+  for (const asking of [askUdp, askTcp]) await ask(asking);
+  await node.fleet.publish(fatal(node.world.snapshot), node.world.board);
+  await healed;
+  for (const asking of [askUdp, askTcp]) await ask(asking);
+  assert.deepEqual(counted, Array(4).fill("www.example.com A 127,0,0 1"));
+  node.fleet.countTraffic(0);
+  await node.publish(at("192.0.2.1"));
+  for (const asking of [askUdp, askTcp]) await asking(node.address, WWW);
+  // What a worker has counted until then it tells when it is stopped.
+  await node.fleet[Symbol.asyncDispose]();
+  assert.equal(counted.length, 4);
+});
+
 testEachTransport(
   "what is published while a worker is being replaced is answered by the new one",
   async (start) => {

@@ -9,6 +9,7 @@ import { Fleet } from "../../src/dns/fleet.ts";
 import type { Replacement } from "../../src/dns/supervised_worker.ts";
 import type { Patience } from "../../src/dns/pulse.ts";
 import type { TcpLimits } from "../../src/dns/tcp.ts";
+import type { CountedQuery } from "../../src/dns/traffic_block.ts";
 import { parseSocketAddress, type SocketAddress } from "../../src/ip.ts";
 import type { LogFields, Logger } from "../../src/telemetry/log.ts";
 import { type Declared, PLAIN, World } from "./world.ts";
@@ -24,6 +25,7 @@ export interface LoopbackOptions {
   readonly samplesPerSecond: number;
   readonly sampleEvery: number;
   readonly onSample: (sample: Sample) => void;
+  readonly onCounted: (counted: CountedQuery) => void;
   readonly patience: Patience;
   readonly mainPatience: Patience;
   readonly onReplace: (why: Replacement) => void;
@@ -59,6 +61,7 @@ export class Loopback implements AsyncDisposable {
       board: world.board,
       log: loggerTo(options.onLog ?? (() => {})),
       ...(options.onSample ? { onSample: options.onSample } : {}),
+      ...(options.onCounted ? { onCounted: options.onCounted } : {}),
       ...(options.patience ? { patience: options.patience } : {}),
       ...(options.mainPatience ? { mainPatience: options.mainPatience } : {}),
       ...(options.onReplace ? { onReplace: options.onReplace } : {}),
