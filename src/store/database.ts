@@ -99,6 +99,20 @@ export class Database {
     }
   }
 
+  /**
+   * The same, but never waits: for what can as well be written later.
+   *
+   * @throws {StoreBusy} when the lock can't be had at once
+   */
+  transactNow<Result>(work: () => Result): Result {
+    this.exec("PRAGMA busy_timeout = 0");
+    try {
+      return this.transact(work);
+    } finally {
+      this.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`);
+    }
+  }
+
   /** Whether a transaction is open. */
   get isTransaction(): boolean {
     return this.#connection.isTransaction;

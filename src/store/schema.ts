@@ -262,6 +262,38 @@ export const MIGRATIONS: readonly string[] = [
     PRIMARY KEY (generation, part)
   ) STRICT;
 `,
+  /* 7 → 8 */ `
+  -- The query sketch, by hours since 1970 (UTC). An hour that is ending is being deleted, and isn't read any more. A
+  -- network is 3 bytes of an IPv4 address (/24) or 6 of an IPv6 one (/48): there is no room for a whole one.
+  CREATE TABLE traffic_hours (
+    hour INTEGER PRIMARY KEY,
+    a INTEGER NOT NULL,
+    aaaa INTEGER NOT NULL,
+    samples INTEGER NOT NULL,
+    name_rows INTEGER NOT NULL,
+    network_rows INTEGER NOT NULL,
+    bytes INTEGER NOT NULL,
+    ending INTEGER NOT NULL DEFAULT 0 CHECK (ending IN (0, 1))
+  ) STRICT;
+  CREATE TABLE traffic_names (
+    hour INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    id INTEGER NOT NULL,
+    a INTEGER NOT NULL,
+    aaaa INTEGER NOT NULL,
+    samples INTEGER NOT NULL,
+    PRIMARY KEY (hour, name)
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE traffic_networks (
+    hour INTEGER NOT NULL,
+    name_id INTEGER NOT NULL,
+    network BLOB NOT NULL CHECK (length(network) IN (3, 6)),
+    a INTEGER NOT NULL,
+    aaaa INTEGER NOT NULL,
+    samples INTEGER NOT NULL,
+    PRIMARY KEY (hour, name_id, network)
+  ) STRICT, WITHOUT ROWID;
+`,
 ];
 
 /** Triggers that count what is written by hand; a later migration that recreates the table has to recreate them. */

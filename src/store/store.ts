@@ -22,6 +22,7 @@ import { migrate, requireKnownSchema, SchemaRefused } from "./schema.ts";
 import { type ReadingOrder, readingOrder, readPools, readServices } from "./bulk_read.ts";
 import { Services } from "./services.ts";
 import { ResolvedNames } from "./resolved_names.ts";
+import { RecordedTraffic } from "./traffic.ts";
 import { Verdicts } from "./verdicts.ts";
 import { Zones } from "./zones.ts";
 
@@ -80,6 +81,8 @@ export class Store implements Disposable {
   readonly verdicts: Verdicts;
   /** Reads which members go by name; reads and writes what is known of the names. */
   readonly resolvedNames: ResolvedNames;
+  /** Reads and writes the query sketch. */
+  readonly traffic: RecordedTraffic;
 
   /**
    * Opens a file and brings its schema up to date; makes it (mode 0600) and its folder when they don't exist.
@@ -181,6 +184,7 @@ export class Store implements Disposable {
     this.history = new History(this.database);
     this.verdicts = new Verdicts(this.database);
     this.resolvedNames = new ResolvedNames(this.database);
+    this.traffic = new RecordedTraffic(this.database);
   }
 
   /** The number of the last commit; 0 = nothing was ever committed. */
