@@ -87,6 +87,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   // Plain data and a ring: whoever follows a node needs nothing else of it.
   events: [],
+  traffic: ["store"],
   license: [...CAPABILITY, "snapshot"],
   gitops: CAPABILITY,
   cluster: CAPABILITY,

@@ -11,6 +11,7 @@ import { QueryLog } from "../dns/query_log.ts";
 import type { Sample } from "../dns/samples.ts";
 import { parsePrefix, type SocketAddress } from "../ip.ts";
 import type { Settings } from "../settings/settings.ts";
+import { TRAFFIC } from "../traffic/traffic.ts";
 import type { Answers } from "./answers.ts";
 import type { Ground } from "./ground.ts";
 
@@ -43,7 +44,7 @@ export interface DnsWorkers {
  * @throws {Error} when an address can't be bound
  */
 export async function startDnsWorkers(
-  { settings, log, registry, clock, events }: Ground,
+  { settings, log, registry, clock, events, ports }: Ground,
   { answers, watchAnswers }: { readonly answers: Answers; readonly watchAnswers: AnswerWatch | null },
   lifetime: AsyncDisposableStack,
 ): Promise<DnsWorkers> {
@@ -57,6 +58,7 @@ export async function startDnsWorkers(
   const queryLog = lifetime.use(
     new QueryLog({ ...start.queryLog, log, clock, registry, missed: totals.missedSamples }),
   );
+  const traffic = ports.find(TRAFFIC);
   const lost = Promise.withResolvers<never>();
   lost.promise.catch(() => {});
   const given = publisher.current;
@@ -70,12 +72,18 @@ export async function startDnsWorkers(
         totals.workerReplaced(reason);
         events.emit({ kind: "worker", reason });
       },
+      onCounted: (counted) => traffic?.take(counted),
       onLost: lost.reject,
     }),
   );
   registerFleetMetrics(registry, fleet);
   listening = fleet.addresses;
   lifetime.use(answers.attach(fleet, given));
+  if (traffic) {
+    lifetime.use(
+      traffic.attach({ count: (perSecond) => fleet.countTraffic(perSecond), lost: totals.lostTraffic }),
+    );
+  }
   const tally = setInterval(totals.update, TALLY_INTERVAL_MS);
   lifetime.defer(() => clearInterval(tally));
   return {

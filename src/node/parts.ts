@@ -11,6 +11,7 @@ import { type Core, type Part, partOf, reloaded, type Start } from "./part.ts";
 import { poolMetrics } from "./pool_metrics.ts";
 import { poolRemarks } from "./pool_remarks.ts";
 import { poolsDown } from "./pools_down.ts";
+import { querySketch } from "./query_sketch.ts";
 import { guardTermsOf } from "./sources.ts";
 
 const overrideTimes: Start = ({ store, overrides }) => {
@@ -49,6 +50,7 @@ export const PARTS: readonly Start[] = [
   memberNames,
   healthGuards,
   historyLimits,
+  querySketch,
 ];
 
 /** Makes the parts that are switched on; `lifetime` disposes of them in reverse. */

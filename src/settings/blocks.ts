@@ -24,6 +24,7 @@ import { metrics } from "./blocks/metrics.ts";
 import { names } from "./blocks/names.ts";
 import { node } from "./blocks/node.ts";
 import { notify } from "./blocks/notify.ts";
+import { queries } from "./blocks/queries.ts";
 import { queryLog } from "./blocks/query_log.ts";
 import { state } from "./blocks/state.ts";
 import { workers } from "./blocks/workers.ts";
@@ -42,6 +43,7 @@ export const BLOCKS = [
   metrics,
   log,
   queryLog,
+  queries,
   history,
   guards,
   names,

@@ -483,6 +483,22 @@ const LIVE: Readonly<Record<string, (bed: Bed) => Effect | Promise<Effect>>> = {
     seen: [() => bed.shared(4), { "192.0.2.1": 4 }, { "192.0.2.2": 4 }],
   }),
   "api.webuiPath": (bed) => ({ to: "/webui", comes: () => bed.logged(/api\.webuiPath has no effect/) }),
+  "queries.sketch": (bed) => ({
+    beside: TWO,
+    to: true,
+    prepare: () => bed.answers(),
+    comes: async () => {
+      // The workers hear of it in a moment, and tell what they have counted once a second.
+      do await bed.answers(); while (
+        !(await bed.metric(/^pleiades_query_sketch_queries_total\{.*\} [1-9]/m))
+      );
+    },
+  }),
+  "queries.maxBytes": (bed) => ({
+    from: 1048576,
+    to: 2097152,
+    seen: [() => bed.metric(/^pleiades_query_sketch_max_bytes\{.*\} 2097152$/m), false, true],
+  }),
   "history.keep": (bed) => ({
     to: 1,
     seen: [
