@@ -12,6 +12,8 @@ import type { Plan } from "../change/plan_report.ts";
 import type { Model } from "../model/model.ts";
 import { modelFileSchema } from "../model/model_reader.ts";
 import { exportModel, exportNdjson } from "../model/model_export.ts";
+import { parseDuration } from "../input/duration.ts";
+import { show, strictObject } from "../input/strict_object.ts";
 import { type FileProblem, formatProblem, YAML_SIZE_MAX } from "../input/yaml_source.ts";
 import { etagOf, ifRevision, notModified } from "./conditional.ts";
 import { PlanSchema, shownPlan } from "./plan.ts";
@@ -61,6 +63,12 @@ export const modelText: Record<string, { schema: { $ref: string } | { type: "str
   [JSON_TYPE]: { schema: modelRef },
   [NDJSON]: { schema: { type: "string" } },
 };
+
+const planQuery = strictObject({
+  replay: z.string().optional().refine((text) => text === undefined || parseDuration(text) !== null, {
+    error: ({ input }) => `replay ${show(input)} is no duration (write 24h)`,
+  }).meta({ description: "How far back recorded queries are answered once more", examples: ["24h"] }),
+});
 
 const routes = {
   export: {
@@ -116,7 +124,7 @@ const routes = {
     description:
       "Changes nothing, and doesn't keep others from changing something. Answers are predicted by the " +
       "code that gives them, for health as it is at this moment; members that are new count as healthy.",
-    request: { headers: ifMatch, body: { required: true, content: modelText } },
+    request: { query: planQuery, headers: ifMatch, body: { required: true, content: modelText } },
     responses: {
       200: { description: "The plan", headers: etagHeader, content: json(PlanSchema) },
       ...problems(400, 409, 412, 413, 415, 422),
@@ -157,7 +165,9 @@ function serve(app: OpenAPIHono, parts: ResourceParts): void {
   });
 
   app.openapi(routes.plan, async (c) => {
-    const plan = planned(await read(c, parts, { dryRun: true, force: false }));
+    const { replay } = c.req.valid("query");
+    const replayMs = replay === undefined ? 0 : parseDuration(replay)!;
+    const plan = planned(await read(c, parts, { dryRun: true, replayMs }));
     return c.json(plan, 200, { ETag: etagOf(plan.generation) });
   });
 }
@@ -179,7 +189,7 @@ function modelIn(format: string, model: Model): string | ReadableStream<Uint8Arr
 async function read(
   c: Context,
   { changes, auth, store }: ResourceParts,
-  terms: Pick<ApplyOptions, "dryRun" | "force">,
+  terms: Pick<ApplyOptions, "dryRun" | "force" | "replayMs">,
 ): Promise<Applied> {
   const { signal } = c.req.raw;
   const isNdjson = c.req.header("content-type")?.toLowerCase().startsWith(NDJSON) ?? false;

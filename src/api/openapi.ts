@@ -70,9 +70,10 @@ function acceptsDryRun({ request }: Omit<Route, "scope">): boolean {
 }
 
 /** A write, with what a dry run of it answers. */
-function withPlan<Write extends Pick<Route, "responses">>(route: Write): Write {
+function withPlan<Write extends Pick<Route, "method" | "responses">>(route: Write): Write {
   const { 200: now, ...others } = route.responses;
-  if (!now || "201" in others || !("content" in now)) {
+  const isCreate = route.method === "post" && "201" in others;
+  if (!now || isCreate || !("content" in now)) {
     const content = json(PlanSchema);
     return {
       ...route,

@@ -79,6 +79,22 @@ export const PlanSchema: z.ZodType<Plan> = z.object({
   changes: z.array(NamedChangeSchema).meta({ description: `Each object, ${DIFFERENCES_MAX} at most` }),
   truncated: z.boolean().meta({ description: "Whether there are more objects" }),
   answers: AnswersSchema,
+  replay: z.object({
+    from: z.string().meta({ description: "From when, RFC 3339" }),
+    to: z.string().meta({ description: "Until when, RFC 3339" }),
+    queries: count.meta({ description: "How many there were, of all names" }),
+    different: count.meta({ description: "How many of them would be answered otherwise" }),
+    share: share.meta({ description: "The same as a share of all" }),
+    errorBar: z.number().min(0).meta({
+      description:
+        "How far the share may be off, where some queries stand for others: two standard deviations",
+    }),
+    members: z.array(z.object({ address: z.string(), before: share, after: share })).meta({
+      description: "With what answers to the names that are reached begin, before and after",
+    }),
+  }).nullable().meta({
+    description: "What recorded queries would get; null = it wasn't asked for, or nothing is recorded",
+  }),
   refusals: z.array(GuardRefusalSchema).meta({ description: "What would refuse it, unless it is forced" }),
 }).openapi("Plan");
 

@@ -6,6 +6,7 @@
 import { type OpenAPIHono, z } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import type { RolledBack } from "../change/edit.ts";
+import { ifRevision } from "./conditional.ts";
 import { ApiProblem } from "./problem.ts";
 import type { Resource, ResourceParts } from "./resource.ts";
 import {
@@ -13,6 +14,7 @@ import {
   changeCounts,
   generationNumber,
   idempotencyKey,
+  ifMatch,
   json,
   problems,
   type Routes,
@@ -44,7 +46,7 @@ const routes = {
       "entry in the history, and can be rolled back. Overrides stay, but for those of what is deleted, and none comes " +
       "back. A large one takes its place among the applies.",
     request: {
-      headers: idempotencyKey,
+      headers: idempotencyKey.extend(ifMatch.shape),
       query: writeQuery.extend({
         to: generationNumber("to").optional().meta({
           description:
@@ -89,13 +91,20 @@ function serve(app: OpenAPIHono, parts: ResourceParts): void {
 
 async function rollBack(
   c: Context,
-  { changes, auth }: ResourceParts,
+  { changes, auth, store }: ResourceParts,
   to: number | null,
 ): Promise<RolledBack> {
   const { signal } = c.req.raw;
   try {
-    const origin = originOf(c, auth);
-    return await changes.rollback({ to, origin, dryRun: isDryRun(c), ...termsOf(c), signal });
+    const { ifRevision: seen } = ifRevision(c, store.generation());
+    return await changes.rollback({
+      to,
+      ...(seen !== undefined && { ifGeneration: seen }),
+      origin: originOf(c, auth),
+      dryRun: isDryRun(c),
+      ...termsOf(c),
+      signal,
+    });
   } catch (error) {
     if (!signal.aborted) throw error;
     throw new ApiProblem(400, "The client ended the call before the commit: nothing is changed");

@@ -118,8 +118,8 @@ export class Changes {
   /** Makes a model that was read and judged the stored one, in this turn. */
   applyJudged(
     judged: JudgedModel,
-    { origin, dryRun, force = false, ifGeneration, isAborted }:
-      & Pick<ApplyOptions, "origin" | "dryRun" | "force" | "ifGeneration">
+    { origin, dryRun, force = false, replayMs = 0, ifGeneration, isAborted }:
+      & Pick<ApplyOptions, "origin" | "dryRun" | "force" | "replayMs" | "ifGeneration">
       & { readonly isAborted: () => boolean },
   ): Applied {
     if (!("make" in judged)) return { kind: "invalid", problems: judged.problems };
@@ -129,7 +129,7 @@ export class Changes {
       judged.make(draft);
       if (isAborted()) throw new DOMException("The apply was given up before its commit", "AbortError");
     };
-    const { commit, changed, objects, plan } = this.#run(make, { origin, keep: !dryRun, force });
+    const { commit, changed, objects, plan } = this.#run(make, { origin, keep: !dryRun, force, replayMs });
     if (changed && !dryRun) this.#tell(commit);
     return { kind: "applied", commit, changed, counts: judged.counts, objects, plan };
   }
@@ -151,7 +151,7 @@ export class Changes {
 
   /** Does it in this turn. */
   rollbackHere(
-    { to, origin, dryRun, force = false, isAborted }:
+    { to, ifGeneration, origin, dryRun, force = false, isAborted }:
       & Omit<RollbackOptions, "signal">
       & { readonly isAborted: () => boolean },
   ): RolledBack {
@@ -160,6 +160,7 @@ export class Changes {
     const [before, reason] = [`to generation ${target}`, origin.reason];
     let objects: ChangeCounts = {};
     const make = (draft: Draft) => {
+      if (ifGeneration !== undefined && this.#store.generation() !== ifGeneration) throw stale(ifGeneration);
       // Another process may have changed something in between.
       if (rollbackTarget(history, to) !== target) throw stale(target);
       objects = draft.restore(target);
@@ -185,7 +186,9 @@ export class Changes {
     options.signal.throwIfAborted();
     const bytes = body.getReader();
     const head = await readUpTo(bytes, this.#store.path === ":memory:" ? Infinity : HERE_BYTES_MAX);
-    if (head.done && this.#isSmall()) return this.#applyHere(head.chunks, options);
+    // A day's queries take seconds to be answered once more.
+    const isQuick = (options.replayMs ?? 0) === 0 || this.#store.path === ":memory:";
+    if (head.done && this.#isSmall() && isQuick) return this.#applyHere(head.chunks, options);
     return await this.#applyOnThread(head, bytes, options);
   }
 
@@ -264,7 +267,11 @@ export class Changes {
 
   #run(
     make: (draft: Draft) => void,
-    { origin, keep, force = false }: { origin: Origin; keep: boolean } & Terms,
+    { origin, keep, force = false, replayMs = 0 }: {
+      readonly origin: Origin;
+      readonly keep: boolean;
+      readonly replayMs?: number;
+    } & Terms,
   ): Outcome {
     this.#expectWritable();
     return write<Outcome>(this.#store, {
@@ -283,7 +290,7 @@ export class Changes {
         const objects = this.#store.history.counts(generation);
         const examination = force && keep
           ? NOTHING_FORESEEN
-          : this.#examine({ origin, generation, counts: objects, touched: all, isPlan: !keep });
+          : this.#examine({ origin, generation, counts: objects, touched: all, isPlan: !keep, replayMs });
         if (keep && examination.refusals.length > 0) throw guarded(examination);
         const plan = keep ? null : planOf(this.#store, generation, examination);
         return { changed, commit: { generation, ...touched }, objects, plan };

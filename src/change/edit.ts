@@ -105,6 +105,8 @@ export interface ApplyOptions {
   readonly dryRun: boolean;
   /** Whether it is kept though a guard would refuse it. */
   readonly force?: boolean;
+  /** In a dry run, how far back recorded queries are answered once more, milliseconds; absent = not at all. */
+  readonly replayMs?: number;
   /** The generation that the author saw; with another one the model is refused as `stale`. `null` = any will do. */
   readonly ifGeneration: number | null;
   /** When aborted before the commit, nothing is changed. */
@@ -133,6 +135,8 @@ export type Applied =
 export interface RollbackOptions {
   /** Whose model is to be the stored one again; `null` = that of before the last change of the model. */
   readonly to: number | null;
+  /** The generation that the author saw; with another one it is refused as `stale`. Absent = any will do. */
+  readonly ifGeneration?: number;
   /** Who wants it; the reason gets the generation before it. */
   readonly origin: Omit<Origin, "via">;
   /** Whether only to say what would come of it. */

@@ -28,6 +28,8 @@ export interface Proposal {
   readonly touched: Touched;
   /** Whether a person is to see all that differs; otherwise only refusals count. */
   readonly isPlan: boolean;
+  /** How far back recorded queries are to be answered once more, milliseconds; 0 = not at all. */
+  readonly replayMs: number;
 }
 
 /** Looks at changes. */
@@ -44,6 +46,26 @@ export interface Examination {
   readonly refusals: readonly GuardRefusal[];
   /** What clients would get. */
   readonly answers: AnswersForeseen;
+  /** What recorded queries would get; `null` = it wasn't asked for, or nothing is recorded. */
+  readonly replay: Replay | null;
+}
+
+/** What would become of queries that were recorded. */
+export interface Replay {
+  /** From when, RFC 3339. */
+  readonly from: string;
+  /** Until when, RFC 3339. */
+  readonly to: string;
+  /** How many there were, of all names. */
+  readonly queries: number;
+  /** How many of them would be answered otherwise. */
+  readonly different: number;
+  /** The same as a share of all, 0–1. */
+  readonly share: number;
+  /** How far the share may be off, since some queries stand for others: two standard deviations. */
+  readonly errorBar: number;
+  /** With what answers to the names that are reached begin, 0–1 of them, those first that differ most. */
+  readonly members: readonly { readonly address: string; readonly before: number; readonly after: number }[];
 }
 
 /** The guards by name. */
@@ -108,5 +130,6 @@ export interface AnswerShare {
 /** Where there is no guard. */
 export const NOTHING_FORESEEN: Examination = {
   refusals: [],
+  replay: null,
   answers: { services: 0, movedShare: 0, weighted: "names", differences: [], truncated: false },
 };

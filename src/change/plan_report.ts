@@ -8,7 +8,13 @@ import { targetOf } from "../model/override.ts";
 import type { ObjectChange, ObjectKind } from "../store/history.ts";
 import type { ChangeCounts } from "../store/replacement.ts";
 import type { Store } from "../store/store.ts";
-import { type AnswersForeseen, DIFFERENCES_MAX, type Examination, type GuardRefusal } from "./guard.ts";
+import {
+  type AnswersForeseen,
+  DIFFERENCES_MAX,
+  type Examination,
+  type GuardRefusal,
+  type Replay,
+} from "./guard.ts";
 
 /** What a change would do. */
 export interface Plan extends ObjectsReport {
@@ -20,6 +26,8 @@ export interface Plan extends ObjectsReport {
   readonly answers: AnswersForeseen;
   /** What would refuse it, unless it is forced. */
   readonly refusals: readonly GuardRefusal[];
+  /** What recorded queries would get; `null` = it wasn't asked for, or nothing is recorded. */
+  readonly replay: Replay | null;
 }
 
 /** The objects of a change. */
@@ -145,16 +153,12 @@ class Names {
     }
   }
 
-  /** The object that takes this one along: what is deleted goes with its pool, its member; what loses its pool, with that. */
+  /** The object that takes this one along: what is deleted goes with its pool, or its member. */
   ownerOf({ kind, before, after }: ObjectChange): string | null {
     const fields = (before ?? {}) as Fields;
     const poolId = fields["poolId"];
     const isPoolGone = this.#deleted.has(`pool ${poolId}`);
-    if (kind === "service") {
-      const losesPool = after !== null && (after as Fields)["poolId"] === null && isPoolGone;
-      return losesPool ? `pool ${this.#pool(poolId)}` : null;
-    }
-    if (after !== null || kind === "pool") return null;
+    if (after !== null || kind === "pool" || kind === "service") return null;
     if (isPoolGone) return `pool ${this.#pool(poolId)}`;
     const memberId = kind === "geoRule"
       ? fields["memberId"]

@@ -68,7 +68,8 @@ export async function plan(
   const planned = await sendForPlan(model, flags, work);
   if ("problems" in planned) return printProblems(planned, terminal);
   await printPlan(planned.answer, { output: flags.output, next: nextStep(path) }, work);
-  if (flags.replay !== undefined && !planOf(planned.answer).replay) {
+  const { changed, replay } = planOf(planned.answer);
+  if (flags.replay !== undefined && changed && !replay) {
     terminal.err("no recorded queries to replay (the setting queries.sketch records them)");
   }
   return 0;

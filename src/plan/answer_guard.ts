@@ -14,6 +14,7 @@ import {
   type Guard,
   NOTHING_FORESEEN,
   type Proposal,
+  type Replay,
 } from "../change/guard.ts";
 import type { AddressesOf } from "../desired/flattened.ts";
 import type { GeoData } from "../geo/geo_data.ts";
@@ -28,6 +29,7 @@ import { CLIENTS_MAX, clientsOf } from "./clients.ts";
 import { differ, type Differences } from "./differences.ts";
 import { Forecast, type FrozenHealth, type World } from "./forecast.ts";
 import { type DeletedObjects, type GuardLimits, judge } from "./guards.ts";
+import { replayOf } from "./replay.ts";
 import { type Reach, reachOf } from "./scope.ts";
 import { type ModelState, StateBefore, StoredState } from "./states.ts";
 
@@ -106,10 +108,11 @@ export class AnswerGuard implements Guard {
     };
     const deleted = deletedOf(proposal, limits);
     const isOverride = Object.keys(counts).every((kind) => kind === "override");
-    const found = touched.everything || !reaches(store, touched, counts) ? null : this.#compare(proposal);
+    const isReached = proposal.replayMs > 0 || reaches(store, touched, counts);
+    const found = touched.everything || !isReached ? null : this.#compare(proposal);
     if (!isPlan && found === null && deleted.length === 0) return NOTHING_FORESEEN;
     const names = store.services.count() - created(counts, "service") + (counts.service?.deleted ?? 0);
-    const { differences, losingPool } = found ?? NOTHING_FOUND;
+    const { differences, losingPool, replay } = found ?? NOTHING_FOUND;
     const refusals = judge({
       differences,
       losingPool,
@@ -117,10 +120,10 @@ export class AnswerGuard implements Guard {
       deleted,
       isOverride,
     }, limits);
-    return { refusals, answers: foreseen(differences, names) };
+    return { refusals, answers: foreseen(differences, names), replay };
   }
 
-  #compare({ store, touched, generation, before, isPlan }: Proposal): Found {
+  #compare({ store, touched, generation, before, isPlan, replayMs }: Proposal): Found {
     const after = new StoredState(store);
     const past: ModelState = before
       ? new StoredState(before)
@@ -132,16 +135,27 @@ export class AnswerGuard implements Guard {
       nowMs: nowMs(),
       generation,
     });
-    if (reach.subjects.length === 0) return NOTHING_FOUND;
+    if (reach.subjects.length === 0 && replayMs === 0) return NOTHING_FOUND;
     const world = this.#options.world();
-    const differences = differ(new Forecast(reach.before, world), new Forecast(reach.after, world), {
+    const [was, willBe] = [new Forecast(reach.before, world), new Forecast(reach.after, world)];
+    const differences = differ(was, willBe, {
       subjects: reach.subjects,
       clients: clientsOf([reach.before, reach.after], world.geoData, clientsMaxOf(reach, isPlan)),
     });
-    return { differences, losingPool: reach.losingPool };
+    const to = Math.floor(nowMs() / HOUR_MS);
+    const from = to - Math.ceil(replayMs / HOUR_MS) + 1;
+    const replay = replayMs === 0 ? null : replayOf({
+      ...{ before: was, after: willBe, hours: { from, to } },
+      names: new Set(reach.subjects.map(({ name }) => name)),
+      total: store.traffic.total(from, to),
+      recorded: store.traffic.between(from, to),
+    });
+    return { differences, losingPool: reach.losingPool, replay };
   }
 }
 
+/** Milliseconds of an hour. */
+const HOUR_MS = 3_600_000;
 /** Clients that are asked about in all pools together where a person is to see the differences, and otherwise. */
 const ASKED = { plan: 400_000, guard: 400 };
 /** Some countries at least. */
@@ -157,11 +171,13 @@ function clientsMaxOf({ pools }: Reach, isPlan: boolean): number {
 interface Found {
   readonly differences: Differences;
   readonly losingPool: readonly string[];
+  readonly replay: Replay | null;
 }
 
 const NOTHING_FOUND: Found = {
   differences: { names: 0, differences: [], count: 0, movedWeight: 0, emptied: [], emptiedNames: 0 },
   losingPool: [],
+  replay: null,
 };
 
 function foreseen({ names, differences, count, movedWeight }: Differences, all: number): AnswersForeseen {

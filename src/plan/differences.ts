@@ -238,7 +238,7 @@ function isSame(a: Outcome, b: Outcome): boolean {
 }
 
 /** The share of the answers before that are others after. */
-function movedBetween(was: Outcome, willBe: Outcome): number {
+export function movedBetween(was: Outcome, willBe: Outcome): number {
   let moved = 0;
   for (const [it, share] of was.shares) {
     const lost = share - (willBe.shares.get(it) ?? 0);

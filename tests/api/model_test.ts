@@ -141,6 +141,7 @@ Deno.test("a plan of what is there already is empty", async () => {
     changes: [],
     truncated: false,
     refusals: [],
+    replay: null,
     answers: { services: 0, movedShare: 0, weighted: "names", differences: [], truncated: false },
   });
 });

@@ -149,3 +149,11 @@ Deno.test("what differs is told from either side", async () => {
     equal((await world.send(`GET /api/v1/diff${query}`)).status, 400, query);
   }
 });
+
+Deno.test("a rollback made for another generation is 412, and nothing comes back", async () => {
+  using world = await filled();
+  const late = await world.send("POST /api/v1/rollback?to=1", { headers: { "if-match": `"3"` } });
+  deepEqual([late.status, world.store.generation()], [412, 4]);
+  const seen = await world.send("POST /api/v1/rollback?to=1", { headers: { "if-match": `"4"` } });
+  deepEqual([seen.status, world.store.generation()], [200, 5]);
+});

@@ -391,7 +391,7 @@ Deno.test("what takes the last member away doesn't matter: an override, a switch
   await call(node, "DELETE", `/overrides/${id}`);
   await until(told, ({ length }) => length === 0);
 
-  await call(node, "PATCH", `/members/${member}`, { enabled: false });
+  await call(node, "PATCH", `/members/${member}?force=true&reason=test`, { enabled: false });
   assert.deepEqual(await until(told, ({ length }) => length > 0), [[null, 0, 0, "NODATA"]]);
   await call(node, "PATCH", `/members/${member}`, { enabled: true });
   await until(told, ({ length }) => length === 0);

@@ -129,7 +129,12 @@ Deno.test("an override outlives the process, and what ended while it was down ha
       await using node = await startTestNode(settings);
       await webOf(node);
       await create(node, "/overrides", { target: "region:fra", state: "down", for: "1h", ...WHY });
-      await create(node, "/overrides", { target: "region:ams", state: "down", for: "1h", ...WHY });
+      await create(node, "/overrides?force=true&reason=test", {
+        target: "region:ams",
+        state: "down",
+        for: "1h",
+        ...WHY,
+      });
     }
     letPass(settings.database.path, "region:ams", 3_600_001);
     await using again = await startTestNode(settings);
@@ -227,7 +232,7 @@ Deno.test("a member that joins a region is covered by the region's override at o
   await using node = await startTestNode();
   const [, second] = await webOf(node);
   await create(node, "/overrides", { target: "region:fra", state: "down", for: "1h", ...WHY });
-  await call(node, "PATCH", `/members/${second}`, { region: "fra" });
+  await call(node, "PATCH", `/members/${second}?force=true&reason=test`, { region: "fra" });
   assert.deepEqual(await answered(node), []);
 });
 
@@ -243,7 +248,7 @@ Deno.test("the overrides in effect are counted by state", async () => {
   await using node = await startTestNode();
   await webOf(node);
   await create(node, "/overrides", { target: "region:fra", state: "down", for: "1h", ...WHY });
-  await create(node, "/overrides", {
+  await create(node, "/overrides?force=true&reason=test", {
     target: "region:ams",
     state: "down",
     startsAt: new Date(Date.now() + 60_000).toISOString(),

@@ -329,7 +329,7 @@ function deleteZone({ api }: ServeProcess): Kind {
   return {
     name: "delete a zone",
     change: async () => {
-      await call(api, { method: "DELETE", path: "/zones/put.example" });
+      await call(api, { method: "DELETE", path: "/zones/put.example?force=true&reason=proof" });
     },
     question: { name: "put.example", type: TYPE.TXT },
     fits: ({ rcode }) => rcode === RCODE.REFUSED,
@@ -409,7 +409,7 @@ async function applyModel({ api }: ServeProcess, folder: string): Promise<Kind> 
     name: "apply a model",
     change: async (version) => {
       using file = await Deno.open(files[version % 2]!);
-      const response = await fetch(`${api}/apply`, {
+      const response = await fetch(`${api}/apply?force=true&reason=proof`, {
         method: "POST",
         body: file.readable,
         headers: { "content-type": "application/x-ndjson" },

@@ -499,6 +499,21 @@ const LIVE: Readonly<Record<string, (bed: Bed) => Effect | Promise<Effect>>> = {
     to: 2097152,
     seen: [() => bed.metric(/^pleiades_query_sketch_max_bytes\{.*\} 2097152$/m), false, true],
   }),
+  "guards.movedPercent": (bed) => ({
+    beside: { "guards.minObjects": 1 },
+    to: 100,
+    seen: [() => refusedMove(bed, "moved"), ["moved-share"], []],
+  }),
+  "guards.deletedPercent": (bed) => ({
+    beside: { "guards.minObjects": 1 },
+    to: 100,
+    seen: [() => refusedDeletion(bed, "deleted"), ["deleted-share"], []],
+  }),
+  "guards.minObjects": (bed) => ({
+    beside: { "guards.movedPercent": 1 },
+    to: 1,
+    seen: [() => refusedMove(bed, "few"), [], ["moved-share"]],
+  }),
   "history.keep": (bed) => ({
     to: 1,
     seen: [
@@ -578,6 +593,45 @@ async function tripped(bed: Bed, line: RegExp): Promise<void> {
 }
 
 /** More than a MiB of history, before and after together. */
+/** A service of one member, of as many as there were before; the guards that would refuse to move its answers. */
+async function refusedMove(bed: Bed, name: string): Promise<readonly string[]> {
+  const { memberId } = await createService(bed, name);
+  return await refusals(bed, {
+    method: "PATCH",
+    path: `/members/${memberId}`,
+    json: { ipAddress: "192.0.2.8" },
+  });
+}
+
+/** The same, and those that would refuse to delete it. */
+async function refusedDeletion(bed: Bed, name: string): Promise<readonly string[]> {
+  const { serviceId } = await createService(bed, name);
+  return await refusals(bed, { method: "DELETE", path: `/services/${serviceId}` });
+}
+
+async function createService(bed: Bed, name: string) {
+  const { api } = bed.node;
+  const label = `${name}-${await bed.historyLength()}`;
+  const create = async (path: string, json: unknown) =>
+    (await call<{ readonly id: string }>(api, { method: "POST", path, json })).id;
+  const poolId = await bed.createPool(label);
+  const memberId = await create(`/pools/${poolId}/members`, { ipAddress: "192.0.2.7", port: 443 });
+  const serviceId = await create("/services", { domain: `${label}.example`, poolId });
+  return { memberId, serviceId };
+}
+
+async function refusals(bed: Bed, request: { method: string; path: string; json?: unknown }) {
+  const path = `${request.path}?dryRun=true`;
+  const { refusals } = await call<{ readonly refusals: readonly { readonly guard: string }[] }>(
+    bed.node.api,
+    {
+      ...request,
+      path,
+    },
+  );
+  return refusals.map(({ guard }) => guard);
+}
+
 async function putLargeZone({ node }: Bed, serial: number): Promise<void> {
   const text = `@ SOA ns1 hostmaster ${serial} 1h 10m 1w 1m\n@ NS ns1\nns1 A 192.0.2.53\n`;
   const zone = text + `; ${"x".repeat(1000)}\n`.repeat(600);

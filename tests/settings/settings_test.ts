@@ -79,6 +79,7 @@ Deno.test("loadSettings() runs on defaults when there is no file", () => {
     metrics: { enablePrometheus: true, listenAddr: null, port: 9090 },
     log: { level: "info", format: "auto" },
     history: { keep: 10_000, maxBytes: 268_435_456 },
+    guards: { movedPercent: 30, deletedPercent: 30, minObjects: 10 },
     queries: { sketch: false, maxBytes: 67_108_864 },
     queryLog: { sample: 0, maxPerSecond: 100, path: "" },
     names: { resolvers: [], minTtl: 5000, maxTtl: 300_000, timeout: 2000 },

@@ -57,8 +57,8 @@ export async function restDriver(path: string): Promise<Writer> {
   let dead = false;
   const call = async (method: string, target: string, body?: unknown): Promise<unknown> => {
     // The oracle doesn't mind which names it leaves without an address.
-    const forced = method === "PATCH" || method === "DELETE" ? "?force=true&reason=oracle" : "";
-    const response = await fetch(`${serve.api}${target}${forced}`, {
+    const forced = `${target.includes("?") ? "&" : "?"}force=true&reason=oracle`;
+    const response = await fetch(`${serve.api}${target}${isForced(method, target) ? forced : ""}`, {
       client,
       method,
       ...(typeof body === "string" && { body, headers: { "content-type": "application/x-ndjson" } }),
@@ -103,6 +103,11 @@ export async function restDriver(path: string): Promise<Writer> {
       client.close();
     },
   };
+}
+
+/** Whether a request is a change that a guard may refuse. */
+function isForced(method: string, target: string): boolean {
+  return method === "PATCH" || method === "DELETE" || /^\/(?:apply|rollback)/.test(target);
 }
 
 /** An answer other than 2xx: the oracle only sends what is valid. */
