@@ -14,7 +14,7 @@ import { apiWorld } from "./api_world.ts";
 const CONFIG = fileURLToPath(new URL("schemathesis.toml", import.meta.url));
 
 /** Cases per operation and phase; a complete run takes its time. */
-const EXAMPLES = Deno.env.get("PLEIADES_TEST_ALL") === "1" ? "50" : "10";
+const EXAMPLES = Deno.env.get("PLEIADES_TEST_ALL") === "1" ? "25" : "10";
 
 testWith(
   ["schemathesis"],
