@@ -59,7 +59,10 @@ export class Services {
 
   /** The services that answer from a pool, or from none, one by one. */
   *of(poolId: string | null): Generator<ServiceRow> {
-    const rows = this.#database.iterate<RawRow>(`SELECT ${SELECT} FROM services WHERE pool_id IS ?`, poolId);
+    // The index is of services with a pool, so that "IS ?" would read all of them.
+    const rows = poolId === null
+      ? this.#database.iterate<RawRow>(`SELECT ${SELECT} FROM services WHERE pool_id IS NULL`)
+      : this.#database.iterate<RawRow>(`SELECT ${SELECT} FROM services WHERE pool_id = ?`, poolId);
     for (const row of rows) yield rowOf(row);
   }
 
