@@ -8,6 +8,7 @@
  *
  * @module
  */
+import { type AnswerDifference, type AnswerShare, DIFFERENCES_MAX } from "../change/guard.ts";
 import { TYPE } from "../wire/record_type.ts";
 import type { ClientClass } from "./clients.ts";
 import { EVERYONE } from "./clients.ts";
@@ -21,32 +22,6 @@ export interface Subject {
   readonly weight: number;
   /** Whether the change takes away itself what answers the name: then it isn't emptied, and nothing of it moves. */
   readonly isRemoved: boolean;
-}
-
-/** The answers of a name that differ, to some clients. */
-export interface Difference {
-  /** Of the subject. */
-  readonly name: string;
-  /** What is asked for. */
-  readonly type: "A" | "AAAA";
-  /** A label of theirs, or `everyone`. */
-  readonly clients: string;
-  /** Of all clients, 0–1. */
-  readonly share: number;
-  /** Sorted by share, the largest first. */
-  readonly before: readonly AddressShare[];
-  /** Likewise. */
-  readonly after: readonly AddressShare[];
-  /** 0–1 of their answers before; 0 where others come only behind the first. */
-  readonly moved: number;
-}
-
-/** With what answers begin. */
-export interface AddressShare {
-  /** An address, or the name that a CNAME leads to. */
-  readonly address: string;
-  /** Of the answers; 0 = it only comes behind others. */
-  readonly share: number;
 }
 
 /** A name that loses its last address of a family. */
@@ -66,7 +41,7 @@ export interface Differences {
   /** Names whose answers differ. */
   readonly names: number;
   /** The first `DIFFERENCES_MAX`, in the order of the subjects. */
-  readonly differences: readonly Difference[];
+  readonly differences: readonly AnswerDifference[];
   /** How many there are in all. */
   readonly count: number;
   /** What has moved, each name by its weight. Names that are asked for either family count by the mean of both. */
@@ -76,9 +51,6 @@ export interface Differences {
   /** How many names are emptied. */
   readonly emptiedNames: number;
 }
-
-/** Entries of a list that are handed on; the rest is counted. */
-export const DIFFERENCES_MAX = 1_000;
 
 const TYPES = [["A", TYPE.A], ["AAAA", TYPE.AAAA]] as const;
 /** Shares are sums of fractions. */
@@ -97,7 +69,7 @@ export function differ(
   { subjects, clients }: { readonly subjects: Iterable<Subject>; readonly clients: readonly ClientClass[] },
 ): Differences {
   const computed = new Map<string, Pair>();
-  const differences: Difference[] = [];
+  const differences: AnswerDifference[] = [];
   const emptied: Emptied[] = [];
   let [names, count, movedWeight, emptiedNames] = [0, 0, 0, 0];
   for (const { name, weight, isRemoved } of subjects) {
@@ -130,7 +102,7 @@ export function differ(
 
 /** What differs for all names that the same answers in one state and in the other. */
 interface Pair {
-  readonly differences: readonly Omit<Difference, "name" | "type">[];
+  readonly differences: readonly Omit<AnswerDifference, "name" | "type">[];
   /** Of all clients' answers. */
   readonly moved: number;
   readonly emptied: Omit<Emptied, "name" | "type"> | null;
@@ -215,7 +187,7 @@ function differenceOf(
   clients: string,
   { weight, moved, before, after }: Labelled,
   total: number,
-): Omit<Difference, "name" | "type"> {
+): Omit<AnswerDifference, "name" | "type"> {
   return {
     clients,
     share: weight / total,
@@ -225,7 +197,7 @@ function differenceOf(
   };
 }
 
-function sharesOf(shares: ReadonlyMap<string, number>, weight: number): AddressShare[] {
+function sharesOf(shares: ReadonlyMap<string, number>, weight: number): AnswerShare[] {
   return [...shares].map(([address, share]) => ({ address, share: share / weight }))
     .sort((a, b) => b.share - a.share || (a.address < b.address ? -1 : 1));
 }
@@ -247,7 +219,7 @@ export function movedBetween(was: Outcome, willBe: Outcome): number {
   return moved;
 }
 
-function areSame(a: readonly AddressShare[], b: readonly AddressShare[]): boolean {
+function areSame(a: readonly AnswerShare[], b: readonly AnswerShare[]): boolean {
   return a.length === b.length &&
     a.every(({ address, share }, i) => address === b[i]!.address && Math.abs(share - b[i]!.share) <= EPSILON);
 }

@@ -17,10 +17,8 @@
  *
  * @module
  */
+import type { GuardRefusal } from "../change/guard.ts";
 import type { Differences } from "./differences.ts";
-
-/** The guards, by the names that people see. */
-export type GuardName = "empties-live-name" | "moved-share" | "deleted-share";
 
 /** From where on a change is refused. */
 export interface GuardLimits {
@@ -58,20 +56,10 @@ export interface DeletedObjects {
   readonly names: readonly string[];
 }
 
-/** Why a change is refused unless it is forced. */
-export interface Refusal {
-  /** Which guard refuses it. */
-  readonly guard: GuardName;
-  /** A sentence, with figures and names. */
-  readonly message: string;
-  /** Ten at most. */
-  readonly names: readonly string[];
-}
-
 const NAMES_MAX = 10;
 
 /** What guards say of a change; nothing = it may be made. */
-export function judge(change: Change, limits: GuardLimits): Refusal[] {
+export function judge(change: Change, limits: GuardLimits): GuardRefusal[] {
   return [
     ...emptiesLiveName(change),
     ...losesPool(change),
@@ -80,7 +68,7 @@ export function judge(change: Change, limits: GuardLimits): Refusal[] {
   ];
 }
 
-function emptiesLiveName({ differences: { emptied, emptiedNames } }: Change): Refusal[] {
+function emptiesLiveName({ differences: { emptied, emptiedNames } }: Change): GuardRefusal[] {
   if (emptiedNames === 0) return [];
   const byName = Map.groupBy(emptied, ({ name }) => name);
   const names = [...byName].slice(0, NAMES_MAX).map(([name, entries]) => {
@@ -95,7 +83,7 @@ function emptiesLiveName({ differences: { emptied, emptiedNames } }: Change): Re
   }];
 }
 
-function losesPool({ differences: { emptied }, losingPool = [] }: Change): Refusal[] {
+function losesPool({ differences: { emptied }, losingPool = [] }: Change): GuardRefusal[] {
   const said = new Set(emptied.map(({ name }) => name));
   const names = losingPool.filter((name) => !said.has(name));
   if (names.length === 0) return [];
@@ -111,7 +99,7 @@ function losesPool({ differences: { emptied }, losingPool = [] }: Change): Refus
 function movesTooMuch(
   { differences: { movedWeight }, names, isOverride }: Change,
   { movedShare, minObjects }: GuardLimits,
-): Refusal[] {
+): GuardRefusal[] {
   if (isOverride || names.count < minObjects || names.weight <= 0) return [];
   const share = movedWeight / names.weight;
   if (share <= movedShare) return [];
@@ -127,7 +115,7 @@ function movesTooMuch(
 function deletesTooMuch(
   { kind, before, deleted, names }: DeletedObjects,
   { deletedShare, minObjects }: GuardLimits,
-): Refusal[] {
+): GuardRefusal[] {
   if (before < minObjects || deleted / before <= deletedShare) return [];
   const which = names.length === 0 ? "" : `: ${listed(names, deleted)}`;
   return [{

@@ -2,7 +2,8 @@
 import { deepEqual, equal, ok } from "node:assert/strict";
 import fc from "fast-check";
 import { EVERYONE } from "../../src/plan/clients.ts";
-import { differ, type Differences, DIFFERENCES_MAX } from "../../src/plan/differences.ts";
+import { DIFFERENCES_MAX } from "../../src/change/guard.ts";
+import { differ, type Differences } from "../../src/plan/differences.ts";
 import { Forecast, type World } from "../../src/plan/forecast.ts";
 import { subjectsOf } from "./subjects.ts";
 import { EMPTY_GEO_DATA } from "../../src/geo/geo_data.ts";
