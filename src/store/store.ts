@@ -8,7 +8,7 @@
  *
  * @module
  */
-import { dirname } from "node:path";
+import { basename, dirname } from "node:path";
 import type { Fallback, Model, Pool } from "../model/model.ts";
 import { type DesiredSource, type SteeredPool, steeredPool } from "../desired/desired.ts";
 import { Database, StoreBusy } from "./database.ts";
@@ -111,6 +111,7 @@ export class Store implements Disposable {
    * it is gone when it is closed. It lies beside the file, where there is room for another one, and has no name.
    */
   static scratch(path: string): Store {
+    removeOldCopies(path);
     for (let attempts = 1;; attempts++) {
       const origin = Store.#frozenAt(path);
       const scratch = Store.#copyOf(path, origin);
@@ -412,6 +413,20 @@ function connect(path: string): Database {
     throw cause;
   }
 }
+
+/** Takes away copies of processes that were killed while they made them; one that is being made is younger. */
+function removeOldCopies(path: string): void {
+  const [folder, name] = [dirname(path), basename(path)];
+  for (const entry of Deno.readDirSync(folder)) {
+    if (!entry.name.startsWith(`${name}.`) || !entry.name.endsWith(".scratch")) continue;
+    const copy = `${folder}/${entry.name}`;
+    const { mtime } = Deno.statSync(copy);
+    if (mtime !== null && Date.now() - mtime.getTime() > COPY_MS_MAX) Deno.removeSync(copy);
+  }
+}
+
+/** No copy takes so long to be made. */
+const COPY_MS_MAX = 3_600_000;
 
 /** SQLite gives the files beside it the mode of the database; so it must be private before SQLite sees it. */
 function createPrivately(path: string): void {

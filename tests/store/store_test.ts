@@ -274,3 +274,20 @@ Deno.test("ids are 32 lower-case hex digits and differ", () => {
   assert(ids.every((each) => /^[0-9a-f]{32}$/.test(each)));
   assert.equal(new Set(ids).size, ids.length);
 });
+
+Deno.test("a copy to try things on is seen by no one, leaves nothing behind, and takes old ones away", () => {
+  using folder = new Folder();
+  const path = folder.file("node.db");
+  using store = Store.open(path);
+  const old = `${path}.killed.scratch`;
+  Deno.writeTextFileSync(old, "a part of a copy");
+  Deno.utimeSync(old, 0, 0);
+  {
+    using copy = Store.scratch(path);
+    new Changes({ store: copy, clock: systemClock }).commit([createPool(1)], ORIGIN);
+    assert.equal(copy.pools.count(), 1);
+    assert.equal(store.pools.count(), 0);
+  }
+  const names = [...Deno.readDirSync(folder.path)].map(({ name }) => name);
+  assert.deepEqual(names.filter((name) => name.includes("scratch")), []);
+});
