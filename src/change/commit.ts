@@ -45,6 +45,8 @@ export class Changes {
   readonly #listeners = new Set<(commit: Commit) => void>();
   /** The last apply that was asked for, which has ended or will end well. */
   #lastApply: Promise<unknown> = Promise.resolve();
+  /** The same of dry runs, which may read a body that never comes: no apply waits for them. */
+  #lastPlan: Promise<unknown> = Promise.resolve();
   #closing: Promise<void> = Promise.resolve();
 
   /** The store stays the caller's to close; `history` says how much of it is kept. */
@@ -93,7 +95,7 @@ export class Changes {
   }
 
   /**
-   * Reads a model and makes it the stored one; one at a time, in the order of the calls.
+   * Reads a model and makes it the stored one; one at a time, in the order of the calls, and dry runs likewise beside them.
    *
    * A large model, or a small one that takes the place of a large one, is handled by a thread of its own, so that this
    * one goes on with everything else. Other writes are possible until all of the model has been read; from then to
@@ -105,8 +107,12 @@ export class Changes {
    * @throws the body's error, or the reason of an abort before the commit; nothing is changed then
    */
   apply(body: ReadableStream<Uint8Array>, options: ApplyOptions): Promise<Applied> {
-    const applied = this.#lastApply.then(() => this.#apply(body, options));
-    this.#lastApply = applied.catch(() => {});
+    const applied = (options.dryRun ? this.#lastPlan : this.#lastApply).then(() =>
+      this.#apply(body, options)
+    );
+    const over = applied.catch(() => {});
+    if (options.dryRun) this.#lastPlan = over;
+    else this.#lastApply = over;
     return applied;
   }
 
@@ -208,7 +214,7 @@ export class Changes {
       history: this.#limits,
       guard: this.#guard?.portable() ?? null,
     });
-    this.#closing = closed;
+    this.#closing = Promise.all([this.#closing, closed]).then(() => {});
     if (outcome.changed && !options.dryRun) this.#tell(outcome.commit);
     return outcome;
   }
@@ -232,7 +238,7 @@ export class Changes {
       history: this.#limits,
       guard: this.#guard?.portable() ?? null,
     });
-    this.#closing = closed;
+    this.#closing = Promise.all([this.#closing, closed]).then(() => {});
     if (applied.kind === "applied" && applied.changed && !options.dryRun) this.#tell(applied.commit);
     return applied;
   }

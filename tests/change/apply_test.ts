@@ -179,6 +179,19 @@ Deno.test("while a model is read others may write, and a second model waits for 
   assert.deepEqual([world.store.pools.count(), world.store.services.count()], [0, 1]);
 });
 
+Deno.test("a plan whose body doesn't come holds no apply up, and tells what it saw", async () => {
+  await using world = new FileWorld();
+  const { stream, push, end } = controlled();
+  const planning = apply(world.changes, stream, { dryRun: true });
+  await push(services(3_000));
+  const applied = await apply(world.changes, services(3_000));
+  assert(applied.kind === "applied" && applied.commit.generation === 1);
+  end();
+  const planned = await planning;
+  assert(planned.kind === "applied" && planned.plan?.generation === 0);
+  assert.equal(world.store.generation(), 1);
+});
+
 Deno.test("a model whose sender goes away changes nothing, and the next one is applied", async () => {
   await using world = new FileWorld();
   const { stream, push, fail } = controlled();
