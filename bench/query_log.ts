@@ -13,6 +13,7 @@ import { recordOf } from "../src/dns/query_log.ts";
 import { readSamples } from "../src/dns/samples.ts";
 import { query } from "../tests/dns/packets.ts";
 import { PLAIN, World } from "../tests/dns/world.ts";
+import { printPairedRounds } from "./paired_rounds.ts";
 
 /** Runs when no name is given. */
 export const quick = true;
@@ -37,7 +38,6 @@ const out = new Uint8Array(1232);
 
 /** Prints the table. */
 export function bench(args: string[]): Promise<void> {
-  const rounds = Number(args[args.indexOf("--rounds") + 1] ?? 15) || 15;
   const names = Array.from({ length: NAMES }, (_, i) => `n${i}.example.org`);
   const world = new World({
     pools: [{ name: "web", members: ["192.0.2.10", "192.0.2.11"] }],
@@ -52,21 +52,10 @@ export function bench(args: string[]): Promise<void> {
     exchange.use(world.snapshot, world.board);
     return exchange;
   });
-  const times = CASES.map((): number[] => []);
-  for (let round = -1; round < rounds; round++) {
-    for (const [i, exchange] of exchanges.entries()) {
-      const ns = time(exchange, packets);
-      // The first round only warms up.
-      if (round >= 0) times[i]!.push(ns);
-    }
-  }
-  console.log(`${"setting".padEnd(34)} ns/answer  ratio to no log (median of ${rounds} paired rounds)`);
-  for (const [i, { name }] of CASES.entries()) {
-    const ratio = median(times[i]!.map((ns, round) => ns / times[0]![round]!));
-    console.log(
-      `${name.padEnd(34)} ${median(times[i]!).toFixed(0).padStart(9)}  ${ratio.toFixed(3)}`,
-    );
-  }
+  printPairedRounds(
+    CASES.map(({ name }, i) => ({ name, time: () => time(exchanges[i]!, packets) })),
+    args,
+  );
   console.log(`a line, decoded on the main thread  ${lineNs(exchanges.at(-1)!, packets).toFixed(0)} ns`);
   return Promise.resolve();
 }
@@ -97,8 +86,4 @@ function lineNs(exchange: Exchange, packets: readonly Uint8Array[]): number {
     if (JSON.stringify(recordOf(sample)).length > 0) lines++;
   }
   return (performance.now() - start) * 1e6 / lines;
-}
-
-function median(figures: readonly number[]): number {
-  return figures.toSorted((a, b) => a - b)[figures.length >> 1]!;
 }

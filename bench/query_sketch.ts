@@ -16,6 +16,7 @@ import { Sketch } from "../src/traffic/sketch.ts";
 import { COUNTED_A_SECOND, hourOf } from "../src/traffic/traffic.ts";
 import { query } from "../tests/dns/packets.ts";
 import { PLAIN, World } from "../tests/dns/world.ts";
+import { median, printPairedRounds } from "./paired_rounds.ts";
 
 /** Runs when no name is given. */
 export const quick = true;
@@ -37,7 +38,6 @@ const out = new Uint8Array(1232);
 
 /** Prints the tables. */
 export async function bench(args: string[]): Promise<void> {
-  const rounds = Number(args[args.indexOf("--rounds") + 1] ?? 15) || 15;
   const names = Array.from({ length: NAMES }, (_, i) => `n${i}.example.org`);
   const world = new World({
     pools: [{ name: "web", members: ["192.0.2.10", "192.0.2.11"] }],
@@ -53,19 +53,10 @@ export async function bench(args: string[]): Promise<void> {
     exchange.countTraffic(share);
     return exchange;
   });
-  const times = CASES.map((): number[] => []);
-  for (let round = -1; round < rounds; round++) {
-    for (const [i, exchange] of exchanges.entries()) {
-      const ns = time(exchange, packets);
-      // The first round only warms up.
-      if (round >= 0) times[i]!.push(ns);
-    }
-  }
-  console.log(`${"setting".padEnd(34)} ns/answer  ratio to no sketch (median of ${rounds} paired rounds)`);
-  for (const [i, { name }] of CASES.entries()) {
-    const ratio = median(times[i]!.map((ns, round) => ns / times[0]![round]!));
-    console.log(`${name.padEnd(34)} ${median(times[i]!).toFixed(0).padStart(9)}  ${ratio.toFixed(3)}`);
-  }
+  printPairedRounds(
+    CASES.map(({ name }, i) => ({ name, time: () => time(exchanges[i]!, packets) })),
+    args,
+  );
   await printWriting(exchanges[1]!, packets);
 }
 
@@ -140,8 +131,4 @@ async function printWriting(exchange: Exchange, packets: readonly Uint8Array[]):
 
 function sum(figures: readonly number[]): number {
   return figures.reduce((all, figure) => all + figure, 0);
-}
-
-function median(figures: readonly number[]): number {
-  return figures.toSorted((a, b) => a - b)[figures.length >> 1]!;
 }

@@ -4,18 +4,17 @@
  * @module
  */
 import { ApiRefusal, GuardRefusal } from "./api_refusal.ts";
-import {
-  ApiClient,
-  type ClientOptions,
-  isJsonObject,
-  type JsonObject,
-  type WriteFlags,
-  writeQuery,
-} from "./client.ts";
+import { ApiClient, type ClientOptions, type JsonObject, type WriteFlags, writeQuery } from "./client.ts";
 import { CommandFailed, type ExitCode } from "./failure.ts";
 import { patientClient } from "./model_sending.ts";
-import { namedChanges } from "./object_changes.ts";
-import { type DifferenceAnswer, differenceOf, type ObjectCounts, planOf } from "./plan_document.ts";
+import {
+  changesOf,
+  type Difference,
+  differenceOf,
+  type ObjectChange,
+  type ObjectCounts,
+  planOf,
+} from "./plan_document.ts";
 import { layoutFor, type PlanContext, printDone, printPlan } from "./plan_output.ts";
 import { differenceText, type NextStep, planText } from "./plan_view.ts";
 import {
@@ -101,18 +100,17 @@ async function showGeneration(
 }
 
 /** The overrides that a generation touched: they are no part of the model, so that no difference has them. */
-function overridesOf({ changes }: JsonObject): JsonObject[] {
-  return Array.isArray(changes) ? changes.filter(isJsonObject).filter(({ kind }) => kind === "override") : [];
+function overridesOf(entry: JsonObject): ObjectChange[] {
+  return changesOf(entry).filter(({ kind }) => kind === "override");
 }
 
-function counted(changes: readonly JsonObject[]): ObjectCounts {
-  const created = changes.filter(({ before }) => before === null).length;
-  const deleted = changes.filter(({ after }) => after === null).length;
-  return { created, changed: changes.length - created - deleted, deleted };
+function counted(changes: readonly ObjectChange[]): ObjectCounts {
+  const counts = { created: 0, changed: 0, deleted: 0 };
+  for (const { action } of changes) counts[action]++;
+  return counts;
 }
 
-async function printDifference(answer: DifferenceAnswer, context: PlanContext): Promise<void> {
-  const difference = { ...answer, changes: await namedChanges(answer.changes, context.api) };
+async function printDifference(difference: Difference, context: PlanContext): Promise<void> {
   const text = differenceText(difference, await layoutFor(difference, context));
   context.terminal.out(text === "" ? "Nothing differs" : text);
 }

@@ -119,16 +119,16 @@ export function planOf(answer: JsonObject | null): Plan {
   throw new CommandFailed('The node sent no plan (is it of an older version? "pleiades status" shows that)');
 }
 
-/** What two generations differ in, as the API gives it: its changes lack what people want to read. */
-export interface DifferenceAnswer extends Omit<Difference, "changes"> {
-  /** The first thousand. */
-  readonly changes: readonly JsonObject[];
-}
-
 /** Reads a difference of two generations. @throws {CommandFailed} when it is something else */
-export function differenceOf(answer: JsonObject): DifferenceAnswer {
+export function differenceOf(answer: JsonObject): Difference {
   if (isDifference(answer)) return answer;
   throw new CommandFailed("The node sent no difference of generations (is it of an older version?)");
+}
+
+/** The changes of an entry of the history. @throws {CommandFailed} when it has none, as from a node of an older version */
+export function changesOf({ changes }: JsonObject): readonly ObjectChange[] {
+  if (areChanges(changes)) return changes;
+  throw new CommandFailed("The node sent no changes of the generation (is it of an older version?)");
 }
 
 /** The counts of an answer; empty where it has none. */
@@ -141,13 +141,22 @@ export function countsOf({ objects }: JsonObject): CountsByKind {
 function isPlan(value: JsonObject): value is JsonObject & Plan {
   const { generation, changed, answers, refusals } = value;
   return typeof generation === "number" && typeof changed === "boolean" && Array.isArray(refusals) &&
-    isJsonObject(answers) && Array.isArray(answers["differences"]) && isDifference(value) &&
-    value.changes.every(({ name, action }) => typeof name === "string" && typeof action === "string");
+    isJsonObject(answers) && Array.isArray(answers["differences"]) && isDifference(value);
 }
 
-function isDifference(value: JsonObject): value is JsonObject & DifferenceAnswer {
-  return isCounts(value["objects"]) && Array.isArray(value["changes"]) &&
-    value["changes"].every(isJsonObject);
+function isDifference(value: JsonObject): value is JsonObject & Difference {
+  return isCounts(value["objects"]) && areChanges(value["changes"]);
+}
+
+function areChanges(value: unknown): value is readonly ObjectChange[] {
+  return Array.isArray(value) &&
+    value.every((change) =>
+      isJsonObject(change) && typeof change["name"] === "string" && isAction(change["action"])
+    );
+}
+
+function isAction(value: unknown): boolean {
+  return value === "created" || value === "changed" || value === "deleted";
 }
 
 function isCounts(value: unknown): value is CountsByKind {

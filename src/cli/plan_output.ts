@@ -5,7 +5,6 @@
  */
 import { type ApiClient, isJsonObject, type JsonObject } from "./client.ts";
 import { CommandFailed } from "./failure.ts";
-import { namedChanges } from "./object_changes.ts";
 import { placeOf } from "./object_names.ts";
 import { countsOf, type Difference, differenceOf, type ObjectChange, planOf } from "./plan_document.ts";
 import {
@@ -61,8 +60,7 @@ export async function printDone(
 /** What a generation changed; it is done, so that it can't be shown is no failure. */
 async function differenceOfGeneration(generation: number, api: ApiClient): Promise<Difference | null> {
   try {
-    const answer = differenceOf(await api.get(`/diff?from=${generation - 1}&to=${generation}`));
-    return { ...answer, changes: await namedChanges(answer.changes, api) };
+    return differenceOf(await api.get(`/diff?from=${generation - 1}&to=${generation}`));
   } catch (error) {
     if (error instanceof CommandFailed) return null;
     throw error;

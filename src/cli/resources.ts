@@ -15,7 +15,6 @@ import { ApiClient, type ClientOptions, type JsonObject, writeQuery } from "./cl
 import { CommandFailed, type ExitCode, wrongUsage } from "./failure.ts";
 import type { ColumnName, Noun } from "./nouns.ts";
 import { addressOf, canonicalName, idOf, noSuch, ObjectNames, placeOf } from "./object_names.ts";
-import { clientsOf } from "./object_changes.ts";
 import { printPlan, WITHOUT_DRY_RUN } from "./plan_output.ts";
 import {
   cellText,
@@ -475,4 +474,11 @@ async function readText(file: string): Promise<string> {
     throw new CommandFailed(`Cannot read "${file}": ${fileFault(cause)}`, 1, { cause });
   }
   return await new Response(Deno.stdin.readable).text();
+}
+
+/** The clients of a geo rule. */
+function clientsOf({ cidr, country, continent, asn }: JsonObject): string {
+  if (typeof cidr === "string") return cidr;
+  if (typeof country === "string") return `country ${country}`;
+  return typeof continent === "string" ? `continent ${continent}` : `AS${asn ?? ""}`;
 }

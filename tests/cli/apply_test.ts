@@ -28,12 +28,13 @@ const REFUSED = planFixture("mixed");
 /** The same with the guards' consent. */
 const REMOVES = { ...REFUSED, refusals: [] };
 /** The same, of generations. */
+const GONE = { action: "deleted", with: "pool old", before: {}, after: null };
 const REMOVED = {
   objects: APPLIED.objects,
   changes: [
-    { kind: "pool", id: "3", before: { name: "old" }, after: null },
-    { kind: "member", id: "4", before: { poolId: "3", ipAddress: "192.0.2.20", port: 443 }, after: null },
-    { kind: "member", id: "5", before: { poolId: "3", ipAddress: "2001:db8::20", port: 443 }, after: null },
+    { ...GONE, kind: "pool", id: "3", name: "old", with: null },
+    { ...GONE, kind: "member", id: "4", name: "old/192.0.2.20:443" },
+    { ...GONE, kind: "member", id: "5", name: "old/[2001:db8::20]:443" },
   ],
 };
 /** Removes nothing. */
