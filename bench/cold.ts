@@ -17,8 +17,8 @@
 import process from "node:process";
 import { query } from "../tests/dns/packets.ts";
 import { type Declared, World } from "../tests/dns/world.ts";
-import { geoDatabase, questions, siteAddresses, WORKLOADS, ZONE } from "./dns_workloads.ts";
-import { geoDataOf, SITES } from "./geo_database.ts";
+import { geoDatabase, questions, siteAddresses, WORKLOADS, ZONE } from "./dns/workloads.ts";
+import { geoDataOf, SITES } from "./dns/geo_database.ts";
 
 /** Runs when no name is given. */
 export const quick = true;

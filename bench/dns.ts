@@ -32,9 +32,9 @@
 import { cpus } from "node:os";
 import { parseArgs } from "node:util";
 import { program } from "../tests/programs.ts";
-import { buildC } from "./c_program.ts";
-import { flood, LARGE_BATCHES, load, LOAD_CORE, type LoadReport, SMALL_BATCHES } from "./dns_load.ts";
-import { plot } from "./dns_plot.ts";
+import { buildC } from "./programs/c_program.ts";
+import { flood, LARGE_BATCHES, load, LOAD_CORE, type LoadReport, SMALL_BATCHES } from "./dns/load.ts";
+import { plot } from "./dns/plot.ts";
 import {
   CALM_PER_SECOND,
   type Figures,
@@ -45,9 +45,9 @@ import {
   STEADY_PER_SECOND,
   table,
   type UnderLoad,
-} from "./dns_report.ts";
-import { Server, SERVER_CORE } from "./dns_servers.ts";
-import { questionLine, questions, type Workload, WORKLOADS, zoneFile } from "./dns_workloads.ts";
+} from "./dns/report.ts";
+import { Server, SERVER_CORE } from "./dns/servers.ts";
+import { questionLine, questions, type Workload, WORKLOADS, zoneFile } from "./dns/workloads.ts";
 import { coredns } from "./peers/coredns.ts";
 import { echo } from "./peers/echo.ts";
 import { gdnsd } from "./peers/gdnsd.ts";

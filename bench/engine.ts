@@ -22,9 +22,9 @@ import { hashSuffix } from "../src/snapshot/name_hash.ts";
 import { cursorOf, listOf, maxAnswersOf, poolOf, serviceOf, SnapshotView } from "../src/snapshot/view.ts";
 import { query } from "../tests/dns/packets.ts";
 import { type Declared, World } from "../tests/dns/world.ts";
-import { benchWorst } from "./engine_worst.ts";
-import { geoDataOf, SITES } from "./geo_database.ts";
-import { declared, geoDatabase, questions, siteAddresses, WORKLOADS, ZONE } from "./dns_workloads.ts";
+import { benchWorst } from "./engine/worst.ts";
+import { geoDataOf, SITES } from "./dns/geo_database.ts";
+import { declared, geoDatabase, questions, siteAddresses, WORKLOADS, ZONE } from "./dns/workloads.ts";
 
 /** Runs when no name is given. */
 export const quick = true;

@@ -1,7 +1,7 @@
 /**
  * `deno task bench [NAME] [ARG…]`: comparisons with peers and with the floor of the machine, one per file beside
- * this one. Each exports `bench(args)`, which prints what it compares and checks its results; `quick = true` marks
- * those that are run when no name is given.
+ * this one; what they are made of lies in folders. Each exports `bench(args)`, which prints what it compares and
+ * checks its results; `quick = true` marks those that are run when no name is given.
  *
  * @module
  */
@@ -30,8 +30,16 @@ for (const each of name === undefined ? names : [name]) {
   if (name === undefined && !module.quick) left.push(each);
   else {
     console.log(`== ${each}`);
-    await module.bench(args);
+    await module.bench(args).catch(refuseUsage);
   }
 }
 if (left.length > 0) console.log(`not quick, hence only when named: ${left.join(", ")}`);
 Deno.exit(0);
+
+/** What `parseArgs` refuses is the caller's mistake, not a fault of ours with a stack. */
+function refuseUsage(error: unknown): never {
+  const code = error instanceof TypeError && "code" in error ? String(error.code) : "";
+  if (!code.startsWith("ERR_PARSE_ARGS_")) throw error;
+  console.error(`error: ${(error as TypeError).message}`);
+  Deno.exit(2);
+}

@@ -13,7 +13,7 @@ import { recordOf } from "../src/dns/query_log.ts";
 import { readSamples } from "../src/dns/samples.ts";
 import { query } from "../tests/dns/packets.ts";
 import { PLAIN, World } from "../tests/dns/world.ts";
-import { printPairedRounds } from "./paired_rounds.ts";
+import { printPairedRounds } from "./timing/paired_rounds.ts";
 
 /** Runs when no name is given. */
 export const quick = true;

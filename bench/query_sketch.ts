@@ -16,7 +16,7 @@ import { Sketch } from "../src/traffic/sketch.ts";
 import { COUNTED_A_SECOND, hourOf } from "../src/traffic/traffic.ts";
 import { query } from "../tests/dns/packets.ts";
 import { PLAIN, World } from "../tests/dns/world.ts";
-import { median, printPairedRounds } from "./paired_rounds.ts";
+import { median, printPairedRounds } from "./timing/paired_rounds.ts";
 
 /** Runs when no name is given. */
 export const quick = true;

@@ -13,10 +13,10 @@
  */
 import { parseArgs } from "node:util";
 import { program } from "../tests/programs.ts";
-import { buildC } from "./c_program.ts";
-import { load, LOAD_CORE } from "./dns_load.ts";
-import { Server } from "./dns_servers.ts";
-import { questionLine, questions, WORKLOADS } from "./dns_workloads.ts";
+import { buildC } from "./programs/c_program.ts";
+import { load, LOAD_CORE } from "./dns/load.ts";
+import { Server } from "./dns/servers.ts";
+import { questionLine, questions, WORKLOADS } from "./dns/workloads.ts";
 import { pleiades } from "./peers/pleiades.ts";
 
 /** Queries a second over UDP. */

@@ -14,8 +14,8 @@
 import { cpuUsage } from "node:process";
 import { query } from "../tests/dns/packets.ts";
 import { type Declared, World } from "../tests/dns/world.ts";
-import { declared, questions, WORKLOADS } from "./dns_workloads.ts";
-import type { EngineOrder, EngineReport } from "./workers_thread.ts";
+import { declared, questions, WORKLOADS } from "./dns/workloads.ts";
+import type { EngineOrder, EngineReport } from "./workers/thread.ts";
 
 /** One after the other, and all at once. */
 interface Round {
@@ -154,7 +154,7 @@ class EngineThread {
 
   /** Resolves when it has warmed up. */
   static async start(order: EngineOrder): Promise<EngineThread> {
-    const url = new URL("./workers_thread.ts", import.meta.url);
+    const url = new URL("./workers/thread.ts", import.meta.url);
     const thread = new EngineThread(new Worker(url, { type: "module" }));
     await thread.#tell(order);
     return thread;

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Peer } from "./peer.ts";
-import { ZONE } from "../dns_workloads.ts";
+import { ZONE } from "../dns/workloads.ts";
 
 /** https://coredns.io/plugins/file/ */
 export const coredns: Peer = {

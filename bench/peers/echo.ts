@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { buildC } from "../c_program.ts";
+import { buildC } from "../programs/c_program.ts";
 import type { Peer } from "./peer.ts";
 
-/** See `bench/echo.c`. */
+/** See `bench/programs/echo.c`. */
 export const echo: Peer = {
   name: "echo",
   program: "cc",

@@ -4,8 +4,8 @@
  * @module
  */
 import type { Peer } from "./peer.ts";
-import { SITES } from "../geo_database.ts";
-import { geoDatabase, siteAddresses, type Workload, ZONE, zoneHead } from "../dns_workloads.ts";
+import { SITES } from "../dns/geo_database.ts";
+import { geoDatabase, siteAddresses, type Workload, ZONE, zoneHead } from "../dns/workloads.ts";
 
 /** `gdnsd.config(5)`. */
 export const gdnsd: Peer = {

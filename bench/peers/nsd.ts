@@ -4,7 +4,7 @@
  * @module
  */
 import type { Peer } from "./peer.ts";
-import { ZONE } from "../dns_workloads.ts";
+import { ZONE } from "../dns/workloads.ts";
 
 /** `nsd.conf(5)`. */
 export const nsd: Peer = {

@@ -5,7 +5,7 @@
  *
  * @module
  */
-import type { Workload } from "../dns_workloads.ts";
+import type { Workload } from "../dns/workloads.ts";
 
 /** A server that can be measured. */
 export interface Peer {

@@ -7,9 +7,9 @@
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ROOT } from "../../scripts/process.ts";
-import { end, start } from "../dns_child.ts";
-import { LOAD_CORE } from "../dns_load.ts";
-import { geoDatabase, modelLines, type Workload, ZONE, zoneHead } from "../dns_workloads.ts";
+import { end, start } from "../dns/child.ts";
+import { LOAD_CORE } from "../dns/load.ts";
+import { geoDatabase, modelLines, type Workload, ZONE, zoneHead } from "../dns/workloads.ts";
 import type { Command, Peer, Place } from "./peer.ts";
 
 const NODE = [Deno.execPath(), "run", "-A", "--unstable-net", "--no-check", `${ROOT}/main.ts`] as const;
@@ -48,7 +48,7 @@ function fleet(name: string, transport: string): Peer {
     answers: true,
     steersByPlace: true,
     async prepare({ program, folder, port, workload }) {
-      const script = fileURLToPath(new URL("../dns_server.ts", import.meta.url));
+      const script = fileURLToPath(new URL("../dns/server.ts", import.meta.url));
       const flags = ["run", "-A", "--unstable-net", "--no-check"];
       const database = `${folder}/city.mmdb`;
       if (workload.byPlace) await Deno.writeFile(database, geoDatabase().bytes);

@@ -5,7 +5,7 @@
  * @module
  */
 import type { Peer } from "./peer.ts";
-import { ZONE } from "../dns_workloads.ts";
+import { ZONE } from "../dns/workloads.ts";
 
 /** https://doc.powerdns.com/authoritative/settings.html */
 export const powerdns: Peer = {

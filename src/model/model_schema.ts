@@ -105,7 +105,7 @@ export const FALLBACK_REQUIRED =
 
 /**
  * Members of a pool at most. The cost of a query that is the first of its kind grows with them, and with the geo rules:
- * with so many it takes less than 50 µs (`bench/engine_worst.ts`).
+ * with so many it takes less than 50 µs (`bench/engine/worst.ts`).
  */
 export const MEMBERS_MAX: number = 256;
 /** Geo rules of a pool at most. */

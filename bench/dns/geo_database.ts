@@ -5,11 +5,11 @@
  *
  * @module
  */
-import { workOutExtents } from "../src/geo/extents.ts";
-import { Mmdb } from "../src/geo/mmdb.ts";
-import { seededRng } from "../src/clock.ts";
-import { EMPTY_GEO_DATA, type GeoData } from "../src/geo/geo_data.ts";
-import { MmdbNumber, type MmdbValue, nestedRecord, writeMmdb } from "../tests/geo/mmdb_writer.ts";
+import { workOutExtents } from "../../src/geo/extents.ts";
+import { Mmdb } from "../../src/geo/mmdb.ts";
+import { seededRng } from "../../src/clock.ts";
+import { EMPTY_GEO_DATA, type GeoData } from "../../src/geo/geo_data.ts";
+import { MmdbNumber, type MmdbValue, nestedRecord, writeMmdb } from "../../tests/geo/mmdb_writer.ts";
 
 /** Where members stand. */
 export interface Site {

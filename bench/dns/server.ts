@@ -1,20 +1,20 @@
 /**
- * A DNS fleet by itself, for measurements from outside: `dns_server.ts TRANSPORT WORKLOAD PORT DATABASE` answers a workload's
+ * A DNS fleet by itself, for measurements from outside: `server.ts TRANSPORT WORKLOAD PORT DATABASE` answers a workload's
  * names on 127.0.0.1 and ends with its stdin.
  *
  * @module
  */
-import { systemClock } from "../src/clock.ts";
-import { Fleet, type FleetOptions } from "../src/dns/fleet.ts";
-import { EMPTY_GEO_DATA } from "../src/geo/geo_data.ts";
-import { LiveBoard } from "../src/snapshot/live.ts";
-import { Slots } from "../src/snapshot/slots.ts";
-import { Tables } from "../src/snapshot/tables.ts";
-import { raiseDescriptorLimit } from "../src/node/descriptors.ts";
-import { createLogger } from "../src/telemetry/log.ts";
-import { PLAIN } from "../tests/dns/world.ts";
+import { systemClock } from "../../src/clock.ts";
+import { Fleet, type FleetOptions } from "../../src/dns/fleet.ts";
+import { EMPTY_GEO_DATA } from "../../src/geo/geo_data.ts";
+import { LiveBoard } from "../../src/snapshot/live.ts";
+import { Slots } from "../../src/snapshot/slots.ts";
+import { Tables } from "../../src/snapshot/tables.ts";
+import { raiseDescriptorLimit } from "../../src/node/descriptors.ts";
+import { createLogger } from "../../src/telemetry/log.ts";
+import { PLAIN } from "../../tests/dns/world.ts";
 import { geoDataOf } from "./geo_database.ts";
-import { desired, WORKLOADS } from "./dns_workloads.ts";
+import { desired, WORKLOADS } from "./workloads.ts";
 
 if (import.meta.main) {
   raiseDescriptorLimit();

@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { Engine, UDP_SIZE_MAX } from "../src/dns/engine.ts";
-import { LiveBoard } from "../src/snapshot/live.ts";
-import type { Snapshot } from "../src/snapshot/view.ts";
-import { PLAIN } from "../tests/dns/world.ts";
+import { Engine, UDP_SIZE_MAX } from "../../src/dns/engine.ts";
+import { LiveBoard } from "../../src/snapshot/live.ts";
+import type { Snapshot } from "../../src/snapshot/view.ts";
+import { PLAIN } from "../../tests/dns/world.ts";
 
 /** What a thread is told. */
 export type EngineOrder =

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { type Figures, type Measured, ratio } from "./dns_report.ts";
+import { type Figures, type Measured, ratio } from "./report.ts";
 
 const WIDTH = 820;
 const NAMES_WIDTH = 160;

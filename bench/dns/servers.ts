@@ -4,11 +4,11 @@
  *
  * @module
  */
-import { query, show } from "../tests/dns/packets.ts";
-import { type CpuTime, cpuTime, memoryMebibytes, processTree } from "./dns_account.ts";
-import { end, start } from "./dns_child.ts";
-import { addressesOf, type Question, questionLine, questions, type Workload } from "./dns_workloads.ts";
-import type { Peer } from "./peers/peer.ts";
+import { query, show } from "../../tests/dns/packets.ts";
+import { type CpuTime, cpuTime, memoryMebibytes, processTree } from "./account.ts";
+import { end, start } from "./child.ts";
+import { addressesOf, type Question, questionLine, questions, type Workload } from "./workloads.ts";
+import type { Peer } from "../peers/peer.ts";
 
 /** The core that every server runs on. */
 export const SERVER_CORE = "0";

@@ -4,12 +4,17 @@
  *
  * @module
  */
-import { seededRng } from "../src/clock.ts";
-import { type Desired, type SteeredPool, steeredPool, type SteeredService } from "../src/desired/desired.ts";
-import { MEMBER_DEFAULTS, POOL_DEFAULTS, SERVICE_DEFAULTS } from "../src/model/model.ts";
+import { seededRng } from "../../src/clock.ts";
+import {
+  type Desired,
+  type SteeredPool,
+  steeredPool,
+  type SteeredService,
+} from "../../src/desired/desired.ts";
+import { MEMBER_DEFAULTS, POOL_DEFAULTS, SERVICE_DEFAULTS } from "../../src/model/model.ts";
 import { GeoDatabase, SITES } from "./geo_database.ts";
-import type { Declared } from "../tests/dns/world.ts";
-import { parseZoneFile } from "../src/wire/zone_file.ts";
+import type { Declared } from "../../tests/dns/world.ts";
+import { parseZoneFile } from "../../src/wire/zone_file.ts";
 
 /** One zone and what is asked of it. */
 export interface Workload {

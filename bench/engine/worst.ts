@@ -7,14 +7,14 @@
  *
  * @module
  */
-import { compileMapFile } from "../src/geo/map_file_table.ts";
-import { EMPTY_GEO_DATA, type GeoData } from "../src/geo/geo_data.ts";
-import { GEO_RULES_MAX, MEMBERS_MAX } from "../src/model/model_schema.ts";
-import { flatRecord, writeMmdb } from "../tests/geo/mmdb_writer.ts";
-import { query } from "../tests/dns/packets.ts";
-import { type Declared, World } from "../tests/dns/world.ts";
-import { geoDatabase } from "./dns_workloads.ts";
-import { geoDataOf } from "./geo_database.ts";
+import { compileMapFile } from "../../src/geo/map_file_table.ts";
+import { EMPTY_GEO_DATA, type GeoData } from "../../src/geo/geo_data.ts";
+import { GEO_RULES_MAX, MEMBERS_MAX } from "../../src/model/model_schema.ts";
+import { flatRecord, writeMmdb } from "../../tests/geo/mmdb_writer.ts";
+import { query } from "../../tests/dns/packets.ts";
+import { type Declared, World } from "../../tests/dns/world.ts";
+import { geoDatabase } from "../dns/workloads.ts";
+import { geoDataOf } from "../dns/geo_database.ts";
 
 /** No query may take longer, microseconds. */
 const BAR_US = 50;
