@@ -9,6 +9,8 @@ import { runQuery } from "../../src/dns_client.ts";
 import { formatSocketAddress } from "../../src/ip.ts";
 
 const MEMORY = ["--db", ":memory:"];
+/** Connections that are more than the limit leaves room for. */
+const HELD_MIN = 120;
 
 Deno.test({
   name: "a node raises its limit of open files as far as it may, and says when that isn't enough",
@@ -32,9 +34,12 @@ Deno.test({
     const held: Deno.TcpConn[] = [];
     try {
       const complaint = node.line((line) => line.includes("HTTP connections can't be accepted"));
-      // DNS over TCP takes what is left; the API's next connection finds nothing.
-      for (let i = 0; i < 120; i++) {
-        held.push(await Deno.connect(i % 2 === 0 ? node.dns : { hostname: "127.0.0.1", port }));
+      let isTold = false;
+      complaint.then(() => void (isTold = true));
+      // Whichever of the two is quicker takes what is left; the API goes on until it finds nothing.
+      for (let i = 0; i < HELD_MIN || !isTold; i++) {
+        const to = i < HELD_MIN && i % 2 === 0 ? node.dns : { hostname: "127.0.0.1", port };
+        held.push(await Deno.connect(to));
       }
       match(await complaint, /Too many open files/);
       const { message } = await runQuery({
