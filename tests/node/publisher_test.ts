@@ -421,7 +421,7 @@ Deno.test("commits written in place answer as a whole snapshot of the same model
         );
       }
     }),
-    { numRuns: 150 },
+    { numRuns: 75 },
   );
 });
 

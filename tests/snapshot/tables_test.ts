@@ -258,7 +258,7 @@ Deno.test("tables changed in place answer as tables written anew", () => {
       for (const each of changes) state.make(each, changed);
       assert.deepEqual(portrait(changed), portrait(state.world()));
     }),
-    { numRuns: 200 },
+    { numRuns: 100 },
   );
 });
 
