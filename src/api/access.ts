@@ -37,12 +37,51 @@ export const SCOPES = [
 /** One of `SCOPES`. */
 export type Scope = (typeof SCOPES)[number];
 
+/** What a request was let in with. */
+export interface Credential {
+  /** `open` = no token was asked for; `settings` = one of `api.tokens`; `token` = one that was created. */
+  readonly kind: "open" | "settings" | "token";
+  /** The token's id; `null` where it has none. */
+  readonly id: string | null;
+  /** The token's name; empty where there is none. */
+  readonly name: string;
+  /** What it allows. */
+  readonly scopes: ReadonlySet<Scope>;
+}
+
 /**
- * Gives what the bearer of an `Authorization` may do.
+ * Knows who may do what. What lasts longer than a request (a stream of events) asks to be told when its credential ends:
  *
- * @throws {ApiProblem} 401 when it is missing or isn't known
+ * @example
+ * ```ts
+ * using ending = credentials.onRevoked(credentialOf(c), () => stream.abort());
+ * ```
  */
-export type Authenticate = (authorization: string | undefined) => ReadonlySet<Scope>;
+export interface Credentials {
+  /**
+   * Gives what the bearer of an `Authorization` may do.
+   *
+   * @throws {ApiProblem} 401 when it is missing or isn't known
+   */
+  authenticate(attempt: LoginAttempt): Credential;
+  /** Whether it would be let in again at this moment. */
+  isStillValid(credential: Credential): boolean;
+  /** Calls `end` once, within a second of the end of its validity, unless the result is disposed of before. */
+  onRevoked(credential: Credential, end: () => void): Disposable;
+}
+
+/** A request that wants to be let in. */
+export interface LoginAttempt {
+  /** The header; `undefined` = there is none. */
+  readonly authorization: string | undefined;
+}
+
+/** What a request was let in with; routes that are open to everyone have the same for all. */
+export function credentialOf(c: Context): Credential {
+  return c.get(CREDENTIAL) ?? OPEN;
+}
+
+const CREDENTIAL = "credential";
 
 /** Refuses requests that a web page elsewhere may have caused (403). */
 export function refuseForeignPages(access: Pick<Access, "loopback" | "hostnames">): MiddlewareHandler {
@@ -61,12 +100,16 @@ export function refuseForeignPages(access: Pick<Access, "loopback" | "hostnames"
 
 /** Asks for the scope that a request needs, except where it is `open`: 401 without a token, 403 without the scope. */
 export function requireScope(
-  authenticate: Authenticate,
+  credentials: Pick<Credentials, "authenticate">,
   neededFor: (c: Context) => Scope | "open",
 ): MiddlewareHandler {
   return async (c, next) => {
     const scope = neededFor(c);
-    if (scope !== "open") requireOf(authenticate(c.req.header("authorization")), scope);
+    if (scope !== "open") {
+      const credential = credentials.authenticate({ authorization: c.req.header("authorization") });
+      c.set(CREDENTIAL, credential);
+      requireOf(credential.scopes, scope);
+    }
     await next();
   };
 }
@@ -83,16 +126,24 @@ function requireOf(granted: ReadonlySet<Scope>, scope: Scope): void {
   );
 }
 
-/** Knows bearer tokens (RFC 6750 §2.1), each of which may do everything; where there are none, none is asked for. */
-export function tokensOfSettings(tokens: readonly string[]): Authenticate {
+const EVERYTHING: ReadonlySet<Scope> = new Set(SCOPES);
+const OPEN: Credential = { kind: "open", id: null, name: "", scopes: EVERYTHING };
+const OF_SETTINGS: Credential = { kind: "settings", id: null, name: "settings token", scopes: EVERYTHING };
+
+/** Knows the bearer tokens of the settings (RFC 6750 §2.1), each of which may do everything; where there are none, none is asked for. */
+export function credentialsOfSettings({ tokens }: Pick<Access, "tokens">): Credentials {
   const digests = tokens.map(digest);
-  return (authorization) => {
-    if (digests.length > 0) checkToken(authorization, digests);
-    return EVERYTHING;
+  return {
+    authenticate: ({ authorization }) => {
+      if (digests.length === 0) return OPEN;
+      checkToken(authorization, digests);
+      return OF_SETTINGS;
+    },
+    // They change with a restart only, which ends every connection.
+    isStillValid: () => true,
+    onRevoked: () => ({ [Symbol.dispose]: () => {} }),
   };
 }
-
-const EVERYTHING: ReadonlySet<Scope> = new Set(SCOPES);
 
 function checkToken(authorization: string | undefined, digests: readonly Uint8Array[]): void {
   const token = /^Bearer +(\S+) *$/i.exec(authorization ?? "")?.[1];

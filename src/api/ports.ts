@@ -16,7 +16,7 @@ import type { Asked, Explanation } from "../explain/explanation.ts";
 import type { PortFinder } from "../port.ts";
 import type { Store } from "../store/store.ts";
 import type { Logger } from "../telemetry/log.ts";
-import type { Access } from "./access.ts";
+import type { Access, Credentials } from "./access.ts";
 
 /** Everything that `createApi` works with. */
 export interface ApiParts {
@@ -26,6 +26,8 @@ export interface ApiParts {
   readonly changes: Changes;
   /** Who is let in. */
   readonly auth: Access;
+  /** Knows what a request may do. */
+  readonly credentials: Credentials;
   /** The running node. */
   readonly node: NodePort;
   /** Finds what capabilities offer. */

@@ -99,16 +99,19 @@ export async function serveControl({ ground, core, workers, resources }: Control
   const { sockets, log, registry } = ground;
   if (!sockets.api && !sockets.metrics) return;
   const { api, metrics } = ground.settings();
+  const { credentialsOfSettings } = await import("../api/access.ts");
   const { createApi, createMetricsApp } = await import("../api/api.ts");
   const requests = registry.counter("pleiades_api_requests_total", "Requests to the API.", [
     "method",
     "route",
     "status",
   ]);
+  const auth = { tokens: api.tokens, loopback: isLoopback(parseIp(api.listenAddr)!) };
   const app = createApi({
     store: ground.store,
     changes: ground.changes,
-    auth: { tokens: api.tokens, loopback: isLoopback(parseIp(api.listenAddr)!) },
+    auth,
+    credentials: credentialsOfSettings(auth),
     node: nodePort({ ground, core, workers }),
     ports: ground.ports,
     explainer: new Explainer(sourcesOf({

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { credentialsOfSettings } from "../../src/api/access.ts";
 import { createApi } from "../../src/api/api.ts";
 import type { ApiParts } from "../../src/api/ports.ts";
 import { Changes } from "../../src/change/commit.ts";
@@ -45,10 +46,12 @@ export function apiWorld(overrides: Partial<ApiParts> = {}): ApiWorld {
   const changes = new Changes({ store, clock });
   const logged: string[] = [];
   const log = createLogger({ level: "warn", format: "json", clock, write: (line) => logged.push(line) });
+  const { auth = { tokens: [], loopback: true } } = overrides;
   const parts: ApiParts = {
     store,
     changes,
-    auth: { tokens: [], loopback: true },
+    auth,
+    credentials: credentialsOfSettings(auth),
     ports: new Ports(),
     node: {
       settled: () => Promise.resolve(),

@@ -144,10 +144,14 @@ Deno.test("a token may do what its scopes say: 403 names the scope that it lacks
     if (!(error instanceof ApiProblem)) throw error;
     return new Response(error.detail, { status: error.status, headers: error.headers });
   });
-  const granted = new Set<Scope>(["read", "operate"]);
+  const scopes = new Set<Scope>(["read", "operate"]);
+  const credential = { kind: "token", id: "t", name: "t", scopes } as const;
   app.use(
     "/:scope",
-    requireScope(() => granted, (c) => SCOPES.find((each) => c.req.path === `/${each}`) ?? "open"),
+    requireScope(
+      { authenticate: () => credential },
+      (c) => SCOPES.find((each) => c.req.path === `/${each}`) ?? "open",
+    ),
   );
   app.get("/:scope", (c) => c.text("done"));
   const statuses = [...SCOPES, "open"].map(async (scope) => (await app.request(`/${scope}`)).status);
