@@ -139,6 +139,8 @@ export async function typeSteps(steps: readonly Step[], executable: string | nul
         PLEIADES_API_PORT: ports["8080"],
         PLEIADES_API_URL: `http://127.0.0.1:${ports["8080"]}`,
         NO_COLOR: "1",
+        // Who types: changes carry the name.
+        ...{ USER: "anna", SUDO_USER: "" },
       },
       stdin: "null",
       signal: AbortSignal.timeout(SESSION_MS_MAX),

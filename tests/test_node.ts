@@ -51,6 +51,7 @@ export const TEST_SETTINGS: Settings = {
   log: { level: "info", format: "json" },
   guards: { movedPercent: 30, deletedPercent: 30, minObjects: 10 },
   history: { keep: 10_000, maxBytes: 256 * 1024 * 1024 },
+  audit: { keep: 1_000, maxAge: 86_400_000 },
   queries: { sketch: false, maxBytes: 64 * 1024 * 1024 },
   queryLog: { sample: 0, maxPerSecond: 100, path: "" },
   names: { resolvers: [], minTtl: 5000, maxTtl: 300_000, timeout: 2000 },

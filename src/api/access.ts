@@ -7,14 +7,15 @@
  *
  * @module
  */
-import { createHash, timingSafeEqual } from "node:crypto";
 import type { Context, MiddlewareHandler } from "hono";
 import { isLoopback, parseIp } from "../ip.ts";
+import type { Scope } from "../model/token.ts";
 import { ApiProblem } from "./problem.ts";
+import { remoteAddressOf } from "./request_source.ts";
 
 /** Who is let in. */
 export interface Access {
-  /** Bearer tokens of which each opens everything; empty = no login is needed. */
+  /** Bearer tokens of the settings, of which each opens everything. */
   readonly tokens: readonly string[];
   /** Whether the API listens on a loopback address: then foreign `Host` names are refused. */
   readonly loopback: boolean;
@@ -22,25 +23,13 @@ export interface Access {
   readonly hostnames?: readonly string[];
 }
 
-/** What a token may be allowed to do. */
-export const SCOPES = [
-  /** Look at everything. */
-  "read",
-  /** Steer for a while: overrides, failback. */
-  "operate",
-  /** Change the model. */
-  "write",
-  /** Say who may do what. */
-  "admin",
-] as const;
-
-/** One of `SCOPES`. */
-export type Scope = (typeof SCOPES)[number];
-
 /** What a request was let in with. */
 export interface Credential {
-  /** `open` = no token was asked for; `settings` = one of `api.tokens`; `token` = one that was created. */
-  readonly kind: "open" | "settings" | "token";
+  /**
+   * `open` = no token is asked for; `settings` = one of `api.tokens`; `token` = one that was created; `none` = it wasn't
+   * let in, or asked for what is open to everyone.
+   */
+  readonly kind: "open" | "settings" | "token" | "none";
   /** The token's id; `null` where it has none. */
   readonly id: string | null;
   /** The token's name; empty where there is none. */
@@ -61,11 +50,15 @@ export interface Credentials {
   /**
    * Gives what the bearer of an `Authorization` may do.
    *
-   * @throws {ApiProblem} 401 when it is missing or isn't known
+   * @throws {ApiProblem} 401 when it is missing or isn't known, 429 when too many wrong ones came from there
    */
   authenticate(attempt: LoginAttempt): Credential;
+  /** Whether no token is asked for. */
+  readonly isOpen: boolean;
   /** Whether it would be let in again at this moment. */
   isStillValid(credential: Credential): boolean;
+  /** When a token was used last, Unix milliseconds, as far as that isn't kept yet. */
+  lastUse(id: string): number | null;
   /** Calls `end` once, within a second of the end of its validity, unless the result is disposed of before. */
   onRevoked(credential: Credential, end: () => void): Disposable;
 }
@@ -74,12 +67,16 @@ export interface Credentials {
 export interface LoginAttempt {
   /** The header; `undefined` = there is none. */
   readonly authorization: string | undefined;
+  /** Address of the client; empty when unknown. */
+  readonly from: string;
 }
 
-/** What a request was let in with; routes that are open to everyone have the same for all. */
+/** What a request was let in with. */
 export function credentialOf(c: Context): Credential {
-  return c.get(CREDENTIAL) ?? OPEN;
+  return c.get(CREDENTIAL) ?? NO_CREDENTIAL;
 }
+
+const NO_CREDENTIAL: Credential = { kind: "none", id: null, name: "", scopes: new Set() };
 
 const CREDENTIAL = "credential";
 
@@ -106,7 +103,10 @@ export function requireScope(
   return async (c, next) => {
     const scope = neededFor(c);
     if (scope !== "open") {
-      const credential = credentials.authenticate({ authorization: c.req.header("authorization") });
+      const credential = credentials.authenticate({
+        authorization: c.req.header("authorization"),
+        from: remoteAddressOf(c),
+      });
       c.set(CREDENTIAL, credential);
       requireOf(credential.scopes, scope);
     }
@@ -126,45 +126,9 @@ function requireOf(granted: ReadonlySet<Scope>, scope: Scope): void {
   );
 }
 
-const EVERYTHING: ReadonlySet<Scope> = new Set(SCOPES);
-const OPEN: Credential = { kind: "open", id: null, name: "", scopes: EVERYTHING };
-const OF_SETTINGS: Credential = { kind: "settings", id: null, name: "settings token", scopes: EVERYTHING };
-
-/** Knows the bearer tokens of the settings (RFC 6750 §2.1), each of which may do everything; where there are none, none is asked for. */
-export function credentialsOfSettings({ tokens }: Pick<Access, "tokens">): Credentials {
-  const digests = tokens.map(digest);
-  return {
-    authenticate: ({ authorization }) => {
-      if (digests.length === 0) return OPEN;
-      checkToken(authorization, digests);
-      return OF_SETTINGS;
-    },
-    // They change with a restart only, which ends every connection.
-    isStillValid: () => true,
-    onRevoked: () => ({ [Symbol.dispose]: () => {} }),
-  };
-}
-
-function checkToken(authorization: string | undefined, digests: readonly Uint8Array[]): void {
-  const token = /^Bearer +(\S+) *$/i.exec(authorization ?? "")?.[1];
-  if (token === undefined) {
-    throw unauthorized("A token is needed (send Authorization: Bearer TOKEN)", `Bearer realm="pleiades"`);
-  }
-  const given = digest(token);
-  // Every token is compared, so that the time doesn't say which one came close.
-  const matches = digests.filter((expected) => timingSafeEqual(given, expected));
-  if (matches.length === 0) {
-    throw unauthorized("The token is not known", `Bearer realm="pleiades", error="invalid_token"`);
-  }
-}
-
-function unauthorized(detail: string, challenge: string): ApiProblem {
-  return new ApiProblem(401, detail, [], { "www-authenticate": challenge });
-}
-
-/** Digests have one length whatever the token's, as a comparison in constant time needs. */
-function digest(token: string): Uint8Array {
-  return createHash("sha256").update(token).digest();
+/** The token of an `Authorization`; `null` = it has none. */
+export function bearerToken(authorization: string | undefined): string | null {
+  return /^Bearer +(\S+) *$/i.exec(authorization ?? "")?.[1] ?? null;
 }
 
 function isOwnHost(host: string, hostnames: readonly string[]): boolean {

@@ -13,13 +13,16 @@ import { type Context, type Env, Hono, type MiddlewareHandler } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { EXPOSITION_CONTENT_TYPE } from "../telemetry/metrics.ts";
 import type { Logger } from "../telemetry/log.ts";
-import { type Access, refuseForeignPages, requireScope, type Scope } from "./access.ts";
+import type { Scope } from "../model/token.ts";
+import { type Access, bearerToken, credentialOf, refuseForeignPages, requireScope } from "./access.ts";
 import { rememberAnswers } from "./idempotency.ts";
 import { METRICS_PATH } from "./node.ts";
 import { openApiDocument } from "./openapi.ts";
+import { secretsTakenOut } from "./origin.ts";
 import type { ApiParts } from "./ports.ts";
 import { ApiProblem, invalidFields, invalidParameters, problemResponse } from "./problem.ts";
 import type { OpenApiDocument } from "./reference.ts";
+import { tellOfRefusals } from "./refusals.ts";
 import { type Resource, routesOf } from "./resource.ts";
 import { acceptsIdempotencyKey } from "./route.ts";
 import { RouteTable } from "./route_table.ts";
@@ -37,15 +40,20 @@ export function createApi(parts: ApiParts, resources: readonly Resource[] = RESO
   app.onError((error, c) => failed(error, c, parts));
   app.notFound((c) => failed(noRoute(c, table), c, parts));
   app.use(observeRequest(parts, table));
+  app.use(tellOfRefusals(parts, (c) => table.find(c.req.method, c.req.path)));
   app.use(refuseForeignPages(auth));
   app.use(requireScope(credentials, (c) => scopeOf(c, table, auth)));
   app.use(limitBody(table));
   app.use(requireBodyType(table));
   app.use(answerPlans);
   app.use(rememberAnswers(clock, (c) => acceptsKey(c, table)));
-  let document: OpenApiDocument | null = null;
-  const describe = () =>
-    document ??= openApiDocument({ version, secured: auth.tokens.length > 0, resources });
+  const documents = new Map<boolean, OpenApiDocument>();
+  const describe = () => {
+    const secured = !credentials.isOpen;
+    const document = documents.get(secured) ?? openApiDocument({ version, secured, resources });
+    documents.set(secured, document);
+    return document;
+  };
   for (const { serve } of resources) serve(app, { ...parts, describe });
   return app;
 }
@@ -73,24 +81,27 @@ export interface MetricsParts {
 /** What declared schemas refuse; an id that can't be one is an object that isn't there. */
 const refuseInvalid: Hook<unknown, Env, string, unknown> = (result, c) => {
   if (result.success) return;
-  if (result.target === "param") throw new ApiProblem(404, `Nothing is at ${c.req.path}`);
+  if (result.target === "param") throw new ApiProblem(404, `Nothing is at ${secretsTakenOut(c, c.req.path)}`);
   if (result.target === "json") throw invalidFields(result.error.issues);
   throw invalidParameters(result.error.issues);
 };
 
 function failed(error: Error, c: Context, { log }: Pick<ApiParts, "log">): Response {
-  const { method, path: instance } = c.req;
+  const { method } = c.req;
+  const instance = secretsTakenOut(c, c.req.path);
   return problemResponse(error, {
     instance,
     unforeseen: (error) => log.error("Request failed", { method, path: instance, error }),
   });
 }
 
-function noRoute({ req: { method, path } }: Context, table: RouteTable): ApiProblem {
+function noRoute(c: Context, table: RouteTable): ApiProblem {
+  const { method, path } = c.req;
+  const shown = secretsTakenOut(c, path);
   const methods = table.methods(path);
-  if (methods.length === 0) return new ApiProblem(404, `Nothing is at ${path} (see /docs/api)`);
+  if (methods.length === 0) return new ApiProblem(404, `Nothing is at ${shown} (see /docs/api)`);
   const allow = methods.join(", ");
-  return new ApiProblem(405, `${method} isn't possible at ${path} (possible: ${allow})`, [], { allow });
+  return new ApiProblem(405, `${method} isn't possible at ${shown} (possible: ${allow})`, [], { allow });
 }
 
 /**
@@ -136,7 +147,7 @@ function observeRequest({ observe, clock, log }: ApiParts, table: RouteTable): M
       status,
       durationMs,
     });
-    log.debug("Request", { method, path, status, durationMs });
+    log.debug("Request", { method, path: secretsTakenOut(c, path), status, durationMs });
   };
 }
 
@@ -162,8 +173,23 @@ async function checkBodyType(c: Context, possible: readonly string[]): Promise<v
       : `Content-Type ${type || "missing"}`;
     throw new ApiProblem(415, `${given} can't be read here (send ${possible.join(" or ")}, not compressed)`);
   }
-  if (!possible.includes("application/x-ndjson") && /[/+]json$/.test(type)) checkJson(await c.req.text());
+  if (possible.includes("application/x-ndjson") || !/[/+]json$/.test(type)) return;
+  const text = await c.req.text();
+  checkJson(text);
+  refuseOwnToken(c, text);
 }
+
+/** What is sent may end in the history, in exports and in answers; a token of the settings looks like any other word. */
+function refuseOwnToken(c: Context, text: string): void {
+  const token = bearerToken(c.req.header("authorization"));
+  if (token === null || credentialOf(c).kind === "open" || token.length < OWN_TOKEN_MIN) return;
+  if (!text.includes(token)) return;
+  const message = "The body has the token in it that the request is made with (take it out)";
+  throw new ApiProblem(400, message, [{ pointer: "", message }]);
+}
+
+/** A shorter token may be a word that is meant. */
+const OWN_TOKEN_MIN = 12;
 
 function checkJson(text: string): void {
   try {

@@ -7,7 +7,7 @@
  * @module
  */
 import type { Context } from "hono";
-import type { Edit } from "../change/edit.ts";
+import type { Edit, Origin } from "../change/edit.ts";
 import { etagOf, ifRevision } from "./conditional.ts";
 import type { ApiParts } from "./ports.ts";
 import { notFound } from "./problem.ts";
@@ -63,10 +63,16 @@ export class Collection<Row extends StoredObject, Shown> {
    * Creates an object; gives body and status of the answer.
    *
    * @param row what the edit makes
+   * @param about what the edit itself says of why
    */
-  async create(c: Context, row: Row, edit: Edit): Promise<[body: Shown, status: 200 | 201]> {
+  async create(
+    c: Context,
+    row: Row,
+    edit: Edit,
+    about: Partial<Pick<Origin, "reason">> = {},
+  ): Promise<[body: Shown, status: 200 | 201]> {
     const { path, show } = this.#kind;
-    const written = write(c, this.#parts, edit);
+    const written = write(c, this.#parts, edit, about);
     if (written.dryRun) return [show(row), 200];
     const stored = this.found(row.id);
     c.header("ETag", etagOf(stored.revision));

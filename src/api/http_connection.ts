@@ -12,11 +12,12 @@ import { HEAD_BYTES_MAX, HttpFault, parseHead, type RequestHead } from "./http_h
 import { HttpInput, TooSlow } from "./http_input.ts";
 import { encodeAnswer, type Framing } from "./http_answer.ts";
 import { PROBLEM_TYPE } from "./problem.ts";
+import type { RequestSource } from "./request_source.ts";
 
 /** What answers, such as `createApi` makes it. */
 export interface App {
   /** Never rejects for anything that a client sent. */
-  fetch(request: Request): Response | Promise<Response>;
+  fetch(request: Request, source: RequestSource): Response | Promise<Response>;
 }
 
 /** What is borne of a client, milliseconds. */
@@ -63,6 +64,7 @@ export class HttpConnection {
   readonly #socket: HttpSocket;
   readonly #options: ConnectionOptions;
   readonly #input: HttpInput;
+  readonly #source: RequestSource;
   /** The body of the request that is being answered. */
   #body: RequestBody | null = null;
   #isAnswering = false;
@@ -75,6 +77,7 @@ export class HttpConnection {
     this.#socket = socket;
     this.#options = options;
     this.#input = new HttpInput(socket);
+    this.#source = { remoteAddress: (socket.remoteAddr as Deno.NetAddr).hostname };
     this.ended = this.#serve().catch((error) => {
       if (!this.#isClosed && !isOfNetwork(error)) options.log.error("An HTTP connection failed", { error });
     }).finally(() => this.close());
@@ -202,7 +205,7 @@ export class HttpConnection {
 
   async #respond(request: Request): Promise<Response> {
     try {
-      return await this.#options.app.fetch(request);
+      return await this.#options.app.fetch(request, this.#source);
     } catch (error) {
       this.#options.log.error("Request failed", { method: request.method, path: request.url, error });
       return problem(500, "The request failed inside Pleiades; its log says why");

@@ -14,6 +14,7 @@ import { idSchema, memberFieldsSchema } from "../model/model_schema.ts";
 import { type OverrideIndex, rulingOf } from "../desired/overridden.ts";
 import { type Override, OVERRIDE_STATES, rfc3339 } from "../model/override.ts";
 import type { EligibilityPool } from "../desired/eligibility.ts";
+import { AUDIT } from "../change/audit_trail.ts";
 import { newId } from "../model/id.ts";
 import type { MemberHealth } from "../health/node_health.ts";
 import type { MemberRow } from "../store/members.ts";
@@ -39,7 +40,8 @@ import {
   writeQuery,
   writeToOne,
 } from "./route.ts";
-import { isDryRun, originOf } from "./write.ts";
+import { originOf } from "./origin.ts";
+import { isDryRun } from "./write.ts";
 
 const path = `${BASE}/members/{id}`;
 const poolPath = `${BASE}/pools/{id}/members`;
@@ -184,7 +186,7 @@ export const members: Resource = {
 };
 
 function serve(app: OpenAPIHono, parts: ResourceParts): void {
-  const { store, node, auth, log, clock } = parts;
+  const { store, node, ports, log, clock } = parts;
   const collection = new Collection(parts, {
     noun: "member",
     path: `${BASE}/members`,
@@ -239,8 +241,11 @@ function serve(app: OpenAPIHono, parts: ResourceParts): void {
       );
     }
     if (result === "done" && !isDryRun(c)) {
-      const { by } = originOf(c, auth);
       const { reason } = c.req.valid("json");
+      const origin = { ...originOf(c), reason };
+      const { by } = origin;
+      const detail = `${addressOf(row)} port ${row.port}`;
+      ports.find(AUDIT)?.note({ origin, outcome: "done", status: 200, detail });
       log.info("Member was failed back", {
         member: row.id,
         address: addressOf(row),

@@ -31,7 +31,8 @@ import {
   updateHeaders,
   writeQuery,
 } from "./route.ts";
-import { answerWith, isDryRun, originOf, settle, SETTLE_MODEL_MS, termsOf } from "./write.ts";
+import { originOf } from "./origin.ts";
+import { answerWith, isDryRun, settle, SETTLE_MODEL_MS, termsOf } from "./write.ts";
 
 /** Most of NDJSON that is read, bytes: some two million services. */
 export const NDJSON_BYTES_MAX: number = 256 << 20;
@@ -188,7 +189,7 @@ function modelIn(format: string, model: Model): string | ReadableStream<Uint8Arr
 /** Reads the model of a request, and applies it or says what would come of it. */
 async function read(
   c: Context,
-  { changes, auth, store }: ResourceParts,
+  { changes, store }: ResourceParts,
   terms: Pick<ApplyOptions, "dryRun" | "force" | "replayMs">,
 ): Promise<Applied> {
   const { signal } = c.req.raw;
@@ -199,7 +200,7 @@ async function read(
   const options: ApplyOptions = {
     file: "body",
     format: isNdjson ? "ndjson" : "yaml",
-    origin: originOf(c, auth),
+    origin: originOf(c),
     ...terms,
     ifGeneration,
     signal,

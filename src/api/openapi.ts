@@ -27,12 +27,13 @@ export function openApiDocument(
   const generator = new OpenAPIHono();
   const registry = generator.openAPIRegistry;
   for (const { tag, routes } of resources) {
-    for (const route of routes) registry.registerPath(operationOf(route, tag));
+    for (const route of routes) registry.registerPath(operationOf(route, { tag, secured }));
   }
   registry.registerComponent("securitySchemes", "bearer", {
     type: "http",
     scheme: "bearer",
-    description: "A token of `api.tokens` in the settings",
+    description:
+      "A token of `api.tokens` in the settings, which may do everything, or one of `/tokens` with its scope",
   });
   for (const [name, schema] of resources.flatMap(({ schemas = {} }) => Object.entries(schemas))) {
     registry.registerComponent("schemas", name, schema);
@@ -56,11 +57,31 @@ export function openApiDocument(
 /** A route as OpenAPI knows it: what the generator doesn't know it would copy into the document. */
 function operationOf(
   { scope, isOpenOnLoopback, bodyBytesMax: _, ...route }: Route,
-  tag: string,
+  { tag, secured }: { readonly tag: string; readonly secured: boolean },
 ): RouteConfig {
-  const { operationId, ...rest } = acceptsDryRun(route) ? withPlan(route) : route;
-  const security = scope === "open" ? [] : isOpenOnLoopback ? [{}, { bearer: [] }] : undefined;
-  return { operationId, tags: [tag], ...(security && { security }), ...rest };
+  const { operationId, description, ...rest } = acceptsDryRun(route) ? withPlan(route) : route;
+  const needed = scope === "open"
+    ? "Asks for no token."
+    : `Needs the scope \`${scope}\`${isOpenOnLoopback ? ", but none on a loopback address" : ""}.`;
+  const security = securityOf(scope, { isOpenOnLoopback, secured });
+  return {
+    ...{ operationId, tags: [tag], ...(security && { security }) },
+    description: description === undefined ? needed : `${description} ${needed}`,
+    ...rest,
+  };
+}
+
+/** OpenAPI 3.1 lets the requirement of a bearer token name what it must allow; `undefined` = as for the whole document. */
+function securityOf(
+  scope: Route["scope"],
+  { isOpenOnLoopback = false, secured }: {
+    readonly isOpenOnLoopback?: boolean | undefined;
+    readonly secured: boolean;
+  },
+): Record<string, string[]>[] | undefined {
+  if (scope === "open") return [];
+  if (isOpenOnLoopback) return [{}, { bearer: [scope] }];
+  return secured ? [{ bearer: [scope] }] : undefined;
 }
 
 /** Whether a dry run of a route answers with a plan. */
@@ -96,7 +117,7 @@ Everything Pleiades answers from can be read and changed here. JSON in camelCase
 - \`ETag\` is an object's revision. A write with \`If-Match\` is refused (412) when the object has changed; a read with \`If-None-Match\` saves the body (304).
 - Creates accept an \`Idempotency-Key\`: sent again within ten minutes, the same request gets the first answer again.
 - Collections are arrays, paged by \`limit\` and \`cursor\`; follow \`Link: <…>; rel="next"\`.
-- Where the node has tokens, send \`Authorization: Bearer TOKEN\`.
+- Where the node has tokens, send \`Authorization: Bearer TOKEN\`. Each operation says which scope it needs: read, operate, write, admin, each with those before it.
 - \`Host\` and \`Origin\` are checked, and bodies must name their media type, so that no web page elsewhere can drive an API on a loopback address.
 
 Serving a name takes three calls:

@@ -148,7 +148,8 @@ function serve(app: OpenAPIHono, parts: ResourceParts): void {
     const createdAt = clock.unixMs();
     const fields = { target, state, reason, owner, ...timesOf(request, createdAt) };
     const row = { id, ...fields, createdAt, revision: 0 };
-    return c.json(...await collection.create(c, row, { kind: "createOverride", id, fields }));
+    const edit = { kind: "createOverride", id, fields } as const;
+    return c.json(...await collection.create(c, row, edit, c.req.query("reason") ? {} : { reason }));
   });
 
   app.openapi(routes.get, (c) => c.json(collection.read(c, c.req.valid("param").id), 200));

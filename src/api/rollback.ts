@@ -21,7 +21,8 @@ import {
   writeHeaders,
   writeQuery,
 } from "./route.ts";
-import { answerWith, isDryRun, originOf, settle, SETTLE_MODEL_MS, termsOf } from "./write.ts";
+import { originOf } from "./origin.ts";
+import { answerWith, isDryRun, settle, SETTLE_MODEL_MS, termsOf } from "./write.ts";
 
 const RolledBackSchema = z.object({
   generation: z.int().min(0).meta({
@@ -91,7 +92,7 @@ function serve(app: OpenAPIHono, parts: ResourceParts): void {
 
 async function rollBack(
   c: Context,
-  { changes, auth, store }: ResourceParts,
+  { changes, store }: ResourceParts,
   to: number | null,
 ): Promise<RolledBack> {
   const { signal } = c.req.raw;
@@ -100,7 +101,7 @@ async function rollBack(
     return await changes.rollback({
       to,
       ...(seen !== undefined && { ifGeneration: seen }),
-      origin: originOf(c, auth),
+      origin: originOf(c),
       dryRun: isDryRun(c),
       ...termsOf(c),
       signal,

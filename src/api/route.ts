@@ -8,7 +8,7 @@ import { type RouteConfig, z } from "@hono/zod-openapi";
 import { idSchema } from "../model/model_schema.ts";
 import { strictObject } from "../input/strict_object.ts";
 import type { ChangeCounts } from "../store/replacement.ts";
-import type { Scope } from "./access.ts";
+import { holdsToken, type Scope } from "../model/token.ts";
 import { PROBLEM_TITLES, PROBLEM_TYPE, ProblemSchema, type ProblemStatus } from "./problem.ts";
 
 /** Where all routes but those for probes, scrapers and browsers begin. */
@@ -38,6 +38,10 @@ export interface RouteRules {
 /** An object's id in the path. */
 export const idParams: z.ZodObject<{ id: z.ZodString }> = z.object({ id: idSchema });
 
+/** Of a reason that is kept, and shown to everyone who may read. */
+export const TOKEN_AS_REASON =
+  "reason must not have a token in it: it is kept in the history (revoke that token)";
+
 /** What every write accepts in its URL. */
 export const writeQuery: z.ZodObject<{
   dryRun: z.ZodOptional<z.ZodEnum<{ true: "true"; false: "false" }>>;
@@ -55,7 +59,9 @@ export const writeQuery: z.ZodObject<{
     {
       error: "reason must not have control characters, such as line feeds",
     },
-  ).optional().meta({ description: "Kept in the history" }),
+  ).refine((text) => !holdsToken(text), { error: TOKEN_AS_REASON }).optional().meta({
+    description: "Kept in the history",
+  }),
 });
 
 /** The number of a generation in a URL; 0 is the one before the first change. */
@@ -146,12 +152,12 @@ export function patchBody<Schema extends z.ZodType>(
 }
 
 /**
- * The error answers of a route. 401 and 403 come with each.
+ * The error answers of a route. 401, 403 and 429 come with each.
  *
  * Its type is empty on purpose: handlers throw their errors, so what they return is never one of these.
  */
 export function problems(...statuses: ProblemStatus[]): Record<never, never> {
-  const all = [...new Set<ProblemStatus>([401, 403, ...statuses])].sort((a, b) => a - b);
+  const all = [...new Set<ProblemStatus>([401, 403, 429, ...statuses])].sort((a, b) => a - b);
   return Object.fromEntries(all.map((status) => [status, {
     description: PROBLEM_MEANINGS[status] ?? PROBLEM_TITLES[status],
     content: { [PROBLEM_TYPE]: { schema: ProblemSchema } },
@@ -209,14 +215,16 @@ export function withoutDefault(field: z.core.SomeType): z.ZodType {
 
 const PROBLEM_MEANINGS: Partial<Record<ProblemStatus, string>> = {
   400: "The body, a field or a parameter is wrong: `errors` names each",
-  401: "A bearer token is needed, or the one sent isn't known",
-  403: "The Host or Origin header isn't this node's",
+  401: "A bearer token is needed, or the one sent isn't known, has expired or was revoked",
+  403: "The token lacks the scope, or the Host or Origin header isn't this node's",
   404: "No object has this id or name",
   410: "It was there, and isn't kept any more",
   409: "The name, domain or address is taken",
   412: "The object has changed since the ETag of If-Match was read",
   413: "The body is too large",
   415: "The body's media type isn't one of those above",
+  429:
+    "Too many wrong tokens came from the client's network: Retry-After says when the next one is looked at",
   422: "A reference points to nothing, or the Idempotency-Key was used for another request",
 };
 

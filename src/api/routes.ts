@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { audit } from "./audit.ts";
 import { documentation } from "./documentation.ts";
 import { explanations } from "./explain.ts";
 import { fallback } from "./fallback.ts";
@@ -17,6 +18,7 @@ import { pools } from "./pools.ts";
 import type { Resource } from "./resource.ts";
 import { rollback } from "./rollback.ts";
 import { services } from "./services.ts";
+import { tokens } from "./tokens.ts";
 import { zones } from "./zones.ts";
 
 /** All resources, in the order of the OpenAPI document. */
@@ -32,6 +34,8 @@ export const RESOURCES: readonly Resource[] = [
   model,
   history,
   rollback,
+  tokens,
+  audit,
   explanations,
   node,
   documentation,

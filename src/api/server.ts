@@ -9,10 +9,11 @@
  */
 import type { Clock } from "../clock.ts";
 import { isOfOneConnection, listenFault, TCP_BACKLOG } from "../sockets/listening.ts";
-import { formatIp, parseIp, type SocketAddress } from "../ip.ts";
+import type { SocketAddress } from "../ip.ts";
 import { Stalled } from "../sockets/stalled.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { type App, HttpConnection, type Patience } from "./http_connection.ts";
+import { clientNetwork } from "./request_source.ts";
 
 /** What `HttpServer.bind` needs. */
 export interface HttpServerOptions {
@@ -148,7 +149,7 @@ export class HttpServer {
 
   #admit(socket: Deno.TcpConn | Deno.TlsConn, app: App): void {
     const { limits, tls, patience = PATIENCE, log, observe } = this.#options;
-    const client = clientOf((socket.remoteAddr as Deno.NetAddr).hostname);
+    const client = clientNetwork((socket.remoteAddr as Deno.NetAddr).hostname);
     const own = [...this.#connections].filter(([, other]) => other === client).map(([connection]) =>
       connection
     );
@@ -201,11 +202,4 @@ export class HttpServer {
     this.#complainedMs = nowMs;
     this.#complaints = 0;
   }
-}
-
-/** Who counts as one client: a network of 64 bits is what one customer has (RFC 6177). */
-function clientOf(hostname: string): string {
-  const bytes = parseIp(hostname.replace(/%.*$/, ""));
-  if (bytes === null || bytes.length === 4) return bytes ? formatIp(bytes) : hostname;
-  return bytes.subarray(0, 8).join(".");
 }

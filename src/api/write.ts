@@ -6,8 +6,8 @@
 import type { Context, MiddlewareHandler } from "hono";
 import type { Edit, Origin, Terms } from "../change/edit.ts";
 import type { Plan } from "../change/plan_report.ts";
-import type { Access } from "./access.ts";
 import { etagOf } from "./conditional.ts";
+import { originOf } from "./origin.ts";
 import type { ApiParts } from "./ports.ts";
 import { shownPlan } from "./plan.ts";
 import { ApiProblem } from "./problem.ts";
@@ -30,14 +30,19 @@ export interface Written {
 }
 
 /**
- * Commits an edit in the name of a request, whose query is that of `writeQuery`.
+ * Commits an edit in the name of a request, whose query is that of `writeQuery`; `about` has what the edit itself says.
  *
  * Between this call and the return nothing else is committed here, so what is read next is what was written.
  *
  * @throws {ChangeRefused} when the edit can't be made; nothing is written
  */
-export function write(c: Context, parts: ApiParts, edit: Edit): Written {
-  const origin = originOf(c, parts.auth);
+export function write(
+  c: Context,
+  parts: ApiParts,
+  edit: Edit,
+  about: Partial<Pick<Origin, "reason">> = {},
+): Written {
+  const origin = { ...originOf(c), ...about };
   const dryRun = isDryRun(c);
   const generation = dryRun
     ? answerWith(c, parts.changes.dryRun([edit], origin))
@@ -76,15 +81,6 @@ export function termsOf(c: Context): Required<Terms> {
     throw new ApiProblem(400, "A change that is forced asks for a reason (add &reason=…)");
   }
   return { force };
-}
-
-/** Who wants what a request asks for. */
-export function originOf(c: Context, auth: Access): Origin {
-  return {
-    via: "api",
-    by: auth.tokens.length > 0 ? "settings token" : "",
-    reason: c.req.query("reason") ?? "",
-  };
 }
 
 /** Whether a request only asks what would happen. */

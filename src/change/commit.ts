@@ -33,6 +33,7 @@ import {
 import { type Examination, type Guard, NOTHING_FORESEEN, type Proposal } from "./guard.ts";
 import { beginImport } from "./model_import.ts";
 import { rollbackTarget } from "./past.ts";
+import { auditedChange } from "./audit_trail.ts";
 import { emptyPlan, type Plan, planOf } from "./plan_report.ts";
 import type { JudgedModel } from "./staged_model.ts";
 
@@ -287,7 +288,9 @@ export class Changes {
         const { touched, all } = draft.conclude();
         const { via, by, reason } = origin;
         const { generation } = writer;
-        const changed = writer.conclude({ at: this.#clock.unixMs(), via, by, reason }, this.#limits);
+        const at = this.#clock.unixMs();
+        const changed = writer.conclude({ at, via, by, reason }, this.#limits);
+        if (changed && keep) this.#store.audit.add({ ...auditedChange(origin, at), generation });
         if (!changed) {
           const before = generation - 1;
           const plan = keep ? null : emptyPlan(before, NOTHING_FORESEEN);

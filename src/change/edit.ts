@@ -91,6 +91,18 @@ export interface Origin {
   readonly by: string;
   /** Why; may be empty. */
   readonly reason: string;
+  /** Where it was asked for; only the audit keeps it. Absent = inside the node, or on its machine. */
+  readonly request?: OriginRequest;
+}
+
+/** The request behind a change. */
+export interface OriginRequest {
+  /** Address of the client; empty when unknown. */
+  readonly from: string;
+  /** Method and path, without secrets. */
+  readonly line: string;
+  /** Id of the token; `null` = it was none that has one. */
+  readonly tokenId: string | null;
 }
 
 /** How a model that comes as bytes is to be applied. */

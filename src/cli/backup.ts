@@ -5,21 +5,12 @@
  * @module
  */
 import { dirname } from "node:path";
-import { loadSettings } from "../settings/settings.ts";
-import { formatProblem } from "../input/yaml_source.ts";
 import { backup as copyDatabase, restore as replaceDatabase } from "../store/backup.ts";
 import { Database } from "../store/database.ts";
 import { inspect } from "../store/store.ts";
+import { type DatabaseOptions, databasePath } from "./database_path.ts";
 import { CommandFailed, type ExitCode } from "./failure.ts";
 import type { Terminal } from "./terminal.ts";
-
-/** How the database is found. */
-export interface DatabaseOptions {
-  /** The file itself. */
-  readonly db?: string | undefined;
-  /** The settings file that names it; absent = the default one when it exists. */
-  readonly config?: string | undefined;
-}
 
 /** Copies the database, as it is at this moment, into a file. */
 export async function backup(
@@ -71,19 +62,6 @@ export async function restore(
   await replaceDatabase({ from: file, to: path });
   terminal.out(`${file} -> ${path} (${sizeOf(path)})`);
   return 0;
-}
-
-function databasePath({ db, config }: DatabaseOptions): string {
-  if (db !== undefined) return db;
-  const { settings, problems } = loadSettings({
-    ...(config !== undefined && { file: config }),
-    env: Deno.env.toObject(),
-  });
-  if (settings === null) throw new CommandFailed(problems.map(formatProblem).join("\n"));
-  if (settings.database.path === "none") {
-    throw new CommandFailed("The settings say that there is no database (database.path: none)");
-  }
-  return settings.database.path;
 }
 
 function sizeOf(file: string): string {

@@ -4,8 +4,8 @@
  * @module
  */
 import type { Command } from "commander";
-import type { DatabaseOptions } from "./backup.ts";
 import { type CommandContext, examples } from "./command_line.ts";
+import type { DatabaseOptions } from "./database_path.ts";
 
 /** Adds the commands. */
 export function register(root: Command, { terminal, done }: CommandContext): void {

@@ -7,6 +7,7 @@
 import { ApiRefusal, GuardRefusal, type Refusal } from "./api_refusal.ts";
 import { DEFAULT_API_URL } from "./api_url.ts";
 import { CommandFailed, wrongUsage } from "./failure.ts";
+import { authorName } from "./login_name.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** A JSON object as the API gives it. */
@@ -165,6 +166,7 @@ export class ApiClient {
       headers.set("accept", "application/json, text/dns;q=0.9, application/problem+json");
     }
     if (this.#token !== undefined) headers.set("authorization", `Bearer ${this.#token}`);
+    else if (method !== "GET") this.#sign(headers);
     if (body?.text !== undefined) headers.set("content-type", body.contentType);
     else if (body?.json !== undefined) headers.set("content-type", "application/json");
     if (body?.ifMatch) headers.set("if-match", body.ifMatch);
@@ -174,6 +176,12 @@ export class ApiClient {
       throw await failureOf(response, { base: this.#base, hasToken: this.#token !== undefined });
     }
     return response;
+  }
+
+  /** Without a token it is who typed the command that stands beside the change. */
+  #sign(headers: Headers): void {
+    const name = authorName(this.#terminal);
+    if (name !== null) headers.set("pleiades-user", encodeURIComponent(name));
   }
 
   async #fetch(url: string, init: RequestInit): Promise<Response> {

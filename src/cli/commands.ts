@@ -23,6 +23,8 @@ export const COMMANDS: readonly CommandFile[] = [
   ],
   ["Steer:", ["drain", "up", "down", "undo", "overrides"], () => import("./override_commands.ts")],
   ["Steer:", ["failback"], () => import("./failback_command.ts")],
+  ["Keep:", ["tokens"], () => import("./token_commands.ts")],
+  ["Keep:", ["audit"], () => import("./audit_command.ts")],
   ["Keep:", ["backup", "restore"], () => import("./backup_commands.ts")],
   ["Other:", ["completions", "__names"], () => import("./completions_command.ts")],
   ["Other:", ["version"], () => import("./version_command.ts")],

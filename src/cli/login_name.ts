@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { wrongUsage } from "./failure.ts";
+import { TOKEN_NAME_MAX } from "../model/token.ts";
+import { CommandFailed, wrongUsage } from "./failure.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** What the operating system knows of who runs the process. */
@@ -25,6 +26,20 @@ export function loginName({ env }: Pick<Terminal, "env">, { uid, users }: Proces
   if (name !== undefined && name !== "") return name;
   if (uid === null) throw wrongUsage("Cannot tell who you are (--owner NAME)");
   return nameOf(uid, users() ?? "") ?? `uid:${uid}`;
+}
+
+/**
+ * The same as a name that stands beside a change: without spaces, and `null` where nothing is known. It is what the
+ * environment says, so it says who it was among those who may do it anyway.
+ */
+export function authorName(terminal: Pick<Terminal, "env">): string | null {
+  try {
+    const name = loginName(terminal, { uid: Deno.uid(), users: readUsers });
+    return name.replaceAll(/[\p{C}\p{Z}]+/gu, "-").slice(0, TOKEN_NAME_MAX);
+  } catch (error) {
+    if (error instanceof CommandFailed) return null;
+    throw error;
+  }
 }
 
 /** The text of `/etc/passwd`. */

@@ -11,6 +11,7 @@
 import { canonicalIp } from "../ip.ts";
 import { formatDuration } from "../input/duration.ts";
 import { isId } from "./id.ts";
+import { holdsToken } from "./token.ts";
 
 /** What an override does to the members that it covers. */
 export type OverrideState = (typeof OVERRIDE_STATES)[number];
@@ -87,6 +88,9 @@ export function overrideFaults(fields: OverrideFields, nowMs: number): OverrideF
     fault("reason", "reason is required: say why, for the next reader of the override");
   }
   if (owner.trim() === "") fault("owner", "owner is required: say who can be asked about the override");
+  for (const [field, text] of [["reason", reason], ["owner", owner]] as const) {
+    if (holdsToken(text)) fault(field, `${field} must not have a token in it: everyone who may read sees it`);
+  }
   if (expiresAt <= nowMs) {
     fault("expiresAt", `expiresAt ${rfc3339(expiresAt)} has passed: choose a time in the future`);
   } else if (expiresAt <= startsAt) {

@@ -63,11 +63,11 @@ export const overrideRequestSchema: SchemaOf<OverrideRequest> = strictObject({
     description: "Who can be asked about it",
     examples: ["alice"],
   }),
-  startsAt: time("startsAt").nullable().default(null).meta({
+  startsAt: rfc3339Text("startsAt").nullable().default(null).meta({
     description: "When it begins (RFC 3339); null = now",
     examples: ["2026-02-01T03:00:00Z"],
   }),
-  expiresAt: time("expiresAt").nullable().default(null).meta({
+  expiresAt: rfc3339Text("expiresAt").nullable().default(null).meta({
     description: "When it ends by itself, at most 30 days from now (RFC 3339); this or for",
     examples: ["2026-02-01T04:00:00Z"],
   }),
@@ -117,7 +117,8 @@ function words(name: string, what: string): z.ZodString {
   return z.string({ error }).min(1, { error }).max(WORDS_MAX, { error });
 }
 
-function time(name: string): z.ZodString {
+/** A time that people send; canonical forms only, of which `Date.parse` takes more. */
+export function rfc3339Text(name: string): z.ZodString {
   const error = mustBe(name, "a time such as 2026-02-01T03:00:00Z");
   return z.string({ error }).max(40, { error }).check((payload) => {
     if (payload.issues.length > 0) return;

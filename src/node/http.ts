@@ -94,12 +94,18 @@ export interface ControlParts {
   readonly resources?: readonly Resource[];
 }
 
-/** Answers on the sockets of the control plane; loaded only now, because DNS doesn't wait for it. */
-export async function serveControl({ ground, core, workers, resources }: ControlParts): Promise<void> {
+/**
+ * Answers on the sockets of the control plane; loaded only now, because DNS doesn't wait for it. `lifetime` ends what
+ * goes on beside.
+ */
+export async function serveControl(
+  { ground, core, workers, resources }: ControlParts,
+  lifetime: AsyncDisposableStack,
+): Promise<void> {
   const { sockets, log, registry } = ground;
   if (!sockets.api && !sockets.metrics) return;
   const { api, metrics } = ground.settings();
-  const { credentialsOfSettings } = await import("../api/access.ts");
+  const { KnownTokens } = await import("../api/known_tokens.ts");
   const { createApi, createMetricsApp } = await import("../api/api.ts");
   const requests = registry.counter("pleiades_api_requests_total", "Requests to the API.", [
     "method",
@@ -107,11 +113,14 @@ export async function serveControl({ ground, core, workers, resources }: Control
     "status",
   ]);
   const auth = { tokens: api.tokens, loopback: isLoopback(parseIp(api.listenAddr)!) };
+  const { store, clock } = ground;
+  const credentials = new KnownTokens({ access: auth, store, clock, log });
+  lifetime.use(credentials.follow());
   const app = createApi({
     store: ground.store,
     changes: ground.changes,
     auth,
-    credentials: credentialsOfSettings(auth),
+    credentials,
     node: nodePort({ ground, core, workers }),
     ports: ground.ports,
     explainer: new Explainer(sourcesOf({

@@ -94,7 +94,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
   lifetime.use(answers.measure(health));
 
   const workers = await startDnsWorkers(ground, { answers, watchAnswers }, lifetime);
-  await serveControl({ ground, core, workers, ...resources && { resources } });
+  await serveControl({ ground, core, workers, ...resources && { resources } }, lifetime);
   lifetime.use(sockets); // once more: a running node closes them first
   lifetime.defer(() => ground.stop());
   events.emit({ kind: "node", state: "answering" });

@@ -6,7 +6,9 @@
  *
  * @module
  */
+import { AUDIT, AuditTrail } from "../change/audit_trail.ts";
 import { DigestGauge } from "../change/digest_gauge.ts";
+import type { Settings } from "../settings/settings.ts";
 import { type Core, type Part, partOf, reloaded, type Start } from "./part.ts";
 import { poolMetrics } from "./pool_metrics.ts";
 import { poolRemarks } from "./pool_remarks.ts";
@@ -40,6 +42,20 @@ const healthGuards: Start = ({ health }) =>
 const historyLimits: Start = ({ changes }) =>
   reloaded("limits of the history", ({ history }) => changes.use(history));
 
+const audited: Start = ({ store, clock, log, settings, ports }) => {
+  const limitsOf = ({ audit: { keep, maxAge } }: Settings) => ({ keep, maxAgeMs: maxAge });
+  const trail = new AuditTrail({ store, clock, log, limits: limitsOf(settings()) });
+  const offered = ports.offer(AUDIT, trail);
+  return {
+    name: "audit",
+    prepare: (next) => () => trail.use(limitsOf(next)),
+    [Symbol.asyncDispose]: () => {
+      offered[Symbol.dispose]();
+      return trail[Symbol.asyncDispose]();
+    },
+  };
+};
+
 /** Every part of a node, in the order in which they are made. */
 export const PARTS: readonly Start[] = [
   poolsDown,
@@ -50,6 +66,7 @@ export const PARTS: readonly Start[] = [
   memberNames,
   healthGuards,
   historyLimits,
+  audited,
   querySketch,
 ];
 

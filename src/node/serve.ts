@@ -152,8 +152,8 @@ function hints(node: RunningNode, settings: Settings): string[] {
   if (empty) {
     lines.push("nothing is served yet, so every answer is REFUSED; begin with: pleiades pools create web");
   }
-  if (node.api && settings.api.tokens.length === 0) {
-    lines.push("the API requires no token, so it listens on loopback only (api.tokens)");
+  if (node.api && settings.api.tokens.length === 0 && !node.store.tokens.isAnyKept()) {
+    lines.push("the API requires no token, so it listens on loopback only (pleiades tokens create)");
   }
   if (node.dns.every(({ port }) => port !== 53)) {
     lines.push("resolvers ask on port 53; this node doesn't listen there (dns.port, or --dns ADDR:53)");

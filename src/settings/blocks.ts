@@ -7,6 +7,7 @@ import type { z } from "zod";
 import type { Block } from "./block.ts";
 import { agent } from "./blocks/agent.ts";
 import { api } from "./blocks/api.ts";
+import { audit } from "./blocks/audit.ts";
 import { cluster } from "./blocks/cluster.ts";
 import { database } from "./blocks/database.ts";
 import { discovery } from "./blocks/discovery.ts";
@@ -45,6 +46,7 @@ export const BLOCKS = [
   queryLog,
   queries,
   history,
+  audit,
   guards,
   names,
   workers,

@@ -294,6 +294,48 @@ export const MIGRATIONS: readonly string[] = [
     PRIMARY KEY (hour, name_id, network)
   ) STRICT, WITHOUT ROWID;
 `,
+  /* 8 → 9 */ `
+  -- Tokens of the API, which are no part of the model. tokens_mark is another number when one is created or revoked, by
+  -- whatever program; that one was used doesn't count.
+  CREATE TABLE tokens (
+    seq INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    name TEXT NOT NULL,
+    scope TEXT NOT NULL CHECK (scope IN ('read', 'operate', 'write', 'admin')),
+    digest BLOB NOT NULL UNIQUE CHECK (length(digest) = 32),
+    created_at INTEGER NOT NULL,
+    created_by TEXT NOT NULL DEFAULT '',
+    expires_at INTEGER,
+    last_used_at INTEGER,
+    revoked_at INTEGER
+  ) STRICT;
+  CREATE UNIQUE INDEX tokens_name ON tokens(name) WHERE revoked_at IS NULL;
+  ALTER TABLE meta ADD COLUMN tokens_mark INTEGER NOT NULL DEFAULT 0;
+  CREATE TRIGGER tokens_inserted AFTER INSERT ON tokens
+    BEGIN UPDATE meta SET tokens_mark = tokens_mark + 1; END;
+  CREATE TRIGGER tokens_deleted AFTER DELETE ON tokens
+    BEGIN UPDATE meta SET tokens_mark = tokens_mark + 1; END;
+  CREATE TRIGGER tokens_updated AFTER UPDATE OF id, name, scope, digest, expires_at, revoked_at ON tokens
+    BEGIN UPDATE meta SET tokens_mark = tokens_mark + 1; END;
+
+  -- Changes, and attempts that were refused; count = attempts that were alike.
+  CREATE TABLE audit (
+    id INTEGER PRIMARY KEY,
+    at INTEGER NOT NULL,
+    outcome TEXT NOT NULL CHECK (outcome IN ('done', 'refused', 'failed')),
+    "by" TEXT NOT NULL,
+    token_id TEXT,
+    via TEXT NOT NULL,
+    source TEXT NOT NULL,
+    request TEXT NOT NULL,
+    status INTEGER,
+    detail TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    generation INTEGER,
+    count INTEGER NOT NULL DEFAULT 1
+  ) STRICT;
+  CREATE INDEX audit_outcome ON audit(outcome, id);
+`,
 ];
 
 /** Triggers that count what is written by hand; a later migration that recreates the table has to recreate them. */

@@ -11,6 +11,7 @@
 import { basename, dirname } from "node:path";
 import type { Fallback, Model, Pool } from "../model/model.ts";
 import { type DesiredSource, type SteeredPool, steeredPool } from "../desired/desired.ts";
+import { Audit } from "./audit.ts";
 import { Database, StoreBusy } from "./database.ts";
 import { GeoRules } from "./geo_rules.ts";
 import { HealthChecks } from "./health_checks.ts";
@@ -22,6 +23,7 @@ import { migrate, requireKnownSchema, SchemaRefused } from "./schema.ts";
 import { type ReadingOrder, readingOrder, readPools, readServices } from "./bulk_read.ts";
 import { Services } from "./services.ts";
 import { ResolvedNames } from "./resolved_names.ts";
+import { Tokens } from "./tokens.ts";
 import { RecordedTraffic } from "./traffic.ts";
 import { Verdicts } from "./verdicts.ts";
 import { Zones } from "./zones.ts";
@@ -83,6 +85,10 @@ export class Store implements Disposable {
   readonly resolvedNames: ResolvedNames;
   /** Reads and writes the query sketch. */
   readonly traffic: RecordedTraffic;
+  /** Reads tokens of the API. */
+  readonly tokens: Tokens;
+  /** Reads and writes the audit. */
+  readonly audit: Audit;
 
   /**
    * Opens a file and brings its schema up to date; makes it (mode 0600) and its folder when they don't exist.
@@ -186,6 +192,8 @@ export class Store implements Disposable {
     this.verdicts = new Verdicts(this.database);
     this.resolvedNames = new ResolvedNames(this.database);
     this.traffic = new RecordedTraffic(this.database);
+    this.tokens = new Tokens(this.database);
+    this.audit = new Audit(this.database);
   }
 
   /** The number of the last commit; 0 = nothing was ever committed. */

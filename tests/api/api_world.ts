@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { credentialsOfSettings } from "../../src/api/access.ts";
 import { createApi } from "../../src/api/api.ts";
+import { KnownTokens } from "../../src/api/known_tokens.ts";
 import type { ApiParts } from "../../src/api/ports.ts";
 import { Changes } from "../../src/change/commit.ts";
 import { UNKNOWN_VERDICT } from "../../src/health/verdict.ts";
@@ -51,7 +51,7 @@ export function apiWorld(overrides: Partial<ApiParts> = {}): ApiWorld {
     store,
     changes,
     auth,
-    credentials: credentialsOfSettings(auth),
+    credentials: new KnownTokens({ access: auth, store, clock, log }),
     ports: new Ports(),
     node: {
       settled: () => Promise.resolve(),

@@ -266,18 +266,18 @@ async function certificate() {
 Deno.test("a client that goes away in the middle of its body, or before its answer, is no error", async () => {
   const aborted = Promise.withResolvers<void>();
   const app: App = {
-    fetch: async (request) => {
+    fetch: async (request, source) => {
       if (new URL(request.url).pathname === "/slow") {
         await new Promise((resolve) => request.signal.addEventListener("abort", resolve));
         aborted.resolve();
       }
-      return await ECHO.fetch(request);
+      return await ECHO.fetch(request, source);
     },
   };
   await using served = server({}, {
-    fetch: async (request) => {
+    fetch: async (request, source) => {
       try {
-        return await app.fetch(request);
+        return await app.fetch(request, source);
       } catch {
         return new Response("broken", { status: 400 });
       }

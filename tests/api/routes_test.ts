@@ -6,7 +6,8 @@
 import assert from "node:assert/strict";
 import { type OpenAPIHono, z } from "@hono/zod-openapi";
 import { Hono } from "hono";
-import { requireScope, type Scope, SCOPES } from "../../src/api/access.ts";
+import { type Scope, SCOPES } from "../../src/model/token.ts";
+import { requireScope } from "../../src/api/access.ts";
 import { BODY_BYTES_MAX, createApi } from "../../src/api/api.ts";
 import { ApiProblem } from "../../src/api/problem.ts";
 import { type Resource, routesOf } from "../../src/api/resource.ts";
@@ -98,7 +99,7 @@ Deno.test("one more resource is served, described and counted, beside the others
   assert.deepEqual(document.tags.at(-1), { name: "Toys", description: "What children want." });
   const { get, post } = document.paths[`${BASE}/toys`];
   assert.deepEqual([get.tags, get.security, post.security], [["Toys"], [], undefined]);
-  assert.deepEqual(document.paths[`${BASE}/toys/paint`].post.security, [{}, { bearer: [] }]);
+  assert.deepEqual(document.paths[`${BASE}/toys/paint`].post.security, [{}, { bearer: ["operate"] }]);
   assert.deepEqual(Object.keys(post).filter((key) => key in ({ scope: 0, bodyBytesMax: 0 })), []);
   assert.deepEqual(document.components.schemas.Doll, { type: "string" });
 });
@@ -209,6 +210,11 @@ const SPECIAL: Readonly<Record<string, Route["scope"]>> = {
   failBackMember: "operate",
   createOverride: "operate",
   deleteOverride: "operate",
+  listTokens: "admin",
+  createToken: "admin",
+  getToken: "admin",
+  revokeToken: "admin",
+  listAudit: "admin",
   getHealth: "open",
   getHealthz: "open",
   getReadyz: "open",
