@@ -7,11 +7,11 @@
  * @module
  */
 import type { Context } from "hono";
-import type { Edit, Origin } from "../change/edit.ts";
+import type { Edit } from "../change/edit.ts";
 import { etagOf, ifRevision } from "./conditional.ts";
 import type { ApiParts } from "./ports.ts";
 import { notFound } from "./problem.ts";
-import { write } from "./write.ts";
+import { NO_WORDS, type OwnWords, write } from "./write.ts";
 
 /** One kind of object. */
 export interface Kind<Row, Shown> {
@@ -63,13 +63,13 @@ export class Collection<Row extends StoredObject, Shown> {
    * Creates an object; gives body and status of the answer.
    *
    * @param row what the edit makes
-   * @param about what the edit itself says of why
+   * @param about what the object says of itself
    */
   async create(
     c: Context,
     row: Row,
     edit: Edit,
-    about: Partial<Pick<Origin, "reason">> = {},
+    about: OwnWords = NO_WORDS,
   ): Promise<[body: Shown, status: 200 | 201]> {
     const { path, show } = this.#kind;
     const written = write(c, this.#parts, edit, about);

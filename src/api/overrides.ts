@@ -149,7 +149,7 @@ function serve(app: OpenAPIHono, parts: ResourceParts): void {
     const fields = { target, state, reason, owner, ...timesOf(request, createdAt) };
     const row = { id, ...fields, createdAt, revision: 0 };
     const edit = { kind: "createOverride", id, fields } as const;
-    return c.json(...await collection.create(c, row, edit, c.req.query("reason") ? {} : { reason }));
+    return c.json(...await collection.create(c, row, edit, { owner, reason }));
   });
 
   app.openapi(routes.get, (c) => c.json(collection.read(c, c.req.valid("param").id), 200));

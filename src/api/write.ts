@@ -30,7 +30,7 @@ export interface Written {
 }
 
 /**
- * Commits an edit in the name of a request, whose query is that of `writeQuery`; `about` has what the edit itself says.
+ * Commits an edit in the name of a request, whose query is that of `writeQuery`.
  *
  * Between this call and the return nothing else is committed here, so what is read next is what was written.
  *
@@ -40,9 +40,9 @@ export function write(
   c: Context,
   parts: ApiParts,
   edit: Edit,
-  about: Partial<Pick<Origin, "reason">> = {},
+  about: OwnWords = NO_WORDS,
 ): Written {
-  const origin = { ...originOf(c), ...about };
+  const origin = withWords(originOf(c), about);
   const dryRun = isDryRun(c);
   const generation = dryRun
     ? answerWith(c, parts.changes.dryRun([edit], origin))
@@ -52,6 +52,21 @@ export function write(
     dryRun,
     settled: () => dryRun ? Promise.resolve() : settle(c, parts, { generation, timeoutMs: SETTLE_MS }),
   };
+}
+
+/** What an object says of itself, which stands in its entry where the request says nothing. */
+export interface OwnWords {
+  /** Who answers for it. */
+  readonly owner: string;
+  /** Why it is there. */
+  readonly reason: string;
+}
+
+/** Of objects that say neither. */
+export const NO_WORDS: OwnWords = { owner: "", reason: "" };
+
+function withWords(origin: Origin, { owner, reason }: OwnWords): Origin {
+  return { ...origin, by: origin.by || owner, reason: origin.reason || reason };
 }
 
 /** Has a request answered with a plan, whatever its handler gives. */

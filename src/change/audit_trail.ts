@@ -70,9 +70,10 @@ export class AuditTrail implements AttemptListener, AsyncDisposable {
     this.#running = this.#run();
   }
 
-  /** Keeps so much from now on. */
+  /** Keeps so much from now on, and no more than that at once. */
   use(limits: AuditLimits): void {
     this.#limits = limits;
+    this.#flushSafely();
   }
 
   /** Keeps an attempt; it is written within a second or so. */

@@ -6,9 +6,11 @@
 import { createApi } from "../../src/api/api.ts";
 import { KnownTokens } from "../../src/api/known_tokens.ts";
 import type { ApiParts } from "../../src/api/ports.ts";
+import { AUDIT, AuditTrail } from "../../src/change/audit_trail.ts";
 import { Changes } from "../../src/change/commit.ts";
 import { UNKNOWN_VERDICT } from "../../src/health/verdict.ts";
 import { Ports } from "../../src/port.ts";
+import type { AuditRow } from "../../src/store/audit.ts";
 import { Store } from "../../src/store/store.ts";
 import { createLogger } from "../../src/telemetry/log.ts";
 import { ManualClock } from "../clock.ts";
@@ -20,6 +22,8 @@ export interface ApiWorld extends Disposable {
   readonly changes: Changes;
   readonly clock: ManualClock;
   readonly parts: ApiParts;
+  /** What the audit has, the oldest first. */
+  audited(): readonly AuditRow[];
   /** Lines that were logged at warn or above. */
   readonly logged: string[];
   /** Sends a request; a body that isn't text goes as JSON. */
@@ -47,12 +51,15 @@ export function apiWorld(overrides: Partial<ApiParts> = {}): ApiWorld {
   const logged: string[] = [];
   const log = createLogger({ level: "warn", format: "json", clock, write: (line) => logged.push(line) });
   const { auth = { tokens: [], loopback: true } } = overrides;
+  const ports = new Ports();
+  const trail = new AuditTrail({ store, clock, log, limits: { keep: 1_000, maxAgeMs: 86_400_000 } });
+  ports.offer(AUDIT, trail);
   const parts: ApiParts = {
     store,
     changes,
     auth,
     credentials: new KnownTokens({ access: auth, store, clock, log }),
-    ports: new Ports(),
+    ports,
     node: {
       settled: () => Promise.resolve(),
       memberHealth: () => ({ ...UNKNOWN_VERDICT, eligible: true, why: null }),
@@ -94,6 +101,10 @@ export function apiWorld(overrides: Partial<ApiParts> = {}): ApiWorld {
     clock,
     parts,
     logged,
+    audited: () => {
+      trail.flush();
+      return store.audit.page({ limit: 10_000 }, null).items.toReversed();
+    },
     send,
     create: async (path, fields) => {
       const response = await send(`POST /api/v1${path}`, { body: fields });

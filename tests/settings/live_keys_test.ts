@@ -182,6 +182,10 @@ class Bed implements AsyncDisposable {
     return (await call<unknown[]>(this.node.api, { method: "GET", path: "/history" })).length;
   }
 
+  async auditedChanges(): Promise<number> {
+    return (await call<unknown[]>(this.node.api, { method: "GET", path: "/audit?outcome=done" })).length;
+  }
+
   async createPool(name: string): Promise<string> {
     return (await call<{ readonly id: string }>(this.node.api, {
       method: "POST",
@@ -535,6 +539,21 @@ const LIVE: Readonly<Record<string, (bed: Bed) => Effect | Promise<Effect>>> = {
       true,
       false,
     ],
+  }),
+  "audit.keep": (bed) => ({
+    to: 1,
+    seen: [async () => (await bed.auditedChanges()) > 1, true, false],
+  }),
+  "audit.maxAge": (bed) => ({
+    to: "1s",
+    prepare: () => bed.createPool("aged"),
+    // A refused attempt is written within a second, and what is too old goes with that.
+    comes: async () => {
+      while (await bed.auditedChanges() > 0) {
+        const { body } = await fetch(`${bed.node.api}/pools/none`, { method: "DELETE" });
+        await body?.cancel();
+      }
+    },
   }),
   "names.resolvers": (bed) => ({
     from: [addressOf(bed.resolvers[0]!)],

@@ -79,6 +79,7 @@ Deno.test("loadSettings() runs on defaults when there is no file", () => {
     metrics: { enablePrometheus: true, listenAddr: null, port: 9090 },
     log: { level: "info", format: "auto" },
     history: { keep: 10_000, maxBytes: 268_435_456 },
+    audit: { keep: 10_000, maxAge: 31_536_000_000 },
     guards: { movedPercent: 30, deletedPercent: 30, minObjects: 10 },
     queries: { sketch: false, maxBytes: 67_108_864 },
     queryLog: { sample: 0, maxPerSecond: 100, path: "" },

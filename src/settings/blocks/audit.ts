@@ -15,7 +15,7 @@ export const audit = {
           description: "Changes that are kept, and as many refused attempts; later ones delete older ones",
           examples: [1000],
         }),
-        maxAge: millis("maxAge", { minMs: 3_600_000, maxMs: 3_650 * DAY_MS, byDefault: 365 * DAY_MS }).meta({
+        maxAge: millis("maxAge", { minMs: 1000, maxMs: 3_650 * DAY_MS, byDefault: 365 * DAY_MS }).meta({
           reload: "live",
           description: "What is older is deleted",
           example: "90d",
