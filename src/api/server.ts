@@ -21,8 +21,8 @@ export interface HttpServerOptions {
   readonly address: SocketAddress;
   /** Where another port can be chosen, such as `--api ADDR:PORT`. */
   readonly choice: string;
-  /** PEM texts; `null` = plain HTTP. */
-  readonly tls: { readonly cert: string; readonly key: string } | null;
+  /** `null` = plain HTTP. */
+  readonly tls: Certificate | null;
   /** How many connections there may be. */
   readonly limits: HttpLimits;
   /** What is borne of clients; `PATIENCE` when left out. */
@@ -33,6 +33,14 @@ export interface HttpServerOptions {
   readonly clock: Clock;
   /** Told what becomes of each connection. */
   readonly observe?: (fate: ConnectionFate) => void;
+}
+
+/** A certificate chain and its private key, PEM texts. */
+export interface Certificate {
+  /** The chain, the server's own first. */
+  readonly cert: string;
+  /** Not encrypted. */
+  readonly key: string;
 }
 
 /** How many connections there may be at the same time. */
@@ -59,6 +67,9 @@ export const PATIENCE: Patience = {
 export const GRACE_MS = 2_000;
 /** After a connection that couldn't be accepted, mostly for lack of descriptors. */
 const ACCEPT_PAUSE_MS = 100;
+/** A queue in which nothing comes for so long is empty; one in which something always comes is closed all the same. */
+const RETIRE_PAUSE_MS = 20;
+const RETIRE_LOOKS = 25;
 /** How often that is said. */
 const COMPLAINT_INTERVAL_MS = 30_000;
 
@@ -67,20 +78,26 @@ export class HttpServer {
   /** What is really listened on: port 0 replaced by the port that was found. */
   readonly address: SocketAddress;
   readonly #options: HttpServerOptions;
-  readonly #listener: Deno.Listener<Deno.TcpConn | Deno.TlsConn>;
+  #listener: Listener;
+  #certificate: Certificate | null;
+  #app: App | null = null;
   /** In the order in which they were last busy. */
   readonly #connections = new Map<HttpConnection, string>();
   readonly #stalled = new Stalled();
   readonly #closing = new AbortController();
-  #accepting: Promise<void> = Promise.resolve();
+  /** Connections that came to a listener whose place another one has taken. */
+  #belated = 0;
+  /** Of each listener so far. */
+  readonly #accepting: Promise<void>[] = [];
   #complainedMs = -Infinity;
   #complaints = 0;
 
-  private constructor(options: HttpServerOptions, listener: Deno.Listener<Deno.TcpConn | Deno.TlsConn>) {
+  private constructor(options: HttpServerOptions, listener: Listener) {
     const { hostname, port } = listener.addr as Deno.NetAddr;
     this.address = { hostname, port };
     this.#options = options;
     this.#listener = listener;
+    this.#certificate = options.tls;
   }
 
   /**
@@ -91,15 +108,31 @@ export class HttpServer {
   static bind(options: HttpServerOptions): HttpServer {
     const { address, tls, choice } = options;
     try {
-      return new HttpServer(
-        options,
-        tls
-          ? Deno.listenTls({ ...address, ...tls, alpnProtocols: ["http/1.1"], tcpBacklog: TCP_BACKLOG })
-          : Deno.listen({ ...address, tcpBacklog: TCP_BACKLOG }),
-      );
+      const listener = Deno.listen({ ...address, tcpBacklog: TCP_BACKLOG });
+      if (tls === null) return new HttpServer(options, listener);
+      // Listeners that share a port share it with any other such one: whether it is free a plain one has told.
+      const { port } = listener.addr;
+      listener.close();
+      return new HttpServer(options, listenTls({ ...address, port }, tls));
     } catch (error) {
       throw new Error(listenFault(address, error, { ss: "-ltnp", choice }), { cause: error });
     }
+  }
+
+  /**
+   * Shows another certificate to connections that come from now on; those that are there keep theirs. What was being
+   * opened at that very moment, for the time of a packet there and back, may be reset: clients try again.
+   *
+   * @throws {Error} when it can't be served; everything is as before then
+   */
+  useCertificate(certificate: Certificate): void {
+    const { cert, key } = this.#certificate ?? {};
+    if (this.#closing.signal.aborted || (cert === certificate.cert && key === certificate.key)) return;
+    const old = this.#listener;
+    this.#listener = listenTls(this.address, certificate);
+    this.#certificate = certificate;
+    if (this.#app !== null) this.#accepting.push(this.#accept(this.#app, this.#listener));
+    this.#accepting.push(this.#retire(old));
   }
 
   /** How many connections there are. */
@@ -109,7 +142,8 @@ export class HttpServer {
 
   /** Begins to accept. */
   serve(app: App): void {
-    this.#accepting = this.#accept(app);
+    this.#app = app;
+    this.#accepting.push(this.#accept(app, this.#listener));
   }
 
   /** Takes no new connection; ends idle ones at once, the others after their answers, all within `GRACE_MS`. */
@@ -117,7 +151,7 @@ export class HttpServer {
     if (this.#closing.signal.aborted) return;
     this.#closing.abort();
     this.#listener.close();
-    await this.#accepting;
+    await Promise.all(this.#accepting);
     const all = [...this.#connections.keys()];
     for (const connection of all) connection.drain();
     let late: ReturnType<typeof setTimeout> | undefined;
@@ -130,13 +164,30 @@ export class HttpServer {
     this.#stalled[Symbol.dispose]();
   }
 
-  async #accept(app: App): Promise<void> {
+  /** Closes a listener when what waits there has been accepted: what is left in its queue is reset. */
+  async #retire(listener: Listener): Promise<void> {
+    const { signal } = this.#closing;
+    for (
+      let looks = 0, seen = -1;
+      looks < RETIRE_LOOKS && seen !== this.#belated && !signal.aborted;
+      looks++
+    ) {
+      seen = this.#belated;
+      await this.#options.clock.sleep(RETIRE_PAUSE_MS, signal);
+    }
+    listener.close();
+  }
+
+  /** Until the listener is closed, or another one takes its place. */
+  async #accept(app: App, listener: Listener): Promise<void> {
     const { signal } = this.#closing;
     while (!signal.aborted) {
       try {
-        this.#admit(await this.#listener.accept(), app);
+        const socket = await listener.accept();
+        if (listener !== this.#listener) this.#belated++;
+        this.#admit(socket, app);
       } catch (error) {
-        if (signal.aborted) return;
+        if (signal.aborted || listener !== this.#listener) return;
         if (isOfOneConnection(error)) {
           await new Promise((resolve) => setTimeout(resolve, 0)); // whatever comes, others have their turn
           continue;
@@ -202,4 +253,17 @@ export class HttpServer {
     this.#complainedMs = nowMs;
     this.#complaints = 0;
   }
+}
+
+type Listener = Deno.Listener<Deno.TcpConn | Deno.TlsConn>;
+
+/** A listener beside which another one with another certificate may listen on the same port. */
+function listenTls(address: SocketAddress, certificate: Certificate): Listener {
+  return Deno.listenTls({
+    ...address,
+    ...certificate,
+    alpnProtocols: ["http/1.1"],
+    tcpBacklog: TCP_BACKLOG,
+    reusePort: true,
+  });
 }

@@ -5,7 +5,7 @@
  */
 import type { NodePort } from "../api/ports.ts";
 import type { Resource } from "../api/resource.ts";
-import { HttpServer } from "../api/server.ts";
+import { type Certificate, HttpServer } from "../api/server.ts";
 import type { Clock } from "../clock.ts";
 import { Explainer } from "../explain/explainer.ts";
 import { sourcesOf } from "../explain/node_sources.ts";
@@ -13,13 +13,15 @@ import type { Fleet } from "../dns/fleet.ts";
 import type { HealthChecker } from "../health/health_checker.ts";
 import { formatSocketAddress, isLoopback, parseIp, type SocketAddress } from "../ip.ts";
 import { lackOfRule } from "../model/steering.ts";
+import { systemOutside } from "../settings/outside.ts";
+import { pemFault } from "../settings/pem.ts";
 import type { Settings } from "../settings/settings.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Registry } from "../telemetry/metrics.ts";
 import { VERSION } from "../version.ts";
 import { type DnsWorkers, engineOptions } from "./dns_workers.ts";
 import type { OpenGround } from "./ground.ts";
-import type { Core } from "./part.ts";
+import type { Core, Part } from "./part.ts";
 import { stateOfPool } from "./pool_states.ts";
 import { POOLS_DOWN } from "./pools_down.ts";
 
@@ -54,7 +56,7 @@ export function bindControl(
     const server = HttpServer.bind({
       address,
       choice,
-      tls: tlsOf(settings),
+      tls: readCertificate(settings),
       limits: { maxConnections, maxConnectionsPerClient },
       log,
       clock,
@@ -168,9 +170,43 @@ function nodePort({ ground, core, workers: { fleet, totals, settled } }: Control
   };
 }
 
-function tlsOf({ api: { tls } }: Settings): { readonly cert: string; readonly key: string } | null {
+/**
+ * The certificate of these listeners as a part of reloads: its files are read again, and a pair that can't be served keeps
+ * the node as it is. Other files than those of the start are for the next one.
+ */
+export function certificateOf(
+  { api, metrics }: ControlSockets,
+  { settings, log }: { readonly settings: Settings; readonly log: Logger },
+): Pick<Part, "name" | "prepare"> {
+  const servers = [api, metrics].filter((server) => server !== null);
+  return {
+    name: "the API's certificate",
+    prepare: () => {
+      const certificate = readCertificate(settings);
+      if (certificate === null) return () => {};
+      expectServable(certificate, settings);
+      return () => {
+        for (const server of servers) {
+          try {
+            server.useCertificate(certificate);
+          } catch (error) {
+            log.error("The API goes on with the certificate that it had", { error });
+          }
+        }
+      };
+    },
+  };
+}
+
+function readCertificate({ api: { tls } }: Settings): Certificate | null {
   if (tls.certFile === null || tls.keyFile === null) return null;
   return { cert: Deno.readTextFileSync(tls.certFile), key: Deno.readTextFileSync(tls.keyFile) };
+}
+
+/** The files may be others than those that the settings were judged by. @throws {Error} that names them */
+function expectServable({ cert, key }: Certificate, { api: { tls } }: Settings): void {
+  const fault = pemFault({ cert, key }, systemOutside.tlsRefusal);
+  if (fault !== null) throw new Error(`${tls[fault.key]} ${fault.reason}`);
 }
 
 function listenersOf(fleet: Fleet) {

@@ -21,7 +21,7 @@ import { Answers } from "./answers.ts";
 import { type AnswerWatch, startDnsWorkers } from "./dns_workers.ts";
 import { openGround } from "./ground.ts";
 import { emitHappenings } from "./happenings.ts";
-import { serveControl } from "./http.ts";
+import { certificateOf, serveControl } from "./http.ts";
 import type { Start } from "./part.ts";
 import { PARTS, startParts } from "./parts.ts";
 import { Reloads } from "./reload.ts";
@@ -89,7 +89,8 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
 
   const core = { ...ground, ...sources, answers };
   const parts = await startParts(starts, core, lifetime);
-  const reloads = lifetime.use(new Reloads({ ...ground, answers, parts, blocks }));
+  const certificate = certificateOf(sockets, options);
+  const reloads = lifetime.use(new Reloads({ ...ground, answers, parts: [...parts, certificate], blocks }));
   await health.checker.firstRound(AbortSignal.timeout(settings().health.startTimeout));
   lifetime.use(answers.measure(health));
 
