@@ -2,7 +2,7 @@
  * The REST API: what stands around every route, and the routes themselves.
  *
  * A request passes, in this order: the count and log of requests, the checks that keep foreign web pages out, the
- * bearer token, the body's type and size, the memory of idempotent creates, the validation that its route
+ * bearer token, the body's type and size, the memory of idempotent writes, the validation that its route
  * declares, and the handler. Handlers return what is asked for and throw everything else (`problem.ts`). Writes go
  * through `change/` alone, so whatever is refused has changed nothing.
  *
@@ -24,7 +24,7 @@ import { ApiProblem, invalidFields, invalidParameters, problemResponse } from ".
 import type { OpenApiDocument } from "./reference.ts";
 import { tellOfRefusals } from "./refusals.ts";
 import { type Resource, routesOf } from "./resource.ts";
-import { acceptsIdempotencyKey } from "./route.ts";
+import { acceptsIdempotencyKey, type Route } from "./route.ts";
 import { RouteTable } from "./route_table.ts";
 import { RESOURCES } from "./routes.ts";
 import { answerPlans } from "./write.ts";
@@ -46,7 +46,7 @@ export function createApi(parts: ApiParts, resources: readonly Resource[] = RESO
   app.use(limitBody(table));
   app.use(requireBodyType(table));
   app.use(answerPlans);
-  app.use(rememberAnswers(clock, (c) => acceptsKey(c, table)));
+  app.use(rememberAnswers(clock, (c) => keyedRoute(c, table)));
   const documents = new Map<boolean, OpenApiDocument>();
   const describe = () => {
     const secured = !credentials.isOpen;
@@ -218,7 +218,8 @@ function limitBody(table: RouteTable): MiddlewareHandler {
   };
 }
 
-function acceptsKey({ req: { method, path } }: Context, table: RouteTable): boolean {
+/** The route of a request for which an `Idempotency-Key` counts. */
+function keyedRoute({ req: { method, path } }: Context, table: RouteTable): Route | undefined {
   const route = table.find(method, path);
-  return route !== undefined && acceptsIdempotencyKey(route);
+  return route !== undefined && acceptsIdempotencyKey(route) ? route : undefined;
 }

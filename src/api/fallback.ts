@@ -14,7 +14,7 @@ import type { Resource, ResourceParts } from "./resource.ts";
 import {
   answered,
   BASE,
-  ifMatch,
+  conditionalWrite,
   ifNoneMatch,
   jsonBody,
   named,
@@ -35,7 +35,7 @@ const FallbackSchema = z.object({
   ...answered(fallbackSchema.shape),
 }).openapi("Fallback");
 
-const request = { query: writeQuery, headers: ifMatch };
+const request = { query: writeQuery, headers: conditionalWrite };
 
 const routes = {
   get: {

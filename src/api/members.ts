@@ -169,7 +169,12 @@ const routes = {
     description:
       "For members of pools with `failback: manual`, or before `failbackDelayMs` is over. It acts on " +
       "this node, at once and without a new generation; a member that is in already doesn't change.",
-    request: { params: idParams, query: failBackQuery, body: jsonBody(FailBackSchema) },
+    request: {
+      params: idParams,
+      query: failBackQuery,
+      headers: idempotencyKey,
+      body: jsonBody(FailBackSchema),
+    },
     responses: {
       200: { description: "The member as it is now", content: json(MemberSchema) },
       ...problems(400, 404, 409, 413, 415),

@@ -22,6 +22,7 @@ import type { Resource, ResourceParts } from "./resource.ts";
 import {
   BASE,
   changeCounts,
+  conditionalWrite,
   etagHeader,
   ifMatch,
   ifNoneMatch,
@@ -105,7 +106,7 @@ const routes = {
       } MiB. Models are applied one after the other, and while ` +
       "a large one is committed, other writes are refused: 503, try again. A call that the client ends before " +
       "the commit changes nothing.",
-    request: { query: writeQuery, headers: ifMatch, body: { required: true, content: modelText } },
+    request: { query: writeQuery, headers: conditionalWrite, body: { required: true, content: modelText } },
     responses: {
       200: {
         description: "It is done, or would be (dry run)",

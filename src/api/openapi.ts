@@ -7,7 +7,7 @@ import { OpenAPIHono, type RouteConfig, z } from "@hono/zod-openapi";
 import { PlanSchema } from "./plan.ts";
 import type { OpenApiDocument } from "./reference.ts";
 import type { Resource } from "./resource.ts";
-import { json, type Route } from "./route.ts";
+import { acceptsIdempotencyKey, json, problems, type Route } from "./route.ts";
 import { RESOURCES } from "./routes.ts";
 
 /** What the document is of. */
@@ -59,7 +59,9 @@ function operationOf(
   { scope, isOpenOnLoopback, bodyBytesMax: _, ...route }: Route,
   { tag, secured }: { readonly tag: string; readonly secured: boolean },
 ): RouteConfig {
-  const { operationId, description, ...rest } = acceptsDryRun(route) ? withPlan(route) : route;
+  const { operationId, description, ...rest } = withKeyRefused(
+    acceptsDryRun(route) ? withPlan(route) : route,
+  );
   const needed = scope === "open"
     ? "Asks for no token."
     : `Needs the scope \`${scope}\`${isOpenOnLoopback ? ", but none on a loopback address" : ""}.`;
@@ -82,6 +84,13 @@ function securityOf(
   if (scope === "open") return [];
   if (isOpenOnLoopback) return [{}, { bearer: [scope] }];
   return secured ? [{ bearer: [scope] }] : undefined;
+}
+
+/** A route that an `Idempotency-Key` counts for, with what it answers when that was used for something else. */
+function withKeyRefused<Write extends Pick<Route, "request" | "responses">>(route: Write): Write {
+  return acceptsIdempotencyKey(route)
+    ? { ...route, responses: { ...problems(422), ...route.responses } }
+    : route;
 }
 
 /** Whether a dry run of a route answers with a plan. */
@@ -115,7 +124,7 @@ Everything Pleiades answers from can be read and changed here. JSON in camelCase
 - \`?dryRun=true\` on a write checks everything, changes nothing, and answers with the plan: what would differ, in objects and in answers. \`?reason=\` is kept in the history.
 - Guards refuse (409, \`guards\`) what would leave a name without addresses, or move or delete more than the settings allow. \`?force=true&reason=\` makes it all the same.
 - \`ETag\` is an object's revision. A write with \`If-Match\` is refused (412) when the object has changed; a read with \`If-None-Match\` saves the body (304).
-- Creates accept an \`Idempotency-Key\`: sent again within ten minutes, the same request gets the first answer again.
+- Writes accept an \`Idempotency-Key\`, whole applies included: sent again within ten minutes, the same request gets the first answer again, and another one with that key is refused (422).
 - Collections are arrays, paged by \`limit\` and \`cursor\`; follow \`Link: <…>; rel="next"\`.
 - Where the node has tokens, send \`Authorization: Bearer TOKEN\`. Each operation says which scope it needs: read, operate, write, admin, each with those before it.
 - \`Host\` and \`Origin\` are checked, and bodies must name their media type, so that no web page elsewhere can drive an API on a loopback address.

@@ -12,9 +12,8 @@ import type { Resource, ResourceParts } from "./resource.ts";
 import {
   BASE,
   changeCounts,
+  conditionalWrite,
   generationNumber,
-  idempotencyKey,
-  ifMatch,
   json,
   problems,
   type Routes,
@@ -47,7 +46,7 @@ const routes = {
       "entry in the history, and can be rolled back. Overrides stay, but for those of what is deleted, and none comes " +
       "back. A large one takes its place among the applies.",
     request: {
-      headers: idempotencyKey.extend(ifMatch.shape),
+      headers: conditionalWrite,
       query: writeQuery.extend({
         to: generationNumber("to").optional().meta({
           description:

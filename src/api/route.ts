@@ -78,12 +78,32 @@ export const changeCounts: z.ZodType<ChangeCounts> = z.partialRecord(
   z.object({ created: z.int().min(0), changed: z.int().min(0), deleted: z.int().min(0) }),
 );
 
+const IDEMPOTENCY_HEADER = "Idempotency-Key";
+
+/** What an `Idempotency-Key` may be; a UUID has 36 characters. */
+export const IDEMPOTENCY_KEY: RegExp = /^[!-~]{1,255}$/;
+
+/** What every write accepts in its headers; heeded by `rememberAnswers`. */
+export const idempotencyKey: z.ZodObject<{ "Idempotency-Key": z.ZodOptional<z.ZodString> }> = z.object({
+  [IDEMPOTENCY_HEADER]: z.string().regex(IDEMPOTENCY_KEY, {
+    error: "Idempotency-Key must be 1–255 visible ASCII characters",
+  }).optional().meta({
+    description: "1–255 visible characters: the same request with the same key happens once (10 minutes)",
+  }),
+});
+
 /** What every conditional write accepts in its headers; heeded by `ifRevision`. */
 export const ifMatch: z.ZodObject<{ "If-Match": z.ZodOptional<z.ZodString> }> = z.object({
   "If-Match": z.string().optional().meta({
     description: "The ETag that was read: 412 when the object has changed since",
   }),
 });
+
+/** What every write to what is there accepts in its headers. */
+export const conditionalWrite: z.ZodObject<{
+  "If-Match": z.ZodOptional<z.ZodString>;
+  "Idempotency-Key": z.ZodOptional<z.ZodString>;
+}> = z.object({ ...ifMatch.shape, ...idempotencyKey.shape });
 
 /** What every conditional read accepts in its headers; heeded by `notModified`. */
 export const ifNoneMatch: z.ZodObject<{ "If-None-Match": z.ZodOptional<z.ZodString> }> = z.object({
@@ -97,28 +117,18 @@ export const readOfOne: { params: typeof idParams; headers: typeof ifNoneMatch }
 };
 
 /** What a write to one object may demand. */
-export const writeToOne: { params: typeof idParams; query: typeof writeQuery; headers: typeof ifMatch } = {
+export const writeToOne: {
+  params: typeof idParams;
+  query: typeof writeQuery;
+  headers: typeof conditionalWrite;
+} = {
   params: idParams,
   query: writeQuery,
-  headers: ifMatch,
+  headers: conditionalWrite,
 };
 
-const IDEMPOTENCY_HEADER = "Idempotency-Key";
-
-/** What an `Idempotency-Key` may be; a UUID has 36 characters. */
-export const IDEMPOTENCY_KEY: RegExp = /^[!-~]{1,255}$/;
-
-/** What every create accepts in its headers; heeded by `rememberAnswers`. */
-export const idempotencyKey: z.ZodObject<{ "Idempotency-Key": z.ZodOptional<z.ZodString> }> = z.object({
-  [IDEMPOTENCY_HEADER]: z.string().regex(IDEMPOTENCY_KEY, {
-    error: "Idempotency-Key must be 1–255 visible ASCII characters",
-  }).optional().meta({
-    description: "1–255 visible characters: the same request with the same key happens once (10 minutes)",
-  }),
-});
-
 /** Whether an `Idempotency-Key` counts: only where the route declares it. */
-export function acceptsIdempotencyKey(route: Route): boolean {
+export function acceptsIdempotencyKey(route: Pick<Route, "request">): boolean {
   const headers = route.request?.headers;
   return headers instanceof z.ZodObject && IDEMPOTENCY_HEADER in headers.shape;
 }

@@ -13,9 +13,9 @@ import { ApiProblem, invalidFields } from "./problem.ts";
 import type { Resource, ResourceParts } from "./resource.ts";
 import {
   BASE,
+  conditionalWrite,
   createHeaders,
   etagHeader,
-  ifMatch,
   ifNoneMatch,
   problems,
   type Routes,
@@ -79,7 +79,7 @@ const routes = {
     request: {
       params: domainParams,
       query: writeQuery,
-      headers: ifMatch,
+      headers: conditionalWrite,
       body: { required: true, content: zoneText },
     },
     responses: {
@@ -95,7 +95,7 @@ const routes = {
     scope: "write",
     summary: "Delete a zone",
     description: "Services inside it stay, each as a zone of its own.",
-    request: { params: domainParams, query: writeQuery, headers: ifMatch },
+    request: { params: domainParams, query: writeQuery, headers: conditionalWrite },
     responses: { ...deleted, ...problems(400, 404, 412) },
   },
 } satisfies Routes;
