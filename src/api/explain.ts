@@ -20,10 +20,10 @@ const HealthSchema = z.object({
   state: z.enum(["healthy", "unhealthy", "unknown"]).meta({ description: "As the probes find it" }),
   eligible: z.boolean().meta({ description: "Whether it is eligible, as far as health goes" }),
   why: z.string().nullable().meta({ description: "Why it is out, or in although it is down" }),
-  since: z.string().nullable().meta({ description: "Since when it is in this state, RFC 3339" }),
+  since: z.iso.datetime().nullable().meta({ description: "Since when it is in this state, RFC 3339" }),
   lastError: z.string().nullable().meta({ description: "Why the last probe failed" }),
   latencyMs: z.number().nullable().meta({ description: "Duration of the last successful probe" }),
-  checkedAt: z.string().nullable().meta({ description: "When it was last probed, RFC 3339" }),
+  checkedAt: z.iso.datetime().nullable().meta({ description: "When it was last probed, RFC 3339" }),
 });
 
 const CandidateSchema = z.object({
@@ -48,12 +48,12 @@ const CandidateSchema = z.object({
     state: z.enum(["up", "down", "drain"]).meta({ description: "What it does" }),
     reason: z.string().meta({ description: "Why" }),
     owner: z.string().meta({ description: "Who can be asked about it" }),
-    expiresAt: z.string().meta({ description: "When it ends, RFC 3339" }),
+    expiresAt: z.iso.datetime().meta({ description: "When it ends, RFC 3339" }),
   }).nullable().meta({ description: "The override in effect on it" }),
 }).openapi("ExplainedCandidate");
 
 const ExplanationSchema = z.object({
-  at: z.string().meta({ description: "When, RFC 3339" }),
+  at: z.iso.datetime().meta({ description: "When, RFC 3339" }),
   generation: z.int().min(0).meta({ description: "Of the model in the answers" }),
   question: z.object({
     name: z.string().meta({ description: "Lower-case, no final dot" }),
@@ -144,7 +144,7 @@ const BudgetSchema = z.object({
     member: z.string().meta({ examples: ["192.0.2.1:443"], description: "Address and port" }),
     check: z.string().meta({ description: "The check whose verdict changed" }),
     direction: z.enum(["down", "up"]).meta({ description: "Out of the answers, or back" }),
-    at: z.string().meta({ description: "When the answers showed it, RFC 3339" }),
+    at: z.iso.datetime().meta({ description: "When the answers showed it, RFC 3339" }),
     detectedMs: z.number().nullable().meta({
       description: "From the last probe that still found the old state to the verdict; null = not known",
     }),

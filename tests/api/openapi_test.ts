@@ -105,3 +105,32 @@ Deno.test("/openapi.json is the document of this node", async () => {
   const served = await (await world.send("GET /openapi.json")).json();
   assert.deepEqual(served, openApiDocument({ version: "0.0.0-test", secured: true }));
 });
+
+Deno.test("every time has one form in JSON: RFC 3339, never a number", () => {
+  const odd: string[] = [];
+  let times = 0;
+  const look = (
+    name: string,
+    schema: SchemaObject & { readonly format?: string; readonly pattern?: string },
+  ) => {
+    const all = [schema, ...schema.anyOf ?? []];
+    for (const [field, child] of Object.entries(schema.properties ?? {})) {
+      if (/^(at|since|until)$|At$/.test(field)) {
+        times++;
+        const isTime = [child, ...child.anyOf ?? []].some((each) => isTimeText(name, each));
+        if (!isTime) odd.push(`${name}.${field}`);
+      }
+      look(`${name}.${field}`, child);
+    }
+    for (const each of all) if (each.items) look(`${name}[]`, each.items);
+  };
+  for (const [name, schema] of Object.entries(DOCUMENT.components.schemas)) look(name, schema);
+  assert.deepEqual(odd, []);
+  assert.ok(times >= 15, `${times}`);
+});
+
+/** A request takes offsets and fractions, which the format of an answer hasn't. */
+function isTimeText(name: string, { type, ...rest }: SchemaObject): boolean {
+  const isText = type === "string" || (Array.isArray(type) && type.includes("string"));
+  return isText && (name.endsWith("Request") || ("format" in rest && rest.format === "date-time"));
+}
