@@ -12,6 +12,7 @@
  * @module
  */
 import type { Clock } from "../clock.ts";
+import { Listeners } from "../listeners.ts";
 import { HISTORY_LIMITS, type HistoryLimits } from "../store/history.ts";
 import type { ChangeCounts } from "../store/replacement.ts";
 import type { Store } from "../store/store.ts";
@@ -30,12 +31,20 @@ import {
   type RolledBack,
   type Terms,
 } from "./edit.ts";
-import { type Examination, type Guard, NOTHING_FORESEEN, type Proposal } from "./guard.ts";
+import { type Examination, type Guard, type GuardRefusal, NOTHING_FORESEEN, type Proposal } from "./guard.ts";
 import { beginImport } from "./model_import.ts";
 import { rollbackTarget } from "./past.ts";
 import { auditedChange } from "./audit_trail.ts";
 import { emptyPlan, type Plan, planOf } from "./plan_report.ts";
 import type { JudgedModel } from "./staged_model.ts";
+
+/** A change that guards refused. */
+export interface Refused {
+  /** Who wanted it. */
+  readonly origin: Origin;
+  /** What they found. */
+  readonly guards: readonly GuardRefusal[];
+}
 
 /** Commits edits to one store. */
 export class Changes {
@@ -44,6 +53,7 @@ export class Changes {
   #limits: HistoryLimits;
   #guard: Guard | null = null;
   readonly #listeners = new Set<(commit: Commit) => void>();
+  readonly #refused = new Listeners<Refused>();
   /** The last apply that was asked for, which has ended or will end well. */
   #lastApply: Promise<unknown> = Promise.resolve();
   /** The same of dry runs, which may read a body that never comes: no apply waits for them. */
@@ -81,9 +91,14 @@ export class Changes {
    * @throws {StoreBusy} when another process holds the database for too long; nothing is written
    */
   commit(edits: readonly Edit[], origin: Origin, terms: Terms = {}): Commit {
-    const { commit, changed } = this.#run(makerOf(edits), { origin, keep: true, ...terms });
-    if (changed) this.#tell(commit);
-    return commit;
+    try {
+      const { commit, changed } = this.#run(makerOf(edits), { origin, keep: true, ...terms });
+      if (changed) this.#tell(commit);
+      return commit;
+    } catch (error) {
+      this.#noteRefused(error, origin);
+      throw error;
+    }
   }
 
   /**
@@ -111,7 +126,7 @@ export class Changes {
     const applied = (options.dryRun ? this.#lastPlan : this.#lastApply).then(() =>
       this.#apply(body, options)
     );
-    const over = applied.catch(() => {});
+    const over = applied.catch((error) => this.#noteRefused(error, options.origin));
     if (options.dryRun) this.#lastPlan = over;
     else this.#lastApply = over;
     return applied;
@@ -152,7 +167,9 @@ export class Changes {
    */
   rollback(options: RollbackOptions): Promise<RolledBack> {
     const rolledBack = this.#lastApply.then(() => this.#rollback(options));
-    this.#lastApply = rolledBack.catch(() => {});
+    this.#lastApply = rolledBack.catch((error) =>
+      this.#noteRefused(error, { ...options.origin, via: "rollback" })
+    );
     return rolledBack;
   }
 
@@ -186,6 +203,11 @@ export class Changes {
   subscribe(listener: (commit: Commit) => void): Disposable {
     this.#listeners.add(listener);
     return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
+  }
+
+  /** Calls the listener after each change that guards refused here, until the result is disposed of. */
+  onRefused(listener: (refused: Refused) => void): Disposable {
+    return this.#refused.add(listener);
   }
 
   async #apply(body: ReadableStream<Uint8Array>, options: ApplyOptions): Promise<Applied> {
@@ -252,6 +274,12 @@ export class Changes {
   #tell(commit: Commit): void {
     this.#store.noteTold(commit.generation);
     for (const listener of this.#listeners) callSafely(listener, commit);
+  }
+
+  #noteRefused(error: unknown, origin: Origin): void {
+    if (error instanceof ChangeRefused && error.kind === "guarded") {
+      callSafely((refused) => this.#refused.tell(refused), { origin, guards: error.guards });
+    }
   }
 
   #expectWritable(): void {
@@ -373,10 +401,13 @@ interface Outcome {
   readonly plan: Plan | null;
 }
 
-/** The commit is made: a listener that throws must neither undo it in the author's eyes nor hide it from others. */
-function callSafely(listener: (commit: Commit) => void, commit: Commit): void {
+/**
+ * The commit is made, or refused: a listener that throws must neither undo that in the author's eyes nor hide it from
+ * others.
+ */
+function callSafely<Told>(listener: (told: Told) => void, told: Told): void {
   try {
-    listener(commit);
+    listener(told);
   } catch (cause) {
     reportError(cause);
   }

@@ -59,6 +59,14 @@ export function checkTargetsOf(
   });
 }
 
+/** What a target's key begins with: how it is probed, and where. */
+export function endpointOfKey(
+  key: string,
+): Pick<CheckTarget, "ipAddress" | "port"> & { readonly type: string } {
+  const [type = "", ipAddress = "", port = ""] = key.split(" ", 3);
+  return { type, ipAddress, port: Number(port) };
+}
+
 function checkTargetKey(ipAddress: string, port: number, check: HealthCheck): string {
   const at =
     `${check.type} ${ipAddress} ${port} ${check.intervalMs} ${check.timeoutMs} ${check.rise} ${check.fall}`;

@@ -14,16 +14,55 @@ export type NodeEvent =
   | PoolEvent
   | GuardNotice
   | CommitEvent
+  | RefusalEvent
   | OverrideEvent
   | SettingsEvent
-  | WorkerEvent;
+  | WorkerEvent
+  | FailureEvent;
 
-/** The node starts, answers, or begins to stop. */
+/** What tells events apart. */
+export type EventKind = NodeEvent["kind"];
+
+/**
+ * Every kind, and what it is about: the filters of the API and the shell, the choice of webhooks and the table of the
+ * docs are made from this list. A new kind is one more type above and one more line here.
+ */
+export const EVENT_KINDS: Readonly<Record<EventKind, string>> = {
+  node: "The node starts, answers, begins to stop, has stopped",
+  health: "A probed target is believed to be in another state",
+  pool: "A pool has too few members left to answer by its own rule, or has enough again",
+  guard: "The flip guard holds back targets that went down, or ends",
+  commit: "The model was changed",
+  refusal: "A change was refused by a guard of changes",
+  override: "An override begins, expires or is removed",
+  settings: "Other settings were taken over, or refused",
+  worker: "A DNS worker is replaced",
+  failure: "Something failed inside the node",
+};
+
+/** Names by which a filter may call kinds: their own, and `change` for a commit. */
+export const KIND_NAMES = [...keysOf(EVENT_KINDS), "change"] as const;
+
+/** One of `KIND_NAMES`. */
+export type KindName = (typeof KIND_NAMES)[number];
+
+/** The kinds of these names; `null` = all of them, where none is named. */
+export function kindsOf(names: readonly KindName[]): ReadonlySet<EventKind> | null {
+  return names.length === 0 ? null : new Set(names.map((name) => name === "change" ? "commit" : name));
+}
+
+function keysOf<Key extends string>(of: Readonly<Record<Key, unknown>>): Key[] {
+  return Object.keys(of) as Key[]; // what is in a constant is what its type says
+}
+
+/** The node starts, answers, begins to stop, or has nothing left to stop. */
 export interface NodeStateEvent {
   /** Tells events apart. */
   readonly kind: "node";
   /** Which of them. */
-  readonly state: "starting" | "answering" | "stopping";
+  readonly state: "starting" | "answering" | "stopping" | "stopped";
+  /** Of a start: whether the run before it ended without keeping its last events, as one does that is killed. */
+  readonly lost: boolean;
 }
 
 /** What is believed of a target is another state now, and answers follow it. */
@@ -32,6 +71,12 @@ export interface HealthEvent {
   readonly kind: "health";
   /** The target's key (`desired/check_target.ts`). */
   readonly target: string;
+  /** How it is probed. */
+  readonly check: string;
+  /** Canonical. */
+  readonly address: string;
+  /** Where the probe connects. */
+  readonly port: number;
   /** What is believed now. */
   readonly state: "healthy" | "unhealthy" | "unknown";
   /** What was believed before. */
@@ -65,8 +110,8 @@ export interface GuardNotice {
   readonly change: "tripped" | "blinded" | "sighted" | "overdue" | "ended";
   /** Targets whose downs are held, or count from now on (`overdue`, `ended`). */
   readonly targets: number;
-  /** When what is held counts at the latest, Unix milliseconds; `null` = nothing begins. */
-  readonly until: number | null;
+  /** When what is held counts at the latest, RFC 3339; `null` = nothing begins. */
+  readonly until: string | null;
   /** What became of a trip; `null` = no trip ended. */
   readonly outcome: "failed_over" | "recovered" | "confirmed" | "blind" | null;
 }
@@ -92,6 +137,20 @@ export interface CommitEvent {
   } | null;
 }
 
+/** A change was refused by guards of changes; nothing of it was written. */
+export interface RefusalEvent {
+  /** Tells events apart. */
+  readonly kind: "refusal";
+  /** The way it came. */
+  readonly via: string;
+  /** Who wanted it; empty when the author isn't known. */
+  readonly by: string;
+  /** Why; may be empty. */
+  readonly reason: string;
+  /** What refused it. */
+  readonly guards: readonly { readonly guard: string; readonly message: string }[];
+}
+
 /** An override begins to have its effect, or ends. */
 export interface OverrideEvent {
   /** Tells events apart. */
@@ -108,8 +167,8 @@ export interface OverrideEvent {
   readonly owner: string;
   /** Why it was made; may be empty. */
   readonly reason: string;
-  /** Its end, Unix milliseconds. */
-  readonly expiresAt: number;
+  /** Its end, RFC 3339. */
+  readonly expiresAt: string;
 }
 
 /** Other settings were taken over, or refused. */
@@ -128,4 +187,14 @@ export interface WorkerEvent {
   readonly kind: "worker";
   /** Why it is replaced. */
   readonly reason: "died" | "hung";
+}
+
+/** Something failed inside the node, which goes on; its log says more. */
+export interface FailureEvent {
+  /** Tells events apart. */
+  readonly kind: "failure";
+  /** `internal`: an error that no part of the program took; `publishing`: the last change can't reach the answers. */
+  readonly what: "internal" | "publishing";
+  /** The error, cut where it is long. */
+  readonly message: string;
 }

@@ -1,21 +1,24 @@
 /**
- * One stream of what happens inside a node: the last events in a ring, to be read from any of them on.
+ * One stream of what happens inside a node: the last events, to be read from any of them on.
  *
- * **Emitting never waits and never fails.** It writes into the ring and wakes those that follow; what they do with it,
+ * **Emitting never waits and never fails.** It keeps the event and wakes those that follow; what they do with it,
  * they do in a later turn, each at its own pace and with its own errors. A follower has nothing but the number of the event
- * that it saw last, so a slow one costs no memory: when the ring has gone round meanwhile, it is told that it lost some.
+ * that it saw last, so a slow one costs no memory: when that event isn't kept any more, it is told that it lost some.
  *
- * **Ids ascend over restarts**, too: the first one of a run is the microsecond of its start, and a node doesn't emit a
- * million events a second for long. So an id of the run before is older than all there is, and a reader that comes back with it
- * (`Last-Event-ID`) is told that it lost some, not that it has seen everything.
+ * **Ids ascend over restarts**, too: the first one of a run is the microsecond of its start, or the one behind the last
+ * that was kept where the clock was set back, and a node doesn't emit a million events a second for long. What was kept
+ * of the runs before (`keeper.ts`) is given back at the start, so that a reader that comes back with an id of one of them
+ * (`Last-Event-ID`) goes on behind it; one that comes with an id that isn't known is told that it lost some.
  *
  * @module
  */
 import type { Clock } from "../clock.ts";
 import type { NodeEvent } from "./event.ts";
 
-/** Events that are kept: with some 200 bytes each less than a megabyte, and enough for 2,000 members that flap once. */
-export const EVENTS_MAX = 4_096;
+/** Events that are kept at most: enough for 5,000 members that flap once. */
+export const EVENTS_MAX = 10_000;
+/** Characters of JSON that they have at most: an ordinary one has some 250. */
+export const EVENTS_LENGTH_MAX = 8 << 20;
 
 /** An event as it is kept. */
 export interface RecordedEvent {
@@ -25,20 +28,35 @@ export interface RecordedEvent {
   readonly at: number;
   /** What happened. */
   readonly event: NodeEvent;
+  /** All of that as it is sent: a JSON object with `id`, `at` (RFC 3339) and what the event has. */
+  readonly json: string;
+  /** Characters of JSON of all events of this run up to this one; 0 or less = of a run before. */
+  readonly end: number;
 }
+
+/** What is kept of an event over a restart. */
+export type KeptEvent = Pick<RecordedEvent, "id" | "at" | "json">;
 
 /** Events from some id on. */
 export interface EventBatch {
   /** The oldest first. */
   readonly events: readonly RecordedEvent[];
-  /** Whether there were others in between, which are not kept any more or were of a run before. */
+  /** Whether there were others in between, which are not kept any more. */
   readonly lost: boolean;
   /** Where to go on from: the id of the last event, or the one asked for when there is none after it. */
   readonly last: number;
 }
 
+/** How much is kept. */
+export interface EventLimits {
+  /** Events. */
+  readonly count: number;
+  /** Characters of JSON. */
+  readonly length: number;
+}
+
 /**
- * The events of one run of a node.
+ * The last events of a node.
  *
  * @example
  * ```ts
@@ -46,64 +64,104 @@ export interface EventBatch {
  * const following = (async () => {
  *   for await (const { events: some, lost } of events.follow({ signal })) console.log(lost, some);
  * })();
- * events.emit({ kind: "node", state: "starting" });
+ * events.emit({ kind: "worker", reason: "died" });
  * ```
  */
 export class Events {
   readonly #clock: Pick<Clock, "unixMs">;
-  readonly #ring: RecordedEvent[] = [];
-  readonly #capacity: number;
+  readonly #limits: EventLimits;
+  /** Those that are kept are `#all[#first …]`. */
+  #all: RecordedEvent[] = [];
+  #first = 0;
   readonly #waiting = new Set<() => void>();
-  /** The id before the first one of this run; following from here on misses nothing that is kept. */
+  /** The id before the first one of this run; following from here on misses nothing that is kept of it. */
   readonly origin: number;
   #last: number;
+  /** Id of the last event that isn't kept any more; nothing was lost behind it. */
+  #floor: number;
+  /** Characters of what is kept. */
+  #kept = 0;
+  #emitted = 0;
 
-  /** Nothing has happened yet. */
-  constructor(clock: Pick<Clock, "unixMs">, capacity: number = EVENTS_MAX) {
+  /**
+   * Nothing has happened yet in this run.
+   *
+   * @param before what was kept of the runs before, the oldest first
+   * @param skip ids behind the last of those that have been given to events that weren't kept
+   */
+  constructor(
+    clock: Pick<Clock, "unixMs">,
+    { before = [], skip = 0, limits = { count: EVENTS_MAX, length: EVENTS_LENGTH_MAX } }: {
+      readonly before?: readonly KeptEvent[];
+      readonly skip?: number;
+      readonly limits?: EventLimits;
+    } = {},
+  ) {
     this.#clock = clock;
-    this.#capacity = capacity;
-    this.origin = this.#last = Math.floor(clock.unixMs() * 1000);
+    this.#limits = limits;
+    this.origin = Math.max(Math.floor(clock.unixMs() * 1000), (before.at(-1)?.id ?? 0) + skip);
+    this.#floor = before.length > 0 ? before[0]!.id - 1 : this.origin;
+    this.#last = this.origin;
+    for (const kept of before) this.#add(recorded(kept));
   }
 
-  /** Id of the last event; `origin` when there was none. */
+  /** Id of the last event; `origin` when there was none in this run. */
   get last(): number {
     return this.#last;
+  }
+
+  /** Events up to this id aren't kept any more. */
+  get floor(): number {
+    return this.#floor;
+  }
+
+  /** Characters of JSON of all events of this run, kept or not. */
+  get emitted(): number {
+    return this.#emitted;
   }
 
   /** Says that something happened. */
   emit(event: NodeEvent): void {
     const id = ++this.#last;
-    this.#ring[(id - this.origin - 1) % this.#capacity] = { id, at: this.#clock.unixMs(), event };
+    const at = this.#clock.unixMs();
+    const json = JSON.stringify({ id, at: new Date(at).toISOString(), ...event });
+    this.#emitted += json.length;
+    this.#add({ id, at, event, json, end: this.#emitted });
     const waiting = [...this.#waiting];
     this.#waiting.clear();
     for (const wake of waiting) wake();
   }
 
-  /** What happened after the event of this id, as far as it is kept. */
-  since(id: number): EventBatch {
-    const oldest = Math.max(this.origin, this.#last - this.#capacity);
-    // An id that is still to come is of another run, on a clock that was ahead.
-    const isKnown = id >= oldest && id <= this.#last;
-    const events: RecordedEvent[] = [];
-    for (let next = (isKnown ? id : oldest) + 1; next <= this.#last; next++) {
-      events.push(this.#ring[(next - this.origin - 1) % this.#capacity]!);
-    }
-    return { events, lost: !isKnown, last: this.#last };
+  /** All that is kept, the oldest first. */
+  kept(): readonly RecordedEvent[] {
+    return this.#all.slice(this.#first);
+  }
+
+  /** What happened after the event of this id, as far as it is kept; at most `max` of it, the oldest first. */
+  since(id: number, max = Infinity): EventBatch {
+    const next = this.#indexAfter(id);
+    const events = this.#all.slice(next, Math.min(next + max, this.#all.length));
+    const lost = !this.#isKnown(id, next) || events.some(({ event }) => event.kind === "node" && event.lost);
+    return { events, lost, last: events.at(-1)?.id ?? this.#last };
   }
 
   /**
-   * What happens from now on, or from after an id on, until the signal is aborted: each time all there is, as soon as
-   * there is something. What the follower doesn't fetch in time is lost, and it is told so.
+   * What happens from now on, or from after an id on, until the signal is aborted: each time all there is, or `max` of it,
+   * as soon as there is something. What the follower doesn't fetch in time is lost, and it is told so.
    *
    * A follower that waits is ended by its signal only.
    */
   async *follow(
-    { after = this.last, signal }: { readonly after?: number; readonly signal: AbortSignal },
+    { after = this.last, max = Infinity, signal }: {
+      readonly after?: number;
+      readonly max?: number;
+      readonly signal: AbortSignal;
+    },
   ): AsyncGenerator<EventBatch, void, void> {
     for (let seen = after; !signal.aborted;) {
-      const batch = this.since(seen);
+      const batch = this.since(seen, max);
       if (batch.events.length === 0 && !batch.lost) {
-        await this.#next(signal);
+        await this.next(signal);
         continue;
       }
       seen = batch.last;
@@ -112,8 +170,9 @@ export class Events {
   }
 
   /** Resolves when something happens, or the signal is aborted. */
-  #next(signal: AbortSignal): Promise<void> {
+  next(signal: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
+      if (signal.aborted) return resolve();
       const wake = () => {
         this.#waiting.delete(wake);
         signal.removeEventListener("abort", wake);
@@ -123,4 +182,45 @@ export class Events {
       signal.addEventListener("abort", wake);
     });
   }
+
+  #add(event: RecordedEvent): void {
+    this.#all.push(event);
+    this.#kept += event.json.length;
+    const { count, length } = this.#limits;
+    while (this.#all.length - this.#first > 1) {
+      if (this.#all.length - this.#first <= count && this.#kept <= length) break;
+      const { id, json } = this.#all[this.#first++]!;
+      this.#floor = id;
+      this.#kept -= json.length;
+    }
+    // Each is moved once on average.
+    if (this.#first <= this.#all.length / 2) return;
+    this.#all = this.#all.slice(this.#first);
+    this.#first = 0;
+  }
+
+  /** Whether there is nothing unknown between the event of this id and the one at the index, which is the next. */
+  #isKnown(id: number, next: number): boolean {
+    if (id === this.#last || id === this.#floor || (id === this.origin && id > this.#floor)) return true;
+    return next > this.#first && this.#all[next - 1]!.id === id;
+  }
+
+  /** Index of the first event behind an id; of the first one of all where the id isn't one of ours. */
+  #indexAfter(id: number): number {
+    // An id that is still to come is of another run, on a clock that was ahead, or of another node.
+    if (id > this.#last) return this.#first;
+    let [low, high] = [this.#first, this.#all.length];
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (this.#all[middle]!.id > id) high = middle;
+      else low = middle + 1;
+    }
+    return low;
+  }
+}
+
+/** A kept event as it was; what wrote it was this program, or one of another version with kinds of its own. */
+function recorded({ id, at, json }: KeptEvent): RecordedEvent {
+  const { id: _, at: __, ...event } = JSON.parse(json);
+  return { id, at, event, json, end: 0 };
 }

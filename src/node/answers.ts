@@ -57,7 +57,10 @@ export class Answers implements AsyncDisposable {
   #ingredients: Ingredients;
 
   /** Makes the first tables; from then on targets are probed, and whatever changes is published. */
-  constructor({ settings, store, changes, commits, clock, log, registry }: Ground, sources: Sources) {
+  constructor(
+    { settings, store, changes, commits, events, clock, log, registry }: Ground,
+    sources: Sources,
+  ) {
     const { names, health, geo } = sources;
     this.#geo = geo;
     this.#clock = clock;
@@ -92,6 +95,7 @@ export class Answers implements AsyncDisposable {
       onPublished: (result) => {
         published.labels(result).inc();
         if (result === "success") this.#noteApplied();
+        else events.emit(NOT_PUBLISHED);
       },
     });
     changes.guardBy(this.#guard(sources));
@@ -231,6 +235,13 @@ export class Answers implements AsyncDisposable {
     }
   }
 }
+
+/** Why is in the log. */
+const NOT_PUBLISHED = {
+  kind: "failure",
+  what: "publishing",
+  message: "The last change can't reach the answers; the previous state stays",
+} as const;
 
 function overriddenNow(store: Store, clock: Pick<Clock, "unixMs">) {
   return overriddenSource(store.source(), { overrides: store.overrides.index(), nowMs: clock.unixMs() });

@@ -5,7 +5,8 @@
  */
 import { Changes } from "../change/commit.ts";
 import { type Clock, type Rng, systemClock, systemRng } from "../clock.ts";
-import { Events } from "../events/events.ts";
+import type { Events } from "../events/events.ts";
+import { EventKeeper } from "../events/keeper.ts";
 import { Ports } from "../port.ts";
 import type { Settings } from "../settings/settings.ts";
 import { Store } from "../store/store.ts";
@@ -35,7 +36,7 @@ export interface Ground {
   readonly changes: Changes;
   /** Changes of the model, whoever made them. */
   readonly commits: Commits;
-  /** What happens inside, since the start. */
+  /** What happens inside, and what is kept of the runs before. */
   readonly events: Events;
   /** What parts offer each other and the API. */
   readonly ports: Ports;
@@ -72,11 +73,12 @@ export function openGround(
   const startedMs = clock.monotonicMs();
   const registry = new Registry({ cluster: settings.cluster.id, node: settings.node.id });
   registerProcessMetrics(registry, { version: VERSION, clock });
-  const events = new Events(clock);
-  events.emit({ kind: "node", state: "starting" });
   const internalErrors = lifetime.use(new InternalErrors({ log, registry, clock }));
   const sockets = lifetime.use(bindControl(settings, { log, registry, clock }));
   const store = lifetime.use(openStore(settings.database.path));
+  const { events } = lifetime.use(
+    new EventKeeper({ memory: store.readOnly ? null : store.events, clock, log }),
+  );
   const changes = new Changes({ store, clock, history: settings.history });
   lifetime.defer(() => changes.idle());
   const commits = lifetime.use(new Commits({ store, changes, clock, log }));
@@ -88,7 +90,7 @@ export function openGround(
     take: (next) => now = next,
     stop: () => {
       stopping.abort(new Error("The node is stopping"));
-      events.emit({ kind: "node", state: "stopping" });
+      events.emit({ kind: "node", state: "stopping", lost: false });
     },
   };
 }

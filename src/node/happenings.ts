@@ -3,19 +3,23 @@
  *
  * @module
  */
+import type { Refused } from "../change/commit.ts";
+import { endpointOfKey } from "../desired/check_target.ts";
 import type { NodeEvent } from "../events/event.ts";
 import type { GuardEvent } from "../health/flip_guard.ts";
 import type { VerdictChange } from "../health/health_checker.ts";
 import type { PoolTurn } from "../health/pool_watch.ts";
 import type { OverrideTurn } from "../change/override_clock.ts";
+import { rfc3339 } from "../model/override.ts";
 import type { Store } from "../store/store.ts";
+import { describeError } from "../telemetry/log.ts";
 import type { SeenCommit } from "./commits.ts";
-import type { Ground } from "./ground.ts";
+import type { OpenGround } from "./ground.ts";
 import type { Sources } from "./sources.ts";
 
-/** Has changes of health, of overrides and of the model emitted, until it is disposed of. */
+/** Has changes of health, of overrides and of the model emitted, and what failed, until it is disposed of. */
 export function emitHappenings(
-  { store, commits, events }: Ground,
+  { store, changes, commits, events, internalErrors }: OpenGround,
   { health, overrides }: Sources,
 ): Disposable {
   const joints = new DisposableStack();
@@ -25,13 +29,16 @@ export function emitHappenings(
   joints.use(health.onGuardEvent((event) => events.emit(guardEvent(event))));
   joints.use(overrides.onTurn((turn) => events.emit(overrideEvent(turn))));
   joints.use(commits.subscribe((commit) => events.emit(commitEvent(commit, store))));
+  joints.use(changes.onRefused((refused) => events.emit(refusalEvent(refused))));
+  joints.use(internalErrors.onError((error) => events.emit(internalFailure(error))));
   return joints;
 }
 
 /** A change of what is believed. */
 export function healthEvent({ key, verdict, previous }: VerdictChange): NodeEvent {
   const { state, lastError: error } = verdict;
-  return { kind: "health", target: key, state, previous: previous.state, error };
+  const { type: check, ipAddress: address, port } = endpointOfKey(key);
+  return { kind: "health", target: key, check, address, port, state, previous: previous.state, error };
 }
 
 /** What happened to the guard. */
@@ -41,7 +48,7 @@ export function guardEvent(event: GuardEvent): NodeEvent {
   switch (event.kind) {
     case "tripped":
     case "blinded":
-      return { ...of(event.kind, event.held), until: event.untilUnixMs };
+      return { ...of(event.kind, event.held), until: new Date(event.untilUnixMs).toISOString() };
     case "ended":
       return { ...of(event.kind, event.failedOver), outcome: event.outcome };
     case "sighted":
@@ -57,7 +64,8 @@ export function poolEvent({ id, name, family, isDown }: PoolTurn): NodeEvent {
 
 /** What time, or an operator, did to an override. */
 export function overrideEvent({ change, override, target }: OverrideTurn): NodeEvent {
-  const { id, state, owner, reason, expiresAt } = override;
+  const { id, state, owner, reason } = override;
+  const expiresAt = rfc3339(override.expiresAt);
   return { kind: "override", change, id, target, state, owner, reason, expiresAt };
 }
 
@@ -78,3 +86,17 @@ export function commitEvent(
     touched: everything ? null : touched,
   };
 }
+
+/** A change that guards refused. */
+export function refusalEvent({ origin: { via, by, reason }, guards }: Refused): NodeEvent {
+  const found = guards.map(({ guard, message }) => ({ guard, message }));
+  return { kind: "refusal", via, by, reason, guards: found };
+}
+
+/** An error that no part of the program took. */
+function internalFailure(error: unknown): NodeEvent {
+  return { kind: "failure", what: "internal", message: describeError(error).slice(0, MESSAGE_LENGTH_MAX) };
+}
+
+/** Of an error that comes from anywhere; a line of the log has all of it. */
+const MESSAGE_LENGTH_MAX = 500;

@@ -7,6 +7,7 @@
  * @module
  */
 import type { Clock } from "../clock.ts";
+import { Listeners } from "../listeners.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { describeError } from "../telemetry/log.ts";
 import type { Registry } from "../telemetry/metrics.ts";
@@ -33,6 +34,7 @@ const LINES_MAX = 60;
 export class InternalErrors implements Disposable {
   readonly #options: InternalErrorsOptions;
   readonly #count: { inc(): void };
+  readonly #listeners = new Listeners<unknown>();
   #last: { readonly atMs: number; readonly unixMs: number; readonly what: string } | null = null;
   #minute = 0;
   #lines = 0;
@@ -55,6 +57,11 @@ export class InternalErrors implements Disposable {
     const at = new Date(this.#last.unixMs).toISOString();
     return `Something failed inside the node at ${at}, and a part of it may have stopped: ${this.#last.what} ` +
       `(DNS goes on; the log says more)`;
+  }
+
+  /** Tells of each of them, as far as they are logged, until the result is disposed of. */
+  onError(hear: (error: unknown) => void): Disposable {
+    return this.#listeners.add(hear);
   }
 
   /** Leaves such errors to the run time again. */
@@ -84,5 +91,6 @@ export class InternalErrors implements Disposable {
     if (++this.#lines > LINES_MAX) return;
     const stack = error instanceof Error ? error.stack : undefined;
     log.error("Something failed that nothing waited for; DNS goes on", { error, stack });
+    this.#listeners.tell(error);
   }
 }

@@ -57,7 +57,7 @@ export interface RunningNode extends AsyncDisposable {
   readonly store: Store;
   /** The one path of every change. */
   readonly changes: Changes;
-  /** What happens inside, since the start. */
+  /** What happens inside, and what is kept of the runs before. */
   readonly events: Events;
   /** Resolves when every worker answers from this generation. */
   settled(generation: number): Promise<void>;
@@ -98,7 +98,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
   await serveControl({ ground, core, workers, ...resources && { resources } }, lifetime);
   lifetime.use(sockets); // once more: a running node closes them first
   lifetime.defer(() => ground.stop());
-  events.emit({ kind: "node", state: "answering" });
+  events.emit({ kind: "node", state: "answering", lost: false });
 
   const running = lifetime.move();
   const { api, metrics } = sockets;

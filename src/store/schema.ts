@@ -336,6 +336,19 @@ export const MIGRATIONS: readonly string[] = [
   ) STRICT;
   CREATE INDEX audit_outcome ON audit(outcome, id);
 `,
+  /* 9 → 10 */ `
+  -- The last events of the node, as they are sent. No trigger counts them: nothing of the model is in here.
+  CREATE TABLE events (
+    id INTEGER PRIMARY KEY,
+    at INTEGER NOT NULL,
+    json TEXT NOT NULL CHECK (json_valid(json))
+  ) STRICT;
+  -- The last event that each receiver of events has got; its key says nothing of its address.
+  CREATE TABLE webhook_positions (
+    receiver TEXT PRIMARY KEY NOT NULL,
+    position INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+`,
 ];
 
 /** Triggers that count what is written by hand; a later migration that recreates the table has to recreate them. */

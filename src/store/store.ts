@@ -16,6 +16,7 @@ import { Database, StoreBusy } from "./database.ts";
 import { GeoRules } from "./geo_rules.ts";
 import { HealthChecks } from "./health_checks.ts";
 import { History } from "./history.ts";
+import { KeptEvents } from "./kept_events.ts";
 import { Members } from "./members.ts";
 import { Overrides } from "./overrides.ts";
 import { Pools } from "./pools.ts";
@@ -89,6 +90,8 @@ export class Store implements Disposable {
   readonly tokens: Tokens;
   /** Reads and writes the audit. */
   readonly audit: Audit;
+  /** Reads and writes the last events. */
+  readonly events: KeptEvents;
 
   /**
    * Opens a file and brings its schema up to date; makes it (mode 0600) and its folder when they don't exist.
@@ -194,6 +197,7 @@ export class Store implements Disposable {
     this.traffic = new RecordedTraffic(this.database);
     this.tokens = new Tokens(this.database);
     this.audit = new Audit(this.database);
+    this.events = new KeptEvents(this.database);
   }
 
   /** The number of the last commit; 0 = nothing was ever committed. */

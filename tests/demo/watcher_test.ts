@@ -57,7 +57,8 @@ function scene(): Scene {
     judge: async (index, state, previous = "healthy") => {
       const target = backendTarget(BACKENDS[index]!).key;
       const error = state === "unhealthy" ? "connection refused" : null;
-      happened.emit({ kind: "health", target, state, previous, error });
+      const probed = { target, check: "http", address: "127.0.0.1", port: 80 };
+      happened.emit({ kind: "health", ...probed, state, previous, error });
       await taken();
     },
     [Symbol.dispose]: () => {

@@ -6,6 +6,7 @@
 import { deepEqual, equal, ok, rejects } from "node:assert/strict";
 import { type EventBatch, Events } from "../../src/events/events.ts";
 import type { NodeEvent } from "../../src/events/event.ts";
+import { seededRng } from "../../src/clock.ts";
 import { MANUAL_START_UNIX_MS, ManualClock } from "../clock.ts";
 
 const clock = new ManualClock();
@@ -18,7 +19,7 @@ const generations = ({ events }: EventBatch) =>
 
 Deno.test("since() gives what happened after an id, the oldest first, with its time", async () => {
   const clock = new ManualClock();
-  const events = new Events(clock, 8);
+  const events = new Events(clock, { limits: { count: 8, length: 1e6 } });
   events.emit(commit(1));
   await clock.advance(5);
   events.emit(commit(2));
@@ -31,7 +32,7 @@ Deno.test("since() gives what happened after an id, the oldest first, with its t
 });
 
 Deno.test("since() says when events were lost, and gives those that are kept", () => {
-  const events = new Events(clock, 3);
+  const events = new Events(clock, { limits: { count: 3, length: 1e6 } });
   for (let generation = 1; generation <= 7; generation++) events.emit(commit(generation));
   for (const seen of [0, 1, 2, 3]) {
     const batch = events.since(events.origin + seen);
@@ -41,7 +42,7 @@ Deno.test("since() says when events were lost, and gives those that are kept", (
   deepEqual([generations(batch), batch.lost], [[5, 6, 7], false]);
 });
 
-Deno.test("an id of a run before is older than all ids, and one of a clock that was ahead is lost, too", async () => {
+Deno.test("an id of a run that isn't kept is lost, and so is one of a clock that was ahead", async () => {
   const clock = new ManualClock();
   const before = new Events(clock);
   for (let generation = 1; generation <= 3; generation++) before.emit(commit(generation));
@@ -84,7 +85,7 @@ Deno.test("a follower that has seen an id goes on behind it", async () => {
 });
 
 Deno.test("a follower that is too slow is told that it lost events, and holds nothing up", async () => {
-  const events = new Events(clock, 4);
+  const events = new Events(clock, { limits: { count: 4, length: 1e6 } });
   const ending = new AbortController();
   const batches: EventBatch[] = [];
   const isRead = Promise.withResolvers<void>();
@@ -123,8 +124,55 @@ Deno.test("a follower that throws ends itself alone", async () => {
 });
 
 Deno.test("events take no more room than there is, however many happen", () => {
-  const events = new Events(clock, 4);
+  const events = new Events(clock, { limits: { count: 4, length: 1e6 } });
   for (let generation = 1; generation <= 1_000; generation++) events.emit(commit(generation));
   equal(events.since(events.origin).events.length, 4);
   equal(events.last - events.origin, 1_000);
+});
+
+Deno.test("events take no more characters than there are, and the last one is kept whatever its size", () => {
+  const events = new Events(clock, { limits: { count: 100, length: 300 } });
+  for (let generation = 1; generation <= 10; generation++) events.emit(commit(generation));
+  const { events: kept, lost } = events.since(events.origin);
+  ok(lost && kept.length < 4, String(kept.length));
+  events.emit({ kind: "failure", what: "internal", message: "x".repeat(1_000) });
+  deepEqual(events.kept().map(({ event }) => event.kind), ["failure"]);
+});
+
+Deno.test("since() with a limit gives the oldest ones first, and goes on without loss", () => {
+  const events = new Events(clock);
+  for (let generation = 1; generation <= 5; generation++) events.emit(commit(generation));
+  const first = events.since(events.origin, 2);
+  deepEqual([generations(first), first.lost], [[1, 2], false]);
+  const rest = events.since(first.last, 3);
+  deepEqual([generations(rest), rest.lost, rest.last], [[3, 4, 5], false, events.last]);
+});
+
+Deno.test("an event as it is sent has its id and its time, and all that the event has", () => {
+  const events = new Events(new ManualClock());
+  events.emit({ kind: "worker", reason: "hung" });
+  const { id, json } = events.kept()[0]!;
+  deepEqual(JSON.parse(json), { id, at: "2026-01-01T00:00:00.000Z", kind: "worker", reason: "hung" });
+});
+
+Deno.test("random reads give exactly what is kept behind an id, over runs and evictions", () => {
+  const rng = seededRng(7);
+  let unixMs = MANUAL_START_UNIX_MS;
+  const limits = { count: 20, length: 1e6 };
+  let events = new Events({ unixMs: () => unixMs }, { limits });
+  const issued: number[] = [];
+  let forgotten = 0;
+  for (let turn = 0; turn < 3_000; turn++) {
+    if (rng() % 40 === 0) {
+      unixMs += (rng() % 5) - 2; // the clock may be set back
+      events = new Events({ unixMs: () => unixMs }, { before: events.kept(), limits });
+    }
+    events.emit(commit(turn));
+    issued.push(events.last);
+    forgotten = Math.max(0, issued.length - 20);
+    const index = rng() % issued.length;
+    const { events: some, lost } = events.since(issued[index]!);
+    deepEqual(some.map(({ id }) => id), issued.slice(Math.max(index + 1, forgotten)));
+    equal(lost, index + 1 < forgotten, `id ${index} of ${issued.length}`);
+  }
 });

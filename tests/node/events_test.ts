@@ -39,7 +39,7 @@ Deno.test("a node tells of its start, of commits with their author, and of its e
   const states = events.since(events.origin).events.flatMap(({ event }) =>
     event.kind === "node" ? [event.state] : []
   );
-  deepEqual(states, ["starting", "answering", "stopping"]);
+  deepEqual(states, ["starting", "answering", "stopping", "stopped"]);
 });
 
 Deno.test("a node tells of a commit of another process, and of rows by hand as of anything", async () => {
@@ -67,10 +67,8 @@ Deno.test("a node tells of members that go down, of their pool, and of an overri
   });
   await create(site, "/services", { domain: "www.example.com", poolId });
   const health = await eventOf(site, "health", ({ state }) => state === "unhealthy");
-  deepEqual([health.previous, health.target.includes(String(port)), health.error === null], [
-    "unknown",
-    true,
-    false,
+  deepEqual([health.previous, health.check, health.address, health.port, health.error === null], [
+    ...["unknown", "tcp", "127.0.0.1", port, false],
   ]);
   deepEqual(await eventOf(site, "pool"), {
     ...{ kind: "pool", id: poolId, name: "web", isDown: true, family: null },
@@ -81,7 +79,7 @@ Deno.test("a node tells of members that go down, of their pool, and of an overri
   });
   const begun = await eventOf(site, "override");
   deepEqual([begun.change, begun.id, begun.state, begun.reason, begun.expiresAt], [
-    ...["begun", overrideId, "up", "a test", Date.parse(until)],
+    ...["begun", overrideId, "up", "a test", until],
   ]);
   ok(await eventOf(site, "pool", ({ isDown }) => !isDown));
   await call(site, "DELETE", `/overrides/${overrideId}?force=true&reason=test`);
@@ -96,4 +94,23 @@ Deno.test("a node tells of settings that were taken over, with what needs a star
   });
   site.node.refuse(0);
   equal((await eventOf(site, "settings", ({ outcome }) => outcome === "refused")).kind, "settings");
+});
+
+Deno.test("a node tells of a change that a guard refuses: who, why, and which guard", async () => {
+  await using site = await startTestNode();
+  const poolId = await create(site, "/pools", { name: "web" });
+  await create(site, `/pools/${poolId}/members`, { ipAddress: "192.0.2.1", port: 443 });
+  await create(site, "/services", { domain: "www.example.com", poolId });
+  equal((await call(site, "DELETE", `/pools/${poolId}?reason=tidy&dryRun=true`)).status, 200);
+  equal((await call(site, "DELETE", `/pools/${poolId}?reason=tidy`)).status, 409);
+  const { via, by, reason, guards } = await eventOf(site, "refusal");
+  deepEqual([via, by, reason, guards.map(({ guard }) => guard)], ["api", "", "tidy", ["empties-live-name"]]);
+});
+
+Deno.test("a node tells of an error that nothing took", async () => {
+  await using site = await startTestNode();
+  reportError(new Error("a part stumbled"));
+  deepEqual(await eventOf(site, "failure"), {
+    ...{ kind: "failure", what: "internal", message: "a part stumbled" },
+  });
 });
