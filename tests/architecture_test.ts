@@ -106,7 +106,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "events",
   ],
   tui: ["input", "model", "desired", "health", "store", "change", "explain", "plan", "events"],
-  cli: ["wire", "input", "model", "settings", "dns_client"],
+  cli: ["wire", "input", "model", "settings", "dns_client", "events"],
   console: ["input", "model"],
 };
 

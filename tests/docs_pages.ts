@@ -225,7 +225,8 @@ function masked(text: string): string {
 const MASKS: readonly [RegExp, string][] = [
   [/\b[0-9a-f]{32}\b/g, "<id>"],
   [/\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z/g, "<time>"],
-  [/\b\d{4}-\d\d-\d\d \d\d:\d\d\b/g, "<time>"],
+  [/\b\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)?\b/g, "<time>"],
+  [/\b\d{16}\b/g, "<event>"],
   [/\b\d\d:\d\d:\d\d(\.\d+)?\b/g, "<time>"],
   [/\b\d{13}\b/g, "<time>"],
   [/\bid: \d+/g, "id: <n>"],

@@ -31,7 +31,11 @@ Deno.test("no answer, no line of the log and no byte of the database holds a tok
       const call = async (method: string, at: string, token: string) => {
         const response = await fetch(`${origin}${at}`, {
           method,
-          headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+          headers: {
+            authorization: `Bearer ${token}`,
+            "content-type": "application/json",
+            accept: "application/json", // a stream of events wouldn't end
+          },
           ...(method === "GET" ? {} : { body: "{}" }),
         });
         seen.push(JSON.stringify([...response.headers]), await response.text());

@@ -5,6 +5,7 @@
  */
 import { audit } from "./audit.ts";
 import { documentation } from "./documentation.ts";
+import { events } from "./events.ts";
 import { explanations } from "./explain.ts";
 import { fallback } from "./fallback.ts";
 import { geoRules } from "./geo_rules.ts";
@@ -37,6 +38,7 @@ export const RESOURCES: readonly Resource[] = [
   tokens,
   audit,
   explanations,
+  events,
   node,
   documentation,
 ];

@@ -69,6 +69,14 @@ export type RequestBody =
   )
   & { readonly ifMatch?: string | null };
 
+/** What a request carries beside its body, and what ends it. */
+export interface RequestTerms {
+  /** Besides those that every request has. */
+  readonly headers?: HeadersInit;
+  /** By default it ends when the answer isn't there in time. */
+  readonly signal?: AbortSignal;
+}
+
 /** Longest wait for an answer. */
 const TIMEOUT_MS = 120_000;
 
@@ -111,7 +119,9 @@ export class ApiClient {
    * matches (RFC 9110 §13.1.1).
    */
   async getTagged(path: string): Promise<Tagged> {
-    const response = await this.request("GET", path, undefined, { "accept-encoding": "identity" });
+    const response = await this.request("GET", path, undefined, {
+      headers: { "accept-encoding": "identity" },
+    });
     return { object: objectOf(await response.json()), etag: response.headers.get("etag") };
   }
 
@@ -143,6 +153,23 @@ export class ApiClient {
     return items.slice(0, max);
   }
 
+  /**
+   * Opens a stream that may go on for as long as both sides like; only its beginning is waited for with an end.
+   *
+   * @throws {CommandFailed} as `request`
+   */
+  async stream(path: string, headers: HeadersInit): Promise<ReadableStream<Uint8Array>> {
+    const beginning = new AbortController();
+    const timer = setTimeout(() => beginning.abort(new DOMException("", "TimeoutError")), this.#timeoutMs);
+    try {
+      const { body } = await this.request("GET", path, undefined, { headers, signal: beginning.signal });
+      if (body === null) throw new CommandFailed(`${this.#base} sent nothing for ${path}`);
+      return body;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
   /** Sends a change; gives what the API made of it, `null` for an answer without content. */
   async send(method: WriteMethod, path: string, body?: RequestBody): Promise<JsonObject | null> {
     const response = await this.request(method, path, body);
@@ -160,7 +187,12 @@ export class ApiClient {
    *
    * @throws {CommandFailed} a line per wrong field, or what to do when nothing listens
    */
-  async request(method: string, path: string, body?: RequestBody, more: HeadersInit = {}): Promise<Response> {
+  async request(
+    method: string,
+    path: string,
+    body?: RequestBody,
+    { headers: more = {}, signal = AbortSignal.timeout(this.#timeoutMs) }: RequestTerms = {},
+  ): Promise<Response> {
     const headers = new Headers(more);
     if (!headers.has("accept")) {
       headers.set("accept", "application/json, text/dns;q=0.9, application/problem+json");
@@ -171,7 +203,12 @@ export class ApiClient {
     else if (body?.json !== undefined) headers.set("content-type", "application/json");
     if (body?.ifMatch) headers.set("if-match", body.ifMatch);
     const payload = body?.text ?? (body?.json === undefined ? null : JSON.stringify(body.json));
-    const response = await this.#fetch(`${this.#base}/api/v1${path}`, { method, headers, body: payload });
+    const response = await this.#fetch(`${this.#base}/api/v1${path}`, {
+      method,
+      headers,
+      body: payload,
+      signal,
+    });
     if (!response.ok) {
       throw await failureOf(response, { base: this.#base, hasToken: this.#token !== undefined });
     }
@@ -186,7 +223,7 @@ export class ApiClient {
 
   async #fetch(url: string, init: RequestInit): Promise<Response> {
     try {
-      return await fetch(url, { ...init, redirect: "error", signal: AbortSignal.timeout(this.#timeoutMs) });
+      return await fetch(url, { ...init, redirect: "error" });
     } catch (cause) {
       throw new CommandFailed(unreachable(this.#base, { cause, timeoutMs: this.#timeoutMs }), 1, { cause });
     }

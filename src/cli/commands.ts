@@ -15,6 +15,7 @@ export const COMMANDS: readonly CommandFile[] = [
   ["Look:", ["config"], () => import("./config_command.ts")],
   ["Look:", ["explain", "budget"], () => import("./explain_commands.ts")],
   ["Look:", ["status"], () => import("./status_command.ts")],
+  ["Look:", ["events"], () => import("./events_command.ts")],
   ["Change:", ["plan", "history", "diff", "rollback"], () => import("./change_commands.ts")],
   [
     "Change:",

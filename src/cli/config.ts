@@ -53,7 +53,9 @@ export function schema({ model = false }: { readonly model?: boolean }, terminal
 export async function exportConfig(flags: ExportFlags, terminal: Terminal): Promise<ExitCode> {
   const api = new ApiClient(flags, terminal);
   const path = flags.generation === undefined ? "/model" : `/history/${flags.generation}/model`;
-  const response = await api.request("GET", path, undefined, { accept: MEDIA_TYPES[flags.output] });
+  const response = await api.request("GET", path, undefined, {
+    headers: { accept: MEDIA_TYPES[flags.output] },
+  });
   const lines = response.body?.pipeThrough(new TextDecoderStream());
   let rest = "";
   for await (const chunk of lines ?? []) {

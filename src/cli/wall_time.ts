@@ -11,3 +11,8 @@ export function wallTime(value: unknown): string {
   const day = `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`;
   return `${day} ${two(at.getHours())}:${two(at.getMinutes())}`;
 }
+
+/** The same to the second: `2026-02-01 03:00:07`. */
+export function wallTimeOfSecond(value: unknown): string {
+  return `${wallTime(value)}:${String(new Date(String(value)).getSeconds()).padStart(2, "0")}`;
+}

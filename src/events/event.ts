@@ -7,7 +7,7 @@
  * @module
  */
 
-/** One thing that happened. */
+/** One thing that happened. Where it is sent, `id` and `at` are the event's own: no kind has fields of these names. */
 export type NodeEvent =
   | NodeStateEvent
   | HealthEvent
@@ -90,7 +90,7 @@ export interface PoolEvent {
   /** Tells events apart. */
   readonly kind: "pool";
   /** Its id. */
-  readonly id: string;
+  readonly poolId: string;
   /** Its name. */
   readonly name: string;
   /** Whether it lacks members. */
@@ -158,7 +158,7 @@ export interface OverrideEvent {
   /** Which of them; `removed` = taken away before its time. */
   readonly change: "begun" | "expired" | "removed";
   /** Of the override. */
-  readonly id: string;
+  readonly overrideId: string;
   /** What it covers, for people. */
   readonly target: string;
   /** What it makes of it. */

@@ -47,6 +47,14 @@ export interface EventBatch {
   readonly last: number;
 }
 
+/** Names of fields that no event has of its own. */
+export interface Untaken {
+  /** Taken: the event's own id. */
+  readonly id?: never;
+  /** Taken: the event's own time. */
+  readonly at?: never;
+}
+
 /** How much is kept. */
 export interface EventLimits {
   /** Events. */
@@ -121,7 +129,7 @@ export class Events {
   }
 
   /** Says that something happened. */
-  emit(event: NodeEvent): void {
+  emit(event: NodeEvent & Untaken): void {
     const id = ++this.#last;
     const at = this.#clock.unixMs();
     const json = JSON.stringify({ id, at: new Date(at).toISOString(), ...event });

@@ -58,15 +58,15 @@ export function guardEvent(event: GuardEvent): NodeEvent {
 }
 
 /** A pool that went down or came back. */
-export function poolEvent({ id, name, family, isDown }: PoolTurn): NodeEvent {
-  return { kind: "pool", id, name, isDown, family };
+export function poolEvent({ id: poolId, name, family, isDown }: PoolTurn): NodeEvent {
+  return { kind: "pool", poolId, name, isDown, family };
 }
 
 /** What time, or an operator, did to an override. */
 export function overrideEvent({ change, override, target }: OverrideTurn): NodeEvent {
-  const { id, state, owner, reason } = override;
+  const { id: overrideId, state, owner, reason } = override;
   const expiresAt = rfc3339(override.expiresAt);
-  return { kind: "override", change, id, target, state, owner, reason, expiresAt };
+  return { kind: "override", change, overrideId, target, state, owner, reason, expiresAt };
 }
 
 /** A commit of this process, or of another one. */

@@ -9,6 +9,7 @@
 import { AUDIT, AuditTrail } from "../change/audit_trail.ts";
 import { DigestGauge } from "../change/digest_gauge.ts";
 import type { Settings } from "../settings/settings.ts";
+import { EVENT_STREAMS, EventStreams } from "../events/streams.ts";
 import { type Core, type Part, partOf, reloaded, type Start } from "./part.ts";
 import { poolMetrics } from "./pool_metrics.ts";
 import { poolRemarks } from "./pool_remarks.ts";
@@ -54,6 +55,14 @@ const audited: Start = ({ store, clock, log, settings, ports }) => {
       return trail[Symbol.asyncDispose]();
     },
   };
+/** Connections that listen to events; the others stay for requests. */
+const LISTENING_SHARE = 0.5;
+
+const eventStreams: Start = ({ events, clock, registry, stopping, ports, settings }) => {
+  const max = Math.ceil(settings().api.maxConnections * LISTENING_SHARE);
+  const streams = new EventStreams({ events, clock, registry, stopping, max });
+  const offered = ports.offer(EVENT_STREAMS, streams);
+  return partOf("streams of events", { end: () => offered[Symbol.dispose]() });
 };
 
 /** Every part of a node, in the order in which they are made. */
@@ -68,6 +77,7 @@ export const PARTS: readonly Start[] = [
   historyLimits,
   audited,
   querySketch,
+  eventStreams,
 ];
 
 /** Makes the parts that are switched on; `lifetime` disposes of them in reverse. */

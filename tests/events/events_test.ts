@@ -5,7 +5,7 @@
  */
 import { deepEqual, equal, ok, rejects } from "node:assert/strict";
 import { type EventBatch, Events } from "../../src/events/events.ts";
-import type { NodeEvent } from "../../src/events/event.ts";
+import { EVENT_KINDS, type NodeEvent } from "../../src/events/event.ts";
 import { seededRng } from "../../src/clock.ts";
 import { MANUAL_START_UNIX_MS, ManualClock } from "../clock.ts";
 
@@ -175,4 +175,11 @@ Deno.test("random reads give exactly what is kept behind an id, over runs and ev
     deepEqual(some.map(({ id }) => id), issued.slice(Math.max(index + 1, forgotten)));
     equal(lost, index + 1 < forgotten, `id ${index} of ${issued.length}`);
   }
+});
+
+Deno.test("docs/events.md has a row for each kind, and for no other", () => {
+  const page = Deno.readTextFileSync(new URL("../../docs/events.md", import.meta.url));
+  const table = page.slice(page.indexOf("## Kinds"), page.indexOf("## As a stream"));
+  const rows = [...table.matchAll(/^\| `(\w+)`/gm)].map(([, kind]) => kind);
+  deepEqual(rows, Object.keys(EVENT_KINDS));
 });

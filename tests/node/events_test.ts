@@ -71,14 +71,14 @@ Deno.test("a node tells of members that go down, of their pool, and of an overri
     ...["unknown", "tcp", "127.0.0.1", port, false],
   ]);
   deepEqual(await eventOf(site, "pool"), {
-    ...{ kind: "pool", id: poolId, name: "web", isDown: true, family: null },
+    ...{ kind: "pool", poolId, name: "web", isDown: true, family: null },
   });
   const until = new Date(Date.now() + 60_000).toISOString();
   const overrideId = await create(site, "/overrides", {
     ...{ target: `pool:${poolId}`, state: "up", reason: "a test", owner: "ann", expiresAt: until },
   });
   const begun = await eventOf(site, "override");
-  deepEqual([begun.change, begun.id, begun.state, begun.reason, begun.expiresAt], [
+  deepEqual([begun.change, begun.overrideId, begun.state, begun.reason, begun.expiresAt], [
     ...["begun", overrideId, "up", "a test", until],
   ]);
   ok(await eventOf(site, "pool", ({ isDown }) => !isDown));
