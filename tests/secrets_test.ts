@@ -11,9 +11,14 @@ import { routesOf } from "../src/api/resource.ts";
 import { RESOURCES } from "../src/api/routes.ts";
 import { startTestNode, TEST_SETTINGS } from "./test_node.ts";
 
-/** A token of the settings, and one that somebody tries. */
-const CANARIES = ["canary-token-5d41402a", "canary-guess-bc4b2a76"] as const;
-const [TOKEN, GUESS] = CANARIES;
+/** A token of the settings, one that is tried, and the address of a webhook with its key. */
+const CANARIES = [
+  "canary-token-5d41402a",
+  "canary-guess-bc4b2a76",
+  "canary-path-2a3f0c11",
+  "canary-key-90e1d7b4",
+] as const;
+const [TOKEN, GUESS, PATH, KEY] = CANARIES;
 const ROUTES = routesOf(RESOURCES);
 
 Deno.test("no answer, no line of the log and no byte of the database holds a token", async () => {
@@ -26,6 +31,7 @@ Deno.test("no answer, no line of the log and no byte of the database holds a tok
         database: { path },
         api: { ...TEST_SETTINGS.api, tokens: [TOKEN] },
         log: { level: "debug", format: "json" },
+        notify: { webhooks: [{ url: `http://127.0.0.1:1/${PATH}`, secret: KEY, events: null }] },
       });
       const origin = new URL(node.api).origin;
       const call = async (method: string, at: string, token: string) => {
@@ -53,6 +59,12 @@ Deno.test("no answer, no line of the log and no byte of the database holds a tok
         await call(method.toUpperCase(), path.replaceAll(/\{[^}]+\}/g, "0".repeat(32)), TOKEN);
       }
       equal(await call("GET", "/api/v1/history/1", TOKEN), 200);
+      const test = await fetch(`${node.api}/webhooks/test`, {
+        method: "POST",
+        headers: { authorization: `Bearer ${TOKEN}` },
+      });
+      equal(test.status, 200);
+      seen.push(await test.text());
       seen.push(...node.lines);
     }
     for (const { name } of Deno.readDirSync(folder)) {

@@ -54,6 +54,7 @@ export const TEST_SETTINGS: Settings = {
   audit: { keep: 1_000, maxAge: 86_400_000 },
   queries: { sketch: false, maxBytes: 64 * 1024 * 1024 },
   queryLog: { sample: 0, maxPerSecond: 100, path: "" },
+  notify: { webhooks: [] },
   names: { resolvers: [], minTtl: 5000, maxTtl: 300_000, timeout: 2000 },
   workers: 1,
 };

@@ -20,6 +20,7 @@ import type { Resource } from "./resource.ts";
 import { rollback } from "./rollback.ts";
 import { services } from "./services.ts";
 import { tokens } from "./tokens.ts";
+import { webhooks } from "./webhooks.ts";
 import { zones } from "./zones.ts";
 
 /** All resources, in the order of the OpenAPI document. */
@@ -39,6 +40,7 @@ export const RESOURCES: readonly Resource[] = [
   audit,
   explanations,
   events,
+  webhooks,
   node,
   documentation,
 ];

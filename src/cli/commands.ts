@@ -16,6 +16,7 @@ export const COMMANDS: readonly CommandFile[] = [
   ["Look:", ["explain", "budget"], () => import("./explain_commands.ts")],
   ["Look:", ["status"], () => import("./status_command.ts")],
   ["Look:", ["events"], () => import("./events_command.ts")],
+  ["Look:", ["webhooks"], () => import("./webhook_commands.ts")],
   ["Change:", ["plan", "history", "diff", "rollback"], () => import("./change_commands.ts")],
   [
     "Change:",

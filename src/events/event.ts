@@ -41,7 +41,7 @@ export const EVENT_KINDS: Readonly<Record<EventKind, string>> = {
 };
 
 /** Names by which a filter may call kinds: their own, and `change` for a commit. */
-export const KIND_NAMES = [...keysOf(EVENT_KINDS), "change"] as const;
+export const KIND_NAMES = ["change", ...keysOf(EVENT_KINDS)] as const;
 
 /** One of `KIND_NAMES`. */
 export type KindName = (typeof KIND_NAMES)[number];

@@ -16,6 +16,7 @@ import { poolRemarks } from "./pool_remarks.ts";
 import { poolsDown } from "./pools_down.ts";
 import { querySketch } from "./query_sketch.ts";
 import { guardTermsOf } from "./sources.ts";
+import { webhooks } from "./webhooks.ts";
 
 const overrideTimes: Start = ({ store, overrides }) => {
   if (store.readOnly) return null;
@@ -78,6 +79,7 @@ export const PARTS: readonly Start[] = [
   audited,
   querySketch,
   eventStreams,
+  webhooks,
 ];
 
 /** Makes the parts that are switched on; `lifetime` disposes of them in reverse. */

@@ -27,6 +27,7 @@ import { ResolvedNames } from "./resolved_names.ts";
 import { Tokens } from "./tokens.ts";
 import { RecordedTraffic } from "./traffic.ts";
 import { Verdicts } from "./verdicts.ts";
+import { WebhookPositions } from "./webhook_positions.ts";
 import { Zones } from "./zones.ts";
 
 /** How many objects of each kind there are. */
@@ -92,6 +93,8 @@ export class Store implements Disposable {
   readonly audit: Audit;
   /** Reads and writes the last events. */
   readonly events: KeptEvents;
+  /** Reads and writes how far webhooks have been told. */
+  readonly webhookPositions: WebhookPositions;
 
   /**
    * Opens a file and brings its schema up to date; makes it (mode 0600) and its folder when they don't exist.
@@ -198,6 +201,7 @@ export class Store implements Disposable {
     this.tokens = new Tokens(this.database);
     this.audit = new Audit(this.database);
     this.events = new KeptEvents(this.database);
+    this.webhookPositions = new WebhookPositions(this.database);
   }
 
   /** The number of the last commit; 0 = nothing was ever committed. */

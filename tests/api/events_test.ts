@@ -127,7 +127,7 @@ Deno.test("a list has what is kept: all of it, the last of a kind, from a time o
 
 for (
   const [query, said] of [
-    ["?kind=helth", "kind must be one of node, health, pool"],
+    ["?kind=helth", "kind must be one of change, node, health, pool"],
     ["?lastEventId=x", "lastEventId must be the id of an event"],
     ["?since=yesterday", "since must be a time such as"],
     ["?tail=-1", "tail must be a whole number 0–10000"],

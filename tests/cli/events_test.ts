@@ -58,7 +58,7 @@ for (
       "It must be the id of an event (-o wide shows them), or a duration such as 10m.",
     ],
     [["--tail", "ten"], "It must be a whole number 0–10000."],
-    [["--kind", "helth"], "Allowed choices are node, health, pool"],
+    [["--kind", "helth"], "Allowed choices are change, node, health, pool"],
     [["--tail", "1", "--since", "1h"], "cannot be used with option"],
   ] as const
 ) {

@@ -487,6 +487,14 @@ const LIVE: Readonly<Record<string, (bed: Bed) => Effect | Promise<Effect>>> = {
     seen: [() => bed.shared(4), { "192.0.2.1": 4 }, { "192.0.2.2": 4 }],
   }),
   "api.webuiPath": (bed) => ({ to: "/webui", comes: () => bed.logged(/api\.webuiPath has no effect/) }),
+  "notify.webhooks": (bed) => ({
+    to: [{ url: `http://127.0.0.1:${bed.backend.port}/hook`, secret: "shared", events: ["commit"] }],
+    prepare: async () => void await bed.createPool(`told-${await bed.historyLength()}`),
+    comes: async () => {
+      await bed.createPool(`told-${await bed.historyLength()}`);
+      await bed.heads.until(/^POST \/hook .*pleiades-event: commit\r\n/is);
+    },
+  }),
   "queries.sketch": (bed) => ({
     beside: TWO,
     to: true,

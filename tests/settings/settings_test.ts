@@ -84,6 +84,7 @@ Deno.test("loadSettings() runs on defaults when there is no file", () => {
     queries: { sketch: false, maxBytes: 67_108_864 },
     queryLog: { sample: 0, maxPerSecond: 100, path: "" },
     names: { resolvers: [], minTtl: 5000, maxTtl: 300_000, timeout: 2000 },
+    notify: { webhooks: [] },
     workers: 3,
   });
 });
