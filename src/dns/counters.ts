@@ -35,6 +35,8 @@ export const COUNTER = {
   steered: 40,
   allDown: 41,
   fallback: 42,
+  /** Queries that were refused because the license allows no more: + index in `STANDINGS`. */
+  overLicense: 48,
   /** Time in the engine of one query in `LATENCY_SAMPLE`: + bucket, 0 … LATENCY_BOUNDS_NS.length. */
   latency: 64,
   /** Sum of the sampled times, nanoseconds. */

@@ -295,6 +295,22 @@ export class Engine {
     if (rcode === RCODE.NOERROR) rcode = this.#resolveWhole(packet, length, client, out, sizeMax);
     else query.hasSubnet = false;
     this.#trace?.scope(this.#scope);
+    return this.#send(packet, rcode);
+  }
+
+  /** Refuses the packet that was read under a number, without looking at what it asks for; else as `answerRead`. */
+  refuseRead(number: number, packet: Uint8Array, client: Client, out: Uint8Array, sizeMax: number): number {
+    this.#lane[client.stream ? COUNTER.queriesTcp : COUNTER.queriesUdp]!++;
+    const query = this.#query = this.#queries[number]!;
+    const verdict = this.#verdicts[number]!;
+    if (verdict < 0) return this.#drop(verdict);
+    this.#begin(packet, client, out, sizeMax);
+    if (verdict !== RCODE.NOERROR) query.hasSubnet = false;
+    return this.#send(packet, RCODE.REFUSED);
+  }
+
+  #send(packet: Uint8Array, rcode: number): number {
+    const lane = this.#lane;
     const size = this.#finish(packet, rcode);
     lane[COUNTER.rcode + (rcode < RCODES_COUNTED ? rcode : RCODE.SERVFAIL)]!++;
     lane[COUNTER.bytesOut]! += size;

@@ -1,11 +1,13 @@
 /**
- * What the transports of one worker share: the engine, the client at hand, the counters, and a few samples of
- * answers for whoever wants to watch.
+ * What the transports of one worker share: the engine and the gate before it, the client at hand, the counters, and a
+ * few samples of answers for whoever wants to watch.
  *
  * @module
  */
 import { type Rng, systemClock } from "../clock.ts";
 import { formatIp, parseIp } from "../ip.ts";
+import { Allowance } from "../license/allowance.ts";
+import { LicenseGate } from "../license/gate.ts";
 import type { LiveBoard } from "../snapshot/live.ts";
 import type { Snapshot } from "../snapshot/view.ts";
 import { RCODE } from "../wire/record_type.ts";
@@ -53,6 +55,7 @@ export class Exchange {
   readonly #engine: Engine;
   readonly #laneIndex: number;
   readonly #watchers: Watchers;
+  readonly #gate: LicenseGate;
   /** `null` = nothing is sampled. */
   readonly #samples: SampleBlock | null;
   #lane!: Uint32Array;
@@ -66,12 +69,17 @@ export class Exchange {
   #faultsLeft = FAULTS_PER_SECOND;
   #untilTimed = LATENCY_SAMPLE;
 
-  /** Makes the answering side; it answers once `use` was called. */
-  constructor(options: EngineOptions, watchers: Watchers) {
+  /**
+   * Makes the answering side; it answers once `use` was called.
+   *
+   * @param gate before the engine; absent = whatever is asked is answered
+   */
+  constructor(options: EngineOptions, watchers: Watchers, gate: LicenseGate = openGate()) {
     this.#engine = new Engine(options, systemClock.unixMs);
     this.#laneIndex = options.lane;
     this.#samplesLeft = watchers.samplesPerSecond;
     this.#watchers = watchers;
+    this.#gate = gate;
     this.#samples = watchers.samplesPerSecond > 0 ? new SampleBlock() : null;
     if (this.#samples) this.#untilSample = this.#drawGap();
   }
@@ -94,8 +102,21 @@ export class Exchange {
 
   /** Answers the first `length` bytes of `packet` into `out`; 0 = say nothing. */
   answerDatagram(packet: Uint8Array, length: number, client: Client, out: Uint8Array): number {
+    this.begin(1);
     this.#engine.read(0, packet, length);
-    return this.#answer(0, packet, length, client, out, UDP_SIZE_MAX);
+    const size = this.#answer(0, packet, length, client, out, UDP_SIZE_MAX);
+    this.end();
+    return size;
+  }
+
+  /** Begins a batch of so many packets, 1 or more, which `answerRead` answers; `end` ends it. */
+  begin(packets: number): void {
+    this.#gate.begin(packets);
+  }
+
+  /** Ends the batch. */
+  end(): void {
+    this.#gate.end();
   }
 
   /** Whether to read several packets and to fetch for them, rather than to answer each as it comes. */
@@ -120,8 +141,11 @@ export class Exchange {
 
   /** Answers a message of a stream into `out`, which has room for `STREAM_SIZE_MAX`; 0 = say nothing. */
   answerMessage(message: Uint8Array, client: Client, out: Uint8Array): number {
+    this.begin(1);
     this.#engine.read(0, message, message.length);
-    return this.#answer(0, message, message.length, client, out, STREAM_SIZE_MAX);
+    const size = this.#answer(0, message, message.length, client, out, STREAM_SIZE_MAX);
+    this.end();
+    return size;
   }
 
   /** Moves a counter by one. */
@@ -185,9 +209,13 @@ export class Exchange {
   ): number {
     let size: number;
     try {
-      size = --this.#untilTimed === 0
-        ? this.#answerTimed(number, packet, length, client, out, sizeMax)
-        : this.#engine.answerRead(number, packet, length, client, out, sizeMax);
+      if (!this.#gate.admits()) size = this.#refuse(number, packet, client, out, sizeMax);
+      else {
+        size = --this.#untilTimed === 0
+          ? this.#answerTimed(number, packet, length, client, out, sizeMax)
+          : this.#engine.answerRead(number, packet, length, client, out, sizeMax);
+        if (size > 0 && (out[3]! & 0x0f) !== RCODE.REFUSED) this.#gate.spend();
+      }
       if (this.#untilCounted > 0 && --this.#untilCounted === 0) this.#countQuery(size);
     } catch (error) {
       size = this.#fail(packet.subarray(0, length), client, out, error);
@@ -195,6 +223,13 @@ export class Exchange {
     if (this.#untilSample > 0 && --this.#untilSample === 0) {
       this.#sample(packet, length, client, out, size);
     }
+    return size;
+  }
+
+  /** One more than the license allows; a packet that gets no answer anyway isn't counted as such. */
+  #refuse(number: number, packet: Uint8Array, client: Client, out: Uint8Array, sizeMax: number): number {
+    const size = this.#engine.refuseRead(number, packet, client, out, sizeMax);
+    if (size > 0) this.count(COUNTER.overLicense + this.#gate.standing);
     return size;
   }
 
@@ -258,6 +293,10 @@ export class Exchange {
     const { sampleEvery, rng } = this.#watchers;
     return sampleEvery === 1 ? 1 : 1 + rng() % (2 * sampleEvery - 1);
   }
+}
+
+function openGate(): LicenseGate {
+  return new LicenseGate(Allowance.create(), systemClock.unixMs);
 }
 
 /** A client known by its address in text, as Deno's sockets give it; parsed only when something asks for it. */

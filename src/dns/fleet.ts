@@ -10,6 +10,7 @@
  * @module
  */
 import { formatSocketAddress, type SocketAddress } from "../ip.ts";
+import type { Allowance } from "../license/allowance.ts";
 import { LANES, type LiveBoard } from "../snapshot/live.ts";
 import type { Snapshot } from "../snapshot/view.ts";
 import type { Logger, LoggerOptions } from "../telemetry/log.ts";
@@ -43,6 +44,8 @@ export interface FleetOptions {
   readonly snapshot: Snapshot;
   /** Shared with every worker. */
   readonly board: LiveBoard;
+  /** How much all workers together may answer; absent = whatever is asked. */
+  readonly allowance?: Allowance;
   /** Hears of workers that die or hang. */
   readonly log: Logger;
   /** How a worker says by itself that the main thread hangs; absent = as `createLogger` would by default. */
@@ -272,8 +275,12 @@ function basis(options: FleetOptions, lane: number): Omit<WorkerOptions, "listen
     sampleEvery = 1,
     workerLog = { level: "info", format: "auto" },
     mainPatience = MAIN_PATIENCE,
+    allowance,
   } = options;
-  return { engine: { ...engine, lane }, samplesPerSecond, sampleEvery, log: workerLog, mainPatience };
+  return {
+    ...{ engine: { ...engine, lane }, samplesPerSecond, sampleEvery, log: workerLog, mainPatience },
+    ...(allowance && { allowance: allowance.buffer }),
+  };
 }
 
 function isSameAs({ hostname, port }: SocketAddress): (other: SocketAddress) => boolean {

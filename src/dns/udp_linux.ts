@@ -97,6 +97,7 @@ class AnsweringSocket implements Disposable {
     const socket = this.#socket;
     const exchange = this.#exchange;
     const count = socket.receive();
+    if (count > 0) exchange.begin(count);
     const together = exchange.readsAhead ? READ_MAX : 1;
     for (let slot = 0; slot < count; slot++) {
       const number = slot % together;
@@ -106,6 +107,7 @@ class AnsweringSocket implements Disposable {
       const size = exchange.answerRead(number, socket.packet(slot), socket.lengthOf(slot), client, out);
       if (size > 0) socket.queue(client.peer, out, size);
     }
+    if (count > 0) exchange.end();
     for (let failed = socket.flush(); failed > 0; failed--) exchange.count(COUNTER.sendErrors);
     return count;
   }

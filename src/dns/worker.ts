@@ -9,6 +9,8 @@
  */
 import { seededRng, systemClock, systemRng } from "../clock.ts";
 import type { SocketAddress } from "../ip.ts";
+import { Allowance } from "../license/allowance.ts";
+import { LicenseGate } from "../license/gate.ts";
 import { LiveBoard } from "../snapshot/live.ts";
 import type { Snapshot } from "../snapshot/view.ts";
 import { createLogger, type Logger, type LoggerOptions } from "../telemetry/log.ts";
@@ -37,6 +39,8 @@ export interface WorkerOptions {
   readonly log: Pick<LoggerOptions, "level" | "format">;
   /** What is borne of the main thread. */
   readonly mainPatience: Patience;
+  /** How much all workers together may answer, as the buffer of an `Allowance`; absent = whatever is asked. */
+  readonly allowance?: SharedArrayBuffer;
 }
 
 /** From the fleet to a worker. */
@@ -153,7 +157,7 @@ function start(options: WorkerOptions, snapshot: Snapshot, buffer: SharedArrayBu
     sampleEvery: options.sampleEvery,
     rng: seededRng(systemRng()),
     fault: (fault) => scope.postMessage({ kind: "fault", fault }),
-  });
+  }, options.allowance && new LicenseGate(new Allowance(options.allowance), systemClock.unixMs));
   exchange.use(snapshot, board);
   try {
     service = serve(options);

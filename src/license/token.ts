@@ -35,8 +35,6 @@ export type Reading =
   | { readonly license: License; readonly reason: null }
   | { readonly license: null; readonly reason: string };
 
-/** Answers a second without a license that counts: enough to try things out. */
-export const UNLICENSED_RPS = 10;
 /** Answers a second of the tier `free`, unless its token says more or less. */
 export const FREE_RPS = 50;
 /** The tier that needs no `maxRps`. */

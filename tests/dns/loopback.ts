@@ -11,6 +11,7 @@ import type { Patience } from "../../src/dns/pulse.ts";
 import type { TcpLimits } from "../../src/dns/tcp.ts";
 import type { CountedQuery } from "../../src/dns/traffic_block.ts";
 import { parseSocketAddress, type SocketAddress } from "../../src/ip.ts";
+import type { Allowance } from "../../src/license/allowance.ts";
 import type { LogFields, Logger } from "../../src/telemetry/log.ts";
 import { type Declared, PLAIN, World } from "./world.ts";
 
@@ -28,6 +29,7 @@ export interface LoopbackOptions {
   readonly onCounted: (counted: CountedQuery) => void;
   readonly patience: Patience;
   readonly mainPatience: Patience;
+  readonly allowance: Allowance;
   readonly onReplace: (why: Replacement) => void;
   readonly onLost: (error: Error) => void;
   /** Gets each line of the log as `level message`. */
@@ -64,6 +66,7 @@ export class Loopback implements AsyncDisposable {
       ...(options.onCounted ? { onCounted: options.onCounted } : {}),
       ...(options.patience ? { patience: options.patience } : {}),
       ...(options.mainPatience ? { mainPatience: options.mainPatience } : {}),
+      ...(options.allowance ? { allowance: options.allowance } : {}),
       ...(options.onReplace ? { onReplace: options.onReplace } : {}),
       ...(options.onLost ? { onLost: options.onLost } : {}),
     });
