@@ -9,16 +9,21 @@
 import { deepEqual, equal, ok } from "node:assert/strict";
 import { routesOf } from "../src/api/resource.ts";
 import { RESOURCES } from "../src/api/routes.ts";
+import { issueToken } from "../src/license/token.ts";
 import { startTestNode, TEST_SETTINGS } from "./test_node.ts";
 
-/** A token of the settings, one that is tried, and the address of a webhook with its key. */
-const CANARIES = [
+/** A token of the settings, one that is tried, the address of a webhook with its key, and the secret of licences. */
+const WORDS = [
   "canary-token-5d41402a",
   "canary-guess-bc4b2a76",
   "canary-path-2a3f0c11",
   "canary-key-90e1d7b4",
+  "canary-license-7d793037",
 ] as const;
-const [TOKEN, GUESS, PATH, KEY] = CANARIES;
+const [TOKEN, GUESS, PATH, KEY, LICENSE_SECRET] = WORDS;
+const LICENSE = { tier: "paid", maxRps: 1000, iat: 0, exp: 253_402_300_799, id: "acme-7" };
+const LICENSE_TOKEN = issueToken(LICENSE, LICENSE_SECRET);
+const CANARIES = [...WORDS, ...LICENSE_TOKEN.split(".")];
 const ROUTES = routesOf(RESOURCES);
 
 Deno.test("no answer, no line of the log and no byte of the database holds a token", async () => {
@@ -32,6 +37,7 @@ Deno.test("no answer, no line of the log and no byte of the database holds a tok
         api: { ...TEST_SETTINGS.api, tokens: [TOKEN] },
         log: { level: "debug", format: "json" },
         notify: { webhooks: [{ url: `http://127.0.0.1:1/${PATH}`, secret: KEY, events: null }] },
+        license: { secret: [LICENSE_SECRET], key: LICENSE_TOKEN, keyFault: null },
       });
       const origin = new URL(node.api).origin;
       const call = async (method: string, at: string, token: string) => {

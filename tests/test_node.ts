@@ -55,6 +55,7 @@ export const TEST_SETTINGS: Settings = {
   queries: { sketch: false, maxBytes: 64 * 1024 * 1024 },
   queryLog: { sample: 0, maxPerSecond: 100, path: "" },
   notify: { webhooks: [] },
+  license: { secret: [], key: null, keyFault: null },
   names: { resolvers: [], minTtl: 5000, maxTtl: 300_000, timeout: 2000 },
   workers: 1,
 };

@@ -5,6 +5,8 @@
  */
 import { type OpenAPIHono, z } from "@hono/zod-openapi";
 import { EXPOSITION_CONTENT_TYPE } from "../telemetry/metrics.ts";
+import { rfc3339 } from "../model/override.ts";
+import type { NodeLicense } from "./ports.ts";
 import { ApiProblem } from "./problem.ts";
 import type { Resource, ResourceParts } from "./resource.ts";
 import { BASE, json, problems, type Routes } from "./route.ts";
@@ -57,6 +59,22 @@ const StatusSchema = z.object({
     active: z.int().min(0),
     planned: z.int().min(0),
   }).meta({ description: "Overrides, in effect and planned" }),
+  license: z.object({
+    state: z.enum(["off", "valid", "missing", "invalid", "expired"]).meta({
+      description: "off = no secret is set, and there is no limit; else what the token is worth",
+    }),
+    reason: z.string().nullable().meta({
+      description: "Why the token doesn't count; null = it does, or state is off",
+    }),
+    tier: z.string().nullable().meta({ description: "As the token says" }),
+    id: z.string().nullable().meta({ description: "Names the token, which itself is never shown" }),
+    limit: z.int().min(1).nullable().meta({
+      description: "Answers a second that are allowed; null = no limit",
+    }),
+    used: z.int().min(0).meta({ description: "Answers in the busiest second of the last minute" }),
+    expiresAt: z.iso.datetime().nullable().meta({ description: "When the token expires, or did" }),
+    warnings: z.array(z.string()).meta({ description: "What there is to do" }),
+  }).meta({ description: "How many answers a second are allowed, and why" }),
 }).openapi("Status");
 
 const routes = {
@@ -133,7 +151,7 @@ function serve(app: OpenAPIHono, { node, store, clock, exposeMetrics, version }:
     return c.text(exposeMetrics(), 200, { "content-type": EXPOSITION_CONTENT_TYPE });
   });
   app.openapi(routes.status, (c) => {
-    const { node: self, cluster, uptimeSeconds, dns, health, poolsDown } = node.status();
+    const { node: self, cluster, uptimeSeconds, dns, health, poolsDown, license } = node.status();
     const nowMs = clock.unixMs();
     const overrides = store.overrides.all().filter(({ expiresAt }) => expiresAt > nowMs);
     const planned = overrides.filter(({ startsAt }) => startsAt > nowMs).length;
@@ -159,6 +177,12 @@ function serve(app: OpenAPIHono, { node, store, clock, exposeMetrics, version }:
         })),
       },
       overrides: { active: overrides.length - planned, planned },
+      license: licenseJson(license),
     }, 200);
   });
+}
+
+function licenseJson({ expiresMs, warnings, ...license }: NodeLicense) {
+  const expiresAt = expiresMs === null ? null : rfc3339(expiresMs);
+  return { ...license, expiresAt, warnings: [...warnings] };
 }

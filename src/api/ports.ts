@@ -93,6 +93,28 @@ export interface NodeStatus {
   readonly health: { readonly healthy: number; readonly unhealthy: number; readonly unknown: number };
   /** Pools with too few members left: how many, and some of them by name. */
   readonly poolsDown: { readonly count: number; readonly pools: readonly DownPool[] };
+  /** How many answers a second are allowed, and why. */
+  readonly license: NodeLicense;
+}
+
+/** How the license stands; the token itself is never told. */
+export interface NodeLicense {
+  /** `off` = whatever is asked is answered; anything but that and `valid` = few answers a second are. */
+  readonly state: "off" | "valid" | "missing" | "invalid" | "expired";
+  /** Why it is none of these two; `null` = it is one. */
+  readonly reason: string | null;
+  /** Of a token that can be read, as `id` and `expiresMs` are. */
+  readonly tier: string | null;
+  /** What names it. */
+  readonly id: string | null;
+  /** Answers a second that are allowed; `null` = whatever is asked. */
+  readonly limit: number | null;
+  /** Answers in the busiest second of the last minute. */
+  readonly used: number;
+  /** When the token expires, Unix milliseconds. */
+  readonly expiresMs: number | null;
+  /** What there is to do. */
+  readonly warnings: readonly string[];
 }
 
 /** A socket that answers DNS. */

@@ -39,6 +39,22 @@ function summaryOf(state: JsonObject): JsonObject {
       at("health.unknown")
     } unknown`,
     overrides: `${at("overrides.active")} active, ${at("overrides.planned")} planned`,
+    ...licenseOf(state),
+  };
+}
+
+/** A line where licensing is on, and one for what there is to do; `valid: 812 of 1000 answers a second, tier paid, until …`. */
+function licenseOf(state: JsonObject): JsonObject {
+  const license = fieldAt(state, "license");
+  if (!isJsonObject(license) || license["state"] === "off") return {};
+  const { state: word, reason, tier, limit, used, expiresAt, warnings } = license;
+  const detail = reason === null
+    ? `tier ${String(tier)}, until ${String(expiresAt).replace(".000Z", "Z")}`
+    : String(reason);
+  const todo = Array.isArray(warnings) ? warnings.map(String) : [];
+  return {
+    license: `${String(word)}: ${String(used)} of ${String(limit)} answers a second, ${detail}`,
+    ...todo.length > 0 && { "to do": todo.join("; ") },
   };
 }
 

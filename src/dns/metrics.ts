@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { STANDINGS } from "../license/allowance.ts";
 import type { LiveBoard } from "../snapshot/live.ts";
 import type { Registry } from "../telemetry/metrics.ts";
 import { rcodeName } from "../wire/record_type.ts";
@@ -70,6 +71,11 @@ export function registerDnsMetrics(
     "pleiades_dns_faults_total",
     "Errors in a DNS worker that went on; each is a fault of the program, and is logged.",
   ).labels();
+  const overLicense = registry.counter(
+    "pleiades_license_refused_total",
+    "Queries refused because the license allows no more; reason rate = its token counts, and its rate was used up.",
+    ["reason"],
+  );
   const replaced = registry.counter(
     "pleiades_dns_workers_replaced_total",
     "DNS workers that died or hung and were replaced.",
@@ -98,6 +104,10 @@ export function registerDnsMetrics(
     dropped.labels("tcp_evicted").mirror(tally.total(COUNTER.tcpEvicted));
     faults.mirror(tally.total(COUNTER.faults));
     dropped.labels("tcp_accept").mirror(tally.total(COUNTER.acceptErrors));
+    for (const [i, standing] of STANDINGS.entries()) {
+      const reason = standing === "valid" ? "rate" : standing;
+      overLicense.labels(reason).mirror(tally.total(COUNTER.overLicense + i));
+    }
     truncated.mirror(tally.total(COUNTER.truncated));
     bytes.mirror(tally.total(COUNTER.bytesOut));
     connections.mirror(tally.total(COUNTER.tcpConnections));

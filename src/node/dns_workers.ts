@@ -10,6 +10,7 @@ import { type DnsTotals, registerDnsMetrics, registerFleetMetrics } from "../dns
 import { QueryLog } from "../dns/query_log.ts";
 import type { Sample } from "../dns/samples.ts";
 import { parsePrefix, type SocketAddress } from "../ip.ts";
+import { LICENSING } from "../license/licensing.ts";
 import type { Settings } from "../settings/settings.ts";
 import { TRAFFIC } from "../traffic/traffic.ts";
 import type { Answers } from "./answers.ts";
@@ -59,6 +60,7 @@ export async function startDnsWorkers(
     new QueryLog({ ...start.queryLog, log, clock, registry, missed: totals.missedSamples }),
   );
   const traffic = ports.find(TRAFFIC);
+  const licensing = ports.find(LICENSING);
   const lost = Promise.withResolvers<never>();
   lost.promise.catch(() => {});
   const given = publisher.current;
@@ -67,6 +69,7 @@ export async function startDnsWorkers(
       ...fleetOptions(start),
       ...sampling(start.queryLog, { queryLog, watchAnswers }),
       ...given,
+      ...licensing && { allowance: licensing.allowance },
       log,
       onReplace: (reason) => {
         totals.workerReplaced(reason);

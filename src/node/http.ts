@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { NodePort } from "../api/ports.ts";
+import type { NodePort, NodeStatus } from "../api/ports.ts";
 import type { Resource } from "../api/resource.ts";
 import { type Certificate, HttpServer } from "../api/server.ts";
 import type { Clock } from "../clock.ts";
@@ -12,6 +12,7 @@ import { sourcesOf } from "../explain/node_sources.ts";
 import type { Fleet } from "../dns/fleet.ts";
 import type { HealthChecker } from "../health/health_checker.ts";
 import { formatSocketAddress, isLoopback, parseIp, type SocketAddress } from "../ip.ts";
+import { type LicenseStatus, LICENSING } from "../license/licensing.ts";
 import { lackOfRule } from "../model/steering.ts";
 import { systemOutside } from "../settings/outside.ts";
 import { pemFault } from "../settings/pem.ts";
@@ -165,6 +166,7 @@ function nodePort({ ground, core, workers: { fleet, totals, settled } }: Control
       dns: { listeners: listenersOf(fleet), answers: totals.answers(), workers: fleet.workers },
       health: statesOf(health.checker),
       poolsDown: ports.find(POOLS_DOWN)?.poolsDown() ?? { count: 0, pools: [] },
+      license: licenseOf(ports.find(LICENSING)?.status()),
     }),
     poolState: (id) => stateOfPool(id, null, core),
   };
@@ -215,6 +217,20 @@ function listenersOf(fleet: Fleet) {
     return [{ transport: "udp" as const, address }, { transport: "tcp" as const, address }];
   });
 }
+
+/** A node whose parts don't include licensing answers whatever is asked. */
+function licenseOf(status: LicenseStatus | undefined): NodeStatus["license"] {
+  if (!status) return UNLICENSED;
+  const { state, reason, license, limit, busiest, warnings } = status;
+  const { tier = null, id = null, exp = null } = license ?? {};
+  const expiresMs = exp === null ? null : exp * 1000;
+  return { state, reason, tier, id, limit, used: busiest, expiresMs, warnings };
+}
+
+const UNLICENSED: NodeStatus["license"] = {
+  ...{ state: "off", reason: null, tier: null, id: null, limit: null, used: 0, expiresMs: null },
+  warnings: [],
+};
 
 function statesOf(health: HealthChecker): { healthy: number; unhealthy: number; unknown: number } {
   const states = { healthy: 0, unhealthy: 0, unknown: 0 };

@@ -10,6 +10,7 @@ import { AUDIT, AuditTrail } from "../change/audit_trail.ts";
 import { DigestGauge } from "../change/digest_gauge.ts";
 import type { Settings } from "../settings/settings.ts";
 import { EVENT_STREAMS, EventStreams } from "../events/streams.ts";
+import { startLicensing } from "../license/licensing.ts";
 import { type Core, type Part, partOf, reloaded, type Start } from "./part.ts";
 import { poolMetrics } from "./pool_metrics.ts";
 import { poolRemarks } from "./pool_remarks.ts";
@@ -80,6 +81,7 @@ export const PARTS: readonly Start[] = [
   querySketch,
   eventStreams,
   webhooks,
+  startLicensing,
 ];
 
 /** Makes the parts that are switched on; `lifetime` disposes of them in reverse. */

@@ -126,7 +126,7 @@ function entryOf(
     // Values that are transformed are shown as they are written: those that the schema holds are others.
     example: meta["example"] ?? examples[0],
     choices: def.type === "enum" ? Object.values(def.entries).map(String) : null,
-    secret: marks.secret === true || element?.meta.secret === true,
+    secret: Boolean(marks.secret ?? element?.meta.secret),
     reload: marks.reload ?? "restart",
     commentedOut: marks.commentedOut === true,
     environment: kind === "structure" ? null : environmentName(path),

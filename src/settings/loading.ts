@@ -79,6 +79,8 @@ export interface Loading {
   readable(at: Path, path: string): string;
   /** The bytes of a file that a value names; `null` = it can't be read, and that is reported. */
   readBytes(at: Path, path: string): Uint8Array | null;
+  /** A secret of the mark `own`, by what is written in its place; or why it can't be had, which isn't reported. */
+  secret(at: Path, written: string): { readonly value: string } | { readonly reason: string };
   /** The text of a file that a value names; `null` = it can't be read, and that is reported. */
   readText(at: Path, path: string): string | null;
 }

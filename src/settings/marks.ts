@@ -16,8 +16,11 @@ export interface Marks {
    * is forgotten is named in a warning and never silently without effect.
    */
   readonly reload?: "live" | "restart";
-  /** `${ENV_NAME}`, `file:/path` or the secret itself: it is resolved when settings are loaded, and never shown. */
-  readonly secret?: boolean;
+  /**
+   * `${ENV_NAME}`, `file:/path` or the secret itself: it is resolved when settings are loaded, and never shown. One that
+   * can't be resolved is an error; `own` = its block resolves it (`Loading.secret`), and says what is to be said.
+   */
+  readonly secret?: boolean | "own";
   /**
    * The name is kept for what this version doesn't have: a value that would switch it on is an error. What lands takes
    * the mark away.

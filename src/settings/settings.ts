@@ -332,7 +332,12 @@ class Run implements Loading {
   /** One that can't be resolved is reported and stays as it is written: it counts as given. */
   #withSecrets(file: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
     const { shape } = settingsSchemaOf(this.#blocks);
-    const replace = (secret: string, at: Path) => this.#secret(at, secret) ?? secret;
+    const replace = (written: string, at: Path) => {
+      const secret = this.secret(at, written);
+      if ("value" in secret) return secret.value;
+      this.problem(at, secret.reason);
+      return written;
+    };
     return Object.fromEntries(
       Object.entries(file).map(([key, value]) => [
         key,
@@ -341,24 +346,23 @@ class Run implements Loading {
     );
   }
 
-  #secret(at: Path, value: string): string | null {
-    const refuse = (message: string) => {
-      this.problem(at, message);
-      return null;
-    };
-    if (value.startsWith("${")) {
-      const name = /^\$\{([A-Za-z_][A-Za-z0-9_]*)\}$/.exec(value)?.[1];
+  secret(at: Path, written: string): { readonly value: string } | { readonly reason: string } {
+    if (written.startsWith("${")) {
+      const name = /^\$\{([A-Za-z_][A-Za-z0-9_]*)\}$/.exec(written)?.[1];
       if (name === undefined) {
-        return refuse("a secret from the environment is written ${NAME} and nothing else");
+        return { reason: "a secret from the environment is written ${NAME} and nothing else" };
       }
-      return this.env[name] ||
-        refuse(`the environment variable ${name} isn't set (export it before the start)`);
+      const value = this.env[name];
+      return value
+        ? { value }
+        : { reason: `the environment variable ${name} isn't set (export it before the start)` };
     }
-    if (!value.startsWith("file:")) return value;
-    const path = value.slice("file:".length);
+    if (!written.startsWith("file:")) return { value: written };
+    const path = written.slice("file:".length);
     const bytes = attempt(() => this.outside.readFile(this.resolve(at, path)));
-    if ("reason" in bytes) return refuse(`the secret's file ${path} can't be read: ${bytes.reason}`);
-    return new TextDecoder().decode(bytes.value).trim() || refuse(`the secret's file ${path} is empty`);
+    if ("reason" in bytes) return { reason: `the secret's file ${path} can't be read: ${bytes.reason}` };
+    const value = new TextDecoder().decode(bytes.value).trim();
+    return value === "" ? { reason: `the secret's file ${path} is empty` } : { value };
   }
 }
 

@@ -73,6 +73,10 @@ export function apiWorld(overrides: Partial<ApiParts> = {}): ApiWorld {
         dns: { listeners: [{ transport: "udp", address: "127.0.0.1:5353" }], answers: 42, workers: 1 },
         health: { healthy: 1, unhealthy: 0, unknown: 0 },
         poolsDown: { count: 0, pools: [] },
+        license: {
+          ...{ state: "off", reason: null, tier: null, id: null, limit: null, used: 0, expiresMs: null },
+          warnings: [],
+        },
       }),
       settingsFallback: () => null,
       unready: () => null,

@@ -39,7 +39,25 @@ Deno.test("/status shows the version, the generation and what the node tells", a
     health: { healthy: 1, unhealthy: 0, unknown: 0 },
     pools: { total: 1, down: 0, downPools: [] },
     overrides: { active: 0, planned: 0 },
+    license: {
+      ...{ state: "off", reason: null, tier: null, id: null, limit: null, used: 0, expiresAt: null },
+      warnings: [],
+    },
   });
+});
+
+Deno.test("/status tells how the license stands, with its end as a date", async () => {
+  const { parts } = apiWorld();
+  const license = {
+    state: "valid",
+    ...{ reason: null, tier: "paid", id: "acme-7", limit: 1000, used: 812 },
+    warnings: ["Do this"],
+  } as const;
+  const status = () => ({ ...parts.node.status(), license: { ...license, expiresMs: 1_767_225_600_000 } });
+  using world = apiWorld({ node: { ...parts.node, status } });
+  parts.store.close();
+  const told = await (await world.send("GET /api/v1/status")).json();
+  assert.deepEqual(told.license, { ...license, expiresAt: "2026-01-01T00:00:00.000Z" });
 });
 
 Deno.test("/status names the pools that are down, and what is answered instead", async () => {

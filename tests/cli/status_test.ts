@@ -50,6 +50,37 @@ Deno.test("status says in a few lines how the node is", async () => {
   );
 });
 
+Deno.test("status has a line on the license where licensing is on, and what there is to do", async () => {
+  const license = {
+    tier: "paid",
+    id: "acme-7",
+    used: 812,
+    limit: 1000,
+    expiresAt: "2026-12-01T00:00:00.000Z",
+  };
+  for (
+    const [given, expected] of [
+      [
+        { ...license, state: "valid", reason: null, warnings: ["Do this", "Do that"] },
+        [
+          "license     valid: 812 of 1000 answers a second, tier paid, until 2026-12-01T00:00:00Z",
+          "to do       Do this; Do that",
+        ],
+      ],
+      [
+        { state: "missing", reason: "there is no token", used: 3, limit: 10, warnings: [] },
+        ["license     missing: 3 of 10 answers a second, there is no token"],
+      ],
+      [{ ...license, state: "off", reason: null, warnings: [] }, []],
+    ] as const
+  ) {
+    await using api = scriptedApi({ "GET /status": { ...STATE, license: given } });
+    const terminal = capturedTerminal();
+    equal(await run(["status", "--api", api.url], terminal), 0);
+    deepEqual(terminal.stdout().trimEnd().split("\n").slice(10), expected);
+  }
+});
+
 Deno.test("status -o json is the API's own answer", async () => {
   await using api = scriptedApi({ "GET /status": STATE });
   const terminal = capturedTerminal();

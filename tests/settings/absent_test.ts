@@ -1,11 +1,20 @@
 /** @module Settings of what this version doesn't have: what would switch it on is refused, wherever it comes from. */
 import { deepEqual, ok } from "node:assert/strict";
+import { z } from "zod";
+import { section } from "../../src/input/strict_object.ts";
+import type { Block } from "../../src/settings/block.ts";
+import { BLOCKS } from "../../src/settings/blocks.ts";
+import { mapping } from "../../src/settings/fields.ts";
 import { loadSettings } from "../../src/settings/settings.ts";
 import { absentEntries, keysOf, settingsTree } from "../../src/settings/keys.ts";
 import type { SettingsOutside } from "../../src/settings/outside.ts";
 import { formatProblem } from "../../src/input/yaml_source.ts";
 
-function problemsOf(text: string, env: Readonly<Record<string, string>> = {}): string[] {
+function problemsOf(
+  text: string,
+  env: Readonly<Record<string, string>> = {},
+  blocks: readonly Block[] = BLOCKS,
+): string[] {
   const outside: SettingsOutside = {
     readFile: () => new TextEncoder().encode(text),
     expectReadable: () => {},
@@ -16,7 +25,7 @@ function problemsOf(text: string, env: Readonly<Record<string, string>> = {}): s
     processors: () => 1,
     tlsRefusal: () => null,
   };
-  return loadSettings({ file: "p.yaml", env, outside }).problems.map(formatProblem);
+  return loadSettings({ file: "p.yaml", env, outside, blocks }).problems.map(formatProblem);
 }
 
 /** What stands at a path of the file, as JSON, which is YAML. */
@@ -47,12 +56,12 @@ for (const key of keysOf(settingsTree()).filter(({ absent }) => absent)) {
 
 Deno.test("no guess and no list proposes what isn't in this version", () => {
   const said = [
-    ...problemsOf("licence: {}\nstat: 1\nnode: { latitud: 1 }\ndns: { cookie: 1 }\n"),
+    ...problemsOf("gitop: {}\nstat: 1\nnode: { latitud: 1 }\ndns: { cookie: 1 }\n"),
     ...problemsOf("log:", { PLEIADES_NODE_LATITUD: "1" }),
   ];
   ok(said.length >= 4, said.join("\n"));
   for (const sentence of said) {
-    ok(!/(?:\? ?|: |, |")(?:license|state|latitude|cookies)\b|NODE_LATITUDE/.test(sentence), sentence);
+    ok(!/(?:\? ?|: |, |")(?:gitops|state|latitude|cookies)\b|NODE_LATITUDE/.test(sentence), sentence);
   }
 });
 
@@ -69,12 +78,13 @@ Deno.test("a section that is switched off may say how it would be if it were on"
 });
 
 Deno.test("a variable and its older name are named each, also beside the file", () => {
-  const env = { PLEIADES_LICENSE_SECRET: "a", GSLB_LICENSE_SECRET: "b", GSLB_LICENSE_KEY: "c" };
-  deepEqual(problemsOf("license: { secret: d }", env), [
-    "GSLB_LICENSE_KEY: license.key isn't in this version; remove it",
-    "GSLB_LICENSE_SECRET: license.secret isn't in this version; remove it",
-    "PLEIADES_LICENSE_SECRET: license.secret isn't in this version; remove it",
-    "p.yaml:1:20: license.secret isn't in this version; remove it",
+  const key = z.string().nullable().default(null).meta({ absent: true, variableAlias: "GSLB_LATER_KEY" });
+  const later = { shape: { later: section(mapping({ key }), "Something later") } };
+  const env = { PLEIADES_LATER_KEY: "a", GSLB_LATER_KEY: "b" };
+  deepEqual(problemsOf("later: { key: d }", env, [...BLOCKS, later]), [
+    "GSLB_LATER_KEY: later.key isn't in this version; remove it",
+    "PLEIADES_LATER_KEY: later.key isn't in this version; remove it",
+    "p.yaml:1:15: later.key isn't in this version; remove it",
   ]);
 });
 

@@ -9,6 +9,7 @@
 import { deepEqual } from "node:assert/strict";
 import { runQuery } from "../../src/dns_client.ts";
 import { formatSocketAddress, parsePrefix } from "../../src/ip.ts";
+import { issueToken } from "../../src/license/token.ts";
 import { keysOf, type SettingsKey, settingsTree } from "../../src/settings/keys.ts";
 import { rcodeName, typeNumber } from "../../src/wire/record_type.ts";
 import { flatRecord, writeMmdb } from "../geo/mmdb_writer.ts";
@@ -267,8 +268,27 @@ function checked({ backend }: Bed, values: Values = {}): Values {
   };
 }
 
+const LICENSE_SECRET = "a-secret-of-these-tests";
+
+async function licenseState({ node }: Bed): Promise<string> {
+  const { license } = await call<{ readonly license: { readonly state: string } }>(node.api, {
+    method: "GET",
+    path: "/status",
+  });
+  return license.state;
+}
+
 /** By the names of live keys. */
 const LIVE: Readonly<Record<string, (bed: Bed) => Effect | Promise<Effect>>> = {
+  "license.secret": (bed) => ({
+    to: LICENSE_SECRET,
+    seen: [() => licenseState(bed), "off", "missing"],
+  }),
+  "license.key": (bed) => ({
+    beside: { "license.secret": LICENSE_SECRET },
+    to: issueToken({ tier: "paid", maxRps: 1000, iat: 0, exp: 253_402_300_799, id: "live" }, LICENSE_SECRET),
+    seen: [() => licenseState(bed), "missing", "valid"],
+  }),
   "dns.domain": (bed) => ({
     to: ["z.example"],
     seen: [async () => (await bed.answers()).rcode, "REFUSED", "NXDOMAIN"],

@@ -83,6 +83,7 @@ Deno.test("loadSettings() runs on defaults when there is no file", () => {
     guards: { movedPercent: 30, deletedPercent: 30, minObjects: 10 },
     queries: { sketch: false, maxBytes: 67_108_864 },
     queryLog: { sample: 0, maxPerSecond: 100, path: "" },
+    license: { secret: [], key: null, keyFault: null },
     names: { resolvers: [], minTtl: 5000, maxTtl: 300_000, timeout: 2000 },
     notify: { webhooks: [] },
     workers: 3,
