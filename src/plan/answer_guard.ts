@@ -29,6 +29,7 @@ import { CLIENTS_MAX, clientsOf } from "./clients.ts";
 import { differ, type Differences } from "./differences.ts";
 import { Forecast, type FrozenHealth, type World } from "./forecast.ts";
 import { type DeletedObjects, type GuardLimits, judge } from "./guards.ts";
+import { isHarmless } from "./harmless.ts";
 import { replayOf } from "./replay.ts";
 import { type Reach, reachOf } from "./scope.ts";
 import { type ModelState, StateBefore, StoredState } from "./states.ts";
@@ -107,28 +108,37 @@ export class AnswerGuard implements Guard {
       minObjects: guards.minObjects,
     };
     const deleted = deletedOf(proposal, limits);
-    const isOverride = Object.keys(counts).every((kind) => kind === "override");
     const isReached = proposal.replayMs > 0 || reaches(store, touched, counts);
-    const found = touched.everything || !isReached ? null : this.#compare(proposal);
+    const found = touched.everything || !isReached ? null : this.#compare(proposal, limits);
     if (!isPlan && found === null && deleted.length === 0) return NOTHING_FORESEEN;
-    const names = store.services.count() - created(counts, "service") + (counts.service?.deleted ?? 0);
     const { differences, losingPool, replay } = found ?? NOTHING_FOUND;
+    const names = isPlan
+      ? namesBefore(proposal)
+      : namesBefore(proposal, enoughFor(differences.movedWeight, limits));
     const refusals = judge({
       differences,
       losingPool,
       names: { count: names, weight: names },
       deleted,
-      isOverride,
+      isOverride: isOverride(counts),
     }, limits);
     return { refusals, answers: foreseen(differences, names), replay };
   }
 
-  #compare({ store, touched, generation, before, isPlan, replayMs }: Proposal): Found {
+  /** `null` = whatever differs, it can't be refused. */
+  #compare(proposal: Proposal, limits: GuardLimits): Found | null {
+    const { store, touched, generation, before, isPlan, replayMs } = proposal;
     const after = new StoredState(store);
     const past: ModelState = before
       ? new StoredState(before)
       : new StateBefore(after, store.history.changes(generation));
     const { settings, addressesOf, nowMs } = this.#options;
+    if (!isPlan && replayMs === 0) {
+      const { health } = this.#options.world();
+      const mayMove = (names: number) => isFew(names, proposal, limits);
+      const options = { health, addressesOf, nowMs: nowMs(), generation, mayMove };
+      if (isHarmless(touched, { before: past, after }, options)) return null;
+    }
     const reach = reachOf(touched, { before: past, after }, {
       settings: settings(),
       addressesOf,
@@ -192,6 +202,29 @@ function foreseen({ names, differences, count, movedWeight }: Differences, all: 
 
 function created(counts: ChangeCounts, kind: ObjectKind): number {
   return counts[kind]?.created ?? 0;
+}
+
+function isOverride(counts: ChangeCounts): boolean {
+  return Object.keys(counts).every((kind) => kind === "override");
+}
+
+/** How many names there are before the change; of more than `enough`, so many or more. */
+function namesBefore({ store, counts }: Proposal, enough = Infinity): number {
+  const { created = 0, deleted = 0 } = counts.service ?? {};
+  const { services } = store;
+  return (enough === Infinity ? services.count() : services.countUpTo(enough + created)) - created + deleted;
+}
+
+/** Of so many names so much may move, however many more there are. */
+function enoughFor(movedWeight: number, { movedShare, minObjects }: GuardLimits): number {
+  return movedWeight === 0 ? minObjects : Math.max(minObjects, Math.ceil(movedWeight / movedShare));
+}
+
+/** Whether so many names are no more than may move altogether. */
+function isFew(names: number, proposal: Proposal, limits: GuardLimits): boolean {
+  if (names === 0 || isOverride(proposal.counts)) return true;
+  const all = namesBefore(proposal, enoughFor(names, limits));
+  return all < limits.minObjects || names / all <= limits.movedShare;
 }
 
 /** Whether any name may be answered otherwise: nothing is answered from what is new and nothing leads to. */

@@ -65,11 +65,7 @@ export function reachOf(
   options: ReachOptions,
 ): Reach {
   const sides = { before: new Side(before, options), after: new Side(after, options) };
-  const hasChains = before.hasChains() || after.hasChains();
-  const reached = closure(
-    touched.poolIds,
-    (id) => hasChains ? [...before.fallingBackTo(id), ...after.fallingBackTo(id)] : [],
-  );
+  const reached = poolsReached(touched.poolIds, { before, after });
   const subjects = new Map<string, Subject>();
   const add = (name: string, { isRemoved }: Pick<Subject, "isRemoved">) =>
     subjects.set(name, { name, weight: 1, isRemoved });
@@ -133,6 +129,18 @@ export function reachOf(
   return { subjects: [...subjects.values()], losingPool, before: was, after: is, pools };
 }
 
+/** These pools and all that answer from them, before or after a change, when they are down themselves. */
+export function poolsReached(
+  poolIds: Iterable<string>,
+  { before, after }: { readonly before: ModelState; readonly after: ModelState },
+): Set<string> {
+  const hasChains = before.hasChains() || after.hasChains();
+  return closure(
+    poolIds,
+    (id) => hasChains ? [...before.fallingBackTo(id), ...after.fallingBackTo(id)] : [],
+  );
+}
+
 /** Everything that is reached from these. */
 function closure(ids: Iterable<string>, next: (id: string) => Iterable<string>): Set<string> {
   const reached = new Set(ids);
@@ -167,7 +175,7 @@ function ownersIn(zone: DesiredZone): Map<string, string> {
 }
 
 /** Overrides, those of a generation as they are when they have begun and nothing drains any more. */
-function inEffect(
+export function inEffect(
   index: OverrideIndex<OverrideRow>,
   { nowMs, generation }: { readonly nowMs: number; readonly generation: number },
 ): OverrideIndex {

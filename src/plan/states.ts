@@ -47,8 +47,11 @@ export interface ModelState {
 /** What is stored. */
 export class StoredState implements ModelState {
   readonly #store: Store;
+  /** Single pools that were asked for, as they were then. */
+  readonly #pools = new Map<string, Pool | null>();
+  #overrides: OverrideIndex<OverrideRow> | null = null;
 
-  /** Reads the store as it is when it is asked. */
+  /** Reads the store as it is when it is asked for the first time: it mustn't change any more. */
   constructor(store: Store) {
     this.#store = store;
   }
@@ -67,7 +70,11 @@ export class StoredState implements ModelState {
 
   /** A pool, or `null`. */
   pool(id: string): Pool | null {
-    return this.#store.pools.whole(id);
+    const known = this.#pools.get(id);
+    if (known !== undefined) return known;
+    const pool = this.#store.pools.whole(id);
+    if (this.#pools.size < SINGLE_MAX) this.#pools.set(id, pool);
+    return pool;
   }
 
   /** A service, or `null`. */
@@ -89,6 +96,11 @@ export class StoredState implements ModelState {
       return;
     }
     for (const id of poolIds) yield* this.#store.services.of(id);
+  }
+
+  /** How many services answer from a pool. */
+  servicesCount(poolId: string): number {
+    return this.#store.services.countOf(poolId);
   }
 
   /** The services without a pool. */
@@ -129,7 +141,7 @@ export class StoredState implements ModelState {
   /** All overrides. */
   overrides(): OverrideIndex<OverrideRow> {
     // What is kept for answers is of what is committed: an open transaction may never be.
-    return new OverrideIndex(this.#store.overrides.all());
+    return this.#overrides ??= new OverrideIndex(this.#store.overrides.all());
   }
 
   /** By id, the places of a pool's members or rules in the order of creation. */

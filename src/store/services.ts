@@ -88,6 +88,18 @@ export class Services {
   count(): number {
     return this.#database.get<{ n: number }>("SELECT count(*) AS n FROM services")!.n;
   }
+
+  /** How many there are; `max` = so many or more. It costs what it counts. */
+  countUpTo(max: number): number {
+    const sql = "SELECT count(*) AS n FROM (SELECT 1 FROM services LIMIT ?)";
+    return this.#database.get<{ n: number }>(sql, max)!.n;
+  }
+
+  /** How many answer from a pool. */
+  countOf(poolId: string): number {
+    return this.#database.get<{ n: number }>("SELECT count(*) AS n FROM services WHERE pool_id = ?", poolId)!
+      .n;
+  }
 }
 
 /** The labels of a domain from the last to the first. */

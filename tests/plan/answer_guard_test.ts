@@ -2,7 +2,7 @@
 import { deepEqual, equal, ok } from "node:assert/strict";
 import fc from "fast-check";
 import { Changes } from "../../src/change/commit.ts";
-import { ChangeRefused, type Edit } from "../../src/change/edit.ts";
+import type { Edit } from "../../src/change/edit.ts";
 import { type Examination, type Guard, NOTHING_FORESEEN, type Proposal } from "../../src/change/guard.ts";
 import { type Desired, desiredOf } from "../../src/desired/desired.ts";
 import { overriddenSource } from "../../src/desired/overridden.ts";
@@ -20,6 +20,7 @@ import { fitsFile } from "../change/model_keys.ts";
 import { commitsArbitrary } from "../change/edit_arbitrary.ts";
 import { ORIGIN } from "../change/samples.ts";
 import { ManualClock } from "../clock.ts";
+import { isMade } from "./made.ts";
 import { TEST_SETTINGS } from "../test_node.ts";
 
 const WORLD: World = {
@@ -195,16 +196,6 @@ async function planned(changes: Changes, model: Parameters<typeof applyModel>[1]
   const applied = await applyModel(changes, model, { dryRun: true });
   if (applied.kind !== "applied") throw new Error(applied.kind);
   return applied.plan!;
-}
-
-function isMade(make: () => unknown): boolean {
-  try {
-    make();
-    return true;
-  } catch (error) {
-    if (error instanceof ChangeRefused) return false;
-    throw error;
-  }
 }
 
 /** An object without what is drawn by chance. */

@@ -1,0 +1,200 @@
+/** @module Tests of changes that aren't forecast because no guard could refuse them. */
+import { deepEqual, equal, ok } from "node:assert/strict";
+import fc from "fast-check";
+import { Changes } from "../../src/change/commit.ts";
+import type { Edit } from "../../src/change/edit.ts";
+import { type Examination, type Guard, NOTHING_FORESEEN, type Proposal } from "../../src/change/guard.ts";
+import { EMPTY_GEO_DATA } from "../../src/geo/geo_data.ts";
+import { AnswerGuard } from "../../src/plan/answer_guard.ts";
+import type { World } from "../../src/plan/forecast.ts";
+import type { Settings } from "../../src/settings/settings.ts";
+import { ownLocation } from "../../src/snapshot/lists.ts";
+import { Store } from "../../src/store/store.ts";
+import { commitsArbitrary } from "../change/edit_arbitrary.ts";
+import {
+  createMember,
+  createPool,
+  createService,
+  healthCheck,
+  id,
+  memberFields,
+  ORIGIN,
+  poolFields,
+  serviceFields,
+  zoneText,
+} from "../change/samples.ts";
+import { ManualClock } from "../clock.ts";
+import { isMade } from "./made.ts";
+import { TEST_SETTINGS } from "../test_node.ts";
+
+const ADDRESSES: Readonly<Record<string, readonly string[]>> = {
+  "lb.example.net": ["198.51.100.1", "2001:db8:ffff::1"],
+};
+
+/** Of some keys of checks what they stand for is out. */
+function worldOf(isOut: (key: string) => boolean): World {
+  return {
+    health: { out: { get: (key) => isOut(key) ? 1 : undefined }, roundTripsUs: new Map() },
+    geoData: EMPTY_GEO_DATA,
+    locationOf: ownLocation,
+  };
+}
+
+/** Asks for each change what a guard says of it, and what a plan does. */
+class Both implements Guard {
+  readonly #guard: AnswerGuard;
+  #said: { readonly guard: readonly string[]; readonly plan: readonly string[] } | null = null;
+  /** How often the world was looked at for something else than health, as only forecasts do. */
+  forecasts = 0;
+
+  constructor({ world, guards }: { readonly world: World; readonly guards: Settings["guards"] }) {
+    const counted: World = Object.create(world, {
+      geoData: { get: () => (this.forecasts++, world.geoData) },
+    });
+    this.#guard = new AnswerGuard({
+      settings: () => ({ ...TEST_SETTINGS, guards }),
+      world: () => counted,
+      addressesOf: (target) => ADDRESSES[target] ?? [],
+      nowMs: () => 0,
+      portable: () => {
+        throw new Error("There is one thread");
+      },
+    });
+  }
+
+  examine(proposal: Proposal): Examination {
+    const said = ({ refusals }: Examination) => refusals.map(({ message }) => message);
+    const before = this.forecasts;
+    const guard = said(this.#guard.examine({ ...proposal, isPlan: false }));
+    const forecasts = this.forecasts - before;
+    this.#said = { guard, plan: said(this.#guard.examine({ ...proposal, isPlan: true })) };
+    this.forecasts = before + forecasts;
+    return NOTHING_FORESEEN;
+  }
+
+  /** What was said of the last change; `null` = nothing since. */
+  take() {
+    const said = this.#said;
+    this.#said = null;
+    return said;
+  }
+
+  portable(): unknown {
+    return null;
+  }
+}
+
+Deno.test("a guard refuses what a plan says it would, whether it takes a forecast or not", () => {
+  let [changes, forecasts, refused] = [0, 0, 0];
+  fc.assert(
+    fc.property(
+      commitsArbitrary,
+      fc.func(fc.boolean()),
+      fc.record({
+        movedPercent: fc.constantFrom(0, 20, 30, 100),
+        deletedPercent: fc.constant(100),
+        minObjects: fc.constantFrom(1, 3),
+      }),
+      (commits, isOut, guards) => {
+        using store = Store.memory();
+        const changed = new Changes({ store, clock: new ManualClock() });
+        const both = new Both({ world: worldOf(isOut), guards });
+        changed.guardBy(both);
+        for (const edits of commits) {
+          const said = isMade(() => changed.commit(edits, ORIGIN)) ? both.take() : null;
+          if (said === null) continue;
+          const { guard, plan } = said;
+          deepEqual(guard, plan, JSON.stringify(edits));
+          changes++;
+          if (plan.length > 0) refused++;
+        }
+        forecasts += both.forecasts;
+      },
+    ),
+    { numRuns: 150, seed: 20 },
+  );
+  ok(refused > 50, `${refused} of ${changes} are refused`);
+  ok(changes - forecasts > 50, `${changes - forecasts} of ${changes} took no forecast`);
+});
+
+/**
+ * Ten services of the first pool and thirty of the second; one of the third, which has both families, and one of the
+ * fourth, which falls back to it. The last member of the first pool is out, and so is the only one of the fourth.
+ */
+const MODEL: readonly Edit[] = [
+  createPool(1, { name: "web" }),
+  createPool(2, { name: "others" }),
+  createMember(11, 1, { ipAddress: "192.0.2.1" }),
+  createMember(12, 1, { ipAddress: "192.0.2.2" }),
+  createMember(13, 1, { ipAddress: "192.0.2.3" }),
+  createMember(14, 2, { ipAddress: "192.0.2.4" }),
+  createPool(3, { name: "dual", flatten: false }),
+  createMember(16, 3, { ipAddress: "192.0.2.6" }),
+  createMember(17, 3, { ipAddress: "2001:db8::7" }),
+  createPool(4, { name: "falling", fallbackPoolId: id(3), onAllDown: "fallback" }),
+  createMember(18, 4, { ipAddress: "192.0.2.3" }),
+  { kind: "putHealthCheck", poolId: id(1), fields: healthCheck() },
+  { kind: "putHealthCheck", poolId: id(4), fields: healthCheck() },
+  { kind: "putZone", domain: "example.com", text: zoneText("s0 300 AAAA 2001:db8::9") },
+  createService(98, { domain: "dual.example.com", poolId: id(3) }),
+  createService(99, { domain: "falling.example.com", poolId: id(4) }),
+  ...Array.from(
+    { length: 40 },
+    (_, i) => createService(100 + i, { domain: `s${i}.example.com`, poolId: id(i < 10 ? 1 : 2) }),
+  ),
+];
+
+const EDITS: readonly (readonly [what: string, edit: Edit, forecasts: number])[] = [
+  ["a weight", {
+    kind: "updateMember",
+    id: id(11),
+    fields: memberFields({ ipAddress: "192.0.2.1", weight: 2 }),
+  }, 0],
+  ["a new member", createMember(15, 1, { ipAddress: "2001:db8::1" }), 0],
+  ["a member of several healthy ones that goes", { kind: "deleteMember", id: id(11) }, 0],
+  ["how a pool is checked", {
+    kind: "putHealthCheck",
+    poolId: id(1),
+    fields: healthCheck({ intervalMs: 7_000 }),
+  }, 0],
+  ["a service's TTL", {
+    kind: "updateService",
+    id: id(100),
+    fields: serviceFields({ domain: "s0.example.com", poolId: id(1), ttl: 7 }),
+  }, 0],
+  ["a service's pool", {
+    kind: "updateService",
+    id: id(100),
+    fields: serviceFields({ domain: "s0.example.com", poolId: id(2) }),
+  }, 0],
+  ["a pool of too many services", createMember(15, 2, { ipAddress: "192.0.2.9" }), 1],
+  ["a pool's last member", { kind: "deleteMember", id: id(14) }, 1],
+  ["more members than are healthy that must be", {
+    kind: "updatePool",
+    id: id(1),
+    fields: poolFields({ name: "web", minHealthy: 3, onAllDown: "none" }),
+  }, 1],
+  ["a fence", { kind: "updatePool", id: id(3), fields: poolFields({ name: "dual", geofence: true }) }, 1],
+  ["a name among addresses", createMember(15, 3, { ipAddress: null, target: "lb.example.net" }), 1],
+  ["what makes a family stop falling back", { kind: "deleteHealthCheck", poolId: id(4) }, 1],
+  ["what hides records of a family", {
+    kind: "updatePool",
+    id: id(1),
+    fields: poolFields({ name: "web", fallbackPoolId: id(3) }),
+  }, 1],
+];
+
+for (const [what, edit, forecasts] of EDITS) {
+  Deno.test(`a change of ${what} takes ${forecasts === 0 ? "no" : "a"} forecast`, () => {
+    using store = Store.memory();
+    const changes = new Changes({ store, clock: new ManualClock() });
+    changes.commit(MODEL, ORIGIN);
+    const world = worldOf((key) => key.includes("192.0.2.3"));
+    const both = new Both({ world, guards: TEST_SETTINGS.guards });
+    changes.guardBy(both);
+    changes.commit([edit], ORIGIN);
+    const said = both.take();
+    deepEqual(said?.guard, said?.plan);
+    equal(both.forecasts > 0 ? 1 : 0, forecasts);
+  });
+}
