@@ -133,8 +133,9 @@ export class AnswerGuard implements Guard {
       ? new StoredState(before)
       : new StateBefore(after, store.history.changes(generation));
     const { settings, addressesOf, nowMs } = this.#options;
+    const world = this.#options.world();
+    const { health } = world;
     if (!isPlan && replayMs === 0) {
-      const { health } = this.#options.world();
       const mayMove = (names: number) => isFew(names, proposal, limits);
       const options = { health, addressesOf, nowMs: nowMs(), generation, mayMove };
       if (isHarmless(touched, { before: past, after }, options)) return null;
@@ -144,9 +145,10 @@ export class AnswerGuard implements Guard {
       addressesOf,
       nowMs: nowMs(),
       generation,
+      // Recorded queries are asked of each name.
+      health: replayMs === 0 ? health : null,
     });
     if (reach.subjects.length === 0 && replayMs === 0) return NOTHING_FOUND;
-    const world = this.#options.world();
     const [was, willBe] = [new Forecast(reach.before, world), new Forecast(reach.after, world)];
     const differences = differ(was, willBe, {
       subjects: reach.subjects,

@@ -10,6 +10,7 @@
  */
 import { type AnswerDifference, type AnswerShare, DIFFERENCES_MAX } from "../change/guard.ts";
 import { TYPE } from "../wire/record_type.ts";
+import type { Alike } from "./alike.ts";
 import type { ClientClass } from "./clients.ts";
 import { EVERYONE } from "./clients.ts";
 import type { AddressType, Forecast, Outcome } from "./forecast.ts";
@@ -22,6 +23,8 @@ export interface Subject {
   readonly weight: number;
   /** Whether the change takes away itself what answers the name: then it isn't emptied, and nothing of it moves. */
   readonly isRemoved: boolean;
+  /** A name that came before, of which the same holds with other addresses; absent or `null` = it is its own. */
+  readonly alike?: Alike | null;
 }
 
 /** A name that loses its last address of a family. */
@@ -69,25 +72,36 @@ export function differ(
   { subjects, clients }: { readonly subjects: Iterable<Subject>; readonly clients: readonly ClientClass[] },
 ): Differences {
   const computed = new Map<string, Pair>();
+  const pairOf = (name: string, [type, number]: (typeof TYPES)[number]) => {
+    const key = `${type} ${before.sourceOf(name, number)} | ${after.sourceOf(name, number)}`;
+    let pair = computed.get(key);
+    if (!pair) computed.set(key, pair = compare({ before, after, name, type: number, clients }));
+    return pair;
+  };
+  /** Of names that others are alike to. */
+  const models = new Map<string, readonly Pair[]>();
   const differences: AnswerDifference[] = [];
   const emptied: Emptied[] = [];
   let [names, count, movedWeight, emptiedNames] = [0, 0, 0, 0];
-  for (const { name, weight, isRemoved } of subjects) {
+  for (const { name, weight, isRemoved, alike = null } of subjects) {
+    let pairs = alike && models.get(alike.model);
+    if (!pairs) pairs = TYPES.map((type) => pairOf(alike?.model ?? name, type));
+    if (alike) models.set(alike.model, pairs);
     let isOther = false;
     let isEmptied = false;
     let moved = 0;
     let families = 0;
-    for (const [type, number] of TYPES) {
-      const key = `${type} ${before.sourceOf(name, number)} | ${after.sourceOf(name, number)}`;
-      let pair = computed.get(key);
-      if (!pair) computed.set(key, pair = compare({ before, after, name, type: number, clients }));
+    for (const [i, [type]] of TYPES.entries()) {
+      const pair = pairs[i]!;
       if (pair.isAnswered) families++;
       moved += pair.moved;
-      count += pair.differences.length;
-      isOther ||= pair.differences.length > 0;
-      for (const difference of pair.differences) {
-        if (differences.length === DIFFERENCES_MAX) break;
-        differences.push({ name, type, ...difference });
+      count += pair.count;
+      isOther ||= pair.count > 0;
+      if (pair.count > 0 && differences.length < DIFFERENCES_MAX) {
+        const shown = pair.differences().slice(0, DIFFERENCES_MAX - differences.length);
+        for (const difference of shown) {
+          differences.push({ name, type, ...(alike ? renamed(difference, alike) : difference) });
+        }
       }
       if (isRemoved || !pair.emptied) continue;
       isEmptied = true;
@@ -100,9 +114,23 @@ export function differ(
   return { names, differences, count, movedWeight, emptied, emptiedNames };
 }
 
+/** What differs for a name, told of one that is like it. */
+function renamed<Kind extends Pick<AnswerDifference, "before" | "after">>(
+  difference: Kind,
+  { addressesOfModel, addresses }: Alike,
+): Kind {
+  const own = new Map(addressesOfModel.map((address, number) => [address, addresses[number]!]));
+  const [before, after] = [difference.before, difference.after].map((shares) =>
+    inOrder(shares.map(({ address, share }) => ({ address: own.get(address)!, share })))
+  );
+  return { ...difference, before: before!, after: after! };
+}
+
 /** What differs for all names that the same answers in one state and in the other. */
 interface Pair {
-  readonly differences: readonly Omit<AnswerDifference, "name" | "type">[];
+  readonly count: number;
+  /** Each of them: of very many names few are shown. */
+  readonly differences: () => readonly Omit<AnswerDifference, "name" | "type">[];
   /** Of all clients' answers. */
   readonly moved: number;
   readonly emptied: Omit<Emptied, "name" | "type"> | null;
@@ -132,18 +160,38 @@ function compare(
   const [first] = EVERYONE;
   const beforeFirst = before.outcome(name, type, first!.address);
   const afterFirst = after.outcome(name, type, first!.address);
-  const isForAll = beforeFirst.clientBits === null && afterFirst.clientBits === null;
+  if (beforeFirst.clientBits === null && afterFirst.clientBits === null) {
+    return ofAll(beforeFirst, afterFirst);
+  }
   const labels = new Map<string, Labelled>();
   let isAnswered = false;
-  for (const { label, weight, address } of isForAll ? EVERYONE : clients) {
-    const was = isForAll ? beforeFirst : before.outcome(name, type, address);
-    const willBe = isForAll ? afterFirst : after.outcome(name, type, address);
+  for (const { label, weight, address } of clients) {
+    const was = before.outcome(name, type, address);
+    const willBe = after.outcome(name, type, address);
     isAnswered ||= was.shares.size > 0;
     const labelled = labels.get(label) ?? noneOf();
     labels.set(label, labelled);
     add(labelled, { weight, was, willBe });
   }
   return { ...summed(labels), isAnswered };
+}
+
+/** The same for all clients. */
+function ofAll(was: Outcome, willBe: Outcome): Pair {
+  const label = EVERYONE[0]!.label;
+  const moved = movedBetween(was, willBe);
+  const isEmptied = was.shares.size > 0 && willBe.shares.size === 0;
+  return {
+    count: isSame(was, willBe) ? 0 : 1,
+    differences: () => {
+      const labelled = noneOf();
+      add(labelled, { weight: 1, was, willBe });
+      return [differenceOf(label, labelled, 1)];
+    },
+    moved,
+    emptied: isEmptied ? { clients: [label], share: 1 } : null,
+    isAnswered: was.shares.size > 0,
+  };
 }
 
 function add(
@@ -173,8 +221,10 @@ function summed(labels: ReadonlyMap<string, Labelled>): Omit<Pair, "isAnswered">
   const [first] = others;
   const isForAll = first !== undefined && others.length === all.length &&
     others.every(({ before, after }) => areSame(before, first.before) && areSame(after, first.after));
+  const differences = isForAll ? [{ ...first, clients: EVERYONE[0]!.label, share: 1, moved }] : others;
   return {
-    differences: isForAll ? [{ ...first, clients: EVERYONE[0]!.label, share: 1, moved }] : others,
+    count: differences.length,
+    differences: () => differences,
     moved,
     emptied: emptied.length === 0 ? null : {
       clients: emptied.length === all.length ? [EVERYONE[0]!.label] : emptied.map(([clients]) => clients),
@@ -198,8 +248,12 @@ function differenceOf(
 }
 
 function sharesOf(shares: ReadonlyMap<string, number>, weight: number): AnswerShare[] {
-  return [...shares].map(([address, share]) => ({ address, share: share / weight }))
-    .sort((a, b) => b.share - a.share || (a.address < b.address ? -1 : 1));
+  return inOrder([...shares].map(([address, share]) => ({ address, share: share / weight })));
+}
+
+/** The most frequent first. */
+function inOrder(shares: AnswerShare[]): AnswerShare[] {
+  return shares.sort((a, b) => b.share - a.share || (a.address < b.address ? -1 : 1));
 }
 
 function isSame(a: Outcome, b: Outcome): boolean {

@@ -33,7 +33,7 @@ import {
 import { EVERYONE } from "./clients.ts";
 import { openedOf } from "./opened_geo_data.ts";
 import { decodeMessage, encodeQuery } from "../wire/message.ts";
-import { wireToName } from "../wire/name.ts";
+import { nameToWire, wireToName } from "../wire/name.ts";
 import { TYPE } from "../wire/record_type.ts";
 
 /** Health at one instant; plain data that can be posted to another thread. Who isn't named is healthy. */
@@ -76,12 +76,11 @@ export type AddressType = typeof TYPE.A | typeof TYPE.AAAA;
 const OUT_SIZE = 0xffff;
 /** Answers are read before the next one is made, whichever forecast makes it. */
 const OUT = new Uint8Array(OUT_SIZE);
-/** From the last byte of the type to the client's address: class, OPT record, option. */
-const TYPE_BEFORE_CLIENT = 1 + 2 + 11 + 8;
 /** Tickets of one turn that are looked through for one that is meant: of the most unlucky of cycles few are. */
 const TICKETS_TRIED = 100_000;
 /** Tickets are 32 bits wide. */
 const TICKETS = 2 ** 32;
+const NONE = new Uint32Array(0);
 /** Pools that may stand in for each other, one after the other. */
 const POOL_STEPS_MAX = 8;
 /** Decisions whose outcome is kept, by list, before all are forgotten. */
@@ -97,13 +96,60 @@ const ENGINE = {
   lane: 0,
 } as const;
 
+/** A query with a client subnet, written once for all states that it is asked of in a row. */
+class Question {
+  /** The query stands at its beginning. */
+  readonly packet = new Uint8Array(512);
+  #name: string | null = null;
+  #typeAt = 0;
+  #clientAt = 0;
+  #clientSize = 0;
+
+  /** Writes it, as far as it isn't there, and gives its length. @throws {SyntaxError} when the name is none */
+  write(name: string, type: AddressType, client: Uint8Array): number {
+    if (name !== this.#name || client.length !== this.#clientSize) this.#begin(name, client.length);
+    this.packet[this.#typeAt] = type;
+    this.packet.set(client, this.#clientAt);
+    return this.#clientAt + this.#clientSize;
+  }
+
+  #begin(name: string, clientSize: number): void {
+    const { head, tail } = clientSize === 4 ? QUERY.ofIpv4 : QUERY.ofIpv6;
+    const qname = nameToWire(name);
+    this.packet.set(head);
+    this.packet.set(qname, head.length);
+    this.packet.set(tail, head.length + qname.length);
+    this.#name = name;
+    this.#typeAt = head.length + qname.length + 1;
+    this.#clientAt = head.length + qname.length + tail.length - clientSize;
+    this.#clientSize = clientSize;
+  }
+}
+
+/** What stands before and behind the name in a query with the subnet of a client of that many bytes. */
+function aroundName(clientSize: number): { readonly head: Uint8Array; readonly tail: Uint8Array } {
+  const client = new Uint8Array(clientSize);
+  const ecs = { family: familyOf(client), bytes: client, length: clientSize * 8 };
+  const packet = encodeQuery({ id: 0, name: ".", type: TYPE.A, edns: { udpSize: OUT_SIZE, ecs } });
+  return { head: packet.slice(0, HEADER_SIZE), tail: packet.slice(HEADER_SIZE + 1) };
+}
+
+const HEADER_SIZE = 12;
+const QUERY = { ofIpv4: aroundName(4), ofIpv6: aroundName(16) };
+const QUESTION = new Question();
+
+function areEqual(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
+}
+
 /** The answers of one state. */
 export class Forecast {
   readonly #engine: Engine;
   readonly #view: Pick<SnapshotView, "records" | "heap">;
   readonly #heard = new Heard();
   /** The question at hand. */
-  #packet: Uint8Array = new Uint8Array(0);
   #name = "";
   #client: Uint8Array = new Uint8Array(0);
   /** The answer by ticket 0, where nothing was asked since. */
@@ -159,6 +205,8 @@ export class Forecast {
     const first = this.#ask(0);
     const { choice, turns, isClientAsked, scopeBits } = this.#heard;
     const clientBits = isClientAsked ? scopeBits : null;
+    const told = choice && this.#asTold(first, choice);
+    if (told) return { ...told, clientBits };
     if (choice === null || turns === null) {
       return { ...this.#byEqualTurns(first, choice?.lead ?? 1), clientBits };
     }
@@ -196,15 +244,8 @@ export class Forecast {
 
   /** Takes a question up; where it is the one that was asked last, as it was asked. */
   #pose(name: string, type: AddressType, client: Uint8Array): void {
-    if (name !== this.#name || client.length !== this.#client.length) {
-      const ecs = { family: familyOf(client), bytes: client, length: client.length * 8 };
-      this.#packet = encodeQuery({ id: 0, name, type, edns: { udpSize: OUT_SIZE, ecs } });
-      this.#name = name;
-    } else if (type === this.#type && client.every((byte, i) => byte === this.#client[i])) return;
-    // The type stands before class and OPT record, the client at the end.
-    const clientAt = this.#packet.length - client.length;
-    this.#packet.set(client, clientAt);
-    this.#packet[clientAt - TYPE_BEFORE_CLIENT] = type;
+    if (name === this.#name && type === this.#type && areEqual(client, this.#client)) return;
+    this.#name = name;
     this.#type = type;
     this.#client = client.slice();
     this.#asked = null;
@@ -221,7 +262,8 @@ export class Forecast {
   #answerBy(ticket: number): readonly string[] {
     this.#heard.begin();
     this.#engine.lookAhead(ticket);
-    const size = this.#engine.answer(this.#packet, this.#packet.length, SENDER, OUT, OUT_SIZE);
+    const length = QUESTION.write(this.#name, this.#type, this.#client);
+    const size = this.#engine.answer(QUESTION.packet, length, SENDER, OUT, OUT_SIZE);
     const { choice } = this.#heard;
     if (choice === null) return this.#read(size);
     const texts = this.#textsOf(choice.list);
@@ -270,6 +312,29 @@ export class Forecast {
     );
     this.#texts.set(list, texts);
     return texts;
+  }
+
+  /**
+   * Without asking again, where the first answer tells of all: each of those that lead comes first in its turns, and the
+   * answer holds either one member, as all of them do then, or every one there is. `null` = it doesn't tell.
+   */
+  #asTold(first: readonly string[], { pool, list, members, leading }: Choice): Answers | null {
+    const { turns } = this.#heard;
+    if (turns !== null && turns.withoutDraining !== null) return null;
+    const all = turns?.all;
+    const leads = all ? all.order.subarray(0, all.lead) : leading;
+    const isWhole = members.length === (all ? all.order.length : leads.length);
+    if (first.length !== members.length || (members.length !== 1 && !isWhole)) return null;
+    if (leads.length === 0 || namedOf(this.#view.records, pool) !== 0) return null;
+    const texts = this.#textsOf(list);
+    const shares = new Map<string, number>();
+    const schedule = all?.schedule ?? null;
+    for (let position = 0; position < leads.length; position++) {
+      const text = texts[leads[position]!]!;
+      const share = schedule ? schedule.turnsOf(position) / schedule.cycle : 1 / leads.length;
+      shares.set(text, (shares.get(text) ?? 0) + share);
+    }
+    return { shares, all: new Set(isWhole ? first : shares.keys()) };
   }
 
   /** Of members that rotate as equals; those of an answer that doesn't rotate are one. */
@@ -356,6 +421,16 @@ interface Turning {
   readonly turns: Turns;
 }
 
+/** Who was chosen for an answer. */
+interface Choice {
+  readonly pool: number;
+  readonly list: number;
+  readonly members: readonly number[];
+  readonly lead: number;
+  /** Those that rotate as equals; none where it isn't said which. */
+  readonly leading: Uint32Array;
+}
+
 /** A rotation that a part of all tickets stands for. */
 interface Part extends Omit<Turning, "turns"> {
   readonly rotation: Rotation;
@@ -392,12 +467,7 @@ class Gathered implements Answers {
 class Heard implements Trace {
   /** The pool and the list whose turn it was first; `null` = names led there, or none was asked. */
   asked: { readonly pool: number; readonly list: number } | null = null;
-  choice: {
-    readonly pool: number;
-    readonly list: number;
-    readonly members: readonly number[];
-    readonly lead: number;
-  } | null = null;
+  choice: Choice | null = null;
   /** `null` = those that lead are equals, or none do. */
   turns: Turns | null = null;
   /** Whether any pool's turn it was. */
@@ -407,12 +477,14 @@ class Heard implements Trace {
   /** Whether the name that was looked at last is answered by others. */
   leadsElsewhere = false;
   #names = 0;
+  #leading: Uint32Array = NONE;
   #looks: { readonly pool: number; readonly list: number }[] = [];
 
   begin(): void {
     this.asked = null;
     this.choice = null;
     this.turns = null;
+    this.#leading = NONE;
     this.isSteered = false;
     this.isClientAsked = false;
     this.scopeBits = 0;
@@ -436,8 +508,11 @@ class Heard implements Trace {
     if (this.choice === null) this.isClientAsked = true;
   }
 
-  leading(_list: number, _whom: Whom, _members: Uint32Array, turns: Turns | null): void {
-    if (this.choice === null) this.turns = turns;
+  leading(_list: number, _whom: Whom, members: Uint32Array, turns: Turns | null): void {
+    if (this.choice !== null) return;
+    this.turns = turns;
+    // What is told is kept by the engine only until it is asked again.
+    this.#leading = turns === null ? members.slice() : NONE;
   }
 
   allDown(): void {}
@@ -445,7 +520,7 @@ class Heard implements Trace {
   chosen(list: number, members: Uint32Array, { lead }: { readonly lead: number }): void {
     // A chain may come back to a pool that it went past.
     const pool = this.#looks.findLast((look) => look.list === list)?.pool ?? 0;
-    this.choice ??= { pool, list, members: [...members], lead };
+    this.choice ??= { pool, list, members: [...members], lead, leading: this.#leading };
   }
 
   scope(bits: number): void {

@@ -48,7 +48,8 @@ export function isHarmless(
   const [was, is] = [new Effective(before, options), new Effective(after, options)];
   const moving = poolIds.filter((id) => !isAlike(was.pool(id), is.pool(id)));
   if (!moving.every((id) => keepsAnswering(was.pool(id), is.pool(id), options))) return false;
-  const led = serviceIds.map((id) => [before.service(id), after.service(id)] as const)
+  const services = [before.services(serviceIds), after.services(serviceIds)] as const;
+  const led = serviceIds.map((id) => [services[0].get(id), services[1].get(id)] as const)
     .filter(([service, next]) => service?.domain !== next?.domain || service?.poolId !== next?.poolId);
   for (const [service, next] of led) {
     // What else may answer a name that comes, goes or has no pool is looked for by the forecast.

@@ -13,17 +13,21 @@ import {
   type DesiredSource,
   type DesiredZone,
   type MergedDesired,
+  type SteeredPool,
+  type SteeredService,
 } from "../desired/desired.ts";
-import type { AddressesOf } from "../desired/flattened.ts";
+import { type AddressesOf, flattenedPool } from "../desired/flattened.ts";
 import { applyOverrides, OverrideIndex } from "../desired/overridden.ts";
 import type { OverrideRow } from "../store/overrides.ts";
-import type { Service } from "../model/model.ts";
 import type { Settings } from "../settings/settings.ts";
 import type { Touched } from "../store/touched.ts";
 import { wireToName } from "../wire/name.ts";
 import { TYPE } from "../wire/record_type.ts";
+import { Alikes } from "./alike.ts";
 import type { Subject } from "./differences.ts";
-import type { ModelState } from "./states.ts";
+import type { FrozenHealth } from "./forecast.ts";
+import type { Family } from "../ip.ts";
+import type { ModelState, StoredState } from "./states.ts";
 
 /** What a change reaches. */
 export interface Reach {
@@ -49,8 +53,11 @@ export interface ReachOptions {
   readonly nowMs: number;
   /** Revision of the overrides that the change makes: what they do in the end counts, not how they begin. */
   readonly generation: number;
+  /** By which names are found that are alike; `null` = each name is to be answered from what is reached. */
+  readonly health: FrozenHealth | null;
 }
 
+const FAMILIES: readonly Family[] = [4, 6];
 /** With this label, the name that stands for all those which neither a service nor a record answers. */
 export const ANY_OTHER_LABEL = "any-other-name";
 /** Zones of which such a name is asked for where the fallback is another. */
@@ -61,37 +68,56 @@ const LEADING_TO_ADDRESSES: ReadonlySet<number> = new Set([TYPE.A, TYPE.AAAA, TY
 /** Finds what a change reaches. */
 export function reachOf(
   touched: Touched,
-  { before, after }: { readonly before: ModelState; readonly after: ModelState },
+  { before, after }: { readonly before: ModelState; readonly after: StoredState },
   options: ReachOptions,
 ): Reach {
   const sides = { before: new Side(before, options), after: new Side(after, options) };
-  const reached = poolsReached(touched.poolIds, { before, after });
   const subjects = new Map<string, Subject>();
   const add = (name: string, { isRemoved }: Pick<Subject, "isRemoved">) =>
     subjects.set(name, { name, weight: 1, isRemoved });
-  for (const side of [sides.after, sides.before]) {
-    side.take(reached);
-    for (const service of side.state.servicesOf(reached)) {
-      side.serve(service);
-      if (!subjects.has(service.domain)) add(service.domain, { isRemoved: false });
-    }
-  }
   const losingPool: string[] = [];
-  const domainsAfter = new Set(touched.serviceIds.map((id) => after.service(id)?.domain));
+  /** Services that keep their domain. */
+  const staying: (readonly [was: SteeredService, is: SteeredService])[] = [];
+  const [servicesBefore, servicesAfter] = [before, after].map((state) => state.services(touched.serviceIds));
+  const domainsAfter = new Set([...servicesAfter!.values()].map(({ domain }) => domain));
+  for (const service of after.servicesOf(poolsReached(touched.poolIds, { before, after }))) {
+    if (!domainsAfter.has(service.domain)) staying.push([service, service]);
+  }
   for (const id of touched.serviceIds) {
-    const [was, is] = [before.service(id), after.service(id)];
+    const [was, is] = [servicesBefore!.get(id), servicesAfter!.get(id)];
+    if (was?.poolId && is?.poolId === null && after.fallbackOf(was.poolId) === undefined) {
+      losingPool.push(is.domain);
+    }
+    if (was && was.domain === is?.domain) {
+      staying.push([was, is]);
+      continue;
+    }
     if (was) {
       sides.before.serve(was);
       // Another one may have taken its domain over.
       add(was.domain, { isRemoved: !domainsAfter.has(was.domain) });
     }
-    if (was?.poolId && is?.poolId === null && after.fallbackOf(was.poolId) === undefined) {
-      losingPool.push(is.domain);
-    }
     if (is) {
       sides.after.serve(is);
       if (!subjects.has(is.domain)) add(is.domain, { isRemoved: false });
     }
+  }
+  sides.before.load(staying.map(([{ poolId }]) => poolId));
+  sides.after.load(staying.map(([, { poolId }]) => poolId));
+  const { health } = options;
+  const alikes = health && touched.zoneDomains.length === 0 ? new Alikes(health) : null;
+  /** Names that something else than their pool may answer as well, in one of the states. */
+  const open = new Set<string>();
+  for (const [was, is] of staying) {
+    const name = is.domain;
+    const [before, after] = [sides.before.poolOf(was), sides.after.poolOf(is)];
+    const isClosed = before !== null && after !== null && answerAlone(before, after);
+    const alike = alikes !== null && isClosed ? alikes.of(name, { before, after }) : null;
+    subjects.set(name, { name, weight: 1, isRemoved: false, alike });
+    if (alike) continue;
+    sides.before.serve(was);
+    sides.after.serve(is);
+    if (!isClosed) open.add(name);
   }
   // What answers a name without a pool is what answers any other name there.
   const addPoolless = (isMeant: (domain: string) => boolean) => {
@@ -121,18 +147,38 @@ export function reachOf(
       add(`${ANY_OTHER_LABEL}.${domain}`, { isRemoved: false });
     }
   }
-  for (const side of [sides.before, sides.after]) {
-    for (const name of subjects.keys()) if (!side.hasPool(name)) side.lookAround(name);
+  for (const { name, alike } of subjects.values()) {
+    if (alike) continue;
+    for (const side of [sides.before, sides.after]) {
+      if (open.has(name) || !side.hasPool(name)) side.lookAround(name);
+    }
   }
   const [was, is] = [sides.before.desired(), sides.after.desired()];
   const pools = Math.max(sides.before.pools, sides.after.pools);
   return { subjects: [...subjects.values()], losingPool, before: was, after: is, pools };
 }
 
+/**
+ * Whether a name that one pool answers before and the other after a change is answered by nothing else in one of the
+ * states only. Where a pool has no member of a family, records of the name, or of a wildcard, answer in it; whether a
+ * member may be answered as a name depends on where the zone begins.
+ */
+function answerAlone(before: SteeredPool, after: SteeredPool): boolean {
+  return !before.named && !after.named &&
+    FAMILIES.every((family) => supplies(before, family) === supplies(after, family));
+}
+
+function supplies({ members, fallbackPoolId }: SteeredPool, family: Family): boolean {
+  return fallbackPoolId !== null ||
+    members.some(({ enabled, ipAddress }) =>
+      enabled && ipAddress !== null && ipAddress.includes(":") === (family === 6)
+    );
+}
+
 /** These pools and all that answer from them, before or after a change, when they are down themselves. */
 export function poolsReached(
   poolIds: Iterable<string>,
-  { before, after }: { readonly before: ModelState; readonly after: ModelState },
+  { before, after }: { readonly before: ModelState; readonly after: StoredState },
 ): Set<string> {
   const hasChains = before.hasChains() || after.hasChains();
   return closure(
@@ -213,9 +259,12 @@ class Side {
   readonly state: ModelState;
   readonly #options: ReachOptions;
   readonly #poolIds = new Set<string>();
-  readonly #services = new Map<string, Service>();
+  readonly #services = new Map<string, SteeredService>();
   /** Of zones that there may be. */
   readonly #zoneDomains = new Set<string>();
+  /** As they are answered from; `null` = there is none of that id. */
+  readonly #pools = new Map<string, SteeredPool | null>();
+  #overrides: OverrideIndex | null = null;
   readonly #lookedAt = new Set<string>();
   /** The settings alone. */
   #merged: MergedDesired | null = null;
@@ -225,11 +274,25 @@ class Side {
     this.#options = options;
   }
 
-  take(poolIds: Iterable<string>): void {
-    for (const id of poolIds) this.#poolIds.add(id);
+  /** Reads pools that will be asked for, all at once. */
+  load(poolIds: Iterable<string | null>): void {
+    const missing = new Set<string>();
+    for (const id of poolIds) if (id !== null && !this.#pools.has(id)) missing.add(id);
+    if (missing.size === 0) return;
+    const { addressesOf, nowMs } = this.#options;
+    this.#overrides ??= inEffect(this.state.overrides(), this.#options);
+    for (const pool of this.state.pools(missing)) {
+      this.#pools.set(pool.id, flattenedPool(applyOverrides(pool, this.#overrides, nowMs), addressesOf));
+    }
+    for (const id of missing) if (!this.#pools.has(id)) this.#pools.set(id, null);
   }
 
-  serve(service: Service): void {
+  /** The pool of a service, which was loaded, with addresses in place of names; `null` = it has none. */
+  poolOf({ poolId }: SteeredService): SteeredPool | null {
+    return poolId === null ? null : this.#pools.get(poolId) ?? null;
+  }
+
+  serve(service: SteeredService): void {
     this.#services.set(service.domain, service);
     if (service.poolId !== null) this.#poolIds.add(service.poolId);
   }
@@ -284,25 +347,29 @@ class Side {
   }
 
   desired(): Desired {
-    const { settings, addressesOf, nowMs, generation } = this.#options;
+    const { settings, addressesOf } = this.#options;
     const { state } = this;
-    const overrides = inEffect(state.overrides(), { nowMs, generation });
-    const hasChains = state.hasChains();
-    const poolIds = closure(this.#poolIds, (id) => {
-      const next = hasChains ? state.fallbackOf(id) : null;
-      return next ? [next] : [];
-    });
+    const poolIds = this.#withFallbacks();
     const services = [...this.#services.values()];
-    const pools = [...state.pools(poolIds)].map((pool) => applyOverrides(pool, overrides, nowMs));
-    const source: DesiredSource = {
-      ...NOTHING,
-      pools: () => pools,
-      services: () => services,
-      fallback: state.fallback(),
-    };
+    const pools = [...poolIds].map((id) => this.#pools.get(id)).filter((pool) =>
+      pool !== null && pool !== undefined
+    );
+    const source: DesiredSource = { ...NOTHING, services: () => services, fallback: state.fallback() };
     const desired = desiredOf(settings, source, addressesOf);
     const zones = [...this.#zoneDomains].map((domain) => desired.zoneOf(domain, state.zone(domain)))
       .filter((zone) => zone !== null);
-    return { ...desired, zones };
+    return { ...desired, pools: () => pools, zones };
+  }
+
+  /** The pools of the services, and those that stand in for them. */
+  #withFallbacks(): Set<string> {
+    const ids = new Set(this.#poolIds);
+    for (let next = [...ids]; next.length > 0;) {
+      this.load(next);
+      next = next.map((id) => this.#pools.get(id)?.fallbackPoolId)
+        .filter((id): id is string => typeof id === "string" && !ids.has(id));
+      for (const id of next) ids.add(id);
+    }
+    return ids;
   }
 }

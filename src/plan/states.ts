@@ -5,14 +5,16 @@
  * @module
  */
 import { OverrideIndex } from "../desired/overridden.ts";
-import { type SteeredPool, steeredPool } from "../desired/desired.ts";
+import { type SteeredPool, steeredPool, type SteeredService } from "../desired/desired.ts";
 import type { Fallback, GeoRule, HealthCheck, Member, Pool, Service, Zone } from "../model/model.ts";
 import type { ObjectChange, ObjectKind } from "../store/history.ts";
 import type { OverrideRow } from "../store/overrides.ts";
 import type { Store } from "../store/store.ts";
 
-/** With more pools than this, all are read in a row, which costs a tenth for each. */
+/** So many at most are read one by one; … */
 const SINGLE_MAX = 1_000;
+/** … and of more, those that are fewer than this share of all: to read all in a row costs a tenth for each. */
+const SINGLE_SHARE = 0.1;
 
 /** What is declared at one time. */
 export interface ModelState {
@@ -20,12 +22,10 @@ export interface ModelState {
   pools(ids: ReadonlySet<string>): Iterable<SteeredPool>;
   /** A pool, or `null`. */
   pool(id: string): Pool | null;
-  /** A service, or `null`. */
-  service(id: string): Service | null;
+  /** Those of the services that there are, by id. */
+  services(ids: readonly string[]): ReadonlyMap<string, Service>;
   /** The service of a domain, or `null`. */
   serviceAt(domain: string): Service | null;
-  /** The services that answer from any of the pools. */
-  servicesOf(poolIds: ReadonlySet<string>): Iterable<Service>;
   /** The services without a pool. */
   poolless(): Iterable<Service>;
   /** Whether any pool answers from another when it is down. */
@@ -58,7 +58,7 @@ export class StoredState implements ModelState {
 
   /** Those of the pools that there are. */
   *pools(ids: ReadonlySet<string>): Generator<SteeredPool> {
-    if (ids.size > SINGLE_MAX) {
+    if (ids.size > SINGLE_MAX && ids.size > this.#store.pools.count() * SINGLE_SHARE) {
       for (const pool of this.#store.source().pools()) if (ids.has(pool.id)) yield pool;
       return;
     }
@@ -77,9 +77,17 @@ export class StoredState implements ModelState {
     return pool;
   }
 
-  /** A service, or `null`. */
-  service(id: string): Service | null {
-    return this.#store.services.get(id);
+  /** Those of the services that there are, by id. */
+  services(ids: readonly string[]): Map<string, Service> {
+    const { services } = this.#store;
+    if (ids.length > SINGLE_MAX && ids.length > services.count() * SINGLE_SHARE) {
+      const meant = new Set(ids);
+      return new Map(
+        services.each().filter(({ id }) => meant.has(id)).map((service) => [service.id, service]),
+      );
+    }
+    const found = ids.map((id) => services.get(id)).filter((service) => service !== null);
+    return new Map(found.map((service) => [service.id, service]));
   }
 
   /** The service of a domain, or `null`. */
@@ -88,9 +96,9 @@ export class StoredState implements ModelState {
   }
 
   /** The services that answer from any of the pools. */
-  *servicesOf(poolIds: ReadonlySet<string>): Generator<Service> {
-    if (poolIds.size > SINGLE_MAX) {
-      for (const service of this.#store.services.each()) {
+  *servicesOf(poolIds: ReadonlySet<string>): Generator<SteeredService> {
+    if (poolIds.size > SINGLE_MAX && poolIds.size > this.#store.pools.count() * SINGLE_SHARE) {
+      for (const service of this.#store.source().services()) {
         if (service.poolId !== null && poolIds.has(service.poolId)) yield service;
       }
       return;
@@ -209,10 +217,15 @@ export class StateBefore implements ModelState {
     } as Pool;
   }
 
-  /** A service, or `null`. */
-  service(id: string): Service | null {
-    const before = this.#before.service.get(id);
-    return before === undefined ? this.#after.service(id) : before as Service | null;
+  /** Those of the services that there were, by id. */
+  services(ids: readonly string[]): Map<string, Service> {
+    const services = this.#after.services(ids);
+    for (const id of ids) {
+      const before = this.#before.service.get(id);
+      if (before === null) services.delete(id);
+      else if (before !== undefined) services.set(id, before as unknown as Service);
+    }
+    return services;
   }
 
   /** The service of a domain, or `null`. */
@@ -220,16 +233,6 @@ export class StateBefore implements ModelState {
     const now = this.#after.serviceAt(domain);
     if (now && !this.#before.service.has(now.id)) return now;
     return this.#servicesBefore.get(domain) ?? null;
-  }
-
-  /** The services that answered from any of the pools. */
-  *servicesOf(poolIds: ReadonlySet<string>): Generator<Service> {
-    for (const service of this.#after.servicesOf(poolIds)) {
-      if (!this.#before.service.has(service.id)) yield service;
-    }
-    for (const before of this.#before.service.values()) {
-      if (before !== null && poolIds.has(String(before["poolId"]))) yield before as unknown as Service;
-    }
   }
 
   /** The services without a pool. */

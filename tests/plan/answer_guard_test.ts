@@ -9,6 +9,7 @@ import { overriddenSource } from "../../src/desired/overridden.ts";
 import { EMPTY_GEO_DATA } from "../../src/geo/geo_data.ts";
 import { parseIp } from "../../src/ip.ts";
 import { AnswerGuard } from "../../src/plan/answer_guard.ts";
+import type { Subject } from "../../src/plan/differences.ts";
 import { Forecast, type World } from "../../src/plan/forecast.ts";
 import { reachOf } from "../../src/plan/scope.ts";
 import { StateBefore, StoredState } from "../../src/plan/states.ts";
@@ -138,12 +139,11 @@ class Spy implements Guard {
     const after = new StoredState(store);
     const before = new StateBefore(after, store.history.changes(generation));
     const options = { settings: TEST_SETTINGS, addressesOf, nowMs: this.#nowMs(), generation };
-    const reach = reachOf(touched, { before, after }, options);
-    const names = reach.subjects.map(({ name }) => name);
+    const reach = reachOf(touched, { before, after }, { ...options, health: WORLD.health });
     this.seen = {
-      names: new Set(names),
-      was: answersOf(reach.before, names),
-      willBe: answersOf(reach.after, names),
+      names: new Set(reach.subjects.map(({ name }) => name)),
+      was: answersTo(reach.subjects, reach.before),
+      willBe: answersTo(reach.subjects, reach.after),
     };
     return NOTHING_FORESEEN;
   }
@@ -155,13 +155,25 @@ class Spy implements Guard {
 
 /** By name, what each client is answered. */
 function answersOf(desired: Desired, names: Iterable<string>): Map<string, unknown> {
+  return answersTo([...names].map((name) => ({ name })), desired);
+}
+
+/** The same, of names that are like another one with its addresses in place of theirs. */
+function answersTo(
+  subjects: readonly Pick<Subject, "name" | "alike">[],
+  desired: Desired,
+): Map<string, unknown> {
   const forecast = new Forecast(desired, WORLD);
-  return new Map([...names].map((name) => [
-    name,
-    [TYPE.A, TYPE.AAAA].map((type) =>
-      CLIENTS.map((client) => [...forecast.outcome(name, type, client).shares].sort())
-    ),
-  ]));
+  return new Map(subjects.map(({ name, alike }) => {
+    const own = new Map(alike?.addressesOfModel.map((address, i) => [address, alike.addresses[i]!]));
+    const answers = [TYPE.A, TYPE.AAAA].map((type) =>
+      CLIENTS.map((client) => {
+        const { shares } = forecast.outcome(alike?.model ?? name, type, client);
+        return [...shares].map(([address, share]) => [own.get(address) ?? address, share]).sort();
+      })
+    );
+    return [name, answers];
+  }));
 }
 
 /** All that is answered from, as the publisher has it. */
