@@ -24,6 +24,7 @@ export const TEST_SETTINGS: Settings = {
     ttl: 30,
     zones: [],
     ecs: { enabled: true, trustedResolvers: [] },
+    rotate: true,
     transport: "auto",
     tcp: { maxConnections: 100, maxConnectionsPerClient: 100, idleTimeout: 10_000 },
     nsid: "",

@@ -88,6 +88,8 @@ export interface EngineOptions {
   readonly chaos: { readonly version: string; readonly id: string };
   /** Whether the client subnet (RFC 7871) is used, and from which resolvers; no prefixes = all. */
   readonly ecs: { readonly enabled: boolean; readonly trusted: readonly Prefix[] };
+  /** Whether the records of an answer begin with another one each time (RFC 1794). */
+  readonly rotate: boolean;
   /** The worker's lane of the live board. */
   readonly lane: number;
 }
@@ -104,6 +106,10 @@ const AT_HAND_BYTES = 512 * 1024;
 const CNAME_STEPS_MAX = 8;
 /** Pools tried one after the other by `onAllDown: fallback`; cycles are refused earlier. */
 const POOL_STEPS_MAX = 8;
+/** Names in record data whose addresses are added, at most: as many as a zone has name servers. */
+const ADDRESSED_MAX = 16;
+/** Bytes of a finished record before its data: owner as a pointer, type, class, TTL, length. */
+const FINISHED_HEAD = 12;
 /** TTL of the HINFO that stands for ANY (RFC 8482 §4.2), seconds. */
 const ANY_TTL = 3600;
 const QUESTION_NAME = 0xc00c;
@@ -185,6 +191,10 @@ export class Engine {
   #declared = UNDECLARED;
   /** Which name of the chain that is about. */
   #declaredChained = 0;
+  /** A name in record data. */
+  readonly #target = new Query();
+  /** Entries whose addresses have been added. */
+  readonly #addressed = new Uint32Array(ADDRESSED_MAX);
   /** The DNAME RRsets that are in the answer. */
   readonly #redirects = new Uint32Array(CNAME_STEPS_MAX + 1);
   #redirected = 0;
@@ -210,6 +220,7 @@ export class Engine {
     this.#view = new SnapshotView(snapshot);
     this.#records = this.#view.records;
     for (const query of this.#queries) query.seed = this.#view.seed;
+    this.#target.seed = this.#view.seed;
     this.#prefetch = new Prefetch(this.#view, READ_MAX);
     this.#readsAhead = snapshot.records.byteLength + snapshot.names.byteLength > AT_HAND_BYTES;
     this.#board = board;
@@ -398,7 +409,10 @@ export class Engine {
   #finish(packet: Uint8Array, rcode: number): number {
     const out = this.#out;
     const query = this.#query;
+    const wantsTsig = rcode === RCODE.NOTAUTH;
+    if (wantsTsig && this.#at + this.#tsigSize() > this.#limit) this.#truncated = true;
     if (query.hasEdns) this.#writeOpt(packet, rcode);
+    if (wantsTsig && !this.#truncated) this.#writeTsig(packet);
     if (this.#truncated) this.#lane[COUNTER.truncated]!++;
     out[0] = packet[0]!;
     out[1] = packet[1]!;
@@ -588,7 +602,7 @@ export class Engine {
       const rrset = findRrset(this.#records, source, query.type);
       if (rrset !== 0) {
         this.#traceName(source, exists ? "records" : "wildcard-records");
-        this.#answers += this.#writeRrset(rrset, this.#owner);
+        this.#answerRrset(rrset, entry);
         return RCODE.NOERROR;
       }
       const alias = findRrset(this.#records, source, TYPE.CNAME);
@@ -611,6 +625,92 @@ export class Engine {
     this.#traceName(entry, "nothing");
     this.#deny(entry);
     return exists || source !== 0 || (fallback !== 0 && !isAddress) ? RCODE.NOERROR : RCODE.NXDOMAIN;
+  }
+
+  /** Answers with records as they stand, and the addresses of those that they name. */
+  #answerRrset(rrset: number, entry: number): void {
+    const from = this.#at;
+    const count = recordsIn(this.#records, rrset);
+    const written = this.#options.rotate && count > 1
+      ? this.#writeRotated(rrset, (this.#packet[0]! << 8 | this.#packet[1]!) % count)
+      : this.#writeRrset(rrset, this.#owner);
+    this.#answers += written;
+    const targetAt = written === 0 ? 0 : targetOffsetOf(typeOf(this.#records, rrset));
+    if (targetAt !== 0) this.#addAddresses(from, this.#at, targetAt, zoneOf(this.#records, entry));
+  }
+
+  /**
+   * Writes an RRset whole or not at all, from one of its records on. Which one goes by the query's identifier, which
+   * resolvers draw by chance (RFC 5452 §9.2): nothing has to be kept or written for it.
+   */
+  #writeRotated(rrset: number, first: number): number {
+    const size = recordBytesOf(this.#records, rrset);
+    if (this.#at + size > this.#limit) {
+      this.#truncated = true;
+      return 0;
+    }
+    const { heap } = this.#view;
+    const from = recordsAt(this.#records, rrset);
+    let at = from;
+    for (let i = 0; i < first; i++) at += FINISHED_HEAD + (heap[at + 10]! << 8 | heap[at + 11]!);
+    this.#writeFinished(at, from + size - at, this.#owner);
+    this.#writeFinished(from, at - from, this.#owner);
+    return recordsIn(this.#records, rrset);
+  }
+
+  /**
+   * Adds the addresses of the names in the records written from `from` to `end`, as far as they are static records in
+   * the same zone or below and fit whole (RFC 1034 §4.3.2 step 6, RFC 2782, RFC 9460 §4.1). A service's addresses have a turn, a
+   * health and a client of their own, so they are answered when they are asked for.
+   */
+  #addAddresses(from: number, end: number, targetAt: number, zone: number): void {
+    const target = this.#target;
+    let named = 0;
+    for (let at = from; at < end && at + targetAt <= POINTER_MAX && named < ADDRESSED_MAX;) {
+      const nameAt = at + targetAt;
+      at += FINISHED_HEAD + (this.#out[at + 10]! << 8 | this.#out[at + 11]!);
+      target.setName(this.#out, nameAt);
+      const entry = this.#view.find(target.hashes[0]!, target.name, 0, target.nameLength);
+      const isStatic = entry !== 0 && this.#isTargetIn(zone) &&
+        serviceOf(this.#records, entry) === 0 && !this.#isRedirected(entry);
+      if (!isStatic || this.#isAddressed(entry, named)) continue;
+      this.#addressed[named++] = entry;
+      this.#addRrset(findRrset(this.#records, entry, TYPE.A), 0xc000 | nameAt);
+      this.#addRrset(findRrset(this.#records, entry, TYPE.AAAA), 0xc000 | nameAt);
+    }
+  }
+
+  /** Whether the name in record data lies at or below the apex of the zone of the name at hand: others aren't believed. */
+  #isTargetIn(zone: number): boolean {
+    const { name, nameLength, starts, labels } = this.#target;
+    const apexLength = apexLengthOf(this.#records, zone);
+    const shift = this.#query.nameLength - nameLength;
+    let at = nameLength - apexLength;
+    for (let label = 0; label < labels; label++) {
+      if (starts[label] !== at) continue;
+      while (at < nameLength && name[at] === this.#query.name[at + shift]) at++;
+      return at === nameLength;
+    }
+    return false;
+  }
+
+  /** Whether a name lies below a DNAME, which hides its records; those below a delegation are its glue. */
+  #isRedirected(entry: number): boolean {
+    const cut = cutOf(this.#records, entry);
+    return cut !== 0 && cut !== entry && findRrset(this.#records, cut, TYPE.DNAME) !== 0;
+  }
+
+  #isAddressed(entry: number, named: number): boolean {
+    for (let i = 0; i < named; i++) if (this.#addressed[i] === entry) return true;
+    return false;
+  }
+
+  /** Adds an RRset to the additional section if it fits; what doesn't is no reason to come back (RFC 2181 §9). */
+  #addRrset(rrset: number, owner: number): void {
+    const size = recordBytesOf(this.#records, rrset);
+    if (rrset === 0 || this.#at + size > this.#limit) return;
+    this.#writeFinished(recordsAt(this.#records, rrset), size, owner);
+    this.#additionals += recordsIn(this.#records, rrset);
   }
 
   /** Whether the pool has enabled members of the family asked for, or could get them from another pool. */
@@ -1159,6 +1259,35 @@ export class Engine {
     this.#at = at;
     this.#additionals++;
   }
+
+  #tsigSize(): number {
+    const { tsigOwnerBytes, tsigAlgorithmBytes } = this.#query;
+    return tsigOwnerBytes + 10 + tsigAlgorithmBytes + 16;
+  }
+
+  /** Says that the key isn't known: the query's TSIG record without a MAC, the error BADKEY (RFC 8945 §5.2.1, §5.3.2). */
+  #writeTsig(packet: Uint8Array): void {
+    const { tsigAt, tsigOwnerBytes, tsigAlgorithmBytes } = this.#query;
+    const out = this.#out;
+    let at = this.#at;
+    const dataAt = tsigAt + tsigOwnerBytes + 10;
+    const size = tsigAlgorithmBytes + 16;
+    for (let i = tsigAt; i < dataAt - 2; i++) out[at++] = packet[i]!;
+    out[at++] = size >>> 8;
+    out[at++] = size;
+    // The algorithm, the time and the fudge as signed.
+    for (let i = dataAt; i < dataAt + tsigAlgorithmBytes + 8; i++) out[at++] = packet[i]!;
+    out[at++] = 0;
+    out[at++] = 0;
+    out[at++] = packet[0]!;
+    out[at++] = packet[1]!;
+    out[at++] = 0;
+    out[at++] = RCODE.BADKEY;
+    out[at++] = 0;
+    out[at++] = 0;
+    this.#at = at;
+    this.#additionals++;
+  }
 }
 
 /** Returned where an RCODE is due: go on with the name a CNAME led to. */
@@ -1170,6 +1299,22 @@ const UNDECLARED = -1;
 const FALLBACK = -2;
 /** Furthest position a compression pointer can name (RFC 1035 §4.1.4). */
 const POINTER_MAX = 0x3fff;
+/** From the start of a finished record to the name in its data whose addresses are of use to the client; 0 = there is none. */
+function targetOffsetOf(type: number): number {
+  switch (type) {
+    case TYPE.NS:
+      return FINISHED_HEAD;
+    case TYPE.MX:
+    case TYPE.SVCB:
+    case TYPE.HTTPS:
+      return FINISHED_HEAD + 2;
+    case TYPE.SRV:
+      return FINISHED_HEAD + 6;
+    default:
+      return 0;
+  }
+}
+
 /** HINFO "RFC8482" "". */
 const HINFO_RDATA = new Uint8Array([7, 0x52, 0x46, 0x43, 0x38, 0x34, 0x38, 0x32, 0]);
 

@@ -6,7 +6,7 @@
  */
 import { hashByte, hashSuffix, LABELS_MAX } from "../snapshot/name_hash.ts";
 import { LABEL_SIZE_MAX, NAME_SIZE_MAX } from "../wire/name.ts";
-import { RCODE, TYPE } from "../wire/record_type.ts";
+import { CLASS, RCODE, TYPE } from "../wire/record_type.ts";
 
 /** Bytes of a DNS header (RFC 1035 §4.1.1). */
 export const HEADER_SIZE = 12;
@@ -64,6 +64,13 @@ export class Query {
   subnetAt = 0;
   /** Bytes of the option's address. */
   subnetBytes = 0;
+
+  /** Where the TSIG record begins (RFC 8945); valid when `parse` says `NOTAUTH`, as all below. */
+  tsigAt = 0;
+  /** Bytes of its owner, which is the key's name. */
+  tsigOwnerBytes = 0;
+  /** Bytes of the algorithm's name, with which its data begin. */
+  tsigAlgorithmBytes = 0;
 
   /**
    * Reads a packet.
@@ -138,6 +145,7 @@ export class Query {
   /** Walks over the records behind the question to the one that matters, OPT; what follows them is ignored. */
   #parseRecords(packet: Uint8Array, length: number, records: number, additional: number): number {
     let at = this.questionEnd;
+    let isSigned = false;
     for (let i = 0; i < records + additional; i++) {
       const owner = at;
       at = skipName(packet, length, at);
@@ -150,9 +158,16 @@ export class Query {
         if (i < records || this.hasEdns || packet[owner] !== 0) return RCODE.FORMERR;
         const rcode = this.#parseOpt(packet, at, end);
         if (rcode !== RCODE.NOERROR) return rcode;
+      } else if (type === TYPE.TSIG) {
+        // RFC 8945 §5.1: one TSIG, the last record of all.
+        const isLast = i === records + additional - 1 && additional > 0;
+        if (!isLast || !this.#parseTsig(packet, owner, at, end)) return RCODE.FORMERR;
+        isSigned = true;
       }
       at = end;
     }
+    // There are no keys here, so none is known (RFC 8945 §5.2.1); that is judged before anything else is looked at.
+    if (isSigned) return RCODE.NOTAUTH;
     return this.hasEdns && this.ednsVersion !== 0 ? RCODE.BADVERS : RCODE.NOERROR;
   }
 
@@ -176,6 +191,35 @@ export class Query {
     return RCODE.NOERROR;
   }
 
+  /** RFC 8945 §4.2: class ANY, TTL 0, an algorithm's name, and lengths that reach to the end of the data. */
+  #parseTsig(packet: Uint8Array, owner: number, at: number, end: number): boolean {
+    const isPlain = packet[at + 2] === 0 && packet[at + 3] === CLASS.ANY &&
+      (packet[at + 4]! | packet[at + 5]! | packet[at + 6]! | packet[at + 7]!) === 0;
+    if (!isPlain || !this.#isRepeatable(packet, owner, at)) return false;
+    const algorithmAt = at + 10;
+    const timeAt = wholeNameEnd(packet, end, algorithmAt);
+    if (timeAt < 0 || timeAt + 10 > end) return false;
+    const macEnd = timeAt + 10 + (packet[timeAt + 8]! << 8 | packet[timeAt + 9]!);
+    if (macEnd + 6 > end || macEnd + 6 + (packet[macEnd + 4]! << 8 | packet[macEnd + 5]!) !== end) {
+      return false;
+    }
+    this.tsigAt = owner;
+    this.tsigOwnerBytes = at - owner;
+    this.tsigAlgorithmBytes = timeAt - algorithmAt;
+    return true;
+  }
+
+  /** Whether a name from `from` to `end` reads the same in an answer: it leads nowhere but to a label of the question. */
+  #isRepeatable(packet: Uint8Array, from: number, end: number): boolean {
+    if (wholeNameEnd(packet, end, from) === end) return true;
+    if (end - from < 2 || packet[end - 2]! < 0xc0) return false;
+    const target = (packet[end - 2]! & 0x3f) << 8 | packet[end - 1]!;
+    for (let label = 0; label < this.labels; label++) {
+      if (QUESTION_AT + this.starts[label]! === target) return true;
+    }
+    return false;
+  }
+
   /** RFC 7871 §6 and §7.1.2: known family, length in range, scope 0, as many bytes as needed, spare bits zero. */
   #parseSubnet(packet: Uint8Array, at: number, end: number): boolean {
     if (this.hasSubnet || end - at < 4) return false;
@@ -194,6 +238,18 @@ export class Query {
     this.subnetBytes = bytes;
     return true;
   }
+}
+
+/** The position behind a name that isn't compressed, or −1. */
+function wholeNameEnd(packet: Uint8Array, length: number, at: number): number {
+  const from = at;
+  while (at < length && at - from < NAME_SIZE_MAX) {
+    const size = packet[at]!;
+    if (size === 0) return at + 1;
+    if (size > LABEL_SIZE_MAX) return -1;
+    at += size + 1;
+  }
+  return -1;
 }
 
 /** The position behind a possibly compressed name, or −1. */

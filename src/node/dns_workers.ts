@@ -100,8 +100,13 @@ export async function startDnsWorkers(
 }
 
 /** What every engine of the node goes by. */
-export function engineOptions({ dns: { nsid, chaos, ecs } }: Settings): Omit<EngineOptions, "lane"> {
-  return { nsid, chaos, ecs: { enabled: ecs.enabled, trusted: ecs.trustedResolvers.map(parsePrefix) } };
+export function engineOptions({ dns: { nsid, chaos, ecs, rotate } }: Settings): Omit<EngineOptions, "lane"> {
+  return {
+    nsid,
+    chaos,
+    rotate,
+    ecs: { enabled: ecs.enabled, trusted: ecs.trustedResolvers.map(parsePrefix) },
+  };
 }
 
 function fleetOptions(settings: Settings) {

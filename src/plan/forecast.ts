@@ -93,6 +93,7 @@ const ENGINE = {
   nsid: "",
   chaos: { version: "", id: "" },
   ecs: { enabled: true, trusted: [] },
+  rotate: false,
   lane: 0,
 } as const;
 

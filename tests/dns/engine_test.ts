@@ -80,8 +80,15 @@ const ROWS: readonly [question: string, answer: string, asked?: Asked][] = [
   [". NS", "REFUSED"],
   // Static records
   ["example.com SOA", "NOERROR aa\nan example.com 300 SOA ns1.example.com 7"],
-  ["example.com NS", "NOERROR aa\nan example.com 300 NS ns1.example.com"],
-  ["example.com MX", "NOERROR aa\nan example.com 300 MX 10 mail.example.com"],
+  [
+    "example.com NS",
+    "NOERROR aa\nan example.com 300 NS ns1.example.com\nar ns1.example.com 300 A 192.0.2.1",
+  ],
+  [
+    "example.com MX",
+    "NOERROR aa\nan example.com 300 MX 10 mail.example.com\n" +
+    "ar mail.example.com 300 A 192.0.2.25\nar mail.example.com 300 AAAA 2001:db8::25",
+  ],
   ["mail.example.com AAAA", "NOERROR aa\nan mail.example.com 300 AAAA 2001:db8::25"],
   ["nothing.example.com A", `NXDOMAIN aa\n${SOA}`],
   ["ent.example.com A", `NOERROR aa\n${SOA}`],

@@ -51,6 +51,7 @@ export const PLAIN: EngineOptions = {
   nsid: "",
   chaos: { version: "", id: "" },
   ecs: { enabled: true, trusted: [] },
+  rotate: false,
   lane: 0,
 };
 

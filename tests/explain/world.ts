@@ -71,6 +71,7 @@ export function worldOf(declared: Declared): World {
     nsid: "",
     chaos: { version: "", id: "" },
     ecs: { enabled: true, trusted: [] },
+    rotate: false,
     ...declared.engine,
   };
   const engine = new Engine({ ...options, lane: 1 }, () => NOW_MS);

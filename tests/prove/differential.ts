@@ -192,7 +192,8 @@ class WorldRun {
     const [pleiades, knot, nsd] = await Promise.all([ask("pleiades"), ask("knot"), ask("nsd")]);
     if (!knot) this.#knotHangs = true;
     const isCut = [pleiades, knot, nsd].some((reply) => reply?.message?.flags.tc);
-    const whole = isCut ? await this.#servers.client("pleiades").tcp(question) : null;
+    const carriesMore = !stream && (pleiades?.message?.additionals.length ?? 0) > 0;
+    const whole = isCut || carriesMore ? await this.#servers.client("pleiades").tcp(question) : null;
     const replies = { pleiades: pleiades ?? null, knot: knot ?? null, nsd: nsd ?? null };
     const findings = compare(question, replies, { world: this.#world, stream, whole });
     for (const finding of findings) this.#take(finding, question, replies);

@@ -53,6 +53,7 @@ Deno.test("loadSettings() runs on defaults when there is no file", () => {
       ttl: 30,
       zones: [],
       ecs: { enabled: true, trustedResolvers: [] },
+      rotate: true,
       transport: "auto",
       tcp: { maxConnections: 1024, maxConnectionsPerClient: 128, idleTimeout: 10_000 },
       nsid: "",

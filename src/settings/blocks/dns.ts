@@ -75,6 +75,11 @@ const shape = {
         }),
         "EDNS Client Subnet (RFC 7871)",
       ),
+      rotate: flag("rotate").default(true).meta({
+        rare: true,
+        description: "Begin an answer of several static records with another of them each time (RFC 1794)",
+        examples: [true],
+      }),
       transport: choice("transport", ["auto", "linux", "portable"]).default("auto").meta({
         rare: true,
         description: "linux = batched system calls, portable = Deno's sockets, auto = the fastest that works",

@@ -20,7 +20,10 @@ import type { RandomQuestion, RandomWorld, RandomZone } from "./zones.ts";
 
 /** Where answers may differ from the two others' by choice; what follows is the reason, and where it is documented. */
 export const ALLOWED = {
-  minimal: "answers carry neither the zone's NS nor addresses of what they name (docs/dns.md, Answers)",
+  minimal:
+    "answers don't carry the zone's NS, nor addresses of what all record types name (docs/dns.md, Answers)",
+  "addresses that fit":
+    "addresses of what records name go where they don't fit, each RRset by itself (docs/dns.md, Answers)",
   uncompressed: "names in record data aren't compressed, so fewer records fit (docs/dns.md, EDNS)",
   "other zones": "a CNAME is followed into other zones of the node (docs/dns.md, Who answers)",
   "long chain": "eight CNAMEs are followed at most (docs/dns.md, Who answers)",
@@ -30,6 +33,7 @@ export const ALLOWED = {
     "a referral carries addresses from other zones too (docs/dns.md, Zones above and below each other)",
   "wildcard glue":
     "a wildcard gives no addresses to a referral (docs/dns.md, Zones above and below each other)",
+  "addresses from below": "addresses in a zone below are those of that zone (docs/dns.md, Answers)",
   "optional glue":
     "addresses of servers outside of the delegation go where they don't fit (docs/dns.md, Zones above …)",
 } as const;
@@ -53,7 +57,7 @@ export interface Replies {
   readonly nsd: Reply | null;
 }
 
-/** Compares. `whole` is our answer over TCP where one of these was truncated. */
+/** Compares. `whole` is our answer over TCP where one of these was truncated, or carries addresses of what it names. */
 export function compare(
   question: RandomQuestion,
   replies: Replies,
@@ -166,7 +170,22 @@ function contentAllowance(field: Field, situation: Situation): Allowed | null {
   if (field === "authority" && isPositive && ours.authority === "") return "minimal";
   if (field !== "additional") return null;
   if (isReferral) return ours.authority === knot.authority ? glueAllowance(situation) : null;
-  return isPositive && ours.additional === "" ? "minimal" : null;
+  if (!isPositive) return null;
+  if (ours.additional === "") return "minimal";
+  if (!differsInZone(situation)) return "addresses from below";
+  const all = new Set(situation.whole?.message.additionals.map(lineOf));
+  const given = [...ours.message.additionals, ...knot.message.additionals];
+  return !situation.stream && given.every((record) => all.has(lineOf(record))) ? "addresses that fit" : null;
+}
+
+/** Whether the additional sections differ in names of the zone that is asked. */
+function differsInZone({ ours, knot, question, world }: Situation): boolean {
+  const mine = new Set(ours.message.additionals.map(lineOf));
+  const theirs = new Set(knot.message.additionals.map(lineOf));
+  return [...ours.message.additionals, ...knot.message.additionals].some((record) =>
+    mine.has(lineOf(record)) !== theirs.has(lineOf(record)) &&
+    zoneOf(record.name, world) === zoneOf(question.name, world)
+  );
 }
 
 /** The deepest zone of the world at or above a name. */

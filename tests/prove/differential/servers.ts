@@ -119,7 +119,7 @@ ${zones}`;
   zonelistfile: "${this.#folder}/nsd.list"
   server-count: 1
   rrl-ratelimit: 0
-  minimal-responses: yes
+  minimal-responses: no
   round-robin: no
 remote-control:
   control-enable: no
