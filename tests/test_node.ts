@@ -29,6 +29,14 @@ export const TEST_SETTINGS: Settings = {
     tcp: { maxConnections: 100, maxConnectionsPerClient: 100, idleTimeout: 10_000 },
     nsid: "",
     chaos: { version: "", id: "" },
+    allow: [],
+    deny: [],
+    cookies: { enabled: true, secret: [] },
+    rateLimit: {
+      ...{ enabled: false, responsesPerSecond: 20, slip: 2, ipv4PrefixLength: 24, ipv6PrefixLength: 56 },
+      exempt: ["127.0.0.0/8", "::1/128"],
+    },
+    amplificationMax: null,
   },
   fallback: null,
   health: {

@@ -41,6 +41,19 @@ export const COUNTER = {
   latency: 64,
   /** Sum of the sampled times, nanoseconds. */
   latencySum: 96,
+  /** Queries and connections of denied clients, and answers beyond the rate: nothing was said. */
+  denied: 128,
+  rateDropped: 129,
+  /** Answers that became REFUSED, as the client isn't allowed, and short, for the rate's sake and for their size. */
+  notAllowed: 130,
+  rateSlipped: 131,
+  amplificationCut: 132,
+  /** Those of the short ones that say BADCOOKIE. */
+  badCookies: 133,
+  /** Cookies of clients: without a server's, with a good one of ours, with another. */
+  cookiesNew: 134,
+  cookiesValid: 135,
+  cookiesInvalid: 136,
 } as const;
 
 /** RCODEs counted one by one. */

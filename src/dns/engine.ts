@@ -174,6 +174,8 @@ export class Engine {
   #additionals = 0;
   #truncated = false;
   #authoritative = false;
+  #rcode: number = RCODE.NOERROR;
+  #subject = 0;
   /** Owner of what is written next, as a compression pointer: the question's name or a CNAME's target. */
   #owner = QUESTION_NAME;
   /** The entry found last: the name's own or its closest encloser's. */
@@ -264,7 +266,9 @@ export class Engine {
    */
   answer(packet: Uint8Array, length: number, client: Client, out: Uint8Array, sizeMax: number): number {
     this.read(0, packet, length);
-    return this.answerRead(0, packet, length, client, out, sizeMax);
+    const size = this.answerRead(0, packet, length, client, out, sizeMax);
+    if (size > 0) this.countAnswer(size);
+    return size;
   }
 
   /**
@@ -288,7 +292,7 @@ export class Engine {
     this.#prefetch.touch(count);
   }
 
-  /** Answers the packet that was read under a number; see `answer`. */
+  /** Answers the packet that was read under a number; see `answer`. It isn't counted yet as given (`countAnswer`). */
   answerRead(
     number: number,
     packet: Uint8Array,
@@ -303,29 +307,65 @@ export class Engine {
     let rcode = this.#verdicts[number]!;
     if (rcode < 0) return this.#drop(rcode);
     this.#begin(packet, client, out, sizeMax);
-    if (rcode === RCODE.NOERROR) rcode = this.#resolveWhole(packet, length, client, out, sizeMax);
-    else query.hasSubnet = false;
+    if (rcode === RCODE.NOERROR && query.questionEnd > 0) {
+      rcode = this.#resolveWhole(packet, length, client, out, sizeMax);
+    } else query.hasSubnet = false;
     this.#trace?.scope(this.#scope);
-    return this.#send(packet, rcode);
+    return this.#finish(packet, rcode);
   }
 
-  /** Refuses the packet that was read under a number, without looking at what it asks for; else as `answerRead`. */
-  refuseRead(number: number, packet: Uint8Array, client: Client, out: Uint8Array, sizeMax: number): number {
-    this.#lane[client.stream ? COUNTER.queriesTcp : COUNTER.queriesUdp]!++;
-    const query = this.#query = this.#queries[number]!;
-    const verdict = this.#verdicts[number]!;
-    if (verdict < 0) return this.#drop(verdict);
-    this.#begin(packet, client, out, sizeMax);
-    if (verdict !== RCODE.NOERROR) query.hasSubnet = false;
-    return this.#send(packet, RCODE.REFUSED);
-  }
-
-  #send(packet: Uint8Array, rcode: number): number {
+  /** Counts the answer that was made last as given. @param size its bytes */
+  countAnswer(size: number): void {
     const lane = this.#lane;
-    const size = this.#finish(packet, rcode);
+    const rcode = this.#rcode;
+    if (this.#truncated) lane[COUNTER.truncated]!++;
     lane[COUNTER.rcode + (rcode < RCODES_COUNTED ? rcode : RCODE.SERVFAIL)]!++;
     lane[COUNTER.bytesOut]! += size;
-    return size;
+  }
+
+  /** Whether queries are read for cookies, and answers carry those that are written into `queryAt`; not at first. */
+  readCookies(reads: boolean): void {
+    for (const query of this.#queries) query.readsCookies = reads;
+  }
+
+  /** The query that was read under a number, before its answer is made. */
+  queryAt(number: number): Query {
+    return this.#queries[number]!;
+  }
+
+  /** Has `answerRead` answer a query that was read, and was well-formed, with this RCODE and nothing else. */
+  refuse(number: number, rcode: number): void {
+    if (this.#verdicts[number] === RCODE.NOERROR) this.#verdicts[number] = rcode;
+  }
+
+  /**
+   * What the last answer was made of, a reference: an entry, a wildcard's or a delegation's for all names below it, a
+   * zone for all of its names that don't exist; 0 = nothing of ours. It holds as long as the snapshot.
+   */
+  get subject(): number {
+    return this.#subject;
+  }
+
+  /**
+   * Makes of the last answer one without records, in the same place: TC where the RCODE is NOERROR, so that the client
+   * comes back over TCP; otherwise this RCODE. An error stays the one that it is.
+   *
+   * @param packet the query
+   * @returns bytes of the answer: 16 more than of the query at most, for a cookie
+   */
+  shorten(packet: Uint8Array, rcode: number): number {
+    const query = this.#query;
+    const last = this.#rcode;
+    const isError = last !== RCODE.NOERROR && last !== RCODE.NXDOMAIN && last !== RCODE.YXDOMAIN;
+    this.#answers = 0;
+    this.#authorities = 0;
+    this.#additionals = 0;
+    this.#authoritative = false;
+    this.#truncated = !isError && rcode === RCODE.NOERROR;
+    this.#scope = 0;
+    query.wantsNsid = false;
+    this.#at = query.questionEnd || HEADER_SIZE;
+    return this.#finish(packet, isError ? last : rcode);
   }
 
   /**
@@ -369,6 +409,7 @@ export class Engine {
     this.#takesSubnet = true;
     this.#scope = 0;
     this.#declared = UNDECLARED;
+    this.#subject = 0;
     if (query.hasSubnet && !this.#usesSubnet(client)) query.hasSubnet = false;
     let limit = sizeMax;
     if (!client.stream) {
@@ -413,7 +454,7 @@ export class Engine {
     if (wantsTsig && this.#at + this.#tsigSize() > this.#limit) this.#truncated = true;
     if (query.hasEdns) this.#writeOpt(packet, rcode);
     if (wantsTsig && !this.#truncated) this.#writeTsig(packet);
-    if (this.#truncated) this.#lane[COUNTER.truncated]!++;
+    this.#rcode = rcode;
     out[0] = packet[0]!;
     out[1] = packet[1]!;
     // QR; opcode and RD as asked; AA and TC as found out; RA, AD and CD are not ours to set (RFC 1035 §4.1.1).
@@ -494,11 +535,13 @@ export class Engine {
         this.#declared = UNDECLARED;
         rcode = this.#leave(cut, entry, exists);
       }
+      if (step === 0) this.#subject = cut;
       if (rcode === STAY) {
         this.#authoritative = true;
         const source = exists ? entry : this.#wildcard(encloser);
         this.#declared = source === 0 ? UNDECLARED : encloser;
         this.#declaredChained = this.#chained;
+        if (step === 0) this.#subject = source === 0 ? zoneOf(this.#records, side) : source;
         if (query.type === TYPE.ANY) return this.#answerAny(zoned, source);
         rcode = this.#answerFrom(source, exists, side);
       }
@@ -1216,7 +1259,8 @@ export class Engine {
     const query = this.#query;
     if (!query.hasEdns) return 0;
     const nsid = query.wantsNsid && this.#nsid.length > 0 ? 4 + this.#nsid.length : 0;
-    return 11 + nsid + (query.hasSubnet ? 8 + query.subnetBytes : 0);
+    const cookie = query.hasCookie ? COOKIE_OPTION_SIZE : 0;
+    return 11 + nsid + (query.hasSubnet ? 8 + query.subnetBytes : 0) + cookie;
   }
 
   /** The OPT record (RFC 6891 §6.1.2): our size, the RCODE's high bits, DO as asked, and the options we know. */
@@ -1255,6 +1299,15 @@ export class Engine {
       out[at++] = query.subnetLength;
       out[at++] = this.#scope;
       for (let i = 0; i < query.subnetBytes; i++) out[at++] = packet[query.subnetAt + i]!;
+    }
+    if (query.hasCookie) {
+      // RFC 7873 §5.2: the client's cookie as it came, then ours.
+      out[at++] = 0;
+      out[at++] = 10;
+      out[at++] = 0;
+      out[at++] = COOKIE_OPTION_SIZE - 4;
+      for (let i = 0; i < 8; i++) out[at++] = packet[query.cookieAt + i]!;
+      for (let i = 0; i < query.serverCookie.length; i++) out[at++] = query.serverCookie[i]!;
     }
     this.#at = at;
     this.#additionals++;
@@ -1297,6 +1350,8 @@ const STAY = -2;
 /** What `#declared` says of a name for which nothing is declared, and of one that the static fallback answers. */
 const UNDECLARED = -1;
 const FALLBACK = -2;
+/** Bytes of the option with the client's cookie and ours. */
+const COOKIE_OPTION_SIZE = 4 + 8 + 16;
 /** Furthest position a compression pointer can name (RFC 1035 §4.1.4). */
 const POINTER_MAX = 0x3fff;
 /** From the start of a finished record to the name in its data whose addresses are of use to the client; 0 = there is none. */

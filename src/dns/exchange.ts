@@ -13,6 +13,7 @@ import type { Snapshot } from "../snapshot/view.ts";
 import { RCODE } from "../wire/record_type.ts";
 import { COUNTER, LATENCY_BOUNDS_NS, LATENCY_SAMPLE } from "./counters.ts";
 import { type Client, Engine, type EngineOptions, UDP_SIZE_MAX } from "./engine.ts";
+import { Limits, type LimitTerms, NO_LIMITS } from "./limits.ts";
 import { HEADER_SIZE } from "./query.ts";
 import { SampleBlock } from "./samples.ts";
 import { TrafficBlock } from "./traffic_block.ts";
@@ -59,6 +60,8 @@ export class Exchange {
   /** `null` = nothing is sampled. */
   readonly #samples: SampleBlock | null;
   #lane!: Uint32Array;
+  #limitTerms = NO_LIMITS;
+  #limits!: Limits;
   #samplesLeft: number;
   /** Exchanges until one is sampled, that one included; 0 = none is. */
   #untilSample = 0;
@@ -88,6 +91,23 @@ export class Exchange {
   use(snapshot: Snapshot, board: LiveBoard): void {
     this.#lane = board.lane(this.#laneIndex);
     this.#engine.use(snapshot, board);
+    this.limit(this.#limitTerms);
+  }
+
+  /** Limits who is answered, and how much, from now on; without limits at first. */
+  limit(terms: LimitTerms): void {
+    this.#limitTerms = terms;
+    this.#limits = new Limits(terms, {
+      engine: this.#engine,
+      lane: this.#lane,
+      unixMs: systemClock.unixMs,
+    });
+    this.#engine.readCookies(this.#limits.takesCookies);
+  }
+
+  /** Whether a client that connects is to be turned away without a word; it is counted then. */
+  denies(client: Client): boolean {
+    return this.#limits.denies(client);
   }
 
   /** Has the engine make decisions out ahead. @returns whether there is more to do */
@@ -109,8 +129,12 @@ export class Exchange {
     return size;
   }
 
-  /** Begins a batch of so many packets, 1 or more, which `answerRead` answers; `end` ends it. */
+  /**
+   * Begins a batch of so many packets, 1 or more, which `answerRead` answers; `end` ends it. Limits and the gate look at the
+   * clock once for all of them.
+   */
   begin(packets: number): void {
+    this.#limits.tick();
     this.#gate.begin(packets);
   }
 
@@ -209,12 +233,17 @@ export class Exchange {
   ): number {
     let size: number;
     try {
-      if (!this.#gate.admits()) size = this.#refuse(number, packet, client, out, sizeMax);
-      else {
-        size = --this.#untilTimed === 0
-          ? this.#answerTimed(number, packet, length, client, out, sizeMax)
-          : this.#engine.answerRead(number, packet, length, client, out, sizeMax);
-        if (size > 0 && (out[3]! & 0x0f) !== RCODE.REFUSED) this.#gate.spend();
+      if (!this.#limits.admit(number, packet, client)) return 0;
+      const isLicensed = this.#gate.admits();
+      if (!isLicensed) this.#engine.refuse(number, RCODE.REFUSED);
+      size = --this.#untilTimed === 0
+        ? this.#answerTimed(number, packet, length, client, out, sizeMax)
+        : this.#engine.answerRead(number, packet, length, client, out, sizeMax);
+      if (size > 0) size = this.#limits.release(packet, length, client, size);
+      if (size > 0) {
+        this.#engine.countAnswer(size);
+        if ((out[3]! & 0x0f) !== RCODE.REFUSED) this.#gate.spend();
+        else if (!isLicensed) this.count(COUNTER.overLicense + this.#gate.standing);
       }
       if (this.#untilCounted > 0 && --this.#untilCounted === 0) this.#countQuery(size);
     } catch (error) {
@@ -223,13 +252,6 @@ export class Exchange {
     if (this.#untilSample > 0 && --this.#untilSample === 0) {
       this.#sample(packet, length, client, out, size);
     }
-    return size;
-  }
-
-  /** One more than the license allows; a packet that gets no answer anyway isn't counted as such. */
-  #refuse(number: number, packet: Uint8Array, client: Client, out: Uint8Array, sizeMax: number): number {
-    const size = this.#engine.refuseRead(number, packet, client, out, sizeMax);
-    if (size > 0) this.count(COUNTER.overLicense + this.#gate.standing);
     return size;
   }
 

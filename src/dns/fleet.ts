@@ -15,6 +15,7 @@ import { LANES, type LiveBoard } from "../snapshot/live.ts";
 import type { Snapshot } from "../snapshot/view.ts";
 import type { Logger, LoggerOptions } from "../telemetry/log.ts";
 import type { EngineOptions } from "./engine.ts";
+import { type LimitTerms, NO_LIMITS } from "./limits.ts";
 import type { Patience } from "./pulse.ts";
 import type { Sample } from "./samples.ts";
 import { type Replacement, SupervisedWorker, type SupervisedWorkerOptions } from "./supervised_worker.ts";
@@ -36,6 +37,8 @@ export interface FleetOptions {
   readonly engine: Omit<EngineOptions, "lane">;
   /** Limits of each TCP listener. */
   readonly tcp: TcpLimits;
+  /** Who is answered, and how much, to begin with; absent = any client, as it comes. */
+  readonly limits?: LimitTerms;
   /** Exchanges reported per second and worker at most; 0 = none. */
   readonly samplesPerSecond: number;
   /** One exchange in so many is reported; absent = every one. */
@@ -197,6 +200,11 @@ export class Fleet implements AsyncDisposable {
     for (const worker of this.#all) worker.countTraffic(share);
   }
 
+  /** Has every worker go by these limits from now on. */
+  limit(limits: LimitTerms): void {
+    for (const worker of this.#all) worker.limit(limits);
+  }
+
   /** Stops all workers: UDP at once, streams within two seconds. */
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#looking);
@@ -273,12 +281,13 @@ function basis(options: FleetOptions, lane: number): Omit<WorkerOptions, "listen
     engine,
     samplesPerSecond,
     sampleEvery = 1,
+    limits = NO_LIMITS,
     workerLog = { level: "info", format: "auto" },
     mainPatience = MAIN_PATIENCE,
     allowance,
   } = options;
   return {
-    ...{ engine: { ...engine, lane }, samplesPerSecond, sampleEvery, log: workerLog, mainPatience },
+    ...{ engine: { ...engine, lane }, limits, samplesPerSecond, sampleEvery, log: workerLog, mainPatience },
     ...(allowance && { allowance: allowance.buffer }),
   };
 }

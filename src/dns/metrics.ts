@@ -82,6 +82,12 @@ export function registerDnsMetrics(
     ["reason"],
   );
   for (const why of ["died", "hung"]) replaced.labels(why).mirror(0);
+  const limited = registry.counter(
+    "pleiades_dns_limited_total",
+    "Answers that a limit made short or refused, and those that cost a cookie.",
+    ["limit"],
+  );
+  const cookies = registry.counter("pleiades_dns_cookies_total", "Queries with a DNS cookie.", ["cookie"]);
   const duration = registry.histogram(
     "pleiades_dns_query_duration_seconds",
     "Time to make an answer, without the socket; one query in 64 is timed.",
@@ -108,6 +114,15 @@ export function registerDnsMetrics(
       const reason = standing === "valid" ? "rate" : standing;
       overLicense.labels(reason).mirror(tally.total(COUNTER.overLicense + i));
     }
+    dropped.labels("denied").mirror(tally.total(COUNTER.denied));
+    dropped.labels("rate_limit").mirror(tally.total(COUNTER.rateDropped));
+    limited.labels("allow").mirror(tally.total(COUNTER.notAllowed));
+    limited.labels("rate").mirror(tally.total(COUNTER.rateSlipped));
+    limited.labels("amplification").mirror(tally.total(COUNTER.amplificationCut));
+    limited.labels("bad_cookie").mirror(tally.total(COUNTER.badCookies));
+    cookies.labels("new").mirror(tally.total(COUNTER.cookiesNew));
+    cookies.labels("valid").mirror(tally.total(COUNTER.cookiesValid));
+    cookies.labels("invalid").mirror(tally.total(COUNTER.cookiesInvalid));
     truncated.mirror(tally.total(COUNTER.truncated));
     bytes.mirror(tally.total(COUNTER.bytesOut));
     connections.mirror(tally.total(COUNTER.tcpConnections));

@@ -21,6 +21,11 @@ const QUESTION_AT = HEADER_SIZE;
 
 const EDNS_NSID = 3;
 const EDNS_CLIENT_SUBNET = 8;
+const EDNS_COOKIE = 10;
+/** Bytes of a client cookie, and of one with a server cookie (RFC 7873 §4). */
+const COOKIE_SIZE = 8;
+const COOKIES_SIZE_MIN = 16;
+const COOKIES_SIZE_MAX = 40;
 
 /** The query at hand. One instance per engine. */
 export class Query {
@@ -65,6 +70,17 @@ export class Query {
   /** Bytes of the option's address. */
   subnetBytes = 0;
 
+  /** Whether cookies are read (RFC 7873); otherwise the option means nothing. */
+  readsCookies = false;
+  /** Whether there is a cookie; the three fields below are valid then. */
+  hasCookie = false;
+  /** Where client and server cookie lie in the packet. */
+  cookieAt = 0;
+  /** Bytes of both: 8 = there is no server cookie, or 16–40. */
+  cookieSize = 0;
+  /** The server cookie for the answer; whoever knows the time and the secret writes it. */
+  readonly serverCookie = new Uint8Array(16);
+
   /** Where the TSIG record begins (RFC 8945); valid when `parse` says `NOTAUTH`, as all below. */
   tsigAt = 0;
   /** Bytes of its owner, which is the key's name. */
@@ -81,12 +97,13 @@ export class Query {
     this.questionEnd = 0;
     this.hasEdns = false;
     this.hasSubnet = false;
+    this.hasCookie = false;
     this.wantsNsid = false;
     this.dnssecOk = false;
     if (length < HEADER_SIZE) return DROP_SHORT;
     if (packet[2]! & 0x80) return DROP_RESPONSE;
     if (packet[2]! & 0x78) return RCODE.NOTIMP;
-    if (packet[4] !== 0 || packet[5] !== 1) return RCODE.FORMERR;
+    if (packet[4] !== 0 || packet[5] !== 1) return this.#parseWithoutQuestion(packet, length);
     const nameEnd = this.#readName(packet, QUESTION_AT, length);
     if (nameEnd < 0 || nameEnd + 4 > length) return RCODE.FORMERR;
     this.type = packet[nameEnd]! << 8 | packet[nameEnd + 1]!;
@@ -96,7 +113,17 @@ export class Query {
     const additional = packet[10]! << 8 | packet[11]!;
     return records + additional === 0
       ? RCODE.NOERROR
-      : this.#parseRecords(packet, length, records, additional);
+      : this.#parseRecords(packet, length, { at: this.questionEnd, records, additional });
+  }
+
+  /** No question at all asks for a cookie, if it carries one (RFC 7873 §5.4). */
+  #parseWithoutQuestion(packet: Uint8Array, length: number): number {
+    if (!this.readsCookies || packet[4] !== 0 || packet[5] !== 0) return RCODE.FORMERR;
+    this.labels = 0;
+    const records = (packet[6]! << 8 | packet[7]!) + (packet[8]! << 8 | packet[9]!);
+    const additional = packet[10]! << 8 | packet[11]!;
+    const rcode = this.#parseRecords(packet, length, { at: HEADER_SIZE, records, additional });
+    return rcode === RCODE.NOERROR && !this.hasCookie ? RCODE.FORMERR : rcode;
   }
 
   /** Replaces the name by another one in wire format, such as a CNAME's target. */
@@ -143,8 +170,11 @@ export class Query {
   }
 
   /** Walks over the records behind the question to the one that matters, OPT; what follows them is ignored. */
-  #parseRecords(packet: Uint8Array, length: number, records: number, additional: number): number {
-    let at = this.questionEnd;
+  #parseRecords(
+    packet: Uint8Array,
+    length: number,
+    { at, records, additional }: { at: number; readonly records: number; readonly additional: number },
+  ): number {
     let isSigned = false;
     for (let i = 0; i < records + additional; i++) {
       const owner = at;
@@ -185,10 +215,23 @@ export class Query {
       if (code === EDNS_NSID) this.wantsNsid = true;
       else if (code === EDNS_CLIENT_SUBNET && !this.#parseSubnet(packet, option + 4, optionEnd)) {
         return RCODE.FORMERR;
+      } else if (code === EDNS_COOKIE && this.readsCookies && !this.#parseCookie(option + 4, optionEnd)) {
+        return RCODE.FORMERR;
       }
       option = optionEnd;
     }
     return RCODE.NOERROR;
+  }
+
+  /** RFC 7873 §5.2: of several options the first counts; one of a length that no cookie has is malformed. */
+  #parseCookie(at: number, end: number): boolean {
+    if (this.hasCookie) return true;
+    const size = end - at;
+    if (size !== COOKIE_SIZE && (size < COOKIES_SIZE_MIN || size > COOKIES_SIZE_MAX)) return false;
+    this.hasCookie = true;
+    this.cookieAt = at;
+    this.cookieSize = size;
+    return true;
   }
 
   /** RFC 8945 §4.2: class ANY, TTL 0, an algorithm's name, and lengths that reach to the end of the data. */

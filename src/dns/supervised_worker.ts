@@ -8,6 +8,7 @@ import type { LiveBoard } from "../snapshot/live.ts";
 import type { Snapshot } from "../snapshot/view.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { COUNTER } from "./counters.ts";
+import type { LimitTerms } from "./limits.ts";
 import { type Patience, PulseWatch } from "./pulse.ts";
 import { readSamples, type Sample } from "./samples.ts";
 import type { Bound } from "./service.ts";
@@ -83,6 +84,7 @@ export class SupervisedWorker implements AsyncDisposable {
   #board: LiveBoard;
   /** Queries counted a second, by the worker at hand and every one that takes its place. */
   #trafficShare = 0;
+  #limits: LimitTerms;
   #acknowledged = 0;
   #waiting: Waiting[] = [];
   #deaths: number[] = [];
@@ -99,6 +101,7 @@ export class SupervisedWorker implements AsyncDisposable {
     this.#options = options;
     this.#snapshot = options.snapshot;
     this.#board = options.board;
+    this.#limits = options.worker.limits;
     this.#watch = new PulseWatch(options.patience);
     this.#supervise(launched, options.snapshot);
   }
@@ -170,6 +173,12 @@ export class SupervisedWorker implements AsyncDisposable {
   countTraffic(share: number): void {
     this.#trafficShare = share;
     if (this.#worker) this.#count(this.#worker);
+  }
+
+  /** Has the worker go by these limits, and every one that takes its place. */
+  limit(limits: LimitTerms): void {
+    this.#limits = limits;
+    this.#worker?.postMessage({ kind: "limit", limits } satisfies Order);
   }
 
   /** Stops the worker: UDP at once, streams within two seconds. */
@@ -284,12 +293,15 @@ export class SupervisedWorker implements AsyncDisposable {
 
   /** Starts a worker on the same addresses. */
   async #startAnother(): Promise<void> {
-    const options = { ...this.#options.worker, listen: this.bound.addresses };
     const untilMs = performance.now() + REPLACE_PATIENCE_MS;
     while (!this.#stopping) {
       const snapshot = this.#snapshot;
+      const limits = this.#limits;
+      const options = { ...this.#options.worker, limits, listen: this.bound.addresses };
       try {
-        return this.#supervise(await this.#launchAnother(options, snapshot), snapshot);
+        this.#supervise(await this.#launchAnother(options, snapshot), snapshot);
+        if (limits !== this.#limits) this.limit(this.#limits);
+        return;
       } catch (error) {
         const mayPass = error instanceof AddressTaken || snapshot !== this.#snapshot;
         if (!mayPass || performance.now() > untilMs) throw error;

@@ -59,6 +59,8 @@ export class TcpServer {
   readonly #ofClients = new Map<string, Set<Connection>>();
   readonly #accepting: Promise<void>;
   readonly #stalled = new Stalled();
+  /** Who has just connected. */
+  readonly #newcomer = new NamedClient(true);
 
   /**
    * Begins to accept.
@@ -115,7 +117,10 @@ export class TcpServer {
   }
 
   #admit(socket: StreamSocket): void {
-    const client = clientOf((socket.remoteAddr as Deno.NetAddr).hostname);
+    const { hostname } = socket.remoteAddr as Deno.NetAddr;
+    this.#newcomer.text = hostname;
+    if (this.#exchange.denies(this.#newcomer)) return socket.close();
+    const client = clientOf(hostname);
     if (!this.#makeRoom(client)) {
       this.#exchange.count(COUNTER.tcpRefused);
       socket.close();

@@ -17,6 +17,7 @@ import { createLogger, type Logger, type LoggerOptions } from "../telemetry/log.
 import { BindingFault } from "./binding.ts";
 import type { EngineOptions } from "./engine.ts";
 import { Exchange, type Fault } from "./exchange.ts";
+import type { LimitTerms } from "./limits.ts";
 import { giveWay } from "./niceness.ts";
 import { type Patience, PulseWatch } from "./pulse.ts";
 import type { Bound, Service } from "./service.ts";
@@ -31,6 +32,8 @@ export interface WorkerOptions {
   readonly engine: EngineOptions;
   /** What it answers. */
   readonly duty: UdpDuty | StreamDuty;
+  /** Who is answered, and how much. */
+  readonly limits: LimitTerms;
   /** Exchanges reported per second at most; 0 = none. */
   readonly samplesPerSecond: number;
   /** One exchange in so many is reported, 1 or more. */
@@ -52,6 +55,7 @@ export type Order =
     readonly board: SharedArrayBuffer;
   }
   | { readonly kind: "use"; readonly snapshot: Snapshot; readonly board: SharedArrayBuffer }
+  | { readonly kind: "limit"; readonly limits: LimitTerms }
   /** The last samples have been read, and more may come. */
   | { readonly kind: "sampled" }
   /** Count so many queries a second for the query sketch from now on; 0 = none, as in the beginning. */
@@ -123,7 +127,8 @@ scope.onmessage = ({ data: order }) => {
     board = new LiveBoard(order.board);
     exchange.use(order.snapshot, board);
     scope.postMessage({ kind: "using", epoch: order.snapshot.epoch });
-  } else if (order.kind === "sampled") areSamplesUnread = false;
+  } else if (order.kind === "limit") exchange.limit(order.limits);
+  else if (order.kind === "sampled") areSamplesUnread = false;
   else if (order.kind === "counted") isTrafficUnread = false;
   else if (order.kind === "count") {
     reportTraffic();
@@ -159,6 +164,7 @@ function start(options: WorkerOptions, snapshot: Snapshot, buffer: SharedArrayBu
     fault: (fault) => scope.postMessage({ kind: "fault", fault }),
   }, options.allowance && new LicenseGate(new Allowance(options.allowance), systemClock.unixMs));
   exchange.use(snapshot, board);
+  exchange.limit(options.limits);
   try {
     service = serve(options);
   } catch (error) {

@@ -14,6 +14,7 @@ import { LICENSING } from "../license/licensing.ts";
 import type { Settings } from "../settings/settings.ts";
 import { TRAFFIC } from "../traffic/traffic.ts";
 import type { Answers } from "./answers.ts";
+import { DNS_LIMITS } from "./dns_limits.ts";
 import type { Ground } from "./ground.ts";
 
 /** How often the counters are fetched, so that none wraps twice unseen. */
@@ -61,12 +62,14 @@ export async function startDnsWorkers(
   );
   const traffic = ports.find(TRAFFIC);
   const licensing = ports.find(LICENSING);
+  const limits = ports.find(DNS_LIMITS);
   const lost = Promise.withResolvers<never>();
   lost.promise.catch(() => {});
   const given = publisher.current;
   const fleet = lifetime.use(
     await Fleet.start({
       ...fleetOptions(start),
+      ...(limits && { limits: limits.terms }),
       ...sampling(start.queryLog, { queryLog, watchAnswers }),
       ...given,
       ...licensing && { allowance: licensing.allowance },
@@ -82,6 +85,7 @@ export async function startDnsWorkers(
   registerFleetMetrics(registry, fleet);
   listening = fleet.addresses;
   lifetime.use(answers.attach(fleet, given));
+  if (limits) lifetime.use(limits.attach(fleet));
   if (traffic) {
     lifetime.use(
       traffic.attach({ count: (perSecond) => fleet.countTraffic(perSecond), lost: totals.lostTraffic }),

@@ -11,6 +11,7 @@ import { DigestGauge } from "../change/digest_gauge.ts";
 import type { Settings } from "../settings/settings.ts";
 import { EVENT_STREAMS, EventStreams } from "../events/streams.ts";
 import { startLicensing } from "../license/licensing.ts";
+import { dnsLimits } from "./dns_limits.ts";
 import { type Core, type Part, partOf, reloaded, type Start } from "./part.ts";
 import { poolMetrics } from "./pool_metrics.ts";
 import { poolRemarks } from "./pool_remarks.ts";
@@ -57,6 +58,8 @@ const audited: Start = ({ store, clock, log, settings, ports }) => {
       return trail[Symbol.asyncDispose]();
     },
   };
+};
+
 /** Connections that listen to events; the others stay for requests. */
 const LISTENING_SHARE = 0.5;
 
@@ -82,6 +85,7 @@ export const PARTS: readonly Start[] = [
   eventStreams,
   webhooks,
   startLicensing,
+  dnsLimits,
 ];
 
 /** Makes the parts that are switched on; `lifetime` disposes of them in reverse. */

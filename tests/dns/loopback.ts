@@ -6,6 +6,7 @@
 import type { EngineOptions } from "../../src/dns/engine.ts";
 import type { Sample } from "../../src/dns/samples.ts";
 import { Fleet } from "../../src/dns/fleet.ts";
+import type { LimitTerms } from "../../src/dns/limits.ts";
 import type { Replacement } from "../../src/dns/supervised_worker.ts";
 import type { Patience } from "../../src/dns/pulse.ts";
 import type { TcpLimits } from "../../src/dns/tcp.ts";
@@ -23,6 +24,7 @@ export interface LoopbackOptions {
   readonly transport: "auto" | "linux" | "portable";
   readonly workers: number;
   readonly tcp: Partial<TcpLimits>;
+  readonly limits: LimitTerms;
   readonly samplesPerSecond: number;
   readonly sampleEvery: number;
   readonly onSample: (sample: Sample) => void;
@@ -57,6 +59,7 @@ export class Loopback implements AsyncDisposable {
       engine: { ...PLAIN, ...options.engine },
       transport: options.transport ?? "auto",
       tcp: { ...ROOMY, ...options.tcp },
+      ...(options.limits ? { limits: options.limits } : {}),
       samplesPerSecond: options.samplesPerSecond ?? 0,
       sampleEvery: options.sampleEvery ?? 1,
       snapshot: world.snapshot,

@@ -6,6 +6,7 @@
 import assert from "node:assert/strict";
 import { turnEventLoop } from "../../src/dns/event_loop.ts";
 import { MAIN_PATIENCE } from "../../src/dns/fleet.ts";
+import { NO_LIMITS } from "../../src/dns/limits.ts";
 import type { Patience } from "../../src/dns/pulse.ts";
 import { SupervisedWorker } from "../../src/dns/supervised_worker.ts";
 import { WorkerLaunch } from "../../src/dns/worker_launch.ts";
@@ -40,6 +41,7 @@ class Supervised implements AsyncDisposable {
       worker: {
         listen: [{ hostname: "127.0.0.1", port: 0 }],
         duty: { kind: "streams", tcp: ROOMY },
+        limits: NO_LIMITS,
         engine: PLAIN,
         samplesPerSecond: 0,
         sampleEvery: 1,

@@ -7,6 +7,7 @@
 import assert from "node:assert/strict";
 import { COUNTER } from "../../src/dns/counters.ts";
 import { MAIN_PATIENCE } from "../../src/dns/fleet.ts";
+import { NO_LIMITS } from "../../src/dns/limits.ts";
 import type { SocketAddress } from "../../src/ip.ts";
 import type { StreamDuty } from "../../src/dns/stream_service.ts";
 import type { UdpDuty } from "../../src/dns/udp_service.ts";
@@ -64,6 +65,7 @@ class FaultyWorker implements Disposable {
           listen: [{ hostname: "127.0.0.1", port: 0 }],
           engine: PLAIN,
           duty,
+          limits: NO_LIMITS,
           samplesPerSecond: 0,
           sampleEvery: 1,
           log: { level: "info", format: "json" },

@@ -295,9 +295,9 @@ for (const { way, needs, executable } of WAYS) {
 
       await person.edits(
         "domain: [ example.net, example..org ]",
-        "domain: [ example.net ]\n  rateLimit: { enabled: true }",
+        "domain: [ example.net ]\n  backendSocket: /run/pleiades/5301",
       );
-      match(await reload(node, "Not reloaded"), /dns\.rateLimit\.enabled isn't in this version; remove it/);
+      match(await reload(node, "Not reloaded"), /dns\.backendSocket isn't in this version; remove it/);
       deepEqual(
         await ask(ports.dns, "anything.example.net"),
         ["127.0.0.80"],

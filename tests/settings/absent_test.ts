@@ -4,6 +4,8 @@ import { z } from "zod";
 import { section } from "../../src/input/strict_object.ts";
 import type { Block } from "../../src/settings/block.ts";
 import { BLOCKS } from "../../src/settings/blocks.ts";
+import { flag, integer } from "../../src/input/fields.ts";
+import { wantedPaths } from "../../src/settings/absent.ts";
 import { mapping } from "../../src/settings/fields.ts";
 import { loadSettings } from "../../src/settings/settings.ts";
 import { absentEntries, keysOf, settingsTree } from "../../src/settings/keys.ts";
@@ -56,12 +58,12 @@ for (const key of keysOf(settingsTree()).filter(({ absent }) => absent)) {
 
 Deno.test("no guess and no list proposes what isn't in this version", () => {
   const said = [
-    ...problemsOf("gitop: {}\nstat: 1\nnode: { latitud: 1 }\ndns: { cookie: 1 }\n"),
+    ...problemsOf("gitop: {}\nstat: 1\nnode: { latitud: 1 }\ndns: { backendSockt: 1 }\n"),
     ...problemsOf("log:", { PLEIADES_NODE_LATITUD: "1" }),
   ];
   ok(said.length >= 4, said.join("\n"));
   for (const sentence of said) {
-    ok(!/(?:\? ?|: |, |")(?:gitops|state|latitude|cookies)\b|NODE_LATITUDE/.test(sentence), sentence);
+    ok(!/(?:\? ?|: |, |")(?:gitops|state|latitude|backendSocket)\b|NODE_LATITUDE/.test(sentence), sentence);
   }
 });
 
@@ -74,7 +76,15 @@ Deno.test("a section of which each key is wanted is refused at each of them; unk
 });
 
 Deno.test("a section that is switched off may say how it would be if it were on", () => {
-  deepEqual(problemsOf("dns: { rateLimit: { enabled: false, slip: 3 }, cookies: { enabled: false } }"), []);
+  const lamp = mapping({ enabled: flag("enabled").default(false), watts: integer("watts", 1, 9).default(1) });
+  const [entry] = absentEntries(
+    settingsTree([{ shape: { lamp: section(lamp, "A lamp").meta({ absent: true }) } }]),
+  );
+  deepEqual(wantedPaths({ enabled: false, watts: 3 }, entry!), []);
+  deepEqual(wantedPaths({ enabled: true, watts: 3 }, entry!).map((path) => path.join(".")), [
+    "lamp.enabled",
+    "lamp.watts",
+  ]);
 });
 
 Deno.test("a variable and its older name are named each, also beside the file", () => {

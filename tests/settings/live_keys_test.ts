@@ -7,11 +7,15 @@
  * @module
  */
 import { deepEqual } from "node:assert/strict";
+import { Cookies, SECRET_SIZE } from "../../src/dns/cookies.ts";
 import { runQuery } from "../../src/dns_client.ts";
 import { formatSocketAddress, parsePrefix } from "../../src/ip.ts";
 import { issueToken } from "../../src/license/token.ts";
 import { keysOf, type SettingsKey, settingsTree } from "../../src/settings/keys.ts";
+import { decodeMessage, encodeQuery } from "../../src/wire/message.ts";
 import { rcodeName, typeNumber } from "../../src/wire/record_type.ts";
+import { askTcp, askUdp, UdpClient } from "../dns/clients.ts";
+import { query } from "../dns/packets.ts";
 import { flatRecord, writeMmdb } from "../geo/mmdb_writer.ts";
 import { Backend, closedPort } from "../health/backend.ts";
 import { type Identity, selfSigned } from "../health/certificates.ts";
@@ -250,6 +254,52 @@ const PLACED: Values = {
   "geoip.endpointLocations": { "192.0.2.1": EAST, "192.0.2.2": WEST },
 };
 
+/** One answer a second to a network, and the others short. */
+const RATED: Values = {
+  ...TWO,
+  "dns.rateLimit.enabled": true,
+  "dns.rateLimit.exempt": [],
+  "dns.rateLimit.slip": 1,
+  "dns.rateLimit.responsesPerSecond": 1,
+};
+
+/** Whether one of three answers is short: of three in a row two are of the same second. */
+function seenCut(bed: Bed): NonNullable<Effect["seen"]> {
+  const look = async () => {
+    using client = new UdpClient(bed.node.dns);
+    let cuts = 0;
+    for (let i = 0; i < 3; i++) {
+      if (decodeMessage(await client.ask(query("any.z.example", "A"))).flags.tc) cuts++;
+    }
+    return cuts > 0;
+  };
+  return [look, false, true];
+}
+
+async function isAnsweredOverTcp(bed: Bed): Promise<boolean> {
+  return await askTcp(bed.node.dns, query("any.z.example", "A")) !== null;
+}
+
+/** What the server answers to a cookie of its client. */
+async function cookieOf(bed: Bed): Promise<Uint8Array | undefined> {
+  const option = { code: 10, data: new Uint8Array(8) };
+  const packet = encodeQuery({
+    id: 1,
+    name: "any.z.example",
+    type: 1,
+    edns: { udpSize: 1232, options: [option] },
+  });
+  return decodeMessage(await askUdp(bed.node.dns, packet)).edns!.options.find(({ code }) => code === 10)
+    ?.data;
+}
+
+function isMadeWith(secret: Uint8Array, cookie: Uint8Array): boolean {
+  const client = new Uint8Array([127, 0, 0, 1]);
+  const nowSeconds = Math.floor(Date.now() / 1000);
+  return new Cookies([secret]).judge(cookie, 0, cookie.length, client, nowSeconds, new Uint8Array(16)) ===
+    "valid";
+}
+
 let probed = 0;
 
 /** One endpoint that is probed, unlike those of other keys, so that nothing is known of it; the guard holds nothing. */
@@ -303,6 +353,45 @@ const LIVE: Readonly<Record<string, (bed: Bed) => Effect | Promise<Effect>>> = {
   "dns.zones": (bed) => ({
     to: [{ domain: "example.com", file: "example.com.zone" }],
     seen: [async () => (await bed.answers("A", "ns1.example.com")).data, undefined, "192.0.2.53"],
+  }),
+  "dns.allow": (bed) => ({
+    beside: TWO,
+    to: ["192.0.2.0/24"],
+    seen: [async () => (await bed.answers()).rcode, "NOERROR", "REFUSED"],
+  }),
+  "dns.deny": (bed) => ({
+    beside: TWO,
+    to: ["127.0.0.0/8"],
+    seen: [() => isAnsweredOverTcp(bed), true, false],
+  }),
+  "dns.cookies.enabled": (bed) => ({
+    beside: TWO,
+    to: false,
+    seen: [async () => await cookieOf(bed) !== undefined, true, false],
+  }),
+  "dns.cookies.secret": (bed) => ({
+    beside: TWO,
+    from: ["00".repeat(SECRET_SIZE)],
+    to: ["ff".repeat(SECRET_SIZE)],
+    seen: [async () => isMadeWith(new Uint8Array(SECRET_SIZE), (await cookieOf(bed))!), true, false],
+  }),
+  "dns.rateLimit.enabled": (bed) => ({ beside: RATED, from: false, to: true, seen: seenCut(bed) }),
+  "dns.rateLimit.responsesPerSecond": (bed) => ({ beside: RATED, from: 1000, to: 1, seen: seenCut(bed) }),
+  "dns.rateLimit.exempt": (bed) => ({ beside: RATED, from: ["127.0.0.0/8"], to: [], seen: seenCut(bed) }),
+  "dns.rateLimit.slip": (bed) => ({
+    beside: RATED,
+    from: 1,
+    to: 10,
+    comes: async () => {
+      using client = new UdpClient(bed.node.dns);
+      const isDropped = () => bed.metric(/^pleiades_dns_dropped_total\{.*reason="rate_limit".*\} [1-9]/m);
+      do await client.send(query("any.z.example", "A")); while (!(await isDropped()));
+    },
+  }),
+  "dns.amplificationMax": (bed) => ({
+    beside: { "dns.domain": "z.example" },
+    to: 2,
+    seen: seenCut(bed),
   }),
   "loadbalancer.algorithm": (bed) => ({
     beside: TWO,

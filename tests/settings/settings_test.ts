@@ -58,6 +58,14 @@ Deno.test("loadSettings() runs on defaults when there is no file", () => {
       tcp: { maxConnections: 1024, maxConnectionsPerClient: 128, idleTimeout: 10_000 },
       nsid: "",
       chaos: { version: "", id: "" },
+      allow: [],
+      deny: [],
+      cookies: { enabled: true, secret: [] },
+      rateLimit: {
+        ...{ enabled: false, responsesPerSecond: 20, slip: 2, ipv4PrefixLength: 24, ipv6PrefixLength: 56 },
+        exempt: ["127.0.0.0/8", "::1/128"],
+      },
+      amplificationMax: null,
     },
     fallback: null,
     health: {
@@ -252,6 +260,27 @@ Deno.test("an API that everybody can reach needs a token", () => {
 Deno.test("a secret may be in a file, and its line feed isn't part of it", () => {
   const files = { "/etc/p/p.yaml": "api: { tokens: [file:token] }", "/etc/p/token": "s3cret\n" };
   deepEqual(load({ file: "/etc/p/p.yaml", files }).api.tokens, ["s3cret"]);
+});
+
+Deno.test("secrets of cookies are one or a list, the newest first, and what is none is said without showing it", () => {
+  const [one, other] = ["00112233445566778899aabbccddeeff", "FF".repeat(16)];
+  const secretsOf = (text: string) =>
+    load({
+      file: "/p.yaml",
+      files: { "/p.yaml": `dns: { cookies: { secret: ${text} } }`, "/new": `${one}\n` },
+    })
+      .dns.cookies.secret;
+  deepEqual(secretsOf("file:new"), [one]);
+  deepEqual(secretsOf(`[file:new, "${other}"]`), [one, other]);
+  const problemsOf = (text: string) => {
+    const files = { "/p.yaml": `dns: { cookies: { secret: ${text} } }` };
+    return loadSettings({ env: {}, outside: machine(files), file: "/p.yaml" }).problems.map(formatProblem);
+  };
+  deepEqual(problemsOf(`"${one}0"`), ["/p.yaml:1:27: dns.cookies.secret must be 32 hex digits"]);
+  deepEqual(problemsOf(`["${one}", abc]`), ["/p.yaml:1:64: dns.cookies.secret must be 32 hex digits"]);
+  deepEqual(problemsOf(`[${Array(5).fill(`"${one}"`).join(", ")}]`), [
+    "/p.yaml:1:27: dns.cookies.secret may hold 4 secrets at most, has 5",
+  ]);
 });
 
 Deno.test("what gslbd writes for nothing means nothing: no id, no text in the body, any status", () => {

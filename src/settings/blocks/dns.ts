@@ -16,7 +16,7 @@ import { readZoneText } from "../../model/zone_text.ts";
 import { mapping, millis, path, port, requiredPath } from "../fields.ts";
 import type { FileOf, Loading } from "../loading.ts";
 import { socketFlag } from "../socket_flag.ts";
-import { cookies } from "./dns_cookies.ts";
+import { checkCookieSecrets, cookies } from "./dns_cookies.ts";
 import { rateLimit } from "./dns_rate_limit.ts";
 
 const shape = {
@@ -124,8 +124,27 @@ const shape = {
         }),
         "Names of class CHAOS",
       ).meta({ rare: true }),
-      rateLimit,
+      allow: oneOrMore("allow", cidr("allow")).prefault([]).meta({
+        reload: "live",
+        rare: true,
+        description: "Prefixes of clients that are answered, others are refused; empty = all",
+        example: ["192.0.2.0/24", "2001:db8::/32"],
+      }),
+      deny: oneOrMore("deny", cidr("deny")).prefault([]).meta({
+        reload: "live",
+        rare: true,
+        description: "Prefixes of clients that get no answer at all, whatever `allow` says",
+        example: ["198.51.100.0/24"],
+      }),
       cookies,
+      rateLimit,
+      amplificationMax: integer("amplificationMax", 2, 1000).nullable().default(null).meta({
+        reload: "live",
+        rare: true,
+        description:
+          "Bytes of a UDP answer for each byte of its query, at most, without a valid cookie; empty = no limit",
+        examples: [10],
+      }),
       backendSocket: path("backendSocket").meta({
         absent: true,
         description: "Unix socket on which a balancer in front hands over queries",
@@ -140,7 +159,8 @@ const shape = {
 export const dns = {
   shape,
   settings: ({ dns }: FileOf<typeof shape>, loading: Loading) => {
-    const { rateLimit: _rateLimit, cookies: _cookies, backendSocket: _backendSocket, ...present } = dns;
+    const { backendSocket: _backendSocket, ...present } = dns;
+    checkCookieSecrets(dns.cookies.secret, loading);
     return {
       dns: {
         ...present,
