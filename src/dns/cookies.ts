@@ -10,7 +10,9 @@
  * 16  hash                 8   SipHash-2-4 of all before and the client's address, by a secret of 16 bytes
  * ```
  *
- * Nothing is kept of a client, and servers with the same secret accept each other's cookies. Nothing is allocated.
+ * Servers with the same secret accept each other's cookies. Nothing is needed of a client that it doesn't send, and
+ * nothing is allocated. A hash takes half as long as an answer, so those that were found good last are remembered: in a
+ * table of fixed size, in which a cookie and its address are compared as a whole.
  *
  * @module
  */
@@ -33,8 +35,16 @@ const RENEWED_AGE = 1800;
 /** Words of the longest input: both cookies without the hash, an IPv6 address, and the last block, which says the length. */
 const INPUT_WORDS = (CLIENT_COOKIE_SIZE + 8 + 16) / 4 + 2;
 
-/** What a cookie is worth. */
-export type CookieVerdict = "new" | "valid" | "invalid";
+/** Cookies that are remembered, a power of two: 44 KiB. */
+const KNOWN = 1024;
+/** Words of each: client and server cookie, bytes of the address, and the address, behind an IPv4 one zeros. */
+const KNOWN_WORDS = 6 + 1 + 4;
+
+/**
+ * What a cookie is worth: there is no server cookie yet; there is one to be sent back as it is; one that is good, to be
+ * replaced by a newer one; or one of another server, for another address or out of date.
+ */
+export type CookieVerdict = "new" | "current" | "valid" | "invalid";
 
 /** Makes and verifies server cookies. */
 export class Cookies {
@@ -42,6 +52,7 @@ export class Cookies {
   readonly #keys: Int32Array;
   readonly #input = new Int32Array(INPUT_WORDS);
   readonly #hash = new Int32Array(2);
+  readonly #known = new Int32Array(KNOWN * KNOWN_WORDS);
 
   /**
    * Goes by these secrets.
@@ -56,7 +67,7 @@ export class Cookies {
   }
 
   /**
-   * Judges the cookie of a query, and writes the server cookie for its answer: the same where it is valid and not old.
+   * Judges the cookie of a query, and writes the server cookie for its answer, unless the one that it carries is current.
    *
    * @param packet holds client and server cookie, from `at` on
    * @param size bytes of both: 8, or 16–40
@@ -74,24 +85,58 @@ export class Cookies {
   ): CookieVerdict {
     let verdict: CookieVerdict = "new";
     if (size > CLIENT_COOKIE_SIZE) {
-      const key = this.#keyOf(packet, at, size, address, nowSeconds);
-      verdict = key < 0 ? "invalid" : "valid";
-      if (key === 0 && nowSeconds - stampAt(packet, at) < RENEWED_AGE) {
-        for (let i = 0; i < SERVER_COOKIE_SIZE; i++) issued[i] = packet[at + CLIENT_COOKIE_SIZE + i]!;
-        return verdict;
+      const age = this.#ageOf(packet, at, size, nowSeconds);
+      verdict = age < 0 ? "invalid" : "valid";
+      if (age >= 0) {
+        const isYoung = age < RENEWED_AGE + AHEAD_MAX;
+        const slot = this.#slotOf(packet, at, address);
+        if (isYoung && this.#isKnown(slot, packet, at, address)) return "current";
+        const key = this.#keyOf(packet, at, address);
+        if (key < 0) verdict = "invalid";
+        if (key === 0 && isYoung) {
+          this.#remember(slot, packet, at, address);
+          return "current";
+        }
       }
     }
     this.#issue(packet, at, address, nowSeconds, issued);
     return verdict;
   }
 
-  /** Which secret a server cookie was made with; −1 = with none, for this client and this time. */
-  #keyOf(packet: Uint8Array, at: number, size: number, address: Uint8Array, nowSeconds: number): number {
-    const serverAt = at + CLIENT_COOKIE_SIZE;
-    if (size !== CLIENT_COOKIE_SIZE + SERVER_COOKIE_SIZE || packet[serverAt] !== VERSION) return -1;
+  /** Seconds since the time stamp, plus `AHEAD_MAX`; −1 = it is out of date, or it isn't a cookie of ours at all. */
+  #ageOf(packet: Uint8Array, at: number, size: number, nowSeconds: number): number {
+    const isOurs = size === CLIENT_COOKIE_SIZE + SERVER_COOKIE_SIZE &&
+      packet[at + CLIENT_COOKIE_SIZE] === VERSION;
     // As serial numbers, so that the stamp may wrap (RFC 1982).
     const age = nowSeconds - stampAt(packet, at) | 0;
-    if (age > AGE_MAX || age < -AHEAD_MAX) return -1;
+    return isOurs && age <= AGE_MAX && age >= -AHEAD_MAX ? age + AHEAD_MAX : -1;
+  }
+
+  #slotOf(packet: Uint8Array, at: number, address: Uint8Array): number {
+    const hash = wordAt(packet, at) ^ wordAt(packet, at + 16) ^ wordAt(address, address.length - 4);
+    return ((hash ^ hash >>> 16) & KNOWN - 1) * KNOWN_WORDS;
+  }
+
+  #isKnown(slot: number, packet: Uint8Array, at: number, address: Uint8Array): boolean {
+    const known = this.#known;
+    for (let i = 0; i < 6; i++) if (known[slot + i] !== wordAt(packet, at + i * 4)) return false;
+    if (known[slot + 6] !== address.length) return false;
+    for (let i = 0; i < 4; i++) {
+      if (known[slot + 7 + i] !== (i * 4 < address.length ? wordAt(address, i * 4) : 0)) return false;
+    }
+    return true;
+  }
+
+  #remember(slot: number, packet: Uint8Array, at: number, address: Uint8Array): void {
+    const known = this.#known;
+    for (let i = 0; i < 6; i++) known[slot + i] = wordAt(packet, at + i * 4);
+    known[slot + 6] = address.length;
+    for (let i = 0; i < 4; i++) known[slot + 7 + i] = i * 4 < address.length ? wordAt(address, i * 4) : 0;
+  }
+
+  /** Which secret a server cookie was made with; −1 = with none, for this client. */
+  #keyOf(packet: Uint8Array, at: number, address: Uint8Array): number {
+    const serverAt = at + CLIENT_COOKIE_SIZE;
     const low = wordAt(packet, serverAt + 8);
     const high = wordAt(packet, serverAt + 12);
     this.#readInput(packet, at, wordAt(packet, serverAt), wordAt(packet, serverAt + 4), address);

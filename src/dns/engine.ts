@@ -1306,8 +1306,9 @@ export class Engine {
       out[at++] = 10;
       out[at++] = 0;
       out[at++] = COOKIE_OPTION_SIZE - 4;
-      for (let i = 0; i < 8; i++) out[at++] = packet[query.cookieAt + i]!;
-      for (let i = 0; i < query.serverCookie.length; i++) out[at++] = query.serverCookie[i]!;
+      const echoed = query.echoesCookie ? 24 : 8;
+      for (let i = 0; i < echoed; i++) out[at++] = packet[query.cookieAt + i]!;
+      for (let i = echoed; i < 24; i++) out[at++] = query.serverCookie[i - 8]!;
     }
     this.#at = at;
     this.#additionals++;

@@ -165,7 +165,8 @@ export class Limits {
       this.#nowSeconds,
       serverCookie,
     );
-    if (verdict === "valid") {
+    query.echoesCookie = verdict === "current";
+    if (verdict === "current" || verdict === "valid") {
       this.#isVerified = true;
       this.#lane[COUNTER.cookiesValid]!++;
     } else if (verdict === "new") this.#lane[COUNTER.cookiesNew]!++;

@@ -78,7 +78,9 @@ export class Query {
   cookieAt = 0;
   /** Bytes of both: 8 = there is no server cookie, or 16–40. */
   cookieSize = 0;
-  /** The server cookie for the answer; whoever knows the time and the secret writes it. */
+  /** Whether the answer says both as they came. */
+  echoesCookie = false;
+  /** Otherwise, the server cookie for the answer; whoever knows the time and the secret writes it. */
   readonly serverCookie = new Uint8Array(16);
 
   /** Where the TSIG record begins (RFC 8945); valid when `parse` says `NOTAUTH`, as all below. */

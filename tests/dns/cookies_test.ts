@@ -19,7 +19,7 @@ function judge(
   const packet = Uint8Array.fromHex(`ffff${cookie}ff`);
   const issued = new Uint8Array(16);
   const verdict = cookies.judge(packet, 2, cookie.length / 2, parseIp(client)!, now, issued);
-  return [verdict, cookie.slice(0, 16) + issued.toHex()];
+  return [verdict, verdict === "current" ? cookie : cookie.slice(0, 16) + issued.toHex()];
 }
 
 Deno.test("RFC 9018 A.1: a client learns a server cookie", () => {
@@ -33,7 +33,7 @@ Deno.test("RFC 9018 A.2: the same client learns a renewed one", () => {
 Deno.test("RFC 9018 A.3: reserved bytes are hashed as they came, and none are issued", () => {
   const client = "203.0.113.203";
   const cookie = "fc93fc62807ddb8601abcdef5cf78f71a314227b6679ebf5";
-  deepEqual(judge(cookie, { client, now: 1559727985 }), ["valid", cookie]);
+  deepEqual(judge(cookie, { client, now: 1559727985 }), ["current", cookie]);
   const renewed = "fc93fc62807ddb86010000005cf7a9acf73a7810aca2381e";
   deepEqual(judge(cookie, { client, now: 1559734700 }), ["invalid", renewed]); // by then it is two hours old
 });
@@ -44,16 +44,16 @@ Deno.test("RFC 9018 A.4: an IPv6 client's cookie of the secret before is good, a
   const renewed = "22681ab97d52c298010000005cf7c609a6bb79d16625507a";
   deepEqual(judge(old, { ...asked, secrets: [NEW, OLD] }), ["valid", renewed]);
   deepEqual(judge(old, { ...asked, secrets: [NEW] }), ["invalid", renewed]);
-  deepEqual(judge(renewed, { ...asked, secrets: [NEW, OLD] }), ["valid", renewed]);
+  deepEqual(judge(renewed, { ...asked, secrets: [NEW, OLD] }), ["current", renewed]);
 });
 
 Deno.test("a cookie is good for an hour, and five minutes before its time; after half an hour it is renewed", () => {
   const at = (age: number) => judge(GOOD, { now: MADE_AT + age });
   deepEqual([-301, -300, 0, 1799, 3600, 3601].map((age) => at(age)[0]), [
     "invalid",
-    "valid",
-    "valid",
-    "valid",
+    "current",
+    "current",
+    "current",
     "valid",
     "invalid",
   ]);
@@ -63,7 +63,7 @@ Deno.test("a cookie is good for an hour, and five minutes before its time; after
 Deno.test("time stamps wrap", () => {
   const late = 2 ** 32 - 10;
   const [, cookie] = judge("2464c4abcf10c957", { now: late });
-  deepEqual(judge(cookie, { now: late + 20 }), ["valid", cookie]);
+  deepEqual(judge(cookie, { now: late + 20 }), ["current", cookie]);
   equal(judge(cookie, { now: late + 3601 })[0], "invalid");
 });
 
@@ -87,7 +87,52 @@ Deno.test("another server's cookie isn't ours, whatever its length", () => {
 
 Deno.test("servers that share a secret accept each other's cookies, others don't", () => {
   const [, cookie] = judge("0011223344556677", { secrets: [NEW] });
-  equal(judge(cookie, { secrets: [NEW] })[0], "valid");
+  equal(judge(cookie, { secrets: [NEW] })[0], "current");
   equal(judge(cookie, { secrets: [OLD] })[0], "invalid");
   notEqual(judge("0011223344556677", { secrets: [OLD] })[1], cookie);
+});
+
+Deno.test("what is remembered of a good cookie is good for its address and its time only", () => {
+  const cookies = new Cookies([Uint8Array.fromHex(SECRET)]);
+  const packet = Uint8Array.fromHex(GOOD);
+  const verdictOf = (bytes: Uint8Array, client: string, now: number) =>
+    cookies.judge(bytes, 0, bytes.length, parseIp(client)!, now, new Uint8Array(16));
+  for (let i = 0; i < 3; i++) equal(verdictOf(packet, CLIENT, MADE_AT), "current");
+  equal(verdictOf(packet, CLIENT, MADE_AT + 1800), "valid");
+  equal(verdictOf(packet, CLIENT, MADE_AT + 3601), "invalid");
+  equal(verdictOf(packet, CLIENT, MADE_AT - 301), "invalid");
+  for (let bit = 0; bit < 24 * 8; bit++) {
+    const bytes = packet.slice();
+    bytes[bit >> 3]! ^= 1 << (bit & 7);
+    equal(verdictOf(bytes, CLIENT, MADE_AT), "invalid", `bit ${bit}`);
+  }
+  for (let bit = 0; bit < 32; bit++) {
+    const address = parseIp(CLIENT)!;
+    address[bit >> 3]! ^= 1 << (bit & 7);
+    equal(
+      cookies.judge(packet, 0, 24, address, MADE_AT, new Uint8Array(16)),
+      "invalid",
+      `bit ${bit} of the address`,
+    );
+  }
+  equal(verdictOf(packet, "c633:6464::", MADE_AT), "invalid", "the IPv6 address with the same words");
+});
+
+Deno.test("more clients than are remembered are all told right", () => {
+  const cookies = new Cookies([Uint8Array.fromHex(SECRET)]);
+  const issued = new Uint8Array(16);
+  const packets = Array.from({ length: 5000 }, (_, i) => {
+    const packet = new Uint8Array(24);
+    new DataView(packet.buffer).setUint32(4, i);
+    cookies.judge(packet, 0, 8, new Uint8Array([10, 0, i >> 8, i]), MADE_AT, issued);
+    packet.set(issued, 8);
+    return packet;
+  });
+  for (let round = 0; round < 2; round++) {
+    for (const [i, packet] of packets.entries()) {
+      const client = new Uint8Array([10, 0, i >> 8, i]);
+      equal(cookies.judge(packet, 0, 24, client, MADE_AT, issued), "current");
+      equal(cookies.judge(packet, 0, 24, new Uint8Array([10, 1, i >> 8, i]), MADE_AT, issued), "invalid");
+    }
+  }
 });

@@ -297,7 +297,7 @@ function isMadeWith(secret: Uint8Array, cookie: Uint8Array): boolean {
   const client = new Uint8Array([127, 0, 0, 1]);
   const nowSeconds = Math.floor(Date.now() / 1000);
   return new Cookies([secret]).judge(cookie, 0, cookie.length, client, nowSeconds, new Uint8Array(16)) ===
-    "valid";
+    "current";
 }
 
 let probed = 0;
