@@ -89,6 +89,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   events: [],
   traffic: ["store"],
   webhooks: CAPABILITY,
+  // The set-up of a machine and a process: files, sockets, limits. What a node knows of itself is handed to it.
+  doctor: ["sockets", "wire", "input", "geo", "settings", "store", "resolver", "dns_client"],
   license: [...CAPABILITY, "snapshot"],
   gitops: CAPABILITY,
   cluster: CAPABILITY,
@@ -106,6 +108,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "plan",
     "events",
     "webhooks",
+    "doctor",
   ],
   tui: ["input", "model", "desired", "health", "store", "change", "explain", "plan", "events"],
   cli: ["wire", "input", "model", "settings", "dns_client", "events"],
@@ -119,6 +122,7 @@ const SEE_EVERYTHING = ["main", "node", "demo", "src/cli/commands.ts"];
 const EXCEPTIONS: Readonly<Record<string, string>> = {
   "src/cli/backup.ts -> store": "backup and restore work on the file, with no node running",
   "src/cli/license.ts -> license": "tokens are signed and judged with no node running",
+  "src/cli/doctor.ts -> doctor": "a machine is examined with no node running",
   "src/cli/model_upload.ts -> change": "files are judged before anything is sent, by the judge of commits",
   "src/cli/offline_tokens.ts -> change": "the first token is created with no node running",
   "src/cli/offline_tokens.ts -> store": "the same: it works on the file",

@@ -29,6 +29,11 @@ export const PROGRAMS: Readonly<Record<string, string>> = {
   "systemd-analyze": "the unit file",
   "script": "the demo's keys and an apply's question, in a terminal",
   "nats-server": "what needs a cluster",
+  "unshare": "machines of their own, on which things are wrong",
+  "setpriv": "processes that may do less",
+  "prlimit": "processes with lower limits",
+  "zsh": "completion in a real zsh",
+  "fish": "completion in a real fish",
 };
 
 /**
@@ -36,6 +41,8 @@ export const PROGRAMS: Readonly<Record<string, string>> = {
  *
  * `pleiades` is the executable that `scripts/test.ts` compiled for this run (`PLEIADES_EXECUTABLE`), never an
  * old one that happens to lie about.
+ *
+ * `unshare` is of use only where this user may make namespaces, which containers often forbid.
  *
  * What `PLEIADES_TEST_HIDE` names, separated by commas, is not found: so a run on this machine can go as it would
  * on one that lacks it.
@@ -45,6 +52,27 @@ export const PROGRAMS: Readonly<Record<string, string>> = {
 export function program(name: string): string | null {
   if (hidden().includes(name)) return null;
   if (name === "pleiades") return Deno.env.get("PLEIADES_EXECUTABLE") || null;
+  if (name === "unshare") return mayUnshare() ? programOnPath(name) : null;
+  return programOnPath(name);
+}
+
+/** What `unshare` is asked for: a machine of its own, whose processes end with the first of them. */
+export const NAMESPACES: readonly string[] = [
+  ...["--user", "--map-root-user", "--net", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child"],
+];
+
+let isUnshareTried: boolean | null = null;
+
+function mayUnshare(): boolean {
+  return isUnshareTried ??= (() => {
+    const path = programOnPath("unshare");
+    if (path === null) return false;
+    return new Deno.Command(path, { args: [...NAMESPACES, "true"], stdout: "null", stderr: "null" })
+      .outputSync().success;
+  })();
+}
+
+function programOnPath(name: string): string | null {
   const folders = [...(Deno.env.get("PATH") ?? "").split(":"), "/usr/sbin", "/usr/local/sbin", TOOLS_FOLDER];
   return folders.map((folder) => `${folder}/${name}`).find(isExecutable) ?? null;
 }

@@ -4,6 +4,7 @@
  * @module
  */
 import { audit } from "./audit.ts";
+import { doctor } from "./doctor.ts";
 import { documentation } from "./documentation.ts";
 import { events } from "./events.ts";
 import { explanations } from "./explain.ts";
@@ -42,5 +43,6 @@ export const RESOURCES: readonly Resource[] = [
   events,
   webhooks,
   node,
+  doctor,
   documentation,
 ];

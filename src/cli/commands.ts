@@ -17,6 +17,7 @@ export const COMMANDS: readonly CommandFile[] = [
   ["Look:", ["status"], () => import("./status_command.ts")],
   ["Look:", ["events"], () => import("./events_command.ts")],
   ["Look:", ["webhooks"], () => import("./webhook_commands.ts")],
+  ["Look:", ["doctor"], () => import("./doctor_command.ts")],
   ["Change:", ["plan", "history", "diff", "rollback"], () => import("./change_commands.ts")],
   [
     "Change:",

@@ -636,7 +636,17 @@ interface Metadata {
 /** `\xAB\xCD\xEFMaxMind.com`. */
 const MARKER = Uint8Array.of(0xab, 0xcd, 0xef, ...textBytes("MaxMind.com"));
 /** The metadata, with the marker, is among the last 128 KiB of the file. */
-const METADATA_BYTES_MAX = 128 * 1024;
+export const METADATA_BYTES_MAX: number = 128 * 1024;
+
+/**
+ * When a database was made, unix seconds, by the end of its file alone.
+ *
+ * @param end its last `METADATA_BYTES_MAX` bytes at least, or all of it
+ * @throws {MmdbFault} when there is no metadata in it
+ */
+export function buildEpochIn(end: Uint8Array): number {
+  return readMetadata(end).buildEpoch;
+}
 
 function readMetadata(bytes: Uint8Array): Metadata {
   const dataEnd = findMarker(bytes);

@@ -7,6 +7,7 @@
  *
  * @module
  */
+import type { DescriptorDemand } from "../doctor/resources.ts";
 
 /** How many descriptors the process may have. */
 export interface DescriptorLimit {
@@ -14,14 +15,6 @@ export interface DescriptorLimit {
   readonly soft: number;
   /** Once the operator raises it. */
   readonly hard: number;
-}
-
-/** What takes descriptors, each at its most. */
-export interface DescriptorDemand {
-  /** What it is, with the key of the settings that bounds it. */
-  readonly what: string;
-  /** How many. */
-  readonly count: number;
 }
 
 /** Raises the soft limit to the hard one and gives what holds now; `null` where that isn't known (Linux only). */

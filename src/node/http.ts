@@ -144,8 +144,18 @@ export async function serveControl(
   }
 }
 
+/** Why the node isn't ready to be relied on, in words; `null` = it is. */
+export function unreadiness(
+  { stopping, internalErrors }: Pick<OpenGround, "stopping" | "internalErrors">,
+  fleet: Pick<Fleet, "isAnswering">,
+): string | null {
+  if (stopping.aborted) return "The node is stopping";
+  if (!fleet.isAnswering) return "The node doesn't answer DNS yet, or no longer";
+  return internalErrors.complaint;
+}
+
 function nodePort({ ground, core, workers: { fleet, totals, settled } }: ControlParts): NodePort {
-  const { settings, clock, startedMs, stopping, internalErrors, ports } = ground;
+  const { settings, clock, startedMs, ports } = ground;
   const { health } = core;
   const { cluster, node } = settings();
   return {
@@ -153,11 +163,7 @@ function nodePort({ ground, core, workers: { fleet, totals, settled } }: Control
     memberHealth: (pool, member) => health.memberHealth(pool, { ...member, forcedUp: false }),
     failBack: (pool, member, how) => health.failBack(pool, { ...member, forcedUp: false }, how),
     settingsFallback: () => settings().fallback,
-    unready: () => {
-      if (stopping.aborted) return "The node is stopping";
-      if (!fleet.isAnswering) return "The node doesn't answer DNS yet, or no longer";
-      return internalErrors.complaint;
-    },
+    unready: () => unreadiness(ground, fleet),
     lackOfRule: (rule) => lackOfRule(rule, settings()),
     status: () => ({
       node: { id: node.id, region: node.region },

@@ -18,6 +18,8 @@ import type { Settings } from "../settings/settings.ts";
 import type { Store } from "../store/store.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { Answers } from "./answers.ts";
+import { DOCTOR } from "../doctor/doctor.ts";
+import { nodeDoctor } from "./doctor.ts";
 import { type AnswerWatch, startDnsWorkers } from "./dns_workers.ts";
 import { openGround } from "./ground.ts";
 import { emitHappenings } from "./happenings.ts";
@@ -95,6 +97,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
   lifetime.use(answers.measure(health));
 
   const workers = await startDnsWorkers(ground, { answers, watchAnswers }, lifetime);
+  lifetime.use(ground.ports.offer(DOCTOR, nodeDoctor(ground, workers)));
   await serveControl({ ground, core, workers, ...resources && { resources } }, lifetime);
   lifetime.use(sockets); // once more: a running node closes them first
   lifetime.defer(() => ground.stop());

@@ -10,7 +10,8 @@ import type { SettingsFlags, ZoneInEffect } from "../settings/loading.ts";
 import { judgeDatabases } from "../settings/databases.ts";
 import { type LoadedSettings, loadSettings, type Settings } from "../settings/settings.ts";
 import { formatProblem } from "../input/yaml_source.ts";
-import { type DescriptorDemand, descriptorWarning, raiseDescriptorLimit } from "./descriptors.ts";
+import { descriptorDemands } from "../doctor/resources.ts";
+import { descriptorWarning, raiseDescriptorLimit } from "./descriptors.ts";
 import { formatSocketAddress } from "../ip.ts";
 import { type RunningNode, startNode } from "./node.ts";
 import type { ServeSignals } from "./signals.ts";
@@ -129,20 +130,9 @@ function greet(
   for (const hint of hints(node, settings)) log.info(`Hint: ${hint}`);
 }
 
-/** Descriptors of everything else: the database, DNS sockets, the run time's own. */
-const DESCRIPTORS_BASE = 64;
-/** Descriptors of a DNS worker, that of the streams included: its event loop and its sockets. */
-const DESCRIPTORS_PER_WORKER = 8;
-
-/** Probes are counted as the targets of now: each has at most one under way. */
-function demandsOf(node: RunningNode, { dns, api, metrics, workers }: Settings): DescriptorDemand[] {
-  const httpListeners = Number(api.enabled) + Number(metrics.enablePrometheus && metrics.listenAddr !== null);
-  return [
-    { what: "DNS over TCP (dns.tcp.maxConnections)", count: dns.tcp.maxConnections * node.dns.length },
-    { what: "HTTP (api.maxConnections)", count: api.maxConnections * httpListeners },
-    { what: "probes", count: node.store.counts().members },
-    { what: "for the rest", count: DESCRIPTORS_BASE + DESCRIPTORS_PER_WORKER * (workers + 1) },
-  ];
+/** Probes are counted as the targets of now. */
+function demandsOf({ dns, store }: RunningNode, settings: Settings) {
+  return descriptorDemands(settings, { listeners: dns.length, members: store.counts().members });
 }
 
 function hints(node: RunningNode, settings: Settings): string[] {

@@ -80,6 +80,8 @@ export type LoadedSettings<Loaded = Settings> =
     readonly notes: readonly FileProblem[];
     /** Databases that are named, to be looked into. */
     readonly databases: readonly NamedDatabase[];
+    /** Files that hold secrets: those that secrets are read from, and the settings file where it spells one out. */
+    readonly secretFiles: readonly string[];
   }
   & (
     | { readonly settings: Loaded; readonly problems: readonly [] }
@@ -116,7 +118,15 @@ export function loadSettings(
   const document = path === null ? noFile() : readSettingsFile(path, outside);
   if (document.source === null) {
     const problems = sortProblems(document.problems);
-    return { settings: null, problems, notes: [], databases: [], file: path, refusedDatabases: 0 };
+    return {
+      settings: null,
+      problems,
+      notes: [],
+      databases: [],
+      secretFiles: [],
+      file: path,
+      refusedDatabases: 0,
+    };
   }
   const run = new Run({ ...document, source: document.source }, {
     blocks,
@@ -124,12 +134,13 @@ export function loadSettings(
     flags,
     outside,
     folder: dirname(path ?? "."),
+    file: path,
     fileOnly,
     zonesInEffect,
   });
   const settings = run.load();
   const { problems } = run;
-  const known = { notes: run.notes, databases: run.databases, file: path };
+  const known = { notes: run.notes, databases: run.databases, secretFiles: run.secretFiles, file: path };
   if (settings) return { settings, problems: [], ...known };
   return { settings: null, problems: sortProblems(problems), ...known, refusedDatabases: 0 };
 }
@@ -184,6 +195,8 @@ type RunOptions =
     readonly blocks: readonly Block[];
     /** Of the settings file: relative paths in it start here. */
     readonly folder: string;
+    /** The settings file itself, if there is one. */
+    readonly file: string | null;
   };
 
 /** One run of putting settings together; collects problems on the way. */
@@ -191,6 +204,7 @@ class Run implements Loading {
   readonly problems: FileProblem[];
   readonly notes: FileProblem[] = [];
   readonly databases: NamedDatabase[] = [];
+  readonly secretFiles: string[] = [];
   readonly zonesInEffect: readonly ZoneInEffect[];
   readonly env: Environment;
   readonly flags: SettingsFlags;
@@ -199,6 +213,7 @@ class Run implements Loading {
   readonly #layers: Layers;
   readonly #blocks: readonly Block[];
   readonly #folder: string;
+  readonly #settingsFile: string | null;
   /** What was left out of these would be missed by checks of how their keys go together. */
   readonly #faultySections = new Set<PropertyKey>();
   /** What the schema made of the layers. */
@@ -206,7 +221,7 @@ class Run implements Loading {
 
   constructor(
     { source, values, problems }: SettingsDocument & { readonly source: Source },
-    { blocks, env, flags, outside, folder, fileOnly, zonesInEffect }: RunOptions,
+    { blocks, env, flags, outside, folder, file, fileOnly, zonesInEffect }: RunOptions,
   ) {
     this.problems = [...problems];
     this.env = env;
@@ -217,6 +232,7 @@ class Run implements Loading {
     this.#layers = new Layers(values, source);
     this.#blocks = blocks;
     this.#folder = folder;
+    this.#settingsFile = file;
   }
 
   load(): object | null {
@@ -357,8 +373,14 @@ class Run implements Loading {
         ? { value }
         : { reason: `the environment variable ${name} isn't set (export it before the start)` };
     }
-    if (!written.startsWith("file:")) return { value: written };
+    if (!written.startsWith("file:")) {
+      if (this.#settingsFile !== null && this.#layers.isFromFile(at)) {
+        this.secretFiles.push(this.#settingsFile);
+      }
+      return { value: written };
+    }
     const path = written.slice("file:".length);
+    this.secretFiles.push(this.resolve(at, path));
     const bytes = attempt(() => this.outside.readFile(this.resolve(at, path)));
     if ("reason" in bytes) return { reason: `the secret's file ${path} can't be read: ${bytes.reason}` };
     const value = new TextDecoder().decode(bytes.value).trim();

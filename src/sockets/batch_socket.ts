@@ -39,7 +39,7 @@ import { formatIp, parseIp, type SocketAddress } from "../ip.ts";
 /** Datagrams per call: enough to make the call cheap, few enough to answer the first before the last gets old. */
 export const BATCH = 64;
 /** What we ask the kernel to keep for us while we are busy: 20 ms at 200,000 packets of 768 bytes each a second. */
-const RECEIVE_BUFFER_BYTES = 4 << 20;
+export const RECEIVE_BUFFER_BYTES: number = 4 << 20;
 
 /** Where the fields of the C structures lie. */
 export const OFFSET = {
@@ -130,6 +130,16 @@ function openLibc(): Libc {
     return Deno.dlopen("libc.so.6", LIBC_SYMBOLS);
   } catch (error) {
     throw new Error(`it needs glibc: ${error instanceof Error ? error.message : error}`, { cause: error });
+  }
+}
+
+/** Why such sockets can't be had here; `null` = they can. */
+export function batchSocketFault(): string | null {
+  try {
+    openLibc().close();
+    return null;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
   }
 }
 

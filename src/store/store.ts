@@ -382,6 +382,16 @@ export function inspect(
   return inspection;
 }
 
+/**
+ * The same by the file's header alone, which may be older than the write-ahead log: for those who must leave no trace.
+ *
+ * @throws {SchemaRefused} when a newer or another program wrote it
+ */
+export function inspectUnopened(path: string): void {
+  if (sizeOf(path) === 0) return;
+  requireKnownSchema({ path, ...inspectHeader(path, "it isn't ours") });
+}
+
 /** Offsets in the file header, https://www.sqlite.org/fileformat2.html#the_database_header. */
 const HEADER = { size: 100, pageCount: 28, userVersion: 60, applicationId: 68 } as const;
 

@@ -1,0 +1,103 @@
+/**
+ * Checks of files: secrets that others may read, and files of a running node that its next start wouldn't find.
+ *
+ * @module
+ */
+import { fileFault } from "../input/file_fault.ts";
+import type { Settings } from "../settings/settings.ts";
+import type { Check } from "./check.ts";
+import { databaseFiles } from "./database_file.ts";
+import type { Remark } from "./finding.ts";
+
+const READABLE = { byGroup: 0o040, byOthers: 0o004 } as const;
+
+/** Secrets that other users may read. */
+export const secretFiles: Check = {
+  id: "secret-file",
+  looksAt: "files with secrets",
+  when: "of files",
+  look: ({ settings, secretFiles }) => {
+    const { keyFile } = settings.api.tls;
+    return lookAtModes([...secretFiles, ...(keyFile === null ? [] : [keyFile]), ...databaseFiles(settings)]);
+  },
+};
+
+/** The same of those that a node knows of by itself. */
+export const ownSecretFiles: Check = { ...secretFiles, when: "in a node" };
+
+async function lookAtModes(paths: readonly string[]): Promise<Remark[]> {
+  const remarks = await Promise.all([...new Set(paths)].map(async (path) => {
+    const info = await Deno.stat(path).catch((error) => {
+      // What isn't there has no secrets; that it is missed is said elsewhere.
+      if (error instanceof Deno.errors.NotFound) return null;
+      throw error;
+    });
+    return info === null ? [] : remarkOn(path, info);
+  }));
+  return remarks.flat();
+}
+
+/** A file of root's that a group may read is how a service gets at its secrets; any other group has no business there. */
+function remarkOn(path: string, { mode, uid, gid, isFile }: Deno.FileInfo): Remark[] {
+  if (!isFile || mode === null) return [];
+  const shown = (mode & 0o777).toString(8).padStart(3, "0");
+  if ((mode & READABLE.byOthers) !== 0) {
+    return [{
+      level: "problem",
+      subject: path,
+      message: `every user of this machine may read it (mode ${shown}), and it holds secrets`,
+      fix: `chmod o= ${path}`,
+    }];
+  }
+  if ((mode & READABLE.byGroup) === 0 || (uid === 0 && gid !== 0)) return [];
+  return [{
+    level: "warning",
+    subject: path,
+    message: `its group may read it (mode ${shown}, group ${gid}), and it holds secrets`,
+    fix: `chmod g= ${path}`,
+  }];
+}
+
+/** Files that the settings name, which a node has read and its next start will read again. */
+export const namedFiles: Check = {
+  id: "file",
+  looksAt: "files that the settings name",
+  when: "in a node",
+  look: async ({ settings }) => {
+    const remarks = await Promise.all(
+      filesOf(settings).map(async ([path, what]) => {
+        try {
+          (await Deno.open(path)).close();
+          return [];
+        } catch (error) {
+          if (!(error instanceof Error)) throw error;
+          return [{
+            level: "problem" as const,
+            subject: path,
+            message:
+              `can't be read any more: ${
+                fileFault(error)
+              }; what was read of it is in effect until the next ` +
+              "reload or start, which would fail",
+            fix: `put it back, or take it out of the settings (${what})`,
+          }];
+        }
+      }),
+    );
+    return remarks.flat();
+  },
+};
+
+/** With the keys that name them. */
+function filesOf({ dns, geoip, mapFile, api }: Settings): (readonly [path: string, key: string])[] {
+  const { certFile, keyFile } = api.tls;
+  const files: (readonly [string | null, string])[] = [
+    ...dns.zones.map(({ file }) => [file, "dns.zones"] as const),
+    ...geoip.database.map((file) => [file, "geoip.database"] as const),
+    ...geoip.asnDatabase.map((file) => [file, "geoip.asnDatabase"] as const),
+    [mapFile.path, "mapFile.path"],
+    [certFile, "api.tls.certFile"],
+    [keyFile, "api.tls.keyFile"],
+  ];
+  return files.flatMap(([path, key]) => path === null ? [] : [[path, key] as const]);
+}

@@ -1,0 +1,136 @@
+/**
+ * Which sockets this machine has and which programs hold them, from `/proc/net` and descriptors in `/proc`. `ss(8)` and `lsof(8)`
+ * read the same, but aren't everywhere.
+ *
+ * A line of `/proc/net/udp` or `tcp` has, among others, the local address as hex words in the machine's byte order, the
+ * peer's, the state, the user and the number of the inode; a descriptor of a process is a link to `socket:[INODE]`
+ * (proc(5), proc_pid_net(5)).
+ *
+ * @module
+ */
+import { formatIp, parseIp, type SocketAddress } from "../ip.ts";
+
+/** Protocols of sockets. */
+export type Protocol = "UDP" | "TCP";
+
+/** A socket that waits for whoever comes. */
+export interface KernelSocket {
+  /** By which protocol. */
+  readonly protocol: Protocol;
+  /** Where. */
+  readonly address: SocketAddress;
+  /** Number of the user whose it is. */
+  readonly uid: number;
+  /** Its number, by which descriptors refer to it. */
+  readonly inode: string;
+}
+
+/** A program that holds a socket. */
+export interface Holder {
+  /** Number of the process. */
+  readonly pid: number;
+  /** Its name, of 15 characters at most. */
+  readonly program: string;
+}
+
+const TABLES: readonly (readonly [file: string, protocol: Protocol])[] = [
+  ["/proc/net/udp", "UDP"],
+  ["/proc/net/udp6", "UDP"],
+  ["/proc/net/tcp", "TCP"],
+  ["/proc/net/tcp6", "TCP"],
+];
+/** TCP_LISTEN of the kernel, in hex. */
+const LISTENING = "0A";
+
+/** The sockets of this machine, as far as they wait for whoever comes; none where the system doesn't tell. */
+export async function kernelSockets(): Promise<KernelSocket[]> {
+  const tables = await Promise.all(TABLES.map(async ([file, protocol]) =>
+    // Another system, or a kernel without IPv6.
+    socketsIn(await Deno.readTextFile(file).catch(() => ""), protocol)
+  ));
+  return tables.flat();
+}
+
+/** The sockets of one table; exported for its test. */
+export function socketsIn(text: string, protocol: Protocol): KernelSocket[] {
+  return text.split("\n").slice(1).flatMap((line) => {
+    const [, local, peer, state, , , , uid, , inode] = line.trim().split(/\s+/);
+    if (local === undefined || inode === undefined) return [];
+    const isWaiting = protocol === "TCP" ? state === LISTENING : /:0000$/.test(peer ?? "");
+    return isWaiting ? [{ protocol, address: addressOf(local), uid: Number(uid), inode }] : [];
+  });
+}
+
+/** `0100007F:0035` is 127.0.0.1:53: words in the machine's byte order, which is little-endian wherever Deno runs. */
+function addressOf(hex: string): SocketAddress {
+  const [words = "", port = ""] = hex.split(":");
+  const bytes = new Uint8Array(words.length / 2);
+  for (let i = 0; i < bytes.length; i++) {
+    bytes[i ^ 3] = parseInt(words.slice(2 * i, 2 * i + 2), 16);
+  }
+  return { hostname: formatIp(bytes), port: parseInt(port, 16) };
+}
+
+/** Whether a socket at one address keeps another one off the other. */
+export function collide(a: SocketAddress, b: SocketAddress): boolean {
+  if (a.port !== b.port) return false;
+  const [one, other] = [parseIp(a.hostname)!, parseIp(b.hostname)!];
+  const covers = (wide: Uint8Array, narrow: Uint8Array) =>
+    isUnspecified(wide) && wide.length >= narrow.length;
+  return covers(one, other) || covers(other, one) || formatIp(one) === formatIp(other);
+}
+
+/** `0.0.0.0` or `::`, which takes IPv4, too. */
+function isUnspecified(bytes: Uint8Array): boolean {
+  return bytes.every((byte) => byte === 0);
+}
+
+/**
+ * Who holds these sockets, by inode. Processes of others show their descriptors to root only, so there may be sockets of
+ * which nothing is known.
+ */
+export async function holdersOf(
+  inodes: ReadonlySet<string>,
+  signal: AbortSignal,
+): Promise<ReadonlyMap<string, Holder>> {
+  const holders = new Map<string, Holder>();
+  const left = new Set(inodes);
+  for (const pid of await processes()) {
+    if (left.size === 0 || signal.aborted) break;
+    for (const inode of await socketsOf(pid)) {
+      if (!left.delete(inode)) continue;
+      holders.set(inode, { pid, program: await programOf(pid) });
+    }
+  }
+  return holders;
+}
+
+/** The numbers of all processes. */
+export async function processes(): Promise<number[]> {
+  const pids: number[] = [];
+  try {
+    for await (const { name } of Deno.readDir("/proc")) if (/^\d+$/.test(name)) pids.push(Number(name));
+  } catch {
+    // Another system.
+  }
+  return pids;
+}
+
+/** The name of a process, of 15 characters at most; empty when it has ended. */
+export async function programOf(pid: number): Promise<string> {
+  return (await Deno.readTextFile(`/proc/${pid}/comm`).catch(() => "")).trim();
+}
+
+async function socketsOf(pid: number): Promise<string[]> {
+  const inodes: string[] = [];
+  try {
+    for await (const { name } of Deno.readDir(`/proc/${pid}/fd`)) {
+      const target = await Deno.readLink(`/proc/${pid}/fd/${name}`).catch(() => "");
+      const inode = /^socket:\[(\d+)\]$/.exec(target)?.[1];
+      if (inode !== undefined) inodes.push(inode);
+    }
+  } catch {
+    // Another user's, or it has ended.
+  }
+  return inodes;
+}

@@ -1,0 +1,31 @@
+/**
+ * What a node knows of itself, for the checks that it makes when it is asked how it is.
+ *
+ * @module
+ */
+import { kernelDrops } from "../dns/kernel_drops.ts";
+import { Doctor } from "../doctor/doctor.ts";
+import { ownRights } from "../doctor/rights.ts";
+import type { DnsWorkers } from "./dns_workers.ts";
+import type { OpenGround } from "./ground.ts";
+import { unreadiness } from "./http.ts";
+
+/** Examines this node. */
+export function nodeDoctor(ground: OpenGround, { fleet }: Pick<DnsWorkers, "fleet">): Doctor {
+  const { settings, clock, store } = ground;
+  return new Doctor(async () => ({
+    settings: settings(),
+    secretFiles: [],
+    clock,
+    rights: await ownRights("soft"),
+    node: {
+      unready: unreadiness(ground, fleet),
+      isAnsweringStreams: fleet.isAnsweringStreams,
+      transport: fleet.transport,
+      listening: fleet.addresses,
+      kernelDrops: kernelDrops(fleet.addresses),
+      members: store.counts().members,
+      targets: store.resolvedNames.targets(),
+    },
+  }));
+}
