@@ -166,7 +166,7 @@ export async function million(options: MillionOptions): Promise<MillionReport> {
 }
 
 /** Objects as `config apply` leaves them, ids at random, within half a minute instead of two. */
-function writeDatabase(path: string, services: number): void {
+export function writeDatabase(path: string, services: number): void {
   using store = Store.open(path);
   store.prepareForBulk();
   store.database.transact(() =>
@@ -190,7 +190,8 @@ function writeDatabase(path: string, services: number): void {
   store.checkpoint();
 }
 
-function nameOf(service: number): string {
+/** The name that the service of a number answers. */
+export function nameOf(service: number): string {
   return `s${service}.example.org`;
 }
 
