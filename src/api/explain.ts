@@ -48,6 +48,9 @@ const CandidateSchema = z.object({
     state: z.enum(["up", "down", "drain"]).meta({ description: "What it does" }),
     reason: z.string().meta({ description: "Why" }),
     owner: z.string().meta({ description: "Who can be asked about it" }),
+    createdBy: z.string().meta({
+      description: "Name of the token or login that created it; empty when unknown",
+    }),
     expiresAt: z.iso.datetime().meta({ description: "When it ends, RFC 3339" }),
   }).nullable().meta({ description: "The override in effect on it" }),
 }).openapi("ExplainedCandidate");

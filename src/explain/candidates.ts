@@ -95,6 +95,7 @@ function candidateOf(known: Known, considered: Considered, situation: Situation)
       state: override.state,
       reason: override.reason,
       owner: override.owner,
+      createdBy: override.createdBy,
       expiresAt: time(override.expiresAt),
     },
   };
@@ -183,7 +184,7 @@ function whyUnlisted({ member, override }: Known, { asked }: Situation): string 
   return "changed a moment ago, and not in the answers yet";
 }
 
-function overrideWords({ state, owner, reason, expiresAt, share }: RulingOverride): string {
+function overrideWords({ state, owner, createdBy, reason, expiresAt, share }: RulingOverride): string {
   const what = state === "up"
     ? "forced up"
     : state === "down"
@@ -191,7 +192,8 @@ function overrideWords({ state, owner, reason, expiresAt, share }: RulingOverrid
     : share === 0
     ? "drained"
     : `draining, ${Math.round(share * 100)} % left`;
-  return `${what} until ${time(expiresAt)} by ${owner}: ${reason}`;
+  const author = createdBy === "" || createdBy === owner ? "" : ` (created by ${createdBy})`;
+  return `${what} until ${time(expiresAt)} by ${owner}${author}: ${reason}`;
 }
 
 /** Why a member whose bit is down is down. */

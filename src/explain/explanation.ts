@@ -138,6 +138,8 @@ export interface ExplainedOverride {
   readonly reason: string;
   /** Who answers for it. */
   readonly owner: string;
+  /** Name of the token or login that created it; empty when unknown. */
+  readonly createdBy: string;
   /** When it ends. */
   readonly expiresAt: string;
 }

@@ -55,7 +55,7 @@ export function sourcesOf(
       return fallback && { fallback, ttl: fallback.ttl ?? settings().dns.ttl };
     },
     health: (pool, member, forcedUp) => health.memberHealth(pool, { ...member, forcedUp }),
-    rulings: () => rulingsOf(store.overrides.index(), clock.unixMs()),
+    rulings: () => rulingsOf(store.overrides.index(), clock.unixMs(), (id) => authorOf(store, id)),
     ours: () => {
       const { domain, zones } = settings().dns;
       const services = store.services.page({ limit: NAMES_SHOWN, cursor: null }).items;
@@ -76,4 +76,10 @@ export function sourcesOf(
     engine,
     clock,
   };
+}
+
+/** Who made the change in which an override came, as far as the history goes back. */
+function authorOf({ overrides, history }: Store, id: string): string {
+  const override = overrides.get(id);
+  return override === null ? "" : history.get(override.revision)?.by ?? "";
 }

@@ -61,6 +61,8 @@ export interface RulingOverride {
   readonly reason: string;
   /** Who answers for it. */
   readonly owner: string;
+  /** Name of the token or login that created it; empty when unknown. */
+  readonly createdBy: string;
   /** When it ends. */
   readonly expiresAt: number;
   /** What is left of the member, 0–1. */

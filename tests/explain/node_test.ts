@@ -52,6 +52,26 @@ Deno.test("an override shows in the account as soon as it is made", async () => 
   }
 });
 
+Deno.test("an account names who created an override, beside the one who answers for it", async () => {
+  await using node = await startTestNode();
+  const pool = await createWeb(node, { maxAnswers: 0 });
+  const response = await fetch(`${node.api}/overrides?force=true&reason=test`, {
+    method: "POST",
+    headers: { "content-type": "application/json", "pleiades-user": "anna" },
+    body: JSON.stringify({
+      target: `pool:${pool}`,
+      state: "down",
+      reason: "smoke",
+      owner: "kim",
+      for: "10m",
+    }),
+  });
+  equal(response.status, 201, await response.text());
+  const { candidates } = await explained(node, "name=www.example.com");
+  const [first] = candidates.filter(({ member }) => member.startsWith("192.0.2."));
+  ok(/ by kim \(created by anna\): smoke$/.test(first!.reason), first!.reason);
+});
+
 Deno.test("a real failover is in the budget, and took no longer than it says", async () => {
   await using node = await startTestNode();
   const backend = Deno.listen({ hostname: "127.0.0.1", port: 0 });

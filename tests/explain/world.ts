@@ -86,7 +86,7 @@ export function worldOf(declared: Declared): World {
     pool: (id) => poolById.get(id) ?? null,
     fallback: () => fallback && { fallback, ttl: fallback.ttl ?? 30 },
     health: declared.health ?? (() => ({ ...UNKNOWN_VERDICT, eligible: true, why: null })),
-    rulings: () => rulingsOf(overrides, NOW_MS),
+    rulings: () => rulingsOf(overrides, NOW_MS, () => ""),
     ours: () => [...zones, ...services].map(({ domain }) => domain),
     addressesOf,
     failovers: declared.failovers ?? { of: () => [] },
