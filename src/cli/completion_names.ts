@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { ApiClient, type JsonObject } from "./client.ts";
+import { ApiClient, type ClientOptions, type JsonObject } from "./client.ts";
 import { CommandFailed, type ExitCode } from "./failure.ts";
 import type { NameKind } from "./name_kinds.ts";
 import { ObjectNames } from "./object_names.ts";
@@ -18,11 +18,15 @@ const POOLS_MAX = 50;
 const GENERATIONS_MAX = 50;
 
 /** Prints the names of a kind, a line each; nothing when they aren't known. */
-export async function completionNames(kind: NameKind, terminal: Terminal): Promise<ExitCode> {
+export async function completionNames(
+  kind: NameKind,
+  options: ClientOptions,
+  terminal: Terminal,
+): Promise<ExitCode> {
   try {
-    const api = new ApiClient({}, terminal, { timeoutMs: TIMEOUT_MS });
-    const names = await namesOf(kind, api);
-    if (names.length > 0) terminal.out(names.join("\n"));
+    const api = new ApiClient(options, terminal, { timeoutMs: TIMEOUT_MS });
+    const names = new Set(await namesOf(kind, api));
+    if (names.size > 0) terminal.out([...names].join("\n"));
   } catch (error) {
     if (!(error instanceof CommandFailed)) throw error;
   }
@@ -39,6 +43,12 @@ async function namesOf(kind: NameKind, api: ApiClient): Promise<readonly string[
       return texts(await api.list("/zones"), "domain");
     case "generation":
       return texts(await api.list(`/history?limit=${GENERATIONS_MAX}`, GENERATIONS_MAX), "generation");
+    case "token":
+      return texts((await api.list("/tokens")).filter(({ revokedAt }) => revokedAt === null), "name");
+    case "override":
+      return texts(await api.list("/overrides"), "target");
+    case "geo-rule":
+      return await clientsOfRules(api);
     case "member":
       return (await membersOf(api)).map(({ name }) => name);
     case "target": {
@@ -63,6 +73,15 @@ async function membersOf(api: ApiClient): Promise<{ readonly name: string; reado
     }
   }
   return members;
+}
+
+/** Geo rules go by their clients. */
+async function clientsOfRules(api: ApiClient): Promise<readonly string[]> {
+  const pools = (await new ObjectNames(api).pools()).slice(0, POOLS_MAX);
+  const rules = (await Promise.all(pools.map(({ id }) => api.list(`/pools/${String(id)}/geo-rules`)))).flat();
+  return rules.flatMap(({ cidr, country, continent, asn }) =>
+    String(cidr ?? country ?? continent ?? asn ?? "")
+  );
 }
 
 /** What can stand on a line of its own. */

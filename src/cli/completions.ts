@@ -1,12 +1,17 @@
 /**
  * Shell completion scripts, generated from the tree of commands, so that they can't fall behind it.
  *
- * Each shell gets the same facts per command: the names of its subcommands, its flags, the values of those flags that
- * take one of a few, and which words are names that the node is asked for (`pleiades __names KIND`).
+ * Each shell gets the same facts per command: its subcommands, its flags, and what may stand behind the command, place by
+ * place, and behind each flag: one of a few words, a name that the node is asked for (`pleiades __names KIND`), a file, or
+ * something that only the person knows.
+ *
+ * All three scripts read the words before the cursor in the same way: a word behind a flag that takes a value is that value,
+ * one that names a subcommand leads on, any other is counted.
  *
  * @module
  */
-import type { Command } from "commander";
+import type { Argument, Command, Option } from "commander";
+import { TYPE } from "../wire/record_type.ts";
 import { argumentKind, flagKind, type NameKind } from "./name_kinds.ts";
 import type { ExitCode } from "./failure.ts";
 import type { Terminal } from "./terminal.ts";
@@ -16,7 +21,7 @@ export type Shell = "bash" | "zsh" | "fish";
 
 /** Prints the script of a shell; `root` is the whole tree. */
 export function completions(shell: Shell, root: Command, terminal: Terminal): ExitCode {
-  terminal.out(SCRIPTS[shell](root.name(), describe(root, root.name())));
+  terminal.out(SCRIPTS[shell](root.name(), describe(root)));
   return 0;
 }
 
@@ -26,222 +31,396 @@ const SCRIPTS: Readonly<Record<Shell, (program: string, nodes: readonly Node[]) 
   fish: fishScript,
 };
 
+/** What may stand in a place: one of these words, a name of that kind, a file; else it isn't known. */
+interface Place {
+  readonly words: readonly Word[];
+  readonly kind: NameKind | null;
+  readonly isFile: boolean;
+}
+
+interface Word {
+  readonly name: string;
+  readonly description: string;
+}
+
 interface Flag {
   readonly names: readonly string[];
   readonly description: string;
-  readonly takesValue: boolean;
-  readonly takesFile: boolean;
-  readonly choices: readonly string[];
-  /** What its value is a name of. */
-  readonly kind: NameKind | null;
+  /** What its value may be; `null` = it takes none. */
+  readonly value: Place | null;
 }
 
 interface Node {
   /** The words that lead here, such as `pleiades pools create`. */
   readonly path: string;
-  readonly words: readonly { readonly name: string; readonly description: string }[];
+  /** The same with other names of the last one. */
+  readonly aliases: readonly string[];
   readonly flags: readonly Flag[];
-  /** What the word behind it is a name of. */
-  readonly kind: NameKind | null;
-  /** Whether a word behind it is a file. */
-  readonly takesFile: boolean;
+  /** What may stand behind it; of several words that are alike, the last place stands for all. */
+  readonly places: readonly Place[];
+  readonly isLastRepeated: boolean;
 }
 
-function describe(command: Command, path: string): Node[] {
-  const children = command.commands.filter((child) =>
-    child.name() !== "help" && !child.name().startsWith("__")
-  );
-  const words = children.map((child) => ({ name: child.name(), description: child.description() }));
-  for (const argument of command.registeredArguments) {
-    for (const choice of argument.argChoices ?? []) {
-      words.push({ name: choice, description: argument.description });
-    }
-  }
+function describe(root: Command): Node[] {
+  const top = nodeOf(root, root.name());
+  const commands = top.places[0]!.words;
+  const help: Node = {
+    path: `${root.name()} help`,
+    aliases: [],
+    flags: [],
+    places: [{ words: commands.filter(({ name }) => name !== "help"), kind: null, isFile: false }],
+    isLastRepeated: false,
+  };
+  return [top, help, ...below(root, root.name())];
+}
+
+function below(command: Command, path: string): Node[] {
+  return childrenOf(command).filter((child) => child.name() !== "help").flatMap((child) => {
+    const here = `${path} ${child.name()}`;
+    return [nodeOf(child, here, path), ...below(child, here)];
+  });
+}
+
+function childrenOf(command: Command): Command[] {
+  return command.createHelp().visibleCommands(command).filter((child) => !child.name().startsWith("__"));
+}
+
+function nodeOf(command: Command, path: string, parent: string = ""): Node {
   const here = path.split(" ").slice(1).join(" ");
-  const flags = command.options.filter((option) => !option.hidden).map((option) => ({
+  const children = command.commands.length === 0 ? [] : childrenOf(command);
+  const words = children.map((child) => ({ name: child.name(), description: child.description() }));
+  const flags = command.options.filter((option) => !option.hidden || option.negate).map((option) => ({
     names: [option.short, option.long].filter((name) => name !== undefined),
     description: option.description,
-    takesValue: option.required || option.optional,
-    takesFile: option.flags.includes("<file>"),
-    choices: option.argChoices ?? [],
-    kind: flagKind(here, option.long ?? ""),
+    value: option.required || option.optional ? placeOfFlag(option, here) : null,
   }));
-  const takesFile = command.registeredArguments.some((argument) => FILES.includes(argument.name()));
-  return [
-    { path, words, flags, kind: argumentKind(here), takesFile },
-    ...children.flatMap((child) => describe(child, `${path} ${child.name()}`)),
-  ];
+  return {
+    path,
+    aliases: command.aliases().map((alias) => `${parent} ${alias}`),
+    flags: [...flags, { names: ["-h", "--help"], description: "show the options and examples", value: null }],
+    places: words.length > 0
+      ? [{ words, kind: null, isFile: false }]
+      : command.registeredArguments.map((argument, i) => placeOfArgument(argument, here, i)),
+    isLastRepeated: command.registeredArguments.at(-1)?.variadic === true,
+  };
 }
+
+function placeOfFlag(option: Option, command: string): Place {
+  const words = option.argChoices ?? WORDS[`${command} ${option.long}`] ?? [];
+  return {
+    words: words.map((name) => ({ name, description: "" })),
+    kind: flagKind(command, option.long ?? ""),
+    isFile: /<(?:file|path)>/.test(option.flags),
+  };
+}
+
+function placeOfArgument(argument: Argument, command: string, place: number): Place {
+  return {
+    words: (argument.argChoices ?? []).map((name) => ({ name, description: argument.description })),
+    kind: argumentKind(command, place),
+    isFile: FILES.includes(argument.name()),
+  };
+}
+
+/** Values of flags that take others as well. */
+const WORDS: Readonly<Record<string, readonly string[]>> = {
+  "explain --type": Object.keys(TYPE),
+};
 
 /** Arguments that are files. */
 const FILES = ["file", "path", "paths"];
 
+/** Flags that say which node is asked; what is typed there is handed on to those who ask for names. */
+const ASKED = ["--api", "--token"];
+
+/** Each node with each of its places: the number that a shell has counted to, `*` where it goes on. */
+function placesOf(node: Node): { readonly index: string; readonly place: Place }[] {
+  return node.places.map((place, i) => ({
+    index: node.isLastRepeated && i === node.places.length - 1 ? "*" : String(i),
+    place,
+  }));
+}
+
+/** A `case` for bash and zsh: the flags that take values, other names of commands, and where words lead. */
+function routing(nodes: readonly Node[], program: string): string[] {
+  const valued = nodes.flatMap(({ path, flags }) =>
+    flags.filter(({ value }) => value !== null).flatMap(({ names }) =>
+      names.map((name) => quote(`${path} ${name}`))
+    )
+  );
+  const renamed = nodes.flatMap(({ path, aliases }) =>
+    aliases.length === 0 ? [] : [`      ${aliases.map(quote).join("|")}) route=${quote(path)} count=0 ;;`]
+  );
+  return [
+    `    case "$route $word" in`,
+    `      ${valued.join("|")}) flag="$word" ;;`,
+    ...renamed,
+    `      ${nodes.slice(1).map(({ path }) => quote(path)).join("|")}) route="$route $word" count=0 ;;`,
+    `      ${quote(program)}*" -"*) ;;`,
+    `      *) count=$((count + 1)) ;;`,
+    `    esac`,
+  ];
+}
+
+/** How a shell offers things. */
+interface Offers {
+  readonly words: (words: readonly Word[]) => string;
+  readonly names: (kind: NameKind) => string;
+  readonly files: string;
+  readonly nothing: string;
+}
+
+function offer({ words, kind, isFile }: Place, offers: Offers): string {
+  if (words.length > 0) return offers.words(words);
+  if (kind !== null) return offers.names(kind);
+  return isFile ? offers.files : offers.nothing;
+}
+
+function caseLines(
+  nodes: readonly Node[],
+  offers: Offers,
+): { values: string[]; places: string[]; flags: string[] } {
+  const values = nodes.flatMap(({ path, flags }) =>
+    flags.flatMap(({ names, value }) => {
+      if (value === null) return [];
+      return [`      ${names.map((name) => quote(`${path} ${name}`)).join("|")}) ${offer(value, offers)} ;;`];
+    })
+  );
+  const places = nodes.flatMap((node) =>
+    placesOf(node).map(({ index, place }) =>
+      `      ${index === "*" ? `${quote(`${node.path} `)}*` : quote(`${node.path} ${index}`)}) ${
+        offer(place, offers)
+      } ;;`
+    )
+  );
+  const flags = nodes.map(({ path, flags }) => {
+    const words = flags.flatMap(({ names, description }) => names.map((name) => ({ name, description })));
+    return `      ${quote(path)}) ${offers.words(words)} ;;`;
+  });
+  return { values, places, flags };
+}
+
 function bashScript(program: string, nodes: readonly Node[]): string {
-  const cases = nodes.flatMap((node) => [
-    `    ${quote(node.path)})`,
-    `      words=${quote(node.words.map((word) => word.name).join(" "))}`,
-    `      flags=${quote(node.flags.flatMap(({ names }) => names).join(" "))}`,
-    `      kind=${quote(node.kind ?? (node.takesFile ? "file" : ""))} ;;`,
-  ]);
-  const values = valueCases(nodes, {
-    choices: (choices) => `COMPREPLY=($(compgen -W ${quote(choices)} -- "$current"))`,
+  const { values, places, flags } = caseLines(nodes, {
+    words: (words) => `_${program}_words ${words.map(({ name }) => quote(name)).join(" ")}`,
     names: (kind) => `_${program}_names ${kind}`,
-    // Nothing is offered, and bash itself completes files.
-    other: ":",
+    files: `COMPREPLY=()`,
+    nothing: `compopt +o default 2> /dev/null`,
   });
   return [
     `# ${program} completion for bash: source <(${program} completions bash)`,
+    `_${program}_words() {`,
+    `  local word`,
+    `  for word in "$@"; do if [[ "$word" == "$value"* ]]; then COMPREPLY+=("$word"); fi; done`,
+    `}`,
     `_${program}_names() {`,
-    `  local line="\${COMP_LINE:0:COMP_POINT}" whole index`,
-    `  whole="\${line##* }"`,
-    `  [[ -n "$COMP_LINE" ]] || whole="$current"`,
-    `  COMPREPLY+=($(compgen -W "$(${program} __names "$1" 2> /dev/null)" -- "$whole"))`,
-    `  # Where a colon ends a word, bash wants only what follows the last one.`,
-    `  if [[ "$whole" == *:* && "$COMP_WORDBREAKS" == *:* ]]; then`,
-    `    for index in "\${!COMPREPLY[@]}"; do`,
-    `      COMPREPLY[index]="\${COMPREPLY[index]#"\${whole%"\${whole##*:}"}"}"`,
-    `    done`,
-    `  fi`,
+    `  local name program=${program}`,
+    `  if command -v -- "\${words[0]}" > /dev/null; then program="\${words[0]}"; fi`,
+    `  compopt +o default 2> /dev/null`,
+    `  while IFS= read -r name; do`,
+    `    # What the shell would read as more than a word isn't offered.`,
+    `    case "$name" in *[!A-Za-z0-9._:/@*+,%=\\[\\]-]*) continue ;; esac`,
+    `    _${program}_words "$name"`,
+    `  done < <("$program" __names "$1" \${asked[@]+"\${asked[@]}"} 2> /dev/null)`,
     `}`,
     `_${program}() {`,
-    `  local current="\${COMP_WORDS[COMP_CWORD]}" previous="\${COMP_WORDS[COMP_CWORD-1]}"`,
-    `  local path=${quote(program)} words="" flags="" kind="" index`,
-    `  COMPREPLY=()`,
-    `  for ((index = 1; index < COMP_CWORD; index++)); do`,
-    `    case "$path \${COMP_WORDS[index]}" in`,
-    `      ${
-      nodes.slice(1).map((node) => quote(node.path)).join("|")
-    }) path="$path \${COMP_WORDS[index]}" ;;`,
-    `    esac`,
+    `  local route=${quote(program)} count=0 flag="" word value whole lead rest i`,
+    `  local -a words asked`,
+    `  words=() asked=() COMPREPLY=()`,
+    `  # Words as they are typed: bash itself ends them at = and :, too.`,
+    `  rest="\${COMP_LINE:0:COMP_POINT}"`,
+    `  for ((i = 0; i <= COMP_CWORD; i++)); do`,
+    `    lead="\${rest%%[![:space:]]*}"`,
+    `    rest="\${rest#"$lead"}"`,
+    `    word="\${COMP_WORDS[i]}"`,
+    `    if ((i == COMP_CWORD)); then word="$rest"; fi`,
+    `    rest="\${rest#"$word"}"`,
+    `    if ((i > 0)) && [[ -z "$lead" ]]; then words[\${#words[@]}-1]+="$word"; else words+=("$word"); fi`,
     `  done`,
-    `  case "$path $previous" in`,
+    `  for ((i = 1; i < \${#words[@]} - 1; i++)); do`,
+    `    word="\${words[i]}"`,
+    `    if [[ -n "$flag" ]]; then`,
+    `      case "$flag" in ${ASKED.join("|")}) asked+=("$flag" "$word") ;; esac`,
+    `      flag=""`,
+    `      continue`,
+    `    fi`,
+    `    case "$word" in ${ASKED.map((name) => `${name}=*`).join("|")}) asked+=("$word") ;; esac`,
+    ...routing(nodes, program),
+    `  done`,
+    `  whole="\${words[\${#words[@]}-1]}" value="\${words[\${#words[@]}-1]}"`,
+    `  if [[ -z "$flag" && "$value" == --*=* ]]; then flag="\${value%%=*}" value="\${value#*=}"; fi`,
+    `  if [[ -n "$flag" ]]; then`,
+    `    case "$route $flag" in`,
     ...values,
-    `  esac`,
-    `  case "$path" in`,
-    ...cases,
-    `  esac`,
-    `  if [[ "$current" == -* ]]; then words="$flags"; fi`,
-    `  COMPREPLY=($(compgen -W "$words" -- "$current"))`,
-    `  if [[ -n "$kind" && "$kind" != file && "$current" != -* ]]; then _${program}_names "$kind"; fi`,
-    `  if [[ -z "$current" && -z "$words$kind" ]]; then COMPREPLY=($(compgen -W "$flags")); fi`,
+    `    esac`,
+    `  elif [[ "$value" == -* ]]; then`,
+    `    compopt +o default 2> /dev/null`,
+    `    case "$route" in`,
+    ...flags,
+    `    esac`,
+    `  else`,
+    `    case "$route $count" in`,
+    ...places,
+    `      *) compopt +o default 2> /dev/null ;;`,
+    `    esac`,
+    `  fi`,
+    `  # Where = or : ends a word, bash wants only what follows the last of them.`,
+    `  lead=""`,
+    `  if [[ "$whole" == *:* && "$COMP_WORDBREAKS" == *:* ]]; then lead="\${whole%"\${whole##*:}"}"; fi`,
+    `  if [[ "$flag" == --* && "$whole" == "$flag="* ]]; then lead="\${lead#"$flag="}"; fi`,
+    `  if [[ -n "$lead" ]]; then`,
+    `    for i in "\${!COMPREPLY[@]}"; do COMPREPLY[i]="\${COMPREPLY[i]#"$lead"}"; done`,
+    `  fi`,
     `}`,
     `complete -o default -F _${program} ${program}`,
   ].join("\n");
 }
 
 function zshScript(program: string, nodes: readonly Node[]): string {
-  const described = (names: readonly string[], description: string) =>
-    names.map((name) => quote(`${colonFree(name)}:${description}`));
-  const cases = nodes.flatMap((node) => [
-    `    ${quote(node.path)})`,
-    `      commands=(${
-      node.words.flatMap(({ name, description }) => described([name], description)).join(" ")
-    })`,
-    `      flags=(${
-      node.flags.flatMap(({ names, description }) => described(names, description)).join(" ")
-    })`,
-    `      kind=${quote(node.kind ?? "")} ;;`,
-  ]);
-  const values = valueCases(nodes, {
-    choices: (choices) => `compadd -- ${choices}`,
+  const { values, places, flags } = caseLines(nodes, {
+    words: (words) => {
+      const all = words.map(({ name, description }) => quote(`${colonFree(name)}:${description}`));
+      return words.every(({ description }) => description === "")
+        ? `compadd -- ${words.map(({ name }) => quote(name)).join(" ")}`
+        : `offers=(${all.join(" ")}); _describe value offers`;
+    },
     names: (kind) => `_${program}_names ${kind}`,
-    other: "_files",
+    files: "_files",
+    nothing: ":",
   });
   return [
     `#compdef ${program}`,
     `# ${program} completion for zsh: source <(${program} completions zsh)`,
     `_${program}_names() {`,
-    `  compadd -- \${(f)"$(${program} __names "$1" 2> /dev/null)"}`,
+    `  local program=${program}`,
+    `  if (( $+commands[$words[1]] )) || [[ -x "$words[1]" ]]; then program="$words[1]"; fi`,
+    `  compadd -- \${(f)"$("$program" __names "$1" "\${(@)asked}" 2> /dev/null)"}`,
     `}`,
     `_${program}() {`,
-    `  local route=${quote(program)} word kind`,
-    `  local -a commands flags`,
+    `  local route=${quote(program)} count=0 flag="" word`,
+    `  local -a offers asked`,
     `  for word in "\${(@)words[2,CURRENT-1]}"; do`,
-    `    case "$route $word" in`,
-    `      ${nodes.slice(1).map((node) => quote(node.path)).join("|")}) route="$route $word" ;;`,
-    `    esac`,
+    `    if [[ -n "$flag" ]]; then`,
+    `      case "$flag" in ${ASKED.join("|")}) asked+=("$flag" "$word") ;; esac`,
+    `      flag=""`,
+    `      continue`,
+    `    fi`,
+    `    case "$word" in ${ASKED.map((name) => `${name}=*`).join("|")}) asked+=("$word") ;; esac`,
+    ...routing(nodes, program),
     `  done`,
-    `  case "$route \${words[CURRENT-1]}" in`,
+    `  word="\${words[CURRENT]}"`,
+    `  if [[ -z "$flag" && "$word" == --*=* ]]; then flag="\${word%%=*}"; compset -P '*='; fi`,
+    `  if [[ -n "$flag" ]]; then`,
+    `    case "$route $flag" in`,
     ...values,
-    `  esac`,
-    `  case "$route" in`,
-    ...cases,
-    `  esac`,
-    `  if [[ "\${words[CURRENT]}" == -* ]]; then`,
-    `    _describe option flags`,
-    `  elif (( $#commands )); then`,
-    `    _describe command commands`,
-    `  elif [[ -n "$kind" ]]; then`,
-    `    _${program}_names "$kind"`,
+    `    esac`,
+    `  elif [[ "$word" == -* ]]; then`,
+    `    case "$route" in`,
+    ...flags,
+    `    esac`,
     `  else`,
-    `    _files`,
+    `    case "$route $count" in`,
+    ...places,
+    `    esac`,
     `  fi`,
     `}`,
-    `compdef _${program} ${program}`,
+    `# Loaded from a folder of $fpath this file is the function itself; a bare zsh has no completion yet.`,
+    `if [[ "\${funcstack[1]}" == _${program} ]]; then`,
+    `  _${program} "$@"`,
+    `else`,
+    `  (( $+functions[compdef] )) || { autoload -Uz compinit && compinit }`,
+    `  compdef _${program} ${program}`,
+    `fi`,
   ].join("\n");
 }
 
 function fishScript(program: string, nodes: readonly Node[]): string {
-  const namesOf = (kind: NameKind) => quote(`(${program} __names ${kind} 2> /dev/null)`);
+  const namesOf = (kind: NameKind) => quote(`(__${program}_names ${kind})`);
+  const valued = nodes.flatMap(({ path, flags }) =>
+    flags.filter(({ value }) => value !== null).flatMap(({ names }) => names.map((name) => `${path} ${name}`))
+  );
+  const offersOf = (place: Place): string[] => {
+    if (place.words.length > 0) {
+      return place.words.map(({ name, description }) =>
+        `-a ${quote(name)}${description === "" ? "" : ` -d ${quote(description)}`}`
+      );
+    }
+    if (place.kind !== null) return [`-a ${namesOf(place.kind)}`];
+    return place.isFile ? ["-F"] : [];
+  };
   const lines = nodes.flatMap((node) => {
-    const here = `-n ${quote(`__${program}_at ${node.path}`)}`;
-    const words = node.words.map((word) =>
-      `complete -c ${program} ${here} -a ${quote(word.name)} -d ${quote(word.description)}`
-    );
-    const flags = node.flags.map((flag) =>
+    const words = placesOf(node).flatMap(({ index, place }) => {
+      const at = index === "*" ? `__${program}_at ${node.path}` : `__${program}_at ${index} ${node.path}`;
+      return offersOf(place).map((offers) => `complete -c ${program} -n ${quote(at)} ${offers}`);
+    });
+    const flags = node.flags.map(({ names, description, value }) =>
       [
-        `complete -c ${program} ${here}`,
-        ...flag.names.map((name) => name.startsWith("--") ? `-l ${name.slice(2)}` : `-s ${name.slice(1)}`),
-        ...(flag.choices.length > 0
-          ? [`-x -a ${quote(flag.choices.join(" "))}`]
-          : flag.kind !== null
-          ? [`-x -a ${namesOf(flag.kind)}`]
-          : flag.takesFile
+        `complete -c ${program} -n ${quote(`__${program}_at ${node.path}`)}`,
+        ...names.map((name) => name.startsWith("--") ? `-l ${name.slice(2)}` : `-s ${name.slice(1)}`),
+        ...(value === null
+          ? []
+          : value.words.length > 0
+          ? [`-x -a ${quote(value.words.map(({ name }) => name).join(" "))}`]
+          : value.kind !== null
+          ? [`-x -a ${namesOf(value.kind)}`]
+          : value.isFile
           ? ["-r -F"]
-          : flag.takesValue
-          ? ["-x"]
-          : []),
-        `-d ${quote(flag.description)}`,
+          : ["-x"]),
+        `-d ${quote(description)}`,
       ].join(" ")
     );
-    const names = node.kind === null ? [] : [`complete -c ${program} ${here} -a ${namesOf(node.kind)}`];
-    const files = node.takesFile ? [`complete -c ${program} ${here} -F`] : [];
-    return [...words, ...flags, ...names, ...files];
+    return [...words, ...flags];
   });
+  const renamed = nodes.flatMap(({ path, aliases }) =>
+    aliases.map((alias) =>
+      `      case ${quote(alias)}\n        set route ${quote(path)}\n        set count 0`
+    )
+  );
   return [
     `# ${program} completion for fish: ${program} completions fish | source`,
+    `# Whether the words before the cursor lead to a command, and to a place behind it: [COUNT] COMMAND…`,
     `function __${program}_at`,
     `  set -l route ${program}`,
+    `  set -l count 0`,
+    `  set -l flag ""`,
     `  for word in (commandline -opc)[2..]`,
-    `    contains -- "$route $word" ${nodes.slice(1).map((node) => quote(node.path)).join(" ")}`,
-    `    and set route "$route $word"`,
+    `    if test -n "$flag"`,
+    `      set flag ""`,
+    `      continue`,
+    `    end`,
+    `    switch "$route $word"`,
+    `      case ${valued.map(quote).join(" ")}`,
+    `        set flag "$word"`,
+    ...renamed,
+    `      case ${nodes.slice(1).map(({ path }) => quote(path)).join(" ")}`,
+    `        set route "$route $word"`,
+    `        set count 0`,
+    `      case ${quote(`${program}* -*`)}`,
+    `      case '*'`,
+    `        set count (math $count + 1)`,
+    `    end`,
     `  end`,
-    `  test "$route" = "$argv"`,
+    `  test "$route" = "$argv"; or test "$count $route" = "$argv"`,
+    `end`,
+    `# Asks the node that the line names, if it names one.`,
+    `function __${program}_names`,
+    `  set -l asked`,
+    `  set -l flag ""`,
+    `  for word in (commandline -opc)[2..]`,
+    `    if contains -- "$flag" ${ASKED.join(" ")}`,
+    `      set -a asked $flag $word`,
+    `    else if string match -qr -- ${quote(`^(${ASKED.join("|")})=`)} $word`,
+    `      set -a asked $word`,
+    `    end`,
+    `    set flag $word`,
+    `  end`,
+    `  set -l program (commandline -opc)[1]`,
+    `  type -q -- $program; or set program ${program}`,
+    `  $program __names $argv $asked 2> /dev/null`,
     `end`,
     `complete -c ${program} -f`,
     ...lines,
   ].join("\n");
-}
-
-/** What is done for the value of a flag. */
-interface ValueOffers {
-  readonly choices: (choices: string) => string;
-  readonly names: (kind: NameKind) => string;
-  readonly other: string;
-}
-
-/** One `case` line per flag that takes a value. */
-function valueCases(nodes: readonly Node[], offers: ValueOffers): string[] {
-  return nodes.flatMap((node) =>
-    node.flags.filter((flag) => flag.takesValue).map((flag) => {
-      const offer = flag.choices.length > 0
-        ? offers.choices(flag.choices.join(" "))
-        : flag.kind !== null
-        ? offers.names(flag.kind)
-        : offers.other;
-      return `    ${flag.names.map((name) => quote(`${node.path} ${name}`)).join("|")}) ${offer}; return ;;`;
-    })
-  );
 }
 
 const colonFree = (word: string): string => word.replaceAll(":", "\\:");

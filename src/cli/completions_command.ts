@@ -5,7 +5,8 @@
  * @module
  */
 import { Argument, type Command } from "commander";
-import { type CommandContext, examples } from "./command_line.ts";
+import { addApiOptions, type CommandContext, examples } from "./command_line.ts";
+import type { ClientOptions } from "./client.ts";
 import type { Shell } from "./completions.ts";
 import { NAME_KINDS, type NameKind } from "./name_kinds.ts";
 
@@ -22,9 +23,9 @@ export function register(root: Command, { terminal, done, wholeTree }: CommandCo
       done((await import("./completions.ts")).completions(shell, await wholeTree(), terminal))
     );
   // What the scripts ask for names; it is typed by no one.
-  root.command("__names", { hidden: true })
+  addApiOptions(root.command("__names", { hidden: true }))
     .addArgument(new Argument("<kind>").choices([...NAME_KINDS]))
-    .action(async (kind: NameKind) =>
-      done(await (await import("./completion_names.ts")).completionNames(kind, terminal))
+    .action(async (kind: NameKind, options: ClientOptions) =>
+      done(await (await import("./completion_names.ts")).completionNames(kind, options, terminal))
     );
 }

@@ -5,7 +5,9 @@
  */
 
 /** Kinds of names. */
-export const NAME_KINDS = ["pool", "member", "service", "zone", "target", "generation"] as const;
+export const NAME_KINDS = [
+  ...["pool", "member", "geo-rule", "service", "zone", "target", "override", "token", "generation"] as const,
+] as const;
 
 /** What a name is of. */
 export type NameKind = (typeof NAME_KINDS)[number];
@@ -15,15 +17,17 @@ const BY_NOUN: Readonly<Record<string, NameKind>> = {
   "members": "member",
   "services": "service",
   "health-checks": "pool",
+  "geo-rules": "geo-rule",
   "zones": "zone",
-  "overrides": "target",
+  "overrides": "override",
+  "tokens": "token",
 };
 
 const BY_COMMAND: Readonly<Record<string, NameKind>> = {
   "drain": "target",
   "up": "target",
   "down": "target",
-  "undo": "target",
+  "undo": "override",
   "failback": "member",
   "explain": "service",
   "budget": "service",
@@ -44,13 +48,18 @@ const BY_FLAG: Readonly<Record<string, NameKind>> = {
   "--generation": "generation",
 };
 
-/** What the word behind a command is; `null` = nothing that a node knows. */
-export function argumentKind(command: string): NameKind | null {
+/** What the word behind a command is, by its place there from 0 on; `null` = nothing that a node knows. */
+export function argumentKind(command: string, place: number): NameKind | null {
   const known = BY_COMMAND[command];
+  if (known === "generation") return known;
+  if (place > 0) return null;
   if (known !== undefined) return known;
   const [noun = "", verb = ""] = command.split(" ");
-  return ["get", "update", "delete", "set"].includes(verb) ? BY_NOUN[noun] ?? null : null;
+  return OF_OLD_ONES.includes(verb) ? BY_NOUN[noun] ?? null : null;
 }
+
+/** Verbs whose word is the name of something that is there. */
+const OF_OLD_ONES = ["get", "update", "delete", "set", "put", "revoke"];
 
 /** What the value of a flag is; `null` = nothing that a node knows. */
 export function flagKind(command: string, flag: string): NameKind | null {

@@ -1,8 +1,9 @@
-/** @module Tests of the completion scripts: bash's by running it, the others by what they say. */
+/** @module Tests of the completion scripts: in each shell at a terminal, and what bash offers where there is a choice. */
 import { deepEqual, equal, match } from "node:assert/strict";
 import { run } from "../../main.ts";
 import { testWith } from "../programs.ts";
 import { capturedTerminal } from "./captured_terminal.ts";
+import { InteractiveShell } from "./interactive_shell.ts";
 import { scriptedApi } from "./scripted_api.ts";
 
 async function script(shell: string): Promise<string> {
@@ -51,7 +52,7 @@ testWith(["bash"], "bash asks the node for names of pools, members, services and
     false,
   );
   deepEqual(await offered("pleiades drain target=web/192.0.2.1:4", ["web/192.0.2.1:443"]), ["443"]);
-  deepEqual(await offered("pleiades undo target=pool:", ["pool:web"]), ["web"]);
+  deepEqual(await offered("pleiades undo override=pool:", ["pool:web"]), ["web"]);
 });
 
 testWith(["bash"], "bash asks the node for generations, and leaves models to files", async () => {
@@ -72,6 +73,14 @@ const WORLD = {
   "GET /services": [{ id: "s1", domain: "www.example.com" }],
   "GET /zones": [{ domain: "example.org" }],
   "GET /history?limit=50": [{ generation: 12 }, { generation: 11 }],
+  "GET /overrides": [{ target: "region:fra" }, { target: "region:fra" }, { target: "pool:web" }],
+  "GET /tokens": [{ name: "anna", revokedAt: null }, { name: "old", revokedAt: "2026-11-01T00:00:00Z" }],
+  "GET /pools/p1/geo-rules": [{ cidr: "192.0.2.0/24" }, { cidr: null, country: "DE" }, {
+    cidr: null,
+    country: null,
+    continent: null,
+    asn: 64500,
+  }],
 };
 for (
   const [kind, names] of [
@@ -80,6 +89,9 @@ for (
     ["service", ["www.example.com"]],
     ["zone", ["example.org"]],
     ["generation", ["12", "11"]],
+    ["override", ["region:fra", "pool:web"]],
+    ["token", ["anna"]],
+    ["geo-rule", ["192.0.2.0/24", "DE", "64500"]],
     ["target", ["pool:web", "region:fra", "web/192.0.2.1:443", "web/[2001:db8::1]:443"]],
   ] as const
 ) {
@@ -104,23 +116,70 @@ Deno.test("what the scripts ask with isn't offered, nor in the help", async () =
   equal(terminal.stdout().includes("__names"), false);
 });
 
-Deno.test("the fish script offers every noun at the top and its verbs below", async () => {
-  const text = await script("fish");
-  match(text, /^complete -c pleiades -n '__pleiades_at pleiades' -a 'geo-rules' -d /m);
-  match(text, /^complete -c pleiades -n '__pleiades_at pleiades geo-rules' -a 'delete' -d /m);
-  match(text, /-n '__pleiades_at pleiades pools create' -l algorithm -x -a 'round-robin /);
-  match(text, /^complete -c pleiades -f$/m);
-  match(text, /-n '__pleiades_at pleiades config apply' -F$/m);
-  match(text, /-n '__pleiades_at pleiades serve' -s c -l config -r -F /);
-  match(text, /-n '__pleiades_at pleiades undo' -a '\(pleiades __names target 2> \/dev\/null\)'$/m);
+const PEOPLE: readonly (readonly [typed: string, started: string])[] = [
+  ["poo", "pools"],
+  ["help bud", "help budget"],
+  ["pools cr", "pools create"],
+  ["pools create web --max", "pools create web --max-answers"],
+  ["pools create web --algorithm wei", "pools create web --algorithm weighted-round-robin"],
+  ["pools create web --algorithm=wei", "pools create web --algorithm=weighted-round-robin"],
+  [
+    "pools create --on-all-down all web --algorithm wei",
+    "pools create --on-all-down all web --algorithm weighted-round-robin",
+  ],
+  ["pools list -o wi", "pools list -o wide"],
+  ["completions fi", "completions fish"],
+  ["explain www.example.com --type AAA", "explain www.example.com --type AAAA"],
+  ["pools get w", "pools get web"],
+  ["pools get web w", "pools get web w"],
+  ["members list --pool w", "members list --pool web"],
+  ["members list --pool=w", "members list --pool=web"],
+  ["members list --pool list --ap", "members list --pool list --api"],
+  ["drain web/192.0.2.1:4", "drain web/192.0.2.1:443"],
+  ["down pool:w", "down pool:web"],
+  ["undo region:", "undo region:fra"],
+  ["diff 11 1", "diff 11 12"],
+  ["zones create exa", "zones create example.org"],
+  ["zones put example.org sett", "zones put example.org settings.yaml"],
+  ["serve -c sett", "serve -c settings.yaml"],
+  ["config apply --file=sett", "config apply --file=settings.yaml"],
+  ["config validate sett", "config validate settings.yaml"],
+  ["config validate settings.yaml sett", "config validate settings.yaml settings.yaml"],
+];
+
+for (
+  const [shell, needs] of [
+    ["bash", ["bash", "script"]],
+    ["zsh", ["zsh", "script"]],
+    ["fish", ["fish", "script"]],
+  ] as const
+) {
+  testWith(
+    needs,
+    `${shell} at a terminal completes commands, flags, values, files and live names`,
+    async () => {
+      await using api = scriptedApi({
+        ...WORLD,
+        "GET /history?limit=50": [{ generation: 12 }],
+        "GET /overrides": [{ target: "region:fra" }],
+      });
+      await using other = scriptedApi({ "GET /pools": [{ id: "p9", name: "there" }] });
+      await using person = await InteractiveShell.start(shell, await script(shell), api.url);
+      const results: string[] = [];
+      for (const [typed] of PEOPLE) results.push((await person.completed(`pleiades ${typed}`)).join(" "));
+      deepEqual(results, PEOPLE.map(([, started]) => started));
+      const elsewhere = `pools get --api ${other.url}`;
+      equal((await person.completed(`pleiades ${elsewhere} th`)).join(" "), `${elsewhere} there`);
+    },
+  );
+}
+
+testWith(["bash"], "bash offers no name that a shell would read as more than a word", async () => {
+  deepEqual(await offered("pleiades pools get ", ["\\$(id)", "a;b", "\\`id\\`", "web"]), ["pool=web"]);
 });
 
-Deno.test("the zsh script describes what it offers", async () => {
-  const text = await script("zsh");
-  match(text, /^#compdef pleiades\n/);
-  match(text, /'pools:sets of interchangeable members'/);
-  match(text, /_describe command commands/);
-  equal(text.includes("_describe -o"), false, "commands aren't options");
-  match(text, /'pleiades serve -c'\|'pleiades serve --config'\) _files; return ;;/);
-  match(text, /'pleiades members list --pool'\) _pleiades_names pool; return ;;/);
+Deno.test("hidden opposites of flags are offered, and help", async () => {
+  const text = await script("fish");
+  match(text, /__pleiades_at pleiades members update' -l no-enabled /);
+  match(text, /__pleiades_at pleiades members update' -s h -l help /);
 });

@@ -120,7 +120,7 @@ testWith(
   },
 );
 
-testWith(["bash", "unshare"], "a receive buffer below the default is found", async () => {
+testWith(["bash", "unshare", "setpriv"], "a receive buffer below the default is found", async () => {
   const findings = findingsIn(
     await onMachine(`
       # Root of the machine itself would have more than the limit.
