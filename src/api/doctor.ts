@@ -11,7 +11,7 @@ import type { Resource, ResourceParts } from "./resource.ts";
 import { BASE, json, problems, type Routes } from "./route.ts";
 
 const ExaminationSchema = z.object({
-  checkedAt: z.string().meta({ description: "When, RFC 3339" }),
+  checkedAt: z.iso.datetime().meta({ description: "When" }),
   checks: z.array(z.string()).meta({ description: "The checks that looked, by name" }),
   findings: z.array(z.object({
     check: z.string().meta({ description: "The check that found it", examples: ["disk"] }),

@@ -10,7 +10,7 @@ import type { ReceiverStatus } from "../webhooks/receiver.ts";
 import { WEBHOOKS } from "../webhooks/webhooks.ts";
 import { ApiProblem } from "./problem.ts";
 import type { Resource, ResourceParts } from "./resource.ts";
-import { BASE, json, problems, type Routes } from "./route.ts";
+import { BASE, idempotencyKey, json, problems, type Routes } from "./route.ts";
 
 const kinds = Object.keys(EVENT_KINDS) as [EventKind, ...EventKind[]]; // what is in a constant is what its type says
 
@@ -61,6 +61,7 @@ const routes = {
     summary: "Post a test event to webhooks, once",
     description: "It goes beside the events, so it is posted at once even where others wait.",
     request: {
+      headers: idempotencyKey,
       query: strictObject({
         receiver: z.string().min(1, { error: "receiver must be a number or a host" }).optional().meta({
           description: "Number or host; all when left out",
@@ -70,7 +71,7 @@ const routes = {
     },
     responses: {
       200: { description: "What became of each", content: json(z.array(WebhookTestSchema)) },
-      ...problems(400, 404, 415, 429),
+      ...problems(400, 404, 415, 422, 429),
     },
   },
 } satisfies Routes;

@@ -278,7 +278,8 @@ export class Engine {
    */
   read(number: number, packet: Uint8Array, length: number): void {
     const query = this.#queries[number]!;
-    this.#verdicts[number] = query.parse(packet, length);
+    const verdict = this.#verdicts[number] = query.parse(packet, length);
+    if (verdict !== RCODE.NOERROR || query.questionEnd === 0) query.hasSubnet = false;
     this.#prefetch.hashes[number] = query.hashes[0]!;
   }
 
@@ -309,7 +310,7 @@ export class Engine {
     this.#begin(packet, client, out, sizeMax);
     if (rcode === RCODE.NOERROR && query.questionEnd > 0) {
       rcode = this.#resolveWhole(packet, length, client, out, sizeMax);
-    } else query.hasSubnet = false;
+    }
     this.#trace?.scope(this.#scope);
     return this.#finish(packet, rcode);
   }

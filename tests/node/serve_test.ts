@@ -180,10 +180,10 @@ Deno.test("what is lacking is said at the start, each with what to do about it",
   await node.ended();
   const hints = node.lines.flatMap((line) => /"message":"Hint: ([^"]+)"/.exec(line)?.[1] ?? []);
   deepEqual(
-    hints.map((hint) => /^nothing is served|api\.tokens|dns\.port|database\.path: none/.exec(hint)?.[0]),
+    hints.map((hint) => /^nothing is served|tokens create|dns\.port|database\.path: none/.exec(hint)?.[0]),
     [
       "nothing is served",
-      "api.tokens",
+      "tokens create",
       "dns.port",
       "database.path: none",
     ],
