@@ -11,7 +11,7 @@ import type { Context, MiddlewareHandler } from "hono";
 import { isLoopback, parseIp } from "../ip.ts";
 import type { Scope } from "../model/token.ts";
 import { ApiProblem } from "./problem.ts";
-import { remoteAddressOf } from "./request_source.ts";
+import { holdBack, remoteAddressOf } from "./request_source.ts";
 
 /** Who is let in. */
 export interface Access {
@@ -103,15 +103,41 @@ export function requireScope(
   return async (c, next) => {
     const scope = neededFor(c);
     if (scope !== "open") {
-      const credential = credentials.authenticate({
-        authorization: c.req.header("authorization"),
-        from: remoteAddressOf(c),
-      });
+      const credential = await authenticated(c, credentials);
       c.set(CREDENTIAL, credential);
       requireOf(credential.scopes, scope);
     }
     await next();
   };
+}
+
+async function authenticated(
+  c: Context,
+  credentials: Pick<Credentials, "authenticate">,
+): Promise<Credential> {
+  try {
+    return credentials.authenticate({
+      authorization: c.req.header("authorization"),
+      from: remoteAddressOf(c),
+    });
+  } catch (error) {
+    if (error instanceof TooManyWrongTokens) await holdBack(c, error.holdMs);
+    throw error;
+  }
+}
+
+/** A token that isn't looked at, since too many wrong ones came from there. */
+export class TooManyWrongTokens extends ApiProblem {
+  /**
+   * Creates the refusal.
+   *
+   * @param holdMs how long the answer is to be held back
+   */
+  constructor(retryAfterSeconds: number, readonly holdMs: number) {
+    super(429, `Too many wrong tokens came from here (try again in ${retryAfterSeconds} s)`, [], {
+      "retry-after": String(retryAfterSeconds),
+    });
+  }
 }
 
 function requireOf(granted: ReadonlySet<Scope>, scope: Scope): void {

@@ -14,11 +14,11 @@ import { bodyLimit } from "hono/body-limit";
 import { EXPOSITION_CONTENT_TYPE } from "../telemetry/metrics.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Scope } from "../model/token.ts";
-import { type Access, bearerToken, credentialOf, refuseForeignPages, requireScope } from "./access.ts";
+import { type Access, credentialOf, refuseForeignPages, requireScope } from "./access.ts";
 import { rememberAnswers } from "./idempotency.ts";
 import { METRICS_PATH } from "./node.ts";
 import { openApiDocument } from "./openapi.ts";
-import { secretsTakenOut } from "./origin.ts";
+import { ownToken, secretsTakenOut } from "./origin.ts";
 import type { ApiParts } from "./ports.ts";
 import { ApiProblem, invalidFields, invalidParameters, problemResponse } from "./problem.ts";
 import type { OpenApiDocument } from "./reference.ts";
@@ -81,27 +81,28 @@ export interface MetricsParts {
 /** What declared schemas refuse; an id that can't be one is an object that isn't there. */
 const refuseInvalid: Hook<unknown, Env, string, unknown> = (result, c) => {
   if (result.success) return;
-  if (result.target === "param") throw new ApiProblem(404, `Nothing is at ${secretsTakenOut(c, c.req.path)}`);
+  if (result.target === "param") throw new ApiProblem(404, `Nothing is at ${c.req.path}`);
   if (result.target === "json") throw invalidFields(result.error.issues);
   throw invalidParameters(result.error.issues);
 };
 
 function failed(error: Error, c: Context, { log }: Pick<ApiParts, "log">): Response {
   const { method } = c.req;
-  const instance = secretsTakenOut(c, c.req.path);
+  const shown = (text: string) => secretsTakenOut(c, text);
+  const instance = shown(c.req.path);
   return problemResponse(error, {
     instance,
+    shown,
     unforeseen: (error) => log.error("Request failed", { method, path: instance, error }),
   });
 }
 
 function noRoute(c: Context, table: RouteTable): ApiProblem {
   const { method, path } = c.req;
-  const shown = secretsTakenOut(c, path);
   const methods = table.methods(path);
-  if (methods.length === 0) return new ApiProblem(404, `Nothing is at ${shown} (see /docs/api)`);
+  if (methods.length === 0) return new ApiProblem(404, `Nothing is at ${path} (see /docs/api)`);
   const allow = methods.join(", ");
-  return new ApiProblem(405, `${method} isn't possible at ${shown} (possible: ${allow})`, [], { allow });
+  return new ApiProblem(405, `${method} isn't possible at ${path} (possible: ${allow})`, [], { allow });
 }
 
 /**
@@ -181,15 +182,11 @@ async function checkBodyType(c: Context, possible: readonly string[]): Promise<v
 
 /** What is sent may end in the history, in exports and in answers; a token of the settings looks like any other word. */
 function refuseOwnToken(c: Context, text: string): void {
-  const token = bearerToken(c.req.header("authorization"));
-  if (token === null || credentialOf(c).kind === "open" || token.length < OWN_TOKEN_MIN) return;
-  if (!text.includes(token)) return;
+  const token = ownToken(c);
+  if (token === null || credentialOf(c).kind === "open" || !text.includes(token)) return;
   const message = "The body has the token in it that the request is made with (take it out)";
   throw new ApiProblem(400, message, [{ pointer: "", message }]);
 }
-
-/** A shorter token may be a word that is meant. */
-const OWN_TOKEN_MIN = 12;
 
 function checkJson(text: string): void {
   try {

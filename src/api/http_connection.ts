@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { withoutTokens } from "../model/token.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { type BodyPatience, RequestBody } from "./http_body.ts";
 import { HEAD_BYTES_MAX, HttpFault, parseHead, type RequestHead } from "./http_head.ts";
@@ -68,6 +69,8 @@ export class HttpConnection {
   /** The body of the request that is being answered. */
   #body: RequestBody | null = null;
   #isAnswering = false;
+  /** Ends the wait of an answer that is held back; `null` = none is. */
+  #letGo: (() => void) | null = null;
   #isHeld = false;
   #isDraining = false;
   #isClosed = false;
@@ -77,7 +80,10 @@ export class HttpConnection {
     this.#socket = socket;
     this.#options = options;
     this.#input = new HttpInput(socket);
-    this.#source = { remoteAddress: (socket.remoteAddr as Deno.NetAddr).hostname };
+    this.#source = {
+      remoteAddress: (socket.remoteAddr as Deno.NetAddr).hostname,
+      holdBack: (ms) => this.#holdBack(ms),
+    };
     this.ended = this.#serve().catch((error) => {
       if (!this.#isClosed && !isOfNetwork(error)) options.log.error("An HTTP connection failed", { error });
     }).finally(() => this.close());
@@ -85,7 +91,7 @@ export class HttpConnection {
 
   /** Whether no request of it is being answered: its client would lose nothing but time. */
   get isIdle(): boolean {
-    return !this.#isAnswering;
+    return !this.#isAnswering || this.#letGo !== null;
   }
 
   /** Whether a request of it is stuck because the client has sent a part of its body and no more. */
@@ -109,7 +115,19 @@ export class HttpConnection {
     if (this.#isClosed) return;
     this.#isClosed = true;
     if (this.#isHeld) this.#options.onStalled();
+    this.#letGo?.();
     this.#socket.close();
+  }
+
+  #holdBack(ms: number): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, ms);
+    this.#letGo = resolve;
+    if (this.#isClosed) resolve();
+    return promise.finally(() => {
+      clearTimeout(timer);
+      this.#letGo = null;
+    });
   }
 
   async #serve(): Promise<void> {
@@ -207,7 +225,11 @@ export class HttpConnection {
     try {
       return await this.#options.app.fetch(request, this.#source);
     } catch (error) {
-      this.#options.log.error("Request failed", { method: request.method, path: request.url, error });
+      this.#options.log.error("Request failed", {
+        method: request.method,
+        path: withoutTokens(request.url),
+        error,
+      });
       return problem(500, "The request failed inside Pleiades; its log says why");
     }
   }

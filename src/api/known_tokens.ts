@@ -18,7 +18,14 @@ import { StoreBusy } from "../store/database.ts";
 import type { Store } from "../store/store.ts";
 import type { KnownToken } from "../store/tokens.ts";
 import type { Logger } from "../telemetry/log.ts";
-import { type Access, bearerToken, type Credential, type Credentials, type LoginAttempt } from "./access.ts";
+import {
+  type Access,
+  bearerToken,
+  type Credential,
+  type Credentials,
+  type LoginAttempt,
+  TooManyWrongTokens,
+} from "./access.ts";
 import { LoginLimiter } from "./login_limiter.ts";
 import { ApiProblem } from "./problem.ts";
 import { clientNetwork } from "./request_source.ts";
@@ -89,7 +96,7 @@ export class KnownTokens implements Credentials {
     const digest = digestOf(token);
     const known = this.#byDigest.get(keyOf(digest));
     if (known) return this.#entered(known);
-    const alike = [`from ${clientNetwork(from)}`, `token ${token.slice(0, BEGINNING_LENGTH)}`];
+    const alike = [`from ${clientNetwork(from)}`, `token ${token.slice(0, BEGINNING_LENGTH)}`] as const;
     if (this.#isOfSettings(digest, alike)) return OF_SETTINGS;
     this.#limiter.count(alike);
     throw invalidToken("is not known");
@@ -186,12 +193,14 @@ export class KnownTokens implements Credentials {
     return revokedAt === null && (expiresAt === null || expiresAt > this.#options.clock.unixMs());
   }
 
-  #isOfSettings(given: Uint8Array, alike: readonly string[]): boolean {
+  #isOfSettings(given: Uint8Array, alike: readonly [network: string, beginning: string]): boolean {
     // Every token is compared, so that the time doesn't say which one came close.
     const matches = this.#ofSettings.filter(({ digest }) => timingSafeEqual(given, digest));
     if (matches.some(({ isGuessable }) => !isGuessable)) return true;
     const waitMs = this.#limiter.waitMs(alike);
-    if (waitMs > 0) throw tooMany(waitMs);
+    if (waitMs > 0) {
+      throw new TooManyWrongTokens(Math.ceil(waitMs / 1000), this.#limiter.refusalWaitMs(alike[0]));
+    }
     return matches.length > 0;
   }
 }
@@ -206,13 +215,6 @@ const REALM = `Bearer realm="pleiades"`;
 function invalidToken(state: string): ApiProblem {
   return new ApiProblem(401, `The token ${state}`, [], {
     "www-authenticate": `${REALM}, error="invalid_token"`,
-  });
-}
-
-function tooMany(waitMs: number): ApiProblem {
-  const seconds = Math.ceil(waitMs / 1000);
-  return new ApiProblem(429, `Too many wrong tokens came from here (try again in ${seconds} s)`, [], {
-    "retry-after": String(seconds),
   });
 }
 

@@ -1,6 +1,6 @@
 /**
- * How fast wrong tokens may be tried: a hundred at once, then one a second, from one network and of one beginning. Whoever is
- * over that is told to come again later, at once: an answer that is held back would hold a connection.
+ * How fast wrong tokens may be tried: a hundred at once, then one a second, from one network and of one beginning. What is
+ * over that isn't looked at; and since even saying so takes time from others, a network is told one after the other.
  *
  * @module
  */
@@ -10,6 +10,10 @@ import type { Clock } from "../clock.ts";
 export const LOGIN_BURST = 100;
 /** Time after which another one is looked at, milliseconds. */
 export const LOGIN_PAUSE_MS = 1_000;
+/** Time between two refusals of a network that isn't looked at, milliseconds: they take some percent of the thread. */
+export const REFUSAL_PAUSE_MS = 2;
+/** No refusal waits for longer, milliseconds. */
+const REFUSAL_WAIT_MAX_MS = 1_000;
 /** Networks and beginnings that are remembered, some 100 bytes each; the one heard of longest ago is forgotten first. */
 const KEYS_MAX = 4_096;
 
@@ -18,6 +22,8 @@ export class LoginLimiter {
   readonly #clock: Pick<Clock, "monotonicMs">;
   /** When the burst of a key is whole again, in the order in which they were counted last. */
   readonly #wholeMs = new Map<string, number>();
+  /** When the last refusal of a key is told. */
+  readonly #turnsMs = new Map<string, number>();
 
   /** Has counted none. */
   constructor(clock: Pick<Clock, "monotonicMs">) {
@@ -33,22 +39,33 @@ export class LoginLimiter {
     return Math.max(0, ...waits);
   }
 
+  /** How long a refusal is to be held back, milliseconds, when it is the next one of this key. */
+  refusalWaitMs(key: string): number {
+    const nowMs = this.#clock.monotonicMs();
+    const turnMs = Math.max(nowMs, this.#turnsMs.get(key) ?? nowMs) + REFUSAL_PAUSE_MS;
+    remember(this.#turnsMs, key, Math.min(turnMs, nowMs + REFUSAL_WAIT_MAX_MS));
+    return Math.min(turnMs - nowMs, REFUSAL_WAIT_MAX_MS);
+  }
+
   /** Counts a wrong token. */
   count(keys: readonly string[]): void {
     const nowMs = this.#clock.monotonicMs();
     for (const key of keys) {
-      const wholeMs = Math.max(nowMs, this.#wholeMs.get(key) ?? nowMs) + LOGIN_PAUSE_MS;
-      this.#wholeMs.delete(key);
-      this.#wholeMs.set(key, wholeMs);
-    }
-    for (const key of this.#wholeMs.keys()) {
-      if (this.#wholeMs.size <= KEYS_MAX) return;
-      this.#wholeMs.delete(key);
+      remember(this.#wholeMs, key, Math.max(nowMs, this.#wholeMs.get(key) ?? nowMs) + LOGIN_PAUSE_MS);
     }
   }
 
   /** How many are remembered. */
   get size(): number {
     return this.#wholeMs.size;
+  }
+}
+
+function remember(times: Map<string, number>, key: string, timeMs: number): void {
+  times.delete(key);
+  times.set(key, timeMs);
+  for (const oldest of times.keys()) {
+    if (times.size <= KEYS_MAX) return;
+    times.delete(oldest);
   }
 }

@@ -39,9 +39,17 @@ export function originOfRefused(c: Context): Origin {
 
 /** A text without what may be a token: one that was created, or the one that the request was made with. */
 export function secretsTakenOut(c: Context, text: string): string {
-  const own = bearerToken(c.req.header("authorization"));
+  const own = ownToken(c);
   return withoutTokens(own === null ? text : text.replaceAll(own, "…"));
 }
+
+/** The token that a request was made with, right or wrong; `null` = none, or one so short that it may be a word. */
+export function ownToken(c: Context): string | null {
+  const token = bearerToken(c.req.header("authorization"));
+  return token !== null && token.length >= OWN_TOKEN_MIN ? token : null;
+}
+
+const OWN_TOKEN_MIN = 12;
 
 /** The header in which the shell says who typed a command; believed only where no token is asked for. */
 const USER_HEADER = "pleiades-user";

@@ -110,7 +110,12 @@ export const ProblemSchema: z.ZodType<ProblemDocument> = z.object({
 /** The answer for something thrown; `unforeseen` is called for what no handler meant to throw. */
 export function problemResponse(
   thrown: Error | HTTPResponseError,
-  { instance, unforeseen }: { readonly instance: string; readonly unforeseen: (error: Error) => void },
+  { instance, shown, unforeseen }: {
+    readonly instance: string;
+    /** Takes what is secret out of a text. */
+    readonly shown: (text: string) => string;
+    readonly unforeseen: (error: Error) => void;
+  },
 ): Response {
   const problem = problemOf(thrown);
   if (problem.status === 500) unforeseen(thrown);
@@ -125,7 +130,7 @@ export function problemResponse(
       guards: problem.guards.map((refusal) => ({ ...refusal, names: [...refusal.names] })),
     }),
   };
-  return new Response(JSON.stringify(document), {
+  return new Response(shown(JSON.stringify(document)), {
     status: problem.status,
     headers: { ...problem.headers, "content-type": PROBLEM_TYPE },
   });

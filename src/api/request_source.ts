@@ -11,12 +11,20 @@ import { formatIp, parseIp } from "../ip.ts";
 export interface RequestSource {
   /** Address of the client, without its port. */
   readonly remoteAddress: string;
+  /** Resolves after so many milliseconds, or when the connection ends; until then it gives way to others like an idle one. */
+  readonly holdBack: (ms: number) => Promise<void>;
 }
 
 /** Address of a request's client; empty when it came by no connection. */
 export function remoteAddressOf(c: Context): string {
   const source: Partial<RequestSource> | undefined = c.env;
   return source?.remoteAddress ?? "";
+}
+
+/** Keeps the answer to a request back for a while. */
+export async function holdBack(c: Context, ms: number): Promise<void> {
+  const source: Partial<RequestSource> | undefined = c.env;
+  await source?.holdBack?.(ms);
 }
 
 /** Who counts as one client: a network of 64 bits is what one customer has (RFC 6177). */

@@ -5,9 +5,12 @@
  */
 import assert from "node:assert/strict";
 import { KnownTokens } from "../../src/api/known_tokens.ts";
-import { LOGIN_BURST, LOGIN_PAUSE_MS, LoginLimiter } from "../../src/api/login_limiter.ts";
+import { LOGIN_BURST, LOGIN_PAUSE_MS, LoginLimiter, REFUSAL_PAUSE_MS } from "../../src/api/login_limiter.ts";
 import { ApiProblem } from "../../src/api/problem.ts";
+import { HttpServer } from "../../src/api/server.ts";
 import { TokenChanges } from "../../src/change/token_changes.ts";
+import { systemClock } from "../../src/clock.ts";
+import { createLogger } from "../../src/telemetry/log.ts";
 import { ManualClock } from "../clock.ts";
 import { apiWorld } from "./api_world.ts";
 
@@ -81,4 +84,42 @@ Deno.test("the memory of wrong tokens is bounded, and forgets the ones heard of 
   for (let i = 0; i < 100_000; i++) limiter.count([`other ${i}`]);
   assert.equal(limiter.size, 4_096);
   assert.equal(limiter.waitMs(["first"]), 0);
+});
+
+Deno.test("refusals of one network are told one after the other, those of others beside them", () => {
+  const clock = new ManualClock();
+  const limiter = new LoginLimiter(clock);
+  const waits = Array.from({ length: 3 }, () => limiter.refusalWaitMs("a"));
+  assert.deepEqual(waits, [1, 2, 3].map((turn) => turn * REFUSAL_PAUSE_MS));
+  assert.equal(limiter.refusalWaitMs("b"), REFUSAL_PAUSE_MS);
+  for (let i = 0; i < 10_000; i++) limiter.refusalWaitMs("a");
+  assert.equal(limiter.refusalWaitMs("a"), 1_000);
+});
+
+Deno.test("what is held back for wrong tokens gives way to others, and ends with its connection", async () => {
+  const limits = { maxConnections: 4, maxConnectionsPerClient: 4 };
+  const held = Promise.withResolvers<void>();
+  let fetched = 0;
+  const server = HttpServer.bind({
+    address: { hostname: "127.0.0.1", port: 0 },
+    choice: "--api ADDR:PORT",
+    tls: null,
+    limits,
+    log: createLogger({ level: "error", format: "json", clock: systemClock, write: () => {} }),
+    clock: systemClock,
+  });
+  server.serve({
+    fetch: async (request, { holdBack }) => {
+      if (!request.url.endsWith("/wrong")) return new Response("right");
+      if (++fetched === limits.maxConnections) held.resolve();
+      await holdBack(3_600_000);
+      return new Response("wrong", { status: 429 });
+    },
+  });
+  const url = `http://127.0.0.1:${server.address.port}`;
+  const wrong = Array.from({ length: limits.maxConnections }, () => fetch(`${url}/wrong`).catch(() => null));
+  await held.promise;
+  assert.equal(await (await fetch(`${url}/right`)).text(), "right");
+  await server.close();
+  await Promise.all(wrong);
 });

@@ -9,6 +9,8 @@ import { routesOf } from "../../src/api/resource.ts";
 import { RESOURCES } from "../../src/api/routes.ts";
 import type { Route } from "../../src/api/route.ts";
 import { TokenChanges } from "../../src/change/token_changes.ts";
+import { systemClock } from "../../src/clock.ts";
+import { createLogger } from "../../src/telemetry/log.ts";
 import { type Scope, SCOPES, scopesOf } from "../../src/model/token.ts";
 import { type ApiWorld, apiWorld } from "./api_world.ts";
 
@@ -260,4 +262,49 @@ Deno.test("what lasts is told when its token is revoked, expires, or when the fi
   assert.deepEqual(ended, ["open", "0"]);
   await world.clock.advance(HOUR_MS);
   assert.deepEqual(ended, ["open", "0", "1"]);
+});
+
+Deno.test("no answer of any operation, no line of the log and nothing that is kept has a token in it", async () => {
+  const lines: string[] = [];
+  const ofSettings = "canary-canary-canary-canary-canary";
+  const log = createLogger({
+    level: "debug",
+    format: "json",
+    clock: systemClock,
+    write: (line) => lines.push(line),
+  });
+  using world = apiWorld({ auth: { tokens: [ofSettings], loopback: true }, log });
+  const { secret } = tokenFor(world, "admin");
+  for (const token of [secret, ofSettings]) {
+    for (const { method, path, operationId } of routesOf(RESOURCES)) {
+      const asked = path.replace(/\{[^}]+\}/g, token);
+      for (
+        const query of [
+          "",
+          `?reason=${token}`,
+          `?${token}=1`,
+          `?force=true&reason=${token}`,
+        ]
+      ) {
+        const response = await world.send(`${method.toUpperCase()} ${asked}${query}`, {
+          headers: { ...bearer(token), "idempotency-key": token, "if-match": token, "pleiades-user": token },
+          ...(method !== "get" && { body: { name: token, [token]: token, poolId: token, domain: token } }),
+        });
+        const headers = JSON.stringify([...response.headers]);
+        const text = `${headers} ${await response.text()}`;
+        assert.ok(
+          !text.includes(token.slice(5)),
+          `${operationId}${query.split("=")[0]}: ${text.slice(0, 500)}`,
+        );
+      }
+    }
+    const kept = JSON.stringify([
+      world.audited(),
+      world.store.model(),
+      world.store.history.page({ limit: 100 }),
+    ]);
+    assert.ok(!kept.includes(token.slice(5)), kept);
+    assert.ok(!lines.join("\n").includes(token.slice(5)));
+  }
+  assert.ok(lines.length > 100, `${lines.length}`);
 });
