@@ -20,8 +20,13 @@ export const KEEPALIVE_MS = 15_000;
 export const BEHIND_MAX = 1 << 20;
 /** For how long there may be more of them: a burst that is soon taken cuts none. */
 export const BEHIND_MS = 10_000;
-/** Pause behind events, so that a thousand listeners leave time for others. */
-const GATHER_MS = 100;
+/** Pause behind events. */
+const GATHER_MS_MIN = 100;
+/**
+ * The same with many listeners, for each of them: to hand something over takes some 0.1 ms of the thread on which changes
+ * and probes are, so that all of them together take a tenth of it.
+ */
+const GATHER_MS_PER_LISTENER = 1;
 /** Bytes that are handed over at once, more or less. */
 const CHUNK_BYTES = 64 << 10;
 /** Events that are looked at for a chunk. */
@@ -82,6 +87,7 @@ export class EventStreams {
     if (this.#open >= this.max) return null;
     this.#open++;
     const listener = new Listener(this.#options, terms, {
+      gatherMs: () => Math.max(GATHER_MS_MIN, this.#open * GATHER_MS_PER_LISTENER),
       onCut: () => this.#cut.inc(),
       onEnd: () => this.#open--,
     });
@@ -97,8 +103,10 @@ export class EventStreams {
   }
 }
 
-/** Who hears of a listener. */
-interface ListenerTold {
+/** What a listener has to do with the others. */
+interface Company {
+  /** How long events gather before it is given more. */
+  readonly gatherMs: () => number;
   /** It was too slow. */
   readonly onCut: () => void;
   /** It listens no more; once. */
@@ -109,7 +117,7 @@ interface ListenerTold {
 class Listener {
   readonly #options: EventStreamsOptions;
   readonly #terms: StreamTerms;
-  readonly #told: ListenerTold;
+  readonly #company: Company;
   readonly #ending = new AbortController();
   /** The id of the last event that it needn't be given. */
   #seen: number;
@@ -126,10 +134,10 @@ class Listener {
   /** Since when it is too far behind; `null` = it isn't. */
   #behindMs: number | null = null;
 
-  constructor(options: EventStreamsOptions, terms: StreamTerms, told: ListenerTold) {
+  constructor(options: EventStreamsOptions, terms: StreamTerms, company: Company) {
     this.#options = options;
     this.#terms = terms;
-    this.#told = told;
+    this.#company = company;
     this.#seen = terms.after;
     this.#taken = options.events.emitted;
     this.#handedMs = this.#readyMs = options.clock.monotonicMs();
@@ -143,7 +151,7 @@ class Listener {
     if (this.#ending.signal.aborted) return;
     this.#terms.signal.removeEventListener("abort", this.#onGone);
     this.#ending.abort();
-    this.#told.onEnd();
+    this.#company.onEnd();
   }
 
   /** What it is to be sent next; `null` = nothing more. */
@@ -164,7 +172,7 @@ class Listener {
     while (!this.#ending.signal.aborted && !this.#isCut) {
       if (this.#isTooSlow()) {
         this.#isCut = true;
-        this.#told.onCut();
+        this.#company.onCut();
         return CUT;
       }
       // Of many that come one by one, some go together.
@@ -201,7 +209,7 @@ class Listener {
     if (batch.lost) pieces.unshift(lostFrame(this.#seen, last));
     this.#seen = last;
     if (pieces.length === 0) return null;
-    if (last === events.last) this.#gatherUntilMs = clock.monotonicMs() + GATHER_MS;
+    if (last === events.last) this.#gatherUntilMs = clock.monotonicMs() + this.#company.gatherMs();
     return joined(pieces);
   }
 
