@@ -9,6 +9,7 @@ import { EVENT_KINDS, type EventKind, KIND_NAMES, kindsOf } from "../events/even
 import type { Events, RecordedEvent } from "../events/events.ts";
 import { EVENT_STREAMS, type EventStreams } from "../events/streams.ts";
 import { strictObject } from "../input/strict_object.ts";
+import { credentialOf, type Credentials } from "./access.ts";
 import { ApiProblem } from "./problem.ts";
 import type { Resource, ResourceParts } from "./resource.ts";
 import { BASE, json, problems, type Routes } from "./route.ts";
@@ -99,7 +100,7 @@ export const events: Resource = {
   serve,
 };
 
-function serve(app: OpenAPIHono, { ports }: ResourceParts): void {
+function serve(app: OpenAPIHono, { ports, credentials }: ResourceParts): void {
   app.openapi(routes.list, (c) => {
     const streams = ports.find(EVENT_STREAMS);
     if (streams === null) throw new ApiProblem(503, "The node tells of no events");
@@ -108,7 +109,9 @@ function serve(app: OpenAPIHono, { ports }: ResourceParts): void {
     const isList = wantsList(c);
     const header = c.req.header("last-event-id");
     const after = beginning(streams.events, { ...from, header, kinds, isList });
-    return isList ? list(c, streams.events, { after, kinds }) : stream(c, streams, { after, kinds });
+    return isList
+      ? list(c, streams.events, { after, kinds })
+      : stream(c, { streams, credentials }, { after, kinds });
   });
 }
 
@@ -120,12 +123,23 @@ interface Selection {
   readonly kinds: ReadonlySet<EventKind> | null;
 }
 
-function stream(c: Context, streams: EventStreams, selection: Selection): Response {
+function stream(
+  c: Context,
+  { streams, credentials }: { readonly streams: EventStreams; readonly credentials: Credentials },
+  selection: Selection,
+): Response {
   // Proxies that gather answers would keep events back.
   const headers = { "content-type": STREAM, "x-accel-buffering": "no" };
   if (c.req.method === "HEAD") return c.body(null, 200, headers);
-  const body = streams.open({ ...selection, signal: c.req.raw.signal });
+  const revoked = new AbortController();
+  const waiting = credentials.onRevoked(credentialOf(c), () => revoked.abort());
+  const body = streams.open({
+    ...selection,
+    signal: AbortSignal.any([c.req.raw.signal, revoked.signal]),
+    onEnd: () => waiting[Symbol.dispose](),
+  });
   if (body === null) {
+    waiting[Symbol.dispose]();
     throw new ApiProblem(
       503,
       `There are ${streams.max} streams of events already (half of api.maxConnections)`,

@@ -54,6 +54,8 @@ export interface StreamTerms {
   readonly kinds: ReadonlySet<EventKind> | null;
   /** Aborted when it is gone, or may not listen any more. */
   readonly signal: AbortSignal;
+  /** Called once, when it listens no more. */
+  readonly onEnd?: () => void;
 }
 
 /** Where they are offered. */
@@ -89,7 +91,10 @@ export class EventStreams {
     const listener = new Listener(this.#options, terms, {
       gatherMs: () => Math.max(GATHER_MS_MIN, this.#open * GATHER_MS_PER_LISTENER),
       onCut: () => this.#cut.inc(),
-      onEnd: () => this.#open--,
+      onEnd: () => {
+        this.#open--;
+        terms.onEnd?.();
+      },
     });
     return new ReadableStream({
       pull: async (controller) => {

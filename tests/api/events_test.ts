@@ -5,6 +5,9 @@
  */
 import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";
 import { type ServerSentEvent, serverSentEvents } from "../../src/cli/event_stream.ts";
+import { TokenChanges } from "../../src/change/token_changes.ts";
+import { systemClock } from "../../src/clock.ts";
+import { Store } from "../../src/store/store.ts";
 import { Folder } from "../store/folder.ts";
 import { create, startTestNode, TEST_SETTINGS, type TestNode, until } from "../test_node.ts";
 
@@ -163,6 +166,38 @@ Deno.test("a HEAD of the stream is answered, and leaves nothing open", async () 
   const response = await fetch(`${site.api}/events`, { method: "HEAD" });
   deepEqual([response.status, await response.text()], [200, ""]);
   await until(() => listeners(site), (count) => count === 0);
+});
+
+Deno.test("a stream ends within a second of the end of its token, whoever revokes it", async () => {
+  using folder = new Folder();
+  const path = folder.file("node.db");
+  await using site = await startTestNode({ database: { path } });
+  await using open = await listen(site);
+  const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
+  const tokens = new TokenChanges({ store: site.node.store, clock: systemClock });
+  const origin = { via: "test", by: "", reason: "" };
+  const [admin, reader, other] = (["admin", "read", "operate"] as const).map((scope) =>
+    tokens.create({ name: scope, scope, expiresAt: null }, origin)
+  );
+  // It was let in without a token, and one is asked for now.
+  equal(await open.next(), null);
+  const headers = bearer(reader!.secret);
+  await using stream = await listen(site, "", headers);
+  await using second = await listen(site, "", bearer(other!.secret));
+  const startMs = performance.now();
+  const deleted = await fetch(`${site.api}/tokens/${reader!.stored.id}`, {
+    method: "DELETE",
+    headers: bearer(admin!.secret),
+  });
+  equal(deleted.status, 204);
+  equal(await stream.next(), null);
+  ok(performance.now() - startMs < 1_200, String(performance.now() - startMs));
+  await rejects(listen(site, "", headers), /^Error: 401 /);
+  {
+    using theirs = Store.open(path);
+    new TokenChanges({ store: theirs, clock: systemClock }).revoke(other!.stored.id, origin);
+  }
+  equal(await second.next(), null);
 });
 
 Deno.test("a stop ends streams in order, at once and with the last of what happened", async () => {
