@@ -328,7 +328,7 @@ function zshScript(program: string, nodes: readonly Node[]): string {
     `if [[ "\${funcstack[1]}" == _${program} ]]; then`,
     `  _${program} "$@"`,
     `else`,
-    `  (( $+functions[compdef] )) || { autoload -Uz compinit && compinit }`,
+    `  (( $+functions[compdef] )) || { autoload -Uz compinit && compinit -i }`,
     `  compdef _${program} ${program}`,
     `fi`,
   ].join("\n");
