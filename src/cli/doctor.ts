@@ -50,12 +50,18 @@ export async function doctor(flags: DoctorFlags, terminal: Terminal): Promise<Ex
   const { checks, findings, remark: hidden } = await examineHere(loaded, { unit, node });
   const told = worstFirst([
     ...node.findings.map((finding) => ({ ...finding, from: "the node" as const })),
-    ...findings.map((finding) => ({ ...finding, from: "this machine" as const })),
+    ...findings.filter((finding) => !node.findings.some((other) => isSame(finding, other)))
+      .map((finding) => ({ ...finding, from: "this machine" as const })),
   ]);
   await print(told, flags.output, terminal);
   const done = told.length === 0 ? whatWasDone(checks, node) : null;
   for (const remark of [node.remark, hidden, done]) if (remark !== null) terminal.err(remark);
   return told.length === 0 ? 0 : 1;
+}
+
+/** A node on this machine sees some of the same files. */
+function isSame(a: Finding, b: Finding): boolean {
+  return a.check === b.check && a.subject === b.subject;
 }
 
 function whatWasDone(checks: number, node: AskedNode): string {

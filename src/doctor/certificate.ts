@@ -4,6 +4,7 @@
  * @module
  */
 import { X509Certificate } from "node:crypto";
+import { expectRegular } from "../input/regular_file.ts";
 import type { Check } from "./check.ts";
 import type { Remark } from "./finding.ts";
 
@@ -19,6 +20,7 @@ export const certificate: Check = {
   look: async ({ settings, clock }) => {
     const { certFile } = settings.api.tls;
     if (certFile === null) return [];
+    expectRegular(await Deno.stat(certFile));
     const text = await Deno.readTextFile(certFile);
     const blocks = text.match(/-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/g) ?? [];
     return blocks.flatMap((pem, i) =>

@@ -4,9 +4,11 @@
  * @module
  */
 import { fileFault } from "../input/file_fault.ts";
+import { expectRegular } from "../input/regular_file.ts";
 import type { Settings } from "../settings/settings.ts";
 import type { Check } from "./check.ts";
 import { databaseFiles } from "./database_file.ts";
+import { accessFault, MAY } from "./file_access.ts";
 import type { Remark } from "./finding.ts";
 
 const READABLE = { byGroup: 0o040, byOthers: 0o004 } as const;
@@ -28,8 +30,8 @@ export const ownSecretFiles: Check = { ...secretFiles, when: "in a node" };
 async function lookAtModes(paths: readonly string[]): Promise<Remark[]> {
   const remarks = await Promise.all([...new Set(paths)].map(async (path) => {
     const info = await Deno.stat(path).catch((error) => {
-      // What isn't there has no secrets; that it is missed is said elsewhere.
-      if (error instanceof Deno.errors.NotFound) return null;
+      // What isn't there has no secrets; that it is missed is said elsewhere. What can't even be seen can't be read.
+      if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.PermissionDenied) return null;
       throw error;
     });
     return info === null ? [] : remarkOn(path, info);
@@ -65,28 +67,32 @@ export const namedFiles: Check = {
   when: "in a node",
   look: async ({ settings }) => {
     const remarks = await Promise.all(
-      filesOf(settings).map(async ([path, what]) => {
-        try {
-          (await Deno.open(path)).close();
-          return [];
-        } catch (error) {
-          if (!(error instanceof Error)) throw error;
-          return [{
-            level: "problem" as const,
-            subject: path,
-            message:
-              `can't be read any more: ${
-                fileFault(error)
-              }; what was read of it is in effect until the next ` +
-              "reload or start, which would fail",
-            fix: `put it back, or take it out of the settings (${what})`,
-          }];
-        }
+      filesOf(settings).map(async ([path, key]) => {
+        const fault = await readingFault(path);
+        return fault === null ? [] : [{
+          level: "problem" as const,
+          subject: path,
+          message:
+            `can't be read any more: ${fault}; what was read of it is in effect until the next reload or ` +
+            "start, which would fail",
+          fix: `put it back, or take it out of the settings (${key})`,
+        }];
       }),
     );
     return remarks.flat();
   },
 };
+
+/** Why a file can't be read; `null` = it can. It isn't opened: a pipe would be waited for. */
+async function readingFault(path: string): Promise<string | null> {
+  try {
+    expectRegular(await Deno.stat(path));
+    return await accessFault(path, MAY.read);
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    return fileFault(error);
+  }
+}
 
 /** With the keys that name them. */
 function filesOf({ dns, geoip, mapFile, api }: Settings): (readonly [path: string, key: string])[] {

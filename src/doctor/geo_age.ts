@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { expectRegular } from "../input/regular_file.ts";
 import { buildEpochIn, METADATA_BYTES_MAX } from "../geo/mmdb.ts";
 import type { Check } from "./check.ts";
 import type { Remark } from "./finding.ts";
@@ -37,6 +38,7 @@ async function lookAt(path: string, nowMs: number): Promise<Remark[]> {
 
 /** The end of the file, which has the metadata. */
 async function tailOf(path: string): Promise<Uint8Array> {
+  expectRegular(await Deno.stat(path));
   using file = await Deno.open(path);
   const { size } = await file.stat();
   await file.seek(Math.max(0, size - METADATA_BYTES_MAX), Deno.SeekMode.Start);

@@ -85,6 +85,9 @@ function isUnspecified(bytes: Uint8Array): boolean {
   return bytes.every((byte) => byte === 0);
 }
 
+/** A machine may have a million descriptors: who isn't found by then stays unknown, and the port is taken all the same. */
+const SEARCH_MS_MAX = 1_000;
+
 /**
  * Who holds these sockets, by inode. Processes of others show their descriptors to root only, so there may be sockets of
  * which nothing is known.
@@ -95,8 +98,9 @@ export async function holdersOf(
 ): Promise<ReadonlyMap<string, Holder>> {
   const holders = new Map<string, Holder>();
   const left = new Set(inodes);
+  const endMs = performance.now() + SEARCH_MS_MAX;
   for (const pid of await processes()) {
-    if (left.size === 0 || signal.aborted) break;
+    if (left.size === 0 || signal.aborted || performance.now() > endMs) break;
     for (const inode of await socketsOf(pid)) {
       if (!left.delete(inode)) continue;
       holders.set(inode, { pid, program: await programOf(pid) });

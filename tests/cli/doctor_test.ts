@@ -53,6 +53,22 @@ warning  disk   /var/lib/pleiades
   });
 });
 
+Deno.test("what the node and this machine both see is said once", async () => {
+  await withSettings(DNS, async (file, folder) => {
+    await Deno.writeTextFile(`${folder}/token`, "secret");
+    await Deno.chmod(`${folder}/token`, 0o644);
+    await Deno.writeTextFile(
+      file,
+      `api: { enabled: false, tokens: file:token }\ndatabase: { path: none }\n${DNS}`,
+    );
+    const finding = { ...FOUND, check: "secret-file", subject: `${folder}/token` };
+    await using api = scriptedApi({ "GET /doctor": { checks: [], findings: [finding] } });
+    const terminal = capturedTerminal();
+    equal(await run(["doctor", "-c", file, "--api", api.url, "-o", "json"], terminal), 1);
+    deepEqual(JSON.parse(terminal.stdout()), [{ ...finding, from: "the node" }]);
+  });
+});
+
 Deno.test("a healthy machine with a healthy node: nothing on stdout, a line on stderr", async () => {
   await using api = scriptedApi({
     "GET /doctor": { checkedAt: "2026-11-21T12:00:00Z", checks: ["disk", "clock"], findings: [] },
@@ -148,4 +164,29 @@ Deno.test("a unit that is no file, and one beside other flags, are wrong usage o
   equal(await run(["doctor", "--unit", "/none.service"], terminal), 1);
   match(terminal.stderr(), /^error: Cannot read the unit \/none\.service/);
   equal(await run(["doctor", "--unit", "/none.service", "--db", "none"], capturedTerminal()), 2);
+});
+
+Deno.test("settings that this user may not see are a finding, and a remark beside a node that has told", async () => {
+  await using api = scriptedApi({ "GET /doctor": { checks: ["disk"], findings: [] } });
+  const folder = await Deno.makeTempDir();
+  try {
+    const unit = `${folder}/pleiades.service`;
+    // A folder can't be read as a file by anyone, root included.
+    await Deno.writeTextFile(unit, `[Service]\nEnvironment=PLEIADES_API_PORT=1\nEnvironmentFile=${folder}\n`);
+    const alone = capturedTerminal();
+    equal(await run(["doctor", "--unit", unit, "-o", "json"], alone), 1);
+    deepEqual(
+      JSON.parse(alone.stdout()).map(({ check, subject }: Record<string, string>) => [check, subject]),
+      [["settings", folder]],
+    );
+    const beside = capturedTerminal();
+    equal(await run(["doctor", "--unit", unit, "--api", api.url], beside), 0);
+    equal(beside.stdout(), "");
+    match(
+      beside.stderr(),
+      /^the settings weren't checked: this user may not read it: .* \(run it as root\)\n/,
+    );
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
 });

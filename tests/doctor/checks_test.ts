@@ -5,6 +5,7 @@ import { parseSocketAddress } from "../../src/ip.ts";
 import { certificate } from "../../src/doctor/certificate.ts";
 import { type Check, examine, type Examined } from "../../src/doctor/check.ts";
 import { clockState, kernelClockState, unsynchronised } from "../../src/doctor/clock_state.ts";
+import { Doctor } from "../../src/doctor/doctor.ts";
 import { databaseFile } from "../../src/doctor/database_file.ts";
 import { namedFiles, secretFiles } from "../../src/doctor/file_modes.ts";
 import type { Remark } from "../../src/doctor/finding.ts";
@@ -265,6 +266,37 @@ Deno.test("dropped queries are found only where the buffer is smaller than what 
   const isLarge = Number(Deno.readTextFileSync("/proc/sys/net/core/rmem_max")) >= 4 << 20;
   const remarks = await found(receiveBuffer, at({}, { node: { ...NODE, kernelDrops: 12 } }));
   equal(remarks.length, isLarge ? 0 : 1);
+});
+
+Deno.test("a named pipe in the place of a file is found, and isn't waited for", async () => {
+  await inFolder(async (folder) => {
+    const path = `${folder}/pipe`;
+    await new Deno.Command("mkfifo", { args: [path] }).output();
+    const named = { ...tls(path), mapFile: { path }, geoip: { ...TEST_SETTINGS.geoip, database: [path] } };
+    const findings = await examine([namedFiles, certificate, geoAge], at(named, { node: NODE }));
+    deepEqual(findings.map(({ check }) => check), ["file", "file", "file", "certificate", "geo-database"]);
+    for (const { message } of findings) match(message, /it is no regular file/);
+  });
+});
+
+Deno.test("a check that hangs isn't begun again, however often a node is asked", async () => {
+  let begun = 0;
+  const hung = Promise.withResolvers<readonly Remark[]>();
+  const hanging: Check = {
+    ...worse,
+    look: () => {
+      begun++;
+      return hung.promise;
+    },
+  };
+  const asked = new Doctor(() => Promise.resolve(at()), [hanging]);
+  const [first, same] = await Promise.all([asked.examine(), asked.examine()]);
+  equal(first, same);
+  equal(first.findings[0]!.message, "couldn't be checked: no result within 2 s");
+  const later = asked.examine();
+  hung.resolve([]);
+  deepEqual((await later).findings, []);
+  equal(begun, 1);
 });
 
 const never: Check = {
