@@ -203,7 +203,7 @@ async function examineHere(loaded: LoadedSettings, { unit, node }: Around): Prom
   const own = await ownRights("hard");
   const found = await examine(checks, {
     settings,
-    secretFiles,
+    ...{ secretFiles, settingsFile: loaded.file },
     clock: systemClock,
     rights: unit === null ? own : { ...unit.rights, openFiles: unit.rights.openFiles ?? own.openFiles },
     node: null,

@@ -36,6 +36,8 @@ export interface Examined {
   readonly settings: Settings;
   /** Files that hold secrets of the settings, beside those that the settings name themselves. */
   readonly secretFiles: readonly string[];
+  /** The settings file, which may be one of them; `null` = there is none, or it isn't known. */
+  readonly settingsFile: string | null;
   /** Dates what is found. */
   readonly clock: Pick<Clock, "unixMs">;
   /** What the process may do that runs the node, or would run it. */

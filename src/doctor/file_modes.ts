@@ -18,29 +18,36 @@ export const secretFiles: Check = {
   id: "secret-file",
   looksAt: "files with secrets",
   when: "of files",
-  look: ({ settings, secretFiles }) => {
+  look: ({ settings, secretFiles, settingsFile }) => {
     const { keyFile } = settings.api.tls;
-    return lookAtModes([...secretFiles, ...(keyFile === null ? [] : [keyFile]), ...databaseFiles(settings)]);
+    const paths = [...secretFiles, ...(keyFile === null ? [] : [keyFile]), ...databaseFiles(settings)];
+    return lookAtModes([...new Set(paths)], settingsFile);
   },
 };
 
 /** The same of those that a node knows of by itself. */
 export const ownSecretFiles: Check = { ...secretFiles, when: "in a node" };
 
-async function lookAtModes(paths: readonly string[]): Promise<Remark[]> {
-  const remarks = await Promise.all([...new Set(paths)].map(async (path) => {
+async function lookAtModes(paths: readonly string[], settingsFile: string | null): Promise<Remark[]> {
+  const remarks = await Promise.all(paths.map(async (path) => {
     const info = await Deno.stat(path).catch((error) => {
       // What isn't there has no secrets; that it is missed is said elsewhere. What can't even be seen can't be read.
       if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.PermissionDenied) return null;
       throw error;
     });
-    return info === null ? [] : remarkOn(path, info);
+    return info === null ? [] : remarkOn(path, { info, isSettings: path === settingsFile });
   }));
   return remarks.flat();
 }
 
 /** A file of root's that a group may read is how a service gets at its secrets; any other group has no business there. */
-function remarkOn(path: string, { mode, uid, gid, isFile }: Deno.FileInfo): Remark[] {
+function remarkOn(
+  path: string,
+  { info: { mode, uid, gid, isFile }, isSettings }: {
+    readonly info: Deno.FileInfo;
+    readonly isSettings: boolean;
+  },
+): Remark[] {
   if (!isFile || mode === null) return [];
   const shown = (mode & 0o777).toString(8).padStart(3, "0");
   if ((mode & READABLE.byOthers) !== 0) {
@@ -48,7 +55,10 @@ function remarkOn(path: string, { mode, uid, gid, isFile }: Deno.FileInfo): Rema
       level: "problem",
       subject: path,
       message: `every user of this machine may read it (mode ${shown}), and it holds secrets`,
-      fix: `chmod o= ${path}`,
+      fix: isSettings
+        ? "put variables in the place of its secrets (${NAME}, with NAME=value in /etc/pleiades/environment for the " +
+          "service), or let the node's user alone read it (chown, chmod o=)"
+        : `let the node's user alone read it (chown, chmod o= ${path})`,
     }];
   }
   if ((mode & READABLE.byGroup) === 0 || (uid === 0 && gid !== 0)) return [];
@@ -56,7 +66,7 @@ function remarkOn(path: string, { mode, uid, gid, isFile }: Deno.FileInfo): Rema
     level: "warning",
     subject: path,
     message: `its group may read it (mode ${shown}, group ${gid}), and it holds secrets`,
-    fix: `chmod g= ${path}`,
+    fix: `let the node's user alone read it (chown, chmod g= ${path})`,
   }];
 }
 

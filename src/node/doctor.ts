@@ -15,7 +15,7 @@ export function nodeDoctor(ground: OpenGround, { fleet }: Pick<DnsWorkers, "flee
   const { settings, clock, store } = ground;
   return new Doctor(async () => ({
     settings: settings(),
-    secretFiles: [],
+    ...{ secretFiles: [], settingsFile: null },
     clock,
     rights: await ownRights("soft"),
     node: {

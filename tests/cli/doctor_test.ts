@@ -156,6 +156,13 @@ Deno.test("a settings file that spells a secret out counts as a secret, which is
     deepEqual(await judge("canary-secret"), [["secret-file", file]]);
     deepEqual(await judge("file:token"), [["secret-file", `${folder}/token`]]);
     deepEqual(await judge("[]"), []);
+    await Deno.writeTextFile(
+      file,
+      `api: { enabled: false, tokens: canary }\ndatabase: { path: none }\n${DNS}`,
+    );
+    const terminal = capturedTerminal();
+    await run(["doctor", "-c", file], terminal);
+    match(terminal.stdout(), /fix: put variables in the place of its secrets/);
   });
 });
 

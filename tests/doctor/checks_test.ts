@@ -27,6 +27,7 @@ function at(settings: Partial<Settings> = {}, rest: Partial<Examined> = {}): Exa
   return {
     settings: { ...TEST_SETTINGS, ...settings },
     secretFiles: [],
+    settingsFile: null,
     clock: { unixMs: () => NOW },
     rights: { capabilities: 0n, openFiles: null },
     node: null,
@@ -106,8 +107,14 @@ Deno.test("a secret that others may read is a problem, one of its group a warnin
         { level, fix },
       ) => [level, fix]);
     };
-    deepEqual(await judge(0o644), [["problem", `chmod o= ${path}`]]);
-    deepEqual(await judge(0o640), [["warning", `chmod g= ${path}`]]);
+    deepEqual(await judge(0o644), [[
+      "problem",
+      `let the node's user alone read it (chown, chmod o= ${path})`,
+    ]]);
+    deepEqual(await judge(0o640), [[
+      "warning",
+      `let the node's user alone read it (chown, chmod g= ${path})`,
+    ]]);
     deepEqual(await judge(0o600), []);
   });
 });
