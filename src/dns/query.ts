@@ -260,7 +260,8 @@ export class Query {
     if (end - from < 2 || packet[end - 2]! < 0xc0) return false;
     const target = (packet[end - 2]! & 0x3f) << 8 | packet[end - 1]!;
     for (let label = 0; label < this.labels; label++) {
-      if (QUESTION_AT + this.starts[label]! === target) return true;
+      const start = this.starts[label]!;
+      if (QUESTION_AT + start === target) return end - 2 - from + this.nameLength - start <= NAME_SIZE_MAX;
     }
     return false;
   }

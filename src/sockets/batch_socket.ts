@@ -430,6 +430,8 @@ export class Peer {
   readonly #name: Uint8Array;
   readonly #address4: Uint8Array;
   readonly #address6: Uint8Array;
+  /** The IPv4 address in the IPv6 one. */
+  readonly #mapped4: Uint8Array;
   readonly #control: Uint8Array<ArrayBuffer>;
   readonly #controls: DataView;
   readonly #controlAt: number;
@@ -441,6 +443,7 @@ export class Peer {
     this.#name = name;
     this.#address4 = name.subarray(OFFSET.sockaddrIn.address, OFFSET.sockaddrIn.address + 4);
     this.#address6 = name.subarray(OFFSET.sockaddrIn6.address, OFFSET.sockaddrIn6.address + 16);
+    this.#mapped4 = this.#address6.subarray(12);
     this.#control = new Uint8Array(controls.buffer, controls.byteOffset + controlAt, CONTROL_ROOM);
     this.#controls = controls;
     this.#controlAt = controlAt;
@@ -453,7 +456,7 @@ export class Peer {
   /** A view of its address, 4 or 16 bytes; IPv4 as such on a dual-stack socket, too. */
   address(): Uint8Array {
     if (this.#name[0] === C.AF_INET) return this.#address4;
-    return isMapped(this.#address6) ? this.#address6.subarray(12) : this.#address6;
+    return isMapped(this.#address6) ? this.#mapped4 : this.#address6;
   }
 
   /** Its port. */

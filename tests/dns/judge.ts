@@ -12,13 +12,19 @@ export interface Exchanged {
   readonly stream: boolean;
 }
 
-/** RCODEs that a query may earn: NOERROR, FORMERR, NXDOMAIN, NOTIMP, REFUSED, BADVERS. SERVFAIL is a fault of ours. */
-const RCODES = [0, 1, 3, 4, 5, 16];
+/**
+ * RCODEs that a query may earn: NOERROR, FORMERR, NXDOMAIN, NOTIMP, REFUSED, NOTAUTH, BADVERS, BADCOOKIE. SERVFAIL is a
+ * fault of ours.
+ */
+const RCODES = [0, 1, 3, 4, 5, 9, 16, 23];
 const FORMERR = 1;
 const NOTIMP = 4;
 const HEADER_SIZE = 12;
 const TYPE_OPT = 41;
 const OPTION_SUBNET = 8;
+const OPTION_COOKIE = 10;
+const CLIENT_COOKIE_SIZE = 8;
+const COOKIES_SIZE = 24;
 
 /** Says what is wrong with the answer; `null` = nothing. */
 export function judge({ query, answer, stream }: Exchanged): string | null {
@@ -46,6 +52,7 @@ export function judge({ query, answer, stream }: Exchanged): string | null {
   if (!RCODES.includes(rcode)) return `the RCODE is ${rcode}`;
   if (asked === null && rcode !== FORMERR && rcode !== NOTIMP) return `RCODE ${rcode} for what can't be read`;
   if (!said.subnetsFit) return "the answer's client subnet has another length than it says";
+  if (said.cookie && !isCookieFor(said.cookie, asked)) return "the answer's cookie isn't for the query's";
   if (said.questions > 1) return `the answer has ${said.questions} questions`;
   for (let at = HEADER_SIZE; at < said.questionEnd; at++) {
     if (answer[at] !== query[at]) return "the question isn't the query's";
@@ -63,6 +70,14 @@ export function describe(fault: string, query: Uint8Array, answer: Uint8Array | 
   return `${fault}\n  packet ${query.toHex()}\n  answer ${answer?.toHex() ?? "none"}`;
 }
 
+/** Of a query that breaks off somewhere the cookie may have been read before. */
+function isCookieFor(said: Uint8Array, asked: Message | null): boolean {
+  if (said.length !== COOKIES_SIZE || asked === null) return said.length === COOKIES_SIZE;
+  if (asked.cookie === null) return false;
+  for (let i = 0; i < CLIENT_COOKIE_SIZE; i++) if (said[i] !== asked.cookie[i]) return false;
+  return true;
+}
+
 function isNotImplemented(answer: Uint8Array): boolean {
   return (answer[3]! & 0x0f) === NOTIMP;
 }
@@ -76,6 +91,8 @@ interface Message {
   readonly extendedRcode: number;
   /** Whether every client subnet is as long as its prefix says (RFC 7871 §6). */
   readonly subnetsFit: boolean;
+  /** The first cookie. */
+  readonly cookie: Uint8Array | null;
   /** Behind the last record. */
   readonly end: number;
 }
@@ -100,6 +117,7 @@ function read(bytes: Uint8Array, follow: boolean): Message | null {
   let optClass: number | undefined;
   let extendedRcode = 0;
   let subnetsFit = true;
+  let cookie: Uint8Array | null = null;
   for (let left = count(6) + count(8) + count(10); left > 0; left--) {
     at = skipName(bytes, at, follow);
     if (at < 0 || at + 10 > bytes.length) return null;
@@ -110,10 +128,22 @@ function read(bytes: Uint8Array, follow: boolean): Message | null {
     }
     const end = at + 10 + count(at + 8);
     if (end > bytes.length) return null;
-    if (count(at) === TYPE_OPT) subnetsFit = hasFittingSubnets(bytes.subarray(at + 10, end));
+    if (count(at) === TYPE_OPT) {
+      subnetsFit = hasFittingSubnets(bytes.subarray(at + 10, end));
+      cookie ??= cookieIn(bytes.subarray(at + 10, end));
+    }
     at = end;
   }
-  return { questions, questionEnd, opts, optClass, extendedRcode, subnetsFit, end: at };
+  return { questions, questionEnd, opts, optClass, extendedRcode, subnetsFit, cookie, end: at };
+}
+
+function cookieIn(options: Uint8Array): Uint8Array | null {
+  for (let at = 0; at + 4 <= options.length;) {
+    const end = at + 4 + (options[at + 2]! << 8 | options[at + 3]!);
+    if (options[at] === 0 && options[at + 1] === OPTION_COOKIE) return options.subarray(at + 4, end);
+    at = end;
+  }
+  return null;
 }
 
 function hasFittingSubnets(options: Uint8Array): boolean {

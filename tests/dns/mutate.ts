@@ -67,6 +67,7 @@ text TXT ${`"${"t".repeat(250)}" `.repeat(20)}
   nameservers: ["ns1.example.com", "ns2.example.com"],
 };
 
+const HEADER_SIZE = 12;
 const LONGEST_NAME = [63, 63, 63, 61].map((size) => "x".repeat(size)).join(".");
 const MOST_LABELS = Array<string>(127).fill("a").join(".");
 const NAMES = [
@@ -110,7 +111,41 @@ const EDNS = [
   { udpSize: 0, ednsVersion: 1 },
 ];
 
-/** Valid queries: every name of interest in every type, with EDNS of every kind in turn. */
+const OPT = "00002904d000000000";
+const COOKIE = "000a0008" + "1122334455667788";
+const COOKIES = "000a0018" + "1122334455667788" + "01000000" + "675a1b2c".repeat(3);
+/** The key `k`, HMAC-SHA256, a MAC of four bytes. */
+const TSIG = "016b00" + "00fa00ff00000000" + "0021" + "0b686d61632d73686132353600" + "0000675a1b2c012c" +
+  "0004aabbccdd" +
+  "000100000000";
+
+/** Additional records in hex, and how many they are: cookies, signatures, both. */
+const ADDITIONALS: readonly [records: string, count: number][] = [
+  [`${OPT}000c${COOKIE}`, 1],
+  [`${OPT}001c${COOKIES}`, 1],
+  [`${OPT}0028${COOKIE}${COOKIES}`, 1],
+  [TSIG, 1],
+  [`${OPT}001c${COOKIES}${TSIG}`, 2],
+  [`c00c${TSIG.slice(6)}`, 1],
+];
+
+function withAdditionals(packet: Uint8Array, [records, count]: readonly [string, number]): Uint8Array {
+  const longer = new Uint8Array([...packet, ...Uint8Array.fromHex(records)]);
+  longer[11] = count;
+  return longer;
+}
+
+/** Valid queries with cookies and signatures, one of them without a question. */
+const EXTENDED: readonly Uint8Array[] = [
+  ...NAMES.flatMap((name, n) =>
+    ADDITIONALS.map((records, i) =>
+      withAdditionals(query(name, TYPES[(n + i) % TYPES.length]!, { id: 0xff00 + i }), records)
+    )
+  ),
+  withAdditionals(new Uint8Array(HEADER_SIZE), ADDITIONALS[0]!),
+];
+
+/** Valid queries: every name of interest in every type, with EDNS of every kind in turn; then those with more. */
 export const CORPUS: readonly Uint8Array[] = NAMES.flatMap((name, n) =>
   TYPES.flatMap((type, t) =>
     [0, 1, 2].map((i) =>
@@ -121,14 +156,13 @@ export const CORPUS: readonly Uint8Array[] = NAMES.flatMap((name, n) =>
       })
     )
   )
-);
+).concat(EXTENDED);
 
 /** Largest packet that is made. */
 export const MUTATED_MAX = 2048;
 
 /** Values at which lengths, counts and pointers change their meaning. */
 const EDGES = [0, 1, 2, 3, 4, 7, 8, 11, 12, 0x29, 0x3e, 0x3f, 0x40, 0x7f, 0x80, 0xbf, 0xc0, 0xc1, 0xfe, 0xff];
-const HEADER_SIZE = 12;
 
 /** Gives damaged queries without end. */
 export class Mutator {

@@ -84,6 +84,16 @@ Deno.test("where the record doesn't fit, the client comes back over TCP", () => 
   equal(ask(packet, { stream: true })[11], 1);
 });
 
+Deno.test("a key's name that grows too long behind its pointer is malformed", () => {
+  const [label, fits] = ["3f" + "61".repeat(63), "3f" + "61".repeat(63)];
+  const question = query(`${"x".repeat(63)}.${"y".repeat(63)}.${"z".repeat(58)}.com`, "A"); // 192 bytes
+  const rcode = (owner: string) =>
+    ask(withAdditionals(question, record(DATA, { owner })), { stream: true })[3]! & 0xf;
+  equal(rcode("c00c"), 9);
+  equal(rcode("3e" + fits.slice(2, -2) + "c00c"), 9, "255 bytes");
+  equal(rcode(label + "c00c"), 1, "256 bytes");
+});
+
 const MALFORMED: readonly [what: string, ...records: readonly string[]][] = [
   ["two records", record(DATA), record(DATA)],
   ["a record behind it", record(DATA), record("", { owner: "00", type: "0029", rrClass: "04d0" })],

@@ -68,6 +68,7 @@ export async function prove(args: string[]): Promise<boolean> {
 /** Asks the engine alone, each packet as over UDP and as over TCP; says what went wrong first. */
 export function fuzzEngine({ seed, packets, onProgress }: FuzzOptions): string | null {
   const world = new World(FUZZED, OUTSPOKEN);
+  world.engine.readCookies(true);
   const mutator = new Mutator(seed);
   const step = Math.ceil(packets / PROGRESS_STEPS);
   for (let number = 1; number <= packets; number++) {
