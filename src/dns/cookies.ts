@@ -103,13 +103,13 @@ export class Cookies {
     return verdict;
   }
 
-  /** Seconds since the time stamp, plus `AHEAD_MAX`; −1 = it is out of date, or it isn't a cookie of ours at all. */
+  /** Seconds since the time stamp, plus `AHEAD_MAX`; below 0 = it is out of date, or it isn't a cookie of ours at all. */
   #ageOf(packet: Uint8Array, at: number, size: number, nowSeconds: number): number {
     const isOurs = size === CLIENT_COOKIE_SIZE + SERVER_COOKIE_SIZE &&
       packet[at + CLIENT_COOKIE_SIZE] === VERSION;
     // As serial numbers, so that the stamp may wrap (RFC 1982).
     const age = nowSeconds - stampAt(packet, at) | 0;
-    return isOurs && age <= AGE_MAX && age >= -AHEAD_MAX ? age + AHEAD_MAX : -1;
+    return isOurs && age <= AGE_MAX ? age + AHEAD_MAX : -1;
   }
 
   #slotOf(packet: Uint8Array, at: number, address: Uint8Array): number {

@@ -715,8 +715,7 @@ export class Engine {
       at += FINISHED_HEAD + (this.#out[at + 10]! << 8 | this.#out[at + 11]!);
       target.setName(this.#out, nameAt);
       const entry = this.#view.find(target.hashes[0]!, target.name, 0, target.nameLength);
-      const isStatic = entry !== 0 && this.#isTargetIn(zone) &&
-        serviceOf(this.#records, entry) === 0 && !this.#isRedirected(entry);
+      const isStatic = entry !== 0 && this.#isTargetIn(zone) && serviceOf(this.#records, entry) === 0;
       if (!isStatic || this.#isAddressed(entry, named)) continue;
       this.#addressed[named++] = entry;
       this.#addRrset(findRrset(this.#records, entry, TYPE.A), 0xc000 | nameAt);
@@ -736,12 +735,6 @@ export class Engine {
       return at === nameLength;
     }
     return false;
-  }
-
-  /** Whether a name lies below a DNAME, which hides its records; those below a delegation are its glue. */
-  #isRedirected(entry: number): boolean {
-    const cut = cutOf(this.#records, entry);
-    return cut !== 0 && cut !== entry && findRrset(this.#records, cut, TYPE.DNAME) !== 0;
   }
 
   #isAddressed(entry: number, named: number): boolean {

@@ -115,7 +115,12 @@ Deno.test("what is remembered of a good cookie is good for its address and its t
       `bit ${bit} of the address`,
     );
   }
-  equal(verdictOf(packet, "c633:6464::", MADE_AT), "invalid", "the IPv6 address with the same words");
+  // An IPv6 address with the words of the IPv4 one, for which it is looked at in the same place.
+  const issued = new Uint8Array(16);
+  cookies.judge(packet, 0, 8, parseIp("1.1.1.1")!, MADE_AT, issued);
+  packet.set(issued, 8);
+  equal(verdictOf(packet, "1.1.1.1", MADE_AT), "current");
+  equal(verdictOf(packet, "101:101::", MADE_AT), "invalid");
 });
 
 Deno.test("more clients than are remembered are all told right", () => {

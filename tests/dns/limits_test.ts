@@ -18,6 +18,7 @@ a A 192.0.2.1
 b A 192.0.2.2
 *.w A 192.0.2.3
 sub NS ns.o.
+other NS ns.o.
 d DNAME e
 ${LONG}`;
 const SOA_SIZE = 43;
@@ -270,6 +271,13 @@ for (const [what, question] of COUNTED_AS_ONE) {
     deepEqual(burst(100, (i) => limited.ask(question(i + 1000))), [5, 0]);
   });
 }
+
+Deno.test("counted apart: two delegations, a DNAME, a wildcard, what doesn't exist, what isn't ours", () => {
+  const limited = new Limited(rate());
+  const questions = ["x.sub", "x.other", "x.d", "x.w", "none", "a"];
+  deepEqual(burst(600, (i) => limited.ask(questions[i % 6]!)), [30, 0]);
+  deepEqual(burst(100, () => show(limited.send(query("elsewhere", "A")))), [5, 0]);
+});
 
 Deno.test("counted as one: names outside of every zone, and malformed queries", () => {
   const limited = new Limited(rate());

@@ -57,6 +57,11 @@ Deno.test("a steered target's addresses aren't added, and take no turn", () => {
   deepEqual(addresses(world.ask(query("a.p.test", "A"))), ["192.0.2.1"]);
 });
 
+Deno.test("addresses in a zone beside aren't added, though it is served here", () => {
+  const world = new World({ zones: { "p.test": `${APEX}@ MX 1 ns1.q.test.`, "q.test": APEX } });
+  equal(show(world.ask(query("p.test", "MX"))), "NOERROR aa\nan p.test 300 MX 1 ns1.q.test");
+});
+
 Deno.test("addresses in a zone below are those of that zone", () => {
   const child = "@ SOA ns.o. h.o. 1 3600 600 604800 60\n@ NS ns.o.\na A 192.0.2.7\n";
   const world = new World({ zones: { "p.test": `${APEX}@ MX 1 a.c\nc NS ns.o.`, "c.p.test": child } });
