@@ -53,3 +53,8 @@ export function seededRng(seed: number): Rng {
     return state >>>= 0;
   };
 }
+
+/** A time as JSON has it. */
+export function rfc3339(unixMs: number): string {
+  return new Date(unixMs).toISOString();
+}

@@ -4,7 +4,7 @@
  * @module
  */
 import { type OpenAPIHono, z } from "@hono/zod-openapi";
-import { rfc3339 } from "../model/override.ts";
+import { rfc3339 } from "../clock.ts";
 import { AUDIT_OUTCOMES, type AuditRow } from "../store/audit.ts";
 import { linkNext, numberedPageQuery, pageHeaders, pageRequest } from "./paging.ts";
 import type { Resource, ResourceParts } from "./resource.ts";

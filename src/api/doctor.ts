@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { rfc3339 } from "../clock.ts";
 import { type OpenAPIHono, z } from "@hono/zod-openapi";
 import { DOCTOR } from "../doctor/doctor.ts";
 import { LEVELS } from "../doctor/finding.ts";
@@ -50,7 +51,7 @@ function serve(app: OpenAPIHono, { ports }: ResourceParts): void {
     if (found === null) throw new ApiProblem(503, "The node is starting or stopping");
     const { atMs, checks, findings } = await found.examine();
     return c.json({
-      checkedAt: new Date(atMs).toISOString(),
+      checkedAt: rfc3339(atMs),
       checks: [...checks],
       findings: findings.map((finding) => ({ ...finding })),
     }, 200);

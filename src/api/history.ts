@@ -9,7 +9,7 @@ import { DIFFERENCES_MAX as CHANGES_MAX } from "../change/guard.ts";
 import { differenceBetween, modelAt } from "../change/past.ts";
 import { namedChanges } from "../change/plan_report.ts";
 import { strictObject } from "../input/strict_object.ts";
-import { rfc3339 } from "../model/override.ts";
+import { rfc3339 } from "../clock.ts";
 import { type HistoryEntry, RECORDED_MAX } from "../store/history.ts";
 import { exported, modelText } from "./model.ts";
 import { linkNext, numberedPageQuery, pageHeaders, pageRequest } from "./paging.ts";

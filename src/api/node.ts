@@ -5,7 +5,7 @@
  */
 import { type OpenAPIHono, z } from "@hono/zod-openapi";
 import { EXPOSITION_CONTENT_TYPE } from "../telemetry/metrics.ts";
-import { rfc3339 } from "../model/override.ts";
+import { rfc3339 } from "../clock.ts";
 import type { NodeLicense } from "./ports.ts";
 import { ApiProblem } from "./problem.ts";
 import type { Resource, ResourceParts } from "./resource.ts";

@@ -18,9 +18,9 @@ import {
   OVERRIDE_STATES,
   type OverrideTarget,
   parseTarget,
-  rfc3339,
   type TargetReference,
 } from "../model/override.ts";
+import { rfc3339 } from "../clock.ts";
 import { overrideRequestSchema, timesOf } from "../model/override_schema.ts";
 import { show } from "../input/strict_object.ts";
 import type { Store } from "../store/store.ts";

@@ -6,7 +6,7 @@
 import { z } from "@hono/zod-openapi";
 import { DIFFERENCES_MAX } from "../change/guard.ts";
 import type { NamedChange, Plan } from "../change/plan_report.ts";
-import { rfc3339 } from "../model/override.ts";
+import { rfc3339 } from "../clock.ts";
 import { GuardRefusalSchema } from "./problem.ts";
 import { changeCounts } from "./route.ts";
 

@@ -11,7 +11,7 @@ import { choice, mustBe, refuse, together } from "../input/fields.ts";
 import { strictObject } from "../input/strict_object.ts";
 import { TOKEN_LIFE_MAX_MS, TokenChanges } from "../change/token_changes.ts";
 import { idSchema } from "../model/model_schema.ts";
-import { rfc3339 } from "../model/override.ts";
+import { rfc3339 } from "../clock.ts";
 import { rfc3339Text } from "../model/override_schema.ts";
 import { SCOPES, TOKEN_NAME_MAX, tokenNameFault } from "../model/token.ts";
 import type { StoredToken } from "../store/tokens.ts";

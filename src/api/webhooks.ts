@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { rfc3339 } from "../clock.ts";
 import { type OpenAPIHono, z } from "@hono/zod-openapi";
 import { EVENT_KINDS, type EventKind } from "../events/event.ts";
 import { strictObject } from "../input/strict_object.ts";
@@ -120,7 +121,7 @@ function document(
 }
 
 function timeOf(unixMs: number | null): string | null {
-  return unixMs === null ? null : new Date(unixMs).toISOString();
+  return unixMs === null ? null : rfc3339(unixMs);
 }
 
 /** The receivers that are meant. @throws {ApiProblem} 404 when there is none */

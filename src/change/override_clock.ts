@@ -8,10 +8,10 @@
  *
  * @module
  */
-import type { Clock } from "../clock.ts";
+import { type Clock, rfc3339 } from "../clock.ts";
 import { drainShare, nextStep, stepOf } from "../desired/overridden.ts";
 import { Listeners } from "../listeners.ts";
-import { type Override, OVERRIDE_STATES, rfc3339 } from "../model/override.ts";
+import { type Override, OVERRIDE_STATES } from "../model/override.ts";
 import { StoreBusy } from "../store/database.ts";
 import type { OverrideRow } from "../store/overrides.ts";
 import type { Store } from "../store/store.ts";

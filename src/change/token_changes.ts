@@ -5,9 +5,8 @@
  * @module
  */
 import { createHash, randomBytes } from "node:crypto";
-import type { Clock } from "../clock.ts";
+import { type Clock, rfc3339 } from "../clock.ts";
 import { newId } from "../model/id.ts";
-import { rfc3339 } from "../model/override.ts";
 import { type Scope, TOKEN_PREFIX, tokenNameFault } from "../model/token.ts";
 import type { Store } from "../store/store.ts";
 import { type StoredToken, TOKENS_MAX } from "../store/tokens.ts";

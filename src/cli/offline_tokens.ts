@@ -6,9 +6,8 @@
  */
 import { TokenChanges } from "../change/token_changes.ts";
 import { ChangeRefused } from "../change/edit.ts";
-import { systemClock } from "../clock.ts";
+import { rfc3339, systemClock } from "../clock.ts";
 import { parseDuration } from "../input/duration.ts";
-import { rfc3339 } from "../model/override.ts";
 import { type Scope, SCOPES } from "../model/token.ts";
 import { SCHEMA_VERSION } from "../store/schema.ts";
 import { inspect, Store } from "../store/store.ts";

@@ -6,7 +6,7 @@
  *
  * @module
  */
-import type { Clock } from "../clock.ts";
+import { type Clock, rfc3339 } from "../clock.ts";
 import { formatPrefix } from "../ip.ts";
 import { LineFile } from "../telemetry/line_file.ts";
 import type { Logger } from "../telemetry/log.ts";
@@ -142,7 +142,7 @@ export function recordOf({ client, transport, query, answer }: Sample): QueryRec
 }
 
 function lineOf(sample: Sample): string {
-  return JSON.stringify({ time: new Date(sample.unixMs).toISOString(), ...recordOf(sample) });
+  return JSON.stringify({ time: rfc3339(sample.unixMs), ...recordOf(sample) });
 }
 
 /** What came over the wire may be anything; `null` = it can't be read. */

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { rfc3339 } from "../clock.ts";
 import { X509Certificate } from "node:crypto";
 import { expectRegular } from "../input/regular_file.ts";
 import type { Check } from "./check.ts";
@@ -44,8 +45,4 @@ function remarksOn({ validFrom, validTo }: X509Certificate, nowMs: number): Omit
   if (days >= DAYS_LEFT_MIN) return [];
   const left = days === 0 ? "less than a day" : days === 1 ? "a day" : `${days} days`;
   return [{ level: "warning", message: `expires in ${left}, at ${rfc3339(to)}`, fix }];
-}
-
-function rfc3339(unixMs: number): string {
-  return new Date(unixMs).toISOString();
 }

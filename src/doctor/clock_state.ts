@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { rfc3339 } from "../clock.ts";
 import type { Check, Examined } from "./check.ts";
 import { databaseFiles } from "./database_file.ts";
 import type { Remark } from "./finding.ts";
@@ -46,10 +47,6 @@ async function evidence({ clock, settings }: Examined): Promise<Remark[] | null>
     }];
   }
   return null;
-}
-
-function rfc3339(unixMs: number): string {
-  return new Date(unixMs).toISOString();
 }
 
 /** Programs that set a clock, as far as a process's name goes (15 characters). */

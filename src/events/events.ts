@@ -12,7 +12,7 @@
  *
  * @module
  */
-import type { Clock } from "../clock.ts";
+import { type Clock, rfc3339 } from "../clock.ts";
 import type { NodeEvent } from "./event.ts";
 
 /** Events that are kept at most: enough for 5,000 members that flap once. */
@@ -132,7 +132,7 @@ export class Events {
   emit(event: NodeEvent & Untaken): void {
     const id = ++this.#last;
     const at = this.#clock.unixMs();
-    const json = JSON.stringify({ id, at: new Date(at).toISOString(), ...event });
+    const json = JSON.stringify({ id, at: rfc3339(at), ...event });
     this.#emitted += json.length;
     this.#add({ id, at, event, json, end: this.#emitted });
     const waiting = [...this.#waiting];

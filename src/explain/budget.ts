@@ -16,6 +16,7 @@
  *
  * @module
  */
+import { rfc3339 } from "../clock.ts";
 import { checkTargetOf } from "../desired/check_target.ts";
 import type { HealthCheck, Pool } from "../model/model.ts";
 import { neededOf, plainChecks } from "../desired/eligibility.ts";
@@ -102,7 +103,7 @@ export function pastFailovers(pool: Pool, failovers: Pick<Failovers, "of">): Pas
         member: formatSocketAddress({ hostname: ipAddress, port }),
         check: `${check.type} ${target.port}`,
         direction,
-        at: new Date(at).toISOString(),
+        at: rfc3339(at),
         detectedMs,
         heldMs,
       }));

@@ -7,6 +7,7 @@
  *
  * @module
  */
+import { rfc3339 } from "../clock.ts";
 import { MapFile } from "../geo/map_file_table.ts";
 import { poolOfFallback } from "../desired/fallback.ts";
 import type { Pool } from "../model/model.ts";
@@ -81,7 +82,7 @@ export class Explainer {
       : this.#turnsAhead(engine, { packet, asked, first: message });
     const client = clientOf(asked, { ...situation, snapshot });
     return {
-      at: new Date(this.#nowMs).toISOString(),
+      at: rfc3339(this.#nowMs),
       generation: generation(),
       question: {
         name: wireToName(situation.question),

@@ -8,6 +8,7 @@
  *
  * @module
  */
+import { rfc3339 } from "../clock.ts";
 import { canonicalIp } from "../ip.ts";
 import { formatDuration } from "../input/duration.ts";
 import { isId } from "./id.ts";
@@ -182,9 +183,4 @@ function hostAndPort(text: string): { readonly host: string; readonly port: numb
   const ip = canonicalIp(name);
   if (bracketed !== undefined && ip === null) return null;
   return { host: ip ?? name.toLowerCase().replace(/\.$/, ""), port };
-}
-
-/** A time as JSON has it. */
-export function rfc3339(unixMs: number): string {
-  return new Date(unixMs).toISOString();
 }

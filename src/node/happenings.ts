@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { rfc3339 } from "../clock.ts";
 import type { Refused } from "../change/commit.ts";
 import { endpointOfKey } from "../desired/check_target.ts";
 import type { NodeEvent } from "../events/event.ts";
@@ -10,7 +11,6 @@ import type { GuardEvent } from "../health/flip_guard.ts";
 import type { VerdictChange } from "../health/health_checker.ts";
 import type { PoolTurn } from "../health/pool_watch.ts";
 import type { OverrideTurn } from "../change/override_clock.ts";
-import { rfc3339 } from "../model/override.ts";
 import type { Store } from "../store/store.ts";
 import { describeError } from "../telemetry/log.ts";
 import type { SeenCommit } from "./commits.ts";
@@ -48,7 +48,7 @@ export function guardEvent(event: GuardEvent): NodeEvent {
   switch (event.kind) {
     case "tripped":
     case "blinded":
-      return { ...of(event.kind, event.held), until: new Date(event.untilUnixMs).toISOString() };
+      return { ...of(event.kind, event.held), until: rfc3339(event.untilUnixMs) };
     case "ended":
       return { ...of(event.kind, event.failedOver), outcome: event.outcome };
     case "sighted":

@@ -6,7 +6,7 @@
  *
  * @module
  */
-import type { Clock } from "../clock.ts";
+import { type Clock, rfc3339 } from "../clock.ts";
 import { Listeners } from "../listeners.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { describeError } from "../telemetry/log.ts";
@@ -54,7 +54,7 @@ export class InternalErrors implements Disposable {
   get complaint(): string | null {
     const { clock } = this.#options;
     if (this.#last === null || clock.monotonicMs() - this.#last.atMs > UNREADY_MS) return null;
-    const at = new Date(this.#last.unixMs).toISOString();
+    const at = rfc3339(this.#last.unixMs);
     return `Something failed inside the node at ${at}, and a part of it may have stopped: ${this.#last.what} ` +
       `(DNS goes on; the log says more)`;
   }

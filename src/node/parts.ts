@@ -6,10 +6,9 @@
  *
  * @module
  */
-import { AUDIT, AuditTrail } from "../change/audit_trail.ts";
 import { DigestGauge } from "../change/digest_gauge.ts";
-import type { Settings } from "../settings/settings.ts";
-import { EVENT_STREAMS, EventStreams } from "../events/streams.ts";
+import { audit } from "./audit.ts";
+import { eventStreams } from "./event_streams.ts";
 import { startLicensing } from "../license/licensing.ts";
 import { dnsLimits } from "./dns_limits.ts";
 import { type Core, type Part, partOf, reloaded, type Start } from "./part.ts";
@@ -46,30 +45,6 @@ const healthGuards: Start = ({ health }) =>
 const historyLimits: Start = ({ changes }) =>
   reloaded("limits of the history", ({ history }) => changes.use(history));
 
-const audited: Start = ({ store, clock, log, settings, ports }) => {
-  const limitsOf = ({ audit: { keep, maxAge } }: Settings) => ({ keep, maxAgeMs: maxAge });
-  const trail = new AuditTrail({ store, clock, log, limits: limitsOf(settings()) });
-  const offered = ports.offer(AUDIT, trail);
-  return {
-    name: "audit",
-    prepare: (next) => () => trail.use(limitsOf(next)),
-    [Symbol.asyncDispose]: () => {
-      offered[Symbol.dispose]();
-      return trail[Symbol.asyncDispose]();
-    },
-  };
-};
-
-/** Connections that listen to events; the others stay for requests. */
-const LISTENING_SHARE = 0.5;
-
-const eventStreams: Start = ({ events, clock, registry, stopping, ports, settings }) => {
-  const max = Math.ceil(settings().api.maxConnections * LISTENING_SHARE);
-  const streams = new EventStreams({ events, clock, registry, stopping, max });
-  const offered = ports.offer(EVENT_STREAMS, streams);
-  return partOf("streams of events", { end: () => offered[Symbol.dispose]() });
-};
-
 /** Every part of a node, in the order in which they are made. */
 export const PARTS: readonly Start[] = [
   poolsDown,
@@ -80,7 +55,7 @@ export const PARTS: readonly Start[] = [
   memberNames,
   healthGuards,
   historyLimits,
-  audited,
+  audit,
   querySketch,
   eventStreams,
   webhooks,

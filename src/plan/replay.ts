@@ -9,7 +9,7 @@
  * @module
  */
 import type { Replay } from "../change/guard.ts";
-import { rfc3339 } from "../model/override.ts";
+import { rfc3339 } from "../clock.ts";
 import type { QueryCount, Recorded } from "../store/traffic.ts";
 import { TYPE } from "../wire/record_type.ts";
 import { EVERYONE } from "./clients.ts";

@@ -6,7 +6,7 @@
  *
  * @module
  */
-import type { Clock, Rng } from "../clock.ts";
+import { type Clock, rfc3339, type Rng } from "../clock.ts";
 import type { EventKind } from "../events/event.ts";
 import type { Events, RecordedEvent } from "../events/events.ts";
 import type { Logger } from "../telemetry/log.ts";
@@ -148,7 +148,7 @@ export class Receiver implements AsyncDisposable {
 
   #lostPost(until: number): Post {
     const after = this.#position;
-    const at = new Date(this.#options.clock.unixMs()).toISOString();
+    const at = rfc3339(this.#options.clock.unixMs());
     return {
       id: `lost-${after}-${until}`,
       kind: "lost",
