@@ -242,8 +242,9 @@ export class Exchange {
       if (size > 0) size = this.#limits.release(packet, length, client, size);
       if (size > 0) {
         this.#engine.countAnswer(size);
-        if ((out[3]! & 0x0f) !== RCODE.REFUSED) this.#gate.spend();
-        else if (!isLicensed) this.count(COUNTER.overLicense + this.#gate.standing);
+        const isRefused = (out[3]! & 0x0f) === RCODE.REFUSED;
+        if (isLicensed && !isRefused) this.#gate.spend();
+        if (!isLicensed && isRefused) this.count(COUNTER.overLicense + this.#gate.standing);
       }
       if (this.#untilCounted > 0 && --this.#untilCounted === 0) this.#countQuery(size);
     } catch (error) {

@@ -70,12 +70,14 @@ Deno.test("the refusal has the bytes of any other REFUSED: header, question, OPT
 });
 
 Deno.test("without a license for it, names outside all zones and names that don't exist are refused alike", () => {
-  const { ask } = licensed({ ...NO_TOKEN, limit: 1 });
+  const { ask, allowance } = licensed({ ...NO_TOKEN, limit: 1 });
   equal(show(ask(WWW)), OK);
   for (const name of ["www.not-ours.example", "nothing.www.example.com", "www.example.com"]) {
     equal(show(ask(query(name, "A"))), "REFUSED", name);
   }
+  const given = allowance.takePeak();
   equal(show(ask(WWW.subarray(0, 14))), "FORMERR", "what is malformed asks for nothing");
+  equal(allowance.takePeak(), 0, `of ${given} nothing is taken or given back`);
 });
 
 Deno.test("what is REFUSED or dropped costs nothing", () => {
