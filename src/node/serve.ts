@@ -143,7 +143,9 @@ function hints(node: RunningNode, settings: Settings): string[] {
     lines.push("nothing is served yet, so every answer is REFUSED; begin with: pleiades pools create web");
   }
   if (node.api && settings.api.tokens.length === 0 && !node.store.tokens.isAnyKept()) {
-    lines.push("the API requires no token, so it listens on loopback only (pleiades tokens create)");
+    lines.push(
+      "the API requires no token, so it listens on loopback only (api.tokens, or pleiades tokens create)",
+    );
   }
   if (node.dns.every(({ port }) => port !== 53)) {
     lines.push("resolvers ask on port 53; this node doesn't listen there (dns.port, or --dns ADDR:53)");
