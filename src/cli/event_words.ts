@@ -47,6 +47,7 @@ const WORDS: Readonly<Record<string, (event: JsonObject) => string>> = {
     return `${text(outcome)}${keys.length === 0 ? "" : `; these wait for a start: ${keys.join(", ")}`}`;
   },
   worker: ({ reason }) => `a DNS worker ${text(reason)}, another takes its place`,
+  token: ({ change, name, scope }) => `${text(change)}: ${text(name)}, ${text(scope)}`,
   failure: ({ what, message }) => `${text(what)}: ${text(message)}`,
 };
 

@@ -18,6 +18,7 @@ export type NodeEvent =
   | OverrideEvent
   | SettingsEvent
   | WorkerEvent
+  | TokenEvent
   | FailureEvent;
 
 /** What tells events apart. */
@@ -37,6 +38,7 @@ export const EVENT_KINDS: Readonly<Record<EventKind, string>> = {
   override: "An override begins, expires or is removed",
   settings: "Other settings were taken over, or refused",
   worker: "A DNS worker is replaced",
+  token: "A token of the API was created or revoked",
   failure: "Something failed inside the node",
 };
 
@@ -187,6 +189,20 @@ export interface WorkerEvent {
   readonly kind: "worker";
   /** Why it is replaced. */
   readonly reason: "died" | "hung";
+}
+
+/** A token of the API came, or counts no more because it was revoked; one that has expired isn't told of. */
+export interface TokenEvent {
+  /** Tells events apart. */
+  readonly kind: "token";
+  /** Which of them. */
+  readonly change: "created" | "revoked";
+  /** Of the token; says nothing of its secret. */
+  readonly tokenId: string;
+  /** Its name. */
+  readonly name: string;
+  /** What it allows. */
+  readonly scope: string;
 }
 
 /** Something failed inside the node, which goes on; its log says more. */

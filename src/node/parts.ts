@@ -17,6 +17,7 @@ import { poolRemarks } from "./pool_remarks.ts";
 import { poolsDown } from "./pools_down.ts";
 import { querySketch } from "./query_sketch.ts";
 import { guardTermsOf } from "./sources.ts";
+import { tokenEvents } from "./token_events.ts";
 import { webhooks } from "./webhooks.ts";
 
 const overrideTimes: Start = ({ store, overrides }) => {
@@ -57,6 +58,7 @@ export const PARTS: readonly Start[] = [
   historyLimits,
   audit,
   querySketch,
+  tokenEvents,
   eventStreams,
   webhooks,
   startLicensing,

@@ -172,7 +172,7 @@ Deno.test("a stream ends within a second of the end of its token, whoever revoke
   using folder = new Folder();
   const path = folder.file("node.db");
   await using site = await startTestNode({ database: { path } });
-  await using open = await listen(site);
+  await using open = await listen(site, "?kind=override");
   const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
   const tokens = new TokenChanges({ store: site.node.store, clock: systemClock });
   const origin = { via: "test", by: "", reason: "" };
@@ -182,8 +182,8 @@ Deno.test("a stream ends within a second of the end of its token, whoever revoke
   // It was let in without a token, and one is asked for now.
   equal(await open.next(), null);
   const headers = bearer(reader!.secret);
-  await using stream = await listen(site, "", headers);
-  await using second = await listen(site, "", bearer(other!.secret));
+  await using stream = await listen(site, "?kind=override", headers);
+  await using second = await listen(site, "?kind=override", bearer(other!.secret));
   const startMs = performance.now();
   const deleted = await fetch(`${site.api}/tokens/${reader!.stored.id}`, {
     method: "DELETE",
@@ -192,7 +192,7 @@ Deno.test("a stream ends within a second of the end of its token, whoever revoke
   equal(deleted.status, 204);
   equal(await stream.next(), null);
   ok(performance.now() - startMs < 1_200, String(performance.now() - startMs));
-  await rejects(listen(site, "", headers), /^Error: 401 /);
+  await rejects(listen(site, "?kind=override", headers), /^Error: 401 /);
   {
     using theirs = Store.open(path);
     new TokenChanges({ store: theirs, clock: systemClock }).revoke(other!.stored.id, origin);

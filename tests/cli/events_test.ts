@@ -150,6 +150,7 @@ Deno.test("every kind has words, and one of a newer node is shown as it is", () 
       "reloaded; these wait for a start: node.id",
     ],
     [{ kind: "worker", reason: "hung" }, "a DNS worker hung, another takes its place"],
+    [{ kind: "token", change: "created", name: "ci", scope: "write" }, "created: ci, write"],
     [{ kind: "failure", what: "internal", message: "a\nb" }, "internal: a b"],
     [{ id: 1, at, kind: "new", x: 1 }, '{"x":1}'],
   ];

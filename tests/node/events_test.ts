@@ -7,6 +7,7 @@ import { deepEqual, equal, ok } from "node:assert/strict";
 import type { NodeEvent } from "../../src/events/event.ts";
 import { systemClock } from "../../src/clock.ts";
 import { Changes } from "../../src/change/commit.ts";
+import { TokenChanges } from "../../src/change/token_changes.ts";
 import { Store } from "../../src/store/store.ts";
 import { createPool, id } from "../change/samples.ts";
 import { closedPort } from "../health/backend.ts";
@@ -112,5 +113,22 @@ Deno.test("a node tells of an error that nothing took", async () => {
   reportError(new Error("a part stumbled"));
   deepEqual(await eventOf(site, "failure"), {
     ...{ kind: "failure", what: "internal", message: "a part stumbled" },
+  });
+});
+
+Deno.test("a node tells of tokens that are created and revoked, also by another process", async () => {
+  using folder = new Folder();
+  const path = folder.file("node.db");
+  await using site = await startTestNode({ database: { path } });
+  const origin = { via: "cli", by: "ann", reason: "" };
+  using theirs = Store.open(path);
+  const tokens = new TokenChanges({ store: theirs, clock: systemClock });
+  const { stored } = tokens.create({ name: "ci", scope: "write", expiresAt: null }, origin);
+  const what = { kind: "token", tokenId: stored.id, name: "ci", scope: "write" };
+  deepEqual(await eventOf(site, "token"), { ...what, change: "created" });
+  tokens.revoke(stored.id, origin);
+  deepEqual(await eventOf(site, "token", ({ change }) => change !== "created"), {
+    ...what,
+    change: "revoked",
   });
 });
