@@ -138,3 +138,10 @@ async function socketsOf(pid: number): Promise<string[]> {
   }
   return inodes;
 }
+
+/** What a user is called on this machine; the number where the machine's own list doesn't know it (passwd(5)). */
+export async function userName(uid: number): Promise<string> {
+  const list = await Deno.readTextFile("/etc/passwd").catch(() => "");
+  const line = list.split("\n").map((each) => each.split(":")).find(([, , number]) => number === String(uid));
+  return line?.[0] ?? String(uid);
+}

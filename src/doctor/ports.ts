@@ -17,6 +17,7 @@ import {
   type KernelSocket,
   kernelSockets,
   type Protocol,
+  userName,
 } from "./kernel_sockets.ts";
 import { CAPABILITY, kernelNumber, mayDo } from "./rights.ts";
 
@@ -56,6 +57,8 @@ function wantedSockets({ dns, api, metrics }: Settings): WantedSocket[] {
 interface Conflict {
   readonly holder: Holder | null;
   readonly uid: number;
+  /** The user of that number. */
+  readonly user: string;
   readonly held: readonly KernelSocket[];
   readonly wanted: WantedSocket;
 }
@@ -76,11 +79,10 @@ async function conflicts(settings: Settings, signal: AbortSignal): Promise<Confl
         isStub(held, holders.get(held.inode))
       }`,
   );
-  return [...groups.values()].map((group) => ({
-    holder: holders.get(group[0]!.held.inode) ?? null,
-    uid: group[0]!.held.uid,
-    held: group.map(({ held }) => held),
-    wanted: group[0]!.wanted,
+  return await Promise.all([...groups.values()].map(async (group) => {
+    const { held: { inode, uid }, wanted } = group[0]!;
+    const holder = holders.get(inode) ?? null;
+    return { holder, uid, user: await userName(uid), held: group.map(({ held }) => held), wanted };
   }));
 }
 
@@ -160,11 +162,11 @@ export const stubResolver: Check = {
     })),
 };
 
-function remarkOn({ holder, uid, held, wanted }: Conflict): Remark {
+function remarkOn({ holder, user, held, wanted }: Conflict): Remark {
   const protocols = [...new Set(held.map(({ protocol }) => protocol))].toSorted().toReversed();
   const places = [...new Set(held.map(({ address }) => formatSocketAddress(address)))];
   const who = holder === null
-    ? `a process of user ${uid}, which only root can tell more of`
+    ? `a process of user ${user}, which only root can tell more of`
     : `${holder.program} (process ${holder.pid})`;
   return {
     level: "problem",

@@ -1,7 +1,7 @@
 /** @module Tests of what is read from the kernel's tables of sockets. */
 import { deepEqual, equal } from "node:assert/strict";
 import { PortableUdp } from "../../src/dns/udp.ts";
-import { collide, holdersOf, kernelSockets, socketsIn } from "../../src/doctor/kernel_sockets.ts";
+import { collide, holdersOf, kernelSockets, socketsIn, userName } from "../../src/doctor/kernel_sockets.ts";
 
 const HEAD =
   "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n";
@@ -61,5 +61,14 @@ Deno.test({
     deepEqual(ours.map(({ protocol }) => protocol).toSorted(), ["TCP", "UDP"]);
     const holders = await holdersOf(new Set(ours.map(({ inode }) => inode)), new AbortController().signal);
     deepEqual([...holders.values()].map(({ pid }) => pid), [Deno.pid, Deno.pid]);
+  },
+});
+
+Deno.test({
+  name: "users have names where the machine knows them",
+  ignore: Deno.build.os !== "linux",
+  fn: async () => {
+    equal(await userName(0), "root");
+    equal(await userName(4_000_000_000), "4000000000");
   },
 });

@@ -25,6 +25,9 @@ export async function onMachine(script: string, env: Readonly<Record<string, str
   const setUp = `
 set -eu
 ${LOOPBACK}
+# A disk with room, whatever the real one has.
+mount -t tmpfs -o size=4g none "$PWD"
+cd "$PWD"
 mkdir bin
 printf '#!/bin/sh\nexec %s run -A --unstable-net --no-check %s/main.ts "$@"\n' ${deno} '${ROOT}' > bin/pleiades
 chmod +x bin/pleiades

@@ -104,6 +104,16 @@ testWith(["bash", "unshare"], "a disk that is full, and one without room for a c
   );
   deepEqual(full.map(({ check, level }) => [check, level]), [["disk", "problem"]]);
   match(full[0]!.message, /^its disk is full: 2\.\d MB of 105 MB left; changes will fail$/);
+  const narrow = findingsIn(
+    await onMachine(`
+      mkdir disk
+      mount -t tmpfs -o size=256m none disk
+      (umask 077; head -c 150m /dev/zero > disk/node.db)
+      pleiades doctor --dns 127.0.0.1:5353 --db disk/node.db -o json
+    `),
+  );
+  deepEqual(narrow.map(({ check, level }) => [check, level]), [["database", "problem"], ["disk", "warning"]]);
+  match(narrow[1]!.message, /less than the database has \(157 MB\): no copy of it fits/);
 });
 
 testWith(
@@ -175,4 +185,34 @@ testWith(["bash", "unshare"], "an installed unit says what the service would be 
   `);
   const findings = findingsIn(result);
   deepEqual(findings.map(({ check, subject }) => [check, subject]), [["port", "port 53, UDP and TCP"]]);
+});
+
+testWith(["bash", "unshare"], "a unit whose service would start leaves nothing to say", async () => {
+  const result = await onMachine(`
+    cp '${ROOT}/packaging/pleiades.service' .
+    mkdir pleiades.service.d
+    printf '[Service]\\nEnvironment=PLEIADES_DATABASE_PATH=%s\\n' "$PWD/node.db" > pleiades.service.d/a.conf
+    pleiades doctor --unit pleiades.service
+  `);
+  deepEqual([result.code, result.stdout], [0, ""], result.stderr);
+});
+
+testWith(["bash", "unshare"], "a second node on the ports of the first is found", async () => {
+  const result = await onMachine(`
+    settings() {
+      printf 'api: { port: %s }\\ndns: { listenAddr: 127.0.0.1 }\\ndatabase: { path: none }\\n' "$1" > "$1.yaml"
+    }
+    settings 8080
+    settings 8081
+    mkfifo log
+    pleiades serve -c 8080.yaml 2> log &
+    sed '/answers DNS/q' < log > /dev/null
+    pleiades doctor -c 8080.yaml
+    pleiades doctor -c 8081.yaml -o json
+  `);
+  equal(result.code, 1);
+  deepEqual(findingsIn(result).map(({ check, subject }) => [check, subject]), [[
+    "port",
+    "port 5353, UDP and TCP",
+  ]]);
 });
