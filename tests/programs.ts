@@ -31,7 +31,6 @@ export const PROGRAMS: Readonly<Record<string, string>> = {
   "nats-server": "what needs a cluster",
   "unshare": "machines of their own, on which things are wrong",
   "setpriv": "processes that may do less",
-  "prlimit": "processes with lower limits",
   "zsh": "completion in a real zsh",
   "fish": "completion in a real fish",
 };

@@ -117,11 +117,11 @@ testWith(["bash", "unshare"], "a disk that is full, and one without room for a c
 });
 
 testWith(
-  ["bash", "unshare", "prlimit"],
+  ["bash", "unshare"],
   "a limit on open files below what the settings allow is found",
   async () => {
     const result = await onMachine(`
-    prlimit --nofile=512:512 --pid $$
+    ulimit -n 512
     pleiades doctor ${GOOD} -o json
   `);
     const findings = findingsIn(result);
