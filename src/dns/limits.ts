@@ -1,13 +1,13 @@
 /**
  * What stands between a client and the engine, in this order: the lists of prefixes, the cookie, and on the finished
- * answer the ceiling on its size and the rate. Each costs less than what comes behind it, and what proves an address comes
+ * answer the rate and the ceiling on its size. Each costs less than what comes behind it, and what proves an address comes
  * before what doubts it.
  *
  * | limit | to which clients | what they get |
  * | --- | --- | --- |
  * | `deny` | all | nothing |
  * | `allow` | all | REFUSED |
- * | amplification, rate | over UDP, without a valid cookie | a short answer, or nothing |
+ * | rate, amplification | over UDP, without a valid cookie | a short answer, or nothing |
  *
  * A short answer says TC, so that the client comes back over TCP; where there is a cookie to come back with, it says
  * BADCOOKIE (RFC 7873 §5.2.3), which takes one datagram less.
