@@ -1,5 +1,7 @@
 /** @module Queries signed with a key that the node doesn't have, which is any: what is said, and what isn't well-formed. */
-import { deepEqual, equal } from "node:assert/strict";
+import { deepEqual, equal, match } from "node:assert/strict";
+import { program } from "../programs.ts";
+import { testEachTransport } from "./each_transport.ts";
 import { query, show } from "./packets.ts";
 import { World } from "./world.ts";
 
@@ -119,3 +121,20 @@ Deno.test("a TSIG record in the answer section of a query is malformed", () => {
   packet[11] = 0;
   equal(show(ask(packet)), "FORMERR");
 });
+
+testEachTransport(
+  "kdig reads that its key isn't known, over UDP and TCP, with and without EDNS",
+  async (start) => {
+    await using node = await start({ zones: { "example.com": null } });
+    const { hostname, port } = node.address;
+    for (const how of [["+notcp"], ["+tcp"], ["+notcp", "+edns"]]) {
+      const key = `hmac-sha256:example.:${btoa("a secret of this test")}`;
+      const args = [`@${hostname}`, `-p${port}`, "-y", key, ...how, "example.com", "SOA"];
+      const { stdout } = await new Deno.Command(program("kdig")!, { args }).output();
+      const text = new TextDecoder().decode(stdout);
+      match(text, /status: BADKEY;/);
+      match(text, /TSIG PSEUDOSECTION:\nexample\. .*hmac-sha256\. \d+ 300 0 \d+ BADKEY 0/);
+    }
+  },
+  ["kdig"],
+);
