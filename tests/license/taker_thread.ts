@@ -29,7 +29,7 @@ scope.onmessage = ({ data }) => {
   let packets = 0;
   scope.postMessage(0);
   while (Atomics.load(clock, 1) === 0) {
-    const batch = 1 + packets % 64;
+    const batch = 1 + packets % 4;
     gate.begin(batch);
     for (let i = 0; i < batch; i++) {
       packets++;
