@@ -334,6 +334,11 @@ export class Engine {
     return this.#queries[number]!;
   }
 
+  /** Whether `answerRead` is going to look up what the query read under a number asks for; else it says what is wrong, if anything. */
+  looksUp(number: number): boolean {
+    return this.#verdicts[number] === RCODE.NOERROR;
+  }
+
   /** Has `answerRead` answer a query that was read, and was well-formed, with this RCODE and nothing else. */
   refuse(number: number, rcode: number): void {
     if (this.#verdicts[number] === RCODE.NOERROR) this.#verdicts[number] = rcode;

@@ -234,7 +234,9 @@ export class Exchange {
     let size: number;
     try {
       if (!this.#limits.admit(number, packet, client)) return 0;
-      const isLicensed = this.#gate.admits();
+      // What is malformed, or refused already, asks for nothing: it costs nothing, and the gate has no say in it.
+      const asks = this.#engine.looksUp(number);
+      const isLicensed = !asks || this.#gate.admits();
       if (!isLicensed) this.#engine.refuse(number, RCODE.REFUSED);
       size = --this.#untilTimed === 0
         ? this.#answerTimed(number, packet, length, client, out, sizeMax)
@@ -242,9 +244,8 @@ export class Exchange {
       if (size > 0) size = this.#limits.release(packet, length, client, size);
       if (size > 0) {
         this.#engine.countAnswer(size);
-        const isRefused = (out[3]! & 0x0f) === RCODE.REFUSED;
-        if (isLicensed && !isRefused) this.#gate.spend();
-        if (!isLicensed && isRefused) this.count(COUNTER.overLicense + this.#gate.standing);
+        if (!isLicensed) this.count(COUNTER.overLicense + this.#gate.standing);
+        else if (asks && (out[3]! & 0x0f) !== RCODE.REFUSED) this.#gate.spend();
       }
       if (this.#untilCounted > 0 && --this.#untilCounted === 0) this.#countQuery(size);
     } catch (error) {

@@ -80,6 +80,20 @@ Deno.test("without a license for it, names outside all zones and names that don'
   equal(allowance.takePeak(), 0, `of ${given} nothing is taken or given back`);
 });
 
+Deno.test("what is malformed costs nothing, before the rate is used up and after it", () => {
+  const { ask, lane, allowance } = licensed(NO_TOKEN);
+  const status = WWW.slice();
+  status[2]! |= 0x10; // another opcode
+  const malformed = [WWW.subarray(0, 14), status];
+  const said = () => malformed.map((packet) => show(ask(packet)).split(/\s/)[0]);
+  for (let i = 0; i < 20; i++) deepEqual(said(), ["FORMERR", "NOTIMP"]);
+  for (let i = 0; i < 10; i++) equal(show(ask(WWW)), OK);
+  for (let i = 0; i < 20; i++) deepEqual(said(), ["FORMERR", "NOTIMP"]);
+  equal(show(ask(WWW)), "REFUSED");
+  equal(lane[COUNTER.overLicense + 1], 1);
+  equal(allowance.takePeak(), 10);
+});
+
 Deno.test("what is REFUSED or dropped costs nothing", () => {
   const { ask, lane } = licensed(NO_TOKEN);
   const response = WWW.slice();
