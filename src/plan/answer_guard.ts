@@ -147,6 +147,7 @@ export class AnswerGuard implements Guard {
       generation,
       // Recorded queries are asked of each name.
       health: replayMs === 0 ? health : null,
+      isShown: isPlan,
     });
     if (reach.subjects.length === 0 && replayMs === 0) return NOTHING_FOUND;
     const [was, willBe] = [new Forecast(reach.before, world), new Forecast(reach.after, world)];

@@ -73,9 +73,14 @@ export function differ(
 ): Differences {
   const computed = new Map<string, Pair>();
   const pairOf = (name: string, [type, number]: (typeof TYPES)[number]) => {
-    const key = `${type} ${before.sourceOf(name, number)} | ${after.sourceOf(name, number)}`;
+    const sources = [before.sourceOf(name, number), after.sourceOf(name, number)];
+    const key = `${type} ${sources.join(" | ")}`;
     let pair = computed.get(key);
-    if (!pair) computed.set(key, pair = compare({ before, after, name, type: number, clients }));
+    const isSteered = sources.some((source) => !source.startsWith("records "));
+    if (!pair) {
+      pair = { ...compare({ before, after, name, type: number, clients }), isSteered };
+      computed.set(key, pair);
+    }
     return pair;
   };
   /** Of names that others are alike to. */
@@ -89,12 +94,8 @@ export function differ(
     if (alike) models.set(alike.model, pairs);
     let isOther = false;
     let isEmptied = false;
-    let moved = 0;
-    let families = 0;
     for (const [i, [type]] of TYPES.entries()) {
       const pair = pairs[i]!;
-      if (pair.isAnswered) families++;
-      moved += pair.moved;
       count += pair.count;
       isOther ||= pair.count > 0;
       if (pair.count > 0 && differences.length < DIFFERENCES_MAX) {
@@ -109,9 +110,16 @@ export function differ(
     }
     if (isOther) names++;
     if (isEmptied) emptiedNames++;
-    if (!isRemoved && families > 0) movedWeight += weight * moved / families;
+    if (!isRemoved) movedWeight += weight * movedOf(pairs);
   }
   return { names, differences, count, movedWeight, emptied, emptiedNames };
+}
+
+/** Of the answers to a name: the mean of the families that it is asked for. Of one that is steered, records are none. */
+function movedOf(pairs: readonly Pair[]): number {
+  const isSteered = pairs.some((pair) => pair.isAnswered && pair.isSteered);
+  const counted = pairs.filter((pair) => pair.isAnswered && (!isSteered || pair.isSteered || pair.moved > 0));
+  return counted.length === 0 ? 0 : counted.reduce((sum, { moved }) => sum + moved, 0) / counted.length;
 }
 
 /** What differs for a name, told of one that is like it. */
@@ -136,6 +144,8 @@ interface Pair {
   readonly emptied: Omit<Emptied, "name" | "type"> | null;
   /** Whether any client was answered before. */
   readonly isAnswered: boolean;
+  /** Whether a pool answers, before or after. */
+  readonly isSteered: boolean;
 }
 
 /** What differs for the clients of a label, by their weights. */
@@ -156,7 +166,7 @@ function compare(
     readonly type: AddressType;
     readonly clients: readonly ClientClass[];
   },
-): Pair {
+): Omit<Pair, "isSteered"> {
   const [first] = EVERYONE;
   const beforeFirst = before.outcome(name, type, first!.address);
   const afterFirst = after.outcome(name, type, first!.address);
@@ -177,7 +187,7 @@ function compare(
 }
 
 /** The same for all clients. */
-function ofAll(was: Outcome, willBe: Outcome): Pair {
+function ofAll(was: Outcome, willBe: Outcome): Omit<Pair, "isSteered"> {
   const label = EVERYONE[0]!.label;
   const moved = movedBetween(was, willBe);
   const isEmptied = was.shares.size > 0 && willBe.shares.size === 0;
@@ -211,7 +221,7 @@ function noneOf(): Labelled {
   return { weight: 0, moved: 0, emptied: 0, isOther: false, before: new Map(), after: new Map() };
 }
 
-function summed(labels: ReadonlyMap<string, Labelled>): Omit<Pair, "isAnswered"> {
+function summed(labels: ReadonlyMap<string, Labelled>): Omit<Pair, "isAnswered" | "isSteered"> {
   const all = [...labels];
   const total = all.reduce((sum, [, { weight }]) => sum + weight, 0);
   const moved = all.reduce((sum, [, labelled]) => sum + labelled.moved, 0) / total;

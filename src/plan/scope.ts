@@ -55,11 +55,24 @@ export interface ReachOptions {
   readonly generation: number;
   /** By which names are found that are alike; `null` = each name is to be answered from what is reached. */
   readonly health: FrozenHealth | null;
+  /**
+   * Whether names are wanted, too, that nothing is lost with but that people want to see: aliases of those that differ,
+   * and names that exist only because of others below them.
+   */
+  readonly isShown: boolean;
 }
 
 const FAMILIES: readonly Family[] = [4, 6];
 /** With this label, the name that stands for all those which neither a service nor a record answers. */
 export const ANY_OTHER_LABEL = "any-other-name";
+/** Names of which those above are looked at, and so many above them. */
+const PARENTS_MAX = 1_000;
+/** Services below a name that are looked through for one that stays. */
+const SERVICES_LOOKED_AT = 100;
+/** Texts of zones that are read for aliases, characters in all. */
+const ALIASES_TEXT_MAX = 4_000_000;
+/** Zones that are looked for one by one, before all of their names are read. */
+const ZONES_SINGLE_MAX = 1_000;
 /** Zones of which such a name is asked for where the fallback is another. */
 const ZONES_SHOWN = 100;
 /** Records of a zone of which the loss is seen by whoever asks for an address. */
@@ -76,6 +89,8 @@ export function reachOf(
   const add = (name: string, { isRemoved }: Pick<Subject, "isRemoved">) =>
     subjects.set(name, { name, weight: 1, isRemoved });
   const losingPool: string[] = [];
+  /** Names that are in one of the states only, or have other records. */
+  const comeOrGone: string[] = [];
   /** Services that keep their domain. */
   const staying: (readonly [was: SteeredService, is: SteeredService])[] = [];
   const [servicesBefore, servicesAfter] = [before, after].map((state) => state.services(touched.serviceIds));
@@ -92,6 +107,7 @@ export function reachOf(
       staying.push([was, is]);
       continue;
     }
+    for (const service of [was, is]) if (service) comeOrGone.push(service.domain);
     if (was) {
       sides.before.serve(was);
       // Another one may have taken its domain over.
@@ -102,6 +118,7 @@ export function reachOf(
       if (!subjects.has(is.domain)) add(is.domain, { isRemoved: false });
     }
   }
+  staying.push(...answeredAsNames(touched, { after, comeOrGone, staying, domainsAfter }));
   sides.before.load(staying.map(([{ poolId }]) => poolId));
   sides.after.load(staying.map(([, { poolId }]) => poolId));
   const { health } = options;
@@ -132,6 +149,7 @@ export function reachOf(
   for (const domain of touched.zoneDomains) {
     const [was, is] = [sides.before.host(domain), sides.after.host(domain)];
     for (const owner of differing(was, is)) {
+      comeOrGone.push(owner);
       if (subjects.has(owner)) continue;
       add(owner, { isRemoved: is !== null && was?.has(owner) === true && !is.has(owner) });
     }
@@ -147,15 +165,103 @@ export function reachOf(
       add(`${ANY_OTHER_LABEL}.${domain}`, { isRemoved: false });
     }
   }
-  for (const { name, alike } of subjects.values()) {
-    if (alike) continue;
-    for (const side of [sides.before, sides.after]) {
-      if (open.has(name) || !side.hasPool(name)) side.lookAround(name);
+  const both = [sides.before, sides.after];
+  if (options.isShown) {
+    const zonesBelow = new Map(
+      both.flatMap((side) => side.zoneDomains())
+        .flatMap((domain) => [...parentsOf([domain])].map((parent) => [parent, domain] as const)),
+    );
+    const parents = parentsOf(comeOrGone);
+    for (const parent of parents) if (!subjects.has(parent)) add(parent, { isRemoved: true });
+    // Whether there is such a name depends on whether there is one below it.
+    for (const name of [...parents, ...comeOrGone.slice(0, PARENTS_MAX)]) {
+      const below = after.servicesBelow(name, SERVICES_LOOKED_AT)
+        .find(({ domain }) => !domainsAfter.has(domain));
+      const zone = zonesBelow.get(name);
+      for (const side of both) {
+        if (below) side.serve(below);
+        if (zone !== undefined) side.lookAround(zone);
+      }
     }
+    // Where a zone or the fallback is another one, so may be what answers a name that there isn't.
+    const isAnyOther = touched.fallback || touched.zoneDomains.length > 0;
+    for (const alias of isAnyOther ? allAliases(both) : aliasesTo(subjects.keys(), both)) {
+      if (!subjects.has(alias)) add(alias, { isRemoved: true });
+    }
+  }
+  const looked = [...subjects.values()].filter(({ name, alike }) =>
+    !alike && (open.has(name) || both.some((side) => !side.hasPool(name)))
+  ).map(({ name }) => name);
+  // What is around is the same in both states, or it is a difference of them; so is what aliases lead to.
+  const known = new Set(looked);
+  for (const name of known) {
+    for (const side of both) side.lookAround(name);
+    for (const side of both) for (const target of side.aliasesAt(name)) known.add(target);
   }
   const [was, is] = [sides.before.desired(), sides.after.desired()];
   const pools = Math.max(sides.before.pools, sides.after.pools);
   return { subjects: [...subjects.values()], losingPool, before: was, after: is, pools };
+}
+
+/**
+ * Services that no change touches but for the zone that they lie in: at its apex the names of members are answered as
+ * addresses, and below it as names.
+ */
+function answeredAsNames(
+  { zoneDomains }: Touched,
+  { after, comeOrGone, staying, domainsAfter }: {
+    readonly after: StoredState;
+    readonly comeOrGone: readonly string[];
+    readonly staying: readonly (readonly [SteeredService, SteeredService])[];
+    readonly domainsAfter: ReadonlySet<string>;
+  },
+): (readonly [SteeredService, SteeredService])[] {
+  const domains = new Set([...zoneDomains, ...comeOrGone]);
+  if (domains.size === 0) return [];
+  const pools = after.poolsWithNames();
+  if (pools.size === 0) return [];
+  const known = new Set(staying.map(([, { domain }]) => domain));
+  return [...after.servicesOf(pools)].filter(({ domain }) =>
+    !known.has(domain) && !domainsAfter.has(domain) &&
+    [domain, ...parentsOf([domain])].some((above) => domains.has(above))
+  ).map((service) => [service, service]);
+}
+
+/** The names above some, as many as are looked at; the last two labels are left to those who delegate them. */
+function parentsOf(names: Iterable<string>): Set<string> {
+  const parents = new Set<string>();
+  for (const name of names) {
+    for (let dot = name.indexOf("."); dot >= 0; dot = name.indexOf(".", dot + 1)) {
+      const parent = name.slice(dot + 1);
+      if (!parent.includes(".") || parents.size === PARENTS_MAX) break;
+      parents.add(parent);
+    }
+  }
+  return parents;
+}
+
+function allAliases(sides: readonly Side[]): Set<string> {
+  return new Set(sides.flatMap((side) => [...side.aliases()].map(([owner]) => owner)));
+}
+
+/** The owners of aliases that lead to some names in one of the states, over however many steps. */
+function aliasesTo(names: Iterable<string>, sides: readonly Side[]): Set<string> {
+  const byTarget = new Map<string, string[]>();
+  for (const [owner, target] of sides.flatMap((side) => [...side.aliases()])) {
+    byTarget.set(target, [...byTarget.get(target) ?? [], owner]);
+  }
+  const found = new Set<string>();
+  const all = new Set(names);
+  if (byTarget.size === 0) return found;
+  const wildcards = [...all].filter((name) => name.startsWith("*.")).map((name) => name.slice(1));
+  for (const target of byTarget.keys()) if (wildcards.some((end) => target.endsWith(end))) all.add(target);
+  for (const name of all) {
+    for (const owner of byTarget.get(name) ?? []) {
+      found.add(owner);
+      all.add(owner);
+    }
+  }
+  return found;
 }
 
 /**
@@ -266,6 +372,11 @@ class Side {
   readonly #pools = new Map<string, SteeredPool | null>();
   #overrides: OverrideIndex | null = null;
   readonly #lookedAt = new Set<string>();
+  /** By domain, those that were looked for; `null` = there is none. */
+  readonly #zones = new Map<string, DesiredZone | null>();
+  readonly #aliasesIn = new Map<string, ReadonlyMap<string, string>>();
+  /** All there are, where too many were looked for one by one. */
+  #allZones: ReadonlySet<string> | null = null;
   /** The settings alone. */
   #merged: MergedDesired | null = null;
 
@@ -302,7 +413,7 @@ class Side {
     for (const other of this.zoneDomains()) {
       if (isWithin(other, domain) || isWithin(domain, other)) this.#zoneDomains.add(other);
     }
-    const zone = this.#ofSettings().zoneOf(domain, this.state.zone(domain));
+    const zone = this.#zoneAt(domain);
     return zone && ownersIn(zone);
   }
 
@@ -346,6 +457,57 @@ class Side {
     this.#zoneDomains.add(name);
   }
 
+  /** A zone, if there is one. */
+  #zoneAt(domain: string): DesiredZone | null {
+    const known = this.#zones.get(domain);
+    if (known !== undefined) return known;
+    if (this.#zones.size > ZONES_SINGLE_MAX) {
+      this.#allZones ??= new Set(this.zoneDomains());
+      if (!this.#allZones.has(domain)) return null;
+    }
+    const zone = this.#ofSettings().zoneOf(domain, this.state.zone(domain));
+    this.#zones.set(domain, zone);
+    return zone;
+  }
+
+  /** The names that records make of a name, its own or those of a wildcard above it. */
+  *aliasesAt(name: string): Generator<string> {
+    const owners = [name];
+    for (let dot = name.indexOf("."); dot >= 0; dot = name.indexOf(".", dot + 1)) {
+      owners.push(`*${name.slice(dot)}`);
+    }
+    for (const domain of [name, ...owners.slice(1).map((owner) => owner.slice(2))]) {
+      const zone = this.#zoneAt(domain);
+      const aliases = zone && this.#aliasesOf(zone);
+      for (const owner of aliases ? owners : []) {
+        const target = aliases!.get(owner);
+        if (target !== undefined) yield target;
+      }
+    }
+  }
+
+  /** All aliases by their owners, of as many zones as are read for them. */
+  *aliases(): Generator<readonly [owner: string, target: string]> {
+    let read = 0;
+    for (const domain of this.zoneDomains()) {
+      const text = this.state.zone(domain)?.text ?? "CNAME";
+      if ((read += text.length) > ALIASES_TEXT_MAX) return;
+      const zone = /cname/i.test(text) ? this.#zoneAt(domain) : null;
+      if (zone) yield* this.#aliasesOf(zone);
+    }
+  }
+
+  #aliasesOf(zone: DesiredZone): ReadonlyMap<string, string> {
+    const known = this.#aliasesIn.get(zone.domain);
+    if (known) return known;
+    const aliases = new Map(
+      (zone.records ?? []).filter(({ type }) => type === TYPE.CNAME)
+        .map(({ owner, rdata }) => [wireToName(owner), wireToName(rdata).toLowerCase()]),
+    );
+    this.#aliasesIn.set(zone.domain, aliases);
+    return aliases;
+  }
+
   desired(): Desired {
     const { settings, addressesOf } = this.#options;
     const { state } = this;
@@ -356,8 +518,9 @@ class Side {
     );
     const source: DesiredSource = { ...NOTHING, services: () => services, fallback: state.fallback() };
     const desired = desiredOf(settings, source, addressesOf);
-    const zones = [...this.#zoneDomains].map((domain) => desired.zoneOf(domain, state.zone(domain)))
-      .filter((zone) => zone !== null);
+    const zones = [...this.#zoneDomains].map((domain) => this.#zoneAt(domain)).filter((zone) =>
+      zone !== null
+    );
     return { ...desired, pools: () => pools, zones };
   }
 

@@ -106,6 +106,16 @@ export class StoredState implements ModelState {
     for (const id of poolIds) yield* this.#store.services.of(id);
   }
 
+  /** Some of the services strictly below a domain, at most `max`. */
+  servicesBelow(domain: string, max: number): Service[] {
+    return this.#store.services.below(domain).take(max).toArray();
+  }
+
+  /** The pools that answer members by name as names, unless at an apex. */
+  poolsWithNames(): Set<string> {
+    return new Set(this.#store.resolvedNames.poolsAnsweringNames());
+  }
+
   /** How many services answer from a pool. */
   servicesCount(poolId: string): number {
     return this.#store.services.countOf(poolId);

@@ -29,6 +29,11 @@ export class ResolvedNames {
     return this.#database.all<{ id: string }>(POOLS_OF, target).map(({ id }) => id);
   }
 
+  /** The pools with members by name that are answered as names. */
+  poolsAnsweringNames(): string[] {
+    return this.#database.all<{ id: string }>(POOLS_ANSWERING_NAMES).map(({ id }) => id);
+  }
+
   /** Every name that is kept. */
   *each(): Generator<ResolvedName> {
     const rows = this.#database.iterate<{ target: string; addresses: string }>(
@@ -69,5 +74,8 @@ export class ResolvedNames {
 
 const TARGETS = "SELECT DISTINCT target FROM members WHERE target IS NOT NULL";
 const POOLS_OF = "SELECT DISTINCT pool_id AS id FROM members WHERE target = ?";
+const POOLS_ANSWERING_NAMES =
+  "SELECT DISTINCT pools.id FROM members CROSS JOIN pools ON pools.id = pool_id " +
+  "WHERE target IS NOT NULL AND flatten = 0";
 const SAVE = "INSERT INTO resolved_names (target, addresses) VALUES (?, ?) " +
   "ON CONFLICT (target) DO UPDATE SET addresses = excluded.addresses";
