@@ -10,8 +10,9 @@
  * be what they are after its last acknowledged write, or after the one that was on its way; nothing else is right.
  *
  * Between the writes, when no lane has one on its way, a whole model of very many objects is applied, or that of the last
- * apply is gone back to: then either all lanes are as before, or all are as after. The history keeps few generations, so
- * that it is pruned all the time; what it keeps must fold to what is stored.
+ * apply is gone back to: then either all lanes are as before, or all are as after. Such models are also planned, beside the
+ * writes, which must leave no trace. The history keeps few generations, so that it is pruned all the time; what it keeps
+ * must fold to what is stored.
  *
  * @module
  */
@@ -35,6 +36,8 @@ export interface Writer {
   write(write: Write): Promise<boolean>;
   /** Applies a model in NDJSON; resolves to its generation, or to `null` when the process died before. */
   apply(lines: string): Promise<number | null>;
+  /** Has the same planned, beside whatever else is done; resolves when that is over or the process died. */
+  plan(lines: string): Promise<void>;
   /** Goes back to a generation; resolves like `write`. */
   rollback(to: number): Promise<boolean>;
   /** `kill -9`; resolves when the process is gone. */
@@ -62,6 +65,8 @@ export interface Round {
   readonly kept: number;
   /** Applies and rollbacks that were sent. */
   readonly large: number;
+  /** Plans that were asked for. */
+  readonly plans: number;
   /** Of the store after it was opened again. */
   readonly generation: number;
   /** What is wrong; empty when nothing is. */
@@ -72,7 +77,7 @@ export interface Round {
 export async function prove([kills = "20", writes = "1000", by = "rest"]: string[]): Promise<boolean> {
   const seed = crypto.getRandomValues(new Uint32Array(1))[0]!;
   console.log(`seed ${seed}, ${kills} kills, each within ${writes} writes, ${LANES} lanes, by ${by}`);
-  console.log("round   sent  acknowledged  on their way  of them kept  large  generation  faults");
+  console.log("round   sent  acknowledged  on their way  of them kept  large  plans  generation  faults");
   let good = true;
   const options = {
     driver: by === "direct" ? directDriver : restDriver,
@@ -82,7 +87,7 @@ export async function prove([kills = "20", writes = "1000", by = "rest"]: string
     seed,
   };
   let number = 0;
-  for await (const { sent, acknowledged, kept, large, generation, faults } of crash(options)) {
+  for await (const { sent, acknowledged, kept, large, plans, generation, faults } of crash(options)) {
     const figures = [
       ++number,
       sent,
@@ -90,6 +95,7 @@ export async function prove([kills = "20", writes = "1000", by = "rest"]: string
       sent - acknowledged,
       kept,
       large,
+      plans,
       generation,
       faults.length,
     ];
@@ -102,11 +108,13 @@ export async function prove([kills = "20", writes = "1000", by = "rest"]: string
 
 /** Writes that are on their way at a time. */
 const LANES = 8;
-const WIDTHS = [5, 7, 14, 14, 14, 7, 12, 8];
+const WIDTHS = [5, 7, 14, 14, 14, 7, 7, 12, 8];
 /** Generations that the history of a writer keeps: a rollback goes back by less. */
 export const KEEP = 60;
 /** Writes between two large changes. */
 const PHASE_WRITES = 24;
+/** Of so many phases one begins with a plan. */
+const PLAN_EVERY = 3;
 
 /** Kills a writer again and again, on one database in a temporary folder, and judges each time what is left. */
 export async function* crash({ driver, kills, writes, lanes, seed }: CrashOptions): AsyncGenerator<Round> {
@@ -139,6 +147,7 @@ interface Sent {
   readonly sent: number;
   readonly acknowledged: number;
   readonly large: number;
+  readonly plans: number;
   /** Whether it was a large change that was on its way. */
   readonly isLarge: boolean;
 }
@@ -147,7 +156,9 @@ async function writeUntilKilled(
   writer: Writer,
   { states, killAt, rng }: { readonly states: Lane[]; readonly killAt: number; readonly rng: () => number },
 ): Promise<Sent> {
-  let [sent, acknowledged, large] = [0, 0, 0];
+  let [sent, acknowledged, large, plans] = [0, 0, 0, 0];
+  /** What is planned beside the writes; one at a time. */
+  let planning: Promise<void> | null = null;
   let dead = false;
   let killed: Promise<void> | null = null;
   // One kill of two falls into a large change.
@@ -177,6 +188,11 @@ async function writeUntilKilled(
   try {
     for (let phase = 1; !dead; phase++) {
       const phaseEnd = sent + PHASE_WRITES;
+      if (planning === null && phase % PLAN_EVERY === 1) {
+        plans++;
+        planning = writer.plan(modelOf(states.map(({ objects }) => reapplied(objects)), phase))
+          .finally(() => planning = null);
+      }
       await Promise.all(states.map((lane, number) => run(lane, number, phaseEnd)));
       if (dead) break;
       const back: typeof last = phase % 2 === 0 ? last : null;
@@ -204,8 +220,9 @@ async function writeUntilKilled(
     }
   } finally {
     await (killed ?? kill());
+    await planning;
   }
-  return { sent, acknowledged, large, isLarge };
+  return { sent, acknowledged, large, plans, isLarge };
 }
 
 /** What an apply makes of a lane: each object is another one, or is gone. */

@@ -14,6 +14,8 @@ export type DirectOrder =
   | { readonly write: Write }
   /** A model in NDJSON. */
   | { readonly apply: string }
+  /** The same, to be planned. */
+  | { readonly plan: string }
   /** The generation to go back to. */
   | { readonly rollback: number };
 
@@ -39,6 +41,7 @@ export function directDriver(path: string): Promise<Writer> {
   return Promise.resolve({
     write: async (write) => await send({ write }) !== null,
     apply: (lines) => send({ apply: lines }),
+    plan: async (lines) => void await send({ plan: lines }),
     rollback: async (to) => await send({ rollback: to }) !== null,
     kill: async () => {
       child.kill();
@@ -66,7 +69,7 @@ export async function restDriver(path: string): Promise<Writer> {
         { body: JSON.stringify(body), headers: { "content-type": "application/json" } }),
     });
     const text = await response.text();
-    if (!response.ok) throw new Refused(`${method} ${target}: ${response.status} ${text}`);
+    if (!response.ok) throw new Refused(`${method} ${target}: ${response.status} ${text}`, response.status);
     return text === "" ? null : JSON.parse(text);
   };
   const learnIds = async () => {
@@ -92,6 +95,16 @@ export async function restDriver(path: string): Promise<Writer> {
       await unlessDead(learnIds);
       return applied && applied.generation;
     },
+    plan: async (lines) => {
+      await unlessDead(async () => {
+        try {
+          await call("POST", "/plan", lines);
+        } catch (cause) {
+          // While others write without a pause there may be no moment to plan from.
+          if (!(cause instanceof Refused && cause.status === BUSY)) throw cause;
+        }
+      });
+    },
     rollback: async (to) => {
       const done = await unlessDead(() => call("POST", `/rollback?to=${to}`).then(() => true));
       await unlessDead(learnIds);
@@ -113,7 +126,15 @@ function isForced(method: string, target: string): boolean {
 /** An answer other than 2xx: the oracle only sends what is valid. */
 class Refused extends Error {
   override readonly name = "Refused";
+  readonly status: number;
+
+  constructor(message: string, status: number) {
+    super(message);
+    this.status = status;
+  }
 }
+
+const BUSY = 503;
 
 type Call = (method: string, target: string, body?: unknown) => Promise<unknown>;
 

@@ -31,8 +31,10 @@ async function obey(order: DirectOrder): Promise<number> {
   if ("rollback" in order) {
     return (await changes.rollback({ ...options, to: order.rollback })).commit.generation;
   }
-  const applied = await changes.apply(new Blob([order.apply]).stream(), {
+  const [lines, dryRun] = "plan" in order ? [order.plan, true] : [order.apply, false];
+  const applied = await changes.apply(new Blob([lines]).stream(), {
     ...options,
+    dryRun,
     file: "body",
     format: "ndjson",
     ifGeneration: null,
