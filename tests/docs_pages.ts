@@ -119,12 +119,12 @@ export interface StepResult {
 
 /**
  * Types all steps into one shell, in an empty folder. `pleiades` is the executable under test, or the sources; the
- * ports that the pages name, 5353 and 8080, are replaced by free ones.
+ * ports that the pages name (`PORTS`) are replaced by free ones.
  */
 export async function typeSteps(steps: readonly Step[], executable: string | null): Promise<StepResult[]> {
   const folder = await Deno.makeTempDir({ prefix: "pleiades-docs-" });
   try {
-    const ports = { "5353": freePort(), "8080": freePort() };
+    const ports = freePorts();
     await Deno.mkdir(`${folder}/bin`);
     await Deno.mkdir(`${folder}/out`);
     await Deno.mkdir(`${folder}/here`);
@@ -158,7 +158,16 @@ export async function typeSteps(steps: readonly Step[], executable: string | nul
 /** A session that takes longer hangs. */
 const SESSION_MS_MAX = 60_000;
 
-type Ports = Readonly<Record<"5353" | "8080", string>>;
+/** Of DNS, the API, DNS over TLS and over HTTPS. */
+const PORTS = ["5353", "8080", "8853", "8443"] as const;
+const ANY_PORT = new RegExp(`\\b(?:${PORTS.join("|")})\\b`, "g");
+
+type Ports = Readonly<Record<typeof PORTS[number], string>>;
+
+function freePorts(): Ports {
+  const [dns, api, tls, https] = PORTS.map(freePort);
+  return { "5353": dns!, "8080": api!, "8853": tls!, "8443": https! };
+}
 
 /** A free port of the loopback address, for TCP and most probably for UDP too. */
 function freePort(): string {
@@ -185,7 +194,7 @@ function session(steps: readonly Step[], { folder, ports }: { folder: string; po
     [
       "failed=0",
       "{",
-      text.replaceAll(/\b(5353|8080)\b/g, (port) => ports[port as keyof Ports])
+      text.replaceAll(ANY_PORT, (port) => ports[port as keyof Ports])
         // A page's reader waits a second for a node to start; a machine with other work may need more.
         .replaceAll(/^sleep 1$/gm, WAIT_UNTIL_READY),
       `} > ${folder}/out/${i}.text 2>&1`,

@@ -50,7 +50,12 @@ Deno.test("shows() masks what differs from run to run, and nothing else", () => 
 
 for (const page of ALL.filter((each) => stepsOf(each).length > 0)) {
   testWith(
-    ["bash", "curl", "dig"],
+    [
+      "bash",
+      "curl",
+      "dig",
+      ...stepsOf(page).some(({ block }) => /\bopenssl /.test(block.text)) ? ["openssl"] : [],
+    ],
     `what ${page.file} tells its reader to type works as it stands`,
     () => typed(page),
   );

@@ -21,6 +21,7 @@ export const PROGRAMS: Readonly<Record<string, string>> = {
   "kdig": "answers as a second client reads them, EDNS client subnet",
   "dnsperf": "nothing lost while the model changes under load",
   "curl": "the documentation as its reader types it",
+  "openssl": "the documentation of encrypted DNS as its reader types it",
   "unbound": "a real resolver in front",
   "knotd": "answers over random zones against those of Knot",
   "nsd": "answers over random zones against those of NSD",

@@ -31,7 +31,10 @@ if (import.meta.main) {
     listen: [{ hostname: "127.0.0.1", port: Number(port) }],
     transport: transport as FleetOptions["transport"],
     engine: PLAIN,
-    tcp: { maxConnections: 2_048, maxConnectionsPerClient: 2_048, idleTimeout: 10_000 },
+    tcp: {
+      ...{ maxConnections: 2_048, maxConnectionsPerClient: 2_048 },
+      ...{ idleTimeout: 10_000, queryTimeout: 5_000 },
+    },
     samplesPerSecond: 0,
     snapshot: tables.snapshot,
     board: LiveBoard.create({ healthSlots: healthSlots.size, ticketSlots: tables.ticketSlots }),

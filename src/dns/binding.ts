@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { listenFault } from "../sockets/listening.ts";
+import { type ListenAdvice, listenFault } from "../sockets/listening.ts";
 import type { SocketAddress } from "../ip.ts";
 
 /** What could be bound. */
@@ -28,6 +28,8 @@ export interface Binder<Socket> {
   close(socket: Socket): void;
   /** What `ss(8)` lists such sockets with. */
   readonly ss: string;
+  /** Where another port can be chosen. */
+  readonly choice: string;
 }
 
 /** An address that can't be had; the message names it with the fix, the cause is the system's error. */
@@ -36,8 +38,8 @@ export class BindingFault extends Error {
   readonly address: SocketAddress;
 
   /** Says it in the words of the person who named the address. */
-  constructor(address: SocketAddress, cause: unknown, ss: string) {
-    super(listenFault(address, cause, { ss, choice: "--dns ADDR:PORT" }), { cause });
+  constructor(address: SocketAddress, cause: unknown, advice: ListenAdvice) {
+    super(listenFault(address, cause, advice), { cause });
     this.address = address;
   }
 }
@@ -50,7 +52,7 @@ export class BindingFault extends Error {
  */
 export function bindAll<Socket>(
   addresses: readonly SocketAddress[],
-  { bind, portOf, close, ss }: Binder<Socket>,
+  { bind, portOf, close, ss, choice }: Binder<Socket>,
 ): Binding<Socket> {
   const sockets: { address: SocketAddress; socket: Socket }[] = [];
   const covered: SocketAddress[] = [];
@@ -73,7 +75,7 @@ export function bindAll<Socket>(
         continue;
       }
       for (const { socket } of sockets) close(socket);
-      throw new BindingFault(address, error, ss);
+      throw new BindingFault(address, error, { ss, choice });
     }
   }
   return { sockets, covered };

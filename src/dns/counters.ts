@@ -8,6 +8,7 @@
 /** Positions in a lane. */
 export const COUNTER = {
   queriesUdp: 0,
+  /** Of all streams together. */
   queriesTcp: 1,
   /** Packets without a header, and responses: never answered. */
   droppedMalformed: 2,
@@ -15,7 +16,6 @@ export const COUNTER = {
   /** Answers that the socket refused to send. */
   sendErrors: 4,
   truncated: 5,
-  tcpConnections: 6,
   tcpRefused: 7,
   bytesOut: 8,
   /** Exchanges that were to be sampled, and were one too many for this second, or for the block. */
@@ -54,7 +54,28 @@ export const COUNTER = {
   cookiesNew: 134,
   cookiesValid: 135,
   cookiesInvalid: 136,
+  /** Connections that were taken: + index in `STREAM_TRANSPORTS`. */
+  connections: 144,
+  /** Messages that came over streams, of `queriesTcp`: + index in `STREAM_TRANSPORTS`. */
+  messages: 148,
+  /** Answers over HTTPS, those that aren't DNS included: + index in `HTTPS_STATUSES`. */
+  httpsStatus: 152,
+  /** Connections that were cut: + index in `STREAM_TRANSPORTS` × the number of `CUTS` + index in `CUTS`. */
+  streamCuts: 168,
 } as const;
+
+/**
+ * Why connections are cut. `handshake` = TLS failed; `no_query` = nothing came in time after connecting, the end of the
+ * handshake included; `half_query` = the rest of a query, or of a request over HTTPS, didn't come; `idle` = no further
+ * query came; `unread` = answers weren't read; `malformed` = what came is no DNS.
+ */
+export const CUTS = ["handshake", "no_query", "half_query", "idle", "unread", "malformed"] as const;
+
+/** One of them. */
+export type Cut = typeof CUTS[number];
+
+/** HTTP statuses counted one by one; all others are faults of ours, as is 500. */
+export const HTTPS_STATUSES = [200, 400, 404, 405, 408, 413, 415, 500, 503] as const;
 
 /** RCODEs counted one by one. */
 export const RCODES_COUNTED = 24;

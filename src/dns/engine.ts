@@ -71,11 +71,14 @@ import { DROP_RESPONSE, DROP_SHORT, HEADER_SIZE, LOWER_CASE, Query } from "./que
 import { Selection, type Whom } from "./selection.ts";
 import type { AnswerSource, Trace } from "./trace.ts";
 import type { TrafficBlock } from "./traffic_block.ts";
+import type { StreamTransport } from "./transport.ts";
 
 /** Who asks. The worker keeps one and fills it for each packet. */
 export interface Client {
-  /** Whether the query came over TCP: then only 65535 bytes limit the answer. */
+  /** Whether the query came over a stream: then only 65535 bytes limit the answer. */
   readonly stream: boolean;
+  /** Which stream that is; absent = TCP. */
+  readonly over?: StreamTransport;
   /** The address, 4 or 16 bytes; read only where something depends on it. */
   address(): Uint8Array;
 }

@@ -16,6 +16,7 @@ import { type Client, Engine, type EngineOptions, UDP_SIZE_MAX } from "./engine.
 import { Limits, type LimitTerms, NO_LIMITS } from "./limits.ts";
 import { HEADER_SIZE } from "./query.ts";
 import { SampleBlock } from "./samples.ts";
+import { STREAM_TRANSPORTS, type StreamTransport, type Transport } from "./transport.ts";
 import { TrafficBlock } from "./traffic_block.ts";
 
 /** What went wrong in a worker that goes on. */
@@ -165,6 +166,7 @@ export class Exchange {
 
   /** Answers a message of a stream into `out`, which has room for `STREAM_SIZE_MAX`; 0 = say nothing. */
   answerMessage(message: Uint8Array, client: Client, out: Uint8Array): number {
+    this.count(COUNTER.messages + STREAM_TRANSPORTS.indexOf(client.over ?? "tcp"));
     this.begin(1);
     this.#engine.read(0, message, message.length);
     const size = this.#answer(0, message, message.length, client, out, STREAM_SIZE_MAX);
@@ -301,7 +303,7 @@ export class Exchange {
     this.#samplesLeft--;
     const hasRoom = this.#samples!.add({
       unixMs: Date.now(),
-      stream: client.stream,
+      transport: client.stream ? client.over ?? "tcp" : "udp",
       client: client.address(),
       query: packet.subarray(0, length),
       answer: out.subarray(0, size),
@@ -325,18 +327,21 @@ function openGate(): LicenseGate {
 
 /** A client known by its address in text, as Deno's sockets give it; parsed only when something asks for it. */
 export class NamedClient implements Client {
-  /** Whether it asks over TCP. */
+  /** Whether it has connected. */
   readonly stream: boolean;
+  /** What it has connected by. */
+  readonly over?: StreamTransport;
   #text = "";
   #address: Uint8Array | null = null;
 
   /**
    * Has no client yet.
    *
-   * @param stream whether it asks over TCP
+   * @param transport how it asks
    */
-  constructor(stream: boolean) {
-    this.stream = stream;
+  constructor(transport: Transport) {
+    this.stream = transport !== "udp";
+    if (transport !== "udp") this.over = transport;
   }
 
   /** Makes it stand for another client; a dual-stack socket names IPv4 clients `::ffff:192.0.2.1`. */

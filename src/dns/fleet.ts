@@ -19,7 +19,9 @@ import { type LimitTerms, NO_LIMITS } from "./limits.ts";
 import type { Patience } from "./pulse.ts";
 import type { Sample } from "./samples.ts";
 import { type Replacement, SupervisedWorker, type SupervisedWorkerOptions } from "./supervised_worker.ts";
-import type { TcpLimits } from "./tcp.ts";
+import type { EncryptedBound } from "./service.ts";
+import type { StreamLimits } from "./stream_server.ts";
+import type { Certificate, EncryptedDuty } from "./stream_service.ts";
 import type { CountedQuery } from "./traffic_block.ts";
 import type { UdpTransport } from "./udp.ts";
 import type { WorkerOptions } from "./worker.ts";
@@ -35,8 +37,10 @@ export interface FleetOptions {
   readonly transport: "auto" | "linux" | "portable";
   /** What the engines say about the node. */
   readonly engine: Omit<EngineOptions, "lane">;
-  /** Limits of each TCP listener. */
-  readonly tcp: TcpLimits;
+  /** Limits of each listener of streams. */
+  readonly tcp: StreamLimits;
+  /** Encrypted DNS to begin with; absent or `null` = there is none. */
+  readonly encrypted?: EncryptedDuty | null;
   /** Who is answered, and how much, to begin with; absent = any client, as it comes. */
   readonly limits?: LimitTerms;
   /** Exchanges reported per second and worker at most; 0 = none. */
@@ -90,6 +94,8 @@ const ANY_PORT_TRIES = 16;
 export class Fleet implements AsyncDisposable {
   /** What is really listened on: port 0 replaced by the port that was found. */
   readonly addresses: readonly SocketAddress[];
+  /** Where encrypted DNS is answered. */
+  readonly encrypted: EncryptedBound;
   /** How UDP is served. */
   readonly transport: UdpTransport["name"];
   readonly #udp: readonly SupervisedWorker[];
@@ -104,6 +110,7 @@ export class Fleet implements AsyncDisposable {
     { board, patience = WORKER_PATIENCE, onLost }: FleetOptions,
   ) {
     this.addresses = udp[0]!.bound.addresses;
+    this.encrypted = streams.bound.encrypted;
     this.transport = udp[0]!.bound.udp!.transport;
     this.#udp = udp;
     this.#streams = streams;
@@ -123,7 +130,9 @@ export class Fleet implements AsyncDisposable {
         return new Fleet(await startWorkers(options), options);
       } catch (error) {
         // A port that was found for TCP is another's for UDP.
-        const wasFound = error instanceof AddressTaken && !options.listen.some(isSameAs(error.address));
+        const { listen, encrypted } = options;
+        const named = [...listen, ...encrypted?.tls ?? [], ...encrypted?.https ?? []];
+        const wasFound = error instanceof AddressTaken && !named.some(isSameAs(error.address));
         if (!wasFound || attempt === ANY_PORT_TRIES) throw error;
       }
     }
@@ -205,6 +214,11 @@ export class Fleet implements AsyncDisposable {
     for (const worker of this.#all) worker.limit(limits);
   }
 
+  /** Has encrypted DNS served with this certificate from now on; what becomes of it is logged. */
+  certify(certificate: Certificate): void {
+    this.#streams.certify(certificate);
+  }
+
   /** Stops all workers: UDP at once, streams within two seconds. */
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#looking);
@@ -266,8 +280,8 @@ function supervised(options: FleetOptions, worker: WorkerOptions): SupervisedWor
 }
 
 function streamWorker(options: FleetOptions): WorkerOptions {
-  const { listen, tcp } = options;
-  return { ...basis(options, STREAM_LANE), listen, duty: { kind: "streams", tcp } };
+  const { listen, tcp: limits, encrypted = null } = options;
+  return { ...basis(options, STREAM_LANE), listen, duty: { kind: "streams", limits, encrypted } };
 }
 
 function udpWorker(lane: number, options: FleetOptions, listen: readonly SocketAddress[]): WorkerOptions {

@@ -7,9 +7,10 @@ import { STANDINGS } from "../license/allowance.ts";
 import type { LiveBoard } from "../snapshot/live.ts";
 import type { Registry } from "../telemetry/metrics.ts";
 import { rcodeName } from "../wire/record_type.ts";
-import { COUNTER, LATENCY_BOUNDS_NS, RCODES_COUNTED } from "./counters.ts";
+import { COUNTER, CUTS, HTTPS_STATUSES, LATENCY_BOUNDS_NS, RCODES_COUNTED } from "./counters.ts";
 import type { Replacement } from "./supervised_worker.ts";
 import { Tally } from "./tally.ts";
+import { STREAM_TRANSPORTS } from "./transport.ts";
 
 /** What DNS has done since the start. */
 export interface DnsTotals {
@@ -60,8 +61,19 @@ export function registerDnsMetrics(
   ]);
   const truncated = registry.counter("pleiades_dns_truncated_total", "Answers with TC set.").labels();
   const bytes = registry.counter("pleiades_dns_response_bytes_total", "Bytes of all answers.").labels();
-  const connections = registry.counter("pleiades_dns_tcp_connections_total", "TCP connections accepted.")
-    .labels();
+  const connections = [
+    registry.counter("pleiades_dns_tcp_connections_total", "TCP connections accepted."),
+    registry.counter("pleiades_dns_tls_connections_total", "Connections of DNS over TLS accepted."),
+    registry.counter("pleiades_dns_https_connections_total", "Connections of DNS over HTTPS accepted."),
+  ].map((counter) => counter.labels());
+  const cut = registry.counter(
+    "pleiades_dns_streams_cut_total",
+    "Connections closed before their clients did so.",
+    ["transport", "reason"],
+  );
+  const https = registry.counter("pleiades_dns_https_responses_total", "Responses of DNS over HTTPS.", [
+    "status",
+  ]);
   const decisions = registry.counter(
     "pleiades_dns_decisions_total",
     "Address answers by source.",
@@ -96,7 +108,16 @@ export function registerDnsMetrics(
   registry.onCollect(() => {
     tally.update(board());
     requests.labels("udp").mirror(tally.total(COUNTER.queriesUdp));
-    requests.labels("tcp").mirror(tally.total(COUNTER.queriesTcp));
+    for (const [i, transport] of STREAM_TRANSPORTS.entries()) {
+      requests.labels(transport).mirror(tally.total(COUNTER.messages + i));
+      connections[i]!.mirror(tally.total(COUNTER.connections + i));
+      for (const [j, why] of CUTS.entries()) {
+        cut.labels(transport, why).mirror(tally.total(COUNTER.streamCuts + i * CUTS.length + j));
+      }
+    }
+    for (const [i, status] of HTTPS_STATUSES.entries()) {
+      https.labels(String(status)).mirror(tally.total(COUNTER.httpsStatus + i));
+    }
     for (let rcode = 0; rcode < RCODES_COUNTED; rcode++) {
       const total = tally.total(COUNTER.rcode + rcode);
       if (total > 0) responses.labels(rcodeName(rcode)).mirror(total);
@@ -125,7 +146,6 @@ export function registerDnsMetrics(
     cookies.labels("invalid").mirror(tally.total(COUNTER.cookiesInvalid));
     truncated.mirror(tally.total(COUNTER.truncated));
     bytes.mirror(tally.total(COUNTER.bytesOut));
-    connections.mirror(tally.total(COUNTER.tcpConnections));
     decisions.labels("pool").mirror(tally.total(COUNTER.steered));
     decisions.labels("all_down").mirror(tally.total(COUNTER.allDown));
     decisions.labels("fallback").mirror(tally.total(COUNTER.fallback));

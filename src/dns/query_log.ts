@@ -14,6 +14,7 @@ import type { Registry } from "../telemetry/metrics.ts";
 import { decodeMessage, type Message } from "../wire/message.ts";
 import { rcodeName, typeName } from "../wire/record_type.ts";
 import type { Sample } from "./samples.ts";
+import type { Transport } from "./transport.ts";
 
 /** What a log is kept with. */
 export interface QueryLogOptions {
@@ -36,7 +37,7 @@ export interface QueryRecord {
   /** The client's address. */
   readonly client: string;
   /** How it came. */
-  readonly protocol: "udp" | "tcp";
+  readonly protocol: Transport;
   /** As it was asked for, without a final dot; absent = the query has no question that could be read. */
   readonly name?: string;
   /** Record type. */

@@ -5,7 +5,7 @@
  * | bytes | of a record                          |
  * | ----- | ------------------------------------ |
  * | 8     | Unix milliseconds, a float           |
- * | 1     | 1 = over a stream                    |
+ * | 1     | the transport, its index in `TRANSPORTS` |
  * | 1     | bytes of the client's address, 4 or 16 |
  * | 2     | bytes of the query                   |
  * | 2     | bytes of the answer                  |
@@ -14,13 +14,14 @@
  * @module
  */
 import { formatIp } from "../ip.ts";
+import { type Transport, TRANSPORTS } from "./transport.ts";
 
 /** One exchange, copied for whoever watches. */
 export interface Sample {
   /** When it was answered, Unix milliseconds. */
   readonly unixMs: number;
   /** How it came. */
-  readonly transport: "udp" | "tcp";
+  readonly transport: Transport;
   /** The client's address as text. */
   readonly client: string;
   /** The packet as it came. */
@@ -33,8 +34,8 @@ export interface Sample {
 export interface Exchanged {
   /** Now, Unix milliseconds. */
   readonly unixMs: number;
-  /** Whether it came over a stream. */
-  readonly stream: boolean;
+  /** How it came. */
+  readonly transport: Transport;
   /** The client's address, 4 or 16 bytes. */
   readonly client: Uint8Array;
   /** The packet as it came. */
@@ -50,7 +51,6 @@ export interface Exchanged {
 export const BLOCK_SIZE = 2_000_000;
 
 const HEAD_SIZE = 14;
-const IS_STREAM = 1;
 
 /** Gathers samples. */
 export class SampleBlock {
@@ -65,12 +65,12 @@ export class SampleBlock {
   }
 
   /** Copies an exchange; false = there is no room. */
-  add({ unixMs, stream, client, query, answer }: Exchanged): boolean {
+  add({ unixMs, transport, client, query, answer }: Exchanged): boolean {
     const at = this.#used;
     const end = at + HEAD_SIZE + client.length + query.length + answer.length;
     if (end > this.#bytes.length) return false;
     this.#view.setFloat64(at, unixMs);
-    this.#view.setUint8(at + 8, stream ? IS_STREAM : 0);
+    this.#view.setUint8(at + 8, TRANSPORTS.indexOf(transport));
     this.#view.setUint8(at + 9, client.length);
     this.#view.setUint16(at + 10, query.length);
     this.#view.setUint16(at + 12, answer.length);
@@ -100,7 +100,7 @@ export function* readSamples(bytes: Uint8Array): Generator<Sample> {
     const end = answer + view.getUint16(at + 12);
     yield {
       unixMs: view.getFloat64(at),
-      transport: view.getUint8(at + 8) === IS_STREAM ? "tcp" : "udp",
+      transport: TRANSPORTS[view.getUint8(at + 8)]!,
       client: formatIp(bytes.slice(client, query)),
       query: bytes.subarray(query, answer),
       answer: bytes.subarray(answer, end),

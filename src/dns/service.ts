@@ -10,6 +10,8 @@ import type { UdpTransport } from "./udp.ts";
 export interface Service {
   /** What it answers on. */
   readonly bound: Bound;
+  /** Streams only: serves another certificate. @throws {Error} when it can't be served, and the older one stays */
+  certify?(certificate: { readonly cert: string; readonly key: string }): Promise<void>;
   /** Takes nothing new; resolves when all is closed, within `graceMs`. */
   stop(graceMs: number): Promise<void>;
 }
@@ -24,7 +26,20 @@ export interface Bound {
   readonly descriptors: readonly number[];
   /** How UDP is served; `null` = it isn't. */
   readonly udp: UdpBound | null;
+  /** Where DNS over TLS and over HTTPS are answered. */
+  readonly encrypted: EncryptedBound;
 }
+
+/** Where encrypted DNS is answered: ports that were found included. */
+export interface EncryptedBound {
+  /** DNS over TLS. */
+  readonly tls: readonly SocketAddress[];
+  /** DNS over HTTPS. */
+  readonly https: readonly SocketAddress[];
+}
+
+/** Nothing encrypted. */
+export const PLAIN_ONLY: EncryptedBound = { tls: [], https: [] };
 
 /** How UDP is served. */
 export interface UdpBound {

@@ -12,6 +12,7 @@ import type { LimitTerms } from "./limits.ts";
 import { type Patience, PulseWatch } from "./pulse.ts";
 import { readSamples, type Sample } from "./samples.ts";
 import type { Bound } from "./service.ts";
+import type { Certificate } from "./stream_service.ts";
 import { closeAbandoned } from "../sockets/batch_socket.ts";
 import { type CountedQuery, readTraffic } from "./traffic_block.ts";
 import type { Order, Report, WorkerOptions } from "./worker.ts";
@@ -85,6 +86,8 @@ export class SupervisedWorker implements AsyncDisposable {
   /** Queries counted a second, by the worker at hand and every one that takes its place. */
   #trafficShare = 0;
   #limits: LimitTerms;
+  /** The last that it was told to serve; `null` = none since the start. */
+  #certificate: Certificate | null = null;
   #acknowledged = 0;
   #waiting: Waiting[] = [];
   #deaths: number[] = [];
@@ -181,6 +184,12 @@ export class SupervisedWorker implements AsyncDisposable {
     this.#worker?.postMessage({ kind: "limit", limits } satisfies Order);
   }
 
+  /** Has a worker of streams serve this certificate, and every one that takes its place. */
+  certify(certificate: Certificate): void {
+    this.#certificate = certificate;
+    this.#worker?.postMessage({ kind: "certify", certificate } satisfies Order);
+  }
+
   /** Stops the worker: UDP at once, streams within two seconds. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.#stopping ??= this.#stop();
@@ -218,7 +227,8 @@ export class SupervisedWorker implements AsyncDisposable {
           this.#options.log.warn("DNS connections over TCP can't be accepted; trying again", { reason });
         } else if (asked) this.#options.log.error("A query could not be answered", { reason, ...asked });
         else this.#options.log.error("Something failed in a DNS worker, which goes on", { reason });
-      } else if (report.kind === "stopped") this.#stopped.resolve("ended");
+      } else if (report.kind === "certified") this.#tellOfCertificate(report.fault);
+      else if (report.kind === "stopped") this.#stopped.resolve("ended");
     };
     worker.onerror = (event) => {
       event.preventDefault();
@@ -231,6 +241,14 @@ export class SupervisedWorker implements AsyncDisposable {
     if (this.#trafficShare > 0) this.#count(worker);
     if (snapshot === this.#snapshot) this.#acknowledge(snapshot.epoch);
     else this.#use(worker);
+  }
+
+  #tellOfCertificate(fault: string | null): void {
+    const { log } = this.#options;
+    if (fault === null) log.info("DNS over TLS and HTTPS serve the new certificate");
+    else {log.error("DNS over TLS and HTTPS keep their certificate: the new one can't be served", {
+        reason: fault,
+      });}
   }
 
   /** Ends a worker that hangs, and has it replaced. */
@@ -297,10 +315,16 @@ export class SupervisedWorker implements AsyncDisposable {
     while (!this.#stopping) {
       const snapshot = this.#snapshot;
       const limits = this.#limits;
-      const options = { ...this.#options.worker, limits, listen: this.bound.addresses };
+      const certificate = this.#certificate;
+      const options = {
+        ...this.#options.worker,
+        ...resumed(this.#options.worker, this.bound, certificate),
+        limits,
+      };
       try {
         this.#supervise(await this.#launchAnother(options, snapshot), snapshot);
         if (limits !== this.#limits) this.limit(this.#limits);
+        if (this.#certificate !== null && certificate !== this.#certificate) this.certify(this.#certificate);
         return;
       } catch (error) {
         const mayPass = error instanceof AddressTaken || snapshot !== this.#snapshot;
@@ -348,6 +372,17 @@ export class SupervisedWorker implements AsyncDisposable {
     }
     this.#replacing = null;
   }
+}
+
+/** The same addresses for one that takes the place of another, ports that were found included, and the last certificate. */
+function resumed(
+  { duty }: WorkerOptions,
+  { addresses, encrypted: { tls, https } }: Bound,
+  certificate: Certificate | null,
+): Pick<WorkerOptions, "listen" | "duty"> {
+  if (duty.kind !== "streams" || duty.encrypted === null) return { listen: addresses, duty };
+  const encrypted = { ...duty.encrypted, tls, https, ...(certificate && { certificate }) };
+  return { listen: addresses, duty: { ...duty, encrypted } };
 }
 
 /** Closes what a worker that was ended by force has left open. */

@@ -1,218 +1,52 @@
 /**
- * DNS over TCP (RFC 7766): many queries on one connection, answered in order and written together; every
- * connection has its end in time and every listener its number of connections. Where all are taken the one that has been
- * idle for longest gives way.
+ * DNS over TCP (RFC 7766) and, behind a handshake, over TLS (RFC 7858): many queries on one connection, each behind its
+ * length, answered in order and written together; every wait for the client has its end.
  *
  * @module
  */
-import { isOfOneConnection } from "../sockets/listening.ts";
-import { COUNTER } from "./counters.ts";
-import { turnEventLoop } from "./event_loop.ts";
+import type { Cut } from "./counters.ts";
 import { type Exchange, NamedClient, STREAM_SIZE_MAX } from "./exchange.ts";
-import { parseIp } from "../ip.ts";
-import { Stalled } from "../sockets/stalled.ts";
+import type { ConnectionHooks, StreamConnection, StreamLimits } from "./stream_server.ts";
 import type { StreamTurns } from "./stream_turns.ts";
 
-/** What a listener bears. */
-export interface TcpLimits {
-  /** Connections at the same time. */
-  readonly maxConnections: number;
-  /** Connections of one client at the same time: of an IPv4 address, or of an IPv6 /64. */
-  readonly maxConnectionsPerClient: number;
-  /** Milliseconds without a whole query, or with an answer that isn't read, after which a connection is closed. */
-  readonly idleTimeout: number;
-}
-
-/** What is used of a listener of Deno's. */
-export interface StreamListener {
-  /** Rejects with `BadResource` or `Interrupted` when it was closed. */
-  accept(): Promise<StreamSocket>;
-  /** Ends `accept`. */
-  close(): void;
-}
-
 /** What is used of a connection of Deno's. */
-export type StreamSocket = Pick<
-  Deno.TcpConn,
-  "read" | "write" | "close" | "localAddr" | "remoteAddr" | "setNoDelay"
->;
+export type StreamSocket =
+  & Pick<Deno.Conn, "read" | "write" | "close" | "localAddr" | "remoteAddr">
+  & {
+    /** TCP only; TLS writes at once as it is. */
+    readonly setNoDelay?: (isOn: boolean) => void;
+    /** TLS only. */
+    readonly handshake?: () => Promise<unknown>;
+  };
 
 /** Bytes of the length before each message. */
 const PREFIX = 2;
 /** Answers are gathered up to this size before they are written. */
 const GATHER_MAX = 64 * 1024;
-/** Pause after an accept that failed for lack of descriptors or memory, so that the loop doesn't spin. */
-const ACCEPT_PAUSE_MS = 50;
-/** Accepts that fail are told of once in this time, milliseconds: at the limit they come and go with each connection. */
-const ACCEPT_TELL_MS = 60_000;
 /** Where each answer is made before it joins its connection's output: idle connections hold no 64 KiB. */
 const scratch = new Uint8Array(STREAM_SIZE_MAX);
 
-/** Accepts and answers connections, until `close`. */
-export class TcpServer {
-  readonly #listener: StreamListener;
-  readonly #exchange: Exchange;
-  readonly #limits: TcpLimits;
-  readonly #turns: StreamTurns;
-  /** In the order in which they were last busy, as those of each client are. */
-  readonly #connections = new Set<Connection>();
-  readonly #ofClients = new Map<string, Set<Connection>>();
-  readonly #accepting: Promise<void>;
-  readonly #stalled = new Stalled();
-  /** Who has just connected. */
-  readonly #newcomer = new NamedClient(true);
-
-  /**
-   * Begins to accept.
-   *
-   * @param turns what this listener shares with the worker's others
-   */
-  constructor(
-    listener: StreamListener,
-    exchange: Exchange,
-    { limits, turns }: { readonly limits: TcpLimits; readonly turns: StreamTurns },
-  ) {
-    this.#listener = listener;
-    this.#exchange = exchange;
-    this.#limits = limits;
-    this.#turns = turns;
-    this.#accepting = this.#accept();
-  }
-
-  /** Takes no new connection; ends idle ones at once, the others after their answers, all within `graceMs`. */
-  async close(graceMs: number): Promise<void> {
-    this.#listener.close();
-    await this.#accepting;
-    for (const connection of this.#connections) connection.drain();
-    const ended = Promise.all([...this.#connections].map((connection) => connection.ended));
-    let deadline: ReturnType<typeof setTimeout> | undefined;
-    const late = new Promise((resolve) => deadline = setTimeout(resolve, graceMs));
-    await Promise.race([ended, late]);
-    clearTimeout(deadline);
-    for (const connection of this.#connections) connection.close();
-    this.#stalled[Symbol.dispose]();
-  }
-
-  async #accept(): Promise<void> {
-    for (let toldMs = -Infinity;;) {
-      let socket: StreamSocket;
-      try {
-        socket = await this.#listener.accept();
-      } catch (error) {
-        if (error instanceof Deno.errors.BadResource || error instanceof Deno.errors.Interrupted) return;
-        if (isOfOneConnection(error)) {
-          await turnEventLoop();
-          continue;
-        }
-        this.#exchange.count(COUNTER.acceptErrors);
-        if (performance.now() - toldMs >= ACCEPT_TELL_MS) {
-          toldMs = performance.now();
-          this.#exchange.lack(error instanceof Error ? error.message : String(error));
-        }
-        await new Promise((resolve) => setTimeout(resolve, ACCEPT_PAUSE_MS));
-        continue;
-      }
-      this.#admit(socket);
-    }
-  }
-
-  #admit(socket: StreamSocket): void {
-    const { hostname } = socket.remoteAddr as Deno.NetAddr;
-    this.#newcomer.text = hostname;
-    if (this.#exchange.denies(this.#newcomer)) return socket.close();
-    const client = clientOf(hostname);
-    if (!this.#makeRoom(client)) {
-      this.#exchange.count(COUNTER.tcpRefused);
-      socket.close();
-      return;
-    }
-    this.#exchange.count(COUNTER.tcpConnections);
-    let own = this.#ofClients.get(client);
-    if (!own) this.#ofClients.set(client, own = new Set());
-    const connection = new Connection(socket, this.#exchange, {
-      client,
-      idleTimeoutMs: this.#limits.idleTimeout,
-      turns: this.#turns,
-      onAnswered: () => {
-        // To the end of the order: it is the youngest now.
-        if (!this.#connections.delete(connection)) return;
-        this.#connections.add(connection);
-        own.delete(connection);
-        own.add(connection);
-      },
-      onStalled: () => this.#stalled.end(socket),
-    });
-    this.#connections.add(connection);
-    own.add(connection);
-    connection.ended.then(() => {
-      this.#stalled.forget(socket);
-      this.#release(connection);
-    });
-  }
-
-  /**
-   * Whether there is a place for one more of this client. Where all are taken, its own or all there are, the one that
-   * has been idle for longest gives way, so that silent clients shut none out (RFC 7766 §6.2.3 lets a server close
-   * idle connections whenever it must).
-   */
-  #makeRoom(client: string): boolean {
-    const { maxConnections, maxConnectionsPerClient } = this.#limits;
-    const own = this.#ofClients.get(client);
-    const rivals = own && own.size >= maxConnectionsPerClient
-      ? own
-      : this.#connections.size >= maxConnections
-      ? this.#connections
-      : null;
-    if (rivals === null) return true;
-    for (const connection of rivals) {
-      if (!connection.isIdle) continue;
-      this.#exchange.count(COUNTER.tcpEvicted);
-      this.#release(connection);
-      connection.close();
-      return true;
-    }
-    return false;
-  }
-
-  #release(connection: Connection): void {
-    if (!this.#connections.delete(connection)) return;
-    const own = this.#ofClients.get(connection.client)!;
-    own.delete(connection);
-    if (own.size === 0) this.#ofClients.delete(connection.client);
-  }
-}
-
-/** As what a client is counted: who has an IPv6 address has all of its /64 (RFC 4291 §2.5.4). */
-function clientOf(hostname: string): string {
-  const bytes = parseIp(hostname);
-  return bytes?.length === 16 ? bytes.subarray(0, 8).toHex() : hostname;
-}
-
-/** What a connection is told. */
-interface ConnectionOptions {
-  /** As what its client is counted. */
-  readonly client: string;
-  readonly idleTimeoutMs: number;
+/** What a connection is served with. */
+export interface FramedOptions extends ConnectionHooks {
+  /** Answers. */
+  readonly exchange: Exchange;
+  /** How long is waited for the client. */
+  readonly limits: Pick<StreamLimits, "idleTimeout" | "queryTimeout">;
+  /** What all connections of the worker share. */
   readonly turns: StreamTurns;
-  /** Called when all that was asked is answered. */
-  readonly onAnswered: () => void;
-  /** Called when it was closed with a write under way, which goes on for as long as the client likes. */
-  readonly onStalled: () => void;
 }
 
-/**
- * One connection; `ended` resolves when it is closed, whoever closed it, and nothing of it is left: a write to a client
- * that doesn't read may outlive `close`, and counts against the limits until it has ended, so that such clients can't
- * collect sockets without bound.
- */
-class Connection {
+/** One connection of messages behind their lengths. */
+export class FramedConnection implements StreamConnection {
+  /** Never rejects. */
   readonly ended: Promise<void>;
   readonly #socket: StreamSocket;
-  readonly #asker = new NamedClient(true);
-  readonly #exchange: Exchange;
-  readonly #options: ConnectionOptions;
-  #isWriting = false;
-  #timer: ReturnType<typeof setTimeout>;
+  readonly #asker: NamedClient;
+  readonly #options: FramedOptions;
+  #isHeld = false;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  /** What is waited for. */
+  #awaited: Cut = "no_query";
   #draining = false;
   #waiting = true;
   #closed = false;
@@ -222,30 +56,32 @@ class Connection {
   #output = new Uint8Array(2048);
   #pending = 0;
 
-  constructor(socket: StreamSocket, exchange: Exchange, options: ConnectionOptions) {
+  /** Begins to serve. */
+  constructor(socket: StreamSocket, options: FramedOptions) {
     this.#socket = socket;
+    this.#asker = new NamedClient(socket.handshake ? "tls" : "tcp");
     this.#asker.text = (socket.remoteAddr as Deno.NetAddr).hostname;
-    this.#exchange = exchange;
     this.#options = options;
-    this.#timer = setTimeout(() => this.close(), options.idleTimeoutMs);
+    this.#await("no_query");
     this.ended = this.#serve().catch(() => {}).finally(() => this.close());
   }
 
-  /** As what its client is counted. */
-  get client(): string {
-    return this.#options.client;
-  }
-
-  /** Whether it waits for its client, who may have begun a query and loses nothing but time. */
+  /** Whether it waits for its client, which may have begun a query and loses nothing but time. */
   get isIdle(): boolean {
     return this.#waiting;
   }
 
+  /** Whether something is under way that `close` doesn't cancel: a write or, even when it has ended, a handshake. */
+  get isHeld(): boolean {
+    return this.#isHeld;
+  }
+
+  /** Ends it at once. */
   close(): void {
     clearTimeout(this.#timer);
     if (this.#closed) return;
     this.#closed = true;
-    if (this.#isWriting) this.#options.onStalled();
+    if (this.#isHeld) this.#options.onStalled();
     this.#socket.close();
   }
 
@@ -256,7 +92,8 @@ class Connection {
   }
 
   async #serve(): Promise<void> {
-    this.#socket.setNoDelay(true); // answers are written whole; the second must not wait for the first one's ACK
+    this.#socket.setNoDelay?.(true); // answers are written whole; the second must not wait for the first one's ACK
+    if (this.#socket.handshake) await this.#shakeHands(this.#socket.handshake());
     while (!this.#closed && (!this.#draining || this.#filled > 0)) {
       this.#waiting = true;
       const count = await this.#socket.read(this.#input.subarray(this.#filled));
@@ -266,6 +103,19 @@ class Connection {
       this.#filled += count;
       if (!await this.#answerWhole()) return;
     }
+  }
+
+  async #shakeHands(handshake: Promise<unknown>): Promise<void> {
+    this.#isHeld = true;
+    try {
+      await handshake;
+    } catch (error) {
+      if (!this.#closed) this.#options.onCut("handshake");
+      throw error;
+    } finally {
+      this.#isHeld = this.#closed; // one that was closed goes on behind the promise's back
+    }
+    this.#await("no_query");
   }
 
   /** Answers every whole message in the buffer and keeps the rest, with room behind it; whether more may come. */
@@ -278,6 +128,7 @@ class Connection {
         this.#input = withRoom(this.#input, PREFIX + size);
         break;
       }
+      if (at === 0) this.#await("unread");
       if (at === 0 ? turns.mustWait() : turns.isOver()) {
         await turns.next();
         if (this.#closed) return false;
@@ -287,6 +138,7 @@ class Connection {
       if (!this.#answer(message)) {
         // Not DNS: there is nothing more to be said on this stream, but what was asked before is answered.
         await this.#flush();
+        this.#options.onCut("malformed");
         return false;
       }
       if (this.#pending >= GATHER_MAX) await this.#flush();
@@ -295,14 +147,15 @@ class Connection {
     this.#filled -= at;
     if (at > 0) {
       await this.#flush();
-      this.#restartTimer();
       this.#options.onAnswered();
     }
+    if (this.#filled === 0) this.#await("idle");
+    else if (at > 0 || this.#awaited !== "half_query") this.#await("half_query");
     return true;
   }
 
   #answer(message: Uint8Array): boolean {
-    const size = this.#exchange.answerMessage(message, this.#asker, scratch);
+    const size = this.#options.exchange.answerMessage(message, this.#asker, scratch);
     if (size === 0) return false;
     this.#output = withRoom(this.#output, this.#pending + PREFIX + size);
     this.#output[this.#pending] = size >>> 8;
@@ -313,19 +166,27 @@ class Connection {
   }
 
   async #flush(): Promise<void> {
-    this.#isWriting = true;
+    this.#isHeld = true;
     for (let sent = 0; sent < this.#pending;) {
       const count = await this.#socket.write(this.#output.subarray(sent, this.#pending));
       if (count === 0) throw new Deno.errors.WriteZero("The socket took nothing of an answer");
       sent += count;
     }
-    this.#isWriting = false;
+    this.#isHeld = false;
     this.#pending = 0;
   }
 
-  #restartTimer(): void {
+  /** Waits for something from now on, and for no longer than it may take. */
+  #await(what: Cut): void {
     clearTimeout(this.#timer);
-    if (!this.#closed) this.#timer = setTimeout(() => this.close(), this.#options.idleTimeoutMs);
+    this.#awaited = what;
+    if (this.#closed) return;
+    const { idleTimeout, queryTimeout } = this.#options.limits;
+    const isShort = what === "no_query" || what === "half_query";
+    this.#timer = setTimeout(() => {
+      this.#options.onCut(what);
+      this.close();
+    }, isShort ? Math.min(queryTimeout, idleTimeout) : idleTimeout);
   }
 }
 

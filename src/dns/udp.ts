@@ -110,7 +110,7 @@ export class PortableUdpSocket implements UdpSocket {
 async function answerLoop(socket: DatagramSocket, exchange: Exchange): Promise<void> {
   const buffer = new Uint8Array(QUERY_MAX);
   const out = new Uint8Array(UDP_SIZE_MAX);
-  const client = new NamedClient(false);
+  const client = new NamedClient("udp");
   for (;;) {
     const received = await receive(socket, buffer);
     if (!received) return;

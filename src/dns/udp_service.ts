@@ -6,7 +6,7 @@
 import type { SocketAddress } from "../ip.ts";
 import { bindAll } from "./binding.ts";
 import type { Exchange } from "./exchange.ts";
-import type { Bound, Service } from "./service.ts";
+import { type Bound, PLAIN_ONLY, type Service } from "./service.ts";
 import { PortableUdp, type UdpSocket, type UdpTransport } from "./udp.ts";
 import { LinuxUdp } from "./udp_linux.ts";
 
@@ -46,7 +46,7 @@ export class UdpService implements Service {
       bind: (address) => transport.bind(address),
       portOf: ({ port }) => port,
       close: (socket) => socket[Symbol.dispose](),
-      ss: "-lunp",
+      ...{ ss: "-lunp", choice: "--dns ADDR:PORT" },
     });
     this.#transport = transport;
     this.bound = {
@@ -54,6 +54,7 @@ export class UdpService implements Service {
       covered,
       descriptors: sockets.flatMap(({ socket }) => socket.fd ?? []),
       udp: { transport: transport.name, note },
+      encrypted: PLAIN_ONLY,
     };
     transport.serve(sockets.map(({ socket }) => socket), exchange).catch(onEnd);
   }

@@ -21,7 +21,7 @@ import type { LimitTerms } from "./limits.ts";
 import { giveWay } from "./niceness.ts";
 import { type Patience, PulseWatch } from "./pulse.ts";
 import type { Bound, Service } from "./service.ts";
-import { type StreamDuty, StreamService } from "./stream_service.ts";
+import { type Certificate, type StreamDuty, StreamService } from "./stream_service.ts";
 import { type UdpDuty, UdpService } from "./udp_service.ts";
 
 /** What a worker needs to begin. */
@@ -56,6 +56,8 @@ export type Order =
   }
   | { readonly kind: "use"; readonly snapshot: Snapshot; readonly board: SharedArrayBuffer }
   | { readonly kind: "limit"; readonly limits: LimitTerms }
+  /** Streams only. */
+  | { readonly kind: "certify"; readonly certificate: Certificate }
   /** The last samples have been read, and more may come. */
   | { readonly kind: "sampled" }
   /** Count so many queries a second for the query sketch from now on; 0 = none, as in the beginning. */
@@ -79,6 +81,8 @@ export type Report =
   /** As `readTraffic` reads it. */
   | { readonly kind: "traffic"; readonly bytes: Uint8Array<ArrayBuffer> }
   | { readonly kind: "fault"; readonly fault: Fault }
+  /** The last certificate is served, or isn't for a reason. */
+  | { readonly kind: "certified"; readonly fault: string | null }
   | { readonly kind: "stopped" };
 
 /** Time that samples gather before they are reported. */
@@ -128,6 +132,7 @@ scope.onmessage = ({ data: order }) => {
     exchange.use(order.snapshot, board);
     scope.postMessage({ kind: "using", epoch: order.snapshot.epoch });
   } else if (order.kind === "limit") exchange.limit(order.limits);
+  else if (order.kind === "certify") certify(order.certificate);
   else if (order.kind === "sampled") areSamplesUnread = false;
   else if (order.kind === "counted") isTrafficUnread = false;
   else if (order.kind === "count") {
@@ -229,6 +234,12 @@ function reportTraffic(): void {
   if (!bytes) return;
   isTrafficUnread = true;
   scope.postMessage({ kind: "traffic", bytes }, [bytes.buffer]);
+}
+
+async function certify(certificate: Certificate): Promise<void> {
+  const fault = await service.certify?.(certificate).then(() => null, (error: Error) => error.message) ??
+    null;
+  scope.postMessage({ kind: "certified", fault });
 }
 
 async function stop(graceMs: number): Promise<void> {

@@ -9,11 +9,13 @@ import { kernelDrops } from "../dns/kernel_drops.ts";
 import { type DnsTotals, registerDnsMetrics, registerFleetMetrics } from "../dns/metrics.ts";
 import { QueryLog } from "../dns/query_log.ts";
 import type { Sample } from "../dns/samples.ts";
+import type { Certificate, EncryptedDuty } from "../dns/stream_service.ts";
 import { parsePrefix, type SocketAddress } from "../ip.ts";
 import { LICENSING } from "../license/licensing.ts";
 import type { Settings } from "../settings/settings.ts";
 import { TRAFFIC } from "../traffic/traffic.ts";
 import type { Answers } from "./answers.ts";
+import { DNS_CERTIFICATE } from "./dns_certificate.ts";
 import { DNS_LIMITS } from "./dns_limits.ts";
 import type { Ground } from "./ground.ts";
 
@@ -63,6 +65,7 @@ export async function startDnsWorkers(
   const traffic = ports.find(TRAFFIC);
   const licensing = ports.find(LICENSING);
   const limits = ports.find(DNS_LIMITS);
+  const certificate = ports.find(DNS_CERTIFICATE);
   const lost = Promise.withResolvers<never>();
   lost.promise.catch(() => {});
   const given = publisher.current;
@@ -70,6 +73,7 @@ export async function startDnsWorkers(
     await Fleet.start({
       ...fleetOptions(start),
       ...(limits && { limits: limits.terms }),
+      encrypted: encryptedDuty(start, certificate?.current ?? null),
       ...sampling(start.queryLog, { queryLog, watchAnswers }),
       ...given,
       ...licensing && { allowance: licensing.allowance },
@@ -86,6 +90,7 @@ export async function startDnsWorkers(
   listening = fleet.addresses;
   lifetime.use(answers.attach(fleet, given));
   if (limits) lifetime.use(limits.attach(fleet));
+  if (certificate) lifetime.use(certificate.attach(fleet));
   if (traffic) {
     lifetime.use(
       traffic.attach({ count: (perSecond) => fleet.countTraffic(perSecond), lost: totals.lostTraffic }),
@@ -117,14 +122,25 @@ function fleetOptions(settings: Settings) {
   const { dns, workers, log } = settings;
   return {
     workers,
-    listen: dns.listen.length > 0
-      ? dns.listen
-      : dns.listenAddr.map((hostname) => ({ hostname, port: dns.port })),
+    listen: listenersOf(settings),
     transport: dns.transport,
     engine: engineOptions(settings),
     tcp: dns.tcp,
     workerLog: log,
   };
+}
+
+function listenersOf({ dns: { listen, listenAddr, port } }: Settings): readonly SocketAddress[] {
+  return listen.length > 0 ? listen : listenAddr.map((hostname) => ({ hostname, port }));
+}
+
+/** Encrypted DNS on the addresses of plain DNS; `null` = there is no certificate. */
+function encryptedDuty(settings: Settings, certificate: Certificate | null): EncryptedDuty | null {
+  if (certificate === null) return null;
+  const { tls, https } = settings.dns;
+  const hostnames = [...new Set(listenersOf(settings).map(({ hostname }) => hostname))];
+  const at = (port: number | null) => port === null ? [] : hostnames.map((hostname) => ({ hostname, port }));
+  return { certificate, tls: at(tls.port), https: at(https.port), path: https.path };
 }
 
 function sampling(

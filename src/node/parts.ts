@@ -10,6 +10,7 @@ import { DigestGauge } from "../change/digest_gauge.ts";
 import { audit } from "./audit.ts";
 import { eventStreams } from "./event_streams.ts";
 import { startLicensing } from "../license/licensing.ts";
+import { dnsCertificate } from "./dns_certificate.ts";
 import { dnsLimits } from "./dns_limits.ts";
 import { type Core, type Part, partOf, reloaded, type Start } from "./part.ts";
 import { poolMetrics } from "./pool_metrics.ts";
@@ -63,6 +64,7 @@ export const PARTS: readonly Start[] = [
   webhooks,
   startLicensing,
   dnsLimits,
+  dnsCertificate,
 ];
 
 /** Makes the parts that are switched on; `lifetime` disposes of them in reverse. */

@@ -4,12 +4,12 @@
  * glibc it is shut down in the kernel by its descriptor (`shutdown(2)`), which ends what is under way; what was queued for
  * the client is thrown away (`SO_LINGER` of no time). Elsewhere nothing can be done.
  *
- * Deno doesn't tell a connection's descriptor, so it is looked for among all of the process by its two addresses, of
- * which no two connections have the same. What is under way keeps the descriptor open meanwhile.
+ * Its descriptor is looked for by its two addresses, of which no two connections have the same. What is under way keeps
+ * the descriptor open meanwhile.
  *
  * @module
  */
-import { formatIp, parseIp } from "../ip.ts";
+import { descriptors, nameOfDescriptor, nameOfEnd, NAMING } from "./socket_names.ts";
 
 /** What names a connection. */
 export interface Ends {
@@ -20,19 +20,15 @@ export interface Ends {
 }
 
 const SYMBOLS = {
-  getpeername: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
-  getsockname: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
+  getpeername: NAMING,
+  getsockname: NAMING,
   setsockopt: { parameters: ["i32", "i32", "i32", "buffer", "u32"], result: "i32" },
   shutdown: { parameters: ["i32", "i32"], result: "i32" },
 } as const satisfies Deno.ForeignLibraryInterface;
 
-const AF_INET = 2;
-const AF_INET6 = 10;
 const SOL_SOCKET = 1;
 const SO_LINGER = 13;
 const SHUT_RDWR = 2;
-/** Size of `struct sockaddr_in6`, the larger one. */
-const NAME_SIZE = 28;
 /** `struct linger`: on, for no time. */
 const NO_LINGER = new Uint8Array(new Int32Array([1, 0]).buffer);
 
@@ -69,16 +65,15 @@ export class Stalled implements Disposable {
     this.#timer = undefined;
     if (this.#gathered.size === 0) return;
     const wanted = new Set(
-      [...this.#gathered].map((each) => `${keyOf(each.remoteAddr)} ${keyOf(each.localAddr)}`),
+      [...this.#gathered].map((each) => `${nameOfEnd(each.remoteAddr)} ${nameOfEnd(each.localAddr)}`),
     );
     this.#gathered.clear();
     if (this.#libc === undefined) this.#libc = openLibc();
     if (this.#libc === null) return;
     const { getpeername, getsockname, setsockopt, shutdown } = this.#libc.symbols;
-    for (const { name } of Deno.readDirSync("/proc/self/fd")) {
-      const fd = Number(name);
-      const remote = nameOf(getpeername, fd);
-      if (remote === null || !wanted.has(`${remote} ${nameOf(getsockname, fd)}`)) continue;
+    for (const fd of descriptors()) {
+      const remote = nameOfDescriptor(getpeername, fd);
+      if (remote === null || !wanted.has(`${remote} ${nameOfDescriptor(getsockname, fd)}`)) continue;
       setsockopt(fd, SOL_SOCKET, SO_LINGER, NO_LINGER, NO_LINGER.length);
       shutdown(fd, SHUT_RDWR);
     }
@@ -95,24 +90,4 @@ function openLibc(): Libc | null {
   } catch {
     return null;
   }
-}
-
-function keyOf(address: Deno.Addr): string {
-  const { hostname, port } = address as Deno.NetAddr;
-  const bytes = parseIp(hostname);
-  return `${bytes ? formatIp(bytes) : hostname} ${port}`;
-}
-
-/** An end of a socket as `keyOf` writes it; `null` = the descriptor is none of an internet socket, or has no such end. */
-function nameOf(
-  get: (fd: number, name: Uint8Array<ArrayBuffer>, size: Uint8Array<ArrayBuffer>) => number,
-  fd: number,
-): string | null {
-  const name = new Uint8Array(NAME_SIZE);
-  if (get(fd, name, new Uint8Array(new Uint32Array([NAME_SIZE]).buffer)) !== 0) return null;
-  const view = new DataView(name.buffer);
-  const family = view.getUint16(0, true);
-  if (family !== AF_INET && family !== AF_INET6) return null;
-  const bytes = family === AF_INET ? name.slice(4, 8) : name.slice(8, 24);
-  return `${formatIp(parseIp(formatIp(bytes))!)} ${view.getUint16(2)}`;
 }

@@ -16,7 +16,7 @@ import { PLAIN, World } from "./world.ts";
 const FROM = named("192.0.2.53");
 
 function named(text: string): NamedClient {
-  const client = new NamedClient(false);
+  const client = new NamedClient("udp");
   client.text = text;
   return client;
 }

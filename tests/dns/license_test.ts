@@ -31,7 +31,7 @@ function licensed(terms: AllowanceTerms) {
     fault: ({ reason }) => ok(false, reason),
   }, new LicenseGate(allowance, () => clock.unixMs));
   exchange.use(world.snapshot, world.board);
-  const [udp, tcp] = [new NamedClient(false), new NamedClient(true)];
+  const [udp, tcp] = [new NamedClient("udp"), new NamedClient("tcp")];
   const out = new Uint8Array(65_535);
   const ask = (packet: Uint8Array) => out.slice(0, exchange.answerDatagram(packet, packet.length, udp, out));
   const askOverTcp = (packet: Uint8Array) => out.slice(0, exchange.answerMessage(packet, tcp, out));

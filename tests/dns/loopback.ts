@@ -7,9 +7,10 @@ import type { EngineOptions } from "../../src/dns/engine.ts";
 import type { Sample } from "../../src/dns/samples.ts";
 import { Fleet } from "../../src/dns/fleet.ts";
 import type { LimitTerms } from "../../src/dns/limits.ts";
+import type { EncryptedDuty } from "../../src/dns/stream_service.ts";
 import type { Replacement } from "../../src/dns/supervised_worker.ts";
 import type { Patience } from "../../src/dns/pulse.ts";
-import type { TcpLimits } from "../../src/dns/tcp.ts";
+import type { StreamLimits } from "../../src/dns/stream_server.ts";
 import type { CountedQuery } from "../../src/dns/traffic_block.ts";
 import { parseSocketAddress, type SocketAddress } from "../../src/ip.ts";
 import type { Allowance } from "../../src/license/allowance.ts";
@@ -23,8 +24,9 @@ export interface LoopbackOptions {
   readonly engine: Partial<EngineOptions>;
   readonly transport: "auto" | "linux" | "portable";
   readonly workers: number;
-  readonly tcp: Partial<TcpLimits>;
+  readonly tcp: Partial<StreamLimits>;
   readonly limits: LimitTerms;
+  readonly encrypted: EncryptedDuty;
   readonly samplesPerSecond: number;
   readonly sampleEvery: number;
   readonly onSample: (sample: Sample) => void;
@@ -39,7 +41,12 @@ export interface LoopbackOptions {
 }
 
 /** What a test fleet bears unless told otherwise: more than any test needs. */
-export const ROOMY: TcpLimits = { maxConnections: 100, maxConnectionsPerClient: 100, idleTimeout: 60_000 };
+export const ROOMY: StreamLimits = {
+  maxConnections: 100,
+  maxConnectionsPerClient: 100,
+  idleTimeout: 60_000,
+  queryTimeout: 60_000,
+};
 
 /** A fleet and its world. */
 export class Loopback implements AsyncDisposable {
@@ -60,6 +67,7 @@ export class Loopback implements AsyncDisposable {
       transport: options.transport ?? "auto",
       tcp: { ...ROOMY, ...options.tcp },
       ...(options.limits ? { limits: options.limits } : {}),
+      encrypted: options.encrypted ?? null,
       samplesPerSecond: options.samplesPerSecond ?? 0,
       sampleEvery: options.sampleEvery ?? 1,
       snapshot: world.snapshot,

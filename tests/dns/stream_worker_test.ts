@@ -40,7 +40,7 @@ testEachTransport("UDP and streams are counted in lanes of their own", async (st
   await askTcp(node.address, WWW);
   const counted = [0, STREAM_LANE].map((lane) => {
     const counters = node.world.board.lane(lane);
-    return [counters[COUNTER.queriesUdp], counters[COUNTER.queriesTcp], counters[COUNTER.tcpConnections]];
+    return [counters[COUNTER.queriesUdp], counters[COUNTER.queriesTcp], counters[COUNTER.connections]];
   });
   assert.deepEqual(counted, [[1, 0, 0], [0, 1, 1]]);
 });

@@ -40,7 +40,7 @@ class Supervised implements AsyncDisposable {
       retryMs,
       worker: {
         listen: [{ hostname: "127.0.0.1", port: 0 }],
-        duty: { kind: "streams", tcp: ROOMY },
+        duty: { kind: "streams", limits: ROOMY, encrypted: null },
         limits: NO_LIMITS,
         engine: PLAIN,
         samplesPerSecond: 0,

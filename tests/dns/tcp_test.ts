@@ -7,7 +7,8 @@ import assert from "node:assert/strict";
 import { COUNTER } from "../../src/dns/counters.ts";
 import { seededRng } from "../../src/clock.ts";
 import { Exchange, type Fault } from "../../src/dns/exchange.ts";
-import { type StreamListener, type StreamSocket, type TcpLimits, TcpServer } from "../../src/dns/tcp.ts";
+import { type StreamLimits, type StreamListener, StreamServer } from "../../src/dns/stream_server.ts";
+import { FramedConnection, type StreamSocket } from "../../src/dns/tcp.ts";
 import { StreamTurns } from "../../src/dns/stream_turns.ts";
 import { turnEventLoop } from "../../src/dns/event_loop.ts";
 import type { SocketAddress } from "../../src/ip.ts";
@@ -30,12 +31,12 @@ class Server implements AsyncDisposable {
     services: { "www.example.com": "web", "large.example.com": "large" },
   });
   readonly address: SocketAddress;
-  readonly #server: TcpServer;
+  readonly #server: StreamServer<StreamSocket>;
 
-  constructor(limits: Partial<TcpLimits> = {}, hostname = "127.0.0.1") {
+  constructor(limits: Partial<StreamLimits> = {}, hostname = "127.0.0.1") {
     const listener = Deno.listen({ hostname, port: 0 });
     this.address = listener.addr;
-    this.#server = new TcpServer(listener, exchangeOf(this.world), {
+    this.#server = serverOn(listener, exchangeOf(this.world), {
       limits: { ...ROOMY, ...limits },
       turns: new StreamTurns(),
     });
@@ -54,6 +55,17 @@ class Server implements AsyncDisposable {
   }
 }
 
+function serverOn(
+  listener: StreamListener<StreamSocket>,
+  exchange: Exchange,
+  { limits, turns }: { readonly limits: StreamLimits; readonly turns: StreamTurns },
+): StreamServer<StreamSocket> {
+  return new StreamServer(listener, exchange, {
+    ...{ transport: "tcp", limits },
+    serve: (socket, hooks) => new FramedConnection(socket, { ...hooks, exchange, limits, turns }),
+  });
+}
+
 function exchangeOf({ snapshot, board }: World, fault: (fault: Fault) => void = () => {}): Exchange {
   const exchange = new Exchange(PLAIN, {
     samplesPerSecond: 0,
@@ -66,7 +78,7 @@ function exchangeOf({ snapshot, board }: World, fault: (fault: Fault) => void = 
 }
 
 /** A listener that has these connections to give. */
-class Sockets implements StreamListener {
+class Sockets implements StreamListener<StreamSocket> {
   readonly #closed = Promise.withResolvers<never>();
   readonly #sockets: StreamSocket[];
 
@@ -191,7 +203,7 @@ for (const [what, nothing] of Object.entries(OF_NOTHING)) {
       close: () => closed.resolve(),
       ...nothing,
     };
-    const server = new TcpServer(new Sockets([socket]), exchangeOf(new World({})), {
+    const server = serverOn(new Sockets([socket]), exchangeOf(new World({})), {
       limits: ROOMY,
       turns: new StreamTurns(),
     });
@@ -316,7 +328,7 @@ Deno.test("accepts that fail are counted, told of once, and tried again", async 
   const listener = new Sockets([last]);
   let failures = 0;
   const accept = () => failures++ < 3 ? Promise.reject(new Error("Too many open files")) : listener.accept();
-  const server = new TcpServer(
+  const server = serverOn(
     { accept, close: () => listener.close() },
     exchangeOf(world, ({ kind, reason }) => told.push(`${kind} ${reason}`)),
     { limits: ROOMY, turns: new StreamTurns() },
@@ -334,7 +346,7 @@ Deno.test("connections that were reset before they were accepted keep nobody wai
   let resets = 1000;
   const accept = () => resets-- > 0 ? Promise.reject(new Deno.errors.NotConnected()) : listener.accept();
   const startMs = performance.now();
-  const server = new TcpServer(
+  const server = serverOn(
     { accept, close: () => listener.close() },
     exchangeOf(world),
     { limits: ROOMY, turns: new StreamTurns() },
@@ -365,7 +377,7 @@ Deno.test("addresses of one IPv6 /64 are one client", async () => {
     write: (bytes) => Promise.resolve(bytes.length),
     close: () => evicted.push(hostname),
   }));
-  const server = new TcpServer(new Sockets(sockets), exchangeOf(new World({})), {
+  const server = serverOn(new Sockets(sockets), exchangeOf(new World({})), {
     limits: { ...ROOMY, maxConnectionsPerClient: 1 },
     turns: new StreamTurns(),
   });
@@ -390,7 +402,7 @@ Deno.test("where all connections are taken the one that was idle for longest giv
   using silent = await TcpClient.connect(server.address);
   using halfway = await TcpClient.connect(server.address);
   await halfway.write(framed(www(1)).subarray(0, 20));
-  while (server.count(COUNTER.tcpConnections) < 3) await turnEventLoop();
+  while (server.count(COUNTER.connections) < 3) await turnEventLoop();
   await used.write(framed(www(2))); // and so the oldest is the youngest
   assert.deepEqual(ids([await used.read()]), [2]);
   const newcomers = new DisposableStack();
@@ -425,7 +437,7 @@ Deno.test("where all connections are busy a newcomer is closed at once", async (
   const listener = new Sockets(sockets);
   let accepted = 0;
   const world = new World({});
-  const server = new TcpServer(
+  const server = serverOn(
     {
       accept: async () => {
         if (accepted++ > 0) await turnEventLoop(); // until the one before has its query
@@ -465,7 +477,7 @@ Deno.test("a place that becomes free is given to the next client", async () => {
     while (answer === null) answer = await askOnce(server.address);
     assert.deepEqual(ids([answer]), [1]);
   }
-  assert.equal(server.count(COUNTER.tcpConnections), 20);
+  assert.equal(server.count(COUNTER.connections), 20);
 });
 
 Deno.test("close() ends connections that wait at once", async () => {

@@ -51,7 +51,7 @@ function counting({ share = 1_000, declared = DECLARED, ecs = PLAIN.ecs } = {}) 
   exchange.use(world.snapshot, world.board);
   exchange.countTraffic(share);
   const out = new Uint8Array(1232);
-  const client = new NamedClient(false);
+  const client = new NamedClient("udp");
   const ask = (packet: Uint8Array, from = "198.51.100.77") => {
     client.text = from;
     exchange.answerDatagram(packet, packet.length, client, out);

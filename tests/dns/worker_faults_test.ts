@@ -24,7 +24,7 @@ const WWW = query("www.example.com", "A");
 type Listening = Extract<Report, { kind: "listening" }>;
 
 const UDP: UdpDuty = { kind: "udp", transport: "auto", sharesPorts: false };
-const STREAMS: StreamDuty = { kind: "streams", tcp: ROOMY };
+const STREAMS: StreamDuty = { kind: "streams", limits: ROOMY, encrypted: null };
 
 const EACH: readonly [UdpDuty | StreamDuty, (to: SocketAddress) => Promise<Uint8Array | null>][] = [
   [UDP, (to) => askUdp(to, WWW)],

@@ -240,9 +240,10 @@ testEachTransport("queries, drops and connections are counted", async (start) =>
     "droppedMalformed 1",
     "droppedResponse 1",
     "truncated 1",
-    "tcpConnections 1",
     "rcode 5",
     "steered 5",
+    "connections 1",
+    "messages 1",
   ]);
   assert.equal(tally.total(COUNTER.rcode + 3), 1);
 });

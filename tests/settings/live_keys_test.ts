@@ -214,6 +214,9 @@ class Bed implements AsyncDisposable {
 function baseOf(host: string): Values {
   return {
     "dns.listenAddr": [host],
+    "dns.tls.certFile": "another.crt",
+    "dns.tls.keyFile": "another.key",
+    "dns.tls.port": 8853,
     "api.listenAddr": host,
     "database.path": ":memory:",
     "log.level": "debug",
@@ -237,6 +240,9 @@ async function writeFiles(folder: string, { cert, key }: Identity): Promise<void
     "example.com.zone": "@ SOA ns1 hostmaster 1 1h 10m 1w 1m\n@ NS ns1\nns1 A 192.0.2.53\n",
     "another.crt": cert,
     "another.key": key,
+    // The same once more, in other words.
+    "renewed.crt": `${cert}\n`,
+    "renewed.key": `${key}\n`,
   };
   for (const [name, content] of Object.entries(files)) {
     await Deno.writeFile(
@@ -392,6 +398,16 @@ const LIVE: Readonly<Record<string, (bed: Bed) => Effect | Promise<Effect>>> = {
     beside: { "dns.domain": "z.example" },
     to: 2,
     seen: seenCut(bed),
+  }),
+  "dns.tls.certFile": (bed) => ({
+    from: "another.crt",
+    to: "renewed.crt",
+    comes: () => bed.logged(/DNS over TLS and HTTPS serve the new certificate/),
+  }),
+  "dns.tls.keyFile": (bed) => ({
+    from: "another.key",
+    to: "renewed.key",
+    comes: () => bed.logged(/DNS over TLS and HTTPS serve the new certificate/),
   }),
   "loadbalancer.algorithm": (bed) => ({
     beside: TWO,

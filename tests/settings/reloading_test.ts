@@ -17,6 +17,8 @@ const WAITING = KEYS.filter(({ reload }) => reload === "restart");
 /** Keys that have no default, or not alone. */
 const BEFORE: Readonly<Record<string, unknown>> = {
   workers: 1,
+  "dns.tls.certFile": "dns.crt",
+  "dns.tls.keyFile": "dns.key",
   "api.tls.certFile": "api.crt",
   "api.tls.keyFile": "api.key",
 };

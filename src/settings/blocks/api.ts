@@ -1,11 +1,11 @@
 /** @module The settings block `api`: how the REST API is served. */
-import { flag, integer, ipAddress, oneOrMore, refuse, together } from "../../input/fields.ts";
+import { flag, integer, ipAddress, oneOrMore } from "../../input/fields.ts";
 import { section } from "../../input/strict_object.ts";
 import { isLoopback, parseIp } from "../../ip.ts";
 import { mapping, path, pathOrEmpty, port, requiredSecret } from "../fields.ts";
 import type { FileOf, Loading } from "../loading.ts";
-import { pemFault } from "../pem.ts";
 import { socketFlag } from "../socket_flag.ts";
+import { BOTH_OR_NONE, servable } from "../tls_files.ts";
 
 const shape = {
   api: section(
@@ -26,14 +26,7 @@ const shape = {
             description: "Private key, PEM",
             examples: ["/etc/pleiades/tls/api.key"],
           }),
-        }).check(together(["certFile", "keyFile"], (payload) => {
-          const { certFile, keyFile } = payload.value;
-          if ((certFile === null) === (keyFile === null)) return;
-          const missing = certFile === null ? "certFile" : "keyFile";
-          refuse(payload, `${missing} is required because the other file is set (give both or none)`, [
-            missing,
-          ]);
-        })),
+        }).check(BOTH_OR_NONE),
         "TLS of the API",
       ),
       maxConnections: integer("maxConnections", 1, 65_535).default(256).meta({
@@ -78,7 +71,8 @@ export const api = {
       if (flag) loading.report([{ file: "--api", line: 0, column: 0, message }]);
       else loading.problem(["api", "listenAddr"], message);
     }
-    return { api: { ...api, listenAddr, port: flag?.port ?? api.port, tls: servable(api.tls, loading) } };
+    const { files: tls } = servable(api.tls, ["api", "tls"], loading);
+    return { api: { ...api, listenAddr, port: flag?.port ?? api.port, tls } };
   },
 };
 
@@ -87,25 +81,4 @@ function noteWebui(path: string, loading: Loading): void {
   const message =
     "api.webuiPath has no effect: this version has no web console (remove it, or leave it for later)";
   loading.note(["api", "webuiPath"], message);
-}
-
-/** The files of a certificate and its key by their absolute paths, both or none. */
-interface TlsFiles {
-  readonly certFile: string | null;
-  readonly keyFile: string | null;
-}
-
-/** Makes sure that TLS can be served with the files. */
-function servable({ certFile, keyFile }: TlsFiles, loading: Loading): TlsFiles {
-  const at = (key: keyof TlsFiles) => ["api", "tls", key];
-  const cert = certFile === null ? null : loading.readText(at("certFile"), certFile);
-  const key = keyFile === null ? null : loading.readText(at("keyFile"), keyFile);
-  const fault = cert !== null && key !== null ? pemFault({ cert, key }, loading.outside.tlsRefusal) : null;
-  if (fault !== null) {
-    loading.problem(at(fault.key), `${fault.key === "certFile" ? certFile : keyFile} ${fault.reason}`);
-  }
-  return {
-    certFile: certFile === null ? null : loading.resolve(at("certFile"), certFile),
-    keyFile: keyFile === null ? null : loading.resolve(at("keyFile"), keyFile),
-  };
 }

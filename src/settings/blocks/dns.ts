@@ -18,6 +18,7 @@ import type { FileOf, Loading } from "../loading.ts";
 import { socketFlag } from "../socket_flag.ts";
 import { checkCookieSecrets, cookies } from "./dns_cookies.ts";
 import { rateLimit } from "./dns_rate_limit.ts";
+import { encryption, https, tls } from "./dns_tls.ts";
 
 const shape = {
   dns: section(
@@ -100,9 +101,15 @@ const shape = {
             description: "A connection without a query for this long is closed",
             example: "10s",
           }),
+          queryTimeout: millis("queryTimeout", { minMs: 100, maxMs: 600_000, byDefault: 5_000 }).meta({
+            description: "A first byte, a TLS handshake or the rest of a query must come within this time",
+            example: "5s",
+          }),
         }),
-        "Limits of DNS over TCP",
+        "Limits of DNS over TCP, and the same again of each other stream",
       ).meta({ rare: true }),
+      tls,
+      https,
       nsid: z.string({ error: mustBe("nsid", "a text") }).max(128, {
         error: mustBe("nsid", "a text of at most 128 characters"),
       })
@@ -168,6 +175,7 @@ export const dns = {
         listen: (loading.flags.dns ?? []).flatMap((text) =>
           socketFlag(text, { flag: "--dns", port: dns.port, loading }) ?? []
         ),
+        tls: encryption(dns, loading),
         domain: [...new Set(dns.domain)],
         zones: readZones(dns, loading),
       },
