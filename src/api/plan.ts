@@ -53,9 +53,6 @@ const shares = z.array(z.object({
 const AnswersSchema = z.object({
   services: count.meta({ description: "Names of which some client's answers differ" }),
   movedShare: share.meta({ description: "Share of all answers that would be others" }),
-  weighted: z.enum(["names", "traffic"]).meta({
-    description: "What that counts by: every name the same, or by recorded queries",
-  }),
   differences: z.array(z.object({
     name: z.string().meta({ description: "As it is asked for" }),
     type: z.enum(["A", "AAAA"]).meta({ description: "Record type" }),

@@ -90,8 +90,6 @@ export interface AnswersForeseen {
   readonly services: number;
   /** Share of all answers that would be others, 0–1. */
   readonly movedShare: number;
-  /** What an answer of `movedShare` counts by: every name the same, or by the queries that were recorded. */
-  readonly weighted: "names" | "traffic";
   /** What differs, the most first; at most `DIFFERENCES_MAX`. */
   readonly differences: readonly AnswerDifference[];
   /** Whether there is more. */
@@ -131,5 +129,5 @@ export interface AnswerShare {
 export const NOTHING_FORESEEN: Examination = {
   refusals: [],
   replay: null,
-  answers: { services: 0, movedShare: 0, weighted: "names", differences: [], truncated: false },
+  answers: { services: 0, movedShare: 0, differences: [], truncated: false },
 };

@@ -100,8 +100,6 @@ export interface Plan extends Difference {
     readonly services: number;
     /** Part of all answers that differ, 0–1. */
     readonly movedShare: number;
-    /** By what a name counts in that. */
-    readonly weighted: string;
     /** The first thousand. */
     readonly differences: readonly AnswerDifference[];
     /** Whether there are more. */

@@ -236,12 +236,11 @@ function answersText({ answers }: Plan, layout: PlanLayout): string {
   return [head, ...lines, ...rest].join("\n");
 }
 
-function answersHead({ services, movedShare, weighted }: Plan["answers"], layout: PlanLayout): string {
+function answersHead({ services, movedShare }: Plan["answers"], layout: PlanLayout): string {
   if (services === 0) return "No answer differs";
-  const by = weighted === "traffic" ? "by recorded traffic" : "every name counts the same";
   const words = [
     `Answers of ${counted(services, "name")} differ`,
-    `${percent(movedShare)} of all answers move (${by})`,
+    `${percent(movedShare)} of all answers move (names count the same)`,
   ];
   return wrapped("", words, { ...layout, separator: "; " });
 }

@@ -197,7 +197,6 @@ function foreseen({ names, differences, count, movedWeight }: Differences, all: 
   return {
     services: names,
     movedShare: all > 0 ? Math.min(1, movedWeight / all) : 0,
-    weighted: "names",
     differences: differences.slice(0, DIFFERENCES_MAX),
     truncated: count > differences.length,
   };

@@ -4,13 +4,14 @@
  * clients; names that a change doesn't reach are answered as before.
  *
  * **Error.** Where the sketch looked at some of the queries only, a share is off like one of a poll: `errorBar` is two
- * standard deviations of it. Rules for parts of a /24 or a /48 can't be told from it, nor can what changed since.
+ * standard deviations of it. Samples of a busy time stand for more queries each than those of a quiet one, and count for more
+ * in it. Rules for parts of a /24 or a /48 can't be told from it, nor can what changed since.
  *
  * @module
  */
 import type { Replay } from "../change/guard.ts";
 import { rfc3339 } from "../clock.ts";
-import type { QueryCount, Recorded } from "../store/traffic.ts";
+import type { QueryTotal, Recorded } from "../store/traffic.ts";
 import { TYPE } from "../wire/record_type.ts";
 import { EVERYONE } from "./clients.ts";
 import { movedBetween } from "./differences.ts";
@@ -32,7 +33,7 @@ export interface ReplayOptions {
   /** The names that may be answered otherwise. */
   readonly names: ReadonlySet<string>;
   /** All that was counted. */
-  readonly total: QueryCount;
+  readonly total: QueryTotal;
   /** The same name by name and network by network. */
   readonly recorded: Iterable<Recorded>;
   /** Hours since 1970-01-01T00:00:00Z, the last one included. */
@@ -91,10 +92,9 @@ function memberOf(members: Map<string, { before: number; after: number }>, addre
   return sums;
 }
 
-/** Two standard deviations of a share that was found in a part of all queries. */
-function errorBarOf(share: number, { a, aaaa, samples }: QueryCount): number {
-  const unseen = Math.max(0, 1 - samples / (a + aaaa));
-  return samples === 0 ? 0 : 2 * Math.sqrt(share * (1 - share) * unseen / samples);
+/** Two standard deviations of a share of queries that were drawn one by one, each with a chance of 1 / w. */
+function errorBarOf(share: number, { a, aaaa, variance }: QueryTotal): number {
+  return 2 * Math.sqrt(share * (1 - share) * variance) / (a + aaaa);
 }
 
 /** The first address of a network of 3 or 6 bytes. */

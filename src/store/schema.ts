@@ -349,6 +349,11 @@ export const MIGRATIONS: readonly string[] = [
     position INTEGER NOT NULL
   ) STRICT, WITHOUT ROWID;
 `,
+  /* 10 → 11 */ `
+  -- How sure the sums of an hour are: over its samples, the sum of w (w - 1). Until now as if all stood for equally many.
+  ALTER TABLE traffic_hours ADD COLUMN variance REAL NOT NULL DEFAULT 0;
+  UPDATE traffic_hours SET variance = (a + aaaa) * ((a + aaaa) * 1.0 / samples - 1) WHERE samples > 0;
+`,
 ];
 
 /** Triggers that count what is written by hand; a later migration that recreates the table has to recreate them. */

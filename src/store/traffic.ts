@@ -23,8 +23,17 @@ export interface QueryCount {
   readonly samples: number;
 }
 
+/** Queries, and how sure their number is. */
+export interface QueryTotal extends QueryCount {
+  /**
+   * Over all samples, each of which stands for w queries, the sum of w (w − 1): the variance of a sum of them. 0 = every query
+   * was looked at.
+   */
+  readonly variance: number;
+}
+
 /** What was counted of a name in an hour and isn't kept yet. */
-export interface NameCount extends QueryCount {
+export interface NameCount extends QueryTotal {
   /** Hours since 1970-01-01T00:00:00Z. */
   readonly hour: number;
   /** As it is declared, in lower case; `""` = all that found no room before. */
@@ -94,8 +103,8 @@ export class RecordedTraffic {
   }
 
   /** The sum over some hours, the last one included, of every name. */
-  total(fromHour: number, toHour: number): QueryCount {
-    return this.#database.get<QueryCount>(TOTAL, fromHour, toHour)!;
+  total(fromHour: number, toHour: number): QueryTotal {
+    return this.#database.get<QueryTotal>(TOTAL, fromHour, toHour)!;
   }
 
   /** What was counted of each name in some hours, the last one included; without names that found no room. */
@@ -188,6 +197,7 @@ interface HourRow {
   a: number;
   aaaa: number;
   samples: number;
+  variance: number;
   nameRows: number;
   networkRows: number;
   bytes: number;
@@ -258,10 +268,11 @@ class Writing implements Steps {
   }
 
   /** @returns the number of the name's row; `null` = there is no room for one */
-  #writeName({ name, a, aaaa, samples }: NameCount, hour: HourRow): number | null {
+  #writeName({ name, a, aaaa, samples, variance }: NameCount, hour: HourRow): number | null {
     hour.a += a;
     hour.aaaa += aaaa;
     hour.samples += samples;
+    hour.variance += variance;
     if (name === "") return null;
     const row = this.#database.get<{ id: number }>(ADD_TO_NAME, a, aaaa, samples, hour.hour, name);
     if (row) return row.id;
@@ -328,32 +339,34 @@ class Hours {
     let row = this.#rows.get(hour);
     if (row === undefined) {
       row = this.#database.get<HourRow>(HOUR, hour) ??
-        { hour, a: 0, aaaa: 0, samples: 0, nameRows: 0, networkRows: 0, bytes: 0 };
+        { hour, a: 0, aaaa: 0, samples: 0, variance: 0, nameRows: 0, networkRows: 0, bytes: 0 };
       this.#rows.set(hour, row);
     }
     return row;
   }
 
   save(): void {
-    for (const { hour, a, aaaa, samples, nameRows, networkRows, bytes } of this.#rows.values()) {
-      this.#database.run(SAVE_HOUR, hour, a, aaaa, samples, nameRows, networkRows, bytes);
+    for (const { hour, a, aaaa, samples, variance, nameRows, networkRows, bytes } of this.#rows.values()) {
+      this.#database.run(SAVE_HOUR, hour, a, aaaa, samples, variance, nameRows, networkRows, bytes);
     }
   }
 }
 
 const SUMS = "coalesce(sum(a), 0) AS a, coalesce(sum(aaaa), 0) AS aaaa, coalesce(sum(samples), 0) AS samples";
 const IS_KEPT = "hour IN (SELECT hour FROM traffic_hours WHERE hour BETWEEN ? AND ? AND ending = 0)";
-const TOTAL = `SELECT ${SUMS} FROM traffic_hours WHERE ${IS_KEPT}`;
+const TOTAL = `SELECT ${SUMS}, coalesce(sum(variance), 0) AS variance FROM traffic_hours WHERE ${IS_KEPT}`;
 const NAMES = `SELECT name, ${SUMS} FROM traffic_names WHERE ${IS_KEPT} GROUP BY name`;
 const HOURS = `SELECT hour FROM traffic_hours WHERE ${IS_KEPT} ORDER BY hour`;
 const NAMES_OF_HOUR = "SELECT id, name, a, aaaa, samples FROM traffic_names WHERE hour = ?";
 const NETWORKS_OF_HOUR =
   "SELECT name_id AS nameId, network, a, aaaa, samples FROM traffic_networks WHERE hour = ?";
-const HOUR = "SELECT hour, a, aaaa, samples, name_rows AS nameRows, network_rows AS networkRows, bytes " +
+const HOUR =
+  "SELECT hour, a, aaaa, samples, variance, name_rows AS nameRows, network_rows AS networkRows, bytes " +
   "FROM traffic_hours WHERE hour = ?";
-const SAVE_HOUR = "INSERT INTO traffic_hours (hour, a, aaaa, samples, name_rows, network_rows, bytes) " +
-  "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (hour) DO UPDATE SET a = excluded.a, aaaa = excluded.aaaa, " +
-  "samples = excluded.samples, name_rows = excluded.name_rows, network_rows = excluded.network_rows, " +
+const SAVE_HOUR =
+  "INSERT INTO traffic_hours (hour, a, aaaa, samples, variance, name_rows, network_rows, bytes) " +
+  "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (hour) DO UPDATE SET a = excluded.a, aaaa = excluded.aaaa, " +
+  "samples = excluded.samples, variance = excluded.variance, name_rows = excluded.name_rows, network_rows = excluded.network_rows, " +
   "bytes = excluded.bytes";
 const ADD_TO_NAME = "UPDATE traffic_names SET a = a + ?, aaaa = aaaa + ?, samples = samples + ? " +
   "WHERE hour = ? AND name = ? RETURNING id";

@@ -52,6 +52,7 @@ export class Sketch {
   add(hour: number, { name, type, network, weight }: CountedQuery): boolean {
     const named = this.#named(hour, name);
     named.add(type, weight);
+    named.variance += weight * (weight - 1);
     if (named.name === NAMELESS) return false;
     const key = keyOf(network);
     let count = named.byKey.get(key);
@@ -125,6 +126,7 @@ class Count implements QueryCount {
 }
 
 class CountOfName extends Count implements NameCount {
+  variance = 0;
   readonly hour: number;
   readonly name: string;
   /** By `keyOf`. */

@@ -3,9 +3,11 @@
  *
  * @module
  */
+import type { Examined } from "../../src/doctor/check.ts";
 import { createApi } from "../../src/api/api.ts";
 import { KnownTokens } from "../../src/api/known_tokens.ts";
 import type { ApiParts } from "../../src/api/ports.ts";
+import { DOCTOR, Doctor } from "../../src/doctor/doctor.ts";
 import { AUDIT, AuditTrail } from "../../src/change/audit_trail.ts";
 import { Changes } from "../../src/change/commit.ts";
 import { UNKNOWN_VERDICT } from "../../src/health/verdict.ts";
@@ -54,6 +56,7 @@ export function apiWorld(overrides: Partial<ApiParts> = {}): ApiWorld {
   const ports = new Ports();
   const trail = new AuditTrail({ store, clock, log, limits: { keep: 1_000, maxAgeMs: 86_400_000 } });
   ports.offer(AUDIT, trail);
+  ports.offer(DOCTOR, new Doctor(() => Promise.resolve({ clock } as unknown as Examined), []));
   const parts: ApiParts = {
     store,
     changes,

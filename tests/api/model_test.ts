@@ -142,7 +142,7 @@ Deno.test("a plan of what is there already is empty", async () => {
     truncated: false,
     refusals: [],
     replay: null,
-    answers: { services: 0, movedShare: 0, weighted: "names", differences: [], truncated: false },
+    answers: { services: 0, movedShare: 0, differences: [], truncated: false },
   });
 });
 

@@ -164,7 +164,7 @@ Deno.test("apply on a terminal shows what goes and asks, and does just what it s
       "  - pool    old\n" +
       "  - member  old/192.0.2.20:443      with pool old\n" +
       "  - member  old/[2001:db8::20]:443  with pool old\n" +
-      "Answers of 2 names differ; 62.3 % of all answers move (by recorded traffic)\n" +
+      "Answers of 2 names differ; 62.3 % of all answers move (names count the same)\n" +
       "Apply? [y/N] \n",
   );
   match(stdout, /^ok: .*\nremoved: 1 pool, 2 members\nchanged: 1 member\nadded: 2 members\n$/);

@@ -68,6 +68,19 @@ Deno.test("where queries stand for others the share has an error bar that the re
   ok(replay.errorBar > 0.01 && replay.errorBar < 0.03, String(replay.errorBar));
 });
 
+Deno.test("samples that stand for many queries make a share less sure than as many that stand for few", async () => {
+  const errorBar = async (busy: number) => {
+    using world = worldWith([
+      count("www.example.com", { a: 500, samples: 500, network: RULED }),
+      count("www.example.com", { a: busy, samples: 10, network: OTHER }),
+    ]);
+    return (await world.planned(3_600_000)).replay!.errorBar;
+  };
+  equal(await errorBar(10), 0);
+  // Half of all queries are known by ten samples: their number alone may be off by a third.
+  ok(await errorBar(500) > 0.15);
+});
+
 Deno.test("hours before the ones that are asked for don't count, and without any there is no replay", async () => {
   using world = worldWith([count("www.example.com", { a: 5, samples: 5, network: RULED, hour: HOUR - 2 })]);
   equal((await world.planned(3_600_000)).replay, null);
@@ -83,7 +96,8 @@ interface Counted {
 }
 
 function count(name: string, { a, samples, network, hour = HOUR }: Counted): NameCount {
-  return { hour, name, a, aaaa: 0, samples, networks: [{ network, a, aaaa: 0, samples }] };
+  const variance = a * (a / samples - 1);
+  return { hour, name, a, aaaa: 0, samples, variance, networks: [{ network, a, aaaa: 0, samples }] };
 }
 
 /** A store with the model and these counts, in the middle of their hour. */

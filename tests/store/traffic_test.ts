@@ -30,7 +30,8 @@ function nameCount(
   { hour = HOUR, more = 0 } = {},
 ): NameCount {
   const sum = (key: "a" | "aaaa" | "samples") => networks.reduce((all, each) => all + each[key], 0);
-  return { hour, name, networks, a: sum("a") + more, aaaa: sum("aaaa"), samples: sum("samples") + more };
+  const counts = { a: sum("a") + more, aaaa: sum("aaaa"), samples: sum("samples") + more };
+  return { hour, name, networks, ...counts, variance: 7 * counts.samples };
 }
 
 function toEnd(steps: Steps): number {
@@ -73,7 +74,7 @@ Deno.test("what is written adds up, by hour, name and network, and is there at t
     { hour: HOUR, name: "a.example", network: null, a: 7, aaaa: 0, samples: 7 },
     { hour: HOUR + 1, name: "a.example", network: [0, 0, 1], a: 2, aaaa: 1, samples: 1 },
   ]);
-  deepEqual(store.traffic.total(HOUR, HOUR), { a: 23, aaaa: 8, samples: 15 });
+  deepEqual(store.traffic.total(HOUR, HOUR), { a: 23, aaaa: 8, samples: 15, variance: 105 });
   deepEqual([...store.traffic.names(HOUR, HOUR + 1)], [
     { name: "a.example", a: 23, aaaa: 8, samples: 15 },
     { name: "b.example", a: 2, aaaa: 1, samples: 1 },
@@ -210,7 +211,7 @@ Deno.test("an hour that is being deleted isn't read, and the rest of it goes at 
   steps.step();
   steps.step();
   deepEqual(rowsOf(first).map(({ hour }) => hour), [HOUR + 1]);
-  deepEqual(first.traffic.total(HOUR, HOUR), { a: 0, aaaa: 0, samples: 0 });
+  deepEqual(first.traffic.total(HOUR, HOUR), { a: 0, aaaa: 0, samples: 0, variance: 0 });
   first.close();
   using store = Store.open(folder.file("pleiades.db"));
   trim(store, {});
@@ -243,7 +244,7 @@ Deno.test("while another connection writes, a step throws at once and can be tri
     other.database.exec("ROLLBACK");
     if (!isFree) isMore = steps.step();
   }
-  deepEqual(store.traffic.total(HOUR, HOUR), { a: 1_200, aaaa: 600, samples: 600 });
+  deepEqual(store.traffic.total(HOUR, HOUR), { a: 1_200, aaaa: 600, samples: 600, variance: 4_200 });
   equal(rowsOf(store).length, 600);
   using _ = store.lend();
   throws(() => write(store, [nameCount("a.example", [network(1)])]), StoreBusy);
