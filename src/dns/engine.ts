@@ -79,6 +79,8 @@ export interface Client {
   readonly stream: boolean;
   /** Which stream that is; absent = TCP. */
   readonly over?: StreamTransport;
+  /** For how long its connection may stay idle, tenths of a second; 0 = it should be closed, absent = isn't said. */
+  readonly keepalive?: number;
   /** The address, 4 or 16 bytes; read only where something depends on it. */
   address(): Uint8Array;
 }
@@ -420,6 +422,7 @@ export class Engine {
     this.#declared = UNDECLARED;
     this.#subject = 0;
     if (query.hasSubnet && !this.#usesSubnet(client)) query.hasSubnet = false;
+    if (query.wantsKeepalive && client.keepalive === undefined) query.wantsKeepalive = false;
     let limit = sizeMax;
     if (!client.stream) {
       const accepted = query.hasEdns && query.udpSize > UDP_SIZE_PLAIN ? query.udpSize : UDP_SIZE_PLAIN;
@@ -1262,7 +1265,8 @@ export class Engine {
     if (!query.hasEdns) return 0;
     const nsid = query.wantsNsid && this.#nsid.length > 0 ? 4 + this.#nsid.length : 0;
     const cookie = query.hasCookie ? COOKIE_OPTION_SIZE : 0;
-    return 11 + nsid + (query.hasSubnet ? 8 + query.subnetBytes : 0) + cookie;
+    const keepalive = query.wantsKeepalive ? KEEPALIVE_OPTION_SIZE : 0;
+    return 11 + nsid + (query.hasSubnet ? 8 + query.subnetBytes : 0) + cookie + keepalive;
   }
 
   /** The OPT record (RFC 6891 §6.1.2): our size, the RCODE's high bits, DO as asked, and the options we know. */
@@ -1289,6 +1293,15 @@ export class Engine {
       out[at++] = this.#nsid.length;
       out.set(this.#nsid, at);
       at += this.#nsid.length;
+    }
+    if (query.wantsKeepalive) {
+      const keepalive = this.#client.keepalive!;
+      out[at++] = 0;
+      out[at++] = 11;
+      out[at++] = 0;
+      out[at++] = KEEPALIVE_OPTION_SIZE - 4;
+      out[at++] = keepalive >>> 8;
+      out[at++] = keepalive;
     }
     if (query.hasSubnet) {
       // RFC 7871 §7.2.1: family, source length and address as asked; the scope is for how much of it the answer holds.
@@ -1353,6 +1366,8 @@ const STAY = -2;
 /** What `#declared` says of a name for which nothing is declared, and of one that the static fallback answers. */
 const UNDECLARED = -1;
 const FALLBACK = -2;
+/** Bytes of the option that says how long a connection may stay idle (RFC 7828). */
+const KEEPALIVE_OPTION_SIZE = 4 + 2;
 /** Bytes of the option with the client's cookie and ours. */
 const COOKIE_OPTION_SIZE = 4 + 8 + 16;
 /** Furthest position a compression pointer can name (RFC 1035 §4.1.4). */

@@ -331,6 +331,8 @@ export class NamedClient implements Client {
   readonly stream: boolean;
   /** What it has connected by. */
   readonly over?: StreamTransport;
+  /** Set where its connection is one that stays as long as it likes (RFC 7828). */
+  keepalive?: number;
   #text = "";
   #address: Uint8Array | null = null;
 

@@ -22,6 +22,7 @@ const QUESTION_AT = HEADER_SIZE;
 const EDNS_NSID = 3;
 const EDNS_CLIENT_SUBNET = 8;
 const EDNS_COOKIE = 10;
+const EDNS_TCP_KEEPALIVE = 11;
 /** Bytes of a client cookie, and of one with a server cookie (RFC 7873 §4). */
 const COOKIE_SIZE = 8;
 const COOKIES_SIZE_MIN = 16;
@@ -58,6 +59,8 @@ export class Query {
   dnssecOk = false;
   /** Whether the NSID option is there (RFC 5001). */
   wantsNsid = false;
+  /** Whether the sender asks for how long it may keep its connection (RFC 7828); with a time of its own it asks wrongly. */
+  wantsKeepalive = false;
 
   /** Whether the query carries a client subnet (RFC 7871); the four fields below are valid then. */
   hasSubnet = false;
@@ -101,6 +104,7 @@ export class Query {
     this.hasSubnet = false;
     this.hasCookie = false;
     this.wantsNsid = false;
+    this.wantsKeepalive = false;
     this.dnssecOk = false;
     if (length < HEADER_SIZE) return DROP_SHORT;
     if (packet[2]! & 0x80) return DROP_RESPONSE;
@@ -215,6 +219,7 @@ export class Query {
       const optionEnd = option + 4 + (packet[option + 2]! << 8 | packet[option + 3]!);
       if (optionEnd > end) return RCODE.FORMERR;
       if (code === EDNS_NSID) this.wantsNsid = true;
+      else if (code === EDNS_TCP_KEEPALIVE) this.wantsKeepalive = optionEnd === option + 4;
       else if (code === EDNS_CLIENT_SUBNET && !this.#parseSubnet(packet, option + 4, optionEnd)) {
         return RCODE.FORMERR;
       } else if (code === EDNS_COOKIE && this.readsCookies && !this.#parseCookie(option + 4, optionEnd)) {

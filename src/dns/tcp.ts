@@ -60,6 +60,7 @@ export class FramedConnection implements StreamConnection {
   constructor(socket: StreamSocket, options: FramedOptions) {
     this.#socket = socket;
     this.#asker = new NamedClient(socket.handshake ? "tls" : "tcp");
+    this.#asker.keepalive = Math.floor(options.limits.idleTimeout / 100);
     this.#asker.text = (socket.remoteAddr as Deno.NetAddr).hostname;
     this.#options = options;
     this.#await("no_query");
@@ -88,6 +89,7 @@ export class FramedConnection implements StreamConnection {
   /** Ends the connection as soon as nothing is half read. */
   drain(): void {
     this.#draining = true;
+    this.#asker.keepalive = 0;
     if (this.#waiting && this.#filled === 0) this.close();
   }
 

@@ -12,6 +12,7 @@ import { FramedConnection, type StreamSocket } from "../../src/dns/tcp.ts";
 import { StreamTurns } from "../../src/dns/stream_turns.ts";
 import { turnEventLoop } from "../../src/dns/event_loop.ts";
 import type { SocketAddress } from "../../src/ip.ts";
+import { decodeMessage, encodeQuery } from "../../src/wire/message.ts";
 import { framed, TcpClient } from "./clients.ts";
 import { ROOMY } from "./loopback.ts";
 import { addresses, query, show } from "./packets.ts";
@@ -109,6 +110,30 @@ const MORE_THAN_FITS = framed(
 
 /** How many idle times without an answer show that a connection is stalled. */
 const IDLE_TIMES = 4;
+
+/** A query with the option edns-tcp-keepalive (RFC 7828), which carries these bytes. */
+function asksForKeepalive(id: number, data: readonly number[] = []): Uint8Array {
+  const option = { code: 11, data: Uint8Array.from(data) };
+  return encodeQuery({ id, name: "www.example.com", type: 1, edns: { udpSize: 1232, options: [option] } });
+}
+
+function keepaliveOf(answer: Uint8Array | null): Uint8Array | undefined {
+  return decodeMessage(answer!).edns?.options.find(({ code }) => code === 11)?.data;
+}
+
+Deno.test("clients that ask hear for how long an idle connection stays, and others don't", async () => {
+  const server = new Server({ idleTimeout: 12_345 });
+  using client = await TcpClient.connect(server.address);
+  const others = [query("www.example.com", "A", { nsid: true }), asksForKeepalive(2, [0, 1])];
+  // The last one is finished when the server closes, and says so.
+  await client.write(framed(asksForKeepalive(1), ...others, asksForKeepalive(3)).subarray(0, -1));
+  const answers = (await client.readAll(3)).map(keepaliveOf);
+  assert.deepEqual(answers, [new Uint8Array([0, 123]), undefined, undefined]);
+  const closed = server.close(60_000);
+  await client.write(asksForKeepalive(3).subarray(-1));
+  assert.deepEqual(keepaliveOf(await client.read()), new Uint8Array(2));
+  await closed;
+});
 
 Deno.test("many queries in one write are answered in order", async () => {
   await using server = new Server();
