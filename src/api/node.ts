@@ -25,11 +25,11 @@ const StatusSchema = z.object({
   uptimeSeconds: z.number().min(0).meta({ description: "Since the process started" }),
   dns: z.object({
     listeners: z.array(z.object({
-      transport: z.enum(["udp", "tcp"]),
+      transport: z.enum(["udp", "tcp", "tls", "https"]),
       address: z.string().meta({ examples: ["127.0.0.1:5353", "[::1]:5353"] }),
     })),
     answers: z.int().min(0).meta({ description: "Answers since the start" }),
-    workers: z.int().min(0).meta({ description: "Threads that answer UDP; there is one more for TCP" }),
+    workers: z.int().min(0).meta({ description: "Threads that answer UDP; there is one more for streams" }),
   }).meta({ description: "What answers DNS" }),
   health: z.object({
     healthy: z.int().min(0),

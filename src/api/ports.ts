@@ -120,7 +120,7 @@ export interface NodeLicense {
 /** A socket that answers DNS. */
 export interface DnsListenerStatus {
   /** By which protocol. */
-  readonly transport: "udp" | "tcp";
+  readonly transport: "udp" | "tcp" | "tls" | "https";
   /** `127.0.0.1:5353` or `[::1]:5353`. */
   readonly address: string;
 }

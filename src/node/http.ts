@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { NodePort, NodeStatus } from "../api/ports.ts";
+import type { DnsListenerStatus, NodePort, NodeStatus } from "../api/ports.ts";
 import type { Resource } from "../api/resource.ts";
 import { type Certificate, HttpServer } from "../api/server.ts";
 import type { Clock } from "../clock.ts";
@@ -217,11 +217,14 @@ function expectServable({ cert, key }: Certificate, { api: { tls } }: Settings):
   if (fault !== null) throw new Error(`${tls[fault.key]} ${fault.reason}`);
 }
 
-function listenersOf(fleet: Fleet) {
-  return fleet.addresses.flatMap((socket) => {
-    const address = formatSocketAddress(socket);
-    return [{ transport: "udp" as const, address }, { transport: "tcp" as const, address }];
-  });
+function listenersOf({ addresses, encrypted: { tls, https } }: Fleet): DnsListenerStatus[] {
+  const at = (socket: SocketAddress, ...transports: DnsListenerStatus["transport"][]) =>
+    transports.map((transport) => ({ transport, address: formatSocketAddress(socket) }));
+  return [
+    ...addresses.flatMap((socket) => at(socket, "udp", "tcp")),
+    ...tls.flatMap((socket) => at(socket, "tls")),
+    ...https.flatMap((socket) => at(socket, "https")),
+  ];
 }
 
 /** A node whose parts don't include licensing answers whatever is asked. */
