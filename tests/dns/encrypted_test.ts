@@ -346,6 +346,60 @@ Deno.test("a client at its limit of connections over HTTPS loses the one that is
   assert.equal(server.total(COUNTER.tcpEvicted), 1);
 });
 
+/** A frame of HTTP/2 (RFC 9113 §4.1). */
+function frame(type: number, flags: number, stream: number, payload: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(9 + payload.length);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, payload.length << 8 | type);
+  bytes[4] = flags;
+  view.setUint32(5, stream);
+  bytes.set(payload, 9);
+  return bytes;
+}
+
+const [HEADERS, RST_STREAM, SETTINGS, CONTINUATION] = [1, 3, 4, 9];
+const [END_STREAM, END_HEADERS] = [1, 4];
+const PREFACE = new TextEncoder().encode("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+/** GET https://a/ in HPACK (RFC 7541): three entries of the static table, and an authority. */
+const GET = Uint8Array.of(0x82, 0x87, 0x84, 0x41, 1, 0x61);
+
+const FLOODS: Record<string, (number: number) => Uint8Array[]> = {
+  "streams that are reset at once": (number) => [
+    frame(HEADERS, END_STREAM | END_HEADERS, 2 * number + 1, GET),
+    frame(RST_STREAM, 0, 2 * number + 1, new Uint8Array(4)),
+  ],
+  // Each goes on with a field of 1,000 bytes.
+  "a head without an end": (number) => [
+    number === 0 ? frame(HEADERS, END_STREAM, 1, GET) : frame(
+      CONTINUATION,
+      0,
+      1,
+      Uint8Array.of(0, 1, 0x61, 0x7f, 0xe9, 0x06, ...new Uint8Array(1000).fill(0x61)),
+    ),
+  ],
+};
+for (const [what, flood] of Object.entries(FLOODS)) {
+  Deno.test(`a client that sends ${what} loses its connection, and others are answered`, async () => {
+    await using server = await Encrypted.start();
+    using client = await server.connect("h2");
+    const closed = readToEnd(client);
+    let isOpen = true;
+    closed.then(() => isOpen = false);
+    const write = async (frames: Uint8Array[]) => {
+      let rest = Uint8Array.from(frames.flatMap((each) => [...each]));
+      while (rest.length > 0) rest = rest.subarray(await client.write(rest));
+    };
+    await write([PREFACE, frame(SETTINGS, 0, 0, new Uint8Array(0))]);
+    for (let number = 0; isOpen;) {
+      const frames = Array.from({ length: 20 }, () => flood(number++)).flat();
+      await write(frames).catch(() => isOpen = false);
+    }
+    await closed;
+    using browser = new Browser(server);
+    assert.equal(show(await (await browser.post(new Uint8Array(WWW))).bytes()), ANSWER);
+  });
+}
+
 Deno.test("the workers stop although clients stay connected, half way through a handshake or a request", async () => {
   const server = await Encrypted.start();
   using idle = await server.connect();
