@@ -99,6 +99,33 @@ async function run(
   return { code, text: new TextDecoder().decode(stdout) };
 }
 
+testWith(["openssl"], "a client that comes back over TLS goes on with the session that it had", async () => {
+  await using server = await Encrypted.start();
+  const folder = await Deno.makeTempDir();
+  try {
+    const connect = async (...session: string[]) => {
+      const { hostname, port } = server.tls;
+      const args = ["s_client", "-connect", `${hostname}:${port}`, "-alpn", "dot", ...session];
+      const child = new Deno.Command("openssl", { args, stdin: "piped", stdout: "piped", stderr: "null" })
+        .spawn();
+      // A ticket comes behind the handshake, ahead of the answer.
+      const writer = child.stdin.getWriter();
+      await writer.write(framed(WWW));
+      let said = "";
+      for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
+        said += text;
+        if (said.includes("\x07example\x03com")) await writer.close().catch(() => {});
+      }
+      await child.status;
+      return /^(New|Reused), TLSv1\.3/m.exec(said)?.[1];
+    };
+    assert.equal(await connect("-sess_out", `${folder}/session`), "New");
+    assert.equal(await connect("-sess_in", `${folder}/session`), "Reused");
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
 Deno.test("queries over TLS are answered in order, counted as such, and sampled as such", async () => {
   const sampled = Promise.withResolvers<string>();
   await using server = await Encrypted.start({
