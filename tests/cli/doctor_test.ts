@@ -83,7 +83,7 @@ Deno.test("a healthy machine with a healthy node: nothing on stdout, a line on s
 
 Deno.test("every problem of the settings is a finding, with its place and its fix", async () => {
   await withSettings("dns: { port: 70000, lissenAddr: 1.2.3.4 }\n", async (file) => {
-    const terminal = capturedTerminal({ PLEIADES_API_URL: "http://127.0.0.1:1" });
+    const terminal = capturedTerminal({ PLEIADES_API_URL: "http://127.0.0.1:2" });
     equal(await run(["doctor", "-c", file, "-o", "json"], terminal), 1);
     const found = JSON.parse(terminal.stdout());
     deepEqual(found.map(({ subject }: { subject: string }) => subject), [
@@ -98,7 +98,7 @@ Deno.test("a node that is named and doesn't answer, or refuses, is a finding", a
   await using api = scriptedApi({ "GET /doctor": problem(401, "A token is needed") });
   await withSettings(DNS, async (file) => {
     for (
-      const [url, expected] of [["http://127.0.0.1:1", /Nothing listens/], [
+      const [url, expected] of [["http://127.0.0.1:2", /Nothing listens/], [
         api.url,
         /A token is needed/,
       ]] as const

@@ -102,8 +102,8 @@ Deno.test("events --follow goes on over a restart of the node, and misses nothin
 
 Deno.test("events --follow fails where nothing listens at the beginning", async () => {
   const terminal = capturedTerminal();
-  equal(await run(["events", "--follow", "--api", "http://127.0.0.1:1"], terminal), 1);
-  match(terminal.stderr(), /Nothing listens at http:\/\/127\.0\.0\.1:1/);
+  equal(await run(["events", "--follow", "--api", "http://127.0.0.1:2"], terminal), 1);
+  match(terminal.stderr(), /Nothing listens at http:\/\/127\.0\.0\.1:2/);
 });
 
 Deno.test("every kind has words, and one of a newer node is shown as it is", () => {

@@ -148,10 +148,13 @@ Deno.test("history, diff, export of a generation and rollback lead back to the t
   equal((await world.types("pools delete web --force --reason gone")).exitCode, 0);
   match(
     (await world.types("history")).stdout,
-    /^generation {2}when .*\n3 .* api {2}- {3}gone\n2 .* heavier\n1 .* first\n$/,
+    /^generation {2}when .*\n3 .* api {2}\S+ +gone\n2 .* heavier\n1 .* first\n$/,
   );
   const third = await world.types("history 3");
-  match(third.stdout, /^generation 3 .* api: gone\n1 pool, 2 members removed; 1 service changed\n/);
+  match(
+    third.stdout,
+    /^generation 3 .* api(, by \S+)?: gone\n1 pool, 2 members removed; 1 service changed\n/,
+  );
   match(third.stdout, /\n {2}- member {3}web\/192\.0\.2\.10:443 {2}with pool web\n/);
   match(third.stdout, /\n {2}~ service {2}www\.example\.org {5}pool web → none\n/);
   match((await world.types("diff 1")).stdout, /^1 pool, 2 members removed; 1 service changed\n/);
