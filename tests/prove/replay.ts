@@ -66,22 +66,24 @@ export function isWithin({ replay: { share, errorBar }, share: real }: Foretold)
 export async function replay({ seconds, networks, onStep }: ReplayOptions): Promise<Foretold[]> {
   const folder = await Deno.makeTempDir({ prefix: "pleiades-replay-" });
   try {
-    const settings = `${folder}/settings.yaml`;
-    await Deno.writeTextFile(settings, "queries: { sketch: true }\nguards: { movedPercent: 100 }\n");
-    const start = () =>
-      ServeProcess.start({
+    const start = async (sketch: boolean) => {
+      const settings = `${folder}/settings.yaml`;
+      await Deno.writeTextFile(settings, `queries: { sketch: ${sketch} }\nguards: { movedPercent: 100 }\n`);
+      return await ServeProcess.start({
         args: ["-c", settings, "--db", `${folder}/replay.db`],
         executable: program("pleiades"),
       });
+    };
     const asked = new Map<string, number>();
-    await using first = await start();
+    await using first = await start(true);
     await apply(first, modelOf({}));
     onStep(`asking for ${seconds} s`);
     await record(first, { seconds, networks, asked });
     onStep(`${sum(asked.values())} queries of ${asked.size} pairs of name and network`);
     first.kill("SIGTERM");
     await first.ended();
-    await using node = await start();
+    // What is asked to compare answers is no traffic.
+    await using node = await start(false);
     const results: Foretold[] = [];
     for (const [change, terms] of CHANGES) {
       const before = await rotations(node, asked.keys());
