@@ -353,6 +353,8 @@ export const MIGRATIONS: readonly string[] = [
   -- How sure the sums of an hour are: over its samples, the sum of w (w - 1). Until now as if all stood for equally many.
   ALTER TABLE traffic_hours ADD COLUMN variance REAL NOT NULL DEFAULT 0;
   UPDATE traffic_hours SET variance = (a + aaaa) * ((a + aaaa) * 1.0 / samples - 1) WHERE samples > 0;
+  -- Each edit of a zone or of the fallback asks for them, and there are few.
+  CREATE INDEX services_without_pool ON services(domain) WHERE pool_id IS NULL;
 `,
 ];
 
