@@ -95,7 +95,7 @@ printf 'started'; printf '<%s>' "$@"; echo .
     await this.#reading.catch(() => {});
     await this.#child.status;
     await this.#keys.abort().catch(() => {});
-    await Deno.remove(this.#folder, { recursive: true });
+    while (!await removed(this.#folder));
   }
 
   async #press(keys: string): Promise<void> {
@@ -111,5 +111,16 @@ printf 'started'; printf '<%s>' "$@"; echo .
       this.#onOutput = resolve;
       await promise;
     }
+  }
+}
+
+/** Whether a folder could be removed: a shell that hears of its end writes its history, after its terminal is gone. */
+async function removed(folder: string): Promise<boolean> {
+  try {
+    await Deno.remove(folder, { recursive: true });
+    return true;
+  } catch (error) {
+    if (error instanceof Error && error.message.startsWith("Directory not empty")) return false;
+    throw error;
   }
 }
