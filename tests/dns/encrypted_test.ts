@@ -343,7 +343,7 @@ Deno.test("requests that carry no DNS get the status that says why, and are coun
 });
 
 Deno.test("a message whose rest doesn't come is answered 408", async () => {
-  await using server = await Encrypted.start({ tcp: { queryTimeout: 100 } });
+  await using server = await Encrypted.start({ tcp: { queryTimeout: 1_000 } });
   using browser = new Browser(server);
   const response = await browser.post(new ReadableStream({ start: (to) => to.enqueue(new Uint8Array(12)) }));
   assert.equal(response.status, 408);
