@@ -169,11 +169,22 @@ function freePorts(): Ports {
   return { "5353": dns!, "8080": api!, "8853": tls!, "8443": https! };
 }
 
-/** A free port of the loopback address, for TCP and most probably for UDP too. */
+/** Below those that systems give to whoever asks for any (32768 and above): no other test gets one of these meanwhile. */
+const PORTS_FROM = 10_000;
+const PORTS_TO = 32_000;
+
+/** A port of the loopback address that is free over TCP and UDP. */
 function freePort(): string {
-  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  listener.close();
-  return String(listener.addr.port);
+  for (;;) {
+    const port = PORTS_FROM + Math.floor(Math.random() * (PORTS_TO - PORTS_FROM));
+    try {
+      Deno.listen({ hostname: "127.0.0.1", port }).close();
+      Deno.listenDatagram({ transport: "udp", hostname: "127.0.0.1", port }).close();
+      return String(port);
+    } catch (error) {
+      if (!(error instanceof Deno.errors.AddrInUse)) throw error;
+    }
+  }
 }
 
 /** Runs Pleiades; `query` asks the node of this session where the page relies on the default port. */
