@@ -12,6 +12,7 @@
 import { encodeQuery } from "../src/wire/message.ts";
 import { TYPE } from "../src/wire/record_type.ts";
 import { ROOT } from "../scripts/process.ts";
+import { freePort } from "../tests/free_port.ts";
 
 /** Run when no name is given. */
 export const quick = true;
@@ -179,9 +180,4 @@ function show(ms: number): string {
 
 function domainOf(i: number): string {
   return `s${i}.example.org`;
-}
-
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
 }

@@ -10,6 +10,7 @@
  */
 import { dirname, join, normalize } from "node:path";
 import { ROOT } from "../scripts/process.ts";
+import { freePort } from "./free_port.ts";
 
 /** A fenced block of a page. */
 export interface Block {
@@ -165,26 +166,8 @@ const ANY_PORT = new RegExp(`\\b(?:${PORTS.join("|")})\\b`, "g");
 type Ports = Readonly<Record<typeof PORTS[number], string>>;
 
 function freePorts(): Ports {
-  const [dns, api, tls, https] = PORTS.map(freePort);
+  const [dns, api, tls, https] = PORTS.map(() => String(freePort()));
   return { "5353": dns!, "8080": api!, "8853": tls!, "8443": https! };
-}
-
-/** Below those that systems give to whoever asks for any (32768 and above): no other test gets one of these meanwhile. */
-const PORTS_FROM = 10_000;
-const PORTS_TO = 32_000;
-
-/** A port of the loopback address that is free over TCP and UDP. */
-function freePort(): string {
-  for (;;) {
-    const port = PORTS_FROM + Math.floor(Math.random() * (PORTS_TO - PORTS_FROM));
-    try {
-      Deno.listen({ hostname: "127.0.0.1", port }).close();
-      Deno.listenDatagram({ transport: "udp", hostname: "127.0.0.1", port }).close();
-      return String(port);
-    } catch (error) {
-      if (!(error instanceof Deno.errors.AddrInUse)) throw error;
-    }
-  }
 }
 
 /** Runs Pleiades; `query` asks the node of this session where the page relies on the default port. */

@@ -9,6 +9,7 @@ import { type CpuTime, cpuTime, memoryMebibytes, processTree } from "./account.t
 import { end, start } from "./child.ts";
 import { addressesOf, type Question, questionLine, questions, type Workload } from "./workloads.ts";
 import type { Peer } from "../peers/peer.ts";
+import { freePort } from "../../tests/free_port.ts";
 
 /** The core that every server runs on. */
 export const SERVER_CORE = "0";
@@ -159,19 +160,5 @@ class Client implements Disposable {
 
   [Symbol.dispose](): void {
     this.#socket.close();
-  }
-}
-
-/** Free for UDP and TCP. */
-function freePort(): number {
-  for (;;) {
-    using tcp = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-    const { port } = tcp.addr;
-    try {
-      Deno.listenDatagram({ transport: "udp", hostname: "127.0.0.1", port }).close();
-      return port;
-    } catch {
-      // Taken for UDP: try another.
-    }
   }
 }

@@ -11,6 +11,7 @@ import { end, start } from "../dns/child.ts";
 import { LOAD_CORE } from "../dns/load.ts";
 import { geoDatabase, modelLines, type Workload, ZONE, zoneHead } from "../dns/workloads.ts";
 import type { Command, Peer, Place } from "./peer.ts";
+import { freePort } from "../../tests/free_port.ts";
 
 const NODE = [Deno.execPath(), "run", "-A", "--unstable-net", "--no-check", `${ROOT}/main.ts`] as const;
 
@@ -133,9 +134,4 @@ async function untilReady(url: string): Promise<void> {
     if (performance.now() > untilMs) throw new Error(`Cannot fill a database: ${url} isn't ready after 10 s`);
     await new Promise((resolve) => setTimeout(resolve, ASK_AGAIN_MS));
   }
-}
-
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
 }

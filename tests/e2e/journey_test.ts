@@ -10,6 +10,7 @@ import { runQuery } from "../../src/dns_client.ts";
 import { CLASS, TYPE } from "../../src/wire/record_type.ts";
 import { program, testWith } from "../programs.ts";
 import { ServeProcess } from "../serve_process.ts";
+import { freePort } from "../free_port.ts";
 
 const MAIN = new URL("../../main.ts", import.meta.url).pathname;
 
@@ -81,11 +82,6 @@ class Person implements AsyncDisposable {
 interface Ports {
   readonly dns: number;
   readonly api: number;
-}
-
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
 }
 
 /** `serve -c pleiades.yaml`; the flags repeat what the file says. */

@@ -5,6 +5,7 @@
  */
 import type { SocketAddress } from "../../src/ip.ts";
 import { program } from "../programs.ts";
+import { freePort } from "../free_port.ts";
 
 /** A running unbound. */
 export class Unbound implements AsyncDisposable {
@@ -71,10 +72,4 @@ server:
   do-not-query-localhost: no
 ${rules}
 `;
-}
-
-/** A port that nobody holds at this moment. */
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
 }

@@ -8,6 +8,7 @@ import { partOf, type Start } from "../../src/node/part.ts";
 import { PARTS } from "../../src/node/parts.ts";
 import { ask, startTestNode, TEST_SETTINGS } from "../test_node.ts";
 import { RCODE } from "../../src/wire/record_type.ts";
+import { freePort } from "../free_port.ts";
 
 /** Starts of parts that note what becomes of them. */
 function noting(noted: string[]): (name: string) => Start {
@@ -54,9 +55,3 @@ Deno.test("a part finds what answers are made of, and answers don't need a singl
   const status = await (await fetch(`${node.api}/status`)).json();
   equal(status.pools.down, 0);
 });
-
-/** One that nobody listens on at this moment. */
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
-}

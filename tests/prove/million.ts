@@ -20,6 +20,7 @@ import { DnsLoad, isFlawless, type LoadReport, printLoad } from "../dns_load.ts"
 import { program } from "../programs.ts";
 import { call } from "../rest.ts";
 import { ServeProcess } from "../serve_process.ts";
+import { freePort } from "../free_port.ts";
 
 /** How a run differs from the full one. */
 export interface MillionOptions {
@@ -320,9 +321,4 @@ async function cpuSecondsOf(pid: number): Promise<number> {
   // Behind the name in brackets: utime and stime are fields 14 and 15, in hundredths (proc(5)).
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   return stat === "" ? 0 : (Number(fields[11]) + Number(fields[12])) / 100;
-}
-
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
 }

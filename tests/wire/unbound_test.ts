@@ -11,6 +11,7 @@ import { formatRdata } from "../../src/wire/rdata.ts";
 import { CLASS, TYPE, typeName } from "../../src/wire/record_type.ts";
 import { checkZone, parseZoneFile } from "../../src/wire/zone_file.ts";
 import { program, testWith } from "../programs.ts";
+import { freePort } from "../free_port.ts";
 
 const ZONE_FILE = new URL("../fixtures/wire/every_type.zone", import.meta.url).pathname;
 const ORIGIN = "example.com";
@@ -104,11 +105,6 @@ class Unbound implements AsyncDisposable {
     await this.#child.status;
     await Deno.remove(this.#folder, { recursive: true });
   }
-}
-
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
 }
 
 function configuration(folder: string, port: number): string {

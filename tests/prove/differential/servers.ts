@@ -9,6 +9,7 @@ import { typeNumber } from "../../../src/wire/record_type.ts";
 import { program } from "../../programs.ts";
 import { ServeProcess } from "../../serve_process.ts";
 import { type RandomQuestion, type RandomWorld, zoneText } from "./zones.ts";
+import { freePort } from "../../free_port.ts";
 
 /** What came back: a message, its size and, where it can't be read, why. */
 export interface Reply {
@@ -265,10 +266,4 @@ function read(bytes: Uint8Array): Reply {
   } catch (error) {
     return { size: bytes.length, message: null, fault: String(error) };
   }
-}
-
-/** A port that nobody listens on, by UDP and TCP, a moment ago. */
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
 }
