@@ -239,13 +239,7 @@ function bashScript(program: string, nodes: readonly Node[]): string {
     `  done`,
     `  for ((i = 1; i < \${#words[@]} - 1; i++)); do`,
     `    word="\${words[i]}"`,
-    `    if [[ -n "$flag" ]]; then`,
-    `      case "$flag" in ${ASKED.join("|")}) asked+=("$flag" "$word") ;; esac`,
-    `      flag=""`,
-    `      continue`,
-    `    fi`,
-    `    case "$word" in ${ASKED.map((name) => `${name}=*`).join("|")}) asked+=("$word") ;; esac`,
-    ...routing(nodes, program),
+    ...walking(nodes, program),
     `  done`,
     `  whole="\${words[\${#words[@]}-1]}" value="\${words[\${#words[@]}-1]}"`,
     `  if [[ -z "$flag" && "$value" == --*=* ]]; then flag="\${value%%=*}" value="\${value#*=}"; fi`,
@@ -276,6 +270,19 @@ function bashScript(program: string, nodes: readonly Node[]): string {
   ].join("\n");
 }
 
+/** What bash and zsh do with each word before the last: keep what names are asked with, and follow the route. */
+function walking(nodes: readonly Node[], program: string): string[] {
+  return [
+    `    if [[ -n "$flag" ]]; then`,
+    `      case "$flag" in ${ASKED.join("|")}) asked+=("$flag" "$word") ;; esac`,
+    `      flag=""`,
+    `      continue`,
+    `    fi`,
+    `    case "$word" in ${ASKED.map((name) => `${name}=*`).join("|")}) asked+=("$word") ;; esac`,
+    ...routing(nodes, program),
+  ];
+}
+
 function zshScript(program: string, nodes: readonly Node[]): string {
   const { values, places, flags } = caseLines(nodes, {
     words: (words) => {
@@ -300,13 +307,7 @@ function zshScript(program: string, nodes: readonly Node[]): string {
     `  local route=${quote(program)} count=0 flag="" word`,
     `  local -a offers asked`,
     `  for word in "\${(@)words[2,CURRENT-1]}"; do`,
-    `    if [[ -n "$flag" ]]; then`,
-    `      case "$flag" in ${ASKED.join("|")}) asked+=("$flag" "$word") ;; esac`,
-    `      flag=""`,
-    `      continue`,
-    `    fi`,
-    `    case "$word" in ${ASKED.map((name) => `${name}=*`).join("|")}) asked+=("$word") ;; esac`,
-    ...routing(nodes, program),
+    ...walking(nodes, program),
     `  done`,
     `  word="\${words[CURRENT]}"`,
     `  if [[ -z "$flag" && "$word" == --*=* ]]; then flag="\${word%%=*}"; compset -P '*='; fi`,
