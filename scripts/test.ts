@@ -8,8 +8,8 @@
  * pass. The last line is `N passed, N failed`, counted from Deno's own summaries.
  *
  * Under `PLEIADES_TEST_ALL=1` a missing program fails its tests instead of skipping them, and schemathesis is
- * brought as well (some 90 MB, hence not by default). `--unit` brings and compiles nothing and leaves `tests/e2e`
- * out: the pass that has to hold on other versions of Deno too. `--verbose` shows all that tests print.
+ * brought as well (some 90 MB, hence not by default). `--unit` brings and compiles nothing and leaves out `tests/e2e`
+ * and what holds the documentation and the test set-up: the pass that has to hold on other versions of Deno too. `--verbose` shows all that tests print.
  *
  * @module
  */
@@ -29,6 +29,13 @@ export interface Tally {
 const PASS_TIMEOUT_MS = 12 * 60_000;
 
 const OWN_FLAGS: readonly string[] = ["--unit", "--verbose"];
+
+/** Tests of the documentation, of the API's own description and of the test set-up, which no unit of the sources is under. */
+const NO_UNITS: readonly string[] = [
+  "tests/docs_test.ts",
+  "tests/programs_test.ts",
+  "tests/api/schemathesis_test.ts",
+];
 
 /** What the tests of the last run printed. */
 const LOG = `${ROOT}/.cache/test.log`;
@@ -57,7 +64,8 @@ export async function test(args: readonly string[]): Promise<number> {
   const [serial, parallel] = [paths.filter(isSerial), paths.filter((path) => !isSerial(path))];
   try {
     if (paths.length === 0 || parallel.length > 0) {
-      const which = ["--parallel", "--ignore=tests/e2e,tests/prove", ...parallel];
+      const without = ["tests/e2e", "tests/prove", ...(unitOnly ? NO_UNITS : [])];
+      const which = ["--parallel", `--ignore=${without.join(",")}`, ...parallel];
       tallies.push(await pass({ title: "side by side", args: [...flags, ...which], env, verbose }));
     }
     if (!unitOnly && (paths.length === 0 || serial.length > 0)) {

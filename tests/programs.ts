@@ -49,8 +49,13 @@ export const PROGRAMS: Readonly<Record<string, string>> = {
  * on one that lacks it.
  *
  * @returns its path, or `null` when this machine has none
+ * @throws {Error} in a test of {@linkcode testWith} that doesn't list the program: it would fail on a machine
+ *   that has the others
  */
 export function program(name: string): string | null {
+  if (running !== null && !running.programs.includes(name)) {
+    throw new Error(`${JSON.stringify(name)} is asked for by a test that doesn't list it: ${running.name}`);
+  }
   if (hidden().includes(name)) return null;
   if (name === "pleiades") return Deno.env.get("PLEIADES_EXECUTABLE") || null;
   if (name === "unshare") return mayUnshare() ? programOnPath(name) : null;
@@ -78,6 +83,9 @@ function programOnPath(name: string): string | null {
   return folders.map((folder) => `${folder}/${name}`).find(isExecutable) ?? null;
 }
 
+/** The test that runs, where it has said which programs it needs. */
+let running: { readonly name: string; readonly programs: readonly string[] } | null = null;
+
 /** Registers a test that needs real programs. */
 export function testWith(
   programs: readonly string[],
@@ -85,7 +93,16 @@ export function testWith(
   fn: (test: Deno.TestContext) => void | Promise<void>,
 ): void {
   const missing = programs.filter((each) => program(each) === null);
-  if (missing.length === 0) return Deno.test(name, fn);
+  if (missing.length === 0) {
+    return Deno.test(name, async (test) => {
+      running = { name, programs };
+      try {
+        await fn(test);
+      } finally {
+        running = null;
+      }
+    });
+  }
   const isForbidden = programOnPath("unshare") !== null && missing.join() === "unshare";
   if (isForbidden) {
     return Deno.test({ name: `${name} [needs a user who may make namespaces]`, ignore: true, fn });
