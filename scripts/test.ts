@@ -107,11 +107,12 @@ interface Pass {
 async function pass({ title, args, env, verbose }: Pass): Promise<Tally> {
   const started = performance.now();
   const signal = AbortSignal.timeout(PASS_TIMEOUT_MS);
+  // Tests wait for half of their time, so one more at a time than there are cores.
   const child = new Deno.Command(Deno.execPath(), {
     // Types are `deno task check`'s business.
     args: ["test", "-A", "--unstable-net", "--no-check", "--trace-leaks", "--permit-no-files", ...args],
     cwd: ROOT,
-    env,
+    env: { DENO_JOBS: String(navigator.hardwareConcurrency + 1), ...env },
     stdin: "null",
     stdout: "piped",
     stderr: "piped",

@@ -18,6 +18,8 @@ import { addresses, query } from "./packets.ts";
 import { type Declared, PLAIN, World } from "./world.ts";
 
 const WWW = query("www.example.com", "A");
+/** A busy machine takes its time to start a thread. */
+const PATIENT: Patience = { lookMs: 10, quietMs: 30_000, hungMs: 30_000, deafMs: 30_000 };
 /** A replacement that says nothing for half a second is given up. */
 const IMPATIENT: Patience = { lookMs: 10, quietMs: 500, hungMs: 500, deafMs: 500 };
 
@@ -32,7 +34,7 @@ class Supervised implements AsyncDisposable {
   supervisor!: SupervisedWorker;
   #looking: ReturnType<typeof setInterval> | undefined;
 
-  static async start(retryMs: number | null): Promise<Supervised> {
+  static async start(retryMs: number | null, patience = PATIENT): Promise<Supervised> {
     const supervised = new Supervised();
     const { world, lines } = supervised;
     supervised.supervisor = await SupervisedWorker.start({
@@ -51,9 +53,9 @@ class Supervised implements AsyncDisposable {
       snapshot: world.snapshot,
       board: world.board,
       log: loggerTo((line, { error }) => lines.push(`${line}: ${(error as Error)?.message ?? ""}`)),
-      patience: IMPATIENT,
+      patience,
     }, new WorkerLaunch("streams"));
-    supervised.#looking = setInterval(() => supervised.supervisor.look(), IMPATIENT.lookMs);
+    supervised.#looking = setInterval(() => supervised.supervisor.look(), patience.lookMs);
     return supervised;
   }
 
@@ -100,7 +102,7 @@ Deno.test("without a second try it is lost, and whoever waits for that hears of 
 });
 
 Deno.test("a replacement that never begins to answer is ended and given up", async () => {
-  await using supervised = await Supervised.start(null);
+  await using supervised = await Supervised.start(null, IMPATIENT);
   using _silent = failingThreads("onmessage = () => {};");
   await assert.rejects(supervised.kill(), /it has not begun to answer within 0\.5\d* s/);
 });
