@@ -230,7 +230,7 @@ function reapplied({ pools, services }: LaneObjects): LaneObjects {
   const [gone, ...names] = Object.keys(pools);
   return {
     pools: Object.fromEntries(
-      names.map((name) => [name, { ...pools[name]!, maxAnswers: pools[name]!.maxAnswers + 1 }]),
+      names.map((name) => [name, { ...pools[name]!, maxAnswers: (pools[name]!.maxAnswers + 1) % 100 }]),
     ),
     services: Object.fromEntries(
       Object.entries(services).map(([domain, { pool, ttl }]) => [domain, {
