@@ -53,6 +53,8 @@ export interface Credentials {
    * @throws {ApiProblem} 401 when it is missing or isn't known, 429 when too many wrong ones came from there
    */
   authenticate(attempt: LoginAttempt): Credential;
+  /** Whether an attempt isn't looked at, since too many wrong tokens came from there; `null` = `authenticate` judges it. */
+  excess(attempt: LoginAttempt): TokenExcess | null;
   /** Whether no token is asked for. */
   readonly isOpen: boolean;
   /** Whether it would be let in again at this moment. */
@@ -126,17 +128,28 @@ async function authenticated(
   }
 }
 
+/** Too many wrong tokens came from somewhere. */
+export interface TokenExcess {
+  /** When another one is looked at, seconds. */
+  readonly retryAfterSeconds: number;
+  /** For how long the answer is to be held back, milliseconds. */
+  readonly holdMs: number;
+}
+
+/** What its sender is told. */
+export function excessDetail({ retryAfterSeconds }: TokenExcess): string {
+  return `Too many wrong tokens came from here (try again in ${retryAfterSeconds} s)`;
+}
+
 /** A token that isn't looked at, since too many wrong ones came from there. */
 export class TooManyWrongTokens extends ApiProblem {
-  /**
-   * Creates the refusal.
-   *
-   * @param holdMs how long the answer is to be held back
-   */
-  constructor(retryAfterSeconds: number, readonly holdMs: number) {
-    super(429, `Too many wrong tokens came from here (try again in ${retryAfterSeconds} s)`, [], {
-      "retry-after": String(retryAfterSeconds),
-    });
+  /** How long the answer is to be held back, milliseconds. */
+  readonly holdMs: number;
+
+  /** Creates the refusal. */
+  constructor(excess: TokenExcess) {
+    super(429, excessDetail(excess), [], { "retry-after": String(excess.retryAfterSeconds) });
+    this.holdMs = excess.holdMs;
   }
 }
 

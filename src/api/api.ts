@@ -42,7 +42,7 @@ export function createApi(parts: ApiParts, resources: readonly Resource[] = RESO
   app.use(observeRequest(parts, table));
   app.use(tellOfRefusals(parts, (c) => table.find(c.req.method, c.req.path)));
   app.use(refuseForeignPages(auth));
-  app.use(requireScope(credentials, (c) => scopeOf(c, table, auth)));
+  app.use(requireScope(credentials, (c) => scopeOf(c.req, { table, auth })));
   app.use(limitBody(table));
   app.use(requireBodyType(table));
   app.use(answerPlans);
@@ -109,10 +109,9 @@ function noRoute(c: Context, table: RouteTable): ApiProblem {
  * What a token must be allowed to do for a request. A method that a path hasn't needs what the path's first route does;
  * an unknown path needs to be allowed to read, so that without a token no one learns which there are.
  */
-function scopeOf(
-  { req: { method, path } }: Context,
-  table: RouteTable,
-  { loopback }: Access,
+export function scopeOf(
+  { method, path }: { readonly method: string; readonly path: string },
+  { table, auth: { loopback } }: { readonly table: RouteTable; readonly auth: Pick<Access, "loopback"> },
 ): Scope | "open" {
   const route = table.find(method, path) ?? table.at(path)[0];
   if (!route) return "read";
@@ -130,20 +129,30 @@ const KNOWN_METHODS: ReadonlySet<string> = new Set([
   "OPTIONS",
 ]);
 
+/** Under what a method is counted. */
+export function countedMethod(method: string): string {
+  return KNOWN_METHODS.has(method) ? method : "other";
+}
+
+/** Headers that all answers have. */
+export const ANSWER_HEADERS = {
+  "x-content-type-options": "nosniff",
+  "cache-control": "no-store",
+  // A page elsewhere can't even embed an answer: what it can't read it might still measure.
+  "cross-origin-resource-policy": "same-origin",
+} as const;
+
 /** Counts every request, and gives its answer the headers that all answers have. */
 function observeRequest({ observe, clock, log }: ApiParts, table: RouteTable): MiddlewareHandler {
   return async (c, next) => {
     const startMs = clock.monotonicMs();
     await next();
-    c.header("X-Content-Type-Options", "nosniff");
-    c.header("Cache-Control", "no-store");
-    // A page elsewhere can't even embed an answer: what it can't read it might still measure.
-    c.header("Cross-Origin-Resource-Policy", "same-origin");
+    for (const [name, value] of Object.entries(ANSWER_HEADERS)) c.header(name, value);
     const { method, path } = c.req;
     const { status } = c.res;
     const durationMs = clock.monotonicMs() - startMs;
     observe?.({
-      method: KNOWN_METHODS.has(method) ? method : "other",
+      method: countedMethod(method),
       route: table.find(method, path)?.path ?? "unknown",
       status,
       durationMs,

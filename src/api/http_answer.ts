@@ -69,6 +69,24 @@ export async function* encodeAnswer(response: Response, framing: Framing): Async
   }
 }
 
+/** A whole answer whose body isn't empty, in one piece. */
+export function encodeShort(
+  { status, headers, body }: {
+    readonly status: number;
+    readonly headers: Readonly<Record<string, string>>;
+    readonly body: string;
+  },
+  { isHead, isLast }: Pick<Framing, "isHead" | "isLast">,
+): Uint8Array {
+  const all = Object.entries({
+    ...headers,
+    "content-length": String(encoder.encode(body).length),
+    date: new Date().toUTCString(),
+    ...isLast && { connection: "close" },
+  });
+  return encoder.encode(`${headText(status, all)}${isHead ? "" : body}`);
+}
+
 /** A body of which the beginning may have come already. */
 class Body {
   /** What has come. */
@@ -131,8 +149,12 @@ function isPackable(headers: Headers): boolean {
 }
 
 function headOf({ status }: Response, headers: Headers): Uint8Array {
-  const lines = [...headers].map(([name, value]) => `${name}: ${value}\r\n`);
-  return encoder.encode(`HTTP/1.1 ${status} ${REASONS[status] ?? ""}\r\n${lines.join("")}\r\n`);
+  return encoder.encode(headText(status, [...headers]));
+}
+
+function headText(status: number, headers: readonly (readonly [name: string, value: string])[]): string {
+  const lines = headers.map(([name, value]) => `${name}: ${value}\r\n`);
+  return `HTTP/1.1 ${status} ${REASONS[status] ?? ""}\r\n${lines.join("")}\r\n`;
 }
 
 const encoder = new TextEncoder();

@@ -11,7 +11,7 @@ import type { Logger } from "../telemetry/log.ts";
 import { type BodyPatience, RequestBody } from "./http_body.ts";
 import { HEAD_BYTES_MAX, HttpFault, parseHead, type RequestHead } from "./http_head.ts";
 import { HttpInput, TooSlow } from "./http_input.ts";
-import { encodeAnswer, type Framing } from "./http_answer.ts";
+import { encodeAnswer, encodeShort, type Framing } from "./http_answer.ts";
 import { PROBLEM_TYPE } from "./problem.ts";
 import type { RequestSource } from "./request_source.ts";
 
@@ -19,6 +19,20 @@ import type { RequestSource } from "./request_source.ts";
 export interface App {
   /** Never rejects for anything that a client sent. */
   fetch(request: Request, source: RequestSource): Response | Promise<Response>;
+  /** Refuses a request by its head, at the least cost; `null` = `fetch` answers it. */
+  refuse?(head: RequestHead, source: Pick<RequestSource, "remoteAddress">): ShortAnswer | null;
+}
+
+/** A whole answer of some hundred bytes. */
+export interface ShortAnswer {
+  /** 400–599. */
+  readonly status: number;
+  /** Without those of the framing. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** All of it. */
+  readonly body: string;
+  /** For how long it is held back, milliseconds. */
+  readonly holdMs: number;
 }
 
 /** What is borne of a client, milliseconds. */
@@ -154,7 +168,8 @@ export class HttpConnection {
       if (head === null) return;
       this.#isAnswering = true;
       this.#options.onRequest();
-      if (!await this.#answer(head)) return;
+      const refusal = this.#options.app.refuse?.(head, this.#source) ?? null;
+      if (!await (refusal === null ? this.#answer(head) : this.#refuseByHead(head, refusal))) return;
       this.#isAnswering = false;
     }
   }
@@ -217,6 +232,16 @@ export class HttpConnection {
       ),
     };
     for await (const bytes of encodeAnswer(response, framing)) await this.#write(bytes);
+    if (!canGoOn) await this.#linger();
+    return canGoOn;
+  }
+
+  /** Whether the connection can go on: a body isn't read, and what is behind it can't be found. */
+  async #refuseByHead(head: RequestHead, { holdMs, ...answer }: ShortAnswer): Promise<boolean> {
+    await this.#holdBack(holdMs);
+    if (this.#isClosed) return false;
+    const canGoOn = head.body === 0 && head.keepsAlive && !this.#isDraining;
+    await this.#write(encodeShort(answer, { isHead: head.method === "HEAD", isLast: !canGoOn }));
     if (!canGoOn) await this.#linger();
     return canGoOn;
   }

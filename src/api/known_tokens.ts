@@ -24,6 +24,7 @@ import {
   type Credential,
   type Credentials,
   type LoginAttempt,
+  type TokenExcess,
   TooManyWrongTokens,
 } from "./access.ts";
 import { LoginLimiter } from "./login_limiter.ts";
@@ -93,13 +94,29 @@ export class KnownTokens implements Credentials {
         "www-authenticate": REALM,
       });
     }
+    const excess = this.excess({ authorization, from });
+    if (excess !== null) throw new TooManyWrongTokens(excess);
     const digest = digestOf(token);
     const known = this.#byDigest.get(keyOf(digest));
     if (known) return this.#entered(known);
-    const alike = [`from ${clientNetwork(from)}`, `token ${token.slice(0, BEGINNING_LENGTH)}`] as const;
-    if (this.#isOfSettings(digest, alike)) return OF_SETTINGS;
-    this.#limiter.count(alike);
+    if (this.#isOfSettings(digest)) return OF_SETTINGS;
+    this.#limiter.count(alikeOf(token, from));
     throw invalidToken("is not known");
+  }
+
+  /** Whether an attempt isn't looked at, since too many wrong tokens came from there; `null` = `authenticate` judges it. */
+  excess({ authorization, from }: LoginAttempt): TokenExcess | null {
+    const token = bearerToken(authorization);
+    if (token === null) return null;
+    const alike = alikeOf(token, from);
+    const waitMs = this.#limiter.waitMs(alike);
+    if (waitMs === 0 || this.isOpen) return null;
+    const digest = digestOf(token);
+    if (this.#byDigest.has(keyOf(digest))) return null;
+    if (this.#ofSettings.some((each) => !each.isGuessable && timingSafeEqual(digest, each.digest))) {
+      return null;
+    }
+    return { retryAfterSeconds: Math.ceil(waitMs / 1000), holdMs: this.#limiter.refusalWaitMs(alike[0]) };
   }
 
   /** Whether it would be let in again at this moment. */
@@ -193,16 +210,15 @@ export class KnownTokens implements Credentials {
     return revokedAt === null && (expiresAt === null || expiresAt > this.#options.clock.unixMs());
   }
 
-  #isOfSettings(given: Uint8Array, alike: readonly [network: string, beginning: string]): boolean {
-    // Every token is compared, so that the time doesn't say which one came close.
-    const matches = this.#ofSettings.filter(({ digest }) => timingSafeEqual(given, digest));
-    if (matches.some(({ isGuessable }) => !isGuessable)) return true;
-    const waitMs = this.#limiter.waitMs(alike);
-    if (waitMs > 0) {
-      throw new TooManyWrongTokens(Math.ceil(waitMs / 1000), this.#limiter.refusalWaitMs(alike[0]));
-    }
-    return matches.length > 0;
+  /** Every token is compared, so that the time doesn't say which one came close. */
+  #isOfSettings(given: Uint8Array): boolean {
+    return this.#ofSettings.filter(({ digest }) => timingSafeEqual(given, digest)).length > 0;
   }
+}
+
+/** By what wrong tokens are counted together. */
+function alikeOf(token: string, from: string): readonly [network: string, beginning: string] {
+  return [`from ${clientNetwork(from)}`, `token ${token.slice(0, BEGINNING_LENGTH)}`];
 }
 
 interface Waiting {

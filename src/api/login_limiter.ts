@@ -12,6 +12,8 @@ export const LOGIN_BURST = 100;
 export const LOGIN_PAUSE_MS = 1_000;
 /** Time between two refusals of a network that isn't looked at, milliseconds: they take some percent of the thread. */
 export const REFUSAL_PAUSE_MS = 2;
+/** They are told some at a time, milliseconds: what they cost most is a turn of the event loop each. */
+export const REFUSAL_TURN_MS = 8;
 /** No refusal waits for longer, milliseconds. */
 const REFUSAL_WAIT_MAX_MS = 1_000;
 /** Networks and beginnings that are remembered, some 100 bytes each; the one heard of longest ago is forgotten first. */
@@ -44,7 +46,8 @@ export class LoginLimiter {
     const nowMs = this.#clock.monotonicMs();
     const turnMs = Math.max(nowMs, this.#turnsMs.get(key) ?? nowMs) + REFUSAL_PAUSE_MS;
     remember(this.#turnsMs, key, Math.min(turnMs, nowMs + REFUSAL_WAIT_MAX_MS));
-    return Math.min(turnMs - nowMs, REFUSAL_WAIT_MAX_MS);
+    const toldMs = Math.ceil(turnMs / REFUSAL_TURN_MS) * REFUSAL_TURN_MS;
+    return Math.min(toldMs - nowMs, REFUSAL_WAIT_MAX_MS);
   }
 
   /** Counts a wrong token. */

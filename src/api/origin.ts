@@ -37,15 +37,48 @@ export function originOfRefused(c: Context): Origin {
   };
 }
 
+/** What is known of a request by its head alone. */
+export interface UnreadRequest {
+  /** As it was sent. */
+  readonly method: string;
+  /** Of the URL, as routes are found by it. */
+  readonly path: string;
+  /** Of the URL. */
+  readonly query: URLSearchParams;
+  /** The header; `undefined` = there is none. */
+  readonly authorization: string | undefined;
+  /** Address of the client. */
+  readonly from: string;
+}
+
+/** The origin of a request that was refused by its head, before anyone asked who sent it. */
+export function originOfUnread({ method, path, query, authorization, from }: UnreadRequest): Origin {
+  const shown = (text: string) => withoutOwn(text, tokenOf(authorization));
+  const line = requestLine(method, path, (name) => query.get(name) ?? undefined);
+  return {
+    ...{ via: "api", by: "", reason: shown(query.get("reason") ?? "") },
+    request: { from, line: shown(line), tokenId: null },
+  };
+}
+
 /** A text without what may be a token: one that was created, or the one that the request was made with. */
 export function secretsTakenOut(c: Context, text: string): string {
-  const own = ownToken(c);
+  return withoutOwn(text, ownToken(c));
+}
+
+/** A text without what may be a token: one that was created, or this one. */
+export function withoutOwn(text: string, own: string | null): string {
   return withoutTokens(own === null ? text : text.replaceAll(own, "…"));
 }
 
 /** The token that a request was made with, right or wrong; `null` = none, or one so short that it may be a word. */
 export function ownToken(c: Context): string | null {
-  const token = bearerToken(c.req.header("authorization"));
+  return tokenOf(c.req.header("authorization"));
+}
+
+/** The same of a header. */
+export function tokenOf(authorization: string | undefined): string | null {
+  const token = bearerToken(authorization);
   return token !== null && token.length >= OWN_TOKEN_MIN ? token : null;
 }
 
@@ -71,12 +104,13 @@ function decoded(text: string): string | null {
   }
 }
 
-/** Of the query only what says how the request is meant. */
 function requestOf(c: Context): OriginRequest {
-  const { method, path } = c.req;
-  const flags = ["dryRun", "force"].filter((name) => c.req.query(name) === "true").map((name) =>
-    `${name}=true`
-  );
-  const line = `${method} ${path}${flags.length > 0 ? `?${flags.join("&")}` : ""}`;
+  const line = requestLine(c.req.method, c.req.path, (name) => c.req.query(name));
   return { from: remoteAddressOf(c), line: secretsTakenOut(c, line), tokenId: credentialOf(c).id };
+}
+
+/** Of the query only what says how the request is meant. */
+function requestLine(method: string, path: string, query: (name: string) => string | undefined): string {
+  const flags = ["dryRun", "force"].filter((name) => query(name) === "true").map((name) => `${name}=true`);
+  return `${method} ${path}${flags.length > 0 ? `?${flags.join("&")}` : ""}`;
 }

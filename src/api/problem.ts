@@ -120,11 +120,7 @@ export function problemResponse(
   const problem = problemOf(thrown);
   if (problem.status === 500) unforeseen(thrown);
   const document: ProblemDocument = {
-    type: "about:blank",
-    title: PROBLEM_TITLES[problem.status],
-    status: problem.status,
-    detail: problem.detail,
-    instance,
+    ...problemDocument(problem, instance),
     ...(problem.errors.length > 0 && { errors: [...problem.errors] }),
     ...(problem.guards.length > 0 && {
       guards: problem.guards.map((refusal) => ({ ...refusal, names: [...refusal.names] })),
@@ -134,6 +130,14 @@ export function problemResponse(
     status: problem.status,
     headers: { ...problem.headers, "content-type": PROBLEM_TYPE },
   });
+}
+
+/** What every error's document has. */
+export function problemDocument(
+  { status, detail }: Pick<ApiProblem, "status" | "detail">,
+  instance: string,
+): ProblemDocument {
+  return { type: "about:blank", title: PROBLEM_TITLES[status], status, detail, instance };
 }
 
 /** The problem for values that a schema refused: all of them at once. */

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { DnsListenerStatus, NodePort, NodeStatus } from "../api/ports.ts";
+import type { ApiParts, DnsListenerStatus, NodePort, NodeStatus } from "../api/ports.ts";
 import type { Resource } from "../api/resource.ts";
 import { type Certificate, HttpServer } from "../api/server.ts";
 import type { Clock } from "../clock.ts";
@@ -110,6 +110,7 @@ export async function serveControl(
   const { api, metrics } = ground.settings();
   const { KnownTokens } = await import("../api/known_tokens.ts");
   const { createApi, createMetricsApp } = await import("../api/api.ts");
+  const { earlyRefusals } = await import("../api/early_refusals.ts");
   const requests = registry.counter("pleiades_api_requests_total", "Requests to the API.", [
     "method",
     "route",
@@ -119,7 +120,7 @@ export async function serveControl(
   const { store, clock } = ground;
   const credentials = new KnownTokens({ access: auth, store, clock, log });
   lifetime.use(credentials.follow());
-  const app = createApi({
+  const parts: ApiParts = {
     store: ground.store,
     changes: ground.changes,
     auth,
@@ -136,8 +137,12 @@ export async function serveControl(
     log,
     clock: ground.clock,
     version: VERSION,
-  }, resources);
-  if (sockets.api) sockets.api.serve(app);
+  };
+  const app = createApi(parts, resources);
+  sockets.api?.serve({
+    fetch: (request, source) => app.fetch(request, source),
+    refuse: earlyRefusals(parts, resources),
+  });
   if (sockets.metrics) {
     const access = { loopback: isLoopback(parseIp(metrics.listenAddr!)!) };
     sockets.metrics.serve(createMetricsApp({ expose: () => registry.expose(), access, log }));

@@ -1,9 +1,10 @@
 /**
  * Wrong tokens are slow for who sends them: `deno task prove access [TOKENS [ROUNDS]]`.
  *
- * 100,000 wrong tokens come from one address, on 50 connections, in rounds; before each there is as much calm. All the
- * while a client at another address makes right requests at a steady pace. Its p99 under attack may be 1.2 × that of
- * the calm at most, all its requests are answered, and so is one with a right token from the attacker's own address.
+ * 100,000 wrong tokens come from one address, on 50 connections, in rounds; behind each there is as much calm, up to ten
+ * seconds. All the while a client at another address makes right requests at a steady pace. Its p99 under attack may be
+ * 1.2 × that of the calm at most, all its requests are answered, and so is one with a right token from the attacker's own
+ * address. The attacker gives way to the others (`nice`): it is the node that is judged, not a machine with few cores.
  *
  * @module
  */
@@ -29,6 +30,8 @@ export interface AccessReport {
   readonly ownerStatus: number;
   /** Right requests that were answered otherwise than with 200. */
   readonly lost: number;
+  /** CPU time of the node for a wrong token, milliseconds. */
+  readonly cpuMs: number;
 }
 
 /** Of a list of durations. */
@@ -42,11 +45,13 @@ export interface Quantiles {
 const RATIO_MAX = 1.2;
 /** Between two right requests. */
 const PACE_MS = 4;
+/** Longest calm of a round. */
+const CALM_MAX_MS = 10_000;
 const SETTINGS_TOKEN = "right-right-right-right-right-right-right";
 
 /** Runs the proof. */
-export async function prove([tokens = "100000", rounds = "5"]: string[]): Promise<boolean> {
-  const { calm, attacked, refused, ownerStatus, lost } = await attackTokens({
+export async function prove([tokens = "100000", rounds = "10"]: string[]): Promise<boolean> {
+  const { calm, attacked, refused, ownerStatus, lost, cpuMs } = await attackTokens({
     tokens: Number(tokens),
     rounds: Number(rounds),
     onProgress: (line) => console.log(line),
@@ -58,7 +63,9 @@ export async function prove([tokens = "100000", rounds = "5"]: string[]): Promis
     );
   }
   console.log(`p99            ${ratio.toFixed(2)} × (at most ${RATIO_MAX})`);
-  console.log(`wrong tokens   ${JSON.stringify(refused)}`);
+  console.log(
+    `wrong tokens   ${JSON.stringify(refused)}, each ${cpuMs.toFixed(3)} ms of the node's CPU time`,
+  );
   console.log(`right token from the attacker's address: ${ownerStatus}; right requests lost: ${lost}`);
   return ratio <= RATIO_MAX && ownerStatus === 200 && lost === 0;
 }
@@ -84,8 +91,10 @@ export async function attackTokens({ tokens, rounds, onProgress }: AccessOptions
   const attacked: number[] = [];
   const refused: Record<string, number> = {};
   let ownerStatus = 0;
+  let cpuMs = 0;
   for (let round = 0; round < rounds; round++) {
     const begunMs = performance.now();
+    const atFirstMs = cpuOf(node.pid);
     const attack = wrongTokens(port, Math.round(tokens / rounds));
     const owner = statusOf(`http://127.0.0.1:${port}/api/v1/pools`);
     attacked.push(...await client.until(attack));
@@ -94,10 +103,18 @@ export async function attackTokens({ tokens, rounds, onProgress }: AccessOptions
     }
     ownerStatus = await owner;
     const tookMs = performance.now() - begunMs;
-    calm.push(...await client.until(new Promise((resolve) => setTimeout(resolve, tookMs))));
-    onProgress(`round ${round + 1}: ${(tookMs / 1000).toFixed(1)} s of attack, as much calm`);
+    const behindMs = cpuOf(node.pid);
+    const calmMs = Math.min(tookMs, CALM_MAX_MS);
+    calm.push(...await client.until(new Promise((resolve) => setTimeout(resolve, calmMs))));
+    cpuMs += behindMs - atFirstMs - (cpuOf(node.pid) - behindMs) * tookMs / calmMs;
+    const seconds = [tookMs, calmMs].map((ms) => (ms / 1000).toFixed(1));
+    onProgress(`round ${round + 1} of ${rounds}: ${seconds[0]} s of attack, ${seconds[1]} s of calm`);
   }
-  return { calm: quantiles(calm), attacked: quantiles(attacked), refused, ownerStatus, lost: client.lost };
+  const wrong = Object.values(refused).reduce((sum, count) => sum + count, 0);
+  return {
+    ...{ calm: quantiles(calm), attacked: quantiles(attacked), refused, ownerStatus, lost: client.lost },
+    cpuMs: cpuMs / wrong,
+  };
 }
 
 /** A client that asks at a steady pace. */
@@ -130,8 +147,9 @@ class Steady {
 
 /** Sends wrong tokens from 127.0.0.1; gives how often each status came. */
 async function wrongTokens(port: string, count: number): Promise<Record<string, number>> {
-  const { stdout } = await new Deno.Command(Deno.execPath(), {
+  const { stdout } = await new Deno.Command("nice", {
     args: [
+      ...["-n", "19", Deno.execPath()],
       "run",
       "-A",
       new URL("access/attacker.ts", import.meta.url).pathname,
@@ -145,6 +163,14 @@ async function wrongTokens(port: string, count: number): Promise<Record<string, 
   }).output();
   return JSON.parse(new TextDecoder().decode(stdout));
 }
+
+/** CPU time of a process so far, milliseconds (proc(5)). */
+function cpuOf(pid: number): number {
+  const fields = Deno.readTextFileSync(`/proc/${pid}/stat`).split(") ")[1]!.split(" ");
+  return (Number(fields[11]) + Number(fields[12])) * MS_PER_TICK;
+}
+
+const MS_PER_TICK = 10;
 
 async function statusOf(url: string): Promise<number> {
   const response = await fetch(url, { headers: { authorization: `Bearer ${SETTINGS_TOKEN}` } });
