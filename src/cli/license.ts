@@ -7,7 +7,7 @@ import { isExpired, issueToken, type License, rateOf, readToken } from "../licen
 import { secretFault } from "../settings/blocks/license.ts";
 import { loadSettings } from "../settings/settings.ts";
 import { fileFault } from "../input/file_fault.ts";
-import { readRegularFile } from "../input/regular_file.ts";
+import { readShortFile, SECRET_BYTES_MAX } from "../input/regular_file.ts";
 import { formatProblem } from "../input/yaml_source.ts";
 import { CommandFailed, type ExitCode, wrongUsage } from "./failure.ts";
 import type { Terminal } from "./terminal.ts";
@@ -125,7 +125,7 @@ function keysOf({ secretFile, config }: SecretFlags): Keys {
 function secretIn(file: string): string {
   let secret: string;
   try {
-    secret = new TextDecoder().decode(readRegularFile(file)).trim();
+    secret = new TextDecoder().decode(readShortFile(file, SECRET_BYTES_MAX)).trim();
   } catch (cause) {
     if (!(cause instanceof Error)) throw cause;
     throw new CommandFailed(`Cannot read the secret's file ${file}: ${fileFault(cause)}`, 1, { cause });

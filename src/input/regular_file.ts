@@ -17,13 +17,43 @@ export function readRegularFile(path: string): Uint8Array {
   return Deno.readFileSync(path);
 }
 
+/** Longest file that holds a secret or a token, bytes: what is longer is another file. */
+export const SECRET_BYTES_MAX: number = 64 << 10;
+/** Longest PEM file, bytes: a chain of certificates has some KiB. */
+export const PEM_BYTES_MAX: number = 1 << 20;
+
+/**
+ * The bytes of a file that can't be long; no more than `bytesMax` and one are read, whatever becomes of it meanwhile.
+ *
+ * @throws {Error} when it can't be read, is no regular file, or is longer
+ */
+export function readShortFile(path: string, bytesMax: number): Uint8Array {
+  expectRegular(Deno.statSync(path), bytesMax); // before it is opened: that alone waits for the other end of a pipe
+  using file = Deno.openSync(path);
+  const bytes = new Uint8Array(bytesMax + 1);
+  let size = 0;
+  for (let count: number | null = 0; count !== null && size <= bytesMax; size += count ?? 0) {
+    count = file.readSync(bytes.subarray(size));
+  }
+  if (size > bytesMax) throw tooLong(bytesMax);
+  return bytes.slice(0, size);
+}
+
 /**
  * Refuses what can't be read whole: pipes and devices, which have no end, folders, and files that are too long.
  *
  * @throws {Error} with what it is instead
  */
-export function expectRegular({ isFile, isDirectory, size }: Deno.FileInfo): void {
+export function expectRegular(
+  { isFile, isDirectory, size }: Deno.FileInfo,
+  bytesMax: number = FILE_BYTES_MAX,
+): void {
   if (isDirectory) throw new Deno.errors.IsADirectory("Is a directory");
   if (!isFile) throw new Error("it is no regular file (a pipe or a device has no end)");
-  if (size > FILE_BYTES_MAX) throw new Error(`it has more than ${FILE_BYTES_MAX >> 20} MiB`);
+  if (size > bytesMax) throw tooLong(bytesMax);
+}
+
+function tooLong(bytesMax: number): Error {
+  const [size, unit] = bytesMax < 1 << 20 ? [bytesMax >> 10, "KiB"] : [bytesMax >> 20, "MiB"];
+  return new Error(`it has more than ${size} ${unit}`);
 }

@@ -77,12 +77,12 @@ export interface Loading {
   shown(path: string): string;
   /** Makes a path absolute, of a file that can be read; where it can't, that is reported. */
   readable(at: Path, path: string): string;
-  /** The bytes of a file that a value names; `null` = it can't be read, and that is reported. */
-  readBytes(at: Path, path: string): Uint8Array | null;
+  /** The bytes of a file that a value names; `null` = it can't be read, or is longer than it may be, and that is reported. */
+  readBytes(at: Path, path: string, bytesMax?: number): Uint8Array | null;
   /** A secret of the mark `own`, by what is written in its place; or why it can't be had, which isn't reported. */
   secret(at: Path, written: string): { readonly value: string } | { readonly reason: string };
-  /** The text of a file that a value names; `null` = it can't be read, and that is reported. */
-  readText(at: Path, path: string): string | null;
+  /** The text of a file that a value names; `null` = it can't be read, or is longer than it may be, and that is reported. */
+  readText(at: Path, path: string, bytesMax?: number): string | null;
 }
 
 /** Keys at the top of the settings file. */

@@ -6,12 +6,12 @@
 import { accessSync, constants, existsSync } from "node:fs";
 import { homedir } from "node:os";
 import { dirname } from "node:path";
-import { expectRegular, readRegularFile } from "../input/regular_file.ts";
+import { expectRegular, readRegularFile, readShortFile } from "../input/regular_file.ts";
 
 /** The machine, as far as settings depend on it. */
 export interface SettingsOutside {
-  /** The bytes of a file. @throws {Error} when it can't be read */
-  readFile(path: string): Uint8Array;
+  /** The bytes of a file, as many as it may have. @throws {Error} when it can't be read, or is longer */
+  readFile(path: string, bytesMax?: number): Uint8Array;
   /** Makes sure that a file could be read, without doing it. @throws {Error} when it can't be */
   expectReadable(path: string): void;
   /** Whether there is such a file. */
@@ -30,7 +30,8 @@ export interface SettingsOutside {
 
 /** This machine. */
 export const systemOutside: SettingsOutside = {
-  readFile: readRegularFile,
+  readFile: (path, bytesMax) =>
+    bytesMax === undefined ? readRegularFile(path) : readShortFile(path, bytesMax),
   expectReadable,
   exists: existsSync,
   isWritable,

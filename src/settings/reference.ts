@@ -62,7 +62,8 @@ the JSON Schema for editors.
 
 - Durations have a unit: \`250ms\`, \`10s\`, \`5m\`, \`1h\`, \`7d\`.
 - Relative paths start at the folder of the settings file.
-- A secret may be \`\${ENV_NAME}\` or \`file:/path\`; secrets are never printed, logged or exported.
+- A secret may be \`\${ENV_NAME}\` or \`file:/path\`, of a file of 64 KiB at most; secrets are never printed, logged or
+  exported.
 - The column "reload" says when a change takes effect after SIGHUP: \`at once\`, or at the \`next start\`.
 - In the environment, lists are separated by commas. An empty variable counts as unset.
 - A key that isn't known is an error. \`checkinterval\`, \`interval\` and \`expectedstatus\` are read as

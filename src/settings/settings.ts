@@ -28,6 +28,7 @@ import { takeOutAbsent } from "./absent.ts";
 import { type SettingsOutside, systemOutside } from "./outside.ts";
 import { replaceSecrets } from "./secrets.ts";
 import { fileFault } from "../input/file_fault.ts";
+import { SECRET_BYTES_MAX } from "../input/regular_file.ts";
 import { dropNulls, isMapping, respell, unshared } from "../input/spelling.ts";
 import { show } from "../input/strict_object.ts";
 import {
@@ -166,7 +167,7 @@ function readSettingsFile(path: string, outside: SettingsOutside): SettingsDocum
     values: {},
     problems: [{ file: path, ...at, message }],
   });
-  const bytes = attempt(() => outside.readFile(path));
+  const bytes = attempt(() => outside.readFile(path, SETTINGS_SIZE_MAX));
   if ("reason" in bytes) return refuse(`can't be read: ${bytes.reason}`);
   const { length } = bytes.value;
   if (length > SETTINGS_SIZE_MAX) {
@@ -299,15 +300,15 @@ class Run implements Loading {
     return resolved;
   }
 
-  readBytes(at: Path, path: string): Uint8Array | null {
-    const bytes = attempt(() => this.outside.readFile(this.resolve(at, path)));
+  readBytes(at: Path, path: string, bytesMax?: number): Uint8Array | null {
+    const bytes = attempt(() => this.outside.readFile(this.resolve(at, path), bytesMax));
     if ("value" in bytes) return bytes.value;
     this.problem(at, `${path} can't be read: ${bytes.reason}`);
     return null;
   }
 
-  readText(at: Path, path: string): string | null {
-    const bytes = this.readBytes(at, path);
+  readText(at: Path, path: string, bytesMax?: number): string | null {
+    const bytes = this.readBytes(at, path, bytesMax);
     if (bytes === null) return null;
     const decoded = decodeText(this.shown(path), bytes);
     if ("text" in decoded) return decoded.text;
@@ -381,7 +382,7 @@ class Run implements Loading {
     }
     const path = written.slice("file:".length);
     this.secretFiles.push(this.resolve(at, path));
-    const bytes = attempt(() => this.outside.readFile(this.resolve(at, path)));
+    const bytes = attempt(() => this.outside.readFile(this.resolve(at, path), SECRET_BYTES_MAX));
     if ("reason" in bytes) return { reason: `the secret's file ${path} can't be read: ${bytes.reason}` };
     const value = new TextDecoder().decode(bytes.value).trim();
     return value === "" ? { reason: `the secret's file ${path} is empty` } : { value };

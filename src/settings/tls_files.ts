@@ -5,6 +5,7 @@
  */
 import type { z } from "zod";
 import { refuse, together } from "../input/fields.ts";
+import { PEM_BYTES_MAX } from "../input/regular_file.ts";
 import type { Path } from "../input/yaml_source.ts";
 import type { Loading } from "./loading.ts";
 import { pemFault } from "./pem.ts";
@@ -48,8 +49,8 @@ export function servable(
   loading: Loading,
 ): { readonly files: TlsFiles; readonly texts: TlsTexts | null } {
   const at = (key: keyof TlsFiles) => [...section, key];
-  const cert = certFile === null ? null : loading.readText(at("certFile"), certFile);
-  const key = keyFile === null ? null : loading.readText(at("keyFile"), keyFile);
+  const cert = certFile === null ? null : loading.readText(at("certFile"), certFile, PEM_BYTES_MAX);
+  const key = keyFile === null ? null : loading.readText(at("keyFile"), keyFile, PEM_BYTES_MAX);
   const fault = cert !== null && key !== null ? pemFault({ cert, key }, loading.outside.tlsRefusal) : null;
   if (fault !== null) {
     loading.problem(at(fault.key), `${fault.key === "certFile" ? certFile : keyFile} ${fault.reason}`);
