@@ -15,7 +15,7 @@ import { Registry } from "../telemetry/metrics.ts";
 import { registerProcessMetrics } from "../telemetry/process.ts";
 import { VERSION } from "../version.ts";
 import { Commits } from "./commits.ts";
-import { bindControl, type ControlSockets } from "./http.ts";
+import { bindControl, type ControlSockets, expectToken } from "./http.ts";
 import { InternalErrors } from "./internal_errors.ts";
 
 /** What every part of a node may need. */
@@ -61,7 +61,8 @@ export interface OpenGround extends Ground {
 /**
  * Opens the ground; `lifetime` closes it.
  *
- * @throws {Error} with a message for people when the database can't be opened or an address can't be bound
+ * @throws {Error} with a message for people when the database can't be opened or an address can't be bound, or when the
+ * API could be reached by any host and asked for no token
  */
 export function openGround(
   { settings, log }: { readonly settings: Settings; readonly log: Logger },
@@ -76,6 +77,7 @@ export function openGround(
   const internalErrors = lifetime.use(new InternalErrors({ log, registry, clock }));
   const sockets = lifetime.use(bindControl(settings, { log, registry, clock }));
   const store = lifetime.use(openStore(settings.database.path));
+  expectToken(settings, { store, clock });
   const { events } = lifetime.use(
     new EventKeeper({ memory: store.readOnly ? null : store.events, clock, log }),
   );

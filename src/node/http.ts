@@ -11,7 +11,9 @@ import { Explainer } from "../explain/explainer.ts";
 import { sourcesOf } from "../explain/node_sources.ts";
 import type { Fleet } from "../dns/fleet.ts";
 import type { HealthChecker } from "../health/health_checker.ts";
+import { PEM_BYTES_MAX, readShortFile } from "../input/regular_file.ts";
 import { formatSocketAddress, isLoopback, parseIp, type SocketAddress } from "../ip.ts";
+import type { Store } from "../store/store.ts";
 import { type LicenseStatus, LICENSING } from "../license/licensing.ts";
 import { lackOfRule } from "../model/steering.ts";
 import { systemOutside } from "../settings/outside.ts";
@@ -83,6 +85,24 @@ export function bindControl(
     close();
     throw error;
   }
+}
+
+/**
+ * Makes sure that an API which other hosts can reach has a token to ask for: one of the settings, or one in the database
+ * that may create others.
+ *
+ * @throws {Error} that says how to make one
+ */
+export function expectToken(
+  { api: { enabled, listenAddr, tokens }, database: { path } }: Settings,
+  { store, clock }: { readonly store: Pick<Store, "tokens">; readonly clock: Pick<Clock, "unixMs"> },
+): void {
+  if (!enabled || tokens.length > 0 || isLoopback(parseIp(listenAddr)!)) return;
+  if (store.tokens.hasAdmin(clock.unixMs())) return;
+  throw new Error(
+    `The API's address ${listenAddr} isn't loopback, and ${path} has no token of the scope admin that counts ` +
+      `(make one: pleiades tokens create NAME --scope admin --db ${path}; or set api.tokens, or listen on 127.0.0.1)`,
+  );
 }
 
 /** What the control plane shows besides what every part sees. */
@@ -213,7 +233,8 @@ export function certificateOf(
 
 function readCertificate({ api: { tls } }: Settings): Certificate | null {
   if (tls.certFile === null || tls.keyFile === null) return null;
-  return { cert: Deno.readTextFileSync(tls.certFile), key: Deno.readTextFileSync(tls.keyFile) };
+  const read = (path: string) => new TextDecoder().decode(readShortFile(path, PEM_BYTES_MAX));
+  return { cert: read(tls.certFile), key: read(tls.keyFile) };
 }
 
 /** The files may be others than those that the settings were judged by. @throws {Error} that names them */

@@ -3,9 +3,11 @@
  *
  * @module
  */
-import { deepEqual, equal, match, throws } from "node:assert/strict";
+import { deepEqual, equal, match, rejects, throws } from "node:assert/strict";
 import { systemClock } from "../../src/clock.ts";
 import { bindControl } from "../../src/node/http.ts";
+import { TokenChanges } from "../../src/change/token_changes.ts";
+import { Store } from "../../src/store/store.ts";
 import { partOf, type Start } from "../../src/node/part.ts";
 import { PARTS } from "../../src/node/parts.ts";
 import { createLogger } from "../../src/telemetry/log.ts";
@@ -89,4 +91,45 @@ Deno.test("a node that begins to stop says so before anything of it is gone", as
   const test = await startTestNode({}, { parts: [...PARTS, part] });
   await test[Symbol.asyncDispose]();
   deepEqual(noted, ["The node is stopping", "gone"]);
+});
+
+Deno.test("an API on an address that isn't loopback starts with an admin's token in the database, and with none it doesn't", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const path = `${folder}/node.db`;
+    const settings = { database: { path }, api: { ...TEST_SETTINGS.api, listenAddr: "0.0.0.0" } };
+    const refusal = new RegExp(
+      `0\\.0\\.0\\.0 isn't loopback.*pleiades tokens create NAME --scope admin --db ${path}; or set api.tokens`,
+    );
+    const origin = { via: "cli", by: "", reason: "" } as const;
+    /** With a token more; gives how to take it back. */
+    const withToken = (scope: "admin" | "write", expiresAt: number | null) => {
+      using store = Store.open(path);
+      const changes = new TokenChanges({ store, clock: { unixMs: () => Date.now() - 3_600_000 } });
+      return changes.create({ name: `${scope}-${expiresAt}`, scope, expiresAt }, origin);
+    };
+    await rejects(startTestNode(settings), refusal);
+    withToken("write", null);
+    await rejects(startTestNode(settings), refusal, "a token that can't create others is no way in");
+    withToken("admin", Date.now() - 1_000);
+    await rejects(startTestNode(settings), refusal, "one that has expired isn't, either");
+    const { stored, secret } = withToken("admin", null);
+    {
+      await using test = await startTestNode(settings);
+      const get = async (headers: HeadersInit) => {
+        const response = await fetch(`${test.api.replace("0.0.0.0", "127.0.0.1")}/tokens`, { headers });
+        await response.body?.cancel();
+        return response.status;
+      };
+      deepEqual([await get({}), await get({ authorization: `Bearer ${secret}` })], [401, 200]);
+    }
+    {
+      using store = Store.open(path);
+      new TokenChanges({ store, clock: systemClock }).revoke(stored.id, origin);
+    }
+    await rejects(startTestNode(settings), refusal, "nor is one that was revoked");
+    await using _loopback = await startTestNode({ database: { path } });
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
 });

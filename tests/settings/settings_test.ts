@@ -250,10 +250,12 @@ Deno.test("a problem names the variable or flag that is wrong, and a variable th
   ]);
 });
 
-Deno.test("an API that everybody can reach needs a token", () => {
+Deno.test("an API that any host can reach needs a token, in the settings or in a database", () => {
   const open = /isn't a loopback address.*set api.tokens/;
-  match(problemsOf({ flags: { api: "0.0.0.0:8080" } })[0]!, /^--api: .*isn't a loopback/);
-  match(problemsOf({ env: { PLEIADES_API_LISTEN_ADDR: "192.0.2.1" } })[0]!, open);
+  for (const db of ["none", ":memory:"]) {
+    match(problemsOf({ flags: { api: "0.0.0.0:8080", db } })[0]!, /^--api: .*isn't a loopback/);
+    match(problemsOf({ env: { PLEIADES_API_LISTEN_ADDR: "192.0.2.1" }, flags: { db } })[0]!, open);
+  }
   const env = { PLEIADES_API_TOKENS: "${TOKEN},literal", TOKEN: "from the environment" };
   deepEqual(load({ flags: { api: "0.0.0.0:8080" }, env }).api.tokens, ["from the environment", "literal"]);
   equal(
@@ -262,6 +264,7 @@ Deno.test("an API that everybody can reach needs a token", () => {
     false,
   );
   equal(load({ env: { PLEIADES_API_LISTEN_ADDR: "127.0.0.53" } }).api.tokens.length, 0);
+  equal(load({ flags: { api: "0.0.0.0:8080", db: "/node.db" } }).api.tokens.length, 0, "it may be in there");
 });
 
 Deno.test("a secret may be in a file, and its line feed isn't part of it", () => {

@@ -4,6 +4,7 @@ import { section } from "../../input/strict_object.ts";
 import { isLoopback, parseIp } from "../../ip.ts";
 import { mapping, path, pathOrEmpty, port, requiredSecret } from "../fields.ts";
 import type { FileOf, Loading } from "../loading.ts";
+import { database } from "./database.ts";
 import { socketFlag } from "../socket_flag.ts";
 import { BOTH_OR_NONE, servable } from "../tls_files.ts";
 
@@ -65,7 +66,7 @@ export const api = {
       : socketFlag(flags.api, { flag: "--api", port: api.port, loading });
     const listenAddr = flag?.hostname ?? api.listenAddr;
     const isOpen = api.enabled && api.tokens.length === 0 && !isLoopback(parseIp(listenAddr)!);
-    if (isOpen && !loading.isFaulty("api")) {
+    if (isOpen && !loading.isFaulty("api") && !mayHaveTokens(loading)) {
       const message = `${listenAddr} isn't a loopback address, so any host could change the model ` +
         `(set api.tokens, or listen on 127.0.0.1)`;
       if (flag) loading.report([{ file: "--api", line: 0, column: 0, message }]);
@@ -75,6 +76,12 @@ export const api = {
     return { api: { ...api, listenAddr, port: flag?.port ?? api.port, tls } };
   },
 };
+
+/** Whether there may be tokens in the database; whether there are is seen at the start. */
+function mayHaveTokens(loading: Loading): boolean {
+  const { path } = loading.of(database).database;
+  return path !== "none" && path !== ":memory:";
+}
 
 function noteWebui(path: string, loading: Loading): void {
   if (path === "") return;
