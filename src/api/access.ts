@@ -59,9 +59,11 @@ export interface Credentials {
   readonly isOpen: boolean;
   /** Whether it would be let in again at this moment. */
   isStillValid(credential: Credential): boolean;
+  /** Ends what lasts and was let in with what counts no more: to be called when this process creates or revokes a token. */
+  endInvalid(): void;
   /** When a token was used last, Unix milliseconds, as far as that isn't kept yet. */
   lastUse(id: string): number | null;
-  /** Calls `end` once, within a second of the end of its validity, unless the result is disposed of before. */
+  /** Calls `end` once, within half a second of the end of its validity, unless the result is disposed of before. */
   onRevoked(credential: Credential, end: () => void): Disposable;
 }
 

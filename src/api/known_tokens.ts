@@ -43,10 +43,13 @@ export interface KnownTokensOptions {
   readonly log: Logger;
 }
 
-/** How soon the end of a token is noticed by what lasts, milliseconds; a request notices it at once. */
-const LOOK_INTERVAL_MS = 500;
+/**
+ * How soon it is noticed by what lasts that a token expires, or is revoked by another process, milliseconds; a request
+ * notices it at once.
+ */
+const LOOK_INTERVAL_MS = 250;
 /** Looks until uses are written: a minute, so that a busy token isn't a busy disk. */
-const LOOKS_A_WRITE = 120;
+const LOOKS_A_WRITE = 240;
 /** A text of so many characters can't be guessed, unless a person chose it. */
 const UNGUESSABLE_LENGTH = 32;
 /** Characters of a token by which wrong ones are counted together: the prefix and 36 bits. */
@@ -82,7 +85,7 @@ export class KnownTokens implements Credentials {
   /** Whether no token is asked for. */
   get isOpen(): boolean {
     this.#refresh();
-    return this.#options.access.loopback && this.#ofSettings.length === 0 && this.#byId.size === 0;
+    return this.#isOpenNow;
   }
 
   /** Gives what the bearer of an `Authorization` may do. @throws {ApiProblem} 401, or 429 for too many wrong ones */
@@ -120,20 +123,31 @@ export class KnownTokens implements Credentials {
   }
 
   /** Whether it would be let in again at this moment. */
-  isStillValid({ kind, id }: Credential): boolean {
-    if (kind === "settings") return true;
-    if (kind === "open") return this.isOpen;
-    if (kind === "none") return true;
+  isStillValid(credential: Credential): boolean {
     this.#refresh();
-    const known = this.#byId.get(id ?? "");
-    return known !== undefined && this.#counts(known);
+    return this.#isValid(credential);
   }
 
-  /** Calls `end` once, within a second of the end of its validity, unless the result is disposed of before. */
+  /** Calls `end` once, within half a second of the end of its validity, unless the result is disposed of before. */
   onRevoked(credential: Credential, end: () => void): Disposable {
     const waiting = { credential, end };
     this.#waiting.add(waiting);
     return { [Symbol.dispose]: () => void this.#waiting.delete(waiting) };
+  }
+
+  /** Ends what lasts and was let in with what counts no more, of which this process has just heard. */
+  endInvalid(): void {
+    if (this.#waiting.size === 0) return;
+    this.#refresh();
+    for (const waiting of this.#waiting) {
+      if (this.#isValid(waiting.credential)) continue;
+      this.#waiting.delete(waiting);
+      try {
+        waiting.end();
+      } catch (error) {
+        this.#options.log.error("What a revoked token was used for can't be ended", { error });
+      }
+    }
   }
 
   /** When a token was used last, Unix milliseconds, as far as that isn't kept yet. */
@@ -154,6 +168,18 @@ export class KnownTokens implements Credentials {
     };
   }
 
+  /** Of the tokens as they were read last. */
+  #isValid({ kind, id }: Credential): boolean {
+    if (kind === "settings" || kind === "none") return true;
+    if (kind === "open") return this.#isOpenNow;
+    const known = this.#byId.get(id ?? "");
+    return known !== undefined && this.#counts(known);
+  }
+
+  get #isOpenNow(): boolean {
+    return this.#options.access.loopback && this.#ofSettings.length === 0 && this.#byId.size === 0;
+  }
+
   /** What no longer counts was no guess: it is refused as often as it comes. */
   #entered(known: KnownToken): Credential {
     const { id, name, scope, revokedAt } = known;
@@ -168,20 +194,8 @@ export class KnownTokens implements Credentials {
     for (let look = 1; !signal.aborted; look++) {
       await this.#options.clock.sleep(LOOK_INTERVAL_MS, signal);
       if (signal.aborted) return;
-      this.#endInvalid();
+      this.endInvalid();
       if (look % LOOKS_A_WRITE === 0) this.#keepUses();
-    }
-  }
-
-  #endInvalid(): void {
-    for (const waiting of this.#waiting) {
-      if (this.isStillValid(waiting.credential)) continue;
-      this.#waiting.delete(waiting);
-      try {
-        waiting.end();
-      } catch (error) {
-        this.#options.log.error("What a revoked token was used for can't be ended", { error });
-      }
     }
   }
 

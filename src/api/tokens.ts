@@ -152,8 +152,8 @@ const routes = {
     scope: "admin",
     summary: "Revoke a token now",
     description:
-      "It counts no more when the call returns; what it is used for at that moment (a stream of events) ends within a " +
-      "second. A token that is revoked already stays as it is.",
+      "It counts no more when the call returns; what it is used for at that moment (a stream of events) ends with " +
+      "it. A token that is revoked already stays as it is.",
     request: { params: idParams, query: tokenQuery, headers: idempotencyKey },
     responses: {
       204: { description: "It counts no more", headers: remarkHeader },
@@ -194,6 +194,7 @@ function serve(app: OpenAPIHono, { store, clock, credentials, auth }: ResourcePa
     const wasOpen = credentials.isOpen;
     const { stored, secret } = changes.create({ name, scope, expiresAt }, originOf(c), { dryRun });
     if (dryRun) return c.json(shown(stored), 200);
+    credentials.endInvalid();
     remark(c, remarkOn(wasOpen));
     c.header("Location", `${BASE}/tokens/${stored.id}`);
     return c.json({ ...shown(stored), token: secret }, 201);
@@ -203,7 +204,9 @@ function serve(app: OpenAPIHono, { store, clock, credentials, auth }: ResourcePa
     const { id } = c.req.valid("param");
     const dryRun = isDryRun(c);
     changes.revoke(id, originOf(c), { dryRun });
-    if (!dryRun) remark(c, remarkOn(false));
+    if (dryRun) return c.body(null, 204);
+    credentials.endInvalid();
+    remark(c, remarkOn(false));
     return c.body(null, 204);
   });
 

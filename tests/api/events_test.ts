@@ -168,7 +168,7 @@ Deno.test("a HEAD of the stream is answered, and leaves nothing open", async () 
   await until(() => listeners(site), (count) => count === 0);
 });
 
-Deno.test("a stream ends within a second of the end of its token, whoever revokes it", async () => {
+Deno.test("a stream ends within half a second of the end of its token, whoever revokes it", async () => {
   using folder = new Folder();
   const path = folder.file("node.db");
   await using site = await startTestNode({ database: { path } });
@@ -191,13 +191,17 @@ Deno.test("a stream ends within a second of the end of its token, whoever revoke
   });
   equal(deleted.status, 204);
   equal(await stream.next(), null);
-  ok(performance.now() - startMs < 1_200, String(performance.now() - startMs));
+  const byApiMs = performance.now() - startMs;
   await rejects(listen(site, "?kind=override", headers), /^Error: 401 /);
   {
     using theirs = Store.open(path);
     new TokenChanges({ store: theirs, clock: systemClock }).revoke(other!.stored.id, origin);
   }
+  const revokedMs = performance.now();
   equal(await second.next(), null);
+  const byFileMs = performance.now() - revokedMs;
+  // On a machine that is busy with something else, too.
+  ok(Math.max(byApiMs, byFileMs) < 1_000, `${byApiMs} ms, ${byFileMs} ms`);
 });
 
 Deno.test("a stop ends streams in order, at once and with the last of what happened", async () => {

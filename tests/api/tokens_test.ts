@@ -263,13 +263,37 @@ Deno.test("what lasts is told when its token is revoked, expires, or when the fi
     const credential = credentials.authenticate({ authorization: `Bearer ${secret}`, from: "" });
     credentials.onRevoked(credential, () => ended.push(`${i}`));
   }
-  await world.clock.advance(500);
+  await world.clock.advance(250);
   assert.deepEqual(ended, ["open"]);
   new TokenChanges({ store, clock }).revoke(tokens[0]!.id, TEST);
-  await world.clock.advance(500);
+  await world.clock.advance(250);
   assert.deepEqual(ended, ["open", "0"]);
   await world.clock.advance(HOUR_MS);
   assert.deepEqual(ended, ["open", "0", "1"]);
+});
+
+Deno.test("what lasts is told by the very call that revokes its token, or creates the first one", async () => {
+  using world = apiWorld();
+  const { credentials } = world.parts;
+  const ended: string[] = [];
+  const last = (token: string | null, name: string) => {
+    const authorization = token === null ? undefined : `Bearer ${token}`;
+    credentials.onRevoked(credentials.authenticate({ authorization, from: "" }), () => ended.push(name));
+  };
+  last(null, "open");
+  const body = { name: "root", scope: "admin" };
+  const root = await (await world.send("POST /api/v1/tokens?dryRun=true", { body })).json();
+  assert.deepEqual([root.token, ended], [undefined, []], "a dry run ends nothing");
+  const { token: admin } = await (await world.send("POST /api/v1/tokens", { body })).json();
+  assert.deepEqual(ended, ["open"]);
+  const { id, secret } = tokenFor(world, "read");
+  last(secret, "reader");
+  last(admin, "admin");
+  const headers = { authorization: `Bearer ${admin}` };
+  await world.send(`DELETE /api/v1/tokens/${id}?dryRun=true`, { headers });
+  assert.deepEqual(ended, ["open"]);
+  assert.equal((await world.send(`DELETE /api/v1/tokens/${id}`, { headers })).status, 204);
+  assert.deepEqual(ended, ["open", "reader"]);
 });
 
 Deno.test("no answer of any operation, no line of the log and nothing that is kept has a token in it", async () => {
