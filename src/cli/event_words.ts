@@ -48,6 +48,12 @@ const WORDS: Readonly<Record<string, (event: JsonObject) => string>> = {
   },
   worker: ({ reason }) => `a DNS worker ${text(reason)}, another takes its place`,
   token: ({ change, name, scope }) => `${text(change)}: ${text(name)}, ${text(scope)}`,
+  attempt: ({ from, count, statuses, since }) => {
+    const each = isJsonObject(statuses) ? Object.entries(statuses) : [];
+    const words = each.map(([status, number]) => `${text(number)} × ${status}`).join(", ");
+    const source = text(from) === "" ? "others" : text(from);
+    return `${countOf(Number(count), "request")} refused from ${source} since ${wallTime(since)}: ${words}`;
+  },
   failure: ({ what, message }) => `${text(what)}: ${text(message)}`,
 };
 

@@ -19,6 +19,7 @@ export type NodeEvent =
   | SettingsEvent
   | WorkerEvent
   | TokenEvent
+  | AttemptEvent
   | FailureEvent;
 
 /** What tells events apart. */
@@ -39,6 +40,7 @@ export const EVENT_KINDS: Readonly<Record<EventKind, string>> = {
   settings: "Other settings were taken over, or refused",
   worker: "A DNS worker is replaced",
   token: "A token of the API was created or revoked",
+  attempt: "Requests were refused: for lack of a token or a scope, or changes for any reason",
   failure: "Something failed inside the node",
 };
 
@@ -203,6 +205,23 @@ export interface TokenEvent {
   readonly name: string;
   /** What it allows. */
   readonly scope: string;
+}
+
+/**
+ * Requests of one source that were refused since the last such event: the first ones at once, then once a minute. Who
+ * asked for what is in the audit, which fewer may read.
+ */
+export interface AttemptEvent {
+  /** Tells events apart. */
+  readonly kind: "attempt";
+  /** Address of the client; empty = of several others, as there are too many to be told of one by one. */
+  readonly from: string;
+  /** How many. */
+  readonly count: number;
+  /** How many of each status of HTTP: 401 for a wrong token or none, 429 for too many wrong ones, 403 for a lack of scope. */
+  readonly statuses: Readonly<Record<string, number>>;
+  /** When the first of them came, RFC 3339. */
+  readonly since: string;
 }
 
 /** Something failed inside the node, which goes on; its log says more. */

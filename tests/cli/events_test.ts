@@ -4,6 +4,7 @@ import { run } from "../../main.ts";
 import { events, type EventsFlags } from "../../src/cli/events.ts";
 import { serverSentEvents } from "../../src/cli/event_stream.ts";
 import { eventWords } from "../../src/cli/event_words.ts";
+import { wallTime } from "../../src/cli/wall_time.ts";
 import { Folder } from "../store/folder.ts";
 import { create, startTestNode, TEST_SETTINGS } from "../test_node.ts";
 import { type CapturedTerminal, capturedTerminal } from "./captured_terminal.ts";
@@ -151,6 +152,14 @@ Deno.test("every kind has words, and one of a newer node is shown as it is", () 
     ],
     [{ kind: "worker", reason: "hung" }, "a DNS worker hung, another takes its place"],
     [{ kind: "token", change: "created", name: "ci", scope: "write" }, "created: ci, write"],
+    [
+      { kind: "attempt", from: "192.0.2.66", count: 4, statuses: { 401: 1, 429: 3 }, since: at },
+      `4 requests refused from 192.0.2.66 since ${wallTime(at)}: 1 × 401, 3 × 429`,
+    ],
+    [
+      { kind: "attempt", from: "", count: 1, statuses: { 403: 1 }, since: at },
+      `1 request refused from others since ${wallTime(at)}: 1 × 403`,
+    ],
     [{ kind: "failure", what: "internal", message: "a\nb" }, "internal: a b"],
     [{ id: 1, at, kind: "new", x: 1 }, '{"x":1}'],
   ];

@@ -132,3 +132,24 @@ Deno.test("a node tells of tokens that are created and revoked, also by another 
     change: "revoked",
   });
 });
+
+Deno.test("a node tells of refused attempts: the first at once, and in the end what came behind", async () => {
+  const tokens = ["right-right-right-right-right-right"];
+  const site = await startTestNode({ api: { ...TEST_SETTINGS.api, tokens } });
+  const refuse = async (headers: HeadersInit, status: number) => {
+    const response = await fetch(`${site.api}/pools?reason=secret-plans`, { headers });
+    await response.body?.cancel();
+    equal(response.status, status);
+  };
+  await refuse({}, 401);
+  const { since: _, ...first } = await eventOf(site, "attempt");
+  deepEqual(first, { kind: "attempt", from: "127.0.0.1", count: 1, statuses: { 401: 1 } });
+  for (let i = 0; i < 101; i++) {
+    await refuse({ authorization: `Bearer wrong-${i}-wrong` }, i < 100 ? 401 : 429);
+  }
+  await site[Symbol.asyncDispose]();
+  const { json } = site.node.events.kept().findLast(({ event: { kind } }) => kind === "attempt")!;
+  const { count, statuses } = JSON.parse(json);
+  deepEqual([count, statuses], [101, { 401: 100, 429: 1 }]);
+  ok(!json.includes("secret-plans"), "who asked for what is in the audit alone");
+});
