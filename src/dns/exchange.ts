@@ -49,6 +49,9 @@ export interface Watchers {
 /** Faults told a second: one packet can be sent a million times. */
 const FAULTS_PER_SECOND = 5;
 
+/** Messages of a turn for which all is taken at once: as many as a batch of packets has. */
+const TURN_MESSAGES_MAX = 64;
+
 /** Most bytes of an answer over a stream: what its length prefix can say (RFC 1035 §4.2.2). */
 export const STREAM_SIZE_MAX = 65_535;
 
@@ -72,6 +75,10 @@ export class Exchange {
   #untilCounted = 0;
   #faultsLeft = FAULTS_PER_SECOND;
   #untilTimed = LATENCY_SAMPLE;
+  /** Whether a turn of streams is under way. */
+  #isTurn = false;
+  /** Answered in it, or in the last one. */
+  #messages = 0;
 
   /**
    * Makes the answering side; it answers once `use` was called.
@@ -135,13 +142,28 @@ export class Exchange {
    * clock once for all of them.
    */
   begin(packets: number): void {
-    this.#limits.tick();
-    this.#gate.begin(packets);
+    this.#gate.begin(packets, this.#limits.tick());
   }
 
   /** Ends the batch. */
   end(): void {
     this.#gate.end();
+  }
+
+  /**
+   * Begins a turn of streams, in which as many messages may come as in the one before: they are a batch. A message
+   * outside of a turn is one of its own.
+   */
+  beginTurn(): void {
+    this.begin(Math.min(Math.max(1, this.#messages), TURN_MESSAGES_MAX));
+    this.#messages = 0;
+    this.#isTurn = true;
+  }
+
+  /** Ends the turn. */
+  endTurn(): void {
+    this.#isTurn = false;
+    this.end();
   }
 
   /** Whether to read several packets and to fetch for them, rather than to answer each as it comes. */
@@ -167,10 +189,11 @@ export class Exchange {
   /** Answers a message of a stream into `out`, which has room for `STREAM_SIZE_MAX`; 0 = say nothing. */
   answerMessage(message: Uint8Array, client: Client, out: Uint8Array): number {
     this.count(COUNTER.messages + STREAM_TRANSPORTS.indexOf(client.over ?? "tcp"));
-    this.begin(1);
+    this.#messages++;
+    if (!this.#isTurn) this.begin(1);
     this.#engine.read(0, message, message.length);
     const size = this.#answer(0, message, message.length, client, out, STREAM_SIZE_MAX);
-    this.end();
+    if (!this.#isTurn) this.end();
     return size;
   }
 

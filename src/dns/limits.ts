@@ -124,9 +124,16 @@ export class Limits {
     return this.#cookies !== null;
   }
 
-  /** Looks at the clock: once before a batch. */
-  tick(): void {
-    if (this.#cookies ?? this.#table) this.#nowSeconds = Math.floor(this.#unixMs() / 1000);
+  /**
+   * Looks at the clock: once before a batch.
+   *
+   * @returns what it says, Unix milliseconds; `null` = no limit goes by it
+   */
+  tick(): number | null {
+    if (this.#cookies === null && this.#table === null) return null;
+    const unixMs = this.#unixMs();
+    this.#nowSeconds = Math.floor(unixMs / 1000);
+    return unixMs;
   }
 
   /** Whether a client gets nothing, which is counted. */

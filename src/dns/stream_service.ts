@@ -95,7 +95,7 @@ export class StreamService implements Service {
       udp: null,
       encrypted: { tls: addressesOf(tls), https: addressesOf(https) },
     };
-    const shared = { exchange, limits, turns: new StreamTurns() };
+    const shared = { exchange, limits, turns: new StreamTurns(exchange) };
     const serveFramed = (socket: StreamSocket, hooks: ConnectionHooks) =>
       new FramedConnection(socket, { ...hooks, ...shared });
     const forHttps = { ...shared, unsent: new Unsent(), path: encrypted?.path ?? "" };

@@ -5,6 +5,8 @@
  * Who comes when the time is over waits in line, and the line is served in order. What a connection has read is answered
  * in one go, unless the time is over meanwhile: then it goes to the end of the line with the rest.
  *
+ * What costs the same for one message as for many, such as a look at the clock, is done once a turn ({@linkcode TurnBatch}).
+ *
  * @module
  */
 import { turnEventLoop } from "./event_loop.ts";
@@ -12,11 +14,25 @@ import { turnEventLoop } from "./event_loop.ts";
 /** What all streams of a worker may take of one turn, milliseconds. */
 const TURN_MS = 2;
 
+/** What is begun and ended with each turn. */
+export interface TurnBatch {
+  /** Called before the first message of a turn. */
+  beginTurn(): void;
+  /** Called behind the last one. */
+  endTurn(): void;
+}
+
 /** The turns of one worker's streams. */
 export class StreamTurns {
+  readonly #batch: TurnBatch | null;
   readonly #line: (() => void)[] = [];
   #endsMs = 0;
   #isServing = false;
+
+  /** Nothing is waiting. */
+  constructor(batch: TurnBatch | null = null) {
+    this.#batch = batch;
+  }
 
   /** Whether a connection that has read something must wait for its turn. */
   mustWait(): boolean {
@@ -36,17 +52,24 @@ export class StreamTurns {
 
   async #serve(): Promise<void> {
     this.#isServing = true;
-    this.#endsMs = performance.now() + TURN_MS;
+    this.#begin();
     await turnEventLoop();
+    this.#batch?.endTurn();
     for (let at = 0; this.#line.length > 0;) {
-      this.#endsMs = performance.now() + TURN_MS;
+      this.#begin();
       for (at = 0; at < this.#line.length && !this.isOver(); at++) {
         this.#line[at]!();
         await null; // it answers now
       }
       this.#line.splice(0, at);
       await turnEventLoop();
+      this.#batch?.endTurn();
     }
     this.#isServing = false;
+  }
+
+  #begin(): void {
+    this.#endsMs = performance.now() + TURN_MS;
+    this.#batch?.beginTurn();
   }
 }

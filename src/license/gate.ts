@@ -33,21 +33,25 @@ export class LicenseGate {
   /**
    * A gate that is as open as the allowance says.
    *
-   * @param unixMs the time, read once a batch
+   * @param unixMs the time, read once a batch at most
    */
   constructor(allowance: Allowance, unixMs: () => number) {
     this.#allowance = allowance;
     this.#unixMs = unixMs;
   }
 
-  /** Begins a batch of so many packets, 1 or more; `end` ends it. */
-  begin(packets: number): void {
+  /**
+   * Begins a batch of so many packets, 1 or more; `end` ends it.
+   *
+   * @param nowMs the time where it has just been read, Unix milliseconds: to read it costs as much as all else here
+   */
+  begin(packets: number, nowMs: number | null = null): void {
     const edition = this.#allowance.edition;
     this.#isOn = edition !== 0;
     if (!this.#isOn) return;
     if (edition !== this.#edition) this.#readTerms();
     const { limit, expiresAt, standing } = this.#terms;
-    this.#second = this.#now();
+    this.#second = nowMs === null ? this.#now() : secondOf(nowMs);
     const isOver = this.#second >= expiresAt;
     this.#limit = isOver ? UNLICENSED_RPS : limit;
     this.#standing = isOver ? EXPIRED : standing;
@@ -87,7 +91,7 @@ export class LicenseGate {
   }
 
   #now(): number {
-    return Math.floor(this.#unixMs() / 1000);
+    return secondOf(this.#unixMs());
   }
 
   /** All of one edition; while the next one is being written, those of the last batch go on. */
@@ -99,4 +103,8 @@ export class LicenseGate {
     this.#terms = { limit, expiresAt, standing };
     if (isWhole) this.#edition = edition;
   }
+}
+
+function secondOf(unixMs: number): number {
+  return Math.floor(unixMs / 1000);
 }

@@ -24,18 +24,20 @@ function licensed(terms: AllowanceTerms) {
   allowance.set(terms);
   const world = new World(DECLARED);
   const clock = { unixMs: 1_767_225_600_000 };
+  /** At the clock. */
+  const looks = { count: 0 };
   const exchange = new Exchange(PLAIN, {
     samplesPerSecond: 0,
     sampleEvery: 1,
     rng: seededRng(1),
     fault: ({ reason }) => ok(false, reason),
-  }, new LicenseGate(allowance, () => clock.unixMs));
+  }, new LicenseGate(allowance, () => (looks.count++, clock.unixMs)));
   exchange.use(world.snapshot, world.board);
   const [udp, tcp] = [new NamedClient("udp"), new NamedClient("tcp")];
   const out = new Uint8Array(65_535);
   const ask = (packet: Uint8Array) => out.slice(0, exchange.answerDatagram(packet, packet.length, udp, out));
   const askOverTcp = (packet: Uint8Array) => out.slice(0, exchange.answerMessage(packet, tcp, out));
-  return { ask, askOverTcp, clock, allowance, lane: world.board.lane(0) };
+  return { ask, askOverTcp, clock, allowance, exchange, looks, lane: world.board.lane(0) };
 }
 
 Deno.test("with a secret and no token the 11th answer of a second is REFUSED, and counted with its reason", () => {
@@ -53,6 +55,39 @@ Deno.test("UDP and TCP take from one window", () => {
   const { ask, askOverTcp } = licensed(NO_TOKEN);
   for (let i = 0; i < 5; i++) deepEqual([show(ask(WWW)), show(askOverTcp(WWW))], [OK, OK]);
   deepEqual([show(ask(WWW)), show(askOverTcp(WWW))], ["REFUSED", "REFUSED"]);
+});
+
+Deno.test("messages of a turn take together, and what they don't use is others' when it ends", () => {
+  const { askOverTcp, exchange, looks, allowance } = licensed({ ...NO_TOKEN, limit: 1_100 });
+  const turn = (messages: number) => {
+    exchange.beginTurn();
+    for (let i = 0; i < messages; i++) equal(show(askOverTcp(WWW)), OK);
+  };
+  turn(10);
+  exchange.endTurn();
+  looks.count = 0;
+  turn(3);
+  equal(looks.count, 1);
+  equal(allowance.takePeak(), 20, "as many as the turn before had are taken at once");
+  exchange.endTurn();
+  equal(allowance.takePeak(), 13);
+  askOverTcp(WWW);
+  equal(looks.count, 2, "a message outside of a turn is a batch of its own");
+  equal(allowance.takePeak(), 14);
+});
+
+Deno.test("in turns of streams, too, each second has what it has, and no more", () => {
+  const { askOverTcp, exchange, clock } = licensed({ ...NO_TOKEN, limit: 1_100 });
+  for (let second = 0; second < 3; second++) {
+    let answered = 0;
+    for (let turn = 0; turn < 100; turn++) {
+      exchange.beginTurn();
+      for (let i = 0; i < 50; i++) if (show(askOverTcp(WWW)) === OK) answered++;
+      exchange.endTurn();
+      clock.unixMs += 10;
+    }
+    equal(answered, 1_100);
+  }
 });
 
 Deno.test("the refusal has the bytes of any other REFUSED: header, question, OPT with the client subnet and NSID", () => {

@@ -14,10 +14,11 @@ const MESSAGES_PER_TURN = 3;
 /** Lets connections answer so many messages each; `order` gets them as they are answered. */
 async function answer(
   turns: StreamTurns,
-  { connections, messages, order }: {
+  { connections, messages, order, onMessage = () => {} }: {
     readonly connections: number;
     readonly messages: number;
     readonly order: number[];
+    readonly onMessage?: () => void;
   },
 ): Promise<void> {
   await Promise.all(
@@ -27,6 +28,7 @@ async function answer(
         const untilMs = performance.now() + MESSAGE_MS;
         while (performance.now() < untilMs);
         order.push(connection);
+        onMessage();
       }
     }),
   );
@@ -47,6 +49,19 @@ Deno.test("however many connections have something to be answered, the event loo
   await counting;
   assert.equal(order.length, 200);
   assert(most <= 2 * MESSAGES_PER_TURN, `${most} messages in one turn`);
+});
+
+Deno.test("each message is in a turn that was begun, and each turn that was begun is ended", async () => {
+  const calls: string[] = [];
+  const turns = new StreamTurns({
+    beginTurn: () => calls.push("begin"),
+    endTurn: () => calls.push("end"),
+  });
+  const onMessage = () => calls.push("message");
+  await answer(turns, { connections: 20, messages: 3, order: [], onMessage });
+  await turnEventLoop();
+  await turnEventLoop();
+  assert.match(calls.join(" "), /^(?:begin(?: message)+ end ?){2,}$/);
 });
 
 Deno.test("connections are served in line", async () => {
