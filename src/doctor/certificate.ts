@@ -1,5 +1,6 @@
 /**
- * Check of the API's certificate. That it can be read and that the key is its own is judged with the settings.
+ * Check of the certificates that are served, the API's and that of encrypted DNS. That they can be read and that each key is
+ * its certificate's own is judged with the settings.
  *
  * @module
  */
@@ -13,24 +14,27 @@ const DAY_MS = 86_400_000;
 /** Certificates of 90 days are renewed when a third of it is left, those of 47 days at half: by now one of them failed. */
 const DAYS_LEFT_MIN = 21;
 
-/** Whether the API's certificates are valid, and for long enough. */
+/** Whether the certificates that are served are valid, and for long enough. */
 export const certificate: Check = {
   id: "certificate",
-  looksAt: "the certificate of the API",
+  looksAt: "certificates of the API and of DNS",
   when: "both",
   look: ({ settings, clock }) => {
-    const { certFile } = settings.api.tls;
-    if (certFile === null) return [];
-    const text = new TextDecoder().decode(readShortFile(certFile, PEM_BYTES_MAX));
-    const blocks = text.match(/-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/g) ?? [];
-    return blocks.flatMap((pem, i) =>
-      remarksOn(new X509Certificate(pem), clock.unixMs()).map((remark) => ({
-        ...remark,
-        subject: blocks.length > 1 ? `${certFile}, certificate ${i + 1}` : certFile,
-      }))
-    );
+    const files = [settings.api.tls.certFile, settings.dns.tls.certFile].filter((file) => file !== null);
+    return [...new Set(files)].flatMap((file) => lookAt(file, clock.unixMs()));
   },
 };
+
+function lookAt(file: string, nowMs: number): Remark[] {
+  const text = new TextDecoder().decode(readShortFile(file, PEM_BYTES_MAX));
+  const blocks = text.match(/-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/g) ?? [];
+  return blocks.flatMap((pem, i) =>
+    remarksOn(new X509Certificate(pem), nowMs).map((remark) => ({
+      ...remark,
+      subject: blocks.length > 1 ? `${file}, certificate ${i + 1}` : file,
+    }))
+  );
+}
 
 function remarksOn({ validFrom, validTo }: X509Certificate, nowMs: number): Omit<Remark, "subject">[] {
   const [from, to] = [Date.parse(validFrom), Date.parse(validTo)];

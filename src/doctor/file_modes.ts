@@ -19,8 +19,8 @@ export const secretFiles: Check = {
   looksAt: "files with secrets",
   when: "of files",
   look: ({ settings, secretFiles, settingsFile }) => {
-    const { keyFile } = settings.api.tls;
-    const paths = [...secretFiles, ...(keyFile === null ? [] : [keyFile]), ...databaseFiles(settings)];
+    const keys = [settings.api.tls.keyFile, settings.dns.tls.keyFile].filter((file) => file !== null);
+    const paths = [...secretFiles, ...keys, ...databaseFiles(settings)];
     return lookAtModes([...new Set(paths)], settingsFile);
   },
 };
@@ -106,14 +106,15 @@ async function readingFault(path: string): Promise<string | null> {
 
 /** With the keys that name them. */
 function filesOf({ dns, geoip, mapFile, api }: Settings): (readonly [path: string, key: string])[] {
-  const { certFile, keyFile } = api.tls;
   const files: (readonly [string | null, string])[] = [
     ...dns.zones.map(({ file }) => [file, "dns.zones"] as const),
     ...geoip.database.map((file) => [file, "geoip.database"] as const),
     ...geoip.asnDatabase.map((file) => [file, "geoip.asnDatabase"] as const),
     [mapFile.path, "mapFile.path"],
-    [certFile, "api.tls.certFile"],
-    [keyFile, "api.tls.keyFile"],
+    [api.tls.certFile, "api.tls.certFile"],
+    [api.tls.keyFile, "api.tls.keyFile"],
+    [dns.tls.certFile, "dns.tls.certFile"],
+    [dns.tls.keyFile, "dns.tls.keyFile"],
   ];
   return files.flatMap(([path, key]) => path === null ? [] : [[path, key] as const]);
 }

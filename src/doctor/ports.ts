@@ -36,12 +36,16 @@ function wantedSockets({ dns, api, metrics }: Settings): WantedSocket[] {
   const listen = dns.listen.length > 0
     ? dns.listen
     : dns.listenAddr.map((hostname) => ({ hostname, port: dns.port }));
+  const addressKey = "dns.listenAddr";
   const wanted: WantedSocket[] = listen.map((address) => ({
-    protocols: ["UDP", "TCP"],
-    address,
-    addressKey: "dns.listenAddr",
-    portKey: "dns.port",
+    ...{ protocols: ["UDP", "TCP"], address, addressKey, portKey: "dns.port" },
   }));
+  for (const [portKey, port] of encryptedPorts(dns)) {
+    const hostnames = [...new Set(listen.map(({ hostname }) => hostname))];
+    wanted.push(...hostnames.map((hostname) => ({
+      ...{ protocols: ["TCP" as const], address: { hostname, port }, addressKey, portKey },
+    })));
+  }
   if (api.enabled) {
     const address = { hostname: api.listenAddr, port: api.port };
     wanted.push({ protocols: ["TCP"], address, addressKey: "api.listenAddr", portKey: "api.port" });
@@ -51,6 +55,13 @@ function wantedSockets({ dns, api, metrics }: Settings): WantedSocket[] {
     wanted.push({ protocols: ["TCP"], address, addressKey: "metrics.listenAddr", portKey: "metrics.port" });
   }
   return wanted.filter(({ address }) => address.port !== 0);
+}
+
+/** Ports of encrypted DNS, by their keys; none where there is no certificate. */
+export function encryptedPorts({ tls, https }: Settings["dns"]): (readonly [key: string, port: number])[] {
+  if (tls.certFile === null) return [];
+  const all = [["dns.tls.port", tls.port], ["dns.https.port", https.port]] as const;
+  return all.flatMap(([key, port]) => port === null ? [] : [[key, port] as const]);
 }
 
 /** Sockets of one program on one port that we want. */

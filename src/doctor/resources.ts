@@ -7,6 +7,7 @@ import { batchSocketFault, RECEIVE_BUFFER_BYTES } from "../sockets/batch_socket.
 import type { Settings } from "../settings/settings.ts";
 import type { Check } from "./check.ts";
 import type { Remark } from "./finding.ts";
+import { encryptedPorts } from "./ports.ts";
 import { CAPABILITY, kernelNumber, mayDo } from "./rights.ts";
 
 /** What takes descriptors, each at its most. */
@@ -28,8 +29,13 @@ export function descriptorDemands(
   { listeners, members }: { readonly listeners: number; readonly members: number },
 ): DescriptorDemand[] {
   const httpListeners = Number(api.enabled) + Number(metrics.enablePrometheus && metrics.listenAddr !== null);
+  const encrypted = encryptedPorts(dns).map(([key]) => key === "dns.tls.port" ? "TLS" : "HTTPS");
+  const ways = ["TCP", ...encrypted];
   return [
-    { what: "DNS over TCP (dns.tcp.maxConnections)", count: dns.tcp.maxConnections * listeners },
+    {
+      what: `DNS over ${ways.join(", ")} (dns.tcp.maxConnections)`,
+      count: dns.tcp.maxConnections * listeners * ways.length,
+    },
     { what: "HTTP (api.maxConnections)", count: api.maxConnections * httpListeners },
     { what: "probes", count: members },
     { what: "for the rest", count: DESCRIPTORS_BASE + DESCRIPTORS_PER_WORKER * (workers + 1) },

@@ -2,6 +2,7 @@
 import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { ROOT } from "../../scripts/process.ts";
 import { testWith } from "../programs.ts";
+import { selfSigned } from "../health/certificates.ts";
 import { findingsIn, onMachine } from "./machine.ts";
 
 /** Files and addresses that are good. */
@@ -216,3 +217,75 @@ testWith(["bash", "unshare"], "a second node on the ports of the first is found"
     "port 5353, UDP and TCP",
   ]]);
 });
+
+testWith(
+  ["bash", "unshare"],
+  "what is wrong with encrypted DNS is found: ports, certificate, and who may read its key",
+  async () => {
+    const { cert, key } = await selfSigned({ notAfter: new Date(Date.now() - 60_000) });
+    const result = await onMachine(
+      `
+    printf '%s' "$CERT" > dns.crt
+    printf '%s' "$KEY" > dns.key
+    chmod 644 dns.key
+    cat > pleiades.yaml <<'END'
+database: { path: node.db }
+dns:
+  listenAddr: [127.0.0.1, "::1"]
+  tls: { certFile: dns.crt, keyFile: dns.key }
+  https: { port: 8443 }
+END
+    hold 127.0.0.1:853 127.0.0.1:8443
+    pleiades doctor -c pleiades.yaml -o json
+  `,
+      { CERT: cert, KEY: key },
+    );
+    equal(result.code, 1);
+    deepEqual(
+      findingsIn(result).map(({ check, level, subject }) => [check, level, subject.replace(/^.*\//, "")])
+        .sort(),
+      [
+        ["certificate", "problem", "dns.crt"],
+        ["port", "problem", "port 8443, TCP"],
+        ["port", "problem", "port 853, TCP"],
+        ["secret-file", "problem", "dns.key"],
+      ],
+    );
+    for (const key of ["dns.tls.port", "dns.https.port"]) {
+      ok(result.stdout.includes(`choose another port (${key})`), result.stdout);
+    }
+  },
+);
+
+testWith(
+  ["bash", "unshare", "taskset"],
+  "a node that runs and lacks its files, its transport, its resolver and its processors finds that by itself",
+  async () => {
+    const result = await onMachine(`
+    cat > pleiades.yaml <<'END'
+api: { tokens: ["file:token"] }
+database: { path: node.db }
+dns: { listenAddr: 127.0.0.1 }
+mapFile: { path: clients.map }
+names: { resolvers: ["127.0.0.1:5399"], timeout: 200ms }
+workers: 2
+END
+    (umask 077; printf 'right-right-right-right-right-right' > token)
+    echo '192.0.2.0/24 198.51.100.7' > clients.map
+    export PLEIADES_API_TOKEN=$(cat token)
+    mkfifo log
+    taskset -c 0 '${Deno.execPath()}' run -A --deny-ffi --unstable-net --no-check '${ROOT}/main.ts' serve -c pleiades.yaml 2> log &
+    sed '/answers DNS/q' < log > /dev/null
+    cat log > /dev/null &
+    pleiades pools create web > /dev/null
+    pleiades members create --pool web --target lb.example.net --port 80 > /dev/null
+    rm node.db clients.map
+    taskset -c 0 bin/pleiades doctor -c pleiades.yaml -o json
+  `);
+    equal(result.code, 1, result.stderr);
+    const findings = findingsIn(result);
+    deepEqual([...new Set(findings.map(({ check }) => check))].sort(), [
+      ...["database", "file", "resolver", "settings", "transport", "workers"],
+    ], JSON.stringify(findings, null, 1));
+  },
+);
