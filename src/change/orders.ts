@@ -105,20 +105,24 @@ const scope = globalThis as unknown as WorkerScope;
 /** Takes orders from now on. @param guard makes the guard of what another thread's was made of */
 export function serveOrders(guard: (portable: unknown) => Guard): void {
   guardOf = guard;
-  scope.onmessage = ({ data: order }) => {
-    // What was sent before the main thread heard of the end.
-    if (closing) return;
-    if (isAborted()) return close();
-    try {
-      obey(order);
-    } catch (error) {
-      report(failureOf(error));
-      close();
-    }
-  };
+  let turn: Promise<void> = Promise.resolve();
+  scope.onmessage = ({ data: order }) => void (turn = turn.then(() => take(order)));
 }
 
-function obey(order: Order): void {
+/** One after the other. */
+async function take(order: Order): Promise<void> {
+  // What was sent before the main thread heard of the end.
+  if (closing) return;
+  if (isAborted()) return close();
+  try {
+    await obey(order);
+  } catch (error) {
+    report(failureOf(error));
+    close();
+  }
+}
+
+async function obey(order: Order): Promise<void> {
   switch (order.kind) {
     case "digest":
       store = Store.open(order.path);
@@ -127,7 +131,9 @@ function obey(order: Order): void {
     case "start":
       ({ path, options } = order);
       job = options;
-      reading = beginImport(opened, options);
+      // Lines are staged in the database as they come, a document when it has been parsed.
+      if (options.format === "ndjson") await open();
+      reading = beginImport(() => store!, options);
       return;
     case "bytes":
       reading.write(order.bytes);
@@ -136,6 +142,7 @@ function obey(order: Order): void {
       reading.end();
       return report({ kind: "parsed" });
     case "judge":
+      await open();
       judged = reading.finish();
       return report({ kind: "ready" });
     case "commit":
@@ -144,6 +151,7 @@ function obey(order: Order): void {
     case "rollback":
       path = order.path;
       job = order.options;
+      await open();
       report({ kind: "rolledBack", outcome: rollBack(order.options) });
       return close();
     case "abort":
@@ -151,14 +159,12 @@ function obey(order: Order): void {
   }
 }
 
-/** Lines are staged in the database as they come, a document when it has been parsed. */
-function opened(): Store {
-  if (store) return store;
+async function open(): Promise<void> {
+  if (store) return;
   // A plan never takes the lock that others write under, however long it takes.
   isScratch = job!.dryRun;
-  store = isScratch ? Store.scratch(path) : Store.open(path);
+  store = isScratch ? await Store.scratch(path) : Store.open(path);
   store.prepareForBulk();
-  return store;
 }
 
 function commit(): Applied {
@@ -170,7 +176,7 @@ function rollBack(options: ThreadRollback): RolledBack {
 }
 
 function changesBy({ history, guard }: JobOptions): Changes {
-  const changes = new Changes({ store: opened(), clock: systemClock, history });
+  const changes = new Changes({ store: store!, clock: systemClock, history });
   if (guard !== null) changes.guardBy(guardOf(guard));
   return changes;
 }

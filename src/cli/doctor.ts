@@ -200,7 +200,7 @@ async function examineHere(loaded: LoadedSettings, { unit, node }: Around): Prom
   ];
   if (settings === null) return { checks: 1, findings: ofSettings, remark: null };
   const checks = await checksFor(settings, node);
-  const own = await ownRights("hard");
+  const own = ownRights("hard");
   const found = await examine(checks, {
     settings,
     ...{ secretFiles, settingsFile: loaded.file },

@@ -7,18 +7,15 @@
  * @module
  */
 import { parseIp, type SocketAddress } from "../ip.ts";
+import { kernelText } from "../kernel_text.ts";
 
 const TABLES = ["/proc/net/udp", "/proc/net/udp6"];
 
 /** Packets dropped so far on these addresses, all sockets together; `null` where the system doesn't tell. */
 export function kernelDrops(addresses: readonly SocketAddress[]): number | null {
-  if (Deno.build.os !== "linux") return null;
-  try {
-    const text = TABLES.map((path) => Deno.readTextFileSync(path)).join("\n");
-    return dropsIn(text, addresses);
-  } catch {
-    return null; // /proc may be hidden from a sandboxed service
-  }
+  const texts = TABLES.map(kernelText);
+  // A kernel without IPv6 has the first alone; /proc may be hidden from a sandboxed service.
+  return texts[0] === null ? null : dropsIn(texts.join("\n"), addresses);
 }
 
 /** The sum over the lines of these addresses; exported for its test. */

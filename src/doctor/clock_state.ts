@@ -74,7 +74,7 @@ export async function unsynchronised(
 
 async function runningDaemon(): Promise<string | null> {
   for (const pid of await processes()) {
-    const program = await programOf(pid);
+    const program = programOf(pid);
     if (DAEMONS.includes(program)) return program;
   }
   return null;

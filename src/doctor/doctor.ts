@@ -20,12 +20,12 @@ export interface Examination {
 
 /** Examines a node. */
 export class Doctor {
-  readonly #of: () => Promise<Examined>;
+  readonly #of: () => Examined;
   readonly #checks: readonly Check[];
   #underWay: Promise<Examination> | null = null;
 
   /** Does nothing yet; `of` gives what is to be examined, as it is then. */
-  constructor(of: () => Promise<Examined>, checks: readonly Check[] = CHECKS_IN_NODE) {
+  constructor(of: () => Examined, checks: readonly Check[] = CHECKS_IN_NODE) {
     this.#of = of;
     this.#checks = checks.map(oneAtATime);
   }
@@ -36,7 +36,7 @@ export class Doctor {
   }
 
   async #look(): Promise<Examination> {
-    const at = await this.#of();
+    const at = this.#of();
     const atMs = at.clock.unixMs();
     return {
       atMs,

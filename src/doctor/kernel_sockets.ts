@@ -9,6 +9,7 @@
  * @module
  */
 import { formatIp, parseIp, type SocketAddress } from "../ip.ts";
+import { kernelText } from "../kernel_text.ts";
 
 /** Protocols of sockets. */
 export type Protocol = "UDP" | "TCP";
@@ -43,12 +44,9 @@ const TABLES: readonly (readonly [file: string, protocol: Protocol])[] = [
 const LISTENING = "0A";
 
 /** The sockets of this machine, as far as they wait for whoever comes; none where the system doesn't tell. */
-export async function kernelSockets(): Promise<KernelSocket[]> {
-  const tables = await Promise.all(TABLES.map(async ([file, protocol]) =>
-    // Another system, or a kernel without IPv6.
-    socketsIn(await Deno.readTextFile(file).catch(() => ""), protocol)
-  ));
-  return tables.flat();
+export function kernelSockets(): KernelSocket[] {
+  // Another system, or a kernel without IPv6, has no such file.
+  return TABLES.flatMap(([file, protocol]) => socketsIn(kernelText(file) ?? "", protocol));
 }
 
 /** The sockets of one table; exported for its test. */
@@ -103,7 +101,7 @@ export async function holdersOf(
     if (left.size === 0 || signal.aborted || performance.now() > endMs) break;
     for (const inode of await socketsOf(pid)) {
       if (!left.delete(inode)) continue;
-      holders.set(inode, { pid, program: await programOf(pid) });
+      holders.set(inode, { pid, program: programOf(pid) });
     }
   }
   return holders;
@@ -121,8 +119,8 @@ export async function processes(): Promise<number[]> {
 }
 
 /** The name of a process, of 15 characters at most; empty when it has ended. */
-export async function programOf(pid: number): Promise<string> {
-  return (await Deno.readTextFile(`/proc/${pid}/comm`).catch(() => "")).trim();
+export function programOf(pid: number): string {
+  return (kernelText(`/proc/${pid}/comm`) ?? "").trim();
 }
 
 async function socketsOf(pid: number): Promise<string[]> {

@@ -75,7 +75,7 @@ interface Conflict {
 }
 
 async function conflicts(settings: Settings, signal: AbortSignal): Promise<Conflict[]> {
-  const pairs = (await kernelSockets()).flatMap((held) => {
+  const pairs = kernelSockets().flatMap((held) => {
     const wanted = wantedSockets(settings).find(({ protocols, address }) =>
       protocols.includes(held.protocol) && collide(address, held.address)
     );
@@ -199,7 +199,7 @@ export const addresses: Check = {
   id: "address",
   looksAt: "addresses to listen on",
   when: "before a start",
-  look: async ({ settings }) => {
+  look: ({ settings }) => {
     const own = new Set(Deno.networkInterfaces().map(({ address }) => address));
     const missing = wantedSockets(settings).filter(({ address: { hostname } }) => {
       const bytes = parseIp(hostname)!;
@@ -207,17 +207,16 @@ export const addresses: Check = {
       return bytes.some((byte) => byte !== 0) && !(isLoopback(bytes) && bytes.length === 4) &&
         !own.has(hostname);
     });
-    const remarks = await Promise.all(missing.map(async ({ address: { hostname }, addressKey }) => {
+    return missing.flatMap(({ address: { hostname }, addressKey }) => {
       const version = parseIp(hostname)!.length === 4 ? "ipv4" : "ipv6";
-      if (await kernelNumber(`net/${version}/ip_nonlocal_bind`) === 1) return [];
+      if (kernelNumber(`net/${version}/ip_nonlocal_bind`) === 1) return [];
       return [{
         level: "problem" as const,
         subject: `${addressKey} ${hostname}`,
         message: "this machine has no such address",
         fix: `name one that it has (ip address shows them), or all of them (0.0.0.0 and ::)`,
       }];
-    }));
-    return remarks.flat();
+    });
   },
 };
 
@@ -226,9 +225,9 @@ export const privileges: Check = {
   id: "privilege",
   looksAt: "the privilege for low ports",
   when: "before a start",
-  look: async ({ settings, rights }) => {
+  look: ({ settings, rights }) => {
     if (mayDo(rights, CAPABILITY.netBindService)) return [];
-    const first = await kernelNumber("net/ipv4/ip_unprivileged_port_start") ?? 1024;
+    const first = kernelNumber("net/ipv4/ip_unprivileged_port_start") ?? 1024;
     const low = new Map(
       wantedSockets(settings).filter(({ address }) => address.port < first)
         .map(({ address, portKey }) => [address.port, portKey]),

@@ -72,8 +72,8 @@ export const receiveBuffer: Check = {
   id: "receive-buffer",
   looksAt: "buffers for queries over UDP",
   when: "both",
-  look: async ({ rights, node }) => {
-    const largest = await kernelNumber("net/core/rmem_max");
+  look: ({ rights, node }) => {
+    const largest = kernelNumber("net/core/rmem_max");
     // With the capability a socket has what it asks for, whatever the limit.
     const isForced = rights.capabilities !== null && mayDo(rights, CAPABILITY.netAdmin);
     if (largest === null || isForced || largest >= RECEIVE_BUFFER_BYTES) return [];
@@ -107,7 +107,8 @@ export const transport: Check = {
         (transport === "linux" ? "" : "; the portable one does, and answers fewer queries"),
       fix: transport === "linux"
         ? "set dns.transport to auto, or run it where it works"
-        : "run it on Linux with glibc, or set dns.transport to portable to say that it is meant so",
+        : "let it call foreign functions where it may not, as the executable does, run it on Linux with glibc, or " +
+          "set dns.transport to portable to say that it is meant so",
     }];
   },
 };

@@ -3,14 +3,15 @@
  *
  * @module
  */
+import { kernelText } from "../kernel_text.ts";
 import type { Rights } from "./check.ts";
 
 /** Numbers of capabilities(7). */
 export const CAPABILITY = { netBindService: 10, netAdmin: 12 } as const;
 
 /** What this process may do; what isn't known is `null`. */
-export async function ownRights(limit: "soft" | "hard"): Promise<Rights> {
-  const [status, limits] = await Promise.all([textOf("/proc/self/status"), textOf("/proc/self/limits")]);
+export function ownRights(limit: "soft" | "hard"): Rights {
+  const [status, limits] = [textOf("/proc/self/status"), textOf("/proc/self/limits")];
   const effective = /^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1];
   const files = /^Max open files\s+(\d+)\s+(\d+)/m.exec(limits);
   return {
@@ -25,12 +26,12 @@ export function mayDo({ capabilities }: Rights, capability: number): boolean {
 }
 
 /** A number of the kernel, such as `net/core/rmem_max`; `null` where it doesn't tell. */
-export async function kernelNumber(name: string): Promise<number | null> {
-  const text = (await textOf(`/proc/sys/${name}`)).trim();
+export function kernelNumber(name: string): number | null {
+  const text = textOf(`/proc/sys/${name}`).trim();
   return /^\d+$/.test(text) ? Number(text) : null;
 }
 
 /** Empty where there is no such file: another system, or a sandbox. */
-async function textOf(path: string): Promise<string> {
-  return await Deno.readTextFile(path).catch(() => "");
+function textOf(path: string): string {
+  return kernelText(path) ?? "";
 }

@@ -13,11 +13,11 @@ import { unreadiness } from "./http.ts";
 /** Examines this node. */
 export function nodeDoctor(ground: OpenGround, { fleet }: Pick<DnsWorkers, "fleet">): Doctor {
   const { settings, clock, store } = ground;
-  return new Doctor(async () => ({
+  return new Doctor(() => ({
     settings: settings(),
     ...{ secretFiles: [], settingsFile: null },
     clock,
-    rights: await ownRights("soft"),
+    rights: ownRights("soft"),
     node: {
       unready: unreadiness(ground, fleet),
       isAnsweringStreams: fleet.isAnsweringStreams,

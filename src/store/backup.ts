@@ -6,7 +6,6 @@
  *
  * @module
  */
-import { backup as copyOnline } from "node:sqlite";
 import { Database, sqliteCode, StoreBusy } from "./database.ts";
 import { inspect, type Store } from "./store.ts";
 
@@ -24,7 +23,7 @@ export class RestoreRefused extends Error {
  */
 export async function backup(store: Pick<Store, "database">, file: string): Promise<void> {
   await replacing(file, async (partial) => {
-    await copyOnline(store.database.connection, partial);
+    await store.database.copyTo(partial);
     settle(partial);
   });
 }
@@ -82,7 +81,7 @@ async function copy(from: string, to: string): Promise<void> {
   }
   const source = new Database(from, { readOnly: true });
   try {
-    await copyOnline(source.connection, to);
+    await source.copyTo(to);
   } finally {
     source.close();
   }

@@ -52,8 +52,6 @@ export interface ModelMark {
   readonly entry: string | null;
 }
 
-/** A commit may come between the two looks that a copy takes; so many times it doesn't. */
-const SCRATCH_ATTEMPTS = 5;
 /** Pages kept in memory: with SQLite's own 2 MiB even the inner pages of a large file's indexes don't fit. */
 const CACHE_KIB = 8 * 1024;
 
@@ -122,27 +120,14 @@ export class Store implements Disposable {
    * A copy of a file as it is at this moment, to try things on: others neither see nor wait for what is written there, and
    * it is gone when it is closed. It lies beside the file, where there is room for another one, and has no name.
    */
-  static scratch(path: string): Store {
+  static async scratch(path: string): Promise<Store> {
     removeOldCopies(path);
-    for (let attempts = 1;; attempts++) {
-      const origin = Store.#frozenAt(path);
-      const scratch = Store.#copyOf(path, origin);
-      const [copied, frozen] = [scratch, origin].map((store) => JSON.stringify(store.mark()));
-      if (copied === frozen) return scratch;
-      // Committed in between.
-      scratch.close();
-      if (attempts === SCRATCH_ATTEMPTS) {
-        throw new StoreBusy("The database is written all the time; try again");
-      }
-    }
-  }
-
-  static #copyOf(path: string, origin: Store): Store {
+    const origin = Store.#frozenAt(path);
     const copy = `${path}.${crypto.randomUUID()}.scratch`;
-    const source = new Database(path, { readOnly: true });
     try {
       Deno.openSync(copy, { write: true, createNew: true, mode: 0o600 }).close();
-      source.run("VACUUM INTO ?", copy);
+      // What its transaction sees: however often others write meanwhile, nothing is begun again.
+      await origin.database.copyTo(copy);
       const database = new Database(copy);
       // Nothing beside it, and nothing that has to last.
       database.exec("PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF; PRAGMA foreign_keys = ON");
@@ -151,7 +136,6 @@ export class Store implements Disposable {
       origin.close();
       throw cause;
     } finally {
-      source.close();
       Deno.removeSync(copy);
     }
   }

@@ -56,7 +56,7 @@ export function apiWorld(overrides: Partial<ApiParts> = {}): ApiWorld {
   const ports = new Ports();
   const trail = new AuditTrail({ store, clock, log, limits: { keep: 1_000, maxAgeMs: 86_400_000 } });
   ports.offer(AUDIT, trail);
-  ports.offer(DOCTOR, new Doctor(() => Promise.resolve({ clock } as unknown as Examined), []));
+  ports.offer(DOCTOR, new Doctor(() => ({ clock } as unknown as Examined), []));
   const parts: ApiParts = {
     store,
     changes,
@@ -73,7 +73,12 @@ export function apiWorld(overrides: Partial<ApiParts> = {}): ApiWorld {
         node: { id: "node-1", region: "eu" },
         cluster: { id: "default" },
         uptimeSeconds: 12.5,
-        dns: { listeners: [{ transport: "udp", address: "127.0.0.1:5353" }], answers: 42, workers: 1 },
+        dns: {
+          listeners: [{ transport: "udp", address: "127.0.0.1:5353" }],
+          answers: 42,
+          workers: 1,
+          udp: { transport: "linux", reason: null },
+        },
         health: { healthy: 1, unhealthy: 0, unknown: 0 },
         poolsDown: { count: 0, pools: [] },
         license: {

@@ -296,7 +296,7 @@ Deno.test("a check that hangs isn't begun again, however often a node is asked",
       return hung.promise;
     },
   };
-  const asked = new Doctor(() => Promise.resolve(at()), [hanging]);
+  const asked = new Doctor(() => at(), [hanging]);
   const [first, same] = await Promise.all([asked.examine(), asked.examine()]);
   equal(first, same);
   equal(first.findings[0]!.message, "couldn't be checked: no result within 2 s");

@@ -54,7 +54,7 @@ Deno.test({
     using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
     using datagrams = new PortableUdp().bind({ hostname: "127.0.0.1", port: 0 });
     const ports = [listener.addr.port, datagrams.port];
-    const sockets = await kernelSockets();
+    const sockets = kernelSockets();
     const ours = sockets.filter(({ protocol, address: { hostname, port } }) =>
       hostname === "127.0.0.1" && port === ports[protocol === "TCP" ? 0 : 1]
     );

@@ -275,7 +275,7 @@ Deno.test("ids are 32 lower-case hex digits and differ", () => {
   assert.equal(new Set(ids).size, ids.length);
 });
 
-Deno.test("a copy to try things on is seen by no one, leaves nothing behind, and takes old ones away", () => {
+Deno.test("a copy to try things on is seen by no one, leaves nothing behind, and takes old ones away", async () => {
   using folder = new Folder();
   const path = folder.file("node.db");
   using store = Store.open(path);
@@ -283,10 +283,21 @@ Deno.test("a copy to try things on is seen by no one, leaves nothing behind, and
   Deno.writeTextFileSync(old, "a part of a copy");
   Deno.utimeSync(old, 0, 0);
   {
-    using copy = Store.scratch(path);
+    using copy = await Store.scratch(path);
     new Changes({ store: copy, clock: systemClock }).commit([createPool(1)], ORIGIN);
     assert.equal(copy.pools.count(), 1);
     assert.equal(store.pools.count(), 0);
+  }
+  {
+    const begun = Store.scratch(path);
+    new Changes({ store, clock: systemClock }).commit([createPool(1)], ORIGIN);
+    using copy = await begun;
+    using origin = copy.committed();
+    assert.deepEqual(
+      [copy, origin!].map((each) => each.pools.count()),
+      [0, 0],
+      "what was committed meanwhile isn't in it",
+    );
   }
   const names = [...Deno.readDirSync(folder.path)].map(({ name }) => name);
   assert.deepEqual(names.filter((name) => name.includes("scratch")), []);

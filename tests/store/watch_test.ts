@@ -4,7 +4,6 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { backup } from "node:sqlite";
 import { Changes } from "../../src/change/commit.ts";
 import type { Verdict } from "../../src/health/verdict.ts";
 import { Database } from "../../src/store/database.ts";
@@ -176,7 +175,7 @@ for (
     for (const name of ["def", "ghij"].slice(0, after)) commit(world.ours, name);
     await world.clock.advance(WATCH_INTERVAL_MS);
     const source = new Database(world.folder.file("other.db"), { readOnly: true });
-    await backup(source.connection, world.ours.path);
+    await source.copyTo(world.ours.path);
     source.close();
     await world.clock.advance(WATCH_INTERVAL_MS);
     assert.deepEqual(world.seen.map(({ generation, everything }) => [generation, everything]), [[

@@ -1,0 +1,62 @@
+/**
+ * Text files of the kernel, in `/proc` and `/sys`.
+ *
+ * Deno opens nothing there unless a program may do everything (`--allow-all`), and the executable may do less. So they are
+ * read by the C library: what foreign functions may do isn't bounded by the other permissions anyway
+ * ([docs/security.md](../docs/security.md)).
+ *
+ * @module
+ */
+
+const SYMBOLS = {
+  open: { parameters: ["buffer", "i32"], result: "i32" },
+  read: { parameters: ["i32", "buffer", "usize"], result: "isize" },
+  close: { parameters: ["i32"], result: "i32" },
+} as const satisfies Deno.ForeignLibraryInterface;
+
+const O_RDONLY = 0;
+const O_NONBLOCK = 0o4000;
+const O_CLOEXEC = 0o2000000;
+/** What is read at once: most files in one go, and the tables of a machine of many sockets in few. */
+const CHUNK_BYTES = 64 * 1024;
+/** The table of 400,000 sockets; what is longer loses its tail. */
+const TEXT_BYTES_MAX = 64 << 20;
+
+/** The text of such a file; `null` = there is none, it may not be read, or this isn't Linux with glibc. */
+export function kernelText(path: string): string | null {
+  if (Deno.build.os !== "linux") return null;
+  let libc: Deno.DynamicLibrary<typeof SYMBOLS>;
+  try {
+    libc = Deno.dlopen("libc.so.6", SYMBOLS);
+  } catch {
+    return null; // another C library
+  }
+  try {
+    return textOf(libc.symbols, path);
+  } finally {
+    libc.close();
+  }
+}
+
+function textOf(
+  { open, read, close }: Deno.DynamicLibrary<typeof SYMBOLS>["symbols"],
+  path: string,
+): string | null {
+  const fd = open(new TextEncoder().encode(`${path}\0`), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  if (fd < 0) return null;
+  try {
+    const decoder = new TextDecoder();
+    const chunk = new Uint8Array(CHUNK_BYTES);
+    let text = "";
+    for (let bytes = 0; bytes < TEXT_BYTES_MAX;) {
+      const size = Number(read(fd, chunk, BigInt(chunk.length)));
+      if (size < 0) return null;
+      if (size === 0) break;
+      text += decoder.decode(chunk.subarray(0, size), { stream: true });
+      bytes += size;
+    }
+    return text + decoder.decode();
+  } finally {
+    close(fd);
+  }
+}
