@@ -30,6 +30,15 @@ const StatusSchema = z.object({
     })),
     answers: z.int().min(0).meta({ description: "Answers since the start" }),
     workers: z.int().min(0).meta({ description: "Threads that answer UDP; there is one more for streams" }),
+    udp: z.object({
+      transport: z.enum(["linux", "portable"]).meta({
+        description: "In use, of those that dns.transport names",
+      }),
+      reason: z.string().nullable().meta({
+        description: "Why the Linux one can't be used; null = it is, or dns.transport says portable",
+        examples: ["it may call no foreign functions (--allow-ffi)"],
+      }),
+    }).meta({ description: "How packets come in" }),
   }).meta({ description: "What answers DNS" }),
   health: z.object({
     healthy: z.int().min(0),

@@ -88,6 +88,8 @@ export interface NodeStatus {
     /** Answers since the start. */
     readonly answers: number;
     readonly workers: number;
+    /** How packets come in, and why it isn't by the Linux transport; `null` = it is, or isn't meant to be. */
+    readonly udp: { readonly transport: "linux" | "portable"; readonly reason: string | null };
   };
   /** Targets that are probed, by what is believed of them. */
   readonly health: { readonly healthy: number; readonly unhealthy: number; readonly unknown: number };

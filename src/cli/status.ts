@@ -34,6 +34,7 @@ function summaryOf(state: JsonObject): JsonObject {
     generation: at("generation"),
     listens: Array.isArray(listeners) ? listeners.map(listener).join(", ") : "",
     answers: `${at("dns.answers")} by ${countOf(Number(at("dns.workers")), "worker")}`,
+    ...transportOf(state),
     pools: poolsOf(state),
     targets: `${at("health.healthy")} healthy, ${at("health.unhealthy")} unhealthy, ${
       at("health.unknown")
@@ -41,6 +42,14 @@ function summaryOf(state: JsonObject): JsonObject {
     overrides: `${at("overrides.active")} active, ${at("overrides.planned")} planned`,
     ...licenseOf(state),
   };
+}
+
+/** A line where packets come in more slowly than they could. */
+function transportOf(state: JsonObject): JsonObject {
+  const reason = fieldAt(state, "dns.udp.reason") ?? null;
+  return reason === null
+    ? {}
+    : { "UDP transport": `portable, the Linux one can't be used: ${String(reason)}` };
 }
 
 /** A line where licensing is on, and one for what there is to do; `valid: 812 of 1000 answers a second, tier paid, until …`. */

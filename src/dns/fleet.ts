@@ -98,6 +98,8 @@ export class Fleet implements AsyncDisposable {
   readonly encrypted: EncryptedBound;
   /** How UDP is served. */
   readonly transport: UdpTransport["name"];
+  /** Why it isn't by the Linux transport; `null` = it is, or isn't meant to be. */
+  readonly whyPortable: string | null;
   readonly #udp: readonly SupervisedWorker[];
   readonly #streams: SupervisedWorker;
   readonly #looking: ReturnType<typeof setInterval>;
@@ -111,7 +113,9 @@ export class Fleet implements AsyncDisposable {
   ) {
     this.addresses = udp[0]!.bound.addresses;
     this.encrypted = streams.bound.encrypted;
-    this.transport = udp[0]!.bound.udp!.transport;
+    const { transport, whyPortable } = udp[0]!.bound.udp!;
+    this.transport = transport;
+    this.whyPortable = whyPortable;
     this.#udp = udp;
     this.#streams = streams;
     this.#board = board;
@@ -246,11 +250,15 @@ async function startWorkers(options: FleetOptions): Promise<Workers> {
   const first = starting.use(
     await SupervisedWorker.start(supervised(options, udpWorker(0, options, addresses)), firstLaunch),
   );
-  const { transport, note } = first.bound.udp!;
+  const { transport, whyPortable } = first.bound.udp!;
   for (const address of [...streams.bound.covered, ...first.bound.covered]) {
     options.log.debug(`${formatSocketAddress(address)} needs no socket of its own on this machine`);
   }
-  if (note !== "") options.log.info(`${note}; using the portable one`);
+  if (whyPortable !== null) {
+    // Where it could be had, it is worth knowing that half as many queries are answered.
+    const level = Deno.build.os === "linux" ? "warn" : "info";
+    options.log[level]("The Linux UDP transport can't be used; the portable one is", { reason: whyPortable });
+  }
   const more = transport === "portable" ? 0 : options.workers - 1;
   const others = Array.from({ length: more }, async (_, i) => {
     const worker = udpWorker(i + 1, options, first.bound.addresses);

@@ -45,6 +45,6 @@ export const PLAIN_ONLY: EncryptedBound = { tls: [], https: [] };
 export interface UdpBound {
   /** The transport in use. */
   readonly transport: UdpTransport["name"];
-  /** Why it isn't the best one; empty = it is, or was asked for. */
-  readonly note: string;
+  /** Why it isn't the Linux one; `null` = it is, or another was asked for. */
+  readonly whyPortable: string | null;
 }

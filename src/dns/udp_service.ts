@@ -41,7 +41,7 @@ export class UdpService implements Service {
       readonly onEnd: (error: unknown) => void;
     },
   ) {
-    const { transport, note } = chooseTransport(duty);
+    const { transport, whyPortable } = chooseTransport(duty);
     const { sockets, covered } = bindAll<UdpSocket>(listen, {
       bind: (address) => transport.bind(address),
       portOf: ({ port }) => port,
@@ -53,7 +53,7 @@ export class UdpService implements Service {
       addresses: sockets.map(({ address }) => address),
       covered,
       descriptors: sockets.flatMap(({ socket }) => socket.fd ?? []),
-      udp: { transport: transport.name, note },
+      udp: { transport: transport.name, whyPortable },
       encrypted: PLAIN_ONLY,
     };
     transport.serve(sockets.map(({ socket }) => socket), exchange).catch(onEnd);
@@ -67,15 +67,18 @@ export class UdpService implements Service {
 
 function chooseTransport(
   { transport: wanted, sharesPorts }: UdpDuty,
-): { transport: UdpTransport; note: string } {
-  if (wanted === "portable") return { transport: new PortableUdp(), note: "" };
+): { transport: UdpTransport; whyPortable: string | null } {
+  if (wanted === "portable") return { transport: new PortableUdp(), whyPortable: null };
   try {
-    return { transport: new LinuxUdp(sharesPorts), note: "" };
+    return { transport: new LinuxUdp(sharesPorts), whyPortable: null };
   } catch (error) {
-    const note = `The Linux UDP transport can't be used: ${(error as Error).message}`;
+    const { message } = error as Error;
     if (wanted === "linux") {
-      throw new Error(`${note} (set dns.transport to auto or portable)`, { cause: error });
+      throw new Error(
+        `The Linux UDP transport can't be used: ${message} (set dns.transport to auto or portable)`,
+        { cause: error },
+      );
     }
-    return { transport: new PortableUdp(), note };
+    return { transport: new PortableUdp(), whyPortable: message };
   }
 }

@@ -194,7 +194,10 @@ function nodePort({ ground, core, workers: { fleet, totals, settled } }: Control
       node: { id: node.id, region: node.region },
       cluster: { id: cluster.id },
       uptimeSeconds: (clock.monotonicMs() - startedMs) / 1000,
-      dns: { listeners: listenersOf(fleet), answers: totals.answers(), workers: fleet.workers },
+      dns: {
+        ...{ listeners: listenersOf(fleet), answers: totals.answers(), workers: fleet.workers },
+        udp: { transport: fleet.transport, reason: fleet.whyPortable },
+      },
       health: statesOf(health.checker),
       poolsDown: ports.find(POOLS_DOWN)?.poolsDown() ?? { count: 0, pools: [] },
       license: licenseOf(ports.find(LICENSING)?.status()),

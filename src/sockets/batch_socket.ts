@@ -129,6 +129,9 @@ function openLibc(): Libc {
   try {
     return Deno.dlopen("libc.so.6", LIBC_SYMBOLS);
   } catch (error) {
+    if (error instanceof Deno.errors.NotCapable) {
+      throw new Error("it may call no foreign functions (--allow-ffi)", { cause: error });
+    }
     throw new Error(`it needs glibc: ${error instanceof Error ? error.message : error}`, { cause: error });
   }
 }

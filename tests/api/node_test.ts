@@ -35,7 +35,12 @@ Deno.test("/status shows the version, the generation and what the node tells", a
     node: { id: "node-1", region: "eu" },
     cluster: { id: "default" },
     uptimeSeconds: 12.5,
-    dns: { listeners: [{ transport: "udp", address: "127.0.0.1:5353" }], answers: 42, workers: 1 },
+    dns: {
+      listeners: [{ transport: "udp", address: "127.0.0.1:5353" }],
+      answers: 42,
+      workers: 1,
+      udp: { transport: "linux", reason: null },
+    },
     health: { healthy: 1, unhealthy: 0, unknown: 0 },
     pools: { total: 1, down: 0, downPools: [] },
     overrides: { active: 0, planned: 0 },
