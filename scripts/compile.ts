@@ -4,7 +4,7 @@
  * First `deno bundle`, then `deno compile`: compiled directly, the sources would drag every package of `deno.lock`
  * into the executable. Bundling joins all modules into `main.js`, so a worker's source can't be found
  * relative to the module that starts it. Hence the rule: the entry `src/X/worker.ts` becomes `X_worker.js` beside
- * it, where `src/thread.ts` looks for it. Permissions and flags are baked in.
+ * it, where `src/thread.ts` looks for it. Permissions (`permissions.ts`) and flags are baked in.
  * `--no-code-cache` because the executable would otherwise write a file with a predictable name into the temporary
  * folder. No `--minify`: CommonJS packages break under it.
  *
@@ -18,6 +18,7 @@
  */
 import { basename, dirname } from "node:path";
 import { parseArgs } from "node:util";
+import { permissionsFor } from "./permissions.ts";
 import { deno, plain, ROOT } from "./process.ts";
 
 /** Bundles and compiles; gives the executable's path. */
@@ -35,8 +36,9 @@ export async function compile({ target, output }: CompileOptions = {}): Promise<
     await must("deno compile", [
       "compile",
       "--no-check",
-      "-A",
+      ...permissionsFor(target ?? Deno.build.target),
       "--unstable-net",
+      "--unstable-worker-options",
       "--no-code-cache",
       ...(target === undefined ? [] : ["--target", target]),
       ...workers.flatMap((worker) => ["--include", `${folder}/${worker.bundle}`]),

@@ -12,11 +12,23 @@
 export type ThreadFolder = "dns" | "geo" | "plan";
 
 /**
+ * What each may do, never more than the process; what isn't named is refused. The threads that read packets can start no
+ * program and neither read nor write files, but for the list of their own descriptors.
+ */
+export const MAY: Readonly<Record<ThreadFolder, Deno.PermissionOptionsObject>> = {
+  dns: { net: "inherit", ffi: "inherit", read: ["/proc/self/fd"] },
+  geo: { read: "inherit", ffi: "inherit" },
+  // The YAML parser looks for two variables.
+  plan: { read: "inherit", write: "inherit", ffi: "inherit", env: ["LOG_STREAM", "LOG_TOKENS"] },
+};
+
+/**
  * Starts a thread. An error that it throws ends it, and the process as well unless `onerror` prevents the default.
  *
  * @param name for debuggers
  */
 export function startThread(folder: ThreadFolder, name: string): Worker {
   const entry = Deno.build.standalone ? `./${folder}_worker.js` : `./${folder}/worker.ts`;
-  return new Worker(new URL(entry, import.meta.url), { type: "module", name });
+  const options = { type: "module", name, deno: { permissions: MAY[folder] } } as const;
+  return new Worker(new URL(entry, import.meta.url), options as WorkerOptions);
 }

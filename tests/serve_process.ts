@@ -14,6 +14,10 @@ export interface ServeOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** The executable to run instead of the sources. */
   readonly executable?: string | null;
+  /** What the sources may do, as flags of `deno run`; absent = everything. */
+  readonly deno?: readonly string[];
+  /** A program and its arguments that run it, such as `setpriv(1)`. */
+  readonly wrapped?: readonly string[];
   /** Files that it may have open, as the kernel's soft and hard limit (`prlimit(1)`); absent = this process's. */
   readonly openFiles?: `${number}:${number}`;
   /** Whether anything is typed into it. */
@@ -34,11 +38,16 @@ export function pleiades(
 }
 
 function commandOf(args: readonly string[], options: ServeOptions): Deno.Command {
-  const { executable = null, env = {}, stdin = "null", aloneIn, openFiles } = options;
+  const { executable = null, env = {}, stdin = "null", aloneIn, openFiles, deno = ["-A"], wrapped = [] } =
+    options;
   const line = executable
     ? [executable, ...args]
-    : [Deno.execPath(), "run", "-A", "--unstable-net", new URL("main.ts", ROOT).pathname, ...args];
-  const limited = openFiles === undefined ? line : ["prlimit", `--nofile=${openFiles}`, ...line];
+    : [Deno.execPath(), "run", ...deno, "--unstable-net", new URL("main.ts", ROOT).pathname, ...args];
+  const limited = [
+    ...wrapped,
+    ...openFiles === undefined ? [] : ["prlimit", `--nofile=${openFiles}`],
+    ...line,
+  ];
   return new Deno.Command(limited[0]!, {
     args: limited.slice(1),
     env: { ...env },

@@ -1,0 +1,193 @@
+/**
+ * The executable under the permissions that are baked into it: every command of it, a node on the Linux transport, and the
+ * same node with fewer rights of the system's.
+ *
+ * @module
+ */
+import { deepEqual, doesNotMatch, equal, match } from "node:assert/strict";
+import type { Command } from "commander";
+import { commandTree } from "../../src/cli/command_tree.ts";
+import { COMMANDS } from "../../src/cli/commands.ts";
+import { systemTerminal } from "../../src/cli/terminal.ts";
+import { formatSocketAddress } from "../../src/ip.ts";
+import { program, testWith } from "../programs.ts";
+import { ServeProcess } from "../serve_process.ts";
+
+/** How Deno refuses what wasn't baked in. */
+const REFUSED = /NotCapable|Requires \w+ access|couldn't be checked/;
+
+/** Every command, a row of those that may run at once after the rows before. `@DNS` stands for where the node answers. */
+const ROWS: readonly string[] = [
+  "version | completions bash | config init | config schema | config validate large.yaml",
+  "license issue --secret-file secret --tier paid --rps 9 --expire-in 1h | pools create web | status | events",
+  "members create 192.0.2.1 --pool web --port 443 --region west | pools list | pools get web | pools create checked",
+  "members list --pool web | members get web/192.0.2.1:443 | members update web/192.0.2.1:443 --weight 2",
+  "health-checks set --pool checked --type tcp --port 443 | pools update web --max-answers 1 | webhooks list",
+  "health-checks list | health-checks get checked | health-checks update checked --rise 2 | webhooks test",
+  "geo-rules create --pool web --cidr 198.51.100.0/24 --member 192.0.2.1 | services create www.example.org --pool web",
+  "geo-rules list --pool web | geo-rules get 198.51.100.0/24 | geo-rules update 198.51.100.0/24 --member 192.0.2.1",
+  "geo-rules delete 198.51.100.0/24 --force --reason test | services list | services get www.example.org",
+  "services update www.example.org --ttl 60 | zones put example.net example.net.zone | fallback set --endpoints 192.0.2.80",
+  "zones list | zones get example.net | fallback get | fallback update --ttl 60 | audit | __names pool",
+  "fallback delete --force --reason test | query www.example.org @DNS | query www.example.org @DNS --tcp",
+  "explain www.example.org | budget www.example.org | drain region:west --for 10m --reason test --force",
+  "overrides list | overrides get region:west | failback web/192.0.2.1:443 --reason test | tokens create ci --scope read",
+  "undo region:west | up pool:web --for 10m --reason test | tokens list | tokens get ci",
+  "undo pool:web | overrides create region:west --state down --for 10m --reason test --force | tokens revoke ci",
+  "overrides delete region:west | down pool:web --for 10m --reason test --force | config export",
+  "undo pool:web | plan large.yaml | config plan large.yaml",
+  "services delete www.example.org --force --reason test | health-checks delete checked --force --reason test",
+  "members delete web/192.0.2.1:443 --force --reason test | zones delete example.net --force --reason test",
+  "pools delete web --force --reason test",
+  "config apply large.yaml --force --reason test",
+  "history | config history | diff 1 2 | config diff 1 2 | rollback --dry-run",
+  "config rollback --force --reason test",
+  "rollback --force --reason test",
+  "backup copy.db | doctor -c pleiades.yaml",
+  "restore copy.db --db other.db | license verify token --secret-file secret",
+];
+/** What can't be right here: the token is none, and there is no receiver. */
+const FAILS = ["license verify", "webhooks test"];
+
+const LINES = ROWS.map((row) => row.split(" | "));
+
+testWith(["pleiades"], "every command of the executable may do what it is there for", async () => {
+  await using place = await Place.make();
+  await using node = await place.serve({ settings: "pleiades.yaml" });
+  for (const row of LINES) {
+    await Promise.all(row.map(async (line) => {
+      const { code, output } = await place.run(node, line);
+      doesNotMatch(output, REFUSED, line);
+      equal(code, FAILS.some((words) => line.startsWith(words)) ? 1 : 0, `${line}: ${output}`);
+    }));
+  }
+  doesNotMatch(node.lines.join("\n"), REFUSED);
+});
+
+Deno.test("that test leaves out no command", async () => {
+  const named = LINES.flat();
+  const left = (await allCommands()).filter((path) =>
+    !["serve", "demo"].includes(path) && // which it runs, and demo_test.ts
+    !named.some((line) => `${line} `.startsWith(`${path} `))
+  );
+  deepEqual(left, []);
+});
+
+async function allCommands(): Promise<string[]> {
+  const below = (command: Command, path: readonly string[]): string[] =>
+    command.commands.length === 0
+      ? [path.join(" ")]
+      : command.commands.flatMap((each) => below(each, [...path, each.name()]));
+  return below(await commandTree(COMMANDS, { terminal: systemTerminal, done: () => {} }), []);
+}
+
+testWith(["pleiades"], "the executable answers UDP by the Linux transport, and misses nothing", async () => {
+  await using place = await Place.make();
+  await using node = await place.serve();
+  const status = await fetch(`${node.api}/status`).then((response) => response.json());
+  deepEqual(status.dns.udp, { transport: "linux", reason: null });
+  const { findings } = await fetch(`${node.api}/doctor`).then((response) => response.json());
+  deepEqual(findings, []);
+  const metrics = await fetch(new URL("/metrics", node.api)).then((response) => response.text());
+  match(metrics, /pleiades_dns_dropped_total\{[^}]*reason="kernel_buffer"/);
+  doesNotMatch(node.lines.join("\n"), REFUSED);
+  deepEqual(node.lines.filter((line) => /"level":"(warn|error)"/.test(line)), []);
+});
+
+/** Less than the service's unit allows: no capability, no new privileges. */
+testWith(
+  ["pleiades", "setpriv"],
+  "the executable serves without any privilege",
+  async () => {
+    await using place = await Place.make();
+    await using node = await place.serve({ wrapped: [program("setpriv")!, ...NO_PRIVILEGES] });
+    const status = await Deno.readTextFile(`/proc/${node.pid}/status`);
+    match(status, /^NoNewPrivs:\s*1$/m);
+    match(status, /^CapBnd:\s*0+$/m);
+    const { output } = await place.run(node, "pools create web");
+    match(output, /web/);
+    equal((await fetch(`${node.api}/status`).then((response) => response.json())).dns.udp.transport, "linux");
+    doesNotMatch(node.lines.join("\n"), REFUSED);
+  },
+);
+
+const NO_PRIVILEGES = ["--no-new-privs", "--bounding-set=-all", "--inh-caps=-all"];
+
+Deno.test("where foreign functions aren't allowed, the log, the status and the doctor say what is missing", async () => {
+  const allowed = ["read", "write", "net", "env", "sys"].map((name) => `--allow-${name}`);
+  await using place = await Place.make();
+  await using node = await ServeProcess.start({
+    aloneIn: place.folder,
+    deno: allowed,
+    args: ["--db", "n.db"],
+  });
+  const reason = "it may call no foreign functions (--allow-ffi)";
+  const warning = await node.line((line) => line.includes("Linux UDP transport"));
+  deepEqual([JSON.parse(warning).level, JSON.parse(warning).reason], ["warn", reason]);
+  const status = await fetch(`${node.api}/status`).then((response) => response.json());
+  deepEqual(status.dns.udp, { transport: "portable", reason });
+  const { findings } = await fetch(`${node.api}/doctor`).then((response) => response.json());
+  const found = findings.find(({ check }: { check: string }) => check === "transport");
+  match(found.message, /foreign functions \(--allow-ffi\)/);
+});
+
+/** A folder of its own with files for the commands; gone at the end. */
+class Place implements AsyncDisposable {
+  readonly folder: string;
+
+  private constructor(folder: string) {
+    this.folder = folder;
+  }
+
+  static async make(): Promise<Place> {
+    const folder = await Deno.makeTempDir();
+    for (const [name, text] of Object.entries(FILES)) {
+      await Deno.writeTextFile(`${folder}/${name}`, text, { mode: 0o600 });
+    }
+    return new Place(folder);
+  }
+
+  serve(
+    { settings, ...options }: { readonly wrapped?: readonly string[]; readonly settings?: string } = {},
+  ): Promise<ServeProcess> {
+    return ServeProcess.start({
+      args: ["--db", "pleiades.db", ...settings === undefined ? [] : ["-c", settings]],
+      executable: program("pleiades"),
+      aloneIn: this.folder,
+      ...options,
+    });
+  }
+
+  async run({ api, dns }: ServeProcess, line: string) {
+    const { code, stdout, stderr } = await new Deno.Command(program("pleiades")!, {
+      args: line.split(" ").map((word) => word.replace("@DNS", `@${formatSocketAddress(dns)}`)),
+      cwd: this.folder,
+      clearEnv: true,
+      env: { PLEIADES_API_URL: api, PLEIADES_API_TOKEN: TOKEN, HOME: this.folder },
+      stdin: "null",
+    }).output();
+    const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+    return { code, output: `${text(stdout)}${text(stderr)}` };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Deno.remove(this.folder, { recursive: true });
+  }
+}
+
+/** Of the settings: once a token is made, one is needed. */
+const TOKEN = "0123456789abcdef0123456789abcdef";
+
+const FILES = {
+  secret: TOKEN,
+  token: "no token",
+  "pleiades.yaml": `database: { path: pleiades.db }\napi: { tokens: [${TOKEN}] }\n`,
+  "example.net.zone": "$TTL 60\n@ SOA ns1 hostmaster 1 3600 600 86400 60\n@ NS ns1\nns1 A 192.0.2.53\n",
+  // So large that it is read on a thread of its own.
+  "large.yaml": `pools:\n  - name: web\n    members: [{ ipAddress: 192.0.2.1, port: 443, region: west }]\n${
+    Array.from(
+      { length: 1_500 },
+      (_, i) => `  - { name: "pool-${i}", members: [{ ipAddress: 192.0.2.2, port: 443 }] }\n`,
+    ).join("")
+  }services: [{ domain: www.example.org, pool: web }]\n`,
+};
