@@ -12,6 +12,7 @@ import { accessFault, MAY } from "./file_access.ts";
 import type { Remark } from "./finding.ts";
 
 const READABLE = { byGroup: 0o040, byOthers: 0o004 } as const;
+const WRITABLE = 0o022;
 
 /** Secrets that other users may read. */
 export const secretFiles: Check = {
@@ -28,6 +29,50 @@ export const secretFiles: Check = {
 /** The same of those that a node knows of by itself. */
 export const ownSecretFiles: Check = { ...secretFiles, when: "in a node" };
 
+/** What others than a file's user and those of its group that may read it may do: all beyond 0640. */
+const BEYOND_GROUP_READING = 0o027;
+
+/** A file that more may use than should. */
+export interface OpenFile {
+  /** Where it is. */
+  readonly path: string;
+  /** Its permissions, of which some are too many. */
+  readonly mode: number;
+  /** Whose it is. */
+  readonly uid: number | null;
+}
+
+/** Those of these files whose mode is wider than 0640, each once; what isn't there or isn't a file is passed over. */
+export function filesOpenToOthers(paths: readonly string[]): OpenFile[] {
+  return [...new Set(paths)].flatMap((path) => {
+    try {
+      const { isFile, mode, uid } = Deno.statSync(path);
+      if (!isFile || mode === null || (mode & BEYOND_GROUP_READING) === 0) return [];
+      return [{ path, mode: mode & 0o777, uid }];
+    } catch {
+      return []; // that it is missed is said elsewhere
+    }
+  });
+}
+
+/**
+ * Takes from others what they may do with files that the node has made, and that are its user's: all but reading by the
+ * group. The node itself makes none so, whatever the umask; but a copy by hand does.
+ *
+ * @returns those that were open, with what they may do no more, or all that they may, where they are another user's
+ */
+export function closeToOthers(paths: readonly string[]): (OpenFile & { readonly left: number })[] {
+  return filesOpenToOthers(paths).map((file) => {
+    const left = file.mode & ~BEYOND_GROUP_READING;
+    try {
+      Deno.chmodSync(file.path, left);
+      return { ...file, left };
+    } catch {
+      return { ...file, left: file.mode };
+    }
+  });
+}
+
 async function lookAtModes(paths: readonly string[], settingsFile: string | null): Promise<Remark[]> {
   const remarks = await Promise.all(paths.map(async (path) => {
     const info = await Deno.stat(path).catch((error) => {
@@ -40,6 +85,11 @@ async function lookAtModes(paths: readonly string[], settingsFile: string | null
   return remarks.flat();
 }
 
+/** Permissions as chmod(1) writes them, such as `640`. */
+export function octal(mode: number): string {
+  return (mode & 0o777).toString(8).padStart(3, "0");
+}
+
 /** A file of root's that a group may read is how a service gets at its secrets; any other group has no business there. */
 function remarkOn(
   path: string,
@@ -49,7 +99,7 @@ function remarkOn(
   },
 ): Remark[] {
   if (!isFile || mode === null) return [];
-  const shown = (mode & 0o777).toString(8).padStart(3, "0");
+  const shown = octal(mode);
   if ((mode & READABLE.byOthers) !== 0) {
     return [{
       level: "problem",
@@ -59,6 +109,14 @@ function remarkOn(
         ? "put variables in the place of its secrets (${NAME}, with NAME=value in /etc/pleiades/environment for the " +
           "service), or let the node's user alone read it (chown, chmod o=)"
         : `let the node's user alone read it (chown, chmod o= ${path})`,
+    }];
+  }
+  if ((mode & WRITABLE) !== 0) {
+    return [{
+      level: "problem",
+      subject: path,
+      message: `others than its user may change it (mode ${shown}), and it holds secrets`,
+      fix: `take that from them (chmod go-w ${path})`,
     }];
   }
   if ((mode & READABLE.byGroup) === 0 || (uid === 0 && gid !== 0)) return [];

@@ -5,6 +5,8 @@
  */
 import { Changes } from "../change/commit.ts";
 import { type Clock, type Rng, systemClock, systemRng } from "../clock.ts";
+import { databaseFiles } from "../doctor/database_file.ts";
+import { closeToOthers, octal } from "../doctor/file_modes.ts";
 import type { Events } from "../events/events.ts";
 import { EventKeeper } from "../events/keeper.ts";
 import { Ports } from "../port.ts";
@@ -76,6 +78,7 @@ export function openGround(
   registerProcessMetrics(registry, { version: VERSION, clock });
   const internalErrors = lifetime.use(new InternalErrors({ log, registry, clock }));
   const sockets = lifetime.use(bindControl(settings, { log, registry, clock }));
+  closeOwnFiles(settings, log);
   const store = lifetime.use(openStore(settings.database.path));
   expectToken(settings, { store, clock });
   const { events } = lifetime.use(
@@ -95,6 +98,16 @@ export function openGround(
       events.emit({ kind: "node", state: "stopping", lost: false });
     },
   };
+}
+
+/** The database holds hashes of tokens, and what only the API should tell. */
+function closeOwnFiles(settings: Settings, log: Logger): void {
+  for (const { path, mode, left } of closeToOthers(databaseFiles(settings))) {
+    const modes = { file: path, mode: octal(mode) };
+    if (left === mode) {
+      log.warn("Other users may use the database", { ...modes, fix: `chmod g-wx,o= ${path}` });
+    } else log.warn("Took the database away from other users", { ...modes, now: octal(left) });
+  }
 }
 
 function openStore(path: string): Store {

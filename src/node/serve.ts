@@ -10,6 +10,7 @@ import type { SettingsFlags, ZoneInEffect } from "../settings/loading.ts";
 import { judgeDatabases } from "../settings/databases.ts";
 import { type LoadedSettings, loadSettings, type Settings } from "../settings/settings.ts";
 import { formatProblem } from "../input/yaml_source.ts";
+import { filesOpenToOthers, octal } from "../doctor/file_modes.ts";
 import { descriptorDemands } from "../doctor/resources.ts";
 import { descriptorWarning, raiseDescriptorLimit } from "./descriptors.ts";
 import { formatSocketAddress } from "../ip.ts";
@@ -47,6 +48,7 @@ export async function serve(
   const { settings, file } = loaded;
   const log = createLogger({ ...settings.log, clock: systemClock });
   for (const note of loaded.notes) log.warn(formatProblem(note));
+  warnOfOpenSecrets(loaded, log);
   signals.onMeaningless((signal) => log.debug("Ignored a signal", { signal }));
   const limit = raiseDescriptorLimit();
   const starting = startNode({ settings, log });
@@ -91,6 +93,15 @@ export async function serve(
   await node[Symbol.asyncDispose]();
   log.info("Stopped");
   return exitCode;
+}
+
+/** A secret that others may read, or change, is one no longer. */
+function warnOfOpenSecrets({ secretFiles }: LoadedSettings, log: Logger): void {
+  for (const { path, mode } of filesOpenToOthers(secretFiles)) {
+    log.warn("Other users may use a file that holds secrets", {
+      ...{ file: path, mode: octal(mode), fix: `chmod g-wx,o= ${path}` },
+    });
+  }
 }
 
 /** What failed in one line. Where SQLite or the code stumbles over what is stored, it names the file and what to do. */
@@ -189,6 +200,7 @@ async function takeOver(node: RunningNode, { load, log, ending }: ReloadOptions)
     return null;
   }
   for (const note of loaded.notes) log.warn(formatProblem(note));
+  warnOfOpenSecrets(loaded, log);
   try {
     const restart = await node.use(loaded.settings);
     log.info("Reloaded the settings", { settings: loaded.file ?? "defaults" });

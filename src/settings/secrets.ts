@@ -8,6 +8,19 @@ import { isMapping } from "../input/spelling.ts";
 import type { Path } from "../input/yaml_source.ts";
 import { unwrap, type Unwrapped } from "./marks.ts";
 
+/** The last names of keys whose files are secrets as a whole: private keys and credentials. */
+export const SECRET_FILE_KEYS: readonly string[] = ["keyFile", "credsFile", "sshKeyPath"];
+
+/** The paths in a value that `SECRET_FILE_KEYS` lead to, wherever they stand, as they are written. */
+export function* secretFilesIn(value: unknown, path: Path = []): Generator<{ path: Path; file: string }> {
+  if (!isMapping(value)) return;
+  for (const [key, part] of Object.entries(value)) {
+    const at = [...path, key];
+    if (typeof part === "string" && SECRET_FILE_KEYS.includes(key)) yield { path: at, file: part };
+    else yield* secretFilesIn(part, at);
+  }
+}
+
 /** How secrets are found and replaced. */
 export interface SecretsOf {
   /** Of the value. */

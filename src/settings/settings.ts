@@ -26,7 +26,7 @@ import type {
 import type { DatabaseKind } from "../geo/database.ts";
 import { takeOutAbsent } from "./absent.ts";
 import { type SettingsOutside, systemOutside } from "./outside.ts";
-import { replaceSecrets } from "./secrets.ts";
+import { replaceSecrets, secretFilesIn } from "./secrets.ts";
 import { fileFault } from "../input/file_fault.ts";
 import { SECRET_BYTES_MAX } from "../input/regular_file.ts";
 import { dropNulls, isMapping, respell, unshared } from "../input/spelling.ts";
@@ -349,6 +349,7 @@ class Run implements Loading {
   /** One that can't be resolved is reported and stays as it is written: it counts as given. */
   #withSecrets(file: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
     const { shape } = settingsSchemaOf(this.#blocks);
+    for (const { path, file: named } of secretFilesIn(file)) this.secretFiles.push(this.resolve(path, named));
     const replace = (written: string, at: Path) => {
       const secret = this.secret(at, written);
       if ("value" in secret) return secret.value;

@@ -116,6 +116,7 @@ Deno.test("a secret that others may read is a problem, one of its group a warnin
       `let the node's user alone read it (chown, chmod g= ${path})`,
     ]]);
     deepEqual(await judge(0o600), []);
+    deepEqual(await judge(0o620), [["problem", `take that from them (chmod go-w ${path})`]]);
   });
 });
 

@@ -4,7 +4,8 @@
  * @module
  */
 import { deepEqual, ok } from "node:assert/strict";
-import { loadSettings } from "../../src/settings/settings.ts";
+import { SECRET_FILE_KEYS } from "../../src/settings/secrets.ts";
+import { type LoadedSettings, loadSettings } from "../../src/settings/settings.ts";
 import { formatProblem } from "../../src/input/yaml_source.ts";
 
 const CANARY = "canary7f3a9b";
@@ -37,6 +38,22 @@ const FILES = [
   `notify: { webhooks: [{ url: "ftp://user:${CANARY}@hooks.example.com", secret: ${NUMBER} }] }`,
 ];
 
+Deno.test("private keys and credentials are told as files that hold secrets, with those that secrets are read from", () => {
+  const text =
+    "api: { tls: { certFile: api.crt, keyFile: api.key } }\nlicense: { secret: file:license.secret }\n";
+  deepEqual(loadedFrom(text).secretFiles.toSorted(), ["/api.key", "/license.secret"]);
+});
+
+Deno.test("every key that names a private key or credentials is known as one", () => {
+  const page = Deno.readTextFileSync(new URL("../../docs/configuration.md", import.meta.url));
+  const rows = page.split("\n").filter((row) => /private key|credentials file/i.test(row));
+  const keys = rows.map((row) => /^\| `([\w.]+)`/.exec(row)?.[1]?.split(".").at(-1)).filter((key) =>
+    key !== undefined
+  );
+  ok(keys.length >= 3, page.slice(0, 200));
+  deepEqual(keys.filter((key) => !SECRET_FILE_KEYS.includes(key)), []);
+});
+
 for (const text of FILES) {
   Deno.test(`what is wrong is said without the secret in: ${text.replaceAll("\n", " ")}`, () => {
     const messages = problemsIn(text);
@@ -46,6 +63,10 @@ for (const text of FILES) {
 }
 
 function problemsIn(text: string): string[] {
+  return loadedFrom(text).problems.map(formatProblem);
+}
+
+function loadedFrom(text: string): LoadedSettings {
   const outside = {
     readFile: () => new TextEncoder().encode(text),
     expectReadable: () => {},
@@ -56,5 +77,5 @@ function problemsIn(text: string): string[] {
     processors: () => 1,
     tlsRefusal: () => null,
   };
-  return loadSettings({ file: "/pleiades.yaml", env: {}, outside }).problems.map(formatProblem);
+  return loadSettings({ file: "/pleiades.yaml", env: {}, outside });
 }
