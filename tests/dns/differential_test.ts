@@ -44,7 +44,8 @@ Deno.test("random zones are the same for the same seed, fit to be served, and as
 });
 
 Deno.test("what two servers agree upon and we don't is a presumed bug, unless it is allowed", () => {
-  const text = "@ SOA ns.o. h.o. 1 1 1 1 60\n@ NS ns.o.\na A 192.0.2.1\nmx MX 10 a\n";
+  const text =
+    "@ SOA ns.o. h.o. 1 1 1 1 60\n@ NS ns.o.\na A 192.0.2.1\nmx MX 10 a\n*.w A 192.0.2.9\nwmx MX 10 x.w\n";
   const { records } = parseZoneFile(text, { origin: "p.test.", defaultTtl: 60 });
   const world = { zones: [{ domain: "p.test", records }] };
   const replyOf = (zone: string, name: string, type: string): Reply => {
@@ -58,6 +59,8 @@ Deno.test("what two servers agree upon and we don't is a presumed bug, unless it
       nsd: replyOf(others, name, type),
     }, { world, stream: false, whole: null }).map(({ verdict, field }) => `${verdict} ${field}`);
   deepEqual(judge("a.p.test", "A", text), []);
+  deepEqual(judge("wmx.p.test", "MX", `${text}x.w A 192.0.2.9\n`), ["allowed additional"]);
+  deepEqual(judge("mx.p.test", "MX", `${text}a A 192.0.2.7\n`), ["bug additional"]);
   deepEqual(judge("a.p.test", "A", text.replace("192.0.2.1", "192.0.2.2")), ["bug answer"]);
   deepEqual(judge("b.p.test", "A", `${text}b A 192.0.2.1\n`), ["bug rcode", "bug answer", "bug authority"]);
   deepEqual(judge("a.p.test", "A", text.replace("192.0.2.1", "192.0.2.2"), text), ["free answer"]);

@@ -33,6 +33,7 @@ export const ALLOWED = {
     "a referral carries addresses from other zones too (docs/dns.md, Zones above and below each other)",
   "wildcard glue":
     "a wildcard gives no addresses to a referral (docs/dns.md, Zones above and below each other)",
+  "wildcard addresses": "a wildcard gives no addresses to what records name (docs/dns.md, Answers)",
   "addresses from below": "addresses in a zone below are those of that zone (docs/dns.md, Answers)",
   "optional glue":
     "addresses of servers outside of the delegation go where they don't fit (docs/dns.md, Zones above …)",
@@ -173,6 +174,7 @@ function contentAllowance(field: Field, situation: Situation): Allowed | null {
   if (!isPositive) return null;
   if (ours.additional === "") return "minimal";
   if (!differsInZone(situation)) return "addresses from below";
+  if (areOfWildcards(situation)) return "wildcard addresses";
   const all = new Set(situation.whole?.message.additionals.map(lineOf));
   const given = [...ours.message.additionals, ...knot.message.additionals];
   return !situation.stream && given.every((record) => all.has(lineOf(record))) ? "addresses that fit" : null;
@@ -186,6 +188,18 @@ function differsInZone({ ours, knot, question, world }: Situation): boolean {
     mine.has(lineOf(record)) !== theirs.has(lineOf(record)) &&
     zoneOf(record.name, world) === zoneOf(question.name, world)
   );
+}
+
+/** Whether all that the others add and we don't is at names that no record owns, and we add nothing more. */
+function areOfWildcards({ ours, knot, question, world }: Situation): boolean {
+  const mine = new Set(ours.message.additionals.map(lineOf));
+  const theirs = new Set(knot.message.additionals.map(lineOf));
+  const zone = zoneOf(question.name, world);
+  const owners = new Set(zone?.records.map(({ owner }) => nameKey(lowerCaseName(owner))));
+  return [...mine].every((line) => theirs.has(line)) &&
+    knot.message.additionals.every((record) =>
+      mine.has(lineOf(record)) || !owners.has(nameKey(lowerCaseName(nameToWire(record.name))))
+    );
 }
 
 /** The deepest zone of the world at or above a name. */
