@@ -40,6 +40,27 @@ Deno.test("docs/operations.md names every metric of a node, and no other", async
   deepEqual(named.toSorted(), real.toSorted());
 });
 
+Deno.test("every threat of docs/security.md names tests that there are", async () => {
+  const page = Deno.readTextFileSync(new URL("../docs/security.md", import.meta.url));
+  const table = page.slice(page.indexOf("\n## Threats\n")).split("\n").filter((line) => line.startsWith("|"));
+  const rows = table.slice(2).map((line) => line.split("|").slice(1, -1).map((cell) => cell.trim()));
+  ok(rows.length > 20, `only ${rows.length} threats`);
+  const proofs = [...Deno.readDirSync(new URL("prove/", import.meta.url))].map(({ name }) => name);
+  const faults: string[] = [];
+  for (const [threat, defence, shown = ""] of rows) {
+    const tests = [...shown.matchAll(/\]\(\.\.\/(tests\/[\w/]+_test\.ts)\)/g)].map(([, file]) => file!);
+    if (!threat || !defence || tests.length === 0) faults.push(`${threat}: no test shows it`);
+    for (const file of tests) {
+      const text = await Deno.readTextFile(new URL(`../${file}`, import.meta.url)).catch(() => "");
+      if (!/^(?:  )*(Deno\.test|test\w+)\(/m.test(text)) faults.push(`${threat}: ${file} tests nothing`);
+    }
+    for (const [, proof] of shown.matchAll(/`deno task prove (\w+)`/g)) {
+      if (!proofs.includes(`${proof}.ts`)) faults.push(`${threat}: there is no proof ${proof}`);
+    }
+  }
+  deepEqual(faults, []);
+});
+
 Deno.test("shows() masks what differs from run to run, and nothing else", () => {
   ok(shows("id 0123456789abcdef0123456789abcdef, 7 ms", "id fedcba98765432100123456789abcdef,  12 ms\n"));
   ok(shows("a\n…\nz", "a\nb\nc\nz\n"));
