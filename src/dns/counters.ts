@@ -54,6 +54,10 @@ export const COUNTER = {
   cookiesNew: 134,
   cookiesValid: 135,
   cookiesInvalid: 136,
+  /** Packets over UDP that had waited for too long, and weren't looked at. */
+  stale: 137,
+  /** Milliseconds in which a socket of UDP had more to give than could be answered. */
+  overloadedMs: 138,
   /** Connections that were taken: + index in `STREAM_TRANSPORTS`. */
   connections: 144,
   /** Messages that came over streams, of `queriesTcp`: + index in `STREAM_TRANSPORTS`. */

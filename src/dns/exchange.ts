@@ -197,9 +197,9 @@ export class Exchange {
     return size;
   }
 
-  /** Moves a counter by one. */
-  count(counter: number): void {
-    this.#lane[counter]!++;
+  /** Moves a counter, by one unless told otherwise. */
+  count(counter: number, by = 1): void {
+    this.#lane[counter]! += by;
   }
 
   /** Counts a fault, and tells it unless there were many. */

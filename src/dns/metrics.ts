@@ -59,6 +59,10 @@ export function registerDnsMetrics(
   const dropped = registry.counter("pleiades_dns_dropped_total", "Packets and connections not answered.", [
     "reason",
   ]);
+  const overloaded = registry.counter(
+    "pleiades_dns_overloaded_seconds_total",
+    "Time in which UDP workers had more to answer than they could, all sockets together.",
+  ).labels();
   const truncated = registry.counter("pleiades_dns_truncated_total", "Answers with TC set.").labels();
   const bytes = registry.counter("pleiades_dns_response_bytes_total", "Bytes of all answers.").labels();
   const connections = [
@@ -127,6 +131,8 @@ export function registerDnsMetrics(
     dropped.labels("send_error").mirror(tally.total(COUNTER.sendErrors));
     const overflowed = kernelDrops();
     if (overflowed !== null) dropped.labels("kernel_buffer").mirror(overflowed);
+    dropped.labels("stale").mirror(tally.total(COUNTER.stale));
+    overloaded.mirror(tally.total(COUNTER.overloadedMs) / 1000);
     dropped.labels("tcp_limit").mirror(tally.total(COUNTER.tcpRefused));
     dropped.labels("tcp_evicted").mirror(tally.total(COUNTER.tcpEvicted));
     faults.mirror(tally.total(COUNTER.faults));

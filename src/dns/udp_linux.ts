@@ -11,6 +11,7 @@
  */
 import type { SocketAddress } from "../ip.ts";
 import { BATCH, type BatchSocket, BatchSockets, type Peer, type Readiness } from "../sockets/batch_socket.ts";
+import { Backlog } from "./backlog.ts";
 import { COUNTER } from "./counters.ts";
 import { type Client, READ_MAX, UDP_SIZE_MAX } from "./engine.ts";
 import { turnEventLoop } from "./event_loop.ts";
@@ -81,15 +82,17 @@ class AnsweringSocket implements Disposable {
   readonly #socket: BatchSocket;
   readonly #exchange: Exchange;
   readonly #clients: readonly DatagramClient[];
+  readonly #backlog: Backlog;
 
   constructor(socket: BatchSocket, exchange: Exchange) {
     this.#socket = socket;
     this.#exchange = exchange;
     this.#clients = Array.from({ length: BATCH }, (_, slot) => new DatagramClient(socket.peer(slot)));
+    this.#backlog = new Backlog(socket, { monotonicMs: () => performance.now(), unixMs: () => Date.now() });
   }
 
   /**
-   * Receives what waits, up to a batch, and answers it.
+   * Receives what waits, up to a batch, and answers it, unless it has waited for too long.
    *
    * @returns how many packets there were; 0 = none waited
    */
@@ -97,6 +100,14 @@ class AnsweringSocket implements Disposable {
     const socket = this.#socket;
     const exchange = this.#exchange;
     const count = socket.receive();
+    if (count === BATCH || this.#backlog.isWatching) {
+      const isStale = this.#backlog.isStale(count);
+      exchange.count(COUNTER.overloadedMs, this.#backlog.takeOverloadedMs());
+      if (isStale) {
+        exchange.count(COUNTER.stale, count);
+        return count;
+      }
+    }
     if (count > 0) exchange.begin(count);
     const together = exchange.readsAhead ? READ_MAX : 1;
     for (let slot = 0; slot < count; slot++) {

@@ -24,6 +24,7 @@ const PROGRAM = `
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <time.h>
 #define O(t, f) (int) offsetof(struct t, f)
 #define S(t) (int) sizeof(struct t)
 int main(void) {
@@ -35,6 +36,8 @@ int main(void) {
   printf("\\"iovec\\":{\\"base\\":%d,\\"length\\":%d,\\"size\\":%d},", O(iovec, iov_base), O(iovec, iov_len), S(iovec));
   printf("\\"cmsghdr\\":{\\"length\\":%d,\\"level\\":%d,\\"type\\":%d,\\"data\\":%d},",
     O(cmsghdr, cmsg_len), O(cmsghdr, cmsg_level), O(cmsghdr, cmsg_type), (int) CMSG_LEN(0));
+  printf("\\"timespec\\":{\\"seconds\\":%d,\\"nanoseconds\\":%d,\\"size\\":%d},",
+    O(timespec, tv_sec), O(timespec, tv_nsec), S(timespec));
   printf("\\"sockaddrIn\\":{\\"family\\":%d,\\"port\\":%d,\\"address\\":%d,\\"size\\":%d},",
     O(sockaddr_in, sin_family), O(sockaddr_in, sin_port), O(sockaddr_in, sin_addr), S(sockaddr_in));
   printf("\\"sockaddrIn6\\":{\\"family\\":%d,\\"port\\":%d,\\"address\\":%d,\\"scope\\":%d,\\"size\\":%d},",
@@ -237,4 +240,45 @@ testOnLinux("what waits is told of, by this thread and by another", async () => 
   assert.equal(readiness.nap(0), true);
   assert.equal(socket.receive(), 1);
   closeAbandoned([socket.fd]);
+});
+
+/** Time is the subject: how long a datagram is left to wait. */
+const LEFT_MS = 40;
+
+testOnLinux("it is known how long a datagram has waited, from the first question on", async () => {
+  using fixture = new Fixture("127.0.0.1");
+  using client = new Client();
+  const { socket } = fixture;
+  assert(socket.ageMs(Date.now()) < LEFT_MS, "before anything came");
+  // The kernel begins to stamp a moment after it was asked for the first time.
+  let ageMs = 0;
+  while (ageMs === 0) {
+    await client.send("old", "127.0.0.1", socket.port);
+    for (const untilMs = Date.now() + LEFT_MS; Date.now() < untilMs;);
+    await fixture.receive();
+    ageMs = socket.ageMs(Date.now());
+  }
+  assert(ageMs > LEFT_MS - 2 && ageMs < 10_000, `${ageMs} ms`);
+  await client.send("new", "127.0.0.1", socket.port);
+  await fixture.receive();
+  assert(socket.ageMs(Date.now()) < ageMs, "the last one counts");
+  assert.equal(socket.ageMs(0), 0);
+});
+
+testOnLinux("a smaller queue keeps less, and a larger one more again", async () => {
+  using fixture = new Fixture("127.0.0.1");
+  using client = new Client();
+  const { socket } = fixture;
+  const kept = async () => {
+    for (let i = 0; i < 300; i++) await client.send("x", "127.0.0.1", socket.port);
+    let all = 0;
+    for (let count = socket.receive(); count > 0; count = socket.receive()) all += count;
+    return all;
+  };
+  assert.equal(await kept(), 300);
+  socket.resizeQueue(32 * 1024);
+  const few = await kept();
+  assert(few >= BATCH && few < 150, `${few} kept`);
+  socket.resizeQueue(4 << 20);
+  assert.equal(await kept(), 300);
 });

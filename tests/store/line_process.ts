@@ -25,6 +25,11 @@ export class LineProcess implements AsyncDisposable {
     this.#output = this.#child.stdout.pipeThrough(new TextDecoderStream()).getReader();
   }
 
+  /** Process id. */
+  get pid(): number {
+    return this.#child.pid;
+  }
+
   /** Sends one line; fails when the process is gone. */
   async send(line: string): Promise<void> {
     await this.#input.write(new TextEncoder().encode(`${line}\n`));

@@ -85,6 +85,44 @@ const ALERT_TESTS = {
   evaluation_interval: "1m",
   tests: [
     {
+      // Node m has twice what it can answer and what else limits tell of; node n has a little of all of it.
+      interval: "1m",
+      input_series: [
+        ...([["n", 1], ["m", 30]] as const).flatMap(([node, each]) =>
+          ([
+            ["dns_overloaded_seconds_total", "", 1],
+            ["dns_dropped_total", 'reason="stale"', 20],
+            ["dns_dropped_total", 'reason="rate_limit"', 150],
+            ["dns_limited_total", 'limit="rate"', 150],
+            ["dns_limited_total", 'limit="allow"', 20],
+            ["dns_cookies_total", 'cookie="invalid"', 50],
+            ["dns_streams_cut_total", 'transport="tls",reason="handshake"', 20],
+          ] as const).map(([name, labels, aMinute]) => ({
+            series: `pleiades_${name}{cluster="c",node="${node}"${labels && `,${labels}`}}`,
+            values: `0+${aMinute * each}x60`,
+          }))
+        ),
+        { series: 'pleiades_dns_cookies_total{cluster="c",node="n",cookie="valid"}', values: "0+500x60" },
+        { series: 'pleiades_dns_cookies_total{cluster="c",node="m",cookie="valid"}', values: "0+500x60" },
+        { series: 'pleiades_dns_certificate_end_seconds{cluster="c",node="n"}', values: "0x60" },
+        { series: 'pleiades_dns_certificate_end_seconds{cluster="c",node="m"}', values: "864000x60" },
+      ],
+      promql_expr_test: [{
+        expr:
+          'sum by (alertname, node, reason, transport) (ALERTS{alertstate="firing",alertname!="PleiadesAbsent"})',
+        eval_time: "62m",
+        exp_samples: [
+          '{alertname="PleiadesAnswersLost", node="m", reason="stale"}',
+          '{alertname="PleiadesOverloaded", node="m"}',
+          '{alertname="PleiadesRateLimited", node="m"}',
+          '{alertname="PleiadesClientsRefused", node="m"}',
+          '{alertname="PleiadesCookiesForeign", node="m"}',
+          '{alertname="PleiadesHandshakesFail", node="m", transport="tls"}',
+          '{alertname="PleiadesDnsCertificateEnds", node="m"}',
+        ].map((labels) => ({ labels, value: 1 })),
+      }],
+    },
+    {
       interval: "1m",
       input_series: [
         {
