@@ -39,6 +39,17 @@ const StatusSchema = z.object({
         examples: ["it may call no foreign functions (--allow-ffi)"],
       }),
     }).meta({ description: "How packets come in" }),
+    limited: z.object({
+      denied: z.int().min(0).meta({ description: "Of clients that dns.deny names: dropped" }),
+      refused: z.int().min(0).meta({ description: "Of clients that dns.allow doesn't name: REFUSED" }),
+      rate: z.int().min(0).meta({ description: "Beyond dns.rateLimit: dropped, or answered short" }),
+      amplification: z.int().min(0).meta({
+        description: "With answers beyond dns.amplificationMax: answered short",
+      }),
+      overload: z.int().min(0).meta({
+        description: "Dropped, as more came over UDP than could be answered",
+      }),
+    }).meta({ description: "Queries since the start that weren't answered as they were asked" }),
   }).meta({ description: "What answers DNS" }),
   health: z.object({
     healthy: z.int().min(0),

@@ -90,6 +90,8 @@ export interface NodeStatus {
     readonly workers: number;
     /** How packets come in, and why it isn't by the Linux transport; `null` = it is, or isn't meant to be. */
     readonly udp: { readonly transport: "linux" | "portable"; readonly reason: string | null };
+    /** Queries since the start that weren't answered as they were asked. */
+    readonly limited: LimitedQueries;
   };
   /** Targets that are probed, by what is believed of them. */
   readonly health: { readonly healthy: number; readonly unhealthy: number; readonly unknown: number };
@@ -97,6 +99,20 @@ export interface NodeStatus {
   readonly poolsDown: { readonly count: number; readonly pools: readonly DownPool[] };
   /** How many answers a second are allowed, and why. */
   readonly license: NodeLicense;
+}
+
+/** Queries that weren't answered as they were asked, by what limited them: lists, the rate, the ceiling, what can be done. */
+export interface LimitedQueries {
+  /** Of clients that `dns.deny` names. */
+  readonly denied: number;
+  /** Of clients that `dns.allow` doesn't name. */
+  readonly refused: number;
+  /** Beyond the rate. */
+  readonly rate: number;
+  /** Beyond the ceiling on answers. */
+  readonly amplification: number;
+  /** Beyond what can be answered. */
+  readonly overload: number;
 }
 
 /** How the license stands; the token itself is never told. */

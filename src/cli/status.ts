@@ -35,6 +35,7 @@ function summaryOf(state: JsonObject): JsonObject {
     listens: Array.isArray(listeners) ? listeners.map(listener).join(", ") : "",
     answers: `${at("dns.answers")} by ${countOf(Number(at("dns.workers")), "worker")}`,
     ...transportOf(state),
+    ...limitedOf(state),
     pools: poolsOf(state),
     targets: `${at("health.healthy")} healthy, ${at("health.unhealthy")} unhealthy, ${
       at("health.unknown")
@@ -51,6 +52,24 @@ function transportOf(state: JsonObject): JsonObject {
     ? {}
     : { "UDP transport": `portable, the Linux one can't be used: ${String(reason)}` };
 }
+
+/** A line where some weren't answered as they were asked: `812 by the rate, 3 denied`. */
+function limitedOf(state: JsonObject): JsonObject {
+  const limited = fieldAt(state, "dns.limited");
+  if (!isJsonObject(limited)) return {};
+  const words = Object.entries(LIMITED_WORDS)
+    .filter(([limit]) => Number(limited[limit] ?? 0) > 0)
+    .map(([limit, word]) => `${String(limited[limit])} ${word}`);
+  return words.length > 0 ? { limited: words.join(", ") } : {};
+}
+
+const LIMITED_WORDS = {
+  overload: "dropped in overload",
+  rate: "beyond the rate",
+  amplification: "too large",
+  denied: "denied",
+  refused: "not allowed",
+};
 
 /** A line where licensing is on, and one for what there is to do; `valid: 812 of 1000 answers a second, tier paid, until …`. */
 function licenseOf(state: JsonObject): JsonObject {

@@ -16,6 +16,8 @@ import { STREAM_TRANSPORTS } from "./transport.ts";
 export interface DnsTotals {
   /** Answers sent, of any RCODE. */
   answers(): number;
+  /** Queries that weren't answered as they were asked, by what limited them. */
+  limited(): LimitedTotals;
   /** Exchanges that were to be sampled: too many for their second, and too many for the memory they wait in. */
   missedSamples(): { readonly overRate: number; readonly overSize: number };
   /** Queries that were to be counted for the query sketch, and found no room. */
@@ -24,6 +26,20 @@ export interface DnsTotals {
   workerReplaced(why: Replacement): void;
   /** Adds what was counted since the last call; needed at least every ten minutes. */
   update(): void;
+}
+
+/** Queries since the start that weren't answered as they were asked. */
+export interface LimitedTotals {
+  /** Of clients that `dns.deny` names. */
+  readonly denied: number;
+  /** Of clients that `dns.allow` doesn't name. */
+  readonly refused: number;
+  /** Beyond `dns.rateLimit`: answered short, or not at all. */
+  readonly rate: number;
+  /** Answered short for `dns.amplificationMax`. */
+  readonly amplification: number;
+  /** Dropped because more came over UDP than could be answered, as far as the system tells. */
+  readonly overload: number;
 }
 
 /** What of a fleet is a metric. */
@@ -163,6 +179,16 @@ export function registerDnsMetrics(
   return {
     workerReplaced: (why) => replaced.labels(why).inc(),
     update: () => tally.update(board()),
+    limited: () => {
+      tally.update(board());
+      return {
+        denied: tally.total(COUNTER.denied),
+        refused: tally.total(COUNTER.notAllowed),
+        rate: tally.total(COUNTER.rateDropped) + tally.total(COUNTER.rateSlipped),
+        amplification: tally.total(COUNTER.amplificationCut),
+        overload: tally.total(COUNTER.stale) + (kernelDrops() ?? 0),
+      };
+    },
     missedSamples: () => {
       tally.update(board());
       return {

@@ -44,6 +44,7 @@ import {
   type Explanation,
   UDP_SIZE_DEFAULT,
 } from "./explanation.ts";
+import { limitSteps } from "./limit_steps.ts";
 import { type PoolLook, Recording } from "./recording.ts";
 import type { Considered, ExplainSources, Situation } from "./situation.ts";
 import { describeSteps } from "./steps.ts";
@@ -91,7 +92,10 @@ export class Explainer {
         wire: packet.toHex(),
       },
       client,
-      steps: describeSteps(situation, client),
+      steps: [
+        ...limitSteps(situation, { query: packet.length, answer: wire.length }),
+        ...describeSteps(situation, client),
+      ],
       candidates: explainCandidates(situation),
       rotation: rotationOf(situation, next),
       answer: answerOf(message, wire),

@@ -74,7 +74,7 @@ export interface ExplainedClient {
 }
 
 /** What a step is about. */
-export const STEP_KINDS = ["name", "pool", "client", "allDown", "chosen", "ttl", "scope"] as const;
+export const STEP_KINDS = ["limit", "name", "pool", "client", "allDown", "chosen", "ttl", "scope"] as const;
 
 /** One step, in words. */
 export interface ExplainedStep {

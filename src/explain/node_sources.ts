@@ -69,6 +69,7 @@ export function sourcesOf(
     },
     addressesOf: names.addressesOf,
     failovers,
+    limits: () => settings().dns,
     flipGuardHoldMs: () => {
       const { share, hold } = settings().health.flipGuard;
       return share === 0 ? null : hold;

@@ -7,6 +7,7 @@ import type { Candidate } from "../balance/ranking.ts";
 import type { Clock } from "../clock.ts";
 import type { Fallback, Member, Pool, Service } from "../model/model.ts";
 import type { EngineOptions } from "../dns/engine.ts";
+import type { Settings } from "../settings/settings.ts";
 import type { Verdict } from "../health/verdict.ts";
 import type { LiveBoard } from "../snapshot/live.ts";
 import type { Snapshot } from "../snapshot/view.ts";
@@ -37,6 +38,8 @@ export interface ExplainSources {
   addressesOf(target: string): readonly string[];
   /** What past failovers took. */
   readonly failovers: Pick<Failovers, "of">;
+  /** What a client may be refused by, whatever it asks for. */
+  limits(): Limits;
   /** For how long the flip guard holds verdicts at most; `null` = it is off. */
   flipGuardHoldMs(): number | null;
   /** As the workers have them. */
@@ -44,6 +47,9 @@ export interface ExplainSources {
   /** Stamps what is explained. */
   readonly clock: Pick<Clock, "unixMs">;
 }
+
+/** The settings of what stands before and behind the engine. */
+export type Limits = Pick<Settings["dns"], "allow" | "deny" | "rateLimit" | "amplificationMax">;
 
 /** What is believed of a member. */
 export interface Evidence extends Verdict {

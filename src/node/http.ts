@@ -197,6 +197,7 @@ function nodePort({ ground, core, workers: { fleet, totals, settled } }: Control
       dns: {
         ...{ listeners: listenersOf(fleet), answers: totals.answers(), workers: fleet.workers },
         udp: { transport: fleet.transport, reason: fleet.whyPortable },
+        limited: totals.limited(),
       },
       health: statesOf(health.checker),
       poolsDown: ports.find(POOLS_DOWN)?.poolsDown() ?? { count: 0, pools: [] },

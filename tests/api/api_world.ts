@@ -78,6 +78,7 @@ export function apiWorld(overrides: Partial<ApiParts> = {}): ApiWorld {
           answers: 42,
           workers: 1,
           udp: { transport: "linux", reason: null },
+          limited: { denied: 1, refused: 2, rate: 3, amplification: 4, overload: 5 },
         },
         health: { healthy: 1, unhealthy: 0, unknown: 0 },
         poolsDown: { count: 0, pools: [] },

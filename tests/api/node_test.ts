@@ -40,6 +40,7 @@ Deno.test("/status shows the version, the generation and what the node tells", a
       answers: 42,
       workers: 1,
       udp: { transport: "linux", reason: null },
+      limited: { denied: 1, refused: 2, rate: 3, amplification: 4, overload: 5 },
     },
     health: { healthy: 1, unhealthy: 0, unknown: 0 },
     pools: { total: 1, down: 0, downPools: [] },

@@ -50,6 +50,18 @@ Deno.test("status says in a few lines how the node is", async () => {
   );
 });
 
+Deno.test("status has a line on what wasn't answered as it was asked, where there was some", async () => {
+  const linesFor = async (limited: Readonly<Record<string, number>>) => {
+    await using api = scriptedApi({ "GET /status": { ...STATE, dns: { ...STATE.dns, limited } } });
+    const terminal = capturedTerminal();
+    await run(["status", "--api", api.url], terminal);
+    return terminal.stdout().split("\n").filter((line) => line.startsWith("limited"));
+  };
+  const none = { denied: 0, refused: 0, rate: 0, amplification: 0, overload: 0 };
+  deepEqual(await linesFor(none), []);
+  deepEqual(await linesFor({ ...none, rate: 812, denied: 3 }), ["limited     812 beyond the rate, 3 denied"]);
+});
+
 Deno.test("status has a line on the license where licensing is on, and what there is to do", async () => {
   const license = {
     tier: "paid",

@@ -19,7 +19,8 @@ import { typeNumber } from "../../src/wire/record_type.ts";
 import { parseZoneFile } from "../../src/wire/zone_file.ts";
 import { compareStates } from "../prove/explain.ts";
 import { nightWorld } from "./night.ts";
-import { type Declared, NOW_MS, type World, worldOf } from "./world.ts";
+import type { Limits } from "../../src/explain/situation.ts";
+import { type Declared, NO_LIMITS, NOW_MS, type World, worldOf } from "./world.ts";
 
 Deno.test("explained answers are byte by byte those of the engine right after, over 300 random states", () => {
   deepEqual(compareStates({ first: 1_000_000, count: 300 }).faults, []);
@@ -86,6 +87,29 @@ Deno.test("a client subnet that isn't looked at says why", () => {
     textOf(explain(never, "www.example.com", { ecs }), "scope"),
     "scope 0: this service ignores client subnets",
   );
+});
+
+Deno.test("whatever limits a client is said first, and only to the one that it limits", () => {
+  const limitsOf = (limits: Partial<Limits>) =>
+    textsOf(
+      explain(worldOf({ ...web(), limits: () => ({ ...NO_LIMITS, ...limits }) }), "www.example.com"),
+      "limit",
+    );
+  const rateLimit = { ...NO_LIMITS.rateLimit, enabled: true };
+  deepEqual(limitsOf({}), []);
+  deepEqual(limitsOf({ deny: ["198.51.100.0/24", "192.0.2.0/24"], allow: ["192.0.2.53"] }), [
+    "192.0.2.53 is denied (dns.deny 192.0.2.0/24) and gets no answer: others get this one",
+  ]);
+  deepEqual(limitsOf({ allow: ["198.51.100.0/24"] }), [
+    "192.0.2.53 isn't in dns.allow and gets REFUSED: others get this answer",
+  ]);
+  deepEqual(limitsOf({ allow: ["192.0.2.53"], deny: ["198.51.100.0/24"] }), []);
+  deepEqual(limitsOf({ rateLimit }), [
+    "over UDP and without a cookie 192.0.2.0/24 gets 20 answers a second of one name (dns.rateLimit)",
+  ]);
+  deepEqual(limitsOf({ rateLimit: { ...rateLimit, exempt: ["192.0.2.53/32"] } }), []);
+  deepEqual(limitsOf({ amplificationMax: 1 }).length, 1);
+  deepEqual(limitsOf({ amplificationMax: 10 }), []);
 });
 
 Deno.test("a name below a DNAME is explained by it, and then by what it leads to", () => {

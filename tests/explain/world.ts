@@ -11,7 +11,7 @@ import type { Override } from "../../src/model/override.ts";
 import { Engine, type EngineOptions } from "../../src/dns/engine.ts";
 import { Explainer } from "../../src/explain/explainer.ts";
 import { rulingsOf } from "../../src/explain/rulings.ts";
-import type { ExplainSources } from "../../src/explain/situation.ts";
+import type { ExplainSources, Limits } from "../../src/explain/situation.ts";
 import { UNKNOWN_VERDICT } from "../../src/health/verdict.ts";
 import type { GeoData } from "../../src/geo/geo_data.ts";
 import { LiveBoard } from "../../src/snapshot/live.ts";
@@ -21,9 +21,21 @@ import { Tables } from "../../src/snapshot/tables.ts";
 /** 3 a.m., when explanations are read. */
 export const NOW_MS = Date.UTC(2026, 0, 31, 3);
 
+/** No client is limited. */
+export const NO_LIMITS: Limits = {
+  allow: [],
+  deny: [],
+  rateLimit: {
+    ...{ enabled: false, responsesPerSecond: 20, slip: 2 },
+    ...{ ipv4PrefixLength: 24, ipv6PrefixLength: 56, exempt: ["127.0.0.0/8"] },
+  },
+  amplificationMax: null,
+};
+
 /** What is declared; what may be left out isn't there. */
 export interface Declared
-  extends Partial<Pick<ExplainSources, "health" | "failovers" | "flipGuardHoldMs" | "addressesOf">> {
+  extends
+    Partial<Pick<ExplainSources, "health" | "failovers" | "flipGuardHoldMs" | "addressesOf" | "limits">> {
   readonly pools: readonly Pool[];
   readonly services: readonly Service[];
   readonly overrides?: readonly Override[];
@@ -90,6 +102,7 @@ export function worldOf(declared: Declared): World {
     ours: () => [...zones, ...services].map(({ domain }) => domain),
     addressesOf,
     failovers: declared.failovers ?? { of: () => [] },
+    limits: declared.limits ?? (() => NO_LIMITS),
     flipGuardHoldMs: declared.flipGuardHoldMs ?? (() => null),
     engine: options,
     clock: { unixMs: () => NOW_MS },
