@@ -1,25 +1,29 @@
 /**
- * `deno task prove streams [--connections N] [--transport linux|portable|both] [--seed N]`: a million TCP connections to
- * a real `serve` process, each of which does something else: every split, half-closes, resets, garbage, responses, the
- * lengths 0 and 65,535, pipelining, slow clients, and clients that never read.
+ * `deno task prove streams [--connections N] [--transport linux|portable|both] [--seed N]`: a million connections to
+ * the ports of TCP, TLS and HTTPS of a real `serve` process, each of which does something else: every split, half-closes,
+ * resets, garbage, responses, the lengths 0 and 65,535, pipelining, half a handshake, what is spoken elsewhere, requests
+ * over HTTPS that carry no DNS, slow clients, and clients that never read.
  *
  * Every answer that is due must come, and be right. Meanwhile an ordinary client asks over UDP, and each of its queries
  * must be answered. In the end the process has as many descriptors as in the beginning, its memory is flat, no worker
  * was replaced, and it has said nothing that is an error.
  *
  * Why a million: with n connections without a fault, faults that come in one of n/3 are ruled out with 95 % (rule of
- * three). A connection is one of twelve kinds, and a kind has at most some hundred places to be split at; so each place is
- * met about a thousand times, in the company of others. Threads that see each other too early or too late need that.
+ * three). A connection is one of twenty-two kinds, and a kind has at most some hundred places to be split at; so each place is
+ * met about five hundred times, in the company of others. Threads that see each other too early or too late need that.
  *
  * @module
  */
-import { formatSocketAddress, type SocketAddress } from "../../src/ip.ts";
+import type { SocketAddress } from "../../src/ip.ts";
 import { Mutator } from "../dns/mutate.ts";
 import { framed } from "../dns/clients.ts";
 import { query } from "../dns/packets.ts";
+import { freePort } from "../free_port.ts";
+import { selfSigned } from "../health/certificates.ts";
 import { EXTENSIONS_MAX, type Flatness, ResidentMemory, SAMPLES } from "../resident_memory.ts";
 import { FuzzedNode, type Transport } from "./fuzz/node.ts";
 import { ATTACKS } from "./streams/attacks.ts";
+import { ENCRYPTED_ATTACKS, type Ports } from "./streams/encrypted_attacks.ts";
 import { askOnAndOn, type Patience } from "./streams/patience.ts";
 import { within } from "./streams/within.ts";
 
@@ -83,18 +87,22 @@ export async function prove(args: string[]): Promise<boolean> {
 
 /** Attacks a node of its own. */
 export async function attackNode(transport: Transport, options: StreamsOptions): Promise<StreamsReport> {
+  await using certificate = await certificateFiles();
+  const [tls, https] = [freePort(), freePort()];
   const node = await FuzzedNode.start(transport, {
     dns: "0.0.0.0:0",
     tcp: { maxConnections: 512, maxConnectionsPerClient: 512, idleTimeout: IDLE_TIMEOUT },
+    more: { tls: { ...certificate.files, port: tls }, https: { port: https } },
   });
   const memory = new ResidentMemory(node.process.pid);
   const ending = new AbortController();
   const { port } = node.process.dns;
+  const ports: Ports = { tcp: port, tls, https, caCerts: [certificate.cert] };
   const asking = askOnAndOn({ hostname: "127.0.0.1", port }, ending.signal);
   const faults: (string | null)[] = [];
   try {
     const before = await descriptorsOf(node.process.pid);
-    faults.push(await attackUntilFlat(node, memory, options));
+    faults.push(await attackUntilFlat(node, { memory, ports }, options));
     faults.push(await settles(node.process.pid, before));
   } finally {
     ending.abort();
@@ -111,12 +119,12 @@ export async function attackNode(transport: Transport, options: StreamsOptions):
 
 async function attackUntilFlat(
   node: FuzzedNode,
-  memory: ResidentMemory,
+  { memory, ports }: { readonly memory: ResidentMemory; readonly ports: Ports },
   { seed, connections, extensions, onProgress }: StreamsOptions,
 ): Promise<string | null> {
   const mutator = new Mutator(seed);
   const stubborn = new AbortController();
-  const { port } = node.process.dns;
+  const { tcp: port } = ports;
   const step = Math.ceil(connections / SAMPLES);
   const startMs = performance.now();
   let made = 0;
@@ -124,8 +132,7 @@ async function attackUntilFlat(
   const attackOnAndOn = async (until: number) => {
     while (made < until && fault === null) {
       const number = made++;
-      const server = { hostname: `127.0.0.${1 + number % ADDRESSES}`, port };
-      fault ??= await attackOnce(server, number, mutator);
+      fault ??= await attackOnce(number, { ports, mutator });
       if (number % step !== 0) continue;
       await memory.sample();
       fault ??= node.complaint();
@@ -150,13 +157,34 @@ async function attackUntilFlat(
   return fault ?? held.find((each) => each !== null) ?? null;
 }
 
-async function attackOnce(server: SocketAddress, number: number, mutator: Mutator): Promise<string | null> {
-  const names = Object.keys(ATTACKS);
-  const name = names[mutator.below(names.length)]!;
-  const where = `connection ${number} to ${formatSocketAddress(server)}, ${name}`;
-  const attack = ATTACKS[name]!({ server, number, mutator })
-    .then((fault) => fault && `${where}: ${fault}`, (error) => `${where}: ${error}`);
+async function attackOnce(
+  number: number,
+  { ports, mutator }: { readonly ports: Ports; readonly mutator: Mutator },
+): Promise<string | null> {
+  const hostname = hostnameOf(number);
+  const name = NAMES[mutator.below(NAMES.length)]!;
+  const where = `connection ${number} to ${hostname}, ${name}`;
+  const made = ATTACKS[name]?.({ server: { hostname, port: ports.tcp }, number, mutator }) ??
+    ENCRYPTED_ATTACKS[name]!({ hostname, ports, number, mutator });
+  const attack = made.then((fault) => fault && `${where}: ${fault}`, (error) => `${where}: ${error}`);
   return await within(HANG_MS, attack, `${where}: no end within ${HANG_MS / 1000} s`);
+}
+
+const NAMES = [...Object.keys(ATTACKS), ...Object.keys(ENCRYPTED_ATTACKS)];
+
+function hostnameOf(number: number): string {
+  return `127.0.0.${1 + number % ADDRESSES}`;
+}
+
+/** A certificate for all addresses, in files that are gone with their folder. */
+async function certificateFiles() {
+  const folder = await Deno.makeTempDir({ prefix: "pleiades-streams-" });
+  const ipAddresses = Array.from({ length: ADDRESSES }, (_, i) => hostnameOf(i));
+  const { cert, key } = await selfSigned({ ipAddresses });
+  const files = { certFile: `${folder}/dns.crt`, keyFile: `${folder}/dns.key` };
+  await Deno.writeTextFile(files.certFile, cert);
+  await Deno.writeTextFile(files.keyFile, key);
+  return { cert, files, [Symbol.asyncDispose]: () => Deno.remove(folder, { recursive: true }) };
 }
 
 /** More than the kernel takes for a client that doesn't read. */

@@ -22,6 +22,8 @@ export interface NodeDifference {
   readonly dns: string;
   /** Limits of streams. */
   readonly tcp: Readonly<Record<string, unknown>>;
+  /** Other settings below `dns:`. */
+  readonly more: Readonly<Record<string, unknown>>;
 }
 
 /** A running node in a folder of its own. Disposing kills it. */
@@ -39,11 +41,11 @@ export class FuzzedNode implements AsyncDisposable {
   /** Starts it; resolves when the world is in the answers. */
   static async start(
     transport: Transport,
-    { dns = "127.0.0.1:0", tcp = {} }: Partial<NodeDifference> = {},
+    { dns = "127.0.0.1:0", tcp = {}, more = {} }: Partial<NodeDifference> = {},
   ): Promise<FuzzedNode> {
     const folder = await Deno.makeTempDir({ prefix: "pleiades-fuzz-" });
     const settings = `${folder}/settings.yaml`;
-    await Deno.writeTextFile(settings, JSON.stringify(settingsOf(FUZZED, { transport, tcp })));
+    await Deno.writeTextFile(settings, JSON.stringify(settingsOf(FUZZED, { transport, tcp, more })));
     const process = await ServeProcess.start({
       args: ["-c", settings, "--db", `${folder}/fuzz.db`, "--dns", dns],
       env: COLLECTING,
@@ -76,11 +78,19 @@ export class FuzzedNode implements AsyncDisposable {
 /** Nothing is hidden: what is only said when configured can go wrong, too. */
 function settingsOf(
   { zones = {}, nameservers = [] }: Declared,
-  { transport, tcp }: { readonly transport: Transport } & Pick<NodeDifference, "tcp">,
+  { transport, tcp, more }: { readonly transport: Transport } & Pick<NodeDifference, "tcp" | "more">,
 ) {
   const domain = Object.keys(zones).filter((domain) => zones[domain] === null);
   return {
-    dns: { transport, tcp, domain, nameservers, nsid: "node-1", chaos: { version: "1.2.3", id: "node-1" } },
+    dns: {
+      ...more,
+      transport,
+      tcp,
+      domain,
+      nameservers,
+      nsid: "node-1",
+      chaos: { version: "1.2.3", id: "node-1" },
+    },
   };
 }
 

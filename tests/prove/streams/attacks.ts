@@ -8,6 +8,7 @@ import type { SocketAddress } from "../../../src/ip.ts";
 import { framed } from "../../dns/clients.ts";
 import type { Mutator } from "../../dns/mutate.ts";
 import { query } from "../../dns/packets.ts";
+import { Client } from "./client.ts";
 
 /** One connection to be made. */
 export interface Attempt {
@@ -66,7 +67,7 @@ export const ATTACKS: Readonly<Record<string, Attack>> = {
     const bytes = framed(good(1), good(2).with(2, 0x80 | mutator.below(128)));
     const more = new Uint8Array(MORE[mutator.below(MORE.length)]!);
     const parts = mutator.below(2) === 0 ? [bytes, more] : [new Uint8Array([...bytes, ...more])];
-    for (const part of parts) await client.send(part).catch(isClosed);
+    for (const part of parts) await client.send(part).catch(Client.expectClosed);
     return await client.expect(1) ?? await client.expectEnd();
   },
   empty: async ({ server, mutator }) => {
@@ -91,15 +92,15 @@ export const ATTACKS: Readonly<Record<string, Attack>> = {
     await client.send(framed(good(1)));
     const wrong = await client.expect(1);
     const bytes = new Uint8Array(1 + mutator.below(5000)).map(() => mutator.below(256));
-    await client.send(bytes).catch(isClosed);
-    await client.closeWrite().catch(isClosed);
+    await client.send(bytes).catch(Client.expectClosed);
+    await client.closeWrite().catch(Client.expectClosed);
     return wrong ?? await client.expectEnd();
   },
   mutated: async ({ server, mutator }) => {
     using client = await Client.connect(server);
     const messages = Array.from({ length: 1 + mutator.below(16) }, () => mutator.next().slice());
-    await client.send(framed(...messages)).catch(isClosed);
-    await client.closeWrite().catch(isClosed);
+    await client.send(framed(...messages)).catch(Client.expectClosed);
+    await client.closeWrite().catch(Client.expectClosed);
     return await client.expectEnd();
   },
   pipelined: async ({ server }) => {
@@ -125,85 +126,4 @@ const ids = (count: number) => Array.from({ length: count }, (_, i) => i + 1);
 /** What a client does next isn't in the same packet as what it did before. */
 function turn(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, 0));
-}
-
-/** Writing to a connection that the server has closed fails, which is as it should be. */
-function isClosed(error: unknown): void {
-  const { BrokenPipe, ConnectionReset, NotConnected } = Deno.errors;
-  if (![BrokenPipe, ConnectionReset, NotConnected].some((expected) => error instanceof expected)) throw error;
-}
-
-/** One connection. */
-class Client implements Disposable {
-  readonly #socket: Deno.TcpConn;
-  readonly #chunk = new Uint8Array(16_384);
-  /** Bytes read ahead. */
-  #ahead = new Uint8Array(0);
-
-  private constructor(socket: Deno.TcpConn) {
-    this.#socket = socket;
-  }
-
-  static async connect({ hostname, port }: SocketAddress): Promise<Client> {
-    const socket = await Deno.connect({ hostname, port });
-    socket.setNoDelay(true);
-    return new Client(socket);
-  }
-
-  async send(bytes: Uint8Array): Promise<void> {
-    for (let rest = bytes; rest.length > 0;) rest = rest.subarray(await this.#socket.write(rest));
-  }
-
-  closeWrite(): Promise<void> {
-    return this.#socket.closeWrite();
-  }
-
-  /** Reads whatever is there; `false` = the end. */
-  async readSome(): Promise<boolean> {
-    const count = await this.#socket.read(this.#chunk).catch((error) => {
-      isClosed(error);
-      return null;
-    });
-    if (count === null) return false;
-    const joined = new Uint8Array(this.#ahead.length + count);
-    joined.set(this.#ahead);
-    joined.set(this.#chunk.subarray(0, count), this.#ahead.length);
-    this.#ahead = joined;
-    return true;
-  }
-
-  /** Reads answers to the good queries 1 … `count`, each with an address. */
-  async expect(count: number): Promise<string | null> {
-    for (let id = 1; id <= count; id++) {
-      const answer = await this.#next();
-      if (answer === null) return `the connection ended before answer ${id} of ${count}`;
-      const isRight = (answer[0]! << 8 | answer[1]!) === id && (answer[3]! & 0x0f) === 0 && answer[7] === 1;
-      if (!isRight) return `answer ${id} of ${count} is ${answer.toHex()}`;
-    }
-    return null;
-  }
-
-  /** Reads until the server closes the connection. */
-  async expectEnd(): Promise<null> {
-    while (await this.readSome()) this.#ahead = new Uint8Array(0);
-    return null;
-  }
-
-  async #next(): Promise<Uint8Array | null> {
-    for (;;) {
-      if (this.#ahead.length >= 2) {
-        const end = 2 + (this.#ahead[0]! << 8 | this.#ahead[1]!);
-        if (this.#ahead.length >= end) {
-          const message = this.#ahead.subarray(2, end);
-          this.#ahead = this.#ahead.subarray(end);
-          return message;
-        }
-      }
-      if (!await this.readSome()) return null;
-    }
-  }
-
-  [Symbol.dispose](): void {
-    this.#socket.close();
-  }
 }
