@@ -75,7 +75,9 @@ for (const page of ALL.filter((each) => stepsOf(each).length > 0)) {
       "bash",
       "curl",
       "dig",
-      ...stepsOf(page).some(({ block }) => /\bopenssl /.test(block.text)) ? ["openssl"] : [],
+      ...["git", "gpg", "openssl", "ssh-keygen"].filter((name) =>
+        stepsOf(page).some(({ block }) => new RegExp(`\\b${name} `).test(block.text))
+      ),
     ],
     `what ${page.file} tells its reader to type works as it stands`,
     () => typed(page),

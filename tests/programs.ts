@@ -15,6 +15,9 @@ export const TOOLS_FOLDER = fileURLToPath(new URL("../.cache/tools/bin", import.
 /** Every program that a test may ask for, with what is left untested without it. */
 export const PROGRAMS: Readonly<Record<string, string>> = {
   "pleiades": "the single executable: start, help, exit codes, no file beside it",
+  "git": "verdicts on signatures, against those of Git",
+  "gpg": "the same, made by GnuPG",
+  "ssh-keygen": "the same, made by OpenSSH",
   "bash": "shell completion, the documentation as its reader types it",
   "cc": "structures handed to the kernel as C lays them out",
   "dig": "answers as the reference client reads them",

@@ -9,7 +9,9 @@ export type Verdict = Good | Unsigned | Refused;
 
 /** Signed by a key that is trusted now, over exactly these bytes. */
 export interface Good {
+  /** Tells verdicts apart. */
   readonly state: "good";
+  /** What kind of key signed. */
   readonly kind: "pgp" | "ssh";
   /** Who that is: a user id of the OpenPGP key, or the first principal of the SSH key. */
   readonly signer: string;
@@ -19,11 +21,13 @@ export interface Good {
 
 /** No signature at all. */
 export interface Unsigned {
+  /** Tells verdicts apart. */
   readonly state: "unsigned";
 }
 
 /** A signature that doesn't count. */
 export interface Refused {
+  /** Tells verdicts apart. */
   readonly state: "refused";
   /** One sentence without a final stop: what is wrong, and what to do. */
   readonly reason: string;
