@@ -135,8 +135,11 @@ function faultOfTimes(signature: SignaturePacket, key: Key | Subkey, now: Date):
 
 /** Why the key doesn't count now. */
 async function faultOfKey(owner: PublicKey, key: Key | Subkey, now: Date): Promise<string | null> {
-  if (await owner.isRevoked(undefined, undefined, EVER)) {
-    return `The PGP key ${fingerprintOf(owner)} is revoked: sign with another one`;
+  if (await owner.isRevoked(undefined, undefined, EVER)) return revoked(owner);
+  if ("bindingSignatures" in key) {
+    for (const binding of key.bindingSignatures) {
+      if (await key.isRevoked(binding, owner.keyPacket, EVER)) return revoked(key);
+    }
   }
   try {
     const signing = await owner.getSigningKey(key.getKeyID(), now);
@@ -147,6 +150,10 @@ async function faultOfKey(owner: PublicKey, key: Key | Subkey, now: Date): Promi
       reasonOf(cause)
     }): sign with another one, or renew it in gitops.keyring`;
   }
+}
+
+function revoked(key: Key | Subkey): string {
+  return `The PGP key ${fingerprintOf(key)} is revoked: sign with another one`;
 }
 
 /** The last moment that there is: a revocation counts however its own time is set. */

@@ -67,7 +67,8 @@ const REASONS: Readonly<Record<string, RegExp>> = {
   "pgp key revoked as superseded": /is revoked/,
   "pgp live subkey of a revoked key": /is revoked/,
   "pgp expired subkey of a live key": /subkey is expired/,
-  "pgp revoked subkey of a live key": /subkey is revoked/,
+  "pgp subkey of a live key revoked": /is revoked/,
+  "pgp signature older than its key": /older than its key/,
   "pgp rsa with SHA1": /hash below 256 bits/,
   "pgp over text": /isn't one over a binary document/,
   "pgp signature that has expired": /signature has expired/,
@@ -105,17 +106,32 @@ Deno.test("a key must be valid at the moment that is handed in, not at that of t
   equal((await verdictOf(ended, new Date("2024-09-01T00:00:01Z"))).state, "refused");
 });
 
-Deno.test("keys on FIDO tokens are refused by name", async () => {
-  const string = (text: string) => String.fromCharCode(0, 0, 0, text.length) + text;
-  const key = string("sk-ssh-ed25519@openssh.com") + string("x".repeat(32)) + string("ssh:");
-  const blob = `SSHSIG\0\0\0\x01${string(key)}${string("git")}${string("")}${string("sha512")}${string("")}`;
-  const commit = `tree 1\ngpgsig -----BEGIN SSH SIGNATURE-----\n ${
-    btoa(blob)
-  }\n -----END SSH SIGNATURE-----\n\nx\n`;
-  const verdict = await verifyCommit(new TextEncoder().encode(commit), signers, KEPT.now);
-  ok(verdict.state === "refused");
-  match(verdict.reason, /FIDO tokens \(sk-ssh-ed25519@openssh\.com\) aren't supported/);
+Deno.test("an SSH signature is refused for what isn't among the signed bytes, too", async () => {
+  const text = new TextDecoder("latin1").decode(kept("ssh ed25519").object);
+  const armor = /(?<=SSH SIGNATURE-----\n)[\s\S]*(?= -----END)/.exec(text)![0];
+  const blob = atob(armor.replaceAll(/\s/g, ""));
+  const rows: readonly (readonly [changed: string, reason: RegExp | null])[] = [
+    [blob, null],
+    [blob.replace("SSHSIG\0\0\0\x01", "SSHSIG\0\0\0\x02"), /damaged/],
+    [blob.replace(/(?<=sha512[^]*)ssh-ed25519/, "ssh-ed25518"), /doesn't belong to this content/],
+    [blob.replace("sha512", "sha384"), /the hash "sha384" isn't accepted/],
+    [`${blob}x`, /damaged/],
+    [FIDO_BLOB, /FIDO tokens \(sk-ssh-ed25519@openssh\.com\) aren't supported/],
+  ];
+  for (const [changed, reason] of rows) {
+    const commit = new TextEncoder().encode(text.replace(armor, ` ${btoa(changed)}\n`));
+    const verdict = await verifyCommit(commit, signers, KEPT.now);
+    if (reason === null) equal(verdict.state, "good");
+    else {
+      ok(verdict.state === "refused", String(reason));
+      match(verdict.reason, reason);
+    }
+  }
 });
+
+const string = (text: string) => String.fromCharCode(0, 0, 0, text.length) + text;
+const FIDO_KEY = string("sk-ssh-ed25519@openssh.com") + string("x".repeat(32)) + string("ssh:");
+const FIDO_BLOB = `SSHSIG\0\0\0\x01${[FIDO_KEY, "git", "", "sha512", ""].map(string).join("")}`;
 
 Deno.test("no signed byte can be changed", async () => {
   for (

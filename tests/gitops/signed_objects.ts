@@ -162,7 +162,10 @@ const GPG = [
   "always",
 ];
 
-const PAST = "2024-01-01T00:00:00", LATER = "2024-06-01T00:00:00", RECENT = "2025-06-01T00:00:00";
+const PAST = "2024-01-01T00:00:00",
+  LATER = "2024-06-01T00:00:00",
+  RECENT = "2025-06-01T00:00:00",
+  FUTURE = "2036-01-01T00:00:00";
 
 /** What is written into a commit. */
 interface Draft {
@@ -182,9 +185,9 @@ async function make(desk: Desk): Promise<SignedObjects> {
 
   let drafts = 0;
   const draft = ({ headers = "", message, time = 1_735_689_600 }: Draft = {}) => {
-    const who = `Alice <alice@example.org> ${time} +0000`;
+    const who = "Alice <alice@example.org>";
     const text = message ?? `Change ${++drafts}\n`;
-    return `tree ${tree}\nauthor ${who}\ncommitter ${who}\n${headers}\n${text}`;
+    return `tree ${tree}\nauthor ${who} 1600000000 +0000\ncommitter ${who} ${time} +0000\n${headers}\n${text}`;
   };
   const withHeader = (payload: string, signature: string, name = "gpgsig") => {
     const end = payload.indexOf("\n\n") + 1;
@@ -243,7 +246,7 @@ async function make(desk: Desk): Promise<SignedObjects> {
     const payload = draft();
     add(name, withHeader(payload, await pgp(payload, [by], options)), options.differs ?? null);
   };
-  const certificate = async (fingerprint: string, reason: string) => {
+  const certificate = async (fingerprint: string, reason: string, at = LATER) => {
     const path = desk.path(`${fingerprint}.rev`);
     await desk.gpg([
       "--yes",
@@ -255,13 +258,13 @@ async function make(desk: Desk): Promise<SignedObjects> {
       "--gen-revoke",
       fingerprint,
     ], {
-      at: LATER,
+      at,
       input: `y\n${reason}\n\ny\n`,
     });
     return path;
   };
-  const revoke = async (fingerprint: string, reason: string) =>
-    void await desk.gpg(["--import", await certificate(fingerprint, reason)]);
+  const revoke = async (fingerprint: string, reason: string, at = LATER) =>
+    void await desk.gpg(["--import", await certificate(fingerprint, reason, at)]);
 
   const ed = await key("Alice <alice@example.org>", "ed25519");
   await pgpCommit("pgp ed25519", ed);
@@ -314,15 +317,20 @@ async function make(desk: Desk): Promise<SignedObjects> {
     await subkey(owner, "ed25519", { expires: "2024-09-01" }),
     { at: LATER },
   );
-  const revokedSubkey = await subkey(owner, "ed25519");
-  await pgpCommit("pgp revoked subkey of a live key", revokedSubkey);
-  const order = (await desk.gpg(["--with-colons", "--list-keys", owner])).split("\n").filter((line) =>
-    line.startsWith("fpr:")
-  );
-  const index = order.findIndex((line) => line.includes(revokedSubkey));
-  await desk.gpg(["--no-batch", "--command-fd", "0", "--edit-key", owner], {
-    input: `key ${index}\nrevkey\ny\n0\n\ny\nsave\n`,
-  });
+  for (const [when, at] of [["", LATER], [" in the future", FUTURE]] as const) {
+    const fingerprint = await key("Revoked later <r@example.org>", "ed25519");
+    await pgpCommit(`pgp key revoked${when || " later"}`, fingerprint);
+    await revoke(fingerprint, "2", at);
+    const revokedSubkey = await subkey(owner, "ed25519");
+    await pgpCommit(`pgp subkey of a live key revoked${when}`, revokedSubkey);
+    const order = (await desk.gpg(["--with-colons", "--list-keys", owner])).split("\n")
+      .filter((line) => line.startsWith("fpr:"));
+    const index = order.findIndex((line) => line.includes(revokedSubkey));
+    await desk.gpg(["--no-batch", "--command-fd", "0", "--edit-key", owner], {
+      at,
+      input: `key ${index}\nrevkey\ny\n2\n\ny\nsave\n`,
+    });
+  }
   const revokedOwner = await key("Revoked owner <ro@example.org>", "ed25519");
   await pgpCommit("pgp live subkey of a revoked key", await subkey(revokedOwner, "ed25519"), { at: PAST });
   await revoke(revokedOwner, "0");
@@ -354,7 +362,15 @@ async function make(desk: Desk): Promise<SignedObjects> {
   await pgpCommit("pgp signature with an unknown critical notation", ed, {
     more: ["--set-notation", "!a@example.org=b"],
   });
-  await pgpCommit("pgp signature of the future", ed, { at: "2036-01-01T00:00:00" });
+  await pgpCommit("pgp signature of the future", ed, { at: FUTURE });
+  await pgpCommit(
+    "pgp signature older than its key",
+    await key("Young <y@example.org>", "ed25519", { at: LATER }),
+    {
+      at: PAST,
+      more: ["--ignore-time-conflict"],
+    },
+  );
   await pgpCommit("pgp inline message", ed, { more: ["--sign"] });
   const other = await desk.newHome();
   await pgpCommit("pgp stranger", await key("Stranger <s@example.org>", "ed25519", { home: other }), {

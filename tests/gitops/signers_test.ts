@@ -4,7 +4,7 @@
  * @module
  */
 import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";
-import { generateKey, readKey } from "openpgp";
+import { generateKey, readKey, readPrivateKey } from "openpgp";
 import { verifyCommit } from "../../src/gitops/signature.ts";
 import { readSigners, SIGNER_FILE_BYTES_MAX } from "../../src/gitops/signers.ts";
 import { KEPT_FOLDER, keptObjects } from "./signed_objects.ts";
@@ -81,12 +81,12 @@ Deno.test("a revocation certificate counts from the moment it stands in the keyr
 });
 
 Deno.test("what two copies say of one key is put together", async () => {
-  const { privateKey, publicKey, revocationCertificate } = await generateKey({
+  const { privateKey, publicKey } = await generateKey({
     userIDs: [{ email: "a@example.org" }],
     format: "armored",
   });
   const { signed, fingerprint } = await signedBy(privateKey);
-  const revoked = publicKey + revocationCertificate;
+  const revoked = (await (await readPrivateKey({ armoredKey: privateKey })).revoke()).toPublic().armor();
   using plain = file(publicKey);
   using oldFirst = file(`${publicKey}\n${revoked}`);
   using oldLast = file(`${revoked}\n${publicKey}`);
@@ -190,10 +190,16 @@ Deno.test("what can't be read is refused with its place", async () => {
 
 const PRELUDE = "-----BEGIN PGP PUBLIC KEY BLOCK-----";
 
+/** Of a key on a FIDO token. */
+const FIDO = btoa(
+  `\0\0\0\x1ask-ssh-ed25519@openssh.com\0\0\0\x20${"x".repeat(32)}\0\0\0\x04ssh:`,
+);
+
 Deno.test("signers are empty when no signature can be good", async () => {
   using nothing = file("# nothing\n");
   using certified = file(SSH_LINE.replace(" ", " cert-authority "));
-  for (const allowedSigners of [[], [nothing.path], [certified.path]]) {
+  using fido = file(`a sk-ssh-ed25519@openssh.com ${FIDO}\n`);
+  for (const allowedSigners of [[], [nothing.path], [certified.path], [fido.path]]) {
     equal((await readSigners({ keyring: null, allowedSigners })).isEmpty, true);
   }
   equal((await readSigners({ keyring: null, allowedSigners: [ALLOWED] })).isEmpty, false);
