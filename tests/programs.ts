@@ -15,7 +15,7 @@ export const TOOLS_FOLDER = fileURLToPath(new URL("../.cache/tools/bin", import.
 /** Every program that a test may ask for, with what is left untested without it. */
 export const PROGRAMS: Readonly<Record<string, string>> = {
   "pleiades": "the single executable: start, help, exit codes, no file beside it",
-  "git": "verdicts on signatures, against those of Git",
+  "git": "repositories, and what it says of signatures",
   "gpg": "the same, made by GnuPG",
   "ssh-keygen": "the same, made by OpenSSH",
   "bash": "shell completion, the documentation as its reader types it",
@@ -35,6 +35,7 @@ export const PROGRAMS: Readonly<Record<string, string>> = {
   "nats-server": "what needs a cluster",
   "unshare": "machines of their own, on which things are wrong",
   "setpriv": "processes that may do less",
+  "sshd": "repositories over SSH",
   "zsh": "completion in a real zsh",
   "fish": "completion in a real fish",
 };

@@ -140,14 +140,21 @@ export type RepositoryFault =
   | "url"
   /** What was sent, or what lies in the store, isn't what Git would send. */
   | "damaged"
+  /** The store's folder can't be written. */
+  | "disk"
   /** The caller ended it. */
   | "aborted";
 
 /** A repository that couldn't be read; the message has neither credentials nor control characters. */
 export class RepositoryError extends Error {
+  /** As logs show it. */
   override readonly name = "RepositoryError";
 
-  /** @param reason what kind of failure it is, as metrics and tests tell them apart */
+  /**
+   * Says what failed, and what would be right.
+   *
+   * @param reason what kind of failure it is, as metrics and tests tell them apart
+   */
   constructor(readonly reason: RepositoryFault, message: string, options?: ErrorOptions) {
     super(message, options);
   }
