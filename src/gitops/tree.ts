@@ -239,9 +239,9 @@ const SHOWN_LENGTH_MAX = 200;
 /** A path in a message: in quotes, its control characters escaped, its middle cut out when it is long. */
 function shownPath(path: string): string {
   const half = SHOWN_LENGTH_MAX / 2;
-  return JSON.stringify(
-    path.length <= SHOWN_LENGTH_MAX ? path : `${path.slice(0, half)}…${path.slice(-half)}`,
-  );
+  const cut = path.length <= SHOWN_LENGTH_MAX ? path : `${path.slice(0, half)}…${path.slice(-half)}`;
+  const escaped = (character: string) => `\\u${character.codePointAt(0)!.toString(16).padStart(4, "0")}`;
+  return JSON.stringify(cut).replaceAll(/[\p{Cc}\p{Cf}]/gu, escaped);
 }
 
 function refused(path: string, fault: string): RepositoryError {
