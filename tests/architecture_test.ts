@@ -95,7 +95,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   doctor: ["sockets", "wire", "input", "geo", "settings", "store", "resolver", "dns_client"],
   license: [...CAPABILITY, "snapshot"],
   gitops: CAPABILITY,
-  cluster: CAPABILITY,
+  // What nodes tell each other of is health, and the names of what is probed.
+  cluster: [...CAPABILITY, "desired", "health"],
   discovery: CAPABILITY,
   api: [
     "sockets",

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { createHash } from "node:crypto";
 import type { HealthCheck, Member } from "../model/model.ts";
 
 /** One address with one way of probing it. */
@@ -65,6 +66,24 @@ export function endpointOfKey(
 ): Pick<CheckTarget, "ipAddress" | "port"> & { readonly type: string } {
   const [type = "", ipAddress = "", port = ""] = key.split(" ", 3);
   return { type, ipAddress, port: Number(port) };
+}
+
+/**
+ * The target's name among nodes, together with its address: where it is probed and what is asked, `"https:8443:2b435658"`. The
+ * last part is 32 bits of SHA-256. How often is asked, and after how many answers a state changes, isn't part of it: a node
+ * whose model differs in these goes on sharing what it finds.
+ */
+export function wireTargetOf({ port, check }: Pick<CheckTarget, "port" | "check">): string {
+  const asked = JSON.stringify(askedBy(check));
+  return `${check.type}:${port}:${createHash("sha256").update(asked).digest("hex").slice(0, 8)}`;
+}
+
+/** Whatever an answer depends on besides the endpoint; the order is part of the format. */
+function askedBy(check: HealthCheck): readonly unknown[] {
+  if (check.type === "tcp") return [];
+  const { httpMethod, httpPath, httpHost, httpExpectedStatus, httpContains, insecureSkipVerify } = check;
+  const verifies = check.type === "https" && !insecureSkipVerify;
+  return [httpMethod, httpPath, httpHost, httpExpectedStatus, httpContains, verifies];
 }
 
 function checkTargetKey(ipAddress: string, port: number, check: HealthCheck): string {
