@@ -28,6 +28,8 @@ export interface PeerReport extends ReportKey {
 export interface ActiveNode {
   /** Its id. */
   readonly node: string;
+  /** Names one run of it: another one after each start. What it said before a start isn't what it says now. */
+  readonly boot: string;
   /** Its region; may be empty. */
   readonly region: string;
   /** Time since its last heartbeat came in, by this node's monotonic clock; 0 for this node itself. */
