@@ -7,8 +7,9 @@
  *   those that follow, for `holdMs`; then they count all the same.
  * - **Canaries**, where there are any, know better: when most of them answer on a fresh look, the targets are down
  *   indeed, and nothing is held any longer.
- * - **Blindness.** When no canary answers, every down is held from the first, for `blindHoldMs` at most. When sight
- *   is back, the held ones get the time that their checks need to find them well again.
+ * - **Blindness.** When no canary answers, or most peers see what this node doesn't, every down that it finds itself is held
+ *   from the first, for `blindHoldMs` at most. When sight is back, the held ones get the time that their checks need to
+ *   find them well again. Downs that follow from what peers report are credible, and pass.
  *
  * Ups are never held, who is down before a trip's window stays down, and what is held is held no longer than said: each
  * hold has one end, which nothing puts off.
@@ -84,8 +85,10 @@ export interface FlipGuardOptions {
   readonly targets: () => number;
   /** How a target is checked; `null` = it isn't any more. */
   readonly checkOf: (key: string) => Pick<HealthCheck, "intervalMs" | "timeoutMs" | "rise"> | null;
-  /** What the canaries showed last. */
+  /** What the canaries showed last, or the peers. */
   readonly sight: () => Sight;
+  /** By what this node knows whether it sees. */
+  readonly witnesses: () => Witnesses;
   /** Has the canaries probed again at once; what they show comes by `see`. */
   readonly look: () => void;
   /** Told what answers are to follow, never an empty list. */
@@ -94,7 +97,10 @@ export interface FlipGuardOptions {
   readonly onEvent: (event: GuardEvent) => void;
 }
 
-/** Why the downs of now are held: too many at once · no canary answers · one answered again a moment ago. */
+/** By what a node knows that it is blind: no canary answers, or most of its peers see what it doesn't. */
+export type Witnesses = "canaries" | "peers";
+
+/** Why the downs of now are held: too many at once · it is blind · it was until a moment ago. */
 export type HoldCause = "flips" | "blindness" | "recovery";
 
 /** Holds verdicts back when too many go down at once. */
@@ -105,6 +111,8 @@ export class FlipGuard implements Disposable {
   #hold: Hold | null = null;
   /** Whether this blindness has used its hold up. */
   #isBlindnessSpent = false;
+  /** Of the last blindness. */
+  #witnesses: Witnesses = "canaries";
 
   /** Holds nothing. */
   constructor(options: FlipGuardOptions) {
@@ -119,6 +127,11 @@ export class FlipGuard implements Disposable {
   /** Whose downs are held. */
   get heldCount(): number {
     return this.#held.size;
+  }
+
+  /** By what the last blindness was known. */
+  get witnesses(): Witnesses {
+    return this.#witnesses;
   }
 
   /** Whether the target's down is held, so that it counts as up. */
@@ -176,7 +189,8 @@ export class FlipGuard implements Disposable {
 
   /** Whether downs of now are held; a trip leaves a target that was never found well no last good state. */
   #holdsNow(change: VerdictChange): boolean {
-    return this.#hold !== null && (this.#hold.cause !== "flips" || isTurn(change));
+    if (this.#hold === null) return false;
+    return this.#hold.cause === "flips" ? isTurn(change) : !change.isOfPeers;
   }
 
   /** Whether these downs, with those of late, are more than may turn at once. */
@@ -218,7 +232,8 @@ export class FlipGuard implements Disposable {
 
   #goBlind(): void {
     if (this.#isBlindnessSpent || this.#hold?.cause === "blindness") return;
-    const { clock, log, terms, targets, pass } = this.#options;
+    const { clock, log, terms, targets, pass, witnesses } = this.#options;
+    this.#witnesses = witnesses();
     const nowMs = clock.monotonicMs();
     const { blindHoldMs, canarySpanMs } = terms();
     const before = this.#hold;
@@ -230,7 +245,8 @@ export class FlipGuard implements Disposable {
     if (before?.cause === "flips") this.#options.onEvent({ kind: "ended", outcome: "blind", failedOver: 0 });
     this.#begin("blindness", untilMs);
     const takenBack = this.#takeBackRecent(() => true);
-    log.error("No canary answers: this node counts as blind, and targets that go down are held", {
+    const reason = WORDS[this.#witnesses].blind;
+    log.error(`${reason}: this node counts as blind, and targets that go down are held`, {
       held: this.#held.size,
       targets: targets(),
       then: `those still down in ${Math.round((untilMs - nowMs) / 1000)} s count as down all the same`,
@@ -251,7 +267,8 @@ export class FlipGuard implements Disposable {
     const nowMs = clock.monotonicMs();
     const untilMs = Math.min(nowMs + recoveryMs, blindUntilMs);
     this.#begin("recovery", untilMs, blindUntilMs);
-    const reason = sight === "unaided" ? "There are no canaries any more" : "A canary answers again";
+    const words = WORDS[this.#witnesses];
+    const reason = sight === "unaided" ? words.gone : words.again;
     log.warn(`${reason}: this node isn't blind any more`, {
       held,
       ...(held > 0 &&
@@ -290,7 +307,7 @@ export class FlipGuard implements Disposable {
         return this.#end("failed_over");
       case "blindness":
         this.#isBlindnessSpent = true;
-        return this.#endBlindness("Still no canary answers");
+        return this.#endBlindness(WORDS[this.#witnesses].still);
       case "recovery":
         return this.#endBlindness("Not all targets came back with this node's sight");
     }
@@ -351,6 +368,21 @@ const FAILING_OVER = {
   failed_over: "Targets are still down after the hold: they count as down all the same",
   confirmed: "Most canaries answer, so the targets are down indeed: they count as down at once",
 } as const;
+
+const WORDS: Readonly<Record<Witnesses, Readonly<Record<"blind" | "still" | "again" | "gone", string>>>> = {
+  canaries: {
+    blind: "No canary answers",
+    still: "Still no canary answers",
+    again: "A canary answers again",
+    gone: "There are no canaries any more",
+  },
+  peers: {
+    blind: "Most peers see targets up that this node finds down",
+    still: "Most peers still see targets up that this node finds down",
+    again: "The peers see what this node sees again",
+    gone: "The peers see what this node sees again",
+  },
+};
 
 interface Hold {
   readonly cause: HoldCause;

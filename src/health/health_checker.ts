@@ -46,6 +46,8 @@ export interface VerdictChange {
   readonly previous: Verdict;
   /** Unix milliseconds of the last result that agreed with `previous`, if this run had one: the change came after. */
   readonly agreedAt?: number | null;
+  /** Whether it follows from what other nodes report, and not from what this one found. */
+  readonly isOfPeers?: boolean;
 }
 
 /** Counts what happens; `registerHealthMetrics` makes one. */
@@ -74,6 +76,11 @@ export interface HealthCheckerOptions {
   readonly log: Logger;
   /** Told of changes of state, never with an empty list; several in one call when they came together. */
   readonly onVerdicts: (changes: readonly VerdictChange[]) => void;
+  /**
+   * Told of a target whose verdict was restored, when the first results of this run agree with it: no state changes, but
+   * from now on `found` knows it.
+   */
+  readonly onConfirmed?: (key: string) => void;
   /** Counts probes and detections. */
   readonly observer?: HealthObserver;
 }
@@ -152,6 +159,17 @@ export class HealthChecker implements AsyncDisposable {
   /** What is believed of a target; of one that isn't probed nothing is known. */
   verdict(key: string): Verdict {
     return this.#entries.get(key)?.judgement.verdict ?? UNKNOWN_VERDICT;
+  }
+
+  /** What probes of this run have found; `null` = nothing, though there may be a verdict of the last one. */
+  found(key: string): Verdict | null {
+    const judgement = this.#entries.get(key)?.judgement;
+    return judgement?.agreedAt == null ? null : judgement.verdict;
+  }
+
+  /** All that is probed; what comes and goes while it is read may be among it or not. */
+  *targets(): Generator<CheckTarget> {
+    for (const { target } of this.#entries.values()) yield target;
   }
 
   /** How a target is checked; `null` = it isn't. */
@@ -305,6 +323,9 @@ export class HealthChecker implements AsyncDisposable {
     entry.judgement = after;
     // What others do with it comes behind: none of it may keep the verdict from being told.
     if (after.verdict.state !== before.verdict.state) this.#announce(entry, before);
+    else if (before.agreedAt === null && after.agreedAt !== null) {
+      this.#options.onConfirmed?.(entry.target.key);
+    }
     observer?.probed(check.type, result.ok ? "success" : "failure", clock.monotonicMs() - round.startMs);
   }
 

@@ -1,11 +1,11 @@
 /**
  * All that a node knows of the health of its members, joined: the checker's verdicts pass the flip guard, which the
- * canaries advise, and become eligibility.
+ * canaries advise, and become eligibility. Where nodes share what they find, a policy decides in between.
  *
  * ```text
- * HealthChecker ──▶ FlipGuard ──▶ Eligibility ──▶ onEligibility (the live board)
- *                      ▲
- *                  Canaries
+ * HealthChecker ──▶ GlobalView ──▶ FlipGuard ──▶ Eligibility ──▶ onEligibility (the live board)
+ *                       ▲             ▲
+ *                     Peers        Canaries
  * ```
  *
  * @module
@@ -22,12 +22,27 @@ import {
 } from "../desired/eligibility.ts";
 import { Listeners } from "../listeners.ts";
 import type { Registry } from "../telemetry/metrics.ts";
-import { Canaries, type CanaryTerms } from "./canaries.ts";
-import { FlipGuard, type FlipGuardTerms, type GuardEvent, type PassedChange } from "./flip_guard.ts";
+import { Canaries, type CanaryTerms, type Sight } from "./canaries.ts";
+import {
+  FlipGuard,
+  type FlipGuardTerms,
+  type GuardEvent,
+  type HoldCause,
+  type PassedChange,
+  type Witnesses,
+} from "./flip_guard.ts";
 import { registerGuardMetrics, registerHealthMetrics } from "./metrics.ts";
+import {
+  GlobalView,
+  type Joined,
+  type Joining,
+  type PolicyTurn,
+  type TargetView,
+  type ViewStatus,
+} from "./global_view.ts";
 import { HealthChecker, type HealthCheckerOptions } from "./health_checker.ts";
 import { Eligibility, type FailBackResult, type Out } from "./eligibility.ts";
-import { UNKNOWN_VERDICT, type Verdict } from "./verdict.ts";
+import { type HealthState, UNKNOWN_VERDICT, type Verdict } from "./verdict.ts";
 
 /** How the node guards itself against wrong verdicts. */
 export interface GuardTerms {
@@ -72,6 +87,14 @@ export interface MemberHealth extends Verdict {
   readonly eligible: boolean;
   /** Why it is out, or in although it is down; `null` = it is in because it isn't down. */
   readonly why: string | null;
+  /** Who finds what, of each of its checks; absent where nodes don't share what they find. */
+  readonly views?: readonly MemberView[];
+}
+
+/** What is made of one check of a member. */
+export interface MemberView extends TargetView {
+  /** For people: `https 443`. */
+  readonly check: string;
 }
 
 /** The health of a node's members. */
@@ -83,6 +106,7 @@ export class NodeHealth implements AsyncDisposable {
   readonly #options: NodeHealthOptions;
   readonly #guard: FlipGuard;
   readonly #canaries: Canaries;
+  readonly #view: GlobalView;
   readonly #eligibilityHeard = new Listeners<readonly string[]>();
   readonly #verdictsHeard = new Listeners<readonly PassedChange[]>();
   readonly #guardHeard = new Listeners<GuardEvent>();
@@ -97,7 +121,7 @@ export class NodeHealth implements AsyncDisposable {
     const countTrip = registerGuardMetrics(registry, () => ({
       holding: this.#guard.holding,
       held: this.#guard.heldCount,
-      isBlind: this.#canaries.sight === "blind",
+      isBlind: this.#sight === "blind",
     }));
     this.checker = new HealthChecker({
       clock,
@@ -105,17 +129,39 @@ export class NodeHealth implements AsyncDisposable {
       probe,
       log,
       observer,
-      onVerdicts: (changes) => this.#guard.judge(changes),
+      onVerdicts: (changes) => this.#view.judge(changes),
+      onConfirmed: (key) => this.#view.confirm(key),
     });
     this.checker.restore(memory.verdicts());
-    this.#canaries = new Canaries({ clock, rng, probe, log, onSight: (sight) => this.#guard.see(sight) });
+    this.#view = new GlobalView({
+      clock,
+      log,
+      checker: this.checker,
+      atLeast: () => this.#terms.flipGuard.atLeast,
+      isSightless: () => this.#canaries.sight === "blind",
+      pass: (changes) => this.#guard.judge(changes),
+      onBlind: () => this.#guard.see(this.#sight),
+    });
+    let isSightless = false;
+    this.#canaries = new Canaries({
+      clock,
+      rng,
+      probe,
+      log,
+      onSight: (sight) => {
+        if (isSightless !== (sight === "blind")) this.#view.look();
+        isSightless = sight === "blind";
+        this.#guard.see(this.#sight);
+      },
+    });
     this.#guard = new FlipGuard({
       clock,
       log,
       terms: () => this.#guardTerms(),
       targets: () => this.checker.size,
       checkOf: (key) => this.checker.checkOf(key),
-      sight: () => this.#canaries.sight,
+      sight: () => this.#sight,
+      witnesses: () => this.#canaries.sight === "blind" ? "canaries" : "peers",
       look: () => this.#canaries.look(),
       pass: (changes) => this.#pass(changes),
       onEvent: (event) => {
@@ -125,7 +171,13 @@ export class NodeHealth implements AsyncDisposable {
     });
     this.eligibility = new Eligibility({
       clock,
-      health: this.checker,
+      health: {
+        follow: (added, gone) => {
+          this.checker.follow(added, gone);
+          this.#view.follow(added, gone);
+        },
+        verdict: (key) => this.#view.verdict(key),
+      },
       restored: memory.outs(),
       keeper: { save: (outs) => memory.keepOuts(outs) },
       onTargetsGone: (keys) => {
@@ -152,6 +204,30 @@ export class NodeHealth implements AsyncDisposable {
     return this.#guardHeard.add(hear);
   }
 
+  /** Tells of targets whose state by the policy begins or ceases to differ from what own probes find, until it is disposed of. */
+  onPolicyTurn(hear: (turns: readonly PolicyTurn[]) => void): Disposable {
+    return this.#view.onTurn(hear);
+  }
+
+  /**
+   * Goes by what other nodes find, too, and tells what this one finds.
+   *
+   * @throws {Error} when this node has joined already
+   */
+  join(joining: Joining): Joined {
+    return this.#view.join(joining);
+  }
+
+  /** What the nodes that share what they find are; `null` = none do. */
+  peers(): ViewStatus | null {
+    return this.#view.status();
+  }
+
+  /** The states of all targets, before the flip guard. */
+  states(): Iterable<HealthState> {
+    return this.#view.states();
+  }
+
   /** Takes other terms from now on; a hold that has begun ends as it was said. */
   use(guard: GuardTerms): void {
     this.#terms = guard;
@@ -168,7 +244,13 @@ export class NodeHealth implements AsyncDisposable {
     if (key === null) return { ...UNKNOWN_VERDICT, eligible: true, why: null };
     const evidence = this.#evidenceOf(pool, member);
     const eligible = this.eligibility.isEligible(key);
-    return { ...evidence.verdict, eligible, why: this.#whyOf(key, evidence) };
+    const views = evidence.checks.flatMap(({ name, view }) => view ? { check: name, ...view } : []);
+    return {
+      ...evidence.verdict,
+      eligible,
+      why: this.#whyOf(key, evidence),
+      ...(views.length > 0 && { views }),
+    };
   }
 
   /** Lets a member come back that waits for it; a dry run only says what would come of it. */
@@ -196,6 +278,7 @@ export class NodeHealth implements AsyncDisposable {
 
   /** Stops; resolves when no probe is under way any more. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#view[Symbol.dispose]();
     this.#guard[Symbol.dispose]();
     this.eligibility[Symbol.dispose]();
     await Promise.all([this.#canaries[Symbol.asyncDispose](), this.checker[Symbol.asyncDispose]()]);
@@ -204,6 +287,11 @@ export class NodeHealth implements AsyncDisposable {
   /** What a member by name is probed as. */
   #addressed(member: EligibilityMember): (EligibilityMember & { readonly ipAddress: string })[] {
     return this.#options.addressesOf(member.target!).map((ipAddress) => ({ ...member, ipAddress }));
+  }
+
+  /** By the canaries and the peers. */
+  get #sight(): Sight {
+    return this.#view.isBlind ? "blind" : this.#canaries.sight;
   }
 
   #guardTerms(): FlipGuardTerms {
@@ -222,7 +310,8 @@ export class NodeHealth implements AsyncDisposable {
       const target = checkTargetOf({ ...member, ipAddress: member.ipAddress! }, check);
       return {
         name: `${check.type} ${target.port}`,
-        verdict: this.checker.verdict(target.key),
+        verdict: this.#view.verdict(target.key),
+        view: this.#view.view(target.key),
         countsAsDown: this.eligibility.isDown(target.key),
         isHeld: this.#guard.holds(target.key),
       };
@@ -232,12 +321,20 @@ export class NodeHealth implements AsyncDisposable {
 
   #whyOf(key: string, { checks, needed }: Evidence): string | null {
     if (this.eligibility.isEligible(key)) {
-      return checks.some(({ isHeld }) => isHeld) ? HELD[this.#guard.holding ?? "flips"] : null;
+      if (checks.some(({ isHeld }) => isHeld)) {
+        return HELD[this.#guard.witnesses][this.#guard.holding ?? "flips"];
+      }
+      const helped = checks.find(({ view }) => view?.own === "unhealthy" && view.state === "healthy");
+      return helped
+        ? `${helped.view!.why}, but not this one: ${helped.verdict.lastError ?? "its check fails"}`
+        : null;
     }
     const waiting = this.eligibility.waiting(key);
     if (waiting === "for an operator") return "failback: waits for an operator";
     if (waiting !== null) return `failback: ${Math.ceil(waiting.leftMs / 1000)} s to go`;
     const down = checks.filter(({ countsAsDown }) => countsAsDown);
+    const view = checks[0]!.view;
+    if (checks.length === 1 && view && view.by !== "own") return `down: ${view.why}`;
     if (checks.length === 1) return `down by its check: ${down[0]?.verdict.lastError ?? "it failed"}`;
     return `${checks.length - down.length} of ${checks.length} checks pass, ${needed} needed: ${
       errorsOf(down)
@@ -245,17 +342,26 @@ export class NodeHealth implements AsyncDisposable {
   }
 }
 
-const HELD = {
-  flips: "held by the flip guard",
-  blindness: "held: no canary answers",
-  recovery: "held: canaries answer again, and its check gets time to pass",
-} as const;
+const HELD: Readonly<Record<Witnesses, Readonly<Record<HoldCause, string>>>> = {
+  canaries: {
+    flips: "held by the flip guard",
+    blindness: "held: no canary answers",
+    recovery: "held: canaries answer again, and its check gets time to pass",
+  },
+  peers: {
+    flips: "held by the flip guard",
+    blindness: "held: most peers see targets up that this node finds down",
+    recovery: "held: this node sees what its peers see again, and its check gets time to pass",
+  },
+};
 
 /** What is known of one of a member's checks. */
 interface Checked {
   /** For people. */
   readonly name: string;
   readonly verdict: Verdict;
+  /** `null` = nodes don't share what they find. */
+  readonly view: TargetView | null;
   readonly countsAsDown: boolean;
   readonly isHeld: boolean;
 }

@@ -10,7 +10,7 @@ import type { Clock } from "../clock.ts";
 import { Explainer } from "../explain/explainer.ts";
 import { sourcesOf } from "../explain/node_sources.ts";
 import type { Fleet } from "../dns/fleet.ts";
-import type { HealthChecker } from "../health/health_checker.ts";
+import type { HealthState } from "../health/verdict.ts";
 import { PEM_BYTES_MAX, readShortFile } from "../input/regular_file.ts";
 import { formatSocketAddress, isLoopback, parseIp, type SocketAddress } from "../ip.ts";
 import type { Store } from "../store/store.ts";
@@ -199,7 +199,7 @@ function nodePort({ ground, core, workers: { fleet, totals, settled } }: Control
         udp: { transport: fleet.transport, reason: fleet.whyPortable },
         limited: totals.limited(),
       },
-      health: statesOf(health.checker),
+      health: statesOf(health.states()),
       poolsDown: ports.find(POOLS_DOWN)?.poolsDown() ?? { count: 0, pools: [] },
       license: licenseOf(ports.find(LICENSING)?.status()),
     }),
@@ -271,8 +271,8 @@ const UNLICENSED: NodeStatus["license"] = {
   warnings: [],
 };
 
-function statesOf(health: HealthChecker): { healthy: number; unhealthy: number; unknown: number } {
+function statesOf(all: Iterable<HealthState>): { healthy: number; unhealthy: number; unknown: number } {
   const states = { healthy: 0, unhealthy: 0, unknown: 0 };
-  for (const [, { state }] of health.verdicts()) states[state]++;
+  for (const state of all) states[state]++;
   return states;
 }

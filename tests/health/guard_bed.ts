@@ -4,7 +4,12 @@
  * @module
  */
 import type { Sight } from "../../src/health/canaries.ts";
-import { FlipGuard, type FlipGuardTerms, type GuardEvent } from "../../src/health/flip_guard.ts";
+import {
+  FlipGuard,
+  type FlipGuardTerms,
+  type GuardEvent,
+  type Witnesses,
+} from "../../src/health/flip_guard.ts";
 import type { VerdictChange } from "../../src/health/health_checker.ts";
 import { type HealthState, UNKNOWN_VERDICT } from "../../src/health/verdict.ts";
 import { createLogger } from "../../src/telemetry/log.ts";
@@ -32,6 +37,7 @@ export class GuardBed implements Disposable {
   readonly checks = new Map<string, BedCheck>();
   terms: FlipGuardTerms = { share: 0.5, atLeast: 5, holdMs: 30_000, blindHoldMs: 300_000, canarySpanMs: 0 };
   sight: Sight = "unaided";
+  witnesses: Witnesses = "canaries";
   looks = 0;
 
   constructor(targets = 10) {
@@ -52,6 +58,7 @@ export class GuardBed implements Disposable {
       targets: () => this.verdicts.size,
       checkOf: (key) => this.checks.get(key) ?? null,
       sight: () => this.sight,
+      witnesses: () => this.witnesses,
       look: () => {
         this.looks++;
       },
