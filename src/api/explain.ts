@@ -13,17 +13,21 @@ import { nameToWire } from "../wire/name.ts";
 import { ApiProblem } from "./problem.ts";
 import type { Resource, ResourceParts } from "./resource.ts";
 import { BASE, json, problems, type Routes } from "./route.ts";
+import { ViewsSchema } from "./views.ts";
 
 const degrees = z.number().nullable().meta({ description: "Degrees" });
 
 const HealthSchema = z.object({
-  state: z.enum(["healthy", "unhealthy", "unknown"]).meta({ description: "As the probes find it" }),
+  state: z.enum(["healthy", "unhealthy", "unknown"]).meta({
+    description: "As the probes find it, and where nodes share what they find, as the policy has it",
+  }),
   eligible: z.boolean().meta({ description: "Whether it is eligible, as far as health goes" }),
   why: z.string().nullable().meta({ description: "Why it is out, or in although it is down" }),
   since: z.iso.datetime().nullable().meta({ description: "Since when it is in this state, RFC 3339" }),
   lastError: z.string().nullable().meta({ description: "Why the last probe failed" }),
   latencyMs: z.number().nullable().meta({ description: "Duration of the last successful probe" }),
   checkedAt: z.iso.datetime().nullable().meta({ description: "When it was last probed, RFC 3339" }),
+  views: ViewsSchema,
 });
 
 const CandidateSchema = z.object({

@@ -42,6 +42,7 @@ import {
   writeToOne,
 } from "./route.ts";
 import { originOf } from "./origin.ts";
+import { ViewsSchema } from "./views.ts";
 import { isDryRun } from "./write.ts";
 
 const path = `${BASE}/members/{id}`;
@@ -66,6 +67,7 @@ const MemberHealthSchema = z.object({
     description: "Why it is out, or in although its check fails; null = it is in because nothing is wrong",
     examples: ["failback: 40 s to go"],
   }),
+  views: ViewsSchema,
 }).openapi("MemberHealth");
 
 const MemberOverrideSchema = z.object({
@@ -293,7 +295,14 @@ function shown({ state, reason, owner, expiresAt }: Override): z.infer<typeof Me
   return { state, reason, owner, expiresAt: rfc3339(expiresAt) };
 }
 
-function shownHealth({ since, checkedAt, ...health }: MemberHealth): z.infer<typeof MemberHealthSchema> {
+function shownHealth(
+  { since, checkedAt, views, ...health }: MemberHealth,
+): z.infer<typeof MemberHealthSchema> {
   const timeOf = (unixMs: number | null) => unixMs === null ? null : rfc3339(unixMs);
-  return { ...health, since: timeOf(since), checkedAt: timeOf(checkedAt) };
+  return {
+    ...health,
+    since: timeOf(since),
+    checkedAt: timeOf(checkedAt),
+    ...(views && { views: [...views] }),
+  };
 }

@@ -6,6 +6,7 @@
 import { type OpenAPIHono, z } from "@hono/zod-openapi";
 import { EXPOSITION_CONTENT_TYPE } from "../telemetry/metrics.ts";
 import { rfc3339 } from "../clock.ts";
+import type { ViewStatus } from "../health/global_view.ts";
 import type { NodeLicense } from "./ports.ts";
 import { ApiProblem } from "./problem.ts";
 import type { Resource, ResourceParts } from "./resource.ts";
@@ -56,6 +57,22 @@ const StatusSchema = z.object({
     unhealthy: z.int().min(0),
     unknown: z.int().min(0),
   }).meta({ description: "Probed targets by state" }),
+  peers: z.object({
+    policy: z.string().meta({ description: "state.healthPolicy", examples: ["global-quorum"] }),
+    quorumMinPercent: z.int().meta({ description: "state.quorumMinPercent, for global-quorum" }),
+    sight: z.enum(["sees", "contradicted", "blind"]).meta({
+      description: "contradicted: a peer sees most targets up that this node finds down, and either may be " +
+        "right; blind: most peers do, and this node goes by them",
+    }),
+    differing: z.int().min(0).meta({
+      description: "Targets that count as something else than own probes find",
+    }),
+    nodes: z.array(z.object({
+      id: z.string(),
+      region: z.string(),
+      heartbeatAgeSeconds: z.number().min(0).meta({ description: "Since its last heartbeat came in" }),
+    })).meta({ description: "The active nodes, this one included" }),
+  }).optional().meta({ description: "The nodes that share what their probes find; absent where none do" }),
   pools: z.object({
     total: z.int().min(0),
     down: z.int().min(0).meta({
@@ -171,7 +188,7 @@ function serve(app: OpenAPIHono, { node, store, clock, exposeMetrics, version }:
     return c.text(exposeMetrics(), 200, { "content-type": EXPOSITION_CONTENT_TYPE });
   });
   app.openapi(routes.status, (c) => {
-    const { node: self, cluster, uptimeSeconds, dns, health, poolsDown, license } = node.status();
+    const { node: self, cluster, uptimeSeconds, dns, health, peers, poolsDown, license } = node.status();
     const nowMs = clock.unixMs();
     const overrides = store.overrides.all().filter(({ expiresAt }) => expiresAt > nowMs);
     const planned = overrides.filter(({ startsAt }) => startsAt > nowMs).length;
@@ -184,6 +201,7 @@ function serve(app: OpenAPIHono, { node, store, clock, exposeMetrics, version }:
       uptimeSeconds,
       dns: { ...dns, listeners: [...dns.listeners] },
       health,
+      ...(peers && { peers: peersJson(peers) }),
       pools: {
         total: store.pools.count(),
         down: poolsDown.count,
@@ -200,6 +218,15 @@ function serve(app: OpenAPIHono, { node, store, clock, exposeMetrics, version }:
       license: licenseJson(license),
     }, 200);
   });
+}
+
+function peersJson({ policy, quorumMinPercent, sight, differing, nodes }: ViewStatus) {
+  const shown = nodes.map(({ node, region, heartbeatAgeMs }) => ({
+    id: node,
+    region,
+    heartbeatAgeSeconds: heartbeatAgeMs / 1000,
+  }));
+  return { policy, quorumMinPercent, sight, differing, nodes: shown };
 }
 
 function licenseJson({ expiresMs, warnings, ...license }: NodeLicense) {

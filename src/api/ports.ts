@@ -7,6 +7,7 @@ import type { Changes } from "../change/commit.ts";
 import type { Clock } from "../clock.ts";
 import type { Fallback, GeoRule, Member } from "../model/model.ts";
 import type { EligibilityPool } from "../desired/eligibility.ts";
+import type { ViewStatus } from "../health/global_view.ts";
 import type { MemberHealth } from "../health/node_health.ts";
 import type { PoolState } from "../health/pool_state.ts";
 import type { DownPool } from "../health/pool_watch.ts";
@@ -93,6 +94,8 @@ export interface NodeStatus {
     /** Queries since the start that weren't answered as they were asked. */
     readonly limited: LimitedQueries;
   };
+  /** The nodes that share what they find; `null` = none do. */
+  readonly peers: ViewStatus | null;
   /** Targets that are probed, by what is believed of them. */
   readonly health: { readonly healthy: number; readonly unhealthy: number; readonly unknown: number };
   /** Pools with too few members left: how many, and some of them by name. */

@@ -19,6 +19,12 @@ const WORDS: Readonly<Record<string, (event: JsonObject) => string>> = {
     `${text(state)}${lost === true ? "; the last events of the run before are lost" : ""}`,
   health: ({ check, address, port, state, previous, error }) =>
     `${endpoint(address, port)} ${text(check)} ${text(state)}, was ${text(previous)}${behind(error)}`,
+  policy: ({ change, check, address, port, state, own, reason }) => {
+    const at = `${endpoint(address, port)} ${text(check)}`;
+    return change === "begun"
+      ? `${at} counts as ${text(state)}, while this node finds it ${text(own)}${behind(reason)}`
+      : `${at} counts as this node finds it again: ${text(state)}`;
+  },
   pool: ({ name, isDown, family }) => {
     const which = family === null ? "" : ` of IPv${text(family)}`;
     return isDown === true

@@ -40,6 +40,7 @@ function summaryOf(state: JsonObject): JsonObject {
     targets: `${at("health.healthy")} healthy, ${at("health.unhealthy")} unhealthy, ${
       at("health.unknown")
     } unknown`,
+    ...peersOf(state),
     overrides: `${at("overrides.active")} active, ${at("overrides.planned")} planned`,
     ...licenseOf(state),
   };
@@ -69,6 +70,35 @@ const LIMITED_WORDS = {
   amplification: "too large",
   denied: "denied",
   refused: "not allowed",
+};
+
+/** Where nodes share what they find: who they are, and by what policy. */
+function peersOf(state: JsonObject): JsonObject {
+  const peers = fieldAt(state, "peers");
+  if (!isJsonObject(peers)) return {};
+  const { policy, quorumMinPercent, sight, differing, nodes } = peers;
+  const self = fieldAt(state, "node.id");
+  const named = (Array.isArray(nodes) ? nodes.filter(isJsonObject) : []).map(
+    ({ id, region, heartbeatAgeSeconds }) => {
+      const age = id === self ? "this one" : `heard ${span(Number(heartbeatAgeSeconds))} ago`;
+      return `${String(id)} (${region === "" ? "" : `${String(region)}, `}${age})`;
+    },
+  );
+  const quorum = policy === "global-quorum" ? ` of ${String(quorumMinPercent)} %` : "";
+  const few = Number(differing);
+  return {
+    nodes: `${named.length} active: ${named.join(", ")}`,
+    "health policy": `${String(policy)}${quorum}${
+      few === 0
+        ? ""
+        : `; ${countOf(few, "target")} ${few === 1 ? "differs" : "differ"} from what this node finds`
+    }${SIGHT[String(sight)] ?? ""}`,
+  };
+}
+
+const SIGHT: Readonly<Record<string, string>> = {
+  contradicted: "; a peer sees most targets up that this node finds down, and either may be right",
+  blind: "; most peers see targets up that this node finds down: it counts as blind, and goes by them",
 };
 
 /** A line where licensing is on, and one for what there is to do; `valid: 812 of 1000 answers a second, tier paid, until …`. */

@@ -11,6 +11,7 @@
 export type NodeEvent =
   | NodeStateEvent
   | HealthEvent
+  | PolicyEvent
   | PoolEvent
   | GuardNotice
   | CommitEvent
@@ -34,6 +35,7 @@ export const EVENT_KINDS: Readonly<Record<EventKind, string>> = {
   health: "A probed target is believed to be in another state",
   pool: "A pool has too few members left to answer by its own rule, or has enough again",
   guard: "The flip guard holds back targets that went down, or ends",
+  policy: "The health policy makes another state of a target than this node's probes find, or no longer",
   commit: "The model was changed",
   refusal: "A change was refused by a guard of changes",
   override: "An override begins, expires or is removed",
@@ -87,6 +89,30 @@ export interface HealthEvent {
   readonly previous: "healthy" | "unhealthy" | "unknown";
   /** Why the last probe failed; `null` when it succeeded. */
   readonly error: string | null;
+}
+
+/** Where nodes share what they find: what counts of a target isn't what this node's own probes find, or is again. */
+export interface PolicyEvent {
+  /** Tells events apart. */
+  readonly kind: "policy";
+  /** Which of them. */
+  readonly change: "begun" | "ended";
+  /** The target's key (`desired/check_target.ts`). */
+  readonly target: string;
+  /** How it is probed. */
+  readonly check: string;
+  /** Canonical. */
+  readonly address: string;
+  /** Where the probe connects. */
+  readonly port: number;
+  /** What counts, before the flip guard. */
+  readonly state: "healthy" | "unhealthy" | "unknown";
+  /** What this node's own probes find; `null` = nothing any more. */
+  readonly own: "healthy" | "unhealthy" | null;
+  /** `state.healthPolicy` */
+  readonly policy: string;
+  /** Why they differ; `null` = they don't any more. */
+  readonly reason: string | null;
 }
 
 /** A pool has too few members left to answer by its own rule, or has enough again. */

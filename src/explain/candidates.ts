@@ -107,7 +107,7 @@ function placeOf({ listed, member: { latitude, longitude } }: Known) {
 }
 
 function healthOf(
-  { state, eligible, why, since, lastError, latencyMs, checkedAt }: Evidence,
+  { state, eligible, why, since, lastError, latencyMs, checkedAt, views }: Evidence,
 ): ExplainedHealth {
   return {
     state,
@@ -117,6 +117,7 @@ function healthOf(
     lastError,
     latencyMs,
     checkedAt: checkedAt === null ? null : time(checkedAt),
+    ...(views && { views: [...views] }),
   };
 }
 
@@ -133,7 +134,7 @@ function judgementOf(known: Known, considered: Considered, situation: Situation)
   if (!listed) return dropped(whyUnlisted(known, situation));
   const forced = override?.state === "up" ? `${overrideWords(override)}; ` : "";
   const draining = override?.state === "drain" ? `; ${overrideWords(override)}` : "";
-  const state = listed.isUp ? `${forced}up` : whyDown(known);
+  const state = `${listed.isUp ? `${forced}up` : whyDown(known)}${disagreement(known)}`;
   if (considered !== situation.decider) {
     return dropped(listed.isUp ? `${state}, but its pool isn't answered` : state);
   }
@@ -201,6 +202,20 @@ function whyDown({ evidence: { state, why, since, lastError } }: Known): string 
   const at = since === null ? "" : ` since ${time(since)}`;
   if (state === "unhealthy") return `unhealthy${at}: ${lastError ?? why ?? "its check failed"}`;
   return why === null ? "down" : `${state}${at}, but out: ${why}`;
+}
+
+/** What each node finds, where they don't agree. */
+function disagreement({ evidence: { views = [] } }: Known): string {
+  const split = views.flatMap(({ check, own, reports }) => {
+    const said = [
+      ...(own === null ? [] : [{ node: "this node", state: own }]),
+      ...reports,
+    ];
+    if (new Set(said.map(({ state }) => state)).size < 2) return [];
+    const which = views.length === 1 ? "" : `${check}: `;
+    return `${which}${said.map(({ node, state }) => `${node} ${state}`).join(", ")}`;
+  });
+  return split.length === 0 ? "" : ` (${split.join("; ")})`;
 }
 
 function isLeading({ listed }: Known, { look: { leading } }: Considered): boolean {

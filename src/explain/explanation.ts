@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { MemberView } from "../health/node_health.ts";
 import type { HealthState } from "../health/verdict.ts";
 
 /** Largest answer over UDP that is asked for by default, bytes. */
@@ -74,7 +75,17 @@ export interface ExplainedClient {
 }
 
 /** What a step is about. */
-export const STEP_KINDS = ["limit", "name", "pool", "client", "allDown", "chosen", "ttl", "scope"] as const;
+export const STEP_KINDS = [
+  "limit",
+  "name",
+  "health",
+  "pool",
+  "client",
+  "allDown",
+  "chosen",
+  "ttl",
+  "scope",
+] as const;
 
 /** One step, in words. */
 export interface ExplainedStep {
@@ -128,6 +139,8 @@ export interface ExplainedHealth {
   readonly latencyMs: number | null;
   /** When it was last probed. */
   readonly checkedAt: string | null;
+  /** Who finds what, of each of its checks; absent where nodes don't share what they find. */
+  readonly views?: MemberView[];
 }
 
 /** An override. Times are RFC 3339. */

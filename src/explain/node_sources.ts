@@ -22,7 +22,7 @@ export interface NodeParts {
   /** Those of now. */
   readonly settings: () => Pick<Settings, "dns" | "fallback" | "health">;
   /** What is believed of members. */
-  readonly health: Pick<NodeHealth, "memberHealth">;
+  readonly health: Pick<NodeHealth, "memberHealth" | "peers">;
   /** What is answered from. */
   readonly publisher: {
     readonly current: { readonly snapshot: Snapshot; readonly board: LiveBoard };
@@ -55,6 +55,7 @@ export function sourcesOf(
       return fallback && { fallback, ttl: fallback.ttl ?? settings().dns.ttl };
     },
     health: (pool, member, forcedUp) => health.memberHealth(pool, { ...member, forcedUp }),
+    peers: () => health.peers(),
     rulings: () => rulingsOf(store.overrides.index(), clock.unixMs(), (id) => authorOf(store, id)),
     ours: () => {
       const { domain, zones } = settings().dns;

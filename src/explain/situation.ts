@@ -7,6 +7,8 @@ import type { Candidate } from "../balance/ranking.ts";
 import type { Clock } from "../clock.ts";
 import type { Fallback, Member, Pool, Service } from "../model/model.ts";
 import type { EngineOptions } from "../dns/engine.ts";
+import type { ViewStatus } from "../health/global_view.ts";
+import type { MemberView } from "../health/node_health.ts";
 import type { Settings } from "../settings/settings.ts";
 import type { Verdict } from "../health/verdict.ts";
 import type { LiveBoard } from "../snapshot/live.ts";
@@ -30,6 +32,8 @@ export interface ExplainSources {
   fallback(): { readonly fallback: Fallback; readonly ttl: number } | null;
   /** What is believed of a member. */
   health(pool: Pool, member: Member, isForcedUp: boolean): Evidence;
+  /** The nodes that share what they find, and by what policy; `null` = none do. */
+  peers(): Pick<ViewStatus, "policy" | "quorumMinPercent" | "sight" | "nodes"> | null;
   /** Tells of the overrides of now which one rules a member; asked for once an account. */
   rulings(): (poolId: string, member: Member) => RulingOverride | null;
   /** Some of the names that are answered here, for those that asked for another. */
@@ -57,6 +61,8 @@ export interface Evidence extends Verdict {
   readonly eligible: boolean;
   /** Why it is out, or in although it is down; `null` = its state says it. */
   readonly why: string | null;
+  /** Who finds what, of each of its checks; absent where nodes don't share what they find. */
+  readonly views?: readonly MemberView[];
 }
 
 /** An override that has begun and isn't over. Times are Unix milliseconds. */

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { countOf } from "../input/count.ts";
 import { ON_ALL_DOWN } from "../model/model.ts";
 import type { ClientFence } from "../balance/client_map.ts";
 import { familyOf, formatIp, formatPrefix, maskBits, prefixContains } from "../ip.ts";
@@ -22,6 +23,7 @@ export function describeSteps(
     if (text !== null) steps.push({ kind, text });
   };
   for (const named of situation.names) add("name", nameStep(named, situation));
+  add("health", peersStep(situation));
   for (const considered of situation.considered) {
     add("pool", poolStep(considered, situation));
     for (const text of clientSteps(considered, situation)) add("client", text);
@@ -84,6 +86,17 @@ function nothingStep(
 function withPool({ considered, service }: Situation): string {
   const [first] = considered;
   return first ? `, answered from the pool ${first.pool.name} with a TTL of ${service?.ttl ?? 0} s` : "";
+}
+
+/** Whose probes count, where it isn't this node's alone. */
+function peersStep({ considered, sources }: Situation): string | null {
+  const peers = sources.peers();
+  if (peers === null || !considered.some(({ pool }) => pool.healthCheck)) return null;
+  const { policy, quorumMinPercent, sight, nodes } = peers;
+  const quorum = policy === "global-quorum" ? ` of ${quorumMinPercent} %` : "";
+  const named = nodes.map(({ node, region }) => region === "" ? node : `${node} (${region})`).join(", ");
+  const blind = sight === "blind" ? "; this node counts as blind and goes by its peers" : "";
+  return `health policy ${policy}${quorum} over ${countOf(nodes.length, "active node")}: ${named}${blind}`;
 }
 
 function poolStep({ look, pool, listed }: Considered, { asked }: Situation): string {

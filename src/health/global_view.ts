@@ -80,7 +80,7 @@ export interface TargetView {
   /** Whether own probes are set aside because this node counts as blind. */
   readonly isBlind: boolean;
   /** What other active nodes report, by their ids. */
-  readonly reports: readonly { readonly node: string; readonly region: string; readonly state: Found }[];
+  readonly reports: { readonly node: string; readonly region: string; readonly state: Found }[];
   /** Why it isn't simply what own probes find; `null` = it is. */
   readonly why: string | null;
 }

@@ -87,7 +87,7 @@ export function registerGuardMetrics(
     "1 while the flip guard holds the last good set because too many targets went down at once.",
     { collect: () => Number(state().holding === "flips") },
   );
-  registry.gauge("pleiades_health_blind", "1 while no canary answers.", {
+  registry.gauge("pleiades_health_blind", "1 while no canary answers, or most peers contradict this node.", {
     collect: () => Number(state().isBlind),
   });
   registry.gauge(

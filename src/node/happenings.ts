@@ -8,6 +8,7 @@ import type { Refused } from "../change/commit.ts";
 import { endpointOfKey } from "../desired/check_target.ts";
 import type { NodeEvent } from "../events/event.ts";
 import type { GuardEvent } from "../health/flip_guard.ts";
+import type { PolicyTurn } from "../health/global_view.ts";
 import type { VerdictChange } from "../health/health_checker.ts";
 import type { PoolTurn } from "../health/pool_watch.ts";
 import type { OverrideTurn } from "../change/override_clock.ts";
@@ -26,6 +27,9 @@ export function emitHappenings(
   joints.use(health.onVerdicts((changes) => {
     for (const change of changes) events.emit(healthEvent(change));
   }));
+  joints.use(health.onPolicyTurn((turns) => {
+    for (const turn of turns) events.emit(policyEvent(turn));
+  }));
   joints.use(health.onGuardEvent((event) => events.emit(guardEvent(event))));
   joints.use(overrides.onTurn((turn) => events.emit(overrideEvent(turn))));
   joints.use(commits.subscribe((commit) => events.emit(commitEvent(commit, store))));
@@ -39,6 +43,13 @@ export function healthEvent({ key, verdict, previous }: VerdictChange): NodeEven
   const { state, lastError: error } = verdict;
   const { type: check, ipAddress: address, port } = endpointOfKey(key);
   return { kind: "health", target: key, check, address, port, state, previous: previous.state, error };
+}
+
+/** What counts differs from what own probes find, or no longer does. */
+export function policyEvent({ key, policy, differs, own, state, why: reason }: PolicyTurn): NodeEvent {
+  const { type: check, ipAddress: address, port } = endpointOfKey(key);
+  const change = differs ? "begun" : "ended";
+  return { kind: "policy", change, target: key, check, address, port, state, own, policy, reason };
 }
 
 /** What happened to the guard. */

@@ -199,6 +199,7 @@ function nodePort({ ground, core, workers: { fleet, totals, settled } }: Control
         udp: { transport: fleet.transport, reason: fleet.whyPortable },
         limited: totals.limited(),
       },
+      peers: health.peers(),
       health: statesOf(health.states()),
       poolsDown: ports.find(POOLS_DOWN)?.poolsDown() ?? { count: 0, pools: [] },
       license: licenseOf(ports.find(LICENSING)?.status()),

@@ -81,6 +81,7 @@ export function apiWorld(overrides: Partial<ApiParts> = {}): ApiWorld {
           limited: { denied: 1, refused: 2, rate: 3, amplification: 4, overload: 5 },
         },
         health: { healthy: 1, unhealthy: 0, unknown: 0 },
+        peers: null,
         poolsDown: { count: 0, pools: [] },
         license: {
           ...{ state: "off", reason: null, tier: null, id: null, limit: null, used: 0, expiresMs: null },

@@ -44,6 +44,30 @@ Deno.test("a member shows what is known of it under its pool's check and failbac
   assert.deepEqual(asked, Array(3).fill(["192.0.2.1", "https", "manual"]));
 });
 
+Deno.test("a member shows who finds what of it where nodes share what they find", async () => {
+  const { parts } = apiWorld();
+  const views = [{
+    check: "tcp 80",
+    policy: "global-any-healthy",
+    state: "healthy",
+    by: "peers",
+    own: "unhealthy",
+    isBlind: false,
+    reports: [{ node: "b", region: "us", state: "healthy" }],
+    why: "b finds it healthy (global-any-healthy)",
+  }] as const;
+  const memberHealth = () => ({
+    ...DOWN,
+    views: views.map((view) => ({ ...view, reports: [...view.reports] })),
+  });
+  using world = apiWorld({ node: { ...parts.node, memberHealth } });
+  parts.store.close();
+  const pool = await world.create("/pools", { name: "web" });
+  const member = await world.create(`/pools/${pool.id}/members`, { ipAddress: "192.0.2.1", port: 80 });
+  const { health } = await (await world.send(`GET /api/v1/members/${member.id}`)).json();
+  assert.deepEqual(health.views, views);
+});
+
 const FAIL_BACKS: readonly [result: FailBackResult, query: string, status: number, isLogged: boolean][] = [
   ["done", "", 200, true],
   ["done", "?dryRun=true", 200, false],

@@ -52,6 +52,17 @@ Deno.test("/status shows the version, the generation and what the node tells", a
   });
 });
 
+Deno.test("/status names the active nodes of those that share what they find", async () => {
+  const { parts } = apiWorld();
+  const policy = { policy: "global-quorum", quorumMinPercent: 67, sight: "sees", differing: 2 } as const;
+  const nodes = [{ node: "b", boot: "1", region: "us", heartbeatAgeMs: 1_500 }];
+  const status = () => ({ ...parts.node.status(), peers: { ...policy, node: "a", nodes } });
+  using world = apiWorld({ node: { ...parts.node, status } });
+  parts.store.close();
+  const told = await (await world.send("GET /api/v1/status")).json();
+  assert.deepEqual(told.peers, { ...policy, nodes: [{ id: "b", region: "us", heartbeatAgeSeconds: 1.5 }] });
+});
+
 Deno.test("/status tells how the license stands, with its end as a date", async () => {
   const { parts } = apiWorld();
   const license = {

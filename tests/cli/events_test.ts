@@ -118,6 +118,21 @@ Deno.test("every kind has words, and one of a newer node is shown as it is", () 
       },
       "[2001:db8::1]:443 tcp unhealthy, was healthy: connection refused",
     ],
+    [
+      {
+        ...{ kind: "policy", change: "begun", check: "tcp", address: "192.0.2.1", port: 443 },
+        ...{ state: "healthy", own: "unhealthy", reason: "b finds it healthy (global-any-healthy)" },
+      },
+      "192.0.2.1:443 tcp counts as healthy, while this node finds it unhealthy: " +
+      "b finds it healthy (global-any-healthy)",
+    ],
+    [
+      {
+        ...{ kind: "policy", change: "ended", check: "tcp", address: "192.0.2.1", port: 443 },
+        ...{ state: "healthy", own: "healthy", reason: null },
+      },
+      "192.0.2.1:443 tcp counts as this node finds it again: healthy",
+    ],
     [{ kind: "pool", name: "web", isDown: true, family: 6 }, "web has too few members of IPv6"],
     [{ kind: "pool", name: "web", isDown: false, family: null }, "web has enough members again"],
     [

@@ -62,6 +62,30 @@ Deno.test("status has a line on what wasn't answered as it was asked, where ther
   deepEqual(await linesFor({ ...none, rate: 812, denied: 3 }), ["limited     812 beyond the rate, 3 denied"]);
 });
 
+Deno.test("status names the nodes that share what they find, and the policy", async () => {
+  const nodes = [
+    { id: "ns1", region: "eu", heartbeatAgeSeconds: 0 },
+    { id: "ns2", region: "", heartbeatAgeSeconds: 4.2 },
+  ];
+  const policy = { policy: "global-quorum", quorumMinPercent: 67 };
+  const linesOf = async (peers: Record<string, unknown>) => {
+    await using api = scriptedApi({ "GET /status": { ...STATE, peers } });
+    const terminal = capturedTerminal();
+    equal(await run(["status", "--api", api.url], terminal), 0);
+    return terminal.stdout().split("\n").filter((line) => /^(nodes|health policy) /.test(line));
+  };
+  deepEqual(await linesOf({ ...policy, sight: "sees", differing: 0, nodes }), [
+    "nodes          2 active: ns1 (eu, this one), ns2 (heard 4 s ago)",
+    "health policy  global-quorum of 67 %",
+  ]);
+  const blind = await linesOf({ policy: "prefer-local", sight: "blind", differing: 1, nodes });
+  equal(
+    blind[1],
+    "health policy  prefer-local; 1 target differs from what this node finds; " +
+      "most peers see targets up that this node finds down: it counts as blind, and goes by them",
+  );
+});
+
 Deno.test("status has a line on the license where licensing is on, and what there is to do", async () => {
   const license = {
     tier: "paid",

@@ -13,6 +13,8 @@ import {
   SERVICE_DEFAULTS,
 } from "../../src/model/model.ts";
 import { type Explanation, UDP_SIZE_DEFAULT } from "../../src/explain/explanation.ts";
+import type { MemberView } from "../../src/health/node_health.ts";
+import { UNKNOWN_VERDICT } from "../../src/health/verdict.ts";
 import { parseIp, parsePrefix } from "../../src/ip.ts";
 import { EMPTY_GEO_DATA } from "../../src/geo/geo_data.ts";
 import { typeNumber } from "../../src/wire/record_type.ts";
@@ -36,6 +38,48 @@ Deno.test("explaining again and again explains the same answer until somebody as
   const second = explain(world, "www.example.com");
   equal(second.answer.records[0]!.data, first.rotation!.next[1]);
   equal(second.rotation!.turn, 2);
+});
+
+Deno.test("where nodes share what they find, an account says who found what and which policy decided", () => {
+  const viewOf = (own: "healthy" | "unhealthy"): MemberView => ({
+    check: "tcp 80",
+    policy: "global-quorum",
+    state: "healthy",
+    by: "quorum",
+    own,
+    isBlind: false,
+    reports: [{ node: "b", region: "us", state: "healthy" }, { node: "c", region: "", state: "healthy" }],
+    why: "2 of 3 nodes find it healthy, 51 % needed (global-quorum)",
+  });
+  const world = worldOf({
+    ...web(),
+    peers: () => ({
+      ...{ policy: "global-quorum", quorumMinPercent: 51, sight: "blind" },
+      nodes: ["a", "b", "c"].map((node) => ({
+        node,
+        boot: "1",
+        region: node === "b" ? "us" : "",
+        heartbeatAgeMs: 0,
+      })),
+    }),
+    health: (_, { ipAddress }) => ({
+      ...UNKNOWN_VERDICT,
+      state: "healthy",
+      eligible: true,
+      why: null,
+      views: [viewOf(ipAddress === "192.0.2.1" ? "unhealthy" : "healthy")],
+    }),
+  });
+  const account = explain(world, "www.example.com");
+  equal(
+    textOf(account, "health"),
+    "health policy global-quorum of 51 % over 3 active nodes: a, b (us), c; " +
+      "this node counts as blind and goes by its peers",
+  );
+  const [split, agreed] = account.candidates.toSorted((a, b) => a.member < b.member ? -1 : 1);
+  ok(split!.reason.startsWith("up (this node unhealthy, b healthy, c healthy)"), split!.reason);
+  ok(!agreed!.reason.includes("healthy"), agreed!.reason);
+  equal(split!.health!.views![0]!.by, "quorum");
 });
 
 Deno.test("a planned change and the service's least TTL are why a TTL is low", () => {

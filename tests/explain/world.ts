@@ -33,9 +33,10 @@ export const NO_LIMITS: Limits = {
 };
 
 /** What is declared; what may be left out isn't there. */
-export interface Declared
-  extends
-    Partial<Pick<ExplainSources, "health" | "failovers" | "flipGuardHoldMs" | "addressesOf" | "limits">> {
+export interface Declared extends
+  Partial<
+    Pick<ExplainSources, "health" | "peers" | "failovers" | "flipGuardHoldMs" | "addressesOf" | "limits">
+  > {
   readonly pools: readonly Pool[];
   readonly services: readonly Service[];
   readonly overrides?: readonly Override[];
@@ -103,6 +104,7 @@ export function worldOf(declared: Declared): World {
     addressesOf,
     failovers: declared.failovers ?? { of: () => [] },
     limits: declared.limits ?? (() => NO_LIMITS),
+    peers: declared.peers ?? (() => null),
     flipGuardHoldMs: declared.flipGuardHoldMs ?? (() => null),
     engine: options,
     clock: { unixMs: () => NOW_MS },

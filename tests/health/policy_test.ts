@@ -125,3 +125,54 @@ Deno.test("rulingWords() says who decided", () => {
     "unhealthy in the last run; no node has probed it since",
   );
 });
+
+Deno.test("docs/health.md says of each event what each node answers", () => {
+  const page = Deno.readTextFileSync(new URL("../../docs/health.md", import.meta.url));
+  const table = page.slice(page.indexOf("| event "), page.indexOf("- **Which reports"));
+  const [head, , ...rows] = table.trimEnd().split("\n").map((line) =>
+    line.split("|").slice(1, -1).map((cell) => cell.trim())
+  );
+  const policies = head!.slice(1).map((cell) => cell.replaceAll("`", "") as HealthPolicy);
+  deepEqual(rows.map(([event]) => event), Object.keys(EVENTS));
+  for (const [event, ...cells] of rows) {
+    for (const [i, policy] of policies.entries()) {
+      equal(cells[i], answersBy(policy, EVENTS[event!]!), `${event} under ${policy}`);
+    }
+  }
+});
+
+/** What the nodes find, and which of them are heard of by which; `null` = nothing, absent = gone. */
+interface Happening {
+  readonly finds: Readonly<Partial<Record<"a" | "b" | "c", Evidence["own"]>>>;
+  readonly cutOff?: "a";
+}
+
+const EVENTS: Readonly<Record<string, Happening>> = {
+  "all find it healthy": { finds: { a: "healthy", b: "healthy", c: "healthy" } },
+  "only a finds it unhealthy": { finds: { a: "unhealthy", b: "healthy", c: "healthy" } },
+  "only a finds it healthy": { finds: { a: "healthy", b: "unhealthy", c: "unhealthy" } },
+  "all find it unhealthy": { finds: { a: "unhealthy", b: "unhealthy", c: "unhealthy" } },
+  "a starts, b and c find it unhealthy": { finds: { a: null, b: "unhealthy", c: "unhealthy" } },
+  "a is gone for good, b and c find it healthy": { finds: { b: "healthy", c: "healthy" } },
+  "only a finds it healthy, and a is cut off": {
+    ...{ finds: { a: "healthy", b: "unhealthy", c: "unhealthy" }, cutOff: "a" },
+  },
+};
+
+function answersBy(policy: HealthPolicy, { finds, cutOff }: Happening): string {
+  const nodes = Object.entries(finds);
+  return nodes.map(([node, own]) => {
+    const others = nodes.filter(([other]) => other !== node && cutOff !== node && cutOff !== other).map((
+      [, found],
+    ) => found);
+    const count = (state: string) => others.filter((found) => found === state).length;
+    const evidence = {
+      own,
+      healthy: count("healthy"),
+      unhealthy: count("unhealthy"),
+      isOwnDue: own !== null,
+    };
+    const [state] = ruled(policy, evidence, 67);
+    return `${node} ${state === "unhealthy" ? "no" : "yes"}`;
+  }).join(", ");
+}
