@@ -53,6 +53,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   snapshot: ["wire", "input", "model", "geo", "desired", "balance"],
   dns: ["sockets", "wire", "input", "model", "geo", "balance", "snapshot", "license"],
   health: ["input", "model", "settings", "desired"],
+  // Connections to NATS, for capabilities.
+  nats: [],
   resolver: ["wire", "input", "model", "settings"],
   // The verdicts of the last run are kept in the database, hence `health`.
   store: ["wire", "input", "model", "desired", "health"],
@@ -96,7 +98,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   license: [...CAPABILITY, "snapshot"],
   gitops: CAPABILITY,
   // What nodes tell each other of is health, and the names of what is probed.
-  cluster: [...CAPABILITY, "desired", "health"],
+  cluster: [...CAPABILITY, "desired", "health", "nats"],
   discovery: CAPABILITY,
   api: [
     "sockets",

@@ -67,6 +67,18 @@ export const TEST_SETTINGS: Settings = {
   queryLog: { sample: 0, maxPerSecond: 100, path: "" },
   notify: { webhooks: [] },
   license: { secret: [], key: null, keyFault: null },
+  state: {
+    healthPolicy: "prefer-local",
+    quorumMinPercent: 51,
+    heartbeatInterval: 10_000,
+    heartbeatTTL: 30_000,
+    nats: {
+      servers: [],
+      tls: { caFile: null, certFile: null, keyFile: null, handshakeFirst: false, ca: null, client: null },
+      auth: { credsFile: null, user: null, password: null, token: null, nkeySeed: null, creds: null },
+      jetStream: { domain: null },
+    },
+  },
   names: { resolvers: [], minTtl: 5000, maxTtl: 300_000, timeout: 2000 },
   workers: 1,
 };

@@ -10,6 +10,7 @@ import { DigestGauge } from "../change/digest_gauge.ts";
 import { audit } from "./audit.ts";
 import { eventStreams } from "./event_streams.ts";
 import { startLicensing } from "../license/licensing.ts";
+import { clusterMember } from "./cluster.ts";
 import { dnsCertificate } from "./dns_certificate.ts";
 import { dnsLimits } from "./dns_limits.ts";
 import { type Core, type Part, partOf, reloaded, type Start } from "./part.ts";
@@ -65,6 +66,7 @@ export const PARTS: readonly Start[] = [
   startLicensing,
   dnsLimits,
   dnsCertificate,
+  clusterMember,
 ];
 
 /** Makes the parts that are switched on; `lifetime` disposes of them in reverse. */

@@ -22,6 +22,8 @@ export interface CertificateRequest {
   readonly notBefore?: Date;
   /** Default: in an hour. */
   readonly notAfter?: Date;
+  /** X.509 version; 3 when left out. One of version 1 has no names but its subject. */
+  readonly version?: 1 | 3;
 }
 
 /** An authority that lives as long as the test. */
@@ -75,15 +77,16 @@ async function signed(signer: CryptoKeyPair, owner: CryptoKeyPair, contents: Con
   const serial = crypto.getRandomValues(new Uint8Array(8));
   serial[0]! &= 0x7f;
   serial[0]! |= 0x40;
+  const isFirst = contents.version === 1;
   const body = sequence(
-    der(0xa0, der(0x02, [2])),
+    ...(isFirst ? [] : [der(0xa0, der(0x02, [2]))]),
     der(0x02, serial),
     algorithm,
     name(contents.issuer),
     sequence(time(notBefore), time(notAfter)),
     name(contents.subject),
     spki,
-    der(0xa3, sequence(...extensions(contents))),
+    ...(isFirst ? [] : [der(0xa3, sequence(...extensions(contents)))]),
   );
   const raw = await crypto.subtle.sign({ name: "ECDSA", hash: "SHA-256" }, signer.privateKey, body);
   const half = (from: number) => integer(new Uint8Array(raw, from, 32));

@@ -9,7 +9,7 @@ import type { SettingsOutside } from "../../src/settings/outside.ts";
 import { needingRestart } from "../../src/settings/reloading.ts";
 import { loadSettings, type Settings } from "../../src/settings/settings.ts";
 import { formatProblem } from "../../src/input/yaml_source.ts";
-import { fileOf, otherValue } from "./other_values.ts";
+import { CREDENTIALS, fileOf, otherValue } from "./other_values.ts";
 
 const KEYS = keysOf(settingsTree()).filter(({ absent }) => !absent);
 const WAITING = KEYS.filter(({ reload }) => reload === "restart");
@@ -21,11 +21,24 @@ const BEFORE: Readonly<Record<string, unknown>> = {
   "dns.tls.keyFile": "dns.key",
   "api.tls.certFile": "api.crt",
   "api.tls.keyFile": "api.key",
+  "state.nats.tls.certFile": "nats.crt",
+  "state.nats.tls.keyFile": "nats.key",
+  "state.nats.auth.user": "user",
+  "state.nats.auth.password": "password",
 };
 
-/** A machine on which every file is a certificate and its key. */
+/** The same, where another kind of credentials is to be set. */
+const WITHOUT_USER: Readonly<Record<string, unknown>> = Object.fromEntries(
+  Object.entries(BEFORE).filter(([name]) => !name.startsWith("state.nats.auth.")),
+);
+
+/** All that a file may be at once: a certificate, its key, and credentials of NATS. */
+const FILE = "-----BEGIN CERTIFICATE-----\n-----BEGIN PRIVATE KEY-----\n" +
+  "-----BEGIN NATS USER JWT-----\n-----BEGIN USER NKEY SEED-----\n";
+
+/** A machine on which every file is that. */
 const OUTSIDE: SettingsOutside = {
-  readFile: () => new TextEncoder().encode("-----BEGIN CERTIFICATE-----\n-----BEGIN PRIVATE KEY-----\n"),
+  readFile: () => new TextEncoder().encode(FILE),
   expectReadable: () => {},
   exists: () => false,
   isWritable: () => false,
@@ -49,8 +62,9 @@ function settingsOf(values: Readonly<Record<string, unknown>>): Settings {
 for (const key of WAITING) {
   const name = key.path.join(".");
   Deno.test(`a reload with another ${name} names that key and no other`, () => {
-    const before = settingsOf(BEFORE);
-    const after = settingsOf({ ...BEFORE, [name]: otherValue(key, BEFORE[name]) });
+    const values = CREDENTIALS.includes(name) ? WITHOUT_USER : BEFORE;
+    const before = settingsOf(values);
+    const after = settingsOf({ ...values, [name]: otherValue(key, values[name]) });
     notDeepEqual(after, before, `nothing comes of ${name}`);
     deepEqual(needingRestart(before, after), [name]);
     deepEqual(needingRestart(before, before), []);

@@ -1,0 +1,435 @@
+/**
+ * A node among others: tells them of itself, listens to them, and knows at each moment which of them are there and what they
+ * found. Everything that is known is in memory; a server only carries it, and may come and go.
+ *
+ * ```text
+ * LocalReports ─▶ Publisher ─▶ events, bucket ─▶ (other nodes)
+ * events, bucket ─▶ Inbox ─▶ PeerView (Peers of health/peers.ts)
+ * heartbeats ─────────────────▶ PeerView
+ * ```
+ *
+ * @module
+ */
+import type { Msg, NatsConnection } from "@nats-io/nats-core";
+import type { Clock, Rng } from "../clock.ts";
+import type { LocalReports } from "../health/peers.ts";
+import { natsFault } from "../nats/fault.ts";
+import { type LinkTerms, NatsLink } from "../nats/link.ts";
+import type { Logger } from "../telemetry/log.ts";
+import type { Registry } from "../telemetry/metrics.ts";
+import type { ClusterStatus } from "./port.ts";
+import { type Buckets, watchBuckets } from "./health_bucket.ts";
+import { Inbox, type Waiting } from "./inbox.ts";
+import { type ClusterCounters, registerClusterMetrics } from "./metrics.ts";
+import type { PeerView } from "./peer_view.ts";
+import { Publisher } from "./publisher.ts";
+import {
+  decodeEvent,
+  decodeHeartbeat,
+  decodeValue,
+  encodeHeartbeat,
+  HEALTH_AGE_MS,
+  type Heartbeat,
+  nodeOfSubject,
+  parseHealthKey,
+  type WireNames,
+  wireNames,
+} from "./wire_format.ts";
+
+/** How a node takes part. */
+export interface ClusterTerms {
+  /** Id of the cluster. */
+  readonly cluster: string;
+  /** Id of this node. */
+  readonly node: string;
+  /** Where this node stands; may be empty. */
+  readonly region: string;
+  /** Time between heartbeats. */
+  readonly heartbeatIntervalMs: number;
+  /** How long a node counts after a heartbeat. */
+  readonly heartbeatTtlMs: number;
+  /** How servers are connected to. */
+  readonly link: Omit<LinkTerms, "name" | "inboxPrefix" | "pingIntervalMs">;
+  /** JetStream domain; `null` = the server's own. */
+  readonly domain: string | null;
+}
+
+/** What it is made with. */
+export interface ClusterNeeds {
+  readonly terms: ClusterTerms;
+  /** Gets what other nodes say. */
+  readonly view: PeerView;
+  /** What this node's own probes find. */
+  readonly local: LocalReports;
+  readonly clock: Clock;
+  readonly rng: Rng;
+  readonly log: Logger;
+  readonly registry: Registry;
+}
+
+/** How often silent nodes are looked for. */
+const TIDY_MS = 60_000;
+/** Answers to those who greet, milliseconds apart at least: however many greet, each hears of this node soon. */
+const GREET_MS = 100;
+/** A wait that ends this much late was no wait: the process stood still, and heard nothing. */
+const STALL_MS = 500;
+/** Of wrong payloads, each node's are told of once; so many nodes are remembered for it. */
+const BLAMED_MAX = 256;
+/** Shares of a ping interval in the time to live, so that a dead server is noticed before nodes seem to be. */
+const PINGS_PER_TTL = 15;
+const PING_MIN_MS = 200;
+const PING_MAX_MS = 5_000;
+
+/** A node among others. */
+export class Cluster implements AsyncDisposable {
+  readonly #needs: ClusterNeeds;
+  readonly #names: WireNames;
+  readonly #view: PeerView;
+  readonly #publisher: Publisher;
+  readonly #inbox: Inbox;
+  readonly #link: NatsLink;
+  readonly #counters: ClusterCounters;
+  readonly #ending = new AbortController();
+  readonly #watching: Promise<void>;
+  #connection: NatsConnection | null = null;
+  #refusals: Promise<void> = Promise.resolve();
+  #buckets: Buckets | null = null;
+  #isOverflowed = false;
+  #storeFault: string | null = null;
+  #remarks: readonly string[] = [];
+  #seq = 0;
+  #greetedMs = -Infinity;
+  #wake = new AbortController();
+  /** Another process with this node's id. */
+  #double: { readonly boot: string; readonly sinceMs: number; lastMs: number; isTold: boolean } | null = null;
+  readonly #blamed = new Set<string>();
+  readonly #slow = new Set<string>();
+
+  /** Begins to connect, and returns at once. */
+  constructor(needs: ClusterNeeds) {
+    const { terms, view, local, clock, rng, log, registry } = needs;
+    const { cluster, node, heartbeatTtlMs } = terms;
+    this.#needs = needs;
+    this.#names = wireNames(cluster, node);
+    this.#view = view;
+    this.#counters = registerClusterMetrics(registry, {
+      isConnected: () => this.#connection !== null,
+      active: () => view.active().length,
+    });
+    this.#inbox = new Inbox({
+      clock,
+      read: (message) => this.#read(message),
+      sliceEnded: () => view.tellChanged(),
+      overflowed: () => {
+        this.#isOverflowed = true;
+        log.warn("More is reported by other nodes than can be read; the snapshot is read again");
+      },
+    });
+    this.#publisher = new Publisher({
+      ...{ local, node, names: this.#names, boot: view.boot, clock },
+      published: () => this.#counters.published("health"),
+      written: (error) => this.#written("health", error),
+    });
+    this.#link = new NatsLink({
+      terms: {
+        ...terms.link,
+        name: `pleiades ${node}`,
+        inboxPrefix: this.#names.inboxPrefix,
+        pingIntervalMs: Math.min(Math.max(heartbeatTtlMs / PINGS_PER_TTL, PING_MIN_MS), PING_MAX_MS),
+      },
+      ...{ clock, rng, log },
+      session: (connection, ended) => this.#session(connection, ended),
+    });
+    this.#watching = this.#watchMembers();
+  }
+
+  /** How it stands. */
+  status(): ClusterStatus {
+    return {
+      ...this.#link.status(),
+      storeFault: this.#connection === null ? null : this.#storeFault,
+      remarks: this.#remarks,
+      isIdTaken: this.#double?.isTold ?? false,
+      reports: this.#view.size,
+    };
+  }
+
+  /** Says goodbye, if there is a connection, and ends. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    const goodbye = this.#sayGoodbye();
+    this.#ending.abort();
+    this.#wake.abort();
+    await goodbye;
+    await this.#publisher[Symbol.asyncDispose]();
+    await this.#link[Symbol.asyncDispose]();
+    await Promise.all([this.#watching, this.#inbox.idle(), this.#refusals]);
+  }
+
+  /** All that happens on one connection. */
+  async #session(connection: NatsConnection, ended: AbortSignal): Promise<void> {
+    const { terms, clock, log } = this.#needs;
+    const signal = AbortSignal.any([ended, this.#ending.signal]);
+    const { heartbeats, healthEvents } = this.#names;
+    this.#connection = connection;
+    // Ends by itself when the connection is closed, which comes after the session.
+    this.#refusals = this.#hearRefusals(connection);
+    try {
+      connection.subscribe(heartbeats, { callback: (error, message) => this.#hear(error, message) });
+      connection.subscribe(healthEvents, {
+        callback: (error, { subject, data }) => {
+          if (error || nodeOfSubject(subject) === terms.node) return;
+          this.#inbox.add(
+            { name: subject, data, isValue: false, atMs: clock.monotonicMs() },
+            this.#ending.signal,
+          );
+        },
+      });
+      // Whoever is there answers a greeting; by then the server must know where to send it.
+      await connection.flush();
+      this.#sendHeartbeat("hello");
+      const beating = this.#beat(signal);
+      await this.#publisher.connected((subject, payload) => connection.publish(subject, payload), signal);
+      await watchBuckets(connection, {
+        terms: {
+          ...this.#names,
+          domain: terms.domain,
+          healthAgeMs: HEALTH_AGE_MS,
+          membershipAgeMs: terms.heartbeatTtlMs,
+        },
+        ...{ clock, signal },
+        isOverflowed: () => {
+          const was = this.#isOverflowed;
+          this.#isOverflowed = false;
+          return was;
+        },
+        listener: {
+          entry: (key, data) => this.#takeValue(key, data),
+          opened: (buckets) => {
+            if (this.#storeFault !== null) log.info("What nodes report is kept by JetStream again");
+            this.#storeFault = null;
+            this.#remarks = [];
+            this.#buckets = buckets;
+            this.#publisher.bucketOpened(buckets.health);
+            this.#keepHeartbeat("alive");
+          },
+          failed: (error) => this.#storeFailed(error),
+          remark: (text) => {
+            this.#remarks = [...this.#remarks, text];
+            log.warn("A bucket of NATS is of another shape", { reason: text });
+          },
+        },
+      });
+      await beating;
+    } finally {
+      this.#connection = null;
+      this.#buckets = null;
+      this.#publisher.disconnected();
+    }
+  }
+
+  /** Says which subjects this user may not use, each once; the session goes on without. */
+  async #hearRefusals(connection: NatsConnection): Promise<void> {
+    const told = new Set<string>();
+    for await (const status of connection.status()) {
+      if (status.type !== "error") continue;
+      const fault = natsFault(status.error, this.#link.status().server ?? "NATS");
+      if (told.has(fault) || told.size > BLAMED_MAX) continue;
+      told.add(fault);
+      this.#remarks = [...this.#remarks, fault];
+      this.#needs.log.error("NATS refuses something of this node", { reason: fault });
+    }
+  }
+
+  #storeFailed(error: unknown): void {
+    const { log } = this.#needs;
+    this.#buckets = null;
+    this.#publisher.bucketClosed();
+    const fault = natsFault(error, this.#link.status().server ?? "NATS");
+    if (fault !== this.#storeFault) {
+      log.warn("What nodes report can't be kept by JetStream; they tell each other all the same", {
+        reason: fault,
+      });
+    }
+    this.#storeFault = fault;
+  }
+
+  async #beat(signal: AbortSignal): Promise<void> {
+    const { terms: { heartbeatIntervalMs }, clock, rng } = this.#needs;
+    while (!signal.aborted) {
+      // A little early, so that nodes that started together drift apart.
+      await clock.sleep(heartbeatIntervalMs * (1 - 0.1 * rng() / 2 ** 32), signal);
+      if (signal.aborted) return;
+      this.#sendHeartbeat("alive");
+      this.#keepHeartbeat("alive");
+    }
+  }
+
+  #heartbeat(kind: Heartbeat["kind"]): Heartbeat {
+    const { region, heartbeatIntervalMs: intervalMs } = this.#needs.terms;
+    return { boot: this.#view.boot, seq: ++this.#seq, region, intervalMs, kind };
+  }
+
+  #sendHeartbeat(kind: Heartbeat["kind"]): void {
+    const connection = this.#connection;
+    if (connection === null || connection.isClosed()) return;
+    const heartbeat = this.#heartbeat(kind);
+    connection.publish(this.#names.heartbeat, encodeHeartbeat(heartbeat));
+    connection.publish(this.#names.publicHeartbeat, encodeHeartbeat(heartbeat, this.#needs.terms.node));
+    this.#counters.published("heartbeat");
+  }
+
+  #keepHeartbeat(kind: Heartbeat["kind"]): void {
+    const { node } = this.#needs.terms;
+    this.#buckets?.membership.put(node, encodeHeartbeat(this.#heartbeat(kind), node)).then(
+      () => this.#written("membership", null),
+      (error) => this.#written("membership", error),
+    );
+  }
+
+  #written(bucket: "health" | "membership", error: unknown): void {
+    this.#counters.put(bucket, error === null ? "ok" : "error");
+  }
+
+  async #sayGoodbye(): Promise<void> {
+    const connection = this.#connection;
+    if (connection === null || connection.isClosed()) return;
+    const { clock, terms: { node } } = this.#needs;
+    this.#sendHeartbeat("bye");
+    const said = Promise.all([this.#buckets?.membership.delete(node), connection.flush()]).catch(() => {});
+    const isSaid = new AbortController();
+    await Promise.race([said, clock.sleep(GOODBYE_MS, isSaid.signal)]);
+    isSaid.abort();
+  }
+
+  #hear(error: Error | null, { subject, data }: Msg): void {
+    if (error) return;
+    const node = nodeOfSubject(subject);
+    const heartbeat = this.#decoded(node, () => decodeHeartbeat(data));
+    if (heartbeat === null) return;
+    this.#counters.received("heartbeat");
+    const nowMs = this.#needs.clock.monotonicMs();
+    if (node === this.#needs.terms.node) return this.#hearDouble(heartbeat, nowMs);
+    this.#warnIfSlow(node, heartbeat);
+    const heard = this.#view.hear(node, heartbeat);
+    if (heard === "changed") {
+      const message = this.#view.isThere(node) ? "A node is there" : "A node has left";
+      this.#needs.log.info(message, { node, region: heartbeat.region });
+      this.#wake.abort();
+    }
+    if (heartbeat.kind === "hello" && heard !== "ignored") this.#greet(nowMs);
+  }
+
+  /** Answers a node that has just come, so that it need not wait for the next heartbeat. */
+  #greet(nowMs: number): void {
+    if (nowMs - this.#greetedMs < GREET_MS) return;
+    this.#greetedMs = nowMs;
+    const { clock, rng } = this.#needs;
+    const { signal } = this.#ending;
+    // Greetings of others come within the wait as well, and are answered with it.
+    clock.sleep(GREET_MS * rng() / 2 ** 32 + GREET_MS, signal).then(() => {
+      if (signal.aborted) return;
+      this.#sendHeartbeat("alive");
+      // What it can't find in the bucket it is told.
+      if (!this.#publisher.isWritten) return this.#publisher.tellAll(signal);
+    }).catch((error) => this.#needs.log.debug("Cannot answer a greeting", { error }));
+  }
+
+  /** A process that is replaced may be heard for a while beside this one; then there should be silence. */
+  #hearDouble({ boot, kind }: Heartbeat, nowMs: number): void {
+    if (boot === this.#view.boot || kind === "bye") return;
+    const { log, terms: { node, heartbeatIntervalMs } } = this.#needs;
+    if (this.#double?.boot !== boot) this.#double = { boot, sinceMs: nowMs, lastMs: nowMs, isTold: false };
+    this.#double.lastMs = nowMs;
+    if (this.#double.isTold || nowMs - this.#double.sinceMs < heartbeatIntervalMs * 1.5) return;
+    this.#double.isTold = true;
+    log.error(
+      "Another process of this cluster has this node's id, and other nodes hear only one of the two",
+      {
+        node,
+        fix: "give each its own node.id",
+      },
+    );
+  }
+
+  #warnIfSlow(node: string, { intervalMs }: Heartbeat): void {
+    const { log, terms: { heartbeatTtlMs } } = this.#needs;
+    if (intervalMs < heartbeatTtlMs || this.#slow.has(node)) return;
+    if (this.#slow.size < BLAMED_MAX) this.#slow.add(node);
+    log.warn("A node's heartbeats come less often than this node waits for them", {
+      node,
+      ...{ intervalMs, heartbeatTtlMs },
+      fix: "give all nodes the same state.heartbeatInterval and state.heartbeatTTL",
+    });
+  }
+
+  #takeValue(key: string, data: Uint8Array): void {
+    const { clock, terms: { node } } = this.#needs;
+    if (key.startsWith(`${node}.`)) {
+      const own = data.length === 0 ? null : parseHealthKey(key);
+      if (own !== null) this.#publisher.seen(own.address);
+      return;
+    }
+    this.#inbox.add({ name: key, data, isValue: true, atMs: clock.monotonicMs() }, this.#ending.signal);
+  }
+
+  #read({ name, data, isValue, atMs }: Waiting): void {
+    const node = isValue ? name.split(".", 1)[0]! : nodeOfSubject(name);
+    // A key that is gone says less than the report of no targets that came with it, or nothing about now.
+    if (isValue && data.length === 0) return;
+    const reports = this.#decoded(node, () => isValue ? [readValue(name, data)] : decodeEvent(data));
+    if (isValue) this.#counters.got("health", reports === null ? "error" : "ok");
+    else if (reports !== null) this.#counters.received("health");
+    for (const { address, ...report } of reports ?? []) this.#view.put(node, address, report);
+    this.#counters.merged((this.#needs.clock.monotonicMs() - atMs) / 1000);
+  }
+
+  /** `null` = it can't be read, which is counted, and told of once for each node. */
+  #decoded<Read>(node: string, read: () => Read): Read | null {
+    try {
+      return read();
+    } catch (error) {
+      this.#counters.received("invalid");
+      if (!this.#blamed.has(node) && this.#blamed.size < BLAMED_MAX) {
+        this.#blamed.add(node);
+        const reason = error instanceof Error ? error.message.slice(0, REASON_MAX) : String(error);
+        this.#needs.log.warn("What a node says can't be read, and is left out", { node, reason });
+      }
+      return null;
+    }
+  }
+
+  /** Lets nodes go that are silent, and forgets what they said when they stay so. */
+  async #watchMembers(): Promise<void> {
+    const { clock, log } = this.#needs;
+    const { signal } = this.#ending;
+    while (!signal.aborted) {
+      const fromMs = clock.monotonicMs();
+      const waitMs = Math.min(Math.max(this.#view.nextExpiryMs - fromMs + 1, 1), TIDY_MS);
+      await clock.sleep(waitMs, this.#wake.signal);
+      if (this.#wake.signal.aborted) this.#wake = new AbortController();
+      if (signal.aborted) return;
+      const nowMs = clock.monotonicMs();
+      const lateMs = nowMs - fromMs - waitMs;
+      if (lateMs > STALL_MS) this.#view.grant(lateMs);
+      for (const node of this.#view.expire()) log.warn("A node isn't heard of any more", { node });
+      this.#endDouble(nowMs);
+    }
+  }
+
+  #endDouble(nowMs: number): void {
+    if (this.#double === null || nowMs - this.#double.lastMs <= this.#needs.terms.heartbeatTtlMs) return;
+    if (this.#double.isTold) this.#needs.log.info("No other process has this node's id any more");
+    this.#double = null;
+  }
+}
+
+/** How long a goodbye may take. */
+const GOODBYE_MS = 300;
+/** What is told of a payload that can't be read: its sender wrote part of it. */
+const REASON_MAX = 200;
+
+function readValue(key: string, data: Uint8Array) {
+  const named = parseHealthKey(key);
+  if (named === null) throw new SyntaxError("the key names no node and address");
+  return { ...decodeValue(data), address: named.address };
+}

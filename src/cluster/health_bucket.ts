@@ -1,0 +1,199 @@
+/**
+ * The bucket in which every node keeps what its probes found, so that a node that comes later need not wait for news: it is
+ * watched, and the watch is held against the bucket again and again.
+ *
+ * A watch isn't to be trusted: when a server has lost its store, and the bucket was made again, it delivers nothing and says
+ * nothing (seen with nats-server 2.15). So every five seconds the stream is asked when it was made and what its last sequence
+ * is. Another making, or a sequence that the watch doesn't reach until the next look, ends the watch, and another begins.
+ *
+ * @module
+ */
+import { jetstream, jetstreamManager, type StreamInfo } from "@nats-io/jetstream";
+import { type KV, Kvm, type KvWatchEntry } from "@nats-io/kv";
+import type { NatsConnection } from "@nats-io/nats-core";
+import type { Clock } from "../clock.ts";
+import { VALUE_SIZE_MAX } from "./wire_format.ts";
+
+/** How often the watch is held against the bucket, milliseconds. */
+const LOOK_MS = 5_000;
+/** How long a request to JetStream may take, milliseconds; a bucket of ten thousand keys answers in a few. */
+const REQUEST_TIMEOUT_MS = 3_000;
+
+/** The buckets of a session. */
+export interface Buckets {
+  /** What each node's probes found. */
+  readonly health: KV;
+  /** The nodes. */
+  readonly membership: KV;
+}
+
+/** What buckets are opened with. */
+export interface BucketTerms {
+  /** Their names. */
+  readonly healthBucket: string;
+  readonly membershipBucket: string;
+  /** JetStream domain; `null` = the server's own. */
+  readonly domain: string | null;
+  /** How long a value is kept that isn't written again, milliseconds. */
+  readonly healthAgeMs: number;
+  readonly membershipAgeMs: number;
+}
+
+/** What a watch tells. */
+export interface WatchListener {
+  /** A value came, of the snapshot or after it; the same may come again. */
+  readonly entry: (key: string, data: Uint8Array) => void;
+  /** Buckets are open and another watch begins: whatever is to be found in them must be written. */
+  readonly opened: (buckets: Buckets) => void;
+  /** Buckets can't be used, until they are opened again. */
+  readonly failed: (error: unknown) => void;
+  /** What isn't as it should be of a bucket, though it is used. */
+  readonly remark: (text: string) => void;
+}
+
+/** Watches the bucket of one connection until `signal` is aborted; whatever fails is tried again. */
+export async function watchBuckets(
+  connection: NatsConnection,
+  { terms, clock, listener, signal, isOverflowed }: {
+    readonly terms: BucketTerms;
+    readonly clock: Clock;
+    readonly listener: WatchListener;
+    readonly signal: AbortSignal;
+    /** Whether values were dropped since it was asked last, so that the watch must begin again. */
+    readonly isOverflowed: () => boolean;
+  },
+): Promise<void> {
+  while (!signal.aborted) {
+    const ended = new AbortController();
+    const end = AbortSignal.any([signal, ended.signal]);
+    try {
+      const manager = await jetstreamManager(connection, {
+        timeout: REQUEST_TIMEOUT_MS,
+        ...(terms.domain !== null && { domain: terms.domain }),
+      });
+      const kvm = new Kvm(jetstream(connection, {
+        timeout: REQUEST_TIMEOUT_MS,
+        ...(terms.domain !== null && { domain: terms.domain }),
+      }));
+      const { health, membership } = await openBuckets(kvm, terms);
+      const info = (bucket: string) => manager.streams.info(`KV_${bucket}`);
+      const first = await info(terms.healthBucket);
+      const remarks = [
+        shapeFault(first, terms.healthAgeMs),
+        shapeFault(await info(terms.membershipBucket), null),
+      ];
+      for (const remark of remarks) if (remark !== null) listener.remark(remark);
+      const watch = new Watch(first, await health.watch({ key: ">" }), listener.entry);
+      try {
+        listener.opened({ health, membership });
+        while (!end.aborted) {
+          await clock.sleep(LOOK_MS, end);
+          if (end.aborted) break;
+          await info(terms.membershipBucket);
+          if (watch.isDead(await info(terms.healthBucket)) || isOverflowed()) break;
+        }
+      } finally {
+        await watch[Symbol.asyncDispose]();
+      }
+    } catch (error) {
+      if (signal.aborted) return;
+      listener.failed(error);
+      await clock.sleep(LOOK_MS / 2, signal);
+    } finally {
+      ended.abort();
+    }
+  }
+}
+
+async function openBuckets(kvm: Kvm, terms: BucketTerms): Promise<Buckets> {
+  const { healthBucket, membershipBucket, healthAgeMs, membershipAgeMs } = terms;
+  const open = async (name: string, ttl: number, description: string) => {
+    const options = { history: 1, ttl, maxValueSize: VALUE_SIZE_MAX, description };
+    try {
+      return await kvm.create(name, options);
+    } catch (error) {
+      // Another node has made it in the meantime, with an age of its own.
+      if (!/already in use/.test(String(error))) throw error;
+      return await kvm.create(name, options);
+    }
+  };
+  return {
+    health: await open(healthBucket, healthAgeMs, "Pleiades: what each node's probes found"),
+    membership: await open(membershipBucket, membershipAgeMs, "Pleiades: the nodes"),
+  };
+}
+
+/** What of a bucket makes it unfit or wasteful, with the fix; `null` = nothing. */
+function shapeFault({ config }: StreamInfo, ageMs: number | null): string | null {
+  const bucket = config.name.replace(/^KV_/, "");
+  const hint = `(nats kv del ${bucket}, and nodes make it again)`;
+  if (config.max_msgs_per_subject !== 1) {
+    return `the bucket ${bucket} keeps a history of ${config.max_msgs_per_subject}, and 1 is enough ${hint}`;
+  }
+  if (config.max_msg_size !== -1 && config.max_msg_size < VALUE_SIZE_MAX) {
+    return `the bucket ${bucket} takes values of ${config.max_msg_size} bytes, and they may have ${VALUE_SIZE_MAX} ${hint}`;
+  }
+  const livesMs = config.max_age / 1e6;
+  if (ageMs !== null && livesMs !== 0 && livesMs < ageMs) {
+    return `the bucket ${bucket} forgets after ${livesMs / 1000} s, and ${ageMs / 1000} s are needed ${hint}`;
+  }
+  return null;
+}
+
+/** A watch, and how far it has come. */
+class Watch implements AsyncDisposable {
+  readonly #first: StreamInfo;
+  readonly #entries: Awaited<ReturnType<KV["watch"]>>;
+  readonly #reading: Promise<void>;
+  #reached = 0;
+  #isCaughtUp = false;
+  /** At the look before: what it should have come to. */
+  #expected = 0;
+  #isOver = false;
+
+  constructor(
+    first: StreamInfo,
+    entries: Awaited<ReturnType<KV["watch"]>>,
+    tell: (key: string, data: Uint8Array) => void,
+  ) {
+    this.#first = first;
+    this.#entries = entries;
+    this.#reading = this.#read(tell);
+  }
+
+  /** Whether it delivers no more, of a bucket that is so now. */
+  isDead({ created, state }: StreamInfo): boolean {
+    if (this.#isOver || created !== this.#first.created) return true;
+    const wasExpected = this.#expected;
+    this.#expected = state.last_seq;
+    // Of an empty bucket nothing comes; of what has gone from the end of another, the sequence is known from the start.
+    if (state.messages === 0) return state.last_seq < this.#reached;
+    return this.#reached < wasExpected || state.last_seq < this.#reached;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#entries.stop();
+    await this.#reading;
+  }
+
+  async #read(tell: (key: string, data: Uint8Array) => void): Promise<void> {
+    try {
+      for await (const entry of this.#entries) this.#take(entry, tell);
+    } catch {
+      // It has ended, which the next look sees.
+    }
+    this.#isOver = true;
+  }
+
+  #take(
+    { key, operation, revision, delta, value }: KvWatchEntry,
+    tell: (key: string, data: Uint8Array) => void,
+  ): void {
+    this.#reached = Math.max(this.#reached, revision);
+    if (delta === 0 && !this.#isCaughtUp) {
+      this.#isCaughtUp = true;
+      this.#reached = Math.max(this.#reached, this.#first.state.last_seq);
+    }
+    tell(key, operation === "PUT" ? value : new Uint8Array(0));
+  }
+}

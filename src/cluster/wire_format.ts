@@ -1,0 +1,206 @@
+/**
+ * What nodes write to each other. All of it is JSON with the version `v`; fields that aren't known here are left alone, so that
+ * a later version may add some, and what has another `v` is refused.
+ *
+ * ```text
+ * gslb.<cluster>.membership.heartbeat.<node>    {v, boot, seq, region, intervalMs, kind}   what counts
+ * gslb.<cluster>.membership.heartbeat           the same and {node}                        for others that listen
+ * gslb.<cluster>.health.<node>.<v4|v6>          {v, boot, addresses: [{address, seq, targets}]}
+ * KV gslb_<cluster>_membership, <node>          as the heartbeat with {node}
+ * KV gslb_<cluster>_health, <node>.<hex>        {v, boot, seq, targets: [{target, state, since}]}
+ * ```
+ *
+ * - The node is always taken from the subject or the key, never from the payload: the server lets each user write its own
+ *   alone.
+ * - `boot` is drawn at each start of the process. A report counts as long as its node's heartbeats have its boot.
+ * - `seq` counts up within a boot; of two reports on an address, or of two heartbeats, the higher counts, however often and
+ *   in whatever order they come. Revisions of the server mean nothing: they begin again when its store was lost.
+ * - Times are for people to look at: ages are measured by the clock of the node that receives.
+ *
+ * @module
+ */
+import { z } from "zod";
+import { canonicalIp, formatIp, parseIp } from "../ip.ts";
+
+/** The version of all payloads. */
+const VERSION = 1;
+
+/** A heartbeat is 200 bytes. */
+const HEARTBEAT_SIZE_MAX = 4 * 1024;
+/** An address has a handful of targets; `TARGETS_MAX` of them take 6 KiB. */
+export const VALUE_SIZE_MAX: number = 16 * 1024;
+/** In how long every value is written once more, milliseconds. */
+export const SWEEP_MS = 300_000;
+/**
+ * How long a value outlives the last time it was written: three sweeps. What a node leaves behind that never comes back is
+ * gone then.
+ */
+export const HEALTH_AGE_MS: number = 3 * SWEEP_MS;
+/** Far below the 1 MiB that servers take unless told otherwise. */
+const EVENT_SIZE_MAX = 256 * 1024;
+/** Targets of one address: pools that check it in different ways. */
+const TARGETS_MAX = 64;
+/** Addresses in one event: with one target each it has 13 KiB. */
+export const EVENT_ADDRESSES_MAX = 100;
+
+/** A sign of life. */
+export interface Heartbeat {
+  /** Of the process. */
+  readonly boot: string;
+  /** Of the heartbeat, within the boot. */
+  readonly seq: number;
+  /** Where the node stands; may be empty. */
+  readonly region: string;
+  /** When the next one comes. */
+  readonly intervalMs: number;
+  /** `hello`: the node has just connected and wants to hear of the others at once; `bye`: it stops. */
+  readonly kind: "alive" | "hello" | "bye";
+}
+
+/** What a node's probes found at an address, as text. */
+export interface WireTarget {
+  /** `wireTargetOf` (`desired/check_target.ts`). */
+  readonly target: string;
+  /** What they found. */
+  readonly state: "healthy" | "unhealthy";
+  /** RFC 3339, by the clock of the node that says so. */
+  readonly since: string;
+}
+
+/** All that a node's probes found at one address. */
+export interface AddressReport {
+  /** Of the process. */
+  readonly boot: string;
+  /** Of the report, within the boot. */
+  readonly seq: number;
+  /** None = the address isn't probed any more. */
+  readonly targets: readonly WireTarget[];
+}
+
+const boot = z.string().regex(/^[0-9a-f]{8,32}$/);
+const seq = z.int().min(1);
+const targets = z.array(z.object({
+  target: z.string().regex(/^[a-z]{1,16}:\d{1,5}:[0-9a-f]{8}$/),
+  state: z.enum(["healthy", "unhealthy"]),
+  since: z.string().max(40),
+})).max(TARGETS_MAX);
+
+const HEARTBEAT = z.object({
+  v: z.literal(VERSION),
+  boot,
+  seq,
+  region: z.string().max(256),
+  intervalMs: z.number().min(1).max(86_400_000),
+  kind: z.enum(["alive", "hello", "bye"]),
+});
+
+const VALUE = z.object({ v: z.literal(VERSION), boot, seq, targets });
+
+const EVENT = z.object({
+  v: z.literal(VERSION),
+  boot,
+  addresses: z.array(z.object({ address: z.string().max(45), seq, targets })).max(EVENT_ADDRESSES_MAX * 10),
+});
+
+/** The subjects, buckets and the inbox of a cluster and of one of its nodes. */
+export interface WireNames {
+  /** Where this node's heartbeats go. */
+  readonly heartbeat: string;
+  /** Where they go for others that listen. */
+  readonly publicHeartbeat: string;
+  /** Where the heartbeats that count come from, of all nodes. */
+  readonly heartbeats: string;
+  /** Where this node's events go. */
+  readonly health: Readonly<Record<"v4" | "v6", string>>;
+  /** Where events of all nodes come from. */
+  readonly healthEvents: string;
+  /** Bucket of what each node's probes found. */
+  readonly healthBucket: string;
+  /** Bucket of the nodes. */
+  readonly membershipBucket: string;
+  /** Where answers to this node's requests come in. */
+  readonly inboxPrefix: string;
+}
+
+/** The names of a cluster; ids are single tokens of subjects and fit for names of buckets. */
+export function wireNames(cluster: string, node: string): WireNames {
+  const root = `gslb.${cluster}`;
+  return {
+    heartbeat: `${root}.membership.heartbeat.${node}`,
+    publicHeartbeat: `${root}.membership.heartbeat`,
+    heartbeats: `${root}.membership.heartbeat.*`,
+    health: { v4: `${root}.health.${node}.v4`, v6: `${root}.health.${node}.v6` },
+    healthEvents: `${root}.health.*.*`,
+    healthBucket: `gslb_${cluster}_health`,
+    membershipBucket: `gslb_${cluster}_membership`,
+    inboxPrefix: `_INBOX.${cluster}.${node}`,
+  };
+}
+
+/** The node that a subject of heartbeats or events names. */
+export function nodeOfSubject(subject: string): string {
+  const [, , kind, third = "", fourth = ""] = subject.split(".");
+  return kind === "health" ? third : fourth;
+}
+
+/** The key of an address in the bucket of what a node found. */
+export function healthKey(node: string, address: string): string {
+  return `${node}.${parseIp(address)!.toHex()}`;
+}
+
+/** The node and the canonical address that a key names; `null` = it is no such key. */
+export function parseHealthKey(key: string): { readonly node: string; readonly address: string } | null {
+  const parts = /^([A-Za-z0-9_-]{1,63})\.([0-9a-f]{8}|[0-9a-f]{32})$/.exec(key);
+  return parts === null ? null : { node: parts[1]!, address: formatIp(Uint8Array.fromHex(parts[2]!)) };
+}
+
+/** Bytes of a heartbeat. */
+export function encodeHeartbeat(heartbeat: Heartbeat, node?: string): Uint8Array {
+  return encode({ v: VERSION, ...(node !== undefined && { node }), ...heartbeat });
+}
+
+/** Bytes of a value in the bucket of what a node found. */
+export function encodeValue(report: AddressReport): Uint8Array {
+  return encode({ v: VERSION, ...report });
+}
+
+/** Bytes of an event on up to `EVENT_ADDRESSES_MAX` addresses. */
+export function encodeEvent(
+  boot: string,
+  addresses: readonly {
+    readonly address: string;
+    readonly seq: number;
+    readonly targets: readonly WireTarget[];
+  }[],
+): Uint8Array {
+  return encode({ v: VERSION, boot, addresses });
+}
+
+/** @throws {Error} when it is none */
+export function decodeHeartbeat(bytes: Uint8Array): Heartbeat {
+  return HEARTBEAT.parse(decode(bytes, HEARTBEAT_SIZE_MAX));
+}
+
+/** @throws {Error} when it is none */
+export function decodeValue(bytes: Uint8Array): AddressReport {
+  return VALUE.parse(decode(bytes, VALUE_SIZE_MAX));
+}
+
+/** @throws {Error} when it is none; addresses come canonical */
+export function decodeEvent(bytes: Uint8Array): (AddressReport & { readonly address: string })[] {
+  const { boot, addresses } = EVENT.parse(decode(bytes, EVENT_SIZE_MAX));
+  return addresses.map(({ address, seq, targets }) => {
+    const canonical = canonicalIp(address);
+    if (canonical === null) throw new SyntaxError(`"${address}" is no address`);
+    return { address: canonical, boot, seq, targets };
+  });
+}
+
+function encode(value: object): Uint8Array {
+  return new TextEncoder().encode(JSON.stringify(value));
+}
+
+function decode(bytes: Uint8Array, sizeMax: number): unknown {
+  if (bytes.length > sizeMax) throw new RangeError(`it has ${bytes.length} bytes, and may have ${sizeMax}`);
+  return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+}

@@ -1,0 +1,200 @@
+/**
+ * A connection to one of several NATS servers, for ever: when it ends, for whatever reason, another one is made.
+ *
+ * A new connection begins with nothing: no subscription, no watch and no byte of the one before is carried over, as the
+ * library's own reconnecting would. So whatever a session sets up is set up on a server of which it knows what it has, and
+ * nothing that was said while there was no server arrives when it means something else.
+ *
+ * @module
+ */
+import {
+  type Authenticator,
+  type ConnectionOptions,
+  credsAuthenticator,
+  type NatsConnection,
+  NatsConnectionImpl,
+  nkeyAuthenticator,
+} from "@nats-io/nats-core/internal";
+import type { Clock, Rng } from "../clock.ts";
+import type { Logger } from "../telemetry/log.ts";
+import { natsFault } from "./fault.ts";
+import { useDenoTransport } from "./transport.ts";
+
+/** How servers are connected to. */
+export interface LinkTerms {
+  /** `nats://host:port` or `tls://host:port`, one at least. */
+  readonly servers: readonly string[];
+  /** By which the server's monitoring shows the connection. */
+  readonly name: string;
+  /** Where answers to requests come in, and no other client may read. */
+  readonly inboxPrefix: string;
+  /** Time between pings; a server is given up at the third that goes out while the two before aren't answered. */
+  readonly pingIntervalMs: number;
+  /** PEM texts; `null` = there is none. */
+  readonly tls: {
+    /** Authorities besides the system's. */
+    readonly ca: string | null;
+    /** The certificate to show. */
+    readonly client: { readonly cert: string; readonly key: string } | null;
+    /** Whether the server begins with the handshake; it must for a client certificate. */
+    readonly handshakeFirst: boolean;
+  };
+  /** One kind at most; `null` = not that one. */
+  readonly auth: {
+    readonly user: string | null;
+    readonly password: string | null;
+    readonly token: string | null;
+    readonly nkeySeed: string | null;
+    /** Text of a credentials file. */
+    readonly creds: string | null;
+  };
+}
+
+/** What a link is made with. */
+export interface LinkNeeds {
+  readonly terms: LinkTerms;
+  readonly clock: Clock;
+  readonly rng: Rng;
+  readonly log: Logger;
+  /**
+   * Runs on every connection that is made, until it ends; the connection is closed when it settles.
+   *
+   * @param ended aborted when the connection has ended
+   */
+  readonly session: (connection: NatsConnection, ended: AbortSignal) => Promise<void>;
+}
+
+/** How a link stands. */
+export interface LinkStatus {
+  /** As in the settings; `null` = there is no connection. */
+  readonly server: string | null;
+  /** Why there is no connection, for people; `null` = there is one, or none was tried yet. */
+  readonly fault: string | null;
+}
+
+/** The longest that a server may take to answer, milliseconds. */
+const CONNECT_TIMEOUT_MS = 5_000;
+/** Wait after the first connection that fails; it doubles, and each wait is drawn between its half and its whole. */
+const WAIT_FIRST_MS = 250;
+/** The longest wait: what heals is found within it, and a thousand nodes are five hundred connections a second. */
+const WAIT_MAX_MS = 2_000;
+
+/** A connection, again and again. */
+export class NatsLink implements AsyncDisposable {
+  readonly #needs: LinkNeeds;
+  readonly #ending = new AbortController();
+  readonly #running: Promise<void>;
+  #status: LinkStatus = { server: null, fault: null };
+
+  /** Begins to connect, and returns at once. */
+  constructor(needs: LinkNeeds) {
+    this.#needs = needs;
+    useDenoTransport();
+    this.#running = this.#run();
+  }
+
+  /** How it stands. */
+  status(): LinkStatus {
+    return this.#status;
+  }
+
+  /** Ends the connection; resolves when the session has ended, too. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#ending.abort();
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    const { terms: { servers }, clock, rng, log } = this.#needs;
+    const { signal } = this.#ending;
+    let turn = rng() % servers.length;
+    for (let failures = 0; !signal.aborted; turn++) {
+      const server = servers[turn % servers.length]!;
+      const connection = await this.#connect(server);
+      if (connection !== null) {
+        failures = 0;
+        this.#status = { server, fault: null };
+        log.info("Connected to NATS", { server });
+        const fault = await this.#use(connection, server);
+        this.#status = { server: null, fault };
+        if (signal.aborted) return;
+        log.warn("The connection to NATS has ended", { reason: fault });
+      }
+      const longestMs = Math.min(WAIT_FIRST_MS * 2 ** Math.min(failures++, 10), WAIT_MAX_MS);
+      await clock.sleep(longestMs * (0.5 + rng() / 2 ** 33), signal);
+    }
+  }
+
+  /** `null` = it can't be reached, which is said once. */
+  async #connect(server: string): Promise<NatsConnection | null> {
+    const { terms, log } = this.#needs;
+    try {
+      const connecting = NatsConnectionImpl.connect(optionsOf(terms, server));
+      return await connecting;
+    } catch (error) {
+      const fault = natsFault(error, server);
+      // With several servers their faults alternate, and each is told once.
+      if (!this.#told.has(fault)) log.warn("Cannot connect to NATS", { reason: fault });
+      if (this.#told.size >= TOLD_MAX) this.#told.clear();
+      this.#told.add(fault);
+      this.#status = { server: null, fault };
+      return null;
+    }
+  }
+
+  /** Resolves with the reason when the connection has ended. */
+  async #use(connection: NatsConnection, server: string): Promise<string> {
+    this.#told.clear();
+    const ended = new AbortController();
+    const closed = connection.closed().then((reason) => {
+      ended.abort();
+      return reason ?? null;
+    });
+    const stop = () => void connection.close();
+    this.#ending.signal.addEventListener("abort", () => ended.abort(), { once: true });
+    let fault: unknown = null;
+    try {
+      await this.#needs.session(connection, ended.signal);
+    } catch (error) {
+      fault = error;
+    }
+    stop();
+    const reason = await closed ?? fault;
+    return reason === null ? `${server}: the connection was closed` : natsFault(reason, server);
+  }
+
+  /** What was said since the last connection. */
+  readonly #told = new Set<string>();
+}
+
+/** More faults than a dozen servers have. */
+const TOLD_MAX = 64;
+
+function optionsOf(
+  { name, inboxPrefix, pingIntervalMs, tls, auth }: LinkTerms,
+  server: string,
+): ConnectionOptions {
+  const { protocol, host } = new URL(server);
+  const { ca, client, handshakeFirst } = tls;
+  const isFirst = handshakeFirst || client !== null;
+  const isEncrypted = protocol === "tls:" || ca !== null || isFirst;
+  return {
+    servers: [host],
+    name,
+    inboxPrefix,
+    ...{ reconnect: false, ignoreClusterUpdates: true, noEcho: true, noAsyncTraces: true },
+    timeout: CONNECT_TIMEOUT_MS,
+    pingInterval: pingIntervalMs,
+    maxPingOut: 2,
+    ...(isEncrypted && { tls: { ...(ca !== null && { ca }), ...client, handshakeFirst: isFirst } }),
+    ...(auth.user !== null && { user: auth.user, pass: auth.password ?? "" }),
+    ...(auth.token !== null && { token: auth.token }),
+    ...authenticatorOf(auth),
+  };
+}
+
+function authenticatorOf({ creds, nkeySeed }: LinkTerms["auth"]): { readonly authenticator?: Authenticator } {
+  const bytes = (text: string) => new TextEncoder().encode(text);
+  if (creds !== null) return { authenticator: credsAuthenticator(bytes(creds)) };
+  return nkeySeed === null ? {} : { authenticator: nkeyAuthenticator(bytes(nkeySeed)) };
+}

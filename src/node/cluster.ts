@@ -1,0 +1,43 @@
+/**
+ * The part of a node that takes part in a cluster. It is loaded, with the library that it speaks by, where servers are set.
+ *
+ * @module
+ */
+import type { ClusterTerms } from "../cluster/cluster.ts";
+import { PeerView } from "../cluster/peer_view.ts";
+import { CLUSTER } from "../cluster/port.ts";
+import { HEALTH_AGE_MS } from "../cluster/wire_format.ts";
+import type { Settings } from "../settings/settings.ts";
+import { partOf, type Start } from "./part.ts";
+
+/** Takes part, if the settings name servers. */
+export const clusterMember: Start = async ({ settings, health, ports, clock, rng, log, registry }) => {
+  const terms = termsOf(settings());
+  if (terms.link.servers.length === 0) return null;
+  const { healthPolicy: policy, quorumMinPercent } = settings().state;
+  const { node, region, heartbeatTtlMs: ttlMs } = terms;
+  const { Cluster } = await import("../cluster/cluster.ts");
+  const view = new PeerView({ node, region, ttlMs, keepMs: HEALTH_AGE_MS, clock });
+  const joined = health.join({ node, peers: view, terms: { policy, quorumMinPercent } });
+  const cluster = new Cluster({ terms, view, local: joined, clock, rng, log, registry });
+  const offered = ports.offer(CLUSTER, cluster);
+  return {
+    ...partOf("cluster", {}),
+    [Symbol.asyncDispose]: async () => {
+      offered[Symbol.dispose]();
+      // Answers go on meanwhile: others hear that this node leaves before it goes by its own probes alone.
+      await cluster[Symbol.asyncDispose]();
+      joined[Symbol.dispose]();
+    },
+  };
+};
+
+function termsOf({ cluster, node, state }: Settings): ClusterTerms {
+  const { heartbeatInterval, heartbeatTTL, nats: { servers, tls, auth, jetStream } } = state;
+  return {
+    ...{ cluster: cluster.id, node: node.id, region: node.region },
+    ...{ heartbeatIntervalMs: heartbeatInterval, heartbeatTtlMs: heartbeatTTL },
+    link: { servers, tls, auth },
+    domain: jetStream.domain,
+  };
+}
