@@ -75,6 +75,8 @@ const GREET_MS = 100;
 const STALL_MS = 500;
 /** Of wrong payloads, each node's are told of once; so many nodes are remembered for it. */
 const BLAMED_MAX = 256;
+/** Remarks on a connection; each is of another kind, and there are few kinds. */
+const REMARKS_MAX = 32;
 /** Shares of a ping interval in the time to live, so that a dead server is noticed before nodes seem to be. */
 const PINGS_PER_TTL = 15;
 const PING_MIN_MS = 200;
@@ -171,6 +173,7 @@ export class Cluster implements AsyncDisposable {
     const signal = AbortSignal.any([ended, this.#ending.signal]);
     const { heartbeats, healthEvents } = this.#names;
     this.#connection = connection;
+    this.#remarks = [];
     // Ends by itself when the connection is closed, which comes after the session.
     this.#refusals = this.#hearRefusals(connection);
     try {
@@ -188,7 +191,10 @@ export class Cluster implements AsyncDisposable {
       await connection.flush();
       this.#sendHeartbeat("hello");
       const beating = this.#beat(signal);
-      await this.#publisher.connected((subject, payload) => connection.publish(subject, payload), signal);
+      await this.#publisher.connected(
+        (subject, payload) => this.#publish(connection, subject, payload),
+        signal,
+      );
       await watchBuckets(connection, {
         terms: {
           ...this.#names,
@@ -207,16 +213,12 @@ export class Cluster implements AsyncDisposable {
           opened: (buckets) => {
             if (this.#storeFault !== null) log.info("What nodes report is kept by JetStream again");
             this.#storeFault = null;
-            this.#remarks = [];
             this.#buckets = buckets;
             this.#publisher.bucketOpened(buckets.health);
             this.#keepHeartbeat("alive");
           },
           failed: (error) => this.#storeFailed(error),
-          remark: (text) => {
-            this.#remarks = [...this.#remarks, text];
-            log.warn("A bucket of NATS is of another shape", { reason: text });
-          },
+          remark: (text) => this.#remark(text),
         },
       });
       await beating;
@@ -227,16 +229,12 @@ export class Cluster implements AsyncDisposable {
     }
   }
 
-  /** Says which subjects this user may not use, each once; the session goes on without. */
+  /** Says which subjects this user may not use; the session goes on without. */
   async #hearRefusals(connection: NatsConnection): Promise<void> {
-    const told = new Set<string>();
     for await (const status of connection.status()) {
-      if (status.type !== "error") continue;
-      const fault = natsFault(status.error, this.#link.status().server ?? "NATS");
-      if (told.has(fault) || told.size > BLAMED_MAX) continue;
-      told.add(fault);
-      this.#remarks = [...this.#remarks, fault];
-      this.#needs.log.error("NATS refuses something of this node", { reason: fault });
+      if (status.type === "error") {
+        this.#remark(natsFault(status.error, this.#link.status().server ?? "NATS"));
+      }
     }
   }
 
@@ -264,6 +262,26 @@ export class Cluster implements AsyncDisposable {
     }
   }
 
+  /** Whether it is on its way. A connection that has ended takes nothing: the next one begins with what is true then. */
+  #publish(connection: NatsConnection, subject: string, payload: Uint8Array): boolean {
+    if (connection.isClosed()) return false;
+    try {
+      connection.publish(subject, payload);
+      return true;
+    } catch (error) {
+      // A server may take less than a message has; whoever found something must not stumble over it.
+      this.#remark(natsFault(error, this.#link.status().server ?? "NATS"));
+      return false;
+    }
+  }
+
+  /** Says once on each connection what isn't as it should be. */
+  #remark(text: string): void {
+    if (this.#remarks.includes(text) || this.#remarks.length >= REMARKS_MAX) return;
+    this.#remarks = [...this.#remarks, text];
+    this.#needs.log.warn("Not all that nodes tell each other can be told", { reason: text });
+  }
+
   #heartbeat(kind: Heartbeat["kind"]): Heartbeat {
     const { region, heartbeatIntervalMs: intervalMs } = this.#needs.terms;
     return { boot: this.#view.boot, seq: ++this.#seq, region, intervalMs, kind };
@@ -271,10 +289,15 @@ export class Cluster implements AsyncDisposable {
 
   #sendHeartbeat(kind: Heartbeat["kind"]): void {
     const connection = this.#connection;
-    if (connection === null || connection.isClosed()) return;
+    if (connection === null) return;
     const heartbeat = this.#heartbeat(kind);
-    connection.publish(this.#names.heartbeat, encodeHeartbeat(heartbeat));
-    connection.publish(this.#names.publicHeartbeat, encodeHeartbeat(heartbeat, this.#needs.terms.node));
+    const isSent = this.#publish(connection, this.#names.heartbeat, encodeHeartbeat(heartbeat));
+    this.#publish(
+      connection,
+      this.#names.publicHeartbeat,
+      encodeHeartbeat(heartbeat, this.#needs.terms.node),
+    );
+    if (!isSent) return;
     this.#counters.published("heartbeat");
   }
 

@@ -58,8 +58,8 @@ interface Addressed {
   readonly targets: readonly WireTarget[];
 }
 
-/** Sends an event. */
-export type Send = (subject: string, payload: Uint8Array) => void;
+/** Sends an event; gives whether it could. */
+export type Send = (subject: string, payload: Uint8Array) => boolean;
 
 /** Tells what is found. */
 export class Publisher implements AsyncDisposable {
@@ -182,8 +182,7 @@ export class Publisher implements AsyncDisposable {
   #event(family: "v4" | "v6", addresses: readonly Addressed[]): void {
     if (this.#send === null || addresses.length === 0) return;
     const { names, boot, published } = this.#needs;
-    this.#send(names.health[family], encodeEvent(boot, addresses));
-    published();
+    if (this.#send(names.health[family], encodeEvent(boot, addresses))) published();
   }
 
   #write(): void {

@@ -21,10 +21,10 @@ export function natsFault(error: unknown, server: string): string {
   if (error instanceof errors.UserAuthenticationExpiredError) {
     return told("the credentials have expired (state.nats.auth)");
   }
-  if (error instanceof errors.PermissionViolationError) {
-    return told(
-      `this user may not ${error.operation === "publish" ? "publish to" : "subscribe to"} ${error.subject}`,
-    );
+  // A request is refused by an error of another kind with the same text.
+  const refused = /Permissions Violation for (Publish|Subscription) to "([^"]*)"/.exec(message);
+  if (refused !== null) {
+    return told(`this user may not ${refused[1] === "Publish" ? "publish" : "subscribe"} to ${refused[2]}`);
   }
   if (error instanceof jserrors.JetStreamNotEnabled) {
     return told(

@@ -1,0 +1,103 @@
+/** @module Servers that come late, go, lose everything or stand still, and nodes that end without a word. */
+import { deepEqual, equal, match, ok } from "node:assert/strict";
+import { NatsServer } from "../nats/server.ts";
+import { testWith } from "../programs.ts";
+import { startPeer, until } from "./nodes.ts";
+
+const ADDRESS = "192.0.2.1";
+
+testWith(
+  ["nats-server"],
+  "nodes find each other whenever a server is there, and say then what is true then",
+  async () => {
+    await using server = await NatsServer.prepared();
+    await using a = startPeer("a", [server.url]);
+    await using b = startPeer("b", [server.url]);
+    a.say(ADDRESS, "unhealthy");
+    await until(() => b.cluster.status().fault, (fault) => fault !== null);
+    deepEqual(b.active(), ["b"]);
+    await server.start();
+    await until(() => b.heard(ADDRESS), ({ a }) => a === "unhealthy");
+
+    await server.kill();
+    await until(() => a.cluster.status().server, (connected) => connected === null);
+    a.say(ADDRESS, "healthy");
+    a.say(ADDRESS, "unhealthy");
+    a.say(ADDRESS, "healthy");
+    await until(() => b.active(), (active) => active.length === 1);
+    deepEqual(b.heard(ADDRESS), {}, "of a node that isn't heard of nothing counts");
+    await server.start();
+    await until(() => b.heard(ADDRESS), ({ a }) => a === "healthy");
+    equal(b.lines.filter((line) => line.includes("Cannot connect")).length, 2, "once each time");
+  },
+);
+
+testWith(
+  ["nats-server"],
+  "a server that has lost its store is filled again, and its watches are made again",
+  async () => {
+    await using server = await NatsServer.start();
+    await using a = startPeer("a", [server.url]);
+    await using b = startPeer("b", [server.url]);
+    a.say(ADDRESS, "unhealthy");
+    await until(() => b.heard(ADDRESS), ({ a }) => a === "unhealthy");
+    await server.kill({ wipe: true });
+    await server.start();
+    const healedMs = await until(() => b.active(), (active) => active.length === 2);
+    a.say(ADDRESS, "healthy");
+    const tookMs = await until(() => b.heard(ADDRESS), ({ a }) => a === "healthy");
+    ok(healedMs + tookMs < 5_000, `${healedMs + tookMs} ms`);
+    // Whoever comes now has only the bucket to find it in: a says nothing more of it.
+    await until(() => b.registry.expose(), (text) => /kv_get_total\{[^}]*result="ok"\} [1-9]/.test(text));
+    await using c = startPeer("c", [server.url]);
+    await until(() => c.heard(ADDRESS), ({ a }) => a === "healthy");
+  },
+);
+
+testWith(["nats-server"], "a server that stands still is given up within the time to live", async () => {
+  await using still = await NatsServer.start();
+  await using a = startPeer("a", [still.url]);
+  await until(() => a.cluster.status().server, (server) => server !== null);
+  still.signal("SIGSTOP");
+  await until(() => a.cluster.status().server, (server) => server === null);
+  still.signal("SIGCONT");
+  await until(() => a.cluster.status().server, (server) => server !== null);
+});
+
+testWith(["nats-server"], "a node that starts again doesn't count by what it found before", async () => {
+  await using server = await NatsServer.start();
+  await using a = startPeer("a", [server.url]);
+  {
+    await using b = startPeer("b", [server.url]);
+    b.say(ADDRESS, "unhealthy");
+    await until(() => a.heard(ADDRESS), ({ b }) => b === "unhealthy");
+  }
+  await until(() => a.active(), (active) => active.length === 1);
+  deepEqual(a.heard(ADDRESS), {});
+  await using b = startPeer("b", [server.url]);
+  await until(() => a.active(), (active) => active.length === 2);
+  deepEqual(a.heard(ADDRESS), {}, "the key of its last run is still there");
+  b.say(ADDRESS, "healthy");
+  await until(() => a.heard(ADDRESS), ({ b }) => b === "healthy");
+});
+
+testWith(["nats-server"], "a server without JetStream carries events, and says what it lacks", async () => {
+  await using server = await NatsServer.start({ jetStream: false });
+  await using a = startPeer("a", [server.url]);
+  a.say(ADDRESS, "unhealthy");
+  await using b = startPeer("b", [server.url]);
+  await until(() => b.heard(ADDRESS), ({ a }) => a === "unhealthy");
+  await until(() => a.cluster.status().storeFault, (fault) => fault !== null);
+  match(a.cluster.status().storeFault!, /: the server offers no JetStream here/);
+  equal(a.cluster.status().fault, null);
+});
+
+testWith(["nats-server"], "two processes with one id are told of, by both", async () => {
+  await using server = await NatsServer.start();
+  await using first = startPeer("a", [server.url]);
+  await using second = startPeer("a", [server.url]);
+  for (const { cluster, lines } of [first, second]) {
+    await until(() => cluster.status().isIdTaken, (isTaken) => isTaken);
+    equal(lines.filter((line) => line.includes("has this node's id")).length, 1);
+  }
+});
