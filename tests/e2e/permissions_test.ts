@@ -11,7 +11,7 @@ import { COMMANDS } from "../../src/cli/commands.ts";
 import { systemTerminal } from "../../src/cli/terminal.ts";
 import { formatSocketAddress } from "../../src/ip.ts";
 import { program, testWith } from "../programs.ts";
-import { ServeProcess } from "../serve_process.ts";
+import { type ServeOptions, ServeProcess } from "../serve_process.ts";
 
 /** How Deno refuses what wasn't baked in. */
 const REFUSED = /NotCapable|Requires \w+ access|couldn't be checked/;
@@ -94,24 +94,53 @@ testWith(["pleiades"], "the executable answers UDP by the Linux transport, and m
   deepEqual(node.lines.filter((line) => /"level":"(warn|error)"/.test(line)), []);
 });
 
-/** Less than the service's unit allows: no capability, no new privileges. */
 testWith(
-  ["pleiades", "setpriv"],
-  "the executable serves without any privilege",
+  ["pleiades", "setpriv", "systemd-analyze"],
+  "the executable serves with the system calls of its unit, without capabilities and without new privileges",
   async () => {
     await using place = await Place.make();
-    await using node = await place.serve({ wrapped: [program("setpriv")!, ...NO_PRIVILEGES] });
+    const calls = await new Deno.Command(program("systemd-analyze")!, {
+      args: ["--no-pager", "syscall-filter"],
+    })
+      .output();
+    await Deno.writeFile(`${place.folder}/groups`, calls.stdout);
+    const confined = new URL("confined.ts", import.meta.url).pathname;
+    await using node = await place.serve({
+      settings: "pleiades.yaml",
+      env: { DENO_DIR: `${place.folder}/deno` },
+      wrapped: [
+        ...[program("setpriv")!, "--no-new-privs", "--bounding-set=-all", "--inh-caps=-all"],
+        ...[Deno.execPath(), "run", "-A", "--quiet", confined, UNIT, `${place.folder}/groups`],
+      ],
+    });
     const status = await Deno.readTextFile(`/proc/${node.pid}/status`);
-    match(status, /^NoNewPrivs:\s*1$/m);
-    match(status, /^CapBnd:\s*0+$/m);
-    const { output } = await place.run(node, "pools create web");
-    match(output, /web/);
-    equal((await fetch(`${node.api}/status`).then((response) => response.json())).dns.udp.transport, "linux");
-    doesNotMatch(node.lines.join("\n"), REFUSED);
+    for (const line of [/^NoNewPrivs:\s*1$/m, /^CapBnd:\s*0+$/m, /^Seccomp:\s*2$/m]) match(status, line);
+    // Threads for a large model and for a plan, a probe, a change, a reload, a copy of the database, streams.
+    const lines = [
+      "config apply large.yaml",
+      "plan large.yaml",
+      "health-checks set --pool web --type tcp --port 443",
+      "backup copy.db",
+      "query www.example.org @DNS",
+      "query www.example.org @DNS --tcp",
+    ];
+    for (const line of lines) {
+      const { code, output } = await place.run(node, line);
+      equal(code, 0, `${line}: ${output}`);
+    }
+    const reloaded = node.nextLine((line) => line.includes("Reloaded the settings"));
+    node.kill("SIGHUP");
+    await reloaded;
+    match((await place.run(node, "status -o json")).output, /"transport": ?"linux"/);
+    node.kill("SIGTERM");
+    equal((await node.ended()).code, 0);
+    // Warnings are of the member, which isn't there.
+    const faults = /"level":"error"|Uncaught|panicked|not permitted|EPERM|transport/;
+    deepEqual(node.lines.filter((line) => faults.test(line)), []);
   },
 );
 
-const NO_PRIVILEGES = ["--no-new-privs", "--bounding-set=-all", "--inh-caps=-all"];
+const UNIT = new URL("../../packaging/pleiades.service", import.meta.url).pathname;
 
 Deno.test("where foreign functions aren't allowed, the log, the status and the doctor say what is missing", async () => {
   const allowed = ["read", "write", "net", "env", "sys"].map((name) => `--allow-${name}`);
@@ -148,7 +177,7 @@ class Place implements AsyncDisposable {
   }
 
   serve(
-    { settings, ...options }: { readonly wrapped?: readonly string[]; readonly settings?: string } = {},
+    { settings, ...options }: Pick<ServeOptions, "wrapped" | "env"> & { readonly settings?: string } = {},
   ): Promise<ServeProcess> {
     return ServeProcess.start({
       args: ["--db", "pleiades.db", ...settings === undefined ? [] : ["-c", settings]],
