@@ -132,7 +132,8 @@ async function attackUntilFlat(
   const attackOnAndOn = async (until: number) => {
     while (made < until && fault === null) {
       const number = made++;
-      fault ??= await attackOnce(number, { ports, mutator });
+      const found = await attackOnce(number, { ports, mutator });
+      fault ??= found; // others may have found one meanwhile, which mustn't be forgotten
       if (number % step !== 0) continue;
       await memory.sample();
       fault ??= node.complaint();
