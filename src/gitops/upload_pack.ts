@@ -326,7 +326,8 @@ function refuseError(line: string): void {
 function serverError(words: string): RepositoryError {
   const isMissing = /not found|does not (?:exist|appear)|no such|not our ref|isn't a git/i.test(words);
   const isDenied = /denied|not allowed|permission|authoriz/i.test(words);
-  const reason = isMissing ? "missing" : isDenied ? "denied" : "unreachable";
+  const isDamaged = /corrupt|bad object|bad tree/i.test(words);
+  const reason = isDamaged ? "damaged" : isMissing ? "missing" : isDenied ? "denied" : "unreachable";
   return new RepositoryError(reason, `The Git server says: ${plainWords(words)}`);
 }
 

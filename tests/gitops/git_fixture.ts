@@ -82,6 +82,18 @@ export class GitFixture implements AsyncDisposable {
     return this.git(["hash-object", "-w", "--stdin"], content);
   }
 
+  /** Writes a file of zeros, however large, without having them in memory. */
+  async zeros(bytes: number): Promise<string> {
+    const command = `head -c ${bytes} /dev/zero | git -C "$0" hash-object -w --stdin`;
+    const { stdout } = await new Deno.Command("sh", {
+      args: ["-c", command, this.path],
+      env: ENVIRONMENT,
+      clearEnv: true,
+    })
+      .output();
+    return new TextDecoder().decode(stdout).trim();
+  }
+
   /** Writes a tree, whatever is in it. */
   tree(entries: readonly RawEntry[]): Promise<string> {
     const encoder = new TextEncoder();
@@ -159,7 +171,7 @@ export interface HttpsOptions {
   /** Highest version of the protocol that it speaks. */
   readonly version?: 0 | 2;
   /** Answers in place of Git, where it answers anything. */
-  readonly instead?: (request: Request) => Response | Promise<Response> | null;
+  readonly instead?: (request: Request) => Response | null | Promise<Response | null>;
 }
 
 /** A Git server over HTTPS. */
