@@ -81,6 +81,21 @@ function defaultOutput(target: string | undefined): string {
 
 async function bundle(source: string, output: string): Promise<void> {
   await must(`deno bundle ${source}`, ["bundle", "--quiet", "--platform", "deno", "-o", output, source]);
+  await Deno.writeTextFile(output, quieted(await Deno.readTextFile(output)));
+}
+
+/**
+ * A bundle in which OpenPGP.js prints nothing. `deno bundle` sets `process.env.NODE_ENV` to "development", where that
+ * library writes to the console what is wrong with the signatures it is given.
+ *
+ * @throws {Error} when the library is in there and says it in another way
+ */
+export function quieted(bundle: string): string {
+  const quiet = bundle.replace(/(debugMode = \(\(\) => \{\s*try \{\s*return )true;/, "$1false;");
+  if (quiet === bundle && bundle.includes("[OpenPGP.js debug]")) {
+    throw new Error("OpenPGP.js prints for debugging: see where it decides that, and change quieted()");
+  }
+  return quiet;
 }
 
 async function must(what: string, args: readonly string[]): Promise<void> {

@@ -1,9 +1,9 @@
 /** @module Tests of the task scripts. */
-import { deepEqual, equal, match, rejects } from "node:assert/strict";
+import { deepEqual, equal, match, rejects, throws } from "node:assert/strict";
 import { drawing } from "../scripts/picture.ts";
 import { billOfMaterials } from "../scripts/sbom.ts";
-import { compile } from "../scripts/compile.ts";
-import { ROOT } from "../scripts/process.ts";
+import { compile, quieted } from "../scripts/compile.ts";
+import { deno, ROOT } from "../scripts/process.ts";
 import { failures, innermostReason, tally } from "../scripts/test.ts";
 
 Deno.test("tally() reads Deno's summary, coloured or not", () => {
@@ -45,6 +45,16 @@ Deno.test("innermostReason() gives what lies under all that a tool says", () => 
     "    1: failed to lookup address information: Name or service not known\n";
   equal(innermostReason(said), "failed to lookup address information: Name or service not known");
   equal(innermostReason("deno compile ended with 1"), "deno compile ended with 1");
+});
+
+Deno.test("quieted() keeps OpenPGP.js from printing what it is given", async () => {
+  const args = ["bundle", "--quiet", "--platform", "deno", "src/gitops/pgp_signature.ts"];
+  const { code, stdout: bundle, output } = await deno(args, { quiet: true });
+  equal(code, 0, output);
+  const decision = /debugMode = \(\(\) => \{\s*try \{\s*return (\w+);/;
+  deepEqual([decision.exec(bundle)?.[1], decision.exec(quieted(bundle))?.[1]], ["true", "false"]);
+  equal(quieted("const other = true;"), "const other = true;");
+  throws(() => quieted('console.log("[OpenPGP.js debug]")'), /change quieted\(\)/);
 });
 
 Deno.test("compile() leaves the executable of before when it can't make another, and nothing beside it", async () => {
