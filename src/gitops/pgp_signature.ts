@@ -167,9 +167,10 @@ function reasonOf(cause: unknown): string {
 }
 
 async function nameOf(owner: PublicKey, now: Date): Promise<string> {
-  const { user } = await owner.getPrimaryUser(now);
+  // Keys of version 6 may have no user.
+  const name = await owner.getPrimaryUser(now).then(({ user }) => user.userID?.userID, () => null);
   // Control characters would move the cursor of whoever reads the log.
-  return (user.userID?.userID ?? fingerprintOf(owner)).slice(0, 256).replaceAll(/\p{Cc}/gu, "?");
+  return (name ?? fingerprintOf(owner)).slice(0, 256).replaceAll(/\p{Cc}/gu, "?");
 }
 
 function fingerprintOf(key: Key | Subkey): string {

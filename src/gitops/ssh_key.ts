@@ -46,10 +46,13 @@ export const SSH_KEY_TYPES = [
 const USE = `use ${SSH_KEY_TYPES.join(", ").replace("ssh-rsa", "ssh-rsa (from 2,048 bits)")}`;
 
 function unsupportedType(type: string): string | null {
-  if (type.endsWith("-cert-v01@openssh.com")) return `certificates (${type}) aren't supported: ${USE}`;
-  if (type.startsWith("sk-")) return `keys on FIDO tokens (${type}) aren't supported: ${USE}`;
   if (SSH_KEY_TYPES.some((known) => known === type)) return null;
-  return `keys of the type ${shown(type)} aren't supported: ${USE}`;
+  const kind = type.endsWith("-cert-v01@openssh.com")
+    ? "certificates"
+    : type.startsWith("sk-")
+    ? "keys on FIDO tokens"
+    : "keys of this type";
+  return `${kind} (${shown(type)}) aren't supported: ${USE}`;
 }
 
 /** Text out of a signature, for people: short, and without what would move their cursor. */

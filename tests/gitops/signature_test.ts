@@ -82,7 +82,7 @@ const REASONS: Readonly<Record<string, RegExp>> = {
   "ssh stranger": /^Signed by the SSH key SHA256:\S+, which isn't among gitops\.allowedSigners$/,
   "ssh key not allowed for git": /allowed_signers:\d+: this key may not sign/,
   "ssh key ended after it signed": /allowed_signers:\d+: this key isn't valid at 20/,
-  "ssh certificate": /certificates \(ssh-ed25519-cert-v01@openssh\.com\) aren't supported/,
+  "ssh certificate": /certificates \("ssh-ed25519-cert-v01@openssh\.com"\) aren't supported/,
   "ssh message changed": /changed after it was signed, or signed elsewhere/,
   "ssh text behind the armor": /damaged/,
   "x509": /X\.509, which isn't supported/,
@@ -116,7 +116,8 @@ Deno.test("an SSH signature is refused for what isn't among the signed bytes, to
     [blob.replace(/(?<=sha512[^]*)ssh-ed25519/, "ssh-ed25518"), /doesn't belong to this content/],
     [blob.replace("sha512", "sha384"), /the hash "sha384" isn't accepted/],
     [`${blob}x`, /damaged/],
-    [FIDO_BLOB, /FIDO tokens \(sk-ssh-ed25519@openssh\.com\) aren't supported/],
+    [blobOf("sk-\x1b[2J".repeat(100)), /^SSH keys on FIDO tokens \("(?:sk-\?\[2J)+s?k?-?\??"\)/],
+    [FIDO_BLOB, /FIDO tokens \("sk-ssh-ed25519@openssh\.com"\) aren't supported/],
   ];
   for (const [changed, reason] of rows) {
     const commit = new TextEncoder().encode(text.replace(armor, ` ${btoa(changed)}\n`));
@@ -129,9 +130,17 @@ Deno.test("an SSH signature is refused for what isn't among the signed bytes, to
   }
 });
 
-const string = (text: string) => String.fromCharCode(0, 0, 0, text.length) + text;
-const FIDO_KEY = string("sk-ssh-ed25519@openssh.com") + string("x".repeat(32)) + string("ssh:");
-const FIDO_BLOB = `SSHSIG\0\0\0\x01${[FIDO_KEY, "git", "", "sha512", ""].map(string).join("")}`;
+const FIDO_BLOB = blobOf("sk-ssh-ed25519@openssh.com");
+
+/** A signature by a key of this type. */
+function blobOf(type: string): string {
+  const key = string(type) + string("x".repeat(32)) + string("ssh:");
+  return `SSHSIG\0\0\0\x01${[key, "git", "", "sha512", ""].map(string).join("")}`;
+}
+
+function string(text: string): string {
+  return String.fromCharCode(0, 0, text.length >> 8, text.length & 0xff) + text;
+}
 
 Deno.test("no signed byte can be changed", async () => {
   for (

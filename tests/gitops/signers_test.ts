@@ -83,22 +83,46 @@ Deno.test("a revocation certificate counts from the moment it stands in the keyr
 Deno.test("what two copies say of one key is put together", async () => {
   const { privateKey, publicKey } = await generateKey({
     userIDs: [{ email: "a@example.org" }],
+    date: MADE,
     format: "armored",
   });
   const { signed, fingerprint } = await signedBy(privateKey);
-  const revoked = (await (await readPrivateKey({ armoredKey: privateKey })).revoke()).toPublic().armor();
+  const revoked = (await (await readPrivateKey({ armoredKey: privateKey })).revoke({}, MADE)).toPublic()
+    .armor();
   using plain = file(publicKey);
   using oldFirst = file(`${publicKey}\n${revoked}`);
   using oldLast = file(`${revoked}\n${publicKey}`);
-  const now = new Date(KEPT.now.getTime() + 86_400_000 * 365);
   for (const [{ path }, state] of [[plain, "good"], [oldFirst, "refused"], [oldLast, "refused"]] as const) {
     const signers = await readSigners({ keyring: path, allowedSigners: [fingerprint] });
     equal(signers.pgp.keys.length, 1);
-    equal((await verifyCommit(signed, signers, now)).state, state);
+    equal((await verifyCommit(signed, signers, KEPT.now)).state, state);
   }
 });
 
-/** A commit signed by a key that was made just now. */
+Deno.test("a key of version 6 may have no user; its fingerprint names it", async () => {
+  const { privateKey, publicKey } = await generateKey({
+    userIDs: [],
+    date: MADE,
+    config: { v6Keys: true },
+    format: "armored",
+  });
+  const { signed, fingerprint } = await signedBy(privateKey);
+  using keyring = file(publicKey);
+  const signers = await readSigners({ keyring: keyring.path, allowedSigners: [fingerprint] });
+  const name = fingerprint.toUpperCase();
+  equal(name.length, 64);
+  deepEqual(await verifyCommit(signed, signers, KEPT.now), {
+    state: "good",
+    kind: "pgp",
+    signer: name,
+    fingerprint: name,
+  });
+});
+
+/** When keys are made here, which sign at once. */
+const MADE = new Date("2025-01-01T00:00:00Z");
+
+/** A commit signed by a key. */
 async function signedBy(
   armored: string,
 ): Promise<{ readonly signed: Uint8Array; readonly fingerprint: string }> {
@@ -106,7 +130,13 @@ async function signedBy(
   const key = await openpgp.readPrivateKey({ armoredKey: armored });
   const payload = "tree 1\ncommitter A <a@example.org> 1 +0000\n\nx\n";
   const message = await openpgp.createMessage({ binary: new TextEncoder().encode(payload) });
-  const signature = await openpgp.sign({ message, signingKeys: key, detached: true, format: "armored" });
+  const signature = await openpgp.sign({
+    message,
+    signingKeys: key,
+    date: MADE,
+    detached: true,
+    format: "armored",
+  });
   const header = signature.replaceAll("\r", "").trim().replaceAll("\n", "\n ");
   const signed = new TextEncoder().encode(payload.replace("\n\n", `\ngpgsig ${header}\n\n`));
   return { signed, fingerprint: key.getFingerprint() };
