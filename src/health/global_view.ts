@@ -332,10 +332,11 @@ export class GlobalView implements Disposable {
   #sweep(): void {
     if (this.#isSweeping) return;
     this.#isSweeping = true;
-    const { clock, log } = this.#options;
-    inSlices(this.#work(), { clock, signal: this.#ending.signal })
+    this.#sweepInSlices()
       .catch((error) => {
-        if (!this.#ending.signal.aborted) log.error("Cannot judge what peers report", { error });
+        if (!this.#ending.signal.aborted) {
+          this.#options.log.error("Cannot judge what peers report", { error });
+        }
       })
       .finally(() => {
         this.#isSweeping = false;
@@ -343,9 +344,28 @@ export class GlobalView implements Disposable {
       });
   }
 
-  *#work(): Generator<void> {
-    yield; // Whoever asked for it goes on first.
+  async #sweepInSlices(): Promise<void> {
+    const { clock } = this.#options;
+    const { signal } = this.#ending;
     const outcome = new Outcome();
+    const changes = await inSlices(this.#work(outcome), { clock, signal });
+    // The guard takes them at one stroke: that is a slice of its own, and so is whatever follows.
+    await clock.sleep(0, signal);
+    signal.throwIfAborted();
+    for (const [entry, change] of changes) {
+      // What was judged once more meanwhile, or is gone, isn't there any more.
+      if (this.#swept.has(entry)) outcome.changes.push(change);
+    }
+    this.#swept.clear();
+    const turns = outcome.turns.splice(0);
+    this.#tell(outcome);
+    await clock.sleep(0, signal);
+    await inSlices(this.#tellTurns(turns), { clock, signal });
+  }
+
+  /** Judges what is wanted; gives what counts by it and isn't passed on yet. */
+  *#work(outcome: Outcome): Generator<void, ReadonlyMap<Entry, VerdictChange>> {
+    yield; // Whoever asked for it goes on first.
     if (this.#isWholeWanted) {
       this.#isWholeWanted = false;
       this.#queue.clear();
@@ -361,9 +381,21 @@ export class GlobalView implements Disposable {
         yield;
       }
     }
-    for (const [entry, previous] of this.#swept) outcome.changes.push(this.#changeOf(entry, previous));
-    this.#swept.clear();
-    this.#tell(outcome);
+    const changes = new Map<Entry, VerdictChange>();
+    for (const [entry, before] of this.#swept) {
+      changes.set(entry, this.#changeOf(entry, before));
+      yield;
+    }
+    return changes;
+  }
+
+  *#tellTurns(turns: readonly PolicyTurn[]): Generator<void> {
+    for (let from = 0; from < turns.length; from += AT_ONCE_MAX) {
+      const some = turns.slice(from, from + AT_ONCE_MAX);
+      const lasting = some.filter(({ key, differs }) => this.#entries.get(key)?.differs === differs);
+      if (lasting.length > 0) this.#turned.tell(lasting);
+      yield;
+    }
   }
 
   /** What changes is passed on together with all others. */

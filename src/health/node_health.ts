@@ -21,6 +21,7 @@ import {
   plainChecks,
 } from "../desired/eligibility.ts";
 import { Listeners } from "../listeners.ts";
+import { inSlices } from "../slices.ts";
 import type { Registry } from "../telemetry/metrics.ts";
 import { Canaries, type CanaryTerms, type Sight } from "./canaries.ts";
 import {
@@ -69,6 +70,9 @@ export interface HealthMemory {
   keepOuts(outs: readonly (readonly [standing: string, out: Out | null])[]): void;
 }
 
+/** More changes than these follow one after the other in slices: what is done with one takes some 10 µs. */
+const AT_ONCE_MAX = 200;
+
 /** What a node's health is made of. */
 export interface NodeHealthOptions extends Pick<HealthCheckerOptions, "clock" | "rng" | "probe" | "log"> {
   /** Counts. */
@@ -110,6 +114,9 @@ export class NodeHealth implements AsyncDisposable {
   readonly #eligibilityHeard = new Listeners<readonly string[]>();
   readonly #verdictsHeard = new Listeners<readonly PassedChange[]>();
   readonly #guardHeard = new Listeners<GuardEvent>();
+  /** What counts already, and is on its way to those that follow it, in order. */
+  #late: PassedChange[] = [];
+  readonly #ending = new AbortController();
   #terms: GuardTerms;
 
   /** Begins with what the last run believed; probes when there is something to probe. */
@@ -182,6 +189,10 @@ export class NodeHealth implements AsyncDisposable {
       keeper: { save: (outs) => memory.keepOuts(outs) },
       onTargetsGone: (keys) => {
         this.#guard.forget(keys);
+        if (this.#late.length > 0) {
+          const gone = new Set(keys);
+          this.#late = this.#late.filter(({ key }) => !gone.has(key));
+        }
         memory.forgetVerdicts(keys);
       },
       onChange: (keys) => this.#eligibilityHeard.tell(keys),
@@ -280,6 +291,8 @@ export class NodeHealth implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#view[Symbol.dispose]();
     this.#guard[Symbol.dispose]();
+    this.#ending.abort();
+    if (this.#late.length > 0) this.#passOn(this.#late.splice(0));
     this.eligibility[Symbol.dispose]();
     await Promise.all([this.#canaries[Symbol.asyncDispose](), this.checker[Symbol.asyncDispose]()]);
   }
@@ -300,6 +313,25 @@ export class NodeHealth implements AsyncDisposable {
   }
 
   #pass(changes: readonly PassedChange[]): void {
+    const isPassing = this.#late.length > 0;
+    if (!isPassing && changes.length <= AT_ONCE_MAX) return this.#passOn(changes);
+    this.#late = this.#late.concat(changes);
+    if (isPassing) return;
+    const { clock, log } = this.#options;
+    const { signal } = this.#ending;
+    clock.sleep(0, signal).then(() => inSlices(this.#passLate(), { clock, signal })).catch((error) => {
+      if (!signal.aborted) log.error("Cannot act on new verdicts", { error });
+    });
+  }
+
+  *#passLate(): Generator<void> {
+    while (this.#late.length > 0) {
+      this.#passOn(this.#late.splice(0, AT_ONCE_MAX));
+      yield;
+    }
+  }
+
+  #passOn(changes: readonly PassedChange[]): void {
     this.#eligibilityHeard.tell(this.eligibility.judge(changes));
     this.#verdictsHeard.tell(changes);
     this.#options.memory.keepVerdicts(changes.map(({ key, verdict }) => [key, verdict]));
