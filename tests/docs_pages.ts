@@ -11,6 +11,7 @@
 import { dirname, join, normalize } from "node:path";
 import { ROOT } from "../scripts/process.ts";
 import { freePort } from "./free_port.ts";
+import { TOOLS_FOLDER } from "./programs.ts";
 
 /** A fenced block of a page. */
 export interface Block {
@@ -135,7 +136,7 @@ export async function typeSteps(steps: readonly Step[], executable: string | nul
       args: [`${folder}/session.sh`],
       cwd: `${folder}/here`,
       env: {
-        PATH: `${folder}/bin:${Deno.env.get("PATH")}`,
+        PATH: `${folder}/bin:${Deno.env.get("PATH")}:${TOOLS_FOLDER}`,
         PLEIADES_DNS_PORT: ports["5353"],
         PLEIADES_API_PORT: ports["8080"],
         PLEIADES_API_URL: `http://127.0.0.1:${ports["8080"]}`,
@@ -159,15 +160,15 @@ export async function typeSteps(steps: readonly Step[], executable: string | nul
 /** A session that takes longer hangs. */
 const SESSION_MS_MAX = 60_000;
 
-/** Of DNS, the API, DNS over TLS and over HTTPS. */
-const PORTS = ["5353", "8080", "8853", "8443"] as const;
+/** Of DNS, the API, DNS over TLS and over HTTPS, a second node's DNS and API, and NATS. */
+const PORTS = ["5353", "8080", "8853", "8443", "5354", "8081", "4222"] as const;
 const ANY_PORT = new RegExp(`\\b(?:${PORTS.join("|")})\\b`, "g");
 
 type Ports = Readonly<Record<typeof PORTS[number], string>>;
 
 function freePorts(): Ports {
-  const [dns, api, tls, https] = PORTS.map(() => String(freePort()));
-  return { "5353": dns!, "8080": api!, "8853": tls!, "8443": https! };
+  // Every port that pages name has one.
+  return Object.fromEntries(PORTS.map((written) => [written, String(freePort())])) as Ports;
 }
 
 /** Runs Pleiades; `query` asks the node of this session where the page relies on the default port. */

@@ -169,11 +169,11 @@ function tableOf(rows: readonly PartitionRow[]): string {
 }
 
 const PAGE = `${ROOT}/docs/cluster.md`;
-const MARKERS = /(<!-- prove partition: begin -->\n)[^]*(\n<!-- prove partition: end -->)/;
+const MARKERS = /(<!-- prove partition: begin -->\n)[^]*?(<!-- prove partition: end -->)/;
 
 async function write(text: string): Promise<void> {
   const page = await Deno.readTextFile(PAGE);
-  await Deno.writeTextFile(PAGE, page.replace(MARKERS, `$1\n${text}\n$2`));
+  await Deno.writeTextFile(PAGE, page.replace(MARKERS, `$1\n${text}\n\n$2`));
   await deno(["fmt", PAGE], { quiet: true });
 }
 
