@@ -7,7 +7,7 @@ import { type OpenAPIHono, z } from "@hono/zod-openapi";
 import { EXPOSITION_CONTENT_TYPE } from "../telemetry/metrics.ts";
 import { rfc3339 } from "../clock.ts";
 import type { ViewStatus } from "../health/global_view.ts";
-import type { NodeLicense } from "./ports.ts";
+import type { NatsState, NodeLicense } from "./ports.ts";
 import { ApiProblem } from "./problem.ts";
 import type { Resource, ResourceParts } from "./resource.ts";
 import { BASE, json, problems, type Routes } from "./route.ts";
@@ -73,6 +73,13 @@ const StatusSchema = z.object({
       heartbeatAgeSeconds: z.number().min(0).meta({ description: "Since its last heartbeat came in" }),
     })).meta({ description: "The active nodes, this one included" }),
   }).optional().meta({ description: "The nodes that share what their probes find; absent where none do" }),
+  nats: z.object({
+    server: z.string().nullable().meta({ description: "The one it is connected to; null = none" }),
+    faults: z.array(z.string()).meta({
+      description:
+        "What is wrong: with the connection, with what is kept for nodes that come later, with ids",
+    }),
+  }).optional().meta({ description: "How the nodes tell each other; absent where this one doesn't" }),
   pools: z.object({
     total: z.int().min(0),
     down: z.int().min(0).meta({
@@ -188,7 +195,8 @@ function serve(app: OpenAPIHono, { node, store, clock, exposeMetrics, version }:
     return c.text(exposeMetrics(), 200, { "content-type": EXPOSITION_CONTENT_TYPE });
   });
   app.openapi(routes.status, (c) => {
-    const { node: self, cluster, uptimeSeconds, dns, health, peers, poolsDown, license } = node.status();
+    const { node: self, cluster, uptimeSeconds, dns, health, peers, nats, poolsDown, license } = node
+      .status();
     const nowMs = clock.unixMs();
     const overrides = store.overrides.all().filter(({ expiresAt }) => expiresAt > nowMs);
     const planned = overrides.filter(({ startsAt }) => startsAt > nowMs).length;
@@ -202,6 +210,7 @@ function serve(app: OpenAPIHono, { node, store, clock, exposeMetrics, version }:
       dns: { ...dns, listeners: [...dns.listeners] },
       health,
       ...(peers && { peers: peersJson(peers) }),
+      ...(nats && { nats: natsJson(nats) }),
       pools: {
         total: store.pools.count(),
         down: poolsDown.count,
@@ -218,6 +227,12 @@ function serve(app: OpenAPIHono, { node, store, clock, exposeMetrics, version }:
       license: licenseJson(license),
     }, 200);
   });
+}
+
+function natsJson({ server, fault, storeFault, remarks, isIdTaken }: NatsState) {
+  const double = isIdTaken ? "another process of this cluster has this node's id (node.id)" : null;
+  const faults = [fault, storeFault, double, ...remarks].filter((each) => each !== null);
+  return { server, faults: [...new Set(faults)] };
 }
 
 function peersJson({ policy, quorumMinPercent, sight, differing, nodes }: ViewStatus) {

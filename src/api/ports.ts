@@ -96,6 +96,8 @@ export interface NodeStatus {
   };
   /** The nodes that share what they find; `null` = none do. */
   readonly peers: ViewStatus | null;
+  /** How what they share gets to and fro; `null` or absent = the node shares nothing. */
+  readonly nats?: NatsState | null;
   /** Targets that are probed, by what is believed of them. */
   readonly health: { readonly healthy: number; readonly unhealthy: number; readonly unknown: number };
   /** Pools with too few members left: how many, and some of them by name. */
@@ -116,6 +118,20 @@ export interface LimitedQueries {
   readonly amplification: number;
   /** Beyond what can be answered. */
   readonly overload: number;
+}
+
+/** How a node is connected to NATS. */
+export interface NatsState {
+  /** As in the settings; `null` = it isn't connected. */
+  readonly server: string | null;
+  /** Why it isn't; `null` = it is, or has not tried yet. */
+  readonly fault: string | null;
+  /** Why nothing can be kept for nodes that come later; `null` = it can. */
+  readonly storeFault: string | null;
+  /** What else isn't as it should be. */
+  readonly remarks: readonly string[];
+  /** Whether another process has this node's id. */
+  readonly isIdTaken: boolean;
 }
 
 /** How the license stands; the token itself is never told. */

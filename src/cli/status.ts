@@ -41,6 +41,7 @@ function summaryOf(state: JsonObject): JsonObject {
       at("health.unknown")
     } unknown`,
     ...peersOf(state),
+    ...natsOf(state),
     overrides: `${at("overrides.active")} active, ${at("overrides.planned")} planned`,
     ...licenseOf(state),
   };
@@ -94,6 +95,15 @@ function peersOf(state: JsonObject): JsonObject {
         : `; ${countOf(few, "target")} ${few === 1 ? "differs" : "differ"} from what this node finds`
     }${SIGHT[String(sight)] ?? ""}`,
   };
+}
+
+/** The server by which nodes tell each other, or why there is none; and a line for whatever else is wrong. */
+function natsOf(state: JsonObject): JsonObject {
+  const nats = fieldAt(state, "nats");
+  if (!isJsonObject(nats)) return {};
+  const faults = Array.isArray(nats["faults"]) ? nats["faults"].map(String) : [];
+  const connected = nats["server"] === null ? "not connected" : `connected to ${String(nats["server"])}`;
+  return { nats: [connected, ...faults].join("; ") };
 }
 
 const SIGHT: Readonly<Record<string, string>> = {

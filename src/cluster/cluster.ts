@@ -56,14 +56,19 @@ export interface ClusterTerms {
 
 /** What it is made with. */
 export interface ClusterNeeds {
+  /** How this node takes part. */
   readonly terms: ClusterTerms;
   /** Gets what other nodes say. */
   readonly view: PeerView;
   /** What this node's own probes find. */
   readonly local: LocalReports;
+  /** Measures ages, and paces what is repeated. */
   readonly clock: Clock;
+  /** Spreads what nodes would do at the same time. */
   readonly rng: Rng;
+  /** Hears who comes and goes, and what is wrong. */
   readonly log: Logger;
+  /** Gets the metrics. */
   readonly registry: Registry;
 }
 

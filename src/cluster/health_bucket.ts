@@ -29,13 +29,15 @@ export interface Buckets {
 
 /** What buckets are opened with. */
 export interface BucketTerms {
-  /** Their names. */
+  /** The name of one. */
   readonly healthBucket: string;
+  /** The name of the other. */
   readonly membershipBucket: string;
   /** JetStream domain; `null` = the server's own. */
   readonly domain: string | null;
   /** How long a value is kept that isn't written again, milliseconds. */
   readonly healthAgeMs: number;
+  /** The same of a node. */
   readonly membershipAgeMs: number;
 }
 

@@ -26,6 +26,7 @@ export interface Waiting {
 
 /** What an inbox is made with. */
 export interface InboxNeeds {
+  /** Says when others have their turn. */
   readonly clock: Clock;
   /** Takes a message; it mustn't fail. */
   readonly read: (message: Waiting) => void;

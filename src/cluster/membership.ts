@@ -51,7 +51,11 @@ export class Membership {
   readonly #ttlMs: number;
   readonly #nodes = new Map<string, Entry>();
 
-  /** @param ttlMs how long a node counts after a heartbeat */
+  /**
+   * None yet.
+   *
+   * @param ttlMs how long a node counts after a heartbeat
+   */
   constructor(ttlMs: number) {
     this.#ttlMs = ttlMs;
   }

@@ -21,6 +21,7 @@ export interface PeerViewTerms {
   readonly ttlMs: number;
   /** How long what a silent node said is kept, in case that it is heard again. */
   readonly keepMs: number;
+  /** Measures ages. */
   readonly clock: Pick<Clock, "monotonicMs">;
 }
 
@@ -43,6 +44,7 @@ export class PeerView implements Peers {
     this.#reports = new PeerReports((node) => this.#membership.bootOf(node));
   }
 
+  /** The nodes whose heartbeat is fresh, this one first. */
   active(): readonly ActiveNode[] {
     const { clock, node, region } = this.#terms;
     const nowMs = clock.monotonicMs();
@@ -53,10 +55,12 @@ export class PeerView implements Peers {
     return [{ node, region, boot: this.boot, heartbeatAgeMs: 0 }, ...others];
   }
 
+  /** What active nodes last said of a target. */
   reports(address: string, target: string): readonly PeerReport[] {
     return this.#reports.reports(address, target);
   }
 
+  /** Tells what differs, until it is disposed of. */
   subscribe(listener: (changed: readonly ReportKey[] | "membership") => void): Disposable {
     return this.#heard.add(listener);
   }

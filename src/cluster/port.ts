@@ -21,7 +21,5 @@ export interface ClusterStatus {
   readonly reports: number;
 }
 
-/** How often silent nodes are looked for. */
-const TIDY_MS = 60_000;
 /** Where it is offered, by a node with `state.nats.servers`. */
 export const CLUSTER: Port<{ status(): ClusterStatus }> = new Port("cluster");

@@ -36,9 +36,11 @@ export interface PublisherNeeds {
   readonly local: LocalReports;
   /** Of this node. */
   readonly node: string;
+  /** Where it says what. */
   readonly names: WireNames;
   /** Of this process. */
   readonly boot: string;
+  /** Paces what is repeated. */
   readonly clock: Clock;
   /** Counts an event. */
   readonly published: () => void;

@@ -176,17 +176,17 @@ export function encodeEvent(
   return encode({ v: VERSION, boot, addresses });
 }
 
-/** @throws {Error} when it is none */
+/** Reads a heartbeat. @throws {Error} when it is none */
 export function decodeHeartbeat(bytes: Uint8Array): Heartbeat {
   return HEARTBEAT.parse(decode(bytes, HEARTBEAT_SIZE_MAX));
 }
 
-/** @throws {Error} when it is none */
+/** Reads a value of the bucket. @throws {Error} when it is none */
 export function decodeValue(bytes: Uint8Array): AddressReport {
   return VALUE.parse(decode(bytes, VALUE_SIZE_MAX));
 }
 
-/** @throws {Error} when it is none; addresses come canonical */
+/** Reads an event; addresses come canonical. @throws {Error} when it is none */
 export function decodeEvent(bytes: Uint8Array): (AddressReport & { readonly address: string })[] {
   const { boot, addresses } = EVENT.parse(decode(bytes, EVENT_SIZE_MAX));
   return addresses.map(({ address, seq, targets }) => {

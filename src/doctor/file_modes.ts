@@ -20,7 +20,9 @@ export const secretFiles: Check = {
   looksAt: "files with secrets",
   when: "of files",
   look: ({ settings, secretFiles, settingsFile }) => {
-    const keys = [settings.api.tls.keyFile, settings.dns.tls.keyFile].filter((file) => file !== null);
+    const keys = [settings.api.tls.keyFile, settings.dns.tls.keyFile, settings.state.nats.tls.keyFile].filter(
+      (file) => file !== null,
+    );
     const paths = [...secretFiles, ...keys, ...databaseFiles(settings)];
     return lookAtModes([...new Set(paths)], settingsFile);
   },
@@ -163,7 +165,9 @@ async function readingFault(path: string): Promise<string | null> {
 }
 
 /** With the keys that name them. */
-function filesOf({ dns, geoip, mapFile, api }: Settings): (readonly [path: string, key: string])[] {
+function filesOf(
+  { dns, geoip, mapFile, api, state: { nats } }: Settings,
+): (readonly [path: string, key: string])[] {
   const files: (readonly [string | null, string])[] = [
     ...dns.zones.map(({ file }) => [file, "dns.zones"] as const),
     ...geoip.database.map((file) => [file, "geoip.database"] as const),
@@ -173,6 +177,10 @@ function filesOf({ dns, geoip, mapFile, api }: Settings): (readonly [path: strin
     [api.tls.keyFile, "api.tls.keyFile"],
     [dns.tls.certFile, "dns.tls.certFile"],
     [dns.tls.keyFile, "dns.tls.keyFile"],
+    [nats.tls.caFile, "state.nats.tls.caFile"],
+    [nats.tls.certFile, "state.nats.tls.certFile"],
+    [nats.tls.keyFile, "state.nats.tls.keyFile"],
+    [nats.auth.credsFile, "state.nats.auth.credsFile"],
   ];
   return files.flatMap(([path, key]) => path === null ? [] : [[path, key] as const]);
 }

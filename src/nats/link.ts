@@ -52,9 +52,13 @@ export interface LinkTerms {
 
 /** What a link is made with. */
 export interface LinkNeeds {
+  /** How servers are connected to. */
   readonly terms: LinkTerms;
+  /** Paces what is tried again. */
   readonly clock: Clock;
+  /** Spreads what nodes would do at the same time. */
   readonly rng: Rng;
+  /** Hears of connections, and why there is none. */
   readonly log: Logger;
   /**
    * Runs on every connection that is made, until it ends; the connection is closed when it settles.

@@ -13,6 +13,7 @@ import type { Fleet } from "../dns/fleet.ts";
 import type { HealthState } from "../health/verdict.ts";
 import { PEM_BYTES_MAX, readShortFile } from "../input/regular_file.ts";
 import { formatSocketAddress, isLoopback, parseIp, type SocketAddress } from "../ip.ts";
+import { CLUSTER } from "../cluster/port.ts";
 import type { Store } from "../store/store.ts";
 import { type LicenseStatus, LICENSING } from "../license/licensing.ts";
 import { lackOfRule } from "../model/steering.ts";
@@ -200,6 +201,7 @@ function nodePort({ ground, core, workers: { fleet, totals, settled } }: Control
         limited: totals.limited(),
       },
       peers: health.peers(),
+      nats: ports.find(CLUSTER)?.status() ?? null,
       health: statesOf(health.states()),
       poolsDown: ports.find(POOLS_DOWN)?.poolsDown() ?? { count: 0, pools: [] },
       license: licenseOf(ports.find(LICENSING)?.status()),
