@@ -52,6 +52,8 @@ export interface ClusterTerms {
   readonly link: Omit<LinkTerms, "name" | "inboxPrefix" | "pingIntervalMs">;
   /** JetStream domain; `null` = the server's own. */
   readonly domain: string | null;
+  /** How often the watch of the bucket is held against it. */
+  readonly lookMs: number;
 }
 
 /** What it is made with. */
@@ -206,6 +208,7 @@ export class Cluster implements AsyncDisposable {
           domain: terms.domain,
           healthAgeMs: HEALTH_AGE_MS,
           membershipAgeMs: terms.heartbeatTtlMs,
+          lookMs: terms.lookMs,
         },
         ...{ clock, signal },
         isOverflowed: () => {

@@ -14,8 +14,6 @@ import type { NatsConnection } from "@nats-io/nats-core";
 import type { Clock } from "../clock.ts";
 import { VALUE_SIZE_MAX } from "./wire_format.ts";
 
-/** How often the watch is held against the bucket, milliseconds. */
-const LOOK_MS = 5_000;
 /** How long a request to JetStream may take, milliseconds; a bucket of ten thousand keys answers in a few. */
 const REQUEST_TIMEOUT_MS = 3_000;
 
@@ -39,6 +37,8 @@ export interface BucketTerms {
   readonly healthAgeMs: number;
   /** The same of a node. */
   readonly membershipAgeMs: number;
+  /** How often the watch is held against the bucket. */
+  readonly lookMs: number;
 }
 
 /** What a watch tells. */
@@ -89,7 +89,7 @@ export async function watchBuckets(
       try {
         listener.opened({ health, membership });
         while (!end.aborted) {
-          await clock.sleep(LOOK_MS, end);
+          await clock.sleep(terms.lookMs, end);
           if (end.aborted) break;
           await info(terms.membershipBucket);
           if (watch.isDead(await info(terms.healthBucket)) || isOverflowed()) break;
@@ -100,7 +100,7 @@ export async function watchBuckets(
     } catch (error) {
       if (signal.aborted) return;
       listener.failed(error);
-      await clock.sleep(LOOK_MS / 2, signal);
+      await clock.sleep(terms.lookMs / 2, signal);
     } finally {
       ended.abort();
     }

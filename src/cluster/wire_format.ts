@@ -36,6 +36,8 @@ export const SWEEP_MS = 300_000;
  * gone then.
  */
 export const HEALTH_AGE_MS: number = 3 * SWEEP_MS;
+/** How often the watch of a bucket is held against it, milliseconds. */
+export const LOOK_MS = 5_000;
 /** Far below the 1 MiB that servers take unless told otherwise. */
 const EVENT_SIZE_MAX = 256 * 1024;
 /** Targets of one address: pools that check it in different ways. */

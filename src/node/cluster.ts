@@ -6,7 +6,7 @@
 import type { ClusterTerms } from "../cluster/cluster.ts";
 import { PeerView } from "../cluster/peer_view.ts";
 import { CLUSTER } from "../cluster/port.ts";
-import { HEALTH_AGE_MS } from "../cluster/wire_format.ts";
+import { HEALTH_AGE_MS, LOOK_MS } from "../cluster/wire_format.ts";
 import type { Settings } from "../settings/settings.ts";
 import { partOf, type Start } from "./part.ts";
 
@@ -39,5 +39,6 @@ function termsOf({ cluster, node, state }: Settings): ClusterTerms {
     ...{ heartbeatIntervalMs: heartbeatInterval, heartbeatTtlMs: heartbeatTTL },
     link: { servers, tls, auth },
     domain: jetStream.domain,
+    lookMs: LOOK_MS,
   };
 }

@@ -78,6 +78,7 @@ export function startPeer(id: string, servers: readonly string[], options: NodeO
       heartbeatIntervalMs: 100,
       heartbeatTtlMs: 1_000,
       domain: null,
+      lookMs: 200,
     },
     ...terms,
     link: { servers, tls: { ca: null, client: null, handshakeFirst: false }, auth: NO_AUTH, ...link },

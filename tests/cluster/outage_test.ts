@@ -1,5 +1,8 @@
 /** @module Servers that come late, go, lose everything or stand still, and nodes that end without a word. */
 import { deepEqual, equal, match, ok } from "node:assert/strict";
+import { jetstreamManager } from "@nats-io/jetstream";
+import { NatsConnectionImpl } from "@nats-io/nats-core/internal";
+import { useDenoTransport } from "../../src/nats/transport.ts";
 import { NatsServer } from "../nats/server.ts";
 import { testWith } from "../programs.ts";
 import { startPeer, until } from "./nodes.ts";
@@ -52,6 +55,33 @@ testWith(
     await until(() => b.registry.expose(), (text) => /kv_get_total\{[^}]*result="ok"\} [1-9]/.test(text));
     await using c = startPeer("c", [server.url]);
     await until(() => c.heard(ADDRESS), ({ a }) => a === "healthy");
+  },
+);
+
+testWith(
+  ["nats-server"],
+  "a bucket that is made again under connected nodes is filled again, and watched",
+  async () => {
+    await using server = await NatsServer.start();
+    await using a = startPeer("a", [server.url]);
+    await using b = startPeer("b", [server.url]);
+    a.say(ADDRESS, "unhealthy");
+    const got = ({ registry }: typeof b) =>
+      Number(/kv_get_total\{[^}]*result="ok"\} (\d+)/.exec(registry.expose())?.[1] ?? 0);
+    await until(() => got(b), (count) => count > 0);
+    useDenoTransport();
+    const connection = await NatsConnectionImpl.connect({ servers: [server.url] });
+    const manager = await jetstreamManager(connection);
+    const { config } = await manager.streams.info("KV_gslb_test_health");
+    await manager.streams.delete(config.name);
+    await manager.streams.add(config);
+    // What is in it now was written again; and what is delivered now comes by another watch, since a says nothing more.
+    const before = got(b);
+    await until(() => got(b), (count) => count > before);
+    await connection.close();
+    await using c = startPeer("c", [server.url]);
+    await until(() => c.heard(ADDRESS), ({ a }) => a === "unhealthy");
+    await until(() => a.cluster.status().storeFault, (fault) => fault === null);
   },
 );
 
