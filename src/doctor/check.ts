@@ -66,6 +66,11 @@ export interface NodeFacts {
   readonly listening: readonly SocketAddress[];
   /** Packets that the kernel dropped for lack of room, since the start; `null` = unknown. */
   readonly kernelDrops: number | null;
+  /**
+   * When the last token expires without which the API isn't started on its address, Unix milliseconds; `Infinity` = never,
+   * or it needs none.
+   */
+  readonly adminTokenUntilMs: number;
   /** Members in the model. */
   readonly members: number;
   /** Host names that members go by. */

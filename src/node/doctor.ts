@@ -8,7 +8,7 @@ import { Doctor } from "../doctor/doctor.ts";
 import { ownRights } from "../doctor/rights.ts";
 import type { DnsWorkers } from "./dns_workers.ts";
 import type { OpenGround } from "./ground.ts";
-import { unreadiness } from "./http.ts";
+import { needsToken, unreadiness } from "./http.ts";
 
 /** Examines this node. */
 export function nodeDoctor(ground: OpenGround, { fleet }: Pick<DnsWorkers, "fleet">): Doctor {
@@ -24,6 +24,7 @@ export function nodeDoctor(ground: OpenGround, { fleet }: Pick<DnsWorkers, "flee
       transport: fleet.transport,
       listening: fleet.addresses,
       kernelDrops: kernelDrops(fleet.addresses),
+      adminTokenUntilMs: needsToken(settings()) ? store.tokens.adminUntil() : Infinity,
       members: store.counts().members,
       targets: store.resolvedNames.targets(),
     },

@@ -95,15 +95,20 @@ export function bindControl(
  * @throws {Error} that says how to make one
  */
 export function expectToken(
-  { api: { enabled, listenAddr, tokens }, database: { path } }: Settings,
+  settings: Settings,
   { store, clock }: { readonly store: Pick<Store, "tokens">; readonly clock: Pick<Clock, "unixMs"> },
 ): void {
-  if (!enabled || tokens.length > 0 || isLoopback(parseIp(listenAddr)!)) return;
-  if (store.tokens.hasAdmin(clock.unixMs())) return;
+  if (!needsToken(settings) || store.tokens.hasAdmin(clock.unixMs())) return;
+  const { api, database: { path } } = settings;
   throw new Error(
-    `The API's address ${listenAddr} isn't loopback, and ${path} has no token of the scope admin that counts ` +
+    `The API's address ${api.listenAddr} isn't loopback, and ${path} has no token of the scope admin that counts ` +
       `(make one: pleiades tokens create NAME --scope admin --db ${path}; or set api.tokens, or listen on 127.0.0.1)`,
   );
+}
+
+/** Whether the API is on an address at which there must be a token, and the settings have none. */
+export function needsToken({ api: { enabled, listenAddr, tokens } }: Settings): boolean {
+  return enabled && tokens.length === 0 && !isLoopback(parseIp(listenAddr)!);
 }
 
 /** What the control plane shows besides what every part sees. */

@@ -100,10 +100,16 @@ export class Tokens {
 
   /** Whether one that counts at this moment allows everything. */
   hasAdmin(nowMs: number): boolean {
-    return this.#database.get(
-      "SELECT 1 FROM tokens WHERE scope = 'admin' AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?) LIMIT 1",
-      nowMs,
-    ) !== undefined;
+    return this.adminUntil() > nowMs;
+  }
+
+  /** When the last one expires that allows everything and isn't revoked, Unix milliseconds; `Infinity` = one has no end. */
+  adminUntil(): number {
+    const rows = this.#database.all<{ readonly expiresAt: number | null }>(
+      "SELECT expires_at AS expiresAt FROM tokens WHERE scope = 'admin' AND revoked_at IS NULL " +
+        "ORDER BY expires_at IS NULL DESC, expires_at DESC LIMIT 1",
+    );
+    return rows.length === 0 ? -Infinity : rows[0]!.expiresAt ?? Infinity;
   }
 
   /** Writes a new one, and forgets revoked ones that are too many. Only for `change/`, within a transaction. */

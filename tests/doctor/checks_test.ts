@@ -41,6 +41,7 @@ const NODE = {
   transport: "linux",
   listening: [],
   kernelDrops: 0,
+  adminTokenUntilMs: Infinity,
   members: 0,
   targets: [],
 } as const;
@@ -268,6 +269,17 @@ Deno.test("a node that isn't ready, one without streams and one on the slower tr
     "DNS over TCP",
   ]);
   equal((await found(transport, at({}, { node }))).length, Deno.build.os === "linux" ? 1 : 0);
+});
+
+Deno.test("a node whose next start would be refused for lack of a token says so two weeks before", async () => {
+  const judge = (days: number) =>
+    said(running, at({}, { node: { ...NODE, adminTokenUntilMs: NOW + days * DAY_MS } }));
+  deepEqual(await judge(14), []);
+  deepEqual(await judge(13), [
+    "warning: the last one of the scope admin expires at 2026-12-04T12:00:00.000Z: behind that, a start is refused on " +
+    "this address",
+  ]);
+  match((await judge(0)).join(), /^problem: none of the scope admin counts any more/);
 });
 
 Deno.test("dropped queries are found only where the buffer is smaller than what was asked for", async () => {

@@ -12,7 +12,7 @@ import { partOf, type Start } from "../../src/node/part.ts";
 import { PARTS } from "../../src/node/parts.ts";
 import { createLogger } from "../../src/telemetry/log.ts";
 import { Registry } from "../../src/telemetry/metrics.ts";
-import { startTestNode, TEST_SETTINGS } from "../test_node.ts";
+import { startTestNode, TEST_SETTINGS, type TestNode } from "../test_node.ts";
 
 const OPTIONS = () => ({
   log: createLogger({ level: "error", format: "json", clock: systemClock, write: () => {} }),
@@ -93,6 +93,15 @@ Deno.test("a node that begins to stop says so before anything of it is gone", as
   deepEqual(noted, ["The node is stopping", "gone"]);
 });
 
+/** What a node finds wrong with itself, by its subject. */
+async function foundBy({ api }: TestNode, token: string): Promise<string[]> {
+  const response = await fetch(`${api.replace("0.0.0.0", "127.0.0.1")}/doctor`, {
+    headers: { authorization: `Bearer ${token}` },
+  });
+  const { findings } = await response.json();
+  return findings.map(({ subject }: { readonly subject: string }) => subject);
+}
+
 Deno.test("an API on an address that isn't loopback starts with an admin's token in the database, and with none it doesn't", async () => {
   const folder = await Deno.makeTempDir();
   try {
@@ -122,10 +131,16 @@ Deno.test("an API on an address that isn't loopback starts with an admin's token
         return response.status;
       };
       deepEqual([await get({}), await get({ authorization: `Bearer ${secret}` })], [401, 200]);
+      deepEqual(await foundBy(test, secret), []);
+      using store = Store.open(path);
+      new TokenChanges({ store, clock: systemClock }).revoke(stored.id, origin);
+      const other = withToken("admin", Date.now() + 86_400_000).secret;
+      deepEqual(await foundBy(test, other), ["tokens of the API"], "it ends within a day");
     }
     {
       using store = Store.open(path);
-      new TokenChanges({ store, clock: systemClock }).revoke(stored.id, origin);
+      const tokens = new TokenChanges({ store, clock: systemClock });
+      for (const { id, revokedAt } of store.tokens.all()) if (revokedAt === null) tokens.revoke(id, origin);
     }
     await rejects(startTestNode(settings), refusal, "nor is one that was revoked");
     await using _loopback = await startTestNode({ database: { path } });
