@@ -20,6 +20,7 @@ import { LineProcess } from "../store/line_process.ts";
 import { Asking, counterOf, keepOnCore, prefer, sockets, sum } from "./fire/asking.ts";
 import { NAME, Node } from "./fire/node.ts";
 import { LATE_MS, type Second } from "./fire/offer.ts";
+import { busiestThread, timesOf } from "./fire/threads.ts";
 import { type Line, printLines } from "./fire/verdict.ts";
 import { nowMs, type TimedSample } from "./stall/process.ts";
 
@@ -226,22 +227,6 @@ async function mostOf(
     const asked = sum(outcome.seconds, (second) => second.asked) / seconds;
     if (asked > FAR_MORE * most || asked < REACHED * perSecond) return { most, perCpuSecond };
   }
-}
-
-/** Milliseconds for which a thread has run, and has waited for its turn (`schedstat`, proc(5)). */
-function timesOf(thread: string): { readonly runMs: number; readonly waitMs: number } {
-  const [run, wait] = Deno.readTextFileSync(`${thread}/schedstat`).split(" ").map(Number);
-  return { runMs: run! / 1e6, waitMs: wait! / 1e6 };
-}
-
-/** The thread of a process that runs most while something is done. */
-async function busiestThread(pid: number, work: () => Promise<unknown>): Promise<string> {
-  const folder = `/proc/${pid}/task`;
-  const threads = [...Deno.readDirSync(folder)].map(({ name }) => `${folder}/${name}`);
-  const before = threads.map((thread) => timesOf(thread).runMs);
-  await work();
-  const ran = threads.map((thread, i) => timesOf(thread).runMs - before[i]!);
-  return threads[ran.indexOf(Math.max(...ran))]!;
 }
 
 /** A pool whose members are probed at these ports of 127.0.0.1. */

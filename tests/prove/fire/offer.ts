@@ -20,6 +20,8 @@ export interface Asker {
   readonly name: string;
   /** Whether each query is for a name of its own below it. */
   readonly isRandom: boolean;
+  /** Whether queries carry a cookie: `good` = the one that the server gives each socket, `none` = not even an OPT record. */
+  readonly cookie?: "none" | "opt" | "good";
   /** Addresses to ask from, a socket each; several of one address are several sockets. */
   readonly sources: readonly string[];
 }
@@ -64,6 +66,7 @@ const DRAIN_MS = 300;
 const AGE_STEP_MS = 0.1;
 const AGES = 20_000;
 const IDS = 0x10000;
+const CLIENT_COOKIE = "0123456789abcdef";
 /** How much a name is longer that is one of its own. */
 const LABEL = 8;
 
@@ -71,7 +74,8 @@ const LABEL = 8;
 class Sockets {
   readonly #sockets: readonly BatchSocket[];
   readonly #peers: readonly Peer[];
-  readonly #packet: Uint8Array;
+  /** What each socket asks. */
+  readonly #packets: Uint8Array[];
   readonly #isRandom: boolean;
   /** When each was asked, by socket and id; 0 = it isn't under way. */
   readonly #askedMs: Float64Array;
@@ -79,9 +83,10 @@ class Sockets {
   #number = 0;
   #turn = 0;
 
-  constructor({ server, name, isRandom, sources }: Asker) {
+  constructor({ server, name, isRandom, sources, cookie = "none" }: Asker) {
     const library = new BatchSockets();
-    this.#packet = query(isRandom ? `${"x".repeat(LABEL)}.${name}` : name, "A");
+    const packet = query(isRandom ? `${"x".repeat(LABEL)}.${name}` : name, "A");
+    this.#packets = sources.map(() => cookie === "none" ? packet : withOpt(packet, ""));
     this.#isRandom = isRandom;
     this.#sockets = sources.map((hostname) =>
       library.bind({ hostname, port: 0 }, { reusePort: false, receiveMax: 1500, sendMax: 512 })
@@ -93,6 +98,24 @@ class Sockets {
     });
     this.#askedMs = new Float64Array(sources.length * IDS);
     this.#ids = new Uint16Array(sources.length);
+    if (cookie === "good") this.#learnCookies(packet);
+  }
+
+  /** Gets a cookie of the server for each socket (RFC 7873 §5.1). */
+  #learnCookies(packet: Uint8Array): void {
+    for (const [i, socket] of this.#sockets.entries()) {
+      const first = withOpt(packet, CLIENT_COOKIE);
+      for (let size = 0; size === 0;) {
+        socket.queue(this.#peers[i]!, first);
+        socket.flush();
+        for (const untilMs = performance.now() + SILENCE_MS; size === 0 && performance.now() < untilMs;) {
+          if (socket.receive() > 0) size = socket.lengthOf(0);
+        }
+        // The option is the last of the answer, and the server's part the last of it (RFC 9018 §4).
+        const server = socket.packet(0).subarray(size - 16, size).toHex();
+        this.#packets[i] = withOpt(packet, CLIENT_COOKIE + server);
+      }
+    }
   }
 
   /** Asks so many queries, up to a batch, from the next socket. */
@@ -100,15 +123,16 @@ class Sockets {
     const turn = this.#turn = (this.#turn + 1) % this.#sockets.length;
     const socket = this.#sockets[turn]!;
     const peer = this.#peers[turn]!;
+    const packet = this.#packets[turn]!;
     for (let i = 0; i < count; i++) {
       const id = this.#ids[turn]!++;
       this.#askedMs[turn * IDS + id] = nowMs;
       const out = socket.outgoing;
-      out.set(this.#packet);
+      out.set(packet);
       out[0] = id >> 8;
       out[1] = id;
       if (this.#isRandom) writeDigits(out, 13, this.#number++);
-      socket.queue(peer, out, this.#packet.length);
+      socket.queue(peer, out, packet.length);
     }
     socket.flush();
   }
@@ -134,6 +158,16 @@ class Sockets {
     }
     return all;
   }
+}
+
+/** The query with an OPT record (RFC 6891), and a cookie in it unless that is empty. */
+function withOpt(packet: Uint8Array, cookie: string): Uint8Array {
+  const hex = (number: number) => number.toString(16).padStart(4, "0");
+  const option = cookie === "" ? "" : `000a${hex(cookie.length / 2)}${cookie}`;
+  const opt = Uint8Array.fromHex(`00002904d000000000${hex(option.length / 2)}${option}`);
+  const whole = new Uint8Array([...packet, ...opt]);
+  whole[11] = 1;
+  return whole;
 }
 
 /** A number as letters, a label of its own. */
