@@ -60,7 +60,7 @@ export class DohConnection implements StreamConnection {
   readonly #asker = new NamedClient("https");
   readonly #aborting = new AbortController();
   #server: HttpOnConnection | null = null;
-  /** Whether the server has, of which nothing is left then. */
+  /** Whether the server has, and of itself, so that nothing of it is left. */
   #hasEnded = false;
   #isHeld = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -114,7 +114,8 @@ export class DohConnection implements StreamConnection {
       () => faultResponse(new DohFault(500, "The request failed inside Pleiades; its log says why")),
       () => {},
     );
-    await this.#server.finished.finally(() => this.#hasEnded = true);
+    // One that fails, in the middle of a request for one, leaves its server behind until that is aborted.
+    await this.#server.finished.then(() => this.#hasEnded = true);
   }
 
   async #shakeHands(): Promise<void> {
