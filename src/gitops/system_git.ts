@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { PacketReader } from "./pkt_line.ts";
+import { FLUSH, PacketReader } from "./pkt_line.ts";
 import type { Remote } from "./remote_url.ts";
 import { type RepositoryAuth, RepositoryError } from "./repository.ts";
 import { type Connection, plainWords, type Transport } from "./upload_pack.ts";
@@ -27,6 +27,8 @@ const PROGRAMS: Readonly<Record<Remote["kind"], Program | null>> = {
 
 /** Of what a program complains, that much is read. */
 const COMPLAINT_BYTES = 8 << 10;
+/** How long a program may take to end when it has nothing more to do. */
+const ENDING_MS = 1_000;
 /** Seconds until `ssh` gives up on a host that doesn't answer. */
 const CONNECT_SECONDS = 10;
 
@@ -251,11 +253,15 @@ class ProgramConnection implements Connection {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#signal.removeEventListener("abort", this.#kill);
-    this.#kill();
-    await this.#child.status;
     await this.#reader[Symbol.asyncDispose]();
-    await this.#writer.abort().catch(() => {});
+    // Said properly, so that the other side doesn't log that we hung up; it may have ended already.
+    await this.#writer.write(new TextEncoder().encode(FLUSH)).then(() => this.#writer.close()).catch(
+      () => {},
+    );
+    const timer = setTimeout(this.#kill, ENDING_MS);
+    await this.#child.status;
+    clearTimeout(timer);
+    this.#signal.removeEventListener("abort", this.#kill);
     await this.#complaint;
   }
 
