@@ -102,6 +102,8 @@ interface Entry {
   readonly size: number;
   /** Of a whole object. */
   readonly kind: ObjectKind | null;
+  /** Of a whole object that isn't too large. */
+  readonly id: string | null;
   /** Of a difference: index of the base, or its id. */
   readonly base: number | string | null;
   readonly isTooLarge: boolean;
@@ -144,10 +146,15 @@ async function scan(pack: Uint8Array, terms: PackTerms): Promise<{ entries: Entr
     }
     const from = reader.at;
     const isTooLarge = size > bounds.objectBytes;
-    const used = isTooLarge
-      ? await skip(reader.bytes.subarray(from), size, breathe)
-      : inflate(reader.bytes.subarray(from), size).used;
-    entries.push({ from, to: reader.at = from + used, size, kind, base, isTooLarge });
+    if (isTooLarge) {
+      const to = from + await skip(reader.bytes.subarray(from), size, breathe);
+      entries.push({ from, to, size, kind, id: null, base, isTooLarge });
+    } else {
+      const { bytes, used } = inflate(reader.bytes.subarray(from), size);
+      const id = kind === null ? null : idOf(hash, { kind, bytes });
+      entries.push({ from, to: from + used, size, kind, id, base, isTooLarge });
+    }
+    reader.at = entries.at(-1)!.to;
   }
   if (reader.at !== end) throw damaged("bytes are left over after its last object");
   return { entries, unpacked };
@@ -320,10 +327,12 @@ class Resolution {
     return true;
   }
 
-  #put(object: PackedObject, bytes: Uint8Array): void {
+  /** @param bytes its content, if that is at hand: something may be built on it */
+  #put(object: PackedObject, bytes: Uint8Array | null): PackedObject {
     this.#placeOf.set(object.id, this.#resolved.length);
-    this.#bases.put(this.#resolved.length, bytes);
+    if (bytes !== null) this.#bases.put(this.#resolved.length, bytes);
     this.#resolved.push(object);
+    return object;
   }
 
   #slice(from: number, to: number): Uint8Array {
@@ -333,31 +342,29 @@ class Resolution {
   /** `null` = too large, or built on what is. */
   #resolve(index: number): PackedObject | null {
     const entry = this.#entries[index]!;
-    const { from, to, size } = entry;
-    const base = entry.base === null ? -1 : this.#baseOf(entry);
-    const bytes = entry.isTooLarge || base === -2 ? null : this.#bytes({ from, to, size, base });
-    if (bytes === null) {
-      this.#place[index] = -2;
-      return null;
-    }
-    const kind = base === -1 ? entry.kind! : this.#resolved[base]!.kind;
-    const object = { id: idOf(this.#terms.hash, { kind, bytes }), kind, from, to, size, base };
-    this.#place[index] = this.#resolved.length;
-    this.#put(object, bytes);
+    const object = entry.base === null
+      ? this.#takeWhole(entry)
+      : this.#resolveDelta(entry, this.#placeOfBase(entry.base));
+    this.#place[index] = object === null ? -2 : this.#resolved.length - 1;
     return object;
   }
 
-  /** Place of the base among the resolved ones; -2 = left out. */
-  #baseOf({ base }: Entry): number {
-    if (typeof base === "number") return this.#place[base]!;
-    return this.#placeOf.get(base!)!;
+  #placeOfBase(base: number | string): number {
+    return typeof base === "number" ? this.#place[base]! : this.#placeOf.get(base)!;
   }
 
-  #bytes({ from, to, size, base }: Pick<PackedObject, "from" | "to" | "size" | "base">): Uint8Array | null {
-    const own = inflate(this.#slice(from, to), size).bytes;
-    if (base === -1) return own;
-    if (resultSize(own) > this.#terms.bounds.objectBytes) return null;
-    return this.#count(applyDelta(this.#base(base), own));
+  #takeWhole({ id, kind, from, to, size }: Entry): PackedObject | null {
+    return id === null || kind === null ? null : this.#put({ id, kind, from, to, size, base: -1 }, null);
+  }
+
+  /** @param base place of the base among the resolved ones; -2 = it was left out */
+  #resolveDelta({ from, to, size, isTooLarge }: Entry, base: number): PackedObject | null {
+    if (isTooLarge || base < 0) return null;
+    const delta = inflate(this.#slice(from, to), size).bytes;
+    if (resultSize(delta) > this.#terms.bounds.objectBytes) return null;
+    const bytes = this.#count(applyDelta(this.#base(base), delta));
+    const { kind } = this.#resolved[base]!;
+    return this.#put({ id: idOf(this.#terms.hash, { kind, bytes }), kind, from, to, size, base }, bytes);
   }
 
   /** Bytes of a resolved object, by the chain of differences down to what is kept or whole. */

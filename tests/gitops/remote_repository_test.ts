@@ -28,6 +28,7 @@ testWith(
     const rows: HostileRow[] = [];
     await hostileRepositories({
       sizes: { zeroBytes: 1_000_000, endlessBytes: 1e9, files: 120, levels: 8, bounds },
+      only: "",
       isBrief: true,
       read: readHere,
       onRow: (row) => rows.push(row),

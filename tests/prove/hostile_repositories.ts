@@ -1,5 +1,5 @@
 /**
- * Repositories that are made to harm: `deno task prove hostile_repositories`.
+ * Repositories that are made to harm: `deno task prove hostile_repositories [ONLY]`.
  *
  * A pack of 2 GB, a gigabyte of zeros, 10⁵ files, 10,000 folders within each other, names that no file should have, and others, each served by
  * a real Git server over HTTPS and by its path, read by a process of its own with the bounds that a node has. Each must be refused within 30
@@ -16,10 +16,11 @@ const VERDICT_MS_MAX = 30_000;
 const GROWTH_BYTES_MAX = 300e6;
 
 /** Runs the proof. */
-export async function prove(): Promise<boolean> {
+export async function prove([only = ""]: string[]): Promise<boolean> {
   let isGood = true;
   await hostileRepositories({
     sizes: { zeroBytes: 2 ** 30, endlessBytes: 2e9, files: 100_000, levels: 10_000, bounds: BOUNDS },
+    only,
     isBrief: false,
     read: readInProcess,
     onRow: (row) => {

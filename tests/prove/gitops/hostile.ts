@@ -108,7 +108,7 @@ const ATTACKS: readonly Attack[] = [
     reason: "bound",
     says: /"f\d+" is one more than the \d+ files and folders that are read \(entries\)/,
     make: (git, { files }) =>
-      git.commit(Object.fromEntries(Array.from({ length: files }, (_, index) => [`f${index}`, "x"]))),
+      git.commit(Object.fromEntries(Array.from({ length: files }, (_, index) => [`f${index}`, String(index)]))),
   },
   {
     name: "folders in folders",
@@ -166,12 +166,14 @@ export const ATTACK_NAMES: readonly string[] = ATTACKS.map(({ name }) => name);
 /**
  * Makes each repository, has it read over HTTPS and by its path, and then the next good commit into the same folder.
  *
+ * @param only those attacks of whose names this is a part
  * @param isBrief reads each in one way, by turns
  * @param onRow told of each as it comes
  */
 export async function hostileRepositories(
-  { sizes, isBrief, read, onRow }: {
+  { sizes, only, isBrief, read, onRow }: {
     readonly sizes: HostileSizes;
+    readonly only: string;
     readonly isBrief: boolean;
     readonly read: Reader;
     readonly onRow: (row: HostileRow) => void;
@@ -184,7 +186,7 @@ export async function hostileRepositories(
   });
   const good = await git.commit({ "good.yaml": "pools: []\n" });
   const [byPath, byHttps] = [git.path, `${server.url}/dns.git`];
-  for (const [index, attack] of ATTACKS.entries()) {
+  for (const [index, attack] of ATTACKS.filter(({ name }) => name.includes(only)).entries()) {
     await git.git(["update-ref", "-d", "refs/heads/main"]);
     await attack.make(git, sizes);
     const hostile = await git.git(["rev-parse", "main"]);
