@@ -4,13 +4,15 @@
  * A pack of 2 GB, a gigabyte of zeros, 10⁵ files, 10,000 folders within each other, names that no file should have, and others, each served by
  * a real Git server over HTTPS and by its path, read by a process of its own with the bounds that a node has. Each must be refused within 30
  * seconds with the path and the bound, in at most 300 MB more memory than the process began with and no more disk than is allowed; the next good
- * commit must be read into the same folder.
+ * commit must be read into the same folder. At last a reader is killed fifty times while it fetches one commit after the other, and the next one must
+ * find a folder that it can use.
  *
  * @module
  */
 import { BOUNDS } from "../../src/gitops/repository.ts";
 import { hostileRepositories, type HostileRow } from "./gitops/hostile.ts";
-import { readInProcess } from "./gitops/reader.ts";
+import { GitFixture } from "../gitops/git_fixture.ts";
+import { killWhileReading, readHere, readInProcess } from "./gitops/reader.ts";
 
 const VERDICT_MS_MAX = 30_000;
 const GROWTH_BYTES_MAX = 300e6;
@@ -39,7 +41,50 @@ export async function prove([only = ""]: string[]): Promise<boolean> {
       }
     },
   });
-  return isGood;
+  return (!"killed".includes(only) || await survivesKills()) && isGood;
+}
+
+/** Kills at fifty points between the begin of a fetch and its end. */
+async function survivesKills(): Promise<boolean> {
+  await using git = await GitFixture.create();
+  const terms = { url: git.path, caCert: "", folder: `${git.folder}/store`, bounds: BOUNDS };
+  await Deno.mkdir(terms.folder);
+  const content = "0123456789abcdef\n".repeat(100);
+  let kills = 0;
+  let faults = 0;
+  await git.commit(
+    Object.fromEntries(Array.from({ length: 300 }, (_, index) => [`${index}.yaml`, `${index}${content}`])),
+  );
+  const { tookMs } = await timed(() => readInProcess(terms));
+  for (let point = 0; point < KILLS; point++) {
+    // Now and then all is fetched once more.
+    if (point % 5 === 0) {
+      await Deno.remove(terms.folder, { recursive: true }).then(() => Deno.mkdir(terms.folder));
+    }
+    await git.commit({ "changed.yaml": `${point}${content}` });
+    if (await killWhileReading(terms, tookMs * point / KILLS)) kills++;
+    const after = await readHere(terms);
+    if (after.reason !== null) {
+      faults++;
+      console.log(
+        `MISSED killed after ${(tookMs * point / KILLS).toFixed(0)} ms: ${after.reason} ${after.message}`,
+      );
+    }
+  }
+  console.log(
+    `${
+      faults === 0 ? "ok    " : "MISSED"
+    } killed ${kills} times in ${KILLS} reads, ${faults} folders of no use`,
+  );
+  return faults === 0 && kills >= KILLS / 5;
+}
+
+const KILLS = 50;
+
+async function timed(work: () => Promise<unknown>): Promise<{ readonly tookMs: number }> {
+  const beganMs = performance.now();
+  await work();
+  return { tookMs: performance.now() - beganMs };
 }
 
 /** Whether all that is promised was kept. */

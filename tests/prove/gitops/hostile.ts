@@ -108,7 +108,9 @@ const ATTACKS: readonly Attack[] = [
     reason: "bound",
     says: /"f\d+" is one more than the \d+ files and folders that are read \(entries\)/,
     make: (git, { files }) =>
-      git.commit(Object.fromEntries(Array.from({ length: files }, (_, index) => [`f${index}`, String(index)]))),
+      git.commit(
+        Object.fromEntries(Array.from({ length: files }, (_, index) => [`f${index}`, String(index)])),
+      ),
   },
   {
     name: "folders in folders",

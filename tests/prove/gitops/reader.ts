@@ -39,6 +39,19 @@ export const readInProcess: Reader = async (terms) => {
   return JSON.parse(new TextDecoder().decode(stdout));
 };
 
+/** Has a process of its own read it, and kills it after a while; gives whether it was still at it. */
+export async function killWhileReading(terms: Parameters<Reader>[0], afterMs: number): Promise<boolean> {
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--quiet", "--unstable-net", import.meta.filename!, JSON.stringify(terms)],
+    stdout: "piped",
+    stderr: "null",
+  }).spawn();
+  const timer = setTimeout(() => child.kill("SIGKILL"), afterMs);
+  const { signal } = await child.output();
+  clearTimeout(timer);
+  return signal === "SIGKILL";
+}
+
 /** The most that this process had in RAM. */
 function peakBytes(): number {
   const line = /^VmHWM:\s+(\d+) kB$/m.exec(Deno.readTextFileSync("/proc/self/status"));
