@@ -112,6 +112,29 @@ testWith(["git"], "an unchanged branch costs one round trip", async () => {
   equal(server.requests.length - before, 1);
 });
 
+testWith(["git"], "of a new commit only what has changed is sent", async () => {
+  await using git = await GitFixture.create();
+  await using server = await GitHttps.serve(git.folder);
+  await git.commit(Object.fromEntries(
+    Array.from({ length: 100 }, (_, index) => [`${index}.yaml`, crypto.randomUUID().repeat(2)]),
+  ));
+  for (const url of [git.path, `${server.url}/dns.git`]) {
+    const folder = `${git.folder}/${crypto.randomUUID()}`;
+    await using repository = open({ url, caCerts: [server.authority], folder });
+    await repository.fetch({ known: null, signal });
+    await git.commit({ "7.yaml": crypto.randomUUID() });
+    await repository.fetch({ known: null, signal });
+    const [all, changed] = [1, 2].map((number) =>
+      JSON.parse(
+        Deno.readTextFileSync(`${folder}/${number}.list`).split("\n")[1]!,
+      ).rows.length
+    );
+    equal(all, 102);
+    // The commit, its folder and the file, and what they are differences from.
+    ok(changed <= 6, `${changed} objects`);
+  }
+});
+
 testWith(["git"], "credentials go to the origin of the URL and nowhere else", async () => {
   await using git = await GitFixture.create();
   await git.commit({ "a.yaml": "a" });
