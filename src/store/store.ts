@@ -11,6 +11,7 @@
 import { basename, dirname } from "node:path";
 import type { Fallback, Model, Pool } from "../model/model.ts";
 import { type DesiredSource, type SteeredPool, steeredPool } from "../desired/desired.ts";
+import { fileFault } from "../input/file_fault.ts";
 import { Audit } from "./audit.ts";
 import { Database, StoreBusy } from "./database.ts";
 import { GeoRules } from "./geo_rules.ts";
@@ -109,8 +110,9 @@ export class Store implements Disposable {
       if (!(cause instanceof Error) || cause instanceof SchemaRefused || cause instanceof StoreBusy) {
         throw cause;
       }
+      const reason = cause instanceof Deno.errors.NotCapable ? fileFault(cause) : cause.message;
       throw new Error(
-        `Cannot open ${path}: ${cause.message}; choose a database.path that this user may write, or none`,
+        `Cannot open ${path}: ${reason}; choose a database.path that this user may write, or none`,
         { cause },
       );
     }

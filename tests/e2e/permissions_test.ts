@@ -64,6 +64,23 @@ testWith(["pleiades"], "every command of the executable may do what it is there 
   doesNotMatch(node.lines.join("\n"), REFUSED);
 });
 
+testWith(["pleiades"], "what Deno keeps closed is refused in words that say so", async () => {
+  await using place = await Place.make();
+  const run = async (...args: string[]) => {
+    const { code, stdout, stderr } = await new Deno.Command(program("pleiades")!, { args, cwd: place.folder })
+      .output();
+    return [`${code} `, new TextDecoder().decode(stdout), new TextDecoder().decode(stderr)].join("");
+  };
+  const reason = "this program opens nothing in /dev, /proc and /sys; give a file elsewhere";
+  const [model, database] = await Promise.all([
+    run("config", "validate", "/proc/self/limits"),
+    run("tokens", "create", "ci", "--scope", "read", "--db", `/dev/shm/none-${Deno.pid}.db`),
+  ]);
+  equal(model, `1 /proc/self/limits: can't be read: ${reason}\n`);
+  match(database, new RegExp(`^1 error: Cannot open .*: ${reason}`));
+  doesNotMatch(database, REFUSED);
+});
+
 Deno.test("that test leaves out no command", async () => {
   const named = LINES.flat();
   const left = (await allCommands()).filter((path) =>
