@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { ModelFormat } from "../model/model_files.ts";
+import type { ModelFormat } from "../model/model_tree.ts";
 import type { OverrideFields } from "../model/override.ts";
 import type { Fallback, GeoRule, HealthCheck, Member, Pool, Service } from "../model/model.ts";
 import type { ChangeCounts } from "../store/replacement.ts";

@@ -6,7 +6,7 @@
  */
 import { refuseZoneFiles } from "../model/model_reader.ts";
 import type { LineSplitter } from "../model/model_line.ts";
-import type { ModelFormat } from "../model/model_files.ts";
+import type { ModelFormat } from "../model/model_tree.ts";
 import { readYaml, type YamlReading } from "../input/yaml_source.ts";
 import type { Store } from "../store/store.ts";
 import { type JudgedModel, StagedModel } from "./staged_model.ts";

@@ -6,7 +6,8 @@
 import { systemClock } from "../clock.ts";
 import type { FileProblem } from "../input/yaml_source.ts";
 import type { Model } from "../model/model.ts";
-import { addBytes, ModelFiles, type ModelFormat } from "../model/model_files.ts";
+import { addBytes, ModelFiles } from "../model/model_files.ts";
+import type { ModelFormat } from "../model/model_tree.ts";
 import { type ModelReader, refuseZoneFiles, type ZoneFileReader } from "../model/model_reader.ts";
 import type { SteeringSettings } from "../model/steering.ts";
 import { type Counts, Store } from "../store/store.ts";

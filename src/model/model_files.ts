@@ -6,17 +6,21 @@
  *
  * @module
  */
-import { basename, dirname, extname, join, relative, resolve, sep } from "node:path";
+import { dirname, extname, join } from "node:path";
 import type { ModelReader, ZoneFileReader } from "./model_reader.ts";
-import { fileFault } from "../input/file_fault.ts";
+import {
+  addTree,
+  isModelName,
+  isWithin,
+  type ModelFile,
+  type ModelFormat,
+  zoneFilesIn,
+} from "./model_tree.ts";
 import { expectRegular, readRegularFile } from "../input/regular_file.ts";
 import { compareText, decodeText, readYaml } from "../input/yaml_source.ts";
 
 /** What stands for stdin where a path is asked for, and its name in problems. */
 export const STDIN = "-";
-
-/** How a stream is to be read; JSON is read as YAML. */
-export type ModelFormat = "yaml" | "ndjson";
 
 /** A model directory, or one file of a model. */
 export class ModelFiles {
@@ -49,18 +53,25 @@ export class ModelFiles {
    */
   async addTo(reader: ModelReader): Promise<void> {
     const files = this.#isDirectory ? modelFilesBelow(this.#path) : [this.#path];
-    if (files.length === 0) {
-      const message = "no *.yaml file is in this directory (write pools: and services: into one)";
-      reader.addProblems([{ file: this.#path, line: 0, column: 0, message }]);
-    }
     const realRoot = Deno.realPathSync(this.#root);
-    for (const file of files) {
-      if (this.#isDirectory && leadsOut(file, realRoot)) {
-        const message = "is a link that leads out of the directory (copy the file)";
-        reader.addProblems([{ file, line: 0, column: 0, message }]);
-      } else await addFile(reader, file);
-    }
+    const { readZoneFile } = this;
+    await addTree(reader, {
+      name: this.#path,
+      readZoneFile,
+      files: () => files.map((file) => fileOnDisk(file, this.#isDirectory && leadsOut(file, realRoot))),
+    });
   }
+}
+
+function fileOnDisk(file: string, isOutside: boolean): ModelFile {
+  return {
+    name: file,
+    fault: isOutside ? "is a link that leads out of the directory (copy the file)" : null,
+    format: () => formatOf(file),
+    document: async () => readYaml(file, await Deno.readFile(file)),
+    chunks: async () => (await Deno.open(file)).readable,
+    reread: (offset, size) => bytesOf(file, offset, size),
+  };
 }
 
 /** Reads bytes that are at hand as a whole. */
@@ -101,24 +112,6 @@ export function formatOfHead(bytes: Uint8Array): ModelFormat {
   return /^\s*\{\s*"(?:pool|service|zone)"\s*:/.test(text) ? "ndjson" : "yaml";
 }
 
-async function addFile(reader: ModelReader, file: string): Promise<void> {
-  try {
-    const format = await formatOf(file);
-    if (format === "ndjson") {
-      const lines = reader.openLines({ file, reread: (offset, size) => bytesOf(file, offset, size) });
-      const { readable } = await Deno.open(file);
-      for await (const chunk of readable) {
-        lines.write(chunk);
-        if (lines.stopped) return;
-      }
-      lines.end();
-    } else reader.addDocument(readYaml(file, await Deno.readFile(file)));
-  } catch (cause) {
-    if (!(cause instanceof Error)) throw cause;
-    reader.addProblems([{ file, line: 0, column: 0, message: `can't be read: ${fileFault(cause)}` }]);
-  }
-}
-
 /** `null` when the file isn't what it was: then the line has to do. */
 function bytesOf(file: string, offset: number, size: number): Uint8Array | null {
   try {
@@ -145,14 +138,12 @@ function modelFilesBelow(directory: string): string[] {
       if (name.startsWith(".")) continue;
       const path = join(folder, name);
       if (isDirectory(path)) walk(path);
-      else if (MODEL_EXTENSIONS.has(extname(name))) files.push(path);
+      else if (isModelName(name)) files.push(path);
     }
   };
   walk(directory);
   return files;
 }
-
-const MODEL_EXTENSIONS: ReadonlySet<string> = new Set([".yaml", ".yml", ".ndjson", ".jsonl"]);
 
 /** What is wrong in a file is quoted in problems, so not even that may come from outside. */
 function leadsOut(file: string, realRoot: string): boolean {
@@ -175,32 +166,9 @@ function isDirectory(path: string): boolean {
 
 /** Reads zone files that a model names, none from outside of `root`. */
 export function zoneFilesBelow(root: string): ZoneFileReader {
-  return (path, from) => {
-    const file = join(dirname(from), path);
-    try {
-      if (!isWithin(resolve(root), resolve(file))) return { problem: outside(path, root) };
-      if (!isWithin(Deno.realPathSync(root), Deno.realPathSync(file))) {
-        return { problem: outside(path, root) };
-      }
-      const decoded = decodeText(file, readRegularFile(file));
-      return "text" in decoded
-        ? { file, text: decoded.text }
-        : { problem: `zone file ${path}: ${decoded.problem.message}` };
-    } catch (cause) {
-      if (cause instanceof Deno.errors.NotFound) {
-        return { problem: `zone file ${path} doesn't exist (the path is relative to ${basename(from)})` };
-      }
-      if (!(cause instanceof Error)) throw cause;
-      return { problem: `zone file ${path} can't be read: ${fileFault(cause)}` };
-    }
-  };
-}
-
-function outside(path: string, root: string): string {
-  return `zone file ${path} is outside of ${root} (move it there; links may not lead out either)`;
-}
-
-function isWithin(root: string, path: string): boolean {
-  const way = relative(root, path);
-  return way !== ".." && !way.startsWith(`..${sep}`) && resolve(root, way) === path;
+  return zoneFilesIn(root, (file) => {
+    if (!isWithin(Deno.realPathSync(root), Deno.realPathSync(file))) return "outside";
+    const decoded = decodeText(file, readRegularFile(file));
+    return "text" in decoded ? decoded : { problem: decoded.problem.message };
+  });
 }

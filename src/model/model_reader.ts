@@ -102,6 +102,27 @@ export const refuseZoneFiles: ZoneFileReader = () => ({
 /** The sections of a model document, which are also the words that tell it from a settings file. */
 export const MODEL_SECTIONS = ["pools", "services", "zones", "loadbalancer", "health"] as const;
 
+/** Sections that only settings have, and any file of settings has some of. */
+export const SETTINGS_SECTIONS = [
+  "cluster",
+  "node",
+  "dns",
+  "database",
+  "api",
+  "metrics",
+  "log",
+  "state",
+  "gitops",
+  "license",
+] as const;
+
+/** Those of a document that has no model in it. */
+function settingsSections(document: Readonly<Record<string, unknown>>): string[] {
+  const keys = Object.keys(document);
+  if (["pools", "services", "zones"].some((key) => keys.includes(key))) return [];
+  return keys.filter((key) => SETTINGS_SECTIONS.some((section) => section === key));
+}
+
 /** A whole model document: for the JSON Schema, since the reader checks object by object. */
 export const modelFileSchema: z.ZodType = strictObject({
   pools: list("pools", poolFileSchema).default([]).meta({ description: "Pools with their members" }),
@@ -165,6 +186,11 @@ export class ModelReader {
         { source, path: [] },
         `a model is a mapping with ${MODEL_SECTIONS.join(", ")}, is ${show(root)}`,
       );
+    }
+    const settings = settingsSections(root);
+    if (settings.length > 0) {
+      const message = `this is a settings file (${settings.join(", ")}), not a model (keep it elsewhere)`;
+      return this.problems.add({ file: source.file, ...source.locate([settings[0]!], "key"), message });
     }
     for (const [key, value] of Object.entries(root)) {
       if (value === null) continue;

@@ -8,7 +8,7 @@ import { Changes } from "../../src/change/commit.ts";
 import { ChangeRefused, type Edit } from "../../src/change/edit.ts";
 import { OfflineModel } from "../../src/change/offline_model.ts";
 import { formatProblem } from "../../src/input/yaml_source.ts";
-import type { ModelFormat } from "../../src/model/model_files.ts";
+import type { ModelFormat } from "../../src/model/model_tree.ts";
 import { Store } from "../../src/store/store.ts";
 import { ManualClock } from "../clock.ts";
 import { createMember, createPool, createService, id, ORIGIN, zoneText } from "./samples.ts";
