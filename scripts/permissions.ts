@@ -11,14 +11,15 @@
  * Programs are named by their whole paths: a bare name is looked for on the PATH as the executable starts, which then
  * doesn't start at all without a PATH, and says on stderr where a program is missing.
  */
-const GIT = {
+const FOLDERS: readonly string[] = ["/usr/bin", "/bin", "/usr/local/bin", "/opt/homebrew/bin"];
+const PROGRAMS = {
   windows: ["C:\\Program Files\\Git\\cmd\\git.exe"],
-  others: ["/usr/bin/git", "/bin/git", "/usr/local/bin/git", "/opt/homebrew/bin/git"],
+  others: ["git", "ssh"].flatMap((name) => FOLDERS.map((folder) => `${folder}/${name}`)),
 } as const;
 
 /** The flags of `deno compile`, one permission a line. @param target a triple that `deno compile --target` knows */
 export function permissionsFor(target: string): string[] {
-  const git = GIT[target.includes("windows") ? "windows" : "others"];
+  const programs = PROGRAMS[target.includes("windows") ? "windows" : "others"];
   return [
     "--no-prompt",
     "--allow-read",
@@ -27,7 +28,7 @@ export function permissionsFor(target: string): string[] {
     "--allow-env",
     "--allow-ffi",
     "--allow-sys=homedir,hostname,networkInterfaces,statfs,uid",
-    `--allow-run=${git.join(",")}`,
+    `--allow-run=${programs.join(",")}`,
     "--deny-import",
   ];
 }

@@ -9,7 +9,7 @@
  */
 
 /** The folders of `src/` that have an entry. */
-export type ThreadFolder = "dns" | "geo" | "plan";
+export type ThreadFolder = "dns" | "geo" | "gitops" | "plan";
 
 /**
  * What each may do, never more than the process; what isn't named is refused. The threads that read packets can start no
@@ -18,6 +18,10 @@ export type ThreadFolder = "dns" | "geo" | "plan";
 export const MAY: Readonly<Record<ThreadFolder, Deno.PermissionOptionsObject>> = {
   dns: { net: "inherit", ffi: "inherit", read: ["/proc/self/fd"] },
   geo: { read: "inherit", ffi: "inherit" },
+  gitops: {
+    ...{ net: "inherit", read: "inherit", write: "inherit", run: "inherit" },
+    env: ["PATH", "LOG_STREAM", "LOG_TOKENS"],
+  },
   // The YAML parser looks for two variables.
   plan: { read: "inherit", write: "inherit", ffi: "inherit", env: ["LOG_STREAM", "LOG_TOKENS"] },
 };

@@ -113,6 +113,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "plan",
     "events",
     "webhooks",
+    "gitops",
     "doctor",
   ],
   tui: ["input", "model", "desired", "health", "store", "change", "explain", "plan", "events"],

@@ -20,16 +20,16 @@ const NEEDS: Readonly<Record<string, readonly string[]>> = {
     "basename constants delimiter dirname extname isAbsolute join relative resolve sep fileURLToPath Buffer setTimeout " +
     "Addr Conn DatagramConn FileInfo ForeignLibraryInterface FsFile HttpServer Listener NetAddr " +
     "PermissionOptionsObject PointerObject SeekMode Signal TcpConn TcpListener TlsConn TlsListener DynamicLibrary " +
-    "Hash TLSSocket SQLInputValue StatementSync"
+    "Hash TLSSocket SQLInputValue StatementSync HttpClient createHttpClient ChildProcess createInflate deflateSync inflateSync permissions tmpdir"
   ).split(" "),
   read: (
     "cwd open openSync readDir readDirSync readFile readFileSync readLink readTextFile readTextFileSync " +
     "realPathSync stat statSync lstat lstatSync access accessSync existsSync DatabaseSync backup"
   ).split(" "),
   write:
-    "chmod chmodSync makeTempDir makeTempDirSync mkdir mkdirSync remove removeSync rename renameSync writeFile writeTextFile"
+    "chmod chmodSync makeTempDir makeTempDirSync mkdir mkdirSync remove removeSync rename renameSync writeFile writeFileSync writeTextFile"
       .split(" "),
-  net: "connect listen listenDatagram listenTls connectNodeTcp connectNodeTls".split(" "),
+  net: "connect connectTls listen listenDatagram listenTls connectNodeTcp connectNodeTls".split(" "),
   env: ["env"],
   ffi: ["dlopen", "UnsafePointer", "UnsafePointerView"],
   "sys=homedir": ["homedir"],
@@ -38,6 +38,7 @@ const NEEDS: Readonly<Record<string, readonly string[]>> = {
   "sys=statfs": ["statfs"],
   "sys=uid": ["uid", "accessSync"],
   "run=git": ["Command"],
+  "run=ssh": ["Command"],
 };
 
 Deno.test("the sources use nothing that the executable isn't permitted", async () => {
@@ -101,6 +102,7 @@ const TRIES = {
 const MAY_TRY: Readonly<Record<ThreadFolder, readonly (keyof typeof TRIES)[]>> = {
   dns: ["descriptors", "network", "libc"],
   geo: ["file", "descriptors", "libc"],
+  gitops: ["file", "descriptors", "write", "run", "network"],
   plan: ["file", "descriptors", "write", "libc"],
 };
 

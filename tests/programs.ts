@@ -15,7 +15,7 @@ export const TOOLS_FOLDER = fileURLToPath(new URL("../.cache/tools/bin", import.
 /** Every program that a test may ask for, with what is left untested without it. */
 export const PROGRAMS: Readonly<Record<string, string>> = {
   "pleiades": "the single executable: start, help, exit codes, no file beside it",
-  "git": "repositories, and what it says of signatures",
+  "git": "repositories as git writes, signs and serves them",
   "gpg": "the same, made by GnuPG",
   "ssh-keygen": "the same, made by OpenSSH",
   "bash": "shell completion, the documentation as its reader types it",

@@ -79,6 +79,7 @@ export const TEST_SETTINGS: Settings = {
       jetStream: { domain: null },
     },
   },
+  gitops: null,
   names: { resolvers: [], minTtl: 5000, maxTtl: 300_000, timeout: 2000 },
   workers: 1,
 };

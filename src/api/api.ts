@@ -166,7 +166,7 @@ function requireBodyType(table: RouteTable): MiddlewareHandler {
   return async (c, next) => {
     const route = table.find(c.req.method, c.req.path);
     const content = route?.request?.body?.content;
-    if (content) await checkBodyType(c, Object.keys(content));
+    if (content) await checkBodyType(c, Object.keys(content), route.bodyBytesMax === "counted");
     else if (route?.method === "post" && c.req.raw.body !== null) {
       throw new ApiProblem(415, "This call takes no body (its parameters are in the URL)");
     }
@@ -174,7 +174,8 @@ function requireBodyType(table: RouteTable): MiddlewareHandler {
   };
 }
 
-async function checkBodyType(c: Context, possible: readonly string[]): Promise<void> {
+/** @param isStream whether the handler reads the body, so that nothing of it is read here */
+async function checkBodyType(c: Context, possible: readonly string[], isStream: boolean): Promise<void> {
   const type = (c.req.header("content-type") ?? "").split(";")[0]!.trim().toLowerCase();
   const encoding = c.req.header("content-encoding") ?? "identity";
   if (!possible.includes(type) || encoding !== "identity") {
@@ -183,7 +184,7 @@ async function checkBodyType(c: Context, possible: readonly string[]): Promise<v
       : `Content-Type ${type || "missing"}`;
     throw new ApiProblem(415, `${given} can't be read here (send ${possible.join(" or ")}, not compressed)`);
   }
-  if (possible.includes("application/x-ndjson") || !/[/+]json$/.test(type)) return;
+  if (isStream || !/[/+]json$/.test(type)) return;
   const text = await c.req.text();
   checkJson(text);
   refuseOwnToken(c, text);

@@ -6,6 +6,7 @@
 import { type OpenAPIHono, z } from "@hono/zod-openapi";
 import { EXPOSITION_CONTENT_TYPE } from "../telemetry/metrics.ts";
 import { rfc3339 } from "../clock.ts";
+import { GITOPS, type GitopsStatus } from "../gitops/gitops.ts";
 import type { ViewStatus } from "../health/global_view.ts";
 import type { NatsState, NodeLicense } from "./ports.ts";
 import { ApiProblem } from "./problem.ts";
@@ -119,6 +120,15 @@ const StatusSchema = z.object({
     expiresAt: z.iso.datetime().nullable().meta({ description: "When the token expires, or did" }),
     warnings: z.array(z.string()).meta({ description: "What there is to do" }),
   }).meta({ description: "How many answers a second are allowed, and why" }),
+  gitops: z.object({
+    state: z.enum(["off", "starting", "synced", "drifted", "refused", "failing"]).meta({
+      description: "As GET /gitops has it, which says more",
+    }),
+    commit: z.string().nullable().meta({ description: "That the model was made of last; null = none" }),
+    signer: z.string().nullable().meta({ description: "Who signed it; empty = that wasn't asked for" }),
+    drift: z.int().min(0).meta({ description: "Objects that were changed by another way since" }),
+    problem: z.string().nullable().meta({ description: "What is wrong; null = nothing" }),
+  }).meta({ description: "How the model stands to its repository" }),
 }).openapi("Status");
 
 const routes = {
@@ -180,7 +190,7 @@ export const node: Resource = {
   serve,
 };
 
-function serve(app: OpenAPIHono, { node, store, clock, exposeMetrics, version }: ResourceParts): void {
+function serve(app: OpenAPIHono, { node, store, clock, exposeMetrics, version, ports }: ResourceParts): void {
   app.openapi(routes.health, (c) => c.json({ status: "ok" as const }, 200));
   app.openapi(routes.healthz, (c) => c.json({ status: "ok" as const }, 200));
   app.openapi(routes.readyz, (c) => {
@@ -225,6 +235,7 @@ function serve(app: OpenAPIHono, { node, store, clock, exposeMetrics, version }:
       },
       overrides: { active: overrides.length - planned, planned },
       license: licenseJson(license),
+      gitops: gitopsJson(ports.find(GITOPS)?.status() ?? null),
     }, 200);
   });
 }
@@ -242,6 +253,18 @@ function peersJson({ policy, quorumMinPercent, sight, differing, nodes }: ViewSt
     heartbeatAgeSeconds: heartbeatAgeMs / 1000,
   }));
   return { policy, quorumMinPercent, sight, differing, nodes: shown };
+}
+
+function gitopsJson(status: GitopsStatus | null) {
+  if (status === null) return { state: "off" as const, commit: null, signer: null, drift: 0, problem: null };
+  const { state, applied, drift, problem } = status;
+  return {
+    state,
+    commit: applied?.commit ?? null,
+    signer: applied?.signer ?? null,
+    drift: drift.count,
+    problem: problem?.message ?? null,
+  };
 }
 
 function licenseJson({ expiresMs, warnings, ...license }: NodeLicense) {

@@ -9,6 +9,7 @@ import { documentation } from "./documentation.ts";
 import { events } from "./events.ts";
 import { explanations } from "./explain.ts";
 import { fallback } from "./fallback.ts";
+import { gitops } from "./gitops.ts";
 import { geoRules } from "./geo_rules.ts";
 import { healthChecks } from "./health_checks.ts";
 import { history } from "./history.ts";
@@ -37,6 +38,7 @@ export const RESOURCES: readonly Resource[] = [
   model,
   history,
   rollback,
+  gitops,
   tokens,
   audit,
   explanations,

@@ -309,7 +309,8 @@ export class Changes {
     } & Terms,
   ): Outcome {
     this.#expectWritable();
-    return write<Outcome>(this.#store, {
+    const { git } = origin;
+    const outcome = write<Outcome>(this.#store, {
       work: (writer) => {
         const draft = new Draft({ store: this.#store, writer, nowMs: this.#clock.unixMs() });
         make(draft);
@@ -329,11 +330,17 @@ export class Changes {
           ? NOTHING_FORESEEN
           : this.#examine({ origin, generation, counts: objects, touched: all, isPlan: !keep, replayMs });
         if (keep && examination.refusals.length > 0) throw guarded(examination);
+        if (keep && git) this.#store.gitApplied.put({ ...git, generation, at });
         const plan = keep ? null : planOf(this.#store, generation, examination);
         return { changed, commit: { generation, ...touched }, objects, plan };
       },
       keep: ({ changed }) => keep && changed,
     });
+    const { changed, commit: { generation } } = outcome;
+    if (keep && git && !changed) {
+      this.#store.gitApplied.keep({ ...git, generation, at: this.#clock.unixMs() });
+    }
+    return outcome;
   }
 }
 

@@ -7,6 +7,7 @@
 import type { ModelFormat } from "../model/model_tree.ts";
 import type { OverrideFields } from "../model/override.ts";
 import type { Fallback, GeoRule, HealthCheck, Member, Pool, Service } from "../model/model.ts";
+import type { GitCommit } from "../store/git_applied.ts";
 import type { ChangeCounts } from "../store/replacement.ts";
 import type { Counts } from "../store/store.ts";
 import type { FileProblem } from "../input/yaml_source.ts";
@@ -93,6 +94,8 @@ export interface Origin {
   readonly reason: string;
   /** Where it was asked for; only the audit keeps it. Absent = inside the node, or on its machine. */
   readonly request?: OriginRequest;
+  /** The commit of Git that the model is made of; kept as the last one that was applied. */
+  readonly git?: GitCommit;
 }
 
 /** The request behind a change. */

@@ -24,6 +24,7 @@ export const COMMANDS: readonly CommandFile[] = [
     ["pools", "members", "services", "health-checks", "geo-rules", "zones", "fallback"],
     () => import("./resource_commands.ts"),
   ],
+  ["Change:", ["gitops"], () => import("./gitops_command.ts")],
   ["Steer:", ["drain", "up", "down", "undo", "overrides"], () => import("./override_commands.ts")],
   ["Steer:", ["failback"], () => import("./failback_command.ts")],
   ["Keep:", ["tokens"], () => import("./token_commands.ts")],

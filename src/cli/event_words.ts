@@ -52,6 +52,14 @@ const WORDS: Readonly<Record<string, (event: JsonObject) => string>> = {
     const keys = Array.isArray(needingRestart) ? needingRestart.map(text) : [];
     return `${text(outcome)}${keys.length === 0 ? "" : `; these wait for a start: ${keys.join(", ")}`}`;
   },
+  gitops: ({ change, commit, signer, message }) => {
+    // What is wrong with a commit names it.
+    if (change === "refused" || change === "failed" || change === "drifted") {
+      return `${text(change)}: ${text(message)}`;
+    }
+    const by = text(signer) === "" ? "" : `, signed by ${text(signer)}`;
+    return `${text(change)}: commit ${text(commit).slice(0, 12)}${by}${behind(message)}`;
+  },
   worker: ({ reason }) => `a DNS worker ${text(reason)}, another takes its place`,
   token: ({ change, name, scope }) => `${text(change)}: ${text(name)}, ${text(scope)}`,
   attempt: ({ from, count, statuses, since }) => {

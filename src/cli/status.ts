@@ -44,6 +44,7 @@ function summaryOf(state: JsonObject): JsonObject {
     ...natsOf(state),
     overrides: `${at("overrides.active")} active, ${at("overrides.planned")} planned`,
     ...licenseOf(state),
+    ...gitopsOf(state),
   };
 }
 
@@ -123,6 +124,21 @@ function licenseOf(state: JsonObject): JsonObject {
   return {
     license: `${String(word)}: ${String(used)} of ${String(limit)} answers a second, ${detail}`,
     ...todo.length > 0 && { "to do": todo.join("; ") },
+  };
+}
+
+/** A line where a repository is followed: `synced: commit f2d43b5e1f1d, signed by alice`. */
+function gitopsOf(state: JsonObject): JsonObject {
+  const gitops = fieldAt(state, "gitops");
+  if (!isJsonObject(gitops) || gitops["state"] === "off") return {};
+  const { state: word, commit, signer, drift, problem } = gitops;
+  const applied = commit === null
+    ? "no commit is applied"
+    : `commit ${String(commit).slice(0, 12)}${signer === "" ? "" : `, signed by ${String(signer)}`}`;
+  const drifted = drift === 0 ? "" : `, ${countOf(Number(drift), "object")} changed since by another way`;
+  return {
+    git: `${String(word)}: ${applied}${drifted}`,
+    ...problem !== null && { "git problem": String(problem) },
   };
 }
 

@@ -18,6 +18,7 @@ export type NodeEvent =
   | RefusalEvent
   | OverrideEvent
   | SettingsEvent
+  | GitopsEvent
   | WorkerEvent
   | TokenEvent
   | AttemptEvent
@@ -40,6 +41,8 @@ export const EVENT_KINDS: Readonly<Record<EventKind, string>> = {
   refusal: "A change was refused by a guard of changes",
   override: "An override begins, expires or is removed",
   settings: "Other settings were taken over, or refused",
+  gitops:
+    "A commit of Git was applied or refused, its repository fails or recovers, or objects drifted from it",
   worker: "A DNS worker is replaced",
   token: "A token of the API was created or revoked",
   attempt: "Requests were refused: for lack of a token or a scope, or changes for any reason",
@@ -209,6 +212,23 @@ export interface SettingsEvent {
   readonly outcome: "reloaded" | "refused";
   /** Keys that differ and need a start to have an effect. */
   readonly needingRestart: readonly string[];
+}
+
+/** What became of a commit of Git, or of the way to it. */
+export interface GitopsEvent {
+  /** Tells events apart. */
+  readonly kind: "gitops";
+  /**
+   * `applied`: the model is that of the commit; `restored`: it is so again; `refused`: something is wrong with the commit;
+   * `failed`: it can't be had; `recovered`: nothing is wrong any more; `drifted`: objects were changed by another way.
+   */
+  readonly change: "applied" | "restored" | "refused" | "failed" | "recovered" | "drifted";
+  /** Id of the commit; `null` = it isn't known. */
+  readonly commit: string | null;
+  /** Who signed it; empty = that isn't known, or wasn't asked for. */
+  readonly signer: string;
+  /** What is wrong, or what came of it; may be empty. */
+  readonly message: string;
 }
 
 /** A DNS worker ended by itself or had to be ended, and another one takes its place. */

@@ -43,14 +43,24 @@ export function needProgram(remote: Remote): void {
 }
 
 function pathOf({ name, packages }: Program, { kind }: Remote): string {
-  const found = (Deno.env.get("PATH") ?? "").split(":").filter((folder) => folder.startsWith("/"))
-    .map((folder) => `${folder}/${name}`).find(isExecutable);
+  const found = searchPath().split(":").filter((folder) => folder.startsWith("/"))
+    .map((folder) => `${folder}/${name}`).find((path) => isExecutable(path) && mayRun(path));
   if (found !== undefined) return found;
   const what = kind === "ssh" ? "A repository over SSH" : "A repository by its path";
   throw new RepositoryError(
     "program",
     `${what} needs the program ${name}, which isn't installed: install ${packages}`,
   );
+}
+
+/** Where programs are looked for, as by a shell. */
+function searchPath(): string {
+  return Deno.env.get("PATH") ?? "/usr/local/bin:/usr/bin:/bin";
+}
+
+/** The executable may start programs in some folders only (docs/security.md). */
+function mayRun(path: string): boolean {
+  return Deno.permissions.querySync({ name: "run", command: path }).state === "granted";
 }
 
 function isExecutable(path: string): boolean {
@@ -133,7 +143,7 @@ function shown(path: string): string {
 
 function environment(): Record<string, string> {
   return {
-    PATH: Deno.env.get("PATH") ?? "",
+    PATH: searchPath(),
     // ssh looks for the user's files by the user's id; git must find none.
     HOME: "/nonexistent",
     LC_ALL: "C",

@@ -9,6 +9,7 @@
 import { DigestGauge } from "../change/digest_gauge.ts";
 import { audit } from "./audit.ts";
 import { eventStreams } from "./event_streams.ts";
+import { gitops } from "./gitops.ts";
 import { startLicensing } from "../license/licensing.ts";
 import { clusterMember } from "./cluster.ts";
 import { dnsCertificate } from "./dns_certificate.ts";
@@ -67,6 +68,7 @@ export const PARTS: readonly Start[] = [
   dnsLimits,
   dnsCertificate,
   clusterMember,
+  gitops,
 ];
 
 /** Makes the parts that are switched on; `lifetime` disposes of them in reverse. */

@@ -356,6 +356,20 @@ export const MIGRATIONS: readonly string[] = [
   -- Each edit of a zone or of the fallback asks for them, and there are few.
   CREATE INDEX services_without_pool ON services(domain) WHERE pool_id IS NULL;
 `,
+  /* 11 → 12 */ `
+  -- The commit of Git that the model was made of last; written in the transaction that makes it.
+  CREATE TABLE git_applied (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    repository TEXT NOT NULL,
+    branch TEXT NOT NULL,
+    path_prefix TEXT NOT NULL,
+    sha TEXT NOT NULL,
+    signer TEXT NOT NULL,
+    fingerprint TEXT NOT NULL,
+    generation INTEGER NOT NULL,
+    at INTEGER NOT NULL
+  ) STRICT;
+`,
 ];
 
 /** Triggers that count what is written by hand; a later migration that recreates the table has to recreate them. */

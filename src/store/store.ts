@@ -14,6 +14,7 @@ import { type DesiredSource, type SteeredPool, steeredPool } from "../desired/de
 import { fileFault } from "../input/file_fault.ts";
 import { Audit } from "./audit.ts";
 import { Database, StoreBusy } from "./database.ts";
+import { GitApplied } from "./git_applied.ts";
 import { GeoRules } from "./geo_rules.ts";
 import { HealthChecks } from "./health_checks.ts";
 import { History } from "./history.ts";
@@ -94,6 +95,8 @@ export class Store implements Disposable {
   readonly events: KeptEvents;
   /** Reads and writes how far webhooks have been told. */
   readonly webhookPositions: WebhookPositions;
+  /** Reads and writes which commit of Git the model was made of last. */
+  readonly gitApplied: GitApplied;
 
   /**
    * Opens a file and brings its schema up to date; makes it (mode 0600) and its folder when they don't exist.
@@ -188,6 +191,7 @@ export class Store implements Disposable {
     this.audit = new Audit(this.database);
     this.events = new KeptEvents(this.database);
     this.webhookPositions = new WebhookPositions(this.database);
+    this.gitApplied = new GitApplied(this.database);
   }
 
   /** The number of the last commit; 0 = nothing was ever committed. */

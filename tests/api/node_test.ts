@@ -49,6 +49,7 @@ Deno.test("/status shows the version, the generation and what the node tells", a
       ...{ state: "off", reason: null, tier: null, id: null, limit: null, used: 0, expiresAt: null },
       warnings: [],
     },
+    gitops: { state: "off", commit: null, signer: null, drift: 0, problem: null },
   });
 });
 

@@ -208,6 +208,8 @@ const SPECIAL: Readonly<Record<string, Route["scope"]>> = {
   explainQuestion: "read",
   planModel: "read",
   failBackMember: "operate",
+  syncGitops: "operate",
+  receiveGitopsWebhook: "open",
   createOverride: "operate",
   deleteOverride: "operate",
   listTokens: "admin",

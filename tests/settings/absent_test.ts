@@ -58,20 +58,25 @@ for (const key of keysOf(settingsTree()).filter(({ absent }) => absent)) {
 
 Deno.test("no guess and no list proposes what isn't in this version", () => {
   const said = [
-    ...problemsOf("gitop: {}\nnode: { latitud: 1 }\ndns: { backendSockt: 1 }\n"),
+    ...problemsOf("distribut: {}\nnode: { latitud: 1 }\ndns: { backendSockt: 1 }\n"),
     ...problemsOf("log:", { PLEIADES_NODE_LATITUD: "1" }),
   ];
   ok(said.length >= 3, said.join("\n"));
   for (const sentence of said) {
-    ok(!/(?:\? ?|: |, |")(?:gitops|latitude|backendSocket)\b|NODE_LATITUDE/.test(sentence), sentence);
+    ok(!/(?:\? ?|: |, |")(?:distribute|latitude|backendSocket)\b|NODE_LATITUDE/.test(sentence), sentence);
   }
 });
 
 Deno.test("a section of which each key is wanted is refused at each of them; unknown ones count once", () => {
-  deepEqual(problemsOf("gitops:\n  repoURL: x\n  branch: dev\n  a: 1\n  b: 2\n"), [
-    "p.yaml:2:3: gitops isn't in this version; remove it",
-    "p.yaml:2:12: gitops.repoURL isn't in this version; remove it",
-    "p.yaml:3:11: gitops.branch isn't in this version; remove it",
+  const [wanted, other] = [flag("later.wanted"), flag("later.other")].map((key) => key.default(false));
+  const later = section(mapping({ wanted: wanted!, other: other! }), "Something later").meta({
+    absent: true,
+  });
+  const text = "later:\n  wanted: true\n  other: true\n  a: 1\n  b: 2\n";
+  deepEqual(problemsOf(text, {}, [...BLOCKS, { shape: { later } }]), [
+    "p.yaml:2:3: later isn't in this version; remove it",
+    "p.yaml:2:11: later.wanted isn't in this version; remove it",
+    "p.yaml:3:10: later.other isn't in this version; remove it",
   ]);
 });
 

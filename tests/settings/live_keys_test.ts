@@ -727,6 +727,40 @@ const LIVE: Readonly<Record<string, (bed: Bed) => Effect | Promise<Effect>>> = {
       comes: () => bed.logged(/Cannot resolve.*within 150 ms/),
     };
   },
+  ...Object.fromEntries(
+    Object.entries({
+      "gitops.repoURL": "file:///nonexistent/other.git",
+      "gitops.branch": "next",
+      "gitops.pathPrefix": "sites/fra1",
+      "gitops.pollInterval": "2h",
+      "gitops.requireSignature": true,
+      "gitops.allowedSigners": [`SHA256:${"B".repeat(43)}`],
+      "gitops.keyring": "another.crt",
+      "gitops.signedTags": true,
+      "gitops.since": "1".repeat(40),
+      "gitops.onDrift": "restore",
+      "gitops.caFile": "another.crt",
+      "gitops.webhook.secret": "a secret of the hook",
+      "gitops.auth.sshKeyPath": "another.key",
+      "gitops.auth.knownHostsPath": "another.crt",
+      "gitops.auth.user": "deploy",
+      "gitops.auth.password": "a password",
+      "gitops.auth.token": "a token",
+    }).map(([name, to]) => [name, (bed: Bed): Effect => ({
+      beside: FOLLOWED,
+      from: FOLLOWED[name],
+      to,
+      comes: () => bed.logged(/Follows a repository/),
+    })]),
+  ),
+};
+
+/** A repository that isn't there: other settings of it are followed from the begin. */
+const FOLLOWED: Values = {
+  "gitops.repoURL": "file:///nonexistent/dns.git",
+  "gitops.requireSignature": false,
+  "gitops.allowedSigners": [`SHA256:${"A".repeat(43)}`],
+  "gitops.pollInterval": "1h",
 };
 
 /** The name of a member. */

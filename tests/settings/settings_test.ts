@@ -99,6 +99,7 @@ Deno.test("loadSettings() runs on defaults when there is no file", () => {
     guards: { movedPercent: 30, deletedPercent: 30, minObjects: 10 },
     queries: { sketch: false, maxBytes: 67_108_864 },
     queryLog: { sample: 0, maxPerSecond: 100, path: "" },
+    gitops: null,
     license: { secret: [], key: null, keyFault: null },
     state: {
       healthPolicy: "prefer-local",
