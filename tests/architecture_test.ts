@@ -94,7 +94,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   traffic: ["store"],
   webhooks: CAPABILITY,
   // The set-up of a machine and a process: files, sockets, limits. What a node knows of itself is handed to it.
-  doctor: ["sockets", "wire", "input", "geo", "settings", "store", "resolver", "dns_client"],
+  doctor: ["sockets", "wire", "input", "geo", "settings", "store", "resolver", "dns_client", "gitops"],
   license: [...CAPABILITY, "snapshot"],
   gitops: CAPABILITY,
   // What nodes tell each other of is health, and the names of what is probed.

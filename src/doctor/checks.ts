@@ -10,6 +10,7 @@ import { databaseFile, disk } from "./database_file.ts";
 import { namedFiles, ownSecretFiles, secretFiles } from "./file_modes.ts";
 import { geoAge } from "./geo_age.ts";
 import { addresses, ports, privileges, stubResolver } from "./ports.ts";
+import { repositoryProgram } from "./repository_program.ts";
 import { resolvers } from "./resolvers.ts";
 import { descriptors, receiveBuffer, transport, workers } from "./resources.ts";
 import { running } from "./running.ts";
@@ -29,6 +30,7 @@ export const CHECKS: readonly Check[] = [
   certificate,
   clockState,
   geoAge,
+  repositoryProgram,
   resolvers,
   descriptors,
   receiveBuffer,

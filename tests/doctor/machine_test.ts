@@ -289,3 +289,21 @@ END
     ], JSON.stringify(findings, null, 1));
   },
 );
+
+testWith(
+  ["bash", "unshare", "git"],
+  "a repository whose program isn't installed is found, and what to install",
+  async () => {
+    const result = await onMachine(`
+    for url in file:///srv/dns.git ssh://git@git.example.net/dns.git https://git.example.net/dns.git; do
+      printf 'database: { path: node.db }\\ndns: { listenAddr: 127.0.0.1 }\\ngitops: { repoURL: "%s", requireSignature: false }\\n' "$url" > pleiades.yaml
+      PATH=$PWD/bin pleiades doctor -c pleiades.yaml >> found || true
+    done
+    /bin/cat found
+    pleiades doctor -c pleiades.yaml
+  `);
+    equal(result.code, 0, result.stderr);
+    const needed = [...result.stdout.matchAll(/needs the program (\w+)/g)].map(([, name]) => name);
+    deepEqual(needed, ["git", "ssh"], result.stdout);
+  },
+);
