@@ -94,7 +94,19 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   traffic: ["store"],
   webhooks: CAPABILITY,
   // The set-up of a machine and a process: files, sockets, limits. What a node knows of itself is handed to it.
-  doctor: ["sockets", "wire", "input", "geo", "settings", "store", "resolver", "dns_client", "gitops"],
+  doctor: [
+    "sockets",
+    "wire",
+    "input",
+    "geo",
+    "settings",
+    "store",
+    "resolver",
+    "dns_client",
+    "gitops",
+    "nats",
+    "cluster",
+  ],
   license: [...CAPABILITY, "snapshot"],
   gitops: CAPABILITY,
   // What nodes tell each other of is health, and the names of what is probed.

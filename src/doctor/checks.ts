@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { brokers } from "./brokers.ts";
 import { certificate } from "./certificate.ts";
 import type { Check } from "./check.ts";
 import { clockState } from "./clock_state.ts";
@@ -32,6 +33,7 @@ export const CHECKS: readonly Check[] = [
   geoAge,
   repositoryProgram,
   resolvers,
+  brokers,
   descriptors,
   receiveBuffer,
   transport,

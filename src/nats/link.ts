@@ -174,7 +174,8 @@ export class NatsLink implements AsyncDisposable {
 /** More faults than a dozen servers have. */
 const TOLD_MAX = 64;
 
-function optionsOf(
+/** What the library is to be told for a server. */
+export function optionsOf(
   { name, inboxPrefix, pingIntervalMs, tls, auth }: LinkTerms,
   server: string,
 ): ConnectionOptions {
