@@ -16,7 +16,7 @@
  *
  * @module
  */
-import { basename, dirname } from "node:path";
+import { basename, dirname, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { permissionsFor } from "./permissions.ts";
 import { deno, plain, ROOT } from "./process.ts";
@@ -24,7 +24,7 @@ import { deno, plain, ROOT } from "./process.ts";
 /** Bundles and compiles; gives the executable's path. */
 export async function compile({ target, output }: CompileOptions = {}): Promise<string> {
   if (target !== undefined) Deno.env.delete("DENORT_BIN");
-  const executable = `${ROOT}/${output ?? defaultOutput(target)}`;
+  const executable = resolve(ROOT, output ?? defaultOutput(target));
   // Below the repository, so that its deno.json holds here too, and so that moving is renaming.
   await Deno.mkdir(`${ROOT}/.cache`, { recursive: true });
   const folder = await Deno.makeTempDir({ dir: `${ROOT}/.cache`, prefix: "compile-" });

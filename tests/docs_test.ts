@@ -54,7 +54,7 @@ Deno.test("every threat of docs/security.md names tests that there are", async (
     if (!threat || !defence || tests.length === 0) faults.push(`${threat}: no test shows it`);
     for (const file of tests) {
       const text = await Deno.readTextFile(new URL(`../${file}`, import.meta.url)).catch(() => "");
-      if (!/^(?:  )*(Deno\.test|test\w+)\(/m.test(text)) faults.push(`${threat}: ${file} tests nothing`);
+      if (!/^(?: {2})*(Deno\.test|test\w+)\(/m.test(text)) faults.push(`${threat}: ${file} tests nothing`);
     }
     for (const [, proof] of shown.matchAll(/`deno task prove (\w+)`/g)) {
       if (!proofs.includes(`${proof}.ts`)) faults.push(`${threat}: there is no proof ${proof}`);

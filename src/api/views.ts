@@ -4,15 +4,16 @@
  * @module
  */
 import { z } from "@hono/zod-openapi";
-import { RULING_SOURCES } from "../health/policy.ts";
+import type { MemberView } from "../health/node_health.ts";
+import { HEALTH_POLICIES, RULING_SOURCES } from "../health/policy.ts";
 
 const found = z.enum(["healthy", "unhealthy"]);
 
 /** Each check of a member, and what is made of it. */
-export const ViewsSchema = z.array(
+export const ViewsSchema: z.ZodOptional<z.ZodType<MemberView[]>> = z.array(
   z.object({
     check: z.string().meta({ description: "The check", examples: ["https 443"] }),
-    policy: z.string().meta({ description: "state.healthPolicy", examples: ["global-quorum"] }),
+    policy: z.enum(HEALTH_POLICIES).meta({ description: "state.healthPolicy", examples: ["global-quorum"] }),
     state: z.enum(["healthy", "unhealthy", "unknown"]).meta({
       description: "What counts, before the flip guard",
     }),

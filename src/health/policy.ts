@@ -8,7 +8,10 @@ import { countOf } from "../input/count.ts";
 import type { HealthState } from "./verdict.ts";
 
 /** Whose probes count. */
-export type HealthPolicy = "prefer-local" | "local-only" | "global-any-healthy" | "global-quorum";
+export type HealthPolicy = (typeof HEALTH_POLICIES)[number];
+
+/** Every policy. */
+export const HEALTH_POLICIES = ["prefer-local", "local-only", "global-any-healthy", "global-quorum"] as const;
 
 /** Which policy a node goes by. */
 export interface PolicyTerms {

@@ -10,6 +10,8 @@ import { commandTree } from "../../src/cli/command_tree.ts";
 import { COMMANDS } from "../../src/cli/commands.ts";
 import { systemTerminal } from "../../src/cli/terminal.ts";
 import { formatSocketAddress } from "../../src/ip.ts";
+import { GitFixture } from "../gitops/git_fixture.ts";
+import { NatsServer } from "../nats/server.ts";
 import { program, testWith } from "../programs.ts";
 import { type ServeOptions, ServeProcess } from "../serve_process.ts";
 
@@ -33,8 +35,10 @@ const ROWS: readonly string[] = [
   "explain www.example.org | budget www.example.org | drain region:west --for 10m --reason test --force",
   "overrides list | overrides get region:west | failback web/192.0.2.1:443 --reason test | tokens create ci --scope read",
   "undo region:west | up pool:web --for 10m --reason test | tokens list | tokens get ci",
-  "undo pool:web | overrides create region:west --state down --for 10m --reason test --force | tokens revoke ci",
-  "overrides delete region:west | down pool:web --for 10m --reason test --force | config export",
+  "undo pool:web | tokens revoke ci",
+  "overrides create region:west --state down --for 10m --reason test --force",
+  "overrides delete region:west | config export",
+  "down pool:web --for 10m --reason test --force",
   "undo pool:web | plan large.yaml | config plan large.yaml",
   "services delete www.example.org --force --reason test | health-checks delete checked --force --reason test",
   "members delete web/192.0.2.1:443 --force --reason test | zones delete example.net --force --reason test",
@@ -48,6 +52,9 @@ const ROWS: readonly string[] = [
 ];
 /** What can't be right here: the token is none, and there is no receiver. */
 const FAILS = ["license verify", "webhooks test"];
+
+/** Where a repository is followed. */
+const GITOPS: readonly string[] = ["gitops sync", "gitops status"];
 
 const LINES = ROWS.map((row) => row.split(" | "));
 
@@ -63,6 +70,37 @@ testWith(["pleiades"], "every command of the executable may do what it is there 
   }
   doesNotMatch(node.lines.join("\n"), REFUSED);
 });
+
+testWith(
+  ["pleiades", "git", "nats-server"],
+  "the executable takes its model from Git and shares what it finds over NATS",
+  async () => {
+    await using place = await Place.make();
+    await using repository = await GitFixture.create();
+    await using nats = await NatsServer.start();
+    await repository.commit({
+      "model.yaml":
+        "pools: [{ name: web, members: [{ ipAddress: 192.0.2.1, port: 443 }] }]\nservices: [{ domain: www.example.org, pool: web }]\n",
+    });
+    await Deno.writeTextFile(
+      `${place.folder}/joined.yaml`,
+      `gitops: { repoURL: "file://${repository.path}", requireSignature: false }\n` +
+        `state: { nats: { servers: ["${nats.url}"] } }\n`,
+    );
+    await using node = await place.serve({ settings: "joined.yaml" });
+    for (const line of GITOPS) {
+      const { code, output } = await place.run(node, line);
+      equal(code, 0, `${line}: ${output}`);
+    }
+    match((await place.run(node, "query www.example.org @DNS")).output, /192\.0\.2\.1/);
+    for (;;) {
+      const status = await fetch(`${node.api}/status`).then((response) => response.json());
+      deepEqual(status.nats.faults, []);
+      if (status.nats.server !== null && status.peers.nodes.length === 1) break;
+    }
+    doesNotMatch(node.lines.join("\n"), REFUSED);
+  },
+);
 
 testWith(["pleiades"], "what Deno keeps closed is refused in words that say so", async () => {
   await using place = await Place.make();
@@ -82,7 +120,7 @@ testWith(["pleiades"], "what Deno keeps closed is refused in words that say so",
 });
 
 Deno.test("that test leaves out no command", async () => {
-  const named = LINES.flat();
+  const named = [...LINES.flat(), ...GITOPS];
   const left = (await allCommands()).filter((path) =>
     !["serve", "demo"].includes(path) && // which it runs, and demo_test.ts
     !named.some((line) => `${line} `.startsWith(`${path} `))
