@@ -86,12 +86,9 @@ for (const page of ALL.filter((each) => stepsOf(each).length > 0)) {
   );
 }
 
-/** Used where there is one: pages run as well from the sources. */
-const EXECUTABLE = program("pleiades");
-
 async function typed(page: Page): Promise<void> {
   const steps = stepsOf(readPage(page.file));
-  const results = await typeSteps(steps, EXECUTABLE);
+  const results = await typeSteps(steps, program("pleiades"));
   for (const [i, { block, exitCode, output }] of steps.entries()) {
     const result = results[i]!;
     const where = `${page.file}:${block.line}`;

@@ -92,7 +92,7 @@ const routes = {
     path: `${BASE}/gitops`,
     scope: "read",
     summary: "How the model stands to its repository",
-    responses: { 200: { description: "The state", content: json(GitopsSchema) }, ...problems() },
+    responses: { 200: { description: "The state", content: json(GitopsSchema) }, ...problems(404) },
   },
   sync: {
     operationId: "syncGitops",

@@ -34,9 +34,9 @@ class Encrypted implements AsyncDisposable {
    * After thousands of TLS connections the event loop of Deno 2.6.8 sleeps for seconds over a message of a worker where
    * no timer is set, as in no node and in this test.
    */
-  readonly #turning: number;
+  readonly #turning: ReturnType<typeof setInterval>;
 
-  private constructor(node: Loopback, identity: Identity, turning: number) {
+  private constructor(node: Loopback, identity: Identity, turning: ReturnType<typeof setInterval>) {
     this.#turning = turning;
     this.node = node;
     this.identity = identity;

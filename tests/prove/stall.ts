@@ -3,7 +3,8 @@
  *
  * A real `serve` process with 100,000 services probes 1,000 members by TCP every second and is changed by turns, with a
  * rest after each change. In the first half a zone is put, a zone is deleted and the fallback is replaced; in the second
- * the settings are reloaded by SIGHUP, and a model in which a fifth of all services differ is applied. Processes of their own ask `/healthz` every
+ * the settings are reloaded by SIGHUP, a model in which a fifth of all services differ is applied, and another one
+ * is planned while a service is patched again and again. Processes of their own ask `/healthz` every
  * five milliseconds and a name over UDP five hundred times a second, and take the probes.
  *
  * What counts is what they see while a change is under way and shortly after it, beside what they see while the node rests: `/healthz` answers,
@@ -60,6 +61,16 @@ export interface StallReport {
   readonly stale: readonly string[];
   /** Of single edits, and of changes of the whole. */
   readonly memory: readonly [edits: Memory, wholes: Memory];
+  /** Made one after the other while plans were. */
+  readonly patches: Patches;
+}
+
+/** Changes of a service's TTL. */
+interface Patches {
+  /** Until each call returned, milliseconds. */
+  readonly tookMs: number[];
+  /** What was said to those that were refused. */
+  readonly refused: string[];
 }
 
 /** Memory in RAM before some changes, and the most that there was since; bytes, 0 where the system doesn't say. */
@@ -70,6 +81,7 @@ interface Memory {
 
 const HEALTHZ_P99_MS_MAX = 50;
 const PROBE_LATE_MS_MAX = 100;
+const PATCH_P99_MS_MAX = 50;
 const DNS_FACTOR_MAX = 1.2;
 const EDITS_MEMORY_FACTOR_MAX = 1.2;
 const WHOLES_MEMORY_FACTOR_MAX = 2;
@@ -93,7 +105,7 @@ export async function prove(
     onStep: (step) => console.log(step),
   });
   for (const line of tableOf(report.rows)) console.log(line);
-  for (const line of report.stale.slice(0, 10)) console.log(`  ${line}`);
+  for (const line of [...report.stale, ...report.patches.refused].slice(0, 10)) console.log(`  ${line}`);
   const lines = judge(report);
   for (const { what, figure, bar, isMet } of lines) {
     console.log(`${what.padEnd(44)}${figure.padStart(12)}  ${bar.padEnd(10)}${isMet ? "ok" : "MISSED"}`);
@@ -128,7 +140,7 @@ interface Line {
   readonly isMet: boolean;
 }
 
-function judge({ rows: [rest, ...changes], stale, memory: [edits, wholes] }: StallReport): Line[] {
+function judge({ rows: [rest, ...changes], stale, memory: [edits, wholes], patches }: StallReport): Line[] {
   const all = (values: (row: Row) => readonly number[]) => ascending(changes.flatMap(values));
   const atMost = (what: string, value: number, max: number, unit: string): Line => ({
     what,
@@ -160,8 +172,15 @@ function judge({ rows: [rest, ...changes], stale, memory: [edits, wholes] }: Sta
       restP99 * DNS_FACTOR_MAX,
       "ms",
     ),
+    atMost(
+      `PATCH while a plan is made, ${patches.tookMs.length} of them, p99`,
+      quantile(ascending(patches.tookMs), 0.99),
+      PATCH_P99_MS_MAX,
+      "ms",
+    ),
+    atMost("PATCHes that were refused", patches.refused.length, 0, ""),
     memoryOf("edits", edits, EDITS_MEMORY_FACTOR_MAX),
-    memoryOf("reloads, applies", wholes, WHOLES_MEMORY_FACTOR_MAX),
+    memoryOf("reloads, applies, plans", wholes, WHOLES_MEMORY_FACTOR_MAX),
   ];
 }
 
@@ -197,9 +216,16 @@ export async function stall(options: StallOptions): Promise<StallReport> {
       executable: program("pleiades"),
     });
     const edits = [putZone(serve), deleteZone(serve), replaceFallback(serve)];
-    const wholes = [reloadSettings(serve, files), await applyModel(serve, folder)];
+    const patched = await createService(serve);
+    const models = await writeModels(serve, folder);
+    const patches: Patches = { tookMs: [], refused: [] };
+    const wholes = [
+      reloadSettings(serve, files),
+      applyModel(serve, models),
+      planModel(serve, { models, patched, patches }),
+    ];
     await wait(SETTLE_MS);
-    return await watchChanges(serve, { edits, wholes }, { backends, options });
+    return { ...await watchChanges(serve, { edits, wholes }, { backends, options }), patches };
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
@@ -228,7 +254,7 @@ async function watchChanges(
   serve: ServeProcess,
   { edits, wholes }: { readonly edits: readonly Kind[]; readonly wholes: readonly Kind[] },
   { backends, options }: { readonly backends: LineProcess; readonly options: StallOptions },
-): Promise<StallReport> {
+): Promise<Omit<StallReport, "patches">> {
   const { hostname, port } = serve.dns;
   await using healthz = new LineProcess(new URL("stall/healthz.ts", import.meta.url), [
     serve.api.replace("/api/v1", "/healthz"),
@@ -413,10 +439,18 @@ function reloadSettings(serve: ServeProcess, files: SettingsFiles): Kind {
   };
 }
 
-/** The whole model, by turns with two TTLs for a part of its services. */
-async function applyModel({ api }: ServeProcess, folder: string): Promise<Kind> {
-  const files = [`${folder}/even.ndjson`, `${folder}/odd.ndjson`];
-  const ttlOf = (version: number) => 100 + version % 2;
+/** The service that is patched; the models have it, too. */
+async function createService({ api }: ServeProcess): Promise<string> {
+  const json = { domain: PATCHED, ttl: 1 };
+  const { id } = await call<{ readonly id: string }>(api, { method: "POST", path: "/services", json });
+  return id;
+}
+
+const PATCHED = "patched.example.org";
+
+/** The whole model, in two files with different TTLs for a part of its services. */
+async function writeModels({ api }: ServeProcess, folder: string): Promise<readonly [string, string]> {
+  const files = [`${folder}/even.ndjson`, `${folder}/odd.ndjson`] as const;
   const exported = await fetch(`${api}/model`, { headers: { accept: "application/x-ndjson" } });
   const writeLines = async (lines: readonly string[]) => {
     for (const [version, file] of files.entries()) {
@@ -430,18 +464,56 @@ async function applyModel({ api }: ServeProcess, folder: string): Promise<Kind> 
     rest = lines.pop()!;
     await writeLines(lines);
   }
+  return files;
+}
+
+function ttlOf(version: number): number {
+  return 100 + version % 2;
+}
+
+async function send(url: string, path: string): Promise<void> {
+  using file = await Deno.open(path);
+  const response = await fetch(url, {
+    method: "POST",
+    body: file.readable,
+    headers: { "content-type": "application/x-ndjson" },
+  });
+  const said = await response.text();
+  if (!response.ok) throw new Error(`POST ${url}: ${response.status} ${said.slice(0, 1000)}`);
+}
+
+/** The whole model, by turns with two TTLs for a part of its services. */
+function applyModel({ api }: ServeProcess, models: readonly string[]): Kind {
   return {
     name: "apply a model",
+    change: (version) => send(`${api}/apply?force=true&reason=proof`, models[version % 2]!),
+    question: { name: nameOf(0), type: TYPE.A },
+    fits: ({ answers }, version) => answers.length === 1 && answers[0]!.ttl === ttlOf(version),
+  };
+}
+
+/** A plan of the model that isn't in effect, while a service is patched, again and again. */
+function planModel({ api }: ServeProcess, { models, patched, patches }: {
+  readonly models: readonly string[];
+  readonly patched: string;
+  readonly patches: Patches;
+}): Kind {
+  return {
+    name: "plan a model",
     change: async (version) => {
-      using file = await Deno.open(files[version % 2]!);
-      const response = await fetch(`${api}/apply?force=true&reason=proof`, {
-        method: "POST",
-        body: file.readable,
-        headers: { "content-type": "application/x-ndjson" },
-      });
-      const said = await response.text();
-      if (!response.ok) throw new Error(`POST /apply: ${response.status} ${said}`);
+      let isPlanning = true;
+      const planned = send(`${api}/plan`, models[(version + 1) % 2]!).finally(() => isPlanning = false);
+      planned.catch(() => {}); // is waited for below
+      while (isPlanning) {
+        const beginMs = nowMs();
+        const json = { ttl: 1 + patches.tookMs.length };
+        await call(api, { method: "PATCH", path: `/services/${patched}`, json })
+          .catch(({ message }) => patches.refused.push(message));
+        patches.tookMs.push(nowMs() - beginMs);
+      }
+      await planned;
     },
+    // The plan must have changed nothing.
     question: { name: nameOf(0), type: TYPE.A },
     fits: ({ answers }, version) => answers.length === 1 && answers[0]!.ttl === ttlOf(version),
   };
