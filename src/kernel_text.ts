@@ -1,5 +1,5 @@
 /**
- * Text files of the kernel, in `/proc` and `/sys`.
+ * Text files and folders of the kernel, in `/proc` and `/sys`.
  *
  * Deno opens nothing there unless a program may do everything (`--allow-all`), and the executable may do less. So they are
  * read by the C library: what foreign functions may do isn't bounded by the other permissions anyway
@@ -12,6 +12,9 @@ const SYMBOLS = {
   open: { parameters: ["buffer", "i32"], result: "i32" },
   read: { parameters: ["i32", "buffer", "usize"], result: "isize" },
   close: { parameters: ["i32"], result: "i32" },
+  opendir: { parameters: ["buffer"], result: "pointer" },
+  readdir: { parameters: ["pointer"], result: "pointer" },
+  closedir: { parameters: ["pointer"], result: "i32" },
 } as const satisfies Deno.ForeignLibraryInterface;
 
 const O_RDONLY = 0;
@@ -22,8 +25,22 @@ const CHUNK_BYTES = 64 * 1024;
 /** The table of 400,000 sockets; what is longer loses its tail. */
 const TEXT_BYTES_MAX = 64 << 20;
 
+/** Where a name begins in the `struct dirent` of 64-bit glibc. */
+const DIRENT_NAME = 19;
+
 /** The text of such a file; `null` = there is none, it may not be read, or this isn't Linux with glibc. */
 export function kernelText(path: string): string | null {
+  return withLibc((libc) => textOf(libc, path));
+}
+
+/** The names in such a folder; `null` = there is none, it may not be read, or this isn't Linux with glibc. */
+export function kernelNames(path: string): string[] | null {
+  return withLibc((libc) => namesIn(libc, path));
+}
+
+type Libc = Deno.DynamicLibrary<typeof SYMBOLS>["symbols"];
+
+function withLibc<Result>(use: (libc: Libc) => Result): Result | null {
   if (Deno.build.os !== "linux") return null;
   let libc: Deno.DynamicLibrary<typeof SYMBOLS>;
   try {
@@ -32,17 +49,31 @@ export function kernelText(path: string): string | null {
     return null; // another C library
   }
   try {
-    return textOf(libc.symbols, path);
+    return use(libc.symbols);
   } finally {
     libc.close();
   }
 }
 
-function textOf(
-  { open, read, close }: Deno.DynamicLibrary<typeof SYMBOLS>["symbols"],
-  path: string,
-): string | null {
-  const fd = open(new TextEncoder().encode(`${path}\0`), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+function namesIn({ opendir, readdir, closedir }: Libc, path: string): string[] | null {
+  const folder = opendir(terminated(path));
+  if (folder === null) return null;
+  const names: string[] = [];
+  for (let entry = readdir(folder); entry !== null; entry = readdir(folder)) {
+    const name = new Deno.UnsafePointerView(entry).getCString(DIRENT_NAME);
+    if (name !== "." && name !== "..") names.push(name);
+  }
+  closedir(folder);
+  return names;
+}
+
+/** As the C library takes it. */
+function terminated(path: string): Uint8Array<ArrayBuffer> {
+  return new TextEncoder().encode(`${path}\0`);
+}
+
+function textOf({ open, read, close }: Libc, path: string): string | null {
+  const fd = open(terminated(path), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
   if (fd < 0) return null;
   try {
     const decoder = new TextDecoder();

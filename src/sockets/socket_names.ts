@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { kernelNames } from "../kernel_text.ts";
 import { formatIp, parseIp } from "../ip.ts";
 
 /** `getsockname(2)` and `getpeername(2)`, which are alike. */
@@ -37,5 +38,5 @@ export function nameOfDescriptor(naming: Naming, fd: number): string | null {
 
 /** The descriptors of this process, those of files included; Linux only. */
 export function* descriptors(): Generator<number> {
-  for (const { name } of Deno.readDirSync("/proc/self/fd")) yield Number(name);
+  for (const name of kernelNames("/proc/self/fd") ?? []) yield Number(name);
 }
