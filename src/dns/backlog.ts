@@ -9,7 +9,8 @@
  * So a queue that isn't emptied any more is watched: how long has it kept what was received last? Beyond a bound its batches
  * are discarded, which costs a fraction of answering them, and the buffer is made smaller, step by step, until it is just
  * so deep that what it holds is young; from then on the kernel drops what is too much, which costs the worker nothing.
- * When the queue has been emptied for a while the buffer is what it was, for bursts to find room.
+ * When the queue has been emptied for a while the buffer is what it was, for bursts to find room. What a worker that was kept
+ * from its work finds old says nothing of the buffer, and leaves it as it is.
  *
  * A queue that is emptied now and then costs one comparison a batch. What waited because the worker itself was kept from
  * its work is answered, however old: discarding begins only where the queue stands and doesn't get younger.
@@ -54,7 +55,9 @@ const CATCHING_UP_MS = 10;
 const SETTLE_MS = 2 * STALE_MS;
 const CALM_MS = 1000;
 /** Bytes that any queue has: a batch of small packets, which the kernel counts as some 830 bytes, half of them ours. */
-const QUEUE_MIN_BYTES = 32 * 1024;
+const QUEUE_MIN_BYTES = 64 * 1024;
+/** A worker that didn't come back to its queue for so long was kept from its work; what aged meanwhile says nothing of the buffer. */
+const PAUSE_MS = 30;
 /** The clock was set when it and the even one differ by so much more or less than before; stamps mean nothing then. */
 const CLOCK_STEP_MS = 5;
 
@@ -75,6 +78,8 @@ export class Backlog {
   #overloadedMs = 0;
   #bytes = RECEIVE_BUFFER_BYTES;
   #resizedMs = -Infinity;
+  /** When the worker was last seen to have been kept from its work. */
+  #pausedMs = -Infinity;
   /** The greatest age since then. */
   #oldestMs = 0;
   /** When the queue was last known to stand. */
@@ -118,7 +123,11 @@ export class Backlog {
     const nowMs = this.#clocks.monotonicMs();
     this.#standsSinceMs = null;
     this.#isShedding = false;
-    if (nowMs - this.#stoodMs < CALM_MS) return;
+    if (nowMs - this.#stoodMs < CALM_MS) {
+      // A queue that is emptied may be deeper: a worker with half of a processor finds it full after each turn of the other.
+      if (nowMs - this.#resizedMs >= SETTLE_MS) this.#resize(this.#bytes * GROWTH, nowMs);
+      return;
+    }
     this.#isWatching = false;
     this.#resize(RECEIVE_BUFFER_BYTES, nowMs);
   }
@@ -132,7 +141,12 @@ export class Backlog {
       this.#cameUnixMs = null;
       return false;
     }
-    if (nowMs - this.#standsSinceMs < STANDING_MS) return false;
+    if (nowMs - this.#standsSinceMs < STANDING_MS) {
+      if (nowMs - this.#lastMs > PAUSE_MS) this.#pausedMs = nowMs;
+      this.#lastMs = nowMs;
+      return false;
+    }
+    if (nowMs - this.#lastMs > PAUSE_MS) this.#pausedMs = nowMs;
     this.#overloadedMs += nowMs - this.#lastMs;
     this.#lastMs = nowMs;
     this.#stoodMs = nowMs;
@@ -143,7 +157,8 @@ export class Backlog {
       if (nowMs - this.#resizedMs >= CALM_MS) this.#review(nowMs);
       return false;
     }
-    if (nowMs - this.#resizedMs >= SETTLE_MS) this.#resize(this.#bytes * SHRINKING, nowMs);
+    const isSettled = Math.min(nowMs - this.#resizedMs, nowMs - this.#pausedMs) >= SETTLE_MS;
+    if (isSettled) this.#resize(this.#bytes * SHRINKING, nowMs);
     return true;
   }
 

@@ -28,6 +28,8 @@ class Simulated implements QueueingSocket {
   nowMs = 0;
   perSecond = 0;
   bytes = RECEIVE_BUFFER_BYTES;
+  /** How long the worker works until others have the processor, and for how long they have it. */
+  slices = { onMs: Infinity, offMs: 0 };
   /** How far the clock on the wall is from where it was. */
   stepMs = 0;
   readonly #capacity: number;
@@ -37,6 +39,7 @@ class Simulated implements QueueingSocket {
   #last = 0;
   #due = 0;
   #arrivedMs = 0;
+  #sliceMs = 0;
 
   constructor(capacity: number) {
     this.#capacity = capacity;
@@ -55,6 +58,10 @@ class Simulated implements QueueingSocket {
   run(seconds: number): Seen {
     const seen: Seen = { answered: 0, stale: 0, dropped: 0, oldestMs: 0 };
     for (const endMs = this.nowMs + seconds * 1000; this.nowMs < endMs;) {
+      if (this.nowMs - this.#sliceMs > this.slices.onMs) {
+        this.nowMs += this.slices.offMs;
+        this.#sliceMs = this.nowMs;
+      }
       this.#arrive(seen);
       const batch = this.#queue.splice(0, BATCH);
       this.#last = batch.at(-1) ?? this.#last;
@@ -108,6 +115,22 @@ for (const capacity of [3_000, 30_000, 100_000, 300_000]) {
       assert(socket.overloadedMs() > 4_000);
     });
   }
+}
+
+for (const [onMs, offMs] of [[4, 4], [20, 20], [100, 60], [200, 100]] as const) {
+  Deno.test(`a worker that has its processor for ${onMs} ms, and ${offMs} ms not, answers about as much as it can`, () => {
+    const socket = new Simulated(200_000);
+    socket.slices = { onMs, offMs };
+    const share = onMs / (onMs + offMs);
+    socket.perSecond = 2 * share * 200_000;
+    socket.run(3);
+    const seen = socket.run(6);
+    assert(seen.answered > 0.8 * 6 * share * 200_000, `${seen.answered} of ${6 * share * 200_000}`);
+    socket.perSecond = share * 100_000;
+    socket.run(1);
+    const after = socket.run(2);
+    assert(after.answered > 0.95 * 2 * share * 100_000, `${after.answered} afterwards`);
+  });
 }
 
 Deno.test("a burst that the buffer takes is answered whole, and the buffer stays", () => {
