@@ -192,6 +192,14 @@ export async function overload(
     );
   }
   const { seconds: after } = await asking.ask({ perSecond: maximum / 2, seconds: AFTER_SECONDS });
+  for (const [i, { asked, answered, ageMs: { p50, p99, most } }] of after.entries()) {
+    onStep(
+      `second ${i} after it: ${asked} asked, ${answered} answered, ages ${p50.toFixed(1)}, ${
+        p99.toFixed(1)
+      }, ` +
+        `${most.toFixed(1)} ms`,
+    );
+  }
   const [probesLateMs, healthzMs] = await Promise.all([backends, healthz].map(async (watcher) => {
     const samples: TimedSample[] = JSON.parse((await watcher.ask("stop"))!);
     return samples.filter(([atMs]) => atMs >= beginMs && atMs < endMs).map(([, value]) => value)
