@@ -3,7 +3,7 @@
  *
  * It brings the real programs that can be had without root, compiles the executable (aside, `dist/` stays as it is),
  * says what it found and what is left out for lack of what, then runs the tests in two passes: those that share
- * nothing in parallel, those of `tests/e2e`, which measure time or load the machine, one after the other. Where all
+ * nothing in parallel, those of `tests/e2e`, which measure time, load the machine or close descriptors, one after the other. Where all
  * is well it shows little; what tests print is kept in `.cache/test.log`, and what failed is shown at the end of its
  * pass. The last line is `N passed, N failed`, counted from Deno's own summaries.
  *

@@ -13,11 +13,11 @@ import type { StreamDuty } from "../../src/dns/stream_service.ts";
 import type { UdpDuty } from "../../src/dns/udp_service.ts";
 import type { Order, Report } from "../../src/dns/worker.ts";
 import { closeAbandoned } from "../../src/sockets/batch_socket.ts";
-import { askTcp, askUdp } from "./clients.ts";
-import type { Failing } from "./faulty_worker.ts";
-import { ROOMY } from "./loopback.ts";
-import { addresses, query } from "./packets.ts";
-import { PLAIN, World } from "./world.ts";
+import { askTcp, askUdp } from "../dns/clients.ts";
+import type { Failing } from "../dns/faulty_worker.ts";
+import { ROOMY } from "../dns/loopback.ts";
+import { addresses, query } from "../dns/packets.ts";
+import { PLAIN, World } from "../dns/world.ts";
 
 const WWW = query("www.example.com", "A");
 
@@ -37,7 +37,7 @@ class FaultyWorker implements Disposable {
     pools: [{ name: "web", members: ["192.0.2.1"] }],
     services: { "www.example.com": "web" },
   });
-  readonly #worker = new Worker(new URL("./faulty_worker.ts", import.meta.url), { type: "module" });
+  readonly #worker = new Worker(new URL("../dns/faulty_worker.ts", import.meta.url), { type: "module" });
   readonly #reports: Report[] = [];
   #wake: () => void = () => {};
   /** Resolves with what ended it. */
@@ -130,7 +130,7 @@ Deno.test({
     const [faulty, { descriptors }] = await FaultyWorker.start(UDP);
     using worker = faulty;
     closeAbandoned(descriptors);
-    // Another test of this process may have taken the number meanwhile.
+    // Another thread of this process may have taken the number meanwhile, but no other test: those beside it are why this one runs alone.
     const noSocket = /Cannot receive on UDP port \d+: (Bad file descriptor|Socket operation on non-socket)/;
     assert.match(await worker.ended, noSocket);
   },
