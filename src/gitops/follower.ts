@@ -75,6 +75,8 @@ export interface SyncOrder {
 const WAIT_MAX_MS = 600_000;
 /** Longest wait until a commit that was refused is looked at again, milliseconds. */
 const REFUSED_WAIT_MAX_MS = 3_600_000;
+/** Between the begins of two looks of which only webhooks ask, milliseconds: one that was heard can be sent again by the thousand. */
+const HOOK_PAUSE_MS = 500;
 /** What a look takes at most, milliseconds: a thread that doesn't end is ended, and the next look begins with another. */
 const LOOK_MAX_MS = 600_000;
 
@@ -142,11 +144,12 @@ export class Follower implements AsyncDisposable {
     const { clock } = this.#needs;
     const { signal } = this.#ending;
     while (!signal.aborted) {
+      const begunMs = clock.monotonicMs();
       const orders = this.#orders;
       this.#orders = [];
       const order = orders.find(({ order }) => order?.force)?.order ??
         orders.find(({ order }) => order)?.order;
-      const result = await this.#look(order ?? null, orders.length > 0);
+      const result = await this.#look(order ?? null);
       if (signal.aborted) {
         for (const { done } of orders) done.reject(signal.reason);
         break;
@@ -154,14 +157,25 @@ export class Follower implements AsyncDisposable {
       this.#failures = result.kind === "failed" ? this.#failures + 1 : 0;
       this.#needs.tell({ kind: "result", result });
       for (const { done } of orders) done.resolve(result);
-      const waiting = new AbortController();
-      this.#wake = () => waiting.abort();
-      if (this.#orders.length === 0) {
-        await clock.sleep(this.#waitMs(), AbortSignal.any([signal, waiting.signal]));
-      }
-      this.#wake = () => {};
+      await this.#rest(begunMs);
     }
     for (const { done } of this.#orders) done.reject(signal.reason);
+  }
+
+  /** Waits for the next look: at once for an operator, soon for a webhook, else at the next interval. */
+  async #rest(begunMs: number): Promise<void> {
+    const { clock } = this.#needs;
+    const { signal } = this.#ending;
+    const dueMs = clock.monotonicMs() + this.#waitMs();
+    while (!signal.aborted && !this.#orders.some(({ order }) => order !== null)) {
+      const untilMs = this.#orders.length > 0 ? begunMs + HOOK_PAUSE_MS : dueMs;
+      const leftMs = untilMs - clock.monotonicMs();
+      if (leftMs <= 0) break;
+      const waiting = new AbortController();
+      this.#wake = () => waiting.abort();
+      await clock.sleep(leftMs, AbortSignal.any([signal, waiting.signal]));
+      this.#wake = () => {};
+    }
   }
 
   /** An interval, doubled for each failure in a row, and a tenth of it more or less. */
@@ -172,7 +186,7 @@ export class Follower implements AsyncDisposable {
     return wait * (0.9 + 0.2 * (this.#needs.rng() / 2 ** 32));
   }
 
-  async #look(order: SyncOrder | null, isAsked: boolean): Promise<SyncResult> {
+  async #look(order: SyncOrder | null): Promise<SyncResult> {
     const late = new AbortController();
     const over = new AbortController();
     const timing = this.#needs.clock.sleep(LOOK_MAX_MS, over.signal).then(() => {
@@ -185,7 +199,7 @@ export class Follower implements AsyncDisposable {
     signal.addEventListener("abort", giveUp, { once: true });
     const look = new Look(this.#terms, { ...this.#needs, work, signal });
     try {
-      const result = await look.at({ order, refused: isAsked ? null : this.#refusedNow() });
+      const result = await look.at({ order, refused: order === null ? this.#refusedNow() : null });
       this.#note(result, look);
       return result;
     } catch (error) {

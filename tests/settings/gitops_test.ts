@@ -50,6 +50,10 @@ for (
       "gitops: { since: f2d43b5 }",
       '/p.yaml:1:18: gitops.since must be the whole id of a commit (git rev-parse HEAD), is "f2d43b5"',
     ],
+    [
+      "gitops: { repoURL: x, requireSignature: false, webhook: { secret: 0123456789abcde } }",
+      "/p.yaml:1:67: gitops.webhook.secret must have 16 bytes or more, or it can be guessed (openssl rand -hex 16)",
+    ],
     ["gitops: { publish: true }", "/p.yaml:1:20: gitops.publish isn't in this version; remove it"],
     [
       "gitops: { repoURL: x, requireSignature: false, keyring: none.asc }",

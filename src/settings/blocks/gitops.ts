@@ -81,7 +81,7 @@ const shape = {
       webhook: section(
         mapping({
           secret: secret("gitops.webhook.secret").meta({
-            description: "Secret of POST /gitops/webhook; none = there is no such route",
+            description: "Secret of POST /gitops/webhook, 16 bytes or more; none = there is no such route",
             examples: ["file:/etc/pleiades/webhook"],
           }),
         }),
@@ -139,6 +139,12 @@ function followed(
     loading.problem(["gitops", "repoURL"], "gitops needs a database (database.path is none)");
   }
   const { webhook, auth, keyring, caFile, ...rest } = file;
+  if (webhook.secret !== null && new TextEncoder().encode(webhook.secret).length < SECRET_BYTES_MIN) {
+    loading.problem(
+      at("webhook", "secret"),
+      `gitops.webhook.secret must have ${SECRET_BYTES_MIN} bytes or more, or it can be guessed (openssl rand -hex 16)`,
+    );
+  }
   const caCert = caFile && loading.readText(at("caFile"), caFile);
   return {
     ...rest,
@@ -156,6 +162,9 @@ function followed(
     },
   };
 }
+
+/** Guesses aren't counted: whoever knows the route may make as many as the API answers. */
+const SECRET_BYTES_MIN = 16;
 
 /** Of an OpenPGP key in hexadecimal digits, or of an SSH key as `ssh-keygen -l` has it. */
 function isFingerprint(text: string): boolean {
