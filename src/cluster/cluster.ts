@@ -196,12 +196,13 @@ export class Cluster implements AsyncDisposable {
       });
       // Whoever is there answers a greeting; by then the server must know where to send it.
       await connection.flush();
-      this.#sendHeartbeat("hello");
-      const beating = this.#beat(signal);
+      // First what is found and then the greeting: who counts by it again must not count by what it found before it was away.
       await this.#publisher.connected(
         (subject, payload) => this.#publish(connection, subject, payload),
         signal,
       );
+      this.#sendHeartbeat("hello");
+      const beating = this.#beat(signal);
       await watchBuckets(connection, {
         terms: {
           ...this.#names,
@@ -338,8 +339,16 @@ export class Cluster implements AsyncDisposable {
     const heartbeat = this.#decoded(node, () => decodeHeartbeat(data));
     if (heartbeat === null) return;
     this.#counters.received("heartbeat");
+    if (node === this.#needs.terms.node) {
+      return this.#hearDouble(heartbeat, this.#needs.clock.monotonicMs());
+    }
+    // What a node said before it came counts with it, and may still wait to be read.
+    if (this.#view.isThere(node)) this.#take(node, heartbeat);
+    else this.#inbox.whenRead(() => this.#take(node, heartbeat));
+  }
+
+  #take(node: string, heartbeat: Heartbeat): void {
     const nowMs = this.#needs.clock.monotonicMs();
-    if (node === this.#needs.terms.node) return this.#hearDouble(heartbeat, nowMs);
     this.#warnIfSlow(node, heartbeat);
     const heard = this.#view.hear(node, heartbeat);
     if (heard === "changed") {

@@ -63,6 +63,12 @@ export class Inbox {
     this.#reading = this.#readAll(signal);
   }
 
+  /** Calls it when what waits now is read: at once, if nothing does. */
+  whenRead(then: () => void): void {
+    if (!this.#isReading) return then();
+    this.#reading = this.#reading.then(then);
+  }
+
   /** Drops what waits. */
   clear(): void {
     this.#waiting = [];

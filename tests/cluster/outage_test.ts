@@ -3,9 +3,10 @@ import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { jetstreamManager } from "@nats-io/jetstream";
 import { NatsConnectionImpl } from "@nats-io/nats-core/internal";
 import { useDenoTransport } from "../../src/nats/transport.ts";
+import { Proxy } from "../nats/proxy.ts";
 import { NatsServer } from "../nats/server.ts";
 import { testWith } from "../programs.ts";
-import { startPeer, until } from "./nodes.ts";
+import { startPeer, TARGET, until } from "./nodes.ts";
 
 const ADDRESS = "192.0.2.1";
 
@@ -82,6 +83,31 @@ testWith(
     await using c = startPeer("c", [server.url]);
     await until(() => c.heard(ADDRESS), ({ a }) => a === "unhealthy");
     await until(() => a.cluster.status().storeFault, (fault) => fault === null);
+  },
+);
+
+testWith(
+  ["nats-server"],
+  "who was cut off counts again by what is true then, never by what was before",
+  async () => {
+    await using server = await NatsServer.start();
+    await using proxy = new Proxy(Number(new URL(server.url).port));
+    await using a = startPeer("a", [proxy.url]);
+    await using b = startPeer("b", [server.url]);
+    // As many as are read in several slices, the one that is looked at last.
+    const others = Array.from({ length: 4_000 }, (_, index) => `10.0.${index >> 8}.${index & 255}`);
+    const say = (state: "healthy" | "unhealthy") =>
+      a.local.say([...others, ADDRESS].map((address) => ({ address, target: TARGET, state, since: 0 })));
+    say("unhealthy");
+    await until(() => b.heard(ADDRESS), ({ a }) => a === "unhealthy");
+    proxy.become({ kind: "cut" });
+    await until(() => b.active(), (active) => active.length === 1);
+    say("healthy");
+    const counted = new Set<string>();
+    using _hearing = b.view.subscribe(() => counted.add(b.heard(ADDRESS)["a"] ?? "none"));
+    proxy.become({ kind: "fair" });
+    await until(() => b.heard(ADDRESS), ({ a }) => a === "healthy");
+    deepEqual([...counted].filter((state) => state !== "none"), ["healthy"]);
   },
 );
 
