@@ -167,3 +167,14 @@ for (const stepMs of [-3_600_000, 3_600_000]) {
     assert(seen.answered > 14_000);
   });
 }
+
+Deno.test("a worker that is kept from its work now and then keeps its buffer, since what aged meanwhile says nothing of it", () => {
+  const socket = new Simulated(300_000);
+  // Its full buffer is 34 ms deep, which is young; with a pause before, it isn't.
+  socket.perSecond = 310_000;
+  socket.slices = { onMs: 300, offMs: 60 };
+  const seen = socket.run(5);
+  assert(socket.overloadedMs() > 2_000, "the queue must stand");
+  assert(seen.stale > 0, "what aged in pauses must be there");
+  assert.equal(socket.bytes, RECEIVE_BUFFER_BYTES);
+});
