@@ -4,9 +4,9 @@
  *
  * @module
  */
-import { readRemoteUrl } from "../gitops/remote_url.ts";
 import { RepositoryError } from "../gitops/repository.ts";
 import { needProgram } from "../gitops/system_git.ts";
+import { readRepositoryUrl } from "../input/repository_url.ts";
 import type { Check } from "./check.ts";
 
 /** Whether the repository's program is installed. */
@@ -17,7 +17,7 @@ export const repositoryProgram: Check = {
   look: ({ settings: { gitops } }) => {
     if (gitops === null) return [];
     try {
-      needProgram(readRemoteUrl(gitops.repoURL));
+      needProgram(readRepositoryUrl(gitops.repoURL));
       return [];
     } catch (error) {
       if (!(error instanceof RepositoryError)) throw error;

@@ -7,10 +7,10 @@
  *
  * @module
  */
+import { readRepositoryUrl, type Remote, RepositoryUrlFault } from "../input/repository_url.ts";
 import { HttpsTransport } from "./https_transport.ts";
 import { ObjectStore } from "./object_store.ts";
 import type { GitObject } from "./pack.ts";
-import { readRemoteUrl, type Remote } from "./remote_url.ts";
 import {
   type Bounds,
   type Repository,
@@ -41,10 +41,19 @@ const TURN_MS = 20;
  * @throws {RepositoryError} `url`, `name` or `program`: what would keep any fetch from working
  */
 export function openRepository(options: RepositoryOptions): Repository {
-  const remote = readRemoteUrl(options.url);
+  const remote = remoteOf(options.url);
   judgeBranch(options.branch);
   needProgram(remote);
   return new RemoteRepository(options, transportOf(remote, options));
+}
+
+function remoteOf(url: string): Remote {
+  try {
+    return readRepositoryUrl(url);
+  } catch (error) {
+    if (!(error instanceof RepositoryUrlFault)) throw error;
+    throw new RepositoryError("url", error.message);
+  }
 }
 
 function transportOf(

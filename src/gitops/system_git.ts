@@ -8,7 +8,7 @@
  * @module
  */
 import { FLUSH, PacketReader } from "./pkt_line.ts";
-import type { Remote } from "./remote_url.ts";
+import type { Remote } from "../input/repository_url.ts";
 import { type RepositoryAuth, RepositoryError } from "./repository.ts";
 import { type Connection, plainWords, type Transport } from "./upload_pack.ts";
 

@@ -51,16 +51,24 @@ for (
       '/p.yaml:1:18: gitops.since must be the whole id of a commit (git rev-parse HEAD), is "f2d43b5"',
     ],
     [
-      "gitops: { repoURL: x, requireSignature: false, webhook: { secret: 0123456789abcde } }",
-      "/p.yaml:1:67: gitops.webhook.secret must have 16 bytes or more, or it can be guessed (openssl rand -hex 16)",
+      "gitops: { repoURL: /x, requireSignature: false, webhook: { secret: 0123456789abcde } }",
+      "/p.yaml:1:68: gitops.webhook.secret must have 16 bytes or more, or it can be guessed (openssl rand -hex 16)",
+    ],
+    [
+      "gitops: { repoURL: ext::sh -c id, requireSignature: false }",
+      '/p.yaml:1:20: gitops.repoURL: The URL of the repository begins with "ext::", which would run a program',
+    ],
+    [
+      "gitops: { repoURL: https://ada:geheim@git.example.org/x, requireSignature: false }",
+      "/p.yaml:1:20: gitops.repoURL: The URL of the repository has a password in it: write it to gitops.auth.password",
     ],
     ["gitops: { publish: true }", "/p.yaml:1:20: gitops.publish isn't in this version; remove it"],
     [
-      "gitops: { repoURL: x, requireSignature: false, keyring: none.asc }",
-      "/p.yaml:1:57: none.asc can't be read: there is no such file",
+      "gitops: { repoURL: /x, requireSignature: false, keyring: none.asc }",
+      "/p.yaml:1:58: none.asc can't be read: there is no such file",
     ],
     [
-      "gitops: { repoURL: x, requireSignature: false }\ndatabase: { path: none }",
+      "gitops: { repoURL: /x, requireSignature: false }\ndatabase: { path: none }",
       "/p.yaml:1:20: gitops needs a database (database.path is none)",
     ],
   ] as const
@@ -71,7 +79,7 @@ for (
 Deno.test("signers are fingerprints, or files beside the settings", () => {
   const spaced = FINGERPRINT.replaceAll(/.{4}/g, "$& ").trim();
   const { gitops, problems, shown } = load(
-    `gitops: { repoURL: x, allowedSigners: [ "${spaced}", allowed_signers, "SHA256:${"A".repeat(43)}" ] }\n`,
+    `gitops: { repoURL: /x, allowedSigners: [ "${spaced}", allowed_signers, "SHA256:${"A".repeat(43)}" ] }\n`,
   );
   deepEqual(problems, []);
   deepEqual(gitops!.allowedSigners.map(shown), [FINGERPRINT, "/allowed_signers", `SHA256:${"A".repeat(43)}`]);

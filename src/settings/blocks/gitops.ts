@@ -1,6 +1,7 @@
 /** @module The settings block `gitops`: the model from a Git repository. */
 import { z } from "zod";
 import { choice, flag, mustBe, oneOrMore, refuse } from "../../input/fields.ts";
+import { readRepositoryUrl, RepositoryUrlFault } from "../../input/repository_url.ts";
 import { section } from "../../input/strict_object.ts";
 import { mapping, millis, path, secret, text } from "../fields.ts";
 import type { FileOf, Loading } from "../loading.ts";
@@ -135,6 +136,8 @@ function followed(
         "applied (name fingerprints, or a file of allowed signers)",
     );
   }
+  const fault = urlFault(file.repoURL);
+  if (fault !== null) loading.problem(at("repoURL"), fault);
   if (loading.of(database).database.path === "none" && loading.flags.db === undefined) {
     loading.problem(["gitops", "repoURL"], "gitops needs a database (database.path is none)");
   }
@@ -161,6 +164,16 @@ function followed(
         loading.readable(at("auth", "knownHostsPath"), auth.knownHostsPath),
     },
   };
+}
+
+function urlFault(url: string): string | null {
+  try {
+    readRepositoryUrl(url);
+    return null;
+  } catch (error) {
+    if (!(error instanceof RepositoryUrlFault)) throw error;
+    return `gitops.repoURL: ${error.message}`;
+  }
 }
 
 /** Guesses aren't counted: whoever knows the route may make as many as the API answers. */

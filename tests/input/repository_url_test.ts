@@ -1,7 +1,6 @@
 /** @module Which URLs of repositories are read, as what, and which are refused. */
-import { deepEqual, equal, ok, throws } from "node:assert/strict";
-import { readRemoteUrl, type Remote } from "../../src/gitops/remote_url.ts";
-import { RepositoryError } from "../../src/gitops/repository.ts";
+import { deepEqual, ok, throws } from "node:assert/strict";
+import { readRepositoryUrl, type Remote, RepositoryUrlFault } from "../../src/input/repository_url.ts";
 
 const ssh = (path: string, rest: Partial<Extract<Remote, { kind: "ssh" }>> = {}): Remote => ({
   kind: "ssh",
@@ -37,7 +36,7 @@ const READ: readonly [string, Remote][] = [
 ];
 
 Deno.test("URLs of repositories are read", () => {
-  for (const [text, remote] of READ) deepEqual(readRemoteUrl(text), remote, text);
+  for (const [text, remote] of READ) deepEqual(readRepositoryUrl(text), remote, text);
 });
 
 const REFUSED: readonly [string, RegExp][] = [
@@ -76,9 +75,8 @@ const REFUSED: readonly [string, RegExp][] = [
 
 Deno.test("what isn't the URL of a repository is refused before any program sees it", () => {
   for (const [text, message] of REFUSED) {
-    throws(() => readRemoteUrl(text), (error) => {
-      ok(error instanceof RepositoryError, text);
-      equal(error.reason, "url", text);
+    throws(() => readRepositoryUrl(text), (error) => {
+      ok(error instanceof RepositoryUrlFault, text);
       ok(message.test(error.message), `${text}: ${error.message}`);
       ok(!error.message.includes("s3cret"), error.message);
       return true;

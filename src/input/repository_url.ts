@@ -6,8 +6,6 @@
  *
  * @module
  */
-import { RepositoryError } from "./repository.ts";
-
 /** Where a repository is, by the way that leads to it. */
 export type Remote =
   /** Smart HTTP; `url` has no user, no password, no query and no slash at its end. */
@@ -23,12 +21,18 @@ export type Remote =
   /** An absolute path on this machine. */
   | { readonly kind: "file"; readonly path: string };
 
+/** A URL that isn't one of a repository, or that would have a program do more than fetch. */
+export class RepositoryUrlFault extends Error {
+  /** The class, in logs. */
+  override readonly name = "RepositoryUrlFault";
+}
+
 /**
  * Reads the URL of a repository.
  *
- * @throws {RepositoryError} `url`: what is wrong with it; the message never has a password in it
+ * @throws {RepositoryUrlFault} what is wrong with it; the message never has a password in it
  */
-export function readRemoteUrl(text: string): Remote {
+export function readRepositoryUrl(text: string): Remote {
   if (/\p{Cc}/u.test(text)) throw refused("has a control character in it");
   if (text.startsWith("-")) throw refused(`begins with "-", as an option would`);
   const helper = /^([\w+.-]*)::/.exec(text)?.[1];
@@ -54,8 +58,8 @@ export function readRemoteUrl(text: string): Remote {
 
 const ACCEPTED = "it must be https://…, ssh://…, user@host:path, file:///… or an absolute path";
 
-function refused(fault: string): RepositoryError {
-  return new RepositoryError("url", `The URL of the repository ${fault}`);
+function refused(fault: string): RepositoryUrlFault {
+  return new RepositoryUrlFault(`The URL of the repository ${fault}`);
 }
 
 function parsed(text: string): URL {
