@@ -5,7 +5,8 @@
  *
  * | offset | unit | writer | use |
  * | --- | --- | --- | --- |
- * | 0 | u64 | workers, compare-exchange | the window: its Unix second in the upper half, answers given away in the lower |
+ * | 0 | u32 | workers, compare-exchange | the window: its Unix second modulo 128 in the upper 7 bits, answers given away in the lower 25 |
+ * | 4 | u32 | workers | the window's whole second, written by whoever began it |
  * | 8 | u32 | main | edition of the terms: 0 = licensing is off, odd = they are being written |
  * | 12 | u32 | main | the terms: answers a second |
  * | 16 | u32 | main | the Unix second from which on they don't count; the largest = none |
@@ -13,8 +14,10 @@
  * | 24 | u32 | both | the most of any window since main looked last |
  *
  * Second and count are one word, so a window is begun and counted in one step: no worker can count in a window that another
- * one is about to clear, none waits for another, and no more is ever given away than the limit. All threads run on machines
- * with the lower half first.
+ * one is about to clear, none waits for another, and no more is ever given away than the limit. The word has 32 bits, since
+ * one of 64 is a `BigInt`, which is allocated at each look; 128 seconds tell apart what comes one after the other, and the
+ * whole second what comes after a long silence. (Two workers that end a silence of exactly n · 128 seconds within the same nanoseconds
+ * may both begin the window.)
  *
  * Nothing is imported here: workers load it before they answer.
  *
@@ -41,8 +44,11 @@ export interface AllowanceTerms {
 export const LATER: number = -1;
 
 const SIZE_BYTES = 64;
-const WORD = { edition: 2, limit: 3, expiresAt: 4, standing: 5, peak: 6 } as const;
+const WORD = { window: 0, begins: 1, edition: 2, limit: 3, expiresAt: 4, standing: 5, peak: 6 } as const;
 const NEVER = 0xffff_ffff;
+const TAG_SHIFT = 25;
+const TAG_MASK = 0x7f;
+const COUNT_MASK = 0x1ff_ffff;
 /** Seconds by which threads may differ that read the clock one after the other, or while it is being set right. */
 const SKEW_SECONDS = 1;
 
@@ -50,24 +56,16 @@ const SKEW_SECONDS = 1;
 export class Allowance {
   /** What to give to workers. */
   readonly buffer: SharedArrayBuffer;
-  readonly #window: BigUint64Array;
   readonly #words: Uint32Array;
-  /** The window as it was found, whole and in halves. */
-  readonly #found = new BigUint64Array(1);
-  readonly #foundHalves = new Uint32Array(this.#found.buffer);
-  /** The window as it is to be. */
-  readonly #next = new BigUint64Array(1);
-  readonly #nextHalves = new Uint32Array(this.#next.buffer);
 
   /** The window that `takePeak` looked at last. */
-  #seen = 0n;
+  #seen = 0;
   /** Of the terms that were set last, by this view. */
   #edition = 0;
 
   /** Opens a buffer that `create` made. */
   constructor(buffer: SharedArrayBuffer) {
     this.buffer = buffer;
-    this.#window = new BigUint64Array(buffer, 0, 1);
     this.#words = new Uint32Array(buffer);
   }
 
@@ -111,20 +109,20 @@ export class Allowance {
    * Takes answers from a second's window, which begins with the first that is taken.
    *
    * @param count how many are wanted, 1 or more
-   * @param limit how many the window has; less than 1 = none is taken
+   * @param limit how many the window has; less than 1 = none is taken. More than 33 million are never given
    * @returns how many were there, 0 to `count`; or `LATER`
    */
   take(second: number, count: number, limit: number): number {
     for (;;) {
       const found = this.#find();
-      const begins = this.#foundHalves[1]!;
-      if (begins > second) return LATER;
-      const given = this.#foundHalves[0]!;
-      const before = begins === second ? given : 0;
-      const taken = Math.min(count, limit - before);
+      const ahead = this.#secondsAhead(found, second);
+      if (ahead > 0) return LATER;
+      const given = found & COUNT_MASK;
+      const before = ahead === 0 ? given : 0;
+      const taken = Math.min(count, Math.min(limit, COUNT_MASK) - before);
       if (taken <= 0) return 0;
       if (!this.#replace(found, second, before + taken)) continue;
-      if (begins !== second) this.#notePeak(given);
+      if (ahead !== 0) this.#begun(second, given);
       return taken;
     }
   }
@@ -133,8 +131,8 @@ export class Allowance {
   giveBack(second: number, count: number): void {
     for (;;) {
       const found = this.#find();
-      if (this.#foundHalves[1] !== second) return;
-      if (this.#replace(found, second, this.#foundHalves[0]! - count)) return;
+      if (this.#secondsAhead(found, second) !== 0) return;
+      if (this.#replace(found, second, (found & COUNT_MASK) - count)) return;
     }
   }
 
@@ -145,10 +143,12 @@ export class Allowance {
   agreeOn(second: number): number {
     for (;;) {
       const found = this.#find();
-      const begins = this.#foundHalves[1]!;
-      if (begins <= second) return second;
-      if (begins - second <= SKEW_SECONDS) return begins;
-      if (this.#replace(found, second, 0)) return second;
+      const ahead = this.#secondsAhead(found, second);
+      if (ahead <= 0) return second;
+      if (ahead <= SKEW_SECONDS) return second + ahead;
+      if (!this.#replace(found, second, 0)) continue;
+      this.#begun(second, found & COUNT_MASK);
+      return second;
     }
   }
 
@@ -158,17 +158,30 @@ export class Allowance {
     const found = this.#find();
     const isSeen = found === this.#seen;
     this.#seen = found;
-    return isSeen ? before : Math.max(before, this.#foundHalves[0]!);
+    return isSeen ? before : Math.max(before, found & COUNT_MASK);
   }
 
-  #find(): bigint {
-    return this.#found[0] = Atomics.load(this.#window, 0);
+  #find(): number {
+    return Atomics.load(this.#words, WORD.window);
   }
 
-  #replace(found: bigint, second: number, given: number): boolean {
-    this.#nextHalves[0] = given;
-    this.#nextHalves[1] = second;
-    return Atomics.compareExchange(this.#window, 0, found, this.#next[0]!) === found;
+  /** By how many seconds a window is later than a second; less than 0 = it is over. */
+  #secondsAhead(found: number, second: number): number {
+    const tag = found >>> TAG_SHIFT;
+    const begins = Atomics.load(this.#words, WORD.begins);
+    if ((begins & TAG_MASK) === tag) return begins - second;
+    // Another thread has begun it in this very moment: it is near.
+    return ((tag - second + 64) & TAG_MASK) - 64;
+  }
+
+  #replace(found: number, second: number, given: number): boolean {
+    const next = ((second & TAG_MASK) << TAG_SHIFT | given) >>> 0;
+    return Atomics.compareExchange(this.#words, WORD.window, found, next) === found;
+  }
+
+  #begun(second: number, givenBefore: number): void {
+    Atomics.store(this.#words, WORD.begins, second);
+    this.#notePeak(givenBefore);
   }
 
   #notePeak(given: number): void {

@@ -105,6 +105,7 @@ export class LicenseGate {
   }
 }
 
+/** Whole seconds, as the integer that they are until 2106: a float would be allocated where it is handed on. */
 function secondOf(unixMs: number): number {
-  return Math.floor(unixMs / 1000);
+  return unixMs / 1000 >>> 0;
 }

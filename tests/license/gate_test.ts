@@ -136,6 +136,19 @@ Deno.test("a clock that is set back by hours ends no answers, and one that goes 
   equal(node.batch(2000) + node.batch(2000, 1), 1000);
 });
 
+for (const silence of [1, 63, 64, 65, 127, 128, 129, 256, 86_400, 1 << 25]) {
+  Deno.test(`after ${silence} seconds of silence a second has its limit, and so has the next`, () => {
+    const node = new Node(2, LIMITED);
+    equal(node.batch(2000), 1000);
+    node.now += silence * 1000;
+    equal(node.batch(600, 1) + node.batch(2000), 1000);
+    node.now += 1000;
+    equal(node.batch(2000), 1000);
+    node.now -= silence * 1000;
+    equal(node.batch(2000, 1), silence === 1 ? 0 : 1000, "the clock is set back");
+  });
+}
+
 Deno.test("the busiest second is told once, and later seconds when they were", () => {
   const node = new Node(1, LIMITED);
   node.batch(700);
