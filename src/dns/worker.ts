@@ -18,7 +18,7 @@ import { BindingFault } from "./binding.ts";
 import type { EngineOptions } from "./engine.ts";
 import { Exchange, type Fault } from "./exchange.ts";
 import type { LimitTerms } from "./limits.ts";
-import { giveWay } from "./niceness.ts";
+import { giveWay, takeShortSlices } from "./scheduling.ts";
 import { type Patience, PulseWatch } from "./pulse.ts";
 import type { Bound, Service } from "./service.ts";
 import { type Certificate, type StreamDuty, StreamService } from "./stream_service.ts";
@@ -96,6 +96,11 @@ const REPORT_INTERVAL_MS = 100;
  * kept both processors busy.
  */
 const STREAM_NICENESS = 10;
+/**
+ * A slice of a worker of UDP, as long as a thousand answers take. On a processor with three other busy threads it waited 24 µs for each of its
+ * slices instead of 41 µs (`schedstat`, 2026-11), and answers came within 0.2 ms instead of 0.5 ms.
+ */
+const UDP_SLICE_NS = 300_000;
 /** Milliseconds that decisions are made ahead in one go; a packet waits no longer for it than for a costly query, … */
 const AHEAD_SLICE_MS = 0.2;
 /** … and the time between: an eighth of a core, while there is something to do. */
@@ -192,7 +197,10 @@ function start(options: WorkerOptions, snapshot: Snapshot, buffer: SharedArrayBu
 }
 
 function serve({ duty, listen }: WorkerOptions): Service {
-  if (duty.kind === "udp") return new UdpService(duty, { listen, exchange, onEnd: endWith });
+  if (duty.kind === "udp") {
+    takeShortSlices(UDP_SLICE_NS);
+    return new UdpService(duty, { listen, exchange, onEnd: endWith });
+  }
   giveWay(STREAM_NICENESS);
   return new StreamService(duty, { listen, exchange });
 }

@@ -56,6 +56,24 @@ Deno.test({
   },
 });
 
+Deno.test({
+  name: "a UDP worker asks for short slices of a processor, and no other thread does",
+  ignore: Deno.build.os !== "linux" || sliceOf(Deno.pid) === null,
+  fn: async () => {
+    const before = new Set(threads());
+    await using _node = await Loopback.start(at("192.0.2.1"), { workers: 1 });
+    const slices = threads().filter((thread) => !before.has(thread)).map(sliceOf);
+    assert.deepEqual(slices.filter((ns) => ns !== null && ns < sliceOf(Deno.pid)!), [300_000]);
+  },
+});
+
+/** As `/proc` shows it, nanoseconds; `null` = the thread has ended, or this kernel doesn't tell. */
+function sliceOf(thread: number): number | null {
+  const text = unless(Deno.errors.NotFound, () => Deno.readTextFileSync(`/proc/self/task/${thread}/sched`));
+  const slice = /^se\.slice\s*:\s*(\d+)/m.exec(text ?? "");
+  return slice && Number(slice[1]);
+}
+
 /** The threads of this process, of which the main one has its number. */
 function threads(): number[] {
   return [...Deno.readDirSync("/proc/self/task")].map(({ name }) => Number(name));
