@@ -27,6 +27,7 @@ export const PROGRAMS: Readonly<Record<string, string>> = {
   "openssl": "the documentation of encrypted DNS as its reader types it",
   "unbound": "a real resolver in front",
   "knotd": "answers over random zones against those of Knot",
+  "named": "records that agents keep, updated at BIND",
   "nsd": "answers over random zones against those of NSD",
   "promtool": "metrics, dashboard and alert rules as Prometheus reads them",
   "schemathesis": "the REST API against its own description",

@@ -175,6 +175,10 @@ function lastRecord(message: Uint8Array): Found | null {
 
 function tsigOf(message: Uint8Array, { name, dataAt, end }: Found) {
   const data = message.subarray(dataAt, end);
+  // RFC 8945 §4.2: of class ANY, with a TTL of 0.
+  if (u16At(message, dataAt - 8) !== CLASS.ANY || u16At(message, dataAt - 6) + u16At(message, dataAt - 4) > 0) {
+    throw new SyntaxError("The TSIG record has a wrong class or TTL");
+  }
   const { name: algorithm, end: at } = readCompressedName(data, 0);
   const macSize = u16At(data, at + 8);
   const idAt = at + 10 + macSize;

@@ -67,6 +67,10 @@ export class Rfc2136Records implements RecordManager {
   }
 
   async read(fqdn: string, type: RecordType, signal: AbortSignal): Promise<RecordSet> {
+    const { zone } = this.#options;
+    if (!isAtOrBelow(lowerCaseName(nameToWire(fqdn)), lowerCaseName(nameToWire(zone)))) {
+      throw new RecordsRefused(`${fqdn} isn't in the zone ${zone} (fix agent.fqdn or agent.rfc2136.zone)`);
+    }
     return setOf(await this.#ask({ name: fqdn, type: TYPE[type] }, signal), fqdn, type);
   }
 
@@ -102,7 +106,9 @@ export class Rfc2136Records implements RecordManager {
    */
   async check(fqdn: string, type: RecordType, signal: AbortSignal): Promise<void> {
     const expected = await this.read(fqdn, type, signal);
-    await this.#update({ fqdn, type, expected, replaced: null }, signal);
+    // The set again in its own place: what is asked for permission is the change, and servers take this one for none.
+    const replaced = { ...updatedSet(fqdn, type, expected.values), ttl: expected.ttl };
+    await this.#update({ fqdn, type, expected, replaced }, signal);
   }
 
   async #update(
@@ -110,39 +116,41 @@ export class Rfc2136Records implements RecordManager {
       readonly fqdn: string;
       readonly type: RecordType;
       readonly expected: RecordSet;
-      readonly replaced: (UpdatedSet & { readonly ttl: number }) | null;
+      readonly replaced: UpdatedSet & { readonly ttl: number };
     },
     signal: AbortSignal,
   ): Promise<WriteResult> {
     const { zone } = this.#options;
-    const isInside = isAtOrBelow(lowerCaseName(nameToWire(fqdn)), lowerCaseName(nameToWire(zone)));
-    if (!isInside) {
-      throw new RecordsRefused(`${fqdn} isn't in the zone ${zone} (fix agent.fqdn or agent.rfc2136.zone)`);
-    }
-    const send = (set: UpdatedSet, with_: typeof replaced) =>
-      this.#exchange((id) => encodeUpdate({ id, zone, expected: [set], replaced: with_ }), signal);
-    const { rcode } = await send(updatedSet(fqdn, type, expected.values), replaced);
+    const read = updatedSet(fqdn, type, expected.values);
+    const { rcode } = await this.#exchange(
+      (id) => encodeUpdate({ id, zone, expected: [read], replaced }),
+      signal,
+    );
     if (rcode === RCODE.NOERROR) return "written";
     if (rcode !== RCODE.NXRRSET && rcode !== RCODE.YXRRSET && rcode !== RCODE.NXDOMAIN) {
-      throw this.#refusal(rcode, replaced?.rdata.length ?? 0);
+      throw this.#refusal(rcode, replaced.rdata.length);
     }
-    if (rcode !== RCODE.YXRRSET) await this.#refuseWildcard({ fqdn, type, expected, send }, signal);
+    if (rcode !== RCODE.YXRRSET) await this.#refuseWildcard({ fqdn, type, expected }, signal);
     return "changed";
   }
 
   /** What a wildcard gives can be read at a name and isn't there: no update of it would ever find what was read. */
   async #refuseWildcard(
-    { fqdn, type, expected, send }: {
+    { fqdn, type, expected }: {
       readonly fqdn: string;
       readonly type: RecordType;
       readonly expected: RecordSet;
-      readonly send: (set: UpdatedSet, replaced: null) => Promise<Message>;
     },
     signal: AbortSignal,
   ): Promise<void> {
     if (expected.values.length === 0) return;
     if (!sameValues((await this.read(fqdn, type, signal)).values, expected.values)) return;
-    const absent = await send(updatedSet(fqdn, type, []), null);
+    const { zone } = this.#options;
+    const none = updatedSet(fqdn, type, []);
+    const absent = await this.#exchange(
+      (id) => encodeUpdate({ id, zone, expected: [none], replaced: null }),
+      signal,
+    );
     if (absent.rcode !== RCODE.NOERROR) return;
     throw new RecordsRefused(
       `${fqdn} ${type} comes from a wildcard (give agent.fqdn a name of its own, such as by nsupdate)`,
@@ -231,7 +239,9 @@ export class Rfc2136Records implements RecordManager {
       case TSIG_ERROR.BADTIME:
         if (verdict!.isGenuine) throw new RecordsRefused(clockWords(at, verdict!));
     }
-    if (verdict === null && rcode === RCODE.REFUSED) throw this.#refusal(rcode, 0);
+    if (verdict === null && (rcode === RCODE.REFUSED || rcode === RCODE.NOTAUTH)) {
+      throw this.#refusal(rcode, 0);
+    }
     throw new RecordsRefused(
       `${at} answered ${rcodeName(rcode)} ${verdict === null ? "without a signature" : "with a wrong signature"} ` +
         "(is agent.rfc2136.server an authoritative server that takes TSIG?)",
