@@ -14,7 +14,11 @@
 const FOLDERS: readonly string[] = ["/usr/bin", "/bin", "/usr/local/bin", "/opt/homebrew/bin"];
 const PROGRAMS = {
   windows: ["C:\\Program Files\\Git\\cmd\\git.exe"],
-  others: ["git", "ssh"].flatMap((name) => FOLDERS.map((folder) => `${folder}/${name}`)),
+  others: [
+    ...["git", "ssh"].flatMap((name) => FOLDERS.map((folder) => `${folder}/${name}`)),
+    // What an agent ends machines by: the operator's own program, at the one place where only root can put one.
+    "/etc/pleiades/destroy",
+  ],
 } as const;
 
 /** The flags of `deno compile`, one permission a line. @param target a triple that `deno compile --target` knows */

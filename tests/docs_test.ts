@@ -77,7 +77,7 @@ for (const page of ALL.filter((each) => stepsOf(each).length > 0)) {
       "bash",
       "curl",
       "dig",
-      ...["git", "gpg", "nats-server", "openssl", "ssh-keygen"].filter((name) =>
+      ...["git", "gpg", "knotd", "nats-server", "openssl", "ssh-keygen"].filter((name) =>
         stepsOf(page).some(({ block }) => new RegExp(`\\b${name} `).test(block.text))
       ),
     ],

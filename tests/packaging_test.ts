@@ -1,4 +1,4 @@
-/** @module The unit file, as systemd itself reads it. */
+/** @module The unit files, as systemd itself reads them. */
 import { deepEqual, equal, ok } from "node:assert/strict";
 import { ROOT, run } from "../scripts/process.ts";
 import { program, testWith } from "./programs.ts";
@@ -6,30 +6,36 @@ import { program, testWith } from "./programs.ts";
 /** What packaging/README.md says; tenths, as systemd prints it. */
 const EXPOSURE_MAX = 1.6;
 
-const UNIT = "packaging/pleiades.service";
+const UNITS = ["pleiades", "pleiades-agent"];
 
-testWith(["systemd-analyze"], "the unit is sandboxed as far as packaging/README.md says", async () => {
-  const { output } = await run(program("systemd-analyze")!, ["security", "--offline=true", UNIT], {
-    quiet: true,
-  });
-  const exposure = Number(/Overall exposure level for pleiades\.service: ([\d.]+)/.exec(output)?.[1]);
-  ok(exposure <= EXPOSURE_MAX, `exposure is ${exposure}\n${output}`);
-});
-
-testWith(["systemd-analyze"], "systemd finds nothing wrong with the unit", async () => {
-  const folder = await Deno.makeTempDir();
-  try {
-    // The executable isn't installed here; any other will do.
-    const text = Deno.readTextFileSync(`${ROOT}/${UNIT}`);
-    const copy = `${folder}/pleiades.service`;
-    await Deno.writeTextFile(copy, text.replaceAll("/usr/local/bin/pleiades", "/bin/true"));
-    const { code, output } = await run(program("systemd-analyze")!, ["verify", "--man=no", copy], {
+for (const unit of UNITS) {
+  testWith(["systemd-analyze"], `${unit} is sandboxed as far as packaging/README.md says`, async () => {
+    const { output } = await run(program("systemd-analyze")!, [
+      "security",
+      "--offline=true",
+      `packaging/${unit}.service`,
+    ], {
       quiet: true,
     });
-    const remarks = output.split("\n").filter((line) => line.includes("pleiades.service"));
-    deepEqual(remarks, []);
-    equal(code, 0, output);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
-});
+    const exposure = Number(/Overall exposure level for \S+: ([\d.]+)/.exec(output)?.[1]);
+    ok(exposure <= EXPOSURE_MAX, `exposure is ${exposure}\n${output}`);
+  });
+
+  testWith(["systemd-analyze"], `systemd finds nothing wrong with ${unit}`, async () => {
+    const folder = await Deno.makeTempDir();
+    try {
+      // The executable isn't installed here; any other will do.
+      const text = Deno.readTextFileSync(`${ROOT}/packaging/${unit}.service`);
+      const copy = `${folder}/${unit}.service`;
+      await Deno.writeTextFile(copy, text.replaceAll("/usr/local/bin/pleiades", "/bin/true"));
+      const { code, output } = await run(program("systemd-analyze")!, ["verify", "--man=no", copy], {
+        quiet: true,
+      });
+      const remarks = output.split("\n").filter((line) => line.includes(`${unit}.service`));
+      deepEqual(remarks, []);
+      equal(code, 0, output);
+    } finally {
+      await Deno.remove(folder, { recursive: true });
+    }
+  });
+}

@@ -39,6 +39,7 @@ const NEEDS: Readonly<Record<string, readonly string[]>> = {
   "sys=uid": ["uid", "accessSync"],
   "run=git": ["Command"],
   "run=ssh": ["Command"],
+  "run=destroy": ["Command"],
 };
 
 Deno.test("the sources use nothing that the executable isn't permitted", async () => {

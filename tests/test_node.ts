@@ -13,6 +13,30 @@ import { typeNumber } from "../src/wire/record_type.ts";
 
 /** Settings of a node on free ports with a database in memory of the process that goes with it. */
 export const TEST_SETTINGS: Settings = {
+  agent: {
+    fqdn: null,
+    tcpPort: null,
+    doTls: false,
+    http: { path: null, host: null, expectedStatus: "200-399" },
+    checkInterval: 60_000,
+    writtenInterval: 60_000,
+    minimumFailures: 3,
+    maximumFailures: 60,
+    addresses: [],
+    region: "",
+    regions: {},
+    allRegions: false,
+    preserve: false,
+    destroy: { command: [], webhook: { url: null, secret: null }, timeout: 60_000 },
+    rfc2136: {
+      server: null,
+      zone: null,
+      keyName: null,
+      algorithm: "hmac-sha256",
+      secret: null,
+      secondaries: [],
+    },
+  },
   cluster: { id: "test" },
   node: { id: "node-1", region: "" },
   dns: {

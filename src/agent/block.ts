@@ -249,5 +249,7 @@ function newOwner(): string {
 
 /** Unix milliseconds; NaN when the text is no time of RFC 3339. */
 function timeOf(text: string): number {
-  return /^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)$/.test(text) ? Date.parse(text) : NaN;
+  return /^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)$/.test(text)
+    ? Date.parse(text)
+    : NaN;
 }

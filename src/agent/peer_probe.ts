@@ -40,9 +40,8 @@ export function connectionProbe({ port, tls, http, version }: PeerProbeOptions):
     try {
       const endpoint = { ipAddress, port };
       const terms = { serverName: ipAddress, caCerts: [], isVerified: false, isReliable: false };
-      await using connection = await (tls
-        ? connectTls(endpoint, terms, signal)
-        : connectTcp(endpoint, signal));
+      await using connection =
+        await (tls ? connectTls(endpoint, terms, signal) : connectTcp(endpoint, signal));
       if (http === null || expected === null) return null;
       const host = http.host ?? (ipAddress.includes(":") ? `[${ipAddress}]:${port}` : `${ipAddress}:${port}`);
       const lines = [

@@ -75,7 +75,9 @@ export async function rollingReplace(options: RollingReplaceOptions, signal: Abo
   await refuseActive(options, addresses, signal);
   if (addresses.length < 2) {
     throw new Error(
-      `The region has ${addresses.length === 0 ? "no server" : "one server"} of ${fqdn}: two are needed, so that one ` +
+      `The region has ${
+        addresses.length === 0 ? "no server" : "one server"
+      } of ${fqdn}: two are needed, so that one ` +
         "answers while the other is replaced",
     );
   }

@@ -82,13 +82,13 @@ export function examples(...lines: readonly string[]): string {
 }
 
 /**
- * A command line in which `-config`, `-db` and the flags of `license issue`, with their value behind a space or `=`, have
- * two dashes: gslbd, gslbctl and their token generator spell them with one, as Go programs do, where ours would read a
- * bundle of short flags.
+ * A command line in which `-config`, `-db` and the flags of `license issue` and of `agent`, with their value behind a space
+ * or `=`, have two dashes: gslbd, gslbctl, their token generator and dnslb-ctl spell them with one, as Go programs do, where
+ * ours would read a bundle of short flags.
  */
 export function withTwoDashes(args: readonly string[]): string[] {
   const end = args.includes("--") ? args.indexOf("--") : args.length;
   return args.map((arg, i) =>
-    i < end && /^-(?:config|db|tier|rps|expire-in)(?:=|$)/.test(arg) ? `-${arg}` : arg
+    i < end && /^-(?:config|configFile|blockDuration|db|tier|rps|expire-in)(?:=|$)/.test(arg) ? `-${arg}` : arg
   );
 }

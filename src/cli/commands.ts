@@ -10,6 +10,7 @@ import type { CommandContext } from "./command_line.ts";
 /** All commands, in the order of the help. */
 export const COMMANDS: readonly CommandFile[] = [
   ["Run:", ["serve"], () => import("../node/serve_command.ts")],
+  ["Run:", ["agent"], () => import("../agent/agent_command.ts")],
   ["Run:", ["demo"], () => import("../demo/demo_command.ts")],
   ["Look:", ["query"], () => import("./query_command.ts")],
   ["Look:", ["config"], () => import("./config_command.ts")],

@@ -14,6 +14,12 @@ const RESPELLINGS: readonly (readonly [section: readonly string[], from: string,
   [["health"], "interval", "checkInterval"],
   [["health", "http"], "expectedstatus", "expectedStatus"],
   [["license"], "licenseKey", "key"],
+  [["agent"], "tcp_port", "tcpPort"],
+  [["agent"], "check_interval", "checkInterval"],
+  [["agent"], "do_tls", "doTls"],
+  [["agent"], "minimum_failures", "minimumFailures"],
+  [["agent"], "maximum_failures", "maximumFailures"],
+  [["agent"], "all_regions", "allRegions"],
 ];
 
 /** What becomes of a source whose keys were renamed. */

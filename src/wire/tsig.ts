@@ -103,7 +103,12 @@ export function verifyAnswer(answer: Uint8Array, key: TsigKey, requestMac: Uint8
   message.set(u16((answer[10]! << 8 | answer[11]!) - 1), 10);
   const isKey = sameName(fields.name, lowerCaseName(nameToWire(key.name))) &&
     sameName(fields.algorithm, nameToWire(key.algorithm));
-  const expected = hmac(key, [Uint8Array.from(u16(requestMac.length)), requestMac, message, variablesOf(fields)]);
+  const expected = hmac(key, [
+    Uint8Array.from(u16(requestMac.length)),
+    requestMac,
+    message,
+    variablesOf(fields),
+  ]);
   return {
     isGenuine: isKey && mac.length === expected.length && timingSafeEqual(mac, expected),
     error: fields.error,
@@ -176,7 +181,9 @@ function lastRecord(message: Uint8Array): Found | null {
 function tsigOf(message: Uint8Array, { name, dataAt, end }: Found) {
   const data = message.subarray(dataAt, end);
   // RFC 8945 §4.2: of class ANY, with a TTL of 0.
-  if (u16At(message, dataAt - 8) !== CLASS.ANY || u16At(message, dataAt - 6) + u16At(message, dataAt - 4) > 0) {
+  if (
+    u16At(message, dataAt - 8) !== CLASS.ANY || u16At(message, dataAt - 6) + u16At(message, dataAt - 4) > 0
+  ) {
     throw new SyntaxError("The TSIG record has a wrong class or TTL");
   }
   const { name: algorithm, end: at } = readCompressedName(data, 0);
@@ -196,7 +203,9 @@ function tsigOf(message: Uint8Array, { name, dataAt, end }: Found) {
 }
 
 function u16At(bytes: Uint8Array, at: number): number {
-  if (at + 2 > bytes.length) throw new SyntaxError(`The message ends at byte ${bytes.length}, within a number`);
+  if (at + 2 > bytes.length) {
+    throw new SyntaxError(`The message ends at byte ${bytes.length}, within a number`);
+  }
   return bytes[at]! << 8 | bytes[at + 1]!;
 }
 

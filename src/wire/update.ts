@@ -51,7 +51,9 @@ export function encodeUpdate({ id, zone, expected, replaced }: UpdateMessage): U
   const updates = replaced === null ? [] : replacementOf(replaced);
   for (const section of [prerequisites, updates]) {
     if (section.length > COUNT_MAX) {
-      throw new RangeError(`An update can't hold ${section.length} records of a section; ${COUNT_MAX} is most`);
+      throw new RangeError(
+        `An update can't hold ${section.length} records of a section; ${COUNT_MAX} is most`,
+      );
     }
   }
   const counts = [1, prerequisites.length, updates.length, 0];

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { encodeQuery, decodeMessage } from "../../src/wire/message.ts";
+import { decodeMessage, encodeQuery } from "../../src/wire/message.ts";
 import { TYPE } from "../../src/wire/record_type.ts";
 import type { TsigKey } from "../../src/wire/tsig.ts";
 import type { SocketAddress } from "../../src/ip.ts";
@@ -74,7 +74,12 @@ export class NameServer implements AsyncDisposable {
       ? ["knotd", ["-c", `${folder}/conf`]] as const
       : ["named", ["-g", "-c", `${folder}/conf`, "-n", "1", "-U", "1"]] as const;
     const log = await Deno.open(`${folder}/log`, { write: true, create: true });
-    const child = new Deno.Command(program(name)!, { args: [...args], stdin: "null", stdout: "null", stderr: "piped" })
+    const child = new Deno.Command(program(name)!, {
+      args: [...args],
+      stdin: "null",
+      stdout: "null",
+      stderr: "piped",
+    })
       .spawn();
     const logged = child.stderr.pipeTo(log.writable);
     starting.defer(async () => {

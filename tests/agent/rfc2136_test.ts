@@ -1,8 +1,8 @@
-/** Updates at real servers: what they take, what they refuse, and what is said of that. */
+/** @module Updates at real servers: what they take, what they refuse, and what is said of that. */
 import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";
 import { CheckLoop } from "../../src/agent/loop.ts";
 import { NO_RECORDS } from "../../src/agent/records.ts";
-import { Rfc2136Records, type Rfc2136Options } from "../../src/agent/records/rfc2136.ts";
+import { type Rfc2136Options, Rfc2136Records } from "../../src/agent/records/rfc2136.ts";
 import { systemClock } from "../../src/clock.ts";
 import { createLogger } from "../../src/telemetry/log.ts";
 import { testWith } from "../programs.ts";
@@ -36,7 +36,10 @@ for (const [make, programs] of [["knot", ["knotd"]], ["bind", ["named"]]] as con
       equal(await records.write(name, "A", two, { ...terms, expected: NO_RECORDS }, signal), "written");
       const set = await read(name);
       deepEqual([set.values.toSorted(), set.ttl], [two, 5]);
-      equal(await records.write(name, "A", ["192.0.2.3"], { ttl: 7, wait: true, expected: set }, signal), "written");
+      equal(
+        await records.write(name, "A", ["192.0.2.3"], { ttl: 7, wait: true, expected: set }, signal),
+        "written",
+      );
       deepEqual(await read(name), { values: ["192.0.2.3"], ttl: 7 });
       equal(await records.delete(name, "A", await read(name), signal), "written");
       equal(await records.delete(name, "A", NO_RECORDS, signal), "written");
@@ -46,7 +49,10 @@ for (const [make, programs] of [["knot", ["knotd"]], ["bind", ["named"]]] as con
     await test.step("are written over IPv6 and with the other HMAC; texts of any length come back", async () => {
       const sha512 = recordsWith({ key: KEY_SHA512 });
       const expected = NO_RECORDS;
-      equal(await sha512.write(`six.${ZONE}`, "AAAA", ["2001:db8::1"], { ...terms, expected }, signal), "written");
+      equal(
+        await sha512.write(`six.${ZONE}`, "AAAA", ["2001:db8::1"], { ...terms, expected }, signal),
+        "written",
+      );
       deepEqual((await sha512.read(`six.${ZONE}`, "AAAA", signal)).values, ["2001:db8::1"]);
       const texts = ["OwnerId=0a1b2c3d", `Note=${"é".repeat(200)}`];
       equal(await sha512.write(`_blocked.${ZONE}`, "TXT", texts, { ...terms, expected }, signal), "written");
@@ -55,7 +61,10 @@ for (const [make, programs] of [["knot", ["knotd"]], ["bind", ["named"]]] as con
 
     await test.step("don't change when they aren't what was read", async () => {
       const name = `stale.${ZONE}`;
-      equal(await records.write(name, "A", ["192.0.2.1"], { ...terms, expected: NO_RECORDS }, signal), "written");
+      equal(
+        await records.write(name, "A", ["192.0.2.1"], { ...terms, expected: NO_RECORDS }, signal),
+        "written",
+      );
       const set = await read(name);
       for (const values of [[], ["192.0.2.1", "192.0.2.2"], ["192.0.2.2"]]) {
         const expected = { values, ttl: 5 };
@@ -86,9 +95,18 @@ for (const [make, programs] of [["knot", ["knotd"]], ["bind", ["named"]]] as con
         match(String(error), words);
         ok(!String(error).includes("\n"));
       };
-      await says({ key: { ...KEY, secret: new Uint8Array(32) } }, /RecordsRefused: .* \(fix agent\.rfc2136\.secret\)/);
-      await says({ key: { ...KEY, name: "unknown" } }, /RecordsRefused: .*key unknown by hmac-sha256.*keyName/);
-      await says({ key: { ...KEY, algorithm: "hmac-sha512" } }, /RecordsRefused: .*key agents by hmac-sha512/);
+      await says(
+        { key: { ...KEY, secret: new Uint8Array(32) } },
+        /RecordsRefused: .* \(fix agent\.rfc2136\.secret\)/,
+      );
+      await says(
+        { key: { ...KEY, name: "unknown" } },
+        /RecordsRefused: .*key unknown by hmac-sha256.*keyName/,
+      );
+      await says(
+        { key: { ...KEY, algorithm: "hmac-sha512" } },
+        /RecordsRefused: .*key agents by hmac-sha512/,
+      );
       await says({ key: STRANGER }, /RecordsRefused: .*key stranger/);
       for (const [offS, words] of [[400, "400 s ahead of it"], [-400, "400 s behind it"]] as const) {
         const clock = { ...systemClock, unixMs: () => systemClock.unixMs() + offS * 1000 };
@@ -97,7 +115,11 @@ for (const [make, programs] of [["knot", ["knotd"]], ["bind", ["named"]]] as con
         // A second may have passed.
         match(String(error), new RegExp(words.replace("400", "(399|400|401)")));
       }
-      await says({}, /www\.example\.net isn't in the zone example\.org \(fix agent\.fqdn or/, "www.example.net");
+      await says(
+        {},
+        /www\.example\.net isn't in the zone example\.org \(fix agent\.fqdn or/,
+        "www.example.net",
+      );
       await says({}, /alias\.example\.org is an alias \(CNAME\)/, `alias.${ZONE}`);
       await says({}, /www\.wild\.example\.org A comes from a wildcard/, `www.wild.${ZONE}`);
       await says({ zone: "org" }, /RecordsRefused: .*agent\.rfc2136\.zone/);

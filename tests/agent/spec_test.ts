@@ -1,4 +1,4 @@
-/** The list of the system that the agent continues, line by line: what a faithful implementation must show. */
+/** @module The list of the system that the agent continues, line by line: what a faithful implementation must show. */
 import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";
 import { block, formatBlock, Lock } from "../../src/agent/block.ts";
 import { rollingReplace } from "../../src/agent/rolling_replace.ts";
@@ -172,7 +172,13 @@ for (
 Deno.test("spec line 10: blanks around names and values are trimmed, unknown names ignored", async () => {
   const world = new World([B]);
   const later = rfc3339(world.clock.unixMs() + 60_000);
-  const strings = [` IP = ${A} `, `IpExpires= ${later}`, "OwnerId =0a1b2c3d", `OwnerExpires=${later}`, "Note=x"];
+  const strings = [
+    ` IP = ${A} `,
+    `IpExpires= ${later}`,
+    "OwnerId =0a1b2c3d",
+    `OwnerExpires=${later}`,
+    "Note=x",
+  ];
   world.putBlock(strings);
   await world.round(world.loop(A));
   deepEqual([world.addresses(), world.block.values], [[B], strings]);

@@ -14,7 +14,7 @@ import {
   type WriteResult,
   type WriteTerms,
 } from "../../src/agent/records.ts";
-import { MemoryRecords } from "../../src/agent/records/memory.ts";
+import { MemoryRecords } from "./memory_records.ts";
 import { createLogger, type Logger } from "../../src/telemetry/log.ts";
 import { ManualClock } from "../clock.ts";
 

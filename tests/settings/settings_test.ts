@@ -42,6 +42,30 @@ function problemsOf(
 
 Deno.test("loadSettings() runs on defaults when there is no file", () => {
   deepEqual(load({}), {
+    agent: {
+      fqdn: null,
+      tcpPort: null,
+      doTls: false,
+      http: { path: null, host: null, expectedStatus: "200-399" },
+      checkInterval: 60_000,
+      writtenInterval: 60_000,
+      minimumFailures: 3,
+      maximumFailures: 60,
+      addresses: [],
+      region: "",
+      regions: {},
+      allRegions: false,
+      preserve: false,
+      destroy: { command: [], webhook: { url: null, secret: null }, timeout: 60_000 },
+      rfc2136: {
+        server: null,
+        zone: null,
+        keyName: null,
+        algorithm: "hmac-sha256",
+        secret: null,
+        secondaries: [],
+      },
+    },
     cluster: { id: "default" },
     node: { id: "ns1-example-com", region: "" },
     dns: {

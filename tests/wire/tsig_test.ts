@@ -1,4 +1,4 @@
-/** Signatures that other programs made: nsupdate of BIND, knsupdate and Knot's and BIND's servers. */
+/** @module Signatures that other programs made: nsupdate of BIND, knsupdate and Knot's and BIND's servers. */
 import { deepEqual, equal, throws } from "node:assert/strict";
 import { signMessage, type TsigKey, verifyAnswer } from "../../src/wire/tsig.ts";
 
@@ -50,13 +50,15 @@ for (const [who, key, hex] of REQUESTS) {
 const ANSWERS = {
   knot: {
     mac: "ce521a822196e3f56eb8275e2dec9ef3b0b29df7c8582515d39555bbd5c4eb8b",
-    hex: "123484000001000100000001076578616d706c65036f72670000060001c00c00060001000000050026026e73c00c0a686f73746d6173" +
+    hex:
+      "123484000001000100000001076578616d706c65036f72670000060001c00c00060001000000050026026e73c00c0a686f73746d6173" +
       "746572c00c0000000100000e10000002580001518000000005066167656e74730000fa00ff00000000003d0b686d61632d7368613235" +
       "360000006b015e7d012c0020241c35437d6a2922e361d2659bb5e48bc059cb0051138f32de5ff117d59b0d94123400000000",
   },
   bind: {
     mac: "ce521a822196e3f56eb8275e2dec9ef3b0b29df7c8582515d39555bbd5c4eb8b",
-    hex: "123484000001000100010002076578616d706c65036f72670000060001c00c00060001000000050026026e73c00c0a686f73746d6173" +
+    hex:
+      "123484000001000100010002076578616d706c65036f72670000060001c00c00060001000000050026026e73c00c0a686f73746d6173" +
       "746572c00c0000000100000e10000002580001518000000005c00c00020001000000050002c029c029000100010000000500047f0000" +
       "01066167656e74730000fa00ff00000000003d0b686d61632d7368613235360000006b015e7d012c0020b430f20dbed251af821b3691" +
       "5fa895bcb0553d835774a4c7565114ed391efbe8123400000000",
@@ -91,7 +93,9 @@ for (const [who, { mac, hex }] of Object.entries(ANSWERS)) {
     }
     for (let size = 0; size < answer.length; size++) {
       throws(() => {
-        if (verifyAnswer(answer.slice(0, size), SHA256, requestMac) === null) throw new SyntaxError("unsigned");
+        if (verifyAnswer(answer.slice(0, size), SHA256, requestMac) === null) {
+          throw new SyntaxError("unsigned");
+        }
       }, SyntaxError);
     }
   });

@@ -1,4 +1,4 @@
-/** Updates against those of nsupdate, and what they refuse. */
+/** @module Updates against those of nsupdate, and what they refuse. */
 import { deepEqual, equal, throws } from "node:assert/strict";
 import { decodeMessage } from "../../src/wire/message.ts";
 import { encodeUpdate } from "../../src/wire/update.ts";

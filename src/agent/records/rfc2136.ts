@@ -11,7 +11,7 @@ import type { Clock } from "../../clock.ts";
 import { formatSocketAddress, type SocketAddress } from "../../ip.ts";
 import { decodeMessage, encodeQuery, type Message } from "../../wire/message.ts";
 import { isAtOrBelow, lowerCaseName, nameToWire, sameName } from "../../wire/name.ts";
-import { formatRdata, rdataFromText } from "../../wire/rdata.ts";
+import { rdataFromText } from "../../wire/rdata.ts";
 import { RCODE, rcodeName, TYPE } from "../../wire/record_type.ts";
 import { signMessage, TSIG_ERROR, type TsigKey, type TsigVerdict, verifyAnswer } from "../../wire/tsig.ts";
 import { encodeUpdate, type UpdatedSet } from "../../wire/update.ts";
@@ -20,8 +20,8 @@ import {
   NO_RECORDS,
   type RecordManager,
   type RecordSet,
-  type RecordType,
   RecordsRefused,
+  type RecordType,
   refuseEmpty,
   sameValues,
   type WriteResult,
@@ -66,6 +66,7 @@ export class Rfc2136Records implements RecordManager {
     this.#timeoutMs = options.timeoutMs ?? TIMEOUT_MS;
   }
 
+  /** Asks the primary; only records of the name itself count. */
   async read(fqdn: string, type: RecordType, signal: AbortSignal): Promise<RecordSet> {
     const { zone } = this.#options;
     if (!isAtOrBelow(lowerCaseName(nameToWire(fqdn)), lowerCaseName(nameToWire(zone)))) {
@@ -74,6 +75,7 @@ export class Rfc2136Records implements RecordManager {
     return setOf(await this.#ask({ name: fqdn, type: TYPE[type] }, signal), fqdn, type);
   }
 
+  /** Sends one update that says what must be there; waiting ends when the secondaries have it. */
   async write(
     fqdn: string,
     type: RecordType,
@@ -88,6 +90,7 @@ export class Rfc2136Records implements RecordManager {
     return result;
   }
 
+  /** Sends one update, unless there was nothing to delete. */
   async delete(
     fqdn: string,
     type: RecordType,
@@ -243,7 +246,9 @@ export class Rfc2136Records implements RecordManager {
       throw this.#refusal(rcode, 0);
     }
     throw new RecordsRefused(
-      `${at} answered ${rcodeName(rcode)} ${verdict === null ? "without a signature" : "with a wrong signature"} ` +
+      `${at} answered ${rcodeName(rcode)} ${
+        verdict === null ? "without a signature" : "with a wrong signature"
+      } ` +
         "(is agent.rfc2136.server an authoritative server that takes TSIG?)",
     );
   }

@@ -12,7 +12,7 @@ import {
   sameValues,
   type WriteResult,
   type WriteTerms,
-} from "../records.ts";
+} from "../../src/agent/records.ts";
 
 /** Keeps the order in which values were written. */
 export class MemoryRecords implements RecordManager {

@@ -1,0 +1,166 @@
+/**
+ * From settings to the parts of an agent: where its record is, how peers are probed, which are in its region, what ends
+ * them, and what its own addresses are.
+ *
+ * @module
+ */
+import type { Clock } from "../clock.ts";
+import {
+  canonicalIp,
+  formatSocketAddress,
+  isUnicast,
+  parseIp,
+  parsePrefix,
+  parseSocketAddress,
+  prefixContains,
+  type SocketAddress,
+} from "../ip.ts";
+import type { Settings } from "../settings/settings.ts";
+import type { Logger } from "../telemetry/log.ts";
+import { VERSION } from "../version.ts";
+import { commandDestroyer, webhookDestroyer } from "./destroyers.ts";
+import { connectionProbe } from "./peer_probe.ts";
+import { type Destroyer, EVERY_REGION, type PeerProbe, PRESERVE, type RegionFilter } from "./ports.ts";
+import type { RecordManager } from "./records.ts";
+import { Rfc2136Records } from "./records/rfc2136.ts";
+
+/** The settings of an agent. */
+export type AgentSettings = Settings["agent"];
+
+/** What is set doesn't make an agent; the message names the key. */
+export class AgentMisconfigured extends Error {
+  /** As shown in front of the message. */
+  override readonly name = "AgentMisconfigured";
+}
+
+/** A place where a record can be. */
+interface Provider {
+  /** The key that switches it on. */
+  readonly key: string;
+  /** What this server's own address is found by: from where it is reached. */
+  readonly endpoint: SocketAddress;
+  readonly records: (parts: SetupParts) => RecordManager;
+}
+
+/** All that are configured. */
+function providersOf({ rfc2136 }: Pick<AgentSettings, "rfc2136">): Provider[] {
+  return [rfc2136.server === null ? [] : [updateProvider({ ...rfc2136, server: rfc2136.server })]].flat();
+}
+
+/** Settings see to it that what belongs to a server is there. */
+function updateProvider(
+  { server, zone, keyName, algorithm, secret, secondaries }: AgentSettings["rfc2136"] & {
+    readonly server: string;
+  },
+): Provider {
+  const endpoint = parseSocketAddress(server);
+  return {
+    key: "agent.rfc2136.server",
+    endpoint,
+    records: (parts) =>
+      new Rfc2136Records({
+        server: endpoint,
+        zone: zone!,
+        key: { name: keyName!, algorithm, secret: Uint8Array.fromBase64(secret!) },
+        secondaries: secondaries.map((each) => parseSocketAddress(each)),
+        ...parts,
+      }),
+  };
+}
+
+/** Tells whether a provider is configured. @throws {AgentMisconfigured} when several are */
+export function hasProvider(settings: Pick<AgentSettings, "rfc2136">): boolean {
+  const providers = providersOf(settings);
+  if (providers.length > 1) {
+    const keys = providers.map(({ key }) => key).join(" and ");
+    throw new AgentMisconfigured(`multiple DNS zone providers: ${keys} are set (keep one of them)`);
+  }
+  return providers.length === 1;
+}
+
+function providerOf(settings: AgentSettings): Provider {
+  if (hasProvider(settings)) return providersOf(settings)[0]!;
+  throw new AgentMisconfigured("no DNS zone provider: set agent.rfc2136.server");
+}
+
+/** The name, and the port at which its servers are probed. @throws {AgentMisconfigured} when one is missing */
+export function nameAndPort(
+  { fqdn, tcpPort }: AgentSettings,
+): { readonly fqdn: string; readonly port: number } {
+  if (fqdn === null) {
+    throw new AgentMisconfigured("no FQDN specified: set agent.fqdn, such as www.example.org");
+  }
+  if (tcpPort === null) throw new AgentMisconfigured("no port specified: set agent.tcpPort, such as 443");
+  return { fqdn, port: tcpPort };
+}
+
+/** What records are made with. */
+export interface SetupParts {
+  /** Time. */
+  readonly clock: Clock;
+  /** Told of what goes on. */
+  readonly log: Logger;
+}
+
+/** The one place where the record is. @throws {AgentMisconfigured} when none is configured, or several are */
+export function recordsOf(settings: AgentSettings, parts: SetupParts): RecordManager {
+  return providerOf(settings).records(parts);
+}
+
+/** How peers are probed. @throws {AgentMisconfigured} when that can't be said */
+export function probeOf(settings: AgentSettings): PeerProbe {
+  const { path, host, expectedStatus } = settings.http;
+  const http = path === null ? null : { path, host, expectedStatus };
+  return connectionProbe({ port: nameAndPort(settings).port, tls: settings.doTls, http, version: VERSION });
+}
+
+/** The servers of a region, by its networks. @throws {AgentMisconfigured} when there is no such region */
+export function regionOf(settings: AgentSettings, region: string): RegionFilter {
+  const { regions, allRegions } = settings;
+  const names = Object.keys(regions);
+  if (allRegions || (names.length === 0 && region === "")) return EVERY_REGION;
+  const networks = Object.hasOwn(regions, region) ? regions[region]!.map(parsePrefix) : null;
+  if (networks === null) {
+    throw new AgentMisconfigured(
+      region === ""
+        ? `which region is this? set agent.region to one of agent.regions: ${names.join(", ")}`
+        : `agent.regions has no region ${JSON.stringify(region)} (${names.join(", ") || "it is empty"})`,
+    );
+  }
+  return {
+    filter: (addresses) =>
+      Promise.resolve(addresses.filter((address) => {
+        const bytes = parseIp(address);
+        return bytes !== null && networks.some((network) => prefixContains(network, bytes));
+      })),
+  };
+}
+
+/** What ends the machines of servers that are removed. @throws {AgentMisconfigured} when two things would */
+export function destroyerOf({ preserve, destroy }: AgentSettings): Destroyer {
+  const { command: [program, ...args], webhook: { url, secret }, timeout: timeoutMs } = destroy;
+  if (program !== undefined && url !== null) {
+    throw new AgentMisconfigured("agent.destroy has a command and a webhook; keep one of them");
+  }
+  if (preserve) return PRESERVE;
+  if (program !== undefined) return commandDestroyer({ program, args, timeoutMs });
+  return url === null ? PRESERVE : webhookDestroyer({ url, secret: secret!, timeoutMs });
+}
+
+/**
+ * This server's own addresses: those of the settings, else the one from which the provider is reached.
+ *
+ * @throws {AgentMisconfigured} when clients elsewhere couldn't reach what is found
+ */
+export async function ownAddresses(settings: AgentSettings, signal: AbortSignal): Promise<readonly string[]> {
+  if (settings.addresses.length > 0) return settings.addresses;
+  const { endpoint } = providerOf(settings);
+  using connection = await Deno.connect({ ...endpoint, signal });
+  const address = canonicalIp(connection.localAddr.hostname)!;
+  if (isUnicast(parseIp(address)!)) return [address];
+  throw new AgentMisconfigured(
+    `${
+      formatSocketAddress(endpoint)
+    } is reached from ${address}, which clients elsewhere can't reach: set agent.addresses`,
+  );
+}
