@@ -20,6 +20,7 @@ import { RecordsRefused } from "./records.ts";
 import { type ReplaceStep, rollingReplace } from "./rolling_replace.ts";
 import {
   AgentMisconfigured,
+  type AgentSettings,
   destroyerOf,
   nameAndPort,
   ownAddresses,
@@ -66,10 +67,10 @@ export async function run(flags: AgentFlags, { terminal, stopped }: AgentContext
     fqdn: nameAndPort(agent).fqdn,
     records: recordsOf(agent, parts),
     probe: probeOf(agent),
-    region: regionOf(agent, regionNameOf(settings)),
-    destroyer: destroyerOf(agent),
+    region: regionOf(agent, regionNameOf(settings), parts),
+    destroyer: destroyerOf(agent, "", parts),
   }));
-  const addresses = await orStopped(ownAddresses(agent, stop.signal), stop.signal);
+  const addresses = await findAddresses(agent, log, stop.signal);
   for (const address of addresses) {
     await judgeRecords(setup, { address, log }, stop.signal);
   }
@@ -138,8 +139,11 @@ export async function replaceServers(
     fqdn: nameAndPort(agent).fqdn,
     records: recordsOf(agent, parts),
     probe: probeOf(agent),
-    destroyer: destroyerOf(agent),
-    regions: names.map((name) => ({ name, region: regionOf(agent, name) })),
+    regions: names.map((name) => ({
+      name,
+      region: regionOf(agent, name, parts),
+      destroyer: destroyerOf(agent, name, parts),
+    })),
   }));
   const stop = new AbortController();
   stopped.then(() => stop.abort());
@@ -147,10 +151,10 @@ export async function replaceServers(
       !agent.addresses.some((address) => address.includes("."))
     ? "AAAA"
     : "A";
-  for (const { name, region } of setup.regions) {
+  for (const { name, ...inRegion } of setup.regions) {
     using progress = new ReplaceProgress(terminal, name);
     try {
-      const options = { ...setup, ...parts, type, region, intervalMs: agent.writtenInterval } as const;
+      const options = { ...setup, ...parts, ...inRegion, type, intervalMs: agent.writtenInterval } as const;
       await rollingReplace({ ...options, onStep: (step) => progress.show(step) }, stop.signal);
     } catch (error) {
       if (stop.signal.aborted) {
@@ -209,6 +213,8 @@ function settingsOf(
 
 /** The region that this server is in; empty = none is named. */
 function regionNameOf({ agent, node }: Settings): string {
+  // A region of AWS is found by its machine, unless agent.ec2.region says it.
+  if (agent.ec2.enabled) return "";
   return agent.region || (Object.hasOwn(agent.regions, node.region) ? node.region : "");
 }
 
@@ -246,15 +252,21 @@ function orFailed<Value>(make: () => Value): Value {
   }
 }
 
-async function orStopped<Value>(
-  promise: Promise<readonly Value[]>,
+/** A provider that can't be reached is tried again, for its network may come up later than this program. */
+async function findAddresses(
+  agent: AgentSettings,
+  log: Logger,
   signal: AbortSignal,
-): Promise<readonly Value[]> {
-  try {
-    return await promise;
-  } catch (error) {
-    if (signal.aborted) return [];
-    throw failed(error);
+): Promise<readonly string[]> {
+  for (;;) {
+    try {
+      return await ownAddresses(agent, signal);
+    } catch (error) {
+      if (signal.aborted) return [];
+      if (error instanceof AgentMisconfigured) throw failed(error);
+      log.warn("This server's own address can't be found yet: the provider can't be reached", { error });
+      await systemClock.sleep(agent.checkInterval, signal);
+    }
   }
 }
 

@@ -18,11 +18,14 @@ import {
 import type { Settings } from "../settings/settings.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { VERSION } from "../version.ts";
+import { Ec2Instances } from "./aws/ec2.ts";
+import { AwsSession } from "./aws/session.ts";
 import { commandDestroyer, webhookDestroyer } from "./destroyers.ts";
 import { connectionProbe } from "./peer_probe.ts";
 import { type Destroyer, EVERY_REGION, type PeerProbe, PRESERVE, type RegionFilter } from "./ports.ts";
 import type { RecordManager } from "./records.ts";
 import { Rfc2136Records } from "./records/rfc2136.ts";
+import { Route53Records } from "./records/route53.ts";
 
 /** The settings of an agent. */
 export type AgentSettings = Settings["agent"];
@@ -43,8 +46,12 @@ interface Provider {
 }
 
 /** All that are configured. */
-function providersOf({ rfc2136 }: Pick<AgentSettings, "rfc2136">): Provider[] {
-  return [rfc2136.server === null ? [] : [updateProvider({ ...rfc2136, server: rfc2136.server })]].flat();
+function providersOf(settings: AgentSettings): Provider[] {
+  const { rfc2136, route53HostedZoneId } = settings;
+  return [
+    rfc2136.server === null ? null : updateProvider({ ...rfc2136, server: rfc2136.server }),
+    route53HostedZoneId === null ? null : route53Provider(settings, route53HostedZoneId),
+  ].filter((provider) => provider !== null);
 }
 
 /** Settings see to it that what belongs to a server is there. */
@@ -68,8 +75,38 @@ function updateProvider(
   };
 }
 
+function route53Provider(settings: AgentSettings, hostedZoneId: string): Provider {
+  const url = new URL(settings.awsEndpoint ?? "https://route53.amazonaws.com");
+  const port = Number(url.port) || (url.protocol === "https:" ? 443 : 80);
+  return {
+    key: "agent.route53HostedZoneId",
+    endpoint: { hostname: url.hostname.replace(/^\[|\]$/g, ""), port },
+    records: (parts) =>
+      new Route53Records({
+        hostedZoneId,
+        session: sessionOf(settings, parts, settings.awsAssumeRoleArn),
+        ...parts,
+      }),
+  };
+}
+
+function sessionOf(
+  { awsProfile: profile, awsEndpoint }: AgentSettings,
+  { clock }: Pick<SetupParts, "clock">,
+  roleArn: string | null,
+): AwsSession {
+  return new AwsSession({
+    profile,
+    roleArn,
+    endpoint: awsEndpoint === null ? null : awsEndpoint.replace(/\/$/, ""),
+    env: (name) => Deno.env.get(name),
+    readFile: Deno.readTextFileSync,
+    clock,
+  });
+}
+
 /** Tells whether a provider is configured. @throws {AgentMisconfigured} when several are */
-export function hasProvider(settings: Pick<AgentSettings, "rfc2136">): boolean {
+export function hasProvider(settings: AgentSettings): boolean {
   const providers = providersOf(settings);
   if (providers.length > 1) {
     const keys = providers.map(({ key }) => key).join(" and ");
@@ -80,7 +117,7 @@ export function hasProvider(settings: Pick<AgentSettings, "rfc2136">): boolean {
 
 function providerOf(settings: AgentSettings): Provider {
   if (hasProvider(settings)) return providersOf(settings)[0]!;
-  throw new AgentMisconfigured("no DNS zone provider: set agent.rfc2136.server");
+  throw new AgentMisconfigured("no DNS zone provider: set agent.rfc2136.server or agent.route53HostedZoneId");
 }
 
 /** The name, and the port at which its servers are probed. @throws {AgentMisconfigured} when one is missing */
@@ -115,8 +152,15 @@ export function probeOf(settings: AgentSettings): PeerProbe {
 }
 
 /** The servers of a region, by its networks. @throws {AgentMisconfigured} when there is no such region */
-export function regionOf(settings: AgentSettings, region: string): RegionFilter {
-  const { regions, allRegions } = settings;
+export function regionOf(
+  settings: AgentSettings,
+  region: string,
+  parts: Pick<SetupParts, "clock">,
+): RegionFilter {
+  const { regions, allRegions, ec2 } = settings;
+  if (ec2.enabled && !allRegions) {
+    return new Ec2Instances({ region: region || ec2.region, session: sessionOf(settings, parts, null) });
+  }
   const names = Object.keys(regions);
   if (allRegions || (names.length === 0 && region === "")) return EVERY_REGION;
   const networks = Object.hasOwn(regions, region) ? regions[region]!.map(parsePrefix) : null;
@@ -137,14 +181,26 @@ export function regionOf(settings: AgentSettings, region: string): RegionFilter 
 }
 
 /** What ends the machines of servers that are removed. @throws {AgentMisconfigured} when two things would */
-export function destroyerOf({ preserve, destroy }: AgentSettings): Destroyer {
+export function destroyerOf(
+  settings: AgentSettings,
+  region: string,
+  parts: Pick<SetupParts, "clock">,
+): Destroyer {
+  const { preserve, destroy, ec2 } = settings;
   const { command: [program, ...args], webhook: { url, secret }, timeout: timeoutMs } = destroy;
-  if (program !== undefined && url !== null) {
-    throw new AgentMisconfigured("agent.destroy has a command and a webhook; keep one of them");
+  const set = [
+    program === undefined ? null : "agent.destroy.command",
+    url === null ? null : "agent.destroy.webhook",
+    ec2.enabled ? "agent.ec2" : null,
+  ].filter((key) => key !== null);
+  if (set.length > 1) {
+    throw new AgentMisconfigured(`${set.join(" and ")} both end machines; keep one of them`);
   }
   if (preserve) return PRESERVE;
   if (program !== undefined) return commandDestroyer({ program, args, timeoutMs });
-  return url === null ? PRESERVE : webhookDestroyer({ url, secret: secret!, timeoutMs });
+  if (url !== null) return webhookDestroyer({ url, secret: secret!, timeoutMs });
+  if (!ec2.enabled) return PRESERVE;
+  return new Ec2Instances({ region: region || ec2.region, session: sessionOf(settings, parts, null) });
 }
 
 /**

@@ -89,6 +89,8 @@ export function examples(...lines: readonly string[]): string {
 export function withTwoDashes(args: readonly string[]): string[] {
   const end = args.includes("--") ? args.indexOf("--") : args.length;
   return args.map((arg, i) =>
-    i < end && /^-(?:config|configFile|blockDuration|db|tier|rps|expire-in)(?:=|$)/.test(arg) ? `-${arg}` : arg
+    i < end && /^-(?:config|configFile|blockDuration|db|tier|rps|expire-in)(?:=|$)/.test(arg)
+      ? `-${arg}`
+      : arg
   );
 }

@@ -20,6 +20,9 @@ const RESPELLINGS: readonly (readonly [section: readonly string[], from: string,
   [["agent"], "minimum_failures", "minimumFailures"],
   [["agent"], "maximum_failures", "maximumFailures"],
   [["agent"], "all_regions", "allRegions"],
+  [["agent"], "route53_hosted_zone_id", "route53HostedZoneId"],
+  [["agent"], "aws_profile", "awsProfile"],
+  [["agent"], "aws_assume_role_arn", "awsAssumeRoleArn"],
 ];
 
 /** What becomes of a source whose keys were renamed. */

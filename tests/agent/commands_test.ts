@@ -190,7 +190,7 @@ for (
       "tcpPort: 443",
       PROVIDER,
       'destroy: { command: [/bin/true], webhook: { url: "https://a.example", secret: s } }',
-    ], /agent\.destroy has a command and a webhook; keep one/],
+    ], /agent\.destroy\.command and agent\.destroy\.webhook both end machines; keep one/],
     [
       "a webhook without a secret",
       [NAME, 'destroy: { webhook: { url: "https://a.example" } }'],

@@ -49,9 +49,10 @@ const ROWS: readonly string[] = [
   "rollback --force --reason test",
   "backup copy.db | doctor -c pleiades.yaml",
   "restore copy.db --db other.db | license verify token --secret-file secret",
+  "agent run -c pleiades.yaml | agent block 192.0.2.1 -c agent.yaml | agent rolling-replace fra -c agent.yaml",
 ];
-/** What can't be right here: the token is none, and there is no receiver. */
-const FAILS = ["license verify", "webhooks test"];
+/** What can't be right here: the token is none, and there is no receiver, no name of an agent, no server of its zone. */
+const FAILS = ["license verify", "webhooks test", "agent"];
 
 /** Where a repository is followed. */
 const GITOPS: readonly string[] = ["gitops sync", "gitops status"];
@@ -266,6 +267,9 @@ const FILES = {
   secret: TOKEN,
   token: "no token",
   "pleiades.yaml": `database: { path: pleiades.db }\napi: { tokens: [${TOKEN}] }\n`,
+  "agent.yaml":
+    'agent: { fqdn: a.example.org, tcpPort: 443, regions: { fra: [192.0.2.0/24] }, rfc2136: { server: "127.0.0.1:1", ' +
+    "zone: example.org, keyName: agents, secret: c2VjcmV0 } }\n",
   "example.net.zone": "$TTL 60\n@ SOA ns1 hostmaster 1 3600 600 86400 60\n@ NS ns1\nns1 A 192.0.2.53\n",
   // So large that it is read on a thread of its own.
   "large.yaml": `pools:\n  - name: web\n    members: [{ ipAddress: 192.0.2.1, port: 443, region: west }]\n${

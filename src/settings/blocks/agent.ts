@@ -21,7 +21,7 @@ import { formatDuration } from "../../input/duration.ts";
 import { section } from "../../input/strict_object.ts";
 import { isUnicast, parseIp } from "../../ip.ts";
 import { TSIG_ALGORITHMS } from "../../wire/tsig.ts";
-import { mapping, millis, port, secret } from "../fields.ts";
+import { mapping, millis, port, secret, text } from "../fields.ts";
 import type { FileOf, Loading } from "../loading.ts";
 
 /** Milliseconds; a shorter interval counts as this one. */
@@ -158,6 +158,38 @@ const shape = {
             }),
         }),
         "The record is at an authoritative server and changed by dynamic update",
+      ),
+      route53HostedZoneId: text("agent.route53HostedZoneId").meta({
+        description: "The record is in this hosted zone of Route 53",
+        examples: ["Z0123456789ABCDEFGHIJ"],
+      }),
+      awsProfile: text("agent.awsProfile").meta({
+        description:
+          "Profile of ~/.aws with the keys; none = those of the environment, the container or the machine",
+        examples: ["dns"],
+      }),
+      awsAssumeRoleArn: text("agent.awsAssumeRoleArn").meta({
+        description: "Role that is assumed with these keys, to change the zone",
+        examples: ["arn:aws:iam::123456789012:role/dns"],
+      }),
+      awsEndpoint: httpUrl("agent.awsEndpoint").nullable().default(null).meta({
+        rare: true,
+        description: "Where all services of AWS are asked; none = at their own addresses",
+        examples: ["https://aws.internal.example.org"],
+      }),
+      ec2: section(
+        mapping({
+          enabled: flag("agent.ec2.enabled").default(false).meta({
+            description:
+              "Servers are instances of EC2: those of the region may be removed, and are terminated",
+            examples: [true],
+          }),
+          region: text("agent.ec2.region").meta({
+            description: "Region of the instances; none = that of this machine",
+            examples: ["eu-central-1"],
+          }),
+        }),
+        "Servers that are instances of EC2",
       ),
     }),
     "A server that keeps its own address in the record of its name (pleiades agent)",
