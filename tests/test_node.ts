@@ -36,6 +36,7 @@ export const TEST_SETTINGS: Settings = {
       secret: null,
       secondaries: [],
     },
+    pleiades: { api: null, token: null, pool: null },
     route53HostedZoneId: null,
     awsProfile: null,
     awsAssumeRoleArn: null,

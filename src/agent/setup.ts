@@ -24,6 +24,7 @@ import { commandDestroyer, webhookDestroyer } from "./destroyers.ts";
 import { connectionProbe } from "./peer_probe.ts";
 import { type Destroyer, EVERY_REGION, type PeerProbe, PRESERVE, type RegionFilter } from "./ports.ts";
 import type { RecordManager } from "./records.ts";
+import { RestRecords } from "./records/rest.ts";
 import { Rfc2136Records } from "./records/rfc2136.ts";
 import { Route53Records } from "./records/route53.ts";
 
@@ -47,8 +48,9 @@ interface Provider {
 
 /** All that are configured. */
 function providersOf(settings: AgentSettings): Provider[] {
-  const { rfc2136, route53HostedZoneId } = settings;
+  const { rfc2136, route53HostedZoneId, pleiades: { api, token, pool } } = settings;
   return [
+    api === null ? null : restProvider(settings, { api, token, pool: pool! }),
     rfc2136.server === null ? null : updateProvider({ ...rfc2136, server: rfc2136.server }),
     route53HostedZoneId === null ? null : route53Provider(settings, route53HostedZoneId),
   ].filter((provider) => provider !== null);
@@ -76,11 +78,9 @@ function updateProvider(
 }
 
 function route53Provider(settings: AgentSettings, hostedZoneId: string): Provider {
-  const url = new URL(settings.awsEndpoint ?? "https://route53.amazonaws.com");
-  const port = Number(url.port) || (url.protocol === "https:" ? 443 : 80);
   return {
     key: "agent.route53HostedZoneId",
-    endpoint: { hostname: url.hostname.replace(/^\[|\]$/g, ""), port },
+    endpoint: endpointOf(settings.awsEndpoint ?? "https://route53.amazonaws.com"),
     records: (parts) =>
       new Route53Records({
         hostedZoneId,
@@ -88,6 +88,23 @@ function route53Provider(settings: AgentSettings, hostedZoneId: string): Provide
         ...parts,
       }),
   };
+}
+
+function restProvider(
+  settings: AgentSettings,
+  options: { readonly api: string; readonly token: string | null; readonly pool: string },
+): Provider {
+  return {
+    key: "agent.pleiades.api",
+    endpoint: endpointOf(options.api),
+    records: () => new RestRecords({ ...options, port: nameAndPort(settings).port }),
+  };
+}
+
+function endpointOf(url: string): SocketAddress {
+  const { hostname, port, protocol } = new URL(url);
+  const own = protocol === "https:" ? 443 : 80;
+  return { hostname: hostname.replace(/^\[|\]$/g, ""), port: Number(port) || own };
 }
 
 function sessionOf(
@@ -117,7 +134,9 @@ export function hasProvider(settings: AgentSettings): boolean {
 
 function providerOf(settings: AgentSettings): Provider {
   if (hasProvider(settings)) return providersOf(settings)[0]!;
-  throw new AgentMisconfigured("no DNS zone provider: set agent.rfc2136.server or agent.route53HostedZoneId");
+  throw new AgentMisconfigured(
+    "no DNS zone provider: set agent.rfc2136.server, agent.pleiades.api or agent.route53HostedZoneId",
+  );
 }
 
 /** The name, and the port at which its servers are probed. @throws {AgentMisconfigured} when one is missing */

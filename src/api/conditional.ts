@@ -33,6 +33,21 @@ export function ifRevision(c: Context, current: number | null): { readonly ifRev
   );
 }
 
+/**
+ * Refuses a write to what is known by a tag that isn't a revision's.
+ *
+ * @param current without quotes
+ * @throws {ApiProblem} 412 when `If-Match` is there and none of its tags is this one
+ */
+export function expectTag(c: Context, current: string): void {
+  const header = c.req.header("if-match");
+  if (header === undefined || header.trim() === "*" || tagsOf(header).includes(`"${current}"`)) return;
+  throw new ApiProblem(
+    412,
+    `If-Match ${header} doesn't match "${current}": something of it has changed (read it again)`,
+  );
+}
+
 /** Answers 304 when `If-None-Match` names the tag of the answer. */
 export const notModified: MiddlewareHandler = async (c, next) => {
   await next();

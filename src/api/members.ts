@@ -8,7 +8,7 @@
  */
 import { type OpenAPIHono, z } from "@hono/zod-openapi";
 import type { Context } from "hono";
-import type { MemberFields } from "../change/edit.ts";
+import type { Edit, MemberFields } from "../change/edit.ts";
 import { addressOf } from "../model/model.ts";
 import { idSchema, memberFieldsSchema } from "../model/model_schema.ts";
 import { type OverrideIndex, rulingOf } from "../desired/overridden.ts";
@@ -20,15 +20,18 @@ import { newId } from "../model/id.ts";
 import type { MemberHealth } from "../health/node_health.ts";
 import type { MemberRow } from "../store/members.ts";
 import { strictObject } from "../input/strict_object.ts";
-import { aPage, created, deleted, updated } from "./answers.ts";
+import { created, deleted, updated } from "./answers.ts";
 import { Collection } from "./collection.ts";
 import { patched, patchSchemaOf } from "./merge_patch.ts";
-import { linkNext, numberedPageQuery, pageRequest } from "./paging.ts";
+import { expectTag } from "./conditional.ts";
+import { linkNext, numberedPageQuery, pageHeaders, pageRequest } from "./paging.ts";
 import { ApiProblem, notFound } from "./problem.ts";
 import type { Resource, ResourceParts } from "./resource.ts";
 import {
   answered,
   BASE,
+  conditionalWrite,
+  type DeclaredHeaders,
   etagHeader,
   idempotencyKey,
   idParams,
@@ -38,12 +41,13 @@ import {
   patchBody,
   problems,
   type Routes,
+  writeHeaders,
   writeQuery,
   writeToOne,
 } from "./route.ts";
 import { originOf } from "./origin.ts";
 import { ViewsSchema } from "./views.ts";
-import { isDryRun } from "./write.ts";
+import { isDryRun, write } from "./write.ts";
 
 const path = `${BASE}/members/{id}`;
 const poolPath = `${BASE}/pools/{id}/members`;
@@ -97,6 +101,17 @@ const FailBackSchema = strictObject({
 
 const failBackQuery = strictObject({ dryRun: writeQuery.shape.dryRun });
 
+/** Most members that are replaced at once: as many as a page can show. */
+const MEMBERS_MAX = 1_000;
+
+const membersTag: DeclaredHeaders = {
+  ETag: {
+    description:
+      "Of all members of the pool together, where all of them are in the answer: any change of one changes it",
+    schema: { type: "string" },
+  },
+};
+
 const routes = {
   list: {
     operationId: "listMembers",
@@ -105,7 +120,38 @@ const routes = {
     scope: "read",
     summary: "The members of a pool, in the order of their creation",
     request: { params: idParams, query: numberedPageQuery },
-    responses: { ...aPage("members", MemberSchema), ...problems(400, 404) },
+    responses: {
+      200: {
+        description: "A page of members",
+        headers: { ...pageHeaders, ...membersTag },
+        content: json(z.array(MemberSchema)),
+      },
+      ...problems(400, 404),
+    },
+  },
+  replaceAll: {
+    operationId: "replaceMembers",
+    method: "put",
+    path: poolPath,
+    scope: "write",
+    summary: "Replace all members of a pool",
+    description:
+      "One change of the model. A member with the same address (or host name) and port keeps its id, and with it its " +
+      "geo rules and its health; its fields become those that are given, and those that are left out their defaults.",
+    request: {
+      params: idParams,
+      query: writeQuery,
+      headers: conditionalWrite,
+      body: jsonBody(z.array(MemberFieldsSchema).max(MEMBERS_MAX)),
+    },
+    responses: {
+      200: {
+        description: "The members as they are now",
+        headers: { ...writeHeaders, ...membersTag },
+        content: json(z.array(MemberSchema)),
+      },
+      ...problems(400, 404, 409, 412, 413, 415),
+    },
   },
   create: {
     operationId: "createMember",
@@ -208,7 +254,21 @@ function serve(app: OpenAPIHono, parts: ResourceParts): void {
     const pool = eligibilityPool(poolId);
     const page = store.members.page(poolId, pageRequest(c.req.valid("query")));
     const overrides = store.overrides.index();
+    if (page.next === null && c.req.query("cursor") === undefined) c.header("ETag", `"${tagOf(page.items)}"`);
     return c.json(linkNext(c, page).map((row) => memberOf(row, { pool, overrides })), 200);
+  });
+
+  app.openapi(routes.replaceAll, async (c) => {
+    const { id: poolId } = c.req.valid("param");
+    if (!store.pools.get(poolId)) notFound("pool", poolId);
+    const before = store.members.rowsOf(poolId);
+    expectTag(c, tagOf(before));
+    const written = write(c, parts, replacingEdits(poolId, before, c.req.valid("json")));
+    const after = store.members.rowsOf(poolId);
+    c.header("ETag", `"${tagOf(after)}"`);
+    await written.settled();
+    const shownWith = { pool: eligibilityPool(poolId), overrides: store.overrides.index() };
+    return c.json(after.map((row) => memberOf(row, shownWith)), 200);
   });
 
   app.openapi(routes.create, async (c) => {
@@ -287,6 +347,40 @@ function serve(app: OpenAPIHono, parts: ResourceParts): void {
     const { failback, failbackDelayMs } = store.pools.get(id)!;
     return { id, failback, failbackDelayMs, healthCheck: store.healthChecks.checkOf(id) };
   }
+}
+
+/**
+ * What makes these the members of a pool: those that are there already are updated, and in the same commit those that
+ * aren't named any more are deleted, each only if it is still the one that was seen.
+ */
+function replacingEdits(
+  poolId: string,
+  before: readonly MemberRow[],
+  wanted: readonly MemberFields[],
+): Edit[] {
+  const left = new Map(before.map((row) => [`${addressOf(row)} ${row.port}`, row]));
+  const kept = wanted.map((fields): Edit => {
+    const key = `${addressOf(fields)} ${fields.port}`;
+    const row = left.get(key);
+    if (row === undefined) return { kind: "createMember", id: newId(), poolId, fields };
+    left.delete(key);
+    return { kind: "updateMember", id: row.id, fields, ifRevision: row.revision };
+  });
+  const gone = [...left.values()].map(({ id, revision }): Edit => ({
+    kind: "deleteMember",
+    id,
+    ifRevision: revision,
+  }));
+  return [...kept, ...gone];
+}
+
+/**
+ * What the members of a pool are known by together. Revisions and places only grow, so whatever is created, changed or
+ * deleted makes another one.
+ */
+function tagOf(rows: readonly MemberRow[]): string {
+  const last = (of: (row: MemberRow) => number) => rows.reduce((most, row) => Math.max(most, of(row)), 0);
+  return `${rows.length}-${last(({ revision }) => revision)}-${last(({ seq }) => seq)}`;
 }
 
 type Member = z.infer<typeof MemberSchema>;

@@ -17,6 +17,7 @@ import { members } from "./members.ts";
 import { model } from "./model.ts";
 import { node } from "./node.ts";
 import { overrides } from "./overrides.ts";
+import { poolLocks } from "./pool_locks.ts";
 import { pools } from "./pools.ts";
 import type { Resource } from "./resource.ts";
 import { rollback } from "./rollback.ts";
@@ -29,6 +30,7 @@ import { zones } from "./zones.ts";
 export const RESOURCES: readonly Resource[] = [
   pools,
   members,
+  poolLocks,
   healthChecks,
   geoRules,
   services,

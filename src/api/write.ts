@@ -30,23 +30,24 @@ export interface Written {
 }
 
 /**
- * Commits an edit in the name of a request, whose query is that of `writeQuery`.
+ * Commits an edit, or several as one, in the name of a request, whose query is that of `writeQuery`.
  *
  * Between this call and the return nothing else is committed here, so what is read next is what was written.
  *
- * @throws {ChangeRefused} when the edit can't be made; nothing is written
+ * @throws {ChangeRefused} when an edit can't be made; nothing is written
  */
 export function write(
   c: Context,
   parts: ApiParts,
-  edit: Edit,
+  edit: Edit | readonly Edit[],
   about: OwnWords = NO_WORDS,
 ): Written {
+  const edits = [edit].flat();
   const origin = withWords(originOf(c), about);
   const dryRun = isDryRun(c);
   const generation = dryRun
-    ? answerWith(c, parts.changes.dryRun([edit], origin))
-    : parts.changes.commit([edit], origin, termsOf(c)).generation;
+    ? answerWith(c, parts.changes.dryRun(edits, origin))
+    : parts.changes.commit(edits, origin, termsOf(c)).generation;
   c.header("Pleiades-Generation", String(parts.store.generation()));
   return {
     dryRun,

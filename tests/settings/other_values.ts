@@ -9,6 +9,7 @@ import type { SettingsKey } from "../../src/settings/keys.ts";
 /** Values where the schema's own example is what the file has, or names what isn't there. */
 const BY_HAND: Readonly<Record<string, unknown>> = {
   "agent.destroy.webhook.secret": "another",
+  "agent.pleiades.token": "another",
   "agent.rfc2136.secret": "YW5vdGhlcg==",
   "api.listenAddr": "127.0.0.2",
   "api.tls.certFile": "another.crt",

@@ -65,6 +65,7 @@ Deno.test("loadSettings() runs on defaults when there is no file", () => {
         secret: null,
         secondaries: [],
       },
+      pleiades: { api: null, token: null, pool: null },
       route53HostedZoneId: null,
       awsProfile: null,
       awsAssumeRoleArn: null,

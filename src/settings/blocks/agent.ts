@@ -159,6 +159,23 @@ const shape = {
         }),
         "The record is at an authoritative server and changed by dynamic update",
       ),
+      pleiades: section(
+        mapping({
+          api: httpUrl("agent.pleiades.api").nullable().default(null).meta({
+            description: "API of a node, one of whose pools is the record",
+            examples: ["https://gslb.example.org:8080"],
+          }),
+          token: secret("agent.pleiades.token").meta({
+            description: "Bearer token of scope write",
+            examples: ["${PLEIADES_API_TOKEN}"],
+          }),
+          pool: text("agent.pleiades.pool").meta({
+            description: "Name of the pool",
+            examples: ["web"],
+          }),
+        }),
+        "The record is a pool of a Pleiades node",
+      ),
       route53HostedZoneId: text("agent.route53HostedZoneId").meta({
         description: "The record is in this hosted zone of Route 53",
         examples: ["Z0123456789ABCDEFGHIJ"],
@@ -229,7 +246,7 @@ type Problem = (key: string, message: string) => void;
 
 /** How keys go together. */
 function judgeTogether(
-  { allRegions, preserve, destroy: { webhook }, rfc2136 }: FileOf<typeof shape>["agent"],
+  { allRegions, preserve, destroy: { webhook }, rfc2136, pleiades }: FileOf<typeof shape>["agent"],
   problem: Problem,
 ): void {
   if (allRegions && !preserve) {
@@ -240,6 +257,9 @@ function judgeTogether(
   }
   if (webhook.url !== null && webhook.secret === null) {
     problem("destroy.webhook", "agent.destroy.webhook.secret is required (it signs what is posted)");
+  }
+  if (pleiades.api !== null && pleiades.pool === null) {
+    problem("pleiades", "agent.pleiades.pool is required with agent.pleiades.api");
   }
   if (rfc2136.server === null) return;
   for (const key of ["zone", "keyName", "secret"] as const) {
