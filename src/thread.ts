@@ -9,7 +9,7 @@
  */
 
 /** The folders of `src/` that have an entry. */
-export type ThreadFolder = "dns" | "geo" | "gitops" | "plan";
+export type ThreadFolder = "dns" | "front" | "geo" | "gitops" | "plan";
 
 /**
  * What each may do, never more than the process; what isn't named is refused. The threads that read packets can start no
@@ -17,6 +17,7 @@ export type ThreadFolder = "dns" | "geo" | "gitops" | "plan";
  */
 export const MAY: Readonly<Record<ThreadFolder, Deno.PermissionOptionsObject>> = {
   dns: { net: "inherit", ffi: "inherit" },
+  front: { ffi: "inherit" },
   geo: { read: "inherit", ffi: "inherit" },
   gitops: {
     ...{ net: "inherit", read: "inherit", write: "inherit", run: "inherit" },

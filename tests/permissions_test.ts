@@ -20,6 +20,7 @@ const NEEDS: Readonly<Record<string, readonly string[]>> = {
     "basename constants delimiter dirname extname isAbsolute join relative resolve sep fileURLToPath Buffer setTimeout " +
     "Addr Conn DatagramConn FileInfo ForeignLibraryInterface FsFile HttpServer Listener NetAddr " +
     "PermissionOptionsObject PointerObject SeekMode Signal TcpConn TcpListener TlsConn TlsListener DynamicLibrary " +
+    "UnixConn UnixListener " +
     "Hash TLSSocket SQLInputValue StatementSync HttpClient createHttpClient ChildProcess createInflate deflateSync inflateSync permissions tmpdir"
   ).split(" "),
   read: (
@@ -101,6 +102,7 @@ const TRIES = {
 
 const MAY_TRY: Readonly<Record<ThreadFolder, readonly (keyof typeof TRIES)[]>> = {
   dns: ["network", "libc"],
+  front: ["libc"],
   geo: ["file", "libc"],
   gitops: ["file", "write", "run", "network"],
   plan: ["file", "write", "libc"],

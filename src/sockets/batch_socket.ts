@@ -514,8 +514,12 @@ export class Peer {
     this.#lengths[this.#lengthAt] = other.#lengths[other.#lengthAt]!;
   }
 
-  /** Becomes an address, 4 or 16 bytes, which the system chooses one of ours for. */
-  set(address: Uint8Array, port: number): void {
+  /**
+   * Becomes an address, 4 or 16 bytes.
+   *
+   * @param from the address of ours that is sent from, on a wildcard socket; absent = the system chooses one
+   */
+  set(address: Uint8Array, port: number, from: Uint8Array | null = null): void {
     if (this.#name[0] === C.AF_INET) this.#address4.set(address);
     else {
       if (address.length === 4) this.#address6.set(MAPPED);
@@ -524,7 +528,26 @@ export class Peer {
     }
     this.#name[OFFSET.sockaddrIn.port] = port >>> 8;
     this.#name[OFFSET.sockaddrIn.port + 1] = port;
-    this.#lengths[this.#lengthAt] = 0;
+    this.#lengths[this.#lengthAt] = from === null ? 0 : this.#setInfo(from);
+  }
+
+  /** Writes packet info with an address of ours; its size. */
+  #setInfo(from: Uint8Array): number {
+    const { data } = OFFSET.cmsghdr;
+    const { inPktinfo, in6Pktinfo } = OFFSET;
+    const isV4 = this.#name[0] === C.AF_INET;
+    const size = data + (isV4 ? inPktinfo.size : in6Pktinfo.size);
+    const info = this.#control;
+    info.fill(0);
+    info[OFFSET.cmsghdr.length] = size;
+    info[OFFSET.cmsghdr.level] = isV4 ? C.SOL_IP : C.SOL_IPV6;
+    info[OFFSET.cmsghdr.type] = isV4 ? C.IP_PKTINFO : C.IPV6_PKTINFO;
+    if (isV4) info.set(from, data + inPktinfo.source);
+    else {
+      if (from.length === 4) info.set(MAPPED, data + in6Pktinfo.address);
+      info.set(from, data + in6Pktinfo.address + 16 - from.length);
+    }
+    return (size + 7) & ~7;
   }
 
   /**

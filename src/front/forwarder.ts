@@ -1,0 +1,337 @@
+/**
+ * Forwards datagrams: from clients to the backends that they belong to, and what backends say to clients. One thread, one
+ * UDP socket, one session a backend, and nothing allocated for a datagram.
+ *
+ * @module
+ */
+import type { Clock } from "../clock.ts";
+import { BATCH, type BatchSocket, type Peer } from "../sockets/batch_socket.ts";
+import { type Poller, READY, type StreamSockets } from "../sockets/stream_sockets.ts";
+import { DATAGRAM_MAX, FRAME, type FrameReader, readAnnouncement } from "../wire/balancer_frames.ts";
+import { Affinity } from "./affinity.ts";
+import { type Backend, Backends, type Connector } from "./backends.ts";
+import type { FrontLog } from "./front_log.ts";
+import { LocalAddresses } from "./local_addresses.ts";
+import { Remotes } from "./remotes.ts";
+import { Session } from "./session.ts";
+
+/** Warnings of datagrams that are too long, at most one in so many milliseconds. */
+const TELL_MS = 1_000;
+/** Timers run once in so many milliseconds. */
+const TICK_MS = 1_000;
+
+/** What has happened, in numbers that only grow. */
+export interface ForwardCounts {
+  /** Datagrams of clients. */
+  received: number;
+  /** Datagrams handed to backends. */
+  forwarded: number;
+  /** Datagrams of backends. */
+  answered: number;
+  /** Dropped, since no backend takes them. */
+  unserved: number;
+  /** Dropped, since their backend doesn't read. */
+  stuck: number;
+  /** Dropped, since they are longer than a frame may be. */
+  tooLong: number;
+  /** Datagrams of backends that the system refused to send. */
+  sendErrors: number;
+  /** Datagrams of backends to this balancer itself, or to no address. */
+  misaddressed: number;
+}
+
+/** What a forwarder is made of. */
+export interface ForwarderOptions {
+  /** Where clients ask. */
+  readonly socket: BatchSocket;
+  /** Its address, 4 or 16 bytes. */
+  readonly address: Uint8Array;
+  /** The C library. */
+  readonly sockets: StreamSockets;
+  /** Of the thread. */
+  readonly poller: Poller;
+  /** What is said. */
+  readonly log: FrontLog;
+  /** Seeds the table of clients. */
+  readonly seed: number;
+  /** Drives all that is timed. */
+  readonly clock: Pick<Clock, "monotonicMs">;
+}
+
+/** Datagrams, backends and clients of one balancer. */
+export class Forwarder implements Connector<Session>, Disposable {
+  /** All of them. */
+  readonly backends: Backends<Session>;
+  /** All of them. */
+  readonly remotes: Remotes;
+  /** Which client belongs to which backend. */
+  readonly affinity: Affinity<Session>;
+  /** What has happened. */
+  readonly counts: ForwardCounts = {
+    ...{ received: 0, forwarded: 0, answered: 0, unserved: 0, stuck: 0 },
+    ...{ tooLong: 0, sendErrors: 0, misaddressed: 0 },
+  };
+  readonly #options: ForwarderOptions;
+  readonly #local: LocalAddresses;
+  /** By descriptor; those that are going included. */
+  readonly #sessions = new Map<number, Served>();
+  /** Written to in this batch. */
+  readonly #written: Session[] = [];
+  /** Destinations of what is queued on the UDP socket. */
+  readonly #destinations: readonly Peer[];
+  #nextDestination = 0;
+  #nowMs: number;
+  #tickAtMs: number;
+  #toldMs = -Infinity;
+
+  /** Waits for datagrams from now on. */
+  constructor(options: ForwarderOptions) {
+    const { socket, address, poller, log, seed } = options;
+    this.#options = options;
+    this.#nowMs = options.clock.monotonicMs();
+    this.backends = new Backends(this, log);
+    this.remotes = new Remotes(seed);
+    this.affinity = new Affinity(this.backends, this.remotes, { log, nowMs: this.#nowMs });
+    this.#local = new LocalAddresses(address, seed);
+    this.#destinations = Array.from({ length: BATCH }, () => socket.createPeer());
+    this.#tickAtMs = this.#nowMs;
+    poller.add(socket.fd, READY.read);
+  }
+
+  /** Deals with what the poller has reported. @returns how many datagrams there were */
+  serve(ready: number): number {
+    const { poller, socket } = this.#options;
+    this.#nowMs = this.#options.clock.monotonicMs();
+    let datagrams = 0;
+    for (let i = 0; i < ready; i++) {
+      const fd = poller.fdOf(i);
+      if (fd === socket.fd) {
+        datagrams += this.#forward();
+        continue;
+      }
+      const served = this.#sessions.get(fd);
+      if (served === undefined) continue;
+      const before = this.counts.answered;
+      if ((poller.readinessOf(i) & READY.write) !== 0) served.session.flush();
+      served.session.receive();
+      datagrams += this.counts.answered - before;
+    }
+    if (datagrams > 0) this.counts.sendErrors += socket.flush();
+    if (this.#nowMs >= this.#tickAtMs) this.#tick();
+    this.affinity.continue();
+    return datagrams;
+  }
+
+  /** Takes note of what is in the directory. */
+  discover(directory: string, names: readonly string[]): void {
+    this.backends.discover(directory, names, this.#options.clock.monotonicMs());
+  }
+
+  /** Chooses the backend for a connection, which counts. */
+  chooseForStream(address: Uint8Array): Backend<Session> | null {
+    const nowMs = this.#options.clock.monotonicMs();
+    const backend = this.affinity.choose(address, nowMs);
+    const { record } = this.affinity;
+    if (backend) backend.tcp++;
+    if (record >= 0) {
+      const counter = backend ? this.remotes.tcp : this.remotes.tcpDropped;
+      counter[record]!++;
+      if (backend) this.remotes.touch(record, nowMs);
+    }
+    return backend;
+  }
+
+  /** A backend has not taken a connection in time. */
+  onSilentStream(id: number): void {
+    const backend = this.backends.byId(id);
+    if (!backend?.session) return;
+    this.backends.fault(
+      backend,
+      "no answer to a TCP connection within 10 s",
+      this.#options.clock.monotonicMs(),
+    );
+  }
+
+  /** Begins a control session. */
+  connect(backend: Backend<Session>): Session | "absent" | Error {
+    const { sockets, poller } = this.#options;
+    let fd: number;
+    try {
+      fd = sockets.connectUnix(backend.path);
+    } catch (error) {
+      return error instanceof Deno.errors.NotFound ? "absent" : error as Error;
+    }
+    const session: Session = new Session(fd, {
+      ...{ sockets, poller, clock: this.#options.clock, reader: this.#readerOf(() => served) },
+      onEnd: (reason) => this.#end(served, reason),
+      onAbort: () => void this.#sessions.delete(fd),
+    });
+    const served = { backend, session };
+    this.#sessions.set(fd, served);
+    return session;
+  }
+
+  /** Ends all sessions. */
+  [Symbol.dispose](): void {
+    for (const { session } of this.#sessions.values()) session.abort();
+    this.#sessions.clear();
+  }
+
+  /** Receives a batch, and hands each datagram to its client's backend. */
+  #forward(): number {
+    const { socket } = this.#options;
+    const { counts, remotes, affinity } = this;
+    const nowMs = this.#nowMs;
+    const count = socket.receive();
+    counts.received += count;
+    for (let slot = 0; slot < count; slot++) {
+      const size = socket.lengthOf(slot);
+      const peer = socket.peer(slot);
+      if (size > DATAGRAM_MAX) {
+        this.#warnOfLength(peer);
+        continue;
+      }
+      const address = peer.address();
+      const backend = affinity.choose(address, nowMs);
+      const { record } = affinity;
+      if (record >= 0) remotes.touch(record, nowMs);
+      const session = backend && backend.session;
+      if (session === null || session.isStuck) {
+        if (record >= 0) remotes.udpDropped[record]!++;
+        if (backend === null) counts.unserved++;
+        else {
+          counts.stuck++;
+          backend.stuck++;
+        }
+        continue;
+      }
+      this.#local.note(peer);
+      if (!session.isWritten) {
+        session.isWritten = true;
+        this.#written.push(session);
+      }
+      session.put(address, peer.port, socket.packet(slot), size);
+      counts.forwarded++;
+      backend!.udp++;
+      if (record >= 0) remotes.udp[record]!++;
+    }
+    for (const session of this.#written) {
+      session.isWritten = false;
+      session.flush();
+    }
+    this.#written.length = 0;
+    return count;
+  }
+
+  #readerOf(served: () => Served): FrameReader {
+    return {
+      datagramTypes: [FRAME.outboundUdp, FRAME.outboundUdp6],
+      datagram: (address, port, bytes, at, size) => this.#answer(served(), address, port, bytes, at, size),
+      bare: (type) => this.#hear(served(), type),
+      tooLong: (size) => void this.#fault(served(), `a datagram of ${size} bytes`),
+    };
+  }
+
+  /** A datagram from a backend. @returns whether its session goes on */
+  #answer(
+    served: Served,
+    address: Uint8Array,
+    port: number,
+    bytes: Uint8Array,
+    at: number,
+    size: number,
+  ): boolean {
+    const { backend, session } = served;
+    const { socket } = this.#options;
+    if (!backend.ok && isCurrent(served)) return this.#fault(served, "a datagram before its hello");
+    if (isNowhere(address)) return this.#announced(served, port, bytes.subarray(at, at + size));
+    session.noteAnswer();
+    backend.answered++;
+    this.counts.answered++;
+    if (port === socket.port && this.#local.isOurs(address)) {
+      this.counts.misaddressed++;
+      return true;
+    }
+    const destination = this.#destinations[this.#nextDestination]!;
+    this.#nextDestination = (this.#nextDestination + 1) % BATCH;
+    destination.set(address, port, this.#local.of(address, port));
+    const out = socket.outgoing;
+    if (size > 96) out.set(bytes.subarray(at, at + size));
+    else for (let i = 0; i < size; i++) out[i] = bytes[at + i]!;
+    socket.queue(destination, out, size);
+    return true;
+  }
+
+  /** What is sent to no address is an announcement, or an error of the backend's, which is left alone. */
+  #announced({ backend }: Served, port: number, datagram: Uint8Array): true {
+    const features = port === 0 ? readAnnouncement(datagram) : null;
+    if (features === null) this.counts.misaddressed++;
+    else {
+      backend.features = features;
+      backend.log.debug("backend announces extensions", { features });
+    }
+    return true;
+  }
+
+  /** Any other frame. @returns whether the session goes on */
+  #hear(served: Served, type: number): boolean {
+    const { backend } = served;
+    if (!isCurrent(served)) return this.#fault(served, `frame ${type} of one that is going`);
+    if (type === FRAME.serverHello) return this.backends.onHello(backend, this.#nowMs);
+    if (!backend.ok) return this.#fault(served, `frame ${type} before its hello`);
+    if (type === FRAME.serverHeartbeat) return this.backends.onHeartbeat(backend, this.#nowMs);
+    if (type === FRAME.going) return this.backends.onGoing(backend, this.#nowMs);
+    return this.#fault(served, `unknown frame ${type}`);
+  }
+
+  /** @returns `false`: the session doesn't go on */
+  #fault(served: Served, reason: string): false {
+    if (isCurrent(served)) return this.backends.fault(served.backend, reason, this.#nowMs);
+    served.backend.lost += served.session.abort();
+    return false;
+  }
+
+  #end(served: Served, reason: string): void {
+    if (isCurrent(served)) this.backends.fault(served.backend, reason, this.#nowMs);
+    else {
+      const unanswered = served.session.abort();
+      served.backend.lost += unanswered;
+      served.backend.log.info("backend is gone", { unanswered });
+    }
+  }
+
+  #tick(): void {
+    const nowMs = this.#nowMs;
+    this.#tickAtMs = Math.max(this.#tickAtMs + TICK_MS, nowMs);
+    this.backends.tick(nowMs);
+    this.affinity.tick(nowMs);
+    for (const served of this.#sessions.values()) {
+      if (served.session.isOverdue(nowMs)) this.#fault(served, "it is going for too long");
+    }
+  }
+
+  #warnOfLength(peer: Peer): void {
+    this.counts.tooLong++;
+    if (this.#nowMs - this.#toldMs < TELL_MS) return;
+    this.#toldMs = this.#nowMs;
+    this.#options.log.warn("dropped a datagram longer than 1500 bytes", {
+      remote_port: peer.port,
+    });
+  }
+}
+
+/** A session and whose it is. */
+interface Served {
+  readonly backend: Backend<Session>;
+  readonly session: Session;
+}
+
+/** Whether the session is the one that its backend has, not one that is going. */
+function isCurrent({ backend, session }: Served): boolean {
+  return backend.session === session;
+}
+
+function isNowhere(address: Uint8Array): boolean {
+  for (let i = 0; i < address.length; i++) if (address[i] !== 0) return false;
+  return true;
+}
