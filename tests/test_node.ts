@@ -69,6 +69,7 @@ export const TEST_SETTINGS: Settings = {
       exempt: ["127.0.0.0/8", "::1/128"],
     },
     amplificationMax: null,
+    backendSocket: null,
   },
   fallback: null,
   health: {

@@ -39,6 +39,8 @@ export interface FleetOptions {
   readonly engine: Omit<EngineOptions, "lane">;
   /** Limits of each listener of streams. */
   readonly tcp: StreamLimits;
+  /** Where a balancer of this host finds the node, a path; absent or `null` = nowhere. */
+  readonly backendSocket?: string | null;
   /** Encrypted DNS to begin with; absent or `null` = there is none. */
   readonly encrypted?: EncryptedDuty | null;
   /** Who is answered, and how much, to begin with; absent = any client, as it comes. */
@@ -81,10 +83,12 @@ export const WORKER_PATIENCE: Patience = { lookMs: 250, quietMs: 2_000, hungMs: 
 export const MAIN_PATIENCE: Patience = { lookMs: 100, quietMs: 10_000, hungMs: 10_000, deafMs: 10_000 };
 
 /** The lane of the stream worker: behind those of the UDP workers. */
-export const STREAM_LANE = LANES - 1;
+export const STREAM_LANE: number = LANES - 1;
+/** That of the worker behind a balancer. */
+export const BACKEND_LANE: number = LANES - 2;
 /**
- * After how long the stream worker is tried again when it was given up: a minute, after which none of its deaths counts
- * any more. UDP goes on meanwhile, so there is a node that can get its streams back.
+ * After how long a worker that isn't for UDP is tried again when it was given up: a minute, after which none of its deaths counts
+ * any more. UDP goes on meanwhile, so there is a node that can get its others back.
  */
 const STREAM_RETRY_MS = 60_000;
 /** Attempts to find a port that is free for TCP and UDP alike, where any port will do. */
@@ -102,13 +106,14 @@ export class Fleet implements AsyncDisposable {
   readonly whyPortable: string | null;
   readonly #udp: readonly SupervisedWorker[];
   readonly #streams: SupervisedWorker;
+  readonly #backend: SupervisedWorker | null;
   readonly #looking: ReturnType<typeof setInterval>;
   #board: LiveBoard;
   /** Those who wait for every worker to turn. */
   #waiting: PromiseWithResolvers<void> | null = null;
 
   private constructor(
-    { udp, streams }: Workers,
+    { udp, streams, backend }: Workers,
     { board, patience = WORKER_PATIENCE, onLost }: FleetOptions,
   ) {
     this.addresses = udp[0]!.bound.addresses;
@@ -118,6 +123,7 @@ export class Fleet implements AsyncDisposable {
     this.whyPortable = whyPortable;
     this.#udp = udp;
     this.#streams = streams;
+    this.#backend = backend;
     this.#board = board;
     this.#looking = setInterval(() => this.#look(), patience.lookMs);
     Promise.all(udp.map(({ lost }) => lost)).then((errors) => onLost?.(errors.at(-1)!));
@@ -193,7 +199,7 @@ export class Fleet implements AsyncDisposable {
   }
 
   get #all(): readonly SupervisedWorker[] {
-    return [...this.#udp, this.#streams];
+    return [...this.#udp, this.#streams, ...this.#backend ? [this.#backend] : []];
   }
 
   #look(): void {
@@ -235,6 +241,7 @@ interface Workers {
   /** One at least. */
   readonly udp: readonly SupervisedWorker[];
   readonly streams: SupervisedWorker;
+  readonly backend: SupervisedWorker | null;
 }
 
 /** Streams first: what they bind, port 0 included, UDP binds as well. */
@@ -266,16 +273,38 @@ async function startWorkers(options: FleetOptions): Promise<Workers> {
   });
   await Promise.allSettled(others); // one that fails must find the others where they can be stopped
   const udp = [first, ...await Promise.all(others)];
+  // Last: whatever a balancer hands over is answered at once.
+  const backend = await startBackend(options, starting);
   starting.move();
-  return { udp, streams };
+  return { udp, streams, backend };
+}
+
+/** As the log calls them. */
+const TITLES = {
+  udp: "A DNS worker",
+  streams: "The DNS stream worker",
+  backend: "The DNS worker behind the balancer",
+} as const;
+
+async function startBackend(
+  options: FleetOptions,
+  starting: AsyncDisposableStack,
+): Promise<SupervisedWorker | null> {
+  const { backendSocket: path = null, tcp: limits } = options;
+  if (path === null) return null;
+  const worker: WorkerOptions = {
+    ...{ ...basis(options, BACKEND_LANE), listen: [] },
+    duty: { kind: "backend", path, limits },
+  };
+  return starting.use(await SupervisedWorker.start(supervised(options, worker), new WorkerLaunch("backend")));
 }
 
 function supervised(options: FleetOptions, worker: WorkerOptions): SupervisedWorkerOptions {
   const { snapshot, board, log, patience = WORKER_PATIENCE, onReplace, onSample, onCounted } = options;
-  const isForStreams = worker.duty.kind === "streams";
+  const isForUdp = worker.duty.kind === "udp";
   return {
-    title: isForStreams ? "The DNS stream worker" : "A DNS worker",
-    retryMs: isForStreams ? STREAM_RETRY_MS : null,
+    title: TITLES[worker.duty.kind],
+    retryMs: isForUdp ? null : STREAM_RETRY_MS,
     worker,
     snapshot,
     board,

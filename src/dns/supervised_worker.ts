@@ -76,7 +76,7 @@ export class SupervisedWorker implements AsyncDisposable {
   /** `null` while there is none: between a death and its replacement, and when none can be had. */
   #worker: Worker | null = null;
   /** Of the worker; closed for it when it can't. */
-  #descriptors: readonly number[] = [];
+  #descriptors: Set<number> = new Set();
   /** The replacement that is being started. */
   #launch: WorkerLaunch | null = null;
   readonly #watch: PulseWatch;
@@ -214,7 +214,7 @@ export class SupervisedWorker implements AsyncDisposable {
   /** Takes charge of a worker; it was started with `snapshot`, and another may have been published meanwhile. */
   #supervise({ worker, bound: { descriptors } }: Launched, snapshot: Snapshot): void {
     this.#worker = worker;
-    this.#descriptors = descriptors;
+    const held = this.#descriptors = new Set(descriptors);
     this.#watch.restart();
     this.#isQuiet = false;
     worker.onmessage = ({ data: report }: MessageEvent<Report>) => {
@@ -228,13 +228,15 @@ export class SupervisedWorker implements AsyncDisposable {
         } else if (asked) this.#options.log.error("A query could not be answered", { reason, ...asked });
         else this.#options.log.error("Something failed in a DNS worker, which goes on", { reason });
       } else if (report.kind === "certified") this.#tellOfCertificate(report.fault);
+      else if (report.kind === "holds") held.add(report.descriptor);
+      else if (report.kind === "let_go") held.delete(report.descriptor);
       else if (report.kind === "stopped") this.#stopped.resolve("ended");
     };
     worker.onerror = (event) => {
       event.preventDefault();
       if (this.#worker !== worker) return;
       this.#worker = null;
-      closeAbandoned(descriptors);
+      closeAbandoned([...held]);
       if (this.#stopping) this.#stopped.resolve("ended");
       else this.#replacing = this.#replace("died", event.message);
     };
@@ -386,9 +388,9 @@ function resumed(
 }
 
 /** Closes what a worker that was ended by force has left open. */
-async function closeAfter(descriptors: readonly number[]): Promise<void> {
+async function closeAfter(descriptors: Iterable<number>): Promise<void> {
   await new Promise((resolve) => setTimeout(resolve, TERMINATE_MS));
-  closeAbandoned(descriptors);
+  closeAbandoned([...descriptors]);
 }
 
 /** What waits until a snapshot is in the answers. */

@@ -14,6 +14,7 @@ import { LicenseGate } from "../license/gate.ts";
 import { LiveBoard } from "../snapshot/live.ts";
 import type { Snapshot } from "../snapshot/view.ts";
 import { createLogger, type Logger, type LoggerOptions } from "../telemetry/log.ts";
+import { type BackendDuty, BackendService } from "./backend_service.ts";
 import { BindingFault } from "./binding.ts";
 import type { EngineOptions } from "./engine.ts";
 import { Exchange, type Fault } from "./exchange.ts";
@@ -31,7 +32,7 @@ export interface WorkerOptions {
   /** What the engine says about the node. */
   readonly engine: EngineOptions;
   /** What it answers. */
-  readonly duty: UdpDuty | StreamDuty;
+  readonly duty: UdpDuty | StreamDuty | BackendDuty;
   /** Who is answered, and how much. */
   readonly limits: LimitTerms;
   /** Exchanges reported per second at most; 0 = none. */
@@ -83,6 +84,8 @@ export type Report =
   | { readonly kind: "fault"; readonly fault: Fault }
   /** The last certificate is served, or isn't for a reason. */
   | { readonly kind: "certified"; readonly fault: string | null }
+  /** A descriptor was opened that isn't closed with the thread, and another is about to be closed. */
+  | { readonly kind: "holds" | "let_go"; readonly descriptor: number }
   | { readonly kind: "stopped" };
 
 /** Time that samples gather before they are reported. */
@@ -200,6 +203,13 @@ function serve({ duty, listen }: WorkerOptions): Service {
   if (duty.kind === "udp") {
     takeShortSlices(UDP_SLICE_NS);
     return new UdpService(duty, { listen, exchange, onEnd: endWith });
+  }
+  if (duty.kind === "backend") {
+    return new BackendService(duty, {
+      ...{ exchange, onEnd: endWith },
+      onHold: (descriptor) => scope.postMessage({ kind: "holds", descriptor }),
+      onLetGo: (descriptor) => scope.postMessage({ kind: "let_go", descriptor }),
+    });
   }
   giveWay(STREAM_NICENESS);
   return new StreamService(duty, { listen, exchange });

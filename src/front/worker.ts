@@ -5,10 +5,10 @@
  *
  * @module
  */
-import { setImmediate } from "node:timers";
 import { systemClock, systemRng } from "../clock.ts";
 import { parseIp, type SocketAddress } from "../ip.ts";
 import { BatchSockets } from "../sockets/batch_socket.ts";
+import { turnUntil } from "../sockets/polling.ts";
 import { type Poller, StreamSockets } from "../sockets/stream_sockets.ts";
 import { FEATURE } from "../wire/balancer_frames.ts";
 import { type ForwardCounts, Forwarder } from "./forwarder.ts";
@@ -115,12 +115,6 @@ export interface StreamAnswer {
 const RECEIVE_MAX = 2048;
 /** Most bytes of a datagram that is sent. */
 const SEND_MAX = 1500;
-/** How long the thread itself sleeps, milliseconds; nothing else of it runs meanwhile. */
-const NAP_MS = 1;
-/** Time after which the event loop gets its turn, milliseconds. */
-const TURN_MS = 2;
-/** Longest sleep, milliseconds: how late a timer may be. */
-const POLL_MS = 100;
 
 interface WorkerScope {
   onmessage: ((event: MessageEvent<FrontOrder>) => void) | null;
@@ -147,7 +141,10 @@ async function start(order: FrontOrder & { readonly kind: "start" }): Promise<vo
       else served.obey(data);
     };
     scope.postMessage({ kind: "listening", port: served.port });
-    await turnUntil(stopping.signal, poller, (ready) => served.serve(ready));
+    await turnUntil(stopping.signal, poller, (ready) => {
+      served.serve(ready);
+      return false;
+    });
     order.peer.close();
   } catch (error) {
     if (stopping.signal.aborted) throw error;
@@ -256,18 +253,4 @@ function stateOf(
     }),
     remotes: remotes.rows(from, most),
   };
-}
-
-/**
- * Serves what is ready until it is told to stop. As long as something comes the thread itself sleeps for it, and the event
- * loop gets its turn now and then; when nothing comes another thread waits, and the event loop has this one.
- */
-async function turnUntil(signal: AbortSignal, poller: Poller, serve: (ready: number) => void): Promise<void> {
-  while (!signal.aborted) {
-    const turnAtMs = performance.now() + TURN_MS;
-    let ready: number;
-    do serve(ready = poller.nap(NAP_MS)); while (ready > 0 && performance.now() < turnAtMs);
-    if (ready === 0) await poller.wait(POLL_MS);
-    else await new Promise((resolve) => void setImmediate(resolve));
-  }
 }

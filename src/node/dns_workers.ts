@@ -126,6 +126,7 @@ function fleetOptions(settings: Settings) {
     transport: dns.transport,
     engine: engineOptions(settings),
     tcp: dns.tcp,
+    backendSocket: dns.backendSocket,
     workerLog: log,
   };
 }

@@ -25,8 +25,8 @@ const HEAD = {
   size: 16,
 } as const;
 
-/** Lanes on a board: of the most UDP workers that a node may have, 64, and behind them that of the stream worker. */
-export const LANES = 65;
+/** Lanes on a board: of the most UDP workers that a node may have, 64, and behind them those of the backend's and the streams' workers. */
+export const LANES = 66;
 /** Counters in a lane. */
 export const LANE_SIZE = 256;
 /** A board is never smaller, so that ordinary growth needs no new one. */

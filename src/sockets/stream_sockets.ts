@@ -35,6 +35,7 @@ const SYMBOLS = {
   listen: { parameters: ["i32", "i32"], result: "i32" },
   accept4: { parameters: ["i32", "buffer", "buffer", "i32"], result: "i32" },
   getsockname: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
+  getsockopt: { parameters: ["i32", "i32", "i32", "buffer", "buffer"], result: "i32" },
   setsockopt: { parameters: ["i32", "i32", "i32", "buffer", "u32"], result: "i32" },
   recv: { parameters: ["i32", "buffer", "usize", "i32"], result: "isize" },
   send: { parameters: ["i32", "buffer", "usize", "i32"], result: "isize" },
@@ -64,6 +65,7 @@ const C = {
   SO_SNDBUF: 7,
   SO_KEEPALIVE: 9,
   SO_LINGER: 13,
+  SO_PEERCRED: 17,
   IPPROTO_TCP: 6,
   TCP_NODELAY: 1,
   MSG_NOSIGNAL: 0x4000,
@@ -209,6 +211,15 @@ export class StreamSockets implements Disposable {
   /** Has the kernel keep so many bytes for a peer that doesn't read, about. */
   limitUnread(fd: number, bytes: number): void {
     this.#set(fd, C.SOL_SOCKET, C.SO_SNDBUF, bytes);
+  }
+
+  /** `AF_UNIX`: the process that listens, or that has connected; 0 = it can't be seen from here. */
+  processAt(fd: number): number {
+    const credentials = new Int32Array(3); // struct ucred: pid, uid, gid
+    const size = new Uint8Array(new Uint32Array([credentials.byteLength]).buffer);
+    const bytes = new Uint8Array(credentials.buffer);
+    const result = this.#symbols.getsockopt(fd, C.SOL_SOCKET, C.SO_PEERCRED, bytes, size);
+    return result === 0 ? credentials[0]! : 0;
   }
 
   /** TCP: notices peers that have vanished, and sends what is written at once. */

@@ -35,8 +35,8 @@ Deno.test("config validate shows the typing error of the first ten minutes and e
 Deno.test("serve doesn't start with a setting of what this version lacks, and says so as config validate does", async () => {
   using folder = new Folder();
   const file = folder.file("p.yaml");
-  Deno.writeTextFileSync(file, "dns:\n  backendSocket: /run/pleiades/5301\n");
-  const said = `${file}:2:18: dns.backendSocket isn't in this version; remove it\n`;
+  Deno.writeTextFileSync(file, "node:\n  latitude: 50.1\n");
+  const said = `${file}:2:13: node.latitude isn't in this version; remove it\n`;
   deepEqual(await type("validate", file), { exitCode: 1, stdout: said, stderr: "" });
   const { code, stderr } = await pleiades(["serve", "-c", file]).output();
   deepEqual([code, new TextDecoder().decode(stderr)], [1, said]);

@@ -27,6 +27,7 @@ export interface LoopbackOptions {
   readonly tcp: Partial<StreamLimits>;
   readonly limits: LimitTerms;
   readonly encrypted: EncryptedDuty;
+  readonly backendSocket: string;
   readonly samplesPerSecond: number;
   readonly sampleEvery: number;
   readonly onSample: (sample: Sample) => void;
@@ -68,6 +69,7 @@ export class Loopback implements AsyncDisposable {
       tcp: { ...ROOMY, ...options.tcp },
       ...(options.limits ? { limits: options.limits } : {}),
       encrypted: options.encrypted ?? null,
+      backendSocket: options.backendSocket ?? null,
       samplesPerSecond: options.samplesPerSecond ?? 0,
       sampleEvery: options.sampleEvery ?? 1,
       snapshot: world.snapshot,

@@ -289,11 +289,9 @@ for (const { way, needs, executable } of WAYS) {
       deepEqual(await ask(ports.dns, "anything.example.net"), ["127.0.0.80"], "half of it was taken over");
       deepEqual(await ask(ports.dns, "www.example.com"), ["127.0.0.1"]);
 
-      await person.edits(
-        "domain: [ example.net, example..org ]",
-        "domain: [ example.net ]\n  backendSocket: /run/pleiades/5301",
-      );
-      match(await reload(node, "Not reloaded"), /dns\.backendSocket isn't in this version; remove it/);
+      await person.edits("domain: [ example.net, example..org ]", "domain: [ example.net ]");
+      await person.edits("\ndns:\n", "\nnode: { latitude: 50.1 }\ndns:\n");
+      match(await reload(node, "Not reloaded"), /node\.latitude isn't in this version; remove it/);
       deepEqual(
         await ask(ports.dns, "anything.example.net"),
         ["127.0.0.80"],

@@ -153,8 +153,9 @@ const shape = {
         examples: [10],
       }),
       backendSocket: path("backendSocket").meta({
-        absent: true,
-        description: "Unix socket on which a balancer in front hands over queries",
+        rare: true,
+        description:
+          "Unix socket on which a balancer in front hands over queries (docs/balancer.md); Linux only",
         examples: ["/run/pleiades/5301"],
       }),
     }),
@@ -166,11 +167,11 @@ const shape = {
 export const dns = {
   shape,
   settings: ({ dns }: FileOf<typeof shape>, loading: Loading) => {
-    const { backendSocket: _backendSocket, ...present } = dns;
     checkCookieSecrets(dns.cookies.secret, loading);
     return {
       dns: {
-        ...present,
+        ...dns,
+        backendSocket: backendSocket(dns, loading),
         /** From `--dns`; when not empty it stands in for `listenAddr` and `port`. */
         listen: (loading.flags.dns ?? []).flatMap((text) =>
           socketFlag(text, { flag: "--dns", port: dns.port, loading }) ?? []
@@ -182,6 +183,33 @@ export const dns = {
     };
   },
 };
+
+/** Where the balancer finds this server; `null` = nowhere. */
+function backendSocket(
+  { backendSocket: path, cookies }: {
+    readonly backendSocket: string | null;
+    readonly cookies: { readonly enabled: boolean; readonly secret: readonly string[] };
+  },
+  loading: Loading,
+): string | null {
+  const at = ["dns", "backendSocket"];
+  if (path === null) return null;
+  const resolved = loading.resolve(at, path);
+  if (new TextEncoder().encode(resolved).length > BACKEND_PATH_MAX) {
+    loading.problem(at, `backendSocket must be a path of at most ${BACKEND_PATH_MAX} bytes, is ${resolved}`);
+  } else if (/(^|\/)\.[^/]*$/.test(resolved)) {
+    loading.problem(at, "backendSocket must not begin with a dot: balancers pass over such names");
+  } else if (cookies.enabled && cookies.secret.length === 0) {
+    loading.note(
+      at,
+      "servers behind one balancer need one dns.cookies.secret, or a client's cookie is bad at its backup",
+    );
+  }
+  return resolved;
+}
+
+/** Most bytes of it: what `sun_path` holds (unix(7)), less what stands beside the name until it listens. */
+const BACKEND_PATH_MAX = 97;
 
 /** Zone files, read: text and the path it came from. */
 function readZones(
