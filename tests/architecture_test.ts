@@ -135,6 +135,10 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   // A program of its own, which knows nothing of DNS but how a frame carries it.
   front: ["sockets", "wire", "cli"],
   console: ["input", "model"],
+  // Certificates of our own, and a listener that shows the latest.
+  tls: ["input", "sockets"],
+  // A companion: processes of their own around PowerDNS, on top like faces.
+  distribute: ["sockets", "wire", "input", "settings", "nats", "tls", "cli"],
 };
 
 /** The composition roots: only they see everything. The table of commands loads whatever a command runs. */
@@ -150,6 +154,8 @@ const EXCEPTIONS: Readonly<Record<string, string>> = {
   "src/cli/model_upload.ts -> change": "files are judged before anything is sent, by the judge of commits",
   "src/cli/offline_tokens.ts -> change": "the first token is created with no node running",
   "src/cli/offline_tokens.ts -> store": "the same: it works on the file",
+  "src/distribute/run.ts -> node":
+    "signals and the service manager are the same for every process that serves",
   "src/cli/validate.ts -> change": "files are judged with no node running, by the judge of commits",
 };
 

@@ -34,6 +34,7 @@ export const PROGRAMS: Readonly<Record<string, string>> = {
   "systemd-analyze": "the unit file",
   "script": "the demo's keys and an apply's question, in a terminal",
   "nats-server": "what needs a cluster",
+  "pdns_server": "zones kept in step around PowerDNS",
   "unshare": "machines of their own, on which things are wrong",
   "setpriv": "processes that may do less",
   "sshd": "repositories over SSH",

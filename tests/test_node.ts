@@ -4,7 +4,8 @@
  * @module
  */
 import type { Message } from "../src/wire/message.ts";
-import type { Settings } from "../src/settings/settings.ts";
+import { distribute } from "../src/settings/blocks/distribute.ts";
+import { loadSettings, type Settings } from "../src/settings/settings.ts";
 import { type NodeOptions, type RunningNode, startNode } from "../src/node/node.ts";
 import { createLogger } from "../src/telemetry/log.ts";
 import { runQuery } from "../src/dns_client.ts";
@@ -111,6 +112,7 @@ export const TEST_SETTINGS: Settings = {
     },
   },
   gitops: null,
+  distribute: loadSettings({ file: null, env: {}, blocks: [distribute] }).settings!.distribute,
   names: { resolvers: [], minTtl: 5000, maxTtl: 300_000, timeout: 2000 },
   workers: 1,
 };

@@ -14,6 +14,7 @@ export const COMMANDS: readonly CommandFile[] = [
   ["Run:", ["demo"], () => import("../demo/demo_command.ts")],
   ["Run:", ["balancer"], () => import("../front/balancer_command.ts")],
   ["Look:", ["balstat"], () => import("../front/balstat_command.ts")],
+  ["Run:", ["distribute"], () => import("../distribute/distribute_command.ts")],
   ["Look:", ["query"], () => import("./query_command.ts")],
   ["Look:", ["config"], () => import("./config_command.ts")],
   ["Look:", ["explain", "budget"], () => import("./explain_commands.ts")],

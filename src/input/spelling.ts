@@ -23,6 +23,13 @@ const RESPELLINGS: readonly (readonly [section: readonly string[], from: string,
   [["agent"], "route53_hosted_zone_id", "route53HostedZoneId"],
   [["agent"], "aws_profile", "awsProfile"],
   [["agent"], "aws_assume_role_arn", "awsAssumeRoleArn"],
+  [
+    ["distribute", "healthChecks"],
+    "activeZoneSecondaryRefreshIntervall",
+    "activeZoneSecondaryRefreshInterval",
+  ],
+  [["distribute", "healthChecks"], "periodicalCheckIntervall", "periodicalCheckInterval"],
+  [["distribute", "healthChecks"], "nsec3CheckIntervall", "nsec3CheckInterval"],
 ];
 
 /** What becomes of a source whose keys were renamed. */

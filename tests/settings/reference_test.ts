@@ -67,7 +67,7 @@ Deno.test("what this version lacks isn't in the start file, and stands apart in 
 
 Deno.test("the JSON Schema says of a key that it isn't in this version", () => {
   const { properties } = schemaAsJson() as { properties: Record<string, { description: string }> };
-  match(properties["distribute"]!.description, /\(not in this version\)$/);
+  match(properties["agent"]!.description, /\(not in this version\)$/);
   doesNotMatch(properties["dns"]!.description, /not in this version/);
 });
 

@@ -130,6 +130,31 @@ Deno.test("loadSettings() runs on defaults when there is no file", () => {
     queries: { sketch: false, maxBytes: 67_108_864 },
     queryLog: { sample: 0, maxPerSecond: 100, path: "" },
     gitops: null,
+    distribute: {
+      service: {
+        ...{ url: null, host: null, listenAddr: "::", cert: null, key: null, tags: [] },
+        certLifetime: 90 * 86_400_000,
+      },
+      prometheus: { address: null },
+      messageBroker: {
+        ...{ url: null, username: null, password: null, jetStream: "auto" },
+        tls: { caFile: null, certFile: null, keyFile: null, ca: null, client: null },
+      },
+      powerDNS: {
+        ...{ url: "http://127.0.0.1:8081", apiToken: null, serverID: "localhost", writesAtOnce: 1 },
+        ...{ dnsAddress: "127.0.0.1:53", axfrAddress: null, axfrTimeout: 2_000, eventDelay: 0, apiWorker: 4 },
+      },
+      secondaries: { hosts: [], source: "static" },
+      zoneEventTopics: { add: "zone.add", mod: "zone.modified", del: "zone.delete" },
+      zoneStateTopics: { prefix: "zonestate." },
+      zoneDataTopics: { prefix: "zonedata.", wildcard: "zonedata.*" },
+      healthChecks: {
+        ...{ eventCheckWaitTime: 20_000, activeZoneSecondaryRefreshInterval: 300_000 },
+        ...{ periodicalCheckInterval: 900_000, nsec3CheckInterval: 900_000 },
+        ...{ signatureCheckInterval: 43_200_000, signatureRemaining: 259_200_000 },
+      },
+      axfrPrimary: { address: "127.0.0.1:20102" },
+    },
     license: { secret: [], key: null, keyFault: null },
     state: {
       healthPolicy: "prefer-local",

@@ -1,0 +1,187 @@
+/**
+ * What the services say and hear over NATS, on whichever connection there is: subscriptions are made again on each, events wait
+ * for the next one while there is none, and requests fail.
+ *
+ * @module
+ */
+import { createInbox, type Msg, type NatsConnection } from "@nats-io/nats-core";
+import type { Clock, Rng } from "../clock.ts";
+import { type LinkTerms, NatsLink } from "../nats/link.ts";
+import type { Logger } from "../telemetry/log.ts";
+
+/** Bytes of events that wait for a connection; the oldest are given up first, and the periodic check finds what they said. */
+const WAITING_SIZE_MAX = 10 * 1024 * 1024;
+/** Bytes that one answer of several parts may have. */
+const PARTS_SIZE_MAX = 512 * 1024 * 1024;
+
+/** What a broker is made with. */
+export interface BrokerNeeds {
+  /** How servers are connected to. */
+  readonly terms: LinkTerms;
+  /** Paces. */
+  readonly clock: Clock;
+  /** Spreads. */
+  readonly rng: Rng;
+  /** Hears of connections and refusals. */
+  readonly log: Logger;
+}
+
+/** What is listened to. */
+export interface Subscription {
+  /** May have wildcards. */
+  readonly subject: string;
+  /** Of those with the same queue one hears each message; absent = all do. */
+  readonly queue?: string;
+  /** Must not throw. */
+  readonly hear: (message: Msg) => void;
+}
+
+/** A server that is connected to, for ever. */
+export class Broker implements AsyncDisposable {
+  readonly #needs: BrokerNeeds;
+  readonly #subscriptions: readonly Subscription[];
+  readonly #onConnect: (connection: NatsConnection, ended: AbortSignal) => void;
+  readonly #link: NatsLink;
+  #connection: NatsConnection | null = null;
+  #waiting: { readonly subject: string; readonly data: Uint8Array }[] = [];
+  #waitingSize = 0;
+  /** Events that were given up since the start. */
+  lost = 0;
+
+  /** Begins to connect. @param onConnect called with each connection, when subscriptions are made */
+  constructor(
+    needs: BrokerNeeds,
+    subscriptions: readonly Subscription[],
+    onConnect: (connection: NatsConnection, ended: AbortSignal) => void = () => {},
+  ) {
+    this.#needs = needs;
+    this.#subscriptions = subscriptions;
+    this.#onConnect = onConnect;
+    this.#link = new NatsLink({ ...needs, session: (connection, ended) => this.#session(connection, ended) });
+  }
+
+  /** Whether there is a connection. */
+  get isConnected(): boolean {
+    return this.#connection !== null;
+  }
+
+  /** Why there is none; `null` = there is one, or none was tried yet. */
+  get fault(): string | null {
+    return this.#link.status().fault;
+  }
+
+  /** Says something, now or with the next connection. */
+  publish(subject: string, data: Uint8Array): void {
+    if (this.#connection !== null) return this.#connection.publish(subject, data);
+    this.#waiting.push({ subject, data });
+    this.#waitingSize += data.length + subject.length;
+    while (this.#waitingSize > WAITING_SIZE_MAX) {
+      const oldest = this.#waiting.shift()!;
+      this.#waitingSize -= oldest.data.length + oldest.subject.length;
+      this.lost++;
+    }
+  }
+
+  /** Says something on this connection or not at all. */
+  publishNow(subject: string, data: Uint8Array): void {
+    this.#connection?.publish(subject, data);
+  }
+
+  /** Bytes of the largest message that the server takes. */
+  get payloadMax(): number {
+    return this.#connection?.info?.max_payload ?? 1024 * 1024;
+  }
+
+  /**
+   * Asks, and waits for the whole answer.
+   *
+   * @param isWhole told each message that comes; whether it was the last one
+   * @returns whether the answer came; `false` = not in time, or there is no connection
+   */
+  async request(
+    subject: string,
+    data: Uint8Array,
+    { timeoutMs, isWhole, signal }: {
+      /** Longest wait between two messages. */
+      readonly timeoutMs: number;
+      readonly isWhole: (data: Uint8Array) => boolean;
+      readonly signal: AbortSignal;
+    },
+  ): Promise<boolean> {
+    const connection = this.#connection;
+    if (connection === null) return false;
+    const done = Promise.withResolvers<boolean>();
+    let size = 0;
+    let timer = setTimeout(() => done.resolve(false), timeoutMs);
+    const inbox = createInbox(this.#needs.terms.inboxPrefix);
+    const subscription = connection.subscribe(inbox, {
+      callback: (error, message) => {
+        clearTimeout(timer);
+        // Without a responder the server says so (status 503), with no data.
+        if (error !== null || (message.headers?.code ?? 0) >= 400) return done.resolve(false);
+        size += message.data.length;
+        if (size > PARTS_SIZE_MAX) return done.resolve(false);
+        if (isWhole(message.data)) return done.resolve(true);
+        timer = setTimeout(() => done.resolve(false), timeoutMs);
+      },
+    });
+    const end = () => done.resolve(false);
+    signal.addEventListener("abort", end);
+    try {
+      if (signal.aborted) return false;
+      connection.publish(subject, data, { reply: inbox });
+      return await done.promise;
+    } finally {
+      signal.removeEventListener("abort", end);
+      clearTimeout(timer);
+      subscription.unsubscribe();
+    }
+  }
+
+  /** Closes the connection when what was said has left. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#connection?.flush().catch(() => {});
+    await this.#link[Symbol.asyncDispose]();
+  }
+
+  async #session(connection: NatsConnection, ended: AbortSignal): Promise<void> {
+    for (const { subject, queue, hear } of this.#subscriptions) {
+      connection.subscribe(subject, {
+        ...(queue !== undefined && { queue }),
+        callback: (error, message) => {
+          if (error === null) hear(message);
+          else this.#needs.log.error("NATS refuses", { subject, error });
+        },
+      });
+    }
+    // What was said while there was no server, in its order, before anything else.
+    await connection.flush();
+    this.#connection = connection;
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    this.#waitingSize = 0;
+    for (const { subject, data } of waiting) connection.publish(subject, data);
+    try {
+      this.#onConnect(connection, ended);
+      this.#tellRefusals(connection).catch(() => {}); // it ends with the connection
+      await new Promise<void>((resolve) => {
+        if (ended.aborted) return resolve();
+        ended.addEventListener("abort", () => resolve(), { once: true });
+      });
+    } finally {
+      this.#connection = null;
+    }
+  }
+
+  async #tellRefusals(connection: NatsConnection): Promise<void> {
+    const told = new Set<string>();
+    for await (const status of connection.status()) {
+      if (status.type !== "error" || told.has(status.error.message)) continue;
+      if (told.size < TOLD_MAX) told.add(status.error.message);
+      this.#needs.log.error("NATS refuses", { error: status.error });
+    }
+  }
+}
+
+/** More refusals than there are subjects. */
+const TOLD_MAX = 64;

@@ -1,0 +1,565 @@
+/**
+ * The service beside a primary that holds secondaries against it, and orders what one of them lacks.
+ *
+ * ```text
+ * event ── wait ──▶ the zone, on the primary and on each secondary ──▶ orders     event check
+ * every 15 min, and when a secondary says hello ──▶ all serials       ──▶ orders     periodic check
+ * every 12 h  ──▶ zone by zone: signatures, keys, content             ──▶ orders     signature check
+ * Thursdays 01:00 UTC ──▶ every signed zone, to every secondary       ──▶ orders     signing sync
+ * every 15 min ──▶ signed zones whose names aren't hashed as RFC 9276 says ──▶ set, and an event
+ * ```
+ *
+ * What differs in the lists of both sides is looked at again, zone by zone, before it is ordered: zones change while lists are
+ * read. A zone is deleted only when the primary says of that very zone that there is none. A secondary that
+ * doesn't answer is left out.
+ *
+ * @module
+ */
+import type { Clock, Rng } from "../clock.ts";
+import type { LinkTerms } from "../nats/link.ts";
+import type { Logger } from "../telemetry/log.ts";
+import { Broker, type Subscription } from "./broker.ts";
+import { compare, mustConfirm, type Order, orderFor, type PrimaryZone } from "./compare.ts";
+import { Lease } from "./lease.ts";
+import {
+  encodeEvent,
+  encodeStateRequest,
+  EVENT_KINDS,
+  type EventKind,
+  HELLO_PREFIX,
+  METRIC_WORD,
+  readEvent,
+  readHello,
+  readStateReply,
+  serviceId,
+  type StateReply,
+  type Subjects,
+  type ZoneState,
+} from "./messages.ts";
+import type { CheckerMetrics } from "./metrics.ts";
+import type { PowerDns } from "./powerdns.ts";
+import { ZoneQueue } from "./queue.ts";
+import { HELLO_MS } from "./secondary_syncer.ts";
+import { digestOf, type DnsServer, withDns } from "./zone_reading.ts";
+
+/** Longest wait for the state of a secondary, milliseconds. */
+const STATE_TIMEOUT_MS = 10_000;
+/** Zones that are looked at at the same time. */
+const LOOKS_MAX = 4;
+/** A secondary that says nothing for so long isn't there any more. */
+const SILENT_MS = 4 * HELLO_MS;
+/** Between two zones of the signing sync, milliseconds: a thousand zones are spread over a minute. */
+const SIGNING_PACE_MS = 50;
+/** How names are hashed: RFC 9276 §3.1. */
+export const NSEC3_PARAM = "1 0 0 -";
+const WEEK_MS = 7 * 86_400_000;
+/** 1970-01-01 was a Thursday; the sync is an hour later. */
+const SIGNING_OFFSET_MS = 3_600_000;
+
+/** How often what is checked. Milliseconds all. */
+export interface CheckIntervals {
+  /** From an event to its check. */
+  readonly eventWaitMs: number;
+  /** Between two lists of zones. */
+  readonly refreshMs: number;
+  /** Between two periodic checks. */
+  readonly periodicMs: number;
+  /** Between two looks at NSEC3 parameters. */
+  readonly nsec3Ms: number;
+  /** Between two checks of signatures. */
+  readonly signatureMs: number;
+  /** Of a signature's life, with less of which it is fetched again. */
+  readonly remainingMs: number;
+}
+
+/** What a checker is made with. */
+export interface HealthCheckerNeeds {
+  /** Of the process. */
+  readonly boot: string;
+  /** How NATS is connected to. */
+  readonly link: LinkTerms;
+  /** What is listened to. */
+  readonly subjects: Subjects;
+  /** The API of the primary. */
+  readonly powerDns: PowerDns;
+  /** Its DNS side. */
+  readonly dns: DnsServer;
+  /** Secondaries that are known beforehand. */
+  readonly hosts: readonly string[];
+  /** Whether others that say hello count, too. */
+  readonly discovers: boolean;
+  /** Whether checkers settle which of them checks. */
+  readonly usesLease: boolean;
+  /** How often what is checked. */
+  readonly intervals: CheckIntervals;
+  /** Paces. */
+  readonly clock: Clock;
+  /** Spreads. */
+  readonly rng: Rng;
+  /** Hears what differs. */
+  readonly log: Logger;
+  /** Makes its metrics. */
+  readonly metrics: (
+    counts: () => {
+      readonly zones: number;
+      readonly signedZones: number;
+      readonly secondaries: number;
+      readonly isLeading: boolean;
+    },
+  ) => CheckerMetrics;
+}
+
+/** A secondary that is checked. */
+interface Secondary {
+  readonly host: string;
+  readonly id: string;
+  /** Of its process; `null` = it hasn't said. */
+  boot: string | null;
+  /** When it was heard last, monotonic milliseconds. */
+  heardMs: number;
+  /** Whether it is of the list, and stays. */
+  readonly isListed: boolean;
+  /** Whether it was missed already, which is said once. */
+  isMissed: boolean;
+}
+
+/** How a zone is looked at. */
+interface Look {
+  /** Whether content is compared, which takes a transfer of each side. */
+  readonly withDigests: boolean;
+  /** Where orders are counted. */
+  readonly count: (kind: EventKind) => void;
+}
+
+/** Checks. */
+export class HealthChecker implements AsyncDisposable {
+  readonly #needs: HealthCheckerNeeds;
+  readonly #metrics: CheckerMetrics;
+  readonly #broker: Broker;
+  readonly #lease: Lease;
+  readonly #queue: ZoneQueue<Look>;
+  readonly #ending = new AbortController();
+  readonly #loops: Promise<void>[];
+  readonly #secondaries = new Map<string, Secondary>();
+  /** When a zone's event is checked, monotonic milliseconds. */
+  readonly #due = new Map<string, number>();
+  #zones: ReadonlyMap<string, PrimaryZone>;
+  #checking: Promise<void> = Promise.resolve();
+
+  private constructor(needs: HealthCheckerNeeds, zones: ReadonlyMap<string, PrimaryZone>) {
+    this.#needs = needs;
+    this.#zones = zones;
+    const { link, boot, hosts, clock, rng, log, usesLease, intervals } = needs;
+    for (const host of hosts) this.#secondaries.set(serviceId(host), this.#secondaryOf(host, true));
+    this.#metrics = needs.metrics(() => ({
+      zones: this.#zones.size,
+      signedZones: [...this.#zones.values()].filter(({ isSigned }) => isSigned).length,
+      secondaries: this.#secondaries.size,
+      isLeading: this.#lease.held !== null,
+    }));
+    this.#lease = new Lease({ id: boot, isWanted: usesLease, clock, log, onLead: () => this.#introduce() });
+    this.#queue = new ZoneQueue<Look>({
+      ...{ workers: LOOKS_MAX, clock, rng },
+      run: (zone, look) => this.#look(zone, look),
+      onFault: (zone, _, error) => log.warn("A zone can't be checked; it is tried again", { zone, error }),
+    });
+    this.#broker = new Broker(
+      { terms: link, clock, rng, log },
+      this.#subscriptions(),
+      (connection, ended) => {
+        this.#lease.keep(connection, ended).catch((error) =>
+          log.error("The lease isn't kept any more", { error })
+        );
+      },
+    );
+    this.#metrics.refreshCycles.inc();
+    this.#loops = [
+      this.#events(),
+      this.#every(intervals.refreshMs, () => this.#refresh()),
+      this.#every(intervals.periodicMs, () => this.checkAll()),
+      this.#every(intervals.signatureMs, () => this.checkSignatures()),
+      this.#thursdays(),
+      this.#nsec3(),
+    ];
+  }
+
+  /** Reads the primary's zones and begins to check. @throws {PowerDnsError} when they can't be read */
+  static async start(needs: HealthCheckerNeeds): Promise<HealthChecker> {
+    return new HealthChecker(needs, await primaryZones(needs.powerDns));
+  }
+
+  /** Whether NATS is connected to. */
+  get isConnected(): boolean {
+    return this.#broker.isConnected;
+  }
+
+  /** Whether this checker is the one that checks. */
+  get isLeading(): boolean {
+    return this.#lease.held !== null;
+  }
+
+  /** Ends what is under way. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#ending.abort();
+    await this.#queue[Symbol.asyncDispose]();
+    await this.#broker[Symbol.asyncDispose]();
+    await Promise.all(this.#loops);
+    await this.#checking;
+  }
+
+  /** The periodic check: all serials of all secondaries. Checks that are asked for at the same time come one after the other. */
+  checkAll(only: ReadonlySet<string> | null = null): Promise<void> {
+    return this.#checking = this.#checking.then(() => this.#checkAll(only)).catch((error) =>
+      this.#needs.log.warn("The periodic check failed", { error })
+    );
+  }
+
+  async #checkAll(only: ReadonlySet<string> | null): Promise<void> {
+    if (!this.isLeading || this.#ending.signal.aborted) return;
+    if (only === null) this.#metrics.periodicCycles.inc();
+    await this.#refresh();
+    const { log } = this.#needs;
+    this.#forgetSilent();
+    const asked = [...this.#secondaries.values()].filter(({ id }) => only === null || only.has(id));
+    await Promise.all(asked.map(async (secondary) => {
+      const states = await this.#states(secondary, null);
+      if (states === null) return;
+      const { orders, foreign } = compare({
+        ...{ primary: this.#zones, secondary: states },
+        ...{ nowMs: this.#needs.clock.unixMs(), remainingMs: this.#needs.intervals.remainingMs },
+      });
+      if (foreign.length > 0) {
+        log.error("A secondary holds zones of its own under names of the primary; they are left alone", {
+          ...{ secondary: secondary.host, zones: foreign.slice(0, 20), count: foreign.length },
+        });
+      }
+      if (mustConfirm(orders, states.size) && !await this.#isConfirmed(secondary, orders)) return;
+      for (const order of orders) await this.#confirmAndOrder(secondary, order);
+    }));
+  }
+
+  /** Looks at each zone of both sides: signatures, keys, content. */
+  checkSignatures(): Promise<void> {
+    if (this.isLeading) {
+      this.#metrics.signingCycles.inc();
+      const count = (kind: EventKind) => this.#metrics.signingOrders.labels(METRIC_WORD[kind]).inc();
+      for (const zone of this.#zones.keys()) this.#queue.add(zone, { withDigests: true, count });
+    }
+    return Promise.resolve();
+  }
+
+  /** Has every secondary fetch every signed zone, whatever its serial. */
+  async signingSync(): Promise<void> {
+    const { clock } = this.#needs;
+    const { signal } = this.#ending;
+    this.#metrics.signingCycles.inc();
+    for (const [zone, { isSigned, serial }] of this.#zones) {
+      if (!isSigned) continue;
+      for (const secondary of this.#secondaries.values()) {
+        this.#order(secondary, { kind: "modified", zone, reason: "signatures" }, serial);
+        this.#metrics.signingOrders.labels("change").inc();
+      }
+      await clock.sleep(SIGNING_PACE_MS, signal);
+      if (signal.aborted || !this.isLeading) return;
+    }
+  }
+
+  #subscriptions(): Subscription[] {
+    const { subjects, log } = this.#needs;
+    const events = EVENT_KINDS.map((kind): Subscription => ({
+      subject: subjects.events[kind],
+      hear: ({ data, subject }) => {
+        const event = readEvent(kind, data);
+        if ("fault" in event) {
+          this.#metrics.broken.inc();
+          return log.warn("An event can't be read", { subject, reason: event.fault });
+        }
+        this.#metrics.received.labels(METRIC_WORD[kind]).inc();
+        this.#noteEvent(event.zone);
+      },
+    }));
+    const hello: Subscription = {
+      subject: `${HELLO_PREFIX}*`,
+      hear: ({ data, subject }) => {
+        const said = readHello(data);
+        if ("fault" in said || subject !== HELLO_PREFIX + serviceId(said.host)) {
+          this.#metrics.broken.inc();
+          return log.warn("A hello can't be read", { subject });
+        }
+        this.#hearHello(said.host, said.boot);
+      },
+    };
+    return [...events, hello];
+  }
+
+  /** One that has just started, or was not there for a while, may have missed events: it is checked at once. */
+  #hearHello(host: string, boot: string): void {
+    const { discovers, clock, log } = this.#needs;
+    const id = serviceId(host);
+    let secondary = this.#secondaries.get(id);
+    if (secondary === undefined) {
+      if (!discovers) return;
+      secondary = this.#secondaryOf(host, false);
+      this.#secondaries.set(id, secondary);
+      log.info("A secondary has come", { secondary: host });
+    }
+    const isNews = secondary.boot !== boot || secondary.isMissed ||
+      clock.monotonicMs() - secondary.heardMs > 2 * HELLO_MS;
+    secondary.boot = boot;
+    secondary.isMissed = false;
+    secondary.heardMs = clock.monotonicMs();
+    if (isNews) this.checkAll(new Set([id]));
+  }
+
+  #secondaryOf(host: string, isListed: boolean): Secondary {
+    const heardMs = this.#needs.clock.monotonicMs();
+    return { host, id: serviceId(host), boot: null, heardMs, isListed, isMissed: false };
+  }
+
+  #forgetSilent(): void {
+    const { clock, log } = this.#needs;
+    for (const [id, { host, heardMs, isListed }] of this.#secondaries) {
+      if (isListed || clock.monotonicMs() - heardMs < SILENT_MS) continue;
+      this.#secondaries.delete(id);
+      log.warn("A secondary has gone", { secondary: host });
+    }
+  }
+
+  #noteEvent(zone: string): void {
+    const { clock, intervals } = this.#needs;
+    // The check that is due comes first; one of the events after it comes behind.
+    const dueMs = clock.monotonicMs() + intervals.eventWaitMs;
+    const before = this.#due.get(zone);
+    if (before === undefined) this.#due.set(zone, dueMs);
+    else this.#again.set(zone, dueMs);
+    this.#wake.abort();
+  }
+
+  /** Zones with further events since the one that is due. */
+  readonly #again = new Map<string, number>();
+  #wake = new AbortController();
+
+  async #events(): Promise<void> {
+    const { clock } = this.#needs;
+    const { signal } = this.#ending;
+    const count = (kind: EventKind) => this.#metrics.ordered.labels(METRIC_WORD[kind]).inc();
+    while (!signal.aborted) {
+      this.#wake = new AbortController();
+      const nowMs = clock.monotonicMs();
+      let nextMs = Infinity;
+      for (const [zone, dueMs] of this.#due) {
+        // Events come in the order in which they are due.
+        if (dueMs > nowMs) {
+          nextMs = dueMs;
+          break;
+        }
+        this.#due.delete(zone);
+        const again = this.#again.get(zone);
+        this.#again.delete(zone);
+        if (again !== undefined) this.#due.set(zone, again);
+        if (this.isLeading) this.#queue.add(zone, { withDigests: false, count });
+      }
+      const end = AbortSignal.any([signal, this.#wake.signal]);
+      await clock.sleep(Math.min(nextMs - clock.monotonicMs(), MINUTE_MS), end);
+    }
+  }
+
+  async #every(intervalMs: number, action: () => Promise<void>): Promise<void> {
+    const { clock, log } = this.#needs;
+    const { signal } = this.#ending;
+    for (;;) {
+      await clock.sleep(intervalMs, signal);
+      if (signal.aborted) return;
+      try {
+        await action();
+      } catch (error) {
+        log.warn("A check failed; it comes again", { error });
+      }
+    }
+  }
+
+  async #thursdays(): Promise<void> {
+    const { clock } = this.#needs;
+    const { signal } = this.#ending;
+    for (;;) {
+      const passedMs = (clock.unixMs() - SIGNING_OFFSET_MS) % WEEK_MS;
+      await clock.sleep(WEEK_MS - passedMs, signal);
+      if (signal.aborted) return;
+      if (this.isLeading) await this.signingSync();
+    }
+  }
+
+  async #nsec3(): Promise<void> {
+    const { clock, intervals, log } = this.#needs;
+    const { signal } = this.#ending;
+    while (!signal.aborted) {
+      // At once, but not before it is known who checks.
+      if (this.isLeading) {
+        await this.#ensureNsec3().catch((error) =>
+          log.warn("NSEC3 parameters can't be looked at", { error })
+        );
+        await clock.sleep(intervals.nsec3Ms, signal);
+      } else await clock.sleep(Math.min(SECOND_MS, intervals.nsec3Ms), signal);
+    }
+  }
+
+  async #ensureNsec3(): Promise<void> {
+    const { powerDns, subjects, clock, log } = this.#needs;
+    this.#metrics.nsec3Cycles.inc();
+    await this.#refresh();
+    for (const [zone, { isSigned }] of this.#zones) {
+      if (this.#ending.signal.aborted || !this.isLeading) return;
+      if (!isSigned) continue;
+      try {
+        if (await powerDns.nsec3Param(zone) === NSEC3_PARAM) continue;
+        await powerDns.setNsec3Param(zone, NSEC3_PARAM);
+        log.info("Names are hashed as RFC 9276 says", { zone });
+        const event = { kind: "modified" as const, zone, atMs: clock.unixMs(), serial: null, epoch: null };
+        this.#broker.publish(subjects.events.modified, encodeEvent(event));
+        // What a client publishes doesn't come back to it.
+        this.#noteEvent(zone);
+      } catch (error) {
+        log.warn("NSEC3 parameters can't be set", { zone, error });
+      }
+    }
+  }
+
+  async #refresh(): Promise<void> {
+    this.#zones = await primaryZones(this.#needs.powerDns);
+    this.#metrics.refreshCycles.inc();
+  }
+
+  /** Whether the primary says the same a second time, when so much is to be deleted. */
+  async #isConfirmed({ host }: Secondary, orders: readonly Order[]): Promise<boolean> {
+    const { log, clock, intervals } = this.#needs;
+    const gone = orders.filter(({ kind }) => kind === "delete").map(({ zone }) => zone);
+    log.warn("Many zones of a secondary aren't on the primary; the primary is read again", {
+      ...{ secondary: host, zones: gone.length },
+    });
+    const before = this.#zones;
+    await clock.sleep(intervals.eventWaitMs, this.#ending.signal);
+    if (this.#ending.signal.aborted) return false;
+    const after = await primaryZones(this.#needs.powerDns);
+    const isSame = before.size === after.size && [...before.keys()].every((zone) => after.has(zone));
+    if (!isSame) log.warn("The primary lists other zones now; nothing is deleted before the next check");
+    return isSame;
+  }
+
+  /** Looks at the one zone on both sides again, and orders what it still lacks. */
+  async #confirmAndOrder(secondary: Secondary, { zone }: Order): Promise<void> {
+    const count = (kind: EventKind) => this.#metrics.periodicOrders.labels(METRIC_WORD[kind]).inc();
+    // It changes now, and its event is checked by itself.
+    if (this.#due.has(zone) || this.#ending.signal.aborted) return;
+    try {
+      const held = await this.#held(zone, false);
+      await this.#lookAt(secondary, zone, held, { withDigests: false, count });
+    } catch (error) {
+      this.#needs.log.warn("A zone can't be checked", { zone, secondary: secondary.host, error });
+    }
+  }
+
+  async #look(zone: string, look: Look): Promise<void> {
+    if (!this.isLeading) return;
+    const held = await this.#held(zone, look.withDigests);
+    await Promise.all([...this.#secondaries.values()].map((each) => this.#lookAt(each, zone, held, look)));
+  }
+
+  async #lookAt(secondary: Secondary, zone: string, held: PrimaryZone | null, look: Look): Promise<void> {
+    const { clock, intervals, log } = this.#needs;
+    const states = await this.#states(secondary, zone, look);
+    if (states === null) return;
+    const state: ZoneState | undefined = states.get(zone);
+    if (state?.isForeign) return;
+    const order: Order | null = held === null
+      ? (state === undefined ? null : { kind: "delete", zone, reason: "extra" })
+      : orderFor(zone, { held, state, nowMs: clock.unixMs(), remainingMs: intervals.remainingMs });
+    if (order === null) return;
+    log.info("A secondary isn't in step", {
+      ...{ secondary: secondary.host, zone, reason: order.reason, kind: order.kind },
+      ...{ serial: held?.serial, has: state?.serial },
+    });
+    this.#order(secondary, order, held?.serial ?? null);
+    look.count(order.kind);
+  }
+
+  /** What the primary holds of a zone; `null` = it has none. @throws {Error} when it doesn't say */
+  async #held(zone: string, withDigests: boolean): Promise<PrimaryZone | null> {
+    const { powerDns, dns } = this.#needs;
+    const found = await powerDns.zone(zone);
+    if (found === null) return null;
+    const held: PrimaryZone = { serial: found.serial, isSigned: found.dnssec };
+    if (!found.dnssec && !withDigests) return held;
+    return await withDns(dns, async (connection) => {
+      const soa = await connection.soa(zone);
+      if (soa === null) throw new Error(`the primary has ${zone} and doesn't answer it`);
+      return {
+        ...held,
+        serial: soa.serial,
+        signature: soa.signature,
+        ...(withDigests && { digest: await digestOf(connection, zone) }),
+      };
+    });
+  }
+
+  /** What a secondary holds; `null` = it doesn't say. */
+  async #states(
+    secondary: Secondary,
+    zone: string | null,
+    { withDigests = false }: { readonly withDigests?: boolean } = {},
+  ): Promise<StateReply | null> {
+    const { subjects, clock, log } = this.#needs;
+    const heard: { reply: ReturnType<typeof readStateReply> | null } = { reply: null };
+    const epoch = this.#lease.held?.epoch ?? null;
+    const isAnswered = await this.#broker.request(
+      subjects.zoneState + secondary.id,
+      encodeStateRequest({ zone, epoch, withSignatures: zone !== null, withDigests }, clock.unixMs()),
+      {
+        timeoutMs: STATE_TIMEOUT_MS,
+        isWhole: (data) => {
+          heard.reply = readStateReply(data);
+          return true;
+        },
+        signal: this.#ending.signal,
+      },
+    );
+    const said = heard.reply;
+    if (!isAnswered || said === null) {
+      if (!secondary.isMissed && this.#broker.isConnected && !this.#ending.signal.aborted) {
+        log.warn("A secondary doesn't answer (is its host name spelt as it is there?)", {
+          secondary: secondary.host,
+        });
+        secondary.isMissed = true;
+      }
+      return null;
+    }
+    if ("fault" in said) {
+      log.warn("A secondary can't say what it holds", { secondary: secondary.host, reason: said.fault });
+      return null;
+    }
+    secondary.isMissed = false;
+    secondary.heardMs = clock.monotonicMs();
+    return said;
+  }
+
+  #order({ id }: Secondary, { kind, zone }: Order, serial: number | null): void {
+    const { subjects, clock } = this.#needs;
+    const { held } = this.#lease;
+    if (held === null) return;
+    const event = { kind, zone, atMs: clock.unixMs(), serial, epoch: held.epoch };
+    this.#broker.publishNow(`${subjects.events[kind]}.${id}`, encodeEvent(event));
+  }
+
+  /** All hear of the new epoch at once, so that nothing of the checker before is obeyed any more. */
+  #introduce(): void {
+    this.checkAll();
+  }
+}
+
+const SECOND_MS = 1_000;
+const MINUTE_MS = 60_000;
+
+/** All zones of a primary. @throws {PowerDnsError} when they can't be read */
+export async function primaryZones(powerDns: PowerDns): Promise<Map<string, PrimaryZone>> {
+  const zones = await powerDns.zones();
+  return new Map(zones.map(({ name, serial, dnssec }) => [name, { serial, isSigned: dnssec }]));
+}

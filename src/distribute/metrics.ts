@@ -1,0 +1,178 @@
+/**
+ * The metrics of the four services, with the names that their dashboards know: without the prefix and the labels of a node, and
+ * spelt as they always were.
+ *
+ * @module
+ */
+import type { Counter, Family, Registry } from "../telemetry/metrics.ts";
+
+/** A counter with these labels. */
+export type Counted<Names extends readonly string[] = readonly []> = Family<Names, Counter>;
+
+/** What the API proxy counts. */
+export interface ProxyMetrics {
+  /** Requests that were handed on. */
+  readonly requests: Counter;
+  /** Events that were published. */
+  readonly events: Counted<readonly ["event_type"]>;
+}
+
+/** Registers them. */
+export function proxyMetrics(registry: Registry): ProxyMetrics {
+  return {
+    requests: registry.counter(
+      "apiproxy_powerdns_api_requests_total",
+      "Requests that were handed on to the API of PowerDNS.",
+    ).labels(),
+    events: registry.counter("apiproxy_published_zone_events_total", "Events that were published.", [
+      "event_type",
+    ]),
+  };
+}
+
+/** What a zone provider counts. */
+export interface ProviderMetrics {
+  /** Questions for zones. */
+  readonly requests: Counter;
+  /** Answers. */
+  readonly responses: Counter;
+  /** Questions that can't be read. */
+  readonly broken: Counter;
+  /** Calls of the DNS side of PowerDNS. */
+  readonly dnsCalls: Counted<readonly ["protocol", "state"]>;
+  /** The same by what was asked. */
+  readonly dnsQueries: Counted<readonly ["qtype", "state"]>;
+}
+
+/** Registers them. */
+export function providerMetrics(registry: Registry): ProviderMetrics {
+  return {
+    requests: registry.counter("zoneprovider_request_total", "Questions for zones.").labels(),
+    responses: registry.counter("zoneprovider_response_total", "Questions that were answered.").labels(),
+    broken: registry.counter("zoneprovider_broken_request_total", "Questions that can't be read.").labels(),
+    dnsCalls: registry.counter("zoneprovider_powerdns_dns_call_total", "Calls of the name server.", [
+      "protocol",
+      "state",
+    ]),
+    dnsQueries: registry.counter("zoneprovider_powerdns_dns_query_total", "Queries to the name server.", [
+      "qtype",
+      "state",
+    ]),
+  };
+}
+
+/** What a secondary syncer counts. */
+export interface SyncerMetrics {
+  /** Events and orders that came. */
+  readonly events: Counted<readonly ["event_type"]>;
+  /** Those that can't be read, or are of a checker that leads no more. */
+  readonly ignored: Counted<readonly ["reason"]>;
+  /** Calls of the API of PowerDNS. */
+  readonly apiCalls: Counted<readonly ["state", "type"]>;
+  /** Questions to providers. */
+  readonly dataRequests: Counted<readonly ["state"]>;
+  /** Questions of checkers. */
+  readonly stateRequests: Counter;
+  /** Answers to them. */
+  readonly stateResponses: Counted<readonly ["state"]>;
+  /** Queries of the local PowerDNS. */
+  readonly queries: Counted<readonly ["qtype", "state"]>;
+  /** Transfers that PowerDNS has taken. */
+  readonly transfers: Counter;
+}
+
+/** Registers them. @param running asked for the jobs that run */
+export function syncerMetrics(registry: Registry, running: () => number): SyncerMetrics {
+  registry.gauge("secondarysyncer_worker_lock_count", "Zones that are worked on.", { collect: running });
+  return {
+    events: registry.counter("secondarysyncer_received_zone_events_total", "Events that came.", [
+      "event_type",
+    ]),
+    ignored: registry.counter("secondarysyncer_ignored_zone_events_total", "Events that were ignored.", [
+      "reason",
+    ]),
+    apiCalls: registry.counter("secondarysyncer_powerdns_api_call_total", "Calls of the API of PowerDNS.", [
+      "state",
+      "type",
+    ]),
+    dataRequests: registry.counter("secondarysyncer_zone_data_request_total", "Questions to providers.", [
+      "state",
+    ]),
+    stateRequests: registry.counter(
+      "secondarysyncer_zone_state_request_total",
+      "Questions for the state of zones.",
+    ).labels(),
+    stateResponses: registry.counter("secondarysyncer_zone_state_response_total", "Answers to them.", [
+      "state",
+    ]),
+    queries: registry.counter(
+      "secondarysyncer_local_dns_proxy_queries_total",
+      "Queries of the local PowerDNS.",
+      [
+        "qtype",
+        "state",
+      ],
+    ),
+    transfers: registry.counter(
+      "secondarysyncer_transferred_zones_total",
+      "Transfers that the local PowerDNS has taken.",
+    ).labels(),
+  };
+}
+
+/** What a health checker counts. */
+export interface CheckerMetrics {
+  /** Events that came. */
+  readonly received: Counted<readonly ["event_type"]>;
+  /** Orders that followed from them. */
+  readonly ordered: Counted<readonly ["event_type"]>;
+  /** Orders of the periodic check. */
+  readonly periodicOrders: Counted<readonly ["event_type"]>;
+  /** Orders because of signatures. */
+  readonly signingOrders: Counted<readonly ["event_type"]>;
+  /** Periodic checks. */
+  readonly periodicCycles: Counter;
+  /** Times that zones were listed. */
+  readonly refreshCycles: Counter;
+  /** Weekly and half-daily checks of signatures. */
+  readonly signingCycles: Counter;
+  /** Looks at NSEC3 parameters. */
+  readonly nsec3Cycles: Counter;
+  /** Events that can't be read. */
+  readonly broken: Counter;
+}
+
+/** Registers them. @param counts asked for the gauges */
+export function checkerMetrics(
+  registry: Registry,
+  counts: () => {
+    readonly zones: number;
+    readonly signedZones: number;
+    readonly secondaries: number;
+    readonly isLeading: boolean;
+  },
+): CheckerMetrics {
+  const gauge = (name: string, help: string, collect: () => number) =>
+    registry.gauge(`healthchecker_${name}`, help, { collect });
+  gauge("actual_primary_zone_count", "Zones of the primary.", () => counts().zones);
+  gauge("actual_secondary_count", "Secondaries.", () => counts().secondaries);
+  gauge("actual_dnssec_primary_zone_count", "Signed zones of the primary.", () => counts().signedZones);
+  gauge("leading", "Whether this checker is the one that checks.", () => counts().isLeading ? 1 : 0);
+  const byType = (name: string, help: string) =>
+    registry.counter(`healthchecker_${name}`, help, ["event_type"]);
+  const plain = (name: string, help: string) => registry.counter(`healthchecker_${name}`, help).labels();
+  return {
+    received: byType("event_health_check_received_zone_events_total", "Events that came."),
+    ordered: byType("event_health_check_published_zone_events_total", "Orders that followed from events."),
+    periodicOrders: byType("interval_health_published_zone_events_total", "Orders of the periodic check."),
+    signingOrders: byType(
+      "interval_signing_sync_published_zone_events_total",
+      "Orders because of signatures.",
+    ),
+    periodicCycles: plain("interval_health_cycles_total", "Periodic checks."),
+    refreshCycles: plain("refresh_cycles_total", "Times that zones and secondaries were listed."),
+    signingCycles: plain("singing_sync_cycles_total", "Checks of signatures."),
+    nsec3Cycles: plain("ensure_nsec3_cyles_total", "Looks at NSEC3 parameters."),
+    broken: plain("broken_zone_events_total", "Events that can't be read."),
+  };
+}

@@ -1,0 +1,135 @@
+/**
+ * Work on zones: a few at a time, and of one zone one after the other.
+ *
+ * Of a zone there is at most one job that runs and one that waits: a later one takes the place of that which waits, since what
+ * it would have fetched is older. A job that fails is tried again, later and later, until another one takes its place; others
+ * go on meanwhile.
+ *
+ * @module
+ */
+import type { Clock, Rng } from "../clock.ts";
+
+/** Wait before a job that failed is tried again, milliseconds; it doubles. */
+const WAIT_FIRST_MS = 500;
+/** The longest wait. */
+const WAIT_MAX_MS = 60_000;
+
+/** What jobs are run with. */
+export interface QueueNeeds<Job> {
+  /** Jobs that run at the same time. */
+  readonly workers: number;
+  /** Does a job; what it throws has it done again. */
+  readonly run: (zone: string, job: Job, signal: AbortSignal) => Promise<void>;
+  /** Told of a job that failed. */
+  readonly onFault: (zone: string, job: Job, error: unknown) => void;
+  /** Paces what is tried again. */
+  readonly clock: Clock;
+  /** Spreads it. */
+  readonly rng: Rng;
+}
+
+interface Line<Job> {
+  /** The latest that is to be done; `null` = nothing waits. */
+  waiting: Job | null;
+  /** Jobs that failed one after the other. */
+  failures: number;
+  /** Ends the wait before another try: there is a later job. */
+  hurry: AbortController;
+}
+
+/** The work on all zones. */
+export class ZoneQueue<Job> implements AsyncDisposable {
+  readonly #needs: QueueNeeds<Job>;
+  readonly #lines = new Map<string, Line<Job>>();
+  /** Zones whose job may run as soon as a worker is free, in order. */
+  readonly #ready: string[] = [];
+  readonly #ending = new AbortController();
+  readonly #under = new Set<Promise<void>>();
+  #running = 0;
+
+  /** Nothing is to be done. */
+  constructor(needs: QueueNeeds<Job>) {
+    this.#needs = needs;
+  }
+
+  /** Jobs that run now. */
+  get running(): number {
+    return this.#running;
+  }
+
+  /** Zones of which something runs or waits. */
+  get size(): number {
+    return this.#lines.size;
+  }
+
+  /** Has a job done; takes the place of one of the same zone that waits. */
+  add(zone: string, job: Job): void {
+    if (this.#ending.signal.aborted) return;
+    const line = this.#lines.get(zone);
+    if (line === undefined) {
+      this.#lines.set(zone, { waiting: job, failures: 0, hurry: new AbortController() });
+      this.#ready.push(zone);
+    } else {
+      line.waiting = job;
+      line.hurry.abort();
+    }
+    this.#start();
+  }
+
+  /** Ends what runs. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#ending.abort();
+    this.#ready.length = 0;
+    for (const line of this.#lines.values()) line.hurry.abort();
+    await Promise.all(this.#under);
+  }
+
+  #start(): void {
+    while (this.#running < this.#needs.workers && this.#ready.length > 0) {
+      const zone = this.#ready.shift()!;
+      this.#running++;
+      const work = this.#work(zone).finally(() => this.#under.delete(work));
+      this.#under.add(work);
+    }
+  }
+
+  async #work(zone: string): Promise<void> {
+    const line = this.#lines.get(zone)!;
+    const job = line.waiting!;
+    line.waiting = null;
+    line.hurry = new AbortController();
+    const isDone = await this.#try(zone, job);
+    this.#running--;
+    this.#start();
+    if (this.#ending.signal.aborted) return;
+    if (isDone) line.failures = 0;
+    else {
+      line.waiting ??= job;
+      if (line.waiting === job) await this.#pause(line);
+    }
+    if (this.#ending.signal.aborted) return;
+    if (line.waiting === null) this.#lines.delete(zone);
+    else {
+      this.#ready.push(zone);
+      this.#start();
+    }
+  }
+
+  async #try(zone: string, job: Job): Promise<boolean> {
+    const { run, onFault } = this.#needs;
+    const { signal } = this.#ending;
+    try {
+      await run(zone, job, signal);
+      return true;
+    } catch (error) {
+      if (!signal.aborted) onFault(zone, job, error);
+      return false;
+    }
+  }
+
+  async #pause(line: Line<Job>): Promise<void> {
+    const { clock, rng } = this.#needs;
+    const longestMs = Math.min(WAIT_FIRST_MS * 2 ** Math.min(line.failures++, 10), WAIT_MAX_MS);
+    await clock.sleep(longestMs * (0.5 + rng() / 2 ** 33), line.hurry.signal);
+  }
+}

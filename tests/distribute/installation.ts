@@ -1,0 +1,241 @@
+/**
+ * An installation of distribution on loopback: real PowerDNS, real NATS, and our services in the process of the test.
+ *
+ * @module
+ */
+import { type Clock, systemClock } from "../../src/clock.ts";
+import { runQuery } from "../../src/dns_client.ts";
+import { loadSettings } from "../../src/settings/settings.ts";
+import type { DistributeSettings, ServiceGround } from "../../src/distribute/service.ts";
+import {
+  type RunningService,
+  startApiProxy,
+  startHealthChecker,
+  startSecondarySyncer,
+  startZoneProvider,
+} from "../../src/distribute/services.ts";
+import { createLogger } from "../../src/telemetry/log.ts";
+import { Registry } from "../../src/telemetry/metrics.ts";
+import { typeNumber } from "../../src/wire/record_type.ts";
+import { freePort } from "../free_port.ts";
+import type { NatsServer } from "../nats/server.ts";
+import { API_KEY, PowerDnsServer } from "./power_dns_server.ts";
+
+/** A service that a test runs. */
+export interface TestService extends AsyncDisposable {
+  readonly running: RunningService;
+  /** Lines of its log. */
+  readonly lines: readonly string[];
+  /** The value of a metric, labels as they are exposed; 0 = there is none. */
+  metric(name: string): number;
+}
+
+const STARTS = {
+  "api-proxy": startApiProxy,
+  "zone-provider": startZoneProvider,
+  "health-checker": startHealthChecker,
+  "secondary-syncer": startSecondarySyncer,
+};
+
+/** Starts a service; resolves when it is connected. @param yaml of `distribute` */
+export async function startService(
+  service: keyof typeof STARTS,
+  { yaml, host, clock = systemClock }: {
+    readonly yaml: string;
+    readonly host: string;
+    readonly clock?: Clock;
+  },
+): Promise<TestService> {
+  const lines: string[] = [];
+  const registry = new Registry({});
+  const log = createLogger({
+    level: "debug",
+    format: "json",
+    clock,
+    write: (line) => void lines.push(line),
+  });
+  const ground: ServiceGround = { settings: await settingsOf(yaml), clock, log, registry, host };
+  const running = await STARTS[service](ground);
+  await until(() => running.isConnected(), (isConnected) => isConnected);
+  return {
+    ...{ running, lines },
+    metric: (name) => {
+      const line = registry.expose().split("\n").find((each) => each.startsWith(`${name} `));
+      return line === undefined ? 0 : Number(line.slice(name.length + 1));
+    },
+    [Symbol.asyncDispose]: () => running[Symbol.asyncDispose](),
+  };
+}
+
+/** The settings that a file would give. */
+export async function settingsOf(yaml: string): Promise<DistributeSettings> {
+  const file = await Deno.makeTempFile({ suffix: ".yaml" });
+  try {
+    await Deno.writeTextFile(file, `distribute:\n${yaml.replaceAll(/^/gm, "  ")}\n`);
+    const loaded = loadSettings({ file, env: {} });
+    if (loaded.settings === null) throw new Error(JSON.stringify(loaded.problems));
+    return loaded.settings.distribute;
+  } finally {
+    await Deno.remove(file);
+  }
+}
+
+/** What the settings of a whole installation differ in. */
+export interface InstallationOptions {
+  readonly nats: NatsServer;
+  readonly secondaries: number;
+  /** Lines of `messageBroker` besides the URL, by service or host. */
+  readonly broker?: (user: string) => string;
+  /** Lines of `healthChecks`. */
+  readonly checks?: string;
+}
+
+/** Times that let a test see each check soon. */
+export const QUICK_CHECKS =
+  "eventCheckWaitTime: 100ms\nnsec3CheckInterval: 200ms\nperiodicalCheckInterval: 1h";
+
+/** Primary, secondaries and a proxy. */
+export class Installation implements AsyncDisposable {
+  readonly primary: PowerDnsServer;
+  readonly secondaries: readonly {
+    readonly host: string;
+    readonly powerDns: PowerDnsServer;
+    readonly axfrPort: number;
+  }[];
+  readonly #options: InstallationOptions;
+  readonly #folder: string;
+  readonly #stack = new AsyncDisposableStack();
+  readonly #proxyPort = freePort();
+
+  private constructor(options: InstallationOptions, folder: string, servers: readonly PowerDnsServer[]) {
+    this.#options = options;
+    this.#folder = folder;
+    this.primary = servers[0]!;
+    this.secondaries = servers.slice(1).map((powerDns, i) => ({
+      ...{ powerDns, host: `ns${i + 2}.example.net`, axfrPort: freePort() },
+    }));
+    for (const server of servers) this.#stack.use(server);
+  }
+
+  /** Starts the PowerDNS servers. */
+  static async start(options: InstallationOptions): Promise<Installation> {
+    const servers = await Promise.all(
+      Array.from({ length: options.secondaries + 1 }, (_, i) => PowerDnsServer.start({ isSecondary: i > 0 })),
+    );
+    return new Installation(options, await Deno.makeTempDir({ prefix: "pleiades-distribute-" }), servers);
+  }
+
+  /** Where the proxy has its certificate. */
+  get folder(): string {
+    return this.#folder;
+  }
+
+  /** Where the proxy is reached. */
+  get url(): string {
+    return `https://127.0.0.1:${this.#proxyPort}`;
+  }
+
+  /** Settings of a service. @param powerDns that it stands beside */
+  yaml(user: string, powerDns: PowerDnsServer, more = ""): string {
+    const { nats, broker = () => "", checks = QUICK_CHECKS } = this.#options;
+    const indented = (text: string) => text === "" ? "" : `${text.replaceAll(/^/gm, "  ")}\n`;
+    return `service: { url: "${this.url}", listenAddr: 127.0.0.1, cert: ${this.#folder}/cert.pem, key: ${this.#folder}/key.pem }\n` +
+      `messageBroker:\n  url: ${nats.url}\n${indented(broker(user))}` +
+      `powerDNS: { url: "${powerDns.url}", apiToken: ${API_KEY}, dnsAddress: "127.0.0.1:${powerDns.dnsPort}" }\n` +
+      `secondaries: { hosts: [${this.secondaries.map(({ host }) => host).join(", ")}] }\n` +
+      `healthChecks:\n${indented(checks)}${more}`;
+  }
+
+  /** Starts the proxy. */
+  proxy(): Promise<TestService> {
+    return startService("api-proxy", { yaml: this.yaml("api-proxy", this.primary), host: "ns1.example.net" });
+  }
+
+  /** Starts a provider. */
+  provider(): Promise<TestService> {
+    return startService("zone-provider", {
+      yaml: this.yaml("zone-provider", this.primary),
+      host: "ns1.example.net",
+    });
+  }
+
+  /** Starts a checker. */
+  checker({ host = "ns1.example.net", clock = systemClock } = {}): Promise<TestService> {
+    return startService("health-checker", { yaml: this.yaml("health-checker", this.primary), host, clock });
+  }
+
+  /** Starts the syncer of a secondary. */
+  syncer(i: number, { host = this.secondaries[i]!.host } = {}): Promise<TestService> {
+    const { powerDns, axfrPort } = this.secondaries[i]!;
+    const yaml = this.yaml(
+      host.split(".")[0]!,
+      powerDns,
+      `axfrPrimary: { address: "127.0.0.1:${axfrPort}" }`,
+    );
+    return startService("secondary-syncer", { yaml, host });
+  }
+
+  /** Asks the API through the proxy. */
+  async api(
+    method: string,
+    path: string,
+    body?: unknown,
+    headers: Readonly<Record<string, string>> = {},
+  ): Promise<{
+    readonly status: number;
+    readonly text: string;
+  }> {
+    using client = Deno.createHttpClient({
+      caCerts: [await Deno.readTextFile(`${this.#folder}/cacert.pem`)],
+    });
+    const response = await fetch(`${this.url}/api/v1/servers/localhost${path}`, {
+      ...{ method, client },
+      headers: { "X-API-Key": API_KEY, ...headers },
+      ...(body !== undefined && { body: typeof body === "string" ? body : JSON.stringify(body) }),
+    });
+    return { status: response.status, text: await response.text() };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#stack[Symbol.asyncDispose]();
+    await Deno.remove(this.#folder, { recursive: true });
+  }
+}
+
+/** A body that makes a zone with some records. */
+export function zoneBody(name: string, more: object = {}): object {
+  return { name, kind: "Native", nameservers: [`ns1.${name}`], soa_edit_api: "INCREASE", ...more };
+}
+
+/** A body that sets the A record of `www`. */
+export function addressBody(zone: string, address: string): object {
+  const records = [{ content: address, disabled: false }];
+  return { rrsets: [{ name: `www.${zone}`, type: "A", ttl: 60, changetype: "REPLACE", records }] };
+}
+
+/** What a server answers: the data of the answer section of a type. */
+export async function answersOf({ dnsPort }: PowerDnsServer, name: string, type: string): Promise<string[]> {
+  const { message } = await runQuery({
+    ...{ server: { hostname: "127.0.0.1", port: dnsPort }, name, class: 1, ecs: null },
+    ...{ type: typeNumber(type)!, tcp: false, udpSize: 1_232, timeoutMs: 5_000 },
+  });
+  return message.answers.map(({ data }) => data);
+}
+
+/** How long anything may take; far longer than it does. */
+const PATIENCE_MS = 20_000;
+
+/** Looks again and again until it is as wanted. @returns how long it took, milliseconds */
+export async function until<Value>(
+  look: () => Value | Promise<Value>,
+  wanted: (value: Value) => boolean,
+): Promise<number> {
+  const fromMs = performance.now();
+  for (;;) {
+    const value = await look();
+    const tookMs = performance.now() - fromMs;
+    if (wanted(value)) return tookMs;
+    if (tookMs > PATIENCE_MS) throw new Error(`It stays ${JSON.stringify(value)}`);
+    await new Promise((resolve) => setTimeout(resolve, 5)); // Time is the subject: another side's.
+  }
+}

@@ -1,0 +1,120 @@
+/**
+ * A real PowerDNS with its zones in SQLite, on loopback: a primary or a secondary, that can be killed, stopped for a while and
+ * started again.
+ *
+ * @module
+ */
+import { DatabaseSync } from "node:sqlite";
+import { freePort } from "../free_port.ts";
+import { program } from "../programs.ts";
+
+/** The key of the API of every server here. */
+export const API_KEY = "key-of-the-api";
+
+/** Where Debian's package has the schema. */
+const SCHEMA = "/usr/share/pdns-backend-sqlite3/schema/schema.sqlite3.sql";
+
+/** An answer of the API. */
+export interface ApiAnswer {
+  readonly status: number;
+  readonly text: string;
+}
+
+/** The server. */
+export class PowerDnsServer implements AsyncDisposable {
+  /** Of DNS. */
+  readonly dnsPort: number = freePort();
+  /** Of the API. */
+  readonly apiPort: number = freePort();
+  readonly #folder: string;
+  readonly #isSecondary: boolean;
+  #child: Deno.ChildProcess | null = null;
+
+  private constructor(folder: string, isSecondary: boolean) {
+    this.#folder = folder;
+    this.#isSecondary = isSecondary;
+  }
+
+  /** Starts one; resolves when its API answers. */
+  static async start({ isSecondary = false } = {}): Promise<PowerDnsServer> {
+    const folder = await Deno.makeTempDir({ prefix: "pleiades-pdns-" });
+    const server = new PowerDnsServer(folder, isSecondary);
+    using database = new DatabaseSync(`${folder}/pdns.db`);
+    database.exec("PRAGMA journal_mode = WAL");
+    database.exec(await Deno.readTextFile(SCHEMA));
+    await server.start();
+    return server;
+  }
+
+  /** As settings name its API. */
+  get url(): string {
+    return `http://127.0.0.1:${this.apiPort}`;
+  }
+
+  /** Starts it, or starts it again with its zones. */
+  async start(): Promise<void> {
+    const config = [
+      "launch=gsqlite3",
+      `gsqlite3-database=${this.#folder}/pdns.db`,
+      ...["gsqlite3-dnssec=yes", "gsqlite3-pragma-synchronous=0"],
+      ...["local-address=127.0.0.1", `local-port=${this.dnsPort}`],
+      ...["api=yes", `api-key=${API_KEY}`, "webserver=yes", "webserver-address=127.0.0.1"],
+      `webserver-port=${this.apiPort}`,
+      ...["daemon=no", "guardian=no", "disable-syslog=yes", "log-timestamp=no", "loglevel=4"],
+      `socket-dir=${this.#folder}`,
+      ...["receiver-threads=1", "distributor-threads=2", "expand-alias=no", "security-poll-suffix="],
+      ...(this.#isSecondary ? ["secondary=yes", "retrieval-threads=4"] : ["primary=yes"]),
+    ];
+    await Deno.writeTextFile(`${this.#folder}/pdns.conf`, `${config.join("\n")}\n`);
+    this.#child = new Deno.Command(program("pdns_server")!, {
+      args: [`--config-dir=${this.#folder}`],
+      stdin: "null",
+      stdout: "null",
+      stderr: "null",
+    }).spawn();
+    for (;;) {
+      const isUp = await this.api("GET", "").then(({ status }) => status === 200, () => false);
+      if (isUp) return;
+      await new Promise((resolve) => setTimeout(resolve, 5)); // Time is the subject: another side's.
+    }
+  }
+
+  /** Ends it as a power failure would. */
+  async kill(): Promise<void> {
+    this.#child?.kill("SIGKILL");
+    await this.#child?.status;
+    this.#child = null;
+  }
+
+  /** Sends it a signal, such as `SIGSTOP` and `SIGCONT`. */
+  signal(signal: Deno.Signal): void {
+    this.#child!.kill(signal);
+  }
+
+  /** Calls its API. @param path below the server, such as `/zones` */
+  async api(method: string, path: string, body?: unknown): Promise<ApiAnswer> {
+    const response = await fetch(`${this.url}/api/v1/servers/localhost${path}`, {
+      method,
+      headers: { "X-API-Key": API_KEY },
+      ...(body !== undefined && { body: JSON.stringify(body) }),
+    });
+    return { status: response.status, text: await response.text() };
+  }
+
+  /** Works on its database behind its back. */
+  sql(statement: string): void {
+    using database = new DatabaseSync(`${this.#folder}/pdns.db`, { timeout: 5_000 });
+    database.exec(statement);
+  }
+
+  /** Rows that a query gives. */
+  rows(query: string): readonly Record<string, unknown>[] {
+    using database = new DatabaseSync(`${this.#folder}/pdns.db`, { timeout: 5_000 });
+    return database.prepare(query).all();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.kill();
+    await Deno.remove(this.#folder, { recursive: true });
+  }
+}
