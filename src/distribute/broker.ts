@@ -43,6 +43,8 @@ export class Broker implements AsyncDisposable {
   readonly #onConnect: (connection: NatsConnection, ended: AbortSignal) => void;
   readonly #link: NatsLink;
   #connection: NatsConnection | null = null;
+  /** Aborted when that connection has ended. */
+  #ended: AbortSignal = AbortSignal.abort();
   #waiting: { readonly subject: string; readonly data: Uint8Array }[] = [];
   #waitingSize = 0;
   /** Events that were given up since the start. */
@@ -126,15 +128,16 @@ export class Broker implements AsyncDisposable {
       },
     });
     const end = () => done.resolve(false);
-    signal.addEventListener("abort", end);
+    const ended = AbortSignal.any([signal, this.#ended]);
+    ended.addEventListener("abort", end);
     try {
-      if (signal.aborted) return false;
+      if (ended.aborted) return false;
       connection.publish(subject, data, { reply: inbox });
       return await done.promise;
     } finally {
-      signal.removeEventListener("abort", end);
+      ended.removeEventListener("abort", end);
       clearTimeout(timer);
-      subscription.unsubscribe();
+      if (!connection.isClosed()) subscription.unsubscribe();
     }
   }
 
@@ -157,6 +160,7 @@ export class Broker implements AsyncDisposable {
     // What was said while there was no server, in its order, before anything else.
     await connection.flush();
     this.#connection = connection;
+    this.#ended = ended;
     const waiting = this.#waiting;
     this.#waiting = [];
     this.#waitingSize = 0;

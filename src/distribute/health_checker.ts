@@ -113,14 +113,18 @@ export interface HealthCheckerNeeds {
 interface Secondary {
   readonly host: string;
   readonly id: string;
-  /** Of its process; `null` = it hasn't said. */
-  boot: string | null;
+  /** Of its connection; `null` = it hasn't said. */
+  session: string | null;
   /** When it was heard last, monotonic milliseconds. */
   heardMs: number;
   /** Whether it is of the list, and stays. */
   readonly isListed: boolean;
   /** Whether it was missed already, which is said once. */
   isMissed: boolean;
+  /** Its check, and those that wait. */
+  checking: Promise<void>;
+  /** Ends what it is asked. */
+  asking: AbortController;
 }
 
 /** How a zone is looked at. */
@@ -144,7 +148,6 @@ export class HealthChecker implements AsyncDisposable {
   /** When a zone's event is checked, monotonic milliseconds. */
   readonly #due = new Map<string, number>();
   #zones: ReadonlyMap<string, PrimaryZone>;
-  #checking: Promise<void> = Promise.resolve();
 
   private constructor(needs: HealthCheckerNeeds, zones: ReadonlyMap<string, PrimaryZone>) {
     this.#needs = needs;
@@ -170,6 +173,8 @@ export class HealthChecker implements AsyncDisposable {
         this.#lease.keep(connection, ended).catch((error) =>
           log.error("The lease isn't kept any more", { error })
         );
+        // Events of the time without a connection weren't heard.
+        this.checkAll();
       },
     );
     this.#metrics.refreshCycles.inc();
@@ -204,38 +209,42 @@ export class HealthChecker implements AsyncDisposable {
     await this.#queue[Symbol.asyncDispose]();
     await this.#broker[Symbol.asyncDispose]();
     await Promise.all(this.#loops);
-    await this.#checking;
+    await Promise.all([...this.#secondaries.values()].map(({ checking }) => checking));
   }
 
-  /** The periodic check: all serials of all secondaries. Checks that are asked for at the same time come one after the other. */
-  checkAll(only: ReadonlySet<string> | null = null): Promise<void> {
-    return this.#checking = this.#checking.then(() => this.#checkAll(only)).catch((error) =>
-      this.#needs.log.warn("The periodic check failed", { error })
+  /** The periodic check: all serials of all secondaries, or of one. Checks of the same secondary come one after the other. */
+  async checkAll(only: string | null = null): Promise<void> {
+    const { signal } = this.#ending;
+    if (!this.isLeading || signal.aborted) return;
+    if (only === null) this.#metrics.periodicCycles.inc();
+    this.#forgetSilent();
+    const asked = [...this.#secondaries.values()].filter(({ id }) => only === null || only === id);
+    await Promise.all(
+      asked.map((secondary) =>
+        secondary.checking = secondary.checking.then(() => this.#check(secondary)).catch((error) => {
+          if (!signal.aborted) this.#needs.log.warn("A check failed", { secondary: secondary.host, error });
+        })
+      ),
     );
   }
 
-  async #checkAll(only: ReadonlySet<string> | null): Promise<void> {
+  async #check(secondary: Secondary): Promise<void> {
+    const { log, clock, intervals } = this.#needs;
     if (!this.isLeading || this.#ending.signal.aborted) return;
-    if (only === null) this.#metrics.periodicCycles.inc();
     await this.#refresh();
-    const { log } = this.#needs;
-    this.#forgetSilent();
-    const asked = [...this.#secondaries.values()].filter(({ id }) => only === null || only.has(id));
-    await Promise.all(asked.map(async (secondary) => {
-      const states = await this.#states(secondary, null);
-      if (states === null) return;
-      const { orders, foreign } = compare({
-        ...{ primary: this.#zones, secondary: states },
-        ...{ nowMs: this.#needs.clock.unixMs(), remainingMs: this.#needs.intervals.remainingMs },
+    const states = await this.#states(secondary, null);
+    if (states === null) return;
+    const { orders, foreign } = compare({
+      ...{ primary: this.#zones, secondary: states },
+      ...{ nowMs: clock.unixMs(), remainingMs: intervals.remainingMs },
+    });
+    if (foreign.length > 0) {
+      log.error("A secondary holds zones of its own under names of the primary; they are left alone", {
+        ...{ secondary: secondary.host, zones: foreign.slice(0, 20), count: foreign.length },
       });
-      if (foreign.length > 0) {
-        log.error("A secondary holds zones of its own under names of the primary; they are left alone", {
-          ...{ secondary: secondary.host, zones: foreign.slice(0, 20), count: foreign.length },
-        });
-      }
-      if (mustConfirm(orders, states.size) && !await this.#isConfirmed(secondary, orders)) return;
-      for (const order of orders) await this.#confirmAndOrder(secondary, order);
-    }));
+    }
+    if (mustConfirm(orders, states.size) && !await this.#isConfirmed(secondary, orders)) return;
+    for (const order of orders) await this.#confirmAndOrder(secondary, order);
   }
 
   /** Looks at each zone of both sides: signatures, keys, content. */
@@ -286,14 +295,14 @@ export class HealthChecker implements AsyncDisposable {
           this.#metrics.broken.inc();
           return log.warn("A hello can't be read", { subject });
         }
-        this.#hearHello(said.host, said.boot);
+        this.#hearHello(said.host, said.session);
       },
     };
     return [...events, hello];
   }
 
-  /** One that has just started, or was not there for a while, may have missed events: it is checked at once. */
-  #hearHello(host: string, boot: string): void {
+  /** One that has just connected may have missed events: it is checked at once. */
+  #hearHello(host: string, session: string): void {
     const { discovers, clock, log } = this.#needs;
     const id = serviceId(host);
     let secondary = this.#secondaries.get(id);
@@ -303,17 +312,23 @@ export class HealthChecker implements AsyncDisposable {
       this.#secondaries.set(id, secondary);
       log.info("A secondary has come", { secondary: host });
     }
-    const isNews = secondary.boot !== boot || secondary.isMissed ||
-      clock.monotonicMs() - secondary.heardMs > 2 * HELLO_MS;
-    secondary.boot = boot;
+    const isNews = secondary.session !== session || secondary.isMissed;
+    secondary.session = session;
     secondary.isMissed = false;
     secondary.heardMs = clock.monotonicMs();
-    if (isNews) this.checkAll(new Set([id]));
+    if (!isNews) return;
+    // What was asked before that won't be answered any more.
+    secondary.asking.abort();
+    secondary.asking = new AbortController();
+    this.checkAll(id);
   }
 
   #secondaryOf(host: string, isListed: boolean): Secondary {
     const heardMs = this.#needs.clock.monotonicMs();
-    return { host, id: serviceId(host), boot: null, heardMs, isListed, isMissed: false };
+    return {
+      ...{ host, id: serviceId(host), session: null, heardMs, isListed, isMissed: false },
+      ...{ checking: Promise.resolve(), asking: new AbortController() },
+    };
   }
 
   #forgetSilent(): void {
@@ -489,11 +504,14 @@ export class HealthChecker implements AsyncDisposable {
     if (found === null) return null;
     const held: PrimaryZone = { serial: found.serial, isSigned: found.dnssec };
     if (!found.dnssec && !withDigests) return held;
+    // What PowerDNS has kept of earlier answers would hide what is stored now.
+    await powerDns.flush(zone);
     return await withDns(dns, async (connection) => {
       const soa = await connection.soa(zone);
       if (soa === null) throw new Error(`the primary has ${zone} and doesn't answer it`);
       return {
         ...held,
+        // SOA-EDIT: what is answered counts, and the API may say another serial for a while.
         serial: soa.serial,
         signature: soa.signature,
         ...(withDigests && { digest: await digestOf(connection, zone) }),
@@ -508,6 +526,7 @@ export class HealthChecker implements AsyncDisposable {
     { withDigests = false }: { readonly withDigests?: boolean } = {},
   ): Promise<StateReply | null> {
     const { subjects, clock, log } = this.#needs;
+    const { asking } = secondary;
     const heard: { reply: ReturnType<typeof readStateReply> | null } = { reply: null };
     const epoch = this.#lease.held?.epoch ?? null;
     const isAnswered = await this.#broker.request(
@@ -519,10 +538,11 @@ export class HealthChecker implements AsyncDisposable {
           heard.reply = readStateReply(data);
           return true;
         },
-        signal: this.#ending.signal,
+        signal: AbortSignal.any([this.#ending.signal, asking.signal]),
       },
     );
     const said = heard.reply;
+    if (asking.signal.aborted) return null;
     if (!isAnswered || said === null) {
       if (!secondary.isMissed && this.#broker.isConnected && !this.#ending.signal.aborted) {
         log.warn("A secondary doesn't answer (is its host name spelt as it is there?)", {

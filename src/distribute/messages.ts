@@ -9,7 +9,7 @@
  *                          presigned_records, replied_at, part?, parts?, fault?}
  * zonestate.<id>   request {zone?, requested_at, epoch?, signatures?, digests?}
  *                          reply {statemap, created_at, details?, fault?}
- * zonehello.<id>   {host, boot, sent_at}                                        a secondary has connected
+ * zonehello.<id>   {host, session, sent_at}                                     a secondary is connected
  * ```
  *
  * An id is the SHA-256 of a host name, in lower-case hex. Zones are lower-case with a final dot; serials are unsigned 32-bit numbers.
@@ -366,15 +366,15 @@ export function readStateReply(data: Uint8Array): StateReply | Broken {
 export interface Hello {
   /** Its host name. */
   readonly host: string;
-  /** Drawn at each start of the process. */
-  readonly boot: string;
+  /** Drawn with each connection: what was said before it, the secondary may not have heard. */
+  readonly session: string;
 }
 
-const HELLO = z.object({ host: z.string().min(1).max(255), boot: z.string().max(64) });
+const HELLO = z.object({ host: z.string().min(1).max(255), session: z.string().max(64) });
 
 /** Writes it. */
-export function encodeHello({ host, boot }: Hello, nowMs: number): Uint8Array {
-  return encode({ host, boot, sent_at: rfc3339(nowMs) });
+export function encodeHello({ host, session }: Hello, nowMs: number): Uint8Array {
+  return encode({ host, session, sent_at: rfc3339(nowMs) });
 }
 
 /** Reads it. */

@@ -57,8 +57,6 @@ export const HELLO_MS = 30_000;
 export interface SyncerNeeds {
   /** The host's name, from which its id is made. */
   readonly host: string;
-  /** Of the process. */
-  readonly boot: string;
   /** How NATS is connected to. */
   readonly link: LinkTerms;
   /** What is listened to. */
@@ -111,6 +109,7 @@ export class SecondarySyncer implements AsyncDisposable {
   readonly #transfers = new Map<string, Transfers>();
   readonly #deleting = new Set<string>();
   readonly #greeting: Promise<void>;
+  #session = "";
   #epoch = 0;
 
   /** Begins to listen and to connect. @throws {Error} when the local address can't be had */
@@ -136,7 +135,10 @@ export class SecondarySyncer implements AsyncDisposable {
     this.#broker = new Broker(
       { terms: needs.link, clock, rng, log },
       this.#subscriptions(),
-      () => this.#sayHello(),
+      () => {
+        this.#session = crypto.randomUUID();
+        this.#sayHello();
+      },
     );
     this.#greeting = this.#greet();
   }
@@ -185,8 +187,9 @@ export class SecondarySyncer implements AsyncDisposable {
   }
 
   #sayHello(): void {
-    const { host, boot, clock } = this.#needs;
-    this.#broker.publishNow(HELLO_PREFIX + this.#id, encodeHello({ host, boot }, clock.unixMs()));
+    const { host, clock } = this.#needs;
+    const hello = encodeHello({ host, session: this.#session }, clock.unixMs());
+    this.#broker.publishNow(HELLO_PREFIX + this.#id, hello);
   }
 
   #hear(kind: EventKind, message: Msg): void {
@@ -463,11 +466,14 @@ export class SecondarySyncer implements AsyncDisposable {
     if (inDoubt.length === 0) return states;
     await withDns(dns, async (connection) => {
       for (const [name, state] of inDoubt) {
+        // What PowerDNS has kept of earlier answers would hide what is stored now.
+        if (zone !== null) await powerDns.flush(name);
         const soa = await connection.soa(name);
+        const isStored = soa !== null && soa.serial === state.serial;
         states.set(name, {
           ...state,
-          serial: soa?.serial ?? null,
-          ...(withSignatures && { signature: soa?.signature ?? null }),
+          serial: soa === null ? null : state.serial,
+          ...(withSignatures && isStored && { signature: soa.signature }),
           ...(withDigests && soa !== null && { digest: await digestOf(connection, name) }),
         });
       }

@@ -130,7 +130,6 @@ export function startSecondarySyncer(
   const { metrics, powerDns } = countedPowerDns(ground);
   const syncer = new SecondarySyncer({
     ...{ host, clock, rng, log, powerDns },
-    boot: crypto.randomUUID().replaceAll("-", ""),
     link: linkTermsOf("secondary-syncer", ground),
     subjects: subjectsOf(settings),
     dns: { ...dnsOf(settings), server: parseSocketAddress(settings.powerDNS.dnsAddress) },

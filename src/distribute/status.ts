@@ -65,7 +65,6 @@ export async function statusRows(settings: DistributeSettings, clock: Clock): Pr
   const primary = await signedZones(settings).catch((error) => {
     throw new CommandFailed(error instanceof Error ? error.message : String(error));
   });
-  const boot = crypto.randomUUID();
   const found = new Set(settings.secondaries.hosts);
   const log = createLogger({ level: "error", format: "text", clock, write: () => {} });
   const connected = Promise.withResolvers<void>();
@@ -76,8 +75,7 @@ export async function statusRows(settings: DistributeSettings, clock: Clock): Pr
       if (!("fault" in said) && settings.secondaries.source === "nats") found.add(said.host);
     },
   };
-  // An inbox of its own: the checker's user may be the same.
-  const terms = { ...linkTermsOf("status", { settings, host: boot }), name: "pdns-status" };
+  const terms = linkTermsOf("status", { settings, host: settings.service.host ?? Deno.hostname() });
   await using broker = new Broker({ terms, clock, rng: systemRng, log }, [hello], () => connected.resolve());
   const ending = new AbortController();
   await Promise.race([connected.promise, clock.sleep(WAIT_MS, ending.signal)]);

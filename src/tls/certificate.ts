@@ -72,7 +72,8 @@ export async function makeServer(
   },
 ): Promise<Certified> {
   const keys = await crypto.subtle.generateKey(ECDSA, true, ["sign", "verify"]);
-  const signer = await crypto.subtle.importKey("pkcs8", derOf(authority.key), ECDSA, false, ["sign"]);
+  const signer = await crypto.subtle.importKey("pkcs8", derOf(authority.key), ECDSA, true, ["sign"]);
+  const issuer = await keyIdentifier(await publicOf(signer));
   const address = parseIp(host);
   const name = address === null
     ? tagged(0x82, new TextEncoder().encode(host)) // dNSName
@@ -85,6 +86,7 @@ export async function makeServer(
       extension("2.5.29.37", sequence(oid("1.3.6.1.5.5.7.3.1"))), // extended key usage: serverAuth
       extension("2.5.29.17", sequence(name)), // subject alternative name
       extension("2.5.29.14", octetString(await keyIdentifier(keys.publicKey))),
+      extension("2.5.29.35", sequence(tagged(0x80, issuer))), // authority key identifier
     ],
   });
 }
@@ -137,6 +139,11 @@ function extension(id: string, value: Uint8Array, isCritical = false): Uint8Arra
 async function keyIdentifier(key: CryptoKey): Promise<Uint8Array> {
   const raw = await crypto.subtle.exportKey("raw", key);
   return new Uint8Array(await crypto.subtle.digest("SHA-256", raw)).subarray(0, 20);
+}
+
+async function publicOf(key: CryptoKey): Promise<CryptoKey> {
+  const { kty, crv, x, y } = await crypto.subtle.exportKey("jwk", key);
+  return await crypto.subtle.importKey("jwk", { kty, crv, x, y } as JsonWebKey, ECDSA, true, ["verify"]);
 }
 
 function pem(label: string, der: Uint8Array): string {

@@ -79,6 +79,7 @@ export class OwnCertificate {
     ) {
       const fault = serveFault(found.cert, found.key);
       if (fault !== null) throw new Error(`${terms.certFile} and ${terms.keyFile} can't be served: ${fault}`);
+      warnOfOpenKey(terms, needs);
       const own = new OwnCertificate(terms, needs, { cert: found.cert, key: found.key });
       await own.renewIfDue();
       return own;
@@ -184,6 +185,13 @@ async function authorityOf({ authority, authorityKey }: Files, fromMs: number): 
   write(authorityKey, made.key);
   write(authority, made.cert);
   return made;
+}
+
+/** A key that others may read is one no longer. */
+function warnOfOpenKey({ keyFile }: OwnCertificateTerms, { log }: OwnCertificateNeeds): void {
+  const mode = Deno.statSync(keyFile).mode ?? 0;
+  if ((mode & 0o077) === 0) return;
+  log.warn("Other users may use a private key", { file: keyFile, fix: `chmod go= ${keyFile}` });
 }
 
 /** Whether the file was written here. */

@@ -18,7 +18,8 @@ import { createLogger } from "../../src/telemetry/log.ts";
 import { Registry } from "../../src/telemetry/metrics.ts";
 import { typeNumber } from "../../src/wire/record_type.ts";
 import { freePort } from "../free_port.ts";
-import type { NatsServer } from "../nats/server.ts";
+import { NatsServer } from "../nats/server.ts";
+import { makeAuthority, makeServer } from "../../src/tls/certificate.ts";
 import { API_KEY, PowerDnsServer } from "./power_dns_server.ts";
 
 /** A service that a test runs. */
@@ -80,6 +81,53 @@ export async function settingsOf(yaml: string): Promise<DistributeSettings> {
   }
 }
 
+/** A NATS server with TLS, users and the permissions that are shipped. */
+export class GuardedNats implements AsyncDisposable {
+  readonly server: NatsServer;
+  readonly folder: string;
+
+  private constructor(server: NatsServer, folder: string) {
+    this.server = server;
+    this.folder = folder;
+  }
+
+  /** Starts one. */
+  static async start(): Promise<GuardedNats> {
+    const folder = await Deno.makeTempDir({ prefix: "pleiades-nats-tls-" });
+    const validity = { fromMs: Date.now() - 60_000, untilMs: Date.now() + 3_600_000 };
+    const authority = await makeAuthority("Authority of a test", validity);
+    const signer = { ...authority, name: "Authority of a test" };
+    const { cert, key } = await makeServer("127.0.0.1", { authority: signer, validity });
+    await Deno.writeTextFile(`${folder}/ca.pem`, authority.cert);
+    await Deno.writeTextFile(`${folder}/cert.pem`, cert);
+    await Deno.writeTextFile(`${folder}/key.pem`, key);
+    const config = `tls { cert_file: "${folder}/cert.pem", key_file: "${folder}/key.pem" }\n${SHIPPED}`;
+    return new GuardedNats(await NatsServer.start({ config, scheme: "tls" }), folder);
+  }
+
+  /** Lines of `messageBroker`. */
+  broker(user: string): string {
+    return `username: ${user}\npassword: ${passwordOf(user)}\ntls: { caFile: ${this.folder}/ca.pem }`;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.server[Symbol.asyncDispose]();
+    await Deno.remove(this.folder, { recursive: true });
+  }
+}
+
+/** As it lies in the repository, with passwords in the place of variables of the environment. */
+const SHIPPED = Deno.readTextFileSync(new URL("../../packaging/nats/distribute.conf", import.meta.url))
+  .replaceAll(
+    /\$PLEIADES_NATS_(\w+)/g,
+    (_, user: string) => `"${passwordOf(user.toLowerCase().replaceAll("_", "-"))}"`,
+  );
+
+/** The password of a user of that server. */
+export function passwordOf(user: string): string {
+  return `of-${user}`;
+}
+
 /** What the settings of a whole installation differ in. */
 export interface InstallationOptions {
   readonly nats: NatsServer;
@@ -136,11 +184,11 @@ export class Installation implements AsyncDisposable {
   }
 
   /** Settings of a service. @param powerDns that it stands beside */
-  yaml(user: string, powerDns: PowerDnsServer, more = ""): string {
+  yaml(user: string, powerDns: PowerDnsServer, more = "", brokerLines = ""): string {
     const { nats, broker = () => "", checks = QUICK_CHECKS } = this.#options;
     const indented = (text: string) => text === "" ? "" : `${text.replaceAll(/^/gm, "  ")}\n`;
     return `service: { url: "${this.url}", listenAddr: 127.0.0.1, cert: ${this.#folder}/cert.pem, key: ${this.#folder}/key.pem }\n` +
-      `messageBroker:\n  url: ${nats.url}\n${indented(broker(user))}` +
+      `messageBroker:\n  url: ${nats.url}\n${indented(broker(user))}${indented(brokerLines)}` +
       `powerDNS: { url: "${powerDns.url}", apiToken: ${API_KEY}, dnsAddress: "127.0.0.1:${powerDns.dnsPort}" }\n` +
       `secondaries: { hosts: [${this.secondaries.map(({ host }) => host).join(", ")}] }\n` +
       `healthChecks:\n${indented(checks)}${more}`;
@@ -159,9 +207,14 @@ export class Installation implements AsyncDisposable {
     });
   }
 
-  /** Starts a checker. */
-  checker({ host = "ns1.example.net", clock = systemClock } = {}): Promise<TestService> {
-    return startService("health-checker", { yaml: this.yaml("health-checker", this.primary), host, clock });
+  /** Starts a checker. @param isAlone whether it checks without settling that with others */
+  checker({ host = "ns1.example.net", clock = systemClock, isAlone = false }: {
+    readonly host?: string;
+    readonly clock?: Clock;
+    readonly isAlone?: boolean;
+  } = {}): Promise<TestService> {
+    const yaml = this.yaml("health-checker", this.primary, "", isAlone ? "jetStream: off" : "");
+    return startService("health-checker", { yaml, host, clock });
   }
 
   /** Starts the syncer of a secondary. */

@@ -1,49 +1,300 @@
 /**
- * The four services around real PowerDNS and real NATS: what has to be shown, line by line.
+ * The four services around real PowerDNS and real NATS, over TLS and with the permissions that are shipped: what has to be shown,
+ * line by line.
  *
  * @module
  */
-import { deepEqual, equal } from "node:assert/strict";
-import { NatsServer } from "../nats/server.ts";
+import { deepEqual, equal, match, ok } from "node:assert/strict";
+import { serviceId } from "../../src/distribute/messages.ts";
+import { NatsConnectionImpl } from "@nats-io/nats-core/internal";
+import { useDenoTransport } from "../../src/nats/transport.ts";
+import { ManualClock } from "../clock.ts";
 import { testWith } from "../programs.ts";
-import { addressBody, answersOf, Installation, until, zoneBody } from "./installation.ts";
+import {
+  addressBody,
+  answersOf,
+  GuardedNats,
+  Installation,
+  passwordOf,
+  type TestService,
+  until,
+  zoneBody,
+} from "./installation.ts";
+import type { PowerDnsServer } from "./power_dns_server.ts";
 
-testWith(
-  ["nats-server", "pdns_server"],
-  "what happens to a zone through the proxy happens on the secondary",
-  async () => {
-    await using nats = await NatsServer.start();
-    await using installation = await Installation.start({ nats, secondaries: 1 });
-    await using proxy = await installation.proxy();
-    await using _provider = await installation.provider();
-    await using syncer = await installation.syncer(0);
-    const { powerDns } = installation.secondaries[0]!;
-    equal((await installation.api("POST", "/zones", zoneBody("a.test."))).status, 201);
-    await until(() => answersOf(powerDns, "a.test", "SOA"), (soa) => soa.length === 1);
-    equal(
-      (await installation.api("PATCH", "/zones/a.test.", addressBody("a.test.", "192.0.2.1"))).status,
-      204,
-    );
-    await until(
-      () => answersOf(powerDns, "www.a.test", "A"),
-      (addresses) => addresses.join() === "192.0.2.1",
-    );
-    equal((await installation.api("DELETE", "/zones/a.test.")).status, 204);
-    await until(() => powerDns.api("GET", "/zones"), ({ text }) => text === "[]");
-    deepEqual(["create", "change", "delete"].map((type) => metricsOf(proxy, syncer, type)), [[1, 1], [1, 1], [
-      1,
-      1,
-    ]]);
-  },
-);
+const REQUESTS = "apiproxy_powerdns_api_requests_total";
 
-function metricsOf(
-  proxy: { metric(name: string): number },
-  syncer: { metric(name: string): number },
-  type: string,
-): number[] {
-  return [
-    proxy.metric(`apiproxy_published_zone_events_total{event_type="${type}"}`),
-    syncer.metric(`secondarysyncer_received_zone_events_total{event_type="${type}"}`),
+const eventsOf = (proxy: TestService) =>
+  ["create", "change", "delete"].map((type) =>
+    proxy.metric(`apiproxy_published_zone_events_total{event_type="${type}"}`)
+  );
+const transfersOf = (syncer: TestService) => syncer.metric("secondarysyncer_transferred_zones_total");
+const ordersOf = (checker: TestService, kind: "event" | "interval", type: string) =>
+  checker.metric(
+    kind === "event"
+      ? `healthchecker_event_health_check_published_zone_events_total{event_type="${type}"}`
+      : `healthchecker_interval_health_published_zone_events_total{event_type="${type}"}`,
+  );
+/** Zones that it has brought into step, in order. */
+const inStepOf = (syncer: TestService): string[] =>
+  syncer.lines.filter((line) => line.includes("Zone is in step")).map((line) => JSON.parse(line).zone);
+/** Resolves when they work on nothing. */
+const idle = async (...syncers: TestService[]) =>
+  await until(
+    () => syncers.map((syncer) => syncer.metric("secondarysyncer_worker_lock_count")),
+    (running) => running.every((count) => count === 0),
+  );
+const has = async (server: PowerDnsServer, zone: string, address: string) =>
+  await until(() => answersOf(server, `www.${zone}`, "A"), (addresses) => addresses.join() === address);
+const isGone = async (server: PowerDnsServer, zone: string) =>
+  await until(() => server.api("GET", `/zones/${zone}.`), ({ status }) => status === 404);
+
+testWith(["dig", "nats-server", "pdns_server"], "zones are kept in step", async (test) => {
+  await using nats = await GuardedNats.start();
+  await using installation = await Installation.start({
+    nats: nats.server,
+    secondaries: 2,
+    broker: (user) => nats.broker(user),
+  });
+  const [one, two] = installation.secondaries.map(({ powerDns }) => powerDns) as [
+    PowerDnsServer,
+    PowerDnsServer,
   ];
+  let proxy = await installation.proxy();
+  const provider = await installation.provider();
+  const another = await installation.provider();
+  let checker = await installation.checker();
+  const first = await installation.syncer(0);
+  let second = await installation.syncer(1);
+  try {
+    await test.step("spec line 1: a zone that is made gives one event; what the API refuses gives none", async () => {
+      equal((await installation.api("POST", "/zones", zoneBody("a.test."))).status, 201);
+      deepEqual(eventsOf(proxy), [1, 0, 0]);
+      equal((await installation.api("POST", "/zones", zoneBody("a.test."))).status, 409);
+      equal((await installation.api("POST", "/zones", zoneBody("b.test"))).status, 422);
+      equal(
+        (await installation.api("PATCH", "/zones/none.test.", addressBody("none.test.", "192.0.2.1"))).status,
+        404,
+      );
+      deepEqual(eventsOf(proxy), [1, 0, 0]);
+      equal(
+        (await installation.api("PATCH", "/zones/a.test.", addressBody("a.test.", "192.0.2.1"))).status,
+        204,
+      );
+      deepEqual(eventsOf(proxy), [1, 1, 0]);
+      for (const server of [one, two]) await has(server, "a.test", "192.0.2.1");
+    });
+
+    await test.step("spec line 2: a wrong API key is answered by PowerDNS with 401, and no event goes out", async () => {
+      const before = eventsOf(proxy);
+      const wrong = { "X-API-Key": "wrong" };
+      const { status, text } = await installation.api("POST", "/zones", zoneBody("wrong.test."), wrong);
+      deepEqual([status, text], [401, "Unauthorized"]);
+      equal((await installation.api("DELETE", "/zones/a.test.", undefined, wrong)).status, 401);
+      deepEqual(eventsOf(proxy), before);
+    });
+
+    await test.step("spec line 3: reading gives no event, and where PowerDNS is down the answer is 502", async () => {
+      const before = [...eventsOf(proxy), proxy.metric(REQUESTS)];
+      const { status, text } = await installation.api("GET", "/zones/a.test.");
+      deepEqual([status, JSON.parse(text).name], [200, "a.test."]);
+      deepEqual([...eventsOf(proxy), proxy.metric(REQUESTS) - 1], before);
+      await installation.primary.kill();
+      equal((await installation.api("GET", "/zones")).status, 502);
+      equal((await installation.api("DELETE", "/zones/a.test.")).status, 502);
+      await installation.primary.start();
+      deepEqual(eventsOf(proxy), before.slice(0, 3));
+    });
+
+    await test.step("spec line 4: four files are made at the first start, and a second one goes by them", async () => {
+      const names = ["cacert.pem", "cakey.pem", "cert.pem", "key.pem"];
+      const texts = () => names.map((name) => Deno.readTextFileSync(`${installation.folder}/${name}`));
+      const before = texts();
+      await proxy[Symbol.asyncDispose]();
+      proxy = await installation.proxy();
+      deepEqual(texts(), before);
+      equal((await installation.api("GET", "/zones")).status, 200);
+    });
+
+    await test.step("spec line 5: an order to the id of one host is for that host alone", async () => {
+      await idle(first, second);
+      const before = [first, second].map(transfersOf);
+      await orderOf(nats, installation, 1, "a.test.");
+      await until(() => transfersOf(second), (count) => count === before[1]! + 1);
+      equal(transfersOf(first), before[0]);
+    });
+
+    await test.step("spec line 6 and 7: what a secondary missed is done when it is back, and no other one transfers", async () => {
+      await second[Symbol.asyncDispose]();
+      equal((await installation.api("POST", "/zones", zoneBody("missed.test."))).status, 201);
+      equal((await installation.api("DELETE", "/zones/a.test.")).status, 204);
+      await until(() => answersOf(one, "missed.test", "SOA"), (soa) => soa.length === 1);
+      await isGone(one, "a.test");
+      await until(() => inStepOf(first), (zones) => zones.includes("missed.test."));
+      await idle(first);
+      const before = transfersOf(first);
+      second = await installation.syncer(1);
+      await until(() => answersOf(two, "missed.test", "SOA"), (soa) => soa.length === 1);
+      await isGone(two, "a.test");
+      equal(transfersOf(first), before);
+      // One order each, be it of the check of its event or of that when a secondary is back.
+      const orders = (type: string) => ordersOf(checker, "interval", type) + ordersOf(checker, "event", type);
+      ok(orders("create") >= 1 && orders("delete") >= 1);
+    });
+
+    await test.step("spec line 8: a serial that differs is fetched, whether it is lower or higher", async () => {
+      for (const serial of [1, 4_000_000_000]) {
+        setSerial(two, "missed.test", serial);
+        await second[Symbol.asyncDispose]();
+        second = await installation.syncer(1);
+        await until(
+          () => serialOf(two, "missed.test"),
+          (held) => held === serialOf(installation.primary, "missed.test"),
+        );
+      }
+    });
+
+    await test.step("spec line 9: a change of a zone that a secondary doesn't have makes it there", async () => {
+      equal((await installation.primary.api("POST", "/zones", zoneBody("quiet.test."))).status, 201);
+      await installation.api("PATCH", "/zones/quiet.test.", addressBody("quiet.test.", "192.0.2.9"));
+      for (const server of [one, two]) await has(server, "quiet.test", "192.0.2.9");
+    });
+
+    await test.step("spec line 10: an event is checked after its time, and orders go to those with another serial", async () => {
+      const before = ordersOf(checker, "event", "change");
+      // A secondary on which the event is lost: its syncer isn't there when it comes.
+      await second[Symbol.asyncDispose]();
+      await installation.api("PATCH", "/zones/quiet.test.", addressBody("quiet.test.", "192.0.2.10"));
+      second = await installation.syncer(1);
+      for (const server of [one, two]) await has(server, "quiet.test", "192.0.2.10");
+      const held = transfersOf(first);
+      setSerial(two, "quiet.test", 5);
+      await eventOf(nats, "quiet.test.");
+      await until(() => ordersOf(checker, "event", "change"), (count) => count > before);
+      equal(transfersOf(first) <= held + 1, true);
+    });
+
+    await test.step("spec line 12: the listener beside a secondary answers SOA and AXFR, and refuses the rest", async () => {
+      const { axfrPort } = installation.secondaries[0]!;
+      const ask = async (...args: string[]) => {
+        const { stdout } = await new Deno.Command("dig", {
+          args: ["@127.0.0.1", "-p", String(axfrPort), ...args],
+        }).output();
+        return new TextDecoder().decode(stdout);
+      };
+      match(await ask("quiet.test", "SOA"), /status: NOERROR[^]*quiet\.test\.\s+\d+\s+IN\s+SOA/);
+      match(await ask("+tcp", "quiet.test", "SOA"), /status: NOERROR/);
+      const transfer = await ask("quiet.test", "AXFR");
+      match(transfer, /XFR size: 4 records/);
+      match(transfer, /www\.quiet\.test\.\s+60\s+IN\s+A\s+192\.0\.2\.10/);
+      match(await ask("quiet.test", "A"), /status: REFUSED/);
+      match(await ask("*.test", "SOA"), /status: REFUSED/);
+    });
+
+    await test.step("spec line 13: of two providers one answers each question", () => {
+      const answered = [provider, another].map((each) => each.metric("zoneprovider_response_total"));
+      const asked = [first, second].map((each) =>
+        each.metric('secondarysyncer_zone_data_request_total{state="successful"}')
+      );
+      ok(answered.every((count) => count > 0), String(answered));
+      ok(asked[0]! > 0);
+    });
+
+    await test.step("spec line 14: services connect again by themselves when the broker is started again", async () => {
+      await nats.server.kill();
+      // While there is none, an event waits in the proxy.
+      await until(() => proxy.running.isConnected(), (isConnected) => !isConnected);
+      await installation.api("PATCH", "/zones/quiet.test.", addressBody("quiet.test.", "192.0.2.14"));
+      await nats.server.start();
+      for (const server of [one, two]) await has(server, "quiet.test", "192.0.2.14");
+      await until(() => checker.running.isConnected(), (isConnected) => isConnected);
+    });
+
+    await test.step("spec line 15: a zone with NSEC gets NSEC3 within an interval, and one that has it is left alone", async () => {
+      equal(
+        (await installation.api("POST", "/zones", zoneBody("signed.test.", { dnssec: true }))).status,
+        201,
+      );
+      await until(
+        () => installation.primary.api("GET", "/zones/signed.test.?rrsets=false"),
+        ({ text }) => JSON.parse(text).nsec3param === "1 0 0 -",
+      );
+      const cycles = checker.metric("healthchecker_ensure_nsec3_cyles_total");
+      const set = () => checker.lines.filter((line) => line.includes("RFC 9276")).length;
+      await until(
+        () => checker.metric("healthchecker_ensure_nsec3_cyles_total"),
+        (count) => count > cycles + 1,
+      );
+      equal(set(), 1);
+      for (const server of [one, two]) {
+        // PowerDNS keeps what it answers of parameters for a minute; what it has stored is looked at.
+        const query = "SELECT m.content FROM domainmetadata m JOIN domains d ON d.id = m.domain_id " +
+          "WHERE d.name = 'signed.test' AND m.kind = 'NSEC3PARAM'";
+        await until(() => server.rows(query), ([row]) => row?.["content"] === "1 0 0 -");
+      }
+    });
+
+    await test.step("spec line 11: on Thursdays at 01:00 signed zones are fetched again, and no others", async () => {
+      const wednesday = Date.UTC(2026, 10, 18, 23, 59);
+      const clock = new ManualClock(wednesday);
+      await using weekly = await installation.checker({ clock, isAlone: true });
+      await idle(first, second);
+      const before = [first, second].map(transfersOf);
+      await clock.advance(3_600_000);
+      equal(weekly.metric("healthchecker_singing_sync_cycles_total"), 0);
+      await clock.advance(61_000);
+      equal(weekly.metric("healthchecker_singing_sync_cycles_total"), 1);
+      const type = 'event_type="change"';
+      equal(weekly.metric(`healthchecker_interval_signing_sync_published_zone_events_total{${type}}`), 2);
+      for (const [i, syncer] of [first, second].entries()) {
+        await until(() => transfersOf(syncer), (count) => count === before[i]! + 1);
+        equal(inStepOf(syncer).at(-1), "signed.test.");
+      }
+    });
+  } finally {
+    for (const service of [first, second, provider, another, checker, proxy]) {
+      await service[Symbol.asyncDispose]();
+    }
+  }
+});
+
+/** As a checker would say it. */
+async function orderOf(
+  nats: GuardedNats,
+  installation: Installation,
+  i: number,
+  zone: string,
+): Promise<void> {
+  const subject = `zone.modified.${serviceId(installation.secondaries[i]!.host)}`;
+  await say(nats, "health-checker", subject, { zone, changed_at: new Date().toISOString() });
+}
+
+/** As a proxy would say it. */
+async function eventOf(nats: GuardedNats, zone: string): Promise<void> {
+  await say(nats, "api-proxy", "zone.modified", { zone, changed_at: new Date().toISOString() });
+}
+
+async function say(nats: GuardedNats, user: string, subject: string, payload: object): Promise<void> {
+  useDenoTransport();
+  const connection = await NatsConnectionImpl.connect({
+    ...{ servers: [nats.server.url.replace("tls://", "")], user, pass: passwordOf(user) },
+    tls: { ca: await Deno.readTextFile(`${nats.folder}/ca.pem`) },
+  });
+  connection.publish(subject, JSON.stringify(payload));
+  await connection.flush();
+  await connection.close();
+}
+
+/** As it is stored: what PowerDNS answers may be what it has kept. */
+function serialOf(server: PowerDnsServer, zone: string): string | undefined {
+  const [row] = server.rows(`SELECT content FROM records WHERE type = 'SOA' AND name = '${zone}'`);
+  return String(row?.["content"]).split(" ")[2];
+}
+
+/** Changes what a secondary holds behind its back. */
+function setSerial(server: PowerDnsServer, zone: string, serial: number): void {
+  server.sql(
+    `UPDATE records SET content = 'a.misconfigured.dns.server.invalid hostmaster.${zone} ${serial} 10800 3600 604800 3600' ` +
+      `WHERE type = 'SOA' AND name = '${zone}'`,
+  );
 }
