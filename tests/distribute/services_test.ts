@@ -63,7 +63,7 @@ testWith(["dig", "nats-server", "pdns_server"], "zones are kept in step", async 
   let proxy = await installation.proxy();
   const provider = await installation.provider();
   const another = await installation.provider();
-  let checker = await installation.checker();
+  const checker = await installation.checker();
   const first = await installation.syncer(0);
   let second = await installation.syncer(1);
   try {

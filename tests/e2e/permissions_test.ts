@@ -48,11 +48,13 @@ const ROWS: readonly string[] = [
   "config rollback --force --reason test",
   "rollback --force --reason test",
   "backup copy.db | doctor -c pleiades.yaml",
+  "distribute api-proxy -c pleiades.yaml | distribute zone-provider -c pleiades.yaml | distribute status -c pleiades.yaml",
+  "distribute health-checker -c pleiades.yaml | distribute secondary-syncer -c pleiades.yaml",
   "restore copy.db --db other.db | license verify token --secret-file secret",
   "agent run -c pleiades.yaml | agent block 192.0.2.1 -c agent.yaml | agent rolling-replace fra -c agent.yaml",
 ];
-/** What can't be right here: the token is none, and there is no receiver, no name of an agent, no server of its zone. */
-const FAILS = ["license verify", "webhooks test", "agent"];
+/** What can't be right here: the token is none, and there is no receiver, no name of an agent, no server of its zone, no PowerDNS. */
+const FAILS = ["license verify", "webhooks test", "agent", "distribute"];
 
 /** Where a repository is followed. */
 const GITOPS: readonly string[] = ["gitops sync", "gitops status"];
