@@ -92,6 +92,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   // Plain data and a ring: whoever follows a node needs nothing else of it.
   events: [],
   traffic: ["store"],
+  // Two processes of one node: what they say to each other, and which of them has the database.
+  replace: ["sockets"],
   webhooks: CAPABILITY,
   // The set-up of a machine and a process: files, sockets, limits. What a node knows of itself is handed to it.
   doctor: [

@@ -16,6 +16,7 @@ import { descriptorWarning, raiseDescriptorLimit } from "./descriptors.ts";
 import { formatSocketAddress } from "../ip.ts";
 import { type RunningNode, startNode } from "./node.ts";
 import type { ServeSignals } from "./signals.ts";
+import { DatabaseTaken, ProcessLock } from "../replace/process_lock.ts";
 import { feedWatchdog, notify } from "./systemd.ts";
 import { createLogger, type Logger } from "../telemetry/log.ts";
 import { VERSION } from "../version.ts";
@@ -51,6 +52,12 @@ export async function serve(
   warnOfOpenSecrets(loaded, log);
   signals.onMeaningless((signal) => log.debug("Ignored a signal", { signal }));
   const limit = raiseDescriptorLimit();
+  const lock = lockOf(settings);
+  if (lock instanceof DatabaseTaken) {
+    log.error(lock.message, { pid: lock.pid });
+    return 1;
+  }
+  using _lock = lock;
   const starting = startNode({ settings, log });
   const stopped = signals.stopped.then((signal) => ({ signal }));
   let started: RunningNode | { readonly signal: Deno.Signal };
@@ -93,6 +100,17 @@ export async function serve(
   await node[Symbol.asyncDispose]();
   log.info("Stopped");
   return exitCode;
+}
+
+/** Keeps other nodes off the database; `null` = it is no file, or this system has no such locks. */
+function lockOf({ database: { path } }: Settings): ProcessLock | DatabaseTaken | null {
+  if (path === "none" || path === ":memory:") return null;
+  try {
+    return ProcessLock.take(path);
+  } catch (error) {
+    if (error instanceof DatabaseTaken) return error;
+    throw error;
+  }
 }
 
 /** A secret that others may read, or change, is one no longer. */
