@@ -9,6 +9,7 @@
  */
 import type { Clock } from "../clock.ts";
 import { isOfOneConnection, listenFault, TCP_BACKLOG } from "../sockets/listening.ts";
+import { arrived, expectFree, ListenerControl } from "../sockets/listener_control.ts";
 import type { SocketAddress } from "../ip.ts";
 import { Stalled } from "../sockets/stalled.ts";
 import type { Logger } from "../telemetry/log.ts";
@@ -23,6 +24,8 @@ export interface HttpServerOptions {
   readonly choice: string;
   /** `null` = plain HTTP. */
   readonly tls: Certificate | null;
+  /** Whether another process listens there, whose place this one takes: nothing is bound before `serve` then. */
+  readonly beside?: boolean;
   /** How many connections there may be. */
   readonly limits: HttpLimits;
   /** What is borne of clients; `PATIENCE` when left out. */
@@ -67,9 +70,6 @@ export const PATIENCE: Patience = {
 export const GRACE_MS = 2_000;
 /** After a connection that couldn't be accepted, mostly for lack of descriptors. */
 const ACCEPT_PAUSE_MS = 100;
-/** A queue in which nothing comes for so long is empty; one in which something always comes is closed all the same. */
-const RETIRE_PAUSE_MS = 20;
-const RETIRE_LOOKS = 25;
 /** How often that is said. */
 const COMPLAINT_INTERVAL_MS = 30_000;
 
@@ -78,22 +78,24 @@ export class HttpServer {
   /** What is really listened on: port 0 replaced by the port that was found. */
   readonly address: SocketAddress;
   readonly #options: HttpServerOptions;
-  #listener: Listener;
+  readonly #control = new ListenerControl();
+  /** `null` = nothing is bound yet. */
+  #listener: Listener | null;
   #certificate: Certificate | null;
+  #isSucceeded = false;
+  #isClosed = false;
   #app: App | null = null;
   /** In the order in which they were last busy. */
   readonly #connections = new Map<HttpConnection, string>();
   readonly #stalled = new Stalled();
   readonly #closing = new AbortController();
-  /** Connections that came to a listener whose place another one has taken. */
-  #belated = 0;
   /** Of each listener so far. */
   readonly #accepting: Promise<void>[] = [];
   #complainedMs = -Infinity;
   #complaints = 0;
 
-  private constructor(options: HttpServerOptions, listener: Listener) {
-    const { hostname, port } = listener.addr as Deno.NetAddr;
+  private constructor(options: HttpServerOptions, listener: Listener | null) {
+    const { hostname, port } = (listener?.addr ?? options.address) as Deno.NetAddr;
     this.address = { hostname, port };
     this.#options = options;
     this.#listener = listener;
@@ -106,22 +108,19 @@ export class HttpServer {
    * @throws {Error} that says why it can't be had, and what to do
    */
   static bind(options: HttpServerOptions): HttpServer {
-    const { address, tls, choice } = options;
+    const { address, tls, choice, beside = false } = options;
+    if (beside) return new HttpServer(options, null);
     try {
-      const listener = Deno.listen({ ...address, tcpBacklog: TCP_BACKLOG });
-      if (tls === null) return new HttpServer(options, listener);
-      // Listeners that share a port share it with any other such one: whether it is free a plain one has told.
-      const { port } = listener.addr;
-      listener.close();
-      return new HttpServer(options, listenTls({ ...address, port }, tls));
+      // Listeners that share a port share it with any other such one: whether it is free a plain one tells.
+      if (address.port !== 0) expectFree(address);
+      return new HttpServer(options, listen(address, tls));
     } catch (error) {
       throw new Error(listenFault(address, error, { ss: "-ltnp", choice }), { cause: error });
     }
   }
 
   /**
-   * Shows another certificate to connections that come from now on; those that are there keep theirs. What was being
-   * opened at that very moment, for the time of a packet there and back, may be reset: clients try again.
+   * Shows another certificate to connections that come from now on; those that are there keep theirs.
    *
    * @throws {Error} when it can't be served; everything is as before then
    */
@@ -129,10 +128,17 @@ export class HttpServer {
     const { cert, key } = this.#certificate ?? {};
     if (this.#closing.signal.aborted || (cert === certificate.cert && key === certificate.key)) return;
     const old = this.#listener;
-    this.#listener = listenTls(this.address, certificate);
+    if (old !== null) this.#listener = listen(this.address, certificate);
     this.#certificate = certificate;
-    if (this.#app !== null) this.#accepting.push(this.#accept(this.#app, this.#listener));
+    if (old === null) return;
+    this.#control.steerToNewest(this.address);
+    if (this.#app !== null) this.#accepting.push(this.#accept(this.#app, this.#listener!));
     this.#accepting.push(this.#retire(old));
+  }
+
+  /** Says that another process listens there, too, and gets what comes from now on: `close` waits for what is on its way. */
+  succeed(): void {
+    this.#isSucceeded = true;
   }
 
   /** How many connections there are. */
@@ -140,18 +146,29 @@ export class HttpServer {
     return this.#connections.size;
   }
 
-  /** Begins to accept. */
+  /**
+   * Begins to accept.
+   *
+   * @throws {Error} when another process gave its address away before its place was taken
+   */
   serve(app: App): void {
     this.#app = app;
+    if (this.#listener === null) {
+      this.#listener = listen(this.address, this.#certificate);
+      this.#control.steerToNewest(this.address);
+    }
     this.#accepting.push(this.#accept(app, this.#listener));
   }
 
   /** Takes no new connection; ends idle ones at once, the others after their answers, all within `GRACE_MS`. */
   async close(): Promise<void> {
-    if (this.#closing.signal.aborted) return;
+    if (this.#closing.signal.aborted || this.#isClosed) return;
+    this.#isClosed = true;
+    if (this.#isSucceeded) await arrived(this.address, this.#closing.signal);
     this.#closing.abort();
-    this.#listener.close();
+    this.#listener?.close();
     await Promise.all(this.#accepting);
+    this.#control[Symbol.dispose]();
     const all = [...this.#connections.keys()];
     for (const connection of all) connection.drain();
     let late: ReturnType<typeof setTimeout> | undefined;
@@ -164,17 +181,9 @@ export class HttpServer {
     this.#stalled[Symbol.dispose]();
   }
 
-  /** Closes a listener when what waits there has been accepted: what is left in its queue is reset. */
+  /** Closes a listener when what was on its way to it has been accepted: what is left in its queue is reset. */
   async #retire(listener: Listener): Promise<void> {
-    const { signal } = this.#closing;
-    for (
-      let looks = 0, seen = -1;
-      looks < RETIRE_LOOKS && seen !== this.#belated && !signal.aborted;
-      looks++
-    ) {
-      seen = this.#belated;
-      await this.#options.clock.sleep(RETIRE_PAUSE_MS, signal);
-    }
+    await arrived(this.address, this.#closing.signal);
     listener.close();
   }
 
@@ -183,9 +192,7 @@ export class HttpServer {
     const { signal } = this.#closing;
     while (!signal.aborted) {
       try {
-        const socket = await listener.accept();
-        if (listener !== this.#listener) this.#belated++;
-        this.#admit(socket, app);
+        this.#admit(await listener.accept(), app);
       } catch (error) {
         if (signal.aborted || listener !== this.#listener) return;
         if (isOfOneConnection(error)) {
@@ -257,13 +264,10 @@ export class HttpServer {
 
 type Listener = Deno.Listener<Deno.TcpConn | Deno.TlsConn>;
 
-/** A listener beside which another one with another certificate may listen on the same port. */
-function listenTls(address: SocketAddress, certificate: Certificate): Listener {
-  return Deno.listenTls({
-    ...address,
-    ...certificate,
-    alpnProtocols: ["http/1.1"],
-    tcpBacklog: TCP_BACKLOG,
-    reusePort: true,
-  });
+/** A listener beside which another one, with another certificate or of another process, may listen on the same port. */
+function listen({ hostname, port }: SocketAddress, certificate: Certificate | null): Listener {
+  const options = { hostname, port, tcpBacklog: TCP_BACKLOG, reusePort: Deno.build.os === "linux" };
+  if (certificate === null) return Deno.listen(options);
+  const { cert, key } = certificate;
+  return Deno.listenTls({ ...options, cert, key, alpnProtocols: ["http/1.1"] });
 }

@@ -72,6 +72,8 @@ export interface ClusterNeeds {
   readonly log: Logger;
   /** Gets the metrics. */
   readonly registry: Registry;
+  /** With what heartbeats and reports of this boot begin; 0 when left out. */
+  readonly seq?: number;
 }
 
 /** How often silent nodes are looked for. */
@@ -106,7 +108,8 @@ export class Cluster implements AsyncDisposable {
   #isOverflowed = false;
   #storeFault: string | null = null;
   #remarks: readonly string[] = [];
-  #seq = 0;
+  #seq: number;
+  #isSucceeded = false;
   #greetedMs = -Infinity;
   #wake = new AbortController();
   /** Another process with this node's id. */
@@ -118,7 +121,9 @@ export class Cluster implements AsyncDisposable {
   constructor(needs: ClusterNeeds) {
     const { terms, view, local, clock, rng, log, registry } = needs;
     const { cluster, node, heartbeatTtlMs } = terms;
+    const { seq = 0 } = needs;
     this.#needs = needs;
+    this.#seq = seq;
     this.#names = wireNames(cluster, node);
     this.#view = view;
     this.#counters = registerClusterMetrics(registry, {
@@ -135,7 +140,7 @@ export class Cluster implements AsyncDisposable {
       },
     });
     this.#publisher = new Publisher({
-      ...{ local, node, names: this.#names, boot: view.boot, clock },
+      ...{ local, node, names: this.#names, boot: view.boot, clock, seq },
       published: () => this.#counters.published("health"),
       written: (error) => this.#written("health", error),
     });
@@ -161,6 +166,16 @@ export class Cluster implements AsyncDisposable {
       isIdTaken: this.#double?.isTold ?? false,
       reports: this.#view.size,
     };
+  }
+
+  /** What other nodes know this process by; what it says later has higher numbers than these, but not by many. */
+  get identity(): { readonly boot: string; readonly seq: number } {
+    return { boot: this.#view.boot, seq: Math.max(this.#seq, this.#publisher.seq) };
+  }
+
+  /** Says that another process goes on by this one's identity: nothing is said to other nodes any more, no goodbye either. */
+  succeed(): void {
+    this.#isSucceeded = true;
   }
 
   /** Says goodbye, if there is a connection, and ends. */
@@ -298,7 +313,7 @@ export class Cluster implements AsyncDisposable {
 
   #sendHeartbeat(kind: Heartbeat["kind"]): void {
     const connection = this.#connection;
-    if (connection === null) return;
+    if (connection === null || this.#isSucceeded) return;
     const heartbeat = this.#heartbeat(kind);
     const isSent = this.#publish(connection, this.#names.heartbeat, encodeHeartbeat(heartbeat));
     this.#publish(
@@ -324,7 +339,7 @@ export class Cluster implements AsyncDisposable {
 
   async #sayGoodbye(): Promise<void> {
     const connection = this.#connection;
-    if (connection === null || connection.isClosed()) return;
+    if (connection === null || connection.isClosed() || this.#isSucceeded) return;
     const { clock, terms: { node } } = this.#needs;
     this.#sendHeartbeat("bye");
     const said = Promise.all([this.#buckets?.membership.delete(node), connection.flush()]).catch(() => {});

@@ -23,12 +23,14 @@ export interface PeerViewTerms {
   readonly keepMs: number;
   /** Measures ages. */
   readonly clock: Pick<Clock, "monotonicMs">;
+  /** Of the process whose place this one takes; drawn when left out. */
+  readonly boot?: string;
 }
 
 /** The other nodes, as this one knows them. */
 export class PeerView implements Peers {
   /** Of this process. */
-  readonly boot: string = crypto.getRandomValues(new Uint8Array(8)).toHex();
+  readonly boot: string;
   readonly #terms: PeerViewTerms;
   readonly #membership: Membership;
   readonly #reports: PeerReports;
@@ -39,6 +41,7 @@ export class PeerView implements Peers {
 
   /** Of no other node yet. */
   constructor(terms: PeerViewTerms) {
+    this.boot = terms.boot ?? crypto.getRandomValues(new Uint8Array(8)).toHex();
     this.#terms = terms;
     this.#membership = new Membership(terms.ttlMs);
     this.#reports = new PeerReports((node) => this.#membership.bootOf(node));

@@ -42,6 +42,8 @@ export interface PublisherNeeds {
   readonly boot: string;
   /** Paces what is repeated. */
   readonly clock: Clock;
+  /** With what reports begin. */
+  readonly seq: number;
   /** Counts an event. */
   readonly published: () => void;
   /** Counts a write to the bucket. */
@@ -78,14 +80,20 @@ export class Publisher implements AsyncDisposable {
   readonly #strays = new Set<string>();
   #writing: Promise<void> | null = null;
   #cursor: Iterator<string> | null = null;
-  #seq = 0;
+  #seq: number;
 
   /** Begins with what is known. */
   constructor(needs: PublisherNeeds) {
     this.#needs = needs;
+    this.#seq = needs.seq;
     this.#note([...needs.local.reports()]);
     this.#hearing = needs.local.onReports((changed) => this.#tell(this.#note(changed)));
     this.#sweeping = this.#sweep();
+  }
+
+  /** Number of the last report. */
+  get seq(): number {
+    return this.#seq;
   }
 
   /** How many addresses this node reports. */

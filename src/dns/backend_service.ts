@@ -87,7 +87,7 @@ export class BackendService implements Service {
     this.#poller = this.#sockets.poller();
     this.#poller.add(this.#listener, READY.read);
     this.bound = {
-      ...{ addresses: [], covered: [], descriptors: [this.#listener], udp: null },
+      ...{ addresses: [], covered: [], descriptors: [this.#listener], sockets: [], udp: null },
       encrypted: PLAIN_ONLY,
     };
     const { exchange } = hooks;

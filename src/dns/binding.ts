@@ -14,6 +14,14 @@ export interface Binding<Socket> {
   readonly covered: readonly SocketAddress[];
 }
 
+/** A bound socket of another process, which is taken over with what waits in it. */
+export interface AdoptedSocket {
+  /** What it is bound to. */
+  readonly address: SocketAddress;
+  /** Its descriptor in this process. */
+  readonly fd: number;
+}
+
 /** How a socket is made. */
 export interface Binder<Socket> {
   /**

@@ -3,9 +3,12 @@
  * same snapshot. So nothing that a stream client sends takes time from UDP, and a fault in the one leaves the other alone.
  *
  * Where the kernel shares a port's packets among sockets (the Linux transport), there are several UDP workers. The
- * portable transport has one socket an address, so there is one, whatever was asked for. TCP ports are never shared:
- * that is what keeps two nodes off one port. They are bound first, so that a node that comes second never gets a
- * packet of the first one's.
+ * portable transport has one socket an address, so there is one, whatever was asked for.
+ *
+ * Sockets of one user may share a port, so each address is tried without sharing before anything of it is bound: that
+ * keeps two nodes off one port. TCP comes first, so that a node that comes second never gets a packet of the first one's.
+ * Only a process that takes the place of another one (`succession`) listens beside it, and takes over its UDP sockets
+ * with what waits in them.
  *
  * @module
  */
@@ -15,6 +18,7 @@ import { LANES, type LiveBoard } from "../snapshot/live.ts";
 import type { Snapshot } from "../snapshot/view.ts";
 import type { Logger, LoggerOptions } from "../telemetry/log.ts";
 import type { EngineOptions } from "./engine.ts";
+import type { AdoptedSocket } from "./binding.ts";
 import { type LimitTerms, NO_LIMITS } from "./limits.ts";
 import type { Patience } from "./pulse.ts";
 import type { Sample } from "./samples.ts";
@@ -63,6 +67,8 @@ export interface FleetOptions {
   readonly patience?: Patience;
   /** What is borne of the main thread; absent = `MAIN_PATIENCE`. */
   readonly mainPatience?: Patience;
+  /** The process whose place this one takes; absent = there is none. */
+  readonly succession?: Succession | null;
   /** Called whenever a worker is to be replaced. */
   readonly onReplace?: (why: Replacement) => void;
   /** Gets what `samplesPerSecond` asks for. */
@@ -71,6 +77,18 @@ export interface FleetOptions {
   readonly onCounted?: (counted: CountedQuery) => void;
   /** Called when the last UDP worker is lost for good. */
   readonly onLost?: (error: Error) => void;
+}
+
+/** A process that answers at the same addresses, and that this one takes the place of. */
+export interface Succession {
+  /** Where it listens for streams, encrypted ones included. */
+  readonly listening: readonly SocketAddress[];
+  /**
+   * Has it receive no more UDP, and gives its sockets; asked for when the workers wait for nothing else.
+   *
+   * @throws {Error} when it doesn't give them
+   */
+  sockets(): Promise<readonly AdoptedSocket[]>;
 }
 
 /**
@@ -229,6 +247,34 @@ export class Fleet implements AsyncDisposable {
     this.#streams.certify(certificate);
   }
 
+  /** The UDP sockets, which go on receiving; none = this transport has none that could be handed over. */
+  get sockets(): readonly AdoptedSocket[] {
+    return this.#udp.flatMap((worker) => worker.sockets);
+  }
+
+  /**
+   * Receives no more UDP until `resume`; resolves when what was received is answered.
+   *
+   * @throws {Error} when a worker can't be paused; all go on then
+   */
+  async pause(): Promise<void> {
+    const paused = await Promise.allSettled(this.#udp.map((worker) => worker.pause()));
+    const failed = paused.find(({ status }) => status === "rejected");
+    if (failed?.status !== "rejected") return;
+    this.resume();
+    throw failed.reason;
+  }
+
+  /** Goes on. */
+  resume(): void {
+    for (const worker of this.#udp) worker.resume();
+  }
+
+  /** Says that another process answers at the same addresses: when this one is stopped, what is on its way is waited for. */
+  succeed(): void {
+    for (const worker of this.#all) worker.succeed();
+  }
+
   /** Stops all workers: UDP at once, streams within two seconds. */
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#looking);
@@ -247,30 +293,37 @@ interface Workers {
 /** Streams first: what they bind, port 0 included, UDP binds as well. */
 async function startWorkers(options: FleetOptions): Promise<Workers> {
   await using starting = new AsyncDisposableStack();
-  // Both threads load at the same time.
-  using firstLaunch = new WorkerLaunch("udp");
-  using streamLaunch = new WorkerLaunch("streams");
+  const { succession = null, workers, log } = options;
+  // All threads that are needed in any case load at the same time.
+  using launches = new DisposableStack();
+  const launch = (kind: "udp" | "streams") => launches.use(new WorkerLaunch(kind));
+  const [firstLaunch, streamLaunch] = [launch("udp"), launch("streams")];
+  const moreLaunches = Array.from({ length: succession ? workers - 1 : 0 }, () => launch("udp"));
   const streams = starting.use(
     await SupervisedWorker.start(supervised(options, streamWorker(options)), streamLaunch),
   );
+  const adopted = succession ? await succeed(succession, [firstLaunch, ...moreLaunches]) : [];
   const { addresses } = streams.bound;
-  const first = starting.use(
-    await SupervisedWorker.start(supervised(options, udpWorker(0, options, addresses)), firstLaunch),
-  );
+  const shares = sharesOf(adopted, workers);
+  const start = async (lane: number, launch: WorkerLaunch, listen: readonly SocketAddress[]) => {
+    const worker = udpWorker(lane, options, { listen, adopted: shares[lane]! });
+    return starting.use(await SupervisedWorker.start(supervised(options, worker), launch));
+  };
+  const first = await start(0, firstLaunch, addresses);
   const { transport, whyPortable } = first.bound.udp!;
   for (const address of [...streams.bound.covered, ...first.bound.covered]) {
-    options.log.debug(`${formatSocketAddress(address)} needs no socket of its own on this machine`);
+    log.debug(`${formatSocketAddress(address)} needs no socket of its own on this machine`);
   }
   if (whyPortable !== null) {
     // Where it could be had, it is worth knowing that half as many queries are answered.
     const level = Deno.build.os === "linux" ? "warn" : "info";
-    options.log[level]("The Linux UDP transport can't be used; the portable one is", { reason: whyPortable });
+    log[level]("The Linux UDP transport can't be used; the portable one is", { reason: whyPortable });
   }
-  const more = transport === "portable" ? 0 : options.workers - 1;
-  const others = Array.from({ length: more }, async (_, i) => {
-    const worker = udpWorker(i + 1, options, first.bound.addresses);
-    return starting.use(await SupervisedWorker.start(supervised(options, worker), new WorkerLaunch("udp")));
-  });
+  const more = transport === "portable" ? 0 : workers - 1;
+  const others = Array.from(
+    { length: more },
+    (_, i) => start(i + 1, moreLaunches[i] ?? launch("udp"), first.bound.addresses),
+  );
   await Promise.allSettled(others); // one that fails must find the others where they can be stopped
   const udp = [first, ...await Promise.all(others)];
   // Last: whatever a balancer hands over is answered at once.
@@ -299,6 +352,22 @@ async function startBackend(
   return starting.use(await SupervisedWorker.start(supervised(options, worker), new WorkerLaunch("backend")));
 }
 
+/** From the moment the sockets are asked for nothing is received, so nothing else is to be waited for then. */
+async function succeed(succession: Succession, launches: readonly WorkerLaunch[]) {
+  await Promise.all(launches.map(({ loaded }) => loaded));
+  return await succession.sockets();
+}
+
+/** The sockets of each worker: those of one address dealt out among them, the first of which gets one of each. */
+function sharesOf(adopted: readonly AdoptedSocket[], workers: number): AdoptedSocket[][] {
+  const shares: AdoptedSocket[][] = Array.from({ length: workers }, () => []);
+  const byAddress = Map.groupBy(adopted, ({ address }) => formatSocketAddress(address));
+  for (const sockets of byAddress.values()) {
+    for (const [i, socket] of sockets.entries()) shares[i % workers]!.push(socket);
+  }
+  return shares;
+}
+
 function supervised(options: FleetOptions, worker: WorkerOptions): SupervisedWorkerOptions {
   const { snapshot, board, log, patience = WORKER_PATIENCE, onReplace, onSample, onCounted } = options;
   const isForUdp = worker.duty.kind === "udp";
@@ -317,13 +386,22 @@ function supervised(options: FleetOptions, worker: WorkerOptions): SupervisedWor
 }
 
 function streamWorker(options: FleetOptions): WorkerOptions {
-  const { listen, tcp: limits, encrypted = null } = options;
-  return { ...basis(options, STREAM_LANE), listen, duty: { kind: "streams", limits, encrypted } };
+  const { listen, tcp: limits, encrypted = null, succession } = options;
+  const beside = succession?.listening ?? [];
+  return { ...basis(options, STREAM_LANE), listen, duty: { kind: "streams", limits, encrypted, beside } };
 }
 
-function udpWorker(lane: number, options: FleetOptions, listen: readonly SocketAddress[]): WorkerOptions {
+function udpWorker(
+  lane: number,
+  options: FleetOptions,
+  { listen, adopted }: {
+    readonly listen: readonly SocketAddress[];
+    readonly adopted: readonly AdoptedSocket[];
+  },
+): WorkerOptions {
   const { transport, workers } = options;
-  return { ...basis(options, lane), listen, duty: { kind: "udp", transport, sharesPorts: workers > 1 } };
+  const company = workers === 1 ? "none" : lane === 0 ? "later" : "now";
+  return { ...basis(options, lane), listen, duty: { kind: "udp", transport, company, adopted } };
 }
 
 /** What every worker is told alike. */

@@ -4,6 +4,7 @@
  * @module
  */
 import type { SocketAddress } from "../ip.ts";
+import type { AdoptedSocket } from "./binding.ts";
 import type { UdpTransport } from "./udp.ts";
 
 /** Bound sockets on which answers are given. */
@@ -12,8 +13,16 @@ export interface Service {
   readonly bound: Bound;
   /** Streams only: serves another certificate. @throws {Error} when it can't be served, and the older one stays */
   certify?(certificate: { readonly cert: string; readonly key: string }): Promise<void>;
-  /** Takes nothing new; resolves when all is closed, within `graceMs`. */
-  stop(graceMs: number): Promise<void>;
+  /** UDP only: receives nothing more until `resume`; resolves when what was received is answered. */
+  pause?(): Promise<void>;
+  /** UDP only: goes on. */
+  resume?(): void;
+  /**
+   * Takes nothing new; resolves when all is closed, within `graceMs`.
+   *
+   * @param isSucceeded whether other sockets have taken the place of these: what is on its way to these is waited for
+   */
+  stop(graceMs: number, isSucceeded: boolean): Promise<void>;
 }
 
 /** What a worker could bind. */
@@ -24,6 +33,8 @@ export interface Bound {
   readonly covered: readonly SocketAddress[];
   /** What isn't closed with the thread, and has to be closed for a worker that died. */
   readonly descriptors: readonly number[];
+  /** Those of them with which another process can go on. */
+  readonly sockets: readonly AdoptedSocket[];
   /** How UDP is served; `null` = it isn't. */
   readonly udp: UdpBound | null;
   /** Where DNS over TLS and over HTTPS are answered. */

@@ -7,10 +7,9 @@
  *
  * @module
  */
-import { setTimeout as delay } from "node:timers/promises";
 import type { SocketAddress } from "../ip.ts";
 import { TCP_BACKLOG } from "../sockets/listening.ts";
-import { expectFree, type Inherited, ListenerControl } from "../sockets/listener_control.ts";
+import { arrived, expectFree, type Inherited, ListenerControl } from "../sockets/listener_control.ts";
 import { bindAll, type Binding } from "./binding.ts";
 import { DohConnection, Unsent } from "./doh_connection.ts";
 import type { Exchange } from "./exchange.ts";
@@ -52,16 +51,12 @@ export interface StreamDuty {
   readonly limits: StreamLimits;
   /** `null` = plain TCP is all there is. */
   readonly encrypted: EncryptedDuty | null;
+  /** Where another process listens whose place this one takes; anywhere else no other may. */
+  readonly beside: readonly SocketAddress[];
 }
 
 /** ALPN names of what is spoken. */
 const ALPN = { tls: ["dot"], https: ["h2", "http/1.1"] } as const;
-
-/**
- * How long an older listener is kept for those that were on their way to it: the last step of a TCP handshake takes one
- * more round trip, and three seconds if its first packet is lost twice.
- */
-const HAND_OVER_MS = 3_000;
 
 /** What waits in the kernel for a client that doesn't read: four answers of the largest size. */
 const SEND_BUFFER_BYTES = 256 * 1024;
@@ -80,18 +75,19 @@ export class StreamService implements Service {
    * @throws {BindingFault} when an address can't be had
    */
   constructor(
-    { limits, encrypted }: StreamDuty,
+    { limits, encrypted, beside }: StreamDuty,
     { listen, exchange }: { readonly listen: readonly SocketAddress[]; readonly exchange: Exchange },
   ) {
     using binding = new DisposableStack();
-    const plain = binding.adopt(bindPlain(listen), closeAll);
-    const tls = binding.adopt(bindEncrypted("tls", encrypted), closeAll);
-    const https = binding.adopt(bindEncrypted("https", encrypted), closeAll);
+    const plain = binding.adopt(bindPlain(listen, beside), closeAll);
+    const tls = binding.adopt(bindEncrypted("tls", encrypted, beside), closeAll);
+    const https = binding.adopt(bindEncrypted("https", encrypted, beside), closeAll);
     binding.move();
     this.bound = {
       addresses: addressesOf(plain),
       covered: plain.covered,
       descriptors: [], // the run time closes them with the thread
+      sockets: [],
       udp: null,
       encrypted: { tls: addressesOf(tls), https: addressesOf(https) },
     };
@@ -115,7 +111,10 @@ export class StreamService implements Service {
       ...tls.sockets.map(begin("tls", serveFramed)),
       ...https.sockets.map(begin("https", serveHttps)),
     ];
-    for (const address of [plain, tls, https].flatMap(addressesOf)) this.#control.inherit(address, inherited);
+    for (const address of [plain, tls, https].flatMap(addressesOf)) {
+      this.#control.inherit(address, inherited);
+      if (isAmong(address, beside)) this.#control.steerToNewest(address);
+    }
   }
 
   /**
@@ -128,7 +127,12 @@ export class StreamService implements Service {
   }
 
   /** Ends idle connections at once, the others after their answers. */
-  async stop(graceMs: number): Promise<void> {
+  async stop(graceMs: number, isSucceeded: boolean): Promise<void> {
+    if (isSucceeded) {
+      const { addresses, encrypted: { tls, https } } = this.bound;
+      const { signal } = new AbortController();
+      await Promise.all([...addresses, ...tls, ...https].map((address) => arrived(address, signal)));
+    }
     await Promise.all([...this.#plain, ...this.#encrypted].map((server) => server.close(graceMs)));
     this.#control[Symbol.dispose]();
   }
@@ -190,15 +194,20 @@ class EncryptedServer {
 
   async #retire(listener: Deno.TlsListener): Promise<void> {
     const { signal } = this.#closing;
-    await delay(HAND_OVER_MS, undefined, { signal }).catch(() => {}); // it is closed sooner where all are
+    await arrived(this.#options.address, signal); // it is closed sooner where all are
     await this.#server.retire(listener);
   }
 }
 
-function bindPlain(listen: readonly SocketAddress[]): Binding<Deno.TcpListener> {
+type Addresses = readonly SocketAddress[];
+
+function bindPlain(listen: Addresses, beside: Addresses): Binding<Deno.TcpListener> {
   return bindAll<Deno.TcpListener>(listen, {
     ...LISTENING,
-    bind: ({ hostname, port }) => Deno.listen({ transport: "tcp", hostname, port, tcpBacklog: TCP_BACKLOG }),
+    bind: (address) => {
+      if (!isAmong(address, beside)) expectFree(address);
+      return Deno.listen({ transport: "tcp", ...address, tcpBacklog: TCP_BACKLOG, reusePort: CAN_SHARE });
+    },
     choice: "--dns ADDR:PORT",
   });
 }
@@ -206,16 +215,24 @@ function bindPlain(listen: readonly SocketAddress[]): Binding<Deno.TcpListener> 
 function bindEncrypted(
   transport: "tls" | "https",
   duty: EncryptedDuty | null,
+  beside: Addresses,
 ): Binding<Deno.TlsListener> {
   return bindAll<Deno.TlsListener>(duty?.[transport] ?? [], {
     ...LISTENING,
     bind: (address) => {
-      expectFree(address);
+      if (!isAmong(address, beside)) expectFree(address);
       return listenTls(transport, address, duty!.certificate);
     },
     choice: `dns.${transport}.port`,
   });
 }
+
+function isAmong({ hostname, port }: SocketAddress, addresses: Addresses): boolean {
+  return addresses.some((other) => other.hostname === hostname && other.port === port);
+}
+
+/** Elsewhere listeners that share a port aren't dealt new connections evenly, or at all. */
+const CAN_SHARE = Deno.build.os === "linux";
 
 const LISTENING = {
   portOf: ({ addr }: Deno.TcpListener | Deno.TlsListener) => (addr as Deno.NetAddr).port,
@@ -231,7 +248,7 @@ function listenTls(
   return Deno.listenTls({
     ...{ hostname, port, cert, key },
     ...{ alpnProtocols: [...ALPN[transport]], tcpBacklog: TCP_BACKLOG },
-    reusePort: Deno.build.os === "linux",
+    reusePort: CAN_SHARE,
   });
 }
 

@@ -8,12 +8,14 @@ import type { LiveBoard } from "../snapshot/live.ts";
 import type { Snapshot } from "../snapshot/view.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { COUNTER } from "./counters.ts";
+import type { AdoptedSocket } from "./binding.ts";
 import type { LimitTerms } from "./limits.ts";
 import { type Patience, PulseWatch } from "./pulse.ts";
 import { readSamples, type Sample } from "./samples.ts";
 import type { Bound } from "./service.ts";
 import type { Certificate } from "./stream_service.ts";
 import { closeAbandoned } from "../sockets/batch_socket.ts";
+import { ARRIVAL_MS_MAX } from "../sockets/listener_control.ts";
 import { type CountedQuery, readTraffic } from "./traffic_block.ts";
 import type { Order, Report, WorkerOptions } from "./worker.ts";
 import { AddressTaken, type Launched, WorkerLaunch } from "./worker_launch.ts";
@@ -76,7 +78,9 @@ export class SupervisedWorker implements AsyncDisposable {
   /** `null` while there is none: between a death and its replacement, and when none can be had. */
   #worker: Worker | null = null;
   /** Of the worker; closed for it when it can't. */
-  #descriptors: Set<number> = new Set();
+  #held: Set<number> = new Set();
+  /** Those of them that another process can go on with. */
+  #sockets: readonly AdoptedSocket[] = [];
   /** The replacement that is being started. */
   #launch: WorkerLaunch | null = null;
   readonly #watch: PulseWatch;
@@ -95,6 +99,9 @@ export class SupervisedWorker implements AsyncDisposable {
   #givenUp: Error | null = null;
   #retry: ReturnType<typeof setTimeout> | undefined;
   #stopping: Promise<void> | null = null;
+  /** Until the worker says that it pauses. */
+  #pausing: PromiseWithResolvers<void> | null = null;
+  #isSucceeded = false;
   readonly #stopped = Promise.withResolvers<"ended" | "late">();
   readonly #lost = Promise.withResolvers<Error>();
 
@@ -190,6 +197,34 @@ export class SupervisedWorker implements AsyncDisposable {
     this.#worker?.postMessage({ kind: "certify", certificate } satisfies Order);
   }
 
+  /** The sockets of the worker; none while there is no worker. */
+  get sockets(): readonly AdoptedSocket[] {
+    return this.#worker === null ? [] : this.#sockets;
+  }
+
+  /**
+   * Has a worker of UDP receive nothing more until `resume`; resolves when what it received is answered.
+   *
+   * @throws {Error} when there is no worker to pause, or it ends meanwhile
+   */
+  async pause(): Promise<void> {
+    if (this.#worker === null) throw new Error("a DNS worker is being replaced");
+    this.#pausing = Promise.withResolvers();
+    this.#worker.postMessage({ kind: "pause" } satisfies Order);
+    await this.#pausing.promise;
+  }
+
+  /** Has it go on. */
+  resume(): void {
+    this.#pausing = null;
+    this.#worker?.postMessage({ kind: "resume" } satisfies Order);
+  }
+
+  /** Says that another process answers at the same addresses: when this one is stopped, what is on its way is waited for. */
+  succeed(): void {
+    this.#isSucceeded = true;
+  }
+
   /** Stops the worker: UDP at once, streams within two seconds. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.#stopping ??= this.#stop();
@@ -201,20 +236,24 @@ export class SupervisedWorker implements AsyncDisposable {
     await this.#replacing;
     const worker = this.#worker;
     if (worker) {
-      worker.postMessage({ kind: "stop", graceMs: STOP_GRACE_MS } satisfies Order);
-      const deadline = setTimeout(this.#stopped.resolve, STOP_GRACE_MS + STOP_FORCE_MS, "late");
+      const isSucceeded = this.#isSucceeded;
+      worker.postMessage({ kind: "stop", graceMs: STOP_GRACE_MS, isSucceeded } satisfies Order);
+      const arrivalMs = isSucceeded ? ARRIVAL_MS_MAX : 0;
+      const deadlineMs = arrivalMs + STOP_GRACE_MS + STOP_FORCE_MS;
+      const deadline = setTimeout(this.#stopped.resolve, deadlineMs, "late");
       const end = await this.#stopped.promise;
       clearTimeout(deadline);
       worker.terminate();
-      if (end === "late") await closeAfter(this.#descriptors);
+      if (end === "late") await closeAfter(this.#held);
     }
     for (const { resolve } of this.#waiting.splice(0)) resolve();
   }
 
   /** Takes charge of a worker; it was started with `snapshot`, and another may have been published meanwhile. */
-  #supervise({ worker, bound: { descriptors } }: Launched, snapshot: Snapshot): void {
+  #supervise({ worker, bound: { descriptors, sockets } }: Launched, snapshot: Snapshot): void {
     this.#worker = worker;
-    const held = this.#descriptors = new Set(descriptors);
+    this.#sockets = sockets;
+    const held = this.#held = new Set(descriptors);
     this.#watch.restart();
     this.#isQuiet = false;
     worker.onmessage = ({ data: report }: MessageEvent<Report>) => {
@@ -227,7 +266,8 @@ export class SupervisedWorker implements AsyncDisposable {
           this.#options.log.warn("DNS connections over TCP can't be accepted; trying again", { reason });
         } else if (asked) this.#options.log.error("A query could not be answered", { reason, ...asked });
         else this.#options.log.error("Something failed in a DNS worker, which goes on", { reason });
-      } else if (report.kind === "certified") this.#tellOfCertificate(report.fault);
+      } else if (report.kind === "paused") this.#pausing?.resolve();
+      else if (report.kind === "certified") this.#tellOfCertificate(report.fault);
       else if (report.kind === "holds") held.add(report.descriptor);
       else if (report.kind === "let_go") held.delete(report.descriptor);
       else if (report.kind === "stopped") this.#stopped.resolve("ended");
@@ -236,6 +276,7 @@ export class SupervisedWorker implements AsyncDisposable {
       event.preventDefault();
       if (this.#worker !== worker) return;
       this.#worker = null;
+      this.#pausing?.reject(new Error(`a DNS worker died: ${event.message}`));
       closeAbandoned([...held]);
       if (this.#stopping) this.#stopped.resolve("ended");
       else this.#replacing = this.#replace("died", event.message);
@@ -257,10 +298,11 @@ export class SupervisedWorker implements AsyncDisposable {
   #end(worker: Worker): void {
     const seconds = this.#watch.sinceBeatMs / 1000;
     this.#worker = null;
+    this.#pausing?.reject(new Error("a DNS worker hangs"));
     worker.onmessage = null;
     worker.onerror = (event) => event.preventDefault();
     worker.terminate();
-    this.#replacing = closeAfter(this.#descriptors)
+    this.#replacing = closeAfter(this.#held)
       .then(() => this.#replace("hung", `it has not run for ${seconds} s`));
   }
 
@@ -382,7 +424,12 @@ function resumed(
   { addresses, encrypted: { tls, https } }: Bound,
   certificate: Certificate | null,
 ): Pick<WorkerOptions, "listen" | "duty"> {
-  if (duty.kind !== "streams" || duty.encrypted === null) return { listen: addresses, duty };
+  if (duty.kind === "udp") {
+    // What was adopted was closed with the worker.
+    const company = duty.company === "none" ? "none" : "now";
+    return { listen: addresses, duty: { ...duty, adopted: [], company } };
+  }
+  if (duty.kind === "backend" || duty.encrypted === null) return { listen: addresses, duty };
   const encrypted = { ...duty.encrypted, tls, https, ...(certificate && { certificate }) };
   return { listen: addresses, duty: { ...duty, encrypted } };
 }

@@ -42,6 +42,12 @@ export interface UdpTransport {
    * @returns resolves when they are closed; rejects when one of them can't be read any more
    */
   serve(sockets: readonly UdpSocket[], exchange: Exchange): Promise<void>;
+  /** Takes over what is left of the sockets that it was to adopt. */
+  bindRest?(): { readonly address: SocketAddress; readonly socket: UdpSocket }[];
+  /** Receives nothing more until `resume`; resolves when what was received is answered. */
+  pause?(): Promise<void>;
+  /** Goes on. */
+  resume?(): void;
   /** Resolves when all sockets that are served are closed. */
   stop(): Promise<void>;
 }

@@ -10,6 +10,7 @@
  * @module
  */
 import type { SocketAddress } from "../ip.ts";
+import type { AdoptedSocket } from "./binding.ts";
 import { BATCH, type BatchSocket, BatchSockets, type Peer, type Readiness } from "../sockets/batch_socket.ts";
 import { Backlog } from "./backlog.ts";
 import { COUNTER } from "./counters.ts";
@@ -38,32 +39,55 @@ export class LinuxUdp implements UdpTransport {
   /** As `dns.transport` calls it. */
   readonly name = "linux";
   readonly #sockets = new BatchSockets();
-  readonly #reusePort: boolean;
+  readonly #isFirst: boolean;
+  readonly #adopted: AdoptedSocket[];
   readonly #stopping = new AbortController();
+  readonly #pause = new Pause();
   #served: Promise<void> = Promise.resolve();
 
   /**
    * Opens the C library.
    *
-   * @param reusePort whether other workers bind the same addresses and share their packets
+   * @param isFirst whether an address that any other socket has is taken; otherwise the sockets of this user share it
+   * @param adopted bound sockets that take the place of new ones
    * @throws {Error} with the reason for which the portable transport has to do
    */
-  constructor(reusePort: boolean) {
-    this.#reusePort = reusePort;
+  constructor(isFirst: boolean, adopted: readonly AdoptedSocket[]) {
+    this.#isFirst = isFirst;
+    this.#adopted = [...adopted];
   }
 
-  /** Binds a socket with an arena of its own. */
+  /** Takes over the next socket of the address, or binds one, with an arena of its own. */
   bind(address: SocketAddress): BatchSocket {
-    return this.#sockets.bind(address, {
-      reusePort: this.#reusePort,
-      receiveMax: QUERY_MAX,
-      sendMax: UDP_SIZE_MAX,
-    });
+    const options = { reusePort: !this.#isFirst, receiveMax: QUERY_MAX, sendMax: UDP_SIZE_MAX };
+    const at = this.#adopted.findIndex((each) => isSameAddress(each.address, address));
+    if (at >= 0) return this.#sockets.adopt(address, this.#adopted.splice(at, 1)[0]!.fd, options);
+    const socket = this.#sockets.bind(address, options);
+    // Only now: bound with it, it would have shared the port with whatever socket of this user has it.
+    socket.share();
+    return socket;
+  }
+
+  /** What is left of the sockets that were to be adopted: a worker more had them. */
+  bindRest(): { readonly address: SocketAddress; readonly socket: BatchSocket }[] {
+    return this.#adopted.map(({ address }) => address)
+      .map((address) => ({ address, socket: this.bind(address) }));
+  }
+
+  /** Receives nothing more until `resume`; resolves when what was received is answered. */
+  pause(): Promise<void> {
+    return this.#pause.begin();
+  }
+
+  /** Goes on. */
+  resume(): void {
+    this.#pause.end();
   }
 
   /** Runs one loop over all sockets. */
   serve(sockets: readonly BatchSocket[], exchange: Exchange): Promise<void> {
     return this.#served = answerUntil(this.#stopping.signal, {
+      pause: this.#pause,
       answering: sockets.map((socket) => new AnsweringSocket(socket, exchange)),
       readiness: this.#sockets.readiness(sockets),
     });
@@ -72,8 +96,40 @@ export class LinuxUdp implements UdpTransport {
   /** Ends the loop, which closes the sockets, and closes the C library. */
   async stop(): Promise<void> {
     this.#stopping.abort();
+    this.#pause.end();
     await this.#served;
     this.#sockets[Symbol.dispose]();
+  }
+}
+
+/** A pause of the loop, between two batches. */
+class Pause {
+  #begun: PromiseWithResolvers<void> | null = null;
+  #ended: PromiseWithResolvers<void> | null = null;
+
+  get isWanted(): boolean {
+    return this.#begun !== null;
+  }
+
+  /** Resolves when the loop pauses. */
+  begin(): Promise<void> {
+    this.#begun ??= Promise.withResolvers();
+    this.#ended ??= Promise.withResolvers();
+    return this.#begun.promise;
+  }
+
+  end(): void {
+    this.#ended?.resolve();
+    this.#begun?.resolve();
+    this.#begun = null;
+    this.#ended = null;
+  }
+
+  /** The loop's part. */
+  async pass(): Promise<void> {
+    const ended = this.#ended!.promise;
+    this.#begun!.resolve();
+    await ended;
   }
 }
 
@@ -152,14 +208,20 @@ class DatagramClient implements Client {
   }
 }
 
+function isSameAddress(a: SocketAddress, b: SocketAddress): boolean {
+  return a.hostname === b.hostname && a.port === b.port;
+}
+
 async function answerUntil(
   signal: AbortSignal,
-  { answering, readiness }: {
+  { answering, readiness, pause }: {
     readonly answering: readonly AnsweringSocket[];
     readonly readiness: Readiness;
+    readonly pause: Pause;
   },
 ): Promise<void> {
   while (!signal.aborted) {
+    if (pause.isWanted) await pause.pass();
     const next = answerWaiting(answering, () => readiness.nap(NAP_MS));
     if (next === "turn") await turnEventLoop();
     else if (next === "wait") await readiness.wait(POLL_MS);

@@ -4,7 +4,7 @@
  * @module
  */
 import type { SocketAddress } from "../ip.ts";
-import { bindAll } from "./binding.ts";
+import { type AdoptedSocket, bindAll } from "./binding.ts";
 import type { Exchange } from "./exchange.ts";
 import { type Bound, PLAIN_ONLY, type Service } from "./service.ts";
 import { PortableUdp, type UdpSocket, type UdpTransport } from "./udp.ts";
@@ -16,8 +16,13 @@ export interface UdpDuty {
   readonly kind: "udp";
   /** Which transport to use; `auto` = the Linux one where it works. */
   readonly transport: "auto" | "linux" | "portable";
-  /** Whether other workers answer on the same addresses. */
-  readonly sharesPorts: boolean;
+  /**
+   * Who else answers on the same addresses: no other worker · none yet · others do. Only in the last case a socket is bound
+   * beside those that are there; otherwise an address that any other socket has is taken.
+   */
+  readonly company: "none" | "later" | "now";
+  /** Bound sockets of another process that take the place of new ones; more than one for an address is possible. */
+  readonly adopted: readonly AdoptedSocket[];
 }
 
 /** The UDP sockets of a worker. */
@@ -49,14 +54,27 @@ export class UdpService implements Service {
       ...{ ss: "-lunp", choice: "--dns ADDR:PORT" },
     });
     this.#transport = transport;
+    const all = [...sockets, ...transport.bindRest?.() ?? []];
+    const kept = all.flatMap(({ address, socket }) => socket.fd === null ? [] : [{ address, fd: socket.fd }]);
     this.bound = {
       addresses: sockets.map(({ address }) => address),
       covered,
-      descriptors: sockets.flatMap(({ socket }) => socket.fd ?? []),
+      descriptors: kept.map(({ fd }) => fd),
+      sockets: kept,
       udp: { transport: transport.name, whyPortable },
       encrypted: PLAIN_ONLY,
     };
-    transport.serve(sockets.map(({ socket }) => socket), exchange).catch(onEnd);
+    transport.serve(all.map(({ socket }) => socket), exchange).catch(onEnd);
+  }
+
+  /** Receives nothing more until `resume`. */
+  async pause(): Promise<void> {
+    await this.#transport.pause?.();
+  }
+
+  /** Goes on. */
+  resume(): void {
+    this.#transport.resume?.();
   }
 
   /** Answers nothing more, at once. */
@@ -66,11 +84,11 @@ export class UdpService implements Service {
 }
 
 function chooseTransport(
-  { transport: wanted, sharesPorts }: UdpDuty,
+  { transport: wanted, company, adopted }: UdpDuty,
 ): { transport: UdpTransport; whyPortable: string | null } {
   if (wanted === "portable") return { transport: new PortableUdp(), whyPortable: null };
   try {
-    return { transport: new LinuxUdp(sharesPorts), whyPortable: null };
+    return { transport: new LinuxUdp(company !== "now", adopted), whyPortable: null };
   } catch (error) {
     const { message } = error as Error;
     if (wanted === "linux") {

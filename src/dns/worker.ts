@@ -65,10 +65,17 @@ export type Order =
   | { readonly kind: "count"; readonly share: number }
   /** What was counted last has been read, and more may come. */
   | { readonly kind: "counted" }
-  | { readonly kind: "stop"; readonly graceMs: number };
+  /** UDP only: receive nothing until `resume`. */
+  | { readonly kind: "pause" }
+  | { readonly kind: "resume" }
+  | { readonly kind: "stop"; readonly graceMs: number; readonly isSucceeded: boolean };
 
 /** From a worker to the fleet. */
 export type Report =
+  /** The thread has loaded, and hears orders. */
+  | { readonly kind: "loaded" }
+  /** What was received is answered, and nothing more is received. */
+  | { readonly kind: "paused" }
   | { readonly kind: "listening"; readonly bound: Bound }
   | {
     readonly kind: "failed";
@@ -146,7 +153,10 @@ scope.onmessage = ({ data: order }) => {
   else if (order.kind === "count") {
     reportTraffic();
     exchange.countTraffic(order.share);
-  } else stop(order.graceMs);
+  } else if (order.kind === "pause") {
+    service.pause?.().then(() => scope.postMessage({ kind: "paused" }));
+  } else if (order.kind === "resume") service.resume?.();
+  else stop(order);
 };
 
 /**
@@ -260,14 +270,18 @@ async function certify(certificate: Certificate): Promise<void> {
   scope.postMessage({ kind: "certified", fault });
 }
 
-async function stop(graceMs: number): Promise<void> {
+async function stop(
+  { graceMs, isSucceeded }: { readonly graceMs: number; readonly isSucceeded: boolean },
+): Promise<void> {
   clearInterval(beating);
   clearInterval(refill);
   clearTimeout(ahead);
   clearInterval(reporting);
-  await service.stop(graceMs).catch(() => {}); // it can't be read any more, which has been told
+  await service.stop(graceMs, isSucceeded).catch(() => {}); // it can't be read any more, which has been told
   reportSamples();
   reportTraffic();
   scope.postMessage({ kind: "stopped" });
   scope.close();
 }
+
+scope.postMessage({ kind: "loaded" });

@@ -34,14 +34,17 @@ export class AddressTaken extends Deno.errors.AddrInUse {
 export class WorkerLaunch implements Disposable {
   readonly #worker: Worker;
   readonly #launched = Promise.withResolvers<Launched>();
+  readonly #loaded = Promise.withResolvers<void>();
   #isOver = false;
 
   /** Begins to load the thread; the kind is for debuggers. */
   constructor(kind: WorkerOptions["duty"]["kind"]) {
     this.#launched.promise.catch(() => {}); // told to whoever calls `begin`, however late
+    this.#loaded.promise.catch(() => {}); // as are those who don't wait for it
     this.#worker = startThread("dns", `dns ${kind}`);
     this.#worker.onmessage = ({ data: report }: MessageEvent<Report>) => {
-      if (report.kind === "listening") this.#succeed(report.bound);
+      if (report.kind === "loaded") this.#loaded.resolve();
+      else if (report.kind === "listening") this.#succeed(report.bound);
       else if (report.kind === "failed") {
         const { message, taken } = report;
         this.abort(taken ? new AddressTaken(message, taken) : new Error(message));
@@ -64,6 +67,11 @@ export class WorkerLaunch implements Disposable {
     return this.#launched.promise;
   }
 
+  /** Resolves when the thread does at once what it is told. @throws {Error} when it fails before */
+  get loaded(): Promise<void> {
+    return this.#loaded.promise;
+  }
+
   /** Ends a thread that hasn't been launched; `begin` throws the reason. */
   abort(reason: Error): void {
     if (this.#isOver) return;
@@ -72,6 +80,7 @@ export class WorkerLaunch implements Disposable {
     this.#worker.onerror = (event) => event.preventDefault();
     this.#worker.terminate();
     this.#launched.reject(reason);
+    this.#loaded.reject(reason);
   }
 
   /** Ends a thread that is of no use any more. */

@@ -27,6 +27,8 @@ export interface EventMemory {
 export interface EventKeeperOptions {
   /** `null` = none are kept. */
   readonly memory: EventMemory | null;
+  /** Whether the run before goes on until this one has begun; it has kept its events. */
+  readonly isSuccessor?: boolean;
   /** Dates events, and paces the writing. */
   readonly clock: Clock;
   /** Hears when they can't be kept. */
@@ -51,12 +53,13 @@ export class EventKeeper implements AsyncDisposable {
   readonly #running: Promise<void>;
   #written: number;
   #isFailing = false;
+  #isHeld = false;
 
   /** Begins where the run before ended, and says that the node starts. */
   constructor(options: EventKeeperOptions) {
     this.#options = options;
     const before = this.#restored();
-    const lost = before.length > 0 && !isEnd(before.at(-1)!);
+    const lost = before.length > 0 && !isEnd(before.at(-1)!) && options.isSuccessor !== true;
     this.events = new Events(options.clock, { before, skip: lost ? UNKEPT_MAX : 0 });
     this.#written = this.events.origin;
     this.events.emit({ kind: "node", state: "starting", lost });
@@ -69,6 +72,13 @@ export class EventKeeper implements AsyncDisposable {
     await this.#running;
     this.events.emit({ kind: "node", state: "stopped", lost: false });
     while (this.#written < this.events.last && this.#write({ wait: true }));
+  }
+
+  /** Writes what has happened so far, and nothing more until the result is disposed of, not even at the end. */
+  hold(): Disposable {
+    while (this.#written < this.events.last && this.#write({ wait: true }));
+    this.#isHeld = true;
+    return { [Symbol.dispose]: () => this.#isHeld = false };
   }
 
   #restored(): KeptEvent[] {
@@ -95,7 +105,7 @@ export class EventKeeper implements AsyncDisposable {
   /** Writes the oldest ones that aren't. @returns whether that went well */
   #write({ wait }: { readonly wait: boolean }): boolean {
     const { memory, log } = this.#options;
-    if (memory === null) return false;
+    if (memory === null || this.#isHeld) return false;
     const { events, last } = this.events.since(this.#written, BATCH_MAX);
     try {
       memory.keep(events, { upTo: this.events.floor, wait });

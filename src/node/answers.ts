@@ -15,6 +15,7 @@ import { applyOverrides, overriddenSource } from "../desired/overridden.ts";
 import type { Fleet } from "../dns/fleet.ts";
 import { RoundTrips } from "../health/round_trips.ts";
 import { Listeners } from "../listeners.ts";
+import type { ReleasedState } from "../replace/state.ts";
 import type { Settings } from "../settings/settings.ts";
 import type { Store } from "../store/store.ts";
 import type { Ground } from "./ground.ts";
@@ -54,6 +55,7 @@ export class Answers implements AsyncDisposable {
   readonly #joints = new DisposableStack();
   readonly #countRefused: () => void;
   readonly #noteApplied: () => void;
+  #isSucceeded = false;
   #ingredients: Ingredients;
 
   /** Makes the first tables; from then on targets are probed, and whatever changes is published. */
@@ -141,10 +143,25 @@ export class Answers implements AsyncDisposable {
     this.publisher.keep();
     return {
       [Symbol.asyncDispose]: async () => {
-        this.publisher.keep();
+        if (!this.#isSucceeded) this.publisher.keep();
         await this.publisher[Symbol.asyncDispose]();
       },
     };
+  }
+
+  /** Where the rotations of these services stand, and that of the fallback. */
+  rotations(domains: readonly string[]): Pick<ReleasedState, "tickets" | "fallback"> {
+    return this.publisher.rotations(domains);
+  }
+
+  /** Has the rotations of services go on from there, and that of the fallback; before the first answer. */
+  rotateFrom(state: Pick<ReleasedState, "tickets" | "fallback">): void {
+    this.publisher.rotateFrom(state);
+  }
+
+  /** Says that another process keeps the tables for the next start. */
+  succeed(): void {
+    this.#isSucceeded = true;
   }
 
   /** Has answers go by the round trips of probes; the first ones are there at once. */

@@ -7,20 +7,27 @@ import type { ClusterTerms } from "../cluster/cluster.ts";
 import { PeerView } from "../cluster/peer_view.ts";
 import { CLUSTER } from "../cluster/port.ts";
 import { HEALTH_AGE_MS, LOOK_MS } from "../cluster/wire_format.ts";
+import { Port } from "../port.ts";
 import type { Settings } from "../settings/settings.ts";
 import { partOf, type Start } from "./part.ts";
 
 /** Takes part, if the settings name servers. */
-export const clusterMember: Start = async ({ settings, health, ports, clock, rng, log, registry }) => {
+export const clusterMember: Start = async (core) => {
+  const { settings, health, ports, clock, rng, log, registry, predecessor } = core;
+  const inherited = predecessor?.state.cluster ?? null;
   const terms = termsOf(settings());
   if (terms.link.servers.length === 0) return null;
   const { healthPolicy: policy, quorumMinPercent } = settings().state;
   const { node, region, heartbeatTtlMs: ttlMs } = terms;
   const { Cluster } = await import("../cluster/cluster.ts");
-  const view = new PeerView({ node, region, ttlMs, keepMs: HEALTH_AGE_MS, clock });
+  const boot = inherited && { boot: inherited.boot };
+  const view = new PeerView({ node, region, ttlMs, keepMs: HEALTH_AGE_MS, clock, ...boot });
   const joined = health.join({ node, peers: view, terms: { policy, quorumMinPercent } });
-  const cluster = new Cluster({ terms, view, local: joined, clock, rng, log, registry });
-  const offered = ports.offer(CLUSTER, cluster);
+  const seq = inherited && { seq: inherited.seq + SEQ_STEP };
+  const cluster = new Cluster({ terms, view, local: joined, clock, rng, log, registry, ...seq });
+  const offered = new DisposableStack();
+  offered.use(ports.offer(CLUSTER, cluster));
+  offered.use(ports.offer(CLUSTER_IDENTITY, cluster));
   return {
     ...partOf("cluster", {}),
     [Symbol.asyncDispose]: async () => {
@@ -31,6 +38,20 @@ export const clusterMember: Start = async ({ settings, health, ports, clock, rng
     },
   };
 };
+
+/** What a hand-over needs of a node's part in the cluster. */
+export interface ClusterIdentity {
+  /** What other nodes know this process by, and the highest number that it has given to what it said. */
+  readonly identity: { readonly boot: string; readonly seq: number };
+  /** Says that another process goes on by it. */
+  succeed(): void;
+}
+
+/** Where it is offered. */
+export const CLUSTER_IDENTITY: Port<ClusterIdentity> = new Port("identity in the cluster");
+
+/** More than a process says from the moment at which it is asked for its identity until it ends. */
+const SEQ_STEP = 1 << 20;
 
 function termsOf({ cluster, node, state }: Settings): ClusterTerms {
   const { heartbeatInterval, heartbeatTTL, nats: { servers, tls, auth, jetStream } } = state;

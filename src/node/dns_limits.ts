@@ -25,16 +25,34 @@ export class DnsLimits {
   /** As at the start: what is counted is by prefixes of one length. */
   readonly #prefixLengths: Pick<RateTerms, "ipv4PrefixLength" | "ipv6PrefixLength">;
   /** Where the settings have no secret: drawn once, so that a reload makes no cookie invalid. */
-  readonly #ownSecret = crypto.getRandomValues(new Uint8Array(SECRET_SIZE));
+  readonly #ownSecret: Uint8Array<ArrayBuffer>;
   #terms: LimitTerms;
   #fleet: Pick<Fleet, "limit"> | null = null;
 
   /** Goes by these settings. */
-  constructor(settings: Settings, rng: Rng) {
+  constructor(settings: Settings, rng: Rng, inheritedSecret: string | null = null) {
     this.#table = createRateTable(rng);
+    this.#ownSecret = inheritedSecret === null
+      ? crypto.getRandomValues(new Uint8Array(SECRET_SIZE))
+      : Uint8Array.fromHex(inheritedSecret);
     const { ipv4PrefixLength, ipv6PrefixLength } = settings.dns.rateLimit;
     this.#prefixLengths = { ipv4PrefixLength, ipv6PrefixLength };
     this.#terms = this.#termsOf(settings);
+  }
+
+  /** With what cookies are made where the settings have no secret. */
+  get ownSecret(): Uint8Array<ArrayBuffer> {
+    return this.#ownSecret;
+  }
+
+  /** What rate limiting has counted so far; `null` = it is off. */
+  get counted(): Uint8Array<ArrayBuffer> | null {
+    return this.#terms.rate === null ? null : new Uint8Array(this.#table).slice();
+  }
+
+  /** Goes on from what another process has counted, before the first answer. */
+  countFrom(counted: Uint8Array): void {
+    if (counted.length === this.#table.byteLength) new Uint8Array(this.#table).set(counted);
   }
 
   /** Those of now. */
@@ -74,8 +92,8 @@ export class DnsLimits {
 }
 
 /** Makes the limits, and offers them to the workers. */
-export const dnsLimits: Start = ({ settings, rng, ports }) => {
-  const limits = new DnsLimits(settings(), rng);
+export const dnsLimits: Start = ({ settings, rng, ports, predecessor }) => {
+  const limits = new DnsLimits(settings(), rng, predecessor?.state.cookieSecret);
   const offered = ports.offer(DNS_LIMITS, limits);
   return partOf("limits of DNS", {
     prepare: (next) => () => limits.use(next),

@@ -4,7 +4,7 @@
  * @module
  */
 import type { EngineOptions } from "../dns/engine.ts";
-import { Fleet } from "../dns/fleet.ts";
+import { Fleet, type Succession } from "../dns/fleet.ts";
 import { kernelDrops } from "../dns/kernel_drops.ts";
 import { type DnsTotals, registerDnsMetrics, registerFleetMetrics } from "../dns/metrics.ts";
 import { QueryLog } from "../dns/query_log.ts";
@@ -16,7 +16,7 @@ import type { Settings } from "../settings/settings.ts";
 import { TRAFFIC } from "../traffic/traffic.ts";
 import type { Answers } from "./answers.ts";
 import { DNS_CERTIFICATE } from "./dns_certificate.ts";
-import { DNS_LIMITS } from "./dns_limits.ts";
+import { DNS_LIMITS, type DnsLimits } from "./dns_limits.ts";
 import type { Ground } from "./ground.ts";
 
 /** How often the counters are fetched, so that none wraps twice unseen. */
@@ -48,16 +48,22 @@ export interface DnsWorkers {
  * @throws {Error} when an address can't be bound
  */
 export async function startDnsWorkers(
-  { settings, log, registry, clock, events, ports }: Ground,
+  ground: Ground,
   { answers, watchAnswers }: { readonly answers: Answers; readonly watchAnswers: AnswerWatch | null },
   lifetime: AsyncDisposableStack,
 ): Promise<DnsWorkers> {
+  const { settings, log, registry, clock, events, ports } = ground;
   const start = settings();
   const { publisher } = answers;
   let listening: readonly SocketAddress[] = [];
+  /** The kernel counts for a socket as long as it lives, whoever has it. */
+  let droppedBefore = 0;
   const totals = registerDnsMetrics(registry, {
     board: () => publisher.current.board,
-    kernelDrops: () => kernelDrops(listening),
+    kernelDrops: () => {
+      const drops = kernelDrops(listening);
+      return drops && Math.max(0, drops - droppedBefore);
+    },
   });
   const queryLog = lifetime.use(
     new QueryLog({ ...start.queryLog, log, clock, registry, missed: totals.missedSamples }),
@@ -78,6 +84,11 @@ export async function startDnsWorkers(
       ...given,
       ...licensing && { allowance: licensing.allowance },
       log,
+      succession: successionOf(ground, {
+        answers,
+        limits,
+        onRelease: (addresses) => droppedBefore = kernelDrops(addresses) ?? 0,
+      }),
       onReplace: (reason) => {
         totals.workerReplaced(reason);
         events.emit({ kind: "worker", reason });
@@ -104,6 +115,30 @@ export async function startDnsWorkers(
     settled: async (generation) => {
       await publisher.settled(generation);
       await fleet.turning();
+    },
+  };
+}
+
+/** How the workers take the place of another process's. */
+function successionOf(
+  { predecessor, registry }: Ground,
+  { answers, limits, onRelease }: {
+    readonly answers: Answers;
+    readonly limits: DnsLimits | null;
+    readonly onRelease: (addresses: readonly SocketAddress[]) => void;
+  },
+): Succession | null {
+  if (predecessor === null) return null;
+  const { dns, tls, https } = predecessor.state;
+  return {
+    listening: [...dns, ...tls, ...https],
+    sockets: async () => {
+      const { state, sockets } = await predecessor.release();
+      registry.goOnFrom(state.metrics);
+      onRelease(sockets.map(({ address }) => address));
+      answers.rotateFrom(state);
+      if (limits && state.rates !== null) limits.countFrom(Uint8Array.fromBase64(state.rates));
+      return sockets;
     },
   };
 }

@@ -10,6 +10,8 @@ import { closeToOthers, octal } from "../doctor/file_modes.ts";
 import type { Events } from "../events/events.ts";
 import { EventKeeper } from "../events/keeper.ts";
 import { Ports } from "../port.ts";
+import type { FrozenState } from "../replace/state.ts";
+import type { Released } from "../replace/successor.ts";
 import type { Settings } from "../settings/settings.ts";
 import { Store } from "../store/store.ts";
 import type { Logger } from "../telemetry/log.ts";
@@ -42,8 +44,18 @@ export interface Ground {
   readonly events: Events;
   /** What parts offer each other and the API. */
   readonly ports: Ports;
+  /** The process whose place this one takes; `null` = there is none. */
+  readonly predecessor: Predecessor | null;
   /** Aborted when the node begins to stop, before anything else is done. */
   readonly stopping: AbortSignal;
+}
+
+/** A process of this node that answers still, while this one starts. */
+export interface Predecessor {
+  /** What it has left; its database is frozen. */
+  readonly state: FrozenState;
+  /** Has it receive no more UDP, and gives its sockets. @throws {Error} when it doesn't */
+  release(): Promise<Omit<Released, "lock">>;
 }
 
 /** The ground of a node that is being started. */
@@ -54,6 +66,8 @@ export interface OpenGround extends Ground {
   readonly internalErrors: InternalErrors;
   /** When the node was started, on its clock. */
   readonly startedMs: number;
+  /** Writes what has happened so far, and nothing more until the result is disposed of. */
+  holdEvents(): Disposable;
   /** Makes these the settings of now. */
   take(next: Settings): void;
   /** Says that the node begins to stop. */
@@ -67,7 +81,11 @@ export interface OpenGround extends Ground {
  * API could be reached by any host and asked for no token
  */
 export function openGround(
-  { settings, log }: { readonly settings: Settings; readonly log: Logger },
+  { settings, log, predecessor = null }: {
+    readonly settings: Settings;
+    readonly log: Logger;
+    readonly predecessor?: Predecessor | null;
+  },
   lifetime: AsyncDisposableStack,
 ): OpenGround {
   let now = settings;
@@ -77,20 +95,28 @@ export function openGround(
   const registry = new Registry({ cluster: settings.cluster.id, node: settings.node.id });
   registerProcessMetrics(registry, { version: VERSION, clock });
   const internalErrors = lifetime.use(new InternalErrors({ log, registry, clock }));
-  const sockets = lifetime.use(bindControl(settings, { log, registry, clock }));
+  const beside = predecessor ? [predecessor.state.api, predecessor.state.metrics] : [];
+  const sockets = lifetime.use(bindControl(settings, { log, registry, clock, beside }));
   closeOwnFiles(settings, log);
-  const store = lifetime.use(openStore(settings.database.path));
+  const store = lifetime.use(openStore(settings.database.path, { holdsMigration: predecessor !== null }));
   expectToken(settings, { store, clock });
-  const { events } = lifetime.use(
-    new EventKeeper({ memory: store.readOnly ? null : store.events, clock, log }),
+  const keeper = lifetime.use(
+    new EventKeeper({
+      memory: store.readOnly ? null : store.events,
+      isSuccessor: predecessor !== null,
+      ...{ clock, log },
+    }),
   );
+  const { events } = keeper;
   const changes = new Changes({ store, clock, history: settings.history });
   lifetime.defer(() => changes.idle());
   const commits = lifetime.use(new Commits({ store, changes, clock, log }));
   return {
     settings: () => now,
     ...{ log, registry, clock, rng: systemRng, store, changes, commits, events, ports: new Ports() },
+    predecessor,
     stopping: stopping.signal,
+    holdEvents: () => keeper.hold(),
     ...{ sockets, internalErrors, startedMs },
     take: (next) => now = next,
     stop: () => {
@@ -110,7 +136,7 @@ function closeOwnFiles(settings: Settings, log: Logger): void {
   }
 }
 
-function openStore(path: string): Store {
+function openStore(path: string, how: { readonly holdsMigration: boolean }): Store {
   if (path === "none") return Store.none();
-  return path === ":memory:" ? Store.memory() : Store.open(path);
+  return path === ":memory:" ? Store.memory() : Store.open(path, how);
 }

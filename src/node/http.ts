@@ -45,7 +45,13 @@ export interface ControlSockets extends AsyncDisposable {
  */
 export function bindControl(
   settings: Settings,
-  { log, registry, clock }: { readonly log: Logger; readonly registry: Registry; readonly clock: Clock },
+  { log, registry, clock, beside = [] }: {
+    readonly log: Logger;
+    readonly registry: Registry;
+    readonly clock: Clock;
+    /** Where another process listens whose place this one takes. */
+    readonly beside?: readonly (SocketAddress | null)[];
+  },
 ): ControlSockets {
   const { api, metrics } = settings;
   const { maxConnections, maxConnectionsPerClient } = api;
@@ -60,6 +66,7 @@ export function bindControl(
     const server = HttpServer.bind({
       address,
       choice,
+      beside: beside.some((other) => other?.hostname === address.hostname && other.port === address.port),
       tls: readCertificate(settings),
       limits: { maxConnections, maxConnectionsPerClient },
       log,

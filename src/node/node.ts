@@ -14,6 +14,8 @@ import type { Events } from "../events/events.ts";
 import type { SocketAddress } from "../ip.ts";
 import type { Block } from "../settings/block.ts";
 import { BLOCKS } from "../settings/blocks.ts";
+import { NodeHandOver } from "./hand_over.ts";
+import type { Predecessor } from "./ground.ts";
 import type { Settings } from "../settings/settings.ts";
 import type { Store } from "../store/store.ts";
 import type { Logger } from "../telemetry/log.ts";
@@ -45,6 +47,8 @@ export interface NodeOptions {
   readonly resources?: readonly Resource[];
   /** What the settings are of; `BLOCKS` when left out. */
   readonly blocks?: readonly Block[];
+  /** The process whose place this one takes; absent = there is none. */
+  readonly predecessor?: Predecessor | null;
 }
 
 /** A node that answers. */
@@ -67,6 +71,8 @@ export interface RunningNode extends AsyncDisposable {
   use(settings: Settings): Promise<string[]>;
   /** Counts settings that were refused before they came here, and the databases among what was wrong with them. */
   refuse(databases: number): void;
+  /** Lets another process take this one's place. */
+  readonly handsOver: NodeHandOver;
   /** Whether every DNS worker turns and none is being replaced. */
   isAnswering(): boolean;
   /** Rejects when the node can't answer any more. */
@@ -96,6 +102,8 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
   await health.checker.firstRound(AbortSignal.timeout(settings().health.startTimeout));
   lifetime.use(answers.measure(health));
 
+  const counting = new DisposableStack();
+  lifetime.use(counting);
   const workers = await startDnsWorkers(ground, { answers, watchAnswers }, lifetime);
   lifetime.use(ground.ports.offer(DOCTOR, nodeDoctor(ground, workers)));
   await serveControl({ ground, core, workers, ...resources && { resources } }, lifetime);
@@ -103,6 +111,8 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
   lifetime.defer(() => ground.stop());
   events.emit({ kind: "node", state: "answering", lost: false });
 
+  const handsOver = new NodeHandOver({ ground, answers, fleet: workers.fleet });
+  counting.defer(() => handsOver.count());
   const running = lifetime.move();
   const { api, metrics } = sockets;
   return {
@@ -111,6 +121,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     metrics: (metrics ?? (options.settings.metrics.enablePrometheus ? api : null))?.address ?? null,
     ...{ store: ground.store, changes: ground.changes, events },
     ...{ settled: workers.settled, lost: workers.lost },
+    handsOver,
     isAnswering: () => workers.fleet.isAnswering,
     use: (next) => reloads.use(next),
     refuse: (databases) => {

@@ -35,6 +35,8 @@ import { inSlices, toEnd } from "../slices.ts";
 import { Slots } from "../snapshot/slots.ts";
 import { type CompileOptions, type KeptTables, type Lack, Tables } from "../snapshot/tables.ts";
 import type { Snapshot } from "../snapshot/view.ts";
+import { FALLBACK_TICKET } from "../snapshot/tickets.ts";
+import { nameToWire } from "../wire/name.ts";
 import type { Touched } from "../store/touched.ts";
 import type { Logger } from "../telemetry/log.ts";
 
@@ -281,6 +283,33 @@ export class Publisher implements AsyncDisposable {
   /** Has the tables saved for the next start, unless they are, in one go. */
   keep(): void {
     toEnd(this.#keeping(this.#present));
+  }
+
+  /** Where the rotations of these services stand, for both families; those that were never asked for are left out. */
+  rotations(domains: Iterable<string>): {
+    readonly tickets: readonly (readonly [domain: string, four: number, six: number])[];
+    readonly fallback: readonly [four: number, six: number];
+  } {
+    const { tickets } = this.#board;
+    const found: [string, number, number][] = [];
+    for (const domain of domains) {
+      const slot = this.#present.tables.ticketOf(nameToWire(domain));
+      if (slot === undefined) continue;
+      const [four, six] = [Atomics.load(tickets, slot), Atomics.load(tickets, slot + 1)];
+      if (four !== 0 || six !== 0) found.push([domain, four, six]);
+    }
+    return { tickets: found, fallback: [tickets[FALLBACK_TICKET]!, tickets[FALLBACK_TICKET + 1]!] };
+  }
+
+  /** Has them go on from there, as far as there are such services; before the first answer. */
+  rotateFrom({ tickets: rotations, fallback }: ReturnType<Publisher["rotations"]>): void {
+    for (const { tickets } of this.#boards()) {
+      tickets.set(fallback, FALLBACK_TICKET);
+      for (const [domain, four, six] of rotations) {
+        const slot = this.#present.tables.ticketOf(nameToWire(domain));
+        if (slot !== undefined) tickets.set([four, six], slot);
+      }
+    }
   }
 
   /** Stops; resolves when nothing is written any more. What is answered stays. */

@@ -16,7 +16,8 @@ import { descriptorWarning, raiseDescriptorLimit } from "./descriptors.ts";
 import { formatSocketAddress } from "../ip.ts";
 import { type RunningNode, startNode } from "./node.ts";
 import type { ServeSignals } from "./signals.ts";
-import { DatabaseTaken, ProcessLock } from "../replace/process_lock.ts";
+import { DatabaseTaken } from "../replace/process_lock.ts";
+import { Place } from "./place.ts";
 import { feedWatchdog, notify } from "./systemd.ts";
 import { createLogger, type Logger } from "../telemetry/log.ts";
 import { VERSION } from "../version.ts";
@@ -25,6 +26,8 @@ import { VERSION } from "../version.ts";
 export interface ServeFlags extends SettingsFlags {
   /** `-c FILE`; absent = the default file when it exists. */
   readonly config?: string;
+  /** Whether to take the place of the node that runs on the same database. */
+  readonly replace?: boolean;
 }
 
 /** Runs a node; resolves to the exit code when it was stopped by SIGTERM or SIGINT, or could not go on. */
@@ -52,32 +55,50 @@ export async function serve(
   warnOfOpenSecrets(loaded, log);
   signals.onMeaningless((signal) => log.debug("Ignored a signal", { signal }));
   const limit = raiseDescriptorLimit();
-  const lock = lockOf(settings);
-  if (lock instanceof DatabaseTaken) {
-    log.error(lock.message, { pid: lock.pid });
+  await using place = new Place(settings, log);
+  try {
+    await place.take(flags.replace ?? false);
+  } catch (error) {
+    const pid = error instanceof DatabaseTaken && error.pid !== null ? { pid: error.pid } : {};
+    log.error(error instanceof Error ? error.message : String(error), pid);
     return 1;
   }
-  using _lock = lock;
-  const starting = startNode({ settings, log });
+  const starting = startNode({ settings: place.settings, log, predecessor: place.predecessor });
   const stopped = signals.stopped.then((signal) => ({ signal }));
   let started: RunningNode | { readonly signal: Deno.Signal };
   try {
     started = await Promise.race([starting, stopped]);
   } catch (error) {
-    log.error(startFault(error, settings.database.path));
+    const fault = startFault(error, settings.database.path);
+    await place.giveUp(fault);
+    log.error(fault);
     return 1;
   }
   if ("signal" in started) {
+    await place.giveUp("it was told to stop");
     // Nothing has been answered yet, and what a start writes bears a kill: whatever it still waits for is left alone.
     starting.catch(() => {});
     log.info("Stopped before the start was done", started);
     return 0;
   }
   const node = started;
+  try {
+    await place.makeOurs(node);
+  } catch (error) {
+    log.error("Not taken over: the process that was to be replaced goes on", { error });
+    await node[Symbol.asyncDispose]();
+    return 1;
+  }
   greet(node, { settings, file, log });
   const warning = limit && descriptorWarning(limit, demandsOf(node, settings));
   if (warning) log.warn(warning);
-  await tell(log, `READY=1\nSTATUS=Answering on ${node.dns.map(formatSocketAddress).join(", ")}`);
+  await tell(
+    log,
+    `${place.isSuccession ? `MAINPID=${Deno.pid}\n` : ""}READY=1\nSTATUS=Answering on ${
+      node.dns.map(formatSocketAddress).join(", ")
+    }`,
+  );
+  place.concludeWith(node);
   running = settings;
   const ending = new AbortController();
   signals.onReload(async () => {
@@ -93,24 +114,16 @@ export async function serve(
       log.error("Stopping: no DNS worker is left", { error });
       return 1 as const;
     }),
+    place.lost.then(() => 0 as const),
   ]);
   signals.refuseReloads();
   ending.abort();
-  await tell(log, "STOPPING=1");
+  // The service manager has heard of another main process by then, which isn't stopping.
+  if (!place.isLost) await tell(log, "STOPPING=1");
   await node[Symbol.asyncDispose]();
+  place.farewell(node);
   log.info("Stopped");
   return exitCode;
-}
-
-/** Keeps other nodes off the database; `null` = it is no file, or this system has no such locks. */
-function lockOf({ database: { path } }: Settings): ProcessLock | DatabaseTaken | null {
-  if (path === "none" || path === ":memory:") return null;
-  try {
-    return ProcessLock.take(path);
-  } catch (error) {
-    if (error instanceof DatabaseTaken) return error;
-    throw error;
-  }
 }
 
 /** A secret that others may read, or change, is one no longer. */

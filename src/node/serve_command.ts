@@ -19,12 +19,14 @@ export function register(root: Command, { terminal, done }: CommandContext): voi
         .argParser((address, before: string[] = []) => [...before, address]),
     )
     .option("--api <addr:port>", "address for the API; port 0 = any free port")
+    .option("--replace", "take over from the node that runs on the same database, without losing a query")
     .addOption(new Option("--workers <n>", "threads that answer DNS").argParser(workers))
     .addHelpText(
       "after",
       examples(
         "pleiades serve",
         "pleiades serve -c pleiades.yaml",
+        "pleiades serve --replace",
         "pleiades serve --db none --dns 127.0.0.1:5353 --dns [::1]:5353 --api 127.0.0.1:8080",
       ) + "\n\nSIGHUP reloads the settings; SIGTERM stops after pending answers.",
     )

@@ -180,6 +180,11 @@ export class BatchSockets implements Disposable {
     return new BatchSocket(this.#libc, address, options);
   }
 
+  /** Takes over a descriptor that is bound to the address already, such as one of another process; it closes it. */
+  adopt(address: SocketAddress, fd: number, options: BatchSocketOptions): BatchSocket {
+    return new BatchSocket(this.#libc, address, options, fd);
+  }
+
   /** Waits on sockets together. */
   readiness(sockets: readonly BatchSocket[]): Readiness {
     return new Readiness(this.#libc, sockets);
@@ -251,17 +256,18 @@ export class BatchSocket implements Disposable {
   #queued = 0;
   #failed = 0;
 
-  /** Binds; `BatchSockets.bind` says how. */
+  /** Binds, or takes over what is bound; `BatchSockets` says how. */
   constructor(
     libc: Libc,
     { hostname, port }: SocketAddress,
     { reusePort, receiveMax, sendMax }: BatchSocketOptions,
+    adopted: number | null = null,
   ) {
     this.#libc = libc;
     const bytes = parseIp(hostname)!;
     this.#isV6 = bytes.length === 16;
     this.#wildcard = bytes.every((byte) => byte === 0);
-    this.fd = openSocket(libc, bytes, { port, reusePort, wildcard: this.#wildcard });
+    this.fd = adopted ?? openSocket(libc, bytes, { port, reusePort, wildcard: this.#wildcard });
     this.port = port === 0 ? boundPort(libc, this.fd) : port;
 
     const arena = new Arena(BATCH * (HEADERS_BYTES + receiveMax + sendMax));
@@ -414,6 +420,11 @@ export class BatchSocket implements Disposable {
     const failed = this.#failed;
     this.#failed = 0;
     return failed;
+  }
+
+  /** Lets others bind the same address from now on and share its packets, as far as they ask for it. */
+  share(): void {
+    setOption(this.#libc, this.fd, { level: C.SOL_SOCKET, option: C.SO_REUSEPORT, value: 1 });
   }
 
   /** Gives the port back. */

@@ -13,7 +13,9 @@
  *
  * @module
  */
-import type { SocketAddress } from "../ip.ts";
+import { setTimeout as delay } from "node:timers/promises";
+import { parseIp, type SocketAddress } from "../ip.ts";
+import { kernelText } from "../kernel_text.ts";
 import { descriptors, nameOfDescriptor, nameOfEnd, NAMING } from "./socket_names.ts";
 
 /** What connections of a listener inherit. */
@@ -50,30 +52,33 @@ export class ListenerControl implements Disposable {
 
   /** Sets what connections of a listener inherit. @returns false = it can't be set here */
   inherit(address: SocketAddress, { userTimeoutMs, sendBufferBytes }: Inherited): boolean {
-    const fd = this.#listenersAt(address)[0];
-    if (fd === undefined) return false;
-    const hasTimeout = this.#set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, words(userTimeoutMs));
-    return this.#set(fd, SOL_SOCKET, SO_SNDBUF, words(sendBufferBytes)) && hasTimeout;
+    const listeners = this.#listenersAt(address);
+    const isSet = listeners.map((fd) => {
+      const hasTimeout = this.#set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, words(userTimeoutMs));
+      return this.#set(fd, SOL_SOCKET, SO_SNDBUF, words(sendBufferBytes)) && hasTimeout;
+    });
+    return isSet.length > 0 && isSet.every((each) => each);
   }
 
   /**
-   * Has the kernel give each new connection to the listener of this address that was bound last. All of them must have
-   * been bound with `SO_REUSEPORT`, by this process.
+   * Has the kernel give each new connection to the listener of this address that was bound last, by this process or by
+   * another one of its user. All of them must have been bound with `SO_REUSEPORT`.
    *
    * @returns false = it can't be done here, and the kernel goes on dealing out
    */
   steerToNewest(address: SocketAddress): boolean {
-    const listeners = this.#listenersAt(address);
-    if (listeners.length < 2) return false;
+    const [fd] = this.#listenersAt(address);
+    const count = socketsAt(address).filter(({ state }) => state === LISTENING).length;
+    if (fd === undefined || count < 2) return false;
     const program = new Uint8Array(8);
     const view = new DataView(program.buffer);
     view.setUint16(0, RETURN_CONSTANT, true);
-    view.setUint32(4, listeners.length - 1, true); // in the order in which they were bound
+    view.setUint32(4, count - 1, true); // in the order in which they were bound
     const head = new Uint8Array(16);
     const headView = new DataView(head.buffer);
     headView.setUint16(0, 1, true);
     headView.setBigUint64(8, Deno.UnsafePointer.value(Deno.UnsafePointer.of(program)), true);
-    return this.#set(listeners[0]!, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, head);
+    return this.#set(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, head);
   }
 
   /** Closes the library. */
@@ -97,6 +102,57 @@ export class ListenerControl implements Disposable {
   #set(fd: number, level: number, option: number, value: Uint8Array<ArrayBuffer>): boolean {
     return this.#libc!.symbols.setsockopt(fd, level, option, value, value.length) === 0;
   }
+}
+
+/**
+ * Resolves when whoever was connecting to an address at the time of the call has connected, or has given up: those get to
+ * the listener that they began with, whichever the kernel gives new ones to. Where the kernel doesn't tell, and with
+ * clients whose packets get lost, that is after `ARRIVAL_MS_MAX`.
+ *
+ * @param signal ends the wait
+ */
+export async function arrived(address: SocketAddress, signal: AbortSignal): Promise<void> {
+  const untilMs = performance.now() + ARRIVAL_MS_MAX;
+  const connecting = () =>
+    new Set(socketsAt(address).filter(({ state }) => state === CONNECTING).map(({ peer }) => peer));
+  const canTell = kernelText(TABLES[0]) !== null;
+  let left = connecting();
+  while (!signal.aborted && performance.now() < untilMs && (left.size > 0 || !canTell)) {
+    await delay(ARRIVAL_LOOK_MS, undefined, { signal }).catch(() => {});
+    left = left.intersection(connecting());
+  }
+  // The last ones may be in the queue still, which is emptied in a turn or two.
+  if (!signal.aborted) await delay(ARRIVAL_LOOK_MS, undefined, { signal }).catch(() => {});
+}
+
+/** Three seconds, in which the first packet of a handshake that was lost twice is sent again. */
+export const ARRIVAL_MS_MAX = 3_000;
+const ARRIVAL_LOOK_MS = 50;
+
+const TABLES = ["/proc/self/net/tcp", "/proc/self/net/tcp6"] as const;
+/** TCP_LISTEN and TCP_SYN_RECV of the kernel, in hex. */
+const LISTENING = "0A";
+const CONNECTING = "03";
+
+/** The sockets of this machine at exactly this address, whosever they are (proc_pid_net(5)). */
+function socketsAt(address: SocketAddress): { readonly state: string; readonly peer: string }[] {
+  const bytes = parseIp(address.hostname)!;
+  const port = address.port.toString(16).toUpperCase().padStart(4, "0");
+  const text = kernelText(TABLES[bytes.length === 4 ? 0 : 1]) ?? "";
+  // The local address of a connection is the one that its client chose, and of IPv4 on `::` a mapped one.
+  const isHere = (local: string) => local.endsWith(`:${port}`);
+  return text.split("\n").slice(1).flatMap((line) => {
+    const [, local = "", peer = "", state = ""] = line.trim().split(/\s+/, 4);
+    if (!isHere(local)) return [];
+    return state !== LISTENING || local === `${wordsInHex(bytes)}:${port}` ? [{ state, peer }] : [];
+  });
+}
+
+/** As the kernel writes an address: words in the machine's byte order, which is little-endian wherever this runs. */
+function wordsInHex(bytes: Uint8Array): string {
+  let hex = "";
+  for (let i = 0; i < bytes.length; i++) hex += bytes[i ^ 3]!.toString(16).padStart(2, "0");
+  return hex.toUpperCase();
 }
 
 /**

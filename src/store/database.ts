@@ -27,6 +27,10 @@ export class Database {
   readonly #statements = new Map<string, StatementSync>();
   /** What waits for the end of the loan; `null` = the database isn't lent. */
   #lent: (() => void)[] | null = null;
+  /** Why nothing is written, and what waits until it is again; `null` = it is. */
+  #frozen: { readonly reason: string; readonly waiting: (() => void)[] } | null = null;
+  /** Whether a transaction is held open, within which all others are. */
+  #isHeld = false;
 
   /**
    * Opens a file, or `:memory:`.
@@ -84,12 +88,11 @@ export class Database {
    *
    * The write lock is taken at once, so `work` never fails half-way because another process wrote first.
    *
-   * @throws {StoreBusy} when the lock can't be had in time
+   * @throws {StoreBusy} when the lock can't be had in time, or this process writes nothing for a while
    */
   transact<Result>(work: () => Result, keep: (result: Result) => boolean = () => true): Result {
-    if (this.#lent !== null) {
-      throw new StoreBusy("A model of many objects is being applied and holds the database; try again");
-    }
+    this.#expectFree();
+    if (this.#isHeld) return this.#transactWithin(work, keep);
     this.run("BEGIN IMMEDIATE");
     try {
       const result = work();
@@ -99,6 +102,49 @@ export class Database {
       // Some errors (a full disk) have ended the transaction already.
       if (this.#connection.isTransaction) this.run("ROLLBACK");
       throw cause;
+    }
+  }
+
+  /**
+   * Does the work in a transaction that stays open, with all later ones in it, until `keepHeld`. Others don't see any of
+   * it before, and nothing of it is left when this process ends before.
+   *
+   * @throws {StoreBusy} when the lock can't be had in time
+   */
+  hold(work: () => void): void {
+    this.run("BEGIN IMMEDIATE");
+    try {
+      work();
+      this.#isHeld = true;
+    } catch (cause) {
+      this.endTransaction();
+      throw cause;
+    }
+  }
+
+  /** Keeps what was held, and from then on each transaction by itself. */
+  keepHeld(): void {
+    if (!this.#isHeld) return;
+    this.run("COMMIT");
+    this.#isHeld = false;
+  }
+
+  #transactWithin<Result>(work: () => Result, keep: (result: Result) => boolean): Result {
+    this.run("SAVEPOINT within");
+    try {
+      const result = work();
+      this.run(keep(result) ? "RELEASE within" : "ROLLBACK TO within");
+      return result;
+    } catch (cause) {
+      if (this.#connection.isTransaction) this.run("ROLLBACK TO within");
+      throw cause;
+    }
+  }
+
+  #expectFree(): void {
+    if (this.#frozen !== null) throw new StoreBusy(this.#frozen.reason);
+    if (this.#lent !== null) {
+      throw new StoreBusy("A model of many objects is being applied and holds the database; try again");
     }
   }
 
@@ -129,8 +175,11 @@ export class Database {
   /**
    * Leaves the writing to another thread's connection until the result is disposed of. Transactions of ours are
    * refused meanwhile, at once: waiting for the lock would keep this thread from everything else.
+   *
+   * @throws {StoreBusy} when it is lent already, or frozen
    */
   lend(): Disposable {
+    this.#expectFree();
     this.#lent = [];
     return {
       [Symbol.dispose]: () => {
@@ -141,10 +190,30 @@ export class Database {
     };
   }
 
-  /** Does it at once or, while the database is lent, as soon as it is given back. */
+  /**
+   * Writes nothing until the result is disposed of: transactions are refused at once, what can wait waits. Not while it is
+   * lent.
+   *
+   * @param reason told to those who are refused
+   * @throws {StoreBusy} when it is lent
+   */
+  freeze(reason: string): Disposable {
+    this.#expectFree();
+    const frozen = { reason, waiting: [] as (() => void)[] };
+    this.#frozen = frozen;
+    return {
+      [Symbol.dispose]: () => {
+        this.#frozen = null;
+        for (const work of frozen.waiting) work();
+      },
+    };
+  }
+
+  /** Does it at once or, while the database is lent or frozen, as soon as it isn't. */
   whenFree(work: () => void): void {
-    if (this.#lent === null) work();
-    else this.#lent.push(work);
+    const waiting = this.#frozen?.waiting ?? this.#lent;
+    if (waiting === null) work();
+    else waiting.push(work);
   }
 
   /** Ends all use; an open transaction is undone. */

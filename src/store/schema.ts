@@ -420,10 +420,19 @@ export function requireKnownSchema(
   }
 }
 
-/** Brings the file to `SCHEMA_VERSION`, all steps in one transaction; a file that is there already is not written. */
-export function migrate(database: Database, migrations: readonly string[] = MIGRATIONS): void {
+/**
+ * Brings the file to `SCHEMA_VERSION`, all steps in one transaction; a file that is there already is not written.
+ *
+ * @param isHeld whether the transaction stays open until `Database.keepHeld`
+ */
+export function migrate(
+  database: Database,
+  migrations: readonly string[] = MIGRATIONS,
+  isHeld: boolean = false,
+): void {
   if (userVersion(database) === migrations.length) return;
-  database.transact(() => {
+  const run = (work: () => void) => isHeld ? database.hold(work) : database.transact(work);
+  run(() => {
     // Read again under the lock: two processes may have found the file old at the same time.
     for (const step of migrations.slice(userVersion(database))) database.exec(step);
     database.exec(`PRAGMA user_version = ${migrations.length}; PRAGMA application_id = ${APPLICATION_ID}`);

@@ -22,7 +22,14 @@ import { KeptEvents } from "./kept_events.ts";
 import { Members } from "./members.ts";
 import { Overrides } from "./overrides.ts";
 import { Pools } from "./pools.ts";
-import { migrate, requireKnownSchema, SchemaRefused } from "./schema.ts";
+import {
+  migrate,
+  MIGRATIONS,
+  requireKnownSchema,
+  SCHEMA_VERSION,
+  SchemaRefused,
+  userVersion,
+} from "./schema.ts";
 import { type ReadingOrder, readingOrder, readPools, readServices } from "./bulk_read.ts";
 import { Services } from "./services.ts";
 import { ResolvedNames } from "./resolved_names.ts";
@@ -101,14 +108,15 @@ export class Store implements Disposable {
   /**
    * Opens a file and brings its schema up to date; makes it (mode 0600) and its folder when they don't exist.
    *
+   * @param holdsMigration whether others see the file as it was until `keepMigration`
    * @throws {SchemaRefused} when a newer program, another program or none at all wrote the file, which is untouched
    * @throws {StoreBusy} when it has to be brought up to date and another process holds it
    * @throws {Error} when it can't be opened; the message names the path and the fix
    */
-  static open(path: string): Store {
+  static open(path: string, { holdsMigration = false }: { readonly holdsMigration?: boolean } = {}): Store {
     try {
       if (inspect(path) === null) createPrivately(path);
-      return new Store(path, { readOnly: false });
+      return new Store(path, { readOnly: false, opened: connect(path, holdsMigration), isOwn: false });
     } catch (cause) {
       if (!(cause instanceof Error) || cause instanceof SchemaRefused || cause instanceof StoreBusy) {
         throw cause;
@@ -164,17 +172,24 @@ export class Store implements Disposable {
 
   private constructor(
     path: string,
-    { readOnly, frozen, opened, origin = null }: {
+    {
+      readOnly,
+      frozen,
+      opened,
+      isOwn = (frozen ?? opened) !== undefined || path === ":memory:",
+      origin = null,
+    }: {
       readonly readOnly: boolean;
       readonly frozen?: Database;
       readonly opened?: Database;
+      readonly isOwn?: boolean;
       readonly origin?: Store | null;
     },
   ) {
     this.#origin = origin;
     this.path = path;
     this.readOnly = readOnly;
-    this.#isOwn = (frozen ?? opened) !== undefined || path === ":memory:";
+    this.#isOwn = isOwn;
     this.database = frozen ?? opened ?? connect(path);
     this.members = new Members(this.database);
     this.healthChecks = new HealthChecks(this.database);
@@ -289,6 +304,26 @@ export class Store implements Disposable {
    */
   lend(): Disposable {
     return this.database.lend();
+  }
+
+  /** Has others see what opening made of an older file. */
+  keepMigration(): void {
+    this.database.keepHeld();
+  }
+
+  /** Whether the file is of this program's version still: a newer one may have come meanwhile. */
+  isOurs(): boolean {
+    return userVersion(this.database) === SCHEMA_VERSION;
+  }
+
+  /**
+   * Writes nothing until the result is disposed of; what is asked to be written is refused with `StoreBusy`, observations
+   * wait.
+   *
+   * @throws {StoreBusy} while another thread writes
+   */
+  freeze(reason: string): Disposable {
+    return this.database.freeze(reason);
   }
 
   /**
@@ -415,14 +450,14 @@ function inspectBySql(path: string): Inspection {
   }
 }
 
-function connect(path: string): Database {
+function connect(path: string, holdsMigration = false): Database {
   const database = new Database(path);
   try {
     database.exec(
       "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON; " +
         `PRAGMA cache_size = -${CACHE_KIB}`,
     );
-    migrate(database);
+    migrate(database, MIGRATIONS, holdsMigration);
     return database;
   } catch (cause) {
     database.close();

@@ -34,7 +34,9 @@ export class Registry {
   readonly #constantLabels: readonly string[];
   readonly #constantNames: ReadonlySet<string>;
   readonly #seriesMax: number;
-  readonly #families = new Map<string, { expose(lines: string[]): void }>();
+  readonly #families = new Map<string, Carrier & { expose(lines: string[]): void }>();
+  #carried: CarriedMetrics = {};
+  #held: string | null = null;
   readonly #collectors: (() => void)[] = [];
   readonly #dropped: Family<readonly ["metric"], Counter>;
 
@@ -128,12 +130,39 @@ export class Registry {
     return [...this.#families.keys()].sort();
   }
 
+  /** Has the text stay as it is now until the result is disposed of: what another process counts on from is in it. */
+  holdText(): Disposable {
+    this.#held = this.expose();
+    return { [Symbol.dispose]: () => this.#held = null };
+  }
+
   /** Writes all families as text, sorted by name. */
   expose(): string {
+    if (this.#held !== null) return this.#held;
     for (const collect of this.#collectors) collect();
     const lines: string[] = [];
     for (const name of this.names()) this.#families.get(name)!.expose(lines);
     return `${lines.join("\n")}\n`;
+  }
+
+  /** What counters and histograms have come to, for a process that goes on from there. */
+  carry(): CarriedMetrics {
+    for (const collect of this.#collectors) collect();
+    return Object.fromEntries(
+      [...this.#families].flatMap(([name, family]) => {
+        const series = family.carry();
+        return series.length === 0 ? [] : [[name, series]];
+      }),
+    );
+  }
+
+  /**
+   * Goes on from what another process carried: its sums are added to what is counted here. A later call takes the place of
+   * an earlier one. Metrics that aren't registered yet get theirs when they are.
+   */
+  goOnFrom(carried: CarriedMetrics): void {
+    this.#carried = carried;
+    for (const [name, family] of this.#families) family.goOnFrom(carried[name] ?? []);
   }
 
   #family<Names extends readonly string[], Child extends Series>(
@@ -161,6 +190,7 @@ export class Registry {
       drop: () => this.#dropped.labels(name).inc(),
     });
     this.#families.set(name, family);
+    family.goOnFrom(this.#carried[name] ?? []);
     return family;
   }
 }
@@ -202,6 +232,33 @@ export class Family<Names extends readonly string[], Child extends Series> {
     this.#children.clear();
   }
 
+  /** What its series have come to; none for gauges. */
+  carry(): CarriedSeries[] {
+    return [...this.#children].flatMap(([labels, child]) => {
+      const sums = child.carry?.();
+      return sums === undefined ? [] : [{ labels, sums }];
+    });
+  }
+
+  /** Adds these sums to its series, which are made where there are none yet; those of other label names are left out. */
+  goOnFrom(carried: readonly CarriedSeries[]): void {
+    for (const { labels, sums } of carried) {
+      let child = this.#children.get(labels);
+      if (child === undefined) {
+        if (!this.#isKey(labels) || this.#children.size >= this.#options.seriesMax) continue;
+        this.#children.set(labels, child = this.#options.create());
+      }
+      child.goOnFrom?.(sums);
+    }
+  }
+
+  #isKey(labels: string): boolean {
+    const { constantLabels, labelNames } = this.#options;
+    const constant = constantLabels.join(",");
+    const names = labels.slice(constant.length).matchAll(/(?:^|,)([a-z][a-z0-9_]*)="(?:[^"\\]|\\.)*"/g);
+    return labels.startsWith(constant) && [...names].map(([, name]) => name).join() === labelNames.join();
+  }
+
   /** Adds the lines of this family. */
   expose(lines: string[]): void {
     const { name, help, type } = this.#description;
@@ -219,6 +276,8 @@ export class Family<Names extends readonly string[], Child extends Series> {
 /** A value that only grows. */
 export class Counter {
   #total = 0;
+  /** What processes before have counted. */
+  #before = 0;
 
   /** Adds `n` (≥ 0), 1 when left out. */
   inc(n = 1): void {
@@ -232,7 +291,17 @@ export class Counter {
 
   /** Adds the line of this series. */
   expose(lines: string[], name: string, labels: string): void {
-    lines.push(sample(name, labels, this.#total));
+    lines.push(sample(name, labels, this.#before + this.#total));
+  }
+
+  /** What it has come to. */
+  carry(): readonly number[] {
+    return [this.#before + this.#total];
+  }
+
+  /** Goes on from what another process has come to. */
+  goOnFrom([before = 0]: readonly number[]): void {
+    this.#before = before;
   }
 }
 
@@ -257,11 +326,14 @@ export class Histogram {
   /** Values per bucket, not summed up; the last one is above every bound. */
   readonly #counts: Float64Array;
   #sum = 0;
+  /** What processes before have counted: as `#counts`, then the sum. */
+  #before: Float64Array;
 
   /** Called by `Registry`. */
   constructor(bounds: Float64Array) {
     this.#bounds = bounds;
     this.#counts = new Float64Array(bounds.length + 1);
+    this.#before = new Float64Array(bounds.length + 2);
   }
 
   /** Counts one value into the first bucket whose bound it doesn't exceed. */
@@ -286,13 +358,24 @@ export class Histogram {
   expose(lines: string[], name: string, labels: string): void {
     const prefix = labels === "" ? "" : `${labels},`;
     let count = 0;
-    for (const [i, inBucket] of this.#counts.entries()) {
+    const all = this.carry();
+    for (const [i, inBucket] of all.slice(0, -1).entries()) {
       count += inBucket;
       const bound = i < this.#bounds.length ? number(this.#bounds[i]!) : "+Inf";
       lines.push(sample(`${name}_bucket`, `${prefix}le="${bound}"`, count));
     }
-    lines.push(sample(`${name}_sum`, labels, this.#sum));
+    lines.push(sample(`${name}_sum`, labels, all.at(-1)!));
     lines.push(sample(`${name}_count`, labels, count));
+  }
+
+  /** Values per bucket, not summed up, then their sum. */
+  carry(): readonly number[] {
+    return [...this.#counts, this.#sum].map((value, i) => value + this.#before[i]!);
+  }
+
+  /** Goes on from what another process has come to, unless it had other buckets. */
+  goOnFrom(before: readonly number[]): void {
+    if (before.length === this.#before.length) this.#before = Float64Array.from(before);
   }
 }
 
@@ -320,8 +403,29 @@ export interface FamilyOptions<Child> {
   readonly drop: () => void;
 }
 
+/** What a series has come to: of a counter its value, of a histogram the values per bucket and their sum. */
+export interface CarriedSeries {
+  /** Rendered label pairs. */
+  readonly labels: string;
+  /** Finite numbers. */
+  readonly sums: readonly number[];
+}
+
+/** What the counters and histograms of a registry have come to, by their names. */
+export type CarriedMetrics = Readonly<Record<string, readonly CarriedSeries[]>>;
+
+/** A family, as far as its sums outlive the process. */
+interface Carrier {
+  carry(): CarriedSeries[];
+  goOnFrom(carried: readonly CarriedSeries[]): void;
+}
+
 /** A series that can write itself. */
 export interface Series {
+  /** What it has come to; gauges have no such thing. */
+  carry?(): readonly number[];
+  /** Goes on from there. */
+  goOnFrom?(sums: readonly number[]): void;
   /** Adds the lines of this series under the given name and rendered label pairs. */
   expose(lines: string[], name: string, labels: string): void;
 }

@@ -88,6 +88,7 @@ export class Webhooks implements AsyncDisposable {
   #isMoved = true;
   #isFailing = false;
   #isTesting = false;
+  #isHeld = false;
 
   /** Begins to tell: where the run before ended, or this run began. */
   constructor(options: WebhooksOptions) {
@@ -157,6 +158,13 @@ export class Webhooks implements AsyncDisposable {
     this.#write({ wait: true });
   }
 
+  /** Keeps how far each has been told, and nothing more until the result is disposed of, not even at the end. */
+  hold(): Disposable {
+    this.#write({ wait: true });
+    this.#isHeld = true;
+    return { [Symbol.dispose]: () => this.#isHeld = false };
+  }
+
   async #testOne(
     { receiver, number }: { readonly receiver: Receiver; readonly number: number },
   ): Promise<TestResult> {
@@ -203,6 +211,7 @@ export class Webhooks implements AsyncDisposable {
   }
 
   #write(how: { readonly wait: boolean }): void {
+    if (this.#isHeld) return;
     const { memory, log } = this.#options;
     const positions = new Map([...this.#receivers].map(([key, { position }]) => [key, position]));
     try {

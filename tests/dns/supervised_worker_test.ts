@@ -42,7 +42,7 @@ class Supervised implements AsyncDisposable {
       retryMs,
       worker: {
         listen: [{ hostname: "127.0.0.1", port: 0 }],
-        duty: { kind: "streams", limits: ROOMY, encrypted: null },
+        duty: { kind: "streams", limits: ROOMY, encrypted: null, beside: [] },
         limits: NO_LIMITS,
         engine: PLAIN,
         samplesPerSecond: 0,

@@ -39,7 +39,7 @@ Deno.test({
   name: "a socket that is always ready and has nothing to give is read now and then, and no more",
   ignore: Deno.build.os !== "linux",
   fn: async () => {
-    const transport = new LinuxUdp(false);
+    const transport = new LinuxUdp(true, []);
     const socket = transport.bind({ hostname: "127.0.0.1", port: 0 });
     shutDownReading(socket.fd);
     const exchange = exchangeOf(new World(WORLD));
@@ -73,7 +73,7 @@ Deno.test({
     });
     const exchange = exchangeOf(world);
     assert(exchange.readsAhead, "the tables are too small for this test");
-    const transport = new LinuxUdp(false);
+    const transport = new LinuxUdp(true, []);
     const socket = transport.bind({ hostname: "127.0.0.1", port: 0 });
     const client = Deno.listenDatagram({ transport: "udp", hostname: "127.0.0.1", port: 0 });
     // All of them wait when the first batch is received; every seventh is no query, and stays without an answer.

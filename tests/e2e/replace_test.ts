@@ -4,6 +4,8 @@
  * @module
  */
 import assert from "node:assert/strict";
+import { testWith } from "../programs.ts";
+import { isGood, replace } from "../prove/replace.ts";
 import { ServeProcess } from "../serve_process.ts";
 
 Deno.test({
@@ -26,3 +28,12 @@ Deno.test({
     assert.notEqual(third.pid, first.pid);
   },
 });
+
+testWith(
+  ["dnsperf"],
+  "three replacements lose no query, reset no connection and let no counter fall",
+  async () => {
+    const report = await replace({ rounds: 3, perSecond: 2_000, opening: 5, staying: 5, pauseMs: 0 });
+    assert(isGood(report), JSON.stringify(report));
+  },
+);

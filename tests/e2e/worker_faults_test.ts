@@ -23,8 +23,8 @@ const WWW = query("www.example.com", "A");
 
 type Listening = Extract<Report, { kind: "listening" }>;
 
-const UDP: UdpDuty = { kind: "udp", transport: "auto", sharesPorts: false };
-const STREAMS: StreamDuty = { kind: "streams", limits: ROOMY, encrypted: null };
+const UDP: UdpDuty = { kind: "udp", transport: "auto", company: "none", adopted: [] };
+const STREAMS: StreamDuty = { kind: "streams", limits: ROOMY, encrypted: null, beside: [] };
 
 const EACH: readonly [UdpDuty | StreamDuty, (to: SocketAddress) => Promise<Uint8Array | null>][] = [
   [UDP, (to) => askUdp(to, WWW)],
@@ -91,7 +91,7 @@ class FaultyWorker implements Disposable {
   }
 
   async stop(): Promise<void> {
-    this.#worker.postMessage({ kind: "stop", graceMs: 0 } satisfies Order);
+    this.#worker.postMessage({ kind: "stop", graceMs: 0, isSucceeded: false } satisfies Order);
     await this.next("stopped");
   }
 
@@ -129,7 +129,7 @@ Deno.test({
   fn: async () => {
     const [faulty, { descriptors }] = await FaultyWorker.start(UDP);
     using worker = faulty;
-    closeAbandoned(descriptors);
+    closeAbandoned(descriptors.map(({ fd }) => fd));
     // Another thread of this process may have taken the number meanwhile, but no other test: those beside it are why this one runs alone.
     const noSocket = /Cannot receive on UDP port \d+: (Bad file descriptor|Socket operation on non-socket)/;
     assert.match(await worker.ended, noSocket);
