@@ -6,6 +6,7 @@
 import assert from "node:assert/strict";
 import { testWith } from "../programs.ts";
 import { isGood, replace } from "../prove/replace.ts";
+import { isGood as isUpgraded, upgrade } from "../prove/upgrade.ts";
 import { ServeProcess } from "../serve_process.ts";
 
 Deno.test({
@@ -37,3 +38,13 @@ testWith(
     assert(isGood(report), JSON.stringify(report));
   },
 );
+
+Deno.test({
+  name:
+    "a newer version that is killed before it is ready leaves the older one and its database as they were",
+  ignore: Deno.build.os !== "linux",
+  fn: async () => {
+    const report = await upgrade(2);
+    assert(isUpgraded(report), JSON.stringify(report));
+  },
+});

@@ -158,3 +158,61 @@ testWith(["promtool"], "promtool check metrics accepts the text", async () => {
 function node(): Registry {
   return new Registry({ cluster: "c1", node: "n1" });
 }
+
+Deno.test("a registry goes on from what another one carried, whether its series are there yet or not", () => {
+  const before = node();
+  before.counter("pleiades_x_requests_total", "Requests.", ["transport"]).labels("udp").inc(5);
+  before.histogram("pleiades_x_duration_seconds", "Duration.", [0.1, 1]).labels().observe(0.05);
+  before.gauge("pleiades_x_generation", "Generation.").labels().set(7);
+  const after = node();
+  const seconds = after.histogram("pleiades_x_duration_seconds", "Duration.", [0.1, 1]).labels();
+  seconds.observe(3);
+  const carried = before.carry();
+  after.goOnFrom(carried);
+  const requests = after.counter("pleiades_x_requests_total", "Requests.", ["transport"]);
+  const ofMetric = (name: string) => after.expose().split("\n").filter((line) => line.startsWith(`${name}{`));
+  assert.deepEqual(ofMetric("pleiades_x_requests_total"), [
+    'pleiades_x_requests_total{cluster="c1",node="n1",transport="udp"} 5',
+  ]);
+  requests.labels("udp").mirror(2);
+  after.goOnFrom(carried); // a later call takes the place of an earlier one
+  assert.deepEqual(ofMetric("pleiades_x_requests_total"), [
+    'pleiades_x_requests_total{cluster="c1",node="n1",transport="udp"} 7',
+  ]);
+  assert.deepEqual(ofMetric("pleiades_x_duration_seconds_count"), [
+    'pleiades_x_duration_seconds_count{cluster="c1",node="n1"} 2',
+  ]);
+  assert.deepEqual(ofMetric("pleiades_x_duration_seconds_sum"), [
+    'pleiades_x_duration_seconds_sum{cluster="c1",node="n1"} 3.05',
+  ]);
+  assert.deepEqual(after.carry().pleiades_x_requests_total?.[0]?.sums, [7]);
+  assert(!("pleiades_x_generation" in carried));
+});
+
+Deno.test("what was carried under other labels, of another node or with other buckets is left out", () => {
+  const after = node();
+  after.counter("pleiades_x_requests_total", "Requests.", ["transport"]);
+  after.histogram("pleiades_x_duration_seconds", "Duration.", [0.1, 1]);
+  after.goOnFrom({
+    pleiades_x_requests_total: [
+      { labels: 'cluster="c1",node="n2",transport="udp"', sums: [5] },
+      { labels: 'cluster="c1",node="n1"', sums: [5] },
+      { labels: 'cluster="c1",node="n1",transport="udp",more="1"', sums: [5] },
+    ],
+    pleiades_x_duration_seconds: [{ labels: 'cluster="c1",node="n1"', sums: [5, 5] }],
+    pleiades_x_gone_total: [{ labels: 'cluster="c1",node="n1"', sums: [5] }],
+  });
+  assert(!after.expose().includes("requests_total{"));
+  assert(!after.expose().includes(" 5\n"));
+});
+
+Deno.test("a text that is held stays as it was, and is made again afterwards", () => {
+  const registry = node();
+  const total = registry.counter("pleiades_x_requests_total", "Requests.").labels();
+  {
+    using _held = registry.holdText();
+    total.inc();
+    assert.match(registry.expose(), /requests_total\{.*\} 0\n/);
+  }
+  assert.match(registry.expose(), /requests_total\{.*\} 1\n/);
+});
