@@ -50,6 +50,8 @@ export interface ReplaceReport {
   readonly rotation: readonly number[];
   /** A line for each counter that fell. */
   readonly fallen: readonly string[];
+  /** What the last process says of what wasn't answered. */
+  readonly dropped: readonly string[];
   /** Milliseconds from the start of a process to its first answer. */
   readonly slowestMs: number;
   /** Processes that run at the end. */
@@ -73,6 +75,7 @@ export async function prove([rounds = "60", perSecond = "50000"]: string[]): Pro
   console.log(`rotation           ${report.rotation.join(" ")}`);
   console.log(`counters fallen    ${report.fallen.length}`);
   for (const line of report.fallen.slice(0, 10)) console.log(`  ${line}`);
+  for (const line of report.dropped) console.log(`  ${line}`);
   console.log(`processes left     ${report.left}`);
   return isGood(report);
 }
@@ -84,6 +87,11 @@ export function isGood({ load, faults, rotation, fallen, left, answered }: Repla
     answered > 0;
 }
 
+/** All clients have one address. */
+const ENV = {
+  PLEIADES_DNS_TCP_MAX_CONNECTIONS: "2000",
+  PLEIADES_DNS_TCP_MAX_CONNECTIONS_PER_CLIENT: "2000",
+};
 const MEMBERS = ["192.0.2.1", "192.0.2.2", "192.0.2.3"];
 const OPENED = "opened.example.org";
 const FOLLOWED = "followed.example.org";
@@ -96,7 +104,7 @@ export async function replace(options: ReplaceOptions): Promise<ReplaceReport> {
   try {
     const args = ["--db", `${folder}/pleiades.db`];
     const executable = program("pleiades");
-    let present = await ServeProcess.start({ args, executable });
+    let present = await ServeProcess.start({ args, executable, env: ENV });
     started.push(present);
     await declare(present);
     await using load = await DnsLoad.start({
@@ -128,6 +136,7 @@ export async function replace(options: ReplaceOptions): Promise<ReplaceReport> {
           new URL(present.api).host,
         ],
         executable,
+        env: ENV,
       });
       started.push(next);
       await next.ready();
@@ -138,10 +147,14 @@ export async function replace(options: ReplaceOptions): Promise<ReplaceReport> {
     for (const earlier of started.slice(0, -1)) await earlier.ended();
     ending.abort();
     await running;
+    const metrics = await fetch(new URL("/metrics", present.api)).then((response) => response.text());
+    const dropped = metrics.split("\n").filter((line) =>
+      /^pleiades_dns_(dropped|overloaded\w+|faults|workers_replaced)_total/.test(line) && !line.endsWith(" 0")
+    );
     const { answered, askedAgain, faults, rotation, fallen } = clients;
     return {
       load: await load.stop(),
-      ...{ rounds, answered, askedAgain, faults, fallen, slowestMs },
+      ...{ rounds, answered, askedAgain, faults, fallen, dropped, slowestMs },
       rotation: MEMBERS.map((member) => rotation.get(member) ?? 0),
       left: started.filter(isRunning).length,
     };
