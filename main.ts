@@ -7,6 +7,8 @@
  *
  * @module
  */
+import { basename } from "node:path";
+import process from "node:process";
 import { type Command, CommanderError } from "commander";
 import { withTwoDashes } from "./src/cli/command_line.ts";
 import { commandTree } from "./src/cli/command_tree.ts";
@@ -63,4 +65,9 @@ function report(error: unknown, terminal: Terminal): ExitCode {
   return 1;
 }
 
-if (import.meta.main) Deno.exit(await run(Deno.args, systemTerminal));
+/** The command line that was meant: a program called `gslbctl`, as a link to this one may be, is the terminal UI. */
+export function meant(argv0: string, args: readonly string[]): readonly string[] {
+  return /^gslbctl(?:\.exe)?$/.test(basename(argv0)) ? ["tui", ...args] : args;
+}
+
+if (import.meta.main) Deno.exit(await run(meant(process.argv0, Deno.args), systemTerminal));

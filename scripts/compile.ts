@@ -80,8 +80,11 @@ function defaultOutput(target: string | undefined): string {
 }
 
 async function bundle(source: string, output: string): Promise<void> {
-  await must(`deno bundle ${source}`, ["bundle", "--quiet", "--platform", "deno", "-o", output, source]);
-  await Deno.writeTextFile(output, quieted(await Deno.readTextFile(output)));
+  const external = ["--external", DEVTOOLS];
+  await must(`deno bundle ${source}`, [
+    ...["bundle", "--quiet", "--platform", "deno", ...external, "-o", output, source],
+  ]);
+  await Deno.writeTextFile(output, withoutDevtools(quieted(await Deno.readTextFile(output))));
 }
 
 /**
@@ -96,6 +99,22 @@ export function quieted(bundle: string): string {
     throw new Error("OpenPGP.js prints for debugging: see where it decides that, and change quieted()");
   }
   return quiet;
+}
+
+/** What Ink loads where `DEV` is set; nothing here depends on it. */
+const DEVTOOLS = "react-devtools-core";
+
+/**
+ * A bundle that doesn't import what Ink is debugged with: that stands at its top, and would be looked for at every start.
+ *
+ * @throws {Error} when it is imported in another way
+ */
+export function withoutDevtools(bundle: string): string {
+  const without = bundle.replace(/^import (\w+) from "react-devtools-core";$/m, "const $1 = {};");
+  if (/^import .*"react-devtools-core"/m.test(without)) {
+    throw new Error("Ink imports its debugger in another way: see how, and change withoutDevtools()");
+  }
+  return without;
 }
 
 async function must(what: string, args: readonly string[]): Promise<void> {

@@ -9,7 +9,7 @@
  */
 
 /** The folders of `src/` that have an entry. */
-export type ThreadFolder = "dns" | "front" | "geo" | "gitops" | "plan";
+export type ThreadFolder = "dns" | "front" | "geo" | "gitops" | "plan" | "tui";
 
 /**
  * What each may do, never more than the process; what isn't named is refused. The threads that read packets can start no
@@ -25,6 +25,7 @@ export const MAY: Readonly<Record<ThreadFolder, Deno.PermissionOptionsObject>> =
   },
   // The YAML parser looks for two variables.
   plan: { read: "inherit", write: "inherit", ffi: "inherit", env: ["LOG_STREAM", "LOG_TOKENS"] },
+  tui: { read: "inherit", write: "inherit", ffi: "inherit" },
 };
 
 /**

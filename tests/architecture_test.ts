@@ -130,7 +130,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "gitops",
     "doctor",
   ],
-  tui: ["input", "model", "desired", "health", "store", "change", "explain", "plan", "events"],
+  // On top like the other faces: the database by the path of every change, a node by the commands that the shell has for it.
+  tui: ["input", "model", "geo", "settings", "desired", "store", "change", "plan", "cli"],
   cli: ["wire", "input", "model", "settings", "dns_client", "events"],
   // A program of its own beside the node: it stands on top, like the faces.
   agent: ["wire", "input", "settings", "health", "cli"],

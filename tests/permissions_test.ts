@@ -106,6 +106,7 @@ const MAY_TRY: Readonly<Record<ThreadFolder, readonly (keyof typeof TRIES)[]>> =
   geo: ["file", "libc"],
   gitops: ["file", "write", "run", "network"],
   plan: ["file", "write", "libc"],
+  tui: ["file", "write", "libc"],
 };
 
 for (const [folder, may] of Object.entries(MAY_TRY)) {

@@ -33,6 +33,7 @@ export const PROGRAMS: Readonly<Record<string, string>> = {
   "schemathesis": "the REST API against its own description",
   "systemd-analyze": "the unit file",
   "script": "the demo's keys and an apply's question, in a terminal",
+  "tmux": "the terminal UI as it is seen and typed into",
   "nats-server": "what needs a cluster",
   "pdns_server": "zones kept in step around PowerDNS",
   "unshare": "machines of their own, on which things are wrong",

@@ -22,6 +22,7 @@ export const COMMANDS: readonly CommandFile[] = [
   ["Look:", ["events"], () => import("./events_command.ts")],
   ["Look:", ["webhooks"], () => import("./webhook_commands.ts")],
   ["Look:", ["doctor"], () => import("./doctor_command.ts")],
+  ["Change:", ["tui"], () => import("../tui/tui_command.ts")],
   ["Change:", ["plan", "history", "diff", "rollback"], () => import("./change_commands.ts")],
   [
     "Change:",

@@ -344,6 +344,11 @@ export class Store implements Disposable {
     this.database.all("PRAGMA wal_checkpoint(TRUNCATE)");
   }
 
+  /** Has each statement of this connection wait so long for another process's write, instead of three seconds. */
+  waitAtMost(ms: number): void {
+    this.database.exec(`PRAGMA busy_timeout = ${ms}`);
+  }
+
   /** Where the model is now; two equal marks are of one model. Costs two look-ups, whatever the model's size. */
   mark(): ModelMark {
     const { generation, byHand } = this.database.get<Omit<ModelMark, "entry">>(

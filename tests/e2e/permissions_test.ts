@@ -125,7 +125,8 @@ testWith(["pleiades"], "what Deno keeps closed is refused in words that say so",
 Deno.test("that test leaves out no command", async () => {
   const named = [...LINES.flat(), ...GITOPS];
   const left = (await allCommands()).filter((path) =>
-    !["serve", "demo", "balancer", "balstat"].includes(path) && // which it runs, demo_test.ts and front/balancer_test.ts
+    // Which it runs; demo_test.ts, front/balancer_test.ts and tests/tui.
+    !["serve", "demo", "balancer", "balstat", "tui"].includes(path) &&
     !named.some((line) => `${line} `.startsWith(`${path} `))
   );
   deepEqual(left, []);

@@ -1,0 +1,79 @@
+/**
+ * A long list of which only a window is in memory: the cursor moves at once, and what isn't there yet is asked for.
+ *
+ * @module
+ */
+import type { Listing, ListingRequest } from "../store/listing.ts";
+
+/** A list on the screen. */
+export interface ListState<Item> {
+  /** A part of the names that are shown; empty = all. */
+  readonly filter: string;
+  /** How many match. */
+  readonly total: number;
+  /** Place of the first row that is here. */
+  readonly offset: number;
+  /** Rows that are here. */
+  readonly rows: readonly Item[];
+  /** Place of the row that is marked, below `total`; 0 in an empty list. */
+  readonly cursor: number;
+  /** Place of the first row on the screen. */
+  readonly top: number;
+  /** Whether it was ever read. */
+  readonly isRead: boolean;
+}
+
+/** Nothing read yet. */
+export const UNREAD: ListState<never> = {
+  filter: "",
+  total: 0,
+  offset: 0,
+  rows: [],
+  cursor: 0,
+  top: 0,
+  isRead: false,
+};
+
+/** Rows that are read at a time: some screens of the largest terminals in use. */
+export const WINDOW = 240;
+
+/** The row that is marked, if it is here. */
+export function marked<Item>(list: ListState<Item>): Item | null {
+  return list.rows[list.cursor - list.offset] ?? null;
+}
+
+/** Moves the mark; `height` is that of the screen. */
+export function movedTo<Item>(list: ListState<Item>, cursor: number, height: number): ListState<Item> {
+  const inside = Math.max(0, Math.min(cursor, list.total - 1));
+  return scrolled({ ...list, cursor: inside }, height);
+}
+
+/** With the mark on the screen. */
+export function scrolled<Item>(list: ListState<Item>, height: number): ListState<Item> {
+  const lowest = Math.max(0, list.total - height);
+  const top = Math.min(lowest, Math.max(list.cursor - height + 1, Math.min(list.top, list.cursor)));
+  return top === list.top ? list : { ...list, top };
+}
+
+/** What to ask for, so that a screen above and below the mark is here as well; `null` = nothing. */
+export function wanted<Item>(list: ListState<Item>, height: number): ListingRequest | null {
+  const from = Math.max(0, list.top - height);
+  const to = Math.min(list.total, list.top + 2 * height);
+  if (list.isRead && from >= list.offset && to <= list.offset + list.rows.length) return null;
+  return { filter: list.filter, offset: Math.max(0, list.top - (WINDOW >> 1)), limit: WINDOW };
+}
+
+/** Takes what was read; another filter's answer comes too late. `marks` = that row is marked, wherever it is now. */
+export function withListing<Item>(
+  list: ListState<Item>,
+  { filter, listing }: { readonly filter: string; readonly listing: Listing<Item> },
+  { height, marks }: { readonly height: number; readonly marks: ((item: Item) => boolean) | null },
+): ListState<Item> {
+  if (filter !== list.filter) return list;
+  const { total, offset, rows } = listing;
+  const found = marks === null ? -1 : rows.findIndex(marks);
+  const cursor = found >= 0 ? offset + found : Math.max(0, Math.min(list.cursor, total - 1));
+  // Where the mark moved with its row, the row stays at its place on the screen.
+  const top = Math.max(0, list.top + (found >= 0 ? cursor - list.cursor : 0));
+  return scrolled({ ...list, total, offset, rows, cursor, top, isRead: true }, height);
+}

@@ -1,0 +1,444 @@
+/**
+ * The database as the terminal UI uses it: reads windows of lists, makes changes by the one path of every change, notices
+ * what others do to the file, and says in words what is wrong with it.
+ *
+ * It never blocks anyone but its own thread. A lock of another process is waited for in short steps, between which
+ * questions are answered.
+ *
+ * @module
+ */
+import { Changes } from "../change/commit.ts";
+import { ChangeRefused, type Origin } from "../change/edit.ts";
+import type { Plan } from "../change/plan_report.ts";
+import type { Clock } from "../clock.ts";
+import { neededOf, plainChecks } from "../desired/eligibility.ts";
+import { checkTargetOf } from "../desired/check_target.ts";
+import { fileFault } from "../input/file_fault.ts";
+import { addressOf, type HealthCheck, type Member } from "../model/model.ts";
+import { AnswerGuard, type PortableGuard } from "../plan/answer_guard.ts";
+import { sqliteCode, StoreBusy } from "../store/database.ts";
+import { listChoices, listPools, listServices } from "../store/listing.ts";
+import { SCHEMA_VERSION, SchemaRefused } from "../store/schema.ts";
+import { inspect, type ModelMark, Store } from "../store/store.ts";
+import { editsOf } from "./intents.ts";
+import type { Answer, MemberHealth, Opening, PoolDetail, PoolItem, Preview, Question } from "./messages.ts";
+
+/** A change is tried again for so long while another process holds the database: an apply of a million takes less. */
+const BUSY_PATIENCE_MS = 120_000;
+/** Between two tries, milliseconds; the last one again and again. */
+const BUSY_STEPS_MS: readonly number[] = [20, 50, 100, 200, 400];
+/** A statement waits for so long at most, and all questions with it. */
+const LOCK_WAIT_MS = 20;
+/** Services of a pool that a screen names. */
+const SERVICES_SHOWN = 20;
+/** Lines of a preview about objects, and about answers. */
+const PREVIEW_LINES = 8;
+
+/** What is wrong with the file, so that nothing can be read from it. */
+export class FileUnusable extends Error {
+  /** The class's name, whatever a bundler makes of it. */
+  override readonly name = "FileUnusable";
+
+  /** `isFinal` = it won't do even if it is looked at again. */
+  constructor(message: string, readonly isFinal: boolean, options?: ErrorOptions) {
+    super(message, options);
+  }
+}
+
+/** An open database. Who makes it disposes of it. */
+export class StoreDesk implements Disposable {
+  readonly #opening: Opening;
+  readonly #clock: Clock;
+  #store: Store;
+  #changes: Changes;
+  #file: FileIdentity;
+  #mark: ModelMark;
+  #guard: PortableGuard | null = null;
+  readonly #over = new AbortController();
+  /** Whether the file was empty, or not there. */
+  readonly isNew: boolean;
+
+  /**
+   * Opens the file, or makes it.
+   *
+   * @throws {FileUnusable} with what to do
+   */
+  constructor(opening: Opening, clock: Clock) {
+    this.#opening = opening;
+    this.#clock = clock;
+    const opened = open(opening.path);
+    this.isNew = opened.isNew;
+    this.#store = opened.store;
+    this.#file = opened.file;
+    this.#changes = new Changes({ store: this.#store, clock });
+    this.#mark = this.#store.mark();
+  }
+
+  /** Has changes looked at as a node with these settings would. */
+  guardBy(guard: PortableGuard): void {
+    this.#guard = guard;
+  }
+
+  /** The number of the last commit. */
+  get generation(): number {
+    return this.#mark.generation;
+  }
+
+  /**
+   * Looks whether something else is in the file now, or another file in its place, which is opened then.
+   *
+   * @throws {FileUnusable} when it is gone, or can't be used any more
+   */
+  look(): { readonly isReplaced: boolean } | null {
+    const file = identityOf(this.#opening.path);
+    const isReplaced = file.inode !== this.#file.inode;
+    if (isReplaced) {
+      const { store } = open(this.#opening.path);
+      this.#store.close();
+      this.#store = store;
+      this.#file = file;
+      this.#changes = new Changes({ store, clock: this.#clock });
+      this.#mark = store.mark();
+      return { isReplaced };
+    }
+    try {
+      const mark = this.#store.mark();
+      const isSame = mark.generation === this.#mark.generation && mark.byHand === this.#mark.byHand &&
+        mark.entry === this.#mark.entry;
+      this.#mark = mark;
+      return isSame ? null : { isReplaced };
+    } catch (error) {
+      throw new FileUnusable(faultWords(error, this.#opening.path), false, { cause: error });
+    }
+  }
+
+  /** Never rejects: what goes wrong is an answer. `onWait` is called when another process keeps a change waiting. */
+  async answer(question: Question, onWait: () => void = () => {}): Promise<Answer> {
+    try {
+      return question.kind === "change" ? await this.#change(question, onWait) : this.#read(question);
+    } catch (error) {
+      if (error instanceof ChangeRefused) return this.#refusal(error, question);
+      return { kind: "failed", message: faultWords(error, this.#opening.path) };
+    }
+  }
+
+  /** Closes the database. */
+  [Symbol.dispose](): void {
+    this.#over.abort();
+    this.#store.close();
+  }
+
+  #read(question: Exclude<Question, { kind: "change" }>): Answer {
+    switch (question.kind) {
+      case "pools": {
+        const listing = listPools(this.#store, question.request);
+        const rows = listing.rows.map((row): PoolItem => ({ ...row, ...this.#upOf(row.id) }));
+        return { kind: "pools", filter: question.request.filter, listing: { ...listing, rows } };
+      }
+      case "services":
+        return {
+          kind: "services",
+          filter: question.request.filter,
+          listing: listServices(this.#store, question.request),
+        };
+      case "choices":
+        return {
+          kind: "choices",
+          filter: question.request.filter,
+          listing: listChoices(this.#store, question.request),
+        };
+      case "pool":
+        return { kind: "pool", id: question.id, pool: this.#pool(question.id) };
+      case "service": {
+        const service = this.#store.services.get(question.id);
+        const poolId = service?.poolId ?? null;
+        const pool = poolId === null ? null : this.#store.pools.get(poolId)?.name ?? null;
+        return { kind: "service", id: question.id, service: service === null ? null : { service, pool } };
+      }
+    }
+  }
+
+  #pool(id: string): PoolDetail | null {
+    const { pools, members, healthChecks, geoRules, services, overrides } = this.#store;
+    const pool = pools.get(id);
+    if (pool === null) return null;
+    const row = healthChecks.get(id);
+    const rows = members.rowsOf(id);
+    const steering = overrides.index();
+    const nowMs = this.#clock.unixMs();
+    const named = new Map(rows.map((member) => [member.id, memberName(member)]));
+    return {
+      pool,
+      fallbackPool: pool.fallbackPoolId === null ? null : pools.get(pool.fallbackPoolId)?.name ?? null,
+      members: rows.map((member) => ({
+        ...member,
+        health: this.#healthOf(member, row),
+        override:
+          steering.overrides.filter(({ target, startsAt, expiresAt }) =>
+            startsAt <= nowMs && nowMs < expiresAt &&
+            [`member:${member.id}`, `pool:${id}`, `region:${member.region}`].includes(target)
+          ).map(({ state }) => state)[0] ?? "",
+      })),
+      check: row,
+      rules: geoRules.rowsOf(id).map((rule) => ({ ...rule, member: named.get(rule.memberId) ?? "" })),
+      services: {
+        count: services.countOf(id),
+        some: services.someOf(id, SERVICES_SHOWN).map(({ domain }) => domain),
+      },
+    };
+  }
+
+  #upOf(poolId: string): Pick<PoolItem, "up" | "enabled"> {
+    const check = this.#store.healthChecks.checkOf(poolId);
+    const enabled = this.#store.members.of(poolId).filter((member) => member.enabled);
+    const up = enabled.filter((member) => this.#healthOf(member, check).state !== "unhealthy").length;
+    return { up: check === null ? null : up, enabled: enabled.length };
+  }
+
+  /** By the verdicts that a node keeps in the database. What goes by name is known to the node alone. */
+  #healthOf(
+    { ipAddress, target, port }: Pick<Member, "ipAddress" | "target" | "port">,
+    check: HealthCheck | null,
+  ): MemberHealth {
+    if (check === null) return { state: "unchecked", error: null, latencyMs: null };
+    if (ipAddress === null) return { state: "unknown", error: null, latencyMs: null };
+    const verdicts = plainChecks(check).map((each) =>
+      this.#store.verdicts.get(checkTargetOf({ ipAddress, target, port }, each).key)
+    );
+    const known = verdicts.filter((verdict) => verdict !== null);
+    const passing = verdicts.length - known.filter(({ state }) => state === "unhealthy").length;
+    const error = known.find(({ state }) => state === "unhealthy")?.lastError ?? null;
+    const latencyMs = known[0]?.latencyMs ?? null;
+    if (passing < neededOf(check)) return { state: "unhealthy", error, latencyMs };
+    return { state: known.length < verdicts.length ? "unknown" : "healthy", error: null, latencyMs };
+  }
+
+  async #change(
+    { intent, terms }: Extract<Question, { kind: "change" }>,
+    onWait: () => void,
+  ): Promise<Answer> {
+    const { author } = this.#opening;
+    const origin: Origin = { via: "tui", by: author, reason: terms.reason };
+    const until = this.#clock.unixMs() + BUSY_PATIENCE_MS;
+    const identity = identityOf(this.#opening.path);
+    if (identity.inode !== this.#file.inode) {
+      throw new FileUnusable(
+        "The database was replaced meanwhile; nothing was written: look at it and save again",
+        false,
+      );
+    }
+    for (let tries = 0;; tries++) {
+      const nowMs = this.#clock.unixMs();
+      try {
+        this.#changes = this.#guarded(nowMs);
+        if (intent.kind === "undo") return this.#undo(intent.generation, terms, origin);
+        const edits = editsOf(intent, this.#store, { author, nowMs, isPreview: terms.isPreview });
+        if (terms.isPreview) {
+          return { kind: "preview", preview: previewOf(this.#changes.dryRun(edits, origin)) };
+        }
+        const before = this.#store.generation();
+        const { generation } = this.#changes.commit(edits, origin, { force: terms.force });
+        return { kind: "done", generation, changed: generation !== before };
+      } catch (error) {
+        if (!(error instanceof StoreBusy) || nowMs > until) throw error;
+      }
+      onWait();
+      await this.#clock.sleep(BUSY_STEPS_MS[Math.min(tries, BUSY_STEPS_MS.length - 1)]!, this.#over.signal);
+    }
+  }
+
+  /** Goes back over one generation, the last. */
+  #undo(
+    generation: number,
+    { isPreview, force }: { isPreview: boolean; force: boolean },
+    origin: Origin,
+  ): Answer {
+    const now = this.#store.generation();
+    if (now !== generation) {
+      const entry = this.#store.history.get(now);
+      const by = entry === null ? "" : ` (${authorWords(entry)})`;
+      throw new ChangeRefused("stale", [{
+        pointer: "",
+        message:
+          `Generation ${now}${by} came after generation ${generation}: "pleiades rollback" goes back over both`,
+      }]);
+    }
+    const created = [...this.#store.history.changes(generation)];
+    const overrides = created.filter(({ kind, before }) => kind === "override" && before === null);
+    if (overrides.length > 0 && overrides.length === created.length) {
+      const edits = overrides.map(({ id }) => ({ kind: "deleteOverride", id } as const));
+      if (isPreview) return { kind: "preview", preview: previewOf(this.#changes.dryRun(edits, origin)) };
+      return {
+        kind: "done",
+        generation: this.#changes.commit(edits, origin, { force }).generation,
+        changed: true,
+      };
+    }
+    const { commit, changed, plan } = this.#changes.rollbackHere({
+      ...{ to: generation - 1, ifGeneration: generation, origin, dryRun: isPreview, force },
+      isAborted: () => false,
+    });
+    if (plan !== null) return { kind: "preview", preview: previewOf(plan) };
+    return { kind: "done", generation: commit.generation, changed };
+  }
+
+  /** Health is that of the last verdicts; where clients are isn't known here, so that geography isn't weighed. */
+  #guarded(nowMs: number): Changes {
+    const changes = new Changes({ store: this.#store, clock: this.#clock });
+    if (this.#guard === null) return changes;
+    const { verdicts } = this.#store;
+    const out = {
+      get: (key: string) => {
+        const verdict = verdicts.get(key);
+        return verdict?.state === "unhealthy" ? verdict.since ?? 0 : undefined;
+      },
+    };
+    changes.guardBy(AnswerGuard.of({ ...this.#guard, nowMs, health: { ...this.#guard.health, out } }));
+    return changes;
+  }
+
+  #refusal({ kind, problems, guards }: ChangeRefused, question: Question): Answer {
+    return {
+      kind: "refused",
+      refusal: kind,
+      problems,
+      guards,
+      since: kind === "stale" ? this.#since(question) : null,
+    };
+  }
+
+  /** Who changed the object that a stale form is about. */
+  #since(question: Question): string | null {
+    if (question.kind !== "change") return null;
+    const { intent } = question;
+    const rows = this.#store;
+    const row = intent.kind === "pool" && intent.id !== null
+      ? rows.pools.get(intent.id)
+      : intent.kind === "service" && intent.id !== null
+      ? rows.services.get(intent.id)
+      : intent.kind === "member" && intent.id !== null
+      ? rows.members.get(intent.id)
+      : intent.kind === "geoRule" && intent.id !== null
+      ? rows.geoRules.get(intent.id)
+      : intent.kind === "healthCheck"
+      ? rows.healthChecks.get(intent.poolId)
+      : null;
+    const entry = row === null ? null : rows.history.get(row.revision);
+    return entry === null ? null : `changed by ${authorWords(entry)} as generation ${entry.generation}`;
+  }
+}
+
+function authorWords({ by, via }: { readonly by: string; readonly via: string }): string {
+  return by === "" ? `way of ${via}` : `${by} by way of ${via}`;
+}
+
+/** Address and port, as people write them. */
+function memberName(member: Pick<Member, "ipAddress" | "target" | "port">): string {
+  const host = addressOf(member);
+  return host.includes(":") ? `[${host}]:${member.port}` : `${host}:${member.port}`;
+}
+
+function previewOf({ changed, changes, truncated, answers, refusals }: Plan): Preview {
+  const signs = { created: "+", changed: "~", deleted: "-" };
+  const objects = changes.slice(0, PREVIEW_LINES).map(({ action, kind, name, with: along }) =>
+    `${signs[action]} ${KIND_WORDS[kind]} ${name}${along === null ? "" : ` (with ${along})`}`
+  );
+  const more = changes.length - objects.length;
+  if (more > 0) objects.push(`  and ${more}${truncated ? " or more" : ""} others`);
+  const differences = answers.differences.slice(0, PREVIEW_LINES).map((each) =>
+    `${each.name} ${each.type}${each.clients === "everyone" ? "" : ` for ${each.clients}`}: ` +
+    `${sharesOf(each.before)} → ${sharesOf(each.after)}`
+  );
+  const rest = answers.services -
+    new Set(answers.differences.slice(0, PREVIEW_LINES).map(({ name }) => name)).size;
+  if (rest > 0) differences.push(`and answers of ${rest} more names`);
+  const clients = differences.length === 0
+    ? ["What clients get stays the same."]
+    : ["What clients get:", ...differences];
+  return {
+    changed,
+    lines: changed ? [...objects, "", ...clients] : ["Nothing would change."],
+    guards: refusals,
+  };
+}
+
+const KIND_WORDS = {
+  pool: "pool",
+  member: "member",
+  healthCheck: "health check of",
+  geoRule: "geo rule",
+  service: "service",
+  zone: "zone",
+  fallback: "static fallback",
+  override: "override",
+} as const;
+
+function sharesOf(shares: readonly { readonly address: string; readonly share: number }[]): string {
+  if (shares.length === 0) return "no address";
+  const shown = shares.slice(0, 4).map(({ address, share }) => `${address} ${Math.round(share * 100)} %`);
+  return shown.join(", ") + (shares.length > 4 ? ` and ${shares.length - 4} more` : "");
+}
+
+/** What tells a file from another one in its place. */
+interface FileIdentity {
+  readonly inode: number | null;
+}
+
+function identityOf(path: string): FileIdentity {
+  try {
+    return { inode: Deno.statSync(path).ino };
+  } catch (cause) {
+    throw new FileUnusable(
+      `${path} is gone: bring it back (pleiades restore), or leave with q; nothing is saved meanwhile`,
+      false,
+      { cause },
+    );
+  }
+}
+
+function open(path: string): { readonly store: Store; readonly file: FileIdentity; readonly isNew: boolean } {
+  try {
+    const inspection = inspect(path, "name the database with --db FILE");
+    if (inspection !== null && inspection.version < SCHEMA_VERSION) {
+      throw new FileUnusable(
+        `${path} is a database of an older version: start the node of this version once, which brings it up to date`,
+        true,
+      );
+    }
+    const store = Store.open(path);
+    store.waitAtMost(LOCK_WAIT_MS);
+    return { store, file: identityOf(path), isNew: inspection === null };
+  } catch (cause) {
+    if (cause instanceof FileUnusable) throw cause;
+    if (cause instanceof SchemaRefused) throw new FileUnusable(cause.message, true, { cause });
+    throw new FileUnusable(faultWords(cause, path), true, { cause });
+  }
+}
+
+/** SQLite's primary result codes (https://www.sqlite.org/rescode.html) that a person can do something about. */
+const SQLITE = { readOnly: 8, ioError: 10, corrupt: 11, full: 13, cantOpen: 14, notADatabase: 26 } as const;
+
+/** What went wrong, and what to do. */
+function faultWords(error: unknown, path: string): string {
+  if (error instanceof StoreBusy) {
+    return "Another process has held the database for two minutes; nothing was written: save again when it is done";
+  }
+  switch (sqliteCode(error)) {
+    case SQLITE.full:
+      return `The disk of ${path} is full; nothing was written: make room and save again`;
+    case SQLITE.readOnly:
+      return `${path} can't be written by this user; nothing was changed: start this as the user of the node`;
+    case SQLITE.ioError:
+      return `${path} can't be read or written (${text(error)}): look at the disk, then try again`;
+    case SQLITE.corrupt:
+    case SQLITE.notADatabase:
+      return `${path} is damaged (${text(error)}): restore a backup (pleiades restore)`;
+    case SQLITE.cantOpen:
+      return `${path} can't be opened: look whether its folder is there and belongs to this user`;
+  }
+  return error instanceof Deno.errors.NotCapable ? fileFault(error) : text(error);
+}
+
+function text(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,145 @@
+/**
+ * The terminal UI in a real terminal: typed into, and seen.
+ *
+ * @module
+ */
+import { deepEqual, match } from "node:assert/strict";
+import { ROOT } from "../../scripts/process.ts";
+import { Store } from "../../src/store/store.ts";
+import { program, testWith } from "../programs.ts";
+import { type TerminalOptions, TmuxTerminal } from "./driver.ts";
+import { fill, type Filling } from "./store_fixture.ts";
+
+/** What starts the terminal UI from the sources. */
+const FROM_SOURCES = `${Deno.execPath()} run -A --quiet --unstable-net ${ROOT}/main.ts tui`;
+
+/** A folder with a database, and a terminal in that folder. */
+class Place implements AsyncDisposable {
+  private constructor(
+    readonly folder: string,
+    readonly path: string,
+    readonly ids: Readonly<Record<string, string>>,
+    readonly terminal: TmuxTerminal,
+  ) {}
+
+  static async make(filling: Filling = {}, options: TerminalOptions = {}): Promise<Place> {
+    const folder = await Deno.makeTempDir();
+    const path = `${folder}/pleiades.db`;
+    const ids = Object.keys(filling).length === 0 ? {} : fill(path, filling);
+    const terminal = await TmuxTerminal.open({ ...options, env: { ...NO_NODE, ...options.env } });
+    await terminal.press(`cd ${folder}; clear`, "Enter");
+    return new Place(folder, path, ids, terminal);
+  }
+
+  /** What the database holds, as one reads it. */
+  read<Result>(look: (store: Store) => Result): Result {
+    using store = Store.open(this.path);
+    return look(store);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.terminal[Symbol.asyncDispose]();
+    await Deno.remove(this.folder, { recursive: true });
+  }
+}
+
+/** Nothing listens on port 1. */
+const NO_NODE = { PLEIADES_API_URL: "http://127.0.0.1:1" };
+
+/** From an empty database to a service that is answered, and out again. */
+async function journey(place: Place, start: string): Promise<void> {
+  const { terminal } = place;
+  await terminal.press("stty -a > before", "Enter", `${start}`, "Enter");
+  await terminal.sees(/There are no pools yet/);
+  deepEqual(await terminal.modes(), { alternate: true, cursor: false });
+
+  await terminal.press("c");
+  await terminal.sees(/Create a pool/);
+  await terminal.type("web");
+  await terminal.press("Enter");
+  await terminal.sees(/> web .*Saved as generation 1/s);
+
+  await terminal.press("Enter");
+  await terminal.sees(/Pool web {2}\[1 Members\]/);
+  await terminal.press("c");
+  await terminal.sees(/Add a member to web/);
+  await terminal.type("192.0.2.300");
+  await terminal.press("Enter");
+  // What is wrong is said at its field, and what was typed is still there.
+  const wrong = await terminal.sees(/! ipAddress must be/);
+  match(wrong, /> Address +192\.0\.2\.300/);
+  await terminal.press("BSpace", "BSpace", "BSpace");
+  await terminal.type("1");
+  await terminal.press("Enter");
+  await terminal.sees(/> 192\.0\.2\.1 .*Saved as generation 2/s);
+
+  await terminal.press("2");
+  await terminal.sees(/no health check/);
+  await terminal.press("Enter");
+  await terminal.sees(/Set a health check for web/);
+  await terminal.press("Enter");
+  await terminal.sees(/Type +tcp.*generation 3/s);
+  await terminal.press("3", "c");
+  await terminal.sees(/Add a geo rule to web/);
+  await terminal.press("Down");
+  await terminal.type("198.51.100.0/24");
+  await terminal.press("Enter");
+  await terminal.sees(/> prefix +198\.51\.100\.0\/24 +192\.0\.2\.1:443/);
+
+  await terminal.press("Tab");
+  await terminal.sees(/There are no services yet/);
+  await terminal.press("c");
+  await terminal.type("www.example.org");
+  await terminal.press("Down", "Space");
+  await terminal.sees(/Choose a pool.*web +1 +unassigned/s);
+  await terminal.press("Down", "Enter");
+  await terminal.sees(/Pool +web {3}\(Space chooses\)/);
+  await terminal.press("Enter");
+  await terminal.sees(/> www\.example\.org +web +30 s/);
+
+  await terminal.press("BTab", "Escape");
+  await terminal.sees(/> web .*1 .*www\.example\.org/);
+  await terminal.press("x");
+  const dialogue = await terminal.sees(/What clients get:/);
+  for (
+    const line of [
+      /- pool web/,
+      /- member web\/192\.0\.2\.1:443 \(with pool web\)/,
+      /192\.0\.2\.1 100 % → no address/,
+    ]
+  ) {
+    match(dialogue, line);
+  }
+  match(dialogue, /\[ No \]/);
+  await terminal.press("Enter");
+  await terminal.sees(/> web /);
+
+  await terminal.press("u");
+  await terminal.sees(/Undo generation 5\?.*What clients get:/s);
+  await terminal.press("y");
+  await terminal.sees(/Saved as generation 6/);
+  await terminal.press("q");
+  await terminal.sees(/^\$$/m);
+  await terminal.press("stty -a > after; cmp before after && echo same", "Enter");
+  await terminal.sees(/^same$/m);
+  deepEqual(await terminal.modes(), { alternate: false, cursor: true });
+  const history = place.read(({ history }) =>
+    history.page({ limit: 10 }).items.map(({ via, by }) => `${via} ${by}`)
+  );
+  deepEqual(history, ["rollback ada", "tui ada", "tui ada", "tui ada", "tui ada", "tui ada"]);
+}
+
+testWith(
+  ["tmux", "bash"],
+  "from the sources: from an empty database to a service, and out again",
+  async () => {
+    await using place = await Place.make();
+    await journey(place, `${FROM_SOURCES} --db pleiades.db`);
+  },
+);
+
+testWith(["pleiades", "tmux", "bash"], "the same from the executable, called gslbctl", async () => {
+  await using place = await Place.make();
+  await Deno.symlink(program("pleiades")!, `${place.folder}/gslbctl`);
+  await journey(place, "./gslbctl -db=pleiades.db");
+});
