@@ -93,9 +93,9 @@ export function editsOf(
     case "delete":
       return [deletion(intent.what, intent.id, intent.revision)];
     case "drain": {
-      const { duration, drain, reason } = intent.values;
+      const { duration, drainMs: over, reason } = intent.values;
       const forMs = durationOf("duration", duration);
-      const drainMs = durationOf("drainMs", drain);
+      const drainMs = durationOf("drainMs", over);
       const fields = {
         ...{ target: intent.target, state: "drain", reason: String(reason ?? ""), owner: author } as const,
         ...{ startsAt: nowMs, expiresAt: nowMs + forMs, drainMs: isPreview ? 0 : drainMs },

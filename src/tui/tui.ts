@@ -23,11 +23,22 @@ export type TuiFlags = ClientOptions & DatabaseOptions;
 /** Between two frames, milliseconds: what comes more often is drawn together. */
 const FRAME_MS = 20;
 
+/** What a run is made of that tests have fail. */
+export interface TuiParts {
+  /** What events make of states. */
+  readonly update: typeof update;
+  /** What states look like. */
+  readonly frameOf: typeof frameOf;
+}
+
 /** Runs until it is left. @throws {CommandFailed} where there is no terminal, or the database can't be used */
-export async function tui(flags: TuiFlags, terminal: Terminal): Promise<ExitCode> {
+export async function tui(
+  flags: TuiFlags,
+  terminal: Terminal,
+  parts: TuiParts = { update, frameOf },
+): Promise<ExitCode> {
   expectTerminal(terminal);
-  const session = new Session(flags, terminal);
-  return await session.run();
+  return await new Session(flags, terminal, parts).run();
 }
 
 function expectTerminal({ env }: Terminal): void {
@@ -45,6 +56,7 @@ function expectTerminal({ env }: Terminal): void {
 class Session {
   readonly #flags: TuiFlags;
   readonly #terminal: Terminal;
+  readonly #parts: TuiParts;
   readonly #tty = new Tty();
   readonly #colour: boolean;
   readonly #over = new AbortController();
@@ -55,8 +67,9 @@ class Session {
   #drawnAtMs = -Infinity;
   #drawing: ReturnType<typeof setTimeout> | null = null;
 
-  constructor(flags: TuiFlags, terminal: Terminal) {
+  constructor(flags: TuiFlags, terminal: Terminal, parts: TuiParts) {
     this.#flags = flags;
+    this.#parts = parts;
     this.#terminal = terminal;
     this.#colour = terminal.colour;
     const path = databasePath(flags);
@@ -166,7 +179,7 @@ class Session {
   }
 
   #happen(event: Event): void {
-    const [state, effects] = update(this.#state, event);
+    const [state, effects] = this.#parts.update(this.#state, event);
     const isOther = state !== this.#state;
     this.#state = state;
     for (const effect of effects) this.#do(effect);
@@ -210,7 +223,7 @@ class Session {
 
   #draw(): void {
     try {
-      this.#tty.draw(frameOf(this.#state, { colour: this.#colour }));
+      this.#tty.draw(this.#parts.frameOf(this.#state, { colour: this.#colour }));
     } catch (error) {
       return this.#fail(error);
     }

@@ -81,11 +81,11 @@ export class TmuxTerminal implements AsyncDisposable {
   }
 
   /** The same for any condition. */
-  async until(test: (screen: string) => boolean, what: string): Promise<string> {
+  async until(test: (screen: string) => boolean | Promise<boolean>, what: string): Promise<string> {
     const end = performance.now() + PATIENCE_MS;
     for (;;) {
       const screen = await this.screen();
-      if (test(screen)) return screen;
+      if (await test(screen)) return screen;
       if (performance.now() > end) throw new Error(`The screen never had ${what}:\n${screen}`);
     }
   }

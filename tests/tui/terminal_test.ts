@@ -143,3 +143,94 @@ testWith(["pleiades", "tmux", "bash"], "the same from the executable, called gsl
   await Deno.symlink(program("pleiades")!, `${place.folder}/gslbctl`);
   await journey(place, "./gslbctl -db=pleiades.db");
 });
+
+/** Starts it from the sources and waits for its first screen. */
+async function started(place: Place, line = `${FROM_SOURCES} --db pleiades.db`): Promise<TmuxTerminal> {
+  const { terminal } = place;
+  await terminal.press("stty -a > before; " + line + "; echo code $?", "Enter");
+  await terminal.sees(/^ Pools {2}(?:\d|none)/m);
+  return terminal;
+}
+
+/** Back at the shell: the terminal as it was, and the end's exit code. */
+async function leftClean(terminal: TmuxTerminal, code: number): Promise<string> {
+  await terminal.sees(new RegExp(`^code ${code}$`, "m"));
+  deepEqual(await terminal.modes(), { alternate: false, cursor: true });
+  await terminal.press("stty -a > after; cmp before after && echo sa''me", "Enter");
+  return await terminal.sees(/^same$/m);
+}
+
+testWith(["tmux", "bash"], "whatever throws leaves a clean terminal, one line and exit code 1", async () => {
+  const script = `${Deno.execPath()} run -A --quiet --no-check --unstable-net ${ROOT}/tests/tui/failing.ts`;
+  await Promise.all(["render", "effect", "key", "rejection", "timer"].map(async (what) => {
+    await using place = await Place.make({ pools: { web: [] } });
+    const terminal = await started(place, `${script} ${what} pleiades.db`);
+    await terminal.press("!");
+    match(await leftClean(terminal, 1), new RegExp(`^error: failed in ${what}$`, "m"));
+  }));
+});
+
+testWith(
+  ["tmux", "bash"],
+  "Ctrl-C, SIGTERM, SIGHUP and Ctrl-Z leave a clean terminal, and fg comes back",
+  async () => {
+    await using place = await Place.make({ pools: { web: [] } });
+    await started(place);
+    const { terminal } = place;
+    await terminal.press("c");
+    await terminal.type("half a na");
+    await terminal.press("C-z");
+    await terminal.sees(/Stopped/);
+    deepEqual(await terminal.modes(), { alternate: false, cursor: true });
+    await terminal.press("stty -a > after; cmp before after && echo sa''me", "Enter");
+    await terminal.sees(/^same$/m);
+    await terminal.press("clear; fg", "Enter");
+    await terminal.sees(/Name +half a na/);
+    deepEqual(await terminal.modes(), { alternate: true, cursor: false });
+    await terminal.press("C-c");
+    await terminal.until(async () => !(await terminal.modes()).alternate, "the main screen");
+    await terminal.press("clear; echo code $?", "Enter");
+    await leftClean(terminal, 0);
+    for (const [signal, code] of [["TERM", 143], ["HUP", 129]] as const) {
+      await terminal.press("clear", "Enter");
+      await started(place);
+      const pid = await childOf(await terminal.shellPid());
+      Deno.kill(pid, `SIG${signal}`);
+      await leftClean(terminal, code);
+    }
+  },
+);
+
+testWith(["tmux", "bash"], "a terminal that is closed leaves no process", async () => {
+  await using place = await Place.make({ pools: { web: [] } });
+  const terminal = await started(place);
+  const pid = await childOf(await terminal.shellPid());
+  await terminal.close();
+  for (; isAlive(pid););
+});
+
+testWith(
+  ["tmux", "bash"],
+  "a terminal of the type dumb, and none at all, are refused in one line",
+  async () => {
+    await using place = await Place.make();
+    const { terminal } = place;
+    await terminal.press(`TERM=dumb ${FROM_SOURCES} --db pleiades.db; echo code $?`, "Enter");
+    await terminal.sees(/^error: tui can't draw on a terminal of the type dumb.*code 2$/ms);
+    await terminal.press(`clear; ${FROM_SOURCES} --db pleiades.db < /dev/null; echo code $?`, "Enter");
+    await terminal.sees(/^error: tui needs a terminal.*code 2$/ms);
+  },
+);
+
+/** The only child of a process. */
+async function childOf(pid: number): Promise<number> {
+  return Number((await Deno.readTextFile(`/proc/${pid}/task/${pid}/children`)).trim());
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return !/^State:\s*Z/m.test(Deno.readTextFileSync(`/proc/${pid}/status`));
+  } catch {
+    return false;
+  }
+}
