@@ -1,5 +1,5 @@
 /**
- * The terminal UI with something in it that fails as soon as `!` is typed: `failing.ts render|effect|key|rejection|timer DB`. Run
+ * The terminal UI with something in it that fails as soon as `!` is typed: `failing.ts render|effect|key|rejection|callback DB`. Run
  * by a test, as `main.ts` runs the real one.
  *
  * @module
@@ -31,7 +31,7 @@ const parts: TuiParts = {
     isOn = true;
     if (what === "key") fail();
     if (what === "rejection") void Promise.reject(new Error("failed in rejection"));
-    if (what === "timer") setTimeout(fail);
+    if (what === "callback") queueMicrotask(fail);
     // Anything else, so that a frame is drawn.
     return [{ ...initialState({ path: db, url: "", size: state.size }) }, []];
   },

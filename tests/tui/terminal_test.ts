@@ -3,10 +3,11 @@
  *
  * @module
  */
-import { deepEqual, match } from "node:assert/strict";
+import { deepEqual, equal, match } from "node:assert/strict";
 import { ROOT } from "../../scripts/process.ts";
 import { Store } from "../../src/store/store.ts";
 import { program, testWith } from "../programs.ts";
+import { ServeProcess } from "../serve_process.ts";
 import { type TerminalOptions, TmuxTerminal } from "./driver.ts";
 import { fill, type Filling } from "./store_fixture.ts";
 
@@ -162,7 +163,7 @@ async function leftClean(terminal: TmuxTerminal, code: number): Promise<string> 
 
 testWith(["tmux", "bash"], "whatever throws leaves a clean terminal, one line and exit code 1", async () => {
   const script = `${Deno.execPath()} run -A --quiet --no-check --unstable-net ${ROOT}/tests/tui/failing.ts`;
-  await Promise.all(["render", "effect", "key", "rejection", "timer"].map(async (what) => {
+  await Promise.all(["render", "effect", "key", "rejection", "callback"].map(async (what) => {
     await using place = await Place.make({ pools: { web: [] } });
     const terminal = await started(place, `${script} ${what} pleiades.db`);
     await terminal.press("!");
@@ -234,3 +235,72 @@ function isAlive(pid: number): boolean {
     return false;
   }
 }
+
+testWith(
+  ["tmux", "bash"],
+  "beside a node: health as it changes, events, an explanation, and a drain with its preview",
+  async () => {
+    await using place = await Place.make({
+      pools: { web: ["127.0.0.1", "127.0.0.2"] },
+      services: { "www.example.org": "web" },
+    });
+    using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    await using node = await ServeProcess.start({ args: ["--db", place.path] });
+    const check = {
+      type: "tcp",
+      port: (listener.addr as Deno.NetAddr).port,
+      intervalMs: 250,
+      timeoutMs: 200,
+      rise: 1,
+      fall: 1,
+    };
+    const response = await fetch(`${node.api}/pools/${place.ids["web"]}/health-check`, {
+      method: "PUT",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify(check),
+    });
+    equal(response.status, 201, await response.text());
+    const { terminal } = place;
+    await terminal.resize(120, 40);
+    await terminal.press(`${FROM_SOURCES} --db pleiades.db --api ${new URL(node.api).origin}`, "Enter");
+    await terminal.sees(/node: connected/);
+    // Nothing listens at the second address.
+    await terminal.sees(/> web +round-robin +2 +1 of 2/);
+    await terminal.press("Enter");
+    await terminal.sees(/127\.0\.0\.2 .* unhealthy .*refused/);
+    listener.close();
+    await terminal.sees(/127\.0\.0\.1 .* unhealthy /);
+
+    await terminal.press("d");
+    await terminal.sees(/Drain 127\.0\.0\.1:443 of web/);
+    await terminal.press("Enter");
+    await terminal.sees(/Drain 127\.0\.0\.1:443 of web\? In the end:/);
+    await terminal.press("Escape", "Escape", "Tab");
+    await terminal.sees(/> www\.example\.org/);
+    await terminal.press("e");
+    await terminal.sees(/Explain an answer/);
+    await terminal.press("Enter");
+    await terminal.sees(/www\.example\.org A at .*generation 2/);
+    await terminal.press("Escape", "Tab");
+    await terminal.sees(/targets +0 healthy, 2 unhealthy/);
+    await terminal.sees(/health +127\.0\.0\.1:\d+ .*unhealthy, was healthy/);
+    node.kill("SIGKILL");
+    await terminal.sees(/no node .*No node at http:.*Nothing listens at/s);
+    await terminal.press("BTab");
+    await terminal.sees(/> www\.example\.org/);
+  },
+);
+
+testWith(["tmux", "bash"], "a node that refuses the token says what to do, and the rest works", async () => {
+  await using place = await Place.make({ pools: { web: [] } });
+  await using node = await ServeProcess.start({
+    args: ["--db", "none"],
+    env: { PLEIADES_API_TOKENS: '["right-token-of-the-node-0123456789"]' },
+  });
+  const { terminal } = place;
+  const line = `${FROM_SOURCES} --db pleiades.db --api ${new URL(node.api).origin} --token wrong`;
+  await started(place, line);
+  await terminal.sees(/node refuses/);
+  await terminal.press("Tab", "Tab");
+  await terminal.sees(/No node at http.*oken/s);
+});
