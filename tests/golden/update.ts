@@ -8,6 +8,7 @@ import { exportModel } from "../../src/model/model_export.ts";
 import { OfflineModel } from "../../src/change/offline_model.ts";
 import { GOLDEN as PLANS, planAsPrinted, planNames } from "../cli/plan_goldens.ts";
 import { accountOf, GOLDEN as ACCOUNTS, NIGHT } from "../explain/night.ts";
+import { updateCaptures } from "../tui/captures.ts";
 import { brokenNames, GOLDEN, reportOn } from "./config_validate.ts";
 
 const names = brokenNames();
@@ -21,4 +22,5 @@ for (const [name, args] of Object.entries(NIGHT)) {
   Deno.writeTextFileSync(`${ACCOUNTS}${name}.txt`, await accountOf(args));
 }
 for (const name of planNames()) Deno.writeTextFileSync(`${PLANS}${name}.txt`, planAsPrinted(name));
+await updateCaptures();
 console.log(`${names.length} golden files`);

@@ -7,7 +7,8 @@ import { deepEqual, equal, notEqual, ok } from "node:assert/strict";
 import { HEALTH_CHECK_DEFAULTS } from "../../src/model/model.ts";
 import { formOf } from "../../src/tui/form.ts";
 import { KEYS, type Mode } from "../../src/tui/keys.ts";
-import { initialState, modeOf, type Overlay, type State, update } from "../../src/tui/model.ts";
+import { modeOf, type Overlay, type State, update } from "../../src/tui/model.ts";
+import { opened, play } from "./played.ts";
 import { DeskFixture } from "./store_fixture.ts";
 
 const MODES = Object.keys(KEYS) as Mode[];
@@ -27,31 +28,13 @@ async function states(): Promise<Readonly<Record<Mode, State>>> {
     services: Object.fromEntries(names.map((name) => [`${name}.example.org`, name])),
   });
   const { desk, ids } = fixture;
-  const opened = initialState({ path: fixture.path, url: "", size: { columns: 80, rows: 24 } });
-  const run = async (state: State, ...keys: string[]): Promise<State> => {
-    for (const key of ["", ...keys]) {
-      let [next, effects] = key === ""
-        ? update(state, { kind: "store", message: { kind: "opened", isNew: false, generation: 1 } })
-        : update(state, { kind: "key", key });
-      for (; effects.length > 0;) {
-        const asked = effects.filter((effect) => effect.kind === "ask");
-        effects = [];
-        for (const { number, question } of asked) {
-          const answer = await desk.answer(question);
-          const step = update(next, { kind: "store", message: { kind: "answer", number, answer } });
-          next = step[0];
-          effects = [...effects, ...step[1]];
-        }
-      }
-      state = next;
-    }
-    return state;
-  };
+  const start = await opened(desk, { columns: 80, rows: 24 });
+  const run = (state: State, ...keys: readonly string[]) => play(desk, state, ...keys);
   const middle = Array.from({ length: 30 }, () => "down");
-  const pools = { ...await run(opened, ...middle), undoable: 1 };
+  const pools = { ...await run(start, ...middle), undoable: 1 };
   const members = await run(pools, "enter", ...middle);
   const check = await run(members, "2");
-  const services = { ...await run(opened, "tab", ...middle), undoable: 1 };
+  const services = { ...await run(start, "tab", ...middle), undoable: 1 };
   const withServer = (state: State): State => ({ ...state, server: { ...state.server, state: "connected" } });
   const lines = Array.from({ length: 60 }, (_, i) => `line ${i}`);
   const onTop = (overlay: Overlay): State => ({ ...pools, overlays: [overlay] });

@@ -191,7 +191,8 @@ function Question(
   const { preview, isYes, title } = overlay;
   const guards = (preview?.guards ?? []).map(({ guard, message }) => `! ${message} [${guard}]`);
   const said = preview === null ? ["working out what it would do …"] : preview.lines;
-  const lines = [...said, ...guards.length > 0 ? ["", "A guard would refuse this:", ...guards] : []]
+  // What speaks against it comes first, and isn't cut.
+  const lines = [...guards.length > 0 ? ["A guard would refuse this:", ...guards, ""] : [], ...said]
     .flatMap((line) => wrapped(harmless(line), width - 4)).map((line) => `  ${line}`);
   const room = height - 2;
   const shown = lines.length <= room

@@ -57,12 +57,18 @@ function Header({ state }: { readonly state: State }): ReactElement {
   }[state.server.state];
   const left = ` Pleiades  ${tabs}`;
   const right = `${node}  generation ${state.generation} `;
-  const middle = fit(`   ${harmless(state.path)}`, Math.max(0, columns - left.length - right.length - 2));
+  const room = Math.max(0, columns - left.length - right.length - 2);
+  const middle = fit(`   ${cutBegin(harmless(state.path), room - 3)}`, room);
   return (
     <Text bold wrap="truncate">
       {fit(`${left}${middle}  ${right}`, columns)}
     </Text>
   );
+}
+
+/** Of a path the end tells more. */
+function cutBegin(text: string, width: number): string {
+  return text.length <= width ? text : `…${text.slice(text.length - Math.max(0, width - 1))}`;
 }
 
 function Body({ state }: { readonly state: State }): ReactElement {
