@@ -111,8 +111,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   license: [...CAPABILITY, "snapshot"],
   gitops: CAPABILITY,
-  // What nodes tell each other of is health, and the names of what is probed.
-  cluster: [...CAPABILITY, "desired", "health", "nats"],
+  // What nodes tell each other of is health, the names of what is probed, and what is committed.
+  cluster: [...CAPABILITY, "desired", "health", "nats", "store"],
   discovery: CAPABILITY,
   api: [
     "sockets",
@@ -128,6 +128,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "events",
     "webhooks",
     "gitops",
+    "cluster",
     "doctor",
   ],
   // On top like the other faces: the database by the path of every change, a node by the commands that the shell has for it.

@@ -7,6 +7,9 @@ import type { Message } from "../src/wire/message.ts";
 import { distribute } from "../src/settings/blocks/distribute.ts";
 import { loadSettings, type Settings } from "../src/settings/settings.ts";
 import { type NodeOptions, type RunningNode, startNode } from "../src/node/node.ts";
+import { sharedConfigLog } from "../src/node/config_log.ts";
+import type { Start } from "../src/node/part.ts";
+import { PARTS } from "../src/node/parts.ts";
 import { createLogger } from "../src/telemetry/log.ts";
 import { runQuery } from "../src/dns_client.ts";
 import { systemClock } from "../src/clock.ts";
@@ -116,6 +119,9 @@ export const TEST_SETTINGS: Settings = {
   names: { resolvers: [], minTtl: 5000, maxTtl: 300_000, timeout: 2000 },
   workers: 1,
 };
+
+/** Parts of a node whose model is its own, though it is in a cluster. */
+export const WITHOUT_LOG: readonly Start[] = PARTS.filter((part) => part !== sharedConfigLog);
 
 /** A running node with the lines it logged. */
 export interface TestNode extends AsyncDisposable {

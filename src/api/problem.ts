@@ -168,6 +168,7 @@ const STATUS_OF_REFUSAL: Record<RefusalKind, ProblemStatus> = {
   "stale": 412,
   "missing-reference": 422,
   "guarded": 409,
+  "unavailable": 503,
 };
 
 function problemOf(thrown: Error | HTTPResponseError): ApiProblem {

@@ -197,6 +197,12 @@ export const writeHeaders: DeclaredHeaders = {
       "and will be in the answers soon",
     schema: { type: "string", enum: ["false"] },
   },
+  "Pleiades-Log": {
+    description:
+      "Present, and pending, when the change is in this node's answers and not yet in the cluster's log: it will be " +
+      "published, unless it doesn't fit what others change before it",
+    schema: { type: "string", enum: ["pending"] },
+  },
 };
 
 /** Headers of a create's answer. */

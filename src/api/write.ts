@@ -5,6 +5,7 @@
  */
 import type { Context, MiddlewareHandler } from "hono";
 import type { Edit, Origin, Terms } from "../change/edit.ts";
+import { CONFIG_LOG } from "../cluster/port.ts";
 import type { Plan } from "../change/plan_report.ts";
 import { etagOf } from "./conditional.ts";
 import { originOf } from "./origin.ts";
@@ -17,6 +18,9 @@ export const SETTLE_MS = 5_000;
 
 /** How long it waits where that is a whole model, milliseconds: a million services are compiled again. */
 export const SETTLE_MODEL_MS = 60_000;
+
+/** How long it waits for the cluster's log, milliseconds: servers on other continents answer in a tenth of it. */
+export const LOG_MS = 2_000;
 
 /** A commit that was made or, in a dry run, could be made. */
 export interface Written {
@@ -107,14 +111,23 @@ export function isDryRun(c: Context): boolean {
 /** Resolves when DNS answers from the generation; after `timeoutMs` the answer says that it doesn't yet. */
 export async function settle(
   c: Context,
-  { node, clock, log }: ApiParts,
+  { node, clock, log, ports }: ApiParts,
   { generation, timeoutMs }: { readonly generation: number; readonly timeoutMs: number },
 ): Promise<void> {
+  const logged = ports.find(CONFIG_LOG)?.outcome(generation, LOG_MS) ?? null;
   const waiting = new AbortController();
   const settled = node.settled(generation).then(() => true);
   const late = clock.sleep(timeoutMs, waiting.signal).then(() => false);
   const inTime = await Promise.race([settled, late]).finally(() => waiting.abort());
-  if (inTime) return;
-  log.warn("DNS workers are slow to take a change over", { generation, waitedMs: timeoutMs });
-  c.header("Pleiades-Settled", "false");
+  if (!inTime) {
+    log.warn("DNS workers are slow to take a change over", { generation, waitedMs: timeoutMs });
+    c.header("Pleiades-Settled", "false");
+  }
+  const outcome = await logged;
+  if (outcome?.kind === "pending") c.header("Pleiades-Log", "pending");
+  if (outcome?.kind !== "conflict") return;
+  throw new ApiProblem(
+    409,
+    `Another node of the cluster was faster, and this change is undone: ${outcome.why}`,
+  );
 }

@@ -14,10 +14,11 @@
 import type { Clock } from "../clock.ts";
 import { Listeners } from "../listeners.ts";
 import { HISTORY_LIMITS, type HistoryLimits } from "../store/history.ts";
+import type { RecordedChange } from "../store/history_parts.ts";
 import type { ChangeCounts } from "../store/replacement.ts";
 import type { Store } from "../store/store.ts";
 import { UNTOUCHED } from "../store/touched.ts";
-import { write } from "../store/write.ts";
+import { write, type Writer, writeTogether } from "../store/write.ts";
 import { applyOnThread, rollBackOnThread } from "./apply_thread.ts";
 import { Draft } from "./draft.ts";
 import {
@@ -32,6 +33,7 @@ import {
   type Terms,
 } from "./edit.ts";
 import { type Examination, type Guard, type GuardRefusal, NOTHING_FORESEEN, type Proposal } from "./guard.ts";
+import { pendForLog } from "./log_pending.ts";
 import { beginImport } from "./model_import.ts";
 import { rollbackTarget } from "./past.ts";
 import { auditedChange } from "./audit_trail.ts";
@@ -52,6 +54,7 @@ export class Changes {
   readonly #clock: Pick<Clock, "unixMs">;
   #limits: HistoryLimits;
   #guard: Guard | null = null;
+  #admission: Admission | null = null;
   readonly #listeners = new Set<(commit: Commit) => void>();
   readonly #refused = new Listeners<Refused>();
   /** The last apply that was asked for, which has ended or will end well. */
@@ -92,6 +95,7 @@ export class Changes {
    */
   commit(edits: readonly Edit[], origin: Origin, terms: Terms = {}): Commit {
     try {
+      this.#expectAdmitted(edits, origin);
       const { commit, changed } = this.#run(makerOf(edits), { origin, keep: true, ...terms });
       if (changed) this.#tell(commit);
       return commit;
@@ -199,6 +203,33 @@ export class Changes {
     return { commit, changed, to: target, objects, plan };
   }
 
+  /**
+   * Makes several commits as one: others see all of them or none, and subscribers are told when all are made.
+   *
+   * @throws {StoreBusy} when another process holds the database for too long; nothing is written
+   */
+  together<Result>(work: (make: MakeOne) => Result): Result {
+    const made: Commit[] = [];
+    const result = writeTogether(this.#store, (step) =>
+      work((changes, origin, { force = false } = {}) => {
+        const terms = { origin, force, keep: true, replayMs: 0, isOwn: false };
+        const { commit, changed } = step(
+          (writer) => this.#make(writer, (draft) => draft.put(changes), terms),
+          (outcome) => outcome.changed,
+        );
+        if (changed) made.push(commit);
+        return { changed, generation: commit.generation };
+      }));
+    for (const commit of made) this.#tell(commit);
+    return result;
+  }
+
+  /** Asks before each change that comes from here whether changes are taken at all. */
+  admitBy(admission: Admission): Disposable {
+    this.#admission = admission;
+    return { [Symbol.dispose]: () => void (this.#admission = null) };
+  }
+
   /** Calls the listener after each commit made here, in the same turn, until the result is disposed of. */
   subscribe(listener: (commit: Commit) => void): Disposable {
     this.#listeners.add(listener);
@@ -212,6 +243,7 @@ export class Changes {
 
   async #apply(body: ReadableStream<Uint8Array>, options: ApplyOptions): Promise<Applied> {
     this.#expectWritable();
+    if (!options.dryRun) this.#expectAdmitted(null, options.origin);
     options.signal.throwIfAborted();
     const bytes = body.getReader();
     const head = await readUpTo(bytes, this.#store.path === ":memory:" ? Infinity : HERE_BYTES_MAX);
@@ -224,6 +256,7 @@ export class Changes {
   async #rollback(options: RollbackOptions): Promise<RolledBack> {
     const { signal } = options;
     this.#expectWritable();
+    if (!options.dryRun) this.#expectAdmitted(null, { ...options.origin, via: "rollback" });
     signal.throwIfAborted();
     const { history } = this.#store;
     const target = rollbackTarget(history, options.to);
@@ -282,6 +315,11 @@ export class Changes {
     }
   }
 
+  #expectAdmitted(edits: readonly Edit[] | null, origin: Origin): void {
+    const refusal = UNGUARDED_WAYS.has(origin.via) ? null : this.#admission?.(edits, origin) ?? null;
+    if (refusal !== null) throw refusal;
+  }
+
   #expectWritable(): void {
     if (this.#store.readOnly) {
       throw new ChangeRefused("invalid", [{
@@ -311,29 +349,7 @@ export class Changes {
     this.#expectWritable();
     const { git } = origin;
     const outcome = write<Outcome>(this.#store, {
-      work: (writer) => {
-        const draft = new Draft({ store: this.#store, writer, nowMs: this.#clock.unixMs() });
-        make(draft);
-        const { touched, all } = draft.conclude();
-        const { via, by, reason } = origin;
-        const { generation } = writer;
-        const at = this.#clock.unixMs();
-        const changed = writer.conclude({ at, via, by, reason }, this.#limits);
-        if (changed && keep) this.#store.audit.add({ ...auditedChange(origin, at), generation });
-        if (!changed) {
-          const before = generation - 1;
-          const plan = keep ? null : emptyPlan(before, NOTHING_FORESEEN);
-          return { changed, commit: { generation: before, ...UNTOUCHED }, objects: {}, plan };
-        }
-        const objects = this.#store.history.counts(generation);
-        const examination = force && keep
-          ? NOTHING_FORESEEN
-          : this.#examine({ origin, generation, counts: objects, touched: all, isPlan: !keep, replayMs });
-        if (keep && examination.refusals.length > 0) throw guarded(examination);
-        if (keep && git) this.#store.gitApplied.put({ ...git, generation, at });
-        const plan = keep ? null : planOf(this.#store, generation, examination);
-        return { changed, commit: { generation, ...touched }, objects, plan };
-      },
+      work: (writer) => this.#make(writer, make, { origin, keep, force, replayMs, isOwn: true }),
       keep: ({ changed }) => keep && changed,
     });
     const { changed, commit: { generation } } = outcome;
@@ -342,12 +358,60 @@ export class Changes {
     }
     return outcome;
   }
+
+  /** One generation, within a transaction. */
+  #make(
+    writer: Writer,
+    make: (draft: Draft) => void,
+    { origin, keep, force, replayMs, isOwn }: {
+      readonly origin: Origin;
+      readonly keep: boolean;
+      readonly force: boolean;
+      readonly replayMs: number;
+      /** Whether it is wanted here and now, and not by the cluster's log. */
+      readonly isOwn: boolean;
+    },
+  ): Outcome {
+    const { git } = origin;
+    const draft = new Draft({ store: this.#store, writer, nowMs: this.#clock.unixMs() });
+    make(draft);
+    const { touched, all } = draft.conclude();
+    const { via, by, reason } = origin;
+    const { generation } = writer;
+    const at = this.#clock.unixMs();
+    const changed = writer.conclude({ at, via, by, reason }, this.#limits);
+    if (!changed) {
+      const before = generation - 1;
+      const plan = keep ? null : emptyPlan(before, NOTHING_FORESEEN);
+      return { changed, commit: { generation: before, ...UNTOUCHED }, objects: {}, plan };
+    }
+    if (keep && isOwn) this.#store.audit.add({ ...auditedChange(origin, at), generation });
+    const objects = this.#store.history.counts(generation);
+    const examination = force && keep
+      ? NOTHING_FORESEEN
+      : this.#examine({ origin, generation, counts: objects, touched: all, isPlan: !keep, replayMs });
+    if (keep && examination.refusals.length > 0) throw guarded(examination);
+    if (keep && git) this.#store.gitApplied.put({ ...git, generation, at });
+    if (keep && isOwn) pendForLog(this.#store, { generation, origin, at, force });
+    const plan = keep ? null : planOf(this.#store, generation, examination);
+    return { changed, commit: { generation, ...touched }, objects, plan };
+  }
 }
+
+/** Makes the changes of an entry of the cluster's log one of several commits. */
+export type MakeOne = (
+  changes: readonly RecordedChange[],
+  origin: Origin,
+  terms?: Terms,
+) => { readonly changed: boolean; readonly generation: number };
+
+/** Says why changes aren't taken now; `null` = they are. `edits` are `null` where a whole model is to be another one. */
+export type Admission = (edits: readonly Edit[] | null, origin: Origin) => ChangeRefused | null;
 
 /** Objects whose state before the change is taken from the history's entry of it. */
 const TOUCHED_SMALL = 1_000;
-/** What no one asks for isn't refused: an override that has ended has ended. */
-const UNGUARDED_WAYS: ReadonlySet<string> = new Set(["expiry"]);
+/** What no one asks for isn't refused: an override that has ended has ended. And a guard was asked where a change was made. */
+const UNGUARDED_WAYS: ReadonlySet<string> = new Set(["expiry", "cluster"]);
 
 function guarded({ refusals }: Examination): ChangeRefused {
   return new ChangeRefused("guarded", refusals.map(({ message }) => ({ pointer: "", message })), refusals);

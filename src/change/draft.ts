@@ -19,6 +19,7 @@ import type { OverrideRow } from "../store/overrides.ts";
 import type { PoolRow } from "../store/pools.ts";
 import type { ServiceRow } from "../store/services.ts";
 import { RECORDED_MAX } from "../store/history.ts";
+import type { RecordedChange } from "../store/history_parts.ts";
 import type { PastChange } from "../store/past.ts";
 import type { ChangeCounts, ChangedKey } from "../store/replacement.ts";
 import type { Staging } from "../store/staging.ts";
@@ -48,6 +49,7 @@ import {
   zoneCutsFault,
 } from "./faults.ts";
 import { fallbackJson, fallbackRevision, jsonOf, type Recorded, storedJson } from "./history_json.ts";
+import { objectsWanted } from "./log_changes.ts";
 import { restore } from "./restore.ts";
 
 /** More problems than a person will read: the rest of the commit isn't looked at. */
@@ -127,6 +129,50 @@ export class Draft {
       });
     });
     return overrides === 0 ? counts : { ...counts, override: { created: 0, changed: 0, deleted: overrides } };
+  }
+
+  /**
+   * Makes the changes of an entry of the cluster's log, on whatever the model is by now.
+   *
+   * @throws {ChangeRefused} when they don't fit it any more
+   */
+  put(changes: readonly RecordedChange[]): void {
+    const wanted = objectsWanted(this.store, changes, (...refusal) => this.refuse(...refusal));
+    if (this.#refusals.length > 0) throw this.#refused();
+    this.#recordOverridesGone(() => {
+      if (wanted.length === 0) return;
+      using given = this.store.history.given(wanted);
+      restore(given, {
+        store: this.store,
+        writer: this.#writer,
+        touch: (key) => this.#touch(key),
+        refuse: (kind, pointer, message) => this.refuse(kind, pointer, message),
+      });
+    });
+    for (const change of changes) if (change.kind === "override") this.#putOverride(change);
+  }
+
+  /** One that has ended, or is gone with what it covered, is no fault of who set or removed it. */
+  #putOverride({ id, after }: RecordedChange): void {
+    const now = this.store.overrides.get(id);
+    if (after === null) {
+      if (now) this.#deleteOverride({ kind: "deleteOverride", id }, "");
+      return;
+    }
+    const { poolId: _, ...fields }: Recorded["override"] = JSON.parse(after);
+    if (now || fields.expiresAt <= this.#nowMs) return;
+    const poolId = this.store.overrides.poolOf(targetOf(fields));
+    if (poolId === undefined) {
+      return this.refuse("missing-reference", "", `${fields.target} was deleted meanwhile`);
+    }
+    this.#insertOverride({ ...fields, poolId });
+  }
+
+  #insertOverride(override: Unstamped<OverrideRow>): void {
+    const { id } = override;
+    this.#writer.putOverride(override);
+    this.#touchCovered(override);
+    this.#writer.record({ kind: "override", id, before: null, after: jsonOf("override", override) });
   }
 
   /** Records the overrides that go with what the work deletes. @returns how many there are */
@@ -461,10 +507,7 @@ export class Draft {
       this.refuse("invalid", `${at}/${field === "drainMs" ? "drain" : field}`, message);
     }
     if (poolId === undefined || faults.length > 0) return;
-    const after: Unstamped<OverrideRow> = { ...fields, id, poolId, createdAt: this.#nowMs };
-    this.#writer.putOverride(after);
-    this.#touchCovered(after);
-    this.#writer.record({ kind: "override", id, before: null, after: jsonOf("override", after) });
+    this.#insertOverride({ ...fields, id, poolId, createdAt: this.#nowMs });
   }
 
   #deleteOverride(edit: EditOf<"deleteOverride">, at: string): void {

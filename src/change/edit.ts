@@ -201,7 +201,9 @@ export type RefusalKind =
   | "gone"
   | "stale"
   /** By a guard: it is kept when it is forced. */
-  | "guarded";
+  | "guarded"
+  /** No change is taken now; later one may be. */
+  | "unavailable";
 
 /** One wrong field. */
 export interface Problem {

@@ -21,6 +21,7 @@ import type { ClusterStatus } from "./port.ts";
 import { type Buckets, watchBuckets } from "./health_bucket.ts";
 import { Inbox, type Waiting } from "./inbox.ts";
 import { type ClusterCounters, registerClusterMetrics } from "./metrics.ts";
+import type { ConfigLog } from "./config_log.ts";
 import type { PeerView } from "./peer_view.ts";
 import { Publisher } from "./publisher.ts";
 import {
@@ -74,6 +75,8 @@ export interface ClusterNeeds {
   readonly registry: Registry;
   /** With what heartbeats and reports of this boot begin; 0 when left out. */
   readonly seq?: number;
+  /** The log of the configuration; `null` = this node takes no part in it. */
+  readonly configLog: ConfigLog | null;
 }
 
 /** How often silent nodes are looked for. */
@@ -218,6 +221,7 @@ export class Cluster implements AsyncDisposable {
       );
       this.#sendHeartbeat("hello");
       const beating = this.#beat(signal);
+      const logging = this.#needs.configLog?.session(connection, signal);
       await watchBuckets(connection, {
         terms: {
           ...this.#names,
@@ -245,7 +249,7 @@ export class Cluster implements AsyncDisposable {
           remark: (text) => this.#remark(text),
         },
       });
-      await beating;
+      await Promise.all([beating, logging]);
     } finally {
       this.#connection = null;
       this.#buckets = null;

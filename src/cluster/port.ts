@@ -4,6 +4,7 @@
  * @module
  */
 import { Port } from "../port.ts";
+import type { LogConflict } from "../store/log.ts";
 
 /** How a node's part in the cluster stands. */
 export interface ClusterStatus {
@@ -20,6 +21,44 @@ export interface ClusterStatus {
   /** Reports of other nodes that are kept, each address of each node. */
   readonly reports: number;
 }
+
+/** How the log of a node stands. */
+export interface LogStatus {
+  /** Whether it has all that the broker had when it was looked at last. */
+  readonly isCurrent: boolean;
+  /** Why it doesn't go on; `null` = it does, or there is no connection. */
+  readonly fault: string | null;
+  /** Entries that the model has. */
+  readonly stamp: number;
+  /** Commits that the log hasn't yet. */
+  readonly pending: number;
+  /** Messages of the broker that weren't taken yet. */
+  readonly behind: number;
+  /** Messages that couldn't be read. */
+  readonly unreadable: number;
+}
+
+/** What became of a commit in the cluster's log. */
+export type LogOutcome =
+  /** All nodes have it, or will. */
+  | { readonly kind: "logged" }
+  /** It is in the model of this node, and the log hasn't it yet. */
+  | { readonly kind: "pending" }
+  /** It doesn't fit what others changed before it, and is undone. */
+  | { readonly kind: "conflict"; readonly why: string };
+
+/** The cluster's log, as far as writers and those who look at it need it. */
+export interface LogPort {
+  /** How it stands. */
+  status(): LogStatus;
+  /** What became of the commit of a generation, within the time at most. */
+  outcome(generation: number, withinMs: number): Promise<LogOutcome>;
+  /** Changes that didn't fit, newest first. */
+  conflicts(limit: number): readonly LogConflict[];
+}
+
+/** Where it is offered, by a node with `state.nats.servers` and a database. */
+export const CONFIG_LOG: Port<LogPort> = new Port("the cluster's log");
 
 /** Where it is offered, by a node with `state.nats.servers`. */
 export const CLUSTER: Port<{ status(): ClusterStatus }> = new Port("cluster");

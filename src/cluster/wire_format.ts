@@ -120,6 +120,10 @@ export interface WireNames {
   readonly healthBucket: string;
   /** Bucket of the nodes. */
   readonly membershipBucket: string;
+  /** Where the log of the configuration is kept. */
+  readonly logStream: string;
+  /** Where its messages go. */
+  readonly logSubject: string;
   /** Where answers to this node's requests come in. */
   readonly inboxPrefix: string;
 }
@@ -135,6 +139,8 @@ export function wireNames(cluster: string, node: string): WireNames {
     healthEvents: `${root}.health.*.*`,
     healthBucket: `gslb_${cluster}_health`,
     membershipBucket: `gslb_${cluster}_membership`,
+    logStream: `GSLB_${cluster.toUpperCase()}_LOG`,
+    logSubject: `${root}.log`,
     inboxPrefix: `_INBOX.${cluster}.${node}`,
   };
 }

@@ -9,6 +9,7 @@ import { CLUSTER } from "../cluster/port.ts";
 import { HEALTH_AGE_MS, LOOK_MS } from "../cluster/wire_format.ts";
 import { Port } from "../port.ts";
 import type { Settings } from "../settings/settings.ts";
+import { SHARED_LOG } from "./config_log.ts";
 import { partOf, type Start } from "./part.ts";
 
 /** Takes part, if the settings name servers. */
@@ -24,7 +25,8 @@ export const clusterMember: Start = async (core) => {
   const view = new PeerView({ node, region, ttlMs, keepMs: HEALTH_AGE_MS, clock, ...boot });
   const joined = health.join({ node, peers: view, terms: { policy, quorumMinPercent } });
   const seq = inherited && { seq: inherited.seq + SEQ_STEP };
-  const cluster = new Cluster({ terms, view, local: joined, clock, rng, log, registry, ...seq });
+  const configLog = ports.find(SHARED_LOG);
+  const cluster = new Cluster({ terms, view, local: joined, clock, rng, log, registry, configLog, ...seq });
   const offered = new DisposableStack();
   offered.use(ports.offer(CLUSTER, cluster));
   offered.use(ports.offer(CLUSTER_IDENTITY, cluster));

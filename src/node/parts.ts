@@ -12,6 +12,7 @@ import { eventStreams } from "./event_streams.ts";
 import { gitops } from "./gitops.ts";
 import { startLicensing } from "../license/licensing.ts";
 import { clusterMember } from "./cluster.ts";
+import { sharedConfigLog } from "./config_log.ts";
 import { dnsCertificate } from "./dns_certificate.ts";
 import { dnsLimits } from "./dns_limits.ts";
 import { type Core, type Part, partOf, reloaded, type Start } from "./part.ts";
@@ -67,6 +68,7 @@ export const PARTS: readonly Start[] = [
   startLicensing,
   dnsLimits,
   dnsCertificate,
+  sharedConfigLog,
   clusterMember,
   gitops,
 ];

@@ -12,7 +12,7 @@ import { targetOf } from "../model/override.ts";
 import type { Database } from "./database.ts";
 import { readParts } from "./history_parts.ts";
 import { poolsOfRegion } from "./overrides.ts";
-import { Between, MODEL_KINDS } from "./past.ts";
+import { Between, MODEL_KINDS, type PastChange } from "./past.ts";
 import { type Page, pageOf, type PageRequest } from "./page.ts";
 import type { ChangeCounts } from "./replacement.ts";
 import { EVERYTHING, type Touched, TOUCHED_MAX, TouchedList } from "./touched.ts";
@@ -164,6 +164,11 @@ export class History {
   /** What lies between two generations, both within reach; the caller disposes of it. */
   between(generations: { readonly from: number; readonly to: number }): Between {
     return new Between(this.#database, generations);
+  }
+
+  /** Objects that are to be made what `before` says, each once; the caller disposes of it. */
+  given(changes: Iterable<PastChange>): Between {
+    return new Between(this.#database, changes);
   }
 
   /**

@@ -35,10 +35,22 @@ export interface PastChange extends RecordedChange {
 export class Between implements Disposable {
   readonly #database: Database;
 
-  /** Reads the history of the generations after `from` up to `to`, all of which must be kept. */
-  constructor(database: Database, { from, to }: { readonly from: number; readonly to: number }) {
+  /**
+   * Reads the history of the generations after `from` up to `to`, all of which must be kept; or takes objects as they are
+   * given, each once, of which `before` is what they are to be.
+   */
+  constructor(
+    database: Database,
+    what: { readonly from: number; readonly to: number } | Iterable<PastChange>,
+  ) {
     this.#database = database;
     database.exec(DROP_TABLE + CREATE_TABLE);
+    if ("from" in what) this.#read(what);
+    else for (const change of what) this.#add(change);
+  }
+
+  #read({ from, to }: { readonly from: number; readonly to: number }): void {
+    const database = this.#database;
     let read = from;
     for (const { generation } of database.all<{ generation: number }>(IN_PARTS, from, to)) {
       this.#addRows(read, generation);

@@ -370,6 +370,63 @@ export const MIGRATIONS: readonly string[] = [
     at INTEGER NOT NULL
   ) STRICT;
 `,
+  /* 12 → 13 */ `
+  -- The cluster's log as far as this node has it (log.ts): whether commits are kept for it, the last entry of it that the
+  -- model has, and where the broker has that one.
+  CREATE TABLE log_state (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    cluster TEXT NOT NULL,
+    node TEXT NOT NULL,
+    boot TEXT NOT NULL,
+    joined INTEGER NOT NULL CHECK (joined IN (0, 1)),
+    stamp INTEGER NOT NULL DEFAULT 0,
+    head TEXT NOT NULL DEFAULT '',
+    created TEXT NOT NULL DEFAULT '',
+    sequence INTEGER NOT NULL DEFAULT 0
+  ) STRICT;
+  -- Its last entries, by which a broker that lost some is given them again.
+  CREATE TABLE log_entries (
+    stamp INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    node TEXT NOT NULL,
+    boot TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    via TEXT NOT NULL,
+    "by" TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    force INTEGER NOT NULL CHECK (force IN (0, 1)),
+    changes TEXT NOT NULL
+  ) STRICT;
+  -- What the model has and the log hasn't yet, in the order in which it was committed, and the generation of each.
+  CREATE TABLE log_pending (
+    place INTEGER PRIMARY KEY,
+    generation INTEGER NOT NULL,
+    id TEXT NOT NULL UNIQUE,
+    node TEXT NOT NULL,
+    boot TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    via TEXT NOT NULL,
+    "by" TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    force INTEGER NOT NULL CHECK (force IN (0, 1)),
+    changes TEXT NOT NULL
+  ) STRICT;
+  -- Changes that no longer fitted what others had changed before them.
+  CREATE TABLE log_conflicts (
+    seq INTEGER PRIMARY KEY,
+    found_at INTEGER NOT NULL,
+    why TEXT NOT NULL,
+    id TEXT NOT NULL,
+    node TEXT NOT NULL,
+    boot TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    via TEXT NOT NULL,
+    "by" TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    force INTEGER NOT NULL CHECK (force IN (0, 1)),
+    changes TEXT NOT NULL
+  ) STRICT;
+`,
 ];
 
 /** Triggers that count what is written by hand; a later migration that recreates the table has to recreate them. */

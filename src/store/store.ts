@@ -18,6 +18,7 @@ import { GitApplied } from "./git_applied.ts";
 import { GeoRules } from "./geo_rules.ts";
 import { HealthChecks } from "./health_checks.ts";
 import { History } from "./history.ts";
+import { LogTables } from "./log.ts";
 import { KeptEvents } from "./kept_events.ts";
 import { Members } from "./members.ts";
 import { Overrides } from "./overrides.ts";
@@ -104,6 +105,8 @@ export class Store implements Disposable {
   readonly webhookPositions: WebhookPositions;
   /** Reads and writes which commit of Git the model was made of last. */
   readonly gitApplied: GitApplied;
+  /** Reads and writes what this node has of the cluster's log. */
+  readonly log: LogTables;
 
   /**
    * Opens a file and brings its schema up to date; makes it (mode 0600) and its folder when they don't exist.
@@ -207,6 +210,7 @@ export class Store implements Disposable {
     this.events = new KeptEvents(this.database);
     this.webhookPositions = new WebhookPositions(this.database);
     this.gitApplied = new GitApplied(this.database);
+    this.log = new LogTables(this.database);
   }
 
   /** The number of the last commit; 0 = nothing was ever committed. */

@@ -48,6 +48,37 @@ export function write<Result>(
   }, keep);
 }
 
+/** Makes one commit of several; what it isn't to keep, or throws, is undone, and those before it stay. */
+export type Step = <Result>(
+  work: (writer: Writer) => Result,
+  keep: (result: Result) => boolean,
+) => Result;
+
+/**
+ * Runs `work`, which makes several commits one after the other, in one transaction: others see all of them or none.
+ *
+ * @throws {StoreBusy} when another process holds the file for too long
+ */
+export function writeTogether<Result>(store: Store, work: (step: Step) => Result): Result {
+  const { database } = store;
+  return database.transact(() =>
+    work((make, keep) => {
+      database.run("SAVEPOINT step");
+      try {
+        database.run("UPDATE meta SET committing = 1");
+        const result = make(new Writer(database, store.generation() + 1));
+        if (!keep(result)) database.run("ROLLBACK TO step");
+        return result;
+      } catch (cause) {
+        if (database.isTransaction) database.run("ROLLBACK TO step");
+        throw cause;
+      } finally {
+        if (database.isTransaction) database.run("RELEASE step");
+      }
+    })
+  );
+}
+
 /** Writes rows of one generation. */
 export class Writer {
   /** The generation that this transaction makes. */

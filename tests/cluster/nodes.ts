@@ -88,7 +88,7 @@ export function startPeer(id: string, servers: readonly string[], options: NodeO
   });
   const cluster = new Cluster({
     terms: all,
-    ...{ view, local, clock: systemClock, rng: systemRng, registry },
+    ...{ view, local, clock: systemClock, rng: systemRng, registry, configLog: null },
     log: createLogger({
       ...{ level: "debug", format: "json", clock: systemClock },
       write: (line) => void lines.push(line),

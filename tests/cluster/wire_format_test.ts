@@ -54,6 +54,8 @@ Deno.test("the formats have one spelling, which other versions and programs rely
     healthEvents: "gslb.prod.health.*.*",
     healthBucket: "gslb_prod_health",
     membershipBucket: "gslb_prod_membership",
+    logStream: "GSLB_PROD_LOG",
+    logSubject: "gslb.prod.log",
     inboxPrefix: "_INBOX.prod.fra1",
   });
 });

@@ -20,7 +20,7 @@ import type { Settings } from "../../src/settings/settings.ts";
 import { freePort } from "../free_port.ts";
 import { Proxy } from "../nats/proxy.ts";
 import { NatsServer } from "../nats/server.ts";
-import { askFor, create, startTestNode, TEST_SETTINGS, type TestNode } from "../test_node.ts";
+import { askFor, create, startTestNode, TEST_SETTINGS, type TestNode, WITHOUT_LOG } from "../test_node.ts";
 
 /** What a row's fault has to work with. */
 interface Stage {
@@ -327,7 +327,8 @@ function sharingNode(id: string, server: string): Promise<TestNode> {
     ...{ heartbeatInterval: HEARTBEAT_MS, heartbeatTTL: TTL_MS },
     nats: { ...TEST_SETTINGS.state.nats, servers: [server] },
   };
-  return startTestNode({ node: { id, region: id }, state });
+  // Each has a model of its own.
+  return startTestNode({ node: { id, region: id }, state }, { parts: WITHOUT_LOG });
 }
 
 /** A pool of the member that changes, and of one that nothing is known of, so that there is always an answer. */

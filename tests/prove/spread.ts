@@ -15,7 +15,7 @@ import type { Settings } from "../../src/settings/settings.ts";
 import type { LocalReport } from "../../src/health/peers.ts";
 import { type PeerNode, startPeer, TARGET, until } from "../cluster/nodes.ts";
 import { NatsServer } from "../nats/server.ts";
-import { askFor, create, startTestNode, TEST_SETTINGS, type TestNode } from "../test_node.ts";
+import { askFor, create, startTestNode, TEST_SETTINGS, type TestNode, WITHOUT_LOG } from "../test_node.ts";
 import { freePort } from "../free_port.ts";
 
 const CHANGE_MS_MAX = 100;
@@ -85,7 +85,8 @@ function sharingNode(id: string, server: string): Promise<TestNode> {
     ...{ heartbeatInterval: 500, heartbeatTTL: 5_000 },
     nats: { ...TEST_SETTINGS.state.nats, servers: [server] },
   };
-  return startTestNode({ node: { id, region: id }, state });
+  // Each has a model of its own.
+  return startTestNode({ node: { id, region: id }, state }, { parts: WITHOUT_LOG });
 }
 
 /** A pool of the member that changes and of one that never does. */

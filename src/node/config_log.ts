@@ -1,0 +1,74 @@
+/**
+ * The cluster's log as a part of a node: what is committed here is published, and whoever wrote it hears what became of it.
+ *
+ * @module
+ */
+import { LogReplica } from "../change/log_replica.ts";
+import type { ConfigLog } from "../cluster/config_log.ts";
+import { CONFIG_LOG, type LogOutcome } from "../cluster/port.ts";
+import { LOOK_MS, wireNames } from "../cluster/wire_format.ts";
+import { Port } from "../port.ts";
+import type { Store } from "../store/store.ts";
+import { type Core, partOf, type Start } from "./part.ts";
+
+/** Where the log is offered to what connects to the servers. */
+export const SHARED_LOG: Port<ConfigLog> = new Port("the log of a session");
+
+/** Keeps commits for the log, if the settings name servers. */
+export const sharedConfigLog: Start = async (core) => {
+  const { store, changes, commits, settings, ports, clock, log } = core;
+  const { cluster, node, state: { nats: { servers, jetStream: { domain } } } } = settings();
+  if (store.readOnly) return null;
+  if (servers.length === 0) {
+    store.log.leave();
+    return null;
+  }
+  const { ConfigLog } = await import("../cluster/config_log.ts");
+  const { logStream: stream, logSubject: subject } = wireNames(cluster.id, node.id);
+  const replica = new LogReplica({ store, changes, clock });
+  const terms = { stream, subject, node: node.id, domain, lookMs: LOOK_MS };
+  const configLog = new ConfigLog({ replica, clock, log, terms });
+  replica.join({ cluster: cluster.id, node: node.id, boot: newBoot() });
+  const joints = new DisposableStack();
+  joints.use(commits.subscribe(() => configLog.wake()));
+  joints.use(ports.offer(SHARED_LOG, configLog));
+  joints.use(ports.offer(CONFIG_LOG, {
+    status: () => configLog.status(),
+    conflicts: (limit) => store.log.conflicts(limit),
+    outcome: (generation, withinMs) => outcomeOf(core, { configLog, generation, withinMs }),
+  }));
+  return partOf("the cluster's log", { end: () => joints.dispose() });
+};
+
+function newBoot(): string {
+  return crypto.getRandomValues(new Uint8Array(8)).toHex();
+}
+
+/** Waits only where the log can be expected to go on. */
+async function outcomeOf(
+  { store, clock }: Pick<Core, "store" | "clock">,
+  { configLog, generation, withinMs }: {
+    readonly configLog: ConfigLog;
+    readonly generation: number;
+    readonly withinMs: number;
+  },
+): Promise<LogOutcome> {
+  const id = store.log.pendingOf(generation);
+  if (id === null) return { kind: "logged" };
+  const first = outcomeOfEntry(store, id);
+  if (first.kind !== "pending" || !configLog.status().isCurrent) return first;
+  const settled = Promise.withResolvers<void>();
+  using _ = configLog.onSettled(() => {
+    if (!store.log.isPending(id)) settled.resolve();
+  });
+  const waiting = new AbortController();
+  await Promise.race([settled.promise, clock.sleep(withinMs, waiting.signal)]);
+  waiting.abort();
+  return outcomeOfEntry(store, id);
+}
+
+function outcomeOfEntry({ log }: Pick<Store, "log">, id: string): LogOutcome {
+  if (log.isPending(id)) return { kind: "pending" };
+  const why = log.conflictOf(id);
+  return why === null ? { kind: "logged" } : { kind: "conflict", why };
+}

@@ -1,0 +1,290 @@
+/**
+ * What a node has of the cluster's log: the last entry that its model has, the entries before that one as far as they are
+ * kept, those that the log hasn't yet, and those that no longer fitted.
+ *
+ * The model is always that of the log up to the last entry with every pending one on top. All of it is written in the
+ * transaction that changes the model, so the two agree wherever the process ends.
+ *
+ * @module
+ */
+import type { Database } from "./database.ts";
+import type { RecordedChange } from "./history_parts.ts";
+
+/** One commit, as all nodes have it. */
+export interface LogEntry {
+  /** 32 lower-case hexadecimal digits; equal on all nodes. */
+  readonly id: string;
+  /** The node where it was made. */
+  readonly node: string;
+  /** The run of that node's process. */
+  readonly boot: string;
+  /** When, by that node's clock; Unix milliseconds. */
+  readonly at: number;
+  /** Its origin, as in the history. */
+  readonly via: string;
+  /** Who wanted it; may be empty. */
+  readonly by: string;
+  /** Why; may be empty. */
+  readonly reason: string;
+  /** Whether it is made though a guard would refuse it. */
+  readonly force: boolean;
+  /** Each object that it touched, once, as it was and as it is. */
+  readonly changes: readonly RecordedChange[];
+}
+
+/** A commit that the log hasn't yet. */
+export interface PendingEntry extends LogEntry {
+  /** Of the model after it was made here. */
+  readonly generation: number;
+}
+
+/** A commit that isn't in the model any more. */
+export interface LogConflict extends LogEntry {
+  /** When that was found, Unix milliseconds. */
+  readonly foundAt: number;
+  /** For people. */
+  readonly why: string;
+}
+
+/** How far a node has come. */
+export interface LogPosition {
+  /** Entries of the log up to the head. */
+  readonly stamp: number;
+  /** Id of the last entry that the model has; empty = none. */
+  readonly head: string;
+  /** When the broker's stream was made, as it says; empty = none was seen. */
+  readonly created: string;
+  /** The broker's sequence up to which it was read. */
+  readonly sequence: number;
+}
+
+/** Who takes part in a log. */
+export interface LogMember {
+  /** Id of the cluster. */
+  readonly cluster: string;
+  /** Id of the node. */
+  readonly node: string;
+  /** The run of its process. */
+  readonly boot: string;
+}
+
+/** Entries of the log that are kept behind the head. */
+const KEPT_ENTRIES = 2_000;
+/** Conflicts that are kept. */
+const KEPT_CONFLICTS = 1_000;
+
+/** Reads and writes it. */
+export class LogTables {
+  readonly #database: Database;
+
+  /** The connection stays its opener's to close. */
+  constructor(database: Database) {
+    this.#database = database;
+  }
+
+  /** Who commits are kept for the log by; `null` = they aren't. */
+  member(): LogMember | null {
+    const row = this.#database.get<LogMember>("SELECT cluster, node, boot FROM log_state WHERE joined = 1");
+    return row ? { ...row } : null;
+  }
+
+  /**
+   * Keeps commits for the log from now on. What was kept of another cluster's log is forgotten.
+   *
+   * @throws {StoreBusy} when another process holds the database for too long
+   */
+  join({ cluster, node, boot }: LogMember): void {
+    this.#database.transact(() => {
+      const known = this.#database.get<{ cluster: string }>("SELECT cluster FROM log_state");
+      if (known && known.cluster !== cluster) this.#forget();
+      this.#database.run(JOIN, cluster, node, boot);
+    });
+  }
+
+  /**
+   * Keeps none any more; what was to be published still is when the node joins again.
+   *
+   * @throws {StoreBusy} when another process holds the database for too long
+   */
+  leave(): void {
+    if (this.member() !== null) this.#database.run("UPDATE log_state SET joined = 0");
+  }
+
+  /** How far this node has come. */
+  position(): LogPosition {
+    const row = this.#database.get<LogPosition>("SELECT stamp, head, created, sequence FROM log_state");
+    return row ? { ...row } : { stamp: 0, head: "", created: "", sequence: 0 };
+  }
+
+  /** Says how far it has come. */
+  move(position: Partial<LogPosition>): void {
+    const { stamp, head, created, sequence } = { ...this.position(), ...position };
+    this.#database.run(
+      "UPDATE log_state SET stamp = ?, head = ?, created = ?, sequence = ?",
+      ...[stamp, head, created, sequence],
+    );
+  }
+
+  /** Whether an entry is one of those that are kept behind the head. */
+  stampOf(id: string): number | null {
+    return this.#database.get<{ stamp: number }>("SELECT stamp FROM log_entries WHERE id = ?", id)?.stamp ??
+      null;
+  }
+
+  /** Ids of the last entries, the last one first. */
+  lastIds(count: number): string[] {
+    return this.#database.all<{ id: string }>(
+      "SELECT id FROM log_entries ORDER BY stamp DESC LIMIT ?",
+      count,
+    ).map(({ id }) => id);
+  }
+
+  /** Keeps an entry that the model has; the oldest ones are forgotten. */
+  keep(stamp: number, entry: LogEntry): void {
+    this.#database.run(
+      `INSERT INTO log_entries (stamp, ${ENTRY}) VALUES (?, ${ENTRY_VALUES})`,
+      stamp,
+      ...valuesOf(entry),
+    );
+    this.#database.run("DELETE FROM log_entries WHERE stamp <= ?", stamp - KEPT_ENTRIES);
+  }
+
+  /** Makes the entries after a stamp pending, before all that are: the log has lost them. @returns how many */
+  lose(stamp: number): number {
+    const count = this.#database.get<{ n: number }>(
+      "SELECT count(*) AS n FROM log_entries WHERE stamp > ?",
+      stamp,
+    )!.n;
+    const { first } = this.#database.get<{ first: number }>(
+      "SELECT coalesce(min(place), 1) AS first FROM log_pending",
+    )!;
+    const { last } = this.#database.get<{ last: number }>(
+      "SELECT coalesce(max(stamp), 0) AS last FROM log_entries",
+    )!;
+    this.#database.run(
+      `INSERT INTO log_pending (place, generation, ${ENTRY}) ` +
+        `SELECT ? - 1 - (? - stamp), 0, ${ENTRY} FROM log_entries WHERE stamp > ?`,
+      ...[first, last, stamp],
+    );
+    this.#database.run("DELETE FROM log_entries WHERE stamp > ?", stamp);
+    return count;
+  }
+
+  /** Forgets the entries behind the head: none is given again to a server that lost it. */
+  forgetEntries(): void {
+    this.#database.run("DELETE FROM log_entries");
+  }
+
+  /** Entries that the log hasn't yet, in their order. @param limit at most so many */
+  pending(limit: number = Number.MAX_SAFE_INTEGER): PendingEntry[] {
+    return this.#database.all<EntryRow & { readonly generation: number }>(
+      `SELECT generation, ${ENTRY} FROM log_pending ORDER BY place LIMIT ?`,
+      limit,
+    ).map((row) => ({ ...entryOf(row), generation: row.generation }));
+  }
+
+  /** How many there are. */
+  pendingCount(): number {
+    return this.#database.get<{ n: number }>("SELECT count(*) AS n FROM log_pending")!.n;
+  }
+
+  /** Id of the pending entry that a generation made; `null` = it made none, or the log has it. */
+  pendingOf(generation: number): string | null {
+    return this.#database.get<{ id: string }>(
+      "SELECT id FROM log_pending WHERE generation = ?",
+      generation,
+    )?.id ?? null;
+  }
+
+  /** Whether an entry is pending. */
+  isPending(id: string): boolean {
+    return this.#database.get("SELECT 1 FROM log_pending WHERE id = ?", id) !== undefined;
+  }
+
+  /** Puts an entry behind those that are pending. */
+  pend(generation: number, entry: LogEntry): void {
+    this.#database.run(
+      `INSERT INTO log_pending (generation, ${ENTRY}) VALUES (?, ${ENTRY_VALUES})`,
+      generation,
+      ...valuesOf(entry),
+    );
+  }
+
+  /** Says otherwise what a pending entry does, made on another model. */
+  repend(id: string, generation: number, changes: readonly RecordedChange[]): void {
+    this.#database.run(
+      "UPDATE log_pending SET generation = ?, changes = ? WHERE id = ?",
+      ...[generation, JSON.stringify(changes), id],
+    );
+  }
+
+  /** Takes an entry away that is pending no more. */
+  settle(id: string): void {
+    this.#database.run("DELETE FROM log_pending WHERE id = ?", id);
+  }
+
+  /** Keeps what no longer fitted; the oldest are forgotten. */
+  addConflict({ foundAt, why, ...entry }: LogConflict): void {
+    this.#database.run(
+      `INSERT INTO log_conflicts (found_at, why, ${ENTRY}) VALUES (?, ?, ${ENTRY_VALUES})`,
+      ...[foundAt, why],
+      ...valuesOf(entry),
+    );
+    this.#database.run(
+      "DELETE FROM log_conflicts WHERE seq <= (SELECT max(seq) FROM log_conflicts) - ?",
+      KEPT_CONFLICTS,
+    );
+  }
+
+  /** The last ones, newest first. */
+  conflicts(limit: number): LogConflict[] {
+    return this.#database.all<EntryRow & { readonly foundAt: number; readonly why: string }>(
+      `SELECT found_at AS foundAt, why, ${ENTRY} FROM log_conflicts ORDER BY seq DESC LIMIT ?`,
+      limit,
+    ).map((row) => ({ ...entryOf(row), foundAt: row.foundAt, why: row.why }));
+  }
+
+  /** Why an entry no longer fitted; `null` = it isn't among those that are kept. */
+  conflictOf(id: string): string | null {
+    return this.#database.get<{ why: string }>(
+      "SELECT why FROM log_conflicts WHERE id = ? ORDER BY seq DESC LIMIT 1",
+      id,
+    )?.why ?? null;
+  }
+
+  /** How many are kept. */
+  conflictCount(): number {
+    return this.#database.get<{ n: number }>("SELECT count(*) AS n FROM log_conflicts")!.n;
+  }
+
+  /** Has the database written to by one transaction. */
+  transact<Result>(work: () => Result): Result {
+    return this.#database.transact(work);
+  }
+
+  #forget(): void {
+    for (const table of ["log_state", "log_entries", "log_pending", "log_conflicts"]) {
+      this.#database.run(`DELETE FROM ${table}`);
+    }
+  }
+}
+
+const JOIN = "INSERT INTO log_state (one, cluster, node, boot, joined) VALUES (1, ?, ?, ?, 1) " +
+  "ON CONFLICT (one) DO UPDATE SET node = excluded.node, boot = excluded.boot, joined = 1";
+
+const ENTRY = 'id, node, boot, at, via, "by", reason, force, changes';
+const ENTRY_VALUES = "?, ?, ?, ?, ?, ?, ?, ?, ?";
+
+interface EntryRow extends Omit<LogEntry, "force" | "changes"> {
+  readonly force: 0 | 1;
+  /** JSON. */
+  readonly changes: string;
+}
+
+function valuesOf({ id, node, boot, at, via, by, reason, force, changes }: LogEntry) {
+  return [id, node, boot, at, via, by, reason, force ? 1 : 0, JSON.stringify(changes)];
+}
+
+function entryOf({ id, node, boot, at, via, by, reason, force, changes }: EntryRow): LogEntry {
+  return { id, node, boot, at, via, by, reason, force: force === 1, changes: JSON.parse(changes) };
+}
