@@ -18,7 +18,7 @@ import type { RecordedChange } from "../store/history_parts.ts";
 import type { ChangeCounts } from "../store/replacement.ts";
 import type { Store } from "../store/store.ts";
 import { UNTOUCHED } from "../store/touched.ts";
-import { write, type Writer, writeTogether } from "../store/write.ts";
+import { type Step, write, type Writer, writeTogether } from "../store/write.ts";
 import { applyOnThread, rollBackOnThread } from "./apply_thread.ts";
 import { Draft } from "./draft.ts";
 import {
@@ -210,18 +210,26 @@ export class Changes {
    */
   together<Result>(work: (make: MakeOne) => Result): Result {
     const made: Commit[] = [];
-    const result = writeTogether(this.#store, (step) =>
-      work((changes, origin, { force = false } = {}) => {
-        const terms = { origin, force, keep: true, replayMs: 0, isOwn: false };
-        const { commit, changed } = step(
-          (writer) => this.#make(writer, (draft) => draft.put(changes), terms),
-          (outcome) => outcome.changed,
-        );
-        if (changed) made.push(commit);
-        return { changed, generation: commit.generation };
-      }));
+    const result = writeTogether(this.#store, (step) => work(this.#maker(step, made)));
     for (const commit of made) this.#tell(commit);
     return result;
+  }
+
+  /** What several commits would come to: nothing of them is kept, and no one is told. */
+  tried<Result>(work: (make: MakeOne) => Result): Result {
+    return writeTogether(this.#store, (step) => work(this.#maker(step, [])), { isKept: false });
+  }
+
+  #maker(step: Step, made: Commit[]): MakeOne {
+    return (changes, origin, { force = false } = {}) => {
+      const terms = { origin, force, keep: true, replayMs: 0, isOwn: false };
+      const { commit, changed } = step(
+        (writer) => this.#make(writer, (draft) => draft.put(changes), terms),
+        (outcome) => outcome.changed,
+      );
+      if (changed) made.push(commit);
+      return { changed, generation: commit.generation };
+    };
   }
 
   /** Asks before each change that comes from here whether changes are taken at all. */

@@ -16,22 +16,24 @@
  *
  * @module
  */
+import { createHash } from "node:crypto";
 import type { Clock } from "../clock.ts";
 import { Listeners } from "../listeners.ts";
 import type { RecordedChange } from "../store/history_parts.ts";
 import type { LogConflict, LogEntry, LogMember, LogPosition, PendingEntry } from "../store/log.ts";
+import { MODEL_KINDS } from "../store/past.ts";
 import type { Store } from "../store/store.ts";
 import { auditedChange } from "./audit_trail.ts";
 import type { Changes, MakeOne } from "./commit.ts";
 import { ChangeRefused, type Origin } from "./edit.ts";
-import { changesOf } from "./log_pending.ts";
+import { changesOf, newEntryId } from "./log_pending.ts";
 import { modelAsChanges } from "./model_changes.ts";
 
 /** One message of the log: entries that were published together, or a model that the log begins with. */
 export interface LogMessage {
   /** Where the broker has it. */
   readonly sequence: number;
-  /** The entry before the first one; empty = there was none. */
+  /** The position that it follows; empty = it is the first one. */
   readonly prev: string;
   /** Of the last of its entries. */
   readonly stamp: number;
@@ -47,7 +49,7 @@ export interface LogBase {
   readonly id: string;
   /** The node that published it. */
   readonly node: string;
-  /** Ids of the last entries that it has, the last one first. */
+  /** The last positions that its node has taken, the last one first. */
   readonly recent: readonly string[];
   /** Every object, as created. */
   readonly model: readonly RecordedChange[];
@@ -81,9 +83,31 @@ export class LogReplica {
     this.#clock = clock;
   }
 
-  /** Keeps commits for the log from now on. */
+  /**
+   * Keeps commits for the log from now on. What was changed while they weren't kept is one entry that is pending.
+   *
+   * @throws {StoreBusy} when another process holds the database for too long
+   */
   join(member: LogMember): void {
-    this.#store.log.join(member);
+    const { log } = this.#store;
+    log.transact(() => {
+      const leftAt = log.join(member, this.#hasModel());
+      if (leftAt !== null && leftAt < this.#store.generation()) this.#pendSince(leftAt, member);
+    });
+  }
+
+  #pendSince(leftAt: number, { node, boot }: LogMember): void {
+    const { log, history } = this.#store;
+    const generation = this.#store.generation();
+    // The generation of a restored backup may be another one of the same number, and history may not go so far back.
+    if (history.reach(leftAt).kind !== "kept") return log.setOwnModel(true);
+    using between = history.between({ from: leftAt, to: generation });
+    const changes = MODEL_KINDS.flatMap((kind) => [...between.of(kind)])
+      .filter(({ before, after }) => before !== after);
+    if (changes.length === 0) return;
+    const reason = "changed while the node wasn't in the cluster";
+    const origin = { via: "cluster", by: "", reason, force: false, at: this.#clock.unixMs() };
+    log.pend(generation, { id: newEntryId(), node, boot, ...origin, changes });
   }
 
   /** How far this node has come. */
@@ -93,13 +117,12 @@ export class LogReplica {
 
   /** Whether nothing was ever declared here, nor taken from a log. */
   isBlank(): boolean {
-    const { head } = this.position();
-    return head === "" && this.#store.log.pendingCount() === 0 && !this.#hasModel();
+    return this.position().head === "" && this.#store.log.pendingCount() === 0 && !this.hasOwnModel();
   }
 
   /** Whether there is a model that no log knows of. */
   hasOwnModel(): boolean {
-    return this.position().head === "" && this.#store.log.pendingCount() === 0 && this.#hasModel();
+    return this.#store.log.hasOwnModel();
   }
 
   /** What is to be published next. */
@@ -117,14 +140,33 @@ export class LogReplica {
     return this.#conflicts.add(listener);
   }
 
-  /** The model with which a log may begin. */
+  /** The model with which a log may begin: that of this node's head, without what is pending. */
   base(): Pick<LogBase, "recent" | "model"> {
-    return { recent: this.#store.log.lastIds(RECENT_MAX), model: [...modelAsChanges(this.#store)] };
+    const { log } = this.#store;
+    return {
+      recent: log.positions(),
+      model: this.#changes.tried((make) => {
+        const undo = undoing(log.pending());
+        if (undo.length > 0) make(undo, { via: "cluster", by: "", reason: "" });
+        return [...modelAsChanges(this.#store)];
+      }),
+    };
   }
 
-  /** Whether an entry is the head or one of those that are kept before it. */
-  knows(id: string): boolean {
-    return this.position().head === id || this.#store.log.stampOf(id) !== null;
+  /** The last position of a message to which this node can go back; `null` = none. */
+  knownOf(message: LogMessage): string | null {
+    return positionsOf(message).findLast((position) => this.#knows(position)) ?? null;
+  }
+
+  /** The position of who has taken a message, and nothing after it. */
+  endOf(message: Omit<LogMessage, "sequence">): string {
+    return positionsOf(message).at(-1)!;
+  }
+
+  #knows(position: string): boolean {
+    const { log } = this.#store;
+    if (position === "") return this.position().head === "" || log.oldest() === 1;
+    return this.position().head === position || log.stampOf(position) !== null;
   }
 
   /** Notes that a sequence was read in which there is nothing for this node. */
@@ -133,22 +175,17 @@ export class LogReplica {
   }
 
   /**
-   * Goes back to an entry, which is the last one that the broker's log and this one have in common: those after it are
-   * pending again. The model stays as it is.
+   * Goes back to a position, which is the last one that the broker's log and this one have in common: the entries after it
+   * are pending again. The model stays as it is.
    *
    * @returns how many are pending again
    */
-  goBackTo(id: string, position: Pick<LogPosition, "created" | "sequence">): number {
+  goBackTo(position: string, at: Pick<LogPosition, "created" | "sequence">): number {
     const { log } = this.#store;
     return log.transact(() => {
-      const stamp = log.stampOf(id);
-      const head = log.position();
-      if (stamp === null) {
-        log.move(position);
-        return 0;
-      }
-      const lost = log.lose(stamp);
-      log.move({ ...position, stamp, head: lost === 0 ? head.head : id });
+      const stamp = position === "" ? 0 : log.stampOf(position);
+      const lost = stamp === null ? 0 : log.lose(stamp);
+      log.move({ ...at, head: position, ...(stamp !== null && { stamp }) });
       return lost;
     });
   }
@@ -156,12 +193,14 @@ export class LogReplica {
   /**
    * Takes messages in their order.
    *
+   * @param isWhole whether they are the log from its begin, which this node has nothing in common with
    * @throws {StoreBusy} when the database can't be written to; nothing is changed then
    */
-  take(messages: readonly LogMessage[]): Taken {
+  take(messages: readonly LogMessage[], { isWhole = false } = {}): Taken {
     const conflicts: LogConflict[] = [];
     const taken = this.#changes.together<Taken>((make) => {
       const taking = new Taking(this.#store, make);
+      if (isWhole) taking.beginAgain();
       let entries = 0;
       for (const [i, message] of messages.entries()) {
         const fault = this.#takeOne(message, taking);
@@ -183,8 +222,9 @@ export class LogReplica {
     const hasOwnModel = this.hasOwnModel();
     if (base !== null) return taking.begin(base, message, hasOwnModel);
     if (hasOwnModel) return "foreign";
-    if (!taking.follows(message)) return "broken";
-    for (const entry of entries) taking.take(entry);
+    const from = positionsOf(message).indexOf(this.position().head);
+    if (from < 0) return "broken";
+    for (const entry of entries.slice(from)) taking.take(entry);
     return null;
   }
 
@@ -207,11 +247,23 @@ export class LogReplica {
   }
 }
 
-/** Ids that a base has of the entries before it. */
-const RECENT_MAX = 2_000;
+/** The position that a message follows, and those of its entries. */
+function positionsOf({ prev, entries, base }: Omit<LogMessage, "sequence">): string[] {
+  const positions = [prev];
+  for (const { id } of base === null ? entries : [base]) positions.push(positionAfter(positions.at(-1)!, id));
+  return positions;
+}
 
-/** What a base leaves behind among the entries. */
-const NO_CHANGE = { boot: "", at: 0, via: "cluster", by: "", reason: "", force: false, changes: [] };
+/** Two nodes at one position have taken the same entries in the same order. */
+function positionAfter(position: string, id: string): string {
+  return createHash("sha256").update(`${position} ${id}`).digest("hex").slice(0, 32);
+}
+
+/** Why a model takes the place of another one. */
+const ANOTHER_LOG = { by: "", reason: "the cluster's log begins with this model" };
+
+/** What a base leaves behind among the entries, beside what it changed. */
+const BASE_ENTRY = { boot: "", at: 0, via: "cluster", ...ANOTHER_LOG, force: true };
 
 /** Who wanted a pending entry. */
 function originOf({ via, by, reason }: LogEntry): Origin {
@@ -235,14 +287,8 @@ class Taking {
     this.#pending = store.log.pending();
   }
 
-  follows({ prev, entries }: LogMessage): boolean {
-    const { head } = this.#store.log.position();
-    return prev === head || entries.some(({ id }) => this.#store.log.stampOf(id) !== null);
-  }
-
   take(entry: LogEntry): void {
     const { log } = this.#store;
-    if (log.stampOf(entry.id) !== null) return;
     let { changes } = entry;
     if (this.#pending[0]?.id === entry.id && this.#undone.length === 0) {
       this.#pending.shift();
@@ -257,36 +303,54 @@ class Taking {
       const said = reason === "" ? `at ${node}` : `at ${node}: ${reason}`;
       changes = this.#put(() => entry.changes, { by, reason: said }, entry);
     }
-    const stamp = log.position().stamp + 1;
-    log.keep(stamp, { ...entry, changes });
-    log.move({ stamp, head: entry.id });
+    const now = log.position();
+    const [stamp, head] = [now.stamp + 1, positionAfter(now.head, entry.id)];
+    log.keep(stamp, head, { ...entry, changes });
+    log.move({ stamp, head });
+  }
+
+  /** Has all that this node took from a log pending, and nothing else in the model: another log begins. */
+  beginAgain(): void {
+    this.#lose(0);
+    this.#undoPending();
+    this.#put(() => differenceTo(this.#store, []), ANOTHER_LOG);
+    this.#store.log.forgetEntries();
+    this.#store.log.move({ stamp: 0, head: "" });
   }
 
   /** A whole model. @returns why it can't be taken; `null` = it was */
   begin(base: LogBase, { prev, stamp }: LogMessage, hasOwnModel: boolean): "foreign" | "broken" | null {
     const { log } = this.#store;
-    const { recent, id } = base;
-    if (log.stampOf(id) !== null) return null;
-    const now = log.position();
+    const { id } = base;
+    const [now, head] = [log.position(), positionAfter(prev, id)];
+    const common = base.recent.find((each) => each === now.head || log.stampOf(each) !== null);
+    if (common === undefined && now.head !== "" && now.stamp >= stamp) return "broken";
+    let changes: LogEntry["changes"] = [];
+    // Whoever is where its node was has its model.
     if (now.head === "" || prev !== now.head) {
-      const common = recent.find((each) => log.stampOf(each) !== null);
-      if (common === undefined && now.stamp >= stamp) return "broken";
-      if (hasOwnModel && differenceTo(this.#store, base.model).length > 0) return "foreign";
-      if (common !== undefined) {
-        log.lose(log.stampOf(common)!);
-        const undone = new Set(this.#undone.map((entry) => entry.id));
-        this.#pending = log.pending().filter((entry) => !undone.has(entry.id));
-      }
+      if (hasOwnModel && !this.#isModel(base)) return "foreign";
+      if (common === undefined) this.#lose(0);
+      else if (common !== now.head) this.#lose(log.stampOf(common)!);
       this.#undoPending();
-      this.#put(() => differenceTo(this.#store, base.model), {
-        by: "",
-        reason: "the cluster's log begins with this model",
-      });
-      log.forgetEntries();
+      changes = this.#put(() => differenceTo(this.#store, base.model), ANOTHER_LOG);
+      // Before it lies what other nodes may never have had.
+      if (common === undefined) log.forgetEntries();
     }
-    log.keep(stamp, { ...NO_CHANGE, id, node: base.node });
-    log.move({ stamp, head: id });
+    log.keep(stamp, head, { ...BASE_ENTRY, id, node: base.node, changes });
+    log.move({ stamp, head });
+    log.setOwnModel(false);
     return null;
+  }
+
+  #isModel(base: LogBase): boolean {
+    return differenceTo(this.#store, base.model).length === 0;
+  }
+
+  #lose(stamp: number): void {
+    const { log } = this.#store;
+    log.lose(stamp);
+    const undone = new Set(this.#undone.map(({ id }) => id));
+    this.#pending = log.pending().filter(({ id }) => !undone.has(id));
   }
 
   /** Makes again what was undone. @returns what doesn't fit any more */
@@ -309,6 +373,7 @@ class Taking {
 
   #undoPending(): void {
     if (this.#pending.length === 0) return;
+    this.#flushUndo();
     this.#undone = [...this.#pending, ...this.#undone];
     this.#undo = undoing(this.#pending);
     this.#pending = [];
@@ -323,7 +388,7 @@ class Taking {
     this.#flushUndo();
     try {
       const { changed, generation } = this.#make(changes(), { via: "cluster", by, reason });
-      return changed && entry !== null ? changesOf(this.#store, generation) : [];
+      return changed ? changesOf(this.#store, generation) : [];
     } catch (refusal) {
       if (!(refusal instanceof ChangeRefused) || entry === null) throw refusal;
       this.#refused.push({ entry, why: refusal.message });

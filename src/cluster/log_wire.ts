@@ -66,7 +66,9 @@ const MESSAGE = z.object({
     }),
     changes,
   })).max(10_000).default([]),
-  base: z.object({ id, node, recent: z.array(id), model: changes }).nullable().default(null),
+  base: z.object({ id, node, recent: z.array(id), model: changes }).nullable().default(
+    null,
+  ),
 });
 
 /** A message in bytes. */

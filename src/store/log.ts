@@ -50,7 +50,7 @@ export interface LogConflict extends LogEntry {
 export interface LogPosition {
   /** Entries of the log up to the head. */
   readonly stamp: number;
-  /** Id of the last entry that the model has; empty = none. */
+  /** Position of the last entry that the model has, by which all that come before it are named, too; empty = none. */
   readonly head: string;
   /** When the broker's stream was made, as it says; empty = none was seen. */
   readonly created: string;
@@ -91,14 +91,27 @@ export class LogTables {
   /**
    * Keeps commits for the log from now on. What was kept of another cluster's log is forgotten.
    *
-   * @throws {StoreBusy} when another process holds the database for too long
+   * @param hasModel whether there is a model, which no log knows of where this is the first time
+   * @returns at which generation commits were no longer kept; `null` = they always were
    */
-  join({ cluster, node, boot }: LogMember): void {
-    this.#database.transact(() => {
-      const known = this.#database.get<{ cluster: string }>("SELECT cluster FROM log_state");
-      if (known && known.cluster !== cluster) this.#forget();
-      this.#database.run(JOIN, cluster, node, boot);
-    });
+  join({ cluster, node, boot }: LogMember, hasModel: boolean): number | null {
+    const known = this.#database.get<{ cluster: string; leftAt: number | null }>(
+      "SELECT cluster, left_at AS leftAt FROM log_state",
+    );
+    const isKnown = known?.cluster === cluster;
+    if (!isKnown) this.#forget();
+    this.#database.run(JOIN, cluster, node, boot, hasModel ? 1 : 0);
+    return isKnown ? known.leftAt : null;
+  }
+
+  /** Whether the model has what no log knows of. */
+  hasOwnModel(): boolean {
+    return this.#database.get("SELECT 1 FROM log_state WHERE own = 1") !== undefined;
+  }
+
+  /** Says whether it has. */
+  setOwnModel(isOwn: boolean): void {
+    this.#database.run("UPDATE log_state SET own = ?", isOwn ? 1 : 0);
   }
 
   /**
@@ -107,7 +120,8 @@ export class LogTables {
    * @throws {StoreBusy} when another process holds the database for too long
    */
   leave(): void {
-    if (this.member() !== null) this.#database.run("UPDATE log_state SET joined = 0");
+    if (this.member() === null) return;
+    this.#database.run("UPDATE log_state SET joined = 0, left_at = (SELECT generation FROM meta)");
   }
 
   /** How far this node has come. */
@@ -125,25 +139,23 @@ export class LogTables {
     );
   }
 
-  /** Whether an entry is one of those that are kept behind the head. */
-  stampOf(id: string): number | null {
-    return this.#database.get<{ stamp: number }>("SELECT stamp FROM log_entries WHERE id = ?", id)?.stamp ??
-      null;
+  /** Stamp of a position that is kept behind the head; `null` = it isn't. */
+  stampOf(position: string): number | null {
+    return this.#database.get<{ stamp: number }>("SELECT stamp FROM log_entries WHERE position = ?", position)
+      ?.stamp ?? null;
   }
 
-  /** Ids of the last entries, the last one first. */
-  lastIds(count: number): string[] {
-    return this.#database.all<{ id: string }>(
-      "SELECT id FROM log_entries ORDER BY stamp DESC LIMIT ?",
-      count,
-    ).map(({ id }) => id);
+  /** Positions that are kept, the last one first. */
+  positions(): string[] {
+    return this.#database.all<{ position: string }>("SELECT position FROM log_entries ORDER BY stamp DESC")
+      .map(({ position }) => position);
   }
 
   /** Keeps an entry that the model has; the oldest ones are forgotten. */
-  keep(stamp: number, entry: LogEntry): void {
+  keep(stamp: number, position: string, entry: LogEntry): void {
     this.#database.run(
-      `INSERT INTO log_entries (stamp, ${ENTRY}) VALUES (?, ${ENTRY_VALUES})`,
-      stamp,
+      `INSERT INTO log_entries (stamp, position, ${ENTRY}) VALUES (?, ?, ${ENTRY_VALUES})`,
+      ...[stamp, position],
       ...valuesOf(entry),
     );
     this.#database.run("DELETE FROM log_entries WHERE stamp <= ?", stamp - KEPT_ENTRIES);
@@ -162,12 +174,17 @@ export class LogTables {
       "SELECT coalesce(max(stamp), 0) AS last FROM log_entries",
     )!;
     this.#database.run(
-      `INSERT INTO log_pending (place, generation, ${ENTRY}) ` +
+      `INSERT OR IGNORE INTO log_pending (place, generation, ${ENTRY}) ` +
         `SELECT ? - 1 - (? - stamp), 0, ${ENTRY} FROM log_entries WHERE stamp > ?`,
       ...[first, last, stamp],
     );
     this.#database.run("DELETE FROM log_entries WHERE stamp > ?", stamp);
     return count;
+  }
+
+  /** Stamp of the oldest entry that is kept; `null` = none is. */
+  oldest(): number | null {
+    return this.#database.get<{ stamp: number | null }>("SELECT min(stamp) AS stamp FROM log_entries")!.stamp;
   }
 
   /** Forgets the entries behind the head: none is given again to a server that lost it. */
@@ -269,8 +286,8 @@ export class LogTables {
   }
 }
 
-const JOIN = "INSERT INTO log_state (one, cluster, node, boot, joined) VALUES (1, ?, ?, ?, 1) " +
-  "ON CONFLICT (one) DO UPDATE SET node = excluded.node, boot = excluded.boot, joined = 1";
+const JOIN = "INSERT INTO log_state (one, cluster, node, boot, joined, own) VALUES (1, ?, ?, ?, 1, ?) " +
+  "ON CONFLICT (one) DO UPDATE SET node = excluded.node, boot = excluded.boot, joined = 1, left_at = NULL";
 
 const ENTRY = 'id, node, boot, at, via, "by", reason, force, changes';
 const ENTRY_VALUES = "?, ?, ?, ?, ?, ?, ?, ?, ?";

@@ -371,14 +371,17 @@ export const MIGRATIONS: readonly string[] = [
   ) STRICT;
 `,
   /* 12 → 13 */ `
-  -- The cluster's log as far as this node has it (log.ts): whether commits are kept for it, the last entry of it that the
-  -- model has, and where the broker has that one.
+  -- The cluster's log as far as this node has it (log.ts): whether commits are kept for it, whether there was a model that no
+  -- log knows of, at which generation commits were no longer kept, the last entry that the model has, and where the broker
+  -- has that one.
   CREATE TABLE log_state (
     one INTEGER PRIMARY KEY CHECK (one = 1),
     cluster TEXT NOT NULL,
     node TEXT NOT NULL,
     boot TEXT NOT NULL,
     joined INTEGER NOT NULL CHECK (joined IN (0, 1)),
+    own INTEGER NOT NULL CHECK (own IN (0, 1)),
+    left_at INTEGER,
     stamp INTEGER NOT NULL DEFAULT 0,
     head TEXT NOT NULL DEFAULT '',
     created TEXT NOT NULL DEFAULT '',
@@ -387,7 +390,8 @@ export const MIGRATIONS: readonly string[] = [
   -- Its last entries, by which a broker that lost some is given them again.
   CREATE TABLE log_entries (
     stamp INTEGER PRIMARY KEY,
-    id TEXT NOT NULL UNIQUE,
+    position TEXT NOT NULL UNIQUE,
+    id TEXT NOT NULL,
     node TEXT NOT NULL,
     boot TEXT NOT NULL,
     at INTEGER NOT NULL,

@@ -59,7 +59,12 @@ export type Step = <Result>(
  *
  * @throws {StoreBusy} when another process holds the file for too long
  */
-export function writeTogether<Result>(store: Store, work: (step: Step) => Result): Result {
+export function writeTogether<Result>(
+  store: Store,
+  work: (step: Step) => Result,
+  /** Whether any of it is to stay. */
+  { isKept = true } = {},
+): Result {
   const { database } = store;
   return database.transact(() =>
     work((make, keep) => {
@@ -75,8 +80,7 @@ export function writeTogether<Result>(store: Store, work: (step: Step) => Result
       } finally {
         if (database.isTransaction) database.run("RELEASE step");
       }
-    })
-  );
+    }), () => isKept);
 }
 
 /** Writes rows of one generation. */

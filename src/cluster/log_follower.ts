@@ -1,0 +1,340 @@
+/**
+ * What a node does with the log that a broker has: finds its place in it, takes what comes after, and publishes its own.
+ *
+ * The broker is behind an interface of five calls, each of which may fail, and may have done its work all the same.
+ *
+ * @module
+ */
+import { newEntryId } from "../change/log_pending.ts";
+import type { LogMessage, LogReplica } from "../change/log_replica.ts";
+import type { Logger } from "../telemetry/log.ts";
+import { decodeMessage, encodeMessage, NewerLog, type PackedMessage } from "./log_wire.ts";
+
+/** A stream as it is at a moment. */
+export interface StreamState {
+  /** When it was made, as the broker says it: another one where it was made again. */
+  readonly created: string;
+  /** Sequence of the first message; one more than the last where there is none. */
+  readonly first: number;
+  /** Sequence of the last message that it ever had. */
+  readonly last: number;
+  /** How many it has. */
+  readonly messages: number;
+}
+
+/** A message as a broker has it. */
+export interface StoredMessage extends PackedMessage {
+  /** Where. */
+  readonly sequence: number;
+  /** The id that it was published by; empty = none. */
+  readonly id: string;
+}
+
+/** What a publication goes by: the broker takes it only where its last message is this one. */
+export interface Publication extends PackedMessage {
+  /** Its own id. */
+  readonly id: string;
+  /** Sequence of the last message, 0 = there never was one. */
+  readonly after: number;
+  /** That message's id; empty = it has none. */
+  readonly afterId: string;
+}
+
+/** A stream of a broker. */
+export interface LogBroker {
+  /** Bytes that a message may have. */
+  readonly sizeMax: number;
+  /** The stream as it is; it is made when it is missing. */
+  open(): Promise<StreamState>;
+  /** The stream as it is. */
+  state(): Promise<StreamState>;
+  /** The first message from a sequence on; `null` = there is none. */
+  next(sequence: number): Promise<StoredMessage | null>;
+  /** The message of a sequence; `null` = there is none. */
+  at(sequence: number): Promise<StoredMessage | null>;
+  /** Publishes. @returns the message's sequence; `null` = the last message is another one */
+  publish(publication: Publication): Promise<number | null>;
+}
+
+/** What it works with. */
+export interface FollowerNeeds {
+  /** The stream. */
+  readonly broker: LogBroker;
+  /** This node's copy. */
+  readonly replica: LogReplica;
+  /** Id of this node. */
+  readonly node: string;
+  /** Hears what is wrong. */
+  readonly log: Logger;
+}
+
+/** Entries that are published together. */
+const PUBLISHED_MAX = 500;
+/** Messages that are taken together. */
+const TAKEN_MAX = 100;
+
+/** Why the log isn't followed; the message is for people. */
+export class LogFault extends Error {
+  /** The class, in logs. */
+  override readonly name = "LogFault";
+}
+
+/** Follows the log of one broker. */
+export class LogFollower {
+  readonly #needs: FollowerNeeds;
+  #last = 0;
+  /** Id of the message at the sequence that was read. */
+  #lastId = "";
+  #unreadable = 0;
+
+  /** Asks nothing yet. */
+  constructor(needs: FollowerNeeds) {
+    this.#needs = needs;
+  }
+
+  /** The last sequence of which is known. */
+  get last(): number {
+    return this.#last;
+  }
+
+  /** Messages that couldn't be read. */
+  get unreadable(): number {
+    return this.#unreadable;
+  }
+
+  /**
+   * Opens the stream and finds this node's place in it.
+   *
+   * @throws {LogFault} when there is none
+   */
+  async begin(): Promise<void> {
+    const state = await this.#needs.broker.open();
+    this.#last = state.last;
+    await this.#align(state);
+    const { sequence } = this.#needs.replica.position();
+    this.#lastId = (await this.#needs.broker.at(sequence))?.id ?? "";
+  }
+
+  /** Whether the stream is the one that was begun with; otherwise it is to be begun with again. */
+  async isSame(): Promise<boolean> {
+    const { broker, replica } = this.#needs;
+    const { created, last } = await broker.state();
+    const at = replica.position();
+    this.#last = last;
+    if (created !== at.created || last < at.sequence) return false;
+    return at.sequence === 0 || (await broker.at(at.sequence))?.id === this.#lastId;
+  }
+
+  /**
+   * Takes what there is, and publishes what is pending.
+   *
+   * @returns whether there may be more to do; `other` = the stream isn't the one that was begun with
+   */
+  async turn(): Promise<"again" | "idle" | "other"> {
+    await this.read();
+    if (this.#needs.replica.pendingCount() === 0) return "idle";
+    // Where others were faster, their entries come first.
+    if (await this.publish() || await this.read() || await this.isSame()) return "again";
+    return "other";
+  }
+
+  /**
+   * Takes what comes after what was read, until there is no more.
+   *
+   * @returns whether there was any
+   * @throws {LogFault} when it doesn't go on where this node ends
+   * @throws {NewerLog} when a newer release wrote it; what comes before was taken
+   */
+  async read(): Promise<boolean> {
+    const { replica, broker } = this.#needs;
+    for (let isFirst = true;; isFirst = false) {
+      const from = replica.position();
+      const messages: LogMessage[] = [];
+      const ids = new Map([[from.sequence, this.#lastId]]);
+      let read = from.sequence;
+      while (messages.length < TAKEN_MAX) {
+        const stored = await broker.next(read + 1);
+        if (stored === null) break;
+        const message = this.#decoded(stored, messages.length > 0);
+        if (message === "later") break;
+        read = stored.sequence;
+        ids.set(read, stored.id);
+        if (message !== null) messages.push(message);
+      }
+      this.#last = Math.max(this.#last, read);
+      if (read === from.sequence) return !isFirst;
+      const [first] = messages;
+      if (first && this.#take(messages) === "broken") await this.#leaveOut(first);
+      else if (!first) replica.skip({ created: from.created, sequence: read });
+      this.#lastId = ids.get(replica.position().sequence) ?? "";
+    }
+  }
+
+  /** It was written by a program that doesn't go by the log: every node leaves it out. */
+  async #leaveOut({ sequence }: LogMessage): Promise<void> {
+    const { replica, log } = this.#needs;
+    if (!await this.isSame()) throw new LogFault("the server has another log than before; it is compared");
+    this.#unreadable++;
+    log.warn("A message of the cluster's log doesn't follow the one before it, and is left out", {
+      sequence,
+    });
+    replica.skip({ created: replica.position().created, sequence });
+  }
+
+  /** `null` = it isn't one. What a newer release wrote is met when all before it was taken. */
+  #decoded(stored: StoredMessage, hasOthers: boolean): LogMessage | "later" | null {
+    try {
+      return decodeMessage(stored, stored.sequence);
+    } catch (error) {
+      if (error instanceof NewerLog) {
+        if (hasOthers) return "later";
+        throw error;
+      }
+      this.#unreadable++;
+      const reason = error instanceof Error ? error.message.slice(0, REASON_MAX) : String(error);
+      this.#needs.log.warn("A message of the cluster's log can't be read, and is left out", {
+        sequence: stored.sequence,
+        reason,
+      });
+      return null;
+    }
+  }
+
+  #take(messages: readonly LogMessage[], isWhole = false): "taken" | "broken" {
+    const taken = this.#needs.replica.take(messages, { isWhole });
+    if (taken.kind === "foreign") {
+      throw new LogFault(
+        "this node has a model of its own, and the cluster has another: export this one, remove the node's database, " +
+          "and apply what the cluster lacks",
+      );
+    }
+    if (taken.kind === "broken") return "broken";
+    for (const { node, by, why } of taken.conflicts) {
+      this.#needs.log.warn("A change doesn't fit what others changed before it, and is undone", {
+        ...{ node, by, reason: why },
+      });
+    }
+    return "taken";
+  }
+
+  /**
+   * Publishes what is pending, as far as it fits one message.
+   *
+   * @returns whether the log has it; otherwise another entry comes first
+   * @throws {LogFault} when it fits none
+   */
+  async publish(): Promise<boolean> {
+    const { replica, broker } = this.#needs;
+    const { head: prev, stamp, sequence } = replica.position();
+    for (let count = PUBLISHED_MAX;; count = Math.ceil(count / 2)) {
+      const entries = replica.pending(count).map(({ generation: _, ...entry }) => entry);
+      const message = { prev, stamp: stamp + entries.length, entries, base: null };
+      const packed = encodeMessage(message);
+      if (packed.bytes.length > broker.sizeMax) {
+        if (entries.length > 1) {
+          count = entries.length;
+          continue;
+        }
+        throw new LogFault(
+          `a change of ${packed.bytes.length} bytes is more than the server takes (max_payload ${broker.sizeMax})`,
+        );
+      }
+      const id = replica.endOf(message);
+      const at = await broker.publish({ ...packed, id, after: sequence, afterId: this.#lastId });
+      if (at === null) return false;
+      this.#take([{ ...message, sequence: at }]);
+      this.#lastId = id;
+      return true;
+    }
+  }
+
+  /** Makes sure that the position is one of this stream, and finds it if it isn't. */
+  async #align({ created, first, last, messages }: StreamState): Promise<void> {
+    const { replica, log } = this.#needs;
+    const at = replica.position();
+    if (at.created === created && at.sequence <= last && await this.#isAt(at.sequence, first)) return;
+    if (messages === 0) {
+      if (at.head !== "" || replica.hasOwnModel()) return await this.#beginWithModel({ created, last });
+      return replica.skip({ created, sequence: last });
+    }
+    for (let sequence = last; sequence >= first; sequence--) {
+      const message = await this.#messageAt(sequence);
+      const known = message && replica.knownOf(message);
+      if (known === null) continue;
+      // Its entries after the position, if there are any, are taken when it is read.
+      const lost = replica.goBackTo(known, { created, sequence: sequence - 1 });
+      if (lost > 0) {
+        log.warn("The server has lost entries of the cluster's log; they are published again", { lost });
+      }
+      return;
+    }
+    const theirs = (await this.#messageAt(last))?.stamp ?? 0;
+    if (theirs < at.stamp) return await this.#beginWithModel({ created, last });
+    await this.#beginAgain({ created, first, last });
+  }
+
+  /** Whether a sequence, which was read, is followed by what this node has to take next. */
+  async #isAt(sequence: number, first: number): Promise<boolean> {
+    const { replica } = this.#needs;
+    const { head } = replica.position();
+    if (sequence === 0 && (head !== "" || replica.hasOwnModel())) return false;
+    if (sequence < first) return sequence + 1 === first;
+    const message = await this.#messageAt(sequence);
+    return message === null || replica.endOf(message) === head;
+  }
+
+  /** Takes the log from its begin: this node has nothing in common with it, and less. */
+  async #beginAgain(
+    { created, first, last }: Pick<StreamState, "created" | "first" | "last">,
+  ): Promise<void> {
+    const { replica, log } = this.#needs;
+    const messages: LogMessage[] = [];
+    for (let sequence = first; sequence <= last; sequence++) {
+      const message = await this.#messageAt(sequence);
+      if (message !== null) messages.push(message);
+    }
+    const [begin] = messages;
+    if (!begin || (begin.prev !== "" && begin.base === null)) {
+      throw new LogFault("the server's log doesn't reach back to its begin, and this node has none of it");
+    }
+    log.warn("The server has another log than this node, and a longer one: it is taken from its begin");
+    replica.skip({ created, sequence: first - 1 });
+    this.#take(messages, true);
+  }
+
+  /** `null` = there is none, or it can't be read. */
+  async #messageAt(sequence: number): Promise<LogMessage | null> {
+    const stored = await this.#needs.broker.at(sequence);
+    try {
+      return stored && decodeMessage(stored, sequence);
+    } catch (error) {
+      if (error instanceof NewerLog) throw error;
+      return null;
+    }
+  }
+
+  /** Has the log begin with this node's model: the server has none of it, or an older one. */
+  async #beginWithModel({ created, last }: Pick<StreamState, "created" | "last">): Promise<void> {
+    const { replica, broker, node } = this.#needs;
+    const { head: prev, stamp } = replica.position();
+    const base = { id: newEntryId(), node, ...replica.base() };
+    const message = { prev, stamp: stamp + 1, entries: [], base };
+    const packed = encodeMessage(message);
+    if (packed.bytes.length > broker.sizeMax) {
+      throw new LogFault(
+        `a model of ${packed.bytes.length} bytes is more than the server takes (max_payload ${broker.sizeMax})`,
+      );
+    }
+    const afterId = (await broker.at(last))?.id ?? "";
+    const id = replica.endOf(message);
+    const at = await broker.publish({ ...packed, id, after: last, afterId });
+    if (at === null) throw new LogFault("another node was faster to begin the log");
+    replica.skip({ created, sequence: last });
+    this.#take([{ ...message, sequence: at }]);
+    this.#lastId = id;
+    this.#needs.log.info("The cluster's log begins with this node's model", { entries: stamp });
+  }
+}
+
+/** What is told of a message that can't be read: its sender wrote part of it. */
+const REASON_MAX = 200;
