@@ -418,8 +418,8 @@ export type Admission = (edits: readonly Edit[] | null, origin: Origin) => Chang
 
 /** Objects whose state before the change is taken from the history's entry of it. */
 const TOUCHED_SMALL = 1_000;
-/** What no one asks for isn't refused: an override that has ended has ended. And a guard was asked where a change was made. */
-const UNGUARDED_WAYS: ReadonlySet<string> = new Set(["expiry", "cluster"]);
+/** What no one asks for isn't refused: an override that has ended has ended. */
+const UNGUARDED_WAYS: ReadonlySet<string> = new Set(["expiry"]);
 
 function guarded({ refusals }: Examination): ChangeRefused {
   return new ChangeRefused("guarded", refusals.map(({ message }) => ({ pointer: "", message })), refusals);

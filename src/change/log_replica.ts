@@ -25,7 +25,7 @@ import { MODEL_KINDS } from "../store/past.ts";
 import type { Store } from "../store/store.ts";
 import { auditedChange } from "./audit_trail.ts";
 import type { Changes, MakeOne } from "./commit.ts";
-import { ChangeRefused, type Origin } from "./edit.ts";
+import { ChangeRefused, type Origin, type Terms } from "./edit.ts";
 import { changesOf, newEntryId } from "./log_pending.ts";
 import { modelAsChanges } from "./model_changes.ts";
 
@@ -147,7 +147,7 @@ export class LogReplica {
       recent: log.positions(),
       model: this.#changes.tried((make) => {
         const undo = undoing(log.pending());
-        if (undo.length > 0) make(undo, { via: "cluster", by: "", reason: "" });
+        if (undo.length > 0) make(undo, { via: "cluster", by: "", reason: "" }, UNGUARDED);
         return [...modelAsChanges(this.#store)];
       }),
     };
@@ -258,6 +258,9 @@ function positionsOf({ prev, entries, base }: Omit<LogMessage, "sequence">): str
 function positionAfter(position: string, id: string): string {
   return createHash("sha256").update(`${position} ${id}`).digest("hex").slice(0, 32);
 }
+
+/** A guard was asked where an entry was made, and is asked again where one is made again. */
+const UNGUARDED: Terms = { force: true };
 
 /** Why a model takes the place of another one. */
 const ANOTHER_LOG = { by: "", reason: "the cluster's log begins with this model" };
@@ -387,7 +390,7 @@ class Taking {
   ): readonly RecordedChange[] {
     this.#flushUndo();
     try {
-      const { changed, generation } = this.#make(changes(), { via: "cluster", by, reason });
+      const { changed, generation } = this.#make(changes(), { via: "cluster", by, reason }, UNGUARDED);
       return changed ? changesOf(this.#store, generation) : [];
     } catch (refusal) {
       if (!(refusal instanceof ChangeRefused) || entry === null) throw refusal;
@@ -400,11 +403,8 @@ class Taking {
     if (this.#undo.length === 0) return;
     const undo = this.#undo;
     this.#undo = [];
-    this.#make(undo, {
-      via: "cluster",
-      by: "",
-      reason: "changes of this node are made again after those of others",
-    });
+    const reason = "changes of this node are made again after those of others";
+    this.#make(undo, { via: "cluster", by: "", reason }, UNGUARDED);
   }
 }
 

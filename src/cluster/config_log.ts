@@ -231,12 +231,19 @@ class StreamBroker implements LogBroker {
   async next(sequence: number): Promise<StoredMessage | null> {
     // The server takes both, though the library's type doesn't say so.
     const query = { seq: sequence, next_by_subj: this.#terms.subject } as MsgRequest;
-    return messageOf(await this.#manager.streams.getMessage(this.#terms.stream, query));
+    return this.#message(await this.#manager.streams.getMessage(this.#terms.stream, query));
   }
 
   async at(sequence: number): Promise<StoredMessage | null> {
     if (sequence === 0) return null;
-    return messageOf(await this.#manager.streams.getMessage(this.#terms.stream, { seq: sequence }));
+    return this.#message(await this.#manager.streams.getMessage(this.#terms.stream, { seq: sequence }));
+  }
+
+  #message(stored: StoredMsg | null): StoredMessage | null {
+    if (stored === null) return null;
+    const { data, header, seq } = stored;
+    const isGzipped = header.get("Content-Encoding") === "gzip";
+    return { bytes: data, isGzipped, sequence: seq, id: header.get("Nats-Msg-Id") };
   }
 
   async publish({ bytes, isGzipped, id, after, afterId }: Publication): Promise<number | null> {
@@ -265,11 +272,4 @@ function stateOf(
   { created, state: { first_seq: first, last_seq: last, messages } }: StreamInfo,
 ): StreamState {
   return { created, first, last, messages };
-}
-
-function messageOf(stored: StoredMsg | null): StoredMessage | null {
-  if (stored === null) return null;
-  const { data, header, seq } = stored;
-  const isGzipped = header.get("Content-Encoding") === "gzip";
-  return { bytes: data, isGzipped, sequence: seq, id: header.get("Nats-Msg-Id") };
 }

@@ -20,7 +20,7 @@ import {
 import { Store } from "../../src/store/store.ts";
 import { createLogger } from "../../src/telemetry/log.ts";
 import { systemClock } from "../../src/clock.ts";
-import { id, memberFields, ORIGIN, poolFields, serviceFields } from "../change/samples.ts";
+import { createOverride, id, memberFields, ORIGIN, poolFields, serviceFields } from "../change/samples.ts";
 
 /** Numbers that a seed draws. */
 export type Draw = (below: number) => number;
@@ -342,14 +342,10 @@ export class World implements Disposable {
           return service ? [{ kind: "deleteService", id: service.id }] : [];
         case 11:
           return member
-            ? [{
-              kind: "createOverride",
-              id: id(n),
-              fields: {
-                ...{ target: `member:${member.id}`, state: "down", reason: "test", owner: "", drainMs: 0 },
-                ...{ startsAt: this.clock.nowMs, expiresAt: this.clock.nowMs + 60_000 },
-              },
-            }]
+            ? [createOverride(n, {
+              target: this.#draw(2) === 0 ? `member:${member.id}` : `pool:${pool!.id}`,
+              ...{ startsAt: this.clock.nowMs, expiresAt: this.clock.nowMs + 60_000 },
+            })]
             : [];
         case 12:
           return [{
