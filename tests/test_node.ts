@@ -107,6 +107,7 @@ export const TEST_SETTINGS: Settings = {
     quorumMinPercent: 51,
     heartbeatInterval: 10_000,
     heartbeatTTL: 30_000,
+    offlineEdits: "allow",
     nats: {
       servers: [],
       tls: { caFile: null, certFile: null, keyFile: null, handshakeFirst: false, ca: null, client: null },

@@ -6,6 +6,7 @@
 import { type OpenAPIHono, z } from "@hono/zod-openapi";
 import { EXPOSITION_CONTENT_TYPE } from "../telemetry/metrics.ts";
 import { rfc3339 } from "../clock.ts";
+import { CONFIG_LOG, type LogPort } from "../cluster/port.ts";
 import { GITOPS, type GitopsStatus } from "../gitops/gitops.ts";
 import type { ViewStatus } from "../health/global_view.ts";
 import type { NatsState, NodeLicense } from "./ports.ts";
@@ -81,6 +82,31 @@ const StatusSchema = z.object({
         "What is wrong: with the connection, with what is kept for nodes that come later, with ids",
     }),
   }).optional().meta({ description: "How the nodes tell each other; absent where this one doesn't" }),
+  log: z.object({
+    current: z.boolean().meta({ description: "Whether this node has all that the log has" }),
+    entries: z.int().min(0).meta({ description: "Of the log, that the model has" }),
+    head: z.string().meta({
+      description:
+        "Names the last of them and all before it: nodes with one head and nothing pending have one model",
+    }),
+    pending: z.int().min(0).meta({ description: "Commits of this node that the log hasn't yet" }),
+    behind: z.int().min(0).meta({ description: "Messages of the log that weren't taken yet" }),
+    unreadable: z.int().min(0).meta({ description: "Messages since the start that were left out" }),
+    fault: z.string().nullable().meta({
+      description: "Why it isn't followed; null = it is, or nothing is connected",
+    }),
+    conflicts: z.array(z.object({
+      id: z.string(),
+      foundAt: z.iso.datetime().meta({ description: "When" }),
+      node: z.string().meta({ description: "Where it was made" }),
+      via: z.string(),
+      by: z.string(),
+      reason: z.string(),
+      why: z.string().meta({ description: "Why it doesn't fit" }),
+    })).meta({
+      description: "The last 20 changes that didn't fit what others changed before them, newest first",
+    }),
+  }).optional().meta({ description: "The cluster's log; absent where this node has no part in it" }),
   pools: z.object({
     total: z.int().min(0),
     down: z.int().min(0).meta({
@@ -207,6 +233,7 @@ function serve(app: OpenAPIHono, { node, store, clock, exposeMetrics, version, p
   app.openapi(routes.status, (c) => {
     const { node: self, cluster, uptimeSeconds, dns, health, peers, nats, poolsDown, license } = node
       .status();
+    const configLog = ports.find(CONFIG_LOG);
     const nowMs = clock.unixMs();
     const overrides = store.overrides.all().filter(({ expiresAt }) => expiresAt > nowMs);
     const planned = overrides.filter(({ startsAt }) => startsAt > nowMs).length;
@@ -221,6 +248,7 @@ function serve(app: OpenAPIHono, { node, store, clock, exposeMetrics, version, p
       health,
       ...(peers && { peers: peersJson(peers) }),
       ...(nats && { nats: natsJson(nats) }),
+      ...(configLog && { log: logJson(configLog) }),
       pools: {
         total: store.pools.count(),
         down: poolsDown.count,
@@ -244,6 +272,17 @@ function natsJson({ server, fault, storeFault, remarks, isIdTaken }: NatsState) 
   const double = isIdTaken ? "another process of this cluster has this node's id (node.id)" : null;
   const faults = [fault, storeFault, double, ...remarks].filter((each) => each !== null);
   return { server, faults: [...new Set(faults)] };
+}
+
+/** Conflicts that are shown. */
+const CONFLICTS_SHOWN = 20;
+
+function logJson(log: LogPort) {
+  const { isCurrent: current, fault, stamp: entries, head, pending, behind, unreadable } = log.status();
+  const conflicts = log.conflicts(CONFLICTS_SHOWN).map(({ id, foundAt, node, via, by, reason, why }) => ({
+    ...{ id, foundAt: rfc3339(foundAt), node, via, by, reason, why },
+  }));
+  return { current, entries, head, pending, behind, unreadable, fault, conflicts };
 }
 
 function peersJson({ policy, quorumMinPercent, sight, differing, nodes }: ViewStatus) {

@@ -135,6 +135,11 @@ export class LogReplica {
     return this.#store.log.pendingCount();
   }
 
+  /** How many are kept that no longer fitted. */
+  conflictCount(): number {
+    return this.#store.log.conflictCount();
+  }
+
   /** Calls the listener for each entry that no longer fits, until the result is disposed of. */
   onConflict(listener: (conflict: LogConflict) => void): Disposable {
     return this.#conflicts.add(listener);

@@ -44,6 +44,7 @@ const WORDS: Readonly<Record<string, (event: JsonObject) => string>> = {
       (Array.isArray(guards) ? guards : []).filter(isJsonObject)
         .map(({ guard, message }) => `${text(message)} [${text(guard)}]`).join("; ")
     }`,
+  conflict: ({ node, via, by, why }) => `undone${author(via, by)} at ${text(node)}: ${text(why)}`,
   override: ({ change, state, target, owner, reason, expiresAt }) => {
     const end = change === "begun" ? ` until ${wallTime(expiresAt)}` : "";
     return `${text(change)}: ${text(state)} ${text(target)}${end}${author("", owner)}${behind(reason)}`;

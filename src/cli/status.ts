@@ -42,6 +42,7 @@ function summaryOf(state: JsonObject): JsonObject {
     } unknown`,
     ...peersOf(state),
     ...natsOf(state),
+    ...logOf(state),
     overrides: `${at("overrides.active")} active, ${at("overrides.planned")} planned`,
     ...licenseOf(state),
     ...gitopsOf(state),
@@ -105,6 +106,20 @@ function natsOf(state: JsonObject): JsonObject {
   const faults = Array.isArray(nats["faults"]) ? nats["faults"].map(String) : [];
   const connected = nats["server"] === null ? "not connected" : `connected to ${String(nats["server"])}`;
   return { nats: [connected, ...faults].join("; ") };
+}
+
+/** How far the node has come in the cluster's log: `204 changes, 3 pending; 1 change undone (pleiades status -o json)`. */
+function logOf(state: JsonObject): JsonObject {
+  const log = fieldAt(state, "log");
+  if (!isJsonObject(log)) return {};
+  const undone = Array.isArray(log["conflicts"]) ? log["conflicts"].length : 0;
+  const parts = [
+    `${countOf(Number(log["entries"]), "change")}, ${String(log["pending"])} pending`,
+    ...(Number(log["behind"]) > 0 ? [`${String(log["behind"])} behind`] : []),
+    ...(undone > 0 ? [`${countOf(undone, "change")} undone (pleiades status -o json)`] : []),
+    ...(log["fault"] === null ? [] : [`not followed: ${String(log["fault"])}`]),
+  ];
+  return { "cluster log": parts.join("; ") };
 }
 
 const SIGHT: Readonly<Record<string, string>> = {

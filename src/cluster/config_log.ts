@@ -95,11 +95,11 @@ export class ConfigLog {
   /** How it stands. */
   status(): LogStatus {
     const { replica } = this.#needs;
-    const { stamp, sequence } = replica.position();
+    const { stamp, head, sequence } = replica.position();
     return {
       ...{ isCurrent: this.#isCurrent, fault: this.#fault, stamp },
       unreadable: this.#unreadable + (this.#follower?.unreadable ?? 0),
-      pending: replica.pendingCount(),
+      ...{ head, pending: replica.pendingCount(), conflicts: replica.conflictCount() },
       behind: Math.max((this.#follower?.last ?? 0) - sequence, 0),
     };
   }

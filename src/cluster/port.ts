@@ -34,6 +34,10 @@ export interface LogStatus {
   readonly pending: number;
   /** Messages of the broker that weren't taken yet. */
   readonly behind: number;
+  /** Changes that are kept as they didn't fit. */
+  readonly conflicts: number;
+  /** The position of the last entry: nodes at one position without pending commits have one model. */
+  readonly head: string;
   /** Messages that couldn't be read. */
   readonly unreadable: number;
 }

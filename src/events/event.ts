@@ -16,6 +16,7 @@ export type NodeEvent =
   | GuardNotice
   | CommitEvent
   | RefusalEvent
+  | ConflictEvent
   | OverrideEvent
   | SettingsEvent
   | GitopsEvent
@@ -39,6 +40,7 @@ export const EVENT_KINDS: Readonly<Record<EventKind, string>> = {
   policy: "The health policy makes another state of a target than this node's probes find, or no longer",
   commit: "The model was changed",
   refusal: "A change was refused by a guard of changes",
+  conflict: "A change doesn't fit what others in the cluster changed before it, and is undone",
   override: "An override begins, expires or is removed",
   settings: "Other settings were taken over, or refused",
   gitops:
@@ -182,6 +184,24 @@ export interface RefusalEvent {
   readonly reason: string;
   /** What refused it. */
   readonly guards: readonly { readonly guard: string; readonly message: string }[];
+}
+
+/** A change was undone on the node where it was made, or left out by all: it doesn't fit what comes before it in the log. */
+export interface ConflictEvent {
+  /** Tells events apart. */
+  readonly kind: "conflict";
+  /** Id of its entry. */
+  readonly entry: string;
+  /** The node where it was made. */
+  readonly node: string;
+  /** The way it came there. */
+  readonly via: string;
+  /** Who wanted it; empty when the author isn't known. */
+  readonly by: string;
+  /** Why they wanted it; may be empty. */
+  readonly reason: string;
+  /** Why it doesn't fit. */
+  readonly why: string;
 }
 
 /** An override begins to have its effect, or ends. */

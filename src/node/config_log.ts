@@ -3,8 +3,10 @@
  *
  * @module
  */
+import { ChangeRefused, type Edit } from "../change/edit.ts";
 import { LogReplica } from "../change/log_replica.ts";
 import type { ConfigLog } from "../cluster/config_log.ts";
+import { registerLogMetrics } from "../cluster/log_metrics.ts";
 import { CONFIG_LOG, type LogOutcome } from "../cluster/port.ts";
 import { LOOK_MS, wireNames } from "../cluster/wire_format.ts";
 import { Port } from "../port.ts";
@@ -16,8 +18,8 @@ export const SHARED_LOG: Port<ConfigLog> = new Port("the log of a session");
 
 /** Keeps commits for the log, if the settings name servers. */
 export const sharedConfigLog: Start = async (core) => {
-  const { store, changes, commits, settings, ports, clock, log } = core;
-  const { cluster, node, state: { nats: { servers, jetStream: { domain } } } } = settings();
+  const { store, changes, commits, settings, ports, clock, log, events, registry } = core;
+  const { cluster, node, state: { offlineEdits, nats: { servers, jetStream: { domain } } } } = settings();
   if (store.readOnly) return null;
   if (servers.length === 0) {
     store.log.leave();
@@ -31,6 +33,13 @@ export const sharedConfigLog: Start = async (core) => {
   replica.join({ cluster: cluster.id, node: node.id, boot: newBoot() });
   const joints = new DisposableStack();
   joints.use(commits.subscribe(() => configLog.wake()));
+  joints.use(
+    replica.onConflict(({ id: entry, node, via, by, reason, why }) =>
+      events.emit({ kind: "conflict", entry, node, via, by, reason, why })
+    ),
+  );
+  registerLogMetrics(registry, configLog);
+  if (offlineEdits === "refuse") joints.use(changes.admitBy((edits) => awayRefusal(edits, configLog)));
   joints.use(ports.offer(SHARED_LOG, configLog));
   joints.use(ports.offer(CONFIG_LOG, {
     status: () => configLog.status(),
@@ -39,6 +48,17 @@ export const sharedConfigLog: Start = async (core) => {
   }));
   return partOf("the cluster's log", { end: () => joints.dispose() });
 };
+
+/** Overrides are for the time in which something is wrong. */
+function awayRefusal(edits: readonly Edit[] | null, configLog: ConfigLog): ChangeRefused | null {
+  const { isCurrent, fault } = configLog.status();
+  const isOverrides = edits?.every(({ kind }) => kind === "createOverride" || kind === "deleteOverride") ??
+    false;
+  if (isCurrent || isOverrides) return null;
+  const message = `The cluster's log can't be reached${fault === null ? "" : ` (${fault})`}, and ` +
+    "state.offlineEdits is refuse: until it can be, only overrides are taken";
+  return new ChangeRefused("unavailable", [{ pointer: "", message }]);
+}
 
 function newBoot(): string {
   return crypto.getRandomValues(new Uint8Array(8)).toHex();

@@ -155,6 +155,10 @@ Deno.test("every kind has words, and one of a newer node is shown as it is", () 
       "refused via apply by ci: moves 90 % [moved-share]",
     ],
     [
+      { kind: "conflict", node: "ams1", via: "api", by: "ann", reason: "", why: "the pool web was deleted" },
+      "undone via api by ann at ams1: the pool web was deleted",
+    ],
+    [
       {
         ...{ kind: "override", change: "begun", state: "drain", target: "pool web", owner: "ann" },
         ...{ reason: "disks", expiresAt: at },

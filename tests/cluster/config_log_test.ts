@@ -1,18 +1,40 @@
 /** @module The log of a cluster over a real server: whole nodes with DNS and API. */
-import { deepEqual, equal, ok } from "node:assert/strict";
+import { deepEqual, equal, match, ok } from "node:assert/strict";
 import type { Settings } from "../../src/settings/settings.ts";
+import { digestOf } from "../../src/change/digest.ts";
 import { NatsServer } from "../nats/server.ts";
 import { testWith } from "../programs.ts";
-import { askFor, create, startTestNode, TEST_SETTINGS, type TestNode } from "../test_node.ts";
+import { askFor, call, create, startTestNode, TEST_SETTINGS, type TestNode } from "../test_node.ts";
 import { until } from "./nodes.ts";
 
-function clusterNode(id: string, server: string): Promise<TestNode> {
+function clusterNode(
+  id: string,
+  server: string,
+  more: Partial<Settings["state"]> = {},
+): Promise<TestNode> {
   const state: Settings["state"] = {
     ...TEST_SETTINGS.state,
     ...{ heartbeatInterval: 500, heartbeatTTL: 5_000 },
+    ...more,
     nats: { ...TEST_SETTINGS.state.nats, servers: [server] },
   };
   return startTestNode({ node: { id, region: id }, state });
+}
+
+/** Until all have the same, and nothing is pending. */
+async function agree(nodes: readonly TestNode[]): Promise<void> {
+  const all = () => {
+    const heads = nodes.map(({ node: { store } }) => store.log.position().head);
+    const pending = nodes.reduce((sum, { node: { store } }) => sum + store.log.pendingCount(), 0);
+    return { heads: new Set(heads).size, pending };
+  };
+  await until(all, ({ heads, pending }) => heads === 1 && pending === 0);
+  equal(new Set(nodes.map(({ node: { store } }) => digestOf(store).value)).size, 1);
+}
+
+/** As `/status` has it. */
+async function logOf(node: TestNode): Promise<Record<string, unknown>> {
+  return ((await call(node, "GET", "/status")).json as { log: Record<string, unknown> }).log;
 }
 
 testWith(["nats-server"], "what is written to one node is in another one's answers", async () => {
@@ -23,16 +45,92 @@ testWith(["nats-server"], "what is written to one node is in another one's answe
   await create(a, `/pools/${pool}/members`, { ipAddress: "192.0.2.1", port: 443 });
   await create(a, "/services", { domain: "www.example.org", poolId: pool });
   await until(() => b.node.store.services.byDomain("www.example.org"), (service) => service !== null);
-  await until(() => b.node.store.generation(), (generation) => generation >= 3);
   await b.node.settled(b.node.store.generation());
   deepEqual(await askFor(b, "www.example.org"), ["192.0.2.1"]);
   await create(b, `/pools/${pool}/members`, { ipAddress: "192.0.2.2", port: 443 });
-  await until(() => a.node.store.members.rowsOf(pool).length, (count) => count === 2);
-  deepEqual(
-    a.node.store.members.rowsOf(pool).map(({ id, seq }) => [id, seq]),
-    b.node.store.members.rowsOf(pool).map(({ id, seq }) => [id, seq]),
-  );
+  await agree([a, b]);
+  const places = ({ node: { store } }: TestNode) =>
+    store.members.rowsOf(pool).map(({ id, seq }) => [id, seq]);
+  equal(places(a).length, 2);
+  deepEqual(places(a), places(b));
   const entry = b.node.store.history.get(1)!;
   equal(entry.via, "cluster");
   ok(entry.reason.startsWith("at a"));
+});
+
+testWith(
+  ["nats-server"],
+  "nodes away from the server answer for themselves, and agree when it is back, wiped or not",
+  async () => {
+    await using server = await NatsServer.start();
+    await using a = await clusterNode("a", server.url);
+    await using b = await clusterNode("b", server.url);
+    await using c = await clusterNode("c", server.url, { offlineEdits: "refuse" });
+    const nodes = [a, b, c];
+    const pool = await create(a, "/pools", { name: "web", onAllDown: "all", maxAnswers: 0 });
+    const member = await create(a, `/pools/${pool}/members`, { ipAddress: "192.0.2.1", port: 443 });
+    await create(a, "/services", { domain: "www.example.org", poolId: pool });
+    await agree(nodes);
+    for (const wipe of [false, true]) {
+      await server.kill({ wipe });
+      const isAway = async () => (await Promise.all(nodes.map(logOf))).every(({ current }) => !current);
+      while (!await isAway()) { /* it is asked again */ }
+      // On all of them at once, and on one of them what another deletes.
+      await create(a, "/pools", { name: `spare-${wipe}`, onAllDown: "all" });
+      await create(a, `/pools/${pool}/members`, { ipAddress: wipe ? "192.0.2.3" : "192.0.2.2", port: 443 });
+      const written = await fetch(`${b.api}/pools`, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify({ name: `spare-${wipe}`, onAllDown: "all" }),
+      });
+      deepEqual([written.status, written.headers.get("pleiades-log")], [201, "pending"]);
+      await written.body?.cancel();
+      const refused = await call(c, "POST", "/pools", { name: "c", onAllDown: "all" });
+      equal(refused.status, 503);
+      match(JSON.stringify(refused.json), /state.offlineEdits is refuse/);
+      const override = {
+        ...{ target: `member:${member}`, state: "down", reason: "disks", owner: "ann" },
+        expiresAt: new Date(Date.now() + 3_600_000).toISOString(),
+      };
+      if (wipe) await create(c, "/overrides", override);
+      equal((await logOf(a))["pending"], 2);
+      deepEqual((await askFor(a, "www.example.org")).sort().slice(0, 2), ["192.0.2.1", "192.0.2.2"]);
+      await server.start();
+      await agree(nodes);
+      equal(
+        nodes.filter(({ node: { store } }) => store.log.conflictCount() > (wipe ? 1 : 0)).length > 0,
+        true,
+      );
+      ok(a.node.store.pools.byName(`spare-${wipe}`));
+    }
+    equal(b.node.store.members.rowsOf(pool).length, 3);
+    equal(a.node.store.overrides.count(), 1);
+    const told = nodes.flatMap(({ node: { events } }) =>
+      events.since(0).events.filter(({ event: { kind } }) => kind === "conflict")
+    );
+    equal(told.length, 2);
+  },
+);
+
+testWith(["nats-server"], "three nodes with a writer each have all edits in one order", async () => {
+  await using server = await NatsServer.start();
+  await using a = await clusterNode("a", server.url);
+  await using b = await clusterNode("b", server.url);
+  await using c = await clusterNode("c", server.url);
+  const nodes = [a, b, c];
+  const pool = await create(a, "/pools", { name: "web", onAllDown: "all" });
+  await agree(nodes);
+  const writes = 20;
+  await Promise.all(nodes.map(async (node, n) => {
+    for (let i = 1; i <= writes; i++) {
+      await create(node, `/pools/${pool}/members`, { ipAddress: `192.0.2.${n * writes + i}`, port: 443 });
+    }
+  }));
+  await agree(nodes);
+  equal(a.node.store.members.rowsOf(pool).length, 3 * writes);
+  equal(a.node.store.log.position().stamp, 1 + 3 * writes);
+  const orders = nodes.map(({ node: { store } }) =>
+    store.members.rowsOf(pool).map(({ id, seq }) => `${id} ${seq}`).join()
+  );
+  equal(new Set(orders).size, 1);
 });

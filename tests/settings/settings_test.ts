@@ -161,6 +161,7 @@ Deno.test("loadSettings() runs on defaults when there is no file", () => {
       quorumMinPercent: 51,
       heartbeatInterval: 10_000,
       heartbeatTTL: 30_000,
+      offlineEdits: "allow",
       nats: {
         servers: [],
         tls: { caFile: null, certFile: null, keyFile: null, handshakeFirst: false, ca: null, client: null },

@@ -34,6 +34,11 @@ const shape = {
         description: "A node without a heartbeat for this long isn't active",
         example: "30s",
       }),
+      offlineEdits: choice("offlineEdits", ["allow", "refuse"]).default("allow").meta({
+        description:
+          "Whether changes other than overrides are taken while the cluster's log can't be reached",
+        examples: ["refuse"],
+      }),
       nats: section(
         mapping({
           servers: oneOrMore(
