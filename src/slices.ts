@@ -40,3 +40,22 @@ export async function inSlices<Result>(
     work.return(undefined as Result);
   }
 }
+
+/**
+ * Gives others their turn in work that waits for streams, which a promise alone doesn't.
+ *
+ * @returns to be awaited between steps; it returns at once as long as the slice lasts
+ * @throws the signal's reason when it is aborted
+ */
+export function pacer(
+  { clock, signal }: { readonly clock: Pick<Clock, "monotonicMs" | "sleep">; readonly signal: AbortSignal },
+): () => Promise<void> {
+  let untilMs = clock.monotonicMs() + SLICE_MS;
+  return async () => {
+    signal.throwIfAborted();
+    if (clock.monotonicMs() < untilMs) return;
+    await clock.sleep(0, signal);
+    signal.throwIfAborted();
+    untilMs = clock.monotonicMs() + SLICE_MS;
+  };
+}

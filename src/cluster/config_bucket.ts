@@ -1,0 +1,140 @@
+/**
+ * The bucket `gslb_<cluster>_config` of JetStream's key-value store: where a cluster's model is kept for nodes that come later.
+ *
+ * Values are written as messages of the bucket's stream, since the library's key-value client can't give them headers; other
+ * clients see them as the keys that they are.
+ *
+ * @module
+ */
+import { jetstream, type JetStreamClient, type JetStreamManager } from "@nats-io/jetstream";
+import { Kvm } from "@nats-io/kv";
+import { headers as messageHeaders, type NatsConnection } from "@nats-io/nats-core";
+
+/** How long a request to JetStream may take, milliseconds: with three replicas on other continents a value takes a second. */
+export const REQUEST_TIMEOUT_MS = 10_000;
+
+/** Names of values' metadata, and what they say. */
+export type Headers = Readonly<Record<string, string>>;
+
+/** A value of the bucket. */
+export interface BucketEntry {
+  /** What was written. */
+  readonly value: Uint8Array;
+  /** What was written beside it. */
+  readonly headers: Headers;
+  /** Of the server, which begins again when its store was lost. */
+  readonly revision: number;
+  /** When it was written, by the server's clock, Unix milliseconds. */
+  readonly atMs: number;
+}
+
+/** A bucket that is open. */
+export interface ConfigBucket {
+  /** Bytes of the largest value. */
+  readonly valueSizeMax: number;
+  /** Writes a value; gives its revision. */
+  put(key: string, value: Uint8Array, headers?: Headers): Promise<number>;
+  /** The value of a key; `null` = it has none. */
+  get(key: string): Promise<BucketEntry | null>;
+  /** The keys that a pattern of NATS names (`*`, `>`), without those that were deleted. */
+  keys(pattern: string): Promise<readonly string[]>;
+  /** Removes all that a pattern names, of which nothing stays. */
+  remove(pattern: string): Promise<void>;
+}
+
+/** Which one. */
+export interface ConfigBucketTerms {
+  /** Its name. */
+  readonly bucket: string;
+  /** JetStream domain; `null` = the server's own. */
+  readonly domain: string | null;
+}
+
+/** Headers and framing of a message besides its value, bytes. */
+const FRAME_SIZE = 4 * 1024;
+
+/** Opens the bucket over a connection, and makes it when it is missing. */
+export async function openConfigBucket(
+  connection: NatsConnection,
+  { bucket, domain }: ConfigBucketTerms,
+): Promise<ConfigBucket> {
+  const options = { timeout: REQUEST_TIMEOUT_MS, ...(domain !== null && { domain }) };
+  const client = jetstream(connection, options);
+  // A bucket that is there stays as it is, so that its replicas can be chosen by hand.
+  await new Kvm(client).create(bucket, { history: 1, description: "Pleiades: the cluster's model" });
+  return new NatsBucket({
+    client,
+    manager: await client.jetstreamManager(),
+    bucket,
+    putPrefix: domain === null ? "" : `$JS.${domain}.API.`,
+    valueSizeMax: (connection.info?.max_payload ?? 1 << 20) - FRAME_SIZE,
+  });
+}
+
+class NatsBucket implements ConfigBucket {
+  readonly valueSizeMax: number;
+  readonly #client: JetStreamClient;
+  readonly #manager: JetStreamManager;
+  readonly #stream: string;
+  readonly #root: string;
+  readonly #putPrefix: string;
+
+  constructor({ client, manager, bucket, putPrefix, valueSizeMax }: {
+    readonly client: JetStreamClient;
+    readonly manager: JetStreamManager;
+    readonly bucket: string;
+    readonly putPrefix: string;
+    readonly valueSizeMax: number;
+  }) {
+    this.valueSizeMax = valueSizeMax;
+    this.#client = client;
+    this.#manager = manager;
+    this.#stream = `KV_${bucket}`;
+    this.#root = `$KV.${bucket}.`;
+    this.#putPrefix = putPrefix;
+  }
+
+  async put(key: string, value: Uint8Array, headers: Headers = {}): Promise<number> {
+    const { seq } = await this.#client.publish(`${this.#putPrefix}${this.#root}${key}`, value, {
+      timeout: REQUEST_TIMEOUT_MS,
+      headers: headersOf(headers),
+    });
+    return seq;
+  }
+
+  async get(key: string): Promise<BucketEntry | null> {
+    const message = await this.#manager.direct.getMessage(this.#stream, {
+      last_by_subj: `${this.#root}${key}`,
+    });
+    if (message === null || isDeletion(message.header)) return null;
+    return {
+      value: message.data,
+      headers: Object.fromEntries(message.header.keys().map((name) => [name, message.header.get(name)])),
+      revision: message.seq,
+      atMs: message.time.getTime(),
+    };
+  }
+
+  async keys(pattern: string): Promise<readonly string[]> {
+    const { state } = await this.#manager.streams.info(this.#stream, {
+      subjects_filter: `${this.#root}${pattern}`,
+    });
+    return Object.keys(state.subjects ?? {}).map((subject) => subject.slice(this.#root.length));
+  }
+
+  async remove(pattern: string): Promise<void> {
+    await this.#manager.streams.purge(this.#stream, { filter: `${this.#root}${pattern}` });
+  }
+}
+
+/** Of a message. */
+export function headersOf(headers: Headers): ReturnType<typeof messageHeaders> {
+  const made = messageHeaders();
+  for (const [name, value] of Object.entries(headers)) made.set(name, value);
+  return made;
+}
+
+/** Whether a message of a bucket's stream says that the key is gone. */
+export function isDeletion(headers: { has(name: string): boolean } | undefined): boolean {
+  return headers !== undefined && (headers.has("KV-Operation") || headers.has("Nats-Marker-Reason"));
+}
