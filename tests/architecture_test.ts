@@ -153,6 +153,7 @@ const EXCEPTIONS: Readonly<Record<string, string>> = {
   "src/agent/agent_command.ts -> node": "it hears the signals that serve hears",
   "src/agent/commands.ts -> node": "the service manager is told by the same datagrams",
   "src/cli/backup.ts -> store": "backup and restore work on the file, with no node running",
+  "src/cli/cluster.ts -> cluster": "keys are drawn with no node running",
   "src/cli/license.ts -> license": "tokens are signed and judged with no node running",
   "src/cli/doctor.ts -> doctor": "a machine is examined with no node running",
   "src/cli/model_upload.ts -> change": "files are judged before anything is sent, by the judge of commits",

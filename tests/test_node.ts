@@ -108,6 +108,7 @@ export const TEST_SETTINGS: Settings = {
     heartbeatInterval: 10_000,
     heartbeatTTL: 30_000,
     offlineEdits: "allow",
+    signing: { key: null, keys: [] },
     nats: {
       servers: [],
       tls: { caFile: null, certFile: null, keyFile: null, handshakeFirst: false, ca: null, client: null },

@@ -12,6 +12,7 @@ import type { Plan } from "../change/plan_report.ts";
 import type { Model } from "../model/model.ts";
 import { modelFileSchema } from "../model/model_reader.ts";
 import { exportModel, exportNdjson } from "../model/model_export.ts";
+import { SHARED_MODEL, type SharedModel } from "../cluster/port.ts";
 import { parseDuration } from "../input/duration.ts";
 import { show, strictObject } from "../input/strict_object.ts";
 import { type FileProblem, formatProblem, YAML_SIZE_MAX } from "../input/yaml_source.ts";
@@ -57,6 +58,31 @@ const AppliedSchema = z.object({
 /** The document that YAML and JSON carry; no schema of a route, since it is read as a stream. */
 const schemas = { Model: { ...z.toJSONSchema(modelFileSchema, { io: "input" }), $schema: undefined } };
 
+/** What publishes models. @throws {ApiProblem} when it couldn't: better known before the model is changed */
+function publisherOf({ ports }: ResourceParts): SharedModel {
+  const shared = ports.find(SHARED_MODEL);
+  if (shared === null) {
+    throw new ApiProblem(409, "This node is in no cluster that it could publish to (state.nats.servers)");
+  }
+  if (!shared.isConnected) throw new ApiProblem(503, "There is no connection to NATS: nothing was applied");
+  return shared;
+}
+
+async function publish(
+  shared: SharedModel,
+  { generation, signal }: { readonly generation: number; readonly signal: AbortSignal },
+): Promise<void> {
+  try {
+    await shared.publish({ version: String(generation), commit: "" }, signal);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new ApiProblem(
+      503,
+      `Applied as generation ${generation}, and not published: ${reason} (apply it again to publish it)`,
+    );
+  }
+}
+
 const modelRef = { $ref: "#/components/schemas/Model" };
 
 /** What a route that gives a model answers. */
@@ -70,6 +96,12 @@ const planQuery = strictObject({
   replay: z.string().optional().refine((text) => text === undefined || parseDuration(text) !== null, {
     error: ({ input }) => `replay ${show(input)} is no duration (write 24h)`,
   }).meta({ description: "How far back recorded queries are answered once more", examples: ["24h"] }),
+});
+
+const applyQuery = writeQuery.extend({
+  cluster: z.enum(["true", "false"], { error: "cluster must be true or false" }).optional().meta({
+    description: "true: publish the model as the cluster's document when it is applied",
+  }),
 });
 
 const routes = {
@@ -106,14 +138,14 @@ const routes = {
       } MiB. Models are applied one after the other, and while ` +
       "a large one is committed, other writes are refused: 503, try again. A call that the client ends before " +
       "the commit changes nothing.",
-    request: { query: writeQuery, headers: conditionalWrite, body: { required: true, content: modelText } },
+    request: { query: applyQuery, headers: conditionalWrite, body: { required: true, content: modelText } },
     responses: {
       200: {
         description: "It is done, or would be (dry run)",
         headers: updateHeaders,
         content: json(AppliedSchema),
       },
-      ...problems(400, 409, 412, 413, 415, 422),
+      ...problems(400, 409, 412, 413, 415, 422, 503),
     },
   },
   plan: {
@@ -153,6 +185,7 @@ function serve(app: OpenAPIHono, parts: ResourceParts): void {
   });
 
   app.openapi(routes.apply, async (c) => {
+    const shared = c.req.valid("query").cluster === "true" ? publisherOf(parts) : null;
     const applied = await read(c, parts, { dryRun: isDryRun(c), ...termsOf(c) });
     if (applied.kind === "invalid") throw invalidModel(applied.problems);
     if (applied.kind === "empty") throw emptyModel();
@@ -162,6 +195,7 @@ function serve(app: OpenAPIHono, parts: ResourceParts): void {
     else {
       await settle(c, parts, { generation, timeoutMs: SETTLE_MODEL_MS });
       c.header("ETag", etagOf(generation));
+      if (shared !== null) await publish(shared, { generation, signal: c.req.raw.signal });
     }
     return c.json({ generation, changed, ...counts, objects }, 200);
   });

@@ -41,6 +41,8 @@ export interface PlanFlags extends ModelFlags {
 export interface ApplyFlags extends ModelFlags, WriteFlags {
   /** `--yes`: nothing is asked. */
   readonly yes?: boolean;
+  /** `--cluster`: the model is published as well. */
+  readonly cluster?: boolean;
 }
 
 /** A command at work. */
@@ -160,12 +162,14 @@ async function sendForPlan(model: ModelUpload, { replay }: { readonly replay?: s
 
 async function sendForGood(
   model: ModelUpload,
-  flags: WriteFlags & { readonly onGeneration?: number },
+  flags: WriteFlags & { readonly onGeneration?: number; readonly cluster?: boolean },
   work: Work,
 ) {
+  const query = writeQuery(flags);
+  const published = flags.cluster === true ? `${query === "" ? "?" : "&"}cluster=true` : "";
   try {
     return await sendModel(model, {
-      to: `/apply${writeQuery(flags)}`,
+      to: `/apply${query}${published}`,
       onGeneration: flags.onGeneration,
       path: work.path,
       waiting: flags.dryRun === true ? "planning…" : "committing…",

@@ -35,6 +35,7 @@ export const COMMANDS: readonly CommandFile[] = [
   ["Keep:", ["tokens"], () => import("./token_commands.ts")],
   ["Keep:", ["audit"], () => import("./audit_command.ts")],
   ["Keep:", ["backup", "restore"], () => import("./backup_commands.ts")],
+  ["Keep:", ["cluster"], () => import("./cluster_command.ts")],
   ["Keep:", ["license"], () => import("./license_command.ts")],
   ["Other:", ["completions", "__names"], () => import("./completions_command.ts")],
   ["Other:", ["version"], () => import("./version_command.ts")],

@@ -55,7 +55,8 @@ export function register(root: Command, context: CommandContext): void {
     .description("check a model and apply it to a running node, in one transaction")
     .argument("[path]", "model directory, model file or NDJSON; - reads stdin")
     .option("-f, --file <path>", "the same as a flag");
-  addWriteOptions(apply).option("-y, --yes", "don't ask, on a terminal, before something is removed");
+  addWriteOptions(apply).option("-y, --yes", "don't ask, on a terminal, before something is removed")
+    .option("--cluster", "publish it as the cluster's document as well");
   addOutputOption(addApiOptions(apply), ["table", "json", "yaml"])
     .addHelpText("after", EXAMPLES.apply)
     .action(async (path: string | undefined, flags: ApplyFlags) =>

@@ -77,6 +77,8 @@ export interface ClusterNeeds {
   readonly seq?: number;
   /** The log of the configuration; `null` = this node takes no part in it. */
   readonly configLog: ConfigLog | null;
+  /** What else runs on every connection, until the signal is aborted; it mustn't fail. */
+  readonly beside?: readonly ((connection: NatsConnection, signal: AbortSignal) => Promise<void>)[];
 }
 
 /** How often silent nodes are looked for. */
@@ -214,6 +216,8 @@ export class Cluster implements AsyncDisposable {
       });
       // Whoever is there answers a greeting; by then the server must know where to send it.
       await connection.flush();
+      const logging = this.#needs.configLog?.session(connection, signal);
+      const beside = (this.#needs.beside ?? []).map((run) => run(connection, signal));
       // First what is found and then the greeting: who counts by it again must not count by what it found before it was away.
       await this.#publisher.connected(
         (subject, payload) => this.#publish(connection, subject, payload),
@@ -221,7 +225,6 @@ export class Cluster implements AsyncDisposable {
       );
       this.#sendHeartbeat("hello");
       const beating = this.#beat(signal);
-      const logging = this.#needs.configLog?.session(connection, signal);
       await watchBuckets(connection, {
         terms: {
           ...this.#names,
@@ -249,7 +252,7 @@ export class Cluster implements AsyncDisposable {
           remark: (text) => this.#remark(text),
         },
       });
-      await Promise.all([beating, logging]);
+      await Promise.all([beating, logging, ...beside]);
     } finally {
       this.#connection = null;
       this.#buckets = null;

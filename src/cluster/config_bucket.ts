@@ -7,6 +7,7 @@
  * @module
  */
 import { jetstream, type JetStreamClient, type JetStreamManager } from "@nats-io/jetstream";
+import { jserrors } from "@nats-io/jetstream/internal";
 import { Kvm } from "@nats-io/kv";
 import { headers as messageHeaders, type NatsConnection } from "@nats-io/nats-core";
 
@@ -36,6 +37,8 @@ export interface ConfigBucket {
   put(key: string, value: Uint8Array, headers?: Headers): Promise<number>;
   /** The value of a key; `null` = it has none. */
   get(key: string): Promise<BucketEntry | null>;
+  /** Differs after each write, and when the bucket was made again. */
+  edition(): Promise<string>;
   /** The keys that a pattern of NATS names (`*`, `>`), without those that were deleted. */
   keys(pattern: string): Promise<readonly string[]>;
   /** Removes all that a pattern names, of which nothing stays. */
@@ -60,11 +63,14 @@ export async function openConfigBucket(
 ): Promise<ConfigBucket> {
   const options = { timeout: REQUEST_TIMEOUT_MS, ...(domain !== null && { domain }) };
   const client = jetstream(connection, options);
-  // A bucket that is there stays as it is, so that its replicas can be chosen by hand.
-  await new Kvm(client).create(bucket, { history: 1, description: "Pleiades: the cluster's model" });
+  const manager = await client.jetstreamManager();
+  // One that is there stays as it is: its replicas may have been chosen by hand, and this user may not make any.
+  if (!await isThere(manager, `KV_${bucket}`)) {
+    await new Kvm(client).create(bucket, { history: 1, description: "Pleiades: the cluster's model" });
+  }
   return new NatsBucket({
     client,
-    manager: await client.jetstreamManager(),
+    manager,
     bucket,
     putPrefix: domain === null ? "" : `$JS.${domain}.API.`,
     valueSizeMax: (connection.info?.max_payload ?? 1 << 20) - FRAME_SIZE,
@@ -115,6 +121,11 @@ class NatsBucket implements ConfigBucket {
     };
   }
 
+  async edition(): Promise<string> {
+    const { created, state } = await this.#manager.streams.info(this.#stream);
+    return `${created} ${state.last_seq} ${state.messages}`;
+  }
+
   async keys(pattern: string): Promise<readonly string[]> {
     const { state } = await this.#manager.streams.info(this.#stream, {
       subjects_filter: `${this.#root}${pattern}`,
@@ -124,6 +135,17 @@ class NatsBucket implements ConfigBucket {
 
   async remove(pattern: string): Promise<void> {
     await this.#manager.streams.purge(this.#stream, { filter: `${this.#root}${pattern}` });
+  }
+}
+
+/** Whether there is a stream of this name. @throws the server's refusal to say so */
+export async function isThere(manager: JetStreamManager, stream: string): Promise<boolean> {
+  try {
+    await manager.streams.info(stream);
+    return true;
+  } catch (error) {
+    if (error instanceof jserrors.StreamNotFoundError) return false;
+    throw error;
   }
 }
 

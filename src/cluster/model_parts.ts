@@ -20,7 +20,7 @@ import { z } from "zod";
 import type { Clock } from "../clock.ts";
 import { pacer } from "../slices.ts";
 import type { ConfigBucket } from "./config_bucket.ts";
-import { compareStamps, STAMP, type Stamp } from "./stamp.ts";
+import { SIGNATURE_HEADER, signatureOf, type Signing, SIGNING_FAULTS, type SigningFault } from "./signing.ts";
 
 /** The version of manifests. */
 const VERSION = 1;
@@ -37,15 +37,17 @@ const UNPACK_SIZE = 8 * 1024;
 /** Parts that no manifest names and that are older than the newest manifest by this much were given up by their writer. */
 const GIVEN_UP_MS = 3_600_000;
 
-/** How the body is to be read. */
-export type ModelType = "application/x-ndjson" | "application/yaml";
+/** Where the document is that was published last (`documents.ts`). */
+export const DOCUMENT_KEY = "model";
+/** Header of a document that is too large for a value: the digest of the model that it is. */
+export const MODEL_HEADER = "Pleiades-Model";
 
 /** What is said of a model beside its bytes. */
 export interface ModelAbout {
-  /** Of which state of the cluster's model. */
-  readonly stamp: Stamp;
-  /** How the body is to be read. */
-  readonly type: ModelType;
+  /** Of which state of the cluster's model, by the nodes' own count; 0 = of none. */
+  readonly stamp: number;
+  /** How the body is to be read, a media type. */
+  readonly type: string;
   /** How many objects of each kind, for people. */
   readonly counts: Readonly<Record<string, number>>;
 }
@@ -68,10 +70,10 @@ const MANIFEST = z.object({
   digest: HASH,
   set: z.string().regex(/^[0-9a-f]{16}$/),
   encoding: z.literal("gzip"),
-  type: z.enum(["application/x-ndjson", "application/yaml"]),
+  type: z.string().max(64),
   size: z.int().min(0).max(MODEL_SIZE_MAX),
   parts: z.array(HASH).max(PARTS_MAX),
-  stamp: STAMP,
+  stamp: z.int().min(0),
   counts: z.record(z.string().max(64), z.int().min(0)),
 });
 
@@ -79,14 +81,17 @@ const MANIFEST = z.object({
 export class ModelPartsFault extends Error {
   /** The class, in logs. */
   override readonly name = "ModelPartsFault";
-}
+  /** What is wrong with its signature; `null` = that isn't the reason. */
+  readonly refused: SigningFault | null;
 
-/** Signs what is written at a key, and checks what is read there (`signing.ts`). */
-export interface Seal {
-  /** What is to be written at this subject or key in the place of the bytes. */
-  seal(subject: string, bytes: Uint8Array): Promise<Uint8Array>;
-  /** The bytes that were sealed. @throws when they can't be trusted */
-  unseal(subject: string, bytes: Uint8Array): Promise<Uint8Array>;
+  /** With a message for people. */
+  constructor(
+    message: string,
+    { refused = null, ...options }: ErrorOptions & { readonly refused?: SigningFault | null } = {},
+  ) {
+    super(message, options);
+    this.refused = refused;
+  }
 }
 
 /** Where models are kept. */
@@ -94,7 +99,7 @@ export interface ModelStore {
   /** The bucket. */
   readonly bucket: ConfigBucket;
   /** Signs manifests, and with them all parts; `null` = they aren't signed. */
-  readonly seal: Seal | null;
+  readonly signing: Signing | null;
   /** Says when others have their turn. */
   readonly clock: Pick<Clock, "monotonicMs" | "sleep">;
 }
@@ -113,7 +118,7 @@ export async function putModel(
     readonly signal: AbortSignal;
   },
 ): Promise<Manifest> {
-  const { bucket, seal } = store;
+  const { bucket, signing } = store;
   const set = crypto.getRandomValues(new Uint8Array(8)).toHex();
   const whole = createHash("sha256");
   const turn = pacer({ ...store, signal });
@@ -142,13 +147,12 @@ export async function putModel(
     const manifest: Manifest = { digest, set, size, parts, ...about };
     const bytes = new TextEncoder().encode(JSON.stringify({ v: VERSION, encoding: "gzip", ...manifest }));
     const key = manifestKey(digest);
-    const sealed = seal === null ? bytes : await seal.seal(key, bytes);
-    if (sealed.length > bucket.valueSizeMax) {
+    if (bytes.length > bucket.valueSizeMax) {
       throw tooLarge(
         `${bucket.valueSizeMax} bytes of the manifest, as far as the server takes them (max_payload)`,
       );
     }
-    await bucket.put(key, sealed);
+    await bucket.put(key, bytes, await signatureOf(signing, { subject: key, bytes }));
     return manifest;
   } catch (error) {
     // Best effort: the bucket may be the reason, and then the sweep finds them.
@@ -160,14 +164,18 @@ export async function putModel(
 /**
  * What a bucket has of a model; `null` = it has none of this digest.
  *
- * @throws {ModelPartsFault} when the manifest can't be read
- * @throws what the seal throws
+ * @throws {ModelPartsFault} when the manifest can't be read, or isn't signed as it should be
  */
-export async function manifestOf({ bucket, seal }: ModelStore, digest: string): Promise<Manifest | null> {
+export async function manifestOf({ bucket, signing }: ModelStore, digest: string): Promise<Manifest | null> {
   const key = manifestKey(digest);
   const entry = await bucket.get(key);
   if (entry === null) return null;
-  const manifest = readManifest(key, seal === null ? entry.value : await seal.unseal(key, entry.value));
+  const { value: bytes, headers } = entry;
+  const fault = await signing?.faultOf({ subject: key, bytes }, headers[SIGNATURE_HEADER]) ?? null;
+  if (fault !== null) {
+    throw new ModelPartsFault(`${key} isn't believed: ${SIGNING_FAULTS[fault]}`, { refused: fault });
+  }
+  const manifest = readManifest(key, bytes);
   if (manifest.digest !== digest) throw new ModelPartsFault(`${key} is the manifest of another model`);
   return manifest;
 }
@@ -215,28 +223,29 @@ export interface ModelList {
   /** The newest first. */
   readonly manifests: readonly Manifest[];
   /** Why others can't be read. */
-  readonly faults: readonly string[];
+  readonly faults: readonly ModelPartsFault[];
 }
 
 /** All models of a bucket that can be read, the newest first by their stamps. */
 export async function listModels(store: ModelStore): Promise<ModelList> {
   const manifests: Manifest[] = [];
-  const faults: string[] = [];
+  const faults: ModelPartsFault[] = [];
   for (const key of await store.bucket.keys("model.*")) {
     try {
       const manifest = await manifestOf(store, key.slice("model.".length));
       if (manifest !== null) manifests.push(manifest);
     } catch (error) {
-      faults.push(error instanceof Error ? error.message : String(error));
+      if (!(error instanceof ModelPartsFault)) throw error;
+      faults.push(error);
     }
   }
-  manifests.sort((a, b) => compareStamps(b.stamp, a.stamp) || (a.digest < b.digest ? -1 : 1));
+  manifests.sort((a, b) => b.stamp - a.stamp || (a.digest < b.digest ? -1 : 1));
   return { manifests, faults };
 }
 
 /**
- * Removes what isn't needed any more: models but the `keep` newest and those that are `named`, and parts that no manifest
- * names. While there is a manifest that can't be read, which a later version may have written, nothing is removed.
+ * Removes what isn't needed any more: models but the `keep` newest, that of the published document, and those that are
+ * `named`; and parts that no manifest names. While there is a manifest that can't be read, which a later version may have written, nothing is removed.
  *
  * @param named digests that something refers to
  * @returns keys or patterns that were removed
@@ -249,13 +258,14 @@ export async function sweepModels(
   const { manifests, faults } = await listModels(store);
   const [newest] = manifests;
   if (faults.length > 0 || newest === undefined) return [];
+  const published = (await bucket.get(DOCUMENT_KEY))?.headers[MODEL_HEADER];
   const removed: string[] = [];
   const remove = async (pattern: string) => {
     await bucket.remove(pattern);
     removed.push(pattern);
   };
   for (const { digest, set } of manifests.slice(keep)) {
-    if (named.has(digest)) continue;
+    if (named.has(digest) || digest === published) continue;
     // In this order no reader finds a manifest whose parts are gone.
     await remove(manifestKey(digest));
     await remove(`part.${set}.*`);

@@ -64,5 +64,34 @@ export interface LogPort {
 /** Where it is offered, by a node with `state.nats.servers` and a database. */
 export const CONFIG_LOG: Port<LogPort> = new Port("the cluster's log");
 
+/** How the sharing of models stands. */
+export interface SharingStatus {
+  /** The document that was taken over last; `null` = none since the start. */
+  readonly taken: { readonly version: string; readonly commit: string; readonly publishedAt: number } | null;
+  /** Why the document that there is wasn't taken over, or can't be looked at; `null` = it was, or there is none. */
+  readonly fault: string | null;
+}
+
+/** What the cluster's nodes share of their models. */
+export interface SharedModel {
+  /** How it stands. */
+  status(): SharingStatus;
+  /** Whether there is a server to publish by. */
+  readonly isConnected: boolean;
+  /**
+   * Publishes the model of now.
+   *
+   * @param name as the publisher calls it: a version and a commit of Git, either of which may be empty
+   * @throws {Error} with a message for people when there is no connection, or the server or a bound refuses it
+   */
+  publish(
+    name: { readonly version: string; readonly commit: string },
+    signal: AbortSignal,
+  ): Promise<void>;
+}
+
+/** Where it is offered, by a node with `state.nats.servers` and a database. */
+export const SHARED_MODEL: Port<SharedModel> = new Port("shared model");
+
 /** Where it is offered, by a node with `state.nats.servers`. */
 export const CLUSTER: Port<{ status(): ClusterStatus }> = new Port("cluster");

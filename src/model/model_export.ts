@@ -51,6 +51,18 @@ export function exportModel(model: Model): string {
  * since no line at all would read as a file that got lost.
  */
 export function* exportNdjson(model: Model): Generator<string> {
+  if (isEmptyModel(model)) return yield `${JSON.stringify({ loadbalancer: {} })}\n`;
+  yield* streamedNdjson({
+    pools: sortedPools(model),
+    services: sortedServices(model),
+    zones: sortedZones(model),
+    fallback: model.fallback,
+    names: poolNames(model),
+  });
+}
+
+/** The same of a model that is read as it is written; of an empty one nothing comes. */
+export function* streamedNdjson(model: StreamedModel): Generator<string> {
   let block = "";
   for (const object of lineObjects(model)) {
     block += `${JSON.stringify(object)}\n`;
@@ -64,13 +76,11 @@ export function* exportNdjson(model: Model): Generator<string> {
 /** As long as pipes and sockets take at once. */
 const BLOCK_LENGTH = 64 * 1024;
 
-function* lineObjects(model: Model): Generator<Entry> {
-  const names = poolNames(model);
-  if (isEmptyModel(model)) yield { loadbalancer: {} };
-  for (const pool of sortedPools(model)) yield { pool: poolEntry(pool, names) };
-  for (const service of sortedServices(model)) yield { service: serviceEntry(service, names) };
-  for (const zone of sortedZones(model)) yield { zone: zoneEntry(zone) };
-  for (const [key, block] of Object.entries(fallbackEntries(model))) {
+function* lineObjects({ pools, services, zones, fallback, names }: StreamedModel): Generator<Entry> {
+  for (const pool of pools) yield { pool: poolEntry(pool, names) };
+  for (const service of services) yield { service: serviceEntry(service, names) };
+  for (const zone of zones) yield { zone: zoneEntry(zone) };
+  for (const [key, block] of Object.entries(fallbackEntries({ fallback }))) {
     if (!isEmpty(block)) yield { [key]: block };
   }
 }

@@ -5,12 +5,13 @@
  */
 import type { ClusterTerms } from "../cluster/cluster.ts";
 import { PeerView } from "../cluster/peer_view.ts";
-import { CLUSTER } from "../cluster/port.ts";
+import { CLUSTER, SHARED_MODEL } from "../cluster/port.ts";
 import { HEALTH_AGE_MS, LOOK_MS } from "../cluster/wire_format.ts";
 import { Port } from "../port.ts";
 import type { Settings } from "../settings/settings.ts";
 import { SHARED_LOG } from "./config_log.ts";
-import { partOf, type Start } from "./part.ts";
+import { type Core, partOf, type Start } from "./part.ts";
+import { documentTaker } from "./shared_model.ts";
 
 /** Takes part, if the settings name servers. */
 export const clusterMember: Start = async (core) => {
@@ -23,17 +24,23 @@ export const clusterMember: Start = async (core) => {
   const { Cluster } = await import("../cluster/cluster.ts");
   const boot = inherited && { boot: inherited.boot };
   const view = new PeerView({ node, region, ttlMs, keepMs: HEALTH_AGE_MS, clock, ...boot });
+  const sharing = await sharingOf(core, { terms, view });
   const joined = health.join({ node, peers: view, terms: { policy, quorumMinPercent } });
   const seq = inherited && { seq: inherited.seq + SEQ_STEP };
   const configLog = ports.find(SHARED_LOG);
-  const cluster = new Cluster({ terms, view, local: joined, clock, rng, log, registry, configLog, ...seq });
-  const offered = new DisposableStack();
-  offered.use(ports.offer(CLUSTER, cluster));
-  offered.use(ports.offer(CLUSTER_IDENTITY, cluster));
+  const beside = sharing === null ? [] : [sharing.session.bind(sharing)];
+  const cluster = new Cluster({
+    ...{ terms, view, local: joined, clock, rng, log, registry, configLog, beside, ...seq },
+  });
+  using offering = new DisposableStack();
+  offering.use(ports.offer(CLUSTER, cluster));
+  offering.use(ports.offer(CLUSTER_IDENTITY, cluster));
+  if (sharing !== null) offering.use(ports.offer(SHARED_MODEL, sharing));
+  const offered = offering.move();
   return {
     ...partOf("cluster", {}),
     [Symbol.asyncDispose]: async () => {
-      offered[Symbol.dispose]();
+      offered.dispose();
       // Answers go on meanwhile: others hear that this node leaves before it goes by its own probes alone.
       await cluster[Symbol.asyncDispose]();
       joined[Symbol.dispose]();
@@ -54,6 +61,28 @@ export const CLUSTER_IDENTITY: Port<ClusterIdentity> = new Port("identity in the
 
 /** More than a process says from the moment at which it is asked for its identity until it ends. */
 const SEQ_STEP = 1 << 20;
+
+/** What models are shared with; `null` = there is no database for them. */
+async function sharingOf(
+  core: Core,
+  { terms: { cluster, node, domain, lookMs }, view }: {
+    readonly terms: ClusterTerms;
+    readonly view: PeerView;
+  },
+) {
+  const { store, settings, clock, log, registry } = core;
+  if (store.readOnly) return null;
+  const { key, keys } = settings().state.signing;
+  const [{ ModelSharing }, { openSigning }] = await Promise.all([
+    import("../cluster/model_sharing.ts"),
+    import("../cluster/signing.ts"),
+  ]);
+  const signing = key === null && keys.length === 0 ? null : await openSigning({ cluster, key, keys });
+  return new ModelSharing({
+    terms: { cluster, node, domain, lookMs },
+    ...{ signing, taker: documentTaker(core, () => view.active()), clock, log, registry },
+  });
+}
 
 function termsOf({ cluster, node, state }: Settings): ClusterTerms {
   const { heartbeatInterval, heartbeatTTL, nats: { servers, tls, auth, jetStream } } = state;

@@ -24,6 +24,10 @@ export class MemoryBucket implements ConfigBucket {
     return Promise.resolve(this.entries.get(key) ?? null);
   }
 
+  edition(): Promise<string> {
+    return Promise.resolve(`${this.#revision} ${this.entries.size}`);
+  }
+
   keys(pattern: string): Promise<readonly string[]> {
     return Promise.resolve(this.#named(pattern));
   }

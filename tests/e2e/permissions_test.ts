@@ -21,6 +21,7 @@ const REFUSED = /NotCapable|Requires \w+ access|couldn't be checked/;
 /** Every command, a row of those that may run at once after the rows before. `@DNS` stands for where the node answers. */
 const ROWS: readonly string[] = [
   "version | completions bash | config init | config schema | config validate large.yaml",
+  "cluster key new | cluster key public --key-file cluster.key",
   "license issue --secret-file secret --tier paid --rps 9 --expire-in 1h | pools create web | status | events",
   "members create 192.0.2.1 --pool web --port 443 --region west | pools list | pools get web | pools create checked",
   "members list --pool web | members get web/192.0.2.1:443 | members update web/192.0.2.1:443 --weight 2",
@@ -269,6 +270,7 @@ const TOKEN = "0123456789abcdef0123456789abcdef";
 const FILES = {
   secret: TOKEN,
   token: "no token",
+  "cluster.key": `ed25519-private:${"A".repeat(43)}`,
   "pleiades.yaml": `database: { path: pleiades.db }\napi: { tokens: [${TOKEN}] }\n`,
   "agent.yaml":
     'agent: { fqdn: a.example.org, tcpPort: 443, regions: { fra: [192.0.2.0/24] }, rfc2136: { server: "127.0.0.1:1", ' +

@@ -22,6 +22,8 @@ const BY_HAND: Readonly<Record<string, unknown>> = {
   "distribute.messageBroker.tls.keyFile": "another.key",
   "distribute.powerDNS.apiToken": "another",
   "queryLog.path": "another.log",
+  "state.signing.key": `ed25519-private:${"A".repeat(43)}`,
+  "state.signing.keys": [`ed25519:${"A".repeat(43)}`],
   "state.nats.tls.caFile": "another.crt",
   "state.nats.tls.certFile": "another.crt",
   "state.nats.tls.keyFile": "another.key",

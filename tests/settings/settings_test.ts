@@ -162,6 +162,7 @@ Deno.test("loadSettings() runs on defaults when there is no file", () => {
       heartbeatInterval: 10_000,
       heartbeatTTL: 30_000,
       offlineEdits: "allow",
+      signing: { key: null, keys: [] },
       nats: {
         servers: [],
         tls: { caFile: null, certFile: null, keyFile: null, handshakeFirst: false, ca: null, client: null },

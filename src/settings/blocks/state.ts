@@ -11,6 +11,8 @@ import { BOTH_OR_NONE, servable } from "../tls_files.ts";
 const serverError = mustBe("server", "nats://HOST[:PORT] or tls://HOST[:PORT]");
 const domainError = mustBe("domain", "1–63 letters, digits, underscores and hyphens");
 
+const signingKeyError = mustBe("key", "a public key (ed25519:…)");
+
 const shape = {
   state: section(
     mapping({
@@ -39,6 +41,20 @@ const shape = {
           "Whether changes other than overrides are taken while the cluster's log can't be reached",
         examples: ["refuse"],
       }),
+      signing: section(
+        mapping({
+          key: secret("state.signing.key").meta({
+            description: "Key by which this node signs what it publishes (pleiades cluster key new); " +
+              "none = it publishes nothing in a cluster that signs",
+            examples: ["file:/etc/pleiades/cluster.key"],
+          }),
+          keys: oneOrMore("state.signing.keys", z.string({ error: signingKeyError })).prefault([]).meta({
+            description: "Public keys whose signatures count; with any, nothing counts that isn't signed",
+            example: ["ed25519:UO9u3dLzFU7OeyOFNPZ7FhdhWlBn8MwqY8brWAxLQEw"],
+          }),
+        }),
+        "Signatures on the cluster's model",
+      ),
       nats: section(
         mapping({
           servers: oneOrMore(
@@ -127,11 +143,34 @@ export const state = {
       const fault = serverFault(server);
       if (fault !== null) loading.problem(["state", "nats", "servers", i], fault);
     });
+    expectSigningKeys(state.signing, loading);
     return {
       state: { ...state, nats: { ...nats, tls: tlsOf(nats.tls, loading), auth: authOf(nats.auth, loading) } },
     };
   },
 };
+
+/** Keys of the wrong kind would sign nothing, or believe nothing. */
+function expectSigningKeys(
+  { key, keys }: FileOf<typeof shape>["state"]["signing"],
+  loading: Loading,
+): void {
+  const at = (...path: (string | number)[]) => ["state", "signing", ...path];
+  const made = "and 43 letters, digits, - and _ (pleiades cluster key new prints both)";
+  if (key !== null && !/^ed25519-private:[A-Za-z0-9_-]{43}$/.test(key)) {
+    loading.problem(at("key"), `state.signing.key must be ed25519-private: ${made}`);
+  }
+  keys.forEach((text, i) => {
+    if (/^ed25519-private:/.test(text)) {
+      loading.problem(
+        at("keys", i),
+        "a private key stands among the public ones: replace both, others may have read it",
+      );
+    } else if (!/^ed25519:[A-Za-z0-9_-]{43}$/.test(text)) {
+      loading.problem(at("keys", i), `a public key must be ed25519: ${made}`);
+    }
+  });
+}
 
 type Nats = FileOf<typeof shape>["state"]["nats"];
 

@@ -1,0 +1,319 @@
+/**
+ * A node's part in what the cluster's nodes share of their models: it takes over documents that are published, by the path of
+ * every change, and publishes its own model as one.
+ *
+ * Nodes have one log, so a document is taken by one of them for all. Which one it was stands in the bucket (key `taken`): a
+ * node that starts again leaves alone what was edited since. They try one after the other, and whoever says first that it
+ * takes the document does. A document that was published before the one that was taken last is left alone, whatever the
+ * server's revisions say: the history has that date, and goes with the log.
+ *
+ * @module
+ */
+import type { NatsConnection } from "@nats-io/nats-core";
+import { z } from "zod";
+import type { Clock } from "../clock.ts";
+import { natsFault } from "../nats/fault.ts";
+import type { Logger } from "../telemetry/log.ts";
+import type { Registry } from "../telemetry/metrics.ts";
+import { type BucketEntry, openConfigBucket } from "./config_bucket.ts";
+import { type ClusterEvent, watchCluster } from "./document_watch.ts";
+import {
+  type ClusterDocument,
+  type DocumentName,
+  type DocumentPlace,
+  type DocumentType,
+  ensureConfigStream,
+  publishCluster,
+} from "./documents.ts";
+import { ModelPartsFault, sweepModels } from "./model_parts.ts";
+import type { SharedModel, SharingStatus } from "./port.ts";
+import type { Signing, SigningFault } from "./signing.ts";
+
+/** What became of a document. */
+export type Taken =
+  | { readonly kind: "applied"; readonly changed: boolean; readonly generation: number }
+  /** Its model is wrong, or a guard refused it. */
+  | { readonly kind: "refused"; readonly reason: string }
+  /** It may be tried again. */
+  | { readonly kind: "busy"; readonly reason: string };
+
+/** A model's text, and how to read it. */
+export interface ModelText {
+  /** As files have it. */
+  readonly type: DocumentType;
+  /** In order, read once. */
+  readonly body: Iterable<Uint8Array>;
+}
+
+/** What a node makes of documents. */
+export interface DocumentTaker {
+  /** Makes a document's model the stored one. */
+  take(document: ClusterDocument, signal: AbortSignal): Promise<Taken>;
+  /** The model of now. */
+  text(): ModelText;
+  /** When the last document was published that is in the history, Unix milliseconds; 0 = there is none. */
+  lastPublishedMs(): number;
+  /** How long this node leaves a document to others, milliseconds. */
+  turnMs(): number;
+}
+
+/** What it is made with. */
+export interface ModelSharingNeeds {
+  /** Names and paces. */
+  readonly terms: {
+    readonly cluster: string;
+    readonly node: string;
+    /** JetStream domain; `null` = the server's own. */
+    readonly domain: string | null;
+    /** How often the bucket is looked at without a hint, milliseconds. */
+    readonly lookMs: number;
+  };
+  /** Signs and checks; `null` = nothing is signed. */
+  readonly signing: Signing | null;
+  /** Takes documents, and has one to publish. */
+  readonly taker: DocumentTaker;
+  /** Paces and dates. */
+  readonly clock: Clock;
+  /** Hears what was taken, and what wasn't. */
+  readonly log: Logger;
+  /** Gets the metrics. */
+  readonly registry: Registry;
+}
+
+/** Models besides that of the last document that stay in the bucket. */
+const KEPT = 2;
+/** Reasons for which something isn't believed, as the metric has them. */
+type RefusedReason = SigningFault | "stale" | "early" | "unreadable";
+/** How far a publisher's clock may be ahead, milliseconds. */
+const AHEAD_MAX_MS = 86_400_000;
+
+const TAKEN = z.object({
+  v: z.literal(1),
+  id: z.string().regex(/^[0-9a-f]{64}$/),
+  publishedMs: z.int().min(0),
+  node: z.string().max(63),
+  isDone: z.boolean(),
+});
+/** Who takes which document. */
+type Mark = Omit<z.infer<typeof TAKEN>, "v">;
+/** Its key. */
+const TAKEN_KEY = "taken";
+
+/** Shares models over one connection after the other. */
+export class ModelSharing implements SharedModel {
+  readonly #needs: ModelSharingNeeds;
+  readonly #refused: (reason: RefusedReason) => void;
+  readonly #documents: (result: "applied" | "unchanged" | "refused") => void;
+  #place: DocumentPlace | null = null;
+  /** Of the last document that was seen to be taken. */
+  #last: { readonly id: string; readonly publishedMs: number } = { id: "", publishedMs: 0 };
+  #status: SharingStatus = { taken: null, fault: null };
+
+  /** Shares nothing until a session begins. */
+  constructor(needs: ModelSharingNeeds) {
+    this.#needs = needs;
+    const refused = needs.registry.counter(
+      "pleiades_cluster_refused_total",
+      "Documents, snapshots and entries of the cluster that aren't believed, can't be read, or are old.",
+      ["reason"],
+    );
+    const documents = needs.registry.counter(
+      "pleiades_cluster_documents_total",
+      "Documents of the cluster that were to be made the model.",
+      ["result"],
+    );
+    this.#refused = (reason) => refused.labels(reason).inc();
+    this.#documents = (result) => documents.labels(result).inc();
+  }
+
+  /** How it stands. */
+  status(): SharingStatus {
+    return this.#status;
+  }
+
+  /** Whether there is a server to publish by. */
+  get isConnected(): boolean {
+    return this.#place !== null;
+  }
+
+  /** Shares over one connection until the signal is aborted; whatever fails is tried again. */
+  async session(connection: NatsConnection, signal: AbortSignal): Promise<void> {
+    const { terms, clock } = this.#needs;
+    while (!signal.aborted) {
+      try {
+        const place = await this.#open(connection);
+        this.#place = place;
+        await this.#follow(connection, place, signal);
+      } catch (error) {
+        if (signal.aborted) return;
+        this.#tellFault(natsFault(error, "NATS"));
+        await clock.sleep(terms.lookMs, signal);
+      } finally {
+        this.#place = null;
+      }
+    }
+  }
+
+  /**
+   * Publishes the model of now.
+   *
+   * @throws {Error} with a message for people when there is no connection, or the server or a bound refuses it
+   */
+  async publish(name: DocumentName, signal: AbortSignal): Promise<void> {
+    const place = this.#place;
+    if (place === null) throw new Error("There is no connection to NATS");
+    if (place.signing !== null && !place.signing.canSign) {
+      throw new Error("Documents of this cluster are signed, and this node has no key (state.signing.key)");
+    }
+    await publishCluster(place, {
+      ...this.#needs.taker.text(),
+      ...name,
+      signal,
+      // Of what this node has all others have it from the log.
+      prepared: (document) => this.#mark(place, document, true),
+    });
+    this.#needs.log.info("Published the model", { version: name.version, commit: name.commit });
+    await sweepModels(place, { keep: KEPT, named: new Set() });
+  }
+
+  async #open(connection: NatsConnection): Promise<DocumentPlace> {
+    const { terms: { cluster, domain }, signing, clock } = this.#needs;
+    const bucket = await openConfigBucket(connection, { bucket: bucketOf(cluster), domain });
+    const announce = await ensureConfigStream(connection, {
+      stream: `GSLB_${cluster.toUpperCase()}_CONFIG`,
+      subject: subjectOf(cluster),
+      domain,
+    });
+    return { bucket, announce, signing, clock, unixMs: () => clock.unixMs() };
+  }
+
+  async #follow(connection: NatsConnection, place: DocumentPlace, signal: AbortSignal): Promise<void> {
+    const { terms: { cluster, lookMs }, clock } = this.#needs;
+    const hints = {
+      subscribe: (listener: () => void) => {
+        const subscription = connection.subscribe(subjectOf(cluster), { callback: () => listener() });
+        return { [Symbol.dispose]: () => subscription.unsubscribe() };
+      },
+    };
+    for await (const event of watchCluster(place, { hints, lookMs, clock, signal })) {
+      if (event === null) continue;
+      let isSettled = await this.#hear(place, event, signal);
+      while (!isSettled && !signal.aborted) {
+        await clock.sleep(lookMs, signal);
+        isSettled = signal.aborted || await this.#hear(place, event, signal);
+      }
+    }
+  }
+
+  /** Whether there is nothing more to be done about it. */
+  async #hear(place: DocumentPlace, event: ClusterEvent, signal: AbortSignal): Promise<boolean> {
+    const { taker, clock } = this.#needs;
+    if (event.type === "delete") {
+      this.#status = { ...this.#status, fault: null };
+      return true;
+    }
+    if (event.type === "fault") {
+      this.#refused(event.fault.refused ?? "unreadable");
+      this.#tellFault(event.fault.message);
+      return true;
+    }
+    const { document } = event;
+    if (await this.#isOthers(place, document)) return true;
+    await clock.sleep(taker.turnMs(), signal);
+    if (signal.aborted || await this.#isOthers(place, document)) return true;
+    try {
+      await this.#mark(place, document, false);
+    } catch (error) {
+      // Who may not publish takes nothing for the others either.
+      if (/permissions violation/i.test(String(error))) return true;
+      throw error;
+    }
+    return await this.#take(place, document, signal);
+  }
+
+  /** Whether it isn't this node's to take: it is old, or taken. */
+  async #isOthers({ bucket }: DocumentPlace, { id, publishedMs }: ClusterDocument): Promise<boolean> {
+    const { terms: { node }, taker, clock } = this.#needs;
+    const mark = markOf(await bucket.get(TAKEN_KEY));
+    if (mark !== null && mark.publishedMs > this.#last.publishedMs) this.#last = mark;
+    if (mark?.id === id && (mark.isDone || mark.node !== node)) return true;
+    if (id === this.#last.id && mark?.isDone !== false) return true;
+    const lastMs = Math.max(id === this.#last.id ? 0 : this.#last.publishedMs, taker.lastPublishedMs());
+    if (publishedMs > clock.unixMs() + AHEAD_MAX_MS) {
+      this.#refused("early");
+      this.#tellFault("The document says that it was published in the future, and none after it would count");
+      return true;
+    }
+    if (publishedMs > lastMs) return false;
+    this.#refused("stale");
+    this.#tellFault("The document was published before the one that was taken last");
+    return true;
+  }
+
+  async #take(place: DocumentPlace, document: ClusterDocument, signal: AbortSignal): Promise<boolean> {
+    const { taker, log } = this.#needs;
+    const { version, commit, publishedMs } = document;
+    let taken: Taken;
+    try {
+      taken = await taker.take(document, signal);
+    } catch (error) {
+      if (signal.aborted) return true;
+      const refused = error instanceof ModelPartsFault ? error.refused : null;
+      this.#refused(refused ?? "unreadable");
+      this.#tellFault(error instanceof Error ? error.message : String(error));
+      await this.#mark(place, document, true);
+      return true;
+    }
+    if (taken.kind === "busy") {
+      this.#tellFault(taken.reason);
+      return false;
+    }
+    await this.#mark(place, document, true);
+    if (taken.kind === "refused") {
+      this.#documents("refused");
+      this.#tellFault(taken.reason);
+      return true;
+    }
+    const { changed, generation } = taken;
+    this.#documents(changed ? "applied" : "unchanged");
+    this.#status = { taken: { version, commit, publishedAt: publishedMs }, fault: null };
+    log.info("Took over a document of the cluster", { version, commit, changed, generation });
+    return true;
+  }
+
+  async #mark(
+    { bucket }: DocumentPlace,
+    { id, publishedMs }: Pick<ClusterDocument, "id" | "publishedMs">,
+    isDone: boolean,
+  ): Promise<void> {
+    const mark: Mark = { id, publishedMs, node: this.#needs.terms.node, isDone };
+    await bucket.put(TAKEN_KEY, new TextEncoder().encode(JSON.stringify({ v: 1, ...mark })));
+    this.#last = { id, publishedMs };
+  }
+
+  #tellFault(fault: string): void {
+    if (fault !== this.#status.fault) {
+      this.#needs.log.warn("The cluster's document isn't taken over", { reason: fault });
+    }
+    this.#status = { ...this.#status, fault };
+  }
+}
+
+/** The bucket of a cluster's model. */
+export function bucketOf(cluster: string): string {
+  return `gslb_${cluster}_config`;
+}
+
+function subjectOf(cluster: string): string {
+  return `gslb.${cluster}.config`;
+}
+
+/** What a node wrote; another one's text counts as none. */
+function markOf(entry: BucketEntry | null): Mark | null {
+  if (entry === null) return null;
+  try {
+    return TAKEN.parse(JSON.parse(new TextDecoder().decode(entry.value)));
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,230 @@
+/** @module Whole nodes that take over each other's documents, and those of other programs, over a real server. */
+import { deepEqual, equal, ok } from "node:assert/strict";
+import { jetstream } from "@nats-io/jetstream";
+import { headers as messageHeaders, type NatsConnection } from "@nats-io/nats-core";
+import { NatsConnectionImpl } from "@nats-io/nats-core/internal";
+import { newKeyPair } from "../../src/cluster/signing.ts";
+import { useDenoTransport } from "../../src/nats/transport.ts";
+import type { Settings } from "../../src/settings/settings.ts";
+import { NatsServer } from "../nats/server.ts";
+import { testWith } from "../programs.ts";
+import { askFor, call, startTestNode, TEST_SETTINGS, type TestNode } from "../test_node.ts";
+
+/** A name with one member. */
+const web = (ipAddress = "192.0.2.1", domain = "www.example.org") => ({
+  pools: [{ name: "web", members: [{ ipAddress, port: 80 }] }],
+  services: [{ domain, pool: "web" }],
+});
+
+testWith(
+  ["nats-server"],
+  "a model that is applied with cluster=true, or that a program publishes, is every node's",
+  async () => {
+    await using server = await NatsServer.start();
+    await using a = await startTestNode(settingsOf("a", server));
+    await using b = await startTestNode(settingsOf("b", server));
+    await connected(a, b);
+    equal((await call(a, "POST", "/apply?cluster=true", web())).status, 200);
+    await has(b, "192.0.2.1");
+    deepEqual(await exportOf(a), await exportOf(b));
+    for (const node of [a, b]) {
+      ok(!/a document/.test(await historyOf(node)), "a node takes over what another one published");
+    }
+
+    await using program = await Program.connect(server);
+    await program.publish(web("192.0.2.2"), { "Pleiades-Commit": "a1b2c3" });
+    for (const node of [a, b]) await has(node, "192.0.2.2");
+    for (const node of [a, b]) {
+      const reasons = [
+        ...(await historyOf(node)).matchAll(
+          /a document of the cluster: commit a1b2c3, published /g,
+        ),
+      ];
+      equal(reasons.length, 1);
+    }
+
+    // Each is named once, counted, and changes nothing.
+    const wrong: readonly [RegExp, object, Readonly<Record<string, string>>][] = [
+      [/document:1:\d+: /, { pools: 7 }, {}],
+      [/The document's model is empty/, {}, {}],
+      [/is encoded as \\"br\\"/, web(), { "Content-Encoding": "br" }],
+      [/model in parts is missing/, {}, { "Pleiades-Model": "0".repeat(64) }],
+      [/was published before the one that was taken last/, web("192.0.2.7"), { "Pleiades-Published": "1" }],
+      [/would lose the last address: www/, { ...web(), pools: [{ name: "web" }] }, {}],
+    ];
+    for (const [reason, text, headers] of wrong) {
+      await program.publish(text, headers);
+      const last = () => a.lines.findLast((line) => line.includes("isn't taken over")) ?? "";
+      await until(last, (line) => reason.test(line));
+    }
+    for (const node of [a, b]) deepEqual(await askFor(node, "www.example.org"), ["192.0.2.2"]);
+    await program.publish(web("192.0.2.3"), {});
+    for (const node of [a, b]) await has(node, "192.0.2.3");
+  },
+);
+
+testWith(
+  ["nats-server"],
+  "a node that starts again leaves alone what was edited since the document",
+  async () => {
+    await using server = await NatsServer.start();
+    const folder = await Deno.makeTempDir({ prefix: "pleiades-shared-" });
+    try {
+      const settings = { ...settingsOf("a", server), database: { path: `${folder}/a.db` } };
+      await using program = await Program.connect(server);
+      {
+        await using node = await startTestNode(settings);
+        await connected(node);
+        await program.publish(web(), {});
+        await has(node, "192.0.2.1");
+        await until(() => program.has("taken"), (has) => has);
+        equal((await call(node, "POST", "/apply", web("192.0.2.9"))).status, 200);
+      }
+      await using node = await startTestNode(settings);
+      await connected(node);
+      await program.publish(web("192.0.2.4", "next.example.org"), {});
+      await has(node, "192.0.2.4", "next.example.org");
+      const via = [...(await historyOf(node)).matchAll(/"via":"(\w+)"/g)].map(([, via]) => via);
+      deepEqual(via, ["cluster", "api", "cluster"]);
+    } finally {
+      await Deno.remove(folder, { recursive: true });
+    }
+  },
+);
+
+testWith(
+  ["nats-server"],
+  "in a cluster that signs, the server's password alone changes no answer",
+  async () => {
+    await using server = await NatsServer.start();
+    const { privateKey, publicKey } = await newKeyPair();
+    const signed = (id: string, key: string | null) => {
+      const { state, ...rest } = settingsOf(id, server);
+      return { ...rest, state: { ...state, signing: { key, keys: [publicKey] } } };
+    };
+    await using a = await startTestNode(signed("a", privateKey));
+    await using b = await startTestNode(signed("b", null));
+    await connected(a, b);
+    equal((await call(a, "POST", "/apply?cluster=true", web())).status, 200);
+    await has(b, "192.0.2.1");
+    await using program = await Program.connect(server);
+    await program.publish(web("198.51.100.66"), {});
+    for (const node of [a, b]) {
+      await until(
+        () => node.lines.join("\n"),
+        (lines) => /The document isn't believed: it isn't signed/.test(lines),
+      );
+      await until(
+        () => metricsOf(node),
+        (text) => /pleiades_cluster_refused_total\{[^}]*reason="unsigned"\} 1/.test(text),
+      );
+      deepEqual(await askFor(node, "www.example.org"), ["192.0.2.1"]);
+    }
+    // Without a key it can't speak to the others.
+    const refused = await call(b, "POST", "/apply?cluster=true", web());
+    deepEqual([refused.status, /this node has no key/.test(JSON.stringify(refused.json))], [503, true]);
+  },
+);
+
+Deno.test("where there is no cluster, or no connection, cluster=true is refused before anything is applied", async () => {
+  await using alone = await startTestNode();
+  equal((await call(alone, "POST", "/apply?cluster=true", web())).status, 409);
+  await using cutOff = await startTestNode({
+    ...TEST_SETTINGS,
+    state: { ...TEST_SETTINGS.state, nats: { ...TEST_SETTINGS.state.nats, servers: ["nats://127.0.0.1:1"] } },
+  });
+  equal((await call(cutOff, "POST", "/apply?cluster=true", web())).status, 503);
+  for (const node of [alone, cutOff]) deepEqual((await call(node, "GET", "/pools")).json, []);
+});
+
+function settingsOf(id: string, { url }: NatsServer): Settings {
+  return {
+    ...TEST_SETTINGS,
+    cluster: { id: "test" },
+    node: { ...TEST_SETTINGS.node, id },
+    state: {
+      ...TEST_SETTINGS.state,
+      heartbeatInterval: 200,
+      heartbeatTTL: 2_000,
+      nats: { ...TEST_SETTINGS.state.nats, servers: [url] },
+    },
+  };
+}
+
+/** Waits until they can publish. */
+async function connected(...nodes: readonly TestNode[]): Promise<void> {
+  for (const node of nodes) {
+    const tried = () => call(node, "POST", "/apply?cluster=true&dryRun=true", web());
+    await until(async () => (await tried()).status, (status) => status === 200);
+  }
+}
+
+async function has(node: TestNode, address: string, name = "www.example.org"): Promise<void> {
+  await until(async () => await askFor(node, name), ([found]) => found === address);
+}
+
+async function exportOf(node: TestNode): Promise<unknown> {
+  return (await call(node, "GET", "/model")).json;
+}
+
+/** The newest first. */
+async function historyOf(node: TestNode): Promise<string> {
+  return JSON.stringify((await call(node, "GET", "/history")).json);
+}
+
+async function metricsOf(node: TestNode): Promise<string> {
+  return await (await fetch(new URL("/metrics", node.api))).text();
+}
+
+/** How long anything may take; far longer than it does. */
+const PATIENCE_MS = 20_000;
+
+async function until<Value>(
+  look: () => Value | Promise<Value>,
+  wanted: (value: Value) => boolean,
+): Promise<void> {
+  const fromMs = performance.now();
+  for (;;) {
+    const value = await look();
+    if (wanted(value)) return;
+    if (performance.now() - fromMs > PATIENCE_MS) throw new Error(`It stays ${JSON.stringify(value)}`);
+    await new Promise((resolve) => setTimeout(resolve, 2)); // Time is the subject: another side's.
+  }
+}
+
+/** Another program that publishes documents. */
+class Program implements AsyncDisposable {
+  readonly #connection: NatsConnection;
+
+  private constructor(connection: NatsConnection) {
+    this.#connection = connection;
+  }
+
+  static async connect({ url }: NatsServer): Promise<Program> {
+    useDenoTransport();
+    return new Program(await NatsConnectionImpl.connect({ servers: [url] }));
+  }
+
+  /** As the original does: the key, then the stream. */
+  async publish(model: object, said: Readonly<Record<string, string>>): Promise<void> {
+    const headers = messageHeaders();
+    for (const [name, value] of Object.entries(said)) headers.set(name, value);
+    const client = jetstream(this.#connection);
+    for (const subject of ["$KV.gslb_test_config.model", "gslb.test.config"]) {
+      await client.publish(subject, JSON.stringify(model), { headers });
+    }
+  }
+
+  /** Whether the bucket has a key. */
+  async has(key: string): Promise<boolean> {
+    const manager = await jetstream(this.#connection).jetstreamManager();
+    const found = await manager.direct.getMessage("KV_gslb_test_config", {
+      last_by_subj: `$KV.gslb_test_config.${key}`,
+    });
+    return found !== null;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#connection.close();
+  }
+}
