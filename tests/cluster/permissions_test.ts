@@ -10,6 +10,8 @@ import { jetstream } from "@nats-io/jetstream";
 import { NatsServer } from "../nats/server.ts";
 import { testWith } from "../programs.ts";
 import { useDenoTransport } from "../../src/nats/transport.ts";
+import type { Settings } from "../../src/settings/settings.ts";
+import { call, startTestNode, TEST_SETTINGS, type TestNode, until as eventually } from "../test_node.ts";
 import { NO_AUTH, type NodeOptions, startPeer, until } from "./nodes.ts";
 
 /** As it lies in the repository, with passwords in the place of variables of the environment. */
@@ -65,6 +67,49 @@ testWith(
     intruder.connection.subscribe(">", { callback: () => {} });
     await until(() => refused.length, (count) => count === 9);
     equal(b.view.active().length, 3);
+  },
+);
+
+testWith(
+  ["nats-server"],
+  "with the permissions that are shipped only nodes of the role configuration change what all have",
+  async () => {
+    await using server = await NatsServer.start({ config: SHIPPED });
+    await using fra1 = await startTestNode(settingsOf("fra1", server));
+    await using ams1 = await startTestNode(settingsOf("ams1", server));
+    await using lon1 = await startTestNode(settingsOf("lon1", server));
+    const all = [fra1, ams1, lon1];
+    const model = (name: string) => ({ pools: [{ name, members: [{ ipAddress: "192.0.2.1", port: 443 }] }] });
+    const published = () => call(fra1, "POST", "/apply?cluster=true", model("web"));
+    await eventually(async () => (await published()).status, (status) => status === 200);
+    equal((await call(ams1, "PATCH", `/pools/${await idOf(ams1, "web")}`, { name: "www" })).status, 200);
+    for (const node of all) await eventually(() => idOf(node, "www"), (id) => id !== "");
+    for (const { lines } of all) {
+      deepEqual(lines.filter((line) => /may not|isn't taken over|refuse/.test(line)), []);
+    }
+
+    // Without the role a change stays where it was made, and so does a document.
+    equal((await call(lon1, "POST", "/pools", { name: "own" })).status, 201);
+    const { status, json } = await call(lon1, "POST", "/apply?cluster=true", model("mine"));
+    deepEqual([status, /not published: /.test(JSON.stringify(json))], [503, true]);
+    equal((await call(ams1, "PATCH", `/pools/${await idOf(ams1, "www")}`, { name: "web" })).status, 200);
+    for (const node of [fra1, ams1]) {
+      await eventually(() => idOf(node, "web"), (id) => id !== "");
+      deepEqual([await idOf(node, "own"), await idOf(node, "mine")], ["", ""]);
+    }
+    await using intruder = await connectAs(server, "lon1");
+    const wanted = [
+      "gslb.production.log",
+      "gslb.production.config",
+      "$KV.gslb_production_config.model",
+      "$KV.gslb_production_config.taken",
+      "$JS.API.STREAM.PURGE.KV_gslb_production_config",
+      "$JS.API.STREAM.PURGE.GSLB_PRODUCTION_LOG",
+      "$JS.API.STREAM.DELETE.GSLB_PRODUCTION_LOG",
+      "$JS.API.STREAM.UPDATE.GSLB_PRODUCTION_CONFIG",
+    ];
+    for (const subject of wanted) intruder.connection.publish(subject, "{}");
+    await until(() => intruder.refusals.length, (count) => count === wanted.length);
   },
 );
 
@@ -134,6 +179,23 @@ testWith(
     deepEqual(a.active(), ["a"]);
   },
 );
+
+function settingsOf(id: string, { url }: NatsServer): Settings {
+  const { state, node, ...rest } = TEST_SETTINGS;
+  const auth = { ...state.nats.auth, user: id, password: `of-${id}` };
+  return {
+    ...rest,
+    cluster: { id: "production" },
+    node: { ...node, id },
+    state: { ...state, nats: { ...state.nats, servers: [url], auth } },
+  };
+}
+
+/** The id of a pool; empty = there is none of this name. */
+async function idOf(node: TestNode, name: string): Promise<string> {
+  const pools = (await call(node, "GET", "/pools")).json as { readonly id: string; readonly name: string }[];
+  return pools.find((pool) => pool.name === name)?.id ?? "";
+}
 
 interface Intruder extends AsyncDisposable {
   readonly connection: NatsConnection;
