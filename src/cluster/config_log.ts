@@ -39,6 +39,8 @@ import {
 } from "./log_follower.ts";
 import { NewerLog } from "./log_wire.ts";
 import type { LogStatus } from "./port.ts";
+import { SIGNATURE_HEADER, signatureOf } from "./signing.ts";
+import type { Trust } from "./trust.ts";
 
 /** Where the log is. */
 export interface LogTerms {
@@ -64,6 +66,8 @@ export interface LogNeeds {
   readonly clock: Clock;
   /** Hears what is wrong. */
   readonly log: Logger;
+  /** Signs messages, and says which of others' are believed. */
+  readonly trust: Trust;
 }
 
 /** How long a request may take. */
@@ -144,7 +148,7 @@ export class ConfigLog {
 
   async #follow(connection: NatsConnection, signal: AbortSignal): Promise<void> {
     const { terms, replica, log } = this.#needs;
-    const broker = await StreamBroker.of(connection, terms);
+    const broker = await StreamBroker.of(connection, this.#needs);
     this.#unreadable += this.#follower?.unreadable ?? 0;
     const follower = new LogFollower({ broker, replica, log, node: terms.node });
     this.#follower = follower;
@@ -182,30 +186,40 @@ export class ConfigLog {
   }
 }
 
+/** What of the headers the meaning of a message depends on. */
+function encodingOf(isGzipped: boolean): Readonly<Record<string, string>> {
+  return isGzipped ? { "Content-Encoding": "gzip" } : {};
+}
+
 /** A stream of JetStream. */
 class StreamBroker implements LogBroker {
   readonly sizeMax: number;
   readonly #manager: JetStreamManager;
   readonly #client: JetStreamClient;
   readonly #terms: LogTerms;
+  readonly #trust: Trust;
 
   private constructor(
     connection: NatsConnection,
     manager: JetStreamManager,
     client: JetStreamClient,
-    terms: LogTerms,
+    { terms, trust }: Pick<LogNeeds, "terms" | "trust">,
   ) {
     this.sizeMax = (connection.info?.max_payload ?? 1 << 20) - FRAME_SIZE;
     this.#manager = manager;
     this.#client = client;
     this.#terms = terms;
+    this.#trust = trust;
   }
 
-  static async of(connection: NatsConnection, terms: LogTerms): Promise<StreamBroker> {
-    const { domain } = terms;
+  static async of(
+    connection: NatsConnection,
+    needs: Pick<LogNeeds, "terms" | "trust">,
+  ): Promise<StreamBroker> {
+    const { domain } = needs.terms;
     const options = { timeout: REQUEST_TIMEOUT_MS, ...(domain !== null && { domain }) };
     const manager = await jetstreamManager(connection, options);
-    return new StreamBroker(connection, manager, jetstream(connection, options), terms);
+    return new StreamBroker(connection, manager, jetstream(connection, options), needs);
   }
 
   async open(): Promise<StreamState> {
@@ -239,19 +253,29 @@ class StreamBroker implements LogBroker {
     return this.#message(await this.#manager.streams.getMessage(this.#terms.stream, { seq: sequence }));
   }
 
-  #message(stored: StoredMsg | null): StoredMessage | null {
+  async #message(stored: StoredMsg | null): Promise<StoredMessage | null> {
     if (stored === null) return null;
-    const { data, header, seq } = stored;
+    const { subject, data, header, seq } = stored;
     const isGzipped = header.get("Content-Encoding") === "gzip";
-    return { bytes: data, isGzipped, sequence: seq, id: header.get("Nats-Msg-Id") };
+    const message = { subject, bytes: data, headers: encodingOf(isGzipped) };
+    const signature = header.get(SIGNATURE_HEADER);
+    const isBelieved = await this.#trust.believes("A message of the cluster's log", message, signature);
+    return { bytes: data, isGzipped, sequence: seq, id: header.get("Nats-Msg-Id"), isBelieved };
   }
 
   async publish({ bytes, isGzipped, id, after, afterId }: Publication): Promise<number | null> {
+    const { subject } = this.#terms;
+    const { signing } = this.#trust;
+    if (signing?.canSign === false) {
+      throw new LogFault("entries of this cluster are signed, and this node has no key (state.signing.key)");
+    }
+    const said = encodingOf(isGzipped);
     const headers = messageHeaders();
     headers.set("Content-Type", "application/json");
-    if (isGzipped) headers.set("Content-Encoding", "gzip");
+    const signature = await signatureOf(signing, { subject, bytes, headers: said });
+    for (const [name, value] of Object.entries({ ...said, ...signature })) headers.set(name, value);
     try {
-      const { seq } = await this.#client.publish(this.#terms.subject, bytes, {
+      const { seq } = await this.#client.publish(subject, bytes, {
         ...{ headers, timeout: REQUEST_TIMEOUT_MS, retries: 0 },
         msgID: id,
         // The sequence alone could be that of a stream that was made again.

@@ -26,6 +26,8 @@ export interface StreamState {
 export interface StoredMessage extends PackedMessage {
   /** Where. */
   readonly sequence: number;
+  /** Whether it is signed as it must be; what isn't is left out. */
+  readonly isBelieved: boolean;
   /** The id that it was published by; empty = none. */
   readonly id: string;
 }
@@ -183,6 +185,7 @@ export class LogFollower {
 
   /** `null` = it isn't one. What a newer release wrote is met when all before it was taken. */
   #decoded(stored: StoredMessage, hasOthers: boolean): LogMessage | "later" | null {
+    if (!stored.isBelieved) return null;
     try {
       return decodeMessage(stored, stored.sequence);
     } catch (error) {
@@ -306,7 +309,7 @@ export class LogFollower {
   async #messageAt(sequence: number): Promise<LogMessage | null> {
     const stored = await this.#needs.broker.at(sequence);
     try {
-      return stored && decodeMessage(stored, sequence);
+      return stored?.isBelieved ? decodeMessage(stored, sequence) : null;
     } catch (error) {
       if (error instanceof NewerLog) throw error;
       return null;

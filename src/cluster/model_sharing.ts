@@ -27,7 +27,7 @@ import {
 } from "./documents.ts";
 import { ModelPartsFault, sweepModels } from "./model_parts.ts";
 import type { SharedModel, SharingStatus } from "./port.ts";
-import type { Signing, SigningFault } from "./signing.ts";
+import type { RefusedReason, Trust } from "./trust.ts";
 
 /** What became of a document. */
 export type Taken =
@@ -68,8 +68,8 @@ export interface ModelSharingNeeds {
     /** How often the bucket is looked at without a hint, milliseconds. */
     readonly lookMs: number;
   };
-  /** Signs and checks; `null` = nothing is signed. */
-  readonly signing: Signing | null;
+  /** Signs and checks. */
+  readonly trust: Trust;
   /** Takes documents, and has one to publish. */
   readonly taker: DocumentTaker;
   /** Paces and dates. */
@@ -82,8 +82,6 @@ export interface ModelSharingNeeds {
 
 /** Models besides that of the last document that stay in the bucket. */
 const KEPT = 2;
-/** Reasons for which something isn't believed, as the metric has them. */
-type RefusedReason = SigningFault | "stale" | "early" | "unreadable";
 /** How far a publisher's clock may be ahead, milliseconds. */
 const AHEAD_MAX_MS = 86_400_000;
 
@@ -112,17 +110,12 @@ export class ModelSharing implements SharedModel {
   /** Shares nothing until a session begins. */
   constructor(needs: ModelSharingNeeds) {
     this.#needs = needs;
-    const refused = needs.registry.counter(
-      "pleiades_cluster_refused_total",
-      "Documents, snapshots and entries of the cluster that aren't believed, can't be read, or are old.",
-      ["reason"],
-    );
     const documents = needs.registry.counter(
       "pleiades_cluster_documents_total",
       "Documents of the cluster that were to be made the model.",
       ["result"],
     );
-    this.#refused = (reason) => refused.labels(reason).inc();
+    this.#refused = (reason) => needs.trust.refuse(reason);
     this.#documents = (result) => documents.labels(result).inc();
   }
 
@@ -177,7 +170,7 @@ export class ModelSharing implements SharedModel {
   }
 
   async #open(connection: NatsConnection): Promise<DocumentPlace> {
-    const { terms: { cluster, domain }, signing, clock } = this.#needs;
+    const { terms: { cluster, domain }, trust: { signing }, clock } = this.#needs;
     const bucket = await openConfigBucket(connection, { bucket: bucketOf(cluster), domain });
     const announce = await ensureConfigStream(connection, {
       stream: `GSLB_${cluster.toUpperCase()}_CONFIG`,

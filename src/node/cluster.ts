@@ -9,7 +9,7 @@ import { CLUSTER, SHARED_MODEL } from "../cluster/port.ts";
 import { HEALTH_AGE_MS, LOOK_MS } from "../cluster/wire_format.ts";
 import { Port } from "../port.ts";
 import type { Settings } from "../settings/settings.ts";
-import { SHARED_LOG } from "./config_log.ts";
+import { SHARED_LOG, TRUST } from "./config_log.ts";
 import { type Core, partOf, type Start } from "./part.ts";
 import { documentTaker } from "./shared_model.ts";
 
@@ -70,17 +70,13 @@ async function sharingOf(
     readonly view: PeerView;
   },
 ) {
-  const { store, settings, clock, log, registry } = core;
-  if (store.readOnly) return null;
-  const { key, keys } = settings().state.signing;
-  const [{ ModelSharing }, { openSigning }] = await Promise.all([
-    import("../cluster/model_sharing.ts"),
-    import("../cluster/signing.ts"),
-  ]);
-  const signing = key === null && keys.length === 0 ? null : await openSigning({ cluster, key, keys });
+  const { ports, clock, log, registry } = core;
+  const trust = ports.find(TRUST);
+  if (trust === null) return null;
+  const { ModelSharing } = await import("../cluster/model_sharing.ts");
   return new ModelSharing({
     terms: { cluster, node, domain, lookMs },
-    ...{ signing, taker: documentTaker(core, () => view.active()), clock, log, registry },
+    ...{ trust, taker: documentTaker(core, () => view.active()), clock, log, registry },
   });
 }
 

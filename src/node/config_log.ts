@@ -7,11 +7,15 @@ import { ChangeRefused, type Edit } from "../change/edit.ts";
 import { LogReplica } from "../change/log_replica.ts";
 import type { ConfigLog } from "../cluster/config_log.ts";
 import { registerLogMetrics } from "../cluster/log_metrics.ts";
+import type { Trust } from "../cluster/trust.ts";
 import { CONFIG_LOG, type LogOutcome } from "../cluster/port.ts";
 import { LOOK_MS, wireNames } from "../cluster/wire_format.ts";
 import { Port } from "../port.ts";
 import type { Store } from "../store/store.ts";
 import { type Core, partOf, type Start } from "./part.ts";
+
+/** Where it is offered what of the cluster's model is believed. */
+export const TRUST: Port<Trust> = new Port("trust in what nodes publish");
 
 /** Where the log is offered to what connects to the servers. */
 export const SHARED_LOG: Port<ConfigLog> = new Port("the log of a session");
@@ -29,7 +33,8 @@ export const sharedConfigLog: Start = async (core) => {
   const { logStream: stream, logSubject: subject } = wireNames(cluster.id, node.id);
   const replica = new LogReplica({ store, changes, clock });
   const terms = { stream, subject, node: node.id, domain, lookMs: LOOK_MS };
-  const configLog = new ConfigLog({ replica, clock, log, terms });
+  const trust = await trustOf(core);
+  const configLog = new ConfigLog({ replica, clock, log, terms, trust });
   replica.join({ cluster: cluster.id, node: node.id, boot: newBoot() });
   const joints = new DisposableStack();
   joints.use(commits.subscribe(() => configLog.wake()));
@@ -40,6 +45,7 @@ export const sharedConfigLog: Start = async (core) => {
   );
   registerLogMetrics(registry, configLog);
   if (offlineEdits === "refuse") joints.use(changes.admitBy((edits) => awayRefusal(edits, configLog)));
+  joints.use(ports.offer(TRUST, trust));
   joints.use(ports.offer(SHARED_LOG, configLog));
   joints.use(ports.offer(CONFIG_LOG, {
     status: () => configLog.status(),
@@ -58,6 +64,17 @@ function awayRefusal(edits: readonly Edit[] | null, configLog: ConfigLog): Chang
   const message = `The cluster's log can't be reached${fault === null ? "" : ` (${fault})`}, and ` +
     "state.offlineEdits is refuse: until it can be, only overrides are taken";
   return new ChangeRefused("unavailable", [{ pointer: "", message }]);
+}
+
+async function trustOf({ settings, log, registry }: Core): Promise<Trust> {
+  const { cluster, state: { signing: { key, keys } } } = settings();
+  const [{ Trust }, { openSigning }] = await Promise.all([
+    import("../cluster/trust.ts"),
+    import("../cluster/signing.ts"),
+  ]);
+  const isSigned = key !== null || keys.length > 0;
+  const signing = isSigned ? await openSigning({ cluster: cluster.id, key, keys }) : null;
+  return new Trust({ signing, log, registry });
 }
 
 function newBoot(): string {

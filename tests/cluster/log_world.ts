@@ -83,7 +83,7 @@ export class MemoryBroker {
           if (after !== this.messages.length) return null;
           if (afterId !== "" && afterId !== this.messages.at(-1)?.id) return null;
           const sequence = after + 1;
-          this.messages.push({ ...message, sequence });
+          this.messages.push({ ...message, sequence, isBelieved: true });
           if (link.losesAcknowledgement) throw new Away();
           return sequence;
         }),

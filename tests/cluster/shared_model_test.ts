@@ -1,5 +1,5 @@
 /** @module Whole nodes that take over each other's documents, and those of other programs, over a real server. */
-import { deepEqual, equal, ok } from "node:assert/strict";
+import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { jetstream } from "@nats-io/jetstream";
 import { headers as messageHeaders, type NatsConnection } from "@nats-io/nats-core";
 import { NatsConnectionImpl } from "@nats-io/nats-core/internal";
@@ -120,6 +120,24 @@ testWith(
       );
       deepEqual(await askFor(node, "www.example.org"), ["192.0.2.1"]);
     }
+
+    // Nor do entries of the log: without a signature, with that of another one, or once more what was signed.
+    const entry = await program.entry(1);
+    const changed = new TextEncoder().encode(
+      new TextDecoder().decode(entry.bytes).replaceAll("192.0.2.1", "192.0.2.6").replace(/"id":"./, '"id":"'),
+    );
+    await program.enter({ bytes: entry.bytes, headers: {} });
+    await program.enter({ bytes: changed, headers: entry.headers });
+    await program.enter(entry);
+    equal((await call(a, "POST", "/apply", web("192.0.2.5"))).status, 200);
+    for (const node of [a, b]) {
+      await has(node, "192.0.2.5");
+      const metrics = await metricsOf(node);
+      match(metrics, /pleiades_cluster_refused_total\{[^}]*reason="unsigned"\} [2-9]/);
+      match(metrics, /pleiades_cluster_refused_total\{[^}]*reason="forged"\} [1-9]/);
+      equal(node.lines.filter((line) => /of the cluster's log isn't believed/.test(line)).length, 2);
+    }
+
     // Without a key it can't speak to the others.
     const refused = await call(b, "POST", "/apply?cluster=true", web());
     deepEqual([refused.status, /this node has no key/.test(JSON.stringify(refused.json))], [503, true]);
@@ -192,6 +210,11 @@ async function until<Value>(
   }
 }
 
+interface Entry {
+  readonly bytes: Uint8Array;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
 /** Another program that publishes documents. */
 class Program implements AsyncDisposable {
   readonly #connection: NatsConnection;
@@ -213,6 +236,22 @@ class Program implements AsyncDisposable {
     for (const subject of ["$KV.gslb_test_config.model", "gslb.test.config"]) {
       await client.publish(subject, JSON.stringify(model), { headers });
     }
+  }
+
+  /** A message of the log, as it was published. */
+  async entry(seq: number): Promise<Entry> {
+    const manager = await jetstream(this.#connection).jetstreamManager();
+    const { data: bytes, header } = (await manager.streams.getMessage("GSLB_TEST_LOG", { seq }))!;
+    return { bytes, headers: Object.fromEntries(header.keys().map((name) => [name, header.get(name)])) };
+  }
+
+  /** Puts a message on the log's end. */
+  async enter({ bytes, headers: said }: Entry): Promise<void> {
+    const headers = messageHeaders();
+    for (const [name, value] of Object.entries(said)) {
+      if (!name.startsWith("Nats-")) headers.set(name, value);
+    }
+    await jetstream(this.#connection).publish("gslb.test.log", bytes, { headers });
   }
 
   /** Whether the bucket has a key. */
