@@ -101,13 +101,14 @@ export const TEST_SETTINGS: Settings = {
   queries: { sketch: false, maxBytes: 64 * 1024 * 1024 },
   queryLog: { sample: 0, maxPerSecond: 100, path: "" },
   notify: { webhooks: [] },
-  license: { secret: [], key: null, keyFault: null },
+  license: { secret: [], key: null, keyFault: null, scope: "node" },
   state: {
     healthPolicy: "prefer-local",
     quorumMinPercent: 51,
     heartbeatInterval: 10_000,
     heartbeatTTL: 30_000,
     offlineEdits: "allow",
+    nodes: null,
     signing: { key: null, keys: [] },
     nats: {
       servers: [],

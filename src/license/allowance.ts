@@ -32,7 +32,7 @@ export type Standing = typeof STANDINGS[number];
 
 /** By what workers go. */
 export interface AllowanceTerms {
-  /** Answers a second, 1 or more, until they expire. */
+  /** Answers a second until they expire; 0 where a cluster has more nodes than answers to share. */
   readonly limit: number;
   /** Unix seconds; `null` = never. */
   readonly expiresAt: number | null;

@@ -11,6 +11,7 @@ import type { Logger } from "../telemetry/log.ts";
 import type { Registry } from "../telemetry/metrics.ts";
 import { Allowance, type Standing } from "./allowance.ts";
 import { UNLICENSED_RPS } from "./gate.ts";
+import { CLUSTER_NODES, type ClusterNodes, NodePart, rateOfPart } from "./share.ts";
 import { isExpired, type License, rateOf, type Reading, readToken } from "./token.ts";
 
 /** What of the settings counts. */
@@ -23,6 +24,18 @@ export interface LicenseSettings {
     readonly key: string | null;
     /** Why the token couldn't be had; `null` = it could, or there is none. */
     readonly keyFault: string | null;
+    /** Whether the rate holds for each node, or for all nodes of the cluster together. */
+    readonly scope: "node" | "cluster";
+  };
+  /** `node` of the settings. */
+  readonly node: {
+    /** Its id. */
+    readonly id: string;
+  };
+  /** `state` of the settings. */
+  readonly state: {
+    /** How many nodes the cluster has; `null` = as many as were ever seen. */
+    readonly nodes: number | null;
   };
 }
 
@@ -99,7 +112,7 @@ export interface LicensingPart extends AsyncDisposable {
 
 /** Starts it, and offers it; also where it is off, since a reload may switch it on. */
 export function startLicensing(needs: LicensingNeeds): LicensingPart {
-  const licensing = new Licensing(needs);
+  const licensing = new Licensing({ ...needs, nodes: () => needs.ports.find(CLUSTER_NODES) });
   const offered = needs.ports.offer(LICENSING, licensing);
   return {
     name: "licensing",
@@ -119,6 +132,10 @@ export class Licensing implements AsyncDisposable {
   readonly #clock: Clock;
   readonly #ending = new AbortController();
   readonly #looking: Promise<void>;
+  readonly #nodes: () => ClusterNodes | null;
+  /** Of the rate; `null` = this node has all of it. */
+  readonly #part: NodePart | null;
+  #hearing: Disposable | null = null;
   #judged: Judged;
   /** The token that counted last, for when the next one can't be read. */
   #lastGood: string | null = null;
@@ -128,9 +145,17 @@ export class Licensing implements AsyncDisposable {
   readonly #warnedMs = new Map<Warning["kind"], number>();
 
   /** Judges the token of the start; workers that start now go by it. */
-  constructor({ settings, log, registry, clock }: Omit<LicensingNeeds, "ports">) {
+  constructor(
+    { settings, log, registry, clock, nodes }: Omit<LicensingNeeds, "ports"> & {
+      /** Those of the cluster; `null` = there is none, or it isn't known yet. */
+      readonly nodes: () => ClusterNodes | null;
+    },
+  ) {
     this.#log = log;
     this.#clock = clock;
+    this.#nodes = nodes;
+    const { license: { scope }, node: { id }, state } = settings();
+    this.#part = scope === "node" ? null : new NodePart({ node: id, configured: state.nodes, clock });
     this.#judged = this.#judge(settings());
     this.#register(registry);
     this.#use(this.#judged);
@@ -151,7 +176,7 @@ export class Licensing implements AsyncDisposable {
       state,
       reason: state === "expired" ? "the token has expired" : isOn ? reason : null,
       license,
-      limit: !isOn ? null : state === "valid" ? rateOf(license!) : UNLICENSED_RPS,
+      limit: !isOn ? null : state === "valid" ? this.#rateOf(license!) : UNLICENSED_RPS,
       busiest: this.#busiest(),
       warnings: this.#warnings().map(({ text }) => text),
     };
@@ -160,6 +185,7 @@ export class Licensing implements AsyncDisposable {
   /** Looks no more; workers go on by what they were told last. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#ending.abort();
+    this.#hearing?.[Symbol.dispose]();
     await this.#looking;
   }
 
@@ -178,20 +204,40 @@ export class Licensing implements AsyncDisposable {
     const isOther = before === judged || isOn !== before.isOn || token !== before.token ||
       reason !== before.reading.reason || judged.keyFault !== before.keyFault;
     this.#judged = judged;
-    if (!isOn) this.allowance.set(null);
-    else if (license === null) {
-      const standing = token === null ? "missing" : "invalid";
-      this.allowance.set({ limit: UNLICENSED_RPS, expiresAt: null, standing });
-    } else {
-      this.#lastGood = token;
-      this.allowance.set({ limit: rateOf(license), expiresAt: license.exp, standing: "valid" });
-    }
+    if (license !== null) this.#lastGood = token;
+    this.#tellWorkers();
     if (!isOther) return;
     this.#warnedMs.clear();
     const { state, limit } = this.status();
     if (state === "valid") this.#log.info("Licensed", { ...shown(license!), limit });
     else if (state === "off" && before !== judged) this.#log.info("Licensing is off: no secret is set");
     this.#warn();
+  }
+
+  #tellWorkers(): void {
+    const { isOn, token, reading: { license } } = this.#judged;
+    if (!isOn) this.allowance.set(null);
+    else if (license === null) {
+      const standing = token === null ? "missing" : "invalid";
+      this.allowance.set({ limit: UNLICENSED_RPS, expiresAt: null, standing });
+    } else this.allowance.set({ limit: this.#rateOf(license), expiresAt: license.exp, standing: "valid" });
+  }
+
+  #rateOf(license: License): number {
+    const rate = rateOf(license);
+    return this.#part === null ? rate : rateOfPart(rate, this.#part.part);
+  }
+
+  /** Takes the part that is this node's now. */
+  #split(): void {
+    if (this.#part === null) return;
+    const nodes = this.#nodes();
+    if (nodes !== null) this.#hearing ??= nodes.subscribe(() => this.#split());
+    if (!this.#part.look(nodes)) return;
+    this.#tellWorkers();
+    const { state, limit } = this.status();
+    if (state !== "valid") return;
+    this.#log.info("The license is split by the cluster's nodes", { limit, nodes: this.#part.part.of });
   }
 
   #state(): LicenseStatus["state"] {
@@ -222,7 +268,7 @@ export class Licensing implements AsyncDisposable {
       if (license!.exp - this.#unixSeconds() < ENDING_SECONDS) {
         warnings.push({ kind: "ending", text: `The license token expires at ${date(license!.exp)}` });
       }
-      const limit = rateOf(license!);
+      const limit = this.#rateOf(license!);
       const busiest = this.#busiest();
       if (busiest >= limit * BUSY_SHARE) {
         const text =
@@ -248,6 +294,7 @@ export class Licensing implements AsyncDisposable {
     let state = this.#state();
     while (!signal.aborted) {
       await this.#clock.sleep(LOOK_MS, signal);
+      this.#split();
       this.#busiest();
       this.#peaks.push(0);
       if (this.#peaks.length > BUSY_SECONDS) this.#peaks.shift();

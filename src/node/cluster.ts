@@ -7,6 +7,7 @@ import type { ClusterTerms } from "../cluster/cluster.ts";
 import { PeerView } from "../cluster/peer_view.ts";
 import { CLUSTER, SHARED_MODEL } from "../cluster/port.ts";
 import { HEALTH_AGE_MS, LOOK_MS } from "../cluster/wire_format.ts";
+import { CLUSTER_NODES } from "../license/share.ts";
 import { Port } from "../port.ts";
 import type { Settings } from "../settings/settings.ts";
 import { SHARED_LOG, TRUST } from "./config_log.ts";
@@ -34,6 +35,12 @@ export const clusterMember: Start = async (core) => {
   });
   using offering = new DisposableStack();
   offering.use(ports.offer(CLUSTER, cluster));
+  offering.use(ports.offer(CLUSTER_NODES, {
+    active: () => view.active().map(({ node }) => node),
+    isConnected: () => cluster.status().server !== null,
+    ttlMs,
+    subscribe: (listener) => view.subscribe((changed) => changed === "membership" && listener()),
+  }));
   offering.use(ports.offer(CLUSTER_IDENTITY, cluster));
   if (sharing !== null) offering.use(ports.offer(SHARED_MODEL, sharing));
   const offered = offering.move();

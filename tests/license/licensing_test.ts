@@ -24,7 +24,7 @@ class Bed implements AsyncDisposable {
     const write = (line: string) => void this.lines.push(line);
     const log = createLogger({ level: "debug", format: "json", clock: this.clock, write });
     const { clock, registry } = this;
-    this.licensing = new Licensing({ settings: () => settings, log, registry, clock });
+    this.licensing = new Licensing({ settings: () => settings, log, registry, clock, nodes: () => null });
     this.gate = new LicenseGate(new Allowance(this.licensing.allowance.buffer), () => clock.unixMs());
   }
 
@@ -64,7 +64,11 @@ function token(change: Partial<License> = {}, secret = SECRET): string {
 }
 
 function settings(key: string | null, change: Partial<LicenseSettings["license"]> = {}): LicenseSettings {
-  return { license: { secret: [SECRET], key, keyFault: null, ...change } };
+  return {
+    license: { secret: [SECRET], key, keyFault: null, scope: "node", ...change },
+    node: { id: "fra1" },
+    state: { nodes: null },
+  };
 }
 
 const NOW = 1_767_225_600;

@@ -155,13 +155,14 @@ Deno.test("loadSettings() runs on defaults when there is no file", () => {
       },
       axfrPrimary: { address: "127.0.0.1:20102" },
     },
-    license: { secret: [], key: null, keyFault: null },
+    license: { secret: [], key: null, keyFault: null, scope: "node" },
     state: {
       healthPolicy: "prefer-local",
       quorumMinPercent: 51,
       heartbeatInterval: 10_000,
       heartbeatTTL: 30_000,
       offlineEdits: "allow",
+      nodes: null,
       signing: { key: null, keys: [] },
       nats: {
         servers: [],

@@ -5,6 +5,7 @@ import { section } from "../../input/strict_object.ts";
 import type { Path } from "../../input/yaml_source.ts";
 import { mapping } from "../fields.ts";
 import type { FileOf, Loading } from "../loading.ts";
+import { state } from "./state.ts";
 
 const shape = {
   license: section(
@@ -24,8 +25,8 @@ const shape = {
         examples: ["file:/etc/pleiades/license"],
       }),
       scope: choice("license.scope", ["node", "cluster"]).default("node").meta({
-        absent: true,
-        description: "Whether the rate holds for each node or is split by the cluster's",
+        description:
+          "Whether the rate holds for each node, or is split by the nodes of the cluster that are there",
         examples: ["cluster"],
       }),
     }, { aliases: ["licenseKey"] }),
@@ -36,11 +37,14 @@ const shape = {
 /** Licensing. */
 export const license = {
   shape,
-  settings: ({ license: { secret, key } }: FileOf<typeof shape>, loading: Loading) => {
+  settings: ({ license: { secret, key, scope } }: FileOf<typeof shape>, loading: Loading) => {
     const secrets = secret.flatMap((written, i) =>
       secretOf(written, ["license", "secret", i], loading) ?? []
     );
-    return { license: { secret: secrets, ...tokenOf(key, secrets.length > 0, loading) } };
+    if (scope === "cluster" && loading.of(state).state.nats.servers.length === 0) {
+      loading.note(["license", "scope"], "license.scope cluster has no effect without state.nats.servers");
+    }
+    return { license: { secret: secrets, scope, ...tokenOf(key, secrets.length > 0, loading) } };
   },
 };
 

@@ -41,6 +41,12 @@ const shape = {
           "Whether changes other than overrides are taken while the cluster's log can't be reached",
         examples: ["refuse"],
       }),
+      nodes: integer("state.nodes", 1, 256).nullable().default(null).meta({
+        description:
+          "How many nodes the cluster has, by which a node that is cut off takes its part of the license; " +
+          "none = as many as it ever saw",
+        examples: [3],
+      }),
       signing: section(
         mapping({
           key: secret("state.signing.key").meta({
