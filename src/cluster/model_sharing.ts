@@ -19,11 +19,13 @@ import { type BucketEntry, openConfigBucket } from "./config_bucket.ts";
 import { type ClusterEvent, watchCluster } from "./document_watch.ts";
 import {
   type ClusterDocument,
+  DocumentFault,
   type DocumentName,
   type DocumentPlace,
   type DocumentType,
   ensureConfigStream,
   publishCluster,
+  snapshotCluster,
 } from "./documents.ts";
 import { ModelPartsFault, sweepModels } from "./model_parts.ts";
 import type { SharedModel, SharingStatus } from "./port.ts";
@@ -55,6 +57,8 @@ export interface DocumentTaker {
   lastPublishedMs(): number;
   /** How long this node leaves a document to others, milliseconds. */
   turnMs(): number;
+  /** The commit of Git that the model is to be published as, and when it was applied; `null` = there is none. */
+  toPublish(): (DocumentName & { readonly atMs: number }) | null;
 }
 
 /** What it is made with. */
@@ -105,6 +109,10 @@ export class ModelSharing implements SharedModel {
   #place: DocumentPlace | null = null;
   /** Of the last document that was seen to be taken. */
   #last: { readonly id: string; readonly publishedMs: number } = { id: "", publishedMs: 0 };
+  /** The commit of Git of which it is known that it is published, or needn't be. */
+  #seenCommit = "";
+  #publishFault = "";
+  #woken = new AbortController();
   #status: SharingStatus = { taken: null, fault: null };
 
   /** Shares nothing until a session begins. */
@@ -136,7 +144,15 @@ export class ModelSharing implements SharedModel {
       try {
         const place = await this.#open(connection);
         this.#place = place;
-        await this.#follow(connection, place, signal);
+        const failed = new AbortController();
+        const end = AbortSignal.any([signal, failed.signal]);
+        const both = [this.#follow(connection, place, end), this.#publishApplied(place, end)];
+        for (const one of both) one.catch(() => failed.abort());
+        try {
+          await Promise.all(both);
+        } finally {
+          await Promise.allSettled(both);
+        }
       } catch (error) {
         if (signal.aborted) return;
         this.#tellFault(natsFault(error, "NATS"));
@@ -167,6 +183,45 @@ export class ModelSharing implements SharedModel {
     });
     this.#needs.log.info("Published the model", { version: name.version, commit: name.commit });
     await sweepModels(place, { keep: KEPT, named: new Set() });
+  }
+
+  /** Looks again whether there is something to publish. */
+  wake(): void {
+    this.#woken.abort();
+  }
+
+  /**
+   * Publishes what was applied from Git, unless it is published already or something else was since. Of several nodes that
+   * follow one repository the first does.
+   */
+  async #publishApplied(place: DocumentPlace, signal: AbortSignal): Promise<void> {
+    const { taker, clock, terms: { lookMs } } = this.#needs;
+    while (!signal.aborted) {
+      if (this.#woken.signal.aborted) this.#woken = new AbortController();
+      const name = taker.toPublish();
+      if (name !== null && name.commit !== this.#seenCommit) {
+        const there = await snapshotCluster(place).catch(ignoreDocumentFault);
+        const isNews = there === null || (there.commit !== name.commit && there.publishedMs < name.atMs);
+        if (!isNews || await this.#hasPublished(name, signal)) this.#seenCommit = name.commit;
+      }
+      await clock.sleep(lookMs, AbortSignal.any([signal, this.#woken.signal]));
+    }
+  }
+
+  /** Whether it could; why not is told once. */
+  async #hasPublished(name: DocumentName, signal: AbortSignal): Promise<boolean> {
+    try {
+      await this.publish(name, signal);
+      this.#publishFault = "";
+      return true;
+    } catch (error) {
+      const reason = natsFault(error, "NATS");
+      if (reason !== this.#publishFault) {
+        this.#needs.log.warn("The commit isn't published", { commit: name.commit, reason });
+      }
+      this.#publishFault = reason;
+      return false;
+    }
   }
 
   async #open(connection: NatsConnection): Promise<DocumentPlace> {
@@ -290,6 +345,12 @@ export class ModelSharing implements SharedModel {
     }
     this.#status = { ...this.#status, fault };
   }
+}
+
+/** A document that isn't believed is none that would have to stay. */
+function ignoreDocumentFault(error: unknown): null {
+  if (error instanceof DocumentFault) return null;
+  throw error;
 }
 
 /** The bucket of a cluster's model. */

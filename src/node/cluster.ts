@@ -42,7 +42,10 @@ export const clusterMember: Start = async (core) => {
     subscribe: (listener) => view.subscribe((changed) => changed === "membership" && listener()),
   }));
   offering.use(ports.offer(CLUSTER_IDENTITY, cluster));
-  if (sharing !== null) offering.use(ports.offer(SHARED_MODEL, sharing));
+  if (sharing !== null) {
+    offering.use(ports.offer(SHARED_MODEL, sharing));
+    offering.use(core.commits.subscribe(() => sharing.wake()));
+  }
   const offered = offering.move();
   return {
     ...partOf("cluster", {}),

@@ -32,6 +32,10 @@ export function documentTaker(
     take: (document, signal) => take(changes, document, signal),
     text: () => textOf(store),
     lastPublishedMs: () => lastPublishedMs(store),
+    toPublish: () => {
+      const applied = settings().gitops?.publish ? store.gitApplied.last() : null;
+      return applied && { commit: applied.sha, version: String(applied.generation), atMs: applied.at };
+    },
     turnMs: () => active().filter(({ node }) => node < settings().node.id).length * TURN_MS,
   };
 }

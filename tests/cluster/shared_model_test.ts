@@ -5,7 +5,8 @@ import { headers as messageHeaders, type NatsConnection } from "@nats-io/nats-co
 import { NatsConnectionImpl } from "@nats-io/nats-core/internal";
 import { newKeyPair } from "../../src/cluster/signing.ts";
 import { useDenoTransport } from "../../src/nats/transport.ts";
-import type { Settings } from "../../src/settings/settings.ts";
+import { loadSettings, type Settings } from "../../src/settings/settings.ts";
+import { AuthoredRepository } from "../gitops/authored_repository.ts";
 import { NatsServer } from "../nats/server.ts";
 import { testWith } from "../programs.ts";
 import { askFor, call, startTestNode, TEST_SETTINGS, type TestNode } from "../test_node.ts";
@@ -144,6 +145,33 @@ testWith(
   },
 );
 
+testWith(["nats-server", "git"], "gitops.publish publishes each commit that is applied, once", async () => {
+  await using server = await NatsServer.start();
+  using authored = new AuthoredRepository();
+  const first = authored.commit({ "web.yaml": JSON.stringify(web()) });
+  const gitops = gitopsOf(`file://${authored.folder}/.git`);
+  await using program = await Program.connect(server);
+  {
+    await using a = await startTestNode({ ...settingsOf("a", server), gitops });
+    await until(() => program.document(), (document) => document?.commit === first);
+    equal((await program.document())!.text, await modelOf(a));
+    const second = authored.commit({ "web.yaml": JSON.stringify(web("192.0.2.2")) });
+    equal((await call(a, "POST", "/gitops/sync")).status, 200);
+    await until(() => program.document(), (document) => document?.commit === second);
+    await has(a, "192.0.2.2");
+  }
+  // What a program published since stays, also for a node that starts with the same commit.
+  const later = { "Pleiades-Commit": "c0ffee", "Pleiades-Published": String(Date.now() + 60_000) };
+  await program.publish(web("192.0.2.3"), later);
+  await using again = await startTestNode({ ...settingsOf("a", server), gitops });
+  await until(
+    async () => JSON.stringify((await call(again, "GET", "/gitops")).json),
+    (json) => /"state":"(synced|drifted)"/.test(json),
+  );
+  await connected(again);
+  equal((await program.document())!.commit, "c0ffee");
+});
+
 Deno.test("where there is no cluster, or no connection, cluster=true is refused before anything is applied", async () => {
   await using alone = await startTestNode();
   equal((await call(alone, "POST", "/apply?cluster=true", web())).status, 409);
@@ -167,6 +195,25 @@ function settingsOf(id: string, { url }: NatsServer): Settings {
       nats: { ...TEST_SETTINGS.state.nats, servers: [url] },
     },
   };
+}
+
+/** A repository that is looked at when it is asked for. */
+function gitopsOf(repoURL: string): Settings["gitops"] {
+  const file = Deno.makeTempFileSync({ suffix: ".yaml" });
+  try {
+    Deno.writeTextFileSync(
+      file,
+      `state: { nats: { servers: ["nats://127.0.0.1:1"] } }\n` +
+        `gitops: { repoURL: "${repoURL}", pollInterval: 1h, requireSignature: false, publish: true }\n`,
+    );
+    return loadSettings({ file, env: {}, flags: { db: ":memory:" } }).settings!.gitops;
+  } finally {
+    Deno.removeSync(file);
+  }
+}
+
+async function modelOf(node: TestNode): Promise<string> {
+  return await (await fetch(`${node.api}/model`, { headers: { accept: "application/yaml" } })).text();
 }
 
 /** Waits until they can publish. */
@@ -252,6 +299,14 @@ class Program implements AsyncDisposable {
       if (!name.startsWith("Nats-")) headers.set(name, value);
     }
     await jetstream(this.#connection).publish("gslb.test.log", bytes, { headers });
+  }
+
+  /** The document; `null` = there is none. */
+  async document(): Promise<{ readonly commit: string; readonly text: string } | null> {
+    const manager = await jetstream(this.#connection).jetstreamManager();
+    const key = { last_by_subj: "$KV.gslb_test_config.model" };
+    const found = await manager.direct.getMessage("KV_gslb_test_config", key).catch(() => null);
+    return found && { commit: found.header.get("Pleiades-Commit"), text: found.string() };
   }
 
   /** Whether the bucket has a key. */

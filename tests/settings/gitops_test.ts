@@ -62,7 +62,6 @@ for (
       "gitops: { repoURL: https://ada:geheim@git.example.org/x, requireSignature: false }",
       "/p.yaml:1:20: gitops.repoURL: The URL of the repository has a password in it: write it to gitops.auth.password",
     ],
-    ["gitops: { publish: true }", "/p.yaml:1:20: gitops.publish isn't in this version; remove it"],
     [
       "gitops: { repoURL: /x, requireSignature: false, keyring: none.asc }",
       "/p.yaml:1:58: none.asc can't be read: there is no such file",

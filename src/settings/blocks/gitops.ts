@@ -6,6 +6,7 @@ import { section } from "../../input/strict_object.ts";
 import { mapping, millis, path, secret, text } from "../fields.ts";
 import type { FileOf, Loading } from "../loading.ts";
 import { database } from "./database.ts";
+import { state } from "./state.ts";
 
 const shape = {
   gitops: section(
@@ -70,9 +71,8 @@ const shape = {
         examples: ["restore"],
       }),
       publish: flag("gitops.publish").default(false).meta({
-        absent: true,
         reload: "restart",
-        description: "Publish what was applied to the cluster",
+        description: "Publish what was applied as the cluster's document",
         examples: [false],
       }),
       caFile: path("gitops.caFile").meta({
@@ -125,7 +125,7 @@ export const gitops = {
 
 /** What is written of a repository, with the paths made absolute. */
 function followed(
-  { publish: _, ...file }: FileOf<typeof shape>["gitops"] & { readonly repoURL: string },
+  file: FileOf<typeof shape>["gitops"] & { readonly repoURL: string },
   loading: Loading,
 ) {
   const at = (key: string, ...more: (string | number)[]) => ["gitops", key, ...more];
@@ -140,6 +140,12 @@ function followed(
   if (fault !== null) loading.problem(at("repoURL"), fault);
   if (loading.of(database).database.path === "none" && loading.flags.db === undefined) {
     loading.problem(["gitops", "repoURL"], "gitops needs a database (database.path is none)");
+  }
+  if (file.publish && loading.of(state).state.nats.servers.length === 0) {
+    loading.note(
+      at("publish"),
+      "gitops.publish has no effect without state.nats.servers (set them, or remove it)",
+    );
   }
   const { webhook, auth, keyring, caFile, ...rest } = file;
   if (webhook.secret !== null && new TextEncoder().encode(webhook.secret).length < SECRET_BYTES_MIN) {
