@@ -37,7 +37,7 @@ Deno.test("no answer, no line of the log and no byte of the database holds a tok
         api: { ...TEST_SETTINGS.api, tokens: [TOKEN] },
         log: { level: "debug", format: "json" },
         notify: { webhooks: [{ url: `http://127.0.0.1:1/${PATH}`, secret: KEY, events: null }] },
-        license: { secret: [LICENSE_SECRET], key: LICENSE_TOKEN, keyFault: null },
+        license: { secret: [LICENSE_SECRET], key: LICENSE_TOKEN, keyFault: null, scope: "node" },
       });
       const origin = new URL(node.api).origin;
       const call = async (method: string, at: string, token: string) => {

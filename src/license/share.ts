@@ -52,7 +52,11 @@ export class NodePart {
   #cutOffMs: number | null = null;
   #larger: { readonly part: Part; readonly sinceMs: number } | null = null;
 
-  /** @param configured how many nodes the cluster has; `null` = as many as were ever seen */
+  /**
+   * The part of a node that hasn't heard of any other.
+   *
+   * @param configured how many nodes the cluster has; `null` = as many as were ever seen
+   */
   constructor(
     { node, configured, clock }: {
       readonly node: string;

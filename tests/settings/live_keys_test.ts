@@ -739,6 +739,7 @@ const LIVE: Readonly<Record<string, (bed: Bed) => Effect | Promise<Effect>>> = {
       "gitops.signedTags": true,
       "gitops.since": "1".repeat(40),
       "gitops.onDrift": "restore",
+      "gitops.publish": true,
       "gitops.caFile": "another.crt",
       "gitops.webhook.secret": "a secret of the hook",
       "gitops.auth.sshKeyPath": "another.key",

@@ -71,7 +71,6 @@ const shape = {
         examples: ["restore"],
       }),
       publish: flag("gitops.publish").default(false).meta({
-        reload: "restart",
         description: "Publish what was applied as the cluster's document",
         examples: [false],
       }),
