@@ -395,8 +395,7 @@ export class Changes {
     }
     if (keep && isOwn) this.#store.audit.add({ ...auditedChange(origin, at), generation });
     const objects = this.#store.history.counts(generation);
-    // A guard was asked where an entry of the log was made.
-    const examination = (force && keep) || !isOwn
+    const examination = force && keep
       ? NOTHING_FORESEEN
       : this.#examine({ origin, generation, counts: objects, touched: all, isPlan: !keep, replayMs });
     if (keep && examination.refusals.length > 0) throw guarded(examination);
