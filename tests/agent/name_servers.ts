@@ -172,7 +172,7 @@ ${remotes.length > 0 ? `remote:\n${remotes.join("")}` : ""}acl:
     key: [agents, agents512]
     action: update
   - id: transfer
-    address: 127.0.0.0/8
+    address: [127.0.0.0/8, 198.18.0.0/15]
     action: [transfer, notify]
 zone:
   - domain: ${ZONE}

@@ -96,8 +96,15 @@ Deno.test("a provider that fails, loses the set or is slow: the record heals, an
   clean(simulation);
 });
 
-for (const [title, livesMs] of [["at once", 0], ["after 15 s", 15_000]] as const) {
-  Deno.test(`a rolling replacement of servers that end ${title} fails no connection, and replaces each once`, async () => {
+/** What becomes of a machine that is to be destroyed, milliseconds until it ends and until another comes. */
+const ENDS = [
+  ["end at once", 0, 0],
+  ["end after 15 s", 15_000, 15_000],
+  ["end 15 s after others came", 15_000, 0],
+] as const;
+
+for (const [title, endsMs, comesMs] of ENDS) {
+  Deno.test(`a rolling replacement of servers that ${title} fails no connection, and replaces each once`, async () => {
     await using simulation = new Simulation({ addresses: [A, B, C] });
     const { world } = simulation;
     await simulation.until(() => simulation.addresses.length === 3, 20_000);
@@ -107,11 +114,10 @@ for (const [title, livesMs] of [["at once", 0], ["after 15 s", 15_000]] as const
       // As a service does that only takes the order: the machine ends later, and another one comes.
       destroy: ([address]: readonly string[]) => {
         destroyed.push(address!);
+        const spare = `192.0.2.${100 + destroyed.length}`;
         lives.push(
-          world.clock.sleep(livesMs, world.signal).then(() => {
-            simulation.kill(address!);
-            simulation.start(`192.0.2.${100 + destroyed.length}`);
-          }),
+          world.clock.sleep(endsMs, world.signal).then(() => simulation.kill(address!)),
+          world.clock.sleep(comesMs, world.signal).then(() => simulation.start(spare)),
         );
         return Promise.resolve();
       },

@@ -4,7 +4,7 @@ import { block, formatBlock, Lock } from "../../src/agent/block.ts";
 import { rollingReplace } from "../../src/agent/rolling_replace.ts";
 import { rfc3339 } from "../../src/clock.ts";
 import { connectionProbe } from "../../src/agent/peer_probe.ts";
-import { pauseMs } from "../../src/agent/round.ts";
+import { nextValues, pauseMs } from "../../src/agent/round.ts";
 import { draws, FQDN, World } from "./world.ts";
 
 const [A, B, C] = ["192.0.2.1", "192.0.2.2", "192.0.2.3"];
@@ -330,3 +330,8 @@ function replace(world: World, destroy: (address: string) => void = () => {}): P
   replacing.catch(() => {});
   return replacing;
 }
+
+Deno.test("nextValues() keeps this server's own address whatever is to be removed", () => {
+  const next = nextValues([B, A, C], { self: A, remove: [A, B], mayAdd: false });
+  deepEqual(next, [A, C]);
+});
