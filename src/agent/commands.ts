@@ -16,7 +16,7 @@ import { registerProcessMetrics } from "../telemetry/process.ts";
 import { VERSION } from "../version.ts";
 import { runAgent } from "./agent.ts";
 import { block } from "./block.ts";
-import { RecordsRefused } from "./records.ts";
+import { type RecordManager, RecordsRefused } from "./records.ts";
 import { type ReplaceStep, rollingReplace } from "./rolling_replace.ts";
 import {
   AgentMisconfigured,
@@ -147,10 +147,7 @@ export async function replaceServers(
   }));
   const stop = new AbortController();
   stopped.then(() => stop.abort());
-  const type = agent.addresses.some((address) => address.includes(":")) &&
-      !agent.addresses.some((address) => address.includes("."))
-    ? "AAAA"
-    : "A";
+  const type = await addressTypeOf(setup, stop.signal);
   for (const { name, ...inRegion } of setup.regions) {
     using progress = new ReplaceProgress(terminal, name);
     try {
@@ -164,6 +161,18 @@ export async function replaceServers(
     }
   }
   return 0;
+}
+
+/** Servers of a name are told by their IPv4 addresses, and where it has none by the others. */
+async function addressTypeOf(
+  { fqdn, records }: { readonly fqdn: string; readonly records: RecordManager },
+  signal: AbortSignal,
+): Promise<"A" | "AAAA"> {
+  try {
+    return (await records.read(fqdn, "A", signal)).values.length > 0 ? "A" : "AAAA";
+  } catch (error) {
+    throw failed(error);
+  }
 }
 
 /** What is done, a line a server; on a terminal also what is waited for. */
@@ -220,7 +229,7 @@ function regionNameOf({ agent, node }: Settings): string {
 
 /** What is set up wrongly ends the start; a provider that can't be reached is asked again by the rounds. */
 async function judgeRecords(
-  { fqdn, records }: { readonly fqdn: string; readonly records: ReturnType<typeof recordsOf> },
+  { fqdn, records }: { readonly fqdn: string; readonly records: RecordManager },
   { address, log }: { readonly address: string; readonly log: Logger },
   signal: AbortSignal,
 ): Promise<void> {

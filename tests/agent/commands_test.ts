@@ -1,5 +1,5 @@
 /** @module `pleiades agent …` with settings of its own, against a real server. */
-import { deepEqual, equal, match, rejects } from "node:assert/strict";
+import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";
 import { run as main } from "../../main.ts";
 import { type AgentContext, blockServer, replaceServers, run } from "../../src/agent/commands.ts";
 import { Rfc2136Records } from "../../src/agent/records/rfc2136.ts";
@@ -214,6 +214,7 @@ for (
     await using place = new Place();
     equal(await main(["agent", "run", "-c", place.write(...lines).file], place.terminal), 1);
     match(place.lines.join("\n"), words);
+    ok(!place.lines.join("\n").includes("c2VjcmV0"), "the secret is shown");
     for (const line of place.lines) {
       match(line, /^(error|note): .*agent\.?|^error: .*(Unknown key|mean the same|CIDR)/);
     }

@@ -125,6 +125,20 @@ for (const [make, programs] of [["knot", ["knotd"]], ["bind", ["named"]]] as con
       await says({ zone: "org" }, /RecordsRefused: .*agent\.rfc2136\.zone/);
     });
 
+    await test.step("a hundred addresses fit; of more BIND says no, and how to change that", async () => {
+      const name = `many.${ZONE}`;
+      const addresses = Array.from({ length: 101 }, (_, i) => `198.51.100.${i}`);
+      const write = async (count: number) => {
+        const expected = await read(name);
+        return await records.write(name, "A", addresses.slice(0, count), { ...terms, expected }, signal);
+      };
+      equal(await write(100), "written");
+      if (make === "bind") {
+        await rejects(write(101), /failed to write 101 addresses \(BIND takes 100 of a type/);
+      } else equal(await write(101), "written");
+      equal((await read(name)).values.length, make === "bind" ? 100 : 101);
+    });
+
     await test.step("servers that join at once lose nothing, and no reader sees an empty set", async () => {
       const fqdn = `join.${ZONE}`;
       const addresses = Array.from({ length: 8 }, (_, i) => `192.0.2.${i + 1}`);

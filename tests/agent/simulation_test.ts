@@ -1,5 +1,5 @@
 /** @module Half an hour of five servers on a manual clock: killed, hung, cut off, and a provider that misbehaves. */
-import { deepEqual, equal, ok } from "node:assert/strict";
+import { deepEqual, equal, ok, rejects } from "node:assert/strict";
 import { rollingReplace } from "../../src/agent/rolling_replace.ts";
 import { FQDN } from "./world.ts";
 import { Simulation } from "./simulation.ts";
@@ -165,6 +165,26 @@ class Client {
     const address = this.#known[this.connected++ % this.#known.length]!;
     if (world.down.has(address)) this.failed.push(`${address} at ${now}`);
   }
+}
+
+for (const step of ["blocking", "removing", "draining", "destroying", "waiting"] as const) {
+  Deno.test(`a rolling replacement that is stopped while ${step} leaves no lock, and the server comes back`, async () => {
+    await using simulation = new Simulation({ addresses: [A, B, C] });
+    const { records, probe, clock, log } = simulation.world;
+    await simulation.until(() => simulation.addresses.length === 3, 20_000);
+    const stop = new AbortController();
+    const replacing = rollingReplace({
+      ...{ fqdn: FQDN, type: "A", intervalMs: 5_000, records, probe, clock, log },
+      region: { filter: (addresses) => Promise.resolve(addresses) },
+      destroyer: { destroy: () => Promise.resolve() },
+      onStep: ({ doing }) => {
+        if (doing === step) clock.sleep(100, stop.signal).then(() => stop.abort());
+      },
+    }, stop.signal);
+    await rejects(simulation.world.over(replacing), /AbortError/);
+    deepEqual(simulation.world.block.values, []);
+    ok(await simulation.until(() => simulation.addresses.length === 3, 10_000) !== null);
+  });
 }
 
 Deno.test("hours of rounds with a server that comes and goes leaves nothing behind", async () => {
