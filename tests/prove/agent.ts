@@ -3,18 +3,23 @@
  *
  * Five servers with a TLS service, each behind a wire of its own, keep one record at Knot with an interval of 5 s. They join, one
  * is killed, one hangs, the network is cut into two and three, without regions and with them; then they are left alone, and
- * three of them are replaced one after the other while a client connects 50 times a second. It takes some four minutes and
- * needs root, for the networks.
+ * three of them are replaced one after the other while a client connects 50 times a second. Before that, twenty agents join at
+ * once at Knot and at BIND, ten times each; a change is waited for at BIND's secondary; and a simulated day passes, after
+ * which no memory may be kept. It takes some four minutes and needs root, for the networks.
  *
  * @module
  */
+import { deno } from "../../scripts/process.ts";
+import { CheckLoop } from "../../src/agent/loop.ts";
 import { connectionProbe } from "../../src/agent/peer_probe.ts";
 import { NO_RECORDS } from "../../src/agent/records.ts";
 import { Rfc2136Records } from "../../src/agent/records/rfc2136.ts";
 import { rollingReplace } from "../../src/agent/rolling_replace.ts";
-import { systemClock } from "../../src/clock.ts";
+import { seededRng, systemClock } from "../../src/clock.ts";
+import type { SocketAddress } from "../../src/ip.ts";
 import { createLogger } from "../../src/telemetry/log.ts";
-import { KEY, KEY_SECRET, NameServer, ZONE } from "../agent/name_servers.ts";
+import { KEY, KEY_SECRET, type Make, NameServer, ZONE } from "../agent/name_servers.ts";
+import { freePort } from "../free_port.ts";
 import { ServerNetworks } from "./agent/networks.ts";
 
 const FQDN = `www.${ZONE}`;
@@ -28,6 +33,12 @@ const log = createLogger({ level: "warn", format: "text", clock: systemClock });
 
 /** Runs all of it. */
 export async function prove(): Promise<boolean> {
+  const first = [
+    await joinAtOnce("knot"),
+    await joinAtOnce("bind"),
+    await isWaitedFor(),
+    await isForgotten(),
+  ];
   await using networks = await ServerNetworks.lay(SERVERS + SPARES);
   await using knot = await NameServer.start("knot", { hostname: networks.bridge });
   const folder = await Deno.makeTempDir({ prefix: "pleiades-prove-agent-" });
@@ -37,6 +48,7 @@ export async function prove(): Promise<boolean> {
   stack.use(stage);
   await stage.makeCertificate();
   const results = [
+    ...first,
     await joins(stage),
     await dies(stage),
     await hangs(stage),
@@ -50,6 +62,76 @@ export async function prove(): Promise<boolean> {
     told(smallest >= 1, `the record was never empty: ${stage.sizes.length} reads, ${smallest} at least`),
   );
   return results.every(Boolean);
+}
+
+/** Twenty agents whose first rounds begin at once; a reader asks 50 times a second. */
+async function joinAtOnce(make: Make): Promise<boolean> {
+  await using server = await NameServer.start(make);
+  const records = recordsAt(server.address);
+  const addresses = Array.from({ length: 20 }, (_, i) => `192.0.2.${i + 1}`);
+  let [rounds, empty, reads] = [0, 0, 0];
+  for (let time = 0; time < 10; time++) {
+    const fqdn = `join${time}.${ZONE}`;
+    const loops = addresses.map((self, i) =>
+      new CheckLoop({
+        ...{ fqdn, self, records, log, intervalMs: INTERVAL_MS, clock: systemClock },
+        limits: { minimumFailures: 3, maximumFailures: 60 },
+        probe: () => Promise.resolve(null),
+        rng: seededRng(time * 100 + i + 1),
+      })
+    );
+    let [isOver, wasThere] = [false, false];
+    const reading = (async () => {
+      while (!isOver) {
+        const { values } = await records.read(fqdn, "A", signal);
+        wasThere ||= values.length > 0;
+        if (wasThere) reads++;
+        if (wasThere && values.length === 0) empty++;
+        await systemClock.sleep(20, signal);
+      }
+    })();
+    let needed = 0;
+    do {
+      await Promise.all(loops.map((loop) => loop.round(signal)));
+      needed++;
+    } while (needed < 10 && (await records.read(fqdn, "A", signal)).values.length < addresses.length);
+    isOver = true;
+    await reading;
+    rounds = Math.max(rounds, needed);
+  }
+  const words = `20 agents join at once at ${make}, 10 times: all there after ${rounds} rounds at most, ` +
+    `${empty} of ${reads} reads empty`;
+  return told(rounds <= 3 && empty === 0, words);
+}
+
+/** A write that waits comes back when BIND's secondary has it. */
+async function isWaitedFor(): Promise<boolean> {
+  const at = { hostname: "127.0.0.1", port: freePort() };
+  await using primary = await NameServer.start("bind", { secondary: at });
+  await using secondary = await NameServer.start("bind", { primary: primary.address }, at.port);
+  const records = recordsAt(primary.address, [secondary.address]);
+  const start = performance.now();
+  for (const last of [1, 2, 3]) {
+    const expected = await records.read(FQDN, "A", signal);
+    await records.write(FQDN, "A", [`192.0.2.${last}`], { ttl: 5, wait: true, expected }, signal);
+    if (await secondary.serial() < await primary.serial()) {
+      return told(false, "BIND's secondary lags behind a write");
+    }
+  }
+  const tookS = (performance.now() - start) / 3_000;
+  return told(true, `BIND's secondary has a change when its writer goes on, ${seconds(tookS)} later`);
+}
+
+/** A day of rounds, in which a server comes and goes. */
+async function isForgotten(): Promise<boolean> {
+  const script = new URL("agent/day.ts", import.meta.url).pathname;
+  const { output } = await deno(["run", "-A", "--quiet", "--v8-flags=--expose-gc", script], { quiet: true });
+  const grown = Number(output);
+  return told(output !== "" && grown < 0.5, `24 simulated hours take ${output.trim()} MB of memory`);
+}
+
+function recordsAt(server: SocketAddress, secondaries: readonly SocketAddress[] = []): Rfc2136Records {
+  return new Rfc2136Records({ server, zone: ZONE, key: KEY, secondaries, clock: systemClock, log });
 }
 
 /** What the proof works with. */
@@ -76,14 +158,7 @@ class Stage implements AsyncDisposable {
     this.networks = networks;
     this.knot = knot;
     this.#folder = folder;
-    this.records = new Rfc2136Records({
-      server: knot.address,
-      zone: ZONE,
-      key: KEY,
-      secondaries: [],
-      clock: systemClock,
-      log,
-    });
+    this.records = recordsAt(knot.address);
     this.#watching = this.#watch();
   }
 
