@@ -103,6 +103,7 @@ Deno.test("loadSettings() runs on defaults when there is no file", () => {
         exempt: ["127.0.0.0/8", "::1/128"],
       },
       amplificationMax: null,
+      backendSocket: null,
     },
     fallback: null,
     health: {
