@@ -58,6 +58,7 @@ for (const executable of [false, true]) {
     const file = executable ? program("pleiades") : null;
     const directory = await Deno.makeTempDir();
     try {
+      using backend = new ByteBackend(`${directory}/5301`);
       await using balancer = await BalancerProcess.start(directory, {
         executable: file,
         ...{ args: ["-l", "error"], env: { LOG_LEVEL: "debug" } },
@@ -68,7 +69,6 @@ for (const executable of [false, true]) {
         ...{ name: "mname-balancer", hostname: hostname(), pid: balancer.pid, level: 30, v: 0 },
         ...{ msg: "listening", address: "127.0.0.1", port: balancer.port, sockets: directory },
       });
-      using backend = new ByteBackend(`${directory}/5301`);
       const session = await backend.greet();
       equal((await balancer.line("backend is ok"))["be_id"], 5301);
       using client = new UdpClient(balancer.port);
