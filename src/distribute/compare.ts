@@ -93,20 +93,26 @@ function differenceOf(
   { nowMs, remainingMs }: { readonly nowMs: number; readonly remainingMs: number },
 ): Reason | null {
   if (held.serial !== state.serial) return "serial";
-  if (held.signature !== undefined && state.signature !== undefined) {
-    const [ours, theirs] = [held.signature, state.signature];
-    if (ours === null || theirs === null) return ours === theirs ? null : "signatures";
-    if (ours.keyTags.join() !== theirs.keyTags.join()) return "keys";
-    const endsSoon = theirs.untilSeconds * 1000 - nowMs < remainingMs;
-    if (endsSoon && ours.untilSeconds > theirs.untilSeconds) return "expiring";
-    if (ours.untilSeconds !== theirs.untilSeconds || ours.fromSeconds !== theirs.fromSeconds) {
-      return "signatures";
-    }
-  }
+  const ofSignatures = signatureDifference(held.signature, state.signature, { nowMs, remainingMs });
+  if (ofSignatures !== null) return ofSignatures;
   if (held.digest !== undefined && state.digest !== undefined && held.digest !== state.digest) {
     return "content";
   }
   return null;
+}
+
+function signatureDifference(
+  ours: Signature | null | undefined,
+  theirs: Signature | null | undefined,
+  { nowMs, remainingMs }: { readonly nowMs: number; readonly remainingMs: number },
+): Reason | null {
+  if (ours === undefined || theirs === undefined) return null;
+  if (ours === null || theirs === null) return ours === theirs ? null : "signatures";
+  if (ours.keyTags.join() !== theirs.keyTags.join()) return "keys";
+  const endsSoon = theirs.untilSeconds * 1000 - nowMs < remainingMs;
+  if (endsSoon && ours.untilSeconds > theirs.untilSeconds) return "expiring";
+  const isSame = ours.untilSeconds === theirs.untilSeconds && ours.fromSeconds === theirs.fromSeconds;
+  return isSame ? null : "signatures";
 }
 
 /**

@@ -1,0 +1,310 @@
+/**
+ * The parts of distribution that need no server: what is compared, what is queued, what is read.
+ *
+ * @module
+ */
+import { deepEqual, equal, ok, rejects, throws } from "node:assert/strict";
+import { seededRng } from "../../src/clock.ts";
+import { eventOf } from "../../src/distribute/api_proxy.ts";
+import { compare, mustConfirm, type PrimaryZone } from "../../src/distribute/compare.ts";
+import { type Header, HttpReader, passedOn, writeMessage } from "../../src/distribute/http_message.ts";
+import {
+  encodeEvent,
+  encodeStateFault,
+  encodeStateReply,
+  readDataReply,
+  readEvent,
+  readStateReply,
+  type ZoneState,
+} from "../../src/distribute/messages.ts";
+import { ZoneQueue } from "../../src/distribute/queue.ts";
+import { ZoneTextReader } from "../../src/distribute/zone_text.ts";
+import { ManualClock, settle } from "../clock.ts";
+
+const bytes = (text: string) => new TextEncoder().encode(text);
+const DAY_S = 86_400;
+
+Deno.test("compare() orders what differs and nothing else", () => {
+  const nowMs = 1_000 * DAY_S * 1_000;
+  const now = nowMs / 1000;
+  const signed = (fromDays: number, untilDays: number, keyTags = [1]) => ({
+    ...{ fromSeconds: now + fromDays * DAY_S, untilSeconds: now + untilDays * DAY_S, keyTags },
+  });
+  const rows: readonly [PrimaryZone | null, ZoneState | null, string | null][] = [
+    [{ serial: 1, isSigned: false }, { serial: 1, isForeign: false }, null],
+    [{ serial: 1, isSigned: false }, { serial: 2, isForeign: false }, "modified serial"],
+    [{ serial: 2, isSigned: false }, { serial: 1, isForeign: false }, "modified serial"],
+    [{ serial: 0, isSigned: false }, { serial: 0, isForeign: false }, null],
+    [{ serial: 0, isSigned: false }, { serial: null, isForeign: false }, "modified serial"],
+    [{ serial: 4_294_967_295, isSigned: false }, { serial: 0, isForeign: false }, "modified serial"],
+    [{ serial: 1, isSigned: false }, null, "add missing"],
+    [null, { serial: 1, isForeign: false }, "delete extra"],
+    [null, { serial: 1, isForeign: true }, null],
+    [{ serial: 1, isSigned: false }, { serial: 9, isForeign: true }, null],
+    [{ serial: 1, isSigned: true, signature: signed(-7, 14) }, { serial: 1, isForeign: false }, null],
+    [
+      { serial: 1, isSigned: true, signature: signed(-7, 14) },
+      { serial: 1, isForeign: false, signature: signed(-7, 14) },
+      null,
+    ],
+    [
+      { serial: 1, isSigned: true, signature: signed(-7, 14) },
+      { serial: 1, isForeign: false, signature: signed(-20, 1) },
+      "modified expiring",
+    ],
+    // The primary has none that ends later: to fetch it again would change nothing.
+    [
+      { serial: 1, isSigned: true, signature: signed(-20, 1) },
+      { serial: 1, isForeign: false, signature: signed(-20, 1) },
+      null,
+    ],
+    [
+      { serial: 1, isSigned: true, signature: signed(0, 21) },
+      { serial: 1, isForeign: false, signature: signed(-7, 14) },
+      "modified signatures",
+    ],
+    [
+      { serial: 1, isSigned: true, signature: signed(-7, 14, [1, 2]) },
+      { serial: 1, isForeign: false, signature: signed(-7, 14) },
+      "modified keys",
+    ],
+    [
+      { serial: 1, isSigned: true, signature: signed(-7, 14) },
+      { serial: 1, isForeign: false, signature: null },
+      "modified signatures",
+    ],
+    [
+      { serial: 1, isSigned: false, signature: null, digest: "a" },
+      { serial: 1, isForeign: false, signature: null, digest: "b" },
+      "modified content",
+    ],
+  ];
+  for (const [held, state, expected] of rows) {
+    const { orders } = compare({
+      primary: new Map(held === null ? [] : [["a.test.", held]]),
+      secondary: new Map(state === null ? [] : [["a.test.", state]]),
+      ...{ nowMs, remainingMs: 3 * DAY_S * 1000 },
+    });
+    const said = orders.map(({ kind, reason }) => `${kind} ${reason}`);
+    deepEqual(said, expected === null ? [] : [expected], JSON.stringify([held, state]));
+  }
+});
+
+Deno.test("mustConfirm() lets a fifth of the zones go without asking", () => {
+  const deletes = (count: number) =>
+    Array.from(
+      { length: count },
+      (_, i) => ({ kind: "delete" as const, zone: `${i}.`, reason: "extra" as const }),
+    );
+  deepEqual([0, 1, 20, 21, 100].map((count) => mustConfirm(deletes(count), 100)), [
+    false,
+    false,
+    false,
+    true,
+    true,
+  ]);
+});
+
+Deno.test("of a zone one job runs, and the latest waits; one that fails is tried again while others go on", async () => {
+  const clock = new ManualClock();
+  const done: string[] = [];
+  const holds = new Map<string, PromiseWithResolvers<void>>();
+  const faults: string[] = [];
+  let running = 0;
+  await using queue = new ZoneQueue<string>({
+    ...{ workers: 2, clock, rng: seededRng(1) },
+    run: async (zone, job) => {
+      ok(++running <= 2);
+      const hold = Promise.withResolvers<void>();
+      holds.set(`${zone} ${job}`, hold);
+      await hold.promise.finally(() => running--);
+      done.push(`${zone} ${job}`);
+    },
+    onFault: (zone, job) => faults.push(`${zone} ${job}`),
+  });
+  for (const job of ["1", "2", "3"]) queue.add("a.", job);
+  queue.add("b.", "1");
+  await settle();
+  deepEqual([...holds.keys()], ["a. 1", "b. 1"]);
+  holds.get("a. 1")!.resolve();
+  await settle();
+  deepEqual([...holds.keys()], ["a. 1", "b. 1", "a. 3"]);
+  holds.get("a. 3")!.reject(new Error("refused"));
+  await settle();
+  deepEqual([done, faults, queue.running], [["a. 1"], ["a. 3"], 1]);
+  queue.add("c.", "1");
+  await settle();
+  holds.get("c. 1")!.resolve();
+  holds.get("b. 1")!.resolve();
+  await settle();
+  holds.delete("a. 3");
+  await clock.advance(500);
+  holds.get("a. 3")!.resolve();
+  await settle();
+  deepEqual([done, queue.size], [
+    ["a. 1", "c. 1", "b. 1", "a. 3"].toSorted((a, b) => done.indexOf(a) - done.indexOf(b)),
+    0,
+  ]);
+});
+
+Deno.test("broken events are refused in words", () => {
+  const rows: readonly [string, RegExp][] = [
+    ["", /no JSON/],
+    ["[".repeat(10_000), /no JSON/],
+    ["{}", /^zone:/],
+    [`{"zone":"","changed_at":"2026-01-01T00:00:00Z"}`, /^zone: is no name of a zone: ""/],
+    [`{"zone":"*.a.test.","changed_at":"2026-01-01T00:00:00Z"}`, /^zone: is no name/],
+    [`{"zone":"a..test.","changed_at":"2026-01-01T00:00:00Z"}`, /^zone: is no name/],
+    [`{"zone":"a.test.","changed_at":"yesterday"}`, /^changed_at: is no time/],
+    [`{"zone":"a.test.","created_at":"2026-01-01T00:00:00Z"}`, /^changed_at is missing/],
+    [`{"zone":"a.test.","changed_at":"2026-01-01T00:00:00Z","serial":-1}`, /^serial:/],
+    [`{"zone":"a.test.","changed_at":"2026-01-01T00:00:00Z","epoch":"1"}`, /^epoch:/],
+  ];
+  for (const [text, fault] of rows) {
+    const read = readEvent("modified", bytes(text));
+    ok("fault" in read && fault.test(read.fault), `${text.slice(0, 80)}: ${JSON.stringify(read)}`);
+  }
+  const event = readEvent(
+    "modified",
+    bytes(`{"zone":"A.Test","changed_at":"2099-01-01T00:00:00.123456789+02:00"}`),
+  );
+  deepEqual("zone" in event && [event.zone, event.serial, event.epoch], ["a.test.", null, null]);
+  const full = { kind: "delete" as const, zone: "a.test.", atMs: 0, serial: 4_294_967_295, epoch: 7 };
+  deepEqual(readEvent("delete", encodeEvent(full)), full);
+});
+
+Deno.test("states come through, and one that can't be told isn't an empty one", () => {
+  const states = new Map<string, ZoneState>([
+    ["a.test.", { serial: 2_147_483_651, isForeign: false }],
+    ["b.test.", { serial: null, isForeign: false }],
+    ["c.test.", {
+      ...{ serial: 0, isForeign: false, digest: "d" },
+      signature: { fromSeconds: 1, untilSeconds: 2, keyTags: [3] },
+    }],
+    ["d.test.", { serial: 4, isForeign: true }],
+  ]);
+  deepEqual(readStateReply(encodeStateReply(states, 0)), states);
+  deepEqual(readStateReply(encodeStateFault("locked", 0)), { fault: "locked" });
+  // As the Go services write it: signed.
+  const go = readStateReply(
+    bytes(`{"statemap":{"a.test.":-2147483645},"created_at":"2026-01-01T00:00:00Z"}`),
+  );
+  deepEqual(go, new Map([["a.test.", { serial: 2_147_483_651, isForeign: false }]]));
+  ok("fault" in readStateReply(bytes(`{"statemap":{"a.test.":"1"}}`)));
+  ok("fault" in readDataReply(bytes(`{"zone":"a.test."}`)));
+});
+
+Deno.test("what isn't exactly one zone is refused by name", () => {
+  const soa = "a.test. 60 IN SOA ns1.a.test. h.a.test. 1 2 3 4 5";
+  const read = (...texts: readonly string[]) => {
+    const reader = new ZoneTextReader("a.test.");
+    for (const text of texts) reader.add(text);
+    return reader.finish().records.length;
+  };
+  equal(read(soa, "w.a.test. 60 IN A 192.0.2.1"), 1);
+  equal(read(`${soa}\nw.a.test. 60 IN TYPE65534 \\# 2 abcd\nx.a.test. 60 IN TYPE65401 \\# 1 00\n${soa}`), 2);
+  const rows: readonly [string, RegExp][] = [
+    ["", /a\.test\. can't be taken: there is no SOA record/],
+    ["w.a.test. 60 IN A 192.0.2.1", /doesn't begin with the SOA/],
+    [`${soa}\n${soa.replace(" 1 2", " 9 2")}`, /second SOA record/],
+    [`${soa}\n${soa}\nw.a.test. 60 IN A 192.0.2.1`, /behind the SOA record/],
+    [`${soa}\nw.b.test. 60 IN A 192.0.2.1`, /w\.b\.test is outside/],
+    [`${soa}\nw.${soa}`, /w\.a\.test has an SOA/],
+    [soa.replace(" 1 2", " one 2"), /line 1/],
+    [`${soa}\nw.a.test. 60 IN LUA A "x"`, /line 2/],
+  ];
+  for (const [text, fault] of rows) throws(() => read(text), fault, text);
+});
+
+Deno.test("which zone a request changed is read from its path or the answer, else there is no event", () => {
+  const base = "/api/v1/servers/localhost/zones";
+  const rows: readonly [string, string, string, string, string | null][] = [
+    ["POST", base, `{"name":"a.test."}`, `{"name":"a.test."}`, "add a.test."],
+    ["POST", `${base}?rrsets=false`, `{"id":"zz","name":"yy."}`, `{"id":"yy.","name":"yy."}`, "add yy."],
+    ["POST", base, `{"name":"a.test."}`, "", "add a.test."],
+    ["POST", base, `{"name":"a.","name":"B.test."}`, "{", "add b.test."],
+    ["POST", base, "not JSON", "neither", "add null"],
+    ["POST", base, "[".repeat(10_000), "", "add null"],
+    ["PATCH", `${base}/A.TEST.`, "", "", "modified a.test."],
+    ["PUT", `${base}/0=2F25.a.test.`, "", "", "modified 0/25.a.test."],
+    ["PUT", `${base}/0%2F25.a.test`, "", "", "modified 0/25.a.test."],
+    ["PATCH", `${base}/${"a".repeat(256)}.test.`, "", "", "modified null"],
+    ["PATCH", `${base}/%ff`, "", "", "modified null"],
+    ["DELETE", `${base}/a.test.`, "", "", "delete a.test."],
+    ["PUT", `${base}/a.test./rectify`, "", "", "modified a.test."],
+    ["POST", `${base}/a.test./metadata`, "", "", "modified a.test."],
+    ["DELETE", `${base}/a.test./metadata/SOA-EDIT`, "", "", "modified a.test."],
+    ["PUT", `${base}/a.test./cryptokeys/1`, "", "", "modified a.test."],
+    ["GET", `${base}/a.test.`, "", "", null],
+    ["PUT", `${base}/a.test./notify`, "", "", null],
+    ["PUT", `${base}/a.test./axfr-retrieve`, "", "", null],
+    ["PUT", "/api/v1/servers/localhost/cache/flush?domain=a.test.", "", "", null],
+    ["POST", "/elsewhere/zones", `{"name":"a.test."}`, "", null],
+  ];
+  for (const [method, target, body, answer, expected] of rows) {
+    const event = eventOf({ method, target, body: bytes(body) }, { body: bytes(answer) });
+    equal(event && `${event.kind} ${event.zone}`, expected, `${method} ${target} ${body.slice(0, 40)}`);
+  }
+});
+
+/** A connection whose other end has sent that, in pieces of that size. */
+function socketOf(text: string, pieceSize = 7) {
+  let rest = bytes(text);
+  const written: Uint8Array[] = [];
+  return {
+    written: () => written.map((each) => new TextDecoder().decode(each)).join(""),
+    read: (into: Uint8Array) => {
+      const piece = rest.subarray(0, Math.min(pieceSize, into.length));
+      rest = rest.subarray(piece.length);
+      into.set(piece);
+      return Promise.resolve(piece.length === 0 ? null : piece.length);
+    },
+    write: (data: Uint8Array) => {
+      written.push(data.slice());
+      return Promise.resolve(data.length);
+    },
+  };
+}
+
+Deno.test("a message goes on with its headers as they came, repeated ones too", async () => {
+  const text =
+    "PATCH /a%2e/..b HTTP/1.1\r\nHost: ns1\r\nX-A: 1\r\nx-a: 2\r\nConnection: close, X-Own\r\nX-Own: 3\r\n" +
+    "Transfer-Encoding: chunked\r\n\r\n4;x=y\r\nwiki\r\n5\r\npedia\r\n0\r\nTrailer: 1\r\n\r\nGET";
+  const reader = new HttpReader(socketOf(text));
+  const head = (await reader.head())!;
+  const { body, isCut } = await reader.body(head, { sizeMax: 100, toEnd: false });
+  deepEqual([new TextDecoder().decode(body), isCut], ["wikipedia", false]);
+  const passed: Header[] = [["Host", "ns1"], ["X-A", "1"], ["x-a", "2"]];
+  deepEqual(passedOn(head.headers), passed);
+  const out = socketOf("");
+  await writeMessage(out, { startLine: head.startLine, headers: passed }, body);
+  equal(
+    out.written(),
+    "PATCH /a%2e/..b HTTP/1.1\r\nHost: ns1\r\nX-A: 1\r\nx-a: 2\r\nContent-Length: 9\r\n\r\nwikipedia",
+  );
+});
+
+Deno.test("bodies whose length can't be known, or that are too large, are refused", async () => {
+  const rows: readonly [string, number | "cut"][] = [
+    ["Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n", 400],
+    ["Content-Length: 3\r\nContent-Length: 4\r\n\r\nabc", 400],
+    ["Content-Length: -3\r\n\r\n", 400],
+    ["Content-Length: 101\r\n\r\n", 413],
+    ["Transfer-Encoding: gzip\r\n\r\n", 501],
+    ["Transfer-Encoding: chunked\r\n\r\nzz\r\n", 400],
+    [`Transfer-Encoding: chunked\r\n\r\n65\r\n${"x".repeat(101)}`, 413],
+    ["Transfer-Encoding: chunked\r\n\r\n3\r\nabcd\r\n", 400],
+    ["Content-Length: 9\r\n\r\nabc", "cut"],
+    ["Transfer-Encoding: chunked\r\n\r\n3\r\nab", "cut"],
+  ];
+  for (const [text, expected] of rows) {
+    const reader = new HttpReader(socketOf(`POST / HTTP/1.1\r\n${text}`));
+    const reading = reader.head().then((head) => reader.body(head!, { sizeMax: 100, toEnd: false }));
+    if (expected === "cut") equal((await reading).isCut, true, text);
+    else await rejects(reading, { name: "HttpFault", status: expected }, text);
+  }
+  await rejects(new HttpReader(socketOf(`GET / HTTP/1.1\r\nA: ${"x".repeat(70_000)}`, 8_192)).head(), {
+    status: 431,
+  });
+  await rejects(new HttpReader(socketOf("GET / HTTP/1.1\r\nA : 1\r\n\r\n")).head(), { status: 400 });
+});
