@@ -207,6 +207,7 @@ export class HealthChecker implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#ending.abort();
     await this.#queue[Symbol.asyncDispose]();
+    await this.#lease.release();
     await this.#broker[Symbol.asyncDispose]();
     await Promise.all(this.#loops);
     await Promise.all([...this.#secondaries.values()].map(({ checking }) => checking));

@@ -47,6 +47,7 @@ export class Lease {
   readonly #needs: LeaseNeeds;
   #held: { readonly epoch: number | null; readonly untilMs: number } | null = null;
   #seen = 0;
+  #letGo: (() => Promise<void>) | null = null;
 
   /** Not held. */
   constructor(needs: LeaseNeeds) {
@@ -57,6 +58,13 @@ export class Lease {
   get held(): { readonly epoch: number | null } | null {
     if (this.#held === null || this.#needs.clock.monotonicMs() >= this.#held.untilMs) return null;
     return this.#held;
+  }
+
+  /** Lets it go, so that another one need not wait until its time has passed. */
+  async release(): Promise<void> {
+    const { held } = this;
+    this.#held = null;
+    if (held !== null) await this.#letGo?.().catch(() => {}); // its time passes
   }
 
   /** Takes it, and keeps it, as long as the connection lasts. */
@@ -93,6 +101,7 @@ export class Lease {
     if (held === null) return;
     let { revision } = held;
     const { epoch } = held;
+    this.#letGo = () => bucket.delete(KEY, { previousSeq: revision });
     const wasHeld = this.#held?.epoch === epoch;
     this.#held = { epoch, untilMs: fromMs + LEASE_MS };
     if (!wasHeld) {

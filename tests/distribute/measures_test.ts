@@ -40,7 +40,7 @@ testWith(
       secondaries: 1,
       broker: (user) => nats.broker(user),
       checks:
-        "eventCheckWaitTime: 1h\nnsec3CheckInterval: 1h\nperiodicalCheckInterval: 1h\nsignatureCheckInterval: 400ms",
+        "eventCheckWaitTime: 1h\nnsec3CheckInterval: 1h\nperiodicalCheckInterval: 1h\nsignatureCheckInterval: 150ms",
     });
     const { powerDns } = installation.secondaries[0]!;
     await using _proxy = await installation.proxy();
@@ -153,6 +153,47 @@ testWith(
       ok(checker.lines.some((line) => line.includes("can't say what it holds")));
       await powerDns.start();
     });
+  },
+);
+
+testWith(
+  ["nats-server", "pdns_server"],
+  "of two checkers one checks, and orders of the one before are ignored",
+  async () => {
+    await using nats = await GuardedNats.start();
+    await using installation = await Installation.start({
+      nats: nats.server,
+      secondaries: 1,
+      broker: (user) => nats.broker(user),
+    });
+    await using syncer = await installation.syncer(0);
+    const leading = (checker: TestService) => checker.metric("healthchecker_leading");
+    const asked = () => syncer.metric("secondarysyncer_zone_state_request_total");
+    const first = await installation.checker();
+    await until(() => leading(first), (is) => is === 1);
+    await using second = await installation.checker();
+    await until(asked, (count) => count > 0);
+    equal(leading(second), 0);
+    const epochOf = (checker: TestService): number =>
+      JSON.parse(checker.lines.find((line) => line.includes("This checker checks"))!).epoch;
+    await first[Symbol.asyncDispose]();
+    await until(() => leading(second), (is) => is === 1);
+    ok(epochOf(second) > epochOf(first));
+    const stale = () => syncer.metric('secondarysyncer_ignored_zone_events_total{reason="stale"}');
+    useDenoTransport();
+    const connection = await NatsConnectionImpl.connect({
+      ...{
+        servers: [nats.server.url.replace("tls://", "")],
+        user: "health-checker",
+        pass: passwordOf("health-checker"),
+      },
+      tls: { ca: await Deno.readTextFile(`${nats.folder}/ca.pem`) },
+    });
+    const order = { zone: "stale.test.", created_at: new Date().toISOString(), epoch: epochOf(first) - 1 };
+    connection.publish(`zone.add.${serviceId(installation.secondaries[0]!.host)}`, JSON.stringify(order));
+    await connection.close();
+    await until(stale, (count) => count === 1);
+    equal((await installation.secondaries[0]!.powerDns.api("GET", "/zones/stale.test.")).status, 404);
   },
 );
 
