@@ -14,6 +14,7 @@ import {
   startSecondarySyncer,
   startZoneProvider,
 } from "../../src/distribute/services.ts";
+import { serviceId } from "../../src/distribute/messages.ts";
 import { createLogger } from "../../src/telemetry/log.ts";
 import { Registry } from "../../src/telemetry/metrics.ts";
 import { typeNumber } from "../../src/wire/record_type.ts";
@@ -91,8 +92,8 @@ export class GuardedNats implements AsyncDisposable {
     this.folder = folder;
   }
 
-  /** Starts one. */
-  static async start(): Promise<GuardedNats> {
+  /** Starts one. @param secondaries from ns2 on; the shipped file has two of them, and others have the same permissions */
+  static async start(secondaries = 2): Promise<GuardedNats> {
     const folder = await Deno.makeTempDir({ prefix: "pleiades-nats-tls-" });
     const validity = { fromMs: Date.now() - 60_000, untilMs: Date.now() + 3_600_000 };
     const authority = await makeAuthority("Authority of a test", validity);
@@ -101,7 +102,9 @@ export class GuardedNats implements AsyncDisposable {
     await Deno.writeTextFile(`${folder}/ca.pem`, authority.cert);
     await Deno.writeTextFile(`${folder}/cert.pem`, cert);
     await Deno.writeTextFile(`${folder}/key.pem`, key);
-    const config = `tls { cert_file: "${folder}/cert.pem", key_file: "${folder}/key.pem" }\n${SHIPPED}`;
+    const config = `tls { cert_file: "${folder}/cert.pem", key_file: "${folder}/key.pem" }\n${
+      withSecondaries(secondaries)
+    }`;
     return new GuardedNats(await NatsServer.start({ config, scheme: "tls" }), folder);
   }
 
@@ -122,6 +125,20 @@ const SHIPPED = Deno.readTextFileSync(new URL("../../packaging/nats/distribute.c
     /\$PLEIADES_NATS_(\w+)/g,
     (_, user: string) => `"${passwordOf(user.toLowerCase().replaceAll("_", "-"))}"`,
   );
+
+/** The shipped file with that many secondaries, each as the first one stands there. */
+function withSecondaries(count: number): string {
+  const [first = ""] = /^ {4}\{\n {6}user: "ns2"[^]*?^ {4}\}\n/m.exec(SHIPPED) ?? [];
+  const more = Array.from(
+    { length: Math.max(0, count - 2) },
+    (_, i) =>
+      first.replaceAll("ns2", `ns${i + 4}`).replaceAll(
+        serviceId("ns2.example.net"),
+        serviceId(`ns${i + 4}.example.net`),
+      ),
+  );
+  return SHIPPED.replace(first, [first, ...more].join(""));
+}
 
 /** The password of a user of that server. */
 export function passwordOf(user: string): string {
