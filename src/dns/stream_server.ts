@@ -88,6 +88,9 @@ export class StreamServer<Socket extends AdmissibleSocket> {
   /** With their clients, in the order in which they were last busy, as those of each client are. */
   readonly #connections = new Map<StreamConnection, string>();
   readonly #ofClients = new Map<string, Set<StreamConnection>>();
+  /** Those on which nothing was answered yet. */
+  readonly #fresh = new Set<StreamConnection>();
+  #isClosing = false;
   readonly #stalled = new Stalled();
   /** Who has just connected. */
   readonly #newcomer = new NamedClient("tcp");
@@ -118,10 +121,18 @@ export class StreamServer<Socket extends AdmissibleSocket> {
     await accepting;
   }
 
-  /** Takes no new connection; ends idle ones at once, the others after their answers, all within `graceMs`. */
-  async close(graceMs: number): Promise<void> {
+  /**
+   * Takes no new connection; ends idle ones at once, the others after their answers, all within `graceMs`.
+   *
+   * @param isSucceeded whether another process answers here: whoever has just connected is to be answered first, since
+   * those who open a connection for a query would miss the answer and not know why
+   */
+  async close(graceMs: number, isSucceeded: boolean = false): Promise<void> {
     await Promise.all([...this.#accepting.keys()].map((listener) => this.retire(listener)));
-    for (const connection of this.#connections.keys()) connection.drain();
+    this.#isClosing = true;
+    for (const connection of this.#connections.keys()) {
+      if (!isSucceeded || !this.#fresh.has(connection)) connection.drain();
+    }
     const ended = Promise.all([...this.#connections.keys()].map((connection) => connection.ended));
     let deadline: ReturnType<typeof setTimeout> | undefined;
     const late = new Promise((resolve) => deadline = setTimeout(resolve, graceMs));
@@ -169,6 +180,8 @@ export class StreamServer<Socket extends AdmissibleSocket> {
     if (!own) this.#ofClients.set(client, own = new Set());
     const connection = this.#options.serve(socket, {
       onAnswered: () => {
+        this.#fresh.delete(connection);
+        if (this.#isClosing) connection.drain();
         // To the end of the order: it is the youngest now.
         if (!this.#connections.delete(connection)) return;
         this.#connections.set(connection, client);
@@ -181,7 +194,9 @@ export class StreamServer<Socket extends AdmissibleSocket> {
     });
     this.#connections.set(connection, client);
     own.add(connection);
+    this.#fresh.add(connection);
     connection.ended.then(() => {
+      this.#fresh.delete(connection);
       if (!connection.isHeld) this.#stalled.forget(socket);
       this.#release(connection);
     });

@@ -133,7 +133,9 @@ export class StreamService implements Service {
       const { signal } = new AbortController();
       await Promise.all([...addresses, ...tls, ...https].map((address) => arrived(address, signal)));
     }
-    await Promise.all([...this.#plain, ...this.#encrypted].map((server) => server.close(graceMs)));
+    await Promise.all(
+      [...this.#plain, ...this.#encrypted].map((server) => server.close(graceMs, isSucceeded)),
+    );
     this.#control[Symbol.dispose]();
   }
 }
@@ -173,10 +175,10 @@ class EncryptedServer {
     await bound;
   }
 
-  async close(graceMs: number): Promise<void> {
+  async close(graceMs: number, isSucceeded: boolean): Promise<void> {
     this.#closing.abort();
     await this.#last;
-    await this.#server.close(graceMs);
+    await this.#server.close(graceMs, isSucceeded);
   }
 
   /** @returns the listener that new connections don't come to any more */

@@ -267,6 +267,7 @@ export class BatchSocket implements Disposable {
     const bytes = parseIp(hostname)!;
     this.#isV6 = bytes.length === 16;
     this.#wildcard = bytes.every((byte) => byte === 0);
+    if (adopted !== null) askForQueue(libc, adopted, RECEIVE_BUFFER_BYTES); // an overload may have made it smaller
     this.fd = adopted ?? openSocket(libc, bytes, { port, reusePort, wildcard: this.#wildcard });
     this.port = port === 0 ? boundPort(libc, this.fd) : port;
 

@@ -47,8 +47,8 @@ class Server implements AsyncDisposable {
     return this.world.board.lane(0)[counter]!;
   }
 
-  async close(graceMs: number): Promise<void> {
-    await this.#server.close(graceMs);
+  async close(graceMs: number, isSucceeded: boolean = false): Promise<void> {
+    await this.#server.close(graceMs, isSucceeded);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -534,6 +534,20 @@ Deno.test("close() ends connections that never finish their query when the grace
   await client.read();
   await server[Symbol.asyncDispose]();
   assert.equal(await client.read(), null);
+});
+
+Deno.test("close() answers those who have just connected first, where another process answers from then on", async () => {
+  const server = new Server();
+  using fresh = await TcpClient.connect(server.address);
+  // It has come later, so that the other one is known by the time of its answer.
+  using idle = await TcpClient.connect(server.address);
+  await idle.write(framed(www(1)));
+  await idle.read();
+  const closed = server.close(60_000, true);
+  assert.equal(await idle.read(), null);
+  await fresh.write(framed(www(2)));
+  assert.deepEqual(ids(await fresh.readAll(2)), [2, null]);
+  await closed;
 });
 
 /** How many messages came before the end. */
