@@ -121,8 +121,15 @@ export async function arrived(address: SocketAddress, signal: AbortSignal): Prom
     await delay(ARRIVAL_LOOK_MS, undefined, { signal }).catch(() => {});
     left = left.intersection(connecting());
   }
-  // The last ones may be in the queue still, which is emptied in a turn or two.
-  if (!signal.aborted) await delay(ARRIVAL_LOOK_MS, undefined, { signal }).catch(() => {});
+  // The last ones may be in the queue still: it is emptied in a turn or two, on a busy machine later.
+  do {
+    await delay(ARRIVAL_LOOK_MS, undefined, { signal }).catch(() => {});
+  } while (!signal.aborted && performance.now() < untilMs && isQueued(address));
+}
+
+/** Whether any connection waits to be accepted; of which listener isn't told. */
+function isQueued(address: SocketAddress): boolean {
+  return socketsAt(address).some(({ state, queued }) => state === LISTENING && queued > 0);
 }
 
 /** Three seconds, in which the first packet of a handshake that was lost twice is sent again. */
@@ -135,16 +142,20 @@ const LISTENING = "0A";
 const CONNECTING = "03";
 
 /** The sockets of this machine at exactly this address, whosever they are (proc_pid_net(5)). */
-function socketsAt(address: SocketAddress): { readonly state: string; readonly peer: string }[] {
+function socketsAt(
+  address: SocketAddress,
+): { readonly state: string; readonly peer: string; readonly queued: number }[] {
   const bytes = parseIp(address.hostname)!;
   const port = address.port.toString(16).toUpperCase().padStart(4, "0");
   const text = kernelText(TABLES[bytes.length === 4 ? 0 : 1]) ?? "";
   // The local address of a connection is the one that its client chose, and of IPv4 on `::` a mapped one.
   const isHere = (local: string) => local.endsWith(`:${port}`);
   return text.split("\n").slice(1).flatMap((line) => {
-    const [, local = "", peer = "", state = ""] = line.trim().split(/\s+/, 4);
+    const [, local = "", peer = "", state = "", queues = ""] = line.trim().split(/\s+/, 5);
     if (!isHere(local)) return [];
-    return state !== LISTENING || local === `${wordsInHex(bytes)}:${port}` ? [{ state, peer }] : [];
+    return state !== LISTENING || local === `${wordsInHex(bytes)}:${port}`
+      ? [{ state, peer, queued: parseInt(queues.slice(9), 16) }]
+      : [];
   });
 }
 
