@@ -199,7 +199,11 @@ export class Place implements AsyncDisposable {
     try {
       this.#control = ControlSocket.open({
         ...{ database, uid, log: this.#log },
-        converse: (conversation) => handingOver.converse(conversation),
+        // Of three listeners at one address the kernel wouldn't know the newest any more when the first of them ends.
+        converse: async (conversation) => {
+          await this.#concluding;
+          await handingOver.converse(conversation);
+        },
       });
     } catch (error) {
       this.#log.warn("This node can't be replaced while it runs: its control socket can't be opened", {

@@ -18,6 +18,8 @@ import {
 /** How long the other process may take for a step, milliseconds; it may have to wait for an apply before it freezes. */
 const STEP_MS = 5_000;
 const FREEZE_MS = 90_000;
+/** It may have taken the place of another one just now, which is to end first. */
+const GREETING_MS = 30_000;
 /** From the end of the hand-over until its last connection has ended. */
 const FAREWELL_MS = 60_000;
 
@@ -52,7 +54,7 @@ export class Successor implements AsyncDisposable {
   async greet(
     version: string,
   ): Promise<{ readonly pid: number; readonly version: string; readonly whyNot: string | null }> {
-    return (await this.#ask({ ask: "hello", pleiades: PROTOCOL, version }, "hello", STEP_MS)).message;
+    return (await this.#ask({ ask: "hello", pleiades: PROTOCOL, version }, "hello", GREETING_MS)).message;
   }
 
   /** Has it write nothing more into the database. @throws {NotReplaced} */
