@@ -65,6 +65,7 @@ const CLOCK_STEP_MS = 5;
 export class Backlog {
   readonly #socket: QueueingSocket;
   readonly #clocks: BacklogClocks;
+  readonly #answersAllUntilMs: number;
   #isWatching = false;
   /** Since when the queue hasn't been emptied; `null` = it has been. */
   #standsSinceMs: number | null = null;
@@ -88,10 +89,11 @@ export class Backlog {
   #difference: number;
   #trustedFromMs = -Infinity;
 
-  /** Knows nothing yet. */
-  constructor(socket: QueueingSocket, clocks: BacklogClocks) {
+  /** Knows nothing yet. @param graceMs for how long all is answered, however old */
+  constructor(socket: QueueingSocket, clocks: BacklogClocks, graceMs: number = 0) {
     this.#socket = socket;
     this.#clocks = clocks;
+    this.#answersAllUntilMs = clocks.monotonicMs() + graceMs;
     this.#difference = clocks.unixMs() - clocks.monotonicMs();
   }
 
@@ -107,6 +109,7 @@ export class Backlog {
    * @returns whether they are too old to be answered
    */
   isStale(received: number): boolean {
+    if (this.#clocks.monotonicMs() < this.#answersAllUntilMs) return false;
     if (received === BATCH) return this.#stands();
     this.#emptied();
     return false;

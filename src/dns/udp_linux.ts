@@ -19,6 +19,8 @@ import { turnEventLoop } from "./event_loop.ts";
 import type { Exchange } from "./exchange.ts";
 import type { UdpTransport } from "./udp.ts";
 
+/** What waited while another process handed its sockets over is answered, however old; so is what comes until the code is warm. */
+const ADOPTION_GRACE_MS = 1_000;
 /** Room for a query; longer ones lose their tail and are answered FORMERR. */
 const QUERY_MAX = 2048;
 /** Batches after which the event loop gets its turn, even if more packets wait. */
@@ -41,6 +43,7 @@ export class LinuxUdp implements UdpTransport {
   readonly #sockets = new BatchSockets();
   readonly #isFirst: boolean;
   readonly #adopted: AdoptedSocket[];
+  readonly #graceMs: number;
   readonly #stopping = new AbortController();
   readonly #pause = new Pause();
   #served: Promise<void> = Promise.resolve();
@@ -55,6 +58,7 @@ export class LinuxUdp implements UdpTransport {
   constructor(isFirst: boolean, adopted: readonly AdoptedSocket[]) {
     this.#isFirst = isFirst;
     this.#adopted = [...adopted];
+    this.#graceMs = adopted.length > 0 ? ADOPTION_GRACE_MS : 0;
   }
 
   /** Takes over the next socket of the address, or binds one, with an arena of its own. */
@@ -88,7 +92,7 @@ export class LinuxUdp implements UdpTransport {
   serve(sockets: readonly BatchSocket[], exchange: Exchange): Promise<void> {
     return this.#served = answerUntil(this.#stopping.signal, {
       pause: this.#pause,
-      answering: sockets.map((socket) => new AnsweringSocket(socket, exchange)),
+      answering: sockets.map((socket) => new AnsweringSocket(socket, exchange, this.#graceMs)),
       readiness: this.#sockets.readiness(sockets),
     });
   }
@@ -140,11 +144,15 @@ class AnsweringSocket implements Disposable {
   readonly #clients: readonly DatagramClient[];
   readonly #backlog: Backlog;
 
-  constructor(socket: BatchSocket, exchange: Exchange) {
+  constructor(socket: BatchSocket, exchange: Exchange, graceMs: number) {
     this.#socket = socket;
     this.#exchange = exchange;
     this.#clients = Array.from({ length: BATCH }, (_, slot) => new DatagramClient(socket.peer(slot)));
-    this.#backlog = new Backlog(socket, { monotonicMs: () => performance.now(), unixMs: () => Date.now() });
+    this.#backlog = new Backlog(
+      socket,
+      { monotonicMs: () => performance.now(), unixMs: () => Date.now() },
+      graceMs,
+    );
   }
 
   /**
