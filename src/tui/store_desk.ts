@@ -15,12 +15,11 @@ import { neededOf, plainChecks } from "../desired/eligibility.ts";
 import { checkTargetOf } from "../desired/check_target.ts";
 import { fileFault } from "../input/file_fault.ts";
 import { addressOf, type HealthCheck, type Member } from "../model/model.ts";
-import { AnswerGuard, type PortableGuard } from "../plan/answer_guard.ts";
+import type { PortableGuard } from "../plan/answer_guard.ts";
 import { sqliteCode, StoreBusy } from "../store/database.ts";
 import { listChoices, listPools, listServices } from "../store/listing.ts";
 import { SCHEMA_VERSION, SchemaRefused } from "../store/schema.ts";
 import { inspect, type ModelMark, Store } from "../store/store.ts";
-import { editsOf } from "./intents.ts";
 import type { Answer, MemberHealth, Opening, PoolDetail, PoolItem, Preview, Question } from "./messages.ts";
 
 /** A change is tried again for so long while another process holds the database: an apply of a million takes less. */
@@ -220,17 +219,15 @@ export class StoreDesk implements Disposable {
     const { author } = this.#opening;
     const origin: Origin = { via: "tui", by: author, reason: terms.reason };
     const until = this.#clock.unixMs() + BUSY_PATIENCE_MS;
-    const identity = identityOf(this.#opening.path);
-    if (identity.inode !== this.#file.inode) {
-      throw new FileUnusable(
-        "The database was replaced meanwhile; nothing was written: look at it and save again",
-        false,
-      );
-    }
+    // The schemas of all fields take longer to load than the first screen may wait.
+    const { editsOf } = await import("./intents.ts");
+    const file = this.#file;
     for (let tries = 0;; tries++) {
       const nowMs = this.#clock.unixMs();
       try {
-        this.#changes = this.#guarded(nowMs);
+        this.#changes = await this.#guarded(nowMs);
+        // What was shown is of the file that was there then.
+        if (identityOf(this.#opening.path).inode !== file.inode) throw replaced();
         if (intent.kind === "undo") return this.#undo(intent.generation, terms, origin);
         const edits = editsOf(intent, this.#store, { author, nowMs, isPreview: terms.isPreview });
         if (terms.isPreview) {
@@ -283,9 +280,10 @@ export class StoreDesk implements Disposable {
   }
 
   /** Health is that of the last verdicts; where clients are isn't known here, so that geography isn't weighed. */
-  #guarded(nowMs: number): Changes {
+  async #guarded(nowMs: number): Promise<Changes> {
     const changes = new Changes({ store: this.#store, clock: this.#clock });
     if (this.#guard === null) return changes;
+    const { AnswerGuard } = await import("../plan/answer_guard.ts");
     const { verdicts } = this.#store;
     const out = {
       get: (key: string) => {
@@ -377,6 +375,11 @@ function sharesOf(shares: readonly { readonly address: string; readonly share: n
   if (shares.length === 0) return "no address";
   const shown = shares.slice(0, 4).map(({ address, share }) => `${address} ${Math.round(share * 100)} %`);
   return shown.join(", ") + (shares.length > 4 ? ` and ${shares.length - 4} more` : "");
+}
+
+function replaced(): FileUnusable {
+  const message = "The database was replaced meanwhile; nothing was written: look at it and save again";
+  return new FileUnusable(message, false);
 }
 
 /** What tells a file from another one in its place. */

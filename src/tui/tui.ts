@@ -5,7 +5,7 @@
  */
 import { DEFAULT_API_URL } from "../cli/api_url.ts";
 import type { ClientOptions } from "../cli/client.ts";
-import { type DatabaseOptions, databasePath } from "../cli/database_path.ts";
+import type { DatabaseOptions } from "../cli/database_path.ts";
 import { CommandFailed, type ExitCode, wrongUsage } from "../cli/failure.ts";
 import { authorName } from "../cli/login_name.ts";
 import type { Terminal } from "../cli/terminal.ts";
@@ -38,7 +38,9 @@ export async function tui(
   parts: TuiParts = { update, frameOf },
 ): Promise<ExitCode> {
   expectTerminal(terminal);
-  return await new Session(flags, terminal, parts).run();
+  // Settings take longer to load than all else.
+  const path = flags.db ?? (await import("../cli/database_path.ts")).databasePath(flags);
+  return await new Session({ ...flags, db: path }, terminal, parts).run();
 }
 
 function expectTerminal({ env }: Terminal): void {
@@ -67,14 +69,13 @@ class Session {
   #drawnAtMs = -Infinity;
   #drawing: ReturnType<typeof setTimeout> | null = null;
 
-  constructor(flags: TuiFlags, terminal: Terminal, parts: TuiParts) {
+  constructor(flags: TuiFlags & { readonly db: string }, terminal: Terminal, parts: TuiParts) {
     this.#flags = flags;
     this.#parts = parts;
     this.#terminal = terminal;
     this.#colour = terminal.colour;
-    const path = databasePath(flags);
     const url = flags.api ?? terminal.env("PLEIADES_API_URL") ?? DEFAULT_API_URL;
-    this.#state = initialState({ path, url, size: this.#tty.size });
+    this.#state = initialState({ path: flags.db, url, size: this.#tty.size });
     this.#link = new NodeLink(flags, terminal, {
       onServer: (change) => this.#happen({ kind: "server", change }),
       onEvents: (words) => this.#happen({ kind: "happened", words }),
