@@ -45,8 +45,13 @@ export class TmuxTerminal implements AsyncDisposable {
     ];
     const size = ["-x", String(columns), "-y", String(rows)];
     await terminal.#run("-u", "new-session", "-d", "-s", "t", ...size, ...shell);
-    await terminal.sees(/^\$$/m);
-    return terminal;
+    try {
+      await terminal.sees(/^\$$/m);
+      return terminal;
+    } catch (error) {
+      await terminal.close();
+      throw error;
+    }
   }
 
   /** Types keys by tmux's names (`Enter`, `C-c`, `BTab`); whatever is no name is typed as it is. */
