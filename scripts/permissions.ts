@@ -15,7 +15,7 @@ const FOLDERS: readonly string[] = ["/usr/bin", "/bin", "/usr/local/bin", "/opt/
 const PROGRAMS = {
   windows: ["C:\\Program Files\\Git\\cmd\\git.exe"],
   others: [
-    ...["git", "ssh"].flatMap((name) => FOLDERS.map((folder) => `${folder}/${name}`)),
+    ...["git", "ssh", "consul"].flatMap((name) => FOLDERS.map((folder) => `${folder}/${name}`)),
     // What an agent ends machines by: the operator's own program, at the one place where only root can put one.
     "/etc/pleiades/destroy",
   ],

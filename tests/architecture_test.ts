@@ -113,7 +113,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   gitops: CAPABILITY,
   // What nodes tell each other of is health, the names of what is probed, and what is committed.
   cluster: [...CAPABILITY, "desired", "health", "nats", "store"],
-  discovery: CAPABILITY,
+  // Answers DNS at a listener of its own.
+  discovery: [...CAPABILITY, "sockets", "wire"],
   api: [
     "sockets",
     "wire",
@@ -129,6 +130,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "webhooks",
     "gitops",
     "cluster",
+    "discovery",
     "doctor",
   ],
   // On top like the other faces: the database by the path of every change, a node by the commands that the shell has for it.
@@ -155,6 +157,7 @@ const EXCEPTIONS: Readonly<Record<string, string>> = {
   "src/cli/backup.ts -> store": "backup and restore work on the file, with no node running",
   "src/cli/cluster.ts -> cluster": "keys are drawn with no node running",
   "src/cli/license.ts -> license": "tokens are signed and judged with no node running",
+  "src/cli/discovery.ts -> discovery": "registrations are judged and written with no node running",
   "src/cli/doctor.ts -> doctor": "a machine is examined with no node running",
   "src/cli/model_upload.ts -> change": "files are judged before anything is sent, by the judge of commits",
   "src/cli/offline_tokens.ts -> change": "the first token is created with no node running",

@@ -4,6 +4,7 @@
  * @module
  */
 import { deepEqual, equal, ok } from "node:assert/strict";
+import { TERMS } from "./discovery/world.ts";
 import { brokenLinks, type Page, pages, readPage, shows, stepsOf, typeSteps } from "./docs_pages.ts";
 import { program, testWith } from "./programs.ts";
 import { startTestNode, TEST_SETTINGS } from "./test_node.ts";
@@ -34,7 +35,10 @@ Deno.test("every fence is closed and names its language", () => {
 Deno.test("docs/operations.md names every metric of a node, and no other", async () => {
   const nats = { ...TEST_SETTINGS.state.nats, servers: ["nats://127.0.0.1:1"] };
   // Where nothing listens: a node in a cluster has all its metrics from the start.
-  await using node = await startTestNode({ state: { ...TEST_SETTINGS.state, nats } });
+  await using node = await startTestNode({
+    state: { ...TEST_SETTINGS.state, nats },
+    discovery: { enabled: true, ...TERMS },
+  });
   const text = await (await fetch(new URL("/metrics", node.api))).text();
   const real = [...text.matchAll(/^# TYPE (\S+) /gm)].map(([, name]) => name!);
   const rows = Deno.readTextFileSync(new URL("../docs/operations.md", import.meta.url));

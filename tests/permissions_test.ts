@@ -41,6 +41,7 @@ const NEEDS: Readonly<Record<string, readonly string[]>> = {
   "run=git": ["Command"],
   "run=ssh": ["Command"],
   "run=destroy": ["Command"],
+  "run=consul": ["Command"],
 };
 
 Deno.test("the sources use nothing that the executable isn't permitted", async () => {

@@ -13,6 +13,7 @@ import { gitops } from "./gitops.ts";
 import { geoRules } from "./geo_rules.ts";
 import { healthChecks } from "./health_checks.ts";
 import { history } from "./history.ts";
+import { lookup } from "./lookup.ts";
 import { members } from "./members.ts";
 import { model } from "./model.ts";
 import { node } from "./node.ts";
@@ -41,6 +42,7 @@ export const RESOURCES: readonly Resource[] = [
   history,
   rollback,
   gitops,
+  lookup,
   tokens,
   audit,
   explanations,

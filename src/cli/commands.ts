@@ -21,6 +21,7 @@ export const COMMANDS: readonly CommandFile[] = [
   ["Look:", ["status"], () => import("./status_command.ts")],
   ["Look:", ["events"], () => import("./events_command.ts")],
   ["Look:", ["webhooks"], () => import("./webhook_commands.ts")],
+  ["Look:", ["discovery"], () => import("./discovery_command.ts")],
   ["Look:", ["doctor"], () => import("./doctor_command.ts")],
   ["Change:", ["tui"], () => import("../tui/tui_command.ts")],
   ["Change:", ["plan", "history", "diff", "rollback"], () => import("./change_commands.ts")],

@@ -14,6 +14,7 @@ import { startLicensing } from "../license/licensing.ts";
 import { clusterMember } from "./cluster.ts";
 import { sharedConfigLog } from "./config_log.ts";
 import { dnsCertificate } from "./dns_certificate.ts";
+import { discovery } from "./discovery.ts";
 import { dnsLimits } from "./dns_limits.ts";
 import { type Core, type Part, partOf, reloaded, type Start } from "./part.ts";
 import { poolMetrics } from "./pool_metrics.ts";
@@ -71,6 +72,7 @@ export const PARTS: readonly Start[] = [
   sharedConfigLog,
   clusterMember,
   gitops,
+  discovery,
 ];
 
 /** Makes the parts that are switched on; `lifetime` disposes of them in reverse. */

@@ -51,6 +51,9 @@ const ROWS: readonly string[] = [
   "backup copy.db | doctor -c pleiades.yaml",
   "distribute api-proxy -c pleiades.yaml | distribute zone-provider -c pleiades.yaml | distribute status -c pleiades.yaml",
   "distribute health-checker -c pleiades.yaml | distribute secondary-syncer -c pleiades.yaml",
+  "discovery register chef.json",
+  "discovery register chef.json --directory .",
+  "discovery lookup http.web.prod.shop.gg | discovery watch http.web.prod.shop.gg --changes 1",
   "restore copy.db --db other.db | license verify token --secret-file secret",
   "agent run -c pleiades.yaml | agent block 192.0.2.1 -c agent.yaml | agent rolling-replace fra -c agent.yaml",
 ];
@@ -271,10 +274,12 @@ const FILES = {
   secret: TOKEN,
   token: "no token",
   "cluster.key": `ed25519-private:${"A".repeat(43)}`,
-  "pleiades.yaml": `database: { path: pleiades.db }\napi: { tokens: [${TOKEN}] }\n`,
   "agent.yaml":
     'agent: { fqdn: a.example.org, tcpPort: 443, regions: { fra: [192.0.2.0/24] }, rfc2136: { server: "127.0.0.1:1", ' +
     "zone: example.org, keyName: agents, secret: c2VjcmV0 } }\n",
+  "pleiades.yaml": `database: { path: pleiades.db }\napi: { tokens: [${TOKEN}] }\n` +
+    `discovery: { enabled: true, dnsAddr: null, directory: ".", ipAddress: 192.0.2.7 }\n`,
+  "chef.json": `{ "instances": [{ "id": "a", "address": "http.web.prod.shop.gg", "port": 80 }] }`,
   "example.net.zone": "$TTL 60\n@ SOA ns1 hostmaster 1 3600 600 86400 60\n@ NS ns1\nns1 A 192.0.2.53\n",
   // So large that it is read on a thread of its own.
   "large.yaml": `pools:\n  - name: web\n    members: [{ ipAddress: 192.0.2.1, port: 443, region: west }]\n${

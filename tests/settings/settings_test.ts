@@ -130,6 +130,11 @@ Deno.test("loadSettings() runs on defaults when there is no file", () => {
     guards: { movedPercent: 30, deletedPercent: 30, minObjects: 10 },
     queries: { sketch: false, maxBytes: 67_108_864 },
     queryLog: { sample: 0, maxPerSecond: 100, path: "" },
+    discovery: {
+      ...{ enabled: false, dnsAddr: { hostname: "0.0.0.0", port: 5959 }, dnsZone: ["srv.glimpse.io"] },
+      ...{ maxAnswers: 43, zone: "gg", directory: null, node: "ns1.example.com", ipAddress: [] },
+      ...{ ignoreScripts: false, servers: [], staleFor: 86_400_000 },
+    },
     gitops: null,
     distribute: {
       service: {

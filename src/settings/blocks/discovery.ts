@@ -1,5 +1,111 @@
-/** @module The settings block `discovery`: the keys of that program, which will say itself what they are. */
-import { companion } from "../fields.ts";
+/** @module The settings block `discovery`: services that announce themselves. */
+import type { z } from "zod";
+import {
+  canonicalText,
+  domain,
+  flag,
+  hostName,
+  integer,
+  ipAddress,
+  list,
+  oneOrMore,
+  socketAddress,
+} from "../../input/fields.ts";
+import { section } from "../../input/strict_object.ts";
+import { parseSocketAddress } from "../../ip.ts";
+import { mapping, millis, path } from "../fields.ts";
+import type { FileOf, Loading } from "../loading.ts";
 
-/** Settings of `pleiades discovery`. */
-export const discovery = { shape: { discovery: companion("discovery") }, settings: () => ({}) };
+/** A zone: a datacenter, in Consul. */
+function zoneName(name: string): z.ZodString {
+  return canonicalText(name, {
+    rule: "two letters or digits such as gg",
+    lengthMax: 2,
+    canonical: (text) => /^[0-9A-Za-z]{2}$/.test(text) ? text.toLowerCase() : null,
+  });
+}
+
+const shape = {
+  discovery: section(
+    mapping({
+      enabled: flag("discovery.enabled").default(false).meta({
+        description:
+          "Whether services may announce themselves here, and are found by SRV, A, AAAA, NS and HTTP",
+        examples: [true],
+      }),
+      dnsAddr: socketAddress("discovery.dnsAddr", 5959).nullable().default("0.0.0.0:5959").meta({
+        description: "Where resolvers ask for what is in the dns zones, UDP and TCP; null = nowhere",
+        examples: ["127.0.0.1:5959"],
+      }),
+      dnsZone: oneOrMore("discovery.dnsZone", domain("discovery.dnsZone", { wildcard: false }))
+        .prefault(["srv.glimpse.io"]).meta({
+          description: "Domains below which addresses of services are found",
+          example: ["srv.example.org"],
+        }),
+      maxAnswers: integer("discovery.maxAnswers", 1, 1_000).default(43).meta({
+        description: "Most records of an answer over UDP; the rest is told over TCP",
+        examples: [43],
+      }),
+      zone: zoneName("discovery.zone").default("gg").meta({
+        description: "Zone of what is registered here: the last part of its address",
+        examples: ["fr"],
+      }),
+      directory: path("discovery.directory").meta({
+        description: "Directory in which each provider keeps a file with all that it registers",
+        examples: ["/var/lib/pleiades/providers"],
+      }),
+      node: hostName("discovery.node").nullable().default(null).meta({
+        description: "Name of this machine in SRV answers; by default its host name",
+        examples: ["web1.example.org"],
+      }),
+      ipAddress: oneOrMore("discovery.ipAddress", ipAddress("discovery.ipAddress")).prefault([]).meta({
+        description: "Addresses of this machine, for registrations that don't say their own",
+        example: ["192.0.2.7", "2001:db8::7"],
+      }),
+      ignoreScripts: flag("discovery.ignoreScripts").default(false).meta({
+        description: "Take registrations in Consul's format although nothing runs their checks",
+        examples: [true],
+      }),
+      servers: list(
+        "discovery.servers",
+        mapping({
+          zone: zoneName("zone").meta({ description: "Zone that it answers for" }),
+          host: hostName("host").meta({ description: "Its name, by which servers are put in order" }),
+          ipAddress: oneOrMore("ipAddress", ipAddress("ipAddress")).meta({ description: "Its addresses" }),
+        }),
+      ).default([]).meta({
+        description:
+          "Name servers of zones: what is asked about another zone than this one is referred to its own",
+        examples: [[{ zone: "gg", host: "web1.example.org", ipAddress: ["192.0.2.7"] }]],
+      }),
+      staleFor: millis("discovery.staleFor", { minMs: 0, maxMs: 14 * 86_400_000, byDefault: 86_400_000 })
+        .meta({
+          description: "How long what was read last is answered while it can't be read; 0s = not at all",
+          example: "24h",
+        }),
+    }),
+    "Services that announce themselves",
+  ).meta({ rare: true }),
+};
+
+/** Services that announce themselves. Milliseconds. */
+export const discovery = {
+  shape,
+  settings: ({ discovery: file }: FileOf<typeof shape>, loading: Loading) => {
+    const { dnsAddr, directory, node, servers, ...rest } = file;
+    return {
+      discovery: {
+        ...rest,
+        dnsAddr: dnsAddr === null ? null : parseSocketAddress(dnsAddr, 5959),
+        directory: directory && loading.resolve(["discovery", "directory"], directory),
+        node: node ?? nodeOf(loading.outside.hostname()),
+        servers: servers.map(({ zone, host, ipAddress: ips }) => ({ zone, host, ips })),
+      },
+    };
+  },
+};
+
+function nodeOf(hostname: string): string {
+  const name = hostname.toLowerCase().replace(/[^0-9a-z.-]/g, "").replace(/^[.-]+|[.-]+$/g, "");
+  return name === "" ? "localhost" : name;
+}

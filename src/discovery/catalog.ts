@@ -1,0 +1,191 @@
+/**
+ * What is registered: instances by address, name servers by zone, and how far the registry of each zone is to be believed.
+ *
+ * It holds plain data and knows neither files nor Consul: those write it by four verbs, `put`, `remove`, `fault` and
+ * `fresh`. Every thread that answers has a copy, which is kept equal by the changes of this one.
+ *
+ * An instance is found by its zone and id, and what is asked for is indexed: answers cost the same however many there are.
+ *
+ * @module
+ */
+import { type Address, formatAddress } from "./address.ts";
+
+/** One process of a service, at one port. */
+export interface Instance {
+  /** What it is called by; once in a zone. */
+  readonly id: string;
+  /** Who registered it, and alone may change it. */
+  readonly provider: string;
+  /** Where it is found. */
+  readonly address: Address;
+  /** Name of its machine, in lower case and without final dot: the target of its SRV record. */
+  readonly node: string;
+  /** Addresses of the machine, canonical; those that were none are left out. */
+  readonly ips: readonly string[];
+  /** 1–65535. */
+  readonly port: number;
+  /** Of its SRV record (RFC 2782), 0–65535. */
+  readonly priority: number;
+  /** Likewise. */
+  readonly weight: number;
+}
+
+/** A name server of a zone. */
+export interface NameServer {
+  /** Name by which they are put in order. */
+  readonly host: string;
+  /** Canonical addresses. */
+  readonly ips: readonly string[];
+}
+
+/** A change of what is registered. */
+export type Change =
+  | { readonly kind: "put"; readonly zone: string; readonly instances: readonly Instance[] }
+  | { readonly kind: "remove"; readonly zone: string; readonly ids: readonly string[] }
+  | { readonly kind: "servers"; readonly zone: string; readonly servers: readonly NameServer[] }
+  | { readonly kind: "standing"; readonly zone: string; readonly standing: Standing };
+
+/**
+ * How far a zone's registry is to be believed: `fresh` = what is here is what it has; `stale` = it can't be read, and what it
+ * had last counts; `lost` = it was never read, or not for too long; `foreign` = it is answered elsewhere.
+ */
+export type Standing = "fresh" | "stale" | "lost" | "foreign";
+
+/** Instances of one address, and what answers are made of them. */
+export interface Registered {
+  /** In the order of their registry. */
+  readonly instances: readonly Instance[];
+  /** Whether any of them has an address. */
+  readonly hasIps: boolean;
+}
+
+/** What is registered in one zone. */
+class Zone {
+  standing: Standing = "lost";
+  servers: readonly NameServer[] = [];
+  readonly byId = new Map<string, Instance>();
+  /** By address, then by id. */
+  readonly byAddress = new Map<string, Map<string, Instance>>();
+  /** How many instances each product and job has. */
+  readonly jobs = new Map<string, number>();
+}
+
+/** What is registered in all zones. */
+export class Catalog {
+  readonly #zones = new Map<string, Zone>();
+  readonly #registered = new Map<string, Registered>();
+
+  /** Zones that are known, in order. */
+  get zones(): readonly string[] {
+    return [...this.#zones.keys()].sort();
+  }
+
+  /** How many instances a zone has. */
+  sizeOf(zone: string): number {
+    return this.#zones.get(zone)?.byId.size ?? 0;
+  }
+
+  /** How far a zone is to be believed; `null` = there is no such zone. */
+  standingOf(zone: string): Standing | null {
+    return this.#zones.get(zone)?.standing ?? null;
+  }
+
+  /** The name servers of a zone, or of all zones, in the order of their host names; an unknown zone has none. */
+  serversOf(zone: string | null): readonly NameServer[] {
+    if (zone !== null) return this.#zones.get(zone)?.servers ?? [];
+    return [...this.#zones.values()].flatMap(({ servers }) => servers).sort(byHost);
+  }
+
+  /** What is registered at an address; `null` = nothing. */
+  at(address: Address): Registered | null {
+    const key = formatAddress(address);
+    const known = this.#registered.get(key);
+    if (known) return known;
+    const those = this.#zones.get(address.zone)?.byAddress.get(key);
+    if (those === undefined) return null;
+    const instances = [...those.values()];
+    const hasIps = instances.some(({ ips }) => ips.length > 0);
+    const registered = { instances, hasIps };
+    this.#registered.set(key, registered);
+    return registered;
+  }
+
+  /** Whether anything of a product's job is registered in a zone, in whichever environment. */
+  hasJob({ zone, product, job }: Pick<Address, "zone" | "product" | "job">): boolean {
+    return this.#zones.get(zone)?.jobs.has(`${job}.${product}`) ?? false;
+  }
+
+  /** All addresses at which something is registered, in order. */
+  addresses(): string[] {
+    return [...this.#zones.values()].flatMap(({ byAddress }) => [...byAddress.keys()]).sort();
+  }
+
+  /** Makes a change. @returns the addresses whose answers it may have changed; `null` = any of its zone */
+  apply(change: Change): ReadonlySet<string> | null {
+    const zone = this.#zone(change.zone);
+    if (change.kind === "standing") zone.standing = change.standing;
+    else if (change.kind === "servers") zone.servers = [...change.servers].sort(byHost);
+    else {
+      const touched = new Set<string>();
+      if (change.kind === "put") { for (const instance of change.instances) put(zone, instance, touched); }
+      else for (const id of change.ids) remove(zone, id, touched);
+      for (const address of touched) this.#registered.delete(address);
+      return touched;
+    }
+    return null;
+  }
+
+  #zone(name: string): Zone {
+    const known = this.#zones.get(name);
+    if (known) return known;
+    const zone = new Zone();
+    this.#zones.set(name, zone);
+    return zone;
+  }
+}
+
+/** Whether two instances make the same answers. */
+export function isSameInstance(a: Instance, b: Instance): boolean {
+  return a.id === b.id && a.provider === b.provider && a.node === b.node && a.port === b.port &&
+    a.priority === b.priority && a.weight === b.weight && a.ips.join() === b.ips.join() &&
+    formatAddress(a.address) === formatAddress(b.address);
+}
+
+function put(zone: Zone, instance: Instance, touched: Set<string>): void {
+  const key = formatAddress(instance.address);
+  const before = zone.byId.get(instance.id);
+  // One that stays at its address stays where it is in the order.
+  const stays = before !== undefined && formatAddress(before.address) === key;
+  if (!stays) {
+    remove(zone, instance.id, touched);
+    count(zone, instance.address, 1);
+  }
+  zone.byId.set(instance.id, instance);
+  let those = zone.byAddress.get(key);
+  if (!those) zone.byAddress.set(key, those = new Map());
+  those.set(instance.id, instance);
+  touched.add(key);
+}
+
+function remove(zone: Zone, id: string, touched: Set<string>): void {
+  const instance = zone.byId.get(id);
+  if (!instance) return;
+  const key = formatAddress(instance.address);
+  zone.byId.delete(id);
+  const those = zone.byAddress.get(key)!;
+  those.delete(id);
+  if (those.size === 0) zone.byAddress.delete(key);
+  count(zone, instance.address, -1);
+  touched.add(key);
+}
+
+function count({ jobs }: Zone, { job, product }: Address, by: number): void {
+  const key = `${job}.${product}`;
+  const now = (jobs.get(key) ?? 0) + by;
+  if (now === 0) jobs.delete(key);
+  else jobs.set(key, now);
+}
+
+function byHost(a: NameServer, b: NameServer): number {
+  return a.host < b.host ? -1 : a.host > b.host ? 1 : 0;
+}

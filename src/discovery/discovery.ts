@@ -1,0 +1,309 @@
+/**
+ * Discovery in a node: the catalog, those who write it, those who answer by it, and those who wait for a change of it.
+ *
+ * ```text
+ * provider files ──▶ Discovery.write ──▶ catalog ──▶ DNS (own listener)
+ *                                          └──────▶ look-ups and subscriptions
+ * ```
+ *
+ * @module
+ */
+import { createHash } from "node:crypto";
+import type { Clock } from "../clock.ts";
+import type { SocketAddress } from "../ip.ts";
+import type { Logger } from "../telemetry/log.ts";
+import type { CallbackGauge, Registry } from "../telemetry/metrics.ts";
+import { rcodeName, TYPE, typeName } from "../wire/record_type.ts";
+import { type Address, formatAddress } from "./address.ts";
+import { Catalog, type Change, type Instance, type NameServer } from "./catalog.ts";
+import { decide, type Decision } from "./decisions.ts";
+import { DnsAnswers } from "./dns_answers.ts";
+import { Listener } from "./listener.ts";
+import type { DiscoveryPort, Found, Registration } from "./port.ts";
+import { readProvider } from "./provider_file.ts";
+import { ProviderFiles, type StoreError } from "./provider_files.ts";
+import { removeProviderFile, writeProviderFile } from "./registration.ts";
+
+/** What discovery is made of, of the settings. */
+export interface DiscoveryTerms {
+  /** Where its own listener is; `null` = it has none. */
+  readonly dnsAddr: SocketAddress | null;
+  /** Dns zones, without final dot. */
+  readonly dnsZone: readonly string[];
+  /** Most records of an answer over UDP. */
+  readonly maxAnswers: number;
+  /** The zone of this machine. */
+  readonly zone: string;
+  /** Where providers keep their files, absolute; `null` = there are none. */
+  readonly directory: string | null;
+  /** Name of this machine. */
+  readonly node: string;
+  /** Its addresses, for registrations that don't say their own. */
+  readonly ipAddress: readonly string[];
+  /** Whether checks in Consul's files are passed over. */
+  readonly ignoreScripts: boolean;
+  /** Name servers: of this zone, and of those that are answered elsewhere. */
+  readonly servers: readonly (NameServer & { readonly zone: string })[];
+  /** For how long what was read last counts while nothing can be read, milliseconds. */
+  readonly staleFor: number;
+}
+
+/** What it needs of a node. */
+export interface DiscoveryNeeds {
+  /** Those of the start. */
+  readonly terms: DiscoveryTerms;
+  /** Paces and dates. */
+  readonly clock: Clock;
+  /** Hears what can't be read. */
+  readonly log: Logger;
+  /** Gets the metrics. */
+  readonly registry: Registry;
+}
+
+/** Seconds that an answer takes: from a microsecond on. */
+const DURATION_BUCKETS = [1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 1e-2, 0.1];
+
+/** Services that announce themselves. */
+export class Discovery implements AsyncDisposable, DiscoveryPort {
+  /** What is registered. */
+  readonly catalog = new Catalog();
+  /** Answers DNS by it. */
+  readonly answers: DnsAnswers;
+  readonly #needs: DiscoveryNeeds;
+  readonly #parts = new AsyncDisposableStack();
+  readonly #files: ProviderFiles | null = null;
+  readonly #listener: Listener | null = null;
+  readonly #observeStore: (
+    operation: "getInstances" | "getServers",
+    error: StoreError,
+    seconds: number,
+  ) => void;
+  /** When a zone became stale; on the clock that never jumps. */
+  readonly #staleSince = new Map<string, number>();
+  readonly #ending = new AbortController();
+  /** Those who wait, by address. */
+  readonly #waiting = new Map<string, PromiseWithResolvers<void>>();
+  readonly #tags = new WeakMap<readonly Instance[], string>();
+
+  /**
+   * Reads what there is to read, and begins to answer.
+   *
+   * @throws {Error} with a message for people when the address can't be had
+   */
+  constructor(needs: DiscoveryNeeds) {
+    const { terms, clock, log, registry } = this.#needs = needs;
+    const { dnsZone, maxAnswers } = terms;
+    this.answers = new DnsAnswers(this.catalog, { dnsZones: dnsZone, maxAnswers, unixMs: clock.unixMs });
+    const errors = registry.counter(
+      "pleiades_discovery_store_errors_total",
+      "What registries couldn't say.",
+      ["error", "operation"],
+    );
+    const durations = registry.histogram(
+      "pleiades_discovery_store_request_duration_seconds",
+      "What reading registries takes.",
+      [1e-3, 1e-2, 0.1, 1, 10],
+      ["error", "operation"],
+    );
+    this.#observeStore = (operation, error, seconds) => {
+      durations.labels(error, operation).observe(seconds);
+      if (error !== "none") errors.labels(error, operation).inc();
+    };
+    const perZone = (value: (zone: string) => number): CallbackGauge => ({
+      labelNames: ["zone"],
+      collect: () => this.catalog.zones.map((zone) => [[zone], value(zone)] as const),
+    });
+    registry.gauge(
+      "pleiades_discovery_instances",
+      "Registered instances.",
+      perZone((zone) => this.catalog.sizeOf(zone)),
+    );
+    registry.gauge(
+      "pleiades_discovery_stale_seconds",
+      "For how long a zone's registry can't be read.",
+      perZone((zone) => this.#staleMs(zone) / 1000),
+    );
+    this.write(serversOf(terms));
+    if (terms.directory !== null) {
+      this.#files = this.#parts.use(
+        new ProviderFiles({
+          directory: terms.directory,
+          terms: this.#providerTerms,
+          write: (changes) => this.write(changes),
+          observe: (error, seconds) => this.#observeStore("getInstances", error, seconds),
+          ...{ clock, log },
+        }),
+      );
+    } else this.write([{ kind: "standing", zone: terms.zone, standing: "fresh" }]);
+    if (terms.dnsAddr !== null) this.#listener = this.#parts.use(this.#listen(terms.dnsAddr));
+  }
+
+  /** Where its own listener is really; `null` = it has none. */
+  get dns(): SocketAddress | null {
+    return this.#listener?.address ?? null;
+  }
+
+  /** Whether nothing will change any more. */
+  get isEnded(): boolean {
+    return this.#ending.signal.aborted;
+  }
+
+  /** What is wrong, in words. */
+  get problems(): readonly string[] {
+    return [...this.#files?.fault ? [this.#files.fault] : [], ...this.#files?.problems ?? []];
+  }
+
+  /** Makes changes to the catalog, and tells those who wait for them. */
+  write(changes: readonly Change[]): void {
+    for (const change of changes) {
+      const touched = this.catalog.apply(change);
+      if (change.kind === "standing") this.#noteStanding(change.zone);
+      if (touched === null) { for (const address of [...this.#waiting.keys()]) this.#wake(address); }
+      else for (const address of touched) this.#wake(address);
+    }
+  }
+
+  /** Looks an address up, by the decisions of DNS. */
+  lookUp(address: Address): Found {
+    const decision = decide(this.catalog, { kind: "service", address }, "SRV");
+    const isStale = this.catalog.standingOf(address.zone) === "stale";
+    const instances = decision.kind === "instances" ? decision.instances : NONE;
+    const tag = decision.kind === "instances" ? this.#tagOf(instances) : decision.kind;
+    return { address: formatAddress(address), rcode: WORDS[decision.kind], instances, isStale, tag };
+  }
+
+  /** Addresses at which something is registered, in order. */
+  addresses(): readonly string[] {
+    return this.catalog.addresses();
+  }
+
+  /** Resolves when something at the address may be another, and at once when the signal is aborted. */
+  async changed(address: Address, signal: AbortSignal): Promise<void> {
+    if (signal.aborted) return;
+    const key = formatAddress(address);
+    let waiting = this.#waiting.get(key);
+    if (!waiting) this.#waiting.set(key, waiting = Promise.withResolvers());
+    const gone = Promise.withResolvers<void>();
+    signal.addEventListener("abort", () => gone.resolve(), { once: true });
+    await Promise.race([waiting.promise, gone.promise]);
+  }
+
+  /** Makes this the complete state of a provider; when it is done, it is on the disk and in the answers. */
+  register(provider: string, bytes: Uint8Array): Registration {
+    const { directory } = this.#needs.terms;
+    if (directory === null || this.#files === null) return { kind: "nowhere" };
+    const reading = readProvider(provider, bytes, { ...this.#providerTerms, provider });
+    if (reading.problems.length > 0) return { kind: "invalid", problems: reading.problems };
+    for (const { id } of reading.instances) {
+      const owner = this.#files.ownerOf(id);
+      if (owner !== null && owner !== provider) return { kind: "owned", id, owner };
+    }
+    writeProviderFile(directory, provider, bytes);
+    this.#files.look();
+    return { kind: "done", instances: reading.instances.length };
+  }
+
+  /** Takes back all that a provider has registered. @returns whether there was anything */
+  withdraw(provider: string): boolean {
+    const { directory } = this.#needs.terms;
+    if (directory === null || !removeProviderFile(directory, provider)) return false;
+    this.#files?.look();
+    return true;
+  }
+
+  /** Ends all of it. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#ending.abort();
+    for (const address of [...this.#waiting.keys()]) this.#wake(address);
+    await this.#parts[Symbol.asyncDispose]();
+  }
+
+  get #providerTerms() {
+    const { zone, node, ipAddress: ips, ignoreScripts } = this.#needs.terms;
+    return { zone, node, ips, ignoreScripts };
+  }
+
+  #listen(address: SocketAddress): Listener {
+    const { registry, log } = this.#needs;
+    const durations = registry.histogram(
+      "pleiades_discovery_dns_request_duration_seconds",
+      "What answers of discovery's own listener take.",
+      DURATION_BUCKETS,
+      ["protocol", "qtype", "rcode"],
+    );
+    return new Listener({
+      ...{ address, answers: this.answers, log },
+      observe: ({ protocol, qtype, rcode, ms }) =>
+        durations.labels(protocol, qtypeLabel(qtype), rcodeName(rcode)).observe(ms / 1000),
+    });
+  }
+
+  #wake(address: string): void {
+    const waiting = this.#waiting.get(address);
+    this.#waiting.delete(address);
+    waiting?.resolve();
+  }
+
+  #staleMs(zone: string): number {
+    const since = this.#staleSince.get(zone);
+    return since === undefined ? 0 : this.#needs.clock.monotonicMs() - since;
+  }
+
+  /** A zone that is stale for too long is lost; one that was never read is that at once. */
+  #noteStanding(zone: string): void {
+    const { clock, terms, log } = this.#needs;
+    const standing = this.catalog.standingOf(zone);
+    if (standing === "fresh" || standing === "foreign") {
+      this.#staleSince.delete(zone);
+      return;
+    }
+    if (this.#staleSince.has(zone)) return;
+    const sinceMs = clock.monotonicMs();
+    this.#staleSince.set(zone, sinceMs);
+    if (standing !== "stale") return;
+    clock.sleep(terms.staleFor, this.#ending.signal).then(() => {
+      if (this.#ending.signal.aborted || this.#staleSince.get(zone) !== sinceMs) return;
+      log.error("What was registered doesn't count any more: it is too old", { zone });
+      this.write([{ kind: "standing", zone, standing: "lost" }]);
+    });
+  }
+
+  #tagOf(instances: readonly Instance[]): string {
+    let tag = this.#tags.get(instances);
+    if (tag === undefined) {
+      const hash = createHash("sha256");
+      for (const { id, node, ips, port, priority, weight } of instances) {
+        hash.update(JSON.stringify([id, node, ips, port, priority, weight]));
+      }
+      this.#tags.set(instances, tag = hash.digest("base64url").slice(0, 22));
+    }
+    return tag;
+  }
+}
+
+const NONE: readonly Instance[] = [];
+
+const WORDS: Readonly<Record<Decision["kind"], Found["rcode"]>> = {
+  nxdomain: "NXDOMAIN",
+  servfail: "SERVFAIL",
+  empty: "NOERROR",
+  instances: "NOERROR",
+  referral: "elsewhere",
+  names: "NOERROR",
+  servers: "NOERROR",
+};
+
+/** Types that nothing has are one: they come from the wire. */
+function qtypeLabel(qtype: number | null): string {
+  const isOurs = qtype === TYPE.A || qtype === TYPE.AAAA || qtype === TYPE.SRV || qtype === TYPE.NS;
+  return isOurs ? typeName(qtype) : qtype === null ? "empty" : "other";
+}
+
+/** Zones with name servers and without a registry here are answered by those. */
+function serversOf({ servers, zone: own }: DiscoveryTerms): Change[] {
+  const zones = new Set(servers.map(({ zone }) => zone));
+  return [...zones].flatMap((zone): Change[] => [
+    { kind: "servers", zone, servers: servers.filter((server) => server.zone === zone) },
+    ...zone === own ? [] : [{ kind: "standing", zone, standing: "foreign" } as const],
+  ]);
+}

@@ -1,0 +1,58 @@
+/**
+ * What discovery offers to the API.
+ *
+ * @module
+ */
+import type { FileProblem } from "../input/yaml_source.ts";
+import type { SocketAddress } from "../ip.ts";
+import { Port } from "../port.ts";
+import type { Address } from "./address.ts";
+import type { Instance } from "./catalog.ts";
+
+/** What a look-up found. */
+export interface Found {
+  /** In its one spelling. */
+  readonly address: string;
+  /** As DNS answers it for SRV: `NOERROR`, `NXDOMAIN`, `SERVFAIL`; `elsewhere` = it refers to the zone's own servers. */
+  readonly rcode: "NOERROR" | "NXDOMAIN" | "SERVFAIL" | "elsewhere";
+  /** In the order of the registry. */
+  readonly instances: readonly Instance[];
+  /** Whether what was read last counts since nothing can be read. */
+  readonly isStale: boolean;
+  /** Equal wherever what was found is equal. */
+  readonly tag: string;
+}
+
+/** What became of a registration. */
+export type Registration =
+  | { readonly kind: "done"; readonly instances: number }
+  /** The document is wrong. */
+  | { readonly kind: "invalid"; readonly problems: readonly FileProblem[] }
+  /** Another provider has the id. */
+  | { readonly kind: "owned"; readonly id: string; readonly owner: string }
+  /** There is no directory for it. */
+  | { readonly kind: "nowhere" };
+
+/** Discovery, as the API sees it. */
+export interface DiscoveryPort {
+  /** Where its own listener is really; `null` = it has none. */
+  readonly dns: SocketAddress | null;
+  /** Whether nothing will change any more, since the node stops. */
+  readonly isEnded: boolean;
+  /** Looks an address up, by the decisions of DNS. */
+  lookUp(address: Address): Found;
+  /** Addresses at which something is registered, in order. */
+  addresses(): readonly string[];
+  /** Resolves when something at the address may be another, and at once when the signal is aborted. */
+  changed(address: Address, signal: AbortSignal): Promise<void>;
+  /** Makes this the complete state of a provider; when it is done, it is on the disk and in the answers. */
+  register(provider: string, document: Uint8Array): Registration;
+  /** Takes back all that a provider has registered. @returns whether there was anything */
+  withdraw(provider: string): boolean;
+}
+
+/** Where it is offered, by a node with `discovery.enabled`. */
+export const DISCOVERY: Port<DiscoveryPort> = new Port("discovery");
+
+/** Name of a provider, which is a file's. */
+export const PROVIDER: RegExp = /^[0-9A-Za-z][0-9A-Za-z._-]{0,63}$/;

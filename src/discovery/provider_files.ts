@@ -1,0 +1,250 @@
+/**
+ * A catalog of files: a directory in which every provider keeps its complete state, each in a file of its own.
+ *
+ * A file that can't be read keeps what it said last, and the log says where it is wrong. A file that is gone takes its
+ * instances with it; a directory that is gone takes nothing, since then it isn't the providers who spoke. An id belongs to the
+ * file that had it first.
+ *
+ * @module
+ */
+import type { Clock } from "../clock.ts";
+import { fileFault } from "../input/file_fault.ts";
+import { readShortFile } from "../input/regular_file.ts";
+import { type FileProblem, formatProblem } from "../input/yaml_source.ts";
+import type { Logger } from "../telemetry/log.ts";
+import { type Change, type Instance, isSameInstance } from "./catalog.ts";
+import { PROVIDER_BYTES_MAX, type ProviderTerms, readProvider } from "./provider_file.ts";
+
+/** What the files are read with. */
+export interface ProviderFilesOptions {
+  /** The directory. */
+  readonly directory: string;
+  /** How they are read. */
+  readonly terms: Omit<ProviderTerms, "provider">;
+  /** Gets what changes. */
+  readonly write: (changes: readonly Change[]) => void;
+  /** Paces the looks. */
+  readonly clock: Pick<Clock, "sleep">;
+  /** Hears of files that can't be read. */
+  readonly log: Logger;
+  /** Hears of each look that read something: what was wrong, and how long it took. */
+  readonly observe: (error: StoreError, seconds: number) => void;
+}
+
+/** What can be wrong with a registry, for metrics. */
+export type StoreError = "none" | "unreadable" | "invalidfile" | "invalidip" | "denied" | "noanswer";
+
+/**
+ * How often the directory is looked at: one call says whether a file came, went or was renamed. The system's own word for it
+ * (`Deno.watchFs`) is handed over by a thread that waits where its queue is full, and to begin another watch waits for that
+ * thread: together they stop the process (Deno 2.6.8).
+ */
+const LOOK_MS = 50;
+/** Every so many looks each file is looked at: those that are written in place don't show in their directory. */
+const LOOKS_TO_ALL = 20;
+/** Most files of a directory. */
+const FILES_MAX = 1_000;
+/** Names of files that are read; others, those with a leading dot included, are passed over. */
+const FILE = /^(?!\.)(.{1,200})\.json$/;
+
+/** What is known of a file. */
+interface Known {
+  mark: string;
+  /** What it said when it was right last. */
+  instances: readonly Instance[];
+  problem: string | null;
+}
+
+/** The providers of a directory. */
+export class ProviderFiles implements AsyncDisposable {
+  readonly #options: ProviderFilesOptions;
+  readonly #files = new Map<string, Known>();
+  /** What the catalog has. */
+  #registered = new Map<string, Instance>();
+  readonly #ending = new AbortController();
+  readonly #following: Promise<void>;
+  /** Of the directory, when its files were looked at. */
+  #mark = "";
+  /** Why the directory can't be read; `null` = it can. */
+  #fault: string | null = null;
+  #isRead = false;
+
+  /** Reads the directory, and follows it. */
+  constructor(options: ProviderFilesOptions) {
+    this.#options = options;
+    this.look();
+    this.#following = this.#follow();
+  }
+
+  /** Why the directory can't be read; `null` = it can. */
+  get fault(): string | null {
+    return this.#fault;
+  }
+
+  /** Of a file: its provider's name. `null` = it isn't one of a provider. */
+  static providerOf(file: string): string | null {
+    return FILE.exec(file)?.[1] ?? null;
+  }
+
+  /** What is wrong with files, and kept from counting. */
+  get problems(): readonly string[] {
+    return [...this.#files.values()].flatMap(({ problem }) => problem ?? []);
+  }
+
+  /** Who has an id, a provider's name; `null` = it is free. */
+  ownerOf(id: string): string | null {
+    return this.#registered.get(id)?.provider ?? null;
+  }
+
+  /** Looks at every file now, and writes what has changed. */
+  look(): void {
+    const start = performance.now();
+    const error = this.#look();
+    if (error !== null) this.#options.observe(error, (performance.now() - start) / 1000);
+  }
+
+  /** @returns what was wrong; `null` = nothing was read */
+  #look(): StoreError | null {
+    const { directory } = this.#options;
+    let names: string[];
+    this.#mark = markOf(directory);
+    try {
+      names = [...Deno.readDirSync(directory)].map(({ name }) => name).filter((name) => FILE.test(name))
+        .sort();
+    } catch (cause) {
+      if (!(cause instanceof Error)) throw cause;
+      return this.#setFault(fileFault(cause));
+    }
+    if (names.length > FILES_MAX) return this.#setFault(`it has more than ${FILES_MAX} files`);
+    const looks = names.map((name) => this.#lookAt(name));
+    let isChanged = !this.#isRead || looks.includes("none");
+    const there = new Set(names);
+    for (const name of this.#files.keys()) {
+      if (!there.has(name)) isChanged = this.#files.delete(name) || isChanged;
+    }
+    this.#isRead = true;
+    if (isChanged) this.#register();
+    this.#setFault(null);
+    return looks.includes("invalidfile") ? "invalidfile" : isChanged ? "none" : null;
+  }
+
+  /** Follows it no more. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#ending.abort();
+    await this.#following;
+  }
+
+  /** @returns `none` = what it says may be another now; `null` = it is what it was */
+  #lookAt(name: string): "none" | "invalidfile" | null {
+    const { directory, terms, log } = this.#options;
+    const path = `${directory}/${name}`;
+    const known = this.#files.get(name) ?? { mark: "", instances: [], problem: null };
+    const mark = markOf(path);
+    if (mark === known.mark) return null;
+    known.mark = mark;
+    this.#files.set(name, known);
+    const { instances, problems } = this.#read(path, {
+      ...terms,
+      provider: ProviderFiles.providerOf(name)!,
+    });
+    const [first] = problems;
+    known.problem = first ? formatProblem(first) : null;
+    if (first) {
+      log.warn("A provider's file can't be used; what it said last goes on to count", {
+        problem: formatProblem(first),
+        more: problems.length - 1,
+      });
+      return "invalidfile";
+    }
+    known.instances = instances;
+    return "none";
+  }
+
+  #read(path: string, terms: ProviderTerms): {
+    readonly instances: readonly Instance[];
+    readonly problems: readonly FileProblem[];
+  } {
+    let bytes: Uint8Array;
+    try {
+      const real = Deno.realPathSync(path);
+      // What lies elsewhere may be written by others than may write here.
+      if (!real.startsWith(`${Deno.realPathSync(this.#options.directory)}/`)) {
+        throw new Error("it is a link that leads out of the directory");
+      }
+      bytes = readShortFile(real, PROVIDER_BYTES_MAX);
+    } catch (cause) {
+      if (!(cause instanceof Error)) throw cause;
+      return { instances: [], problems: [{ file: path, line: 0, column: 0, message: fileFault(cause) }] };
+    }
+    return readProvider(path, bytes, terms);
+  }
+
+  /** Writes the difference between what the files say and what the catalog has. */
+  #register(): void {
+    const { terms: { zone }, write, log } = this.#options;
+    const next = new Map<string, Instance>();
+    const all = [...this.#files.values()].flatMap(({ instances }) => instances);
+    // Whoever has an id keeps it.
+    for (const instance of all) {
+      if (this.#registered.get(instance.id)?.provider === instance.provider) next.set(instance.id, instance);
+    }
+    for (const instance of all) {
+      const { id, provider } = instance;
+      const owner = next.get(id);
+      if (!owner) next.set(id, instance);
+      else if (owner.provider !== provider) {
+        log.warn("An instance is left out: its id is another provider's", {
+          id,
+          provider,
+          owner: owner.provider,
+        });
+      }
+    }
+    const ids = [...this.#registered.keys()].filter((id) => !next.has(id));
+    const instances = [...next.values()].filter((instance) => {
+      const before = this.#registered.get(instance.id);
+      return before === undefined || !isSameInstance(before, instance);
+    }).sort((a, b) => a.id < b.id ? -1 : 1);
+    this.#registered = next;
+    const changes: Change[] = [{ kind: "standing", zone, standing: "fresh" }];
+    if (ids.length > 0) changes.push({ kind: "remove", zone, ids });
+    if (instances.length > 0) changes.push({ kind: "put", zone, instances });
+    write(changes);
+  }
+
+  #setFault(fault: string | null): StoreError | null {
+    const { directory, terms: { zone }, log, write } = this.#options;
+    const error = fault === null ? null : "unreadable";
+    if (fault === this.#fault) return error;
+    this.#fault = fault;
+    if (fault === null) log.info("The directory of providers can be read again", { directory });
+    else {
+      log.warn("The directory of providers can't be read; what was registered goes on to count", {
+        directory,
+        reason: fault,
+      });
+    }
+    write([{ kind: "standing", zone, standing: fault === null ? "fresh" : this.#isRead ? "stale" : "lost" }]);
+    return error;
+  }
+
+  async #follow(): Promise<void> {
+    const { directory, clock } = this.#options;
+    for (let looks = 1;; looks++) {
+      await clock.sleep(LOOK_MS, this.#ending.signal);
+      if (this.#ending.signal.aborted) return;
+      if (looks % LOOKS_TO_ALL === 0 || markOf(directory) !== this.#mark) this.look();
+    }
+  }
+}
+
+/** Two marks with the same text are of the same bytes; a file of the same size and second has another number. */
+function markOf(path: string): string {
+  try {
+    const { mtime, ctime, size, ino } = Deno.statSync(path);
+    return [mtime?.getTime(), ctime?.getTime(), size, ino].join(" ");
+  } catch (cause) {
+    if (!(cause instanceof Error)) throw cause;
+    return fileFault(cause);
+  }
+}

@@ -1,0 +1,23 @@
+/**
+ * Discovery as a part of a node. It is loaded where it is switched on.
+ *
+ * @module
+ */
+import { DISCOVERY } from "../discovery/port.ts";
+import type { Start } from "./part.ts";
+
+/** Lets services announce themselves, if the settings say so. */
+export const discovery: Start = async ({ settings, clock, log, registry, ports }) => {
+  const { discovery: terms } = settings();
+  if (!terms.enabled) return null;
+  const { Discovery } = await import("../discovery/discovery.ts");
+  const part = new Discovery({ terms, clock, log, registry });
+  const offered = ports.offer(DISCOVERY, part);
+  return {
+    name: "discovery",
+    [Symbol.asyncDispose]: async () => {
+      offered[Symbol.dispose]();
+      await part[Symbol.asyncDispose]();
+    },
+  };
+};

@@ -1,0 +1,87 @@
+/**
+ * A directory of providers, as it changes.
+ *
+ * @module
+ */
+import { deepEqual, equal, match, ok } from "node:assert/strict";
+import { instance, World } from "./world.ts";
+
+const HTTP = { service: "http", job: "web", env: "prod", product: "shop", zone: "gg" };
+
+function ids({ discovery }: World): string[] {
+  return discovery.lookUp(HTTP).instances.map(({ id }) => id);
+}
+
+Deno.test("a file that is wrong keeps what it said last, and the log says where", async () => {
+  await using world = World.start({ "chef.json": { instances: [instance("a")] } });
+  deepEqual(ids(world), ["a"]);
+  Deno.writeTextFileSync(`${world.directory}/chef.json`, '{"instances": [\n{"id": "b",}]}');
+  while (!world.lines.some((line) => line.includes("chef.json:2:12"))) await world.ask("gg", "NS");
+  deepEqual(ids(world), ["a"]);
+  match(world.discovery.problems.join(), /chef\.json:2:12: a key in "quotes" must be here/);
+  world.provide("chef", [instance("b")]);
+  while (ids(world)[0] !== "b") await world.ask("gg", "NS");
+  deepEqual(world.discovery.problems, []);
+});
+
+Deno.test("an id is its provider's: another one's instance is left out, and named", async () => {
+  await using world = World.start({
+    "a.json": { instances: [instance("one"), instance("two")] },
+    "b.json": { instances: [instance("two", { port: 9 }), instance("three")] },
+  });
+  deepEqual(ids(world), ["one", "three", "two"].toSorted());
+  ok(
+    world.lines.some((line) => /another provider's.*"id":"two".*"owner":"a"/.test(line)),
+    world.lines.join("\n"),
+  );
+  const registered = world.discovery.register("b", bytesOf([instance("two"), instance("three")]));
+  deepEqual(registered, { kind: "owned", id: "two", owner: "a" });
+  deepEqual(world.discovery.register("a", bytesOf([instance("one")])), { kind: "done", instances: 1 });
+  deepEqual(world.discovery.register("b", bytesOf([instance("two")])), { kind: "done", instances: 1 });
+  deepEqual(ids(world), ["one", "two"]);
+  ok(world.discovery.withdraw("b"));
+  ok(!world.discovery.withdraw("b"));
+  deepEqual(ids(world), ["one"]);
+});
+
+Deno.test("what isn't a provider's file isn't read, and what can't be is named", async () => {
+  await using world = World.start({
+    ".hidden.json": "{",
+    "notes.txt": "{",
+    "chef.json": { instances: [instance("a")] },
+  });
+  deepEqual(world.discovery.problems, []);
+  Deno.symlinkSync("/etc/hostname", `${world.directory}/link.json`);
+  Deno.mkdirSync(`${world.directory}/folder.json`);
+  Deno.writeTextFileSync(`${world.directory}/large.json`, " ".repeat(9 << 20));
+  new Deno.Command("mkfifo", { args: [`${world.directory}/pipe.json`] }).outputSync();
+  world.discovery.withdraw("none");
+  while (world.discovery.problems.length < 4) await world.ask("gg", "NS");
+  const said = world.discovery.problems.join("\n");
+  match(said, /link\.json: it is a link that leads out of the directory/);
+  match(said, /folder\.json: it is a directory/);
+  match(said, /large\.json: it has more than 8 MiB/);
+  match(said, /pipe\.json: it is no regular file/);
+  deepEqual(ids(world), ["a"]);
+});
+
+Deno.test("a registration is looked up as it is answered, with a tag that is equal where the instances are", async () => {
+  await using one = World.start({ "chef.json": { instances: [instance("a"), instance("b")] } });
+  await using other = World.start({
+    "x.json": { instances: [instance("b")] },
+    "a.json": { instances: [instance("a")] },
+  });
+  const [first, second] = [one.discovery.lookUp(HTTP), other.discovery.lookUp(HTTP)];
+  equal(first.tag, second.tag);
+  deepEqual([first.rcode, first.isStale, first.address], ["NOERROR", false, "http.web.prod.shop.gg"]);
+  const changed = one.discovery.changed(HTTP, new AbortController().signal);
+  one.discovery.register("chef", bytesOf([instance("a")]));
+  await changed;
+  ok(one.discovery.lookUp(HTTP).tag !== first.tag);
+  equal(one.discovery.lookUp({ ...HTTP, env: "test" }).rcode, "NOERROR");
+  equal(one.discovery.lookUp({ ...HTTP, product: "none" }).rcode, "NXDOMAIN");
+});
+
+function bytesOf(instances: readonly unknown[]): Uint8Array {
+  return new TextEncoder().encode(JSON.stringify({ instances }));
+}

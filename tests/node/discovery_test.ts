@@ -1,0 +1,204 @@
+/**
+ * Discovery in a whole node: registering, looking up, following, over HTTP, DNS and the shell.
+ *
+ * @module
+ */
+import { deepEqual, equal, match, ok } from "node:assert/strict";
+import { lookup, registerFile, watch } from "../../src/cli/discovery.ts";
+import { DISCOVERY } from "../../src/discovery/port.ts";
+import { ask, brief, instance, TERMS, ZONE } from "../discovery/world.ts";
+import { startTestNode, type TestNode } from "../test_node.ts";
+import type { Core } from "../../src/node/part.ts";
+import { PARTS } from "../../src/node/parts.ts";
+
+const WEB = "http.web.prod.shop.gg";
+
+/** A node whose discovery has a directory of its own. */
+class Place implements AsyncDisposable {
+  readonly #node: TestNode;
+  readonly directory: string;
+  readonly #core: () => Core;
+
+  private constructor(node: TestNode, directory: string, core: () => Core) {
+    this.#node = node;
+    this.directory = directory;
+    this.#core = core;
+  }
+
+  static async start(): Promise<Place> {
+    const directory = await Deno.makeTempDir();
+    const discovery = { enabled: true, ...TERMS, directory };
+    let core: Core | null = null;
+    const parts = [(each: Core) => {
+      core = each;
+      return null;
+    }, ...PARTS];
+    return new Place(await startTestNode({ discovery }, { parts }), directory, () => core!);
+  }
+
+  get api(): string {
+    return this.#node.api;
+  }
+
+  get dns() {
+    return this.#core().ports.find(DISCOVERY)!.dns!;
+  }
+
+  async call(method: string, path: string, body?: unknown, headers: Record<string, string> = {}) {
+    const response = await fetch(`${this.api}${path}`, {
+      method,
+      headers: { ...body !== undefined && { "content-type": "application/json" }, ...headers },
+      ...body !== undefined && { body: JSON.stringify(body) },
+    });
+    const text = await response.text();
+    return {
+      status: response.status,
+      etag: response.headers.get("etag"),
+      json: text && JSON.parse(text),
+      text,
+    };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#node[Symbol.asyncDispose]();
+    await Deno.remove(this.directory, { recursive: true });
+  }
+}
+
+Deno.test("what a provider registers is answered over DNS and HTTP when the call returns, until it is withdrawn", async () => {
+  await using place = await Place.start();
+  const document = {
+    instances: [instance("a", { weight: 3 }), instance("b", { ipAddress: "192.0.2.9", node: "h2" })],
+  };
+  deepEqual((await place.call("PUT", "/providers/chef", document)).json, { instances: 2 });
+  equal(
+    brief(await ask(place.dns, `${WEB}.${ZONE}`, "SRV")),
+    "NOERROR|aa|5 0 3 8080 host1.example.net.|5 0 0 8080 h2.",
+  );
+  const found = await place.call("GET", `/lookup/${WEB.toUpperCase()}`);
+  equal(found.status, 200);
+  deepEqual(found.json, {
+    address: WEB,
+    stale: false,
+    instances: [
+      {
+        ...{
+          id: "a",
+          provider: "chef",
+          node: "host1.example.net",
+          ipAddresses: ["192.0.2.1", "2001:db8::1"],
+        },
+        ...{ port: 8080, priority: 0, weight: 3 },
+      },
+      {
+        id: "b",
+        provider: "chef",
+        node: "h2",
+        ipAddresses: ["192.0.2.9"],
+        port: 8080,
+        priority: 0,
+        weight: 0,
+      },
+    ],
+  });
+  equal((await place.call("GET", `/lookup/${WEB}`, undefined, { "if-none-match": found.etag! })).status, 304);
+  deepEqual((await place.call("GET", "/lookup?suffix=shop.gg")).json, [WEB]);
+  deepEqual((await place.call("GET", "/lookup?suffix=op.gg")).json, []);
+  deepEqual((await place.call("GET", "/lookup/http.web.test.shop.gg")).json.instances, []);
+  equal((await place.call("GET", "/lookup/http.web.prod.none.gg")).status, 404);
+  match((await place.call("GET", "/lookup/web.prod.shop.gg")).text, /must have five labels/);
+
+  const owned = await place.call("PUT", "/providers/other", { instances: [instance("a")] });
+  equal(owned.status, 409);
+  match(owned.text, /The id \\"a\\" is registered by chef/);
+  const wrong = await place.call("PUT", "/providers/chef", { instances: [instance("a", { port: 0 })] });
+  equal(wrong.status, 400);
+  match(wrong.text, /chef:1:\d+: port must be a number from 1 to 65535, is 0/);
+  equal((await place.call("PUT", "/providers/_x", { instances: [] })).status, 404);
+  const page = await place.call("PUT", "/providers/chef", { instances: [] }, {
+    origin: new URL(place.api).origin,
+  });
+  equal(page.status, 403);
+  equal((await place.call("DELETE", "/providers/chef")).status, 204);
+  equal((await place.call("DELETE", "/providers/chef")).status, 404);
+  equal(brief(await ask(place.dns, `${WEB}.${ZONE}`, "SRV")), "NXDOMAIN|aa");
+});
+
+Deno.test("a look-up waits for another state than the one that its client has", async () => {
+  await using place = await Place.start();
+  await place.call("PUT", "/providers/chef", { instances: [instance("a")] });
+  const { etag } = await place.call("GET", `/lookup/${WEB}`);
+  const waiting = place.call("GET", `/lookup/${WEB}?wait=30`, undefined, { "if-none-match": etag! });
+  await place.call("PUT", "/providers/other", {
+    instances: [instance("x", { address: "http.web.prod.none.gg" })],
+  });
+  await place.call("PUT", "/providers/chef", { instances: [instance("a"), instance("b")] });
+  const { json } = await waiting;
+  deepEqual(json.instances.map(({ id }: { id: string }) => id), ["a", "b"]);
+});
+
+Deno.test("the commands of discovery register, look up and follow", async () => {
+  await using place = await Place.start();
+  const options = { api: new URL(place.api).origin, output: "json" as const };
+  const said: string[] = [];
+  let wake = () => {};
+  const terminal = {
+    out: (text: string) => {
+      said.push(text);
+      wake();
+    },
+    ...{ err: (text: string) => said.push(`err: ${text}`), env: () => undefined, colour: false },
+  };
+  const file = `${place.directory}/../chef-${crypto.randomUUID()}.json`;
+  Deno.writeTextFileSync(file, JSON.stringify({ instances: [instance("a")] }));
+  equal(await registerFile(file, { ...options, provider: "chef", zone: "gg" }, terminal), 0);
+  deepEqual(said.splice(0), ["ok: 1 instance of chef"]);
+  equal(await lookup(WEB, { ...options, output: "table" }, terminal), 0);
+  match(said.splice(0).join(), /a +host1\.example\.net +.*8080 +0 +0 +chef/);
+
+  const first = new Promise<void>((resolve) => wake = resolve);
+  const watching = watch(WEB, { ...options, changes: 2 }, terminal);
+  await first;
+  Deno.writeTextFileSync(file, JSON.stringify({ instances: [instance("a"), instance("b")] }));
+  equal(
+    await registerFile(file, {
+      zone: "gg",
+      provider: "chef",
+      directory: place.directory,
+      reloadCommand: "true",
+    }, terminal),
+    0,
+  );
+  equal(await watching, 0);
+  const states = said.splice(0).filter((line) => line.startsWith("{")).map((line) =>
+    JSON.parse(line).instances.length
+  );
+  deepEqual(states, [1, 2]);
+
+  Deno.writeTextFileSync(file, '{"instances": [{"id": "a"}]}');
+  equal(await registerFile(file, { zone: "gg", provider: "chef", directory: place.directory }, terminal), 1);
+  match(said.splice(0).join(), /^err: .*:1:16: address is required/);
+  for (
+    const [command, reason] of [["false", "ended with 1"], [
+      "/none/such",
+      "can't be run: there is no such file",
+    ]]
+  ) {
+    Deno.writeTextFileSync(file, JSON.stringify({ instances: [] }));
+    const failing = registerFile(
+      file,
+      { zone: "gg", provider: "chef", directory: place.directory, reloadCommand: command! },
+      terminal,
+    );
+    const message = await failing.then(() => "", ({ message }) => message);
+    ok(message.startsWith("It is registered, but") && message.includes(reason!), message);
+  }
+  Deno.removeSync(file);
+});
+
+Deno.test("a node without discovery says so", async () => {
+  await using node = await startTestNode();
+  const response = await fetch(`${node.api}/lookup/${WEB}`);
+  equal(response.status, 404);
+  match(await response.text(), /Discovery is off/);
+});
