@@ -146,6 +146,7 @@ export class Catalog {
 
 /** Whether two instances make the same answers. */
 export function isSameInstance(a: Instance, b: Instance): boolean {
+  if (a === b) return true;
   return a.id === b.id && a.provider === b.provider && a.node === b.node && a.port === b.port &&
     a.priority === b.priority && a.weight === b.weight && a.ips.join() === b.ips.join() &&
     formatAddress(a.address) === formatAddress(b.address);
