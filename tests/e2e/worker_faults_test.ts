@@ -129,7 +129,7 @@ Deno.test({
   fn: async () => {
     const [faulty, { descriptors }] = await FaultyWorker.start(UDP);
     using worker = faulty;
-    closeAbandoned(descriptors.map(({ fd }) => fd));
+    closeAbandoned(descriptors);
     // Another thread of this process may have taken the number meanwhile, but no other test: those beside it are why this one runs alone.
     const noSocket = /Cannot receive on UDP port \d+: (Bad file descriptor|Socket operation on non-socket)/;
     assert.match(await worker.ended, noSocket);
