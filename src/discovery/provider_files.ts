@@ -35,9 +35,8 @@ export interface ProviderFilesOptions {
 export type StoreError = "none" | "unreadable" | "invalidfile" | "invalidip" | "denied" | "noanswer";
 
 /**
- * How often the directory is looked at: one call says whether a file came, went or was renamed. The system's own word for it
- * (`Deno.watchFs`) is handed over by a thread that waits where its queue is full, and to begin another watch waits for that
- * thread: together they stop the process (Deno 2.6.8).
+ * How often the directory is looked at: one call says whether a file came, went or was renamed. With `Deno.watchFs` a process that
+ * began several watches in turn was seen to stand still (Deno 2.6.8).
  */
 const LOOK_MS = 50;
 /** Every so many looks each file is looked at: those that are written in place don't show in their directory. */
