@@ -14,7 +14,7 @@ import { credentialOf, type Credentials } from "./access.ts";
 import { ApiProblem } from "./problem.ts";
 import { remoteAddressOf } from "./request_source.ts";
 import type { Resource, ResourceParts } from "./resource.ts";
-import { BASE, ifNoneMatch, json, problems, type Routes } from "./route.ts";
+import { BASE, idempotencyKey, ifNoneMatch, json, problems, type Routes } from "./route.ts";
 
 const STREAM = "text/event-stream";
 /** How often a stream is sent something, so that proxies and listeners know that it lives. */
@@ -122,6 +122,7 @@ const routes = {
       '`{"instances": […]}`, or `service` or `services` as in a service file of Consul.',
     request: {
       params: ProviderParams,
+      headers: idempotencyKey,
       body: { required: true, content: { "application/json": { schema: z.looseObject({}) } } },
     },
     responses: {
@@ -129,7 +130,7 @@ const routes = {
         description: "How many instances are registered",
         content: json(z.object({ instances: z.int().min(0) })),
       },
-      ...problems(400, 404, 409, 413, 415),
+      ...problems(400, 404, 409, 413, 415, 422),
     },
   },
   withdraw: {
@@ -139,8 +140,8 @@ const routes = {
     scope: "write",
     summary: "Take back all that a provider has registered",
     description: "Only from this machine.",
-    request: { params: ProviderParams },
-    responses: { 204: { description: "It has nothing registered now" }, ...problems(400, 404) },
+    request: { params: ProviderParams, headers: idempotencyKey },
+    responses: { 204: { description: "It has nothing registered now" }, ...problems(400, 404, 422) },
   },
 } satisfies Routes;
 

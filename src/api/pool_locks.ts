@@ -72,7 +72,7 @@ const routes = {
     scope: "write",
     summary: "Give a pool's lock back",
     request: { params: idParams, headers: conditionalWrite },
-    responses: { 204: { description: "It is gone" }, ...problems(404, 412) },
+    responses: { 204: { description: "It is gone" }, ...problems(400, 404, 412) },
   },
 } satisfies Routes;
 
