@@ -215,7 +215,7 @@ export class Cluster implements AsyncDisposable {
         },
       });
       // Whoever is there answers a greeting; by then the server must know where to send it.
-      await connection.flush();
+      if (!await isSettled(connection.flush(), signal)) return;
       const logging = this.#needs.configLog?.session(connection, signal);
       const beside = (this.#needs.beside ?? []).map((run) => run(connection, signal));
       // First what is found and then the greeting: who counts by it again must not count by what it found before it was away.
@@ -483,6 +483,14 @@ export class Cluster implements AsyncDisposable {
     if (this.#double.isTold) this.#needs.log.info("No other process has this node's id any more");
     this.#double = null;
   }
+}
+
+/** Whether it is done before the signal: what waits for a server's word may wait for ever when the connection has ended. */
+async function isSettled(done: Promise<void>, signal: AbortSignal): Promise<boolean> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  signal.addEventListener("abort", () => resolve(), { once: true });
+  if (!signal.aborted) await Promise.race([done, promise]);
+  return !signal.aborted;
 }
 
 /** How long a goodbye may take. */
