@@ -13,6 +13,7 @@ import { PARTS } from "../src/node/parts.ts";
 import { createLogger } from "../src/telemetry/log.ts";
 import { runQuery } from "../src/dns_client.ts";
 import { systemClock } from "../src/clock.ts";
+import { turnEventLoop } from "../src/dns/event_loop.ts";
 import { typeNumber } from "../src/wire/record_type.ts";
 
 /** Settings of a node on free ports with a database in memory of the process that goes with it. */
@@ -213,13 +214,17 @@ export async function create(node: Pick<TestNode, "api">, path: string, body: un
   return (json as { readonly id: string }).id;
 }
 
-/** Asks again and again until the answer is as wanted; the runner's own patience is the limit. */
+/** Asks again and again until the answer is as wanted, for a minute; in between all else has its turn. */
 export async function until<Value>(
   get: () => Promise<Value>,
   wanted: (value: Value) => boolean,
 ): Promise<Value> {
-  for (;;) {
+  for (const endMs = performance.now() + PATIENCE_MS;;) {
     const value = await get();
     if (wanted(value)) return value;
+    if (performance.now() > endMs) throw new Error(`It stays ${JSON.stringify(value)}`);
+    await turnEventLoop();
   }
 }
+
+const PATIENCE_MS = 60_000;

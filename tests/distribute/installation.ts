@@ -293,7 +293,7 @@ export async function answersOf({ dnsPort }: PowerDnsServer, name: string, type:
 }
 
 /** How long anything may take; far longer than it does. */
-const PATIENCE_MS = 20_000;
+const PATIENCE_MS = 60_000;
 
 /** Looks again and again until it is as wanted. @returns how long it took, milliseconds */
 export async function until<Value>(
