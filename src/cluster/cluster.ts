@@ -14,7 +14,7 @@ import type { Msg, NatsConnection } from "@nats-io/nats-core";
 import type { Clock, Rng } from "../clock.ts";
 import type { LocalReports } from "../health/peers.ts";
 import { natsFault } from "../nats/fault.ts";
-import { type LinkTerms, NatsLink } from "../nats/link.ts";
+import { isFlushed, type LinkTerms, NatsLink } from "../nats/link.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Registry } from "../telemetry/metrics.ts";
 import type { ClusterStatus } from "./port.ts";
@@ -215,7 +215,7 @@ export class Cluster implements AsyncDisposable {
         },
       });
       // Whoever is there answers a greeting; by then the server must know where to send it.
-      if (!await isSettled(connection.flush(), signal)) return;
+      if (!await isFlushed(connection, signal)) return;
       const logging = this.#needs.configLog?.session(connection, signal);
       const beside = (this.#needs.beside ?? []).map((run) => run(connection, signal));
       // First what is found and then the greeting: who counts by it again must not count by what it found before it was away.
@@ -483,14 +483,6 @@ export class Cluster implements AsyncDisposable {
     if (this.#double.isTold) this.#needs.log.info("No other process has this node's id any more");
     this.#double = null;
   }
-}
-
-/** Whether it is done before the signal: what waits for a server's word may wait for ever when the connection has ended. */
-async function isSettled(done: Promise<void>, signal: AbortSignal): Promise<boolean> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  signal.addEventListener("abort", () => resolve(), { once: true });
-  if (!signal.aborted) await Promise.race([done, promise]);
-  return !signal.aborted;
 }
 
 /** How long a goodbye may take. */

@@ -6,7 +6,7 @@
  */
 import { createInbox, type Msg, type NatsConnection } from "@nats-io/nats-core";
 import type { Clock, Rng } from "../clock.ts";
-import { type LinkTerms, NatsLink } from "../nats/link.ts";
+import { isFlushed, type LinkTerms, NatsLink } from "../nats/link.ts";
 import type { Logger } from "../telemetry/log.ts";
 
 /** Bytes of events that wait for a connection; the oldest are given up first, and the periodic check finds what they said. */
@@ -158,7 +158,7 @@ export class Broker implements AsyncDisposable {
       });
     }
     // What was said while there was no server, in its order, before anything else.
-    await connection.flush();
+    if (!await isFlushed(connection, ended)) return;
     this.#connection = connection;
     this.#ended = ended;
     const waiting = this.#waiting;

@@ -171,6 +171,18 @@ export class NatsLink implements AsyncDisposable {
   readonly #told = new Set<string>();
 }
 
+/**
+ * Waits until the server has taken what was said before; what waits for its word waits for ever when the connection has ended.
+ *
+ * @returns whether it has; `false` = the signal came before
+ */
+export async function isFlushed(connection: NatsConnection, ended: AbortSignal): Promise<boolean> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  ended.addEventListener("abort", () => resolve(), { once: true });
+  if (!ended.aborted) await Promise.race([connection.flush(), promise]);
+  return !ended.aborted;
+}
+
 /** More faults than a dozen servers have. */
 const TOLD_MAX = 64;
 

@@ -202,12 +202,13 @@ testWith(["dig", "nats-server", "pdns_server"], "zones are kept in step", async 
 
     await test.step("spec line 14: services connect again by themselves when the broker is started again", async () => {
       await nats.server.kill();
-      // While there is none, an event waits in the proxy.
-      await until(() => proxy.running.isConnected(), (isConnected) => !isConnected);
-      await installation.api("PATCH", "/zones/quiet.test.", addressBody("quiet.test.", "192.0.2.14"));
+      const services = [proxy, provider, another, checker, first, second];
+      const connected = () => services.filter(({ running }) => running.isConnected()).length;
+      await until(connected, (count) => count === 0);
       await nats.server.start();
+      await until(connected, (count) => count === services.length);
+      await installation.api("PATCH", "/zones/quiet.test.", addressBody("quiet.test.", "192.0.2.14"));
       for (const server of [one, two]) await has(server, "quiet.test", "192.0.2.14");
-      await until(() => checker.running.isConnected(), (isConnected) => isConnected);
     });
 
     await test.step("spec line 15: a zone with NSEC gets NSEC3 within an interval, and one that has it is left alone", async () => {
