@@ -33,6 +33,7 @@ const OWN_FLAGS: readonly string[] = ["--unit", "--verbose"];
 /** Tests of the documentation, of the API's own description and of the test set-up, which no unit of the sources is under. */
 const NO_UNITS: readonly string[] = [
   "tests/docs_test.ts",
+  "tests/distribute/commands_test.ts",
   "tests/front/balancer_test.ts",
   "tests/tui/terminal_test.ts",
   "tests/programs_test.ts",
