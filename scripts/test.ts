@@ -1,5 +1,5 @@
 /**
- * `deno task test [PATH…] [--filter TEXT] [--unit] [--verbose]`: the whole suite, in some seven minutes on two cores.
+ * `deno task test [PATH…] [--filter TEXT] [--unit] [--verbose]`: the whole suite, in some ten minutes on two cores.
  *
  * It brings the real programs that can be had without root, compiles the executable (aside, `dist/` stays as it is),
  * says what it found and what is left out for lack of what, then runs the tests in two passes: those that share
@@ -25,7 +25,7 @@ export interface Tally {
   readonly ignored: number;
 }
 
-/** A pass that takes longer hangs: the longer pass needs five to seven minutes on two cores. */
+/** A pass that takes longer hangs: the longer pass needs six to eight minutes on two cores. */
 const PASS_TIMEOUT_MS = 12 * 60_000;
 
 const OWN_FLAGS: readonly string[] = ["--unit", "--verbose"];
@@ -61,7 +61,7 @@ export async function test(args: readonly string[]): Promise<number> {
   }
   await Deno.mkdir(`${ROOT}/.cache`, { recursive: true });
   await Deno.writeTextFile(LOG, "");
-  const estimate = "this takes some seven minutes on two cores (--unit: five); ";
+  const estimate = "this takes some ten minutes on two cores (--unit: five); ";
   console.log(`${paths.length === 0 ? estimate : ""}a test's output goes to .cache/test.log`);
   const tallies: Tally[] = [];
   const [serial, parallel] = [paths.filter(isSerial), paths.filter((path) => !isSerial(path))];
