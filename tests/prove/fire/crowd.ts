@@ -6,7 +6,7 @@
  * @module
  */
 import { LineProcess } from "../../store/line_process.ts";
-import { Asking, prefer, sockets } from "./asking.ts";
+import { Asking, sockets } from "./asking.ts";
 import type { Held } from "./hold.ts";
 import { NAME, Node } from "./node.ts";
 import { atMost, type Line, median } from "./verdict.ts";
@@ -60,7 +60,6 @@ export async function crowd(options: CrowdOptions): Promise<Line[]> {
   const { port } = node.serve.dns;
   const asker = { server: { hostname: "127.0.0.1", port }, name: NAME, isRandom: false, sources: sockets(8) };
   await using asking = await Asking.start(asker);
-  for (const pid of [node.serve.pid, asking.pid]) await prefer(pid);
   const p99 = async () => {
     const { seconds } = await asking.ask({ perSecond: options.perSecond, seconds: options.seconds });
     for (const { asked, answered } of seconds) lost += asked - answered;

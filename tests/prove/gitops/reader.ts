@@ -46,7 +46,14 @@ export async function killWhileReading(terms: Parameters<Reader>[0], afterMs: nu
     stdout: "piped",
     stderr: "null",
   }).spawn();
-  const timer = setTimeout(() => child.kill("SIGKILL"), afterMs);
+  const timer = setTimeout(() => {
+    try {
+      child.kill("SIGKILL");
+    } catch (error) {
+      if (!(error instanceof TypeError)) throw error;
+      // It has ended by itself, of which this process is about to hear.
+    }
+  }, afterMs);
   const { signal } = await child.output();
   clearTimeout(timer);
   return signal === "SIGKILL";
