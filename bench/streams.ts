@@ -1,11 +1,12 @@
 /**
- * What streams cost UDP: 20,000 queries a second over UDP by dnsperf, alone and while 1,024 TCP connections pipeline queries as
+ * What streams cost UDP: 20,000 queries a second over UDP, alone and while 1,024 TCP connections pipeline queries as
  * fast as they are answered (`pipeline.c`).
  *
  * The fleet runs on one core, all load on another, so that UDP and streams share a core: with one to themselves there
- * would be less to be seen. The load on TCP gives way to dnsperf (`nice`), for it is the server that is judged, not a
- * client that waits for the other. Rounds without and with streams take turns; what counts is the ratio of the medians of
- * their 99th percentiles: of each kind, about every third round has some 2 ms of its own on a shared machine.
+ * would be less to be seen. The load on TCP gives way to that on UDP (`nice`), and the age of an answer is the kernel's: it is
+ * the server that is judged, not a client that waits for the other. Rounds without and with streams take turns; what counts is
+ * the ratio of the medians of their 99th percentiles: of each kind, about every third round has some 2 ms of its own on a shared
+ * machine.
  *
  * `deno task bench streams [--connections N] [--seconds N] [--rounds N]`
  *
@@ -14,18 +15,20 @@
 import { parseArgs } from "node:util";
 import { program } from "../tests/programs.ts";
 import { buildC } from "./programs/c_program.ts";
-import { load, LOAD_CORE } from "./dns/load.ts";
+import { Asking, keepOnCore, sockets, sum } from "../tests/prove/fire/asking.ts";
+import { median } from "../tests/prove/fire/verdict.ts";
+import { LOAD_CORE } from "./dns/load.ts";
 import { Server } from "./dns/servers.ts";
-import { questionLine, questions, WORKLOADS } from "./dns/workloads.ts";
+import { questions, WORKLOADS } from "./dns/workloads.ts";
 import { pleiades } from "./peers/pleiades.ts";
 
 /** Queries a second over UDP. */
 const PER_SECOND = 20_000;
+const SOCKETS = 64;
 /** 99 % of the answers may take so many times as long as without streams. */
 const RATIO_MAX = 1.2;
 const TOOLS = {
   cc: "apt install gcc libc6-dev",
-  dnsperf: "apt install dnsperf",
   nice: "apt install coreutils",
   setpriv: "apt install util-linux",
   taskset: "apt install util-linux",
@@ -59,8 +62,6 @@ export async function bench(args: string[]): Promise<void> {
   const folder = await Deno.makeTempDir({ prefix: "bench-streams-" });
   try {
     const workload = WORKLOADS.find(({ id }) => id === "a")!;
-    const queryFile = `${folder}/queries`;
-    await Deno.writeTextFile(queryFile, questions(workload).map(questionLine).join(""));
     const pipeline = await buildC("pipeline", folder);
     const { name } = questions(workload)[0]!;
     await using server = await Server.start({
@@ -70,17 +71,18 @@ export async function bench(args: string[]): Promise<void> {
       zoneFile: "",
       folder: `${folder}/server`,
     });
+    await using asking = await Asking.start({
+      server: { hostname: "127.0.0.1", port: server.port },
+      ...{ name, isRandom: false, cookie: "opt", sources: sockets(SOCKETS) },
+    });
+    await keepOnCore(asking.pid, Number(LOAD_CORE));
     const udp = async (): Promise<Round> => {
-      const { port } = server;
-      const { latenciesMs, lost } = await load({
-        port,
-        queryFile,
-        seconds,
-        edns: true,
-        perSecond: PER_SECOND,
-        timed: true,
-      });
-      return { p50Ms: percentile(latenciesMs, 0.5), p99Ms: percentile(latenciesMs, 0.99), lost };
+      const outcome = await asking.ask({ perSecond: PER_SECOND, seconds });
+      return {
+        p50Ms: median(outcome.seconds.map(({ ageMs }) => ageMs.p50)),
+        p99Ms: median(outcome.seconds.map(({ ageMs }) => ageMs.p99)),
+        lost: sum(outcome.seconds, ({ asked, answered }) => asked - answered),
+      };
     };
     await udp(); // warms up
     console.log(
@@ -131,14 +133,6 @@ async function askOverTcp(pipeline: string, args: readonly (string | number)[]):
     throw new Error(`${lost} connections were lost, ${answers} answers: ${new TextDecoder().decode(stderr)}`);
   }
   return answers / took!;
-}
-
-function percentile(sorted: readonly number[], share: number): number {
-  return sorted[Math.floor(sorted.length * share)] ?? NaN;
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[values.length >> 1] ?? NaN;
 }
 
 function milliseconds(ms: number): string {

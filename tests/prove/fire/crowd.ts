@@ -58,7 +58,12 @@ export async function crowd(options: CrowdOptions): Promise<Line[]> {
     },
   });
   const { port } = node.serve.dns;
-  const asker = { server: { hostname: "127.0.0.1", port }, name: NAME, isRandom: false, sources: sockets(8) };
+  const asker = {
+    server: { hostname: "127.0.0.1", port },
+    name: NAME,
+    isRandom: false,
+    sources: sockets(64),
+  };
   await using asking = await Asking.start(asker);
   const p99 = async () => {
     const { seconds } = await asking.ask({ perSecond: options.perSecond, seconds: options.seconds });

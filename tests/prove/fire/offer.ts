@@ -23,7 +23,10 @@ export interface Asker {
   readonly isRandom: boolean;
   /** Whether queries carry a cookie: `good` = the one that the server gives each socket, `none` = not even an OPT record. */
   readonly cookie?: "none" | "opt" | "good";
-  /** Addresses to ask from, a socket each; several of one address are several sockets. */
+  /**
+   * Addresses to ask from, a socket each; several of one address are several sockets. The kernel tells the time of the last
+   * datagram of a socket only, so with many each age is its own.
+   */
   readonly sources: readonly string[];
 }
 

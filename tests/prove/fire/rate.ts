@@ -8,7 +8,7 @@ import { RCODE } from "../../../src/wire/record_type.ts";
 import { askTcp, UdpClient } from "../../dns/clients.ts";
 import { query } from "../../dns/packets.ts";
 import { within } from "../streams/within.ts";
-import { Asking, counterOf, sum } from "./asking.ts";
+import { Asking, counterOf, sockets, sum } from "./asking.ts";
 import { NAME, Node, ZONE } from "./node.ts";
 import type { Second } from "./offer.ts";
 import { atMost, equals, type Line } from "./verdict.ts";
@@ -49,7 +49,12 @@ export async function rate({ workers, perSecond, seconds, onStep }: RateOptions)
       dns: { rateLimit: { enabled: true, responsesPerSecond: RATE, slip: SLIP, exempt: [] } },
     });
     const server = { hostname: "127.0.0.1", port: node.serve.dns.port };
-    await using other = await Asking.start({ server, name: NAME, isRandom: false, sources: [OTHER] });
+    await using other = await Asking.start({
+      server,
+      name: NAME,
+      isRandom: false,
+      sources: sockets(16, OTHER),
+    });
     const alone = await other.ask({ perSecond: OTHERS_PER_SECOND, seconds });
     for (const isRandom of [false, true]) {
       const what = `${count} worker(s), ${isRandom ? "random names" : "one name"}`;

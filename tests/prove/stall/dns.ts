@@ -10,7 +10,7 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { takeShortSlices } from "../../../src/dns/scheduling.ts";
 import { parseIp } from "../../../src/ip.ts";
-import { BATCH, BatchSockets } from "../../../src/sockets/batch_socket.ts";
+import { BatchSockets } from "../../../src/sockets/batch_socket.ts";
 import { encodeQuery } from "../../../src/wire/message.ts";
 import { TYPE } from "../../../src/wire/record_type.ts";
 import { measureUntilAsked, nowMs, type TimedSample } from "./process.ts";
@@ -21,27 +21,33 @@ const LOST_MS = 5_000;
 const TICK_MS = 1;
 /** After the last query answers are waited for. */
 const DRAIN_MS = 100;
+/** In turn: the kernel tells the time of the last datagram of a socket only. */
+const SOCKETS = 32;
 const SLICE_NS = 100_000;
 
 const [hostname, port, name, perSecond] = Deno.args;
 
 await measureUntilAsked("ready", async (signal) => {
   takeShortSlices(SLICE_NS);
-  const socket = new BatchSockets().bind({ hostname: "127.0.0.1", port: 0 }, {
-    ...{ reusePort: false, receiveMax: 1500, sendMax: 512 },
+  const library = new BatchSockets();
+  const sockets = Array.from({ length: SOCKETS }, () => {
+    const socket = library.bind({ hostname: "127.0.0.1", port: 0 }, {
+      ...{ reusePort: false, receiveMax: 1500, sendMax: 512 },
+    });
+    const server = socket.createPeer();
+    server.set(parseIp(hostname!)!, Number(port));
+    socket.ageMs(nowMs()); // from now on the kernel stamps what comes
+    return { socket, server };
   });
-  const server = socket.createPeer();
-  server.set(parseIp(hostname!)!, Number(port));
-  socket.ageMs(nowMs()); // from now on the kernel stamps what comes
   const query = encodeQuery({ id: 0, name: name!, type: TYPE.A });
   /** By id; 0 = it isn't under way. */
   const sentMs = new Float64Array(0x10000);
   const samples: TimedSample[] = [];
   const receive = () => {
-    for (let count = BATCH; count === BATCH;) {
-      count = socket.receive();
-      if (count <= 0) return;
-      const cameMs = nowMs() - socket.ageMs(nowMs());
+    for (const { socket } of sockets) {
+      const count = socket.receive();
+      const atMs = nowMs();
+      const cameMs = count > 0 ? atMs - socket.ageMs(atMs) : atMs;
       for (let slot = 0; slot < count; slot++) {
         const answer = socket.packet(slot);
         const id = answer[0]! << 8 | answer[1]!;
@@ -56,6 +62,7 @@ await measureUntilAsked("ready", async (signal) => {
       const id = sent & 0xffff;
       if (sentMs[id] !== 0) samples.push([sentMs[id]!, LOST_MS]);
       query.set([id >> 8, id & 255]);
+      const { socket, server } = sockets[sent % SOCKETS]!;
       sentMs[id] = nowMs();
       socket.queue(server, query);
       socket.flush();
