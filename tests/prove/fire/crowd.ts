@@ -6,7 +6,7 @@
  * @module
  */
 import { LineProcess } from "../../store/line_process.ts";
-import { Asking, sockets } from "./asking.ts";
+import { Asking, counterOf, sockets } from "./asking.ts";
 import type { Held } from "./hold.ts";
 import { NAME, Node } from "./node.ts";
 import { atMost, type Line, median } from "./verdict.ts";
@@ -42,6 +42,8 @@ const SLOW_MB = 0.25;
 /** Longer than a round takes; the limits that hold by default are shorter. */
 const PATIENCE = "60s";
 const SETTLE_MS = 90_000;
+/** As long without a query over TCP. */
+const STILL_MS = 500;
 /** Descriptors that come and go by themselves. */
 const STRAY = 4;
 
@@ -81,6 +83,8 @@ export async function crowd(options: CrowdOptions): Promise<Line[]> {
     {
       await using _holders = await hold(port, options);
       await settled(node, (now) => now >= descriptors + connections);
+      // What those that don't read have asked for is answered until nothing more goes out: `bench streams` is about that.
+      await stuck(node);
       held!.push(await node.descriptors() - descriptors);
       together!.push(await p99());
       megabytes!.push(await node.megabytes());
@@ -133,5 +137,14 @@ async function settled(node: Node, isSettled: (descriptors: number) => boolean):
   for (const untilMs = performance.now() + SETTLE_MS; performance.now() < untilMs;) {
     if (isSettled(await node.descriptors())) return;
     await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
+
+/** Waits until no more queries over TCP are answered. */
+async function stuck({ serve: { api } }: Node): Promise<void> {
+  for (let before = NaN, now = 0; now !== before;) {
+    before = now;
+    await new Promise((resolve) => setTimeout(resolve, STILL_MS));
+    now = await counterOf(api, "pleiades_dns_requests_total", 'transport="tcp"');
   }
 }
