@@ -199,15 +199,18 @@ export class Follower implements AsyncDisposable {
     signal.addEventListener("abort", giveUp, { once: true });
     const look = new Look(this.#terms, { ...this.#needs, work, signal });
     try {
-      const result = await look.at({ order, refused: order === null ? this.#refusedNow() : null });
+      const seen = await look.at({ order, refused: order === null ? this.#refusedNow() : null });
+      // What was asked for failed because the thread was ended; why it was is what counts.
+      const result = seen.kind === "failed" && late.signal.aborted ? look.failed(late.signal.reason) : seen;
       this.#note(result, look);
       return result;
     } catch (error) {
-      // The thread may be gone, or may not end: the next look has another one.
+      // The thread may not end: the next look has another one.
       this.#work = null;
       void work[Symbol.asyncDispose]();
       return look.failed(late.signal.aborted ? late.signal.reason : error);
     } finally {
+      if (!work.isAlive) this.#work = null;
       signal.removeEventListener("abort", giveUp);
       over.abort();
       await timing;

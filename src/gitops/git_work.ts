@@ -33,6 +33,8 @@ export type ReadCommit =
 
 /** Works on one repository; one call at a time. Failures are `RepositoryError`s, or of the signers' files. */
 export interface GitWork extends AsyncDisposable {
+  /** Whether it can be asked; one that was given up, or whose thread is gone, can't be ever again. */
+  readonly isAlive: boolean;
   /** Brings the head of the branch here. @param known must be reached, so that ancestry can be judged */
   fetch(known: string | null, signal: AbortSignal): Promise<string>;
   /** Whether a commit is another one or comes after it. */
@@ -48,11 +50,17 @@ export class RepositoryWork implements GitWork {
   readonly #repository: Repository;
   readonly #models = new CommitModels();
   readonly #now: () => Date;
+  #isAlive = true;
 
   /** Takes the repository over. */
   constructor(repository: Repository, now: () => Date) {
     this.#repository = repository;
     this.#now = now;
+  }
+
+  /** Whether it can be asked. */
+  get isAlive(): boolean {
+    return this.#isAlive;
   }
 
   /** Brings the head of the branch here. */
@@ -80,6 +88,7 @@ export class RepositoryWork implements GitWork {
 
   /** Gives the repository up. */
   [Symbol.asyncDispose](): PromiseLike<void> {
+    this.#isAlive = false;
     return this.#repository[Symbol.asyncDispose]();
   }
 

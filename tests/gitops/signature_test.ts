@@ -5,6 +5,7 @@
  * @module
  */
 import { deepEqual, equal, match, ok } from "node:assert/strict";
+import { RepositoryWork } from "../../src/gitops/git_work.ts";
 import { verifyCommit, verifyTag } from "../../src/gitops/signature.ts";
 import { readSigners } from "../../src/gitops/signers.ts";
 import type { Verdict } from "../../src/gitops/verdict.ts";
@@ -262,4 +263,34 @@ Deno.test("what is far too long is refused unread", async () => {
   const tag = await verifyTag(long, signers, KEPT.now);
   ok(tag.state === "refused");
   match(tag.reason, /tag has more than/);
+});
+
+Deno.test("a good signature of a tag counts for the commit that it points at, if the settings say so", async () => {
+  const bytes = (name: string) => kept(name).object;
+  const look = async (tags: readonly string[], signedTags: boolean) => {
+    await using work = new RepositoryWork({
+      fetch: () => Promise.reject(new Error("isn't fetched")),
+      commit: () => Promise.resolve(bytes("unsigned")),
+      tags: () => Promise.resolve(tags.map(bytes)),
+      descends: () => Promise.resolve("unknown"),
+      files: async function* () {},
+      [Symbol.asyncDispose]: () => Promise.resolve(),
+    }, () => KEPT.now);
+    const terms = {
+      keyring: `${KEPT_FOLDER}/keyring.asc`,
+      allowedSigners: [...KEPT.fingerprints, `${KEPT_FOLDER}/allowed_signers`],
+      signedTags,
+    };
+    return (await work.look("0".repeat(40), terms)).verdict?.state;
+  };
+  deepEqual(
+    [
+      await look(["tag unsigned", "tag ssh"], true),
+      await look(["tag unsigned", "tag pgp"], true),
+      await look(["tag pgp"], false),
+      await look(["tag unsigned", "tag pgp renamed"], true),
+      await look([], true),
+    ],
+    ["good", "good", "unsigned", "unsigned", "unsigned"],
+  );
 });
