@@ -117,6 +117,9 @@ export class BlockHeld extends Error {
 /** Tries of a write that finds the record changed each time. */
 const TRIES_MAX = 8;
 
+/** Of what ends by itself. */
+const NEVER = new AbortController().signal;
+
 /** One operator's hold on the record. */
 export class Lock {
   readonly #place: BlockPlace;
@@ -132,6 +135,8 @@ export class Lock {
 
   /**
    * Takes or refreshes the record: an address is blocked for twice `ttlMs`, the record owned for five times that.
+   *
+   * A write that is under way is not given up when the signal is aborted: it could take effect behind the release.
    *
    * @param address `null` = none is blocked
    * @throws {BlockHeld} when it is another's
@@ -152,7 +157,9 @@ export class Lock {
       this.#written = strings;
       const ttl = Math.max(1, Math.ceil(ttlMs / 1000));
       const terms = { ttl, wait: false, expected: set };
-      if (await records.write(blockName(fqdn), "TXT", strings, terms, signal) === "written") return;
+      const result = await records.write(blockName(fqdn), "TXT", strings, terms, NEVER);
+      signal.throwIfAborted();
+      if (result === "written") return;
     }
     throw new Error(`${blockName(fqdn)} changes faster than it can be written (is there another operator?)`);
   }

@@ -1,7 +1,9 @@
 /** @module Half an hour of five servers on a manual clock: killed, hung, cut off, and a provider that misbehaves. */
 import { deepEqual, equal, ok, rejects } from "node:assert/strict";
+import { block } from "../../src/agent/block.ts";
+import type { RecordManager } from "../../src/agent/records.ts";
 import { rollingReplace } from "../../src/agent/rolling_replace.ts";
-import { FQDN } from "./world.ts";
+import { FQDN, World } from "./world.ts";
 import { Simulation } from "./simulation.ts";
 
 const FIVE = Array.from({ length: 5 }, (_, i) => `192.0.2.${i + 1}`);
@@ -186,6 +188,30 @@ for (const step of ["blocking", "removing", "draining", "destroying", "waiting"]
     ok(await simulation.until(() => simulation.addresses.length === 3, 10_000) !== null);
   });
 }
+
+Deno.test("a block whose operator is stopped while it is being written isn't left behind", async () => {
+  const world = new World(["192.0.2.1"]);
+  const { memory } = world.records;
+  const stop = new AbortController();
+  const records: RecordManager = {
+    read: (name, type) => memory.read(name, type),
+    delete: (name, type, expected) => memory.delete(name, type, expected),
+    // As over a network: what was sent takes effect, whether or not its sender waits for the answer.
+    write: async (name, type, values, terms, signal) => {
+      const sent = world.clock.sleep(100, world.signal).then(() => memory.write(name, type, values, terms));
+      const given = Promise.withResolvers<never>();
+      signal.addEventListener("abort", () => given.reject(signal.reason), { once: true });
+      return await Promise.race([sent, given.promise]);
+    },
+  };
+  const place = { fqdn: FQDN, records, clock: world.clock, log: world.log };
+  const blocking = block(place, { address: "192.0.2.1", durationMs: 60_000 }, stop.signal);
+  await world.clock.advance(50);
+  stop.abort();
+  await world.over(blocking);
+  await world.clock.advance(1_000);
+  deepEqual(world.block.values, []);
+});
 
 Deno.test("hours of rounds with a server that comes and goes leaves nothing behind", async () => {
   await using simulation = new Simulation({ addresses: FIVE });
