@@ -93,5 +93,37 @@ export interface SharedModel {
 /** Where it is offered, by a node with `state.nats.servers` and a database. */
 export const SHARED_MODEL: Port<SharedModel> = new Port("shared model");
 
+/** A lock of a pool, and what it is known by. */
+export interface TaggedLock {
+  /** What its holder leaves there; empty = there is none. */
+  readonly values: readonly string[];
+  /** It ends after five times so many seconds. */
+  readonly ttlSeconds: number;
+  /** Differs after each write. */
+  readonly tag: string;
+}
+
+/** Locks that all nodes of a cluster share, by names of pools. */
+export interface SharedLocks {
+  /** A pool's lock. @throws {LocksAway} */
+  read(pool: string): Promise<TaggedLock>;
+  /**
+   * Replaces it if it still has a tag; without strings it is given back.
+   *
+   * @returns the new tag; `null` = it has another one
+   * @throws {LocksAway}
+   */
+  write(pool: string, lock: Omit<TaggedLock, "tag">, tag: string): Promise<string | null>;
+}
+
+/** The locks can't be read or written now; the message says why, for people. */
+export class LocksAway extends Error {
+  /** The class, in logs. */
+  override readonly name = "LocksAway";
+}
+
+/** Where they are offered, by a node with `state.nats.servers` and a database. */
+export const SHARED_LOCKS: Port<SharedLocks> = new Port("locks of the cluster");
+
 /** Where it is offered, by a node with `state.nats.servers`. */
 export const CLUSTER: Port<{ status(): ClusterStatus }> = new Port("cluster");

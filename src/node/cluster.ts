@@ -5,7 +5,7 @@
  */
 import type { ClusterTerms } from "../cluster/cluster.ts";
 import { PeerView } from "../cluster/peer_view.ts";
-import { CLUSTER, SHARED_MODEL } from "../cluster/port.ts";
+import { CLUSTER, SHARED_LOCKS, SHARED_MODEL } from "../cluster/port.ts";
 import { HEALTH_AGE_MS, LOOK_MS } from "../cluster/wire_format.ts";
 import { CLUSTER_NODES } from "../license/share.ts";
 import { Port } from "../port.ts";
@@ -29,7 +29,8 @@ export const clusterMember: Start = async (core) => {
   const joined = health.join({ node, peers: view, terms: { policy, quorumMinPercent } });
   const seq = inherited && { seq: inherited.seq + SEQ_STEP };
   const configLog = ports.find(SHARED_LOG);
-  const beside = sharing === null ? [] : [sharing.session.bind(sharing)];
+  const locks = sharing === null ? null : await locksOf(core, terms);
+  const beside = [sharing, locks].flatMap((one) => one === null ? [] : [one.session.bind(one)]);
   const cluster = new Cluster({
     ...{ terms, view, local: joined, clock, rng, log, registry, configLog, beside, ...seq },
   });
@@ -42,6 +43,7 @@ export const clusterMember: Start = async (core) => {
     subscribe: (listener) => view.subscribe((changed) => changed === "membership" && listener()),
   }));
   offering.use(ports.offer(CLUSTER_IDENTITY, cluster));
+  if (locks !== null) offering.use(ports.offer(SHARED_LOCKS, locks));
   if (sharing !== null) {
     offering.use(ports.offer(SHARED_MODEL, sharing));
     offering.use(core.commits.subscribe(() => sharing.wake()));
@@ -88,6 +90,12 @@ async function sharingOf(
     terms: { cluster, node, domain, lookMs },
     ...{ trust, taker: documentTaker(core, () => view.active()), clock, log, registry },
   });
+}
+
+/** Pools' locks, where models are shared: elsewhere one name may be two pools. */
+async function locksOf({ clock }: Core, { cluster, domain, lookMs }: ClusterTerms) {
+  const { PoolLocks } = await import("../cluster/pool_locks.ts");
+  return new PoolLocks({ cluster, domain, lookMs, clock });
 }
 
 function termsOf({ cluster, node, state }: Settings): ClusterTerms {

@@ -150,3 +150,34 @@ Deno.test("an agent keeps its address among the members of a pool", async (test)
     await rejects(wrong.check(FQDN, "A", signal), words);
   });
 });
+
+Deno.test("a node that shares nothing forgets a lock when it ends: its holder refreshes it, unless another was faster", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "pleiades-lock-" });
+  await using stack = new AsyncDisposableStack();
+  stack.defer(() => Deno.remove(folder, { recursive: true }));
+  const settings = { database: { path: `${folder}/node.db` } };
+  let node = await startTestNode(settings);
+  stack.defer(() => node[Symbol.asyncDispose]());
+  const restart = async () => {
+    await node[Symbol.asyncDispose]();
+    node = await startTestNode(settings);
+  };
+  await call(node.api, { method: "POST", path: "/pools", json: { name: "web" } });
+  const place = {
+    fqdn: FQDN,
+    clock: systemClock,
+    get records() {
+      return new RestRecords({ api: new URL(node.api).origin, token: null, pool: "web", port: 443 });
+    },
+  };
+  const [holder, other] = ["aaaaaaaa", "bbbbbbbb"].map((owner) => new Lock(place, owner)) as [Lock, Lock];
+  await holder.take("192.0.2.1", 5_000, signal);
+  await restart();
+  deepEqual((await place.records.read(FQDN, "TXT", signal)).values, []);
+  await holder.take("192.0.2.1", 5_000, signal);
+  await rejects(other.take(null, 5_000, signal), /another operator, aaaaaaaa/);
+  await restart();
+  await other.take(null, 5_000, signal);
+  await rejects(holder.take("192.0.2.1", 5_000, signal), /another operator, bbbbbbbb/);
+  await other.release(signal);
+});

@@ -42,6 +42,21 @@ Deno.test("a lock is taken, refreshed by its tag, given back, and ends by itself
   equal((await world.send(`GET /api/v1/pools/${"0".repeat(32)}/lock`)).status, 404);
 });
 
+Deno.test("tags of another process never match, and a lock is given back as one without strings", async () => {
+  using one = apiWorld();
+  using other = apiWorld();
+  const take = async (world: typeof one) => {
+    const { id } = await world.create("/pools", { name: "web" });
+    const path = `/api/v1/pools/${id}/lock`;
+    const { headers } = await world.send(`PUT ${path}`, { body: LOCK });
+    return { path, tag: headers.get("etag")! };
+  };
+  const [{ tag }, { path, tag: own }] = [await take(one), await take(other)];
+  equal((await other.send(`PUT ${path}`, { body: LOCK, headers: { "if-match": tag } })).status, 412);
+  equal((await other.send(`DELETE ${path}`, { headers: { "if-match": own } })).status, 204);
+  equal((await other.send(`GET ${path}`)).headers.get("etag"), '"0"');
+});
+
 Deno.test("PUT /pools/{id}/members keeps ids by address and port, and is one change on the condition of its tag", async () => {
   using world = apiWorld();
   const pool = await world.create("/pools", { name: "web" });
