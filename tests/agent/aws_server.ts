@@ -12,6 +12,8 @@ export const KEYS: Readonly<Record<string, string>> = {
   AKIDPROFILE: "profile-secret",
   ASIAROLE: "role-secret",
   ASIAMACHINE: "machine-secret",
+  ASIACONTAINER: "container-secret",
+  ASIATOKEN: "token-secret",
 };
 
 /** A set as the zone has it; values as they are written there. */
@@ -45,6 +47,10 @@ export class AwsServer implements AsyncDisposable {
   pendingLooks = 0;
   /** Unix milliseconds by which signatures are judged. */
   now = () => Date.now();
+  /** Whether the machine's and the container's services fail. */
+  isSilent = false;
+  /** Times that the machine or the container has given credentials. */
+  given = 0;
   readonly #server = Deno.serve(
     { hostname: "127.0.0.1", port: 0, onListen: () => {} },
     (request) => this.#answer(request),
@@ -67,7 +73,12 @@ export class AwsServer implements AsyncDisposable {
   async #answer(request: Request): Promise<Response> {
     const { pathname, search, searchParams } = new URL(request.url);
     const body = await request.text();
+    if (this.isSilent && /^\/(latest|container)\//.test(pathname)) return new Response(null, { status: 500 });
     if (pathname.startsWith("/latest/")) return this.#metadata(request, pathname);
+    if (pathname.startsWith("/container/")) return this.#container(request);
+    if (!request.headers.has("authorization") && body.includes("AssumeRoleWithWebIdentity")) {
+      return this.#sts(new URLSearchParams(body));
+    }
     const { key, service, fault } = judge(request, body, this.now());
     this.requests.push(`${request.method} ${pathname}${search} ${key}`);
     if (fault !== null) return refusal(403, "SignatureDoesNotMatch", fault);
@@ -155,11 +166,17 @@ export class AwsServer implements AsyncDisposable {
     if (form.get("RoleArn") !== "arn:aws:iam::1:role/dns") {
       return refusal(403, "AccessDenied", "not authorized");
     }
+    if (form.get("ExternalId") === "wrong") return refusal(403, "AccessDenied", "not authorized");
+    const isByToken = form.get("Action") === "AssumeRoleWithWebIdentity";
+    if (isByToken && form.get("WebIdentityToken") !== "a.web.token") {
+      return refusal(403, "AccessDenied", "not authorized");
+    }
     const until = new Date(this.now() + 3_600_000).toISOString();
+    const key = isByToken ? "ASIATOKEN" : "ASIAROLE";
     return xml(
       "AssumeRoleResponse",
-      `<AssumeRoleResult><Credentials><AccessKeyId>ASIAROLE</AccessKeyId><SecretAccessKey>${
-        KEYS["ASIAROLE"]
+      `<AssumeRoleResult><Credentials><AccessKeyId>${key}</AccessKeyId><SecretAccessKey>${
+        KEYS[key]
       }</SecretAccessKey><SessionToken>role&amp;token</SessionToken><Expiration>${until}</Expiration></Credentials></AssumeRoleResult>`,
     );
   }
@@ -184,12 +201,23 @@ export class AwsServer implements AsyncDisposable {
     }
     if (path === "/latest/meta-data/placement/region") return new Response("eu-central-1");
     if (path.endsWith("/security-credentials/")) return new Response("role-of-machine\n");
-    const until = new Date(this.now() + 3_600_000).toISOString();
+    return this.#credentials("ASIAMACHINE");
+  }
+
+  #container(request: Request): Response {
+    if (request.headers.get("authorization") !== "container-token") {
+      return new Response(null, { status: 401 });
+    }
+    return this.#credentials("ASIACONTAINER");
+  }
+
+  #credentials(key: string): Response {
+    this.given++;
     return Response.json({
-      AccessKeyId: "ASIAMACHINE",
-      SecretAccessKey: KEYS["ASIAMACHINE"],
-      Token: "machine-token",
-      Expiration: until,
+      AccessKeyId: key,
+      SecretAccessKey: KEYS[key],
+      Token: `${key}'s token`,
+      Expiration: new Date(this.now() + 3_600_000).toISOString(),
     });
   }
 }

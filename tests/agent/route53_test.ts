@@ -188,35 +188,6 @@ Deno.test("what is set up wrongly is said in a line that names the key", async (
   await says(/has a routing policy/, {});
 });
 
-Deno.test("credentials come from a profile, the environment or the machine, and a role is assumed on top", async () => {
-  await using server = new AwsServer();
-  const key = async (options: Parameters<typeof recordsAt>[1]) => {
-    await recordsAt(server, options).read(FQDN, "A", signal);
-    return server.requests.at(-1)!.split(" ").at(-1);
-  };
-  equal(await key({}), "AKIDBASE");
-  const file = `[default]\naws_access_key_id = AKIDBASE\n# no\n[dns]\naws_access_key_id=AKIDPROFILE\n` +
-    `aws_secret_access_key = ${KEYS["AKIDPROFILE"]}\n`;
-  equal(await key({ profile: "dns", readFile: () => file }), "AKIDPROFILE");
-  equal(await key({ env: () => undefined }), "ASIAMACHINE");
-  equal(await key({ roleArn: "arn:aws:iam::1:role/dns" }), "ASIAROLE");
-  equal(await key({ profile: "dns", readFile: () => file, roleArn: "arn:aws:iam::1:role/dns" }), "ASIAROLE");
-});
-
-Deno.test("a role is assumed again before its time is over, and not sooner", async () => {
-  await using server = new AwsServer();
-  let aheadMs = 0;
-  const clock = { ...systemClock, unixMs: () => systemClock.unixMs() + aheadMs };
-  server.now = clock.unixMs;
-  const records = recordsAt(server, { clock, roleArn: "arn:aws:iam::1:role/dns" });
-  const assumed = () => server.requests.filter((line) => line.startsWith("POST / ")).length;
-  for (const [minutes, times] of [[0, 1], [54, 1], [56, 2]] as const) {
-    aheadMs = minutes * 60_000;
-    await records.read(FQDN, "A", signal);
-    equal(assumed(), times);
-  }
-});
-
 Deno.test("servers that join at once, with two writers at a time, lose no address", async () => {
   await using server = new AwsServer();
   const records = recordsAt(server);

@@ -9,7 +9,8 @@
 import type { Clock } from "../../clock.ts";
 import { canonicalIp } from "../../ip.ts";
 import type { Logger } from "../../telemetry/log.ts";
-import type { AwsAnswer, AwsSession } from "../aws/session.ts";
+import type { AwsAnswer } from "../aws/fetch_text.ts";
+import type { AwsSession } from "../aws/session.ts";
 import { elementsOf, escaped, expectWhole, textAt } from "../aws/xml.ts";
 import {
   NO_RECORDS,
