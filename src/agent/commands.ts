@@ -16,6 +16,7 @@ import { registerProcessMetrics } from "../telemetry/process.ts";
 import { VERSION } from "../version.ts";
 import { runAgent } from "./agent.ts";
 import { block } from "./block.ts";
+import { withCauses } from "./causes.ts";
 import { type RecordManager, RecordsRefused } from "./records.ts";
 import { type ReplaceStep, rollingReplace } from "./rolling_replace.ts";
 import {
@@ -27,6 +28,7 @@ import {
   probeOf,
   recordsOf,
   regionOf,
+  setupOf,
 } from "./setup.ts";
 
 /** What the command lines share. */
@@ -63,13 +65,7 @@ export async function run(flags: AgentFlags, { terminal, stopped }: AgentContext
   });
   const { agent } = settings;
   const parts = { clock: systemClock, log };
-  const setup = orFailed(() => ({
-    fqdn: nameAndPort(agent).fqdn,
-    records: recordsOf(agent, parts),
-    probe: probeOf(agent),
-    region: regionOf(agent, regionNameOf(settings), parts),
-    destroyer: destroyerOf(agent, "", parts),
-  }));
+  const setup = orFailed(() => setupOf(settings, parts));
   const addresses = await findAddresses(agent, log, stop.signal);
   for (const address of addresses) {
     await judgeRecords(setup, { address, log }, stop.signal);
@@ -220,13 +216,6 @@ function settingsOf(
   return { settings, log: createLogger({ ...settings.log, clock: systemClock }) };
 }
 
-/** The region that this server is in; empty = none is named. */
-function regionNameOf({ agent, node }: Settings): string {
-  // A region of AWS is found by its machine, unless agent.ec2.region says it.
-  if (agent.ec2.enabled) return "";
-  return agent.region || (Object.hasOwn(agent.regions, node.region) ? node.region : "");
-}
-
 /** What is set up wrongly ends the start; a provider that can't be reached is asked again by the rounds. */
 async function judgeRecords(
   { fqdn, records }: { readonly fqdn: string; readonly records: RecordManager },
@@ -285,11 +274,6 @@ function failed(error: unknown): Error {
     return new CommandFailed(error.message);
   }
   return error instanceof Error
-    ? new CommandFailed(linked(error), 1, { cause: error })
+    ? new CommandFailed(withCauses(error), 1, { cause: error })
     : new Error(String(error));
-}
-
-/** A message with those of its causes. */
-function linked(error: Error): string {
-  return error.cause instanceof Error ? `${error.message}: ${linked(error.cause)}` : error.message;
 }

@@ -18,6 +18,7 @@ import {
 import type { Settings } from "../settings/settings.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { VERSION } from "../version.ts";
+import type { AgentParts } from "./agent.ts";
 import { Ec2Instances } from "./aws/ec2.ts";
 import { AwsSession } from "./aws/session.ts";
 import { commandDestroyer, webhookDestroyer } from "./destroyers.ts";
@@ -220,6 +221,27 @@ export function destroyerOf(
   if (url !== null) return webhookDestroyer({ url, secret: secret!, timeoutMs });
   if (!ec2.enabled) return PRESERVE;
   return new Ec2Instances({ region: region || ec2.region, session: sessionOf(settings, parts, null) });
+}
+
+/** The parts of an agent, as its settings say them. */
+export interface AgentSetup extends Required<Pick<AgentParts, "records" | "probe" | "region" | "destroyer">> {
+  /** The name whose record it is. */
+  readonly fqdn: string;
+}
+
+/** Makes all parts of an agent; nothing is asked or sent yet. @throws {AgentMisconfigured} when one can't be made */
+export function setupOf({ agent, node }: Pick<Settings, "agent" | "node">, parts: SetupParts): AgentSetup {
+  // A region of AWS is found by its machine, unless agent.ec2.region says it.
+  const region = agent.ec2.enabled
+    ? ""
+    : agent.region || (Object.hasOwn(agent.regions, node.region) ? node.region : "");
+  return {
+    fqdn: nameAndPort(agent).fqdn,
+    records: recordsOf(agent, parts),
+    probe: probeOf(agent),
+    region: regionOf(agent, region, parts),
+    destroyer: destroyerOf(agent, "", parts),
+  };
 }
 
 /**

@@ -235,8 +235,16 @@ function notForThisUser(files: readonly string[], { state }: AskedNode): Seen {
   return { checks: 1, findings: [finding], remark: null };
 }
 
+/** Those of a node, and those of an agent where the settings have one. */
+async function checksFor(settings: Settings, node: AskedNode): Promise<readonly Check[]> {
+  const checks = await nodeChecksFor(settings, node);
+  if (settings.agent.fqdn === null) return checks;
+  const { agentRecord } = await import("../agent/doctor_check.ts");
+  return [...checks, agentRecord];
+}
+
 /** A node that runs has bound its ports, and knows its own process better than a shell does. */
-async function checksFor(settings: Settings, { state }: AskedNode): Promise<readonly Check[]> {
+async function nodeChecksFor(settings: Settings, { state }: AskedNode): Promise<readonly Check[]> {
   if (state === "answered") return CHECKS_BESIDE_NODE;
   const isThere = state === "silent" || await isServed(settings, AbortSignal.timeout(NODE_TIMEOUT_MS));
   return isThere ? CHECKS_BESIDE_SILENT_NODE : CHECKS_BEFORE_START;

@@ -224,6 +224,39 @@ const ALERT_TESTS = {
       }],
     },
     {
+      // Agent k can't keep its record; m is removed by its peers, and sees them fail; n has a little of all of it.
+      interval: "1m",
+      input_series: ([
+        ["n", 'rounds_total{outcome="failed"', "0+1x60"],
+        ["n", 'rounds_total{outcome="quiet"', "0+1x60"],
+        ["k", 'rounds_total{outcome="failed"', "0+5x60"],
+        ["k", 'rounds_total{outcome="quiet"', "7x60"],
+        ["n", 'rounds_total{outcome="conflict"', "1x60"],
+        ["m", 'rounds_total{outcome="conflict"', "0+1x60"],
+        ["n", "added_total{", "1x60"],
+        ["m", "added_total{", "0+1x60"],
+        ["n", "addresses{", "5x60"],
+        ["n", "failing_peers{", "1x60"],
+        ["m", "addresses{", "5x60"],
+        ["m", "failing_peers{", "3x60"],
+        ["m2", "addresses{", "2x60"],
+        ["m2", "failing_peers{", "1x60"],
+      ] as const).map(([node, name, values]) => ({
+        series: `pleiades_agent_${name.replace("{", `{cluster="c",node="${node}",family="v4",`)}}`,
+        values,
+      })),
+      promql_expr_test: [{
+        expr: 'sum by (alertname, node, family) (ALERTS{alertstate="firing",alertname!="PleiadesAbsent"})',
+        eval_time: "40m",
+        exp_samples: [
+          '{alertname="PleiadesAgentFails", node="k", family="v4"}',
+          '{alertname="PleiadesAgentFlaps", node="m", family="v4"}',
+          '{alertname="PleiadesAgentPeersFail", node="m", family="v4"}',
+          '{alertname="PleiadesAgentConflicts", node="m", family="v4"}',
+        ].map((labels) => ({ labels, value: 1 })),
+      }],
+    },
+    {
       interval: "1m",
       input_series: [
         { series: 'pleiades_health_blind{cluster="c",node="n"}', values: "1x1600" },
