@@ -165,6 +165,11 @@ for (
       /no DNS zone provider: set agent\.rfc2136\.server/,
     ],
     [
+      "two providers",
+      [NAME, "tcpPort: 443", PROVIDER, "route53HostedZoneId: Z1"],
+      /multiple DNS zone providers: agent\.rfc2136\.server and agent\.route53HostedZoneId are set \(keep one/,
+    ],
+    [
       "all regions with destroying",
       [NAME, "allRegions: true"],
       /agent\.allRegions needs agent\.preserve: true/,

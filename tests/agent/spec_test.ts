@@ -1,13 +1,52 @@
 /** @module The list of the system that the agent continues, line by line: what a faithful implementation must show. */
-import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";
+import { deepEqual, equal, match, ok, rejects, throws } from "node:assert/strict";
 import { block, formatBlock, Lock } from "../../src/agent/block.ts";
 import { rollingReplace } from "../../src/agent/rolling_replace.ts";
 import { rfc3339 } from "../../src/clock.ts";
 import { connectionProbe } from "../../src/agent/peer_probe.ts";
 import { nextValues, pauseMs } from "../../src/agent/round.ts";
+import { nameAndPort } from "../../src/agent/setup.ts";
+import { loadSettings } from "../../src/settings/settings.ts";
 import { draws, FQDN, World } from "./world.ts";
 
 const [A, B, C] = ["192.0.2.1", "192.0.2.2", "192.0.2.3"];
+
+/** The block `agent` of a file, read as any start reads it. */
+function settingsOf(...lines: readonly string[]) {
+  const file = Deno.makeTempFileSync({ prefix: "pleiades-agent-", suffix: ".yaml" });
+  try {
+    Deno.writeTextFileSync(file, ["agent:", ...lines.map((line) => `  ${line}`), ""].join("\n"));
+    return loadSettings({ file, env: {} });
+  } finally {
+    Deno.removeSync(file);
+  }
+}
+
+Deno.test("spec line 1: an interval of 1 s behaves as 5 s", async () => {
+  const { settings, notes } = settingsOf("check_interval: 1s");
+  match(notes.map(({ message }) => message).join(), /agent\.checkInterval 1s counts as 5s/);
+  const world = new World();
+  const stop = new AbortController();
+  const loop = world.loop(A, { intervalMs: settings!.agent.checkInterval, rng: () => 0 });
+  const running = loop.run(stop.signal);
+  await world.clock.advance(3_749);
+  const reads = world.records.callsOf(FQDN).length;
+  equal(world.records.memory.at(FQDN, "A").ttl, 5);
+  await world.clock.advance(1);
+  equal(world.records.callsOf(FQDN).length, reads + 1);
+  stop.abort();
+  await running;
+});
+
+Deno.test("spec line 1: a missing name, or port, or port 0 refuses to start", () => {
+  const { settings: nameless } = settingsOf("tcp_port: 443");
+  throws(() => nameAndPort(nameless!.agent), /no FQDN specified/);
+  const { settings: portless } = settingsOf(`fqdn: ${FQDN}`);
+  throws(() => nameAndPort(portless!.agent), /no port specified/);
+  const { settings: zero, problems } = settingsOf(`fqdn: ${FQDN}`, "tcp_port: 0");
+  equal(zero, null);
+  match(problems.map(({ message }) => message).join(), /agent\.tcpPort must be 1–65535, is 0/);
+});
 
 Deno.test("spec line 2: a server that isn't in the set adds itself in its first round, the others in order, TTL = interval", async () => {
   const world = new World([C, B]);

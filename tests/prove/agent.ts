@@ -1,67 +1,94 @@
 /**
  * Real agents in networks of their own: `deno task prove agent`.
  *
- * Five servers with a TLS service, each behind a wire of its own, keep one record at Knot with an interval of 5 s. They join, one
- * is killed, one hangs, the network is cut into two and three, without regions and with them; then they are left alone, and
- * three of them are replaced one after the other while a client connects 50 times a second. Before that, twenty agents join at
- * once at Knot and at BIND, ten times each; a change is waited for at BIND's secondary; and a simulated day passes, after
- * which no memory may be kept. It takes some four minutes and needs root, for the networks.
+ * Five servers with a TLS service, each behind a wire of its own, keep two records at Knot with an interval of 5 s: one without
+ * regions, one with two of them. They join; one is killed and one hangs, for three minutes; they are left alone; the network is
+ * cut into two and three, for three minutes. Beside that, three more servers are replaced by the command line while a client
+ * resolves and connects 50 times a second, at Knot and at BIND with a secondary, and commands are ended at each of their steps.
+ * Before that, twenty agents join at once at Knot and at BIND, ten times each; a change is waited for at BIND's secondary; half
+ * hours are simulated; and a simulated day passes, after which no memory may be kept. It takes some nine minutes and needs
+ * root, for the networks.
  *
  * @module
  */
-import { deno } from "../../scripts/process.ts";
+import { deno, ROOT } from "../../scripts/process.ts";
 import { CheckLoop } from "../../src/agent/loop.ts";
-import { connectionProbe } from "../../src/agent/peer_probe.ts";
-import { NO_RECORDS } from "../../src/agent/records.ts";
-import { Rfc2136Records } from "../../src/agent/records/rfc2136.ts";
-import { rollingReplace } from "../../src/agent/rolling_replace.ts";
 import { seededRng, systemClock } from "../../src/clock.ts";
-import type { SocketAddress } from "../../src/ip.ts";
 import { createLogger } from "../../src/telemetry/log.ts";
-import { KEY, KEY_SECRET, type Make, NameServer, ZONE } from "../agent/name_servers.ts";
+import { type Make, NameServer, ZONE } from "../agent/name_servers.ts";
 import { freePort } from "../free_port.ts";
+import { Fleet, recordsAt, seconds, told, until } from "./agent/fleet.ts";
 import { ServerNetworks } from "./agent/networks.ts";
+import { isReplaced, REPLACED } from "./agent/replacing.ts";
+import { leavesNoLock } from "./agent/stopping.ts";
 
-const FQDN = `www.${ZONE}`;
-const PORT = 8443;
 const INTERVAL_MS = 5_000;
 const SERVERS = 5;
-/** Those that take the places of others. */
-const SPARES = 3;
+const ALL = Array.from({ length: SERVERS }, (_, i) => i);
+/** The sides of the cut network, which are the regions of the second name. */
+const SIDES = { one: [0, 1], two: [2, 3, 4] };
+/** Without regions, and with. */
+const NAMES = [{ fqdn: `www.${ZONE}`, regions: null }, { fqdn: `far.${ZONE}`, regions: SIDES }] as const;
+const [PLAIN, REGIONAL] = NAMES.map(({ fqdn }) => fqdn) as [string, string];
+/** How long each fault lasts, seconds. */
+const FAULT_S = 180;
+/** One round with its probes, and a second for what it takes. */
+const HEALED_MAX_S = 6.25 + 1.25 + 1;
+
 const signal = new AbortController().signal;
 const log = createLogger({ level: "warn", format: "text", clock: systemClock });
 
-/** Runs all of it. */
-export async function prove(): Promise<boolean> {
-  const first = [
-    await joinAtOnce("knot"),
-    await joinAtOnce("bind"),
-    await isWaitedFor(),
-    await isForgotten(),
-  ];
-  await using networks = await ServerNetworks.lay(SERVERS + SPARES);
-  await using knot = await NameServer.start("knot", { hostname: networks.bridge });
-  const folder = await Deno.makeTempDir({ prefix: "pleiades-prove-agent-" });
+/** Runs all of it, or what is named: `first` (without networks), `servers`, `stopping`. */
+export async function prove(parts: string[]): Promise<boolean> {
+  const isRun = (part: string) => parts.length === 0 || parts.includes(part);
+  const results: boolean[] = [];
+  if (isRun("first")) {
+    results.push(
+      await joinAtOnce("knot"),
+      await joinAtOnce("bind"),
+      await isWaitedFor(),
+      await isSimulated(),
+      await isForgotten(),
+    );
+  }
   await using stack = new AsyncDisposableStack();
+  const folder = await Deno.makeTempDir({ prefix: "pleiades-prove-agent-" });
   stack.defer(() => Deno.remove(folder, { recursive: true }));
-  const stage = new Stage({ networks, knot, folder });
-  stack.use(stage);
-  await stage.makeCertificate();
-  const results = [
-    ...first,
-    await joins(stage),
-    await dies(stage),
-    await hangs(stage),
-    await isQuiet(stage),
-    await isCut(stage, { withRegions: false }),
-    await isCut(stage, { withRegions: true }),
-    await isReplaced(stage),
-  ];
-  const smallest = Math.min(...stage.sizes);
-  results.push(
-    told(smallest >= 1, `the record was never empty: ${stage.sizes.length} reads, ${smallest} at least`),
-  );
+  if (isRun("servers")) results.push(...await keep(folder));
+  if (isRun("stopping")) results.push(await leavesNoLock(folder));
   return results.every(Boolean);
+}
+
+/** What is proved of servers in networks. */
+async function keep(folder: string): Promise<boolean[]> {
+  await makeCertificate(folder);
+  await using networks = await ServerNetworks.lay(SERVERS + 4 * REPLACED);
+  await using knot = await NameServer.start("knot", { hostname: networks.bridge });
+  await using fleet = new Fleet({ networks, from: 0, names: NAMES, primary: knot.address, folder });
+  const replacing = { networks, folder };
+  const results = [await joins(fleet)];
+  const sinceMs = performance.now();
+  results.push(...await dieAndHang(fleet));
+  results.push(
+    ...await Promise.all([
+      staysAway(fleet, sinceMs),
+      isReplaced({ ...replacing, make: "bind", from: SERVERS, livesOnS: 15 }),
+    ]),
+    await comeBack(fleet),
+    await isQuiet(fleet, knot),
+    ...await Promise.all([
+      isCut(fleet, networks),
+      isReplaced({ ...replacing, make: "knot", from: SERVERS + 2 * REPLACED, livesOnS: 3 }),
+    ]),
+  );
+  for (const [fqdn, sizes] of fleet.sizes) {
+    const least = Math.min(...sizes);
+    results.push(told(least >= 1, `${fqdn} was never empty: ${sizes.length} reads, ${least} at least`));
+  }
+  const own = fleet.ownRemovals();
+  for (const line of own.slice(0, 3)) console.log(`      ${line}`);
+  results.push(told(own.length === 0, "no server removed itself"));
+  return results;
 }
 
 /** Twenty agents whose first rounds begin at once; a reader asks 50 times a second. */
@@ -112,8 +139,8 @@ async function isWaitedFor(): Promise<boolean> {
   const records = recordsAt(primary.address, [secondary.address]);
   const start = performance.now();
   for (const last of [1, 2, 3]) {
-    const expected = await records.read(FQDN, "A", signal);
-    await records.write(FQDN, "A", [`192.0.2.${last}`], { ttl: 5, wait: true, expected }, signal);
+    const expected = await records.read(PLAIN, "A", signal);
+    await records.write(PLAIN, "A", [`192.0.2.${last}`], { ttl: 5, wait: true, expected }, signal);
     if (await secondary.serial() < await primary.serial()) {
       return told(false, "BIND's secondary lags behind a write");
     }
@@ -122,301 +149,117 @@ async function isWaitedFor(): Promise<boolean> {
   return told(true, `BIND's secondary has a change when its writer goes on, ${seconds(tookS)} later`);
 }
 
+/** The half hours of the suite: killed, hung, cut with and without regions. */
+async function isSimulated(): Promise<boolean> {
+  const startMs = performance.now();
+  const args = ["test", "-A", "--no-check", "--quiet", "--unstable-net", "tests/agent/simulation_test.ts"];
+  const { code, output } = await deno(args, { quiet: true });
+  if (code !== 0) console.log(output.slice(-2_000));
+  const tookS = (performance.now() - startMs) / 1000;
+  return told(
+    code === 0,
+    `killed, hung and cut off for 30 simulated minutes each: as promised (${seconds(tookS)})`,
+  );
+}
+
 /** A day of rounds, in which a server comes and goes. */
 async function isForgotten(): Promise<boolean> {
-  const script = new URL("agent/day.ts", import.meta.url).pathname;
+  const script = `${ROOT}/tests/prove/agent/day.ts`;
   const { output } = await deno(["run", "-A", "--quiet", "--v8-flags=--expose-gc", script], { quiet: true });
   const grown = Number(output);
   return told(output !== "" && grown < 0.5, `24 simulated hours take ${output.trim()} MB of memory`);
 }
 
-function recordsAt(server: SocketAddress, secondaries: readonly SocketAddress[] = []): Rfc2136Records {
-  return new Rfc2136Records({ server, zone: ZONE, key: KEY, secondaries, clock: systemClock, log });
+async function makeCertificate(folder: string): Promise<void> {
+  const words =
+    "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=server -keyout key -out cert";
+  await new Deno.Command("openssl", { args: words.split(" "), cwd: folder, stderr: "null" }).output();
 }
 
-/** What the proof works with. */
-class Stage implements AsyncDisposable {
-  readonly networks: ServerNetworks;
-  readonly knot: NameServer;
-  readonly records: Rfc2136Records;
-  /** Of all reads since the first server joined. */
-  readonly sizes: number[] = [];
-  readonly #folder: string;
-  readonly #running = new Map<number, Deno.ChildProcess>();
-  /** What is in the record, read all the time. */
-  addresses: readonly string[] = [];
-  #isOver = false;
-  readonly #watching: Promise<void>;
-
-  constructor(
-    { networks, knot, folder }: {
-      readonly networks: ServerNetworks;
-      readonly knot: NameServer;
-      readonly folder: string;
-    },
-  ) {
-    this.networks = networks;
-    this.knot = knot;
-    this.#folder = folder;
-    this.records = recordsAt(knot.address);
-    this.#watching = this.#watch();
-  }
-
-  async makeCertificate(): Promise<void> {
-    const words =
-      "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=server -keyout key -out cert";
-    await new Deno.Command("openssl", { args: words.split(" "), cwd: this.#folder, stderr: "null" }).output();
-  }
-
-  start(server: number, { region = "" } = {}): void {
-    const { networks, knot } = this;
-    const address = networks.address(server);
-    const regions = `{ one: [${networks.address(0)}/32, ${networks.address(1)}/32], two: [${
-      [2, 3, 4].map((other) => `${networks.address(other)}/32`).join(", ")
-    }] }`;
-    const config = `${this.#folder}/${server}.yaml`;
-    Deno.writeTextFileSync(
-      config,
-      [
-        "log: { level: warn }",
-        "agent:",
-        `  fqdn: ${FQDN}`,
-        `  tcpPort: ${PORT}`,
-        "  doTls: true",
-        "  checkInterval: 5s",
-        `  rfc2136: { server: "${networks.bridge}:${knot.address.port}", zone: ${ZONE}, keyName: agents, secret: "${KEY_SECRET}" }`,
-        ...(region === "" ? [] : [`  region: ${region}`, `  regions: ${regions}`]),
-        "",
-      ].join("\n"),
-    );
-    const script = new URL("agent/server.ts", import.meta.url).pathname;
-    const args = [
-      "netns",
-      "exec",
-      networks.namespace(server),
-      Deno.execPath(),
-      "run",
-      "-A",
-      "--no-check",
-      "--quiet",
-    ];
-    const files = [`${this.#folder}/cert`, `${this.#folder}/key`];
-    const child = new Deno.Command("ip", {
-      args: [...args, "--unstable-net", script, address, String(PORT), ...files, config],
-      stdin: "piped",
-      stdout: "null",
-      stderr: "null",
-    }).spawn();
-    this.#running.set(server, child);
-  }
-
-  /** Ends a server at once, and its agent with it. */
-  async kill(server: number): Promise<void> {
-    const child = this.#running.get(server)!;
-    this.#running.delete(server);
-    child.kill("SIGKILL");
-    await child.stdin.close().catch(() => {});
-    await child.status;
-  }
-
-  async tell(server: number, word: "hang" | "serve"): Promise<void> {
-    const writer = this.#running.get(server)!.stdin.getWriter();
-    await writer.write(new TextEncoder().encode(`${word}\n`));
-    writer.releaseLock();
-  }
-
-  /** Whether these servers are in the record, and no others. */
-  has(...servers: readonly number[]): boolean {
-    const wanted = servers.map((server) => this.networks.address(server)).toSorted();
-    return JSON.stringify(this.addresses.toSorted()) === JSON.stringify(wanted);
-  }
-
-  /** Seconds until something holds; `null` = it took too long. */
-  async until(holds: () => boolean, maxS: number): Promise<number | null> {
-    const start = performance.now();
-    const passedS = () => (performance.now() - start) / 1000;
-    while (!holds()) {
-      if (passedS() > maxS) return null;
-      await systemClock.sleep(20, signal);
-    }
-    return passedS();
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#isOver = true;
-    await this.#watching;
-    for (const server of [...this.#running.keys()]) await this.kill(server);
-  }
-
-  async #watch(): Promise<void> {
-    while (!this.#isOver) {
-      const { values } = await this.records.read(FQDN, "A", signal).catch(() => NO_RECORDS);
-      this.addresses = values;
-      if (this.sizes.length > 0 || values.length > 0) this.sizes.push(values.length);
-      await systemClock.sleep(20, signal);
-    }
-  }
+async function joins(fleet: Fleet): Promise<boolean> {
+  for (const server of ALL) fleet.start(server);
+  const tookS = await until(() => NAMES.every(({ fqdn }) => fleet.has(fqdn, ...ALL)), 60);
+  return told(tookS !== null, `five servers that start at once are in both records after ${seconds(tookS)}`);
 }
 
-function told(isGood: boolean, words: string): boolean {
-  console.log(`${isGood ? "ok   " : "WRONG"} ${words}`);
-  return isGood;
+/** Server 1 is killed, and the service of server 2 hangs. */
+async function dieAndHang(fleet: Fleet): Promise<boolean[]> {
+  const gone = async (server: number, fqdn: string) =>
+    await until(() => !fleet.addresses(fqdn).includes(fleet.address(server)), 60);
+  await fleet.kill(1);
+  const dead = Promise.all([gone(1, PLAIN), gone(1, REGIONAL)]);
+  await fleet.tell(2, "hang");
+  const hung = Promise.all([gone(2, PLAIN), gone(2, REGIONAL)]);
+  const wordsOf = (taken: readonly (number | null)[]) =>
+    `${seconds(taken[0]!)} (with regions ${seconds(taken[1]!)})`;
+  const [killed, silent] = [await dead, await hung];
+  const isWithin = (taken: readonly (number | null)[], maxS: number) =>
+    taken.every((s) => s !== null && s <= maxS);
+  return [
+    told(isWithin(killed, 19.75), `a killed server is removed after ${wordsOf(killed)}, 19.75 at most`),
+    told(isWithin(silent, 23.5), `a hung TLS server is removed after ${wordsOf(silent)}, 23.5 at most`),
+  ];
 }
 
-const seconds = (s: number | null) => s === null ? "never" : `${s.toFixed(1)} s`;
-
-const ALL = Array.from({ length: SERVERS }, (_, i) => i);
-
-async function joins(stage: Stage): Promise<boolean> {
-  for (const server of ALL) stage.start(server);
-  const tookS = await stage.until(() => stage.has(...ALL), 60);
-  return told(tookS !== null, `five servers that start at once are in the record after ${seconds(tookS)}`);
-}
-
-async function dies(stage: Stage): Promise<boolean> {
-  await stage.kill(1);
-  const tookS = await stage.until(() => stage.has(0, 2, 3, 4), 60);
-  stage.start(1);
-  const backS = await stage.until(() => stage.has(...ALL), 30);
-  return told(
-    tookS !== null && tookS <= 19.75 && backS !== null,
-    `a killed server is removed after ${seconds(tookS)} (19.75 at most), and back ${
-      seconds(backS)
-    } after its start`,
-  );
-}
-
-async function hangs(stage: Stage): Promise<boolean> {
-  await stage.tell(2, "hang");
-  const tookS = await stage.until(() => stage.has(0, 1, 3, 4), 60);
-  await stage.tell(2, "serve");
-  const backS = await stage.until(() => stage.has(...ALL), 30);
-  return told(
-    tookS !== null && tookS <= 23.5 && backS !== null,
-    `a hung TLS server is removed after ${seconds(tookS)} (23.5 at most), and back ${
-      seconds(backS)
-    } after it answers`,
-  );
-}
-
-async function isQuiet(stage: Stage): Promise<boolean> {
-  // What was under way may still be written.
-  await stage.until(() => false, 7);
-  const before = await stage.knot.serial();
-  await stage.until(() => false, 40);
-  const writes = await stage.knot.serial() - before;
-  return told(writes === 0 && stage.has(...ALL), `40 s with nothing wrong: ${writes} writes`);
-}
-
-async function isCut(stage: Stage, { withRegions }: { readonly withRegions: boolean }): Promise<boolean> {
-  const [one, two] = [[0, 1], [2, 3, 4]];
-  if (withRegions) {
-    for (const server of ALL) await stage.kill(server);
-    for (const server of ALL) stage.start(server, { region: one.includes(server) ? "one" : "two" });
-    await stage.until(() => stage.has(...ALL), 30);
-  }
-  await stage.networks.cut(one, two);
-  const from = stage.sizes.length;
-  await stage.until(() => false, 40);
-  const sizes = stage.sizes.slice(from);
-  await stage.networks.heal(one, two);
-  const backS = await stage.until(() => stage.has(...ALL), 30);
-  const least = Math.min(...sizes);
-  const isGood = backS !== null && (withRegions ? least === SERVERS : least >= 1 && least < SERVERS);
-  return told(
-    isGood,
-    `cut into 2 and 3 ${
-      withRegions ? "with" : "without"
-    } regions for 40 s: ${least} addresses at least, all back after ${seconds(backS)}`,
-  );
-}
-
-/** Three of the servers go, one after the other, each 3 s after it was to be destroyed. */
-async function isReplaced(stage: Stage): Promise<boolean> {
-  const { networks, records } = stage;
-  for (const server of [3, 4]) await stage.kill(server);
-  if (await stage.until(() => stage.has(0, 1, 2), 60) === null) return told(false, "three servers are left");
-  const client = new Client(stage);
-  const destroyed: string[] = [];
-  const ends: Promise<void>[] = [];
-  const destroyer = {
-    destroy: ([address]: readonly string[]) => {
-      const server = [0, 1, 2].find((each) => networks.address(each) === address)!;
-      const spare = SERVERS + destroyed.push(address!) - 1;
-      ends.push(
-        systemClock.sleep(3_000, signal).then(() => stage.kill(server)).then(() => stage.start(spare)),
-      );
-      return Promise.resolve();
-    },
+/** Until three minutes are over: the killed one stays away, the others stay; the hung one comes back, and goes again. */
+async function staysAway(fleet: Fleet, sinceMs: number): Promise<boolean> {
+  const [well, dead, hung] = [
+    [0, 3, 4].map((each) => fleet.address(each)),
+    fleet.address(1),
+    fleet.address(2),
+  ];
+  let [reads, wrong, back] = [0, 0, 0];
+  fleet.onRead = (_, addresses) => {
+    reads++;
+    if (addresses.includes(dead) || !well.every((each) => addresses.includes(each))) wrong++;
+    if (addresses.includes(hung)) back++;
   };
-  const start = performance.now();
-  try {
-    await rollingReplace({
-      fqdn: FQDN,
-      type: "A",
-      intervalMs: INTERVAL_MS,
-      records,
-      probe: connectionProbe({ port: PORT, tls: true, http: null, version: "0" }),
-      region: { filter: (addresses) => Promise.resolve(addresses) },
-      destroyer,
-      clock: systemClock,
-      log,
-    }, signal);
-  } finally {
-    await client[Symbol.asyncDispose]();
-    await Promise.all(ends);
-  }
-  const tookS = (performance.now() - start) / 1000;
-  const lock = (await records.read(`_blocked.${FQDN}`, "TXT", signal)).values.length;
-  const isGood = client.failed.length === 0 && new Set(destroyed).size === 3 && destroyed.length === 3 &&
-    stage.has(5, 6, 7) && lock === 0;
-  for (const failure of client.failed.slice(0, 5)) console.log(`      ${failure}`);
+  await until(() => performance.now() - sinceMs > FAULT_S * 1000, 2 * FAULT_S);
+  fleet.onRead = () => {};
   return told(
-    isGood,
-    `three servers were replaced in ${
-      seconds(tookS)
-    }: ${client.connected} connections, ${client.failed.length} failed, ` +
-      `${destroyed.length} destroyed, ${lock === 0 ? "no lock left" : "a lock is left"}`,
+    wrong === 0,
+    `for three minutes the other three stay and the killed one stays away: ${wrong} of ${reads} reads say otherwise ` +
+      `(the hung one's agent adds it again: in ${(back / reads * 100).toFixed(0)} % of the reads)`,
   );
 }
 
-/** Resolves when the TTL is over, and connects to one address after the other, 50 times a second. */
-class Client implements AsyncDisposable {
-  readonly failed: string[] = [];
-  connected = 0;
-  #isOver = false;
-  readonly #running: Promise<void>;
+async function comeBack(fleet: Fleet): Promise<boolean> {
+  fleet.start(1);
+  await fleet.tell(2, "serve");
+  const tookS = await until(() => NAMES.every(({ fqdn }) => fleet.has(fqdn, ...ALL)), 30);
+  return told(tookS !== null, `both are back ${seconds(tookS)} after they are well`);
+}
 
-  constructor(stage: Stage) {
-    this.#running = this.#run(stage);
-  }
+async function isQuiet(fleet: Fleet, knot: NameServer): Promise<boolean> {
+  // What was under way may still be written.
+  await until(() => false, 7);
+  const before = await knot.serial();
+  await until(() => false, 40);
+  const writes = await knot.serial() - before;
+  const isWhole = NAMES.every(({ fqdn }) => fleet.has(fqdn, ...ALL));
+  return told(writes === 0 && isWhole, `40 s with nothing wrong: ${writes} writes`);
+}
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#isOver = true;
-    await this.#running;
-  }
-
-  async #run({ records }: Stage): Promise<void> {
-    const under: Promise<void>[] = [];
-    let known = await records.read(FQDN, "A", signal);
-    let untilMs = performance.now() + known.ttl * 1000;
-    for (let nextMs = performance.now(); !this.#isOver; nextMs += 20) {
-      if (performance.now() >= untilMs) {
-        known = await records.read(FQDN, "A", signal);
-        untilMs = performance.now() + known.ttl * 1000;
-      }
-      under.push(this.#connect(known.values[under.length % known.values.length]!));
-      await systemClock.sleep(Math.max(0, nextMs - performance.now()), signal);
-    }
-    await Promise.all(under);
-  }
-
-  async #connect(hostname: string): Promise<void> {
-    try {
-      (await Deno.connect({ hostname, port: PORT })).close();
-      this.connected++;
-    } catch (error) {
-      this.failed.push(`${hostname}: ${error instanceof Error ? error.message : String(error)}`);
-    }
-  }
+async function isCut(fleet: Fleet, networks: ServerNetworks): Promise<boolean> {
+  const { one, two } = SIDES;
+  const from = new Map<string, number>(NAMES.map(({ fqdn }) => [fqdn, fleet.sizes.get(fqdn)!.length]));
+  await networks.cut(one, two);
+  await until(() => false, FAULT_S);
+  const least = (fqdn: string) => Math.min(...fleet.sizes.get(fqdn)!.slice(from.get(fqdn)));
+  const sizes = [least(PLAIN), least(REGIONAL)] as const;
+  await networks.heal(one, two);
+  const healedMs = performance.now();
+  let wrongMs = healedMs;
+  fleet.onRead = (fqdn) => {
+    if (!fleet.has(fqdn, ...ALL)) wrongMs = performance.now();
+  };
+  await until(() => false, 20);
+  fleet.onRead = () => {};
+  const backS = (wrongMs - healedMs) / 1000;
+  const isGood = backS <= HEALED_MAX_S && sizes[0] >= 1 && sizes[0] < SERVERS && sizes[1] === SERVERS;
+  return told(
+    isGood,
+    `cut into 2 and 3 for three minutes: ${sizes[0]} addresses at least without regions, ${sizes[1]} with, ` +
+      `all back, and staying, after ${seconds(backS)} (${HEALED_MAX_S} at most)`,
+  );
 }

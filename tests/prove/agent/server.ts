@@ -1,13 +1,13 @@
 /**
- * A server of the proof, in a network of its own: a TLS service, and the agent as the command line runs it. Lines on stdin tell
- * the service to `hang` (it accepts and says nothing) and to `serve` again.
+ * A server of the proof, in a network of its own: a TLS service, and an agent for each name as the command line runs it. Lines
+ * on stdin tell the service to `hang` (it accepts and says nothing) and to `serve` again.
  *
  * @module
  */
 import { run } from "../../../src/agent/commands.ts";
 import { systemTerminal } from "../../../src/cli/terminal.ts";
 
-const [address, port, certFile, keyFile, config] = Deno.args as [string, string, string, string, string];
+const [address, port, certFile, keyFile, ...configs] = Deno.args as [string, string, string, string];
 const [cert, key] = [Deno.readTextFileSync(certFile), Deno.readTextFileSync(keyFile)];
 
 /** Behind the door that can be shut. */
@@ -17,7 +17,8 @@ answer();
 open();
 listen();
 const { promise: stopped } = Promise.withResolvers<Deno.Signal>();
-Deno.exit(await run({ config }, { terminal: systemTerminal, stopped }));
+const codes = configs.map((config) => run({ config }, { terminal: systemTerminal, stopped }));
+Deno.exit(Math.max(...await Promise.all(codes)));
 
 async function answer(): Promise<void> {
   for await (const connection of inner) {
