@@ -207,8 +207,10 @@ Deno.test("only snapshot/ knows offsets", async () => {
   none(readers.filter((from) => subjectOf(from) !== "snapshot"));
 });
 
-Deno.test("every source file is reached from main.ts or a worker", async () => {
-  const reached = reachedFrom(["main.ts", ...await workerEntries()], await importsByFile());
+Deno.test("every source file is reached from main.ts, a worker or what deno.json exports", async () => {
+  const { exports } = JSON.parse(Deno.readTextFileSync(`${ROOT}/deno.json`));
+  const exported = Object.values<string>(exports).map((file) => file.replace(/^\.\//, ""));
+  const reached = reachedFrom(["main.ts", ...exported, ...await workerEntries()], await importsByFile());
   none((await filesBelow("src")).filter((file) => !reached.has(file)));
 });
 

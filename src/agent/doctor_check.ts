@@ -12,6 +12,9 @@ import { withCauses } from "./causes.ts";
 import { RecordsRefused } from "./records.ts";
 import { AgentMisconfigured, type AgentSetup, ownAddresses, setupOf } from "./setup.ts";
 
+/** Longest wait for this server's own service, milliseconds; a check has two seconds in all. */
+const PROBE_MS = 800;
+
 /** What an agent needs. */
 export const agentRecord: Check = {
   id: "agent",
@@ -58,12 +61,13 @@ async function remarksOnRecord({ agent }: Set, setup: AgentSetup, signal: AbortS
     const remarks: Remark[] = [];
     for (const address of addresses) {
       await records.check?.(fqdn, address.includes(":") ? "AAAA" : "A", signal);
-      const fault = await probe(address, signal);
+      const late = AbortSignal.timeout(PROBE_MS);
+      const fault = await probe(address, AbortSignal.any([signal, late]));
       if (fault === null) continue;
       remarks.push({
         level: "warning",
         subject: `${address} port ${agent.tcpPort}`,
-        message: `peers would remove this server: ${fault}`,
+        message: `peers would remove this server: ${late.aborted ? "no answer in time" : fault}`,
         fix: "start its service, or fix agent.tcpPort, agent.doTls or agent.http",
       });
     }

@@ -74,6 +74,26 @@ testWith(
   async () => {
     await using server = await NameServer.start("knot");
     await using place = new Place();
+    for (
+      const [right, wrong, words] of [
+        [KEY_SECRET, "c2VjcmV0", /doesn't take the secret of the key agents \(fix agent\.rfc2136\.secret\)/],
+        [
+          "keyName: agents",
+          "keyName: strange",
+          /doesn't know the key strange .*\(fix agent\.rfc2136\.keyName/,
+        ],
+        [ZONE, "example.net", /www\.example\.org isn't in the zone example\.net \(fix agent\.fqdn or/],
+      ] as const
+    ) {
+      const lines = settingsFor(server, "tcp_port: 443", "addresses: [192.0.2.10]");
+      place.write(...lines.map((line) => line.startsWith("rfc2136") ? line.replace(right, wrong) : line));
+      place.lines.length = 0;
+      equal(await main(["agent", "run", "-c", place.file], place.terminal), 1);
+      equal(place.lines.length, 1);
+      match(place.lines[0]!, words);
+      ok(!place.lines[0]!.includes("c2Vj"), "the secret is shown");
+    }
+    place.lines.length = 0;
     const port = freePort();
     place.write(...settingsFor(server, "tcp_port: 443", "addresses: [192.0.2.10, 2001:db8::10]"));
     Deno.writeTextFileSync(

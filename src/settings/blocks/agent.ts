@@ -182,7 +182,7 @@ const shape = {
       }),
       awsProfile: text("agent.awsProfile").meta({
         description:
-          "Profile of ~/.aws with the keys; none = those of the environment, the container or the machine",
+          "Profile of ~/.aws with the keys; none = those that AWS's own programs find: environment, default profile, container, machine",
         examples: ["dns"],
       }),
       awsAssumeRoleArn: text("agent.awsAssumeRoleArn").meta({
