@@ -25,6 +25,8 @@ export interface BackendDuty {
   readonly kind: "backend";
   /** Where the balancer finds the socket, at most 97 bytes. */
   readonly path: string;
+  /** Whether the path may be taken from another process, whose place this one takes. */
+  readonly takesOver: boolean;
   /** Limits of connections. */
   readonly limits: StreamLimits;
 }
@@ -79,6 +81,7 @@ export class BackendService implements Service {
     this.#duty = duty;
     this.#hooks = hooks;
     try {
+      if (!duty.takesOver) refuseTaken(this.#sockets, duty.path);
       this.#listener = listenInPlace(this.#sockets, duty.path);
     } catch (error) {
       this.#sockets[Symbol.dispose]();
@@ -179,7 +182,7 @@ export class BackendService implements Service {
     arrival.size += count;
     if (arrival.size < 4) return;
     const size = HEADS[readU32(bytes, 0)];
-    if (size === undefined) return this.#close(fd);
+    if (size === undefined) return this.#cut(fd);
     if (arrival.size < size) return; // the rest is reported again
     this.#arrivals.delete(fd);
     if (size === 4) this.#beginSession(fd);
@@ -187,7 +190,8 @@ export class BackendService implements Service {
   }
 
   #beginSession(fd: number): void {
-    if (this.#sessions.size >= SESSIONS_MAX) return this.#close(fd);
+    if (this.#sessions.size >= SESSIONS_MAX) return this.#cut(fd);
+    this.#hooks.exchange.count(COUNTER.backendSessions);
     const session = new BackendSession(fd, {
       ...{ sockets: this.#sockets, poller: this.#poller, exchange: this.#hooks.exchange },
       onEnd: () => this.#close(fd),
@@ -203,6 +207,7 @@ export class BackendService implements Service {
     const ok = new Uint8Array(4);
     writeBare(ok, 0, FRAME.inboundTcpOk);
     if (this.#sockets.send(fd, ok) !== ok.length) return this.#close(fd);
+    this.#hooks.exchange.count(COUNTER.backendConnections);
     const stream = new PolledStream(fd, {
       ...{ sockets: this.#sockets, poller: this.#poller, address, port },
       onClose: () => this.#close(fd),
@@ -219,8 +224,13 @@ export class BackendService implements Service {
     }
     for (const [fd, { byMs }] of this.#arrivals) {
       if (nowMs < byMs) break; // they are in the order of their time
-      this.#close(fd);
+      this.#cut(fd);
     }
+  }
+
+  #cut(fd: number): void {
+    this.#hooks.exchange.count(COUNTER.backendCut);
+    this.#close(fd);
   }
 
   #close(fd: number): void {
@@ -304,11 +314,41 @@ function listenInPlace(sockets: StreamSockets, path: string): number {
 /** Whether what listens at a path is this process; its successor may, by now. */
 function isOurs(sockets: StreamSockets, path: string): boolean {
   try {
-    const fd = sockets.connectUnix(path);
-    const process = sockets.processAt(fd);
-    sockets.close(fd);
-    return process === Deno.pid;
+    return processBehind(sockets, path) === Deno.pid;
   } catch {
     return false;
   }
+}
+
+/**
+ * A socket that a live process listens at isn't taken from it: its balancer would turn to this one without a word.
+ *
+ * @throws {Error} with its process, unless nothing listens there, or this process does
+ */
+function refuseTaken(sockets: StreamSockets, path: string): void {
+  let process: number | null;
+  try {
+    process = processBehind(sockets, path);
+  } catch (error) {
+    throw new Error(`${path} can't be asked who listens there: ${(error as Error).message}`, {
+      cause: error,
+    });
+  }
+  if (process === null || process === Deno.pid) return;
+  const holder = process === 0 ? "another process" : `process ${process}`;
+  throw new Error(`${holder} listens at ${path}: end it, take its place by --replace, or name another path`);
+}
+
+/** The process that listens at a path; 0 = it can't be seen from here, `null` = none does. */
+function processBehind(sockets: StreamSockets, path: string): number | null {
+  let fd: number;
+  try {
+    fd = sockets.connectUnix(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.ConnectionRefused) return null;
+    throw error;
+  }
+  const process = sockets.processAt(fd);
+  sockets.close(fd);
+  return process;
 }

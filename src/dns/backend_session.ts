@@ -18,6 +18,7 @@ import {
   writeBare,
   writeDatagramHead,
 } from "../wire/balancer_frames.ts";
+import { COUNTER } from "./counters.ts";
 import { type Client, UDP_SIZE_MAX } from "./engine.ts";
 import type { Exchange } from "./exchange.ts";
 
@@ -100,6 +101,7 @@ export class BackendSession implements FrameReader {
   datagram(address: Uint8Array, port: number, bytes: Uint8Array, at: number, size: number): boolean {
     const packet = bytes.subarray(at, at + size);
     if (port === 0 && address.length === 4 && isZero(address)) return this.#hearAnnouncement(packet);
+    this.#options.exchange.count(COUNTER.backendDatagrams);
     this.#makeRoom(HEAD_MAX + UDP_SIZE_MAX);
     const head = 12 + address.length;
     const out = this.#output.subarray(this.#queued + head, this.#queued + head + UDP_SIZE_MAX);
@@ -118,7 +120,7 @@ export class BackendSession implements FrameReader {
     if (type === FRAME.clientHello) this.#say(FRAME.serverHello);
     else if (type === FRAME.clientHeartbeat) this.#say(FRAME.serverHeartbeat);
     else {
-      this.#end();
+      this.#cut();
       return false;
     }
     return true;
@@ -126,7 +128,7 @@ export class BackendSession implements FrameReader {
 
   /** Ends the session: no query is as long. */
   tooLong(): void {
-    this.#end();
+    this.#cut();
   }
 
   #hearAnnouncement(datagram: Uint8Array): true {
@@ -186,6 +188,11 @@ export class BackendSession implements FrameReader {
     if (isBlocked === this.#isBlocked) return;
     this.#isBlocked = isBlocked;
     poller.change(this.#fd, isBlocked ? READY.write : READY.read);
+  }
+
+  #cut(): void {
+    this.#options.exchange.count(COUNTER.backendCut);
+    this.#end();
   }
 
   #end(): void {

@@ -58,6 +58,12 @@ export const COUNTER = {
   stale: 137,
   /** Milliseconds in which a socket of UDP had more to give than could be answered. */
   overloadedMs: 138,
+  /** Of balancers: control sessions, datagrams and connections that they handed over, … */
+  backendSessions: 139,
+  backendDatagrams: 140,
+  backendConnections: 141,
+  /** … and what was closed for what it said, or since it said nothing. */
+  backendCut: 142,
   /** Connections that were taken: + index in `STREAM_TRANSPORTS`. */
   connections: 144,
   /** Messages that came over streams, of `queriesTcp`: + index in `STREAM_TRANSPORTS`. */

@@ -198,6 +198,11 @@ export class Fleet implements AsyncDisposable {
     return this.#streams.isAnswering;
   }
 
+  /** Whether what balancers hand over is answered. */
+  get isAnsweringBalancers(): boolean {
+    return this.#backend?.isAnswering ?? false;
+  }
+
   /**
    * Resolves when every worker has turned lately, and so answers from what is in its tables; at once where all do, and
    * when the fleet is stopped. Those that were given up don't count.
@@ -343,11 +348,11 @@ async function startBackend(
   options: FleetOptions,
   starting: AsyncDisposableStack,
 ): Promise<SupervisedWorker | null> {
-  const { backendSocket: path = null, tcp: limits } = options;
+  const { backendSocket: path = null, tcp: limits, succession = null } = options;
   if (path === null) return null;
   const worker: WorkerOptions = {
     ...{ ...basis(options, BACKEND_LANE), listen: [] },
-    duty: { kind: "backend", path, limits },
+    duty: { kind: "backend", path, takesOver: succession !== null, limits },
   };
   return starting.use(await SupervisedWorker.start(supervised(options, worker), new WorkerLaunch("backend")));
 }

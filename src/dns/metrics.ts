@@ -46,6 +46,8 @@ export interface LimitedTotals {
 export interface Answering {
   /** Whether streams are answered. */
   readonly isAnsweringStreams: boolean;
+  /** Whether what balancers hand over is answered. */
+  readonly isAnsweringBalancers: boolean;
 }
 
 /** Adds what is known of the workers themselves. */
@@ -54,6 +56,11 @@ export function registerFleetMetrics(registry: Registry, fleet: Answering): void
     "pleiades_dns_streams_answering",
     "1 while DNS over TCP is answered, 0 while its worker is being replaced or can't be.",
     { collect: () => fleet.isAnsweringStreams ? 1 : 0 },
+  );
+  registry.gauge(
+    "pleiades_dns_backend_answering",
+    "1 while what a balancer hands over is answered; 0 while its worker can't, and where there is no dns.backendSocket.",
+    { collect: () => fleet.isAnsweringBalancers ? 1 : 0 },
   );
 }
 
@@ -99,6 +106,19 @@ export function registerDnsMetrics(
     "Address answers by source.",
     ["source"],
   );
+  const ofBalancers = [
+    ["sessions", "Sessions that balancers began.", COUNTER.backendSessions],
+    ["datagrams", "Datagrams that balancers handed over.", COUNTER.backendDatagrams],
+    ["connections", "Connections that balancers handed over.", COUNTER.backendConnections],
+    [
+      "cut",
+      "Sessions and connections of balancers closed for what they said, or didn't.",
+      COUNTER.backendCut,
+    ],
+  ] as const;
+  const backend = ofBalancers.map(([name, help, counter]) => ({
+    ...{ counter, series: registry.counter(`pleiades_dns_backend_${name}_total`, help).labels() },
+  }));
   const faults = registry.counter(
     "pleiades_dns_faults_total",
     "Errors in a DNS worker that went on; each is a fault of the program, and is logged.",
@@ -157,6 +177,7 @@ export function registerDnsMetrics(
       const reason = standing === "valid" ? "rate" : standing;
       overLicense.labels(reason).mirror(tally.total(COUNTER.overLicense + i));
     }
+    for (const { series, counter } of backend) series.mirror(tally.total(counter));
     dropped.labels("denied").mirror(tally.total(COUNTER.denied));
     dropped.labels("rate_limit").mirror(tally.total(COUNTER.rateDropped));
     limited.labels("allow").mirror(tally.total(COUNTER.notAllowed));

@@ -429,7 +429,9 @@ function resumed(
     const company = duty.company === "none" ? "none" : "now";
     return { listen: addresses, duty: { ...duty, adopted: [], company } };
   }
-  if (duty.kind === "backend" || duty.encrypted === null) return { listen: addresses, duty };
+  // It had the path; who has it by now is its successor.
+  if (duty.kind === "backend") return { listen: addresses, duty: { ...duty, takesOver: false } };
+  if (duty.encrypted === null) return { listen: addresses, duty };
   const encrypted = { ...duty.encrypted, tls, https, ...(certificate && { certificate }) };
   return { listen: addresses, duty: { ...duty, encrypted } };
 }

@@ -13,13 +13,13 @@ import { Allowance } from "../license/allowance.ts";
 import { LicenseGate } from "../license/gate.ts";
 import { LiveBoard } from "../snapshot/live.ts";
 import type { Snapshot } from "../snapshot/view.ts";
+import { giveWay, takeShortSlices } from "../sockets/scheduling.ts";
 import { createLogger, type Logger, type LoggerOptions } from "../telemetry/log.ts";
 import { type BackendDuty, BackendService } from "./backend_service.ts";
 import { BindingFault } from "./binding.ts";
 import type { EngineOptions } from "./engine.ts";
 import { Exchange, type Fault } from "./exchange.ts";
 import type { LimitTerms } from "./limits.ts";
-import { giveWay, takeShortSlices } from "./scheduling.ts";
 import { type Patience, PulseWatch } from "./pulse.ts";
 import type { Bound, Service } from "./service.ts";
 import { type Certificate, type StreamDuty, StreamService } from "./stream_service.ts";
@@ -210,8 +210,8 @@ function start(options: WorkerOptions, snapshot: Snapshot, buffer: SharedArrayBu
 }
 
 function serve({ duty, listen }: WorkerOptions): Service {
+  if (duty.kind !== "streams") takeShortSlices(UDP_SLICE_NS);
   if (duty.kind === "udp") {
-    takeShortSlices(UDP_SLICE_NS);
     return new UdpService(duty, { listen, exchange, onEnd: endWith });
   }
   if (duty.kind === "backend") {

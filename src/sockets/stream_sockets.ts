@@ -66,6 +66,7 @@ const C = {
   SO_KEEPALIVE: 9,
   SO_LINGER: 13,
   SO_PEERCRED: 17,
+  SO_MEMINFO: 55,
   IPPROTO_TCP: 6,
   TCP_NODELAY: 1,
   MSG_NOSIGNAL: 0x4000,
@@ -84,6 +85,7 @@ const C = {
   EMFILE: 24,
   EADDRINUSE: 98,
   ENOBUFS: 105,
+  ECONNREFUSED: 111,
 } as const;
 
 /** `struct sockaddr_un`. */
@@ -133,6 +135,7 @@ export class StreamSockets implements Disposable {
    *
    * @returns a descriptor
    * @throws {Deno.errors.NotFound} where there is no such file
+   * @throws {Deno.errors.ConnectionRefused} where nothing listens at it
    * @throws {Error} where it can't be connected to
    */
   connectUnix(path: string): number {
@@ -222,6 +225,15 @@ export class StreamSockets implements Disposable {
     return result === 0 ? credentials[0]! : 0;
   }
 
+  /** Datagrams that came when the socket had no room for them; 0 where the system doesn't tell (before Linux 4.12). */
+  droppedOf(fd: number): number {
+    const figures = new Uint32Array(MEMINFO_FIGURES);
+    const size = new Uint8Array(new Uint32Array([figures.byteLength]).buffer);
+    const bytes = new Uint8Array(figures.buffer);
+    this.#symbols.getsockopt(fd, C.SOL_SOCKET, C.SO_MEMINFO, bytes, size);
+    return figures[MEMINFO_DROPS]!;
+  }
+
   /** TCP: notices peers that have vanished, and sends what is written at once. */
   tuneTcp(fd: number): void {
     this.#set(fd, C.SOL_SOCKET, C.SO_KEEPALIVE, 1);
@@ -293,6 +305,7 @@ export class StreamSockets implements Disposable {
     const message = `Cannot ${what}: ${reason} (os error ${errno})`;
     if (errno === C.ENOENT) return new Deno.errors.NotFound(message);
     if (errno === C.EADDRINUSE) return new Deno.errors.AddrInUse(message);
+    if (errno === C.ECONNREFUSED) return new Deno.errors.ConnectionRefused(message);
     if (errno === C.EACCES) return new Deno.errors.PermissionDenied(message);
     return new Error(message);
   }
@@ -372,6 +385,9 @@ export class Poller implements Disposable {
   }
 }
 
+/** What `SO_MEMINFO` tells, and which of it is the number of drops. */
+const MEMINFO_FIGURES = 9;
+const MEMINFO_DROPS = 8;
 /** `struct linger`: on, for no time. */
 const NO_LINGER = new Uint8Array(new Int32Array([1, 0]).buffer);
 const SHORTAGES: ReadonlySet<number> = new Set([C.EMFILE, C.ENFILE, C.ENOMEM, C.ENOBUFS]);

@@ -266,6 +266,40 @@ Deno.test({
   },
 });
 
+Deno.test({
+  name: "a path that a live process has is left to it, which is named, but for who takes its place",
+  ignore: Deno.build.os !== "linux",
+  fn: async () => {
+    const folder = await Deno.makeTempDir();
+    const path = `${folder}/5301`;
+    const script = `Deno.listen({ transport: "unix", path: ${
+      JSON.stringify(path)
+    } }); console.log("listening");`;
+    const holder = new Deno.Command(Deno.execPath(), {
+      args: ["eval", "--quiet", "--no-lock", `${script} setTimeout(() => {}, 1e9);`],
+      ...{ stdin: "null", stdout: "piped", stderr: "null" },
+    }).spawn();
+    try {
+      const reader = holder.stdout.getReader();
+      await reader.read();
+      const fault = await Loopback.start(WORLD, { backendSocket: path }).catch((error) => error);
+      equal(
+        fault.message,
+        `dns.backendSocket can't be served: process ${holder.pid} listens at ${path}: ` +
+          "end it, take its place by --replace, or name another path",
+      );
+      const succession = { listening: [], sockets: () => Promise.resolve([]) };
+      await using _node = await Loopback.start(WORLD, { backendSocket: path, succession });
+      using _peer = await greeted(path);
+      await reader.cancel();
+    } finally {
+      holder.kill("SIGKILL");
+      await holder.status;
+      await Deno.remove(folder, { recursive: true });
+    }
+  },
+});
+
 linux("a balancer that doesn't read is not read from, and others are answered", async ({ path }) => {
   using deaf = await greeted(path);
   using good = await greeted(path);

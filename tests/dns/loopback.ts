@@ -5,7 +5,7 @@
  */
 import type { EngineOptions } from "../../src/dns/engine.ts";
 import type { Sample } from "../../src/dns/samples.ts";
-import { Fleet } from "../../src/dns/fleet.ts";
+import { Fleet, type Succession } from "../../src/dns/fleet.ts";
 import type { LimitTerms } from "../../src/dns/limits.ts";
 import type { EncryptedDuty } from "../../src/dns/stream_service.ts";
 import type { Replacement } from "../../src/dns/supervised_worker.ts";
@@ -28,6 +28,7 @@ export interface LoopbackOptions {
   readonly limits: LimitTerms;
   readonly encrypted: EncryptedDuty;
   readonly backendSocket: string;
+  readonly succession: Succession;
   readonly samplesPerSecond: number;
   readonly sampleEvery: number;
   readonly onSample: (sample: Sample) => void;
@@ -70,6 +71,7 @@ export class Loopback implements AsyncDisposable {
       ...(options.limits ? { limits: options.limits } : {}),
       encrypted: options.encrypted ?? null,
       backendSocket: options.backendSocket ?? null,
+      succession: options.succession ?? null,
       samplesPerSecond: options.samplesPerSecond ?? 0,
       sampleEvery: options.sampleEvery ?? 1,
       snapshot: world.snapshot,
