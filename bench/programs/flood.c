@@ -3,11 +3,12 @@
  * 64 packets a call, on four sockets, with a fixed number of questions under way. It never sleeps: a server that had to
  * wake it would pay for that.
  *
- * cc -O2 -o flood flood.c && ./flood PORT FILE SECONDS WINDOW EDNS
+ * cc -O2 -o flood flood.c && ./flood PORT FILE SECONDS WINDOW EDNS [RATE]
  *
  * FILE holds a question a line: a name, which is asked for its A records, the type, which is ignored, and perhaps the
  * client's /24, which goes along as a client subnet (RFC 7871). EDNS is 1 where every question has an OPT record
- * (RFC 6891), as nearly all that resolvers send have, or 0 where only those with a subnet do. Prints the number of answers, the seconds they took, and
+ * (RFC 6891), as nearly all that resolvers send have, or 0 where only those with a subnet do. With
+ * a RATE so many questions a second are asked, each when it is due, as long as no more than WINDOW are under way. Prints the number of answers, the seconds they took, and
  * how many questions got none.
  */
 #define _GNU_SOURCE
@@ -104,10 +105,11 @@ static int open_socket(int port) {
 }
 
 int main(int argc, char **argv) {
-  if (argc != 6) return fputs("usage: flood PORT FILE SECONDS WINDOW EDNS\n", stderr), 2;
+  if (argc != 6 && argc != 7) return fputs("usage: flood PORT FILE SECONDS WINDOW EDNS [RATE]\n", stderr), 2;
   read_queries(argv[2], atoi(argv[5]));
   double seconds = atof(argv[3]);
   int window = atoi(argv[4]) / SOCKETS;
+  double rate = argc == 7 ? atof(argv[6]) : 0;
   int sockets[SOCKETS], under_way[SOCKETS] = {0};
   for (int i = 0; i < SOCKETS; i++) sockets[i] = open_socket(atoi(argv[1]));
   for (int i = 0; i < BATCH; i++) {
@@ -127,8 +129,13 @@ int main(int argc, char **argv) {
         heard = time;
       }
       int more = window - under_way[i] < BATCH ? window - under_way[i] : BATCH;
-      /* Few at a time would make the server's batches small, too. */
-      if (more < window && more < BATCH / 4) continue;
+      if (rate > 0) {
+        double due = (time - start) * rate - next;
+        if (due < 1) continue;
+        if (due < more) more = due;
+      } else if (more < window && more < BATCH / 4) {
+        continue; /* Few at a time would make the server's batches small, too. */
+      }
       for (int j = 0; j < more; j++) {
         struct query *query = &queries[(next + j) % query_count];
         sent_vectors[j] = (struct iovec){query->bytes, query->size};

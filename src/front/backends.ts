@@ -25,14 +25,14 @@ const DELAY_MAX = 32;
 /** File names that are the backend's number, too. */
 const NAMED_IDS = [5300, 5399] as const;
 
+const NOTHING_UNANSWERED: Unanswered = { moved: 0, lost: 0 };
+
 /** A control session. */
 export interface ControlSession {
   /** Sends a heartbeat; `false` = there is no room for it. */
   sendHeartbeat(): boolean;
   /** Says which extensions are understood. */
   announce(): void;
-  /** Ends it at once. @returns datagrams that were handed over and not answered */
-  abort(): number;
   /** Sends nothing more, and ends when its server has answered the rest. */
   finish(): void;
 }
@@ -41,6 +41,16 @@ export interface ControlSession {
 export interface Connector<Session extends ControlSession> {
   /** Connects and says hello; `absent` = there is no such file. */
   connect(backend: Backend<Session>): Session | "absent" | Error;
+  /** Ends a session at once, when its backend is known not to have it any more. */
+  end(session: Session, backend: Backend<Session>, nowMs: number): Unanswered;
+}
+
+/** What a backend was asked and hadn't answered when its session ended. */
+export interface Unanswered {
+  /** Datagrams that another backend was asked. */
+  readonly moved: number;
+  /** The others. */
+  readonly lost: number;
 }
 
 /** A DNS server on this host. What is written here is written by `Backends`, less the counters. */
@@ -71,8 +81,12 @@ export class Backend<Session extends ControlSession = ControlSession> {
   tcp = 0;
   /** Datagrams dropped since it reads too slowly. */
   stuck = 0;
-  /** Datagrams that it had and hadn't answered when a session ended. */
+  /** Datagrams that it had and hadn't answered when a session ended, and that another one was asked. */
+  moved = 0;
+  /** The others that it had and hadn't answered then. */
   lost = 0;
+  /** Datagrams that it hadn't answered for so long that they were forgotten, in sessions that have ended. */
+  forgotten = 0;
   /** Its session; `null` = it isn't connected. */
   session: Session | null = null;
   /** Seconds that the next try but one waits. */
@@ -197,12 +211,12 @@ export class Backends<Session extends ControlSession = ControlSession> {
   /** Ends its session, and plans the next one. @returns `false`, since its session doesn't go on */
   fault(backend: Backend<Session>, reason: string, nowMs: number): false {
     backend.faults++;
-    const lost = backend.session?.abort() ?? 0;
-    backend.lost += lost;
+    const { session } = backend;
     this.#forgetSession(backend);
     this.#schedule(backend, nowMs);
+    const { lost, moved } = session ? this.#connector.end(session, backend, nowMs) : NOTHING_UNANSWERED;
     const retry_seconds = Math.round((backend.connectAtMs - nowMs) / 1000);
-    backend.log.error("backend fault", { reason, unanswered: lost, retry_seconds });
+    backend.log.error("backend fault", { reason, lost, asked_elsewhere: moved, retry_seconds });
     return false;
   }
 

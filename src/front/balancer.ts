@@ -174,6 +174,7 @@ async function startThreads(options: BalancerOptions): Promise<Threads> {
       return { udp, tcp, port };
     } catch (error) {
       await Promise.all([udp.stop(), tcp.stop()]);
+      for (const port of [port1, port2]) port.close();
       const wasFound = options.address.port === 0 && error instanceof Deno.errors.AddrInUse;
       if (!wasFound || attempt === ANY_PORT_TRIES) throw error;
     }

@@ -11,6 +11,13 @@ import type { BalancerState } from "./balstat.ts";
 const OF_BALANCER = [
   ["counter", "udp_received_total", "Datagrams of clients", "udp.received"],
   ["counter", "udp_forwarded_total", "Datagrams handed to backends", "udp.forwarded"],
+  [
+    "counter",
+    "udp_overflowed_total",
+    "Datagrams dropped by the system, its buffer being full",
+    "udp.overflowed",
+  ],
+  ["counter", "udp_moved_total", "Queries that a second backend was asked", "udp.moved"],
   ["counter", "udp_answered_total", "Datagrams of backends", "udp.answered"],
   ["counter", "udp_unserved_total", "Datagrams dropped for lack of a backend", "udp.unserved"],
   ["counter", "udp_stuck_total", "Datagrams dropped while their backend didn't read", "udp.stuck"],
@@ -38,7 +45,9 @@ const OF_BACKENDS = [
   ["counter", "backend_answers_total", "Datagrams that came back", "answered"],
   ["counter", "backend_tcp_total", "Connections handed over", "tcp"],
   ["counter", "backend_stuck_total", "Datagrams dropped while it didn't read", "stuck"],
+  ["counter", "backend_moved_total", "Queries that another one was asked at its sessions' end", "moved"],
   ["counter", "backend_lost_total", "Datagrams lost with sessions", "lost"],
+  ["counter", "backend_forgotten_total", "Datagrams that it didn't answer", "forgotten"],
 ] as const;
 
 /** The text format of Prometheus. */

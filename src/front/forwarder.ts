@@ -7,9 +7,9 @@
 import type { Clock } from "../clock.ts";
 import { BATCH, type BatchSocket, type Peer } from "../sockets/batch_socket.ts";
 import { type Poller, READY, type StreamSockets } from "../sockets/stream_sockets.ts";
-import { DATAGRAM_MAX, FRAME, type FrameReader, readAnnouncement } from "../wire/balancer_frames.ts";
+import { DATAGRAM_MAX, FEATURE, FRAME, type FrameReader, readAnnouncement } from "../wire/balancer_frames.ts";
 import { Affinity } from "./affinity.ts";
-import { type Backend, Backends, type Connector } from "./backends.ts";
+import { type Backend, Backends, type Connector, type Unanswered } from "./backends.ts";
 import type { FrontLog } from "./front_log.ts";
 import { LocalAddresses } from "./local_addresses.ts";
 import { Remotes } from "./remotes.ts";
@@ -19,6 +19,8 @@ import { Session } from "./session.ts";
 const TELL_MS = 1_000;
 /** Timers run once in so many milliseconds. */
 const TICK_MS = 1_000;
+/** Milliseconds in which a client still waits for its answer, at least. */
+const ASK_AGAIN_MS = 2_000;
 
 /** What has happened, in numbers that only grow. */
 export interface ForwardCounts {
@@ -26,6 +28,8 @@ export interface ForwardCounts {
   received: number;
   /** Datagrams handed to backends. */
   forwarded: number;
+  /** Those of them that a second backend was asked, since the session of the first one ended before it answered. */
+  moved: number;
   /** Datagrams of backends. */
   answered: number;
   /** Dropped, since no backend takes them. */
@@ -68,7 +72,7 @@ export class Forwarder implements Connector<Session>, Disposable {
   readonly affinity: Affinity<Session>;
   /** What has happened. */
   readonly counts: ForwardCounts = {
-    ...{ received: 0, forwarded: 0, answered: 0, unserved: 0, stuck: 0 },
+    ...{ received: 0, forwarded: 0, moved: 0, answered: 0, unserved: 0, stuck: 0 },
     ...{ tooLong: 0, sendErrors: 0, misaddressed: 0 },
   };
   readonly #options: ForwarderOptions;
@@ -161,14 +165,41 @@ export class Forwarder implements Connector<Session>, Disposable {
     } catch (error) {
       return error instanceof Deno.errors.NotFound ? "absent" : error as Error;
     }
+    const { clock, seed } = this.#options;
     const session: Session = new Session(fd, {
-      ...{ sockets, poller, clock: this.#options.clock, reader: this.#readerOf(() => served) },
+      ...{ sockets, poller, clock, seed, reader: this.#readerOf(() => served) },
       onEnd: (reason) => this.#end(served, reason),
       onAbort: () => void this.#sessions.delete(fd),
     });
     const served = { backend, session };
     this.#sessions.set(fd, served);
     return session;
+  }
+
+  /**
+   * Ends a session. Queries that it has just been asked and hasn't answered go where their clients go now; they do so once,
+   * so that one that no server survives doesn't end them all.
+   */
+  end(session: Session, backend: Backend<Session>, nowMs: number): Unanswered {
+    session.abort();
+    let moved = 0;
+    const lost = session.handOn(nowMs - ASK_AGAIN_MS, (address, port, bytes, at, size) => {
+      const isMoved = isQuery(bytes, at, size) &&
+        this.#askAgain(address, port, bytes.subarray(at, at + size), nowMs);
+      if (isMoved && ++moved % BATCH === 0) this.#flush();
+      return isMoved;
+    });
+    this.#flush();
+    this.counts.moved += moved;
+    backend.moved += moved;
+    backend.lost += lost;
+    backend.forgotten += session.forgotten;
+    return { moved, lost };
+  }
+
+  /** Datagrams that the system dropped, since they came faster than they were received. */
+  get overflowed(): number {
+    return this.#options.sockets.droppedOf(this.#options.socket.fd);
   }
 
   /** Ends all sessions. */
@@ -206,21 +237,39 @@ export class Forwarder implements Connector<Session>, Disposable {
         continue;
       }
       this.#local.note(peer);
-      if (!session.isWritten) {
-        session.isWritten = true;
-        this.#written.push(session);
-      }
-      session.put(address, peer.port, socket.packet(slot), size);
+      this.#willFlush(session);
+      session.put(address, peer.port, socket.packet(slot), size, nowMs, false);
       counts.forwarded++;
       backend!.udp++;
       if (record >= 0) remotes.udp[record]!++;
     }
+    this.#flush();
+    return count;
+  }
+
+  /** @returns whether there is a backend that takes it */
+  #askAgain(address: Uint8Array, port: number, datagram: Uint8Array, nowMs: number): boolean {
+    const backend = this.affinity.choose(address, nowMs);
+    const session = backend && backend.session;
+    if (session === null || session.isStuck) return false;
+    this.#willFlush(session);
+    session.put(address, port, datagram, datagram.length, nowMs, true);
+    backend!.udp++;
+    return true;
+  }
+
+  #willFlush(session: Session): void {
+    if (session.isWritten) return;
+    session.isWritten = true;
+    this.#written.push(session);
+  }
+
+  #flush(): void {
     for (const session of this.#written) {
       session.isWritten = false;
       session.flush();
     }
     this.#written.length = 0;
-    return count;
   }
 
   #readerOf(served: () => Served): FrameReader {
@@ -244,11 +293,15 @@ export class Forwarder implements Connector<Session>, Disposable {
     const { backend, session } = served;
     const { socket } = this.#options;
     if (!backend.ok && isCurrent(served)) return this.#fault(served, "a datagram before its hello");
+    if (address.length === 16 && !session.knowsAddress16) {
+      return this.#fault(served, "an IPv6 address that it hasn't announced");
+    }
     if (isNowhere(address)) return this.#announced(served, port, bytes.subarray(at, at + size));
-    session.noteAnswer();
+    session.noteAnswer(address, port, bytes, at, size);
     backend.answered++;
     this.counts.answered++;
-    if (port === socket.port && this.#local.isOurs(address)) {
+    const isForUs = port === socket.port && this.#local.isOurs(address);
+    if (isForUs || address.length > this.#options.address.length) {
       this.counts.misaddressed++;
       return true;
     }
@@ -263,11 +316,12 @@ export class Forwarder implements Connector<Session>, Disposable {
   }
 
   /** What is sent to no address is an announcement, or an error of the backend's, which is left alone. */
-  #announced({ backend }: Served, port: number, datagram: Uint8Array): true {
+  #announced({ backend, session }: Served, port: number, datagram: Uint8Array): true {
     const features = port === 0 ? readAnnouncement(datagram) : null;
     if (features === null) this.counts.misaddressed++;
     else {
       backend.features = features;
+      session.knowsAddress16 = (features & FEATURE.address16) !== 0;
       backend.log.debug("backend announces extensions", { features });
     }
     return true;
@@ -287,22 +341,22 @@ export class Forwarder implements Connector<Session>, Disposable {
   /** @returns `false`: the session doesn't go on */
   #fault(served: Served, reason: string): false {
     if (isCurrent(served)) return this.backends.fault(served.backend, reason, this.#nowMs);
-    served.backend.lost += served.session.abort();
+    this.end(served.session, served.backend, this.#nowMs);
     return false;
   }
 
   #end(served: Served, reason: string): void {
     if (isCurrent(served)) this.backends.fault(served.backend, reason, this.#nowMs);
     else {
-      const unanswered = served.session.abort();
-      served.backend.lost += unanswered;
-      served.backend.log.info("backend is gone", { unanswered });
+      const { lost, moved } = this.end(served.session, served.backend, this.#nowMs);
+      served.backend.log.info("backend is gone", { lost, asked_elsewhere: moved });
     }
   }
 
   #tick(): void {
-    const nowMs = this.#nowMs;
-    this.#tickAtMs = Math.max(this.#tickAtMs + TICK_MS, nowMs);
+    // In steps of exactly one, so that what is due in 15 s isn't looked at a hair too early, and then a second too late.
+    const nowMs = Math.max(this.#tickAtMs, this.#nowMs - TICK_MS);
+    this.#tickAtMs = nowMs + TICK_MS;
     this.backends.tick(nowMs);
     this.affinity.tick(nowMs);
     for (const served of this.#sessions.values()) {
@@ -329,6 +383,11 @@ interface Served {
 /** Whether the session is the one that its backend has, not one that is going. */
 function isCurrent({ backend, session }: Served): boolean {
   return backend.session === session;
+}
+
+/** Whether it is a query that may be asked twice: opcode 0, no response (RFC 1035 §4.1.1). */
+function isQuery(bytes: Uint8Array, at: number, size: number): boolean {
+  return size > 2 && (bytes[at + 2]! & 0xf8) === 0;
 }
 
 function isNowhere(address: Uint8Array): boolean {

@@ -1,6 +1,7 @@
 /**
  * Control sessions over real sockets: frames are gathered in one buffer a backend and leave in one call a batch; what comes
- * back is read in large pieces.
+ * back is read in large pieces. Frames stay where they are until the buffer is written over, so that what a backend hasn't
+ * answered when its session ends can be handed over.
  *
  * A backend that doesn't read fills the kernel's buffer, and then costs no more than the tail of one batch: it is *stuck*, and
  * takes nothing until the tail has left.
@@ -11,10 +12,12 @@ import type { Clock } from "../clock.ts";
 import { BATCH } from "../sockets/batch_socket.ts";
 import { AGAIN, BROKEN, type Poller, READY, type StreamSockets } from "../sockets/stream_sockets.ts";
 import {
+  ANNOUNCEMENT_SIZE,
   DATAGRAM_MAX,
   FEATURE,
   FRAME,
   type FrameReader,
+  HEAD4,
   HEAD_MAX,
   readFrames,
   writeAnnouncement,
@@ -22,9 +25,12 @@ import {
   writeDatagramHead,
 } from "../wire/balancer_frames.ts";
 import type { ControlSession } from "./backends.ts";
+import { Outstanding } from "./outstanding.ts";
 
 /** Room for a batch of the longest datagrams, and for what else is said in a turn. */
-const OUTPUT_SIZE = BATCH * (HEAD_MAX + DATAGRAM_MAX) + 256;
+const BATCH_ROOM = BATCH * (HEAD_MAX + DATAGRAM_MAX) + 256;
+/** With what was sent before: 1,500 queries at least. */
+const OUTPUT_SIZE = BATCH_ROOM + 160 * 1024;
 /** Bytes read at once: 1,000 answers. */
 const INPUT_SIZE = 128 * 1024;
 /**
@@ -48,6 +54,8 @@ export interface SessionOptions {
   readonly clock: Pick<Clock, "monotonicMs">;
   /** Gets the frames. */
   readonly reader: FrameReader;
+  /** Of the table of what isn't answered, unpredictable. */
+  readonly seed: number;
   /** Called when its other end has closed it, or it is broken; it must be aborted then. */
   onEnd(reason: string): void;
   /** Called when it has been aborted. */
@@ -60,68 +68,87 @@ export class Session implements ControlSession {
   readonly fd: number;
   readonly #options: SessionOptions;
   readonly #output = new Uint8Array(OUTPUT_SIZE);
+  readonly #outstanding: Outstanding;
+  /** Where in the output begins what hasn't been sent, and where it ends. */
+  #unsent = 0;
   #queued = 0;
   /** Of a frame that hasn't come whole. */
   #rest = new Uint8Array(HEAD_MAX + DATAGRAM_MAX);
   #restSize = 0;
   /** Kept by whoever writes batches: whether it is among those to be flushed. */
   isWritten = false;
+  /** Kept by whoever reads announcements: whether its backend has said that it knows 16-byte addresses. */
+  knowsAddress16 = false;
   #isStuck = false;
   #isClosed = false;
   /** When one that is going must have ended. */
   #endByMs = Infinity;
-  /** Datagrams handed over and not answered. */
-  #inFlight = 0;
 
   /** Says hello over a new connection. */
   constructor(fd: number, options: SessionOptions) {
     this.fd = fd;
     this.#options = options;
+    this.#outstanding = new Outstanding(options.seed);
     options.sockets.limitUnread(fd, UNREAD_BYTES);
     options.poller.add(fd, READY.read);
     const hello = this.#output.subarray(0, writeBare(this.#output, 0, FRAME.clientHello));
     options.sockets.send(fd, hello); // a new connection has room; one that is broken already is reported by the poller
   }
 
-  /** Whether it takes nothing, because its backend doesn't read. */
+  /** Whether it takes no datagrams, because its backend doesn't read. */
   get isStuck(): boolean {
     return this.#isStuck;
   }
 
-  /** Datagrams handed over and not answered. */
+  /** Datagrams handed over and not answered, as far as they are still known. */
   get inFlight(): number {
-    return this.#inFlight;
+    return this.#outstanding.count;
   }
 
-  /** Queues a datagram for the next `flush`; a batch of them has room, unless it is stuck. */
-  put(address: Uint8Array, port: number, packet: Uint8Array, size: number): void {
+  /** Datagrams handed over and not answered for so long that they aren't known any more. */
+  get forgotten(): number {
+    return this.#outstanding.forgotten;
+  }
+
+  /**
+   * Queues a datagram for the next `flush`; a batch of them has room, unless it is stuck.
+   *
+   * @param isAgain whether another backend was asked before
+   */
+  put(
+    address: Uint8Array,
+    port: number,
+    packet: Uint8Array,
+    size: number,
+    nowMs: number,
+    isAgain: boolean,
+  ): void {
     const output = this.#output;
     const type = address.length === 4 ? FRAME.inboundUdp : FRAME.inboundUdp6;
-    let at = this.#queued;
-    at += writeDatagramHead(output, at, { type, address, port, size });
+    const from = this.#claim(12 + address.length + size);
+    const at = from + writeDatagramHead(output, from, { type, address, port, size });
     if (size > COPY_BY_HAND_MAX) output.set(packet.subarray(0, size), at);
     else for (let i = 0; i < size; i++) output[at + i] = packet[i]!;
-    this.#queued = at + size;
-    this.#inFlight++;
+    this.#outstanding.add(address, port, idOf(packet, 0, size), from, nowMs, isAgain);
   }
 
   /** Sends what is queued, as far as there is room. */
   flush(): void {
-    if (this.#queued === 0 || this.#isClosed) return;
+    if (this.#queued === this.#unsent || this.#isClosed) return;
     const { sockets, poller } = this.#options;
-    const sent = sockets.send(this.fd, this.#output.subarray(0, this.#queued));
+    const sent = sockets.send(this.fd, this.#output.subarray(this.#unsent, this.#queued));
     if (sent === BROKEN) {
       // What its server said before is still read, and then the end.
-      this.#queued = 0;
+      this.#unsent = this.#queued;
       this.#isStuck = true;
       return;
     }
-    if (sent === this.#queued) this.#queued = 0;
-    else if (sent !== AGAIN) {
-      this.#output.copyWithin(0, sent, this.#queued);
-      this.#queued -= sent;
+    if (sent !== AGAIN) this.#unsent += sent;
+    const isStuck = this.#unsent < this.#queued;
+    if (!isStuck && this.#queued > OUTPUT_SIZE - BATCH_ROOM) {
+      this.#unsent = this.#queued = 0;
+      this.#outstanding.beginLap();
     }
-    const isStuck = this.#queued > 0;
     if (isStuck === this.#isStuck) return;
     this.#isStuck = isStuck;
     poller.change(this.fd, READY.read | (isStuck ? READY.write : 0));
@@ -144,15 +171,15 @@ export class Session implements ControlSession {
     this.#restSize = end - at;
   }
 
-  /** Notes that a datagram came back. */
-  noteAnswer(): void {
-    if (this.#inFlight > 0) this.#inFlight--;
+  /** Notes that a datagram came back, which is `bytes[at … at + size)`. */
+  noteAnswer(address: Uint8Array, port: number, bytes: Uint8Array, at: number, size: number): void {
+    this.#outstanding.answer(address, port, idOf(bytes, at, size));
   }
 
-  /** Sends a heartbeat; `false` = it is stuck. */
+  /** Sends a heartbeat, which of one that is stuck waits with the rest: it must be read in time, too. */
   sendHeartbeat(): boolean {
-    if (this.#isStuck) return false;
-    this.#queued += writeBare(this.#output, this.#queued, FRAME.clientHeartbeat);
+    if (this.#queued + 4 > OUTPUT_SIZE) return false;
+    writeBare(this.#output, this.#claim(4), FRAME.clientHeartbeat);
     this.flush();
     return true;
   }
@@ -161,7 +188,7 @@ export class Session implements ControlSession {
   announce(): void {
     if (this.#isStuck) return; // a backend that doesn't read its first frames learns nothing of them
     const features = FEATURE.address16 | FEATURE.going;
-    this.#queued += writeAnnouncement(this.#output, this.#queued, FRAME.inboundUdp, features);
+    writeAnnouncement(this.#output, this.#claim(HEAD4 + ANNOUNCEMENT_SIZE), FRAME.inboundUdp, features);
     this.flush();
   }
 
@@ -176,14 +203,50 @@ export class Session implements ControlSession {
     return nowMs >= this.#endByMs;
   }
 
-  /** Ends it at once. @returns datagrams that were handed over and not answered */
-  abort(): number {
-    if (this.#isClosed) return 0;
+  /** Ends it at once. */
+  abort(): void {
+    if (this.#isClosed) return;
     this.#isClosed = true;
     this.#options.sockets.abort(this.fd);
     this.#options.onAbort();
-    return this.#inFlight;
   }
+
+  /**
+   * Hands on what it was asked since then, for the first time, and hasn't answered; once, when it has been aborted.
+   *
+   * @param take gets each datagram, `bytes[at … at + size)`; whether it is taken
+   * @returns how many are lost
+   */
+  handOn(sinceMs: number, take: FrameReader["datagram"]): number {
+    let lost = 0;
+    const reader: FrameReader = {
+      datagramTypes: [FRAME.inboundUdp, FRAME.inboundUdp6],
+      datagram: (address, port, bytes, at, size) => {
+        if (!take(address, port, bytes, at, size)) lost++;
+        return false; // what stands behind it is another one's
+      },
+      bare: () => false,
+      tooLong: () => {},
+    };
+    this.#outstanding.each((at, sentMs, isAgain) => {
+      if (isAgain || sentMs < sinceMs) lost++;
+      else readFrames(this.#output, at, OUTPUT_SIZE, reader);
+    });
+    return lost;
+  }
+
+  /** Room for a frame behind what is queued. @returns where */
+  #claim(size: number): number {
+    const at = this.#queued;
+    this.#queued += size;
+    this.#outstanding.claim(this.#queued);
+    return at;
+  }
+}
+
+/** The id of a DNS message, which its answer has, too; 0 where it is too short for one. */
+function idOf(bytes: Uint8Array, at: number, size: number): number {
+  return size < 2 ? 0 : bytes[at]! << 8 | bytes[at + 1]!;
 }
 
 /** Up to here a loop is faster than a view and a copy. */

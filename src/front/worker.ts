@@ -9,6 +9,7 @@ import { systemClock, systemRng } from "../clock.ts";
 import { parseIp, type SocketAddress } from "../ip.ts";
 import { BatchSockets } from "../sockets/batch_socket.ts";
 import { turnUntil } from "../sockets/polling.ts";
+import { takeShortSlices } from "../sockets/scheduling.ts";
 import { type Poller, StreamSockets } from "../sockets/stream_sockets.ts";
 import { FEATURE } from "../wire/balancer_frames.ts";
 import { type ForwardCounts, Forwarder } from "./forwarder.ts";
@@ -49,8 +50,8 @@ export type FrontReport =
 export interface UdpState {
   /** Its clock, which the times of clients are of. */
   readonly nowMs: number;
-  /** What has happened. */
-  readonly counts: ForwardCounts;
+  /** What has happened; with the datagrams that the system dropped. */
+  readonly counts: ForwardCounts & { readonly overflowed: number };
   /** Of the table of clients. */
   readonly clients: {
     readonly count: number;
@@ -90,8 +91,12 @@ export interface BackendRow {
   readonly tcp: number;
   /** Datagrams dropped while it didn't read. */
   readonly stuck: number;
+  /** Datagrams that another one was asked when its sessions ended. */
+  readonly moved: number;
   /** Datagrams lost with its sessions. */
   readonly lost: number;
+  /** Datagrams that it hasn't answered for so long that they are forgotten. */
+  readonly forgotten: number;
   /** Datagrams handed over and not answered yet. */
   readonly inFlight: number;
   /** Timers that run, by name: milliseconds until they are due. */
@@ -115,6 +120,8 @@ export interface StreamAnswer {
 const RECEIVE_MAX = 2048;
 /** Most bytes of a datagram that is sent. */
 const SEND_MAX = 1500;
+/** A slice of the thread that forwards datagrams, as that of a DNS worker. */
+const UDP_SLICE_NS = 300_000;
 
 interface WorkerScope {
   onmessage: ((event: MessageEvent<FrontOrder>) => void) | null;
@@ -125,7 +132,13 @@ const scope = globalThis as unknown as WorkerScope;
 
 scope.onmessage = ({ data: order }) => {
   if (order.kind === "start") void start(order);
+  else if (order.kind === "stop") end();
 };
+
+function end(): void {
+  scope.postMessage({ kind: "stopped" });
+  scope.close();
+}
 
 async function start(order: FrontOrder & { readonly kind: "start" }): Promise<void> {
   const stopping = new AbortController();
@@ -151,8 +164,7 @@ async function start(order: FrontOrder & { readonly kind: "start" }): Promise<vo
     const message = error instanceof Error ? error.message : String(error);
     scope.postMessage({ kind: "failed", message, isTaken: error instanceof Deno.errors.AddrInUse });
   }
-  scope.postMessage({ kind: "stopped" });
-  scope.close();
+  end();
 }
 
 /** What a thread serves. */
@@ -172,6 +184,7 @@ function startForwarding(
   { address, level, peer }: FrontOrder & { readonly kind: "start" },
   { sockets, poller, resources }: Ground,
 ): Served {
+  takeShortSlices(UDP_SLICE_NS);
   const batches = resources.use(new BatchSockets());
   const socket = resources.use(
     batches.bind(address, { reusePort: false, receiveMax: RECEIVE_MAX, sendMax: SEND_MAX }),
@@ -224,17 +237,18 @@ function startRelaying(
 }
 
 function stateOf(
-  { counts, remotes, affinity, backends }: Forwarder,
+  { counts, overflowed, remotes, affinity, backends }: Forwarder,
   { from, most }: { readonly from: number; readonly most: number },
 ): UdpState {
   const nowMs = performance.now();
   const { expired, rebalanced, unrecorded } = affinity;
   return {
     nowMs,
-    counts: { ...counts },
+    counts: { ...counts, overflowed },
     clients: { count: remotes.count, expired, rebalanced, unrecorded },
     backends: backends.all.map((backend) => {
-      const { id, path, ok, removed, features, connected, faults, udp, answered, tcp, stuck, lost } = backend;
+      const { id, path, ok, removed, features, connected, faults, session } = backend;
+      const { udp, answered, tcp, stuck, moved, lost } = backend;
       const timers = {
         connect: backend.connectAtMs,
         hello: backend.helloByMs,
@@ -243,8 +257,9 @@ function stateOf(
       };
       return {
         ...{ id, path, ok, removed, features: features & (FEATURE.address16 | FEATURE.going) },
-        ...{ remotes: backend.remotes, connected, faults, udp, answered, tcp, stuck, lost },
-        inFlight: backend.session?.inFlight ?? 0,
+        ...{ remotes: backend.remotes, connected, faults, udp, answered, tcp, stuck, moved, lost },
+        forgotten: backend.forgotten + (session?.forgotten ?? 0),
+        inFlight: session?.inFlight ?? 0,
         timers: Object.fromEntries(
           Object.entries(timers).filter(([, atMs]) => atMs < Infinity)
             .map(([name, atMs]) => [name, Math.round(atMs - nowMs)]),

@@ -51,55 +51,52 @@ Deno.test("balstat says where it has looked when no balancer answers", async () 
   }
 });
 
-for (const executable of [false, true]) {
-  const what = executable ? "the executable" : "the sources";
-  testWith(executable ? ["pleiades"] : [], `balancer and balstat, from ${what}`, async () => {
-    if (Deno.build.os !== "linux") return;
-    const file = executable ? program("pleiades") : null;
-    const directory = await Deno.makeTempDir();
-    try {
-      using backend = new ByteBackend(`${directory}/5301`);
-      await using balancer = await BalancerProcess.start(directory, {
-        executable: file,
-        ...{ args: ["-l", "error"], env: { LOG_LEVEL: "debug" } },
-      });
-      const { time, ...first } = balancer.lines.find(({ msg }) => msg === "listening")!;
-      match(String(time), /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
-      deepEqual(first, {
-        ...{ name: "mname-balancer", hostname: hostname(), pid: balancer.pid, level: 30, v: 0 },
-        ...{ msg: "listening", address: "127.0.0.1", port: balancer.port, sockets: directory },
-      });
-      const session = await backend.greet();
-      equal((await balancer.line("backend is ok"))["be_id"], 5301);
-      using client = new UdpClient(balancer.port);
-      await client.send("abcd");
-      await session.expect(`020000000100007f${client.portHex}02000000abcd`);
-      await session.send(`ea0300000100007f${client.portHex}0100000041`);
-      equal(await client.receive(), "41");
-      const balstat = async (...args: string[]) => {
-        const [name, words] = commandOf(file, ["balstat", "-s", directory, ...args]);
-        const { code, stdout, stderr } = await new Deno.Command(name, { args: words }).output();
-        equal(code, 0, new TextDecoder().decode(stderr));
-        return new TextDecoder().decode(stdout);
-      };
-      const [table, json, metrics] = await Promise.all([
-        ...[balstat(), balstat("-o", "json"), balstat("-o", "prometheus")],
-      ]);
-      deepEqual(table!.replaceAll(/ {2,}/g, "  ").split("\n"), [
-        ...["BACKENDS", "object  id  ok  remotes  path", `backend/5301  5301  1  1  ${directory}/5301`, ""],
-        ...["REMOTE PEERS", "object  primary  client", "remote/127.0.0.1  5301  127.0.0.1", ""],
-      ]);
-      const state = JSON.parse(json!);
-      equal(state.balancer.udp.answered, 1);
-      deepEqual(Object.keys(state.backends[0].timers), ["heartbeat"]);
-      match(metrics!, /^pleiades_balancer_backend_answers_total\{backend="5301"\} 1$/m);
-      equal(await balancer.stop(), 0);
-      ok(!await exists(`${directory}/.balstat`));
-    } finally {
-      await Deno.remove(directory, { recursive: true });
-    }
-  });
-}
+testWith(["pleiades"], "balancer and balstat as processes", async () => {
+  if (Deno.build.os !== "linux") return;
+  const file = program("pleiades");
+  const directory = await Deno.makeTempDir();
+  try {
+    using backend = new ByteBackend(`${directory}/5301`);
+    await using balancer = await BalancerProcess.start(directory, {
+      executable: file,
+      ...{ args: ["-l", "error"], env: { LOG_LEVEL: "debug" } },
+    });
+    const { time, ...first } = balancer.lines.find(({ msg }) => msg === "listening")!;
+    match(String(time), /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
+    deepEqual(first, {
+      ...{ name: "mname-balancer", hostname: hostname(), pid: balancer.pid, level: 30, v: 0 },
+      ...{ msg: "listening", address: "127.0.0.1", port: balancer.port, sockets: directory },
+    });
+    const session = await backend.greet();
+    equal((await balancer.line("backend is ok"))["be_id"], 5301);
+    using client = new UdpClient(balancer.port);
+    await client.send("abcd");
+    await session.expect(`020000000100007f${client.portHex}02000000abcd`);
+    await session.send(`ea0300000100007f${client.portHex}0100000041`);
+    equal(await client.receive(), "41");
+    const balstat = async (...args: string[]) => {
+      const [name, words] = commandOf(file, ["balstat", "-s", directory, ...args]);
+      const { code, stdout, stderr } = await new Deno.Command(name, { args: words }).output();
+      equal(code, 0, new TextDecoder().decode(stderr));
+      return new TextDecoder().decode(stdout);
+    };
+    const [table, json, metrics] = await Promise.all([
+      ...[balstat(), balstat("-o", "json"), balstat("-o", "prometheus")],
+    ]);
+    deepEqual(table!.replaceAll(/ {2,}/g, "  ").split("\n"), [
+      ...["BACKENDS", "object  id  ok  remotes  path", `backend/5301  5301  1  1  ${directory}/5301`, ""],
+      ...["REMOTE PEERS", "object  primary  client", "remote/127.0.0.1  5301  127.0.0.1", ""],
+    ]);
+    const state = JSON.parse(json!);
+    equal(state.balancer.udp.answered, 1);
+    deepEqual(Object.keys(state.backends[0].timers), ["heartbeat"]);
+    match(metrics!, /^pleiades_balancer_backend_answers_total\{backend="5301"\} 1$/m);
+    equal(await balancer.stop(), 0);
+    ok(!await exists(`${directory}/.balstat`));
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+});
 
 async function exists(path: string): Promise<boolean> {
   return await Deno.lstat(path).then(() => true, () => false);

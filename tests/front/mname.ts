@@ -49,6 +49,10 @@ export class MnameProcess implements AsyncDisposable {
     return process;
   }
 
+  signal(signal: Deno.Signal): void {
+    this.#child.kill(signal);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#child.kill("SIGKILL");
     await this.#stdout.cancel();

@@ -21,7 +21,10 @@ export class Scripted {
   nowMs = 0;
 
   constructor() {
-    this.backends = new Backends({ connect: (backend) => this.#connect(backend) }, SILENT);
+    this.backends = new Backends({
+      connect: (backend) => this.#connect(backend),
+      end: () => ({ moved: 0, lost: 0 }),
+    }, SILENT);
   }
 
   /** Says hello for every backend that is connected and hasn't. */
@@ -40,7 +43,7 @@ export class Scripted {
 
   #connect({ path }: Backend): ControlSession | "absent" | Error {
     if (!this.alive.has(path)) return path.endsWith("gone") ? "absent" : new Error("refused");
-    return { sendHeartbeat: () => true, announce: () => {}, abort: () => 0, finish: () => {} };
+    return { sendHeartbeat: () => true, announce: () => {}, finish: () => {} };
   }
 }
 

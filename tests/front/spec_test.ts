@@ -126,6 +126,7 @@ linux("spec line 6: a client whose primary dies has a backup, and returns to the
   await dying.read(45);
   first.kill();
   await front.until(() => !front.backend(5301).ok);
+  await standIn.read(45); // the query that the first one hadn't answered
   await client.send(QUERY);
   await standIn.read(45);
   equal(front.forwarder.remotes.rows(0, 1)[0]!.backup, 5302);
@@ -157,6 +158,7 @@ linux(
     await front.seconds(3);
     ok(front.backend(5301).removed);
     const { faults } = front.backend(5301);
+    await other.read(45); // the query that the first one hadn't answered
     await client.send(QUERY);
     await other.read(45);
     deepEqual(rowOf(front), { primary: 5302, backup: 0 });
@@ -254,6 +256,8 @@ const FAULTY: Readonly<Record<string, string>> = {
   "a datagram of 1501 bytes": `ea030000${LOCAL1}10270000dd050000`,
   "a datagram of 4 GiB": `ea030000${LOCAL1}10270000ffffffff`,
   "a farewell that was not announced": "ee030000",
+  "an IPv6 address that was not announced": `ed030000${"00".repeat(15)}0110270000` +
+    "0000000001000000".slice(0, 8),
 };
 
 for (const [what, hex] of Object.entries(FAULTY)) {

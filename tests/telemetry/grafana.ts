@@ -23,14 +23,16 @@ export async function readRules(): Promise<string> {
 }
 
 /**
- * The names of all metrics that dashboard and alerts use, sorted: those that a node must expose. Histograms
- * are named as families, without `_bucket`, `_sum` and `_count`.
+ * The names of all metrics that dashboard and alerts use, sorted: those that a node must expose, and behind `balancer` those
+ * of a balancer. Histograms are named as families, without `_bucket`, `_sum` and `_count`.
  */
-export async function grafanaMetricNames(): Promise<string[]> {
+export async function grafanaMetricNames(of: "node" | "balancer" = "node"): Promise<string[]> {
   const exprs = questionsOf(await readDashboard()).map(({ expr }) => expr);
   const rules = (await readRules()).split("\n").filter((line) => !/^\s*(#|summary:|description:)/.test(line));
   const names = [...exprs, ...rules].join("\n").match(/\bpleiades_[a-z0-9_]+/g) ?? [];
-  return [...new Set(names.map((name) => name.replace(/_(bucket|sum|count)$/, "")))].sort();
+  const ofBalancer = (name: string) => name.startsWith("pleiades_balancer_");
+  return [...new Set(names.map((name) => name.replace(/_(bucket|sum|count)$/, "")))]
+    .filter((name) => ofBalancer(name) === (of === "balancer")).sort();
 }
 
 /** Every expression of the dashboard, its variables filled in as Grafana would. */

@@ -4,6 +4,7 @@
  * @module
  */
 import assert from "node:assert/strict";
+import { exposition } from "../../src/front/exposition.ts";
 import { grafanaMetricNames, type Panel, questionsOf, readDashboard, readRules } from "./grafana.ts";
 import { testWith } from "../programs.ts";
 import { promtool } from "./promtool.ts";
@@ -48,6 +49,14 @@ Deno.test("the names of metrics are found, those of histograms as families", asy
   assert.equal(names.some((name) => name.endsWith("_bucket")), false);
 });
 
+Deno.test("alerts about balancers go by what `balstat` exposes", async () => {
+  const text = exposition({ balancer: {}, backends: [{ id: 5301 }], remotes: [] });
+  const exposed = [...text.matchAll(/^# TYPE (\S+) /gm)].map(([, name]) => name!);
+  const used = await grafanaMetricNames("balancer");
+  assert.ok(used.length > 0);
+  assert.deepEqual(used.filter((name) => !exposed.includes(name)), []);
+});
+
 testWith(["promtool"], "promtool check rules accepts the alerts", async () => {
   const { code, output } = await promtool(["check", "rules", "/dev/stdin"], await readRules());
   assert.equal(code, 0, output);
@@ -84,6 +93,37 @@ const ALERT_TESTS = {
   rule_files: ["pleiades.rules.yml"],
   evaluation_interval: "1m",
   tests: [
+    {
+      // Balancer b has lost its servers, a one of two; node m has a balancer and doesn't answer it.
+      interval: "1m",
+      input_series: [
+        { series: 'pleiades_balancer_backend_ok{instance="a",backend="5301"}', values: "1x60" },
+        { series: 'pleiades_balancer_backend_ok{instance="a",backend="5302"}', values: "0x60" },
+        { series: 'pleiades_balancer_backend_ok{instance="b",backend="5301"}', values: "0x60" },
+        ...([["a", 0], ["b", 600]] as const).flatMap(([instance, each]) =>
+          ["unserved", "stuck", "overflowed"].map((what) => ({
+            series: `pleiades_balancer_udp_${what}_total{instance="${instance}"}`,
+            values: `0+${each}x60`,
+          }))
+        ),
+        { series: 'pleiades_dns_backend_answering{cluster="c",node="n"}', values: "0x60" },
+        { series: 'pleiades_dns_backend_sessions_total{cluster="c",node="n"}', values: "0x60" },
+        { series: 'pleiades_dns_backend_answering{cluster="c",node="m"}', values: "0x60" },
+        { series: 'pleiades_dns_backend_sessions_total{cluster="c",node="m"}', values: "1x60" },
+      ],
+      promql_expr_test: [{
+        expr:
+          'sum by (alertname, instance, backend, node) (ALERTS{alertstate="firing",alertname=~".*B(alancer|ackend).*"})',
+        eval_time: "30m",
+        exp_samples: [
+          '{alertname="PleiadesBalancerWithoutBackends", instance="b"}',
+          '{alertname="PleiadesBalancerBackendDown", instance="a", backend="5302"}',
+          '{alertname="PleiadesBalancerBackendDown", instance="b", backend="5301"}',
+          '{alertname="PleiadesBalancerDrops", instance="b"}',
+          '{alertname="PleiadesBackendSilent", node="m"}',
+        ].map((labels) => ({ labels, value: 1 })),
+      }],
+    },
     {
       // Node m has twice what it can answer and what else limits tell of; node n has a little of all of it.
       interval: "1m",

@@ -11,9 +11,18 @@ import { Loopback } from "../../dns/loopback.ts";
 
 const WORLD = { pools: [{ name: "web", members: ["192.0.2.1"] }], services: { "www.example.com": "web" } };
 
-/** Restarts two nodes while one client asks; what its load says, and what each node hadn't answered when it was gone. */
+/**
+ * Restarts two nodes in turn, so many times each, while one client asks; what its load says, and what each node hadn't
+ * answered when it was gone.
+ *
+ * @param seconds how long is asked at most
+ */
 export async function restartInTurn(
-  { perSecond, seconds }: { readonly perSecond: number; readonly seconds: number },
+  { perSecond, seconds, rounds }: {
+    readonly perSecond: number;
+    readonly seconds: number;
+    readonly rounds: number;
+  },
 ): Promise<{ readonly report: LoadReport; readonly unanswered: readonly unknown[] }> {
   const directory = await Deno.makeTempDir();
   const events: FrontEvent[] = [];
@@ -41,18 +50,17 @@ export async function restartInTurn(
       ...{ perSecond, seconds },
     });
     // The one client has the first node; when that goes, it has the second, until that goes, too.
-    let announced = 2;
-    for (const id of [5301, 5302]) {
+    for (let restarts = 0; restarts < 2 * rounds; restarts++) {
+      const id = restarts % 2 === 0 ? 5301 : 5302;
       await nodes.get(id)![Symbol.asyncDispose]();
       nodes.delete(id);
-      await heard("backend is gone", announced - 1);
+      await heard("backend is gone", restarts + 1);
       nodes.set(id, await start(id));
-      announced++;
-      if (id === 5301) await heard("backend announces extensions", announced);
+      await heard("backend announces extensions", restarts + 3);
     }
-    const report = await load.report();
+    const report = await load.stop();
     const gone = events.filter(({ message }) => message === "backend is gone");
-    return { report, unanswered: gone.map(({ fields }) => fields["unanswered"]) };
+    return { report, unanswered: gone.map(({ fields }) => fields["lost"]) };
   } finally {
     for (const node of nodes.values()) await node[Symbol.asyncDispose]();
     await Deno.remove(directory, { recursive: true });
