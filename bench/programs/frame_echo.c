@@ -40,7 +40,7 @@ static uint32_t u32(const unsigned char *bytes) {
   return value;
 }
 
-/* Waits where the balancer doesn't read: there is no other work. */
+/* Waits where the balancer doesn't read: answers to datagrams are never given up. */
 static int send_all(int fd, const unsigned char *bytes, size_t size) {
   while (size > 0) {
     ssize_t sent = send(fd, bytes, size, MSG_NOSIGNAL);
@@ -88,14 +88,20 @@ static int answer(struct connection *connection) {
       at += 16 + size;
     } else return -1;
   }
-  if (connection->kind == STREAM) {
-    memcpy(output + end, connection->input + at, connection->filled - at);
-    end += connection->filled - at;
-    at = connection->filled;
+  if (send_all(connection->fd, output, end) != 0) return -1;
+  if (connection->kind == STREAM && connection->filled > at) {
+    ssize_t sent = send(connection->fd, connection->input + at, connection->filled - at, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent < 0 && errno != EAGAIN && errno != EINTR) return -1;
+    if (sent > 0) at += sent;
   }
   memmove(connection->input, connection->input + at, connection->filled - at);
   connection->filled -= at;
-  return send_all(connection->fd, output, end);
+  return 0;
+}
+
+/* Of a stream nothing is read as long as its client doesn't take what it has been sent. */
+static int wants(struct connection *connection) {
+  return connection->kind == STREAM && connection->filled > 0 ? EPOLLOUT : EPOLLIN;
 }
 
 int main(int argc, char **argv) {
@@ -121,14 +127,19 @@ int main(int argc, char **argv) {
       if (connection == NULL) {
         connection = calloc(1, sizeof *connection);
         connection->fd = accept(listener, NULL, NULL);
-        event.data.ptr = connection;
+        event = (struct epoll_event){.events = EPOLLIN, .data.ptr = connection};
         epoll_ctl(poller, EPOLL_CTL_ADD, connection->fd, &event);
         continue;
       }
-      ssize_t got = recv(connection->fd, connection->input + connection->filled, INPUT - connection->filled, 0);
+      int wanted = wants(connection);
+      ssize_t got = wanted == EPOLLOUT ? 1 : recv(connection->fd, connection->input + connection->filled, INPUT - connection->filled, 0);
       if (got > 0) {
-        connection->filled += got;
-        if (answer(connection) == 0) continue;
+        if (wanted == EPOLLIN) connection->filled += got;
+        if (answer(connection) == 0) {
+          event = (struct epoll_event){.events = wants(connection), .data.ptr = connection};
+          if (wants(connection) != wanted) epoll_ctl(poller, EPOLL_CTL_MOD, connection->fd, &event);
+          continue;
+        }
       }
       close(connection->fd);
       free(connection);

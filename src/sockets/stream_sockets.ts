@@ -47,6 +47,7 @@ const SYMBOLS = {
   epoll_ctl: { parameters: ["i32", "i32", "i32", "buffer"], result: "i32" },
   epoll_wait: { parameters: ["i32", "buffer", "i32", "i32"], result: "i32" },
   poll: { parameters: ["pointer", "u64", "i32"], result: "i32", nonblocking: true },
+  usleep: { parameters: ["u32"], result: "i32" },
   malloc: { parameters: ["usize"], result: "pointer" },
   free: { parameters: ["pointer"], result: "void" },
   strerror: { parameters: ["i32"], result: "pointer" },
@@ -260,6 +261,11 @@ export class StreamSockets implements Disposable {
   /** Removes a file; whether there was one. */
   unlink(path: string): boolean {
     return this.#symbols.unlink(cText(path)) === 0;
+  }
+
+  /** Sleeps with this thread for so many microseconds, and some 50 more, whatever comes. */
+  sleep(us: number): void {
+    this.#symbols.usleep(us);
   }
 
   /** Waits on descriptors. */

@@ -169,7 +169,7 @@ scene(
 scene(
   "three bytes of a frame wait for the fourth; a heartbeat that isn't finished is none",
   async ({ front, sessions: [session, other] }) => {
-    void answerBeats(other);
+    const answering = answerBeats(other);
     await front.seconds(6);
     equal(await session.read(4), "04000000");
     await session.send("ec0300");
@@ -181,6 +181,28 @@ scene(
     await front.seconds(21);
     equal(front.backend(5301).ok, false);
     ok(front.backend(5302).ok);
+    other.close();
+    await answering;
+  },
+);
+
+scene(
+  "one that doesn't read any more is at fault within 21 s, and is asked nothing meanwhile",
+  async ({ front, sessions: [own, other], client }) => {
+    const answering = answerBeats(other);
+    while (front.backend(5301).stuck === 0) {
+      await client.send("41".repeat(1400));
+      await front.turns(1);
+    }
+    const { udp } = front.backend(5301);
+    await front.seconds(19);
+    ok(front.backend(5301).ok);
+    await client.send(QUERY);
+    await front.seconds(2);
+    equal(front.backend(5301).ok, false);
+    equal(front.backend(5301).udp, udp);
+    for (const session of [own, other]) session.close();
+    await answering;
   },
 );
 

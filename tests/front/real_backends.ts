@@ -176,11 +176,12 @@ class Stage implements AsyncDisposable {
 
   async notTaken(): Promise<void> {
     const id = this.#primaryOf("127.0.0.1");
+    const { tcp } = this.#front.backend(id);
     this.#silent.add(id);
     this.#servers.get(id)!.signal!("SIGSTOP");
     using conn = await this.#connect();
     const ended = conn.read(new Uint8Array(1)).catch(() => null);
-    await this.#front.until(() => this.#front.backend(id).tcp > 0 && this.#front.relay.counts.open > 0);
+    await this.#front.until(() => this.#front.backend(id).tcp > tcp);
     await this.#pass(11);
     equal(await ended, null);
     equal(this.#front.backend(id).ok, false);

@@ -8,11 +8,13 @@
  * | `stopped` | seconds, queries a second: 60, 20,000 | One of four servers is stopped: no memory is used for it, others lose nothing, its clients are elsewhere within 21 s, drops are counted |
  * | `forged` | sources, queries a second: 1,100,000, 20,000 | More sources than can be kept: memory stays in bounds, known clients stay where they are |
  * | `streams` | connections of a kind, queries a second: 1,000, 5,000 | Connections that don't read, and silent ones: UDP is as fast, all descriptors come back |
+ * | `lines` | – | All that mname-balancer's list says, with three servers of mname, three nodes, and both, each a process |
  * | `hours` | hours: 72 | Arrivals, restarts, expiry and rebalancing, simulated: all choices are those of a model |
  *
  * @module
  */
 import { isFlawless } from "../dns_load.ts";
+import { showLines } from "../front/real_backends.ts";
 import { play } from "../front/simulation.ts";
 import { forgeSources } from "./front/forged.ts";
 import { isExact, killOneByOne } from "./front/kills.ts";
@@ -48,6 +50,21 @@ const PARTS: Readonly<Record<string, (numbers: readonly number[]) => Promise<boo
   stopped: ([seconds = 60, perSecond = 20_000]) => stopOne({ seconds, perSecond }),
   forged: ([sources = 1_100_000, perSecond = 20_000]) => forgeSources({ sources, perSecond }),
   streams: ([each = 1_000, perSecond = 5_000]) => crowdStreams({ each, perSecond }),
+  lines: async () => {
+    for (
+      const kinds of [["mname", "mname", "mname"], ["serve", "serve", "serve"], [
+        "mname",
+        "serve",
+        "mname",
+      ]] as const
+    ) {
+      await showLines(kinds, async (name, part) => {
+        await part();
+        console.log(`${kinds.join(", ")}: ${name}`);
+      });
+    }
+    return true;
+  },
   hours: ([hours = 72]) => {
     const startMs = performance.now();
     const { chosen, moved, expired } = play(hours * 3_600, { seed: 72, clients: 1_500, compareEvery: 60 });

@@ -25,20 +25,18 @@ export async function crowdStreams(
   load.forgetTimes();
   await load.run(MEASURE_MS);
   const before = load.percentileMs(0.99);
-  const conns: Deno.TcpConn[] = [];
-  const connecting = (async () => {
-    for (let i = 0; i < 2 * each; i++) {
-      const conn = await Deno.connect({ hostname: "127.0.0.1", port });
-      conns.push(conn);
-      if (i % 2 === 0) void flood(conn);
-    }
-  })();
-  await load.until(connecting);
+  const crowd = new Deno.Command(Deno.execPath(), {
+    args: ["eval", "--quiet", "--no-lock", CROWD, `${port}`, `${each}`],
+    ...{ stdin: "null", stdout: "piped", stderr: "inherit" },
+  }).spawn();
+  const reader = crowd.stdout.getReader();
+  await load.until(reader.read());
   load.forgetTimes();
   await load.run(MEASURE_MS);
   const during = load.percentileMs(0.99);
   const { balancer: { tcp } } = await bed.state();
-  for (const conn of conns) conn.close();
+  crowd.kill("SIGKILL"); // a write that isn't taken would keep its descriptor beyond a close
+  await Promise.all([crowd.status, reader.cancel()]);
   let left = Infinity;
   for (let look = 0; look < LOOKS && left > descriptors; look++) {
     await load.run(100);
@@ -56,12 +54,16 @@ export async function crowdStreams(
     load.lost === 0;
 }
 
-/** Sends until nothing more is taken, and reads nothing. */
-async function flood(conn: Deno.TcpConn): Promise<void> {
-  const bytes = new Uint8Array(16 * 1024);
-  try {
-    for (;;) await conn.write(bytes);
-  } catch {
-    // closed at the end
-  }
+/** A process with the connections: of each pair one sends until nothing more is taken, and neither reads. */
+const CROWD = `
+const [port, each] = Deno.args.map(Number);
+const bytes = new Uint8Array(16 * 1024);
+const conns = [];
+for (let i = 0; i < 2 * each; i++) {
+  const conn = await Deno.connect({ hostname: "127.0.0.1", port });
+  conns.push(conn);
+  if (i % 2 === 0) (async () => { for (;;) await conn.write(bytes); })().catch(() => {});
 }
+console.log("connected");
+setTimeout(() => {}, 1e9);
+`;
