@@ -17,7 +17,7 @@
  *
  * @module
  */
-import { BATCH, RECEIVE_BUFFER_BYTES } from "../sockets/batch_socket.ts";
+import { BATCH, HANDED_OVER_BUFFER_BYTES, RECEIVE_BUFFER_BYTES } from "../sockets/batch_socket.ts";
 
 /** The socket, as far as its queue goes. */
 export interface QueueingSocket {
@@ -56,6 +56,8 @@ const SETTLE_MS = 2 * STALE_MS;
 const CALM_MS = 1000;
 /** Bytes that any queue has: a batch of small packets, which the kernel counts as some 830 bytes, half of them ours. */
 const QUEUE_MIN_BYTES = 64 * 1024;
+/** After so long a client has given up, and no answer is of use to it. */
+const CLIENT_MS = 5_000;
 /** A worker that didn't come back to its queue for so long was kept from its work; what aged meanwhile says nothing of the buffer. */
 const PAUSE_MS = 30;
 /** The clock was set when it and the even one differ by so much more or less than before; stamps mean nothing then. */
@@ -65,7 +67,8 @@ const CLOCK_STEP_MS = 5;
 export class Backlog {
   readonly #socket: QueueingSocket;
   readonly #clocks: BacklogClocks;
-  readonly #answersAllUntilMs: number;
+  /** Of a socket that was another process's: until when all is answered at least, and at most until the queue is emptied. */
+  #graceMs: { readonly least: number; readonly most: number } | null = null;
   #isWatching = false;
   /** Since when the queue hasn't been emptied; `null` = it has been. */
   #standsSinceMs: number | null = null;
@@ -78,6 +81,8 @@ export class Backlog {
   #cameUnixMs: number | null = null;
   #overloadedMs = 0;
   #bytes = RECEIVE_BUFFER_BYTES;
+  /** No smaller than what waits may be, or what comes would be dropped. */
+  #bytesMax = RECEIVE_BUFFER_BYTES;
   #resizedMs = -Infinity;
   /** When the worker was last seen to have been kept from its work. */
   #pausedMs = -Infinity;
@@ -89,11 +94,19 @@ export class Backlog {
   #difference: number;
   #trustedFromMs = -Infinity;
 
-  /** Knows nothing yet. @param graceMs for how long all is answered, however old */
+  /**
+   * Knows nothing yet.
+   *
+   * @param graceMs of a socket that was another process's: for how long all is answered, however old
+   */
   constructor(socket: QueueingSocket, clocks: BacklogClocks, graceMs: number = 0) {
     this.#socket = socket;
     this.#clocks = clocks;
-    this.#answersAllUntilMs = clocks.monotonicMs() + graceMs;
+    if (graceMs > 0) {
+      const nowMs = clocks.monotonicMs();
+      this.#graceMs = { least: nowMs + graceMs, most: nowMs + Math.max(graceMs, CLIENT_MS) };
+      this.makeRoom();
+    }
     this.#difference = clocks.unixMs() - clocks.monotonicMs();
   }
 
@@ -109,10 +122,25 @@ export class Backlog {
    * @returns whether they are too old to be answered
    */
   isStale(received: number): boolean {
-    if (this.#clocks.monotonicMs() < this.#answersAllUntilMs) return false;
+    if (this.#graceMs !== null && this.#isGrace(received)) return false;
     if (received === BATCH) return this.#stands();
     this.#emptied();
     return false;
+  }
+
+  #isGrace(received: number): boolean {
+    const { least, most } = this.#graceMs!;
+    const nowMs = this.#clocks.monotonicMs();
+    if (nowMs < least || (received === BATCH && nowMs < most)) return true;
+    this.#graceMs = null;
+    return false;
+  }
+
+  /** Has the kernel keep more than ever, until the queue is emptied: for a while nothing will be received. */
+  makeRoom(): void {
+    this.#isWatching = true;
+    this.#bytes = this.#bytesMax = HANDED_OVER_BUFFER_BYTES;
+    this.#socket.resizeQueue(this.#bytes);
   }
 
   /** Whole milliseconds for which the queue has stood since the last call. */
@@ -126,6 +154,7 @@ export class Backlog {
     const nowMs = this.#clocks.monotonicMs();
     this.#standsSinceMs = null;
     this.#isShedding = false;
+    this.#bytesMax = RECEIVE_BUFFER_BYTES;
     if (nowMs - this.#stoodMs < CALM_MS) {
       // A queue that is emptied may be deeper: a worker with half of a processor finds it full after each turn of the other.
       if (nowMs - this.#resizedMs >= SETTLE_MS) this.#resize(this.#bytes * GROWTH, nowMs);
@@ -149,7 +178,11 @@ export class Backlog {
       this.#lastMs = nowMs;
       return false;
     }
-    if (nowMs - this.#lastMs > PAUSE_MS) this.#pausedMs = nowMs;
+    if (nowMs - this.#lastMs > PAUSE_MS) {
+      this.#pausedMs = nowMs;
+      // What has aged meanwhile doesn't say that the worker can't keep up.
+      this.#windowMs = -Infinity;
+    }
     this.#overloadedMs += nowMs - this.#lastMs;
     this.#lastMs = nowMs;
     this.#stoodMs = nowMs;
@@ -196,7 +229,7 @@ export class Backlog {
   }
 
   #resize(wanted: number, nowMs: number): void {
-    const bytes = Math.round(Math.min(RECEIVE_BUFFER_BYTES, Math.max(QUEUE_MIN_BYTES, wanted)));
+    const bytes = Math.round(Math.min(this.#bytesMax, Math.max(QUEUE_MIN_BYTES, wanted)));
     this.#resizedMs = nowMs;
     this.#oldestMs = 0;
     if (bytes === this.#bytes) return;

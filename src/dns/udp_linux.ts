@@ -155,6 +155,11 @@ class AnsweringSocket implements Disposable {
     );
   }
 
+  /** Has the kernel keep what comes while nothing is received. */
+  makeRoom(): void {
+    this.#backlog.makeRoom();
+  }
+
   /**
    * Receives what waits, up to a batch, and answers it, unless it has waited for too long.
    *
@@ -229,7 +234,11 @@ async function answerUntil(
   },
 ): Promise<void> {
   while (!signal.aborted) {
-    if (pause.isWanted) await pause.pass();
+    if (pause.isWanted) {
+      for (const socket of answering) socket.makeRoom();
+      await pause.pass();
+      continue; // it may be stopped, and what waits then is another process's
+    }
     const next = answerWaiting(answering, () => readiness.nap(NAP_MS));
     if (next === "turn") await turnEventLoop();
     else if (next === "wait") await readiness.wait(POLL_MS);

@@ -5,7 +5,7 @@
  */
 import assert from "node:assert/strict";
 import { Backlog, type QueueingSocket, STALE_MS } from "../../src/dns/backlog.ts";
-import { BATCH, RECEIVE_BUFFER_BYTES } from "../../src/sockets/batch_socket.ts";
+import { BATCH, HANDED_OVER_BUFFER_BYTES, RECEIVE_BUFFER_BYTES } from "../../src/sockets/batch_socket.ts";
 
 /** Bytes that the kernel counts for a packet, of which the size asked for is half. */
 const PACKET_BYTES = 832;
@@ -41,10 +41,10 @@ class Simulated implements QueueingSocket {
   #arrivedMs = 0;
   #sliceMs = 0;
 
-  constructor(capacity: number) {
+  constructor(capacity: number, graceMs = 0) {
     this.#capacity = capacity;
     const unixMs = () => 1.8e12 + this.nowMs + this.stepMs;
-    this.#backlog = new Backlog(this, { monotonicMs: () => this.nowMs, unixMs });
+    this.#backlog = new Backlog(this, { monotonicMs: () => this.nowMs, unixMs }, graceMs);
   }
 
   ageMs(nowUnixMs: number): number {
@@ -82,6 +82,12 @@ class Simulated implements QueueingSocket {
 
   /** The worker is kept from its work. */
   pause(ms: number): void {
+    this.nowMs += ms;
+  }
+
+  /** The worker hands its socket over, and receives nothing for so long. */
+  handOver(ms: number): void {
+    this.#backlog.makeRoom();
     this.nowMs += ms;
   }
 
@@ -141,6 +147,22 @@ Deno.test("a burst that the buffer takes is answered whole, and the buffer stays
   const seen = socket.run(1);
   assert.deepEqual([seen.stale, seen.dropped, socket.bytes], [0, 0, RECEIVE_BUFFER_BYTES]);
 });
+
+for (const graceMs of [0, 1_000]) {
+  const who = graceMs > 0
+    ? "of a socket that was another process's"
+    : "that goes on with its socket after all";
+  Deno.test(`a worker ${who} answers more than the buffer takes at other times, which is then what it was`, () => {
+    const socket = new Simulated(100_000, graceMs);
+    socket.perSecond = 50_000;
+    socket.handOver(1_000);
+    assert.equal(socket.bytes, HANDED_OVER_BUFFER_BYTES);
+    const seen = socket.run(3);
+    assert.equal(seen.dropped, 0);
+    assert.equal(socket.bytes, RECEIVE_BUFFER_BYTES);
+    if (graceMs > 0) assert.equal(seen.stale, 0);
+  });
+}
 
 Deno.test("when the overload is over the buffer is what it was after a second, and nothing is lost any more", () => {
   const socket = new Simulated(30_000);

@@ -5,6 +5,7 @@
  */
 import assert from "node:assert/strict";
 import { seededRng } from "../../src/clock.ts";
+import { COUNTER } from "../../src/dns/counters.ts";
 import { Exchange } from "../../src/dns/exchange.ts";
 import { LinuxUdp } from "../../src/dns/udp_linux.ts";
 import { Loopback } from "./loopback.ts";
@@ -54,6 +55,23 @@ Deno.test({
     await new Promise((resolve) => setTimeout(resolve, WATCHED_MS));
     await transport.stop();
     assert(reads > 0 && reads < READS_MAX, `${reads} reads`);
+  },
+});
+
+Deno.test({
+  name: "what comes while it pauses is left for whoever has the socket, too, when it is stopped",
+  ignore: Deno.build.os !== "linux",
+  fn: async () => {
+    const world = new World(WORLD);
+    const transport = new LinuxUdp(true, []);
+    const socket = transport.bind({ hostname: "127.0.0.1", port: 0 });
+    transport.serve([socket], exchangeOf(world));
+    await transport.pause();
+    const client = Deno.listenDatagram({ transport: "udp", hostname: "127.0.0.1", port: 0 });
+    await client.send(WWW, { transport: "udp", hostname: "127.0.0.1", port: socket.port });
+    await transport.stop();
+    client.close();
+    assert.equal(world.board.lane(0)[COUNTER.queriesUdp], 0);
   },
 });
 
