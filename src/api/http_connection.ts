@@ -71,6 +71,8 @@ export interface ConnectionOptions {
 /** A client that sends on after the last answer is read for so long, so that the answer isn't lost by a reset. */
 const LINGER_MS = 1_000;
 const LINGER_BYTES_MAX = 1 << 20;
+/** A client that asks nothing for so long is told that it is asked elsewhere from now on. */
+const QUIET_MS = 250;
 
 /** One connection; `ended` resolves when it is closed, whoever closed it, and no write of it is under way any more. */
 export class HttpConnection {
@@ -87,6 +89,10 @@ export class HttpConnection {
   #letGo: (() => void) | null = null;
   #isHeld = false;
   #isDraining = false;
+  /** Another process answers from now on. */
+  #isLeaving = false;
+  #isAnswered = false;
+  #quiet: ReturnType<typeof setTimeout> | undefined;
   #isClosed = false;
 
   /** Begins to serve. */
@@ -124,8 +130,18 @@ export class HttpConnection {
     if (this.isIdle) this.close();
   }
 
+  /** Ends it behind its next answer, which says so; without one in a moment, where it has had one. */
+  leave(): void {
+    this.#isLeaving = true;
+    if (!this.#isAnswered) return;
+    this.#quiet = setTimeout(() => {
+      if (this.isIdle) this.#socket.closeWrite().catch(() => this.close());
+    }, QUIET_MS);
+  }
+
   /** Ends it at once. */
   close(): void {
+    clearTimeout(this.#quiet);
     if (this.#isClosed) return;
     this.#isClosed = true;
     if (this.#isHeld) this.#options.onStalled();
@@ -156,7 +172,7 @@ export class HttpConnection {
         this.#isHeld = this.#isClosed; // one that was closed goes on behind the promise's back
       });
     }
-    for (let number = 0; !this.#isDraining; number++) {
+    for (let number = 0; !this.#isDraining && !(this.#isLeaving && number > 0); number++) {
       let head: RequestHead | null;
       try {
         head = await this.#readHead(number === 0 ? startedMs + headMs : performance.now() + idleMs, number);
@@ -171,7 +187,12 @@ export class HttpConnection {
       const refusal = this.#options.app.refuse?.(head, this.#source) ?? null;
       if (!await (refusal === null ? this.#answer(head) : this.#refuseByHead(head, refusal))) return;
       this.#isAnswering = false;
+      this.#isAnswered = true;
     }
+  }
+
+  get #isLast(): boolean {
+    return this.#isDraining || this.#isLeaving;
   }
 
   /** The next head; `null` when the client has closed, or sent nothing in time. */
@@ -222,7 +243,7 @@ export class HttpConnection {
     this.#body = body;
     const response = await this.#respond(requestOf(head, body, gone.signal));
     this.#body = null;
-    const canGoOn = body.giveUp() && head.keepsAlive && !this.#isDraining;
+    const canGoOn = body.giveUp() && head.keepsAlive && !this.#isLast;
     const framing: Framing = {
       isHead: head.method === "HEAD",
       minorVersion: head.minorVersion,
@@ -240,7 +261,7 @@ export class HttpConnection {
   async #refuseByHead(head: RequestHead, { holdMs, ...answer }: ShortAnswer): Promise<boolean> {
     await this.#holdBack(holdMs);
     if (this.#isClosed) return false;
-    const canGoOn = head.body === 0 && head.keepsAlive && !this.#isDraining;
+    const canGoOn = head.body === 0 && head.keepsAlive && !this.#isLast;
     await this.#write(encodeShort(answer, { isHead: head.method === "HEAD", isLast: !canGoOn }));
     if (!canGoOn) await this.#linger();
     return canGoOn;

@@ -160,7 +160,10 @@ export class HttpServer {
     this.#accepting.push(this.#accept(app, this.#listener));
   }
 
-  /** Takes no new connection; ends idle ones at once, the others after their answers, all within `GRACE_MS`. */
+  /**
+   * Takes no new connection; ends idle ones at once, the others after their answers, all within `GRACE_MS`. Where another
+   * process answers from now on, idle ones may ask once more.
+   */
   async close(): Promise<void> {
     if (this.#closing.signal.aborted || this.#isClosed) return;
     this.#isClosed = true;
@@ -170,7 +173,10 @@ export class HttpServer {
     await Promise.all(this.#accepting);
     this.#control[Symbol.dispose]();
     const all = [...this.#connections.keys()];
-    for (const connection of all) connection.drain();
+    for (const connection of all) {
+      if (this.#isSucceeded) connection.leave();
+      else connection.drain();
+    }
     let late: ReturnType<typeof setTimeout> | undefined;
     await Promise.race([
       Promise.all(all.map((connection) => connection.ended)),

@@ -66,6 +66,7 @@ export class DohConnection implements StreamConnection {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #underWay = 0;
   #draining = false;
+  #isLeaving = false;
   #closed = false;
 
   /** Begins to serve. */
@@ -102,6 +103,13 @@ export class DohConnection implements StreamConnection {
     this.#draining = true;
     if (this.isIdle) this.close();
     else this.#server?.shutdown();
+  }
+
+  /** Has the run time tell the client that it answers no further requests, those aside that are on their way. */
+  leave(): void {
+    if (this.#server === null) return this.drain();
+    this.#draining = this.#isLeaving = true;
+    this.#server.shutdown().catch(() => {}); // `finished` tells
   }
 
   async #serve(): Promise<void> {
@@ -145,7 +153,7 @@ export class DohConnection implements StreamConnection {
       this.#underWay--;
       this.#options.onAnswered();
       if (this.#underWay > 0) this.#await("unread");
-      else if (this.#draining) this.close();
+      else if (this.#draining && !this.#isLeaving) this.close();
       else this.#await("idle");
     };
     completed.then(end, end);

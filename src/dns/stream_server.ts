@@ -49,6 +49,8 @@ export interface StreamConnection {
   readonly isHeld: boolean;
   /** Ends it as soon as nothing is half read. */
   drain(): void;
+  /** Ends it so that its client loses nothing, and may go on elsewhere; it takes a moment. */
+  leave(): void;
   /** Ends it at once. */
   close(): void;
 }
@@ -90,7 +92,8 @@ export class StreamServer<Socket extends AdmissibleSocket> {
   readonly #ofClients = new Map<string, Set<StreamConnection>>();
   /** Those on which nothing was answered yet. */
   readonly #fresh = new Set<StreamConnection>();
-  #isClosing = false;
+  /** How connections end once they are answered; `null` = they stay. */
+  #ending: "drain" | "leave" | null = null;
   readonly #stalled = new Stalled();
   /** Who has just connected. */
   readonly #newcomer = new NamedClient("tcp");
@@ -124,14 +127,15 @@ export class StreamServer<Socket extends AdmissibleSocket> {
   /**
    * Takes no new connection; ends idle ones at once, the others after their answers, all within `graceMs`.
    *
-   * @param isSucceeded whether another process answers here: whoever has just connected is to be answered first, since
-   * those who open a connection for a query would miss the answer and not know why
+   * @param isSucceeded whether another process answers here: then no client is to lose anything. Those who have just
+   * connected are answered first, since those who open a connection for a query would miss the answer and not know why; the
+   * others leave one by one
    */
   async close(graceMs: number, isSucceeded: boolean = false): Promise<void> {
     await Promise.all([...this.#accepting.keys()].map((listener) => this.retire(listener)));
-    this.#isClosing = true;
+    const ending = this.#ending = isSucceeded ? "leave" : "drain";
     for (const connection of this.#connections.keys()) {
-      if (!isSucceeded || !this.#fresh.has(connection)) connection.drain();
+      if (!isSucceeded || !this.#fresh.has(connection)) connection[ending]();
     }
     const ended = Promise.all([...this.#connections.keys()].map((connection) => connection.ended));
     let deadline: ReturnType<typeof setTimeout> | undefined;
@@ -181,7 +185,7 @@ export class StreamServer<Socket extends AdmissibleSocket> {
     const connection = this.#options.serve(socket, {
       onAnswered: () => {
         this.#fresh.delete(connection);
-        if (this.#isClosing) connection.drain();
+        if (this.#ending) connection[this.#ending]();
         // To the end of the order: it is the youngest now.
         if (!this.#connections.delete(connection)) return;
         this.#connections.set(connection, client);

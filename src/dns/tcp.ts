@@ -17,10 +17,14 @@ export type StreamSocket =
     readonly setNoDelay?: (isOn: boolean) => void;
     /** TLS only. */
     readonly handshake?: () => Promise<unknown>;
+    /** Says that nothing more will be written; absent = it can't be said. */
+    readonly closeWrite?: () => Promise<void>;
   };
 
 /** Bytes of the length before each message. */
 const PREFIX = 2;
+/** A connection whose client asks nothing for so long ends in between where another process answers from now on. */
+const QUIET_MS = 250;
 /** Answers are gathered up to this size before they are written. */
 const GATHER_MAX = 64 * 1024;
 /** Where each answer is made before it joins its connection's output: idle connections hold no 64 KiB. */
@@ -48,6 +52,11 @@ export class FramedConnection implements StreamConnection {
   /** What is waited for. */
   #awaited: Cut = "no_query";
   #draining = false;
+  /** Another process answers from now on: the connection ends so that its client loses nothing. */
+  #isLeaving = false;
+  /** It has been said that no more answers come. */
+  #hasLeft = false;
+  #quiet: ReturnType<typeof setTimeout> | undefined;
   #waiting = true;
   #closed = false;
   /** Bytes received and not yet answered are `#input[0 … #filled)`. */
@@ -80,6 +89,7 @@ export class FramedConnection implements StreamConnection {
   /** Ends it at once. */
   close(): void {
     clearTimeout(this.#timer);
+    clearTimeout(this.#quiet);
     if (this.#closed) return;
     this.#closed = true;
     if (this.#isHeld) this.#options.onStalled();
@@ -93,18 +103,46 @@ export class FramedConnection implements StreamConnection {
     if (this.#waiting && this.#filled === 0) this.close();
   }
 
+  /**
+   * Ends it behind its next answer, when its client is least likely to ask, or when none is asked for in a moment. What comes
+   * after that is read until the client closes, too: to close with a query unread would reset the connection.
+   */
+  leave(): void {
+    if (this.#isLeaving || this.#closed) return;
+    this.#isLeaving = this.#draining = true;
+    this.#asker.keepalive = 0;
+    this.#quiet = setTimeout(() => {
+      if (this.#waiting && this.#filled === 0) this.#endAnswers().catch(() => this.close());
+    }, QUIET_MS);
+  }
+
   async #serve(): Promise<void> {
     this.#socket.setNoDelay?.(true); // answers are written whole; the second must not wait for the first one's ACK
     if (this.#socket.handshake) await this.#shakeHands(this.#socket.handshake());
-    while (!this.#closed && (!this.#draining || this.#filled > 0)) {
+    while (!this.#closed) {
       this.#waiting = true;
       const count = await this.#socket.read(this.#input.subarray(this.#filled));
       this.#waiting = false;
       // 0 is what a read into an empty buffer gives, of a closed socket too, and gives again at once and for ever.
       if (count === null || count === 0) return;
+      if (this.#hasLeft) continue;
       this.#filled += count;
       if (!await this.#answerWhole()) return;
+      if (!this.#draining || this.#filled > 0) continue;
+      if (!this.#isLeaving) return;
+      await this.#endAnswers();
     }
+  }
+
+  /** From here on what comes is read and thrown away. */
+  async #endAnswers(): Promise<void> {
+    if (this.#hasLeft) return;
+    if (!this.#socket.closeWrite) return this.close();
+    this.#hasLeft = true;
+    clearTimeout(this.#quiet);
+    this.#isHeld = true;
+    await this.#socket.closeWrite();
+    this.#isHeld = false;
   }
 
   async #shakeHands(handshake: Promise<unknown>): Promise<void> {

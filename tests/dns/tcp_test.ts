@@ -536,18 +536,44 @@ Deno.test("close() ends connections that never finish their query when the grace
   assert.equal(await client.read(), null);
 });
 
-Deno.test("close() answers those who have just connected first, where another process answers from then on", async () => {
+Deno.test("where another process answers from then on, close() answers those who have just connected, and the next query of the others", async () => {
   const server = new Server();
-  using fresh = await TcpClient.connect(server.address);
+  const fresh = await TcpClient.connect(server.address);
   // It has come later, so that the other one is known by the time of its answer.
-  using idle = await TcpClient.connect(server.address);
-  await idle.write(framed(www(1)));
-  await idle.read();
+  const asked = await TcpClient.connect(server.address);
+  await asked.write(framed(www(1)));
+  await asked.read();
   const closed = server.close(60_000, true);
-  assert.equal(await idle.read(), null);
-  await fresh.write(framed(www(2)));
-  assert.deepEqual(ids(await fresh.readAll(2)), [2, null]);
+  await asked.write(framed(www(2)));
+  assert.deepEqual(ids(await asked.readAll(2)), [2, null]);
+  await fresh.write(framed(www(3)));
+  assert.deepEqual(ids(await fresh.readAll(2)), [3, null]);
+  asked[Symbol.dispose]();
+  fresh[Symbol.dispose]();
   await closed;
+});
+
+Deno.test("where another process answers from then on, a query that comes too late is read, so that nothing is reset", async () => {
+  const server = new Server();
+  const connection = await Deno.connect(server.address);
+  await connection.write(framed(www(1)));
+  const answer = new Uint8Array(512);
+  await connection.read(answer);
+  const closed = server.close(60_000, true);
+  assert.equal(await connection.read(answer), null);
+  for (let i = 0; i < 3; i++) await connection.write(framed(www(2)));
+  assert.equal(await connection.read(answer), null);
+  connection.close();
+  await closed;
+});
+
+Deno.test("where another process answers from then on, clients that stay all the same are let go when the grace is over", async () => {
+  const server = new Server();
+  using client = await TcpClient.connect(server.address);
+  await client.write(framed(www(1)));
+  await client.read();
+  await server.close(GRACE_MS, true);
+  assert.equal(await client.read(), null);
 });
 
 /** How many messages came before the end. */
