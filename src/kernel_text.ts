@@ -15,6 +15,7 @@ const SYMBOLS = {
   opendir: { parameters: ["buffer"], result: "pointer" },
   readdir: { parameters: ["pointer"], result: "pointer" },
   closedir: { parameters: ["pointer"], result: "i32" },
+  readlink: { parameters: ["buffer", "buffer", "usize"], result: "isize" },
 } as const satisfies Deno.ForeignLibraryInterface;
 
 const O_RDONLY = 0;
@@ -25,6 +26,8 @@ const CHUNK_BYTES = 64 * 1024;
 /** The table of 400,000 sockets; what is longer loses its tail. */
 const TEXT_BYTES_MAX = 64 << 20;
 
+/** More than what names a socket; what is longer loses its tail. */
+const LINK_BYTES_MAX = 256;
 /** Where a name begins in the `struct dirent` of 64-bit glibc. */
 const DIRENT_NAME = 19;
 
@@ -36,6 +39,13 @@ export function kernelText(path: string): string | null {
 /** The names in such a folder; `null` = there is none, it may not be read, or this isn't Linux with glibc. */
 export function kernelNames(path: string): string[] | null {
   return withLibc((libc) => namesIn(libc, path));
+}
+
+/** Where the links in such folders lead to, such as `socket:[1234]`; none where they may not be read. */
+export function kernelLinks(folders: readonly string[]): string[][] {
+  const linksIn = (libc: Libc, folder: string) =>
+    (namesIn(libc, folder) ?? []).flatMap((name) => linkOf(libc, `${folder}/${name}`) ?? []);
+  return withLibc((libc) => folders.map((folder) => linksIn(libc, folder))) ?? folders.map(() => []);
 }
 
 type Libc = Deno.DynamicLibrary<typeof SYMBOLS>["symbols"];
@@ -65,6 +75,12 @@ function namesIn({ opendir, readdir, closedir }: Libc, path: string): string[] |
   }
   closedir(folder);
   return names;
+}
+
+function linkOf({ readlink }: Libc, path: string): string | null {
+  const target = new Uint8Array(LINK_BYTES_MAX);
+  const size = Number(readlink(terminated(path), target, BigInt(target.length)));
+  return size < 0 ? null : new TextDecoder().decode(target.subarray(0, size));
 }
 
 /** As the C library takes it. */

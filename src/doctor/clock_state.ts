@@ -58,7 +58,7 @@ export type ClockState = "synchronised" | "unsynchronised" | "unknown";
 /** What follows from the kernel's word: a daemon that runs and hasn't set the clock is a warning. Exported for its test. */
 export async function unsynchronised(
   state: ClockState,
-  daemonOf: () => Promise<string | null> = runningDaemon,
+  daemonOf: () => Promise<string | null> | string | null = runningDaemon,
 ): Promise<Remark[]> {
   if (state !== "unsynchronised") return [];
   const daemon = await daemonOf();
@@ -72,8 +72,8 @@ export async function unsynchronised(
   }];
 }
 
-async function runningDaemon(): Promise<string | null> {
-  for (const pid of await processes()) {
+function runningDaemon(): string | null {
+  for (const pid of processes()) {
     const program = programOf(pid);
     if (DAEMONS.includes(program)) return program;
   }

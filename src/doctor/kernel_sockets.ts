@@ -8,8 +8,9 @@
  *
  * @module
  */
+import { setImmediate } from "node:timers/promises";
 import { formatIp, parseIp, type SocketAddress } from "../ip.ts";
-import { kernelText } from "../kernel_text.ts";
+import { kernelLinks, kernelNames, kernelText } from "../kernel_text.ts";
 
 /** Protocols of sockets. */
 export type Protocol = "UDP" | "TCP";
@@ -85,6 +86,8 @@ function isUnspecified(bytes: Uint8Array): boolean {
 
 /** A machine may have a million descriptors: who isn't found by then stays unknown, and the port is taken all the same. */
 const SEARCH_MS_MAX = 1_000;
+/** Processes that are looked at in one go. */
+const TOGETHER = 64;
 
 /**
  * Who holds these sockets, by inode. Processes of others show their descriptors to root only, so there may be sockets of
@@ -97,44 +100,39 @@ export async function holdersOf(
   const holders = new Map<string, Holder>();
   const left = new Set(inodes);
   const endMs = performance.now() + SEARCH_MS_MAX;
-  for (const pid of await processes()) {
-    if (left.size === 0 || signal.aborted || performance.now() > endMs) break;
-    for (const inode of await socketsOf(pid)) {
-      if (!left.delete(inode)) continue;
-      holders.set(inode, { pid, program: programOf(pid) });
+  const pids = processes();
+  for (let at = 0; at < pids.length && left.size > 0; at += TOGETHER) {
+    await setImmediate(); // a running node may ask
+    if (signal.aborted || performance.now() > endMs) break;
+    const some = pids.slice(at, at + TOGETHER);
+    // None of another user's, and of a process that has ended.
+    for (const [i, links] of kernelLinks(some.map((pid) => `/proc/${pid}/fd`)).entries()) {
+      for (const link of links) {
+        const inode = /^socket:\[(\d+)\]$/.exec(link)?.[1];
+        if (inode === undefined || !left.delete(inode)) continue;
+        holders.set(inode, { pid: some[i]!, program: programOf(some[i]!) });
+      }
     }
   }
   return holders;
 }
 
+/** Who keeps this process off an address; `null` = it can't be known, or it is free. */
+export async function holderAt(address: SocketAddress): Promise<Holder | null> {
+  const held = kernelSockets().filter((socket) => collide(address, socket.address));
+  const { signal } = new AbortController();
+  const holders = await holdersOf(new Set(held.map(({ inode }) => inode)), signal);
+  return [...holders.values()].find(({ pid }) => pid !== Deno.pid) ?? null;
+}
+
 /** The numbers of all processes. */
-export async function processes(): Promise<number[]> {
-  const pids: number[] = [];
-  try {
-    for await (const { name } of Deno.readDir("/proc")) if (/^\d+$/.test(name)) pids.push(Number(name));
-  } catch {
-    // Another system.
-  }
-  return pids;
+export function processes(): number[] {
+  return (kernelNames("/proc") ?? []).filter((name) => /^\d+$/.test(name)).map(Number);
 }
 
 /** The name of a process, of 15 characters at most; empty when it has ended. */
 export function programOf(pid: number): string {
   return (kernelText(`/proc/${pid}/comm`) ?? "").trim();
-}
-
-async function socketsOf(pid: number): Promise<string[]> {
-  const inodes: string[] = [];
-  try {
-    for await (const { name } of Deno.readDir(`/proc/${pid}/fd`)) {
-      const target = await Deno.readLink(`/proc/${pid}/fd/${name}`).catch(() => "");
-      const inode = /^socket:\[(\d+)\]$/.exec(target)?.[1];
-      if (inode !== undefined) inodes.push(inode);
-    }
-  } catch {
-    // Another user's, or it has ended.
-  }
-  return inodes;
 }
 
 /** What a user is called on this machine; the number where the machine's own list doesn't know it (passwd(5)). */
