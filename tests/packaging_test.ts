@@ -31,6 +31,15 @@ for (const unit of UNITS) {
       const name = unit.replace(/@$/, "@one");
       const copy = `${folder}/${name}.service`;
       await Deno.writeTextFile(copy, text.replaceAll("/usr/local/bin/pleiades", "/bin/true"));
+      const dropIns = `${ROOT}/packaging/${unit}.service.d`;
+      for (const { name: file } of existing(dropIns)) {
+        await Deno.mkdir(`${copy}.d`, { recursive: true });
+        const text = Deno.readTextFileSync(`${dropIns}/${file}`);
+        await Deno.writeTextFile(
+          `${copy}.d/${file}`,
+          text.replaceAll("/usr/local/bin/pleiades", "/bin/true"),
+        );
+      }
       const { code, output } = await run(program("systemd-analyze")!, ["verify", "--man=no", copy], {
         quiet: true,
       });
@@ -41,4 +50,13 @@ for (const unit of UNITS) {
       await Deno.remove(folder, { recursive: true });
     }
   });
+}
+
+function existing(folder: string): Iterable<Deno.DirEntry> {
+  try {
+    return [...Deno.readDirSync(folder)];
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return [];
+    throw error;
+  }
 }

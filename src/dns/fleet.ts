@@ -13,6 +13,7 @@
  * @module
  */
 import { formatSocketAddress, type SocketAddress } from "../ip.ts";
+import { closeAbandoned } from "../sockets/batch_socket.ts";
 import type { Allowance } from "../license/allowance.ts";
 import { LANES, type LiveBoard } from "../snapshot/live.ts";
 import type { Snapshot } from "../snapshot/view.ts";
@@ -69,6 +70,8 @@ export interface FleetOptions {
   readonly mainPatience?: Patience;
   /** The process whose place this one takes; absent = there is none. */
   readonly succession?: Succession | null;
+  /** Threads that load already, as many for UDP as `workers` or fewer; absent = there are none. */
+  readonly threads?: FleetThreads | null;
   /** Called whenever a worker is to be replaced. */
   readonly onReplace?: (why: Replacement) => void;
   /** Gets what `samplesPerSecond` asks for. */
@@ -89,6 +92,32 @@ export interface Succession {
    * @throws {Error} when it doesn't give them
    */
   sockets(): Promise<readonly AdoptedSocket[]>;
+  /** Called when what waits in them is being answered. */
+  onAnswering(): void;
+}
+
+/** Threads of a fleet that load before anything is to be done. Disposing ends those that got nothing to do. */
+export class FleetThreads implements Disposable {
+  /** One or more. */
+  readonly udp: readonly WorkerLaunch[];
+  /** For streams. */
+  readonly streams: WorkerLaunch;
+
+  /** Begins to load so many for UDP, and one for streams. */
+  constructor(udp: number) {
+    this.udp = Array.from({ length: udp }, () => new WorkerLaunch("udp"));
+    this.streams = new WorkerLaunch("streams");
+  }
+
+  /** Resolves when all have loaded. @throws {Error} when one can't be */
+  async loaded(): Promise<void> {
+    await Promise.all([...this.udp, this.streams].map(({ loaded }) => loaded));
+  }
+
+  /** Ends what wasn't launched. */
+  [Symbol.dispose](): void {
+    for (const launch of [...this.udp, this.streams]) launch[Symbol.dispose]();
+  }
 }
 
 /**
@@ -155,7 +184,8 @@ export class Fleet implements AsyncDisposable {
   static async start(options: FleetOptions): Promise<Fleet> {
     for (let attempt = 1;; attempt++) {
       try {
-        return new Fleet(await startWorkers(options), options);
+        const threads = attempt === 1 ? options.threads ?? null : null;
+        return new Fleet(await startWorkers(options, threads), options);
       } catch (error) {
         // A port that was found for TCP is another's for UDP.
         const { listen, encrypted } = options;
@@ -296,25 +326,27 @@ interface Workers {
 }
 
 /** Streams first: what they bind, port 0 included, UDP binds as well. */
-async function startWorkers(options: FleetOptions): Promise<Workers> {
+async function startWorkers(options: FleetOptions, threads: FleetThreads | null): Promise<Workers> {
   await using starting = new AsyncDisposableStack();
   const { succession = null, workers, log } = options;
   // All threads that are needed in any case load at the same time.
   using launches = new DisposableStack();
-  const launch = (kind: "udp" | "streams") => launches.use(new WorkerLaunch(kind));
-  const [firstLaunch, streamLaunch] = [launch("udp"), launch("streams")];
-  const moreLaunches = Array.from({ length: succession ? workers - 1 : 0 }, () => launch("udp"));
+  const loading = launches.use(threads ?? new FleetThreads(succession ? workers : 1));
+  const launchOf = (lane: number) => loading.udp[lane] ?? launches.use(new WorkerLaunch("udp"));
   const streams = starting.use(
-    await SupervisedWorker.start(supervised(options, streamWorker(options)), streamLaunch),
+    await SupervisedWorker.start(supervised(options, streamWorker(options)), loading.streams),
   );
-  const adopted = succession ? await succeed(succession, [firstLaunch, ...moreLaunches]) : [];
   const { addresses } = streams.bound;
-  const shares = sharesOf(adopted, workers);
-  const start = async (lane: number, launch: WorkerLaunch, listen: readonly SocketAddress[]) => {
-    const worker = udpWorker(lane, options, { listen, adopted: shares[lane]! });
-    return starting.use(await SupervisedWorker.start(supervised(options, worker), launch));
+  const udp: SupervisedWorker[] = [];
+  if (succession) {
+    udp.push(...await takeOver(succession, { options, addresses, launchOf, starting }));
+  }
+  const start = async (lane: number, listen: readonly SocketAddress[]) => {
+    const worker = supervised(options, udpWorker(lane, options, listen));
+    return starting.use(await SupervisedWorker.start(worker, launchOf(lane)));
   };
-  const first = await start(0, firstLaunch, addresses);
+  if (udp.length === 0) udp.push(await start(0, addresses));
+  const first = udp[0]!;
   const { transport, whyPortable } = first.bound.udp!;
   for (const address of [...streams.bound.covered, ...first.bound.covered]) {
     log.debug(`${formatSocketAddress(address)} needs no socket of its own on this machine`);
@@ -324,17 +356,60 @@ async function startWorkers(options: FleetOptions): Promise<Workers> {
     const level = Deno.build.os === "linux" ? "warn" : "info";
     log[level]("The Linux UDP transport can't be used; the portable one is", { reason: whyPortable });
   }
-  const more = transport === "portable" ? 0 : workers - 1;
-  const others = Array.from(
-    { length: more },
-    (_, i) => start(i + 1, moreLaunches[i] ?? launch("udp"), first.bound.addresses),
-  );
+  const more = transport === "portable" ? 0 : workers - udp.length;
+  const others = Array.from({ length: more }, (_, i) => start(udp.length + i, first.bound.addresses));
   await Promise.allSettled(others); // one that fails must find the others where they can be stopped
-  const udp = [first, ...await Promise.all(others)];
+  udp.push(...await Promise.all(others));
   // Last: whatever a balancer hands over is answered at once.
   const backend = await startBackend(options, starting);
   starting.move();
   return { udp, streams, backend };
+}
+
+/** What UDP workers are started with that take over sockets. */
+interface TakingOver {
+  readonly options: FleetOptions;
+  /** Where they are to answer. */
+  readonly addresses: readonly SocketAddress[];
+  readonly launchOf: (lane: number) => WorkerLaunch;
+  /** Stops them if what comes after fails. */
+  readonly starting: AsyncDisposableStack;
+}
+
+/**
+ * Has another process receive no more UDP, and goes on with its sockets at once. From the moment at which they are asked for
+ * nothing is received, so nothing else is to be waited for then: whoever gets one is ready to answer.
+ *
+ * @returns a worker for each socket of the address that has most, as far as there are to be so many; they come first
+ */
+async function takeOver(
+  succession: Succession,
+  { options, addresses, launchOf, starting }: TakingOver,
+): Promise<SupervisedWorker[]> {
+  const lanes = Array.from({ length: options.workers }, (_, lane) => ({
+    launch: launchOf(lane),
+    worker: supervised(options, udpWorker(lane, options, addresses)),
+  }));
+  await Promise.all(
+    lanes.map(({ launch, worker: { worker, snapshot, board } }) => launch.prepare(worker, snapshot, board)),
+  );
+  const all = await succession.sockets();
+  const sockets = all.filter(({ address }) => addresses.some(isSameAs(address)));
+  // Where the settings don't have it any more no one is answered.
+  closeAbandoned(all.filter((socket) => !sockets.includes(socket)).map(({ fd }) => fd));
+  const shares = sharesOf(sockets, options.workers);
+  const adopt = async (lane: number) => {
+    const { worker, launch } = lanes[lane]!;
+    return starting.use(await SupervisedWorker.adopt(worker, launch, shares[lane]!));
+  };
+  const isNew = (address: SocketAddress) => !sockets.some(({ address: other }) => isSameAs(address)(other));
+  // An address that is new is bound by the first worker alone, and only then beside it.
+  const early = addresses.some(isNew) ? [await adopt(0)] : [];
+  const others = lanes.slice(early.length).map((_, i) => adopt(early.length + i));
+  await Promise.allSettled(others); // one that fails must find the others where they can be stopped
+  const workers = [...early, ...await Promise.all(others)];
+  succession.onAnswering();
+  return workers;
 }
 
 /** As the log calls them. */
@@ -355,12 +430,6 @@ async function startBackend(
     duty: { kind: "backend", path, takesOver: succession !== null, limits },
   };
   return starting.use(await SupervisedWorker.start(supervised(options, worker), new WorkerLaunch("backend")));
-}
-
-/** From the moment the sockets are asked for nothing is received, so nothing else is to be waited for then. */
-async function succeed(succession: Succession, launches: readonly WorkerLaunch[]) {
-  await Promise.all(launches.map(({ loaded }) => loaded));
-  return await succession.sockets();
 }
 
 /** The sockets of each worker: those of one address dealt out among them, the first of which gets one of each. */
@@ -396,17 +465,10 @@ function streamWorker(options: FleetOptions): WorkerOptions {
   return { ...basis(options, STREAM_LANE), listen, duty: { kind: "streams", limits, encrypted, beside } };
 }
 
-function udpWorker(
-  lane: number,
-  options: FleetOptions,
-  { listen, adopted }: {
-    readonly listen: readonly SocketAddress[];
-    readonly adopted: readonly AdoptedSocket[];
-  },
-): WorkerOptions {
+function udpWorker(lane: number, options: FleetOptions, listen: readonly SocketAddress[]): WorkerOptions {
   const { transport, workers } = options;
   const company = workers === 1 ? "none" : lane === 0 ? "later" : "now";
-  return { ...basis(options, lane), listen, duty: { kind: "udp", transport, company, adopted } };
+  return { ...basis(options, lane), listen, duty: { kind: "udp", transport, company } };
 }
 
 /** What every worker is told alike. */

@@ -128,6 +128,15 @@ export class SupervisedWorker implements AsyncDisposable {
     return new SupervisedWorker(options, await launch.begin(worker, snapshot, board));
   }
 
+  /** The same of a thread that was prepared with these options, and that gets sockets of another process. */
+  static async adopt(
+    options: SupervisedWorkerOptions,
+    launch: WorkerLaunch,
+    sockets: readonly AdoptedSocket[],
+  ): Promise<SupervisedWorker> {
+    return new SupervisedWorker(options, await launch.adopt(sockets));
+  }
+
   /** Whether it was given up: no worker survives. */
   get isGivenUp(): boolean {
     return this.#givenUp !== null;
@@ -427,7 +436,7 @@ function resumed(
   if (duty.kind === "udp") {
     // What was adopted was closed with the worker.
     const company = duty.company === "none" ? "none" : "now";
-    return { listen: addresses, duty: { ...duty, adopted: [], company } };
+    return { listen: addresses, duty: { ...duty, company } };
   }
   // It had the path; who has it by now is its successor.
   if (duty.kind === "backend") return { listen: addresses, duty: { ...duty, takesOver: false } };

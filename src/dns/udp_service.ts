@@ -22,7 +22,7 @@ export interface UdpDuty {
    */
   readonly company: "none" | "later" | "now";
   /** Bound sockets of another process that take the place of new ones; more than one for an address is possible. */
-  readonly adopted: readonly AdoptedSocket[];
+  readonly adopted?: readonly AdoptedSocket[];
 }
 
 /** The UDP sockets of a worker. */
@@ -84,7 +84,7 @@ export class UdpService implements Service {
 }
 
 function chooseTransport(
-  { transport: wanted, company, adopted }: UdpDuty,
+  { transport: wanted, company, adopted = [] }: UdpDuty,
 ): { transport: UdpTransport; whyPortable: string | null } {
   if (wanted === "portable") return { transport: new PortableUdp(), whyPortable: null };
   try {

@@ -16,7 +16,7 @@ import type { Snapshot } from "../snapshot/view.ts";
 import { giveWay, takeShortSlices } from "../sockets/scheduling.ts";
 import { createLogger, type Logger, type LoggerOptions } from "../telemetry/log.ts";
 import { type BackendDuty, BackendService } from "./backend_service.ts";
-import { BindingFault } from "./binding.ts";
+import { type AdoptedSocket, BindingFault } from "./binding.ts";
 import type { EngineOptions } from "./engine.ts";
 import { Exchange, type Fault } from "./exchange.ts";
 import type { LimitTerms } from "./limits.ts";
@@ -54,7 +54,11 @@ export type Order =
     readonly options: WorkerOptions;
     readonly snapshot: Snapshot;
     readonly board: SharedArrayBuffer;
+    /** UDP only: whether all but the sockets is to be made ready, until `adopt`. */
+    readonly awaitsSockets: boolean;
   }
+  /** Answer on these sockets, and on what else the options say. */
+  | { readonly kind: "adopt"; readonly sockets: readonly AdoptedSocket[] }
   | { readonly kind: "use"; readonly snapshot: Snapshot; readonly board: SharedArrayBuffer }
   | { readonly kind: "limit"; readonly limits: LimitTerms }
   /** Streams only. */
@@ -74,6 +78,8 @@ export type Order =
 export type Report =
   /** The thread has loaded, and hears orders. */
   | { readonly kind: "loaded" }
+  /** All but the sockets is ready. */
+  | { readonly kind: "prepared" }
   /** What was received is answered, and nothing more is received. */
   | { readonly kind: "paused" }
   | { readonly kind: "listening"; readonly bound: Bound }
@@ -119,6 +125,8 @@ const AHEAD_PAUSE_MS = 1;
 const AHEAD_LOOK_MS = 100;
 
 let exchange: Exchange;
+/** What it was started with. */
+let given: WorkerOptions;
 let service: Service;
 let board: LiveBoard;
 let log: Logger;
@@ -141,7 +149,8 @@ interface WorkerScope {
 const scope = globalThis as unknown as WorkerScope;
 
 scope.onmessage = ({ data: order }) => {
-  if (order.kind === "start") start(order.options, order.snapshot, order.board);
+  if (order.kind === "start") start(order);
+  else if (order.kind === "adopt") listen(order.sockets);
   else if (order.kind === "use") {
     board = new LiveBoard(order.board);
     exchange.use(order.snapshot, board);
@@ -177,7 +186,8 @@ function endWith(cause: unknown): void {
 /** What ends the worker. */
 class EndOfWorker extends Error {}
 
-function start(options: WorkerOptions, snapshot: Snapshot, buffer: SharedArrayBuffer): void {
+function start({ options, snapshot, board: buffer, awaitsSockets }: Extract<Order, { kind: "start" }>): void {
+  given = options;
   board = new LiveBoard(buffer);
   log = createLogger({ ...options.log, clock: systemClock });
   exchange = new Exchange(options.engine, {
@@ -188,6 +198,14 @@ function start(options: WorkerOptions, snapshot: Snapshot, buffer: SharedArrayBu
   }, options.allowance && new LicenseGate(new Allowance(options.allowance), systemClock.unixMs));
   exchange.use(snapshot, board);
   exchange.limit(options.limits);
+  if (awaitsSockets) scope.postMessage({ kind: "prepared" });
+  else listen([]);
+}
+
+/** @param adopted sockets of another process, for UDP */
+function listen(adopted: readonly AdoptedSocket[]): void {
+  const { duty } = given;
+  const options = duty.kind === "udp" ? { ...given, duty: { ...duty, adopted } } : given;
   try {
     service = serve(options);
   } catch (error) {

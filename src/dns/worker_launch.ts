@@ -7,6 +7,7 @@ import type { SocketAddress } from "../ip.ts";
 import type { LiveBoard } from "../snapshot/live.ts";
 import type { Snapshot } from "../snapshot/view.ts";
 import { startThread } from "../thread.ts";
+import type { AdoptedSocket } from "./binding.ts";
 import type { Bound } from "./service.ts";
 import type { Order, Report, WorkerOptions } from "./worker.ts";
 
@@ -35,15 +36,18 @@ export class WorkerLaunch implements Disposable {
   readonly #worker: Worker;
   readonly #launched = Promise.withResolvers<Launched>();
   readonly #loaded = Promise.withResolvers<void>();
+  readonly #prepared = Promise.withResolvers<void>();
   #isOver = false;
 
   /** Begins to load the thread; the kind is for debuggers. */
   constructor(kind: WorkerOptions["duty"]["kind"]) {
     this.#launched.promise.catch(() => {}); // told to whoever calls `begin`, however late
     this.#loaded.promise.catch(() => {}); // as are those who don't wait for it
+    this.#prepared.promise.catch(() => {});
     this.#worker = startThread("dns", `dns ${kind}`);
     this.#worker.onmessage = ({ data: report }: MessageEvent<Report>) => {
       if (report.kind === "loaded") this.#loaded.resolve();
+      else if (report.kind === "prepared") this.#prepared.resolve();
       else if (report.kind === "listening") this.#succeed(report.bound);
       else if (report.kind === "failed") {
         const { message, taken } = report;
@@ -63,7 +67,19 @@ export class WorkerLaunch implements Disposable {
    * @throws {Error} when an address can't be had, or the thread fails
    */
   begin(options: WorkerOptions, snapshot: Snapshot, board: LiveBoard): Promise<Launched> {
-    this.#worker.postMessage({ kind: "start", options, snapshot, board: board.buffer } satisfies Order);
+    this.#start(options, snapshot, { board, awaitsSockets: false });
+    return this.#launched.promise;
+  }
+
+  /** Has a thread for UDP make ready all but its sockets. @throws {Error} when it fails */
+  prepare(options: WorkerOptions, snapshot: Snapshot, board: LiveBoard): Promise<void> {
+    this.#start(options, snapshot, { board, awaitsSockets: true });
+    return this.#prepared.promise;
+  }
+
+  /** Gives sockets to a thread that is prepared; for the rest as `begin`. */
+  adopt(sockets: readonly AdoptedSocket[]): Promise<Launched> {
+    this.#worker.postMessage({ kind: "adopt", sockets } satisfies Order);
     return this.#launched.promise;
   }
 
@@ -81,11 +97,21 @@ export class WorkerLaunch implements Disposable {
     this.#worker.terminate();
     this.#launched.reject(reason);
     this.#loaded.reject(reason);
+    this.#prepared.reject(reason);
   }
 
   /** Ends a thread that is of no use any more. */
   [Symbol.dispose](): void {
     this.abort(new Error("The launch was given up"));
+  }
+
+  #start(
+    options: WorkerOptions,
+    snapshot: Snapshot,
+    { board, awaitsSockets }: { readonly board: LiveBoard; readonly awaitsSockets: boolean },
+  ): void {
+    const order = { kind: "start", options, snapshot, board: board.buffer, awaitsSockets } as const;
+    this.#worker.postMessage(order satisfies Order);
   }
 
   #succeed(bound: Bound): void {

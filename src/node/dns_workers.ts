@@ -4,7 +4,7 @@
  * @module
  */
 import type { EngineOptions } from "../dns/engine.ts";
-import { Fleet, type Succession } from "../dns/fleet.ts";
+import { Fleet, type FleetThreads, type Succession } from "../dns/fleet.ts";
 import { kernelDrops } from "../dns/kernel_drops.ts";
 import { type DnsTotals, registerDnsMetrics, registerFleetMetrics } from "../dns/metrics.ts";
 import { QueryLog } from "../dns/query_log.ts";
@@ -49,7 +49,11 @@ export interface DnsWorkers {
  */
 export async function startDnsWorkers(
   ground: Ground,
-  { answers, watchAnswers }: { readonly answers: Answers; readonly watchAnswers: AnswerWatch | null },
+  { answers, watchAnswers, threads }: {
+    readonly answers: Answers;
+    readonly watchAnswers: AnswerWatch | null;
+    readonly threads: FleetThreads | null;
+  },
   lifetime: AsyncDisposableStack,
 ): Promise<DnsWorkers> {
   const { settings, log, registry, clock, events, ports } = ground;
@@ -83,7 +87,7 @@ export async function startDnsWorkers(
       ...sampling(start.queryLog, { queryLog, watchAnswers }),
       ...given,
       ...licensing && { allowance: licensing.allowance },
-      log,
+      ...{ log, threads },
       succession: successionOf(ground, {
         answers,
         limits,
@@ -140,6 +144,7 @@ function successionOf(
       if (limits && state.rates !== null) limits.countFrom(Uint8Array.fromBase64(state.rates));
       return sockets;
     },
+    onAnswering: () => predecessor.answered(),
   };
 }
 

@@ -56,6 +56,8 @@ export interface Predecessor {
   readonly state: FrozenState;
   /** Has it receive no more UDP, and gives its sockets. @throws {Error} when it doesn't */
   release(): Promise<Omit<Released, "lock">>;
+  /** To be called when what waits in them is being answered. */
+  answered(): void;
 }
 
 /** The ground of a node that is being started. */

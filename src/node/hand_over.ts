@@ -14,6 +14,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Fleet } from "../dns/fleet.ts";
 import type { HandsOver } from "../replace/predecessor.ts";
 import type { FrozenState, LastState, ReleasedState } from "../replace/state.ts";
+import { DESCRIPTORS_MAX } from "../sockets/local_socket.ts";
 import { StoreBusy } from "../store/database.ts";
 import { WEBHOOKS } from "../webhooks/webhooks.ts";
 import type { Answers } from "./answers.ts";
@@ -55,28 +56,34 @@ export class NodeHandOver implements HandsOver {
 
   /** The portable transport's sockets can't be handed to another process. */
   whyNot(): string | null {
-    return this.#fleet.transport === "linux"
+    const { transport, sockets } = this.#fleet;
+    if (transport !== "linux") {
+      return `UDP is served by the ${transport} transport, whose sockets can't be handed over`;
+    }
+    // The lock goes with them.
+    return sockets.length < DESCRIPTORS_MAX
       ? null
-      : `UDP is served by the ${this.#fleet.transport} transport, whose sockets can't be handed over`;
+      : `there are ${sockets.length} UDP sockets, and no more than ${DESCRIPTORS_MAX - 1} can be handed over`;
   }
 
   /** Writes what has happened, and then nothing more. */
   async freeze(): Promise<FrozenState> {
-    const { store, sockets, ports } = this.#ground;
-    this.#domains = [...store.services.each()].map(({ domain }) => domain);
-    this.#frozen ??= await this.#whenFree();
-    const { addresses, encrypted: { tls, https } } = this.#fleet;
-    return {
-      ...{ dns: addresses, tls, https },
-      api: sockets.api?.address ?? null,
-      metrics: sockets.metrics?.address ?? null,
-      cookieSecret: ports.find(DNS_LIMITS)?.ownSecret.toHex() ?? null,
-      cluster: ports.find(CLUSTER_IDENTITY)?.identity ?? null,
-      manager: {
-        notifySocket: Deno.env.get("NOTIFY_SOCKET") ?? null,
-        watchdogUsec: Deno.env.get("WATCHDOG_USEC") ?? null,
-      },
+    const { store } = this.#ground;
+    const listDomains = () => {
+      const generation = store.generation();
+      this.#domains = [...store.services.each()].map(({ domain }) => domain);
+      return generation;
     };
+    // A list of a million takes a second, and mostly is the same when nothing can be written any more.
+    const listed = listDomains();
+    this.#frozen ??= await this.#whenFree();
+    try {
+      if (store.generation() !== listed) listDomains();
+      return this.#known();
+    } catch (error) {
+      this.goOn(true);
+      throw error;
+    }
   }
 
   /** Receives no more UDP. */
@@ -135,6 +142,22 @@ export class NodeHandOver implements HandsOver {
   /** Goes on from what the process before has counted by its end. */
   goOnFrom({ metrics }: LastState): void {
     this.#ground.registry.goOnFrom(metrics);
+  }
+
+  #known(): FrozenState {
+    const { sockets, ports } = this.#ground;
+    const { addresses, encrypted: { tls, https } } = this.#fleet;
+    return {
+      ...{ dns: addresses, tls, https },
+      api: sockets.api?.address ?? null,
+      metrics: sockets.metrics?.address ?? null,
+      cookieSecret: ports.find(DNS_LIMITS)?.ownSecret.toHex() ?? null,
+      cluster: ports.find(CLUSTER_IDENTITY)?.identity ?? null,
+      manager: {
+        notifySocket: Deno.env.get("NOTIFY_SOCKET") ?? null,
+        watchdogUsec: Deno.env.get("WATCHDOG_USEC") ?? null,
+      },
+    };
   }
 
   /** An apply that is being committed is waited for: it can't be stopped in the middle. */

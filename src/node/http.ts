@@ -141,9 +141,7 @@ export async function serveControl(
   const { sockets, log, registry } = ground;
   if (!sockets.api && !sockets.metrics) return;
   const { api, metrics } = ground.settings();
-  const { KnownTokens } = await import("../api/known_tokens.ts");
-  const { createApi, createMetricsApp } = await import("../api/api.ts");
-  const { earlyRefusals } = await import("../api/early_refusals.ts");
+  const { KnownTokens, createApi, createMetricsApp, earlyRefusals } = await loadControl();
   const requests = registry.counter("pleiades_api_requests_total", "Requests to the API.", [
     "method",
     "route",
@@ -180,6 +178,22 @@ export async function serveControl(
     const access = { loopback: isLoopback(parseIp(metrics.listenAddr!)!) };
     sockets.metrics.serve(createMetricsApp({ expose: () => registry.expose(), access, log }));
   }
+}
+
+/** What answers on the sockets of the control plane. */
+type Control =
+  & Pick<typeof import("../api/known_tokens.ts"), "KnownTokens">
+  & Pick<typeof import("../api/api.ts"), "createApi" | "createMetricsApp">
+  & Pick<typeof import("../api/early_refusals.ts"), "earlyRefusals">;
+
+/** Loads it, if it hasn't been loaded. */
+export async function loadControl(): Promise<Control> {
+  const [{ KnownTokens }, { createApi, createMetricsApp }, { earlyRefusals }] = await Promise.all([
+    import("../api/known_tokens.ts"),
+    import("../api/api.ts"),
+    import("../api/early_refusals.ts"),
+  ]);
+  return { KnownTokens, createApi, createMetricsApp, earlyRefusals };
 }
 
 /** Why the node isn't ready to be relied on, in words; `null` = it is. */

@@ -10,6 +10,7 @@
  */
 import type { Resource } from "../api/resource.ts";
 import type { Changes } from "../change/commit.ts";
+import type { FleetThreads } from "../dns/fleet.ts";
 import type { Events } from "../events/events.ts";
 import type { SocketAddress } from "../ip.ts";
 import type { Block } from "../settings/block.ts";
@@ -29,7 +30,7 @@ import { certificateOf, serveControl } from "./http.ts";
 import type { Start } from "./part.ts";
 import { PARTS, startParts } from "./parts.ts";
 import { Reloads } from "./reload.ts";
-import { openSources } from "./sources.ts";
+import { openSources, startPatience } from "./sources.ts";
 
 /** What a node is started with. */
 export interface NodeOptions {
@@ -49,6 +50,8 @@ export interface NodeOptions {
   readonly blocks?: readonly Block[];
   /** The process whose place this one takes; absent = there is none. */
   readonly predecessor?: Predecessor | null;
+  /** Threads for DNS that load already; absent = there are none. */
+  readonly threads?: FleetThreads | null;
 }
 
 /** A node that answers. */
@@ -87,8 +90,9 @@ export interface RunningNode extends AsyncDisposable {
 export async function startNode(options: NodeOptions): Promise<RunningNode> {
   await using lifetime = new AsyncDisposableStack();
   const { caCerts = [], watchAnswers = null, parts: starts = PARTS, blocks = BLOCKS, resources } = options;
+  const { threads = null } = options;
   const ground = openGround(options, lifetime);
-  const { sockets, settings, events } = ground;
+  const { sockets, events } = ground;
 
   const sources = await openSources(ground, { caCerts }, lifetime);
   const { health, geo } = sources;
@@ -99,12 +103,12 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
   const parts = await startParts(starts, core, lifetime);
   const certificate = certificateOf(sockets, options);
   const reloads = lifetime.use(new Reloads({ ...ground, answers, parts: [...parts, certificate], blocks }));
-  await health.checker.firstRound(AbortSignal.timeout(settings().health.startTimeout));
+  await health.checker.firstRound(startPatience(ground));
   lifetime.use(answers.measure(health));
 
   const counting = new DisposableStack();
   lifetime.use(counting);
-  const workers = await startDnsWorkers(ground, { answers, watchAnswers }, lifetime);
+  const workers = await startDnsWorkers(ground, { answers, watchAnswers, threads }, lifetime);
   lifetime.use(ground.ports.offer(DOCTOR, nodeDoctor(ground, workers)));
   await serveControl({ ground, core, workers, ...resources && { resources } }, lifetime);
   lifetime.use(sockets); // once more: a running node closes them first

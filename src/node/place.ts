@@ -34,6 +34,11 @@ export class Place implements AsyncDisposable {
   #frozen: FrozenState | null = null;
   #handingOver: HandingOver | null = null;
   #control: ControlSocket | null = null;
+  /** When the process before said that it writes nothing more, and when it was asked to receive no more UDP. */
+  #frozenSinceMs = 0;
+  #silentSinceMs = 0;
+  /** For how long nothing was received. */
+  #silentMs = 0;
   #isLost = false;
   #concluding: Promise<void> = Promise.resolve();
 
@@ -57,10 +62,12 @@ export class Place implements AsyncDisposable {
     return {
       state,
       release: async () => {
+        this.#silentSinceMs = performance.now();
         const { lock, ...released } = await successor.sockets();
         this.#lock = ProcessLock.adopt(lock);
         return released;
       },
+      answered: () => this.#silentMs = performance.now() - this.#silentSinceMs,
     };
   }
 
@@ -74,13 +81,19 @@ export class Place implements AsyncDisposable {
     return this.#isLost;
   }
 
+  /** The number of the process that has taken it; `null` = none has. */
+  get successorPid(): number | null {
+    return this.#isLost ? this.#handingOver?.successorPid ?? null : null;
+  }
+
   /**
    * Takes the place, if it is free, or begins to take it over.
    *
+   * @param prepare does what can be done while the process that has it still writes; called where there is one
    * @throws {DatabaseTaken} when it isn't free
    * @throws {NotReplaced} when the process that has it doesn't let it go
    */
-  async take(replaces: boolean): Promise<void> {
+  async take(replaces: boolean, prepare: () => Promise<void>): Promise<void> {
     const database = this.#database;
     if (replaces && database === null) {
       throw new NotReplaced(
@@ -88,7 +101,7 @@ export class Place implements AsyncDisposable {
       );
     }
     if (database === null) return;
-    if (replaces && await this.#beginTaking(database)) return;
+    if (replaces && await this.#beginTaking(database, prepare)) return;
     this.#lock = ProcessLock.take(database);
   }
 
@@ -106,6 +119,11 @@ export class Place implements AsyncDisposable {
     await this.#successor?.ready();
     node.store.keepMigration();
     this.#lock?.sign();
+    if (this.#successor === null) return;
+    this.#log.info("Took over", {
+      frozenMs: Math.round(performance.now() - this.#frozenSinceMs),
+      silentMs: Math.round(this.#silentMs),
+    });
   }
 
   /** Has the process before end, which tells at its end what it counted, and lets another one come after this one. */
@@ -142,7 +160,7 @@ export class Place implements AsyncDisposable {
   }
 
   /** Whether there is a process to take over from. */
-  async #beginTaking(database: string): Promise<boolean> {
+  async #beginTaking(database: string, prepare: () => Promise<void>): Promise<boolean> {
     const conversation = localSocketFault() === null ? connectToNode(database) : null;
     if (conversation === null) {
       this.#log.info("No node runs on this database: there is none to replace");
@@ -150,10 +168,12 @@ export class Place implements AsyncDisposable {
     }
     const successor = new Successor(conversation);
     this.#successor = successor;
-    const { pid, version, whyNot } = await successor.greet(VERSION);
+    // It may have another one to wait for first, whose place it has taken.
+    const [{ pid, version, whyNot }] = await Promise.all([successor.greet(VERSION), prepare()]);
     if (whyNot === null && this.#given.dns.transport !== "portable") {
       this.#log.info("Taking over", { pid, version });
       this.#frozen = await successor.freeze();
+      this.#frozenSinceMs = performance.now();
       this.#settings = withPortsOf(this.#given, this.#frozen);
       goByManager(this.#frozen.manager);
       return true;

@@ -11,7 +11,10 @@ import { judgeDatabases } from "../settings/databases.ts";
 import { type LoadedSettings, loadSettings, type Settings } from "../settings/settings.ts";
 import { formatProblem } from "../input/yaml_source.ts";
 import { filesOpenToOthers, octal } from "../doctor/file_modes.ts";
+import { AddressTaken } from "../dns/worker_launch.ts";
+import { type Holder, holderAt } from "../doctor/kernel_sockets.ts";
 import { descriptorDemands } from "../doctor/resources.ts";
+import { Beforehand } from "./beforehand.ts";
 import { descriptorWarning, raiseDescriptorLimit } from "./descriptors.ts";
 import { formatSocketAddress } from "../ip.ts";
 import { type RunningNode, startNode } from "./node.ts";
@@ -56,14 +59,18 @@ export async function serve(
   signals.onMeaningless((signal) => log.debug("Ignored a signal", { signal }));
   const limit = raiseDescriptorLimit();
   await using place = new Place(settings, log);
+  using beforehand = new Beforehand();
   try {
-    await place.take(flags.replace ?? false);
+    await place.take(flags.replace ?? false, () => beforehand.make(settings));
   } catch (error) {
     const pid = error instanceof DatabaseTaken && error.pid !== null ? { pid: error.pid } : {};
     log.error(error instanceof Error ? error.message : String(error), pid);
     return 1;
   }
-  const starting = startNode({ settings: place.settings, log, predecessor: place.predecessor });
+  const starting = startNode({
+    ...{ settings: place.settings, log, predecessor: place.predecessor },
+    threads: beforehand.threads,
+  });
   const stopped = signals.stopped.then((signal) => ({ signal }));
   let started: RunningNode | { readonly signal: Deno.Signal };
   try {
@@ -71,7 +78,7 @@ export async function serve(
   } catch (error) {
     const fault = startFault(error, settings.database.path);
     await place.giveUp(fault);
-    log.error(fault);
+    log.error(fault, { ...await holderOf(error, place.settings) });
     return 1;
   }
   if ("signal" in started) {
@@ -118,8 +125,8 @@ export async function serve(
   ]);
   signals.refuseReloads();
   ending.abort();
-  // The service manager has heard of another main process by then, which isn't stopping.
-  if (!place.isLost) await tell(log, "STOPPING=1");
+  // Only the main process is believed, and only what it says goes on.
+  await tell(log, place.successorPid === null ? "STOPPING=1" : `MAINPID=${place.successorPid}`);
   await node[Symbol.asyncDispose]();
   place.farewell(node);
   log.info("Stopped");
@@ -143,6 +150,21 @@ function startFault(error: unknown, database: string): string {
   if (!isOfContent || database === "none" || database === ":memory:") return message;
   return `Cannot start from the database ${database}, which seems to be damaged: ${message} (look: ` +
     `sqlite3 ${database} "PRAGMA integrity_check"; put a copy in its place: pleiades restore COPY --db ${database})`;
+}
+
+/** The program that has the address which could not be had; `null` = that isn't why, or it can't be known. */
+async function holderOf(error: unknown, { api, metrics }: Settings): Promise<Holder | null> {
+  const isTaken = error instanceof Error && error.cause instanceof Deno.errors.AddrInUse;
+  const control = [
+    { hostname: api.listenAddr, port: api.port },
+    ...metrics.listenAddr === null ? [] : [{ hostname: metrics.listenAddr, port: metrics.port }],
+  ];
+  const addresses = error instanceof AddressTaken ? [error.address] : isTaken ? control : [];
+  for (const address of addresses) {
+    const holder = address.port === 0 ? null : await holderAt(address);
+    if (holder !== null) return holder;
+  }
+  return null;
 }
 
 /** Says what listens, what is served and what is lacking: each a line, the last ones as hints. */

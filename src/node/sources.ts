@@ -20,6 +20,14 @@ import { CLASS } from "../wire/record_type.ts";
 import type { Ground } from "./ground.ts";
 import { healthMemory, namesMemory } from "./observations.ts";
 
+/**
+ * Fires when the first rounds of probes and names aren't waited for any longer: at once where another process's place is
+ * taken, which has left what it knew, and writes nothing until this one answers.
+ */
+export function startPatience({ settings, predecessor }: Ground): AbortSignal {
+  return predecessor === null ? AbortSignal.timeout(settings().health.startTimeout) : AbortSignal.abort();
+}
+
 /** What answers follow from besides the model. */
 export interface Sources {
   /** The addresses of members by name. */
@@ -74,7 +82,7 @@ export async function openSources(
     unixMs: clock.unixMs,
   });
   names.follow(store.resolvedNames.targets());
-  await names.firstRound(AbortSignal.timeout(start.health.startTimeout));
+  await names.firstRound(startPatience(ground));
   return { names, health, geo, overrides, failovers };
 }
 

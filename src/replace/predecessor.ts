@@ -80,11 +80,17 @@ export class Predecessor {
   /** What is left to say at the very end. */
   readonly #farewell = Promise.withResolvers<LastState | null>();
   #isBusy = false;
+  #successorPid: number | null = null;
 
   /** Waits for whoever comes. */
   constructor(options: PredecessorOptions) {
     this.#options = options;
     this.succeeded = this.#succeeded.promise;
+  }
+
+  /** The number of the process that has taken over, or wants this one to end; `null` = there is none yet. */
+  get successorPid(): number | null {
+    return this.#successorPid;
   }
 
   /** Ends the conversation with the process that has taken over; `null` = there is nothing to say. */
@@ -102,6 +108,7 @@ export class Predecessor {
       log.info(`Another process has ${succession === "left" ? "asked this one to end" : "taken over"}`, {
         pid,
       });
+      this.#successorPid = pid;
       this.#succeeded.resolve(succession);
       const last = await this.#farewell.promise;
       if (last !== null && succession === "taken over") {

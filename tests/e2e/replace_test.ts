@@ -8,6 +8,7 @@ import { testWith } from "../programs.ts";
 import { isGood, replace } from "../prove/replace.ts";
 import { isGood as isUpgraded, upgrade } from "../prove/upgrade.ts";
 import { ServeProcess } from "../serve_process.ts";
+import { ServiceManager } from "../service_manager.ts";
 
 Deno.test({
   name: "a second serve on the same database ends within a second, with exit code 1, and names the process",
@@ -22,6 +23,15 @@ Deno.test({
     const { message, pid } = JSON.parse(second.lines.at(-1)!);
     assert.match(message, /is the database of a node that is running: process \d+ \(stop it/);
     assert.equal(pid, first.pid);
+    // Another database, and the same ports.
+    const ports = ["--dns", `127.0.0.1:${first.dns.port}`, "--api", new URL(first.api).host];
+    for (const flags of [ports.slice(0, 2), ports.slice(2)]) {
+      await using other = ServeProcess.spawn({ args: ["--db", `${folder}/other.db`, ...flags] });
+      assert.equal((await other.ended()).code, 1);
+      const fault = JSON.parse(other.lines.at(-1)!);
+      assert.match(fault.message, /the port is taken/);
+      assert.equal(fault.pid, first.pid);
+    }
     assert.equal((await fetch(`${first.api}/health`).then((response) => response.json())).status, "ok");
     first.kill("SIGTERM");
     assert.equal((await first.ended()).code, 0);
@@ -30,11 +40,63 @@ Deno.test({
   },
 });
 
+Deno.test({
+  name:
+    "a service manager hears which process is the main one, settings that don't hold change nothing, and a crash leaves nothing in the way",
+  ignore: Deno.build.os !== "linux",
+  fn: async () => {
+    const folder = await Deno.makeTempDir();
+    await using manager = await ServiceManager.start();
+    const args = ["--db", `${folder}/pleiades.db`];
+    await using first = await ServeProcess.start({
+      args,
+      env: { NOTIFY_SOCKET: manager.path, WATCHDOG_USEC: "60000000" },
+    });
+    assert.match(await manager.next(), /^READY=1\n/);
+    assert.equal(await manager.next(), "WATCHDOG=1");
+
+    await Deno.writeTextFile(`${folder}/config.yaml`, "dns:\n  port: 70000\n");
+    await using wrong = ServeProcess.spawn({ args: [...args, "--replace", "-c", `${folder}/config.yaml`] });
+    assert.equal((await wrong.ended()).code, 1);
+    assert.match(wrong.lines.join("\n"), /config\.yaml:2:9: port must be/);
+    // What is found only when it starts, after the other one writes no more.
+    await using late = ServeProcess.spawn({ args: [...args, "--replace", "--dns", "192.0.2.1:53"] });
+    assert.equal((await late.ended()).code, 1);
+    const told = JSON.parse(await first.line((line) => line.includes("Not replaced: this process goes on")));
+    assert.match(told.reason, /gave up: Cannot listen on 192\.0\.2\.1:53/);
+    assert.equal((await fetch(`${first.api}/health`).then((response) => response.json())).status, "ok");
+
+    // Started by hand: it has no word of the manager.
+    await using next = await ServeProcess.start({ args: [...args, "--replace"] });
+    assert.equal((await first.ended()).code, 0);
+    const said = [await manager.next(), await manager.next(), await manager.next()].toSorted();
+    // The process before is believed, and the new one where the unit says so.
+    assert.equal(said[0], `MAINPID=${next.pid}`);
+    assert.match(said[1]!, new RegExp(`^MAINPID=${next.pid}\nREADY=1\n`));
+    assert.equal(said[2], "WATCHDOG=1");
+    assert.deepEqual(next.dns, first.dns);
+
+    next.kill("SIGKILL");
+    await next.ended();
+    assert((await Deno.lstat(`${folder}/pleiades.db.control`)).isSocket);
+    await using last = await ServeProcess.start({ args: [...args, "--replace"] });
+    assert(last.lines.some((line) => line.includes("there is none to replace")));
+  },
+});
+
 testWith(
   ["dnsperf"],
   "three replacements lose no query, reset no connection and let no counter fall",
   async () => {
-    const report = await replace({ rounds: 3, perSecond: 2_000, opening: 5, staying: 5, pauseMs: 0 });
+    const report = await replace({
+      rounds: 3,
+      perSecond: 2_000,
+      opening: 5,
+      staying: 5,
+      pauseMs: 0,
+      delayed: 0,
+      hasControl: false,
+    });
     assert(isGood(report), JSON.stringify(report));
   },
 );

@@ -23,7 +23,7 @@ const WWW = query("www.example.com", "A");
 
 type Listening = Extract<Report, { kind: "listening" }>;
 
-const UDP: UdpDuty = { kind: "udp", transport: "auto", company: "none", adopted: [] };
+const UDP: UdpDuty = { kind: "udp", transport: "auto", company: "none" };
 const STREAMS: StreamDuty = { kind: "streams", limits: ROOMY, encrypted: null, beside: [] };
 
 const EACH: readonly [UdpDuty | StreamDuty, (to: SocketAddress) => Promise<Uint8Array | null>][] = [
@@ -73,6 +73,7 @@ class FaultyWorker implements Disposable {
         },
         snapshot: faulty.world.snapshot,
         board: faulty.world.board.buffer,
+        awaitsSockets: false,
       } satisfies Order,
     );
     return [faulty, (await faulty.next("listening")).bound];

@@ -6,40 +6,14 @@
 import assert from "node:assert/strict";
 import { turnEventLoop } from "../../src/dns/event_loop.ts";
 import { feedWatchdog, notify } from "../../src/node/systemd.ts";
-
-/** Stands for systemd. */
-class Manager implements AsyncDisposable {
-  readonly #folder: string;
-  readonly #socket: Deno.DatagramConn;
-  readonly path: string;
-
-  private constructor(folder: string) {
-    this.#folder = folder;
-    this.path = `${folder}/notify`;
-    this.#socket = Deno.listenDatagram({ transport: "unixpacket", path: this.path });
-  }
-
-  static async start(): Promise<Manager> {
-    return new Manager(await Deno.makeTempDir({ prefix: "pleiades-manager-" }));
-  }
-
-  async next(): Promise<string> {
-    const [bytes] = await this.#socket.receive();
-    return new TextDecoder().decode(bytes);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#socket.close();
-    await Deno.remove(this.#folder, { recursive: true });
-  }
-}
+import { ServiceManager } from "../service_manager.ts";
 
 /** Quick: a sign of life is due every 20 ms. */
 const QUICK = { WATCHDOG_USEC: "40000" };
 const onError = (error: unknown) => assert.fail(String(error));
 
 Deno.test("a state is told; nothing is where no manager asked for it", async () => {
-  await using manager = await Manager.start();
+  await using manager = await ServiceManager.start();
   await notify(undefined, "READY=1");
   await notify("@abstract", "READY=1");
   await notify(manager.path, "READY=1");
@@ -47,7 +21,7 @@ Deno.test("a state is told; nothing is where no manager asked for it", async () 
 });
 
 Deno.test("signs of life go on for as long as the process is well, and go on again when it is again", async () => {
-  await using manager = await Manager.start();
+  await using manager = await ServiceManager.start();
   let isWell = true;
   let looks = 0;
   using _fed = await feedWatchdog({
@@ -71,7 +45,7 @@ Deno.test("signs of life go on for as long as the process is well, and go on aga
 });
 
 Deno.test("signs of life need no file once they have begun", async () => {
-  await using manager = await Manager.start();
+  await using manager = await ServiceManager.start();
   const made: string[] = [];
   using _watched = patched(Deno, "makeTempDir", (make) => async (options) => {
     const folder = await make(options);
@@ -97,7 +71,7 @@ for (
   })
 ) {
   Deno.test(`no sign of life is sent where ${what}`, async () => {
-    await using manager = await Manager.start();
+    await using manager = await ServiceManager.start();
     let looks = 0;
     using _fed = await feedWatchdog({
       env: { ...env, NOTIFY_SOCKET: manager.path },

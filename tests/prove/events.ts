@@ -1,9 +1,9 @@
 /**
- * Events to many: `deno task prove events [LISTENERS [EVENTS]]`.
+ * Events to many: `deno task prove events [LISTENERS [EVENTS [replaced]]]`.
  *
  * A thousand listeners follow a real `serve` process while its model is changed ten thousand times. Each of them leaves
  * once, whenever it likes, and comes back with the id that it saw last; in the middle the process is stopped and started
- * again on the same file. Every listener must be told of every change, once and in order, and of none as lost.
+ * again on the same file, or another one takes its place while the changes go on. Every listener must be told of every change, once and in order, and of none as lost.
  *
  * In the end a listener stops reading while much happens, and reads on: it must be told that it was cut, and miss nothing
  * when it comes back.
@@ -25,6 +25,8 @@ export interface EventsOptions {
   readonly events: number;
   /** Changes while a listener doesn't read; 0 = that isn't tried. */
   readonly unread: number;
+  /** What becomes of the process in the middle. */
+  readonly middle: "restarted" | "replaced";
 }
 
 /** What came of a run. */
@@ -49,17 +51,24 @@ const BYTES_OF_CHANGES_MAX = 192 << 20;
 const LONG_REASON = "x".repeat(1_000);
 /** Of some 1,250 bytes each: more than the kernel holds for a listener and 1 MiB, less than what is kept. */
 const UNREAD = 5_000;
+/** Until a change is sent again that was refused for the moment. */
+const REFUSED_PAUSE_MS = 20;
 /** Longest wait for all listeners at the end. */
 const CATCH_UP_MS = 120_000;
 
 /** Runs the proof; 1,000 listeners and 10,000 events unless told otherwise. */
-export async function prove([listeners = "1000", events = "10000"]: string[]): Promise<boolean> {
-  const options = { listeners: Number(listeners), events: Number(events), unread: UNREAD };
+export async function prove(
+  [listeners = "1000", events = "10000", middle = "restarted"]: string[],
+): Promise<boolean> {
+  const options = {
+    ...{ listeners: Number(listeners), events: Number(events), unread: UNREAD },
+    middle: middle === "replaced" ? middle : "restarted",
+  } as const;
   const { faults, returns, perSecond, memory, cut } = await listenToAll(options);
   const bytes = memory.end - memory.start;
   const bytesMax = options.listeners * BYTES_PER_LISTENER_MAX + BYTES_OF_CHANGES_MAX;
   console.log(`listeners          ${listeners}, which came back ${returns} times`);
-  console.log(`events             ${events}, ${perSecond.toFixed(0)} a second, one restart`);
+  console.log(`events             ${events}, ${perSecond.toFixed(0)} a second, ${options.middle} once`);
   console.log(`listeners at fault ${faults.length}`);
   for (const line of faults.slice(0, 10)) console.log(`  ${line}`);
   console.log(`memory             ${bytes >> 20} MiB more than at the start, may be ${bytesMax >> 20}`);
@@ -68,16 +77,21 @@ export async function prove([listeners = "1000", events = "10000"]: string[]): P
 }
 
 /** Has listeners follow a node over changes and a restart. */
-export async function listenToAll({ listeners, events, unread }: EventsOptions): Promise<EventsReport> {
+export async function listenToAll(
+  { listeners, events, unread, middle }: EventsOptions,
+): Promise<EventsReport> {
   const folder = await Deno.makeTempDir({ prefix: "pleiades-events-" });
   const limit = 2 * listeners + 64;
   await Deno.writeTextFile(
     `${folder}/pleiades.yaml`,
     `api: { maxConnections: ${limit}, maxConnectionsPerClient: ${limit} }\n`,
   );
-  const start = (apiPort: string) =>
+  const start = (apiPort: string, ...flags: string[]) =>
     ServeProcess.start({
-      args: ["-c", `${folder}/pleiades.yaml`, "--db", `${folder}/node.db`, "--api", `127.0.0.1:${apiPort}`],
+      args: [
+        ...["-c", `${folder}/pleiades.yaml`, "--db", `${folder}/node.db`, "--api", `127.0.0.1:${apiPort}`],
+        ...flags,
+      ],
       executable: program("pleiades"),
     });
   try {
@@ -93,11 +107,22 @@ export async function listenToAll({ listeners, events, unread }: EventsOptions):
     await Promise.all(all.map((listener) => listener.isListening));
     const startMs = performance.now();
     await change(api, { from: 1, count: events >> 1 });
-    serve.kill("SIGTERM");
-    await serve.ended();
-    serve = await start(new URL(api).port);
-    const memoryAtStart = residentOf(serve.pid);
-    await change(api, { from: 1 + (events >> 1), count: events - (events >> 1) });
+    const rest = { from: 1 + (events >> 1), count: events - (events >> 1) };
+    let memoryAtStart: number;
+    if (middle === "replaced") {
+      const changing = change(api, rest);
+      const before = serve;
+      serve = await start(new URL(api).port, "--replace");
+      memoryAtStart = residentOf(serve.pid);
+      await before.ended();
+      await changing;
+    } else {
+      serve.kill("SIGTERM");
+      await serve.ended();
+      serve = await start(new URL(api).port);
+      memoryAtStart = residentOf(serve.pid);
+      await change(api, rest);
+    }
     const seconds = (performance.now() - startMs) / 1000;
     const late = setTimeout(() => ending.abort(), CATCH_UP_MS);
     await Promise.all(following);
@@ -207,9 +232,17 @@ async function change(
   await Promise.all(Array.from({ length: 4 }, async () => {
     while (next < from + count) {
       const json = { name: `pool-${next++}` };
-      await call(api, { method: "POST", path: `/pools?${new URLSearchParams({ reason })}`, json });
+      const request = { method: "POST", path: `/pools?${new URLSearchParams({ reason })}`, json };
+      // Another process may be about to take the place of the one that is asked.
+      while (await call(api, request).then(() => false, isForTheMoment)) await wait(REFUSED_PAUSE_MS);
     }
   }));
+}
+
+/** Whether a change was refused, and isn't to be a moment later. @throws what else went wrong */
+function isForTheMoment(error: Error): true {
+  if (!/: 503 /.test(error.message)) throw error;
+  return true;
 }
 
 /** Opens a stream and doesn't read while much happens. */

@@ -1,25 +1,30 @@
 /**
- * A node that is replaced while it is asked: `deno task prove replace [ROUNDS [QPS]]`.
+ * A node that is replaced while it is asked: `deno task prove replace [ROUNDS [QPS [CLIENTS]]]`.
  *
- * A real `serve` answers dnsperf over UDP, clients that open a connection for each query, and clients that stay on theirs,
- * while `serve --replace` takes its place again and again, each time from the process that came before. No answer may be
- * missing, no connection reset, no answer cut short. One client that asks over UDP alone follows a rotation of three members
- * through all of the processes; another reads the metrics, of which no counter may ever fall. At the end there is one
- * process.
+ * A real `serve` answers dnsperf over UDP, clients that open a connection for each query, and clients that stay on theirs, a
+ * tenth of them over TLS, while `serve --replace` takes its place again and again, each time from the process that came before.
+ * Where this process may make a network device (root, in a namespace of its own: `unshare -n`), twenty more clients are
+ * 300 ms away. No answer may be missing, no connection reset, no answer cut short. One client that asks over UDP alone follows a
+ * rotation of three members through all of the processes; another reads the metrics, of which no counter may ever fall; a
+ * third changes the model. At the end there is one process.
+ *
+ * Before that the same is asked for as long of the same node, and nothing is replaced: what a busy machine loses by itself
+ * stands beside it.
  *
  * A client that stays is told to leave by the end of its connection, between two answers. One that has asked at that very
  * moment asks again on another connection (RFC 7766 §6.2.4 has it so), which is counted and is no fault.
  *
  * @module
  */
-import { runQuery } from "../../src/dns_client.ts";
-import type { SocketAddress } from "../../src/ip.ts";
-import { CLASS, TYPE } from "../../src/wire/record_type.ts";
-import { DnsLoad, isFlawless, type LoadReport, printLoad } from "../dns_load.ts";
+import { parseSocketAddress, type SocketAddress } from "../../src/ip.ts";
+import { DnsLoad, isFlawless, type LoadReport } from "../dns_load.ts";
+import { freePort } from "../free_port.ts";
+import { selfSigned } from "../health/certificates.ts";
 import { program } from "../programs.ts";
 import { call } from "../rest.ts";
 import { ServeProcess } from "../serve_process.ts";
-import { query } from "../dns/packets.ts";
+import { Clients, FOLLOWED, OPENED, type Way } from "./replace/clients.ts";
+import { DELAYED_HOST, DELAYED_PEER, DelayedNetwork } from "./replace/delayed_network.ts";
 
 /** How a run differs from the full one. */
 export interface ReplaceOptions {
@@ -31,137 +36,245 @@ export interface ReplaceOptions {
   readonly opening: number;
   /** Clients that stay on theirs. */
   readonly staying: number;
+  /** Clients that are far away, half of either kind. */
+  readonly delayed: number;
   /** Milliseconds from one replacement to the next, at least. */
   readonly pauseMs: number;
+  /** Whether the same is asked for as long before, and nothing replaced. */
+  readonly hasControl: boolean;
+}
+
+/** What clients saw in a while. */
+export interface Seen {
+  readonly load: LoadReport;
+  /** Queries over streams that were answered. */
+  readonly answered: number;
+  /** Those that were asked again, as the connection had ended between two answers. */
+  readonly askedAgain: number;
+  /** Connections that ended when nothing was asked. */
+  readonly left: number;
+  /** Changes that were made, and the longest time without one, milliseconds. */
+  readonly written: number;
+  readonly longestUnwrittenMs: number;
+  /** A line for each connection that was reset or refused, and each answer that was cut short. */
+  readonly faults: readonly string[];
+  /** A line for each counter that fell. */
+  readonly fallen: readonly string[];
+  /** What the process at the end says of what wasn't answered. */
+  readonly dropped: readonly string[];
 }
 
 /** What came of a run. */
 export interface ReplaceReport {
-  readonly load: LoadReport;
+  /** Without a replacement; `null` = it wasn't looked at. */
+  readonly control: Seen | null;
+  readonly replaced: Seen;
   /** Replacements that took place. */
   readonly rounds: number;
-  /** Queries of clients over streams that were answered. */
-  readonly answered: number;
-  /** Those that were asked again, as the connection had ended between two answers. */
-  readonly askedAgain: number;
-  /** A line for each connection that was reset or refused, and each answer that was cut short. */
-  readonly faults: readonly string[];
+  /** From the first one to the end of the last process but one, milliseconds. */
+  readonly tookMs: number;
   /** How often each member was answered to the client that follows the rotation. */
   readonly rotation: readonly number[];
-  /** A line for each counter that fell. */
-  readonly fallen: readonly string[];
-  /** What the last process says of what wasn't answered. */
-  readonly dropped: readonly string[];
-  /** Milliseconds from the start of a process to its first answer. */
-  readonly slowestMs: number;
+  /** Of each replacement: for how long nothing was written, and no UDP received, milliseconds. */
+  readonly gaps: readonly { readonly frozenMs: number; readonly silentMs: number }[];
+  /** Whether there were clients far away. */
+  readonly isDelayed: boolean;
   /** Processes that run at the end. */
   readonly left: number;
 }
 
 /** Runs the proof; 60 replacements at 50,000 queries a second unless told otherwise. */
-export async function prove([rounds = "60", perSecond = "50000"]: string[]): Promise<boolean> {
+export async function prove(
+  [rounds = "60", perSecond = "50000", clients = "250"]: string[],
+): Promise<boolean> {
+  const staying = Math.round(Number(clients) / 5);
   const report = await replace({
-    rounds: Number(rounds),
-    perSecond: Number(perSecond),
-    opening: 200,
-    staying: 50,
-    pauseMs: 1_000,
+    ...{ rounds: Number(rounds), perSecond: Number(perSecond) },
+    ...{ opening: Number(clients) - staying, staying, delayed: 20, pauseMs: 1_000, hasControl: true },
   });
-  printLoad(report.load);
-  console.log(`replacements       ${report.rounds}, the slowest in ${report.slowestMs.toFixed(0)} ms`);
-  console.log(`over streams       ${report.answered} answered, ${report.askedAgain} of them asked again`);
-  console.log(`faults             ${report.faults.length}`);
-  for (const fault of report.faults.slice(0, 10)) console.log(`  ${fault}`);
-  console.log(`rotation           ${report.rotation.join(" ")}`);
-  console.log(`counters fallen    ${report.fallen.length}`);
-  for (const line of report.fallen.slice(0, 10)) console.log(`  ${line}`);
-  for (const line of report.dropped) console.log(`  ${line}`);
-  console.log(`processes left     ${report.left}`);
-  return isGood(report);
+  print(report);
+  return isGood(report) && report.isDelayed && report.gaps.every(({ frozenMs }) => frozenMs < 1_000);
+}
+
+function print(report: ReplaceReport): void {
+  const { control, replaced, gaps } = report;
+  const row = (title: string, figure: (seen: Seen) => unknown) =>
+    console.log(
+      title.padEnd(26) + String(control ? figure(control) : "").padEnd(26) + String(figure(replaced)),
+    );
+  console.log(`${"".padEnd(26)}${(control ? "nothing replaced" : "").padEnd(26)}replaced`);
+  row("UDP sent", ({ load }) => load.sent);
+  row("UDP answered a second", ({ load }) => load.perSecond.toFixed(0));
+  row("UDP lost", ({ load }) => load.lost);
+  row("response codes", ({ load }) => load.codes);
+  row("streams answered", ({ answered }) => answered);
+  row("streams asked again", ({ askedAgain }) => askedAgain);
+  row("connections left", ({ left }) => left);
+  row("faults", ({ faults }) => faults.length);
+  row("counters fallen", ({ fallen }) => fallen.length);
+  row("changes made", ({ written }) => written);
+  row("longest without one, ms", ({ longestUnwrittenMs }) => longestUnwrittenMs.toFixed(0));
+  for (const seen of [control, replaced]) {
+    for (const line of [...seen?.faults.slice(0, 10) ?? [], ...seen?.fallen.slice(0, 10) ?? []]) {
+      console.log(`  ${line}`);
+    }
+  }
+  for (const line of replaced.dropped) console.log(`  ${line}`);
+  const spread = (of: (gap: ReplaceReport["gaps"][number]) => number) => {
+    const sorted = gaps.map(of).sort((a, b) => a - b);
+    return `median ${sorted[sorted.length >> 1]} ms, longest ${sorted.at(-1)} ms`;
+  };
+  console.log(`replacements              ${report.rounds} in ${(report.tookMs / 1000).toFixed(1)} s`);
+  console.log(`nothing written           ${spread(({ frozenMs }) => frozenMs)}`);
+  console.log(`no UDP received           ${spread(({ silentMs }) => silentMs)}`);
+  console.log(`rotation                  ${report.rotation.join(" ")}`);
+  console.log(`clients 300 ms away       ${report.isDelayed ? "yes" : "no: a network device can't be made"}`);
+  console.log(`processes left            ${report.left}`);
 }
 
 /** Whether nothing was lost. */
-export function isGood({ load, faults, rotation, fallen, left, answered }: ReplaceReport): boolean {
+export function isGood({ replaced, rotation, left }: ReplaceReport): boolean {
+  const { load, faults, fallen, answered } = replaced;
   const isEven = Math.max(...rotation) - Math.min(...rotation) <= 1;
   return isFlawless(load) && faults.length === 0 && isEven && fallen.length === 0 && left === 1 &&
     answered > 0;
 }
 
-/** All clients have one address. */
-const ENV = {
-  PLEIADES_DNS_TCP_MAX_CONNECTIONS: "2000",
-  PLEIADES_DNS_TCP_MAX_CONNECTIONS_PER_CLIENT: "2000",
-};
 const MEMBERS = ["192.0.2.1", "192.0.2.2", "192.0.2.3"];
-const OPENED = "opened.example.org";
-const FOLLOWED = "followed.example.org";
 const LOADED = "loaded.example.org";
+/** One way to the far away clients and back is half of it. */
+const DELAY_MS = 300;
+/** One client in so many speaks TLS. */
+const TLS_EVERY = 10;
 
 /** Replaces a node under load. */
 export async function replace(options: ReplaceOptions): Promise<ReplaceReport> {
+  await using stack = new AsyncDisposableStack();
   const folder = await Deno.makeTempDir({ prefix: "pleiades-replace-" });
-  const started: ServeProcess[] = [];
-  try {
-    const args = ["--db", `${folder}/pleiades.db`];
-    const executable = program("pleiades");
-    let present = await ServeProcess.start({ args, executable, env: ENV });
-    started.push(present);
-    await declare(present);
-    await using load = await DnsLoad.start({
-      server: present.dns,
-      questions: [`${LOADED} A`],
-      perSecond: options.perSecond,
-      seconds: 3600,
+  stack.defer(() => Deno.remove(folder, { recursive: true }));
+  const network = options.delayed > 0 ? await DelayedNetwork.open(DELAY_MS / 2) : null;
+  if (network) stack.use(network);
+  const { cert, key } = await selfSigned({ ipAddresses: ["127.0.0.1", DELAYED_PEER] });
+  await Deno.writeTextFile(`${folder}/dns.crt`, cert);
+  await Deno.writeTextFile(`${folder}/dns.key`, key);
+  const tlsPort = freePort();
+  const start = (args: readonly string[]) =>
+    stack.use(ServeProcess.spawn({
+      args: ["--db", `${folder}/pleiades.db`, ...args],
+      executable: program("pleiades"),
+      env: {
+        // All clients have one address.
+        PLEIADES_DNS_TCP_MAX_CONNECTIONS: "2000",
+        PLEIADES_DNS_TCP_MAX_CONNECTIONS_PER_CLIENT: "2000",
+        PLEIADES_DNS_TLS_CERT_FILE: `${folder}/dns.crt`,
+        PLEIADES_DNS_TLS_KEY_FILE: `${folder}/dns.key`,
+        PLEIADES_DNS_TLS_PORT: String(tlsPort),
+      },
+    }));
+  const first = start(network ? ["--dns", "127.0.0.1:0", "--dns", `${DELAYED_HOST}:0`] : []);
+  await first.ready();
+  const started = [first];
+  const poolId = await declare(first);
+  const listeners = await listenersOf(first);
+  const near = (transport: string) =>
+    listeners.find((each) => each.transport === transport && each.isNear)!.address;
+  const far = (transport: string): SocketAddress => ({
+    hostname: DELAYED_PEER,
+    port: listeners.find((each) => each.transport === transport && !each.isNear)!.address.port,
+  });
+  const ways = (at: typeof near, count: number): Way[] =>
+    Array.from({ length: count }, (_, i) => {
+      const isTls = i % TLS_EVERY === 0;
+      return { server: at(isTls ? "tls" : "tcp"), caCerts: isTls ? [cert] : null };
     });
-    const clients = new Clients(present.dns);
+  const farOf = network ? options.delayed >> 1 : 0;
+  const opening = [...ways(near, options.opening), ...ways(far, farOf)];
+  const staying = [...ways(near, options.staying), ...ways(far, farOf)];
+
+  /** What clients see as long as something goes on. */
+  const watch = async (goesOn: () => Promise<ServeProcess>): Promise<{ clients: Clients; seen: Seen }> => {
+    await using load = await DnsLoad.start({
+      ...{ server: near("udp"), questions: [`${LOADED} A`], perSecond: options.perSecond, seconds: 3600 },
+    });
+    const clients = new Clients();
     const ending = new AbortController();
+    const { signal } = ending;
     const running = Promise.all([
-      ...Array.from({ length: options.opening }, () => clients.openEach(ending.signal)),
-      ...Array.from({ length: options.staying }, () => clients.stay(ending.signal)),
-      clients.follow(ending.signal),
-      clients.scrape(new URL("/metrics", present.api).href, ending.signal),
+      ...opening.map((way) => clients.openEach(way, signal)),
+      ...staying.map((way) => clients.stay(way, signal)),
+      clients.follow(near("udp"), signal),
+      clients.scrape(new URL("/metrics", first.api).href, signal),
+      clients.write(first.api, poolId, signal),
     ]);
-    let slowestMs = 0;
-    let rounds = 0;
-    for (; rounds < options.rounds; rounds++) {
-      const paused = new Promise((resolve) => setTimeout(resolve, options.pauseMs));
-      const startMs = performance.now();
-      const next = ServeProcess.spawn({
-        args: [
-          ...args,
-          "--replace",
-          "--dns",
-          `127.0.0.1:${present.dns.port}`,
-          "--api",
-          new URL(present.api).host,
-        ],
-        executable,
-        env: ENV,
-      });
-      started.push(next);
-      await next.ready();
-      slowestMs = Math.max(slowestMs, performance.now() - startMs);
-      present = next;
-      await paused;
-    }
-    for (const earlier of started.slice(0, -1)) await earlier.ended();
+    const { api } = await goesOn();
     ending.abort();
     await running;
-    const metrics = await fetch(new URL("/metrics", present.api)).then((response) => response.text());
+    const metrics = await fetch(new URL("/metrics", api)).then((response) => response.text());
     const dropped = metrics.split("\n").filter((line) =>
       /^pleiades_dns_(dropped|overloaded\w+|faults|workers_replaced)_total/.test(line) && !line.endsWith(" 0")
     );
-    const { answered, askedAgain, faults, rotation, fallen } = clients;
-    return {
-      load: await load.stop(),
-      ...{ rounds, answered, askedAgain, faults, fallen, dropped, slowestMs },
-      rotation: MEMBERS.map((member) => rotation.get(member) ?? 0),
-      left: started.filter(isRunning).length,
-    };
-  } finally {
-    for (const each of started) await each[Symbol.asyncDispose]();
-    await Deno.remove(folder, { recursive: true });
-  }
+    return { clients, seen: { ...figuresOf(clients), load: await load.stop(), dropped } };
+  };
+
+  const control = options.hasControl
+    ? await watch(async () => {
+      await new Promise((resolve) => setTimeout(resolve, options.rounds * options.pauseMs));
+      return first;
+    })
+    : null;
+  let tookMs = 0;
+  const { clients: { rotation }, seen: replaced } = await watch(async () => {
+    const startMs = performance.now();
+    const args = [
+      "--replace",
+      ...network ? ["--dns", `127.0.0.1:0`, "--dns", `${DELAYED_HOST}:0`] : [],
+    ];
+    for (let round = 0; round < options.rounds; round++) {
+      const paused = new Promise((resolve) => setTimeout(resolve, options.pauseMs));
+      const next = start(args);
+      started.push(next);
+      await next.ready();
+      await paused;
+    }
+    for (const earlier of started.slice(0, -1)) await earlier.ended();
+    tookMs = performance.now() - startMs;
+    return started.at(-1)!;
+  });
+  const before = control?.clients.rotation;
+  return {
+    control: control?.seen ?? null,
+    ...{ replaced, tookMs, rounds: started.length - 1, isDelayed: network !== null },
+    rotation: MEMBERS.map((member) => (rotation.get(member) ?? 0) + (before?.get(member) ?? 0)),
+    gaps: started.slice(1).map(gapsOf),
+    left: started.filter(isRunning).length,
+  };
+}
+
+function figuresOf(clients: Clients): Omit<Seen, "load" | "dropped"> {
+  const { answered, askedAgain, left, written, longestUnwrittenMs, faults, fallen } = clients;
+  return { answered, askedAgain, left, written, longestUnwrittenMs, faults, fallen };
+}
+
+function gapsOf({ lines }: ServeProcess): { frozenMs: number; silentMs: number } {
+  const line = lines.find((line) => line.includes('"Took over"'));
+  if (line === undefined) throw new Error(`a process doesn't say that it took over:\n${lines.join("\n")}`);
+  return JSON.parse(line);
+}
+
+interface Listener {
+  readonly transport: string;
+  readonly address: SocketAddress;
+  readonly isNear: boolean;
+}
+
+async function listenersOf({ api }: ServeProcess): Promise<Listener[]> {
+  const status = await call<{ dns: { listeners: { transport: string; address: string }[] } }>(api, {
+    ...{ method: "GET", path: "/status" },
+  });
+  return status.dns.listeners.map(({ transport, address: text }) => {
+    const address = parseSocketAddress(text);
+    return { transport, address, isNear: address.hostname === "127.0.0.1" };
+  });
 }
 
 function isRunning({ pid }: ServeProcess): boolean {
@@ -173,7 +286,8 @@ function isRunning({ pid }: ServeProcess): boolean {
   }
 }
 
-async function declare({ api }: ServeProcess): Promise<void> {
+/** @returns the pool that is changed */
+async function declare({ api }: ServeProcess): Promise<string> {
   const post = (path: string, json: unknown) =>
     call<{ readonly id: string }>(api, { method: "POST", path, json });
   const pool = await post("/pools", { name: "web" });
@@ -183,128 +297,5 @@ async function declare({ api }: ServeProcess): Promise<void> {
   for (const domain of [OPENED, FOLLOWED, LOADED]) {
     await post("/services", { domain, poolId: pool.id });
   }
-}
-
-/** Time for an answer; a client gives up after five seconds. */
-const ANSWER_MS = 5_000;
-/** Between two queries of a client that opens connections, and of one that stays. */
-const OPEN_PAUSE_MS = 100;
-const STAY_PAUSE_MS = 50;
-
-/** Whoever asks beside dnsperf. */
-class Clients {
-  answered = 0;
-  askedAgain = 0;
-  readonly faults: string[] = [];
-  readonly fallen: string[] = [];
-  readonly rotation = new Map<string, number>();
-  readonly #server: SocketAddress;
-  readonly #query = framed(OPENED);
-
-  constructor(server: SocketAddress) {
-    this.#server = server;
-  }
-
-  async openEach(signal: AbortSignal): Promise<void> {
-    while (!signal.aborted) {
-      try {
-        using connection = await this.#connect();
-        if (!await this.#exchange(connection)) this.faults.push("opened: ended without an answer");
-      } catch (error) {
-        this.faults.push(`opened: ${error}`);
-      }
-      await pause(OPEN_PAUSE_MS);
-    }
-  }
-
-  async stay(signal: AbortSignal): Promise<void> {
-    while (!signal.aborted) {
-      try {
-        using connection = await this.#connect();
-        while (!signal.aborted) {
-          if (!await this.#exchange(connection)) {
-            this.askedAgain++;
-            break;
-          }
-          await pause(STAY_PAUSE_MS);
-        }
-      } catch (error) {
-        this.faults.push(`stayed: ${error}`);
-        await pause(STAY_PAUSE_MS);
-      }
-    }
-  }
-
-  /** The only client of its service, so that each answer is the next of the rotation. */
-  async follow(signal: AbortSignal): Promise<void> {
-    while (!signal.aborted) {
-      try {
-        const { message } = await runQuery({
-          server: this.#server,
-          ...{ name: FOLLOWED, type: TYPE.A, class: CLASS.IN, ecs: null, tcp: false, udpSize: 1232 },
-          timeoutMs: ANSWER_MS,
-          signal: AbortSignal.timeout(ANSWER_MS),
-        });
-        const member = message.answers.map(({ data }) => String(data)).join();
-        this.rotation.set(member, (this.rotation.get(member) ?? 0) + 1);
-      } catch (error) {
-        this.faults.push(`followed: ${error}`);
-      }
-      await pause(5);
-    }
-  }
-
-  async scrape(url: string, signal: AbortSignal): Promise<void> {
-    const before = new Map<string, number>();
-    while (!signal.aborted) {
-      try {
-        const text = await fetch(url, { headers: { connection: "close" } }).then((response) =>
-          response.text()
-        );
-        for (const [, series, value] of text.matchAll(/^(\w+_(?:total|count|sum|bucket)\S*) (\S+)$/gm)) {
-          const now = Number(value);
-          const last = before.get(series!);
-          if (last !== undefined && now < last) this.fallen.push(`${series}: ${last} → ${now}`);
-          before.set(series!, now);
-        }
-      } catch (error) {
-        this.faults.push(`metrics: ${error}`);
-      }
-      await pause(100);
-    }
-  }
-
-  #connect(): Promise<Deno.TcpConn> {
-    return Deno.connect({ ...this.#server, transport: "tcp" });
-  }
-
-  /** @returns false = the connection ended between two answers */
-  async #exchange(connection: Deno.TcpConn): Promise<boolean> {
-    await connection.write(this.#query);
-    const answer = new Uint8Array(512);
-    let size = 0;
-    for (;;) {
-      const count = await connection.read(answer.subarray(size));
-      if (count === null) {
-        if (size > 0) throw new Error(`an answer was cut after ${size} bytes`);
-        return false;
-      }
-      size += count;
-      if (size >= 2 && size >= 2 + (answer[0]! << 8 | answer[1]!)) break;
-    }
-    this.answered++;
-    return true;
-  }
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
-}
-
-function framed(name: string): Uint8Array {
-  const message = query(name, "A");
-  const bytes = new Uint8Array(2 + message.length);
-  new DataView(bytes.buffer).setUint16(0, message.length);
-  bytes.set(message, 2);
-  return bytes;
+  return (await post("/pools", { name: "changed" })).id;
 }
