@@ -56,8 +56,6 @@ const SETTLE_MS = 2 * STALE_MS;
 const CALM_MS = 1000;
 /** Bytes that any queue has: a batch of small packets, which the kernel counts as some 830 bytes, half of them ours. */
 const QUEUE_MIN_BYTES = 64 * 1024;
-/** After so long a client has given up, and no answer is of use to it. */
-const CLIENT_MS = 5_000;
 /** A worker that didn't come back to its queue for so long was kept from its work; what aged meanwhile says nothing of the buffer. */
 const PAUSE_MS = 30;
 /** The clock was set when it and the even one differ by so much more or less than before; stamps mean nothing then. */
@@ -67,8 +65,8 @@ const CLOCK_STEP_MS = 5;
 export class Backlog {
   readonly #socket: QueueingSocket;
   readonly #clocks: BacklogClocks;
-  /** Of a socket that was another process's: until when all is answered at least, and at most until the queue is emptied. */
-  #graceMs: { readonly least: number; readonly most: number } | null = null;
+  /** Until when all is answered, however old. */
+  #answersAllUntilMs = -Infinity;
   #isWatching = false;
   /** Since when the queue hasn't been emptied; `null` = it has been. */
   #standsSinceMs: number | null = null;
@@ -94,19 +92,10 @@ export class Backlog {
   #difference: number;
   #trustedFromMs = -Infinity;
 
-  /**
-   * Knows nothing yet.
-   *
-   * @param graceMs of a socket that was another process's: for how long all is answered, however old
-   */
-  constructor(socket: QueueingSocket, clocks: BacklogClocks, graceMs: number = 0) {
+  /** Knows nothing yet. */
+  constructor(socket: QueueingSocket, clocks: BacklogClocks) {
     this.#socket = socket;
     this.#clocks = clocks;
-    if (graceMs > 0) {
-      const nowMs = clocks.monotonicMs();
-      this.#graceMs = { least: nowMs + graceMs, most: nowMs + Math.max(graceMs, CLIENT_MS) };
-      this.makeRoom();
-    }
     this.#difference = clocks.unixMs() - clocks.monotonicMs();
   }
 
@@ -122,18 +111,15 @@ export class Backlog {
    * @returns whether they are too old to be answered
    */
   isStale(received: number): boolean {
-    if (this.#graceMs !== null && this.#isGrace(received)) return false;
-    if (received === BATCH) return this.#stands();
-    this.#emptied();
+    if (received < BATCH) this.#emptied();
+    else if (this.#clocks.monotonicMs() < this.#answersAllUntilMs) this.#standsSinceMs = null;
+    else return this.#stands();
     return false;
   }
 
-  #isGrace(received: number): boolean {
-    const { least, most } = this.#graceMs!;
-    const nowMs = this.#clocks.monotonicMs();
-    if (nowMs < least || (received === BATCH && nowMs < most)) return true;
-    this.#graceMs = null;
-    return false;
+  /** Has all be answered for so long from now on, however old; 0 = no longer. */
+  answerAll(forMs: number): void {
+    this.#answersAllUntilMs = this.#clocks.monotonicMs() + forMs;
   }
 
   /** Has the kernel keep more than ever, until the queue is emptied: for a while nothing will be received. */

@@ -288,6 +288,14 @@ export class Fleet implements AsyncDisposable {
   }
 
   /**
+   * Has UDP answered however old it is, for so long from now on: the machine is about to be busy with what passes, and a
+   * worker that doesn't get its turn would throw away what waits.
+   */
+  answerAll(forMs: number): void {
+    for (const worker of this.#udp) worker.answerAll(forMs);
+  }
+
+  /**
    * Receives no more UDP until `resume`; resolves when what was received is answered.
    *
    * @throws {Error} when a worker can't be paused; all go on then
@@ -333,14 +341,13 @@ async function startWorkers(options: FleetOptions, threads: FleetThreads | null)
   using launches = new DisposableStack();
   const loading = launches.use(threads ?? new FleetThreads(succession ? workers : 1));
   const launchOf = (lane: number) => loading.udp[lane] ?? launches.use(new WorkerLaunch("udp"));
+  const prepared = succession && prepareUdp(options, launchOf);
   const streams = starting.use(
     await SupervisedWorker.start(supervised(options, streamWorker(options)), loading.streams),
   );
   const { addresses } = streams.bound;
   const udp: SupervisedWorker[] = [];
-  if (succession) {
-    udp.push(...await takeOver(succession, { options, addresses, launchOf, starting }));
-  }
+  if (succession) udp.push(...await takeOver(succession, { lanes: await prepared!, addresses, starting }));
   const start = async (lane: number, listen: readonly SocketAddress[]) => {
     const worker = supervised(options, udpWorker(lane, options, listen));
     return starting.use(await SupervisedWorker.start(worker, launchOf(lane)));
@@ -366,12 +373,32 @@ async function startWorkers(options: FleetOptions, threads: FleetThreads | null)
   return { udp, streams, backend };
 }
 
+/** A UDP worker that waits for its sockets. */
+interface PreparedLane {
+  readonly launch: WorkerLaunch;
+  readonly worker: SupervisedWorkerOptions;
+}
+
+/** Has as many as there are to be made ready. */
+function prepareUdp(
+  options: FleetOptions,
+  launchOf: (lane: number) => WorkerLaunch,
+): Promise<readonly PreparedLane[]> {
+  const prepared = Promise.all(Array.from({ length: options.workers }, async (_, lane) => {
+    const launch = launchOf(lane);
+    const worker = supervised(options, udpWorker(lane, options, options.listen));
+    await launch.prepare(worker.worker, worker.snapshot, worker.board);
+    return { launch, worker };
+  }));
+  prepared.catch(() => {}); // told to whoever waits for them, if streams can be answered at all
+  return prepared;
+}
+
 /** What UDP workers are started with that take over sockets. */
 interface TakingOver {
-  readonly options: FleetOptions;
+  readonly lanes: readonly PreparedLane[];
   /** Where they are to answer. */
   readonly addresses: readonly SocketAddress[];
-  readonly launchOf: (lane: number) => WorkerLaunch;
   /** Stops them if what comes after fails. */
   readonly starting: AsyncDisposableStack;
 }
@@ -384,23 +411,18 @@ interface TakingOver {
  */
 async function takeOver(
   succession: Succession,
-  { options, addresses, launchOf, starting }: TakingOver,
+  { lanes, addresses, starting }: TakingOver,
 ): Promise<SupervisedWorker[]> {
-  const lanes = Array.from({ length: options.workers }, (_, lane) => ({
-    launch: launchOf(lane),
-    worker: supervised(options, udpWorker(lane, options, addresses)),
-  }));
-  await Promise.all(
-    lanes.map(({ launch, worker: { worker, snapshot, board } }) => launch.prepare(worker, snapshot, board)),
-  );
   const all = await succession.sockets();
   const sockets = all.filter(({ address }) => addresses.some(isSameAs(address)));
   // Where the settings don't have it any more no one is answered.
   closeAbandoned(all.filter((socket) => !sockets.includes(socket)).map(({ fd }) => fd));
-  const shares = sharesOf(sockets, options.workers);
+  const shares = sharesOf(sockets, lanes.length);
   const adopt = async (lane: number) => {
     const { worker, launch } = lanes[lane]!;
-    return starting.use(await SupervisedWorker.adopt(worker, launch, shares[lane]!));
+    return starting.use(
+      await SupervisedWorker.adopt(worker, launch, { sockets: shares[lane]!, listen: addresses }),
+    );
   };
   const isNew = (address: SocketAddress) => !sockets.some(({ address: other }) => isSameAs(address)(other));
   // An address that is new is bound by the first worker alone, and only then beside it.

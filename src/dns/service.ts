@@ -13,6 +13,8 @@ export interface Service {
   readonly bound: Bound;
   /** Streams only: serves another certificate. @throws {Error} when it can't be served, and the older one stays */
   certify?(certificate: { readonly cert: string; readonly key: string }): Promise<void>;
+  /** UDP only: answers all for so long from now on, however old; 0 = no longer. */
+  answerAll?(forMs: number): void;
   /** UDP only: receives nothing more until `resume`; resolves when what was received is answered. */
   pause?(): Promise<void>;
   /** UDP only: goes on. */

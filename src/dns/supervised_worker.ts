@@ -18,7 +18,7 @@ import { closeAbandoned } from "../sockets/batch_socket.ts";
 import { ARRIVAL_MS_MAX } from "../sockets/listener_control.ts";
 import { type CountedQuery, readTraffic } from "./traffic_block.ts";
 import type { Order, Report, WorkerOptions } from "./worker.ts";
-import { AddressTaken, type Launched, WorkerLaunch } from "./worker_launch.ts";
+import { AddressTaken, type Adoption, type Launched, WorkerLaunch } from "./worker_launch.ts";
 
 /** What a worker is supervised with. */
 export interface SupervisedWorkerOptions {
@@ -49,6 +49,8 @@ export type Replacement = "died" | "hung";
 
 /** Time for streams to end when the worker is stopped. */
 const STOP_GRACE_MS = 2000;
+/** Where another process goes on, so that no client loses anything. */
+const LEAVE_GRACE_MS = 5000;
 /** A worker that hasn't ended so long after its streams had to is ended by force. */
 const STOP_FORCE_MS = 500;
 /** Deaths within a minute after which a worker isn't replaced any more. */
@@ -132,9 +134,9 @@ export class SupervisedWorker implements AsyncDisposable {
   static async adopt(
     options: SupervisedWorkerOptions,
     launch: WorkerLaunch,
-    sockets: readonly AdoptedSocket[],
+    adoption: Adoption,
   ): Promise<SupervisedWorker> {
-    return new SupervisedWorker(options, await launch.adopt(sockets));
+    return new SupervisedWorker(options, await launch.adopt(adoption));
   }
 
   /** Whether it was given up: no worker survives. */
@@ -211,6 +213,11 @@ export class SupervisedWorker implements AsyncDisposable {
     return this.#worker === null ? [] : this.#sockets;
   }
 
+  /** Has a worker of UDP answer all for so long from now on, however old. */
+  answerAll(forMs: number): void {
+    this.#worker?.postMessage({ kind: "answer_all", forMs } satisfies Order);
+  }
+
   /**
    * Has a worker of UDP receive nothing more until `resume`; resolves when what it received is answered.
    *
@@ -246,9 +253,10 @@ export class SupervisedWorker implements AsyncDisposable {
     const worker = this.#worker;
     if (worker) {
       const isSucceeded = this.#isSucceeded;
-      worker.postMessage({ kind: "stop", graceMs: STOP_GRACE_MS, isSucceeded } satisfies Order);
+      const graceMs = isSucceeded ? LEAVE_GRACE_MS : STOP_GRACE_MS;
+      worker.postMessage({ kind: "stop", graceMs, isSucceeded } satisfies Order);
       const arrivalMs = isSucceeded ? ARRIVAL_MS_MAX : 0;
-      const deadlineMs = arrivalMs + STOP_GRACE_MS + STOP_FORCE_MS;
+      const deadlineMs = arrivalMs + graceMs + STOP_FORCE_MS;
       const deadline = setTimeout(this.#stopped.resolve, deadlineMs, "late");
       const end = await this.#stopped.promise;
       clearTimeout(deadline);

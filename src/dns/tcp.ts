@@ -25,6 +25,8 @@ export type StreamSocket =
 const PREFIX = 2;
 /** A connection whose client asks nothing for so long ends in between where another process answers from now on. */
 const QUIET_MS = 250;
+/** How long such a client is waited for that has been told. */
+const LINGER_MS = 1_000;
 /** Answers are gathered up to this size before they are written. */
 const GATHER_MAX = 64 * 1024;
 /** Where each answer is made before it joins its connection's output: idle connections hold no 64 KiB. */
@@ -140,6 +142,7 @@ export class FramedConnection implements StreamConnection {
     if (!this.#socket.closeWrite) return this.close();
     this.#hasLeft = true;
     clearTimeout(this.#quiet);
+    this.#quiet = setTimeout(() => this.close(), LINGER_MS);
     this.#isHeld = true;
     await this.#socket.closeWrite();
     this.#isHeld = false;

@@ -44,6 +44,8 @@ export interface UdpTransport {
   serve(sockets: readonly UdpSocket[], exchange: Exchange): Promise<void>;
   /** Takes over what is left of the sockets that it was to adopt. */
   bindRest?(): { readonly address: SocketAddress; readonly socket: UdpSocket }[];
+  /** Answers all for so long from now on, however old; 0 = no longer. */
+  answerAll?(forMs: number): void;
   /** Receives nothing more until `resume`; resolves when what was received is answered. */
   pause?(): Promise<void>;
   /** Goes on. */

@@ -19,8 +19,11 @@ import { turnEventLoop } from "./event_loop.ts";
 import type { Exchange } from "./exchange.ts";
 import type { UdpTransport } from "./udp.ts";
 
-/** What waited while another process handed its sockets over is answered, however old; so is what comes until the code is warm. */
-const ADOPTION_GRACE_MS = 1_000;
+/**
+ * What waited while another process handed its sockets over is answered, however old; so is what comes until the code is warm
+ * and the other process has ended. A client that asked before has given up by then.
+ */
+const ADOPTION_GRACE_MS = 5_000;
 /** Room for a query; longer ones lose their tail and are answered FORMERR. */
 const QUERY_MAX = 2048;
 /** Batches after which the event loop gets its turn, even if more packets wait. */
@@ -46,6 +49,7 @@ export class LinuxUdp implements UdpTransport {
   readonly #graceMs: number;
   readonly #stopping = new AbortController();
   readonly #pause = new Pause();
+  #answering: readonly AnsweringSocket[] = [];
   #served: Promise<void> = Promise.resolve();
 
   /**
@@ -78,6 +82,11 @@ export class LinuxUdp implements UdpTransport {
       .map((address) => ({ address, socket: this.bind(address) }));
   }
 
+  /** Answers all for so long, however old. */
+  answerAll(forMs: number): void {
+    for (const socket of this.#answering) socket.answerAll(forMs);
+  }
+
   /** Receives nothing more until `resume`; resolves when what was received is answered. */
   pause(): Promise<void> {
     return this.#pause.begin();
@@ -90,9 +99,13 @@ export class LinuxUdp implements UdpTransport {
 
   /** Runs one loop over all sockets. */
   serve(sockets: readonly BatchSocket[], exchange: Exchange): Promise<void> {
+    const answering = this.#answering = sockets.map((socket) => new AnsweringSocket(socket, exchange));
+    if (this.#graceMs > 0) {
+      for (const socket of answering) socket.makeRoom();
+      this.answerAll(this.#graceMs);
+    }
     return this.#served = answerUntil(this.#stopping.signal, {
-      pause: this.#pause,
-      answering: sockets.map((socket) => new AnsweringSocket(socket, exchange, this.#graceMs)),
+      ...{ pause: this.#pause, answering },
       readiness: this.#sockets.readiness(sockets),
     });
   }
@@ -144,15 +157,16 @@ class AnsweringSocket implements Disposable {
   readonly #clients: readonly DatagramClient[];
   readonly #backlog: Backlog;
 
-  constructor(socket: BatchSocket, exchange: Exchange, graceMs: number) {
+  constructor(socket: BatchSocket, exchange: Exchange) {
     this.#socket = socket;
     this.#exchange = exchange;
     this.#clients = Array.from({ length: BATCH }, (_, slot) => new DatagramClient(socket.peer(slot)));
-    this.#backlog = new Backlog(
-      socket,
-      { monotonicMs: () => performance.now(), unixMs: () => Date.now() },
-      graceMs,
-    );
+    this.#backlog = new Backlog(socket, { monotonicMs: () => performance.now(), unixMs: () => Date.now() });
+  }
+
+  /** Answers all for so long, however old. */
+  answerAll(forMs: number): void {
+    this.#backlog.answerAll(forMs);
   }
 
   /** Has the kernel keep what comes while nothing is received. */

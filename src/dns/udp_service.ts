@@ -67,6 +67,11 @@ export class UdpService implements Service {
     transport.serve(all.map(({ socket }) => socket), exchange).catch(onEnd);
   }
 
+  /** Answers all for so long, however old. */
+  answerAll(forMs: number): void {
+    this.#transport.answerAll?.(forMs);
+  }
+
   /** Receives nothing more until `resume`. */
   async pause(): Promise<void> {
     await this.#transport.pause?.();

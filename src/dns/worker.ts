@@ -57,8 +57,13 @@ export type Order =
     /** UDP only: whether all but the sockets is to be made ready, until `adopt`. */
     readonly awaitsSockets: boolean;
   }
-  /** Answer on these sockets, and on what else the options say. */
-  | { readonly kind: "adopt"; readonly sockets: readonly AdoptedSocket[] }
+  /** Answer on these addresses: on these sockets where they are of one, and on others that are bound. */
+  | {
+    readonly kind: "adopt";
+    readonly sockets: readonly AdoptedSocket[];
+    /** Instead of those of the options. */
+    readonly listen: readonly SocketAddress[];
+  }
   | { readonly kind: "use"; readonly snapshot: Snapshot; readonly board: SharedArrayBuffer }
   | { readonly kind: "limit"; readonly limits: LimitTerms }
   /** Streams only. */
@@ -69,6 +74,8 @@ export type Order =
   | { readonly kind: "count"; readonly share: number }
   /** What was counted last has been read, and more may come. */
   | { readonly kind: "counted" }
+  /** UDP only: answer all for so long from now on, however old. */
+  | { readonly kind: "answer_all"; readonly forMs: number }
   /** UDP only: receive nothing until `resume`. */
   | { readonly kind: "pause" }
   | { readonly kind: "resume" }
@@ -150,8 +157,10 @@ const scope = globalThis as unknown as WorkerScope;
 
 scope.onmessage = ({ data: order }) => {
   if (order.kind === "start") start(order);
-  else if (order.kind === "adopt") listen(order.sockets);
-  else if (order.kind === "use") {
+  else if (order.kind === "adopt") {
+    given = { ...given, listen: order.listen };
+    listen(order.sockets);
+  } else if (order.kind === "use") {
     board = new LiveBoard(order.board);
     exchange.use(order.snapshot, board);
     scope.postMessage({ kind: "using", epoch: order.snapshot.epoch });
@@ -165,6 +174,7 @@ scope.onmessage = ({ data: order }) => {
   } else if (order.kind === "pause") {
     service.pause?.().then(() => scope.postMessage({ kind: "paused" }));
   } else if (order.kind === "resume") service.resume?.();
+  else if (order.kind === "answer_all") service.answerAll?.(order.forMs);
   else stop(order);
 };
 

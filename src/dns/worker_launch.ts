@@ -19,6 +19,14 @@ export interface Launched {
   readonly bound: Bound;
 }
 
+/** What a prepared thread for UDP is to answer on. */
+export interface Adoption {
+  /** Bound sockets of another process. */
+  readonly sockets: readonly AdoptedSocket[];
+  /** All addresses; those without such a socket are bound. */
+  readonly listen: readonly SocketAddress[];
+}
+
 /** An address that another socket has; the message names it with the fix. */
 export class AddressTaken extends Deno.errors.AddrInUse {
   /** As it was asked for. */
@@ -77,9 +85,9 @@ export class WorkerLaunch implements Disposable {
     return this.#prepared.promise;
   }
 
-  /** Gives sockets to a thread that is prepared; for the rest as `begin`. */
-  adopt(sockets: readonly AdoptedSocket[]): Promise<Launched> {
-    this.#worker.postMessage({ kind: "adopt", sockets } satisfies Order);
+  /** Gives a thread that is prepared what it is to answer on; for the rest as `begin`. */
+  adopt(adoption: Adoption): Promise<Launched> {
+    this.#worker.postMessage({ kind: "adopt", ...adoption } satisfies Order);
     return this.#launched.promise;
   }
 

@@ -26,6 +26,9 @@ import type { OpenGround } from "./ground.ts";
 const BUSY_MS_MAX = 80_000;
 const BUSY_PAUSE_MS = 50;
 
+/** Longer than another process takes from the freeze until it wants the sockets. */
+const ANSWER_ALL_MS = 60_000;
+
 /** What API clients and others are told who want to write meanwhile. */
 const FROZEN = "Another process is taking the place of this one; try again in a moment";
 
@@ -77,6 +80,7 @@ export class NodeHandOver implements HandsOver {
     // A list of a million takes a second, and mostly is the same when nothing can be written any more.
     const listed = listDomains();
     this.#frozen ??= await this.#whenFree();
+    this.#fleet.answerAll(ANSWER_ALL_MS);
     try {
       if (store.generation() !== listed) listDomains();
       return this.#known();
@@ -109,6 +113,7 @@ export class NodeHandOver implements HandsOver {
 
   /** Goes on as before. */
   goOn(mayWrite: boolean): void {
+    this.#fleet.answerAll(0);
     this.#fleet.resume();
     this.#heldText?.[Symbol.dispose]();
     this.#heldText = null;
