@@ -24,6 +24,7 @@ import { EXTENSIONS_MAX, type Flatness, ResidentMemory, SAMPLES } from "../resid
 import { FuzzedNode, type Transport } from "./fuzz/node.ts";
 import { ATTACKS } from "./streams/attacks.ts";
 import { ENCRYPTED_ATTACKS, type Ports } from "./streams/encrypted_attacks.ts";
+import { IDLE_MS } from "./streams/client.ts";
 import { askOnAndOn, type Patience } from "./streams/patience.ts";
 import { within } from "./streams/within.ts";
 
@@ -52,7 +53,6 @@ const NEVER_READ = 4;
 const NEVER_FINISH = 4;
 /** A connection that takes longer hangs; idle ones are closed by the node long before. */
 const HANG_MS = 30_000;
-const IDLE_TIMEOUT = "2s";
 /**
  * Addresses of the node: a pair of addresses has some 28,000 ports to come from, and each rests for a minute after its
  * use.
@@ -91,7 +91,7 @@ export async function attackNode(transport: Transport, options: StreamsOptions):
   const [tls, https] = [freePort(), freePort()];
   const node = await FuzzedNode.start(transport, {
     dns: "0.0.0.0:0",
-    tcp: { maxConnections: 512, maxConnectionsPerClient: 512, idleTimeout: IDLE_TIMEOUT },
+    tcp: { maxConnections: 512, maxConnectionsPerClient: 512, idleTimeout: `${IDLE_MS}ms` },
     more: { tls: { ...certificate.files, port: tls }, https: { port: https } },
   });
   const memory = new ResidentMemory(node.process.pid);
