@@ -1,6 +1,6 @@
 /** @module What a program of its own gets: enough to keep a record somewhere else, and nothing of commands or settings. */
 import { deepEqual, ok } from "node:assert/strict";
-import * as agent from "../../src/agent/mod.ts";
+import * as agent from "../../src/agent/exports.ts";
 import { MemoryRecords } from "./memory_records.ts";
 
 Deno.test("a program keeps its address behind a provider of its own", async () => {
