@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { deepEqual, equal, ok } from "node:assert/strict";
+import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { type NatsConnection, NatsConnectionImpl } from "@nats-io/nats-core/internal";
 import { jetstream } from "@nats-io/jetstream";
 import { NatsServer } from "../nats/server.ts";
@@ -84,9 +84,18 @@ testWith(
     await eventually(async () => (await published()).status, (status) => status === 200);
     equal((await call(ams1, "PATCH", `/pools/${await idOf(ams1, "web")}`, { name: "www" })).status, 200);
     for (const node of all) await eventually(() => idOf(node, "www"), (id) => id !== "");
+    const lock = async (node: TestNode) =>
+      await call(node, "PUT", `/pools/${await idOf(node, "www")}/lock`, {
+        values: ["OwnerId=0a1b2c3d"],
+        ttlSeconds: 5,
+      });
+    equal((await lock(fra1)).status, 200);
     for (const { lines } of all) {
       deepEqual(lines.filter((line) => /may not|isn't taken over|refuse/.test(line)), []);
     }
+    const refused = await lock(lon1);
+    match(JSON.stringify(refused.json), /can't be asked for now: NATS: this user may not publish to \$KV\./);
+    equal(refused.status, 503);
 
     // Without the role a change stays where it was made, and so does a document.
     equal((await call(lon1, "POST", "/pools", { name: "own" })).status, 201);
