@@ -278,6 +278,49 @@ scene(
   },
 );
 
+scene(
+  "a connection goes byte by byte in both directions, without data too, and a fault of either side ends both",
+  async ({ front, backends: [first] }) => {
+    const open = async () => {
+      const client = await Deno.connect({ hostname: "127.0.0.1", port: front.port });
+      const relayed = await first.accept();
+      await relayed.read(12);
+      for (const byte of ["eb", "03", "00", "00"]) await relayed.send(byte);
+      return { client, relayed };
+    };
+    const one = await open();
+    one.client.setNoDelay(true);
+    for (let i = 0; i < 40; i++) {
+      const byte = i.toString(16).padStart(2, "0");
+      await one.client.write(Uint8Array.fromHex(byte));
+      await one.relayed.expect(byte);
+      await one.relayed.send(byte);
+      const got = new Uint8Array(8);
+      equal(await one.client.read(got), 1);
+      equal(got[0], i);
+    }
+    // Closed with something unread: the other end gets a reset.
+    await one.relayed.send("ff");
+    await front.turns(5);
+    one.client.close();
+    equal(await one.relayed.read(1), "");
+    const two = await open();
+    await two.client.write(Uint8Array.fromHex("ff"));
+    await front.turns(5);
+    two.relayed.close();
+    equal(await two.client.read(new Uint8Array(1)).catch(() => null), null);
+    two.client.close();
+    const three = await open();
+    await three.client.closeWrite();
+    equal(await three.relayed.read(1), "");
+    three.relayed.close();
+    equal(await three.client.read(new Uint8Array(1)), null);
+    three.client.close();
+    await front.until(() => front.relay.counts.open === 0);
+    deepEqual([front.relay.counts.accepted, front.relay.counts.refused], [3, 0]);
+  },
+);
+
 Deno.test({
   name:
     "a second balancer on a port fails; on a directory both work, wherever it is and whatever else is in it",

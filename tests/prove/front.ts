@@ -7,7 +7,7 @@
  * | `restarts` | queries a second: 20,000 | Two nodes are restarted in turn, ten times, and nothing is lost |
  * | `stopped` | seconds, queries a second: 60, 20,000 | One of four servers is stopped: no memory is used for it, others lose nothing, its clients are elsewhere within 21 s, drops are counted |
  * | `forged` | sources, queries a second: 1,100,000, 20,000 | More sources than can be kept: memory stays in bounds, known clients stay where they are |
- * | `streams` | connections of a kind, queries a second: 1,000, 5,000 | Connections that don't read, and silent ones: UDP is as fast, all descriptors come back |
+ * | `streams` | connections of a kind, queries a second: 1,000, 5,000 | Connections that don't read, and silent ones: UDP is as fast, all descriptors come back; so it is where none is left |
  * | `lines` | – | All that mname-balancer's list says, with three servers of mname, three nodes, and both, each a process |
  * | `hours` | hours: 72 | Arrivals, restarts, expiry and rebalancing, simulated: all choices are those of a model |
  *
@@ -21,7 +21,7 @@ import { isExact, killOneByOne } from "./front/kills.ts";
 import { totalOf, wordsOf } from "./front/load.ts";
 import { restartInTurn } from "./front/restart.ts";
 import { stopOne } from "./front/stopped.ts";
-import { crowdStreams } from "./front/streams.ts";
+import { crowdStreams, exhaustDescriptors } from "./front/streams.ts";
 
 const LOST_A_KILL_MAX = 64;
 const KEPT_MIN = 0.9999;
@@ -49,7 +49,10 @@ const PARTS: Readonly<Record<string, (numbers: readonly number[]) => Promise<boo
   },
   stopped: ([seconds = 60, perSecond = 20_000]) => stopOne({ seconds, perSecond }),
   forged: ([sources = 1_100_000, perSecond = 20_000]) => forgeSources({ sources, perSecond }),
-  streams: ([each = 1_000, perSecond = 5_000]) => crowdStreams({ each, perSecond }),
+  streams: async ([each = 1_000, perSecond = 5_000]) => {
+    const isCalm = await crowdStreams({ each, perSecond });
+    return await exhaustDescriptors({ perSecond }) && isCalm;
+  },
   lines: async () => {
     for (
       const kinds of [["mname", "mname", "mname"], ["serve", "serve", "serve"], [
