@@ -24,6 +24,8 @@ const BEAT_RETRY_MS = 1_000;
 const DELAY_MAX = 32;
 /** File names that are the backend's number, too. */
 const NAMED_IDS = [5300, 5399] as const;
+/** More than any id: those that aren't named follow the highest one. */
+const IDS = NAMED_IDS[1] + 1 + BACKENDS_MAX;
 
 const NOTHING_UNANSWERED: Unanswered = { moved: 0, lost: 0 };
 
@@ -113,8 +115,8 @@ export class Backends<Session extends ControlSession = ControlSession> {
   readonly #connector: Connector<Session>;
   readonly #log: FrontLog;
   readonly #byPath = new Map<string, Backend<Session>>();
-  /** By id. */
-  readonly #byId: (Backend<Session> | undefined)[] = [];
+  /** By id; of one size, since an array that grows by thousands is looked up as a dictionary is. */
+  readonly #byId: (Backend<Session> | undefined)[] = Array.from({ length: IDS }, () => undefined);
   /** In the order of ids. */
   #ordered: Backend<Session>[] = [];
   #lastChosen = 0;

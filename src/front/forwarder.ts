@@ -86,9 +86,8 @@ export class Forwarder implements Connector<Session>, Disposable {
   readonly #sessions = new Map<number, Served>();
   /** Written to in this batch. */
   readonly #written: Session[] = [];
-  /** Destinations of what is queued on the UDP socket. */
+  /** Destinations of what is queued on the UDP socket, each at its place. */
   readonly #destinations: readonly Peer[];
-  #nextDestination = 0;
   #nowMs: number;
   #tickAtMs: number;
   /** Datagrams of clients since then, and whether they come so fast that they are to gather. */
@@ -326,8 +325,7 @@ export class Forwarder implements Connector<Session>, Disposable {
       this.counts.misaddressed++;
       return true;
     }
-    const destination = this.#destinations[this.#nextDestination]!;
-    this.#nextDestination = (this.#nextDestination + 1) % BATCH;
+    const destination = this.#destinations[socket.nextSlot]!;
     destination.set(address, port, this.#local.of(address, port));
     const out = socket.outgoing;
     if (size > 96) out.set(bytes.subarray(at, at + size));

@@ -397,6 +397,11 @@ export class BatchSocket implements Disposable {
     return this.#outgoing[this.#queued]!;
   }
 
+  /** The place in the queue that the next datagram gets, less than `BATCH`. */
+  get nextSlot(): number {
+    return this.#queued;
+  }
+
   /**
    * Takes a datagram, the first `length` of these bytes, to be sent by the next `flush`; a full queue is sent at once.
    * `peer` must live and stay as it is until then; of bytes that aren't `outgoing` a copy is sent.
@@ -480,6 +485,10 @@ export class Peer {
   /** The IPv4 address in the IPv6 one. */
   readonly #mapped4: Uint8Array;
   readonly #control: Uint8Array<ArrayBuffer>;
+  /** The addresses in the packet info. */
+  readonly #local4: Uint8Array;
+  readonly #local6: Uint8Array;
+  readonly #localMapped4: Uint8Array;
   readonly #controls: DataView;
   readonly #controlAt: number;
   readonly #lengths: Uint32Array;
@@ -492,6 +501,11 @@ export class Peer {
     this.#address6 = name.subarray(OFFSET.sockaddrIn6.address, OFFSET.sockaddrIn6.address + 16);
     this.#mapped4 = this.#address6.subarray(12);
     this.#control = new Uint8Array(controls.buffer, controls.byteOffset + controlAt, CONTROL_ROOM);
+    const { data } = OFFSET.cmsghdr;
+    const { source } = OFFSET.inPktinfo;
+    this.#local4 = this.#control.subarray(data + source, data + source + 4);
+    this.#local6 = this.#control.subarray(data, data + 16);
+    this.#localMapped4 = this.#local6.subarray(12);
     this.#controls = controls;
     this.#controlAt = controlAt;
     this.#lengths = lengths;
@@ -514,14 +528,8 @@ export class Peer {
   /** A view of the address of ours that it sent to, 4 or 16 bytes; `null` = the socket has only one, or chooses itself. */
   localAddress(): Uint8Array | null {
     if (this.#lengths[this.#lengthAt]! < OFFSET.cmsghdr.data) return null;
-    if (this.#isInfo4) {
-      return this.#control.subarray(
-        OFFSET.cmsghdr.data + OFFSET.inPktinfo.source,
-        OFFSET.cmsghdr.data + OFFSET.inPktinfo.source + 4,
-      );
-    }
-    const address = this.#control.subarray(OFFSET.cmsghdr.data, OFFSET.cmsghdr.data + 16);
-    return isMapped(address) ? address.subarray(12) : address;
+    if (this.#isInfo4) return this.#local4;
+    return isMapped(this.#local6) ? this.#localMapped4 : this.#local6;
   }
 
   /** Becomes what another one is now. */
