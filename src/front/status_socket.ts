@@ -27,6 +27,7 @@ export class StatusSocket implements Disposable {
   readonly #options: StatusSocketOptions;
   #listener: Deno.UnixListener | null = null;
   #readers = 0;
+  #opened = 0;
   #isOver = false;
 
   private constructor(path: string, options: StatusSocketOptions) {
@@ -60,8 +61,11 @@ export class StatusSocket implements Disposable {
       this.#listener = null;
       if (await isAnswered(this.path)) throw new Error("another balancer serves it in this directory");
       if (this.#isOver) return;
-      remove(this.path);
-      this.#listener = Deno.listen({ transport: "unix", path: this.path });
+      // Under a name of its own each time: a listener that was closed removes the file that it has made, some time later.
+      const aside = `${this.path}.${Deno.pid}.${++this.#opened}`;
+      remove(aside);
+      this.#listener = Deno.listen({ transport: "unix", path: aside });
+      Deno.renameSync(aside, this.path);
       void this.#accept(this.#listener);
     } catch (error) {
       this.#options.onError((error as Error).message);

@@ -8,6 +8,7 @@
  * | `stopped` | seconds, queries a second: 60, 20,000 | One of four servers is stopped: no memory is used for it, others lose nothing, its clients are elsewhere within 21 s, drops are counted |
  * | `forged` | sources, queries a second: 1,100,000, 20,000 | More sources than can be kept: memory stays in bounds, known clients stay where they are |
  * | `streams` | connections of a kind, queries a second: 1,000, 5,000 | Connections that don't read, and silent ones: UDP is as fast, all descriptors come back; so it is where none is left |
+ * | `directory` | queries a second: 2,000 | The directory of sockets is removed, and made again |
  * | `lines` | – | All that mname-balancer's list says, with three servers of mname, three nodes, and both, each a process |
  * | `hours` | hours: 72 | Arrivals, restarts, expiry and rebalancing, simulated: all choices are those of a model |
  *
@@ -16,6 +17,7 @@
 import { isFlawless } from "../dns_load.ts";
 import { showLines } from "../front/real_backends.ts";
 import { play } from "../front/simulation.ts";
+import { remakeDirectory } from "./front/directory.ts";
 import { forgeSources } from "./front/forged.ts";
 import { isExact, killOneByOne } from "./front/kills.ts";
 import { totalOf, wordsOf } from "./front/load.ts";
@@ -53,6 +55,7 @@ const PARTS: Readonly<Record<string, (numbers: readonly number[]) => Promise<boo
     const isCalm = await crowdStreams({ each, perSecond });
     return await exhaustDescriptors({ perSecond }) && isCalm;
   },
+  directory: ([perSecond = 2_000]) => remakeDirectory({ perSecond }),
   lines: async () => {
     for (
       const kinds of [["mname", "mname", "mname"], ["serve", "serve", "serve"], [

@@ -13,23 +13,25 @@ import { BalancerProcess } from "../../front/balancer_process.ts";
 /** A directory with a balancer and servers that send back what they get. */
 export class FrontBed implements AsyncDisposable {
   readonly directory: string;
+  readonly #folder: string;
   readonly #program: string;
   readonly #servers = new Map<number, Deno.ChildProcess>();
   #balancer: BalancerProcess | null = null;
 
-  private constructor(directory: string, program: string) {
-    this.directory = directory;
+  private constructor(folder: string, program: string) {
+    this.#folder = folder;
+    this.directory = `${folder}/sockets`;
     this.#program = program;
   }
 
   /** Starts so many servers, from 5301 on, and the balancer; resolves when all are connected. */
   static async start(servers: number): Promise<FrontBed> {
-    const directory = await Deno.makeTempDir();
-    await Deno.mkdir(`${directory}/.programs`);
-    const bed = new FrontBed(directory, await buildC("frame_echo", `${directory}/.programs`));
+    const folder = await Deno.makeTempDir();
+    const bed = new FrontBed(folder, await buildC("frame_echo", folder));
+    await bed.makeDirectory();
     try {
       for (let i = 0; i < servers; i++) bed.startServer(5301 + i);
-      bed.#balancer = await BalancerProcess.start(directory);
+      bed.#balancer = await BalancerProcess.start(bed.directory);
       await bed.balancer.line("backend is ok", servers);
       return bed;
     } catch (error) {
@@ -98,7 +100,15 @@ export class FrontBed implements AsyncDisposable {
       this.signal(id, "SIGCONT");
       await this.kill(id);
     }
-    await Deno.remove(this.directory, { recursive: true });
+    await Deno.remove(this.#folder, { recursive: true });
+  }
+
+  makeDirectory(): Promise<void> {
+    return Deno.mkdir(this.directory);
+  }
+
+  removeDirectory(): Promise<void> {
+    return Deno.remove(this.directory, { recursive: true });
   }
 }
 
