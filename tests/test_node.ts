@@ -115,7 +115,7 @@ export const TEST_SETTINGS: Settings = {
       servers: [],
       tls: { caFile: null, certFile: null, keyFile: null, handshakeFirst: false, ca: null, client: null },
       auth: { credsFile: null, user: null, password: null, token: null, nkeySeed: null, creds: null },
-      jetStream: { domain: null },
+      jetStream: { domain: null, replicas: 1 },
     },
   },
   gitops: null,

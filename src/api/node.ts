@@ -6,6 +6,7 @@
 import { type OpenAPIHono, z } from "@hono/zod-openapi";
 import { EXPOSITION_CONTENT_TYPE } from "../telemetry/metrics.ts";
 import { rfc3339 } from "../clock.ts";
+import { isOtherModel, type NodeModel } from "../cluster/node_model.ts";
 import { CONFIG_LOG, type LogPort } from "../cluster/port.ts";
 import { GITOPS, type GitopsStatus } from "../gitops/gitops.ts";
 import type { ViewStatus } from "../health/global_view.ts";
@@ -73,6 +74,22 @@ const StatusSchema = z.object({
       id: z.string(),
       region: z.string(),
       heartbeatAgeSeconds: z.number().min(0).meta({ description: "Since its last heartbeat came in" }),
+      model: z.object({
+        generation: z.int().min(0).meta({ description: "The node's own, which differ rightly" }),
+        digest: z.int().min(0).nullable().meta({
+          description: "Equal on nodes whose models are equal; null = the node is still reading its model",
+        }),
+        differs: z.boolean().meta({
+          description: "Whether it has as much of the log as this node, and another model",
+        }),
+        log: z.object({
+          entries: z.int().min(0).meta({ description: "Of the log, that its model has" }),
+          behind: z.int().min(0).meta({ description: "Messages of the log that it hasn't taken yet" }),
+          pending: z.int().min(0).meta({ description: "Commits of its own that the log hasn't yet" }),
+        }).nullable().meta({ description: "null = it takes no part in the log" }),
+      }).nullable().meta({
+        description: "How far its model had come at its last heartbeat; null = it doesn't say",
+      }),
     })).meta({ description: "The active nodes, this one included" }),
   }).optional().meta({ description: "The nodes that share what their probes find; absent where none do" }),
   nats: z.object({
@@ -246,7 +263,7 @@ function serve(app: OpenAPIHono, { node, store, clock, exposeMetrics, version, p
       uptimeSeconds,
       dns: { ...dns, listeners: [...dns.listeners] },
       health,
-      ...(peers && { peers: peersJson(peers) }),
+      ...(peers && { peers: peersJson(peers, nats?.models ?? new Map()) }),
       ...(nats && { nats: natsJson(nats) }),
       ...(configLog && { log: logJson(configLog) }),
       pools: {
@@ -285,13 +302,23 @@ function logJson(log: LogPort) {
   return { current, entries, head, pending, behind, unreadable, fault, conflicts };
 }
 
-function peersJson({ policy, quorumMinPercent, sight, differing, nodes }: ViewStatus) {
+function peersJson(
+  { node: self, policy, quorumMinPercent, sight, differing, nodes }: ViewStatus,
+  models: ReadonlyMap<string, NodeModel>,
+) {
+  const own = models.get(self);
   const shown = nodes.map(({ node, region, heartbeatAgeMs }) => ({
     id: node,
     region,
     heartbeatAgeSeconds: heartbeatAgeMs / 1000,
+    model: modelJson(models.get(node), own),
   }));
   return { policy, quorumMinPercent, sight, differing, nodes: shown };
+}
+
+function modelJson(model: NodeModel | undefined, own: NodeModel | undefined) {
+  if (model === undefined) return null;
+  return { ...model, differs: own !== undefined && isOtherModel(own, model) };
 }
 
 function gitopsJson(status: GitopsStatus | null) {

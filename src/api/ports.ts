@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { NodeModel } from "../cluster/node_model.ts";
 import type { Changes } from "../change/commit.ts";
 import type { Clock } from "../clock.ts";
 import type { Fallback, GeoRule, Member } from "../model/model.ts";
@@ -132,6 +133,8 @@ export interface NatsState {
   readonly remarks: readonly string[];
   /** Whether another process has this node's id. */
   readonly isIdTaken: boolean;
+  /** How far the models of nodes have come, by their ids; of those that say. */
+  readonly models: ReadonlyMap<string, NodeModel>;
 }
 
 /** How the license stands; the token itself is never told. */

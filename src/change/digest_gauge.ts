@@ -5,6 +5,7 @@
  * @module
  */
 import type { Clock } from "../clock.ts";
+import { Port } from "../port.ts";
 import type { Store } from "../store/store.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Registry } from "../telemetry/metrics.ts";
@@ -29,6 +30,15 @@ const SMALL_MAX = 1_000;
 /** A large model is read again after so many times as long as it took. */
 const IDLE_SHARE = 20;
 
+/** What knows the digest of the model. */
+export interface DigestPort {
+  /** As `DigestGauge` has it. */
+  readonly value: number | null;
+}
+
+/** Where it is offered. */
+export const MODEL_DIGEST: Port<DigestPort> = new Port("digest of the model");
+
 /** Keeps the metric. */
 export class DigestGauge implements Disposable {
   readonly #options: DigestGaugeOptions;
@@ -52,6 +62,17 @@ export class DigestGauge implements Disposable {
     this.#worker = null;
   }
 
+  /**
+   * The digest of the model of now; `null` = it isn't known yet. To ask for it again and again takes a twentieth of the time
+   * at most.
+   */
+  get value(): number | null {
+    const { store, clock } = this.#options;
+    const isKnown = () => this.#known?.generation === store.generation();
+    if (!isKnown() && clock.monotonicMs() >= this.#nextMs) this.#read();
+    return isKnown() ? this.#known!.value : null;
+  }
+
   #collect(): (readonly [labelValues: readonly string[], value: number])[] {
     const { store } = this.#options;
     if (this.#known?.generation !== store.generation()) this.#read();
@@ -61,7 +82,9 @@ export class DigestGauge implements Disposable {
   #read(): void {
     const { store, clock } = this.#options;
     if (store.path === ":memory:" || store.hasAtMost(SMALL_MAX)) {
+      const beganMs = clock.monotonicMs();
       this.#known = digestOf(store);
+      this.#nextMs = clock.monotonicMs() + (clock.monotonicMs() - beganMs) * IDLE_SHARE;
     } else if (this.#worker === null && clock.monotonicMs() >= this.#nextMs) this.#readOnThread();
   }
 

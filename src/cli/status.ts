@@ -82,9 +82,10 @@ function peersOf(state: JsonObject): JsonObject {
   const { policy, quorumMinPercent, sight, differing, nodes } = peers;
   const self = fieldAt(state, "node.id");
   const named = (Array.isArray(nodes) ? nodes.filter(isJsonObject) : []).map(
-    ({ id, region, heartbeatAgeSeconds }) => {
+    ({ id, region, heartbeatAgeSeconds, model }) => {
       const age = id === self ? "this one" : `heard ${span(Number(heartbeatAgeSeconds))} ago`;
-      return `${String(id)} (${region === "" ? "" : `${String(region)}, `}${age})`;
+      const words = [...region === "" ? [] : [String(region)], age, ...id === self ? [] : modelWords(model)];
+      return `${String(id)} (${words.join(", ")})`;
     },
   );
   const quorum = policy === "global-quorum" ? ` of ${String(quorumMinPercent)} %` : "";
@@ -97,6 +98,18 @@ function peersOf(state: JsonObject): JsonObject {
         : `; ${countOf(few, "target")} ${few === 1 ? "differs" : "differ"} from what this node finds`
     }${SIGHT[String(sight)] ?? ""}`,
   };
+}
+
+/** What is to be known of another node's model, if it isn't this one's: `3 behind`, `2 pending`, `another model`. */
+function modelWords(model: unknown): string[] {
+  if (!isJsonObject(model)) return [];
+  const log = isJsonObject(model["log"]) ? model["log"] : {};
+  return [
+    ...(["behind", "pending"] as const).filter((key) => Number(log[key] ?? 0) > 0).map((key) =>
+      `${String(log[key])} ${key}`
+    ),
+    ...(model["differs"] === true ? ["another model"] : []),
+  ];
 }
 
 /** The server by which nodes tell each other, or why there is none; and a line for whatever else is wrong. */

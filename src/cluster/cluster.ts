@@ -14,7 +14,7 @@ import type { Msg, NatsConnection } from "@nats-io/nats-core";
 import type { Clock, Rng } from "../clock.ts";
 import type { LocalReports } from "../health/peers.ts";
 import { natsFault } from "../nats/fault.ts";
-import { isFlushed, type LinkTerms, NatsLink } from "../nats/link.ts";
+import { isFlushed, type LinkNeeds, type LinkTerms, NatsLink } from "../nats/link.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Registry } from "../telemetry/metrics.ts";
 import type { ClusterStatus } from "./port.ts";
@@ -22,6 +22,7 @@ import { type Buckets, watchBuckets } from "./health_bucket.ts";
 import { Inbox, type Waiting } from "./inbox.ts";
 import { type ClusterCounters, registerClusterMetrics } from "./metrics.ts";
 import type { ConfigLog } from "./config_log.ts";
+import { isOtherModel, type NodeModel } from "./node_model.ts";
 import type { PeerView } from "./peer_view.ts";
 import { Publisher } from "./publisher.ts";
 import {
@@ -53,9 +54,21 @@ export interface ClusterTerms {
   readonly link: Omit<LinkTerms, "name" | "inboxPrefix" | "pingIntervalMs">;
   /** JetStream domain; `null` = the server's own. */
   readonly domain: string | null;
+  /** Servers that keep a copy of what is made; 1 when left out. */
+  readonly replicas?: number;
   /** How often the watch of the bucket is held against it. */
   readonly lookMs: number;
 }
+
+/** What brings nodes together: NATS, unless a simulation takes its place. */
+export interface Carrier {
+  /** Connects, again and again. */
+  readonly connect: (needs: LinkNeeds) => Pick<NatsLink, "status" | "use"> & AsyncDisposable;
+  /** Opens and watches what is kept for nodes that come later. */
+  readonly watch: typeof watchBuckets;
+}
+
+const NATS: Carrier = { connect: (needs) => new NatsLink(needs), watch: watchBuckets };
 
 /** What it is made with. */
 export interface ClusterNeeds {
@@ -73,10 +86,14 @@ export interface ClusterNeeds {
   readonly log: Logger;
   /** Gets the metrics. */
   readonly registry: Registry;
+  /** How far this node's model has come; absent = it has none to speak of. */
+  readonly model?: () => NodeModel;
   /** With what heartbeats and reports of this boot begin; 0 when left out. */
   readonly seq?: number;
   /** The log of the configuration; `null` = this node takes no part in it. */
   readonly configLog: ConfigLog | null;
+  /** NATS when left out. */
+  readonly carrier?: Carrier;
   /** What else runs on every connection, until the signal is aborted; it mustn't fail. */
   readonly beside?: readonly ((connection: NatsConnection, signal: AbortSignal) => Promise<void>)[];
 }
@@ -85,6 +102,10 @@ export interface ClusterNeeds {
 const TIDY_MS = 60_000;
 /** Answers to those who greet, milliseconds apart at least: however many greet, each hears of this node soon. */
 const GREET_MS = 100;
+/** How long nodes that come with the connection wait at most for what they have kept; without it they tell it again. */
+const CATCH_UP_MS = 2_000;
+/** Their heartbeats; of more the next ones count. */
+const EARLY_MAX = 1_024;
 /** A wait that ends this much late was no wait: the process stood still, and heard nothing. */
 const STALL_MS = 500;
 /** Of wrong payloads, each node's are told of once; so many nodes are remembered for it. */
@@ -103,7 +124,8 @@ export class Cluster implements AsyncDisposable {
   readonly #view: PeerView;
   readonly #publisher: Publisher;
   readonly #inbox: Inbox;
-  readonly #link: NatsLink;
+  readonly #carrier: Carrier;
+  readonly #link: ReturnType<Carrier["connect"]>;
   readonly #counters: ClusterCounters;
   readonly #ending = new AbortController();
   readonly #watching: Promise<void>;
@@ -116,6 +138,10 @@ export class Cluster implements AsyncDisposable {
   #seq: number;
   #isSucceeded = false;
   #greetedMs = -Infinity;
+  /** Whether what was kept is read, of this connection. */
+  #isCaughtUp = false;
+  /** Heartbeats of nodes that weren't there, until it is. */
+  #early: (readonly [node: string, heartbeat: Heartbeat])[] = [];
   #wake = new AbortController();
   /** Another process with this node's id. */
   #double: { readonly boot: string; readonly sinceMs: number; lastMs: number; isTold: boolean } | null = null;
@@ -125,15 +151,17 @@ export class Cluster implements AsyncDisposable {
   /** Begins to connect, and returns at once. */
   constructor(needs: ClusterNeeds) {
     const { terms, view, local, clock, rng, log, registry } = needs;
-    const { cluster, node, heartbeatTtlMs } = terms;
-    const { seq = 0 } = needs;
+    const { cluster, node } = terms;
+    const { seq = 0, carrier = NATS } = needs;
     this.#needs = needs;
+    this.#carrier = carrier;
     this.#seq = seq;
     this.#names = wireNames(cluster, node);
     this.#view = view;
     this.#counters = registerClusterMetrics(registry, {
       isConnected: () => this.#connection !== null,
       active: () => view.active().length,
+      differing: () => this.#differing(),
     });
     this.#inbox = new Inbox({
       clock,
@@ -149,17 +177,17 @@ export class Cluster implements AsyncDisposable {
       published: () => this.#counters.published("health"),
       written: (error) => this.#written("health", error),
     });
-    this.#link = new NatsLink({
-      terms: {
-        ...terms.link,
-        name: `pleiades ${node}`,
-        inboxPrefix: this.#names.inboxPrefix,
-        pingIntervalMs: Math.min(Math.max(heartbeatTtlMs / PINGS_PER_TTL, PING_MIN_MS), PING_MAX_MS),
-      },
+    this.#link = carrier.connect({
+      terms: this.#linkTerms(terms.link),
       ...{ clock, rng, log },
       session: (connection, ended) => this.#session(connection, ended),
     });
     this.#watching = this.#watchMembers();
+  }
+
+  /** Connects to other servers, or to the same by other credentials, if these aren't those of now. */
+  use(link: ClusterTerms["link"]): void {
+    this.#link.use(this.#linkTerms(link));
   }
 
   /** How it stands. */
@@ -170,7 +198,30 @@ export class Cluster implements AsyncDisposable {
       remarks: this.#remarks,
       isIdTaken: this.#double?.isTold ?? false,
       reports: this.#view.size,
+      models: this.#models(),
     };
+  }
+
+  #linkTerms(link: ClusterTerms["link"]): LinkTerms {
+    const { node, heartbeatTtlMs } = this.#needs.terms;
+    return {
+      ...link,
+      name: `pleiades ${node}`,
+      inboxPrefix: this.#names.inboxPrefix,
+      pingIntervalMs: Math.min(Math.max(heartbeatTtlMs / PINGS_PER_TTL, PING_MIN_MS), PING_MAX_MS),
+    };
+  }
+
+  #models(): ReadonlyMap<string, NodeModel> {
+    const { model, terms: { node } } = this.#needs;
+    return model === undefined ? this.#view.models() : new Map([[node, model()], ...this.#view.models()]);
+  }
+
+  /** Nodes that have as much of the log as this one, or no log, and another model. */
+  #differing(): number {
+    const own = this.#needs.model?.();
+    if (own === undefined) return 0;
+    return [...this.#view.models().values()].filter((model) => isOtherModel(own, model)).length;
   }
 
   /** What other nodes know this process by; what it says later has higher numbers than these, but not by many. */
@@ -201,6 +252,8 @@ export class Cluster implements AsyncDisposable {
     const { heartbeats, healthEvents } = this.#names;
     this.#connection = connection;
     this.#remarks = [];
+    this.#isCaughtUp = false;
+    clock.sleep(CATCH_UP_MS, signal).then(() => this.#catchUp());
     // Ends by itself when the connection is closed, which comes after the session.
     this.#refusals = this.#hearRefusals(connection);
     try {
@@ -225,10 +278,10 @@ export class Cluster implements AsyncDisposable {
       );
       this.#sendHeartbeat("hello");
       const beating = this.#beat(signal);
-      await watchBuckets(connection, {
+      await this.#carrier.watch(connection, {
         terms: {
           ...this.#names,
-          domain: terms.domain,
+          ...{ domain: terms.domain, replicas: terms.replicas ?? 1 },
           healthAgeMs: HEALTH_AGE_MS,
           membershipAgeMs: terms.heartbeatTtlMs,
           lookMs: terms.lookMs,
@@ -241,6 +294,7 @@ export class Cluster implements AsyncDisposable {
         },
         listener: {
           entry: (key, data) => this.#takeValue(key, data),
+          caughtUp: () => this.#catchUp(),
           opened: (buckets) => {
             if (this.#storeFault !== null) log.info("What nodes report is kept by JetStream again");
             this.#storeFault = null;
@@ -271,6 +325,7 @@ export class Cluster implements AsyncDisposable {
 
   #storeFailed(error: unknown): void {
     const { log } = this.#needs;
+    this.#catchUp();
     this.#buckets = null;
     this.#publisher.bucketClosed();
     const fault = natsFault(error, this.#link.status().server ?? "NATS");
@@ -315,7 +370,8 @@ export class Cluster implements AsyncDisposable {
 
   #heartbeat(kind: Heartbeat["kind"]): Heartbeat {
     const { region, heartbeatIntervalMs: intervalMs } = this.#needs.terms;
-    return { boot: this.#view.boot, seq: ++this.#seq, region, intervalMs, kind };
+    const model = this.#needs.model?.();
+    return { boot: this.#view.boot, seq: ++this.#seq, region, intervalMs, kind, ...(model && { model }) };
   }
 
   #sendHeartbeat(kind: Heartbeat["kind"]): void {
@@ -364,9 +420,20 @@ export class Cluster implements AsyncDisposable {
     if (node === this.#needs.terms.node) {
       return this.#hearDouble(heartbeat, this.#needs.clock.monotonicMs());
     }
-    // What a node said before it came counts with it, and may still wait to be read.
-    if (this.#view.isThere(node)) this.#take(node, heartbeat);
-    else this.#inbox.whenRead(() => this.#take(node, heartbeat));
+    if (this.#view.isThere(node)) return this.#take(node, heartbeat);
+    // What a node said before it came counts with it: what the bucket has of it, and what waits to be read.
+    if (this.#isCaughtUp) this.#inbox.whenRead(() => this.#take(node, heartbeat));
+    else if (this.#early.length < EARLY_MAX) this.#early.push([node, heartbeat]);
+  }
+
+  /** The bucket is read, or there is none: nodes count by what they say. */
+  #catchUp(): void {
+    this.#isCaughtUp = true;
+    const early = this.#early;
+    this.#early = [];
+    this.#inbox.whenRead(() => {
+      for (const [node, heartbeat] of early) this.#take(node, heartbeat);
+    });
   }
 
   #take(node: string, heartbeat: Heartbeat): void {

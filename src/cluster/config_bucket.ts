@@ -51,6 +51,8 @@ export interface ConfigBucketTerms {
   readonly bucket: string;
   /** JetStream domain; `null` = the server's own. */
   readonly domain: string | null;
+  /** Servers that keep a copy of what is made; 1 when left out. */
+  readonly replicas?: number;
 }
 
 /** Headers and framing of a message besides its value, bytes. */
@@ -59,14 +61,16 @@ const FRAME_SIZE = 4 * 1024;
 /** Opens the bucket over a connection, and makes it when it is missing. */
 export async function openConfigBucket(
   connection: NatsConnection,
-  { bucket, domain }: ConfigBucketTerms,
+  { bucket, domain, replicas = 1 }: ConfigBucketTerms,
 ): Promise<ConfigBucket> {
   const options = { timeout: REQUEST_TIMEOUT_MS, ...(domain !== null && { domain }) };
   const client = jetstream(connection, options);
   const manager = await client.jetstreamManager();
   // One that is there stays as it is: its replicas may have been chosen by hand, and this user may not make any.
   if (!await isThere(manager, `KV_${bucket}`)) {
-    await new Kvm(client).create(bucket, { history: 1, description: "Pleiades: the cluster's model" });
+    await new Kvm(client).create(bucket, {
+      ...{ history: 1, replicas, description: "Pleiades: the cluster's model" },
+    });
   }
   return new NatsBucket({
     client,

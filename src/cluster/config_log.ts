@@ -52,6 +52,8 @@ export interface LogTerms {
   readonly node: string;
   /** JetStream domain; `null` = the server's own. */
   readonly domain: string | null;
+  /** Servers that keep a copy of what is made; 1 when left out. */
+  readonly replicas?: number;
   /** How often the stream is looked at without a hint. */
   readonly lookMs: number;
 }
@@ -228,11 +230,12 @@ class StreamBroker implements LogBroker {
     } catch (error) {
       if (!(error instanceof JetStreamApiError) || error.status !== 404) throw error;
     }
-    const { stream, subject } = this.#terms;
+    const { stream, subject, replicas = 1 } = this.#terms;
     return stateOf(
       await this.#manager.streams.add({
         name: stream,
         subjects: [subject],
+        num_replicas: replicas,
         description: "Changes of the configuration of Pleiades, in their order",
       }),
     );

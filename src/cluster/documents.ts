@@ -101,10 +101,11 @@ const SIGNED_HEADERS = [
 /** Makes the stream when it is missing. */
 export async function ensureConfigStream(
   connection: NatsConnection,
-  { stream, subject, domain }: {
+  { stream, subject, domain, replicas = 1 }: {
     readonly stream: string;
     readonly subject: string;
     readonly domain: string | null;
+    readonly replicas?: number;
   },
 ): Promise<(value: Uint8Array, headers: Headers) => Promise<void>> {
   const options = { timeout: REQUEST_TIMEOUT_MS, ...(domain !== null && { domain }) };
@@ -113,6 +114,7 @@ export async function ensureConfigStream(
     await manager.streams.add({
       name: stream,
       subjects: [subject],
+      num_replicas: replicas,
       max_msgs: KEPT,
       description: "Pleiades: the cluster's model, as it was published",
     });

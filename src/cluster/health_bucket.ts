@@ -33,6 +33,8 @@ export interface BucketTerms {
   readonly membershipBucket: string;
   /** JetStream domain; `null` = the server's own. */
   readonly domain: string | null;
+  /** Servers that keep a copy of buckets that are made. */
+  readonly replicas: number;
   /** How long a value is kept that isn't written again, milliseconds. */
   readonly healthAgeMs: number;
   /** The same of a node. */
@@ -45,6 +47,8 @@ export interface BucketTerms {
 export interface WatchListener {
   /** A value came, of the snapshot or after it; the same may come again. */
   readonly entry: (key: string, data: Uint8Array) => void;
+  /** All that there was when the watch began has come. */
+  readonly caughtUp: () => void;
   /** Buckets are open and another watch begins: whatever is to be found in them must be written. */
   readonly opened: (buckets: Buckets) => void;
   /** Buckets can't be used, until they are opened again. */
@@ -81,11 +85,12 @@ export async function watchBuckets(
       const info = (bucket: string) => manager.streams.info(`KV_${bucket}`);
       const first = await info(terms.healthBucket);
       const remarks = [
-        shapeFault(first, terms.healthAgeMs),
-        shapeFault(await info(terms.membershipBucket), null),
+        shapeFault(first, { ageMs: terms.healthAgeMs, replicas: terms.replicas }),
+        shapeFault(await info(terms.membershipBucket), { ageMs: null, replicas: terms.replicas }),
       ];
       for (const remark of remarks) if (remark !== null) listener.remark(remark);
-      const watch = new Watch(first, await health.watch({ key: ">" }), listener.entry);
+      const watch = new Watch(first, await health.watch({ key: ">" }), listener);
+      if (first.state.messages === 0) listener.caughtUp();
       try {
         listener.opened({ health, membership });
         while (!end.aborted) {
@@ -108,9 +113,9 @@ export async function watchBuckets(
 }
 
 async function openBuckets(kvm: Kvm, terms: BucketTerms): Promise<Buckets> {
-  const { healthBucket, membershipBucket, healthAgeMs, membershipAgeMs } = terms;
+  const { healthBucket, membershipBucket, healthAgeMs, membershipAgeMs, replicas } = terms;
   const open = async (name: string, ttl: number, description: string) => {
-    const options = { history: 1, ttl, maxValueSize: VALUE_SIZE_MAX, description };
+    const options = { history: 1, ttl, replicas, maxValueSize: VALUE_SIZE_MAX, description };
     try {
       return await kvm.create(name, options);
     } catch (error) {
@@ -126,7 +131,10 @@ async function openBuckets(kvm: Kvm, terms: BucketTerms): Promise<Buckets> {
 }
 
 /** What of a bucket makes it unfit or wasteful, with the fix; `null` = nothing. */
-function shapeFault({ config }: StreamInfo, ageMs: number | null): string | null {
+function shapeFault(
+  { config }: StreamInfo,
+  { ageMs, replicas }: { readonly ageMs: number | null; readonly replicas: number },
+): string | null {
   const bucket = config.name.replace(/^KV_/, "");
   const hint = `(nats kv del ${bucket}, and nodes make it again)`;
   if (config.max_msgs_per_subject !== 1) {
@@ -134,6 +142,10 @@ function shapeFault({ config }: StreamInfo, ageMs: number | null): string | null
   }
   if (config.max_msg_size !== -1 && config.max_msg_size < VALUE_SIZE_MAX) {
     return `the bucket ${bucket} takes values of ${config.max_msg_size} bytes, and they may have ${VALUE_SIZE_MAX} ${hint}`;
+  }
+  if (config.num_replicas < replicas) {
+    return `the bucket ${bucket} has ${config.num_replicas} of ${replicas} replicas (nats stream edit ${config.name} ` +
+      `--replicas ${replicas})`;
   }
   const livesMs = config.max_age / 1e6;
   if (ageMs !== null && livesMs !== 0 && livesMs < ageMs) {
@@ -156,11 +168,11 @@ class Watch implements AsyncDisposable {
   constructor(
     first: StreamInfo,
     entries: Awaited<ReturnType<KV["watch"]>>,
-    tell: (key: string, data: Uint8Array) => void,
+    listener: Pick<WatchListener, "entry" | "caughtUp">,
   ) {
     this.#first = first;
     this.#entries = entries;
-    this.#reading = this.#read(tell);
+    this.#reading = this.#read(listener);
   }
 
   /** Whether it delivers no more, of a bucket that is so now. */
@@ -178,9 +190,9 @@ class Watch implements AsyncDisposable {
     await this.#reading;
   }
 
-  async #read(tell: (key: string, data: Uint8Array) => void): Promise<void> {
+  async #read(listener: Pick<WatchListener, "entry" | "caughtUp">): Promise<void> {
     try {
-      for await (const entry of this.#entries) this.#take(entry, tell);
+      for await (const entry of this.#entries) this.#take(entry, listener);
     } catch {
       // It has ended, which the next look sees.
     }
@@ -189,13 +201,13 @@ class Watch implements AsyncDisposable {
 
   #take(
     { key, operation, revision, delta, value }: KvWatchEntry,
-    tell: (key: string, data: Uint8Array) => void,
+    { entry, caughtUp }: Pick<WatchListener, "entry" | "caughtUp">,
   ): void {
     this.#reached = Math.max(this.#reached, revision);
-    if (delta === 0 && !this.#isCaughtUp) {
-      this.#isCaughtUp = true;
-      this.#reached = Math.max(this.#reached, this.#first.state.last_seq);
-    }
-    tell(key, operation === "PUT" ? value : new Uint8Array(0));
+    entry(key, operation === "PUT" ? value : new Uint8Array(0));
+    if (delta !== 0 || this.#isCaughtUp) return;
+    this.#isCaughtUp = true;
+    this.#reached = Math.max(this.#reached, this.#first.state.last_seq);
+    caughtUp();
   }
 }

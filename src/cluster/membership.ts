@@ -8,6 +8,7 @@
  *
  * @module
  */
+import type { NodeModel } from "./node_model.ts";
 import type { Heartbeat } from "./wire_format.ts";
 
 /** Nodes that are kept in mind; far more than a cluster has, so that heartbeats of more can't take all memory. */
@@ -25,6 +26,8 @@ export interface KnownNode {
   readonly boot: string;
   /** When its last heartbeat came in, monotonic milliseconds. */
   readonly heardMs: number;
+  /** How far its model had come then; `null` = it doesn't say. */
+  readonly model: NodeModel | null;
 }
 
 /** What a heartbeat was. */
@@ -42,6 +45,7 @@ interface Entry extends KnownNode {
   seq: number;
   heardMs: number;
   region: string;
+  model: NodeModel | null;
   /** Boots that don't count, with when they were heard of last. */
   readonly replaced: Map<string, number>;
 }
@@ -61,14 +65,16 @@ export class Membership {
   }
 
   /** Takes a heartbeat that came in at `nowMs`. */
-  hear(node: string, { boot, seq, region, kind }: Heartbeat, nowMs: number): Heard {
+  hear(node: string, { boot, seq, region, kind, model: said }: Heartbeat, nowMs: number): Heard {
     const entry = this.#nodes.get(node);
+    const model = said ?? null;
     if (entry?.boot === boot) {
       if (seq <= entry.seq) return "ignored";
       const wasGone = entry.isGone;
       entry.seq = seq;
       entry.heardMs = nowMs;
       entry.region = region;
+      entry.model = model;
       entry.isGone = kind === "bye";
       return entry.isGone === wasGone ? "alive" : "changed";
     }
@@ -81,7 +87,7 @@ export class Membership {
     if (kind === "bye" || (entry === undefined && this.#nodes.size >= NODES_MAX)) return "ignored";
     if (entry) replaced.set(entry.boot, nowMs);
     if (replaced.size > REPLACED_MAX) replaced.delete(replaced.keys().next().value!);
-    this.#nodes.set(node, { node, boot, seq, region, heardMs: nowMs, replaced, isGone: false });
+    this.#nodes.set(node, { node, boot, seq, region, model, heardMs: nowMs, replaced, isGone: false });
     return "changed";
   }
 

@@ -24,7 +24,11 @@ const LAG_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1,
 /** Adds them. */
 export function registerClusterMetrics(
   registry: Registry,
-  { isConnected, active }: { readonly isConnected: () => boolean; readonly active: () => number },
+  { isConnected, active, differing }: {
+    readonly isConnected: () => boolean;
+    readonly active: () => number;
+    readonly differing: () => number;
+  },
 ): ClusterCounters {
   registry.gauge("pleiades_state_nats_connected", "1 while the node is connected to a NATS server.", {
     collect: () => isConnected() ? 1 : 0,
@@ -33,6 +37,11 @@ export function registerClusterMetrics(
     "pleiades_state_active_members",
     "Nodes of the cluster whose heartbeat is fresh, this one included.",
     { collect: active },
+  );
+  registry.gauge(
+    "pleiades_state_models_differing",
+    "Active nodes that have as much of the cluster's log as this one, and another model.",
+    { collect: differing },
   );
   const published = registry.counter(
     "pleiades_state_nats_published_total",

@@ -69,6 +69,8 @@ export interface ModelSharingNeeds {
     readonly node: string;
     /** JetStream domain; `null` = the server's own. */
     readonly domain: string | null;
+    /** Servers that keep a copy of what is made; 1 when left out. */
+    readonly replicas?: number;
     /** How often the bucket is looked at without a hint, milliseconds. */
     readonly lookMs: number;
   };
@@ -225,12 +227,12 @@ export class ModelSharing implements SharedModel {
   }
 
   async #open(connection: NatsConnection): Promise<DocumentPlace> {
-    const { terms: { cluster, domain }, trust: { signing }, clock } = this.#needs;
-    const bucket = await openConfigBucket(connection, { bucket: bucketOf(cluster), domain });
+    const { terms: { cluster, domain, replicas = 1 }, trust: { signing }, clock } = this.#needs;
+    const bucket = await openConfigBucket(connection, { bucket: bucketOf(cluster), domain, replicas });
     const announce = await ensureConfigStream(connection, {
       stream: `GSLB_${cluster.toUpperCase()}_CONFIG`,
       subject: subjectOf(cluster),
-      domain,
+      ...{ domain, replicas },
     });
     return { bucket, announce, signing, clock, unixMs: () => clock.unixMs() };
   }

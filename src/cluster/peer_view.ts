@@ -8,6 +8,7 @@ import type { Clock } from "../clock.ts";
 import type { ActiveNode, PeerReport, Peers, ReportKey } from "../health/peers.ts";
 import { Listeners } from "../listeners.ts";
 import { type Heard, Membership } from "./membership.ts";
+import type { NodeModel } from "./node_model.ts";
 import { PeerReports } from "./peer_reports.ts";
 import type { AddressReport, Heartbeat } from "./wire_format.ts";
 
@@ -71,6 +72,13 @@ export class PeerView implements Peers {
   /** Reports that are kept, each address of each node. */
   get size(): number {
     return this.#reports.size;
+  }
+
+  /** How far the models of other nodes had come by their last heartbeats, of those that say. */
+  models(): ReadonlyMap<string, NodeModel> {
+    const models = new Map<string, NodeModel>();
+    for (const { node, model } of this.#membership.nodes()) if (model !== null) models.set(node, model);
+    return models;
   }
 
   /** Whether a node is there. */

@@ -5,6 +5,7 @@
  */
 import { Port } from "../port.ts";
 import type { LogConflict } from "../store/log.ts";
+import type { NodeModel } from "./node_model.ts";
 
 /** How a node's part in the cluster stands. */
 export interface ClusterStatus {
@@ -20,6 +21,8 @@ export interface ClusterStatus {
   readonly isIdTaken: boolean;
   /** Reports of other nodes that are kept, each address of each node. */
   readonly reports: number;
+  /** How far the model of each node has come, this one's included, of those that say; by their ids. */
+  readonly models: ReadonlyMap<string, NodeModel>;
 }
 
 /** How the log of a node stands. */

@@ -3,7 +3,7 @@
  * a later version may add some, and what has another `v` is refused.
  *
  * ```text
- * gslb.<cluster>.membership.heartbeat.<node>    {v, boot, seq, region, intervalMs, kind}   what counts
+ * gslb.<cluster>.membership.heartbeat.<node>    {v, boot, seq, region, intervalMs, kind, model}   what counts
  * gslb.<cluster>.membership.heartbeat           the same and {node}                        for others that listen
  * gslb.<cluster>.health.<node>.<v4|v6>          {v, boot, addresses: [{address, seq, targets}]}
  * KV gslb_<cluster>_membership, <node>          as the heartbeat with {node}
@@ -21,6 +21,7 @@
  */
 import { z } from "zod";
 import { canonicalIp, formatIp, parseIp } from "../ip.ts";
+import type { NodeModel } from "./node_model.ts";
 
 /** The version of all payloads. */
 const VERSION = 1;
@@ -57,6 +58,8 @@ export interface Heartbeat {
   readonly intervalMs: number;
   /** `hello`: the node has just connected and wants to hear of the others at once; `bye`: it stops. */
   readonly kind: "alive" | "hello" | "bye";
+  /** How far the node's model has come; absent from releases that don't say, and from nodes that have none. */
+  readonly model?: NodeModel | undefined;
 }
 
 /** What a node's probes found at an address, as text. */
@@ -87,6 +90,8 @@ const targets = z.array(z.object({
   since: z.string().max(40),
 })).max(TARGETS_MAX);
 
+const count = z.int().min(0);
+
 const HEARTBEAT = z.object({
   v: z.literal(VERSION),
   boot,
@@ -94,6 +99,11 @@ const HEARTBEAT = z.object({
   region: z.string().max(256),
   intervalMs: z.number().min(1).max(86_400_000),
   kind: z.enum(["alive", "hello", "bye"]),
+  model: z.object({
+    generation: count,
+    digest: count.nullable(),
+    log: z.object({ entries: count, behind: count, pending: count }).nullable(),
+  }).optional(),
 });
 
 const VALUE = z.object({ v: z.literal(VERSION), boot, seq, targets });

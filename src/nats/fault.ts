@@ -41,6 +41,10 @@ export function natsFault(error: unknown, server: string): string {
   if (/UnknownIssuer|CaUsedAsEndEntity/.test(message)) {
     return told("the server's certificate is of an authority that isn't trusted (state.nats.tls.caFile)");
   }
+  // What the server says of the node's certificate is an alert; what the node finds of the server's isn't.
+  if (/fatal alert: CertificateExpired/.test(message)) {
+    return told("the client certificate has expired (state.nats.tls.certFile)");
+  }
   if (/certificate.*[Ee]xpired|Expired/.test(message)) return told("the server's certificate has expired");
   if (/NotValidForName|certificate not valid for name/.test(message)) {
     return told("the server's certificate is of another name");

@@ -1,6 +1,8 @@
 /**
  * A connection to one of several NATS servers, for ever: when it ends, for whatever reason, another one is made.
  *
+ * By other terms it is made again at once: renewed certificates and other credentials count without a restart.
+ *
  * A new connection begins with nothing: no subscription, no watch and no byte of the one before is carried over, as the
  * library's own reconnecting would. So whatever a session sets up is set up on a server of which it knows what it has, and
  * nothing that was said while there was no server arrives when it means something else.
@@ -52,7 +54,7 @@ export interface LinkTerms {
 
 /** What a link is made with. */
 export interface LinkNeeds {
-  /** How servers are connected to. */
+  /** How servers are connected to, until there are others. */
   readonly terms: LinkTerms;
   /** Paces what is tried again. */
   readonly clock: Clock;
@@ -88,11 +90,15 @@ export class NatsLink implements AsyncDisposable {
   readonly #needs: LinkNeeds;
   readonly #ending = new AbortController();
   readonly #running: Promise<void>;
+  #terms: LinkTerms;
+  /** Aborted when there are other terms. */
+  #changed = new AbortController();
   #status: LinkStatus = { server: null, fault: null };
 
   /** Begins to connect, and returns at once. */
   constructor(needs: LinkNeeds) {
     this.#needs = needs;
+    this.#terms = needs.terms;
     useDenoTransport();
     this.#running = this.#run();
   }
@@ -102,6 +108,14 @@ export class NatsLink implements AsyncDisposable {
     return this.#status;
   }
 
+  /** Goes by other terms: the connection is made again by them. The same ones change nothing. */
+  use(terms: LinkTerms): void {
+    if (JSON.stringify(terms) === JSON.stringify(this.#terms)) return;
+    this.#terms = terms;
+    this.#told.clear();
+    this.#changed.abort();
+  }
+
   /** Ends the connection; resolves when the session has ended, too. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#ending.abort();
@@ -109,32 +123,38 @@ export class NatsLink implements AsyncDisposable {
   }
 
   async #run(): Promise<void> {
-    const { terms: { servers }, clock, rng, log } = this.#needs;
+    const { clock, rng, log } = this.#needs;
     const { signal } = this.#ending;
-    let turn = rng() % servers.length;
+    let turn = rng();
     for (let failures = 0; !signal.aborted; turn++) {
+      if (this.#changed.signal.aborted) {
+        this.#changed = new AbortController();
+        failures = 0;
+      }
+      const { servers } = this.#terms;
+      const { signal: changed } = this.#changed;
       const server = servers[turn % servers.length]!;
       const connection = await this.#connect(server);
       if (connection !== null) {
         failures = 0;
         this.#status = { server, fault: null };
         log.info("Connected to NATS", { server });
-        const fault = await this.#use(connection, server);
-        this.#status = { server: null, fault };
+        const fault = await this.#use(connection, { server, changed });
+        this.#status = { server: null, fault: changed.aborted ? null : fault };
         if (signal.aborted) return;
-        log.warn("The connection to NATS has ended", { reason: fault });
+        if (changed.aborted) log.info("The connection to NATS is made again, by other settings");
+        else log.warn("The connection to NATS has ended", { reason: fault });
       }
       const longestMs = Math.min(WAIT_FIRST_MS * 2 ** Math.min(failures++, 10), WAIT_MAX_MS);
-      await clock.sleep(longestMs * (0.5 + rng() / 2 ** 33), signal);
+      await clock.sleep(longestMs * (0.5 + rng() / 2 ** 33), AbortSignal.any([signal, changed]));
     }
   }
 
   /** `null` = it can't be reached, which is said once. */
   async #connect(server: string): Promise<NatsConnection | null> {
-    const { terms, log } = this.#needs;
+    const { log } = this.#needs;
     try {
-      const connecting = NatsConnectionImpl.connect(optionsOf(terms, server));
-      return await connecting;
+      return await NatsConnectionImpl.connect(optionsOf(this.#terms, server));
     } catch (error) {
       const fault = natsFault(error, server);
       // With several servers their faults alternate, and each is told once.
@@ -147,7 +167,10 @@ export class NatsLink implements AsyncDisposable {
   }
 
   /** Resolves with the reason when the connection has ended. */
-  async #use(connection: NatsConnection, server: string): Promise<string> {
+  async #use(
+    connection: NatsConnection,
+    { server, changed }: { readonly server: string; readonly changed: AbortSignal },
+  ): Promise<string> {
     this.#told.clear();
     const ended = new AbortController();
     const closed = connection.closed().then((reason) => {
@@ -155,7 +178,9 @@ export class NatsLink implements AsyncDisposable {
       return reason ?? null;
     });
     const stop = () => void connection.close();
-    this.#ending.signal.addEventListener("abort", () => ended.abort(), { once: true });
+    const over = AbortSignal.any([this.#ending.signal, changed]);
+    over.addEventListener("abort", () => ended.abort(), { once: true });
+    if (over.aborted) ended.abort();
     let fault: unknown = null;
     try {
       await this.#needs.session(connection, ended.signal);

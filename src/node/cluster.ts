@@ -4,14 +4,16 @@
  * @module
  */
 import type { ClusterTerms } from "../cluster/cluster.ts";
+import type { NodeModel } from "../cluster/node_model.ts";
 import { PeerView } from "../cluster/peer_view.ts";
-import { CLUSTER, SHARED_LOCKS, SHARED_MODEL } from "../cluster/port.ts";
+import { MODEL_DIGEST } from "../change/digest_gauge.ts";
+import { CLUSTER, CONFIG_LOG, SHARED_LOCKS, SHARED_MODEL } from "../cluster/port.ts";
 import { HEALTH_AGE_MS, LOOK_MS } from "../cluster/wire_format.ts";
 import { CLUSTER_NODES } from "../license/share.ts";
 import { Port } from "../port.ts";
 import type { Settings } from "../settings/settings.ts";
 import { SHARED_LOG, TRUST } from "./config_log.ts";
-import { type Core, partOf, type Start } from "./part.ts";
+import { type Core, reloaded, type Start } from "./part.ts";
 import { documentTaker } from "./shared_model.ts";
 
 /** Takes part, if the settings name servers. */
@@ -19,7 +21,11 @@ export const clusterMember: Start = async (core) => {
   const { settings, health, ports, clock, rng, log, registry, predecessor } = core;
   const inherited = predecessor?.state.cluster ?? null;
   const terms = termsOf(settings());
-  if (terms.link.servers.length === 0) return null;
+  if (terms.link.servers.length === 0) {
+    return reloaded("cluster", (next) => {
+      if (termsOf(next).link.servers.length > 0) log.warn("The node joins a cluster at the next start");
+    });
+  }
   const { healthPolicy: policy, quorumMinPercent } = settings().state;
   const { node, region, heartbeatTtlMs: ttlMs } = terms;
   const { Cluster } = await import("../cluster/cluster.ts");
@@ -33,6 +39,7 @@ export const clusterMember: Start = async (core) => {
   const beside = [sharing, locks].flatMap((one) => one === null ? [] : [one.session.bind(one)]);
   const cluster = new Cluster({
     ...{ terms, view, local: joined, clock, rng, log, registry, configLog, beside, ...seq },
+    model: () => modelOf(core),
   });
   using offering = new DisposableStack();
   offering.use(ports.offer(CLUSTER, cluster));
@@ -50,7 +57,11 @@ export const clusterMember: Start = async (core) => {
   }
   const offered = offering.move();
   return {
-    ...partOf("cluster", {}),
+    ...reloaded("cluster", (next) => {
+      const { link } = termsOf(next);
+      if (link.servers.length > 0) cluster.use(link);
+      else log.warn("The node leaves its cluster at the next start: state.nats.servers is empty");
+    }),
     [Symbol.asyncDispose]: async () => {
       offered.dispose();
       // Answers go on meanwhile: others hear that this node leaves before it goes by its own probes alone.
@@ -59,6 +70,16 @@ export const clusterMember: Start = async (core) => {
     },
   };
 };
+
+/** What heartbeats say of the model. */
+function modelOf({ store, ports }: Pick<Core, "store" | "ports">): NodeModel {
+  const log = ports.find(CONFIG_LOG)?.status() ?? null;
+  return {
+    generation: store.generation(),
+    digest: ports.find(MODEL_DIGEST)?.value ?? null,
+    log: log && { entries: log.stamp, behind: log.behind, pending: log.pending },
+  };
+}
 
 /** What a hand-over needs of a node's part in the cluster. */
 export interface ClusterIdentity {
@@ -77,7 +98,7 @@ const SEQ_STEP = 1 << 20;
 /** What models are shared with; `null` = there is no database for them. */
 async function sharingOf(
   core: Core,
-  { terms: { cluster, node, domain, lookMs }, view }: {
+  { terms: { cluster, node, domain, replicas = 1, lookMs }, view }: {
     readonly terms: ClusterTerms;
     readonly view: PeerView;
   },
@@ -87,7 +108,7 @@ async function sharingOf(
   if (trust === null) return null;
   const { ModelSharing } = await import("../cluster/model_sharing.ts");
   return new ModelSharing({
-    terms: { cluster, node, domain, lookMs },
+    terms: { cluster, node, domain, replicas, lookMs },
     ...{ trust, taker: documentTaker(core, () => view.active()), clock, log, registry },
   });
 }
@@ -104,7 +125,7 @@ function termsOf({ cluster, node, state }: Settings): ClusterTerms {
     ...{ cluster: cluster.id, node: node.id, region: node.region },
     ...{ heartbeatIntervalMs: heartbeatInterval, heartbeatTtlMs: heartbeatTTL },
     link: { servers, tls, auth },
-    domain: jetStream.domain,
+    ...{ domain: jetStream.domain, replicas: jetStream.replicas },
     lookMs: LOOK_MS,
   };
 }

@@ -23,7 +23,7 @@ export const SHARED_LOG: Port<ConfigLog> = new Port("the log of a session");
 /** Keeps commits for the log, if the settings name servers. */
 export const sharedConfigLog: Start = async (core) => {
   const { store, changes, commits, settings, ports, clock, log, events, registry } = core;
-  const { cluster, node, state: { offlineEdits, nats: { servers, jetStream: { domain } } } } = settings();
+  const { cluster, node, state: { offlineEdits, nats: { servers, jetStream } } } = settings();
   if (store.readOnly) return null;
   if (servers.length === 0) {
     store.log.leave();
@@ -32,7 +32,7 @@ export const sharedConfigLog: Start = async (core) => {
   const { ConfigLog } = await import("../cluster/config_log.ts");
   const { logStream: stream, logSubject: subject } = wireNames(cluster.id, node.id);
   const replica = new LogReplica({ store, changes, clock });
-  const terms = { stream, subject, node: node.id, domain, lookMs: LOOK_MS };
+  const terms = { stream, subject, node: node.id, ...jetStream, lookMs: LOOK_MS };
   const trust = await trustOf(core);
   const configLog = new ConfigLog({ replica, clock, log, terms, trust });
   replica.join({ cluster: cluster.id, node: node.id, boot: newBoot() });

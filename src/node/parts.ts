@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { DigestGauge } from "../change/digest_gauge.ts";
+import { DigestGauge, MODEL_DIGEST } from "../change/digest_gauge.ts";
 import { audit } from "./audit.ts";
 import { eventStreams } from "./event_streams.ts";
 import { gitops } from "./gitops.ts";
@@ -40,7 +40,13 @@ const overrideTimes: Start = ({ store, overrides }) => {
 
 const modelDigest: Start = (core) => {
   const gauge = new DigestGauge(core);
-  return partOf("digest of the model", { end: () => gauge[Symbol.dispose]() });
+  const offered = core.ports.offer(MODEL_DIGEST, gauge);
+  return partOf("digest of the model", {
+    end: () => {
+      offered[Symbol.dispose]();
+      gauge[Symbol.dispose]();
+    },
+  });
 };
 
 const memberNames: Start = ({ names }) => reloaded("members by name", ({ names: terms }) => names.use(terms));

@@ -56,12 +56,27 @@ Deno.test("/status shows the version, the generation and what the node tells", a
 Deno.test("/status names the active nodes of those that share what they find", async () => {
   const { parts } = apiWorld();
   const policy = { policy: "global-quorum", quorumMinPercent: 67, sight: "sees", differing: 2 } as const;
-  const nodes = [{ node: "b", boot: "1", region: "us", heartbeatAgeMs: 1_500 }];
-  const status = () => ({ ...parts.node.status(), peers: { ...policy, node: "a", nodes } });
+  const nodes = [
+    { node: "b", boot: "1", region: "us", heartbeatAgeMs: 1_500 },
+    { node: "old", boot: "2", region: "", heartbeatAgeMs: 0 },
+  ];
+  const log = { entries: 12, behind: 0, pending: 0 };
+  const models = new Map([
+    ["a", { generation: 14, digest: 1, log }],
+    ["b", { generation: 90, digest: 2, log }],
+  ]);
+  const nats = { server: null, fault: null, storeFault: null, remarks: [], isIdTaken: false, models };
+  const status = () => ({ ...parts.node.status(), peers: { ...policy, node: "a", nodes }, nats });
   using world = apiWorld({ node: { ...parts.node, status } });
   parts.store.close();
   const told = await (await world.send("GET /api/v1/status")).json();
-  assert.deepEqual(told.peers, { ...policy, nodes: [{ id: "b", region: "us", heartbeatAgeSeconds: 1.5 }] });
+  assert.deepEqual(told.peers, {
+    ...policy,
+    nodes: [
+      { id: "b", region: "us", heartbeatAgeSeconds: 1.5, model: { ...models.get("b"), differs: true } },
+      { id: "old", region: "", heartbeatAgeSeconds: 0, model: null },
+    ],
+  });
 });
 
 Deno.test("/status tells how the license stands, with its end as a date", async () => {

@@ -67,6 +67,13 @@ Deno.test("status names the nodes that share what they find, and the policy", as
     { id: "ns1", region: "eu", heartbeatAgeSeconds: 0 },
     { id: "ns2", region: "", heartbeatAgeSeconds: 4.2 },
   ];
+  const model = { generation: 90, digest: 2, differs: false, log: { entries: 12, behind: 0, pending: 0 } };
+  const others = [
+    ...nodes,
+    { id: "ns3", region: "us", heartbeatAgeSeconds: 1, model: { ...model, differs: true } },
+    { id: "ns4", region: "", heartbeatAgeSeconds: 1, model: { ...model, log: { behind: 3, pending: 2 } } },
+    { id: "ns5", region: "", heartbeatAgeSeconds: 1, model },
+  ];
   const policy = { policy: "global-quorum", quorumMinPercent: 67 };
   const linesOf = async (peers: Record<string, unknown>) => {
     await using api = scriptedApi({ "GET /status": { ...STATE, peers } });
@@ -78,6 +85,12 @@ Deno.test("status names the nodes that share what they find, and the policy", as
     "nodes          2 active: ns1 (eu, this one), ns2 (heard 4 s ago)",
     "health policy  global-quorum of 67 %",
   ]);
+  const [told] = await linesOf({ ...policy, sight: "sees", differing: 0, nodes: others });
+  equal(
+    told,
+    "nodes          5 active: ns1 (eu, this one), ns2 (heard 4 s ago), ns3 (us, heard 1 s ago, another model), " +
+      "ns4 (heard 1 s ago, 3 behind, 2 pending), ns5 (heard 1 s ago)",
+  );
   const blind = await linesOf({ policy: "prefer-local", sight: "blind", differing: 1, nodes });
   equal(
     blind[1],

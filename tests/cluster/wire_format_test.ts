@@ -17,6 +17,10 @@ import {
 
 const BOOT = "0123456789abcdef";
 const HEARTBEAT: Heartbeat = { boot: BOOT, seq: 3, region: "fra", intervalMs: 10_000, kind: "alive" };
+const MODEL = {
+  ...{ generation: 7, digest: 281_474_976_710_655 },
+  log: { entries: 5, behind: 0, pending: 1 },
+};
 const TARGETS = [{
   target: "tcp:443:4f53cda1",
   state: "healthy" as const,
@@ -43,6 +47,11 @@ Deno.test("the formats have one spelling, which other versions and programs rely
     `{"v":1,"node":"a","boot":"${BOOT}","seq":3,"region":"fra","intervalMs":10000,"kind":"alive"}`,
   );
   equal(
+    text(encodeHeartbeat({ ...HEARTBEAT, model: MODEL })),
+    `{"v":1,"boot":"${BOOT}","seq":3,"region":"fra","intervalMs":10000,"kind":"alive",` +
+      `"model":{"generation":7,"digest":281474976710655,"log":{"entries":5,"behind":0,"pending":1}}}`,
+  );
+  equal(
     text(encodeValue({ boot: BOOT, seq: 7, targets: TARGETS })),
     `{"v":1,"boot":"${BOOT}","seq":7,"targets":[{"target":"tcp:443:4f53cda1","state":"healthy","since":"2026-01-01T00:00:00.000Z"}]}`,
   );
@@ -62,6 +71,10 @@ Deno.test("the formats have one spelling, which other versions and programs rely
 
 Deno.test("what a later version adds is left alone", () => {
   deepEqual(decodeHeartbeat(heartbeatWith({ load: 0.5 })), { v: 1, ...HEARTBEAT });
+  const later = { ...MODEL, zones: 3, log: { ...MODEL.log, term: 9 } };
+  deepEqual(decodeHeartbeat(heartbeatWith({ model: later })), { v: 1, ...HEARTBEAT, model: MODEL });
+  const alone = { generation: 7, digest: null, log: null };
+  deepEqual(decodeHeartbeat(heartbeatWith({ model: alone })), { v: 1, ...HEARTBEAT, model: alone });
 });
 
 const WRONG: readonly (readonly [title: string, bytes: Uint8Array])[] = [
@@ -71,6 +84,7 @@ const WRONG: readonly (readonly [title: string, bytes: Uint8Array])[] = [
   ["a number that counts down", heartbeatWith({ seq: -1 })],
   ["a number that isn't whole", heartbeatWith({ seq: 1.5 })],
   ["a word that isn't known", heartbeatWith({ kind: "dead" })],
+  ["a model that counts down", heartbeatWith({ model: { ...MODEL, generation: -1 } })],
   ["a long region", heartbeatWith({ region: "x".repeat(257) })],
   ["more bytes than it may have", heartbeatWith({ padding: "x".repeat(4096) })],
   ["no JSON", bytes("{")],

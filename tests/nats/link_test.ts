@@ -6,7 +6,7 @@ import { systemClock, systemRng } from "../../src/clock.ts";
 import { type LinkTerms, NatsLink } from "../../src/nats/link.ts";
 import { createLogger } from "../../src/telemetry/log.ts";
 import { until } from "../cluster/nodes.ts";
-import { TestAuthority } from "../health/certificates.ts";
+import { type Identity, TestAuthority } from "../health/certificates.ts";
 import { testWith } from "../programs.ts";
 import { NatsServer } from "./server.ts";
 
@@ -156,10 +156,10 @@ testWith(
     match((await tried(plain.url, { tls: { handshakeFirst: true } }))!, /the server doesn't begin with TLS/);
     equal(await tried(first.url, { tls: { ca, handshakeFirst: true } }), null);
     equal(await tried(mutual.url, { tls: { ca, client: await authority.issue({}) } }), null);
-    match(
-      (await tried(mutual.url, { tls: { ca, client: await other.issue({}) } }))!,
-      /the client certificate/,
-    );
+    const past = { notBefore: new Date(0), notAfter: new Date(86_400_000) };
+    const triedAs = async (client: Identity) => (await tried(mutual.url, { tls: { ca, client } }))!;
+    match(await triedAs(await other.issue({})), /the server doesn't take the client certificate/);
+    match(await triedAs(await authority.issue(past)), /the client certificate has expired \(state/);
     equal(await tried(six.url), null);
   },
 );

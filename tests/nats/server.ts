@@ -4,14 +4,15 @@
  * @module
  */
 import { freePort } from "../free_port.ts";
+import { run } from "../../scripts/process.ts";
 import { program } from "../programs.ts";
 
 /** How a server is started. */
 export interface NatsServerOptions {
   /** What its configuration says besides listening and JetStream. */
   readonly config?: string;
-  /** Whether it has JetStream; yes when left out. */
-  readonly jetStream?: boolean;
+  /** Whether it has JetStream, and of which domain; it has, and of none, when left out. */
+  readonly jetStream?: boolean | { readonly domain: string };
   /** What stands before the port in its URL. */
   readonly scheme?: "nats" | "tls";
   /** What it listens on; `127.0.0.1` when left out. */
@@ -53,11 +54,12 @@ export class NatsServer implements AsyncDisposable {
   /** Starts it, or starts it again with what its store holds. */
   async start(): Promise<void> {
     const { config = "", jetStream = true, host = "127.0.0.1" } = this.#options;
+    const domain = typeof jetStream === "object" ? `, domain: ${jetStream.domain}` : "";
     const file = `${this.#folder}/server.conf`;
     await Deno.writeTextFile(
       file,
       `listen: "${host.includes(":") ? `[${host}]` : host}:${this.port}"\n` +
-        (jetStream ? `jetstream { store_dir: "${this.#folder}/store" }\n` : "") + config,
+        (jetStream === false ? "" : `jetstream { store_dir: "${this.#folder}/store"${domain} }\n`) + config,
     );
     const child = new Deno.Command(program("nats-server")!, {
       args: ["-c", file],
@@ -85,6 +87,23 @@ export class NatsServer implements AsyncDisposable {
     await this.#ended;
     this.#child = null;
     if (wipe) await Deno.remove(`${this.#folder}/store`, { recursive: true });
+  }
+
+  /** Whether it was started and not killed. */
+  get isRunning(): boolean {
+    return this.#child !== null;
+  }
+
+  /** Copies what it stores, as a backup; it doesn't run. */
+  async keep(): Promise<void> {
+    await run("rm", ["-rf", `${this.#folder}/backup`]);
+    await run("cp", ["-r", `${this.#folder}/store`, `${this.#folder}/backup`]);
+  }
+
+  /** Puts the backup in the place of what it stores; it doesn't run. */
+  async restore(): Promise<void> {
+    await Deno.remove(`${this.#folder}/store`, { recursive: true });
+    await run("cp", ["-r", `${this.#folder}/backup`, `${this.#folder}/store`]);
   }
 
   /** Sends it a signal, such as `SIGSTOP` and `SIGCONT`. */

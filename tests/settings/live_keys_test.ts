@@ -22,7 +22,7 @@ import { type Identity, selfSigned } from "../health/certificates.ts";
 import { LoopbackResolver } from "../resolver/resolver.ts";
 import { call } from "../rest.ts";
 import { ServeProcess } from "../serve_process.ts";
-import { CREDENTIALS, fileOf, otherValue } from "./other_values.ts";
+import { fileOf, otherValue } from "./other_values.ts";
 
 /** Values by the names of keys. */
 type Values = Readonly<Record<string, unknown>>;
@@ -222,6 +222,8 @@ function baseOf(host: string): Values {
     "log.level": "debug",
     "log.format": "json",
     workers: 1,
+    // Nothing listens there, which is told once of each way of connecting.
+    "state.nats.servers": ["nats://127.0.0.1:1"],
   };
 }
 
@@ -243,6 +245,7 @@ async function writeFiles(folder: string, { cert, key }: Identity): Promise<void
     // The same once more, in other words.
     "renewed.crt": `${cert}\n`,
     "renewed.key": `${key}\n`,
+    "node.creds": "-----BEGIN NATS USER JWT-----\n-----BEGIN USER NKEY SEED-----\n",
   };
   for (const [name, content] of Object.entries(files)) {
     await Deno.writeFile(
@@ -334,6 +337,9 @@ async function licenseState({ node }: Bed): Promise<string> {
   return license.state;
 }
 
+/** What the node says when it tries to connect to NATS in another way than before. */
+const triedAgain = (bed: Bed) => () => bed.logged(/Cannot connect to NATS/);
+
 /** By the names of live keys. */
 const LIVE: Readonly<Record<string, (bed: Bed) => Effect | Promise<Effect>>> = {
   "license.secret": (bed) => ({
@@ -345,6 +351,39 @@ const LIVE: Readonly<Record<string, (bed: Bed) => Effect | Promise<Effect>>> = {
     to: issueToken({ tier: "paid", maxRps: 1000, iat: 0, exp: 253_402_300_799, id: "live" }, LICENSE_SECRET),
     seen: [() => licenseState(bed), "missing", "valid"],
   }),
+  "state.nats.servers": (bed) => ({
+    to: ["nats://127.0.0.1:2"],
+    comes: () => bed.logged(/Cannot connect to NATS.*127\.0\.0\.1:2/),
+  }),
+  "state.nats.tls.caFile": (bed) => ({ to: "another.crt", comes: triedAgain(bed) }),
+  "state.nats.tls.certFile": (bed) => ({
+    beside: { "state.nats.tls.keyFile": "another.key" },
+    from: "another.crt",
+    to: "renewed.crt",
+    comes: triedAgain(bed),
+  }),
+  "state.nats.tls.keyFile": (bed) => ({
+    beside: { "state.nats.tls.certFile": "another.crt" },
+    from: "another.key",
+    to: "renewed.key",
+    comes: triedAgain(bed),
+  }),
+  "state.nats.tls.handshakeFirst": (bed) => ({ to: true, comes: triedAgain(bed) }),
+  "state.nats.auth.credsFile": (bed) => ({ to: "node.creds", comes: triedAgain(bed) }),
+  "state.nats.auth.user": (bed) => ({
+    beside: { "state.nats.auth.password": "secret" },
+    from: "ann",
+    to: "bob",
+    comes: triedAgain(bed),
+  }),
+  "state.nats.auth.password": (bed) => ({
+    beside: { "state.nats.auth.user": "ann" },
+    from: "secret",
+    to: "another",
+    comes: triedAgain(bed),
+  }),
+  "state.nats.auth.token": (bed) => ({ from: "one", to: "another", comes: triedAgain(bed) }),
+  "state.nats.auth.nkeySeed": (bed) => ({ to: `SU${"A".repeat(56)}`, comes: triedAgain(bed) }),
   "dns.domain": (bed) => ({
     to: ["z.example"],
     seen: [async () => (await bed.answers()).rcode, "REFUSED", "NXDOMAIN"],
@@ -844,7 +883,7 @@ Deno.test("one node takes every live key over at a reload, and names every other
   const isOfNext = (line: string) => line.includes("These keys take effect at the next start only");
   await test.step("no live key was named", () => deepEqual(bed.node.lines.filter(isOfNext), []));
   await test.step("every other key is named", async () => {
-    const waiting = KEYS.filter((key) => key.reload === "restart" && !CREDENTIALS.includes(nameOf(key)));
+    const waiting = KEYS.filter((key) => key.reload === "restart");
     const values = waiting.map((key) => [nameOf(key), otherValue(key, bed.base[nameOf(key)])]);
     await bed.reload(Object.fromEntries(values));
     const line = await bed.logged(/at the next start only/);

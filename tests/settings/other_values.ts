@@ -24,19 +24,7 @@ const BY_HAND: Readonly<Record<string, unknown>> = {
   "queryLog.path": "another.log",
   "state.signing.key": `ed25519-private:${"A".repeat(43)}`,
   "state.signing.keys": [`ed25519:${"A".repeat(43)}`],
-  "state.nats.tls.caFile": "another.crt",
-  "state.nats.tls.certFile": "another.crt",
-  "state.nats.tls.keyFile": "another.key",
-  "state.nats.auth.credsFile": "another.creds",
-  "state.nats.auth.password": "another",
-  "state.nats.auth.token": "another",
-  "state.nats.auth.nkeySeed": `SU${"A".repeat(56)}`,
 };
-
-/** Keys of which one at most may be set, and none beside a user. */
-export const CREDENTIALS: readonly string[] = ["credsFile", "token", "nkeySeed"].map((key) =>
-  `state.nats.auth.${key}`
-);
 
 /**
  * A valid value for a key that isn't the one it has.

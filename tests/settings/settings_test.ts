@@ -174,7 +174,7 @@ Deno.test("loadSettings() runs on defaults when there is no file", () => {
         servers: [],
         tls: { caFile: null, certFile: null, keyFile: null, handshakeFirst: false, ca: null, client: null },
         auth: { credsFile: null, user: null, password: null, token: null, nkeySeed: null, creds: null },
-        jetStream: { domain: null },
+        jetStream: { domain: null, replicas: 1 },
       },
     },
     names: { resolvers: [], minTtl: 5000, maxTtl: 300_000, timeout: 2000 },

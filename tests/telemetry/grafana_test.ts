@@ -163,6 +163,38 @@ const ALERT_TESTS = {
       }],
     },
     {
+      // Node n follows the cluster's log and was away for a while; nodes m and o, of other clusters, don't.
+      interval: "1m",
+      input_series: [
+        { series: 'pleiades_log_current{cluster="c",node="n"}', values: "1x20 0x2 1x20" },
+        { series: 'pleiades_log_current{cluster="d",node="m"}', values: "0x60" },
+        { series: 'pleiades_log_pending{cluster="c",node="n"}', values: "0x20 3x4 0x20" },
+        { series: 'pleiades_log_pending{cluster="d",node="m"}', values: "2x60" },
+        { series: 'pleiades_log_conflicts{cluster="c",node="n"}', values: "4x60" },
+        { series: 'pleiades_log_conflicts{cluster="d",node="m"}', values: "0x25 1x40" },
+        { series: 'pleiades_log_unreadable{cluster="c",node="n"}', values: "0x20 1x40" },
+        { series: 'pleiades_log_unreadable{cluster="d",node="m"}', values: "0+1x60" },
+        { series: 'pleiades_cluster_refused_total{cluster="c",node="n",reason="stale"}', values: "1x60" },
+        { series: 'pleiades_cluster_refused_total{cluster="d",node="m",reason="forged"}', values: "0+1x60" },
+        // The others' nodes aren't scraped here.
+        { series: 'pleiades_state_models_differing{cluster="c",node="n"}', values: "0x20 1x5 0x40" },
+        { series: 'pleiades_state_models_differing{cluster="e",node="o"}', values: "1x60" },
+      ],
+      promql_expr_test: [{
+        expr:
+          'sum by (alertname, cluster, node, reason) (ALERTS{alertstate="firing",alertname!="PleiadesAbsent"})',
+        eval_time: "32m",
+        exp_samples: [
+          '{alertname="PleiadesLogNotFollowed", cluster="d", node="m"}',
+          '{alertname="PleiadesChangesPending", cluster="d", node="m"}',
+          '{alertname="PleiadesChangesUndone", cluster="d", node="m"}',
+          '{alertname="PleiadesClusterRefuses", cluster="d", node="m", reason="forged"}',
+          '{alertname="PleiadesClusterRefuses", cluster="d", node="m"}',
+          '{alertname="PleiadesModelsDiffer", cluster="e"}',
+        ].map((labels) => ({ labels, value: 1 })),
+      }],
+    },
+    {
       interval: "1m",
       input_series: [
         {

@@ -68,24 +68,29 @@ const shape = {
             z.string({ error: serverError }).min(1, { error: serverError }),
           )
             .prefault([]).meta({
+              reload: "live",
               description: "NATS servers, of which one is connected to; none = no cluster",
               example: ["nats://192.0.2.4:4222"],
             }),
           tls: section(
             mapping({
               caFile: path("caFile").meta({
+                reload: "live",
                 description: "Certificates of the authorities that count beside the system's, PEM",
                 examples: ["ca.pem"],
               }),
               certFile: path("certFile").meta({
+                reload: "live",
                 description: "Client certificate (X.509 v3), PEM; with it the TLS handshake comes first",
                 examples: ["node.pem"],
               }),
               keyFile: path("keyFile").meta({
+                reload: "live",
                 description: "Its private key, PEM",
                 examples: ["node.key"],
               }),
               handshakeFirst: flag("handshakeFirst").default(false).meta({
+                reload: "live",
                 description: "Begin with the TLS handshake, as servers with handshake_first want it",
                 examples: [true],
               }),
@@ -95,19 +100,23 @@ const shape = {
           auth: section(
             mapping({
               credsFile: path("credsFile").meta({
+                reload: "live",
                 description: "Credentials file (JWT and seed)",
                 examples: ["node.creds"],
               }),
-              user: text("user").meta({ description: "User name", examples: ["pleiades"] }),
+              user: text("user").meta({ reload: "live", description: "User name", examples: ["pleiades"] }),
               password: secret("state.nats.auth.password").meta({
+                reload: "live",
                 description: "Its password",
                 examples: ["${NATS_PASSWORD}"],
               }),
               token: secret("state.nats.auth.token").meta({
+                reload: "live",
                 description: "Token",
                 examples: ["${NATS_TOKEN}"],
               }),
               nkeySeed: secret("state.nats.auth.nkeySeed").meta({
+                reload: "live",
                 description: "Seed of a user's nkey",
                 examples: ["file:/etc/pleiades/nkey"],
               }),
@@ -118,6 +127,10 @@ const shape = {
             mapping({
               domain: z.string({ error: domainError }).regex(/^[A-Za-z0-9_-]{1,63}$/, { error: domainError })
                 .nullable().default(null).meta({ description: "JetStream domain", examples: ["hub"] }),
+              replicas: integer("replicas", 1, 5).default(1).meta({
+                description: "Servers of a NATS cluster that keep a copy of what nodes make there",
+                examples: [3],
+              }),
             }),
             "JetStream",
           ),
