@@ -74,6 +74,8 @@ export interface LogNeeds {
 
 /** How long a request may take. */
 const REQUEST_TIMEOUT_MS = 3_000;
+/** Wait after the first failure; it doubles, up to half of the time between looks. */
+const RETRY_FIRST_MS = 100;
 /** Of what a server takes: headers and framing need the rest. */
 const FRAME_SIZE = 8 * 1024;
 /** Waits for what a hint told of: it comes from the publisher, and may be here before the stream has it. */
@@ -129,18 +131,19 @@ export class ConfigLog {
         this.#wake.abort();
       },
     });
-    while (!signal.aborted) {
+    for (let failures = 0; !signal.aborted;) {
       try {
         await this.#follow(connection, signal);
       } catch (error) {
         if (signal.aborted) break;
+        failures = this.#isCurrent ? 0 : failures + 1;
         const fault = error instanceof LogFault || error instanceof NewerLog || error instanceof StoreBusy
           ? error.message
           : natsFault(error, connection.getServer());
         if (fault !== this.#fault) log.warn("The cluster's log isn't followed", { reason: fault });
         this.#fault = fault;
         this.#isCurrent = false;
-        await clock.sleep(lookMs / 2, signal);
+        await clock.sleep(Math.min(RETRY_FIRST_MS * 2 ** failures, lookMs / 2), signal);
       }
     }
     this.#isCurrent = false;

@@ -17,6 +17,9 @@ import { VALUE_SIZE_MAX } from "./wire_format.ts";
 /** How long a request to JetStream may take, milliseconds; a bucket of ten thousand keys answers in a few. */
 const REQUEST_TIMEOUT_MS = 3_000;
 
+/** Wait after the first failure; it doubles, up to half of the time between looks. */
+const RETRY_FIRST_MS = 100;
+
 /** The buckets of a session. */
 export interface Buckets {
   /** What each node's probes found. */
@@ -69,7 +72,7 @@ export async function watchBuckets(
     readonly isOverflowed: () => boolean;
   },
 ): Promise<void> {
-  while (!signal.aborted) {
+  for (let failures = 0; !signal.aborted;) {
     const ended = new AbortController();
     const end = AbortSignal.any([signal, ended.signal]);
     try {
@@ -93,6 +96,7 @@ export async function watchBuckets(
       if (first.state.messages === 0) listener.caughtUp();
       try {
         listener.opened({ health, membership });
+        failures = 0;
         while (!end.aborted) {
           await clock.sleep(terms.lookMs, end);
           if (end.aborted) break;
@@ -105,7 +109,7 @@ export async function watchBuckets(
     } catch (error) {
       if (signal.aborted) return;
       listener.failed(error);
-      await clock.sleep(terms.lookMs / 2, signal);
+      await clock.sleep(Math.min(RETRY_FIRST_MS * 2 ** failures++, terms.lookMs / 2), signal);
     } finally {
       ended.abort();
     }

@@ -7,7 +7,7 @@
  */
 import { newEntryId } from "../change/log_pending.ts";
 import type { LogMessage, LogReplica } from "../change/log_replica.ts";
-import type { Logger } from "../telemetry/log.ts";
+import type { LogFields, Logger } from "../telemetry/log.ts";
 import { decodeMessage, encodeMessage, NewerLog, type PackedMessage } from "./log_wire.ts";
 
 /** A stream as it is at a moment. */
@@ -88,6 +88,8 @@ export class LogFollower {
   /** Id of the message at the sequence that was read. */
   #lastId = "";
   #unreadable = 0;
+  /** What was said of messages that are left out. */
+  readonly #told = new Set<string>();
 
   /** Asks nothing yet. */
   constructor(needs: FollowerNeeds) {
@@ -174,10 +176,10 @@ export class LogFollower {
 
   /** It was written by a program that doesn't go by the log: every node leaves it out. */
   async #leaveOut({ sequence }: LogMessage): Promise<void> {
-    const { replica, log } = this.#needs;
+    const { replica } = this.#needs;
     if (!await this.isSame()) throw new LogFault("the server has another log than before; it is compared");
     this.#unreadable++;
-    log.warn("A message of the cluster's log doesn't follow the one before it, and is left out", {
+    this.#tellOnce("A message of the cluster's log doesn't follow the one before it, and is left out", {
       sequence,
     });
     replica.skip({ created: replica.position().created, sequence });
@@ -195,12 +197,19 @@ export class LogFollower {
       }
       this.#unreadable++;
       const reason = error instanceof Error ? error.message.slice(0, REASON_MAX) : String(error);
-      this.#needs.log.warn("A message of the cluster's log can't be read, and is left out", {
+      this.#tellOnce("A message of the cluster's log can't be read, and is left out", {
         sequence: stored.sequence,
         reason,
       });
       return null;
     }
+  }
+
+  /** Whoever publishes what is none may do so a thousand times a second. */
+  #tellOnce(message: string, fields: LogFields): void {
+    if (this.#told.has(message)) return;
+    this.#told.add(message);
+    this.#needs.log.warn(message, fields);
   }
 
   #take(messages: readonly LogMessage[], isWhole = false): "taken" | "broken" {

@@ -1,169 +1,241 @@
 /**
- * What becomes of answers when servers or networks between nodes fail: `deno task prove partition [--only NAME,…] [--write]`.
+ * What becomes of answers and of the model when servers or networks between nodes fail:
+ * `deno task prove partition [--only NAME,…] [--rate QUERIES] [--short] [--write]`.
  *
- * Three real nodes share a server, two of them over networks that can be cut. A member goes up and down; `a` and `c` look
- * at it four times a second, and `b` found it down and won't look again: it goes by whoever finds it healthy. All three are
- * asked all the time. For each row a fault strikes, lasts longer than the time to live of heartbeats, and the member becomes
- * another one meanwhile. No question may stay without an answer at any node, and when the fault is over `b` must answer
- * by the member's state within 5 s.
+ * Three `pleiades serve` with a database each share a model, and a cluster of three NATS servers, over networks that can be
+ * cut. A member goes up and down; `a` and `c` see it, and `b`, which can't, goes by whoever finds it healthy. Each node is
+ * asked by dnsperf all the time, and edited all the time under a name of its own (`partition/watch.ts`). For each row a fault
+ * strikes and lasts longer than the time to live of heartbeats, and the member becomes another one meanwhile.
  *
- * `--write` puts the table into docs/cluster.md.
+ * - No question may stay without an answer, and none may be answered by SERVFAIL.
+ * - `b` answers as the table says at the end of the fault.
+ * - 5 s after its end `b` answers by the member's state, and all nodes have one model with all that was edited.
+ * - No node ever answers an older address under an edited name than it did before, or none.
+ *
+ * `--write` puts the table into docs/cluster.md. `--short` is what the suite runs: nodes within this process, one server, a
+ * hundred questions a second.
  *
  * @module
  */
 import { parseArgs } from "node:util";
-import { type JetStreamManager, jetstreamManager } from "@nats-io/jetstream";
-import { type NatsConnection, NatsConnectionImpl } from "@nats-io/nats-core/internal";
 import { deno, ROOT } from "../../scripts/process.ts";
-import { useDenoTransport } from "../../src/nats/transport.ts";
-import type { Settings } from "../../src/settings/settings.ts";
-import { freePort } from "../free_port.ts";
-import { Proxy } from "../nats/proxy.ts";
-import { NatsServer } from "../nats/server.ts";
-import { askFor, create, startTestNode, TEST_SETTINGS, type TestNode, WITHOUT_LOG } from "../test_node.ts";
+import { DnsLoad, type LoadReport } from "../dns_load.ts";
+import { Bed, type BedTerms, isMemberAnswered, reached } from "./partition/bed.ts";
+import { type Fault, FAULTS } from "./partition/faults.ts";
+import { addressesAt, counterOf, countOf, Editing, type Seen, SERVICE, Watch } from "./partition/watch.ts";
 
-/** What a row's fault has to work with. */
-interface Stage {
-  readonly server: NatsServer;
-  /** Between the server and `b`. */
-  readonly near: Proxy;
-  /** Between the server and `a`, which sees the member. */
-  readonly far: Proxy;
+/** How much is asked and told. */
+export interface PartitionTerms {
+  readonly bed: BedTerms;
+  /** Questions a second to each node by dnsperf; 0 = it isn't asked by it. */
+  readonly rate: number;
+  /** Between two questions of the watch, and between two edits, milliseconds. */
+  readonly askMs: number;
+  readonly editMs: number;
+  /** How long a fault lasts; `null` = as long as it says. */
+  readonly lastingMs: number | null;
 }
 
-/** A fault. */
-interface Fault {
-  readonly name: string;
-  /** For the page. */
-  readonly what: string;
-  /** What `b` goes by at the end of it, for the page. */
-  readonly meanwhile: string;
-  readonly strike: (stage: Stage) => Promise<void> | void;
-  readonly heal: (stage: Stage) => Promise<void> | void;
-}
+const FULL: PartitionTerms = {
+  bed: { hasProcesses: true, servers: 3, heartbeatMs: 1_000, ttlMs: 10_000, probeMs: 1_000 },
+  ...{ rate: 5_000, askMs: 20, editMs: 500, lastingMs: null },
+};
 
-const ALONE = "as its own probes find, when heartbeats are older than the TTL";
-const AS_EVER = "as the others find";
-
-/** Every fault, in the order of the table. */
-const FAULTS: readonly Fault[] = [
-  {
-    name: "killed",
-    what: "the server is killed, and started again",
-    meanwhile: ALONE,
-    strike: ({ server }) => server.kill(),
-    heal: ({ server }) => server.start(),
-  },
-  {
-    name: "wiped",
-    what: "the server is killed, loses its store, and is started again",
-    meanwhile: ALONE,
-    strike: ({ server }) => server.kill({ wipe: true }),
-    heal: ({ server }) => server.start(),
-  },
-  {
-    name: "emptied",
-    what: "both buckets are deleted under the connected nodes",
-    meanwhile: AS_EVER,
-    strike: ({ server }) => deleteBuckets(server),
-    heal: ({ server }) => bucketsFilled(server),
-  },
-  {
-    name: "stopped",
-    what: "the server stands still, and goes on",
-    meanwhile: ALONE,
-    strike: ({ server }) => server.signal("SIGSTOP"),
-    heal: ({ server }) => server.signal("SIGCONT"),
-  },
-  {
-    name: "cut off",
-    what: "the node is cut off from the server",
-    meanwhile: ALONE,
-    strike: ({ near }) => near.become({ kind: "cut" }),
-    heal: ({ near }) => near.become({ kind: "fair" }),
-  },
-  {
-    name: "blackhole",
-    what: "the node's network swallows every packet",
-    meanwhile: ALONE,
-    strike: ({ near }) => near.become({ kind: "silent" }),
-    heal: ({ near }) => near.become({ kind: "fair" }),
-  },
-  {
-    name: "others cut off",
-    what: "one of two nodes that see the member is cut off",
-    meanwhile: AS_EVER,
-    strike: ({ far }) => far.become({ kind: "cut" }),
-    heal: ({ far }) => far.become({ kind: "fair" }),
-  },
-  {
-    name: "bad network",
-    what: "200 ms of delay each way, and 5 % of the packets lost",
-    meanwhile: AS_EVER,
-    strike: ({ near }) => near.become({ kind: "bad", delayMs: 200, lossPercent: 5, resendMs: 400 }),
-    heal: ({ near }) => near.become({ kind: "fair" }),
-  },
-];
+/** What the suite runs. */
+export const SHORT: PartitionTerms = {
+  bed: { hasProcesses: false, servers: 1, heartbeatMs: 300, ttlMs: 1_500, probeMs: 250 },
+  ...{ rate: 0, askMs: 10, editMs: 100, lastingMs: 200 },
+};
 
 /** What was seen of a fault. */
 export interface PartitionRow {
   readonly fault: Fault;
-  /** Questions to all nodes while it lasted and until `b` was right again, and those without an answer. */
-  readonly asked: number;
-  readonly lost: number;
+  /** Questions to all nodes while it lasted and until they agreed again, and what was wrong with their answers. */
+  readonly seen: Seen;
+  /** Of dnsperf: questions a second to each node that were answered, and codes other than NOERROR. */
+  readonly perSecond: number;
+  readonly codes: readonly string[];
+  /** Edits at all nodes. */
+  readonly edits: number;
   /** What `b` answered by at the end of the fault. */
   readonly meanwhile: "own" | "others";
-  /** From the end of the fault until `b` answered by the member's state, milliseconds. */
+  /** From the end of the fault until `b` answered by the member's state, and until all had one model; milliseconds. */
   readonly convergedMs: number;
+  readonly agreedMs: number;
 }
 
 const CONVERGED_MS_MAX = 5_000;
-const HEARTBEAT_MS = 300;
-const TTL_MS = 1_500;
-/** Longer than it takes to notice a server that stands still, and then for heartbeats to be too old. */
-const LASTING_MS = 4_000;
+/** How often a fault is made worse. */
+const DURING_MS = 1_000;
+/** Longer than any fault. */
+const LOAD_SECONDS = 600;
 
 /** Runs it; all faults unless told otherwise. */
 export async function prove(args: string[]): Promise<boolean> {
   const { values } = parseArgs({
     args,
-    options: { only: { type: "string" }, write: { type: "boolean", default: false } },
+    options: {
+      only: { type: "string" },
+      rate: { type: "string", default: String(FULL.rate) },
+      short: { type: "boolean", default: false },
+      write: { type: "boolean", default: false },
+    },
   });
-  const rows = await partitions({ only: values.only?.split(",") ?? null, lastingMs: LASTING_MS });
+  const only = values.only?.split(",") ?? null;
+  const terms = values.short ? SHORT : { ...FULL, rate: Number(values.rate) };
+  const rows = await partitions(terms, only, tell);
   const text = tableOf(rows);
-  console.log(text);
+  console.log(`\n${text}`);
   if (values.write && rows.length === FAULTS.length) await write(text);
-  return rows.every(({ lost, convergedMs, fault, meanwhile }) =>
-    lost === 0 && convergedMs <= CONVERGED_MS_MAX &&
-    meanwhile === (fault.meanwhile === ALONE ? "own" : "others")
-  );
+  return rows.every((row) => faultsOf(row).length === 0);
 }
 
-/** Has each fault strike once. */
+/** A row as soon as it is there. */
+function tell(row: PartitionRow): void {
+  const { fault, seen, perSecond, edits, meanwhile, convergedMs, agreedMs } = row;
+  console.log(
+    `${fault.name.padEnd(15)} asked ${seen.asked} (${
+      Math.floor(perSecond)
+    } a second), lost ${seen.lost}, empty ${seen.empty}, ` +
+      `older ${seen.older}; by ${meanwhile}, right after ${
+        convergedMs.toFixed(0)
+      } ms; ${edits} edits, one model after ` +
+      `${agreedMs.toFixed(0)} ms`,
+  );
+  for (const each of faultsOf(row)) console.log(`NOT GOOD ${fault.name}: ${each}`);
+}
+
+/** What isn't as it should be. */
+export function faultsOf({ fault, seen, codes, meanwhile, convergedMs, agreedMs }: PartitionRow): string[] {
+  const { lost, empty, older } = seen;
+  return [
+    ...lost > 0 ? [`${lost} questions weren't answered`] : [],
+    ...codes.length > 0 ? [`answered with ${codes.join(", ")}`] : [],
+    ...empty > 0 ? [`${empty} answers were empty`] : [],
+    ...older > 0 ? [`${older} answers were older than one before`] : [],
+    ...meanwhile === fault.meanwhile ? [] : [`b went by ${meanwhile}, not by ${fault.meanwhile}`],
+    ...convergedMs <= CONVERGED_MS_MAX ? [] : [`b was right again after ${convergedMs.toFixed(0)} ms`],
+    ...agreedMs <= CONVERGED_MS_MAX ? [] : [`they had one model again after ${agreedMs.toFixed(0)} ms`],
+  ];
+}
+
+/** Has each fault strike once, of those that are possible. */
 export async function partitions(
-  { only, lastingMs }: { readonly only: readonly string[] | null; readonly lastingMs: number },
+  terms: PartitionTerms,
+  only: readonly string[] | null,
+  heard?: (row: PartitionRow) => void,
 ): Promise<PartitionRow[]> {
-  await using bed = await Bed.start();
+  const { servers, hasProcesses } = terms.bed;
+  await using bed = await Bed.start(terms.bed);
   const rows: PartitionRow[] = [];
   for (const fault of FAULTS) {
     if (only !== null && !only.includes(fault.name)) continue;
-    rows.push(await bed.suffer(fault, lastingMs));
+    if ((fault.needs === "servers" && servers === 1) || (fault.needs === "processes" && !hasProcesses)) {
+      continue;
+    }
+    rows.push(await suffer(bed, fault, terms));
+    heard?.(rows.at(-1)!);
   }
   return rows;
 }
 
-function tableOf(rows: readonly PartitionRow[]): string {
-  const cells = rows.map(({ fault, asked, lost, convergedMs }) =>
-    `| ${fault.what} | ${fault.meanwhile} | ${asked} (${lost}) | ${(convergedMs / 1000).toFixed(1)} s |`
+async function suffer(bed: Bed, fault: Fault, terms: PartitionTerms): Promise<PartitionRow> {
+  const { nodes, nodes: [a, b, c] } = bed;
+  const { rate, askMs, editMs } = terms;
+  // Up before it and at its end, or what `b` finds by itself couldn't be told from what the others find.
+  await bed.turnMember(true);
+  const ids = nodes.map(({ id }) => id);
+  const from = await Promise.all(nodes.map(async (node) => await countAt(node, node.id)));
+  const questions = [SERVICE, ...ids.map(counterOf)].map((name) => `${name} A`);
+  await using loads = new AsyncDisposableStack();
+  const loading = rate === 0
+    ? []
+    : await Promise.all(nodes.map(async ({ dns: server }) =>
+      loads.use(await DnsLoad.start({ server, questions, perSecond: rate, seconds: LOAD_SECONDS }))
+    ));
+  const watches = nodes.map((node) => new Watch(node, ids, askMs));
+  const editings = nodes.map((node, i) =>
+    new Editing(node, { member: node.counter, from: from[i]!, pauseMs: editMs })
   );
+  await fault.strike(bed);
+  await last(bed, fault, terms.lastingMs ?? fault.seconds * 1_000);
+  const meanwhile = await isMemberAnswered(b) ? "others" : "own";
+  // While it lasts the member goes down and comes up again: `b` must hear of the last of it.
+  await bed.turnMember(false, [a, c]);
+  await bed.turnMember(true, [a, c]);
+  await fault.heal(bed);
+  const counts = Promise.all(editings.map((editing) => editing.end()));
+  const healedMs = performance.now();
+  const converging = reached("b answers the member", () => isMemberAnswered(b), true);
+  const lastCounts = await counts;
+  await bed.agreed();
+  const agreedMs = performance.now() - healedMs;
+  await reached("all nodes answer what was edited last", async () => {
+    const answered = await Promise.all(nodes.map((node) => Promise.all(ids.map((id) => countAt(node, id)))));
+    return answered.every((row) => row.join() === lastCounts.join());
+  }, true);
+  const convergedMs = await converging;
+  const reports = await Promise.all(loading.map((load) => load.stop()));
+  const seen = await Promise.all(watches.map((watch) => watch.end()));
+  // And it goes on hearing of it.
+  await bed.turnMember(false);
+  const edits = lastCounts.reduce((sum, count, i) => sum + count - from[i]!, 0);
+  return { fault, meanwhile, convergedMs, agreedMs, edits, ...summaryOf(seen, reports) };
+}
+
+async function last(bed: Bed, fault: Fault, ms: number): Promise<void> {
+  const untilMs = performance.now() + ms;
+  for (let leftMs = ms; leftMs > 0; leftMs = untilMs - performance.now()) {
+    await fault.during?.(bed);
+    // Time is the subject: how long the fault lasts.
+    await new Promise((resolve) => setTimeout(resolve, Math.min(leftMs, DURING_MS)));
+  }
+}
+
+async function countAt(node: Parameters<typeof addressesAt>[0], id: string): Promise<number> {
+  return countOf((await addressesAt(node, counterOf(id)))[0] ?? "");
+}
+
+function summaryOf(
+  seen: readonly Seen[],
+  reports: readonly LoadReport[],
+): Pick<PartitionRow, "seen" | "perSecond" | "codes"> {
+  const sum = (key: keyof Seen) => seen.reduce((total, each) => total + each[key], 0);
+  return {
+    seen: {
+      ...{ empty: sum("empty"), older: sum("older") },
+      asked: reports.reduce((total, { sent }) => total + sent, sum("asked")),
+      lost: reports.reduce((total, { lost }) => total + lost, sum("lost")),
+    },
+    perSecond: reports.length === 0 ? 0 : Math.min(...reports.map(({ perSecond }) => perSecond)),
+    codes: reports.map(({ codes }) => codes).filter((codes) => !/^NOERROR \d+ \(100\.00%\)$/.test(codes)),
+  };
+}
+
+const MEANWHILE = {
+  own: "as its own probes find, when heartbeats are older than the TTL",
+  others: "as the others find",
+} as const;
+
+function tableOf(rows: readonly PartitionRow[]): string {
+  const seconds = (ms: number) => `${(ms / 1_000).toFixed(1)} s`;
+  const cells = rows.map(({ fault, seen: { asked, lost }, edits, convergedMs, agreedMs }) =>
+    `| ${fault.what} | ${MEANWHILE[fault.meanwhile]} | ${asked} (${lost}) | ${seconds(convergedMs)} | ` +
+    `${edits} | ${seconds(agreedMs)} |`
+  );
+  const { heartbeatMs, ttlMs } = FULL.bed;
+  const slowest = Math.min(...rows.map(({ perSecond }) => perSecond));
   return [
-    `Heartbeats every ${HEARTBEAT_MS / 1000} s with a TTL of ${
-      TTL_MS / 1000
-    } s, nats-server 2.15, three nodes and all ` +
-    `else on 2 cores.`,
+    `Heartbeats every ${heartbeatMs / 1_000} s with a TTL of ${
+      ttlMs / 1_000
+    } s, three nodes, three nats-servers 2.15, ` +
+    `dnsperf and all else on ${navigator.hardwareConcurrency} cores; each node answered ${
+      Math.floor(slowest)
+    } ` +
+    "questions a second or more throughout. None was answered with an older address than before, or with none.",
     "",
-    "| what happens | what the node answers meanwhile | questions (lost) | right again after |",
-    "| --- | --- | --- | --- |",
+    "| what happens | what the node answers meanwhile | questions (lost) | right again after | edits meanwhile | one model again after |",
+    "| --- | --- | --- | --- | --- | --- |",
     ...cells,
   ].join("\n");
 }
@@ -175,215 +247,4 @@ async function write(text: string): Promise<void> {
   const page = await Deno.readTextFile(PAGE);
   await Deno.writeTextFile(PAGE, page.replace(MARKERS, `$1\n${text}\n\n$2`));
   await deno(["fmt", PAGE], { quiet: true });
-}
-
-/** Three nodes, a server, and a member that goes up and down. */
-class Bed implements AsyncDisposable {
-  readonly #stack: AsyncDisposableStack;
-  readonly #stage: Stage;
-  readonly #nodes: readonly [a: TestNode, b: TestNode, c: TestNode];
-  readonly #member: Member;
-
-  private constructor(
-    stack: AsyncDisposableStack,
-    parts: {
-      readonly stage: Stage;
-      readonly nodes: readonly [TestNode, TestNode, TestNode];
-      readonly member: Member;
-    },
-  ) {
-    this.#stack = stack;
-    this.#stage = parts.stage;
-    this.#nodes = parts.nodes;
-    this.#member = parts.member;
-  }
-
-  static async start(): Promise<Bed> {
-    await using stack = new AsyncDisposableStack();
-    const server = stack.use(await NatsServer.start());
-    const near = stack.use(new Proxy(server.port));
-    const far = stack.use(new Proxy(server.port));
-    const member = stack.use(new Member());
-    const a = stack.use(await sharingNode("a", far.url));
-    const b = stack.use(await sharingNode("b", near.url));
-    const c = stack.use(await sharingNode("c", server.url));
-    for (const node of [a, c]) await declare(node, { port: member.port, intervalMs: 250 });
-    await declare(b, { port: member.port, intervalMs: 3_600_000 });
-    await reached(() => isAnswered(b), false);
-    const bed = new Bed(stack.move(), { stage: { server, near, far }, nodes: [a, b, c], member });
-    await bed.#turn();
-    return bed;
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.#stack.disposeAsync();
-  }
-
-  /** Has the member become another one, and all nodes answer by it. */
-  async #turn(): Promise<void> {
-    await this.#member.turn();
-    for (const node of this.#nodes) await reached(() => isAnswered(node), this.#member.isUp);
-  }
-
-  async suffer(fault: Fault, lastingMs: number): Promise<PartitionRow> {
-    const [a, b, c] = this.#nodes;
-    // Up before it and down behind it, or what `b` finds by itself couldn't be told from what the others find.
-    if (!this.#member.isUp) await this.#turn();
-    const asking = this.#nodes.map((node) => new Asking(node));
-    await fault.strike(this.#stage);
-    await new Promise((resolve) => setTimeout(resolve, lastingMs)); // Time is the subject: how long the fault lasts.
-    const meanwhile = await isAnswered(b) ? "others" : "own";
-    // While it lasts the member goes down and comes up again: `b` must hear of the last of it.
-    await this.#member.turn();
-    for (const node of [a, c]) await reached(() => isAnswered(node), false);
-    await this.#member.turn();
-    for (const node of [a, c]) await reached(() => isAnswered(node), true);
-    await fault.heal(this.#stage);
-    const fromMs = performance.now();
-    await reached(() => isAnswered(b), true);
-    const convergedMs = performance.now() - fromMs;
-    const seen = await Promise.all(asking.map((each) => each.end()));
-    // And it goes on hearing of it.
-    await this.#turn();
-    return {
-      ...{ fault, meanwhile, convergedMs },
-      asked: seen.reduce((sum, { asked }) => sum + asked, 0),
-      lost: seen.reduce((sum, { lost }) => sum + lost, 0),
-    };
-  }
-}
-
-/** A port of loopback on which something listens, or nothing. */
-class Member implements AsyncDisposable {
-  readonly port: number = freePort();
-  #listener: Deno.TcpListener | null = null;
-  #accepting: Promise<void> = Promise.resolve();
-
-  get isUp(): boolean {
-    return this.#listener !== null;
-  }
-
-  async turn(): Promise<void> {
-    if (this.#listener !== null) return await this[Symbol.asyncDispose]();
-    const listener = Deno.listen({ hostname: "127.0.0.1", port: this.port });
-    this.#listener = listener;
-    this.#accepting = (async () => {
-      for await (const connection of listener) connection.close();
-    })();
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#listener?.close();
-    this.#listener = null;
-    await this.#accepting;
-  }
-}
-
-/** Asks a node a hundred times a second. */
-class Asking {
-  #asked = 0;
-  #lost = 0;
-  #isOver = false;
-  readonly #asking: Promise<void>;
-
-  constructor(node: TestNode) {
-    this.#asking = this.#ask(node);
-  }
-
-  async end(): Promise<{ readonly asked: number; readonly lost: number }> {
-    this.#isOver = true;
-    await this.#asking;
-    return { asked: this.#asked, lost: this.#lost };
-  }
-
-  async #ask(node: TestNode): Promise<void> {
-    while (!this.#isOver) {
-      this.#asked++;
-      const addresses = await askFor(node, "www.example.org").catch(() => []);
-      if (addresses.length === 0) this.#lost++;
-      await new Promise((resolve) => setTimeout(resolve, 10)); // Time is the subject: questions a second.
-    }
-  }
-}
-
-async function isAnswered(node: TestNode): Promise<boolean> {
-  return (await askFor(node, "www.example.org")).includes("127.0.0.1");
-}
-
-async function reached(look: () => Promise<boolean>, wanted: boolean): Promise<void> {
-  const fromMs = performance.now();
-  while (await look() !== wanted) {
-    if (performance.now() - fromMs > 30_000) {
-      throw new Error(`After 30 s the member is ${wanted ? "not" : "still"} answered`);
-    }
-    await new Promise((resolve) => setTimeout(resolve, 5)); // Time is the subject: when it comes.
-  }
-}
-
-function sharingNode(id: string, server: string): Promise<TestNode> {
-  const state: Settings["state"] = {
-    ...TEST_SETTINGS.state,
-    healthPolicy: "global-any-healthy",
-    ...{ heartbeatInterval: HEARTBEAT_MS, heartbeatTTL: TTL_MS },
-    nats: { ...TEST_SETTINGS.state.nats, servers: [server] },
-  };
-  // Each has a model of its own.
-  return startTestNode({ node: { id, region: id }, state }, { parts: WITHOUT_LOG });
-}
-
-/** A pool of the member that changes, and of one that nothing is known of, so that there is always an answer. */
-async function declare(
-  node: TestNode,
-  { port, intervalMs }: { readonly port: number; readonly intervalMs: number },
-): Promise<void> {
-  const rest = await create(node, "/pools", { name: "rest" });
-  const pool = await create(node, "/pools", {
-    ...{ name: "web", maxAnswers: 1, algorithm: "failover", onAllDown: "fallback", fallbackPoolId: rest },
-  });
-  await create(node, `/pools/${rest}/members`, { ipAddress: "192.0.2.1", port: 443 });
-  await create(node, `/pools/${pool}/members`, { ipAddress: "127.0.0.1", port });
-  const put = async (path: string, method: string, body: object) => {
-    const { ok, status } = await fetch(`${node.api}${path}`, {
-      ...{ method, headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) },
-    });
-    if (!ok) throw new Error(`${method} ${path}: ${status}`);
-  };
-  await put(`/pools/${pool}/health-check`, "PUT", {
-    ...{ type: "tcp", port, intervalMs, timeoutMs: 200, rise: 1, fall: 1 },
-  });
-  await create(node, "/services", { domain: "www.example.org", poolId: pool });
-}
-
-/** Deletes both buckets, as an operator may who cleans up. */
-async function deleteBuckets(server: NatsServer): Promise<void> {
-  await using store = await Store.open(server);
-  for (const bucket of ["health", "membership"]) await store.manager.streams.delete(`KV_gslb_test_${bucket}`);
-}
-
-/** Resolves when nodes have made the bucket again, and all three have written to it. */
-async function bucketsFilled(server: NatsServer): Promise<void> {
-  await using store = await Store.open(server);
-  const values = async () => (await store.manager.streams.info("KV_gslb_test_health")).state.messages;
-  await reached(async () => await values().catch(() => 0) >= 3, true);
-}
-
-/** JetStream as an operator sees it. */
-class Store implements AsyncDisposable {
-  readonly #connection: NatsConnection;
-  readonly manager: JetStreamManager;
-
-  private constructor(connection: NatsConnection, manager: JetStreamManager) {
-    this.#connection = connection;
-    this.manager = manager;
-  }
-
-  static async open({ url }: NatsServer): Promise<Store> {
-    useDenoTransport();
-    const connection = await NatsConnectionImpl.connect({ servers: [url] });
-    return new Store(connection, await jetstreamManager(connection));
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#connection.close();
-  }
 }

@@ -4,6 +4,7 @@ import { judgeDatabases } from "../../src/settings/databases.ts";
 import { loadSettings, type Settings, type SettingsInput } from "../../src/settings/settings.ts";
 import type { SettingsOutside } from "../../src/settings/outside.ts";
 import { formatProblem } from "../../src/input/yaml_source.ts";
+import { selfSigned } from "../health/certificates.ts";
 
 const FIXTURE = new URL("../fixtures/config/settings.yaml", import.meta.url).pathname;
 
@@ -502,4 +503,12 @@ Deno.test("the database lies in /var/lib where that is writable, else in the use
 
 Deno.test("a file that can't be read is a problem, not an exception", () => {
   deepEqual(problemsOf({ file: "/nowhere.yaml" }), ["/nowhere.yaml: can't be read: there is no such file"]);
+});
+
+Deno.test("a client certificate of X.509 version 1, on which the library would abort, is refused by name", async () => {
+  const { cert, key } = await selfSigned({ version: 1 });
+  const yaml = "state: { nats: { servers: nats://192.0.2.4, tls: { certFile: c.pem, keyFile: k.pem } } }\n";
+  deepEqual(problemsOf({ file: "/p.yaml", files: { "/p.yaml": yaml, "/c.pem": cert, "/k.pem": key } }), [
+    "/p.yaml:1:62: c.pem is a certificate of X.509 version 1, and TLS wants version 3 (openssl x509 -req … -extfile …)",
+  ]);
 });

@@ -15,21 +15,54 @@ export interface Mutant {
 
 const VIEW = "src/health/global_view.ts";
 const POLICY = "src/health/policy.ts";
-const HEARD = "tests/prove/health_simulation/heard_peers.ts";
+const PEERS = "src/cluster/peer_view.ts";
+const REPORTS = "src/cluster/peer_reports.ts";
+const MEMBERS = "src/cluster/membership.ts";
+const CLUSTER = "src/cluster/cluster.ts";
 
 /** All of them. */
 export const MUTANTS: readonly Mutant[] = [
   {
     name: "ages of heartbeats go by the wall clock",
-    file: HEARD,
-    from: "clock.monotonicMs() - heardMs > ttlMs",
-    to: "clock.unixMs() % 1e9 - heardMs % 1e9 > ttlMs",
+    file: PEERS,
+    from: "this.#terms = terms;",
+    to: "this.#terms = { ...terms, clock: { monotonicMs: () => terms.clock.unixMs() } };",
   },
   {
     name: "reports of a former boot count",
-    file: HEARD,
-    from: "return report && this.#nodes.get(node)?.boot === boot ?",
-    to: "return report && this.#nodes.has(node) ?",
+    file: REPORTS,
+    from: "if (report && this.#bootOf(node) === boot) found.push(report);",
+    to: "if (report && this.#bootOf(node) !== null) found.push(report);",
+  },
+  {
+    name: "a later report gives way to an earlier one",
+    file: REPORTS,
+    from: "if (before?.boot === boot ? seq <= before.seq :",
+    to: "if (before?.boot === boot ? seq === before.seq :",
+  },
+  {
+    name: "nodes are heard of for ever",
+    file: MEMBERS,
+    from: "if (nowMs - heardMs <= this.#ttlMs) continue;",
+    to: "if (nowMs >= heardMs) continue;",
+  },
+  {
+    name: "a node that is back counts before what it kept is read",
+    file: CLUSTER,
+    from: "if (this.#isCaughtUp) this.#inbox",
+    to: "if (this !== null) this.#inbox",
+  },
+  {
+    name: "what is found isn't told when a connection is made",
+    file: "src/cluster/publisher.ts",
+    from: "    await this.tellAll(signal);\n  }\n\n  /** Keeps",
+    to: "  }\n\n  /** Keeps",
+  },
+  {
+    name: "an address that isn't probed any more is reported as it was",
+    file: "src/cluster/publisher.ts",
+    from: "if (state === null) own.targets.delete(target);",
+    to: "if (state === null) continue;",
   },
   {
     name: "a node that starts again isn't given time to find something",

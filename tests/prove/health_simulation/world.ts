@@ -1,6 +1,6 @@
 /**
- * A few nodes with real health, from probe to eligibility, over a network and a clock that are simulated; faults of
- * targets, paths, nodes, messages and clocks come by a seed.
+ * A few nodes with real health, from probe to eligibility, which tell each other by the real `src/cluster/`; the broker, the
+ * network and the clocks are simulated. Faults of targets, paths, nodes, messages and clocks come by a seed.
  *
  * Two things are checked:
  *
@@ -15,14 +15,17 @@ import { type Rng, seededRng } from "../../../src/clock.ts";
 import { type CheckTarget, checkTargetOf, wireTargetOf } from "../../../src/desired/check_target.ts";
 import type { Joined } from "../../../src/health/global_view.ts";
 import { NodeHealth } from "../../../src/health/node_health.ts";
+import { Cluster } from "../../../src/cluster/cluster.ts";
+import { PeerView } from "../../../src/cluster/peer_view.ts";
+import { HEALTH_AGE_MS, LOOK_MS } from "../../../src/cluster/wire_format.ts";
 import type { LocalReport } from "../../../src/health/peers.ts";
 import type { HealthPolicy } from "../../../src/health/policy.ts";
 import type { Verdict } from "../../../src/health/verdict.ts";
 import { HEALTH_CHECK_DEFAULTS, type HealthCheck } from "../../../src/model/model.ts";
 import { createLogger } from "../../../src/telemetry/log.ts";
 import { Registry } from "../../../src/telemetry/metrics.ts";
+import { Broker, Line } from "./broker.ts";
 import { Schedule } from "./clock.ts";
-import { type AddressReport, HeardPeers } from "./heard_peers.ts";
 
 const CHECK: HealthCheck = {
   ...HEALTH_CHECK_DEFAULTS,
@@ -31,8 +34,6 @@ const CHECK: HealthCheck = {
 const TARGETS = 8;
 const BEAT_MS = 10_000;
 const TTL_MS = 30_000;
-/** What is kept for late comers is compared with what came in. */
-const COMPARE_MS = 5_000;
 /** Longer than anything takes that follows from a fault: detection, silence, doubt, and every hold after the other. */
 const QUIET_MS = 300_000;
 /** For so long a target has to be reached by all before it must be eligible. */
@@ -63,11 +64,7 @@ export class SimulatedWorld {
   readonly #down = new Set<number>();
   /** When a target or a path to it changed last. */
   readonly #touchedMs: number[];
-  /** The last heartbeat and what each node reports, as the broker keeps them. */
-  readonly kept = new Map<
-    string,
-    { readonly node: string; readonly address: string; report: AddressReport }
-  >();
+  readonly broker: Broker = new Broker(this.schedule, this);
   readonly trace: string[] = [];
   /** Of messages. */
   isRough = false;
@@ -105,7 +102,7 @@ export class SimulatedWorld {
         }
         this.isRough = false;
         for (const node of this.#nodes) {
-          node.comeBack();
+          node.isCutOff = false;
           if (this.below(4) > 0) node.start();
         }
         await this.#pass(QUIET_MS);
@@ -205,17 +202,16 @@ export class SimulatedWorld {
         break;
       case 8:
         this.note(`${node.id} starts again`);
-        await node.stop();
+        await node.stop({ isSudden: this.below(2) === 0 });
         node.start();
         break;
       case 9:
         this.note(`${node.id} stops, or starts`);
-        if (node.health) await node.stop();
+        if (node.health) await node.stop({ isSudden: this.below(2) === 0 });
         else node.start();
         break;
       case 10:
-        if (node.isCutOff) node.comeBack();
-        else node.isCutOff = true;
+        node.isCutOff = !node.isCutOff;
         this.note(`${node.id} is ${node.isCutOff ? "cut off from" : "joined with"} the others`);
         break;
       case 11:
@@ -280,40 +276,52 @@ class SimulatedNode {
   readonly cutPaths = new Set<number>();
   /** A target that isn't in its model. */
   lacks: number | null = null;
-  /** Whether no message comes or goes. */
-  isCutOff = false;
   /** What it kept from its last run may be long past. */
   startedMs = 0;
   health: NodeHealth | null = null;
   failure: unknown = null;
   readonly #world: SimulatedWorld;
   readonly #memory = new Map<string, Verdict>();
-  #peers: HeardPeers | null = null;
+  readonly #line = new Line();
+  #cluster: Cluster | null = null;
   #joined: Joined | null = null;
   #boots = 0;
-  #boot = "";
-  #seq = 0;
-  readonly #callOffs = new Set<() => void>();
 
   constructor(world: SimulatedWorld, id: string) {
     this.#world = world;
     this.id = id;
   }
 
+  /** Whether no message comes or goes. */
+  get isCutOff(): boolean {
+    return this.#line.isCut;
+  }
+
+  set isCutOff(isCutOff: boolean) {
+    this.#line.become(isCutOff);
+  }
+
   start(): void {
     if (this.health) return;
     const world = this.#world;
     const clock = world.schedule.clockOf(this.wall, world.below(1_000_000));
-    const boot = `${this.id}${++this.#boots}`;
-    this.#seq = 0;
+    const boot = (++this.#boots).toString(16).padStart(16, "0");
     this.startedMs = world.schedule.nowMs;
-    const peers = this.#peers = new HeardPeers({ node: this.id, region: "", ttlMs: TTL_MS, clock });
+    const view = new PeerView({
+      ...{ node: this.id, region: "", ttlMs: TTL_MS, keepMs: HEALTH_AGE_MS, clock, boot },
+    });
+    const log = createLogger({
+      level: "error",
+      format: "json",
+      clock,
+      write: (line) => this.#takeLine(line),
+    });
+    const registry = new Registry({});
     const memory = this.#memory;
     const health = this.health = new NodeHealth({
       clock,
       rng: seededRng(world.below(2 ** 31)),
-      registry: new Registry({}),
-      log: createLogger({ level: "error", format: "json", clock, write: (line) => this.#takeLine(line) }),
+      ...{ registry, log },
       probe: ({ ipAddress }) =>
         Promise.resolve(
           world.isReached(this, ipAddress) ? { ok: true, latencyMs: 1 } : { ok: false, error: "refused" },
@@ -340,99 +348,49 @@ class SimulatedNode {
       added: world.targets.filter((_, target) => target !== this.lacks),
       gone: [],
     });
-    this.#joined = health.join({
+    const joined = this.#joined = health.join({
       node: this.id,
-      peers,
+      peers: view,
       terms: { policy: world.policy, quorumMinPercent: world.quorumMinPercent },
     });
-    this.#boot = boot;
-    this.#joined.onReports((reports) => this.#publish(reports));
-    let beats = 0;
-    this.#every(BEAT_MS, () => {
-      const heartbeat = { boot, seq: ++beats, region: "" };
-      this.#send((to) => {
-        to.#compare(this.id);
-        to.#peers?.hear(this.id, heartbeat);
-      });
+    joined.onReports((reports) => this.#expectFound(reports));
+    this.#cluster = new Cluster({
+      terms: {
+        ...{ cluster: "test", node: this.id, region: "", domain: null, lookMs: LOOK_MS },
+        ...{ heartbeatIntervalMs: BEAT_MS, heartbeatTtlMs: TTL_MS },
+        link: {
+          servers: [],
+          tls: { ca: null, client: null, handshakeFirst: false },
+          auth: { user: null, password: null, token: null, nkeySeed: null, creds: null },
+        },
+      },
+      ...{ view, local: joined, clock, rng: seededRng(world.below(2 ** 31)), log, registry, configLog: null },
+      carrier: world.broker.carrierOf(this.#line),
     });
-    this.#every(1_000, () => peers.expire());
-    this.#every(COMPARE_MS, () => {
-      if (!this.isCutOff) this.#compare(null);
-    });
-    // What is found while the broker is away is written when it is back.
-    this.#every(COMPARE_MS, () => this.#publish([...this.#joined!.reports()]));
   }
 
-  /** Joins the others again: what it finds comes before its heartbeats, or what it found before would count once more. */
-  comeBack(): void {
-    this.isCutOff = false;
-    if (this.health) this.#publish([...this.#joined!.reports()]);
-  }
-
-  async stop(): Promise<void> {
-    for (const callOff of this.#callOffs) callOff();
-    this.#callOffs.clear();
-    this.#joined?.[Symbol.dispose]();
+  /** Stops it; one that ends suddenly says no goodbye. */
+  async stop({ isSudden = false } = {}): Promise<void> {
     const { health } = this;
+    const isCut = this.isCutOff;
+    if (isSudden) this.isCutOff = true;
+    await this.#cluster?.[Symbol.asyncDispose]();
+    this.isCutOff = isCut;
+    this.#joined?.[Symbol.dispose]();
     this.health = null;
+    this.#cluster = null;
     this.#joined = null;
-    this.#peers = null;
     await health?.[Symbol.asyncDispose]();
   }
 
-  #publish(reports: readonly LocalReport[]): void {
-    for (const { address, target, state } of reports) {
-      const key = this.#world.targets.find((it) =>
-        it.ipAddress === address && wireTargetOf(it) === target
-      )!.key;
-      const found = this.health!.checker.found(key)?.state ?? null;
-      if (state !== found) {this.#guarded(() =>
-          this.#world.fail(`${this.id} reports ${state}, and finds ${found}`)
-        );}
-      const report = {
-        boot: this.#boot,
-        seq: ++this.#seq,
-        targets: state === null ? [] : [{ target, state }],
-      };
-      if (this.isCutOff) continue;
-      this.#world.kept.set(`${this.id} ${address}`, { node: this.id, address, report });
-      this.#send((to) => to.#peers?.put(this.id, address, report));
-    }
-  }
-
-  /** Takes what the broker keeps, of one other node or of all. */
-  #compare(of: string | null): void {
-    for (const { node, address, report } of this.#world.kept.values()) {
-      if (node !== this.id && (of === null || node === of)) this.#peers?.put(node, address, report);
-    }
-  }
-
-  /** A message to all others: late, twice, out of order or not at all while things are rough. */
-  #send(deliver: (to: SimulatedNode) => void): void {
-    const { schedule } = this.#world;
+  /** What is told to others is what probes find, and nothing that was heard. */
+  #expectFound(reports: readonly LocalReport[]): void {
     const world = this.#world;
-    if (this.isCutOff) return;
-    for (const to of world.nodes) {
-      if (to === this || (world.isRough && world.below(5) === 0)) continue;
-      for (let copy = world.isRough && world.below(5) === 0 ? 2 : 1; copy > 0; copy--) {
-        const delayMs = 1 + world.below(world.isRough ? 4_000 : 20);
-        schedule.at(schedule.nowMs + delayMs, () => {
-          if (!to.isCutOff) to.#guarded(() => deliver(to));
-        });
-      }
+    for (const { address, target, state } of reports) {
+      const { key } = world.targets.find((it) => it.ipAddress === address && wireTargetOf(it) === target)!;
+      const found = this.health!.checker.found(key)?.state ?? null;
+      if (state !== found) this.#guarded(() => world.fail(`${this.id} reports ${state}, and finds ${found}`));
     }
-  }
-
-  #every(ms: number, act: () => void): void {
-    const { schedule } = this.#world;
-    const turn = () => {
-      this.#callOffs.delete(callOff);
-      this.#guarded(act);
-      callOff = schedule.at(schedule.nowMs + ms, turn);
-      this.#callOffs.add(callOff);
-    };
-    let callOff = schedule.at(schedule.nowMs, turn);
-    this.#callOffs.add(callOff);
   }
 
   /** An error isn't the simulated part's, which might catch it. */
