@@ -159,7 +159,7 @@ export class Cluster implements AsyncDisposable {
     this.#names = wireNames(cluster, node);
     this.#view = view;
     this.#counters = registerClusterMetrics(registry, {
-      isConnected: () => this.#connection !== null,
+      isConnected: () => this.isConnected,
       active: () => view.active().length,
       differing: () => this.#differing(),
     });
@@ -183,6 +183,11 @@ export class Cluster implements AsyncDisposable {
       session: (connection, ended) => this.#session(connection, ended),
     });
     this.#watching = this.#watchMembers();
+  }
+
+  /** Whether there is a server. */
+  get isConnected(): boolean {
+    return this.#connection !== null;
   }
 
   /** Connects to other servers, or to the same by other credentials, if these aren't those of now. */
@@ -253,7 +258,10 @@ export class Cluster implements AsyncDisposable {
     this.#connection = connection;
     this.#remarks = [];
     this.#isCaughtUp = false;
-    clock.sleep(CATCH_UP_MS, signal).then(() => this.#catchUp());
+    this.#early = [];
+    clock.sleep(CATCH_UP_MS, signal).then(() => {
+      if (!signal.aborted) this.#catchUp();
+    });
     // Ends by itself when the connection is closed, which comes after the session.
     this.#refusals = this.#hearRefusals(connection);
     try {

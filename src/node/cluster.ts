@@ -45,7 +45,7 @@ export const clusterMember: Start = async (core) => {
   offering.use(ports.offer(CLUSTER, cluster));
   offering.use(ports.offer(CLUSTER_NODES, {
     active: () => view.active().map(({ node }) => node),
-    isConnected: () => cluster.status().server !== null,
+    isConnected: () => cluster.isConnected,
     ttlMs,
     subscribe: (listener) => view.subscribe((changed) => changed === "membership" && listener()),
   }));

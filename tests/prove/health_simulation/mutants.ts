@@ -23,10 +23,10 @@ const CLUSTER = "src/cluster/cluster.ts";
 /** All of them. */
 export const MUTANTS: readonly Mutant[] = [
   {
-    name: "ages of heartbeats go by the wall clock",
+    name: "heartbeats are dated by the wall clock",
     file: PEERS,
-    from: "this.#terms = terms;",
-    to: "this.#terms = { ...terms, clock: { monotonicMs: () => terms.clock.unixMs() } };",
+    from: "this.#membership.hear(node, heartbeat, this.#terms.clock.monotonicMs())",
+    to: "this.#membership.hear(node, heartbeat, this.#terms.clock.unixMs())",
   },
   {
     name: "reports of a former boot count",
