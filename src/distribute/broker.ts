@@ -7,10 +7,12 @@
 import { createInbox, type Msg, type NatsConnection } from "@nats-io/nats-core";
 import type { Clock, Rng } from "../clock.ts";
 import { isFlushed, type LinkTerms, NatsLink } from "../nats/link.ts";
-import type { Logger } from "../telemetry/log.ts";
+import type { LogFields, Logger } from "../telemetry/log.ts";
 
 /** Bytes of events that wait for a connection; the oldest are given up first, and the periodic check finds what they said. */
 const WAITING_SIZE_MAX = 10 * 1024 * 1024;
+/** Longest wait at the end until what was said has left, milliseconds. */
+const LAST_MS = 2_000;
 /** Bytes that one answer of several parts may have. */
 const PARTS_SIZE_MAX = 512 * 1024 * 1024;
 
@@ -59,7 +61,11 @@ export class Broker implements AsyncDisposable {
     this.#needs = needs;
     this.#subscriptions = subscriptions;
     this.#onConnect = onConnect;
-    this.#link = new NatsLink({ ...needs, session: (connection, ended) => this.#session(connection, ended) });
+    this.#link = new NatsLink({
+      ...needs,
+      log: inOwnWords(needs.log),
+      session: (connection, ended) => this.#session(connection, ended),
+    });
   }
 
   /** Whether there is a connection. */
@@ -69,7 +75,8 @@ export class Broker implements AsyncDisposable {
 
   /** Why there is none; `null` = there is one, or none was tried yet. */
   get fault(): string | null {
-    return this.#link.status().fault;
+    const { fault } = this.#link.status();
+    return fault && ownKeys(fault);
   }
 
   /** Says something, now or with the next connection. */
@@ -143,7 +150,10 @@ export class Broker implements AsyncDisposable {
 
   /** Closes the connection when what was said has left. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#connection?.flush().catch(() => {});
+    if (this.#connection !== null) {
+      const end = AbortSignal.any([this.#ended, AbortSignal.timeout(LAST_MS)]);
+      await isFlushed(this.#connection, end).catch(() => {}); // it ends anyway
+    }
     await this.#link[Symbol.asyncDispose]();
   }
 
@@ -189,3 +199,22 @@ export class Broker implements AsyncDisposable {
 
 /** More refusals than there are subjects. */
 const TOLD_MAX = 64;
+
+/** What the link says of connections, with the keys that are set here. */
+function inOwnWords(log: Logger): Logger {
+  const own = (fields: LogFields | undefined): LogFields | undefined =>
+    typeof fields?.["reason"] === "string" ? { ...fields, reason: ownKeys(fields["reason"]) } : fields;
+  return {
+    debug: (message, fields) => log.debug(message, own(fields)),
+    info: (message, fields) => log.info(message, own(fields)),
+    warn: (message, fields) => log.warn(message, own(fields)),
+    error: (message, fields) => log.error(message, own(fields)),
+    with: (fields) => inOwnWords(log.with(fields)),
+  };
+}
+
+/** Faults of NATS name the keys of a node. */
+function ownKeys(fault: string): string {
+  return fault.replaceAll("state.nats.auth", "distribute.messageBroker.username and .password")
+    .replaceAll("state.nats.", "distribute.messageBroker.");
+}

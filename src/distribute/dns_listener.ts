@@ -19,10 +19,13 @@ import { serialOf } from "./zone_reading.ts";
 
 /** Where zones come from. */
 export interface ZoneSource {
-  /** The SOA record and, behind it, its signatures; `null` = it can't be had now. */
-  soa(zone: string): Promise<readonly WireRecord[] | null>;
-  /** The whole zone; `null` = it can't be had now. */
-  zone(zone: string): Promise<{ readonly soa: WireRecord; readonly records: readonly WireRecord[] } | null>;
+  /** The SOA record and, behind it, its signatures; `null` = it can't be had now. @param gone aborted when PowerDNS has gone */
+  soa(zone: string, gone: AbortSignal): Promise<readonly WireRecord[] | null>;
+  /** The whole zone; `null` = it can't be had now. @param gone aborted when PowerDNS has gone */
+  zone(
+    zone: string,
+    gone: AbortSignal,
+  ): Promise<{ readonly soa: WireRecord; readonly records: readonly WireRecord[] } | null>;
 }
 
 /** What a listener is made with. */
@@ -45,7 +48,7 @@ const MESSAGE_SIZE_MAX = 60_000;
 const UDP_SIZE = 512;
 /** Connections at the same time; PowerDNS has a handful of threads that transfer. */
 const CONNECTIONS_MAX = 64;
-/** Longest wait for a query on a connection, milliseconds. */
+/** Longest wait for a query on a connection, milliseconds, and until a message was taken. */
 const IDLE_MS = 30_000;
 
 /** Listens on UDP and TCP. */
@@ -112,17 +115,26 @@ export class DnsListener implements AsyncDisposable {
   }
 
   async #serve(conn: Deno.TcpConn): Promise<void> {
-    const idle = () => setTimeout(() => this.#close(conn), IDLE_MS);
-    let timer = idle();
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const within = async <Result>(action: Promise<Result>): Promise<Result> => {
+      timer = setTimeout(() => this.#close(conn), IDLE_MS);
+      return await action.finally(() => clearTimeout(timer));
+    };
     try {
       conn.setNoDelay(true);
+      let coming = readExactly(conn, 2);
       for (;;) {
-        const head = await readExactly(conn, 2);
-        const query = head && await readExactly(conn, head[0]! << 8 | head[1]!);
-        clearTimeout(timer);
+        const head = await within(coming);
+        const query = head && await within(readExactly(conn, head[0]! << 8 | head[1]!));
         if (query === null) return;
-        for await (const answer of this.#answers(query, true)) await writeFramed(conn, answer);
-        timer = idle();
+        // It gives up by closing the connection; what a provider is asked then is asked in vain.
+        const gone = new AbortController();
+        coming = readExactly(conn, 2);
+        coming.then((next) => next ?? gone.abort(), () => gone.abort());
+        for await (const answer of this.#answers(query, gone.signal)) {
+          if (gone.signal.aborted) return;
+          await within(writeFramed(conn, answer));
+        }
       }
     } finally {
       clearTimeout(timer);
@@ -139,42 +151,46 @@ export class DnsListener implements AsyncDisposable {
   }
 
   async #answerUdp(query: Uint8Array, from: Deno.Addr): Promise<void> {
-    for await (const answer of this.#answers(query, false)) {
+    for await (const answer of this.#answers(query, null)) {
       if (!this.#isEnded) await this.#udp.send(answer, from);
     }
   }
 
-  /** None = silence, which ends a connection by itself: what can't be read isn't answered, nor what no provider knows now. */
-  async *#answers(bytes: Uint8Array, isTcp: boolean): AsyncGenerator<Uint8Array> {
+  /**
+   * None = silence: what can't be read isn't answered, nor what no provider knows now.
+   *
+   * @param gone aborted when the other end has closed the connection; `null` = there is none, it is UDP
+   */
+  async *#answers(bytes: Uint8Array, gone: AbortSignal | null): AsyncGenerator<Uint8Array> {
     const query = readQuery(bytes);
     if (query === null) return;
     const { message, zone, type } = query;
-    const isPermitted = zone !== null && (type === TYPE.SOA || (type === TYPE.AXFR && isTcp));
+    const isPermitted = zone !== null && (type === TYPE.SOA || (type === TYPE.AXFR && gone !== null));
     this.#needs.onQuery(typeName(type), isPermitted);
     if (!isPermitted) {
       yield encodeResponse({ ...headOf(message), aa: false, rcode: RCODE.REFUSED, answers: [] });
-    } else if (type === TYPE.SOA) yield* this.#soa(message, zone, isTcp);
-    else yield* this.#transfer(message, zone);
+    } else if (type === TYPE.SOA) yield* this.#soa(message, zone, gone);
+    else yield* this.#transfer(message, zone, gone!);
   }
 
-  async *#soa(message: Message, zone: string, isTcp: boolean): AsyncGenerator<Uint8Array> {
-    const records = await this.#needs.source.soa(zone);
+  async *#soa(message: Message, zone: string, gone: AbortSignal | null): AsyncGenerator<Uint8Array> {
+    const records = await this.#needs.source.soa(zone, gone ?? new AbortController().signal);
     if (records === null) return;
     const wanted = message.edns?.do ? records : records.filter(({ type }) => type === TYPE.SOA);
     const answer = encodeResponse({ ...headOf(message), answers: wanted });
-    const sizeMax = isTcp ? 65_535 : Math.max(UDP_SIZE, message.edns?.udpSize ?? UDP_SIZE);
+    const sizeMax = gone !== null ? 65_535 : Math.max(UDP_SIZE, message.edns?.udpSize ?? UDP_SIZE);
     if (answer.length <= sizeMax) return yield answer;
     const cut = encodeResponse({ ...headOf(message), answers: [] });
     cut[2]! |= 0x02; // TC: the client comes again over TCP
     yield cut;
   }
 
-  async *#transfer(message: Message, zone: string): AsyncGenerator<Uint8Array> {
+  async *#transfer(message: Message, zone: string, gone: AbortSignal): AsyncGenerator<Uint8Array> {
     const { source, onTransfer, log } = this.#needs;
     const ended = onTransfer(zone);
     let sent: number | null = null;
     try {
-      const found = await source.zone(zone);
+      const found = await source.zone(zone, gone);
       if (found === null) {
         log.warn("No provider gives the zone", { zone });
         throw new Error(`No provider gives ${zone}`);

@@ -30,6 +30,8 @@ export interface ApiZone {
   readonly dnssec: boolean;
   /** Where a secondary transfers it from. */
   readonly masters: readonly string[];
+  /** When a secondary last had it from its primary, or found it unchanged there; Unix seconds, 0 = never. */
+  readonly lastCheck: number;
 }
 
 /** The API refused, or couldn't be reached. */
@@ -59,8 +61,9 @@ const ZONE = z.object({
   edited_serial: z.int().min(0).max(0xffff_ffff).optional(),
   dnssec: z.boolean().default(false),
   masters: z.array(z.string()).default([]),
-}).transform(({ name, kind, serial, edited_serial, dnssec, masters }): ApiZone => ({
-  ...{ name: name.toLowerCase(), kind, dnssec, masters },
+  last_check: z.number().catch(0),
+}).transform(({ name, kind, serial, edited_serial, dnssec, masters, last_check }): ApiZone => ({
+  ...{ name: name.toLowerCase(), kind, dnssec, masters, lastCheck: last_check },
   serial: edited_serial ?? serial,
 }));
 const METADATA = z.object({ nsec3param: z.string().default("") });

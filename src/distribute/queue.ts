@@ -76,6 +76,14 @@ export class ZoneQueue<Job> implements AsyncDisposable {
     this.#start();
   }
 
+  /** Tries at once what waits for another try: the cause of its fault may be gone. */
+  hurry(): void {
+    for (const line of this.#lines.values()) {
+      line.failures = 0;
+      line.hurry.abort();
+    }
+  }
+
   /** Ends what runs. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#ending.abort();

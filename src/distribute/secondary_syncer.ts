@@ -35,21 +35,18 @@ import {
 import type { SyncerMetrics } from "./metrics.ts";
 import type { ApiZone, PowerDns } from "./powerdns.ts";
 import { ZoneQueue } from "./queue.ts";
+import { type Before, Transfers } from "./transfers.ts";
 import { digestOf, type DnsServer, withDns } from "./zone_reading.ts";
 import { ZoneTextReader } from "./zone_text.ts";
 
 /** Longest wait for a provider, and for each part of its answer, milliseconds. */
 const DATA_TIMEOUT_MS = 20_000;
-/** Longest wait for PowerDNS to come for a zone that it was told to transfer, milliseconds. */
-const TRANSFER_BEGIN_MS = 15_000;
-/** Longest wait for PowerDNS to have stored what was sent, milliseconds: a million records take a minute. */
-const STORE_MS = 120_000;
-/** Between two looks whether it has; each look is a call of the API. */
-const LOOK_MS = 10;
-/** The longest time between two looks. */
-const LOOK_MAX_MS = 500;
-/** What a transfer gets to be stored in where its serial doesn't show it, milliseconds, beside the time that sending took. */
-const GRACE_MS = 150;
+/** How long PowerDNS gets to store what it transferred by itself, milliseconds; after that it is asked again and again anyway. */
+const OWN_STORE_MS = 500;
+/** A provider that hasn't begun to answer after so long may have ended: the next one is asked, too. PowerDNS waits for 10 s. */
+const SECOND_MS = 4_000;
+/** How long a provider may give an older serial than the primary had, milliseconds; after that it is taken for what there is. */
+const BEHIND_MAX_MS = 20_000;
 /** How often a secondary says that it is there, milliseconds. */
 export const HELLO_MS = 30_000;
 
@@ -82,20 +79,33 @@ export interface SyncerNeeds {
 }
 
 /** What is to be done with a zone. */
-type Job = "sync" | "delete";
+interface Job {
+  readonly isDelete: boolean;
+  /** What the primary had when it was told; `null` = that wasn't said. */
+  readonly serial: number | null;
+  /** When it was told, monotonic milliseconds. */
+  readonly heardMs: number;
+}
+
+/** A zone that wasn't there. */
+const NEVER: Before = { serial: -1, lastCheck: 0 };
+
+/** What a provider is asked. */
+interface Question {
+  /** Whether the SOA record is all that is wanted. */
+  readonly onlySoa: boolean;
+  /** Aborted when PowerDNS has gone. */
+  readonly gone: AbortSignal;
+}
+
+/** What a provider gives. */
+interface GivenZone {
+  readonly soa: WireRecord;
+  readonly records: readonly WireRecord[];
+}
 
 /** A zone of that name is there, and isn't one that this program made. */
 class ForeignZone extends Error {}
-
-/** Transfers of a zone. */
-interface Transfers {
-  /** Those that go on. */
-  underway: number;
-  /** Told the serial of the next one that begins and ends; `null` = it failed. */
-  readonly waiting: Set<{ isBegun: boolean; tell: (serial: number | null) => void }>;
-  /** The last one that was sent whole, until it is known to be stored. */
-  unstored: { readonly serial: number; readonly endedMs: number; readonly tookMs: number } | null;
-}
 
 /** Keeps the zones of one secondary in step. */
 export class SecondarySyncer implements AsyncDisposable {
@@ -106,8 +116,10 @@ export class SecondarySyncer implements AsyncDisposable {
   readonly #listener: DnsListener;
   readonly #broker: Broker;
   readonly #ending = new AbortController();
-  readonly #transfers = new Map<string, Transfers>();
+  readonly #transfers: Transfers;
   readonly #deleting = new Set<string>();
+  /** Zones whose serials stay lower than those that events say. */
+  readonly #lower = new Set<string>();
   readonly #greeting: Promise<void>;
   #session = "";
   #epoch = 0;
@@ -117,11 +129,14 @@ export class SecondarySyncer implements AsyncDisposable {
     this.#needs = needs;
     const { host, clock, rng, log, workers } = needs;
     this.#id = serviceId(host);
+    this.#transfers = new Transfers(needs);
     this.#queue = new ZoneQueue<Job>({
       ...{ workers, clock, rng },
       run: (zone, job, signal) => this.#run(zone, job, signal),
-      onFault: (zone, job, error) =>
-        log.warn("A zone isn't in step; it is tried again", { zone, job, error }),
+      onFault: (zone, { isDelete }, error) =>
+        log.warn("A zone isn't in step; it is tried again", {
+          ...{ zone, job: isDelete ? "delete" : "sync", error },
+        }),
     });
     this.#metrics = needs.metrics(() => this.#queue.running);
     this.#listener = new DnsListener({
@@ -130,7 +145,7 @@ export class SecondarySyncer implements AsyncDisposable {
       source: this.#source(),
       onQuery: (qtype, isPermitted) =>
         this.#metrics.queries.labels(qtype, isPermitted ? "permitted" : "prohibited").inc(),
-      onTransfer: (zone) => this.#transferBegins(zone),
+      onTransfer: (zone) => this.#transfers.begins(zone),
     });
     this.#broker = new Broker(
       { terms: needs.link, clock, rng, log },
@@ -138,6 +153,8 @@ export class SecondarySyncer implements AsyncDisposable {
       () => {
         this.#session = crypto.randomUUID();
         this.#sayHello();
+        // What failed for want of a connection need not wait any longer.
+        this.#queue.hurry();
       },
     );
     this.#greeting = this.#greet();
@@ -205,7 +222,8 @@ export class SecondarySyncer implements AsyncDisposable {
       return log.warn("An order of a checker that leads no more is ignored", { zone: event.zone, kind });
     }
     log.debug("Event", { zone: event.zone, kind });
-    this.#queue.add(event.zone, kind === "delete" ? "delete" : "sync");
+    const heardMs = this.#needs.clock.monotonicMs();
+    this.#queue.add(event.zone, { isDelete: kind === "delete", serial: event.serial, heardMs });
   }
 
   /** Whoever has led later than another knows better; what has no epoch is no order. */
@@ -219,10 +237,10 @@ export class SecondarySyncer implements AsyncDisposable {
   async #run(zone: string, job: Job, signal: AbortSignal): Promise<void> {
     const { log, powerDns, clock, eventDelayMs } = this.#needs;
     try {
-      if (job === "delete") await this.#delete(zone, signal);
+      if (job.isDelete) await this.#delete(zone, signal);
       else {
         await clock.sleep(eventDelayMs, signal);
-        if (!signal.aborted) await this.#sync(zone, signal);
+        if (!signal.aborted) await this.#sync(zone, job, signal);
       }
       if (!signal.aborted) await powerDns.flush(zone);
     } catch (error) {
@@ -231,19 +249,40 @@ export class SecondarySyncer implements AsyncDisposable {
     }
   }
 
-  async #sync(zone: string, signal: AbortSignal): Promise<void> {
+  async #sync(zone: string, job: Job, signal: AbortSignal): Promise<void> {
     const { powerDns, clock, log } = this.#needs;
     const fromMs = clock.monotonicMs();
     const before = await powerDns.zone(zone);
     if (before === null) await powerDns.createSecondary(zone, formatSocketAddress(this.address));
     else this.#expectOwn(before);
-    await this.#stored(zone, before?.serial ?? null, signal);
-    const serial = await this.#retrieve(zone, signal);
+    // It drops what it is asked for while it stores what it transferred by itself.
+    await this.#transfers.stored(zone, null, signal, OWN_STORE_MS);
+    const serial = await this.#transfers.retrieve(zone, signal);
     if (signal.aborted) return;
     if (serial === null) throw new Error(`PowerDNS couldn't transfer ${zone}`);
-    await this.#stored(zone, before?.serial ?? null, signal);
+    const isStored = await this.#transfers.stored(zone, before ?? NEVER, signal);
+    if (signal.aborted) return;
+    if (!isStored) throw new Error(`PowerDNS hasn't stored serial ${serial} of ${zone}`);
+    if (this.#isBehind(zone, serial, job)) {
+      throw new Error(`a provider gives serial ${serial} of ${zone}, and the primary had ${job.serial}`);
+    }
     this.#metrics.transfers.inc();
     log.info("Zone is in step", { zone, serial, ms: Math.round(clock.monotonicMs() - fromMs) });
+  }
+
+  /** Of several primaries one may have the change a little later, and its provider gives what was before. */
+  #isBehind(zone: string, serial: number, { serial: told, heardMs }: Job): boolean {
+    // RFC 1982 §3.2, where half of all numbers are lower than a number.
+    const isLower = told !== null && serial !== told && ((told - serial) >>> 0) < 0x8000_0000;
+    if (!isLower) {
+      this.#lower.delete(zone);
+      return false;
+    }
+    // With some kinds of SOA-EDIT what is answered is lower than what the API has said, for ever.
+    if (this.#lower.has(zone)) return false;
+    if (this.#needs.clock.monotonicMs() - heardMs <= BEHIND_MAX_MS) return true;
+    this.#lower.add(zone);
+    return false;
   }
 
   async #delete(zone: string, signal: AbortSignal): Promise<void> {
@@ -254,10 +293,11 @@ export class SecondarySyncer implements AsyncDisposable {
     this.#deleting.add(zone);
     try {
       // PowerDNS may have begun a transfer by itself, when it was time to refresh the zone.
-      await this.#quiet(zone, signal);
-      await this.#stored(zone, null, signal);
+      await this.#transfers.quiet(zone, signal);
+      await this.#transfers.stored(zone, null, signal);
       if (signal.aborted) return;
       await powerDns.deleteZone(zone);
+      this.#lower.delete(zone);
       log.info("Zone is deleted", { zone });
     } finally {
       this.#deleting.delete(zone);
@@ -276,121 +316,57 @@ export class SecondarySyncer implements AsyncDisposable {
     return /^(?:Slave|Secondary)$/.test(kind) && masters.includes(formatSocketAddress(this.address));
   }
 
-  /** Has PowerDNS transfer the zone; the serial that was sent, `null` = it wasn't. */
-  async #retrieve(zone: string, signal: AbortSignal): Promise<number | null> {
-    const { powerDns, clock } = this.#needs;
-    const { promise, resolve } = Promise.withResolvers<number | null>();
-    const { waiting } = this.#transfersOf(zone);
-    const ended = new AbortController();
-    const waiter = {
-      isBegun: false,
-      tell: (serial: number | null) => {
-        ended.abort();
-        resolve(serial);
-      },
-    };
-    waiting.add(waiter);
-    try {
-      await powerDns.retrieve(zone);
-      const end = AbortSignal.any([signal, ended.signal]);
-      await clock.sleep(TRANSFER_BEGIN_MS, end);
-      // One that has begun ends: the provider's answer and the connection both have their time.
-      if (!end.aborted && waiter.isBegun) await clock.sleep(STORE_MS, end);
-      if (!ended.signal.aborted) resolve(null);
-      return await promise;
-    } finally {
-      waiting.delete(waiter);
-      this.#forget(zone);
-    }
-  }
-
-  #transferBegins(zone: string): (serial: number | null) => void {
-    const { clock } = this.#needs;
-    const transfers = this.#transfersOf(zone);
-    const served = [...transfers.waiting];
-    for (const waiter of served) waiter.isBegun = true;
-    transfers.underway++;
-    const fromMs = clock.monotonicMs();
-    return (serial) => {
-      transfers.underway--;
-      const endedMs = clock.monotonicMs();
-      if (serial !== null) transfers.unstored = { serial, endedMs, tookMs: endedMs - fromMs };
-      for (const waiter of served) waiter.tell(serial);
-      this.#forget(zone);
-    };
-  }
-
-  #transfersOf(zone: string): Transfers {
-    let transfers = this.#transfers.get(zone);
-    if (transfers === undefined) {
-      transfers = { underway: 0, waiting: new Set(), unstored: null };
-      this.#transfers.set(zone, transfers);
-    }
-    return transfers;
-  }
-
-  /** Lets go of what is known of a zone's transfers when nothing depends on it. */
-  #forget(zone: string): void {
-    const transfers = this.#transfers.get(zone);
-    const isIdle = transfers?.underway === 0 && transfers.waiting.size === 0;
-    if (isIdle && transfers.unstored === null) this.#transfers.delete(zone);
-  }
-
-  /** Resolves when no transfer of the zone goes on. */
-  async #quiet(zone: string, signal: AbortSignal): Promise<void> {
-    const { clock } = this.#needs;
-    while (!signal.aborted && (this.#transfers.get(zone)?.underway ?? 0) > 0) {
-      await clock.sleep(LOOK_MS, signal);
-    }
-  }
-
-  /**
-   * Resolves when PowerDNS has stored what it transferred last.
-   *
-   * @param before the serial that the zone had: the same again shows nothing
-   */
-  async #stored(zone: string, before: number | null, signal: AbortSignal): Promise<void> {
-    const { powerDns, clock } = this.#needs;
-    const { unstored } = this.#transfers.get(zone) ?? {};
-    if (!unstored) return;
-    const deadlineMs = unstored.endedMs + STORE_MS;
-    for (let waitMs = LOOK_MS; !signal.aborted; waitMs = Math.min(waitMs * 1.5, LOOK_MAX_MS)) {
-      const found = await powerDns.zone(zone);
-      if (found === null || (found.serial === unstored.serial && found.serial !== before)) break;
-      const passedMs = clock.monotonicMs() - unstored.endedMs;
-      if (found.serial === unstored.serial && passedMs > GRACE_MS + unstored.tookMs) break;
-      if (clock.monotonicMs() > deadlineMs) {
-        throw new Error(
-          `PowerDNS hasn't stored serial ${unstored.serial} of ${zone}; it has ${found.serial}`,
-        );
-      }
-      await clock.sleep(waitMs, signal);
-    }
-    const transfers = this.#transfers.get(zone);
-    if (transfers?.unstored === unstored) transfers.unstored = null;
-    this.#forget(zone);
-  }
-
   #source(): ZoneSource {
     return {
-      soa: async (zone) => {
-        const found = await this.#ask(zone, true);
+      soa: async (zone, gone) => {
+        const found = await this.#ask(zone, { onlySoa: true, gone });
         return found && [found.soa, ...found.records];
       },
-      zone: (zone) => this.#deleting.has(zone) ? Promise.resolve(null) : this.#ask(zone, false),
+      zone: (zone, gone) =>
+        this.#deleting.has(zone) ? Promise.resolve(null) : this.#ask(zone, { onlySoa: false, gone }),
     };
   }
 
-  /** Asks a provider; `null` = none answers with the zone. */
-  async #ask(
+  /** Asks a provider, and another one when that one is silent; `null` = none answers with the zone. */
+  async #ask(zone: string, question: Question): Promise<GivenZone | null> {
+    const { clock, log } = this.#needs;
+    const ending = new AbortController();
+    const signal = AbortSignal.any([this.#ending.signal, question.gone, ending.signal]);
+    const begun = new AbortController();
+    let failures = 0;
+    const { promise, resolve } = Promise.withResolvers<GivenZone | null>();
+    const ask = async () => {
+      const found = await this.#askOne(zone, { ...question, signal, begun }).catch((error) => {
+        log.warn("What a provider gives of a zone can't be taken", { zone, error });
+        return null;
+      });
+      failures++;
+      if (found !== null || failures === asked) resolve(found);
+    };
+    let asked = 1;
+    ask();
+    await Promise.race([promise, clock.sleep(SECOND_MS, AbortSignal.any([signal, begun.signal]))]);
+    if (!signal.aborted && !begun.signal.aborted && failures === 0) {
+      asked++;
+      ask();
+    }
+    const found = await promise;
+    ending.abort();
+    this.#metrics.dataRequests.labels(found === null ? "failed" : "successful").inc();
+    return found;
+  }
+
+  /** @throws {Error} when what comes isn't the zone */
+  async #askOne(
     zone: string,
-    onlySoa: boolean,
-  ): Promise<{ readonly soa: WireRecord; readonly records: readonly WireRecord[] } | null> {
-    const { subjects, clock, log } = this.#needs;
+    { onlySoa, signal, begun }: Question & { readonly signal: AbortSignal; readonly begun: AbortController },
+  ): Promise<GivenZone | null> {
+    const { subjects, clock } = this.#needs;
     const reader = new ZoneTextReader(zone);
     let next = 0;
     let fault: unknown = null;
     const isWhole = (data: Uint8Array) => {
+      begun.abort();
       try {
         const reply = readDataReply(data);
         if ("fault" in reply) throw new Error(reply.fault);
@@ -408,18 +384,10 @@ export class SecondarySyncer implements AsyncDisposable {
     const isAnswered = await this.#broker.request(
       subjects.zoneData + this.#id,
       encodeDataRequest({ zone, onlySoa, inParts: !onlySoa }, clock.unixMs()),
-      { timeoutMs: DATA_TIMEOUT_MS, isWhole, signal: this.#ending.signal },
+      { timeoutMs: DATA_TIMEOUT_MS, isWhole, signal },
     );
-    try {
-      if (fault !== null) throw fault;
-      const found = isAnswered ? reader.finish() : null;
-      this.#metrics.dataRequests.labels(found === null ? "failed" : "successful").inc();
-      return found;
-    } catch (error) {
-      this.#metrics.dataRequests.labels("failed").inc();
-      log.warn("What a provider gives of a zone can't be taken", { zone, error });
-      return null;
-    }
+    if (fault !== null) throw fault;
+    return isAnswered ? reader.finish() : null;
   }
 
   async #answerState(message: Msg): Promise<void> {

@@ -18,6 +18,7 @@ import {
   type ZoneState,
 } from "../../src/distribute/messages.ts";
 import { ZoneQueue } from "../../src/distribute/queue.ts";
+import { type Before, Transfers } from "../../src/distribute/transfers.ts";
 import { ZoneTextReader } from "../../src/distribute/zone_text.ts";
 import { ManualClock, settle } from "../clock.ts";
 
@@ -307,4 +308,87 @@ Deno.test("bodies whose length can't be known, or that are too large, are refuse
     status: 431,
   });
   await rejects(new HttpReader(socketOf("GET / HTTP/1.1\r\nA : 1\r\n\r\n")).head(), { status: 400 });
+});
+
+/** A PowerDNS as far as transfers see it, with one zone. */
+function fakePowerDns(clock: ManualClock, zone: { serial: number; lastCheck: number }) {
+  const asked = { retrieve: 0, zone: 0 };
+  const powerDns = {
+    retrieve: () => Promise.resolve(void asked.retrieve++),
+    zone: (name: string) => {
+      asked.zone++;
+      return Promise.resolve({ name, kind: "Slave", dnssec: false, masters: [], ...zone });
+    },
+  };
+  return { asked, transfers: new Transfers({ powerDns, clock }) };
+}
+
+Deno.test("a transfer that PowerDNS doesn't store is given up, and the zone is worked on again", async () => {
+  const clock = new ManualClock();
+  const { signal } = new AbortController();
+  const { transfers } = fakePowerDns(clock, { serial: 5, lastCheck: 0 });
+  // Sent whole, and then something else is stored: by PowerDNS itself, or behind its back.
+  transfers.begins("a.")(7);
+  const outcome = transfers.stored("a.", { serial: 4, lastCheck: 0 }, signal);
+  let isDone = false;
+  outcome.then(() => isDone = true);
+  await clock.advance(2_000);
+  equal(isDone, false);
+  await clock.advance(2_000);
+  equal(await outcome, false);
+  // Whoever comes next isn't kept waiting by it.
+  equal(await transfers.stored("a.", { serial: 5, lastCheck: 0 }, signal), true);
+  equal(transfers.size, 0);
+});
+
+Deno.test("that a transfer is stored shows in its serial, in the time of its storing, or in nothing for a while", async () => {
+  const { signal } = new AbortController();
+  const startS = new ManualClock().unixMs() / 1000;
+  const rows: readonly [
+    before: Before | null,
+    found: { serial: number; lastCheck: number },
+    isAtOnce: boolean,
+  ][] = [
+    [{ serial: 6, lastCheck: startS - 9 }, { serial: 7, lastCheck: startS - 9 }, true],
+    [{ serial: 7, lastCheck: startS - 9 }, { serial: 7, lastCheck: startS }, true],
+    // By PowerDNS itself, which has fetched what came after it.
+    [{ serial: 6, lastCheck: startS - 9 }, { serial: 8, lastCheck: startS }, true],
+    // The time is that of a transfer before, in the same second.
+    [{ serial: 7, lastCheck: startS }, { serial: 7, lastCheck: startS }, false],
+    [{ serial: 7, lastCheck: startS - 9 }, { serial: 7, lastCheck: startS - 9 }, false],
+    [null, { serial: 7, lastCheck: startS }, false],
+    [null, { serial: 8, lastCheck: startS + 1 }, true],
+  ];
+  for (const [before, found, isAtOnce] of rows) {
+    const clock = new ManualClock();
+    const { transfers, asked } = fakePowerDns(clock, found);
+    transfers.begins("a.")(7);
+    const outcome = transfers.stored("a.", before, signal);
+    await settle();
+    equal(asked.zone, 1);
+    equal(transfers.size, isAtOnce ? 0 : 1, JSON.stringify([before, found]));
+    await clock.advance(500);
+    equal(await outcome, true);
+  }
+});
+
+Deno.test("PowerDNS is told again until it comes, and what began before doesn't count", async () => {
+  const clock = new ManualClock();
+  const { signal } = new AbortController();
+  const { transfers, asked } = fakePowerDns(clock, { serial: 5, lastCheck: 0 });
+  const ownEnds = transfers.begins("a."); // by itself, before it was told
+  const retrieved = transfers.retrieve("a.", signal);
+  await settle();
+  equal(asked.retrieve, 1);
+  ownEnds(6);
+  await clock.advance(1_000);
+  equal(asked.retrieve, 2);
+  const ends = transfers.begins("a.");
+  await clock.advance(10_000);
+  equal(asked.retrieve, 2);
+  ends(7);
+  equal(await retrieved, 7);
+  const never = transfers.retrieve("b.", signal);
+  await clock.advance(16_000);
+  deepEqual([await never, asked.retrieve], [null, 6]);
 });
