@@ -35,6 +35,7 @@ export const PROGRAMS: Readonly<Record<string, string>> = {
   "script": "the demo's keys and an apply's question, in a terminal",
   "tmux": "the terminal UI as it is seen and typed into",
   "nats-server": "what needs a cluster",
+  "consul": "what is registered in Consul",
   "pdns_server": "zones kept in step around PowerDNS",
   "unshare": "machines of their own, on which things are wrong",
   "setpriv": "processes that may do less",
@@ -66,6 +67,8 @@ export function program(name: string): string | null {
   }
   if (hidden().includes(name)) return null;
   if (name === "pleiades") return Deno.env.get("PLEIADES_EXECUTABLE") || null;
+  // A hundred megabytes that no package manager here has.
+  if (name === "consul") return Deno.env.get("CONSUL_BIN") || programOnPath(name);
   if (name === "unshare") return mayUnshare() ? programOnPath(name) : null;
   return programOnPath(name);
 }

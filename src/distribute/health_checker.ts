@@ -117,8 +117,8 @@ interface Secondary {
   session: string | null;
   /** When it was heard last, monotonic milliseconds. */
   heardMs: number;
-  /** Whether it is of the list, and stays. */
-  readonly isListed: boolean;
+  /** How it is known: one that has said hello itself goes when it is silent. */
+  readonly origin: "list" | "register" | "hello";
   /** Whether it was missed already, which is said once. */
   isMissed: boolean;
   /** Its check, and those that wait. */
@@ -153,7 +153,7 @@ export class HealthChecker implements AsyncDisposable {
     this.#needs = needs;
     this.#zones = zones;
     const { link, boot, hosts, clock, rng, log, usesLease, intervals } = needs;
-    for (const host of hosts) this.#secondaries.set(serviceId(host), this.#secondaryOf(host, true));
+    for (const host of hosts) this.#secondaries.set(serviceId(host), this.#secondaryOf(host, "list"));
     this.#metrics = needs.metrics(() => ({
       zones: this.#zones.size,
       signedZones: [...this.#zones.values()].filter(({ isSigned }) => isSigned).length,
@@ -211,6 +211,25 @@ export class HealthChecker implements AsyncDisposable {
     await this.#broker[Symbol.asyncDispose]();
     await Promise.all(this.#loops);
     await Promise.all([...this.#secondaries.values()].map(({ checking }) => checking));
+  }
+
+  /** Goes by these from now on, beside those of the list; what comes is checked at once. */
+  findSecondaries(hosts: readonly string[]): void {
+    const { log } = this.#needs;
+    const ids = new Set(hosts.map(serviceId));
+    for (const [id, { host, origin, asking }] of this.#secondaries) {
+      if (origin !== "register" || ids.has(id)) continue;
+      this.#secondaries.delete(id);
+      asking.abort();
+      log.warn("A secondary has gone", { secondary: host });
+    }
+    for (const host of hosts) {
+      const id = serviceId(host);
+      if (this.#secondaries.has(id)) continue;
+      this.#secondaries.set(id, this.#secondaryOf(host, "register"));
+      log.info("A secondary has come", { secondary: host });
+      this.checkAll(id);
+    }
   }
 
   /** The periodic check: all serials of all secondaries, or of one. Checks of the same secondary come one after the other. */
@@ -309,7 +328,7 @@ export class HealthChecker implements AsyncDisposable {
     let secondary = this.#secondaries.get(id);
     if (secondary === undefined) {
       if (!discovers) return;
-      secondary = this.#secondaryOf(host, false);
+      secondary = this.#secondaryOf(host, "hello");
       this.#secondaries.set(id, secondary);
       log.info("A secondary has come", { secondary: host });
     }
@@ -324,18 +343,18 @@ export class HealthChecker implements AsyncDisposable {
     this.checkAll(id);
   }
 
-  #secondaryOf(host: string, isListed: boolean): Secondary {
+  #secondaryOf(host: string, origin: Secondary["origin"]): Secondary {
     const heardMs = this.#needs.clock.monotonicMs();
     return {
-      ...{ host, id: serviceId(host), session: null, heardMs, isListed, isMissed: false },
+      ...{ host, id: serviceId(host), session: null, heardMs, origin, isMissed: false },
       ...{ checking: Promise.resolve(), asking: new AbortController() },
     };
   }
 
   #forgetSilent(): void {
     const { clock, log } = this.#needs;
-    for (const [id, { host, heardMs, isListed }] of this.#secondaries) {
-      if (isListed || clock.monotonicMs() - heardMs < SILENT_MS) continue;
+    for (const [id, { host, heardMs, origin }] of this.#secondaries) {
+      if (origin !== "hello" || clock.monotonicMs() - heardMs < SILENT_MS) continue;
       this.#secondaries.delete(id);
       log.warn("A secondary has gone", { secondary: host });
     }

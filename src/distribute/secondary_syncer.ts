@@ -153,7 +153,7 @@ export class SecondarySyncer implements AsyncDisposable {
       () => {
         this.#session = crypto.randomUUID();
         this.#sayHello();
-        // What failed for want of a connection need not wait any longer.
+        // What failed for lack of a connection need not wait any longer.
         this.#queue.hurry();
       },
     );

@@ -4,12 +4,13 @@
  *
  * @module
  */
-import type { Clock } from "../clock.ts";
+import type { Clock, Rng } from "../clock.ts";
 import { parseIp, parseSocketAddress } from "../ip.ts";
 import type { LinkTerms } from "../nats/link.ts";
 import type { Settings } from "../settings/settings.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { EXPOSITION_CONTENT_TYPE, type Registry } from "../telemetry/metrics.ts";
+import { ConsulRegistration, type ConsulTerms } from "./consul.ts";
 import { serviceId, type Subjects } from "./messages.ts";
 import { PowerDns } from "./powerdns.ts";
 import type { DnsServer } from "./zone_reading.ts";
@@ -50,9 +51,12 @@ export function serviceFaults(service: ServiceName, settings: DistributeSettings
   );
   const { messageBroker: { url, tls }, secondaries, service: { cert, key } } = settings;
   const isChecker = service === "health-checker" || service === "status";
+  if (isChecker && secondaries.source === "consul" && settings.consul.url === null) {
+    missing.push(`distribute ${service} needs distribute.consul.url, as secondaries.source is consul`);
+  }
   if (isChecker && secondaries.source === "static" && secondaries.hosts.length === 0) {
     missing.push(
-      `distribute ${service} needs a secondary: distribute.secondaries.hosts, or source: nats`,
+      `distribute ${service} needs a secondary: distribute.secondaries.hosts, or source: nats or consul`,
     );
   }
   if (url !== null && !isEncrypted(url, tls.ca !== null || tls.client !== null) && !isLoopback(url)) {
@@ -70,11 +74,13 @@ export function serviceFaults(service: ServiceName, settings: DistributeSettings
 }
 
 /** What lets pass what shouldn't stay so. */
-export function serviceWarnings({ powerDNS: { url } }: DistributeSettings): string[] {
-  if (url === null || !url.startsWith("http:") || isLoopback(url)) return [];
-  return [
-    `distribute.powerDNS.url is ${url}: the key of the API goes over the network as plain text (use https://)`,
-  ];
+export function serviceWarnings({ powerDNS, consul }: DistributeSettings): string[] {
+  const rows = [["powerDNS", powerDNS.url, "key of the API"], ["consul", consul.url, "token"]] as const;
+  return rows.flatMap(([section, url, what]) =>
+    url === null || !url.startsWith("http:") || isLoopback(url) ? [] : [
+      `distribute.${section}.url is ${url}: the ${what} goes over the network as plain text (use https://)`,
+    ]
+  );
 }
 
 function valueAt(settings: object, path: string): unknown {
@@ -127,6 +133,29 @@ export function linkTermsOf(
 
 /** A server that is silent is given up after three of these, milliseconds. */
 const PING_MS = 10_000;
+
+/** How Consul is reached; `null` = it isn't used. */
+export function consulTermsOf({ consul: { url, token, ca } }: DistributeSettings): ConsulTerms | null {
+  return url === null ? null : { url, token, ca };
+}
+
+/** Keeps a service in the registers that the settings name. @param isWell whether it does what it is there for */
+export function register(
+  service: ServiceName,
+  { settings, clock, log, host }: ServiceGround,
+  { rng, isWell }: { readonly rng: Rng; readonly isWell: () => boolean },
+): AsyncDisposable {
+  const terms = consulTermsOf(settings);
+  if (terms === null) return { [Symbol.asyncDispose]: () => Promise.resolve() };
+  const { tags } = settings.service;
+  return new ConsulRegistration({ terms, clock, rng, log }, {
+    service,
+    id: serviceId(host),
+    host,
+    tags,
+    isWell,
+  });
+}
 
 /** The API of PowerDNS. @param onCall told of each call */
 export function powerDnsOf(

@@ -11,6 +11,7 @@ import { OwnCertificate } from "../tls/own_certificate.ts";
 import { RenewableListener } from "../tls/renewable_listener.ts";
 import { ApiProxy } from "./api_proxy.ts";
 import { Broker } from "./broker.ts";
+import { ConsulSecondaries } from "./consul.ts";
 import { HealthChecker } from "./health_checker.ts";
 import {
   checkerMetrics,
@@ -20,7 +21,16 @@ import {
   syncerMetrics,
 } from "./metrics.ts";
 import { SecondarySyncer } from "./secondary_syncer.ts";
-import { dnsOf, linkTermsOf, powerDnsOf, type ServiceGround, subjectsOf } from "./service.ts";
+import {
+  consulTermsOf,
+  dnsOf,
+  linkTermsOf,
+  powerDnsOf,
+  register,
+  type ServiceGround,
+  type ServiceName,
+  subjectsOf,
+} from "./service.ts";
 import { ZoneProvider } from "./zone_provider.ts";
 
 /** A service that runs. */
@@ -89,7 +99,7 @@ export async function startApiProxy(
     throw error;
   }
   const keeping = certificate.keep((current) => listener.use(current), ending.signal);
-  return {
+  return registered("api-proxy", ground, {
     listens: `https://${formatSocketAddress(listener.address)}`,
     address: listener.address,
     isConnected: () => broker.isConnected,
@@ -98,6 +108,23 @@ export async function startApiProxy(
       await keeping;
       await listener[Symbol.asyncDispose]();
       await broker[Symbol.asyncDispose]();
+    },
+  }, rng);
+}
+
+/** A service in its registers as long as it runs. */
+function registered(
+  service: ServiceName,
+  ground: ServiceGround,
+  running: RunningService,
+  rng: Rng,
+): RunningService {
+  const registration = register(service, ground, { rng, isWell: running.isConnected });
+  return {
+    ...running,
+    [Symbol.asyncDispose]: async () => {
+      await registration[Symbol.asyncDispose]();
+      await running[Symbol.asyncDispose]();
     },
   };
 }
@@ -113,12 +140,12 @@ export function startZoneProvider(
     { terms: linkTermsOf("zone-provider", ground), clock, rng, log },
     [provider.subscription(subjectsOf(settings), () => broker)],
   );
-  return {
+  return registered("zone-provider", ground, {
     listens: null,
     address: null,
     isConnected: () => broker.isConnected,
     [Symbol.asyncDispose]: () => broker[Symbol.asyncDispose](),
-  };
+  }, rng);
 }
 
 /** Starts a secondary syncer. @throws {Error} when the local address can't be had */
@@ -138,12 +165,12 @@ export function startSecondarySyncer(
     eventDelayMs: settings.powerDNS.eventDelay,
     metrics: (running) => metrics.current = syncerMetrics(registry, running),
   });
-  return {
+  return registered("secondary-syncer", ground, {
     listens: formatSocketAddress(syncer.address),
     address: syncer.address,
     isConnected: () => syncer.isConnected,
     [Symbol.asyncDispose]: () => syncer[Symbol.asyncDispose](),
-  };
+  }, rng);
 }
 
 /** The syncer's metrics are made with it, and the client that counts into them before. */
@@ -183,10 +210,21 @@ export async function startHealthChecker(
     },
     metrics: (counts) => checkerMetrics(registry, counts),
   });
-  return {
+  const consul = consulTermsOf(settings);
+  const following = secondaries.source === "consul" && consul !== null
+    ? new ConsulSecondaries(
+      { terms: consul, clock, rng, log },
+      settings.service.tags,
+      (hosts) => checker.findSecondaries(hosts),
+    )
+    : null;
+  return registered("health-checker", ground, {
     listens: null,
     address: null,
     isConnected: () => checker.isConnected,
-    [Symbol.asyncDispose]: () => checker[Symbol.asyncDispose](),
-  };
+    [Symbol.asyncDispose]: async () => {
+      await following?.[Symbol.asyncDispose]();
+      await checker[Symbol.asyncDispose]();
+    },
+  }, rng);
 }

@@ -10,6 +10,7 @@ import { CommandFailed } from "../cli/failure.ts";
 import { type Clock, rfc3339, systemClock, systemRng } from "../clock.ts";
 import { createLogger } from "../telemetry/log.ts";
 import { Broker } from "./broker.ts";
+import { registeredSecondaries } from "./consul.ts";
 import { orderFor, type PrimaryZone } from "./compare.ts";
 import { primaryZones } from "./health_checker.ts";
 import {
@@ -23,7 +24,14 @@ import {
   type ZoneState,
 } from "./messages.ts";
 import { settingsFor } from "./run.ts";
-import { type DistributeSettings, dnsOf, linkTermsOf, powerDnsOf, subjectsOf } from "./service.ts";
+import {
+  consulTermsOf,
+  type DistributeSettings,
+  dnsOf,
+  linkTermsOf,
+  powerDnsOf,
+  subjectsOf,
+} from "./service.ts";
 import { withDns } from "./zone_reading.ts";
 
 /** Longest wait for NATS, and again for a secondary, milliseconds. */
@@ -81,6 +89,14 @@ export async function statusRows(settings: DistributeSettings, clock: Clock): Pr
   await Promise.race([connected.promise, clock.sleep(WAIT_MS, ending.signal)]);
   if (!broker.isConnected) throw new CommandFailed(broker.fault ?? "NATS doesn't answer");
   if (settings.secondaries.source === "nats") await clock.sleep(LISTEN_MS, ending.signal);
+  const consul = consulTermsOf(settings);
+  if (settings.secondaries.source === "consul" && consul !== null) {
+    const hosts = await registeredSecondaries(consul, settings.service.tags, AbortSignal.timeout(WAIT_MS))
+      .catch((error) => {
+        throw new CommandFailed(`Consul doesn't say which secondaries there are: ${error.message}`);
+      });
+    for (const host of hosts) found.add(host);
+  }
   const rows = await Promise.all(
     [...found].sort().map(async (host) => {
       const states = await askState(broker, host, { settings, clock, signal: ending.signal });

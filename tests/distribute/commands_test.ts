@@ -64,10 +64,19 @@ testWith(
     deepEqual([code, JSON.parse(out)], [0, [{
       ...{ zone: "a.test.", secondary: host, state: "ok", serial: 1, primary: 1, signedUntil: null },
     }]]);
+    // With a file that can't be right the settings before stay.
+    await Deno.writeTextFile(file("zone-provider"), "distribute: [1]\n");
+    for (const child of children) child.kill("SIGHUP");
+    await until(
+      () => installation.api("POST", "/zones", zoneBody("b.test.")).then(({ status }) => status, () => 0),
+      (status) => status === 201 || status === 409,
+    );
+    await until(() => answersOf(powerDns, "b.test", "SOA"), (soa) => soa.length === 1);
     for (const child of children) child.kill("SIGTERM");
-    for (const { code, stderr } of await Promise.all(ends)) {
+    for (const [i, { code, stderr }] of (await Promise.all(ends)).entries()) {
       const text = new TextDecoder().decode(stderr);
       equal(code, 0, text);
+      match(text, i === 1 ? /"message":"Not reloaded/ : /"message":"Reloaded the settings"/);
       match(text, /"message":"Stopped"/);
     }
   },

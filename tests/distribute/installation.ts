@@ -153,6 +153,8 @@ export interface InstallationOptions {
   readonly broker?: (user: string) => string;
   /** Lines of `healthChecks`. */
   readonly checks?: string;
+  /** Lines that say where secondaries are found; a list of them unless said otherwise. */
+  readonly register?: string;
 }
 
 /** Times that let a test see each check soon. */
@@ -202,12 +204,17 @@ export class Installation implements AsyncDisposable {
 
   /** Settings of a service. @param powerDns that it stands beside */
   yaml(user: string, powerDns: PowerDnsServer, more = "", brokerLines = ""): string {
-    const { nats, broker = () => "", checks = QUICK_CHECKS } = this.#options;
+    const {
+      nats,
+      broker = () => "",
+      checks = QUICK_CHECKS,
+      register = `secondaries: { hosts: [${this.secondaries.map(({ host }) => host).join(", ")}] }`,
+    } = this.#options;
     const indented = (text: string) => text === "" ? "" : `${text.replaceAll(/^/gm, "  ")}\n`;
     return `service: { url: "${this.url}", listenAddr: 127.0.0.1, cert: ${this.#folder}/cert.pem, key: ${this.#folder}/key.pem }\n` +
       `messageBroker:\n  url: ${nats.url}\n${indented(broker(user))}${indented(brokerLines)}` +
       `powerDNS: { url: "${powerDns.url}", apiToken: ${API_KEY}, dnsAddress: "127.0.0.1:${powerDns.dnsPort}" }\n` +
-      `secondaries: { hosts: [${this.secondaries.map(({ host }) => host).join(", ")}] }\n` +
+      `${register}\n` +
       `healthChecks:\n${indented(checks)}${more}`;
   }
 

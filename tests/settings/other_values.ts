@@ -16,6 +16,8 @@ const BY_HAND: Readonly<Record<string, unknown>> = {
   "api.tls.keyFile": "another.key",
   "api.tokens": ["another"],
   "database.path": "another.db",
+  "distribute.consul.caFile": "another.crt",
+  "distribute.consul.token": "another",
   "distribute.messageBroker.password": "another",
   "distribute.messageBroker.tls.caFile": "another.crt",
   "distribute.messageBroker.tls.certFile": "another.crt",

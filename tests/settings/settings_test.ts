@@ -152,6 +152,7 @@ Deno.test("loadSettings() runs on defaults when there is no file", () => {
         ...{ dnsAddress: "127.0.0.1:53", axfrAddress: null, axfrTimeout: 2_000, eventDelay: 0, apiWorker: 4 },
       },
       secondaries: { hosts: [], source: "static" },
+      consul: { url: null, token: null, caFile: null, ca: null },
       zoneEventTopics: { add: "zone.add", mod: "zone.modified", del: "zone.delete" },
       zoneStateTopics: { prefix: "zonestate." },
       zoneDataTopics: { prefix: "zonedata.", wildcard: "zonedata.*" },

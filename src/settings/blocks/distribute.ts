@@ -177,13 +177,31 @@ const shape = {
             description: "Host names of the secondaries, exactly as their machines have them",
             examples: [["ns2.example.net", "ns3.example.net"]],
           }),
-          source: choice("source", ["static", "nats"]).default("static").meta({
+          source: choice("source", ["static", "nats", "consul"]).default("static").meta({
             description:
-              "Whether secondaries are those of the list, or all that say over NATS that they are there",
+              "Whether secondaries are those of the list, all that say over NATS that they are there, or those in Consul",
             examples: ["nats"],
           }),
         }),
         "The secondaries",
+      ),
+      consul: section(
+        mapping({
+          url: url("url", ["http:", "https:"]).meta({
+            description:
+              "Consul's agent on this machine: each service is registered there; by default nowhere",
+            examples: ["http://127.0.0.1:8500"],
+          }),
+          token: secret("distribute.consul.token").meta({
+            description: "ACL token: service write for pdns-*, service and node read for checkers",
+            examples: ["${CONSUL_TOKEN}"],
+          }),
+          caFile: path("caFile").meta({
+            description: "Certificates of the authorities that count beside the system's, PEM",
+            examples: ["consul-ca.pem"],
+          }),
+        }),
+        "Consul as the register of services",
       ),
       zoneEventTopics: section(
         mapping({
@@ -288,6 +306,13 @@ export const distribute = {
     if (ca !== null && !isPemCertificate(ca)) {
       loading.problem([...at, "tls", "caFile"], `${caFile} is no PEM certificate`);
     }
+    const { consul } = distribute;
+    const consulCa = consul.caFile === null
+      ? null
+      : loading.readText(["distribute", "consul", "caFile"], consul.caFile);
+    if (consulCa !== null && !isPemCertificate(consulCa)) {
+      loading.problem(["distribute", "consul", "caFile"], `${consul.caFile} is no PEM certificate`);
+    }
     if ((username === null) !== (password === null)) {
       const [given, missing] = username === null ? ["password", "username"] : ["username", "password"];
       loading.problem(
@@ -308,6 +333,12 @@ export const distribute = {
         `${host} stands in the list twice; remove one`,
       );
     }
-    return { distribute: { ...distribute, messageBroker: { ...messageBroker, tls } } };
+    return {
+      distribute: {
+        ...distribute,
+        consul: { ...consul, ca: consulCa },
+        messageBroker: { ...messageBroker, tls },
+      },
+    };
   },
 };
