@@ -105,6 +105,11 @@ export interface HealthCheckerNeeds {
       readonly signedZones: number;
       readonly secondaries: number;
       readonly isLeading: boolean;
+      readonly states: readonly {
+        readonly host: string;
+        readonly isMissed: boolean;
+        readonly differing: number;
+      }[];
     },
   ) => CheckerMetrics;
 }
@@ -121,6 +126,8 @@ interface Secondary {
   readonly origin: "list" | "register" | "hello";
   /** Whether it was missed already, which is said once. */
   isMissed: boolean;
+  /** Zones that weren't in step at its last check. */
+  differing: number;
   /** Its check, and those that wait. */
   checking: Promise<void>;
   /** Ends what it is asked. */
@@ -159,6 +166,7 @@ export class HealthChecker implements AsyncDisposable {
       signedZones: [...this.#zones.values()].filter(({ isSigned }) => isSigned).length,
       secondaries: this.#secondaries.size,
       isLeading: this.#lease.held !== null,
+      states: [...this.#secondaries.values()],
     }));
     this.#lease = new Lease({ id: boot, isWanted: usesLease, clock, log, onLead: () => this.#introduce() });
     this.#queue = new ZoneQueue<Look>({
@@ -263,6 +271,7 @@ export class HealthChecker implements AsyncDisposable {
         ...{ secondary: secondary.host, zones: foreign.slice(0, 20), count: foreign.length },
       });
     }
+    secondary.differing = orders.length;
     if (mustConfirm(orders, states.size) && !await this.#isConfirmed(secondary, orders)) return;
     for (const order of orders) await this.#confirmAndOrder(secondary, order);
   }
@@ -346,7 +355,7 @@ export class HealthChecker implements AsyncDisposable {
   #secondaryOf(host: string, origin: Secondary["origin"]): Secondary {
     const heardMs = this.#needs.clock.monotonicMs();
     return {
-      ...{ host, id: serviceId(host), session: null, heardMs, origin, isMissed: false },
+      ...{ host, id: serviceId(host), session: null, heardMs, origin, isMissed: false, differing: 0 },
       ...{ checking: Promise.resolve(), asking: new AbortController() },
     };
   }

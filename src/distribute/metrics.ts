@@ -46,6 +46,15 @@ export interface ProviderMetrics {
 
 /** Registers them. */
 export function providerMetrics(registry: Registry): ProviderMetrics {
+  // Whether a zone is signed shows in what is transferred: the API isn't asked, and dashboards find their name.
+  const apiCalls = registry.counter(
+    "zoneprovider_powerdns_api_call_total",
+    "Calls of the API of PowerDNS: none.",
+    [
+      "state",
+    ],
+  );
+  for (const state of ["successful", "failed"]) apiCalls.labels(state);
   return {
     requests: registry.counter("zoneprovider_request_total", "Questions for zones.").labels(),
     responses: registry.counter("zoneprovider_response_total", "Questions that were answered.").labels(),
@@ -81,9 +90,21 @@ export interface SyncerMetrics {
   readonly transfers: Counter;
 }
 
-/** Registers them. @param running asked for the jobs that run */
-export function syncerMetrics(registry: Registry, running: () => number): SyncerMetrics {
-  registry.gauge("secondarysyncer_worker_lock_count", "Zones that are worked on.", { collect: running });
+/** Registers them. @param counts asked for the jobs that run, and for those that failed */
+export function syncerMetrics(
+  registry: Registry,
+  counts: { readonly running: () => number; readonly failing: () => number },
+): SyncerMetrics {
+  registry.gauge("secondarysyncer_worker_lock_count", "Zones that are worked on.", {
+    collect: counts.running,
+  });
+  registry.gauge(
+    "secondarysyncer_failing_zones",
+    "Zones that PowerDNS refused last, and that are tried again.",
+    {
+      collect: counts.failing,
+    },
+  );
   return {
     events: registry.counter("secondarysyncer_received_zone_events_total", "Events that came.", [
       "event_type",
@@ -142,6 +163,9 @@ export interface CheckerMetrics {
   readonly broken: Counter;
 }
 
+/** What gauges tell of each secondary. */
+type States = readonly { readonly host: string; readonly isMissed: boolean; readonly differing: number }[];
+
 /** Registers them. @param counts asked for the gauges */
 export function checkerMetrics(
   registry: Registry,
@@ -150,6 +174,7 @@ export function checkerMetrics(
     readonly signedZones: number;
     readonly secondaries: number;
     readonly isLeading: boolean;
+    readonly states: States;
   },
 ): CheckerMetrics {
   const gauge = (name: string, help: string, collect: () => number) =>
@@ -158,6 +183,23 @@ export function checkerMetrics(
   gauge("actual_secondary_count", "Secondaries.", () => counts().secondaries);
   gauge("actual_dnssec_primary_zone_count", "Signed zones of the primary.", () => counts().signedZones);
   gauge("leading", "Whether this checker is the one that checks.", () => counts().isLeading ? 1 : 0);
+  const bySecondary = (name: string, help: string, valueOf: (state: States[number]) => number) =>
+    registry.gauge(`healthchecker_${name}`, help, {
+      labelNames: ["secondary"],
+      // One that doesn't check knows nothing.
+      collect: () =>
+        counts().isLeading ? counts().states.map((each) => [[each.host], valueOf(each)] as const) : [],
+    });
+  bySecondary(
+    "secondary_answers",
+    "Whether a secondary answered when it was last asked.",
+    ({ isMissed }) => isMissed ? 0 : 1,
+  );
+  bySecondary(
+    "differing_zones",
+    "Zones of a secondary that weren't in step at the last periodic check.",
+    ({ differing }) => differing,
+  );
   const byType = (name: string, help: string) =>
     registry.counter(`healthchecker_${name}`, help, ["event_type"]);
   const plain = (name: string, help: string) => registry.counter(`healthchecker_${name}`, help).labels();

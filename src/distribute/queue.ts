@@ -57,6 +57,11 @@ export class ZoneQueue<Job> implements AsyncDisposable {
     return this.#running;
   }
 
+  /** Zones whose last job failed, and is tried again. */
+  get failing(): number {
+    return [...this.#lines.values()].filter(({ failures }) => failures > 0).length;
+  }
+
   /** Zones of which something runs or waits. */
   get size(): number {
     return this.#lines.size;

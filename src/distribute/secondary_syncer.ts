@@ -74,8 +74,10 @@ export interface SyncerNeeds {
   readonly rng: Rng;
   /** Hears what is done. */
   readonly log: Logger;
-  /** Makes its metrics. @param running asked for the jobs that run */
-  readonly metrics: (running: () => number) => SyncerMetrics;
+  /** Makes its metrics. @param counts asked for the jobs that run, and for those that failed */
+  readonly metrics: (
+    counts: { readonly running: () => number; readonly failing: () => number },
+  ) => SyncerMetrics;
 }
 
 /** What is to be done with a zone. */
@@ -138,7 +140,7 @@ export class SecondarySyncer implements AsyncDisposable {
           ...{ zone, job: isDelete ? "delete" : "sync", error },
         }),
     });
-    this.#metrics = needs.metrics(() => this.#queue.running);
+    this.#metrics = needs.metrics({ running: () => this.#queue.running, failing: () => this.#queue.failing });
     this.#listener = new DnsListener({
       address: needs.listen,
       log,

@@ -98,6 +98,9 @@ export async function startApiProxy(
     await broker[Symbol.asyncDispose]();
     throw error;
   }
+  registry.gauge("apiproxy_certificate_end_seconds", "When the certificate ends, Unix time.", {
+    collect: () => certificate.endMs / 1000,
+  });
   const keeping = certificate.keep((current) => listener.use(current), ending.signal);
   return registered("api-proxy", ground, {
     listens: `https://${formatSocketAddress(listener.address)}`,
@@ -112,13 +115,24 @@ export async function startApiProxy(
   }, rng);
 }
 
-/** A service in its registers as long as it runs. */
+/** What the metrics of a service begin with. */
+const METRICS_PREFIX: Readonly<Record<Exclude<ServiceName, "status">, string>> = {
+  "api-proxy": "apiproxy",
+  "zone-provider": "zoneprovider",
+  "health-checker": "healthchecker",
+  "secondary-syncer": "secondarysyncer",
+};
+
+/** A service in its registers, and counted as connected, as long as it runs. */
 function registered(
-  service: ServiceName,
+  service: Exclude<ServiceName, "status">,
   ground: ServiceGround,
   running: RunningService,
   rng: Rng,
 ): RunningService {
+  ground.registry.gauge(`${METRICS_PREFIX[service]}_nats_connected`, "Whether NATS is connected to.", {
+    collect: () => running.isConnected() ? 1 : 0,
+  });
   const registration = register(service, ground, { rng, isWell: running.isConnected });
   return {
     ...running,
@@ -163,7 +177,7 @@ export function startSecondarySyncer(
     listen: parseSocketAddress(settings.axfrPrimary.address),
     workers: settings.powerDNS.apiWorker,
     eventDelayMs: settings.powerDNS.eventDelay,
-    metrics: (running) => metrics.current = syncerMetrics(registry, running),
+    metrics: (counts) => metrics.current = syncerMetrics(registry, counts),
   });
   return registered("secondary-syncer", ground, {
     listens: formatSocketAddress(syncer.address),
