@@ -4,6 +4,9 @@
  * @module
  */
 import { deepEqual, equal, match } from "node:assert/strict";
+import { settingsFor } from "../../src/distribute/run.ts";
+import type { ServiceName } from "../../src/distribute/service.ts";
+import { capturedTerminal } from "../cli/captured_terminal.ts";
 import { program, testWith } from "../programs.ts";
 import { answersOf, GuardedNats, Installation, until, zoneBody } from "./installation.ts";
 
@@ -82,14 +85,14 @@ testWith(
   },
 );
 
-testWith(["pleiades"], "settings that can't be right are refused with the fix", async () => {
+Deno.test("settings that can't be right are refused with the fix", async () => {
   const folder = await Deno.makeTempDir({ prefix: "pleiades-distribute-" });
   try {
-    const refused = async (service: string, yaml: string) => {
+    const refused = async (service: ServiceName, yaml: string) => {
       await Deno.writeTextFile(`${folder}/d.yaml`, `distribute: ${yaml}\n`);
-      const { code, err } = await said(["distribute", service, "-c", `${folder}/d.yaml`]);
-      equal(code, 1);
-      return err.replaceAll(`${folder}/`, "");
+      const terminal = capturedTerminal();
+      equal(settingsFor(service, { config: `${folder}/d.yaml` }, terminal), null);
+      return terminal.stderr().replaceAll(`${folder}/`, "");
     };
     equal(
       await refused("zone-provider", "{}"),
@@ -113,6 +116,13 @@ testWith(["pleiades"], "settings that can't be right are refused with the fix", 
     match(
       await refused("zone-provider", "{ secondaries: { hosts: [a, b, a] } }"),
       /a stands in the list twice/,
+    );
+    match(
+      await refused(
+        "status",
+        '{ messageBroker: { url: "nats://127.0.0.1" }, powerDNS: { apiToken: x }, secondaries: { source: consul } }',
+      ),
+      /needs distribute\.consul\.url, as secondaries\.source is consul/,
     );
     match(
       await refused(

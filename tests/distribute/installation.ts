@@ -39,9 +39,12 @@ const STARTS = {
   "secondary-syncer": startSecondarySyncer,
 };
 
+/** A service, by the name of its command. */
+export type ServiceKind = keyof typeof STARTS;
+
 /** Starts a service; resolves when it is connected. @param yaml of `distribute` */
 export async function startService(
-  service: keyof typeof STARTS,
+  service: ServiceKind,
   { yaml, host, clock = systemClock }: {
     readonly yaml: string;
     readonly host: string;
@@ -218,17 +221,24 @@ export class Installation implements AsyncDisposable {
       `healthChecks:\n${indented(checks)}${more}`;
   }
 
+  /** What a service is started with. @param i of the secondary that a syncer stands beside */
+  givenTo(service: ServiceKind, i = 0): { readonly yaml: string; readonly host: string } {
+    if (service !== "secondary-syncer") {
+      return { yaml: this.yaml(service, this.primary), host: "ns1.example.net" };
+    }
+    const { host, powerDns, axfrPort } = this.secondaries[i]!;
+    const more = `axfrPrimary: { address: "127.0.0.1:${axfrPort}" }`;
+    return { host, yaml: this.yaml(host.split(".")[0]!, powerDns, more) };
+  }
+
   /** Starts the proxy. */
   proxy(): Promise<TestService> {
-    return startService("api-proxy", { yaml: this.yaml("api-proxy", this.primary), host: "ns1.example.net" });
+    return startService("api-proxy", this.givenTo("api-proxy"));
   }
 
   /** Starts a provider. */
   provider(): Promise<TestService> {
-    return startService("zone-provider", {
-      yaml: this.yaml("zone-provider", this.primary),
-      host: "ns1.example.net",
-    });
+    return startService("zone-provider", this.givenTo("zone-provider"));
   }
 
   /** Starts a checker. @param isAlone whether it checks without settling that with others */
@@ -242,14 +252,8 @@ export class Installation implements AsyncDisposable {
   }
 
   /** Starts the syncer of a secondary. */
-  syncer(i: number, { host = this.secondaries[i]!.host } = {}): Promise<TestService> {
-    const { powerDns, axfrPort } = this.secondaries[i]!;
-    const yaml = this.yaml(
-      host.split(".")[0]!,
-      powerDns,
-      `axfrPrimary: { address: "127.0.0.1:${axfrPort}" }`,
-    );
-    return startService("secondary-syncer", { yaml, host });
+  syncer(i: number): Promise<TestService> {
+    return startService("secondary-syncer", this.givenTo("secondary-syncer", i));
   }
 
   /** Asks the API through the proxy. */

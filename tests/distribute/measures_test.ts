@@ -18,6 +18,7 @@ import {
   until,
   zoneBody,
 } from "./installation.ts";
+import { keptInStep } from "./kept_in_step.ts";
 
 const transfersOf = (syncer: TestService) => syncer.metric("secondarysyncer_transferred_zones_total");
 const cyclesOf = (checker: TestService) => checker.metric("healthchecker_singing_sync_cycles_total");
@@ -153,6 +154,19 @@ testWith(
       ok(checker.lines.some((line) => line.includes("can't say what it holds")));
       await powerDns.start();
     });
+  },
+);
+
+testWith(
+  ["nats-server", "pdns_server"],
+  "zones are the same after services, the broker and name servers have ended at random, and nothing is fetched twice",
+  async () => {
+    const { refused, faults, differing, quietTransfers } = await keptInStep({
+      ...{ zones: 6, secondaries: 1, rate: 50, calmSeconds: 0.2, faultSeconds: 1, faultEveryMs: 100 },
+      ...{ periodicMs: 500, executable: null, isValidated: false, onStep: () => {} },
+    });
+    deepEqual({ refused, differing, quietTransfers }, { refused: [], differing: [], quietTransfers: 0 });
+    ok(faults.size > 1);
   },
 );
 
