@@ -14,6 +14,7 @@ import {
   GuardedNats,
   Installation,
   passwordOf,
+  startService,
   type TestService,
   until,
   zoneBody,
@@ -154,6 +155,38 @@ testWith(
       ok(checker.lines.some((line) => line.includes("can't say what it holds")));
       await powerDns.start();
     });
+  },
+);
+
+testWith(
+  ["nats-server", "pdns_server"],
+  "of several primaries with a replicated database one may have a change later than the other",
+  async () => {
+    await using nats = await GuardedNats.start();
+    await using installation = await Installation.start({
+      ...{ nats: nats.server, secondaries: 2, broker: (user) => nats.broker(user) },
+    });
+    // The second primary: what replication would bring is brought by its own API, a little later.
+    const [{ powerDns }, { powerDns: other }] = installation.secondaries as [
+      Installation["secondaries"][number],
+      Installation["secondaries"][number],
+    ];
+    await using _proxy = await installation.proxy();
+    await using _provider = await startService("zone-provider", {
+      yaml: installation.yaml("zone-provider", other),
+      host: "ns1.example.net",
+    });
+    await using syncer = await installation.syncer(0);
+    const behind = () => syncer.lines.filter((line) => /a provider gives serial \d+ of/.test(line)).length;
+    equal((await other.api("POST", "/zones", zoneBody("a.test."))).status, 201);
+    equal((await installation.api("POST", "/zones", zoneBody("a.test."))).status, 201);
+    await until(() => answersOf(powerDns, "a.test", "SOA"), (soa) => soa.length === 1);
+    const change = addressBody("a.test.", "192.0.2.7");
+    equal((await installation.api("PATCH", "/zones/a.test.", change)).status, 204);
+    await until(behind, (count) => count > 0);
+    deepEqual(await answersOf(powerDns, "www.a.test", "A"), []);
+    equal((await other.api("PATCH", "/zones/a.test.", change)).status, 204);
+    await until(() => answersOf(powerDns, "www.a.test", "A"), (found) => found.join() === "192.0.2.7");
   },
 );
 

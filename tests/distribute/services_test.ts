@@ -257,6 +257,76 @@ testWith(["dig", "nats-server", "pdns_server"], "zones are kept in step", async 
         equal(inStepOf(syncer).at(-1), "signed.test.");
       }
     });
+
+    await test.step("bad input: a body that can't be read goes on, is answered by PowerDNS, and gives no event", async () => {
+      const before = [...eventsOf(proxy), proxy.metric(REQUESTS)];
+      const bodies = ["{", "", "[]", "[".repeat(10_000), `{"name":1}`, "\u{0}".repeat(1_000_000)];
+      for (const body of bodies) {
+        const { status, text } = await installation.api("POST", "/zones", body);
+        ok(status >= 400 && status < 500, `${status} ${text}`);
+      }
+      deepEqual([...eventsOf(proxy), proxy.metric(REQUESTS) - bodies.length], before);
+    });
+
+    await test.step("bad input: broken events are counted and ignored, and what comes behind them isn't", async () => {
+      const brokenOf = () => [
+        ...[first, second].map((syncer) =>
+          syncer.metric('secondarysyncer_ignored_zone_events_total{reason="broken"}')
+        ),
+        checker.metric("healthchecker_broken_zone_events_total"),
+      ];
+      await idle(first, second);
+      const before = brokenOf();
+      const transfers = [first, second].map(transfersOf);
+      const changed_at = new Date().toISOString();
+      const broken = [
+        ...["no JSON", "null", "[1]", "{}", { zone: "quiet.test." }, { zone: "", changed_at }],
+        ...[{ zone: "*.test.", changed_at }, { zone: 7, changed_at }, { zone: "a..b.", changed_at }],
+        ...[{ zone: "quiet.test.", changed_at: "yesterday" }, {
+          zone: `${"a".repeat(64)}.test.`,
+          changed_at,
+        }],
+      ].map((each) => typeof each === "string" ? each : JSON.stringify(each));
+      for (const payload of broken) await say(nats, "api-proxy", "zone.modified", payload);
+      await until(brokenOf, (counts) => counts.every((count, i) => count === before[i]! + broken.length));
+      deepEqual([first, second].map(transfersOf), transfers);
+      await installation.api("PATCH", "/zones/quiet.test.", addressBody("quiet.test.", "192.0.2.16"));
+      for (const server of [one, two]) await has(server, "quiet.test", "192.0.2.16");
+    });
+
+    await test.step("bad input: a zone that PowerDNS refuses is named with its reason and tried again; others go on", async () => {
+      one.sql(
+        "CREATE TRIGGER refusal BEFORE INSERT ON domains WHEN NEW.name = 'refused.test' BEGIN SELECT RAISE(ABORT, 'full'); END",
+      );
+      equal((await installation.api("POST", "/zones", zoneBody("refused.test."))).status, 201);
+      const faults = () =>
+        first.lines.filter((line) => /isn't in step; .*refused\.test.*refuses POST/.test(line));
+      await until(() => faults().length, (count) => count >= 2);
+      match(faults()[0]!, /PowerDNS refuses POST .* with 500/);
+      equal((await installation.api("POST", "/zones", zoneBody("taken.test."))).status, 201);
+      for (const server of [one, two]) {
+        await until(() => answersOf(server, "taken.test", "SOA"), (soa) => soa.length === 1);
+      }
+      equal(first.metric("secondarysyncer_failing_zones"), 1);
+      one.sql("DROP TRIGGER refusal");
+      await until(() => answersOf(one, "refused.test", "SOA"), (soa) => soa.length === 1);
+      await until(() => first.metric("secondarysyncer_failing_zones"), (count) => count === 0);
+    });
+
+    await test.step("what a secondary has lost comes back by the timed check alone", async () => {
+      const clock = new ManualClock(Date.UTC(2026, 10, 18, 12));
+      await using timed = await installation.checker({ clock, isAlone: true });
+      const cycles = () => timed.metric("healthchecker_interval_health_cycles_total");
+      await until(cycles, (count) => count > 0);
+      await idle(first, second);
+      const before = cycles();
+      equal((await two.api("DELETE", "/zones/quiet.test.")).status, 204);
+      await clock.advance(3_599_000);
+      deepEqual([cycles(), await answersOf(two, "quiet.test", "SOA")], [before, []]);
+      await clock.advance(1_000);
+      await has(two, "quiet.test", "192.0.2.16");
+      equal(cycles(), before + 1);
+    });
   } finally {
     for (const service of [first, second, provider, another, checker, proxy]) {
       await service[Symbol.asyncDispose]();
@@ -280,13 +350,18 @@ async function eventOf(nats: GuardedNats, zone: string): Promise<void> {
   await say(nats, "api-proxy", "zone.modified", { zone, changed_at: new Date().toISOString() });
 }
 
-async function say(nats: GuardedNats, user: string, subject: string, payload: object): Promise<void> {
+async function say(
+  nats: GuardedNats,
+  user: string,
+  subject: string,
+  payload: object | string,
+): Promise<void> {
   useDenoTransport();
   const connection = await NatsConnectionImpl.connect({
     ...{ servers: [nats.server.url.replace("tls://", "")], user, pass: passwordOf(user) },
     tls: { ca: await Deno.readTextFile(`${nats.folder}/ca.pem`) },
   });
-  connection.publish(subject, JSON.stringify(payload));
+  connection.publish(subject, typeof payload === "string" ? payload : JSON.stringify(payload));
   await connection.flush();
   await connection.close();
 }
