@@ -9,13 +9,14 @@
  */
 
 /** The folders of `src/` that have an entry. */
-export type ThreadFolder = "dns" | "front" | "geo" | "gitops" | "plan" | "tui";
+export type ThreadFolder = "discovery" | "dns" | "front" | "geo" | "gitops" | "plan" | "tui";
 
 /**
  * What each may do, never more than the process; what isn't named is refused. The threads that read packets can start no
  * program and neither read nor write files.
  */
 export const MAY: Readonly<Record<ThreadFolder, Deno.PermissionOptionsObject>> = {
+  discovery: { net: "inherit", ffi: "inherit" },
   dns: { net: "inherit", ffi: "inherit" },
   front: { ffi: "inherit" },
   geo: { read: "inherit", ffi: "inherit" },

@@ -114,7 +114,9 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   // What nodes tell each other of is health, the names of what is probed, and what is committed.
   cluster: [...CAPABILITY, "desired", "health", "nats", "store"],
   // Answers DNS at a listener of its own.
-  discovery: [...CAPABILITY, "sockets", "wire"],
+  discovery: [...CAPABILITY, "consul", "sockets", "wire"],
+  // Another program's API, over the connections that probes have.
+  consul: ["health"],
   api: [
     "sockets",
     "wire",

@@ -102,6 +102,7 @@ const TRIES = {
 } as const;
 
 const MAY_TRY: Readonly<Record<ThreadFolder, readonly (keyof typeof TRIES)[]>> = {
+  discovery: ["network", "libc"],
   dns: ["network", "libc"],
   front: ["libc"],
   geo: ["file", "libc"],

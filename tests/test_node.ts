@@ -130,6 +130,8 @@ export const TEST_SETTINGS: Settings = {
     node: "node",
     ipAddress: [],
     ignoreScripts: false,
+    consul: null,
+    otherZones: "refer",
     servers: [],
     staleFor: 86_400_000,
   },

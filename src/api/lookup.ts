@@ -196,7 +196,10 @@ function serve(app: OpenAPIHono, { ports, credentials, clock }: ResourceParts): 
 
   app.openapi(routes.register, async (c) => {
     const discovery = local(c, ports.find(DISCOVERY));
-    const done = discovery.register(c.req.valid("param").provider, new Uint8Array(await c.req.arrayBuffer()));
+    const done = await discovery.register(
+      c.req.valid("param").provider,
+      new Uint8Array(await c.req.arrayBuffer()),
+    );
     switch (done.kind) {
       case "done":
         return c.json({ instances: done.instances }, 200);
@@ -213,9 +216,9 @@ function serve(app: OpenAPIHono, { ports, credentials, clock }: ResourceParts): 
     }
   });
 
-  app.openapi(routes.withdraw, (c) => {
+  app.openapi(routes.withdraw, async (c) => {
     const { provider } = c.req.valid("param");
-    if (local(c, ports.find(DISCOVERY)).withdraw(provider)) return c.body(null, 204);
+    if (await local(c, ports.find(DISCOVERY)).withdraw(provider)) return c.body(null, 204);
     throw new ApiProblem(404, `The provider ${provider} has registered nothing`);
   });
 }

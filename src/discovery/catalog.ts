@@ -53,7 +53,7 @@ export type Standing = "fresh" | "stale" | "lost" | "foreign";
 
 /** Instances of one address, and what answers are made of them. */
 export interface Registered {
-  /** In the order of their registry. */
+  /** By id. */
   readonly instances: readonly Instance[];
   /** Whether any of them has an address. */
   readonly hasIps: boolean;
@@ -103,7 +103,8 @@ export class Catalog {
     if (known) return known;
     const those = this.#zones.get(address.zone)?.byAddress.get(key);
     if (those === undefined) return null;
-    const instances = [...those.values()];
+    // By id, so that catalogs with the same content answer the same, in whichever order it came.
+    const instances = [...those.values()].sort(byId);
     const hasIps = instances.some(({ ips }) => ips.length > 0);
     const registered = { instances, hasIps };
     this.#registered.set(key, registered);
@@ -135,6 +136,15 @@ export class Catalog {
     return null;
   }
 
+  /** The changes that make an empty catalog equal to this one. */
+  everything(): Change[] {
+    return [...this.#zones].flatMap(([zone, { standing, servers, byId }]): Change[] => [
+      { kind: "servers", zone, servers },
+      { kind: "put", zone, instances: [...byId.values()] },
+      { kind: "standing", zone, standing },
+    ]);
+  }
+
   #zone(name: string): Zone {
     const known = this.#zones.get(name);
     if (known) return known;
@@ -155,7 +165,6 @@ export function isSameInstance(a: Instance, b: Instance): boolean {
 function put(zone: Zone, instance: Instance, touched: Set<string>): void {
   const key = formatAddress(instance.address);
   const before = zone.byId.get(instance.id);
-  // One that stays at its address stays where it is in the order.
   const stays = before !== undefined && formatAddress(before.address) === key;
   if (!stays) {
     remove(zone, instance.id, touched);
@@ -185,6 +194,10 @@ function count({ jobs }: Zone, { job, product }: Address, by: number): void {
   const now = (jobs.get(key) ?? 0) + by;
   if (now === 0) jobs.delete(key);
   else jobs.set(key, now);
+}
+
+function byId(a: Instance, b: Instance): number {
+  return a.id < b.id ? -1 : a.id > b.id ? 1 : 0;
 }
 
 function byHost(a: NameServer, b: NameServer): number {

@@ -2,27 +2,29 @@
  * Discovery in a node: the catalog, those who write it, those who answer by it, and those who wait for a change of it.
  *
  * ```text
- * provider files ──▶ Discovery.write ──▶ catalog ──▶ DNS (own listener)
- *                                          └──────▶ look-ups and subscriptions
+ * provider files ─┬▶ Discovery.write ──▶ catalog ──▶ DNS (own listener)
+ * or Consul ──────┘                        └──────▶ look-ups and subscriptions
  * ```
  *
  * @module
  */
 import { createHash } from "node:crypto";
+import type { ConsulTerms } from "../consul/client.ts";
 import type { Clock } from "../clock.ts";
 import type { SocketAddress } from "../ip.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { CallbackGauge, Registry } from "../telemetry/metrics.ts";
-import { rcodeName, TYPE, typeName } from "../wire/record_type.ts";
 import { type Address, formatAddress } from "./address.ts";
+import type { AnswerThreadOptions } from "./answer_thread.ts";
+import type { Answering } from "./answering.ts";
 import { Catalog, type Change, type Instance, type NameServer } from "./catalog.ts";
+import { ConsulCatalog } from "./consul_catalog.ts";
 import { decide, type Decision } from "./decisions.ts";
-import { DnsAnswers } from "./dns_answers.ts";
-import { Listener } from "./listener.ts";
 import type { DiscoveryPort, Found, Registration } from "./port.ts";
 import { readProvider } from "./provider_file.ts";
 import { ProviderFiles, type StoreError } from "./provider_files.ts";
 import { removeProviderFile, writeProviderFile } from "./registration.ts";
+import { DURATION_BUCKETS, TallySum } from "./tally.ts";
 
 /** What discovery is made of, of the settings. */
 export interface DiscoveryTerms {
@@ -42,6 +44,10 @@ export interface DiscoveryTerms {
   readonly ipAddress: readonly string[];
   /** Whether checks in Consul's files are passed over. */
   readonly ignoreScripts: boolean;
+  /** A Consul in place of the directory; `null` = there is none. */
+  readonly consul: ConsulTerms | null;
+  /** What becomes of questions about zones that aren't read here. */
+  readonly otherZones: "refer" | "forward";
   /** Name servers: of this zone, and of those that are answered elsewhere. */
   readonly servers: readonly (NameServer & { readonly zone: string })[];
   /** For how long what was read last counts while nothing can be read, milliseconds. */
@@ -58,21 +64,19 @@ export interface DiscoveryNeeds {
   readonly log: Logger;
   /** Gets the metrics. */
   readonly registry: Registry;
+  /** Starts what answers DNS: a thread of its own, in a node. */
+  readonly answer: (options: AnswerThreadOptions) => Answering;
 }
-
-/** Seconds that an answer takes: from a microsecond on. */
-const DURATION_BUCKETS = [1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 1e-2, 0.1];
 
 /** Services that announce themselves. */
 export class Discovery implements AsyncDisposable, DiscoveryPort {
   /** What is registered. */
   readonly catalog = new Catalog();
-  /** Answers DNS by it. */
-  readonly answers: DnsAnswers;
   readonly #needs: DiscoveryNeeds;
   readonly #parts = new AsyncDisposableStack();
   readonly #files: ProviderFiles | null = null;
-  readonly #listener: Listener | null = null;
+  readonly #consul: ConsulCatalog | null = null;
+  readonly #answering: Answering | null = null;
   readonly #observeStore: (
     operation: "getInstances" | "getServers",
     error: StoreError,
@@ -85,15 +89,9 @@ export class Discovery implements AsyncDisposable, DiscoveryPort {
   readonly #waiting = new Map<string, PromiseWithResolvers<void>>();
   readonly #tags = new WeakMap<readonly Instance[], string>();
 
-  /**
-   * Reads what there is to read, and begins to answer.
-   *
-   * @throws {Error} with a message for people when the address can't be had
-   */
+  /** Reads what there is to read, and begins to answer; see {@linkcode Discovery.ready}. */
   constructor(needs: DiscoveryNeeds) {
     const { terms, clock, log, registry } = this.#needs = needs;
-    const { dnsZone, maxAnswers } = terms;
-    this.answers = new DnsAnswers(this.catalog, { dnsZones: dnsZone, maxAnswers, unixMs: clock.unixMs });
     const errors = registry.counter(
       "pleiades_discovery_store_errors_total",
       "What registries couldn't say.",
@@ -124,7 +122,14 @@ export class Discovery implements AsyncDisposable, DiscoveryPort {
       perZone((zone) => this.#staleMs(zone) / 1000),
     );
     this.write(serversOf(terms));
-    if (terms.directory !== null) {
+    if (terms.consul !== null) {
+      this.#consul = this.#parts.use(
+        new ConsulCatalog({
+          ...{ terms: terms.consul, zone: terms.zone, readsAll: terms.otherZones === "forward" },
+          ...{ write: (changes) => this.write(changes), observe: this.#observeStore, clock, log },
+        }),
+      );
+    } else if (terms.directory !== null) {
       this.#files = this.#parts.use(
         new ProviderFiles({
           directory: terms.directory,
@@ -135,12 +140,17 @@ export class Discovery implements AsyncDisposable, DiscoveryPort {
         }),
       );
     } else this.write([{ kind: "standing", zone: terms.zone, standing: "fresh" }]);
-    if (terms.dnsAddr !== null) this.#listener = this.#parts.use(this.#listen(terms.dnsAddr));
+    if (terms.dnsAddr !== null) this.#answering = this.#parts.use(this.#answer(terms.dnsAddr));
+  }
+
+  /** Resolves when it answers; rejects with a message for people when the address can't be had. */
+  get ready(): Promise<void> {
+    return this.#answering?.ready ?? Promise.resolve();
   }
 
   /** Where its own listener is really; `null` = it has none. */
   get dns(): SocketAddress | null {
-    return this.#listener?.address ?? null;
+    return this.#answering?.address ?? null;
   }
 
   /** Whether nothing will change any more. */
@@ -150,11 +160,16 @@ export class Discovery implements AsyncDisposable, DiscoveryPort {
 
   /** What is wrong, in words. */
   get problems(): readonly string[] {
-    return [...this.#files?.fault ? [this.#files.fault] : [], ...this.#files?.problems ?? []];
+    return [
+      ...this.#files?.fault ? [this.#files.fault] : [],
+      ...this.#files?.problems ?? [],
+      ...this.#consul?.problems ?? [],
+    ];
   }
 
   /** Makes changes to the catalog, and tells those who wait for them. */
   write(changes: readonly Change[]): void {
+    this.#answering?.apply(changes);
     for (const change of changes) {
       const touched = this.catalog.apply(change);
       if (change.kind === "standing") this.#noteStanding(change.zone);
@@ -189,7 +204,7 @@ export class Discovery implements AsyncDisposable, DiscoveryPort {
   }
 
   /** Makes this the complete state of a provider; when it is done, it is on the disk and in the answers. */
-  register(provider: string, bytes: Uint8Array): Registration {
+  async register(provider: string, bytes: Uint8Array): Promise<Registration> {
     const { directory } = this.#needs.terms;
     if (directory === null || this.#files === null) return { kind: "nowhere" };
     const reading = readProvider(provider, bytes, { ...this.#providerTerms, provider });
@@ -200,14 +215,16 @@ export class Discovery implements AsyncDisposable, DiscoveryPort {
     }
     writeProviderFile(directory, provider, bytes);
     this.#files.look();
+    await this.#answering?.settled();
     return { kind: "done", instances: reading.instances.length };
   }
 
   /** Takes back all that a provider has registered. @returns whether there was anything */
-  withdraw(provider: string): boolean {
+  async withdraw(provider: string): Promise<boolean> {
     const { directory } = this.#needs.terms;
     if (directory === null || !removeProviderFile(directory, provider)) return false;
     this.#files?.look();
+    await this.#answering?.settled();
     return true;
   }
 
@@ -223,18 +240,20 @@ export class Discovery implements AsyncDisposable, DiscoveryPort {
     return { zone, node, ips, ignoreScripts };
   }
 
-  #listen(address: SocketAddress): Listener {
-    const { registry, log } = this.#needs;
+  #answer(address: SocketAddress): Answering {
+    const { registry, log, clock, answer, terms: { dnsZone: dnsZones, maxAnswers } } = this.#needs;
     const durations = registry.histogram(
       "pleiades_discovery_dns_request_duration_seconds",
       "What answers of discovery's own listener take.",
-      DURATION_BUCKETS,
+      [...DURATION_BUCKETS],
       ["protocol", "qtype", "rcode"],
     );
-    return new Listener({
-      ...{ address, answers: this.answers, log },
-      observe: ({ protocol, qtype, rcode, ms }) =>
-        durations.labels(protocol, qtypeLabel(qtype), rcodeName(rcode)).observe(ms / 1000),
+    const sum = new TallySum();
+    return answer({
+      options: { address, dnsZones, maxAnswers },
+      everything: () => this.catalog.everything(),
+      count: (rows) => sum.add(rows, (labels) => durations.labels(...labels)),
+      ...{ clock, log },
     });
   }
 
@@ -292,12 +311,6 @@ const WORDS: Readonly<Record<Decision["kind"], Found["rcode"]>> = {
   names: "NOERROR",
   servers: "NOERROR",
 };
-
-/** Types that nothing has are one: they come from the wire. */
-function qtypeLabel(qtype: number | null): string {
-  const isOurs = qtype === TYPE.A || qtype === TYPE.AAAA || qtype === TYPE.SRV || qtype === TYPE.NS;
-  return isOurs ? typeName(qtype) : qtype === null ? "empty" : "other";
-}
 
 /** Zones with name servers and without a registry here are answered by those. */
 function serversOf({ servers, zone: own }: DiscoveryTerms): Change[] {

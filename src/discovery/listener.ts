@@ -4,10 +4,12 @@
  *
  * @module
  */
-import { formatSocketAddress, type SocketAddress } from "../ip.ts";
+import type { SocketAddress } from "../ip.ts";
+import { batchSocketFault } from "../sockets/batch_socket.ts";
 import { isOfOneConnection, listenFault, TCP_BACKLOG } from "../sockets/listening.ts";
-import type { Logger } from "../telemetry/log.ts";
-import { type Answered, type DnsAnswers, UDP_SIZE_MAX } from "./dns_answers.ts";
+import { type Datagrams, LinuxDatagrams, PortableDatagrams } from "./datagrams.ts";
+import { type Asked, type DnsAnswers, UDP_SIZE_MAX } from "./dns_answers.ts";
+import type { Counted } from "./tally.ts";
 
 /** What a listener is made of. */
 export interface ListenerOptions {
@@ -15,10 +17,12 @@ export interface ListenerOptions {
   readonly address: SocketAddress;
   /** What is answered. */
   readonly answers: DnsAnswers;
+  /** Whether its thread does nothing else, so that it may sleep for datagrams. */
+  readonly isAlone: boolean;
   /** Hears of each answer. */
-  readonly observe: (answered: Answered & { readonly protocol: "udp" | "tcp"; readonly ms: number }) => void;
-  /** Hears what fails. */
-  readonly log: Logger;
+  readonly observe: (answered: Counted) => void;
+  /** Hears what fails: what, and why. */
+  readonly fault: (message: string, reason: string) => void;
 }
 
 /** Connections at a time: a resolver in front has few. */
@@ -36,11 +40,9 @@ export class Listener implements AsyncDisposable {
   /** Where it listens really. */
   readonly address: SocketAddress;
   readonly #options: ListenerOptions;
-  readonly #udp: Deno.DatagramConn;
+  readonly #udp: Datagrams;
   readonly #tcp: Deno.TcpListener;
   readonly #connections = new Set<Deno.TcpConn>();
-  /** One each: over UDP the system reads it until it is sent. */
-  readonly #udpOut = new Uint8Array(UDP_SIZE_MAX);
   readonly #tcpOut = new Uint8Array(MESSAGE_MAX);
   readonly #running: Promise<unknown>;
   #isClosed = false;
@@ -51,35 +53,26 @@ export class Listener implements AsyncDisposable {
    * @throws {Error} with a message for people when the address can't be had
    */
   constructor(options: ListenerOptions) {
-    const { udp, tcp } = bind(options.address);
+    const { udp, tcp } = bind(options);
     this.#options = options;
     this.#udp = udp;
     this.#tcp = tcp;
     this.address = { hostname: options.address.hostname, port: tcp.addr.port };
-    this.#running = Promise.all([this.#serveUdp(), this.#serveTcp()]);
-    options.log.info("Discovery answers DNS", { address: formatSocketAddress(this.address) });
+    udp.answer((packet, length, out) => this.#answer(packet, length, { protocol: "udp", out }));
+    this.#running = this.#serveTcp();
+  }
+
+  /** A descriptor that isn't closed with the thread, or `null`. */
+  get fd(): number | null {
+    return this.#udp.fd;
   }
 
   /** Answers no more. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isClosed = true;
-    this.#udp.close();
     this.#tcp.close();
     for (const connection of this.#connections) close(connection);
-    await this.#running;
-  }
-
-  async #serveUdp(): Promise<void> {
-    const buffer = new Uint8Array(MESSAGE_MAX);
-    while (!this.#isClosed) {
-      try {
-        const [packet, from] = await this.#udp.receive(buffer);
-        const size = this.#answer(packet, "udp", this.#udpOut);
-        if (size > 0) await this.#udp.send(this.#udpOut.subarray(0, size), from);
-      } catch (error) {
-        if (!this.#isClosed) await this.#pause("A DNS query could not be answered", error);
-      }
-    }
+    await Promise.all([this.#udp[Symbol.asyncDispose](), this.#running]);
   }
 
   async #serveTcp(): Promise<void> {
@@ -117,7 +110,7 @@ export class Listener implements AsyncDisposable {
         if (!await readWhole(connection, head)) return;
         const message = new Uint8Array(head[0]! << 8 | head[1]!);
         if (!await readWhole(connection, message)) return;
-        const size = this.#answer(message, "tcp", this.#tcpOut);
+        const size = this.#answer(message, message.length, { protocol: "tcp", out: this.#tcpOut });
         if (size === 0) return;
         const framed = new Uint8Array(2 + size);
         framed[0] = size >>> 8;
@@ -130,29 +123,35 @@ export class Listener implements AsyncDisposable {
     }
   }
 
-  #answer(packet: Uint8Array, protocol: "udp" | "tcp", out: Uint8Array): number {
+  #answer(
+    packet: Uint8Array,
+    length: number,
+    { protocol, out }: { readonly protocol: "udp" | "tcp"; readonly out: Uint8Array },
+  ): number {
     const { answers, observe } = this.#options;
     const start = performance.now();
-    const asked = { stream: protocol === "tcp", everything: true };
-    const answered = answers.answer(packet, packet.length, out, asked);
-    if (answered.size > 0) observe({ ...answered, protocol, ms: performance.now() - start });
-    return answered.size;
+    const { size, rcode, qtype } = answers.answer(packet, length, out, protocol === "tcp" ? TCP : UDP);
+    if (size > 0) observe({ rcode, qtype, protocol, ms: performance.now() - start });
+    return size;
   }
 
   async #pause(message: string, error: unknown): Promise<void> {
-    this.#options.log.warn(message, { error });
+    this.#options.fault(message, error instanceof Error ? error.message : String(error));
     await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
   }
 }
 
-function bind(address: SocketAddress): { udp: Deno.DatagramConn; tcp: Deno.TcpListener } {
+const UDP: Asked = { stream: false, everything: true };
+const TCP: Asked = { stream: true, everything: true };
+
+function bind({ address, isAlone }: ListenerOptions): { udp: Datagrams; tcp: Deno.TcpListener } {
   const advice = { ss: "-lntup", choice: "discovery.dnsAddr" };
+  const Udp = isAlone && batchSocketFault() === null ? LinuxDatagrams : PortableDatagrams;
   for (let attempt = 1;; attempt++) {
     let tcp: Deno.TcpListener | null = null;
     try {
       tcp = Deno.listen({ ...address, tcpBacklog: TCP_BACKLOG });
-      const udp = Deno.listenDatagram({ ...address, port: tcp.addr.port, transport: "udp" });
-      return { udp, tcp };
+      return { udp: new Udp({ ...address, port: tcp.addr.port }, UDP_SIZE_MAX), tcp };
     } catch (error) {
       tcp?.close();
       const mayPass = address.port === 0 && error instanceof Deno.errors.AddrInUse;

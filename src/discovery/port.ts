@@ -46,9 +46,9 @@ export interface DiscoveryPort {
   /** Resolves when something at the address may be another, and at once when the signal is aborted. */
   changed(address: Address, signal: AbortSignal): Promise<void>;
   /** Makes this the complete state of a provider; when it is done, it is on the disk and in the answers. */
-  register(provider: string, document: Uint8Array): Registration;
+  register(provider: string, document: Uint8Array): Promise<Registration>;
   /** Takes back all that a provider has registered. @returns whether there was anything */
-  withdraw(provider: string): boolean;
+  withdraw(provider: string): Promise<boolean>;
 }
 
 /** Where it is offered, by a node with `discovery.enabled`. */

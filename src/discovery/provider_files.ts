@@ -32,7 +32,15 @@ export interface ProviderFilesOptions {
 }
 
 /** What can be wrong with a registry, for metrics. */
-export type StoreError = "none" | "unreadable" | "invalidfile" | "invalidip" | "denied" | "noanswer";
+export type StoreError =
+  | "none"
+  | "unreadable"
+  | "invalidfile"
+  | "invalidip"
+  | "untracked"
+  | "denied"
+  | "noanswer"
+  | "consulapi";
 
 /**
  * How often the directory is looked at: one call says whether a file came, went or was renamed. With `Deno.watchFs` a process that

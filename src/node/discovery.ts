@@ -11,7 +11,17 @@ export const discovery: Start = async ({ settings, clock, log, registry, ports }
   const { discovery: terms } = settings();
   if (!terms.enabled) return null;
   const { Discovery } = await import("../discovery/discovery.ts");
-  const part = new Discovery({ terms, clock, log, registry });
+  const { AnswerThread } = await import("../discovery/answer_thread.ts");
+  const part = new Discovery({
+    ...{ terms, clock, log, registry },
+    answer: (options) => new AnswerThread(options),
+  });
+  try {
+    await part.ready;
+  } catch (error) {
+    await part[Symbol.asyncDispose]();
+    throw error;
+  }
   const offered = ports.offer(DISCOVERY, part);
   return {
     name: "discovery",

@@ -34,13 +34,13 @@ Deno.test("an id is its provider's: another one's instance is left out, and name
     world.lines.some((line) => /another provider's.*"id":"two".*"owner":"a"/.test(line)),
     world.lines.join("\n"),
   );
-  const registered = world.discovery.register("b", bytesOf([instance("two"), instance("three")]));
+  const registered = await world.discovery.register("b", bytesOf([instance("two"), instance("three")]));
   deepEqual(registered, { kind: "owned", id: "two", owner: "a" });
-  deepEqual(world.discovery.register("a", bytesOf([instance("one")])), { kind: "done", instances: 1 });
-  deepEqual(world.discovery.register("b", bytesOf([instance("two")])), { kind: "done", instances: 1 });
+  deepEqual(await world.discovery.register("a", bytesOf([instance("one")])), { kind: "done", instances: 1 });
+  deepEqual(await world.discovery.register("b", bytesOf([instance("two")])), { kind: "done", instances: 1 });
   deepEqual(ids(world), ["one", "two"]);
-  ok(world.discovery.withdraw("b"));
-  ok(!world.discovery.withdraw("b"));
+  ok(await world.discovery.withdraw("b"));
+  ok(!await world.discovery.withdraw("b"));
   deepEqual(ids(world), ["one"]);
 });
 
@@ -55,7 +55,7 @@ Deno.test("what isn't a provider's file isn't read, and what can't be is named",
   Deno.mkdirSync(`${world.directory}/folder.json`);
   Deno.writeTextFileSync(`${world.directory}/large.json`, " ".repeat(9 << 20));
   new Deno.Command("mkfifo", { args: [`${world.directory}/pipe.json`] }).outputSync();
-  world.discovery.withdraw("none");
+  await world.discovery.withdraw("none");
   while (world.discovery.problems.length < 4) await world.ask("gg", "NS");
   const said = world.discovery.problems.join("\n");
   match(said, /link\.json: it is a link that leads out of the directory/);
@@ -75,7 +75,7 @@ Deno.test("a registration is looked up as it is answered, with a tag that is equ
   equal(first.tag, second.tag);
   deepEqual([first.rcode, first.isStale, first.address], ["NOERROR", false, "http.web.prod.shop.gg"]);
   const changed = one.discovery.changed(HTTP, new AbortController().signal);
-  one.discovery.register("chef", bytesOf([instance("a")]));
+  await one.discovery.register("chef", bytesOf([instance("a")]));
   await changed;
   ok(one.discovery.lookUp(HTTP).tag !== first.tag);
   equal(one.discovery.lookUp({ ...HTTP, env: "test" }).rcode, "NOERROR");

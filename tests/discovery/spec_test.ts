@@ -42,7 +42,7 @@ Deno.test("spec line 2: A gives the IPv4 addresses of the nodes, and AAAA those 
 Deno.test("spec line 3: what isn't registered is missing, and NXDOMAIN without SOA when nothing is", async () => {
   await using world = World.start({ "chef.json": { instances: THREE.slice(0, 2) } });
   equal(brief(await world.ask(WEB, "A")), "NOERROR|aa|5 192.0.2.1|5 192.0.2.2");
-  world.discovery.register("chef", new TextEncoder().encode('{"instances": []}'));
+  await world.discovery.register("chef", new TextEncoder().encode('{"instances": []}'));
   const message = await world.ask(WEB, "A");
   equal(brief(message), "NXDOMAIN|aa");
   deepEqual([...message.authorities, ...message.additionals], []);

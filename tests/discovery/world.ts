@@ -4,7 +4,9 @@
  * @module
  */
 import { systemClock } from "../../src/clock.ts";
+import { LocalAnswering } from "../../src/discovery/answering.ts";
 import { Discovery, type DiscoveryTerms } from "../../src/discovery/discovery.ts";
+import { Tally } from "../../src/discovery/tally.ts";
 import { runQuery } from "../../src/dns_client.ts";
 import type { SocketAddress } from "../../src/ip.ts";
 import { createLogger } from "../../src/telemetry/log.ts";
@@ -24,6 +26,8 @@ export const TERMS: DiscoveryTerms = {
   node: "host1.example.net",
   ipAddress: ["192.0.2.1", "2001:db8::1"],
   ignoreScripts: false,
+  consul: null,
+  otherZones: "refer",
   servers: [
     { zone: "gg", host: "b.example.net", ips: ["192.0.2.53"] },
     { zone: "gg", host: "c.example.net", ips: ["192.0.2.54"] },
@@ -81,6 +85,17 @@ export class World implements AsyncDisposable {
     const discovery = new Discovery({
       terms: { ...TERMS, directory, ...terms },
       ...{ clock: systemClock, log, registry },
+      answer: ({ options, everything, count }) => {
+        const tally = new Tally();
+        return new LocalAnswering(options, everything(), {
+          isAlone: false,
+          observe: (counted) => {
+            tally.add(counted);
+            count(tally.take());
+          },
+          fault: (message, reason) => log.warn(message, { reason }),
+        });
+      },
     });
     return new World({ discovery, directory, lines, registry });
   }

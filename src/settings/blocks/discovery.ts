@@ -2,6 +2,7 @@
 import type { z } from "zod";
 import {
   canonicalText,
+  choice,
   domain,
   flag,
   hostName,
@@ -12,8 +13,9 @@ import {
   socketAddress,
 } from "../../input/fields.ts";
 import { section } from "../../input/strict_object.ts";
-import { parseSocketAddress } from "../../ip.ts";
-import { mapping, millis, path } from "../fields.ts";
+import { PEM_BYTES_MAX } from "../../input/regular_file.ts";
+import { parseSocketAddress, type SocketAddress } from "../../ip.ts";
+import { mapping, millis, path, secret } from "../fields.ts";
 import type { FileOf, Loading } from "../loading.ts";
 
 /** A zone: a datacenter, in Consul. */
@@ -78,6 +80,47 @@ const shape = {
           "Name servers of zones: what is asked about another zone than this one is referred to its own",
         examples: [[{ zone: "gg", host: "web1.example.org", ipAddress: ["192.0.2.7"] }]],
       }),
+      otherZones: choice("discovery.otherZones", ["refer", "forward"]).default("refer").meta({
+        description:
+          "Whether what is asked about another zone is referred to its name servers, or asked on behalf of the client",
+        examples: ["forward"],
+      }),
+      consul: section(
+        mapping({
+          enabled: flag("discovery.consul.enabled").default(false).meta({
+            description:
+              "Whether what is registered in Consul is found, in place of the files of a directory",
+            examples: [true],
+          }),
+          address: oneOrMore("discovery.consul.address", socketAddress("discovery.consul.address", 8500))
+            .prefault(["127.0.0.1:8500"]).meta({
+              description: "Consul agents or servers, of which one is asked at a time",
+              example: ["127.0.0.1:8500"],
+            }),
+          token: secret("discovery.consul.token").meta({
+            description: "ACL token, with node:read, service:read and agent:read",
+            examples: ["file:/etc/pleiades/consul.token"],
+          }),
+          tls: section(
+            mapping({
+              enabled: flag("discovery.consul.tls.enabled").default(false).meta({
+                description: "Ask by HTTPS",
+                examples: [true],
+              }),
+              caFile: path("discovery.consul.tls.caFile").meta({
+                description: "Certificates of the authorities that count beside the system's, PEM",
+                examples: ["consul-ca.pem"],
+              }),
+              serverName: hostName("discovery.consul.tls.serverName").nullable().default(null).meta({
+                description: "Name that its certificate must have; by default the address",
+                examples: ["server.gg.consul"],
+              }),
+            }),
+            "TLS towards Consul",
+          ),
+        }),
+        "Consul as the registry: datacenters are zones",
+      ),
       staleFor: millis("discovery.staleFor", { minMs: 0, maxMs: 14 * 86_400_000, byDefault: 86_400_000 })
         .meta({
           description: "How long what was read last is answered while it can't be read; 0s = not at all",
@@ -92,18 +135,45 @@ const shape = {
 export const discovery = {
   shape,
   settings: ({ discovery: file }: FileOf<typeof shape>, loading: Loading) => {
-    const { dnsAddr, directory, node, servers, ...rest } = file;
+    const { dnsAddr, directory, node, servers, consul, ...rest } = file;
+    if (file.enabled && consul.enabled && directory !== null) {
+      loading.problem(
+        ["discovery", "directory"],
+        "discovery.directory can't be given with discovery.consul.enabled: it is Consul that reads registrations " +
+          "(pleiades discovery register --directory writes them)",
+      );
+    }
     return {
       discovery: {
         ...rest,
         dnsAddr: dnsAddr === null ? null : parseSocketAddress(dnsAddr, 5959),
         directory: directory && loading.resolve(["discovery", "directory"], directory),
         node: node ?? nodeOf(loading.outside.hostname()),
+        consul: consul.enabled ? consulOf(consul, loading) : null,
         servers: servers.map(({ zone, host, ipAddress: ips }) => ({ zone, host, ips })),
       },
     };
   },
 };
+
+function consulOf(
+  { address, token, tls }: FileOf<typeof shape>["discovery"]["consul"],
+  loading: Loading,
+): {
+  readonly addresses: readonly SocketAddress[];
+  readonly token: string | null;
+  readonly tls: { readonly serverName: string | null; readonly caCerts: readonly string[] } | null;
+} {
+  const at = ["discovery", "consul", "tls", "caFile"];
+  const authorities = tls.caFile === null ? null : loading.readText(at, tls.caFile, PEM_BYTES_MAX);
+  return {
+    addresses: address.map((each) => parseSocketAddress(each, 8500)),
+    token,
+    tls: tls.enabled
+      ? { serverName: tls.serverName, caCerts: authorities === null ? [] : [authorities] }
+      : null,
+  };
+}
 
 function nodeOf(hostname: string): string {
   const name = hostname.toLowerCase().replace(/[^0-9a-z.-]/g, "").replace(/^[.-]+|[.-]+$/g, "");

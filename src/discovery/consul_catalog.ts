@@ -1,0 +1,496 @@
+/**
+ * A catalog of Consul's: each zone is a datacenter, each product a service, and the rest of an address stands in tags.
+ *
+ * ```text
+ * /v1/catalog/services      blocked: which products and jobs there are ─▶ a reading for each
+ * /v1/health/service/…      blocked, one for each product and job: who is healthy ─▶ put, remove
+ * /v1/catalog/service/…     plain, every two seconds: whether the datacenter has a leader, how old its state is
+ * /v1/agent/members?wan     plain: name servers, by zone
+ * ```
+ *
+ * A question for each product *and* job, since news of a product with 10,000 instances take 226–466 ms, and with the tag of one
+ * of its jobs 15–24 ms (Consul 1.21). A server bears 200 connections of a client: beyond that there is a question for each
+ * product, and beyond that they have their turns.
+ *
+ * What can't be read stays as it was read last. Nothing is taken away for lack of an answer: only a list that is one, and that
+ * lacks an instance, takes it away.
+ *
+ * @module
+ */
+import type { Clock } from "../clock.ts";
+import {
+  type Channel,
+  type ConsulAnswer,
+  ConsulClient,
+  ConsulFault,
+  type ConsulQuestion,
+  type ConsulTerms,
+  isNothing,
+} from "../consul/client.ts";
+import { formatSocketAddress, type SocketAddress } from "../ip.ts";
+import type { Logger } from "../telemetry/log.ts";
+import { type Change, type Instance, isSameInstance, type Standing } from "./catalog.ts";
+import { readEntries, readJobs, readServers, readZones } from "./consul_entries.ts";
+import type { StoreError } from "./provider_files.ts";
+
+/** What a catalog of Consul's is made of. */
+export interface ConsulCatalogOptions {
+  /** How it is reached. */
+  readonly terms: ConsulTerms;
+  /** The zone of this machine, which is the datacenter of the server that is asked. */
+  readonly zone: string;
+  /** Whether other datacenters are read, too; otherwise they are referred to. */
+  readonly readsAll: boolean;
+  /** Gets what changes. */
+  readonly write: (changes: readonly Change[]) => void;
+  /** Paces the questions. */
+  readonly clock: Pick<Clock, "sleep" | "monotonicMs">;
+  /** Hears of zones that can't be read, and that can again. */
+  readonly log: Logger;
+  /** Hears of each answer. */
+  readonly observe: (operation: "getInstances" | "getServers", error: StoreError, seconds: number) => void;
+}
+
+/** Questions about instances at a time: with all others well below the 200 connections that a server bears. */
+const BLOCKED_MAX = 140;
+/** How long a question is blocked, seconds; where they have their turns, a turn. */
+const WAIT_SECONDS = 30;
+const TURN_SECONDS = 1;
+/** What an answer may take beyond that: a large one takes a second. */
+const ANSWER_MS = 10_000;
+/** How often it is asked how old the state is, and what that answer may take; milliseconds. */
+const PULSE_MS = 2_000;
+const PULSE_ANSWER_MS = 3_000;
+/** State of this age is called stale; milliseconds. */
+const AGE_MAX_MS = 5_000;
+/** How often it is asked which zones and name servers there are. */
+const SERVERS_MS = 5_000;
+/** After a failure: at first, and at most. */
+const RETRY_MS = 250;
+const RETRY_MAX_MS = 2_000;
+/** Between two lists of services: others may register without end. */
+const LIST_PAUSE_MS = 20;
+/** Entries that are named in the log, of each answer. */
+const NAMED_MAX = 3;
+
+/** What is registered in a Consul. */
+export class ConsulCatalog implements AsyncDisposable {
+  readonly #options: ConsulCatalogOptions;
+  readonly #client: ConsulClient;
+  readonly #ending = new AbortController();
+  readonly #zones = new Map<string, ZoneReading>();
+  readonly #servers = new Map<string, string>();
+  readonly #turns = new Turns(BLOCKED_MAX);
+  readonly #following: Promise<void>;
+
+  /** Begins to read. */
+  constructor(options: ConsulCatalogOptions) {
+    this.#options = options;
+    this.#client = new ConsulClient(options.terms);
+    this.#read(options.zone);
+    this.#following = this.#followServers();
+  }
+
+  /** What can't be read, in words. */
+  get problems(): readonly string[] {
+    return [...this.#zones.values()].flatMap(({ problem }) => problem ?? []);
+  }
+
+  /** Reads no more. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#ending.abort();
+    this.#client[Symbol.dispose]();
+    await Promise.all([this.#following, ...[...this.#zones.values()].map(({ ended }) => ended)]);
+  }
+
+  #read(zone: string): void {
+    if (this.#zones.has(zone)) return;
+    const reading = new ZoneReading(zone, {
+      ...this.#options,
+      client: this.#client,
+      ending: this.#ending.signal,
+      turns: this.#turns,
+      shareOf: () => Math.floor(BLOCKED_MAX / this.#zones.size),
+    });
+    this.#zones.set(zone, reading);
+    reading.start();
+  }
+
+  async #followServers(): Promise<void> {
+    const { clock, zone: own, readsAll, write, observe } = this.#options;
+    using channel = this.#client.channel();
+    while (!this.#ending.signal.aborted) {
+      const start = clock.monotonicMs();
+      let error: StoreError = "none";
+      try {
+        const zones = readZones((await channel.ask(plain("/v1/catalog/datacenters"))).document);
+        if (readsAll) { for (const zone of zones) this.#read(zone); }
+        const servers = readServers((await channel.ask(plain("/v1/agent/members", { wan: "1" }))).document);
+        const changes = [...servers].flatMap(([zone, those]): Change[] => {
+          const text = JSON.stringify(those);
+          if (this.#servers.get(zone) === text) return [];
+          this.#servers.set(zone, text);
+          const isForeign = zone !== own && !this.#zones.has(zone);
+          return [
+            { kind: "servers", zone, servers: those },
+            ...isForeign ? [{ kind: "standing", zone, standing: "foreign" } as const] : [],
+          ];
+        });
+        if (changes.length > 0) write(changes);
+      } catch (cause) {
+        error = faultOf(cause).kind;
+      }
+      if (this.#ending.signal.aborted) return;
+      observe("getServers", error, (clock.monotonicMs() - start) / 1000);
+      await clock.sleep(error === "none" ? SERVERS_MS : RETRY_MAX_MS, this.#ending.signal);
+    }
+  }
+}
+
+interface ZoneParts extends ConsulCatalogOptions {
+  readonly client: ConsulClient;
+  readonly ending: AbortSignal;
+  readonly turns: Turns;
+  /** How many questions about instances the zone may have blocked at a time. */
+  readonly shareOf: () => number;
+}
+
+/** Whose faults a zone has: the list of services, the pulse, or a reading's key. */
+type Source = "list" | "pulse" | string;
+
+/** One datacenter. */
+class ZoneReading {
+  readonly #zone: string;
+  readonly #parts: ZoneParts;
+  readonly #readings = new Map<string, JobReading>();
+  /** Who has said of an instance last that it is there. */
+  readonly #owners = new Map<string, JobReading>();
+  readonly #faults = new Map<Source, { readonly kind: string; readonly message: string }>();
+  /** What hasn't been read yet. */
+  readonly #unread = new Set<Source>(["list"]);
+  readonly #running = new Set<Promise<void>>();
+  #standing: Standing = "lost";
+  /** Whether it was said that the zone was never read. */
+  #isSaid = false;
+  /** Whether there is a question for each product only; once so, for good. */
+  #isCoarse = false;
+
+  constructor(zone: string, parts: ZoneParts) {
+    this.#zone = zone;
+    this.#parts = parts;
+  }
+
+  /** What can't be read, in words. */
+  get problem(): string | null {
+    const [fault] = this.#faults.values();
+    return fault ? `zone ${this.#zone}: ${fault.message}` : null;
+  }
+
+  /** Resolves when nothing is read any more. */
+  get ended(): Promise<unknown> {
+    return Promise.all(this.#running);
+  }
+
+  start(): void {
+    this.#parts.write([{ kind: "standing", zone: this.#zone, standing: "lost" }]);
+    this.#run(this.#followList());
+    this.#run(this.#followPulse());
+  }
+
+  async #followList(): Promise<void> {
+    const { clock, ending } = this.#parts;
+    await this.#follow(
+      "list",
+      () => "/v1/catalog/services",
+      { query: {}, instances: false },
+      async ({ document }) => {
+        this.#expect(readJobs(document));
+        await clock.sleep(LIST_PAUSE_MS, ending);
+        return true;
+      },
+    );
+  }
+
+  /** Has a reading for each job, or for each product where those are too many. */
+  #expect(jobs: ReadonlyMap<string, ReadonlySet<string>>): void {
+    const count = [...jobs.values()].reduce((sum, { size }) => sum + size, 0);
+    if (!this.#isCoarse && count > this.#parts.shareOf()) {
+      this.#isCoarse = true;
+      this.#parts.log.info("There are too many jobs for a question each: products are asked for", {
+        zone: this.#zone,
+        jobs: count,
+      });
+    }
+    const wanted = new Map<string, { readonly product: string; readonly job: string | null }>();
+    for (const [product, those] of jobs) {
+      if (this.#isCoarse) wanted.set(product, { product, job: null });
+      else for (const job of those) wanted.set(`${job}.${product}`, { product, job });
+    }
+    for (const [key, { product, job }] of wanted) {
+      if (this.#readings.has(key)) continue;
+      const reading = new JobReading(product, job);
+      this.#readings.set(key, reading);
+      this.#unread.add(key);
+      this.#run(this.#followJob(key, reading));
+    }
+    for (const [key, reading] of this.#readings) {
+      reading.isListed = wanted.has(key);
+      // What it knew is the product's from now on, to be kept or taken away by the product's first answer.
+      const heir = reading.isListed ? undefined : this.#readings.get(reading.product);
+      if (heir && heir !== reading) {
+        for (const [id, instance] of reading.known) {
+          heir.known.set(id, instance);
+          this.#owners.set(id, heir);
+        }
+        reading.known.clear();
+      }
+      if (!reading.isListed && reading.known.size === 0) this.#end(key, reading);
+    }
+  }
+
+  async #followJob(key: string, reading: JobReading): Promise<void> {
+    const { product, job } = reading;
+    const query = { passing: "1", ...job !== null && { tag: `glimpse:job=${job}` } };
+    const path = () => `/v1/health/service/${encodeURIComponent(product)}`;
+    await this.#follow(key, path, { query, instances: true, over: reading.over.signal }, ({ document }) => {
+      if (reading.over.signal.aborted) return false;
+      this.#take(reading, document);
+      if (reading.isListed || reading.known.size > 0) return true;
+      this.#end(key, reading);
+      return false;
+    });
+  }
+
+  /** Writes the difference between an answer and what is known. */
+  #take(reading: JobReading, document: unknown): void {
+    const { write, observe, log } = this.#parts;
+    const { instances, faults } = readEntries(document, this.#zone);
+    const next = new Map(
+      instances.filter(({ address }) => reading.job === null || address.job === reading.job)
+        .map((instance) => [instance.id, instance]),
+    );
+    const changed = [...next.values()].filter((instance) => {
+      const before = reading.known.get(instance.id);
+      return before === undefined || !isSameInstance(before, instance);
+    });
+    const gone = [...reading.known.keys()].filter((id) => !next.has(id) && this.#owners.get(id) === reading);
+    reading.known = next;
+    for (const { id } of changed) this.#owners.set(id, reading);
+    for (const id of gone) this.#owners.delete(id);
+    const changes: Change[] = [];
+    if (gone.length > 0) changes.push({ kind: "remove", zone: this.#zone, ids: gone });
+    if (changed.length > 0) changes.push({ kind: "put", zone: this.#zone, instances: changed });
+    if (changes.length > 0) write(changes);
+    for (const { kind } of faults) observe("getInstances", kind, 0);
+    const said = faults.slice(0, NAMED_MAX).map(({ message }) => message).join("; ");
+    if (said !== reading.said && said !== "") {
+      log.warn("Consul has entries that can't be used", {
+        zone: this.#zone,
+        product: reading.product,
+        entries: faults.length,
+        reason: said,
+      });
+    }
+    reading.said = said;
+  }
+
+  #end(key: string, reading: JobReading): void {
+    reading.over.abort();
+    this.#readings.delete(key);
+    this.#unread.delete(key);
+    this.#faults.delete(key);
+    this.#judge();
+  }
+
+  /** Asks how old the state is, and whether the server that is asked answers at all: what is blocked doesn't show it. */
+  async #followPulse(): Promise<void> {
+    const { client, clock, ending } = this.#parts;
+    using channel = client.channel();
+    while (!ending.aborted) {
+      const { server } = client;
+      try {
+        const { isLed, ageMs } = await channel.ask({
+          ...plain("/v1/catalog/service/consul", { dc: this.#zone, stale: "" }),
+          answerMs: PULSE_ANSWER_MS,
+        });
+        const at = `Consul at ${formatSocketAddress(server)}`;
+        if (isLed && ageMs <= AGE_MAX_MS) this.#right("pulse");
+        else if (!isLed) this.#wrong("pulse", { kind: "consulapi", message: `${at} knows of no leader` });
+        else this.#wrong("pulse", { kind: "consulapi", message: `${at} is ${ageMs} ms behind its leader` });
+      } catch (cause) {
+        const fault = faultOf(cause);
+        if (ending.aborted) return;
+        this.#wrong("pulse", fault);
+        this.#leave(server, fault.kind);
+      }
+      await clock.sleep(this.#faults.has("pulse") ? RETRY_MS : PULSE_MS, ending);
+    }
+  }
+
+  /** Asks again and again, blocked until there is news; `take` says whether to go on. */
+  async #follow(
+    source: Source,
+    path: () => string,
+    { query, instances, over }: {
+      readonly query: Readonly<Record<string, string>>;
+      readonly instances: boolean;
+      readonly over?: AbortSignal;
+    },
+    take: (answer: ConsulAnswer) => boolean | Promise<boolean>,
+  ): Promise<void> {
+    const { client, clock, ending, turns, observe } = this.#parts;
+    using channel = client.channel();
+    over?.addEventListener("abort", () => channel[Symbol.dispose](), { once: true });
+    let index = 0;
+    let retryMs = RETRY_MS;
+    const isOver = () => ending.aborted || over?.aborted === true;
+    while (!isOver()) {
+      const { server } = client;
+      const start = clock.monotonicMs();
+      try {
+        const waitSeconds = instances && turns.areScarce ? TURN_SECONDS : WAIT_SECONDS;
+        const question: ConsulQuestion = {
+          ...{ path: path(), index, waitSeconds, answerMs: ANSWER_MS, mayBeFiltered: false },
+          query: { dc: this.#zone, stale: "", ...query },
+        };
+        const ask = (each: ConsulQuestion) => instances ? turns.take(channel, each) : channel.ask(each);
+        const first = await ask(question);
+        // What comes from a stream doesn't say that it was filtered: a token that is deleted may empty it.
+        const answer = index > 0 && isNothing(first.document) ? await ask({ ...question, index: 0 }) : first;
+        const isBlocked = index > 0;
+        index = answer.index;
+        const goesOn = await take(answer);
+        observe("getInstances", "none", isBlocked ? 0 : (clock.monotonicMs() - start) / 1000);
+        retryMs = RETRY_MS;
+        this.#unread.delete(source);
+        this.#right(source);
+        if (!goesOn) return;
+        // One that doesn't block would be asked without end.
+        if (index === 0) await clock.sleep(RETRY_MS, ending);
+      } catch (cause) {
+        if (isOver()) return;
+        const fault = faultOf(cause);
+        index = 0;
+        // Another server is asked meanwhile: that this one was left is no failure.
+        if (client.server !== server) continue;
+        observe("getInstances", fault.kind, (clock.monotonicMs() - start) / 1000);
+        this.#wrong(source, fault);
+        this.#leave(server, fault.kind);
+        await clock.sleep(retryMs, ending);
+        retryMs = Math.min(RETRY_MAX_MS, 2 * retryMs);
+      }
+    }
+  }
+
+  /** Asks another server from now on, unless it is another datacenter that doesn't answer through this one. */
+  #leave(server: SocketAddress, error: StoreError): void {
+    if (error === "noanswer" && this.#zone === this.#parts.zone) this.#parts.client.leave(server);
+  }
+
+  #right(source: Source): void {
+    this.#faults.delete(source);
+    this.#judge();
+  }
+
+  #wrong(source: Source, { kind, message }: { readonly kind: string; readonly message: string }): void {
+    this.#faults.set(source, { kind, message });
+    this.#judge();
+  }
+
+  /** What was never read is lost; what can't be read now is stale. */
+  #judge(): void {
+    const { write, log } = this.#parts;
+    const [fault] = this.#faults.values();
+    const isUnread = this.#standing === "lost" && this.#unread.size > 0;
+    const standing = isUnread ? "lost" : fault ? "stale" : "fresh";
+    const zone = this.#zone;
+    if (isUnread && fault && !this.#isSaid) {
+      this.#isSaid = true;
+      log.warn("A zone's registry can't be read, and never was", {
+        zone,
+        error: fault.kind,
+        reason: fault.message,
+      });
+    }
+    if (standing === this.#standing) return;
+    this.#standing = standing;
+    if (fault && standing === "stale") {
+      log.warn("A zone's registry can't be read; what was registered goes on to count", {
+        ...{ zone, error: fault.kind, reason: fault.message },
+      });
+    } else if (standing === "fresh") {
+      log.info("A zone's registry is read", { zone, instances: this.#owners.size });
+    }
+    write([{ kind: "standing", zone, standing }]);
+  }
+
+  #run(running: Promise<void>): void {
+    this.#running.add(running);
+    running.finally(() => this.#running.delete(running));
+  }
+}
+
+/** What is known of one job of a product, or of a whole product. */
+class JobReading {
+  readonly product: string;
+  /** `null` = all of them. */
+  readonly job: string | null;
+  readonly over = new AbortController();
+  known = new Map<string, Instance>();
+  /** Whether the list of services has it. */
+  isListed = true;
+  /** What was said of its entries last. */
+  said = "";
+
+  constructor(product: string, job: string | null) {
+    this.product = product;
+    this.job = job;
+  }
+}
+
+/** So many questions at a time; who comes later waits for one of them to end. */
+class Turns {
+  readonly #max: number;
+  readonly #waiting: (() => void)[] = [];
+  #taken = 0;
+
+  constructor(max: number) {
+    this.#max = max;
+  }
+
+  /** Whether anyone waits. */
+  get areScarce(): boolean {
+    return this.#waiting.length > 0;
+  }
+
+  async take(channel: Channel, question: ConsulQuestion): Promise<ConsulAnswer> {
+    if (this.#taken >= this.#max) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    else this.#taken++;
+    try {
+      return await channel.ask(question);
+    } finally {
+      const next = this.#waiting.shift();
+      // A connection that stays open counts as well.
+      if (next) {
+        channel.close();
+        next();
+      } else this.#taken--;
+    }
+  }
+}
+
+/** A question that doesn't block. */
+function plain(path: string, query: Readonly<Record<string, string>> = {}): ConsulQuestion {
+  return { path, query, index: 0, waitSeconds: 0, answerMs: ANSWER_MS, mayBeFiltered: true };
+}
+
+/** What went wrong with a question; anything else is ours. */
+function faultOf(
+  cause: unknown,
+): { readonly kind: "noanswer" | "denied" | "consulapi"; readonly message: string } {
+  if (cause instanceof ConsulFault) return cause;
+  if (cause instanceof SyntaxError) {
+    return { kind: "consulapi", message: `Consul's answer is none: ${cause.message}` };
+  }
+  throw cause;
+}

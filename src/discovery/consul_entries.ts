@@ -1,0 +1,221 @@
+/**
+ * What Consul says, as instances, jobs and name servers. Whatever comes is taken apart: what isn't as it should be is left out
+ * and named, and nothing throws but a body that is no list at all.
+ *
+ * Consul takes things that DNS can't say: addresses such as `10.0.0.300`, host names as addresses, ports of −1, two tags for
+ * one job, nodes whose names are no host names. Its service names and tags have no case.
+ *
+ * @module
+ */
+import { canonicalIp } from "../ip.ts";
+import { nameToWire } from "../wire/name.ts";
+import { type Address, fieldFault } from "./address.ts";
+import type { Instance, NameServer } from "./catalog.ts";
+
+/** What is wrong with an entry: its addresses; that it can't be placed, or reached. */
+export interface EntryFault {
+  /** For metrics. */
+  readonly kind: "invalidip" | "untracked";
+  /** For people, with the entry's name. */
+  readonly message: string;
+}
+
+/** What a list of a service's instances says. */
+export interface EntriesReading {
+  /** In the order of the list. */
+  readonly instances: readonly Instance[];
+  /** Entries that are left out, or whose addresses are. */
+  readonly faults: readonly EntryFault[];
+}
+
+/** Provider of those that don't say theirs. */
+const UNKNOWN_PROVIDER = "consul";
+const PREFIX = "glimpse:";
+
+/**
+ * The jobs of each product, by the answer to `/v1/catalog/services`: both in lower case.
+ *
+ * @throws {SyntaxError} when it is no mapping of lists
+ */
+export function readJobs(document: unknown): ReadonlyMap<string, ReadonlySet<string>> {
+  if (!isObject(document)) throw new SyntaxError("the services are no mapping");
+  const jobs = new Map<string, Set<string>>();
+  for (const [name, tags] of Object.entries(document)) {
+    if (!Array.isArray(tags)) throw new SyntaxError("the tags of a service are no list");
+    for (const tag of tags) {
+      const job = typeof tag === "string" ? tagValue(tag.toLowerCase(), "job") : null;
+      if (job === null || fieldFault("job", job) !== null) continue;
+      const product = name.toLowerCase();
+      if (fieldFault("product", product) !== null) continue;
+      const known = jobs.get(product);
+      if (known) known.add(job);
+      else jobs.set(product, new Set([job]));
+    }
+  }
+  return jobs;
+}
+
+/**
+ * The instances of a product, by the answer to `/v1/health/service/PRODUCT?passing`.
+ *
+ * @throws {SyntaxError} when it is no list
+ */
+export function readEntries(document: unknown, zone: string): EntriesReading {
+  if (!Array.isArray(document)) throw new SyntaxError("the instances are no list");
+  const faults: EntryFault[] = [];
+  const byId = new Map<string, Instance>();
+  for (const entry of document) {
+    const read = readEntry(entry, zone, faults);
+    if (read !== null) byId.set(read.id, read);
+  }
+  return { instances: withWeights([...byId.values()]), faults };
+}
+
+/** Name servers by zone, by the answer to `/v1/agent/members?wan`: all that haven't left, be they there or not. */
+export function readServers(document: unknown): ReadonlyMap<string, readonly NameServer[]> {
+  if (!Array.isArray(document)) throw new SyntaxError("the members are no list");
+  const servers = new Map<string, NameServer[]>();
+  for (const member of document) {
+    if (!isObject(member) || member["Status"] === LEFT) continue;
+    const { Name: name, Addr: addr } = member;
+    const [, host, zone] = /^(.+)\.([0-9a-z]{2})$/.exec(typeof name === "string" ? name.toLowerCase() : "") ??
+      [];
+    const ip = typeof addr === "string" ? canonicalIp(addr) : null;
+    if (host === undefined || zone === undefined || ip === null) continue;
+    const known = servers.get(zone);
+    if (known) known.push({ host, ips: [ip] });
+    else servers.set(zone, [{ host, ips: [ip] }]);
+  }
+  return servers;
+}
+
+/** The datacenters whose names are zones. */
+export function readZones(document: unknown): readonly string[] {
+  if (!Array.isArray(document)) throw new SyntaxError("the datacenters are no list");
+  return document.filter((name): name is string => typeof name === "string")
+    .map((name) => name.toLowerCase()).filter((name) => fieldFault("zone", name) === null);
+}
+
+/** As Consul counts: 1 = alive, 2 = leaving, 4 = failed. */
+const LEFT = 3;
+
+function readEntry(entry: unknown, zone: string, faults: EntryFault[]): Instance | null {
+  const node = isObject(entry) ? entry["Node"] : null;
+  const service = isObject(entry) ? entry["Service"] : null;
+  if (!isObject(entry) || !isObject(node) || !isObject(service)) {
+    faults.push({ kind: "untracked", message: "An entry has no node or no service" });
+    return null;
+  }
+  const { Node: host, Address: nodeIp } = node;
+  const { ID: serviceId, Service: product, Address: ownIp, Port: port, Tags: tags } = service;
+  const id = `${text(host)}/${text(serviceId)}`;
+  const leftOut = (reason: string) => {
+    faults.push({ kind: "untracked", message: `${id.slice(0, 300)} is left out: ${reason}` });
+    return null;
+  };
+  if (text(host) === "" || text(serviceId) === "") return leftOut("it has no node or no id");
+  if (isCritical(entry["Checks"])) return null;
+  const address = placeOf(text(product).toLowerCase(), tags, zone);
+  if (typeof address === "string") return leftOut(address);
+  if (typeof port !== "number" || !Number.isInteger(port) || port < 1 || port > 65_535) {
+    return leftOut(`port must be 1–65535, is ${JSON.stringify(port)}`);
+  }
+  const target = text(host).toLowerCase().replace(/\.$/, "");
+  if (!isName(target)) return leftOut(`the node's name can't be one of DNS`);
+  const ip = text(ownIp) || text(nodeIp);
+  const canonical = canonicalIp(ip);
+  if (canonical === null) {
+    faults.push({
+      kind: "invalidip",
+      message: `${id} has no IP address, but ${JSON.stringify(ip.slice(0, 100))}`,
+    });
+  }
+  return {
+    ...{ id, address: address.address, port, priority: 0, node: target },
+    provider: address.provider,
+    ips: canonical === null ? [] : [canonical],
+    weight: weightOf(service["Weights"]),
+  };
+}
+
+/** Where an instance is found, and who registered it; a text = why it isn't found anywhere. */
+function placeOf(
+  product: string,
+  tags: unknown,
+  zone: string,
+): { readonly address: Address; readonly provider: string } | string {
+  const values = new Map<string, string>();
+  for (const tag of Array.isArray(tags) ? tags : []) {
+    if (typeof tag !== "string" || !tag.toLowerCase().startsWith(PREFIX)) continue;
+    const folded = tag.toLowerCase();
+    const key = folded.slice(PREFIX.length).split("=", 1)[0]!;
+    const value = tagValue(folded, key);
+    if (value === null) continue;
+    if (values.has(key) && values.get(key) !== value) return `there are two tags ${PREFIX}${key}`;
+    values.set(key, value);
+  }
+  if (values.has("product") && values.get("product") !== product) {
+    return `${PREFIX}product isn't the name of the service`;
+  }
+  const [service = "", job = "", env = ""] = ["service", "job", "env"].map((key) => values.get(key) ?? "");
+  for (
+    const [field, value] of [["service", service], ["job", job], ["env", env], ["product", product]] as const
+  ) {
+    const fault = fieldFault(field, value);
+    if (fault !== null) return fault;
+  }
+  return {
+    address: { service, job, env, product, zone },
+    provider: values.get("provider") || UNKNOWN_PROVIDER,
+  };
+}
+
+/** Those of which a check fails are mostly not in the list; but a node's check may come a moment later. */
+function isCritical(checks: unknown): boolean {
+  return Array.isArray(checks) && checks.some((check) => isObject(check) && check["Status"] === "critical");
+}
+
+/**
+ * Consul gives each a weight of 1 that asks for none. Where all of an address have that, none has asked, and an SRV record
+ * says 0.
+ */
+function withWeights(instances: readonly Instance[]): readonly Instance[] {
+  const weighted = new Set(
+    instances.filter(({ weight }) => weight !== 1).map(({ address }) =>
+      `${address.service}.${address.job}.${address.env}`
+    ),
+  );
+  return instances.map((instance) => {
+    const { service, job, env } = instance.address;
+    return weighted.has(`${service}.${job}.${env}`) ? instance : { ...instance, weight: 0 };
+  });
+}
+
+function weightOf(weights: unknown): number {
+  const passing = isObject(weights) ? weights["Passing"] : 1;
+  return typeof passing === "number" && Number.isInteger(passing) && passing >= 0 && passing <= 65_535
+    ? passing
+    : 1;
+}
+
+function tagValue(tag: string, key: string): string | null {
+  const start = `${PREFIX}${key}=`;
+  return tag.startsWith(start) ? tag.slice(start.length) : null;
+}
+
+function isName(name: string): boolean {
+  try {
+    return nameToWire(name).length > 1;
+  } catch (cause) {
+    if (!(cause instanceof SyntaxError)) throw cause;
+    return false;
+  }
+}
+
+function text(value: unknown): string {
+  return typeof value === "string" ? value : "";
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

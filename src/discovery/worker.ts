@@ -1,0 +1,83 @@
+/**
+ * The thread of discovery's own listener: whatever keeps the main thread busy — a large answer of Consul's, a reload, a request
+ * — keeps no client waiting. Messages in: `Order`; out: `Report`.
+ *
+ * @module
+ */
+import type { SocketAddress } from "../ip.ts";
+import { type AnsweringOptions, LocalAnswering } from "./answering.ts";
+import type { Change } from "./catalog.ts";
+import { Tally, type TallyRow } from "./tally.ts";
+
+/** From the main thread. */
+export type Order =
+  | { readonly kind: "start"; readonly options: AnsweringOptions; readonly changes: readonly Change[] }
+  | { readonly kind: "change"; readonly changes: readonly Change[] }
+  /** Say when all before it is in the answers. */
+  | { readonly kind: "settle"; readonly number: number }
+  | { readonly kind: "stop" };
+
+/** To the main thread. */
+export type Report =
+  | { readonly kind: "listening"; readonly address: SocketAddress; readonly fd: number | null }
+  | { readonly kind: "failed"; readonly message: string }
+  | { readonly kind: "settled"; readonly number: number }
+  | { readonly kind: "answered"; readonly rows: readonly TallyRow[] }
+  | { readonly kind: "fault"; readonly message: string; readonly reason: string }
+  | { readonly kind: "stopped" };
+
+/** Time that counts gather before they are told. */
+const REPORT_MS = 250;
+
+/** The worker's global scope, as far as it is used here. */
+interface WorkerScope {
+  onmessage: ((event: MessageEvent<Order>) => void) | null;
+  postMessage(report: Report): void;
+  close(): void;
+}
+
+const scope = globalThis as unknown as WorkerScope;
+const tally = new Tally();
+let answering: LocalAnswering | null = null;
+let reporting: ReturnType<typeof setInterval> | undefined;
+
+scope.onmessage = ({ data: order }) => {
+  switch (order.kind) {
+    case "start":
+      return start(order.options, order.changes);
+    case "change":
+      return answering?.apply(order.changes);
+    case "settle":
+      return scope.postMessage({ kind: "settled", number: order.number });
+    case "stop":
+      return void stop();
+  }
+};
+
+function start(options: AnsweringOptions, changes: readonly Change[]): void {
+  try {
+    answering = new LocalAnswering(options, changes, {
+      isAlone: true,
+      observe: (counted) => tally.add(counted),
+      fault: (message, reason) => scope.postMessage({ kind: "fault", message, reason }),
+    });
+  } catch (error) {
+    scope.postMessage({ kind: "failed", message: error instanceof Error ? error.message : String(error) });
+    return;
+  }
+  reporting = setInterval(report, REPORT_MS);
+  scope.postMessage({ kind: "listening", address: answering.address, fd: answering.fd });
+}
+
+async function stop(): Promise<void> {
+  clearInterval(reporting);
+  await answering?.[Symbol.asyncDispose]();
+  report();
+  scope.postMessage({ kind: "stopped" });
+  scope.close();
+}
+
+function report(): void {
+  const rows = tally.take();
+  if (rows.length > 0) scope.postMessage({ kind: "answered", rows });
+}

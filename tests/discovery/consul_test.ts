@@ -1,0 +1,145 @@
+/**
+ * Discovery over a real Consul: one server for all of it, with ACLs and TLS, and a proxy that answers wrongly.
+ *
+ * @module
+ */
+import { deepEqual, equal, match, ok } from "node:assert/strict";
+import type { ConsulTerms } from "../../src/consul/client.ts";
+import { ConsulProxy } from "../consul/proxy.ts";
+import { ConsulServer, ROOT_TOKEN, until } from "../consul/server.ts";
+import { testWith } from "../programs.ts";
+import type { Standing } from "../../src/discovery/catalog.ts";
+import { brief, World } from "./world.ts";
+
+const WEB = "http.web.prod.shop.gg";
+
+function over(terms: Partial<ConsulTerms>, more: Parameters<typeof World.start>[1] = {}): World {
+  const consul = { addresses: [], token: ROOT_TOKEN, tls: null, ...terms };
+  return World.start({}, { directory: null, servers: [], consul, ...more });
+}
+
+/** Resolves when an address is answered so. */
+async function answers(world: World, name: string, type: string, wanted: string): Promise<void> {
+  await until(() => world.ask(name, type).then(brief), (got) => got === wanted);
+}
+
+async function becomes(world: World, standing: Standing, zone = "gg"): Promise<void> {
+  await until(() => world.discovery.catalog.standingOf(zone), (now) => now === standing);
+}
+
+testWith(["consul"], "what is registered in Consul is answered", async (test) => {
+  await using consul = await ConsulServer.start({ acl: true, tls: true });
+  await consul.register("a", "http.web.prod.shop", { ipAddress: "192.0.2.1", port: 8001 });
+  await consul.register("b", "HTTP.web.Prod.shop", { ipAddress: "192.0.2.2", port: 8002 });
+  await consul.register("c", "http.web.prod.shop", { ipAddress: "192.0.2.3", critical: true });
+  const tls = { serverName: "server.gg.consul", caCerts: [consul.authority] };
+  const secure = { addresses: [{ hostname: "127.0.0.1", port: consul.ports.https }], tls };
+
+  await test.step("over TLS, and as it changes", async () => {
+    await using world = over(secure);
+    await answers(world, WEB, "SRV", "NOERROR|aa|5 0 0 8001 s1.|5 0 0 8002 s1.");
+    equal(brief(await world.ask(WEB, "A")), "NOERROR|aa|5 192.0.2.1|5 192.0.2.2");
+    await answers(world, "gg", "NS", "NOERROR|aa|5 ns0.gg.srv.example.org.");
+    equal(brief(await world.ask("ns0.gg", "A")), "NOERROR|aa|5 127.0.0.1");
+    await consul.check("c", "pass");
+    await answers(world, WEB, "A", "NOERROR|aa|5 192.0.2.1|5 192.0.2.2|5 192.0.2.3");
+    await consul.check("a", "fail");
+    await answers(world, WEB, "A", "NOERROR|aa|5 192.0.2.2|5 192.0.2.3");
+    await consul.check("a", "warn");
+    await consul.register("c", "http.api.prod.shop", { ipAddress: "192.0.2.3" });
+    await answers(world, WEB, "A", "NOERROR|aa|5 192.0.2.2");
+    await answers(world, "http.api.prod.shop.gg", "A", "NOERROR|aa|5 192.0.2.3");
+    await consul.register("c", "http.web.prod.shop", { ipAddress: "192.0.2.3", passing: 7 });
+    await consul.check("a", "pass");
+    await answers(world, WEB, "SRV", "NOERROR|aa|5 0 1 8001 s1.|5 0 1 8002 s1.|5 0 7 8080 s1.");
+    await answers(world, "http.api.prod.shop.gg", "A", "NXDOMAIN|aa");
+    await consul.deregister("c");
+    await answers(world, WEB, "SRV", "NOERROR|aa|5 0 0 8001 s1.|5 0 0 8002 s1.");
+  });
+
+  await test.step("what DNS can't say is left out, and named", async () => {
+    await using world = over({ addresses: [consul.address] });
+    await consul.register("bad", "http.bad.prod.shop", { ipAddress: "10.0.0.300" });
+    await consul.register("port", "http.bad.prod.shop", { ipAddress: "192.0.2.9", port: -1 });
+    await becomes(world, "fresh");
+    await answers(world, "http.bad.prod.shop.gg", "A", "SERVFAIL|aa");
+    equal(brief(await world.ask("http.bad.prod.shop.gg", "SRV")), "NOERROR|aa|5 0 0 8080 s1.");
+    await until(() => world.lines.join("\n"), (lines) => /s1\/port is left out: port must be/.test(lines));
+    ok(world.lines.some((line) => /s1\/bad has no IP address/.test(line)), world.lines.join("\n"));
+    match(
+      world.registry.expose(),
+      /store_errors_total\{.*error="invalidip",operation="getInstances"\} [1-9]/,
+    );
+    for (const id of ["bad", "port"]) await consul.deregister(id);
+    await answers(world, "http.bad.prod.shop.gg", "A", "NXDOMAIN|aa");
+  });
+
+  await test.step("without the right to see anything nothing is taken away", async () => {
+    for (const token of [null, "99999999-2222-3333-4444-555555555555"]) {
+      await using world = over({ addresses: [consul.address], token });
+      await until(() => world.discovery.problems.length, (count) => count > 0);
+      equal(brief(await world.ask(WEB, "A")), "SERVFAIL|aa");
+      equal(world.discovery.catalog.standingOf("gg"), "lost");
+    }
+    await consul.must("PUT", "/v1/acl/policy", {
+      Name: "reader",
+      Rules: 'node_prefix "" { policy = "read" } service_prefix "" { policy = "read" }',
+    });
+    const made = await consul.must("PUT", "/v1/acl/token", { Policies: [{ Name: "reader" }] });
+    const { SecretID: token, AccessorID: accessor } = made as { SecretID: string; AccessorID: string };
+    await using world = over({ addresses: [consul.address], token });
+    await answers(world, WEB, "A", "NOERROR|aa|5 192.0.2.1|5 192.0.2.2");
+    await consul.must("DELETE", `/v1/acl/token/${accessor}`);
+    await becomes(world, "stale");
+    equal(brief(await world.ask(WEB, "A")), "NOERROR|aa|5 192.0.2.1|5 192.0.2.2");
+    match(world.discovery.problems.join(), /answers 403: ACL not found/);
+    match(world.registry.expose(), /stale_seconds\{.*zone="gg"\} [\d.e-]*[1-9]/);
+  });
+
+  await test.step("whatever it answers, what was read last counts, and it recovers by itself", async () => {
+    await using proxy = new ConsulProxy(consul.ports.http);
+    await using world = over({ addresses: [proxy.address] });
+    await answers(world, WEB, "A", "NOERROR|aa|5 192.0.2.1|5 192.0.2.2");
+    const body = (text: string, headers = "") =>
+      ({
+        bytes: `HTTP/1.1 200 OK\r\nContent-Length: ${text.length}\r\n${headers}\r\n${text}`,
+        ends: true,
+      }) as const;
+    const wrong = [
+      [{ bytes: "HTTP/1.1 403 Forbidden\r\nContent-Length: 13\r\n\r\nACL not found", ends: true }, "denied"],
+      [body("[]", "X-Consul-Results-Filtered-By-ACLs: true\r\n"), "denied"],
+      [body('{"Node":'), "consulapi"],
+      ["silence", "noanswer"],
+    ] as const;
+    for (const [answer, kind] of wrong) {
+      proxy.become(answer);
+      await becomes(world, "stale");
+      equal(brief(await world.ask(WEB, "A")), "NOERROR|aa|5 192.0.2.1|5 192.0.2.2", JSON.stringify(answer));
+      const counted = new RegExp(`error="${kind}",operation="getInstances"\\} [1-9]`);
+      await until(() => world.registry.expose(), (text) => counted.test(text));
+      proxy.become(null);
+      await becomes(world, "fresh");
+    }
+    equal(brief(await world.ask(WEB, "A")), "NOERROR|aa|5 192.0.2.1|5 192.0.2.2");
+    const said = world.lines.filter((line) => line.includes("registry can't be read")).length;
+    equal(said, wrong.length, "a line for each of them");
+  });
+
+  await test.step("killed and started again", async () => {
+    await using world = over({ addresses: [consul.address] });
+    await answers(world, WEB, "A", "NOERROR|aa|5 192.0.2.1|5 192.0.2.2");
+    await consul.check("b", "pass");
+    await consul.kill();
+    await becomes(world, "stale");
+    equal(brief(await world.ask(WEB, "A")), "NOERROR|aa|5 192.0.2.1|5 192.0.2.2");
+    await using other = over({ addresses: [consul.address] });
+    equal(brief(await other.ask(WEB, "A")), "SERVFAIL|aa", "one that has never read it");
+    consul.run();
+    await consul.untilLed();
+    for (const each of [world, other]) {
+      await becomes(each, "fresh");
+      equal(brief(await each.ask(WEB, "A")), "NOERROR|aa|5 192.0.2.1|5 192.0.2.2");
+    }
+    deepEqual(world.discovery.problems, []);
+  });
+});

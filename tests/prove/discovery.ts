@@ -1,0 +1,297 @@
+/**
+ * Consul loses servers, and no answer becomes wrong: `deno task prove discovery [QUERIES_PER_SECOND]`.
+ *
+ * Two datacenters of three real servers each, joined over WAN, on addresses of loopback. Discovery reads both through
+ * those of one. Meanwhile each zone is asked; an instance comes and goes. A leader is killed, a follower is killed, a
+ * server is stopped for a while, and the other datacenter ends altogether and comes back.
+ *
+ * Each answer must be one of the two sets that the catalog holds by turns, the other zone must not notice, and what
+ * was lost must be read again within five seconds of its return.
+ *
+ * @module
+ */
+import { ConsulServer, freeConsulPorts, ROOT_TOKEN } from "../consul/server.ts";
+import { World } from "../discovery/world.ts";
+
+const ADDRESS = { gg: "http.web.prod.shop.gg", fr: "http.web.prod.shop.fr" } as const;
+type Zone = keyof typeof ADDRESS;
+const ZONES: readonly Zone[] = ["gg", "fr"];
+const INSTANCES = 5;
+/** Milliseconds within which a change is in the answers. */
+const NEWS_MS = 1_000;
+const BACK_MS = 5_000;
+
+/** Runs it. */
+export async function prove([perSecond = "20"]: string[]): Promise<boolean> {
+  await using stack = new AsyncDisposableStack();
+  const ports = freeConsulPorts();
+  const hosts = { gg: [1, 2, 3].map((n) => `127.0.1.${n}`), fr: [1, 2, 3].map((n) => `127.0.2.${n}`) };
+  const servers: Record<Zone, ConsulServer[]> = { gg: [], fr: [] };
+  for (const zone of ZONES) {
+    for (const [i, host] of hosts[zone].entries()) {
+      const server = await ConsulServer.start({
+        ...{ datacenter: zone, node: `${zone}${i + 1}`, host, ports, servers: 3, acl: true },
+        join: hosts[zone].filter((each) => each !== host).map((each) => `${each}:${ports.lan}`),
+        joinWan: hosts[zone === "gg" ? "fr" : "gg"].map((each) => `${each}:${ports.wan}`),
+      });
+      servers[zone].push(stack.use(server));
+    }
+  }
+  for (const zone of ZONES) await servers[zone][0]!.untilLed();
+  for (const zone of ZONES) {
+    for (let i = 0; i < INSTANCES; i++) await put(servers[zone], i, zone);
+  }
+  const world = stack.use(World.start({}, {
+    ...{ directory: null, servers: [], otherZones: "forward" },
+    consul: {
+      addresses: hosts.gg.map((hostname) => ({ hostname, port: ports.http })),
+      ...{ token: ROOT_TOKEN, tls: null },
+    },
+  }));
+  const askers = { gg: new Asker(world, "gg", +perSecond), fr: new Asker(world, "fr", +perSecond) };
+  for (const asker of Object.values(askers)) await asker.untilRight();
+  const toggling = new Toggling(servers.gg, world);
+  const phases: Phase[] = [];
+  const phase = async (name: string, work: () => Promise<void>) => {
+    for (const asker of Object.values(askers)) asker.begin();
+    const start = performance.now();
+    await work();
+    const result = {
+      name,
+      seconds: (performance.now() - start) / 1000,
+      gg: askers.gg.end(),
+      fr: askers.fr.end(),
+    };
+    console.log(describe(result));
+    phases.push(result);
+  };
+  const running = Promise.all([...Object.values(askers).map((asker) => asker.run()), toggling.run()]);
+  let backMs = 0;
+  const back = async (zone: Zone) => {
+    const start = performance.now();
+    while (world.discovery.catalog.standingOf(zone) !== "fresh") await pause(20);
+    const took = performance.now() - start;
+    backMs = Math.max(backMs, took);
+    console.log(`  ${zone} is read again after ${Math.round(took)} ms`);
+  };
+  await phase("nothing happens", () => pause(10_000));
+  for (const kind of ["leader", "follower"] as const) {
+    const at = await memberOf(servers.gg, kind);
+    await phase(`the ${kind} of gg is killed`, async () => {
+      await servers.gg[at]!.kill();
+      await pause(10_000);
+    });
+    await phase("it comes back", async () => {
+      servers.gg[at]!.run();
+      await servers.gg[at]!.untilLed();
+      await back("gg");
+      await pause(3_000);
+    });
+  }
+  await phase("the server of gg that is asked says nothing", async () => {
+    servers.gg[0]!.signal("SIGSTOP");
+    await pause(15_000);
+    servers.gg[0]!.signal("SIGCONT");
+    await servers.gg[0]!.untilLed();
+    await back("gg");
+  });
+  await phase("all of fr is gone", async () => {
+    for (const server of servers.fr) await server.kill();
+    while (world.discovery.catalog.standingOf("fr") !== "stale") await pause(20);
+    await pause(10_000);
+  });
+  await phase("fr comes back", async () => {
+    for (const server of servers.fr) server.run();
+    await servers.fr[0]!.untilLed();
+    await back("fr");
+    await pause(3_000);
+  });
+  for (const each of [...Object.values(askers), toggling]) each.stop();
+  await running;
+  const [before] = phases;
+  const wrong = phases.reduce((sum, { gg, fr }) => sum + gg.wrong + fr.wrong, 0);
+  const gone = phases.filter(({ name }) => name.includes("fr"));
+  const isUndisturbed = gone.every(({ gg }) => gg.p99 <= Math.max(5, 2 * before!.gg.p99));
+  const news = toggling.news.toSorted((a, b) => a - b);
+  console.log(
+    `${wrong} wrong answers; a change was answered after ${quantile(news, 0.5)} ms (median), ${
+      quantile(news, 0.99)
+    } ms (p99) ` +
+      `of ${news.length}; read again after ${Math.round(backMs)} ms at most`,
+  );
+  return wrong === 0 && isUndisturbed && backMs <= BACK_MS;
+}
+
+interface Phase {
+  readonly name: string;
+  readonly seconds: number;
+  readonly gg: Tallied;
+  readonly fr: Tallied;
+}
+
+interface Tallied {
+  readonly asked: number;
+  readonly wrong: number;
+  /** Milliseconds. */
+  readonly p99: number;
+}
+
+function describe({ name, seconds, gg, fr }: Phase): string {
+  const of = (zone: string, { asked, wrong, p99 }: Tallied) =>
+    `${zone}: ${asked} asked, ${wrong} wrong, p99 ${p99.toFixed(1)} ms`;
+  return `${name} (${seconds.toFixed(0)} s) · ${of("gg", gg)} · ${of("fr", fr)}`;
+}
+
+/** Asks one zone. */
+class Asker {
+  readonly #world: World;
+  readonly #zone: Zone;
+  readonly #everyMs: number;
+  #isOver = false;
+  #wrong = 0;
+  #tookMs: number[] = [];
+
+  constructor(world: World, zone: Zone, perSecond: number) {
+    this.#world = world;
+    this.#zone = zone;
+    this.#everyMs = 1000 / perSecond;
+  }
+
+  async untilRight(): Promise<void> {
+    while (!await this.#isRight()) await pause(20);
+  }
+
+  begin(): void {
+    this.#wrong = 0;
+    this.#tookMs = [];
+  }
+
+  end(): Tallied {
+    const took = this.#tookMs.toSorted((a, b) => a - b);
+    return { asked: took.length, wrong: this.#wrong, p99: quantile(took, 0.99) };
+  }
+
+  stop(): void {
+    this.#isOver = true;
+  }
+
+  async run(): Promise<void> {
+    while (!this.#isOver) {
+      const start = performance.now();
+      if (!await this.#isRight()) this.#wrong++;
+      const tookMs = performance.now() - start;
+      this.#tookMs.push(tookMs);
+      await pause(Math.max(0, this.#everyMs - tookMs));
+    }
+  }
+
+  /** All instances that stay, and of gg maybe the one that comes and goes. */
+  async #isRight(): Promise<boolean> {
+    try {
+      const { answers } = await this.#world.ask(ADDRESS[this.#zone], "A");
+      const got = answers.map(({ data }) => data).sort().join();
+      const stay = Array.from({ length: INSTANCES }, (_, i) => ipOf(i, this.#zone)).sort();
+      const withOne = [...stay, ipOf(INSTANCES, this.#zone)].sort();
+      return got === stay.join() || this.#zone === "gg" && got === withOne.join();
+    } catch {
+      return false;
+    }
+  }
+}
+
+/** Registers an instance, and takes it back, while there is anyone who takes it. */
+class Toggling {
+  readonly #servers: readonly ConsulServer[];
+  readonly #world: World;
+  #isOver = false;
+  /** Milliseconds from a write's answer to its being answered. */
+  readonly news: number[] = [];
+
+  constructor(servers: readonly ConsulServer[], world: World) {
+    this.#servers = servers;
+    this.#world = world;
+  }
+
+  stop(): void {
+    this.#isOver = true;
+  }
+
+  async run(): Promise<void> {
+    for (let isThere = false; !this.#isOver; isThere = !isThere) {
+      const isWritten = isThere
+        ? await anyOf(this.#servers, "/v1/catalog/deregister", {
+          Node: nodeOf("gg"),
+          ServiceID: idOf(INSTANCES),
+        })
+        : await put(this.#servers, INSTANCES, "gg");
+      const start = performance.now();
+      while (isWritten && performance.now() - start < 10 * NEWS_MS) {
+        const { answers } = await this.#world.ask(ADDRESS.gg, "A");
+        if (answers.some(({ data }) => data === ipOf(INSTANCES, "gg")) !== isThere) {
+          this.news.push(Math.round(performance.now() - start));
+          break;
+        }
+        await pause(2);
+      }
+      await pause(400);
+    }
+  }
+}
+
+function put(servers: readonly ConsulServer[], i: number, zone: Zone): Promise<boolean> {
+  return anyOf(servers, "/v1/catalog/register", {
+    ...{ Node: nodeOf(zone), Address: "192.0.2.1" },
+    Service: {
+      ...{ ID: idOf(i), Service: "shop", Address: ipOf(i, zone), Port: 8000 + i },
+      Tags: [
+        "glimpse:provider=prove",
+        "glimpse:product=shop",
+        "glimpse:env=prod",
+        "glimpse:job=web",
+        "glimpse:service=http",
+      ],
+    },
+  });
+}
+
+/** By whichever server takes it; servers that don't run or don't lead don't. */
+async function anyOf(servers: readonly ConsulServer[], path: string, body: unknown): Promise<boolean> {
+  for (const server of servers) {
+    const answer = await server.call("PUT", path, body).catch(() => null);
+    if (answer?.status === 200) return true;
+  }
+  return false;
+}
+
+async function memberOf(servers: readonly ConsulServer[], kind: "leader" | "follower"): Promise<number> {
+  for (;;) {
+    for (const server of servers) {
+      const answer = await server.call("GET", "/v1/status/leader").catch(() => null);
+      if (typeof answer?.json !== "string") continue;
+      const at = servers.findIndex(({ host }) => String(answer.json).startsWith(`${host}:`));
+      if (at >= 0) return kind === "leader" ? at : (at + 1) % servers.length;
+    }
+    await pause(100);
+  }
+}
+
+function nodeOf(zone: Zone): string {
+  return `outside-${zone}`;
+}
+
+function idOf(i: number): string {
+  return `web-${i}`;
+}
+
+function ipOf(i: number, zone: Zone): string {
+  return `198.51.100.${(zone === "gg" ? 0 : 100) + i + 1}`;
+}
+
+function quantile(sorted: readonly number[], share: number): number {
+  return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? NaN;
+}
+
+function pause(ms: number): Promise<void> {
+  // Time is the subject.
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
