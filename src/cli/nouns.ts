@@ -133,7 +133,7 @@ const DECLARED: readonly Noun[] = [
       column("max answers", "maxAnswers"),
       column("all down", "onAllDown"),
     ],
-    wideColumns: [column("min healthy", "minHealthy"), column("failback"), column("id")],
+    wideColumns: [column("min healthy", "minHealthy"), column("failback"), column("discover"), column("id")],
     fields: [
       text("name", "unique name", { required: true }),
       text("algorithm", "how it chooses among its members", { choices: ALGORITHMS }),
@@ -153,6 +153,9 @@ const DECLARED: readonly Noun[] = [
       duration("failbackDelayMs", "failback-delay", "how long it must be healthy before that, such as 5m"),
       flag("geofence", "whether clients only ever get the members of their geo rule or nearest site"),
       flag("flatten", "whether members by name are answered as their addresses, not as CNAME"),
+      text("discover", "address of a service whose instances are members, such as http.web.prod.shop.gg", {
+        nullable: true,
+      }),
     ],
     examples: [
       "pools create web --algorithm weighted-round-robin --max-answers 2",

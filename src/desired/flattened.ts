@@ -24,10 +24,24 @@ import type { SteeredMember, SteeredPool } from "./desired.ts";
 export const ADDRESSES_MAX: number = MEMBERS_MAX;
 
 /** The known addresses of a name, in canonical form. */
-export type AddressesOf = (target: string) => readonly string[];
+export interface AddressesOf {
+  /** Of a host name. */
+  (target: string): readonly string[];
+  /** What is registered at the address of a service; absent = nothing is discovered. */
+  readonly instancesOf?: (address: string) => readonly DiscoveredMember[];
+}
+
+/** A process of a service that announces itself, at one of its addresses. */
+export interface DiscoveredMember extends Pick<SteeredMember, "port" | "weight" | "priority"> {
+  /** As of a member. */
+  readonly id: string;
+  /** Canonical. */
+  readonly ipAddress: string;
+}
 
 /** The pool with addresses in place of names; one without names is handed back as it is. */
-export function flattenedPool(pool: SteeredPool, addressesOf: AddressesOf): SteeredPool {
+export function flattenedPool(declared: SteeredPool, addressesOf: AddressesOf): SteeredPool {
+  const pool = discoveredPool(declared, addressesOf);
   if (pool.members.every(({ ipAddress }) => ipAddress !== null)) return pool;
   const knownOf = boundedAddresses(pool, addressesOf);
   const taken = new Set(
@@ -53,6 +67,23 @@ export function flattenedPool(pool: SteeredPool, addressesOf: AddressesOf): Stee
   });
   const flat = { ...pool, members, geoRules };
   return pool.flatten ? flat : { ...flat, named: asNamed(pool, knownOf) };
+}
+
+/** The pool with the instances of the service that it discovers behind its own members, as many as a pool may have. */
+function discoveredPool(pool: SteeredPool, { instancesOf }: AddressesOf): SteeredPool {
+  if (pool.discover === null || instancesOf === undefined) return pool;
+  const taken = new Set(pool.members.map(({ ipAddress, port }) => placeOf(ipAddress ?? "", port)));
+  const found: SteeredMember[] = [];
+  for (const { ipAddress, port, ...instance } of instancesOf(pool.discover)) {
+    if (pool.members.length + found.length >= MEMBERS_MAX) break;
+    if (taken.has(placeOf(ipAddress, port))) continue;
+    taken.add(placeOf(ipAddress, port));
+    found.push({
+      ...{ ...instance, ipAddress, port, target: null, enabled: true },
+      ...{ latitude: null, longitude: null, region: "", share: 1, forcedUp: false },
+    });
+  }
+  return { ...pool, members: [...pool.members, ...found] };
 }
 
 /** What each member of a pool is known by, as far as the pool takes it. */

@@ -12,15 +12,16 @@ import { createHash } from "node:crypto";
 import type { ConsulTerms } from "../consul/client.ts";
 import type { Clock } from "../clock.ts";
 import type { SocketAddress } from "../ip.ts";
+import { Listeners } from "../listeners.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { CallbackGauge, Registry } from "../telemetry/metrics.ts";
-import { type Address, formatAddress } from "./address.ts";
+import { type Address, formatAddress, parseAddress } from "./address.ts";
 import type { AnswerThreadOptions } from "./answer_thread.ts";
 import type { Answering } from "./answering.ts";
 import { Catalog, type Change, type Instance, type NameServer } from "./catalog.ts";
 import { ConsulCatalog } from "./consul_catalog.ts";
 import { decide, type Decision } from "./decisions.ts";
-import type { DiscoveryPort, Found, Registration } from "./port.ts";
+import type { DiscoveredMember, DiscoveryPort, Found, Registration } from "./port.ts";
 import { readProvider } from "./provider_file.ts";
 import { ProviderFiles, type StoreError } from "./provider_files.ts";
 import { removeProviderFile, writeProviderFile } from "./registration.ts";
@@ -72,6 +73,8 @@ export interface DiscoveryNeeds {
 export class Discovery implements AsyncDisposable, DiscoveryPort {
   /** What is registered. */
   readonly catalog = new Catalog();
+  /** Tells the addresses at which something changes. */
+  readonly changes: Listeners<ReadonlySet<string>> = new Listeners();
   readonly #needs: DiscoveryNeeds;
   readonly #parts = new AsyncDisposableStack();
   readonly #files: ProviderFiles | null = null;
@@ -174,7 +177,10 @@ export class Discovery implements AsyncDisposable, DiscoveryPort {
       const touched = this.catalog.apply(change);
       if (change.kind === "standing") this.#noteStanding(change.zone);
       if (touched === null) { for (const address of [...this.#waiting.keys()]) this.#wake(address); }
-      else for (const address of touched) this.#wake(address);
+      else {
+        for (const address of touched) this.#wake(address);
+        this.changes.tell(touched);
+      }
     }
   }
 
@@ -185,6 +191,19 @@ export class Discovery implements AsyncDisposable, DiscoveryPort {
     const instances = decision.kind === "instances" ? decision.instances : NONE;
     const tag = decision.kind === "instances" ? this.#tagOf(instances) : decision.kind;
     return { address: formatAddress(address), rcode: WORDS[decision.kind], instances, isStale, tag };
+  }
+
+  /** What a pool answers that takes its members from an address; what was read last, also when that is long ago. */
+  membersAt(address: string): readonly DiscoveredMember[] {
+    const instances = this.catalog.at(parseAddress(address))?.instances ?? NONE;
+    return instances.flatMap(({ id, ips, port, weight, priority }) =>
+      ips.map((ipAddress) => ({
+        id: createHash("sha256").update(JSON.stringify([address, id, ipAddress])).digest("hex").slice(0, 32),
+        ...{ ipAddress, port },
+        weight: Math.max(1, weight),
+        priority: Math.min(65_535, priority + 1),
+      }))
+    );
   }
 
   /** Addresses at which something is registered, in order. */

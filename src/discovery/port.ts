@@ -5,6 +5,7 @@
  */
 import type { FileProblem } from "../input/yaml_source.ts";
 import type { SocketAddress } from "../ip.ts";
+import type { Listeners } from "../listeners.ts";
 import { Port } from "../port.ts";
 import type { Address } from "./address.ts";
 import type { Instance } from "./catalog.ts";
@@ -41,6 +42,10 @@ export interface DiscoveryPort {
   readonly isEnded: boolean;
   /** Looks an address up, by the decisions of DNS. */
   lookUp(address: Address): Found;
+  /** What a pool answers that takes its members from an address; what was read last, also when that is long ago. */
+  membersAt(address: string): readonly DiscoveredMember[];
+  /** Tells the addresses at which something changes. */
+  readonly changes: Listeners<ReadonlySet<string>>;
   /** Addresses at which something is registered, in order. */
   addresses(): readonly string[];
   /** Resolves when something at the address may be another, and at once when the signal is aborted. */
@@ -49,6 +54,20 @@ export interface DiscoveryPort {
   register(provider: string, document: Uint8Array): Promise<Registration>;
   /** Takes back all that a provider has registered. @returns whether there was anything */
   withdraw(provider: string): Promise<boolean>;
+}
+
+/** An instance as a member of a pool: one for each of its addresses. */
+export interface DiscoveredMember {
+  /** 32 hex digits, the same as long as it is the same. */
+  readonly id: string;
+  /** Canonical. */
+  readonly ipAddress: string;
+  /** 1–65535. */
+  readonly port: number;
+  /** 1–65535: what SRV calls 0 as well. */
+  readonly weight: number;
+  /** 1 is first, as 0 is in SRV. */
+  readonly priority: number;
 }
 
 /** Where it is offered, by a node with `discovery.enabled`. */

@@ -5,9 +5,10 @@
  */
 import type { Clock } from "../clock.ts";
 import type { Settings } from "../settings/settings.ts";
+import type { AddressesOf } from "../desired/flattened.ts";
 import type { EngineOptions } from "../dns/engine.ts";
 import type { NodeHealth } from "../health/node_health.ts";
-import type { MemberResolver } from "../resolver/member_resolver.ts";
+import { MEMBER_DEFAULTS, type Pool } from "../model/model.ts";
 import type { LiveBoard } from "../snapshot/live.ts";
 import type { Snapshot } from "../snapshot/view.ts";
 import type { Store } from "../store/store.ts";
@@ -28,8 +29,8 @@ export interface NodeParts {
     readonly current: { readonly snapshot: Snapshot; readonly board: LiveBoard };
     readonly generation: number;
   };
-  /** The addresses of members by name. */
-  readonly names: Pick<MemberResolver, "addressesOf">;
+  /** What members by name, and what pools discover, are made of. */
+  readonly addressesOf: AddressesOf;
   /** What past failovers took. */
   readonly failovers: Failovers;
   /** As the workers have them. */
@@ -41,15 +42,22 @@ export interface NodeParts {
 /** Names shown to those who asked for one that isn't ours. */
 const NAMES_SHOWN = 5;
 
+/** A pool with the members that it discovers, as they are at this moment. */
+function withDiscovered(pool: Pool | null, { instancesOf }: AddressesOf): Pool | null {
+  if (pool === null || pool.discover === null || instancesOf === undefined) return pool;
+  const found = instancesOf(pool.discover).map((member) => ({ ...MEMBER_DEFAULTS, ...member }));
+  return { ...pool, members: [...pool.members, ...found] };
+}
+
 /** Looks everything up when it is asked for. */
 export function sourcesOf(
-  { store, settings, health, publisher, names, failovers, engine, clock }: NodeParts,
+  { store, settings, health, publisher, addressesOf, failovers, engine, clock }: NodeParts,
 ): ExplainSources {
   return {
     current: () => publisher.current,
     generation: () => publisher.generation,
     service: (domain) => store.services.byDomain(domain),
-    pool: (id) => store.pools.whole(id),
+    pool: (id) => withDiscovered(store.pools.whole(id), addressesOf),
     fallback: () => {
       const fallback = store.fallback() ?? settings().fallback;
       return fallback && { fallback, ttl: fallback.ttl ?? settings().dns.ttl };
@@ -68,7 +76,7 @@ export function sourcesOf(
       ];
       return [...new Set(names)].slice(0, NAMES_SHOWN);
     },
-    addressesOf: names.addressesOf,
+    addressesOf,
     failovers,
     limits: () => settings().dns,
     flipGuardHoldMs: () => {

@@ -102,9 +102,10 @@ function peersStep({ considered, sources }: Situation): string | null {
 function poolStep({ look, pool, listed }: Considered, { asked }: Situation): string {
   const family = asked.type === TYPE.A ? "IPv4" : "IPv6";
   const { up, needed } = look;
-  if (listed.length === 0) return `pool ${pool.name} has no enabled ${family} member`;
+  const source = pool.discover === null ? "" : `, with those registered at ${pool.discover}`;
+  if (listed.length === 0) return `pool ${pool.name}${source} has no enabled ${family} member`;
   const verdict = up >= needed || fenceOf(look) ? "" : " – too few";
-  return `pool ${pool.name} (${pool.algorithm}): ${up} of ${listed.length} enabled ${family} members ` +
+  return `pool ${pool.name}${source} (${pool.algorithm}): ${up} of ${listed.length} enabled ${family} members ` +
     `${up === 1 ? "is" : "are"} up, ${needed} needed${verdict}`;
 }
 

@@ -278,6 +278,15 @@ export function oneOrMore<Element extends z.core.SomeType>(
   return z.preprocess((value) => typeof value === "string" ? [value] : value, list(name, element));
 }
 
+/** Address of a service that is discovered, in lower case. */
+export function serviceAddress(name: string): z.ZodString {
+  return canonicalText(name, {
+    rule: "an address such as http.web.prod.shop.gg (service.job.env.product.zone)",
+    lengthMax: 255,
+    canonical: (text) => /^(?:[0-9A-Za-z-]{1,63}\.){4}[0-9A-Za-z]{2}$/.test(text) ? text.toLowerCase() : null,
+  });
+}
+
 /** Path and query of a request. */
 export function httpPath(name: string): z.ZodString {
   return canonicalText(name, {

@@ -61,6 +61,8 @@ export interface Pool {
   readonly geofence: boolean;
   /** Whether members by name are answered as the addresses they resolve to; else as CNAME, but at a zone's apex. */
   readonly flatten: boolean;
+  /** Address of a service (`service.job.env.product.zone`) whose instances are members beside the others; `null` = none. */
+  readonly discover: string | null;
   /** In the order in which they were added. */
   readonly members: readonly Member[];
   /** How the members are probed; `null` = they count as healthy. */
@@ -217,6 +219,7 @@ export const POOL_DEFAULTS: Omit<Pool, "id" | "name" | "members" | "healthCheck"
   failbackDelayMs: 0,
   geofence: false,
   flatten: true,
+  discover: null,
 };
 
 /** A member's values where the operator left them out. */

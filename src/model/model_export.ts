@@ -126,8 +126,10 @@ function poolEntry(pool: Pool, names: PoolNames): Entry {
   const geoRules = pool.geoRules.map(({ memberId, ...match }) =>
     withoutDefaults({ ...match, member: addresses.get(memberId) }, GEO_RULE_DEFAULTS)
   );
+  const { discover, ...rest } = entry;
+  const isFoundOnly = discover !== undefined && members.length === 0;
   return {
-    ...entry,
+    ...isFoundOnly ? { ...rest, members: { discover } } : entry,
     ...(members.length > 0 && { members: members.map(memberEntry) }),
     // An empty mapping would read as a check with every default, which is not the same as no check.
     ...(pool.healthCheck && { healthCheck: checkEntry(pool.healthCheck) }),

@@ -12,6 +12,7 @@ import {
   poolFileSchema,
   type ServiceFile,
   serviceFileSchema,
+  spelledPool,
   type ZoneFile,
   zoneFileSchema,
 } from "./model_schema.ts";
@@ -92,7 +93,7 @@ export function readLine(
   const at = { value, source, path: [key] };
   switch (key) {
     case "pool": {
-      const pool = parseObject(poolFileSchema, at);
+      const pool = parseObject(poolFileSchema, { ...at, value: spelledPool(value) });
       return Array.isArray(pool)
         ? { object: { kind: key, value: salvagePool(value, place) }, problems: pool, source }
         : { object: { kind: key, value: pool }, problems: [], source };

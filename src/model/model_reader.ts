@@ -24,6 +24,7 @@ import {
   poolFileSchema,
   type ServiceFile,
   serviceFileSchema,
+  spelledPool,
   type ZoneFile,
   zoneFileSchema,
 } from "./model_schema.ts";
@@ -255,7 +256,8 @@ export class ModelReader {
       const at = { source, path: [key, i] };
       const place = first + i;
       if (key === "pools") {
-        this.#addPool(this.#parse(poolFileSchema, value, at) ?? salvagePool(value, place), { at, place });
+        const pool = this.#parse(poolFileSchema, spelledPool(value), at);
+        this.#addPool(pool ?? salvagePool(value, place), { at, place });
       } else if (key === "services") {
         const service = this.#parse(serviceFileSchema, value, at) ?? salvageService(value, place);
         this.#addService(service, { at, place });

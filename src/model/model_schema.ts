@@ -30,6 +30,7 @@ import {
   mustBe,
   refuse,
   regionName,
+  serviceAddress,
   together,
 } from "../input/fields.ts";
 import {
@@ -52,6 +53,7 @@ import {
   type Zone,
 } from "./model.ts";
 import { CHECK_KEYS_ELSEWHERE, CHECK_TYPES_ELSEWHERE } from "./not_here.ts";
+import { isMapping } from "../input/spelling.ts";
 import { type SchemaOf, strictObject } from "../input/strict_object.ts";
 
 /** A pool as files have it: what belongs to it inline, other objects by name. */
@@ -446,6 +448,15 @@ export function checkEndpoints(
   }
 }
 
+/** A pool as files may write it, as the schema reads it: `members: { discover: ADDRESS }` says where members come from. */
+export function spelledPool(value: unknown): unknown {
+  if (!isMapping(value) || !isMapping(value["members"])) return value;
+  const { members, ...pool } = value;
+  const keys = Object.keys(value["members"]);
+  if (keys.length !== 1 || keys[0] !== "discover" || "discover" in pool) return value;
+  return { ...pool, discover: value["members"]["discover"] };
+}
+
 /** A pool as files have it: members, check and rules inline; other objects by name or address. */
 export const poolFileSchema: SchemaOf<PoolFile> = strictObject({
   name: poolFieldsSchema.shape.name,
@@ -573,6 +584,12 @@ function steeringFields() {
       description:
         "Whether members by name are answered as their addresses; else as CNAME, but at a zone's apex",
       examples: [true],
+    }),
+    discover: serviceAddress("discover").nullable().default(POOL_DEFAULTS.discover).meta({
+      description:
+        "Address of a service whose instances, as discovery finds them, are members beside the others; " +
+        "in files also members: { discover: ADDRESS }",
+      examples: ["http.web.prod.shop.gg"],
     }),
   };
 }

@@ -63,7 +63,7 @@ export class Answers implements AsyncDisposable {
     { settings, store, changes, commits, events, clock, log, registry }: Ground,
     sources: Sources,
   ) {
-    const { names, health, geo } = sources;
+    const { addressesOf, health, geo } = sources;
     this.#geo = geo;
     this.#clock = clock;
     this.#ingredients = { settings: settings(), geo };
@@ -79,14 +79,14 @@ export class Answers implements AsyncDisposable {
     this.#countRefused = () => published.labels("error").inc();
     this.#noteApplied = () => applied.set(clock.unixMs() / 1000);
     const desiredIn = (from: Store) =>
-      desiredOf(this.#ingredients.settings, overriddenNow(from, clock), names.addressesOf);
+      desiredOf(this.#ingredients.settings, overriddenNow(from, clock), addressesOf);
     this.publisher = new Publisher({
       desired: () => desiredIn(store),
       frozen: () => {
         const frozen = store.frozen();
         return frozen && { ...desiredIn(frozen), [Symbol.dispose]: () => frozen.close() };
       },
-      addressesOf: names.addressesOf,
+      addressesOf,
       changes: changesOf(store),
       overridden: (pool) => applyOverrides(pool, store.overrides.index(), clock.unixMs()),
       eligibility: health.eligibility,
@@ -183,7 +183,7 @@ export class Answers implements AsyncDisposable {
   }
 
   /** Forecasts by the same that is answered by. */
-  #guard({ names }: Sources): AnswerGuard {
+  #guard({ names, addressesOf }: Sources): AnswerGuard {
     const { publisher } = this;
     const settings = () => this.#ingredients.settings;
     const nowMs = () => this.#clock.unixMs();
@@ -202,7 +202,7 @@ export class Answers implements AsyncDisposable {
           locationOf: (member) => geo.locationOf(member),
         };
       },
-      addressesOf: names.addressesOf,
+      addressesOf,
       nowMs,
       portable: () => {
         const { dns, fallback, guards, geoip: { endpointLocations } } = settings();

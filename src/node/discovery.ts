@@ -7,7 +7,7 @@ import { DISCOVERY } from "../discovery/port.ts";
 import type { Start } from "./part.ts";
 
 /** Lets services announce themselves, if the settings say so. */
-export const discovery: Start = async ({ settings, clock, log, registry, ports }) => {
+export const discovery: Start = async ({ settings, clock, log, registry, ports, answers, store }) => {
   const { discovery: terms } = settings();
   if (!terms.enabled) return null;
   const { Discovery } = await import("../discovery/discovery.ts");
@@ -23,9 +23,15 @@ export const discovery: Start = async ({ settings, clock, log, registry, ports }
     throw error;
   }
   const offered = ports.offer(DISCOVERY, part);
+  // What was read before there was anything to hear it.
+  answers.publisher.touchPools(store.pools.discovering(null));
+  const joint = part.changes.add((addresses) =>
+    answers.publisher.touchPools([...addresses].flatMap((address) => store.pools.discovering(address)))
+  );
   return {
     name: "discovery",
     [Symbol.asyncDispose]: async () => {
+      joint[Symbol.dispose]();
       offered[Symbol.dispose]();
       await part[Symbol.asyncDispose]();
     },

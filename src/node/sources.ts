@@ -5,6 +5,8 @@
  * @module
  */
 import { OverrideClock, registerOverrideMetrics } from "../change/override_clock.ts";
+import type { AddressesOf } from "../desired/flattened.ts";
+import { DISCOVERY } from "../discovery/port.ts";
 import { runQuery } from "../dns_client.ts";
 import { UDP_SIZE_MAX } from "../dns/engine.ts";
 import { Failovers } from "../explain/failovers.ts";
@@ -32,6 +34,8 @@ export function startPatience({ settings, predecessor }: Ground): AbortSignal {
 export interface Sources {
   /** The addresses of members by name. */
   readonly names: MemberResolver;
+  /** What members by name, and what pools discover, are made of. */
+  readonly addressesOf: AddressesOf;
   /** Who may be answered. */
   readonly health: NodeHealth;
   /** Where clients and members are. */
@@ -51,7 +55,7 @@ export async function openSources(
   { caCerts }: { readonly caCerts: readonly string[] },
   lifetime: AsyncDisposableStack,
 ): Promise<Sources> {
-  const { settings, store, changes, clock, rng, log, registry } = ground;
+  const { settings, store, changes, clock, rng, log, registry, ports } = ground;
   const start = settings();
   const names = lifetime.use(
     new MemberResolver({
@@ -62,11 +66,14 @@ export async function openSources(
       ...{ clock, rng, log, registry },
     }),
   );
+  const addressesOf: AddressesOf = Object.assign((target: string) => names.addressesOf(target), {
+    instancesOf: (address: string) => ports.find(DISCOVERY)?.membersAt(address) ?? [],
+  });
   const health = lifetime.use(
     new NodeHealth({
       probe: createProbe({ version: VERSION, clock, caCerts }),
       guard: guardTermsOf(start),
-      addressesOf: names.addressesOf,
+      addressesOf,
       memory: healthMemory(store, log),
       ...{ clock, rng, log, registry },
     }),
@@ -83,7 +90,7 @@ export async function openSources(
   });
   names.follow(store.resolvedNames.targets());
   await names.firstRound(startPatience(ground));
-  return { names, health, geo, overrides, failovers };
+  return { names, addressesOf, health, geo, overrides, failovers };
 }
 
 /** How the node guards itself against wrong verdicts, of its settings. */

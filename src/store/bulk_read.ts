@@ -42,8 +42,8 @@ interface Source {
   readonly line: string;
 }
 
-/** Pools of which answers depend on who is who among the members: they are few, and read whole. */
-const IS_WHOLE = "failback <> 'auto' OR failback_delay_ms <> 0";
+/** Pools of which answers depend on who is who among the members, and those that discover some: they are few, and read whole. */
+const IS_WHOLE = "failback <> 'auto' OR failback_delay_ms <> 0 OR discover IS NOT NULL";
 /** What a pool of a line without these columns has. */
 const PLAIN_POOL = { minHealthy: 0, geofence: false, flatten: true };
 /**
@@ -128,6 +128,7 @@ export function* readPools(
       failbackDelayMs: 0,
       geofence: tail.geofence,
       flatten: tail.flatten,
+      discover: null,
       members: taken,
       healthCheck: tail.isChecked ? checkOf(id) : null,
       geoRules: [],

@@ -106,6 +106,7 @@ export const POOL: Columns<Omit<Pool, "id" | "members" | "healthCheck" | "geoRul
   failbackDelayMs: "INTEGER",
   geofence: "flag",
   flatten: "flag",
+  discover: "TEXT",
 });
 
 /** A member's. */

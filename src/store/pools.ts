@@ -63,6 +63,14 @@ export class Pools {
       .map(rowOf);
   }
 
+  /** The pools whose members are discovered: at an address, or at any. */
+  discovering(address: string | null): string[] {
+    const rows = address === null
+      ? this.#database.all<{ id: string }>("SELECT id FROM pools WHERE discover IS NOT NULL")
+      : this.#database.all<{ id: string }>("SELECT id FROM pools WHERE discover = ?", address);
+    return rows.map(({ id }) => id);
+  }
+
   /** Whether any pool has another that it answers from when it is down. */
   hasChains(): boolean {
     return this.#database.get("SELECT 1 FROM pools WHERE fallback_pool_id IS NOT NULL LIMIT 1") !== undefined;

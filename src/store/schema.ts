@@ -431,6 +431,11 @@ export const MIGRATIONS: readonly string[] = [
     changes TEXT NOT NULL
   ) STRICT;
 `,
+  `
+  -- The address of a service whose instances are members.
+  ALTER TABLE pools ADD COLUMN discover TEXT;
+  CREATE INDEX pools_discover ON pools (discover) WHERE discover IS NOT NULL;
+`,
 ];
 
 /** Triggers that count what is written by hand; a later migration that recreates the table has to recreate them. */

@@ -51,6 +51,7 @@ const STEERING_DEFAULTS = {
   failbackDelayMs: 0,
   geofence: false,
   flatten: true,
+  discover: null,
 };
 
 const RESOURCES: readonly Resource[] = [

@@ -34,6 +34,7 @@ const poolFieldsArbitrary = fc.record({
   failbackDelayMs: fc.constantFrom(0, 60_000),
   geofence: fc.boolean(),
   flatten: fc.boolean(),
+  discover: fc.constantFrom(null, null, "http.web.prod.shop.gg"),
 }).map(poolFields);
 
 const memberFieldsArbitrary = fc.record({

@@ -8,7 +8,8 @@ Deno.test("the fields of each object stand in the history in one order, new ones
   equal(
     jsonOf("pool", { ...poolFields(), id: one }),
     `{"id":"${one}","name":"web","algorithm":"round-robin","maxAnswers":1,"onAllDown":"all",` +
-      `"fallbackPoolId":null,"minHealthy":0,"failback":"auto","failbackDelayMs":0,"geofence":false,"flatten":true}`,
+      `"fallbackPoolId":null,"minHealthy":0,"failback":"auto","failbackDelayMs":0,"geofence":false,"flatten":true,` +
+      `"discover":null}`,
   );
   equal(
     jsonOf("member", { ...memberFields(), id: one, poolId: two, seq: 7 }),

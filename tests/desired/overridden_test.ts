@@ -46,6 +46,7 @@ function pool(members: readonly SteeredMember[], fields: Partial<SteeredPool> = 
     failbackDelayMs: 0,
     geofence: false,
     flatten: true,
+    discover: null,
     healthCheck: HEALTH_CHECK_DEFAULTS,
     members,
     geoRules: [],

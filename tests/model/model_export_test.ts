@@ -91,6 +91,7 @@ const model: fc.Arbitrary<Model> = fc.record({
       failbackDelayMs: fc.integer({ min: 0, max: 86_400_000 }),
       geofence: fc.boolean(),
       flatten: fc.boolean(),
+      discover: fc.option(fc.constantFrom("http.web.prod.shop.gg", "a.b.c.d.00")),
       healthCheck: fc.option(check),
       members: fc.array(
         fc.record({

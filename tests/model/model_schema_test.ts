@@ -48,6 +48,7 @@ Deno.test("what is left out has the default that the model documents", () => {
     failbackDelayMs: 0,
     geofence: false,
     flatten: true,
+    discover: null,
   });
   deepEqual(memberFieldsSchema.parse({ ipAddress: "192.0.2.1", port: 80 }), {
     ipAddress: "192.0.2.1",

@@ -7,7 +7,7 @@ import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { lookup, registerFile, watch } from "../../src/cli/discovery.ts";
 import { DISCOVERY } from "../../src/discovery/port.ts";
 import { ask, brief, instance, TERMS, ZONE } from "../discovery/world.ts";
-import { startTestNode, type TestNode } from "../test_node.ts";
+import { askFor, startTestNode, type TestNode, until } from "../test_node.ts";
 import type { Core } from "../../src/node/part.ts";
 import { PARTS } from "../../src/node/parts.ts";
 
@@ -38,6 +38,10 @@ class Place implements AsyncDisposable {
 
   get api(): string {
     return this.#node.api;
+  }
+
+  get node(): TestNode {
+    return this.#node;
   }
 
   get dns() {
@@ -201,4 +205,58 @@ Deno.test("a node without discovery says so", async () => {
   const response = await fetch(`${node.api}/lookup/${WEB}`);
   equal(response.status, 404);
   match(await response.text(), /Discovery is off/);
+});
+
+Deno.test("a pool has the instances of a service as members, as they come and go", async () => {
+  await using place = await Place.start();
+  const register = (instances: readonly unknown[]) => place.call("PUT", "/providers/chef", { instances });
+  await register([
+    instance("a", { ipAddress: "192.0.2.1" }),
+    instance("b", { ipAddress: "192.0.2.2", weight: 3 }),
+  ]);
+  const yaml = `pools:
+  - name: shop
+    maxAnswers: 0
+    members:
+      discover: HTTP.web.prod.shop.gg
+services:
+  - domain: shop.example.com
+    pool: shop
+zones:
+  - domain: example.com
+    text: |
+      @ 3600 IN SOA ns1.example.com. admin.example.com. 1 3600 600 86400 60
+      @ 3600 IN NS ns1.example.com.
+      ns1 3600 IN A 192.0.2.53
+`;
+  const applied = await fetch(`${place.api}/apply`, {
+    method: "POST",
+    headers: { "content-type": "application/yaml" },
+    body: yaml,
+  });
+  equal(applied.status, 200, await applied.text());
+  const answered = async () => (await askFor(place.node, "shop.example.com")).sort();
+  await until(answered, (those) => those.length === 2);
+  deepEqual(await answered(), ["192.0.2.1", "192.0.2.2"]);
+  await register([
+    instance("b", { ipAddress: "192.0.2.2" }),
+    instance("c", { ipAddress: "192.0.2.3", port: 81 }),
+  ]);
+  await until(answered, (those) => those.join() === "192.0.2.2,192.0.2.3");
+  const { json: account } = await place.call("GET", "/explain?name=shop.example.com&type=A");
+  match(JSON.stringify(account.steps), /pool shop, with those registered at http\.web\.prod\.shop\.gg/);
+  deepEqual(account.candidates.map(({ member }: { member: string }) => member).sort(), [
+    "192.0.2.2:8080",
+    "192.0.2.3:81",
+  ]);
+  const exported = await (await fetch(`${place.api}/model`, { headers: { accept: "application/yaml" } }))
+    .text();
+  match(exported, /members:\n +discover: http\.web\.prod\.shop\.gg\n/);
+  equal((await place.call("DELETE", "/providers/chef")).status, 204);
+  await until(answered, (those) => those.length === 0);
+  const { json } = await place.call("GET", "/pools");
+  equal(json[0].discover, WEB);
+  const wrong = await place.call("PATCH", `/pools/${json[0].id}`, { discover: "web.prod.shop.gg" });
+  equal(wrong.status, 400);
+  match(wrong.text, /discover must be an address such as http\.web\.prod\.shop\.gg/);
 });

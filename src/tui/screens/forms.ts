@@ -69,6 +69,11 @@ function poolFields(
     number("failbackDelayMs", "Failback after", pool.failbackDelayMs, "milliseconds"),
     flag("geofence", "Geofence", pool.geofence),
     flag("flatten", "Flatten names", pool.flatten),
+    {
+      ...text("discover", "Discover members at", pool.discover ?? ""),
+      type: "textOrNone",
+      hint: "service.job.env.product.zone",
+    },
   ];
 }
 
