@@ -12,7 +12,7 @@ import type { Plan } from "../change/plan_report.ts";
 import type { Model } from "../model/model.ts";
 import { modelFileSchema } from "../model/model_reader.ts";
 import { exportModel, exportNdjson } from "../model/model_export.ts";
-import { SHARED_MODEL, type SharedModel } from "../cluster/port.ts";
+import { type HeldModel, SHARED_MODEL, type SharedModel } from "../cluster/port.ts";
 import { parseDuration } from "../input/duration.ts";
 import { show, strictObject } from "../input/strict_object.ts";
 import { type FileProblem, formatProblem, YAML_SIZE_MAX } from "../input/yaml_source.ts";
@@ -69,11 +69,19 @@ function publisherOf({ ports }: ResourceParts): SharedModel {
 }
 
 async function publish(
-  shared: SharedModel,
+  model: HeldModel,
   { generation, signal }: { readonly generation: number; readonly signal: AbortSignal },
 ): Promise<void> {
+  // What another author has added meanwhile isn't in the file that was given.
+  if (model.generation !== generation) {
+    throw new ApiProblem(
+      409,
+      `Applied as generation ${generation}, and not published: the model was changed in the same moment ` +
+        "(apply it again to publish it)",
+    );
+  }
   try {
-    await shared.publish({ version: String(generation), commit: "" }, signal);
+    await model.publish({ version: String(generation), commit: "" }, signal);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     throw new ApiProblem(
@@ -193,9 +201,10 @@ function serve(app: OpenAPIHono, parts: ResourceParts): void {
     c.header("Pleiades-Generation", String(store.generation()));
     if (plan) answerWith(c, plan);
     else {
+      using model = shared?.hold() ?? null;
       await settle(c, parts, { generation, timeoutMs: SETTLE_MODEL_MS });
       c.header("ETag", etagOf(generation));
-      if (shared !== null) await publish(shared, { generation, signal: c.req.raw.signal });
+      if (model !== null) await publish(model, { generation, signal: c.req.raw.signal });
     }
     return c.json({ generation, changed, ...counts, objects }, 200);
   });

@@ -7,7 +7,7 @@ import { type OpenAPIHono, z } from "@hono/zod-openapi";
 import { EXPOSITION_CONTENT_TYPE } from "../telemetry/metrics.ts";
 import { rfc3339 } from "../clock.ts";
 import { isOtherModel, type NodeModel } from "../cluster/node_model.ts";
-import { CONFIG_LOG, type LogPort } from "../cluster/port.ts";
+import { CONFIG_LOG, type LogPort, SHARED_MODEL, type SharedModel } from "../cluster/port.ts";
 import { GITOPS, type GitopsStatus } from "../gitops/gitops.ts";
 import type { ViewStatus } from "../health/global_view.ts";
 import type { NatsState, NodeLicense } from "./ports.ts";
@@ -124,6 +124,19 @@ const StatusSchema = z.object({
       description: "The last 20 changes that didn't fit what others changed before them, newest first",
     }),
   }).optional().meta({ description: "The cluster's log; absent where this node has no part in it" }),
+  document: z.object({
+    taken: z.object({
+      version: z.string().meta({ description: "As its publisher counts; may be empty" }),
+      commit: z.string().meta({ description: "Of Git; may be empty" }),
+      publishedAt: z.iso.datetime().meta({ description: "When it was published" }),
+    }).nullable().meta({ description: "The last one that this node took over; null = none since its start" }),
+    fault: z.string().nullable().meta({
+      description:
+        "Why the one that is there wasn't taken over, or can't be looked at; null = nothing is wrong",
+    }),
+  }).optional().meta({
+    description: "The cluster's document, which programs publish; absent where this node has no part in it",
+  }),
   pools: z.object({
     total: z.int().min(0),
     down: z.int().min(0).meta({
@@ -251,6 +264,7 @@ function serve(app: OpenAPIHono, { node, store, clock, exposeMetrics, version, p
     const { node: self, cluster, uptimeSeconds, dns, health, peers, nats, poolsDown, license } = node
       .status();
     const configLog = ports.find(CONFIG_LOG);
+    const shared = ports.find(SHARED_MODEL);
     const nowMs = clock.unixMs();
     const overrides = store.overrides.all().filter(({ expiresAt }) => expiresAt > nowMs);
     const planned = overrides.filter(({ startsAt }) => startsAt > nowMs).length;
@@ -266,6 +280,7 @@ function serve(app: OpenAPIHono, { node, store, clock, exposeMetrics, version, p
       ...(peers && { peers: peersJson(peers, nats?.models ?? new Map()) }),
       ...(nats && { nats: natsJson(nats) }),
       ...(configLog && { log: logJson(configLog) }),
+      ...(shared && { document: documentJson(shared) }),
       pools: {
         total: store.pools.count(),
         down: poolsDown.count,
@@ -300,6 +315,11 @@ function logJson(log: LogPort) {
     ...{ id, foundAt: rfc3339(foundAt), node, via, by, reason, why },
   }));
   return { current, entries, head, pending, behind, unreadable, fault, conflicts };
+}
+
+function documentJson(shared: SharedModel) {
+  const { taken, fault } = shared.status();
+  return { taken: taken && { ...taken, publishedAt: rfc3339(taken.publishedAt) }, fault };
 }
 
 function peersJson(

@@ -168,6 +168,40 @@ export class LogReplica {
     return positionsOf(message).at(-1)!;
   }
 
+  /**
+   * A message whose entries are too many to be taken at once, in parts that may be taken one after the other. What of it was
+   * taken already isn't in them.
+   *
+   * @param before the sequence of the message before it
+   * @param objectsMax objects that a part has, unless one entry has more
+   */
+  partsOf(
+    message: LogMessage,
+    { before, objectsMax }: { readonly before: number; readonly objectsMax: number },
+  ): LogMessage[] {
+    const { sequence, stamp, entries, base } = message;
+    const objects = entries.reduce((sum, { changes }) => sum + changes.length, 0);
+    if (base !== null || objects <= objectsMax) return [message];
+    const positions = positionsOf(message);
+    const parts: LogMessage[] = [];
+    let size = 0;
+    let from = Math.max(positions.indexOf(this.position().head), 0);
+    for (let i = from; i < entries.length; i++) {
+      size += entries[i]!.changes.length;
+      const isLast = i === entries.length - 1;
+      if (size < objectsMax && !isLast) continue;
+      parts.push({
+        sequence: isLast ? sequence : before,
+        prev: positions[from]!,
+        stamp: stamp - (entries.length - 1 - i),
+        entries: entries.slice(from, i + 1),
+        base,
+      });
+      [from, size] = [i + 1, 0];
+    }
+    return parts.length === 0 ? [message] : parts;
+  }
+
   #knows(position: string): boolean {
     const { log } = this.#store;
     if (position === "") return this.position().head === "" || log.oldest() === 1;

@@ -43,6 +43,7 @@ function summaryOf(state: JsonObject): JsonObject {
     ...peersOf(state),
     ...natsOf(state),
     ...logOf(state),
+    ...documentOf(state),
     overrides: `${at("overrides.active")} active, ${at("overrides.planned")} planned`,
     ...licenseOf(state),
     ...gitopsOf(state),
@@ -133,6 +134,13 @@ function logOf(state: JsonObject): JsonObject {
     ...(log["fault"] === null ? [] : [`not followed: ${String(log["fault"])}`]),
   ];
   return { "cluster log": parts.join("; ") };
+}
+
+/** Of the cluster's document, what is wrong with it. */
+function documentOf(state: JsonObject): JsonObject {
+  const document = fieldAt(state, "document");
+  if (!isJsonObject(document) || document["fault"] === null) return {};
+  return { "cluster document": `not taken over: ${String(document["fault"])}` };
 }
 
 const SIGHT: Readonly<Record<string, string>> = {

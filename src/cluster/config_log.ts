@@ -18,7 +18,6 @@ import {
   type JetStreamClient,
   type JetStreamManager,
   jetstreamManager,
-  type MsgRequest,
   type StoredMsg,
   type StreamInfo,
 } from "@nats-io/jetstream";
@@ -35,8 +34,10 @@ import {
   LogFollower,
   type Publication,
   type StoredMessage,
+  type StoredMessages,
   type StreamState,
 } from "./log_follower.ts";
+import { LogTurns } from "./log_turns.ts";
 import { NewerLog } from "./log_wire.ts";
 import type { LogStatus } from "./port.ts";
 import { SIGNATURE_HEADER, signatureOf } from "./signing.ts";
@@ -80,6 +81,17 @@ const RETRY_FIRST_MS = 100;
 const FRAME_SIZE = 8 * 1024;
 /** Waits for what a hint told of: it comes from the publisher, and may be here before the stream has it. */
 const HINT_WAITS_MS = [2, 4, 8, 16, 32, 64, 128];
+/** The header that says after which sequence a message is to be. */
+const AFTER_HEADER = "Nats-Expected-Last-Sequence";
+/** The header that says which node publishes a message, for those that would publish at the same time. */
+const NODE_HEADER = "Pleiades-Node";
+/** Bytes of messages that are read by one request, or a little more, and how many messages. */
+const READ_SIZE_MAX = 4 << 20;
+const READ_MAX = 256;
+/** Headers of a message that was read by one of those, and the server's word that this was all, or that there is nothing. */
+const SEQUENCE_HEADER = "Nats-Sequence";
+const LEFT_HEADER = "Nats-Num-Pending";
+const READ_ENDS: ReadonlySet<number> = new Set([204, 404]);
 /** JetStream's codes for a publication that expected another last sequence, or another last id. */
 const WRONG_LAST: ReadonlySet<number> = new Set([10_071, 10_070]);
 
@@ -88,16 +100,21 @@ export class ConfigLog {
   readonly #needs: LogNeeds;
   readonly #settled = new Listeners<void>();
   #wake = new AbortController();
-  #isHinted = false;
+  /** The last sequence of which was heard that something is to be there. */
+  #hinted = 0;
+  /** How often it wasn't. */
+  #inVain = 0;
   #isCurrent = false;
   #fault: string | null = null;
   /** Of the connection; `null` = there is none. */
   #follower: LogFollower | null = null;
   #unreadable = 0;
+  readonly #turns: LogTurns;
 
   /** Follows nothing before there is a session. */
   constructor(needs: LogNeeds) {
     this.#needs = needs;
+    this.#turns = new LogTurns({ node: needs.terms.node, clock: needs.clock });
   }
 
   /** How it stands. */
@@ -126,9 +143,14 @@ export class ConfigLog {
   async session(connection: NatsConnection, signal: AbortSignal): Promise<void> {
     const { terms: { subject, lookMs }, clock, log } = this.#needs;
     connection.subscribe(subject, {
-      callback: () => {
-        this.#isHinted = true;
-        this.#wake.abort();
+      callback: (error, message) => {
+        if (error !== null) return;
+        const { sequence } = this.#needs.replica.position();
+        const author = message.headers?.get(NODE_HEADER);
+        if (author) this.#turns.wants(author);
+        const after = Number(message.headers?.get(AFTER_HEADER) || sequence);
+        this.#hinted = Math.max(this.#hinted, after + 1);
+        if (this.#hinted > sequence) this.#wake.abort();
       },
     });
     for (let failures = 0; !signal.aborted;) {
@@ -152,42 +174,68 @@ export class ConfigLog {
   }
 
   async #follow(connection: NatsConnection, signal: AbortSignal): Promise<void> {
-    const { terms, replica, log } = this.#needs;
+    const { terms, replica, clock, log } = this.#needs;
     const broker = await StreamBroker.of(connection, this.#needs);
     this.#unreadable += this.#follower?.unreadable ?? 0;
-    const follower = new LogFollower({ broker, replica, log, node: terms.node });
+    const follower = new LogFollower({
+      ...{ broker, replica, log, node: terms.node },
+      published: (node) => this.#turns.published(node),
+      pause: () => clock.sleep(0, signal).then(() => signal.throwIfAborted()),
+    });
     this.#follower = follower;
     await follower.begin();
-    while (!signal.aborted) {
-      const turn = await this.#turn(follower, signal);
+    await follower.read();
+    for (let lost = 0; !signal.aborted;) {
       if (this.#fault !== null) log.info("The cluster's log is followed again");
       this.#fault = null;
       this.#isCurrent = true;
       this.#settled.tell();
+      if (this.#wake.signal.aborted) this.#wake = new AbortController();
+      if (await this.#cameByHint(follower, signal)) continue;
+      if (replica.pendingCount() === 0) {
+        if (await this.#rest(terms.lookMs, signal)) continue;
+        if (!await follower.isSame()) return;
+        await follower.read();
+        continue;
+      }
+      const waitMs = this.#turns.waitMs();
+      if (waitMs > 0) {
+        await this.#rest(waitMs, signal);
+        continue;
+      }
+      const turn = await follower.turn();
       if (turn === "other") return;
-      if (turn === "idle" && !await this.#rest(signal) && !await follower.isSame()) return;
+      if (turn !== "lost") lost = 0;
+      // A replica of the server may be behind.
+      else await clock.sleep(HINT_WAITS_MS[Math.min(lost++, HINT_WAITS_MS.length - 1)]!, signal);
     }
   }
 
-  /** @returns whether there is something to do; otherwise it is time to look */
-  async #rest(signal: AbortSignal): Promise<boolean> {
-    if (this.#wake.signal.aborted) this.#wake = new AbortController();
-    if (this.#isHinted || this.#needs.replica.pendingCount() > 0) return true;
+  /** Waits. @returns whether something came meanwhile */
+  async #rest(ms: number, signal: AbortSignal): Promise<boolean> {
     const { signal: woken } = this.#wake;
-    await this.#needs.clock.sleep(this.#needs.terms.lookMs, AbortSignal.any([signal, woken]));
+    await this.#needs.clock.sleep(ms, AbortSignal.any([signal, woken]));
     return woken.aborted;
   }
 
-  /** One turn, and a little wait for what a hint told of. */
-  async #turn(follower: LogFollower, signal: AbortSignal): Promise<"again" | "idle" | "other"> {
-    const waits = this.#isHinted ? HINT_WAITS_MS : [];
-    this.#isHinted = false;
-    for (const wait of waits) {
-      if (signal.aborted || await follower.read()) break;
-      if (this.#needs.replica.pendingCount() > 0) break;
-      await this.#needs.clock.sleep(wait, signal);
+  /** Reads what a hint told of, or waits a little for it. @returns whether there was a hint */
+  async #cameByHint(follower: LogFollower, signal: AbortSignal): Promise<boolean> {
+    const { replica } = this.#needs;
+    if (this.#hinted <= replica.position().sequence) {
+      this.#hinted = 0;
+      this.#inVain = 0;
+      return false;
     }
-    return await follower.turn();
+    if (await follower.read()) {
+      this.#inVain = 0;
+    } else if (this.#inVain < HINT_WAITS_MS.length && replica.pendingCount() === 0) {
+      await this.#rest(HINT_WAITS_MS[this.#inVain++]!, signal);
+    } else {
+      // The server hasn't taken it.
+      this.#hinted = 0;
+      this.#inVain = 0;
+    }
+    return true;
   }
 }
 
@@ -199,10 +247,13 @@ function encodingOf(isGzipped: boolean): Readonly<Record<string, string>> {
 /** A stream of JetStream. */
 class StreamBroker implements LogBroker {
   readonly sizeMax: number;
+  readonly #connection: NatsConnection;
   readonly #manager: JetStreamManager;
   readonly #client: JetStreamClient;
   readonly #terms: LogTerms;
   readonly #trust: Trust;
+  /** Whether the stream lets messages be read many at a time. */
+  #isDirect = false;
 
   private constructor(
     connection: NatsConnection,
@@ -211,6 +262,7 @@ class StreamBroker implements LogBroker {
     { terms, trust }: Pick<LogNeeds, "terms" | "trust">,
   ) {
     this.sizeMax = (connection.info?.max_payload ?? 1 << 20) - FRAME_SIZE;
+    this.#connection = connection;
     this.#manager = manager;
     this.#client = client;
     this.#terms = terms;
@@ -234,34 +286,71 @@ class StreamBroker implements LogBroker {
       if (!(error instanceof JetStreamApiError) || error.status !== 404) throw error;
     }
     const { stream, subject, replicas = 1 } = this.#terms;
-    return stateOf(
+    return this.#stateOf(
       await this.#manager.streams.add({
         name: stream,
         subjects: [subject],
         num_replicas: replicas,
+        allow_direct: true,
         description: "Changes of the configuration of Pleiades, in their order",
       }),
     );
   }
 
   async state(): Promise<StreamState> {
-    return stateOf(await this.#manager.streams.info(this.#terms.stream));
+    return this.#stateOf(await this.#manager.streams.info(this.#terms.stream));
   }
 
-  async next(sequence: number): Promise<StoredMessage | null> {
+  #stateOf(
+    { created, config, state: { first_seq: first, last_seq: last, messages } }: StreamInfo,
+  ): StreamState {
+    this.#isDirect = config.allow_direct === true;
+    return { created, first, last, messages };
+  }
+
+  async after(sequence: number): Promise<StoredMessages> {
+    const { stream, subject, domain } = this.#terms;
+    if (!this.#isDirect) return await this.#oneAfter(sequence);
+    const api = domain === null ? "$JS.API" : `$JS.${domain}.API`;
+    const query = { seq: sequence + 1, next_by_subj: subject, batch: READ_MAX, max_bytes: READ_SIZE_MAX };
+    const answers = await this.#connection.requestMany(
+      `${api}.DIRECT.GET.${stream}`,
+      JSON.stringify(query),
+      { strategy: "sentinel", maxWait: REQUEST_TIMEOUT_MS },
+    );
+    const messages: StoredMessage[] = [];
+    let left = 0;
+    for await (const { data, headers } of answers) {
+      const code = headers?.code ?? 0;
+      if (READ_ENDS.has(code)) return { messages, hasMore: left > 0 };
+      const seq = Number(headers?.get(SEQUENCE_HEADER));
+      if (code !== 0 || headers === undefined || !Number.isSafeInteger(seq) || seq < 1) {
+        throw new LogFault(`the server answers ${code} ${headers?.description ?? ""} when the log is read`);
+      }
+      left = Number(headers.get(LEFT_HEADER) || 0);
+      messages.push(await this.#message({ data, header: headers, seq }));
+    }
+    // An empty message of another program ends the answer, too; without any the time is up.
+    if (messages.length === 0) throw new LogFault("the server doesn't answer when the log is read");
+    return { messages, hasMore: true };
+  }
+
+  /** From a stream that was made by hand, without direct access. */
+  async #oneAfter(sequence: number): Promise<StoredMessages> {
     // The server takes both, though the library's type doesn't say so.
-    const query = { seq: sequence, next_by_subj: this.#terms.subject } as MsgRequest;
-    return this.#message(await this.#manager.streams.getMessage(this.#terms.stream, query));
+    const query = { seq: sequence + 1, next_by_subj: this.#terms.subject } as { seq: number };
+    const stored = await this.#manager.streams.getMessage(this.#terms.stream, query);
+    return { messages: stored === null ? [] : [await this.#message(stored)], hasMore: stored !== null };
   }
 
   async at(sequence: number): Promise<StoredMessage | null> {
     if (sequence === 0) return null;
-    return this.#message(await this.#manager.streams.getMessage(this.#terms.stream, { seq: sequence }));
+    const stored = await this.#manager.streams.getMessage(this.#terms.stream, { seq: sequence });
+    return stored && await this.#message(stored);
   }
 
-  async #message(stored: StoredMsg | null): Promise<StoredMessage | null> {
-    if (stored === null) return null;
-    const { subject, data, header, seq } = stored;
+  async #message({ data, header, seq }: Pick<StoredMsg, "data" | "header" | "seq">): Promise<StoredMessage> {
+    const { subject } = this.#terms;
     const isGzipped = header.get("Content-Encoding") === "gzip";
     const message = { subject, bytes: data, headers: encodingOf(isGzipped) };
     const signature = header.get(SIGNATURE_HEADER);
@@ -278,6 +367,7 @@ class StreamBroker implements LogBroker {
     const said = encodingOf(isGzipped);
     const headers = messageHeaders();
     headers.set("Content-Type", "application/json");
+    headers.set(NODE_HEADER, this.#terms.node);
     const signature = await signatureOf(signing, { subject, bytes, headers: said });
     for (const [name, value] of Object.entries({ ...said, ...signature })) headers.set(name, value);
     try {
@@ -296,10 +386,4 @@ class StreamBroker implements LogBroker {
       throw error;
     }
   }
-}
-
-function stateOf(
-  { created, state: { first_seq: first, last_seq: last, messages } }: StreamInfo,
-): StreamState {
-  return { created, first, last, messages };
 }

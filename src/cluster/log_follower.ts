@@ -32,6 +32,14 @@ export interface StoredMessage extends PackedMessage {
   readonly id: string;
 }
 
+/** Messages that follow each other. */
+export interface StoredMessages {
+  /** In their order; none = there are none. */
+  readonly messages: readonly StoredMessage[];
+  /** Whether there may be more. */
+  readonly hasMore: boolean;
+}
+
 /** What a publication goes by: the broker takes it only where its last message is this one. */
 export interface Publication extends PackedMessage {
   /** Its own id. */
@@ -50,8 +58,8 @@ export interface LogBroker {
   open(): Promise<StreamState>;
   /** The stream as it is. */
   state(): Promise<StreamState>;
-  /** The first message from a sequence on; `null` = there is none. */
-  next(sequence: number): Promise<StoredMessage | null>;
+  /** The first messages after a sequence, as many as are sensibly read at once. */
+  after(sequence: number): Promise<StoredMessages>;
   /** The message of a sequence; `null` = there is none. */
   at(sequence: number): Promise<StoredMessage | null>;
   /** Publishes. @returns the message's sequence; `null` = the last message is another one */
@@ -68,17 +76,34 @@ export interface FollowerNeeds {
   readonly node: string;
   /** Hears what is wrong. */
   readonly log: Logger;
+  /** Hears whose entry the log has by now. */
+  readonly published?: (node: string) => void;
+  /** Lets others have their turn; it throws where the work is to end. */
+  readonly pause?: () => Promise<void>;
 }
 
 /** Entries that are published together. */
 const PUBLISHED_MAX = 500;
-/** Messages that are taken together. */
-const TAKEN_MAX = 100;
+/** Objects in entries that are taken together, some of which belong to one message, at least: milliseconds of work. */
+const TAKEN_MAX = 64;
 
 /** Why the log isn't followed; the message is for people. */
 export class LogFault extends Error {
   /** The class, in logs. */
   override readonly name = "LogFault";
+}
+
+/** A message that was read, or a part of its entries. */
+interface ReadMessage {
+  readonly part: LogMessage;
+  /** Of the whole message. */
+  readonly sequence: number;
+  /** Id that the message at the part's sequence was published by. */
+  readonly id: string;
+}
+
+function objectsOf({ entries }: LogMessage): number {
+  return entries.reduce((sum, { changes }) => sum + changes.length, 0);
 }
 
 /** Follows the log of one broker. */
@@ -130,16 +155,15 @@ export class LogFollower {
   }
 
   /**
-   * Takes what there is, and publishes what is pending.
+   * Publishes what is pending. Where others were faster, their entries come first, and are taken.
    *
-   * @returns whether there may be more to do; `other` = the stream isn't the one that was begun with
+   * @returns what was done; `lost` = neither, since what came first can't be read yet; `other` = the stream isn't the one
+   * that was begun with
    */
-  async turn(): Promise<"again" | "idle" | "other"> {
-    await this.read();
-    if (this.#needs.replica.pendingCount() === 0) return "idle";
-    // Where others were faster, their entries come first.
-    if (await this.publish() || await this.read() || await this.isSame()) return "again";
-    return "other";
+  async turn(): Promise<"published" | "taken" | "lost" | "other"> {
+    if (await this.publish()) return "published";
+    if (await this.read()) return "taken";
+    return await this.isSame() ? "lost" : "other";
   }
 
   /**
@@ -151,31 +175,64 @@ export class LogFollower {
    */
   async read(): Promise<boolean> {
     const { replica, broker } = this.#needs;
-    for (let isFirst = true;; isFirst = false) {
-      const from = replica.position();
-      const messages: LogMessage[] = [];
-      const ids = new Map([[from.sequence, this.#lastId]]);
-      let read = from.sequence;
-      while (messages.length < TAKEN_MAX) {
-        const stored = await broker.next(read + 1);
-        if (stored === null) break;
-        const message = this.#decoded(stored, messages.length > 0);
-        if (message === "later") break;
-        read = stored.sequence;
-        ids.set(read, stored.id);
-        if (message !== null) messages.push(message);
-      }
-      this.#last = Math.max(this.#last, read);
-      if (read === from.sequence) return !isFirst;
-      const [first] = messages;
-      if (first && this.#take(messages) === "broken") await this.#leaveOut(first);
-      else if (!first) replica.skip({ created: from.created, sequence: read });
-      this.#lastId = ids.get(replica.position().sequence) ?? "";
+    for (let isAny = false;; isAny = true) {
+      const { messages, hasMore } = await broker.after(replica.position().sequence);
+      if (messages.length === 0) return isAny;
+      this.#last = Math.max(this.#last, messages.at(-1)!.sequence);
+      await this.#takeStored(messages);
+      if (!hasMore) return true;
     }
   }
 
+  /** Takes messages that follow each other, with a pause wherever it was enough for once. */
+  async #takeStored(stored: readonly StoredMessage[]): Promise<void> {
+    const { replica, pause } = this.#needs;
+    const { created, sequence } = replica.position();
+    let before = { sequence, id: this.#lastId };
+    let some: ReadMessage[] = [];
+    let objects = 0;
+    for (const { sequence, id, ...rest } of stored) {
+      const message = this.#decoded({ sequence, id, ...rest }, some.length > 0);
+      if (message === "later") break;
+      if (message === null) {
+        if (!await this.#takeSome(some)) return;
+        [some, objects] = [[], 0];
+        replica.skip({ created, sequence });
+        this.#lastId = id;
+      } else {
+        // What is pending is made again each time: the more of it, the more is taken at once.
+        const objectsMax = Math.max(TAKEN_MAX, replica.pendingCount());
+        for (const part of replica.partsOf(message, { before: before.sequence, objectsMax })) {
+          some.push({ part, sequence, id: part.sequence === sequence ? id : before.id });
+          objects += objectsOf(part);
+          if (objects < objectsMax) continue;
+          if (!await this.#takeSome(some)) return;
+          [some, objects] = [[], 0];
+          await pause?.();
+        }
+      }
+      before = { sequence, id };
+    }
+    await this.#takeSome(some);
+  }
+
+  /** @returns whether all of it was taken, or left out; the rest is to be read again */
+  async #takeSome(some: readonly ReadMessage[]): Promise<boolean> {
+    const [first] = some;
+    if (first === undefined) return true;
+    if (this.#take(some.map(({ part }) => part)) === "broken") {
+      await this.#leaveOut(first.sequence);
+      this.#lastId = first.id;
+      return false;
+    }
+    const { sequence } = this.#needs.replica.position();
+    const last = some.findLast(({ part }) => part.sequence === sequence);
+    if (last !== undefined) this.#lastId = last.id;
+    return last === some.at(-1);
+  }
+
   /** It was written by a program that doesn't go by the log: every node leaves it out. */
-  async #leaveOut({ sequence }: LogMessage): Promise<void> {
+  async #leaveOut(sequence: number): Promise<void> {
     const { replica } = this.#needs;
     if (!await this.isSame()) throw new LogFault("the server has another log than before; it is compared");
     this.#unreadable++;
@@ -221,6 +278,10 @@ export class LogFollower {
       );
     }
     if (taken.kind === "broken") return "broken";
+    for (const { entries, base } of messages) {
+      const author = entries.at(-1)?.node ?? base?.node;
+      if (author !== undefined) this.#needs.published?.(author);
+    }
     for (const { node, by, why } of taken.conflicts) {
       this.#needs.log.warn("A change doesn't fit what others changed before it, and is undone", {
         ...{ node, by, reason: why },

@@ -28,7 +28,7 @@ import {
   snapshotCluster,
 } from "./documents.ts";
 import { ModelPartsFault, sweepModels } from "./model_parts.ts";
-import type { SharedModel, SharingStatus } from "./port.ts";
+import type { HeldModel, SharedModel, SharingStatus } from "./port.ts";
 import type { RefusedReason, Trust } from "./trust.ts";
 
 /** What became of a document. */
@@ -39,8 +39,10 @@ export type Taken =
   /** It may be tried again. */
   | { readonly kind: "busy"; readonly reason: string };
 
-/** A model's text, and how to read it. */
-export interface ModelText {
+/** A model's text, and how to read it; it is held until it is disposed of. */
+export interface ModelText extends Disposable {
+  /** Of the model. */
+  readonly generation: number;
   /** As files have it. */
   readonly type: DocumentType;
   /** In order, read once. */
@@ -165,21 +167,24 @@ export class ModelSharing implements SharedModel {
     }
   }
 
-  /**
-   * Publishes the model of now.
-   *
-   * @throws {Error} with a message for people when there is no connection, or the server or a bound refuses it
-   */
-  async publish(name: DocumentName, signal: AbortSignal): Promise<void> {
+  /** Holds the model of now to be published, whatever is changed meanwhile. */
+  hold(): HeldModel {
+    const text = this.#needs.taker.text();
+    return {
+      generation: text.generation,
+      publish: (name, signal) => this.#publish(text, name, signal),
+      [Symbol.dispose]: () => text[Symbol.dispose](),
+    };
+  }
+
+  async #publish({ type, body }: ModelText, name: DocumentName, signal: AbortSignal): Promise<void> {
     const place = this.#place;
     if (place === null) throw new Error("There is no connection to NATS");
     if (place.signing !== null && !place.signing.canSign) {
       throw new Error("Documents of this cluster are signed, and this node has no key (state.signing.key)");
     }
     await publishCluster(place, {
-      ...this.#needs.taker.text(),
-      ...name,
-      signal,
+      ...{ type, body, ...name, signal },
       // Of what this node has all others have it from the log.
       prepared: (document) => this.#mark(place, document, true),
     });
@@ -213,7 +218,8 @@ export class ModelSharing implements SharedModel {
   /** Whether it could; why not is told once. */
   async #hasPublished(name: DocumentName, signal: AbortSignal): Promise<boolean> {
     try {
-      await this.publish(name, signal);
+      using model = this.hold();
+      await model.publish(name, signal);
       this.#publishFault = "";
       return true;
     } catch (error) {

@@ -81,8 +81,16 @@ export interface SharedModel {
   status(): SharingStatus;
   /** Whether there is a server to publish by. */
   readonly isConnected: boolean;
+  /** Holds the model of now to be published, whatever is changed meanwhile. */
+  hold(): HeldModel;
+}
+
+/** A model that is going to be published; who is given it disposes of it. */
+export interface HeldModel extends Disposable {
+  /** Of the model. */
+  readonly generation: number;
   /**
-   * Publishes the model of now.
+   * Publishes it.
    *
    * @param name as the publisher calls it: a version and a commit of Git, either of which may be empty
    * @throws {Error} with a message for people when there is no connection, or the server or a bound refuses it

@@ -92,26 +92,29 @@ function lastPublishedMs({ history }: Store): number {
 
 function textOf(store: Store): ModelText {
   const encoder = new TextEncoder();
+  const generation = store.generation();
   if (store.path === ":memory:" || store.hasAtMost(YAML_OBJECTS_MAX)) {
-    return { type: "application/yaml", body: [encoder.encode(exportModel(store.model()))] };
+    const body = [encoder.encode(exportModel(store.model()))];
+    return { generation, type: "application/yaml", body, [Symbol.dispose]: () => {} };
   }
-  return { type: "application/x-ndjson", body: frozenLines(store, encoder) };
+  const frozen = store.frozen()!;
+  return {
+    generation: frozen.generation(),
+    type: "application/x-ndjson",
+    body: linesOf(frozen, encoder),
+    [Symbol.dispose]: () => frozen.close(),
+  };
 }
 
 /** Read over many turns, and of one generation all the same. */
-function* frozenLines(store: Store, encoder: TextEncoder): Generator<Uint8Array> {
-  const frozen = store.frozen()!;
-  try {
-    const { pools, services, zones } = frozen;
-    const lines = streamedNdjson({
-      pools: pools.each(),
-      services: services.each(),
-      zones: zones.all(),
-      fallback: frozen.fallback(),
-      names: { get: (id) => pools.get(id)?.name },
-    });
-    for (const text of lines) yield encoder.encode(text);
-  } finally {
-    frozen.close();
-  }
+function* linesOf(frozen: Store, encoder: TextEncoder): Generator<Uint8Array> {
+  const { pools, services, zones } = frozen;
+  const lines = streamedNdjson({
+    pools: pools.each(),
+    services: services.each(),
+    zones: zones.all(),
+    fallback: frozen.fallback(),
+    names: { get: (id) => pools.get(id)?.name },
+  });
+  for (const text of lines) yield encoder.encode(text);
 }

@@ -44,7 +44,8 @@ export class Between implements Disposable {
     what: { readonly from: number; readonly to: number } | Iterable<PastChange>,
   ) {
     this.#database = database;
-    database.exec(DROP_TABLE + CREATE_TABLE);
+    database.exec(CREATE_TABLE);
+    database.run(EMPTY_TABLE);
     if ("from" in what) this.#read(what);
     else for (const change of what) this.#add(change);
   }
@@ -94,9 +95,13 @@ export class Between implements Disposable {
     this.#database.run("UPDATE temp.past SET before = ? WHERE kind = ? AND id = ?", before, kind, id);
   }
 
-  /** Takes the table away. */
+  /** Leaves nothing in the table, and takes a large one away. */
   [Symbol.dispose](): void {
-    this.#database.exec(DROP_TABLE);
+    // Whoever makes or drops a table has all statements of the connection prepared again, some hundred of them.
+    // It is gone already where the transaction was.
+    this.#database.exec(CREATE_TABLE);
+    if (this.size > ROWS_AT_ONCE) this.#database.exec(DROP_TABLE);
+    else this.#database.run(EMPTY_TABLE);
   }
 
   #addRows(after: number, until: number): void {
@@ -111,9 +116,10 @@ export class Between implements Disposable {
 const ROWS_AT_ONCE = 1_000;
 
 const CREATE_TABLE =
-  "CREATE TABLE temp.past (kind TEXT NOT NULL, id TEXT NOT NULL, before TEXT, after TEXT, " +
-  "PRIMARY KEY (kind, id)) WITHOUT ROWID;";
-const DROP_TABLE = "DROP TABLE IF EXISTS temp.past;";
+  "CREATE TABLE IF NOT EXISTS temp.past (kind TEXT NOT NULL, id TEXT NOT NULL, before TEXT, after TEXT, " +
+  "PRIMARY KEY (kind, id)) WITHOUT ROWID";
+const DROP_TABLE = "DROP TABLE temp.past";
+const EMPTY_TABLE = "DELETE FROM temp.past";
 
 const FOLD = "ON CONFLICT (kind, id) DO UPDATE SET after = excluded.after";
 const ADD = `INSERT INTO temp.past (kind, id, before, after) VALUES (?, ?, ?, ?) ${FOLD}`;

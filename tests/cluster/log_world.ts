@@ -45,6 +45,8 @@ export class MemoryBroker {
   /** Messages that it had when it was copied. */
   backup: { readonly messages: StoredMessage[]; readonly created: number } = { messages: [], created: 1 };
   sizeMax = 1 << 20;
+  /** Messages that are read at once. */
+  readMax = 5;
 
   wipe(): void {
     this.messages = [];
@@ -76,7 +78,11 @@ export class MemoryBroker {
       sizeMax: this.sizeMax,
       open: () => call(state),
       state: () => call(state),
-      next: (sequence) => call(() => this.messages[sequence - 1] ?? null),
+      after: (sequence) =>
+        call(() => {
+          const messages = this.messages.slice(sequence, sequence + this.readMax);
+          return { messages, hasMore: sequence + messages.length < this.messages.length };
+        }),
       at: (sequence) => call(() => this.messages[sequence - 1] ?? null),
       publish: ({ after, afterId, ...message }) =>
         call(() => {
@@ -138,8 +144,11 @@ export class WorldNode implements Disposable {
         await follower.begin();
         this.follower = follower;
       }
-      const turn = await this.follower.turn();
-      if (turn === "other" || turn === "idle" && !await this.follower.isSame()) this.follower = null;
+      await this.follower.read();
+      const isSame = this.replica.pendingCount() > 0
+        ? await this.follower.turn() !== "other"
+        : await this.follower.isSame();
+      if (!isSame) this.follower = null;
     } catch (error) {
       if (!(error instanceof Away) && !(error instanceof LogFault)) throw error;
       if (error instanceof LogFault) this.faults.push(error.message);

@@ -1,20 +1,37 @@
 /**
- * Random lives of three nodes that share a log: `deno task prove log [SEEDS [FIRST]]`.
+ * The cluster's log: `deno task prove log [PART [ARG…]]`.
  *
- * Each has edits everywhere, ends of overrides, crashes, lost acknowledgements, partitions, a broker that is wiped or restored,
- * and nodes that lose their databases. At each step no node may go back or have an empty live name, and in the end all have
- * the same.
+ * - `lives [SEEDS [FIRST]]`: random lives of three nodes in one process;
+ * - `writers [EDITS]`: three real nodes with a writer each;
+ * - `away [SECONDS]`: edits on three real nodes while there is no server;
+ * - `models [SERVICES…]`: large models reach three real nodes, and one that comes later.
+ *
+ * Without a part all of them run.
  *
  * @module
  */
-import { simulate } from "../cluster/log_world.ts";
+import { away } from "./log/away.ts";
+import { lives } from "./log/lives.ts";
+import { models } from "./log/models.ts";
+import { writers } from "./log/writers.ts";
 
-/** Runs it; 1,000 seeds unless told otherwise. */
-export async function prove([seeds = "1000", first = "1"]: string[]): Promise<boolean> {
-  const [count, from] = [Number(seeds), Number(first)];
-  for (let seed = from; seed < from + count; seed++) {
-    await simulate(seed);
-    if ((seed - from + 1) % 100 === 0) console.log(`${seed - from + 1} lives`);
+const PARTS: Readonly<Record<string, (args: string[]) => Promise<boolean>>> = {
+  lives,
+  writers,
+  away,
+  models,
+};
+
+/** Runs it. */
+export async function prove([part, ...args]: string[]): Promise<boolean> {
+  if (part !== undefined) {
+    const run = PARTS[part];
+    if (run === undefined) {
+      throw new RangeError(`There is no part "${part}": ${Object.keys(PARTS).join(", ")}`);
+    }
+    return await run(args);
   }
-  return true;
+  let isGood = true;
+  for (const run of Object.values(PARTS)) isGood = await run([]) && isGood;
+  return isGood;
 }
