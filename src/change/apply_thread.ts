@@ -14,7 +14,8 @@ import {
   type RollbackOptions,
   type RolledBack,
 } from "./edit.ts";
-import type { Order, Report, ThreadOptions, ThreadRollback } from "./orders.ts";
+import type { LogMessage } from "./log_message.ts";
+import type { Order, Report, ThreadLog, ThreadOptions, ThreadRollback } from "./orders.ts";
 
 /** What became of the model, and when the thread is gone. */
 export interface ThreadOutcome<Outcome> {
@@ -72,6 +73,37 @@ export async function rollBackOnThread(
   });
 }
 
+/**
+ * Takes messages of the cluster's log on a thread that is made for it.
+ *
+ * @throws {StoreBusy} when another process holds the database; nothing is changed then
+ * @throws what `part` throws, and the signal's reason
+ */
+export async function takeLogOnThread(
+  messages: readonly LogMessage[],
+  { store, named, part, signal, ...options }: Pick<ThreadLog, "isWhole" | "history" | "guard"> & {
+    readonly store: Store;
+    readonly named: readonly string[];
+    readonly part: (digest: string) => AsyncIterable<Uint8Array>;
+    readonly signal: AbortSignal;
+  },
+): Promise<ThreadOutcome<TakenOnThread>> {
+  return await onThread({ signal }, async (thread) => {
+    thread.startLog(store.path, { ...options, messages, dryRun: false });
+    for (const digest of named) {
+      thread.openPart(digest);
+      for await (const bytes of part(digest)) await thread.send(bytes);
+    }
+    await thread.finishReading();
+    signal.throwIfAborted();
+    using _ = store.lend();
+    return await thread.takeLog();
+  });
+}
+
+/** What became of messages, and the commits that they made. */
+export type TakenOnThread = Pick<Extract<Report, { readonly kind: "taken" }>, "taken" | "commits">;
+
 /** Has a thread do the work until the signal, of which nothing is left when it fails. */
 async function onThread<Outcome>(
   { signal }: { readonly signal: AbortSignal },
@@ -104,6 +136,7 @@ class ApplyThread {
   readonly #ready = Promise.withResolvers<void>();
   readonly #done = Promise.withResolvers<Applied>();
   readonly #rolledBack = Promise.withResolvers<RolledBack>();
+  readonly #taken = Promise.withResolvers<TakenOnThread>();
   readonly #closed = Promise.withResolvers<void>();
   #aheadBytes = 0;
   /** Whether the thread has opened the database, or is about to. */
@@ -118,7 +151,9 @@ class ApplyThread {
       this.#fail(new Error(`The thread that applies a model failed: ${event.message}`));
       this.#end();
     };
-    for (const { promise } of [this.#ready, this.#done, this.#rolledBack]) promise.catch(() => {});
+    for (const { promise } of [this.#ready, this.#done, this.#rolledBack, this.#taken]) {
+      promise.catch(() => {});
+    }
   }
 
   get closed(): Promise<void> {
@@ -135,6 +170,22 @@ class ApplyThread {
     this.#hasDatabase = true;
     this.#post({ kind: "rollback", path, options: { ...options, aborted: this.#aborted } });
     return await this.#rolledBack.promise;
+  }
+
+  /** Begins to take messages. */
+  startLog(path: string, options: Omit<ThreadLog, "aborted">): void {
+    this.#post({ kind: "log", path, options: { ...options, aborted: this.#aborted } });
+  }
+
+  /** Says that the bytes that follow are those of a part. */
+  openPart(digest: string): void {
+    this.#post({ kind: "part", digest });
+  }
+
+  /** Takes the messages, when all was read. */
+  async takeLog(): Promise<TakenOnThread> {
+    this.#post({ kind: "commit" });
+    return await this.#taken.promise;
   }
 
   /** Hands bytes over; resolves when there is room for more. */
@@ -183,6 +234,8 @@ class ApplyThread {
         return this.#done.resolve(report.applied);
       case "rolledBack":
         return this.#rolledBack.resolve(report.outcome);
+      case "taken":
+        return this.#taken.resolve(report);
       case "refused":
         return this.#fail(new ChangeRefused(report.refusal, report.problems, report.guards));
       case "busy":
@@ -198,6 +251,7 @@ class ApplyThread {
     this.#ready.reject(cause);
     this.#done.reject(cause);
     this.#rolledBack.reject(cause);
+    this.#taken.reject(cause);
   }
 
   #end(): void {

@@ -19,7 +19,7 @@ import type { ChangeCounts } from "../store/replacement.ts";
 import type { Store } from "../store/store.ts";
 import { UNTOUCHED } from "../store/touched.ts";
 import { type Step, write, type Writer, writeTogether } from "../store/write.ts";
-import { applyOnThread, rollBackOnThread } from "./apply_thread.ts";
+import { applyOnThread, rollBackOnThread, takeLogOnThread } from "./apply_thread.ts";
 import { Draft } from "./draft.ts";
 import {
   type Applied,
@@ -33,6 +33,7 @@ import {
   type Terms,
 } from "./edit.ts";
 import { type Examination, type Guard, type GuardRefusal, NOTHING_FORESEEN, type Proposal } from "./guard.ts";
+import type { LogMessage, Taken } from "./log_message.ts";
 import { pendForLog } from "./log_pending.ts";
 import { beginImport } from "./model_import.ts";
 import { rollbackTarget } from "./past.ts";
@@ -175,6 +176,38 @@ export class Changes {
       this.#noteRefused(error, { ...options.origin, via: "rollback" })
     );
     return rolledBack;
+  }
+
+  /**
+   * Has a thread take messages of the cluster's log (`LogReplica.take`), in their place among the applies.
+   *
+   * @param named digests that the messages refer to, and `part` reads
+   * @throws {StoreBusy} when another process holds the database; nothing is changed then
+   * @throws what `part` throws, and the signal's reason
+   */
+  takeLog(
+    messages: readonly LogMessage[],
+    options: {
+      readonly isWhole: boolean;
+      readonly named: readonly string[];
+      readonly part: (digest: string) => AsyncIterable<Uint8Array>;
+      readonly signal: AbortSignal;
+    },
+  ): Promise<Taken> {
+    const taken = this.#lastApply.then(async () => {
+      await this.#closing;
+      const { outcome, closed } = await takeLogOnThread(messages, {
+        ...options,
+        store: this.#store,
+        history: this.#limits,
+        guard: this.#guard?.portable() ?? null,
+      });
+      this.#closing = Promise.all([this.#closing, closed]).then(() => {});
+      for (const commit of outcome.commits) this.#tell(commit);
+      return outcome.taken;
+    });
+    this.#lastApply = taken.catch(() => {});
+    return taken;
   }
 
   /** Does it in this turn. */

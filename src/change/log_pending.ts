@@ -8,11 +8,8 @@ import type { LogEntry } from "../store/log.ts";
 import type { Store } from "../store/store.ts";
 import { ChangeRefused, type Origin } from "./edit.ts";
 
-/**
- * Objects in JSON that an entry may have: gzipped they are a sixth to a tenth of it, and brokers take 1 MiB unless told
- * otherwise.
- */
-export const ENTRY_LENGTH_MAX = 4_000_000;
+/** Characters of objects in JSON that an entry may have: some half a million services. It is one text in the database. */
+export const ENTRY_LENGTH_MAX = 200_000_000;
 
 /** What a pure function of time does happens on every node by itself. */
 const STAYS_HERE: ReadonlySet<string> = new Set(["expiry"]);

@@ -21,6 +21,15 @@ import type { Clock } from "../clock.ts";
 import { Listeners } from "../listeners.ts";
 import type { RecordedChange } from "../store/history_parts.ts";
 import type { LogConflict, LogEntry, LogMember, LogPosition, PendingEntry } from "../store/log.ts";
+import {
+  filled,
+  LineReader,
+  type LogBase,
+  type LogMessage,
+  type MessageEntry,
+  partsNamed,
+  type Taken,
+} from "./log_message.ts";
 import { MODEL_KINDS } from "../store/past.ts";
 import type { Store } from "../store/store.ts";
 import { auditedChange } from "./audit_trail.ts";
@@ -29,39 +38,29 @@ import { ChangeRefused, type Origin, type Terms } from "./edit.ts";
 import { changesOf, newEntryId } from "./log_pending.ts";
 import { modelAsChanges } from "./model_changes.ts";
 
-/** One message of the log: entries that were published together, or a model that the log begins with. */
-export interface LogMessage {
-  /** Where the broker has it. */
-  readonly sequence: number;
-  /** The position that it follows; empty = it is the first one. */
-  readonly prev: string;
-  /** Of the last of its entries. */
-  readonly stamp: number;
-  /** In their order. */
-  readonly entries: readonly LogEntry[];
-  /** `null` = it has entries. */
-  readonly base: LogBase | null;
+/** Something that is read over a while; who is given it disposes of it. */
+export interface Held<Value> extends Disposable {
+  /** It. */
+  readonly value: Value;
 }
 
-/** A whole model, with which a log begins whose entries before are lost. */
-export interface LogBase {
-  /** Of the entry that it counts as. */
-  readonly id: string;
-  /** The node that published it. */
-  readonly node: string;
-  /** The last positions that its node has taken, the last one first. */
+function held<Value>(value: Value, end: () => void = () => {}): Held<Value> {
+  return { value, [Symbol.dispose]: end };
+}
+
+/** The model of a position. */
+export interface HeadModel {
+  /** Where the log had it. */
+  readonly position: LogPosition;
+  /** Positions before it, the last one first. */
   readonly recent: readonly string[];
-  /** Every object, as created. */
-  readonly model: readonly RecordedChange[];
+  /** Every object, as created; read once. */
+  readonly changes: Iterable<RecordedChange>;
 }
 
-/** What became of a message. */
-export type Taken =
-  | { readonly kind: "taken"; readonly entries: number; readonly conflicts: readonly LogConflict[] }
-  /** It doesn't follow the head: the broker has lost entries, or was given others. */
-  | { readonly kind: "broken" }
-  /** This node has a model of its own that isn't that of the log. */
-  | { readonly kind: "foreign" };
+/** Pending entries of which the size is looked at, and bytes that are much. */
+const MUCH_COUNT = 2_000;
+const MUCH_SIZE = 2 << 20;
 
 /** A node's copy of the log. */
 export class LogReplica {
@@ -125,9 +124,37 @@ export class LogReplica {
     return this.#store.log.hasOwnModel();
   }
 
-  /** What is to be published next. */
-  pending(limit: number): PendingEntry[] {
-    return this.#store.log.pending(limit);
+  /**
+   * What is to be published next, as far as it fits one message; or one entry that is too large for any, without what it does.
+   *
+   * @param sizeMax bytes of what they do
+   */
+  pending(
+    { countMax, sizeMax }: { readonly countMax: number; readonly sizeMax: number },
+  ): { readonly entries: MessageEntry[]; readonly large: PendingEntry | null } {
+    const { log } = this.#store;
+    const sizes = log.pendingSizes(countMax);
+    let [count, size] = [0, 0];
+    while (count < sizes.length && size + sizes[count]! <= sizeMax) size += sizes[count++]!;
+    const isLarge = count === 0 && sizes.length > 0;
+    const entries = sizes.length === 0 ? [] : log.pending(Math.max(count, 1));
+    return isLarge
+      ? { entries: [], large: entries[0]! }
+      : { entries: entries.map((entry) => messageEntry(entry, entry.changes)), large: null };
+  }
+
+  /** What a pending entry does, as it is at this moment. */
+  pendingChanges(id: string): Held<Iterable<RecordedChange>> {
+    const frozen = this.#store.frozen();
+    // Only one connection sees what is in memory: then it is read at once.
+    if (frozen === null) return held([...this.#store.log.pendingChanges(id)]);
+    return held(frozen.log.pendingChanges(id), () => frozen.close());
+  }
+
+  /** Whether what is pending is so much that it takes long to make it again. */
+  hasMuchPending(): boolean {
+    const { log } = this.#store;
+    return log.pendingSizes(MUCH_COUNT).reduce((sum, size) => sum + size, 0) > MUCH_SIZE;
   }
 
   /** How much is. */
@@ -145,22 +172,22 @@ export class LogReplica {
     return this.#conflicts.add(listener);
   }
 
-  /** The model with which a log may begin: that of this node's head, without what is pending. */
-  base(): Pick<LogBase, "recent" | "model"> {
-    const { log } = this.#store;
-    return {
-      recent: log.positions(),
-      model: this.#changes.tried((make) => {
-        const undo = undoing(log.pending());
-        if (undo.length > 0) make(undo, { via: "cluster", by: "", reason: "" }, UNGUARDED);
-        return [...modelAsChanges(this.#store)];
-      }),
-    };
+  /** The model of this node's head, without what is pending: a log may begin with it, and a node that comes later. */
+  model(): Held<HeadModel> {
+    const frozen = this.#store.frozen();
+    const store = frozen ?? this.#store;
+    const { log } = store;
+    const changes = modelWithout(store, log.pending());
+    const head = { position: log.position(), recent: log.positions() };
+    return frozen === null
+      ? held({ ...head, changes: [...changes] })
+      : held({ ...head, changes }, () => frozen.close());
   }
 
   /** The last position of a message to which this node can go back; `null` = none. */
   knownOf(message: LogMessage): string | null {
-    return positionsOf(message).findLast((position) => this.#knows(position)) ?? null;
+    return positionsOf(message).findLast((position) => this.#knows(position)) ??
+      message.base?.recent.find((position) => this.#knows(position)) ?? null;
   }
 
   /** The position of who has taken a message, and nothing after it. */
@@ -230,7 +257,46 @@ export class LogReplica {
   }
 
   /**
-   * Takes messages in their order.
+   * Takes messages in their order that refer to something, or do much: on a thread of its own.
+   *
+   * @param isWhole as in `take`
+   * @param part reads the lines that a digest names
+   * @throws {StoreBusy} when the database can't be written to; nothing is changed then
+   * @throws what `part` throws, and the signal's reason
+   */
+  async takeLarge(
+    messages: readonly LogMessage[],
+    { isWhole = false, part, signal }: {
+      readonly isWhole?: boolean;
+      readonly part: (digest: string) => AsyncIterable<Uint8Array>;
+      readonly signal: AbortSignal;
+    },
+  ): Promise<Taken> {
+    const needed = isWhole ? messages : messages.map((message) => this.#withoutNeedless(message));
+    const named = partsNamed(needed);
+    if (this.#store.path !== ":memory:") {
+      const taken = await this.#changes.takeLog(needed, { isWhole, named, part, signal });
+      if (taken.kind === "taken") { for (const conflict of taken.conflicts) this.#conflicts.tell(conflict); }
+      return taken;
+    }
+    const parts = new Map<string, readonly RecordedChange[]>();
+    for (const digest of named) {
+      const lines = new LineReader();
+      for await (const bytes of part(digest)) lines.write(bytes);
+      parts.set(digest, lines.end());
+    }
+    return this.take(filled(needed, parts), { isWhole });
+  }
+
+  /** Who is where a model was published has it. */
+  #withoutNeedless(message: LogMessage): LogMessage {
+    const { prev, base } = message;
+    if (base === null || prev === "" || prev !== this.position().head) return message;
+    return { ...message, base: { ...base, model: [], parts: null } };
+  }
+
+  /**
+   * Takes messages in their order, which have all in them that they refer to.
    *
    * @param isWhole whether they are the log from its begin, which this node has nothing in common with
    * @throws {StoreBusy} when the database can't be written to; nothing is changed then
@@ -250,6 +316,7 @@ export class LogReplica {
         this.#store.log.move({ sequence: message.sequence });
       }
       for (const { entry, why } of taking.finish()) conflicts.push(this.#keepConflict(entry, why));
+      for (const { entry, why } of taking.overwritten) conflicts.push(this.#keepOverwritten(entry, why));
       return { kind: "taken", entries, conflicts };
     });
     for (const conflict of conflicts) this.#conflicts.tell(conflict);
@@ -280,6 +347,17 @@ export class LogReplica {
     return conflict;
   }
 
+  /** What another node's author may want to know: it was said here before, and published after it. */
+  #keepOverwritten(
+    { id, node, boot, at, via, by, reason, force, changes }: LogEntry,
+    why: string,
+  ): LogConflict {
+    const conflict = { ...{ id, node, boot, at, via, by, reason, force, changes }, why };
+    const kept = { ...conflict, foundAt: this.#clock.unixMs() };
+    this.#store.log.addConflict(kept);
+    return kept;
+  }
+
   #hasModel(): boolean {
     const { zones } = this.#store;
     return !this.#store.hasAtMost(0) || zones.all().length > 0 || this.#store.fallback() !== null;
@@ -288,8 +366,9 @@ export class LogReplica {
 
 /** The position that a message follows, and those of its entries. */
 function positionsOf({ prev, entries, base }: Omit<LogMessage, "sequence">): string[] {
+  if (base !== null) return [prev, base.position ?? positionAfter(prev, base.id)];
   const positions = [prev];
-  for (const { id } of base === null ? entries : [base]) positions.push(positionAfter(positions.at(-1)!, id));
+  for (const { id } of entries) positions.push(positionAfter(positions.at(-1)!, id));
   return positions;
 }
 
@@ -321,7 +400,10 @@ class Taking {
   #undone: PendingEntry[] = [];
   /** What undoes them, until it is made along with the first entry. */
   #undo: readonly RecordedChange[] = [];
+  /** Entries that were made while pending ones were undone. */
+  readonly #foreign: LogEntry[] = [];
   readonly #refused: { readonly entry: LogEntry; readonly why: string }[] = [];
+  readonly #overwritten: { readonly entry: LogEntry; readonly why: string }[] = [];
 
   constructor(store: Store, make: MakeOne) {
     this.#store = store;
@@ -331,10 +413,11 @@ class Taking {
 
   take(entry: LogEntry): void {
     const { log } = this.#store;
-    let { changes } = entry;
+    const now = log.position();
+    const [stamp, head] = [now.stamp + 1, positionAfter(now.head, entry.id)];
     if (this.#pending[0]?.id === entry.id && this.#undone.length === 0) {
       this.#pending.shift();
-      log.settle(entry.id);
+      log.keepPending(stamp, head, entry.id);
     } else {
       this.#undoPending();
       if (this.#undone.some(({ id }) => id === entry.id)) {
@@ -343,11 +426,10 @@ class Taking {
       }
       const { node, by, reason } = entry;
       const said = reason === "" ? `at ${node}` : `at ${node}: ${reason}`;
-      changes = this.#put(() => entry.changes, { by, reason: said }, entry);
+      const changes = this.#put(() => entry.changes, { by, reason: said }, entry);
+      log.keep(stamp, head, { ...entry, changes });
+      if (this.#undone.length > 0) this.#foreign.push({ ...entry, changes });
     }
-    const now = log.position();
-    const [stamp, head] = [now.stamp + 1, positionAfter(now.head, entry.id)];
-    log.keep(stamp, head, { ...entry, changes });
     log.move({ stamp, head });
   }
 
@@ -361,10 +443,14 @@ class Taking {
   }
 
   /** A whole model. @returns why it can't be taken; `null` = it was */
-  begin(base: LogBase, { prev, stamp }: LogMessage, hasOwnModel: boolean): "foreign" | "broken" | null {
+  begin(
+    base: LogBase,
+    { prev, stamp }: Pick<LogMessage, "prev" | "stamp">,
+    hasOwnModel: boolean,
+  ): "foreign" | "broken" | null {
     const { log } = this.#store;
     const { id } = base;
-    const [now, head] = [log.position(), positionAfter(prev, id)];
+    const [now, head] = [log.position(), base.position ?? positionAfter(prev, id)];
     const common = base.recent.find((each) => each === now.head || log.stampOf(each) !== null);
     if (common === undefined && now.head !== "" && now.stamp >= stamp) return "broken";
     let changes: LogEntry["changes"] = [];
@@ -401,7 +487,9 @@ class Taking {
     this.#flushUndo();
     for (const entry of this.#undone) {
       try {
-        const { changed, generation } = this.#make(entry.changes, originOf(entry), { force: entry.force });
+        const { changes } = entry;
+        const { changed, generation } = this.#make(changes, originOf(entry), { force: entry.force });
+        if (changed) this.#findOverwritten({ ...entry, changes });
         if (changed) log.repend(entry.id, generation, changesOf(this.#store, generation));
         else log.settle(entry.id);
       } catch (refusal) {
@@ -411,6 +499,29 @@ class Taking {
       }
     }
     return this.#refused;
+  }
+
+  /** Of others' entries, whatever a pending one makes otherwise that was made before its author saw them. */
+  get overwritten(): readonly { readonly entry: LogEntry; readonly why: string }[] {
+    return this.#overwritten;
+  }
+
+  #findOverwritten({ node, by, changes }: LogEntry): void {
+    if (this.#foreign.length === 0) return;
+    const mine = new Map(changes.map((change) => [`${change.kind} ${change.id}`, change]));
+    for (const entry of this.#foreign) {
+      for (const theirs of entry.changes) {
+        const own = mine.get(`${theirs.kind} ${theirs.id}`);
+        const fields = own === undefined ? [] : fieldsOfBoth(own, theirs);
+        if (fields.length === 0) continue;
+        const name = `${theirs.kind} ${theirs.id}`;
+        const author = by === "" ? `made at ${node}` : `of ${by} at ${node}`;
+        const why =
+          `${fields.join(", ")} of ${name}: a change ${author} before it was known there says otherwise, ` +
+          "and stands";
+        this.#overwritten.push({ entry, why });
+      }
+    }
   }
 
   #undoPending(): void {
@@ -447,6 +558,19 @@ class Taking {
   }
 }
 
+/** The fields that two changes of an object both set, and not to the same. */
+function fieldsOfBoth(mine: RecordedChange, theirs: RecordedChange): string[] {
+  const { kind } = mine;
+  if (kind === "zone" || kind === "fallback" || kind === "override") return [];
+  const texts = [mine.before, mine.after, theirs.before, theirs.after];
+  if (texts.includes(null)) return [];
+  const [before, after, was, is] = texts.map((json) => JSON.parse(json!) as Record<string, unknown>);
+  const differ = (one: unknown, other: unknown) => JSON.stringify(one) !== JSON.stringify(other);
+  return Object.keys(after!).filter((key) =>
+    differ(before![key], after![key]) && differ(was![key], is![key]) && differ(after![key], is![key])
+  );
+}
+
 /** What makes of the model with all these entries the one before the first. */
 function undoing(entries: readonly LogEntry[]): RecordedChange[] {
   const first = new Map<string, RecordedChange>();
@@ -458,6 +582,29 @@ function undoing(entries: readonly LogEntry[]): RecordedChange[] {
     }
   }
   return [...first.values()].filter(({ before, after }) => before !== after);
+}
+
+/** Every object of a store as created, as it was before these entries. */
+function* modelWithout(store: Store, entries: readonly LogEntry[]): Generator<RecordedChange> {
+  const undone = new Map(undoing(entries).map((change) => [`${change.kind} ${change.id}`, change]));
+  for (const change of modelAsChanges(store)) {
+    const key = `${change.kind} ${change.id}`;
+    const { after } = undone.get(key) ?? change;
+    undone.delete(key);
+    if (after !== null) yield { ...change, after };
+  }
+  for (const { kind, id, after } of undone.values()) {
+    if (after !== null) yield { kind, id, before: null, after };
+  }
+}
+
+/** An entry as a message has it. */
+export function messageEntry(
+  { id, node, boot, at, via, by, reason, force }: LogEntry,
+  changes: LogEntry["changes"],
+  parts: string | null = null,
+): MessageEntry {
+  return { id, node, boot, at, via, by, reason, force, changes, parts };
 }
 
 /** What makes of the stored model this one. */

@@ -4,7 +4,7 @@
  * An apply reads a model, compares it with the stored one and commits the difference, on a
  * connection of its own, while the main thread goes on with everything else.
  *
- * A rollback does the same with a model of the history.
+ * A rollback does the same with a model of the history, and messages of the cluster's log with what they do.
  *
  * It lives for one model. It asks before it takes the write lock, so that the main thread knows not to wait for it.
  * A digest only reads. Messages in: `Order`; out: `Report`.
@@ -21,12 +21,15 @@ import {
   type Applied,
   type ApplyOptions,
   ChangeRefused,
+  type Commit,
   type Problem,
   type RefusalKind,
   type RollbackOptions,
   type RolledBack,
 } from "./edit.ts";
 import { digestOf, type ModelDigest } from "./digest.ts";
+import { LogJob } from "./log_job.ts";
+import type { LogMessage, Taken } from "./log_message.ts";
 import { trimHeap } from "./memory.ts";
 import { beginImport, type ModelImport } from "./model_import.ts";
 import type { JudgedModel } from "./staged_model.ts";
@@ -40,6 +43,9 @@ export type Order =
   | { readonly kind: "judge" }
   | { readonly kind: "commit" }
   | { readonly kind: "rollback"; readonly path: string; readonly options: ThreadRollback }
+  | { readonly kind: "log"; readonly path: string; readonly options: ThreadLog }
+  /** The bytes that follow are the lines of this digest. */
+  | { readonly kind: "part"; readonly digest: string }
   /** Leave everything as it is, and end. */
   | { readonly kind: "abort" };
 
@@ -61,6 +67,14 @@ export interface ThreadOptions extends Omit<ApplyOptions, "signal">, JobOptions 
 /** `RollbackOptions` as they can be sent. */
 export interface ThreadRollback extends Omit<RollbackOptions, "signal">, JobOptions {}
 
+/** Messages of the cluster's log, which may refer to parts that follow. */
+export interface ThreadLog extends JobOptions {
+  /** In their order. */
+  readonly messages: readonly LogMessage[];
+  /** Whether they are the log from its begin. */
+  readonly isWhole: boolean;
+}
+
 /** To the main thread. */
 export type Report =
   | { readonly kind: "digest"; readonly digest: ModelDigest }
@@ -78,6 +92,7 @@ export type Report =
     readonly guards: readonly GuardRefusal[];
   }
   | { readonly kind: "rolledBack"; readonly outcome: RolledBack }
+  | { readonly kind: "taken"; readonly taken: Taken; readonly commits: readonly Commit[] }
   | { readonly kind: "busy"; readonly message: string }
   | { readonly kind: "failed"; readonly message: string }
   | { readonly kind: "closed" };
@@ -88,6 +103,7 @@ let job: JobOptions | undefined;
 let path: string;
 let store: Store | undefined;
 let reading: ModelImport;
+let log: LogJob | undefined;
 let judged: JudgedModel;
 /** Whether all that is written is gone in the end. */
 let isScratch = false;
@@ -135,18 +151,25 @@ async function obey(order: Order): Promise<void> {
       if (options.format === "ndjson") await open();
       reading = beginImport(() => store!, options);
       return;
+    case "log":
+      ({ path } = order);
+      job = order.options;
+      log = new LogJob(order.options);
+      return;
+    case "part":
+      return log!.open(order.digest);
     case "bytes":
-      reading.write(order.bytes);
+      (log ?? reading).write(order.bytes);
       return report({ kind: "read", bytes: order.bytes.length });
     case "end":
-      reading.end();
+      (log ?? reading).end();
       return report({ kind: "parsed" });
     case "judge":
       await open();
-      judged = reading.finish();
+      if (log === undefined) judged = reading.finish();
       return report({ kind: "ready" });
     case "commit":
-      report({ kind: "done", applied: commit() });
+      report(log === undefined ? { kind: "done", applied: commit() } : takeLog(log));
       return close();
     case "rollback":
       path = order.path;
@@ -169,6 +192,13 @@ async function open(): Promise<void> {
 
 function commit(): Applied {
   return changesBy(options).applyJudged(judged, { ...options, isAborted });
+}
+
+function takeLog(log: LogJob): Report {
+  const changes = changesBy(job!);
+  const commits: Commit[] = [];
+  using _ = changes.subscribe((commit) => commits.push(commit));
+  return { kind: "taken", taken: log.takenBy(store!, changes), commits };
 }
 
 function rollBack(options: ThreadRollback): RolledBack {

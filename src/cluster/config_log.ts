@@ -26,6 +26,7 @@ import type { LogReplica } from "../change/log_replica.ts";
 import type { Clock } from "../clock.ts";
 import { Listeners } from "../listeners.ts";
 import { natsFault } from "../nats/fault.ts";
+import { openConfigBucket } from "./config_bucket.ts";
 import { StoreBusy } from "../store/database.ts";
 import type { Logger } from "../telemetry/log.ts";
 import {
@@ -38,7 +39,16 @@ import {
   type StreamState,
 } from "./log_follower.ts";
 import { LogTurns } from "./log_turns.ts";
-import { NewerLog } from "./log_wire.ts";
+import { decodeSnapshot, encodeSnapshot, type LogSnapshot, NewerLog } from "./log_wire.ts";
+import {
+  getModel,
+  LOG_TYPE,
+  manifestOf,
+  ModelPartsFault,
+  type ModelStore,
+  putModel,
+  sweepLogParts,
+} from "./model_parts.ts";
 import type { LogStatus } from "./port.ts";
 import { SIGNATURE_HEADER, signatureOf } from "./signing.ts";
 import type { Trust } from "./trust.ts";
@@ -49,6 +59,8 @@ export interface LogTerms {
   readonly stream: string;
   /** Its only subject. */
   readonly subject: string;
+  /** The bucket of what is too large for it. */
+  readonly bucket: string;
   /** This node. */
   readonly node: string;
   /** JetStream domain; `null` = the server's own. */
@@ -175,16 +187,17 @@ export class ConfigLog {
 
   async #follow(connection: NatsConnection, signal: AbortSignal): Promise<void> {
     const { terms, replica, clock, log } = this.#needs;
-    const broker = await StreamBroker.of(connection, this.#needs);
+    const broker = await StreamBroker.of(connection, { ...this.#needs, signal });
     this.#unreadable += this.#follower?.unreadable ?? 0;
     const follower = new LogFollower({
-      ...{ broker, replica, log, node: terms.node },
+      ...{ broker, replica, log, node: terms.node, signal },
       published: (node) => this.#turns.published(node),
       pause: () => clock.sleep(0, signal).then(() => signal.throwIfAborted()),
     });
     this.#follower = follower;
     await follower.begin();
     await follower.read();
+    await using writing = new SnapshotWriting(follower, { log, signal });
     for (let lost = 0; !signal.aborted;) {
       if (this.#fault !== null) log.info("The cluster's log is followed again");
       this.#fault = null;
@@ -205,6 +218,7 @@ export class ConfigLog {
       }
       const turn = await follower.turn();
       if (turn === "other") return;
+      if (turn === "published") writing.begin();
       if (turn !== "lost") lost = 0;
       // A replica of the server may be behind.
       else await clock.sleep(HINT_WAITS_MS[Math.min(lost++, HINT_WAITS_MS.length - 1)]!, signal);
@@ -239,10 +253,51 @@ export class ConfigLog {
   }
 }
 
+/** Writes one snapshot at a time, beside everything else. */
+class SnapshotWriting implements AsyncDisposable {
+  readonly #follower: LogFollower;
+  readonly #needs: Pick<LogNeeds, "log"> & { readonly signal: AbortSignal };
+  #writing: Promise<void> | null = null;
+
+  constructor(follower: LogFollower, needs: Pick<LogNeeds, "log"> & { readonly signal: AbortSignal }) {
+    this.#follower = follower;
+    this.#needs = needs;
+  }
+
+  /** Writes one, if there is none being written and the log has become long. */
+  begin(): void {
+    this.#writing ??= this.#write().finally(() => this.#writing = null);
+  }
+
+  async #write(): Promise<void> {
+    const { log, signal } = this.#needs;
+    try {
+      if (await this.#follower.snapshot()) log.info("Wrote the model beside the cluster's log");
+    } catch (error) {
+      if (signal.aborted) return;
+      const reason = error instanceof Error ? error.message : String(error);
+      log.warn("The model can't be written beside the cluster's log", { reason });
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#writing;
+  }
+}
+
 /** What of the headers the meaning of a message depends on. */
 function encodingOf(isGzipped: boolean): Readonly<Record<string, string>> {
   return isGzipped ? { "Content-Encoding": "gzip" } : {};
 }
+
+/** What a stream is worked with. */
+interface BrokerNeeds extends Pick<LogNeeds, "terms" | "trust" | "clock"> {
+  /** Of the session. */
+  readonly signal: AbortSignal;
+}
+
+/** The key of the snapshot. */
+const SNAPSHOT_KEY = "log";
 
 /** A stream of JetStream. */
 class StreamBroker implements LogBroker {
@@ -252,6 +307,9 @@ class StreamBroker implements LogBroker {
   readonly #client: JetStreamClient;
   readonly #terms: LogTerms;
   readonly #trust: Trust;
+  readonly #clock: Clock;
+  readonly #signal: AbortSignal;
+  #models: Promise<ModelStore> | null = null;
   /** Whether the stream lets messages be read many at a time. */
   #isDirect = false;
 
@@ -259,7 +317,7 @@ class StreamBroker implements LogBroker {
     connection: NatsConnection,
     manager: JetStreamManager,
     client: JetStreamClient,
-    { terms, trust }: Pick<LogNeeds, "terms" | "trust">,
+    { terms, trust, clock, signal }: BrokerNeeds,
   ) {
     this.sizeMax = (connection.info?.max_payload ?? 1 << 20) - FRAME_SIZE;
     this.#connection = connection;
@@ -267,11 +325,13 @@ class StreamBroker implements LogBroker {
     this.#client = client;
     this.#terms = terms;
     this.#trust = trust;
+    this.#clock = clock;
+    this.#signal = signal;
   }
 
   static async of(
     connection: NatsConnection,
-    needs: Pick<LogNeeds, "terms" | "trust">,
+    needs: BrokerNeeds,
   ): Promise<StreamBroker> {
     const { domain } = needs.terms;
     const options = { timeout: REQUEST_TIMEOUT_MS, ...(domain !== null && { domain }) };
@@ -361,9 +421,7 @@ class StreamBroker implements LogBroker {
   async publish({ bytes, isGzipped, id, after, afterId }: Publication): Promise<number | null> {
     const { subject } = this.#terms;
     const { signing } = this.#trust;
-    if (signing?.canSign === false) {
-      throw new LogFault("entries of this cluster are signed, and this node has no key (state.signing.key)");
-    }
+    if (signing?.canSign === false) throw withoutKey();
     const said = encodingOf(isGzipped);
     const headers = messageHeaders();
     headers.set("Content-Type", "application/json");
@@ -386,4 +444,72 @@ class StreamBroker implements LogBroker {
       throw error;
     }
   }
+
+  async forget({ sequence, stamp }: Pick<LogSnapshot, "sequence" | "stamp">): Promise<void> {
+    await this.#manager.streams.purge(this.#terms.stream, { seq: sequence });
+    await sweepLogParts(await this.#modelStore(), stamp, this.#clock.unixMs());
+  }
+
+  async keep(body: Iterable<Uint8Array>, stamp: number): Promise<string> {
+    const { signing } = this.#trust;
+    if (signing?.canSign === false) throw withoutKey();
+    const about = { stamp, type: LOG_TYPE, counts: {} };
+    const { digest } = await putModel(await this.#modelStore(), { body, about, signal: this.#signal });
+    return digest;
+  }
+
+  async *part(digest: string): AsyncGenerator<Uint8Array> {
+    const store = await this.#modelStore();
+    try {
+      const manifest = await manifestOf(store, digest);
+      if (manifest === null) throw new ModelPartsFault(`The model ${digest.slice(0, 12)} is missing`);
+      yield* getModel(store, { manifest, signal: this.#signal });
+    } catch (error) {
+      if (!(error instanceof ModelPartsFault)) throw error;
+      this.#trust.refuse(error.refused ?? "unreadable");
+      throw new LogFault(`what an entry of the log refers to can't be read: ${error.message}`, {
+        cause: error,
+      });
+    }
+  }
+
+  async snapshot(): Promise<LogSnapshot | null> {
+    const { bucket } = await this.#modelStore();
+    const entry = await bucket.get(SNAPSHOT_KEY);
+    if (entry === null) return null;
+    const { value: bytes, headers } = entry;
+    const message = { subject: SNAPSHOT_KEY, bytes };
+    const what = "The snapshot of the cluster's log";
+    if (!await this.#trust.believes(what, message, headers[SIGNATURE_HEADER])) return null;
+    try {
+      return decodeSnapshot(bytes);
+    } catch {
+      this.#trust.refuse("unreadable");
+      return null;
+    }
+  }
+
+  async putSnapshot(snapshot: LogSnapshot): Promise<void> {
+    const { bucket, signing } = await this.#modelStore();
+    const bytes = encodeSnapshot(snapshot);
+    await bucket.put(SNAPSHOT_KEY, bytes, await signatureOf(signing, { subject: SNAPSHOT_KEY, bytes }));
+  }
+
+  /** Where models lie, which is opened when there is something for it. */
+  async #modelStore(): Promise<ModelStore> {
+    const { bucket, domain, replicas = 1 } = this.#terms;
+    this.#models ??= openConfigBucket(this.#connection, { bucket, domain, replicas }).then((bucket) => ({
+      ...{ bucket, signing: this.#trust.signing, clock: this.#clock },
+    }));
+    try {
+      return await this.#models;
+    } catch (error) {
+      this.#models = null;
+      throw error;
+    }
+  }
+}
+
+function withoutKey(): LogFault {
+  return new LogFault("entries of this cluster are signed, and this node has no key (state.signing.key)");
 }

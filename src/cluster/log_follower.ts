@@ -6,9 +6,12 @@
  * @module
  */
 import { newEntryId } from "../change/log_pending.ts";
-import type { LogMessage, LogReplica } from "../change/log_replica.ts";
+import { linesOf, type LogBase, type LogMessage, type Taken } from "../change/log_message.ts";
+import { type LogReplica, messageEntry } from "../change/log_replica.ts";
+import type { RecordedChange } from "../store/history_parts.ts";
+import type { PendingEntry } from "../store/log.ts";
 import type { LogFields, Logger } from "../telemetry/log.ts";
-import { decodeMessage, encodeMessage, NewerLog, type PackedMessage } from "./log_wire.ts";
+import { decodeMessage, encodeMessage, type LogSnapshot, NewerLog, type PackedMessage } from "./log_wire.ts";
 
 /** A stream as it is at a moment. */
 export interface StreamState {
@@ -64,9 +67,19 @@ export interface LogBroker {
   at(sequence: number): Promise<StoredMessage | null>;
   /** Publishes. @returns the message's sequence; `null` = the last message is another one */
   publish(publication: Publication): Promise<number | null>;
+  /** Forgets the messages before a snapshot, and what was kept for them. */
+  forget(before: Pick<LogSnapshot, "sequence" | "stamp">): Promise<void>;
+  /** Keeps bytes that are too large for a message, and what a message of this stamp refers to. @returns their digest */
+  keep(body: Iterable<Uint8Array>, stamp: number): Promise<string>;
+  /** What was kept. @throws {Error} for people, when it isn't there or another one */
+  part(digest: string): AsyncIterable<Uint8Array>;
+  /** The snapshot that was written last; `null` = there is none, or none that is believed. */
+  snapshot(): Promise<LogSnapshot | null>;
+  /** Writes a snapshot. */
+  putSnapshot(snapshot: LogSnapshot): Promise<void>;
 }
 
-/** What it works with. */
+/** What a node does with the log that a broker has works with. */
 export interface FollowerNeeds {
   /** The stream. */
   readonly broker: LogBroker;
@@ -80,10 +93,22 @@ export interface FollowerNeeds {
   readonly published?: (node: string) => void;
   /** Lets others have their turn; it throws where the work is to end. */
   readonly pause?: () => Promise<void>;
+  /** Ends what takes long. */
+  readonly signal: AbortSignal;
+  /** Messages after a snapshot until the next one is written. */
+  readonly snapshotEvery?: number;
 }
 
 /** Entries that are published together. */
 const PUBLISHED_MAX = 500;
+/** Bytes of what they do. What does more lies beside the log. */
+const PUBLISHED_SIZE = 256 << 10;
+/** Objects of a model that is all in one message. */
+const INLINE_MAX = 500;
+/** Objects that are taken by a thread of its own. */
+const LARGE_FROM = 1_000;
+/** Messages after a snapshot until the next one. */
+const SNAPSHOT_EVERY = 1_000;
 /** Objects in entries that are taken together, some of which belong to one message, at least: milliseconds of work. */
 const TAKEN_MAX = 64;
 
@@ -102,8 +127,15 @@ interface ReadMessage {
   readonly id: string;
 }
 
-function objectsOf({ entries }: LogMessage): number {
-  return entries.reduce((sum, { changes }) => sum + changes.length, 0);
+function objectsOf({ entries, base }: LogMessage): number {
+  return entries.reduce((sum, { changes }) => sum + changes.length, base?.model.length ?? 0);
+}
+
+/** Whether it does so much, or may, that it is nothing for the main thread. */
+function isLarge(message: LogMessage): boolean {
+  const { entries, base } = message;
+  return objectsOf(message) > LARGE_FROM || entries.some(({ parts }) => parts !== null) ||
+    (base?.parts ?? null) !== null;
 }
 
 /** Follows the log of one broker. */
@@ -115,6 +147,12 @@ export class LogFollower {
   #unreadable = 0;
   /** What was said of messages that are left out. */
   readonly #told = new Set<string>();
+  /** The last large entry that was kept beside the log, as it was then. */
+  #kept = { id: "", generation: 0, parts: "" };
+  /** Sequence of the last snapshot that is known of. */
+  #snapshotAt = 0;
+  /** Who wrote the last entry. */
+  #author = "";
 
   /** Asks nothing yet. */
   constructor(needs: FollowerNeeds) {
@@ -202,10 +240,14 @@ export class LogFollower {
       } else {
         // What is pending is made again each time: the more of it, the more is taken at once.
         const objectsMax = Math.max(TAKEN_MAX, replica.pendingCount());
+        if (isLarge(message)) {
+          if (!await this.#takeSome(some)) return;
+          [some, objects] = [[], 0];
+        }
         for (const part of replica.partsOf(message, { before: before.sequence, objectsMax })) {
           some.push({ part, sequence, id: part.sequence === sequence ? id : before.id });
           objects += objectsOf(part);
-          if (objects < objectsMax) continue;
+          if (objects < objectsMax && !isLarge(part)) continue;
           if (!await this.#takeSome(some)) return;
           [some, objects] = [[], 0];
           await pause?.();
@@ -220,7 +262,7 @@ export class LogFollower {
   async #takeSome(some: readonly ReadMessage[]): Promise<boolean> {
     const [first] = some;
     if (first === undefined) return true;
-    if (this.#take(some.map(({ part }) => part)) === "broken") {
+    if (await this.#take(some.map(({ part }) => part)) !== "taken") {
       await this.#leaveOut(first.sequence);
       this.#lastId = first.id;
       return false;
@@ -269,21 +311,36 @@ export class LogFollower {
     this.#needs.log.warn(message, fields);
   }
 
-  #take(messages: readonly LogMessage[], isWhole = false): "taken" | "broken" {
-    const taken = this.#needs.replica.take(messages, { isWhole });
+  /** @returns `broken` = they don't follow the head; `unreadable` = what the first refers to isn't what it should be */
+  async #take(messages: readonly LogMessage[], isWhole = false): Promise<"taken" | "broken" | "unreadable"> {
+    const { replica, broker, signal } = this.#needs;
+    if (!messages.some(isLarge) && !replica.hasMuchPending()) {
+      return this.#taken(messages, replica.take(messages, { isWhole }));
+    }
+    const part = (digest: string) => broker.part(digest);
+    return this.#taken(messages, await replica.takeLarge(messages, { isWhole, part, signal }));
+  }
+
+  #taken(messages: readonly LogMessage[], taken: Taken): "taken" | "broken" | "unreadable" {
+    const { log, published } = this.#needs;
     if (taken.kind === "foreign") {
       throw new LogFault(
         "this node has a model of its own, and the cluster has another: export this one, remove the node's database, " +
           "and apply what the cluster lacks",
       );
     }
-    if (taken.kind === "broken") return "broken";
+    if (taken.kind === "unreadable") {
+      log.warn("What a message of the cluster's log refers to can't be read", {
+        reason: taken.reason.slice(0, REASON_MAX),
+      });
+    }
+    if (taken.kind !== "taken") return taken.kind;
     for (const { entries, base } of messages) {
-      const author = entries.at(-1)?.node ?? base?.node;
-      if (author !== undefined) this.#needs.published?.(author);
+      this.#author = entries.at(-1)?.node ?? base?.node ?? this.#author;
+      published?.(this.#author);
     }
     for (const { node, by, why } of taken.conflicts) {
-      this.#needs.log.warn("A change doesn't fit what others changed before it, and is undone", {
+      log.warn("A change and what others changed don't fit together", {
         ...{ node, by, reason: why },
       });
     }
@@ -299,13 +356,15 @@ export class LogFollower {
   async publish(): Promise<boolean> {
     const { replica, broker } = this.#needs;
     const { head: prev, stamp, sequence } = replica.position();
-    for (let count = PUBLISHED_MAX;; count = Math.ceil(count / 2)) {
-      const entries = replica.pending(count).map(({ generation: _, ...entry }) => entry);
+    for (let countMax = PUBLISHED_MAX;;) {
+      const { entries: small, large } = replica.pending({ countMax, sizeMax: PUBLISHED_SIZE });
+      const entries = large === null ? small : [messageEntry(large, [], await this.#keep(large, stamp + 1))];
+      if (entries.length === 0) return true;
       const message = { prev, stamp: stamp + entries.length, entries, base: null };
       const packed = encodeMessage(message);
       if (packed.bytes.length > broker.sizeMax) {
         if (entries.length > 1) {
-          count = entries.length;
+          countMax = Math.ceil(entries.length / 2);
           continue;
         }
         throw new LogFault(
@@ -315,10 +374,51 @@ export class LogFollower {
       const id = replica.endOf(message);
       const at = await broker.publish({ ...packed, id, after: sequence, afterId: this.#lastId });
       if (at === null) return false;
-      this.#take([{ ...message, sequence: at }]);
+      const published = [{ ...message, sequence: at }];
+      this.#taken(published, replica.take(published));
       this.#lastId = id;
       return true;
     }
+  }
+
+  /** Puts beside the log what a pending entry does. @returns the digest */
+  async #keep({ id, generation }: PendingEntry, stamp: number): Promise<string> {
+    if (this.#kept.id === id && this.#kept.generation === generation) return this.#kept.parts;
+    using changes = this.#needs.replica.pendingChanges(id);
+    const parts = await this.#needs.broker.keep(linesOf(changes.value), stamp);
+    this.#kept = { id, generation, parts };
+    return parts;
+  }
+
+  /**
+   * Writes the model of now beside the log for nodes that come later, when the log has become long and this node wrote the last
+   * entry; the log then forgets what lies before the snapshot of before.
+   *
+   * @returns whether it did
+   */
+  async snapshot(): Promise<boolean> {
+    const { replica, broker, node, snapshotEvery = SNAPSHOT_EVERY } = this.#needs;
+    const now = replica.position();
+    if (this.#author !== node || now.head === "" || now.sequence - this.#snapshotAt < snapshotEvery) {
+      return false;
+    }
+    const before = await this.#snapshotOf(now.created);
+    this.#snapshotAt = before?.sequence ?? 0;
+    using model = replica.model();
+    const { position: { created, sequence, head: position, stamp }, recent, changes } = model.value;
+    if (sequence - this.#snapshotAt < snapshotEvery) return false;
+    // Where it fails it isn't tried at each entry.
+    this.#snapshotAt = sequence;
+    const parts = await broker.keep(linesOf(changes), stamp);
+    await broker.putSnapshot({ created, sequence, position, stamp, node, recent, parts });
+    if (before !== null) await broker.forget(before);
+    return true;
+  }
+
+  /** The snapshot of a stream; `null` = there is none. */
+  async #snapshotOf(created: string): Promise<LogSnapshot | null> {
+    const snapshot = await this.#needs.broker.snapshot();
+    return snapshot?.created === created ? snapshot : null;
   }
 
   /** Makes sure that the position is one of this stream, and finds it if it isn't. */
@@ -330,20 +430,44 @@ export class LogFollower {
       if (at.head !== "" || replica.hasOwnModel()) return await this.#beginWithModel({ created, last });
       return replica.skip({ created, sequence: last });
     }
-    for (let sequence = last; sequence >= first; sequence--) {
-      const message = await this.#messageAt(sequence);
-      const known = message && replica.knownOf(message);
+    const all = await this.#all(first);
+    const snapshot = await this.#snapshotOf(created);
+    // What is before the first message is in the snapshot, if there is any.
+    const begin = snapshot !== null && snapshot.sequence + 1 >= first && snapshot.sequence <= last
+      ? [messageOf(snapshot), ...all.filter(({ sequence }) => sequence > snapshot.sequence)]
+      : all;
+    for (const message of all.toReversed()) {
+      const known = replica.knownOf(message);
       if (known === null) continue;
       // Its entries after the position, if there are any, are taken when it is read.
-      const lost = replica.goBackTo(known, { created, sequence: sequence - 1 });
+      const lost = replica.goBackTo(known, { created, sequence: message.sequence - 1 });
       if (lost > 0) {
         log.warn("The server has lost entries of the cluster's log; they are published again", { lost });
       }
       return;
     }
-    const theirs = (await this.#messageAt(last))?.stamp ?? 0;
-    if (theirs < at.stamp) return await this.#beginWithModel({ created, last });
-    await this.#beginAgain({ created, first, last });
+    const [oldest] = begin;
+    if (oldest !== undefined && oldest.base !== null && replica.knownOf(oldest) !== null) {
+      // This node was away for longer than the log reaches back.
+      replica.skip({ created, sequence: oldest.sequence - 1 });
+      if (await this.#take([oldest]) === "taken") return;
+    }
+    if ((all.at(-1)?.stamp ?? 0) < at.stamp) return await this.#beginWithModel({ created, last });
+    await this.#beginAgain(begin, { created });
+  }
+
+  /** All messages of the stream that can be read. */
+  async #all(first: number): Promise<LogMessage[]> {
+    const all: LogMessage[] = [];
+    for (let sequence = first - 1;;) {
+      const { messages, hasMore } = await this.#needs.broker.after(sequence);
+      for (const stored of messages) {
+        const message = readable(stored);
+        if (message !== null) all.push(message);
+        sequence = stored.sequence;
+      }
+      if (!hasMore || messages.length === 0) return all;
+    }
   }
 
   /** Whether a sequence, which was read, is followed by what this node has to take next. */
@@ -356,56 +480,82 @@ export class LogFollower {
     return message === null || replica.endOf(message) === head;
   }
 
-  /** Takes the log from its begin: this node has nothing in common with it, and less. */
+  /** Takes the log from its begin, or from the snapshot: this node has nothing in common with it, and less. */
   async #beginAgain(
-    { created, first, last }: Pick<StreamState, "created" | "first" | "last">,
+    messages: readonly LogMessage[],
+    { created }: Pick<StreamState, "created">,
   ): Promise<void> {
     const { replica, log } = this.#needs;
-    const messages: LogMessage[] = [];
-    for (let sequence = first; sequence <= last; sequence++) {
-      const message = await this.#messageAt(sequence);
-      if (message !== null) messages.push(message);
-    }
     const [begin] = messages;
     if (!begin || (begin.prev !== "" && begin.base === null)) {
       throw new LogFault("the server's log doesn't reach back to its begin, and this node has none of it");
     }
-    log.warn("The server has another log than this node, and a longer one: it is taken from its begin");
-    replica.skip({ created, sequence: first - 1 });
-    this.#take(messages, true);
+    if (!replica.isBlank()) {
+      log.warn("The server has another log than this node, and a longer one: it is taken from its begin");
+    }
+    replica.skip({ created, sequence: begin.sequence - 1 });
+    if (await this.#take(messages, true) !== "taken") {
+      throw new LogFault("the begin of the server's log can't be taken");
+    }
   }
 
   /** `null` = there is none, or it can't be read. */
   async #messageAt(sequence: number): Promise<LogMessage | null> {
     const stored = await this.#needs.broker.at(sequence);
-    try {
-      return stored?.isBelieved ? decodeMessage(stored, sequence) : null;
-    } catch (error) {
-      if (error instanceof NewerLog) throw error;
-      return null;
+    return stored && readable(stored);
+  }
+
+  /** A model for a message: in it where it is small, and else beside the log. */
+  async #model(changes: Iterable<RecordedChange>, stamp: number): Promise<Pick<LogBase, "model" | "parts">> {
+    const model: RecordedChange[] = [];
+    const rest = changes[Symbol.iterator]();
+    for (let next = rest.next(); !next.done; next = rest.next()) {
+      model.push(next.value);
+      if (model.length <= INLINE_MAX) continue;
+      const all = function* () {
+        yield* model;
+        for (let next = rest.next(); !next.done; next = rest.next()) yield next.value;
+      };
+      return { model: [], parts: await this.#needs.broker.keep(linesOf(all()), stamp) };
     }
+    return { model, parts: null };
   }
 
   /** Has the log begin with this node's model: the server has none of it, or an older one. */
   async #beginWithModel({ created, last }: Pick<StreamState, "created" | "last">): Promise<void> {
     const { replica, broker, node } = this.#needs;
     const { head: prev, stamp } = replica.position();
-    const base = { id: newEntryId(), node, ...replica.base() };
+    using model = replica.model();
+    const { recent, changes } = model.value;
+    const base = { id: newEntryId(), node, recent, position: null, ...await this.#model(changes, stamp + 1) };
     const message = { prev, stamp: stamp + 1, entries: [], base };
     const packed = encodeMessage(message);
-    if (packed.bytes.length > broker.sizeMax) {
-      throw new LogFault(
-        `a model of ${packed.bytes.length} bytes is more than the server takes (max_payload ${broker.sizeMax})`,
-      );
-    }
     const afterId = (await broker.at(last))?.id ?? "";
     const id = replica.endOf(message);
     const at = await broker.publish({ ...packed, id, after: last, afterId });
     if (at === null) throw new LogFault("another node was faster to begin the log");
     replica.skip({ created, sequence: last });
-    this.#take([{ ...message, sequence: at }]);
+    await this.#take([{ ...message, sequence: at }]);
     this.#lastId = id;
     this.#needs.log.info("The cluster's log begins with this node's model", { entries: stamp });
+  }
+}
+
+/** As a message that comes before all others. */
+function messageOf({ sequence, position, stamp, node, recent, parts }: LogSnapshot): LogMessage {
+  const base: LogBase = { id: newEntryId(), node, recent, position, model: [], parts };
+  // It follows no position that any node has.
+  return { sequence, prev: "-", stamp, entries: [], base };
+}
+
+/** `null` = it can't be read, or isn't believed. @throws {NewerLog} when a newer release wrote it */
+function readable(stored: StoredMessage): LogMessage | null {
+  if (!stored.isBelieved) return null;
+  try {
+    return decodeMessage(stored, stored.sequence);
+  } catch (error) {
+    if (error instanceof NewerLog) throw error;
+    return null;
   }
 }
 

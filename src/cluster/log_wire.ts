@@ -4,7 +4,9 @@
  * ```text
  * gslb.<cluster>.log   {v, prev, stamp, entries: [{id, node, boot, at, origin: {via, by, reason, force}, changes}]}
  *                      {v, prev, stamp, base: {id, node, recent, model: changes}}
+ * key log              {v, created, sequence, position, stamp, node, recent, parts}   the model of a position, for who comes later
  * changes              [{kind, id, before, after}]   objects with the fields of REST, null = there is none
+ * parts                instead of changes and model: the digest of lines (model_parts.ts) that say the same
  * ```
  *
  * JSON, gzipped where that is shorter (`Content-Encoding: gzip`). Fields that aren't known here are left alone, so that a
@@ -14,10 +16,9 @@
  */
 import { gunzipSync, gzipSync } from "node:zlib";
 import { z } from "zod";
-import type { LogMessage } from "../change/log_replica.ts";
+import type { LogMessage, MessageEntry } from "../change/log_message.ts";
 import { NOUNS } from "../change/log_changes.ts";
 import type { RecordedChange } from "../store/history_parts.ts";
-import type { LogEntry } from "../store/log.ts";
 
 /** The version of messages. */
 const VERSION = 1;
@@ -49,6 +50,7 @@ const changes = z.array(z.object({
   after: object,
 }));
 const node = z.string().min(1).max(63);
+const parts = z.string().regex(/^[0-9a-f]{64}$/).nullable().default(null);
 const MESSAGE = z.object({
   v: z.literal(VERSION),
   prev: z.union([id, z.literal("")]),
@@ -64,9 +66,10 @@ const MESSAGE = z.object({
       reason: z.string().max(65_536),
       force: z.boolean(),
     }),
-    changes,
+    changes: changes.default([]),
+    parts,
   })).max(10_000).default([]),
-  base: z.object({ id, node, recent: z.array(id), model: changes }).nullable().default(
+  base: z.object({ id, node, recent: z.array(id), model: changes.default([]), parts }).nullable().default(
     null,
   ),
 });
@@ -77,7 +80,7 @@ export function encodeMessage({ prev, stamp, entries, base }: Omit<LogMessage, "
     v: VERSION,
     ...{ prev, stamp },
     ...(entries.length > 0 && { entries: entries.map(shownEntry) }),
-    ...(base && { base: { ...base, model: base.model.map(shownChange) } }),
+    ...(base && { base: shownBase(base) }),
   });
   const bytes = new TextEncoder().encode(text);
   return bytes.length < PACKED_FROM
@@ -110,12 +113,17 @@ export function decodeMessage({ bytes, isGzipped }: PackedMessage, sequence: num
       ...origin,
       changes: entry.changes.map(recordedChange),
     })),
-    base: base && { ...base, model: base.model.map(recordedChange) },
+    base: base && { ...base, position: null, model: base.model.map(recordedChange) },
   };
 }
 
-function shownEntry({ via, by, reason, force, id, node, boot, at, changes }: LogEntry) {
-  return { id, node, boot, at, origin: { via, by, reason, force }, changes: changes.map(shownChange) };
+function shownEntry({ via, by, reason, force, id, node, boot, at, changes, parts }: MessageEntry) {
+  const what = parts === null ? { changes: changes.map(shownChange) } : { parts };
+  return { id, node, boot, at, origin: { via, by, reason, force }, ...what };
+}
+
+function shownBase({ id, node, recent, model, parts }: NonNullable<LogMessage["base"]>) {
+  return { id, node, recent, ...(parts === null ? { model: model.map(shownChange) } : { parts }) };
 }
 
 function shownChange({ kind, id, before, after }: RecordedChange) {
@@ -133,4 +141,46 @@ function recordedChange(
 ): RecordedChange {
   const text = (object: unknown) => object === null ? null : JSON.stringify(object);
   return { kind, id, before: text(before), after: text(after) };
+}
+
+/** The model of a position of the log, beside it, for nodes that come when the log doesn't reach back to its begin. */
+export interface LogSnapshot {
+  /** When the stream was made, as the broker says it. */
+  readonly created: string;
+  /** Of the message that the position is behind. */
+  readonly sequence: number;
+  /** Of the log. */
+  readonly position: string;
+  /** Of the last entry that the model has. */
+  readonly stamp: number;
+  /** The node that wrote it. */
+  readonly node: string;
+  /** The last positions that it has taken, the last one first. */
+  readonly recent: readonly string[];
+  /** Digest of the lines that are the model. */
+  readonly parts: string;
+}
+
+const SNAPSHOT = z.object({
+  v: z.literal(VERSION),
+  created: z.string().max(64),
+  sequence: z.int().min(0),
+  position: id,
+  stamp: z.int().min(1),
+  node,
+  recent: z.array(id),
+  parts: z.string().regex(/^[0-9a-f]{64}$/),
+});
+
+/** A snapshot in bytes. */
+export function encodeSnapshot(snapshot: LogSnapshot): Uint8Array {
+  return new TextEncoder().encode(JSON.stringify({ v: VERSION, ...snapshot }));
+}
+
+/** Reads a snapshot. @throws {Error} when it is none */
+export function decodeSnapshot(bytes: Uint8Array): LogSnapshot {
+  const { v: _, ...snapshot } = SNAPSHOT.parse(
+    JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes)),
+  );
+  return snapshot;
 }

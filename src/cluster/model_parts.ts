@@ -42,6 +42,9 @@ export const DOCUMENT_KEY = "model";
 /** Header of a document that is too large for a value: the digest of the model that it is. */
 export const MODEL_HEADER = "Pleiades-Model";
 
+/** The type of what belongs to the cluster's log, and is removed with it. */
+export const LOG_TYPE = "application/vnd.pleiades.log";
+
 /** What is said of a model beside its bytes. */
 export interface ModelAbout {
   /** Of which state of the cluster's model, by the nodes' own count; 0 = of none. */
@@ -264,7 +267,7 @@ export async function sweepModels(
     await bucket.remove(pattern);
     removed.push(pattern);
   };
-  for (const { digest, set } of manifests.slice(keep)) {
+  for (const { digest, set } of manifests.filter(({ type }) => type !== LOG_TYPE).slice(keep)) {
     if (named.has(digest) || digest === published) continue;
     // In this order no reader finds a manifest whose parts are gone.
     await remove(manifestKey(digest));
@@ -279,6 +282,21 @@ export async function sweepModels(
     if (first !== null && nowMs - first.atMs > GIVEN_UP_MS) await remove(`part.${set}.*`);
   }
   return removed;
+}
+
+/**
+ * Removes what was kept for messages of the cluster's log before a stamp. What was written within the hour stays: its message
+ * may be on its way.
+ */
+export async function sweepLogParts(store: ModelStore, stamp: number, nowMs: number): Promise<void> {
+  const { bucket } = store;
+  for (const { digest, set, ...manifest } of (await listModels(store)).manifests) {
+    if (manifest.type !== LOG_TYPE || manifest.stamp >= stamp) continue;
+    const entry = await bucket.get(manifestKey(digest));
+    if (entry === null || nowMs - entry.atMs < GIVEN_UP_MS) continue;
+    await bucket.remove(manifestKey(digest));
+    await bucket.remove(`part.${set}.*`);
+  }
 }
 
 function readManifest(key: string, bytes: Uint8Array): Manifest {

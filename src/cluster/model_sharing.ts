@@ -30,6 +30,7 @@ import {
 import { ModelPartsFault, sweepModels } from "./model_parts.ts";
 import type { HeldModel, SharedModel, SharingStatus } from "./port.ts";
 import type { RefusedReason, Trust } from "./trust.ts";
+import { wireNames } from "./wire_format.ts";
 
 /** What became of a document. */
 export type Taken =
@@ -233,8 +234,11 @@ export class ModelSharing implements SharedModel {
   }
 
   async #open(connection: NatsConnection): Promise<DocumentPlace> {
-    const { terms: { cluster, domain, replicas = 1 }, trust: { signing }, clock } = this.#needs;
-    const bucket = await openConfigBucket(connection, { bucket: bucketOf(cluster), domain, replicas });
+    const { terms: { cluster, node, domain, replicas = 1 }, trust: { signing }, clock } = this.#needs;
+    const bucket = await openConfigBucket(connection, {
+      bucket: wireNames(cluster, node).configBucket,
+      ...{ domain, replicas },
+    });
     const announce = await ensureConfigStream(connection, {
       stream: `GSLB_${cluster.toUpperCase()}_CONFIG`,
       subject: subjectOf(cluster),
@@ -359,11 +363,6 @@ export class ModelSharing implements SharedModel {
 function ignoreDocumentFault(error: unknown): null {
   if (error instanceof DocumentFault) return null;
   throw error;
-}
-
-/** The bucket of a cluster's model. */
-export function bucketOf(cluster: string): string {
-  return `gslb_${cluster}_config`;
 }
 
 function subjectOf(cluster: string): string {

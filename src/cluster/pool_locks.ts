@@ -14,13 +14,17 @@ import { z } from "zod";
 import type { Clock } from "../clock.ts";
 import { natsFault } from "../nats/fault.ts";
 import { type ConfigBucket, openConfigBucket } from "./config_bucket.ts";
-import { bucketOf } from "./model_sharing.ts";
 import { LocksAway, type SharedLocks, type TaggedLock } from "./port.ts";
+import { wireNames } from "./wire_format.ts";
 
 /** What they are kept with. */
 export interface PoolLocksNeeds {
   /** Id of the cluster. */
   readonly cluster: string;
+  /** This node's name. */
+  readonly node: string;
+  /** How many servers of a cluster of them keep a bucket that is made. */
+  readonly replicas: number;
   /** JetStream domain; `null` = the server's own. */
   readonly domain: string | null;
   /** How long a bucket that can't be opened is left alone, milliseconds. */
@@ -59,10 +63,13 @@ export class PoolLocks implements SharedLocks {
 
   /** Reads and writes over one connection until the signal is aborted. */
   async session(connection: NatsConnection, signal: AbortSignal): Promise<void> {
-    const { cluster, domain, lookMs, clock } = this.#needs;
+    const { cluster, node, domain, replicas, lookMs, clock } = this.#needs;
     while (!signal.aborted) {
       try {
-        const bucket = await openConfigBucket(connection, { bucket: bucketOf(cluster), domain });
+        const bucket = await openConfigBucket(connection, {
+          bucket: wireNames(cluster, node).configBucket,
+          ...{ domain, replicas },
+        });
         const client = jetstream(connection, {
           timeout: REQUEST_TIMEOUT_MS,
           ...(domain !== null && { domain }),
@@ -95,10 +102,10 @@ export class PoolLocks implements SharedLocks {
 
   /** Replaces a lock if it still has a tag. @throws {LocksAway} */
   async write(pool: string, lock: Omit<TaggedLock, "tag">, tag: string): Promise<string | null> {
-    const { cluster, domain } = this.#needs;
+    const { cluster, node, domain } = this.#needs;
     const revision = /^\d{1,15}$/.test(tag) ? Number(tag) : -1;
     if (revision < 0) return null;
-    const subject = `$KV.${bucketOf(cluster)}.${keyOf(pool)}`;
+    const subject = `$KV.${wireNames(cluster, node).configBucket}.${keyOf(pool)}`;
     const bytes = new TextEncoder().encode(JSON.stringify({ v: 1, ...lock }));
     return await this.#ask(async ({ client }) => {
       try {

@@ -130,6 +130,8 @@ export interface WireNames {
   readonly healthBucket: string;
   /** Bucket of the nodes. */
   readonly membershipBucket: string;
+  /** Bucket of whole models. */
+  readonly configBucket: string;
   /** Where the log of the configuration is kept. */
   readonly logStream: string;
   /** Where its messages go. */
@@ -149,6 +151,7 @@ export function wireNames(cluster: string, node: string): WireNames {
     healthEvents: `${root}.health.*.*`,
     healthBucket: `gslb_${cluster}_health`,
     membershipBucket: `gslb_${cluster}_membership`,
+    configBucket: `gslb_${cluster}_config`,
     logStream: `GSLB_${cluster.toUpperCase()}_LOG`,
     logSubject: `${root}.log`,
     inboxPrefix: `_INBOX.${cluster}.${node}`,

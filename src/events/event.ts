@@ -40,7 +40,8 @@ export const EVENT_KINDS: Readonly<Record<EventKind, string>> = {
   policy: "The health policy makes another state of a target than this node's probes find, or no longer",
   commit: "The model was changed",
   refusal: "A change was refused by a guard of changes",
-  conflict: "A change doesn't fit what others in the cluster changed before it, and is undone",
+  conflict:
+    "A change doesn't fit what others in the cluster changed, and is undone, or set otherwise in a field",
   override: "An override begins, expires or is removed",
   settings: "Other settings were taken over, or refused",
   gitops:
@@ -186,7 +187,10 @@ export interface RefusalEvent {
   readonly guards: readonly { readonly guard: string; readonly message: string }[];
 }
 
-/** A change was undone on the node where it was made, or left out by all: it doesn't fit what comes before it in the log. */
+/**
+ * A change was undone on the node where it was made, or left out by all, since it doesn't fit what comes before it in the log; or a
+ * field that it set is set otherwise by a change of this node that was made before it was known here, and came after it.
+ */
 export interface ConflictEvent {
   /** Tells events apart. */
   readonly kind: "conflict";

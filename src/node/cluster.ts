@@ -114,9 +114,9 @@ async function sharingOf(
 }
 
 /** Pools' locks, where models are shared: elsewhere one name may be two pools. */
-async function locksOf({ clock }: Core, { cluster, domain, lookMs }: ClusterTerms) {
+async function locksOf({ clock }: Core, { cluster, node, domain, replicas = 1, lookMs }: ClusterTerms) {
   const { PoolLocks } = await import("../cluster/pool_locks.ts");
-  return new PoolLocks({ cluster, domain, lookMs, clock });
+  return new PoolLocks({ cluster, node, domain, replicas, lookMs, clock });
 }
 
 function termsOf({ cluster, node, state }: Settings): ClusterTerms {

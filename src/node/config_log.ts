@@ -30,9 +30,9 @@ export const sharedConfigLog: Start = async (core) => {
     return null;
   }
   const { ConfigLog } = await import("../cluster/config_log.ts");
-  const { logStream: stream, logSubject: subject } = wireNames(cluster.id, node.id);
+  const { logStream: stream, logSubject: subject, configBucket: bucket } = wireNames(cluster.id, node.id);
   const replica = new LogReplica({ store, changes, clock });
-  const terms = { stream, subject, node: node.id, ...jetStream, lookMs: LOOK_MS };
+  const terms = { stream, subject, bucket, node: node.id, ...jetStream, lookMs: LOOK_MS };
   const trust = await trustOf(core);
   const configLog = new ConfigLog({ replica, clock, log, terms, trust });
   replica.join({ cluster: cluster.id, node: node.id, boot: newBoot() });

@@ -99,7 +99,8 @@ export function forgetParts(database: Database, countMax: number): void {
   database.run(FORGET, countMax);
 }
 
-function readLine(line: string): RecordedChange {
+/** Reads the line of one change. @throws {SyntaxError} when it is none */
+export function readLine(line: string): RecordedChange {
   const [kind, id, before, after] = line.split("\t") as [ObjectKind, string, string, string];
   return { kind, id: JSON.parse(id), before: before || null, after: after || null };
 }

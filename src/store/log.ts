@@ -158,7 +158,21 @@ export class LogTables {
       ...[stamp, position],
       ...valuesOf(entry),
     );
+    this.#forgetBefore(stamp);
+  }
+
+  #forgetBefore(stamp: number): void {
     this.#database.run("DELETE FROM log_entries WHERE stamp <= ?", stamp - KEPT_ENTRIES);
+  }
+
+  /** Keeps a pending entry as one that the model has: the log has it. */
+  keepPending(stamp: number, position: string, id: string): void {
+    this.#database.run(
+      `INSERT INTO log_entries (stamp, position, ${ENTRY}) SELECT ?, ?, ${ENTRY} FROM log_pending WHERE id = ?`,
+      ...[stamp, position, id],
+    );
+    this.settle(id);
+    this.#forgetBefore(stamp);
   }
 
   /** Makes the entries after a stamp pending, before all that are: the log has lost them. @returns how many */
@@ -192,12 +206,43 @@ export class LogTables {
     this.#database.run("DELETE FROM log_entries");
   }
 
-  /** Entries that the log hasn't yet, in their order. @param limit at most so many */
+  /**
+   * Entries that the log hasn't yet, in their order. What they do is read when it is asked for, which must be before they
+   * are settled: it may be megabytes.
+   *
+   * @param limit at most so many
+   */
   pending(limit: number = Number.MAX_SAFE_INTEGER): PendingEntry[] {
-    return this.#database.all<EntryRow & { readonly generation: number }>(
-      `SELECT generation, ${ENTRY} FROM log_pending ORDER BY place LIMIT ?`,
+    return this.#database.all<Omit<EntryRow, "changes"> & { readonly generation: number }>(
+      `SELECT generation, ${ENTRY_BUT_CHANGES} FROM log_pending ORDER BY place LIMIT ?`,
       limit,
-    ).map((row) => ({ ...entryOf(row), generation: row.generation }));
+    ).map((row) => {
+      const changesNow = () =>
+        this.#database.get<{ changes: string }>("SELECT changes FROM log_pending WHERE id = ?", row.id)!
+          .changes;
+      let changes: PendingEntry["changes"] | undefined;
+      return {
+        ...row,
+        force: row.force === 1,
+        get changes() {
+          return changes ??= JSON.parse(changesNow()) as PendingEntry["changes"];
+        },
+      };
+    });
+  }
+
+  /** Bytes of what the first pending entries do. @param limit of so many */
+  pendingSizes(limit: number): number[] {
+    return this.#database.all<{ size: number }>(
+      "SELECT octet_length(changes) AS size FROM log_pending ORDER BY place LIMIT ?",
+      limit,
+    ).map(({ size }) => size);
+  }
+
+  /** What a pending entry does, one object at a time. */
+  *pendingChanges(id: string): Generator<RecordedChange> {
+    const rows = this.#database.iterate<RecordedChange>(PENDING_CHANGES, id);
+    for (const { kind, id, before, after } of rows) yield { kind, id, before, after };
   }
 
   /** How many there are. */
@@ -289,7 +334,11 @@ export class LogTables {
 const JOIN = "INSERT INTO log_state (one, cluster, node, boot, joined, own) VALUES (1, ?, ?, ?, 1, ?) " +
   "ON CONFLICT (one) DO UPDATE SET node = excluded.node, boot = excluded.boot, joined = 1, left_at = NULL";
 
-const ENTRY = 'id, node, boot, at, via, "by", reason, force, changes';
+const ENTRY_BUT_CHANGES = 'id, node, boot, at, via, "by", reason, force';
+const ENTRY = `${ENTRY_BUT_CHANGES}, changes`;
+const PENDING_CHANGES =
+  "SELECT value ->> 'kind' AS kind, value ->> 'id' AS id, value ->> 'before' AS before, " +
+  "value ->> 'after' AS after FROM json_each((SELECT changes FROM log_pending WHERE id = ?))";
 const ENTRY_VALUES = "?, ?, ?, ?, ?, ?, ?, ?, ?";
 
 interface EntryRow extends Omit<LogEntry, "force" | "changes"> {

@@ -4,21 +4,29 @@ import type { Settings } from "../../src/settings/settings.ts";
 import { digestOf } from "../../src/change/digest.ts";
 import { NatsServer } from "../nats/server.ts";
 import { testWith } from "../programs.ts";
-import { askFor, call, create, startTestNode, TEST_SETTINGS, type TestNode } from "../test_node.ts";
+import {
+  askFor,
+  call,
+  create,
+  startTestNode,
+  TEST_SETTINGS,
+  type TestNode,
+  until as eventually,
+} from "../test_node.ts";
 import { until } from "./nodes.ts";
 
 function clusterNode(
   id: string,
-  server: string,
-  more: Partial<Settings["state"]> = {},
+  server: string | null,
+  { path = ":memory:", ...more }: Partial<Settings["state"]> & { readonly path?: string } = {},
 ): Promise<TestNode> {
   const state: Settings["state"] = {
     ...TEST_SETTINGS.state,
     ...{ heartbeatInterval: 500, heartbeatTTL: 5_000 },
     ...more,
-    nats: { ...TEST_SETTINGS.state.nats, servers: [server] },
+    nats: { ...TEST_SETTINGS.state.nats, servers: server === null ? [] : [server] },
   };
-  return startTestNode({ node: { id, region: id }, state });
+  return startTestNode({ node: { id, region: id }, state, database: { path } });
 }
 
 /** Until all have the same, and nothing is pending. */
@@ -118,7 +126,7 @@ testWith(["nats-server"], "three nodes with a writer each have all edits in one 
   const nodes = [a, b, c];
   const pool = await create(a, "/pools", { name: "web", onAllDown: "all" });
   await agree(nodes);
-  const writes = 20;
+  const writes = 10;
   await Promise.all(nodes.map(async (node, n) => {
     for (let i = 1; i <= writes; i++) {
       await create(node, `/pools/${pool}/members`, { ipAddress: `192.0.2.${n * writes + i}`, port: 443 });
@@ -132,3 +140,46 @@ testWith(["nats-server"], "three nodes with a writer each have all edits in one 
   );
   equal(new Set(orders).size, 1);
 });
+
+testWith(
+  ["nats-server"],
+  "a large change lies beside the log; who comes later has it, unless it has a model of its own",
+  async () => {
+    await using folder = await temporaryFolder();
+    await using server = await NatsServer.start();
+    {
+      await using own = await clusterNode("own", null, { path: `${folder.path}/own.db` });
+      await create(own, "/pools", { name: "mine", onAllDown: "all" });
+    }
+    await using a = await clusterNode("a", server.url, { path: `${folder.path}/a.db` });
+    await using b = await clusterNode("b", server.url, { path: `${folder.path}/b.db` });
+    const services = 2_000;
+    const lines = Array.from({ length: services }, (_, i) => `{"service":{"domain":"s${i}.example.org"}}\n`);
+    const applied = await fetch(`${a.api}/apply`, {
+      method: "POST",
+      headers: { "content-type": "application/x-ndjson" },
+      body: lines.join(""),
+    });
+    deepEqual([applied.status, (await applied.json()).services], [200, services]);
+    await agree([a, b]);
+    equal(b.node.store.services.count(), services);
+    await create(b, "/services", { domain: "more.example.org" });
+    await using empty = await clusterNode("empty", server.url, { path: `${folder.path}/empty.db` });
+    await agree([a, b, empty]);
+    equal(empty.node.store.services.count(), services + 1);
+
+    await using own = await clusterNode("own", server.url, { path: `${folder.path}/own.db` });
+    const { fault } = await eventually(() => logOf(own), ({ fault }) => fault !== null);
+    match(String(fault), /this node has a model of its own/);
+    deepEqual([...own.node.store.pools.each()].map(({ name }) => name), ["mine"]);
+    await create(own, "/pools", { name: "stays", onAllDown: "all" });
+    await create(a, "/pools", { name: "web", onAllDown: "all" });
+    await agree([a, b, empty]);
+    equal(a.node.store.pools.count(), 1);
+  },
+);
+
+async function temporaryFolder(): Promise<{ readonly path: string } & AsyncDisposable> {
+  const path = await Deno.makeTempDir({ prefix: "pleiades-log-" });
+  return { path, [Symbol.asyncDispose]: () => Deno.remove(path, { recursive: true }) };
+}

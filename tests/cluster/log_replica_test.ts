@@ -56,6 +56,24 @@ Deno.test("fields that two authors changed apart from each other are both kept",
   deepEqual({ name, maxAnswers }, { name: "www", maxAnswers: 3 });
 });
 
+Deno.test("what is set away from the server stands, and who set the same field meanwhile is named", async () => {
+  const { world, a, b, agree } = await twoNodes();
+  using _ = world;
+  const set = (maxAnswers: number) =>
+    [{ kind: "updatePool", id: id(1), fields: poolFields({ name: "web", maxAnswers }) }] as const;
+  b.link.isAway = true;
+  ok(b.commit(set(3)));
+  ok(a.commit(set(5)));
+  await a.step();
+  b.link.isAway = false;
+  await agree();
+  equal(a.store.pools.get(id(1))!.maxAnswers, 3);
+  deepEqual(a.store.log.conflicts(9), []);
+  const [{ node, by, why } = { node: "", by: "", why: "" }] = b.store.log.conflicts(9);
+  deepEqual([node, by], ["a", "a"]);
+  match(why, /^maxAnswers of pool .*: a change of b at b before it was known there says otherwise/);
+});
+
 Deno.test("what was deleted isn't brought back by an edit from away", async () => {
   const { world, a, b, agree } = await twoNodes();
   using _ = world;

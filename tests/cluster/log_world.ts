@@ -6,6 +6,8 @@
  * @module
  */
 import { ok } from "node:assert/strict";
+import { Buffer } from "node:buffer";
+import { createHash } from "node:crypto";
 import { digestOf } from "../../src/change/digest.ts";
 import { Changes } from "../../src/change/commit.ts";
 import { ChangeRefused, type Edit } from "../../src/change/edit.ts";
@@ -17,6 +19,7 @@ import {
   type StoredMessage,
   type StreamState,
 } from "../../src/cluster/log_follower.ts";
+import type { LogSnapshot } from "../../src/cluster/log_wire.ts";
 import { Store } from "../../src/store/store.ts";
 import { createLogger } from "../../src/telemetry/log.ts";
 import { systemClock } from "../../src/clock.ts";
@@ -38,27 +41,50 @@ export function drawsOf(seed: number): Draw {
 
 class Away extends Error {}
 
+/** What a copy of a broker has. */
+interface Kept {
+  readonly messages: StoredMessage[];
+  readonly created: number;
+  readonly first: number;
+  readonly parts: Map<string, readonly Uint8Array[]>;
+  readonly snapshot: LogSnapshot | null;
+}
+
+/** Messages after a snapshot until the next one: few, so that most lives have some. */
+const SNAPSHOT_EVERY = 12;
+
 /** A broker that keeps messages, and can lose them. */
 export class MemoryBroker {
   messages: StoredMessage[] = [];
   created = 1;
   /** Messages that it had when it was copied. */
-  backup: { readonly messages: StoredMessage[]; readonly created: number } = { messages: [], created: 1 };
+  backup: Kept = { messages: [], created: 1, first: 1, parts: new Map(), snapshot: null };
+  /** Sequence of the first message. */
+  first = 1;
+  parts = new Map<string, readonly Uint8Array[]>();
+  snapshot: LogSnapshot | null = null;
   sizeMax = 1 << 20;
   /** Messages that are read at once. */
   readMax = 5;
 
   wipe(): void {
     this.messages = [];
+    this.first = 1;
+    this.parts = new Map();
+    this.snapshot = null;
     this.created++;
   }
 
   copy(): void {
-    this.backup = { messages: [...this.messages], created: this.created };
+    const { created, first, snapshot } = this;
+    this.backup = { messages: [...this.messages], created, first, snapshot, parts: new Map(this.parts) };
   }
 
   restore(isSameStream: boolean): void {
     this.messages = [...this.backup.messages];
+    this.first = this.backup.first;
+    this.parts = new Map(this.backup.parts);
+    this.snapshot = this.backup.snapshot;
     this.created = isSameStream ? this.backup.created : this.created + 1;
   }
 
@@ -70,20 +96,39 @@ export class MemoryBroker {
     };
     const state = (): StreamState => ({
       created: String(this.created),
-      first: 1,
+      first: this.first,
       last: this.messages.length,
-      messages: this.messages.length,
+      messages: this.messages.length + 1 - this.first,
     });
+    const part = (digest: string): readonly Uint8Array[] => {
+      if (link.isAway) throw new Away();
+      return this.parts.get(digest)!;
+    };
     return {
       sizeMax: this.sizeMax,
       open: () => call(state),
       state: () => call(state),
       after: (sequence) =>
         call(() => {
-          const messages = this.messages.slice(sequence, sequence + this.readMax);
-          return { messages, hasMore: sequence + messages.length < this.messages.length };
+          const from = Math.max(sequence, this.first - 1);
+          const messages = this.messages.slice(from, from + this.readMax);
+          return { messages, hasMore: from + messages.length < this.messages.length };
         }),
-      at: (sequence) => call(() => this.messages[sequence - 1] ?? null),
+      at: (sequence) => call(() => sequence < this.first ? null : this.messages[sequence - 1] ?? null),
+      forget: ({ sequence }) => call(() => void (this.first = Math.max(this.first, sequence))),
+      keep: (body) =>
+        call(() => {
+          const bytes = [...body];
+          const digest = createHash("sha256").update(Buffer.concat(bytes)).digest("hex");
+          this.parts.set(digest, bytes);
+          return digest;
+        }),
+      part: async function* (digest) {
+        await Promise.resolve();
+        yield* part(digest);
+      },
+      snapshot: () => call(() => this.snapshot),
+      putSnapshot: (snapshot) => call(() => void (this.snapshot = snapshot)),
       publish: ({ after, afterId, ...message }) =>
         call(() => {
           if (after !== this.messages.length) return null;
@@ -140,7 +185,10 @@ export class WorldNode implements Disposable {
     try {
       if (this.follower === null) {
         const broker = this.#world.broker.seenBy(this.link);
-        const follower = new LogFollower({ broker, replica: this.replica, node: this.name, log: SILENT });
+        const follower = new LogFollower({
+          ...{ broker, replica: this.replica, node: this.name, log: SILENT },
+          ...{ signal: new AbortController().signal, snapshotEvery: SNAPSHOT_EVERY },
+        });
         await follower.begin();
         this.follower = follower;
       }
@@ -149,6 +197,7 @@ export class WorldNode implements Disposable {
         ? await this.follower.turn() !== "other"
         : await this.follower.isSame();
       if (!isSame) this.follower = null;
+      else await this.follower.snapshot();
     } catch (error) {
       if (!(error instanceof Away) && !(error instanceof LogFault)) throw error;
       if (error instanceof LogFault) this.faults.push(error.message);

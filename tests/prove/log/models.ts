@@ -74,14 +74,17 @@ function modelText(services: number): string {
 
 /** The first names' answers, as one text. */
 async function answers({ process }: ClusterNode, services: number): Promise<string> {
-  const texts: string[] = [];
-  for (let i = 0; i < Math.min(services, ASKED); i++) {
+  const answer = async (i: number): Promise<string> => {
     const { message } = await runQuery({
       ...{ server: process.dns, name: `s${i}.example.org`, type: typeNumber("A")!, class: 1 },
       ...{ ecs: null, tcp: false, udpSize: 1232, timeoutMs: 5_000 },
     });
-    texts.push(JSON.stringify(message.answers));
-  }
+    return JSON.stringify(message.answers);
+  };
+  // The model is there before the tables that DNS answers from are.
+  while (await answer(services - 1) === "[]") { /* it is asked again */ }
+  const texts: string[] = [];
+  for (let i = 0; i < Math.min(services, ASKED); i++) texts.push(await answer(i));
   return texts.join("\n");
 }
 
