@@ -4,10 +4,12 @@
  * A real `serve` process with a token is asked 20,000 times a second by a process of its own, which counts what comes
  * back in each whole second of the clock: over UDP and over TCP, with one worker and with two, on both transports; over
  * UDP and TCP at once; and while a snapshot of a million services is written, because the settings are reloaded. The
- * answers of each second must be 1,000, give or take 1 %, and the rest REFUSED.
+ * answers of each second must be 1,000, give or take 1 %, and the rest REFUSED. Two nodes of one cluster that share the
+ * license must together give no more; `cluster` as ONLY looks at them alone.
  *
  * @module
  */
+import { NatsServer } from "../nats/server.ts";
 import { buildC } from "../../bench/programs/c_program.ts";
 import { issueToken } from "../../src/license/token.ts";
 import { ServeProcess } from "../serve_process.ts";
@@ -84,7 +86,11 @@ export async function licensed(options: LicenseOptions): Promise<LicenseRow[]> {
       onStep(title);
       rows.push({ title, seconds: await look(bed, setting) });
     }
-    if (services === 0) return rows;
+    if (only.test(CLUSTER)) {
+      onStep(CLUSTER);
+      rows.push({ title: CLUSTER, seconds: await lookAtCluster(bed) });
+    }
+    if (services === 0 || !only.test(LARGE)) return rows;
     const title = `UDP, while ${services.toLocaleString("en")} services are written`;
     onStep(title);
     writeDatabase(`${folder}/node.db`, services);
@@ -122,13 +128,46 @@ const SETTINGS: readonly (Setting & { readonly title: string })[] = [
   ),
 ];
 
+const CLUSTER = "UDP, two nodes of a cluster";
+const LARGE = "UDP, while services are written";
+
+/** What two nodes that share a license give together. */
+async function lookAtCluster(bed: Bed): Promise<Second[]> {
+  const { folder, limit, seconds, perSecond } = bed;
+  await using server = await NatsServer.start();
+  const token = tokenOf(limit);
+  const started = (name: string) => {
+    const settings = `${folder}/${name}.yaml`;
+    Deno.writeTextFileSync(
+      settings,
+      `dns: { domain: example.org }\ncluster: { id: proof }\nnode: { id: ${name} }\n` +
+        `license: { secret: ${SECRET}, key: ${token}, scope: cluster }\n` +
+        `state: { heartbeatInterval: 500ms, heartbeatTTL: 3s, nats: { servers: ["${server.url}"] } }\n`,
+    );
+    return ServeProcess.start({ args: ["-c", settings, "--db", ":memory:"] });
+  };
+  await using a = await started("a");
+  await using b = await started("b");
+  for (const { api } of [a, b]) {
+    for (;;) {
+      const { license } = await (await fetch(`${api}/status`)).json();
+      if (license.limit === limit / 2) break;
+    }
+  }
+  const asked = await Promise.all(
+    [a, b].map(({ dns }) => offered(bed, { port: dns.port, transport: "udp", perSecond: perSecond / 2 })),
+  );
+  return together(asked).slice(0, seconds);
+}
+
+function tokenOf(limit: number): string {
+  return issueToken({ tier: "paid", maxRps: limit, iat: 0, exp: 253_402_300_799, id: "proof" }, SECRET);
+}
+
 async function look(bed: Bed, { transport, workers, by, isReloading = false }: Setting): Promise<Second[]> {
   const { folder, limit, seconds, perSecond } = bed;
   const settings = `${folder}/p.yaml`;
-  const token = issueToken(
-    { tier: "paid", maxRps: limit, iat: 0, exp: 253_402_300_799, id: "proof" },
-    SECRET,
-  );
+  const token = tokenOf(limit);
   const write = (ttl: number) =>
     Deno.writeTextFile(
       settings,
