@@ -16,7 +16,7 @@ const STEP_MS = 10;
 const STEP_MIN_MS = 6;
 const STEP_MAX_MS = 60;
 /** A node that wasn't heard of for so long isn't waited for, milliseconds. */
-const LATELY_MS = 250;
+const LATELY_MS = 1_000;
 /** Nodes that are waited for at most. */
 const NODES_MAX = 8;
 
