@@ -24,9 +24,9 @@ export const MAY: Readonly<Record<ThreadFolder, Deno.PermissionOptionsObject>> =
     ...{ net: "inherit", read: "inherit", write: "inherit", run: "inherit" },
     env: ["PATH", "LOG_STREAM", "LOG_TOKENS"],
   },
-  // The YAML parser looks for two variables.
+  // The YAML parser looks for two variables, here and in tui.
   plan: { read: "inherit", write: "inherit", ffi: "inherit", env: ["LOG_STREAM", "LOG_TOKENS"] },
-  tui: { read: "inherit", write: "inherit", ffi: "inherit" },
+  tui: { read: "inherit", write: "inherit", ffi: "inherit", env: ["LOG_STREAM", "LOG_TOKENS"] },
 };
 
 /**

@@ -39,6 +39,7 @@ import { beginImport } from "./model_import.ts";
 import { rollbackTarget } from "./past.ts";
 import { auditedChange } from "./audit_trail.ts";
 import { emptyPlan, type Plan, planOf } from "./plan_report.ts";
+import { reversed } from "./revert.ts";
 import type { JudgedModel } from "./staged_model.ts";
 
 /** A change that guards refused. */
@@ -234,6 +235,31 @@ export class Changes {
     });
     if (changed && !dryRun) this.#tell(commit);
     return { commit, changed, to: target, objects, plan };
+  }
+
+  /**
+   * Takes back what one generation did, as a commit of its own; whatever was changed since stays. Does it in this turn.
+   *
+   * @throws {ChangeRefused} `stale` when later generations touched the same objects; as `rollback` otherwise
+   * @throws {StoreBusy} when another process holds the database
+   */
+  revertHere(
+    { generation, origin, dryRun, force = false }: {
+      /** Which one. */
+      readonly generation: number;
+    } & Pick<RollbackOptions, "origin" | "dryRun" | "force">,
+  ): RolledBack {
+    const [what, reason] = [`of generation ${generation}`, origin.reason];
+    const { commit, changed, objects, plan } = this.#run(
+      (draft) => draft.put(reversed(this.#store, generation)),
+      {
+        force,
+        origin: { ...origin, via: "rollback", reason: reason === "" ? what : `${what}: ${reason}` },
+        keep: !dryRun,
+      },
+    );
+    if (changed && !dryRun) this.#tell(commit);
+    return { commit, changed, to: generation - 1, objects, plan };
   }
 
   /**

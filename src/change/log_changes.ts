@@ -28,7 +28,7 @@ export function objectsWanted(
 }
 
 /** The text of an object as it is stored at this moment. */
-function nowOf(store: Store, kind: ModelKind, id: string): string | null {
+export function nowOf(store: Store, kind: ModelKind, id: string): string | null {
   if (kind !== "fallback") return storedJson(store, { kind, id, poolId: null });
   const fallback = store.fallback();
   return fallback && fallbackJson(fallback);

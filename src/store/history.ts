@@ -151,6 +151,15 @@ export class History {
     return this.#database.get<{ generation: number }>(LAST_OF_MODEL)?.generation ?? null;
   }
 
+  /** The last generation that touched an object and lists it; `null` = none that is kept. */
+  lastOf({ kind, id }: Pick<ObjectChange, "kind" | "id">): number | null {
+    return this.#database.get<{ generation: number | null }>(
+      "SELECT max(generation) AS generation FROM history_changes WHERE kind = ? AND id = ?",
+      kind,
+      id,
+    )!.generation;
+  }
+
   /** Whether the generations after this one touched at most so many objects; costs no more than counting to there. */
   hasAtMostAfter(generation: number, count: number): boolean {
     const isBeyond = this.#database.get(

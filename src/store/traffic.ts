@@ -107,6 +107,11 @@ export class RecordedTraffic {
     return this.#database.get<QueryTotal>(TOTAL, fromHour, toHour)!;
   }
 
+  /** How many queries for a name were counted since the beginning of an hour. */
+  since(hour: number, name: string): number {
+    return this.#database.get<{ n: number }>(SINCE, hour, name)!.n;
+  }
+
   /** What was counted of each name in some hours, the last one included; without names that found no room. */
   *names(fromHour: number, toHour: number): Generator<QueryCount & { readonly name: string }> {
     yield* this.#database.iterate<QueryCount & { readonly name: string }>(NAMES, fromHour, toHour);
@@ -356,6 +361,8 @@ const SUMS = "coalesce(sum(a), 0) AS a, coalesce(sum(aaaa), 0) AS aaaa, coalesce
 const IS_KEPT = "hour IN (SELECT hour FROM traffic_hours WHERE hour BETWEEN ? AND ? AND ending = 0)";
 const TOTAL = `SELECT ${SUMS}, coalesce(sum(variance), 0) AS variance FROM traffic_hours WHERE ${IS_KEPT}`;
 const NAMES = `SELECT name, ${SUMS} FROM traffic_names WHERE ${IS_KEPT} GROUP BY name`;
+const SINCE = "SELECT coalesce(sum(a + aaaa), 0) AS n FROM traffic_names WHERE hour IN " +
+  "(SELECT hour FROM traffic_hours WHERE hour >= ? AND ending = 0) AND name = ?";
 const HOURS = `SELECT hour FROM traffic_hours WHERE ${IS_KEPT} ORDER BY hour`;
 const NAMES_OF_HOUR = "SELECT id, name, a, aaaa, samples FROM traffic_names WHERE hour = ?";
 const NETWORKS_OF_HOUR =

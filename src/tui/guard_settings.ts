@@ -6,13 +6,16 @@
  */
 import { EMPTY_GEO_DATA } from "../geo/geo_data.ts";
 import type { PortableGuard } from "../plan/answer_guard.ts";
+import { type SettingsOutside, systemOutside } from "../settings/outside.ts";
 import { loadSettings } from "../settings/settings.ts";
+import type { Opening } from "./messages.ts";
 
 /** `null` = the settings can't be read, so that changes aren't looked at. */
-export function guardSettings(config: string | undefined): PortableGuard | null {
+export function guardSettings({ config, env }: Opening["settings"]): PortableGuard | null {
   const { settings } = loadSettings({
     ...(config !== undefined && { file: config }),
-    env: Deno.env.toObject(),
+    env,
+    outside: outsideOf(env),
   });
   if (settings === null) return null;
   const { dns, fallback, guards, geoip: { endpointLocations } } = settings;
@@ -22,5 +25,16 @@ export function guardSettings(config: string | undefined): PortableGuard | null 
     geoData: EMPTY_GEO_DATA,
     addresses: new Map(),
     nowMs: 0,
+  };
+}
+
+/** What guards don't go by isn't looked at: the thread of the database may see neither the machine's name nor its network. */
+function outsideOf(env: Opening["settings"]["env"]): SettingsOutside {
+  return {
+    ...systemOutside,
+    isWritable: () => true,
+    hostname: () => "localhost",
+    homeFolder: () => env["HOME"] ?? "/",
+    tlsRefusal: () => null,
   };
 }

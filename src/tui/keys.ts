@@ -11,6 +11,7 @@ export type Mode =
   | "check"
   | "rules"
   | "services"
+  | "history"
   | "site"
   | "filter"
   | "form"
@@ -88,10 +89,11 @@ const ANYWHERE: readonly Binding[] = [
   bind("ctrl-c", "quit", "leave"),
 ];
 
+const UNDO = bind("u", "undo", "undo what was saved here last");
+
 const TABS: readonly Binding[] = [
   bind("tab", "nextTab", "next tab"),
   bind("shift-tab", "previousTab", "tab before"),
-  bind("u", "undo", "undo what was saved here last"),
   bind("? f1", "help", "all keys"),
   bind("q", "quit", "leave"),
   ...ANYWHERE,
@@ -117,6 +119,7 @@ export const KEYS: Readonly<Record<Mode, readonly Binding[]>> = {
     bind("d", "drain", "drain it"),
     bind("x delete", "delete", "delete it"),
     bind("/", "filter", "show only names with …"),
+    UNDO,
     ...TABS,
   ],
   members: [
@@ -126,12 +129,14 @@ export const KEYS: Readonly<Record<Mode, readonly Binding[]>> = {
     bind("c", "create", "add a member"),
     bind("d", "drain", "drain it"),
     bind("x delete", "delete", "delete it"),
+    UNDO,
     ...TABS,
   ],
   check: [
     ...PARTS,
     bind("enter c", "open", "change the check, or set one"),
     bind("x delete", "delete", "delete it"),
+    UNDO,
     ...TABS,
   ],
   rules: [
@@ -140,6 +145,7 @@ export const KEYS: Readonly<Record<Mode, readonly Binding[]>> = {
     bind("enter", "open", "change the rule"),
     bind("c", "create", "add a rule"),
     bind("x delete", "delete", "delete it"),
+    UNDO,
     ...TABS,
   ],
   services: [
@@ -151,11 +157,20 @@ export const KEYS: Readonly<Record<Mode, readonly Binding[]>> = {
     bind("d", "drain", "drain its pool"),
     bind("x delete", "delete", "delete it"),
     bind("/", "filter", "show only names with …"),
+    UNDO,
+    ...TABS,
+  ],
+  history: [
+    ...MOVES,
+    bind("enter right l", "open", "what it changed"),
+    bind("u", "undo", "undo this generation, and no other"),
+    bind("/", "filter", "show only authors, ways and reasons with …"),
     ...TABS,
   ],
   site: [
     ...MOVES,
     bind("e", "explain", "explain the answer to a client"),
+    UNDO,
     ...TABS,
   ],
   filter: [
@@ -195,6 +210,7 @@ export const KEYS: Readonly<Record<Mode, readonly Binding[]>> = {
     bind("left h", "left", "to No"),
     bind("right l", "right", "to Yes"),
     bind("enter", "open", "what is marked"),
+    ...MOVES,
     bind("? f1", "help", "all keys"),
     ...ANYWHERE,
   ],

@@ -8,12 +8,12 @@
 import type { Problem, RefusalKind } from "../change/edit.ts";
 import type { GuardRefusal } from "../change/guard.ts";
 import type { HealthCheck } from "../model/model.ts";
-import type { PortableGuard } from "../plan/answer_guard.ts";
 import type { Listing, ListingRequest } from "../store/listing.ts";
 import type { GeoRuleRow } from "../store/geo_rules.ts";
 import type { MemberRow } from "../store/members.ts";
 import type { PoolRow } from "../store/pools.ts";
 import type { ListedPool, ListedService } from "../store/listing.ts";
+import type { HistoryEntry } from "../store/history.ts";
 import type { ServiceRow } from "../store/services.ts";
 
 /** What the thread is told first. */
@@ -22,12 +22,13 @@ export interface Opening {
   readonly path: string;
   /** Stands beside what is changed. */
   readonly author: string;
+  /** The settings that guards go by, as far as they are given: a file, and the environment. */
+  readonly settings: { readonly config: string | undefined; readonly env: Readonly<Record<string, string>> };
 }
 
 /** To the thread. */
 export type ToStore =
   | { readonly kind: "open"; readonly opening: Opening }
-  | { readonly kind: "guard"; readonly guard: PortableGuard }
   | { readonly kind: "ask"; readonly number: number; readonly question: Question };
 
 /** From the thread. */
@@ -46,8 +47,11 @@ export type Question =
   | { readonly kind: "pools"; readonly request: ListingRequest }
   | { readonly kind: "services"; readonly request: ListingRequest }
   | { readonly kind: "choices"; readonly request: ListingRequest }
+  | { readonly kind: "history"; readonly request: ListingRequest }
   | { readonly kind: "pool"; readonly id: string }
   | { readonly kind: "service"; readonly id: string }
+  /** What one commit did. */
+  | { readonly kind: "generation"; readonly generation: number }
   /** What a change would do, or the change itself. */
   | { readonly kind: "change"; readonly intent: Intent; readonly terms: ChangeTerms };
 
@@ -101,11 +105,13 @@ export type DeletedKind = "pool" | "member" | "healthCheck" | "geoRule" | "servi
 /** What the thread found. */
 export type Answer =
   | { readonly kind: "pools"; readonly filter: string; readonly listing: Listing<PoolItem> }
-  | { readonly kind: "services"; readonly filter: string; readonly listing: Listing<ListedService> }
+  | { readonly kind: "services"; readonly filter: string; readonly listing: Listing<ServiceItem> }
   | { readonly kind: "choices"; readonly filter: string; readonly listing: Listing<ListedPool> }
+  | { readonly kind: "history"; readonly filter: string; readonly listing: Listing<HistoryItem> }
   /** `null` = there is none any more. */
   | { readonly kind: "pool"; readonly id: string; readonly pool: PoolDetail | null }
   | { readonly kind: "service"; readonly id: string; readonly service: ServiceDetail | null }
+  | { readonly kind: "generation"; readonly generation: number; readonly lines: readonly string[] }
   | { readonly kind: "done"; readonly generation: number; readonly changed: boolean }
   | { readonly kind: "preview"; readonly preview: Preview }
   | {
@@ -135,6 +141,18 @@ export interface PoolItem extends ListedPool {
   readonly up: number | null;
   /** Enabled members. */
   readonly enabled: number;
+}
+
+/** A service in the list, and how often it is asked for. */
+export interface ServiceItem extends ListedService {
+  /** Queries a second as the node counts them; `null` = it doesn't, or hasn't yet. */
+  readonly rate: number | null;
+}
+
+/** A commit in the list. */
+export interface HistoryItem extends HistoryEntry {
+  /** How many objects it touched, in words. */
+  readonly what: string;
 }
 
 /** A member and what is believed of it. */

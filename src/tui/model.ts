@@ -4,16 +4,27 @@
  *
  * @module
  */
-import type { ListedPool, ListedService } from "../store/listing.ts";
+import type { ListedPool, ListingRequest } from "../store/listing.ts";
 import type { Input } from "./key_decoder.ts";
 import { edited, focused, type Form, typed, valuesOf, withPool, withProblems } from "./form.ts";
-import { type Command, commandOf, KEYS, type Mode } from "./keys.ts";
-import { type ListState, marked, movedTo, scrolled, UNREAD, wanted, withListing } from "./list.ts";
+import { type Command, commandOf, type Mode } from "./keys.ts";
+import {
+  asBefore,
+  type ListState,
+  marked,
+  movedTo,
+  type NameOf,
+  scrolled,
+  UNREAD,
+  wanted,
+  withListing,
+} from "./list.ts";
 import type {
   Answer,
   ChangeTerms,
   DeletedKind,
   FromStore,
+  HistoryItem,
   Intent,
   MemberItem,
   PoolDetail,
@@ -21,7 +32,9 @@ import type {
   Preview,
   Question,
   RuleItem,
+  ServiceItem,
 } from "./messages.ts";
+import { helpLines, type NodeItem, questionLines, siteLines, textLines } from "./reading.ts";
 import {
   assignForm,
   checkForm,
@@ -37,7 +50,7 @@ import {
 } from "./screens/forms.ts";
 
 /** The tabs, from left to right. */
-export const TAB_NAMES = ["pools", "services", "site"] as const;
+export const TAB_NAMES = ["pools", "services", "history", "site"] as const;
 
 /** One of them. */
 export type Tab = (typeof TAB_NAMES)[number];
@@ -62,14 +75,14 @@ export interface ServerState {
   readonly url: string;
   /** Why it isn't there, and what to do. */
   readonly message: string;
-  /** Lines about the node and its site. */
+  /** Lines about the node. */
   readonly status: readonly string[];
+  /** The nodes that share what they find. */
+  readonly nodes: readonly NodeItem[];
   /** Newest last; at most {@linkcode EVENTS_MAX}. */
   readonly events: readonly string[];
   /** Answers a second of the whole node; `null` = not known yet. */
   readonly rate: number | null;
-  /** The same by service, where the node counts them. */
-  readonly rates: Readonly<Record<string, number>>;
 }
 
 /** Events that are kept to look back on. */
@@ -97,7 +110,10 @@ export type Overlay =
   | { readonly kind: "text"; readonly title: string; readonly lines: readonly string[]; readonly top: number }
   | { readonly kind: "help"; readonly of: Mode; readonly top: number }
   /** A form comes here as soon as what fills it is read. */
-  | { readonly kind: "loading"; readonly form: "settings" | "service" | "assign"; readonly id: string };
+  | { readonly kind: "loading"; readonly form: Loading; readonly id: string };
+
+/** What is read before it can be shown: a form's object, or what a generation did. */
+export type Loading = "settings" | "service" | "assign" | "generation";
 
 /** A question with two answers. */
 export interface Confirmation {
@@ -111,6 +127,8 @@ export interface Confirmation {
   readonly yes: Intent | "leave";
   /** Which answer is marked. */
   readonly isYes: boolean;
+  /** First line of the preview that is shown. */
+  readonly top: number;
 }
 
 /** One line about what was done, or wasn't. */
@@ -138,7 +156,9 @@ export interface State {
   /** All pools. */
   readonly pools: ListState<PoolItem>;
   /** All services. */
-  readonly services: ListState<ListedService>;
+  readonly services: ListState<ServiceItem>;
+  /** All commits that are kept. */
+  readonly history: ListState<HistoryItem>;
   /** The one that is open. */
   readonly pool: OpenPool | null;
   /** Whether keys go into the filter of the list. */
@@ -204,9 +224,10 @@ export function initialState(
     tab: "pools",
     pools: UNREAD,
     services: UNREAD,
+    history: UNREAD,
     pool: null,
     isFiltering: false,
-    server: { state: "connecting", url, message: "", status: [], events: [], rate: null, rates: {} },
+    server: { state: "connecting", url, message: "", status: [], nodes: [], events: [], rate: null },
     siteTop: 0,
     overlays: [],
     notice: null,
@@ -221,7 +242,17 @@ export function listHeight({ size }: Pick<State, "size">): number {
   return Math.max(1, size.rows - FRAME_ROWS);
 }
 
-/** Rows of a dialogue's list or text. */
+/** Lines of a question, without its two answers. */
+export function questionHeight(state: Pick<State, "size">): number {
+  return Math.max(1, listHeight(state) - 2);
+}
+
+/** The site, as far as it is known, in lines of the terminal. */
+export function linesOfSite({ server, size }: Pick<State, "server" | "size">): string[] {
+  return siteLines({ ...server, isConnected: server.state === "connected" }, size.columns);
+}
+
+/** Rows of a dialogue's list. */
 export function overlayHeight({ size }: Pick<State, "size">): number {
   return Math.max(1, size.rows - 8);
 }
@@ -247,8 +278,12 @@ export function update(state: State, event: Event): Step {
     case "resized": {
       const size = { columns: event.columns, rows: event.rows };
       const height = listHeight({ size });
-      const [pools, services] = [scrolled(state.pools, height), scrolled(state.services, height)];
-      return asking([{ ...state, size, pools, services }, [{ kind: "redraw" }]], state);
+      const lists = {
+        pools: scrolled(state.pools, height),
+        services: scrolled(state.services, height),
+        history: scrolled(state.history, height),
+      };
+      return asking([{ ...state, ...lists, size }, [{ kind: "redraw" }]], state);
     }
     case "store":
       return asking(onStore(state, event.message), state);
@@ -272,20 +307,32 @@ function asking([state, effects]: Step, before: State): Step {
   if (!state.isOpen) return [state, effects];
   let step: Step = [state, effects];
   const height = listHeight(state);
-  if (state.pools !== before.pools && state.tab === "pools") {
-    const request = wanted(state.pools, height);
-    if (request !== null) step = ask(step, { kind: "pools", request });
-  }
-  if ((state.services !== before.services || state.tab !== before.tab) && state.tab === "services") {
-    const request = wanted(state.services, height);
-    if (request !== null) step = ask(step, { kind: "services", request });
+  const isOther = state.tab !== before.tab;
+  if (state.tab === "pools" && (isOther || state.pools !== before.pools)) {
+    step = askFor(step, "pools", wanted(state.pools, height, poolName));
+  } else if (state.tab === "services" && (isOther || state.services !== before.services)) {
+    step = askFor(step, "services", wanted(state.services, height, serviceName));
+  } else if (state.tab === "history" && (isOther || state.history !== before.history)) {
+    step = askFor(step, "history", wanted(state.history, height, historyName));
   }
   const overlay = state.overlays.at(-1);
   if (overlay?.kind === "picker" && overlay !== before.overlays.at(-1)) {
-    const request = wanted(overlay.list, overlayHeight(state));
-    if (request !== null) step = ask(step, { kind: "choices", request });
+    step = askFor(step, "choices", wanted(overlay.list, overlayHeight(state), choiceName));
   }
   return step;
+}
+
+const poolName: NameOf<PoolItem> = ({ name }) => name;
+const serviceName: NameOf<ServiceItem> = ({ domain }) => domain;
+const historyName: NameOf<HistoryItem> = ({ generation }) => String(generation);
+const choiceName: NameOf<ListedPool> = (pool) => pool === NO_POOL ? null : pool.name;
+
+function askFor(
+  step: Step,
+  kind: "pools" | "services" | "history" | "choices",
+  request: ListingRequest | null,
+): Step {
+  return request === null ? step : ask(step, { kind, request });
 }
 
 function ask([state, effects]: Step, question: Question): Step {
@@ -296,31 +343,14 @@ function ask([state, effects]: Step, question: Question): Step {
 function refreshed(state: State): Step {
   if (!state.isOpen) return [state, []];
   // No more than is nearly in sight: with members flapping this is read every second.
-  const before = listHeight(state);
-  const limit = 3 * before;
+  const height = listHeight(state);
   let step: Step = [state, []];
   if (state.tab === "services") {
-    const around = marked(state.services);
-    const { filter, top } = state.services;
-    const request = { filter, offset: Math.max(0, top - before), limit };
-    step = ask(step, {
-      kind: "services",
-      request: {
-        ...request,
-        ...(around && { around: { name: around.domain, before: before + state.services.cursor - top } }),
-      },
-    });
+    step = askFor(step, "services", asBefore(state.services, height, serviceName));
+  } else if (state.tab === "history") {
+    step = askFor(step, "history", asBefore(state.history, height, historyName));
   } else if (state.tab === "pools" && state.pool === null) {
-    const around = marked(state.pools);
-    const { filter, top } = state.pools;
-    const request = { filter, offset: Math.max(0, top - before), limit };
-    step = ask(step, {
-      kind: "pools",
-      request: {
-        ...request,
-        ...(around && { around: { name: around.name, before: before + state.pools.cursor - top } }),
-      },
-    });
+    step = askFor(step, "pools", asBefore(state.pools, height, poolName));
   }
   if (state.pool !== null) step = ask(step, { kind: "pool", id: state.pool.id });
   return step;
@@ -331,9 +361,10 @@ function refreshed(state: State): Step {
 function onStore(state: State, message: FromStore): Step {
   switch (message.kind) {
     case "opened": {
-      const notice: Notice | null = message.isNew
-        ? { text: `${state.path} is new and empty: c creates a pool`, tone: "plain" }
-        : null;
+      const text = message.isNew
+        ? `${state.path} is new and empty: c creates a pool`
+        : `This is ${state.path}`;
+      const notice: Notice = { text, tone: "plain" };
       return refreshed({ ...state, isOpen: true, generation: message.generation, notice });
     }
     case "waiting":
@@ -370,8 +401,20 @@ function onAnswer(
     }
     case "services": {
       const id = marked(state.services)?.id ?? null;
-      const marks = id === null ? null : (item: ListedService) => item.id === id;
+      const marks = id === null ? null : (item: ServiceItem) => item.id === id;
       return [{ ...state, services: withListing(state.services, answer, { height, marks }) }, []];
+    }
+    case "history": {
+      // Who looks at the newest one goes on to do so.
+      const at = state.history.cursor === 0 ? null : marked(state.history)?.generation ?? null;
+      const marks = at === null ? null : (item: HistoryItem) => item.generation === at;
+      return [{ ...state, history: withListing(state.history, answer, { height, marks }) }, []];
+    }
+    case "generation": {
+      const overlay = state.overlays.at(-1);
+      if (overlay?.kind !== "loading" || overlay.id !== String(answer.generation)) return [state, []];
+      const title = `Generation ${answer.generation}`;
+      return [over(closed(state), { kind: "text", title, lines: answer.lines, top: 0 }), []];
     }
     case "choices":
       return [
@@ -406,10 +449,10 @@ export const NO_POOL: ListedPool = {
 
 function withNone(answer: Extract<Answer, { kind: "choices" }>): Extract<Answer, { kind: "choices" }> {
   if (answer.filter !== "") return answer;
-  const { total, offset, rows } = answer.listing;
+  const { total, offset, rows, generation } = answer.listing;
   const listing = offset === 0
-    ? { total: total + 1, offset, rows: [NO_POOL, ...rows] }
-    : { total: total + 1, offset: offset + 1, rows };
+    ? { total: total + 1, offset, rows: [NO_POOL, ...rows], generation }
+    : { total: total + 1, offset: offset + 1, rows, generation };
   return { ...answer, listing };
 }
 
@@ -530,15 +573,16 @@ function onKey(state: State, key: string): Step {
     case "confirm":
       return onConfirmKey(state, overlay, command);
     case "text":
-      return onTextKey(state, overlay, command, overlay.lines.length);
+      return onTextKey(state, overlay, command, textLines(overlay.lines, state.size.columns).length);
     case "help":
-      return onTextKey(state, overlay, command, KEYS[overlay.of].length);
+      return onTextKey(state, overlay, command, helpLines(overlay.of).length);
     case "loading":
       return [command === "back" ? closed(state) : state, []];
   }
   const general = onTabKey(state, command);
   if (general !== null) return general;
   if (state.tab === "services") return onServicesKey(state, command);
+  if (state.tab === "history") return onHistoryKey(state, command);
   if (state.tab === "site") return onSiteKey(state, command);
   return state.pool === null ? onPoolsKey(state, command) : onPoolKey(state, state.pool, command);
 }
@@ -576,16 +620,14 @@ function onTabKey(state: State, command: Command): Step | null {
       return refreshed({ ...state, tab, notice: null });
     }
     case "undo": {
+      if (state.tab === "history") return null;
       if (state.undoable === null) {
         return [
           { ...state, notice: { text: "Nothing was saved here that could be undone", tone: "plain" } },
           [],
         ];
       }
-      return confirming(state, `Undo generation ${state.undoable}?`, {
-        kind: "undo",
-        generation: state.undoable,
-      });
+      return undoing(state, state.undoable);
     }
     default:
       return null;
@@ -618,9 +660,9 @@ function filtered(state: State, change: (filter: string) => string): State {
   };
   const overlay = state.overlays.at(-1);
   if (overlay?.kind === "picker") return onTop(state, () => ({ ...overlay, list: refilter(overlay.list) }));
-  return state.tab === "services"
-    ? { ...state, services: refilter(state.services) }
-    : { ...state, pools: refilter(state.pools) };
+  if (state.tab === "services") return { ...state, services: refilter(state.services) };
+  if (state.tab === "history") return { ...state, history: refilter(state.history) };
+  return { ...state, pools: refilter(state.pools) };
 }
 
 /** Where a command moves the mark of a list; `null` = it doesn't. */
@@ -639,6 +681,16 @@ function moved(
   };
   const found = to[command];
   return found === undefined ? null : Math.max(0, Math.min(found, count - 1));
+}
+
+/** Where a command scrolls a text to, of which the last screen is full; `null` = it doesn't. */
+function read(
+  top: number,
+  command: Command,
+  { count, height }: { readonly count: number; readonly height: number },
+): number | null {
+  const to = moved(top, command, { count, height });
+  return to === null ? null : Math.min(to, Math.max(0, count - height));
 }
 
 function onPoolsKey(state: State, command: Command): Step {
@@ -787,10 +839,30 @@ function onServicesKey(state: State, command: Command): Step {
   }
 }
 
+function onHistoryKey(state: State, command: Command): Step {
+  const { history } = state;
+  const height = listHeight(state);
+  const cursor = moved(history.cursor, command, { count: history.total, height });
+  if (cursor !== null) return [{ ...state, history: movedTo(history, cursor, height) }, []];
+  if (command === "filter") return [{ ...state, isFiltering: true }, []];
+  const entry = marked(history);
+  if (entry === null) return [missing(state, "There is no change here yet"), []];
+  const { generation } = entry;
+  switch (command) {
+    case "open": {
+      const loading = over(state, { kind: "loading", form: "generation", id: String(generation) });
+      return ask([loading, []], { kind: "generation", generation });
+    }
+    case "undo":
+      return undoing(state, generation);
+    default:
+      return [state, []];
+  }
+}
+
 function onSiteKey(state: State, command: Command): Step {
   if (command === "explain") return explaining(state, "");
-  const count = state.server.status.length + state.server.events.length;
-  const top = moved(state.siteTop, command, { count, height: listHeight(state) });
+  const top = read(state.siteTop, command, { count: linesOfSite(state).length, height: listHeight(state) });
   return [top === null ? state : { ...state, siteTop: top }, []];
 }
 
@@ -879,17 +951,26 @@ function onPickerKey(state: State, overlay: Extract<Overlay, { kind: "picker" }>
 function onConfirmKey(state: State, overlay: Confirmation, command: Command): Step {
   switch (command) {
     case "no":
-      return [closed(state), []];
+      return [declined(state), []];
     case "left":
     case "right":
       return [onTop(state, () => ({ ...overlay, isYes: command === "right" })), []];
     case "yes":
       return confirmed(state, overlay);
     case "open":
-      return overlay.isYes ? confirmed(state, overlay) : [closed(state), []];
-    default:
-      return [state, []];
+      return overlay.isYes ? confirmed(state, overlay) : [declined(state), []];
+    default: {
+      const count = questionLines(overlay.preview, state.size.columns).length;
+      const top = read(overlay.top, command, { count, height: questionHeight(state) });
+      return [top === null || top === overlay.top ? state : onTop(state, () => ({ ...overlay, top })), []];
+    }
   }
+}
+
+/** A preview that comes later on is of no use any more. */
+function declined(state: State): State {
+  const { asked } = state;
+  return { ...closed(state), asked: asked?.terms.isPreview ? null : asked };
 }
 
 function confirmed(state: State, { yes, preview }: Confirmation): Step {
@@ -907,19 +988,23 @@ function onTextKey(
   count: number,
 ): Step {
   if (command === "back") return [closed(state), []];
-  const top = moved(overlay.top, command, { count, height: overlayHeight(state) });
+  const top = read(overlay.top, command, { count, height: listHeight(state) });
   return [top === null ? state : onTop(state, () => ({ ...overlay, top })), []];
 }
 
 // Steps that several screens take
 
 function question(title: string, yes: Confirmation["yes"]): Confirmation {
-  return { kind: "confirm", title, preview: null, yes, isYes: false };
+  return { kind: "confirm", title, preview: null, yes, isYes: false, top: 0 };
 }
 
 /** Asks, and has worked out beforehand what it would do. */
 function confirming(state: State, title: string, intent: Intent): Step {
   return change(over(state, question(title, intent)), intent, { isPreview: true, force: false, reason: "" });
+}
+
+function undoing(state: State, generation: number): Step {
+  return confirming(state, `Undo generation ${generation}?`, { kind: "undo", generation });
 }
 
 function deleting(

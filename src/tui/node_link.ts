@@ -10,11 +10,13 @@ import { serverSentEvents } from "../cli/event_stream.ts";
 import { eventWords } from "../cli/event_words.ts";
 import { explain } from "../cli/explain.ts";
 import { CommandFailed } from "../cli/failure.ts";
+import { span } from "../cli/span.ts";
 import { status } from "../cli/status.ts";
 import type { Terminal } from "../cli/terminal.ts";
 import { wallTimeOfSecond } from "../cli/wall_time.ts";
 import { systemClock } from "../clock.ts";
 import type { ServerState } from "./model.ts";
+import type { NodeItem } from "./reading.ts";
 
 /** Between two looks for a node, and two of its status. */
 const RETRY_MS = 3_000;
@@ -96,7 +98,12 @@ export class NodeLink {
     const state = await this.#api.get("/status");
     const lines: string[] = [];
     await status({ ...this.#options, output: "table" }, capturing(this.#terminal, lines));
-    this.#listener.onServer({ status: lines, rate: this.#rateOf(state) });
+    this.#listener.onServer({
+      // The nodes have a table of their own.
+      status: lines.filter((line) => !line.startsWith("nodes ")),
+      nodes: nodesOf(state),
+      rate: this.#rateOf(state),
+    });
   }
 
   #rateOf({ dns }: JsonObject): number | null {
@@ -139,6 +146,17 @@ export class NodeLink {
       hand();
     }
   }
+}
+
+/** The nodes of the cluster that share what they find; a node on its own is the only one. */
+function nodesOf({ node, peers }: JsonObject): NodeItem[] {
+  const self = isJsonObject(node) ? node : {};
+  const nodes = isJsonObject(peers) && Array.isArray(peers["nodes"]) ? peers["nodes"] : [self];
+  return nodes.filter(isJsonObject).map(({ id, region, heartbeatAgeSeconds }) => ({
+    id: String(id),
+    region: String(region ?? ""),
+    heard: id === self["id"] ? "this one answers" : `${span(Number(heartbeatAgeSeconds))} ago`,
+  }));
 }
 
 function lineOf(event: JsonObject): string {

@@ -9,18 +9,34 @@
  */
 import { Changes } from "../change/commit.ts";
 import { ChangeRefused, type Origin } from "../change/edit.ts";
-import type { Plan } from "../change/plan_report.ts";
+import { type NamedChange, namedChanges, type Plan } from "../change/plan_report.ts";
+import { wallTimeOfSecond } from "../cli/wall_time.ts";
 import type { Clock } from "../clock.ts";
 import { neededOf, plainChecks } from "../desired/eligibility.ts";
 import { checkTargetOf } from "../desired/check_target.ts";
+import { countOf } from "../input/count.ts";
 import { fileFault } from "../input/file_fault.ts";
 import { addressOf, type HealthCheck, type Member } from "../model/model.ts";
 import type { PortableGuard } from "../plan/answer_guard.ts";
 import { sqliteCode, StoreBusy } from "../store/database.ts";
-import { listChoices, listPools, listServices } from "../store/listing.ts";
+import type { ObjectKind } from "../store/history.ts";
+import { listChoices, listHistory, listPools, listServices } from "../store/listing.ts";
+import type { ChangeCounts } from "../store/replacement.ts";
 import { SCHEMA_VERSION, SchemaRefused } from "../store/schema.ts";
 import { inspect, type ModelMark, Store } from "../store/store.ts";
-import type { Answer, MemberHealth, Opening, PoolDetail, PoolItem, Preview, Question } from "./messages.ts";
+import type {
+  Answer,
+  ChangeTerms,
+  HistoryItem,
+  MemberHealth,
+  Opening,
+  PoolDetail,
+  PoolItem,
+  Preview,
+  Question,
+  ServiceItem,
+} from "./messages.ts";
+import { Rates } from "./rates.ts";
 
 /** A change is tried again for so long while another process holds the database: an apply of a million takes less. */
 const BUSY_PATIENCE_MS = 120_000;
@@ -30,8 +46,10 @@ const BUSY_STEPS_MS: readonly number[] = [20, 50, 100, 200, 400];
 const LOCK_WAIT_MS = 20;
 /** Services of a pool that a screen names. */
 const SERVICES_SHOWN = 20;
-/** Lines of a preview about objects, and about answers. */
-const PREVIEW_LINES = 8;
+/** Lines of a preview about objects, before those about answers. */
+const OBJECTS_FIRST = 8;
+/** Lines about answers. */
+const DIFFERENCES_SHOWN = 100;
 
 /** What is wrong with the file, so that nothing can be read from it. */
 export class FileUnusable extends Error {
@@ -46,13 +64,14 @@ export class FileUnusable extends Error {
 
 /** An open database. Who makes it disposes of it. */
 export class StoreDesk implements Disposable {
-  readonly #opening: Opening;
+  readonly #opening: Pick<Opening, "path" | "author">;
   readonly #clock: Clock;
   #store: Store;
   #changes: Changes;
   #file: FileIdentity;
   #mark: ModelMark;
-  #guard: PortableGuard | null = null;
+  #rates: Rates;
+  #guard: Promise<PortableGuard | null> = Promise.resolve(null);
   readonly #over = new AbortController();
   /** Whether the file was empty, or not there. */
   readonly isNew: boolean;
@@ -62,7 +81,7 @@ export class StoreDesk implements Disposable {
    *
    * @throws {FileUnusable} with what to do
    */
-  constructor(opening: Opening, clock: Clock) {
+  constructor(opening: Pick<Opening, "path" | "author">, clock: Clock) {
     this.#opening = opening;
     this.#clock = clock;
     const opened = open(opening.path);
@@ -71,11 +90,12 @@ export class StoreDesk implements Disposable {
     this.#file = opened.file;
     this.#changes = new Changes({ store: this.#store, clock });
     this.#mark = this.#store.mark();
+    this.#rates = new Rates(this.#store.traffic, clock);
   }
 
-  /** Has changes looked at as a node with these settings would. */
-  guardBy(guard: PortableGuard): void {
-    this.#guard = guard;
+  /** Has changes looked at as a node with these settings would; a change waits until they are read. `null` = they aren't. */
+  guardBy(guard: PortableGuard | null | Promise<PortableGuard | null>): void {
+    this.#guard = Promise.resolve(guard);
   }
 
   /** The number of the last commit. */
@@ -98,17 +118,30 @@ export class StoreDesk implements Disposable {
       this.#file = file;
       this.#changes = new Changes({ store, clock: this.#clock });
       this.#mark = store.mark();
+      this.#rates = new Rates(store.traffic, this.#clock);
       return { isReplaced };
     }
     try {
+      this.#expectOurs();
       const mark = this.#store.mark();
       const isSame = mark.generation === this.#mark.generation && mark.byHand === this.#mark.byHand &&
         mark.entry === this.#mark.entry;
       this.#mark = mark;
-      return isSame ? null : { isReplaced };
+      const isCounted = this.#rates.look();
+      return isSame && !isCounted ? null : { isReplaced };
     } catch (error) {
+      if (error instanceof FileUnusable) throw error;
       throw new FileUnusable(faultWords(error, this.#opening.path), false, { cause: error });
     }
+  }
+
+  /** A newer program may have brought the file to where this one can't follow. */
+  #expectOurs(): void {
+    if (this.#store.isOurs()) return;
+    throw new FileUnusable(
+      `${this.#opening.path} was brought up to date by a newer program; nothing is saved any more: leave with q and start that one`,
+      false,
+    );
   }
 
   /** Never rejects: what goes wrong is an answer. `onWait` is called when another process keeps a change waiting. */
@@ -134,11 +167,28 @@ export class StoreDesk implements Disposable {
         const rows = listing.rows.map((row): PoolItem => ({ ...row, ...this.#upOf(row.id) }));
         return { kind: "pools", filter: question.request.filter, listing: { ...listing, rows } };
       }
-      case "services":
+      case "services": {
+        const listing = listServices(this.#store, question.request);
+        const rates = this.#rates.of(listing.rows.map(({ domain }) => domain));
+        const rows = listing.rows.map((row): ServiceItem => ({
+          ...row,
+          rate: rates.get(row.domain) ?? null,
+        }));
+        return { kind: "services", filter: question.request.filter, listing: { ...listing, rows } };
+      }
+      case "history": {
+        const listing = listHistory(this.#store, question.request);
+        const rows = listing.rows.map((row): HistoryItem => ({
+          ...row,
+          what: countWords(this.#store.history.counts(row.generation)),
+        }));
+        return { kind: "history", filter: question.request.filter, listing: { ...listing, rows } };
+      }
+      case "generation":
         return {
-          kind: "services",
-          filter: question.request.filter,
-          listing: listServices(this.#store, question.request),
+          kind: "generation",
+          generation: question.generation,
+          lines: this.#done(question.generation),
         };
       case "choices":
         return {
@@ -155,6 +205,25 @@ export class StoreDesk implements Disposable {
         return { kind: "service", id: question.id, service: service === null ? null : { service, pool } };
       }
     }
+  }
+
+  /** What a commit did, a line an object. */
+  #done(generation: number): string[] {
+    const { history } = this.#store;
+    const entry = history.get(generation);
+    if (entry === null) return [`Generation ${generation} isn't kept any more`];
+    const { changes, truncated } = namedChanges(history.changes(generation), this.#store);
+    const lines = changes.map(objectLine);
+    const counts = countWords(history.counts(generation));
+    return [
+      `${wallTimeOfSecond(new Date(entry.at))}, ${authorWords(entry)}${
+        entry.reason === "" ? "" : `: ${entry.reason}`
+      }`,
+      counts,
+      "",
+      ...lines.length === 0 && counts !== "" ? ["An older release kept only their number."] : lines,
+      ...truncated ? ["and more, which pleiades config history shows"] : [],
+    ];
   }
 
   #pool(id: string): PoolDetail | null {
@@ -228,6 +297,7 @@ export class StoreDesk implements Disposable {
         this.#changes = await this.#guarded(nowMs);
         // What was shown is of the file that was there then.
         if (identityOf(this.#opening.path).inode !== file.inode) throw replaced();
+        this.#expectOurs();
         if (intent.kind === "undo") return this.#undo(intent.generation, terms, origin);
         const edits = editsOf(intent, this.#store, { author, nowMs, isPreview: terms.isPreview });
         if (terms.isPreview) {
@@ -244,37 +314,13 @@ export class StoreDesk implements Disposable {
     }
   }
 
-  /** Goes back over one generation, the last. */
   #undo(
     generation: number,
-    { isPreview, force }: { isPreview: boolean; force: boolean },
-    origin: Origin,
+    { isPreview, force, reason }: ChangeTerms,
+    { by }: Origin,
   ): Answer {
-    const now = this.#store.generation();
-    if (now !== generation) {
-      const entry = this.#store.history.get(now);
-      const by = entry === null ? "" : ` (${authorWords(entry)})`;
-      throw new ChangeRefused("stale", [{
-        pointer: "",
-        message:
-          `Generation ${now}${by} came after generation ${generation}: "pleiades rollback" goes back over both`,
-      }]);
-    }
-    const created = [...this.#store.history.changes(generation)];
-    const overrides = created.filter(({ kind, before }) => kind === "override" && before === null);
-    if (overrides.length > 0 && overrides.length === created.length) {
-      const edits = overrides.map(({ id }) => ({ kind: "deleteOverride", id } as const));
-      if (isPreview) return { kind: "preview", preview: previewOf(this.#changes.dryRun(edits, origin)) };
-      return {
-        kind: "done",
-        generation: this.#changes.commit(edits, origin, { force }).generation,
-        changed: true,
-      };
-    }
-    const { commit, changed, plan } = this.#changes.rollbackHere({
-      ...{ to: generation - 1, ifGeneration: generation, origin, dryRun: isPreview, force },
-      isAborted: () => false,
-    });
+    const terms = { generation, origin: { by, reason }, dryRun: isPreview, force };
+    const { commit, changed, plan } = this.#changes.revertHere(terms);
     if (plan !== null) return { kind: "preview", preview: previewOf(plan) };
     return { kind: "done", generation: commit.generation, changed };
   }
@@ -282,7 +328,8 @@ export class StoreDesk implements Disposable {
   /** Health is that of the last verdicts; where clients are isn't known here, so that geography isn't weighed. */
   async #guarded(nowMs: number): Promise<Changes> {
     const changes = new Changes({ store: this.#store, clock: this.#clock });
-    if (this.#guard === null) return changes;
+    const guard = await this.#guard;
+    if (guard === null) return changes;
     const { AnswerGuard } = await import("../plan/answer_guard.ts");
     const { verdicts } = this.#store;
     const out = {
@@ -291,7 +338,7 @@ export class StoreDesk implements Disposable {
         return verdict?.state === "unhealthy" ? verdict.since ?? 0 : undefined;
       },
     };
-    changes.guardBy(AnswerGuard.of({ ...this.#guard, nowMs, health: { ...this.#guard.health, out } }));
+    changes.guardBy(AnswerGuard.of({ ...guard, nowMs, health: { ...guard.health, out } }));
     return changes;
   }
 
@@ -336,29 +383,59 @@ function memberName(member: Pick<Member, "ipAddress" | "target" | "port">): stri
   return host.includes(":") ? `[${host}]:${member.port}` : `${host}:${member.port}`;
 }
 
+/** Some objects first, then what clients get, which must be in sight; the other objects are below. */
 function previewOf({ changed, changes, truncated, answers, refusals }: Plan): Preview {
-  const signs = { created: "+", changed: "~", deleted: "-" };
-  const objects = changes.slice(0, PREVIEW_LINES).map(({ action, kind, name, with: along }) =>
-    `${signs[action]} ${KIND_WORDS[kind]} ${name}${along === null ? "" : ` (with ${along})`}`
-  );
-  const more = changes.length - objects.length;
-  if (more > 0) objects.push(`  and ${more}${truncated ? " or more" : ""} others`);
-  const differences = answers.differences.slice(0, PREVIEW_LINES).map((each) =>
+  if (!changed) return { changed, lines: ["Nothing would change."], guards: refusals };
+  const objects = changes.map(objectLine);
+  const first = objects.length <= OBJECTS_FIRST ? objects : objects.slice(0, OBJECTS_FIRST - 1);
+  const rest = objects.slice(first.length);
+  const differences = answers.differences.slice(0, DIFFERENCES_SHOWN).map((each) =>
     `${each.name} ${each.type}${each.clients === "everyone" ? "" : ` for ${each.clients}`}: ` +
     `${sharesOf(each.before)} → ${sharesOf(each.after)}`
   );
-  const rest = answers.services -
-    new Set(answers.differences.slice(0, PREVIEW_LINES).map(({ name }) => name)).size;
-  if (rest > 0) differences.push(`and answers of ${rest} more names`);
-  const clients = differences.length === 0
-    ? ["What clients get stays the same."]
-    : ["What clients get:", ...differences];
+  const others = answers.services -
+    new Set(answers.differences.slice(0, DIFFERENCES_SHOWN).map(({ name }) => name)).size;
   return {
     changed,
-    lines: changed ? [...objects, "", ...clients] : ["Nothing would change."],
+    lines: [
+      ...first,
+      ...rest.length === 0 ? [] : [`  and ${rest.length}${truncated ? " or more" : ""} others, below`],
+      "",
+      ...differences.length === 0
+        ? ["What clients get stays the same."]
+        : ["What clients get:", ...differences],
+      ...others > 0 ? [`and answers of ${others} more names`] : [],
+      ...rest.length === 0 ? [] : ["", "The other objects:", ...rest],
+    ],
     guards: refusals,
   };
 }
+
+function objectLine({ action, kind, name, with: along }: NamedChange): string {
+  return `${SIGNS[action]} ${KIND_WORDS[kind]} ${name}${along === null ? "" : ` (with ${along})`}`;
+}
+
+const SIGNS = { created: "+", changed: "~", deleted: "-" } as const;
+
+/** `1 pool created, 3 members deleted`. */
+function countWords(counts: ChangeCounts): string {
+  return Object.entries(counts).flatMap(([kind, count]) =>
+    (["created", "changed", "deleted"] as const)
+      .filter((action) => count[action] > 0)
+      .map((action) => `${countOf(count[action], KIND_NOUNS[kind as ObjectKind])} ${action}`)
+  ).join(", ");
+}
+
+const KIND_NOUNS: Readonly<Record<ObjectKind, string>> = {
+  pool: "pool",
+  member: "member",
+  healthCheck: "check",
+  geoRule: "geo rule",
+  service: "service",
+  zone: "zone",
+  fallback: "fallback",
+  override: "override",
+};
 
 const KIND_WORDS = {
   pool: "pool",

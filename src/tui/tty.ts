@@ -68,7 +68,8 @@ export class Tty {
   }
 
   /**
-   * Stops the process and those that were started with it, as the shell's Ctrl-Z does, and returns when they go on.
+   * Gives the terminal back and stops the process, and those that were started with it, as the shell's Ctrl-Z does. That may
+   * take effect a moment later on, and goes on behind the call or somewhere after it: who goes on enters again.
    *
    * @returns `false` where the system's own function for it can't be had
    */
@@ -77,7 +78,6 @@ export class Tty {
     if (raise === null) return false;
     this.leave();
     raise();
-    this.enter();
     return true;
   }
 }

@@ -13,34 +13,51 @@ import { startThread } from "../thread.ts";
 import { ESCAPE_MS, KeyDecoder } from "./key_decoder.ts";
 import type { FromStore, ToStore } from "./messages.ts";
 import { type Effect, type Event, initialState, type State, update } from "./model.ts";
-import { NodeLink } from "./node_link.ts";
+import type { NodeLink } from "./node_link.ts";
 import { Tty } from "./tty.ts";
-import { frameOf } from "./view/frame.tsx";
+import type { frameOf } from "./view/frame.tsx";
 
 /** Flags of `tui`. */
 export type TuiFlags = ClientOptions & DatabaseOptions;
 
-/** Between two frames, milliseconds: what comes more often is drawn together. */
-const FRAME_MS = 20;
+/** Between two frames, milliseconds: what comes more often is drawn together. A key doesn't wait for that. */
+const FRAME_MS = 33;
+/** For so long after a key it is waited for what comes of it. */
+const AWAITED_MS = 200;
+/** A process that is to stop has stopped by then, unless it can't be stopped. */
+const STOP_MS = 500;
 
-/** What a run is made of that tests have fail. */
+/** What a run is made of that tests have done otherwise. */
 export interface TuiParts {
   /** What events make of states. */
   readonly update: typeof update;
   /** What states look like. */
   readonly frameOf: typeof frameOf;
+  /** Reads what is typed, as `Deno.stdin` does. */
+  readonly read: (buffer: Uint8Array) => Promise<number | null>;
 }
 
-/** Runs until it is left. @throws {CommandFailed} where there is no terminal, or the database can't be used */
+/**
+ * Runs until it is left.
+ *
+ * The thread of the database loads its modules while this one loads Ink: the first screen is there when both have.
+ *
+ * @throws {CommandFailed} where there is no terminal, or the database can't be used
+ */
 export async function tui(
   flags: TuiFlags,
   terminal: Terminal,
-  parts: TuiParts = { update, frameOf },
+  parts: Partial<TuiParts> = {},
 ): Promise<ExitCode> {
   expectTerminal(terminal);
-  // Settings take longer to load than all else.
-  const path = flags.db ?? (await import("../cli/database_path.ts")).databasePath(flags);
-  return await new Session({ ...flags, db: path }, terminal, parts).run();
+  const worker = startThread("tui", "tui store");
+  try {
+    // Settings take longer to load than all else.
+    const path = flags.db ?? (await import("../cli/database_path.ts")).databasePath(flags);
+    return await new Session({ ...flags, db: path }, terminal, { ...parts, worker }).run();
+  } finally {
+    worker.terminate();
+  }
 }
 
 function expectTerminal({ env }: Terminal): void {
@@ -58,46 +75,64 @@ function expectTerminal({ env }: Terminal): void {
 class Session {
   readonly #flags: TuiFlags;
   readonly #terminal: Terminal;
-  readonly #parts: TuiParts;
+  readonly #update: TuiParts["update"];
+  readonly #read: TuiParts["read"];
+  #frameOf: TuiParts["frameOf"] | null;
   readonly #tty = new Tty();
   readonly #colour: boolean;
   readonly #over = new AbortController();
   readonly #end = Promise.withResolvers<ExitCode>();
-  readonly #link: NodeLink;
   readonly #worker: Worker;
+  #link: NodeLink | null = null;
   #state: State;
   #drawnAtMs = -Infinity;
+  #keyAtMs = -Infinity;
   #drawing: ReturnType<typeof setTimeout> | null = null;
+  #comingBack: ReturnType<typeof setTimeout> | null = null;
 
-  constructor(flags: TuiFlags & { readonly db: string }, terminal: Terminal, parts: TuiParts) {
+  /** The worker stays the caller's to end. */
+  constructor(
+    flags: TuiFlags & { readonly db: string },
+    terminal: Terminal,
+    parts: Partial<TuiParts> & { readonly worker: Worker },
+  ) {
     this.#flags = flags;
-    this.#parts = parts;
+    this.#update = parts.update ?? update;
+    this.#frameOf = parts.frameOf ?? null;
+    this.#read = parts.read ?? ((buffer) => Deno.stdin.read(buffer));
     this.#terminal = terminal;
     this.#colour = terminal.colour;
     const url = flags.api ?? terminal.env("PLEIADES_API_URL") ?? DEFAULT_API_URL;
     this.#state = initialState({ path: flags.db, url, size: this.#tty.size });
-    this.#link = new NodeLink(flags, terminal, {
-      onServer: (change) => this.#happen({ kind: "server", change }),
-      onEvents: (words) => this.#happen({ kind: "happened", words }),
-    });
-    this.#worker = startThread("tui", "tui store");
+    this.#worker = parts.worker;
   }
 
   async run(): Promise<ExitCode> {
     using _listening = this.#listen();
     try {
       this.#tty.enter();
-      this.#draw();
       this.#openStore();
       this.#readKeys().then(() => this.#end.resolve(0), (error) => this.#fail(error));
-      this.#link.follow(this.#over.signal).catch((error) => this.#fail(error));
+      this.#begin().catch((error) => this.#fail(error));
       return await this.#end.promise;
     } finally {
       this.#over.abort();
       if (this.#drawing !== null) clearTimeout(this.#drawing);
-      this.#worker.terminate();
+      if (this.#comingBack !== null) clearTimeout(this.#comingBack);
       this.#tty.leave();
     }
+  }
+
+  /** What draws is loaded first, and what looks for a node when there is a screen. */
+  async #begin(): Promise<void> {
+    this.#frameOf ??= (await import("./view/frame.tsx")).frameOf;
+    this.#draw();
+    const { NodeLink } = await import("./node_link.ts");
+    this.#link = new NodeLink(this.#flags, this.#terminal, {
+      onServer: (change) => this.#happen({ kind: "server", change }),
+      onEvents: (words) => this.#happen({ kind: "happened", words }),
+    });
+    await this.#link.follow(this.#over.signal);
   }
 
   /** What happens to the process. Whatever fails unseen ends the run with what it was. */
@@ -145,21 +180,14 @@ class Session {
       event.preventDefault();
       this.#fail(new Error(`The thread of the database failed: ${event.message}`));
     };
-    this.#tell({
-      kind: "open",
-      opening: { path: this.#state.path, author: authorName(this.#terminal) ?? "" },
-    });
+    const settings = { config: this.#flags.config, env: Deno.env.toObject() };
+    const author = authorName(this.#terminal) ?? "";
+    this.#tell({ kind: "open", opening: { path: this.#state.path, author, settings } });
   }
 
   #onStore(message: FromStore): void {
     if (message.kind === "fault" && message.isFinal) return this.#fail(new CommandFailed(message.message));
     this.#happen({ kind: "store", message });
-    if (message.kind === "opened") {
-      import("./guard_settings.ts").then(({ guardSettings }) => {
-        const guard = guardSettings(this.#flags.config);
-        if (guard !== null) this.#tell({ kind: "guard", guard });
-      }).catch((error) => this.#fail(error));
-    }
   }
 
   #tell(message: ToStore): void {
@@ -170,9 +198,12 @@ class Session {
     const decoder = new KeyDecoder();
     const buffer = new Uint8Array(4_096);
     let timer: ReturnType<typeof setTimeout> | null = null;
-    for (let size = await Deno.stdin.read(buffer); size !== null; size = await Deno.stdin.read(buffer)) {
+    for (let size = await this.#read(buffer); size !== null; size = await this.#read(buffer)) {
+      if (this.#over.signal.aborted) return;
       if (timer !== null) clearTimeout(timer);
+      this.#keyAtMs = performance.now();
       for (const input of decoder.push(buffer.subarray(0, size))) this.#happen(input);
+      this.#drawPending();
       timer = !decoder.isPending ? null : setTimeout(() => {
         for (const input of decoder.flush()) this.#happen(input);
       }, ESCAPE_MS);
@@ -180,7 +211,7 @@ class Session {
   }
 
   #happen(event: Event): void {
-    const [state, effects] = this.#parts.update(this.#state, event);
+    const [state, effects] = this.#update(this.#state, event);
     const isOther = state !== this.#state;
     this.#state = state;
     for (const effect of effects) this.#do(effect);
@@ -192,13 +223,12 @@ class Session {
       case "ask":
         return this.#tell(effect);
       case "explain":
-        this.#link.explain(effect).then((lines) =>
+        this.#link?.explain(effect).then((lines) =>
           this.#happen({ kind: "explained", title: `${effect.name} ${effect.type}`, lines })
         );
         return;
       case "suspend":
-        this.#tty.suspend();
-        return this.#comeBack();
+        return this.#suspend();
       case "redraw":
         return this.#tty.forget();
       case "quit":
@@ -206,16 +236,37 @@ class Session {
     }
   }
 
+  /**
+   * Goes to the shell. What continues the process is heard of as a signal; where there is no shell that could, the system
+   * doesn't stop it, and so it comes back by itself.
+   */
+  #suspend(): void {
+    if (!this.#tty.suspend()) return this.#comeBack();
+    this.#comingBack ??= setTimeout(() => this.#comeBack(), STOP_MS);
+  }
+
   /** After a stop, whoever made it: the terminal may have another size, and the shell has written on it. */
   #comeBack(): void {
+    if (this.#comingBack !== null) clearTimeout(this.#comingBack);
+    this.#comingBack = null;
     this.#tty.leave();
     this.#tty.enter();
     this.#happen({ kind: "resized", ...this.#tty.size });
   }
 
+  #drawPending(): void {
+    if (this.#drawing === null) return;
+    clearTimeout(this.#drawing);
+    this.#drawing = null;
+    this.#draw();
+  }
+
   #drawSoon(): void {
     if (this.#drawing !== null) return;
-    const wait = Math.max(0, this.#drawnAtMs + FRAME_MS - performance.now());
+    const now = performance.now();
+    // What a person has asked for is drawn as soon as it is there.
+    const isAwaited = now - this.#keyAtMs < AWAITED_MS;
+    const wait = isAwaited ? 0 : Math.max(0, this.#drawnAtMs + FRAME_MS - now);
     this.#drawing = setTimeout(() => {
       this.#drawing = null;
       this.#draw();
@@ -224,7 +275,7 @@ class Session {
 
   #draw(): void {
     try {
-      this.#tty.draw(this.#parts.frameOf(this.#state, { colour: this.#colour }));
+      if (this.#frameOf !== null) this.#tty.draw(this.#frameOf(this.#state, { colour: this.#colour }));
     } catch (error) {
       return this.#fail(error);
     }

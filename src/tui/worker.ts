@@ -4,11 +4,14 @@
  * @module
  */
 import { systemClock } from "../clock.ts";
-import type { FromStore, ToStore } from "./messages.ts";
+import type { PortableGuard } from "../plan/answer_guard.ts";
+import type { FromStore, Opening, ToStore } from "./messages.ts";
 import { FileUnusable, StoreDesk } from "./store_desk.ts";
 
 /** Half of the second within which others' writes are to be seen. */
 const LOOK_MS = 500;
+/** The first screen has asked by then. */
+const SETTINGS_AFTER_MS = 50;
 
 /** The worker's global scope, as far as it is used here. */
 interface WorkerScope {
@@ -28,17 +31,24 @@ scope.onmessage = ({ data }: MessageEvent<ToStore>) => {
     try {
       desk = new StoreDesk(data.opening, systemClock);
       send({ kind: "opened", isNew: desk.isNew, generation: desk.generation });
+      desk.guardBy(guardLater(data.opening));
       setTimeout(look, LOOK_MS);
     } catch (error) {
       tellFault(error);
     }
-  } else if (data.kind === "guard") desk?.guardBy(data.guard);
-  else {
+  } else {
     const { number, question } = data;
     const onWait = () => send({ kind: "waiting" });
     desk?.answer(question, onWait).then((answer) => send({ kind: "answer", number, answer }));
   }
 };
+
+/** The settings take longer to load than a list does: what the first screen asks for is answered before. */
+async function guardLater({ settings }: Opening): Promise<PortableGuard | null> {
+  await new Promise((resolve) => setTimeout(resolve, SETTINGS_AFTER_MS));
+  const { guardSettings } = await import("./guard_settings.ts");
+  return guardSettings(settings);
+}
 
 function look(): void {
   const here = desk!;

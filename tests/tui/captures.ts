@@ -42,7 +42,12 @@ const CONNECTED: Event = {
   kind: "server",
   change: {
     state: "connected",
-    rates: {},
+    rate: 1203.4,
+    nodes: [
+      { id: "fra-1", region: "eu-central", heard: "this one answers" },
+      { id: "fra-2", region: "eu-central", heard: "1 s ago" },
+      { id: "ams-1", region: "eu-west", heard: "2 s ago" },
+    ],
     status: [
       "node         fra-1 of cluster default",
       "state        ready",
@@ -63,33 +68,58 @@ const SCREENS: Readonly<Record<string, readonly string[]>> = {
   "pool-picker": ["tab", "end", "enter", "down", "space"],
   "wrong-field": ["end", "enter", "c", '"192.0.2.300', "enter"],
   "delete": ["end", "x"],
+  "history": ["tab", "tab"],
+  "generation": ["tab", "tab", "enter"],
+  "undo": ["tab", "tab", "u"],
   "site": ["shift-tab"],
   "keys": ["?"],
 };
 
 /** Every capture by its file's name. */
 export async function captures(): Promise<Map<string, string>> {
+  const found = new Map<string, string>();
+  for (const [name, state] of await states()) {
+    found.set(`${name}.${state.size.columns}x${state.size.rows}.txt`, textOf(state));
+  }
+  return found;
+}
+
+/** Every screen as it is sent to a terminal with colours. */
+export async function painted(): Promise<string[]> {
+  return (await states()).map(([, state]) => frameOf(state, { colour: true }).join("\n"));
+}
+
+let made: Promise<[name: string, state: State][]> | null = null;
+
+/** Every screen at both sizes; made once. */
+function states(): Promise<[name: string, state: State][]> {
+  return made ??= makeStates();
+}
+
+async function makeStates(): Promise<[name: string, state: State][]> {
   await using fixture = new DeskFixture(FILLING);
   observe(fixture);
   const { desk } = fixture;
   desk.look();
-  desk.guardBy(guardSettings(undefined)!);
-  const found = new Map<string, string>();
+  desk.guardBy(guardSettings({ config: undefined, env: {} }));
+  const found: [string, State][] = [];
   for (const size of SIZES) {
     for (const [name, keys] of Object.entries(SCREENS)) {
       const start = await happen(desk, await opened(desk, size), CONNECTED);
-      const state = await play(desk, start, ...keys);
-      found.set(`${name}.${size.columns}x${size.rows}.txt`, textOf(state));
+      found.push([name, await play(desk, start, ...keys)]);
     }
   }
   return found;
 }
 
-/** A state as a terminal without colours shows it. */
+/** A state as a terminal without colours shows it; changes are made at one time, whenever it is. */
 export function textOf(state: State): string {
-  const lines = frameOf(state, { colour: false }).map((line) => line.replaceAll(STYLE, "").trimEnd());
+  const lines = frameOf(state, { colour: false })
+    .map((line) => line.replaceAll(STYLE, "").replaceAll(TIME, "2026-02-01 03:00:07").trimEnd());
   return `${lines.join("\n")}\n`;
 }
+
+const TIME = /\b\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\b/g;
 
 const STYLE = new RegExp(String.raw`\x1b\[[0-9;]*m`, "g");
 

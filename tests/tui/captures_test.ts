@@ -6,7 +6,7 @@
 import { deepEqual, doesNotMatch, equal, match, ok } from "node:assert/strict";
 import { fit, harmless, widthOf, wrapped } from "../../src/tui/screen_text.ts";
 import { frameOf } from "../../src/tui/view/frame.tsx";
-import { captures, GOLDEN, illustrated, PAGE, textOf } from "./captures.ts";
+import { captures, GOLDEN, illustrated, PAGE, painted, textOf } from "./captures.ts";
 import { happen, opened, play } from "./played.ts";
 import { DeskFixture } from "./store_fixture.ts";
 
@@ -64,6 +64,19 @@ Deno.test("without colours there is no colour, and the marked row is marked all 
   match(textOf(shown), /^> web .*0 of 1/m);
 });
 
+Deno.test("only colours that a user has chosen for a dark or a light background are used, and of the sixteen", async () => {
+  const used = new Set<string>();
+  for (const frame of await painted()) {
+    for (const [, codes] of frame.matchAll(new RegExp(String.raw`\x1b\[([\d;]*)m`, "g"))) used.add(codes!);
+  }
+  // Bold, faint and inverse, red, green and yellow, and their ends: no background, and neither black nor white.
+  deepEqual(
+    [...used].filter((code) => !["1", "2", "7", "22", "27", "31", "32", "33", "39", "0"].includes(code)),
+    [],
+  );
+  ok(used.has("31") && used.has("7"));
+});
+
 Deno.test("a terminal that becomes too small says so, and a form that is open is as it was afterwards", async () => {
   await using fixture = new DeskFixture();
   const { desk } = fixture;
@@ -81,9 +94,10 @@ Deno.test("a frame has as many lines as the terminal, whatever lies over it", as
   for (const rows of [24, 25, 60]) {
     const start = await opened(desk, { columns: 80, rows });
     for (
-      const keys of [[], ["c"], ["?"], ["x"], ["enter"], ["enter", "2", "enter"], ["tab"], ["shift-tab"], [
-        "s",
-      ]]
+      const keys of [
+        ...[[], ["c"], ["?"], ["x"], ["enter"], ["enter", "2", "enter"]],
+        ...[["tab"], ["tab", "tab"], ["tab", "tab", "enter"], ["shift-tab"], ["s"]],
+      ]
     ) {
       const state = await play(desk, start, ...keys);
       const lines = frameOf(state, { colour: false });

@@ -102,6 +102,13 @@ export class TmuxTerminal implements AsyncDisposable {
     return { alternate: alternate === "1", cursor: cursor === "1" };
   }
 
+  /** Writes on the screen past the program, as another one that shares the terminal does. */
+  async scribble(text: string): Promise<void> {
+    const tty = (await this.#run("display-message", "-p", "-t", "t", "#{pane_tty}")).trim();
+    await Deno.writeTextFile(tty, `\x1b[12;1H${text}`);
+    await this.sees(new RegExp(text));
+  }
+
   /** Gives the terminal another size. */
   async resize(columns: number, rows: number): Promise<void> {
     await this.#run("resize-window", "-t", "t", "-x", String(columns), "-y", String(rows));

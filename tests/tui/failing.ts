@@ -25,7 +25,7 @@ function Failing({ inEffect }: { readonly inEffect: boolean }): ReactElement | n
 }
 
 let isOn = false;
-const parts: TuiParts = {
+const parts: Partial<TuiParts> = {
   update: (state: State, event) => {
     if (event.kind !== "key" || event.key !== "!") return update(state, event);
     isOn = true;

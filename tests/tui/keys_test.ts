@@ -19,8 +19,14 @@ const NAMED = [
 ];
 const PRINTED = Array.from({ length: 0x7e - 0x20 }, (_, i) => String.fromCharCode(0x21 + i));
 
-/** A state of each mode in which every key of it has something to do. */
-async function states(): Promise<Readonly<Record<Mode, State>>> {
+/** A state of each mode in which every key of it has something to do; made once. */
+function states(): Promise<Readonly<Record<Mode, State>>> {
+  return made ??= makeStates();
+}
+
+let made: Promise<Readonly<Record<Mode, State>>> | null = null;
+
+async function makeStates(): Promise<Readonly<Record<Mode, State>>> {
   const addresses = Array.from({ length: 60 }, (_, i) => `192.0.2.${i + 1}`);
   const names = Array.from({ length: 60 }, (_, i) => `pool-${String(i).padStart(2, "0")}`);
   await using fixture = new DeskFixture({
@@ -31,6 +37,14 @@ async function states(): Promise<Readonly<Record<Mode, State>>> {
   const start = await opened(desk, { columns: 80, rows: 24 });
   const run = (state: State, ...keys: readonly string[]) => play(desk, state, ...keys);
   const middle = Array.from({ length: 30 }, () => "down");
+  for (let i = 0; i < 60; i++) {
+    const values = { name: `made-${i}` };
+    const terms = { isPreview: false, force: false, reason: "" };
+    const intent = { kind: "pool", id: null, revision: null, values } as const;
+    await desk.answer({ kind: "change", intent, terms });
+  }
+  desk.look();
+  const listed = await opened(desk, { columns: 80, rows: 24 });
   const pools = { ...await run(start, ...middle), undoable: 1 };
   const members = await run(pools, "enter", ...middle);
   const check = await run(members, "2");
@@ -70,8 +84,9 @@ async function states(): Promise<Readonly<Record<Mode, State>>> {
       pool: { ...members.pool!, part: "rules", detail, cursors: { members: 0, check: 0, rules: 30 } },
     },
     services: withServer(services),
+    history: await run(listed, "tab", "tab", ...middle),
     site: {
-      ...withServer(await run(pools, "tab", "tab")),
+      ...withServer(await run(pools, "shift-tab")),
       undoable: 1,
       siteTop: 30,
       server: { ...withServer(pools).server, status: lines },
@@ -79,7 +94,13 @@ async function states(): Promise<Readonly<Record<Mode, State>>> {
     filter: { ...pools, isFiltering: true, pools: { ...pools.pools, filter: "pool" } },
     form: onTop({ kind: "form", form }),
     picker: await run(services, "c", "down", "space", ...middle),
-    confirm: await run(pools, "x"),
+    confirm: {
+      ...pools,
+      overlays: [{
+        ...{ kind: "confirm", title: "", yes: { kind: "undo", generation: 1 }, isYes: false, top: 30 },
+        preview: { changed: true, lines, guards: [] },
+      }],
+    },
     text: onTop({ kind: "text", title: "", lines, top: 30 }),
     help: onTop({ kind: "help", of: "pools", top: 10 }),
   };

@@ -54,7 +54,7 @@ Deno.test("a form for an object that was changed meanwhile says who did it, and 
 
 Deno.test("what a guard refuses is done for a reason only", async () => {
   await using fixture = new DeskFixture(SERVED);
-  fixture.desk.guardBy(guardSettings(undefined)!);
+  fixture.desk.guardBy(guardSettings({ config: undefined, env: {} }));
   const { desk } = fixture;
   const dialogue = await play(desk, await opened(desk, SIZE), "x");
   match(textOf(dialogue), /A guard would refuse this:\n +! 1 name would lose the last address/);

@@ -15,7 +15,7 @@ import type { Answer, ChangeTerms, Intent } from "../../src/tui/messages.ts";
 import { FileUnusable, StoreDesk } from "../../src/tui/store_desk.ts";
 import { DeskFixture } from "./store_fixture.ts";
 
-const ALL: ListingRequest = { filter: "", offset: 0, limit: 100 };
+const ALL: ListingRequest = { filter: "", from: { kind: "start" }, limit: 100 };
 const SAVE: ChangeTerms = { isPreview: false, force: false, reason: "" };
 const PREVIEW: ChangeTerms = { ...SAVE, isPreview: true };
 
@@ -57,10 +57,24 @@ Deno.test("a window of a list is found by place, by name, and by a part of names
     const { listing } = await ask(fixture, { kind: "pools", request: { ...ALL, ...request } }, "pools");
     return [listing.total, listing.offset, listing.rows.map(({ name }) => name).join(" ")];
   };
-  deepEqual(await pools({ offset: 10, limit: 2 }), [50, 10, "pool-10 pool-11"]);
-  deepEqual(await pools({ limit: 2, around: { name: "pool-20", before: 1 } }), [50, 19, "pool-19 pool-20"]);
-  deepEqual(await pools({ limit: 2, around: { name: "pool-zz", before: 0 } }), [50, 49, "pool-49"]);
+  const at = (name: string, before: number) => ({ kind: "name", name, before, known: null }) as const;
+  deepEqual(await pools({ limit: 2 }), [50, 0, "pool-00 pool-01"]);
+  deepEqual(await pools({ limit: 2, from: { kind: "end" } }), [50, 48, "pool-48 pool-49"]);
+  deepEqual(await pools({ limit: 2, from: at("pool-20", 1) }), [50, 19, "pool-19 pool-20"]);
+  deepEqual(await pools({ limit: 2, from: at("pool-20", -3) }), [50, 23, "pool-23 pool-24"]);
+  deepEqual(await pools({ limit: 3, from: at("pool-00", 9) }), [50, 0, "pool-00 pool-01 pool-02"]);
+  // What is gone is passed over, and behind the last row there is the end.
+  deepEqual(await pools({ limit: 2, from: at("pool-19x", 1) }), [50, 19, "pool-19 pool-20"]);
+  deepEqual(await pools({ limit: 2, from: at("pool-zz", 0) }), [50, 48, "pool-48 pool-49"]);
   deepEqual(await pools({ filter: "OOL-1", limit: 2 }), [10, 0, "pool-10 pool-11"]);
+  deepEqual(await pools({ filter: "OOL-1", limit: 2, from: at("pool-15", 1) }), [10, 4, "pool-14 pool-15"]);
+  // A place is believed for as long as the generation is the same.
+  const known = { place: 7, total: 9, generation: 1 };
+  deepEqual(await pools({ limit: 1, from: { ...at("pool-20", 0), known } }), [9, 7, "pool-20"]);
+  deepEqual(
+    await pools({ limit: 1, from: { ...at("pool-20", 0), known: { ...known, generation: 0 } } }),
+    [50, 20, "pool-20"],
+  );
   deepEqual(await pools({ filter: "nothing" }), [0, 0, ""]);
   const { listing } = await ask(fixture, { kind: "services", request: { ...ALL, filter: "_b" } }, "services");
   deepEqual(listing.rows.map(({ domain, pool }) => `${domain} ${pool}`), ["a_b.example.org pool-07"]);
@@ -151,7 +165,7 @@ Deno.test("a preview of a delete names what goes along and what clients get afte
     pools: { web: ["192.0.2.1"] },
     services: { "www.example.org": "web" },
   });
-  fixture.desk.guardBy(guardSettings(undefined)!);
+  fixture.desk.guardBy(guardSettings({ config: undefined, env: {} }));
   const intent: Intent = { kind: "delete", what: "pool", id: fixture.ids["web"]!, revision: 1 };
   const { preview } = await ask(fixture, change(intent, PREVIEW), "preview");
   ok(preview.lines.includes("- pool web"), preview.lines.join("\n"));
@@ -168,7 +182,7 @@ Deno.test("a preview of a drain shows the shares when it has come to its end", a
     pools: { web: ["192.0.2.1", "192.0.2.2"] },
     services: { "www.example.org": "web" },
   });
-  fixture.desk.guardBy(guardSettings(undefined)!);
+  fixture.desk.guardBy(guardSettings({ config: undefined, env: {} }));
   const target = `member:${fixture.ids["192.0.2.1"]}`;
   const intent: Intent = {
     kind: "drain",
@@ -189,18 +203,37 @@ Deno.test("a preview of a drain shows the shares when it has come to its end", a
   deepEqual(after.pool!.members.map(({ override }) => override), ["", ""]);
 });
 
-Deno.test("an undo goes back over the last generation, and over no other", async () => {
+Deno.test("an undo takes one generation back, whichever it is, unless another one stands on it", async () => {
   await using fixture = new DeskFixture({ pools: { web: ["192.0.2.1"] } });
   const rename = (name: string, revision: number): Intent => ({
     ...{ kind: "pool", id: fixture.ids["web"]!, revision, values: { name } },
   });
   await ask(fixture, change(rename("a", 1)), "done");
   await ask(fixture, change(rename("b", 2)), "done");
+  const other: Intent = { kind: "pool", id: null, revision: null, values: { name: "other" } };
+  await ask(fixture, change(other), "done");
   const { problems } = await ask(fixture, change({ kind: "undo", generation: 2 }), "refused");
-  match(problems[0]!.message, /^Generation 3 \(ada by way of tui\) came after generation 2/);
+  match(problems[0]!.message, /^The pool a was changed again by generation 3 \(ada\): undo that first/);
+  const { preview } = await ask(fixture, change({ kind: "undo", generation: 3 }, PREVIEW), "preview");
+  deepEqual(preview.lines.slice(0, 1), ["~ pool a"]);
   await ask(fixture, change({ kind: "undo", generation: 3 }), "done");
   const { pool } = await ask(fixture, { kind: "pool", id: fixture.ids["web"]! }, "pool");
   equal(pool!.pool.name, "a");
+  // What came between stays.
+  equal((await ask(fixture, { kind: "pools", request: ALL }, "pools")).listing.total, 2);
+  const { listing } = await ask(fixture, { kind: "history", request: ALL }, "history");
+  deepEqual(
+    listing.rows.map(({ generation, via, what, reason }) => `${generation} ${via} ${what} ${reason}`),
+    [
+      "5 rollback 1 pool changed of generation 3",
+      "4 tui 1 pool created ",
+      "3 tui 1 pool changed ",
+      "2 tui 1 pool changed ",
+      "1 api 1 pool created, 1 member created ",
+    ],
+  );
+  const { lines } = await ask(fixture, { kind: "generation", generation: 3 }, "generation");
+  deepEqual(lines.slice(1), ["1 pool changed", "", "~ pool b"]);
 });
 
 Deno.test("a change waits for another process's lock, and questions are answered meanwhile", async () => {
@@ -255,6 +288,20 @@ Deno.test("a file that is gone is said to be gone, and one that comes in its pla
   Deno.copyFileSync(other.path, fixture.path);
   deepEqual(fixture.desk.look(), { isReplaced: true });
   equal((await ask(fixture, { kind: "pools", request: ALL }, "pools")).listing.total, 2);
+});
+
+Deno.test("a file that a newer program takes over while it is open is read no further, and nothing is written", async () => {
+  await using fixture = new DeskFixture({ pools: { web: [] } });
+  const newer = new DatabaseSync(fixture.path);
+  newer.exec("PRAGMA user_version = 999");
+  newer.close();
+  const says = /was brought up to date by a newer program.*leave with q and start that one/;
+  throws(
+    () => fixture.desk.look(),
+    (error: unknown) => error instanceof FileUnusable && !error.isFinal && says.test(error.message),
+  );
+  const intent: Intent = { kind: "pool", id: null, revision: null, values: { name: "new" } };
+  match((await ask(fixture, change(intent), "failed")).message, says);
 });
 
 Deno.test("a database of a newer program, of another program and of none is refused in a sentence", async () => {

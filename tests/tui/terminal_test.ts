@@ -282,11 +282,14 @@ testWith(
     await terminal.press("Enter");
     await terminal.sees(/www\.example\.org A at .*generation 2/);
     await terminal.press("Escape", "Tab");
+    await terminal.sees(/> 2 .* check created/);
+    await terminal.press("Tab");
+    await terminal.sees(/NODE +REGION +HEARD.*this one answers/s);
     await terminal.sees(/targets +0 healthy, 2 unhealthy/);
     await terminal.sees(/health +127\.0\.0\.1:\d+ .*unhealthy, was healthy/);
     node.kill("SIGKILL");
     await terminal.sees(/no node .*No node at http:.*Nothing listens at/s);
-    await terminal.press("BTab");
+    await terminal.press("BTab", "BTab");
     await terminal.sees(/> www\.example\.org/);
   },
 );
@@ -301,6 +304,6 @@ testWith(["tmux", "bash"], "a node that refuses the token says what to do, and t
   const line = `${FROM_SOURCES} --db pleiades.db --api ${new URL(node.api).origin} --token wrong`;
   await started(place, line);
   await terminal.sees(/node refuses/);
-  await terminal.press("Tab", "Tab");
+  await terminal.press("BTab");
   await terminal.sees(/No node at http.*oken/s);
 });

@@ -5,10 +5,11 @@
  */
 import { countOf } from "../../input/count.ts";
 import { addressOf, type HealthCheck } from "../../model/model.ts";
-import type { ListedPool, ListedService } from "../../store/listing.ts";
-import type { MemberItem, PoolItem, RuleItem } from "../messages.ts";
+import { wallTimeOfSecond } from "../../cli/wall_time.ts";
+import type { ListedPool } from "../../store/listing.ts";
+import type { HistoryItem, MemberItem, PoolItem, RuleItem, ServiceItem } from "../messages.ts";
 import { NO_POOL, type ServerState } from "../model.ts";
-import type { Tone } from "./line.tsx";
+import type { Tone } from "./line.ts";
 
 /** A column. It has a width of its own, or a share of what the others leave. */
 export interface Column<Item> {
@@ -67,20 +68,29 @@ export function choiceColumns(): readonly Column<ListedPool>[] {
   ];
 }
 
-/** Of the list of services. */
-export function serviceColumns(
-  { state, rates }: Pick<ServerState, "state" | "rates">,
-): readonly Column<ListedService>[] {
-  const rate: Column<ListedService> = {
+/** Of the list of services. How often they are asked for is shown where a node counts it. */
+export function serviceColumns(rows: readonly ServiceItem[]): readonly Column<ServiceItem>[] {
+  const rate: Column<ServiceItem> = {
     title: "QUERIES/S",
     width: 9,
-    cell: ({ domain }) => rates[domain] === undefined ? "" : rates[domain].toFixed(1),
+    cell: ({ rate }) => rate === null ? "" : rate.toFixed(1).padStart(9),
   };
   return [
     { title: "SERVICE", share: 3, cell: ({ domain }) => domain },
     { title: "POOL", share: 2, cell: ({ pool }) => pool ?? "- (static fallback)" },
     { title: "TTL", width: 6, cell: ({ ttl }) => `${ttl} s` },
-    ...state === "connected" && Object.keys(rates).length > 0 ? [rate] : [],
+    ...rows.some((row) => row.rate !== null) ? [rate] : [],
+  ];
+}
+
+/** Of the list of commits. */
+export function historyColumns(): readonly Column<HistoryItem>[] {
+  return [
+    { title: "GEN", width: 7, cell: ({ generation }) => String(generation) },
+    { title: "WHEN", width: 19, cell: ({ at }) => wallTimeOfSecond(new Date(at)) },
+    { title: "BY", share: 1, cell: ({ by, via }) => by === "" ? via : `${by} (${via})` },
+    { title: "WHAT", share: 2, cell: ({ what }) => what },
+    { title: "WHY", share: 1, cell: ({ reason }) => reason },
   ];
 }
 

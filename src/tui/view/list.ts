@@ -3,12 +3,10 @@
  *
  * @module
  */
-import { Box } from "ink";
-import type { ReactElement } from "react";
 import type { ListState } from "../list.ts";
 import { fit, harmless } from "../screen_text.ts";
 import type { Column } from "./columns.ts";
-import { Line, type Tone } from "./line.tsx";
+import { filledTo, type Line, lineOf, type Tone } from "./line.ts";
 
 /** How a list is drawn. */
 export interface ListLayout<Item> {
@@ -27,48 +25,38 @@ export interface ListLayout<Item> {
 }
 
 /** A list: its title, its head and its rows. */
-export function List<Item>({ title, list, columns, width, height, empty }: ListLayout<Item>): ReactElement {
+export function listLines<Item>({ title, list, columns, width, height, empty }: ListLayout<Item>): Line[] {
   const widths = widthsOf(columns, width - 2);
   const head = columns.map((column, i) => fit(column.title, widths[i]!)).join(" ");
-  const rows = Array.from({ length: height }, (_, i) => {
+  const rows = Array.from({ length: height }, (_, i): Line => {
     const at = list.top + i;
     const item = list.rows[at - list.offset];
     const isMarked = at === list.cursor;
     if (item === undefined) {
       const text = i === 0 && list.isRead && list.total === 0 ? ` ${empty}` : at < list.total ? " …" : "";
-      return <Line key={i} width={width} text={text} />;
+      return lineOf(text, width);
     }
     const text = columns.map((column, c) => fit(harmless(column.cell(item)), widths[c]!)).join(" ");
     const tone = columns.reduce<Tone>((found, column) => column.tone?.(item) ?? found, "plain");
-    return (
-      <Line key={i} width={width} text={`${isMarked ? ">" : " "} ${text}`} tone={tone} inverse={isMarked} />
-    );
+    return lineOf(`${isMarked ? ">" : " "} ${text}`, width, { tone, inverse: isMarked });
   });
-  return (
-    <Box flexDirection="column">
-      <Line width={width} text={title} bold />
-      <Line width={width} text={`  ${head}`} dim />
-      {rows}
-    </Box>
-  );
+  return [lineOf(title, width, { bold: true }), lineOf(`  ${head}`, width, { dim: true }), ...rows];
 }
 
 /** Lines where a list would be. */
-export function Lines(
+export function textInstead(
   { title, lines, width, height }: {
     readonly title: string;
     readonly lines: readonly string[];
     readonly width: number;
     readonly height: number;
   },
-): ReactElement {
-  return (
-    <Box flexDirection="column">
-      <Line width={width} text={title} bold />
-      <Line width={width} text="" />
-      {Array.from({ length: height }, (_, i) => <Line key={i} width={width} text={lines[i] ?? ""} />)}
-    </Box>
-  );
+): Line[] {
+  return [
+    lineOf(title, width, { bold: true }),
+    lineOf("", width),
+    ...filledTo(lines.slice(0, height).map((line) => lineOf(line, width)), height, width),
+  ];
 }
 
 /** Columns with a width have it; the others share what is left by their weights. */
