@@ -234,10 +234,18 @@ export function sqliteCode(error: unknown): number | null {
   if (!(error instanceof Error)) return null;
   if ("errcode" in error && typeof error.errcode === "number") return error.errcode & 0xff;
   // Deno's exec() leaves the code out, so that only the text tells (sqlite3_errstr).
-  return error.message === "database is locked" ? SQLITE_BUSY : null;
+  return CODES_BY_TEXT.get(error.message) ?? null;
 }
 
 const SQLITE_BUSY = 5;
+
+const CODES_BY_TEXT: ReadonlyMap<string, number> = new Map([
+  ["database is locked", SQLITE_BUSY],
+  ["attempt to write a readonly database", 8],
+  ["disk I/O error", 10],
+  ["database or disk is full", 13],
+  ["unable to open database file", 14],
+]);
 
 function guard<Result>(call: () => Result): Result {
   try {

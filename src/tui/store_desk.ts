@@ -491,7 +491,9 @@ function open(path: string): { readonly store: Store; readonly file: FileIdentit
   } catch (cause) {
     if (cause instanceof FileUnusable) throw cause;
     if (cause instanceof SchemaRefused) throw new FileUnusable(cause.message, true, { cause });
-    throw new FileUnusable(faultWords(cause, path), true, { cause });
+    // What opens it names the settings of a node; what SQLite said of the file is behind that.
+    const said = cause instanceof Error && sqliteCode(cause.cause) !== null ? cause.cause : cause;
+    throw new FileUnusable(faultWords(said, path), true, { cause });
   }
 }
 
@@ -514,7 +516,7 @@ function faultWords(error: unknown, path: string): string {
     case SQLITE.notADatabase:
       return `${path} is damaged (${text(error)}): restore a backup (pleiades restore)`;
     case SQLITE.cantOpen:
-      return `${path} can't be opened: look whether its folder is there and belongs to this user`;
+      return `${path} can't be opened: look whether its folder is there, belongs to this user, and isn't mounted for reading only`;
   }
   return error instanceof Deno.errors.NotCapable ? fileFault(error) : text(error);
 }
