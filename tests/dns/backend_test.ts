@@ -288,7 +288,7 @@ Deno.test({
         `dns.backendSocket can't be served: process ${holder.pid} listens at ${path}: ` +
           "end it, take its place by --replace, or name another path",
       );
-      const succession = { listening: [], sockets: () => Promise.resolve([]) };
+      const succession = { listening: [], sockets: () => Promise.resolve([]), onAnswering: () => {} };
       await using _node = await Loopback.start(WORLD, { backendSocket: path, succession });
       using _peer = await greeted(path);
       await reader.cancel();

@@ -9,7 +9,7 @@
  */
 import process from "node:process";
 import { createInterface } from "node:readline";
-import { takeShortSlices } from "../../../src/dns/scheduling.ts";
+import { takeShortSlices } from "../../../src/sockets/scheduling.ts";
 import { parseIp } from "../../../src/ip.ts";
 import { BATCH, type BatchSocket, BatchSockets, type Peer } from "../../../src/sockets/batch_socket.ts";
 import { query } from "../../dns/packets.ts";

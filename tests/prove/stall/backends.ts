@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { takeShortSlices } from "../../../src/dns/scheduling.ts";
+import { takeShortSlices } from "../../../src/sockets/scheduling.ts";
 import { measureUntilAsked, nowMs, type TimedSample } from "./process.ts";
 
 const SLICE_NS = 100_000;

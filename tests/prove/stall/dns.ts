@@ -8,7 +8,7 @@
  * @module
  */
 import { setTimeout as wait } from "node:timers/promises";
-import { takeShortSlices } from "../../../src/dns/scheduling.ts";
+import { takeShortSlices } from "../../../src/sockets/scheduling.ts";
 import { parseIp } from "../../../src/ip.ts";
 import { BatchSockets } from "../../../src/sockets/batch_socket.ts";
 import { encodeQuery } from "../../../src/wire/message.ts";
