@@ -34,12 +34,13 @@ export async function crowdStreams(
   await crowd.end();
   const left = await descriptorsAfter(bed, load, descriptors);
   await load.drain(300);
+  const { balancer: { tcp: after } } = await bed.state();
   console.log(
     `${each} connections that don't read and ${each} that say nothing: p99 over UDP ${
       before.toFixed(2)
     } ms before, ` +
       `${during.toFixed(2)} ms then (may be ${LATER_MS_MAX} ms more); ${tcp["open"]} open, ` +
-      `descriptors ${descriptors} before, ${left} after; ${load.lost} datagrams lost`,
+      `descriptors ${descriptors} before, ${left} after (${after["open"]} open); ${load.lost} datagrams lost`,
   );
   return during <= before + LATER_MS_MAX && left <= descriptors && tcp["open"] === 2 * each &&
     load.lost === 0;
