@@ -32,18 +32,20 @@ const ANNOUNCED = "0000000000000000" + "08000000" + "504c445303000000";
 
 function linux(
   name: string,
-  fn: (place: { readonly node: Loopback; readonly path: string }) => Promise<void>,
+  fn: (
+    place: { readonly node: Loopback; readonly path: string; readonly t: Deno.TestContext },
+  ) => Promise<void>,
   options: Partial<LoopbackOptions> = {},
 ): void {
   Deno.test({
     name,
     ignore: Deno.build.os !== "linux",
-    fn: async () => {
+    fn: async (t) => {
       const folder = await Deno.makeTempDir();
       const path = `${folder}/5301`;
       try {
         await using node = await Loopback.start(WORLD, { ...options, backendSocket: path });
-        await fn({ node, path });
+        await fn({ node, path, t });
       } finally {
         await Deno.remove(folder, { recursive: true });
       }
@@ -172,28 +174,30 @@ linux("a connection through a balancer is taken, answered, and ends with its cli
   equal((await peer6.read(2)).length, 4);
 });
 
-for (
-  const [what, hex] of [
-    ["an unknown type", "07000000"],
-    ["a heartbeat before the hello", "04000000"],
-    ["a datagram before the hello", `02000000${CLIENT4}${sized(WWW)}`],
-    ["an unknown type behind the hello", HELLO + "ffffffff"],
-    ["a datagram of 1501 bytes", `${HELLO}02000000${CLIENT4}dd050000`],
-    ["a datagram of 4 GiB", `${HELLO}02000000${CLIENT4}ffffffff`],
-    ["a connection on a control session", `${HELLO}03000000${CLIENT4}`],
-    ["something that is no DNS on a connection", `03000000${CLIENT4}000400000000`],
-  ] as const
-) {
-  linux(`${what} ends that session, and no other`, async ({ path }) => {
-    using good = await greeted(path);
-    using bad = await Peer.connect(path);
-    await bad.send(hex);
-    const said = await bad.read(1000);
-    ok(["", SERVER_HELLO, "eb030000"].includes(said), said);
-    await good.send(`02000000${CLIENT4}${sized(WWW)}`);
-    await answer(good, `ea030000${CLIENT4}`);
-  });
-}
+const ENDING = [
+  ["an unknown type", "07000000"],
+  ["a heartbeat before the hello", "04000000"],
+  ["a datagram before the hello", `02000000${CLIENT4}${sized(WWW)}`],
+  ["an unknown type behind the hello", HELLO + "ffffffff"],
+  ["a datagram of 1501 bytes", `${HELLO}02000000${CLIENT4}dd050000`],
+  ["a datagram of 4 GiB", `${HELLO}02000000${CLIENT4}ffffffff`],
+  ["a connection on a control session", `${HELLO}03000000${CLIENT4}`],
+  ["something that is no DNS on a connection", `03000000${CLIENT4}000400000000`],
+] as const;
+
+linux("what a balancer mustn't say ends that session, and no other", async ({ path, t }) => {
+  using good = await greeted(path);
+  for (const [what, hex] of ENDING) {
+    await t.step(what, async () => {
+      using bad = await Peer.connect(path);
+      await bad.send(hex);
+      const said = await bad.read(1000);
+      ok(["", SERVER_HELLO, "eb030000"].includes(said), said);
+      await good.send(`02000000${CLIENT4}${sized(WWW)}`);
+      await answer(good, `ea030000${CLIENT4}`);
+    });
+  }
+});
 
 linux("an unparsable datagram gets no answer, and neither does what is no announcement", async ({ path }) => {
   using peer = await greeted(path);

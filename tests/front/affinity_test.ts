@@ -16,7 +16,7 @@ const end = () => ({ moved: 0, lost: 0 });
 
 Deno.test("over three simulated hours every choice and the whole table are those of the model", () => {
   for (const seed of [1, 2, 3]) {
-    const { chosen, moved, expired } = play(3_600, { seed, clients: 1_500, compareEvery: 10 });
+    const { chosen, moved, expired } = play(3_600, { seed, clients: 1_500, compareEvery: 120 });
     ok(chosen > 10_000 && moved > 50 && expired > 500, `${chosen} ${moved} ${expired}`);
   }
 });

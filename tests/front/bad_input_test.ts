@@ -356,10 +356,8 @@ Deno.test({
         for (const id of [5390, 5391]) await until(isOf(id, "backend can't be connected to"));
       }
       await rejects(start(folder, first.balancer.address.port), Deno.errors.AddrInUse);
-      for (const directory of [`${folder}/none`, `${folder}/5390`]) {
-        await using third = await start(directory);
-        await third.until(({ message }) => message === "the directory can't be read");
-      }
+      await using third = await start(`${folder}/5390`);
+      await third.until(({ message }) => message === "the directory can't be read");
     } finally {
       await Deno.remove(folder, { recursive: true });
     }

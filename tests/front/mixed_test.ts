@@ -13,7 +13,7 @@ for (
   const [what, kinds] of [
     ["three servers of mname 1.5.1", ["mname", "mname", "mname"]],
     ["three nodes", ["node", "node", "node"]],
-    ["a server of mname 1.5.1 and two nodes", ["mname", "node", "node"]],
+    ["a node and two servers of mname 1.5.1", ["node", "mname", "mname"]],
   ] as const satisfies readonly (readonly [string, readonly [Kind, Kind, Kind]])[]
 ) {
   Deno.test({
