@@ -20,12 +20,14 @@ import type { LinkTerms } from "../nats/link.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { Broker, type Subscription } from "./broker.ts";
 import { compare, mustConfirm, type Order, orderFor, type PrimaryZone } from "./compare.ts";
+import { Greeting, HELLO_MS } from "./greeting.ts";
 import { Lease } from "./lease.ts";
 import {
   encodeEvent,
   encodeStateRequest,
   EVENT_KINDS,
   type EventKind,
+  type Hello,
   HELLO_PREFIX,
   METRIC_WORD,
   readEvent,
@@ -39,7 +41,6 @@ import {
 import type { CheckerMetrics } from "./metrics.ts";
 import type { PowerDns } from "./powerdns.ts";
 import { ZoneQueue } from "./queue.ts";
-import { HELLO_MS } from "./secondary_syncer.ts";
 import { digestOf, type DnsServer, withDns } from "./zone_reading.ts";
 
 /** Longest wait for the state of a secondary, milliseconds. */
@@ -50,6 +51,8 @@ const LOOKS_MAX = 4;
 const SILENT_MS = 4 * HELLO_MS;
 /** Between two zones of the signing sync, milliseconds: a thousand zones are spread over a minute. */
 const SIGNING_PACE_MS = 50;
+/** Services that are remembered. */
+const SERVICES_MAX = 4_096;
 /** How names are hashed: RFC 9276 §3.1. */
 export const NSEC3_PARAM = "1 0 0 -";
 const WEEK_MS = 7 * 86_400_000;
@@ -76,6 +79,8 @@ export interface CheckIntervals {
 export interface HealthCheckerNeeds {
   /** Of the process. */
   readonly boot: string;
+  /** The name of this host. */
+  readonly host: string;
   /** How NATS is connected to. */
   readonly link: LinkTerms;
   /** What is listened to. */
@@ -110,6 +115,7 @@ export interface HealthCheckerNeeds {
         readonly isMissed: boolean;
         readonly differing: number;
       }[];
+      readonly services: readonly { readonly service: string; readonly host: string }[];
     },
   ) => CheckerMetrics;
 }
@@ -148,9 +154,15 @@ export class HealthChecker implements AsyncDisposable {
   readonly #metrics: CheckerMetrics;
   readonly #broker: Broker;
   readonly #lease: Lease;
+  readonly #greeting: Greeting;
   readonly #queue: ZoneQueue<Look>;
   readonly #ending = new AbortController();
   readonly #loops: Promise<void>[];
+  /** Other services that have said that they are there, and when, monotonic milliseconds; by kind and host. */
+  readonly #heard = new Map<
+    string,
+    { readonly service: string; readonly host: string; readonly heardMs: number }
+  >();
   readonly #secondaries = new Map<string, Secondary>();
   /** When a zone's event is checked, monotonic milliseconds. */
   readonly #due = new Map<string, number>();
@@ -167,6 +179,7 @@ export class HealthChecker implements AsyncDisposable {
       secondaries: this.#secondaries.size,
       isLeading: this.#lease.held !== null,
       states: [...this.#secondaries.values()],
+      services: this.#services(),
     }));
     this.#lease = new Lease({ id: boot, isWanted: usesLease, clock, log, onLead: () => this.#introduce() });
     this.#queue = new ZoneQueue<Look>({
@@ -181,10 +194,15 @@ export class HealthChecker implements AsyncDisposable {
         this.#lease.keep(connection, ended).catch((error) =>
           log.error("The lease isn't kept any more", { error })
         );
+        this.#greeting.connected();
         // Events of the time without a connection weren't heard.
         this.checkAll();
       },
     );
+    this.#greeting = new Greeting({
+      ...{ service: "health-checker", host: needs.host, clock },
+      publish: (subject, data) => this.#broker.publishNow(subject, data),
+    });
     this.#metrics.refreshCycles.inc();
     this.#loops = [
       this.#events(),
@@ -216,6 +234,7 @@ export class HealthChecker implements AsyncDisposable {
     this.#ending.abort();
     await this.#queue[Symbol.asyncDispose]();
     await this.#lease.release();
+    await this.#greeting[Symbol.asyncDispose]();
     await this.#broker[Symbol.asyncDispose]();
     await Promise.all(this.#loops);
     await Promise.all([...this.#secondaries.values()].map(({ checking }) => checking));
@@ -324,10 +343,29 @@ export class HealthChecker implements AsyncDisposable {
           this.#metrics.broken.inc();
           return log.warn("A hello can't be read", { subject });
         }
-        this.#hearHello(said.host, said.session);
+        this.#noteService(said);
+        if (said.service === "secondary-syncer") this.#hearHello(said.host, said.session);
       },
     };
     return [...events, hello];
+  }
+
+  #noteService({ service, host }: Hello): void {
+    const heardMs = this.#needs.clock.monotonicMs();
+    const key = `${service} ${host}`;
+    if (!this.#heard.has(key) && this.#heard.size < SERVICES_MAX) {
+      this.#needs.log.info("A service is there", { service, host });
+    }
+    if (this.#heard.has(key) || this.#heard.size < SERVICES_MAX) {
+      this.#heard.set(key, { service, host, heardMs });
+    }
+  }
+
+  /** Services that were heard of late; what is silent is forgotten. */
+  #services(): { readonly service: string; readonly host: string }[] {
+    const sinceMs = this.#needs.clock.monotonicMs() - SILENT_MS;
+    for (const [key, { heardMs }] of this.#heard) if (heardMs < sinceMs) this.#heard.delete(key);
+    return [...this.#heard.values()];
   }
 
   /** One that has just connected may have missed events: it is checked at once. */

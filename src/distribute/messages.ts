@@ -9,7 +9,7 @@
  *                          presigned_records, replied_at, part?, parts?, fault?}
  * zonestate.<id>   request {zone?, requested_at, epoch?, signatures?, digests?}
  *                          reply {statemap, created_at, details?, fault?}
- * zonehello.<id>   {host, session, sent_at}                                     a secondary is connected
+ * zonehello.<id>   {host, session, service?, sent_at}                          a service is connected
  * ```
  *
  * An id is the SHA-256 of a host name, in lower-case hex. Zones are lower-case with a final dot; serials are unsigned 32-bit numbers.
@@ -48,7 +48,7 @@ export interface Subjects {
   readonly zoneDataWildcard: string;
 }
 
-/** Where a secondary says that it has connected; an id follows. */
+/** Where a service says that it has connected; an id follows. */
 export const HELLO_PREFIX = "zonehello.";
 
 /** An event, or the order of a checker to one secondary. */
@@ -362,19 +362,25 @@ export function readStateReply(data: Uint8Array): StateReply | Broken {
   return states;
 }
 
-/** What a secondary says when it has connected. */
+/** What a service says when it has connected. */
 export interface Hello {
+  /** Such as `secondary-syncer`. */
+  readonly service: string;
   /** Its host name. */
   readonly host: string;
   /** Drawn with each connection: what was said before it, the secondary may not have heard. */
   readonly session: string;
 }
 
-const HELLO = z.object({ host: z.string().min(1).max(255), session: z.string().max(64) });
+const HELLO = z.object({
+  service: z.string().max(64).default("secondary-syncer"),
+  host: z.string().min(1).max(255),
+  session: z.string().max(64),
+});
 
 /** Writes it. */
-export function encodeHello({ host, session }: Hello, nowMs: number): Uint8Array {
-  return encode({ host, session, sent_at: rfc3339(nowMs) });
+export function encodeHello({ service, host, session }: Hello, nowMs: number): Uint8Array {
+  return encode({ service, host, session, sent_at: rfc3339(nowMs) });
 }
 
 /** Reads it. */

@@ -175,6 +175,7 @@ export function checkerMetrics(
     readonly secondaries: number;
     readonly isLeading: boolean;
     readonly states: States;
+    readonly services: readonly { readonly service: string; readonly host: string }[];
   },
 ): CheckerMetrics {
   const gauge = (name: string, help: string, collect: () => number) =>
@@ -183,6 +184,10 @@ export function checkerMetrics(
   gauge("actual_secondary_count", "Secondaries.", () => counts().secondaries);
   gauge("actual_dnssec_primary_zone_count", "Signed zones of the primary.", () => counts().signedZones);
   gauge("leading", "Whether this checker is the one that checks.", () => counts().isLeading ? 1 : 0);
+  registry.gauge("healthchecker_known_services", "Services that have said that they are there.", {
+    labelNames: ["service", "host"],
+    collect: () => counts().services.map(({ service, host }) => [[service, host], 1] as const),
+  });
   const bySecondary = (name: string, help: string, valueOf: (state: States[number]) => number) =>
     registry.gauge(`healthchecker_${name}`, help, {
       labelNames: ["secondary"],

@@ -15,14 +15,13 @@ import type { Logger } from "../telemetry/log.ts";
 import type { WireRecord } from "../wire/response.ts";
 import { Broker, type Subscription } from "./broker.ts";
 import { DnsListener, type ZoneSource } from "./dns_listener.ts";
+import { Greeting } from "./greeting.ts";
 import {
   encodeDataRequest,
-  encodeHello,
   encodeStateFault,
   encodeStateReply,
   EVENT_KINDS,
   type EventKind,
-  HELLO_PREFIX,
   METRIC_WORD,
   readDataReply,
   readEvent,
@@ -47,8 +46,8 @@ const OWN_STORE_MS = 500;
 const SECOND_MS = 4_000;
 /** How long a provider may give an older serial than the primary had, milliseconds; after that it is taken for what there is. */
 const BEHIND_MAX_MS = 20_000;
-/** How often a secondary says that it is there, milliseconds. */
-export const HELLO_MS = 30_000;
+/** Zones that are remembered. */
+const KEPT_MAX = 100_000;
 
 /** What a syncer is made with. */
 export interface SyncerNeeds {
@@ -120,10 +119,11 @@ export class SecondarySyncer implements AsyncDisposable {
   readonly #ending = new AbortController();
   readonly #transfers: Transfers;
   readonly #deleting = new Set<string>();
+  /** Zones that were in step, as they were then: that they are there and ours need not be asked each time. */
+  readonly #kept = new Map<string, Before>();
   /** Zones whose serials stay lower than those that events say. */
   readonly #lower = new Set<string>();
-  readonly #greeting: Promise<void>;
-  #session = "";
+  readonly #greeting: Greeting;
   #epoch = 0;
 
   /** Begins to listen and to connect. @throws {Error} when the local address can't be had */
@@ -153,13 +153,15 @@ export class SecondarySyncer implements AsyncDisposable {
       { terms: needs.link, clock, rng, log },
       this.#subscriptions(),
       () => {
-        this.#session = crypto.randomUUID();
-        this.#sayHello();
+        this.#greeting.connected();
         // What failed for lack of a connection need not wait any longer.
         this.#queue.hurry();
       },
     );
-    this.#greeting = this.#greet();
+    this.#greeting = new Greeting({
+      ...{ service: "secondary-syncer", host, clock },
+      publish: (subject, data) => this.#broker.publishNow(subject, data),
+    });
   }
 
   /** Where PowerDNS transfers from. */
@@ -178,7 +180,7 @@ export class SecondarySyncer implements AsyncDisposable {
     await this.#broker[Symbol.asyncDispose]();
     await this.#queue[Symbol.asyncDispose]();
     await this.#listener[Symbol.asyncDispose]();
-    await this.#greeting;
+    await this.#greeting[Symbol.asyncDispose]();
   }
 
   #subscriptions(): Subscription[] {
@@ -196,21 +198,6 @@ export class SecondarySyncer implements AsyncDisposable {
     return [...events, state];
   }
 
-  async #greet(): Promise<void> {
-    const { clock } = this.#needs;
-    const { signal } = this.#ending;
-    while (!signal.aborted) {
-      await clock.sleep(HELLO_MS, signal);
-      if (!signal.aborted) this.#sayHello();
-    }
-  }
-
-  #sayHello(): void {
-    const { host, clock } = this.#needs;
-    const hello = encodeHello({ host, session: this.#session }, clock.unixMs());
-    this.#broker.publishNow(HELLO_PREFIX + this.#id, hello);
-  }
-
   #hear(kind: EventKind, message: Msg): void {
     const { log } = this.#needs;
     const event = readEvent(kind, message.data);
@@ -224,6 +211,8 @@ export class SecondarySyncer implements AsyncDisposable {
       return log.warn("An order of a checker that leads no more is ignored", { zone: event.zone, kind });
     }
     log.debug("Event", { zone: event.zone, kind });
+    // A checker that orders it to be added has seen that it isn't there.
+    if (kind === "add") this.#kept.delete(event.zone);
     const heardMs = this.#needs.clock.monotonicMs();
     this.#queue.add(event.zone, { isDelete: kind === "delete", serial: event.serial, heardMs });
   }
@@ -246,30 +235,41 @@ export class SecondarySyncer implements AsyncDisposable {
       }
       if (!signal.aborted) await powerDns.flush(zone);
     } catch (error) {
+      // It may not be there any more, or be of another kind.
+      this.#kept.delete(zone);
       if (!(error instanceof ForeignZone)) throw error;
       log.error(error.message, { zone });
     }
   }
 
   async #sync(zone: string, job: Job, signal: AbortSignal): Promise<void> {
-    const { powerDns, clock, log } = this.#needs;
+    const { clock, log } = this.#needs;
     const fromMs = clock.monotonicMs();
-    const before = await powerDns.zone(zone);
-    if (before === null) await powerDns.createSecondary(zone, formatSocketAddress(this.address));
-    else this.#expectOwn(before);
+    const before = this.#kept.get(zone) ?? await this.#made(zone);
     // It drops what it is asked for while it stores what it transferred by itself.
     await this.#transfers.stored(zone, null, signal, OWN_STORE_MS);
     const serial = await this.#transfers.retrieve(zone, signal);
     if (signal.aborted) return;
     if (serial === null) throw new Error(`PowerDNS couldn't transfer ${zone}`);
-    const isStored = await this.#transfers.stored(zone, before ?? NEVER, signal);
+    const isStored = await this.#transfers.stored(zone, before, signal);
     if (signal.aborted) return;
     if (!isStored) throw new Error(`PowerDNS hasn't stored serial ${serial} of ${zone}`);
     if (this.#isBehind(zone, serial, job)) {
       throw new Error(`a provider gives serial ${serial} of ${zone}, and the primary had ${job.serial}`);
     }
+    if (this.#kept.size >= KEPT_MAX) this.#kept.clear();
+    this.#kept.set(zone, { serial, lastCheck: Math.floor(clock.unixMs() / 1000) });
     this.#metrics.transfers.inc();
     log.info("Zone is in step", { zone, serial, ms: Math.round(clock.monotonicMs() - fromMs) });
+  }
+
+  /** The zone, which is made if there is none. @throws {ForeignZone} and {PowerDnsError} */
+  async #made(zone: string): Promise<Before> {
+    const { powerDns } = this.#needs;
+    const found = await powerDns.zone(zone);
+    if (found !== null) this.#expectOwn(found);
+    else await powerDns.createSecondary(zone, formatSocketAddress(this.address));
+    return found ?? NEVER;
   }
 
   /** Of several primaries one may have the change a little later, and its provider gives what was before. */
@@ -289,6 +289,7 @@ export class SecondarySyncer implements AsyncDisposable {
 
   async #delete(zone: string, signal: AbortSignal): Promise<void> {
     const { powerDns, log } = this.#needs;
+    this.#kept.delete(zone);
     const found = await powerDns.zone(zone);
     if (found === null) return;
     this.#expectOwn(found);

@@ -12,6 +12,7 @@ import { RenewableListener } from "../tls/renewable_listener.ts";
 import { ApiProxy } from "./api_proxy.ts";
 import { Broker } from "./broker.ts";
 import { ConsulSecondaries } from "./consul.ts";
+import { Greeting } from "./greeting.ts";
 import { HealthChecker } from "./health_checker.ts";
 import {
   checkerMetrics,
@@ -72,7 +73,15 @@ export async function startApiProxy(
   }, { clock, log });
   const upstream = new URL(settings.powerDNS.url!);
   const isTls = upstream.protocol === "https:";
-  const broker = new Broker({ terms: linkTermsOf("api-proxy", ground), clock, rng, log }, []);
+  const greeting = new Greeting({
+    ...{ service: "api-proxy", host: ground.host, clock },
+    publish: (subject, data) => broker.publishNow(subject, data),
+  });
+  const broker: Broker = new Broker(
+    { terms: linkTermsOf("api-proxy", ground), clock, rng, log },
+    [],
+    () => greeting.connected(),
+  );
   const proxy = new ApiProxy({
     ...{ clock, log },
     upstream: {
@@ -95,6 +104,7 @@ export async function startApiProxy(
       serve: (connection) => proxy.serve(connection),
     });
   } catch (error) {
+    await greeting[Symbol.asyncDispose]();
     await broker[Symbol.asyncDispose]();
     throw error;
   }
@@ -110,6 +120,7 @@ export async function startApiProxy(
       ending.abort();
       await keeping;
       await listener[Symbol.asyncDispose]();
+      await greeting[Symbol.asyncDispose]();
       await broker[Symbol.asyncDispose]();
     },
   }, rng);
@@ -149,16 +160,24 @@ export function startZoneProvider(
   { rng = systemRng }: ServiceOptions = {},
 ): RunningService {
   const { settings, clock, log, registry } = ground;
+  const greeting = new Greeting({
+    ...{ service: "zone-provider", host: ground.host, clock },
+    publish: (subject, data) => broker.publishNow(subject, data),
+  });
   const provider = new ZoneProvider({ dns: dnsOf(settings), clock, log, metrics: providerMetrics(registry) });
   const broker: Broker = new Broker(
     { terms: linkTermsOf("zone-provider", ground), clock, rng, log },
     [provider.subscription(subjectsOf(settings), () => broker)],
+    () => greeting.connected(),
   );
   return registered("zone-provider", ground, {
     listens: null,
     address: null,
     isConnected: () => broker.isConnected,
-    [Symbol.asyncDispose]: () => broker[Symbol.asyncDispose](),
+    [Symbol.asyncDispose]: async () => {
+      await greeting[Symbol.asyncDispose]();
+      await broker[Symbol.asyncDispose]();
+    },
   }, rng);
 }
 
@@ -206,6 +225,7 @@ export async function startHealthChecker(
   const { healthChecks: checks, secondaries, messageBroker } = settings;
   const checker = await HealthChecker.start({
     ...{ clock, rng, log },
+    host: ground.host,
     boot: crypto.randomUUID().replaceAll("-", ""),
     link: linkTermsOf("health-checker", ground),
     subjects: subjectsOf(settings),

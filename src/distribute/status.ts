@@ -80,7 +80,8 @@ export async function statusRows(settings: DistributeSettings, clock: Clock): Pr
     subject: `${HELLO_PREFIX}*`,
     hear: ({ data }: { readonly data: Uint8Array }) => {
       const said = readHello(data);
-      if (!("fault" in said) && settings.secondaries.source === "nats") found.add(said.host);
+      if ("fault" in said || said.service !== "secondary-syncer") return;
+      if (settings.secondaries.source === "nats") found.add(said.host);
     },
   };
   const terms = linkTermsOf("status", { settings, host: settings.service.host ?? Deno.hostname() });

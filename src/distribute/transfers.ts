@@ -30,8 +30,10 @@ const TRANSFER_MAX_MS = 120_000;
 const STORE_MS = 3_000;
 /** … so many times what sending it took: a million records take a minute. */
 const STORE_FACTOR = 20;
-/** Between two looks whether it has; each look is a call of the API. */
-const LOOK_MS = 10;
+/** Until the first look whether it has, and between the next two; each look is a call of the API. */
+const LOOK_MS = 15;
+/** Between two looks whether a transfer goes on. */
+const QUIET_MS = 10;
 /** The longest time between two looks. */
 const LOOK_MAX_MS = 500;
 /** What a transfer gets to be stored in where nothing shows it, milliseconds, beside the time that sending took. */
@@ -134,7 +136,7 @@ export class Transfers {
   /** Resolves when no transfer of the zone goes on. */
   async quiet(zone: string, signal: AbortSignal): Promise<void> {
     while (!signal.aborted && (this.#zones.get(zone)?.underway ?? 0) > 0) {
-      await this.#clock.sleep(LOOK_MS, signal);
+      await this.#clock.sleep(QUIET_MS, signal);
     }
   }
 
@@ -151,9 +153,13 @@ export class Transfers {
     signal: AbortSignal,
     limitMs = Infinity,
   ): Promise<boolean> {
-    for (let waitMs = LOOK_MS; !signal.aborted; waitMs = Math.min(waitMs * 1.5, LOOK_MAX_MS)) {
+    for (let waitMs = LOOK_MS; !signal.aborted; waitMs = Math.min(waitMs * 2, LOOK_MAX_MS)) {
       const sent = this.#zones.get(zone)?.unstored;
       if (!sent) return true;
+      const sinceMs = this.#clock.monotonicMs() - sent.endedMs;
+      // Storing takes a while, and looking has its price: a thousand zones are looked at by few threads.
+      await this.#clock.sleep(waitMs === LOOK_MS ? LOOK_MS - sinceMs : waitMs, signal);
+      if (signal.aborted) break;
       const found = await this.#powerDns.zone(zone);
       const passedMs = this.#clock.monotonicMs() - sent.endedMs;
       const isStored = isStoredIn(found, sent, { before, passedMs });
@@ -161,7 +167,6 @@ export class Transfers {
         this.#settle(zone, sent);
         return isStored;
       }
-      await this.#clock.sleep(waitMs, signal);
     }
     return false;
   }

@@ -39,7 +39,7 @@ function exposed(): ReadonlySet<string> {
   syncerMetrics(registry, { running: () => 0, failing: () => 0 });
   checkerMetrics(
     registry,
-    () => ({ zones: 0, signedZones: 0, secondaries: 1, isLeading: true, states: [] }),
+    () => ({ zones: 0, signedZones: 0, secondaries: 1, isLeading: true, states: [], services: [] }),
   );
   const services = ["apiproxy", "zoneprovider", "secondarysyncer", "healthchecker"];
   return new Set([

@@ -365,6 +365,8 @@ Deno.test("that a transfer is stored shows in its serial, in the time of its sto
     transfers.begins("a.")(7);
     const outcome = transfers.stored("a.", before, signal);
     await settle();
+    equal(asked.zone, 0);
+    await clock.advance(15);
     equal(asked.zone, 1);
     equal(transfers.size, isAtOnce ? 0 : 1, JSON.stringify([before, found]));
     await clock.advance(500);

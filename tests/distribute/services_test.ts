@@ -203,6 +203,14 @@ testWith(["dig", "nats-server", "pdns_server"], "zones are kept in step", async 
       ok(asked[0]! > 0);
     });
 
+    await test.step("a checker knows which services there are", async () => {
+      const services = [["api-proxy", "ns1"], ["zone-provider", "ns1"], ["secondary-syncer", "ns2"]] as const;
+      for (const [service, host] of services) {
+        const name = `healthchecker_known_services{service="${service}",host="${host}.example.net"}`;
+        await until(() => checker.metric(name), (count) => count === 1);
+      }
+    });
+
     await test.step("spec line 14: services connect again by themselves when the broker is started again", async () => {
       await nats.server.kill();
       const services = [proxy, provider, another, checker, first, second];
