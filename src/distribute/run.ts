@@ -69,10 +69,12 @@ export async function run(
     let settings = first.distribute;
     let running = await begin(service, settings, log);
     await tell(log, `READY=1\nSTATUS=Running as ${service}`);
-    using _fed = await feedWatchdog({
-      ...{ env: Deno.env.toObject(), isWell: () => true },
-      onError: (error) => log.warn("Cannot notify the service manager", { error }),
-    });
+    const onError = (error: unknown) => log.warn("Cannot notify the service manager", { error });
+    using _fed = await feedWatchdog({ env: Deno.env.toObject(), isWell: () => true, onError })
+      .catch((error): Disposable => {
+        onError(error);
+        return { [Symbol.dispose]: () => {} };
+      });
     let reloading = Promise.resolve();
     signals.onReload(() =>
       reloading = (async () => {
