@@ -54,9 +54,17 @@ export function parseAddress(text: string): Address {
 }
 
 /** The one spelling of an address, by which it is compared. */
-export function formatAddress({ service, job, env, product, zone }: Address): string {
-  return `${service}.${job}.${env}.${product}.${zone}`;
+export function formatAddress(address: Address): string {
+  let text = texts.get(address);
+  if (text === undefined) {
+    const { service, job, env, product, zone } = address;
+    texts.set(address, text = `${service}.${job}.${env}.${product}.${zone}`);
+  }
+  return text;
 }
+
+/** Of each address that was asked for: to put a text together takes longer than to find it. */
+const texts = new WeakMap<Address, string>();
 
 /** What is wrong with one field of an address, given in lower case; `null` = nothing. */
 export function fieldFault(field: (typeof ADDRESS_FIELDS)[number], value: string): string | null {

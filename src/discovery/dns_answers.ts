@@ -7,6 +7,7 @@
  *
  * @module
  */
+import { Buffer } from "node:buffer";
 import { parseIp } from "../ip.ts";
 import { LABEL_SIZE_MAX, lowerCaseName, NAME_SIZE_MAX, nameToWire } from "../wire/name.ts";
 import { CLASS, RCODE, TYPE } from "../wire/record_type.ts";
@@ -32,6 +33,9 @@ const HEAD = 12;
 const POINTER_MAX = 0x3fff;
 const QUESTION_NAME = 0xc00c;
 const FLAG = { qr: 0x80, aa: 0x04, tc: 0x02 } as const;
+
+/** Names that are remembered; then it begins again. One takes some 400 bytes. */
+const SUBJECTS_MAX = 10_000;
 
 /** What answers go by. */
 export interface AnswerTerms {
@@ -69,6 +73,10 @@ export class DnsAnswers {
   /** Finished records by what they are of and by type; thrown away as soon as that changes. */
   readonly #finished = new WeakMap<readonly Instance[], Map<number, Finished>>();
   readonly #name = new Uint8Array(NAME_SIZE_MAX);
+  /** The same bytes, which it makes a text of. */
+  readonly #text = Buffer.from(this.#name.buffer);
+  /** What names stand for that were asked for before, by their labels in front of the dns zone. */
+  readonly #subjects = new Map<string, Subject>();
   #out: Uint8Array = new Uint8Array(0);
   #at = 0;
   #limit = 0;
@@ -107,7 +115,7 @@ export class DnsAnswers {
       return everything ? this.#finish(packet, { rcode: RCODE.FORMERR }) : SILENCE;
     }
     const nameSize = nameEnd - HEADER_SIZE;
-    const zone = this.#zones.find((each) => isAtOrBelow(this.#name, nameSize, each));
+    const zone = this.#zoneOf(nameSize);
     if (!zone && !everything) return SILENCE;
     for (let i = HEADER_SIZE; i < nameEnd + 4; i++) out[i] = packet[i]!;
     this.#at = nameEnd + 4;
@@ -129,6 +137,12 @@ export class DnsAnswers {
     return this.#finish(packet, { rcode, qtype, edns: edns !== null, aa: isOurs });
   }
 
+  /** The dns zone that the name is in. */
+  #zoneOf(nameSize: number): Uint8Array | undefined {
+    for (const zone of this.#zones) if (isAtOrBelow(this.#name, nameSize, zone)) return zone;
+    return undefined;
+  }
+
   /** Copies the question's name in lower case. @returns where it ends; −1 when it is none */
   #readName(packet: Uint8Array, length: number): number {
     const name = this.#name;
@@ -148,6 +162,16 @@ export class DnsAnswers {
 
   /** What the labels in front of the dns zone stand for. @param end bytes of them */
   #subject(end: number): Subject {
+    const text = this.#text.toString("latin1", 0, end);
+    let subject = this.#subjects.get(text);
+    if (subject === undefined) {
+      if (this.#subjects.size >= SUBJECTS_MAX) this.#subjects.clear();
+      this.#subjects.set(text, subject = this.#readSubject(end));
+    }
+    return subject;
+  }
+
+  #readSubject(end: number): Subject {
     const labels: string[] = [];
     for (let at = 0; at < end;) {
       const size = this.#name[at]!;
@@ -166,7 +190,6 @@ export class DnsAnswers {
       readonly countMax: number;
     },
   ): number {
-    const qname = this.#name.subarray(0, nameSize);
     switch (decision.kind) {
       case "servfail":
         return RCODE.SERVFAIL;
@@ -182,7 +205,7 @@ export class DnsAnswers {
         this.#writeLeading(addressRecords(decision.servers, qtype), countMax);
         return RCODE.NOERROR;
       case "names":
-        this.#writeLeading(serverNames(decision.servers, qname), countMax);
+        this.#writeLeading(serverNames(decision.servers, this.#name.subarray(0, nameSize)), countMax);
         return RCODE.NOERROR;
       case "referral":
         this.#writeReferral(decision.servers, { zone, labels: decision.zone });
@@ -209,7 +232,7 @@ export class DnsAnswers {
     while (count < ends.length && count < countMax && from + ends[count]! <= this.#limit) {
       size = ends[count++]!;
     }
-    this.#out.set(bytes.subarray(0, size), from);
+    this.#out.set(size === bytes.length ? bytes : bytes.subarray(0, size), from);
     this.#at = from + size;
     this.#counts.answers = count;
     this.#isTruncated = count < ends.length;
@@ -311,11 +334,15 @@ export class DnsAnswers {
     out[1] = packet[1]!;
     out[2] = FLAG.qr | packet[2]! & 0x79 | (aa ? FLAG.aa : 0) | (this.#isTruncated ? FLAG.tc : 0);
     out[3] = rcode;
-    const counts = [qtype === null ? 0 : 1, answers, authorities, additionals + (edns ? 1 : 0)];
-    for (const [i, count] of counts.entries()) {
-      out[4 + 2 * i] = count >>> 8;
-      out[5 + 2 * i] = count & 0xff;
-    }
+    const allAdditionals = additionals + (edns ? 1 : 0);
+    out[4] = 0;
+    out[5] = qtype === null ? 0 : 1;
+    out[6] = answers >>> 8;
+    out[7] = answers;
+    out[8] = authorities >>> 8;
+    out[9] = authorities;
+    out[10] = allAdditionals >>> 8;
+    out[11] = allAdditionals;
     return { size: this.#at, rcode, qtype };
   }
 
@@ -423,7 +450,19 @@ function writeHead(
     readonly size: number;
   },
 ): number {
-  out.set([...u16(owner), ...u16(type), 0, CLASS.IN, ...u32(ttl), ...u16(size)], at);
+  // Byte by byte: a list of them would cost more than all else of an answer.
+  out[at] = owner >>> 8;
+  out[at + 1] = owner;
+  out[at + 2] = type >>> 8;
+  out[at + 3] = type;
+  out[at + 4] = 0;
+  out[at + 5] = CLASS.IN;
+  out[at + 6] = ttl >>> 24;
+  out[at + 7] = ttl >>> 16;
+  out[at + 8] = ttl >>> 8;
+  out[at + 9] = ttl;
+  out[at + 10] = size >>> 8;
+  out[at + 11] = size;
   return at + HEAD;
 }
 

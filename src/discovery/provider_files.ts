@@ -46,9 +46,15 @@ export type StoreError =
  * How often the directory is looked at: one call says whether a file came, went or was renamed. With `Deno.watchFs` a process that
  * began several watches in turn was seen to stand still (Deno 2.6.8).
  */
-const LOOK_MS = 50;
+const LOOK_MS = 20;
 /** Every so many looks each file is looked at: those that are written in place don't show in their directory. */
-const LOOKS_TO_ALL = 20;
+const LOOKS_TO_ALL = 50;
+/**
+ * The kernel dates changes by its tick, 1–10 ms: what changed as recently as this may change once more and have the same
+ * date, so that it is looked at again. Without it, of two files that were renamed in a tick the second was found up to a second
+ * later.
+ */
+const TICK_MS = 20;
 /** Most files of a directory. */
 const FILES_MAX = 1_000;
 /** Names of files that are read; others, those with a leading dot included, are passed over. */
@@ -68,6 +74,8 @@ export class ProviderFiles implements AsyncDisposable {
   readonly #files = new Map<string, Known>();
   /** What the catalog has. */
   #registered = new Map<string, Instance>();
+  /** Ids that are another provider's, with whoever wants them. */
+  #conflicts: ReadonlySet<string> = new Set();
   readonly #ending = new AbortController();
   readonly #following: Promise<void>;
   /** Of the directory, when its files were looked at. */
@@ -155,8 +163,10 @@ export class ProviderFiles implements AsyncDisposable {
       provider: ProviderFiles.providerOf(name)!,
     });
     const [first] = problems;
+    const before = known.problem;
     known.problem = first ? formatProblem(first) : null;
     if (first) {
+      if (before === known.problem) return null;
       log.warn("A provider's file can't be used; what it said last goes on to count", {
         problem: formatProblem(first),
         more: problems.length - 1,
@@ -190,6 +200,7 @@ export class ProviderFiles implements AsyncDisposable {
   #register(): void {
     const { terms: { zone }, write, log } = this.#options;
     const next = new Map<string, Instance>();
+    const conflicts = new Set<string>();
     const all = [...this.#files.values()].flatMap(({ instances }) => instances);
     // Whoever has an id keeps it.
     for (const instance of all) {
@@ -200,6 +211,10 @@ export class ProviderFiles implements AsyncDisposable {
       const owner = next.get(id);
       if (!owner) next.set(id, instance);
       else if (owner.provider !== provider) {
+        const conflict = `${provider} ${id}`;
+        conflicts.add(conflict);
+        // A file is read more than once.
+        if (this.#conflicts.has(conflict)) continue;
         log.warn("An instance is left out: its id is another provider's", {
           id,
           provider,
@@ -213,6 +228,7 @@ export class ProviderFiles implements AsyncDisposable {
       return before === undefined || !isSameInstance(before, instance);
     }).sort((a, b) => a.id < b.id ? -1 : 1);
     this.#registered = next;
+    this.#conflicts = conflicts;
     const changes: Change[] = [{ kind: "standing", zone, standing: "fresh" }];
     if (ids.length > 0) changes.push({ kind: "remove", zone, ids });
     if (instances.length > 0) changes.push({ kind: "put", zone, instances });
@@ -245,11 +261,17 @@ export class ProviderFiles implements AsyncDisposable {
   }
 }
 
-/** Two marks with the same text are of the same bytes; a file of the same size and second has another number. */
+/**
+ * Two marks with the same text are of the same bytes; a file of the same size and second has another number. One that changed at
+ * this moment has a mark that is like no other.
+ */
 function markOf(path: string): string {
   try {
     const { mtime, ctime, size, ino } = Deno.statSync(path);
-    return [mtime?.getTime(), ctime?.getTime(), size, ino].join(" ");
+    const changedMs = Math.max(mtime?.getTime() ?? 0, ctime?.getTime() ?? 0);
+    const isRecent = Math.abs(Date.now() - changedMs) < TICK_MS;
+    const moment = isRecent ? performance.now() : "";
+    return [mtime?.getTime(), ctime?.getTime(), size, ino, moment].join(" ");
   } catch (cause) {
     if (!(cause instanceof Error)) throw cause;
     return fileFault(cause);

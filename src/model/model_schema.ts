@@ -451,7 +451,7 @@ export function checkEndpoints(
 /** A pool as files may write it, as the schema reads it: `members: { discover: ADDRESS }` says where members come from. */
 export function spelledPool(value: unknown): unknown {
   if (!isMapping(value) || !isMapping(value["members"])) return value;
-  const { members, ...pool } = value;
+  const { members: _, ...pool } = value;
   const keys = Object.keys(value["members"]);
   if (keys.length !== 1 || keys[0] !== "discover" || "discover" in pool) return value;
   return { ...pool, discover: value["members"]["discover"] };

@@ -1,17 +1,28 @@
 /**
- * Consul loses servers, and no answer becomes wrong: `deno task prove discovery [QUERIES_PER_SECOND]`.
+ * Discovery over long: `deno task prove discovery [consul [QUERIES_PER_SECOND] | files [SECONDS [PER_SECOND]] | cpu [QUERIES] |
+ * fuzz [ROUNDS]]`; without a word all of them.
  *
- * Two datacenters of three real servers each, joined over WAN, on addresses of loopback. Discovery reads both through
- * those of one. Meanwhile each zone is asked; an instance comes and goes. A leader is killed, a follower is killed, a
- * server is stopped for a while, and the other datacenter ends altogether and comes back.
- *
- * Each answer must be one of the two sets that the catalog holds by turns, the other zone must not notice, and what
- * was lost must be read again within five seconds of its return.
+ * - `consul`: two datacenters of three real servers each, joined over WAN, on addresses of loopback, both read through those
+ *   of one. Meanwhile each zone is asked, and an instance comes and goes. A leader is killed, a follower is killed, a server is
+ *   stopped for a while, and the other datacenter ends altogether and comes back. Each answer must be one of the two sets
+ *   that the catalog holds by turns, the other zone must not notice, and what was lost must be read again within
+ *   five seconds of its return.
+ * - `files`: 10,000 instances at 500 addresses, and registrations one after the other: from the renaming of a file to its
+ *   being answered.
+ * - `cpu`: the processor time of the thread that answers, for SRV of discovery and for A of a pool, in pairs.
+ * - `fuzz`: addresses, files and answers of Consul with bytes changed.
  *
  * @module
  */
 import { ConsulServer, freeConsulPorts, ROOT_TOKEN } from "../consul/server.ts";
-import { World } from "../discovery/world.ts";
+import { readMutated } from "../discovery/mutations.ts";
+import { instance, TERMS, World, ZONE } from "../discovery/world.ts";
+import { DISCOVERY } from "../../src/discovery/port.ts";
+import type { SocketAddress } from "../../src/ip.ts";
+import type { Core } from "../../src/node/part.ts";
+import { PARTS } from "../../src/node/parts.ts";
+import { encodeQuery } from "../../src/wire/message.ts";
+import { create, startTestNode } from "../test_node.ts";
 
 const ADDRESS = { gg: "http.web.prod.shop.gg", fr: "http.web.prod.shop.fr" } as const;
 type Zone = keyof typeof ADDRESS;
@@ -21,8 +32,136 @@ const INSTANCES = 5;
 const NEWS_MS = 1_000;
 const BACK_MS = 5_000;
 
-/** Runs it. */
-export async function prove([perSecond = "20"]: string[]): Promise<boolean> {
+/** Runs one of them, or all. */
+export async function prove([kind, ...args]: string[]): Promise<boolean> {
+  const kinds: Readonly<Record<string, (args: string[]) => Promise<boolean>>> = { consul, files, cpu, fuzz };
+  const wanted = kind === undefined ? Object.values(kinds) : [kinds[kind]];
+  let isGood = true;
+  for (const run of wanted) {
+    if (run === undefined) throw new Error(`There are ${Object.keys(kinds).join(", ")}`);
+    isGood = await run(args) && isGood;
+  }
+  return isGood;
+}
+
+function fuzz([rounds = "200000"]: string[]): Promise<boolean> {
+  readMutated(+rounds, Date.now());
+  console.log(`${rounds} texts were read, or refused in words`);
+  return Promise.resolve(true);
+}
+
+/** Files of which each has so many instances, and how many files there are. */
+const FILES = 20;
+const IN_FILE = 500;
+const ADDRESSES = 500;
+
+async function files([seconds = "30", perSecond = "10"]: string[]): Promise<boolean> {
+  const stateOf = (file: number, port: number) => ({
+    instances: Array.from({ length: IN_FILE }, (_, i) => {
+      const n = file * IN_FILE + i;
+      return instance(`i${n}`, {
+        address: `http.job${n % ADDRESSES}.prod.shop.gg`,
+        ...{ port: i === 0 ? port : 80, node: `h${n % 100}`, ipAddress: `198.51.${n >> 8 & 255}.${n & 255}` },
+      });
+    }),
+  });
+  const states = Object.fromEntries(Array.from({ length: FILES }, (_, i) => [`p${i}.json`, stateOf(i, 1)]));
+  await using world = World.start(states);
+  const tookMs: number[] = [];
+  const endMs = performance.now() + 1000 * +seconds;
+  for (let round = 0; performance.now() < endMs; round++) {
+    const file = round % FILES;
+    const port = 2 + round;
+    world.provide(`p${file}`, stateOf(file, port).instances);
+    const start = performance.now();
+    const name = `http.job${file * IN_FILE % ADDRESSES}.prod.shop.gg`;
+    while (
+      !(await world.ask(name, "SRV", { tcp: true })).answers.some(({ data }) => data.includes(` ${port} `))
+    ) {
+      if (performance.now() - start > 10_000) throw new Error(`${name} isn't answered with port ${port}`);
+    }
+    tookMs.push(performance.now() - start);
+    await pause(1000 / +perSecond);
+  }
+  tookMs.sort((a, b) => a - b);
+  const [median, p99, worst] = [0.5, 0.99, 1].map((share) => Math.round(quantile(tookMs, share)));
+  console.log(
+    `${tookMs.length} registrations: answered after ${median} ms (median), ${p99} ms (p99), ${worst} ms (worst)`,
+  );
+  return p99! <= 100 && worst! <= 300;
+}
+
+/** Times that each of the two is measured. */
+const PAIRS = 7;
+const CPU_RATIO_MAX = 1.2;
+
+async function cpu([queries = "20000"]: string[]): Promise<boolean> {
+  const directory = await Deno.makeTempDir();
+  const instances = Array.from(
+    { length: 4 },
+    (_, i) => instance(`i${i}`, { node: `h${i}`, ipAddress: `192.0.2.${i + 1}` }),
+  );
+  await Deno.writeTextFile(`${directory}/p.json`, JSON.stringify({ instances }));
+  let core: Core | null = null;
+  await using node = await startTestNode({ discovery: { enabled: true, ...TERMS, directory } }, {
+    parts: [(each: Core) => (core = each, null), ...PARTS],
+  });
+  const poolId = await create(node, "/pools", { name: "web", maxAnswers: 0 });
+  for (let i = 0; i < 4; i++) {
+    await create(node, `/pools/${poolId}/members`, { ipAddress: `192.0.2.${i + 1}`, port: 80 });
+  }
+  await create(node, "/services", { domain: "www.example.org", poolId });
+  const ours = core!.ports.find(DISCOVERY)!.dns!;
+  const ofDiscovery = (type: number) =>
+    load(ours, encodeQuery({ id: 1, name: `${ADDRESS.gg}.${ZONE}`, type }), +queries);
+  const ofPool = () =>
+    load(node.node.dns[0]!, encodeQuery({ id: 1, name: "www.example.org", type: 1 }), +queries);
+  await ofPool();
+  let isCheap = true;
+  for (const [type, name] of [[1, "A"], [33, "SRV, with the addresses of its targets"]] as const) {
+    await ofDiscovery(type);
+    const ratios: number[] = [];
+    for (let pair = 0; pair < PAIRS; pair++) ratios.push(await ofDiscovery(type) / await ofPool());
+    ratios.sort((a, b) => a - b);
+    const median = quantile(ratios, 0.5);
+    isCheap &&= median <= CPU_RATIO_MAX;
+    const all = ratios.map((each) => each.toFixed(2)).join(" ");
+    console.log(
+      `an answer of discovery (${name}) takes ${median.toFixed(2)} × an A answer of a pool (${all})`,
+    );
+  }
+  await Deno.remove(directory, { recursive: true });
+  return isCheap;
+}
+
+/** Asks so often, a batch at a time. @returns seconds of processor time that the whole process took for it */
+async function load(server: SocketAddress, query: Uint8Array, queries: number): Promise<number> {
+  const socket = Deno.listenDatagram({ hostname: "127.0.0.1", port: 0, transport: "udp" });
+  const buffer = new Uint8Array(2048);
+  const before = cpuSeconds();
+  for (let sent = 0; sent < queries;) {
+    for (let i = 0; i < BATCH; i++, sent++) await socket.send(query, { ...server, transport: "udp" });
+    for (let i = 0; i < BATCH; i++) await socket.receive(buffer);
+  }
+  const took = cpuSeconds() - before;
+  socket.close();
+  return took;
+}
+
+const BATCH = 50;
+
+/** Of the threads that aren't this one. */
+function cpuSeconds(): number {
+  let sum = 0;
+  for (const { name } of Deno.readDirSync("/proc/self/task")) {
+    const comm = Deno.readTextFileSync(`/proc/self/task/${name}/comm`);
+    if (!comm.startsWith("worker-")) continue;
+    sum += Number(Deno.readTextFileSync(`/proc/self/task/${name}/schedstat`).split(" ")[0]) / 1e9;
+  }
+  return sum;
+}
+
+async function consul([perSecond = "20"]: string[]): Promise<boolean> {
   await using stack = new AsyncDisposableStack();
   const ports = freeConsulPorts();
   const hosts = { gg: [1, 2, 3].map((n) => `127.0.1.${n}`), fr: [1, 2, 3].map((n) => `127.0.2.${n}`) };

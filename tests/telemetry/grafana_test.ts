@@ -145,6 +145,8 @@ const ALERT_TESTS = {
         { series: 'pleiades_dns_cookies_total{cluster="c",node="n",cookie="valid"}', values: "0+500x60" },
         { series: 'pleiades_dns_cookies_total{cluster="c",node="m",cookie="valid"}', values: "0+500x60" },
         { series: 'pleiades_dns_certificate_end_seconds{cluster="c",node="n"}', values: "0x60" },
+        { series: 'pleiades_discovery_stale_seconds{cluster="c",node="n",zone="gg"}', values: "0x60" },
+        { series: 'pleiades_discovery_stale_seconds{cluster="c",node="m",zone="gg"}', values: "0+60x60" },
         { series: 'pleiades_dns_certificate_end_seconds{cluster="c",node="m"}', values: "864000x60" },
       ],
       promql_expr_test: [{
@@ -159,6 +161,7 @@ const ALERT_TESTS = {
           '{alertname="PleiadesCookiesForeign", node="m"}',
           '{alertname="PleiadesHandshakesFail", node="m", transport="tls"}',
           '{alertname="PleiadesDnsCertificateEnds", node="m"}',
+          '{alertname="PleiadesRegistryStale", node="m"}',
         ].map((labels) => ({ labels, value: 1 })),
       }],
     },

@@ -82,7 +82,8 @@ const shape = {
       }),
       otherZones: choice("discovery.otherZones", ["refer", "forward"]).default("refer").meta({
         description:
-          "Whether what is asked about another zone is referred to its name servers, or asked on behalf of the client",
+          "Whether what is asked about another zone is referred to its name servers, or answered from what " +
+          "Consul here says of it",
         examples: ["forward"],
       }),
       consul: section(
@@ -141,6 +142,12 @@ export const discovery = {
         ["discovery", "directory"],
         "discovery.directory can't be given with discovery.consul.enabled: it is Consul that reads registrations " +
           "(pleiades discovery register --directory writes them)",
+      );
+    }
+    if (file.enabled && file.otherZones === "forward" && !consul.enabled) {
+      loading.problem(
+        ["discovery", "otherZones"],
+        "discovery.otherZones can be forward only with discovery.consul.enabled: it is Consul that asks other datacenters",
       );
     }
     return {
