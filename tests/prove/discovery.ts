@@ -1,6 +1,6 @@
 /**
  * Discovery over long: `deno task prove discovery [consul [QUERIES_PER_SECOND] | files [SECONDS [PER_SECOND]] | cpu [QUERIES] |
- * fuzz [ROUNDS]]`; without a word all of them.
+ * subscribers [COUNT] | fuzz [ROUNDS]]`; without a word all of them.
  *
  * - `consul`: two datacenters of three real servers each, joined over WAN, on addresses of loopback, both read through those
  *   of one. Meanwhile each zone is asked, and an instance comes and goes. A leader is killed, a follower is killed, a server is
@@ -10,6 +10,7 @@
  * - `files`: 10,000 instances at 500 addresses, and registrations one after the other: from the renaming of a file to its
  *   being answered.
  * - `cpu`: the processor time of the thread that answers, for SRV of discovery and for A of a pool, in pairs.
+ * - `subscribers`: so many streams of a look-up, and how long after a registration the last of them is told.
  * - `fuzz`: addresses, files and answers of Consul with bytes changed.
  *
  * @module
@@ -22,7 +23,7 @@ import type { SocketAddress } from "../../src/ip.ts";
 import type { Core } from "../../src/node/part.ts";
 import { PARTS } from "../../src/node/parts.ts";
 import { encodeQuery } from "../../src/wire/message.ts";
-import { create, startTestNode } from "../test_node.ts";
+import { create, startTestNode, TEST_SETTINGS } from "../test_node.ts";
 
 const ADDRESS = { gg: "http.web.prod.shop.gg", fr: "http.web.prod.shop.fr" } as const;
 type Zone = keyof typeof ADDRESS;
@@ -34,7 +35,13 @@ const BACK_MS = 5_000;
 
 /** Runs one of them, or all. */
 export async function prove([kind, ...args]: string[]): Promise<boolean> {
-  const kinds: Readonly<Record<string, (args: string[]) => Promise<boolean>>> = { consul, files, cpu, fuzz };
+  const kinds: Readonly<Record<string, (args: string[]) => Promise<boolean>>> = {
+    consul,
+    files,
+    cpu,
+    subscribers,
+    fuzz,
+  };
   const wanted = kind === undefined ? Object.values(kinds) : [kinds[kind]];
   let isGood = true;
   for (const run of wanted) {
@@ -159,6 +166,57 @@ function cpuSeconds(): number {
     sum += Number(Deno.readTextFileSync(`/proc/self/task/${name}/schedstat`).split(" ")[0]) / 1e9;
   }
   return sum;
+}
+
+const TOLD_MS = 1_000;
+/** Connections that are opened at a time. */
+const OPENED = 50;
+
+async function subscribers([count = "5000"]: string[]): Promise<boolean> {
+  const directory = await Deno.makeTempDir();
+  await using node = await startTestNode({
+    discovery: { enabled: true, ...TERMS, directory },
+    api: { ...TEST_SETTINGS.api, maxConnections: 2 * +count, maxConnectionsPerClient: 2 * +count },
+  });
+  const register = (instances: readonly unknown[]) =>
+    fetch(`${node.api}/providers/p`, {
+      method: "PUT",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ instances }),
+    }).then((response) => response.text());
+  await register([instance("a", { ipAddress: "192.0.2.1" })]);
+  const { host, hostname, port } = new URL(node.api);
+  const request = new TextEncoder().encode(
+    `GET /api/v1/lookup/${ADDRESS.gg} HTTP/1.1\r\nHost: ${host}\r\nAccept: text/event-stream\r\n\r\n`,
+  );
+  await using stack = new AsyncDisposableStack();
+  const streams: { heard: string; readonly connection: Deno.Conn }[] = [];
+  const hear = async (stream: (typeof streams)[number], text: string) => {
+    const decoder = new TextDecoder();
+    const buffer = new Uint8Array(4096);
+    while (!stream.heard.includes(text)) {
+      const size = await stream.connection.read(buffer);
+      if (size === null) throw new Error(`a stream ended: ${stream.heard}`);
+      stream.heard = (stream.heard + decoder.decode(buffer.subarray(0, size), { stream: true })).slice(-2000);
+    }
+  };
+  for (let opened = 0; opened < +count; opened += OPENED) {
+    await Promise.all(Array.from({ length: OPENED }, async () => {
+      const connection = await Deno.connect({ hostname, port: Number(port) });
+      stack.defer(() => connection.close());
+      const stream = { heard: "", connection };
+      streams.push(stream);
+      await connection.write(request);
+      await hear(stream, "192.0.2.1");
+    }));
+  }
+  const told = Promise.all(streams.map((stream) => hear(stream, "192.0.2.77")));
+  const start = performance.now();
+  await register([instance("a", { ipAddress: "192.0.2.77" })]);
+  await told;
+  const tookMs = performance.now() - start;
+  console.log(`${streams.length} subscribers were told within ${Math.round(tookMs)} ms of the call`);
+  return tookMs <= TOLD_MS;
 }
 
 async function consul([perSecond = "20"]: string[]): Promise<boolean> {
