@@ -62,7 +62,7 @@ async function remarksOnRecord({ agent }: Set, setup: AgentSetup, signal: AbortS
     for (const address of addresses) {
       await records.check?.(fqdn, address.includes(":") ? "AAAA" : "A", signal);
       const late = AbortSignal.timeout(PROBE_MS);
-      const fault = await probe(address, AbortSignal.any([signal, late]));
+      const fault = await probe(address, late);
       if (fault === null) continue;
       remarks.push({
         level: "warning",

@@ -8,12 +8,17 @@
  *
  * @module
  */
-import { jetstream, JetStreamApiError, type JetStreamClient } from "@nats-io/jetstream";
+import {
+  jetstream,
+  JetStreamApiError,
+  type JetStreamClient,
+  type JetStreamManager,
+} from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/nats-core";
 import { z } from "zod";
 import type { Clock } from "../clock.ts";
 import { natsFault } from "../nats/fault.ts";
-import { type ConfigBucket, openConfigBucket } from "./config_bucket.ts";
+import { isDeletion, openConfigBucket } from "./config_bucket.ts";
 import { LocksAway, type SharedLocks, type TaggedLock } from "./port.ts";
 import { wireNames } from "./wire_format.ts";
 
@@ -48,12 +53,20 @@ const WRITTEN = z.object({
   ttlSeconds: z.number().positive(),
 });
 
+/** What a connection is used by. */
+interface Place {
+  readonly client: JetStreamClient;
+  readonly manager: JetStreamManager;
+}
+
 /** Locks over one connection after the other. */
 export class PoolLocks implements SharedLocks {
   readonly #needs: PoolLocksNeeds;
-  /** When a revision of a key was seen first, by the monotonic clock. */
-  readonly #seen = new Map<string, { readonly revision: number; readonly atMs: number }>();
-  #place: { readonly bucket: ConfigBucket; readonly client: JetStreamClient } | null = null;
+  /** When a key's last write was seen first, by the monotonic clock. */
+  readonly #seen = new Map<string, { readonly write: string; readonly atMs: number }>();
+  #place: Place | null = null;
+  /** Aborted where a request fails: the bucket may have been deleted, and is made again. */
+  #failed = new AbortController();
   #fault = "there is no connection to NATS";
 
   /** Knows of none until a session begins. */
@@ -63,19 +76,18 @@ export class PoolLocks implements SharedLocks {
 
   /** Reads and writes over one connection until the signal is aborted. */
   async session(connection: NatsConnection, signal: AbortSignal): Promise<void> {
-    const { cluster, node, domain, replicas, lookMs, clock } = this.#needs;
+    const { domain, replicas, lookMs, clock } = this.#needs;
     while (!signal.aborted) {
       try {
-        const bucket = await openConfigBucket(connection, {
-          bucket: wireNames(cluster, node).configBucket,
+        await openConfigBucket(connection, {
+          bucket: bucketOf(this.#needs),
           ...{ domain, replicas },
         });
-        const client = jetstream(connection, {
-          timeout: REQUEST_TIMEOUT_MS,
-          ...(domain !== null && { domain }),
-        });
-        this.#place = { bucket, client };
-        await untilAborted(signal);
+        const options = { timeout: REQUEST_TIMEOUT_MS, ...(domain !== null && { domain }) };
+        const client = jetstream(connection, options);
+        this.#place = { client, manager: await client.jetstreamManager() };
+        this.#failed = new AbortController();
+        await untilAborted(signal, this.#failed.signal);
       } catch (error) {
         this.#fault = natsFault(error, "NATS");
         await clock.sleep(lookMs, signal);
@@ -88,24 +100,29 @@ export class PoolLocks implements SharedLocks {
 
   /** A pool's lock. @throws {LocksAway} */
   async read(pool: string): Promise<TaggedLock> {
-    const key = keyOf(pool);
-    const entry = await this.#ask(({ bucket }) => bucket.get(key));
-    const revision = entry?.revision ?? 0;
+    const subject = subjectOf(this.#needs, pool);
+    const message = await this.#ask(({ manager }) =>
+      manager.direct.getMessage(`KV_${bucketOf(this.#needs)}`, { last_by_subj: subject })
+    );
+    // Of a key that was deleted by hand the mark is still there, and counts as its last write.
+    const revision = message?.seq ?? 0;
     const none = { values: [], ttlSeconds: 1, tag: tagOf(revision) };
-    const written = WRITTEN.safeParse(entry && parsed(entry.value)).data;
+    if (message === null || isDeletion(message.header)) return none;
+    const written = WRITTEN.safeParse(parsed(message.data)).data;
     if (written === undefined || written.values.length === 0) return none;
     const { values, ttlSeconds } = written;
     // No clock of a server's is believed: what is seen for the first time has all of its time before it.
-    const ageMs = this.#needs.clock.monotonicMs() - this.#seenAt(key, revision);
+    const ageMs = this.#needs.clock.monotonicMs() -
+      this.#seenAt(subject, `${revision} ${message.time.getTime()}`);
     return ageMs >= LIVES * ttlSeconds * 1000 ? none : { values, ttlSeconds, tag: tagOf(revision) };
   }
 
   /** Replaces a lock if it still has a tag. @throws {LocksAway} */
   async write(pool: string, lock: Omit<TaggedLock, "tag">, tag: string): Promise<string | null> {
-    const { cluster, node, domain } = this.#needs;
+    const { domain } = this.#needs;
     const revision = /^\d{1,15}$/.test(tag) ? Number(tag) : -1;
     if (revision < 0) return null;
-    const subject = `$KV.${wireNames(cluster, node).configBucket}.${keyOf(pool)}`;
+    const subject = subjectOf(this.#needs, pool);
     const bytes = new TextEncoder().encode(JSON.stringify({ v: 1, ...lock }));
     return await this.#ask(async ({ client }) => {
       try {
@@ -125,30 +142,36 @@ export class PoolLocks implements SharedLocks {
     });
   }
 
-  #seenAt(key: string, revision: number): number {
-    const seen = this.#seen.get(key);
-    if (seen?.revision === revision) return seen.atMs;
+  #seenAt(subject: string, write: string): number {
+    const seen = this.#seen.get(subject);
+    if (seen?.write === write) return seen.atMs;
     const atMs = this.#needs.clock.monotonicMs();
-    this.#seen.delete(key);
+    this.#seen.delete(subject);
     if (this.#seen.size >= SEEN_MAX) this.#seen.delete(this.#seen.keys().next().value!);
-    this.#seen.set(key, { revision, atMs });
+    this.#seen.set(subject, { write, atMs });
     return atMs;
   }
 
-  async #ask<Answer>(
-    ask: (place: { readonly bucket: ConfigBucket; readonly client: JetStreamClient }) => Promise<Answer>,
-  ): Promise<Answer> {
+  async #ask<Answer>(ask: (place: Place) => Promise<Answer>): Promise<Answer> {
     if (this.#place === null) throw new LocksAway(this.#fault);
     try {
       return await ask(this.#place);
     } catch (error) {
+      this.#failed.abort();
       throw new LocksAway(natsFault(error, "NATS"), { cause: error });
     }
   }
 }
 
-function keyOf(pool: string): string {
-  return `lock.${new TextEncoder().encode(pool).toHex()}`;
+/** Names the bucket, and the subject of a pool's key in it. */
+type Named = Pick<PoolLocksNeeds, "cluster" | "node">;
+
+function bucketOf({ cluster, node }: Named): string {
+  return wireNames(cluster, node).configBucket;
+}
+
+function subjectOf(named: Named, pool: string): string {
+  return `$KV.${bucketOf(named)}.lock.${new TextEncoder().encode(pool).toHex()}`;
 }
 
 function tagOf(revision: number): string {
@@ -163,7 +186,14 @@ function parsed(value: Uint8Array): unknown {
   }
 }
 
-async function untilAborted(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return;
-  await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+/** Until one of them is aborted. */
+async function untilAborted(...signals: readonly AbortSignal[]): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const end = () => resolve();
+  for (const signal of signals) {
+    if (signal.aborted) end();
+    else signal.addEventListener("abort", end);
+  }
+  await promise;
+  for (const signal of signals) signal.removeEventListener("abort", end);
 }

@@ -4,6 +4,9 @@ import { BlockHeld, Lock } from "../../src/agent/block.ts";
 import { RestRecords } from "../../src/agent/records/rest.ts";
 import { systemClock } from "../../src/clock.ts";
 import type { Settings } from "../../src/settings/settings.ts";
+import { Kvm } from "@nats-io/kv";
+import { NatsConnectionImpl } from "@nats-io/nats-core/internal";
+import { useDenoTransport } from "../../src/nats/transport.ts";
 import { NatsServer } from "../nats/server.ts";
 import { testWith } from "../programs.ts";
 import { call, startTestNode, TEST_SETTINGS, type TestNode, until } from "../test_node.ts";
@@ -45,6 +48,19 @@ testWith(
     // The node that was asked has ended; another one knows of it, and whoever holds the lock goes on there.
     await rejects(lockAt(a, "aaaaaaaa").take(null, 5_000, signal), BlockHeld);
     await lockAt(a, "bbbbbbbb").take("192.0.2.1", 5_000, signal);
+
+    // Keys and buckets that are deleted by hand are no locks; others can be taken.
+    useDenoTransport();
+    const connection = await NatsConnectionImpl.connect({ servers: [server.url] });
+    const kvm = new Kvm(connection);
+    const bucket = await kvm.open("gslb_test_config");
+    await bucket.delete(`lock.${new TextEncoder().encode("web").toHex()}`);
+    await lockAt(a, "cccccccc").take(null, 5_000, signal);
+    await rejects(lockAt(a, "aaaaaaaa").take(null, 5_000, signal), BlockHeld);
+    await (await kvm.open("gslb_test_config")).destroy();
+    await connection.close();
+    await isReady(a);
+    await lockAt(a, "aaaaaaaa").take(null, 5_000, signal);
 
     // Without the server no node has a lock of its own; the API says why.
     await server.kill();
