@@ -16,7 +16,9 @@ import { NO_AUTH, type NodeOptions, startPeer, until } from "./nodes.ts";
 
 /** As it lies in the repository, with passwords in the place of variables of the environment. */
 const SHIPPED = Deno.readTextFileSync(new URL("../../packaging/nats/pleiades.conf", import.meta.url))
-  .replaceAll(/\$PLEIADES_NATS_(\w+)/g, (_, node: string) => `"of-${node.toLowerCase()}"`);
+  .replaceAll(/\$PLEIADES_NATS_(\w+)/g, (_, node: string) => `"of-${node.toLowerCase()}"`)
+  // On a busy machine nodes of one process are still starting when the server's two seconds are over.
+  .replace("authorization {", "authorization {\n  timeout: 60");
 
 const of = (node: string, cluster = "production"): NodeOptions => ({
   cluster,
