@@ -184,10 +184,11 @@ export class LogReplica {
       : held({ ...head, changes }, () => frozen.close());
   }
 
-  /** The last position of a message to which this node can go back; `null` = none. */
+  /** The last position of a message, or before it, to which this node can go back; `null` = none. */
   knownOf(message: LogMessage): string | null {
-    return positionsOf(message).findLast((position) => this.#knows(position)) ??
-      message.base?.recent.find((position) => this.#knows(position)) ?? null;
+    const known = positionsOf(message).findLast((position) => this.#knows(position));
+    // A model has what its node took, of which this one may lack the end: all else of this node's is in it.
+    return known ?? message.base?.recent.find((position) => this.#knows(position)) ?? null;
   }
 
   /** The position of who has taken a message, and nothing after it. */

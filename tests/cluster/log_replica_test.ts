@@ -155,6 +155,22 @@ const lastMemberGuard: Guard = {
   portable: () => null,
 };
 
+Deno.test("where a log begins again, a node that lacked its end publishes nothing again", async () => {
+  const { world, a, b, agree } = await twoNodes();
+  using _ = world;
+  const edit = (node: WorldNode, maxAnswers: number) =>
+    node.commit([{ kind: "updatePool", id: id(1), fields: poolFields({ name: "web", maxAnswers }) }]);
+  ok(edit(a, 3));
+  await agree();
+  ok(edit(a, 4));
+  await a.step();
+  world.broker.wipe();
+  for (let i = 0; i < 3; i++) await a.step();
+  await agree();
+  equal(b.store.pools.get(id(1))!.maxAnswers, 4);
+  equal(world.broker.messages.length, 1);
+});
+
 Deno.test("a node that was out of the cluster brings along what was changed on it", async () => {
   const { world, a, b, agree } = await twoNodes();
   using _ = world;

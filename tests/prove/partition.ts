@@ -20,7 +20,7 @@
 import { parseArgs } from "node:util";
 import { deno, ROOT } from "../../scripts/process.ts";
 import { DnsLoad, type LoadReport } from "../dns_load.ts";
-import { Bed, type BedTerms, isMemberAnswered, reached } from "./partition/bed.ts";
+import { Bed, type BedTerms, conflictsAt, isMemberAnswered, reached } from "./partition/bed.ts";
 import { type Fault, FAULTS } from "./partition/faults.ts";
 import { addressesAt, counterOf, countOf, Editing, type Seen, SERVICE, Watch } from "./partition/watch.ts";
 
@@ -170,10 +170,15 @@ async function suffer(bed: Bed, fault: Fault, terms: PartitionTerms): Promise<Pa
   const lastCounts = await counts;
   await bed.agreed();
   const agreedMs = performance.now() - healedMs;
+  const answered = () => Promise.all(nodes.map((node) => Promise.all(ids.map((id) => countAt(node, id)))));
   await reached("all nodes answer what was edited last", async () => {
-    const answered = await Promise.all(nodes.map((node) => Promise.all(ids.map((id) => countAt(node, id)))));
-    return answered.every((row) => row.join() === lastCounts.join());
-  }, true);
+    return (await answered()).every((counts) => counts.join() === lastCounts.join());
+  }, true).catch(async (error) => {
+    const conflicts = await Promise.all(nodes.map(conflictsAt));
+    throw new Error(
+      `${error.message}: ${JSON.stringify({ edited: lastCounts, answered: await answered(), conflicts })}`,
+    );
+  });
   const convergedMs = await converging;
   const reports = await Promise.all(loading.map((load) => load.stop()));
   const seen = await Promise.all(watches.map((watch) => watch.end()));

@@ -166,6 +166,13 @@ export async function logAt({ api }: Pick<Told, "api">): Promise<LogAt> {
   return (await call<{ readonly log: LogAt }>(api, { method: "GET", path: "/status" })).log;
 }
 
+/** Why changes were undone that were made at a node, or that it knows of. */
+export async function conflictsAt({ api }: Pick<Told, "api">): Promise<readonly string[]> {
+  type Log = { readonly conflicts: readonly { readonly node: string; readonly why: string }[] };
+  const { log } = await call<{ readonly log: Log }>(api, { method: "GET", path: "/status" });
+  return log.conflicts.map(({ node, why }) => `${node}: ${why}`);
+}
+
 /** Whether a node answers by the member that is up. */
 export async function isMemberAnswered(node: Told): Promise<boolean> {
   return (await addressesAt(node, SERVICE)).includes("127.0.0.1");
