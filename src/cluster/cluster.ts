@@ -463,11 +463,11 @@ export class Cluster implements AsyncDisposable {
     const { clock, rng } = this.#needs;
     const { signal } = this.#ending;
     // Greetings of others come within the wait as well, and are answered with it.
-    clock.sleep(GREET_MS * rng() / 2 ** 32 + GREET_MS, signal).then(() => {
+    clock.sleep(GREET_MS * rng() / 2 ** 32 + GREET_MS, signal).then(async () => {
       if (signal.aborted) return;
+      // What it can't find in the bucket it is told, before it counts this node by what that said last.
+      if (!this.#publisher.isWritten) await this.#publisher.tellAll(signal);
       this.#sendHeartbeat("alive");
-      // What it can't find in the bucket it is told.
-      if (!this.#publisher.isWritten) return this.#publisher.tellAll(signal);
     }).catch((error) => this.#needs.log.debug("Cannot answer a greeting", { error }));
   }
 

@@ -34,7 +34,7 @@ type Watching = (key: string, data: Uint8Array) => void;
 export class Broker {
   readonly schedule: Schedule;
   readonly weather: Weather;
-  /** What is in the bucket of what nodes find; nobody's age is simulated, as all is written again far more often. */
+  /** What is in the bucket of what nodes find; ages aren't simulated, as all is written again far more often. */
   readonly kept = new Map<string, Uint8Array>();
   readonly connections = new Set<SimulatedConnection>();
 
