@@ -53,12 +53,6 @@ export const MUTANTS: readonly Mutant[] = [
     to: "sliceEnded: () => {},",
   },
   {
-    name: "a node that starts again isn't given time to find something",
-    file: VIEW,
-    from: "const isSame = known?.boot === boot;",
-    to: "const isSame = known !== undefined;",
-  },
-  {
     name: "a node that is new isn't given time to find something",
     file: VIEW,
     from: "const isDue = nowMs - Math.max(sinceMs, entry.sinceMs) >= entry.patienceMs;",
