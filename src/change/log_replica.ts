@@ -305,6 +305,8 @@ export class LogReplica {
   take(messages: readonly LogMessage[], { isWhole = false } = {}): Taken {
     const conflicts: LogConflict[] = [];
     const taken = this.#changes.together<Taken>((make) => {
+      // What no log knows of is never given up for one.
+      if (isWhole && this.hasOwnModel()) return { kind: "foreign" };
       const taking = new Taking(this.#store, make);
       if (isWhole) taking.beginAgain();
       let entries = 0;

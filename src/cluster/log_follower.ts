@@ -490,11 +490,13 @@ export class LogFollower {
     if (!begin || (begin.prev !== "" && begin.base === null)) {
       throw new LogFault("the server's log doesn't reach back to its begin, and this node has none of it");
     }
-    if (!replica.isBlank()) {
+    if (!replica.isBlank() && !replica.hasOwnModel()) {
       log.warn("The server has another log than this node, and a longer one: it is taken from its begin");
     }
     replica.skip({ created, sequence: begin.sequence - 1 });
-    if (await this.#take(messages, true) !== "taken") {
+    // A model that no log knows of stays, unless it is the one that the log begins with.
+    const hasOwnModel = replica.hasOwnModel();
+    if (await this.#take(hasOwnModel ? [begin] : messages, !hasOwnModel) !== "taken") {
       throw new LogFault("the begin of the server's log can't be taken");
     }
   }

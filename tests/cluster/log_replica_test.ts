@@ -203,6 +203,14 @@ Deno.test("a node with a model that no log knows begins an empty log with it, an
   equal(b.store.pools.get(id(9))!.name, "mine");
   match(b.faults.at(-1)!, /a model of its own/);
   equal(world.broker.messages.length, 1);
+  // Nor where the log begins with another one's model of later.
+  ok(a.commit([{ kind: "createPool", id: id(8), fields: poolFields({ name: "more" }) }]));
+  await a.step();
+  world.broker.wipe();
+  for (const node of [a, a, b, b]) await node.step();
+  equal(world.broker.messages.length, 1);
+  deepEqual([...b.store.pools.each()].map(({ name }) => name), ["mine"]);
+  match(b.faults.at(-1)!, /a model of its own/);
   b.replace();
   await b.step();
   equal(b.text(), a.text());
