@@ -19,24 +19,40 @@ const SESSION = `pleiades-picture-${Deno.pid}`;
 /** The whole story takes some 25 s. */
 const STORY_MS_MAX = 60_000;
 
-/** SGR colour → what it looks like on the picture's dark ground. */
-const COLOURS: Readonly<Record<number, string>> = {
-  31: "#ff7b72",
-  32: "#7ee787",
-  33: "#e3b341",
-  36: "#79c0ff",
-};
-const GROUND = "#0d1117";
-const PLAIN = "#e6edf3";
-const QUIET = "#8b949e";
-
-interface Style {
-  readonly colour: string;
-  readonly bold: boolean;
-  readonly quiet: boolean;
+/** What a terminal looks like. */
+export interface Palette {
+  /** SGR colour → what it looks like on the ground. */
+  readonly colours: Readonly<Record<number, string>>;
+  readonly ground: string;
+  readonly plain: string;
+  readonly quiet: string;
 }
 
-const USUAL: Style = { colour: PLAIN, bold: false, quiet: false };
+/** With a dark ground. */
+export const DARK: Palette = {
+  colours: { 31: "#ff7b72", 32: "#7ee787", 33: "#e3b341", 36: "#79c0ff" },
+  ground: "#0d1117",
+  plain: "#e6edf3",
+  quiet: "#8b949e",
+};
+
+/** With a light one. */
+export const LIGHT: Palette = {
+  colours: { 31: "#cf222e", 32: "#116329", 33: "#7d4e00", 36: "#0550ae" },
+  ground: "#ffffff",
+  plain: "#1f2328",
+  quiet: "#6e7781",
+};
+
+interface Style {
+  /** Of SGR; `null` = plain. */
+  readonly colour: number | null;
+  readonly bold: boolean;
+  readonly quiet: boolean;
+  readonly inverse: boolean;
+}
+
+const USUAL: Style = { colour: null, bold: false, quiet: false, inverse: false };
 
 interface Run {
   readonly column: number;
@@ -106,16 +122,32 @@ async function tmux(...args: string[]): Promise<string> {
   return new TextDecoder().decode(stdout);
 }
 
+/** What a picture is of. */
+export interface Picture {
+  /** For those who can't see it. */
+  readonly title: string;
+  /** Of the terminal. */
+  readonly columns: number;
+  /** How it looks. */
+  readonly palette: Palette;
+}
+
+const DEMO: Picture = {
+  title: "pleiades demo: a backend dies, leaves the answers, and comes back",
+  columns: COLUMNS,
+  palette: DARK,
+};
+
 /** An SVG of a screen. */
-export function drawing(screen: string): string {
+export function drawing(screen: string, { title, columns, palette }: Picture = DEMO): string {
   const lines = linesOf(screen);
-  const width = Math.round(COLUMNS * CELL_WIDTH + 2 * MARGIN);
+  const width = Math.round(columns * CELL_WIDTH + 2 * MARGIN);
   const height = lines.length * LINE_HEIGHT + 2 * MARGIN;
-  const texts = lines.flatMap((runs, row) => runs.map((run) => textElement(run, row)));
+  const texts = lines.flatMap((runs, row) => runs.map((run) => textElement(run, row, palette)));
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img">`,
-    "<title>pleiades demo: a backend dies, leaves the answers, and comes back</title>",
-    `<rect width="${width}" height="${height}" rx="8" fill="${GROUND}"/>`,
+    `<title>${title}</title>`,
+    `<rect width="${width}" height="${height}" rx="8" fill="${palette.ground}"/>`,
     `<g font-family="ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace" font-size="${FONT_SIZE}" xml:space="preserve">`,
     ...texts,
     "</g>",
@@ -124,13 +156,19 @@ export function drawing(screen: string): string {
   ].join("\n");
 }
 
-function textElement({ column, text, style }: Run, row: number): string {
-  const x = (MARGIN + column * CELL_WIDTH).toFixed(1);
+function textElement({ column, text, style }: Run, row: number, palette: Palette): string {
+  const left = (MARGIN + column * CELL_WIDTH).toFixed(1);
   const y = MARGIN + row * LINE_HEIGHT + FONT_SIZE;
   const length = ([...text].length * CELL_WIDTH).toFixed(1);
   const weight = style.bold ? ' font-weight="bold"' : "";
-  return `<text x="${x}" y="${y}" textLength="${length}" fill="${
-    style.quiet ? QUIET : style.colour
+  const { colours, plain, quiet, ground } = palette;
+  const ink = style.quiet ? quiet : style.colour === null ? plain : colours[style.colour] ?? plain;
+  const top = y - FONT_SIZE - 1;
+  const mark = style.inverse
+    ? `<rect x="${left}" y="${top}" width="${length}" height="${LINE_HEIGHT}" fill="${ink}"/>`
+    : "";
+  return `${mark}<text x="${left}" y="${y}" textLength="${length}" fill="${
+    style.inverse ? ground : ink
   }"${weight}>${escaped(text)}</text>`;
 }
 
@@ -159,8 +197,9 @@ function runsOf(line: string, first: Style): { readonly runs: Run[]; readonly la
       style = codes.split(";").reduce(styleAfter, style);
       continue;
     }
-    const text = part.trim();
-    const at = column + [...part].length - [...part.trimStart()].length;
+    // A mark is as long as it is, blanks and all.
+    const text = style.inverse ? part : part.trim();
+    const at = style.inverse ? column : column + [...part].length - [...part.trimStart()].length;
     if (text !== "") runs.push({ column: at, text, style });
     column += [...part].length;
   }
@@ -176,8 +215,12 @@ function styleAfter(style: Style, code: string): Style {
   if (number === 0) return USUAL;
   if (number === 1) return { ...style, bold: true };
   if (number === 2) return { ...style, quiet: true };
+  if (number === 7) return { ...style, inverse: true };
   if (number === 22) return { ...style, bold: false, quiet: false };
-  return { ...style, colour: COLOURS[number] ?? PLAIN };
+  if (number === 27) return { ...style, inverse: false };
+  // The ground is nowhere another one.
+  if (number === 49) return style;
+  return { ...style, colour: number === 39 ? null : number };
 }
 
 if (import.meta.main) {

@@ -124,7 +124,7 @@ const TIME = /\b\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\b/g;
 const STYLE = new RegExp(String.raw`\x1b\[[0-9;]*m`, "g");
 
 /** A check, a rule, and what a node has found. */
-function observe({ path, ids }: DeskFixture): void {
+export function observe({ path, ids }: DeskFixture): void {
   using store = Store.open(path);
   const rule = {
     cidr: "198.51.100.0/24",

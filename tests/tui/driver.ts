@@ -102,11 +102,14 @@ export class TmuxTerminal implements AsyncDisposable {
     return { alternate: alternate === "1", cursor: cursor === "1" };
   }
 
-  /** Writes on the screen past the program, as another one that shares the terminal does. */
+  /** Writes on the screen past the program, as another one that shares the terminal does; again where it was drawn over. */
   async scribble(text: string): Promise<void> {
     const tty = (await this.#run("display-message", "-p", "-t", "t", "#{pane_tty}")).trim();
-    await Deno.writeTextFile(tty, `\x1b[12;1H${text}`);
-    await this.sees(new RegExp(text));
+    await this.until(async (screen) => {
+      if (screen.includes(text)) return true;
+      await Deno.writeTextFile(tty, `\x1b[12;1H${text}`);
+      return false;
+    }, text);
   }
 
   /** Gives the terminal another size. */

@@ -26,21 +26,33 @@ export const MODES = Object.keys(KEYS) as Mode[];
 const ROWS = 60;
 const DOWN = Array.from({ length: 25 }, () => "down");
 
-/** The keys that lead to a mode from a start, and what is seen there. */
-const WAYS: Readonly<Record<Mode, readonly [keys: readonly string[], seen: RegExp]>> = {
-  pools: [[...DOWN], /^ Pools {2}26 of 60/m],
-  members: [[...DOWN, "enter", ...DOWN], /\[1 Members\][\s\S]*^> 192\.0\.2\.26 /m],
-  check: [[...DOWN, "enter", "2"], /Type +tcp/],
-  rules: [[...DOWN, "enter", "3", ...DOWN], /^> prefix +10\.25\.0\.0/m],
-  services: [["tab", ...DOWN], /^ Services {2}26 of 60/m],
-  history: [["tab", "tab", ...DOWN], /^ History {2}26 of/m],
-  site: [["shift-tab", ...DOWN], /^ node-2\d/m],
-  filter: [["/", "p", "o"], /filter: po▏/],
-  form: [["c", "a", "b", "c", "left"], /> Name +abc/],
-  picker: [["tab", "c", "down", "space", ...DOWN], /Choose a pool/],
-  confirm: [[...DOWN, "x"], /Delete pool pool-25\?[\s\S]*lines: ↓/],
-  text: [["tab", "tab", "end", "enter", ...DOWN.slice(20)], /Generation 1$/m],
-  help: [["?", "down"], /^ Keys$/m],
+const POOL = [...DOWN, /^ Pools {2}26 of/m, "enter", /\[1 Members\][\s\S]*192\.0\.2\.1 /] as const;
+const HISTORY = ["tab", "tab", /^ History {2}1 of/m] as const;
+
+/** What leads to a mode from a start: keys, and what is to be seen before the next ones. */
+const WAYS: Readonly<Record<Mode, readonly (string | RegExp)[]>> = {
+  pools: [...DOWN, /^ Pools {2}26 of/m],
+  members: [...POOL, ...DOWN, /^> 192\.0\.2\.26 /m],
+  check: [...POOL, "2", /Type +tcp/],
+  rules: [...POOL, "3", ...DOWN, /^> prefix +10\.25\.0\.0/m],
+  services: ["tab", /^ Services {2}1 of/m, ...DOWN, /^ Services {2}26 of/m],
+  history: [...HISTORY, ...DOWN, /^ History {2}26 of/m],
+  site: ["shift-tab", /^ node-1 /m, ...DOWN, /^ node-2\d/m],
+  filter: ["/", "p", "o", /^ Pools {2}1 of \d+ {2}filter: po▏/m],
+  form: ["c", "z", "z", "z", "left", /> Name +zzz/],
+  picker: [
+    "tab",
+    /^ Services/m,
+    "c",
+    "down",
+    "space",
+    /Choose a pool[\s\S]*> no pool/,
+    ...DOWN,
+    /^> pool-24 /m,
+  ],
+  confirm: [...DOWN, "x", /Delete pool pool-25\?[\s\S]*lines: ↓/],
+  text: [...HISTORY, "end", /^ History {2}(\d+) of \1$/m, "enter", /^ Generation 1$/m],
+  help: ["?", /^ Keys$/m],
 };
 
 /** The key that leads to where one is. */
@@ -53,6 +65,7 @@ function before(mode: Mode, key: string, command: Command): readonly string[] {
   if (mode === "form" && ["right", "last", "eraseForward"].includes(command)) return ["home"];
   if (mode === "form" && ["left", "first", "eraseBack"].includes(command)) return ["end"];
   if (mode === "confirm" && command === "left") return ["right"];
+  if (mode === "confirm" && command === "right") return ["left"];
   return OWN_PART[mode] === key ? ["right"] : [];
 }
 
@@ -140,17 +153,25 @@ class Walk {
   }
 
   async #reach(mode: Mode): Promise<void> {
-    const [keys, seen] = WAYS[mode];
-    await this.#terminal.sees(/^ Pools {2}1 of 60/m);
+    await this.#terminal.sees(/^ Pools {2}1 of 6\d/m);
     await this.#terminal.sees(/node: connected/);
-    if (mode === "site") {
-      await this.#terminal.press("BTab");
-      await this.#terminal.sees(/answers a second/);
-      await this.#terminal.press("Tab");
+    // What is said at the start is gone after a look elsewhere, and the site is whole when its rate is known.
+    await this.#terminal.press("BTab");
+    await this.#terminal.sees(mode === "site" ? /answers a second/ : /^ Site$/m);
+    await this.#terminal.press("Tab");
+    await this.#terminal.until(
+      (screen) => /^ Pools {2}1 of/m.test(screen) && !/This is/.test(screen),
+      "pools",
+    );
+    let keys: string[] = [];
+    for (const step of WAYS[mode]) {
+      if (typeof step === "string") keys.push(tmuxKey(step));
+      else {
+        await this.#terminal.press(...keys);
+        await this.#terminal.sees(step);
+        keys = [];
+      }
     }
-    // As fast as they can be typed: what is shown in between isn't waited for.
-    await this.#terminal.press(...keys.map(tmuxKey));
-    await this.#terminal.sees(seen);
   }
 
   async #press(mode: Mode, key: string, command: Command): Promise<void> {
@@ -180,7 +201,7 @@ class Walk {
       await terminal.press(tmuxKey(key));
       await terminal.until(isOther, what);
     }
-    const way = back(mode, command);
+    const way = OWN_PART[mode] === key ? [] : back(mode, command);
     if (way === null) {
       if (command !== "quit") await this.#leave();
       await this.#reach(mode);
@@ -232,11 +253,28 @@ const NAMED: readonly string[] = [
   // Ctrl-H, I, J and M are Backspace, Tab and Enter.
   ...[..."abcdefgklnopqrstuvwxyz"].map((letter) => `ctrl-${letter}`),
 ];
-const PRINTED: readonly string[] = Array.from({ length: 0x7e - 0x20 }, (_, i) => String.fromCharCode(0x21 + i));
+const PRINTED: readonly string[] = Array.from(
+  { length: 0x7e - 0x20 },
+  (_, i) => String.fromCharCode(0x21 + i),
+);
 
 const TMUX_KEYS: Readonly<Record<string, string>> = {
-  ...{ "up": "Up", "down": "Down", "left": "Left", "right": "Right", "page-up": "PPage", "page-down": "NPage" },
-  ...{ "home": "Home", "end": "End", "enter": "Enter", "escape": "Escape", "tab": "Tab", "shift-tab": "BTab" },
+  ...{
+    "up": "Up",
+    "down": "Down",
+    "left": "Left",
+    "right": "Right",
+    "page-up": "PPage",
+    "page-down": "NPage",
+  },
+  ...{
+    "home": "Home",
+    "end": "End",
+    "enter": "Enter",
+    "escape": "Escape",
+    "tab": "Tab",
+    "shift-tab": "BTab",
+  },
   ...{ "space": "Space", "backspace": "BSpace", "delete": "DC", "f1": "F1", ";": "\\;" },
 };
 
@@ -244,16 +282,33 @@ function tmuxKey(key: string): string {
   return TMUX_KEYS[key] ?? key.replace(/^ctrl-/, "C-");
 }
 
+const KEEP_ALIVE_MS = 5_000;
+
 /** A node as far as the terminal UI asks for one: so many nodes are in its cluster that they fill more than a screen. */
-function serveSite(): Deno.HttpServer<Deno.NetAddr> {
-  const nodes = Array.from({ length: ROWS }, (_, i) => ({ id: `node-${i}`, region: "eu", heartbeatAgeSeconds: 1 }));
+export function serveSite(): Deno.HttpServer<Deno.NetAddr> {
+  const nodes = Array.from(
+    { length: ROWS },
+    (_, i) => ({ id: `node-${i}`, region: "eu", heartbeatAgeSeconds: 1 }),
+  );
   const status = {
     ...{ ready: true, version: "0", generation: 1, uptimeSeconds: 1, node: { id: "node-0", region: "eu" } },
-    ...{ cluster: { id: "a" }, dns: { answers: 0, workers: 1, listeners: [] }, peers: { policy: "local", nodes } },
+    ...{
+      cluster: { id: "a" },
+      dns: { answers: 0, workers: 1, listeners: [] },
+      peers: { policy: "local", nodes },
+    },
   };
   return Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, ({ url }) => {
     if (!url.includes("/events")) return Response.json(status);
-    return new Response(new ReadableStream({}), { headers: { "content-type": "text/event-stream" } });
+    let timer: ReturnType<typeof setInterval> | null = null;
+    const quiet = new ReadableStream<Uint8Array>({
+      // As a node does, so that it isn't taken for gone.
+      start: (controller) => {
+        timer = setInterval(() => controller.enqueue(new TextEncoder().encode(":\n\n")), KEEP_ALIVE_MS);
+      },
+      cancel: () => clearInterval(timer!),
+    });
+    return new Response(quiet, { headers: { "content-type": "text/event-stream" } });
   });
 }
 

@@ -3,12 +3,13 @@
  *
  * @module
  */
-import { deepEqual, equal, match } from "node:assert/strict";
+import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { ROOT } from "../../scripts/process.ts";
 import { Store } from "../../src/store/store.ts";
 import { program, testWith } from "../programs.ts";
 import { ServeProcess } from "../serve_process.ts";
 import { type TerminalOptions, TmuxTerminal } from "./driver.ts";
+import { walkKeys } from "./key_walk.ts";
 import { fill, type Filling } from "./store_fixture.ts";
 
 /** What starts the terminal UI from the sources. */
@@ -144,6 +145,15 @@ testWith(["pleiades", "tmux", "bash"], "the same from the executable, called gsl
   await Deno.symlink(program("pleiades")!, `${place.folder}/gslbctl`);
   await journey(place, "./gslbctl -db=pleiades.db");
 });
+
+testWith(
+  ["tmux", "bash"],
+  "every key of the pools does what is seen, in a terminal, and no other does anything",
+  async () => {
+    // `deno task prove tui keys` goes through all modes.
+    ok(await walkKeys(["pools"]) > 25);
+  },
+);
 
 /** Starts it from the sources and waits for its first screen. */
 async function started(place: Place, line = `${FROM_SOURCES} --db pleiades.db`): Promise<TmuxTerminal> {
