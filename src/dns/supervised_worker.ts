@@ -15,7 +15,7 @@ import { readSamples, type Sample } from "./samples.ts";
 import type { Bound } from "./service.ts";
 import type { Certificate } from "./stream_service.ts";
 import { closeAbandoned } from "../sockets/batch_socket.ts";
-import { ARRIVAL_MS_MAX } from "../sockets/listener_control.ts";
+import { ARRIVAL_MS_MAX, QUEUE_MS_MAX } from "../sockets/listener_control.ts";
 import { type CountedQuery, readTraffic } from "./traffic_block.ts";
 import type { Order, Report, WorkerOptions } from "./worker.ts";
 import { AddressTaken, type Adoption, type Launched, WorkerLaunch } from "./worker_launch.ts";
@@ -255,7 +255,7 @@ export class SupervisedWorker implements AsyncDisposable {
       const isSucceeded = this.#isSucceeded;
       const graceMs = isSucceeded ? LEAVE_GRACE_MS : STOP_GRACE_MS;
       worker.postMessage({ kind: "stop", graceMs, isSucceeded } satisfies Order);
-      const arrivalMs = isSucceeded ? ARRIVAL_MS_MAX : 0;
+      const arrivalMs = isSucceeded ? ARRIVAL_MS_MAX + QUEUE_MS_MAX : 0;
       const deadlineMs = arrivalMs + graceMs + STOP_FORCE_MS;
       const deadline = setTimeout(this.#stopped.resolve, deadlineMs, "late");
       const end = await this.#stopped.promise;

@@ -15,7 +15,7 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { parseIp, type SocketAddress } from "../ip.ts";
-import { kernelText } from "../kernel_text.ts";
+import { kernelLinks, kernelText } from "../kernel_text.ts";
 import { descriptors, nameOfDescriptor, nameOfEnd, NAMING } from "./socket_names.ts";
 
 /** What connections of a listener inherit. */
@@ -122,19 +122,25 @@ export async function arrived(address: SocketAddress, signal: AbortSignal): Prom
     left = left.intersection(connecting());
   }
   // The last ones may be in the queue still: it is emptied in a turn or two, on a busy machine later.
+  const emptyMs = performance.now() + QUEUE_MS_MAX;
   do {
     await delay(ARRIVAL_LOOK_MS, undefined, { signal }).catch(() => {});
-  } while (!signal.aborted && performance.now() < untilMs && isQueued(address));
+  } while (!signal.aborted && performance.now() < emptyMs && isQueued(address));
 }
 
-/** Whether any connection waits to be accepted; of which listener isn't told. */
+/** Whether any connection waits for a listener of this process to accept it; it would be reset with the listener. */
 function isQueued(address: SocketAddress): boolean {
-  return socketsAt(address).some(({ state, queued }) => state === LISTENING && queued > 0);
+  const queues = socketsAt(address).filter(({ state, queued }) => state === LISTENING && queued > 0);
+  if (queues.length === 0) return false;
+  const own = new Set(kernelLinks(["/proc/self/fd"])[0]);
+  return queues.some(({ inode }) => own.has(`socket:[${inode}]`));
 }
 
 /** Three seconds, in which the first packet of a handshake that was lost twice is sent again. */
 export const ARRIVAL_MS_MAX = 3_000;
 const ARRIVAL_LOOK_MS = 50;
+/** Longest wait for connections that have come to be accepted. */
+export const QUEUE_MS_MAX = 10_000;
 
 const TABLES = ["/proc/self/net/tcp", "/proc/self/net/tcp6"] as const;
 /** TCP_LISTEN and TCP_SYN_RECV of the kernel, in hex. */
@@ -144,17 +150,17 @@ const CONNECTING = "03";
 /** The sockets of this machine at exactly this address, whosever they are (proc_pid_net(5)). */
 function socketsAt(
   address: SocketAddress,
-): { readonly state: string; readonly peer: string; readonly queued: number }[] {
+): { readonly state: string; readonly peer: string; readonly queued: number; readonly inode: string }[] {
   const bytes = parseIp(address.hostname)!;
   const port = address.port.toString(16).toUpperCase().padStart(4, "0");
   const text = kernelText(TABLES[bytes.length === 4 ? 0 : 1]) ?? "";
   // The local address of a connection is the one that its client chose, and of IPv4 on `::` a mapped one.
   const isHere = (local: string) => local.endsWith(`:${port}`);
   return text.split("\n").slice(1).flatMap((line) => {
-    const [, local = "", peer = "", state = "", queues = ""] = line.trim().split(/\s+/, 5);
+    const [, local = "", peer = "", state = "", queues = "", , , , , inode = ""] = line.trim().split(/\s+/, 10);
     if (!isHere(local)) return [];
     return state !== LISTENING || local === `${wordsInHex(bytes)}:${port}`
-      ? [{ state, peer, queued: parseInt(queues.slice(9), 16) }]
+      ? [{ state, peer, queued: parseInt(queues.slice(9), 16), inode }]
       : [];
   });
 }

@@ -8,7 +8,7 @@
  * rotation of three members through all of the processes; another reads the metrics, of which no counter may ever fall; a
  * third changes the model. At the end there is one process.
  *
- * Before that the same is asked for as long of the same node, and nothing is replaced: what a busy machine loses by itself
+ * After that the same is asked for as long of the last process, and nothing is replaced: what a busy machine loses by itself
  * stands beside it.
  *
  * A client that stays is told to leave by the end of its connection, between two answers. One that has asked at that very
@@ -40,7 +40,7 @@ export interface ReplaceOptions {
   readonly delayed: number;
   /** Milliseconds from one replacement to the next, at least. */
   readonly pauseMs: number;
-  /** Whether the same is asked for as long before, and nothing replaced. */
+  /** Whether the same is asked for as long afterwards, and nothing replaced. */
   readonly hasControl: boolean;
 }
 
@@ -115,11 +115,13 @@ function print(report: ReplaceReport): void {
   row("changes made", ({ written }) => written);
   row("longest without one, ms", ({ longestUnwrittenMs }) => longestUnwrittenMs.toFixed(0));
   for (const seen of [control, replaced]) {
-    for (const line of [...seen?.faults.slice(0, 10) ?? [], ...seen?.fallen.slice(0, 10) ?? []]) {
-      console.log(`  ${line}`);
+    const kinds = Map.groupBy([...seen?.faults ?? [], ...seen?.fallen ?? []], (line) => line.slice(0, 100));
+    for (const [kind, { length }] of [...kinds].slice(0, 20)) {
+      console.log(`  ${seen === control ? "control" : "replaced"} ${length} × ${kind}`);
     }
   }
   for (const line of replaced.dropped) console.log(`  ${line}`);
+  for (const line of control?.dropped ?? []) console.log(`  then ${line}`);
   const spread = (of: (gap: ReplaceReport["gaps"][number]) => number) => {
     const sorted = gaps.map(of).sort((a, b) => a - b);
     return `median ${sorted[sorted.length >> 1]} ms, longest ${sorted.at(-1)} ms`;
@@ -216,12 +218,6 @@ export async function replace(options: ReplaceOptions): Promise<ReplaceReport> {
     return { clients, seen: { ...figuresOf(clients), load: await load.stop(), dropped } };
   };
 
-  const control = options.hasControl
-    ? await watch(async () => {
-      await new Promise((resolve) => setTimeout(resolve, options.rounds * options.pauseMs));
-      return first;
-    })
-    : null;
   let tookMs = 0;
   const { clients: { rotation }, seen: replaced } = await watch(async () => {
     const startMs = performance.now();
@@ -240,11 +236,18 @@ export async function replace(options: ReplaceOptions): Promise<ReplaceReport> {
     tookMs = performance.now() - startMs;
     return started.at(-1)!;
   });
-  const before = control?.clients.rotation;
+  const last = started.at(-1)!;
+  const control = options.hasControl
+    ? await watch(async () => {
+      await new Promise((resolve) => setTimeout(resolve, tookMs));
+      return last;
+    })
+    : null;
+  const later = control?.clients.rotation;
   return {
     control: control?.seen ?? null,
     ...{ replaced, tookMs, rounds: started.length - 1, isDelayed: network !== null },
-    rotation: MEMBERS.map((member) => (rotation.get(member) ?? 0) + (before?.get(member) ?? 0)),
+    rotation: MEMBERS.map((member) => (rotation.get(member) ?? 0) + (later?.get(member) ?? 0)),
     gaps: started.slice(1).map(gapsOf),
     left: started.filter(isRunning).length,
   };
