@@ -58,7 +58,7 @@ export async function replaceInCluster(
     await Deno.writeTextFile(
       config,
       `node: { id: ${id} }\ncluster: { id: test }\n` +
-        `state: { heartbeatInterval: 500ms, heartbeatTTL: 2s, nats: { servers: ["${server.url}"] } }\n`,
+        `state: { heartbeatInterval: 2s, heartbeatTTL: 15s, nats: { servers: ["${server.url}"] } }\n`,
     );
     const process = stack.use(ServeProcess.spawn({
       args: ["-c", config, "--db", `${folder}/${id}.db`, ...args],
@@ -97,9 +97,9 @@ export async function replaceInCluster(
   return { rounds: ofA.length - 1, applied, refused, faults };
 }
 
-/** Another one in each round. */
+/** Another one in each round, which moves no answer. */
 function modelOf(services: number, round: number): string {
-  const pool = { name: "web", members: [{ ipAddress: `192.0.2.${round + 1}`, port: 80 }] };
+  const pool = { name: "web", members: [{ ipAddress: "192.0.2.1", port: 80 }] };
   const lines = [
     { pool },
     ...Array.from({ length: services }, (_, i) => ({
