@@ -157,7 +157,10 @@ function socketsAt(
   // The local address of a connection is the one that its client chose, and of IPv4 on `::` a mapped one.
   const isHere = (local: string) => local.endsWith(`:${port}`);
   return text.split("\n").slice(1).flatMap((line) => {
-    const [, local = "", peer = "", state = "", queues = "", , , , , inode = ""] = line.trim().split(/\s+/, 10);
+    const [, local = "", peer = "", state = "", queues = "", , , , , inode = ""] = line.trim().split(
+      /\s+/,
+      10,
+    );
     if (!isHere(local)) return [];
     return state !== LISTENING || local === `${wordsInHex(bytes)}:${port}`
       ? [{ state, peer, queued: parseInt(queues.slice(9), 16), inode }]
