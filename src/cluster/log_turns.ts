@@ -40,7 +40,7 @@ export class LogTurns {
   /** What this node takes from another's entry to its own, as a moving average, milliseconds. */
   #tookMs = STEP_MS / 2;
 
-  /** @param node this one */
+  /** Knows of no other yet. @param node this one */
   constructor({ node, clock }: { readonly node: string; readonly clock: Pick<Clock, "monotonicMs"> }) {
     this.#node = node;
     this.#clock = clock;

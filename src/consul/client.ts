@@ -39,6 +39,7 @@ export type ConsulError = "noanswer" | "denied" | "consulapi";
 
 /** Consul didn't say what it was asked for. */
 export class ConsulFault extends Error {
+  /** Of the kind of error. */
   override name = "ConsulFault";
   /** For metrics. */
   readonly kind: ConsulError;

@@ -29,6 +29,7 @@ export interface HttpAnswer {
 
 /** What came isn't HTTP, or is more than is taken. */
 export class HttpFault extends Error {
+  /** Of the kind of error. */
   override name = "HttpFault";
 }
 

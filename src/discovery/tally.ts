@@ -12,7 +12,9 @@ export const DURATION_BUCKETS: readonly number[] = [1e-5, 3e-5, 1e-4, 3e-4, 1e-3
 
 /** An answer as it is counted. */
 export interface Counted extends Pick<Answered, "rcode" | "qtype"> {
+  /** What it went over. */
   readonly protocol: "udp" | "tcp";
+  /** From the query to the answer, milliseconds. */
   readonly ms: number;
 }
 

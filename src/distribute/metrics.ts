@@ -164,7 +164,11 @@ export interface CheckerMetrics {
 }
 
 /** What gauges tell of each secondary. */
-type States = readonly { readonly host: string; readonly isMissed: boolean; readonly differing: number }[];
+export type States = readonly {
+  readonly host: string;
+  readonly isMissed: boolean;
+  readonly differing: number;
+}[];
 
 /** Registers them. @param counts asked for the gauges */
 export function checkerMetrics(

@@ -181,7 +181,7 @@ export async function serveControl(
 }
 
 /** What answers on the sockets of the control plane. */
-type Control =
+export type Control =
   & Pick<typeof import("../api/known_tokens.ts"), "KnownTokens">
   & Pick<typeof import("../api/api.ts"), "createApi" | "createMetricsApp">
   & Pick<typeof import("../api/early_refusals.ts"), "earlyRefusals">;
