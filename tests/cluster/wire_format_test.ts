@@ -65,6 +65,7 @@ Deno.test("the formats have one spelling, which other versions and programs rely
     membershipBucket: "gslb_prod_membership",
     logStream: "GSLB_PROD_LOG",
     logSubject: "gslb.prod.log",
+    configBucket: "gslb_prod_config",
     inboxPrefix: "_INBOX.prod.fra1",
   });
 });
