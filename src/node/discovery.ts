@@ -12,8 +12,10 @@ export const discovery: Start = async ({ settings, clock, log, registry, ports, 
   if (!terms.enabled) return null;
   const { Discovery } = await import("../discovery/discovery.ts");
   const { AnswerThread } = await import("../discovery/answer_thread.ts");
+  const { consul: { enabled, address: addresses, token, tls } } = terms;
   const part = new Discovery({
-    ...{ terms, clock, log, registry },
+    terms: { ...terms, consul: enabled ? { addresses, token, tls: tls.enabled ? tls : null } : null },
+    ...{ clock, log, registry },
     answer: (options) => new AnswerThread(options),
   });
   try {

@@ -125,28 +125,6 @@ const ALERT_TESTS = {
       }],
     },
     {
-      // Of the cluster's log n has all, m doesn't follow it, and o follows and can't publish.
-      interval: "1m",
-      input_series: ([
-        ["n", "1x60", "0x60", "3x60"],
-        ["m", "0x60", "4x60", "3x60"],
-        ["o", "1x60", "2x60", "0+1x60"],
-      ] as const).flatMap(([node, current, pending, conflicts]) => [
-        { series: `pleiades_log_current{cluster="c",node="${node}"}`, values: current },
-        { series: `pleiades_log_pending{cluster="c",node="${node}"}`, values: pending },
-        { series: `pleiades_log_conflicts{cluster="c",node="${node}"}`, values: conflicts },
-      ]),
-      promql_expr_test: [{
-        expr: 'sum by (alertname, node) (ALERTS{alertstate="firing",alertname!="PleiadesAbsent"})',
-        eval_time: "30m",
-        exp_samples: [
-          '{alertname="PleiadesLogNotFollowed", node="m"}',
-          '{alertname="PleiadesChangesPending", node="o"}',
-          '{alertname="PleiadesChangesConflict", node="o"}',
-        ].map((labels) => ({ labels, value: 1 })),
-      }],
-    },
-    {
       // Node m has twice what it can answer and what else limits tell of; node n has a little of all of it.
       interval: "1m",
       input_series: [

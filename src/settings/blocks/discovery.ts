@@ -156,7 +156,7 @@ export const discovery = {
         dnsAddr: dnsAddr === null ? null : parseSocketAddress(dnsAddr, 5959),
         directory: directory && loading.resolve(["discovery", "directory"], directory),
         node: node ?? nodeOf(loading.outside.hostname()),
-        consul: consul.enabled ? consulOf(consul, loading) : null,
+        consul: consulOf(consul, loading, file.enabled && consul.enabled),
         servers: servers.map(({ zone, host, ipAddress: ips }) => ({ zone, host, ips })),
       },
     };
@@ -164,21 +164,29 @@ export const discovery = {
 };
 
 function consulOf(
-  { address, token, tls }: FileOf<typeof shape>["discovery"]["consul"],
+  { enabled, address, token, tls }: FileOf<typeof shape>["discovery"]["consul"],
   loading: Loading,
+  isAsked: boolean,
 ): {
-  readonly addresses: readonly SocketAddress[];
+  readonly enabled: boolean;
+  readonly address: readonly SocketAddress[];
   readonly token: string | null;
-  readonly tls: { readonly serverName: string | null; readonly caCerts: readonly string[] } | null;
+  readonly tls: {
+    readonly enabled: boolean;
+    readonly caFile: string | null;
+    readonly serverName: string | null;
+    /** What `caFile` has; empty where it isn't needed. */
+    readonly caCerts: readonly string[];
+  };
 } {
   const at = ["discovery", "consul", "tls", "caFile"];
-  const authorities = tls.caFile === null ? null : loading.readText(at, tls.caFile, PEM_BYTES_MAX);
+  const authorities = isAsked && tls.enabled && tls.caFile !== null
+    ? loading.readText(at, tls.caFile, PEM_BYTES_MAX)
+    : null;
   return {
-    addresses: address.map((each) => parseSocketAddress(each, 8500)),
-    token,
-    tls: tls.enabled
-      ? { serverName: tls.serverName, caCerts: authorities === null ? [] : [authorities] }
-      : null,
+    ...{ enabled, token },
+    address: address.map((each) => parseSocketAddress(each, 8500)),
+    tls: { ...tls, caCerts: authorities === null ? [] : [authorities] },
   };
 }
 
