@@ -208,9 +208,9 @@ function noteWithoutEffect(loading: Loading): void {
   }
 }
 
-/** Whether nothing is in it but what is empty. */
+/** Whether nothing is in it but what is empty, or the one replica that a start file has. */
 function isEmpty(value: unknown): boolean {
-  if (value === null || value === undefined || value === "" || value === false) return true;
+  if (value === null || value === undefined || value === "" || value === false || value === 1) return true;
   return typeof value === "object" && Object.values(value).every(isEmpty);
 }
 
