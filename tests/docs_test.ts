@@ -4,7 +4,7 @@
  * @module
  */
 import { deepEqual, equal, ok } from "node:assert/strict";
-import { TERMS } from "./discovery/world.ts";
+import { SETTINGS } from "./discovery/world.ts";
 import { brokenLinks, type Page, pages, readPage, shows, stepsOf, typeSteps } from "./docs_pages.ts";
 import { program, testWith } from "./programs.ts";
 import { startTestNode, TEST_SETTINGS } from "./test_node.ts";
@@ -37,7 +37,7 @@ Deno.test("docs/operations.md names every metric of a node, and no other", async
   // Where nothing listens: a node in a cluster has all its metrics from the start.
   await using node = await startTestNode({
     state: { ...TEST_SETTINGS.state, nats },
-    discovery: { enabled: true, ...TERMS },
+    discovery: SETTINGS,
   });
   const text = await (await fetch(new URL("/metrics", node.api))).text();
   const real = [...text.matchAll(/^# TYPE (\S+) /gm)].map(([, name]) => name!);

@@ -130,7 +130,10 @@ export const TEST_SETTINGS: Settings = {
     node: "node",
     ipAddress: [],
     ignoreScripts: false,
-    consul: null,
+    consul: {
+      ...{ enabled: false, address: [], token: null },
+      tls: { enabled: false, caFile: null, serverName: null, caCerts: [] },
+    },
     otherZones: "refer",
     servers: [],
     staleFor: 86_400_000,

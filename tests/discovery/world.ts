@@ -12,6 +12,7 @@ import type { SocketAddress } from "../../src/ip.ts";
 import { createLogger } from "../../src/telemetry/log.ts";
 import { Registry } from "../../src/telemetry/metrics.ts";
 import type { Message } from "../../src/wire/message.ts";
+import type { Settings } from "../../src/settings/settings.ts";
 import { rcodeName, typeNumber } from "../../src/wire/record_type.ts";
 
 export const ZONE = "srv.example.org";
@@ -34,6 +35,16 @@ export const TERMS: DiscoveryTerms = {
     { zone: "gg", host: "a.example.net", ips: ["192.0.2.52"] },
   ],
   staleFor: 86_400_000,
+};
+
+/** The same as a node has it of its settings. */
+export const SETTINGS: Settings["discovery"] = {
+  ...TERMS,
+  enabled: true,
+  consul: {
+    ...{ enabled: false, address: [], token: null },
+    tls: { enabled: false, caFile: null, serverName: null, caCerts: [] },
+  },
 };
 
 /** An instance in our format. */

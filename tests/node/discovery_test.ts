@@ -6,7 +6,7 @@
 import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { lookup, registerFile, watch } from "../../src/cli/discovery.ts";
 import { DISCOVERY } from "../../src/discovery/port.ts";
-import { ask, brief, instance, TERMS, ZONE } from "../discovery/world.ts";
+import { ask, brief, instance, SETTINGS, ZONE } from "../discovery/world.ts";
 import { askFor, startTestNode, type TestNode, until } from "../test_node.ts";
 import type { Core } from "../../src/node/part.ts";
 import { PARTS } from "../../src/node/parts.ts";
@@ -27,7 +27,7 @@ class Place implements AsyncDisposable {
 
   static async start(): Promise<Place> {
     const directory = await Deno.makeTempDir();
-    const discovery = { enabled: true, ...TERMS, directory };
+    const discovery = { ...SETTINGS, directory };
     let core: Core | null = null;
     const parts = [(each: Core) => {
       core = each;

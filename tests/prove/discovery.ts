@@ -17,7 +17,7 @@
  */
 import { ConsulServer, freeConsulPorts, ROOT_TOKEN } from "../consul/server.ts";
 import { readMutated } from "../discovery/mutations.ts";
-import { instance, TERMS, World, ZONE } from "../discovery/world.ts";
+import { instance, SETTINGS, World, ZONE } from "../discovery/world.ts";
 import { DISCOVERY } from "../../src/discovery/port.ts";
 import type { SocketAddress } from "../../src/ip.ts";
 import type { Core } from "../../src/node/part.ts";
@@ -110,7 +110,7 @@ async function cpu([queries = "20000"]: string[]): Promise<boolean> {
   );
   await Deno.writeTextFile(`${directory}/p.json`, JSON.stringify({ instances }));
   let core: Core | null = null;
-  await using node = await startTestNode({ discovery: { enabled: true, ...TERMS, directory } }, {
+  await using node = await startTestNode({ discovery: { ...SETTINGS, directory } }, {
     parts: [(each: Core) => (core = each, null), ...PARTS],
   });
   const poolId = await create(node, "/pools", { name: "web", maxAnswers: 0 });
@@ -175,7 +175,7 @@ const OPENED = 50;
 async function subscribers([count = "5000"]: string[]): Promise<boolean> {
   const directory = await Deno.makeTempDir();
   await using node = await startTestNode({
-    discovery: { enabled: true, ...TERMS, directory },
+    discovery: { ...SETTINGS, directory },
     api: { ...TEST_SETTINGS.api, maxConnections: 2 * +count, maxConnectionsPerClient: 2 * +count },
   });
   const register = (instances: readonly unknown[]) =>
