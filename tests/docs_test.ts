@@ -98,6 +98,6 @@ async function typed(page: Page): Promise<void> {
     const where = `${page.file}:${block.line}`;
     equal(result.exitCode, exitCode, `${where}: exit code\n${block.text}\n${result.output}`);
     if (output === null || shows(output, result.output)) continue;
-    equal(result.output.trim(), output.trim(), `${where}: output`);
+    equal(result.output.trim(), output.trim(), `${where}: output\n${result.output}`);
   }
 }

@@ -99,29 +99,21 @@ function programOnPath(name: string): string | null {
 /** The test that runs, where it has said which programs it needs. */
 let running: { readonly name: string; readonly programs: readonly string[] } | null = null;
 
-/**
- * Registers a test that needs real programs.
- *
- * @param options.sanitizeOps `false` = timers may outlive it, for a reason that stands beside it
- */
+/** Registers a test that needs real programs. */
 export function testWith(
   programs: readonly string[],
   name: string,
   fn: (test: Deno.TestContext) => void | Promise<void>,
-  { sanitizeOps = true }: Pick<Deno.TestDefinition, "sanitizeOps"> = {},
 ): void {
   const missing = programs.filter((each) => program(each) === null);
   if (missing.length === 0) {
-    return Deno.test({
-      ...{ name, sanitizeOps },
-      fn: async (test) => {
-        running = { name, programs };
-        try {
-          await fn(test);
-        } finally {
-          running = null;
-        }
-      },
+    return Deno.test(name, async (test) => {
+      running = { name, programs };
+      try {
+        await fn(test);
+      } finally {
+        running = null;
+      }
     });
   }
   const isForbidden = programOnPath("unshare") !== null && missing.join() === "unshare";

@@ -189,11 +189,23 @@ export class NatsLink implements AsyncDisposable {
     }
     stop();
     const reason = await closed ?? fault;
+    endTimers(connection, server);
     return reason === null ? `${server}: the connection was closed` : natsFault(reason, server);
   }
 
   /** What was said since the last connection. */
   readonly #told = new Set<string>();
+}
+
+/**
+ * Ends what the library leaves running on a connection that was closed between two of its own steps: its pings, begun
+ * behind the close, and the monitor of a watch whose subscription was refused, which would tell of it for ever. The
+ * monitor listens for this one word.
+ */
+function endTimers(connection: NatsConnection, server: string): void {
+  const { protocol } = connection as NatsConnectionImpl;
+  protocol.heartbeats.cancel();
+  protocol.dispatchStatus({ type: "disconnect", server });
 }
 
 /**

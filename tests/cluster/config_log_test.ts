@@ -116,8 +116,6 @@ testWith(
     );
     equal(told.length, 2);
   },
-  // A watch of the NATS library that is opened as its connection ends throws, and leaves a timer behind.
-  { sanitizeOps: false },
 );
 
 testWith(["nats-server"], "three nodes with a writer each have all edits in one order", async () => {

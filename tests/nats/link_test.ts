@@ -1,6 +1,7 @@
 /** @module Connections to real NATS servers: who is let in, and what is said of what goes wrong. */
 import { equal, match, ok } from "node:assert/strict";
 import { createAccount, createOperator, createUser, encodeJwt } from "./jwt.ts";
+import { jetstream, jetstreamManager } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/nats-core";
 import { systemClock, systemRng } from "../../src/clock.ts";
 import { type LinkTerms, NatsLink } from "../../src/nats/link.ts";
@@ -180,3 +181,62 @@ testWith(["nats-server"], "a node that can't reach one server tries the next", a
   await answering;
   ok(server.port > 0);
 });
+
+/** Runs sessions on one connection after the other, until there were so many. */
+async function sessions(
+  server: string,
+  count: number,
+  session: (connection: NatsConnection) => Promise<void>,
+): Promise<void> {
+  let ended = 0;
+  await using _link = new NatsLink({
+    terms: {
+      servers: [server],
+      ...{ name: "test", inboxPrefix: "_INBOX.test.a", pingIntervalMs: 60_000, tls: PLAIN, auth: NO_AUTH },
+    },
+    ...{ clock: systemClock, rng: systemRng },
+    log: createLogger({ level: "error", format: "json", clock: systemClock, write: () => {} }),
+    session: (connection) => session(connection).finally(() => ended++),
+  });
+  await until(() => ended, (each) => each >= count);
+}
+
+Deno.test("a server that lets in and closes in one breath leaves no timer behind", async () => {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const serving = (async () => {
+    for await (const connection of listener) {
+      const say = (text: string) => connection.write(new TextEncoder().encode(text));
+      await say('INFO {"version":"2.15.0","proto":1,"max_payload":1048576}\r\n');
+      const asked = new Uint8Array(4096);
+      for (
+        let size: number | null = 0;
+        size !== null && !new TextDecoder().decode(asked).includes("PING\r\n");
+      ) {
+        size = await connection.read(asked);
+      }
+      await say("PONG\r\n").catch(() => {});
+      connection.close();
+    }
+  })();
+  await sessions(
+    `nats://127.0.0.1:${listener.addr.port}`,
+    3,
+    async (connection) => void await connection.closed(),
+  );
+  listener.close();
+  await serving;
+});
+
+testWith(
+  ["nats-server"],
+  "a watch that is begun on a connection that closes leaves no timer behind",
+  async () => {
+    await using server = await NatsServer.start();
+    await sessions(server.url, 2, async (connection) => {
+      await (await jetstreamManager(connection)).streams.add({ name: "TEST", subjects: ["test"] });
+      const consumer = await jetstream(connection).consumers.getPushConsumer("TEST");
+      await connection.close();
+      await consumer.consume();
+    });
+  },
+);
