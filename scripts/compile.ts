@@ -20,6 +20,7 @@ import { basename, dirname, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { permissionsFor } from "./permissions.ts";
 import { deno, plain, ROOT } from "./process.ts";
+import { V8_FLAGS } from "./v8_flags.ts";
 
 /** Bundles and compiles; gives the executable's path. */
 export async function compile({ target, output }: CompileOptions = {}): Promise<string> {
@@ -40,6 +41,7 @@ export async function compile({ target, output }: CompileOptions = {}): Promise<
       "--unstable-net",
       "--unstable-worker-options",
       "--no-code-cache",
+      V8_FLAGS,
       ...(target === undefined ? [] : ["--target", target]),
       ...workers.flatMap((worker) => ["--include", `${folder}/${worker.bundle}`]),
       "-o",

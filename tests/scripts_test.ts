@@ -4,6 +4,7 @@ import { drawing } from "../scripts/picture.ts";
 import { billOfMaterials } from "../scripts/sbom.ts";
 import { compile, quieted } from "../scripts/compile.ts";
 import { deno, ROOT } from "../scripts/process.ts";
+import { V8_FLAGS } from "../scripts/v8_flags.ts";
 import { failures, innermostReason, tally } from "../scripts/test.ts";
 
 Deno.test("tally() reads Deno's summary, coloured or not", () => {
@@ -45,6 +46,16 @@ Deno.test("innermostReason() gives what lies under all that a tool says", () => 
     "    1: failed to lookup address information: Name or service not known\n";
   equal(innermostReason(said), "failed to lookup address information: Name or service not known");
   equal(innermostReason("deno compile ended with 1"), "deno compile ended with 1");
+});
+
+Deno.test("the demo collects garbage as the executable does, and V8 knows the flags", async () => {
+  const { tasks } = JSON.parse(await Deno.readTextFile(`${ROOT}/deno.json`));
+  match(tasks.demo, new RegExp(` ${V8_FLAGS} `));
+  const { success, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", V8_FLAGS, "-"],
+    stdin: "null",
+  }).output();
+  deepEqual([success, new TextDecoder().decode(stderr)], [true, ""]);
 });
 
 Deno.test("quieted() keeps OpenPGP.js from printing what it is given", async () => {

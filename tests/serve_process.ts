@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { V8_FLAGS } from "../scripts/v8_flags.ts";
 import { parseSocketAddress, type SocketAddress } from "../src/ip.ts";
 
 /** How a process is started. */
@@ -40,9 +41,15 @@ export function pleiades(
 function commandOf(args: readonly string[], options: ServeOptions): Deno.Command {
   const { executable = null, env = {}, stdin = "null", aloneIn, openFiles, deno = ["-A"], wrapped = [] } =
     options;
-  const line = executable
-    ? [executable, ...args]
-    : [Deno.execPath(), "run", ...deno, "--unstable-net", new URL("main.ts", ROOT).pathname, ...args];
+  const line = executable ? [executable, ...args] : [
+    Deno.execPath(),
+    "run",
+    ...deno,
+    "--unstable-net",
+    V8_FLAGS,
+    new URL("main.ts", ROOT).pathname,
+    ...args,
+  ];
   const limited = [
     ...wrapped,
     ...openFiles === undefined ? [] : ["prlimit", `--nofile=${openFiles}`],

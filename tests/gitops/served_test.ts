@@ -13,6 +13,7 @@ testWith(
   async () => {
     const { rows, lost } = await follow({
       services: 100,
+      applies: 2,
       goneMs: 0,
       ways: ["file"],
       probed: 1,
