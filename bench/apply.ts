@@ -1,7 +1,7 @@
 /**
- * What a whole model costs: `deno task bench apply [SERVICES]`.
+ * What a whole model costs: `deno task bench apply [SERVICES [PER_POOL]]`.
  *
- * A model of so many services (100,000 unless told otherwise), each with a pool of two members, is applied as NDJSON
+ * A model of so many services (100,000 unless told otherwise), so many of them by a pool of two members (1), is applied as NDJSON
  * to a database on disk: for the first time, again without a difference, and with a hundredth of the members
  * different. For each run: the time, how much of a core was used (the second figure: other programs don't change it),
  * the longest that the main thread was kept from its other work meanwhile, and the
@@ -18,20 +18,32 @@ import { Store } from "../src/store/store.ts";
 /** With 100,000 services it takes some ten seconds. */
 export const quick = true;
 
-/** Runs it; the argument is the number of services. */
-export async function bench([services = "100000"]: string[]): Promise<void> {
-  const size = Number(services);
+/** The shape of a model. */
+interface Shape {
+  /** How many services. */
+  readonly size: number;
+  /** How many of them share a pool. */
+  readonly perPool: number;
+}
+
+/** Runs it; the arguments are the number of services, and how many of them share a pool. */
+export async function bench([services = "100000", perPool = "1"]: string[]): Promise<void> {
+  const shape = { size: Number(services), perPool: Number(perPool) };
+  const { size } = shape;
+  const pools = Math.ceil(size / shape.perPool);
   const folder = await Deno.makeTempDir({ prefix: "pleiades-bench-" });
   try {
     using store = Store.open(`${folder}/pleiades.db`);
     const changes = new Changes({ store, clock: systemClock });
     console.log(
-      `${size.toLocaleString("en")} services, as many pools of two members; MB of ${rssMb()} before`,
+      `${size.toLocaleString("en")} services, ${
+        pools.toLocaleString("en")
+      } pools of two members; MB of ${rssMb()} before`,
     );
     console.log(`${"".padEnd(24)}   seconds     CPU s   longest stall    peak MB   MB after`);
-    const run = (name: string, weight: (i: number) => number) => measure(name, { changes, size, weight });
+    const run = (name: string, weight: (i: number) => number) => measure(name, { changes, shape, weight });
     assert.equal(await run("first apply", () => 1), true);
-    assert.deepEqual(store.counts(), { pools: size, members: 2 * size, services: size, zones: 0 });
+    assert.deepEqual(store.counts(), { pools, members: 2 * pools, services: size, zones: 0 });
     assert.equal(await run("the same again", () => 1), false);
     assert.equal(await run("a hundredth different", (i) => i % 100 === 0 ? 2 : 1), true);
     assert.equal(store.generation(), 2);
@@ -44,16 +56,16 @@ export async function bench([services = "100000"]: string[]): Promise<void> {
 
 async function measure(
   name: string,
-  { changes, size, weight }: {
+  { changes, shape, weight }: {
     readonly changes: Changes;
-    readonly size: number;
+    readonly shape: Shape;
     readonly weight: (i: number) => number;
   },
 ): Promise<boolean> {
   using watch = new StallWatch();
   const start = performance.now();
   const cpuBefore = process.cpuUsage();
-  const applied = await changes.apply(ReadableStream.from(modelBlocks(size, weight)), {
+  const applied = await changes.apply(ReadableStream.from(modelBlocks(shape, weight)), {
     file: "bench",
     format: "ndjson",
     origin: { via: "bench", by: "", reason: "" },
@@ -77,17 +89,19 @@ async function measure(
 }
 
 /** The lines in blocks, made as they are asked for. */
-function* modelBlocks(size: number, weight: (i: number) => number): Generator<Uint8Array> {
+function* modelBlocks({ size, perPool }: Shape, weight: (i: number) => number): Generator<Uint8Array> {
   const encoder = new TextEncoder();
   const name = (i: number) => i.toString(36).padStart(5, "0");
   let text = "";
   for (let i = 0; i < size; i++) {
     const rest = `${(i >> 16) & 255}.${(i >> 8) & 255}.${i & 255}`;
-    text += `{"pool":{"name":"pool-${name(i)}","algorithm":"weighted-round-robin","members":[` +
-      `{"ipAddress":"10.${rest}","port":443,"weight":${
-        weight(i)
-      }},{"ipAddress":"11.${rest}","port":443}]}}\n` +
-      `{"service":{"domain":"${name(i)}.bench.example.com","pool":"pool-${name(i)}"}}\n`;
+    if (i % perPool === 0) {
+      text += `{"pool":{"name":"pool-${name(i)}","algorithm":"weighted-round-robin","members":[` +
+        `{"ipAddress":"10.${rest}","port":443,"weight":${
+          weight(i)
+        }},{"ipAddress":"11.${rest}","port":443}]}}\n`;
+    }
+    text += `{"service":{"domain":"${name(i)}.bench.example.com","pool":"pool-${name(i - i % perPool)}"}}\n`;
     if (text.length < 64 << 10) continue;
     yield encoder.encode(text);
     text = "";

@@ -7,13 +7,22 @@
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ROOT } from "../../scripts/process.ts";
+import { V8_FLAGS } from "../../scripts/v8_flags.ts";
 import { end, start } from "../dns/child.ts";
 import { LOAD_CORE } from "../dns/load.ts";
 import { geoDatabase, modelLines, type Workload, ZONE, zoneHead } from "../dns/workloads.ts";
 import type { Command, Peer, Place } from "./peer.ts";
 import { freePort } from "../../tests/free_port.ts";
 
-const NODE = [Deno.execPath(), "run", "-A", "--unstable-net", "--no-check", `${ROOT}/main.ts`] as const;
+const NODE = [
+  Deno.execPath(),
+  "run",
+  "-A",
+  "--unstable-net",
+  "--no-check",
+  V8_FLAGS,
+  `${ROOT}/main.ts`,
+] as const;
 
 /** The one that counts first. */
 export const pleiades: Peer = fleet("pleiades", "linux");
@@ -50,7 +59,7 @@ function fleet(name: string, transport: string): Peer {
     steersByPlace: true,
     async prepare({ program, folder, port, workload }) {
       const script = fileURLToPath(new URL("../dns/server.ts", import.meta.url));
-      const flags = ["run", "-A", "--unstable-net", "--no-check"];
+      const flags = ["run", "-A", "--unstable-net", "--no-check", V8_FLAGS];
       const database = `${folder}/city.mmdb`;
       if (workload.byPlace) await Deno.writeFile(database, geoDatabase().bytes);
       return [program, ...flags, script, transport, workload.id, String(port), database];
