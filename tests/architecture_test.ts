@@ -15,6 +15,7 @@ import { codeOnly, findings, none } from "./source_text.ts";
 const GROUND = [
   "ip",
   "clock",
+  "any_signal",
   "version",
   "thread",
   "shared_memory",
@@ -32,6 +33,7 @@ const CAPABILITY = ["input", "model", "settings", "change", "events"];
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ip: [],
   clock: [],
+  any_signal: [],
   version: [],
   thread: [],
   shared_memory: [],

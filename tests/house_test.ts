@@ -61,6 +61,14 @@ Deno.test("nothing is of type any", () => {
   none(anys);
 });
 
+Deno.test("signals of several are those that aren't collected while something waits for them", () => {
+  none(
+    ALL.filter(({ file }) => !file.includes("any_signal")).flatMap(({ file, text }) =>
+      findings({ file, text: codeOnly(text) }, /\bAbortSignal\.any\b/)
+    ),
+  );
+});
+
 Deno.test("no test is singled out or switched off", () => {
   const out = TESTS.filter(({ file }) => file !== "tests/programs.ts").flatMap(({ file, text }) =>
     findings({ file, text: codeOnly(text) }, /\b(Deno\.test|t|step)\.(only|ignore)\b|\b(only|ignore): true\b/)
