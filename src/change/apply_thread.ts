@@ -81,7 +81,7 @@ export async function rollBackOnThread(
  */
 export async function takeLogOnThread(
   messages: readonly LogMessage[],
-  { store, named, part, signal, ...options }: Pick<ThreadLog, "isWhole" | "history" | "guard"> & {
+  { store, named, part, signal, ...options }: Pick<ThreadLog, "whole" | "history" | "guard"> & {
     readonly store: Store;
     readonly named: readonly string[];
     readonly part: (digest: string) => AsyncIterable<Uint8Array>;

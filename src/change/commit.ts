@@ -33,7 +33,7 @@ import {
   type Terms,
 } from "./edit.ts";
 import { type Examination, type Guard, type GuardRefusal, NOTHING_FORESEEN, type Proposal } from "./guard.ts";
-import type { LogMessage, Taken } from "./log_message.ts";
+import type { LogMessage, Taken, Whole } from "./log_message.ts";
 import { pendForLog } from "./log_pending.ts";
 import { beginImport } from "./model_import.ts";
 import { rollbackTarget } from "./past.ts";
@@ -189,7 +189,7 @@ export class Changes {
   takeLog(
     messages: readonly LogMessage[],
     options: {
-      readonly isWhole: boolean;
+      readonly whole: Whole | null;
       readonly named: readonly string[];
       readonly part: (digest: string) => AsyncIterable<Uint8Array>;
       readonly signal: AbortSignal;

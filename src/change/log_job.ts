@@ -7,23 +7,23 @@ import { systemClock } from "../clock.ts";
 import type { RecordedChange } from "../store/history_parts.ts";
 import type { Store } from "../store/store.ts";
 import type { Changes } from "./commit.ts";
-import { filled, LineReader, type LogMessage, type Taken } from "./log_message.ts";
+import { filled, LineReader, type LogMessage, type Taken, type Whole } from "./log_message.ts";
 import { LogReplica } from "./log_replica.ts";
 
 /** Takes the lines of each part, one part after the other, and then the messages. */
 export class LogJob {
   readonly #messages: readonly LogMessage[];
-  readonly #isWhole: boolean;
+  readonly #whole: Whole | null;
   readonly #parts = new Map<string, readonly RecordedChange[]>();
   #open: { readonly digest: string; readonly lines: LineReader } | null = null;
   #fault: string | null = null;
 
   /** With messages that may refer to parts. */
   constructor(
-    { messages, isWhole }: { readonly messages: readonly LogMessage[]; readonly isWhole: boolean },
+    { messages, whole }: { readonly messages: readonly LogMessage[]; readonly whole: Whole | null },
   ) {
     this.#messages = messages;
-    this.#isWhole = isWhole;
+    this.#whole = whole;
   }
 
   /** Says that the bytes that follow are those of a part. */
@@ -51,7 +51,7 @@ export class LogJob {
   takenBy(store: Store, changes: Changes): Taken {
     if (this.#fault !== null) return { kind: "unreadable", reason: this.#fault };
     const replica = new LogReplica({ store, changes, clock: systemClock });
-    return replica.take(filled(this.#messages, this.#parts), { isWhole: this.#isWhole });
+    return replica.take(filled(this.#messages, this.#parts), { whole: this.#whole });
   }
 
   /** What isn't what it should be is left out by every node. */

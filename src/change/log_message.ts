@@ -46,6 +46,12 @@ export interface LogBase {
   readonly parts: string | null;
 }
 
+/**
+ * What a log that is taken from its begin is to a node: `ours` = the one that it followed, of which what it has isn't kept any
+ * more; `another` = one that it has nothing in common with.
+ */
+export type Whole = "ours" | "another";
+
 /** What became of a message. */
 export type Taken =
   | { readonly kind: "taken"; readonly entries: number; readonly conflicts: readonly LogConflict[] }

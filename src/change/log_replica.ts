@@ -6,6 +6,7 @@
  * the model = the log up to the head + every pending entry, in the order in which it was made
  *
  * an entry of another node comes:   undo what is pending → make the entry → make again what was pending
+ *                                   (where the two are apart, `log_apart.ts`: make the entry)
  * a pending entry is acknowledged:  it is the head; the model stays as it is
  * the broker has lost entries:      those after the last that it has are pending again
  * ```
@@ -29,13 +30,16 @@ import {
   type MessageEntry,
   partsNamed,
   type Taken,
+  type Whole,
 } from "./log_message.ts";
 import { MODEL_KINDS } from "../store/past.ts";
 import type { Store } from "../store/store.ts";
 import { auditedChange } from "./audit_trail.ts";
 import type { Changes, MakeOne } from "./commit.ts";
 import { ChangeRefused, type Origin, type Terms } from "./edit.ts";
-import { changesOf, newEntryId } from "./log_pending.ts";
+import { Reach } from "./log_apart.ts";
+import { lackingIn, piecesOf } from "./log_lacking.ts";
+import { changesOf, ENTRY_LENGTH_MAX, newEntryId } from "./log_pending.ts";
 import { modelAsChanges } from "./model_changes.ts";
 
 /** Something that is read over a while; who is given it disposes of it. */
@@ -112,6 +116,11 @@ export class LogReplica {
   /** How far this node has come. */
   position(): LogPosition {
     return this.#store.log.position();
+  }
+
+  /** The node that wrote the last entry that the model has; empty = there is none. */
+  lastAuthor(): string {
+    return this.#store.log.lastAuthor();
   }
 
   /** Whether nothing was ever declared here, nor taken from a log. */
@@ -232,7 +241,8 @@ export class LogReplica {
 
   #knows(position: string): boolean {
     const { log } = this.#store;
-    if (position === "") return this.position().head === "" || log.oldest() === 1;
+    // What begins with nothing is another log to a node that has something of one.
+    if (position === "") return this.position().head === "";
     return this.position().head === position || log.stampOf(position) !== null;
   }
 
@@ -260,23 +270,23 @@ export class LogReplica {
   /**
    * Takes messages in their order that refer to something, or do much: on a thread of its own.
    *
-   * @param isWhole as in `take`
+   * @param whole as in `take`
    * @param part reads the lines that a digest names
    * @throws {StoreBusy} when the database can't be written to; nothing is changed then
    * @throws what `part` throws, and the signal's reason
    */
   async takeLarge(
     messages: readonly LogMessage[],
-    { isWhole = false, part, signal }: {
-      readonly isWhole?: boolean;
+    { whole = null, part, signal }: {
+      readonly whole?: Whole | null;
       readonly part: (digest: string) => AsyncIterable<Uint8Array>;
       readonly signal: AbortSignal;
     },
   ): Promise<Taken> {
-    const needed = isWhole ? messages : messages.map((message) => this.#withoutNeedless(message));
+    const needed = whole !== null ? messages : messages.map((message) => this.#withoutNeedless(message));
     const named = partsNamed(needed);
     if (this.#store.path !== ":memory:") {
-      const taken = await this.#changes.takeLog(needed, { isWhole, named, part, signal });
+      const taken = await this.#changes.takeLog(needed, { whole, named, part, signal });
       if (taken.kind === "taken") { for (const conflict of taken.conflicts) this.#conflicts.tell(conflict); }
       return taken;
     }
@@ -286,7 +296,7 @@ export class LogReplica {
       for await (const bytes of part(digest)) lines.write(bytes);
       parts.set(digest, lines.end());
     }
-    return this.take(filled(needed, parts), { isWhole });
+    return this.take(filled(needed, parts), { whole });
   }
 
   /** Who is where a model was published has it. */
@@ -299,16 +309,16 @@ export class LogReplica {
   /**
    * Takes messages in their order, which have all in them that they refer to.
    *
-   * @param isWhole whether they are the log from its begin, which this node has nothing in common with
+   * @param whole what they are to this node, if they are the log from its begin; `null` = they follow what it has
    * @throws {StoreBusy} when the database can't be written to; nothing is changed then
    */
-  take(messages: readonly LogMessage[], { isWhole = false } = {}): Taken {
+  take(messages: readonly LogMessage[], { whole = null }: { readonly whole?: Whole | null } = {}): Taken {
     const conflicts: LogConflict[] = [];
     const taken = this.#changes.together<Taken>((make) => {
       // What no log knows of is never given up for one.
-      if (isWhole && this.hasOwnModel()) return { kind: "foreign" };
-      const taking = new Taking(this.#store, make);
-      if (isWhole) taking.beginAgain();
+      if (whole !== null && this.hasOwnModel()) return { kind: "foreign" };
+      const taking = new Taking(this.#store, make, this.#clock.unixMs());
+      if (whole !== null) taking.beginAgain(whole);
       let entries = 0;
       for (const [i, message] of messages.entries()) {
         const fault = this.#takeOne(message, taking);
@@ -368,7 +378,7 @@ export class LogReplica {
 }
 
 /** The position that a message follows, and those of its entries. */
-function positionsOf({ prev, entries, base }: Omit<LogMessage, "sequence">): string[] {
+export function positionsOf({ prev, entries, base }: Omit<LogMessage, "sequence">): string[] {
   if (base !== null) return [prev, base.position ?? positionAfter(prev, base.id)];
   const positions = [prev];
   for (const { id } of entries) positions.push(positionAfter(positions.at(-1)!, id));
@@ -383,11 +393,25 @@ function positionAfter(position: string, id: string): string {
 /** A guard was asked where an entry was made, and is asked again where one is made again. */
 const UNGUARDED: Terms = { force: true };
 
+/** What is said of what a node had from another log. */
+const BROUGHT_ENTRY = {
+  ...{ via: "cluster", by: "", force: true },
+  reason: "this node had it from another log, and this one lacks it",
+};
+
+/** How the history names an entry of another node. */
+function saidOf({ node, by, reason }: LogEntry): Pick<Origin, "by" | "reason"> {
+  return { by, reason: reason === "" ? `at ${node}` : `at ${node}: ${reason}` };
+}
+
 /** Why a model takes the place of another one. */
 const ANOTHER_LOG = { by: "", reason: "the cluster's log begins with this model" };
 
 /** What a base leaves behind among the entries, beside what it changed. */
 const BASE_ENTRY = { boot: "", at: 0, via: "cluster", ...ANOTHER_LOG, force: true };
+
+/** Of more pending entries it isn't told what they touch: they are made again at once for many others. */
+const APART_MAX = 64;
 
 /** Who wanted a pending entry. */
 function originOf({ via, by, reason }: LogEntry): Origin {
@@ -398,7 +422,10 @@ function originOf({ via, by, reason }: LogEntry): Origin {
 class Taking {
   readonly #store: Store;
   readonly #make: MakeOne;
+  readonly #nowMs: number;
   #pending: PendingEntry[];
+  /** What they touch; `null` = that can't be told, `undefined` = not told yet. */
+  #reach: Reach | null | undefined;
   /** Pending entries that were undone and have to be made again. */
   #undone: PendingEntry[] = [];
   /** What undoes them, until it is made along with the first entry. */
@@ -407,10 +434,13 @@ class Taking {
   readonly #foreign: LogEntry[] = [];
   readonly #refused: { readonly entry: LogEntry; readonly why: string }[] = [];
   readonly #overwritten: { readonly entry: LogEntry; readonly why: string }[] = [];
+  /** The model that this node had from another log. */
+  #had: readonly RecordedChange[] = [];
 
-  constructor(store: Store, make: MakeOne) {
+  constructor(store: Store, make: MakeOne, nowMs: number) {
     this.#store = store;
     this.#make = make;
+    this.#nowMs = nowMs;
     this.#pending = store.log.pending();
   }
 
@@ -420,26 +450,55 @@ class Taking {
     const [stamp, head] = [now.stamp + 1, positionAfter(now.head, entry.id)];
     if (this.#pending[0]?.id === entry.id && this.#undone.length === 0) {
       this.#pending.shift();
+      this.#reach = undefined;
       log.keepPending(stamp, head, entry.id);
-    } else {
+    } else if (!this.#takeApart(entry, { stamp, head })) {
       this.#undoPending();
       if (this.#undone.some(({ id }) => id === entry.id)) {
         this.#undone = this.#undone.filter(({ id }) => id !== entry.id);
         log.settle(entry.id);
       }
-      const { node, by, reason } = entry;
-      const said = reason === "" ? `at ${node}` : `at ${node}: ${reason}`;
-      const changes = this.#put(() => entry.changes, { by, reason: said }, entry);
+      const changes = this.#put(() => entry.changes, saidOf(entry), entry);
       log.keep(stamp, head, { ...entry, changes });
       if (this.#undone.length > 0) this.#foreign.push({ ...entry, changes });
     }
     log.move({ stamp, head });
   }
 
-  /** Has all that this node took from a log pending, and nothing else in the model: another log begins. */
-  beginAgain(): void {
-    this.#lose(0);
+  /** Makes it on top of what is pending, if that comes to the same. @returns whether it did */
+  #takeApart(entry: LogEntry, { stamp, head }: Pick<LogPosition, "stamp" | "head">): boolean {
+    if (this.#undone.length > 0 || this.#pending.length === 0) return false;
+    if (this.#pending.some(({ id }) => id === entry.id)) return false;
+    const reach = this.#pendingReach();
+    if (reach === null || !Reach.of(this.#store, entry.changes)?.isApartFrom(reach)) return false;
+    try {
+      const { changed, generation } = this.#make(
+        entry.changes,
+        { via: "cluster", ...saidOf(entry) },
+        UNGUARDED,
+      );
+      const changes = changed ? changesOf(this.#store, generation) : [];
+      this.#store.log.keep(stamp, head, { ...entry, changes });
+      return true;
+    } catch (refusal) {
+      if (refusal instanceof ChangeRefused) return false;
+      throw refusal;
+    }
+  }
+
+  #pendingReach(): Reach | null {
+    if (this.#reach === undefined) {
+      const isFew = this.#pending.length <= APART_MAX;
+      this.#reach = isFew ? Reach.of(this.#store, this.#pending.flatMap(({ changes }) => changes)) : null;
+    }
+    return this.#reach;
+  }
+
+  /** Has nothing in the model, and nothing taken: a log begins. What is pending is made again. */
+  beginAgain(whole: Whole): void {
     this.#undoPending();
+    this.#flushUndo();
+    if (whole === "another") this.#had = [...modelAsChanges(this.#store)];
     this.#put(() => differenceTo(this.#store, []), ANOTHER_LOG);
     this.#store.log.forgetEntries();
     this.#store.log.move({ stamp: 0, head: "" });
@@ -456,18 +515,22 @@ class Taking {
     const [now, head] = [log.position(), base.position ?? positionAfter(prev, id)];
     const common = base.recent.find((each) => each === now.head || log.stampOf(each) !== null);
     if (common === undefined && now.head !== "" && now.stamp >= stamp) return "broken";
+    // It was taken, and comes once more.
+    if (base.position === null && (head === now.head || log.stampOf(head) !== null)) return "broken";
     let changes: LogEntry["changes"] = [];
     // Whoever is where its node was has its model.
     if (now.head === "" || prev !== now.head) {
       if (hasOwnModel && !this.#isModel(base)) return "foreign";
-      if (common === undefined) this.#lose(0);
-      else if (common !== now.head) this.#lose(log.stampOf(common)!);
+      if (common !== undefined && common !== now.head) this.#lose(log.stampOf(common)!);
       this.#undoPending();
+      this.#flushUndo();
+      if (common === undefined && now.head !== "") this.#had = [...modelAsChanges(this.#store)];
       changes = this.#put(() => differenceTo(this.#store, base.model), ANOTHER_LOG);
       // Before it lies what other nodes may never have had.
       if (common === undefined) log.forgetEntries();
     }
     log.keep(stamp, head, { ...BASE_ENTRY, id, node: base.node, changes });
+    if (common === undefined) log.keepPassed(base.recent);
     log.move({ stamp, head });
     log.setOwnModel(false);
     return null;
@@ -482,15 +545,20 @@ class Taking {
     log.lose(stamp);
     const undone = new Set(this.#undone.map(({ id }) => id));
     this.#pending = log.pending().filter(({ id }) => !undone.has(id));
+    this.#reach = undefined;
   }
 
   /** Makes again what was undone. @returns what doesn't fit any more */
   finish(): readonly { readonly entry: LogEntry; readonly why: string }[] {
     const { log } = this.#store;
     this.#flushUndo();
+    this.#bring();
     for (const entry of this.#undone) {
       try {
-        const { changes } = entry;
+        // Another node may have brought the same, and others may have changed it since.
+        const changes = entry.reason === BROUGHT_ENTRY.reason
+          ? lackingIn(this.#store, entry.changes)
+          : entry.changes;
         const { changed, generation } = this.#make(changes, originOf(entry), { force: entry.force });
         if (changed) this.#findOverwritten({ ...entry, changes });
         if (changed) log.repend(entry.id, generation, changesOf(this.#store, generation));
@@ -502,6 +570,46 @@ class Taking {
       }
     }
     return this.#refused;
+  }
+
+  /** Has pending, before all else, what this node had from another log and this one lacks. */
+  #bring(): void {
+    const lacking = lackingIn(this.#store, this.#had);
+    if (lacking.length === 0) return;
+    const whole = this.#brought(lacking);
+    const pieces = whole === null ? piecesOf(lacking) : [];
+    const brought = whole === null
+      ? pieces.map((piece) => this.#brought(piece) ?? this.#noteNotBrought(piece))
+      : [whole];
+    for (const each of brought.toReversed()) {
+      if (each !== null) this.#store.log.pendFirst(each.generation, each.entry);
+    }
+  }
+
+  /** @returns `null` = it doesn't fit, or is more than an entry may have */
+  #brought(
+    changes: readonly RecordedChange[],
+  ): { readonly generation: number; readonly entry: LogEntry } | null {
+    if (changes.reduce((sum, { after }) => sum + after!.length, 0) > ENTRY_LENGTH_MAX) return null;
+    const entry = this.#broughtEntry(changes);
+    try {
+      const { generation } = this.#make(changes, originOf(entry), UNGUARDED);
+      return { generation, entry: { ...entry, changes: changesOf(this.#store, generation) } };
+    } catch (refusal) {
+      if (!(refusal instanceof ChangeRefused)) throw refusal;
+      return null;
+    }
+  }
+
+  #noteNotBrought(changes: readonly RecordedChange[]): null {
+    const why = "this node had it from another log, and it doesn't fit the model of this one";
+    this.#refused.push({ entry: this.#broughtEntry(changes), why });
+    return null;
+  }
+
+  #broughtEntry(changes: readonly RecordedChange[]): LogEntry {
+    const { node, boot } = this.#store.log.member()!;
+    return { ...BROUGHT_ENTRY, id: newEntryId(), node, boot, at: this.#nowMs, changes };
   }
 
   /** Of others' entries, whatever a pending one makes otherwise that was made before its author saw them. */
@@ -533,6 +641,7 @@ class Taking {
     this.#undone = [...this.#pending, ...this.#undone];
     this.#undo = undoing(this.#pending);
     this.#pending = [];
+    this.#reach = undefined;
   }
 
   /** @returns what it did, which is nothing where it doesn't fit: every node finds the same, and goes on */

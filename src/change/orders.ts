@@ -29,7 +29,7 @@ import {
 } from "./edit.ts";
 import { digestOf, type ModelDigest } from "./digest.ts";
 import { LogJob } from "./log_job.ts";
-import type { LogMessage, Taken } from "./log_message.ts";
+import type { LogMessage, Taken, Whole } from "./log_message.ts";
 import { trimHeap } from "./memory.ts";
 import { beginImport, type ModelImport } from "./model_import.ts";
 import type { JudgedModel } from "./staged_model.ts";
@@ -71,8 +71,8 @@ export interface ThreadRollback extends Omit<RollbackOptions, "signal">, JobOpti
 export interface ThreadLog extends JobOptions {
   /** In their order. */
   readonly messages: readonly LogMessage[];
-  /** Whether they are the log from its begin. */
-  readonly isWhole: boolean;
+  /** What they are to this node, if they are the log from its begin. */
+  readonly whole: Whole | null;
 }
 
 /** To the main thread. */

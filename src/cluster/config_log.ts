@@ -26,13 +26,14 @@ import type { LogReplica } from "../change/log_replica.ts";
 import type { Clock } from "../clock.ts";
 import { Listeners } from "../listeners.ts";
 import { natsFault } from "../nats/fault.ts";
-import { openConfigBucket } from "./config_bucket.ts";
+import { type BucketEntry, openConfigBucket } from "./config_bucket.ts";
 import { StoreBusy } from "../store/database.ts";
 import type { Logger } from "../telemetry/log.ts";
 import {
   type LogBroker,
   LogFault,
   LogFollower,
+  MissingPart,
   type Publication,
   type StoredMessage,
   type StoredMessages,
@@ -209,6 +210,7 @@ export class ConfigLog {
         if (await this.#rest(terms.lookMs, signal)) continue;
         if (!await follower.isSame()) return;
         await follower.read();
+        writing.look();
         continue;
       }
       const waitMs = this.#turns.waitMs();
@@ -258,6 +260,8 @@ class SnapshotWriting implements AsyncDisposable {
   readonly #follower: LogFollower;
   readonly #needs: Pick<LogNeeds, "log"> & { readonly signal: AbortSignal };
   #writing: Promise<void> | null = null;
+  /** Why it couldn't be written the last time. */
+  #fault = "";
 
   constructor(follower: LogFollower, needs: Pick<LogNeeds, "log"> & { readonly signal: AbortSignal }) {
     this.#follower = follower;
@@ -266,17 +270,28 @@ class SnapshotWriting implements AsyncDisposable {
 
   /** Writes one, if there is none being written and the log has become long. */
   begin(): void {
-    this.#writing ??= this.#write().finally(() => this.#writing = null);
+    this.#write(() => this.#follower.snapshot());
   }
 
-  async #write(): Promise<void> {
+  /** Writes one where it was lost. */
+  look(): void {
+    this.#write(() => this.#follower.replaceSnapshot());
+  }
+
+  #write(write: () => Promise<boolean>): void {
+    this.#writing ??= this.#told(write).finally(() => this.#writing = null);
+  }
+
+  async #told(write: () => Promise<boolean>): Promise<void> {
     const { log, signal } = this.#needs;
     try {
-      if (await this.#follower.snapshot()) log.info("Wrote the model beside the cluster's log");
+      if (await write()) log.info("Wrote the model beside the cluster's log");
+      this.#fault = "";
     } catch (error) {
       if (signal.aborted) return;
       const reason = error instanceof Error ? error.message : String(error);
-      log.warn("The model can't be written beside the cluster's log", { reason });
+      if (reason !== this.#fault) log.warn("The model can't be written beside the cluster's log", { reason });
+      this.#fault = reason;
     }
   }
 
@@ -467,7 +482,7 @@ class StreamBroker implements LogBroker {
     } catch (error) {
       if (!(error instanceof ModelPartsFault)) throw error;
       this.#trust.refuse(error.refused ?? "unreadable");
-      throw new LogFault(`what an entry of the log refers to can't be read: ${error.message}`, {
+      throw new MissingPart(`what an entry of the log refers to can't be read: ${error.message}`, {
         cause: error,
       });
     }
@@ -475,7 +490,14 @@ class StreamBroker implements LogBroker {
 
   async snapshot(): Promise<LogSnapshot | null> {
     const { bucket } = await this.#modelStore();
-    const entry = await bucket.get(SNAPSHOT_KEY);
+    let entry: BucketEntry | null;
+    try {
+      entry = await bucket.get(SNAPSHOT_KEY);
+    } catch (error) {
+      // Where the bucket was deleted it is made again the next time.
+      this.#models = null;
+      throw error;
+    }
     if (entry === null) return null;
     const { value: bytes, headers } = entry;
     const message = { subject: SNAPSHOT_KEY, bytes };

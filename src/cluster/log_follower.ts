@@ -6,8 +6,8 @@
  * @module
  */
 import { newEntryId } from "../change/log_pending.ts";
-import { linesOf, type LogBase, type LogMessage, type Taken } from "../change/log_message.ts";
-import { type LogReplica, messageEntry } from "../change/log_replica.ts";
+import { linesOf, type LogBase, type LogMessage, type Taken, type Whole } from "../change/log_message.ts";
+import { type LogReplica, messageEntry, positionsOf } from "../change/log_replica.ts";
 import type { RecordedChange } from "../store/history_parts.ts";
 import type { PendingEntry } from "../store/log.ts";
 import type { LogFields, Logger } from "../telemetry/log.ts";
@@ -112,10 +112,22 @@ const SNAPSHOT_EVERY = 1_000;
 /** Objects in entries that are taken together, some of which belong to one message, at least: milliseconds of work. */
 const TAKEN_MAX = 64;
 
+/** Messages at the log's begin that may be none of it. */
+const STRAY_MAX = 8;
+
+/** Looks at which a node finds no model beside the log, until it writes it though another one wrote the last entry. */
+const MISSING_LOOKS = 3;
+
 /** Why the log isn't followed; the message is for people. */
 export class LogFault extends Error {
   /** The class, in logs. */
-  override readonly name = "LogFault";
+  override readonly name: string = "LogFault";
+}
+
+/** What a message refers to isn't beside the log. */
+export class MissingPart extends LogFault {
+  /** The class, in logs. */
+  override readonly name = "MissingPart";
 }
 
 /** A message that was read, or a part of its entries. */
@@ -127,15 +139,18 @@ interface ReadMessage {
   readonly id: string;
 }
 
+/** Whether what it does lies beside the log. */
+function refers({ entries, base }: LogMessage): boolean {
+  return entries.some(({ parts }) => parts !== null) || (base?.parts ?? null) !== null;
+}
+
 function objectsOf({ entries, base }: LogMessage): number {
   return entries.reduce((sum, { changes }) => sum + changes.length, base?.model.length ?? 0);
 }
 
 /** Whether it does so much, or may, that it is nothing for the main thread. */
 function isLarge(message: LogMessage): boolean {
-  const { entries, base } = message;
-  return objectsOf(message) > LARGE_FROM || entries.some(({ parts }) => parts !== null) ||
-    (base?.parts ?? null) !== null;
+  return objectsOf(message) > LARGE_FROM || refers(message);
 }
 
 /** Follows the log of one broker. */
@@ -151,6 +166,10 @@ export class LogFollower {
   #kept = { id: "", generation: 0, parts: "" };
   /** Sequence of the last snapshot that is known of. */
   #snapshotAt = 0;
+  /** Whether a node that comes later may need a snapshot: the log doesn't have all that it would begin with in itself. */
+  #isSnapshotNeeded = false;
+  /** How often it was looked for, and not there. */
+  #missing = 0;
   /** Who wrote the last entry. */
   #author = "";
 
@@ -180,14 +199,18 @@ export class LogFollower {
     await this.#align(state);
     const { sequence } = this.#needs.replica.position();
     this.#lastId = (await this.#needs.broker.at(sequence))?.id ?? "";
+    this.#author ||= this.#needs.replica.lastAuthor();
+    // What it didn't look at may refer to something.
+    if (state.first > 1 || sequence > 0) this.#isSnapshotNeeded = true;
   }
 
   /** Whether the stream is the one that was begun with; otherwise it is to be begun with again. */
   async isSame(): Promise<boolean> {
     const { broker, replica } = this.#needs;
-    const { created, last } = await broker.state();
+    const { created, first, last } = await broker.state();
     const at = replica.position();
     this.#last = last;
+    if (first > 1) this.#isSnapshotNeeded = true;
     if (created !== at.created || last < at.sequence) return false;
     return at.sequence === 0 || (await broker.at(at.sequence))?.id === this.#lastId;
   }
@@ -217,9 +240,26 @@ export class LogFollower {
       const { messages, hasMore } = await broker.after(replica.position().sequence);
       if (messages.length === 0) return isAny;
       this.#last = Math.max(this.#last, messages.at(-1)!.sequence);
-      await this.#takeStored(messages);
+      try {
+        await this.#takeStored(messages);
+      } catch (error) {
+        if (!(error instanceof MissingPart) || !await this.#takeSnapshot()) throw error;
+        continue;
+      }
       if (!hasMore) return true;
     }
+  }
+
+  /** Goes on from a model of later, where what comes next can't be had any more. @returns whether there is one */
+  async #takeSnapshot(): Promise<boolean> {
+    const { replica, broker } = this.#needs;
+    const { created, sequence } = replica.position();
+    const snapshot = await this.#snapshotOf(created);
+    if (snapshot === null || snapshot.sequence <= sequence) return false;
+    const message = messageOf(snapshot);
+    if (replica.knownOf(message) === null || await this.#take([message]) !== "taken") return false;
+    this.#lastId = (await broker.at(snapshot.sequence))?.id ?? "";
+    return true;
   }
 
   /** Takes messages that follow each other, with a pause wherever it was enough for once. */
@@ -312,17 +352,21 @@ export class LogFollower {
   }
 
   /** @returns `broken` = they don't follow the head; `unreadable` = what the first refers to isn't what it should be */
-  async #take(messages: readonly LogMessage[], isWhole = false): Promise<"taken" | "broken" | "unreadable"> {
+  async #take(
+    messages: readonly LogMessage[],
+    whole: Whole | null = null,
+  ): Promise<"taken" | "broken" | "unreadable"> {
     const { replica, broker, signal } = this.#needs;
     if (!messages.some(isLarge) && !replica.hasMuchPending()) {
-      return this.#taken(messages, replica.take(messages, { isWhole }));
+      return this.#taken(messages, replica.take(messages, { whole }));
     }
     const part = (digest: string) => broker.part(digest);
-    return this.#taken(messages, await replica.takeLarge(messages, { isWhole, part, signal }));
+    return this.#taken(messages, await replica.takeLarge(messages, { whole, part, signal }));
   }
 
   #taken(messages: readonly LogMessage[], taken: Taken): "taken" | "broken" | "unreadable" {
     const { log, published } = this.#needs;
+    if (messages.some(refers)) this.#isSnapshotNeeded = true;
     if (taken.kind === "foreign") {
       throw new LogFault(
         "this node has a model of its own, and the cluster has another: export this one, remove the node's database, " +
@@ -404,15 +448,46 @@ export class LogFollower {
     }
     const before = await this.#snapshotOf(now.created);
     this.#snapshotAt = before?.sequence ?? 0;
+    if (now.sequence - this.#snapshotAt < snapshotEvery) return false;
+    await this.#writeSnapshot();
+    if (before !== null) await broker.forget(before);
+    return true;
+  }
+
+  /**
+   * Writes the model of now beside the log where there was one and is none any more: the bucket was lost. Who wrote the last entry
+   * does it, and others where it doesn't. It is to be called again and again.
+   *
+   * @returns whether it did
+   */
+  async replaceSnapshot(): Promise<boolean> {
+    const { replica, node } = this.#needs;
+    const { created, head } = replica.position();
+    if (!this.#isSnapshotNeeded || head === "") return false;
+    const isOwn = this.#author === node;
+    try {
+      const isThere = await this.#snapshotOf(created) !== null;
+      this.#missing = isThere ? 0 : this.#missing + 1;
+      if (isThere || this.#missing < (isOwn ? 1 : MISSING_LOOKS)) return false;
+      this.#missing = 0;
+      await this.#writeSnapshot();
+      return true;
+    } catch (error) {
+      // Another node may not be allowed to.
+      if (isOwn) throw error;
+      return false;
+    }
+  }
+
+  async #writeSnapshot(): Promise<void> {
+    const { replica, broker, node } = this.#needs;
     using model = replica.model();
     const { position: { created, sequence, head: position, stamp }, recent, changes } = model.value;
-    if (sequence - this.#snapshotAt < snapshotEvery) return false;
     // Where it fails it isn't tried at each entry.
     this.#snapshotAt = sequence;
     const parts = await broker.keep(linesOf(changes), stamp);
     await broker.putSnapshot({ created, sequence, position, stamp, node, recent, parts });
-    if (before !== null) await broker.forget(before);
-    return true;
+    this.#isSnapshotNeeded = true;
   }
 
   /** The snapshot of a stream; `null` = there is none. */
@@ -426,16 +501,19 @@ export class LogFollower {
     const { replica, log } = this.#needs;
     const at = replica.position();
     if (at.created === created && at.sequence <= last && await this.#isAt(at.sequence, first)) return;
-    if (messages === 0) {
-      if (at.head !== "" || replica.hasOwnModel()) return await this.#beginWithModel({ created, last });
-      return replica.skip({ created, sequence: last });
+    if (messages === 0) return await this.#beginEmpty({ created, last });
+    const { messages: found, read } = await this.#all(first);
+    // What it doesn't show may be what this node has in common with it.
+    if (read < last && await this.#needs.broker.at(last) !== null) {
+      throw new LogFault("a replica of the server is behind; the log is read again");
     }
-    const all = await this.#all(first);
+    const all = followingOf(found);
     const snapshot = await this.#snapshotOf(created);
     // What is before the first message is in the snapshot, if there is any.
     const begin = snapshot !== null && snapshot.sequence + 1 >= first && snapshot.sequence <= last
       ? [messageOf(snapshot), ...all.filter(({ sequence }) => sequence > snapshot.sequence)]
       : all;
+    if (begin.length === 0) return await this.#beginEmpty({ created, last });
     for (const message of all.toReversed()) {
       const known = replica.knownOf(message);
       if (known === null) continue;
@@ -446,27 +524,29 @@ export class LogFollower {
       }
       return;
     }
-    const [oldest] = begin;
-    if (oldest !== undefined && oldest.base !== null && replica.knownOf(oldest) !== null) {
+    const oldest = begin[0]!;
+    if (oldest.base !== null && replica.knownOf(oldest) !== null) {
       // This node was away for longer than the log reaches back.
       replica.skip({ created, sequence: oldest.sequence - 1 });
       if (await this.#take([oldest]) === "taken") return;
     }
     if ((all.at(-1)?.stamp ?? 0) < at.stamp) return await this.#beginWithModel({ created, last });
-    await this.#beginAgain(begin, { created });
+    // The stream is the one that it followed, and was trimmed meanwhile.
+    const isOurs = at.head !== "" && at.created === created && at.sequence < first;
+    await this.#beginAgain(begin, { created, whole: isOurs ? "ours" : "another" });
   }
 
-  /** All messages of the stream that can be read. */
-  async #all(first: number): Promise<LogMessage[]> {
+  /** All messages of the stream that can be read, and up to which sequence it was read. */
+  async #all(first: number): Promise<{ readonly messages: readonly LogMessage[]; readonly read: number }> {
     const all: LogMessage[] = [];
-    for (let sequence = first - 1;;) {
-      const { messages, hasMore } = await this.#needs.broker.after(sequence);
+    for (let read = first - 1;;) {
+      const { messages, hasMore } = await this.#needs.broker.after(read);
       for (const stored of messages) {
         const message = readable(stored);
         if (message !== null) all.push(message);
-        sequence = stored.sequence;
+        read = stored.sequence;
       }
-      if (!hasMore || messages.length === 0) return all;
+      if (!hasMore || messages.length === 0) return { messages: all, read };
     }
   }
 
@@ -480,23 +560,34 @@ export class LogFollower {
     return message === null || replica.endOf(message) === head;
   }
 
+  /** There is no entry, whatever others may have published. */
+  async #beginEmpty(at: Pick<StreamState, "created" | "last">): Promise<void> {
+    const { replica } = this.#needs;
+    if (replica.position().head !== "" || replica.hasOwnModel()) return await this.#beginWithModel(at);
+    replica.skip({ created: at.created, sequence: at.last });
+  }
+
   /** Takes the log from its begin, or from the snapshot: this node has nothing in common with it, and less. */
   async #beginAgain(
     messages: readonly LogMessage[],
-    { created }: Pick<StreamState, "created">,
+    { created, whole }: Pick<StreamState, "created"> & { readonly whole: Whole },
   ): Promise<void> {
     const { replica, log } = this.#needs;
-    const [begin] = messages;
-    if (!begin || (begin.prev !== "" && begin.base === null)) {
+    const begin = messages[0]!;
+    if (begin.prev !== "" && begin.base === null) {
       throw new LogFault("the server's log doesn't reach back to its begin, and this node has none of it");
     }
     if (!replica.isBlank() && !replica.hasOwnModel()) {
-      log.warn("The server has another log than this node, and a longer one: it is taken from its begin");
+      log.warn(
+        whole === "ours"
+          ? "This node was away for longer than the cluster's log reaches back: it takes the model as it is there"
+          : "The server has another log than this node, and a longer one: it is taken, and keeps what both have by one name",
+      );
     }
     replica.skip({ created, sequence: begin.sequence - 1 });
     // A model that no log knows of stays, unless it is the one that the log begins with.
     const hasOwnModel = replica.hasOwnModel();
-    if (await this.#take(hasOwnModel ? [begin] : messages, !hasOwnModel) !== "taken") {
+    if (await this.#take(hasOwnModel ? [begin] : messages, hasOwnModel ? null : whole) !== "taken") {
       throw new LogFault("the begin of the server's log can't be taken");
     }
   }
@@ -541,6 +632,31 @@ export class LogFollower {
     this.#lastId = id;
     this.#needs.log.info("The cluster's log begins with this node's model", { entries: stamp });
   }
+}
+
+/**
+ * Those of messages that follow each other, as every node takes them: not what was published once more, or out of place. Where
+ * the first ones are such, most of those behind them don't follow.
+ */
+function followingOf(messages: readonly LogMessage[]): readonly LogMessage[] {
+  for (let from = 0; from < Math.min(messages.length, STRAY_MAX); from++) {
+    const chain = chainOf(messages.slice(from));
+    if (2 * chain.length >= messages.length - from) return chain;
+  }
+  return messages;
+}
+
+function chainOf(messages: readonly LogMessage[]): readonly LogMessage[] {
+  const chain: LogMessage[] = [];
+  let [head, stamp] = ["", 0];
+  for (const message of messages) {
+    const positions = positionsOf(message);
+    const follows = chain.length === 0 || message.base !== null || positions.includes(head);
+    if (!follows || message.stamp <= stamp) continue;
+    chain.push(message);
+    [head, stamp] = [positions.at(-1)!, message.stamp];
+  }
+  return chain;
 }
 
 /** As a message that comes before all others. */

@@ -68,6 +68,11 @@ export interface LogMember {
   readonly boot: string;
 }
 
+/** What is kept of an entry that this node never had. */
+const NO_ENTRY: LogEntry = {
+  ...{ id: "", node: "", boot: "", at: 0, via: "", by: "", reason: "", force: false, changes: [] },
+};
+
 /** Entries of the log that are kept behind the head. */
 const KEPT_ENTRIES = 2_000;
 /** Conflicts that are kept. */
@@ -130,6 +135,12 @@ export class LogTables {
     return row ? { ...row } : { stamp: 0, head: "", created: "", sequence: 0 };
   }
 
+  /** The node that wrote the last entry that is kept; empty = none is. */
+  lastAuthor(): string {
+    return this.#database.get<{ node: string }>("SELECT node FROM log_entries ORDER BY stamp DESC LIMIT 1")
+      ?.node ?? "";
+  }
+
   /** Says how far it has come. */
   move(position: Partial<LogPosition>): void {
     const { stamp, head, created, sequence } = { ...this.position(), ...position };
@@ -141,14 +152,18 @@ export class LogTables {
 
   /** Stamp of a position that is kept behind the head; `null` = it isn't. */
   stampOf(position: string): number | null {
-    return this.#database.get<{ stamp: number }>("SELECT stamp FROM log_entries WHERE position = ?", position)
-      ?.stamp ?? null;
+    return this.#database.get<{ stamp: number }>(
+      "SELECT stamp FROM log_entries WHERE position = ? AND stamp > 0",
+      position,
+    )?.stamp ?? null;
   }
 
-  /** Positions that are kept, the last one first. */
+  /** Positions that are kept, the last one first, and behind them those that were passed. */
   positions(): string[] {
-    return this.#database.all<{ position: string }>("SELECT position FROM log_entries ORDER BY stamp DESC")
-      .map(({ position }) => position);
+    return this.#database.all<{ position: string }>(
+      "SELECT position FROM log_entries ORDER BY stamp DESC LIMIT ?",
+      KEPT_ENTRIES,
+    ).map(({ position }) => position);
   }
 
   /** Keeps an entry that the model has; the oldest ones are forgotten. */
@@ -162,7 +177,22 @@ export class LogTables {
   }
 
   #forgetBefore(stamp: number): void {
-    this.#database.run("DELETE FROM log_entries WHERE stamp <= ?", stamp - KEPT_ENTRIES);
+    this.#database.run("DELETE FROM log_entries WHERE stamp > 0 AND stamp <= ?", stamp - KEPT_ENTRIES);
+  }
+
+  /**
+   * Keeps positions whose entries this node never had, but for their model: by them other nodes tell that it is theirs.
+   *
+   * @param positions the last one first; those that are kept already stay
+   */
+  keepPassed(positions: readonly string[]): void {
+    for (const [i, position] of positions.slice(0, KEPT_ENTRIES).entries()) {
+      this.#database.run(
+        `INSERT OR IGNORE INTO log_entries (stamp, position, ${ENTRY}) VALUES (?, ?, ${ENTRY_VALUES})`,
+        ...[-1 - i, position],
+        ...valuesOf(NO_ENTRY),
+      );
+    }
   }
 
   /** Keeps a pending entry as one that the model has: the log has it. */
@@ -194,11 +224,6 @@ export class LogTables {
     );
     this.#database.run("DELETE FROM log_entries WHERE stamp > ?", stamp);
     return count;
-  }
-
-  /** Stamp of the oldest entry that is kept; `null` = none is. */
-  oldest(): number | null {
-    return this.#database.get<{ stamp: number | null }>("SELECT min(stamp) AS stamp FROM log_entries")!.stamp;
   }
 
   /** Forgets the entries behind the head: none is given again to a server that lost it. */
@@ -267,6 +292,16 @@ export class LogTables {
   pend(generation: number, entry: LogEntry): void {
     this.#database.run(
       `INSERT INTO log_pending (generation, ${ENTRY}) VALUES (?, ${ENTRY_VALUES})`,
+      generation,
+      ...valuesOf(entry),
+    );
+  }
+
+  /** Puts an entry before those that are pending. */
+  pendFirst(generation: number, entry: LogEntry): void {
+    this.#database.run(
+      `INSERT INTO log_pending (place, generation, ${ENTRY}) ` +
+        `SELECT coalesce(min(place), 1) - 1, ?, ${ENTRY_VALUES} FROM log_pending`,
       generation,
       ...valuesOf(entry),
     );

@@ -2,29 +2,30 @@
 import { deepEqual, equal, match, ok } from "node:assert/strict";
 import type { Settings } from "../../src/settings/settings.ts";
 import { digestOf } from "../../src/change/digest.ts";
+import { newKeyPair } from "../../src/cluster/signing.ts";
+import { NatsCluster } from "../nats/cluster.ts";
 import { NatsServer } from "../nats/server.ts";
 import { testWith } from "../programs.ts";
-import {
-  askFor,
-  call,
-  create,
-  startTestNode,
-  TEST_SETTINGS,
-  type TestNode,
-  until as eventually,
-} from "../test_node.ts";
-import { until } from "./nodes.ts";
+import { askFor, call, create, startTestNode, TEST_SETTINGS, type TestNode, until } from "../test_node.ts";
 
 function clusterNode(
   id: string,
-  server: string | null,
-  { path = ":memory:", ...more }: Partial<Settings["state"]> & { readonly path?: string } = {},
+  server: string | readonly string[] | null,
+  { path = ":memory:", replicas = 1, ...more }: Partial<Settings["state"]> & {
+    readonly path?: string;
+    readonly replicas?: number;
+  } = {},
 ): Promise<TestNode> {
+  const { nats } = TEST_SETTINGS.state;
   const state: Settings["state"] = {
     ...TEST_SETTINGS.state,
     ...{ heartbeatInterval: 500, heartbeatTTL: 5_000 },
     ...more,
-    nats: { ...TEST_SETTINGS.state.nats, servers: server === null ? [] : [server] },
+    nats: {
+      ...nats,
+      servers: server === null ? [] : [server].flat(),
+      jetStream: { ...nats.jetStream, replicas },
+    },
   };
   return startTestNode({ node: { id, region: id }, state, database: { path } });
 }
@@ -34,7 +35,7 @@ async function agree(nodes: readonly TestNode[]): Promise<void> {
   const all = () => {
     const heads = nodes.map(({ node: { store } }) => store.log.position().head);
     const pending = nodes.reduce((sum, { node: { store } }) => sum + store.log.pendingCount(), 0);
-    return { heads: new Set(heads).size, pending };
+    return Promise.resolve({ heads: new Set(heads).size, pending });
   };
   await until(all, ({ heads, pending }) => heads === 1 && pending === 0);
   equal(new Set(nodes.map(({ node: { store } }) => digestOf(store).value)).size, 1);
@@ -52,7 +53,7 @@ testWith(["nats-server"], "what is written to one node is in another one's answe
   const pool = await create(a, "/pools", { name: "web", onAllDown: "all" });
   await create(a, `/pools/${pool}/members`, { ipAddress: "192.0.2.1", port: 443 });
   await create(a, "/services", { domain: "www.example.org", poolId: pool });
-  await until(() => b.node.store.services.byDomain("www.example.org"), (service) => service !== null);
+  await agree([a, b]);
   await b.node.settled(b.node.store.generation());
   deepEqual(await askFor(b, "www.example.org"), ["192.0.2.1"]);
   await create(b, `/pools/${pool}/members`, { ipAddress: "192.0.2.2", port: 443 });
@@ -83,6 +84,10 @@ testWith(
       await server.kill({ wipe });
       const isAway = async () => (await Promise.all(nodes.map(logOf))).every(({ current }) => !current);
       while (!await isAway()) { /* it is asked again */ }
+      match(
+        await (await fetch(a.api.replace("/api/v1", "/metrics"))).text(),
+        /^pleiades_state_nats_connected\{[^}]*\} 0$/m,
+      );
       // On all of them at once, and on one of them what another deletes.
       await create(a, "/pools", { name: `spare-${wipe}`, onAllDown: "all" });
       await create(a, `/pools/${pool}/members`, { ipAddress: wipe ? "192.0.2.3" : "192.0.2.2", port: 443 });
@@ -143,16 +148,23 @@ testWith(["nats-server"], "three nodes with a writer each have all edits in one 
 
 testWith(
   ["nats-server"],
-  "a large change lies beside the log; who comes later has it, unless it has a model of its own",
+  "a large change lies beside the log, signed and with three replicas; who comes later has it, also when all was deleted, " +
+    "unless it has a model of its own",
   async () => {
     await using folder = await temporaryFolder();
-    await using server = await NatsServer.start();
+    await using cluster = await NatsCluster.start(3);
+    const servers = cluster.servers.map(({ url }) => url);
+    const { privateKey, publicKey } = await newKeyPair();
+    const start = (id: string) => {
+      const signing = { key: privateKey, keys: [publicKey] };
+      return clusterNode(id, servers, { path: `${folder.path}/${id}.db`, replicas: 3, signing });
+    };
     {
       await using own = await clusterNode("own", null, { path: `${folder.path}/own.db` });
       await create(own, "/pools", { name: "mine", onAllDown: "all" });
     }
-    await using a = await clusterNode("a", server.url, { path: `${folder.path}/a.db` });
-    await using b = await clusterNode("b", server.url, { path: `${folder.path}/b.db` });
+    await using a = await start("a");
+    await using b = await start("b");
     const services = 2_000;
     const lines = Array.from({ length: services }, (_, i) => `{"service":{"domain":"s${i}.example.org"}}\n`);
     const applied = await fetch(`${a.api}/apply`, {
@@ -163,13 +175,22 @@ testWith(
     deepEqual([applied.status, (await applied.json()).services], [200, services]);
     await agree([a, b]);
     equal(b.node.store.services.count(), services);
+    // An operator deletes the log, and the bucket with what lies beside it.
+    await cluster.managed(async (manager) => {
+      for (const stream of ["GSLB_TEST_LOG", "KV_gslb_test_config"]) {
+        equal((await manager.streams.info(stream)).config.num_replicas, 3);
+        await manager.streams.delete(stream);
+      }
+    });
     await create(b, "/services", { domain: "more.example.org" });
-    await using empty = await clusterNode("empty", server.url, { path: `${folder.path}/empty.db` });
+    await agree([a, b]);
+    await using empty = await start("empty");
     await agree([a, b, empty]);
     equal(empty.node.store.services.count(), services + 1);
+    for (const { lines } of [a, b, empty]) deepEqual(lines.filter((line) => /isn't believed/.test(line)), []);
 
-    await using own = await clusterNode("own", server.url, { path: `${folder.path}/own.db` });
-    const { fault } = await eventually(() => logOf(own), ({ fault }) => fault !== null);
+    await using own = await start("own");
+    const { fault } = await until(() => logOf(own), ({ fault }) => fault !== null);
     match(String(fault), /this node has a model of its own/);
     deepEqual([...own.node.store.pools.each()].map(({ name }) => name), ["mine"]);
     await create(own, "/pools", { name: "stays", onAllDown: "all" });

@@ -1,7 +1,9 @@
 /**
  * Nodes that share a log over a broker in memory, with the real path of changes and real stores, and a hand that lets things
- * go wrong in an order that a seed draws: edits everywhere, ends of overrides, crashes, lost acknowledgements, partitions, a
- * broker that is wiped or restored, a node that loses its database.
+ * go wrong in an order that a seed draws: edits everywhere, ends of overrides, crashes between a commit, its publication and
+ * the acknowledgement, partitions, a replica of the broker that is behind, clocks that differ by minutes, messages that come
+ * once more or are none, a stream that is deleted and made again, wiped or restored, a bucket that is lost, a node that loses
+ * its database.
  *
  * @module
  */
@@ -16,6 +18,7 @@ import {
   type LogBroker,
   LogFault,
   LogFollower,
+  MissingPart,
   type StoredMessage,
   type StreamState,
 } from "../../src/cluster/log_follower.ts";
@@ -53,6 +56,16 @@ interface Kept {
 /** Messages after a snapshot until the next one: few, so that most lives have some. */
 const SNAPSHOT_EVERY = 12;
 
+/** What is between a node and the broker. */
+interface Link {
+  /** Whether nothing comes through. */
+  isAway: boolean;
+  /** Whether what is published arrives, and its acknowledgement doesn't. */
+  losesAcknowledgement: boolean;
+  /** Messages that the replica lacks which is read from. */
+  behind: number;
+}
+
 /** A broker that keeps messages, and can lose them. */
 export class MemoryBroker {
   messages: StoredMessage[] = [];
@@ -67,11 +80,25 @@ export class MemoryBroker {
   /** Messages that are read at once. */
   readMax = 5;
 
+  /** Another program publishes: what was published before, or what is no entry. */
+  intrude(draw: Draw): void {
+    const sequence = this.messages.length + 1;
+    const { bytes, isGzipped, id } = this.messages.length === 0 || draw(4) === 0
+      ? { bytes: new TextEncoder().encode("{"), isGzipped: false, id: "" }
+      : this.messages[draw(this.messages.length)]!;
+    this.messages.push({ bytes, isGzipped, id: draw(2) === 0 ? id : "", sequence, isBelieved: true });
+  }
+
+  /** What lies beside the log is lost. */
+  loseBucket(): void {
+    this.parts = new Map();
+    this.snapshot = null;
+  }
+
   wipe(): void {
     this.messages = [];
     this.first = 1;
-    this.parts = new Map();
-    this.snapshot = null;
+    this.loseBucket();
     this.created++;
   }
 
@@ -89,7 +116,7 @@ export class MemoryBroker {
   }
 
   /** As one node sees it. */
-  seenBy(link: { isAway: boolean; losesAcknowledgement: boolean }): LogBroker {
+  seenBy(link: Link): LogBroker {
     const call = <Result>(work: () => Result): Promise<Result> => {
       if (link.isAway) return Promise.reject(new Away());
       return Promise.resolve(work());
@@ -102,7 +129,9 @@ export class MemoryBroker {
     });
     const part = (digest: string): readonly Uint8Array[] => {
       if (link.isAway) throw new Away();
-      return this.parts.get(digest)!;
+      const kept = this.parts.get(digest);
+      if (kept === undefined) throw new MissingPart("it was lost");
+      return kept;
     };
     return {
       sizeMax: this.sizeMax,
@@ -111,8 +140,9 @@ export class MemoryBroker {
       after: (sequence) =>
         call(() => {
           const from = Math.max(sequence, this.first - 1);
-          const messages = this.messages.slice(from, from + this.readMax);
-          return { messages, hasMore: from + messages.length < this.messages.length };
+          const seen = Math.max(this.messages.length - link.behind, from);
+          const messages = this.messages.slice(from, Math.min(from + this.readMax, seen));
+          return { messages, hasMore: from + messages.length < seen };
         }),
       at: (sequence) => call(() => sequence < this.first ? null : this.messages[sequence - 1] ?? null),
       forget: ({ sequence }) => call(() => void (this.first = Math.max(this.first, sequence))),
@@ -147,7 +177,9 @@ const SILENT = createLogger({ level: "error", format: "json", clock: systemClock
 /** One node. */
 export class WorldNode implements Disposable {
   readonly name: string;
-  readonly link = { isAway: false, losesAcknowledgement: false };
+  readonly link: Link = { isAway: false, losesAcknowledgement: false, behind: 0 };
+  /** By how much its clock is ahead, milliseconds. */
+  aheadMs = 0;
   store: Store = Store.memory();
   changes!: Changes;
   replica!: LogReplica;
@@ -165,11 +197,16 @@ export class WorldNode implements Disposable {
 
   /** Begins again with what the database has. */
   start(): void {
-    const { clock } = this.#world;
+    const clock = { unixMs: () => this.unixMs() };
     this.changes = new Changes({ store: this.store, clock });
     this.replica = new LogReplica({ store: this.store, changes: this.changes, clock });
     this.replica.join({ cluster: "test", node: this.name, boot: "00" });
     this.follower = null;
+  }
+
+  /** By its own clock. */
+  unixMs(): number {
+    return this.#world.clock.unixMs() + this.aheadMs;
   }
 
   /** The machine is lost; another one takes its place. */
@@ -197,7 +234,7 @@ export class WorldNode implements Disposable {
         ? await this.follower.turn() !== "other"
         : await this.follower.isSame();
       if (!isSame) this.follower = null;
-      else await this.follower.snapshot();
+      else await this.follower.snapshot() || await this.follower.replaceSnapshot();
     } catch (error) {
       if (!(error instanceof Away) && !(error instanceof LogFault)) throw error;
       if (error instanceof LogFault) this.faults.push(error.message);
@@ -217,7 +254,7 @@ export class WorldNode implements Disposable {
 
   /** Ends of overrides by this node's own clock. */
   expire(): void {
-    const nowMs = this.#world.clock.unixMs();
+    const nowMs = this.unixMs();
     const ended = this.store.overrides.all().filter(({ expiresAt }) => expiresAt <= nowMs);
     if (ended.length === 0) return;
     const edits = ended.map(({ id }) => ({ kind: "deleteOverride", id }) as const);
@@ -273,12 +310,17 @@ export class World implements Disposable {
     if (what < 40) return this.#edit(node);
     if (what < 75) {
       node.link.losesAcknowledgement = this.#draw(8) === 0;
+      node.link.behind = this.#draw(8) === 0 ? this.#draw(3) + 1 : 0;
       await node.step();
       return `${node.name} steps`;
     }
     if (what < 80) {
       node.expire();
       return `${node.name} expires`;
+    }
+    if (what < 81) {
+      node.aheadMs = this.#draw(601) * 1_000 - 300_000;
+      return `${node.name} is ${node.aheadMs} ms ahead`;
     }
     if (what < 84) {
       node.start();
@@ -298,13 +340,24 @@ export class World implements Disposable {
       this.broker.restore(isSame);
       return `the broker is restored (${isSame})`;
     }
-    this.broker.wipe();
-    return "the broker is wiped";
+    if (what < 99) {
+      this.broker.wipe();
+      return "the broker is wiped";
+    }
+    if (this.#draw(2) === 0) {
+      this.broker.loseBucket();
+      return "the broker loses its bucket";
+    }
+    this.broker.intrude(this.#draw);
+    return "another program publishes";
   }
 
   /** All is well again; resolves when the nodes agree. */
   async heal(): Promise<void> {
-    for (const node of this.nodes) node.link.isAway = node.link.losesAcknowledgement = false;
+    for (const { link } of this.nodes) {
+      link.isAway = link.losesAcknowledgement = false;
+      link.behind = 0;
+    }
     for (let round = 0; round < 30; round++) {
       for (const node of this.nodes) {
         await node.step();
@@ -402,7 +455,7 @@ export class World implements Disposable {
           return member
             ? [createOverride(n, {
               target: this.#draw(2) === 0 ? `member:${member.id}` : `pool:${pool!.id}`,
-              ...{ startsAt: this.clock.nowMs, expiresAt: this.clock.nowMs + 60_000 },
+              ...{ startsAt: node.unixMs(), expiresAt: node.unixMs() + 60_000 },
             })]
             : [];
         case 12:

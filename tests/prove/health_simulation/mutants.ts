@@ -125,26 +125,30 @@ export const MUTANTS: readonly Mutant[] = [
  *
  * @throws {Error} when the text to change isn't there
  */
-export async function survives({ file, from, to }: Mutant): Promise<boolean> {
+export async function survives(
+  { file, from, to }: Mutant,
+  argsOf: (first: number, count: number) => readonly string[] = (first, count) => [
+    "health_simulation",
+    `${first}+${count}`,
+  ],
+): Promise<boolean> {
   const copy = await Deno.makeTempDir({ prefix: "pleiades-mutant-" });
   try {
     const run = async (command: string, args: string[], cwd: string) =>
       await new Deno.Command(command, { args, cwd, stdout: "piped", stderr: "piped" }).output();
-    await run("cp", ["-r", "deno.json", "deno.lock", "src", copy], ROOT);
-    await Deno.mkdir(`${copy}/tests`);
-    await run("cp", ["-r", "tests/prove", `${copy}/tests/`], ROOT);
+    await run("cp", ["-r", "deno.json", "deno.lock", "src", "scripts", "tests", copy], ROOT);
     const text = await Deno.readTextFile(`${copy}/${file}`);
     if (!text.includes(from)) throw new Error(`${file} has no ${JSON.stringify(from)} to change`);
     await Deno.writeTextFile(`${copy}/${file}`, text.replace(from, to));
     for (const [first, count] of BATCHES) {
       const { code, stderr } = await run(
         Deno.execPath(),
-        ["run", "-A", "--no-check", "tests/prove/main.ts", "health_simulation", `${first}+${count}`],
+        ["run", "-A", "--no-check", "tests/prove/main.ts", ...argsOf(first, count)],
         copy,
       );
       if (code === 0) continue;
       const said = new TextDecoder().decode(stderr);
-      if (!/^seed \d+: /m.test(said)) throw new Error(`The copy failed for another reason: ${said}`);
+      if (!/seed \d+: /i.test(said)) throw new Error(`The copy failed for another reason: ${said}`);
       return false;
     }
     return true;
