@@ -25,6 +25,7 @@ import { headers as messageHeaders, type NatsConnection } from "@nats-io/nats-co
 import type { LogReplica } from "../change/log_replica.ts";
 import type { Clock } from "../clock.ts";
 import { Listeners } from "../listeners.ts";
+import { askedAgain } from "../nats/asked_again.ts";
 import { natsFault } from "../nats/fault.ts";
 import { type BucketEntry, openConfigBucket } from "./config_bucket.ts";
 import { StoreBusy } from "../store/database.ts";
@@ -92,8 +93,11 @@ const REQUEST_TIMEOUT_MS = 3_000;
 const RETRY_FIRST_MS = 100;
 /** Of what a server takes: headers and framing need the rest. */
 const FRAME_SIZE = 8 * 1024;
-/** Waits for what a hint told of: it comes from the publisher, and may be here before the stream has it. */
-const HINT_WAITS_MS = [2, 4, 8, 16, 32, 64, 128];
+/**
+ * Waits for what a hint told of: it comes from the publisher, and may be here before the stream has it. Servers that have little
+ * time, or elect a leader, take seconds to store a message; of one that they never store no more is heard, which is rare.
+ */
+const HINT_WAITS_MS = [2, 4, 8, 16, 32, 64, 128, ...Array.from({ length: 20 }, () => 250)];
 /** The header that says after which sequence a message is to be. */
 const AFTER_HEADER = "Nats-Expected-Last-Sequence";
 /** The header that says which node publishes a message, for those that would publish at the same time. */
@@ -349,9 +353,13 @@ class StreamBroker implements LogBroker {
     needs: BrokerNeeds,
   ): Promise<StreamBroker> {
     const { domain } = needs.terms;
-    const options = { timeout: REQUEST_TIMEOUT_MS, ...(domain !== null && { domain }) };
-    const manager = await jetstreamManager(connection, options);
-    return new StreamBroker(connection, manager, jetstream(connection, options), needs);
+    // Whether there is JetStream is seen by what is asked first.
+    const options = () => ({
+      ...{ timeout: REQUEST_TIMEOUT_MS, checkAPI: false },
+      ...(domain !== null && { domain }),
+    });
+    const manager = await jetstreamManager(connection, options());
+    return new StreamBroker(connection, manager, jetstream(connection, options()), needs);
   }
 
   async open(): Promise<StreamState> {
@@ -373,7 +381,7 @@ class StreamBroker implements LogBroker {
   }
 
   async state(): Promise<StreamState> {
-    return this.#stateOf(await this.#manager.streams.info(this.#terms.stream));
+    return this.#stateOf(await this.#asked(() => this.#manager.streams.info(this.#terms.stream)));
   }
 
   #stateOf(
@@ -420,8 +428,14 @@ class StreamBroker implements LogBroker {
 
   async at(sequence: number): Promise<StoredMessage | null> {
     if (sequence === 0) return null;
-    const stored = await this.#manager.streams.getMessage(this.#terms.stream, { seq: sequence });
+    const stored = await this.#asked(() =>
+      this.#manager.streams.getMessage(this.#terms.stream, { seq: sequence })
+    );
     return stored && await this.#message(stored);
+  }
+
+  #asked<Answer>(ask: () => Promise<Answer>): Promise<Answer> {
+    return askedAgain(ask, { clock: this.#clock, signal: this.#signal });
   }
 
   async #message({ data, header, seq }: Pick<StoredMsg, "data" | "header" | "seq">): Promise<StoredMessage> {

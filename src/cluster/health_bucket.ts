@@ -76,20 +76,18 @@ export async function watchBuckets(
     const ended = new AbortController();
     const end = AbortSignal.any([signal, ended.signal]);
     try {
-      const manager = await jetstreamManager(connection, {
-        timeout: REQUEST_TIMEOUT_MS,
+      // Whether there is JetStream is seen by what is asked first.
+      const options = () => ({
+        ...{ timeout: REQUEST_TIMEOUT_MS, checkAPI: false },
         ...(terms.domain !== null && { domain: terms.domain }),
       });
-      const kvm = new Kvm(jetstream(connection, {
-        timeout: REQUEST_TIMEOUT_MS,
-        ...(terms.domain !== null && { domain: terms.domain }),
-      }));
-      const { health, membership } = await openBuckets(kvm, terms);
+      const manager = await jetstreamManager(connection, options());
+      const { health, membership } = await openBuckets(new Kvm(jetstream(connection, options())), terms);
       const info = (bucket: string) => manager.streams.info(`KV_${bucket}`);
-      const first = await info(terms.healthBucket);
+      const [first, other] = await Promise.all([info(terms.healthBucket), info(terms.membershipBucket)]);
       const remarks = [
         shapeFault(first, { ageMs: terms.healthAgeMs, replicas: terms.replicas }),
-        shapeFault(await info(terms.membershipBucket), { ageMs: null, replicas: terms.replicas }),
+        shapeFault(other, { ageMs: null, replicas: terms.replicas }),
       ];
       for (const remark of remarks) if (remark !== null) listener.remark(remark);
       const watch = new Watch(first, await health.watch({ key: ">" }), listener);
@@ -128,10 +126,11 @@ async function openBuckets(kvm: Kvm, terms: BucketTerms): Promise<Buckets> {
       return await kvm.create(name, options);
     }
   };
-  return {
-    health: await open(healthBucket, healthAgeMs, "Pleiades: what each node's probes found"),
-    membership: await open(membershipBucket, membershipAgeMs, "Pleiades: the nodes"),
-  };
+  const [health, membership] = await Promise.all([
+    open(healthBucket, healthAgeMs, "Pleiades: what each node's probes found"),
+    open(membershipBucket, membershipAgeMs, "Pleiades: the nodes"),
+  ]);
+  return { health, membership };
 }
 
 /** What of a bucket makes it unfit or wasteful, with the fix; `null` = nothing. */

@@ -80,16 +80,32 @@ export interface LinkStatus {
 
 /** The longest that a server may take to answer, milliseconds. */
 const CONNECT_TIMEOUT_MS = 5_000;
+/**
+ * After so long another connection is begun beside one that isn't answered, to the next server. A network that swallows packets
+ * may let them pass again, and the system sends the first one of a connection again after 1 s, 3 s and 7 s only.
+ */
+const ALONE_MS = 1_000;
 /** Wait after the first connection that fails; it doubles, and each wait is drawn between its half and its whole. */
 const WAIT_FIRST_MS = 250;
-/** The longest wait: what heals is found within it, and a thousand nodes are five hundred connections a second. */
-const WAIT_MAX_MS = 2_000;
+/** The longest wait: what heals is found within it, and a thousand nodes are some thousand attempts a second. */
+const WAIT_MAX_MS = 1_000;
+
+/** A connection that was made. */
+interface Made {
+  readonly connection: NatsConnection;
+  /** As in the settings. */
+  readonly server: string;
+}
 
 /** A connection, again and again. */
 export class NatsLink implements AsyncDisposable {
   readonly #needs: LinkNeeds;
   readonly #ending = new AbortController();
   readonly #running: Promise<void>;
+  /** Connections that are being made, also those that aren't wanted any more. */
+  readonly #dialing = new Set<Promise<void>>();
+  /** Counts servers that were dialed, from one of them on. */
+  #turn: number;
   #terms: LinkTerms;
   /** Aborted when there are other terms. */
   #changed = new AbortController();
@@ -99,6 +115,7 @@ export class NatsLink implements AsyncDisposable {
   constructor(needs: LinkNeeds) {
     this.#needs = needs;
     this.#terms = needs.terms;
+    this.#turn = needs.rng();
     useDenoTransport();
     this.#running = this.#run();
   }
@@ -120,22 +137,21 @@ export class NatsLink implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#ending.abort();
     await this.#running;
+    await Promise.all(this.#dialing);
   }
 
   async #run(): Promise<void> {
     const { clock, rng, log } = this.#needs;
     const { signal } = this.#ending;
-    let turn = rng();
-    for (let failures = 0; !signal.aborted; turn++) {
+    for (let failures = 0; !signal.aborted;) {
       if (this.#changed.signal.aborted) {
         this.#changed = new AbortController();
         failures = 0;
       }
-      const { servers } = this.#terms;
       const { signal: changed } = this.#changed;
-      const server = servers[turn % servers.length]!;
-      const connection = await this.#connect(server);
-      if (connection !== null) {
+      const made = await this.#dial(AbortSignal.any([signal, changed]));
+      if (made !== null) {
+        const { connection, server } = made;
         failures = 0;
         this.#status = { server, fault: null };
         log.info("Connected to NATS", { server });
@@ -150,12 +166,49 @@ export class NatsLink implements AsyncDisposable {
     }
   }
 
-  /** `null` = it can't be reached, which is said once. */
-  async #connect(server: string): Promise<NatsConnection | null> {
+  /**
+   * Connects to the next server, and to the one after it as well where that doesn't answer, until one does.
+   *
+   * @returns `null` = all have failed, or the signal was aborted
+   */
+  async #dial(over: AbortSignal): Promise<Made | null> {
+    const { clock } = this.#needs;
+    const { servers } = this.#terms;
+    const { promise, resolve } = Promise.withResolvers<Made | null>();
+    const settled = new AbortController();
+    const signal = AbortSignal.any([over, settled.signal]);
+    let underWay = 0;
+    const dial = async (server: string, ended: AbortController) => {
+      underWay++;
+      const connection = await this.#connect(server, signal);
+      underWay--;
+      if (connection !== null && signal.aborted) await abandon(connection, server);
+      else if (connection !== null) {
+        resolve({ connection, server });
+        settled.abort();
+      }
+      ended.abort();
+    };
+    while (!signal.aborted) {
+      const ended = new AbortController();
+      const dialing = dial(servers[this.#turn++ % servers.length]!, ended)
+        .finally(() => this.#dialing.delete(dialing));
+      this.#dialing.add(dialing);
+      await clock.sleep(ALONE_MS, AbortSignal.any([signal, ended.signal]));
+      if (underWay === 0) break;
+      if (ended.signal.aborted) await clock.sleep(WAIT_FIRST_MS, signal);
+    }
+    resolve(null);
+    return await promise;
+  }
+
+  /** `null` = it can't be reached, which is said once unless the signal was aborted. */
+  async #connect(server: string, over: AbortSignal): Promise<NatsConnection | null> {
     const { log } = this.#needs;
     try {
       return await NatsConnectionImpl.connect(optionsOf(this.#terms, server));
     } catch (error) {
+      if (over.aborted) return null;
       const fault = natsFault(error, server);
       // With several servers their faults alternate, and each is told once.
       if (!this.#told.has(fault)) log.warn("Cannot connect to NATS", { reason: fault });
@@ -195,6 +248,12 @@ export class NatsLink implements AsyncDisposable {
 
   /** What was said since the last connection. */
   readonly #told = new Set<string>();
+}
+
+/** Closes a connection that came after another one, or too late. */
+async function abandon(connection: NatsConnection, server: string): Promise<void> {
+  await connection.close();
+  endTimers(connection, server);
 }
 
 /**

@@ -61,6 +61,8 @@ class DenoTransport implements Transport {
   #first: Uint8Array = new Uint8Array(0);
   #writing: Promise<void> = Promise.resolve();
   #waitingSize = 0;
+  /** Aborted when the connection isn't wanted any more: the system would go on trying for minutes. */
+  readonly #ending = new AbortController();
 
   async connect({ hostname, port, tlsName }: Server, options: ConnectionOptions): Promise<void> {
     const { tls } = options;
@@ -72,7 +74,7 @@ class DenoTransport implements Transport {
       this.#isEncrypted = true;
       this.#first = (await this.#readInfo()).bytes;
     } else {
-      const plain = await Deno.connect({ hostname, port });
+      const plain = await Deno.connect({ hostname, port, signal: this.#ending.signal });
       this.#take(plain);
       const { info, bytes } = await this.#readInfo();
       this.#first = bytes;
@@ -184,6 +186,7 @@ class DenoTransport implements Transport {
   #end(error?: Error): void {
     if (this.#isEnded) return;
     this.#isEnded = true;
+    this.#ending.abort();
     if (error) this.closeError = error;
     try {
       this.#conn?.close();

@@ -134,7 +134,7 @@ testWith(["nats-server"], "what a node may not do is said once, and it does the 
   await using b = startPeer("ams1", [server.url], of("ams1"));
   a.say("192.0.2.1", "unhealthy");
   await until(() => b.heard("192.0.2.1"), ({ fra1 }) => fra1 === "unhealthy");
-  const refusal = `${server.url}: this user may not publish to $JS.API.INFO`;
+  const refusal = `${server.url}: this user may not publish to $JS.API.STREAM.INFO.KV_gslb_production_health`;
   await until(() => a.cluster.status().remarks, (remarks) => remarks.includes(refusal));
   await until(() => a.cluster.status().storeFault, (fault) => fault === refusal);
 });

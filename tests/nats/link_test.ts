@@ -1,11 +1,14 @@
 /** @module Connections to real NATS servers: who is let in, and what is said of what goes wrong. */
-import { equal, match, ok } from "node:assert/strict";
+import { equal, match, ok, rejects } from "node:assert/strict";
 import { createAccount, createOperator, createUser, encodeJwt } from "./jwt.ts";
 import { jetstream, jetstreamManager } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/nats-core";
+import { NatsConnectionImpl } from "@nats-io/nats-core/internal";
 import { systemClock, systemRng } from "../../src/clock.ts";
 import { type LinkTerms, NatsLink } from "../../src/nats/link.ts";
+import { useDenoTransport } from "../../src/nats/transport.ts";
 import { createLogger } from "../../src/telemetry/log.ts";
+import { ManualClock } from "../clock.ts";
 import { until } from "../cluster/nodes.ts";
 import { type Identity, TestAuthority } from "../health/certificates.ts";
 import { testWith } from "../programs.ts";
@@ -182,6 +185,64 @@ testWith(["nats-server"], "a node that can't reach one server tries the next", a
   ok(server.port > 0);
 });
 
+/** Takes one connection, and says what a server does until the client is in. */
+async function letIn(listener: Deno.TcpListener): Promise<Deno.Conn> {
+  const connection = await listener.accept();
+  await greet(connection);
+  return connection;
+}
+
+async function greet(connection: Deno.Conn): Promise<void> {
+  const say = (text: string) => connection.write(new TextEncoder().encode(text));
+  await say('INFO {"version":"2.15.0","proto":1,"max_payload":1048576}\r\n');
+  const heard = new Uint8Array(4096);
+  for (let size: number | null = 0; size !== null && !new TextDecoder().decode(heard).includes("PING\r\n");) {
+    size = await connection.read(heard);
+  }
+  await say("PONG\r\n").catch(() => {});
+}
+
+function urlOf({ addr }: Deno.TcpListener): string {
+  return `nats://127.0.0.1:${(addr as Deno.NetAddr).port}`;
+}
+
+Deno.test("beside a server that keeps silent the next one is tried, and what comes late is closed", async () => {
+  using silent = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  using good = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const clock = new ManualClock();
+  await using link = new NatsLink({
+    terms: {
+      servers: [urlOf(silent), urlOf(good)],
+      ...{ name: "test", inboxPrefix: "_INBOX.test.a", pingIntervalMs: 60_000, tls: PLAIN, auth: NO_AUTH },
+    },
+    // The first server is the first one.
+    ...{ clock, rng: () => 0 },
+    log: createLogger({ level: "error", format: "json", clock, write: () => {} }),
+    session: async (connection) => void await connection.closed(),
+  });
+  using late = await silent.accept();
+  await clock.advance(999);
+  equal(clock.nextWakeMs, 1);
+  await clock.advance(1);
+  using _connected = await letIn(good);
+  await until(() => link.status().server, (server) => server === urlOf(good));
+  // The first one would do as well by now.
+  await greet(late);
+  const rest = new Uint8Array(4096);
+  for (let size: number | null = 0; size !== null;) size = await late.read(rest);
+  equal(link.status().server, urlOf(good));
+});
+
+Deno.test("an attempt that is given up is none any more for the system, either", async () => {
+  // Where nobody accepts and the queue is full the first packet of a connection isn't answered.
+  using full = Deno.listen({ hostname: "127.0.0.1", port: 0, tcpBacklog: 1 });
+  await using queued = new AsyncDisposableStack();
+  for (let i = 0; i < 2; i++) queued.use(await Deno.connect({ hostname: "127.0.0.1", port: full.addr.port }));
+  useDenoTransport();
+  const connecting = NatsConnectionImpl.connect({ servers: [`127.0.0.1:${full.addr.port}`], timeout: 50 });
+  await rejects(connecting, /timeout/);
+});
+
 /** Runs sessions on one connection after the other, until there were so many. */
 async function sessions(
   server: string,
@@ -205,21 +266,12 @@ Deno.test("a server that lets in and closes in one breath leaves no timer behind
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const serving = (async () => {
     for await (const connection of listener) {
-      const say = (text: string) => connection.write(new TextEncoder().encode(text));
-      await say('INFO {"version":"2.15.0","proto":1,"max_payload":1048576}\r\n');
-      const asked = new Uint8Array(4096);
-      for (
-        let size: number | null = 0;
-        size !== null && !new TextDecoder().decode(asked).includes("PING\r\n");
-      ) {
-        size = await connection.read(asked);
-      }
-      await say("PONG\r\n").catch(() => {});
+      await greet(connection);
       connection.close();
     }
   })();
   await sessions(
-    `nats://127.0.0.1:${listener.addr.port}`,
+    urlOf(listener),
     3,
     async (connection) => void await connection.closed(),
   );
