@@ -154,17 +154,6 @@ export function desiredOf(
   };
 }
 
-/** A pool of the model, without any planned change. */
-export function steeredPool({ name: _, members, geoRules, ...pool }: Pool): SteeredPool {
-  const indexes = new Map(members.map(({ id }, i) => [id, i]));
-  return {
-    ...pool,
-    members: members.map((member) => ({ ...member, share: 1, forcedUp: false })),
-    geoRules: geoRules.map(({ id: _, memberId, ...match }) => ({ ...match, member: indexes.get(memberId)! })),
-    changesAt: 0,
-  };
-}
-
 function* flattenedPools(
   pools: Iterable<SteeredPool>,
   addressesOf: AddressesOf,

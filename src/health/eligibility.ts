@@ -11,9 +11,10 @@
  */
 import type { Clock } from "../clock.ts";
 import { type CheckTarget, checkTargetsOf } from "../desired/check_target.ts";
-import { type Desired, type SteeredPool, steeredPool } from "../desired/desired.ts";
+import type { Desired, SteeredPool } from "../desired/desired.ts";
 import { derivedEligibility, type EligibilityRule } from "../desired/eligibility.ts";
 import { poolOfFallback } from "../desired/fallback.ts";
+import { steeredPool } from "../desired/steered_pool.ts";
 import { type Due, DueQueue } from "./due_queue.ts";
 import type { PassedChange } from "./flip_guard.ts";
 import type { HealthChecker } from "./health_checker.ts";

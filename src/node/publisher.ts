@@ -14,18 +14,13 @@
 import type { Location } from "../geo/location.ts";
 import type { Clock } from "../clock.ts";
 import type { CheckTarget } from "../desired/check_target.ts";
-import {
-  type DesiredZone,
-  type MergedDesired,
-  type SteeredMember,
-  type SteeredPool,
-  steeredPool,
-} from "../desired/desired.ts";
+import type { DesiredZone, MergedDesired, SteeredMember, SteeredPool } from "../desired/desired.ts";
 import { FALLBACK_POOL, poolOfFallback } from "../desired/fallback.ts";
 import { type AddressesOf, flattenedPool } from "../desired/flattened.ts";
 import type { Fallback, Pool, Service, Zone } from "../model/model.ts";
 import type { Fleet } from "../dns/fleet.ts";
 import { eligibilityKeyOf } from "../desired/eligibility.ts";
+import { steeredPool } from "../desired/steered_pool.ts";
 import type { Measured } from "../health/round_trips.ts";
 import type { Eligibility } from "../health/eligibility.ts";
 import type { GeoData } from "../geo/geo_data.ts";

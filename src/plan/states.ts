@@ -5,7 +5,8 @@
  * @module
  */
 import { OverrideIndex } from "../desired/overridden.ts";
-import { type SteeredPool, steeredPool, type SteeredService } from "../desired/desired.ts";
+import type { SteeredPool, SteeredService } from "../desired/desired.ts";
+import { steeredPool } from "../desired/steered_pool.ts";
 import type { Fallback, GeoRule, HealthCheck, Member, Pool, Service, Zone } from "../model/model.ts";
 import type { ObjectChange, ObjectKind } from "../store/history.ts";
 import type { OverrideRow } from "../store/overrides.ts";

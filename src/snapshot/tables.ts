@@ -13,17 +13,11 @@
  * @module
  */
 import type { Location } from "../geo/location.ts";
-import {
-  type Desired,
-  type DesiredZone,
-  type SteeredMember,
-  type SteeredPool,
-  steeredPool,
-  type SteeredService,
-} from "../desired/desired.ts";
+import type { Desired, DesiredZone, SteeredMember, SteeredPool, SteeredService } from "../desired/desired.ts";
 import { FALLBACK_POOL, poolOfFallback } from "../desired/fallback.ts";
 import { type Fallback, ON_ALL_DOWN } from "../model/model.ts";
 import { plainChecks } from "../desired/eligibility.ts";
+import { steeredPool } from "../desired/steered_pool.ts";
 import type { Family } from "../ip.ts";
 import { nameToWire } from "../wire/name.ts";
 import { EMPTY_GEO_DATA, type GeoData } from "../geo/geo_data.ts";

@@ -11,12 +11,8 @@
  *
  * @module
  */
-import {
-  type SteeredMember,
-  type SteeredPool,
-  steeredPool,
-  type SteeredService,
-} from "../desired/desired.ts";
+import type { SteeredMember, SteeredPool, SteeredService } from "../desired/desired.ts";
+import { steeredPool } from "../desired/steered_pool.ts";
 import type { Algorithm, HealthCheck, OnAllDown, Pool } from "../model/model.ts";
 import { toEnd } from "../slices.ts";
 import { Database } from "./database.ts";

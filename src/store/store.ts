@@ -10,7 +10,8 @@
  */
 import { basename, dirname } from "node:path";
 import type { Fallback, Model, Pool } from "../model/model.ts";
-import { type DesiredSource, type SteeredPool, steeredPool } from "../desired/desired.ts";
+import type { DesiredSource, SteeredPool } from "../desired/desired.ts";
+import { steeredPool } from "../desired/steered_pool.ts";
 import { fileFault } from "../input/file_fault.ts";
 import { Audit } from "./audit.ts";
 import { Database, StoreBusy } from "./database.ts";

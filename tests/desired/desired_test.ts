@@ -1,6 +1,7 @@
 /** @module What the database declares over what the settings declare. */
 import { deepEqual, equal } from "node:assert/strict";
-import { desiredOf as desiredWith, type DesiredSource, steeredPool } from "../../src/desired/desired.ts";
+import { desiredOf as desiredWith, type DesiredSource } from "../../src/desired/desired.ts";
+import { steeredPool } from "../../src/desired/steered_pool.ts";
 import { type Fallback, MEMBER_DEFAULTS, type Pool, POOL_DEFAULTS } from "../../src/model/model.ts";
 import { loadSettings, type Settings } from "../../src/settings/settings.ts";
 

@@ -1,10 +1,11 @@
 /** @module What the addresses of members by name make of a pool. */
 import { deepEqual, equal } from "node:assert/strict";
 import { checkTargetsOf } from "../../src/desired/check_target.ts";
-import { type SteeredMember, type SteeredPool, steeredPool } from "../../src/desired/desired.ts";
+import type { SteeredMember, SteeredPool } from "../../src/desired/desired.ts";
 import { flattenedPool } from "../../src/desired/flattened.ts";
 import { HEALTH_CHECK_DEFAULTS, type Member, MEMBER_DEFAULTS, POOL_DEFAULTS } from "../../src/model/model.ts";
 import { derivedEligibility, eligibilityKeyOf } from "../../src/desired/eligibility.ts";
+import { steeredPool } from "../../src/desired/steered_pool.ts";
 
 const NAMES: Readonly<Record<string, readonly string[]>> = {
   "a.example.net": ["192.0.2.1", "192.0.2.2", "2001:db8::1"],

@@ -3,10 +3,11 @@
  *
  * @module
  */
-import { type DesiredZone, steeredPool } from "../../src/desired/desired.ts";
+import type { DesiredZone } from "../../src/desired/desired.ts";
 import { flattenedPool } from "../../src/desired/flattened.ts";
 import type { Fallback, Pool, Service } from "../../src/model/model.ts";
 import { applyOverrides, OverrideIndex } from "../../src/desired/overridden.ts";
+import { steeredPool } from "../../src/desired/steered_pool.ts";
 import type { Override } from "../../src/model/override.ts";
 import { Engine, type EngineOptions } from "../../src/dns/engine.ts";
 import { Explainer } from "../../src/explain/explainer.ts";

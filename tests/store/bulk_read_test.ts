@@ -5,7 +5,8 @@
  */
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { type SteeredPool, steeredPool } from "../../src/desired/desired.ts";
+import type { SteeredPool } from "../../src/desired/desired.ts";
+import { steeredPool } from "../../src/desired/steered_pool.ts";
 import { readPools, readServices } from "../../src/store/bulk_read.ts";
 import { Store } from "../../src/store/store.ts";
 import { id } from "../change/samples.ts";
