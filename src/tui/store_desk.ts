@@ -7,32 +7,24 @@
  *
  * @module
  */
-import { Changes } from "../change/commit.ts";
-import { ChangeRefused, type Origin } from "../change/edit.ts";
-import { type NamedChange, namedChanges, type Plan } from "../change/plan_report.ts";
-import { wallTimeOfSecond } from "../cli/wall_time.ts";
 import type { Clock } from "../clock.ts";
 import { neededOf, plainChecks } from "../desired/eligibility.ts";
 import { checkTargetOf } from "../desired/check_target.ts";
-import { countOf } from "../input/count.ts";
 import { fileFault } from "../input/file_fault.ts";
 import { addressOf, type HealthCheck, type Member } from "../model/model.ts";
 import type { PortableGuard } from "../plan/answer_guard.ts";
 import { sqliteCode, StoreBusy } from "../store/database.ts";
-import type { ObjectKind } from "../store/history.ts";
 import { listChoices, listHistory, listPools, listServices } from "../store/listing.ts";
-import type { ChangeCounts } from "../store/replacement.ts";
 import { SCHEMA_VERSION, SchemaRefused } from "../store/schema.ts";
 import { inspect, type ModelMark, Store } from "../store/store.ts";
+import { countWords } from "./change_words.ts";
 import type {
   Answer,
-  ChangeTerms,
   HistoryItem,
   MemberHealth,
   Opening,
   PoolDetail,
   PoolItem,
-  Preview,
   Question,
   ServiceItem,
 } from "./messages.ts";
@@ -46,10 +38,6 @@ const BUSY_STEPS_MS: readonly number[] = [20, 50, 100, 200, 400];
 const LOCK_WAIT_MS = 20;
 /** Services of a pool that a screen names. */
 const SERVICES_SHOWN = 20;
-/** Lines of a preview about objects, before those about answers. */
-const OBJECTS_FIRST = 8;
-/** Lines about answers. */
-const DIFFERENCES_SHOWN = 100;
 
 /** What is wrong with the file, so that nothing can be read from it. */
 export class FileUnusable extends Error {
@@ -67,7 +55,6 @@ export class StoreDesk implements Disposable {
   readonly #opening: Pick<Opening, "path" | "author">;
   readonly #clock: Clock;
   #store: Store;
-  #changes: Changes;
   #file: FileIdentity;
   #mark: ModelMark;
   #rates: Rates;
@@ -88,7 +75,6 @@ export class StoreDesk implements Disposable {
     this.isNew = opened.isNew;
     this.#store = opened.store;
     this.#file = opened.file;
-    this.#changes = new Changes({ store: this.#store, clock });
     this.#mark = this.#store.mark();
     this.#rates = new Rates(this.#store.traffic, clock);
   }
@@ -116,7 +102,6 @@ export class StoreDesk implements Disposable {
       this.#store.close();
       this.#store = store;
       this.#file = file;
-      this.#changes = new Changes({ store, clock: this.#clock });
       this.#mark = store.mark();
       this.#rates = new Rates(store.traffic, this.#clock);
       return { isReplaced };
@@ -147,9 +132,18 @@ export class StoreDesk implements Disposable {
   /** Never rejects: what goes wrong is an answer. `onWait` is called when another process keeps a change waiting. */
   async answer(question: Question, onWait: () => void = () => {}): Promise<Answer> {
     try {
-      return question.kind === "change" ? await this.#change(question, onWait) : this.#read(question);
+      switch (question.kind) {
+        case "change":
+          return await this.#change(question, onWait);
+        case "generation": {
+          const { generation } = question;
+          const { linesOfCommit } = await import("./change_desk.ts");
+          return { kind: "generation", generation, lines: linesOfCommit(this.#store, generation) };
+        }
+        default:
+          return this.#read(question);
+      }
     } catch (error) {
-      if (error instanceof ChangeRefused) return this.#refusal(error, question);
       return { kind: "failed", message: faultWords(error, this.#opening.path) };
     }
   }
@@ -160,7 +154,7 @@ export class StoreDesk implements Disposable {
     this.#store.close();
   }
 
-  #read(question: Exclude<Question, { kind: "change" }>): Answer {
+  #read(question: Exclude<Question, { kind: "change" | "generation" }>): Answer {
     switch (question.kind) {
       case "pools": {
         const listing = listPools(this.#store, question.request);
@@ -184,12 +178,6 @@ export class StoreDesk implements Disposable {
         }));
         return { kind: "history", filter: question.request.filter, listing: { ...listing, rows } };
       }
-      case "generation":
-        return {
-          kind: "generation",
-          generation: question.generation,
-          lines: this.#done(question.generation),
-        };
       case "choices":
         return {
           kind: "choices",
@@ -205,25 +193,6 @@ export class StoreDesk implements Disposable {
         return { kind: "service", id: question.id, service: service === null ? null : { service, pool } };
       }
     }
-  }
-
-  /** What a commit did, a line an object. */
-  #done(generation: number): string[] {
-    const { history } = this.#store;
-    const entry = history.get(generation);
-    if (entry === null) return [`Generation ${generation} isn't kept any more`];
-    const { changes, truncated } = namedChanges(history.changes(generation), this.#store);
-    const lines = changes.map(objectLine);
-    const counts = countWords(history.counts(generation));
-    return [
-      `${wallTimeOfSecond(new Date(entry.at))}, ${authorWords(entry)}${
-        entry.reason === "" ? "" : `: ${entry.reason}`
-      }`,
-      counts,
-      "",
-      ...lines.length === 0 && counts !== "" ? ["An older release kept only their number."] : lines,
-      ...truncated ? ["and more, which pleiades config history shows"] : [],
-    ];
   }
 
   #pool(id: string): PoolDetail | null {
@@ -281,177 +250,32 @@ export class StoreDesk implements Disposable {
     return { state: known.length < verdicts.length ? "unknown" : "healthy", error: null, latencyMs };
   }
 
-  async #change(
-    { intent, terms }: Extract<Question, { kind: "change" }>,
-    onWait: () => void,
-  ): Promise<Answer> {
-    const { author } = this.#opening;
-    const origin: Origin = { via: "tui", by: author, reason: terms.reason };
-    const until = this.#clock.unixMs() + BUSY_PATIENCE_MS;
-    // The schemas of all fields take longer to load than the first screen may wait.
-    const { editsOf } = await import("./intents.ts");
+  /** A lock of another process is waited for, and the change made then. */
+  async #change(question: Extract<Question, { kind: "change" }>, onWait: () => void): Promise<Answer> {
+    // What was shown is of the file that was there then.
     const file = this.#file;
+    const until = this.#clock.unixMs() + BUSY_PATIENCE_MS;
+    const { changeAt } = await import("./change_desk.ts");
+    const guard = await this.#guard;
     for (let tries = 0;; tries++) {
-      const nowMs = this.#clock.unixMs();
       try {
-        this.#changes = await this.#guarded(nowMs);
-        // What was shown is of the file that was there then.
         if (identityOf(this.#opening.path).inode !== file.inode) throw replaced();
         this.#expectOurs();
-        if (intent.kind === "undo") return this.#undo(intent.generation, terms, origin);
-        const edits = editsOf(intent, this.#store, { author, nowMs, isPreview: terms.isPreview });
-        if (terms.isPreview) {
-          return { kind: "preview", preview: previewOf(this.#changes.dryRun(edits, origin)) };
-        }
-        const before = this.#store.generation();
-        const { generation } = this.#changes.commit(edits, origin, { force: terms.force });
-        return { kind: "done", generation, changed: generation !== before };
+        const { author } = this.#opening;
+        return changeAt({ store: this.#store, clock: this.#clock, author, guard }, question);
       } catch (error) {
-        if (!(error instanceof StoreBusy) || nowMs > until) throw error;
+        if (!(error instanceof StoreBusy) || this.#clock.unixMs() > until) throw error;
       }
       onWait();
       await this.#clock.sleep(BUSY_STEPS_MS[Math.min(tries, BUSY_STEPS_MS.length - 1)]!, this.#over.signal);
     }
   }
-
-  #undo(
-    generation: number,
-    { isPreview, force, reason }: ChangeTerms,
-    { by }: Origin,
-  ): Answer {
-    const terms = { generation, origin: { by, reason }, dryRun: isPreview, force };
-    const { commit, changed, plan } = this.#changes.revertHere(terms);
-    if (plan !== null) return { kind: "preview", preview: previewOf(plan) };
-    return { kind: "done", generation: commit.generation, changed };
-  }
-
-  /** Health is that of the last verdicts; where clients are isn't known here, so that geography isn't weighed. */
-  async #guarded(nowMs: number): Promise<Changes> {
-    const changes = new Changes({ store: this.#store, clock: this.#clock });
-    const guard = await this.#guard;
-    if (guard === null) return changes;
-    const { AnswerGuard } = await import("../plan/answer_guard.ts");
-    const { verdicts } = this.#store;
-    const out = {
-      get: (key: string) => {
-        const verdict = verdicts.get(key);
-        return verdict?.state === "unhealthy" ? verdict.since ?? 0 : undefined;
-      },
-    };
-    changes.guardBy(AnswerGuard.of({ ...guard, nowMs, health: { ...guard.health, out } }));
-    return changes;
-  }
-
-  #refusal({ kind, problems, guards }: ChangeRefused, question: Question): Answer {
-    return {
-      kind: "refused",
-      refusal: kind,
-      problems,
-      guards,
-      since: kind === "stale" ? this.#since(question) : null,
-    };
-  }
-
-  /** Who changed the object that a stale form is about. */
-  #since(question: Question): string | null {
-    if (question.kind !== "change") return null;
-    const { intent } = question;
-    const rows = this.#store;
-    const row = intent.kind === "pool" && intent.id !== null
-      ? rows.pools.get(intent.id)
-      : intent.kind === "service" && intent.id !== null
-      ? rows.services.get(intent.id)
-      : intent.kind === "member" && intent.id !== null
-      ? rows.members.get(intent.id)
-      : intent.kind === "geoRule" && intent.id !== null
-      ? rows.geoRules.get(intent.id)
-      : intent.kind === "healthCheck"
-      ? rows.healthChecks.get(intent.poolId)
-      : null;
-    const entry = row === null ? null : rows.history.get(row.revision);
-    return entry === null ? null : `changed by ${authorWords(entry)} as generation ${entry.generation}`;
-  }
-}
-
-function authorWords({ by, via }: { readonly by: string; readonly via: string }): string {
-  return by === "" ? `way of ${via}` : `${by} by way of ${via}`;
 }
 
 /** Address and port, as people write them. */
 function memberName(member: Pick<Member, "ipAddress" | "target" | "port">): string {
   const host = addressOf(member);
   return host.includes(":") ? `[${host}]:${member.port}` : `${host}:${member.port}`;
-}
-
-/** Some objects first, then what clients get, which must be in sight; the other objects are below. */
-function previewOf({ changed, changes, truncated, answers, refusals }: Plan): Preview {
-  if (!changed) return { changed, lines: ["Nothing would change."], guards: refusals };
-  const objects = changes.map(objectLine);
-  const first = objects.length <= OBJECTS_FIRST ? objects : objects.slice(0, OBJECTS_FIRST - 1);
-  const rest = objects.slice(first.length);
-  const differences = answers.differences.slice(0, DIFFERENCES_SHOWN).map((each) =>
-    `${each.name} ${each.type}${each.clients === "everyone" ? "" : ` for ${each.clients}`}: ` +
-    `${sharesOf(each.before)} → ${sharesOf(each.after)}`
-  );
-  const others = answers.services -
-    new Set(answers.differences.slice(0, DIFFERENCES_SHOWN).map(({ name }) => name)).size;
-  return {
-    changed,
-    lines: [
-      ...first,
-      ...rest.length === 0 ? [] : [`  and ${rest.length}${truncated ? " or more" : ""} others, below`],
-      "",
-      ...differences.length === 0
-        ? ["What clients get stays the same."]
-        : ["What clients get:", ...differences],
-      ...others > 0 ? [`and answers of ${others} more names`] : [],
-      ...rest.length === 0 ? [] : ["", "The other objects:", ...rest],
-    ],
-    guards: refusals,
-  };
-}
-
-function objectLine({ action, kind, name, with: along }: NamedChange): string {
-  return `${SIGNS[action]} ${KIND_WORDS[kind]} ${name}${along === null ? "" : ` (with ${along})`}`;
-}
-
-const SIGNS = { created: "+", changed: "~", deleted: "-" } as const;
-
-/** `1 pool created, 3 members deleted`. */
-function countWords(counts: ChangeCounts): string {
-  return Object.entries(counts).flatMap(([kind, count]) =>
-    (["created", "changed", "deleted"] as const)
-      .filter((action) => count[action] > 0)
-      .map((action) => `${countOf(count[action], KIND_NOUNS[kind as ObjectKind])} ${action}`)
-  ).join(", ");
-}
-
-const KIND_NOUNS: Readonly<Record<ObjectKind, string>> = {
-  pool: "pool",
-  member: "member",
-  healthCheck: "check",
-  geoRule: "geo rule",
-  service: "service",
-  zone: "zone",
-  fallback: "fallback",
-  override: "override",
-};
-
-const KIND_WORDS = {
-  pool: "pool",
-  member: "member",
-  healthCheck: "health check of",
-  geoRule: "geo rule",
-  service: "service",
-  zone: "zone",
-  fallback: "static fallback",
-  override: "override",
-} as const;
-
-function sharesOf(shares: readonly { readonly address: string; readonly share: number }[]): string {
-  if (shares.length === 0) return "no address";
-  const shown = shares.slice(0, 4).map(({ address, share }) => `${address} ${Math.round(share * 100)} %`);
-  return shown.join(", ") + (shares.length > 4 ? ` and ${shares.length - 4} more` : "");
 }
 
 function replaced(): FileUnusable {

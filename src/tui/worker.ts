@@ -43,10 +43,11 @@ scope.onmessage = ({ data }: MessageEvent<ToStore>) => {
   }
 };
 
-/** The settings take longer to load than a list does: what the first screen asks for is answered before. */
+/** The settings, and what changes go through, take longer to load than a list does: the first screen has its rows before. */
 async function guardLater({ settings }: Opening): Promise<PortableGuard | null> {
   await new Promise((resolve) => setTimeout(resolve, SETTINGS_AFTER_MS));
   const { guardSettings } = await import("./guard_settings.ts");
+  await import("./change_desk.ts");
   return guardSettings(settings);
 }
 
