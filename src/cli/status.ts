@@ -102,7 +102,7 @@ function peersOf(state: JsonObject): JsonObject {
 }
 
 /** What is to be known of another node's model, if it isn't this one's: `3 behind`, `2 pending`, `another model`. */
-function modelWords(model: unknown): string[] {
+export function modelWords(model: unknown): string[] {
   if (!isJsonObject(model)) return [];
   const log = isJsonObject(model["log"]) ? model["log"] : {};
   return [

@@ -53,9 +53,17 @@ export function movedTo<Item>(list: ListState<Item>, cursor: number, height: num
 
 /** With the mark on the screen. */
 export function scrolled<Item>(list: ListState<Item>, height: number): ListState<Item> {
-  const lowest = Math.max(0, list.total - height);
-  const top = Math.min(lowest, Math.max(list.cursor - height + 1, Math.min(list.top, list.cursor)));
+  const top = topOf(list, height);
   return top === list.top ? list : { ...list, top };
+}
+
+/** Place of the first row on the screen, as near to where it was as the mark allows. */
+export function topOf(
+  { cursor, top, total }: Pick<ListState<unknown>, "cursor" | "top" | "total">,
+  height: number,
+): number {
+  const lowest = Math.max(0, total - height);
+  return Math.min(lowest, Math.max(cursor - height + 1, Math.min(top, cursor)));
 }
 
 /** The name by which the database finds a row again; `null` = it has none. */

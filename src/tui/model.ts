@@ -15,6 +15,7 @@ import {
   movedTo,
   type NameOf,
   scrolled,
+  topOf,
   UNREAD,
   wanted,
   withListing,
@@ -100,6 +101,8 @@ export interface OpenPool {
   readonly detail: PoolDetail | null;
   /** Place of the mark in members, and in rules. */
   readonly cursors: Readonly<Record<Part, number>>;
+  /** Place of the first row on the screen. */
+  readonly tops: Readonly<Record<Part, number>>;
 }
 
 /** What lies over the screen; the last one takes keys. */
@@ -249,7 +252,7 @@ export function questionHeight(state: Pick<State, "size">): number {
 
 /** The site, as far as it is known, in lines of the terminal. */
 export function linesOfSite({ server, size }: Pick<State, "server" | "size">): string[] {
-  return siteLines({ ...server, isConnected: server.state === "connected" }, size.columns);
+  return siteLines(server, size.columns);
 }
 
 /** Rows of a dialogue's list. */
@@ -298,7 +301,10 @@ export function update(state: State, event: Event): Step {
       return refreshed(next);
     }
     case "explained":
-      return [over(state, { kind: "text", title: event.title, lines: event.lines, top: 0 }), []];
+      return [
+        over({ ...state, notice: null }, { kind: "text", title: event.title, lines: event.lines, top: 0 }),
+        [],
+      ];
   }
 }
 
@@ -432,8 +438,15 @@ function onAnswer(
     case "service":
       return onService(state, answer);
     default:
-      return state.asked?.number === number ? onChanged(state, state.asked, answer) : [state, []];
+      if (state.asked?.number === number) return onChanged(state, state.asked, answer);
+      return [answer.kind === "failed" ? unread(state, answer.message) : state, []];
   }
+}
+
+/** What can't be read is waited for no longer. */
+function unread(state: State, text: string): State {
+  const rest = state.overlays.at(-1)?.kind === "loading" ? closed(state) : state;
+  return { ...rest, notice: { text, tone: "bad" } };
 }
 
 /** The picker's first choice is no pool at all. */
@@ -467,13 +480,24 @@ function onPool(state: State, id: string, detail: PoolDetail | null): Step {
     const notice: Notice = { text: `Pool ${state.pool.name} is gone: it was deleted meanwhile`, tone: "bad" };
     return refreshed({ ...state, pool: null, notice });
   }
-  const inside = (cursor: number, count: number) => Math.max(0, Math.min(cursor, count - 1));
+  const { detail: before } = state.pool;
   const cursors = {
     ...state.pool.cursors,
-    members: inside(state.pool.cursors.members, detail.members.length),
-    rules: inside(state.pool.cursors.rules, detail.rules.length),
+    members: markedStill(state.pool.cursors.members, before?.members ?? [], detail.members),
+    rules: markedStill(state.pool.cursors.rules, before?.rules ?? [], detail.rules),
   };
   return [{ ...state, pool: { ...state.pool, name: detail.pool.name, detail, cursors } }, []];
+}
+
+/** Where the row is by now that was marked; of one that is gone, where it was. */
+function markedStill<Row extends { readonly id: string }>(
+  cursor: number,
+  before: readonly Row[],
+  rows: readonly Row[],
+): number {
+  const id = before[cursor]?.id;
+  const found = id === undefined ? -1 : rows.findIndex((row) => row.id === id);
+  return found >= 0 ? found : Math.max(0, Math.min(cursor, rows.length - 1));
 }
 
 function onService(state: State, { id, service }: Extract<Answer, { kind: "service" }>): Step {
@@ -623,7 +647,7 @@ function onTabKey(state: State, command: Command): Step | null {
       if (state.tab === "history") return null;
       if (state.undoable === null) {
         return [
-          { ...state, notice: { text: "Nothing was saved here that could be undone", tone: "plain" } },
+          missing(state, "Nothing was saved here that could be undone; History undoes what others saved"),
           [],
         ];
       }
@@ -704,8 +728,10 @@ function onPoolsKey(state: State, command: Command): Step {
   if (pool === null) return [missing(state, "There is no pool here: c creates one"), []];
   switch (command) {
     case "open": {
-      const cursors = { members: 0, check: 0, rules: 0 };
-      const opened = { id: pool.id, name: pool.name, part: "members", detail: null, cursors } as const;
+      const atTop = { members: 0, check: 0, rules: 0 };
+      const opened: OpenPool = {
+        ...{ id: pool.id, name: pool.name, part: "members", detail: null, cursors: atTop, tops: atTop },
+      };
       return ask([{ ...state, pool: opened, notice: null }, []], { kind: "pool", id: pool.id });
     }
     case "rename":
@@ -740,9 +766,12 @@ function onPoolKey(state: State, pool: OpenPool, command: Command): Step {
   if (detail === null) return [state, []];
   if (part === "check") return onCheckKey(state, detail, command);
   const items = part === "members" ? detail.members : detail.rules;
-  const cursor = moved(pool.cursors[part], command, { count: items.length, height: listHeight(state) });
+  const height = listHeight(state);
+  const cursor = moved(pool.cursors[part], command, { count: items.length, height });
   if (cursor !== null) {
-    return [{ ...state, pool: { ...pool, cursors: { ...pool.cursors, [part]: cursor } } }, []];
+    const top = topOf({ cursor, top: pool.tops[part], total: items.length }, height);
+    const cursors = { ...pool.cursors, [part]: cursor };
+    return [{ ...state, pool: { ...pool, cursors, tops: { ...pool.tops, [part]: top } } }, []];
   }
   return part === "members"
     ? onMembersKey(state, detail, detail.members[pool.cursors.members] ?? null, command)
@@ -897,7 +926,7 @@ function submitted(state: State, form: Form): Step {
   const { subject } = form;
   if (subject.kind === "explain") {
     const { name, type, client } = values;
-    return [closed(state), [{
+    return [missing(closed(state), "Asking the node …"), [{
       kind: "explain",
       name: String(name),
       type: String(type),

@@ -11,7 +11,7 @@ import { eventWords } from "../cli/event_words.ts";
 import { explain } from "../cli/explain.ts";
 import { CommandFailed } from "../cli/failure.ts";
 import { span } from "../cli/span.ts";
-import { status } from "../cli/status.ts";
+import { modelWords, status } from "../cli/status.ts";
 import type { Terminal } from "../cli/terminal.ts";
 import { wallTimeOfSecond } from "../cli/wall_time.ts";
 import { systemClock } from "../clock.ts";
@@ -152,11 +152,20 @@ export class NodeLink {
 function nodesOf({ node, peers }: JsonObject): NodeItem[] {
   const self = isJsonObject(node) ? node : {};
   const nodes = isJsonObject(peers) && Array.isArray(peers["nodes"]) ? peers["nodes"] : [self];
-  return nodes.filter(isJsonObject).map(({ id, region, heartbeatAgeSeconds }) => ({
+  return nodes.filter(isJsonObject).map(({ id, region, heartbeatAgeSeconds, model }) => ({
     id: String(id),
     region: String(region ?? ""),
     heard: id === self["id"] ? "this one answers" : `${span(Number(heartbeatAgeSeconds))} ago`,
+    model: isJsonObject(model) ? standingOf(model, id === self["id"]) : "",
   }));
+}
+
+/** Generations are counted by each node for itself: what can be compared is how much of the log was taken, and a digest. */
+function standingOf(model: JsonObject, isSelf: boolean): string {
+  const words = modelWords(model);
+  if (words.length > 0) return words.join(", ");
+  if (isSelf) return model["log"] === null ? "" : "up to date";
+  return model["digest"] === null ? "reading it" : "the same";
 }
 
 function lineOf(event: JsonObject): string {

@@ -34,12 +34,14 @@ export interface NodeItem {
   readonly region: string;
   /** When it was heard last, in words. */
   readonly heard: string;
+  /** How its model stands to that of the node that answers, in words; empty = it doesn't say. */
+  readonly model: string;
 }
 
 /** What is known of the site. */
 export interface Site {
-  /** Whether a node answers. */
-  readonly isConnected: boolean;
+  /** Whether a node answers, and what. */
+  readonly state: "connecting" | "connected" | "away" | "refused";
   /** Where it is looked for. */
   readonly url: string;
   /** Why it doesn't answer. */
@@ -55,23 +57,26 @@ export interface Site {
 }
 
 /** The site. */
-export function siteLines({ isConnected, url, message, ...site }: Site, columns: number): string[] {
-  if (!isConnected) {
+export function siteLines({ state, url, message, ...site }: Site, columns: number): string[] {
+  if (state !== "connected") {
     return textLines([
-      `No node at ${url}: ${message || "looking for one"}`,
+      state === "refused"
+        ? `The node at ${url} refuses: ${message}`
+        : `No node at ${url}: ${message || "looking for one"}`,
       "",
       "Pools and services can be changed all the same.",
     ], columns);
   }
   const { status, nodes, rate, events } = site;
-  const row = ({ id, region, heard }: NodeItem) =>
-    `${fit(harmless(id), 24)}  ${fit(harmless(region || "-"), 16)}  ${harmless(heard)}`;
+  const row = ({ id, region, heard, model }: Record<keyof NodeItem, string>) =>
+    ` ${fit(harmless(id), 20)}  ${fit(harmless(region || "-"), 14)}  ${fit(heard, 16)}  ${model || "-"}`;
+  const head = row({ id: "NODE", region: "REGION", heard: "HEARD", model: "MODEL" });
   return textLines([
     ...status,
     ...rate === null ? [] : [`rate         ${rate.toFixed(1)} answers a second`],
   ], columns).concat(
-    nodes.length === 0 ? [] : ["", ` ${fit("NODE", 24)}  ${fit("REGION", 16)}  HEARD`],
-    nodes.map((node) => ` ${row(node)}`),
+    nodes.length === 0 ? [] : ["", head],
+    nodes.map(row),
     ["", " Events"],
     textLines(events.length === 0 ? ["none yet"] : events.toReversed(), columns),
   );

@@ -6,6 +6,7 @@
  *
  * @module
  */
+import stringWidth from "string-width";
 
 /** Other screen, cursor hidden, no wrapping, pastes marked (xterm's private modes). */
 const ENTER = "\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[?2004h";
@@ -60,8 +61,9 @@ export class Tty {
   draw(lines: readonly string[]): void {
     if (!this.#isEntered) return;
     const isNew = this.#shown.length !== lines.length;
+    const { columns } = this.size;
     const changed = lines.flatMap((line, i) =>
-      !isNew && line === this.#shown[i] ? [] : [`\x1b[${i + 1};1H\x1b[0m\x1b[2K${line}`]
+      line === (isNew ? "" : this.#shown[i]) ? [] : [`\x1b[${i + 1};1H\x1b[0m${overwriting(line, columns)}`]
     );
     this.#shown = lines;
     if (changed.length > 0) write(`${BEGIN}${isNew ? "\x1b[0m\x1b[2J" : ""}${changed.join("")}\x1b[0m${END}`);
@@ -80,6 +82,14 @@ export class Tty {
     raise();
     return true;
   }
+}
+
+/**
+ * A line, and the end of what was there before. Over a slow link a line that was emptied first would be seen to be empty; and
+ * at the last column, where nothing is left, emptying would take the last character.
+ */
+function overwriting(line: string, columns: number): string {
+  return stringWidth(line) < columns ? `${line}\x1b[0m\x1b[K` : line;
 }
 
 /** `kill(0, SIGTSTP)` of the C library; Deno lets a program with fewer than all permissions send itself no signal. */

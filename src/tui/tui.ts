@@ -9,6 +9,7 @@ import type { DatabaseOptions } from "../cli/database_path.ts";
 import { CommandFailed, type ExitCode, wrongUsage } from "../cli/failure.ts";
 import { authorName } from "../cli/login_name.ts";
 import type { Terminal } from "../cli/terminal.ts";
+import { systemClock } from "../clock.ts";
 import { startThread } from "../thread.ts";
 import { ESCAPE_MS, KeyDecoder } from "./key_decoder.ts";
 import type { FromStore, ToStore } from "./messages.ts";
@@ -16,6 +17,7 @@ import { type Effect, type Event, initialState, type State, update } from "./mod
 import type { NodeLink } from "./node_link.ts";
 import { Tty } from "./tty.ts";
 import type { frameOf } from "./view/frame.tsx";
+import { plainFrame } from "./view/screen.ts";
 
 /** Flags of `tui`. */
 export type TuiFlags = ClientOptions & DatabaseOptions;
@@ -26,6 +28,8 @@ const FRAME_MS = 33;
 const AWAITED_MS = 200;
 /** A process that is to stop has stopped by then, unless it can't be stopped. */
 const STOP_MS = 500;
+/** Ink isn't waited for longer than this, though the database hasn't answered. */
+const ROWS_MS = 500;
 
 /** What a run is made of that tests have done otherwise. */
 export interface TuiParts {
@@ -40,7 +44,8 @@ export interface TuiParts {
 /**
  * Runs until it is left.
  *
- * The thread of the database loads its modules while this one loads Ink: the first screen is there when both have.
+ * The first screen is there as soon as the thread of the database has its rows. Ink, which takes longer to load than all else,
+ * comes after that, and with it weight and colours.
  *
  * @throws {CommandFailed} where there is no terminal, or the database can't be used
  */
@@ -77,11 +82,12 @@ class Session {
   readonly #terminal: Terminal;
   readonly #update: TuiParts["update"];
   readonly #read: TuiParts["read"];
-  #frameOf: TuiParts["frameOf"] | null;
+  #frameOf: TuiParts["frameOf"];
   readonly #tty = new Tty();
   readonly #colour: boolean;
   readonly #over = new AbortController();
   readonly #end = Promise.withResolvers<ExitCode>();
+  readonly #rows = Promise.withResolvers<void>();
   readonly #worker: Worker;
   #link: NodeLink | null = null;
   #state: State;
@@ -98,7 +104,7 @@ class Session {
   ) {
     this.#flags = flags;
     this.#update = parts.update ?? update;
-    this.#frameOf = parts.frameOf ?? null;
+    this.#frameOf = parts.frameOf ?? plainFrame;
     this.#read = parts.read ?? ((buffer) => Deno.stdin.read(buffer));
     this.#terminal = terminal;
     this.#colour = terminal.colour;
@@ -123,10 +129,15 @@ class Session {
     }
   }
 
-  /** What draws is loaded first, and what looks for a node when there is a screen. */
+  /** What is loaded while nothing else can be done would be in the way of the rows. */
   async #begin(): Promise<void> {
-    this.#frameOf ??= (await import("./view/frame.tsx")).frameOf;
     this.#draw();
+    await Promise.race([this.#rows.promise, systemClock.sleep(ROWS_MS, this.#over.signal)]);
+    if (this.#over.signal.aborted) return;
+    if (this.#frameOf === plainFrame) {
+      this.#frameOf = (await import("./view/frame.tsx")).frameOf;
+      this.#draw();
+    }
     const { NodeLink } = await import("./node_link.ts");
     this.#link = new NodeLink(this.#flags, this.#terminal, {
       onServer: (change) => this.#happen({ kind: "server", change }),
@@ -187,6 +198,8 @@ class Session {
 
   #onStore(message: FromStore): void {
     if (message.kind === "fault" && message.isFinal) return this.#fail(new CommandFailed(message.message));
+    // A start is waited for as what comes of a key is.
+    if (message.kind === "opened") this.#keyAtMs = performance.now();
     this.#happen({ kind: "store", message });
   }
 
@@ -275,10 +288,11 @@ class Session {
 
   #draw(): void {
     try {
-      if (this.#frameOf !== null) this.#tty.draw(this.#frameOf(this.#state, { colour: this.#colour }));
+      this.#tty.draw(this.#frameOf(this.#state, { colour: this.#colour }));
     } catch (error) {
       return this.#fail(error);
     }
     this.#drawnAtMs = performance.now();
+    if (this.#state.pools.isRead) this.#rows.resolve();
   }
 }

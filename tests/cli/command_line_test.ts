@@ -1,6 +1,6 @@
 /** @module How command lines are read: the spelling of gslbd's flags. */
 import { deepEqual, equal, match } from "node:assert/strict";
-import { run } from "../../main.ts";
+import { meant, run } from "../../main.ts";
 import { withTwoDashes } from "../../src/cli/command_line.ts";
 import { capturedTerminal } from "./captured_terminal.ts";
 
@@ -32,5 +32,17 @@ for (const flag of [["-config", "/nowhere.yaml"], ["-config=/nowhere.yaml"]]) {
     const terminal = capturedTerminal();
     equal(await run(["backup", "copy.db", ...flag], terminal), 1);
     match(terminal.stderr(), /\/nowhere\.yaml: can't be read: there is no such file/);
+  });
+}
+
+for (const name of ["gslbctl", "./gslbctl", "/usr/local/bin/gslbctl", "gslbctl.exe"]) {
+  Deno.test(`a program called ${name} is the terminal UI`, () => {
+    deepEqual(withTwoDashes(meant(name, ["-db", "p.db"])), ["tui", "--db", "p.db"]);
+  });
+}
+
+for (const name of ["pleiades", "/opt/gslbctl/pleiades", "gslbctl-old"]) {
+  Deno.test(`a program called ${name} is what it is told to be`, () => {
+    deepEqual(meant(name, ["-db", "p.db"]), ["-db", "p.db"]);
   });
 }

@@ -44,9 +44,9 @@ const CONNECTED: Event = {
     state: "connected",
     rate: 1203.4,
     nodes: [
-      { id: "fra-1", region: "eu-central", heard: "this one answers" },
-      { id: "fra-2", region: "eu-central", heard: "1 s ago" },
-      { id: "ams-1", region: "eu-west", heard: "2 s ago" },
+      { id: "fra-1", region: "eu-central", heard: "this one answers", model: "up to date" },
+      { id: "fra-2", region: "eu-central", heard: "1 s ago", model: "the same" },
+      { id: "ams-1", region: "eu-west", heard: "2 s ago", model: "3 behind" },
     ],
     status: [
       "node         fra-1 of cluster default",

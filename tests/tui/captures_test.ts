@@ -6,6 +6,7 @@
 import { deepEqual, doesNotMatch, equal, match, ok } from "node:assert/strict";
 import { fit, harmless, widthOf, wrapped } from "../../src/tui/screen_text.ts";
 import { frameOf } from "../../src/tui/view/frame.tsx";
+import { plainFrame } from "../../src/tui/view/screen.ts";
 import { captures, GOLDEN, illustrated, PAGE, painted, textOf } from "./captures.ts";
 import { happen, opened, play } from "./played.ts";
 import { DeskFixture } from "./store_fixture.ts";
@@ -86,6 +87,24 @@ Deno.test("a terminal that becomes too small says so, and a form that is open is
   equal(textOf(small).trimEnd().split("\n").length <= 5, true);
   const large = await happen(desk, small, { kind: "resized", columns: 80, rows: 24 });
   equal(textOf(large), textOf(form));
+});
+
+Deno.test("what is wrong is said to its end, which says what to do, at 80×24 too", async () => {
+  await using fixture = new DeskFixture({ pools: { web: [] } });
+  const message = "/var/lib/pleiades/pleiades.db was brought up to date by a newer program; " +
+    "nothing is saved any more: leave with q and start that one";
+  const state = await happen(fixture.desk, await opened(fixture.desk, { columns: 80, rows: 24 }), {
+    kind: "store",
+    message: { kind: "fault", message, isFinal: false },
+  });
+  equal(textOf(state).trimEnd().split("\n").length, 24);
+  ok(textOf(state).replaceAll(/\n\s*/g, " ").includes(`! ${message}`), textOf(state));
+});
+
+Deno.test("before Ink is there a frame has the same words", async () => {
+  await using fixture = new DeskFixture({ pools: { web: ["192.0.2.1"] } });
+  const state = await play(fixture.desk, await opened(fixture.desk, { columns: 80, rows: 24 }), "enter");
+  equal(`${plainFrame(state).join("\n")}\n`, textOf(state));
 });
 
 Deno.test("a frame has as many lines as the terminal, whatever lies over it", async () => {

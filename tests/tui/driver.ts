@@ -80,6 +80,23 @@ export class TmuxTerminal implements AsyncDisposable {
     return (await this.#run("capture-pane", "-p", "-e", "-t", "t")).trimEnd();
   }
 
+  /** What the screen looks like, whichever way it came to that: text and its style, without what ends lines unseen. */
+  async looks(): Promise<string> {
+    const on = new Set<string>();
+    const lines = (await this.painted()).split("\n").map((line) => {
+      const runs: [style: string, text: string][] = [];
+      for (const [, codes, text] of line.matchAll(PARTS)) {
+        if (text === undefined) { for (const code of codes!.split(";")) turn(on, code); }
+        else runs.push([[...on].sort().join(), text]);
+      }
+      // Only inverse spaces are seen.
+      const last = runs.at(-1);
+      if (last !== undefined && !on.has("7")) last[1] = last[1].trimEnd();
+      return runs.filter(([, text]) => text !== "");
+    });
+    return JSON.stringify(lines);
+  }
+
   /** Waits until the screen has it, and gives the screen. @throws {Error} with the screen when it doesn't come */
   async sees(wanted: RegExp): Promise<string> {
     return await this.until((screen) => wanted.test(screen), String(wanted));
@@ -112,6 +129,12 @@ export class TmuxTerminal implements AsyncDisposable {
     }, text);
   }
 
+  /** From now on keeps in a file what the program sends. */
+  async keep(path: string): Promise<void> {
+    await Deno.writeTextFile(path, "");
+    await this.#run("pipe-pane", "-t", "t", `exec cat >> '${path}'`);
+  }
+
   /** Gives the terminal another size. */
   async resize(columns: number, rows: number): Promise<void> {
     await this.#run("resize-window", "-t", "t", "-x", String(columns), "-y", String(rows));
@@ -139,4 +162,23 @@ export class TmuxTerminal implements AsyncDisposable {
     if (code !== 0) throw new Error(`tmux ${args[0]}: ${new TextDecoder().decode(stderr)}`);
     return new TextDecoder().decode(stdout);
   }
+}
+
+/** A change of style (SGR of ECMA-48), or text. */
+const PARTS = new RegExp(String.raw`\x1b\[([\d;]*)m|([^\x1b]+)`, "g");
+
+/** Codes that end others, by those which they end. */
+const ENDS: Readonly<Record<string, RegExp>> = {
+  "": /./,
+  "0": /./,
+  "22": /^[12]$/,
+  "27": /^7$/,
+  "39": /^[39][0-7]$/,
+  "49": /^(?:4|10)[0-7]$/,
+};
+
+function turn(on: Set<string>, code: string): void {
+  const ended = ENDS[code];
+  if (ended === undefined) on.add(code);
+  else for (const each of on) if (ended.test(each)) on.delete(each);
 }

@@ -51,8 +51,8 @@ const WAYS: Readonly<Record<Mode, readonly (string | RegExp)[]>> = {
     /^> pool-24 /m,
   ],
   confirm: [...DOWN, "x", /Delete pool pool-25\?[\s\S]*lines: ↓/],
-  text: [...HISTORY, "end", /^ History {2}(\d+) of \1$/m, "enter", /^ Generation 1$/m],
-  help: ["?", /^ Keys$/m],
+  text: [...HISTORY, "end", /^ History {2}(\d+) of \1$/m, "enter", /^ Generation 1\b/m],
+  help: ["?", /^ Keys\b/m],
 };
 
 /** The key that leads to where one is. */
@@ -157,7 +157,7 @@ class Walk {
     await this.#terminal.sees(/node: connected/);
     // What is said at the start is gone after a look elsewhere, and the site is whole when its rate is known.
     await this.#terminal.press("BTab");
-    await this.#terminal.sees(mode === "site" ? /answers a second/ : /^ Site$/m);
+    await this.#terminal.sees(mode === "site" ? /answers a second/ : /^ Site\b/m);
     await this.#terminal.press("Tab");
     await this.#terminal.until(
       (screen) => /^ Pools {2}1 of/m.test(screen) && !/This is/.test(screen),
@@ -182,9 +182,9 @@ class Walk {
       await terminal.press(...first.map(tmuxKey));
       await this.#settle();
     }
-    const was = await terminal.painted();
-    const isOther = async () => await terminal.painted() !== was;
-    const isSame = async () => await terminal.painted() === was;
+    const was = await terminal.looks();
+    const isOther = async () => await terminal.looks() !== was;
+    const isSame = async () => await terminal.looks() === was;
     const what = `${key} (${command}) to do something in ${mode}`;
     if (command === "quit") {
       await this.#leave(key);
@@ -218,10 +218,10 @@ class Walk {
     const takesText = mode === "form" || mode === "filter";
     const others = [...NAMED, ...takesText ? [] : PRINTED].filter((key) => !meant.has(key));
     const left = sizeOf(this.#left);
-    const was = await terminal.painted();
+    const was = await terminal.looks();
     await terminal.press(...others.map(tmuxKey));
     await this.#settle();
-    equal(await terminal.painted(), was, `one of ${others.join(" ")} does something in ${mode}`);
+    equal(await terminal.looks(), was, `one of ${others.join(" ")} does something in ${mode}`);
     equal(sizeOf(this.#left), left, `one of ${others.join(" ")} leaves ${mode}`);
   }
 

@@ -81,7 +81,13 @@ async function makeStates(): Promise<Readonly<Record<Mode, State>>> {
     },
     rules: {
       ...members,
-      pool: { ...members.pool!, part: "rules", detail, cursors: { members: 0, check: 0, rules: 30 } },
+      pool: {
+        ...members.pool!,
+        part: "rules",
+        detail,
+        cursors: { members: 0, check: 0, rules: 30 },
+        tops: { members: 0, check: 0, rules: 20 },
+      },
     },
     services: withServer(services),
     history: await run(listed, "tab", "tab", ...middle),

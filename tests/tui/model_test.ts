@@ -106,6 +106,31 @@ Deno.test("the mark stays on its row when others come before it", async () => {
   equal(state.pools.total, 3);
 });
 
+Deno.test("in a pool the mark moves over the rows before they move, and stays on its member when another goes", async () => {
+  const addresses = Array.from({ length: 40 }, (_, i) => `192.0.2.${i + 1}`);
+  await using fixture = new DeskFixture({ pools: { web: addresses } });
+  const { desk } = fixture;
+  const end = await play(desk, await opened(desk, SIZE), "enter", "end", "up", "up");
+  const rows = textOf(end).split("\n").slice(3, 21);
+  deepEqual([rows[0]?.slice(0, 13), rows[15]?.slice(0, 13), rows[17]?.slice(0, 13)], [
+    "  192.0.2.23 ",
+    "> 192.0.2.38 ",
+    "  192.0.2.40 ",
+  ]);
+  {
+    using store = Store.open(fixture.path);
+    new Changes({ store, clock: systemClock }).commit(
+      [{ kind: "deleteMember", id: fixture.ids["192.0.2.1"]! }],
+      { via: "api", by: "", reason: "" },
+    );
+  }
+  const state = await happen(desk, end, {
+    kind: "store",
+    message: { kind: "changed", generation: 2, isReplaced: false },
+  });
+  match(textOf(state), /^> 192\.0\.2\.38 /m);
+});
+
 Deno.test("a pool that is open and deleted meanwhile is left with a word", async () => {
   await using fixture = new DeskFixture({ pools: { web: [] } });
   const { desk } = fixture;
@@ -146,6 +171,21 @@ Deno.test("10,000 pools: the end is a key away, and only windows of them are her
   ok(state.pools.rows.length <= 240);
   state = await play(desk, state, "page-up", "k");
   match(textOf(state), /> pool-09980 /);
+});
+
+Deno.test("what can't be read is said, and waited for no longer", async () => {
+  await using fixture = new DeskFixture({ pools: { web: [] } });
+  const start = await opened(fixture.desk, SIZE);
+  const [loading, effects] = update(start, { kind: "key", key: "s" });
+  const asked = effects[0];
+  ok(asked?.kind === "ask" && loading.overlays.length === 1);
+  const answer = { kind: "failed", message: "pleiades.db is damaged: restore a backup" } as const;
+  const [failed] = update(loading, {
+    kind: "store",
+    message: { kind: "answer", number: asked.number, answer },
+  });
+  equal(failed.overlays.length, 0);
+  match(textOf(failed), /! pleiades\.db is damaged: restore a backup/);
 });
 
 Deno.test("while another process holds the database the screen says so, and a fault of the file goes when it is gone", async () => {

@@ -8,7 +8,7 @@ import { addressOf, type HealthCheck } from "../../model/model.ts";
 import { wallTimeOfSecond } from "../../cli/wall_time.ts";
 import type { ListedPool } from "../../store/listing.ts";
 import type { HistoryItem, MemberItem, PoolItem, RuleItem, ServiceItem } from "../messages.ts";
-import { NO_POOL, type ServerState } from "../model.ts";
+import { NO_POOL, type ServerState, type State } from "../model.ts";
 import type { Tone } from "./line.ts";
 
 /** A column. It has a width of its own, or a share of what the others leave. */
@@ -94,11 +94,19 @@ export function historyColumns(): readonly Column<HistoryItem>[] {
   ];
 }
 
+/** Cells below which the members' addresses have all the room that there is; why one is unhealthy stands below the list. */
+const ERROR_COLUMNS_MIN = 110;
+
 /** Of the members of a pool. */
-export function memberColumns({ state }: Pick<ServerState, "state">): readonly Column<MemberItem>[] {
-  const isLive = state === "connected";
+export function memberColumns(
+  { server, size }: Pick<State, "server" | "size">,
+): readonly Column<MemberItem>[] {
+  const isLive = server.state === "connected";
   const healthOf = ({ health }: MemberItem) =>
     health.state === "unchecked" ? "unchecked" : isLive ? health.state : "?";
+  const error: Column<MemberItem> = {
+    ...{ title: "LAST ERROR", share: 2, cell: ({ health }) => isLive ? health.error ?? "" : "" },
+  };
   return [
     { title: "ADDRESS", share: 3, cell: (member) => addressOf(member) },
     { title: "PORT", width: 5, cell: ({ port }) => String(port) },
@@ -112,7 +120,7 @@ export function memberColumns({ state }: Pick<ServerState, "state">): readonly C
       tone: ({ health }) => isLive && health.state === "unhealthy" ? "bad" : undefined,
     },
     { title: "REGION", width: 10, cell: ({ region }) => region || "-" },
-    { title: "LAST ERROR", share: 2, cell: ({ health }) => isLive ? health.error ?? "" : "" },
+    ...size.columns < ERROR_COLUMNS_MIN ? [] : [error],
   ];
 }
 

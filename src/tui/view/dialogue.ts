@@ -16,7 +16,7 @@ import { helpLines, questionLines, textLines } from "../reading.ts";
 import { cut, fit, harmless, widthOf, wrapped } from "../screen_text.ts";
 import { choiceColumns } from "./columns.ts";
 import { filledTo, type Line, lineOf } from "./line.ts";
-import { listLines, textInstead } from "./list.ts";
+import { listLines, listTitle, placeWords, textInstead } from "./list.ts";
 
 /** An overlay, in the room of a list. */
 export function dialogueLines(state: State, overlay: Overlay): Line[] {
@@ -29,13 +29,8 @@ export function dialogueLines(state: State, overlay: Overlay): Line[] {
       return confirmationLines(overlay, state);
     case "picker": {
       const { list, isFiltering } = overlay;
-      const filter = isFiltering
-        ? `  filter: ${harmless(list.filter)}▏`
-        : list.filter === ""
-        ? ""
-        : `  filter: ${harmless(list.filter)}`;
       const lines = listLines({
-        title: ` Choose a pool${filter}`,
+        title: listTitle("Choose a pool", list, isFiltering),
         list,
         columns: choiceColumns(),
         width,
@@ -45,13 +40,13 @@ export function dialogueLines(state: State, overlay: Overlay): Line[] {
       return filledTo(lines, height + 2, width);
     }
     case "text": {
-      const lines = textLines(overlay.lines, width).slice(overlay.top);
-      return textInstead({ title: ` ${harmless(overlay.title)}`, lines, width, height });
+      const lines = textLines(overlay.lines, width);
+      return textInstead({ title: ` ${harmless(overlay.title)}`, lines, top: overlay.top, width, height });
     }
     case "loading":
       return textInstead({ title: " reading …", lines: [], width, height });
     case "help":
-      return textInstead({ title: " Keys", lines: helpLines(overlay.of).slice(overlay.top), width, height });
+      return textInstead({ title: " Keys", lines: helpLines(overlay.of), top: overlay.top, width, height });
   }
 }
 
@@ -141,10 +136,7 @@ function confirmationLines(overlay: Confirmation, state: State): Line[] {
   const height = questionHeight(state);
   const { preview, isYes, title, top } = overlay;
   const lines = questionLines(preview, width);
-  const isCut = lines.length > height;
-  const place = isCut
-    ? `  ${top + 1}–${Math.min(top + height, lines.length)} of ${lines.length} lines: ↓ and ↑ show the others`
-    : "";
+  const place = placeWords({ top, height, count: lines.length });
   return [
     lineOf(` ${harmless(title)}`, width, { bold: true }),
     lineOf("", width),
@@ -155,7 +147,7 @@ function confirmationLines(overlay: Confirmation, state: State): Line[] {
       height,
       width,
     ),
-    lineOf(place, width, { dim: true }),
+    lineOf(`  ${place}`, width, { dim: true }),
     [
       { text: "  " },
       answer("No", !isYes),

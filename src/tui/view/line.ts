@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { fit } from "../screen_text.ts";
+import { cut, fit } from "../screen_text.ts";
 
 /** How good or bad it is; the words say so as well. */
 export type Tone = "good" | "bad" | "warn" | "plain";
@@ -30,9 +30,9 @@ export interface Span extends Style {
 /** Spans from left to right; together at least a cell wide. */
 export type Line = readonly Span[];
 
-/** Text in one style, cut or filled to the width. */
+/** Text in one style, cut to the width; what is marked fills it, and elsewhere spaces at the end aren't worth sending. */
 export function lineOf(text: string, width: number, style: Style = {}): Line {
-  return [{ ...style, text: fit(text, width) }];
+  return [{ ...style, text: style.inverse ? fit(text, width) : cut(text, width).trimEnd() || " " }];
 }
 
 /** So many lines, of which the first ones are given. */

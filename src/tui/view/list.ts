@@ -43,20 +43,45 @@ export function listLines<Item>({ title, list, columns, width, height, empty }: 
   return [lineOf(title, width, { bold: true }), lineOf(`  ${head}`, width, { dim: true }), ...rows];
 }
 
-/** Lines where a list would be. */
+/** Above a list: its name, the place of the mark, and what it is filtered by. */
+export function listTitle(
+  name: string,
+  { cursor, total, filter, isRead }: ListState<unknown>,
+  isFiltering: boolean,
+): string {
+  const place = !isRead ? "reading …" : total === 0 ? "none" : `${cursor + 1} of ${total}`;
+  const filtered = isFiltering
+    ? `  filter: ${harmless(filter)}▏`
+    : filter === ""
+    ? ""
+    : `  filter: ${harmless(filter)}`;
+  return ` ${name}  ${place}${filtered}`;
+}
+
+/** Lines where a list would be, from one of them on; the title says so where there are more than fit. */
 export function textInstead(
-  { title, lines, width, height }: {
+  { title, lines, top = 0, width, height }: {
     readonly title: string;
     readonly lines: readonly string[];
+    readonly top?: number;
     readonly width: number;
     readonly height: number;
   },
 ): Line[] {
+  const place = placeWords({ top, height, count: lines.length });
   return [
-    lineOf(title, width, { bold: true }),
+    lineOf(place === "" ? title : `${title}  ${place}`, width, { bold: true }),
     lineOf("", width),
-    ...filledTo(lines.slice(0, height).map((line) => lineOf(line, width)), height, width),
+    ...filledTo(lines.slice(top, top + height).map((line) => lineOf(line, width)), height, width),
   ];
+}
+
+/** Which lines of a text are shown; empty = all. */
+export function placeWords(
+  { top, height, count }: { readonly top: number; readonly height: number; readonly count: number },
+): string {
+  if (count <= height) return "";
+  return `${top + 1}–${Math.min(top + height, count)} of ${count} lines: ↓ and ↑ show the others`;
 }
 
 /** Columns with a width have it; the others share what is left by their weights. */

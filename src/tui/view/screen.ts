@@ -1,17 +1,20 @@
 /**
- * What a state looks like. Nothing is decided here, and nothing is kept between two frames; `frame.tsx` paints it.
+ * What a state looks like. Nothing is decided here, and nothing is kept between two frames; `frame.tsx` paints it, and what is drawn
+ * before Ink is there isn't painted.
  *
  * Colours are the sixteen that every terminal lets its user choose, on the background that the terminal has, and none of them is
  * the only sign of anything.
  *
  * @module
  */
+import { addressOf } from "../../model/model.ts";
 import { keyLabel, KEYS } from "../keys.ts";
-import type { ListState } from "../list.ts";
+import { type ListState, scrolled } from "../list.ts";
 import {
   linesOfSite,
   listHeight,
   modeOf,
+  type Notice,
   type OpenPool,
   PART_NAMES,
   SIZE_MIN,
@@ -29,7 +32,16 @@ import {
 } from "./columns.ts";
 import { dialogueLines } from "./dialogue.ts";
 import { type Line, lineOf } from "./line.ts";
-import { listLines, textInstead } from "./list.ts";
+import { listLines, listTitle, textInstead } from "./list.ts";
+
+/** The lines of a frame without weight and colours, as many as the terminal has. */
+export function plainFrame(state: State): string[] {
+  const lines = screenLines(state);
+  return Array.from(
+    { length: state.size.rows },
+    (_, i) => lines[i]?.map(({ text }) => text).join("").trimEnd() ?? "",
+  );
+}
 
 /** A whole frame. */
 export function screenLines(state: State): Line[] {
@@ -39,8 +51,7 @@ export function screenLines(state: State): Line[] {
   return [
     header(state),
     ...overlay === undefined ? body(state) : dialogueLines(state, overlay),
-    lineOf("", columns),
-    noticeLine(state),
+    ...noticeLines(state),
     lineOf(hints(state), columns, { dim: true }),
   ];
 }
@@ -84,10 +95,8 @@ function body(state: State): Line[] {
   const emptyOf = (list: ListState<unknown>, empty: string, noun: string) =>
     list.filter === "" ? empty : `No ${noun} matches`;
   switch (state.tab) {
-    case "site": {
-      const lines = linesOfSite(state).slice(state.siteTop);
-      return textInstead({ title: " Site", lines, ...size });
-    }
+    case "site":
+      return textInstead({ title: " Site", lines: linesOfSite(state), top: state.siteTop, ...size });
     case "services":
       return listLines({
         title: listTitle("Services", state.services, state.isFiltering),
@@ -127,18 +136,18 @@ function poolLines(pool: OpenPool, state: State): Line[] {
   if (detail === null) return textInstead({ title, lines: [" reading …"], ...size });
   if (pool.part === "check") return textInstead({ title, lines: checkLines(detail.check), ...size });
   const cursor = pool.cursors[pool.part];
-  const place = { cursor, top: Math.max(0, cursor - size.height + 1) };
+  const top = pool.tops[pool.part];
   return pool.part === "members"
     ? listLines({
       title,
-      list: { ...whole(detail.members), ...place },
-      columns: memberColumns(state.server),
+      list: scrolled({ ...whole(detail.members), cursor, top }, size.height),
+      columns: memberColumns(state),
       empty: "The pool has no members yet: c adds one",
       ...size,
     })
     : listLines({
       title,
-      list: { ...whole(detail.rules), ...place },
+      list: scrolled({ ...whole(detail.rules), cursor, top }, size.height),
       columns: ruleColumns(),
       empty: "The pool has no geo rules: c adds one",
       ...size,
@@ -149,33 +158,38 @@ function whole<Item>(rows: readonly Item[]): Omit<ListState<Item>, "cursor" | "t
   return { filter: "", total: rows.length, offset: 0, rows, isRead: true, generation: 0 };
 }
 
-function listTitle(
-  name: string,
-  { cursor, total, filter, isRead }: ListState<unknown>,
-  isFiltering: boolean,
-): string {
-  const place = !isRead ? "reading …" : total === 0 ? "none" : `${cursor + 1} of ${total}`;
-  const filtered = isFiltering
-    ? `  filter: ${harmless(filter)}▏`
-    : filter === ""
-    ? ""
-    : `  filter: ${harmless(filter)}`;
-  return ` ${name}  ${place}${filtered}`;
+/** A short notice stands below an empty line, and a long one takes that line as well: what to do is at its end. */
+function noticeLines(state: State): Line[] {
+  const { columns } = state.size;
+  const { text, tone } = noticeOf(state);
+  const mark = tone === "bad" ? "! " : "";
+  const [first = "", ...rest] = wrapped(harmless(`${mark}${text}`), columns - 2);
+  if (rest.length === 0) return [lineOf("", columns), lineOf(` ${first}`, columns, { tone })];
+  return [first, `${" ".repeat(mark.length)}${rest.join(" ")}`].map((line) =>
+    lineOf(` ${line}`, columns, { tone })
+  );
 }
 
-function noticeLine(state: State): Line {
-  const { columns } = state.size;
-  if (state.fault !== null) return lineOf(` ! ${harmless(state.fault)}`, columns, { tone: "bad" });
+/** What is wrong with the file comes before all, and what is being done before what was done. */
+function noticeOf(state: State): Notice {
+  const plain = (text: string): Notice => ({ text, tone: "plain" });
+  if (state.fault !== null) return { text: state.fault, tone: "bad" };
   if (state.asked !== null) {
     const what = state.asked.terms.isPreview ? "working out what it would do …" : "saving …";
-    const why = state.asked.isWaiting ? " another process is writing; it goes on by itself" : "";
-    return lineOf(` ${what}${why}`, columns);
+    return plain(
+      `${what}${state.asked.isWaiting ? " another process is writing; it goes on by itself" : ""}`,
+    );
   }
-  if (!state.isOpen) return lineOf(" opening the database …", columns);
-  const { notice } = state;
-  if (notice === null) return lineOf("", columns);
-  const mark = notice.tone === "bad" ? "! " : "";
-  return lineOf(` ${mark}${harmless(notice.text)}`, columns, { tone: notice.tone });
+  if (!state.isOpen) return plain("opening the database …");
+  return state.notice ?? plain(errorOfMarked(state));
+}
+
+/** Why the member that is marked is unhealthy: a column has no room for it. */
+function errorOfMarked({ tab, pool, overlays, server }: State): string {
+  if (tab !== "pools" || pool?.part !== "members" || overlays.length > 0) return "";
+  const member = pool.detail?.members[pool.cursors.members];
+  const error = server.state === "connected" ? member?.health.error ?? null : null;
+  return member === undefined || error === null ? "" : `${addressOf(member)}: ${error}`;
 }
 
 /** As many keys as fit, of those that do most, and where the others are. */
