@@ -83,7 +83,7 @@ export class HttpServer {
   #listener: Listener | null;
   #certificate: Certificate | null;
   #isSucceeded = false;
-  #isClosed = false;
+  #closed: Promise<void> | null = null;
   #app: App | null = null;
   /** In the order in which they were last busy. */
   readonly #connections = new Map<HttpConnection, string>();
@@ -136,9 +136,10 @@ export class HttpServer {
     this.#accepting.push(this.#retire(old));
   }
 
-  /** Says that another process listens there, too, and gets what comes from now on: `close` waits for what is on its way. */
+  /** Closes it where another process listens, too, and gets what comes from now on: what is on its way is waited for. */
   succeed(): void {
     this.#isSucceeded = true;
+    this.close();
   }
 
   /** How many connections there are. */
@@ -164,9 +165,11 @@ export class HttpServer {
    * Takes no new connection; ends idle ones at once, the others after their answers, all within `GRACE_MS`. Where another
    * process answers from now on, idle ones may ask once more.
    */
-  async close(): Promise<void> {
-    if (this.#closing.signal.aborted || this.#isClosed) return;
-    this.#isClosed = true;
+  close(): Promise<void> {
+    return this.#closed ??= this.#close();
+  }
+
+  async #close(): Promise<void> {
     if (this.#isSucceeded) await arrived(this.address, this.#closing.signal);
     this.#closing.abort();
     this.#listener?.close();

@@ -313,7 +313,10 @@ export class Fleet implements AsyncDisposable {
     for (const worker of this.#udp) worker.resume();
   }
 
-  /** Says that another process answers at the same addresses: when this one is stopped, what is on its way is waited for. */
+  /**
+   * Says that another process answers at the same addresses: from now on none is listened at, and clients leave as soon as
+   * what is on its way has arrived and is answered. Disposal waits for them.
+   */
   succeed(): void {
     for (const worker of this.#all) worker.succeed();
   }

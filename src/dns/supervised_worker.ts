@@ -149,8 +149,9 @@ export class SupervisedWorker implements AsyncDisposable {
     return this.#worker !== null && !this.#isQuiet;
   }
 
-  /** Whether there is a worker, and it has turned just now. */
+  /** Whether there is a worker, and it has turned just now, or it has been told to stop. */
   get isTurning(): boolean {
+    if (this.#stopping !== null) return true; // nothing is waited for that it does
     const freshMs = FRESH_LOOKS * this.#options.patience.lookMs;
     return this.#worker !== null &&
       (this.#watch.sinceBeatMs < freshMs || this.#watch.hasMoved(this.#board.beatsOf(this.#lane)));
@@ -236,9 +237,10 @@ export class SupervisedWorker implements AsyncDisposable {
     this.#worker?.postMessage({ kind: "resume" } satisfies Order);
   }
 
-  /** Says that another process answers at the same addresses: when this one is stopped, what is on its way is waited for. */
+  /** Stops it as `dispose` does where another process answers at the same addresses: what is on its way is waited for. */
   succeed(): void {
     this.#isSucceeded = true;
+    this[Symbol.asyncDispose]();
   }
 
   /** Stops the worker: UDP at once, streams within two seconds. */

@@ -12,6 +12,7 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import type { Fleet } from "../dns/fleet.ts";
+import type { SocketAddress } from "../ip.ts";
 import type { HandsOver } from "../replace/predecessor.ts";
 import type { FrozenState, LastState, ReleasedState } from "../replace/state.ts";
 import { DESCRIPTORS_MAX } from "../sockets/local_socket.ts";
@@ -40,8 +41,8 @@ export class NodeHandOver implements HandsOver {
   /** Nothing is written as long as there is one. */
   #frozen: DisposableStack | null = null;
   #heldText: Disposable | null = null;
-  #last: LastState | null = null;
   #isSucceeded = false;
+  #isCounted = false;
   #domains: readonly string[] = [];
 
   /** Changes nothing yet. */
@@ -96,6 +97,7 @@ export class NodeHandOver implements HandsOver {
     await this.#fleet.pause();
     this.#heldText ??= registry.holdText();
     const rates = ports.find(DNS_LIMITS)?.counted ?? null;
+    registry.collect();
     return {
       state: {
         ...this.#answers.rotations(this.#domains),
@@ -122,7 +124,7 @@ export class NodeHandOver implements HandsOver {
     this.#frozen = null;
   }
 
-  /** Says that another process has taken over: what is left is to end, once this node is disposed of. */
+  /** Says that another process has taken over: from now on clients go there, and what is left ends with the disposal. */
   succeed(): void {
     const { sockets, ports } = this.#ground;
     this.#isSucceeded = true;
@@ -136,12 +138,19 @@ export class NodeHandOver implements HandsOver {
   /** To be called when the workers have ended, and all else is there still. */
   count(): void {
     if (!this.#isSucceeded) return;
-    this.#last = { metrics: this.#ground.registry.carry() };
+    this.#ground.registry.collect();
+    this.#isCounted = true;
   }
 
-  /** What was counted by the end; `null` = it hasn't come yet. */
+  /** What was counted by the end, by processes before as far as they have told; `null` = it hasn't come yet. */
   get last(): LastState | null {
-    return this.#last;
+    return this.#isCounted ? { metrics: this.#ground.registry.carry() } : null;
+  }
+
+  /** Where clients connect to this node. */
+  get listening(): readonly SocketAddress[] {
+    const { dns, tls, https, api, metrics } = this.#places();
+    return [...dns, ...tls, ...https, api, metrics].filter((address) => address !== null);
   }
 
   /** Goes on from what the process before has counted by its end. */
@@ -150,18 +159,25 @@ export class NodeHandOver implements HandsOver {
   }
 
   #known(): FrozenState {
-    const { sockets, ports } = this.#ground;
-    const { addresses, encrypted: { tls, https } } = this.#fleet;
+    const { ports } = this.#ground;
     return {
-      ...{ dns: addresses, tls, https },
-      api: sockets.api?.address ?? null,
-      metrics: sockets.metrics?.address ?? null,
+      ...this.#places(),
       cookieSecret: ports.find(DNS_LIMITS)?.ownSecret.toHex() ?? null,
       cluster: ports.find(CLUSTER_IDENTITY)?.identity ?? null,
       manager: {
         notifySocket: Deno.env.get("NOTIFY_SOCKET") ?? null,
         watchdogUsec: Deno.env.get("WATCHDOG_USEC") ?? null,
       },
+    };
+  }
+
+  #places(): Pick<FrozenState, "dns" | "tls" | "https" | "api" | "metrics"> {
+    const { api, metrics } = this.#ground.sockets;
+    const { addresses, encrypted: { tls, https } } = this.#fleet;
+    return {
+      ...{ dns: addresses, tls, https },
+      api: api?.address ?? null,
+      metrics: metrics?.address ?? null,
     };
   }
 

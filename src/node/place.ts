@@ -11,6 +11,7 @@ import { ProcessLock } from "../replace/process_lock.ts";
 import type { FrozenState } from "../replace/state.ts";
 import { NotReplaced, Successor } from "../replace/successor.ts";
 import type { Settings } from "../settings/settings.ts";
+import { oneIsLeft } from "../sockets/listener_control.ts";
 import { localSocketFault } from "../sockets/local_socket.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { VERSION } from "../version.ts";
@@ -41,6 +42,8 @@ export class Place implements AsyncDisposable {
   #silentMs = 0;
   #isLost = false;
   #concluding: Promise<void> = Promise.resolve();
+  /** Aborted when no process before this one is left. */
+  readonly #concluded = new AbortController();
 
   /** Takes nothing yet. */
   constructor(settings: Settings, log: Logger) {
@@ -111,7 +114,7 @@ export class Place implements AsyncDisposable {
   }
 
   /**
-   * To be called when the node answers: from here on the place is this process's.
+   * To be called when the node answers: from here on the place is this process's, and another one may ask for it.
    *
    * @throws {NotReplaced} when the process before doesn't let it go; this node isn't to go on then
    */
@@ -119,6 +122,7 @@ export class Place implements AsyncDisposable {
     await this.#successor?.ready();
     node.store.keepMigration();
     this.#lock?.sign();
+    this.#listen(node);
     if (this.#successor === null) return;
     this.#log.info("Took over", {
       frozenMs: Math.round(performance.now() - this.#frozenSinceMs),
@@ -126,28 +130,30 @@ export class Place implements AsyncDisposable {
     });
   }
 
-  /** Has the process before end, which tells at its end what it counted, and lets another one come after this one. */
+  /** Has the process before end, which tells at its end what it counted. */
   concludeWith(node: RunningNode): void {
     const successor = this.#successor;
-    const done = successor?.done();
-    this.#listen(node);
-    if (successor === null) return;
+    if (successor === null) return this.#concluded.abort();
+    const done = successor.done();
     this.#concluding = (async () => {
-      const last = await done ?? null;
-      if (last !== null && !this.#isLost) node.handsOver.goOnFrom(last);
+      const last = await done;
+      if (last !== null) node.handsOver.goOnFrom(last);
       await successor[Symbol.asyncDispose]();
+      this.#concluded.abort();
       this.#log.debug("The process before has ended");
     })();
   }
 
-  /** Tells the process that has the place now what was counted by the end. */
-  farewell(node: RunningNode): void {
+  /** Tells the process that has the place now what was counted by the end, which processes before may come to only now. */
+  async farewell(node: RunningNode): Promise<void> {
+    await this.#concluding;
     this.#handingOver?.farewell(this.#isLost ? node.handsOver.last : null);
   }
 
   /** Leaves it. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#handingOver?.farewell(null);
+    this.#concluded.abort();
     await this.#control?.[Symbol.asyncDispose]();
     await this.#successor?.[Symbol.asyncDispose]();
     await this.#concluding;
@@ -210,6 +216,7 @@ export class Place implements AsyncDisposable {
     const database = this.#database;
     const uid = Deno.uid();
     if (database === null || uid === null || this.#lock === null || localSocketFault() !== null) return;
+    const alone = oneIsLeft(node.handsOver.listening, this.#concluded.signal);
     const handingOver = new HandingOver({
       node: node.handsOver,
       lock: this.#lock.fd,
@@ -219,9 +226,10 @@ export class Place implements AsyncDisposable {
     try {
       this.#control = ControlSocket.open({
         ...{ database, uid, log: this.#log },
-        // Of three listeners at one address the kernel wouldn't know the newest any more when the first of them ends.
+        // The next process needn't wait until the clients of the one before have left, only until it listens no more: of
+        // three listeners at one address the kernel wouldn't know the newest any more when the first of them ends.
         converse: async (conversation) => {
-          await this.#concluding;
+          await alone;
           await handingOver.converse(conversation);
         },
       });

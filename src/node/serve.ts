@@ -128,7 +128,7 @@ export async function serve(
   // Only the main process is believed, and only what it says goes on.
   await tell(log, place.successorPid === null ? "STOPPING=1" : `MAINPID=${place.successorPid}`);
   await node[Symbol.asyncDispose]();
-  place.farewell(node);
+  await place.farewell(node);
   log.info("Stopped");
   return exitCode;
 }

@@ -132,18 +132,22 @@ export class Predecessor {
       return null;
     }
     this.#isBusy = true;
+    let succession: Succession | null = null;
     try {
       await this.#answer(conversation, { answer: "hello", pid: Deno.pid, version, whyNot: node.whyNot() });
       const next = await conversation.hear(patience.freezeMs);
       if (next === null) return null;
       if (next.message.ask === "leave") {
         await this.#answer(conversation, { answer: "leaving" });
-        return "left";
+        succession = "left";
+        return succession;
       }
       if (next.message.ask !== "freeze") throw new Error(refusalOf(next));
-      return await this.#handOver(conversation);
+      succession = await this.#handOver(conversation);
+      return succession;
     } finally {
-      this.#isBusy = false;
+      // Whoever comes when it is over is too late: the place is another's.
+      this.#isBusy = succession !== null;
     }
   }
 

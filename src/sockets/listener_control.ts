@@ -128,6 +128,20 @@ export async function arrived(address: SocketAddress, signal: AbortSignal): Prom
   } while (!signal.aborted && performance.now() < emptyMs && isQueued(address));
 }
 
+/**
+ * Resolves when but one listener is left at each of these addresses: whoever listens beside it then makes two, and the kernel
+ * knows the newer one even when the older one is closed. Where the kernel doesn't tell, that is never.
+ *
+ * @param signal ends the wait
+ */
+export async function oneIsLeft(addresses: readonly SocketAddress[], signal: AbortSignal): Promise<void> {
+  const isOne = (address: SocketAddress) =>
+    socketsAt(address).filter(({ state }) => state === LISTENING).length === 1;
+  while (!signal.aborted && !addresses.every(isOne)) {
+    await delay(ARRIVAL_LOOK_MS, undefined, { signal }).catch(() => {});
+  }
+}
+
 /** Whether any connection waits for a listener of this process to accept it; it would be reset with the listener. */
 function isQueued(address: SocketAddress): boolean {
   const queues = socketsAt(address).filter(({ state, queued }) => state === LISTENING && queued > 0);

@@ -139,15 +139,22 @@ export class Registry {
   /** Writes all families as text, sorted by name. */
   expose(): string {
     if (this.#held !== null) return this.#held;
-    for (const collect of this.#collectors) collect();
+    this.collect();
     const lines: string[] = [];
     for (const name of this.names()) this.#families.get(name)!.expose(lines);
     return `${lines.join("\n")}\n`;
   }
 
-  /** What counters and histograms have come to, for a process that goes on from there. */
-  carry(): CarriedMetrics {
+  /** Brings all values up to date, from whatever is asked for them. */
+  collect(): void {
     for (const collect of this.#collectors) collect();
+  }
+
+  /**
+   * What counters and histograms have come to, for a process that goes on from there; those that are asked for, as of the
+   * last `collect`.
+   */
+  carry(): CarriedMetrics {
     return Object.fromEntries(
       [...this.#families].flatMap(([name, family]) => {
         const series = family.carry();

@@ -109,6 +109,31 @@ testWith(
   },
 );
 
+testWith(
+  ["pleiades"],
+  "the executable takes the place of the one that runs, by the permissions that it was compiled with",
+  async () => {
+    await installed(async (place) => {
+      await using node = await serve(place);
+      equal((await pleiades(place, "pools", "create", "web", ...apiOf(node))).code, 0);
+      await using next = await serve(place, "--replace");
+      equal((await node.ended()).code, 0);
+      deepEqual([next.dns, next.api], [node.dns, node.api]);
+      ok(next.lines.some((line) => line.includes('"Took over"')));
+      const { stdout } = await pleiades(place, "pools", "list", "-o", "json", ...apiOf(next));
+      deepEqual(JSON.parse(stdout).map(({ name }: { name: string }) => name), ["web"]);
+      deepEqual(
+        [...node.lines, ...next.lines].filter((line) => /"level":"(warn|error)"|Uncaught/.test(line)),
+        [],
+      );
+      next.kill("SIGTERM");
+      equal((await next.ended()).code, 0);
+      const left = [...Deno.readDirSync(place.folder)].map(({ name }) => name).sort();
+      deepEqual(left, ["pleiades", "pleiades.db", "pleiades.db.lock"]);
+    });
+  },
+);
+
 testWith(["pleiades"], "after kill -9 everything is there again", async () => {
   await installed(async (place) => {
     {

@@ -1,11 +1,15 @@
 /**
- * One node, one process: what a second `serve` does while the first one runs.
+ * One node, one process: what a second `serve` does while the first one runs, and a third.
  *
  * @module
  */
 import assert from "node:assert/strict";
+import { oneIsLeft } from "../../src/sockets/listener_control.ts";
+import { query } from "../dns/packets.ts";
+import { freePort } from "../free_port.ts";
 import { testWith } from "../programs.ts";
 import { isGood, replace } from "../prove/replace.ts";
+import { isGood as isUnnoticed, replaceInCluster } from "../prove/replace_cluster.ts";
 import { isGood as isUpgraded, upgrade } from "../prove/upgrade.ts";
 import { ServeProcess } from "../serve_process.ts";
 import { ServiceManager } from "../service_manager.ts";
@@ -84,16 +88,84 @@ Deno.test({
   },
 });
 
+Deno.test({
+  name:
+    "a process is replaced while the one before it still waits for a client, and what either has counted is in the last one's metrics",
+  ignore: Deno.build.os !== "linux",
+  fn: async () => {
+    const folder = await Deno.makeTempDir();
+    const args = ["--db", `${folder}/pleiades.db`];
+    await using first = await ServeProcess.start({ args });
+    const client = await Deno.connect({ transport: "tcp", ...first.dns });
+    const [head, rest] = halvesOf(query("www.example.org", "A"));
+    await client.write(head);
+    await using second = await ServeProcess.start({ args: [...args, "--replace"] });
+    const { hostname, port } = new URL(first.api);
+    await oneIsLeft([first.dns, { hostname, port: Number(port) }], new AbortController().signal);
+    const isAnswered = await client.write(rest).then(() => client.read(new Uint8Array(1024)), () => null);
+    // It waits until its client closes, and from here on for as long as this machine takes.
+    signal(first, "SIGSTOP");
+    await using third = await ServeProcess.start({
+      args: [...args, "--replace"],
+      env: { PLEIADES_LOG_LEVEL: "debug" },
+    });
+    signal(first, "SIGCONT");
+    client.close();
+    assert.deepEqual([(await first.ended()).code, (await second.ended()).code], [0, 0]);
+    await third.line((line) => line.includes("The process before has ended"));
+    const metrics = await fetch(new URL("/metrics", third.api)).then((response) => response.text());
+    const requests = /^pleiades_dns_requests_total\{[^}]*transport="tcp"[^}]*\} (\d+)$/m.exec(metrics)?.[1];
+    // A machine that takes longer than such a client is waited for has it cut off.
+    assert.equal(requests, isAnswered ? "1" : "0");
+  },
+});
+
+Deno.test({
+  name:
+    "with the portable transport --replace is a restart at the same addresses, and the log says that there is a gap",
+  ignore: Deno.build.os !== "linux",
+  fn: async () => {
+    const folder = await Deno.makeTempDir();
+    const listen = ["--dns", `127.0.0.1:${freePort()}`, "--api", `127.0.0.1:${freePort()}`];
+    const args = ["--db", `${folder}/pleiades.db`, ...listen];
+    const env = { PLEIADES_DNS_TRANSPORT: "portable" };
+    await using first = await ServeProcess.start({ args, env });
+    await fetch(`${first.api}/pools`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ name: "web" }),
+    }).then((response) => response.text());
+    // Its settings are checked before the other one is asked to end.
+    await using wrong = ServeProcess.spawn({
+      args: [...args, "--replace"],
+      env: { ...env, PLEIADES_WORKERS: "none" },
+    });
+    assert.equal((await wrong.ended()).code, 1);
+    await using second = await ServeProcess.start({ args: [...args, "--replace"], env });
+    assert.equal((await first.ended()).code, 0);
+    const { message, reason } = JSON.parse(second.lines.find((line) => line.includes(`"reason"`))!);
+    assert.match(message, /^Nothing can be handed over: that process ends first/);
+    assert.match(reason, /portable/);
+    assert.deepEqual([second.dns, second.api], [first.dns, first.api]);
+    const pools = await fetch(`${second.api}/pools`).then((response) => response.text());
+    assert.match(pools, /"name":"web"/);
+    // The next one finds it as well.
+    await using third = await ServeProcess.start({ args: [...args, "--replace"], env });
+    assert.equal((await second.ended()).code, 0);
+    assert.deepEqual(third.dns, first.dns);
+  },
+});
+
 testWith(
   ["dnsperf"],
-  "three replacements lose no query, reset no connection and let no counter fall",
+  "replacements lose no query, reset no connection and let no counter fall",
   async () => {
     const report = await replace({
-      rounds: 3,
+      rounds: 2,
       perSecond: 2_000,
       opening: 5,
       staying: 5,
-      pauseMs: 0,
+      intervalMs: 0,
       delayed: 0,
       hasControl: false,
     });
@@ -110,3 +182,29 @@ Deno.test({
     assert(isUpgraded(report), JSON.stringify(report));
   },
 });
+
+testWith(
+  ["nats-server"],
+  "a node of a cluster is replaced while a model is applied to it, and the other node notices nothing but the model",
+  async () => {
+    const report = await replaceInCluster({ rounds: 1, services: 500 });
+    assert(isUnnoticed(report), JSON.stringify(report));
+  },
+);
+
+/** A message behind its length, cut in two. */
+function halvesOf(message: Uint8Array): [Uint8Array, Uint8Array] {
+  const framed = new Uint8Array(2 + message.length);
+  new DataView(framed.buffer).setUint16(0, message.length);
+  framed.set(message, 2);
+  return [framed.slice(0, 5), framed.slice(5)];
+}
+
+/** Stops a process where it is, or has it go on; one that has ended needs neither. */
+function signal(process: ServeProcess, name: "SIGSTOP" | "SIGCONT"): void {
+  try {
+    process.kill(name);
+  } catch {
+    // It was quicker.
+  }
+}

@@ -1,5 +1,6 @@
 /** @module Limits of DNS in a node: from its settings to the workers, at the start and at a reload. */
 import { deepEqual, equal, notDeepEqual } from "node:assert/strict";
+import { RateTable } from "../../src/dns/rate_table.ts";
 import { RCODE } from "../../src/wire/record_type.ts";
 import type { Settings } from "../../src/settings/settings.ts";
 import { DnsLimits } from "../../src/node/dns_limits.ts";
@@ -42,6 +43,19 @@ Deno.test("what is counted outlives a reload", () => {
   equal(limits.terms.rate, null);
   limits.use(on);
   equal(limits.terms.rate!.table, table);
+});
+
+Deno.test("a process that takes over goes on with the secret and with what was counted", () => {
+  const on = settingsWith({ rateLimit: { ...TEST_SETTINGS.dns.rateLimit, enabled: true } });
+  const before = new DnsLimits(on, seededRng(1));
+  new RateTable(before.terms.rate!.table).count(7, new Uint8Array(4), 24, 100);
+  const after = new DnsLimits(on, seededRng(2), before.ownSecret.toHex());
+  after.countFrom(before.counted!);
+  deepEqual(after.terms.cookieSecrets, before.terms.cookieSecrets);
+  equal(new RateTable(after.terms.rate!.table).count(7, new Uint8Array(4), 24, 100), 2);
+  // Of a version with a table of another size.
+  after.countFrom(new Uint8Array(8));
+  equal(new RateTable(after.terms.rate!.table).count(7, new Uint8Array(4), 24, 100), 3);
 });
 
 Deno.test("workers hear of other terms as long as they are attached", () => {

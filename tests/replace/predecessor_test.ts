@@ -101,6 +101,8 @@ testWith(
     await successor.ready();
     const last = successor.done();
     assert.equal(await predecessor.succeeded, "taken over");
+    await using late = new Successor(connect());
+    await assert.rejects(late.greet("3"), /another process is taking over/);
     predecessor.farewell({ metrics: { pleiades_x_total: [{ labels: "", sums: [3] }] } });
     assert.deepEqual((await last)?.metrics.pleiades_x_total?.[0]?.sums, [3]);
     assert.deepEqual(node.happened, ["freeze", "release"]);
@@ -233,3 +235,58 @@ testWith("those who say nothing are let go, and those who are too many are refus
   for (const each of silent) await each[Symbol.asyncDispose]();
   await takesOver(connect);
 });
+
+Deno.test({
+  name: "another user can't open the control socket, and is refused and logged where its file lets it in",
+  ignore: Deno.build.os !== "linux",
+  fn: async () => {
+    const folder = await Deno.makeTempDir();
+    await Deno.chmod(folder, 0o755);
+    const { log, lines, logged } = listLogger();
+    const path = controlPathOf(`${folder}/db`);
+    const isRoot = Deno.uid() === 0;
+    {
+      await using _socket = ControlSocket.open({
+        database: `${folder}/db`,
+        // Who isn't root can't become another one, so that here the socket is another's.
+        uid: Deno.uid()! + (isRoot ? 0 : 1),
+        log,
+        converse: () => Promise.reject(new Error("it is spoken with")),
+      });
+      if (isRoot) assert.throws(() => as(OTHER, () => connectLocally(path)), /Permission denied/);
+      await Deno.chmod(path, 0o666);
+      const other = new Conversation(isRoot ? as(OTHER, () => connectLocally(path)) : connectLocally(path));
+      await logged("A process was refused at the control socket");
+      const told = JSON.parse(lines.at(-1)!);
+      assert.deepEqual([told.reason, told.uid], ["it is another user's", isRoot ? OTHER : Deno.uid()]);
+      const answered = await other.ask(STEPS[0]!, 60_000).catch((error) => error);
+      assert(answered === null || answered instanceof Deno.errors.BrokenPipe, String(answered));
+      await other[Symbol.asyncDispose]();
+    }
+    await Deno.remove(folder, { recursive: true });
+  },
+});
+
+/** The user that is called nobody. */
+const OTHER = 65534;
+
+/** Does something as another user, which the kernel takes this thread alone for meanwhile. */
+function as<Result>(uid: number, act: () => Result): Result {
+  const call = { parameters: ["i64", "i64", "i64", "i64"], result: "i64" } as const;
+  using libc = closing(Deno.dlopen("libc.so.6", { syscall: call }));
+  const become = (effective: number) => {
+    const number = Deno.build.arch === "aarch64" ? 147 : 117; // setresuid
+    const failed = libc.symbols.syscall(BigInt(number), -1n, BigInt(effective), -1n);
+    if (failed !== 0n) throw new Error(`the user ${effective} can't be had`);
+  };
+  become(uid);
+  try {
+    return act();
+  } finally {
+    become(0);
+  }
+}
+
+function closing<Library extends { close(): void }>(library: Library): Library & Disposable {
+  return Object.assign(library, { [Symbol.dispose]: () => library.close() });
+}
