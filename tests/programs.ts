@@ -32,6 +32,7 @@ export const PROGRAMS: Readonly<Record<string, string>> = {
   "promtool": "metrics, dashboard and alert rules as Prometheus reads them",
   "schemathesis": "the REST API against its own description",
   "systemd-analyze": "the unit file",
+  "systemd": "units as they are shipped, under a real service manager",
   "script": "the demo's keys and an apply's question, in a terminal",
   "tmux": "the terminal UI as it is seen and typed into",
   "nats-server": "what needs a cluster",
@@ -45,7 +46,7 @@ export const PROGRAMS: Readonly<Record<string, string>> = {
 };
 
 /** Programs that can't be installed as the others are, so that a complete run may be without them. */
-export const UNPACKAGED: readonly string[] = ["consul"];
+export const UNPACKAGED: readonly string[] = ["consul", "systemd"];
 
 /**
  * Finds a program.
@@ -55,6 +56,8 @@ export const UNPACKAGED: readonly string[] = ["consul"];
  *
  * `unshare` is of use only where this user may make namespaces, which containers often forbid: what no installation can change
  * is left out even of a complete run.
+ *
+ * `systemd` is of use only to root, and where cgroups may be made.
  *
  * What `PLEIADES_TEST_HIDE` names, separated by commas, is not found: so a run on this machine can go as it would
  * on one that lacks it.
@@ -71,6 +74,7 @@ export function program(name: string): string | null {
   if (hidden().includes(name)) return null;
   if (name === "pleiades") return Deno.env.get("PLEIADES_EXECUTABLE") || null;
   if (name === "consul") return Deno.env.get("CONSUL_BIN") || programOnPath(name);
+  if (name === "systemd") return mayRunSystemd() ? SYSTEMD : null;
   if (name === "unshare") return mayUnshare() ? programOnPath(name) : null;
   return programOnPath(name);
 }
@@ -89,6 +93,38 @@ function mayUnshare(): boolean {
     return new Deno.Command(path, { args: [...NAMESPACES, "true"], stdout: "null", stderr: "null" })
       .outputSync().success;
   })();
+}
+
+/** Where all distributions have it; it is on no PATH. */
+const SYSTEMD = "/usr/lib/systemd/systemd";
+
+/** Where this machine's cgroups lie that systemd keeps its own in: both, where there are two kinds of them. */
+export function cgroupRoots(): readonly string[] {
+  const all = "/sys/fs/cgroup";
+  const two = [`${all}/unified`, `${all}/systemd`];
+  return two.every(isFolder) ? two : [all];
+}
+
+function mayRunSystemd(): boolean {
+  if (Deno.build.os !== "linux" || Deno.uid() !== 0 || !isExecutable(SYSTEMD)) return false;
+  try {
+    for (const root of cgroupRoots()) {
+      const tried = `${root}/pleiades-${crypto.randomUUID()}`;
+      Deno.mkdirSync(tried);
+      Deno.removeSync(tried);
+    }
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function isFolder(path: string): boolean {
+  try {
+    return Deno.statSync(path).isDirectory;
+  } catch {
+    return false;
+  }
 }
 
 function programOnPath(name: string): string | null {
