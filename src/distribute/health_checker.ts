@@ -4,6 +4,7 @@
  * ```text
  * event ── wait ──▶ the zone, on the primary and on each secondary ──▶ orders     event check
  * every 15 min, and when a secondary says hello ──▶ all serials       ──▶ orders     periodic check
+ * when it says hello, with events kept ──▶ what changed meanwhile, in full ──▶ orders
  * every 12 h  ──▶ zone by zone: signatures, keys, content             ──▶ orders     signature check
  * Thursdays 01:00 UTC ──▶ every signed zone, to every secondary       ──▶ orders     signing sync
  * every 15 min ──▶ signed zones whose names aren't hashed as RFC 9276 says ──▶ set, and an event
@@ -21,6 +22,7 @@ import type { Logger } from "../telemetry/log.ts";
 import { Broker, type Subscription } from "./broker.ts";
 import { compare, mustConfirm, type Order, orderFor, type PrimaryZone } from "./compare.ts";
 import { Greeting, HELLO_MS } from "./greeting.ts";
+import { KeptEvents } from "./kept_events.ts";
 import { Lease } from "./lease.ts";
 import {
   encodeEvent,
@@ -49,8 +51,16 @@ const STATE_TIMEOUT_MS = 10_000;
 const LOOKS_MAX = 4;
 /** A secondary that says nothing for so long isn't there any more. */
 const SILENT_MS = 4 * HELLO_MS;
-/** Between two zones of the signing sync, milliseconds: a thousand zones are spread over a minute. */
-const SIGNING_PACE_MS = 50;
+/** The longest time between two zones of the signing sync, milliseconds: changes beside it must not be slower for it. */
+const SIGNING_PACE_MAX_MS = 100;
+/** The shortest one. */
+const SIGNING_PACE_MIN_MS = 10;
+/** How long all zones together take, if they take longer than with the longest time between two. */
+const SIGNING_SPREAD_MS = 30 * 60_000;
+/** An order that would say the same again is given again after so long, milliseconds: a secondary needs a while to follow it. */
+const AGAIN_MS = 10_000;
+/** Orders to a secondary that are remembered. */
+const ORDERS_MAX = 10_000;
 /** Services that are remembered. */
 const SERVICES_MAX = 4_096;
 /** How names are hashed: RFC 9276 §3.1. */
@@ -95,6 +105,8 @@ export interface HealthCheckerNeeds {
   readonly discovers: boolean;
   /** Whether checkers settle which of them checks. */
   readonly usesLease: boolean;
+  /** How long JetStream keeps events, milliseconds; 0 = it doesn't. */
+  readonly keptMs: number;
   /** How often what is checked. */
   readonly intervals: CheckIntervals;
   /** Paces. */
@@ -132,8 +144,14 @@ interface Secondary {
   readonly origin: "list" | "register" | "hello";
   /** Whether it was missed already, which is said once. */
   isMissed: boolean;
+  /** Whether it couldn't say what it holds when it was asked last. */
+  isUnsure: boolean;
+  /** Since when it may have missed events that weren't looked at yet, Unix milliseconds, `null` there = ever; `null` = it hasn't. */
+  missed: { readonly sinceMs: number | null } | null;
   /** Zones that weren't in step at its last check. */
   differing: number;
+  /** What was ordered last because of which difference, and when, monotonic milliseconds; by zone. */
+  readonly ordered: Map<string, { readonly difference: string; readonly atMs: number }>;
   /** Its check, and those that wait. */
   checking: Promise<void>;
   /** Ends what it is asked. */
@@ -142,10 +160,27 @@ interface Secondary {
 
 /** How a zone is looked at. */
 interface Look {
+  /** Whether what is to be found shows in serials: where they are the same, nothing else is asked. */
+  readonly bySerial: boolean;
   /** Whether content is compared, which takes a transfer of each side. */
   readonly withDigests: boolean;
+  /** The id of the only secondary that is looked at; `null` = all are. */
+  readonly only: string | null;
   /** Where orders are counted. */
   readonly count: (kind: EventKind) => void;
+}
+
+/** The event of a zone, which is checked a while after it. */
+interface Due {
+  /** Monotonic milliseconds. */
+  readonly atMs: number;
+  /** Whether it, and each that came with it, said a serial. */
+  readonly bySerial: boolean;
+}
+
+/** Between two zones of the signing sync, milliseconds. @param zones of them */
+export function signingPaceMs(zones: number): number {
+  return Math.max(SIGNING_PACE_MIN_MS, Math.min(SIGNING_PACE_MAX_MS, SIGNING_SPREAD_MS / Math.max(1, zones)));
 }
 
 /** Checks. */
@@ -158,20 +193,23 @@ export class HealthChecker implements AsyncDisposable {
   readonly #queue: ZoneQueue<Look>;
   readonly #ending = new AbortController();
   readonly #loops: Promise<void>[];
+  readonly #kept: KeptEvents | null;
+  readonly #catchingUp = new Set<Promise<void>>();
   /** Other services that have said that they are there, and when, monotonic milliseconds; by kind and host. */
   readonly #heard = new Map<
     string,
     { readonly service: string; readonly host: string; readonly heardMs: number }
   >();
   readonly #secondaries = new Map<string, Secondary>();
-  /** When a zone's event is checked, monotonic milliseconds. */
-  readonly #due = new Map<string, number>();
+  /** Events that are to be checked, by zone. */
+  readonly #due = new Map<string, Due>();
   #zones: ReadonlyMap<string, PrimaryZone>;
 
   private constructor(needs: HealthCheckerNeeds, zones: ReadonlyMap<string, PrimaryZone>) {
     this.#needs = needs;
     this.#zones = zones;
-    const { link, boot, hosts, clock, rng, log, usesLease, intervals } = needs;
+    const { link, boot, hosts, clock, rng, log, usesLease, intervals, subjects, keptMs } = needs;
+    this.#kept = keptMs === 0 ? null : new KeptEvents({ subjects, keptMs, log });
     for (const host of hosts) this.#secondaries.set(serviceId(host), this.#secondaryOf(host, "list"));
     this.#metrics = needs.metrics(() => ({
       zones: this.#zones.size,
@@ -185,6 +223,12 @@ export class HealthChecker implements AsyncDisposable {
     this.#queue = new ZoneQueue<Look>({
       ...{ workers: LOOKS_MAX, clock, rng },
       run: (zone, look) => this.#look(zone, look),
+      join: (waiting, later) => ({
+        bySerial: waiting.bySerial && later.bySerial,
+        withDigests: waiting.withDigests || later.withDigests,
+        only: waiting.only === later.only ? waiting.only : null,
+        count: later.count,
+      }),
       onFault: (zone, _, error) => log.warn("A zone can't be checked; it is tried again", { zone, error }),
     });
     this.#broker = new Broker(
@@ -194,6 +238,7 @@ export class HealthChecker implements AsyncDisposable {
         this.#lease.keep(connection, ended).catch((error) =>
           log.error("The lease isn't kept any more", { error })
         );
+        this.#kept?.use(connection, ended);
         this.#greeting.connected();
         // Events of the time without a connection weren't heard.
         this.checkAll();
@@ -236,7 +281,7 @@ export class HealthChecker implements AsyncDisposable {
     await this.#lease.release();
     await this.#greeting[Symbol.asyncDispose]();
     await this.#broker[Symbol.asyncDispose]();
-    await Promise.all(this.#loops);
+    await Promise.all([...this.#loops, ...this.#catchingUp]);
     await Promise.all([...this.#secondaries.values()].map(({ checking }) => checking));
   }
 
@@ -296,13 +341,20 @@ export class HealthChecker implements AsyncDisposable {
   }
 
   /** Looks at each zone of both sides: signatures, keys, content. */
-  checkSignatures(): Promise<void> {
-    if (this.isLeading) {
-      this.#metrics.signingCycles.inc();
-      const count = (kind: EventKind) => this.#metrics.signingOrders.labels(METRIC_WORD[kind]).inc();
-      for (const zone of this.#zones.keys()) this.#queue.add(zone, { withDigests: true, count });
+  async checkSignatures(): Promise<void> {
+    if (!this.isLeading) return;
+    this.#metrics.signingCycles.inc();
+    await this.#refresh();
+    const { clock, intervals } = this.#needs;
+    const { signal } = this.#ending;
+    const zones = [...this.#zones.keys()];
+    const paceMs = Math.min(signingPaceMs(zones.length), intervals.signatureMs / 4 / zones.length);
+    const count = (kind: EventKind) => this.#metrics.signingOrders.labels(METRIC_WORD[kind]).inc();
+    for (const zone of zones) {
+      this.#queue.add(zone, { bySerial: false, withDigests: true, only: null, count });
+      await clock.sleep(paceMs, signal);
+      if (signal.aborted || !this.isLeading) return;
     }
-    return Promise.resolve();
   }
 
   /** Has every secondary fetch every signed zone, whatever its serial. */
@@ -310,13 +362,13 @@ export class HealthChecker implements AsyncDisposable {
     const { clock } = this.#needs;
     const { signal } = this.#ending;
     this.#metrics.signingCycles.inc();
-    for (const [zone, { isSigned, serial }] of this.#zones) {
-      if (!isSigned) continue;
+    const signed = [...this.#zones].filter(([, { isSigned }]) => isSigned);
+    for (const [zone, { serial }] of signed) {
       for (const secondary of this.#secondaries.values()) {
         this.#order(secondary, { kind: "modified", zone, reason: "signatures" }, serial);
         this.#metrics.signingOrders.labels("change").inc();
       }
-      await clock.sleep(SIGNING_PACE_MS, signal);
+      await clock.sleep(signingPaceMs(signed.length), signal);
       if (signal.aborted || !this.isLeading) return;
     }
   }
@@ -332,7 +384,7 @@ export class HealthChecker implements AsyncDisposable {
           return log.warn("An event can't be read", { subject, reason: event.fault });
         }
         this.#metrics.received.labels(METRIC_WORD[kind]).inc();
-        this.#noteEvent(event.zone);
+        this.#noteEvent(event.zone, event.serial !== null);
       },
     }));
     const hello: Subscription = {
@@ -379,22 +431,73 @@ export class HealthChecker implements AsyncDisposable {
       this.#secondaries.set(id, secondary);
       log.info("A secondary has come", { secondary: host });
     }
-    const isNews = secondary.session !== session || secondary.isMissed;
+    // One whose PowerDNS was away is asked again before the next check of all.
+    const isNews = secondary.session !== session || secondary.isMissed || secondary.isUnsure;
+    const silentMs = clock.monotonicMs() - secondary.heardMs;
+    const isFirst = secondary.session === null || secondary.missed?.sinceMs === null;
+    if (isNews) {
+      const sinceMs = clock.unixMs() - silentMs - MARGIN_MS;
+      secondary.missed = {
+        sinceMs: isFirst ? null : Math.min(sinceMs, secondary.missed?.sinceMs ?? sinceMs),
+      };
+    }
     secondary.session = session;
     secondary.isMissed = false;
-    secondary.heardMs = clock.monotonicMs();
+    secondary.heardMs += silentMs;
     if (!isNews) return;
+    secondary.ordered.clear();
     // What was asked before that won't be answered any more.
     secondary.asking.abort();
     secondary.asking = new AbortController();
     this.checkAll(id);
+    this.#startCatchingUp(secondary);
+  }
+
+  #startCatchingUp(secondary: Secondary): void {
+    const work = this.#catchUp(secondary).catch((error) => {
+      if (this.#ending.signal.aborted) return;
+      this.#needs.log.warn("Zones that changed while a secondary was away can't be looked at", {
+        ...{ secondary: secondary.host, error },
+      });
+    }).finally(() => this.#catchingUp.delete(work));
+    this.#catchingUp.add(work);
+  }
+
+  /** Looks in full at the zones that changed while a secondary was away: serials don't show each change. */
+  async #catchUp(secondary: Secondary): Promise<void> {
+    const { clock, intervals, log } = this.#needs;
+    const { signal } = this.#ending;
+    if (this.#kept === null) return;
+    // What serials show is ordered meanwhile, and done.
+    await clock.sleep(intervals.eventWaitMs, signal);
+    const { id, host, missed } = secondary;
+    if (signal.aborted || !this.isLeading || missed === null) return;
+    const zones = await this.#kept.zonesSince(missed.sinceMs);
+    if (zones === null) return;
+    if (secondary.missed === missed) secondary.missed = null;
+    if (zones.size === 0) return;
+    log.info("Zones that changed while a secondary was away are looked at", {
+      ...{ secondary: host, zones: zones.size },
+    });
+    const count = (kind: EventKind) => this.#metrics.periodicOrders.labels(METRIC_WORD[kind]).inc();
+    for (const zone of zones) {
+      this.#queue.add(zone, { bySerial: false, withDigests: true, only: id, count });
+      await clock.sleep(signingPaceMs(zones.size), signal);
+      if (signal.aborted || !this.isLeading) return;
+    }
   }
 
   #secondaryOf(host: string, origin: Secondary["origin"]): Secondary {
     const heardMs = this.#needs.clock.monotonicMs();
     return {
       ...{ host, id: serviceId(host), session: null, heardMs, origin, isMissed: false, differing: 0 },
-      ...{ checking: Promise.resolve(), asking: new AbortController() },
+      ...{
+        isUnsure: false,
+        missed: null,
+        ordered: new Map(),
+        checking: Promise.resolve(),
+        asking: new AbortController(),
+      },
     };
   }
 
@@ -407,18 +510,18 @@ export class HealthChecker implements AsyncDisposable {
     }
   }
 
-  #noteEvent(zone: string): void {
+  /** @param saysSerial whether it said a serial: then its loss shows in serials */
+  #noteEvent(zone: string, saysSerial: boolean): void {
     const { clock, intervals } = this.#needs;
     // The check that is due comes first; one of the events after it comes behind.
-    const dueMs = clock.monotonicMs() + intervals.eventWaitMs;
-    const before = this.#due.get(zone);
-    if (before === undefined) this.#due.set(zone, dueMs);
-    else this.#again.set(zone, dueMs);
+    const atMs = clock.monotonicMs() + intervals.eventWaitMs;
+    if (!this.#due.has(zone)) this.#due.set(zone, { atMs, bySerial: saysSerial });
+    else this.#again.set(zone, { atMs, bySerial: saysSerial && this.#again.get(zone)?.bySerial !== false });
     this.#wake.abort();
   }
 
   /** Zones with further events since the one that is due. */
-  readonly #again = new Map<string, number>();
+  readonly #again = new Map<string, Due>();
   #wake = new AbortController();
 
   async #events(): Promise<void> {
@@ -429,17 +532,17 @@ export class HealthChecker implements AsyncDisposable {
       this.#wake = new AbortController();
       const nowMs = clock.monotonicMs();
       let nextMs = Infinity;
-      for (const [zone, dueMs] of this.#due) {
+      for (const [zone, { atMs, bySerial }] of this.#due) {
         // Events come in the order in which they are due.
-        if (dueMs > nowMs) {
-          nextMs = dueMs;
+        if (atMs > nowMs) {
+          nextMs = atMs;
           break;
         }
         this.#due.delete(zone);
         const again = this.#again.get(zone);
         this.#again.delete(zone);
         if (again !== undefined) this.#due.set(zone, again);
-        if (this.isLeading) this.#queue.add(zone, { withDigests: false, count });
+        if (this.isLeading) this.#queue.add(zone, { bySerial, withDigests: false, only: null, count });
       }
       const end = AbortSignal.any([signal, this.#wake.signal]);
       await clock.sleep(Math.min(nextMs - clock.monotonicMs(), MINUTE_MS), end);
@@ -499,7 +602,7 @@ export class HealthChecker implements AsyncDisposable {
         const event = { kind: "modified" as const, zone, atMs: clock.unixMs(), serial: null, epoch: null };
         this.#broker.publish(subjects.events.modified, encodeEvent(event));
         // What a client publishes doesn't come back to it.
-        this.#noteEvent(zone);
+        this.#noteEvent(zone, false);
       } catch (error) {
         log.warn("NSEC3 parameters can't be set", { zone, error });
       }
@@ -542,11 +645,28 @@ export class HealthChecker implements AsyncDisposable {
 
   async #look(zone: string, look: Look): Promise<void> {
     if (!this.isLeading) return;
+    const all = [...this.#secondaries.values()].filter(({ id }) => look.only === null || look.only === id);
+    const differing = look.bySerial ? await this.#differing(all, zone) : all;
+    if (differing.length === 0) return;
     const held = await this.#held(zone, look.withDigests);
-    await Promise.all([...this.#secondaries.values()].map((each) => this.#lookAt(each, zone, held, look)));
+    await Promise.all(differing.map((each) => this.#lookAt(each, zone, held, look)));
   }
 
-  async #lookAt(secondary: Secondary, zone: string, held: PrimaryZone | null, look: Look): Promise<void> {
+  /** Those whose serial isn't that which the primary's API says; what answers say may be another one, and is looked at then. */
+  async #differing(secondaries: readonly Secondary[], zone: string): Promise<Secondary[]> {
+    const found = await this.#needs.powerDns.zone(zone);
+    const states = await Promise.all(
+      secondaries.map((each) => this.#states(each, zone, { withSignatures: false })),
+    );
+    return secondaries.filter((_, i) => states[i] !== null && states[i]!.get(zone)?.serial !== found?.serial);
+  }
+
+  async #lookAt(
+    secondary: Secondary,
+    zone: string,
+    held: PrimaryZone | null,
+    look: Pick<Look, "withDigests" | "count">,
+  ): Promise<void> {
     const { clock, intervals, log } = this.#needs;
     const states = await this.#states(secondary, zone, look);
     if (states === null) return;
@@ -555,13 +675,29 @@ export class HealthChecker implements AsyncDisposable {
     const order: Order | null = held === null
       ? (state === undefined ? null : { kind: "delete", zone, reason: "extra" })
       : orderFor(zone, { held, state, nowMs: clock.unixMs(), remainingMs: intervals.remainingMs });
-    if (order === null) return;
+    if (order === null || this.#isUnderWay(secondary, order, [held, state])) return;
     log.info("A secondary isn't in step", {
       ...{ secondary: secondary.host, zone, reason: order.reason, kind: order.kind },
       ...{ serial: held?.serial, has: state?.serial },
     });
     this.#order(secondary, order, held?.serial ?? null);
     look.count(order.kind);
+  }
+
+  /** Whether it was ordered a moment ago, when both sides were as they are now. */
+  #isUnderWay(
+    { ordered }: Secondary,
+    { zone, kind }: Order,
+    sides: readonly (PrimaryZone | ZoneState | null | undefined)[],
+  ): boolean {
+    const seen = sides.map((each) => each && [each.serial, each.signature, each.digest]);
+    const difference = JSON.stringify([kind, seen]);
+    const nowMs = this.#needs.clock.monotonicMs();
+    const last = ordered.get(zone);
+    if (last?.difference === difference && nowMs - last.atMs < AGAIN_MS) return true;
+    if (ordered.size >= ORDERS_MAX) ordered.clear();
+    ordered.set(zone, { difference, atMs: nowMs });
+    return false;
   }
 
   /** What the primary holds of a zone; `null` = it has none. @throws {Error} when it doesn't say */
@@ -590,7 +726,10 @@ export class HealthChecker implements AsyncDisposable {
   async #states(
     secondary: Secondary,
     zone: string | null,
-    { withDigests = false }: { readonly withDigests?: boolean } = {},
+    { withDigests = false, withSignatures = zone !== null }: {
+      readonly withDigests?: boolean;
+      readonly withSignatures?: boolean;
+    } = {},
   ): Promise<StateReply | null> {
     const { subjects, clock, log } = this.#needs;
     const { asking } = secondary;
@@ -598,7 +737,7 @@ export class HealthChecker implements AsyncDisposable {
     const epoch = this.#lease.held?.epoch ?? null;
     const isAnswered = await this.#broker.request(
       subjects.zoneState + secondary.id,
-      encodeStateRequest({ zone, epoch, withSignatures: zone !== null, withDigests }, clock.unixMs()),
+      encodeStateRequest({ zone, epoch, withSignatures, withDigests }, clock.unixMs()),
       {
         timeoutMs: STATE_TIMEOUT_MS,
         isWhole: (data) => {
@@ -619,6 +758,7 @@ export class HealthChecker implements AsyncDisposable {
       }
       return null;
     }
+    secondary.isUnsure = "fault" in said;
     if ("fault" in said) {
       log.warn("A secondary can't say what it holds", { secondary: secondary.host, reason: said.fault });
       return null;
@@ -639,11 +779,17 @@ export class HealthChecker implements AsyncDisposable {
   /** All hear of the new epoch at once, so that nothing of the checker before is obeyed any more. */
   #introduce(): void {
     this.checkAll();
+    // One may have come back while none was checking.
+    for (const secondary of this.#secondaries.values()) {
+      if (secondary.missed !== null) this.#startCatchingUp(secondary);
+    }
   }
 }
 
 const SECOND_MS = 1_000;
 const MINUTE_MS = 60_000;
+/** Clocks differ, and a secondary is gone for a while before it isn't heard. */
+const MARGIN_MS = 2 * MINUTE_MS;
 
 /** All zones of a primary. @throws {PowerDnsError} when they can't be read */
 export async function primaryZones(powerDns: PowerDns): Promise<Map<string, PrimaryZone>> {

@@ -98,7 +98,11 @@ export class Lease {
   async #hold(bucket: KV, fromMs: number, ended: AbortSignal): Promise<void> {
     const { id, clock, log, onLead } = this.#needs;
     const held = await this.#take(bucket);
-    if (held === null) return;
+    if (held === null) {
+      // Another one holds it, though our time hasn't passed: what the server stored was lost.
+      this.#held = null;
+      return;
+    }
     let { revision } = held;
     const { epoch } = held;
     this.#letGo = () => bucket.delete(KEY, { previousSeq: revision });

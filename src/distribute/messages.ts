@@ -8,7 +8,8 @@
  * zonedata.<id>    request {zone, only_soa, requested_at, parts?}   reply {zone, zone_data, dnssec_enabled,
  *                          presigned_records, replied_at, part?, parts?, fault?}
  * zonestate.<id>   request {zone?, requested_at, epoch?, signatures?, digests?}
- *                          reply {statemap, created_at, details?, fault?}
+ *                          reply {statemap, created_at, details?: {ZONE: {serial, foreign?, signature?, digest?,
+ *                          checked_at?}}, fault?}
  * zonehello.<id>   {host, session, service?, sent_at}                          a service is connected
  * ```
  *
@@ -231,6 +232,8 @@ export interface ZoneState {
   readonly signature?: Signature | null;
   /** Of all records but signatures; absent = not looked at. */
   readonly digest?: string;
+  /** When the secondary last had it from its primary, or found it unchanged there, Unix seconds; absent = never, or not said. */
+  readonly checkedSeconds?: number;
 }
 
 /** A question for what a secondary holds. */
@@ -292,6 +295,7 @@ const STATE_REPLY = z.object({
       foreign: z.boolean().default(false),
       signature: SIGNATURE.nullable().optional(),
       digest: z.string().max(128).optional(),
+      checked_at: z.int().min(0).optional(),
     }),
   ).optional(),
   fault: z.string().max(4_096).optional(),
@@ -307,7 +311,7 @@ export function encodeStateReply(states: StateReply, nowMs: number): Uint8Array 
   });
 }
 
-function detailsOf({ serial, isForeign, signature, digest }: ZoneState): object {
+function detailsOf({ serial, isForeign, signature, digest, checkedSeconds }: ZoneState): object {
   return {
     serial,
     ...(isForeign && { foreign: true }),
@@ -319,6 +323,7 @@ function detailsOf({ serial, isForeign, signature, digest }: ZoneState): object 
       },
     }),
     ...(digest !== undefined && { digest }),
+    ...(checkedSeconds !== undefined && { checked_at: checkedSeconds }),
   };
 }
 
@@ -341,7 +346,8 @@ export function readStateReply(data: Uint8Array): StateReply | Broken {
     }
     states.set(zone, { serial, isForeign: false });
   }
-  for (const [name, { serial, foreign, signature, digest }] of Object.entries(details ?? {})) {
+  for (const [name, said] of Object.entries(details ?? {})) {
+    const { serial, foreign, signature, digest, checked_at } = said;
     const zone = canonicalZone(name);
     if (zone === null) {
       return { fault: `details have ${JSON.stringify(name.slice(0, 80))}, which is no zone` };
@@ -357,6 +363,7 @@ export function readStateReply(data: Uint8Array): StateReply | Broken {
         },
       }),
       ...(digest !== undefined && { digest }),
+      ...(checked_at !== undefined && { checkedSeconds: checked_at }),
     });
   }
   return states;

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Counter, Family, Registry } from "../telemetry/metrics.ts";
+import type { Counter, Family, Histogram, Registry } from "../telemetry/metrics.ts";
 
 /** A counter with these labels. */
 export type Counted<Names extends readonly string[] = readonly []> = Family<Names, Counter>;
@@ -88,7 +88,21 @@ export interface SyncerMetrics {
   readonly queries: Counted<readonly ["qtype", "state"]>;
   /** Transfers that PowerDNS has taken. */
   readonly transfers: Counter;
+  /** How long each step of a zone took that is in step, seconds. */
+  readonly stages: {
+    /** From its event until a worker was free. */
+    readonly wait: Histogram;
+    /** Until PowerDNS came for it. */
+    readonly fetch: Histogram;
+    /** Until all of it was sent to PowerDNS. */
+    readonly transfer: Histogram;
+    /** Until PowerDNS was seen to have stored it. */
+    readonly store: Histogram;
+  };
 }
+
+/** Upper bounds, seconds: an answer is wanted within half a second of its event. */
+const STAGE_BUCKETS = [0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1, 2.5, 5, 10, 30];
 
 /** Registers them. @param counts asked for the jobs that run, and for those that failed */
 export function syncerMetrics(
@@ -105,7 +119,19 @@ export function syncerMetrics(
       collect: counts.failing,
     },
   );
+  const stages = registry.histogram(
+    "secondarysyncer_sync_duration_seconds",
+    "How long zones took that are in step, by step: wait for a worker, fetch until PowerDNS comes, transfer, store.",
+    STAGE_BUCKETS,
+    ["stage"],
+  );
   return {
+    stages: {
+      wait: stages.labels("wait"),
+      fetch: stages.labels("fetch"),
+      transfer: stages.labels("transfer"),
+      store: stages.labels("store"),
+    },
     events: registry.counter("secondarysyncer_received_zone_events_total", "Events that came.", [
       "event_type",
     ]),

@@ -20,6 +20,8 @@ export interface QueueNeeds<Job> {
   readonly workers: number;
   /** Does a job; what it throws has it done again. */
   readonly run: (zone: string, job: Job, signal: AbortSignal) => Promise<void>;
+  /** What takes the place of a job that waits when there is a later one; the later one, where this is left out. */
+  readonly join?: (waiting: Job, later: Job) => Job;
   /** Told of a job that failed. */
   readonly onFault: (zone: string, job: Job, error: unknown) => void;
   /** Paces what is tried again. */
@@ -75,7 +77,8 @@ export class ZoneQueue<Job> implements AsyncDisposable {
       this.#lines.set(zone, { waiting: job, failures: 0, hurry: new AbortController() });
       this.#ready.push(zone);
     } else {
-      line.waiting = job;
+      const { join } = this.#needs;
+      line.waiting = line.waiting === null || join === undefined ? job : join(line.waiting, job);
       line.hurry.abort();
     }
     this.#start();

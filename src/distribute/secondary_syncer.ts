@@ -248,9 +248,10 @@ export class SecondarySyncer implements AsyncDisposable {
     const before = this.#kept.get(zone) ?? await this.#made(zone);
     // It drops what it is asked for while it stores what it transferred by itself.
     await this.#transfers.stored(zone, null, signal, OWN_STORE_MS);
-    const serial = await this.#transfers.retrieve(zone, signal);
+    const sent = await this.#transfers.retrieve(zone, signal);
     if (signal.aborted) return;
-    if (serial === null) throw new Error(`PowerDNS couldn't transfer ${zone}`);
+    if (sent === null) throw new Error(`PowerDNS couldn't transfer ${zone}`);
+    const { serial } = sent;
     const isStored = await this.#transfers.stored(zone, before, signal);
     if (signal.aborted) return;
     if (!isStored) throw new Error(`PowerDNS hasn't stored serial ${serial} of ${zone}`);
@@ -259,8 +260,14 @@ export class SecondarySyncer implements AsyncDisposable {
     }
     if (this.#kept.size >= KEPT_MAX) this.#kept.clear();
     this.#kept.set(zone, { serial, lastCheck: Math.floor(clock.unixMs() / 1000) });
+    const nowMs = clock.monotonicMs();
     this.#metrics.transfers.inc();
-    log.info("Zone is in step", { zone, serial, ms: Math.round(clock.monotonicMs() - fromMs) });
+    const { stages } = this.#metrics;
+    stages.wait.observe((fromMs - job.heardMs) / 1000);
+    stages.fetch.observe((sent.endedMs - sent.tookMs - fromMs) / 1000);
+    stages.transfer.observe(sent.tookMs / 1000);
+    stages.store.observe((nowMs - sent.endedMs) / 1000);
+    log.info("Zone is in step", { zone, serial, ms: Math.round(nowMs - fromMs) });
   }
 
   /** The zone, which is made if there is none. @throws {ForeignZone} and {PowerDnsError} */
@@ -428,7 +435,10 @@ export class SecondarySyncer implements AsyncDisposable {
       ? await powerDns.zones()
       : [await powerDns.zone(zone)].filter((each) => each !== null);
     const states = new Map<string, ZoneState>(
-      found.map((each) => [each.name, { serial: each.serial, isForeign: !this.#isOwn(each) }]),
+      found.map((each) => [each.name, {
+        ...{ serial: each.serial, isForeign: !this.#isOwn(each) },
+        ...(each.lastCheck > 0 && { checkedSeconds: each.lastCheck }),
+      }]),
     );
     // A zone that was never transferred has serial 0, as one may have that was.
     const inDoubt = [...states].filter(([, { serial, isForeign }]) =>

@@ -234,6 +234,7 @@ export async function startHealthChecker(
     hosts: secondaries.hosts,
     discovers: secondaries.source === "nats",
     usesLease: messageBroker.jetStream === "auto",
+    keptMs: messageBroker.keepEvents,
     intervals: {
       eventWaitMs: checks.eventCheckWaitTime,
       refreshMs: checks.activeZoneSecondaryRefreshInterval,

@@ -8,6 +8,7 @@ import { type OutputFormat, printRows, textColumn } from "../cli/table.ts";
 import type { Terminal } from "../cli/terminal.ts";
 import { CommandFailed } from "../cli/failure.ts";
 import { type Clock, rfc3339, systemClock, systemRng } from "../clock.ts";
+import { formatDuration } from "../input/duration.ts";
 import { createLogger } from "../telemetry/log.ts";
 import { Broker } from "./broker.ts";
 import { registeredSecondaries } from "./consul.ts";
@@ -47,7 +48,7 @@ export async function status(
   const settings = settingsFor("status", flags, terminal);
   if (settings === null) return 1;
   const rows = await statusRows(settings.distribute, systemClock);
-  const columns = ["zone", "secondary", "state", "serial", "primary", "signedUntil"].map(textColumn);
+  const columns = ["zone", "secondary", "state", "serial", "primary", "age", "signedUntil"].map(textColumn);
   await printRows(rows.map((row) => ({ ...row })), { columns, output: flags.output, fits: true }, terminal);
   return rows.every(({ state }) => state === "ok") ? 0 : 1;
 }
@@ -64,6 +65,8 @@ export interface StatusRow {
   readonly serial: number | null;
   /** On the primary; `null` = it has no such zone. */
   readonly primary: number | null;
+  /** Since the secondary had it from the primary, or found it unchanged there, such as `5m30s`; `null` = never. */
+  readonly age: string | null;
   /** When the earliest signature of its SOA record ends; `null` = unsigned. */
   readonly signedUntil: string | null;
 }
@@ -155,7 +158,15 @@ function rowsOf(
   },
 ): StatusRow[] {
   if (typeof states === "string") {
-    return [{ zone: "", secondary, state: states, serial: null, primary: null, signedUntil: null }];
+    return [{
+      zone: "",
+      secondary,
+      state: states,
+      serial: null,
+      primary: null,
+      age: null,
+      signedUntil: null,
+    }];
   }
   const remainingMs = settings.healthChecks.signatureRemaining;
   const zones = [...new Set([...primary.keys(), ...states.keys()])].sort();
@@ -168,9 +179,17 @@ function rowsOf(
       state: state?.isForeign ? "foreign" : order ?? "ok",
       serial: state?.serial ?? null,
       primary: held?.serial ?? null,
+      age: ageOf(state, nowMs),
       signedUntil: untilOf(state),
     };
   });
+}
+
+/** Whole seconds: PowerDNS notes no more. */
+function ageOf(state: ZoneState | undefined, nowMs: number): string | null {
+  const { checkedSeconds } = state ?? {};
+  if (checkedSeconds === undefined) return null;
+  return formatDuration(Math.max(1, Math.floor(nowMs / 1000) - checkedSeconds) * 1000);
 }
 
 function untilOf(state: ZoneState | undefined): string | null {

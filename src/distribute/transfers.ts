@@ -22,8 +22,8 @@ import type { ApiZone, PowerDns } from "./powerdns.ts";
 
 /** Longest wait for PowerDNS to come for a zone that it was told to transfer, milliseconds. */
 const BEGIN_MS = 15_000;
-/** After so long it is told again; the wait doubles. */
-const AGAIN_FIRST_MS = 1_000;
+/** After so long it is told again; the wait doubles. The first time it may just not have been done with the transfer before. */
+const AGAIN_FIRST_MS = 250;
 /** Longest that a transfer takes which has begun: the provider's answer and the connection both have their time, too. */
 const TRANSFER_MAX_MS = 120_000;
 /** Longest wait for PowerDNS to have stored what was sent, milliseconds, beside … */
@@ -43,18 +43,21 @@ const GRACE_MS = 150;
 interface Known {
   /** Transfers that go on. */
   underway: number;
-  /** Told the serial of the next one that begins and ends; `null` = it failed. */
-  readonly waiting: Set<{ isBegun: boolean; tell: (serial: number | null) => void }>;
+  /** Told of the next one that begins and ends; `null` = it failed. */
+  readonly waiting: Set<{ isBegun: boolean; tell: (sent: Sent | null) => void }>;
   /** The last one that was sent whole, until it is known to be stored, or to be lost. */
   unstored: Sent | null;
 }
 
 /** A zone that was sent. */
-interface Sent {
+export interface Sent {
+  /** In its SOA record. */
   readonly serial: number;
+  /** When all of it was sent, monotonic milliseconds. */
   readonly endedMs: number;
   /** By the clock of this machine, which PowerDNS goes by. */
   readonly endedUnixSeconds: number;
+  /** Since PowerDNS came for it, milliseconds. */
   readonly tookMs: number;
 }
 
@@ -92,26 +95,25 @@ export class Transfers {
     return (serial) => {
       known.underway--;
       const endedMs = clock.monotonicMs();
-      if (serial !== null) {
-        const endedUnixSeconds = Math.floor(clock.unixMs() / 1000);
-        known.unstored = { serial, endedMs, endedUnixSeconds, tookMs: endedMs - fromMs };
-      }
-      for (const waiter of served) waiter.tell(serial);
+      const endedUnixSeconds = Math.floor(clock.unixMs() / 1000);
+      const sent = serial === null ? null : { serial, endedMs, endedUnixSeconds, tookMs: endedMs - fromMs };
+      if (sent !== null) known.unstored = sent;
+      for (const waiter of served) waiter.tell(sent);
       this.#forget(zone);
     };
   }
 
-  /** Has PowerDNS transfer the zone; the serial that was sent, `null` = it wasn't. @throws {PowerDnsError} */
-  async retrieve(zone: string, signal: AbortSignal): Promise<number | null> {
+  /** Has PowerDNS transfer the zone; what was sent, `null` = nothing was. @throws {PowerDnsError} */
+  async retrieve(zone: string, signal: AbortSignal): Promise<Sent | null> {
     const clock = this.#clock;
-    const { promise, resolve } = Promise.withResolvers<number | null>();
+    const { promise, resolve } = Promise.withResolvers<Sent | null>();
     const { waiting } = this.#known(zone);
     const ended = new AbortController();
     const waiter = {
       isBegun: false,
-      tell: (serial: number | null) => {
+      tell: (sent: Sent | null) => {
         ended.abort();
-        resolve(serial);
+        resolve(sent);
       },
     };
     waiting.add(waiter);

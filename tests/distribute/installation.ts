@@ -3,7 +3,10 @@
  *
  * @module
  */
+import type { NatsConnection } from "@nats-io/nats-core";
+import { NatsConnectionImpl } from "@nats-io/nats-core/internal";
 import { type Clock, systemClock } from "../../src/clock.ts";
+import { useDenoTransport } from "../../src/nats/transport.ts";
 import { runQuery } from "../../src/dns_client.ts";
 import { loadSettings } from "../../src/settings/settings.ts";
 import type { DistributeSettings, ServiceGround } from "../../src/distribute/service.ts";
@@ -28,6 +31,8 @@ export interface TestService extends AsyncDisposable {
   readonly running: RunningService;
   /** Lines of its log. */
   readonly lines: readonly string[];
+  /** Its metrics, as they are exposed. */
+  text(): string;
   /** The value of a metric, labels as they are exposed; 0 = there is none. */
   metric(name: string): number;
 }
@@ -63,7 +68,7 @@ export async function startService(
   const running = await STARTS[service](ground);
   await until(() => running.isConnected(), (isConnected) => isConnected);
   return {
-    ...{ running, lines },
+    ...{ running, lines, text: () => registry.expose() },
     metric: (name) => {
       const line = registry.expose().split("\n").find((each) => each.startsWith(`${name} `));
       return line === undefined ? 0 : Number(line.slice(name.length + 1));
@@ -141,6 +146,15 @@ function withSecondaries(count: number): string {
       ),
   );
   return SHIPPED.replace(first, [first, ...more].join(""));
+}
+
+/** Connects to that server as one of its users. */
+export async function connectAs(nats: GuardedNats, user: string): Promise<NatsConnection> {
+  useDenoTransport();
+  return await NatsConnectionImpl.connect({
+    ...{ servers: [nats.server.url.replace("tls://", "")], user, pass: passwordOf(user), reconnect: false },
+    tls: { ca: await Deno.readTextFile(`${nats.folder}/ca.pem`) },
+  });
 }
 
 /** The password of a user of that server. */

@@ -4,12 +4,14 @@
  *
  * @module
  */
-import { seededRng } from "../../src/clock.ts";
+import { type Clock, seededRng, systemClock } from "../../src/clock.ts";
+import { readEvent } from "../../src/distribute/messages.ts";
 import { digestOf, DnsConnection } from "../../src/distribute/zone_reading.ts";
 import { freePort } from "../free_port.ts";
 import {
   addressBody,
   answersOf,
+  connectAs,
   GuardedNats,
   Installation,
   type ServiceKind,
@@ -37,6 +39,10 @@ export interface RunOptions {
   readonly executable: readonly string[] | null;
   /** Whether `delv` looks at signatures. */
   readonly isValidated: boolean;
+  /** Whether a Thursday comes, on which every signed zone is fetched again. */
+  readonly hasThursday: boolean;
+  /** Signed names of a large zone that is made while samples are taken; 0 = there is none. */
+  readonly largeNames: number;
   readonly onStep: (step: string) => void;
 }
 
@@ -54,16 +60,52 @@ export interface RunSeen {
   readonly transfers: number;
   /** Transfers in a quiet time with two checks. */
   readonly quietTransfers: number;
-  /** From the last fault until all was the same, milliseconds. */
+  /** From the last fault until all was found to be the same, milliseconds. */
   readonly equalMs: number;
   /** Zones that differ somewhere. */
   readonly differing: readonly string[];
-  /** From a change until a secondary answers it, with nothing else going on, milliseconds. */
-  readonly aloneMs: readonly number[];
+  /** What the same change takes with and without the proxy, one after the other, milliseconds. */
+  readonly proxy: { readonly throughMs: readonly number[]; readonly pastMs: readonly number[] };
+  /** What changes took until a secondary answered them, with nothing else going on. */
+  readonly alone: readonly Sample[];
   /** The same while changes come at the rate. */
-  readonly loadedMs: readonly number[];
+  readonly loaded: readonly Sample[];
+  /** Changes of samples that weren't taken, or that no secondary answered in a minute. */
+  readonly lost: readonly string[];
+  /** Where the time of a zone goes on the secondaries while changes come at the rate. */
+  readonly stages: readonly StageTime[];
+  /** Processor time for each change while changes come at the rate, milliseconds, by program. */
+  readonly cpuMs: ReadonlyMap<string, number>;
+  /** The signing sync of a Thursday; `null` = there was none. */
+  readonly thursday: {
+    readonly zones: number;
+    readonly transfers: number;
+    readonly tookMs: number;
+    readonly samples: readonly Sample[];
+  } | null;
+  /** Samples while a large zone came to all secondaries, and how long that took, infinite = it didn't; `null` = there was none. */
+  readonly large: { readonly tookMs: number; readonly samples: readonly Sample[] } | null;
+  /** Records on secondaries that belong to no zone. */
+  readonly orphans: number;
   /** Zones that a validating resolver was asked about on each secondary, and those that it didn't take. */
   readonly validated: { readonly asked: number; readonly failed: readonly string[] };
+}
+
+/** What a change took, milliseconds. */
+export interface Sample {
+  /** From its sending until its event. */
+  readonly toEventMs: number;
+  /** From its event until a secondary answered it. */
+  readonly toAnswerMs: number;
+}
+
+/** How long a step of a zone took on secondaries. */
+export interface StageTime {
+  readonly stage: string;
+  readonly count: number;
+  /** Upper bounds of the buckets that half and 99 of 100 are in, milliseconds. */
+  readonly p50Ms: number;
+  readonly p99Ms: number;
 }
 
 /** Zones that only samples change. */
@@ -78,6 +120,7 @@ const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, Math.
 /** Runs it. */
 export async function keptInStep(options: RunOptions): Promise<RunSeen> {
   const { zones, secondaries, rate, calmSeconds, faultSeconds, periodicMs, onStep } = options;
+  const { hasThursday, largeNames } = options;
   const rng = seededRng(7);
   await using nats = await GuardedNats.start(secondaries);
   await using installation = await Installation.start({
@@ -96,38 +139,27 @@ export async function keptInStep(options: RunOptions): Promise<RunSeen> {
   await untilEqual(installation, [...samples, ...names], 600_000);
 
   onStep("changes one by one");
-  let sampled = 0;
-  const sample = async () => {
-    const zone = samples[sampled % SAMPLES]!;
-    const address = `192.0.${2 + (sampled >> 8 & 1)}.${(sampled & 0xff) + 1}`;
-    const { powerDns } = installation.secondaries[sampled++ % secondaries]!;
-    const fromMs = performance.now();
-    await client.change("PATCH", `/zones/${zone}`, addressBody(zone, address));
-    await until(() => answersOf(powerDns, `www.${zone}`, "A"), (found) => found.includes(address));
-    return performance.now() - fromMs;
-  };
-  const aloneMs: number[] = [];
-  while (aloneMs.length < Math.min(200, zones)) aloneMs.push(await sample());
+  await using sampler = await Sampler.start(installation, { nats, client, samples });
+  const alone = await sampler.take(Math.min(200, zones));
+  const proxy = await proxyTimes(installation, { client, zone: samples[0]!, count: Math.min(200, zones) });
 
   onStep(`${calmSeconds} s of ${rate} changes a second`);
   await untilEqual(installation, [...samples, ...names], 600_000);
   const before = { changes: client.taken, transfers: await services.transfers() };
-  const loadedMs: number[] = [];
+  const meter = await services.meter();
   const busy = new Set<string>();
   const work = changing(client, { rng, names, busy });
-  const sampling = { isOn: true };
-  const samplings = (async () => {
-    while (sampling.isOn) loadedMs.push(await sample());
-  })();
-  await client.offer(ticks(calmSeconds * rate), rate, work);
-  sampling.isOn = false;
-  await samplings;
+  const loaded = await sampler.takeDuring(client.offer(ticks(calmSeconds * rate), rate, work));
+  const { stages, cpuMs } = await meter(client.taken - before.changes);
   await untilEqual(installation, [...samples, ...names], 60_000);
   const calm = {
     changes: client.taken - before.changes,
     transfers: await services.transfers() - before.transfers,
   };
-
+  if (hasThursday) onStep("a Thursday");
+  const thursday = hasThursday ? await thursdayOf(installation, { services, sampler }) : null;
+  if (largeNames > 0) onStep(`a zone of ${largeNames} signed names`);
+  const large = largeNames > 0 ? await largeZone(installation, { client, sampler, names: largeNames }) : null;
   onStep(`${faultSeconds} s of changes and faults`);
   const ending = new AbortController();
   const failing = services.fail({ rng, nats, ending: ending.signal, seconds: faultSeconds });
@@ -135,9 +167,11 @@ export async function keptInStep(options: RunOptions): Promise<RunSeen> {
   ending.abort();
   await failing;
   onStep("all must be the same");
-  const fromMs = performance.now();
-  const differing = await untilEqual(installation, [...samples, ...names], 3 * periodicMs + 60_000);
-  const equalMs = performance.now() - fromMs;
+  const { differing, tookMs: equalMs } = await untilEqual(
+    installation,
+    [...samples, ...names],
+    3 * periodicMs + 60_000,
+  );
   await until(() => services.connected(), (all) => all);
   onStep("a quiet time");
   await pause(2 * periodicMs);
@@ -148,11 +182,187 @@ export async function keptInStep(options: RunOptions): Promise<RunSeen> {
   const validated = await validatedOf(installation, names.slice(0, options.isValidated ? KEPT : 0));
   return {
     ...{ changes, refused, faults: services.faults, calm, transfers, quietTransfers, equalMs, differing },
-    ...{ aloneMs, loadedMs, validated },
+    ...{ proxy, alone, loaded, lost: sampler.lost, stages, cpuMs, thursday, large, validated },
+    orphans: orphansOf(installation),
   };
 }
 
 const ticks = (count: number) => Array.from({ length: count }, (_, i) => String(i));
+
+/** Changes zones one after the other, and sees how long it takes until a secondary answers the change. */
+class Sampler implements AsyncDisposable {
+  readonly #installation: Installation;
+  readonly #needs: { readonly client: Client; readonly samples: readonly string[] };
+  readonly #connection: Awaited<ReturnType<typeof connectAs>>;
+  /** When the last event of a zone was made, Unix milliseconds. */
+  readonly #events = new Map<string, number>();
+  #taken = 0;
+  /** What didn't arrive, and why. */
+  readonly lost: string[] = [];
+
+  private constructor(
+    installation: Installation,
+    needs: { readonly client: Client; readonly samples: readonly string[] },
+    connection: Awaited<ReturnType<typeof connectAs>>,
+  ) {
+    this.#installation = installation;
+    this.#needs = needs;
+    this.#connection = connection;
+  }
+
+  /** Listens to events. */
+  static async start(
+    installation: Installation,
+    { nats, client, samples }: {
+      readonly nats: GuardedNats;
+      readonly client: Client;
+      readonly samples: readonly string[];
+    },
+  ): Promise<Sampler> {
+    const connection = await connectAs(nats, "health-checker");
+    const sampler = new Sampler(installation, { client, samples }, connection);
+    connection.subscribe("zone.modified", {
+      callback: (_, { data }) => {
+        const event = readEvent("modified", data);
+        if ("zone" in event) sampler.#events.set(event.zone, event.atMs);
+      },
+    });
+    await connection.flush();
+    return sampler;
+  }
+
+  /** So many of them. */
+  async take(count: number): Promise<readonly Sample[]> {
+    const taken: Sample[] = [];
+    for (let i = 0; i < count; i++) taken.push(...await this.#one());
+    return taken;
+  }
+
+  /** As many as there is time for until that has ended. */
+  async takeDuring(work: Promise<unknown>): Promise<readonly Sample[]> {
+    const taken: Sample[] = [];
+    const during = { is: true };
+    const ended = work.finally(() => during.is = false);
+    while (during.is) taken.push(...await this.#one());
+    await ended;
+    return taken;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#connection.close();
+  }
+
+  /** One; none when it is lost. */
+  async #one(): Promise<readonly Sample[]> {
+    const { client, samples } = this.#needs;
+    const { secondaries } = this.#installation;
+    const i = this.#taken++;
+    const zone = samples[i % samples.length]!;
+    const address = `198.51.${100 + Math.floor(i / 250) % 100}.${i % 250 + 1}`;
+    const { powerDns, host } = secondaries[i % secondaries.length]!;
+    const sentMs = Date.now();
+    if (!await client.change("PATCH", `/zones/${zone}`, addressBody(zone, address))) {
+      this.lost.push(`${zone} ${address}: the change wasn't taken`);
+      return [];
+    }
+    const takenMs = Date.now();
+    const isAnswered = await until(
+      () => answersOf(powerDns, `www.${zone}`, "A"),
+      (found) => found.includes(address),
+    ).then(() => true, (error) => void this.lost.push(`${zone} ${address} on ${host}: ${error.message}`));
+    if (!isAnswered) return [];
+    const eventMs = Math.max(this.#events.get(zone) ?? takenMs, sentMs);
+    return [{ toEventMs: eventMs - sentMs, toAnswerMs: Date.now() - eventMs }];
+  }
+}
+
+/** The last one goes through the proxy, so that its event says what there is. */
+async function proxyTimes(
+  { primary }: Installation,
+  { client, zone, count }: { readonly client: Client; readonly zone: string; readonly count: number },
+): Promise<RunSeen["proxy"]> {
+  const throughMs: number[] = [];
+  const pastMs: number[] = [];
+  const path = `/zones/${zone}`;
+  for (let i = 0; i < count; i++) {
+    const body = addressBody(zone, `203.0.113.${i % 250 + 1}`);
+    const fromMs = performance.now();
+    await primary.api("PATCH", path, body);
+    const betweenMs = performance.now();
+    await client.change("PATCH", path, body);
+    pastMs.push(betweenMs - fromMs);
+    throughMs.push(performance.now() - betweenMs);
+  }
+  return { throughMs, pastMs };
+}
+
+/** A checker that has a Thursday now orders every signed zone of every secondary, while samples are taken. */
+async function thursdayOf(
+  installation: Installation,
+  { services, sampler }: { readonly services: Services; readonly sampler: Sampler },
+): Promise<NonNullable<RunSeen["thursday"]>> {
+  // 1970-01-01 was a Thursday.
+  const weekMs = 7 * 86_400_000;
+  const thursdayMs = Math.ceil(Date.now() / weekMs) * weekMs + 3_600_000;
+  const shiftMs = thursdayMs - 10_000 - Date.now();
+  const clock: Clock = { ...systemClock, unixMs: () => systemClock.unixMs() + shiftMs };
+  await using checker = await installation.checker({ clock, isAlone: true });
+  const before = await services.transfers();
+  const fromMs = performance.now();
+  const ordered = () =>
+    checker.metric('healthchecker_interval_signing_sync_published_zone_events_total{event_type="change"}');
+  const zones = checker.metric("healthchecker_actual_dnssec_primary_zone_count");
+  const done = async () => {
+    const endMs = fromMs + 60_000 + zones * 500;
+    while (ordered() < zones * installation.secondaries.length && performance.now() < endMs) await pause(50);
+  };
+  const samples = await sampler.takeDuring(done());
+  const tookMs = performance.now() - fromMs;
+  await until(() => services.idle(), (isIdle) => isIdle);
+  return { zones, transfers: await services.transfers() - before, tookMs, samples };
+}
+
+/** A zone of so many names, signed, is made and comes to all secondaries, while samples are taken. */
+async function largeZone(
+  { secondaries }: Installation,
+  { client, sampler, names }: { readonly client: Client; readonly sampler: Sampler; readonly names: number },
+): Promise<NonNullable<RunSeen["large"]>> {
+  const lines = Array.from({ length: names }, (_, i) => `h${i} 60 IN A 192.0.2.${i % 250 + 1}`);
+  const zone = ["@ 60 IN SOA ns1 hostmaster 1 10800 3600 604800 3600", "@ 60 IN NS ns1", ...lines].join("\n");
+  const query = "SELECT count(*) AS n FROM records WHERE type = 'A' AND name LIKE '%.large.test'";
+  const here = () => secondaries.map(({ powerDns }) => Number(powerDns.rows(query)[0]?.["n"]));
+  const whenAll = async (count: number): Promise<boolean> => {
+    const endMs = performance.now() + 180_000;
+    while (here().some((each) => each !== count)) {
+      if (performance.now() > endMs) return false;
+      await pause(500);
+    }
+    return true;
+  };
+  const fromMs = performance.now();
+  let isThere = false;
+  const coming = async () => {
+    const body = {
+      ...zoneBody("large.test."),
+      nameservers: [],
+      zone: `$ORIGIN large.test.\n${zone}\n`,
+      dnssec: true,
+    };
+    isThere = await client.change("POST", "/zones", body) && await whenAll(names);
+  };
+  const samples = await sampler.takeDuring(coming());
+  const tookMs = isThere ? performance.now() - fromMs : Infinity;
+  // Others are compared record by record, again and again.
+  await client.change("DELETE", "/zones/large.test.");
+  await whenAll(0);
+  return { tookMs, samples };
+}
+
+/** A zone that is deleted while it is transferred may leave them. */
+function orphansOf({ secondaries }: Installation): number {
+  const query = "SELECT count(*) AS n FROM records WHERE domain_id NOT IN (SELECT id FROM domains)";
+  return secondaries.reduce((sum, { powerDns }) => sum + Number(powerDns.rows(query)[0]?.["n"]), 0);
+}
 
 /** A change of a zone that none goes on of: of twenty one is a new zone, and one a deleted one. */
 function changing(
@@ -240,8 +450,17 @@ class Client implements Disposable {
 
 /** A service that is killed and started again. */
 interface Killable {
-  metric(name: string): Promise<number>;
+  /** Its metrics as text; empty = it doesn't say. */
+  text(): Promise<string>;
+  /** `null` = it is no process of its own. */
+  readonly pid: number | null;
   kill(): Promise<void>;
+}
+
+/** The value of a metric, labels as they are exposed; 0 = there is none. */
+function valueIn(text: string, name: string): number {
+  const line = text.split("\n").find((each) => each.startsWith(`${name} `));
+  return line === undefined ? 0 : Number(line.slice(name.length + 1));
 }
 
 /** The services of an installation. */
@@ -251,6 +470,8 @@ class Services implements AsyncDisposable {
   readonly #starts: readonly (readonly [name: ServiceKind, start: () => Promise<Killable>])[];
   readonly #running: (Killable | null)[] = [];
   #transfersBefore = 0;
+  /** One that is stopped, and mustn't be killed. */
+  #stopped: Killable | null = null;
   /** What was ended, by name. */
   readonly faults = new Map<string, number>();
 
@@ -281,13 +502,72 @@ class Services implements AsyncDisposable {
 
   async connected(): Promise<boolean> {
     const leading = this.#starts.flatMap(([kind], i) => kind === "health-checker" ? [this.#running[i]!] : []);
-    const counts = await Promise.all(leading.map((each) => each.metric("healthchecker_leading")));
+    const texts = await Promise.all(leading.map((each) => each.text()));
+    const counts = texts.map((text) => valueIn(text, "healthchecker_leading"));
     return counts.reduce((sum, each) => sum + each, 0) === 1;
   }
 
   async transfers(): Promise<number> {
-    const counts = await Promise.all(this.#running.map((each) => each?.metric(AXFR) ?? 0));
-    return counts.reduce((sum, each) => sum + each, this.#transfersBefore);
+    const texts = await Promise.all(this.#running.map((each) => each?.text() ?? ""));
+    return texts.reduce((sum, text) => sum + valueIn(text, AXFR), this.#transfersBefore);
+  }
+
+  /** Whether no secondary works on anything. */
+  async idle(): Promise<boolean> {
+    const texts = await Promise.all(this.#running.map((each) => each?.text() ?? ""));
+    return texts.every((text) => valueIn(text, "secondarysyncer_worker_lock_count") === 0);
+  }
+
+  /** Begins to measure; what it gives is told the changes and ends it. */
+  async meter(): Promise<(changes: number) => Promise<Pick<RunSeen, "stages" | "cpuMs">>> {
+    const [stagesBefore, cpuBefore] = [await this.#stages(), await this.#cpu()];
+    return async (changes) => {
+      const [stages, cpu] = [await this.#stages(), await this.#cpu()];
+      return {
+        stages: [...stages].map(([stage, counts]) => stageTime(stage, counts, stagesBefore.get(stage))),
+        cpuMs: new Map(
+          [...cpu].map(([name, ms]) => [name, (ms - (cpuBefore.get(name) ?? 0)) / Math.max(1, changes)]),
+        ),
+      };
+    };
+  }
+
+  /** Of all syncers together: jobs that took no longer than each bound, by step. */
+  async #stages(): Promise<Map<string, Map<number, number>>> {
+    const stages = new Map<string, Map<number, number>>();
+    for (const each of this.#running) {
+      const lines = (await each?.text() ?? "").matchAll(
+        /^secondarysyncer_sync_duration_seconds_bucket\{stage="(\w+)",le="([^"]+)"\} (\d+)$/gm,
+      );
+      for (const [, stage, le, count] of lines) {
+        const bounds = stages.get(stage!) ?? new Map<number, number>();
+        const bound = le === "+Inf" ? Infinity : Number(le);
+        stages.set(stage!, bounds.set(bound, (bounds.get(bound) ?? 0) + Number(count)));
+      }
+    }
+    return stages;
+  }
+
+  /** Processor time so far, milliseconds, by program; those that run here have none of their own. */
+  async #cpu(): Promise<Map<string, number>> {
+    const { primary, secondaries } = this.#installation;
+    const rows: readonly (readonly [string, number | null])[] = [
+      ...this.#starts.map(([kind], i) => [kind, this.#running[i]?.pid ?? null] as const),
+      ["PowerDNS, primary", primary.pid],
+      ...secondaries.map(({ powerDns }) => ["PowerDNS, secondaries", powerDns.pid] as const),
+      ["this test", Deno.pid],
+    ];
+    const used = new Map<string, number>();
+    for (const [name, pid] of rows) {
+      if (pid === null) continue;
+      // proc_pid_stat(5): fields 14 and 15, in hundredths of a second.
+      const fields = (await Deno.readTextFile(`/proc/${pid}/stat`).catch(() => "")).split(") ")[1]?.split(
+        " ",
+      );
+      const ticks = Number(fields?.[11] ?? 0) + Number(fields?.[12] ?? 0);
+      used.set(name, (used.get(name) ?? 0) + ticks * 10);
+    }
+    return used;
   }
 
   /** Ends one after the other, name servers of secondaries and the broker, too; the last secondary is away for a third of the time. */
@@ -306,16 +586,21 @@ class Services implements AsyncDisposable {
       this.#running[last] = await this.#starts[last]![1]();
     });
     count("secondary away");
+    const stopped = this.#stopLeader(Math.min(20, seconds / 3)).then((isStopped) => {
+      if (isStopped) count("leading checker stopped for a while");
+    });
     while (!ending.aborted) {
       await pause(faultEveryMs);
       const i = rng() % (last + 3);
       if (i < last) {
+        if (this.#running[i] === this.#stopped) continue;
         count(this.#starts[i]![0]);
         await this.#kill(i);
         this.#running[i] = await this.#starts[i]![1]();
       } else if (i === last) {
-        count("NATS");
-        await nats.server.kill();
+        const wipe = rng() % 2 === 0;
+        count(wipe ? "NATS wiped" : "NATS");
+        await nats.server.kill({ wipe });
         await nats.server.start();
       } else {
         count("PowerDNS of a secondary");
@@ -325,11 +610,26 @@ class Services implements AsyncDisposable {
       }
     }
     await away;
+    await stopped;
+  }
+
+  /** Stops the checker that checks, longer than its lease lasts, and has it go on; whether there was one that is a process. */
+  async #stopLeader(seconds: number): Promise<boolean> {
+    for (const each of this.#running) {
+      if (each?.pid == null || valueIn(await each.text(), "healthchecker_leading") === 0) continue;
+      this.#stopped = each;
+      Deno.kill(each.pid, "SIGSTOP");
+      await pause(seconds * 1000);
+      Deno.kill(each.pid, "SIGCONT");
+      this.#stopped = null;
+      return true;
+    }
+    return false;
   }
 
   async #kill(i: number): Promise<void> {
     const ended = this.#running[i]!;
-    this.#transfersBefore += await ended.metric(AXFR);
+    this.#transfersBefore += valueIn(await ended.text(), AXFR);
     this.#running[i] = null;
     await ended.kill();
   }
@@ -339,10 +639,23 @@ class Services implements AsyncDisposable {
   }
 }
 
+function stageTime(
+  stage: string,
+  counts: ReadonlyMap<number, number>,
+  before: ReadonlyMap<number, number> | undefined,
+): StageTime {
+  const rows = [...counts].map(([bound, count]) => [bound, count - (before?.get(bound) ?? 0)] as const)
+    .sort(([a], [b]) => a - b);
+  const count = rows.at(-1)?.[1] ?? 0;
+  const boundOf = (share: number) => (rows.find(([, below]) => below >= count * share)?.[0] ?? NaN) * 1000;
+  return { stage, count, p50Ms: boundOf(0.5), p99Ms: boundOf(0.99) };
+}
+
 async function startHere(kind: ServiceKind, installation: Installation, i: number): Promise<Killable> {
   const service = await startService(kind, installation.givenTo(kind, i));
   return {
-    metric: (name) => Promise.resolve(service.metric(name)),
+    text: () => Promise.resolve(service.text()),
+    pid: null,
     kill: async () => await service[Symbol.asyncDispose](),
   };
 }
@@ -356,19 +669,16 @@ async function startProcess(
   const { yaml, host } = installation.givenTo(kind, i);
   const port = freePort();
   const file = `${installation.folder}/${kind}-${i}.yaml`;
-  const text = `${
+  const settings = `${
     yaml.replace("service: { ", `service: { host: ${host}, `)
   }\nprometheus: { address: "127.0.0.1:${port}" }`;
-  await Deno.writeTextFile(file, `distribute:\n${text.replaceAll(/^/gm, "  ")}\n`);
+  await Deno.writeTextFile(file, `distribute:\n${settings.replaceAll(/^/gm, "  ")}\n`);
   const child = new Deno.Command(command!, {
     args: [...args, "distribute", kind, "-c", file],
     ...{ stdin: "null", stdout: "null", stderr: "null" },
   }).spawn();
-  const metric = async (name: string) => {
-    const response = await fetch(`http://127.0.0.1:${port}/metrics`).catch(() => null);
-    const line = (await response?.text())?.split("\n").find((each) => each.startsWith(`${name} `));
-    return line === undefined ? 0 : Number(line.slice(name.length + 1));
-  };
+  const text = async () =>
+    await fetch(`http://127.0.0.1:${port}/metrics`).then((response) => response.text(), () => "");
   // While the broker is away nothing connects; that it serves is enough.
   await until(
     () =>
@@ -379,7 +689,8 @@ async function startProcess(
     (isUp) => isUp,
   );
   return {
-    metric,
+    text,
+    pid: child.pid,
     kill: async () => {
       child.kill("SIGKILL");
       await child.status;
@@ -387,16 +698,18 @@ async function startProcess(
   };
 }
 
-/** Waits until nothing differs, and says what still does. */
+/** Waits until nothing differs, and says what still does, and how long it was until nothing did. */
 async function untilEqual(
   installation: Installation,
   names: readonly string[],
   longestMs: number,
-): Promise<readonly string[]> {
-  const endMs = performance.now() + longestMs;
+): Promise<{ readonly differing: readonly string[]; readonly tookMs: number }> {
+  const fromMs = performance.now();
   for (;;) {
+    // Looking takes a while, too: what is the same was so when the look began.
+    const tookMs = performance.now() - fromMs;
     const differing = await differingZones(installation, names).catch((error) => [String(error)]);
-    if (differing.length === 0 || performance.now() > endMs) return differing;
+    if (differing.length === 0 || tookMs > longestMs) return { differing, tookMs };
     await pause(200);
   }
 }

@@ -5,15 +5,20 @@
  */
 import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { NatsConnectionImpl } from "@nats-io/nats-core/internal";
-import { serviceId } from "../../src/distribute/messages.ts";
+import { jetstreamManager } from "@nats-io/jetstream";
+import { systemClock } from "../../src/clock.ts";
+import { KeptEvents } from "../../src/distribute/kept_events.ts";
+import { encodeEvent, serviceId } from "../../src/distribute/messages.ts";
 import { useDenoTransport } from "../../src/nats/transport.ts";
+import { createLogger } from "../../src/telemetry/log.ts";
+import { NatsServer } from "../nats/server.ts";
 import { testWith } from "../programs.ts";
 import {
   addressBody,
   answersOf,
+  connectAs,
   GuardedNats,
   Installation,
-  passwordOf,
   startService,
   type TestService,
   until,
@@ -42,7 +47,7 @@ testWith(
       secondaries: 1,
       broker: (user) => nats.broker(user),
       checks:
-        "eventCheckWaitTime: 1h\nnsec3CheckInterval: 1h\nperiodicalCheckInterval: 1h\nsignatureCheckInterval: 150ms",
+        "eventCheckWaitTime: 1h\nnsec3CheckInterval: 1h\nperiodicalCheckInterval: 1h\nsignatureCheckInterval: 100ms",
     });
     const { powerDns } = installation.secondaries[0]!;
     await using _proxy = await installation.proxy();
@@ -72,6 +77,34 @@ testWith(
       await until(() => transfersOf(syncer), (count) => count > before);
       await checkedTwice(checker);
       equal(transfersOf(syncer), before + 1);
+    });
+
+    await test.step("a key that was added, whose event is lost, is found in signatures, and fetched once", async () => {
+      const before = transfersOf(syncer);
+      const key = { keytype: "zsk", active: true, published: true, algorithm: "ecdsa256" };
+      equal((await installation.primary.api("POST", "/zones/signed.test./cryptokeys", key)).status, 201);
+      await until(
+        () => reasonsOf(checker, "signed.test."),
+        (reasons) => reasons.includes("keys") || reasons.includes("content"),
+      );
+      await until(() => transfersOf(syncer), (count) => count > before);
+      await checkedTwice(checker);
+      equal(transfersOf(syncer), before + 1);
+    });
+
+    await test.step("a zone whose serial is edited in answers is fetched once, and one of serial 0 is", async () => {
+      const edited = { dnssec: true, nsec3param: "1 0 0 -", soa_edit: "INCEPTION-INCREMENT" };
+      const before = transfersOf(syncer);
+      equal((await installation.api("POST", "/zones", zoneBody("edited.test.", edited))).status, 201);
+      equal((await installation.api("POST", "/zones", zoneBody("zero.test."))).status, 201);
+      await until(() => transfersOf(syncer), (count) => count === before + 2);
+      installation.primary.sql(
+        "UPDATE records SET content = 'ns1.zero.test hostmaster.zero.test 0 10800 3600 604800 3600' " +
+          "WHERE type = 'SOA' AND name = 'zero.test'",
+      );
+      await until(() => answersOf(powerDns, "zero.test", "SOA"), ([soa]) => soa?.split(" ")[2] === "0");
+      await checkedTwice(checker);
+      equal(transfersOf(syncer), before + 3);
     });
 
     await test.step("a change on a secondary is undone", async () => {
@@ -120,6 +153,44 @@ testWith(
         (count) => count >= 2,
       );
       equal((await powerDns.api("GET", "/zones/own.test.?rrsets=false")).status, 200);
+    });
+
+    await test.step("a primary whose list of zones is empty, cut short or can't be read has none deleted", async () => {
+      const lists = [
+        ["empty", () => new Response("[]")],
+        ["short", (text: string) => new Response(JSON.stringify(JSON.parse(text).slice(1)))],
+        ["unreadable", () => new Response("Internal Server Error", { status: 500 })],
+      ] as const;
+      let answer: (text: string) => Response = (text) => new Response(text);
+      let listed = 0;
+      await using broken = Deno.serve(
+        { hostname: "127.0.0.1", port: 0, onListen: () => {} },
+        async (request) => {
+          const { pathname, search } = new URL(request.url);
+          const path = pathname.replace("/api/v1/servers/localhost", "");
+          const { status, text } = await installation.primary.api(request.method, path + search);
+          if (path !== "/zones") return new Response(text, { status });
+          listed++;
+          return answer(text);
+        },
+      );
+      const yaml = installation.yaml("health-checker", installation.primary, "", "jetStream: off")
+        .replace(installation.primary.url, `http://127.0.0.1:${broken.addr.port}`)
+        .replace(/periodicalCheckInterval: 1h/, "periodicalCheckInterval: 20ms")
+        .replace(/eventCheckWaitTime: 1h/, "eventCheckWaitTime: 10ms");
+      await using deceived = await startService("health-checker", { yaml, host: "ns1.example.net" });
+      const zones = async () => (await powerDns.api("GET", "/zones")).text.split('"name":').length;
+      const before = await zones();
+      for (const [what, list] of lists) {
+        answer = list;
+        const from = listed;
+        await until(() => listed, (count) => count >= from + 4);
+        equal(await zones(), before, what);
+      }
+      equal(
+        deceived.metric('healthchecker_interval_health_published_zone_events_total{event_type="delete"}'),
+        0,
+      );
     });
 
     await test.step("a zone larger than a message comes in parts, and a serial beyond 2³¹ is taken", async () => {
@@ -194,11 +265,19 @@ testWith(
   ["nats-server", "pdns_server"],
   "zones are the same after services, the broker and name servers have ended at random, and nothing is fetched twice",
   async () => {
-    const { refused, faults, differing, quietTransfers } = await keptInStep({
+    const { refused, lost, faults, differing, quietTransfers, orphans } = await keptInStep({
       ...{ zones: 6, secondaries: 1, rate: 50, calmSeconds: 0.2, faultSeconds: 1, faultEveryMs: 100 },
-      ...{ periodicMs: 500, executable: null, isValidated: false, onStep: () => {} },
+      ...{
+        periodicMs: 400,
+        executable: null,
+        isValidated: false,
+        hasThursday: false,
+        largeNames: 0,
+        onStep: () => {},
+      },
     });
-    deepEqual({ refused, differing, quietTransfers }, { refused: [], differing: [], quietTransfers: 0 });
+    deepEqual({ refused, lost, differing }, { refused: [], lost: [], differing: [] });
+    deepEqual({ quietTransfers, orphans }, { quietTransfers: 0, orphans: 0 });
     ok(faults.size > 1);
   },
 );
@@ -227,15 +306,7 @@ testWith(
     await until(() => leading(second), (is) => is === 1);
     ok(epochOf(second) > epochOf(first));
     const stale = () => syncer.metric('secondarysyncer_ignored_zone_events_total{reason="stale"}');
-    useDenoTransport();
-    const connection = await NatsConnectionImpl.connect({
-      ...{
-        servers: [nats.server.url.replace("tls://", "")],
-        user: "health-checker",
-        pass: passwordOf("health-checker"),
-      },
-      tls: { ca: await Deno.readTextFile(`${nats.folder}/ca.pem`) },
-    });
+    const connection = await connectAs(nats, "health-checker");
     const order = { zone: "stale.test.", created_at: new Date().toISOString(), epoch: epochOf(first) - 1 };
     connection.publish(`zone.add.${serviceId(installation.secondaries[0]!.host)}`, JSON.stringify(order));
     await connection.close();
@@ -243,6 +314,48 @@ testWith(
     equal((await installation.secondaries[0]!.powerDns.api("GET", "/zones/stale.test.")).status, 404);
   },
 );
+
+testWith(["nats-server"], "zones with events are found by the time of their events", async () => {
+  await using server = await NatsServer.start();
+  useDenoTransport();
+  const connection = await NatsConnectionImpl.connect({
+    servers: [`127.0.0.1:${server.port}`],
+    reconnect: false,
+  });
+  const events = { add: "zone.add", modified: "zone.modified", delete: "zone.delete" };
+  const lines: string[] = [];
+  const log = createLogger({
+    ...{ level: "info", format: "json", clock: systemClock },
+    write: (line) => void lines.push(line),
+  });
+  const subjects = { events, zoneState: "", zoneData: "", zoneDataWildcard: "" };
+  await new KeptEvents({ subjects, keptMs: 60_000, log }).use(connection, new AbortController().signal);
+  const kept = new KeptEvents({ subjects, keptMs: 3_600_000, log });
+  equal(await kept.zonesSince(null), null);
+  // With each connection; the stream is there, by other settings first.
+  for (let i = 0; i < 2; i++) await kept.use(connection, new AbortController().signal);
+  const { streams } = await jetstreamManager(connection);
+  const times: number[] = [];
+  for (let i = 0; i < 8; i++) {
+    const event = { kind: "modified" as const, zone: `z${i}.test.`, atMs: 0, serial: null, epoch: null };
+    connection.publish("zone.modified", i === 2 ? "no event" : encodeEvent(event));
+    const stored = { ms: 0 };
+    await until(
+      async () =>
+        stored.ms = (await streams.getMessage("pleiades_zone_events", { seq: i + 1 }))?.time.getTime() ?? 0,
+      (ms) => ms > 0,
+    );
+    times.push(stored.ms);
+    await until(() => Date.now(), (now) => now > stored.ms + 1);
+  }
+  const since = async (ms: number | null) =>
+    [...(await kept.zonesSince(ms))!].map((zone) => zone[1]).sort().join("");
+  deepEqual([await since(null), await since(times[5]!), await since(times[7]! + 1)], ["0134567", "567", ""]);
+  await streams.purge("pleiades_zone_events", { seq: 4 });
+  deepEqual([await since(null), await since(0), await since(times[4]!)], ["34567", "34567", "4567"]);
+  deepEqual(lines, []);
+  await connection.close();
+});
 
 /** What each password may say; nothing else of these. */
 const MAY: Readonly<Record<string, readonly string[]>> = {
@@ -261,7 +374,6 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
 
 testWith(["nats-server"], "a captured password can say no more than its service says", async () => {
   await using nats = await GuardedNats.start();
-  useDenoTransport();
   const id = serviceId("ns2.example.net");
   const subjects = ["zone.add", "zone.modified", "zone.delete"].flatMap((each) => [each, `${each}.ID2`])
     .concat(
@@ -271,11 +383,8 @@ testWith(["nats-server"], "a captured password can say no more than its service 
       `_INBOX_ID2.x`,
       "$JS.API.STREAM.DELETE.KV_pleiades_distribute",
     );
-  const ca = await Deno.readTextFile(`${nats.folder}/ca.pem`);
   for (const [user, may] of Object.entries(MAY)) {
-    const connection = await NatsConnectionImpl.connect({
-      ...{ servers: [nats.server.url.replace("tls://", "")], user, pass: passwordOf(user), tls: { ca } },
-    });
+    const connection = await connectAs(nats, user);
     const refused: string[] = [];
     const hearing = (async () => {
       for await (const status of connection.status()) {

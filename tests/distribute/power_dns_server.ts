@@ -46,6 +46,11 @@ export class PowerDnsServer implements AsyncDisposable {
     return server;
   }
 
+  /** Of its process; `null` = it doesn't run. */
+  get pid(): number | null {
+    return this.#child?.pid ?? null;
+  }
+
   /** As settings name its API. */
   get url(): string {
     return `http://127.0.0.1:${this.apiPort}`;

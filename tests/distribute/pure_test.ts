@@ -17,6 +17,7 @@ import {
   readStateReply,
   type ZoneState,
 } from "../../src/distribute/messages.ts";
+import { signingPaceMs } from "../../src/distribute/health_checker.ts";
 import { ZoneQueue } from "../../src/distribute/queue.ts";
 import { type Before, Transfers } from "../../src/distribute/transfers.ts";
 import { ZoneTextReader } from "../../src/distribute/zone_text.ts";
@@ -106,6 +107,35 @@ Deno.test("mustConfirm() lets a fifth of the zones go without asking", () => {
   ]);
 });
 
+Deno.test("the signing sync takes its time with many zones, and no more than half an hour as long as it can", () => {
+  const spread = (zones: number) => signingPaceMs(zones) * zones / 1000;
+  deepEqual([1, 1_000, 18_000, 100_000, 180_000, 1_000_000].map(spread), [
+    0.1,
+    100,
+    1_800,
+    1_800,
+    1_800,
+    10_000,
+  ]);
+});
+
+Deno.test("a job that waits goes into the one that takes its place, where both count", async () => {
+  const done: string[] = [];
+  const hold = Promise.withResolvers<void>();
+  await using queue = new ZoneQueue<string>({
+    ...{ workers: 1, clock: new ManualClock(), rng: seededRng(1), onFault: () => {} },
+    join: (waiting, later) => waiting + later,
+    run: async (_, job) => {
+      done.push(job);
+      await hold.promise;
+    },
+  });
+  for (const job of ["1", "2", "3"]) queue.add("a.", job);
+  hold.resolve();
+  await settle();
+  deepEqual(done, ["1", "23"]);
+});
+
 Deno.test("of a zone one job runs, and the latest waits; one that fails is tried again while others go on", async () => {
   const clock = new ManualClock();
   const done: string[] = [];
@@ -179,7 +209,7 @@ Deno.test("states come through, and one that can't be told isn't an empty one", 
     ["a.test.", { serial: 2_147_483_651, isForeign: false }],
     ["b.test.", { serial: null, isForeign: false }],
     ["c.test.", {
-      ...{ serial: 0, isForeign: false, digest: "d" },
+      ...{ serial: 0, isForeign: false, digest: "d", checkedSeconds: 9 },
       signature: { fromSeconds: 1, untilSeconds: 2, keyTags: [3] },
     }],
     ["d.test.", { serial: 4, isForeign: true }],
@@ -383,14 +413,15 @@ Deno.test("PowerDNS is told again until it comes, and what began before doesn't 
   await settle();
   equal(asked.retrieve, 1);
   ownEnds(6);
-  await clock.advance(1_000);
+  await clock.advance(250);
   equal(asked.retrieve, 2);
   const ends = transfers.begins("a.");
   await clock.advance(10_000);
   equal(asked.retrieve, 2);
   ends(7);
-  equal(await retrieved, 7);
+  const sent = (await retrieved)!;
+  deepEqual([sent.serial, sent.tookMs], [7, 10_000]);
   const never = transfers.retrieve("b.", signal);
   await clock.advance(16_000);
-  deepEqual([await never, asked.retrieve], [null, 6]);
+  deepEqual([await never, asked.retrieve], [null, 8]);
 });

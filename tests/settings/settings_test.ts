@@ -148,7 +148,7 @@ Deno.test("loadSettings() runs on defaults when there is no file", () => {
       },
       prometheus: { address: null },
       messageBroker: {
-        ...{ url: null, username: null, password: null, jetStream: "auto" },
+        ...{ url: null, username: null, password: null, jetStream: "auto", keepEvents: 0 },
         tls: { caFile: null, certFile: null, keyFile: null, ca: null, client: null },
       },
       powerDNS: {

@@ -114,6 +114,11 @@ const shape = {
             description: "Whether checkers settle by a lease in JetStream which of them checks",
             examples: ["off"],
           }),
+          keepEvents: millis("keepEvents", { minMs: 0, maxMs: 30 * DAY_MS, byDefault: 0 }).meta({
+            description:
+              "How long JetStream keeps events, for what a secondary missed that serials don't show; 0ms = it doesn't",
+            example: "1d",
+          }),
           tls: section(
             mapping({
               caFile: path("caFile").meta({
