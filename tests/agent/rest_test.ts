@@ -131,6 +131,26 @@ Deno.test("an agent keeps its address among the members of a pool", async (test)
     match((await askFor(node, FQDN)).join(), /192\.0\.2\.[13]/);
   });
 
+  await test.step("guards, whose limits are for people, keep no server out and none in; the history says why", async () => {
+    const shared = await json("/pools", { name: "shared" });
+    for (let i = 0; i < 12; i++) await json("/services", { domain: `s${i}.example.org`, poolId: shared.id });
+    const own = new RestRecords({ api: url, token: null, pool: "shared", port: 443 });
+    const servers = Array.from({ length: 12 }, (_, i) => `192.0.2.${101 + i}`);
+    // The second one takes half of all answers, and eleven of twelve members go at once.
+    for (const count of [1, 2, 12, 1]) {
+      const expected = await own.read(FQDN, "A", signal);
+      equal(await own.write(FQDN, "A", servers.slice(0, count), { ...terms, expected }, signal), "written");
+    }
+    deepEqual((await own.read(FQDN, "A", signal)).values, ["192.0.2.101"]);
+    const entries = await call<{ readonly reason: string }[]>(api, { method: "GET", path: "/history" });
+    deepEqual(entries.slice(0, 4).map(({ reason }) => reason).reverse(), [
+      "pleiades agent: added 192.0.2.101",
+      "pleiades agent: added 192.0.2.102",
+      `pleiades agent: added ${servers.slice(2, 10).join(", ")} and 2 more`,
+      `pleiades agent: removed ${servers.slice(1, 9).join(", ")} and 3 more`,
+    ]);
+  });
+
   await test.step("a pool that isn't there, and a token that may not write, are said with the key", async () => {
     const none = new RestRecords({ api: url, token: null, pool: "wep", port: 443 });
     await rejects(

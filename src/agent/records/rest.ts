@@ -4,10 +4,14 @@
  * Members are written all at once, on condition that none has changed since they were read. Those that stay are sent back as
  * they came, so they keep weight, region, geo rules and health; members by name and of the other family are left alone.
  *
+ * Members are written past the node's guards, whose limits are meant for people: of a pool that many names share a second
+ * server takes half of all answers when it joins, and several that fail at once are more than may be deleted. What an
+ * agent may do is bounded by its own rules, and the history says which server did it.
+ *
  * @module
  */
 import { ApiRefusal } from "../../cli/api_refusal.ts";
-import { ApiClient, isJsonObject, type JsonObject } from "../../cli/client.ts";
+import { ApiClient, isJsonObject, type JsonObject, writeQuery } from "../../cli/client.ts";
 import {
   NO_RECORDS,
   type RecordManager,
@@ -91,7 +95,14 @@ export class RestRecords implements RecordManager {
       .map((ipAddress) => ({ ipAddress, port: this.#options.port }));
     const all = [...kept.map(writable), ...added];
     if (all.length > MEMBERS_MAX) throw tooMany(this.#options.pool);
-    return await this.#change("PUT", "members", { json: all, ifMatch: etag }, signal);
+    const removed = members.map(addressOf).filter((address) =>
+      isOfType(address, type) && !present.includes(address)
+    );
+    const reason = reasonOf(added.map(({ ipAddress }) => ipAddress), removed);
+    return await this.#change("PUT", `members${writeQuery({ force: true, reason })}`, {
+      json: all,
+      ifMatch: etag,
+    }, signal);
   }
 
   /** Gives the lock back; members are never all deleted. */
@@ -122,7 +133,7 @@ export class RestRecords implements RecordManager {
 
   async #change(
     method: "PUT" | "DELETE",
-    part: "members" | "lock",
+    part: string,
     body: { readonly json?: unknown; readonly ifMatch: string },
     signal: AbortSignal,
   ): Promise<WriteResult> {
@@ -198,6 +209,20 @@ function isOfType(address: string, type: RecordType): boolean {
 function writable(member: JsonObject): JsonObject {
   return Object.fromEntries(Object.entries(member).filter(([name]) => !READ_ONLY.includes(name)));
 }
+
+/** For the history: what comes and goes, however many that are. */
+function reasonOf(added: readonly string[], removed: readonly string[]): string {
+  const what = [["added", added], ["removed", removed]] as const;
+  const words = what.flatMap(([verb, addresses]) => {
+    if (addresses.length === 0) return [];
+    const more = addresses.length > NAMED_MAX ? ` and ${addresses.length - NAMED_MAX} more` : "";
+    return `${verb} ${addresses.slice(0, NAMED_MAX).join(", ")}${more}`;
+  });
+  return `pleiades agent: ${words.join("; ") || "the members as they are"}`;
+}
+
+/** Addresses that a reason names of those that come, and of those that go. */
+const NAMED_MAX = 8;
 
 function tooMany(pool: string): RecordsRefused {
   return new RecordsRefused(`the pool ${pool} has more than ${MEMBERS_MAX} members, too many for an agent`);
