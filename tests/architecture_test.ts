@@ -141,7 +141,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   tui: ["input", "model", "geo", "settings", "desired", "store", "change", "plan", "cli"],
   cli: ["wire", "input", "model", "settings", "dns_client", "events"],
   // A program of its own beside the node: it stands on top, like the faces.
-  agent: ["wire", "input", "settings", "health", "cli"],
+  agent: ["sockets", "wire", "input", "settings", "health", "cli"],
   // A program of its own, which knows nothing of DNS but how a frame carries it.
   front: ["sockets", "wire", "cli"],
   console: ["input", "model"],

@@ -10,6 +10,7 @@ import { formatProblem } from "../input/yaml_source.ts";
 import { canonicalIp, formatSocketAddress, isUnicast, parseIp } from "../ip.ts";
 import { feedWatchdog, notify } from "../node/systemd.ts";
 import { loadSettings, type Settings } from "../settings/settings.ts";
+import { listenFault } from "../sockets/listening.ts";
 import { createLogger, type Logger } from "../telemetry/log.ts";
 import { EXPOSITION_CONTENT_TYPE, Registry } from "../telemetry/metrics.ts";
 import { registerProcessMetrics } from "../telemetry/process.ts";
@@ -234,10 +235,17 @@ async function judgeRecords(
 function serveMetrics(settings: Settings, registry: Registry, log: Logger): AsyncDisposable {
   const { enablePrometheus, listenAddr: hostname, port } = settings.metrics;
   if (!enablePrometheus || hostname === null) return { [Symbol.asyncDispose]: () => Promise.resolve() };
-  const server = Deno.serve({ hostname, port, onListen: () => {} }, (request) => {
+  const answer = (request: Request) => {
     if (new URL(request.url).pathname !== "/metrics") return new Response("Not found\n", { status: 404 });
     return new Response(registry.expose(), { headers: { "content-type": EXPOSITION_CONTENT_TYPE } });
-  });
+  };
+  let server: Deno.HttpServer<Deno.NetAddr>;
+  try {
+    server = Deno.serve({ hostname, port, onListen: () => {} }, answer);
+  } catch (error) {
+    const advice = { ss: "-ltnp", choice: "metrics.port" };
+    throw new CommandFailed(listenFault({ hostname, port }, error, advice), 1, { cause: error });
+  }
   log.info("Metrics are served", { at: formatSocketAddress({ hostname, port: server.addr.port }) });
   return server;
 }

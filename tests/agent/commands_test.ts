@@ -259,6 +259,22 @@ Deno.test("agent run behind a provider that answers from loopback asks for an ad
   await running;
 });
 
+Deno.test("agent run whose metrics have no port of their own, as beside a node with the same settings, says where", async () => {
+  using taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  await using place = new Place();
+  place.write(NAME, "tcpPort: 443", "addresses: 192.0.2.10", PROVIDER);
+  Deno.writeTextFileSync(
+    place.file,
+    `${Deno.readTextFileSync(place.file)}metrics: { listenAddr: 127.0.0.1, port: ${taken.addr.port} }\n` +
+      "log: { level: error }\n",
+  );
+  equal(await main(["agent", "run", "-c", place.file], place.terminal), 1);
+  deepEqual(place.lines, [
+    `error: Cannot listen on 127.0.0.1:${taken.addr.port}: the port is taken (see who holds it: ss -ltnp 'sport = ` +
+    `:${taken.addr.port}'; or choose another with metrics.port)`,
+  ]);
+});
+
 Deno.test("a block and regions that can't be are wrong usage", async () => {
   await using place = new Place();
   place.write("fqdn: www.example.org", "tcpPort: 443", PROVIDER);
@@ -278,6 +294,30 @@ Deno.test("a block and regions that can't be are wrong usage", async () => {
     match(place.lines.join("\n"), words);
   }
 });
+
+for (
+  const [lines, words] of [
+    [["http: { host: www.example.org }"], /agent\.http has no effect without agent\.http\.path$/],
+    [['http: { expectedStatus: "204" }'], /agent\.http has no effect without agent\.http\.path$/],
+    [
+      ["preserve: true", "destroy: { command: [/bin/true] }"],
+      /agent\.destroy has no effect with agent\.preserve: true$/,
+    ],
+    [
+      ["ec2: { enabled: true }", "regions: { fra: [10.0.0.0/8] }"],
+      /agent\.regions has no effect with agent\.ec2\.enabled \(agent\.ec2\.region names/,
+    ],
+    [["ec2: { enabled: true }", "region: fra"], /agent\.region has no effect with agent\.ec2\.enabled/],
+  ] as const
+) {
+  Deno.test(`agent run says that ${lines.join(", ")} has no effect`, async () => {
+    await using place = new Place();
+    equal(await main(["agent", "run", "-c", place.write(NAME, ...lines).file], place.terminal), 1);
+    match(place.lines[0]!, /^note: /);
+    match(place.lines[0]!, words);
+    equal(place.lines.length, 2); // and what is missing
+  });
+}
 
 Deno.test("a short interval counts as 5s, and is said to", async () => {
   await using place = new Place();
@@ -305,6 +345,37 @@ testWith(["bash"], "programs end machines, and what they say when they fail is t
   stop.abort();
   await stopped;
 });
+
+testWith(
+  ["bash"],
+  "a program that can't be ended, or that leaves others behind, holds no round up",
+  async () => {
+    const { commandDestroyer } = await import("../../src/agent/destroyers.ts");
+    const folder = await Deno.makeTempDir({ prefix: "pleiades-destroy-" });
+    const destroyed = (script: string, timeoutMs: number) =>
+      commandDestroyer({ program: program("bash")!, args: ["-c", script, "destroy"], timeoutMs })
+        .destroy(["192.0.2.1"], signal);
+    try {
+      await rejects(
+        destroyed('trap "" TERM; exec sleep 600', 200),
+        /wasn't done within 200 ms, and was ended/,
+      );
+      // What it has started keeps its standard error open.
+      const leaving = (code: number) => `sleep 600 & echo $! >> ${folder}/pids; echo left >&2; exit ${code}`;
+      await rejects(destroyed(leaving(3), 600_000), /exit code 3: left$/);
+      await destroyed(leaving(0), 600_000);
+      // It says more than any message needs, and isn't held up by that.
+      await rejects(
+        destroyed("head -c 5000000 /dev/zero | tr '\\0' x >&2; exit 4", 600_000),
+        /exit code 4: x{200}…$/,
+      );
+    } finally {
+      const pids = await Deno.readTextFile(`${folder}/pids`);
+      for (const pid of pids.trim().split("\n")) Deno.kill(Number(pid), "SIGKILL");
+      await Deno.remove(folder, { recursive: true });
+    }
+  },
+);
 
 Deno.test("a service ends machines: what is posted is signed", async () => {
   const { webhookDestroyer } = await import("../../src/agent/destroyers.ts");

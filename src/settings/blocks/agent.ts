@@ -27,6 +27,9 @@ import type { FileOf, Loading } from "../loading.ts";
 /** Milliseconds; a shorter interval counts as this one. */
 const INTERVAL_MIN_MS = 5_000;
 
+/** Status codes that are right unless others are named. */
+const ANY_SUCCESS = "200-399";
+
 /** Failures in a row where 0 is written, as the system that this continues has it. */
 const FAILURES = { minimum: 3, maximum: 60 } as const;
 
@@ -55,7 +58,7 @@ const shape = {
             description: "Host that is asked for; none = the server's address",
             examples: ["www.example.org"],
           }),
-          expectedStatus: httpExpectedStatus("agent.http.expectedStatus").default("200-399").meta({
+          expectedStatus: httpExpectedStatus("agent.http.expectedStatus").default(ANY_SUCCESS).meta({
             description: "Status codes that are right",
             examples: ["200"],
           }),
@@ -224,7 +227,10 @@ function judged(file: FileOf<typeof shape>["agent"], loading: Loading) {
   const problem: Problem = (key, message) => loading.problem(["agent", ...key.split(".")], message);
   refuseAddresses(file.addresses, problem);
   // A file without a name is a node's, and may hold any part of what an agent needs.
-  if (file.fqdn !== null) judgeTogether(file, problem);
+  if (file.fqdn !== null) {
+    judgeTogether(file, problem);
+    noteIneffective(file, loading);
+  }
   if (file.checkInterval < INTERVAL_MIN_MS) {
     loading.note(
       ["agent", "checkInterval"],
@@ -269,6 +275,27 @@ function judgeTogether(
   }
   if (rfc2136.secret !== null && !isBase64(rfc2136.secret)) {
     problem("rfc2136.secret", "agent.rfc2136.secret must be base64, as tsig-keygen and keymgr write it");
+  }
+}
+
+/** What is set, and means nothing beside something else. */
+function noteIneffective(
+  { http, preserve, destroy, region, regions, ec2 }: FileOf<typeof shape>["agent"],
+  loading: Loading,
+): void {
+  const note = (key: string, why: string) =>
+    loading.note(["agent", key], `agent.${key} has no effect ${why}`);
+  if (http.path === null && (http.host !== null || http.expectedStatus !== ANY_SUCCESS)) {
+    note("http", "without agent.http.path");
+  }
+  if (preserve && (destroy.command.length > 0 || destroy.webhook.url !== null)) {
+    note("destroy", "with agent.preserve: true");
+  }
+  if (ec2.enabled && (region !== "" || Object.keys(regions).length > 0)) {
+    note(
+      region === "" ? "regions" : "region",
+      "with agent.ec2.enabled (agent.ec2.region names a region of AWS)",
+    );
   }
 }
 
