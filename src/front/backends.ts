@@ -20,6 +20,8 @@ const BEAT_MS = 5_000;
 const BEAT_ANSWER_MS = 15_000;
 /** Milliseconds until a heartbeat that couldn't be queued is tried again. */
 const BEAT_RETRY_MS = 1_000;
+/** Sessions of a backend that may be going at a time: a restart has one, and each keeps memory for as long as it likes. */
+const GOING_MAX = 4;
 /** The delay of tries isn't raised any more when it has got there, seconds; in steps of two it ends at 33. */
 const DELAY_MAX = 32;
 /** File names that are the backend's number, too. */
@@ -91,6 +93,8 @@ export class Backend<Session extends ControlSession = ControlSession> {
   forgotten = 0;
   /** Its session; `null` = it isn't connected. */
   session: Session | null = null;
+  /** Those of its sessions that are going; whoever ends one takes it out. */
+  readonly going = new Set<Session>();
   /** Seconds that the next try but one waits. */
   delay = 0;
   /** When it is connected to; `Infinity` = it isn't planned. */
@@ -199,9 +203,11 @@ export class Backends<Session extends ControlSession = ControlSession> {
     if (!backend.ok || (backend.features & FEATURE.going) === 0) {
       return this.fault(backend, "it is going without having announced that it may", nowMs);
     }
+    if (backend.going.size >= GOING_MAX) return this.fault(backend, "it is going again and again", nowMs);
     backend.log.info("backend is going");
     const session = backend.session!;
     this.#forgetSession(backend);
+    backend.going.add(session);
     session.finish();
     backend.delay = 0;
     this.#schedule(backend, nowMs);

@@ -32,8 +32,7 @@ export interface BalancerState {
 
 /** Prints it. */
 export async function balstat({ sockets, output }: BalstatFlags, terminal: Terminal): Promise<ExitCode> {
-  const path = join(resolve(sockets), STATUS_NAME);
-  const state = await stateAt(path);
+  const state = await stateAt(join(resolve(sockets), STATUS_NAME));
   if (output === "prometheus") terminal.out(exposition(state).trimEnd());
   else if (output === "json") terminal.out(JSON.stringify(state, null, 2));
   else {
@@ -55,16 +54,19 @@ export async function balstat({ sockets, output }: BalstatFlags, terminal: Termi
   return 0;
 }
 
+/** Longest wait for each part of what is told, milliseconds: one that is stopped would be waited for for ever. */
+const PATIENCE_MS = 30_000;
+
 /**
  * Reads all that a balancer tells.
  *
  * @throws {CommandFailed} where no balancer answers, or what answers is none
  */
-async function stateAt(path: string): Promise<BalancerState> {
+export async function stateAt(path: string, patienceMs: number = PATIENCE_MS): Promise<BalancerState> {
   let text: string;
   try {
     using connection = await Deno.connect({ transport: "unix", path });
-    text = await new Response(connection.readable).text();
+    text = await textOf(connection.readable, patienceMs);
   } catch (error) {
     throw new CommandFailed(`No balancer answers at ${path}: ${(error as Error).message}`);
   }
@@ -76,6 +78,21 @@ async function stateAt(path: string): Promise<BalancerState> {
     backends: of(rows, "backend").sort((a, b) => Number(a["id"]) - Number(b["id"])),
     remotes: of(rows, "remote").sort((a, b) => keyOf(a) < keyOf(b) ? -1 : 1),
   };
+}
+
+async function textOf(stream: ReadableStream<Uint8Array>, patienceMs: number): Promise<string> {
+  const reader = stream.getReader();
+  const decoder = new TextDecoder();
+  let text = "";
+  for (;;) {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new Error(`it has said nothing for ${patienceMs} ms`)), patienceMs);
+    });
+    const { done, value } = await Promise.race([reader.read(), late]).finally(() => clearTimeout(timer));
+    if (done) return text + decoder.decode();
+    text += decoder.decode(value, { stream: true });
+  }
 }
 
 function rowOf(line: string): JsonObject {

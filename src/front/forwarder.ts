@@ -5,6 +5,7 @@
  * @module
  */
 import type { Clock } from "../clock.ts";
+import { formatIp } from "../ip.ts";
 import { BATCH, type BatchSocket, type Peer } from "../sockets/batch_socket.ts";
 import { type Poller, READY, type StreamSockets } from "../sockets/stream_sockets.ts";
 import { DATAGRAM_MAX, FEATURE, FRAME, type FrameReader, readAnnouncement } from "../wire/balancer_frames.ts";
@@ -202,6 +203,7 @@ export class Forwarder implements Connector<Session>, Disposable {
    */
   end(session: Session, backend: Backend<Session>, nowMs: number): Unanswered {
     session.abort();
+    backend.going.delete(session);
     let moved = 0;
     const lost = session.handOn(nowMs - ASK_AGAIN_MS, (address, port, bytes, at, size) => {
       const isMoved = isQuery(bytes, at, size) &&
@@ -387,9 +389,8 @@ export class Forwarder implements Connector<Session>, Disposable {
     this.counts.tooLong++;
     if (this.#nowMs - this.#toldMs < TELL_MS) return;
     this.#toldMs = this.#nowMs;
-    this.#options.log.warn("dropped a datagram longer than 1500 bytes", {
-      remote_port: peer.port,
-    });
+    const client = { remote_ip: formatIp(peer.address()), remote_port: peer.port };
+    this.#options.log.warn("dropped a datagram longer than 1500 bytes", client);
   }
 }
 

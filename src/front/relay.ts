@@ -17,7 +17,9 @@ import {
   SHORTAGE,
   type StreamSockets,
 } from "../sockets/stream_sockets.ts";
+import { formatIp } from "../ip.ts";
 import { FRAME, readU32, TCP_HEAD6, writeStreamHead } from "../wire/balancer_frames.ts";
+import type { FrontLog } from "./front_log.ts";
 
 /** Connections that the kernel keeps until they are accepted. */
 export const RELAY_BACKLOG = 1000;
@@ -64,6 +66,8 @@ export interface RelayOptions {
   readonly clock: Pick<Clock, "monotonicMs">;
   /** What is accepted from. */
   readonly listener: number;
+  /** What is said of each connection, in detail only: clients would fill any log. */
+  readonly log: FrontLog;
   /** Asks for a connection's backend; `direct` must be called once with this number. */
   ask(connection: number, address: Uint8Array): void;
   /** Called when a backend hasn't taken a connection in time. */
@@ -109,14 +113,17 @@ export class Relay implements Disposable {
     const accepted = this.#asked.get(connection);
     if (accepted === undefined) return;
     this.#asked.delete(connection);
-    if (target === null) return this.#refuse(accepted);
+    const log = this.#logOf(connection, accepted);
+    if (target === null) return this.#refuse(accepted, log);
     const { sockets, poller } = this.#options;
+    const ofBackend = { be_id: target.id, be_path: target.path };
     let fd: number;
     try {
       fd = sockets.connectUnix(target.path);
     } catch {
-      return this.#refuse(accepted); // its control session finds out what is wrong with it
+      return this.#refuse(accepted, log.with(ofBackend)); // its control session finds out what is wrong with it
     }
+    log.debug("connection is handed over", ofBackend);
     const pair = new Pair(accepted.fd, fd, {
       ...{ sockets, poller, target, takeByMs: this.#options.clock.monotonicMs() + TAKE_MS },
       onTaken: () => void this.#untaken.delete(pair),
@@ -125,6 +132,7 @@ export class Relay implements Disposable {
         this.#untaken.delete(pair);
         this.counts.open--;
         if (how !== "ended") this.counts[how]++;
+        log.debug("connection is over", { ...ofBackend, how });
       },
     });
     this.#pairs.set(accepted.fd, pair);
@@ -165,10 +173,17 @@ export class Relay implements Disposable {
     }
   }
 
-  #refuse({ fd }: Accepted): void {
+  #refuse({ fd }: Accepted, log: FrontLog): void {
     this.counts.refused++;
     this.counts.open--;
     this.#options.sockets.abort(fd);
+    log.debug("connection is reset: no backend takes it");
+  }
+
+  #logOf(connection: number, { address, port }: Accepted): FrontLog {
+    return this.#options.log.with({
+      ...{ conn_id: connection, remote_ip: formatIp(address), remote_port: port },
+    });
   }
 
   #look(nowMs: number): void {
@@ -212,6 +227,8 @@ interface End {
   fd: number;
   /** What the poller waits for. */
   wanted: number;
+  /** Whether the poller waits on it at all. */
+  isWatched: boolean;
 }
 
 const NOTHING = new Uint8Array(0);
@@ -236,8 +253,8 @@ class Pair {
     this.backend = options.target.id;
     this.takeByMs = options.takeByMs;
     this.#options = options;
-    this.#client = { fd: client, wanted: 0 };
-    this.#server = { fd: server, wanted: READY.read };
+    this.#client = { fd: client, wanted: 0, isWatched: true };
+    this.#server = { fd: server, wanted: READY.read, isWatched: true };
     this.#up = { from: this.#client, to: this.#server, pending: NOTHING, isEnded: false };
     this.#down = { from: this.#server, to: this.#client, pending: NOTHING, isEnded: false };
   }
@@ -275,9 +292,11 @@ class Pair {
     if ((readiness & READY.write) !== 0) this.#write(outward);
     if (!this.#isOver && !inward.isEnded && inward.pending.length === 0) this.#read(inward);
     if (this.#isOver) return;
-    if ((readiness & (READY.hangUp | READY.error)) !== 0) this.#leave(isClient);
-    if (this.#isDone) this.#end();
-    else this.#want();
+    const hasLeft = (readiness & (READY.hangUp | READY.error)) !== 0;
+    if (hasLeft) this.#leave(isClient);
+    if (this.#isDone) return this.#end();
+    this.#want();
+    if (hasLeft) this.#park(isClient ? this.#client : this.#server);
   }
 
   get #isTaken(): boolean {
@@ -361,6 +380,18 @@ class Pair {
     const wanted = (reads ? READY.read : 0) | (outward.pending.length > 0 ? READY.write : 0);
     if (end.fd < 0 || wanted === end.wanted) return;
     end.wanted = wanted;
-    this.#options.poller.change(end.fd, wanted);
+    if (end.isWatched) return this.#options.poller.change(end.fd, wanted);
+    end.isWatched = true;
+    this.#options.poller.add(end.fd, wanted);
+  }
+
+  /**
+   * The poller reports one that has left whether that is wanted or not, and would do so without end as long as the other
+   * side doesn't take what it has said.
+   */
+  #park(end: End): void {
+    if (end.fd < 0 || end.wanted !== 0 || !end.isWatched) return;
+    end.isWatched = false;
+    this.#options.poller.remove(end.fd);
   }
 }

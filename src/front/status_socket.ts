@@ -26,8 +26,10 @@ export class StatusSocket implements Disposable {
   readonly path: string;
   readonly #options: StatusSocketOptions;
   #listener: Deno.UnixListener | null = null;
-  #readers = 0;
+  /** What is told at the moment, a reader each. */
+  readonly #telling = new Set<Promise<void>>();
   #opened = 0;
+  #isOpening = false;
   #isOver = false;
 
   private constructor(path: string, options: StatusSocketOptions) {
@@ -56,6 +58,9 @@ export class StatusSocket implements Disposable {
   }
 
   async #reopen(): Promise<void> {
+    // One at a time: the second would find the first one's socket, or leave it listening where nothing leads to.
+    if (this.#isOpening) return;
+    this.#isOpening = true;
     try {
       this.#listener?.close();
       this.#listener = null;
@@ -69,18 +74,19 @@ export class StatusSocket implements Disposable {
       void this.#accept(this.#listener);
     } catch (error) {
       this.#options.onError((error as Error).message);
+    } finally {
+      this.#isOpening = false;
     }
   }
 
   async #accept(listener: Deno.UnixListener): Promise<void> {
     try {
       for await (const reader of listener) {
-        if (this.#readers >= READERS_MAX) {
-          reader.close();
-          continue;
-        }
-        this.#readers++;
-        void this.#tell(reader).catch(() => {}).finally(() => this.#readers--);
+        const telling: Promise<void> = this.#tell(reader).catch(() => {}).finally(() =>
+          void this.#telling.delete(telling)
+        );
+        this.#telling.add(telling);
+        while (this.#telling.size >= READERS_MAX) await Promise.race(this.#telling);
       }
     } catch (error) {
       if (!this.#isOver) this.#options.onError((error as Error).message);

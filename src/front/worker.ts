@@ -213,14 +213,15 @@ function startForwarding(
 }
 
 function startRelaying(
-  { address, peer }: FrontOrder & { readonly kind: "start" },
+  { address, level, peer }: FrontOrder & { readonly kind: "start" },
   { sockets, poller, resources }: Ground,
 ): Served {
   const { fd: listener, port } = sockets.listenTcp(address, RELAY_BACKLOG);
   resources.defer(() => sockets.close(listener));
+  const log = frontLog(level, (event) => scope.postMessage({ kind: "log", event }));
   const relay = resources.use(
     new Relay({
-      ...{ sockets, poller, listener, clock: systemClock },
+      ...{ sockets, poller, listener, log, clock: systemClock },
       ask: (connection, address) =>
         peer.postMessage({ kind: "choose", connection, address } satisfies StreamQuestion),
       onSilent: (backend) => peer.postMessage({ kind: "silent", backend } satisfies StreamQuestion),

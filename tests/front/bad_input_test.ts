@@ -7,37 +7,13 @@ import { deepEqual, equal, ok, rejects, throws } from "node:assert/strict";
 import { seededRng, systemClock } from "../../src/clock.ts";
 import { Balancer } from "../../src/front/balancer.ts";
 import type { FrontEvent } from "../../src/front/front_log.ts";
-import { StreamSockets } from "../../src/sockets/stream_sockets.ts";
-import { ByteBackend, type ByteSession } from "./byte_backend.ts";
-import { ManualFront, UdpClient } from "./manual_front.ts";
+import { AGAIN, StreamSockets } from "../../src/sockets/stream_sockets.ts";
+import { ByteBackend, type ByteSession, KNOWS_BOTH } from "./byte_backend.ts";
+import { ManualFront, type UdpClient } from "./manual_front.ts";
+import { answerBeats, scene, startAgain } from "./scene.ts";
 
 const QUERY = "1234010000010000000000000377777706706c6569616465730000010001";
 const LOCAL1 = "0100007f";
-
-/** Two backends, 5301 and 5302, and a client of the first. */
-interface Scene {
-  readonly front: ManualFront;
-  readonly backends: readonly [ByteBackend, ByteBackend];
-  readonly sessions: readonly [ByteSession, ByteSession];
-  readonly client: UdpClient;
-}
-
-function scene(name: string, play: (scene: Scene) => Promise<void>): void {
-  Deno.test({
-    name,
-    ignore: Deno.build.os !== "linux",
-    fn: async () => {
-      await using front = new ManualFront();
-      using first = new ByteBackend(front.path("5301"));
-      using second = new ByteBackend(front.path("5302"));
-      await front.discover();
-      const sessions = [await first.greet(), await second.greet()] as const;
-      await front.until(() => front.forwarder.backends.all.every((backend) => backend.ok));
-      using client = new UdpClient(front.port);
-      await play({ front, backends: [first, second], sessions, client });
-    },
-  });
-}
 
 /** A frame of a client's datagram, or of the answer to it. */
 function frame(type: string, { portHex }: UdpClient, message: string): string {
@@ -63,11 +39,8 @@ scene(
     await other.send(frame("ea", client, "0000" + "8180"));
     equal(await client.receive(), "00008180");
     // A backend that comes back is not asked what two have left.
-    Deno.removeSync(front.path("5301"));
-    using again = new ByteBackend(front.path("5301"));
-    await front.seconds(2);
-    const back = await again.greet();
-    await front.until(() => front.backend(5301).ok);
+    using again = await startAgain(front);
+    const { session: back } = again;
     other.close();
     await front.until(() => !front.backend(5302).ok);
     deepEqual([front.backend(5302).moved, front.backend(5302).lost], [0, 97]);
@@ -321,6 +294,94 @@ scene(
   },
 );
 
+scene(
+  "a server that has said all and left costs nothing while its client doesn't read, which then gets all of it",
+  async ({ front }) => {
+    using sockets = new StreamSockets();
+    Deno.removeSync(front.path("5301"));
+    const listener = sockets.listenUnix(front.path("5301"), 1);
+    using _ = { [Symbol.dispose]: () => sockets.close(listener) };
+    using client = await Deno.connect({ hostname: "127.0.0.1", port: front.port });
+    let accepted = sockets.accept(listener);
+    for (; typeof accepted === "number"; accepted = sockets.accept(listener)) await front.turns(1);
+    const { fd } = accepted;
+    const head = new Uint8Array(12);
+    while (sockets.receive(fd, head) === AGAIN) await front.turns(1);
+    sockets.send(fd, Uint8Array.fromHex("eb030000"));
+    // Until the kernel keeps no more for a client that doesn't read, and the balancer has the rest.
+    const said = new Uint8Array(1 << 16).fill(0x42);
+    let sent = 0;
+    for (let full = 0; full < 3;) {
+      const count = sockets.send(fd, said);
+      if (count === AGAIN) full++;
+      else [full, sent] = [0, sent + count];
+      await front.turns(5);
+    }
+    sockets.close(fd);
+    await front.turns(20);
+    equal(front.readyStreams, 0);
+    const bytes = new Uint8Array(1 << 20);
+    let size = 0;
+    for (let count: number | null; (count = await client.read(bytes)) !== null;) size += count;
+    equal(size, sent);
+    await front.until(() => front.relay.counts.open === 0);
+    equal(front.relay.counts.broken, 0);
+  },
+);
+
+scene(
+  "lines about clients and their connections have the fields that mname-balancer gave them",
+  async ({ front, backends: [first], client }) => {
+    const conn = await Deno.connect({ hostname: "127.0.0.1", port: front.port });
+    const relayed = await first.accept();
+    await relayed.read(12);
+    relayed.close();
+    await conn.read(new Uint8Array(1)).catch(() => null);
+    await front.until(() => front.relay.counts.open === 0);
+    const ofConnection = {
+      ...{ conn_id: 1, remote_ip: "127.0.0.1", remote_port: conn.localAddr.port },
+      ...{ be_id: 5301, be_path: front.path("5301") },
+    };
+    conn.close();
+    deepEqual(
+      front.events.filter(({ fields }) => "conn_id" in fields),
+      [
+        { level: "debug", message: "connection is handed over", fields: ofConnection },
+        { level: "debug", message: "connection is over", fields: { ...ofConnection, how: "refused" } },
+      ],
+    );
+    await client.send("41".repeat(1501));
+    await front.until(() => front.forwarder.counts.tooLong === 1);
+    const { fields } = front.events.find(({ level }) => level === "warn")!;
+    deepEqual(Object.keys(fields), ["remote_ip", "remote_port"]);
+    equal(fields["remote_ip"], "127.0.0.1");
+  },
+);
+
+scene(
+  "one that is going again and again is at fault after the fourth time, and what it had still ends",
+  async ({ front, backends: [first], sessions: [own, other] }) => {
+    const answering = answerBeats(other);
+    const going: ByteSession[] = [own];
+    for (let i = 0; i < 4; i++) {
+      await going.at(-1)!.send(KNOWS_BOTH + "ee030000");
+      going.push(await first.greet());
+    }
+    await front.until(() => front.backend(5301).ok);
+    equal(front.backend(5301).going.size, 4);
+    await going.at(-1)!.send(KNOWS_BOTH + "ee030000");
+    await going.at(-1)!.expectEnd();
+    deepEqual([front.backend(5301).ok, front.backend(5301).faults], [false, 1]);
+    going[0]!.close();
+    await front.until(() => front.backend(5301).going.size === 3);
+    await front.seconds(11); // the others have had their time
+    equal(front.backend(5301).going.size, 0);
+    equal(front.backend(5302).faults, 0);
+    other.close();
+    await answering;
+  },
+);
+
 Deno.test({
   name:
     "a second balancer on a port fails; on a directory both work, wherever it is and whatever else is in it",
@@ -363,10 +424,3 @@ Deno.test({
     }
   },
 });
-
-/** Answers every heartbeat until the session ends. */
-async function answerBeats(session: ByteSession): Promise<void> {
-  for (let hex = ""; (hex = await session.read(4)) !== "";) {
-    if (hex === "04000000") await session.send("ec030000").catch(() => {});
-  }
-}

@@ -3,9 +3,10 @@
  *
  * @module
  */
-import { deepEqual, equal, match, ok } from "node:assert/strict";
+import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";
 import { hostname } from "node:os";
 import { run } from "../../main.ts";
+import { stateAt } from "../../src/front/balstat.ts";
 import { capturedTerminal } from "../cli/captured_terminal.ts";
 import { program, testWith } from "../programs.ts";
 import { BalancerProcess, commandOf } from "./balancer_process.ts";
@@ -49,6 +50,30 @@ Deno.test("balstat says where it has looked when no balancer answers", async () 
   } finally {
     await Deno.remove(directory, { recursive: true });
   }
+});
+
+Deno.test({
+  name: "balstat doesn't wait for a balancer that says nothing, and knows what is none",
+  ignore: Deno.build.os !== "linux",
+  fn: async () => {
+    const directory = await Deno.makeTempDir();
+    const path = `${directory}/.balstat`;
+    try {
+      using listener = Deno.listen({ transport: "unix", path });
+      await rejects(stateAt(path, 50), /No balancer answers at .*: it has said nothing for 50 ms/);
+      (await listener.accept()).close();
+      for (const words of ["", "{}\n", "no JSON\n", '{"backend":{"id":1}}\n']) {
+        const answering = listener.accept().then(async (asked) => {
+          await asked.write(new TextEncoder().encode(words));
+          asked.close();
+        });
+        await rejects(stateAt(path), /What answers at .* is no balancer/);
+        await answering;
+      }
+    } finally {
+      await Deno.remove(directory, { recursive: true });
+    }
+  },
 });
 
 testWith(["pleiades"], "balancer and balstat as processes", async () => {

@@ -20,6 +20,8 @@ export class ManualFront implements AsyncDisposable {
   readonly forwarder: Forwarder;
   readonly relay: Relay;
   readonly port: number;
+  /** Descriptors of connections for which there was something to do in the last turn. */
+  readyStreams = 0;
   readonly #resources = new DisposableStack();
   readonly #turning: Promise<void>;
   #isOver = false;
@@ -43,7 +45,7 @@ export class ManualFront implements AsyncDisposable {
     );
     this.relay = resources.use(
       new Relay({
-        ...{ sockets, poller: streams, listener, clock },
+        ...{ sockets, poller: streams, listener, log, clock },
         ask: (connection, address) => {
           const backend = this.forwarder.chooseForStream(address);
           this.relay.direct(connection, backend && { id: backend.id, path: backend.path });
@@ -53,7 +55,7 @@ export class ManualFront implements AsyncDisposable {
     );
     this.#turning = this.#turn(
       () => this.forwarder.serve(poller.nap(0)),
-      () => this.relay.serve(streams.nap(0)),
+      () => this.readyStreams = this.relay.serve(streams.nap(0)),
     );
   }
 
@@ -98,7 +100,7 @@ export class ManualFront implements AsyncDisposable {
     Deno.removeSync(this.directory, { recursive: true });
   }
 
-  async #turn(...serve: readonly (() => void)[]): Promise<void> {
+  async #turn(...serve: readonly (() => unknown)[]): Promise<void> {
     while (!this.#isOver) {
       for (const each of serve) each();
       await this.turns(1);

@@ -5,8 +5,9 @@
  * @module
  */
 import { deepEqual, equal, ok } from "node:assert/strict";
-import { ByteBackend, type ByteSession, KNOWS_BOTH } from "./byte_backend.ts";
+import { ByteBackend, KNOWS_BOTH } from "./byte_backend.ts";
 import { ManualFront, UdpClient } from "./manual_front.ts";
+import { answerBeats, scene, startAgain } from "./scene.ts";
 
 const QUERY = "12340100000100000000000003777777076578616d706c65036e65740000010001".slice(0, 58);
 const LOCAL1 = "0100007f";
@@ -86,16 +87,9 @@ linux("spec line 4: a reply split over many writes, and many in one write, all a
   deepEqual(got, many);
 });
 
-linux(
+scene(
   "spec line 5: two clients go to two backends, and each stays with its own over UDP and TCP",
-  async () => {
-    await using front = new ManualFront();
-    using first = new ByteBackend(front.path("5301"));
-    using second = new ByteBackend(front.path("5302"));
-    await front.discover();
-    const sessions = [await first.greet(), await second.greet()] as const;
-    await front.until(() => front.forwarder.backends.all.every((backend) => backend.ok));
-    using one = new UdpClient(front.port, "127.0.0.1");
+  async ({ front, backends: [first], sessions, client: one }) => {
     using two = new UdpClient(front.port, "127.0.0.2");
     for (let i = 0; i < 3; i++) {
       await one.send(QUERY);
@@ -113,44 +107,27 @@ linux(
   },
 );
 
-linux("spec line 6: a client whose primary dies has a backup, and returns to the primary", async () => {
-  await using front = new ManualFront();
-  const first = new ByteBackend(front.path("5301"));
-  using second = new ByteBackend(front.path("5302"));
-  await front.discover();
-  const dying = await first.greet();
-  const standIn = await second.greet();
-  await front.until(() => front.forwarder.backends.all.every((backend) => backend.ok));
-  using client = new UdpClient(front.port);
-  await client.send(QUERY);
-  await dying.read(45);
-  first.kill();
-  await front.until(() => !front.backend(5301).ok);
-  await standIn.read(45); // the query that the first one hadn't answered
-  await client.send(QUERY);
-  await standIn.read(45);
-  equal(front.forwarder.remotes.rows(0, 1)[0]!.backup, 5302);
-  Deno.removeSync(front.path("5301"));
-  using again = new ByteBackend(front.path("5301"));
-  await front.seconds(2);
-  const back = await again.greet();
-  await front.until(() => front.backend(5301).ok);
-  await client.send(QUERY);
-  await back.read(45);
-  deepEqual(rowOf(front), { primary: 5301, backup: 0 });
-});
+scene(
+  "spec line 6: a client whose primary dies has a backup, and returns to the primary",
+  async ({ front, backends: [first], sessions: [dying, standIn], client }) => {
+    await client.send(QUERY);
+    await dying.read(45);
+    first.kill();
+    await front.until(() => !front.backend(5301).ok);
+    await standIn.read(45); // the query that the first one hadn't answered
+    await client.send(QUERY);
+    await standIn.read(45);
+    equal(front.forwarder.remotes.rows(0, 1)[0]!.backup, 5302);
+    using again = await startAgain(front);
+    await client.send(QUERY);
+    await again.session.read(45);
+    deepEqual(rowOf(front), { primary: 5301, backup: 0 });
+  },
+);
 
-linux(
+scene(
   "spec line 7: one that unlinks its socket and ends loses its clients, and is left alone until the file is back",
-  async () => {
-    await using front = new ManualFront();
-    const first = new ByteBackend(front.path("5301"));
-    using second = new ByteBackend(front.path("5302"));
-    await front.discover();
-    const ending = await first.greet();
-    const other = await second.greet();
-    await front.until(() => front.forwarder.backends.all.every((backend) => backend.ok));
-    using client = new UdpClient(front.port);
+  async ({ front, backends: [first], sessions: [ending, other], client }) => {
     await client.send(QUERY);
     await ending.read(45);
     first[Symbol.dispose](); // removes the file, too
@@ -162,7 +139,7 @@ linux(
     await client.send(QUERY);
     await other.read(45);
     deepEqual(rowOf(front), { primary: 5302, backup: 0 });
-    const answering = answerHeartbeats(other);
+    const answering = answerBeats(other);
     await front.seconds(60);
     equal(front.backend(5301).faults, faults);
     using again = new ByteBackend(front.path("5301"));
@@ -221,7 +198,7 @@ linux(
     await ignoring.read(12);
     await front.seconds(3);
     ok(front.backend(5301).ok);
-    const answering = answerHeartbeats(control);
+    const answering = answerBeats(control);
     await front.seconds(8);
     equal(front.backend(5301).ok, false);
     equal(await silent.read(new Uint8Array(1)).catch(() => null), null);
@@ -261,19 +238,15 @@ const FAULTY: Readonly<Record<string, string>> = {
 };
 
 for (const [what, hex] of Object.entries(FAULTY)) {
-  linux(`spec line 11: ${what} ends that session, and only that backend's`, async () => {
-    await using front = new ManualFront();
-    using first = new ByteBackend(front.path("5301"));
-    using second = new ByteBackend(front.path("5302"));
-    await front.discover();
-    const session = await first.greet();
-    await second.greet();
-    await front.until(() => front.forwarder.backends.all.every((backend) => backend.ok));
-    await session.send(hex);
-    await session.expectEnd();
-    equal(front.backend(5301).ok, false);
-    ok(front.backend(5302).ok);
-  });
+  scene(
+    `spec line 11: ${what} ends that session, and only that backend's`,
+    async ({ front, sessions: [session] }) => {
+      await session.send(hex);
+      await session.expectEnd();
+      equal(front.backend(5301).ok, false);
+      ok(front.backend(5302).ok);
+    },
+  );
 }
 
 linux("spec line 11: any frame before the hello ends the session", async () => {
@@ -289,17 +262,9 @@ linux("spec line 11: any frame before the hello ends the session", async () => {
   }
 });
 
-linux(
+scene(
   "spec line 12: what a backend that doesn't read would get is dropped and counted; others are unaffected",
-  async () => {
-    await using front = new ManualFront();
-    using first = new ByteBackend(front.path("5301"));
-    using second = new ByteBackend(front.path("5302"));
-    await front.discover();
-    const stopped = await first.greet();
-    const reading = await second.greet();
-    await front.until(() => front.forwarder.backends.all.every((backend) => backend.ok));
-    using one = new UdpClient(front.port, "127.0.0.1");
+  async ({ front, sessions: [stopped, reading], client: one }) => {
     using two = new UdpClient(front.port, "127.0.0.2");
     const long = "41".repeat(1400);
     await one.send(long);
@@ -343,7 +308,7 @@ linux(
     await front.discover();
     const two = await second.greet();
     await front.until(() => front.backend(5302).ok);
-    const answering = [answerHeartbeats(one), answerHeartbeats(two)];
+    const answering = [answerBeats(one), answerBeats(two)];
     await front.seconds(15);
     equal(front.backend(5301).remotes, 2);
     deepEqual(front.forwarder.remotes.rows(0, 10).map(({ primary }) => primary), [
@@ -367,7 +332,7 @@ linux("spec line 14: a client that is silent for 5 min is forgotten within 30 s 
   using client = new UdpClient(front.port);
   await client.send(QUERY);
   await session.read(45);
-  const answering = answerHeartbeats(session);
+  const answering = answerBeats(session);
   await front.seconds(299);
   equal(front.forwarder.remotes.count, 1);
   await front.seconds(32);
@@ -420,39 +385,27 @@ linux("an IPv6 client goes to a backend that has announced its frames, and to no
   equal(await tcp.read(new Uint8Array(4)), 1);
 });
 
-linux("one that is going answers what it has, while its clients are elsewhere", async () => {
-  await using front = new ManualFront();
-  const first = new ByteBackend(front.path("5301"));
-  using second = new ByteBackend(front.path("5302"));
-  await front.discover();
-  const going = await first.greet();
-  await going.send(KNOWS_BOTH);
-  const other = await second.greet();
-  await front.until(() => front.backend(5301).features === 3 && front.backend(5302).ok);
-  using client = new UdpClient(front.port);
-  await client.send(QUERY);
-  await going.read(45);
-  first.close();
-  await going.send("ee030000");
-  await going.expectEnd();
-  await client.send(QUERY);
-  await other.read(45);
-  await going.send(`ea030000${LOCAL1}${client.portHex}0100000041`);
-  equal(await client.receive(), "41");
-  going.close();
-  await front.until(() => front.events.some(({ message }) => message === "backend is gone"));
-  equal(front.backend(5301).lost, 0);
-  first[Symbol.dispose]();
-});
+scene(
+  "one that is going answers what it has, while its clients are elsewhere",
+  async ({ front, backends: [first], sessions: [going, other], client }) => {
+    await going.send(KNOWS_BOTH);
+    await front.until(() => front.backend(5301).features === 3);
+    await client.send(QUERY);
+    await going.read(45);
+    first.close();
+    await going.send("ee030000");
+    await going.expectEnd();
+    await client.send(QUERY);
+    await other.read(45);
+    await going.send(`ea030000${LOCAL1}${client.portHex}0100000041`);
+    equal(await client.receive(), "41");
+    going.close();
+    await front.until(() => front.events.some(({ message }) => message === "backend is gone"));
+    equal(front.backend(5301).lost, 0);
+  },
+);
 
 function rowOf(front: ManualFront): { readonly primary: number; readonly backup: number } {
   const { primary, backup } = front.forwarder.remotes.rows(0, 1)[0]!;
   return { primary, backup };
-}
-
-/** Answers every heartbeat until the session ends, and reads over all else. */
-async function answerHeartbeats(session: ByteSession): Promise<void> {
-  for (let hex = ""; (hex = await session.read(4)) !== "";) {
-    if (hex === "04000000") await session.send("ec030000").catch(() => {});
-  }
 }

@@ -38,3 +38,34 @@ Deno.test({
     }
   },
 });
+
+Deno.test({
+  name: "more readers than are told at a time wait for their turn, and opened twice at once it is one socket",
+  ignore: Deno.build.os !== "linux",
+  fn: async () => {
+    const directory = await Deno.makeTempDir();
+    const errors: string[] = [];
+    const told = Promise.withResolvers<void>();
+    try {
+      using socket = StatusSocket.open(`${directory}/.balstat`, {
+        async *rows() {
+          await told.promise;
+          yield { told: true };
+        },
+        onError: (reason) => errors.push(reason),
+      });
+      socket.reopen();
+      const isThere = () => [...Deno.readDirSync(directory)].some(({ name }) => name === ".balstat");
+      while (!isThere() && errors.length === 0) await new Promise((resolve) => void setImmediate(resolve));
+      const readers = await Promise.all(
+        Array.from({ length: 6 }, () => Deno.connect({ transport: "unix", path: socket.path })),
+      );
+      const texts = readers.map((reader) => new Response(reader.readable).text());
+      told.resolve();
+      deepEqual(await Promise.all(texts), readers.map(() => '{"told":true}\n'));
+      deepEqual(errors, []);
+    } finally {
+      await Deno.remove(directory, { recursive: true });
+    }
+  },
+});
