@@ -162,6 +162,23 @@ Deno.test("a change is forced for a reason only", async () => {
   assert.equal((await apply(world, MODEL, { query: "?force=true&reason=drill" })).status, 200);
 });
 
+Deno.test("applies that are forced at once are made one after the other, each whole and with its own reason", async () => {
+  using world = apiWorld();
+  const other = MODEL.replace("www.example.com", "api.example.com").replace("name: web", "name: api")
+    .replace("pool: web", "pool: api");
+  await apply(world, MODEL);
+  const answers = await Promise.all([
+    apply(world, other, { query: "?force=true&reason=one" }),
+    apply(world, MODEL, { query: "?force=true&reason=two" }),
+    apply(world, other, { query: "?force=true&reason=three", headers: { "if-match": `"1"` } }),
+  ]);
+  assert.deepEqual(answers.map(({ status }) => status), [200, 200, 412]);
+  const made = await Promise.all(answers.slice(0, 2).map((answer) => answer.json()));
+  assert.deepEqual(made.map(({ generation }) => generation), [2, 3]);
+  assert.deepEqual([2, 3].map((generation) => world.store.history.get(generation)!.reason), ["one", "two"]);
+  assert.equal(await exported(world, "application/yaml"), MODEL);
+});
+
 const REFUSED: readonly (readonly [string, string, string, RegExp])[] = [
   ["a wrong field", "pools:\n  - nam: web\n", "application/yaml", /body:2:5: .*did you mean "name"/],
   [
