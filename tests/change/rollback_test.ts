@@ -6,11 +6,9 @@
 import { deepEqual, equal, ok, rejects, throws } from "node:assert/strict";
 import { isDeepStrictEqual } from "node:util";
 import fc from "fast-check";
-import { Changes } from "../../src/change/commit.ts";
 import { ChangeRefused, type Edit, type RolledBack } from "../../src/change/edit.ts";
 import { differenceBetween, modelAt } from "../../src/change/past.ts";
-import { Store } from "../../src/store/store.ts";
-import { ManualClock } from "../clock.ts";
+import { ChangeWorld } from "./change_world.ts";
 import { commitsArbitrary } from "./edit_arbitrary.ts";
 import {
   createMember,
@@ -29,14 +27,7 @@ import {
 
 const WHO = { by: "alice", reason: "" };
 
-class World implements Disposable {
-  readonly store = Store.memory();
-  readonly changes = new Changes({ store: this.store, clock: new ManualClock() });
-
-  commit(...edits: readonly Edit[]): number {
-    return this.changes.commit(edits, ORIGIN).generation;
-  }
-
+class World extends ChangeWorld {
   rollback(
     to: number | null,
     options: { readonly reason?: string; readonly dryRun?: boolean } = {},
@@ -46,31 +37,8 @@ class World implements Disposable {
     return this.changes.rollback({ to, origin: { ...WHO, reason }, dryRun, signal });
   }
 
-  async refused(to: number | null, kind: string, message: RegExp): Promise<void> {
-    const before = this.tables();
-    await rejects(this.rollback(to), (error) => {
-      ok(error instanceof ChangeRefused, String(error));
-      equal(error.kind, kind);
-      ok(message.test(error.message), error.message);
-      return true;
-    });
-    deepEqual(this.tables(), before);
-  }
-
-  /** Every row of the model but its revision. */
-  tables(): Record<string, unknown[]> {
-    const tables = ["pools", "members", "health_checks", "geo_rules", "services", "zones", "zone_cuts"];
-    const fallback = [JSON.stringify(this.store.fallback())];
-    const rows = tables.map((table) => [
-      table,
-      this.store.database.all<Record<string, unknown>>(`SELECT * FROM ${table}`)
-        .map(({ revision: _, ...row }) => JSON.stringify(row)).sort(),
-    ]);
-    return { ...Object.fromEntries(rows), fallback };
-  }
-
-  [Symbol.dispose](): void {
-    this.store.close();
+  refused(to: number | null, kind: string, message: RegExp): Promise<void> {
+    return this.expectRefused(() => this.rollback(to), kind, message);
   }
 }
 

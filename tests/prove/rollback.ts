@@ -3,7 +3,7 @@
  *
  * A model of many services is replaced by one in which every one of them is another, and which lacks members, services
  * and pools; then it is rolled back. The export must be the same text as before, each row the same with its id and its
- * place, and ten answers from each of some pools the same in the same order. While a thread does it, this one goes on.
+ * place, and ten answers from each pool the same in the same order. While a thread does it, this one goes on.
  *
  * @module
  */
@@ -78,8 +78,7 @@ export async function rollBack(services: number): Promise<RollbackReport> {
 
 /** Services of a pool. */
 const SHARE = 100;
-/** Pools that are asked. */
-const SAMPLES = 50;
+/** Answers that are asked of each pool. */
 const TURNS = 10;
 
 /** Members aren't in the order of their addresses. */
@@ -154,10 +153,8 @@ function stateOf(store: Store): State {
 }
 
 function answersOf({ pools, services }: Model): string {
-  const step = Math.max(1, Math.floor(pools.length / SAMPLES));
-  const sampled = pools.filter((_, i) => i % step === 0);
-  const asked = sampled.map((pool) => services.find(({ poolId }) => poolId === pool.id)!);
-  const { engine } = worldOf({ pools: sampled, services: asked });
+  const asked = [...new Map(services.map((service) => [service.poolId, service])).values()];
+  const { engine } = worldOf({ pools, services: asked });
   const client = { stream: false, address: () => parseIp("192.0.2.53")! };
   const answers: string[] = [];
   for (const { domain } of asked) {

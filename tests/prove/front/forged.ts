@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { FrontBed, Load } from "./load.ts";
+import { FrontBed, Load, settled } from "./load.ts";
 
 const SERVERS = 4;
 const KNOWN = 1_000;
@@ -17,10 +17,8 @@ export async function forgeSources(
   using load = new Load(bed.balancer.port, sources);
   load.rate = perSecond;
   load.clients = KNOWN;
-  await load.run(10_000);
-  await load.drain(300);
-  const first = load.servers.slice(0, KNOWN);
-  const before = await bed.residentMiB();
+  const { servers, residentMiB: before } = await settled(bed, load);
+  const first = servers.slice(0, KNOWN);
   load.clients = sources;
   const startMs = performance.now();
   while (load.sent < sources + 10 * perSecond) await load.run(1_000);

@@ -112,6 +112,16 @@ export class FrontBed implements AsyncDisposable {
   }
 }
 
+/** How it is when clients have asked for a while: by then the collector has its room, and each client its server. */
+export async function settled(
+  bed: FrontBed,
+  load: Load,
+): Promise<{ readonly servers: Uint16Array; readonly residentMiB: number }> {
+  await load.run(10_000);
+  await load.drain(300);
+  return { servers: load.servers.slice(), residentMiB: await bed.residentMiB() };
+}
+
 type Counts = Readonly<Record<string, number>>;
 
 /** What a balancer tells, as far as it is looked at. */

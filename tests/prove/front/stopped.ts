@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { FrontBed, Load, totalOf, unansweredBy } from "./load.ts";
+import { FrontBed, Load, settled, totalOf, unansweredBy } from "./load.ts";
 
 const SERVERS = 4;
 const CLIENTS = 1_000;
@@ -18,11 +18,8 @@ export async function stopOne(
   await using bed = await FrontBed.start(SERVERS);
   using load = new Load(bed.balancer.port, CLIENTS);
   load.rate = perSecond;
-  await load.run(10_000); // the collector has its room by then
-  await load.drain(300);
+  const { servers: first, residentMiB: before } = await settled(bed, load);
   const control = load.lost;
-  const first = load.servers.slice();
-  const before = await bed.residentMiB();
   load.forgetTimes();
   bed.signal(5301, "SIGSTOP");
   await load.run(seconds * 1000);
