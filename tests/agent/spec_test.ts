@@ -7,7 +7,7 @@ import { connectionProbe } from "../../src/agent/peer_probe.ts";
 import { nextValues, pauseMs } from "../../src/agent/round.ts";
 import { nameAndPort } from "../../src/agent/setup.ts";
 import { loadSettings } from "../../src/settings/settings.ts";
-import { draws, FQDN, World } from "./world.ts";
+import { BLOCK, draws, FQDN, World } from "./world.ts";
 
 const [A, B, C] = ["192.0.2.1", "192.0.2.2", "192.0.2.3"];
 
@@ -319,6 +319,56 @@ Deno.test("spec line 14: a block is refreshed every minute, and deleted on cance
     await blocking;
     deepEqual(world.block.values, []);
   }
+});
+
+Deno.test("spec line 14: a block that another operator has got ends, and says whose it is", async () => {
+  const world = new World([A]);
+  const place = { fqdn: FQDN, records: world.records, clock: world.clock, log: world.log };
+  const blocking = block(place, { address: A, durationMs: 600_000, owner: "bbbbbbbb" }, world.signal);
+  await world.clock.advance(1_000);
+  const theirs = formatBlock({
+    ...{ address: null, addressUntilMs: null, owner: "dddddddd" },
+    ownerUntilMs: world.clock.unixMs() + 600_000,
+  });
+  world.putBlock(theirs);
+  await rejects(world.over(blocking), /belongs to another operator, dddddddd/);
+  deepEqual(world.block.values, theirs);
+});
+
+Deno.test("spec line 15: a rolling replace whose lock can't be refreshed ends before another could have it", async () => {
+  const world = new World([A, B]);
+  let isBroken = false;
+  world.records.before = ({ call, name }) => {
+    if (isBroken && call === "write" && name === BLOCK) throw new Error("SERVFAIL");
+  };
+  // Once it is destroyed nothing fails a probe, so that it is waited for.
+  let failure: unknown = null;
+  replace(world, () => void (isBroken = true)).catch((error) => failure = error);
+  // An interval for clients to move on, and then no longer than a block has left.
+  await world.clock.advance(5_000 + 10_000);
+  match(String(failure), /SERVFAIL/);
+});
+
+Deno.test("spec line 15: a server that is back although it is blocked isn't its own replacement", async () => {
+  const world = new World([A, B]);
+  const { clock, signal, records, down } = world;
+  const destroyedMs: number[] = [];
+  const set = (change: (values: readonly string[]) => readonly string[]) =>
+    records.memory.put(FQDN, "A", { values: change(world.addresses()), ttl: 5 });
+  const replacing = replace(world, (address) => {
+    destroyedMs.push(clock.monotonicMs());
+    set((values) => [...values, address]);
+    clock.sleep(15_000, signal).then(() => {
+      down.set(address, "connection refused");
+      set((values) => values.filter((each) => each !== address));
+    });
+    clock.sleep(25_000, signal).then(() =>
+      set((values) => [...values, address.replace("192.0.2", "198.51.100")])
+    );
+  });
+  await world.over(replacing);
+  ok(destroyedMs[1]! - destroyedMs[0]! >= 25_000, destroyedMs.join());
+  deepEqual(world.addresses(), ["198.51.100.1", "198.51.100.2"]);
 });
 
 Deno.test("spec line 15: a rolling replace refuses a region with one server", async () => {

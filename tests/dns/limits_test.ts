@@ -194,6 +194,16 @@ Deno.test("an answer beyond the ceiling is short over UDP, and whole over TCP or
   equal(limited.lane[COUNTER.badCookies], 1);
 });
 
+Deno.test("an answer of exactly the ceiling goes out whole, and one of a byte more is short", () => {
+  // A query has 27 bytes, its answer 13 more and the text.
+  const texts = [14, 15].map((size) => `${size} TXT ${"t".repeat(size)}`).join("\n");
+  const limited = new Limited({ amplificationMax: 2 }, {
+    zone: `@ SOA ns.o. h.o. 1 3600 600 604800 60\n@ NS ns.o.\n${texts}`,
+  });
+  equal(limited.ask("14 TXT"), "NOERROR aa");
+  equal(limited.ask("15 TXT"), "NOERROR tc");
+});
+
 Deno.test("no client without a good cookie gets more than the ceiling, per answer and in all", () => {
   const rng = seededRng(3);
   const nsid = "n".repeat(128);

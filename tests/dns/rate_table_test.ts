@@ -52,11 +52,27 @@ Deno.test("a flood of keys drives out what is counted little, never what is coun
   const rates = table();
   for (let i = 0; i < 50; i++) rates.count(1, A, 24, 5);
   const flood = new Uint8Array(4);
-  for (let i = 0; i < 1_000_000; i++) {
+  for (let i = 0; i < 500_000; i++) {
     new DataView(flood.buffer).setUint32(0, i << 8);
     rates.count(2, flood, 24, 5);
   }
   equal(rates.count(1, A, 24, 5), 51);
+});
+
+Deno.test("what was counted in a second that is over gives way first, however much that was", () => {
+  const rates = table();
+  const other = new Uint8Array(4);
+  const countOthers = (subject: number, second: number) => {
+    for (let i = 0; i < 100_000; i++) {
+      new DataView(other.buffer).setUint32(0, i << 8);
+      rates.count(subject, other, 24, second);
+    }
+  };
+  for (let time = 0; time < 3; time++) countOthers(2, 5);
+  rates.count(1, A, 24, 6);
+  rates.count(1, A, 24, 6);
+  countOthers(3, 6);
+  equal(rates.count(1, A, 24, 6), 3);
 });
 
 Deno.test("ten thousand keys are counted side by side almost without loss", () => {

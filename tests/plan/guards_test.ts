@@ -79,6 +79,7 @@ Deno.test("moved-share says nothing of overrides, of few names, or with a limit 
   const all = { movedWeight: 100 };
   deepEqual(judge(changeOf({ ...all, isOverride: true }), LIMITS), []);
   deepEqual(judge(changeOf({ movedWeight: 9, names: { count: 9, weight: 9 } }), LIMITS), []);
+  equal(judge(changeOf({ movedWeight: 10, names: { count: 10, weight: 10 } }), LIMITS).length, 1);
   deepEqual(judge(changeOf(all), { ...LIMITS, movedShare: 1 }), []);
   deepEqual(judge(changeOf({ names: { count: 10, weight: 0 } }), LIMITS), []);
 });
