@@ -81,8 +81,8 @@ const EXAMPLES = {
   plan: examples(
     "pleiades config plan repo/",
     "pleiades config plan repo/ --replay 24h",
-    "pleiades config export | sed s/192.0.2.10/192.0.2.20/ | pleiades config plan -",
-  ) + "\n\nExit code 0, also where a guard would refuse it: a plan changes nothing. -o json has refusals.",
+    "pleiades config export | sed s/web/www/ | pleiades config plan -",
+  ) + "\n\nExit code 0, also where a guard would refuse it: a plan changes nothing.\n-o json has refusals.",
   history: examples("pleiades config history --limit 5", "pleiades config history 12"),
   diff: examples("pleiades config diff 11 12", "pleiades config diff 11"),
   rollback: examples(

@@ -10,7 +10,7 @@ import type { CommandFile } from "./commands.ts";
 
 const FIRST_STEPS = `
 Three things to try first:
-  pleiades demo                          a whole node with sample backends, gone when you press Ctrl-C
+  pleiades demo                          a whole node, gone with Ctrl-C
   pleiades config init > pleiades.yaml   a commented settings file to start from
   pleiades serve -c pleiades.yaml        the node itself
 
@@ -37,7 +37,9 @@ export async function commandTree(
       writeOut: (text) => terminal.out(text.trimEnd()),
       writeErr: (text) => terminal.err(text.trimEnd()),
       outputError: (text, write) => write(text.trim().replaceAll(/\s*\n\s*/g, " ")),
-    });
+    })
+    // By itself it doesn't wrap beside a long name, and a terminal of 80 columns would break words.
+    .configureHelp({ minWidthToWrap: 20 });
   const context: CommandContext = {
     terminal,
     done,

@@ -83,6 +83,6 @@ const EXAMPLES = {
   apply: examples(
     `pleiades config apply repo/ --reason "new site"`,
     "pleiades config apply bulk.ndjson --dry-run",
-    "pleiades config export | sed s/192.0.2.10/192.0.2.20/ | pleiades config apply -",
+    "pleiades config export | sed s/web/www/ | pleiades config apply -",
   ),
 } as const;

@@ -27,7 +27,7 @@ export function register(root: Command, { terminal, done }: CommandContext): voi
     .addHelpText(
       "after",
       examples("pleiades doctor", "pleiades doctor -c pleiades.yaml", "pleiades doctor -o json") +
-        "\n\nNo node need run. One that does is asked for what it finds itself. Nothing is changed.",
+        "\n\nNo node need run; one that does is asked for what it finds itself. Nothing is\nchanged.",
     )
     .action(async (flags: DoctorFlags) => done(await (await import("./doctor.ts")).doctor(flags, terminal)));
 }

@@ -50,4 +50,5 @@ const EXAMPLES = `${
   )
 }
 
-This is a dry run: nothing is counted, and the rotation doesn't move. The exit code is 1 if this node doesn't serve the name.`;
+This is a dry run: nothing is counted, and the rotation doesn't move. The exit
+code is 1 if this node doesn't serve the name.`;

@@ -15,7 +15,7 @@ import {
   milliseconds,
 } from "./command_line.ts";
 
-const FORMS = `\n\nTARGET is ${TARGET_FORMS}; an address alone is the one member that has it.`;
+const FORMS = `\n\nTARGET is\n${TARGET_FORMS};\nan address alone is the one member that has it.`;
 
 const EXAMPLES = {
   drain: examples(

@@ -42,7 +42,8 @@ const EXAMPLES = `${
   )
 }
 
-An address without a port means port 53. The exit code is 0 for an answer, whatever it says, and 1 for none.`;
+An address without a port means port 53. The exit code is 0 for an answer,
+whatever it says, and 1 for none.`;
 
 /** Below 512 a size means 512 (RFC 6891 §6.2.3), so it makes no sense. */
 function udpSize(text: string): number {

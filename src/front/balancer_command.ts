@@ -26,7 +26,7 @@ export function register(root: Command, { terminal, done }: CommandContext): voi
       examples(
         "pleiades balancer -s /run/pleiades",
         "pleiades balancer -b 192.0.2.53 -p 53 -l warn -s /run/pleiades",
-      ) + "\n\nWhatever is in the directory is a server's socket, unless its name begins with a dot.",
+      ) + "\n\nWhatever is in the directory is a server's socket, unless it begins with a dot.",
     )
     .action(async (flags: BalancerFlags) =>
       done(await (await import("./run_balancer.ts")).runBalancer(flags, terminal))

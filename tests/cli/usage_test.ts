@@ -1,6 +1,8 @@
 /** @module Tests of help, wrong usage and exit codes. */
-import { equal, match, ok } from "node:assert/strict";
+import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { run } from "../../main.ts";
+import { commandTree } from "../../src/cli/command_tree.ts";
+import { COMMANDS } from "../../src/cli/commands.ts";
 import { capturedTerminal } from "./captured_terminal.ts";
 
 Deno.test("pleiades alone shows what to try first", async () => {
@@ -86,6 +88,23 @@ Deno.test("every command explains itself, those that do something with an exampl
   const terminal = capturedTerminal();
   equal(await run(["pools", "create", "--help"], terminal), 0);
   match(terminal.stdout(), /Examples:\n {2}pleiades pools create web/);
+});
+
+Deno.test("no help is wider than a terminal of 80 columns, but for what may be typed as it stands", async () => {
+  let text = "";
+  const terminal = { ...capturedTerminal(), out: (lines: string) => void (text += `${lines}\n`) };
+  const root = await commandTree(COMMANDS, { terminal, done: () => {} });
+  const wide: string[] = [];
+  const look = (command: typeof root) => {
+    text = "";
+    command.configureHelp({ ...command.configureHelp(), helpWidth: 80 }).outputHelp();
+    const [help = "", examples = ""] = text.split("\nExamples:\n");
+    const prose = examples.split("\n").filter((line) => !line.startsWith("  "));
+    wide.push(...[...help.split("\n"), ...prose].filter((line) => line.length > 80));
+    for (const each of command.commands) look(each);
+  };
+  look(root);
+  deepEqual(wide, []);
 });
 
 Deno.test("version tells the version as text and as JSON", async () => {
