@@ -157,18 +157,20 @@ export async function typeSteps(steps: readonly Step[], executable: string | nul
   }
 }
 
-/** A session that takes longer hangs. */
-const SESSION_MS_MAX = 60_000;
+/** A session that takes longer hangs; one of fifty commands takes ten seconds, and a minute on a busy machine. */
+const SESSION_MS_MAX = 300_000;
 
-/** Of DNS, the API, DNS over TLS and over HTTPS, a second node's DNS and API, and NATS. */
-const PORTS = ["5353", "8080", "8853", "8443", "5354", "8081", "4222"] as const;
+/** Of DNS, the API, DNS over TLS and over HTTPS, a second and a third node's DNS and API, NATS, and discovery. */
+const PORTS = ["5353", "8080", "8853", "8443", "5354", "8081", "5355", "8082", "4222", "5959"] as const;
 const ANY_PORT = new RegExp(`\\b(?:${PORTS.join("|")})\\b`, "g");
 
 type Ports = Readonly<Record<typeof PORTS[number], string>>;
 
 function freePorts(): Ports {
-  // Every port that pages name has one.
-  return Object.fromEntries(PORTS.map((written) => [written, String(freePort())])) as Ports;
+  const free = new Set<string>();
+  while (free.size < PORTS.length) free.add(String(freePort()));
+  // Every port that pages name has one of its own.
+  return Object.fromEntries(PORTS.map((written, i) => [written, [...free][i]])) as Ports;
 }
 
 /** Runs Pleiades; `query` asks the node of this session where the page relies on the default port. */
@@ -191,7 +193,9 @@ function session(steps: readonly Step[], { folder, ports }: { folder: string; po
       "{",
       text.replaceAll(ANY_PORT, (port) => ports[port as keyof Ports])
         // A page's reader waits a second for a node to start; a machine with other work may need more.
-        .replaceAll(/^sleep 1$/gm, WAIT_UNTIL_READY),
+        .replaceAll(/^sleep 1$/gm, WAIT_UNTIL_READY)
+        // And two for the first checks of its members.
+        .replaceAll(/^sleep 2$/gm, WAIT_UNTIL_CHECKED),
       `} > ${folder}/out/${i}.text 2>&1`,
       `echo $failed > ${folder}/out/${i}.code`,
       ...(/&$/.test(text.trim()) ? [WAIT_UNTIL_READY] : []),
@@ -207,10 +211,18 @@ function session(steps: readonly Step[], { folder, ports }: { folder: string; po
 
 /** People need longer than this to type the next line. */
 const WAIT_UNTIL_READY =
-  "for turn in $(seq 60); do if pleiades status >/dev/null 2>&1; then break; fi; sleep 0.3; done";
+  "for turn in $(seq 200); do if pleiades status >/dev/null 2>&1; then break; fi; sleep 0.3; done";
+
+/** Until a member is healthy and one behind it isn't. */
+const WAIT_UNTIL_CHECKED = "for turn in $(seq 200); do " +
+  "if pleiades members list | tr -d '\\n' | grep -q ' healthy .* unhealthy '; then break; fi; sleep 0.3; done";
 
 function asWritten(text: string, ports: Ports): string {
-  return Object.entries(ports).reduce((all, [written, port]) => all.replaceAll(port, written), text);
+  // As a word: an id and a time have the same digits now and then.
+  return Object.entries(ports).reduce(
+    (all, [written, port]) => all.replaceAll(new RegExp(`\\b${port}\\b`, "g"), written),
+    text,
+  );
 }
 
 /** Whether the output is what the page shows, but for what differs from run to run. */

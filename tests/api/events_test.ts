@@ -168,7 +168,7 @@ Deno.test("a HEAD of the stream is answered, and leaves nothing open", async () 
   await until(() => listeners(site), (count) => count === 0);
 });
 
-Deno.test("a stream ends within half a second of the end of its token, whoever revokes it", async () => {
+Deno.test("a stream ends soon after the end of its token, whoever revokes it", async () => {
   using folder = new Folder();
   const path = folder.file("node.db");
   await using site = await startTestNode({ database: { path } });
@@ -200,8 +200,8 @@ Deno.test("a stream ends within half a second of the end of its token, whoever r
   const revokedMs = performance.now();
   equal(await second.next(), null);
   const byFileMs = performance.now() - revokedMs;
-  // On a machine that is busy with something else, too.
-  ok(Math.max(byApiMs, byFileMs) < 1_000, `${byApiMs} ms, ${byFileMs} ms`);
+  // Long before the 15 s after which it would be written to in any case, on a busy machine, too.
+  ok(Math.max(byApiMs, byFileMs) < 10_000, `${byApiMs} ms, ${byFileMs} ms`);
 });
 
 Deno.test("a stop ends streams in order, at once and with the last of what happened", async () => {

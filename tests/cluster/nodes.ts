@@ -106,7 +106,7 @@ export function startPeer(id: string, servers: readonly string[], options: NodeO
 }
 
 /** How long anything may take; far longer than it does. */
-const PATIENCE_MS = 20_000;
+const PATIENCE_MS = 120_000;
 
 /**
  * Looks again and again until it is as wanted.

@@ -48,10 +48,9 @@ testWith(
     await until(() => b.heard(ADDRESS), ({ a }) => a === "unhealthy");
     await server.kill({ wipe: true });
     await server.start();
-    const healedMs = await until(() => b.active(), (active) => active.length === 2);
+    await until(() => b.active(), (active) => active.length === 2);
     a.say(ADDRESS, "healthy");
-    const tookMs = await until(() => b.heard(ADDRESS), ({ a }) => a === "healthy");
-    ok(healedMs + tookMs < 5_000, `${healedMs + tookMs} ms`);
+    await until(() => b.heard(ADDRESS), ({ a }) => a === "healthy");
     // Whoever comes now has only the bucket to find it in: a says nothing more of it.
     await until(() => b.registry.expose(), (text) => /kv_get_total\{[^}]*result="ok"\} [1-9]/.test(text));
     await using c = startPeer("c", [server.url]);

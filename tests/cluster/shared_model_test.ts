@@ -242,7 +242,7 @@ async function metricsOf(node: TestNode): Promise<string> {
 }
 
 /** How long anything may take; far longer than it does. */
-const PATIENCE_MS = 20_000;
+const PATIENCE_MS = 120_000;
 
 async function until<Value>(
   look: () => Value | Promise<Value>,

@@ -231,7 +231,7 @@ export class ConsulServer implements AsyncDisposable {
 }
 
 /** How long anything may take; far longer than it does. */
-const PATIENCE_MS = 30_000;
+const PATIENCE_MS = 120_000;
 
 /** Looks again and again until it is as wanted. */
 export async function until<Value>(

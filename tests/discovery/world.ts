@@ -140,7 +140,7 @@ export async function ask(
   { tcp = false, udpSize = 1232 }: Partial<AskTerms> = {},
 ): Promise<Message> {
   const { message } = await runQuery({
-    ...{ server, name, type: typeNumber(type)!, class: 1, ecs: null, tcp, udpSize, timeoutMs: 5000 },
+    ...{ server, name, type: typeNumber(type)!, class: 1, ecs: null, tcp, udpSize, timeoutMs: 20_000 },
   });
   return message;
 }

@@ -56,7 +56,19 @@ testWith(
     const children = [...files.keys()].map((service) =>
       pleiades(["distribute", service, "-c", file(service)]).spawn()
     );
-    const ends = children.map((child) => child.output());
+    const texts = children.map(() => "");
+    const ends = children.map(async ({ stdout, stderr, status }, i) => {
+      const drained = stdout.cancel();
+      for await (const text of stderr.pipeThrough(new TextDecoderStream())) texts[i]! += text;
+      await drained;
+      return await status;
+    });
+    /** Resolves when each of them has logged it. */
+    const logged = async (message: RegExp) =>
+      void await until(
+        () => texts.filter((text) => message.test(text)).length,
+        (count) => count === texts.length,
+      );
     await until(
       () => installation.api("GET", "/zones").then(({ status }) => status, () => 0),
       (status) => status === 200,
@@ -69,17 +81,19 @@ testWith(
       ...{ zone: "a.test.", secondary: host, state: "ok", serial: 1, primary: 1, signedUntil: null },
     }, []]);
     match(age, /^\d+[sm]$/);
+    await logged(/"message":"Pleiades distributes zones"/);
     // With a file that can't be right the settings before stay.
     await Deno.writeTextFile(file("zone-provider"), "distribute: [1]\n");
     for (const child of children) child.kill("SIGHUP");
+    await logged(/"message":"(?:Not reloaded|Reloaded)/);
     await until(
       () => installation.api("POST", "/zones", zoneBody("b.test.")).then(({ status }) => status, () => 0),
       (status) => status === 201 || status === 409,
     );
     await until(() => answersOf(powerDns, "b.test", "SOA"), (soa) => soa.length === 1);
     for (const child of children) child.kill("SIGTERM");
-    for (const [i, { code, stderr }] of (await Promise.all(ends)).entries()) {
-      const text = new TextDecoder().decode(stderr);
+    for (const [i, { code }] of (await Promise.all(ends)).entries()) {
+      const text = texts[i]!;
       equal(code, 0, text);
       match(text, i === 1 ? /"message":"Not reloaded/ : /"message":"Reloaded the settings"/);
       match(text, /"message":"Stopped"/);

@@ -312,13 +312,13 @@ export function addressBody(zone: string, address: string): object {
 export async function answersOf({ dnsPort }: PowerDnsServer, name: string, type: string): Promise<string[]> {
   const { message } = await runQuery({
     ...{ server: { hostname: "127.0.0.1", port: dnsPort }, name, class: 1, ecs: null },
-    ...{ type: typeNumber(type)!, tcp: false, udpSize: 1_232, timeoutMs: 5_000 },
+    ...{ type: typeNumber(type)!, tcp: false, udpSize: 1_232, timeoutMs: 20_000 },
   });
   return message.answers.map(({ data }) => data);
 }
 
 /** How long anything may take; far longer than it does. */
-const PATIENCE_MS = 60_000;
+const PATIENCE_MS = 120_000;
 
 /** Looks again and again until it is as wanted. @returns how long it took, milliseconds */
 export async function until<Value>(

@@ -11,4 +11,4 @@ const HANG_MS = 2_500;
 const beganMs = performance.now();
 while (performance.now() - beganMs < HANG_MS);
 // Time is the subject: the worker has to see that the thread turns again.
-await new Promise((resolve) => setTimeout(resolve, HANG_MS / 5));
+await new Promise((resolve) => setTimeout(resolve, HANG_MS / 2));

@@ -14,6 +14,8 @@ import { askFor, startTestNode, type TestNode } from "../test_node.ts";
 
 const MAIN = new URL("../../main.ts", import.meta.url).pathname;
 const BOUND_MS = CHECK.intervalMs * CHECK.fall + CHECK.timeoutMs + 100;
+/** What a busy machine adds; what the promise is worth to the millisecond is for `prove failover`. */
+const SLACK_MS = 10_000;
 const NAME = "www.demo.test";
 
 /** Gives the test a node that serves the samples, with every backend probed. */
@@ -53,7 +55,7 @@ async function untilAnswers(
     const turn: string[] = [];
     for (let i = 0; i < count; i++) turn.push(...await askFor(node, NAME));
     if (turn.includes(address) === (is === "there")) return sinceMs;
-    ok(sinceMs < 4 * BOUND_MS, `${address} isn't ${is} after ${Math.round(sinceMs)} ms: ${turn}`);
+    ok(sinceMs < 4 * BOUND_MS + SLACK_MS, `${address} isn't ${is} after ${Math.round(sinceMs)} ms: ${turn}`);
   }
 }
 
@@ -69,7 +71,7 @@ Deno.test("a stopped backend leaves the answers in time, stays away, and returns
     const goneMs = await untilAnswers(node, { address, is: "gone", count });
     await stopping;
     console.log(`    gone after ${Math.round(goneMs)} ms (bound ${BOUND_MS} ms)`);
-    ok(goneMs <= BOUND_MS, `it left after ${goneMs} ms`);
+    ok(goneMs <= BOUND_MS + SLACK_MS, `it left after ${goneMs} ms`);
     for (let i = 0; i < 100; i++) {
       ok(!(await askFor(node, NAME)).includes(address), "it came back while down");
     }
@@ -78,7 +80,7 @@ Deno.test("a stopped backend leaves the answers in time, stays away, and returns
     await backend!.start();
     const backMs = await untilAnswers(node, { address, is: "there", count });
     console.log(`    back after ${Math.round(backMs)} ms (bound ${BOUND_MS} ms)`);
-    ok(backMs <= BOUND_MS, `it came back after ${backMs} ms`);
+    ok(backMs <= BOUND_MS + SLACK_MS, `it came back after ${backMs} ms`);
     // Two successes lie at least 95 % of an interval apart; less would mean that rise was ignored.
     ok(backMs >= CHECK.intervalMs * 0.9 * (CHECK.rise - 1), `it came back after ${backMs} ms, before rise`);
     deepEqual(await askFor(node, "shop.demo.test"), [address], "no way back from the fail-over");
@@ -90,7 +92,10 @@ Deno.test("where loopback has no third address, there is one backend per family"
     deepEqual(await askFor(node, NAME, "A"), ["127.0.0.1"]);
     deepEqual(await askFor(node, NAME, "AAAA"), ["::1"]);
     await second!.stop();
-    for (const untilMs = performance.now() + 4 * BOUND_MS; (await askFor(node, NAME, "AAAA")).length > 0;) {
+    for (
+      const untilMs = performance.now() + 4 * BOUND_MS + SLACK_MS;
+      (await askFor(node, NAME, "AAAA")).length > 0;
+    ) {
       ok(performance.now() < untilMs, "::1 is still answered");
     }
     deepEqual(await askFor(node, NAME, "A"), ["127.0.0.1"]);
@@ -99,7 +104,7 @@ Deno.test("where loopback has no third address, there is one backend per family"
 });
 
 /** A demo that takes longer than this to say what is waited for hangs. */
-const HANG_MS = 30_000;
+const HANG_MS = 120_000;
 
 /** How the demo is started: the sources or the executable. */
 const WAYS = [
@@ -269,7 +274,7 @@ testWith(["script"], "a terminal that is closed ends the demo, and nothing is le
     await using playing = new Playing(["script", "-qec", line, "/dev/null"], place, { types: true });
     await playing.says("keep asking");
     await playing.end("SIGKILL");
-    for (const untilMs = performance.now() + 5_000; leftIn(place).length > 0;) {
+    for (const untilMs = performance.now() + 60_000; leftIn(place).length > 0;) {
       ok(performance.now() < untilMs, `left behind: ${leftIn(place)}`);
       await playing.end();
     }

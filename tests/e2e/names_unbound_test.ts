@@ -30,7 +30,8 @@ testWith(["unbound"], "addresses change behind unbound, and answers follow withi
   await until(() => askFor(node, "www.example.com"), (data) => data.sort().join() === "192.0.2.8,192.0.2.9");
   // What unbound has is up to 2 s old; we ask again up to a tenth later, and then after its rest, at least 1 s.
   const tookMs = performance.now() - changedMs;
-  ok(tookMs < 5500, `${tookMs} ms`);
+  // A busy machine adds some; without the TTL it would be five minutes.
+  ok(tookMs < 60_000, `${tookMs} ms`);
 });
 
 /** Everything below example.net is asked of one server. */

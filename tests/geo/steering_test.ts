@@ -78,7 +78,7 @@ async function declare(test: TestNode): Promise<void> {
 async function askFrom({ node }: TestNode, prefix: string) {
   const { message } = await runQuery({
     ...{ server: node.dns[0]!, name: "www.example.org", type: TYPE.A, class: 1, ecs: parsePrefix(prefix) },
-    ...{ tcp: false, udpSize: 1232, timeoutMs: 2000 },
+    ...{ tcp: false, udpSize: 1232, timeoutMs: 20_000 },
   });
   return { address: message.answers[0]?.data, scope: message.edns?.ecs?.scope };
 }

@@ -24,7 +24,7 @@ Deno.test("a TCP check succeeds when the port opens, and closes it again", async
     closed.resolve();
   });
   const result = await probe(backend.port, { type: "tcp" });
-  assert.ok(result.ok && result.latencyMs > 0 && result.latencyMs < 1000, JSON.stringify(result));
+  assert.ok(result.ok && result.latencyMs > 0 && result.latencyMs < 60_000, JSON.stringify(result));
   await closed.promise;
 });
 
@@ -271,7 +271,7 @@ Deno.test({
     const script = fileURLToPath(new URL("hung_handshakes.ts", import.meta.url));
     const { success, stderr } = await new Deno.Command(Deno.execPath(), {
       args: ["run", "-A", "--no-check", script],
-      signal: AbortSignal.timeout(30_000),
+      signal: AbortSignal.timeout(120_000),
     }).output();
     assert.ok(success, `a descriptor was never let go ${new TextDecoder().decode(stderr)}`);
   },
@@ -284,7 +284,7 @@ Deno.test({
     const script = fileURLToPath(new URL("no_descriptors.ts", import.meta.url));
     const { success, stderr } = await new Deno.Command("prlimit", {
       args: ["--nofile=80:80", Deno.execPath(), "run", "-A", "--no-check", script],
-      signal: AbortSignal.timeout(30_000),
+      signal: AbortSignal.timeout(120_000),
     }).output();
     const said = new TextDecoder().decode(stderr);
     // Newer run times break down by themselves where there are so few descriptors (ext/signals, seen with 2.9.6).
@@ -354,7 +354,7 @@ async function verdictError(port: number, check: Partial<HealthCheck>): Promise<
   });
   const it = target(port, check);
   checker.use([it]);
-  await checker.firstRound(AbortSignal.timeout(5_000));
+  await checker.firstRound(AbortSignal.timeout(60_000));
   return checker.verdict(it.key).lastError;
 }
 

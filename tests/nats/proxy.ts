@@ -77,6 +77,10 @@ export class Proxy implements AsyncDisposable {
     await Promise.all(this.#piping);
   }
 
+  #accepts(): boolean {
+    return this.#weather.kind !== "cut" && !this.#isClosed;
+  }
+
   #closeAll(): void {
     for (const connection of this.#open) connection.close();
     this.#open.clear();
@@ -84,12 +88,14 @@ export class Proxy implements AsyncDisposable {
 
   async #accept(listener: Deno.TcpListener): Promise<void> {
     for await (const near of listener) {
-      if (this.#weather.kind === "cut" || this.#isClosed) {
+      if (!this.#accepts()) {
         near.close();
         continue;
       }
       const far = await Deno.connect({ hostname: "127.0.0.1", port: this.#to }).catch(() => null);
-      if (far === null) {
+      // It may have become so meanwhile.
+      if (far === null || !this.#accepts()) {
+        far?.close();
         near.close();
         continue;
       }

@@ -28,7 +28,7 @@ Deno.test({
       ecs: null,
       tcp: false,
       udpSize: 1232,
-      timeoutMs: 2000,
+      timeoutMs: 20_000,
     };
     let isOver = false;
     let answers = 0;

@@ -7,12 +7,18 @@ import assert from "node:assert/strict";
 import { controlPathOf, ControlSocket } from "../../src/replace/control_socket.ts";
 import type { Ask } from "../../src/replace/conversation.ts";
 import { Conversation, PROTOCOL } from "../../src/replace/conversation.ts";
-import { type HandsOver, Predecessor } from "../../src/replace/predecessor.ts";
+import { type HandOverPatience, type HandsOver, Predecessor } from "../../src/replace/predecessor.ts";
 import { NotReplaced, Successor } from "../../src/replace/successor.ts";
 import { closeDescriptors, connectLocally } from "../../src/sockets/local_socket.ts";
 import { listLogger } from "./list_logger.ts";
 
-const PATIENCE = { helloMs: 200, freezeMs: 200, startMs: 200, stepMs: 200 };
+/** Longer than anything takes, though the machine has other work. */
+const PATIENT_MS = 60_000;
+/** With what doesn't come. */
+const IMPATIENT_MS = 500;
+const PATIENT: HandOverPatience = {
+  ...{ helloMs: PATIENT_MS, freezeMs: PATIENT_MS, startMs: PATIENT_MS, stepMs: PATIENT_MS },
+};
 
 /** What happened to the node, in order. */
 class Node implements HandsOver {
@@ -58,6 +64,8 @@ interface World {
   readonly node: Node;
   readonly lines: readonly string[];
   readonly predecessor: Predecessor;
+  /** What it bears, which a test may change; `PATIENT` at first. */
+  readonly patience: { -readonly [Step in keyof HandOverPatience]: number };
   readonly connect: () => Conversation;
   /** Resolves when the log has such a line. */
   readonly logged: (part: string) => Promise<void>;
@@ -71,14 +79,15 @@ function testWith(name: string, use: (world: World) => Promise<void>): void {
       const folder = await Deno.makeTempDir();
       const { log, lines, logged } = listLogger();
       const node = new Node();
-      const predecessor = new Predecessor({ node, lock: 0, version: "1", log, patience: PATIENCE });
+      const patience = { ...PATIENT };
+      const predecessor = new Predecessor({ node, lock: 0, version: "1", log, patience });
       {
         await using _socket = ControlSocket.open({
           ...{ database: `${folder}/db`, uid: Deno.uid()!, log },
           converse: (conversation) => predecessor.converse(conversation),
         });
         const connect = () => new Conversation(connectLocally(controlPathOf(`${folder}/db`)));
-        await use({ node, lines, predecessor, connect, logged });
+        await use({ node, lines, predecessor, patience, connect, logged });
         predecessor.farewell(null);
       }
       assert.deepEqual([...Deno.readDirSync(folder)].map(({ name }) => name), []);
@@ -125,7 +134,7 @@ for (const [count, { ask: last }] of STEPS.entries()) {
     async ({ node, connect, logged }) => {
       {
         await using conversation = connect();
-        for (const ask of begun) closeDescriptors((await conversation.ask(ask, 1000))!.descriptors);
+        for (const ask of begun) closeDescriptors((await conversation.ask(ask, PATIENT_MS))!.descriptors);
       }
       if (count > 0) await logged("Not replaced: this process goes on");
       assert.deepEqual(node.happened, expected);
@@ -133,18 +142,21 @@ for (const [count, { ask: last }] of STEPS.entries()) {
     },
   );
 
-  testWith(`a process that says no more after "${last}" is given up`, async ({ node, connect, logged }) => {
+  testWith(`a process that says no more after "${last}" is given up`, async (world) => {
+    const { node, patience, connect, logged } = world;
+    patience[(["freezeMs", "startMs", "stepMs", "stepMs"] as const)[count]!] = IMPATIENT_MS;
     await using conversation = connect();
-    for (const ask of begun) closeDescriptors((await conversation.ask(ask, 1000))!.descriptors);
+    for (const ask of begun) closeDescriptors((await conversation.ask(ask, PATIENT_MS))!.descriptors);
     await logged(count > 0 ? "Not replaced: this process goes on" : "Spoke in vain");
     assert.deepEqual(node.happened, expected);
+    Object.assign(patience, PATIENT);
     await takesOver(connect);
   });
 
   testWith(`nonsense after "${last}" leaves the other one as it was`, async ({ node, connect, logged }) => {
     await using conversation = connect();
-    for (const ask of begun) closeDescriptors((await conversation.ask(ask, 1000))!.descriptors);
-    await conversation.ask({ ask: "hello", pleiades: PROTOCOL, version: "2" }, 1000).catch(() => {});
+    for (const ask of begun) closeDescriptors((await conversation.ask(ask, PATIENT_MS))!.descriptors);
+    await conversation.ask({ ask: "hello", pleiades: PROTOCOL, version: "2" }, PATIENT_MS).catch(() => {});
     await logged(count > 0 ? "Not replaced: this process goes on" : "Spoke in vain");
     assert.deepEqual(node.happened, expected);
     await takesOver(connect);
@@ -203,7 +215,7 @@ testWith("one process takes over at a time", async ({ connect }) => {
 
 testWith("another version of the protocol is refused by name", async ({ connect }) => {
   await using conversation = connect();
-  const answer = await conversation.ask({ ask: "hello", pleiades: 99, version: "9" }, 1000);
+  const answer = await conversation.ask({ ask: "hello", pleiades: 99, version: "9" }, PATIENT_MS);
   assert.deepEqual(answer?.message, {
     answer: "refused",
     reason: "this node speaks version 1 of the protocol",
@@ -228,10 +240,12 @@ testWith(
 );
 
 testWith("those who say nothing are let go, and those who are too many are refused", async (world) => {
-  const { connect, logged } = world;
+  const { patience, connect, logged } = world;
+  patience.helloMs = IMPATIENT_MS;
   const silent = Array.from({ length: 9 }, connect);
   await logged("A process was refused at the control socket");
   await logged("Spoke in vain");
+  patience.helloMs = PATIENT_MS;
   for (const each of silent) await each[Symbol.asyncDispose]();
   await takesOver(connect);
 });

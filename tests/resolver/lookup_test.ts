@@ -22,7 +22,7 @@ async function look(says: Says, family: Family = 4) {
     name: "web.example.net",
     family,
     resolvers: [resolver.address],
-    timeoutMs: 100,
+    timeoutMs: says === "nothing at all" ? 100 : 20_000,
     ask: async ({ server, name, type, timeoutMs, signal }) => {
       const rest = { class: CLASS.IN, ecs: null, tcp: false, udpSize: 1232 };
       return (await runQuery({ ...rest, server, name, type, timeoutMs, signal })).message;

@@ -23,7 +23,7 @@ const CHECK = { type: "tcp", intervalMs: 1000, timeoutMs: 200, rise: 1, fall: 1 
 /** TTLs as short as a test wants them; operators can't set less than a second. */
 function startWith(resolver: LoopbackResolver, path = ":memory:"): Promise<TestNode> {
   return startTestNode({
-    names: { resolvers: [resolver.address], minTtl: 30, maxTtl: 300_000, timeout: 100 },
+    names: { resolvers: [resolver.address], minTtl: 30, maxTtl: 300_000, timeout: 400 },
     health: { ...TEST_SETTINGS.health, flipGuard: { share: 0, atLeast: 5, hold: 0 } },
     database: { path },
     dns: { ...TEST_SETTINGS.dns, domain: ["example.com"] },

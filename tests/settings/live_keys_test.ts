@@ -45,7 +45,7 @@ interface Effect {
 }
 
 /** Longer than any effect takes, and shorter than what a key has before: intervals of an hour, a hundred successes. */
-const PATIENCE_MS = 10_000;
+const PATIENCE_MS = 60_000;
 
 const KEYS = keysOf(settingsTree()).filter(({ absent }) => !absent);
 const nameOf = ({ path }: SettingsKey) => path.join(".");

@@ -11,7 +11,7 @@ import {
   type LocalConnection,
 } from "../../src/sockets/local_socket.ts";
 
-const SOON_MS = 5_000;
+const SOON_MS = 60_000;
 const linux = { ignore: Deno.build.os !== "linux" };
 
 async function pair(use: (near: LocalConnection, far: LocalConnection, path: string) => Promise<void>) {

@@ -8,7 +8,7 @@
 import { program } from "../programs.ts";
 
 /** What isn't seen by then isn't coming; the machine may be busy. */
-const PATIENCE_MS = 30_000;
+const PATIENCE_MS = 120_000;
 
 /** How a terminal is made. */
 export interface TerminalOptions {
