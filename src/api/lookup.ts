@@ -10,15 +10,14 @@ import { DISCOVERY, type DiscoveryPort, type Found, PROVIDER } from "../discover
 import { strictObject } from "../input/strict_object.ts";
 import { formatProblem } from "../input/yaml_source.ts";
 import { isLoopback, parseIp } from "../ip.ts";
-import { credentialOf, type Credentials } from "./access.ts";
+import { credentialOf } from "./access.ts";
+import { LookupStreams } from "./lookup_streams.ts";
 import { ApiProblem } from "./problem.ts";
 import { remoteAddressOf } from "./request_source.ts";
 import type { Resource, ResourceParts } from "./resource.ts";
 import { BASE, idempotencyKey, ifNoneMatch, json, problems, type Routes } from "./route.ts";
 
 const STREAM = "text/event-stream";
-/** How often a stream is sent something, so that proxies and listeners know that it lives. */
-const KEEPALIVE_MS = 15_000;
 /** Longest time that a look-up waits for a change. */
 const WAIT_MAX_SECONDS = 60;
 /** Streams at a time. */
@@ -154,7 +153,8 @@ export const lookup: Resource = {
 };
 
 function serve(app: OpenAPIHono, { ports, credentials, clock }: ResourceParts): void {
-  let streams = 0;
+  const texts = new Texts();
+  const streams = new LookupStreams({ clock, encode: (state) => texts.of(state, { withCode: true }) });
 
   app.openapi(routes.list, (c) => {
     const { suffix } = c.req.valid("query");
@@ -167,14 +167,16 @@ function serve(app: OpenAPIHono, { ports, credentials, clock }: ResourceParts): 
     const discovery = found(ports.find(DISCOVERY));
     const address = addressOf(c.req.valid("param").address);
     if ((c.req.header("accept") ?? "").toLowerCase().includes(STREAM)) {
-      if (streams >= STREAMS_MAX) {
+      if (streams.size >= STREAMS_MAX) {
         throw new ApiProblem(503, `There are ${STREAMS_MAX} streams of look-ups already`, [], {
           "retry-after": "10",
         });
       }
-      streams++;
-      const body = stream(c, { discovery, address, credentials, onEnd: () => streams-- });
-      return c.body(body, 200, { "content-type": STREAM, "x-accel-buffering": "no" }) as never;
+      const seen = c.req.header("last-event-id") ?? "";
+      const stream = streams.open({ discovery, address, seen, signal: c.req.raw.signal });
+      const revoked = credentials.onRevoked(credentialOf(c), stream.end);
+      stream.ended.then(() => revoked[Symbol.dispose]());
+      return c.body(stream.body, 200, { "content-type": STREAM, "x-accel-buffering": "no" }) as never;
     }
     const seen = c.req.header("if-none-match");
     const { wait = 0 } = c.req.valid("query");
@@ -185,7 +187,7 @@ function serve(app: OpenAPIHono, { ports, credentials, clock }: ResourceParts): 
       for (;;) {
         const changed = discovery.changed(address, ending);
         const state = discovery.lookUp(address);
-        if (!isSeen(seen, state)) return answer(c, state) as never;
+        if (!isSeen(seen, state)) return answer(c, state, texts) as never;
         if (wait === 0 || ending.aborted) return c.body(null, 304, { etag: etagOf(state) }) as never;
         await changed;
       }
@@ -223,55 +225,7 @@ function serve(app: OpenAPIHono, { ports, credentials, clock }: ResourceParts): 
   });
 }
 
-/** One listener: it holds no queue, and is told of the state of the moment when it has taken the one before. */
-function stream(
-  c: Context,
-  { discovery, address, credentials, onEnd }: {
-    readonly discovery: DiscoveryPort;
-    readonly address: Address;
-    readonly credentials: Credentials;
-    readonly onEnd: () => void;
-  },
-): ReadableStream<Uint8Array> {
-  const gone = new AbortController();
-  const revoked = credentials.onRevoked(credentialOf(c), () => gone.abort());
-  const signal = AbortSignal.any([gone.signal, c.req.raw.signal]);
-  let seen = c.req.header("last-event-id") ?? "";
-  let isEnded = false;
-  const end = () => {
-    if (isEnded) return;
-    isEnded = true;
-    gone.abort();
-    revoked[Symbol.dispose]();
-    onEnd();
-  };
-  signal.addEventListener("abort", end, { once: true });
-  const encoder = new TextEncoder();
-  return new ReadableStream<Uint8Array>({
-    pull: async (controller) => {
-      const quiet = AbortSignal.timeout(KEEPALIVE_MS);
-      const waiting = AbortSignal.any([signal, quiet]);
-      for (;;) {
-        const changed = discovery.changed(address, waiting);
-        const state = discovery.lookUp(address);
-        if (signal.aborted || discovery.isEnded) {
-          end();
-          return controller.close();
-        }
-        if (state.tag !== seen) {
-          seen = state.tag;
-          const data = JSON.stringify({ ...document(state), rcode: state.rcode });
-          return controller.enqueue(encoder.encode(`id: ${state.tag}\nevent: lookup\ndata: ${data}\n\n`));
-        }
-        if (quiet.aborted) return controller.enqueue(encoder.encode(": still here\n\n"));
-        await changed;
-      }
-    },
-    cancel: end,
-  }, { highWaterMark: 0 });
-}
-
-function answer(c: Context, state: Found): Response {
+function answer(c: Context, state: Found, texts: Texts): Response {
   switch (state.rcode) {
     case "NXDOMAIN":
       throw new ApiProblem(404, `Nothing is registered at ${state.address}`);
@@ -280,7 +234,26 @@ function answer(c: Context, state: Found): Response {
     case "elsewhere":
       throw new ApiProblem(404, `The zone of ${state.address} is answered by its own name servers`);
     case "NOERROR":
-      return c.json(document(state), 200, { etag: etagOf(state) });
+      return c.body(texts.of(state), 200, { "content-type": "application/json", etag: etagOf(state) });
+  }
+}
+
+/** States as JSON: what thousands ask for is put into words once. */
+class Texts {
+  readonly #known = new WeakMap<Found["instances"], Map<string, string>>();
+
+  of(state: Found, { withCode = false } = {}): string {
+    const { address, rcode, isStale, instances } = state;
+    let known = this.#known.get(instances);
+    if (!known) this.#known.set(instances, known = new Map());
+    const key = [address, withCode && rcode, isStale].join(" ");
+    let text = known.get(key);
+    if (text === undefined) {
+      // Nothing is the same list at whichever address.
+      if (instances.length === 0) known.clear();
+      known.set(key, text = JSON.stringify({ ...document(state), ...withCode && { rcode } }));
+    }
+    return text;
   }
 }
 
