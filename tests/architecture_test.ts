@@ -148,7 +148,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   // Certificates of our own, and a listener that shows the latest.
   tls: ["input", "sockets"],
   // A companion: processes of their own around PowerDNS, on top like faces.
-  distribute: ["sockets", "wire", "input", "settings", "nats", "tls", "cli"],
+  distribute: ["sockets", "wire", "input", "settings", "consul", "nats", "tls", "cli"],
 };
 
 /** The composition roots: only they see everything. The table of commands loads whatever a command runs. */

@@ -130,6 +130,7 @@ export const TEST_SETTINGS: Settings = {
     node: "node",
     ipAddress: [],
     ignoreScripts: false,
+    addressMetrics: false,
     consul: {
       ...{ enabled: false, address: [], token: null },
       tls: { enabled: false, caFile: null, serverName: null, caCerts: [] },

@@ -1,6 +1,6 @@
 /**
- * Consul's HTTP API, as far as it is read: one question after the other over a channel, which keeps its connection. A
- * question may be blocked until there is news, for half a minute.
+ * Consul's HTTP API: one question or change after the other over a channel, which keeps its connection. A question may be
+ * blocked until there is news, for half a minute.
  *
  * Of several servers one is asked, and the next as soon as that one doesn't answer: then every channel moves.
  *
@@ -17,14 +17,16 @@
  */
 import { type Connection, connectTcp, connectTls, explainFailure } from "../health/connection.ts";
 import { formatSocketAddress, type SocketAddress } from "../ip.ts";
-import { exchange, type HttpAnswer, HttpFault } from "./exchange.ts";
+import { exchange, type HttpAnswer, HttpFault, type HttpRequest } from "./exchange.ts";
 
 /** How Consul is reached. */
 export interface ConsulTerms {
-  /** Its servers or agents, one or more; any of them will do. */
+  /** Its servers or agents, one or more; any of them will do. Hosts may be names. */
   readonly addresses: readonly SocketAddress[];
   /** ACL token. */
   readonly token: string | null;
+  /** The token's key in the settings, for messages. */
+  readonly tokenKey: string;
   /** `null` = plain HTTP. */
   readonly tls: {
     /** What their certificates name, such as `server.gg.consul`; `null` = their addresses. */
@@ -55,8 +57,8 @@ export class ConsulFault extends Error {
 export interface ConsulQuestion {
   /** Such as `/v1/catalog/services`. */
   readonly path: string;
-  /** What goes behind it; an empty value is written as a flag. */
-  readonly query: Readonly<Record<string, string>>;
+  /** What goes behind it; an empty value is written as a flag, and of a list each. */
+  readonly query: Readonly<Record<string, string | readonly string[]>>;
   /** Blocks until the state is beyond this; 0 = answers at once. */
   readonly index: number;
   /** For so many seconds at most. */
@@ -65,6 +67,16 @@ export interface ConsulQuestion {
   readonly answerMs: number;
   /** Whether an empty answer is fine even where it is for lack of rights. */
   readonly mayBeFiltered: boolean;
+}
+
+/** A change at the agent that is asked. Made twice it is what it is made once. */
+export interface ConsulChange {
+  /** Such as `/v1/agent/service/register`. */
+  readonly path: string;
+  /** What is written; `null` = nothing. */
+  readonly body: object | null;
+  /** Milliseconds that the answer may take. */
+  readonly answerMs: number;
 }
 
 /** An answer. */
@@ -81,6 +93,7 @@ export interface ConsulAnswer {
 
 /** Largest body: 10,000 instances have 9 MB. */
 const BODY_BYTES_MAX = 64 << 20;
+
 /** A client of one Consul. */
 export class ConsulClient implements Disposable {
   readonly #terms: ConsulTerms;
@@ -171,18 +184,32 @@ export class Channel implements Disposable {
    * @throws {ConsulFault} where that isn't answered, and when it is closed
    */
   async ask(question: ConsulQuestion): Promise<ConsulAnswer> {
-    const wasKept = this.#held !== null;
-    const { answer, server, isLate } = await this.#exchange(question);
-    if (answer instanceof ConsulFault) {
-      // The other end may close a connection that waits for its next question at any moment: also at this one.
-      if (!wasKept || isLate || answer.kind !== "noanswer" || this.#isEnded) throw answer;
-      // Where it goes on may be another server, whose state is another one.
-      const plain = { ...question, index: 0 };
-      const again = await this.#exchange(plain);
-      if (again.answer instanceof ConsulFault) throw again.answer;
-      return readAnswer(again.answer, { ...plain, server: again.server, token: this.#terms.token });
-    }
-    return readAnswer(answer, { ...question, server, token: this.#terms.token });
+    const { index, waitSeconds, answerMs } = question;
+    const { token, tokenKey } = this.#terms;
+    // Consul adds up to a sixteenth to how long it waits.
+    const longestMs = answerMs + (index > 0 ? waitSeconds * 1000 * 17 / 16 : 0);
+    const get = (each: ConsulQuestion): Order => ({
+      method: "GET",
+      target: targetOf(each),
+      body: "",
+      longestMs,
+    });
+    // Where it goes on may be another server, whose state is another one.
+    const plain = { ...question, index: 0 };
+    const { answer, server, isSecond } = await this.#order(get(question), get(plain));
+    return readAnswer(answer, { ...(isSecond ? plain : question), ...{ server, token, tokenKey } });
+  }
+
+  /**
+   * Makes a change; never twice at a time.
+   *
+   * @throws {ConsulFault} where it isn't made, or nothing says that it is
+   */
+  async change({ path, body, answerMs }: ConsulChange): Promise<void> {
+    const text = body === null ? "" : JSON.stringify(body);
+    const put: Order = { method: "PUT", target: path, body: text, longestMs: answerMs };
+    const { answer, server } = await this.#order(put, put);
+    expectOk(answer, server);
   }
 
   /** Closes the connection, and ends the question on it; the next question opens another. */
@@ -198,25 +225,39 @@ export class Channel implements Disposable {
     this.#parts.onClose();
   }
 
-  async #exchange(question: ConsulQuestion): Promise<{
+  /** @param again what is said where the connection that was kept is none any more */
+  async #order(order: Order, again: Order): Promise<{
+    readonly answer: HttpAnswer;
+    readonly server: SocketAddress;
+    readonly isSecond: boolean;
+  }> {
+    const wasKept = this.#held !== null;
+    const { answer, server, isLate } = await this.#exchange(order);
+    if (!(answer instanceof ConsulFault)) return { answer, server, isSecond: false };
+    // The other end may close a connection that waits for its next question at any moment: also at this one.
+    if (!wasKept || isLate || answer.kind !== "noanswer" || this.#isEnded) throw answer;
+    const second = await this.#exchange(again);
+    if (second.answer instanceof ConsulFault) throw second.answer;
+    return { answer: second.answer, server: second.server, isSecond: true };
+  }
+
+  async #exchange(order: Order): Promise<{
     readonly answer: HttpAnswer | ConsulFault;
     readonly server: SocketAddress;
     readonly isLate: boolean;
   }> {
-    const { index, waitSeconds, answerMs } = question;
     const server = this.#parts.server();
     if (this.#held?.server !== server) this.close();
     const held = this.#held ??= { server, closing: new AbortController(), connection: null };
     let isLate = false;
-    // Consul adds up to a sixteenth to how long it waits.
     const deadline = setTimeout(() => {
       isLate = true;
       held.closing.abort();
-    }, answerMs + (index > 0 ? waitSeconds * 1000 * 17 / 16 : 0));
+    }, order.longestMs);
     try {
       if (this.#isEnded) throw new Error("it is closed");
       held.connection ??= await this.#parts.connect(server, held.closing.signal);
-      const answer = await exchange(held.connection, this.#request(server, question));
+      const answer = await exchange(held.connection, this.#request(server, order));
       if (!answer.isKept) this.#drop(held);
       return { answer, server, isLate };
     } catch (cause) {
@@ -237,16 +278,13 @@ export class Channel implements Disposable {
     if (this.#held === held) this.#held = null;
   }
 
-  #request(server: SocketAddress, { path, query, index, waitSeconds }: ConsulQuestion) {
+  #request(server: SocketAddress, { method, target, body }: Order): HttpRequest {
     const { token } = this.#terms;
-    const parts = Object.entries(query).map(([key, value]) =>
-      value === "" ? key : `${key}=${encodeURIComponent(value)}`
-    );
-    if (index > 0) parts.push(`index=${index}`, `wait=${waitSeconds}s`);
     return {
-      path: `${path}?${parts.join("&")}`,
+      ...{ method, path: target, body },
       headers: {
         ...{ host: formatSocketAddress(server), accept: "application/json" },
+        ...body !== "" && { "content-type": "application/json" },
         ...token !== null && { "x-consul-token": token },
       },
       bodyBytesMax: BODY_BYTES_MAX,
@@ -254,20 +292,46 @@ export class Channel implements Disposable {
   }
 }
 
+/** What is said to a server. */
+interface Order {
+  readonly method: "GET" | "PUT";
+  /** Path and query. */
+  readonly target: string;
+  readonly body: string;
+  readonly longestMs: number;
+}
+
+function targetOf({ path, query, index, waitSeconds }: ConsulQuestion): string {
+  const parts = Object.entries(query).flatMap(([key, values]) =>
+    [values].flat().map((value) => value === "" ? key : `${key}=${encodeURIComponent(value)}`)
+  );
+  if (index > 0) parts.push(`index=${index}`, `wait=${waitSeconds}s`);
+  return parts.length === 0 ? path : `${path}?${parts.join("&")}`;
+}
+
+/** @throws {ConsulFault} where it says that it isn't done */
+function expectOk({ status, body }: HttpAnswer, server: SocketAddress): void {
+  if (status === 200) return;
+  const said = new TextDecoder().decode(body.subarray(0, 200)).replace(/[^\x20-\x7e]+/g, " ").trim();
+  const kind = status === 401 || status === 403 ? "denied" : "consulapi";
+  throw new ConsulFault(
+    kind,
+    `Consul at ${formatSocketAddress(server)} answers ${status}${said && `: ${said}`}`,
+  );
+}
+
 /** @throws {ConsulFault} where the answer is none */
 function readAnswer(
-  { status, headers, body }: HttpAnswer,
-  { server, token, index: asked, mayBeFiltered }: ConsulQuestion & {
+  answer: HttpAnswer,
+  { server, token, tokenKey, index: asked, mayBeFiltered }: ConsulQuestion & {
     readonly server: SocketAddress;
     readonly token: string | null;
+    readonly tokenKey: string;
   },
 ): ConsulAnswer {
+  expectOk(answer, server);
+  const { headers, body } = answer;
   const at = `Consul at ${formatSocketAddress(server)}`;
-  if (status !== 200) {
-    const said = new TextDecoder().decode(body.subarray(0, 200)).replace(/[^\x20-\x7e]+/g, " ").trim();
-    const kind = status === 401 || status === 403 ? "denied" : "consulapi";
-    throw new ConsulFault(kind, `${at} answers ${status}${said && `: ${said}`}`);
-  }
   let document: unknown;
   try {
     document = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(body));
@@ -277,7 +341,10 @@ function readAnswer(
   const isFiltered = headers.get("x-consul-results-filtered-by-acls") === "true";
   const isAnonymous = token === null && headers.get("x-consul-default-acl-policy") === "deny";
   if (!mayBeFiltered && (isFiltered || isAnonymous) && isNothing(document)) {
-    throw new ConsulFault("denied", `${at} tells ${isFiltered ? "this token" : "without a token"} nothing`);
+    throw new ConsulFault(
+      "denied",
+      `${at} tells ${isFiltered ? "this token" : "without a token"} nothing (${tokenKey})`,
+    );
   }
   const index = Number(headers.get("x-consul-index") ?? NaN);
   const isUsable = Number.isSafeInteger(index) && index >= 1 && index >= asked;

@@ -37,22 +37,28 @@ const HEAD_BYTES_MAX = 64 << 10;
 const CR = 0x0d;
 const LF = 0x0a;
 
+/** A request. */
+export interface HttpRequest {
+  /** What is wanted: `PUT` has a body, which may be empty. */
+  readonly method: "GET" | "PUT";
+  /** With its query. */
+  readonly path: string;
+  /** Without the length of the body. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** Of a `PUT`. */
+  readonly body: string;
+  /** A longer answer is a fault. */
+  readonly bodyBytesMax: number;
+}
+
 /**
  * Asks, and reads the whole answer.
  *
- * @param bodyBytesMax a longer one is a fault
  * @throws {HttpFault} and whatever the connection throws
  */
-export async function exchange(
-  stream: Stream,
-  { path, headers, bodyBytesMax }: {
-    readonly path: string;
-    readonly headers: Readonly<Record<string, string>>;
-    readonly bodyBytesMax: number;
-  },
-): Promise<HttpAnswer> {
-  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`).join("");
-  await stream.write(new TextEncoder().encode(`GET ${path} HTTP/1.1\r\n${lines}\r\n`));
+export async function exchange(stream: Stream, request: HttpRequest): Promise<HttpAnswer> {
+  await stream.write(encodeRequest(request));
+  const { bodyBytesMax } = request;
   const input = new Input(stream);
   const limit = { left: HEAD_BYTES_MAX };
   const first = await input.line(limit);
@@ -76,6 +82,14 @@ export async function exchange(
   const isKept = (isEmpty || isChunked || length !== undefined) && first.startsWith("HTTP/1.1") &&
     !/close/i.test(got.get("connection") ?? "") && input.isEmpty;
   return { status, headers: got, body, isKept };
+}
+
+function encodeRequest({ method, path, headers, body }: HttpRequest): Uint8Array {
+  const encoder = new TextEncoder();
+  const content = encoder.encode(body);
+  const all = { ...headers, ...method === "PUT" && { "content-length": String(content.length) } };
+  const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`).join("");
+  return joined([encoder.encode(`${method} ${path} HTTP/1.1\r\n${lines}\r\n`), content]);
 }
 
 function lengthOf(text: string): number {

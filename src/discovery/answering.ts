@@ -7,6 +7,7 @@
 import type { SocketAddress } from "../ip.ts";
 import { Catalog, type Change } from "./catalog.ts";
 import { DnsAnswers } from "./dns_answers.ts";
+import { Forwarder } from "./forwarder.ts";
 import { Listener, type ListenerOptions } from "./listener.ts";
 
 /** What answers, wherever it runs. */
@@ -29,6 +30,8 @@ export interface AnsweringOptions {
   readonly dnsZones: readonly string[];
   /** Most records of an answer over UDP. */
   readonly maxAnswers: number;
+  /** Servers of zones about which questions are handed on, by zone. */
+  readonly handedOn: ReadonlyMap<string, readonly SocketAddress[]>;
 }
 
 /** A listener on this thread. */
@@ -45,13 +48,13 @@ export class LocalAnswering implements Answering {
    * @throws {Error} with a message for people when the address can't be had
    */
   constructor(
-    { address, dnsZones, maxAnswers }: AnsweringOptions,
+    { address, dnsZones, maxAnswers, handedOn }: AnsweringOptions,
     changes: readonly Change[],
     rest: Pick<ListenerOptions, "observe" | "fault" | "isAlone">,
   ) {
     this.apply(changes);
     const answers = new DnsAnswers(this.#catalog, { dnsZones, maxAnswers, unixMs: () => Date.now() });
-    this.#listener = new Listener({ address, answers, ...rest });
+    this.#listener = new Listener({ address, answers, forwarder: new Forwarder(handedOn), ...rest });
   }
 
   /** Where it listens really. */

@@ -1,8 +1,7 @@
 /**
  * What is registered: instances by address, name servers by zone, and how far the registry of each zone is to be believed.
  *
- * It holds plain data and knows neither files nor Consul: those write it by four verbs, `put`, `remove`, `fault` and
- * `fresh`. Every thread that answers has a copy, which is kept equal by the changes of this one.
+ * It holds plain data and knows neither files nor Consul: those write it by changes. Every thread that answers has a copy, which is kept equal by the changes of this one.
  *
  * An instance is found by its zone and id, and what is asked for is indexed: answers cost the same however many there are.
  *
@@ -43,7 +42,9 @@ export type Change =
   | { readonly kind: "put"; readonly zone: string; readonly instances: readonly Instance[] }
   | { readonly kind: "remove"; readonly zone: string; readonly ids: readonly string[] }
   | { readonly kind: "servers"; readonly zone: string; readonly servers: readonly NameServer[] }
-  | { readonly kind: "standing"; readonly zone: string; readonly standing: Standing };
+  | { readonly kind: "standing"; readonly zone: string; readonly standing: Standing }
+  /** Whether a zone that isn't here is none: until a registry has said which there are, it is not known. */
+  | { readonly kind: "zones"; readonly areKnown: boolean };
 
 /**
  * How far a zone's registry is to be believed: `fresh` = what is here is what it has; `stale` = it can't be read, and what it
@@ -74,6 +75,12 @@ class Zone {
 export class Catalog {
   readonly #zones = new Map<string, Zone>();
   readonly #registered = new Map<string, Registered>();
+  #areZonesKnown = true;
+
+  /** Whether a zone that isn't here is none. */
+  get areZonesKnown(): boolean {
+    return this.#areZonesKnown;
+  }
 
   /** Zones that are known, in order. */
   get zones(): readonly string[] {
@@ -123,6 +130,10 @@ export class Catalog {
 
   /** Makes a change. @returns the addresses whose answers it may have changed; `null` = any of its zone */
   apply(change: Change): ReadonlySet<string> | null {
+    if (change.kind === "zones") {
+      this.#areZonesKnown = change.areKnown;
+      return null;
+    }
     const zone = this.#zone(change.zone);
     if (change.kind === "standing") zone.standing = change.standing;
     else if (change.kind === "servers") zone.servers = [...change.servers].sort(byHost);
@@ -138,11 +149,38 @@ export class Catalog {
 
   /** The changes that make an empty catalog equal to this one. */
   everything(): Change[] {
-    return [...this.#zones].flatMap(([zone, { standing, servers, byId }]): Change[] => [
+    const zones = [...this.#zones].flatMap(([zone, { standing, servers, byId }]): Change[] => [
       { kind: "servers", zone, servers },
       { kind: "put", zone, instances: [...byId.values()] },
       { kind: "standing", zone, standing },
     ]);
+    return [...zones, { kind: "zones", areKnown: this.#areZonesKnown }];
+  }
+
+  /** How many instances there are at addresses, of so many of them, in the order in which these came. */
+  sizes(max: number): (readonly [Address, number])[] {
+    const sizes: (readonly [Address, number])[] = [];
+    for (const { byAddress } of this.#zones.values()) {
+      for (const those of byAddress.values()) {
+        if (sizes.length === max) return sizes;
+        const [first] = those.values();
+        sizes.push([first!.address, those.size]);
+      }
+    }
+    return sizes;
+  }
+
+  /** The instances of a zone, in no order. */
+  instancesOf(zone: string): readonly Instance[] {
+    return [...this.#zones.get(zone)?.byId.values() ?? []];
+  }
+
+  /** What is read here and was read at least once: zones with the ids of their instances. */
+  read(): ReadonlyMap<string, readonly string[]> {
+    return new Map(
+      [...this.#zones].filter(([, { standing }]) => standing === "fresh" || standing === "stale")
+        .map(([zone, { byId }]) => [zone, [...byId.keys()]]),
+    );
   }
 
   #zone(name: string): Zone {

@@ -25,13 +25,19 @@ import {
   ConsulFault,
   type ConsulQuestion,
   type ConsulTerms,
-  isNothing,
 } from "../consul/client.ts";
+import { follow } from "../consul/following.ts";
 import { formatSocketAddress, type SocketAddress } from "../ip.ts";
 import type { Logger } from "../telemetry/log.ts";
-import { type Change, type Instance, isSameInstance, type Standing } from "./catalog.ts";
+import { type Change, type Instance, isSameInstance, type NameServer, type Standing } from "./catalog.ts";
 import { readEntries, readJobs, readServers, readZones } from "./consul_entries.ts";
-import type { StoreError } from "./provider_files.ts";
+import type { StoreError, StoreOperation } from "./provider_files.ts";
+
+/** What reads a registry, wherever it runs; disposing ends it. */
+export interface Reading extends AsyncDisposable {
+  /** What can't be read, in words. */
+  readonly problems: readonly string[];
+}
 
 /** What a catalog of Consul's is made of. */
 export interface ConsulCatalogOptions {
@@ -41,14 +47,21 @@ export interface ConsulCatalogOptions {
   readonly zone: string;
   /** Whether other datacenters are read, too; otherwise they are referred to. */
   readonly readsAll: boolean;
+  /** For how long what was read last counts, milliseconds. */
+  readonly staleFor: number;
+  /**
+   * What counts as read before it is read here, by zone: ids of instances that the last run had, or a thread that has died.
+   * What of it isn't there any more is taken away when all of its zone is read.
+   */
+  readonly kept: () => ReadonlyMap<string, readonly string[]>;
   /** Gets what changes. */
   readonly write: (changes: readonly Change[]) => void;
   /** Paces the questions. */
   readonly clock: Pick<Clock, "sleep" | "monotonicMs">;
   /** Hears of zones that can't be read, and that can again. */
-  readonly log: Logger;
+  readonly log: Pick<Logger, "info" | "warn">;
   /** Hears of each answer. */
-  readonly observe: (operation: "getInstances" | "getServers", error: StoreError, seconds: number) => void;
+  readonly observe: (operation: StoreOperation, error: StoreError, seconds: number) => void;
 }
 
 /** Questions about instances at a time: with all others well below the 200 connections that a server bears. */
@@ -74,7 +87,7 @@ const LIST_PAUSE_MS = 20;
 const NAMED_MAX = 3;
 
 /** What is registered in a Consul. */
-export class ConsulCatalog implements AsyncDisposable {
+export class ConsulCatalog implements Reading {
   readonly #options: ConsulCatalogOptions;
   readonly #client: ConsulClient;
   readonly #ending = new AbortController();
@@ -82,12 +95,17 @@ export class ConsulCatalog implements AsyncDisposable {
   readonly #servers = new Map<string, string>();
   readonly #turns = new Turns(BLOCKED_MAX);
   readonly #following: Promise<void>;
+  readonly #kept: ReadonlyMap<string, readonly string[]>;
+  #areZonesKnown = false;
 
   /** Begins to read. */
   constructor(options: ConsulCatalogOptions) {
     this.#options = options;
     this.#client = new ConsulClient(options.terms);
+    this.#kept = options.kept();
+    options.write([{ kind: "zones", areKnown: false }]);
     this.#read(options.zone);
+    if (options.readsAll) { for (const zone of this.#kept.keys()) this.#read(zone); }
     this.#following = this.#followServers();
   }
 
@@ -111,39 +129,59 @@ export class ConsulCatalog implements AsyncDisposable {
       ending: this.#ending.signal,
       turns: this.#turns,
       shareOf: () => Math.floor(BLOCKED_MAX / this.#zones.size),
+      keptIds: this.#kept.get(zone) ?? null,
     });
     this.#zones.set(zone, reading);
     reading.start();
   }
 
   async #followServers(): Promise<void> {
-    const { clock, zone: own, readsAll, write, observe } = this.#options;
+    const { clock, readsAll, observe, staleFor } = this.#options;
     using channel = this.#client.channel();
+    let readMs = clock.monotonicMs();
     while (!this.#ending.signal.aborted) {
       const start = clock.monotonicMs();
       let error: StoreError = "none";
       try {
         const zones = readZones((await channel.ask(plain("/v1/catalog/datacenters"))).document);
-        if (readsAll) { for (const zone of zones) this.#read(zone); }
-        const servers = readServers((await channel.ask(plain("/v1/agent/members", { wan: "1" }))).document);
-        const changes = [...servers].flatMap(([zone, those]): Change[] => {
-          const text = JSON.stringify(those);
-          if (this.#servers.get(zone) === text) return [];
-          this.#servers.set(zone, text);
-          const isForeign = zone !== own && !this.#zones.has(zone);
-          return [
-            { kind: "servers", zone, servers: those },
-            ...isForeign ? [{ kind: "standing", zone, standing: "foreign" } as const] : [],
-          ];
-        });
-        if (changes.length > 0) write(changes);
+        if (readsAll) {
+          for (const zone of zones) this.#read(zone);
+          this.#setZonesKnown(true);
+        }
+        // There is always one: an empty list is one that this token may not see.
+        const members = { ...plain("/v1/agent/members", { wan: "1" }), mayBeFiltered: false };
+        this.#takeServers(readServers((await channel.ask(members)).document));
+        this.#setZonesKnown(true);
+        readMs = clock.monotonicMs();
       } catch (cause) {
         error = faultOf(cause).kind;
+        if (clock.monotonicMs() - readMs >= staleFor) this.#setZonesKnown(false);
       }
       if (this.#ending.signal.aborted) return;
       observe("getServers", error, (clock.monotonicMs() - start) / 1000);
       await clock.sleep(error === "none" ? SERVERS_MS : RETRY_MAX_MS, this.#ending.signal);
     }
+  }
+
+  #takeServers(servers: ReadonlyMap<string, readonly NameServer[]>): void {
+    const { zone: own, write } = this.#options;
+    const changes = [...servers].flatMap(([zone, those]): Change[] => {
+      const text = JSON.stringify(those);
+      if (this.#servers.get(zone) === text) return [];
+      this.#servers.set(zone, text);
+      const isForeign = zone !== own && !this.#zones.has(zone);
+      return [
+        { kind: "servers", zone, servers: those },
+        ...isForeign ? [{ kind: "standing", zone, standing: "foreign" } as const] : [],
+      ];
+    });
+    if (changes.length > 0) write(changes);
+  }
+
+  #setZonesKnown(areKnown: boolean): void {
+    if (areKnown === this.#areZonesKnown) return;
+    this.#areZonesKnown = areKnown;
+    this.#options.write([{ kind: "zones", areKnown }]);
   }
 }
 
@@ -153,6 +191,8 @@ interface ZoneParts extends ConsulCatalogOptions {
   readonly turns: Turns;
   /** How many questions about instances the zone may have blocked at a time. */
   readonly shareOf: () => number;
+  /** Instances that count as read; `null` = the zone doesn't. */
+  readonly keptIds: readonly string[] | null;
 }
 
 /** Whose faults a zone has: the list of services, the pulse, or a reading's key. */
@@ -169,7 +209,11 @@ class ZoneReading {
   /** What hasn't been read yet. */
   readonly #unread = new Set<Source>(["list"]);
   readonly #running = new Set<Promise<void>>();
-  #standing: Standing = "lost";
+  /** Instances that count as read and that nothing has said yet. */
+  readonly #left: Set<string>;
+  #standing: Standing;
+  /** Whether all of it was read once. */
+  #isComplete = false;
   /** Whether it was said that the zone was never read. */
   #isSaid = false;
   /** Whether there is a question for each product only; once so, for good. */
@@ -178,6 +222,8 @@ class ZoneReading {
   constructor(zone: string, parts: ZoneParts) {
     this.#zone = zone;
     this.#parts = parts;
+    this.#left = new Set(parts.keptIds);
+    this.#standing = parts.keptIds === null ? "lost" : "stale";
   }
 
   /** What can't be read, in words. */
@@ -192,7 +238,7 @@ class ZoneReading {
   }
 
   start(): void {
-    this.#parts.write([{ kind: "standing", zone: this.#zone, standing: "lost" }]);
+    this.#parts.write([{ kind: "standing", zone: this.#zone, standing: this.#standing }]);
     this.#run(this.#followList());
     this.#run(this.#followPulse());
   }
@@ -201,7 +247,7 @@ class ZoneReading {
     const { clock, ending } = this.#parts;
     await this.#follow(
       "list",
-      () => "/v1/catalog/services",
+      "/v1/catalog/services",
       { query: {}, instances: false },
       async ({ document }) => {
         this.#expect(readJobs(document));
@@ -251,7 +297,7 @@ class ZoneReading {
   async #followJob(key: string, reading: JobReading): Promise<void> {
     const { product, job } = reading;
     const query = { passing: "1", ...job !== null && { tag: `glimpse:job=${job}` } };
-    const path = () => `/v1/health/service/${encodeURIComponent(product)}`;
+    const path = `/v1/health/service/${encodeURIComponent(product)}`;
     await this.#follow(key, path, { query, instances: true, over: reading.over.signal }, ({ document }) => {
       if (reading.over.signal.aborted) return false;
       this.#take(reading, document);
@@ -275,6 +321,7 @@ class ZoneReading {
     });
     const gone = [...reading.known.keys()].filter((id) => !next.has(id) && this.#owners.get(id) === reading);
     reading.known = next;
+    for (const id of next.keys()) this.#left.delete(id);
     for (const { id } of changed) this.#owners.set(id, reading);
     for (const id of gone) this.#owners.delete(id);
     const changes: Change[] = [];
@@ -330,7 +377,7 @@ class ZoneReading {
   /** Asks again and again, blocked until there is news; `take` says whether to go on. */
   async #follow(
     source: Source,
-    path: () => string,
+    path: string,
     { query, instances, over }: {
       readonly query: Readonly<Record<string, string>>;
       readonly instances: boolean;
@@ -341,45 +388,45 @@ class ZoneReading {
     const { client, clock, ending, turns, observe } = this.#parts;
     using channel = client.channel();
     over?.addEventListener("abort", () => channel[Symbol.dispose](), { once: true });
-    let index = 0;
     let retryMs = RETRY_MS;
-    const isOver = () => ending.aborted || over?.aborted === true;
-    while (!isOver()) {
-      const { server } = client;
-      const start = clock.monotonicMs();
-      try {
-        const waitSeconds = instances && turns.areScarce ? TURN_SECONDS : WAIT_SECONDS;
-        const question: ConsulQuestion = {
-          ...{ path: path(), index, waitSeconds, answerMs: ANSWER_MS, mayBeFiltered: false },
-          query: { dc: this.#zone, stale: "", ...query },
+    let startMs = 0;
+    let { server } = client;
+    await follow({
+      question: () => {
+        startMs = clock.monotonicMs();
+        ({ server } = client);
+        return {
+          ...{
+            path,
+            query: { dc: this.#zone, stale: "", ...query },
+            answerMs: ANSWER_MS,
+            mayBeFiltered: false,
+          },
+          waitSeconds: instances && turns.areScarce ? TURN_SECONDS : WAIT_SECONDS,
         };
-        const ask = (each: ConsulQuestion) => instances ? turns.take(channel, each) : channel.ask(each);
-        const first = await ask(question);
-        // What comes from a stream doesn't say that it was filtered: a token that is deleted may empty it.
-        const answer = index > 0 && isNothing(first.document) ? await ask({ ...question, index: 0 }) : first;
-        const isBlocked = index > 0;
-        index = answer.index;
+      },
+      ask: (question) => instances ? turns.take(channel, question) : channel.ask(question),
+      take: async (answer, { isAwaited }) => {
         const goesOn = await take(answer);
-        observe("getInstances", "none", isBlocked ? 0 : (clock.monotonicMs() - start) / 1000);
+        observe("getInstances", "none", isAwaited ? 0 : (clock.monotonicMs() - startMs) / 1000);
         retryMs = RETRY_MS;
         this.#unread.delete(source);
         this.#right(source);
-        if (!goesOn) return;
-        // One that doesn't block would be asked without end.
-        if (index === 0) await clock.sleep(RETRY_MS, ending);
-      } catch (cause) {
-        if (isOver()) return;
+        return goesOn;
+      },
+      fail: async (cause) => {
         const fault = faultOf(cause);
-        index = 0;
         // Another server is asked meanwhile: that this one was left is no failure.
-        if (client.server !== server) continue;
-        observe("getInstances", fault.kind, (clock.monotonicMs() - start) / 1000);
+        if (client.server !== server) return;
+        observe("getInstances", fault.kind, (clock.monotonicMs() - startMs) / 1000);
         this.#wrong(source, fault);
         this.#leave(server, fault.kind);
         await clock.sleep(retryMs, ending);
         retryMs = Math.min(RETRY_MAX_MS, 2 * retryMs);
-      }
-    }
+      },
+      signal: over === undefined ? ending : AbortSignal.any([ending, over]),
+      clock,
+    });
   }
 
   /** Asks another server from now on, unless it is another datacenter that doesn't answer through this one. */
@@ -397,31 +444,45 @@ class ZoneReading {
     this.#judge();
   }
 
-  /** What was never read is lost; what can't be read now is stale. */
+  /** What was never read is lost, unless it was kept; what can't be read now is stale. */
   #judge(): void {
     const { write, log } = this.#parts;
-    const [fault] = this.#faults.values();
-    const isUnread = this.#standing === "lost" && this.#unread.size > 0;
-    const standing = isUnread ? "lost" : fault ? "stale" : "fresh";
     const zone = this.#zone;
-    if (isUnread && fault && !this.#isSaid) {
-      this.#isSaid = true;
-      log.warn("A zone's registry can't be read, and never was", {
-        zone,
-        error: fault.kind,
-        reason: fault.message,
-      });
+    const [fault] = this.#faults.values();
+    if (!this.#isComplete && this.#unread.size === 0) this.#complete();
+    if (!this.#isComplete) {
+      if (fault && !this.#isSaid) {
+        this.#isSaid = true;
+        const message = this.#standing === "lost"
+          ? "A zone's registry can't be read, and never was"
+          : "A zone's registry can't be read; what the last run has read goes on to count";
+        log.warn(message, { zone, error: fault.kind, reason: fault.message });
+      }
+      return;
     }
+    const standing = fault ? "stale" : "fresh";
     if (standing === this.#standing) return;
     this.#standing = standing;
-    if (fault && standing === "stale") {
+    if (fault) {
       log.warn("A zone's registry can't be read; what was registered goes on to count", {
         ...{ zone, error: fault.kind, reason: fault.message },
       });
-    } else if (standing === "fresh") {
-      log.info("A zone's registry is read", { zone, instances: this.#owners.size });
     }
     write([{ kind: "standing", zone, standing }]);
+    if (!fault) log.info("A zone's registry is read", { zone, instances: this.#owners.size });
+  }
+
+  /** All of it is read: what counted until then counts no more, unless it was found. */
+  #complete(): void {
+    const { write, log } = this.#parts;
+    const zone = this.#zone;
+    this.#isComplete = true;
+    const changes: Change[] = this.#left.size === 0 ? [] : [{ kind: "remove", zone, ids: [...this.#left] }];
+    this.#left.clear();
+    // However long it has been stale: it isn't any more, even if it is again at once.
+    this.#standing = "fresh";
+    write([...changes, { kind: "standing", zone, standing: "fresh" }]);
+    log.info("A zone's registry is read", { zone, instances: this.#owners.size });
   }
 
   #run(running: Promise<void>): void {

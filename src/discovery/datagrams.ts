@@ -11,8 +11,21 @@ import { setImmediate } from "node:timers";
 import type { SocketAddress } from "../ip.ts";
 import { type BatchSocket, BatchSockets, type Readiness } from "../sockets/batch_socket.ts";
 
-/** Makes an answer. @returns its bytes in `out`; 0 = say nothing */
-export type AnswerDatagram = (packet: Uint8Array, length: number, out: Uint8Array) => number;
+/**
+ * Makes an answer.
+ *
+ * @param later to be called before it returns, by whoever answers later
+ * @returns its bytes in `out`; 0 = say nothing now
+ */
+export type AnswerDatagram = (
+  packet: Uint8Array,
+  length: number,
+  out: Uint8Array,
+  later: () => Reply,
+) => number;
+
+/** Answers a datagram that came before; once the socket is closed it does nothing. */
+export type Reply = (answer: Uint8Array) => void;
 
 /** A bound socket whose datagrams are answered; disposing closes it. */
 export interface Datagrams extends AsyncDisposable {
@@ -46,6 +59,17 @@ export class LinuxDatagrams implements Datagrams {
   readonly #readiness: Readiness;
   #running: Promise<void> = Promise.resolve();
   #isClosed = false;
+  /** Of the datagram that is being answered. */
+  #slot = 0;
+  readonly #later = (): Reply => {
+    const peer = this.#socket.createPeer();
+    peer.copyFrom(this.#socket.peer(this.#slot));
+    return (answer) => {
+      if (this.#isClosed) return;
+      this.#socket.queue(peer, answer);
+      this.#socket.flush();
+    };
+  };
 
   /** Binds. @throws {Error} when the address can't be had */
   constructor(address: SocketAddress, sendMax: number) {
@@ -87,7 +111,8 @@ export class LinuxDatagrams implements Datagrams {
       const count = this.#socket.receive();
       for (let slot = 0; slot < count; slot++) {
         const out = this.#socket.outgoing;
-        const size = answer(this.#socket.packet(slot), this.#socket.lengthOf(slot), out);
+        this.#slot = slot;
+        const size = answer(this.#socket.packet(slot), this.#socket.lengthOf(slot), out, this.#later);
         if (size > 0) this.#socket.queue(this.#socket.peer(slot), out, size);
       }
       // What can't be sent is asked for again.
@@ -133,7 +158,11 @@ export class PortableDatagrams implements Datagrams {
     while (!this.#isClosed) {
       try {
         const [packet, from] = await this.#socket.receive(buffer);
-        const size = answer(packet, packet.length, this.#out);
+        const later = (): Reply => (bytes) => {
+          // What can't be sent is asked for again.
+          if (!this.#isClosed) this.#socket.send(bytes, from).catch(() => {});
+        };
+        const size = answer(packet, packet.length, this.#out, later);
         if (size > 0) await this.#socket.send(this.#out.subarray(0, size), from);
       } catch {
         // The client's network said no, or this machine is short of something, which passes.

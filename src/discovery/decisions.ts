@@ -5,7 +5,8 @@
  * | a service's address | answer |
  * | --- | --- |
  * | its zone's registry was never read, or not for too long | SERVFAIL |
- * | its zone isn't known | NXDOMAIN |
+ * | which zones there are isn't known, and it isn't among those that are | SERVFAIL |
+ * | its zone is none | NXDOMAIN |
  * | its zone is answered elsewhere | a referral |
  * | nothing of its product's job is registered | NXDOMAIN, without SOA, so that it isn't kept for long |
  * | the job is, but not in that environment or by that service | NOERROR, empty |
@@ -49,7 +50,7 @@ export function decide(catalog: Catalog, subject: Subject, wanted: Wanted): Deci
     return { kind: "referral", zone: address.zone, servers: catalog.serversOf(address.zone) };
   }
   if (wanted !== "SRV" && wanted !== "A" && wanted !== "AAAA") return EMPTY;
-  if (standing === null) return UNKNOWN;
+  if (standing === null) return catalog.areZonesKnown ? UNKNOWN : SERVFAIL;
   if (standing === "lost") return SERVFAIL;
   const registered = catalog.at(address);
   if (registered === null) return catalog.hasJob(address) ? EMPTY : UNKNOWN;
@@ -73,8 +74,8 @@ function decideServers(
 
 /** Whether what is known of name servers isn't to be believed: of all zones, where no zone is said. */
 function isLost(catalog: Catalog, zone: string | null): boolean {
-  if (zone !== null) return catalog.standingOf(zone) === "lost";
-  const { zones } = catalog;
+  const { zones, areZonesKnown } = catalog;
+  if (zone !== null) return (catalog.standingOf(zone) ?? (areZonesKnown ? null : "lost")) === "lost";
   return zones.length > 0 && zones.every((each) => catalog.standingOf(each) === "lost");
 }
 

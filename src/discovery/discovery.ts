@@ -2,8 +2,9 @@
  * Discovery in a node: the catalog, those who write it, those who answer by it, and those who wait for a change of it.
  *
  * ```text
- * provider files ─┬▶ Discovery.write ──▶ catalog ──▶ DNS (own listener)
- * or Consul ──────┘                        └──────▶ look-ups and subscriptions
+ * provider files ─┬▶ Discovery.write ──▶ catalog ─┬▶ DNS (own listener, on a thread)
+ * or Consul ──────┘  (on a thread)                ├▶ look-ups and subscriptions
+ *                                                 └▶ a file for the next run (of Consul's)
  * ```
  *
  * @module
@@ -15,15 +16,17 @@ import type { SocketAddress } from "../ip.ts";
 import { Listeners } from "../listeners.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { CallbackGauge, Registry } from "../telemetry/metrics.ts";
-import { type Address, formatAddress, parseAddress } from "./address.ts";
+import { type Address, ADDRESS_FIELDS, formatAddress, parseAddress } from "./address.ts";
 import type { AnswerThreadOptions } from "./answer_thread.ts";
 import type { Answering } from "./answering.ts";
 import { Catalog, type Change, type Instance, type NameServer } from "./catalog.ts";
-import { ConsulCatalog } from "./consul_catalog.ts";
+import type { Reading } from "./consul_catalog.ts";
 import { decide, type Decision } from "./decisions.ts";
+import { KeptCatalog, type KeptZone, readKept } from "./kept_catalog.ts";
 import type { DiscoveredMember, DiscoveryPort, Found, Registration } from "./port.ts";
 import { readProvider } from "./provider_file.ts";
-import { ProviderFiles, type StoreError } from "./provider_files.ts";
+import { ProviderFiles, type StoreError, type StoreOperation } from "./provider_files.ts";
+import type { ReadingThreadOptions } from "./reading_thread.ts";
 import { removeProviderFile, writeProviderFile } from "./registration.ts";
 import { DURATION_BUCKETS, TallySum } from "./tally.ts";
 
@@ -45,12 +48,14 @@ export interface DiscoveryTerms {
   readonly ipAddress: readonly string[];
   /** Whether checks in Consul's files are passed over. */
   readonly ignoreScripts: boolean;
+  /** Whether metrics tell addresses apart. */
+  readonly addressMetrics: boolean;
   /** A Consul in place of the directory; `null` = there is none. */
   readonly consul: ConsulTerms | null;
   /** What becomes of questions about zones that aren't read here. */
   readonly otherZones: "refer" | "forward";
   /** Name servers: of this zone, and of those that are answered elsewhere. */
-  readonly servers: readonly (NameServer & { readonly zone: string })[];
+  readonly servers: readonly (NameServer & { readonly zone: string; readonly port: number })[];
   /** For how long what was read last counts while nothing can be read, milliseconds. */
   readonly staleFor: number;
 }
@@ -67,6 +72,10 @@ export interface DiscoveryNeeds {
   readonly registry: Registry;
   /** Starts what answers DNS: a thread of its own, in a node. */
   readonly answer: (options: AnswerThreadOptions) => Answering;
+  /** Starts what reads Consul: likewise. */
+  readonly read: (options: ReadingThreadOptions) => Reading;
+  /** Where what was read last is kept for the next run; `null` = nowhere. */
+  readonly keptFile: string | null;
 }
 
 /** Services that announce themselves. */
@@ -78,13 +87,10 @@ export class Discovery implements AsyncDisposable, DiscoveryPort {
   readonly #needs: DiscoveryNeeds;
   readonly #parts = new AsyncDisposableStack();
   readonly #files: ProviderFiles | null = null;
-  readonly #consul: ConsulCatalog | null = null;
+  readonly #consul: Reading | null = null;
+  readonly #keeper: KeptCatalog | null = null;
   readonly #answering: Answering | null = null;
-  readonly #observeStore: (
-    operation: "getInstances" | "getServers",
-    error: StoreError,
-    seconds: number,
-  ) => void;
+  readonly #observeStore: (operation: StoreOperation, error: StoreError, seconds: number) => void;
   /** When a zone became stale; on the clock that never jumps. */
   readonly #staleSince = new Map<string, number>();
   readonly #ending = new AbortController();
@@ -124,14 +130,23 @@ export class Discovery implements AsyncDisposable, DiscoveryPort {
       "For how long a zone's registry can't be read.",
       perZone((zone) => this.#staleMs(zone) / 1000),
     );
+    registry.gauge("pleiades_discovery_responses", "Instances at an address, or name servers of a zone.", {
+      labelNames: [...ADDRESS_FIELDS, "operation"],
+      collect: () => terms.addressMetrics ? this.#responses() : [],
+    });
     this.write(serversOf(terms));
     if (terms.consul !== null) {
-      this.#consul = this.#parts.use(
-        new ConsulCatalog({
-          ...{ terms: terms.consul, zone: terms.zone, readsAll: terms.otherZones === "forward" },
-          ...{ write: (changes) => this.write(changes), observe: this.#observeStore, clock, log },
-        }),
-      );
+      const { staleFor, zone } = terms;
+      const keptFile = staleFor === 0 ? null : needs.keptFile;
+      if (keptFile !== null) this.#recall(keptFile);
+      this.#consul = this.#parts.use(needs.read({
+        ...{ terms: terms.consul, zone, readsAll: this.#readsAll, staleFor, kept: () => this.catalog.read() },
+        ...{ write: (changes) => this.write(changes), observe: this.#observeStore, clock, log },
+      }));
+      if (keptFile !== null) {
+        const zones = () => this.#zonesToKeep();
+        this.#keeper = this.#parts.use(new KeptCatalog({ path: keptFile, zones, clock, log }));
+      }
     } else if (terms.directory !== null) {
       this.#files = this.#parts.use(
         new ProviderFiles({
@@ -173,6 +188,7 @@ export class Discovery implements AsyncDisposable, DiscoveryPort {
   /** Makes changes to the catalog, and tells those who wait for them. */
   write(changes: readonly Change[]): void {
     this.#answering?.apply(changes);
+    this.#keeper?.note();
     for (const change of changes) {
       const touched = this.catalog.apply(change);
       if (change.kind === "standing") this.#noteStanding(change.zone);
@@ -218,8 +234,10 @@ export class Discovery implements AsyncDisposable, DiscoveryPort {
     let waiting = this.#waiting.get(key);
     if (!waiting) this.#waiting.set(key, waiting = Promise.withResolvers());
     const gone = Promise.withResolvers<void>();
-    signal.addEventListener("abort", () => gone.resolve(), { once: true });
+    const leave = () => gone.resolve();
+    signal.addEventListener("abort", leave, { once: true });
     await Promise.race([waiting.promise, gone.promise]);
+    signal.removeEventListener("abort", leave);
   }
 
   /** Makes this the complete state of a provider; when it is done, it is on the disk and in the answers. */
@@ -254,6 +272,17 @@ export class Discovery implements AsyncDisposable, DiscoveryPort {
     await this.#parts[Symbol.asyncDispose]();
   }
 
+  /** How many records an answer has, of some addresses and of all zones: never by names that came from the wire. */
+  #responses(): (readonly [readonly string[], number])[] {
+    const ofAddresses = this.catalog.sizes(ADDRESSES_MAX).map(([address, size]) =>
+      [[...ADDRESS_FIELDS.map((field) => address[field]), "getInstances"], size] as const
+    );
+    const ofZones = this.catalog.zones.map((zone) =>
+      [["", "", "", "", zone, "getServers"], this.catalog.serversOf(zone).length] as const
+    );
+    return [...ofAddresses, ...ofZones];
+  }
+
   get #providerTerms() {
     const { zone, node, ipAddress: ips, ignoreScripts } = this.#needs.terms;
     return { zone, node, ips, ignoreScripts };
@@ -269,7 +298,7 @@ export class Discovery implements AsyncDisposable, DiscoveryPort {
     );
     const sum = new TallySum();
     return answer({
-      options: { address, dnsZones, maxAnswers },
+      options: { address, dnsZones, maxAnswers, handedOn: handedOnOf(this.#needs.terms) },
       everything: () => this.catalog.everything(),
       count: (rows) => sum.add(rows, (labels) => durations.labels(...labels)),
       ...{ clock, log },
@@ -287,8 +316,12 @@ export class Discovery implements AsyncDisposable, DiscoveryPort {
     return since === undefined ? 0 : this.#needs.clock.monotonicMs() - since;
   }
 
-  /** A zone that is stale for too long is lost; one that was never read is that at once. */
-  #noteStanding(zone: string): void {
+  /**
+   * A zone that is stale for too long is lost; one that was never read is that at once.
+   *
+   * @param staleMs for how long it was stale before
+   */
+  #noteStanding(zone: string, staleMs = 0): void {
     const { clock, terms, log } = this.#needs;
     const standing = this.catalog.standingOf(zone);
     if (standing === "fresh" || standing === "foreign") {
@@ -296,14 +329,49 @@ export class Discovery implements AsyncDisposable, DiscoveryPort {
       return;
     }
     if (this.#staleSince.has(zone)) return;
-    const sinceMs = clock.monotonicMs();
+    const sinceMs = clock.monotonicMs() - staleMs;
     this.#staleSince.set(zone, sinceMs);
     if (standing !== "stale") return;
-    clock.sleep(terms.staleFor, this.#ending.signal).then(() => {
+    clock.sleep(terms.staleFor - staleMs, this.#ending.signal).then(() => {
       if (this.#ending.signal.aborted || this.#staleSince.get(zone) !== sinceMs) return;
       log.error("What was registered doesn't count any more: it is too old", { zone });
       this.write([{ kind: "standing", zone, standing: "lost" }]);
     });
+  }
+
+  /** Whether other zones than our own are read. */
+  get #readsAll(): boolean {
+    return this.#needs.terms.otherZones === "forward";
+  }
+
+  /** What the last run has read counts as if it had become stale when that ended, or before. */
+  #recall(file: string): void {
+    const { clock, log, terms } = this.#needs;
+    let zones: readonly KeptZone[];
+    try {
+      zones = readKept(file, clock.unixMs());
+    } catch (error) {
+      log.warn("What was registered in the last run can't be read", { file, error });
+      return;
+    }
+    for (const { zone, staleMs, servers, instances } of zones) {
+      if (staleMs >= terms.staleFor || (zone !== terms.zone && !this.#readsAll)) continue;
+      this.catalog.apply({ kind: "servers", zone, servers });
+      this.catalog.apply({ kind: "put", zone, instances });
+      this.catalog.apply({ kind: "standing", zone, standing: "stale" });
+      this.#noteStanding(zone, staleMs);
+      log.info("What was registered in the last run counts until Consul is read", {
+        ...{ zone, instances: instances.length, ageSeconds: Math.round(staleMs / 1000) },
+      });
+    }
+  }
+
+  #zonesToKeep(): readonly KeptZone[] {
+    return [...this.catalog.read().keys()].map((zone) => ({
+      ...{ zone, staleMs: this.#staleMs(zone) },
+      servers: this.catalog.serversOf(zone),
+      instances: this.catalog.instancesOf(zone),
+    }));
   }
 
   #tagOf(instances: readonly Instance[]): string {
@@ -320,6 +388,8 @@ export class Discovery implements AsyncDisposable, DiscoveryPort {
 }
 
 const NONE: readonly Instance[] = [];
+/** Addresses that metrics tell apart. */
+const ADDRESSES_MAX = 1_000;
 
 const WORDS: Readonly<Record<Decision["kind"], Found["rcode"]>> = {
   nxdomain: "NXDOMAIN",
@@ -331,11 +401,27 @@ const WORDS: Readonly<Record<Decision["kind"], Found["rcode"]>> = {
   servers: "NOERROR",
 };
 
+/** Where questions about other zones are handed on, unless Consul is what answers them. */
+function handedOnOf(
+  { servers, zone: own, otherZones, consul }: DiscoveryTerms,
+): ReadonlyMap<string, readonly SocketAddress[]> {
+  const handedOn = new Map<string, SocketAddress[]>();
+  if (otherZones !== "forward" || consul !== null) return handedOn;
+  for (const { zone, ips, port } of servers) {
+    if (zone === own) continue;
+    const addresses = ips.map((hostname) => ({ hostname, port }));
+    handedOn.set(zone, [...handedOn.get(zone) ?? [], ...addresses]);
+  }
+  return handedOn;
+}
+
 /** Zones with name servers and without a registry here are answered by those. */
 function serversOf({ servers, zone: own }: DiscoveryTerms): Change[] {
   const zones = new Set(servers.map(({ zone }) => zone));
+  const of = (zone: string) =>
+    servers.filter((server) => server.zone === zone).map(({ host, ips }) => ({ host, ips }));
   return [...zones].flatMap((zone): Change[] => [
-    { kind: "servers", zone, servers: servers.filter((server) => server.zone === zone) },
+    { kind: "servers", zone, servers: of(zone) },
     ...zone === own ? [] : [{ kind: "standing", zone, standing: "foreign" } as const],
   ]);
 }

@@ -22,7 +22,7 @@ const SOA_TTL = 86_400;
 /** Our own limit for answers over UDP: no fragment on any common path (RFC 9715). */
 export const UDP_SIZE_MAX = 1232;
 /** What a sender without EDNS can take (RFC 1035 §4.2.1). */
-const UDP_SIZE_PLAIN = 512;
+export const UDP_SIZE_PLAIN = 512;
 const STREAM_SIZE_MAX = 65_535;
 const HEADER_SIZE = 12;
 /** An OPT record without options. */
@@ -63,7 +63,22 @@ export interface Answered {
   readonly rcode: number;
   /** What was asked for; `null` = there was no question. */
   readonly qtype: number | null;
+  /** Where it is a referral, and the question may be handed on instead. */
+  readonly elsewhere: Elsewhere | null;
 }
+
+/** A question that another zone's servers may be asked. */
+export interface Elsewhere {
+  /** The zone. */
+  readonly zone: string;
+  /** Where the question ends in the query. */
+  readonly questionEnd: number;
+  /** What its sender takes over UDP, and no more than we send; `null` = it doesn't say, and gets no OPT record. */
+  readonly udpSize: number | null;
+}
+
+/** The option of EDNS by which a query says that it was handed on; it has no data. */
+export const HANDED_ON = 65_001;
 
 /** Answers queries by what is in a catalog. */
 export class DnsAnswers {
@@ -133,8 +148,13 @@ export class DnsAnswers {
       ...{ qtype, zone, nameSize },
       countMax: stream ? Infinity : this.#terms.maxAnswers,
     });
-    const isOurs = decision.kind !== "referral";
-    return this.#finish(packet, { rcode, qtype, edns: edns !== null, aa: isOurs });
+    if (decision.kind !== "referral") {
+      return this.#finish(packet, { rcode, qtype, edns: edns !== null, aa: true });
+    }
+    const { zone: of } = decision;
+    const udpSize = edns && Math.min(UDP_SIZE_MAX, Math.max(UDP_SIZE_PLAIN, edns.size));
+    const elsewhere = edns?.isHandedOn ? null : { zone: of, questionEnd: nameEnd + 4, udpSize };
+    return { ...this.#finish(packet, { rcode, qtype, edns: edns !== null }), elsewhere };
   }
 
   /** The dns zone that the name is in. */
@@ -343,7 +363,7 @@ export class DnsAnswers {
     out[9] = authorities;
     out[10] = allAdditionals >>> 8;
     out[11] = allAdditionals;
-    return { size: this.#at, rcode, qtype };
+    return { size: this.#at, rcode, qtype, elsewhere: null };
   }
 
   /** RFC 6891 §6.1.2. */
@@ -354,7 +374,7 @@ export class DnsAnswers {
   }
 }
 
-const SILENCE: Answered = { size: 0, rcode: 0, qtype: null };
+const SILENCE: Answered = { size: 0, rcode: 0, qtype: null, elsewhere: null };
 
 /** Finished records, one after the other. */
 interface Finished {
@@ -482,7 +502,7 @@ function ednsSize(
   packet: Uint8Array,
   length: number,
   at: number,
-): { readonly size: number; readonly version: number } | null {
+): { readonly size: number; readonly version: number; readonly isHandedOn: boolean } | null {
   let left = (packet[6]! << 8 | packet[7]!) + (packet[8]! << 8 | packet[9]!) +
     (packet[10]! << 8 | packet[11]!);
   for (; left > 0 && at < length; left--) {
@@ -491,12 +511,25 @@ function ednsSize(
     at += at < length && packet[at]! >= 0xc0 ? 2 : 1;
     if (at + 10 > length) return null;
     const type = packet[at]! << 8 | packet[at + 1]!;
+    const end = at + 10 + (packet[at + 8]! << 8 | packet[at + 9]!);
     if (isRoot && type === TYPE.OPT) {
-      return { size: packet[at + 2]! << 8 | packet[at + 3]!, version: packet[at + 5]! };
+      return {
+        size: packet[at + 2]! << 8 | packet[at + 3]!,
+        version: packet[at + 5]!,
+        isHandedOn: hasOption(packet, at + 10, Math.min(end, length), HANDED_ON),
+      };
     }
-    at += 10 + (packet[at + 8]! << 8 | packet[at + 9]!);
+    at = end;
   }
   return null;
+}
+
+/** Whether options of EDNS have one of this code (RFC 6891 §6.1.2). */
+function hasOption(packet: Uint8Array, from: number, end: number, code: number): boolean {
+  for (let at = from; at + 4 <= end; at += 4 + (packet[at + 2]! << 8 | packet[at + 3]!)) {
+    if ((packet[at]! << 8 | packet[at + 1]!) === code) return true;
+  }
+  return false;
 }
 
 function wantedOf(qtype: number): Wanted {

@@ -7,8 +7,9 @@
 import type { SocketAddress } from "../ip.ts";
 import { batchSocketFault } from "../sockets/batch_socket.ts";
 import { isOfOneConnection, listenFault, TCP_BACKLOG } from "../sockets/listening.ts";
-import { type Datagrams, LinuxDatagrams, PortableDatagrams } from "./datagrams.ts";
+import { type Datagrams, LinuxDatagrams, PortableDatagrams, type Reply } from "./datagrams.ts";
 import { type Asked, type DnsAnswers, UDP_SIZE_MAX } from "./dns_answers.ts";
+import type { Forwarder } from "./forwarder.ts";
 import type { Counted } from "./tally.ts";
 
 /** What a listener is made of. */
@@ -17,6 +18,8 @@ export interface ListenerOptions {
   readonly address: SocketAddress;
   /** What is answered. */
   readonly answers: DnsAnswers;
+  /** Asks the servers of other zones; the listener disposes of it. */
+  readonly forwarder: Forwarder;
   /** Whether its thread does nothing else, so that it may sleep for datagrams. */
   readonly isAlone: boolean;
   /** Hears of each answer. */
@@ -58,7 +61,7 @@ export class Listener implements AsyncDisposable {
     this.#udp = udp;
     this.#tcp = tcp;
     this.address = { hostname: options.address.hostname, port: tcp.addr.port };
-    udp.answer((packet, length, out) => this.#answer(packet, length, { protocol: "udp", out }));
+    udp.answer((packet, length, out, later) => this.#answer(packet, length, { protocol: "udp", out, later }));
     this.#running = this.#serveTcp();
   }
 
@@ -70,6 +73,7 @@ export class Listener implements AsyncDisposable {
   /** Answers no more. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isClosed = true;
+    this.#options.forwarder[Symbol.dispose]();
     this.#tcp.close();
     for (const connection of this.#connections) close(connection);
     await Promise.all([this.#udp[Symbol.asyncDispose](), this.#running]);
@@ -110,12 +114,19 @@ export class Listener implements AsyncDisposable {
         if (!await readWhole(connection, head)) return;
         const message = new Uint8Array(head[0]! << 8 | head[1]!);
         if (!await readWhole(connection, message)) return;
-        const size = this.#answer(message, message.length, { protocol: "tcp", out: this.#tcpOut });
-        if (size === 0) return;
-        const framed = new Uint8Array(2 + size);
-        framed[0] = size >>> 8;
-        framed[1] = size & 0xff;
-        framed.set(this.#tcpOut.subarray(0, size), 2);
+        const handedOn: { answer: Promise<Uint8Array> | null } = { answer: null };
+        const later = () => {
+          const { promise, resolve } = Promise.withResolvers<Uint8Array>();
+          handedOn.answer = promise;
+          return resolve;
+        };
+        const size = this.#answer(message, message.length, { protocol: "tcp", out: this.#tcpOut, later });
+        if (size === 0 && handedOn.answer === null) return;
+        const answer = await (handedOn.answer ?? this.#tcpOut.slice(0, size));
+        const framed = new Uint8Array(2 + answer.length);
+        framed[0] = answer.length >>> 8;
+        framed[1] = answer.length & 0xff;
+        framed.set(answer, 2);
         for (let at = 0; at < framed.length;) at += await connection.write(framed.subarray(at));
       } finally {
         clearTimeout(idle);
@@ -126,11 +137,24 @@ export class Listener implements AsyncDisposable {
   #answer(
     packet: Uint8Array,
     length: number,
-    { protocol, out }: { readonly protocol: "udp" | "tcp"; readonly out: Uint8Array },
+    { protocol, out, later }: {
+      readonly protocol: "udp" | "tcp";
+      readonly out: Uint8Array;
+      readonly later: () => Reply;
+    },
   ): number {
-    const { answers, observe } = this.#options;
+    const { answers, observe, forwarder } = this.#options;
     const start = performance.now();
-    const { size, rcode, qtype } = answers.answer(packet, length, out, protocol === "tcp" ? TCP : UDP);
+    const asked = protocol === "tcp" ? TCP : UDP;
+    const { size, rcode, qtype, elsewhere } = answers.answer(packet, length, out, asked);
+    if (elsewhere !== null && forwarder.serves(elsewhere.zone)) {
+      const reply = later();
+      forwarder.ask({ ...elsewhere, packet, stream: protocol === "tcp" }).then((answer) => {
+        observe({ rcode: answer[3]! & 0x0f, qtype, protocol, ms: performance.now() - start });
+        reply(answer);
+      });
+      return 0;
+    }
     if (size > 0) observe({ rcode, qtype, protocol, ms: performance.now() - start });
     return size;
   }

@@ -42,6 +42,9 @@ export type StoreError =
   | "noanswer"
   | "consulapi";
 
+/** What is asked of a registry, for metrics. */
+export type StoreOperation = "getInstances" | "getServers";
+
 /**
  * How often the directory is looked at: one call says whether a file came, went or was renamed. With `Deno.watchFs` a process that
  * began several watches in turn was seen to stand still (Deno 2.6.8).

@@ -1,17 +1,26 @@
 /**
- * The thread of discovery's own listener: whatever keeps the main thread busy — a large answer of Consul's, a reload, a request
- * — keeps no client waiting. Messages in: `Order`; out: `Report`.
+ * Threads of discovery, each with one task: one answers DNS, so that nothing that keeps the main thread busy — a reload, a
+ * request — keeps a client waiting; one reads Consul, whose answers would keep the main thread busy. Messages in: `Order`;
+ * out: `Report`.
  *
  * @module
  */
 import type { SocketAddress } from "../ip.ts";
 import { type AnsweringOptions, LocalAnswering } from "./answering.ts";
 import type { Change } from "./catalog.ts";
+import { Reader, type ReaderOptions, type ReaderReport } from "./reader.ts";
 import { Tally, type TallyRow } from "./tally.ts";
 
 /** From the main thread. */
 export type Order =
+  /** Answer; the first order. */
   | { readonly kind: "start"; readonly options: AnsweringOptions; readonly changes: readonly Change[] }
+  /** Read; the first order of another thread. */
+  | {
+    readonly kind: "read";
+    readonly options: ReaderOptions;
+    readonly kept: ReadonlyMap<string, readonly string[]>;
+  }
   | { readonly kind: "change"; readonly changes: readonly Change[] }
   /** Say when all before it is in the answers. */
   | { readonly kind: "settle"; readonly number: number }
@@ -24,6 +33,7 @@ export type Report =
   | { readonly kind: "settled"; readonly number: number }
   | { readonly kind: "answered"; readonly rows: readonly TallyRow[] }
   | { readonly kind: "fault"; readonly message: string; readonly reason: string }
+  | ReaderReport
   | { readonly kind: "stopped" };
 
 /** Time that counts gather before they are told. */
@@ -39,12 +49,16 @@ interface WorkerScope {
 const scope = globalThis as unknown as WorkerScope;
 const tally = new Tally();
 let answering: LocalAnswering | null = null;
+let reader: Reader | null = null;
 let reporting: ReturnType<typeof setInterval> | undefined;
 
 scope.onmessage = ({ data: order }) => {
   switch (order.kind) {
     case "start":
       return start(order.options, order.changes);
+    case "read":
+      reader = new Reader(order.options, order.kept, (report) => scope.postMessage(report));
+      return;
     case "change":
       return answering?.apply(order.changes);
     case "settle":
@@ -72,6 +86,7 @@ function start(options: AnsweringOptions, changes: readonly Change[]): void {
 async function stop(): Promise<void> {
   clearInterval(reporting);
   await answering?.[Symbol.asyncDispose]();
+  await reader?.[Symbol.asyncDispose]();
   report();
   scope.postMessage({ kind: "stopped" });
   scope.close();

@@ -5,12 +5,14 @@
  * @module
  */
 import type { Clock, Rng } from "../clock.ts";
+import type { ConsulTerms } from "../consul/client.ts";
+import { ConsulRegistration } from "../consul/registration.ts";
+import type { ServiceQuery } from "../consul/services.ts";
 import { parseIp, parseSocketAddress } from "../ip.ts";
 import type { LinkTerms } from "../nats/link.ts";
 import type { Settings } from "../settings/settings.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { EXPOSITION_CONTENT_TYPE, type Registry } from "../telemetry/metrics.ts";
-import { ConsulRegistration, type ConsulTerms } from "./consul.ts";
 import { serviceId, type Subjects } from "./messages.ts";
 import { PowerDns } from "./powerdns.ts";
 import type { DnsServer } from "./zone_reading.ts";
@@ -136,8 +138,26 @@ const PING_MS = 10_000;
 
 /** How Consul is reached; `null` = it isn't used. */
 export function consulTermsOf({ consul: { url, token, ca } }: DistributeSettings): ConsulTerms | null {
-  return url === null ? null : { url, token, ca };
+  if (url === null) return null;
+  const { protocol, hostname, port } = new URL(url);
+  const isTls = protocol === "https:";
+  return {
+    addresses: [{
+      hostname: hostname.replace(/^\[|\]$/g, ""),
+      port: Number(port) || (isTls ? 443 : 80),
+    }],
+    ...{ token, tokenKey: "distribute.consul.token" },
+    tls: isTls ? { serverName: null, caCerts: ca === null ? [] : [ca] } : null,
+  };
 }
+
+/** The hosts of secondaries, in Consul. */
+export function secondariesOf({ service: { tags } }: DistributeSettings): ServiceQuery {
+  return { name: `${PREFIX}secondary-syncer`, tags, key: "host" };
+}
+
+/** Services of ours are called so in Consul. */
+const PREFIX = "pdns-";
 
 /** Keeps a service in the registers that the settings name. @param isWell whether it does what it is there for */
 export function register(
@@ -148,12 +168,9 @@ export function register(
   const terms = consulTermsOf(settings);
   if (terms === null) return { [Symbol.asyncDispose]: () => Promise.resolve() };
   const { tags } = settings.service;
+  const name = `${PREFIX}${service}`;
   return new ConsulRegistration({ terms, clock, rng, log }, {
-    service,
-    id: serviceId(host),
-    host,
-    tags,
-    isWell,
+    ...{ id: `${name}-${serviceId(host)}`, name, tags, meta: { host }, isWell },
   });
 }
 

@@ -6,12 +6,12 @@
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { type Rng, systemRng } from "../clock.ts";
+import { ServiceWatch } from "../consul/services.ts";
 import { formatSocketAddress, parseSocketAddress, type SocketAddress } from "../ip.ts";
 import { OwnCertificate } from "../tls/own_certificate.ts";
 import { RenewableListener } from "../tls/renewable_listener.ts";
 import { ApiProxy } from "./api_proxy.ts";
 import { Broker } from "./broker.ts";
-import { ConsulSecondaries } from "./consul.ts";
 import { Greeting } from "./greeting.ts";
 import { HealthChecker } from "./health_checker.ts";
 import {
@@ -28,6 +28,7 @@ import {
   linkTermsOf,
   powerDnsOf,
   register,
+  secondariesOf,
   type ServiceGround,
   type ServiceName,
   subjectsOf,
@@ -247,9 +248,9 @@ export async function startHealthChecker(
   });
   const consul = consulTermsOf(settings);
   const following = secondaries.source === "consul" && consul !== null
-    ? new ConsulSecondaries(
+    ? new ServiceWatch(
       { terms: consul, clock, rng, log },
-      settings.service.tags,
+      secondariesOf(settings),
       (hosts) => checker.findSecondaries(hosts),
     )
     : null;

@@ -9,9 +9,9 @@ import type { Terminal } from "../cli/terminal.ts";
 import { CommandFailed } from "../cli/failure.ts";
 import { type Clock, rfc3339, systemClock, systemRng } from "../clock.ts";
 import { formatDuration } from "../input/duration.ts";
+import { valuesOf } from "../consul/services.ts";
 import { createLogger } from "../telemetry/log.ts";
 import { Broker } from "./broker.ts";
-import { registeredSecondaries } from "./consul.ts";
 import { orderFor, type PrimaryZone } from "./compare.ts";
 import { primaryZones } from "./health_checker.ts";
 import {
@@ -31,6 +31,7 @@ import {
   dnsOf,
   linkTermsOf,
   powerDnsOf,
+  secondariesOf,
   subjectsOf,
 } from "./service.ts";
 import { withDns } from "./zone_reading.ts";
@@ -95,7 +96,7 @@ export async function statusRows(settings: DistributeSettings, clock: Clock): Pr
   if (settings.secondaries.source === "nats") await clock.sleep(LISTEN_MS, ending.signal);
   const consul = consulTermsOf(settings);
   if (settings.secondaries.source === "consul" && consul !== null) {
-    const hosts = await registeredSecondaries(consul, settings.service.tags, AbortSignal.timeout(WAIT_MS))
+    const hosts = await valuesOf(consul, secondariesOf(settings), AbortSignal.timeout(WAIT_MS))
       .catch((error) => {
         throw new CommandFailed(`Consul doesn't say which secondaries there are: ${error.message}`);
       });

@@ -16,7 +16,7 @@ import type { Remark } from "./finding.ts";
 
 /** The database and what lies beside it; none where there is no file. */
 export function databaseFiles({ database: { path } }: Settings): string[] {
-  return isFile(path) ? [path, `${path}-wal`, `${path}-shm`, `${path}.tables`] : [];
+  return isFile(path) ? [path, `${path}-wal`, `${path}-shm`, `${path}.tables`, `${path}.discovery`] : [];
 }
 
 function isFile(path: string): boolean {

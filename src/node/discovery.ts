@@ -12,11 +12,17 @@ export const discovery: Start = async ({ settings, clock, log, registry, ports, 
   if (!terms.enabled) return null;
   const { Discovery } = await import("../discovery/discovery.ts");
   const { AnswerThread } = await import("../discovery/answer_thread.ts");
+  const { ReadingThread } = await import("../discovery/reading_thread.ts");
   const { consul: { enabled, address: addresses, token, tls } } = terms;
+  const consul = enabled
+    ? { addresses, token, tokenKey: "discovery.consul.token", tls: tls.enabled ? tls : null }
+    : null;
   const part = new Discovery({
-    terms: { ...terms, consul: enabled ? { addresses, token, tls: tls.enabled ? tls : null } : null },
+    terms: { ...terms, consul },
     ...{ clock, log, registry },
     answer: (options) => new AnswerThread(options),
+    read: (options) => new ReadingThread(options),
+    keptFile: store.readOnly || store.path === ":memory:" ? null : `${store.path}.discovery`,
   });
   try {
     await part.ready;

@@ -23,7 +23,7 @@ async function ask(
 ): Promise<ConsulAnswer | string> {
   await using proxy = new ConsulProxy(0);
   proxy.become(answer);
-  using client = new ConsulClient({ addresses: [proxy.address], token, tls: null });
+  using client = new ConsulClient({ addresses: [proxy.address], token, tokenKey: "x.token", tls: null });
   using channel = client.channel();
   try {
     return await channel.ask({ ...QUESTION, ...more });
@@ -69,8 +69,8 @@ Deno.test("what is no answer is a fault, and says which", async () => {
   const filtered = { "X-Consul-Results-Filtered-By-ACLs": "true" };
   const anonymous = { "X-Consul-Default-ACL-Policy": "deny" };
   const table: readonly (readonly [Answer, string])[] = [
-    [json("[]", filtered), "denied: Consul at it tells this token nothing"],
-    [json("{}", filtered), "denied: Consul at it tells this token nothing"],
+    [json("[]", filtered), "denied: Consul at it tells this token nothing (x.token)"],
+    [json("{}", filtered), "denied: Consul at it tells this token nothing (x.token)"],
     [json('{"Node":'), "consulapi: Consul at it doesn't answer in JSON"],
     [json("\xff\xfe"), "consulapi: Consul at it doesn't answer in JSON"],
     [
@@ -98,7 +98,10 @@ Deno.test("what is no answer is a fault, and says which", async () => {
     ["silence", "noanswer: Consul at it: it takes too long"],
   ];
   for (const [answer, fault] of table) equal(await ask(answer), fault);
-  equal(await ask(json("[]", anonymous), {}, null), "denied: Consul at it tells without a token nothing");
+  equal(
+    await ask(json("[]", anonymous), {}, null),
+    "denied: Consul at it tells without a token nothing (x.token)",
+  );
   ok(typeof await ask(json("[]", anonymous)) !== "string", "with a token it isn't for want of one");
   ok(typeof await ask(json("[]", filtered), { mayBeFiltered: true }) !== "string");
 });
@@ -108,7 +111,10 @@ Deno.test("of several servers the next is asked when one is left, and what is bl
   silent.become("silence");
   await using other = new ConsulProxy(0);
   other.become(json("[1]"));
-  using client = new ConsulClient({ addresses: [silent.address, other.address], token: null, tls: null });
+  using client = new ConsulClient({
+    addresses: [silent.address, other.address],
+    ...{ token: null, tokenKey: "x.token", tls: null },
+  });
   using channel = client.channel();
   const asked = channel.ask({ ...QUESTION, index: 1, waitSeconds: 30 }).catch((error) => error.kind);
   const { server } = client;

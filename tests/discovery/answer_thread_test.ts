@@ -35,7 +35,7 @@ function start(address: SocketAddress, catalog: Catalog, lines: string[] = []): 
     write: (line) => lines.push(line),
   });
   return new AnswerThread({
-    options: { address, dnsZones: [ZONE], maxAnswers: 43 },
+    options: { address, dnsZones: [ZONE], maxAnswers: 43, handedOn: new Map() },
     everything: () => catalog.everything(),
     count: () => {},
     clock: { sleep: () => Promise.resolve() },

@@ -7,6 +7,9 @@ import { deepEqual, equal, match, ok } from "node:assert/strict";
 import type { ConsulTerms } from "../../src/consul/client.ts";
 import { ConsulProxy } from "../consul/proxy.ts";
 import { ConsulServer, ROOT_TOKEN, until } from "../consul/server.ts";
+import { writeKept } from "../../src/discovery/kept_catalog.ts";
+import { ReadingThread } from "../../src/discovery/reading_thread.ts";
+import { toEnd } from "../../src/slices.ts";
 import { testWith } from "../programs.ts";
 import type { Standing } from "../../src/discovery/catalog.ts";
 import { brief, World } from "./world.ts";
@@ -14,7 +17,10 @@ import { brief, World } from "./world.ts";
 const WEB = "http.web.prod.shop.gg";
 
 function over(terms: Partial<ConsulTerms>, more: Parameters<typeof World.start>[1] = {}): World {
-  const consul = { addresses: [], token: ROOT_TOKEN, tls: null, ...terms };
+  const consul = {
+    ...{ addresses: [], token: ROOT_TOKEN, tokenKey: "discovery.consul.token", tls: null },
+    ...terms,
+  };
   return World.start({}, { directory: null, servers: [], consul, ...more });
 }
 
@@ -126,20 +132,92 @@ testWith(["consul"], "what is registered in Consul is answered", async (test) =>
   });
 
   await test.step("killed and started again", async () => {
-    await using world = over({ addresses: [consul.address] });
-    await answers(world, WEB, "A", "NOERROR|aa|5 192.0.2.1|5 192.0.2.2");
+    const both = "NOERROR|aa|5 192.0.2.1|5 192.0.2.2";
+    const gone = "http.gone.prod.shop.gg";
+    const elsewhere = "http.web.prod.shop.zz";
+    await using stack = new AsyncDisposableStack();
+    const folder = await Deno.makeTempDir();
+    stack.defer(() => Deno.remove(folder, { recursive: true }));
+    const at = { addresses: [consul.address] };
+    const start = (more: Parameters<typeof World.start>[1] = {}) => stack.use(over(at, more));
+    const keep = { keptFile: `${folder}/kept` };
+    const first = over(at, keep);
+    await answers(first, WEB, "A", both);
+    await answers(first, elsewhere, "A", "NXDOMAIN|aa");
+    await first[Symbol.asyncDispose]();
+    // What has gone meanwhile.
+    toEnd(writeKept(`${folder}/with-gone`, [{
+      ...{ zone: "gg", staleMs: 0, servers: [] },
+      instances: [...first.discovery.catalog.instancesOf("gg"), {
+        ...{
+          id: "s1/gone",
+          provider: "test",
+          node: "s1",
+          ips: ["192.0.2.99"],
+          port: 80,
+          priority: 0,
+          weight: 0,
+        },
+        address: { service: "http", job: "gone", env: "prod", product: "shop", zone: "gg" },
+      }],
+    }], Date.now()));
+    const world = start();
+    await answers(world, WEB, "A", both);
     await consul.check("b", "pass");
     await consul.kill();
     await becomes(world, "stale");
-    equal(brief(await world.ask(WEB, "A")), "NOERROR|aa|5 192.0.2.1|5 192.0.2.2");
-    await using other = over({ addresses: [consul.address] });
+    equal(brief(await world.ask(WEB, "A")), both);
+    equal(brief(await world.ask(elsewhere, "A")), "NXDOMAIN|aa", "it was said which zones there are");
+    const other = start();
     equal(brief(await other.ask(WEB, "A")), "SERVFAIL|aa", "one that has never read it");
+    for (const type of ["A", "SRV"]) equal(brief(await other.ask(elsewhere, type)), "SERVFAIL|aa");
+    equal(brief(await other.ask("zz", "NS")), "SERVFAIL|aa");
+    const kept = start({ ...keep, read: (options) => new ReadingThread(options) });
+    equal(brief(await kept.ask(WEB, "A")), both, "one whose last run has read it");
+    equal(brief(await kept.ask("ns0.gg", "A")), "NOERROR|aa|5 127.0.0.1");
+    match(kept.registry.expose(), /stale_seconds\{.*zone="gg"\} [\d.e-]*[1-9]/);
+    const withGone = start({ keptFile: `${folder}/with-gone` });
+    equal(brief(await withGone.ask(gone, "A")), "NOERROR|aa|5 192.0.2.99");
+    const late = start({ ...keep, staleFor: 1 });
+    equal(brief(await late.ask(WEB, "A")), "SERVFAIL|aa", "one that may not count for that long");
     consul.run();
     await consul.untilLed();
-    for (const each of [world, other]) {
+    for (const each of [world, other, kept, withGone]) {
       await becomes(each, "fresh");
-      equal(brief(await each.ask(WEB, "A")), "NOERROR|aa|5 192.0.2.1|5 192.0.2.2");
+      equal(brief(await each.ask(WEB, "A")), both);
+      await answers(each, elsewhere, "A", "NXDOMAIN|aa");
     }
+    equal(brief(await withGone.ask(gone, "A")), "NXDOMAIN|aa");
     deepEqual(world.discovery.problems, []);
+  });
+
+  await test.step("read by a thread that dies, until another one has taken its place", async () => {
+    const { Worker } = globalThis;
+    const threads: Worker[] = [];
+    globalThis.Worker = class extends Worker {
+      constructor(url: string | URL, options?: WorkerOptions) {
+        super(url, options);
+        threads.push(this);
+      }
+    };
+    try {
+      await using world = over({ addresses: [consul.address] }, {
+        read: (options) => new ReadingThread(options),
+      });
+      await answers(world, WEB, "A", "NOERROR|aa|5 192.0.2.1|5 192.0.2.2");
+      threads[0]!.onerror!(new ErrorEvent("error", { message: "on purpose", cancelable: true }));
+      equal(world.discovery.catalog.standingOf("gg"), "stale");
+      await consul.deregister("b");
+      equal(brief(await world.ask(WEB, "A")), "NOERROR|aa|5 192.0.2.1|5 192.0.2.2");
+      await answers(world, WEB, "A", "NOERROR|aa|5 192.0.2.1");
+      await becomes(world, "fresh");
+      match(world.lines.join("\n"), /died; another one takes its place.*on purpose/);
+      equal(threads.length, 2);
+      const isMeasured = (text: string) =>
+        /request_duration_seconds_count\{.*operation="getServers"\} [1-9]/.test(text);
+      await until(() => world.registry.expose(), isMeasured);
+    } finally {
+      globalThis.Worker = Worker;
+    }
   });
 });

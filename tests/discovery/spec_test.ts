@@ -5,7 +5,7 @@
  */
 import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { removeProviderFile, writeProviderFile } from "../../src/discovery/registration.ts";
-import { decodeMessage, encodeQuery } from "../../src/wire/message.ts";
+import { decodeMessage, encodeQuery, type Message } from "../../src/wire/message.ts";
 import { rcodeName, typeNumber } from "../../src/wire/record_type.ts";
 import { askTcp, askUdp } from "../dns/clients.ts";
 import { ask, brief, instance, World, ZONE } from "./world.ts";
@@ -16,6 +16,23 @@ const THREE = [
   instance("b", { node: "h2.example.net", ipAddress: "192.0.2.2", port: 8002 }),
   instance("c", { node: "h3.example.net", ipAddress: "2001:db8::3", port: 8003, priority: 5, weight: 7 }),
 ];
+
+/** Asks over UDP and over TCP, which must be told the same. */
+async function both(world: World, name: string, type: string): Promise<Message> {
+  const [udp, tcp] = [await world.ask(name, type), await world.ask(name, type, { tcp: true })];
+  for (const part of ["answers", "authorities", "additionals"] as const) {
+    const told = ({ [part]: records }: Message) =>
+      records.map(({ name, ttl, data }) => [name, ttl, withoutSerial(data)]);
+    deepEqual(told(udp), told(tcp), `${name} ${type}`);
+  }
+  deepEqual([udp.rcode, udp.flags], [tcp.rcode, tcp.flags], `${name} ${type}`);
+  return udp;
+}
+
+/** The serial of an SOA is the time. */
+function withoutSerial(data: string): string {
+  return data.replace(/ \d+ 3600 600 /, " ");
+}
 
 Deno.test("spec line 1: SRV has one record for each instance, with port, target and a TTL of 5", async () => {
   await using world = World.start({ "chef.json": { instances: THREE } });
@@ -35,25 +52,25 @@ Deno.test("spec line 1: SRV has one record for each instance, with port, target 
 
 Deno.test("spec line 2: A gives the IPv4 addresses of the nodes, and AAAA those of IPv6", async () => {
   await using world = World.start({ "chef.json": { instances: THREE } });
-  equal(brief(await world.ask(WEB, "A")), "NOERROR|aa|5 192.0.2.1|5 192.0.2.2");
-  equal(brief(await world.ask(WEB, "AAAA")), "NOERROR|aa|5 2001:db8::3");
+  equal(brief(await both(world, WEB, "A")), "NOERROR|aa|5 192.0.2.1|5 192.0.2.2");
+  equal(brief(await both(world, WEB, "AAAA")), "NOERROR|aa|5 2001:db8::3");
 });
 
 Deno.test("spec line 3: what isn't registered is missing, and NXDOMAIN without SOA when nothing is", async () => {
   await using world = World.start({ "chef.json": { instances: THREE.slice(0, 2) } });
-  equal(brief(await world.ask(WEB, "A")), "NOERROR|aa|5 192.0.2.1|5 192.0.2.2");
+  equal(brief(await both(world, WEB, "A")), "NOERROR|aa|5 192.0.2.1|5 192.0.2.2");
   await world.discovery.register("chef", new TextEncoder().encode('{"instances": []}'));
-  const message = await world.ask(WEB, "A");
+  const message = await both(world, WEB, "A");
   equal(brief(message), "NXDOMAIN|aa");
   deepEqual([...message.authorities, ...message.additionals], []);
-  equal(brief(await world.ask("http.web.prod.shop.zz", "SRV")), "NXDOMAIN|aa", "an unknown zone");
+  equal(brief(await both(world, "http.web.prod.shop.zz", "SRV")), "NXDOMAIN|aa", "an unknown zone");
 });
 
 Deno.test("spec line 4: other types at an address are NOERROR and empty", async () => {
   await using world = World.start({ "chef.json": { instances: THREE.slice(0, 2) } });
-  for (const type of ["TXT", "MX", "AAAA"]) equal(brief(await world.ask(WEB, type)), "NOERROR|aa", type);
-  equal(brief(await world.ask("http.web.test.shop.gg", "SRV")), "NOERROR|aa", "another environment");
-  equal(brief(await world.ask("smtp.web.prod.shop.gg", "A")), "NOERROR|aa", "another service");
+  for (const type of ["TXT", "MX", "AAAA"]) equal(brief(await both(world, WEB, type)), "NOERROR|aa", type);
+  equal(brief(await both(world, "http.web.test.shop.gg", "SRV")), "NOERROR|aa", "another environment");
+  equal(brief(await both(world, "smtp.web.prod.shop.gg", "A")), "NOERROR|aa", "another service");
 });
 
 Deno.test("spec line 5: what is no address is NXDOMAIN, with an SOA that is kept for a day", async () => {
@@ -64,7 +81,7 @@ Deno.test("spec line 5: what is no address is NXDOMAIN, with an SOA that is kept
   ];
   for (const name of wrong) {
     for (const type of ["SRV", "A", "MX"]) {
-      const message = await world.ask(name, type);
+      const message = await both(world, name, type);
       equal(brief(message), "NXDOMAIN|aa", name);
       deepEqual(message.additionals.map((record) => [record.name, record.ttl]), [[
         `${name}.${ZONE}`,
@@ -112,9 +129,9 @@ Deno.test("spec line 7: two questions are NOTIMP, and none is FORMERR", async ()
 
 Deno.test("spec line 8: SERVFAIL while the registry was never read; it recovers by itself", async () => {
   await using world = World.start(null);
-  for (const type of ["SRV", "A"]) equal(brief(await world.ask(WEB, type)), "SERVFAIL|aa");
-  for (const type of ["NS", "A"]) equal(brief(await world.ask("gg", type)), "SERVFAIL|aa");
-  equal(brief(await world.ask("http.web.prod.shop.ggg", "SRV")), "NXDOMAIN|aa");
+  for (const type of ["SRV", "A"]) equal(brief(await both(world, WEB, type)), "SERVFAIL|aa");
+  for (const type of ["NS", "A"]) equal(brief(await both(world, "gg", type)), "SERVFAIL|aa");
+  equal(brief(await both(world, "http.web.prod.shop.ggg", "SRV")), "NXDOMAIN|aa");
   Deno.mkdirSync(world.directory);
   world.provide("chef", THREE);
   equal(await until(() => world.ask(WEB, "A"), "NOERROR"), "NOERROR|aa|5 192.0.2.1|5 192.0.2.2");
@@ -175,23 +192,23 @@ Deno.test("spec line 10: NS lists ns0, ns1 …, and each has an address; their o
   await using world = World.start({});
   for (const name of ["", "gg"]) {
     const below = name === "" ? ZONE : `${name}.${ZONE}`;
-    const message = await world.ask(name, "NS");
+    const message = await both(world, name, "NS");
     equal(brief(message), `NOERROR|aa|5 ns0.${below}.|5 ns1.${below}.|5 ns2.${below}.`);
     const at = (label: string) => name === "" ? label : `${label}.${name}`;
-    equal(brief(await world.ask(at("ns0"), "A")), "NOERROR|aa|5 192.0.2.52");
-    equal(brief(await world.ask(at("ns1"), "A")), "NOERROR|aa|5 192.0.2.53");
-    equal(brief(await world.ask(at("ns2"), "A")), "NOERROR|aa|5 192.0.2.54");
-    equal(brief(await world.ask(name, "A")), "NOERROR|aa|5 192.0.2.52|5 192.0.2.53|5 192.0.2.54");
-    equal(brief(await world.ask(at("ns0"), "NS")), "NOERROR|aa");
-    equal(brief(await world.ask(name, "SOA")), "NOERROR|aa");
+    equal(brief(await both(world, at("ns0"), "A")), "NOERROR|aa|5 192.0.2.52");
+    equal(brief(await both(world, at("ns1"), "A")), "NOERROR|aa|5 192.0.2.53");
+    equal(brief(await both(world, at("ns2"), "A")), "NOERROR|aa|5 192.0.2.54");
+    equal(brief(await both(world, name, "A")), "NOERROR|aa|5 192.0.2.52|5 192.0.2.53|5 192.0.2.54");
+    equal(brief(await both(world, at("ns0"), "NS")), "NOERROR|aa");
+    equal(brief(await both(world, name, "SOA")), "NOERROR|aa");
   }
-  equal(brief(await world.ask("zz", "NS")), "NOERROR|aa", "an unknown zone has none");
+  equal(brief(await both(world, "zz", "NS")), "NOERROR|aa", "an unknown zone has none");
 });
 
 Deno.test("spec line 11: ns7 of three servers is NOERROR and empty", async () => {
   await using world = World.start({});
-  equal(brief(await world.ask("ns7.gg", "A")), "NOERROR|aa");
-  equal(brief(await world.ask("ns7", "A")), "NOERROR|aa");
+  equal(brief(await both(world, "ns7.gg", "A")), "NOERROR|aa");
+  equal(brief(await both(world, "ns7", "A")), "NOERROR|aa");
 });
 
 Deno.test("spec line 12: an underscore is refused; digits, hyphens and capitals aren't", async () => {
@@ -200,8 +217,8 @@ Deno.test("spec line 12: an underscore is refused; digits, hyphens and capitals 
       instances: [instance("a", { address: "HTTP2.web-1.Prod.shop.GG", ipAddress: "192.0.2.9" })],
     },
   });
-  equal(brief(await world.ask("http2.WEB-1.prod.sHop.gg", "A")), "NOERROR|aa|5 192.0.2.9");
-  equal(brief(await world.ask("_http.web.prod.shop.gg", "A")), "NXDOMAIN|aa");
+  equal(brief(await both(world, "http2.WEB-1.prod.sHop.gg", "A")), "NOERROR|aa|5 192.0.2.9");
+  equal(brief(await both(world, "_http.web.prod.shop.gg", "A")), "NXDOMAIN|aa");
 });
 
 Deno.test("spec line 13: an instance that is taken out of its file is out of the answers", async () => {
@@ -235,7 +252,8 @@ Deno.test("spec line 14: a provider's file is never seen half-written, and nothi
 });
 
 Deno.test("spec line 15: the metrics have the four families after a query of each kind", async () => {
-  await using world = World.start({ "chef.json": { instances: THREE }, "wrong.json": "{" });
+  const files = { "chef.json": { instances: THREE }, "wrong.json": "{" };
+  await using world = World.start(files, { addressMetrics: true });
   await world.ask(WEB, "SRV");
   await world.ask("gg", "NS");
   await world.ask(WEB, "TXT", { tcp: true });
@@ -245,16 +263,21 @@ Deno.test("spec line 15: the metrics have the four families after a query of eac
   match(text, /pleiades_discovery_store_request_duration_seconds_count\{.*operation="getInstances"\} [12]/);
   match(text, /pleiades_discovery_store_errors_total\{.*error="invalidfile",operation="getInstances"\} 1/);
   match(text, /pleiades_discovery_instances\{.*zone="gg"\} 3/);
+  const labels = 'service="http",job="web",env="prod",product="shop",zone="gg",operation="getInstances"';
+  match(text, new RegExp(`pleiades_discovery_responses\\{.*${labels}\\} 3`));
+  match(text, /pleiades_discovery_responses\{.*zone="gg",operation="getServers"\} 3/);
+  await using quiet = World.start(files);
+  match(quiet.registry.expose(), /^(?![^]*pleiades_discovery_responses\{)/);
 });
 
 Deno.test("what is asked about a zone that is answered elsewhere is referred to its name servers", async () => {
   await using world = World.start({ "chef.json": { instances: THREE } }, {
     servers: [
-      { zone: "fr", host: "a", ips: ["198.51.100.1"] },
-      { zone: "fr", host: "b", ips: ["198.51.100.2", "2001:db8:1::2"] },
+      { zone: "fr", host: "a", ips: ["198.51.100.1"], port: 53 },
+      { zone: "fr", host: "b", ips: ["198.51.100.2", "2001:db8:1::2"], port: 53 },
     ],
   });
-  const message = await world.ask("http.web.prod.shop.fr", "SRV");
+  const message = await both(world, "http.web.prod.shop.fr", "SRV");
   equal(brief(message), "NOERROR|");
   deepEqual(message.authorities.map(({ name, data }) => `${name} ${data}`), [
     `fr.${ZONE} ns0.fr.${ZONE}.`,
@@ -265,7 +288,11 @@ Deno.test("what is asked about a zone that is answered elsewhere is referred to 
     `ns1.fr.${ZONE} 198.51.100.2`,
     `ns1.fr.${ZONE} 2001:db8:1::2`,
   ]);
-  equal(brief(await world.ask(WEB, "A")), "NOERROR|aa|5 192.0.2.1|5 192.0.2.2", "the own zone isn't touched");
+  equal(
+    brief(await both(world, WEB, "A")),
+    "NOERROR|aa|5 192.0.2.1|5 192.0.2.2",
+    "the own zone isn't touched",
+  );
 });
 
 async function until(look: () => ReturnType<typeof ask>, rcode: string): Promise<string> {

@@ -5,7 +5,8 @@
  */
 import { systemClock } from "../../src/clock.ts";
 import { LocalAnswering } from "../../src/discovery/answering.ts";
-import { Discovery, type DiscoveryTerms } from "../../src/discovery/discovery.ts";
+import { ConsulCatalog } from "../../src/discovery/consul_catalog.ts";
+import { Discovery, type DiscoveryNeeds, type DiscoveryTerms } from "../../src/discovery/discovery.ts";
 import { Tally } from "../../src/discovery/tally.ts";
 import { runQuery } from "../../src/dns_client.ts";
 import type { SocketAddress } from "../../src/ip.ts";
@@ -27,12 +28,13 @@ export const TERMS: DiscoveryTerms = {
   node: "host1.example.net",
   ipAddress: ["192.0.2.1", "2001:db8::1"],
   ignoreScripts: false,
+  addressMetrics: false,
   consul: null,
   otherZones: "refer",
   servers: [
-    { zone: "gg", host: "b.example.net", ips: ["192.0.2.53"] },
-    { zone: "gg", host: "c.example.net", ips: ["192.0.2.54"] },
-    { zone: "gg", host: "a.example.net", ips: ["192.0.2.52"] },
+    { zone: "gg", host: "b.example.net", ips: ["192.0.2.53"], port: 53 },
+    { zone: "gg", host: "c.example.net", ips: ["192.0.2.54"], port: 53 },
+    { zone: "gg", host: "a.example.net", ips: ["192.0.2.52"], port: 53 },
   ],
   staleFor: 86_400_000,
 };
@@ -74,7 +76,11 @@ export class World implements AsyncDisposable {
   /** Starts it over a directory with these files; `null` = a directory that isn't there. */
   static start(
     files: Readonly<Record<string, unknown>> | null = {},
-    terms: Partial<DiscoveryTerms> = {},
+    {
+      keptFile = null,
+      read = (options) => new ConsulCatalog(options),
+      ...terms
+    }: Partial<DiscoveryTerms & Pick<DiscoveryNeeds, "keptFile" | "read">> = {},
   ): World {
     const parent = Deno.makeTempDirSync({ prefix: "discovery-" });
     const directory = `${parent}/providers`;
@@ -95,7 +101,7 @@ export class World implements AsyncDisposable {
     const registry = new Registry({ cluster: "test", node: "node-1" });
     const discovery = new Discovery({
       terms: { ...TERMS, directory, ...terms },
-      ...{ clock: systemClock, log, registry },
+      ...{ clock: systemClock, log, registry, keptFile, read },
       answer: ({ options, everything, count }) => {
         const tally = new Tally();
         return new LocalAnswering(options, everything(), {

@@ -5,7 +5,9 @@
  */
 import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { type Clock, seededRng, systemClock } from "../../src/clock.ts";
-import { ConsulRegistration, ConsulSecondaries } from "../../src/distribute/consul.ts";
+import { ConsulRegistration } from "../../src/consul/registration.ts";
+import { ServiceWatch, valuesOf } from "../../src/consul/services.ts";
+import { formatSocketAddress, type SocketAddress } from "../../src/ip.ts";
 import { createLogger } from "../../src/telemetry/log.ts";
 import { ManualClock } from "../clock.ts";
 import { freePort } from "../free_port.ts";
@@ -21,8 +23,12 @@ class ConsulAgent implements AsyncDisposable {
   readonly #others = Array.from({ length: 3 }, freePort);
   #child: Deno.ChildProcess | null = null;
 
+  get address(): SocketAddress {
+    return { hostname: "127.0.0.1", port: this.#port };
+  }
+
   get url(): string {
-    return `http://127.0.0.1:${this.#port}`;
+    return `http://${formatSocketAddress(this.address)}`;
   }
 
   async start(): Promise<void> {
@@ -76,17 +82,22 @@ testWith(
       const lines: string[] = [];
       const write = (line: string) => void lines.push(line);
       const log = createLogger({ level: "info", format: "json", clock, write });
-      return { lines, terms: { url: consul.url, token, ca: null }, clock, rng: seededRng(1), log };
+      const terms = { addresses: [consul.address], token, tokenKey: "distribute.consul.token", tls: null };
+      return { lines, terms, clock, rng: seededRng(1), log };
     };
+    const secondaries = (tags: readonly string[] = []) => ({
+      ...{ name: "pdns-secondary-syncer", tags, key: "host" },
+    });
     const syncer = (host: string, isWell = () => true) => ({
-      ...{ service: "secondary-syncer", id: `id-${host}`, host, tags: ["dns"], isWell },
+      ...{ id: `pdns-secondary-syncer-id-${host}`, name: "pdns-secondary-syncer" },
+      ...{ tags: ["dns"], meta: { host }, isWell },
     });
     const told: (readonly string[])[] = [];
 
     await test.step("a service stands there with what tells it apart, and goes when it ends", async () => {
-      await using _following = new ConsulSecondaries(
+      await using _following = new ServiceWatch(
         needs(systemClock),
-        ["dns"],
+        secondaries(["dns"]),
         (hosts) => told.push(hosts),
       );
       await until(() => told.length, (count) => count === 1);
@@ -103,6 +114,9 @@ testWith(
         ["pdns-secondary-syncer-id-b.test", "dns", "b.test", "warning"],
         ["pdns-secondary-syncer-id-c.test", "other", "c.test", "passing"],
       ]);
+      const { terms } = needs(systemClock);
+      const all = await valuesOf(terms, secondaries(), AbortSignal.timeout(10_000));
+      deepEqual(all, ["a.test", "b.test", "c.test"]);
       await first[Symbol.asyncDispose]();
       await until(() => told.at(-1), (hosts) => hosts?.join() === "b.test");
       deepEqual(told[0], []);
@@ -113,11 +127,11 @@ testWith(
       await using _service = new ConsulRegistration(needs(clock), syncer("d.test"));
       const heard = needs(systemClock);
       const hosts: string[] = [];
-      await using _following = new ConsulSecondaries(heard, ["dns"], (all) => hosts.push(all.join()));
+      await using _following = new ServiceWatch(heard, secondaries(["dns"]), (all) => hosts.push(all.join()));
       await until(() => hosts.at(-1), (last) => last === "d.test");
       await consul.kill();
       await until(() => heard.lines.length, (count) => count === 1);
-      match(heard.lines[0]!, /Consul doesn't say which secondaries there are/);
+      match(heard.lines[0]!, /Consul doesn't say which services are called pdns-secondary-syncer/);
       equal(hosts.at(-1), "d.test");
       await consul.start();
       equal((await consul.services()).length, 0);
@@ -138,8 +152,8 @@ testWith(
       const hosts: string[] = [];
       await using _service = new ConsulRegistration(needs(systemClock), syncer("e.test"));
       await until(async () => (await consul.services()).length, (count) => count > 0);
-      await using _denied = new ConsulSecondaries(denied, [], (all) => hosts.push(all.join()));
-      await using _anonymous = new ConsulSecondaries(anonymous, [], (all) => hosts.push(all.join()));
+      await using _denied = new ServiceWatch(denied, secondaries(), (all) => hosts.push(all.join()));
+      await using _anonymous = new ServiceWatch(anonymous, secondaries(), (all) => hosts.push(all.join()));
       await until(
         () => [denied, anonymous].map(({ lines }) => lines.length).join(),
         (counts) => counts === "1,1",

@@ -8,8 +8,11 @@ import { lookup, registerFile, watch } from "../../src/cli/discovery.ts";
 import { DISCOVERY } from "../../src/discovery/port.ts";
 import { ask, brief, instance, SETTINGS, ZONE } from "../discovery/world.ts";
 import { askFor, startTestNode, type TestNode, until } from "../test_node.ts";
+import { ConsulServer, ROOT_TOKEN } from "../consul/server.ts";
+import { testWith } from "../programs.ts";
 import type { Core } from "../../src/node/part.ts";
 import { PARTS } from "../../src/node/parts.ts";
+import type { Settings } from "../../src/settings/settings.ts";
 
 const WEB = "http.web.prod.shop.gg";
 
@@ -25,9 +28,9 @@ class Place implements AsyncDisposable {
     this.#core = core;
   }
 
-  static async start(): Promise<Place> {
+  static async start(more: Partial<Settings["discovery"]> = {}): Promise<Place> {
     const directory = await Deno.makeTempDir();
-    const discovery = { ...SETTINGS, directory };
+    const discovery = { ...SETTINGS, directory, ...more };
     let core: Core | null = null;
     const parts = [(each: Core) => {
       core = each;
@@ -63,11 +66,42 @@ class Place implements AsyncDisposable {
     };
   }
 
+  async apply(yaml: string): Promise<void> {
+    const applied = await fetch(`${this.api}/apply`, {
+      method: "POST",
+      headers: { "content-type": "application/yaml" },
+      body: yaml,
+    });
+    equal(applied.status, 200, await applied.text());
+  }
+
+  async exported(): Promise<string> {
+    const response = await fetch(`${this.api}/model`, { headers: { accept: "application/yaml" } });
+    return await response.text();
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#node[Symbol.asyncDispose]();
     await Deno.remove(this.directory, { recursive: true });
   }
 }
+
+/** A pool that takes its members from an address. */
+const SHOP = `pools:
+  - name: shop
+    maxAnswers: 0
+    members:
+      discover: HTTP.web.prod.shop.gg
+services:
+  - domain: shop.example.com
+    pool: shop
+zones:
+  - domain: example.com
+    text: |
+      @ 3600 IN SOA ns1.example.com. admin.example.com. 1 3600 600 86400 60
+      @ 3600 IN NS ns1.example.com.
+      ns1 3600 IN A 192.0.2.53
+`;
 
 Deno.test("what a provider registers is answered over DNS and HTTP when the call returns, until it is withdrawn", async () => {
   await using place = await Place.start();
@@ -214,27 +248,7 @@ Deno.test("a pool has the instances of a service as members, as they come and go
     instance("a", { ipAddress: "192.0.2.1" }),
     instance("b", { ipAddress: "192.0.2.2", weight: 3 }),
   ]);
-  const yaml = `pools:
-  - name: shop
-    maxAnswers: 0
-    members:
-      discover: HTTP.web.prod.shop.gg
-services:
-  - domain: shop.example.com
-    pool: shop
-zones:
-  - domain: example.com
-    text: |
-      @ 3600 IN SOA ns1.example.com. admin.example.com. 1 3600 600 86400 60
-      @ 3600 IN NS ns1.example.com.
-      ns1 3600 IN A 192.0.2.53
-`;
-  const applied = await fetch(`${place.api}/apply`, {
-    method: "POST",
-    headers: { "content-type": "application/yaml" },
-    body: yaml,
-  });
-  equal(applied.status, 200, await applied.text());
+  await place.apply(SHOP);
   const answered = async () => (await askFor(place.node, "shop.example.com")).sort();
   await until(answered, (those) => those.length === 2);
   deepEqual(await answered(), ["192.0.2.1", "192.0.2.2"]);
@@ -249,9 +263,7 @@ zones:
     "192.0.2.2:8080",
     "192.0.2.3:81",
   ]);
-  const exported = await (await fetch(`${place.api}/model`, { headers: { accept: "application/yaml" } }))
-    .text();
-  match(exported, /members:\n +discover: http\.web\.prod\.shop\.gg\n/);
+  match(await place.exported(), /members:\n +discover: http\.web\.prod\.shop\.gg\n/);
   equal((await place.call("DELETE", "/providers/chef")).status, 204);
   await until(answered, (those) => those.length === 0);
   const { json } = await place.call("GET", "/pools");
@@ -260,3 +272,48 @@ zones:
   equal(wrong.status, 400);
   match(wrong.text, /discover must be an address such as http\.web\.prod\.shop\.gg/);
 });
+
+testWith(
+  ["consul"],
+  "a pool has what Consul says of a service, and what it said last while it is away",
+  async () => {
+    await using consul = await ConsulServer.start({ acl: true });
+    const register = (id: string, ipAddress: string) =>
+      consul.register(id, "http.web.prod.shop", { ipAddress, port: 80 });
+    await register("a", "192.0.2.1");
+    await register("b", "192.0.2.2");
+    await using place = await Place.start({
+      ...{ directory: null, servers: [] },
+      consul: { ...SETTINGS.consul, enabled: true, address: [consul.address], token: ROOT_TOKEN },
+    });
+    await place.apply(SHOP);
+    /** Resolves when the pool, discovery's own DNS, look-ups and explain all say these. */
+    const say = async (...wanted: string[]) => {
+      const areWanted = (those: readonly string[]) => those.toSorted().join() === wanted.join();
+      await until(() => askFor(place.node, "shop.example.com"), areWanted);
+      const asked = () => ask(place.dns, `${WEB}.${ZONE}`, "A");
+      await until(async () => (await asked()).answers.map(({ data }) => data), areWanted);
+      const { json } = await place.call("GET", `/lookup/${WEB}`);
+      deepEqual(json.instances.flatMap(({ ipAddresses }: { ipAddresses: string[] }) => ipAddresses), wanted);
+      const { json: account } = await place.call("GET", "/explain?name=shop.example.com&type=A");
+      deepEqual(
+        account.candidates.map(({ member }: { member: string }) => member).sort(),
+        wanted.map((ip) => `${ip}:80`),
+      );
+      return json.stale;
+    };
+    equal(await say("192.0.2.1", "192.0.2.2"), false);
+    await consul.check("b", "fail");
+    equal(await say("192.0.2.1"), false);
+    await consul.check("b", "pass");
+    await say("192.0.2.1", "192.0.2.2");
+    await consul.deregister("a");
+    await say("192.0.2.2");
+    const exported = await place.exported();
+    await consul.kill();
+    await until(() => say("192.0.2.2"), (isStale) => isStale);
+    await place.apply(exported);
+    equal(await place.exported(), exported);
+    equal(await say("192.0.2.2"), true);
+  },
+);

@@ -1,6 +1,7 @@
 /**
- * Discovery over long: `deno task prove discovery [consul [QUERIES_PER_SECOND] | files [SECONDS [PER_SECOND]] | cpu [QUERIES] |
- * subscribers [COUNT] | fuzz [ROUNDS]]`; without a word all of them.
+ * Discovery over long: `deno task prove discovery [consul [QUERIES_PER_SECOND] | files [SECONDS [PER_SECOND]] |
+ * many [SECONDS [PER_SECOND]] | cpu [QUERIES] | subscribers [COUNT [streams | polls]] | oracle [ROUNDS] | kills [COUNT] |
+ * fuzz [ROUNDS]]`; without a word all of them.
  *
  * - `consul`: two datacenters of three real servers each, joined over WAN, on addresses of loopback, both read through those
  *   of one. Meanwhile each zone is asked, and an instance comes and goes. A leader is killed, a follower is killed, a server is
@@ -10,20 +11,29 @@
  * - `files`: 10,000 instances at 500 addresses, and registrations one after the other: from the renaming of a file to its
  *   being answered.
  * - `cpu`: the processor time of the thread that answers, for SRV of discovery and for A of a pool, in pairs.
- * - `subscribers`: so many streams of a look-up, and how long after a registration the last of them is told.
+ * - `many`: 10,000 instances at 500 addresses in a Consul, read by a whole node, and registrations one after the other: from the
+ *   write's answer to its being answered, and how long the main thread is busy without a break.
+ * - `subscribers`: so many streams of a look-up, and then as many that wait for it, beside some that never read: how long after
+ *   a registration the last of them is told. Those who are told run on a thread of their own.
+ * - `oracle`: random catalogs, answered over DNS and in look-ups as a plain reading of the rules says.
+ * - `kills`: processes that are killed while they register: the file is always a whole one, and nothing stays beside it.
  * - `fuzz`: addresses, files and answers of Consul with bytes changed.
  *
  * @module
  */
 import { ConsulServer, freeConsulPorts, ROOT_TOKEN } from "../consul/server.ts";
 import { readMutated } from "../discovery/mutations.ts";
-import { instance, SETTINGS, World, ZONE } from "../discovery/world.ts";
+import { agreeWithOracle } from "../discovery/oracle.ts";
+import { ask, instance, SETTINGS, World, ZONE } from "../discovery/world.ts";
+import { seededRng } from "../../src/clock.ts";
 import { DISCOVERY } from "../../src/discovery/port.ts";
+import { writeProviderFile } from "../../src/discovery/registration.ts";
 import type { SocketAddress } from "../../src/ip.ts";
 import type { Core } from "../../src/node/part.ts";
 import { PARTS } from "../../src/node/parts.ts";
 import { encodeQuery } from "../../src/wire/message.ts";
 import { create, startTestNode, TEST_SETTINGS } from "../test_node.ts";
+import type { ClientsOrder, ClientsReport } from "./discovery/clients.ts";
 
 const ADDRESS = { gg: "http.web.prod.shop.gg", fr: "http.web.prod.shop.fr" } as const;
 type Zone = keyof typeof ADDRESS;
@@ -39,7 +49,10 @@ export async function prove([kind, ...args]: string[]): Promise<boolean> {
     consul,
     files,
     cpu,
+    many,
     subscribers,
+    oracle,
+    kills,
     fuzz,
   };
   const wanted = kind === undefined ? Object.values(kinds) : [kinds[kind]];
@@ -169,14 +182,28 @@ function cpuSeconds(): number {
 }
 
 const TOLD_MS = 1_000;
-/** Connections that are opened at a time. */
-const OPENED = 50;
+/** Clients that never read what they are told. */
+const STALLED = 50;
 
-async function subscribers([count = "5000"]: string[]): Promise<boolean> {
+async function subscribers([count = "5000", ...kinds]: string[]): Promise<boolean> {
+  let isGood = true;
+  for (const kind of kinds.length > 0 ? kinds : ["streams", "polls"]) {
+    const tookMs = await tell({ streams: 0, polls: 0, [kind]: +count, stalled: STALLED });
+    console.log(
+      `${count} ${kind} beside ${STALLED} that stall were told within ${Math.round(tookMs)} ms of the call`,
+    );
+    isGood &&= tookMs <= TOLD_MS;
+  }
+  return isGood;
+}
+
+/** @returns milliseconds from a registration to when all have it */
+async function tell(clients: Pick<ClientsOrder, "streams" | "polls" | "stalled">): Promise<number> {
   const directory = await Deno.makeTempDir();
+  const connections = 2 * (clients.streams + clients.polls + clients.stalled);
   await using node = await startTestNode({
     discovery: { ...SETTINGS, directory },
-    api: { ...TEST_SETTINGS.api, maxConnections: 2 * +count, maxConnectionsPerClient: 2 * +count },
+    api: { ...TEST_SETTINGS.api, maxConnections: connections, maxConnectionsPerClient: connections },
   });
   const register = (instances: readonly unknown[]) =>
     fetch(`${node.api}/providers/p`, {
@@ -185,38 +212,162 @@ async function subscribers([count = "5000"]: string[]): Promise<boolean> {
       body: JSON.stringify({ instances }),
     }).then((response) => response.text());
   await register([instance("a", { ipAddress: "192.0.2.1" })]);
-  const { host, hostname, port } = new URL(node.api);
-  const request = new TextEncoder().encode(
-    `GET /api/v1/lookup/${ADDRESS.gg} HTTP/1.1\r\nHost: ${host}\r\nAccept: text/event-stream\r\n\r\n`,
-  );
-  await using stack = new AsyncDisposableStack();
-  const streams: { heard: string; readonly connection: Deno.Conn }[] = [];
-  const hear = async (stream: (typeof streams)[number], text: string) => {
-    const decoder = new TextDecoder();
-    const buffer = new Uint8Array(4096);
-    while (!stream.heard.includes(text)) {
-      const size = await stream.connection.read(buffer);
-      if (size === null) throw new Error(`a stream ended: ${stream.heard}`);
-      stream.heard = (stream.heard + decoder.decode(buffer.subarray(0, size), { stream: true })).slice(-2000);
-    }
+  const { hostname, port } = new URL(node.api);
+  // Not on the thread that tells them.
+  const worker = new Worker(new URL("./discovery/clients.ts", import.meta.url), { type: "module" });
+  const reported = { ready: Promise.withResolvers<number>(), told: Promise.withResolvers<number>() };
+  worker.onmessage = ({ data: report }: MessageEvent<ClientsReport>) => {
+    if (report.kind === "failed") throw new Error(report.reason);
+    reported[report.kind].resolve(report.kind === "told" ? report.atMs : 0);
   };
-  for (let opened = 0; opened < +count; opened += OPENED) {
-    await Promise.all(Array.from({ length: OPENED }, async () => {
-      const connection = await Deno.connect({ hostname, port: Number(port) });
-      stack.defer(() => connection.close());
-      const stream = { heard: "", connection };
-      streams.push(stream);
-      await connection.write(request);
-      await hear(stream, "192.0.2.1");
-    }));
+  try {
+    worker.postMessage(
+      {
+        ...{ hostname, port: Number(port), path: `/api/v1/lookup/${ADDRESS.gg}`, ...clients },
+        ...{ first: "192.0.2.1", last: "192.0.2.77" },
+      } satisfies ClientsOrder,
+    );
+    await reported.ready.promise;
+    await pause(1_000);
+    const start = performance.timeOrigin + performance.now();
+    await register([instance("a", { ipAddress: "192.0.2.77" })]);
+    return await reported.told.promise - start;
+  } finally {
+    worker.terminate();
+    await Deno.remove(directory, { recursive: true });
   }
-  const told = Promise.all(streams.map((stream) => hear(stream, "192.0.2.77")));
+}
+
+/** Instances that are registered in Consul, at how many addresses. */
+const MANY = 10_000;
+/** Longest time that the main thread may be busy without a break. */
+const PAUSE_MS = 20;
+
+async function many([seconds = "30", perSecond = "10"]: string[]): Promise<boolean> {
+  await using consul = await ConsulServer.start({ acl: true });
+  const register = (i: number, port: number) =>
+    consul.must("PUT", "/v1/catalog/register", {
+      ...{ Node: `h${i % 100}`, Address: "198.51.100.1" },
+      Service: {
+        ...{ ID: `i${i}`, Service: `p${i % 50}`, Port: port, Address: `198.51.${i >> 8 & 255}.${i & 255}` },
+        Tags: ["glimpse:env=prod", `glimpse:job=job${i % ADDRESSES}`, "glimpse:service=http"],
+      },
+    });
+  for (let i = 0; i < MANY; i += BATCH) {
+    await Promise.all(Array.from({ length: BATCH }, (_, n) => register(i + n, 80)));
+  }
+  console.log(`${MANY} instances are registered`);
+  let core: Core | null = null;
+  const settings = { ...SETTINGS, directory: null, servers: [], dnsAddr: { hostname: "127.0.0.1", port: 0 } };
+  await using _node = await startTestNode({
+    discovery: {
+      ...settings,
+      consul: { ...SETTINGS.consul, enabled: true, address: [consul.address], token: ROOT_TOKEN },
+    },
+  }, { parts: [(each: Core) => (core = each, null), ...PARTS] });
+  const busy = new Busy();
+  const { dns } = core!.ports.find(DISCOVERY)!;
+  const answered = async (i: number, port: number) => {
+    const name = `http.job${i % ADDRESSES}.prod.p${i % 50}.gg.${ZONE}`;
+    const { answers } = await ask(dns!, name, "SRV", { tcp: true });
+    return answers.some(({ data }) => data.includes(` ${port} `));
+  };
   const start = performance.now();
-  await register([instance("a", { ipAddress: "192.0.2.77" })]);
-  await told;
-  const tookMs = performance.now() - start;
-  console.log(`${streams.length} subscribers were told within ${Math.round(tookMs)} ms of the call`);
-  return tookMs <= TOLD_MS;
+  for (const i of [0, MANY - 1]) while (!await answered(i, 80)) await pause(20);
+  console.log(
+    `all are read after ${
+      Math.round(performance.now() - start)
+    } ms; the main thread was busy for ${busy.take()} ms ` +
+      "at a time at most",
+  );
+  const tookMs: number[] = [];
+  const random = seededRng(1);
+  for (const endMs = performance.now() + 1000 * +seconds; performance.now() < endMs;) {
+    const i = random() % MANY;
+    const port = 1_000 + tookMs.length;
+    await register(i, port);
+    const written = performance.now();
+    while (!await answered(i, port)) {
+      if (performance.now() - written > 10_000) throw new Error(`${i} isn't answered with port ${port}`);
+    }
+    tookMs.push(performance.now() - written);
+    await pause(1000 / +perSecond);
+  }
+  tookMs.sort((a, b) => a - b);
+  const [median, p99, worst] = [0.5, 0.99, 1].map((share) => Math.round(quantile(tookMs, share)));
+  const busyMs = busy.take();
+  busy[Symbol.dispose]();
+  console.log(
+    `${tookMs.length} registrations: answered after ${median} ms (median), ${p99} ms (p99), ${worst} ms (worst); the main ` +
+      `thread was busy for ${busyMs} ms at a time at most`,
+  );
+  return p99! <= 100 && worst! <= 300 && busyMs <= PAUSE_MS;
+}
+
+/** How long this thread is busy without a break. */
+class Busy implements Disposable {
+  #longestMs = 0;
+  #lastMs = performance.now();
+  readonly #timer = setInterval(() => {
+    const nowMs = performance.now();
+    this.#longestMs = Math.max(this.#longestMs, nowMs - this.#lastMs - 1);
+    this.#lastMs = nowMs;
+  }, 1);
+
+  take(): number {
+    const longestMs = this.#longestMs;
+    this.#longestMs = 0;
+    return Math.round(longestMs);
+  }
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#timer);
+  }
+}
+
+function oracle([rounds = "10000"]: string[]): Promise<boolean> {
+  agreeWithOracle(+rounds, Date.now());
+  console.log(`${rounds} catalogs are answered as they should be, over DNS and in look-ups`);
+  return Promise.resolve(true);
+}
+
+/** Registers without end, and is killed at some moment. */
+const REGISTERING = `
+import { writeProviderFile } from ${
+  JSON.stringify(new URL("../../src/discovery/registration.ts", import.meta.url).href)
+};
+const bytes = [1, 2].map((n) => new TextEncoder().encode(JSON.stringify({ instances: [], n: String(n).repeat(50_000) })));
+console.log("begun");
+for (let i = 0;; i++) writeProviderFile(Deno.args[0], "p", bytes[i % 2]);
+`;
+
+async function kills([count = "100"]: string[]): Promise<boolean> {
+  const directory = await Deno.makeTempDir();
+  const script = await Deno.makeTempFile({ suffix: ".ts" });
+  await Deno.writeTextFile(script, REGISTERING);
+  const random = seededRng(Date.now());
+  let isGood = true;
+  for (let i = 0; i < +count; i++) {
+    const child = new Deno.Command(Deno.execPath(), {
+      args: ["run", "--no-config", "-A", "--quiet", script, directory],
+      ...{ stdin: "null", stdout: "piped", stderr: "null" },
+    }).spawn();
+    const reader = child.stdout.getReader();
+    await reader.read();
+    await pause(random() % 20);
+    child.kill("SIGKILL");
+    await reader.cancel();
+    await child.status;
+    const { n } = JSON.parse(await Deno.readTextFile(`${directory}/p.json`));
+    isGood &&= n.length === 50_000 && new Set(n).size === 1;
+  }
+  writeProviderFile(directory, "p", new TextEncoder().encode("{}"));
+  const left = [...Deno.readDirSync(directory)].map(({ name }) => name);
+  isGood &&= left.join() === "p.json";
+  console.log(`${count} processes were killed while they registered; what is left: ${left.join(", ")}`);
+  await Deno.remove(directory, { recursive: true });
+  await Deno.remove(script);
+  return isGood;
 }
 
 async function consul([perSecond = "20"]: string[]): Promise<boolean> {
@@ -242,7 +393,7 @@ async function consul([perSecond = "20"]: string[]): Promise<boolean> {
     ...{ directory: null, servers: [], otherZones: "forward" },
     consul: {
       addresses: hosts.gg.map((hostname) => ({ hostname, port: ports.http })),
-      ...{ token: ROOT_TOKEN, tls: null },
+      ...{ token: ROOT_TOKEN, tokenKey: "discovery.consul.token", tls: null },
     },
   }));
   const askers = { gg: new Asker(world, "gg", +perSecond), fr: new Asker(world, "fr", +perSecond) };

@@ -134,7 +134,13 @@ Deno.test("loadSettings() runs on defaults when there is no file", () => {
     discovery: {
       ...{ enabled: false, dnsAddr: { hostname: "0.0.0.0", port: 5959 }, dnsZone: ["srv.glimpse.io"] },
       ...{ maxAnswers: 43, zone: "gg", directory: null, node: "ns1.example.com", ipAddress: [] },
-      ...{ ignoreScripts: false, otherZones: "refer", servers: [], staleFor: 86_400_000 },
+      ...{
+        ignoreScripts: false,
+        addressMetrics: false,
+        otherZones: "refer",
+        servers: [],
+        staleFor: 86_400_000,
+      },
       consul: {
         ...{ enabled: false, address: [{ hostname: "127.0.0.1", port: 8500 }], token: null },
         tls: { enabled: false, caFile: null, serverName: null, caCerts: [] },

@@ -68,12 +68,20 @@ const shape = {
         description: "Take registrations in Consul's format although nothing runs their checks",
         examples: [true],
       }),
+      addressMetrics: flag("discovery.addressMetrics").default(false).meta({
+        description:
+          "Whether metrics say how many instances are at each address, for 1,000 addresses at most",
+        examples: [true],
+      }),
       servers: list(
         "discovery.servers",
         mapping({
           zone: zoneName("zone").meta({ description: "Zone that it answers for" }),
           host: hostName("host").meta({ description: "Its name, by which servers are put in order" }),
           ipAddress: oneOrMore("ipAddress", ipAddress("ipAddress")).meta({ description: "Its addresses" }),
+          port: integer("port", 1, 65_535).default(53).meta({
+            description: "Where it is asked, if questions are handed on; a referral can't say it",
+          }),
         }),
       ).default([]).meta({
         description:
@@ -82,8 +90,8 @@ const shape = {
       }),
       otherZones: choice("discovery.otherZones", ["refer", "forward"]).default("refer").meta({
         description:
-          "Whether what is asked about another zone is referred to its name servers, or answered from what " +
-          "Consul here says of it",
+          "Whether what is asked about another zone is referred to its name servers, or answered here: from what " +
+          "Consul says of it, and without Consul by asking those servers",
         examples: ["forward"],
       }),
       consul: section(
@@ -144,10 +152,12 @@ export const discovery = {
           "(pleiades discovery register --directory writes them)",
       );
     }
-    if (file.enabled && file.otherZones === "forward" && !consul.enabled) {
+    const hasOthers = servers.some(({ zone }) => zone !== file.zone);
+    if (file.enabled && file.otherZones === "forward" && !consul.enabled && !hasOthers) {
       loading.problem(
         ["discovery", "otherZones"],
-        "discovery.otherZones can be forward only with discovery.consul.enabled: it is Consul that asks other datacenters",
+        "discovery.otherZones can be forward only with discovery.consul.enabled, or with servers of another zone " +
+          "(discovery.servers): there is nothing that could be asked",
       );
     }
     return {
@@ -157,7 +167,7 @@ export const discovery = {
         directory: directory && loading.resolve(["discovery", "directory"], directory),
         node: node ?? nodeOf(loading.outside.hostname()),
         consul: consulOf(consul, loading, file.enabled && consul.enabled),
-        servers: servers.map(({ zone, host, ipAddress: ips }) => ({ zone, host, ips })),
+        servers: servers.map(({ zone, host, ipAddress: ips, port }) => ({ zone, host, ips, port })),
       },
     };
   },
