@@ -4,8 +4,9 @@
  * A publication is taken only where nothing came after what its node has read. So of several nodes that want to publish at
  * once one does, and all others read, make their entries again and try once more: whoever did is ahead of them next time as
  * well, and one of them may wait for ever. Hence each leaves some time to those whose last publication is older. What a server
- * refuses is heard by all nodes as well, so they know who wants to. It is a courtesy and no lock: a node that has nothing to
- * publish costs the others a few milliseconds, and what is published out of turn counts.
+ * refuses is heard by all nodes as well, so they know who wants to, and leave that one more time: it may have lost its turn
+ * because it was slow, and isn't to lose it twice. It is a courtesy and no lock: a node that has nothing to publish costs the
+ * others a few milliseconds, and what is published out of turn counts.
  *
  * @module
  */
@@ -14,7 +15,10 @@ import type { Clock } from "../clock.ts";
 /** What the node before gets to read, to make its entries again, and to publish, milliseconds: before that is known, and bounds. */
 const STEP_MS = 10;
 const STEP_MIN_MS = 6;
-const STEP_MAX_MS = 60;
+const STEP_MAX_MS = 120;
+/** How much longer a node is waited for that was refused, and at most, milliseconds. */
+const REFUSED_FACTOR = 4;
+const REFUSED_MAX_MS = 240;
 /** A node that wasn't heard of for so long isn't waited for, milliseconds. */
 const LATELY_MS = 1_000;
 /** Nodes that are waited for at most. */
@@ -25,7 +29,7 @@ interface Publisher {
   readonly node: string;
   /** When the log had an entry of it; 0 = not lately. */
   readonly publishedMs: number;
-  /** When it was heard of. */
+  /** When it was heard of; later than its entry = it wants to, and was refused. */
   readonly heardMs: number;
 }
 
@@ -68,10 +72,15 @@ export class LogTurns {
   /** How long this node still leaves it to others to publish, milliseconds; 0 = it is its turn. */
   waitMs(): number {
     const nowMs = this.#clock.monotonicMs();
-    const before = this.#heardSince(nowMs - LATELY_MS).findIndex(({ node }) => node === this.#node);
-    if (before < 1) return 0;
+    const lately = this.#heardSince(nowMs - LATELY_MS);
+    const before = lately.slice(0, Math.max(lately.findIndex(({ node }) => node === this.#node), 0));
+    const leftMs = before.reduce((sum, publisher) => sum + this.#stepMs(publisher), 0);
+    return before.length === 0 ? 0 : Math.max(this.#last.ms + leftMs - nowMs, 0);
+  }
+
+  #stepMs({ heardMs, publishedMs }: Publisher): number {
     const stepMs = Math.min(Math.max(2 * this.#tookMs, STEP_MIN_MS), STEP_MAX_MS);
-    return Math.max(this.#last.ms + before * stepMs - nowMs, 0);
+    return heardMs > publishedMs ? Math.min(REFUSED_FACTOR * stepMs, REFUSED_MAX_MS) : stepMs;
   }
 
   #heardSince(ms: number): Publisher[] {

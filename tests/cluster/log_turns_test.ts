@@ -15,11 +15,12 @@ Deno.test("the node whose last entry is the oldest publishes next, and each of t
   const [first, second, other] = waits();
   deepEqual([first, other], [0, 0]);
   ok(second! > 0);
-  // What the server refused is heard, too: it is waited for, before those that had their turn.
+  // What the server refused is heard, too: it is waited for, before those that had their turn, and longer than they are.
   for (const turns of nodes) turns.wants("c");
   const [a, b, c] = waits();
   equal(c, 0);
   ok(0 < a! && a! < b!);
+  ok(a! > 2 * (b! - a!));
   for (const turns of nodes) turns.published("c");
   equal(nodes[0]!.waitMs(), 0);
   ok(nodes[1]!.waitMs() < nodes[2]!.waitMs());
