@@ -1,22 +1,26 @@
 /**
  * What one node finds is in another one's answers at once: `deno task prove spread [CHANGES [MEMBERS [NODES]]]`.
  *
- * Two real nodes share a server. A member goes up and down on the first, which looks every 250 ms; the second found it down
- * and won't look again for an hour, and goes by whoever finds it healthy. Both are asked all the time: between the first's
- * next answer and the second's may lie 100 ms (p99).
+ * Two real nodes share a server and, by the cluster's log, a model. A member goes up and down; the first sees it, and looks
+ * every 250 ms; the second doesn't trust the authority of its certificate, and goes by whoever finds it healthy. Both are asked
+ * all the time: between the first's next answer and the second's may lie 100 ms (p99).
  *
  * Then five nodes find something at 10,000 addresses each while there is no server, and one is started: how long it takes
  * until a node knows all of it (storm), and how long until one does that comes later (late), how much memory that takes, and
- * how late timers come meanwhile.
+ * how late timers come meanwhile. And the same on a whole node that answers, probes and puts its model into the log
+ * (`spread/answering.ts`): answers may take a tenth longer (p99), and no probe may be late.
  *
  * @module
  */
+import type { NodeOptions } from "../../src/node/node.ts";
 import type { Settings } from "../../src/settings/settings.ts";
-import type { LocalReport } from "../../src/health/peers.ts";
-import { type PeerNode, startPeer, TARGET, until } from "../cluster/nodes.ts";
+import { type PeerNode, startPeer, until } from "../cluster/nodes.ts";
+import { TestAuthority } from "../health/certificates.ts";
 import { NatsServer } from "../nats/server.ts";
-import { askFor, create, startTestNode, TEST_SETTINGS, type TestNode, WITHOUT_LOG } from "../test_node.ts";
-import { freePort } from "../free_port.ts";
+import { askFor, call, create, startTestNode, TEST_SETTINGS, type TestNode } from "../test_node.ts";
+import { Member } from "./partition/member.ts";
+import { answering } from "./spread/answering.ts";
+import { foundAt, HEARTBEATS, startWriters } from "./spread/found.ts";
 
 const CHANGE_MS_MAX = 100;
 const CATCH_UP_MS_MAX = 3_000;
@@ -25,6 +29,12 @@ const MEMORY_BYTES_MAX = 60 * 1024 * 1024;
 const TURN_MS_MAX = 50;
 /** How long rest is looked at. */
 const REST_MS = 2_000;
+/** Of the whole node: answers over UDP, compared with rest, and by how much a probe may come later than its interval. */
+const DNS_FACTOR_MAX = 1.1;
+const PROBE_LATE_MS_MAX = 100;
+const PROBED = 1_000;
+const QUESTIONS_PER_SECOND = 2_000;
+const ANSWERING_REST_MS = 5_000;
 
 /** Runs it; 100 changes, 10,000 members and 5 nodes unless told otherwise. */
 export async function prove([changes = "100", members = "10000", nodes = "5"]: string[]): Promise<boolean> {
@@ -45,18 +55,34 @@ export async function prove([changes = "100", members = "10000", nodes = "5"]: s
         })`,
     );
   }
-  return isGood;
+  return await answersMeanwhile(Number(members), Number(nodes)) && isGood;
+}
+
+async function answersMeanwhile(members: number, nodes: number): Promise<boolean> {
+  const { tookMs, bytes, restP99Ms, p99Ms, answers, lost, latestProbeMs } = await answering({
+    ...{ members, nodes, probed: PROBED, perSecond: QUESTIONS_PER_SECOND, restMs: ANSWERING_REST_MS },
+  });
+  console.log(
+    `a node that answers: all of it counts after ${tookMs.toFixed(0)} ms, +${
+      (bytes / 2 ** 20).toFixed(1)
+    } MiB; ` +
+      `UDP p99 ${p99Ms.toFixed(2)} ms of ${answers} (at rest ${restP99Ms.toFixed(2)}), ${lost} lost; ` +
+      `latest of ${PROBED} probes a second ${latestProbeMs.toFixed(1)} ms`,
+  );
+  return tookMs <= CATCH_UP_MS_MAX && bytes <= MEMORY_BYTES_MAX && lost === 0 &&
+    p99Ms <= restP99Ms * DNS_FACTOR_MAX && latestProbeMs <= PROBE_LATE_MS_MAX;
 }
 
 /** How long each change took from the answers of one node to those of another, milliseconds. */
 export async function changesSpread(changes: number): Promise<number[]> {
+  const authority = await TestAuthority.create("spread");
   await using server = await NatsServer.start();
-  const port = freePort();
-  await using a = await sharingNode("a", server.url);
-  await using b = await sharingNode("b", server.url);
-  await declare(a, { port, intervalMs: 250 });
-  await declare(b, { port, intervalMs: 3_600_000 });
-  const isAnswered = async (node: TestNode) => (await askFor(node, "www.example.org")).includes("127.0.0.1");
+  await using member = new Member(await authority.issue({ ipAddresses: ["127.0.0.1"] }));
+  await using a = await sharingNode("a", server.url, { caCerts: [authority.cert] });
+  await using b = await sharingNode("b", server.url, { caCerts: [] });
+  await declare(a, member.port);
+  await until(() => b.node.store.services.byDomain(SERVICE), (service) => service !== null);
+  const isAnswered = async (node: TestNode) => (await askFor(node, SERVICE)).includes("127.0.0.1");
   const becomes = async (wanted: boolean): Promise<number> => {
     while (await isAnswered(a) !== wanted) { /* it is asked again */ }
     const fromMs = performance.now();
@@ -65,43 +91,38 @@ export async function changesSpread(changes: number): Promise<number[]> {
   };
   await becomes(false);
   const took: number[] = [];
-  for (let change = 0; change < changes; change += 2) {
-    const listener = Deno.listen({ hostname: "127.0.0.1", port });
-    const accepting = (async () => {
-      for await (const connection of listener) connection.close();
-    })();
-    took.push(await becomes(true));
-    listener.close();
-    await accepting;
-    took.push(await becomes(false));
+  for (let change = 0; change < changes; change++) {
+    await member.turn(!member.isUp);
+    took.push(await becomes(member.isUp));
   }
   return took;
 }
 
-function sharingNode(id: string, server: string): Promise<TestNode> {
+/** The name whose answers change. */
+export const SERVICE = "www.example.org";
+
+/** A node that goes by whoever finds a member healthy; it trusts these authorities' certificates. */
+export function sharingNode(
+  id: string,
+  server: string,
+  options: Pick<NodeOptions, "caCerts"> & Partial<Pick<NodeOptions, "parts">>,
+): Promise<TestNode> {
   const state: Settings["state"] = {
     ...TEST_SETTINGS.state,
     healthPolicy: "global-any-healthy",
     ...{ heartbeatInterval: 500, heartbeatTTL: 5_000 },
     nats: { ...TEST_SETTINGS.state.nats, servers: [server] },
   };
-  // Each has a model of its own.
-  return startTestNode({ node: { id, region: id }, state }, { parts: WITHOUT_LOG });
+  return startTestNode({ node: { id, region: id }, state }, options);
 }
 
-/** A pool of the member that changes and of one that never does. */
-async function declare(
-  node: TestNode,
-  { port, intervalMs }: { readonly port: number; readonly intervalMs: number },
-) {
+/** Has a node answer the name by the member that changes, which it looks at every 250 ms. */
+export async function declare(node: TestNode, port: number): Promise<void> {
   const pool = await create(node, "/pools", { name: "web", onAllDown: "none", maxAnswers: 0 });
   await create(node, `/pools/${pool}/members`, { ipAddress: "127.0.0.1", port });
-  await create(node, "/services", { domain: "www.example.org", poolId: pool });
-  const { status } = await fetch(`${node.api}/pools/${pool}/health-check`, {
-    method: "PUT",
-    headers: { "Content-Type": "application/json" },
-    body: JSON.stringify({ type: "tcp", port, intervalMs, timeoutMs: 50, rise: 1, fall: 1 }),
-  });
+  await create(node, "/services", { domain: SERVICE, poolId: pool });
+  const check = { type: "https", port, intervalMs: 250, timeoutMs: 200, rise: 1, fall: 1 };
+  const { status } = await call(node, "PUT", `/pools/${pool}/health-check`, check);
   if (status !== 201) throw new Error(`The check was refused: ${status}`);
 }
 
@@ -115,17 +136,6 @@ export interface Learnt {
   readonly turnMs: number;
 }
 
-/** What all nodes find at so many addresses. */
-export function foundAt(addresses: number): LocalReport[] {
-  return Array.from({ length: addresses }, (_, i) => ({
-    address: `10.${i >> 16}.${i >> 8 & 255}.${i & 255}`,
-    ...{ target: TARGET, state: "healthy" as const, since: 0 },
-  }));
-}
-
-/** As many heartbeats as ten times as many nodes send unless told otherwise. */
-export const HEARTBEATS = { heartbeatIntervalMs: 1_000, heartbeatTtlMs: 30_000 } as const;
-
 /**
  * Has nodes find what they find while there is no server, and starts one: what another node, which was there, takes to learn
  * it by events; and then one that comes later, and finds it in the bucket.
@@ -134,44 +144,29 @@ export async function learnt(
   { members, nodes }: { readonly members: number; readonly nodes: number },
 ): Promise<{ readonly storm: Learnt; readonly late: Learnt }> {
   await using server = await NatsServer.prepared();
-  const writers = new Deno.Command(Deno.execPath(), {
-    args: [
-      ...["run", "-A", "--quiet", "--unstable-net", new URL("spread/writers.ts", import.meta.url).pathname],
-      ...[server.url, String(nodes - 1), String(members)],
-    ],
-    stdin: "piped",
-    stdout: "piped",
-  }).spawn();
+  await using _writers = await startWriters({ server: server.url, nodes: nodes - 1, addresses: members });
+  const wanted = members * (nodes - 1);
+  await using early = startPeer("early", [server.url], HEARTBEATS);
+  early.local.say(foundAt(members));
+  const storm = await learning(early, wanted, () => server.start());
+  await until(() => valuesPut(early.registry.expose()), (count) => count >= members);
+  await until(() => early.registry.expose(), (text) => valuesGot(text) >= wanted);
+  let late: PeerNode | null = null;
   try {
-    const said = writers.stdout.getReader();
-    await said.read();
-    await said.cancel();
-    const wanted = members * (nodes - 1);
-    await using early = startPeer("early", [server.url], HEARTBEATS);
-    early.local.say(foundAt(members));
-    const storm = await learning(early, wanted, () => server.start());
-    await until(() => valuesPut(early.registry.expose()), (count) => count >= members);
-    await until(() => early.registry.expose(), (text) => valuesGot(text) >= wanted);
-    let late: PeerNode | null = null;
-    try {
-      const whole = await learning(
-        {
-          view: {
-            get size() {
-              return late?.view.size ?? 0;
-            },
+    const whole = await learning(
+      {
+        view: {
+          get size() {
+            return late?.view.size ?? 0;
           },
         },
-        members * nodes,
-        () => void (late = startPeer("late", [server.url], HEARTBEATS)),
-      );
-      return { storm, late: whole };
-    } finally {
-      await (late as PeerNode | null)?.[Symbol.asyncDispose]();
-    }
+      },
+      members * nodes,
+      () => void (late = startPeer("late", [server.url], HEARTBEATS)),
+    );
+    return { storm, late: whole };
   } finally {
-    await writers.stdin.close();
-    await writers.status;
+    await (late as PeerNode | null)?.[Symbol.asyncDispose]();
   }
 }
 

@@ -5,7 +5,7 @@
  * @module
  */
 import { startPeer } from "../../cluster/nodes.ts";
-import { foundAt, HEARTBEATS } from "../spread.ts";
+import { foundAt, HEARTBEATS } from "./found.ts";
 
 const [server = "", nodes = "", addresses = ""] = Deno.args;
 await using writers = new AsyncDisposableStack();

@@ -1,0 +1,179 @@
+/**
+ * A whole node that learns what four others find at 10,000 addresses each, while it answers and probes.
+ *
+ * `pleiades serve` with a database has a model of these addresses, finds nothing there, and probes a thousand members of
+ * loopback every second. The others find all up, and a NATS server is started: how long it takes until every address counts
+ * as up, how much memory, how long answers over UDP take meanwhile, and whether a probe is late. The model goes into the
+ * cluster's log at the same time.
+ *
+ * @module
+ */
+import { setTimeout as wait } from "node:timers/promises";
+import { NatsServer } from "../../nats/server.ts";
+import { call } from "../../rest.ts";
+import { ServeProcess } from "../../serve_process.ts";
+import { LineProcess } from "../../store/line_process.ts";
+import { nowMs, type TimedSample } from "../stall/process.ts";
+import { addressAt, HEARTBEATS, startWriters } from "./found.ts";
+
+/** How much there is. */
+export interface AnsweringTerms {
+  /** Addresses that the others find up. */
+  readonly members: number;
+  /** This one included. */
+  readonly nodes: number;
+  /** Members that are probed every second. */
+  readonly probed: number;
+  /** Questions a second. */
+  readonly perSecond: number;
+  /** How long rest is looked at before it, milliseconds. */
+  readonly restMs: number;
+}
+
+/** What was seen. */
+export interface Answering {
+  /** From when the server took connections until every address counted as up. */
+  readonly tookMs: number;
+  /** By which the process grew. */
+  readonly bytes: number;
+  /** Of answers over UDP, at rest and meanwhile; milliseconds. */
+  readonly restP99Ms: number;
+  readonly p99Ms: number;
+  /** Answers that were looked at meanwhile, and questions without one. */
+  readonly answers: number;
+  readonly lost: number;
+  /** By how much the latest probe came later than its interval, milliseconds. */
+  readonly latestProbeMs: number;
+}
+
+const PROBE_INTERVAL_MS = 1_000;
+const PER_POOL = 10;
+/** Until all probes have their rhythm. */
+const SETTLE_MS = 3_000;
+/** What learning leaves to be done counts, too. */
+const AFTER_MS = 1_000;
+/** How often it is looked whether all is known. */
+const LOOK_MS = 50;
+const PATIENCE_MS = 120_000;
+/** As `stall/dns.ts` has it. */
+const LOST_MS = 5_000;
+
+/** Runs it. */
+export async function answering(terms: AnsweringTerms): Promise<Answering> {
+  const { members, nodes, probed, perSecond } = terms;
+  const folder = await Deno.makeTempDir({ prefix: "pleiades-spread-" });
+  await using cleaning = new AsyncDisposableStack();
+  cleaning.defer(() => Deno.remove(folder, { recursive: true }));
+  await using server = await NatsServer.prepared();
+  await using backends = new LineProcess(new URL("../stall/backends.ts", import.meta.url), [
+    ...[String(probed), String(PROBE_INTERVAL_MS)],
+  ]);
+  const ports: readonly number[] = JSON.parse((await backends.receive())!);
+  await Deno.writeTextFile(`${folder}/node.yaml`, JSON.stringify(settingsOf(server.url, folder)));
+  await using serve = await ServeProcess.start({ args: ["-c", `${folder}/node.yaml`] });
+  await apply(serve, [...membersOf(members), ...probedOf(ports)]);
+  await reached(serve, ({ health }) => health.unhealthy >= members && health.healthy >= probed);
+  await using _writers = await startWriters({ server: server.url, nodes: nodes - 1, addresses: members });
+  await wait(SETTLE_MS);
+  await using dns = new LineProcess(new URL("../stall/dns.ts", import.meta.url), [
+    ...[serve.dns.hostname, String(serve.dns.port), "s0.example.org", String(perSecond)],
+  ]);
+  await dns.receive();
+  const restedMs = nowMs();
+  // As often as it is looked meanwhile.
+  await reached(serve, () => nowMs() >= restedMs + terms.restMs);
+  const before = await memoryOf(serve.pid);
+  const startedMs = nowMs();
+  await server.start();
+  const beginMs = nowMs();
+  await reached(serve, ({ peers }) => (peers?.differing ?? 0) >= members);
+  const tookMs = nowMs() - beginMs;
+  await wait(AFTER_MS);
+  const bytes = await memoryOf(serve.pid) - before;
+  const endMs = nowMs();
+  const samplesOf = async (from: LineProcess) => JSON.parse((await from.ask("stop"))!) as TimedSample[];
+  const [answers, probes] = await Promise.all([samplesOf(dns), samplesOf(backends)]);
+  const within = (samples: readonly TimedSample[], fromMs: number, toMs: number) =>
+    samples.filter(([atMs]) => atMs >= fromMs && atMs < toMs).map(([, ms]) => ms).toSorted((a, b) => a - b);
+  const meanwhile = within(answers, beginMs, endMs);
+  return {
+    ...{ tookMs, bytes, answers: meanwhile.length },
+    restP99Ms: p99Of(within(answers, restedMs, startedMs)),
+    p99Ms: p99Of(meanwhile),
+    lost: meanwhile.filter((ms) => ms >= LOST_MS).length,
+    latestProbeMs: Math.max(0, ...within(probes, beginMs, endMs)),
+  };
+}
+
+function p99Of(ascending: readonly number[]): number {
+  return ascending[Math.ceil(ascending.length * 0.99) - 1] ?? NaN;
+}
+
+function settingsOf(server: string, folder: string) {
+  return {
+    ...{ cluster: { id: "test" }, node: { id: "answering" }, dns: { domain: "example.org" } },
+    database: { path: `${folder}/node.db` },
+    state: {
+      healthPolicy: "global-any-healthy",
+      heartbeatInterval: `${HEARTBEATS.heartbeatIntervalMs}ms`,
+      heartbeatTTL: `${HEARTBEATS.heartbeatTtlMs}ms`,
+      nats: { servers: [server] },
+    },
+  };
+}
+
+/** Pools of members that the others find up, each with a service. */
+function* membersOf(count: number): Generator<object> {
+  for (let i = 0; i < count; i += PER_POOL) {
+    const members = Array.from({ length: Math.min(PER_POOL, count - i) }, (_, k) => ({
+      ...{ ipAddress: addressAt(i + k), port: 443 },
+    }));
+    const name = `seen-${i / PER_POOL}`;
+    const healthCheck = { type: "tcp", intervalMs: 3_600_000, rise: 1, fall: 1 };
+    yield { pool: { name, members, healthCheck } };
+    yield { service: { domain: `s${i / PER_POOL}.example.org`, pool: name } };
+  }
+}
+
+/** Pools of members that this node probes all the time. */
+function* probedOf(ports: readonly number[]): Generator<object> {
+  for (let i = 0; i < ports.length; i += PER_POOL) {
+    const members = ports.slice(i, i + PER_POOL).map((port) => ({ ipAddress: "127.0.0.1", port }));
+    const healthCheck = {
+      ...{ type: "tcp", intervalMs: PROBE_INTERVAL_MS, timeoutMs: PROBE_INTERVAL_MS / 2 },
+    };
+    yield { pool: { name: `probed-${i / PER_POOL}`, members, healthCheck } };
+  }
+}
+
+async function apply({ api }: ServeProcess, lines: readonly object[]): Promise<void> {
+  const response = await fetch(`${api}/apply`, {
+    method: "POST",
+    headers: { "content-type": "application/x-ndjson" },
+    body: lines.map((line) => `${JSON.stringify(line)}\n`).join(""),
+  });
+  const said = await response.text();
+  if (!response.ok) throw new Error(`The model was refused: ${response.status} ${said.slice(0, 1_000)}`);
+}
+
+/** As `/status` has it. */
+interface Status {
+  readonly health: { readonly healthy: number; readonly unhealthy: number };
+  readonly peers?: { readonly differing: number };
+}
+
+async function reached({ api }: ServeProcess, isReached: (status: Status) => boolean): Promise<void> {
+  const untilMs = nowMs() + PATIENCE_MS;
+  for (;;) {
+    const status = await call<Status>(api, { method: "GET", path: "/status" });
+    if (isReached(status)) return;
+    if (nowMs() > untilMs) throw new Error(`It stays ${JSON.stringify([status.health, status.peers])}`);
+    await wait(LOOK_MS);
+  }
+}
+
+/** Memory in RAM, bytes; 0 where the system doesn't say. */
+async function memoryOf(pid: number): Promise<number> {
+  const status = await Deno.readTextFile(`/proc/${pid}/status`).catch(() => "");
+  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1] ?? 0) * 1024;
+}
