@@ -26,7 +26,7 @@ async function journey(place: Place, start: string): Promise<void> {
   await terminal.sees(/> web .*Saved as generation 1/s);
 
   await terminal.press("Enter");
-  await terminal.sees(/Pool web {2}\[1 Members\]/);
+  await terminal.sees(/Pool web {2}\[1 Members\].*no members yet/s);
   await terminal.press("c");
   await terminal.sees(/Add a member to web/);
   await terminal.type("192.0.2.300");
