@@ -15,7 +15,7 @@ import { modelWords, status } from "../cli/status.ts";
 import type { Terminal } from "../cli/terminal.ts";
 import { wallTimeOfSecond } from "../cli/wall_time.ts";
 import { systemClock } from "../clock.ts";
-import type { ServerState } from "./model.ts";
+import type { ServerState } from "./state.ts";
 import type { NodeItem } from "./reading.ts";
 
 /** Between two looks for a node, and two of its status. */

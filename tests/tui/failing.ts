@@ -8,7 +8,8 @@ import { createElement, type ReactElement, useLayoutEffect } from "react";
 import { renderToString } from "ink";
 import { run } from "../../main.ts";
 import { systemTerminal } from "../../src/cli/terminal.ts";
-import { initialState, type State, update } from "../../src/tui/model.ts";
+import { update } from "../../src/tui/model.ts";
+import { initialState, type State } from "../../src/tui/state.ts";
 import { tui, type TuiParts } from "../../src/tui/tui.ts";
 import { frameOf } from "../../src/tui/view/frame.tsx";
 

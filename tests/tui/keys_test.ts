@@ -7,7 +7,8 @@ import { deepEqual, equal, notEqual, ok } from "node:assert/strict";
 import { HEALTH_CHECK_DEFAULTS } from "../../src/model/model.ts";
 import { formOf } from "../../src/tui/form.ts";
 import { KEYS, type Mode } from "../../src/tui/keys.ts";
-import { modeOf, type Overlay, type State, update } from "../../src/tui/model.ts";
+import { update } from "../../src/tui/model.ts";
+import { modeOf, type Overlay, type State } from "../../src/tui/state.ts";
 import { opened, play } from "./played.ts";
 import { DeskFixture } from "./store_fixture.ts";
 

@@ -5,7 +5,7 @@
  */
 import { deepEqual, match } from "node:assert/strict";
 import type { Terminal } from "../../src/cli/terminal.ts";
-import type { ServerState } from "../../src/tui/model.ts";
+import type { ServerState } from "../../src/tui/state.ts";
 import { NodeLink } from "../../src/tui/node_link.ts";
 
 const TERMINAL: Terminal = { out: () => {}, err: () => {}, env: () => undefined, colour: false };

@@ -4,7 +4,8 @@
  * @module
  */
 import type { StoreDesk } from "../../src/tui/store_desk.ts";
-import { type Event, initialState, type State, update } from "../../src/tui/model.ts";
+import { type Event, update } from "../../src/tui/model.ts";
+import { initialState, type State } from "../../src/tui/state.ts";
 
 /** Opens the database, as far as the screen is concerned. */
 export async function opened(desk: StoreDesk, size: State["size"]): Promise<State> {

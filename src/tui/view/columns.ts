@@ -8,7 +8,7 @@ import { addressOf, type HealthCheck } from "../../model/model.ts";
 import { wallTimeOfSecond } from "../../cli/wall_time.ts";
 import type { ListedPool } from "../../store/listing.ts";
 import type { HistoryItem, MemberItem, PoolItem, RuleItem, ServiceItem } from "../messages.ts";
-import { NO_POOL, type ServerState, type State } from "../model.ts";
+import { NO_POOL, type ServerState, type State } from "../state.ts";
 import type { Tone } from "./line.ts";
 
 /** A column. It has a width of its own, or a share of what the others leave. */

@@ -11,7 +11,7 @@ import {
   overlayHeight,
   questionHeight,
   type State,
-} from "../model.ts";
+} from "../state.ts";
 import { helpLines, questionLines, textLines } from "../reading.ts";
 import { cut, fit, harmless, widthOf, wrapped } from "../screen_text.ts";
 import { choiceColumns } from "./columns.ts";

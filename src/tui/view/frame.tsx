@@ -6,7 +6,7 @@
  */
 import chalk from "chalk";
 import { Box, renderToString, Text } from "ink";
-import type { State } from "../model.ts";
+import type { State } from "../state.ts";
 import type { Line, Span } from "./line.ts";
 import { screenLines } from "./screen.ts";
 

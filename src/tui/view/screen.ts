@@ -20,7 +20,7 @@ import {
   SIZE_MIN,
   type State,
   TAB_NAMES,
-} from "../model.ts";
+} from "../state.ts";
 import { cut, fit, harmless, wrapped } from "../screen_text.ts";
 import {
   checkLines,
