@@ -73,6 +73,8 @@ const LINGER_MS = 1_000;
 const LINGER_BYTES_MAX = 1 << 20;
 /** A client that asks nothing for so long is told that it is asked elsewhere from now on. */
 const QUIET_MS = 250;
+/** In which what has come is read. */
+const READ_MS = 10;
 
 /** One connection; `ended` resolves when it is closed, whoever closed it, and no write of it is under way any more. */
 export class HttpConnection {
@@ -134,8 +136,13 @@ export class HttpConnection {
   leave(): void {
     this.#isLeaving = true;
     if (!this.#isAnswered) return;
+    // On a busy machine a request may have come by then that hasn't been read.
     this.#quiet = setTimeout(() => {
-      if (this.isIdle) this.#socket.closeWrite().catch(() => this.close());
+      this.#quiet = setTimeout(() => {
+        if (this.isIdle && this.#input.bytes.length === 0) {
+          this.#socket.closeWrite().catch(() => this.close());
+        }
+      }, READ_MS);
     }, QUIET_MS);
   }
 

@@ -68,6 +68,8 @@ export const PATIENCE: Patience = {
 
 /** How long requests under way may take after `close`, milliseconds. */
 export const GRACE_MS = 2_000;
+/** Where another process answers from then on, so that no client loses anything. */
+const LEAVE_GRACE_MS = 5_000;
 /** After a connection that couldn't be accepted, mostly for lack of descriptors. */
 const ACCEPT_PAUSE_MS = 100;
 /** How often that is said. */
@@ -163,7 +165,7 @@ export class HttpServer {
 
   /**
    * Takes no new connection; ends idle ones at once, the others after their answers, all within `GRACE_MS`. Where another
-   * process answers from now on, idle ones may ask once more.
+   * process answers from now on, idle ones may ask once more, and have more time.
    */
   close(): Promise<void> {
     return this.#closed ??= this.#close();
@@ -183,7 +185,7 @@ export class HttpServer {
     let late: ReturnType<typeof setTimeout> | undefined;
     await Promise.race([
       Promise.all(all.map((connection) => connection.ended)),
-      new Promise((resolve) => late = setTimeout(resolve, GRACE_MS)),
+      new Promise((resolve) => late = setTimeout(resolve, this.#isSucceeded ? LEAVE_GRACE_MS : GRACE_MS)),
     ]);
     clearTimeout(late);
     for (const connection of all) connection.close();
