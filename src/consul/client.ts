@@ -137,8 +137,19 @@ export class ConsulClient implements Disposable {
   }
 
   async #connect(server: SocketAddress, signal: AbortSignal): Promise<Connection> {
+    // Of a name's addresses Deno tries the first only, and this one mostly has two.
+    if (server.hostname !== "localhost") return await this.#connectTo(server.hostname, server, signal);
+    try {
+      return await this.#connectTo("127.0.0.1", server, signal);
+    } catch (cause) {
+      if (!(cause instanceof Deno.errors.ConnectionRefused)) throw cause;
+      return await this.#connectTo("::1", server, signal);
+    }
+  }
+
+  async #connectTo(ipAddress: string, server: SocketAddress, signal: AbortSignal): Promise<Connection> {
     const { tls } = this.#terms;
-    const endpoint = { ipAddress: server.hostname, port: server.port };
+    const endpoint = { ipAddress, port: server.port };
     if (tls === null) return await connectTcp(endpoint, signal);
     const connection = await connectTls(endpoint, {
       serverName: tls.serverName ?? server.hostname,

@@ -123,3 +123,17 @@ Deno.test("of several servers the next is asked when one is left, and what is bl
   equal(await asked, "noanswer");
   deepEqual((await channel.ask(QUESTION)).document, [1]);
 });
+
+Deno.test("localhost is whichever of its two addresses is listened on", async () => {
+  for (const hostname of ["127.0.0.1", "::1"]) {
+    await using proxy = new ConsulProxy(0, hostname);
+    proxy.become(json("[1]"));
+    const { port } = proxy.address;
+    using client = new ConsulClient({
+      addresses: [{ hostname: "localhost", port }],
+      ...{ token: null, tokenKey: "x.token", tls: null },
+    });
+    using channel = client.channel();
+    deepEqual((await channel.ask({ ...QUESTION, answerMs: 30_000 })).document, [1], hostname);
+  }
+});

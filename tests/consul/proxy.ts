@@ -17,14 +17,15 @@ export type Answer =
 /** Between a client and one Consul. */
 export class ConsulProxy implements AsyncDisposable {
   readonly #to: number;
-  readonly #listener: Deno.TcpListener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  readonly #listener: Deno.TcpListener;
   readonly #open = new Set<Deno.Conn>();
   readonly #running = new Set<Promise<void>>();
   readonly #accepting: Promise<void>;
   #answer: Answer = null;
 
-  constructor(to: number) {
+  constructor(to: number, hostname = "127.0.0.1") {
     this.#to = to;
+    this.#listener = Deno.listen({ hostname, port: 0 });
     this.#accepting = this.#accept();
   }
 
