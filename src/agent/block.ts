@@ -34,7 +34,6 @@ export type ParsedBlock =
 export function parseBlock(strings: readonly string[], nowMs: number): ParsedBlock {
   if (strings.length === 0) return { kind: "none" };
   const invalid = (reason: string): ParsedBlock => ({ kind: "invalid", reason });
-  if (strings.length === 1) return invalid("it has but one string");
   const fields = new Map<string, string>();
   for (const text of strings) {
     const [name, value, ...more] = text.split("=");

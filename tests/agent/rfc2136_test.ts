@@ -214,6 +214,14 @@ testWith(["knotd"], "a secondary can't be updated, and a change is waited for th
   const terms = { ttl: 5, wait: true, expected: NO_RECORDS };
   await rejects(waiting.write(`www.${ZONE}`, "A", ["192.0.2.1"], terms, signal), /waits for the secondary/);
   equal(await secondary.serial(), serial);
+  // One that has the very serial number of the change isn't waited for.
+  const level = new Rfc2136Records({
+    ...options,
+    clock,
+    server: primary.address,
+    secondaries: [primary.address],
+  });
+  equal(await level.write(`level.${ZONE}`, "A", ["192.0.2.1"], terms, signal), "written");
 });
 
 Deno.test("a server that says nothing, or another thing, fails the call in time", async () => {

@@ -225,6 +225,10 @@ Deno.test("instances of EC2 are found by address, remembered, and terminated", a
   equal(asked(), 2);
   await ec2.destroy(["10.0.0.2", "10.0.0.77"], signal);
   deepEqual(server.instances.map(({ id }) => id), ["i-1", "i-9"]);
+  // Another instance may have its address by now.
+  server.instances.push({ id: "i-22", address: "10.0.0.2" });
+  await ec2.destroy(["10.0.0.2"], signal);
+  deepEqual(server.instances.map(({ id }) => id), ["i-1", "i-9"]);
   const before = asked();
   await ec2.destroy(["10.0.0.78"], signal);
   equal(asked(), before + 1);

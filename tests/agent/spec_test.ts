@@ -167,6 +167,30 @@ Deno.test("spec line 9: a blocked server doesn't add itself until IpExpires pass
   deepEqual(world.addresses(), [B, A]);
 });
 
+Deno.test("spec line 9: a blocked server whose peers are all bad leaves them, since nothing else would be left", async () => {
+  const world = new World([B]);
+  world.down.set(B, "connection refused");
+  world.putBlock(formatBlock({
+    ...{ address: A, addressUntilMs: world.clock.unixMs() + 600_000, owner: "bbbbbbbb" },
+    ownerUntilMs: world.clock.unixMs() + 600_000,
+  }));
+  const loop = world.loop(A);
+  for (let failures = 0; failures < 70; failures++) equal((await world.round(loop)).outcome, "unchanged");
+  deepEqual(world.addresses(), [B]);
+  deepEqual(world.records.callsOf(FQDN).filter((call) => call === "write"), []);
+});
+
+Deno.test("spec line 12: a round that is stopped while it probes blames no peer", async () => {
+  const world = new World([A, B]);
+  world.silent.add(B);
+  const stop = new AbortController();
+  const running = world.loop(A).run(stop.signal);
+  await world.clock.advance(1_000);
+  stop.abort();
+  await world.over(running);
+  deepEqual([world.probed, world.lines], [[B], []]);
+});
+
 Deno.test("spec line 9: a block of another address doesn't count, nor does one that can't be read", async () => {
   const world = new World([B]);
   const now = world.clock.unixMs();

@@ -61,7 +61,7 @@ export function play(seconds: number, { seed, clients, compareEvery }: {
   const world = new Scripted();
   const remotes = new Remotes(seed, 1 << 14);
   const affinity = new Affinity(world.backends, remotes, { log: SILENT, nowMs: 0 });
-  const names = ["5301", "5302", "5303", "5304", "extra"];
+  const names = ["5301", "5302", "5303", "5304", "gone"];
   const paths = names.map((name) => `/d/${name}`);
   for (const path of paths) world.alive.add(path);
   world.backends.discover("/d", names, 0);
@@ -77,6 +77,11 @@ export function play(seconds: number, { seed, clients, compareEvery }: {
       if (backend.session) world.backends.fault(backend, "killed", world.nowMs);
     }
     if (rng() % 31 === 0) { for (const path of paths) world.alive.add(path); }
+    // One takes its file along when it ends.
+    if (second % 5 === 0) {
+      const there = names.filter((name) => name !== "gone" || world.alive.has(`/d/${name}`));
+      world.backends.discover("/d", there, world.nowMs);
+    }
     world.backends.tick(world.nowMs);
     affinity.tick(world.nowMs);
     model.tick(world.nowMs);

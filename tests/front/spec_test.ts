@@ -47,7 +47,7 @@ linux(
     equal(await beaten, "04000000");
     await front.seconds(13);
     ok(front.backend(5301).ok);
-    await front.seconds(3);
+    await front.seconds(2);
     await session.expectEnd();
     equal(front.backend(5301).ok, false);
   },
