@@ -151,6 +151,16 @@ Deno.test("an agent keeps its address among the members of a pool", async (test)
     ]);
   });
 
+  await test.step("a pool that was deleted and created again is found at the second look", async () => {
+    const first = await json("/pools", { name: "again" });
+    const own = new RestRecords({ api: url, token: null, pool: "again", port: 443 });
+    deepEqual((await own.read(FQDN, "A", signal)).values, []);
+    await call(api, { method: "DELETE", path: `/pools/${first.id}` });
+    await json("/pools", { name: "again" });
+    await rejects(own.read(FQDN, "A", signal));
+    deepEqual((await own.read(FQDN, "A", signal)).values, []);
+  });
+
   await test.step("a pool that isn't there, and a token that may not write, are said with the key", async () => {
     const none = new RestRecords({ api: url, token: null, pool: "wep", port: 443 });
     await rejects(
