@@ -5,6 +5,7 @@ import { NO_RECORDS } from "../../src/agent/records.ts";
 import { type Rfc2136Options, Rfc2136Records } from "../../src/agent/records/rfc2136.ts";
 import { systemClock } from "../../src/clock.ts";
 import { createLogger } from "../../src/telemetry/log.ts";
+import { signMessage } from "../../src/wire/tsig.ts";
 import { testWith } from "../programs.ts";
 import { KEY, KEY_SHA512, NameServer, STRANGER, ZONE } from "./name_servers.ts";
 import { draws } from "./world.ts";
@@ -222,6 +223,28 @@ testWith(["knotd"], "a secondary can't be updated, and a change is waited for th
     secondaries: [primary.address],
   });
   equal(await level.write(`level.${ZONE}`, "A", ["192.0.2.1"], terms, signal), "written");
+});
+
+Deno.test("an answer that another has signed, or that was signed for another question, isn't believed", async () => {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const server = { hostname: "127.0.0.1", port: listener.addr.port };
+  const records = new Rfc2136Records({
+    ...{ server, zone: ZONE, key: KEY, secondaries: [], clock: systemClock, log },
+  });
+  for (const key of [{ ...KEY, secret: new Uint8Array(32) }, KEY]) {
+    const refused = rejects(
+      records.read(`www.${ZONE}`, "A", signal),
+      /RecordsRefused: .* answered NOERROR with a wrong signature/,
+    );
+    using connection = await listener.accept();
+    const asked = new Uint8Array(512);
+    await connection.read(asked);
+    const answer = Uint8Array.of(asked[2]!, asked[3]!, 0x84, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+    // What was asked belongs to what is signed (RFC 8945 §5.3), and isn't in it here.
+    const { bytes } = signMessage(answer, key, Math.floor(systemClock.unixMs() / 1000));
+    await connection.write(Uint8Array.of(bytes.length >> 8, bytes.length, ...bytes));
+    await refused;
+  }
 });
 
 Deno.test("a server that says nothing, or another thing, fails the call in time", async () => {

@@ -243,8 +243,8 @@ for (const [what, hex] of Object.entries(FAULTY)) {
     async ({ front, sessions: [session] }) => {
       await session.send(hex);
       await session.expectEnd();
-      equal(front.backend(5301).ok, false);
-      ok(front.backend(5302).ok);
+      deepEqual([front.backend(5301).ok, front.backend(5301).faults], [false, 1]);
+      deepEqual([front.backend(5302).ok, front.backend(5302).faults], [true, 0]);
     },
   );
 }
