@@ -231,6 +231,7 @@ async function tell(clients: Pick<ClientsOrder, "streams" | "polls" | "stalled">
     await pause(1_000);
     const start = performance.timeOrigin + performance.now();
     await register([instance("a", { ipAddress: "192.0.2.77" })]);
+    console.log(`the call took ${Math.round(performance.timeOrigin + performance.now() - start)} ms`);
     return await reported.told.promise - start;
   } finally {
     worker.terminate();
@@ -347,6 +348,7 @@ async function kills([count = "100"]: string[]): Promise<boolean> {
   await Deno.writeTextFile(script, REGISTERING);
   const random = seededRng(Date.now());
   let isGood = true;
+  writeProviderFile(directory, "p", new TextEncoder().encode(JSON.stringify({ n: "0".repeat(50_000) })));
   for (let i = 0; i < +count; i++) {
     const child = new Deno.Command(Deno.execPath(), {
       args: ["run", "--no-config", "-A", "--quiet", script, directory],
