@@ -194,7 +194,8 @@ export class HealthChecker implements AsyncDisposable {
   readonly #ending = new AbortController();
   readonly #loops: Promise<void>[];
   readonly #kept: KeptEvents | null;
-  readonly #catchingUp = new Set<Promise<void>>();
+  /** What goes on beside the loops. */
+  readonly #under = new Set<Promise<void>>();
   /** Other services that have said that they are there, and when, monotonic milliseconds; by kind and host. */
   readonly #heard = new Map<
     string,
@@ -235,10 +236,12 @@ export class HealthChecker implements AsyncDisposable {
       { terms: link, clock, rng, log },
       this.#subscriptions(),
       (connection, ended) => {
-        this.#lease.keep(connection, ended).catch((error) =>
-          log.error("The lease isn't kept any more", { error })
+        this.#follow(
+          this.#lease.keep(connection, ended).catch((error) =>
+            log.error("The lease isn't kept any more", { error })
+          ),
         );
-        this.#kept?.use(connection, ended);
+        if (this.#kept !== null) this.#follow(this.#kept.use(connection, ended));
         this.#greeting.connected();
         // Events of the time without a connection weren't heard.
         this.checkAll();
@@ -281,7 +284,7 @@ export class HealthChecker implements AsyncDisposable {
     await this.#lease.release();
     await this.#greeting[Symbol.asyncDispose]();
     await this.#broker[Symbol.asyncDispose]();
-    await Promise.all([...this.#loops, ...this.#catchingUp]);
+    await Promise.all([...this.#loops, ...this.#under]);
     await Promise.all([...this.#secondaries.values()].map(({ checking }) => checking));
   }
 
@@ -454,13 +457,19 @@ export class HealthChecker implements AsyncDisposable {
   }
 
   #startCatchingUp(secondary: Secondary): void {
-    const work = this.#catchUp(secondary).catch((error) => {
-      if (this.#ending.signal.aborted) return;
-      this.#needs.log.warn("Zones that changed while a secondary was away can't be looked at", {
-        ...{ secondary: secondary.host, error },
-      });
-    }).finally(() => this.#catchingUp.delete(work));
-    this.#catchingUp.add(work);
+    this.#follow(
+      this.#catchUp(secondary).catch((error) => {
+        if (this.#ending.signal.aborted) return;
+        this.#needs.log.warn("Zones that changed while a secondary was away can't be looked at", {
+          ...{ secondary: secondary.host, error },
+        });
+      }),
+    );
+  }
+
+  #follow(work: Promise<void>): void {
+    const under = work.finally(() => this.#under.delete(under));
+    this.#under.add(under);
   }
 
   /** Looks in full at the zones that changed while a secondary was away: serials don't show each change. */

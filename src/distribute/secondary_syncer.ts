@@ -124,6 +124,8 @@ export class SecondarySyncer implements AsyncDisposable {
   /** Zones whose serials stay lower than those that events say. */
   readonly #lower = new Set<string>();
   readonly #greeting: Greeting;
+  /** Questions that are being answered. */
+  readonly #answering = new Set<Promise<void>>();
   #epoch = 0;
 
   /** Begins to listen and to connect. @throws {Error} when the local address can't be had */
@@ -181,6 +183,7 @@ export class SecondarySyncer implements AsyncDisposable {
     await this.#queue[Symbol.asyncDispose]();
     await this.#listener[Symbol.asyncDispose]();
     await this.#greeting[Symbol.asyncDispose]();
+    await Promise.all(this.#answering);
   }
 
   #subscriptions(): Subscription[] {
@@ -193,7 +196,12 @@ export class SecondarySyncer implements AsyncDisposable {
     );
     const state = {
       subject: subjects.zoneState + this.#id,
-      hear: (message: Msg) => void this.#answerState(message),
+      hear: (message: Msg) => {
+        const work = this.#answerState(message)
+          .catch((error) => this.#needs.log.debug("An answer can't be given any more", { error }))
+          .finally(() => this.#answering.delete(work));
+        this.#answering.add(work);
+      },
     };
     return [...events, state];
   }

@@ -178,6 +178,7 @@ export function startZoneProvider(
     [Symbol.asyncDispose]: async () => {
       await greeting[Symbol.asyncDispose]();
       await broker[Symbol.asyncDispose]();
+      await provider[Symbol.asyncDispose]();
     },
   }, rng);
 }

@@ -36,8 +36,10 @@ export interface ZoneProviderNeeds {
 }
 
 /** Answers questions for zones. */
-export class ZoneProvider {
+export class ZoneProvider implements AsyncDisposable {
   readonly #needs: ZoneProviderNeeds;
+  readonly #under = new Set<Promise<void>>();
+  #isEnded = false;
   readonly #waiting: { readonly message: Msg; readonly request: ZoneDataRequest }[] = [];
   #running = 0;
 
@@ -51,6 +53,13 @@ export class ZoneProvider {
     return { subject: zoneDataWildcard, queue: QUEUE, hear: (message) => this.#hear(message, broker) };
   }
 
+  /** Answers no more; resolves when nothing is transferred any more. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isEnded = true;
+    this.#waiting.length = 0;
+    await Promise.all(this.#under);
+  }
+
   #hear(message: Msg, broker: () => Broker): void {
     const { log, metrics } = this.#needs;
     metrics.requests.inc();
@@ -62,7 +71,7 @@ export class ZoneProvider {
         reason: request.fault,
       });
     }
-    if (!message.reply) return;
+    if (!message.reply || this.#isEnded) return;
     if (this.#waiting.length >= WAITING_MAX) {
       return log.warn("Too many questions wait; one is left unanswered", { zone: request.zone });
     }
@@ -74,12 +83,14 @@ export class ZoneProvider {
     while (this.#running < TRANSFERS_MAX && this.#waiting.length > 0) {
       const { message, request } = this.#waiting.shift()!;
       this.#running++;
-      this.#answer(message, request, broker()).catch((error) =>
-        this.#needs.log.warn("A zone can't be given", { zone: request.zone, error })
-      ).finally(() => {
+      const work = this.#answer(message, request, broker()).catch((error) => {
+        if (!this.#isEnded) this.#needs.log.warn("A zone can't be given", { zone: request.zone, error });
+      }).finally(() => {
+        this.#under.delete(work);
         this.#running--;
         this.#start(broker);
       });
+      this.#under.add(work);
     }
   }
 
@@ -118,6 +129,7 @@ export class ZoneProvider {
         let size = 0;
         let isSigned = false;
         for await (const record of connection.transfer(zone)) {
+          if (this.#isEnded) throw new Error("this provider ends");
           const line = lineOf(record);
           isSigned ||= line.includes("\tRRSIG\t");
           size += line.length + 1;

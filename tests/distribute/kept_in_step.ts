@@ -108,6 +108,8 @@ export interface StageTime {
   readonly p99Ms: number;
 }
 
+/** What is waited for longer is told. */
+const TELL_MS = 5_000;
 /** Zones that only samples change. */
 const SAMPLES = 8;
 /** Changes under way at the same time. */
@@ -136,7 +138,7 @@ export async function keptInStep(options: RunOptions): Promise<RunSeen> {
   const names = Array.from({ length: zones }, (_, i) => `z${i}.test.`);
   await client.offer([...samples, ...names], Infinity, (zone) => client.make(zone));
   await until(() => services.connected(), (all) => all);
-  await untilEqual(installation, [...samples, ...names], 600_000);
+  await untilEqual(installation, [...samples, ...names], { longestMs: 600_000, onStep });
 
   onStep("changes one by one");
   await using sampler = await Sampler.start(installation, { nats, client, samples });
@@ -144,14 +146,14 @@ export async function keptInStep(options: RunOptions): Promise<RunSeen> {
   const proxy = await proxyTimes(installation, { client, zone: samples[0]!, count: Math.min(200, zones) });
 
   onStep(`${calmSeconds} s of ${rate} changes a second`);
-  await untilEqual(installation, [...samples, ...names], 600_000);
+  await untilEqual(installation, [...samples, ...names], { longestMs: 600_000, onStep });
   const before = { changes: client.taken, transfers: await services.transfers() };
   const meter = await services.meter();
   const busy = new Set<string>();
   const work = changing(client, { rng, names, busy });
   const loaded = await sampler.takeDuring(client.offer(ticks(calmSeconds * rate), rate, work));
   const { stages, cpuMs } = await meter(client.taken - before.changes);
-  await untilEqual(installation, [...samples, ...names], 60_000);
+  await untilEqual(installation, [...samples, ...names], { longestMs: 60_000, onStep });
   const calm = {
     changes: client.taken - before.changes,
     transfers: await services.transfers() - before.transfers,
@@ -170,7 +172,7 @@ export async function keptInStep(options: RunOptions): Promise<RunSeen> {
   const { differing, tookMs: equalMs } = await untilEqual(
     installation,
     [...samples, ...names],
-    3 * periodicMs + 60_000,
+    { longestMs: 3 * periodicMs + 60_000, onStep },
   );
   await until(() => services.connected(), (all) => all);
   onStep("a quiet time");
@@ -702,14 +704,19 @@ async function startProcess(
 async function untilEqual(
   installation: Installation,
   names: readonly string[],
-  longestMs: number,
+  { longestMs, onStep }: { readonly longestMs: number; readonly onStep: (step: string) => void },
 ): Promise<{ readonly differing: readonly string[]; readonly tookMs: number }> {
   const fromMs = performance.now();
+  let toldMs = fromMs;
   for (;;) {
     // Looking takes a while, too: what is the same was so when the look began.
     const tookMs = performance.now() - fromMs;
     const differing = await differingZones(installation, names).catch((error) => [String(error)]);
     if (differing.length === 0 || tookMs > longestMs) return { differing, tookMs };
+    if (performance.now() - toldMs > TELL_MS) {
+      onStep(`  still differ, or aren't there: ${differing.length}, such as ${differing[0]}`);
+      toldMs = performance.now();
+    }
     await pause(200);
   }
 }
