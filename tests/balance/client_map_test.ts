@@ -8,6 +8,7 @@ import { type Base, ClientMap } from "../../src/balance/client_map.ts";
 import type { Candidate } from "../../src/balance/ranking.ts";
 import { Trie } from "../../src/balance/trie.ts";
 import { formatIp, parsePrefix } from "../../src/ip.ts";
+import { runs } from "../property_runs.ts";
 import {
   checkWorld,
   CLIENTS,
@@ -19,7 +20,7 @@ import {
   worldOf,
 } from "./client_worlds.ts";
 
-const STATES = 250;
+const STATES = runs(80);
 
 Deno.test("decisions are the oracle's, and hold for exactly the scope", () => {
   let shown = 0;
@@ -82,13 +83,13 @@ function checkFall(seed: number): number {
 
 Deno.test("when candidates fall, the decisions for clients that got none of them are taken over and right", () => {
   let taken = 0;
-  for (let seed = 1; seed <= 150; seed++) taken += checkFall(seed);
-  ok(taken > 400, `${taken} decisions were taken over`);
+  for (let seed = 1; seed <= runs(50); seed++) taken += checkFall(seed);
+  ok(taken > runs(100), `${taken} decisions were taken over`);
 });
 
 Deno.test("a map that was made out ahead knows every client, with the same decisions and scopes", () => {
   let known = 0;
-  for (let seed = 1; seed <= 60; seed++) {
+  for (let seed = 1; seed <= runs(20); seed++) {
     const world = worldOf(seed, true);
     const { family, random } = world;
     const map = new ClientMap(world, world.facts, new Trie());
@@ -109,7 +110,7 @@ Deno.test("a map that was made out ahead knows every client, with the same decis
       if (map.steps === steps && plain.steps > 0) known++;
     }
   }
-  ok(known > 50, `${known} clients were known`);
+  ok(known > runs(12), `${known} clients were known`);
 });
 
 Deno.test("making out ahead leaves half of the room for those that ask, however many maps there are", () => {
@@ -124,7 +125,7 @@ Deno.test("making out ahead leaves half of the room for those that ask, however 
 });
 
 Deno.test("without bounds worked out decisions are the same, and the scope is never too wide", () => {
-  for (let seed = 1; seed <= 100; seed++) {
+  for (let seed = 1; seed <= runs(40); seed++) {
     const world = worldOf(seed, false);
     const map = new ClientMap(world, world.facts, new Trie());
     const bits = world.family === 4 ? 32 : 128;

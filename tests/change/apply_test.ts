@@ -15,13 +15,14 @@ import { RECORDED_MAX } from "../../src/store/history.ts";
 import { Store } from "../../src/store/store.ts";
 import { watch, WATCH_INTERVAL_MS } from "../../src/store/watch.ts";
 import { ManualClock } from "../clock.ts";
+import { runs } from "../property_runs.ts";
 import { dump } from "../store/dump.ts";
 import { Folder } from "../store/folder.ts";
 import { commitsArbitrary } from "./edit_arbitrary.ts";
 import { keysToIds, revisionsByKey, storeOf, withoutIds } from "./model_keys.ts";
 import { createPool, id, ORIGIN } from "./samples.ts";
 
-const RUNS = { numRuns: 50 };
+const RUNS = { numRuns: runs(20) };
 
 Deno.test("applying a document does what applying its objects as lines does", async () => {
   await fc.assert(

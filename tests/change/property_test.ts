@@ -11,12 +11,13 @@ import { Changes } from "../../src/change/commit.ts";
 import { ChangeRefused, type Commit, type RefusalKind } from "../../src/change/edit.ts";
 import { Store } from "../../src/store/store.ts";
 import { ManualClock } from "../clock.ts";
+import { runs } from "../property_runs.ts";
 import { dump } from "../store/dump.ts";
 import { commitsArbitrary, cutsOfZone } from "./edit_arbitrary.ts";
 import { edited, OracleRefusal, sorted } from "./oracle.ts";
 import { ORIGIN } from "./samples.ts";
 
-const RUNS = { numRuns: 100 };
+const RUNS = { numRuns: runs(30) };
 
 Deno.test("random commits leave the store with the model that a plain oracle has, and refused ones change nothing", () => {
   fc.assert(

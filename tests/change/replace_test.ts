@@ -9,13 +9,14 @@ import type { Model, Pool } from "../../src/model/model.ts";
 import { Changes } from "../../src/change/commit.ts";
 import { Store } from "../../src/store/store.ts";
 import { ManualClock } from "../clock.ts";
+import { runs } from "../property_runs.ts";
 import { dump } from "../store/dump.ts";
 import { commitsArbitrary } from "./edit_arbitrary.ts";
 import { fitsFile, keysToIds, storeOf, withoutIds } from "./model_keys.ts";
 import { applyModel } from "./read_model.ts";
 import { id, memberFields, poolFields, serviceFields, zoneText } from "./samples.ts";
 
-const RUNS = { numRuns: 50 };
+const RUNS = { numRuns: runs(20) };
 
 Deno.test("after an apply the store has the given model, whatever it had before", async () => {
   await fc.assert(

@@ -9,6 +9,7 @@ import fc from "fast-check";
 import { ChangeRefused, type Edit, type RolledBack } from "../../src/change/edit.ts";
 import { differenceBetween, modelAt } from "../../src/change/past.ts";
 import { ChangeWorld } from "./change_world.ts";
+import { runs } from "../property_runs.ts";
 import { commitsArbitrary } from "./edit_arbitrary.ts";
 import {
   createMember,
@@ -359,7 +360,7 @@ Deno.test("whatever was changed, every generation can be told, gone back to, and
       deepEqual(store.database.all("PRAGMA foreign_key_check"), []);
     },
   );
-  await fc.assert(property, { numRuns: 60 });
+  await fc.assert(property, { numRuns: runs(25) });
 });
 
 Deno.test("a difference can be read both ways", () => {

@@ -7,6 +7,7 @@ import { twoLetters } from "../../src/geo/location.ts";
 import { Mmdb, MmdbFault } from "../../src/geo/mmdb.ts";
 import { seededRng } from "../../src/clock.ts";
 import { formatIp, parseIp, parsePrefix } from "../../src/ip.ts";
+import { runs } from "../property_runs.ts";
 import {
   type Facts,
   flatRecord,
@@ -246,7 +247,7 @@ Deno.test("a random database tells of random addresses what maxmind reads in it,
         equal(database.depth, depth, text);
       }
     }),
-    { numRuns: 200 },
+    { numRuns: runs(70) },
   );
 });
 
@@ -373,7 +374,7 @@ for (const recordSize of RECORD_SIZES) {
         ask(corrupt, rng);
       }
     }
-    for (let run = 0; run < 5000; run++) {
+    for (let run = 0; run < runs(1500); run++) {
       const corrupt = whole.slice();
       for (let flips = 1 + rng() % 8; flips > 0; flips--) corrupt[rng() % whole.length] = rng() & 255;
       ask(corrupt, rng);
@@ -435,12 +436,12 @@ for (const recordSize of RECORD_SIZES) {
         taken += takenByBoth(corrupt, rng);
       }
     }
-    for (let run = 0; run < 2000; run++) {
+    for (let run = 0; run < runs(700); run++) {
       const corrupt = whole.slice();
       for (let flips = 1 + rng() % 8; flips > 0; flips--) corrupt[rng() % whole.length] = rng() & 255;
       taken += takenByBoth(corrupt, rng);
     }
-    ok(taken > 5_000, "enough is taken for the comparison to say something");
+    ok(taken > runs(1_500), "enough is taken for the comparison to say something");
   });
 }
 

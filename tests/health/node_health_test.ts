@@ -11,7 +11,7 @@ import { askFor, call, create, startTestNode, TEST_SETTINGS, type TestNode, unti
 
 const CHECK = { type: "tcp", intervalMs: 500, timeoutMs: 400, rise: 1, fall: 1 };
 /** Longer than it takes to see that something is held, short enough to wait for its end. */
-const HOLD_MS = 3_000;
+const HOLD_MS = 6_000;
 /** So many that a busy machine, too, finds more than half of them down within one interval. */
 const MANY = 20;
 const KILLED = 18;

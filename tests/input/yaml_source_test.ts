@@ -5,6 +5,7 @@ import { loadSettings } from "../../src/settings/settings.ts";
 import { systemOutside } from "../../src/settings/outside.ts";
 import { readTexts } from "../change/read_model.ts";
 import { formatProblem, parseYaml, type Path, readYaml, sortProblems } from "../../src/input/yaml_source.ts";
+import { runs } from "../property_runs.ts";
 
 const TEXT = `# comment
 a: 1
@@ -184,6 +185,6 @@ Deno.test("whatever bytes a file has, reading it ends in a value or in problems 
       ok((loaded.settings === null) === (loaded.problems.length > 0));
       for (const { line, column } of reading.problems) ok(line >= 1 && column >= 1);
     }),
-    { numRuns: 500 },
+    { numRuns: runs(150) },
   );
 });

@@ -14,6 +14,7 @@ import {
 import { exportModel, exportNdjson } from "../../src/model/model_export.ts";
 import { OfflineModel } from "../../src/change/offline_model.ts";
 import { modelOf } from "../change/read_model.ts";
+import { runs } from "../property_runs.ts";
 
 const EMPTY: Model = { generation: 0, pools: [], services: [], zones: [], fallback: null };
 
@@ -219,7 +220,7 @@ Deno.test("every model survives export and reading, and the second export has th
       deepEqual(essence(readLines), essence(given));
       deepEqual([...exportNdjson(readLines)], lines);
     }),
-    { numRuns: 150 },
+    { numRuns: runs(50) },
   );
 });
 
@@ -238,7 +239,7 @@ Deno.test("the order of the model's objects doesn't show in its text", () => {
       };
       equal(exportModel(reversed), exportModel(given));
     }),
-    { numRuns: 100 },
+    { numRuns: runs(40) },
   );
 });
 

@@ -26,6 +26,7 @@ import { type Touched, TouchedList } from "../../src/store/touched.ts";
 import type { Logger } from "../../src/telemetry/log.ts";
 import { addresses, query, show } from "../dns/packets.ts";
 import { PLAIN } from "../dns/world.ts";
+import { runs } from "../property_runs.ts";
 
 /** An id as the store makes them: 32 hex digits. */
 function idOf(digit: number): string {
@@ -421,7 +422,7 @@ Deno.test("commits written in place answer as a whole snapshot of the same model
         );
       }
     }),
-    { numRuns: 75 },
+    { numRuns: runs(30) },
   );
 });
 
@@ -456,7 +457,7 @@ Deno.test("commits made while a whole snapshot is written are answered at once, 
         equal(model.reading, 0);
       },
     ),
-    { numRuns: 60 },
+    { numRuns: runs(25) },
   );
 });
 

@@ -21,6 +21,7 @@ import { fitsFile } from "../change/model_keys.ts";
 import { commitsArbitrary } from "../change/edit_arbitrary.ts";
 import { ORIGIN } from "../change/samples.ts";
 import { ManualClock } from "../clock.ts";
+import { runs } from "../property_runs.ts";
 import { foretold } from "./foretold.ts";
 import { isMade } from "./made.ts";
 import { TEST_SETTINGS } from "../test_node.ts";
@@ -78,9 +79,9 @@ Deno.test("what a change reaches is answered as the real engine answers it befor
         }
       }
     }),
-    { numRuns: 40, seed: 20 },
+    { numRuns: runs(15), seed: 20 },
   );
-  ok(compared > 50, `${compared} names were compared`);
+  ok(compared > runs(18), `${compared} names were compared`);
 });
 
 Deno.test("a plan lists the objects that differ, of what is there already none, and changes nothing", async () => {
@@ -108,7 +109,7 @@ Deno.test("a plan lists the objects that differ, of what is there already none, 
       deepEqual(again.changes, []);
       deepEqual(again.answers.differences, []);
     }),
-    { numRuns: 30, seed: 20 },
+    { numRuns: runs(10), seed: 20 },
   );
 });
 

@@ -6,6 +6,7 @@ import { maskBits, parseIp } from "../../src/ip.ts";
 import { Forecast, type Outcome } from "../../src/plan/forecast.ts";
 import { TYPE } from "../../src/wire/record_type.ts";
 import { desiredOf } from "../dns/world.ts";
+import { runs } from "../property_runs.ts";
 import { anyState, countedOf, geographyOf, NAMES, realOf, type State } from "./random_world.ts";
 
 /** Every cycle of eight turns or less comes out even. */
@@ -42,7 +43,7 @@ Deno.test("a forecast is what the real engine answers over a whole cycle", () =>
         }
       },
     ),
-    { numRuns: 200, endOnFailure: false },
+    { numRuns: runs(70), endOnFailure: false },
   );
   ok(exact > 0, "none was compared to the last digit");
 });
@@ -71,7 +72,7 @@ Deno.test("a forecast holds for all clients that share so many bits with the one
         deepEqual(otherBits === null, clientBits === null);
       },
     ),
-    { numRuns: 300 },
+    { numRuns: runs(100) },
   );
   ok(narrow > 20, `${narrow} depend on the client`);
 });

@@ -24,6 +24,7 @@ import {
   zoneText,
 } from "../change/samples.ts";
 import { ManualClock } from "../clock.ts";
+import { runs } from "../property_runs.ts";
 import { isMade } from "./made.ts";
 import { TEST_SETTINGS } from "../test_node.ts";
 
@@ -111,10 +112,10 @@ Deno.test("a guard refuses what a plan says it would, whether it takes a forecas
         forecasts += both.forecasts;
       },
     ),
-    { numRuns: 150, seed: 20 },
+    { numRuns: runs(50), seed: 20 },
   );
-  ok(refused > 50, `${refused} of ${changes} are refused`);
-  ok(changes - forecasts > 50, `${changes - forecasts} of ${changes} took no forecast`);
+  ok(refused > runs(15), `${refused} of ${changes} are refused`);
+  ok(changes - forecasts > runs(15), `${changes - forecasts} of ${changes} took no forecast`);
 });
 
 /**

@@ -10,6 +10,7 @@ import type { Service } from "../../src/model/model.ts";
 import { OutOfRoom } from "../../src/snapshot/memory.ts";
 import { addresses, query, show } from "../dns/packets.ts";
 import { type Declared, desiredOf, World } from "../dns/world.ts";
+import { runs } from "../property_runs.ts";
 
 const ZONES = {
   "example.com": "@ SOA ns h 1 1 1 1 60\n@ NS ns\nns A 192.0.2.53\na.b TXT x\nwww TXT y\n",
@@ -258,7 +259,7 @@ Deno.test("tables changed in place answer as tables written anew", () => {
       for (const each of changes) state.make(each, changed);
       assert.deepEqual(portrait(changed), portrait(state.world()));
     }),
-    { numRuns: 100 },
+    { numRuns: runs(40) },
   );
 });
 
@@ -292,7 +293,7 @@ Deno.test("a change is seen when it is done and not before, and one that is give
         assert.deepEqual(portrait(world), portrait(state.world()));
       }
     }),
-    { numRuns: 50 },
+    { numRuns: runs(20) },
   );
 });
 

@@ -10,6 +10,7 @@ import { steeredPool } from "../../src/desired/steered_pool.ts";
 import { readPools, readServices } from "../../src/store/bulk_read.ts";
 import { Store } from "../../src/store/store.ts";
 import { id } from "../change/samples.ts";
+import { runs } from "../property_runs.ts";
 import { Folder } from "./folder.ts";
 
 /** Pools by number, each at a row id; members by their pool's number, in the order of their creation. */
@@ -112,7 +113,7 @@ Deno.test("pools are read with the members that plain queries find, wherever the
       lay(store, layout);
       assert.deepEqual(read(store), plainly(store));
     }),
-    { numRuns: 200 },
+    { numRuns: runs(70) },
   );
 });
 
