@@ -5,6 +5,7 @@
  */
 import { type OpenAPIHono, z } from "@hono/zod-openapi";
 import type { Context } from "hono";
+import { anySignal } from "../any_signal.ts";
 import { EVENT_KINDS, type EventKind, KIND_NAMES, kindsOf } from "../events/event.ts";
 import type { Events, RecordedEvent } from "../events/events.ts";
 import { EVENT_STREAMS, type EventStreams } from "../events/streams.ts";
@@ -135,7 +136,7 @@ function stream(
   const waiting = credentials.onRevoked(credentialOf(c), () => revoked.abort());
   const body = streams.open({
     ...selection,
-    signal: AbortSignal.any([c.req.raw.signal, revoked.signal]),
+    signal: anySignal([c.req.raw.signal, revoked.signal]),
     onEnd: () => waiting[Symbol.dispose](),
   });
   if (body === null) {

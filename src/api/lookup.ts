@@ -5,6 +5,7 @@
  */
 import { type OpenAPIHono, z } from "@hono/zod-openapi";
 import type { Context } from "hono";
+import { anySignal } from "../any_signal.ts";
 import { type Address, parseAddress } from "../discovery/address.ts";
 import { DISCOVERY, type DiscoveryPort, type Found, PROVIDER } from "../discovery/port.ts";
 import { strictObject } from "../input/strict_object.ts";
@@ -181,7 +182,7 @@ function serve(app: OpenAPIHono, { ports, credentials, clock }: ResourceParts): 
     const seen = c.req.header("if-none-match");
     const { wait = 0 } = c.req.valid("query");
     const over = new AbortController();
-    const ending = AbortSignal.any([over.signal, c.req.raw.signal]);
+    const ending = anySignal([over.signal, c.req.raw.signal]);
     if (wait > 0) clock.sleep(wait * 1000, ending).then(() => over.abort());
     try {
       for (;;) {

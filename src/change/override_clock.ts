@@ -8,6 +8,7 @@
  *
  * @module
  */
+import { anySignal } from "../any_signal.ts";
 import { type Clock, rfc3339 } from "../clock.ts";
 import { drainShare, nextStep, stepOf } from "../desired/overridden.ts";
 import { Listeners } from "../listeners.ts";
@@ -117,7 +118,7 @@ export class OverrideClock {
         else log.error("Cannot follow the overrides", { error });
       }
       this.#sleep = new AbortController();
-      await clock.sleep(sleepMs, AbortSignal.any([signal, this.#sleep.signal]));
+      await clock.sleep(sleepMs, anySignal([signal, this.#sleep.signal]));
     }
   }
 

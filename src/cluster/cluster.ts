@@ -11,6 +11,7 @@
  * @module
  */
 import type { Msg, NatsConnection } from "@nats-io/nats-core";
+import { anySignal } from "../any_signal.ts";
 import type { Clock, Rng } from "../clock.ts";
 import type { LocalReports } from "../health/peers.ts";
 import { natsFault } from "../nats/fault.ts";
@@ -253,7 +254,7 @@ export class Cluster implements AsyncDisposable {
   /** All that happens on one connection. */
   async #session(connection: NatsConnection, ended: AbortSignal): Promise<void> {
     const { terms, clock, log } = this.#needs;
-    const signal = AbortSignal.any([ended, this.#ending.signal]);
+    const signal = anySignal([ended, this.#ending.signal]);
     const { heartbeats, healthEvents } = this.#names;
     this.#connection = connection;
     this.#remarks = [];

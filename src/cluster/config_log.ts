@@ -22,6 +22,7 @@ import {
   type StreamInfo,
 } from "@nats-io/jetstream";
 import { headers as messageHeaders, type NatsConnection } from "@nats-io/nats-core";
+import { anySignal } from "../any_signal.ts";
 import type { LogReplica } from "../change/log_replica.ts";
 import type { Clock } from "../clock.ts";
 import { Listeners } from "../listeners.ts";
@@ -234,7 +235,7 @@ export class ConfigLog {
   /** Waits. @returns whether something came meanwhile */
   async #rest(ms: number, signal: AbortSignal): Promise<boolean> {
     const { signal: woken } = this.#wake;
-    await this.#needs.clock.sleep(ms, AbortSignal.any([signal, woken]));
+    await this.#needs.clock.sleep(ms, anySignal([signal, woken]));
     return woken.aborted;
   }
 

@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { anySignal } from "../any_signal.ts";
 import type { Clock } from "../clock.ts";
 import { type ClusterDocument, DocumentFault, type DocumentPlace, snapshotCluster } from "./documents.ts";
 
@@ -40,7 +41,7 @@ export async function* watchCluster(
   },
 ): AsyncGenerator<ClusterEvent | null, void> {
   const ended = new AbortController();
-  const end = AbortSignal.any([signal, ended.signal]);
+  const end = anySignal([signal, ended.signal]);
   const waiting = new Waiting();
   const looking = lookOnAndOn(place, {
     hints,
@@ -86,7 +87,7 @@ async function lookOnAndOn(
   if (first.type !== "delete") tell(first);
   tell(null);
   while (!signal.aborted) {
-    if (!isHinted) await clock.sleep(lookMs, AbortSignal.any([signal, wake.signal]));
+    if (!isHinted) await clock.sleep(lookMs, anySignal([signal, wake.signal]));
     if (signal.aborted) return;
     isHinted = false;
     wake = new AbortController();

@@ -11,6 +11,7 @@
 import { jetstream, jetstreamManager, type StreamInfo } from "@nats-io/jetstream";
 import { type KV, Kvm, type KvWatchEntry } from "@nats-io/kv";
 import type { NatsConnection } from "@nats-io/nats-core";
+import { anySignal } from "../any_signal.ts";
 import type { Clock } from "../clock.ts";
 import { VALUE_SIZE_MAX } from "./wire_format.ts";
 
@@ -74,7 +75,7 @@ export async function watchBuckets(
 ): Promise<void> {
   for (let failures = 0; !signal.aborted;) {
     const ended = new AbortController();
-    const end = AbortSignal.any([signal, ended.signal]);
+    const end = anySignal([signal, ended.signal]);
     try {
       // Whether there is JetStream is seen by what is asked first.
       const options = () => ({

@@ -11,6 +11,7 @@
  */
 import type { NatsConnection } from "@nats-io/nats-core";
 import { z } from "zod";
+import { anySignal } from "../any_signal.ts";
 import type { Clock } from "../clock.ts";
 import { natsFault } from "../nats/fault.ts";
 import type { Logger } from "../telemetry/log.ts";
@@ -150,7 +151,7 @@ export class ModelSharing implements SharedModel {
         const place = await this.#open(connection);
         this.#place = place;
         const failed = new AbortController();
-        const end = AbortSignal.any([signal, failed.signal]);
+        const end = anySignal([signal, failed.signal]);
         const both = [this.#follow(connection, place, end), this.#publishApplied(place, end)];
         for (const one of both) one.catch(() => failed.abort());
         try {
@@ -212,7 +213,7 @@ export class ModelSharing implements SharedModel {
         const isNews = there === null || (there.commit !== name.commit && there.publishedMs < name.atMs);
         if (!isNews || await this.#hasPublished(name, signal)) this.#seenCommit = name.commit;
       }
-      await clock.sleep(lookMs, AbortSignal.any([signal, this.#woken.signal]));
+      await clock.sleep(lookMs, anySignal([signal, this.#woken.signal]));
     }
   }
 

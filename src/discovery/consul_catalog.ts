@@ -17,6 +17,7 @@
  *
  * @module
  */
+import { anySignal } from "../any_signal.ts";
 import type { Clock } from "../clock.ts";
 import {
   type Channel,
@@ -424,7 +425,7 @@ class ZoneReading {
         await clock.sleep(retryMs, ending);
         retryMs = Math.min(RETRY_MAX_MS, 2 * retryMs);
       },
-      signal: over === undefined ? ending : AbortSignal.any([ending, over]),
+      signal: over === undefined ? ending : anySignal([ending, over]),
       clock,
     });
   }

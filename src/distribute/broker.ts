@@ -5,6 +5,7 @@
  * @module
  */
 import { createInbox, type Msg, type NatsConnection } from "@nats-io/nats-core";
+import { anySignal } from "../any_signal.ts";
 import type { Clock, Rng } from "../clock.ts";
 import { isFlushed, type LinkTerms, NatsLink } from "../nats/link.ts";
 import type { LogFields, Logger } from "../telemetry/log.ts";
@@ -135,7 +136,7 @@ export class Broker implements AsyncDisposable {
       },
     });
     const end = () => done.resolve(false);
-    const ended = AbortSignal.any([signal, this.#ended]);
+    const ended = anySignal([signal, this.#ended]);
     ended.addEventListener("abort", end);
     try {
       if (ended.aborted) return false;
@@ -151,7 +152,7 @@ export class Broker implements AsyncDisposable {
   /** Closes the connection when what was said has left. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#connection !== null) {
-      const end = AbortSignal.any([this.#ended, AbortSignal.timeout(LAST_MS)]);
+      const end = anySignal([this.#ended, AbortSignal.timeout(LAST_MS)]);
       await isFlushed(this.#connection, end).catch(() => {}); // it ends anyway
     }
     await this.#link[Symbol.asyncDispose]();

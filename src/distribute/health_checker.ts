@@ -16,6 +16,7 @@
  *
  * @module
  */
+import { anySignal } from "../any_signal.ts";
 import type { Clock, Rng } from "../clock.ts";
 import type { LinkTerms } from "../nats/link.ts";
 import type { Logger } from "../telemetry/log.ts";
@@ -553,7 +554,7 @@ export class HealthChecker implements AsyncDisposable {
         if (again !== undefined) this.#due.set(zone, again);
         if (this.isLeading) this.#queue.add(zone, { bySerial, withDigests: false, only: null, count });
       }
-      const end = AbortSignal.any([signal, this.#wake.signal]);
+      const end = anySignal([signal, this.#wake.signal]);
       await clock.sleep(Math.min(nextMs - clock.monotonicMs(), MINUTE_MS), end);
     }
   }
@@ -753,7 +754,7 @@ export class HealthChecker implements AsyncDisposable {
           heard.reply = readStateReply(data);
           return true;
         },
-        signal: AbortSignal.any([this.#ending.signal, asking.signal]),
+        signal: anySignal([this.#ending.signal, asking.signal]),
       },
     );
     const said = heard.reply;

@@ -8,6 +8,7 @@
  * @module
  */
 import type { Msg } from "@nats-io/nats-core";
+import { anySignal } from "../any_signal.ts";
 import type { Clock, Rng } from "../clock.ts";
 import { formatSocketAddress, type SocketAddress } from "../ip.ts";
 import type { LinkTerms } from "../nats/link.ts";
@@ -349,7 +350,7 @@ export class SecondarySyncer implements AsyncDisposable {
   async #ask(zone: string, question: Question): Promise<GivenZone | null> {
     const { clock, log } = this.#needs;
     const ending = new AbortController();
-    const signal = AbortSignal.any([this.#ending.signal, question.gone, ending.signal]);
+    const signal = anySignal([this.#ending.signal, question.gone, ending.signal]);
     const begun = new AbortController();
     let failures = 0;
     const { promise, resolve } = Promise.withResolvers<GivenZone | null>();
@@ -363,7 +364,7 @@ export class SecondarySyncer implements AsyncDisposable {
     };
     let asked = 1;
     ask();
-    await Promise.race([promise, clock.sleep(SECOND_MS, AbortSignal.any([signal, begun.signal]))]);
+    await Promise.race([promise, clock.sleep(SECOND_MS, anySignal([signal, begun.signal]))]);
     if (!signal.aborted && !begun.signal.aborted && failures === 0) {
       asked++;
       ask();

@@ -17,6 +17,7 @@
  *
  * @module
  */
+import { anySignal } from "../any_signal.ts";
 import type { Clock } from "../clock.ts";
 import type { ApiZone, PowerDns } from "./powerdns.ts";
 
@@ -118,7 +119,7 @@ export class Transfers {
     };
     waiting.add(waiter);
     try {
-      const end = AbortSignal.any([signal, ended.signal]);
+      const end = anySignal([signal, ended.signal]);
       const deadlineMs = clock.monotonicMs() + BEGIN_MS;
       for (let againMs = AGAIN_FIRST_MS; !end.aborted && !waiter.isBegun; againMs *= 2) {
         const leftMs = deadlineMs - clock.monotonicMs();

@@ -8,6 +8,7 @@
  *
  * @module
  */
+import { anySignal } from "../any_signal.ts";
 import type { Changes } from "../change/commit.ts";
 import { ChangeRefused, type OriginRequest } from "../change/edit.ts";
 import type { GitState } from "../change/git_state.ts";
@@ -173,7 +174,7 @@ export class Follower implements AsyncDisposable {
       if (leftMs <= 0) break;
       const waiting = new AbortController();
       this.#wake = () => waiting.abort();
-      await clock.sleep(leftMs, AbortSignal.any([signal, waiting.signal]));
+      await clock.sleep(leftMs, anySignal([signal, waiting.signal]));
       this.#wake = () => {};
     }
   }
@@ -192,7 +193,7 @@ export class Follower implements AsyncDisposable {
     const timing = this.#needs.clock.sleep(LOOK_MAX_MS, over.signal).then(() => {
       if (!over.signal.aborted) late.abort(new Error(`it took longer than ${LOOK_MAX_MS / 60_000} minutes`));
     });
-    const signal = AbortSignal.any([this.#ending.signal, late.signal]);
+    const signal = anySignal([this.#ending.signal, late.signal]);
     const work = this.#work ??= this.#needs.open();
     // What the thread is asked for then fails, and so the look ends; a commit that is under way ends by the signal.
     const giveUp = () => void work[Symbol.asyncDispose]();

@@ -7,6 +7,7 @@
  *
  * @module
  */
+import { anySignal } from "../any_signal.ts";
 import { readRepositoryUrl, type Remote, RepositoryUrlFault } from "../input/repository_url.ts";
 import { HttpsTransport } from "./https_transport.ts";
 import { ObjectStore } from "./object_store.ts";
@@ -282,8 +283,8 @@ class RemoteRepository implements Repository {
     const { timeMs } = this.#bounds;
     const late = new AbortController();
     const timer = setTimeout(() => late.abort(), timeMs);
-    const ended = AbortSignal.any([this.#ended.signal, ...caller === null ? [] : [caller]]);
-    const signal = AbortSignal.any([ended, late.signal]);
+    const ended = anySignal([this.#ended.signal, ...caller === null ? [] : [caller]]);
+    const signal = anySignal([ended, late.signal]);
     try {
       signal.throwIfAborted();
       return await work({ signal, breathe: breathing(signal) });

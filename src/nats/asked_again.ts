@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { anySignal } from "../any_signal.ts";
 import type { Clock } from "../clock.ts";
 
 /** How long an answer is waited for until it is asked again, milliseconds. */
@@ -23,7 +24,7 @@ export async function askedAgain<Answer>(
 ): Promise<Answer> {
   const { promise, resolve, reject } = Promise.withResolvers<Answer>();
   const ended = new AbortController();
-  const over = AbortSignal.any([signal, ended.signal]);
+  const over = anySignal([signal, ended.signal]);
   promise.finally(() => ended.abort()).catch(() => {}); // told to the caller
   do {
     ask().then(resolve, reject);

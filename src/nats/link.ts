@@ -17,6 +17,7 @@ import {
   NatsConnectionImpl,
   nkeyAuthenticator,
 } from "@nats-io/nats-core/internal";
+import { anySignal } from "../any_signal.ts";
 import type { Clock, Rng } from "../clock.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { natsFault } from "./fault.ts";
@@ -149,7 +150,7 @@ export class NatsLink implements AsyncDisposable {
         failures = 0;
       }
       const { signal: changed } = this.#changed;
-      const made = await this.#dial(AbortSignal.any([signal, changed]));
+      const made = await this.#dial(anySignal([signal, changed]));
       if (made !== null) {
         const { connection, server } = made;
         failures = 0;
@@ -162,7 +163,7 @@ export class NatsLink implements AsyncDisposable {
         else log.warn("The connection to NATS has ended", { reason: fault });
       }
       const longestMs = Math.min(WAIT_FIRST_MS * 2 ** Math.min(failures++, 10), WAIT_MAX_MS);
-      await clock.sleep(longestMs * (0.5 + rng() / 2 ** 33), AbortSignal.any([signal, changed]));
+      await clock.sleep(longestMs * (0.5 + rng() / 2 ** 33), anySignal([signal, changed]));
     }
   }
 
@@ -176,7 +177,7 @@ export class NatsLink implements AsyncDisposable {
     const { servers } = this.#terms;
     const { promise, resolve } = Promise.withResolvers<Made | null>();
     const settled = new AbortController();
-    const signal = AbortSignal.any([over, settled.signal]);
+    const signal = anySignal([over, settled.signal]);
     let underWay = 0;
     const dial = async (server: string, ended: AbortController) => {
       underWay++;
@@ -194,7 +195,7 @@ export class NatsLink implements AsyncDisposable {
       const dialing = dial(servers[this.#turn++ % servers.length]!, ended)
         .finally(() => this.#dialing.delete(dialing));
       this.#dialing.add(dialing);
-      await clock.sleep(ALONE_MS, AbortSignal.any([signal, ended.signal]));
+      await clock.sleep(ALONE_MS, anySignal([signal, ended.signal]));
       if (underWay === 0) break;
       if (ended.signal.aborted) await clock.sleep(WAIT_FIRST_MS, signal);
     }
@@ -231,7 +232,7 @@ export class NatsLink implements AsyncDisposable {
       return reason ?? null;
     });
     const stop = () => void connection.close();
-    const over = AbortSignal.any([this.#ending.signal, changed]);
+    const over = anySignal([this.#ending.signal, changed]);
     over.addEventListener("abort", () => ended.abort(), { once: true });
     if (over.aborted) ended.abort();
     let fault: unknown = null;

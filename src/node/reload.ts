@@ -10,6 +10,7 @@
  *
  * @module
  */
+import { anySignal } from "../any_signal.ts";
 import type { Events } from "../events/events.ts";
 import type { Block } from "../settings/block.ts";
 import { needingRestart } from "../settings/reloading.ts";
@@ -96,7 +97,7 @@ export class Reloads implements AsyncDisposable {
 
   async #prepare(next: Settings) {
     const { answers, parts, stopping, prepareMs = PREPARE_MS } = this.#options;
-    const signal = AbortSignal.any([stopping, AbortSignal.timeout(prepareMs)]);
+    const signal = anySignal([stopping, AbortSignal.timeout(prepareMs)]);
     const ready = <Ready>(name: string, prepare: () => Promise<Ready> | Ready) =>
       unlessAborted(name, prepare, { signal, stopping });
     try {

@@ -12,6 +12,7 @@
  *
  * @module
  */
+import { anySignal } from "../any_signal.ts";
 import type { Clock, Rng } from "../clock.ts";
 import type { Settings } from "../settings/settings.ts";
 import { type Family, formatSocketAddress, type SocketAddress } from "../ip.ts";
@@ -177,7 +178,7 @@ export class MemberResolver implements AsyncDisposable {
       const waitMs = await this.#inTurn(() => this.#look(entry)).catch((error) => this.#failed(entry, error));
       entry.looked.resolve();
       if (entry.ending.signal.aborted) return;
-      await clock.sleep(waitMs, AbortSignal.any([entry.ending.signal, entry.hurry.signal]));
+      await clock.sleep(waitMs, anySignal([entry.ending.signal, entry.hurry.signal]));
     }
   }
 

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { anySignal } from "../any_signal.ts";
 import { ApiRefusal } from "../cli/api_refusal.ts";
 import { ApiClient, type ClientOptions, isJsonObject, type JsonObject } from "../cli/client.ts";
 import { serverSentEvents } from "../cli/event_stream.ts";
@@ -59,7 +60,7 @@ export class NodeLink {
   async follow(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       const away = new AbortController();
-      const both = AbortSignal.any([signal, away.signal]);
+      const both = anySignal([signal, away.signal]);
       try {
         await this.#look();
         this.#listener.onServer({ state: "connected", message: "" });

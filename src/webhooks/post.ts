@@ -11,6 +11,7 @@
  * @module
  */
 import { createHmac } from "node:crypto";
+import { anySignal } from "../any_signal.ts";
 import type { Clock } from "../clock.ts";
 import { VERSION } from "../version.ts";
 
@@ -78,7 +79,7 @@ export async function post(
         "pleiades-signature": signatureOf(secret, timestamp, body),
       },
       redirect: "manual",
-      signal: AbortSignal.any([signal, late.signal]),
+      signal: anySignal([signal, late.signal]),
     });
     await drain(response);
     return outcomeOf(response);

@@ -63,7 +63,6 @@ testWith(["dig", "nats-server", "pdns_server"], "zones are kept in step", async 
   const checker = await installation.checker();
   let proxy = await installation.proxy();
   // First: those that start later say hello to it, and again after half a minute only.
-  const checker = await installation.checker();
   const provider = await installation.provider();
   const another = await installation.provider();
   const first = await installation.syncer(0);

@@ -11,6 +11,7 @@
  * @module
  */
 import { setTimeout as wait } from "node:timers/promises";
+import { anySignal } from "../../src/any_signal.ts";
 import { serverSentEvents } from "../../src/cli/event_stream.ts";
 import { seededRng } from "../../src/clock.ts";
 import { BEHIND_MS } from "../../src/events/streams.ts";
@@ -180,7 +181,7 @@ class Listener {
     const leaving = new AbortController();
     const response = await fetch(`${this.#api}/events?kind=commit`, {
       headers: this.#lastId === null ? {} : { "last-event-id": this.#lastId },
-      signal: AbortSignal.any([leaving.signal, this.#signal]),
+      signal: anySignal([leaving.signal, this.#signal]),
     });
     if (response.status !== 200) throw new Error(`${response.status}`);
     this.#opened();

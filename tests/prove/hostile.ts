@@ -9,6 +9,7 @@
  *
  * @module
  */
+import { anySignal } from "../../src/any_signal.ts";
 import { raiseDescriptorLimit } from "../../src/node/descriptors.ts";
 import { DnsLoad, isFlawless, type LoadReport, printLoad } from "../dns_load.ts";
 import { type Flatness, ResidentMemory, SAMPLES } from "../resident_memory.ts";
@@ -121,7 +122,7 @@ async function attackInTurn(
       if (over.aborted) return;
       const what = attacks.length === 1 ? attacks[0]![0] : "all at once";
       onProgress(`${((performance.now() - startMs) / 1000).toFixed(0).padStart(5)} s  ${what}`);
-      const signal = AbortSignal.any([over, AbortSignal.timeout(attackMs)]);
+      const signal = anySignal([over, AbortSignal.timeout(attackMs)]);
       await Promise.all(attacks.map(([, attack]) => attack(target, signal)));
     }
   }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { anySignal } from "../../../src/any_signal.ts";
 import { query } from "../../dns/packets.ts";
 import { framed } from "../../dns/clients.ts";
 import { Mutator } from "../../dns/mutate.ts";
@@ -82,7 +83,7 @@ export const ATTACKS: Readonly<Record<string, Attack>> = {
   }),
   "applies that are given up": http(({ api }, signal) => {
     const pools = Array.from({ length: 20_000 }, (_, i) => `  - { name: p${i} }\n`).join("");
-    const soon = AbortSignal.any([signal, AbortSignal.timeout(20)]);
+    const soon = anySignal([signal, AbortSignal.timeout(20)]);
     return post(`${api}/apply?dryRun=true`, `pools:\n${pools}`, "application/yaml", soon);
   }),
   "signals": async ({ serve }, signal) => {
