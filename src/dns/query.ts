@@ -117,9 +117,16 @@ export class Query {
     this.questionEnd = nameEnd + 4;
     const records = (packet[6]! << 8 | packet[7]!) + (packet[8]! << 8 | packet[9]!);
     const additional = packet[10]! << 8 | packet[11]!;
-    return records + additional === 0
-      ? RCODE.NOERROR
-      : this.#parseRecords(packet, length, { at: this.questionEnd, records, additional });
+    if (records + additional === 0) return RCODE.NOERROR;
+    const at = this.questionEnd;
+    // Nearly every query has an OPT record, and nothing else.
+    const isOptAlone = records === 0 && additional === 1 && at + 11 <= length &&
+      packet[at] === 0 && packet[at + 1] === 0 && packet[at + 2] === TYPE.OPT;
+    if (!isOptAlone) return this.#parseRecords(packet, length, { at, records, additional });
+    const end = at + 11 + (packet[at + 9]! << 8 | packet[at + 10]!);
+    if (end > length) return RCODE.FORMERR;
+    const rcode = this.#parseOpt(packet, at + 1, end);
+    return rcode === RCODE.NOERROR && this.ednsVersion !== 0 ? RCODE.BADVERS : rcode;
   }
 
   /** No question at all asks for a cookie, if it carries one (RFC 7873 §5.4). */
