@@ -23,16 +23,18 @@ import { deno, plain, ROOT } from "./process.ts";
 import { V8_FLAGS } from "./v8_flags.ts";
 
 /** Bundles and compiles; gives the executable's path. */
-export async function compile({ target, output }: CompileOptions = {}): Promise<string> {
+export async function compile({ target, output, main }: CompileOptions = {}): Promise<string> {
   if (target !== undefined) Deno.env.delete("DENORT_BIN");
   const executable = resolve(ROOT, output ?? defaultOutput(target));
   // Below the repository, so that its deno.json holds here too, and so that moving is renaming.
   await Deno.mkdir(`${ROOT}/.cache`, { recursive: true });
   const folder = await Deno.makeTempDir({ dir: `${ROOT}/.cache`, prefix: "compile-" });
   try {
-    const workers = workerEntries();
-    await bundle("main.ts", `${folder}/main.js`);
-    for (const worker of workers) await bundle(worker.source, `${folder}/${worker.bundle}`);
+    const workers = main === undefined ? workerEntries() : [];
+    await bundleAll([
+      [main ?? "main.ts", `${folder}/main.js`],
+      ...workers.map((worker) => [worker.source, `${folder}/${worker.bundle}`] as const),
+    ]);
     const made = `${folder}/${basename(executable)}`;
     await must("deno compile", [
       "compile",
@@ -62,6 +64,8 @@ export interface CompileOptions {
   readonly target?: string | undefined;
   /** Path relative to the repository; absent = `dist/pleiades`, with the target's name in it when there is one. */
   readonly output?: string | undefined;
+  /** A program of one module to compile instead; absent = Pleiades with its workers. */
+  readonly main?: string;
 }
 
 interface WorkerEntry {
@@ -79,6 +83,16 @@ function workerEntries(): WorkerEntry[] {
 function defaultOutput(target: string | undefined): string {
   if (target === undefined) return Deno.build.os === "windows" ? "dist/pleiades.exe" : "dist/pleiades";
   return `dist/pleiades-${target}${target.includes("windows") ? ".exe" : ""}`;
+}
+
+/** Bundles each source into its output, as many at a time as there are processors. */
+async function bundleAll(each: readonly (readonly [source: string, output: string])[]): Promise<void> {
+  const left = [...each];
+  const bundling = Array.from({ length: navigator.hardwareConcurrency }, async () => {
+    for (let next = left.shift(); next !== undefined; next = left.shift()) await bundle(...next);
+  });
+  // All of them have ended when what they write to is taken away.
+  for (const ended of await Promise.allSettled(bundling)) if (ended.status === "rejected") throw ended.reason;
 }
 
 async function bundle(source: string, output: string): Promise<void> {

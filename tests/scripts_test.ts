@@ -76,7 +76,7 @@ Deno.test("compile() leaves the executable of before when it can't make another,
     await Deno.writeTextFile(`${folder}/pleiades`, "of before");
     Deno.env.set("DENORT_BIN", `${folder}/absent`);
     await rejects(
-      compile({ output: `${folder.slice(ROOT.length + 1)}/pleiades` }),
+      compile({ output: `${folder.slice(ROOT.length + 1)}/pleiades`, main: "src/version.ts" }),
       /deno compile ended with/,
     );
     equal(await Deno.readTextFile(`${folder}/pleiades`), "of before");
