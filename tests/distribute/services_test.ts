@@ -62,7 +62,6 @@ testWith(["dig", "nats-server", "pdns_server"], "zones are kept in step", async 
   // The first one, so that it hears all others say that they are there.
   const checker = await installation.checker();
   let proxy = await installation.proxy();
-  // First: those that start later say hello to it, and again after half a minute only.
   const provider = await installation.provider();
   const another = await installation.provider();
   const first = await installation.syncer(0);
