@@ -5,12 +5,8 @@
  * @module
  */
 import { seededRng } from "../../src/clock.ts";
-import {
-  type Desired,
-  type SteeredPool,
-  steeredPool,
-  type SteeredService,
-} from "../../src/desired/desired.ts";
+import type { Desired, SteeredPool, SteeredService } from "../../src/desired/desired.ts";
+import { steeredPool } from "../../src/desired/steered_pool.ts";
 import { MEMBER_DEFAULTS, POOL_DEFAULTS, SERVICE_DEFAULTS } from "../../src/model/model.ts";
 import { GeoDatabase, SITES } from "./geo_database.ts";
 import type { Declared } from "../../tests/dns/world.ts";
