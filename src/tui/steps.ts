@@ -152,7 +152,7 @@ export function moved(
   cursor: number,
   command: Command,
   { count, height }: { readonly count: number; readonly height: number },
-) {
+): number | null {
   const to: Partial<Record<Command, number>> = {
     up: cursor - 1,
     down: cursor + 1,
