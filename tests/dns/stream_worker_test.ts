@@ -63,7 +63,10 @@ Deno.test({
     const before = new Set(threads());
     await using _node = await Loopback.start(at("192.0.2.1"), { workers: 1 });
     const slices = threads().filter((thread) => !before.has(thread)).map(sliceOf);
-    assert.deepEqual(slices.filter((ns) => ns !== null && ns < sliceOf(Deno.pid)!), [300_000]);
+    const isShort = (ns: number | null) => ns !== null && ns < sliceOf(Deno.pid)!;
+    // Other files' nodes run in this process as well, and may have begun meanwhile.
+    assert.deepEqual([...new Set(slices.filter(isShort))], [300_000]);
+    assert.ok(!slices.every(isShort), "every thread asks for them");
   },
 });
 
