@@ -136,20 +136,21 @@ Deno.test("a node tells of tokens that are created and revoked, also by another 
 Deno.test("a node tells of refused attempts: the first at once, and in the end what came behind", async () => {
   const tokens = ["right-right-right-right-right-right"];
   const site = await startTestNode({ api: { ...TEST_SETTINGS.api, tokens } });
-  const refuse = async (headers: HeadersInit, status: number) => {
+  const statusOf = async (headers: HeadersInit) => {
     const response = await fetch(`${site.api}/pools?reason=secret-plans`, { headers });
     await response.body?.cancel();
-    equal(response.status, status);
+    return response.status;
   };
-  await refuse({}, 401);
+  equal(await statusOf({}), 401);
   const { since: _, ...first } = await eventOf(site, "attempt");
   deepEqual(first, { kind: "attempt", from: "127.0.0.1", count: 1, statuses: { 401: 1 } });
-  for (let i = 0; i < 101; i++) {
-    await refuse({ authorization: `Bearer wrong-${i}-wrong` }, i < 100 ? 401 : 429);
-  }
+  // A hundred may be wrong at once; some more, as time passes.
+  let wrong = 0;
+  while (await statusOf({ authorization: `Bearer wrong-${wrong}-wrong` }) === 401) wrong++;
+  ok(wrong >= 100);
   await site[Symbol.asyncDispose]();
   const { json } = site.node.events.kept().findLast(({ event: { kind } }) => kind === "attempt")!;
   const { count, statuses } = JSON.parse(json);
-  deepEqual([count, statuses], [101, { 401: 100, 429: 1 }]);
+  deepEqual([count, statuses], [wrong + 1, { 401: wrong, 429: 1 }]);
   ok(!json.includes("secret-plans"), "who asked for what is in the audit alone");
 });
