@@ -292,8 +292,15 @@ testWith(
     await terminal.press("d");
     await terminal.sees(/Drain 127\.0\.0\.1:443 of web/);
     await terminal.press("Enter");
-    await terminal.sees(/Drain 127\.0\.0\.1:443 of web\? In the end:/);
-    await terminal.press("Escape", "Escape", "Tab");
+    await terminal.sees(/> Reason[^]*! reason is required/);
+    await terminal.type("disks");
+    await terminal.press("Enter");
+    await terminal.sees(/Drain 127\.0\.0\.1:443 of web\? In the end:[^]*www\.example\.org/);
+    await terminal.press("Escape");
+    await terminal.sees(/> Reason +disks/);
+    await terminal.press("Escape");
+    await terminal.sees(/Leave without saving\?/);
+    await terminal.press("y", "Tab");
     await terminal.sees(/> www\.example\.org/);
     await terminal.press("e");
     await terminal.sees(/Explain an answer/);
