@@ -5,7 +5,7 @@ import { billOfMaterials } from "../scripts/sbom.ts";
 import { compile, quieted } from "../scripts/compile.ts";
 import { deno, ROOT } from "../scripts/process.ts";
 import { V8_FLAGS } from "../scripts/v8_flags.ts";
-import { failures, innermostReason, tally } from "../scripts/test.ts";
+import { failedTests, failures, innermostReason, tally } from "../scripts/test.ts";
 
 Deno.test("tally() reads Deno's summary, coloured or not", () => {
   deepEqual(tally("…\nok | 12 passed (3 steps) | 0 failed | 2 ignored (4s)\n", 0), {
@@ -38,6 +38,20 @@ Deno.test("failures() gives Deno's account of what failed, without the noise bef
 Deno.test("failures() gives the last lines of a run that broke off", () => {
   const lines = Array.from({ length: 100 }, (_, i) => `line ${i}`);
   match(failures(lines.join("\n")), /^line 40\n[\s\S]*line 99$/);
+});
+
+Deno.test("failedTests() names what failed and where, unless something failed outside of every test", () => {
+  const account = (...lines: string[]) =>
+    `\n ERRORS \n\n…\n\n FAILURES \n\n${lines.join("\n")}\n\nFAILED | 1 passed`;
+  deepEqual(
+    failedTests(account("a => b ... step c => ./tests/x_test.ts:4:6", "d => ./tests/y_test.ts:1:1")),
+    [
+      { name: "a => b ... step c", file: "tests/x_test.ts" },
+      { name: "d", file: "tests/y_test.ts" },
+    ],
+  );
+  deepEqual(failedTests(account("d => ./tests/y_test.ts:1:1", "./tests/z_test.ts (uncaught error)")), []);
+  deepEqual(failedTests("ok | 3 passed | 0 failed (1s)"), []);
 });
 
 Deno.test("innermostReason() gives what lies under all that a tool says", () => {
