@@ -135,7 +135,11 @@ export class HttpConnection {
   /** Ends it behind its next answer, which says so; without one in a moment, where it has had one. */
   leave(): void {
     this.#isLeaving = true;
-    if (!this.#isAnswered) return;
+    if (this.#isAnswered) this.#endWhenQuiet();
+  }
+
+  #endWhenQuiet(): void {
+    clearTimeout(this.#quiet);
     // On a busy machine a request may have come by then that hasn't been read.
     this.#quiet = setTimeout(() => {
       this.#quiet = setTimeout(() => {
@@ -179,7 +183,7 @@ export class HttpConnection {
         this.#isHeld = this.#isClosed; // one that was closed goes on behind the promise's back
       });
     }
-    for (let number = 0; !this.#isDraining && !(this.#isLeaving && number > 0); number++) {
+    for (let number = 0; !this.#isDraining; number++) {
       let head: RequestHead | null;
       try {
         head = await this.#readHead(number === 0 ? startedMs + headMs : performance.now() + idleMs, number);
@@ -195,6 +199,8 @@ export class HttpConnection {
       if (!await (refusal === null ? this.#answer(head) : this.#refuseByHead(head, refusal))) return;
       this.#isAnswering = false;
       this.#isAnswered = true;
+      // Its head had been sent by the time that this one was to leave: the client takes the connection for one that goes on.
+      if (this.#isLeaving) this.#endWhenQuiet();
     }
   }
 

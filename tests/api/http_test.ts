@@ -6,8 +6,8 @@
 import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { gunzipSync } from "node:zlib";
-import type { App, Patience } from "../../src/api/http_connection.ts";
-import { type ConnectionFate, HttpServer, type HttpServerOptions } from "../../src/api/server.ts";
+import { type App, HttpConnection, type Patience } from "../../src/api/http_connection.ts";
+import { type ConnectionFate, HttpServer, type HttpServerOptions, PATIENCE } from "../../src/api/server.ts";
 import { systemClock } from "../../src/clock.ts";
 import { createLogger } from "../../src/telemetry/log.ts";
 import { TestAuthority } from "../health/certificates.ts";
@@ -164,6 +164,37 @@ Deno.test("a body that wasn't read ends the connection, and the answer says so; 
   const next = `GET /next HTTP/1.1\r\n${HOST}${LAST}\r\n`;
   const answers = await exchange(served, unread("abc", 3) + next);
   deepEqual(bodiesOf(answers), ["no", "GET /next 0"]);
+});
+
+Deno.test("a client that was promised that its connection goes on is answered once more when another process takes over", async () => {
+  const rest = Promise.withResolvers<void>();
+  const app: App = {
+    fetch: () =>
+      Promise.resolve(
+        new Response(ReadableStream.from((async function* () {
+          yield new TextEncoder().encode("begun ");
+          await rest.promise;
+          yield new TextEncoder().encode("done");
+        })())),
+      ),
+  };
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  using client = new Client(await Deno.connect({ hostname: "127.0.0.1", port: listener.addr.port }));
+  const connection = new HttpConnection(await listener.accept(), {
+    ...{ app, scheme: "http", patience: PATIENCE, onRequest: () => {}, onStalled: () => {} },
+    log: createLogger({ level: "info", format: "json", clock: systemClock, write: () => {} }),
+  });
+  await client.send(`GET / HTTP/1.1\r\n${HOST}\r\n`);
+  match(await client.until(/begun/), /^HTTP\/1\.1 200 (?![\s\S]*connection: close)/i);
+  connection.leave();
+  rest.resolve();
+  await client.until(/done\r\n0\r\n\r\n$/);
+  await client.send(`GET / HTTP/1.1\r\n${HOST}\r\n`);
+  match(
+    await client.rest(),
+    /done\r\n0\r\n\r\nHTTP\/1\.1 200 [\s\S]*connection: close\r\n[\s\S]*begun done$/i,
+  );
+  await connection.ended;
 });
 
 Deno.test("a client that waits for 100 Continue gets it when its body is wanted", async () => {
