@@ -66,6 +66,8 @@ function before(mode: Mode, key: string, command: Command): readonly string[] {
   if (mode === "form" && ["left", "first", "eraseBack"].includes(command)) return ["end"];
   if (mode === "confirm" && command === "left") return ["right"];
   if (mode === "confirm" && command === "right") return ["left"];
+  // What everything after it builds on can't be undone.
+  if (mode === "history" && command === "undo") return ["home"];
   return OWN_PART[mode] === key ? ["right"] : [];
 }
 
