@@ -141,7 +141,7 @@ async function take(order: Order): Promise<void> {
 async function obey(order: Order): Promise<void> {
   switch (order.kind) {
     case "digest":
-      store = Store.open(order.path);
+      store = Store.again(order.path);
       report({ kind: "digest", digest: digestOf(store) });
       return close();
     case "start":
@@ -186,7 +186,7 @@ async function open(): Promise<void> {
   if (store) return;
   // A plan never takes the lock that others write under, however long it takes.
   isScratch = job!.dryRun;
-  store = isScratch ? await Store.scratch(path) : Store.open(path);
+  store = isScratch ? await Store.scratch(path) : Store.again(path);
   store.prepareForBulk();
 }
 

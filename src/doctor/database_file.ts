@@ -36,7 +36,9 @@ export const databaseFile: Check = {
     const unwritable = await accessFault(path, MAY.read | MAY.write);
     if (unwritable !== null) return [problem(path, `can't be read and written: ${unwritable}`, OWN)];
     if (node !== null && await isReplaced(info)) return [gone(path)];
-    return [...await lookAtFolder(path), ...lookInside(path), ...await lookAtTables(path)];
+    // A node that has it open has looked inside, and would lose its locks of it (`Store.again`).
+    const inside = node === null ? lookInside(path) : [];
+    return [...await lookAtFolder(path), ...inside, ...await lookAtTables(path)];
   },
 };
 

@@ -110,7 +110,8 @@ export class Store implements Disposable {
   readonly log: LogTables;
 
   /**
-   * Opens a file and brings its schema up to date; makes it (mode 0600) and its folder when they don't exist.
+   * Opens a file and brings its schema up to date; makes it (mode 0600) and its folder when they don't exist. Once for each
+   * file and process; `again` is for its other threads.
    *
    * @param holdsMigration whether others see the file as it was until `keepMigration`
    * @throws {SchemaRefused} when a newer program, another program or none at all wrote the file, which is untouched
@@ -131,6 +132,19 @@ export class Store implements Disposable {
         { cause },
       );
     }
+  }
+
+  /**
+   * Another connection of this process to a file that it has open, for a thread.
+   *
+   * Nothing but SQLite may open the file by then, not even to look at its head: the kernel takes a process's locks of a
+   * file away as soon as any descriptor of it is closed (fcntl(2)), and another process that ends would take itself for
+   * the last one and remove the write-ahead log under this one (https://www.sqlite.org/howtocorrupt.html §2.2).
+   *
+   * @throws {Error} when it can't be opened
+   */
+  static again(path: string): Store {
+    return new Store(path, { readOnly: false, opened: connect(path), isOwn: false });
   }
 
   /**
@@ -400,7 +414,7 @@ export interface Inspection {
 }
 
 /**
- * Looks at a file before it is opened for writing.
+ * Looks at a file before it is opened for writing, in a process that hasn't it open (`Store.again` says why).
  *
  * @param fix completes the sentence on a file that is no database
  * @returns `null` when there is no such file, or an empty one
@@ -419,6 +433,7 @@ export function inspect(
 
 /**
  * The same by the file's header alone, which may be older than the write-ahead log: for those who must leave no trace.
+ * In a process that hasn't the file open, as well.
  *
  * @throws {SchemaRefused} when a newer or another program wrote it
  */
