@@ -94,6 +94,8 @@ export class HttpConnection {
   /** Another process answers from now on. */
   #isLeaving = false;
   #isAnswered = false;
+  /** Nothing can be answered any more. */
+  #isOver = false;
   #quiet: ReturnType<typeof setTimeout> | undefined;
   #isClosed = false;
 
@@ -144,6 +146,7 @@ export class HttpConnection {
     this.#quiet = setTimeout(() => {
       this.#quiet = setTimeout(() => {
         if (this.isIdle && this.#input.bytes.length === 0) {
+          this.#isOver = true;
           this.#socket.closeWrite().catch(() => this.close());
         }
       }, READ_MS);
@@ -192,7 +195,8 @@ export class HttpConnection {
         this.#isAnswering = true;
         return await this.#refuse(error);
       }
-      if (head === null) return;
+      // What couldn't be answered isn't done either: the client asks elsewhere.
+      if (head === null || this.#isOver) return;
       this.#isAnswering = true;
       this.#options.onRequest();
       const refusal = this.#options.app.refuse?.(head, this.#source) ?? null;

@@ -197,6 +197,24 @@ Deno.test("a client that was promised that its connection goes on is answered on
   await connection.ended;
 });
 
+Deno.test("what a client asks when it has been told that it is asked elsewhere isn't done", async () => {
+  let asked = 0;
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  using client = new Client(await Deno.connect({ hostname: "127.0.0.1", port: listener.addr.port }));
+  const connection = new HttpConnection(await listener.accept(), {
+    app: { fetch: () => Promise.resolve(new Response(`number ${++asked}`)) },
+    ...{ scheme: "http", patience: PATIENCE, onRequest: () => {}, onStalled: () => {} },
+    log: createLogger({ level: "info", format: "json", clock: systemClock, write: () => {} }),
+  });
+  await client.send(`GET / HTTP/1.1\r\n${HOST}\r\n`);
+  await client.until(/number 1$/);
+  connection.leave();
+  await client.rest();
+  await client.send(`GET / HTTP/1.1\r\n${HOST}\r\n`);
+  await connection.ended;
+  equal(asked, 1);
+});
+
 Deno.test("a client that waits for 100 Continue gets it when its body is wanted", async () => {
   await using served = server();
   using client = await Client.connect(served);

@@ -235,15 +235,30 @@ async function change(
       const json = { name: `pool-${next++}` };
       const request = { method: "POST", path: `/pools?${new URLSearchParams({ reason })}`, json };
       // Another process may be about to take the place of the one that is asked.
-      while (await call(api, request).then(() => false, isForTheMoment)) await wait(REFUSED_PAUSE_MS);
+      for (let isAgain = false; !await isTaken(() => call(api, request), isAgain); isAgain = true) {
+        await wait(REFUSED_PAUSE_MS);
+      }
     }
   }));
 }
 
-/** Whether a change was refused, and isn't to be a moment later. @throws what else went wrong */
-function isForTheMoment(error: Error): true {
-  if (!/: 503 /.test(error.message)) throw error;
-  return true;
+/**
+ * Whether a change was made; not so where it was refused for the moment, or its connection ended before the answer: an idle one
+ * may end as it is used (RFC 9112 §9.3.1). One that is asked for again may have been made before.
+ *
+ * @throws what else went wrong
+ */
+async function isTaken(ask: () => Promise<unknown>, isAgain: boolean): Promise<boolean> {
+  try {
+    await ask();
+    return true;
+  } catch (error) {
+    if (error instanceof TypeError) return false;
+    const { message } = error as Error;
+    if (isAgain && / 409 /.test(message)) return true;
+    if (!/: 503 /.test(message)) throw error;
+    return false;
+  }
 }
 
 /** Opens a stream and doesn't read while much happens. */
