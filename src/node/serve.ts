@@ -126,7 +126,10 @@ export async function serve(
   signals.refuseReloads();
   ending.abort();
   // Only the main process is believed, and only what it says goes on.
-  await tell(log, place.successorPid === null ? "STOPPING=1" : `MAINPID=${place.successorPid}`);
+  // The sign of life is on behalf of the next one, whose first one came when it wasn't the main process yet: many that take
+  // over one after the other would else be taken for dead.
+  const { successorPid } = place;
+  await tell(log, successorPid === null ? "STOPPING=1" : `MAINPID=${successorPid}\nWATCHDOG=1`);
   await node[Symbol.asyncDispose]();
   await place.farewell(node);
   log.info("Stopped");

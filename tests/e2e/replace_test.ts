@@ -75,8 +75,8 @@ Deno.test({
     assert.equal((await first.ended()).code, 0);
     const said = [await manager.next(), await manager.next(), await manager.next()].toSorted();
     // The process before is believed, and the new one where the unit says so.
-    assert.equal(said[0], `MAINPID=${next.pid}`);
-    assert.match(said[1]!, new RegExp(`^MAINPID=${next.pid}\nREADY=1\n`));
+    assert.match(said[0]!, new RegExp(`^MAINPID=${next.pid}\nREADY=1\n`));
+    assert.equal(said[1], `MAINPID=${next.pid}\nWATCHDOG=1`);
     assert.equal(said[2], "WATCHDOG=1");
     assert.deepEqual(next.dns, first.dns);
 
