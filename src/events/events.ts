@@ -8,7 +8,8 @@
  * **Ids ascend over restarts**, too: the first one of a run is the microsecond of its start, or the one behind the last
  * that was kept where the clock was set back, and a node doesn't emit a million events a second for long. What was kept
  * of the runs before (`keeper.ts`) is given back at the start, so that a reader that comes back with an id of one of them
- * (`Last-Event-ID`) goes on behind it; one that comes with an id that isn't known is told that it lost some.
+ * (`Last-Event-ID`) goes on behind it; one that comes with an id that isn't known is told that it lost some. Hence what
+ * will not be kept isn't told either: a process whose place another one takes holds back what happens (`hold`).
  *
  * @module
  */
@@ -85,6 +86,8 @@ export class Events {
   /** The id before the first one of this run; following from here on misses nothing that is kept of it. */
   readonly origin: number;
   #last: number;
+  /** Id of the last event that followers are told of; `null` = there is none behind which they aren't. */
+  #heldBehind: number | null = null;
   /** Id of the last event that isn't kept any more; nothing was lost behind it. */
   #floor: number;
   /** Characters of what is kept. */
@@ -113,9 +116,9 @@ export class Events {
     for (const kept of before) this.#add(recorded(kept));
   }
 
-  /** Id of the last event; `origin` when there was none in this run. */
+  /** Id of the last event that isn't held back; `origin` when there was none in this run. */
   get last(): number {
-    return this.#last;
+    return this.#heldBehind ?? this.#last;
   }
 
   /** Events up to this id aren't kept any more. */
@@ -134,22 +137,32 @@ export class Events {
     const length = lengthOf(event);
     this.#emitted += length;
     this.#add(new Emitted({ id, at: this.#clock.unixMs(), event, end: this.#emitted }, length));
-    const waiting = [...this.#waiting];
-    this.#waiting.clear();
-    for (const wake of waiting) wake();
+    if (this.#heldBehind === null) this.#wake();
   }
 
-  /** All that is kept, the oldest first. */
+  /** Tells nothing of what happens from now on, until the result is disposed of: as if it happened only then. */
+  hold(): Disposable {
+    this.#heldBehind ??= this.#last;
+    return {
+      [Symbol.dispose]: () => {
+        this.#heldBehind = null;
+        this.#wake();
+      },
+    };
+  }
+
+  /** All that is kept and not held back, the oldest first. */
   kept(): readonly RecordedEvent[] {
-    return this.#all.slice(this.#first);
+    return this.#all.slice(this.#first, this.#indexAfter(this.last));
   }
 
   /** What happened after the event of this id, as far as it is kept; at most `max` of it, the oldest first. */
   since(id: number, max = Infinity): EventBatch {
     const next = this.#indexAfter(id);
-    const events = this.#all.slice(next, Math.min(next + max, this.#all.length));
+    const end = this.#heldBehind === null ? this.#all.length : this.#indexAfter(this.#heldBehind);
+    const events = this.#all.slice(next, Math.min(next + max, end));
     const lost = !this.#isKnown(id, next) || events.some(({ event }) => event.kind === "node" && event.lost);
-    return { events, lost, last: events.at(-1)?.id ?? this.#last };
+    return { events, lost, last: events.at(-1)?.id ?? this.last };
   }
 
   /**
@@ -190,6 +203,12 @@ export class Events {
     });
   }
 
+  #wake(): void {
+    const waiting = [...this.#waiting];
+    this.#waiting.clear();
+    for (const wake of waiting) wake();
+  }
+
   #add(event: Sized): void {
     this.#all.push(event);
     this.#kept += event.length;
@@ -208,7 +227,7 @@ export class Events {
 
   /** Whether there is nothing unknown between the event of this id and the one at the index, which is the next. */
   #isKnown(id: number, next: number): boolean {
-    if (id === this.#last || id === this.#floor || (id === this.origin && id > this.#floor)) return true;
+    if (id === this.last || id === this.#floor || (id === this.origin && id > this.#floor)) return true;
     return next > this.#first && this.#all[next - 1]!.id === id;
   }
 

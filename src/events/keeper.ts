@@ -74,11 +74,20 @@ export class EventKeeper implements AsyncDisposable {
     while (this.#written < this.events.last && this.#write({ wait: true }));
   }
 
-  /** Writes what has happened so far, and nothing more until the result is disposed of, not even at the end. */
+  /**
+   * Writes what has happened so far, and nothing more until the result is disposed of, not even at the end. What happens
+   * meanwhile is told as little: a listener that came back to another process with its id would have lost its place.
+   */
   hold(): Disposable {
     while (this.#written < this.events.last && this.#write({ wait: true }));
+    const held = this.events.hold();
     this.#isHeld = true;
-    return { [Symbol.dispose]: () => this.#isHeld = false };
+    return {
+      [Symbol.dispose]: () => {
+        this.#isHeld = false;
+        held[Symbol.dispose]();
+      },
+    };
   }
 
   #restored(): KeptEvent[] {

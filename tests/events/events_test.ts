@@ -7,6 +7,7 @@ import { deepEqual, equal, ok, rejects } from "node:assert/strict";
 import { type EventBatch, Events } from "../../src/events/events.ts";
 import { EVENT_KINDS, type NodeEvent } from "../../src/events/event.ts";
 import { seededRng } from "../../src/clock.ts";
+import { turnEventLoop } from "../../src/dns/event_loop.ts";
 import { MANUAL_START_UNIX_MS, ManualClock } from "../clock.ts";
 
 const clock = new ManualClock();
@@ -53,6 +54,31 @@ Deno.test("an id of a run that isn't kept is lost, and so is one of a clock that
   const batch = events.since(before.last);
   deepEqual([generations(batch), batch.lost], [[4], true]);
   deepEqual(events.since(events.last + 1).lost, true);
+});
+
+Deno.test("what is held back is told to nobody, and then as if it happened only then", async () => {
+  const events = new Events(clock);
+  events.emit(commit(1));
+  const before = events.last;
+  const ending = new AbortController();
+  const told: number[] = [];
+  const following = (async () => {
+    for await (const batch of events.follow({ after: before, signal: ending.signal })) {
+      told.push(...generations(batch));
+      if (told.at(-1) === 3) ending.abort();
+    }
+  })();
+  const held = events.hold();
+  events.emit(commit(2));
+  deepEqual([events.last, generations(events.since(before - 1)), events.kept().length], [before, [1], 1]);
+  deepEqual(events.since(before), { events: [], lost: false, last: before });
+  await turnEventLoop();
+  deepEqual(told, []);
+  held[Symbol.dispose]();
+  equal(events.last, before + 1);
+  events.emit(commit(3));
+  await following;
+  deepEqual(told, [2, 3]);
 });
 
 Deno.test("follow() gives what happens from now on, and ends with its signal", async () => {

@@ -15,10 +15,10 @@ import { Folder } from "../store/folder.ts";
 const worker = { kind: "worker", reason: "died" } as const;
 
 /** A keeper with a clock of its own, and what it logs. */
-function keeperOf(memory: EventMemory | null, clock = new ManualClock()) {
+function keeperOf(memory: EventMemory | null, clock = new ManualClock(), isSuccessor = false) {
   const lines: string[] = [];
   const log = createLogger({ level: "warn", format: "json", clock, write: (line) => lines.push(line) });
-  return { keeper: new EventKeeper({ memory, clock, log }), clock, lines };
+  return { keeper: new EventKeeper({ memory, isSuccessor, clock, log }), clock, lines };
 }
 
 const kindsOf = ({ events }: EventKeeper) =>
@@ -42,6 +42,20 @@ Deno.test("a run that ends in order is continued by the next one, without a gap"
   const { events, lost } = keeper.events.since(seen);
   deepEqual([events.length, lost], [3, false]);
   ok(events.every(({ id }, i) => id > (events[i - 1]?.id ?? seen)), "ids ascend, on the same clock");
+});
+
+Deno.test("what happens in a process whose place is taken is told to no listener, who finds its place in the next one", async () => {
+  using folder = new Folder();
+  using store = Store.open(folder.file("node.db"));
+  const { keeper: first } = keeperOf(store.events);
+  await using _first = first;
+  first.events.emit(worker);
+  using _held = first.hold();
+  first.events.emit(worker);
+  const { keeper: next } = keeperOf(store.events, new ManualClock(), true);
+  await using _next = next;
+  deepEqual([kindsOf(first), kindsOf(next)], [["starting", "worker"], ["starting", "worker", "starting"]]);
+  deepEqual(next.events.since(first.events.last).lost, false);
 });
 
 Deno.test("what a killed run hadn't written is lost, and every reader behind it is told so", async () => {
