@@ -62,15 +62,15 @@ export function lackingIn(store: Store, model: Iterable<RecordedChange>): Record
   });
 }
 
-/** The same in the smallest pieces that can be put one after the other: each pool with all that is in it, and each other object. */
-export function piecesOf(lacking: readonly RecordedChange[]): readonly (readonly RecordedChange[])[] {
-  const poolOf = ({ kind, id, after }: RecordedChange): string | null =>
+/** Changes in the smallest pieces that can be put one after the other: each pool with all that is in it, and each other object. */
+export function piecesOf(changes: readonly RecordedChange[]): readonly (readonly RecordedChange[])[] {
+  const poolOf = ({ kind, id, before, after }: RecordedChange): string | null =>
     kind === "pool"
       ? id
       : kind === "service" || kind === "zone" || kind === "fallback"
       ? null
-      : JSON.parse(after!).poolId;
-  const byPool = Map.groupBy(lacking, poolOf);
+      : JSON.parse((after ?? before)!).poolId;
+  const byPool = Map.groupBy(changes, poolOf);
   const others = byPool.get(null) ?? [];
   byPool.delete(null);
   return [...byPool.values(), ...others.map((change) => [change])];

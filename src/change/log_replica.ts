@@ -38,6 +38,8 @@ import { auditedChange } from "./audit_trail.ts";
 import type { Changes, MakeOne } from "./commit.ts";
 import { ChangeRefused, type Origin, type Terms } from "./edit.ts";
 import { Reach } from "./log_apart.ts";
+import { nowOf } from "./log_changes.ts";
+import { Fitting } from "./log_fitting.ts";
 import { lackingIn, piecesOf } from "./log_lacking.ts";
 import { changesOf, ENTRY_LENGTH_MAX, newEntryId } from "./log_pending.ts";
 import { modelAsChanges } from "./model_changes.ts";
@@ -413,6 +415,11 @@ const BASE_ENTRY = { boot: "", at: 0, via: "cluster", ...ANOTHER_LOG, force: tru
 /** Of more pending entries it isn't told what they touch: they are made again at once for many others. */
 const APART_MAX = 64;
 
+/** Whether it has what many authors wanted, each for himself: a model, or what one has and another lacks. */
+function isOfMany({ via, reason }: LogEntry): boolean {
+  return via === "cluster" && (reason === ANOTHER_LOG.reason || reason === BROUGHT_ENTRY.reason);
+}
+
 /** Who wanted a pending entry. */
 function originOf({ via, by, reason }: LogEntry): Origin {
   return { via, by, reason };
@@ -554,22 +561,55 @@ class Taking {
     this.#flushUndo();
     this.#bring();
     for (const entry of this.#undone) {
-      try {
-        // Another node may have brought the same, and others may have changed it since.
-        const changes = entry.reason === BROUGHT_ENTRY.reason
-          ? lackingIn(this.#store, entry.changes)
-          : entry.changes;
-        const { changed, generation } = this.#make(changes, originOf(entry), { force: entry.force });
-        if (changed) this.#findOverwritten({ ...entry, changes });
-        if (changed) log.repend(entry.id, generation, changesOf(this.#store, generation));
-        else log.settle(entry.id);
-      } catch (refusal) {
-        if (!(refusal instanceof ChangeRefused)) throw refusal;
+      // Another node may have brought the same, and others may have changed it since.
+      const changes = entry.reason === BROUGHT_ENTRY.reason
+        ? lackingIn(this.#store, entry.changes)
+        : entry.changes;
+      let why = this.#makeAgain(entry, changes);
+      if (why !== null && isOfMany(entry)) why = this.#makeAgain(entry, this.#fittingOf(entry, changes));
+      if (why !== null) {
         log.settle(entry.id);
-        this.#refused.push({ entry, why: refusal.message });
+        this.#refused.push({ entry, why });
       }
     }
     return this.#refused;
+  }
+
+  /** @returns why it doesn't fit; `null` = it is made */
+  #makeAgain(entry: LogEntry, changes: readonly RecordedChange[]): string | null {
+    const { log } = this.#store;
+    try {
+      const { changed, generation } = this.#make(changes, originOf(entry), { force: entry.force });
+      if (changed) this.#findOverwritten({ ...entry, changes });
+      if (changed) log.repend(entry.id, generation, changesOf(this.#store, generation));
+      else log.settle(entry.id);
+      return null;
+    } catch (refusal) {
+      if (refusal instanceof ChangeRefused) return refusal.message;
+      throw refusal;
+    }
+  }
+
+  /** Of an entry that doesn't fit, and that no author wanted as a whole, whatever does; the rest is left out. */
+  #fittingOf(entry: LogEntry, changes: readonly RecordedChange[]): readonly RecordedChange[] {
+    const fitting = new Fitting((piece) => {
+      const { changed, generation } = this.#make(piece, originOf(entry), { force: entry.force });
+      return changed ? changesOf(this.#store, generation) : [];
+    });
+    const left = fitting.put(piecesOf(changes));
+    // What is there by the same name and another id takes the place of what doesn't fit because of it.
+    const created = left.flatMap(({ piece }) => piece.filter(({ before }) => before === null));
+    fitting.put(piecesOf(lackingIn(this.#store, created)));
+    for (const { piece, why } of left) {
+      const missing = piece.filter(({ kind, id, before }) =>
+        before !== null || kind === "override" || nowOf(this.#store, kind, id) === null
+      );
+      if (missing.length > 0) this.#refused.push({ entry: { ...entry, changes: missing }, why });
+    }
+    // Others take it as a whole, and so must this node.
+    this.#undo = undoing([{ changes: fitting.changes() }]);
+    this.#flushUndo();
+    return fitting.changes();
   }
 
   /** Has pending, before all else, what this node had from another log and this one lacks. */
@@ -684,7 +724,7 @@ function fieldsOfBoth(mine: RecordedChange, theirs: RecordedChange): string[] {
 }
 
 /** What makes of the model with all these entries the one before the first. */
-function undoing(entries: readonly LogEntry[]): RecordedChange[] {
+function undoing(entries: readonly Pick<LogEntry, "changes">[]): RecordedChange[] {
   const first = new Map<string, RecordedChange>();
   for (const { changes } of entries.toReversed()) {
     for (const { kind, id, before, after } of changes) {

@@ -272,6 +272,7 @@ Deno.test("a node that followed another log brings along what this one lacks, an
     );
     await a.step();
   }
+  world.broker.copy();
   b.link.isAway = false;
   await agree();
   const { maxAnswers } = a.store.pools.byName("shared")!;
@@ -282,6 +283,60 @@ Deno.test("a node that followed another log brings along what this one lacks, an
   equal(a.store.services.byDomain("c.example.com")!.poolId, id(30));
   // What was, what b brought along, and what it had pending.
   equal(a.replica.position().stamp, 22);
+  // The server loses that, and what some of it needs goes: the rest is brought along again.
+  b.link.isAway = true;
+  world.broker.restore(true);
+  a.replace();
+  await a.step();
+  ok(a.commit([{ kind: "deletePool", id: id(30) }]));
+  await a.step();
+  b.link.isAway = false;
+  await agree();
+  equal(a.store.services.byDomain("b.example.com")!.poolId, id(5));
+  equal(a.store.services.byDomain("c.example.com"), null);
+  const [conflict] = b.store.log.conflicts(1);
+  deepEqual(conflict!.changes.map(({ kind, id }) => [kind, id]), [["service", id(8)]]);
+});
+
+Deno.test("of a model that the server has lost again, whatever fits is kept", async () => {
+  using world = new World(1, 3);
+  const [a, b, c] = world.nodes as [WorldNode, WorldNode, WorldNode];
+  const step = async (...nodes: readonly WorldNode[]) => {
+    for (let i = 0; i < 5; i++) for (const node of nodes) await node.step();
+  };
+  const pool = (n: number, name: string) =>
+    ({ kind: "createPool", id: id(n), fields: poolFields({ name }) }) as const;
+  const service = (n: number, domain: string, poolId: string | null) =>
+    ({ kind: "createService", id: id(n), fields: serviceFields({ domain, poolId }) }) as const;
+  ok(a.commit([pool(1, "web")]));
+  await step(a, b, c);
+  b.link.isAway = c.link.isAway = true;
+  ok(a.commit([pool(4, "shared")]));
+  ok(a.commit([service(5, "apart.example.com", null), service(6, "both.example.com", id(4))]));
+  await step(a);
+  // The log begins again, with a's model: to b all that is one entry.
+  world.broker.wipe();
+  await step(a);
+  b.link.isAway = false;
+  await step(b);
+  a.link.isAway = true;
+  // It begins once more, with the model of a node that has none of that, and a pool of its own by the same name.
+  world.broker.wipe();
+  ok(c.commit([pool(9, "shared")]));
+  c.link.isAway = false;
+  await step(c, b);
+  equal(b.text(), c.text());
+  ok(b.store.services.byDomain("apart.example.com"));
+  equal(b.store.services.byDomain("both.example.com")!.poolId, id(9));
+  const [conflict, ...more] = b.store.log.conflicts(9);
+  match(conflict!.why, /another pool shared/);
+  deepEqual(conflict!.changes.map(({ kind, id }) => [kind, id]), [["pool", id(4)]]);
+  deepEqual(more, []);
+  // Whoever has it entry by entry adds nothing to it.
+  a.link.isAway = false;
+  await step(a, b, c);
+  deepEqual([a.text(), c.text()], [b.text(), b.text()]);
+  equal(a.store.services.byDomain("both.example.com")!.poolId, id(9));
 });
 
 Deno.test("what lay beside the log and is lost is written again, by whoever has all of it", async () => {

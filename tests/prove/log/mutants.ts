@@ -101,8 +101,8 @@ const MUTANTS: readonly Mutant[] = [
   {
     name: "where an entry is refused it is tried for ever",
     file: REPLICA,
-    from: "        log.settle(entry.id);\n        this.#refused.push({ entry, why: refusal.message });",
-    to: "        this.#refused.push({ entry, why: refusal.message });",
+    from: "        log.settle(entry.id);\n        this.#refused.push({ entry, why });",
+    to: "        this.#refused.push({ entry, why });",
   },
 ];
 
