@@ -10,6 +10,8 @@ import { jetstream, type JetStreamClient, type JetStreamManager } from "@nats-io
 import { jserrors } from "@nats-io/jetstream/internal";
 import { Kvm } from "@nats-io/kv";
 import { headers as messageHeaders, type NatsConnection } from "@nats-io/nats-core";
+import type { Clock } from "../clock.ts";
+import { askedAgain } from "../nats/asked_again.ts";
 
 /** How long a request to JetStream may take, milliseconds: with three replicas on other continents a value takes a second. */
 export const REQUEST_TIMEOUT_MS = 10_000;
@@ -55,19 +57,29 @@ export interface ConfigBucketTerms {
   readonly replicas?: number;
 }
 
+/** What asks again while servers elect a leader. */
+export interface ConfigBucketNeeds {
+  /** Paces it. */
+  readonly clock: Pick<Clock, "sleep">;
+  /** Ends it. */
+  readonly signal: AbortSignal;
+}
+
 /** Headers and framing of a message besides its value, bytes. */
 const FRAME_SIZE = 4 * 1024;
 
-/** Opens the bucket over a connection, and makes it when it is missing. */
+/** Opens the bucket over a connection, and makes it when it is missing; what only reads is asked again while no answer comes. */
 export async function openConfigBucket(
   connection: NatsConnection,
   { bucket, domain, replicas = 1 }: ConfigBucketTerms,
+  needs: ConfigBucketNeeds,
 ): Promise<ConfigBucket> {
-  const options = { timeout: REQUEST_TIMEOUT_MS, ...(domain !== null && { domain }) };
+  // Whether there is JetStream is seen by what is asked first.
+  const options = { timeout: REQUEST_TIMEOUT_MS, checkAPI: false, ...(domain !== null && { domain }) };
   const client = jetstream(connection, options);
   const manager = await client.jetstreamManager();
   // One that is there stays as it is: its replicas may have been chosen by hand, and this user may not make any.
-  if (!await isThere(manager, `KV_${bucket}`)) {
+  if (!await askedAgain(() => isThere(manager, `KV_${bucket}`), needs)) {
     await new Kvm(client).create(bucket, {
       ...{ history: 1, replicas, description: "Pleiades: the cluster's model" },
     });
@@ -75,6 +87,7 @@ export async function openConfigBucket(
   return new NatsBucket({
     client,
     manager,
+    needs,
     bucket,
     putPrefix: domain === null ? "" : `$JS.${domain}.API.`,
     valueSizeMax: (connection.info?.max_payload ?? 1 << 20) - FRAME_SIZE,
@@ -85,13 +98,15 @@ class NatsBucket implements ConfigBucket {
   readonly valueSizeMax: number;
   readonly #client: JetStreamClient;
   readonly #manager: JetStreamManager;
+  readonly #needs: ConfigBucketNeeds;
   readonly #stream: string;
   readonly #root: string;
   readonly #putPrefix: string;
 
-  constructor({ client, manager, bucket, putPrefix, valueSizeMax }: {
+  constructor({ client, manager, needs, bucket, putPrefix, valueSizeMax }: {
     readonly client: JetStreamClient;
     readonly manager: JetStreamManager;
+    readonly needs: ConfigBucketNeeds;
     readonly bucket: string;
     readonly putPrefix: string;
     readonly valueSizeMax: number;
@@ -99,6 +114,7 @@ class NatsBucket implements ConfigBucket {
     this.valueSizeMax = valueSizeMax;
     this.#client = client;
     this.#manager = manager;
+    this.#needs = needs;
     this.#stream = `KV_${bucket}`;
     this.#root = `$KV.${bucket}.`;
     this.#putPrefix = putPrefix;
@@ -113,9 +129,10 @@ class NatsBucket implements ConfigBucket {
   }
 
   async get(key: string): Promise<BucketEntry | null> {
-    const message = await this.#manager.direct.getMessage(this.#stream, {
-      last_by_subj: `${this.#root}${key}`,
-    });
+    const subject = `${this.#root}${key}`;
+    const message = await this.#asked(() =>
+      this.#manager.direct.getMessage(this.#stream, { last_by_subj: subject })
+    );
     if (message === null || isDeletion(message.header)) return null;
     return {
       value: message.data,
@@ -126,19 +143,23 @@ class NatsBucket implements ConfigBucket {
   }
 
   async edition(): Promise<string> {
-    const { created, state } = await this.#manager.streams.info(this.#stream);
+    const { created, state } = await this.#asked(() => this.#manager.streams.info(this.#stream));
     return `${created} ${state.last_seq} ${state.messages}`;
   }
 
   async keys(pattern: string): Promise<readonly string[]> {
-    const { state } = await this.#manager.streams.info(this.#stream, {
-      subjects_filter: `${this.#root}${pattern}`,
-    });
+    const { state } = await this.#asked(() =>
+      this.#manager.streams.info(this.#stream, { subjects_filter: `${this.#root}${pattern}` })
+    );
     return Object.keys(state.subjects ?? {}).map((subject) => subject.slice(this.#root.length));
   }
 
   async remove(pattern: string): Promise<void> {
     await this.#manager.streams.purge(this.#stream, { filter: `${this.#root}${pattern}` });
+  }
+
+  #asked<Answer>(ask: () => Promise<Answer>): Promise<Answer> {
+    return askedAgain(ask, this.#needs);
   }
 }
 

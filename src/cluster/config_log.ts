@@ -535,7 +535,10 @@ class StreamBroker implements LogBroker {
   /** Where models lie, which is opened when there is something for it. */
   async #modelStore(): Promise<ModelStore> {
     const { bucket, domain, replicas = 1 } = this.#terms;
-    this.#models ??= openConfigBucket(this.#connection, { bucket, domain, replicas }).then((bucket) => ({
+    const needs = { clock: this.#clock, signal: this.#signal };
+    this.#models ??= openConfigBucket(this.#connection, { bucket, domain, replicas }, needs).then((
+      bucket,
+    ) => ({
       ...{ bucket, signing: this.#trust.signing, clock: this.#clock },
     }));
     try {

@@ -148,7 +148,7 @@ export class ModelSharing implements SharedModel {
     const { terms, clock } = this.#needs;
     while (!signal.aborted) {
       try {
-        const place = await this.#open(connection);
+        const place = await this.#open(connection, signal);
         this.#place = place;
         const failed = new AbortController();
         const end = anySignal([signal, failed.signal]);
@@ -234,12 +234,10 @@ export class ModelSharing implements SharedModel {
     }
   }
 
-  async #open(connection: NatsConnection): Promise<DocumentPlace> {
+  async #open(connection: NatsConnection, signal: AbortSignal): Promise<DocumentPlace> {
     const { terms: { cluster, node, domain, replicas = 1 }, trust: { signing }, clock } = this.#needs;
-    const bucket = await openConfigBucket(connection, {
-      bucket: wireNames(cluster, node).configBucket,
-      ...{ domain, replicas },
-    });
+    const terms = { bucket: wireNames(cluster, node).configBucket, domain, replicas };
+    const bucket = await openConfigBucket(connection, terms, { clock, signal });
     const announce = await ensureConfigStream(connection, {
       stream: `GSLB_${cluster.toUpperCase()}_CONFIG`,
       subject: subjectOf(cluster),

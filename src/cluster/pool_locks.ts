@@ -79,10 +79,8 @@ export class PoolLocks implements SharedLocks {
     const { domain, replicas, lookMs, clock } = this.#needs;
     while (!signal.aborted) {
       try {
-        await openConfigBucket(connection, {
-          bucket: bucketOf(this.#needs),
-          ...{ domain, replicas },
-        });
+        const bucket = { bucket: bucketOf(this.#needs), domain, replicas };
+        await openConfigBucket(connection, bucket, { clock, signal });
         const options = { timeout: REQUEST_TIMEOUT_MS, ...(domain !== null && { domain }) };
         const client = jetstream(connection, options);
         this.#place = { client, manager: await client.jetstreamManager() };

@@ -210,8 +210,9 @@ function inMemory(valueSizeMax = 1 << 20, signing: Signing | null = null): InMem
 
 async function placeOf(connection: NatsConnection): Promise<DocumentPlace> {
   const domain = null;
+  const needs = { clock: systemClock, signal: new AbortController().signal };
   return {
-    bucket: await openConfigBucket(connection, { bucket: "gslb_test_config", domain }),
+    bucket: await openConfigBucket(connection, { bucket: "gslb_test_config", domain }, needs),
     announce: await ensureConfigStream(connection, {
       ...{ stream: "GSLB_TEST_CONFIG", subject: "gslb.test.config", domain },
     }),

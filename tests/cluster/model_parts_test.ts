@@ -154,7 +154,8 @@ testWith(
     useDenoTransport();
     const connection = await NatsConnectionImpl.connect({ servers: [server.url] });
     try {
-      const bucket = await openConfigBucket(connection, { bucket: "gslb_test_config", domain: null });
+      const needs = { clock: systemClock, signal: new AbortController().signal };
+      const bucket = await openConfigBucket(connection, { bucket: "gslb_test_config", domain: null }, needs);
       const store: ModelStore = { bucket, signing: null, clock: systemClock };
       deepEqual((await listModels(store)).manifests, []);
       const text = noise(12_000_000);
