@@ -110,8 +110,7 @@ export class LogReplica {
     const changes = MODEL_KINDS.flatMap((kind) => [...between.of(kind)])
       .filter(({ before, after }) => before !== after);
     if (changes.length === 0) return;
-    const reason = "changed while the node wasn't in the cluster";
-    const origin = { via: "cluster", by: "", reason, force: false, at: this.#clock.unixMs() };
+    const origin = { ...OUTSIDE_ENTRY, at: this.#clock.unixMs() };
     log.pend(generation, { id: newEntryId(), node, boot, ...origin, changes });
   }
 
@@ -401,6 +400,12 @@ const BROUGHT_ENTRY = {
   reason: "this node had it from another log, and this one lacks it",
 };
 
+/** What is said of all that was changed on a node between two times that it kept commits for the log. */
+const OUTSIDE_ENTRY = {
+  ...{ via: "cluster", by: "", force: false },
+  reason: "changed while the node wasn't in the cluster",
+};
+
 /** How the history names an entry of another node. */
 function saidOf({ node, by, reason }: LogEntry): Pick<Origin, "by" | "reason"> {
   return { by, reason: reason === "" ? `at ${node}` : `at ${node}: ${reason}` };
@@ -415,9 +420,13 @@ const BASE_ENTRY = { boot: "", at: 0, via: "cluster", ...ANOTHER_LOG, force: tru
 /** Of more pending entries it isn't told what they touch: they are made again at once for many others. */
 const APART_MAX = 64;
 
-/** Whether it has what many authors wanted, each for himself: a model, or what one has and another lacks. */
+/** Entries that no author wanted as a whole: each has what many did. */
+const OF_MANY: ReadonlySet<string> = new Set(
+  [BASE_ENTRY, BROUGHT_ENTRY, OUTSIDE_ENTRY].map(({ reason }) => reason),
+);
+
 function isOfMany({ via, reason }: LogEntry): boolean {
-  return via === "cluster" && (reason === ANOTHER_LOG.reason || reason === BROUGHT_ENTRY.reason);
+  return via === "cluster" && OF_MANY.has(reason);
 }
 
 /** Who wanted a pending entry. */

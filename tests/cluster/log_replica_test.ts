@@ -432,11 +432,19 @@ Deno.test("a node that was out of the cluster brings along what was changed on i
   using _ = world;
   b.store.log.leave();
   ok(b.commit([{ kind: "updatePool", id: id(1), fields: poolFields({ name: "web", maxAnswers: 4 }) }]));
+  ok(b.commit([{ kind: "createPool", id: id(4), fields: poolFields({ name: "both" }) }]));
+  const fields = serviceFields({ domain: "b.example.com", poolId: id(4) });
+  ok(b.commit([{ kind: "createService", id: id(5), fields }]));
   equal(b.replica.pendingCount(), 0);
+  // Of all that only this doesn't fit.
+  ok(a.commit([{ kind: "createPool", id: id(9), fields: poolFields({ name: "both" }) }]));
+  await a.step();
   b.start();
   equal(b.replica.pendingCount(), 1);
   await agree();
   equal(a.store.pools.get(id(1))!.maxAnswers, 4);
+  equal(a.store.services.byDomain("b.example.com")!.poolId, id(9));
+  deepEqual(b.store.log.conflicts(9).map(({ changes }) => changes.map(({ id }) => id)), [[id(4)]]);
 });
 
 Deno.test("a node with a model that no log knows begins an empty log with it, and leaves another one alone", async () => {
