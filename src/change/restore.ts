@@ -69,15 +69,15 @@ class Restoration {
   readonly #between: Between;
   readonly #into: RestoreInto;
   readonly #counts = new Map<ModelKind, { -readonly [Key in keyof ChangeCount]: number }>();
-  /** Objects that an older release recorded without their places go behind all others. */
-  readonly #next: Record<Placed, number>;
+  /** The next place behind all others and those that are wanted, once one was needed. */
+  readonly #next: Partial<Record<Placed, number>> = {};
+  readonly #moved: Partial<Record<Placed, ReadonlyMap<string, number>>> = {};
   /** Pools that are known to be there. */
   readonly #knownPools = new Set<string>();
 
   constructor(between: Between, into: RestoreInto) {
     this.#between = between;
     this.#into = into;
-    this.#next = { member: into.writer.nextMemberSeq(), geoRule: into.writer.nextGeoRuleSeq() };
   }
 
   /** Leaves out what is as it was already, and records the rest. */
@@ -189,17 +189,48 @@ class Restoration {
     return jsonOf(kind, { ...object, seq });
   }
 
-  /** An object keeps the place that it has when it had an unknown one; only rows written by hand can be in the way. */
+  /**
+   * An object keeps the place that it has when it had an unknown one. Another one has its former place where this comes from
+   * another model, or rows were written by hand.
+   */
   #seqOf(
     kind: Placed,
     { id, wanted, stored }: { readonly id: string; readonly wanted: number; readonly stored: number | null },
   ): number {
     if (wanted === stored) return wanted;
-    if (wanted === UNPLACED) return stored ?? this.#next[kind]++;
+    if (wanted === UNPLACED) return stored ?? this.#nextSeq(kind);
+    if (stored === null) return this.#movedOf(kind).get(id) ?? wanted;
     const { members, geoRules } = this.#into.store;
     const holder = kind === "member" ? members.idAt(wanted) : geoRules.idAt(wanted);
-    if (holder === null || holder === id || this.#between.get(kind, holder)) return wanted;
-    return this.#next[kind]++;
+    return holder === null || this.#leaves(kind, holder, wanted) ? wanted : this.#nextSeq(kind);
+  }
+
+  /** New objects from the first one on of which another has the place, and where they go: in their order, behind all others. */
+  #movedOf(kind: Placed): ReadonlyMap<string, number> {
+    const known = this.#moved[kind];
+    if (known !== undefined) return known;
+    const first = this.#between.firstTakenSeq(kind);
+    const ids = first === null ? [] : this.#between.newFromSeq(kind, first);
+    return this.#moved[kind] = new Map(ids.map((id) => [id, this.#nextSeq(kind)]));
+  }
+
+  /** Whether whatever has a place goes, or goes to another one. */
+  #leaves(kind: Placed, holder: string, place: number): boolean {
+    const change = this.#between.get(kind, holder);
+    if (change === null || change.before === null) return change !== null;
+    const { seq } = objectOf(kind, change.before);
+    return seq !== place && seq !== UNPLACED;
+  }
+
+  #nextSeq(kind: Placed): number {
+    const { writer } = this.#into;
+    const free = this.#next[kind] ??
+      Math.max(
+        kind === "member" ? writer.nextMemberSeq() : writer.nextGeoRuleSeq(),
+        this.#between.lastSeq(kind) + 1,
+      );
+    this.#next[kind] = free + 1;
+    return free;
   }
 
   #put({ kind, id, before }: PastChange): void {

@@ -85,6 +85,24 @@ export class Between implements Disposable {
     return row ? { ...row } : null;
   }
 
+  /** The last of the places that objects of a kind are to have; 0 = there is none. */
+  lastSeq(kind: "member" | "geoRule"): number {
+    return this.#database.get<{ seq: number }>(
+      "SELECT coalesce(max(before ->> 'seq'), 0) AS seq FROM temp.past WHERE kind = ?",
+      kind,
+    )!.seq;
+  }
+
+  /** The first place that a new object is to have, and that another one has and keeps; `null` = there is none. */
+  firstTakenSeq(kind: "member" | "geoRule"): number | null {
+    return this.#database.get<{ seq: number | null }>(FIRST_TAKEN[kind])!.seq;
+  }
+
+  /** Ids of the new objects that are to have this place, or one behind it, in the order of these. */
+  newFromSeq(kind: "member" | "geoRule", seq: number): string[] {
+    return this.#database.all<{ id: string }>(NEW_FROM[kind], seq).map(({ id }) => id);
+  }
+
   /** Leaves the object out. */
   drop(kind: ModelKind, id: string): void {
     this.#database.run("DELETE FROM temp.past WHERE kind = ? AND id = ?", kind, id);
@@ -131,6 +149,27 @@ const IN_PARTS = "SELECT DISTINCT generation FROM history_parts WHERE generation
 const ROWS = "SELECT kind, id, before, after FROM temp.past";
 const FIRST_ROWS = `${ROWS} WHERE kind = ? AND id >= ? ORDER BY id LIMIT ?`;
 const NEXT_ROWS = `${ROWS} WHERE kind = ? AND id > ? ORDER BY id LIMIT ?`;
+
+const isNew = (table: string) => `NOT EXISTS (SELECT 1 FROM main.${table} AS n WHERE n.id = p.id)`;
+
+function firstTaken(table: string, kind: ModelKind): string {
+  return `SELECT min(t.seq) AS seq FROM temp.past AS p CROSS JOIN main.${table} AS t ON t.seq = p.before ->> 'seq' ` +
+    `WHERE p.kind = '${kind}' AND ${isNew(table)} AND NOT EXISTS (SELECT 1 FROM temp.past AS q ` +
+    `WHERE q.kind = '${kind}' AND q.id = t.id AND (q.before IS NULL OR q.before ->> 'seq' <> t.seq))`;
+}
+
+function newFrom(table: string, kind: ModelKind): string {
+  return `SELECT p.id FROM temp.past AS p WHERE p.kind = '${kind}' AND p.before ->> 'seq' >= ? AND ${
+    isNew(table)
+  } ` +
+    "ORDER BY p.before ->> 'seq'";
+}
+
+const FIRST_TAKEN = {
+  member: firstTaken("members", "member"),
+  geoRule: firstTaken("geo_rules", "geoRule"),
+} as const;
+const NEW_FROM = { member: newFrom("members", "member"), geoRule: newFrom("geo_rules", "geoRule") } as const;
 
 /**
  * Takes away whatever was made after the first generation, and moves out of the way the names, addresses and places that

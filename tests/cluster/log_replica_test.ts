@@ -298,6 +298,41 @@ Deno.test("a node that followed another log brings along what this one lacks, an
   deepEqual(conflict!.changes.map(({ kind, id }) => [kind, id]), [["service", id(8)]]);
 });
 
+Deno.test("members that come from elsewhere stand behind those that are there, in their order", async () => {
+  const { world, a, b, agree } = await twoNodes();
+  using _ = world;
+  const member = (n: number, poolId: string) =>
+    ({
+      kind: "createMember",
+      ...{ id: id(n), poolId, fields: memberFields({ ipAddress: `192.0.2.${n}` }) },
+    }) as const;
+  const pool = (n: number, name: string) =>
+    ({ kind: "createPool", id: id(n), fields: poolFields({ name }) }) as const;
+  const isOrdered = (poolId: string, ...numbers: readonly number[]) =>
+    deepEqual(a.store.members.rowsOf(poolId).map(({ id }) => id), numbers.map(id));
+  ok(a.commit([member(9, id(1))]));
+  ok(b.commit([pool(4, "mine"), ...[20, 21, 22, 23].map((n) => member(n, id(4)))]));
+  ok(b.commit([member(8, id(1)), member(7, id(1))]));
+  await a.step();
+  await agree();
+  isOrdered(id(4), 20, 21, 22, 23);
+  isOrdered(id(1), 2, 9, 8, 7);
+  b.link.isAway = true;
+  a.replace();
+  world.broker.wipe();
+  // Fewer members in a longer log: a place of theirs is wanted, and the one behind them as well.
+  ok(a.commit([pool(5, "theirs"), member(30, id(5)), member(31, id(5))]));
+  for (let i = 0; i < 5; i++) {
+    await a.step();
+    ok(a.commit([pool(40 + i, `p${i}`)]));
+  }
+  await a.step();
+  b.link.isAway = false;
+  await agree();
+  isOrdered(id(4), 20, 21, 22, 23);
+  deepEqual(b.store.log.conflicts(9), []);
+});
+
 Deno.test("of a model that the server has lost again, whatever fits is kept", async () => {
   using world = new World(1, 3);
   const [a, b, c] = world.nodes as [WorldNode, WorldNode, WorldNode];
