@@ -407,7 +407,16 @@ export class World implements Disposable {
     const edits = ((): Edit[] => {
       switch (this.#draw(14)) {
         case 0:
-          return [{ kind: "createPool", id: id(n), fields: poolFields({ name }) }];
+          return [
+            { kind: "createPool", id: id(n), fields: poolFields({ name }) },
+            ...[1, 2, 3].map((i) =>
+              ({
+                kind: "createMember",
+                ...{ id: id(n + 10_000 * i), poolId: id(n) },
+                fields: memberFields({ ipAddress: `192.0.2.${100 + i}` }),
+              }) as const
+            ),
+          ];
         case 1:
           return pool ? [{ kind: "updatePool", id: pool.id, fields: poolFields({ name }) }] : [];
         case 2:
