@@ -9,6 +9,7 @@
  */
 import type { Clock } from "../clock.ts";
 import type { Family } from "../ip.ts";
+import { inSlices } from "../slices.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Registry } from "../telemetry/metrics.ts";
 import type { PoolState } from "./pool_state.ts";
@@ -104,9 +105,10 @@ export class PoolWatch implements AsyncDisposable {
   /** Says that pools may be doing otherwise than before. */
   wake(): void {
     this.#isDirty = true;
-    this.#looking ??= this.#lookUntilClean().catch((error) =>
-      this.#options.log.error("Cannot find out which pools are down", { error })
-    ).finally(() => {
+    this.#looking ??= this.#lookUntilClean().catch((error) => {
+      if (this.#ending.signal.aborted) return;
+      this.#options.log.error("Cannot find out which pools are down", { error });
+    }).finally(() => {
       this.#looking = null;
       if (this.#isDirty && !this.#ending.signal.aborted) this.wake();
     });
@@ -150,7 +152,7 @@ export class PoolWatch implements AsyncDisposable {
     }
     for (const poolId of empty) families.set(poolId, null);
     const before = this.#down;
-    this.#down = this.#statesOf(families);
+    this.#down = await inSlices(this.#statesOf(families), { clock, signal });
     this.#count = this.#down.size + beyond;
     this.#tell(before, beyond);
   }
@@ -161,11 +163,13 @@ export class PoolWatch implements AsyncDisposable {
     }
   }
 
-  #statesOf(families: ReadonlyMap<string, Family | null>): Map<string, DownPool> {
+  /** Each is read from the model: 500 take 100 ms. */
+  *#statesOf(families: ReadonlyMap<string, Family | null>): Generator<void, Map<string, DownPool>> {
     const down = new Map<string, DownPool>();
     for (const [id, family] of families) {
       const state = this.#options.stateOf(id, family);
       if (state !== null) down.set(id, { id, family, ...state });
+      yield;
     }
     return down;
   }

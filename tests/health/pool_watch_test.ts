@@ -92,6 +92,53 @@ Deno.test("however many pools are down, the log gets a few lines, and all are co
   deepEqual([back.length, back.at(-1)], [21, "INFO More pools are up again count=480"]);
 });
 
+Deno.test("many pools that are down are read a few at a time, and a watch that ends meanwhile is silent", async () => {
+  const clock = new ManualClock();
+  const lines: string[] = [];
+  let tookMs = 0;
+  let atOnce = 0;
+  let mostAtOnce = 0;
+  const watchOfMany = (read: () => void) =>
+    new PoolWatch({
+      clock: {
+        monotonicMs: () => clock.monotonicMs() + tookMs,
+        unixMs: () => clock.unixMs(),
+        sleep: (ms, signal) => {
+          atOnce = 0;
+          return clock.sleep(ms, signal);
+        },
+      },
+      log: createLogger({ level: "error", format: "text", clock, write: (line) => lines.push(line) }),
+      registry: new Registry({}),
+      find: (_, found) => {
+        for (let i = 0; i < 400; i++) found(`p${i}`, "health");
+        return null;
+      },
+      stateOf: (name) => {
+        tookMs++;
+        mostAtOnce = Math.max(mostAtOnce, ++atOnce);
+        read();
+        return { ...STATE, name };
+      },
+    });
+  {
+    await using watch = watchOfMany(() => {});
+    watch.wake();
+    await clock.advance(1);
+    equal(watch.count, 400);
+    ok(mostAtOnce <= 5, `${mostAtOnce} of a millisecond each in one turn`);
+  }
+  const reading = Promise.withResolvers<void>();
+  const ended = watchOfMany(reading.resolve);
+  ended.wake();
+  const advanced = clock.advance(0);
+  await reading.promise;
+  await ended[Symbol.asyncDispose]();
+  await advanced;
+  equal(ended.count, 0);
+  deepEqual(lines, []);
+});
+
 Deno.test("a storm of changes is one look a second", async () => {
   const { watch, clock, looks } = watchOver(new Map());
   await using _ = watch;
