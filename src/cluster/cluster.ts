@@ -35,6 +35,7 @@ import {
   type Heartbeat,
   nodeOfSubject,
   parseHealthKey,
+  reportOfValue,
   type WireNames,
   wireNames,
 } from "./wire_format.ts";
@@ -514,11 +515,22 @@ export class Cluster implements AsyncDisposable {
     const node = isValue ? name.split(".", 1)[0]! : nodeOfSubject(name);
     // A key that is gone says less than the report of no targets that came with it, or nothing about now.
     if (isValue && data.length === 0) return;
-    const reports = this.#decoded(node, () => isValue ? [readValue(name, data)] : decodeEvent(data));
+    const isKnown = isValue && this.#isKnown(name, data);
+    const reports = isKnown
+      ? []
+      : this.#decoded(node, () => isValue ? [readValue(name, data)] : decodeEvent(data));
     if (isValue) this.#counters.got("health", reports === null ? "error" : "ok");
     else if (reports !== null) this.#counters.received("health");
     for (const { address, ...report } of reports ?? []) this.#view.put(node, address, report);
     this.#counters.merged((this.#needs.clock.monotonicMs() - atMs) / 1000);
+  }
+
+  /** Whether a value says what an event said before it, as nearly all do while there is a connection. */
+  #isKnown(key: string, data: Uint8Array): boolean {
+    const report = reportOfValue(data);
+    if (report === null) return false;
+    const named = parseHealthKey(key);
+    return named !== null && this.#view.knows(named.node, named.address, report);
   }
 
   /** `null` = it can't be read, which is counted, and told of once for each node. */

@@ -39,6 +39,12 @@ export class PeerReports {
     return this.#size;
   }
 
+  /** Whether this report of a node on an address, or a later one of the same boot, was taken: nothing would come of it again. */
+  knows(node: string, address: string, { boot, seq }: Pick<AddressReport, "boot" | "seq">): boolean {
+    const known = this.#byAddress.get(address)?.get(node);
+    return known?.boot === boot && seq <= known.seq;
+  }
+
   /**
    * Takes what a node says of an address, unless something newer of it is known.
    *

@@ -93,6 +93,11 @@ export class PeerView implements Peers {
     return heard;
   }
 
+  /** Whether nothing would come of this report on an address, because it or a later one is known. */
+  knows(node: string, address: string, report: Pick<AddressReport, "boot" | "seq">): boolean {
+    return this.#reports.knows(node, address, report);
+  }
+
   /** Takes what a node says of an address; what differs by it is told by `tellChanged`. */
   put(node: string, address: string, report: AddressReport): void {
     const changed = this.#reports.put(node, address, report);

@@ -202,6 +202,20 @@ export function decodeHeartbeat(bytes: Uint8Array): Heartbeat {
   return HEARTBEAT.parse(decode(bytes, HEARTBEAT_SIZE_MAX));
 }
 
+/**
+ * Which report a value of the bucket is, of its first bytes alone, as `encodeValue` writes them: a tenth of the work of reading
+ * it. `null` = they don't say, and it must be read.
+ */
+export function reportOfValue(bytes: Uint8Array): Pick<AddressReport, "boot" | "seq"> | null {
+  const found = VALUE_HEAD.exec(HEADS.decode(bytes.subarray(0, VALUE_HEAD_SIZE)));
+  return found === null ? null : { boot: found[1]!, seq: Number(found[2]) };
+}
+
+const VALUE_HEAD = new RegExp(`^\\{"v":${VERSION},"boot":"([0-9a-f]{8,32})","seq":([1-9]\\d{0,14}),`);
+const VALUE_HEAD_SIZE = 80;
+/** What is cut off in the middle of a character doesn't matter. */
+const HEADS = new TextDecoder();
+
 /** Reads a value of the bucket. @throws {Error} when it is none */
 export function decodeValue(bytes: Uint8Array): AddressReport {
   return VALUE.parse(decode(bytes, VALUE_SIZE_MAX));
@@ -223,5 +237,7 @@ function encode(value: object): Uint8Array {
 
 function decode(bytes: Uint8Array, sizeMax: number): unknown {
   if (bytes.length > sizeMax) throw new RangeError(`it has ${bytes.length} bytes, and may have ${sizeMax}`);
-  return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+  return JSON.parse(UTF8.decode(bytes));
 }
+
+const UTF8 = new TextDecoder("utf-8", { fatal: true });

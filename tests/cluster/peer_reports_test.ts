@@ -60,6 +60,7 @@ Deno.test("a report of a run that isn't known yet waits for it, and takes the pl
   reports.put("b", "192.0.2.1", report("b1", 9, { [TCP]: "healthy" }));
   equal(reports.put("b", "192.0.2.1", report("b2", 1, { [TCP]: "unhealthy" })), null);
   deepEqual(states(), ["b healthy"]);
+  equal(reports.knows("b", "192.0.2.1", { boot: "b2", seq: 1 }), false);
   boots.set("b", "b2");
   deepEqual(reports.put("b", "192.0.2.1", report("b2", 1, { [TCP]: "unhealthy" }))?.length, 1);
   deepEqual(states(), ["b unhealthy"]);
@@ -85,7 +86,11 @@ Deno.test("however reports are repeated, delayed and reordered, the last of each
   fc.assert(
     fc.property(sent, ({ said, arriving }) => {
       const { reports, states } = bed();
-      for (const i of arriving) reports.put("b", "192.0.2.1", report("b1", i + 1, { [TCP]: said[i]! }));
+      for (const i of arriving) {
+        const arrived = report("b1", i + 1, { [TCP]: said[i]! });
+        const isKnown = reports.knows("b", "192.0.2.1", arrived);
+        equal(reports.put("b", "192.0.2.1", arrived) === null, isKnown, "what is known needn't be put");
+      }
       deepEqual(states(), [`b ${said.at(-1)}`]);
     }),
     { numRuns: 200 },

@@ -11,6 +11,7 @@ import {
   type Heartbeat,
   nodeOfSubject,
   parseHealthKey,
+  reportOfValue,
   VALUE_SIZE_MAX,
   wireNames,
 } from "../../src/cluster/wire_format.ts";
@@ -38,6 +39,26 @@ Deno.test("heartbeats, values and events are read as they were written", () => {
   deepEqual(decodeEvent(encodeEvent(BOOT, [{ address: "2001:DB8::1", seq: 2, targets: TARGETS }])), [
     { address: "2001:db8::1", boot: BOOT, seq: 2, targets: TARGETS },
   ]);
+});
+
+Deno.test("a value's first bytes say which report it is, where they are as they are written here", () => {
+  const known = { boot: BOOT, seq: 70, targets: TARGETS };
+  deepEqual(reportOfValue(encodeValue(known)), { boot: BOOT, seq: 70 });
+  deepEqual(reportOfValue(encodeValue({ ...known, boot: BOOT.repeat(2), seq: 999_999_999_999_999 })), {
+    ...{ boot: BOOT.repeat(2), seq: 999_999_999_999_999 },
+  });
+  for (
+    const other of [
+      { boot: BOOT, v: 1, seq: 70, targets: TARGETS },
+      { v: 2, ...known },
+      { v: 1, ...known, boot: "x" },
+      { v: 1, ...known, seq: 0 },
+      { v: 1, ...known, seq: 70.5 },
+      { v: 1, ...known, seq: 1e15 },
+      "",
+      `{"v":1,"boot":"${BOOT}","seq":70`,
+    ]
+  ) equal(reportOfValue(bytes(other)), null, JSON.stringify(other));
 });
 
 Deno.test("the formats have one spelling, which other versions and programs rely on", () => {
