@@ -195,7 +195,10 @@ export class GlobalView implements Disposable {
 
   /** The states of all targets. */
   *states(): Generator<HealthState> {
-    for (const { key } of this.#options.checker.targets()) yield this.verdict(key).state;
+    const { checker } = this.#options;
+    for (const { key } of checker.targets()) {
+      yield (this.#entries.get(key) ?? checker.verdict(key)).state;
+    }
   }
 
   /** What is made of a target, and of what; `null` = there are no peers, or it isn't probed. */
