@@ -7,13 +7,13 @@
  * @module
  */
 import { parseIp, type SocketAddress } from "../ip.ts";
-import { kernelText } from "../kernel_text.ts";
+import { kernelTexts } from "../kernel_text.ts";
 
 const TABLES = ["/proc/net/udp", "/proc/net/udp6"];
 
 /** Packets dropped so far on these addresses, all sockets together; `null` where the system doesn't tell. */
 export function kernelDrops(addresses: readonly SocketAddress[]): number | null {
-  const texts = TABLES.map(kernelText);
+  const texts = kernelTexts(TABLES);
   // A kernel without IPv6 has the first alone; /proc may be hidden from a sandboxed service.
   return texts[0] === null ? null : dropsIn(texts.join("\n"), addresses);
 }
