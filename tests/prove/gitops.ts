@@ -13,13 +13,12 @@
  */
 import { Keys, output, type Signer } from "./gitops/keys.ts";
 import { GitFixture, GitHttps, GitSsh } from "../gitops/git_fixture.ts";
-import { buildC } from "../../bench/programs/c_program.ts";
-import { freePort } from "../free_port.ts";
 import { program } from "../programs.ts";
 import { Store } from "../../src/store/store.ts";
 import { ServeProcess } from "../serve_process.ts";
 import { LineProcess } from "../store/line_process.ts";
 import { fileOf } from "../settings/other_values.ts";
+import { startEcho } from "./stall/echo.ts";
 import { nowMs, type TimedSample } from "./stall/process.ts";
 
 /** How a run differs from the full one. */
@@ -367,18 +366,6 @@ async function followBy(
     echo: waits(echoMs!),
     lateMs: Math.max(0, ...probesLateMs!.filter(isLarge).map(([, late]) => late)),
   };
-}
-
-/** Starts a bare UDP echo, which ends with the stack; gives its port. */
-async function startEcho(stack: AsyncDisposableStack, folder: string): Promise<number> {
-  const port = freePort();
-  const echo = new Deno.Command(await buildC("echo", folder), { args: [String(port)], stdin: "piped" })
-    .spawn();
-  stack.defer(async () => {
-    await echo.stdin.close();
-    await echo.status;
-  });
-  return port;
 }
 
 function p99(values: readonly number[]): number {

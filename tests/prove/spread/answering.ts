@@ -6,15 +6,22 @@
  * as up, how much memory, how long answers over UDP take meanwhile, and whether a probe is late. The model goes into the
  * cluster's log at the same time.
  *
+ * All five nodes, the server and those who ask share one machine, which at rest has nothing to do: what the node does to its
+ * answers and probes isn't what the others take from it. So a bare echo in C is asked beside it, as often, and how long
+ * the thread that probes waited for a processor is taken from the system.
+ *
  * @module
  */
 import { setTimeout as wait } from "node:timers/promises";
+import type { SocketAddress } from "../../../src/ip.ts";
 import { NatsServer } from "../../nats/server.ts";
 import { call } from "../../rest.ts";
 import { ServeProcess } from "../../serve_process.ts";
 import { LineProcess } from "../../store/line_process.ts";
+import { startEcho } from "../stall/echo.ts";
 import { nowMs, type TimedSample } from "../stall/process.ts";
 import { addressAt, HEARTBEATS, startWriters } from "./found.ts";
+import { Waits } from "./processor.ts";
 
 /** How much there is. */
 export interface AnsweringTerms {
@@ -24,7 +31,7 @@ export interface AnsweringTerms {
   readonly nodes: number;
   /** Members that are probed every second. */
   readonly probed: number;
-  /** Questions a second. */
+  /** Questions a second, to the node and to the echo each. */
   readonly perSecond: number;
   /** How long rest is looked at before it, milliseconds. */
   readonly restMs: number;
@@ -36,14 +43,28 @@ export interface Answering {
   readonly tookMs: number;
   /** By which the process grew. */
   readonly bytes: number;
-  /** Of answers over UDP, at rest and meanwhile; milliseconds. */
-  readonly restP99Ms: number;
-  readonly p99Ms: number;
-  /** Answers that were looked at meanwhile, and questions without one. */
-  readonly answers: number;
-  readonly lost: number;
-  /** By how much the latest probe came later than its interval, milliseconds. */
-  readonly latestProbeMs: number;
+  /** Of answers over UDP. */
+  readonly dns: Answers;
+  /** The same of the echo. */
+  readonly echo: Answers;
+  /** By how much probes came later than their interval, the latest first. */
+  readonly probes: readonly LateProbe[];
+}
+
+/** How long each took, milliseconds; a question without an answer took `LOST_MS`. */
+export interface Answers {
+  /** Before there was a server. */
+  readonly rest: readonly number[];
+  /** While the node learnt. */
+  readonly meanwhile: readonly number[];
+}
+
+/** A probe. */
+export interface LateProbe {
+  /** Milliseconds; zero or less is in time. */
+  readonly lateMs: number;
+  /** Of these: in which the node's thread could have run, and others had the processors. */
+  readonly waitedMs: number;
 }
 
 const PROBE_INTERVAL_MS = 1_000;
@@ -56,7 +77,7 @@ const AFTER_MS = 1_000;
 const LOOK_MS = 50;
 const PATIENCE_MS = 120_000;
 /** As `stall/dns.ts` has it. */
-const LOST_MS = 5_000;
+export const LOST_MS = 5_000;
 
 /** Runs it. */
 export async function answering(terms: AnsweringTerms): Promise<Answering> {
@@ -75,10 +96,14 @@ export async function answering(terms: AnsweringTerms): Promise<Answering> {
   await reached(serve, ({ health }) => health.unhealthy >= members && health.healthy >= probed);
   await using _writers = await startWriters({ server: server.url, nodes: nodes - 1, addresses: members });
   await wait(SETTLE_MS);
-  await using dns = new LineProcess(new URL("../stall/dns.ts", import.meta.url), [
-    ...[serve.dns.hostname, String(serve.dns.port), "s0.example.org", String(perSecond)],
-  ]);
-  await dns.receive();
+  const asking = ({ hostname, port }: SocketAddress) =>
+    new LineProcess(new URL("../stall/dns.ts", import.meta.url), [
+      ...[hostname, String(port), "s0.example.org", String(perSecond)],
+    ]);
+  await using dns = asking(serve.dns);
+  await using echo = asking({ hostname: "127.0.0.1", port: await startEcho(cleaning, folder) });
+  await Promise.all([dns.receive(), echo.receive()]);
+  using waits = new Waits(serve.pid);
   const restedMs = nowMs();
   // As often as it is looked meanwhile.
   await reached(serve, () => nowMs() >= restedMs + terms.restMs);
@@ -92,21 +117,18 @@ export async function answering(terms: AnsweringTerms): Promise<Answering> {
   const bytes = await memoryOf(serve.pid) - before;
   const endMs = nowMs();
   const samplesOf = async (from: LineProcess) => JSON.parse((await from.ask("stop"))!) as TimedSample[];
-  const [answers, probes] = await Promise.all([samplesOf(dns), samplesOf(backends)]);
+  const [answers, echoes, probes] = await Promise.all([dns, echo, backends].map(samplesOf));
   const within = (samples: readonly TimedSample[], fromMs: number, toMs: number) =>
-    samples.filter(([atMs]) => atMs >= fromMs && atMs < toMs).map(([, ms]) => ms).toSorted((a, b) => a - b);
-  const meanwhile = within(answers, beginMs, endMs);
+    samples.filter(([atMs]) => atMs >= fromMs && atMs < toMs);
+  const answersOf = (samples: readonly TimedSample[]): Answers => ({
+    rest: within(samples, restedMs, startedMs).map(([, ms]) => ms),
+    meanwhile: within(samples, beginMs, endMs).map(([, ms]) => ms),
+  });
   return {
-    ...{ tookMs, bytes, answers: meanwhile.length },
-    restP99Ms: p99Of(within(answers, restedMs, startedMs)),
-    p99Ms: p99Of(meanwhile),
-    lost: meanwhile.filter((ms) => ms >= LOST_MS).length,
-    latestProbeMs: Math.max(0, ...within(probes, beginMs, endMs)),
+    ...{ tookMs, bytes, dns: answersOf(answers!), echo: answersOf(echoes!) },
+    probes: within(probes!, beginMs, endMs).toSorted(([, a], [, b]) => b - a)
+      .map(([dueMs, lateMs]) => ({ lateMs, waitedMs: waits.between(dueMs, dueMs + lateMs) })),
   };
-}
-
-function p99Of(ascending: readonly number[]): number {
-  return ascending[Math.ceil(ascending.length * 0.99) - 1] ?? NaN;
 }
 
 function settingsOf(server: string, folder: string) {

@@ -1,0 +1,44 @@
+/**
+ * How long a process's main thread waited for a processor, as Linux counts it (`schedstat` of `proc_pid(5)`): where two
+ * processors are shared by five nodes, a server and those who measure, that is what the others took, not what the node did.
+ *
+ * @module
+ */
+import { nowMs } from "../stall/process.ts";
+
+/** Milliseconds since the process began in which its main thread could have run; 0 where the system doesn't say. */
+export function waitedMs(pid: number): number {
+  try {
+    return Number(Deno.readTextFileSync(`/proc/${pid}/schedstat`).split(" ")[1]) / 1e6;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return 0;
+    throw error;
+  }
+}
+
+/** Between two looks. */
+const LOOK_MS = 5;
+
+/** Follows what the main thread of a process waits, until it is disposed of. */
+export class Waits implements Disposable {
+  readonly #looks: { readonly atMs: number; readonly waitedMs: number }[] = [];
+  readonly #looking: number;
+
+  /** Begins. */
+  constructor(pid: number) {
+    this.#looking = setInterval(
+      () => void this.#looks.push({ atMs: nowMs(), waitedMs: waitedMs(pid) }),
+      LOOK_MS,
+    );
+  }
+
+  /** How long it waited between two moments, milliseconds since 1970; at least so long, and never longer than they are apart. */
+  between(fromMs: number, toMs: number): number {
+    const within = this.#looks.filter(({ atMs }) => atMs >= fromMs && atMs <= toMs);
+    return Math.min(toMs - fromMs, (within.at(-1)?.waitedMs ?? 0) - (within[0]?.waitedMs ?? 0));
+  }
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#looking);
+  }
+}
