@@ -2,9 +2,13 @@
  * `deno task compile [--target TRIPLE] [--output FILE]`: one executable, `dist/pleiades`, that needs no file beside it.
  *
  * First `deno bundle`, then `deno compile`: compiled directly, the sources would drag every package of `deno.lock`
- * into the executable. Bundling joins all modules into `main.js`, so a worker's source can't be found
- * relative to the module that starts it. Hence the rule: the entry `src/X/worker.ts` becomes `X_worker.js` beside
- * it, where `src/thread.ts` looks for it. Permissions (`permissions.ts`) and flags are baked in.
+ * into the executable. Bundling joins modules into files of one folder, `main.js` and what it imports, so a worker's source
+ * can't be found relative to the module that starts it. Hence the rule: the entry `src/X/worker.ts` becomes `X_worker.js` beside
+ * them, where `src/thread.ts` looks for it. Permissions (`permissions.ts`) and flags are baked in.
+ *
+ * What is behind an `import()` is in a file of its own, so that a start reads what it needs and no more: a node needs a
+ * third of it all.
+ *
  * `--no-code-cache` because the executable would otherwise write a file with a predictable name into the temporary
  * folder. No `--minify`: CommonJS packages break under it.
  *
@@ -16,7 +20,7 @@
  *
  * @module
  */
-import { basename, dirname, resolve } from "node:path";
+import { basename, dirname, parse, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { permissionsFor } from "./permissions.ts";
 import { deno, plain, ROOT } from "./process.ts";
@@ -31,10 +35,15 @@ export async function compile({ target, output, main }: CompileOptions = {}): Pr
   const folder = await Deno.makeTempDir({ dir: `${ROOT}/.cache`, prefix: "compile-" });
   try {
     const workers = main === undefined ? workerEntries() : [];
+    const entry = main ?? "main.ts";
     await bundleAll([
-      [main ?? "main.ts", `${folder}/main.js`],
-      ...workers.map((worker) => [worker.source, `${folder}/${worker.bundle}`] as const),
+      [entry, ["--code-splitting", "--outdir", folder]],
+      ...workers.map(({ source, bundle }) => [source, ["-o", `${folder}/${bundle}`]] as const),
     ]);
+    for (const { name } of Deno.readDirSync(folder)) {
+      const bundle = await Deno.readTextFile(`${folder}/${name}`);
+      await Deno.writeTextFile(`${folder}/${name}`, inAscii(withoutUnused(quieted(bundle))));
+    }
     const made = `${folder}/${basename(executable)}`;
     await must("deno compile", [
       "compile",
@@ -48,7 +57,7 @@ export async function compile({ target, output, main }: CompileOptions = {}): Pr
       ...workers.flatMap((worker) => ["--include", `${folder}/${worker.bundle}`]),
       "-o",
       made,
-      `${folder}/main.js`,
+      `${folder}/${parse(entry).name}.js`,
     ]);
     await Deno.mkdir(dirname(executable), { recursive: true });
     await Deno.rename(made, executable);
@@ -85,8 +94,8 @@ function defaultOutput(target: string | undefined): string {
   return `dist/pleiades-${target}${target.includes("windows") ? ".exe" : ""}`;
 }
 
-/** Bundles each source into its output, as many at a time as there are processors. */
-async function bundleAll(each: readonly (readonly [source: string, output: string])[]): Promise<void> {
+/** Bundles each source into what its flags say, as many at a time as there are processors. */
+async function bundleAll(each: readonly (readonly [source: string, to: readonly string[]])[]): Promise<void> {
   const left = [...each];
   const bundling = Array.from({ length: navigator.hardwareConcurrency }, async () => {
     for (let next = left.shift(); next !== undefined; next = left.shift()) await bundle(...next);
@@ -95,12 +104,22 @@ async function bundleAll(each: readonly (readonly [source: string, output: strin
   for (const ended of await Promise.allSettled(bundling)) if (ended.status === "rejected") throw ended.reason;
 }
 
-async function bundle(source: string, output: string): Promise<void> {
-  const external = ["--external", DEVTOOLS];
+async function bundle(source: string, to: readonly string[]): Promise<void> {
+  const external = UNUSED.flatMap((unused) => ["--external", unused]);
   await must(`deno bundle ${source}`, [
-    ...["bundle", "--quiet", "--platform", "deno", ...external, "-o", output, source],
+    ...["bundle", "--quiet", "--platform", "deno", ...external, ...to, source],
   ]);
-  await Deno.writeTextFile(output, withoutDevtools(quieted(await Deno.readTextFile(output))));
+}
+
+/**
+ * The same bundle in ASCII, which V8 reads where it lies in the executable; any other it copies first, two bytes for each
+ * character. `deno bundle` leaves other characters in comments and regular expressions alone.
+ */
+export function inAscii(bundle: string): string {
+  return bundle.replace(
+    /[\u0080-\uffff]/g,
+    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
 }
 
 /**
@@ -117,20 +136,27 @@ export function quieted(bundle: string): string {
   return quiet;
 }
 
-/** What Ink loads where `DEV` is set; nothing here depends on it. */
-const DEVTOOLS = "react-devtools-core";
+/**
+ * What is imported and never used, and would be read at every start: what Ink is debugged with where `DEV` is set, and what Zod
+ * says in forty languages, of which English is imported once more.
+ */
+const UNUSED = ["react-devtools-core", "../locales/index.js"] as const;
 
 /**
- * A bundle that doesn't import what Ink is debugged with: that stands at its top, and would be looked for at every start.
+ * A bundle in which those are empty objects.
  *
- * @throws {Error} when it is imported in another way
+ * @throws {Error} when one is imported in another way
  */
-export function withoutDevtools(bundle: string): string {
-  const without = bundle.replace(/^import (\w+) from "react-devtools-core";$/m, "const $1 = {};");
-  if (/^import .*"react-devtools-core"/m.test(without)) {
-    throw new Error("Ink imports its debugger in another way: see how, and change withoutDevtools()");
-  }
-  return without;
+export function withoutUnused(bundle: string): string {
+  return UNUSED.reduce((text, unused) => {
+    const name = unused.replaceAll(".", "\\.");
+    const without = text.replace(
+      new RegExp(`^import (?:\\* as )?(\\w+) from "${name}";$`, "gm"),
+      "const $1 = {};",
+    );
+    if (!new RegExp(`^(?:im|ex)port .*"${name}"`, "m").test(without)) return without;
+    throw new Error(`${unused} is imported in another way: see how, and change withoutUnused()`);
+  }, bundle);
 }
 
 async function must(what: string, args: readonly string[]): Promise<void> {

@@ -2,8 +2,8 @@
  * Starting a thread of ours.
  *
  * A folder's threads have one entry, `src/FOLDER/worker.ts`, and what it says and is told stands there. The executable carries
- * each of them as a bundle of its own beside the main one, which `scripts/compile.ts` calls `FOLDER_worker.js`; there this
- * module is a part of the main bundle, so that both are found from here.
+ * each of them as a bundle of its own beside the files of the main one, which `scripts/compile.ts` calls `FOLDER_worker.js`; there
+ * this module is a part of one of those, so that all are found from here.
  *
  * @module
  */

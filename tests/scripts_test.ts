@@ -2,7 +2,7 @@
 import { deepEqual, equal, match, rejects, throws } from "node:assert/strict";
 import { drawing } from "../scripts/picture.ts";
 import { billOfMaterials } from "../scripts/sbom.ts";
-import { compile, quieted } from "../scripts/compile.ts";
+import { compile, inAscii, quieted, withoutUnused } from "../scripts/compile.ts";
 import { deno, ROOT } from "../scripts/process.ts";
 import { V8_FLAGS } from "../scripts/v8_flags.ts";
 import { failedTests, failures, innermostReason, tally } from "../scripts/test.ts";
@@ -80,6 +80,23 @@ Deno.test("quieted() keeps OpenPGP.js from printing what it is given", async () 
   deepEqual([decision.exec(bundle)?.[1], decision.exec(quieted(bundle))?.[1]], ["true", "false"]);
   equal(quieted("const other = true;"), "const other = true;");
   throws(() => quieted('console.log("[OpenPGP.js debug]")'), /change quieted\(\)/);
+});
+
+Deno.test("inAscii() writes a bundle that means the same in ASCII", () => {
+  const bundle = "const unit = /^(?:µs|😀)$/u; // → 1–2\nreturn [unit.test('µs'), unit.test('😀'), `…`];";
+  const ascii = inAscii(bundle);
+  equal(/[\u0080-\uffff]/.test(ascii), false);
+  deepEqual(new Function(ascii)(), [true, true, "…"]);
+});
+
+Deno.test("withoutUnused() leaves out what is imported for nothing, and says when it isn't imported as it was", () => {
+  const bundle = 'import { a } from "./a.js";\nimport devtools from "react-devtools-core";\n' +
+    'import * as locales2 from "../locales/index.js";\n';
+  equal(
+    withoutUnused(bundle),
+    'import { a } from "./a.js";\nconst devtools = {};\nconst locales2 = {};\n',
+  );
+  throws(() => withoutUnused('import { de } from "../locales/index.js";'), /change withoutUnused\(\)/);
 });
 
 Deno.test("compile() leaves the executable of before when it can't make another, and nothing beside it", async () => {
