@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { pathToFileURL } from "node:url";
 import { ROOT, run } from "../scripts/process.ts";
 import { type Tally, tally } from "../scripts/test.ts";
 
@@ -12,18 +13,25 @@ export interface HiddenRun {
   readonly hidden: readonly string[];
   /** Files of tests, relative to the repository. */
   readonly files: readonly string[];
+  /** Whether one thread runs them all, which loads the sources once instead of for each of them. */
+  readonly together?: boolean;
 }
 
 /** Runs tests with some programs hidden; nothing else is told to them. */
 export async function runWithout(
-  { hidden, files }: HiddenRun,
+  { hidden, files, together = false }: HiddenRun,
 ): Promise<{ readonly tally: Tally; readonly output: string }> {
   const folder = await Deno.makeTempDir({ prefix: "pleiades-path-" });
   try {
     await linkAllBut(hidden, folder);
+    const all = `${folder}/all_test.ts`;
+    if (together) {
+      const urls = files.map((file) => pathToFileURL(`${ROOT}/${file}`));
+      await Deno.writeTextFile(all, urls.map(({ href }) => `import ${JSON.stringify(href)};\n`).join(""));
+    }
     const { code, output } = await run(
       Deno.execPath(),
-      ["test", "-A", "--unstable-net", "--no-check", "--permit-no-files", ...files],
+      ["test", "-A", "--unstable-net", "--no-check", "--permit-no-files", ...together ? [all] : files],
       {
         quiet: true,
         env: {
