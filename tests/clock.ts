@@ -111,6 +111,11 @@ export function settle(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
+/** In a loop that waits for another thread or process, which gets the processor meanwhile: some milliseconds. */
+export function pause(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 5)); // Time is the subject: another side's.
+}
+
 interface Sleeper {
   readonly deadlineMs: number;
   wake(): void;

@@ -13,8 +13,8 @@ import { PARTS } from "../src/node/parts.ts";
 import { createLogger } from "../src/telemetry/log.ts";
 import { runQuery } from "../src/dns_client.ts";
 import { systemClock } from "../src/clock.ts";
-import { turnEventLoop } from "../src/dns/event_loop.ts";
 import { typeNumber } from "../src/wire/record_type.ts";
+import { pause } from "./clock.ts";
 
 /** Settings of a node on free ports with a database in memory of the process that goes with it. */
 export const TEST_SETTINGS: Settings = {
@@ -223,7 +223,7 @@ export async function create(node: Pick<TestNode, "api">, path: string, body: un
   return (json as { readonly id: string }).id;
 }
 
-/** Asks again and again until the answer is as wanted, for two minutes; in between all else has its turn. */
+/** Asks again and again until the answer is as wanted, for two minutes; in between all else gets on. */
 export async function until<Value>(
   get: () => Promise<Value>,
   wanted: (value: Value) => boolean,
@@ -232,7 +232,7 @@ export async function until<Value>(
     const value = await get();
     if (wanted(value)) return value;
     if (performance.now() > endMs) throw new Error(`It stays ${JSON.stringify(value)}`);
-    await turnEventLoop();
+    await pause();
   }
 }
 

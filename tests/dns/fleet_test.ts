@@ -5,9 +5,9 @@
  */
 import assert from "node:assert/strict";
 import { COUNTER } from "../../src/dns/counters.ts";
-import { turnEventLoop } from "../../src/dns/event_loop.ts";
 import type { Patience } from "../../src/dns/pulse.ts";
 import { Tally } from "../../src/dns/tally.ts";
+import { pause } from "../clock.ts";
 import { askTcp, askUdp, framed, TcpClient, UdpClient } from "./clients.ts";
 import { testEachTransport } from "./each_transport.ts";
 import { endless, ENDS_HUNG_THREADS, fatal } from "./faulty_snapshots.ts";
@@ -197,7 +197,7 @@ if (ENDS_HUNG_THREADS) {
       await fleet.publish(endless(world.snapshot), world.board);
       using client = new UdpClient(node.address);
       await client.send(WWW); // is never answered
-      while (fleet.isAnswering) await turnEventLoop();
+      while (fleet.isAnswering) await pause();
       const settled = fleet.turning().then(() => fleet.isAnswering);
       const published = node.publish(at("192.0.2.2"));
       assert.equal(await replaced.promise, "hung");

@@ -8,6 +8,7 @@ import { COUNTER } from "../../src/dns/counters.ts";
 import { turnEventLoop } from "../../src/dns/event_loop.ts";
 import { STREAM_LANE } from "../../src/dns/fleet.ts";
 import type { Patience } from "../../src/dns/pulse.ts";
+import { pause } from "../clock.ts";
 import { askTcp, askUdp, framed, TcpClient, UdpClient } from "./clients.ts";
 import { testEachTransport } from "./each_transport.ts";
 import { endless, ENDS_HUNG_THREADS, fatal } from "./faulty_snapshots.ts";
@@ -109,7 +110,7 @@ if (ENDS_HUNG_THREADS) {
       for (let asked = 0; !isReplaced; asked++) {
         assert.deepEqual(addresses(await udp.ask(WWW)), ["192.0.2.2"]);
         assert(fleet.isAnswering);
-        await turnEventLoop();
+        await pause();
       }
       assert.equal(await replaced.promise, "hung");
       assert.equal(fleet.isAnsweringStreams, false);
@@ -171,7 +172,7 @@ testEachTransport("a fleet whose stream worker hangs can be stopped, and UDP end
   await hangStreams(node);
   const stopped = node[Symbol.asyncDispose]();
   const { hostname, port } = node.address;
-  for (let socket: Deno.DatagramConn | null = null; socket === null; await turnEventLoop()) {
+  for (let socket: Deno.DatagramConn | null = null; socket === null; await pause()) {
     socket = unless(Deno.errors.AddrInUse, () => Deno.listenDatagram({ transport: "udp", hostname, port }));
     socket?.close();
   }

@@ -8,6 +8,7 @@ import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { delimiter } from "node:path";
 import { runQuery } from "../../src/dns_client.ts";
 import { CLASS, TYPE } from "../../src/wire/record_type.ts";
+import { pause } from "../clock.ts";
 import { program, testWith } from "../programs.ts";
 import { ServeProcess } from "../serve_process.ts";
 import { freePort } from "../free_port.ts";
@@ -142,6 +143,7 @@ async function untilState(api: string, ipAddress: string, state: string): Promis
     const member = (await membersOf(api)).find((each) => each.ipAddress === ipAddress)!;
     if (member.health.state === state) return member;
     ok(performance.now() < untilMs, `${ipAddress} is ${member.health.state}, not ${state}`);
+    await pause();
   }
 }
 

@@ -10,6 +10,7 @@ import { commandTree } from "../../src/cli/command_tree.ts";
 import { COMMANDS } from "../../src/cli/commands.ts";
 import { systemTerminal } from "../../src/cli/terminal.ts";
 import { formatSocketAddress } from "../../src/ip.ts";
+import { pause } from "../clock.ts";
 import { GitFixture } from "../gitops/git_fixture.ts";
 import { NatsServer } from "../nats/server.ts";
 import { program, testWith } from "../programs.ts";
@@ -104,6 +105,7 @@ testWith(
       const status = await fetch(`${node.api}/status`).then((response) => response.json());
       deepEqual(status.nats.faults, []);
       if (status.nats.server !== null && status.peers.nodes.length === 1) break;
+      await pause();
     }
     doesNotMatch(node.lines.join("\n"), REFUSED);
   },

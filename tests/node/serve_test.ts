@@ -5,6 +5,7 @@
  */
 import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
+import { pause } from "../clock.ts";
 import { TestAuthority } from "../health/certificates.ts";
 import { type ServeOptions, ServeProcess } from "../serve_process.ts";
 
@@ -298,6 +299,7 @@ async function untilSignalsAreHeard({ pid }: ServeProcess): Promise<void> {
   for (;;) {
     const caught = /^SigCgt:\s*([0-9a-f]+)$/m.exec(await Deno.readTextFile(`/proc/${pid}/status`))?.[1];
     if ((BigInt(`0x${caught ?? "0"}`) & bit) !== 0n) return;
+    await pause();
   }
 }
 

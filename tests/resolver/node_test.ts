@@ -4,7 +4,7 @@
  * @module
  */
 import { deepEqual, equal, match } from "node:assert/strict";
-import { settle } from "../clock.ts";
+import { pause } from "../clock.ts";
 import { Folder } from "../store/folder.ts";
 import {
   ask,
@@ -57,7 +57,7 @@ async function addresses(
 
 /** Resolves when something holds that nobody tells of; meanwhile the event loop turns. */
 async function eventually(holds: () => boolean): Promise<void> {
-  while (!holds()) await settle();
+  while (!holds()) await pause();
 }
 
 /** Resolves when the resolver was asked so many more times. */

@@ -14,6 +14,7 @@ import { issueToken } from "../../src/license/token.ts";
 import { keysOf, type SettingsKey, settingsTree } from "../../src/settings/keys.ts";
 import { decodeMessage, encodeQuery } from "../../src/wire/message.ts";
 import { rcodeName, typeNumber } from "../../src/wire/record_type.ts";
+import { pause } from "../clock.ts";
 import { askTcp, askUdp, UdpClient } from "../dns/clients.ts";
 import { query } from "../dns/packets.ts";
 import { flatRecord, writeMmdb } from "../geo/mmdb_writer.ts";
@@ -665,9 +666,11 @@ const LIVE: Readonly<Record<string, (bed: Bed) => Effect | Promise<Effect>>> = {
     prepare: () => bed.answers(),
     comes: async () => {
       // The workers hear of it in a moment, and tell what they have counted once a second.
-      do await bed.answers(); while (
-        !(await bed.metric(/^pleiades_query_sketch_queries_total\{.*\} [1-9]/m))
-      );
+      for (;;) {
+        await bed.answers();
+        if (await bed.metric(/^pleiades_query_sketch_queries_total\{.*\} [1-9]/m)) return;
+        await pause();
+      }
     },
   }),
   "queries.maxBytes": (bed) => ({
@@ -724,6 +727,7 @@ const LIVE: Readonly<Record<string, (bed: Bed) => Effect | Promise<Effect>>> = {
       while (await bed.auditedChanges() > 0) {
         const { body } = await fetch(`${bed.node.api}/pools/none`, { method: "DELETE" });
         await body?.cancel();
+        await pause();
       }
     },
   }),

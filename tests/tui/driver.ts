@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { pause } from "../clock.ts";
 import { program } from "../programs.ts";
 
 /** What isn't seen by then isn't coming; the machine may be busy. */
@@ -109,6 +110,7 @@ export class TmuxTerminal implements AsyncDisposable {
       const screen = await this.screen();
       if (await test(screen)) return screen;
       if (performance.now() > end) throw new Error(`The screen never had ${what}:\n${screen}`);
+      await pause();
     }
   }
 
