@@ -170,27 +170,48 @@ async function secondLook({ output, counted }: Run, pass: Pass): Promise<Tally> 
   );
   console.log(`trying ${files.join(", ")} once more, alone`);
   const again = await runTests({ ...pass, args: [...flags, ...files] });
-  const stillFailing = failedTests(again.output).map(({ name }) => name);
-  if (again.counted.failed > 0 && stillFailing.length === 0) return counted;
-  for (const { name, file } of failed.filter(({ name }) => !stillFailing.includes(name))) {
+  const outcomes = outcomesOf(again.output);
+  // Those that didn't run haven't passed.
+  const unsteady = failed.filter(({ name }) => outcomes.get(name)?.isGood);
+  for (const { name, file } of unsteady) {
     console.log(`unsteady: "${name}" (${file}) failed among others and passes alone`);
   }
-  const mended = Math.max(0, counted.failed - again.counted.failed);
-  return { ...counted, passed: counted.passed + mended, failed: again.counted.failed };
+  const stillFailing = Math.max(counted.failed - unsteady.length, again.counted.failed);
+  return { ...counted, passed: counted.passed + counted.failed - stillFailing, failed: stillFailing };
 }
 
 const MAX_FILES_TRIED_AGAIN = 3;
 
 /**
- * The tests that Deno's account names as failed, with their files; none where one of them has no place in a file, as an
- * error outside of every test.
+ * The tests, without their steps, that Deno's account names as failed, and the files to run for them; none where one of them has no
+ * place in a file, as an error outside of every test.
  */
 export function failedTests(output: string): { readonly name: string; readonly file: string }[] {
   const list = /\n FAILURES \n\n([\s\S]*?)\n\n/.exec(plain(output))?.[1]?.split("\n") ?? [];
-  const tests = list.map((line) => /^(.*) => \.\/(.+):\d+:\d+$/.exec(line));
-  return tests.some((found) => found === null)
-    ? []
-    : tests.map((found) => ({ name: found![1]!, file: found![2]! }));
+  const outcomes = outcomesOf(output);
+  const files = new Map<string, string | undefined>();
+  for (const line of list) {
+    const [, words = "", place = ""] = /^(.*) => \.\/(.+):\d+:\d+$/.exec(line) ?? [];
+    const name = words.split(" ... ")[0]!;
+    // The place is where a test was registered, which may be a module that others use as well.
+    files.set(name, place.endsWith("_test.ts") ? place : outcomes.get(name)?.file);
+  }
+  const tests = [...files].flatMap(([name, file]) => file === undefined ? [] : [{ name, file }]);
+  return tests.length < files.size ? [] : tests;
+}
+
+/** By the names of tests: how each ended, and the file that was run to have it. */
+function outcomesOf(output: string): Map<string, { readonly file: string; readonly isGood: boolean }> {
+  const outcomes = new Map<string, { readonly file: string; readonly isGood: boolean }>();
+  let file = "";
+  for (const line of plain(output).split("\n")) {
+    file = /^running \d+ tests? from \.\/(.+)$/.exec(line)?.[1] ?? file;
+    const [, own, name, outcome] = /^(?:\.\/(\S+) => )?(\S.*) \.\.\. (ok|FAILED)(?: \(.*)?$/.exec(line) ?? [];
+    // Of tests of one name the one that failed.
+    if (name === undefined || outcomes.get(name)?.isGood === false) continue;
+    outcomes.set(name, { file: own ?? file, isGood: outcome === "ok" });
+  }
+  return outcomes;
 }
 
 /**

@@ -40,17 +40,30 @@ Deno.test("failures() gives the last lines of a run that broke off", () => {
   match(failures(lines.join("\n")), /^line 40\n[\s\S]*line 99$/);
 });
 
-Deno.test("failedTests() names what failed and where, unless something failed outside of every test", () => {
-  const account = (...lines: string[]) =>
-    `\n ERRORS \n\n…\n\n FAILURES \n\n${lines.join("\n")}\n\nFAILED | 1 passed`;
-  deepEqual(
-    failedTests(account("a => b ... step c => ./tests/x_test.ts:4:6", "d => ./tests/y_test.ts:1:1")),
-    [
-      { name: "a => b ... step c", file: "tests/x_test.ts" },
-      { name: "d", file: "tests/y_test.ts" },
-    ],
-  );
-  deepEqual(failedTests(account("d => ./tests/y_test.ts:1:1", "./tests/z_test.ts (uncaught error)")), []);
+Deno.test("failedTests() names what failed and the file to run for it, unless something failed outside of every test", () => {
+  const account = (said: string, ...lines: string[]) =>
+    `${said}\n ERRORS \n\n…\n\n FAILURES \n\n${lines.join("\n")}\n\nFAILED | 1 passed`;
+  const sideBySide =
+    "./tests/y_test.ts => d ... ok (1s)\n./tests/x_test.ts => a => b ... step c ... FAILED (1ms)\n" +
+    "./tests/x_test.ts => a => b ... FAILED (due to 1 failed step) (1s)\n./tests/x_test.ts => d ... FAILED (1ms)\n" +
+    "./tests/z_test.ts => d ... ok (1ms)\n";
+  const oneByOne =
+    "running 2 tests from ./tests/x_test.ts\na => b ...\n  step c ... FAILED (1ms)\na => b ... FAILED (due to 1 failed step) (1ms)\n" +
+    "d ... FAILED (1ms)\n\nrunning 1 test from ./tests/z_test.ts\nd ... ok (1ms)\n";
+  for (const said of [sideBySide, oneByOne]) {
+    // Both are registered by a module that other files use as well.
+    const lines = ["a => b ... step c => ./tests/made.ts:4:6", "d => ./tests/made.ts:1:1"];
+    deepEqual(failedTests(account(said, ...lines)), [
+      { name: "a => b", file: "tests/x_test.ts" },
+      { name: "d", file: "tests/x_test.ts" },
+    ]);
+    deepEqual(
+      failedTests(account(said, "d => ./tests/y_test.ts:1:1", "./tests/z_test.ts (uncaught error)")),
+      [],
+    );
+  }
+  deepEqual(failedTests(account("", "d => ./tests/y_test.ts:1:1")), [{ name: "d", file: "tests/y_test.ts" }]);
+  deepEqual(failedTests(account("", "d => ./tests/made.ts:1:1")), []);
   deepEqual(failedTests("ok | 3 passed | 0 failed (1s)"), []);
 });
 
