@@ -10,7 +10,7 @@
 import { type Clock, rfc3339 } from "../clock.ts";
 import { canonicalIp } from "../ip.ts";
 import type { Logger } from "../telemetry/log.ts";
-import { type RecordManager, type RecordSet, sameValues } from "./records.ts";
+import { type RecordManager, type RecordSet, RecordsRefused, sameValues } from "./records.ts";
 
 /** What a live record says. */
 export interface Block {
@@ -125,6 +125,8 @@ export class Lock {
   readonly #owner: string;
   /** What was written last. */
   #written: readonly string[] = [];
+  /** Whether no answer came to that, so that it may be done yet. */
+  #isUnanswered = false;
 
   /** Owns nothing yet. `owner`: 8 hexadecimal digits, drawn when left out. */
   constructor(place: BlockPlace, owner: string = newOwner()) {
@@ -156,22 +158,41 @@ export class Lock {
       this.#written = strings;
       const ttl = Math.max(1, Math.ceil(ttlMs / 1000));
       const terms = { ttl, wait: false, expected: set };
-      const result = await records.write(blockName(fqdn), "TXT", strings, terms, NEVER);
+      const result = await records.write(blockName(fqdn), "TXT", strings, terms, NEVER).catch((error) => {
+        this.#isUnanswered ||= !(error instanceof RecordsRefused);
+        throw error;
+      });
+      this.#isUnanswered = false;
       signal.throwIfAborted();
       if (result === "written") return;
     }
     throw new Error(`${blockName(fqdn)} changes faster than it can be written (is there another operator?)`);
   }
 
-  /** Deletes the record if it is this operator's. */
+  /**
+   * Deletes the record if it is this operator's.
+   *
+   * What was asked for and not answered may be done after a look that finds nothing. Providers make changes one after the
+   * other, so it is written once more: when that is answered, the one before has been done or never will be.
+   */
   async release(signal: AbortSignal): Promise<void> {
-    const { fqdn, records } = this.#place;
-    for (let tries = 0; tries < TRIES_MAX && this.#written.length > 0; tries++) {
-      const set = await records.read(blockName(fqdn), "TXT", signal);
+    const { fqdn, records, clock } = this.#place;
+    const name = blockName(fqdn);
+    if (this.#written.length === 0) return;
+    for (let tries = 0; tries < TRIES_MAX; tries++) {
+      const set = await records.read(name, "TXT", signal);
       const isOwn = set.values.includes(`OwnerId=${this.#owner}`) || sameValues(set.values, this.#written);
-      if (set.values.length === 0 || !isOwn) return;
-      if (await records.delete(blockName(fqdn), "TXT", set, signal) === "written") return;
+      if (isOwn) {
+        if (await records.delete(name, "TXT", set, signal) === "written") return;
+      } else {
+        if (set.values.length > 0 || !this.#isUnanswered) return;
+        const terms = { ttl: 1, wait: false, expected: set };
+        if (await records.write(name, "TXT", this.#written, terms, signal) === "written") continue;
+        // It is being written.
+        await clock.sleep(RELEASE_PAUSE_MS, signal);
+      }
     }
+    throw new Error(`${name} changes faster than it can be deleted`);
   }
 
   /** The same, when the work has been given up: for this there is a time of its own. */
@@ -192,6 +213,9 @@ export class Lock {
 
 /** Longest wait for a record to be deleted at the end. */
 const RELEASE_MS = 5_000;
+
+/** Until one that is being written is looked for again. */
+const RELEASE_PAUSE_MS = 250;
 
 /** The shortest and the longest block, milliseconds. */
 export const BLOCK_RANGE_MS = { min: 60_000, max: 3_600_000 } as const;

@@ -1,7 +1,7 @@
 /** @module Half an hour of five servers on a manual clock: killed, hung, cut off, and a provider that misbehaves. */
 import { deepEqual, equal, ok, rejects } from "node:assert/strict";
 import { block } from "../../src/agent/block.ts";
-import type { RecordManager } from "../../src/agent/records.ts";
+import type { RecordManager, WriteResult } from "../../src/agent/records.ts";
 import { rollingReplace } from "../../src/agent/rolling_replace.ts";
 import { FQDN, World } from "./world.ts";
 import { Simulation } from "./simulation.ts";
@@ -210,6 +210,28 @@ Deno.test("a block whose operator is stopped while it is being written isn't lef
   stop.abort();
   await world.over(blocking);
   await world.clock.advance(1_000);
+  deepEqual(world.block.values, []);
+});
+
+Deno.test("a block that a slow provider writes only after it was given up isn't left behind", async () => {
+  const world = new World(["192.0.2.1"]);
+  const { clock, log, records: { memory } } = world;
+  // Reads are answered at once, changes one after the other: the first one waits for a disk.
+  let changes: Promise<unknown> = clock.sleep(6_000, world.signal);
+  const change = (make: () => Promise<WriteResult>): Promise<WriteResult> => {
+    const made = changes.then(make);
+    changes = made;
+    const late = clock.sleep(5_000, world.signal).then(() => Promise.reject(new Error("it didn't answer")));
+    return Promise.race([made, late]);
+  };
+  const records: RecordManager = {
+    read: (name, type) => memory.read(name, type),
+    delete: (name, type, expected) => change(() => memory.delete(name, type, expected)),
+    write: (name, type, values, terms) => change(() => memory.write(name, type, values, terms)),
+  };
+  const order = { address: "192.0.2.1", durationMs: 60_000 };
+  await rejects(world.over(block({ fqdn: FQDN, records, clock, log }, order, world.signal)), /didn't answer/);
+  await clock.advance(60_000);
   deepEqual(world.block.values, []);
 });
 
