@@ -82,7 +82,7 @@ export class Broker implements AsyncDisposable {
 
   /** Says something, now or with the next connection. */
   publish(subject: string, data: Uint8Array): void {
-    if (this.#connection !== null) return this.#connection.publish(subject, data);
+    if (this.#connection?.isClosed() === false) return this.#connection.publish(subject, data);
     this.#waiting.push({ subject, data });
     this.#waitingSize += data.length + subject.length;
     while (this.#waitingSize > WAITING_SIZE_MAX) {
@@ -94,7 +94,7 @@ export class Broker implements AsyncDisposable {
 
   /** Says something on this connection or not at all. */
   publishNow(subject: string, data: Uint8Array): void {
-    this.#connection?.publish(subject, data);
+    if (this.#connection?.isClosed() === false) this.#connection.publish(subject, data);
   }
 
   /** Bytes of the largest message that the server takes. */
@@ -119,13 +119,16 @@ export class Broker implements AsyncDisposable {
     },
   ): Promise<boolean> {
     const connection = this.#connection;
-    if (connection === null) return false;
+    // A connection that has closed is there until its session has ended.
+    if (connection === null || connection.isClosed()) return false;
     const done = Promise.withResolvers<boolean>();
     let size = 0;
+    let isOver = false;
     let timer = setTimeout(() => done.resolve(false), timeoutMs);
     const inbox = createInbox(this.#needs.terms.inboxPrefix);
     const subscription = connection.subscribe(inbox, {
       callback: (error, message) => {
+        if (isOver) return; // what was read before the close may be told behind it
         clearTimeout(timer);
         // Without a responder the server says so (status 503), with no data.
         if (error !== null || (message.headers?.code ?? 0) >= 400) return done.resolve(false);
@@ -143,6 +146,7 @@ export class Broker implements AsyncDisposable {
       connection.publish(subject, data, { reply: inbox });
       return await done.promise;
     } finally {
+      isOver = true;
       ended.removeEventListener("abort", end);
       clearTimeout(timer);
       if (!connection.isClosed()) subscription.unsubscribe();

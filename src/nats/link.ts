@@ -259,12 +259,15 @@ async function abandon(connection: NatsConnection, server: string): Promise<void
 
 /**
  * Ends what the library leaves running on a connection that was closed between two of its own steps: its pings, begun
- * behind the close, and the monitor of a watch whose subscription was refused, which would tell of it for ever. The
- * monitor listens for this one word.
+ * behind the close; requests and subscriptions with a time-out, which it takes until all that hear of its state have heard;
+ * and the monitor of a watch whose subscription was refused, which would tell of it for ever. The monitor listens for this
+ * one word.
  */
 function endTimers(connection: NatsConnection, server: string): void {
   const { protocol } = connection as NatsConnectionImpl;
   protocol.heartbeats.cancel();
+  protocol.muxSubscriptions.close();
+  protocol.subscriptions.close();
   protocol.dispatchStatus({ type: "disconnect", server });
 }
 

@@ -4,7 +4,8 @@
  *
  * @module
  */
-import { equal } from "node:assert/strict";
+import { deepEqual, equal } from "node:assert/strict";
+import type { NatsConnection } from "@nats-io/nats-core";
 import { seededRng, systemClock } from "../../src/clock.ts";
 import { Broker } from "../../src/distribute/broker.ts";
 import { createLogger } from "../../src/telemetry/log.ts";
@@ -26,6 +27,8 @@ class Server implements AsyncDisposable {
   readonly #serving: Promise<void>;
   /** Pings of all connections. */
   pings = 0;
+  /** What was published, on all connections. */
+  readonly said: string[] = [];
   connections = 0;
 
   constructor(behaviour: Behaviour) {
@@ -65,6 +68,8 @@ class Server implements AsyncDisposable {
       const size = await connection.read(buffer);
       if (size === null) return;
       text += new TextDecoder().decode(buffer.subarray(0, size));
+      this.said.push(...[...text.matchAll(/PUB \S+ \d+\r\n(.*?)\r\n/g)].map(([, payload]) => payload!));
+      text = text.replaceAll(/PUB \S+ \d+\r\n.*?\r\n/g, "");
       for (let at = text.indexOf("PING\r\n"); at >= 0; at = text.indexOf("PING\r\n")) {
         text = text.slice(at + 6);
         this.pings++;
@@ -80,8 +85,11 @@ class Server implements AsyncDisposable {
 }
 
 /** A broker with pings every 20 ms, of that server; what it hears is not of interest. */
-function brokerOf({ url }: Server): Broker {
-  return new Broker(
+function brokerOf(
+  { url }: Server,
+  onConnect: (connection: NatsConnection, broker: Broker) => void = () => {},
+): Broker {
+  const broker = new Broker(
     {
       terms: {
         ...{ servers: [url], name: "test", inboxPrefix: "_INBOX_test", pingIntervalMs: 20 },
@@ -92,7 +100,9 @@ function brokerOf({ url }: Server): Broker {
       log: createLogger({ level: "error", format: "json", clock: systemClock, write: () => {} }),
     },
     [{ subject: "zone.modified", hear: () => {} }],
+    (connection) => onConnect(connection, broker),
   );
+  return broker;
 }
 
 const reached = async (isReached: () => boolean) => {
@@ -153,4 +163,24 @@ Deno.test("a connection of a service that ends leaves nothing behind, whatever t
     await new Promise((resolve) => setTimeout(resolve)); // Time is the subject: a turn in which it might connect again.
     equal(server.connections, connections, what);
   }));
+});
+
+Deno.test("on a connection that has just closed nothing is asked, and what is said waits for the next one", async () => {
+  await using server = new Server({ isGreeting: true, pongs: Infinity, closes: false });
+  const asked = Promise.withResolvers<boolean>();
+  let connections = 0;
+  await using _broker = brokerOf(server, (connection, broker) => {
+    if (++connections > 1) return;
+    // Before its session has ended.
+    connection.closed().then(() => {
+      const terms = { timeoutMs: 60_000, isWhole: () => true, signal: new AbortController().signal };
+      broker.publish("zone.add", new TextEncoder().encode("waits"));
+      broker.publishNow("zone.add", new TextEncoder().encode("is dropped"));
+      asked.resolve(broker.request("zonestate", new Uint8Array(0), terms));
+    }).catch(asked.reject);
+    void connection.close();
+  });
+  equal(await asked.promise, false);
+  await reached(() => server.said.length > 0);
+  deepEqual(server.said, ["waits"]);
 });

@@ -279,6 +279,33 @@ Deno.test("a server that lets in and closes in one breath leaves no timer behind
   await serving;
 });
 
+Deno.test("what is asked while a connection closes is refused, and leaves no timer behind", async () => {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const serving = (async () => {
+    for await (const connection of listener) {
+      await greet(connection);
+      const rest = new Uint8Array(4096);
+      for (let size: number | null = 0; size !== null;) size = await connection.read(rest).catch(() => null);
+      connection.close();
+    }
+  })();
+  const refused: string[] = [];
+  await sessions(urlOf(listener), 2, async (connection) => {
+    // While whoever hears of its state is told, the library takes requests still, and no one ends them.
+    const hearing = (async () => {
+      for await (const _ of connection.status());
+    })();
+    const ask = () => connection.request("silent", "", { timeout: 60_000 });
+    const asked = ask().catch(() => void ask().catch(({ message }) => refused.push(message)));
+    await connection.close();
+    await Promise.all([hearing, asked]);
+  });
+  await until(() => refused, ({ length }) => length > 0);
+  equal(refused[0], "connection closed");
+  listener.close();
+  await serving;
+});
+
 testWith(
   ["nats-server"],
   "a watch that is begun on a connection that closes leaves no timer behind",
