@@ -6,6 +6,7 @@ import { NO_RECORDS } from "../../src/agent/records.ts";
 import { RestRecords } from "../../src/agent/records/rest.ts";
 import { systemClock } from "../../src/clock.ts";
 import { createLogger } from "../../src/telemetry/log.ts";
+import { runs } from "../property_runs.ts";
 import { askFor, startTestNode } from "../test_node.ts";
 import { call } from "../rest.ts";
 import { draws } from "./world.ts";
@@ -124,14 +125,14 @@ Deno.test("an agent keeps its address among the members of a pool", async (test)
         log,
       })
     );
-    for (let round = 0; round < 10; round++) {
+    for (let round = 0; round < runs(10); round++) {
       await Promise.all(loops.map((loop) => loop.round(signal)));
       equal((await records.read(FQDN, "A", signal)).values.length, 1);
     }
     match((await askFor(node, FQDN)).join(), /192\.0\.2\.[13]/);
   });
 
-  await test.step("guards, whose limits are for people, keep no server out and none in; the history says why", async () => {
+  await test.step("guards of shares, whose limits are for people, keep no server out and none in; the history says what was passed", async () => {
     const shared = await json("/pools", { name: "shared" });
     for (let i = 0; i < 12; i++) await json("/services", { domain: `s${i}.example.org`, poolId: shared.id });
     const own = new RestRecords({ api: url, token: null, pool: "shared", port: 443 });
@@ -145,10 +146,43 @@ Deno.test("an agent keeps its address among the members of a pool", async (test)
     const entries = await call<{ readonly reason: string }[]>(api, { method: "GET", path: "/history" });
     deepEqual(entries.slice(0, 4).map(({ reason }) => reason).reverse(), [
       "pleiades agent: added 192.0.2.101",
-      "pleiades agent: added 192.0.2.102",
-      `pleiades agent: added ${servers.slice(2, 10).join(", ")} and 2 more`,
-      `pleiades agent: removed ${servers.slice(1, 9).join(", ")} and 3 more`,
+      "pleiades agent: added 192.0.2.102; past moved-share",
+      `pleiades agent: added ${servers.slice(2, 10).join(", ")} and 2 more; past moved-share`,
+      `pleiades agent: removed ${
+        servers.slice(1, 9).join(", ")
+      } and 3 more; past moved-share and deleted-share`,
     ]);
+    const done = await call<{ readonly request: string }[]>(api, {
+      method: "GET",
+      path: "/audit?outcome=done",
+    });
+    const forced = done.filter(({ request }) => request.endsWith("?force=true"));
+    deepEqual(
+      forced.map(({ request }) => request),
+      Array(3).fill(`PUT ${new URL(api).pathname}/pools/${shared.id}/members?force=true`),
+    );
+  });
+
+  await test.step("what would leave a name without addresses stays refused, and answered as it was", async () => {
+    const two = await json("/pools", { name: "two" });
+    await json("/services", { domain: "two.example.org", poolId: two.id });
+    const own = new RestRecords({ api: url, token: null, pool: "two", port: 443 });
+    const write = async (values: readonly string[]) =>
+      await own.write(FQDN, "A", values, { ...terms, expected: await own.read(FQDN, "A", signal) }, signal);
+    equal(await write(["192.0.2.201", "192.0.2.202"]), "written");
+    const [first] = await call<Shown[]>(api, { method: "GET", path: `/pools/${two.id}/members` });
+    const able = (enabled: boolean) =>
+      call(api, { method: "PATCH", path: `/members/${first!.id}`, json: { enabled } });
+    await able(false);
+    await rejects(
+      write(["192.0.2.201"]),
+      /RecordsRefused: the node refuses it: 1 name would lose .*two\.example\.org.* \(enable another member of the pool two,/,
+    );
+    deepEqual(await askFor(node, "two.example.org"), ["192.0.2.202"]);
+    await able(true);
+    equal(await write(["192.0.2.201"]), "written");
+    const [{ reason }] = await call<[{ readonly reason: string }]>(api, { method: "GET", path: "/history" });
+    equal(reason, "pleiades agent: removed 192.0.2.202");
   });
 
   await test.step("a pool that was deleted and created again is found at the second look", async () => {

@@ -4,14 +4,15 @@
  * Members are written all at once, on condition that none has changed since they were read. Those that stay are sent back as
  * they came, so they keep weight, region, geo rules and health; members by name and of the other family are left alone.
  *
- * Members are written past the node's guards, whose limits are meant for people: of a pool that many names share a second
- * server takes half of all answers when it joins, and several that fail at once are more than may be deleted. What an
- * agent may do is bounded by its own rules, and the history says which server did it.
+ * Guards of the node that judge shares are passed, where they refuse a write, since their limits are meant for people: of
+ * a pool that many names share a second server takes half of all answers when it joins, and several that fail at once are
+ * more than may be deleted. What an agent may do is bounded by its own rules, and the history says what it passed. What
+ * would leave a name without addresses stays refused: an address that fails is better than none.
  *
  * @module
  */
-import { ApiRefusal } from "../../cli/api_refusal.ts";
-import { ApiClient, isJsonObject, type JsonObject, writeQuery } from "../../cli/client.ts";
+import { ApiRefusal, GuardRefusal, refusalText } from "../../cli/api_refusal.ts";
+import { ApiClient, isJsonObject, type JsonObject, type WriteFlags, writeQuery } from "../../cli/client.ts";
 import {
   NO_RECORDS,
   type RecordManager,
@@ -40,6 +41,9 @@ const TIMEOUT_MS = 10_000;
 
 /** Most members that can be written at once. */
 const MEMBERS_MAX = 1_000;
+
+/** Guards whose limits are meant for people. */
+const PASSED: ReadonlySet<string> = new Set(["moved-share", "deleted-share"]);
 
 /** Fields of a member that are shown and can't be written. */
 const READ_ONLY = ["id", "poolId", "health", "override"];
@@ -99,10 +103,15 @@ export class RestRecords implements RecordManager {
       isOfType(address, type) && !present.includes(address)
     );
     const reason = reasonOf(added.map(({ ipAddress }) => ipAddress), removed);
-    return await this.#change("PUT", `members${writeQuery({ force: true, reason })}`, {
-      json: all,
-      ifMatch: etag,
-    }, signal);
+    const put = (flags: WriteFlags) =>
+      this.#change("PUT", `members${writeQuery(flags)}`, { json: all, ifMatch: etag }, signal);
+    try {
+      return await put({ reason });
+    } catch (error) {
+      if (!(error instanceof GuardRefusal)) throw error;
+      const passed = this.#passable(error);
+      return await put({ force: true, reason: `${reason}; past ${passed.join(" and ")}` });
+    }
   }
 
   /** Gives the lock back; members are never all deleted. */
@@ -120,6 +129,16 @@ export class RestRecords implements RecordManager {
   /** Makes sure that there is the pool. */
   async check(fqdn: string, type: RecordType, signal: AbortSignal): Promise<void> {
     await this.read(fqdn, type, signal);
+  }
+
+  /** The guards that refuse a write, by name. @throws {RecordsRefused} when one of them is none to pass */
+  #passable({ refusals }: GuardRefusal): string[] {
+    const lasting = refusals.filter(({ guard }) => !PASSED.has(guard));
+    if (lasting.length === 0) return [...new Set(refusals.map(({ guard }) => guard))];
+    throw new RecordsRefused(
+      `the node refuses it: ${lasting.map(refusalText).join("; ")} ` +
+        `(enable another member of the pool ${this.#options.pool}, or change it by hand)`,
+    );
   }
 
   async #get(part: "members" | "lock", signal: AbortSignal) {
