@@ -350,8 +350,12 @@ export class Forwarder implements Connector<Session>, Disposable {
 
   /** Any other frame. @returns whether the session goes on */
   #hear(served: Served, type: number): boolean {
-    const { backend } = served;
-    if (!isCurrent(served)) return this.#fault(served, `frame ${type} of one that is going`);
+    const { backend, session } = served;
+    const isAwaited = type === FRAME.serverHeartbeat && session.noteHeartbeat();
+    if (!isCurrent(served)) {
+      // A heartbeat may have crossed the farewell.
+      return isAwaited || this.#fault(served, `frame ${type} of one that is going`);
+    }
     if (type === FRAME.serverHello) return this.backends.onHello(backend, this.#nowMs);
     if (!backend.ok) return this.#fault(served, `frame ${type} before its hello`);
     if (type === FRAME.serverHeartbeat) return this.backends.onHeartbeat(backend, this.#nowMs);

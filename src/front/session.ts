@@ -81,6 +81,8 @@ export class Session implements ControlSession {
   knowsAddress16 = false;
   #isStuck = false;
   #isClosed = false;
+  /** Whether a heartbeat isn't answered yet. */
+  #isBeating = false;
   /** When one that is going must have ended. */
   #endByMs = Infinity;
 
@@ -180,8 +182,16 @@ export class Session implements ControlSession {
   sendHeartbeat(): boolean {
     if (this.#queued + 4 > OUTPUT_SIZE) return false;
     writeBare(this.#output, this.#claim(4), FRAME.clientHeartbeat);
+    this.#isBeating = true;
     this.flush();
     return true;
+  }
+
+  /** Notes that a heartbeat is answered. @returns whether one was to be */
+  noteHeartbeat(): boolean {
+    const isAwaited = this.#isBeating;
+    this.#isBeating = false;
+    return isAwaited;
   }
 
   /** Says which extensions are understood. */

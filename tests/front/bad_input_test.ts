@@ -220,8 +220,15 @@ scene(
       else await relayed.send(wrong);
       equal(await client.read(new Uint8Array(1)).catch(() => null), null);
     }
-    equal(front.relay.counts.refused, 4);
+    const { counts } = front.relay;
+    equal(counts.refused, 4);
     ok(front.backend(5301).ok);
+    // One more than there may be is reset, and no backend hears of it.
+    counts.open = 16_384;
+    const client = await Deno.connect({ hostname: "127.0.0.1", port: front.port }).catch(() => null);
+    await client?.read(new Uint8Array(1)).catch(() => null);
+    client?.close();
+    deepEqual([counts.overLimit, counts.open, front.backend(5301).tcp], [1, 16_384, 4]);
   },
 );
 
@@ -377,6 +384,31 @@ scene(
     await front.seconds(11); // the others have had their time
     equal(front.backend(5301).going.size, 0);
     equal(front.backend(5302).faults, 0);
+    other.close();
+    await answering;
+  },
+);
+
+scene(
+  "one that says that it goes while it doesn't read gets what is queued, and then the end",
+  async ({ front, sessions: [going, other], client }) => {
+    const answering = answerBeats(other);
+    await going.send(KNOWS_BOTH);
+    await front.until(() => front.backend(5301).features === 3);
+    while (front.backend(5301).stuck === 0) {
+      await client.send("41".repeat(1400));
+      await front.turns(1);
+    }
+    await going.send("ee030000");
+    await front.until(() => front.backend(5301).going.size === 1);
+    let [size, isOver] = [0, false];
+    const reading = (async () => {
+      for (let hex = " "; hex !== "";) size += (hex = await going.read(1 << 16)).length / 2;
+      isOver = true;
+    })();
+    await front.until(() => isOver);
+    await reading;
+    ok(size >= front.backend(5301).udp * (16 + 1400), `${size}`);
     other.close();
     await answering;
   },

@@ -385,11 +385,35 @@ linux("an IPv6 client goes to a backend that has announced its frames, and to no
   equal(await tcp.read(new Uint8Array(4)), 1);
 });
 
+linux(
+  "an answer leaves from the address that its client has asked last, where several are listened on",
+  async () => {
+    await using front = new ManualFront("0.0.0.0");
+    using backend = new ByteBackend(front.path("5301"));
+    await front.discover();
+    const session = await backend.greet();
+    const socket = Deno.listenDatagram({ transport: "udp", hostname: "127.0.0.1", port: 0 });
+    using _socket = { [Symbol.dispose]: () => socket.close() };
+    const { port } = socket.addr as Deno.NetAddr;
+    const portHex = new Uint8Array(new Uint32Array([port]).buffer).toHex();
+    for (const hostname of ["127.0.0.3", "127.0.0.4", "127.0.0.3"]) {
+      await socket.send(Uint8Array.fromHex(QUERY), { transport: "udp", hostname, port: front.port });
+      await session.expect(`02000000${LOCAL1}${portHex}1d000000${QUERY}`);
+      await session.send(`ea030000${LOCAL1}${portHex}0100000041`);
+      const [, from] = await socket.receive();
+      equal((from as Deno.NetAddr).hostname, hostname);
+    }
+  },
+);
+
 scene(
   "one that is going answers what it has, while its clients are elsewhere",
   async ({ front, backends: [first], sessions: [going, other], client }) => {
     await going.send(KNOWS_BOTH);
     await front.until(() => front.backend(5301).features === 3);
+    await front.seconds(6);
+    for (const session of [going, other]) await session.expect("04000000");
+    await other.send("ec030000");
     await client.send(QUERY);
     await going.read(45);
     first.close();
@@ -397,6 +421,7 @@ scene(
     await going.expectEnd();
     await client.send(QUERY);
     await other.read(45);
+    await going.send("ec030000"); // to the heartbeat that crossed its farewell
     await going.send(`ea030000${LOCAL1}${client.portHex}0100000041`);
     equal(await client.receive(), "41");
     going.close();
