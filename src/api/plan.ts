@@ -84,7 +84,8 @@ export const PlanSchema: z.ZodType<Plan> = z.object({
     share: share.meta({ description: "The same as a share of all" }),
     errorBar: z.number().min(0).meta({
       description:
-        "How far the share may be off, where some queries stand for others: two standard deviations",
+        "How far the share may be off, where some queries stand for others: two standard deviations, and at least " +
+        "what may be missed altogether",
     }),
     members: z.array(z.object({ address: z.string(), before: share, after: share })).meta({
       description: "With what answers to the names that are reached begin, before and after",

@@ -62,7 +62,10 @@ export interface Replay {
   readonly different: number;
   /** The same as a share of all, 0–1. */
   readonly share: number;
-  /** How far the share may be off, since some queries stand for others: two standard deviations. */
+  /**
+   * How far the share may be off, since some queries stand for others: two standard deviations, and at least what may be missed
+   * altogether.
+   */
   readonly errorBar: number;
   /** With what answers to the names that are reached begin, 0–1 of them, those first that differ most. */
   readonly members: readonly { readonly address: string; readonly before: number; readonly after: number }[];

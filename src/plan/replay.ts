@@ -4,7 +4,7 @@
  * clients; names that a change doesn't reach are answered as before.
  *
  * **Error.** Where the sketch looked at some of the queries only, a share is off like one of a poll: `errorBar` is two
- * standard deviations of it. Samples of a busy time stand for more queries each than those of a quiet one, and count for more
+ * standard deviations of it, and at least what may have been missed altogether. Samples of a busy time stand for more queries each than those of a quiet one, and count for more
  * in it. Rules for parts of a /24 or a /48 can't be told from it, nor can what changed since.
  *
  * @module
@@ -92,9 +92,14 @@ function memberOf(members: Map<string, { before: number; after: number }>, addre
   return sums;
 }
 
-/** Two standard deviations of a share of queries that were drawn one by one, each with a chance of 1 / w. */
+/**
+ * Two standard deviations of a share of queries that were drawn one by one, each with a chance of 1 / w. Near 0 and 1 these
+ * come to nothing, though what differs may not have been drawn at all: of 3 w queries none is once in twenty times.
+ */
 function errorBarOf(share: number, { a, aaaa, variance }: QueryTotal): number {
-  return 2 * Math.sqrt(share * (1 - share) * variance) / (a + aaaa);
+  const queries = a + aaaa;
+  const deviations = 2 * Math.sqrt(share * (1 - share) * variance) / queries;
+  return Math.min(1, Math.max(deviations, 3 * variance / queries ** 2));
 }
 
 /** The first address of a network of 3 or 6 bytes. */

@@ -68,6 +68,13 @@ Deno.test("where queries stand for others the share has an error bar that the re
   ok(replay.errorBar > 0.01 && replay.errorBar < 0.03, String(replay.errorBar));
 });
 
+Deno.test("samples that show no difference may have missed some: the share has an error bar all the same", async () => {
+  using world = worldWith([count("www.example.com", { a: 10_000, samples: 1_000, network: OTHER })]);
+  const { replay } = await world.planned(3_600_000);
+  // Of 27 queries none is looked at with a chance of 0.9²⁷, 6 %.
+  deepEqual([replay!.share, replay!.errorBar], [0, 0.0027]);
+});
+
 Deno.test("samples that stand for many queries make a share less sure than as many that stand for few", async () => {
   const errorBar = async (busy: number) => {
     using world = worldWith([
