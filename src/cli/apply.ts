@@ -43,6 +43,8 @@ export interface ApplyFlags extends ModelFlags, WriteFlags {
   readonly yes?: boolean;
   /** `--cluster`: the model is published as well. */
   readonly cluster?: boolean;
+  /** `--if-generation`: over no other one. */
+  readonly ifGeneration?: number;
 }
 
 /** A command at work. */
@@ -94,10 +96,11 @@ export async function apply(
   const work = { path, api: patientClient(flags, terminal), terminal };
   const isAttended = terminal.ask !== undefined || (path === STDIN && terminal.status !== undefined);
   if (!isAttended || flags.yes === true || flags.dryRun === true) {
-    return await report(await sendForGood(model, flags, work), flags, work);
+    const sent = await sendForGood(model, { ...flags, onGeneration: flags.ifGeneration }, work);
+    return await report(sent, flags, work);
   }
   const models = kept(model);
-  const planned = await sendForPlan(models.first, {}, work);
+  const planned = await sendForPlan(models.first, { onGeneration: flags.ifGeneration }, work);
   if ("problems" in planned) return printProblems(planned, terminal);
   const shown = planOf(planned.answer);
   const { refusals, objects, generation } = shown;
@@ -150,19 +153,28 @@ function inShell(path: string): string {
   return /^[\w@%+=:,./-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`;
 }
 
-async function sendForPlan(model: ModelUpload, { replay }: { readonly replay?: string }, work: Work) {
+async function sendForPlan(
+  model: ModelUpload,
+  { replay, onGeneration }: { readonly replay?: string; readonly onGeneration?: number | undefined },
+  work: Work,
+) {
   const query = replay === undefined ? "" : `?${new URLSearchParams({ replay })}`;
-  return await sendModel(model, {
-    to: `/plan${query}`,
-    path: work.path,
-    waiting: "planning…",
-    interrupted: "interrupted: nothing was changed",
-  }, work);
+  try {
+    return await sendModel(model, {
+      to: `/plan${query}`,
+      onGeneration,
+      path: work.path,
+      waiting: "planning…",
+      interrupted: "interrupted: nothing was changed",
+    }, work);
+  } catch (error) {
+    throw explained(error, onGeneration, work);
+  }
 }
 
 async function sendForGood(
   model: ModelUpload,
-  flags: WriteFlags & { readonly onGeneration?: number; readonly cluster?: boolean },
+  flags: WriteFlags & { readonly onGeneration?: number | undefined; readonly cluster?: boolean },
   work: Work,
 ) {
   const query = writeQuery(flags);
@@ -177,18 +189,16 @@ async function sendForGood(
         `interrupted: the node undoes what it hasn't committed ("pleiades history" shows what it has)`,
     }, work);
   } catch (error) {
-    if (error instanceof GuardRefusal) throw error.withHint(hintFor(work.path));
-    if (error instanceof ApiRefusal && error.status === 412 && flags.onGeneration !== undefined) {
-      throw new CommandFailed(
-        "The model was changed since it was planned: nothing was applied (try again)",
-        1,
-        {
-          cause: error,
-        },
-      );
-    }
-    throw error;
+    throw explained(error, flags.onGeneration, work);
   }
+}
+
+/** What to do about a refusal; of a model that isn't any more what the author saw exit code 3, as of guards. */
+function explained(error: unknown, onGeneration: number | undefined, { path }: Work): unknown {
+  if (error instanceof GuardRefusal) return error.withHint(hintFor(path));
+  if (!(error instanceof ApiRefusal && error.status === 412 && onGeneration !== undefined)) return error;
+  const message = "The model was changed since it was planned: nothing was applied (try again)";
+  return new CommandFailed(message, 3, { cause: error });
 }
 
 /** Prints what came of it. */

@@ -56,7 +56,12 @@ export function register(root: Command, context: CommandContext): void {
     .argument("[path]", "model directory, model file or NDJSON; - reads stdin")
     .option("-f, --file <path>", "the same as a flag");
   addWriteOptions(apply).option("-y, --yes", "don't ask, on a terminal, before something is removed")
-    .option("--cluster", "publish it as the cluster's document as well");
+    .option("--cluster", "publish it as the cluster's document as well")
+    .option(
+      "--if-generation <generation>",
+      "only over this generation, such as the one that a plan was made for",
+      generationNumber,
+    );
   addOutputOption(addApiOptions(apply), ["table", "json", "yaml"])
     .addHelpText("after", EXAMPLES.apply)
     .action(async (path: string | undefined, flags: ApplyFlags) =>

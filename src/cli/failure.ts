@@ -5,7 +5,8 @@
  */
 
 /**
- * 0 done · 1 what was asked about is bad, or the work failed · 2 wrong usage · 3 refused by a guard.
+ * 0 done · 1 what was asked about is bad, or the work failed · 2 wrong usage · 3 refused by a guard, or made for a
+ * model that has changed since.
  */
 export type ExitCode = 0 | 1 | 2 | 3;
 
@@ -18,7 +19,7 @@ export class CommandFailed extends Error {
    * Creates the failure.
    *
    * @param message what failed, the value, the fix; a further line stands for a further problem
-   * @param exitCode 2 for wrong usage, 3 for a guard's refusal
+   * @param exitCode 2 for wrong usage, 3 for a guard's refusal and for a model that isn't what the author saw any more
    */
   constructor(message: string, readonly exitCode: Exclude<ExitCode, 0> = 1, options?: ErrorOptions) {
     super(message, options);

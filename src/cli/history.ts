@@ -193,10 +193,8 @@ async function send(
     if (error instanceof ApiRefusal && error.status === 412 && onGeneration !== null) {
       throw new CommandFailed(
         "The model was changed since it was shown: nothing was rolled back (try again)",
-        1,
-        {
-          cause: error,
-        },
+        3,
+        { cause: error },
       );
     }
     throw error;

@@ -281,8 +281,21 @@ Deno.test("a model that was changed while it was looked at isn't replaced", asyn
     { "POST /plan": REMOVES, "POST /apply": problem(412, "If-Match doesn't match") },
     attendedTerminal("y"),
   );
-  equal(exitCode, 1);
+  equal(exitCode, 3);
   match(stderr, /error: The model was changed since it was planned: nothing was applied \(try again\)\n$/);
+});
+
+Deno.test("a script that names the generation of its plan applies over no other", async () => {
+  for (const terminal of [capturedTerminal(), attendedTerminal("y")]) {
+    const stale = { "POST /plan": problem(412, "If-Match"), "POST /apply": problem(412, "If-Match") };
+    const { exitCode, stderr, asked } = await type(
+      `config apply ${MODEL} --if-generation 6`,
+      stale,
+      terminal,
+    );
+    deepEqual([exitCode, asked.map(({ headers }) => headers.get("if-match"))], [3, ['"6"']]);
+    match(stderr, /The model was changed since it was planned: nothing was applied/);
+  }
 });
 
 const HINT = `see it with "pleiades config plan ${MODEL}"; apply it all the same with --force --reason TEXT`;

@@ -259,6 +259,6 @@ Deno.test("a rollback of what was changed since it was shown isn't done", async 
     { "POST /rollback?dryRun=true&to=11": PLAN, "POST /rollback?to=11": problem(412, "If-Match") },
     attendedTerminal("y"),
   );
-  equal(exitCode, 1);
+  equal(exitCode, 3);
   match(stderr, /error: The model was changed since it was shown: nothing was rolled back \(try again\)\n$/);
 });
