@@ -1,12 +1,13 @@
 /** @module Updates at real servers: what they take, what they refuse, and what is said of that. */
 import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";
 import { CheckLoop } from "../../src/agent/loop.ts";
-import { NO_RECORDS } from "../../src/agent/records.ts";
+import { NO_RECORDS, type RecordManager } from "../../src/agent/records.ts";
 import { type Rfc2136Options, Rfc2136Records } from "../../src/agent/records/rfc2136.ts";
 import { systemClock } from "../../src/clock.ts";
 import { createLogger } from "../../src/telemetry/log.ts";
 import { signMessage } from "../../src/wire/tsig.ts";
 import { testWith } from "../programs.ts";
+import { runs } from "../property_runs.ts";
 import { KEY, KEY_SHA512, NameServer, STRANGER, ZONE } from "./name_servers.ts";
 import { draws } from "./world.ts";
 
@@ -170,6 +171,32 @@ for (const [make, programs] of [["knot", ["knotd"]], ["bind", ["named"]]] as con
       deepEqual((await read(fqdn)).values.toSorted(), addresses);
       const first = seen.findIndex((size) => size > 0);
       ok(first >= 0 && seen.slice(first).every((size) => size > 0));
+    });
+
+    await test.step("quiet rounds read once each, and the server's serial number stays", async () => {
+      const fqdn = `quiet.${ZONE}`;
+      let reads = 0;
+      const counted: RecordManager = {
+        read: (...of) => (reads++, records.read(...of)),
+        write: (...of) => records.write(...of),
+        delete: (...of) => records.delete(...of),
+      };
+      const loop = new CheckLoop({
+        fqdn,
+        self: "192.0.2.1",
+        intervalMs: 600_000, // so that no read takes too long to be quiet
+        limits: { minimumFailures: 3, maximumFailures: 60 },
+        records: counted,
+        probe: () => Promise.resolve(null),
+        clock: systemClock,
+        rng: draws(1),
+        log,
+      });
+      equal((await loop.round(signal)).outcome, "written");
+      const serial = await server.serial();
+      reads = 0;
+      for (let round = 0; round < runs(5); round++) equal((await loop.round(signal)).outcome, "quiet");
+      deepEqual([reads, await server.serial()], [runs(5), serial]);
     });
 
     await test.step("two servers that remove each other leave one", async () => {

@@ -320,6 +320,25 @@ Deno.test("one that was given up before its commit changes nothing", async () =>
   equal(world.store.generation(), 2);
 });
 
+Deno.test("a change that comes between the choice of what is undone and the undoing isn't undone instead", () => {
+  using world = filled();
+  world.commit(createPool(3, { name: "third" }));
+  let isMade = false;
+  const origin = {
+    by: "alice",
+    // Read when the generation has been chosen, and the transaction not begun: another process may have it then.
+    get reason() {
+      if (!isMade) world.commit(createPool(4, { name: "fourth" }));
+      isMade = true;
+      return "";
+    },
+  };
+  const undo = () => world.changes.rollbackHere({ to: null, origin, dryRun: false, isAborted: () => false });
+  throws(undo, (error) => error instanceof ChangeRefused && error.kind === "stale");
+  deepEqual(["third", "fourth"].map((name) => world.store.pools.byName(name) !== null), [true, true]);
+  equal(world.store.generation(), 3);
+});
+
 Deno.test("whatever was changed, every generation can be told, gone back to, and compared with any other", async () => {
   const property = fc.asyncProperty(
     commitsArbitrary,

@@ -207,11 +207,29 @@ linux("an unparsable datagram gets no answer, and neither does what is no announ
   await peer.expect("ec030000");
 });
 
-linux("who announces itself is told what is understood", async ({ path }) => {
-  using peer = await greeted(path);
-  await peer.send(`02000000${ANNOUNCED}`);
-  await peer.expect(`ea030000${ANNOUNCED}`);
-});
+linux(
+  "who announces itself is told what is understood, and a sixty-fifth balancer is cut",
+  async ({ path }) => {
+    using peer = await greeted(path);
+    await peer.send(`02000000${ANNOUNCED}`);
+    await peer.expect(`ea030000${ANNOUNCED}`);
+    using others = new DisposableStack();
+    for (let i = 1; i < 64; i++) others.use(await greeted(path));
+    using more = await Peer.connect(path);
+    await more.send(HELLO);
+    equal(await more.read(1), "");
+  },
+);
+
+linux(
+  "who doesn't say in time what it is is cut",
+  async ({ path }) => {
+    using half = await Peer.connect(path);
+    await half.send(HELLO.slice(2));
+    equal(await half.read(1), "");
+  },
+  { tcp: { queryTimeout: 100 } },
+);
 
 linux(
   "a node that stops removes its file, says so to who understands it, and answers all that was sent",
@@ -220,6 +238,7 @@ linux(
     await peer.send(`02000000${ANNOUNCED}`);
     await peer.expect(`ea030000${ANNOUNCED}`);
     using old = await greeted(path);
+    await old.send(`02000000${CLIENT4}${sized(WWW)}`.repeat(10));
     const stopped = node.fleet[Symbol.asyncDispose]();
     await peer.expect("ee030000");
     equal(await Deno.lstat(path).catch(() => null), null);
@@ -227,6 +246,7 @@ linux(
     await peer.endSending();
     for (let i = 0; i < 100; i++) await answer(peer, `ea030000${CLIENT4}`);
     equal(await peer.read(1), "");
+    for (let i = 0; i < 10; i++) await answer(old, `ea030000${CLIENT4}`); // with what has come by then
     equal(await old.read(1), "");
     await stopped;
   },
@@ -276,13 +296,17 @@ Deno.test({
   fn: async () => {
     const folder = await Deno.makeTempDir();
     const path = `${folder}/5301`;
-    const script = `Deno.listen({ transport: "unix", path: ${
+    const listen = `Deno.listen({ transport: "unix", path: ${
       JSON.stringify(path)
     } }); console.log("listening");`;
+    const again = `for await (const _ of Deno.stdin.readable) { Deno.removeSync(${
+      JSON.stringify(path)
+    }); ${listen} }`;
     const holder = new Deno.Command(Deno.execPath(), {
-      args: ["eval", "--quiet", "--no-lock", `${script} setTimeout(() => {}, 1e9);`],
-      ...{ stdin: "null", stdout: "piped", stderr: "null" },
+      args: ["eval", "--quiet", "--no-lock", `${listen} ${again}`],
+      ...{ stdin: "piped", stdout: "piped", stderr: "null" },
     }).spawn();
+    const orders = holder.stdin.getWriter();
     try {
       const reader = holder.stdout.getReader();
       await reader.read();
@@ -293,10 +317,17 @@ Deno.test({
           "end it, take its place by --replace, or name another path",
       );
       const succession = { listening: [], sockets: () => Promise.resolve([]), onAnswering: () => {} };
-      await using _node = await Loopback.start(WORLD, { backendSocket: path, succession });
-      using _peer = await greeted(path);
+      {
+        await using _node = await Loopback.start(WORLD, { backendSocket: path, succession });
+        using _peer = await greeted(path);
+        // Another process takes it, and keeps it when this one stops.
+        await orders.write(Uint8Array.of(10));
+        await reader.read();
+      }
+      ok(Deno.lstatSync(path).isSocket);
       await reader.cancel();
     } finally {
+      await orders.close().catch(() => {});
       holder.kill("SIGKILL");
       await holder.status;
       await Deno.remove(folder, { recursive: true });

@@ -370,6 +370,29 @@ Deno.test("a message whose rest doesn't come is answered 408", async () => {
   await server.hasCut("https", "half_query", 1);
 });
 
+Deno.test("of a connection over HTTPS a hundred requests are under way at most, and one more is answered 503", async () => {
+  await using server = await Encrypted.start();
+  using browser = new Browser(server);
+  const ask = async () => {
+    const response = await browser.post(new Uint8Array(WWW));
+    await response.bytes();
+    return response.status;
+  };
+  assert.equal(await ask(), 200); // one connection, on which all others go
+  const bodies: ReadableStreamDefaultController<Uint8Array>[] = [];
+  const waiting = Array.from({ length: 100 }, async () => {
+    const start = (body: ReadableStreamDefaultController<Uint8Array>) => void bodies.push(body);
+    const response = await browser.post(new ReadableStream({ start }));
+    return show(await response.bytes());
+  });
+  while (await ask() !== 503);
+  for (const body of bodies) {
+    body.enqueue(new Uint8Array(WWW));
+    body.close();
+  }
+  assert.deepEqual(new Set(await Promise.all(waiting)), new Set([ANSWER]));
+});
+
 Deno.test("over HTTPS silence after an answer and half a request end a connection", async () => {
   await using server = await Encrypted.start({ tcp: { queryTimeout: 300, idleTimeout: 300 } });
   const request = `GET /dns-query?dns=${encoded(WWW)} HTTP/1.1\r\nHost: localhost\r\n\r\n`;
