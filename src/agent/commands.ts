@@ -264,13 +264,23 @@ async function findAddresses(
   log: Logger,
   signal: AbortSignal,
 ): Promise<readonly string[]> {
+  let told = "";
   for (;;) {
     try {
       return await ownAddresses(agent, signal);
     } catch (error) {
       if (signal.aborted) return [];
       if (error instanceof AgentMisconfigured) throw failed(error);
-      log.warn("This server's own address can't be found yet: the provider can't be reached", { error });
+      const reason = error instanceof Error ? error.message : String(error);
+      if (reason !== told) {
+        log.warn(
+          "This server's own address can't be found before the provider is reached; it is tried again",
+          {
+            reason,
+          },
+        );
+      }
+      told = reason;
       await systemClock.sleep(agent.checkInterval, signal);
     }
   }

@@ -188,7 +188,9 @@ export function regionOf(
     throw new AgentMisconfigured(
       region === ""
         ? `which region is this? set agent.region to one of agent.regions: ${names.join(", ")}`
-        : `agent.regions has no region ${JSON.stringify(region)} (${names.join(", ") || "it is empty"})`,
+        : `agent.regions has no region ${JSON.stringify(region)} (${
+          names.join(", ") || "it is empty: name the region's networks there"
+        })`,
     );
   }
   return {
@@ -252,7 +254,9 @@ export function setupOf({ agent, node }: Pick<Settings, "agent" | "node">, parts
 export async function ownAddresses(settings: AgentSettings, signal: AbortSignal): Promise<readonly string[]> {
   if (settings.addresses.length > 0) return settings.addresses;
   const { endpoint } = providerOf(settings);
-  using connection = await Deno.connect({ ...endpoint, signal });
+  using connection = await Deno.connect({ ...endpoint, signal }).catch((cause) => {
+    throw new Error(`${formatSocketAddress(endpoint)} can't be connected to: ${cause.message}`, { cause });
+  });
   const address = canonicalIp(connection.localAddr.hostname)!;
   if (isUnicast(parseIp(address)!)) return [address];
   throw new AgentMisconfigured(

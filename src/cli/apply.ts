@@ -197,7 +197,7 @@ async function sendForGood(
 function explained(error: unknown, onGeneration: number | undefined, { path }: Work): unknown {
   if (error instanceof GuardRefusal) return error.withHint(hintFor(path));
   if (!(error instanceof ApiRefusal && error.status === 412 && onGeneration !== undefined)) return error;
-  const message = "The model was changed since it was planned: nothing was applied (try again)";
+  const message = "The model was changed since it was planned: nothing was applied (plan it again)";
   return new CommandFailed(message, 3, { cause: error });
 }
 

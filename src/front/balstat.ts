@@ -68,7 +68,10 @@ export async function stateAt(path: string, patienceMs: number = PATIENCE_MS): P
     using connection = await Deno.connect({ transport: "unix", path });
     text = await textOf(connection.readable, patienceMs);
   } catch (error) {
-    throw new CommandFailed(`No balancer answers at ${path}: ${(error as Error).message}`);
+    const { message } = error as Error;
+    throw new CommandFailed(
+      `No balancer answers at ${path}: ${message} (is "pleiades balancer -s" running there?)`,
+    );
   }
   const rows = text.split("\n").filter((line) => line !== "").map(rowOf);
   const [first] = of(rows, "balancer");

@@ -320,6 +320,16 @@ Deno.test("one that was given up before its commit changes nothing", async () =>
   equal(world.store.generation(), 2);
 });
 
+Deno.test("a rollback that was seen on another generation is refused, and made on the one it was seen on", async () => {
+  using world = filled();
+  world.commit(createPool(3, { name: "third" }));
+  const { signal } = new AbortController();
+  const over = (ifGeneration: number) =>
+    world.changes.rollback({ to: 1, ifGeneration, origin: WHO, dryRun: false, signal });
+  await world.expectRefused(() => over(1), "stale", /made for generation 1/);
+  equal((await over(2)).changed, true);
+});
+
 Deno.test("a change that comes between the choice of what is undone and the undoing isn't undone instead", () => {
   using world = filled();
   world.commit(createPool(3, { name: "third" }));

@@ -282,7 +282,10 @@ Deno.test("a model that was changed while it was looked at isn't replaced", asyn
     attendedTerminal("y"),
   );
   equal(exitCode, 3);
-  match(stderr, /error: The model was changed since it was planned: nothing was applied \(try again\)\n$/);
+  match(
+    stderr,
+    /error: The model was changed since it was planned: nothing was applied \(plan it again\)\n$/,
+  );
 });
 
 Deno.test("a script that names the generation of its plan applies over no other", async () => {

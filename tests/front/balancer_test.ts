@@ -46,7 +46,10 @@ Deno.test("balstat says where it has looked when no balancer answers", async () 
   try {
     const terminal = capturedTerminal();
     equal(await run(["balstat", "-s", directory], terminal), 1);
-    match(terminal.stderr(), /^error: No balancer answers at .*\/\.balstat: /);
+    match(
+      terminal.stderr(),
+      /^error: No balancer answers at .*\/\.balstat: .* \(is "pleiades balancer -s" running there\?\)/,
+    );
   } finally {
     await Deno.remove(directory, { recursive: true });
   }
