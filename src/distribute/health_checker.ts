@@ -29,6 +29,7 @@ import {
   encodeEvent,
   encodeStateRequest,
   EVENT_KINDS,
+  epochOfReply,
   type EventKind,
   type Hello,
   HELLO_PREFIX,
@@ -775,6 +776,7 @@ export class HealthChecker implements AsyncDisposable {
     }
     secondary.isMissed = false;
     secondary.heardMs = clock.monotonicMs();
+          this.#lease.outdo(epochOfReply(data));
     return said;
   }
 

@@ -4,7 +4,7 @@
  *
  * The holder goes by its own monotonic clock: when it was stopped for a while it knows that its time has passed before it says
  * anything. What was on its way then is told by the epoch, which each holder has higher than the one before: the time
- * at which it began, or one more than the epoch that it found.
+ * at which it began, or one more than the epoch that it found, or that a secondary has told it of.
  *
  * @module
  */
@@ -13,6 +13,7 @@ import { JetStreamApiError, jserrors } from "@nats-io/jetstream/internal";
 import { type KV, Kvm } from "@nats-io/kv";
 import type { NatsConnection } from "@nats-io/nats-core";
 import { z } from "zod";
+import { anySignal } from "../any_signal.ts";
 import type { Clock } from "../clock.ts";
 import type { Logger } from "../telemetry/log.ts";
 
@@ -21,10 +22,12 @@ const BUCKET = "pleiades_distribute";
 const KEY = "checker";
 /** How long a request to JetStream may take, milliseconds. */
 const REQUEST_TIMEOUT_MS = 3_000;
-/** How long a key lives that isn't written again, milliseconds. */
+/** How long a key lives that isn't written again, milliseconds, unless it is said otherwise. */
 const LEASE_MS = 15_000;
-/** How often it is written: two may be lost. */
-const RENEW_MS = LEASE_MS / 4;
+/** Of that time, how often it is written, and looked at by those that don't hold it: two writes may be lost. */
+const RENEW_SHARE = 1 / 4;
+/** How far ahead an epoch may be that is outdone, milliseconds: what is said without bounds would use up all numbers. */
+const AHEAD_MAX_MS = 366 * 86_400_000;
 
 const VALUE = z.object({ id: z.string(), epoch: z.int().min(0) });
 
@@ -40,24 +43,43 @@ export interface LeaseNeeds {
   readonly log: Logger;
   /** Told when this checker begins to check. */
   readonly onLead: () => void;
+  /** How long a key lives that isn't written again, milliseconds; the first one to make the bucket settles it. */
+  readonly leaseMs?: number;
 }
 
 /** Who checks. */
 export class Lease {
   readonly #needs: LeaseNeeds;
   #held: { readonly epoch: number | null; readonly untilMs: number } | null = null;
+  readonly #leaseMs: number;
   #seen = 0;
+  /** Ends the wait until the key is written again. */
+  #hurry = new AbortController();
   #letGo: (() => Promise<void>) | null = null;
 
   /** Not held. */
   constructor(needs: LeaseNeeds) {
     this.#needs = needs;
+    this.#leaseMs = needs.leaseMs ?? LEASE_MS;
   }
 
   /** Whether this checker checks now, and under which epoch; `null` there = it is taken for the only one. */
   get held(): { readonly epoch: number | null } | null {
     if (this.#held === null || this.#needs.clock.monotonicMs() >= this.#held.untilMs) return null;
     return this.#held;
+  }
+
+  /**
+   * A secondary has obeyed one of that epoch: if it is higher than ours, ours becomes higher still, as soon as the key is
+   * written that we hold. Clocks differ, and go back.
+   *
+   * @param epoch `null` = it doesn't say
+   */
+  outdo(epoch: number | null): void {
+    if (epoch === null || epoch <= this.#seen) return;
+    if (epoch > this.#needs.clock.unixMs() + AHEAD_MAX_MS) return;
+    this.#seen = epoch;
+    if ((this.held?.epoch ?? Infinity) < epoch) this.#hurry.abort();
   }
 
   /** Lets it go, so that another one need not wait until its time has passed. */
@@ -79,7 +101,7 @@ export class Lease {
         // Before it is used: a server without JetStream says so at once.
         await jetstreamManager(connection, options);
         const bucket = await new Kvm(jetstream(connection, options)).create(BUCKET, {
-          ...{ history: 1, ttl: LEASE_MS, description: "Pleiades: which health checker checks" },
+          ...{ history: 1, ttl: this.#leaseMs, description: "Pleiades: which health checker checks" },
         });
         await this.#hold(bucket, fromMs, ended);
         told = "";
@@ -90,7 +112,7 @@ export class Lease {
         if (message !== told) log.warn("Cannot settle which checker checks", { error });
         told = message;
       }
-      await clock.sleep(RENEW_MS, ended);
+      await clock.sleep(this.#leaseMs * RENEW_SHARE, ended);
     }
   }
 
@@ -103,19 +125,23 @@ export class Lease {
       this.#held = null;
       return;
     }
-    let { revision } = held;
-    const { epoch } = held;
+    let { revision, epoch } = held;
     this.#letGo = () => bucket.delete(KEY, { previousSeq: revision });
     const wasHeld = this.#held?.epoch === epoch;
-    this.#held = { epoch, untilMs: fromMs + LEASE_MS };
+    this.#held = { epoch, untilMs: fromMs + this.#leaseMs };
     if (!wasHeld) {
       log.info("This checker checks", { epoch });
       onLead();
     }
     while (!ended.aborted) {
-      await clock.sleep(RENEW_MS, ended);
+      this.#hurry = new AbortController();
+      if (this.#seen <= epoch) {
+        await clock.sleep(this.#leaseMs * RENEW_SHARE, anySignal([ended, this.#hurry.signal]));
+      }
       if (ended.aborted) return;
       const beganMs = clock.monotonicMs();
+      const before = epoch;
+      if (this.#seen > epoch) epoch = this.#seen + 1;
       try {
         revision = await bucket.update(KEY, JSON.stringify({ id, epoch }), revision);
       } catch (error) {
@@ -123,7 +149,10 @@ export class Lease {
         log.warn("This checker checks no more", { error });
         return;
       }
-      this.#held = { epoch, untilMs: beganMs + LEASE_MS };
+      this.#held = { epoch, untilMs: beganMs + this.#leaseMs };
+      if (epoch === before) continue;
+      log.info("This checker checks", { epoch });
+      onLead();
     }
   }
 

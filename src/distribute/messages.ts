@@ -301,12 +301,19 @@ const STATE_REPLY = z.object({
   fault: z.string().max(4_096).optional(),
 });
 
-/** Writes what a secondary holds. */
-export function encodeStateReply(states: StateReply, nowMs: number): Uint8Array {
+const WITH_EPOCH = z.object({ epoch: epoch.optional() });
+
+/** Writes what a secondary holds. @param epoch the highest that it has heard of; `null` = none */
+export function encodeStateReply(
+  states: StateReply,
+  nowMs: number,
+  epoch: number | null = null,
+): Uint8Array {
   const own = [...states].filter(([, { isForeign }]) => !isForeign);
   return encode({
     statemap: Object.fromEntries(own.map(([zone, { serial }]) => [zone, (serial ?? 0) | 0])),
     created_at: rfc3339(nowMs),
+    ...(epoch !== null && { epoch }),
     details: Object.fromEntries([...states].map(([zone, state]) => [zone, detailsOf(state)])),
   });
 }
@@ -367,6 +374,12 @@ export function readStateReply(data: Uint8Array): StateReply | Broken {
     });
   }
   return states;
+}
+
+/** The highest epoch that a secondary has heard of, as its answer says; `null` = it doesn't say. */
+export function epochOfReply(data: Uint8Array): number | null {
+  const read = decode(WITH_EPOCH, data);
+  return "fault" in read ? null : read.value.epoch ?? null;
 }
 
 /** What a service says when it has connected. */

@@ -417,12 +417,14 @@ export class SecondarySyncer implements AsyncDisposable {
       this.#metrics.ignored.labels("broken").inc();
       return log.warn("A question for the state of zones can't be read", { reason: request.fault });
     }
-    // One of a checker that leads no more is answered, and its orders are ignored.
+    // One of a checker that leads no more is answered, and its orders are ignored. So are those of one whose clock is
+    // behind: it hears of the epoch in the answer, and takes a higher one.
     this.#isOfLeader(request.epoch);
     let state = "successful";
     let data: Uint8Array;
     try {
-      data = encodeStateReply(await this.#states(request), clock.unixMs());
+      const states = await this.#states(request);
+      data = encodeStateReply(states, clock.unixMs(), this.#epoch === 0 ? null : this.#epoch);
       const { payloadMax } = this.#broker;
       if (data.length > payloadMax) {
         throw new Error(
