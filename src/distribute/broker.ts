@@ -27,6 +27,8 @@ export interface BrokerNeeds {
   readonly rng: Rng;
   /** Hears of connections and refusals. */
   readonly log: Logger;
+  /** Told of each event that is given up because too many wait for a connection. */
+  readonly onLost?: () => void;
 }
 
 /** What is listened to. */
@@ -50,8 +52,6 @@ export class Broker implements AsyncDisposable {
   #ended: AbortSignal = AbortSignal.abort();
   #waiting: { readonly subject: string; readonly data: Uint8Array }[] = [];
   #waitingSize = 0;
-  /** Events that were given up since the start. */
-  lost = 0;
 
   /** Begins to connect. @param onConnect called with each connection, when subscriptions are made */
   constructor(
@@ -88,7 +88,7 @@ export class Broker implements AsyncDisposable {
     while (this.#waitingSize > WAITING_SIZE_MAX) {
       const oldest = this.#waiting.shift()!;
       this.#waitingSize -= oldest.data.length + oldest.subject.length;
-      this.lost++;
+      this.#needs.onLost?.();
     }
   }
 

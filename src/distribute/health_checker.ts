@@ -11,8 +11,9 @@
  * ```
  *
  * What differs in the lists of both sides is looked at again, zone by zone, before it is ordered: zones change while lists are
- * read. A zone is deleted only when the primary says of that very zone that there is none. A secondary that
- * doesn't answer is left out.
+ * read. What the check of signatures finds is looked at again as if an event had told of it: a zone may have been made or changed
+ * a moment ago, and its event be under way. A zone is deleted only when the primary says of that very zone that there is none.
+ * A secondary that doesn't answer is left out.
  *
  * @module
  */
@@ -28,8 +29,8 @@ import { Lease } from "./lease.ts";
 import {
   encodeEvent,
   encodeStateRequest,
-  EVENT_KINDS,
   epochOfReply,
+  EVENT_KINDS,
   type EventKind,
   type Hello,
   HELLO_PREFIX,
@@ -123,6 +124,7 @@ export interface HealthCheckerNeeds {
       readonly zones: number;
       readonly signedZones: number;
       readonly secondaries: number;
+      readonly looks: number;
       readonly isLeading: boolean;
       readonly states: readonly {
         readonly host: string;
@@ -166,18 +168,31 @@ interface Look {
   readonly bySerial: boolean;
   /** Whether content is compared, which takes a transfer of each side. */
   readonly withDigests: boolean;
+  /** Whether what differs is ordered at once; else it is looked at again, as after an event. */
+  readonly isSure: boolean;
   /** The id of the only secondary that is looked at; `null` = all are. */
   readonly only: string | null;
   /** Where orders are counted. */
   readonly count: (kind: EventKind) => void;
 }
 
-/** The event of a zone, which is checked a while after it. */
+/** What is to be looked at a while after an event, or after something was found to differ. */
 interface Due {
   /** Monotonic milliseconds. */
   readonly atMs: number;
-  /** Whether it, and each that came with it, said a serial. */
-  readonly bySerial: boolean;
+  /** Such that it counts for each event that came meanwhile. */
+  readonly look: Look;
+}
+
+/** One look that does for two. */
+function joined(waiting: Look, later: Look): Look {
+  return {
+    bySerial: waiting.bySerial && later.bySerial,
+    withDigests: waiting.withDigests || later.withDigests,
+    isSure: waiting.isSure || later.isSure,
+    only: waiting.only === later.only ? waiting.only : null,
+    count: later.count,
+  };
 }
 
 /** Between two zones of the signing sync, milliseconds. @param zones of them */
@@ -218,6 +233,7 @@ export class HealthChecker implements AsyncDisposable {
       zones: this.#zones.size,
       signedZones: [...this.#zones.values()].filter(({ isSigned }) => isSigned).length,
       secondaries: this.#secondaries.size,
+      looks: this.#queue.size,
       isLeading: this.#lease.held !== null,
       states: [...this.#secondaries.values()],
       services: this.#services(),
@@ -226,12 +242,7 @@ export class HealthChecker implements AsyncDisposable {
     this.#queue = new ZoneQueue<Look>({
       ...{ workers: LOOKS_MAX, clock, rng },
       run: (zone, look) => this.#look(zone, look),
-      join: (waiting, later) => ({
-        bySerial: waiting.bySerial && later.bySerial,
-        withDigests: waiting.withDigests || later.withDigests,
-        only: waiting.only === later.only ? waiting.only : null,
-        count: later.count,
-      }),
+      join: joined,
       onFault: (zone, _, error) => log.warn("A zone can't be checked; it is tried again", { zone, error }),
     });
     this.#broker = new Broker(
@@ -348,7 +359,6 @@ export class HealthChecker implements AsyncDisposable {
   /** Looks at each zone of both sides: signatures, keys, content. */
   async checkSignatures(): Promise<void> {
     if (!this.isLeading) return;
-    this.#metrics.signingCycles.inc();
     await this.#refresh();
     const { clock, intervals } = this.#needs;
     const { signal } = this.#ending;
@@ -356,10 +366,11 @@ export class HealthChecker implements AsyncDisposable {
     const paceMs = Math.min(signingPaceMs(zones.length), intervals.signatureMs / 4 / zones.length);
     const count = (kind: EventKind) => this.#metrics.signingOrders.labels(METRIC_WORD[kind]).inc();
     for (const zone of zones) {
-      this.#queue.add(zone, { bySerial: false, withDigests: true, only: null, count });
+      this.#queue.add(zone, { bySerial: false, withDigests: true, isSure: false, only: null, count });
       await clock.sleep(paceMs, signal);
       if (signal.aborted || !this.isLeading) return;
     }
+    this.#metrics.signingCycles.inc();
   }
 
   /** Has every secondary fetch every signed zone, whatever its serial. */
@@ -492,7 +503,7 @@ export class HealthChecker implements AsyncDisposable {
     });
     const count = (kind: EventKind) => this.#metrics.periodicOrders.labels(METRIC_WORD[kind]).inc();
     for (const zone of zones) {
-      this.#queue.add(zone, { bySerial: false, withDigests: true, only: id, count });
+      this.#queue.add(zone, { bySerial: false, withDigests: true, isSure: true, only: id, count });
       await clock.sleep(signingPaceMs(zones.size), signal);
       if (signal.aborted || !this.isLeading) return;
     }
@@ -523,11 +534,19 @@ export class HealthChecker implements AsyncDisposable {
 
   /** @param saysSerial whether it said a serial: then its loss shows in serials */
   #noteEvent(zone: string, saysSerial: boolean): void {
+    const count = (kind: EventKind) => this.#metrics.ordered.labels(METRIC_WORD[kind]).inc();
+    this.#lookLater(zone, { bySerial: saysSerial, withDigests: false, isSure: true, only: null, count });
+  }
+
+  #lookLater(zone: string, look: Look): void {
     const { clock, intervals } = this.#needs;
-    // The check that is due comes first; one of the events after it comes behind.
+    // The look that is due comes first; one for all that was said after it comes behind.
     const atMs = clock.monotonicMs() + intervals.eventWaitMs;
-    if (!this.#due.has(zone)) this.#due.set(zone, { atMs, bySerial: saysSerial });
-    else this.#again.set(zone, { atMs, bySerial: saysSerial && this.#again.get(zone)?.bySerial !== false });
+    if (!this.#due.has(zone)) this.#due.set(zone, { atMs, look });
+    else {
+      const waiting = this.#again.get(zone);
+      this.#again.set(zone, { atMs, look: waiting === undefined ? look : joined(waiting.look, look) });
+    }
     this.#wake.abort();
   }
 
@@ -538,12 +557,11 @@ export class HealthChecker implements AsyncDisposable {
   async #events(): Promise<void> {
     const { clock } = this.#needs;
     const { signal } = this.#ending;
-    const count = (kind: EventKind) => this.#metrics.ordered.labels(METRIC_WORD[kind]).inc();
     while (!signal.aborted) {
       this.#wake = new AbortController();
       const nowMs = clock.monotonicMs();
       let nextMs = Infinity;
-      for (const [zone, { atMs, bySerial }] of this.#due) {
+      for (const [zone, { atMs, look }] of this.#due) {
         // Events come in the order in which they are due.
         if (atMs > nowMs) {
           nextMs = atMs;
@@ -553,7 +571,7 @@ export class HealthChecker implements AsyncDisposable {
         const again = this.#again.get(zone);
         this.#again.delete(zone);
         if (again !== undefined) this.#due.set(zone, again);
-        if (this.isLeading) this.#queue.add(zone, { bySerial, withDigests: false, only: null, count });
+        if (this.isLeading) this.#queue.add(zone, look);
       }
       const end = anySignal([signal, this.#wake.signal]);
       await clock.sleep(Math.min(nextMs - clock.monotonicMs(), MINUTE_MS), end);
@@ -648,7 +666,7 @@ export class HealthChecker implements AsyncDisposable {
     if (this.#due.has(zone) || this.#ending.signal.aborted) return;
     try {
       const held = await this.#held(zone, false);
-      await this.#lookAt(secondary, zone, held, { withDigests: false, count });
+      await this.#lookAt(secondary, zone, held, { withDigests: false, isSure: true, count });
     } catch (error) {
       this.#needs.log.warn("A zone can't be checked", { zone, secondary: secondary.host, error });
     }
@@ -660,7 +678,8 @@ export class HealthChecker implements AsyncDisposable {
     const differing = look.bySerial ? await this.#differing(all, zone) : all;
     if (differing.length === 0) return;
     const held = await this.#held(zone, look.withDigests);
-    await Promise.all(differing.map((each) => this.#lookAt(each, zone, held, look)));
+    const looked = await Promise.all(differing.map((each) => this.#lookAt(each, zone, held, look)));
+    if (looked.includes("unsure")) this.#lookLater(zone, { ...look, isSure: true });
   }
 
   /** Those whose serial isn't that which the primary's API says; what answers say may be another one, and is looked at then. */
@@ -672,27 +691,31 @@ export class HealthChecker implements AsyncDisposable {
     return secondaries.filter((_, i) => states[i] !== null && states[i]!.get(zone)?.serial !== found?.serial);
   }
 
+  /** Orders what the zone lacks there, unless that is to be looked at again. */
   async #lookAt(
     secondary: Secondary,
     zone: string,
     held: PrimaryZone | null,
-    look: Pick<Look, "withDigests" | "count">,
-  ): Promise<void> {
+    look: Pick<Look, "withDigests" | "isSure" | "count">,
+  ): Promise<"done" | "unsure"> {
     const { clock, intervals, log } = this.#needs;
     const states = await this.#states(secondary, zone, look);
-    if (states === null) return;
+    if (states === null) return "done";
     const state: ZoneState | undefined = states.get(zone);
-    if (state?.isForeign) return;
+    if (state?.isForeign) return "done";
     const order: Order | null = held === null
       ? (state === undefined ? null : { kind: "delete", zone, reason: "extra" })
       : orderFor(zone, { held, state, nowMs: clock.unixMs(), remainingMs: intervals.remainingMs });
-    if (order === null || this.#isUnderWay(secondary, order, [held, state])) return;
+    if (order === null) return "done";
+    if (!look.isSure) return "unsure";
+    if (this.#isUnderWay(secondary, order, [held, state])) return "done";
     log.info("A secondary isn't in step", {
       ...{ secondary: secondary.host, zone, reason: order.reason, kind: order.kind },
       ...{ serial: held?.serial, has: state?.serial },
     });
     this.#order(secondary, order, held?.serial ?? null);
     look.count(order.kind);
+    return "done";
   }
 
   /** Whether it was ordered a moment ago, when both sides were as they are now. */
@@ -753,6 +776,7 @@ export class HealthChecker implements AsyncDisposable {
         timeoutMs: STATE_TIMEOUT_MS,
         isWhole: (data) => {
           heard.reply = readStateReply(data);
+          this.#lease.outdo(epochOfReply(data));
           return true;
         },
         signal: anySignal([this.#ending.signal, asking.signal]),
@@ -776,7 +800,6 @@ export class HealthChecker implements AsyncDisposable {
     }
     secondary.isMissed = false;
     secondary.heardMs = clock.monotonicMs();
-          this.#lease.outdo(epochOfReply(data));
     return said;
   }
 

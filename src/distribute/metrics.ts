@@ -15,6 +15,8 @@ export interface ProxyMetrics {
   readonly requests: Counter;
   /** Events that were published. */
   readonly events: Counted<readonly ["event_type"]>;
+  /** Events that were given up because too many waited for a connection. */
+  readonly lost: Counter;
 }
 
 /** Registers them. */
@@ -27,6 +29,10 @@ export function proxyMetrics(registry: Registry): ProxyMetrics {
     events: registry.counter("apiproxy_published_zone_events_total", "Events that were published.", [
       "event_type",
     ]),
+    lost: registry.counter(
+      "apiproxy_lost_zone_events_total",
+      "Events that were given up because too many waited for a connection to NATS.",
+    ).labels(),
   };
 }
 
@@ -181,7 +187,7 @@ export interface CheckerMetrics {
   readonly periodicCycles: Counter;
   /** Times that zones were listed. */
   readonly refreshCycles: Counter;
-  /** Weekly and half-daily checks of signatures. */
+  /** Weekly checks of signatures that began, and half-daily ones that have come to their last zone. */
   readonly signingCycles: Counter;
   /** Looks at NSEC3 parameters. */
   readonly nsec3Cycles: Counter;
@@ -203,6 +209,7 @@ export function checkerMetrics(
     readonly zones: number;
     readonly signedZones: number;
     readonly secondaries: number;
+    readonly looks: number;
     readonly isLeading: boolean;
     readonly states: States;
     readonly services: readonly { readonly service: string; readonly host: string }[];
@@ -213,6 +220,7 @@ export function checkerMetrics(
   gauge("actual_primary_zone_count", "Zones of the primary.", () => counts().zones);
   gauge("actual_secondary_count", "Secondaries.", () => counts().secondaries);
   gauge("actual_dnssec_primary_zone_count", "Signed zones of the primary.", () => counts().signedZones);
+  gauge("waiting_checks", "Zones that wait to be looked at one by one, or are.", () => counts().looks);
   gauge("leading", "Whether this checker is the one that checks.", () => counts().isLeading ? 1 : 0);
   registry.gauge("healthchecker_known_services", "Services that have said that they are there.", {
     labelNames: ["service", "host"],

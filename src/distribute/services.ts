@@ -74,12 +74,13 @@ export async function startApiProxy(
   }, { clock, log });
   const upstream = new URL(settings.powerDNS.url!);
   const isTls = upstream.protocol === "https:";
+  const metrics = proxyMetrics(registry);
   const greeting = new Greeting({
     ...{ service: "api-proxy", host: ground.host, clock },
     publish: (subject, data) => broker.publishNow(subject, data),
   });
   const broker: Broker = new Broker(
-    { terms: linkTermsOf("api-proxy", ground), clock, rng, log },
+    { terms: linkTermsOf("api-proxy", ground), clock, rng, log, onLost: () => metrics.lost.inc() },
     [],
     () => greeting.connected(),
   );
@@ -93,7 +94,7 @@ export async function startApiProxy(
     writesAtOnce: settings.powerDNS.writesAtOnce,
     subjects: subjectsOf(settings),
     publish: (subject, data) => broker.publish(subject, data),
-    metrics: proxyMetrics(registry),
+    metrics,
   });
   const ending = new AbortController();
   let listener: RenewableListener;

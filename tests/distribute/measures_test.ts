@@ -11,6 +11,7 @@ import { KeptEvents } from "../../src/distribute/kept_events.ts";
 import { encodeEvent, serviceId } from "../../src/distribute/messages.ts";
 import { useDenoTransport } from "../../src/nats/transport.ts";
 import { createLogger } from "../../src/telemetry/log.ts";
+import { ManualClock } from "../clock.ts";
 import { NatsServer } from "../nats/server.ts";
 import { testWith } from "../programs.ts";
 import {
@@ -27,15 +28,74 @@ import {
 import { keptInStep } from "./kept_in_step.ts";
 
 const transfersOf = (syncer: TestService) => syncer.metric("secondarysyncer_transferred_zones_total");
-const cyclesOf = (checker: TestService) => checker.metric("healthchecker_singing_sync_cycles_total");
-/** Resolves when it has checked signatures twice more, the second time with nothing left to be ordered. */
-const checkedTwice = async (checker: TestService) => {
-  const before = cyclesOf(checker);
-  await until(() => cyclesOf(checker), (cycles) => cycles >= before + 3);
-};
-const reasonsOf = (checker: TestService, zone: string): string[] =>
-  checker.lines.filter((line) => line.includes("isn't in step")).map((line) => JSON.parse(line))
-    .filter((line) => line.zone === zone).map(({ reason }) => reason);
+/** Resolves when it works on nothing. */
+const idle = async (syncer: TestService) =>
+  await until(() => syncer.metric("secondarysyncer_worker_lock_count"), (running) => running === 0);
+
+/** Between two checks of signatures, keys and content, and from what one finds to its order. */
+const [SIGNATURE_CHECK_MS, EVENT_CHECK_MS] = [600_000, 20_000];
+const CHECKS =
+  "eventCheckWaitTime: 20s\nnsec3CheckInterval: 1d\nperiodicalCheckInterval: 1d\nsignatureCheckInterval: 10m";
+
+/** A checker that looks at zones when it is told to, and at no other time. */
+class ToldChecker {
+  readonly #clock: ManualClock;
+  readonly #checker: TestService;
+
+  constructor(checker: TestService, clock: ManualClock) {
+    this.#checker = checker;
+    this.#clock = clock;
+  }
+
+  /** Has it look at each zone in full, and again at those that differ; what it has ordered, zone and reason. */
+  async check(): Promise<string[]> {
+    const { length } = this.#orders();
+    const cycles = () => this.#checker.metric("healthchecker_singing_sync_cycles_total");
+    const before = cycles();
+    await this.#clock.advance(SIGNATURE_CHECK_MS);
+    await this.#passing(cycles, (count) => count > before);
+    await this.#looked();
+    await this.#clock.advance(EVENT_CHECK_MS);
+    await this.#looked();
+    return this.#orders().slice(length);
+  }
+
+  /** Has it check until it has ordered that, and nothing else. */
+  async finds(order: RegExp): Promise<void> {
+    const found: string[] = [];
+    await until(async () => found.push(...await this.check()), (count) => count > 0);
+    equal(found.length, 1, found.join());
+    match(found[0]!, order);
+  }
+
+  async #looked(): Promise<void> {
+    await this.#passing(
+      () => this.#checker.metric("healthchecker_waiting_checks"),
+      (count) => count === 0,
+    );
+  }
+
+  /** As `until`, while its time goes on: what failed is tried again then. */
+  async #passing(look: () => number, wanted: (value: number) => boolean): Promise<void> {
+    await until(async () => {
+      await this.#clock.advance(1_000);
+      return look();
+    }, wanted);
+  }
+
+  #orders(): string[] {
+    return this.#checker.lines.filter((line) => line.includes("isn't in step")).map((line) => {
+      const { zone, reason } = JSON.parse(line);
+      return `${zone} ${reason}`;
+    });
+  }
+}
+
+/** Now, or half a day ago where a Thursday's signing sync would come within the next hours. */
+function noThursdaySoon(): number {
+  const untilMs = 7 * 86_400_000 - (Date.now() - 3_600_000) % (7 * 86_400_000);
+  return untilMs < 6 * 3_600_000 ? Date.now() - 12 * 3_600_000 : Date.now();
+}
 
 testWith(
   ["nats-server", "pdns_server"],
@@ -46,14 +106,20 @@ testWith(
       nats: nats.server,
       secondaries: 1,
       broker: (user) => nats.broker(user),
-      checks:
-        "eventCheckWaitTime: 1h\nnsec3CheckInterval: 1h\nperiodicalCheckInterval: 1h\nsignatureCheckInterval: 100ms",
+      checks: CHECKS,
     });
     const { powerDns } = installation.secondaries[0]!;
     await using _proxy = await installation.proxy();
     await using _provider = await installation.provider();
+    const clock = new ManualClock(noThursdaySoon());
+    // Before the syncer, which it hears then: what it does at that is over before there is a zone.
+    await using checker = await installation.checker({ clock, isAlone: true });
     await using syncer = await installation.syncer(0);
-    await using checker = await installation.checker();
+    await until(
+      () => syncer.metric('secondarysyncer_zone_state_response_total{state="successful"}'),
+      (count) => count > 0,
+    );
+    const told = new ToldChecker(checker, clock);
     await installation.api(
       "POST",
       "/zones",
@@ -61,7 +127,15 @@ testWith(
     );
     await installation.api("POST", "/zones", zoneBody("plain.test."));
     await until(() => transfersOf(syncer), (count) => count === 2);
-    await checkedTwice(checker);
+    await idle(syncer);
+    deepEqual(await told.check(), []);
+    /** What was ordered is fetched, once, and looked at again. */
+    const fetchedOnce = async (before: number) => {
+      await until(() => transfersOf(syncer), (count) => count > before);
+      await idle(syncer);
+      deepEqual(await told.check(), []);
+      equal(transfersOf(syncer), before + 1);
+    };
 
     await test.step("a signature that ends soon is fetched again although the serial is equal", async () => {
       const before = transfersOf(syncer);
@@ -69,41 +143,38 @@ testWith(
         "SELECT content FROM records WHERE type = 'RRSIG' AND content LIKE 'SOA %'",
       );
       const aged = String(row!["content"]).split(" ");
-      aged[4] = new Date(Date.now() + 3_600_000).toISOString().replaceAll(/[-:T]|\.\d+Z/g, "");
+      aged[4] = new Date(clock.unixMs() + 3_600_000).toISOString().replaceAll(/[-:T]|\.\d+Z/g, "");
       powerDns.sql(
         `UPDATE records SET content = '${aged.join(" ")}' WHERE type = 'RRSIG' AND content LIKE 'SOA %'`,
       );
-      await until(() => reasonsOf(checker, "signed.test."), (reasons) => reasons.includes("expiring"));
-      await until(() => transfersOf(syncer), (count) => count > before);
-      await checkedTwice(checker);
-      equal(transfersOf(syncer), before + 1);
+      await told.finds(/^signed\.test\. expiring$/);
+      await fetchedOnce(before);
     });
 
     await test.step("a key that was added, whose event is lost, is found in signatures, and fetched once", async () => {
       const before = transfersOf(syncer);
       const key = { keytype: "zsk", active: true, published: true, algorithm: "ecdsa256" };
       equal((await installation.primary.api("POST", "/zones/signed.test./cryptokeys", key)).status, 201);
-      await until(
-        () => reasonsOf(checker, "signed.test."),
-        (reasons) => reasons.includes("keys") || reasons.includes("content"),
-      );
-      await until(() => transfersOf(syncer), (count) => count > before);
-      await checkedTwice(checker);
-      equal(transfersOf(syncer), before + 1);
+      await told.finds(/^signed\.test\. (?:keys|content)$/);
+      await fetchedOnce(before);
     });
 
-    await test.step("a zone that gets serial 0 is fetched, and not for ever", async () => {
+    await test.step("a zone whose serial is edited in answers is fetched once, and one of serial 0 is", async () => {
+      const edited = { dnssec: true, nsec3param: "1 0 0 -", soa_edit: "INCEPTION-INCREMENT" };
+      const before = transfersOf(syncer);
+      equal((await installation.api("POST", "/zones", zoneBody("edited.test.", edited))).status, 201);
       equal((await installation.api("POST", "/zones", zoneBody("zero.test."))).status, 201);
-      await until(() => answersOf(powerDns, "zero.test", "SOA"), (soa) => soa.length === 1);
+      await until(() => transfersOf(syncer), (count) => count >= before + 2);
+      await idle(syncer);
+      deepEqual(await told.check(), []);
+      equal(transfersOf(syncer), before + 2);
       installation.primary.sql(
         "UPDATE records SET content = 'ns1.zero.test hostmaster.zero.test 0 10800 3600 604800 3600' " +
           "WHERE type = 'SOA' AND name = 'zero.test'",
       );
+      await told.finds(/^zero\.test\. serial$/);
       await until(() => answersOf(powerDns, "zero.test", "SOA"), ([soa]) => soa?.split(" ")[2] === "0");
-      await checkedTwice(checker);
-      const { length } = reasonsOf(checker, "zero.test.");
-      await checkedTwice(checker);
-      equal(reasonsOf(checker, "zero.test.").length, length);
+      await fetchedOnce(before + 2);
     });
 
     await test.step("a change on a secondary is undone", async () => {
@@ -111,15 +182,13 @@ testWith(
         (await powerDns.api("PATCH", "/zones/plain.test.", addressBody("plain.test.", "192.0.2.66"))).status,
         204,
       );
-      await until(() => reasonsOf(checker, "plain.test."), (reasons) => reasons.at(-1) === "content");
-      await until(
-        () => powerDns.rows("SELECT * FROM records WHERE content = '192.0.2.66'"),
-        (rows) => rows.length === 0,
-      );
+      const before = transfersOf(syncer);
+      await told.finds(/^plain\.test\. content$/);
+      await fetchedOnce(before);
+      deepEqual(powerDns.rows("SELECT * FROM records WHERE content = '192.0.2.66'"), []);
     });
 
     await test.step("a zone that was made again with the same serial is fetched", async () => {
-      await checkedTwice(checker);
       const { primary } = installation;
       equal((await primary.api("DELETE", "/zones/plain.test.")).status, 204);
       equal(
@@ -127,18 +196,33 @@ testWith(
           .status,
         201,
       );
-      await until(
-        () => powerDns.rows("SELECT content FROM records WHERE type = 'NS' AND name = 'plain.test'"),
-        ([row]) => row?.["content"] === "other.test",
-      );
+      const before = transfersOf(syncer);
+      await told.finds(/^plain\.test\. content$/);
+      await fetchedOnce(before);
+      const query = "SELECT content FROM records WHERE type = 'NS' AND name = 'plain.test'";
+      deepEqual(powerDns.rows(query).map((row) => row["content"]), ["other.test"]);
     });
 
-    await test.step("after a restart of the primary, which signs with other bytes, nothing is fetched", async () => {
-      await checkedTwice(checker);
+    await test.step("in a quiet hour nothing is fetched, nor after a restart of the primary, which signs with other bytes", async () => {
       const before = transfersOf(syncer);
       await installation.primary.kill();
       await installation.primary.start();
-      await checkedTwice(checker);
+      // The periodic check and that of NSEC3 come besides, by their own times.
+      const yaml = installation.yaml("health-checker", installation.primary, "", "jetStream: off")
+        .replaceAll("Interval: 1d", "Interval: 15m");
+      const itsClock = new ManualClock(noThursdaySoon());
+      await using hourly = await startService("health-checker", {
+        ...{ yaml, host: "ns1.example.net", clock: itsClock },
+      });
+      const cycles = () => hourly.metric("healthchecker_interval_health_cycles_total");
+      await until(cycles, (count) => count > 0);
+      for (let quarter = 0; quarter < 4; quarter++) {
+        const done = cycles();
+        await itsClock.advance(900_000);
+        await until(cycles, (count) => count > done);
+        deepEqual(await new ToldChecker(hourly, itsClock).check(), []);
+      }
+      deepEqual(await told.check(), []);
       equal(transfersOf(syncer), before);
     });
 
@@ -175,8 +259,9 @@ testWith(
       );
       const yaml = installation.yaml("health-checker", installation.primary, "", "jetStream: off")
         .replace(installation.primary.url, `http://127.0.0.1:${broken.addr.port}`)
-        .replace(/periodicalCheckInterval: 1h/, "periodicalCheckInterval: 20ms")
-        .replace(/eventCheckWaitTime: 1h/, "eventCheckWaitTime: 10ms");
+        .replace("periodicalCheckInterval: 1d", "periodicalCheckInterval: 20ms")
+        .replace("eventCheckWaitTime: 20s", "eventCheckWaitTime: 10ms")
+        .replace("signatureCheckInterval: 10m", "signatureCheckInterval: 100ms");
       await using deceived = await startService("health-checker", { yaml, host: "ns1.example.net" });
       const zones = async () => (await powerDns.api("GET", "/zones")).text.split('"name":').length;
       const before = await zones();
@@ -216,13 +301,18 @@ testWith(
       );
     });
 
-    await test.step("a secondary whose API is down gets no orders", async () => {
-      await checkedTwice(checker);
-      const orders = checker.lines.filter((line) => line.includes("isn't in step")).length;
+    await test.step("a secondary whose database refuses, or whose API is down, gets no orders", async () => {
+      await idle(syncer);
+      const unsure = () => checker.lines.filter((line) => line.includes("can't say what it holds")).length;
+      deepEqual([await told.check(), unsure()], [[], 0]);
+      powerDns.sql("ALTER TABLE domains RENAME TO locked");
+      deepEqual(await told.check(), []);
+      const refused = unsure();
+      ok(refused > 0);
+      powerDns.sql("ALTER TABLE locked RENAME TO domains");
       await powerDns.kill();
-      await checkedTwice(checker);
-      equal(checker.lines.filter((line) => line.includes("isn't in step")).length, orders);
-      ok(checker.lines.some((line) => line.includes("can't say what it holds")));
+      deepEqual(await told.check(), []);
+      ok(unsure() > refused);
       await powerDns.start();
     });
   },

@@ -39,7 +39,7 @@ function exposed(): ReadonlySet<string> {
   syncerMetrics(registry, { running: () => 0, failing: () => 0 });
   checkerMetrics(
     registry,
-    () => ({ zones: 0, signedZones: 0, secondaries: 1, isLeading: true, states: [], services: [] }),
+    () => ({ zones: 0, signedZones: 0, secondaries: 1, looks: 0, isLeading: true, states: [], services: [] }),
   );
   const services = ["apiproxy", "zoneprovider", "secondarysyncer", "healthchecker"];
   return new Set([
@@ -102,6 +102,8 @@ const ALERTS = {
         ['healthchecker_differing_zones{secondary="c"}', "0x30 9x15 0x15"],
         ['secondarysyncer_failing_zones{instance="c"}', "0x60"],
         ['secondarysyncer_ignored_zone_events_total{instance="c",reason="broken"}', "7x60"],
+        ['healthchecker_waiting_checks{instance="a"}', "0x30 4000x20 0x10"],
+        ['apiproxy_lost_zone_events_total{instance="a"}', "7x60"],
         ['apiproxy_certificate_end_seconds{instance="a"}', "7776000x60"],
       ]),
       promql_expr_test: [{ expr, eval_time: "60m", exp_samples: [] }],
@@ -115,13 +117,15 @@ const ALERTS = {
         ['healthchecker_differing_zones{secondary="c"}', "3x60"],
         ['secondarysyncer_failing_zones{instance="c"}', "3x60"],
         ['secondarysyncer_ignored_zone_events_total{instance="c",reason="broken"}', "0+7x60"],
+        ['healthchecker_waiting_checks{instance="a"}', "4000x70"],
+        ['apiproxy_lost_zone_events_total{instance="a"}', "0+7x60"],
         ['apiproxy_certificate_end_seconds{instance="a"}', "86400x60"],
       ]),
       promql_expr_test: [{
         expr,
         eval_time: "60m",
-        exp_samples: ["Broken", "CertificateEnds", "NatsDisconnected", "SecondaryUnheard", "Unchecked"]
-          .concat("ZonesDiffer", "ZonesFail").map((name) => ({
+        exp_samples: ["Broken", "CertificateEnds", "ChecksLate", "EventsLost", "NatsDisconnected"]
+          .concat("SecondaryUnheard", "Unchecked", "ZonesDiffer", "ZonesFail").map((name) => ({
             ...{ labels: `{alertname="Distribute${name}"}`, value: 1 },
           })),
       }],
