@@ -21,6 +21,7 @@ export const PROGRAMS: Readonly<Record<string, string>> = {
   "bash": "shell completion, the documentation as its reader types it",
   "cc": "structures handed to the kernel as C lays them out",
   "dig": "answers as the reference client reads them",
+  "delv": "signatures as a validating resolver judges them",
   "kdig": "answers as a second client reads them, EDNS client subnet",
   "dnsperf": "nothing lost while the model changes under load",
   "curl": "the documentation as its reader types it",

@@ -172,6 +172,8 @@ export interface InstallationOptions {
   readonly checks?: string;
   /** Lines that say where secondaries are found; a list of them unless said otherwise. */
   readonly register?: string;
+  /** Lines of the primary's configuration besides those that all servers have. */
+  readonly primary?: readonly string[];
 }
 
 /** Times that let a test see each check soon. */
@@ -204,7 +206,10 @@ export class Installation implements AsyncDisposable {
   /** Starts the PowerDNS servers. */
   static async start(options: InstallationOptions): Promise<Installation> {
     const servers = await Promise.all(
-      Array.from({ length: options.secondaries + 1 }, (_, i) => PowerDnsServer.start({ isSecondary: i > 0 })),
+      Array.from(
+        { length: options.secondaries + 1 },
+        (_, i) => PowerDnsServer.start(i > 0 ? { isSecondary: true } : { more: options.primary ?? [] }),
+      ),
     );
     return new Installation(options, await Deno.makeTempDir({ prefix: "pleiades-distribute-" }), servers);
   }
@@ -270,12 +275,13 @@ export class Installation implements AsyncDisposable {
     return startService("secondary-syncer", this.givenTo("secondary-syncer", i));
   }
 
-  /** Asks the API through the proxy. */
+  /** Asks the API through the proxy. @param url where a proxy is reached, if not the first one */
   async api(
     method: string,
     path: string,
     body?: unknown,
     headers: Readonly<Record<string, string>> = {},
+    url = this.url,
   ): Promise<{
     readonly status: number;
     readonly text: string;
@@ -283,7 +289,7 @@ export class Installation implements AsyncDisposable {
     using client = Deno.createHttpClient({
       caCerts: [await Deno.readTextFile(`${this.#folder}/cacert.pem`)],
     });
-    const response = await fetch(`${this.url}/api/v1/servers/localhost${path}`, {
+    const response = await fetch(`${url}/api/v1/servers/localhost${path}`, {
       ...{ method, client },
       headers: { "X-API-Key": API_KEY, ...headers },
       ...(body !== undefined && { body: typeof body === "string" ? body : JSON.stringify(body) }),

@@ -8,6 +8,8 @@ import { type Clock, seededRng, systemClock } from "../../src/clock.ts";
 import { readEvent } from "../../src/distribute/messages.ts";
 import { digestOf, DnsConnection } from "../../src/distribute/zone_reading.ts";
 import { freePort } from "../free_port.ts";
+import { deleteIntoTransfers, orphansOf } from "./deletes.ts";
+import { anchorsOf, delvSays } from "./delv.ts";
 import {
   addressBody,
   answersOf,
@@ -43,6 +45,8 @@ export interface RunOptions {
   readonly hasThursday: boolean;
   /** Signed names of a large zone that is made while samples are taken; 0 = there is none. */
   readonly largeNames: number;
+  /** Deletes of zones that are being transferred. */
+  readonly deletes: number;
   readonly onStep: (step: string) => void;
 }
 
@@ -87,7 +91,7 @@ export interface RunSeen {
   readonly large: { readonly tookMs: number; readonly samples: readonly Sample[] } | null;
   /** Records on secondaries that belong to no zone. */
   readonly orphans: number;
-  /** Zones that a validating resolver was asked about on each secondary, and those that it didn't take. */
+  /** Answers of secondaries that a validating resolver judged, and those that it didn't take. */
   readonly validated: { readonly asked: number; readonly failed: readonly string[] };
 }
 
@@ -162,6 +166,8 @@ export async function keptInStep(options: RunOptions): Promise<RunSeen> {
   const thursday = hasThursday ? await thursdayOf(installation, { services, sampler }) : null;
   if (largeNames > 0) onStep(`a zone of ${largeNames} signed names`);
   const large = largeNames > 0 ? await largeZone(installation, { client, sampler, names: largeNames }) : null;
+  if (options.deletes > 0) onStep(`${options.deletes} deletes into transfers`);
+  if (options.deletes > 0) await deleteIntoTransfers(installation, { nats, rounds: options.deletes });
   onStep(`${faultSeconds} s of changes and faults`);
   const ending = new AbortController();
   const failing = services.fail({ rng, nats, ending: ending.signal, seconds: faultSeconds });
@@ -185,7 +191,7 @@ export async function keptInStep(options: RunOptions): Promise<RunSeen> {
   return {
     ...{ changes, refused, faults: services.faults, calm, transfers, quietTransfers, equalMs, differing },
     ...{ proxy, alone, loaded, lost: sampler.lost, stages, cpuMs, thursday, large, validated },
-    orphans: orphansOf(installation),
+    orphans: orphansOf(installation.secondaries.map(({ powerDns }) => powerDns)),
   };
 }
 
@@ -358,12 +364,6 @@ async function largeZone(
   await client.change("DELETE", "/zones/large.test.");
   await whenAll(0);
   return { tookMs, samples };
-}
-
-/** A zone that is deleted while it is transferred may leave them. */
-function orphansOf({ secondaries }: Installation): number {
-  const query = "SELECT count(*) AS n FROM records WHERE domain_id NOT IN (SELECT id FROM domains)";
-  return secondaries.reduce((sum, { powerDns }) => sum + Number(powerDns.rows(query)[0]?.["n"]), 0);
 }
 
 /** A change of a zone that none goes on of: of twenty one is a new zone, and one a deleted one. */
@@ -765,39 +765,24 @@ async function differingZones(
   return found;
 }
 
-/** Has `delv` judge the signatures of zones on each secondary, by their keys on the primary. */
+/** Has `delv` judge what each secondary answers of zones, also of a name that there isn't. */
 async function validatedOf(
-  { primary, secondaries, folder }: Installation,
+  installation: Installation,
   names: readonly string[],
 ): Promise<RunSeen["validated"]> {
   const failed: string[] = [];
-  for (const name of names) {
-    const keys: readonly { readonly dnskey: string }[] = JSON.parse(
-      (await primary.api("GET", `/zones/${name}/cryptokeys`)).text,
-    );
-    const anchors = keys.map(({ dnskey }) => {
-      const [flags, protocol, algorithm, key] = dnskey.split(" ");
-      return `${name} static-key ${flags} ${protocol} ${algorithm} "${key}";`;
-    });
-    await Deno.writeTextFile(`${folder}/anchors`, `trust-anchors { ${anchors.join(" ")} };\n`);
-    for (const { powerDns, host } of secondaries) {
-      const { stdout, stderr } = await new Deno.Command("delv", {
-        args: [
-          "@127.0.0.1",
-          "-p",
-          `${powerDns.dnsPort}`,
-          "-a",
-          `${folder}/anchors`,
-          `+root=${name}`,
-          name,
-          "SOA",
-        ],
-      }).output();
-      const said = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
-      if (!said.includes("; fully validated")) {
-        failed.push(`${name} on ${host}: ${said.trim().split("\n")[0]}`);
+  let asked = 0;
+  for (const zone of names) {
+    const anchors = await anchorsOf(installation, zone);
+    for (const { powerDns, host } of installation.secondaries) {
+      for (const [name, type] of [[zone, "SOA"], [`none.${zone}`, "A"]] as const) {
+        asked++;
+        const said = await delvSays({ anchors, zone, powerDns, name, type });
+        if (!said.includes("fully validated")) {
+          failed.push(`${name} ${type} on ${host}: ${said.trim().split("\n")[0]}`);
+        }
       }
     }
   }
-  return { asked: names.length * secondaries.length, failed };
+  return { asked, failed };
 }

@@ -6,12 +6,13 @@
 import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { NatsConnectionImpl } from "@nats-io/nats-core/internal";
 import { jetstreamManager } from "@nats-io/jetstream";
-import { systemClock } from "../../src/clock.ts";
+import { type Clock, systemClock } from "../../src/clock.ts";
 import { KeptEvents } from "../../src/distribute/kept_events.ts";
 import { encodeEvent, serviceId } from "../../src/distribute/messages.ts";
 import { useDenoTransport } from "../../src/nats/transport.ts";
 import { createLogger } from "../../src/telemetry/log.ts";
 import { ManualClock } from "../clock.ts";
+import { freePort } from "../free_port.ts";
 import { NatsServer } from "../nats/server.ts";
 import { testWith } from "../programs.ts";
 import {
@@ -20,11 +21,13 @@ import {
   connectAs,
   GuardedNats,
   Installation,
+  type ServiceKind,
   startService,
   type TestService,
   until,
   zoneBody,
 } from "./installation.ts";
+import { deleteIntoTransfers, orphansOf } from "./deletes.ts";
 import { keptInStep } from "./kept_in_step.ts";
 
 const transfersOf = (syncer: TestService) => syncer.metric("secondarysyncer_transferred_zones_total");
@@ -33,9 +36,11 @@ const idle = async (syncer: TestService) =>
   await until(() => syncer.metric("secondarysyncer_worker_lock_count"), (running) => running === 0);
 
 /** Between two checks of signatures, keys and content, and from what one finds to its order. */
-const [SIGNATURE_CHECK_MS, EVENT_CHECK_MS] = [600_000, 20_000];
+const [SIGNATURE_CHECK_MS, EVENT_CHECK_MS] = [3_600_000, 600_000];
+/** A wait of such a length is one for another try, or between two zones. */
+const SHORT_MS = 5_000;
 const CHECKS =
-  "eventCheckWaitTime: 20s\nnsec3CheckInterval: 1d\nperiodicalCheckInterval: 1d\nsignatureCheckInterval: 10m";
+  "eventCheckWaitTime: 10m\nnsec3CheckInterval: 7d\nperiodicalCheckInterval: 7d\nsignatureCheckInterval: 1h";
 
 /** A checker that looks at zones when it is told to, and at no other time. */
 class ToldChecker {
@@ -50,14 +55,19 @@ class ToldChecker {
   /** Has it look at each zone in full, and again at those that differ; what it has ordered, zone and reason. */
   async check(): Promise<string[]> {
     const { length } = this.#orders();
+    await this.look();
+    await this.#clock.advance(EVENT_CHECK_MS);
+    await this.#looked();
+    return this.#orders().slice(length);
+  }
+
+  /** Has it look at each zone in full. */
+  async look(): Promise<void> {
     const cycles = () => this.#checker.metric("healthchecker_singing_sync_cycles_total");
     const before = cycles();
     await this.#clock.advance(SIGNATURE_CHECK_MS);
     await this.#passing(cycles, (count) => count > before);
     await this.#looked();
-    await this.#clock.advance(EVENT_CHECK_MS);
-    await this.#looked();
-    return this.#orders().slice(length);
   }
 
   /** Has it check until it has ordered that, and nothing else. */
@@ -75,10 +85,11 @@ class ToldChecker {
     );
   }
 
-  /** As `until`, while its time goes on: what failed is tried again then. */
+  /** As `until`, while its time goes on as far as its short waits need it. */
   async #passing(look: () => number, wanted: (value: number) => boolean): Promise<void> {
     await until(async () => {
-      await this.#clock.advance(1_000);
+      const waitMs = this.#clock.nextWakeMs ?? Infinity;
+      if (waitMs <= SHORT_MS) await this.#clock.advance(waitMs);
       return look();
     }, wanted);
   }
@@ -91,10 +102,10 @@ class ToldChecker {
   }
 }
 
-/** Now, or half a day ago where a Thursday's signing sync would come within the next hours. */
+/** Now, or four days ago where a Thursday's signing sync would come within the next days. */
 function noThursdaySoon(): number {
   const untilMs = 7 * 86_400_000 - (Date.now() - 3_600_000) % (7 * 86_400_000);
-  return untilMs < 6 * 3_600_000 ? Date.now() - 12 * 3_600_000 : Date.now();
+  return untilMs < 3 * 86_400_000 ? Date.now() - 4 * 86_400_000 : Date.now();
 }
 
 testWith(
@@ -177,6 +188,18 @@ testWith(
       await fetchedOnce(before + 2);
     });
 
+    await test.step("a zone that is looked at between its making and its event is fetched once", async () => {
+      const before = transfersOf(syncer);
+      equal((await installation.primary.api("POST", "/zones", zoneBody("fresh.test."))).status, 201);
+      await told.look();
+      const connection = await connectAs(nats, "api-proxy");
+      const event = { zone: "fresh.test.", created_at: new Date().toISOString() };
+      connection.publish("zone.add", JSON.stringify(event));
+      await connection.flush();
+      await connection.close();
+      await fetchedOnce(before);
+    });
+
     await test.step("a change on a secondary is undone", async () => {
       equal(
         (await powerDns.api("PATCH", "/zones/plain.test.", addressBody("plain.test.", "192.0.2.66"))).status,
@@ -209,7 +232,7 @@ testWith(
       await installation.primary.start();
       // The periodic check and that of NSEC3 come besides, by their own times.
       const yaml = installation.yaml("health-checker", installation.primary, "", "jetStream: off")
-        .replaceAll("Interval: 1d", "Interval: 15m");
+        .replaceAll("Interval: 7d", "Interval: 15m");
       const itsClock = new ManualClock(noThursdaySoon());
       await using hourly = await startService("health-checker", {
         ...{ yaml, host: "ns1.example.net", clock: itsClock },
@@ -259,9 +282,9 @@ testWith(
       );
       const yaml = installation.yaml("health-checker", installation.primary, "", "jetStream: off")
         .replace(installation.primary.url, `http://127.0.0.1:${broken.addr.port}`)
-        .replace("periodicalCheckInterval: 1d", "periodicalCheckInterval: 20ms")
-        .replace("eventCheckWaitTime: 20s", "eventCheckWaitTime: 10ms")
-        .replace("signatureCheckInterval: 10m", "signatureCheckInterval: 100ms");
+        .replace("periodicalCheckInterval: 7d", "periodicalCheckInterval: 20ms")
+        .replace("eventCheckWaitTime: 10m", "eventCheckWaitTime: 10ms")
+        .replace("signatureCheckInterval: 1h", "signatureCheckInterval: 100ms");
       await using deceived = await startService("health-checker", { yaml, host: "ns1.example.net" });
       const zones = async () => (await powerDns.api("GET", "/zones")).text.split('"name":').length;
       const before = await zones();
@@ -301,6 +324,14 @@ testWith(
       );
     });
 
+    await test.step("zones that are deleted while they are transferred leave no records behind", async () => {
+      await deleteIntoTransfers(installation, { nats, rounds: 24 });
+      await idle(syncer);
+      equal(orphansOf([powerDns]), 0);
+      const query = "SELECT name FROM domains WHERE name LIKE 'd_.test'";
+      deepEqual(powerDns.rows(query), []);
+    });
+
     await test.step("a secondary whose database refuses, or whose API is down, gets no orders", async () => {
       await idle(syncer);
       const unsure = () => checker.lines.filter((line) => line.includes("can't say what it holds")).length;
@@ -315,6 +346,75 @@ testWith(
       ok(unsure() > refused);
       await powerDns.start();
     });
+  },
+);
+
+/** What primaries are to be told where another one may have changed the database: docs/distribute.md. */
+const REREADS = ["zone-cache-refresh-interval=0", "zone-metadata-cache-ttl=0", "dnssec-key-cache-ttl=0"];
+
+testWith(
+  ["nats-server", "pdns_server"],
+  "of two primaries with one database each takes changes, gives zones and checks, also alone",
+  async () => {
+    await using nats = await GuardedNats.start();
+    await using installation = await Installation.start({
+      ...{ nats: nats.server, secondaries: 1, broker: (user) => nats.broker(user), checks: CHECKS },
+      primary: REREADS,
+    });
+    const { primary, url } = installation;
+    const { powerDns } = installation.secondaries[0]!;
+    await using another = await primary.startAnother();
+    const anotherUrl = `https://127.0.0.1:${freePort()}`;
+    /** A service beside the other primary. */
+    const beside = (service: ServiceKind, brokerLines = "", clock: Clock = systemClock) => {
+      const yaml = installation.yaml(service, another, "", brokerLines).replace(url, anotherUrl);
+      return startService(service, { yaml, host: "ns1.example.net", clock });
+    };
+    const api = async (at: string, method: string, path: string, body: object) =>
+      (await installation.api(method, path, body, {}, at)).status;
+    const leading = (checker: TestService) => checker.metric("healthchecker_leading");
+    await using ours = new AsyncDisposableStack();
+    const checker = ours.use(await installation.checker());
+    const provider = ours.use(await installation.provider());
+    ours.use(await installation.proxy());
+    await until(() => leading(checker), (is) => is === 1);
+    await using _proxy = await beside("api-proxy");
+    await using itsProvider = await beside("zone-provider");
+    await using itsChecker = await beside("health-checker");
+    const clock = new ManualClock(noThursdaySoon());
+    await using told = await beside("health-checker", "jetStream: off", clock);
+    await using syncer = await installation.syncer(0);
+    // Both that check have heard it come, and have looked, before there is a zone.
+    const answered = 'secondarysyncer_zone_state_response_total{state="successful"}';
+    await until(() => syncer.metric(answered), (count) => count >= 2);
+    const arrives = async (zone: string, address: string) => {
+      await until(() => answersOf(powerDns, `www.${zone}`, "A"), (found) => found.join() === address);
+      await idle(syncer);
+    };
+    const given = () => [provider, itsProvider].map((each) => each.metric("zoneprovider_response_total"));
+
+    // Whichever is asked, and whichever of the two has stored and signed it.
+    for (let i = 0; given().some((count) => count === 0); i++) {
+      const zone = `z${i}.test.`;
+      const [one, other] = i % 2 === 0 ? [url, anotherUrl] : [anotherUrl, url];
+      const body = zoneBody(zone, { dnssec: true, nsec3param: "1 0 0 -" });
+      equal(await api(one, "POST", "/zones", body), 201);
+      equal(await api(other, "PATCH", `/zones/${zone}`, addressBody(zone, "192.0.2.1")), 204);
+      await arrives(zone, "192.0.2.1");
+    }
+    // Both hold the same for the same, though each signs with bytes of its own.
+    const before = transfersOf(syncer);
+    deepEqual(await new ToldChecker(told, clock).check(), []);
+    equal(transfersOf(syncer), before);
+    deepEqual([leading(checker), leading(itsChecker)], [1, 0]);
+
+    await ours.disposeAsync();
+    await primary.kill();
+    equal(await api(anotherUrl, "PATCH", "/zones/z0.test.", addressBody("z0.test.", "192.0.2.2")), 204);
+    await arrives("z0.test.", "192.0.2.2");
+    equal(await api(anotherUrl, "POST", "/zones", zoneBody("late.test.")), 201);
+    await until(() => answersOf(powerDns, "late.test", "SOA"), (soa) => soa.length === 1);
+    await until(() => leading(itsChecker), (is) => is === 1);
   },
 );
 
@@ -362,6 +462,7 @@ testWith(
         isValidated: false,
         hasThursday: false,
         largeNames: 0,
+        deletes: 0,
         onStep: () => {},
       },
     });

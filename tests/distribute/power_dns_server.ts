@@ -27,21 +27,46 @@ export class PowerDnsServer implements AsyncDisposable {
   /** Of the API. */
   readonly apiPort: number = freePort();
   readonly #folder: string;
+  /** The file of its zones. */
+  readonly #database: string;
   readonly #isSecondary: boolean;
+  /** Lines of its configuration beside those that all have. */
+  readonly #more: readonly string[];
   #child: Deno.ChildProcess | null = null;
 
-  private constructor(folder: string, isSecondary: boolean) {
+  private constructor(folder: string, { database, isSecondary, more }: {
+    readonly database: string;
+    readonly isSecondary: boolean;
+    readonly more: readonly string[];
+  }) {
     this.#folder = folder;
+    this.#database = database;
     this.#isSecondary = isSecondary;
+    this.#more = more;
   }
 
-  /** Starts one; resolves when its API answers. */
-  static async start({ isSecondary = false } = {}): Promise<PowerDnsServer> {
+  /** Starts one; resolves when its API answers. @param more lines of its configuration */
+  static async start(
+    { isSecondary = false, more = [] }: {
+      readonly isSecondary?: boolean;
+      readonly more?: readonly string[];
+    } = {},
+  ): Promise<PowerDnsServer> {
     const folder = await Deno.makeTempDir({ prefix: "pleiades-pdns-" });
-    const server = new PowerDnsServer(folder, isSecondary);
-    using database = new DatabaseSync(`${folder}/pdns.db`);
+    const server = new PowerDnsServer(folder, { database: `${folder}/pdns.db`, isSecondary, more });
+    using database = new DatabaseSync(server.#database);
     database.exec("PRAGMA journal_mode = WAL");
     database.exec(await Deno.readTextFile(SCHEMA));
+    await server.start();
+    return server;
+  }
+
+  /** Starts another one with the same zones and the same configuration, which is to end before this one. */
+  async startAnother(): Promise<PowerDnsServer> {
+    const folder = await Deno.makeTempDir({ prefix: "pleiades-pdns-" });
+    const server = new PowerDnsServer(folder, {
+      ...{ database: this.#database, isSecondary: this.#isSecondary, more: this.#more },
+    });
     await server.start();
     return server;
   }
@@ -60,7 +85,7 @@ export class PowerDnsServer implements AsyncDisposable {
   async start(): Promise<void> {
     const config = [
       "launch=gsqlite3",
-      `gsqlite3-database=${this.#folder}/pdns.db`,
+      `gsqlite3-database=${this.#database}`,
       ...["gsqlite3-dnssec=yes", "gsqlite3-pragma-synchronous=0"],
       ...["local-address=127.0.0.1", `local-port=${this.dnsPort}`],
       ...["api=yes", `api-key=${API_KEY}`, "webserver=yes", "webserver-address=127.0.0.1"],
@@ -69,6 +94,7 @@ export class PowerDnsServer implements AsyncDisposable {
       `socket-dir=${this.#folder}`,
       ...["receiver-threads=1", "distributor-threads=2", "expand-alias=no", "security-poll-suffix="],
       ...(this.#isSecondary ? ["secondary=yes", "retrieval-threads=4"] : ["primary=yes"]),
+      ...this.#more,
     ];
     await Deno.writeTextFile(`${this.#folder}/pdns.conf`, `${config.join("\n")}\n`);
     this.#child = new Deno.Command(program("pdns_server")!, {
@@ -108,13 +134,13 @@ export class PowerDnsServer implements AsyncDisposable {
 
   /** Works on its database behind its back. */
   sql(statement: string): void {
-    using database = new DatabaseSync(`${this.#folder}/pdns.db`, { timeout: 5_000 });
+    using database = new DatabaseSync(this.#database, { timeout: 5_000 });
     database.exec(statement);
   }
 
   /** Rows that a query gives. */
   rows(query: string): readonly Record<string, unknown>[] {
-    using database = new DatabaseSync(`${this.#folder}/pdns.db`, { timeout: 5_000 });
+    using database = new DatabaseSync(this.#database, { timeout: 5_000 });
     return database.prepare(query).all();
   }
 

@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { deepEqual, equal, ok, rejects, throws } from "node:assert/strict";
-import { seededRng } from "../../src/clock.ts";
-import { eventOf } from "../../src/distribute/api_proxy.ts";
+import { deepEqual, equal, match, ok, rejects, throws } from "node:assert/strict";
+import { seededRng, systemClock } from "../../src/clock.ts";
+import { ApiProxy, eventOf } from "../../src/distribute/api_proxy.ts";
 import { compare, mustConfirm, type PrimaryZone } from "../../src/distribute/compare.ts";
 import { type Header, HttpReader, passedOn, writeMessage } from "../../src/distribute/http_message.ts";
 import {
@@ -17,10 +17,13 @@ import {
   readStateReply,
   type ZoneState,
 } from "../../src/distribute/messages.ts";
+import { proxyMetrics } from "../../src/distribute/metrics.ts";
 import { signingPaceMs } from "../../src/distribute/health_checker.ts";
 import { ZoneQueue } from "../../src/distribute/queue.ts";
 import { type Before, Transfers } from "../../src/distribute/transfers.ts";
 import { ZoneTextReader } from "../../src/distribute/zone_text.ts";
+import { createLogger } from "../../src/telemetry/log.ts";
+import { Registry } from "../../src/telemetry/metrics.ts";
 import { ManualClock, settle } from "../clock.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
@@ -338,6 +341,50 @@ Deno.test("bodies whose length can't be known, or that are too large, are refuse
     status: 431,
   });
   await rejects(new HttpReader(socketOf("GET / HTTP/1.1\r\nA : 1\r\n\r\n")).head(), { status: 400 });
+});
+
+Deno.test("a change that was taken gives its event though the answer is cut behind its head, and a path with dots goes nowhere", async () => {
+  const body = '{"name":"a.test."}';
+  const upstream = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  let asked = 0;
+  const serving = (async () => {
+    for await (const conn of upstream) {
+      asked++;
+      // All of it: a connection that is closed before that is reset, and what was answered is lost.
+      const buffer = new Uint8Array(65_536);
+      for (let text = ""; !text.endsWith(body);) {
+        text += new TextDecoder().decode(buffer.subarray(0, await conn.read(buffer) ?? 0));
+      }
+      await conn.write(bytes('HTTP/1.1 201 Created\r\nContent-Length: 100\r\n\r\n{"name":"a'));
+      conn.close();
+    }
+  })();
+  const told: string[] = [];
+  const events = { add: "zone.add", modified: "zone.modified", delete: "zone.delete" };
+  const proxy = new ApiProxy({
+    upstream: { hostname: "127.0.0.1", port: upstream.addr.port, isTls: false },
+    writesAtOnce: 1,
+    subjects: { events, zoneState: "", zoneData: "", zoneDataWildcard: "" },
+    publish: (subject, data) =>
+      void told.push(`${subject} ${JSON.parse(new TextDecoder().decode(data)).zone}`),
+    ...{ clock: systemClock, metrics: proxyMetrics(new Registry({})) },
+    log: createLogger({ level: "error", format: "json", clock: systemClock, write: () => {} }),
+  });
+  const answerTo = async (text: string) => {
+    const socket = { ...socketOf(text), close: () => {} };
+    await proxy.serve(socket);
+    return socket.written();
+  };
+  const zones = "/api/v1/servers/localhost/zones";
+  const post = `POST ${zones} HTTP/1.1\r\nHost: ns1\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+  match(await answerTo(post), /^HTTP\/1\.1 201 Created\r\n[^]*Content-Length: 100\r\n[^]*\{"name":"a$/);
+  deepEqual([told, asked], [["zone.add a.test."], 1]);
+  for (const path of [`${zones}/../config`, `${zones}/%2e%2E/config`, `${zones}/./a.test.`, "/.."]) {
+    match(await answerTo(`DELETE ${path} HTTP/1.1\r\nHost: ns1\r\n\r\n`), /^HTTP\/1\.1 400 /, path);
+  }
+  deepEqual([told.length, asked], [1, 1]);
+  upstream.close();
+  await serving;
 });
 
 /** A PowerDNS as far as transfers see it, with one zone. */
