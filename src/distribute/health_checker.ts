@@ -170,6 +170,8 @@ interface Look {
   readonly withDigests: boolean;
   /** Whether what differs is ordered at once; else it is looked at again, as after an event. */
   readonly isSure: boolean;
+  /** Whether a secondary was at work on it when it was looked at before; that is waited for once. */
+  readonly isWaited?: boolean;
   /** The id of the only secondary that is looked at; `null` = all are. */
   readonly only: string | null;
   /** Where orders are counted. */
@@ -190,6 +192,7 @@ function joined(waiting: Look, later: Look): Look {
     bySerial: waiting.bySerial && later.bySerial,
     withDigests: waiting.withDigests || later.withDigests,
     isSure: waiting.isSure || later.isSure,
+    isWaited: waiting.isWaited === true && later.isWaited === true,
     only: waiting.only === later.only ? waiting.only : null,
     count: later.count,
   };
@@ -666,7 +669,9 @@ export class HealthChecker implements AsyncDisposable {
     if (this.#due.has(zone) || this.#ending.signal.aborted) return;
     try {
       const held = await this.#held(zone, false);
-      await this.#lookAt(secondary, zone, held, { withDigests: false, isSure: true, count });
+      const look = { bySerial: false, withDigests: false, isSure: true, only: secondary.id, count };
+      const found = await this.#lookAt(secondary, zone, held, look);
+      if (found === "under way") this.#lookLater(zone, { ...look, isWaited: true });
     } catch (error) {
       this.#needs.log.warn("A zone can't be checked", { zone, secondary: secondary.host, error });
     }
@@ -680,6 +685,9 @@ export class HealthChecker implements AsyncDisposable {
     const held = await this.#held(zone, look.withDigests);
     const looked = await Promise.all(differing.map((each) => this.#lookAt(each, zone, held, look)));
     if (looked.includes("unsure")) this.#lookLater(zone, { ...look, isSure: true });
+    else if (looked.includes("under way") && !look.isWaited) {
+      this.#lookLater(zone, { ...look, isWaited: true });
+    }
   }
 
   /** Those whose serial isn't that which the primary's API says; what answers say may be another one, and is looked at then. */
@@ -691,13 +699,13 @@ export class HealthChecker implements AsyncDisposable {
     return secondaries.filter((_, i) => states[i] !== null && states[i]!.get(zone)?.serial !== found?.serial);
   }
 
-  /** Orders what the zone lacks there, unless that is to be looked at again. */
+  /** Orders what the zone lacks there, unless that is to be looked at again, or being done. */
   async #lookAt(
     secondary: Secondary,
     zone: string,
     held: PrimaryZone | null,
     look: Pick<Look, "withDigests" | "isSure" | "count">,
-  ): Promise<"done" | "unsure"> {
+  ): Promise<"done" | "unsure" | "under way"> {
     const { clock, intervals, log } = this.#needs;
     const states = await this.#states(secondary, zone, look);
     if (states === null) return "done";
@@ -707,6 +715,8 @@ export class HealthChecker implements AsyncDisposable {
       ? (state === undefined ? null : { kind: "delete", zone, reason: "extra" })
       : orderFor(zone, { held, state, nowMs: clock.unixMs(), remainingMs: intervals.remainingMs });
     if (order === null) return "done";
+    // It is at work on it already, and what is ordered would be done a second time.
+    if (state?.isUnderWay) return "under way";
     if (!look.isSure) return "unsure";
     if (this.#isUnderWay(secondary, order, [held, state])) return "done";
     log.info("A secondary isn't in step", {

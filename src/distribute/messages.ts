@@ -232,6 +232,8 @@ export interface ZoneState {
   readonly signature?: Signature | null;
   /** Of all records but signatures; absent = not looked at. */
   readonly digest?: string;
+  /** Whether the secondary works on it, or waits to: what it holds isn't what it will hold; absent = it doesn't. */
+  readonly isUnderWay?: boolean;
   /** When the secondary last had it from its primary, or found it unchanged there, Unix seconds; absent = never, or not said. */
   readonly checkedSeconds?: number;
 }
@@ -296,6 +298,7 @@ const STATE_REPLY = z.object({
       signature: SIGNATURE.nullable().optional(),
       digest: z.string().max(128).optional(),
       checked_at: z.int().min(0).optional(),
+      under_way: z.boolean().optional(),
     }),
   ).optional(),
   fault: z.string().max(4_096).optional(),
@@ -318,7 +321,9 @@ export function encodeStateReply(
   });
 }
 
-function detailsOf({ serial, isForeign, signature, digest, checkedSeconds }: ZoneState): object {
+function detailsOf(
+  { serial, isForeign, signature, digest, checkedSeconds, isUnderWay }: ZoneState,
+): object {
   return {
     serial,
     ...(isForeign && { foreign: true }),
@@ -331,6 +336,7 @@ function detailsOf({ serial, isForeign, signature, digest, checkedSeconds }: Zon
     }),
     ...(digest !== undefined && { digest }),
     ...(checkedSeconds !== undefined && { checked_at: checkedSeconds }),
+    ...(isUnderWay !== undefined && { under_way: isUnderWay }),
   };
 }
 
@@ -354,7 +360,7 @@ export function readStateReply(data: Uint8Array): StateReply | Broken {
     states.set(zone, { serial, isForeign: false });
   }
   for (const [name, said] of Object.entries(details ?? {})) {
-    const { serial, foreign, signature, digest, checked_at } = said;
+    const { serial, foreign, signature, digest, checked_at, under_way } = said;
     const zone = canonicalZone(name);
     if (zone === null) {
       return { fault: `details have ${JSON.stringify(name.slice(0, 80))}, which is no zone` };
@@ -371,6 +377,7 @@ export function readStateReply(data: Uint8Array): StateReply | Broken {
       }),
       ...(digest !== undefined && { digest }),
       ...(checked_at !== undefined && { checkedSeconds: checked_at }),
+      ...(under_way !== undefined && { isUnderWay: under_way }),
     });
   }
   return states;

@@ -69,6 +69,16 @@ export class ZoneQueue<Job> implements AsyncDisposable {
     return this.#lines.size;
   }
 
+  /** Those zones. */
+  zones(): Iterable<string> {
+    return this.#lines.keys();
+  }
+
+  /** Whether something of a zone runs or waits. */
+  has(zone: string): boolean {
+    return this.#lines.has(zone);
+  }
+
   /** Has a job done; takes the place of one of the same zone that waits. */
   add(zone: string, job: Job): void {
     if (this.#ending.signal.aborted) return;

@@ -423,7 +423,14 @@ export class SecondarySyncer implements AsyncDisposable {
     let state = "successful";
     let data: Uint8Array;
     try {
+      const before = this.#underWay(request.zone);
+      const kept = request.zone === null ? null : this.#kept.get(request.zone);
       const states = await this.#states(request);
+      // What began, or has ended, while it was looked at may be in it by half.
+      const isNew = request.zone !== null && kept !== this.#kept.get(request.zone) ? [request.zone] : [];
+      for (const zone of new Set([...before, ...this.#underWay(request.zone), ...isNew])) {
+        states.set(zone, { ...states.get(zone) ?? { serial: null, isForeign: false }, isUnderWay: true });
+      }
       data = encodeStateReply(states, clock.unixMs(), this.#epoch === 0 ? null : this.#epoch);
       const { payloadMax } = this.#broker;
       if (data.length > payloadMax) {
@@ -438,6 +445,12 @@ export class SecondarySyncer implements AsyncDisposable {
     }
     message.respond(data);
     this.#metrics.stateResponses.labels(state).inc();
+  }
+
+  /** Zones of those that are asked about, `null` = all, of which something is done or waits. */
+  #underWay(zone: string | null): string[] {
+    if (zone === null) return [...this.#queue.zones()];
+    return this.#queue.has(zone) ? [zone] : [];
   }
 
   async #states({ zone, withSignatures, withDigests }: ZoneStateRequest): Promise<Map<string, ZoneState>> {

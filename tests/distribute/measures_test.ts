@@ -206,6 +206,18 @@ testWith(
       await fetchedOnce(before);
     });
 
+    await test.step("a zone that a secondary is at work on isn't ordered besides", async () => {
+      powerDns.sql(
+        "CREATE TRIGGER refusal BEFORE INSERT ON domains WHEN NEW.name = 'stuck.test' BEGIN SELECT RAISE(ABORT, 'full'); END",
+      );
+      const before = transfersOf(syncer);
+      equal((await installation.api("POST", "/zones", zoneBody("stuck.test."))).status, 201);
+      await until(() => syncer.metric("secondarysyncer_failing_zones"), (count) => count === 1);
+      deepEqual(await told.check(), []);
+      powerDns.sql("DROP TRIGGER refusal");
+      await fetchedOnce(before);
+    });
+
     await test.step("a change on a secondary is undone", async () => {
       equal(
         (await powerDns.api("PATCH", "/zones/plain.test.", addressBody("plain.test.", "192.0.2.66"))).status,

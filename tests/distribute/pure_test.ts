@@ -216,6 +216,7 @@ Deno.test("states come through, and one that can't be told isn't an empty one", 
       signature: { fromSeconds: 1, untilSeconds: 2, keyTags: [3] },
     }],
     ["d.test.", { serial: 4, isForeign: true }],
+    ["e.test.", { serial: null, isForeign: false, isUnderWay: true }],
   ]);
   deepEqual(readStateReply(encodeStateReply(states, 0)), states);
   deepEqual(readStateReply(encodeStateFault("locked", 0)), { fault: "locked" });
