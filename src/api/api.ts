@@ -15,6 +15,7 @@ import { EXPOSITION_CONTENT_TYPE } from "../telemetry/metrics.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Scope } from "../model/token.ts";
 import { type Access, credentialOf, refuseForeignPages, requireScope } from "./access.ts";
+import { ANSWER_HEADERS } from "./http_answer.ts";
 import { rememberAnswers } from "./idempotency.ts";
 import { METRICS_PATH } from "./node.ts";
 import { openApiDocument } from "./openapi.ts";
@@ -23,6 +24,7 @@ import type { ApiParts } from "./ports.ts";
 import { ApiProblem, invalidFields, invalidParameters, problemResponse } from "./problem.ts";
 import type { OpenApiDocument } from "./reference.ts";
 import { tellOfRefusals } from "./refusals.ts";
+import { laterAnswerOf } from "./request_source.ts";
 import { type Resource, routesOf } from "./resource.ts";
 import { acceptsIdempotencyKey, type Route } from "./route.ts";
 import { RouteTable } from "./route_table.ts";
@@ -134,30 +136,24 @@ export function countedMethod(method: string): string {
   return KNOWN_METHODS.has(method) ? method : "other";
 }
 
-/** Headers that all answers have. */
-export const ANSWER_HEADERS = {
-  "x-content-type-options": "nosniff",
-  "cache-control": "no-store",
-  // A page elsewhere can't even embed an answer: what it can't read it might still measure.
-  "cross-origin-resource-policy": "same-origin",
-} as const;
-
 /** Counts every request, and gives its answer the headers that all answers have. */
 function observeRequest({ observe, clock, log }: ApiParts, table: RouteTable): MiddlewareHandler {
   return async (c, next) => {
     const startMs = clock.monotonicMs();
     await next();
-    for (const [name, value] of Object.entries(ANSWER_HEADERS)) c.header(name, value);
-    const { method, path } = c.req;
-    const { status } = c.res;
-    const durationMs = clock.monotonicMs() - startMs;
-    observe?.({
-      method: countedMethod(method),
-      route: table.find(method, path)?.path ?? "unknown",
-      status,
-      durationMs,
-    });
-    log.debug("Request", { method, path: secretsTakenOut(c, path), status, durationMs });
+    const method = countedMethod(c.req.method);
+    const path = secretsTakenOut(c, c.req.path);
+    const route = table.find(c.req.method, c.req.path)?.path ?? "unknown";
+    const answered = ({ status }: { readonly status: number }) => {
+      const durationMs = clock.monotonicMs() - startMs;
+      observe?.({ method, route, status, durationMs });
+      log.debug("Request", { method: c.req.method, path, status, durationMs });
+    };
+    const later = laterAnswerOf(c);
+    if (later !== null) return void later.then(answered);
+    // Not by the context, which makes another response for each of them.
+    for (const [name, value] of Object.entries(ANSWER_HEADERS)) c.res.headers.set(name, value);
+    answered(c.res);
   };
 }
 

@@ -66,6 +66,6 @@ export const notModified: MiddlewareHandler = async (c, next) => {
  * The tags of a list, without the mark of weak ones. Ours are strong; but a server that compresses an answer makes
  * its tag a weak one, and a client that sends that back in `If-Match` means the revision all the same.
  */
-function tagsOf(header: string): string[] {
+export function tagsOf(header: string): string[] {
   return header.match(/"[^"]*"/g) ?? [];
 }

@@ -9,7 +9,8 @@
  */
 import { AUDIT } from "../change/audit_trail.ts";
 import { excessDetail } from "./access.ts";
-import { ANSWER_HEADERS, countedMethod, scopeOf } from "./api.ts";
+import { countedMethod, scopeOf } from "./api.ts";
+import { ANSWER_HEADERS } from "./http_answer.ts";
 import type { App, ShortAnswer } from "./http_connection.ts";
 import { originOfUnread, tokenOf, withoutOwn } from "./origin.ts";
 import type { ApiParts } from "./ports.ts";

@@ -16,6 +16,14 @@ export interface Framing {
   readonly acceptsGzip: boolean;
 }
 
+/** Headers that all answers have. */
+export const ANSWER_HEADERS = {
+  "x-content-type-options": "nosniff",
+  "cache-control": "no-store",
+  // A page elsewhere can't even embed an answer: what it can't read it might still measure.
+  "cross-origin-resource-policy": "same-origin",
+} as const;
+
 /** Shorter bodies are sent as they are: packed they would hardly take fewer packets. */
 const GZIP_BYTES_MIN = 1_024;
 /** A body that is complete before it is as long as this gets a length. */
@@ -191,7 +199,8 @@ function chunk(piece: Uint8Array): Uint8Array {
 const CRLF = encoder.encode("\r\n");
 const LAST_CHUNK = encoder.encode("0\r\n\r\n");
 
-function joined(pieces: readonly Uint8Array[]): Uint8Array {
+/** Pieces as one. */
+export function joined(pieces: readonly Uint8Array[]): Uint8Array {
   const whole = new Uint8Array(pieces.reduce((size, piece) => size + piece.length, 0));
   let at = 0;
   for (const piece of pieces) {

@@ -26,8 +26,8 @@ const PIECE_MAX = 64 << 10;
 
 /** The body of one request. */
 export class RequestBody {
-  /** What the application reads. */
-  readonly stream: ReadableStream<Uint8Array<ArrayBuffer>>;
+  readonly #makeStream: () => ReadableStream<Uint8Array<ArrayBuffer>>;
+  #stream: ReadableStream<Uint8Array<ArrayBuffer>> | null = null;
   readonly #input: HttpInput;
   readonly #patience: BodyPatience;
   readonly #isChunked: boolean;
@@ -61,19 +61,25 @@ export class RequestBody {
     this.#left = framing === "chunked" ? 0 : framing;
     this.#isDone = framing === 0;
     let isStarted = false;
-    this.stream = new ReadableStream({
-      pull: async (controller) => {
-        if (!isStarted) {
-          isStarted = true;
-          await onStart();
-        }
-        const piece = await this.#next();
-        if (piece) controller.enqueue(piece);
-        if (!this.#isDone) return;
-        controller.close();
-        onDone();
-      },
-    }, { highWaterMark: 0 });
+    this.#makeStream = () =>
+      new ReadableStream({
+        pull: async (controller) => {
+          if (!isStarted) {
+            isStarted = true;
+            await onStart();
+          }
+          const piece = await this.#next();
+          if (piece) controller.enqueue(piece);
+          if (!this.#isDone) return;
+          controller.close();
+          onDone();
+        },
+      }, { highWaterMark: 0 });
+  }
+
+  /** What the application reads; made when it is asked for, as most requests have no body. */
+  get stream(): ReadableStream<Uint8Array<ArrayBuffer>> {
+    return this.#stream ??= this.#makeStream();
   }
 
   /** Whether the client is waited for, which has not sent what it said it would. */

@@ -14,6 +14,7 @@ import { HttpInput, TooSlow } from "./http_input.ts";
 import { encodeAnswer, encodeShort, type Framing } from "./http_answer.ts";
 import { PROBLEM_TYPE } from "./problem.ts";
 import type { RequestSource } from "./request_source.ts";
+import type { SharedAnswer } from "./shared_answer.ts";
 
 /** What answers, such as `createApi` makes it. */
 export interface App {
@@ -87,6 +88,8 @@ export class HttpConnection {
   /** The body of the request that is being answered. */
   #body: RequestBody | null = null;
   #isAnswering = false;
+  /** What it is answered in place of its response. */
+  #later: Promise<SharedAnswer> | null = null;
   /** Ends the wait of an answer that is held back; `null` = none is. */
   #letGo: (() => void) | null = null;
   #isHeld = false;
@@ -105,8 +108,10 @@ export class HttpConnection {
     this.#options = options;
     this.#input = new HttpInput(socket);
     this.#source = {
-      remoteAddress: (socket.remoteAddr as Deno.NetAddr).hostname,
+      // A unix socket's client has none.
+      remoteAddress: "hostname" in socket.remoteAddr ? socket.remoteAddr.hostname : "",
       holdBack: (ms) => this.#holdBack(ms),
+      answerLater: (answer) => this.#later = answer,
     };
     this.ended = this.#serve().catch((error) => {
       if (!this.#isClosed && !isOfNetwork(error)) options.log.error("An HTTP connection failed", { error });
@@ -260,6 +265,8 @@ export class HttpConnection {
     this.#body = body;
     const response = await this.#respond(requestOf(head, body, gone.signal));
     this.#body = null;
+    const shared = await this.#later;
+    this.#later = null;
     const canGoOn = body.giveUp() && head.keepsAlive && !this.#isLast;
     const framing: Framing = {
       isHead: head.method === "HEAD",
@@ -269,7 +276,8 @@ export class HttpConnection {
         head.headers.get("accept-encoding") ?? "",
       ),
     };
-    for await (const bytes of encodeAnswer(response, framing)) await this.#write(bytes);
+    if (shared !== null) await this.#write(await shared.bytes(framing));
+    else for await (const bytes of encodeAnswer(response, framing)) await this.#write(bytes);
     if (!canGoOn) await this.#linger();
     return canGoOn;
   }

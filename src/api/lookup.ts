@@ -5,16 +5,17 @@
  */
 import { type OpenAPIHono, z } from "@hono/zod-openapi";
 import type { Context } from "hono";
-import { anySignal } from "../any_signal.ts";
 import { type Address, parseAddress } from "../discovery/address.ts";
 import { DISCOVERY, type DiscoveryPort, type Found, PROVIDER } from "../discovery/port.ts";
 import { strictObject } from "../input/strict_object.ts";
 import { formatProblem } from "../input/yaml_source.ts";
 import { isLoopback, parseIp } from "../ip.ts";
 import { credentialOf } from "./access.ts";
+import { tagsOf } from "./conditional.ts";
+import { ANSWER_HEADERS } from "./http_answer.ts";
 import { LookupStreams } from "./lookup_streams.ts";
-import { ApiProblem } from "./problem.ts";
-import { remoteAddressOf } from "./request_source.ts";
+import { ApiProblem, problemResponse } from "./problem.ts";
+import { answerLater, remoteAddressOf } from "./request_source.ts";
 import type { Resource, ResourceParts } from "./resource.ts";
 import { BASE, idempotencyKey, ifNoneMatch, json, problems, type Routes } from "./route.ts";
 
@@ -155,7 +156,11 @@ export const lookup: Resource = {
 
 function serve(app: OpenAPIHono, { ports, credentials, clock }: ResourceParts): void {
   const texts = new Texts();
-  const streams = new LookupStreams({ clock, encode: (state) => texts.of(state, { withCode: true }) });
+  const streams = new LookupStreams({
+    clock,
+    encode: (state) => texts.of(state, { withCode: true }),
+    answer: (state, isKnown) => laterAnswer(state, isKnown ? null : texts),
+  });
 
   app.openapi(routes.list, (c) => {
     const { suffix } = c.req.valid("query");
@@ -179,22 +184,15 @@ function serve(app: OpenAPIHono, { ports, credentials, clock }: ResourceParts): 
       stream.ended.then(() => revoked[Symbol.dispose]());
       return c.body(stream.body, 200, { "content-type": STREAM, "x-accel-buffering": "no" }) as never;
     }
-    const seen = c.req.header("if-none-match");
+    const header = c.req.header("if-none-match");
     const { wait = 0 } = c.req.valid("query");
-    const over = new AbortController();
-    const ending = anySignal([over.signal, c.req.raw.signal]);
-    if (wait > 0) clock.sleep(wait * 1000, ending).then(() => over.abort());
-    try {
-      for (;;) {
-        const changed = discovery.changed(address, ending);
-        const state = discovery.lookUp(address);
-        if (!isSeen(seen, state)) return answer(c, state, texts) as never;
-        if (wait === 0 || ending.aborted) return c.body(null, 304, { etag: etagOf(state) }) as never;
-        await changed;
-      }
-    } finally {
-      over.abort();
-    }
+    const isKnown = (state: Found) => isSeen(header, state);
+    const state = discovery.lookUp(address);
+    if (!isKnown(state)) return answer(state, texts) as never;
+    if (wait === 0) return unchanged(state) as never;
+    const waitMs = wait * 1000;
+    const { signal } = c.req.raw;
+    return await answerLater(c, streams.wait({ discovery, address, isKnown, waitMs, signal })) as never;
   });
 
   app.openapi(routes.register, async (c) => {
@@ -226,7 +224,8 @@ function serve(app: OpenAPIHono, { ports, credentials, clock }: ResourceParts): 
   });
 }
 
-function answer(c: Context, state: Found, texts: Texts): Response {
+/** @throws {ApiProblem} where there is no list of instances */
+function answer(state: Found, texts: Texts): Response {
   switch (state.rcode) {
     case "NXDOMAIN":
       throw new ApiProblem(404, `Nothing is registered at ${state.address}`);
@@ -234,9 +233,29 @@ function answer(c: Context, state: Found, texts: Texts): Response {
       throw new ApiProblem(503, `The registry of the zone of ${state.address} can't be read`);
     case "elsewhere":
       throw new ApiProblem(404, `The zone of ${state.address} is answered by its own name servers`);
-    case "NOERROR":
-      return c.body(texts.of(state), 200, { "content-type": "application/json", etag: etagOf(state) });
+    case "NOERROR": {
+      const headers = { "content-type": "application/json", etag: etagOf(state) };
+      return new Response(texts.of(state), { headers });
+    }
   }
+}
+
+function unchanged(state: Found): Response {
+  return new Response(null, { status: 304, headers: { etag: etagOf(state) } });
+}
+
+/** The whole of an answer, for all who have waited for it. @param texts `null` = the state is the one that they have */
+function laterAnswer(state: Found, texts: Texts | null): Response {
+  let response: Response;
+  try {
+    response = texts === null ? unchanged(state) : answer(state, texts);
+  } catch (cause) {
+    if (!(cause instanceof ApiProblem)) throw cause;
+    const instance = `${BASE}/lookup/${state.address}`;
+    response = problemResponse(cause, { instance, shown: (text) => text, unforeseen: () => {} });
+  }
+  for (const [name, value] of Object.entries(ANSWER_HEADERS)) response.headers.set(name, value);
+  return response;
 }
 
 /** States as JSON: what thousands ask for is put into words once. */
@@ -273,7 +292,7 @@ function etagOf({ tag }: Found): string {
 }
 
 function isSeen(header: string | undefined, state: Found): boolean {
-  return header !== undefined && header.split(",").some((tag) => tag.trim() === etagOf(state));
+  return header !== undefined && tagsOf(header).includes(etagOf(state));
 }
 
 function addressOf(text: string): Address {

@@ -1,6 +1,7 @@
 /**
- * Streams of look-ups (server-sent events). Thousands may follow one address: what they are told is put into bytes once, and
- * handed to some of them at a time, so that others have their turn in between.
+ * Who follows look-ups: by streams (server-sent events), and by questions that wait for another state than the one that is
+ * known. Thousands may follow one address: what they are told is put into bytes once, and handed to some of them at a time, so
+ * that others have their turn in between.
  *
  * A stream holds no queue: it is told of the state of the moment when its client has taken the one before. One that is slow
  * misses states in between, and never the last.
@@ -10,6 +11,7 @@
 import type { Clock } from "../clock.ts";
 import { type Address, formatAddress } from "../discovery/address.ts";
 import type { DiscoveryPort, Found } from "../discovery/port.ts";
+import { SharedAnswer } from "./shared_answer.ts";
 
 /** What streams are made with. */
 export interface LookupStreamsOptions {
@@ -17,6 +19,8 @@ export interface LookupStreamsOptions {
   readonly clock: Pick<Clock, "monotonicMs" | "sleep">;
   /** What an event says of a state, as JSON. */
   readonly encode: (state: Found) => string;
+  /** What a question that has waited is answered; with the state, unless it is known. */
+  readonly answer: (state: Found, isKnown: boolean) => Response;
 }
 
 /** What one stream follows. */
@@ -31,6 +35,14 @@ export interface LookupStreamOptions {
   readonly signal: AbortSignal;
 }
 
+/** What one question waits for. */
+export interface LookupPollOptions extends Omit<LookupStreamOptions, "seen"> {
+  /** Whether the client has a state. */
+  readonly isKnown: (state: Found) => boolean;
+  /** For how long it waits, milliseconds; a second at least. */
+  readonly waitMs: number;
+}
+
 /** A stream, and how to end it from outside. */
 export interface LookupStream {
   /** The events. */
@@ -43,129 +55,223 @@ export interface LookupStream {
 
 /** A stream that says nothing for so long is sent a comment, so that proxies and listeners know that it lives. */
 const KEEPALIVE_MS = 15_000;
-/** How often it is looked which of them do. */
+/** How often it is looked which of them do, at least. */
 const LOOK_MS = 1_000;
-/** Streams that are told in a turn: each takes some tens of microseconds. */
+/** Clients that are told in a turn: each takes some tens of microseconds. */
 const PORTION = 100;
 const encoder = new TextEncoder();
 const COMMENT = encoder.encode(": still here\n\n");
 
-/** All streams of a node. */
+/** A client that follows a topic. */
+interface Follower {
+  /** When it has waited for long enough; on the clock that never jumps. */
+  readonly untilMs: number;
+  /** There may be news. @returns whether it has something to do now */
+  wake(): boolean;
+  /** Time has passed. @returns likewise */
+  look(nowMs: number): boolean;
+  /** Nothing will change any more, or its client is gone. */
+  end(): void;
+}
+
+/** All who follow look-ups of a node. */
 export class LookupStreams {
   readonly #options: LookupStreamsOptions;
   readonly #topics = new Map<string, Topic>();
-  readonly #subscribers = new Set<Subscriber>();
+  readonly #followers = new Set<Follower>();
+  #streams = 0;
   /** Aborted when there is none any more. */
   #idle = new AbortController();
-  #isKeeping = false;
+  #isLooking = false;
 
   /** None yet. */
   constructor(options: LookupStreamsOptions) {
     this.#options = options;
   }
 
-  /** How many there are. */
+  /** How many streams there are. */
   get size(): number {
-    return this.#subscribers.size;
+    return this.#streams;
   }
 
-  /** Opens one. */
+  /** Opens a stream. */
   open({ discovery, address, seen, signal }: LookupStreamOptions): LookupStream {
-    const { clock } = this.#options;
-    const key = formatAddress(address);
-    let topic = this.#topics.get(key);
-    if (!topic || topic.isEnded) {
-      const made = topic = new Topic(discovery, address, this.#options);
-      this.#topics.set(key, made);
-      made.ended.then(() => {
-        if (this.#topics.get(key) === made) this.#topics.delete(key);
-      });
-    }
-    const subscriber = new Subscriber(topic, seen, clock);
-    const end = () => {
-      signal.removeEventListener("abort", end);
-      this.#subscribers.delete(subscriber);
-      if (this.#subscribers.size === 0) this.#idle.abort();
-      subscriber.end();
-    };
-    signal.addEventListener("abort", end, { once: true });
-    subscriber.ended.then(end);
-    this.#subscribers.add(subscriber);
-    if (signal.aborted || topic.isEnded) end();
-    else void this.#keepAlive();
+    const topic = this.#topicOf(discovery, address);
+    const subscriber = new Subscriber(topic, seen, this.#options.clock);
+    this.#streams++;
+    subscriber.ended.then(() => this.#streams--);
+    const end = this.#follow(topic, subscriber, subscriber.ended, signal);
     return { body: subscriber.body, end, ended: subscriber.ended };
   }
 
-  async #keepAlive(): Promise<void> {
-    if (this.#isKeeping) return;
-    this.#isKeeping = true;
+  /** Waits for another state than those that are known; for that of the moment when the time is over, or nothing will change. */
+  wait({ discovery, address, isKnown, waitMs, signal }: LookupPollOptions): Promise<SharedAnswer> {
+    const topic = this.#topicOf(discovery, address);
+    const poll = new Poll(topic, isKnown, this.#options.clock.monotonicMs() + waitMs);
+    this.#follow(topic, poll, poll.answer, signal);
+    return poll.answer;
+  }
+
+  #topicOf(discovery: DiscoveryPort, address: Address): Topic {
+    const key = formatAddress(address);
+    const known = this.#topics.get(key);
+    if (known && !known.isEnded) return known;
+    const topic = new Topic(discovery, address, this.#options);
+    this.#topics.set(key, topic);
+    topic.ended.then(() => {
+      if (this.#topics.get(key) === topic) this.#topics.delete(key);
+    });
+    return topic;
+  }
+
+  /** @returns what ends it */
+  #follow(topic: Topic, follower: Follower, ended: Promise<unknown>, signal: AbortSignal): () => void {
+    const end = () => {
+      signal.removeEventListener("abort", end);
+      this.#followers.delete(follower);
+      if (this.#followers.size === 0) this.#idle.abort();
+      follower.end();
+    };
+    signal.addEventListener("abort", end, { once: true });
+    ended.then(end);
+    this.#followers.add(follower);
+    if (signal.aborted || topic.isEnded) end();
+    else void this.#look();
+    return end;
+  }
+
+  async #look(): Promise<void> {
+    if (this.#isLooking) return;
+    this.#isLooking = true;
     const { clock } = this.#options;
-    while (this.#subscribers.size > 0) {
+    while (this.#followers.size > 0) {
       if (this.#idle.signal.aborted) this.#idle = new AbortController();
       const { signal } = this.#idle;
-      await clock.sleep(LOOK_MS, signal);
-      await inPortions(this.#subscribers, (each) => each.comment(), { clock, signal });
+      let untilMs = Infinity;
+      for (const follower of this.#followers) untilMs = Math.min(untilMs, follower.untilMs);
+      // Who comes meanwhile waits for longer than this.
+      await clock.sleep(Math.min(LOOK_MS, Math.max(0, untilMs - clock.monotonicMs())), signal);
+      const nowMs = clock.monotonicMs();
+      await inPortions(this.#followers, (each) => each.look(nowMs), { clock, signal });
     }
-    this.#isKeeping = false;
+    this.#isLooking = false;
   }
 }
 
 /** What is told of one address, as long as it is followed. */
 class Topic {
-  readonly subscribers = new Set<Subscriber>();
+  readonly followers = new Set<Follower>();
   /** Resolves when nothing follows it any more, or nothing will change. */
   readonly ended: Promise<void>;
+  readonly #discovery: DiscoveryPort;
+  readonly #address: Address;
+  readonly #options: LookupStreamsOptions;
   readonly #ending = new AbortController();
-  /** Of the state that is told. */
-  tag = "";
-  event: Uint8Array = new Uint8Array(0);
-  #isStale = false;
+  #state: Found;
+  #event: Uint8Array | null = null;
+  #news: SharedAnswer | null = null;
+  #noNews: SharedAnswer | null = null;
 
   constructor(discovery: DiscoveryPort, address: Address, options: LookupStreamsOptions) {
-    this.ended = this.#run(discovery, address, options);
+    this.#discovery = discovery;
+    this.#address = address;
+    this.#options = options;
+    this.#state = discovery.lookUp(address);
+    this.ended = this.#run();
   }
 
   get isEnded(): boolean {
     return this.#ending.signal.aborted;
   }
 
-  add(subscriber: Subscriber): void {
-    this.subscribers.add(subscriber);
+  /** What is told. */
+  get state(): Found {
+    return this.#state;
   }
 
-  delete(subscriber: Subscriber): void {
-    this.subscribers.delete(subscriber);
-    if (this.subscribers.size === 0) this.#ending.abort();
+  /** The same for streams. */
+  get event(): Uint8Array {
+    const { encode } = this.#options;
+    return this.#event ??= encoder.encode(
+      `id: ${this.#state.tag}\nevent: lookup\ndata: ${encode(this.#state)}\n\n`,
+    );
   }
 
-  async #run(
-    discovery: DiscoveryPort,
-    address: Address,
-    { clock, encode }: LookupStreamsOptions,
-  ): Promise<void> {
+  /** The same for who has waited for it. */
+  answer(isKnown: boolean): SharedAnswer {
+    const { answer } = this.#options;
+    const state = this.#state;
+    return isKnown
+      ? this.#noNews ??= new SharedAnswer(() => answer(state, true))
+      : this.#news ??= new SharedAnswer(() => answer(state, false));
+  }
+
+  delete(follower: Follower): void {
+    this.followers.delete(follower);
+    if (this.followers.size === 0) this.#ending.abort();
+  }
+
+  async #run(): Promise<void> {
     const { signal } = this.#ending;
-    while (!signal.aborted && !discovery.isEnded) {
-      const changed = discovery.changed(address, signal);
-      const state = discovery.lookUp(address);
-      const { tag, isStale } = state;
-      if (tag !== this.tag || isStale !== this.#isStale) {
-        this.event = encoder.encode(`id: ${tag}\nevent: lookup\ndata: ${encode(state)}\n\n`);
-      }
-      this.#isStale = isStale;
-      if (tag !== this.tag) {
-        this.tag = tag;
-        await inPortions(this.subscribers, (each) => each.wake(), { clock, signal });
-      }
+    const { clock } = this.#options;
+    while (!signal.aborted && !this.#discovery.isEnded) {
+      const changed = this.#discovery.changed(this.#address, signal);
+      this.#take(this.#discovery.lookUp(this.#address));
+      await inPortions(this.followers, (each) => each.wake(), { clock, signal });
       await changed;
     }
     this.#ending.abort();
-    for (const subscriber of [...this.subscribers]) subscriber.end();
+    for (const follower of [...this.followers]) follower.end();
+  }
+
+  #take(state: Found): void {
+    const { tag, isStale } = this.#state;
+    if (state.tag !== tag || state.isStale !== isStale) this.#event = this.#news = this.#noNews = null;
+    this.#state = state;
   }
 }
 
-/** One client. */
-class Subscriber {
+/** One question that waits. */
+class Poll implements Follower {
+  readonly answer: Promise<SharedAnswer>;
+  readonly untilMs: number;
+  readonly #topic: Topic;
+  readonly #isKnown: (state: Found) => boolean;
+  readonly #say: (answer: SharedAnswer) => void;
+  #isEnded = false;
+
+  constructor(topic: Topic, isKnown: (state: Found) => boolean, untilMs: number) {
+    ({ promise: this.answer, resolve: this.#say } = Promise.withResolvers<SharedAnswer>());
+    this.untilMs = untilMs;
+    this.#topic = topic;
+    this.#isKnown = isKnown;
+    topic.followers.add(this);
+  }
+
+  wake(): boolean {
+    const isNews = !this.#isKnown(this.#topic.state);
+    if (isNews) this.end();
+    return isNews;
+  }
+
+  look(nowMs: number): boolean {
+    const isOver = nowMs >= this.untilMs;
+    if (isOver) this.end();
+    return isOver;
+  }
+
+  end(): void {
+    if (this.#isEnded) return;
+    this.#isEnded = true;
+    this.#topic.delete(this);
+    this.#say(this.#topic.answer(this.#isKnown(this.#topic.state)));
+  }
+}
+
+/** One stream. */
+class Subscriber implements Follower {
   readonly body: ReadableStream<Uint8Array>;
+  readonly untilMs = Infinity;
   readonly #topic: Topic;
   readonly #clock: Pick<Clock, "monotonicMs">;
   readonly #ended = Promise.withResolvers<void>();
@@ -182,7 +288,7 @@ class Subscriber {
     this.#clock = clock;
     this.#seen = seen;
     this.#saidMs = clock.monotonicMs();
-    topic.add(this);
+    topic.followers.add(this);
     this.body = new ReadableStream<Uint8Array>({
       pull: (controller) => this.#pull(controller),
       cancel: () => {
@@ -196,15 +302,14 @@ class Subscriber {
     return this.#ended.promise;
   }
 
-  /** There may be news. @returns whether it has something to do now */
   wake(): boolean {
-    this.#waiting?.();
-    return this.#waiting !== null;
+    const isNews = this.#isEnded || this.#isQuiet || this.#topic.state.tag !== this.#seen;
+    if (isNews) this.#waiting?.();
+    return isNews && this.#waiting !== null;
   }
 
-  /** Says something, if it was silent for too long. @returns likewise */
-  comment(): boolean {
-    if (this.#waiting === null || this.#clock.monotonicMs() - this.#saidMs < KEEPALIVE_MS) return false;
+  look(nowMs: number): boolean {
+    if (this.#waiting === null || nowMs - this.#saidMs < KEEPALIVE_MS) return false;
     this.#isQuiet = true;
     return this.wake();
   }
@@ -223,10 +328,10 @@ class Subscriber {
         if (!this.#isCancelled) controller.close();
         return;
       }
-      const { tag, event } = this.#topic;
+      const { state: { tag } } = this.#topic;
       if (tag !== this.#seen) {
         this.#seen = tag;
-        return this.#say(controller, event);
+        return this.#say(controller, this.#topic.event);
       }
       if (this.#isQuiet) return this.#say(controller, COMMENT);
       await new Promise<void>((resolve) => this.#waiting = resolve);

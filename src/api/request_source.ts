@@ -6,6 +6,7 @@
  */
 import type { Context } from "hono";
 import { formatIp, parseIp } from "../ip.ts";
+import type { SharedAnswer } from "./shared_answer.ts";
 
 /** What the server tells the application of a request's connection. */
 export interface RequestSource {
@@ -13,6 +14,8 @@ export interface RequestSource {
   readonly remoteAddress: string;
   /** Resolves after so many milliseconds, or when the connection ends; until then it gives way to others like an idle one. */
   readonly holdBack: (ms: number) => Promise<void>;
+  /** What is answered, in place of the response of this moment; it never rejects. */
+  readonly answerLater: (answer: Promise<SharedAnswer>) => void;
 }
 
 /** Address of a request's client; empty when it came by no connection. */
@@ -26,6 +29,27 @@ export async function holdBack(c: Context, ms: number): Promise<void> {
   const source: Partial<RequestSource> | undefined = c.env;
   await source?.holdBack?.(ms);
 }
+
+/**
+ * Answers a request when there is something to be said, by an answer of many: the request is through with all that stands around
+ * its route by then.
+ *
+ * @returns what the handler returns
+ */
+export async function answerLater(c: Context, answer: Promise<SharedAnswer>): Promise<Response> {
+  const source: Partial<RequestSource> | undefined = c.env;
+  if (source?.answerLater === undefined) return (await answer).response();
+  source.answerLater(answer);
+  c.set(LATER, answer);
+  return c.body(null);
+}
+
+/** What a request is answered later; `null` = it is answered by its response. */
+export function laterAnswerOf(c: Context): Promise<SharedAnswer> | null {
+  return c.get(LATER) ?? null;
+}
+
+const LATER = "laterAnswer";
 
 /** Who counts as one client: a network of 64 bits is what one customer has (RFC 6177). */
 export function clientNetwork(address: string): string {

@@ -9,6 +9,8 @@ import type { Route } from "./route.ts";
 /** All declared routes by path. */
 export class RouteTable {
   readonly #paths: readonly DeclaredPath[];
+  /** What was looked for last: of a request several want to know it. */
+  #last: { readonly path: string; readonly methods: ReadonlyMap<string, Route> | undefined } | null = null;
 
   /** Routes of one path may stand anywhere in the list. */
   constructor(routes: readonly Route[]) {
@@ -37,7 +39,10 @@ export class RouteTable {
   }
 
   #methods(path: string): ReadonlyMap<string, Route> | undefined {
-    return this.#paths.find(({ matcher }) => matcher.test(path))?.methods;
+    if (this.#last?.path !== path) {
+      this.#last = { path, methods: this.#paths.find(({ matcher }) => matcher.test(path))?.methods };
+    }
+    return this.#last.methods;
   }
 }
 

@@ -42,8 +42,18 @@ class World {
   readonly streams = new LookupStreams({
     clock: this.clock,
     encode: ({ tag, isStale }) => `${++this.tagged.encoded} ${tag} ${isStale}`,
+    answer: ({ tag }, isKnown) => new Response(`${tag} ${isKnown}`),
   });
   readonly client = new AbortController();
+
+  /** Waits for another tag than one. */
+  wait(seen: string, seconds = 30) {
+    const discovery = this.tagged as unknown as DiscoveryPort;
+    return this.streams.wait({
+      ...{ discovery, address: ADDRESS, waitMs: 1000 * seconds, signal: this.client.signal },
+      isKnown: ({ tag }) => tag === seen,
+    });
+  }
 
   open(seen = "") {
     const discovery = this.tagged as unknown as DiscoveryPort;
@@ -126,4 +136,35 @@ Deno.test("when nothing will change any more, streams end, also those that come 
   equal(await next, null);
   equal(await world.open().next(), null);
   equal(world.streams.size, 0);
+});
+
+Deno.test("questions that wait get one answer for all when there is news, and each its own end of time", async () => {
+  const world = new World();
+  const waiting = Array.from({ length: 250 }, () => world.wait("1"));
+  await world.clock.advance(29_999);
+  const late = world.wait("2", 2);
+  world.tagged.become("2");
+  await world.clock.advance(0);
+  const answers = new Set(await Promise.all(waiting));
+  equal(answers.size, 1);
+  equal(await [...answers][0]!.response().text(), "2 false");
+  const other = world.wait("2", 60);
+  await world.clock.advance(2_000);
+  equal(await (await late).response().text(), "2 true");
+  world.client.abort();
+  equal(await (await other).response().text(), "2 true");
+  equal(world.clock.sleeperCount, 0);
+});
+
+Deno.test("a question that knows a state in between is told of the one that is there again", async () => {
+  const world = new World();
+  const first = world.wait("1");
+  world.tagged.tag = "2";
+  const between = world.wait("2");
+  world.tagged.become("1");
+  equal(await (await between).response().text(), "1 false");
+  world.tagged.isEnded = true;
+  world.tagged.become("1");
+  equal(await (await first).response().text(), "1 true", "nothing will change any more");
+  equal(await (await world.wait("1")).response().text(), "1 true");
 });

@@ -15,6 +15,7 @@ import { PARTS } from "../../src/node/parts.ts";
 import type { Settings } from "../../src/settings/settings.ts";
 
 const WEB = "http.web.prod.shop.gg";
+const encoder = new TextEncoder();
 
 /** A node whose discovery has a directory of its own. */
 class Place implements AsyncDisposable {
@@ -171,8 +172,41 @@ Deno.test("a look-up waits for another state than the one that its client has", 
     instances: [instance("x", { address: "http.web.prod.none.gg" })],
   });
   await place.call("PUT", "/providers/chef", { instances: [instance("a"), instance("b")] });
-  const { json } = await waiting;
+  const { json, etag: another } = await waiting;
   deepEqual(json.instances.map(({ id }: { id: string }) => id), ["a", "b"]);
+
+  // What has waited looks like what hasn't, over the same connection as well.
+  using connection = await Deno.connect({ hostname: "127.0.0.1", port: Number(new URL(place.api).port) });
+  const asked = async (method: string, tag: string, query: string, headers = "") => {
+    const path = `/api/v1/lookup/${WEB}${query}`;
+    await connection.write(encoder.encode(
+      `${method} ${path} HTTP/1.1\r\nHost: localhost\r\nIf-None-Match: ${tag}\r\n${headers}\r\n`,
+    ));
+  };
+  const answered = async (end: string) => {
+    let text = "";
+    const buffer = new Uint8Array(4096);
+    while (!text.includes("\r\n\r\n") || !text.endsWith(end)) {
+      text += new TextDecoder().decode(buffer.subarray(0, (await connection.read(buffer))!));
+    }
+    return text.replace(/date: .*\r\n/, "").split("\r\n").sort();
+  };
+  await asked("GET", `W/${another}`, "?wait=30");
+  await place.call("PUT", "/providers/chef", { instances: [instance("b")] });
+  const waited = await answered("]}");
+  await asked("GET", another!, "");
+  deepEqual(waited, await answered("]}"));
+  const { etag: last } = await place.call("GET", `/lookup/${WEB}`);
+  await asked("GET", last!, "?wait=1");
+  const unchanged = await answered("\r\n\r\n");
+  await asked("HEAD", last!, "");
+  deepEqual(unchanged, await answered("\r\n\r\n"));
+  await asked("GET", last!, "?wait=30", "Connection: close\r\n");
+  await place.call("DELETE", "/providers/chef");
+  const gone = await answered("}");
+  ok(gone.includes("HTTP/1.1 404 Not Found") && gone.includes("connection: close"), gone.join("\n"));
+  const metrics = await (await fetch(`${new URL(place.api).origin}/metrics`)).text();
+  match(metrics, /pleiades_api_requests_total\{.*route="\/api\/v1\/lookup\/\{address\}",status="404"\} 1\n/);
 });
 
 Deno.test("the commands of discovery register, look up and follow", async () => {

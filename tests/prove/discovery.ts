@@ -229,10 +229,15 @@ async function tell(clients: Pick<ClientsOrder, "streams" | "polls" | "stalled">
     );
     await reported.ready.promise;
     await pause(1_000);
+    using busy = new Busy();
     const start = performance.timeOrigin + performance.now();
     await register([instance("a", { ipAddress: "192.0.2.77" })]);
-    console.log(`the call took ${Math.round(performance.timeOrigin + performance.now() - start)} ms`);
-    return await reported.told.promise - start;
+    const callMs = Math.round(performance.timeOrigin + performance.now() - start);
+    const toldMs = await reported.told.promise - start;
+    console.log(
+      `the call took ${callMs} ms; the main thread was busy for ${busy.take()} ms at a time at most`,
+    );
+    return toldMs;
   } finally {
     worker.terminate();
     await Deno.remove(directory, { recursive: true });
@@ -290,6 +295,8 @@ async function many([seconds = "30", perSecond = "10"]: string[]): Promise<boole
     const written = performance.now();
     while (!await answered(i, port)) {
       if (performance.now() - written > 10_000) throw new Error(`${i} isn't answered with port ${port}`);
+      // Whoever asks shares the two cores of a small machine with whom it measures.
+      await pause(1);
     }
     tookMs.push(performance.now() - written);
     await pause(1000 / +perSecond);

@@ -73,13 +73,20 @@ class Client {
     }
     await this.#ask("Accept: application/json");
     await this.#hear(first);
-    const etag = /etag: (\S+)/i.exec(this.#heard)![1]!;
-    this.#heard = "";
-    await this.#ask(`If-None-Match: ${etag}`, "?wait=60");
+    await this.#askAgain();
   }
 
   async told(): Promise<void> {
-    if (this.#kind !== "stalled") await this.#hear(this.#order.last);
+    if (this.#kind === "stalled") return;
+    await this.#hear(this.#order.last);
+    // As who follows by questions does, while others are still told.
+    if (this.#kind === "poll") await this.#askAgain();
+  }
+
+  async #askAgain(): Promise<void> {
+    const etag = /etag: (\S+)/i.exec(this.#heard)![1]!;
+    this.#heard = "";
+    await this.#ask(`If-None-Match: ${etag}`, "?wait=60");
   }
 
   async #ask(header: string, query = ""): Promise<void> {
