@@ -127,6 +127,8 @@ export const TEST_SETTINGS: Settings = {
     maxAnswers: 43,
     zone: "gg",
     directory: null,
+    socket: null,
+    nats: { enabled: false, ttl: 30_000 },
     node: "node",
     ipAddress: [],
     ignoreScripts: false,

@@ -159,7 +159,7 @@ function shapeFault(
 }
 
 /** A watch, and how far it has come. */
-class Watch implements AsyncDisposable {
+export class Watch implements AsyncDisposable {
   readonly #first: StreamInfo;
   readonly #entries: Awaited<ReturnType<KV["watch"]>>;
   readonly #reading: Promise<void>;
@@ -169,6 +169,7 @@ class Watch implements AsyncDisposable {
   #expected = 0;
   #isOver = false;
 
+  /** Begins to tell. @param first of the bucket, before the watch began */
   constructor(
     first: StreamInfo,
     entries: Awaited<ReturnType<KV["watch"]>>,
@@ -189,6 +190,7 @@ class Watch implements AsyncDisposable {
     return this.#reached < wasExpected || state.last_seq < this.#reached;
   }
 
+  /** Tells no more. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#entries.stop();
     await this.#reading;

@@ -104,6 +104,25 @@ export interface HeldModel extends Disposable {
 /** Where it is offered, by a node with `state.nats.servers` and a database. */
 export const SHARED_MODEL: Port<SharedModel> = new Port("shared model");
 
+/** Values that each node of a cluster keeps for the others, as long as it lives. */
+export interface SharedValues {
+  /** Writes a value of this node, or takes it back. @param name 1–16 digits and small letters */
+  put(name: string, value: Uint8Array | null): void;
+  /** Tells what others have from now on; to be called once. */
+  follow(listener: ValuesListener): void;
+}
+
+/** Hears of values. */
+export interface ValuesListener {
+  /** A node has a value, the same or another one; `null` = it has none any more. */
+  readonly value: (node: string, name: string, value: Uint8Array | null) => void;
+  /** Whether all that others have has come, and goes on to come. */
+  readonly standing: (isKnown: boolean) => void;
+}
+
+/** Where they are offered for registrations, by a node with `state.nats.servers` and `discovery.nats.enabled`. */
+export const REGISTRATIONS: Port<SharedValues> = new Port("registrations of the cluster");
+
 /** A lock of a pool, and what it is known by. */
 export interface TaggedLock {
   /** What its holder leaves there; empty = there is none. */

@@ -8,6 +8,7 @@
  * gslb.<cluster>.health.<node>.<v4|v6>          {v, boot, addresses: [{address, seq, targets}]}
  * KV gslb_<cluster>_membership, <node>          as the heartbeat with {node}
  * KV gslb_<cluster>_health, <node>.<hex>        {v, boot, seq, targets: [{target, state, since}]}
+ * KV gslb_<cluster>_discovery, <node>.<part>    what is registered with the node (`discovery/shared_registrations.ts`)
  * ```
  *
  * - The node is always taken from the subject or the key, never from the payload: the server lets each user write its own
@@ -132,6 +133,8 @@ export interface WireNames {
   readonly membershipBucket: string;
   /** Bucket of whole models. */
   readonly configBucket: string;
+  /** Bucket of what is registered with each node. */
+  readonly discoveryBucket: string;
   /** Where the log of the configuration is kept. */
   readonly logStream: string;
   /** Where its messages go. */
@@ -152,6 +155,7 @@ export function wireNames(cluster: string, node: string): WireNames {
     healthBucket: `gslb_${cluster}_health`,
     membershipBucket: `gslb_${cluster}_membership`,
     configBucket: `gslb_${cluster}_config`,
+    discoveryBucket: `gslb_${cluster}_discovery`,
     logStream: `GSLB_${cluster.toUpperCase()}_LOG`,
     logSubject: `${root}.log`,
     inboxPrefix: `_INBOX.${cluster}.${node}`,

@@ -10,6 +10,7 @@ import type { Logger } from "../telemetry/log.ts";
 import { startThread } from "../thread.ts";
 import type { Answering, AnsweringOptions } from "./answering.ts";
 import type { Change } from "./catalog.ts";
+import type { Sampled } from "./sampler.ts";
 import type { TallyRow } from "./tally.ts";
 import type { Order, Report } from "./worker.ts";
 
@@ -21,6 +22,8 @@ export interface AnswerThreadOptions {
   readonly everything: () => readonly Change[];
   /** Hears what was answered. */
   readonly count: (rows: readonly TallyRow[]) => void;
+  /** Gets exchanges that were copied. */
+  readonly sampled: (sampled: Sampled) => void;
   /** Paces what is tried again. */
   readonly clock: Pick<Clock, "sleep">;
   /** Hears of faults. */
@@ -87,7 +90,7 @@ export class AnswerThread implements Answering {
   }
 
   #launch(): Promise<void> {
-    const { options, everything, count, log } = this.#parts;
+    const { options, everything, count, sampled, log } = this.#parts;
     const listening = Promise.withResolvers<void>();
     const worker = startThread("discovery", "discovery dns");
     this.#worker = worker;
@@ -107,6 +110,8 @@ export class AnswerThread implements Answering {
           return void this.#settling.delete(report.number);
         case "answered":
           return count(report.rows);
+        case "sampled":
+          return sampled(report.sampled);
         case "fault":
           return log.warn(report.message, { reason: report.reason });
         case "stopped":

@@ -9,6 +9,7 @@ import { Catalog, type Change } from "./catalog.ts";
 import { DnsAnswers } from "./dns_answers.ts";
 import { Forwarder } from "./forwarder.ts";
 import { Listener, type ListenerOptions } from "./listener.ts";
+import type { SamplingTerms } from "./sampler.ts";
 
 /** What answers, wherever it runs. */
 export interface Answering extends AsyncDisposable {
@@ -32,6 +33,8 @@ export interface AnsweringOptions {
   readonly maxAnswers: number;
   /** Servers of zones about which questions are handed on, by zone. */
   readonly handedOn: ReadonlyMap<string, readonly SocketAddress[]>;
+  /** Which exchanges are copied; `null` = none. */
+  readonly sampling: SamplingTerms | null;
 }
 
 /** A listener on this thread. */
@@ -50,7 +53,7 @@ export class LocalAnswering implements Answering {
   constructor(
     { address, dnsZones, maxAnswers, handedOn }: AnsweringOptions,
     changes: readonly Change[],
-    rest: Pick<ListenerOptions, "observe" | "fault" | "isAlone">,
+    rest: Pick<ListenerOptions, "observe" | "fault" | "isAlone" | "sampler">,
   ) {
     this.apply(changes);
     const answers = new DnsAnswers(this.#catalog, { dnsZones, maxAnswers, unixMs: () => Date.now() });

@@ -8,21 +8,29 @@
  * @module
  */
 import { setImmediate } from "node:timers";
-import type { SocketAddress } from "../ip.ts";
+import { formatIp, type SocketAddress } from "../ip.ts";
 import { type BatchSocket, BatchSockets, type Readiness } from "../sockets/batch_socket.ts";
 
 /**
  * Makes an answer.
  *
- * @param later to be called before it returns, by whoever answers later
+ * @param sender who asks
  * @returns its bytes in `out`; 0 = say nothing now
  */
 export type AnswerDatagram = (
   packet: Uint8Array,
   length: number,
   out: Uint8Array,
-  later: () => Reply,
+  sender: Sender,
 ) => number;
+
+/** Who asks; to be called before the answer is made. */
+export interface Sender {
+  /** The address as text. */
+  readonly client: () => string;
+  /** For whoever answers later. */
+  readonly later: () => Reply;
+}
 
 /** Answers a datagram that came before; once the socket is closed it does nothing. */
 export type Reply = (answer: Uint8Array) => void;
@@ -61,14 +69,17 @@ export class LinuxDatagrams implements Datagrams {
   #isClosed = false;
   /** Of the datagram that is being answered. */
   #slot = 0;
-  readonly #later = (): Reply => {
-    const peer = this.#socket.createPeer();
-    peer.copyFrom(this.#socket.peer(this.#slot));
-    return (answer) => {
-      if (this.#isClosed) return;
-      this.#socket.queue(peer, answer);
-      this.#socket.flush();
-    };
+  readonly #sender: Sender = {
+    client: () => formatIp(this.#socket.peer(this.#slot).address().slice()),
+    later: () => {
+      const peer = this.#socket.createPeer();
+      peer.copyFrom(this.#socket.peer(this.#slot));
+      return (answer) => {
+        if (this.#isClosed) return;
+        this.#socket.queue(peer, answer);
+        this.#socket.flush();
+      };
+    },
   };
 
   /** Binds. @throws {Error} when the address can't be had */
@@ -112,7 +123,7 @@ export class LinuxDatagrams implements Datagrams {
       for (let slot = 0; slot < count; slot++) {
         const out = this.#socket.outgoing;
         this.#slot = slot;
-        const size = answer(this.#socket.packet(slot), this.#socket.lengthOf(slot), out, this.#later);
+        const size = answer(this.#socket.packet(slot), this.#socket.lengthOf(slot), out, this.#sender);
         if (size > 0) this.#socket.queue(this.#socket.peer(slot), out, size);
       }
       // What can't be sent is asked for again.
@@ -158,11 +169,14 @@ export class PortableDatagrams implements Datagrams {
     while (!this.#isClosed) {
       try {
         const [packet, from] = await this.#socket.receive(buffer);
-        const later = (): Reply => (bytes) => {
-          // What can't be sent is asked for again.
-          if (!this.#isClosed) this.#socket.send(bytes, from).catch(() => {});
+        const sender: Sender = {
+          client: () => (from as Deno.NetAddr).hostname,
+          later: () => (bytes) => {
+            // What can't be sent is asked for again.
+            if (!this.#isClosed) this.#socket.send(bytes, from).catch(() => {});
+          },
         };
-        const size = answer(packet, packet.length, this.#out, later);
+        const size = answer(packet, packet.length, this.#out, sender);
         if (size > 0) await this.#socket.send(this.#out.subarray(0, size), from);
       } catch {
         // The client's network said no, or this machine is short of something, which passes.

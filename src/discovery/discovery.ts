@@ -3,8 +3,8 @@
  *
  * ```text
  * provider files ─┬▶ Discovery.write ──▶ catalog ─┬▶ DNS (own listener, on a thread)
- * or Consul ──────┘  (on a thread)                ├▶ look-ups and subscriptions
- *                                                 └▶ a file for the next run (of Consul's)
+ * (and NATS)      │                               ├▶ look-ups and subscriptions
+ * or Consul ──────┘  (on a thread)                └▶ a file for the next run (of what comes from elsewhere)
  * ```
  *
  * @module
@@ -24,10 +24,13 @@ import type { Reading } from "./consul_catalog.ts";
 import { decide, type Decision } from "./decisions.ts";
 import { KeptCatalog, type KeptZone, readKept } from "./kept_catalog.ts";
 import type { DiscoveredMember, DiscoveryPort, Found, Registration } from "./port.ts";
-import { readProvider } from "./provider_file.ts";
+import { readProviderInSteps } from "./provider_file.ts";
 import { ProviderFiles, type StoreError, type StoreOperation } from "./provider_files.ts";
 import type { ReadingThreadOptions } from "./reading_thread.ts";
 import { removeProviderFile, writeProviderFile } from "./registration.ts";
+import type { Sampled, SamplingTerms } from "./sampler.ts";
+import { type NodeValues, SharedRegistrations } from "./shared_registrations.ts";
+import { inSlices } from "../slices.ts";
 import { DURATION_BUCKETS, TallySum } from "./tally.ts";
 
 /** What discovery is made of, of the settings. */
@@ -76,6 +79,12 @@ export interface DiscoveryNeeds {
   readonly read: (options: ReadingThreadOptions) => Reading;
   /** Where what was read last is kept for the next run; `null` = nowhere. */
   readonly keptFile: string | null;
+  /** Shares what is registered with other nodes of a cluster; `null` = it is found here alone. */
+  readonly shared: { readonly node: string; readonly values: NodeValues; readonly ttlMs: number } | null;
+  /** Which exchanges of its own listener are copied for the query log; `null` = none. */
+  readonly sampling: SamplingTerms | null;
+  /** Gets them. */
+  readonly sampled: (sampled: Sampled) => void;
 }
 
 /** Services that announce themselves. */
@@ -88,6 +97,7 @@ export class Discovery implements AsyncDisposable, DiscoveryPort {
   readonly #parts = new AsyncDisposableStack();
   readonly #files: ProviderFiles | null = null;
   readonly #consul: Reading | null = null;
+  readonly #shared: SharedRegistrations | null = null;
   readonly #keeper: KeptCatalog | null = null;
   readonly #answering: Answering | null = null;
   readonly #observeStore: (operation: StoreOperation, error: StoreError, seconds: number) => void;
@@ -97,6 +107,8 @@ export class Discovery implements AsyncDisposable, DiscoveryPort {
   /** Those who wait, by address. */
   readonly #waiting = new Map<string, PromiseWithResolvers<void>>();
   readonly #tags = new WeakMap<readonly Instance[], string>();
+  /** Registrations have their turns: the one that came last is what counts in the end. */
+  #registering: Promise<unknown> = Promise.resolve();
 
   /** Reads what there is to read, and begins to answer; see {@linkcode Discovery.ready}. */
   constructor(needs: DiscoveryNeeds) {
@@ -135,29 +147,38 @@ export class Discovery implements AsyncDisposable, DiscoveryPort {
       collect: () => terms.addressMetrics ? this.#responses() : [],
     });
     this.write(serversOf(terms));
+    const isFromElsewhere = terms.consul !== null || needs.shared !== null;
+    const keptFile = terms.staleFor === 0 || !isFromElsewhere ? null : needs.keptFile;
+    if (keptFile !== null) this.#recall(keptFile);
+    let own = (changes: readonly Change[]) => this.write(changes);
+    if (needs.shared !== null) {
+      const shared = this.#shared = new SharedRegistrations({
+        ...{ ...needs.shared, zone: terms.zone, readsAll: this.#readsAll, kept: this.catalog.read() },
+        ...{ write: own, clock, log, signal: this.#ending.signal },
+      });
+      own = (changes) => shared.own(changes);
+    }
     if (terms.consul !== null) {
       const { staleFor, zone } = terms;
-      const keptFile = staleFor === 0 ? null : needs.keptFile;
-      if (keptFile !== null) this.#recall(keptFile);
       this.#consul = this.#parts.use(needs.read({
         ...{ terms: terms.consul, zone, readsAll: this.#readsAll, staleFor, kept: () => this.catalog.read() },
         ...{ write: (changes) => this.write(changes), observe: this.#observeStore, clock, log },
       }));
-      if (keptFile !== null) {
-        const zones = () => this.#zonesToKeep();
-        this.#keeper = this.#parts.use(new KeptCatalog({ path: keptFile, zones, clock, log }));
-      }
     } else if (terms.directory !== null) {
       this.#files = this.#parts.use(
         new ProviderFiles({
           directory: terms.directory,
           terms: this.#providerTerms,
-          write: (changes) => this.write(changes),
+          write: own,
           observe: (error, seconds) => this.#observeStore("getInstances", error, seconds),
           ...{ clock, log },
         }),
       );
-    } else this.write([{ kind: "standing", zone: terms.zone, standing: "fresh" }]);
+    } else own([{ kind: "standing", zone: terms.zone, standing: "fresh" }]);
+    if (keptFile !== null) {
+      const zones = () => this.#zonesToKeep();
+      this.#keeper = this.#parts.use(new KeptCatalog({ path: keptFile, zones, clock, log }));
+    }
     if (terms.dnsAddr !== null) this.#answering = this.#parts.use(this.#answer(terms.dnsAddr));
   }
 
@@ -182,6 +203,7 @@ export class Discovery implements AsyncDisposable, DiscoveryPort {
       ...this.#files?.fault ? [this.#files.fault] : [],
       ...this.#files?.problems ?? [],
       ...this.#consul?.problems ?? [],
+      ...this.#shared?.problem ? [this.#shared.problem] : [],
     ];
   }
 
@@ -190,6 +212,7 @@ export class Discovery implements AsyncDisposable, DiscoveryPort {
     this.#answering?.apply(changes);
     this.#keeper?.note();
     for (const change of changes) {
+      if (change.kind === "standing" && this.catalog.standingOf(change.zone) === change.standing) continue;
       const touched = this.catalog.apply(change);
       if (change.kind === "standing") this.#noteStanding(change.zone);
       if (touched === null) { for (const address of [...this.#waiting.keys()]) this.#wake(address); }
@@ -241,23 +264,32 @@ export class Discovery implements AsyncDisposable, DiscoveryPort {
   }
 
   /** Makes this the complete state of a provider; when it is done, it is on the disk and in the answers. */
-  async register(provider: string, bytes: Uint8Array): Promise<Registration> {
-    const { directory } = this.#needs.terms;
+  register(provider: string, bytes: Uint8Array): Promise<Registration> {
+    return this.#inTurn(() => this.#register(provider, bytes));
+  }
+
+  async #register(provider: string, bytes: Uint8Array): Promise<Registration> {
+    const { clock, terms: { directory } } = this.#needs;
     if (directory === null || this.#files === null) return { kind: "nowhere" };
-    const reading = readProvider(provider, bytes, { ...this.#providerTerms, provider });
+    const steps = readProviderInSteps(provider, bytes, { ...this.#providerTerms, provider });
+    const reading = await inSlices(steps, { clock, signal: this.#ending.signal });
     if (reading.problems.length > 0) return { kind: "invalid", problems: reading.problems };
     for (const { id } of reading.instances) {
       const owner = this.#files.ownerOf(id);
       if (owner !== null && owner !== provider) return { kind: "owned", id, owner };
     }
     writeProviderFile(directory, provider, bytes);
-    this.#files.look();
+    this.#files.take(provider, reading.instances);
     await this.#answering?.settled();
     return { kind: "done", instances: reading.instances.length };
   }
 
   /** Takes back all that a provider has registered. @returns whether there was anything */
-  async withdraw(provider: string): Promise<boolean> {
+  withdraw(provider: string): Promise<boolean> {
+    return this.#inTurn(() => this.#withdraw(provider));
+  }
+
+  async #withdraw(provider: string): Promise<boolean> {
     const { directory } = this.#needs.terms;
     if (directory === null || !removeProviderFile(directory, provider)) return false;
     this.#files?.look();
@@ -270,6 +302,12 @@ export class Discovery implements AsyncDisposable, DiscoveryPort {
     this.#ending.abort();
     for (const address of [...this.#waiting.keys()]) this.#wake(address);
     await this.#parts[Symbol.asyncDispose]();
+  }
+
+  #inTurn<Result>(work: () => Promise<Result>): Promise<Result> {
+    const turn = this.#registering.then(work);
+    this.#registering = turn.catch(() => {});
+    return turn;
   }
 
   /** How many records an answer has, of some addresses and of all zones: never by names that came from the wire. */
@@ -289,7 +327,8 @@ export class Discovery implements AsyncDisposable, DiscoveryPort {
   }
 
   #answer(address: SocketAddress): Answering {
-    const { registry, log, clock, answer, terms: { dnsZone: dnsZones, maxAnswers } } = this.#needs;
+    const { registry, log, clock, answer, sampling, sampled, terms } = this.#needs;
+    const { dnsZone: dnsZones, maxAnswers } = terms;
     const durations = registry.histogram(
       "pleiades_discovery_dns_request_duration_seconds",
       "What answers of discovery's own listener take.",
@@ -298,10 +337,10 @@ export class Discovery implements AsyncDisposable, DiscoveryPort {
     );
     const sum = new TallySum();
     return answer({
-      options: { address, dnsZones, maxAnswers, handedOn: handedOnOf(this.#needs.terms) },
+      options: { address, dnsZones, maxAnswers, handedOn: handedOnOf(terms), sampling },
       everything: () => this.catalog.everything(),
       count: (rows) => sum.add(rows, (labels) => durations.labels(...labels)),
-      ...{ clock, log },
+      ...{ sampled, clock, log },
     });
   }
 

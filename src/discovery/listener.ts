@@ -7,9 +7,10 @@
 import type { SocketAddress } from "../ip.ts";
 import { batchSocketFault } from "../sockets/batch_socket.ts";
 import { isOfOneConnection, listenFault, TCP_BACKLOG } from "../sockets/listening.ts";
-import { type Datagrams, LinuxDatagrams, PortableDatagrams, type Reply } from "./datagrams.ts";
+import { type Datagrams, LinuxDatagrams, PortableDatagrams, type Sender } from "./datagrams.ts";
 import { type Asked, type DnsAnswers, UDP_SIZE_MAX } from "./dns_answers.ts";
 import type { Forwarder } from "./forwarder.ts";
+import type { Sampler } from "./sampler.ts";
 import type { Counted } from "./tally.ts";
 
 /** What a listener is made of. */
@@ -24,6 +25,8 @@ export interface ListenerOptions {
   readonly isAlone: boolean;
   /** Hears of each answer. */
   readonly observe: (answered: Counted) => void;
+  /** Copies some of them; `null` = none. */
+  readonly sampler: Sampler | null;
   /** Hears what fails: what, and why. */
   readonly fault: (message: string, reason: string) => void;
 }
@@ -61,7 +64,9 @@ export class Listener implements AsyncDisposable {
     this.#udp = udp;
     this.#tcp = tcp;
     this.address = { hostname: options.address.hostname, port: tcp.addr.port };
-    udp.answer((packet, length, out, later) => this.#answer(packet, length, { protocol: "udp", out, later }));
+    udp.answer((packet, length, out, sender) =>
+      this.#answer(packet, length, { protocol: "udp", out, sender })
+    );
     this.#running = this.#serveTcp();
   }
 
@@ -108,6 +113,7 @@ export class Listener implements AsyncDisposable {
   async #serve(connection: Deno.TcpConn): Promise<void> {
     connection.setNoDelay(true);
     const head = new Uint8Array(2);
+    const client = () => (connection.remoteAddr as Deno.NetAddr).hostname;
     for (;;) {
       const idle = setTimeout(() => close(connection), IDLE_MS);
       try {
@@ -120,7 +126,8 @@ export class Listener implements AsyncDisposable {
           handedOn.answer = promise;
           return resolve;
         };
-        const size = this.#answer(message, message.length, { protocol: "tcp", out: this.#tcpOut, later });
+        const sender = { client, later };
+        const size = this.#answer(message, message.length, { protocol: "tcp", out: this.#tcpOut, sender });
         if (size === 0 && handedOn.answer === null) return;
         const answer = await (handedOn.answer ?? this.#tcpOut.slice(0, size));
         const framed = new Uint8Array(2 + answer.length);
@@ -137,26 +144,41 @@ export class Listener implements AsyncDisposable {
   #answer(
     packet: Uint8Array,
     length: number,
-    { protocol, out, later }: {
+    { protocol, out, sender }: {
       readonly protocol: "udp" | "tcp";
       readonly out: Uint8Array;
-      readonly later: () => Reply;
+      readonly sender: Sender;
     },
   ): number {
-    const { answers, observe, forwarder } = this.#options;
+    const { answers, observe, sampler, forwarder } = this.#options;
     const start = performance.now();
     const asked = protocol === "tcp" ? TCP : UDP;
     const { size, rcode, qtype, elsewhere } = answers.answer(packet, length, out, asked);
     if (elsewhere !== null && forwarder.serves(elsewhere.zone)) {
-      const reply = later();
+      const reply = sender.later();
+      const client = sender.client();
+      const query = packet.slice(0, length);
       forwarder.ask({ ...elsewhere, packet, stream: protocol === "tcp" }).then((answer) => {
         observe({ rcode: answer[3]! & 0x0f, qtype, protocol, ms: performance.now() - start });
+        this.#sample(protocol, () => client, query, answer);
         reply(answer);
       });
       return 0;
     }
-    if (size > 0) observe({ rcode, qtype, protocol, ms: performance.now() - start });
+    if (size > 0) {
+      observe({ rcode, qtype, protocol, ms: performance.now() - start });
+      if (sampler !== null) {
+        this.#sample(protocol, sender.client, packet.subarray(0, length), out.subarray(0, size));
+      }
+    }
     return size;
+  }
+
+  #sample(transport: "udp" | "tcp", client: () => string, query: Uint8Array, answer: Uint8Array): void {
+    this.#options.sampler?.note(query.length + answer.length, () => ({
+      ...{ unixMs: Date.now(), transport, client: client() },
+      ...{ query: query.slice(), answer: answer.slice() },
+    }));
   }
 
   async #pause(message: string, error: unknown): Promise<void> {

@@ -18,9 +18,10 @@
  * @module
  */
 import { nearest } from "../input/nearest.ts";
-import { JsonFault, type JsonNode, parseJson, positionIn } from "../input/json_source.ts";
+import { JsonFault, type JsonNode, parseJson, Positions } from "../input/json_source.ts";
 import type { FileProblem } from "../input/yaml_source.ts";
 import { canonicalIp } from "../ip.ts";
+import { toEnd } from "../slices.ts";
 import { nameToWire } from "../wire/name.ts";
 import { type Address, type ADDRESS_FIELDS, fieldFault, parseAddress } from "./address.ts";
 import type { Instance } from "./catalog.ts";
@@ -55,6 +56,15 @@ export interface ProviderReading {
 
 /** Reads a document. @param file the name that problems carry */
 export function readProvider(file: string, bytes: Uint8Array, terms: ProviderTerms): ProviderReading {
+  return toEnd(readProviderInSteps(file, bytes, terms));
+}
+
+/** The same in steps of some instances: a large one takes hundreds of milliseconds. */
+export function* readProviderInSteps(
+  file: string,
+  bytes: Uint8Array,
+  terms: ProviderTerms,
+): Generator<void, ProviderReading> {
   if (bytes.length > PROVIDER_BYTES_MAX) {
     return refused(file, "", 0, `it has more than ${PROVIDER_BYTES_MAX >> 20} MiB`);
   }
@@ -66,7 +76,7 @@ export function readProvider(file: string, bytes: Uint8Array, terms: ProviderTer
     return refused(file, "", 0, "it isn't UTF-8");
   }
   try {
-    return new DocumentReader(file, text, terms).read(parseJson(text));
+    return yield* new DocumentReader(file, text, terms).read(yield* parseJson(text));
   } catch (cause) {
     if (!(cause instanceof JsonFault)) throw cause;
     return refused(file, text, cause.at, cause.message);
@@ -82,7 +92,7 @@ export function serviceOfPort(variable: string): string {
 }
 
 function refused(file: string, text: string, at: number, message: string): ProviderReading {
-  return { instances: [], problems: [{ file, ...positionIn(text, at), message }] };
+  return { instances: [], problems: [{ file, ...new Positions(text).of(at), message }] };
 }
 
 type Fields = ReadonlyMap<string, JsonNode>;
@@ -91,25 +101,25 @@ const OURS = ["id", "address", "port", "node", "ipAddress", "priority", "weight"
 
 class DocumentReader {
   readonly #file: string;
-  readonly #text: string;
+  readonly #positions: Positions;
   readonly #terms: ProviderTerms;
   readonly #problems: FileProblem[] = [];
   readonly #byId = new Map<string, Instance>();
 
   constructor(file: string, text: string, terms: ProviderTerms) {
     this.#file = file;
-    this.#text = text;
+    this.#positions = new Positions(text);
     this.#terms = terms;
   }
 
-  read(root: JsonNode): ProviderReading {
-    this.#readRoot(root);
+  *read(root: JsonNode): Generator<void, ProviderReading> {
+    yield* this.#readRoot(root);
     if (this.#problems.length > 0) return { instances: [], problems: this.#problems };
     const instances = [...this.#byId.values()].sort((a, b) => a.id < b.id ? -1 : a.id > b.id ? 1 : 0);
     return { instances, problems: [] };
   }
 
-  #readRoot(root: JsonNode): void {
+  *#readRoot(root: JsonNode): Generator<void, void> {
     const { value } = root;
     if (!isFields(value)) return this.#problem(root, "the document must be an object");
     const forms = ["instances", "service", "services"].filter((key) => value.has(key));
@@ -127,6 +137,7 @@ class DocumentReader {
       if (this.#problems.length >= PROBLEMS_MAX) return;
       if (form === "services") this.#readService(element);
       else this.#readInstance(element);
+      yield;
     }
     for (const [key, { at }] of form === "instances" ? value : []) {
       if (key !== form) this.#problem({ at }, `${JSON.stringify(key)} isn't known here; remove it`);
@@ -297,7 +308,7 @@ class DocumentReader {
 
   #problem({ at }: Pick<JsonNode, "at">, message: string): void {
     if (this.#problems.length >= PROBLEMS_MAX) return;
-    this.#problems.push({ file: this.#file, ...positionIn(this.#text, at), message });
+    this.#problems.push({ file: this.#file, ...this.#positions.of(at), message });
   }
 }
 

@@ -10,10 +10,17 @@
 import type { Clock } from "../clock.ts";
 import { fileFault } from "../input/file_fault.ts";
 import { readShortFile } from "../input/regular_file.ts";
-import { type FileProblem, formatProblem } from "../input/yaml_source.ts";
+import { formatProblem } from "../input/yaml_source.ts";
+import { inSlices } from "../slices.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { type Change, type Instance, isSameInstance } from "./catalog.ts";
-import { PROVIDER_BYTES_MAX, type ProviderTerms, readProvider } from "./provider_file.ts";
+import {
+  PROVIDER_BYTES_MAX,
+  type ProviderReading,
+  type ProviderTerms,
+  readProvider,
+  readProviderInSteps,
+} from "./provider_file.ts";
 
 /** What the files are read with. */
 export interface ProviderFilesOptions {
@@ -24,7 +31,7 @@ export interface ProviderFilesOptions {
   /** Gets what changes. */
   readonly write: (changes: readonly Change[]) => void;
   /** Paces the looks. */
-  readonly clock: Pick<Clock, "sleep">;
+  readonly clock: Pick<Clock, "sleep" | "monotonicMs">;
   /** Hears of files that can't be read. */
   readonly log: Logger;
   /** Hears of each look that read something: what was wrong, and how long it took. */
@@ -58,6 +65,8 @@ const LOOKS_TO_ALL = 50;
  * later.
  */
 const TICK_MS = 20;
+/** Larger files are read a slice at a time: this one takes some milliseconds. */
+const AT_ONCE_BYTES_MAX = 128 << 10;
 /** Most files of a directory. */
 const FILES_MAX = 1_000;
 /** Names of files that are read; others, those with a leading dot included, are passed over. */
@@ -69,6 +78,8 @@ interface Known {
   /** What it said when it was right last. */
   instances: readonly Instance[];
   problem: string | null;
+  /** Whether it is being read, a slice at a time. */
+  isReading: boolean;
 }
 
 /** The providers of a directory. */
@@ -81,6 +92,7 @@ export class ProviderFiles implements AsyncDisposable {
   #conflicts: ReadonlySet<string> = new Set();
   readonly #ending = new AbortController();
   readonly #following: Promise<void>;
+  readonly #reading = new Set<Promise<void>>();
   /** Of the directory, when its files were looked at. */
   #mark = "";
   /** Why the directory can't be read; `null` = it can. */
@@ -114,7 +126,16 @@ export class ProviderFiles implements AsyncDisposable {
     return this.#registered.get(id)?.provider ?? null;
   }
 
-  /** Looks at every file now, and writes what has changed. */
+  /** Takes over what a provider's file says, which was just written. */
+  take(provider: string, instances: readonly Instance[]): void {
+    const name = `${provider}.json`;
+    const mark = markOf(`${this.#options.directory}/${name}`);
+    // In place of the one that may be read at the moment.
+    this.#files.set(name, { mark, instances, problem: null, isReading: false });
+    this.#register();
+  }
+
+  /** Looks at every file now, and writes what has changed; of large files as soon as they are read. */
   look(): void {
     const start = performance.now();
     const error = this.#look();
@@ -149,22 +170,59 @@ export class ProviderFiles implements AsyncDisposable {
   /** Follows it no more. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#ending.abort();
-    await this.#following;
+    await Promise.all([this.#following, ...this.#reading]);
   }
 
   /** @returns `none` = what it says may be another now; `null` = it is what it was */
   #lookAt(name: string): "none" | "invalidfile" | null {
-    const { directory, terms, log } = this.#options;
-    const path = `${directory}/${name}`;
-    const known = this.#files.get(name) ?? { mark: "", instances: [], problem: null };
+    const path = `${this.#options.directory}/${name}`;
+    const known = this.#files.get(name) ?? { mark: "", instances: [], problem: null, isReading: false };
+    if (known.isReading) return null;
     const mark = markOf(path);
     if (mark === known.mark) return null;
     known.mark = mark;
     this.#files.set(name, known);
-    const { instances, problems } = this.#read(path, {
-      ...terms,
-      provider: ProviderFiles.providerOf(name)!,
-    });
+    const bytes = this.#bytesOf(path);
+    if (typeof bytes === "string") {
+      return this.#takeReading(known, {
+        instances: [],
+        problems: [{ file: path, line: 0, column: 0, message: bytes }],
+      });
+    }
+    const terms = { ...this.#options.terms, provider: ProviderFiles.providerOf(name)! };
+    // Nothing waits for a turn yet when all are read for the first time.
+    if (!this.#isRead || bytes.length <= AT_ONCE_BYTES_MAX) {
+      return this.#takeReading(known, readProvider(path, bytes, terms));
+    }
+    known.isReading = true;
+    const reading: Promise<void> = this.#readInSlices(name, known, readProviderInSteps(path, bytes, terms))
+      .finally(() => this.#reading.delete(reading));
+    this.#reading.add(reading);
+    return null;
+  }
+
+  async #readInSlices(name: string, known: Known, steps: Generator<void, ProviderReading>): Promise<void> {
+    const { clock, observe } = this.#options;
+    const { signal } = this.#ending;
+    const startMs = clock.monotonicMs();
+    let reading: ProviderReading;
+    try {
+      reading = await inSlices(steps, { clock, signal });
+    } catch (cause) {
+      if (signal.aborted) return;
+      throw cause;
+    }
+    known.isReading = false;
+    // It may be another one by now: it is looked at with the next look.
+    this.#mark = "";
+    if (this.#files.get(name) !== known) return;
+    const error = this.#takeReading(known, reading);
+    if (error === "none") this.#register();
+    if (error !== null) observe(error, (clock.monotonicMs() - startMs) / 1000);
+  }
+
+  #takeReading(known: Known, { instances, problems }: ProviderReading): "none" | "invalidfile" | null {
+    const { log } = this.#options;
     const [first] = problems;
     const before = known.problem;
     known.problem = first ? formatProblem(first) : null;
@@ -180,23 +238,19 @@ export class ProviderFiles implements AsyncDisposable {
     return "none";
   }
 
-  #read(path: string, terms: ProviderTerms): {
-    readonly instances: readonly Instance[];
-    readonly problems: readonly FileProblem[];
-  } {
-    let bytes: Uint8Array;
+  /** What a file has; a text = why it can't be read. */
+  #bytesOf(path: string): Uint8Array | string {
     try {
       const real = Deno.realPathSync(path);
       // What lies elsewhere may be written by others than may write here.
       if (!real.startsWith(`${Deno.realPathSync(this.#options.directory)}/`)) {
         throw new Error("it is a link that leads out of the directory");
       }
-      bytes = readShortFile(real, PROVIDER_BYTES_MAX);
+      return readShortFile(real, PROVIDER_BYTES_MAX);
     } catch (cause) {
       if (!(cause instanceof Error)) throw cause;
-      return { instances: [], problems: [{ file: path, line: 0, column: 0, message: fileFault(cause) }] };
+      return fileFault(cause);
     }
-    return readProvider(path, bytes, terms);
   }
 
   /** Writes the difference between what the files say and what the catalog has. */

@@ -5,10 +5,12 @@
  *
  * @module
  */
+import { seededRng, systemRng } from "../clock.ts";
 import type { SocketAddress } from "../ip.ts";
 import { type AnsweringOptions, LocalAnswering } from "./answering.ts";
 import type { Change } from "./catalog.ts";
 import { Reader, type ReaderOptions, type ReaderReport } from "./reader.ts";
+import { type Sampled, Sampler } from "./sampler.ts";
 import { Tally, type TallyRow } from "./tally.ts";
 
 /** From the main thread. */
@@ -32,11 +34,12 @@ export type Report =
   | { readonly kind: "failed"; readonly message: string }
   | { readonly kind: "settled"; readonly number: number }
   | { readonly kind: "answered"; readonly rows: readonly TallyRow[] }
+  | { readonly kind: "sampled"; readonly sampled: Sampled }
   | { readonly kind: "fault"; readonly message: string; readonly reason: string }
   | ReaderReport
   | { readonly kind: "stopped" };
 
-/** Time that counts gather before they are told. */
+/** Time that counts and samples gather before they are told. */
 const REPORT_MS = 250;
 
 /** The worker's global scope, as far as it is used here. */
@@ -49,6 +52,7 @@ interface WorkerScope {
 const scope = globalThis as unknown as WorkerScope;
 const tally = new Tally();
 let answering: LocalAnswering | null = null;
+let sampler: Sampler | null = null;
 let reader: Reader | null = null;
 let reporting: ReturnType<typeof setInterval> | undefined;
 
@@ -69,9 +73,10 @@ scope.onmessage = ({ data: order }) => {
 };
 
 function start(options: AnsweringOptions, changes: readonly Change[]): void {
+  sampler = options.sampling && new Sampler(options.sampling, seededRng(systemRng()));
   try {
     answering = new LocalAnswering(options, changes, {
-      isAlone: true,
+      ...{ isAlone: true, sampler },
       observe: (counted) => tally.add(counted),
       fault: (message, reason) => scope.postMessage({ kind: "fault", message, reason }),
     });
@@ -95,4 +100,6 @@ async function stop(): Promise<void> {
 function report(): void {
   const rows = tally.take();
   if (rows.length > 0) scope.postMessage({ kind: "answered", rows });
+  const sampled = sampler?.take() ?? null;
+  if (sampled !== null) scope.postMessage({ kind: "sampled", sampled });
 }

@@ -8,6 +8,7 @@
  */
 import { type Clock, rfc3339 } from "../clock.ts";
 import { formatPrefix } from "../ip.ts";
+import { Port } from "../port.ts";
 import { LineFile } from "../telemetry/line_file.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Registry } from "../telemetry/metrics.ts";
@@ -31,6 +32,9 @@ export interface QueryLogOptions {
   /** Exchanges that the workers were to sample since the start, and had no share or no room for. */
   readonly missed: () => { readonly overRate: number; readonly overSize: number };
 }
+
+/** Where a node's is offered, to what answers DNS beside its workers. */
+export const QUERY_LOG: Port<Pick<QueryLog, "take" | "miss">> = new Port("query log");
 
 /** One line. */
 export interface QueryRecord {
@@ -94,6 +98,12 @@ export class QueryLog implements AsyncDisposable {
       this.#options.log.info("Query", { ...recordOf(sample) });
       this.#records.inc();
     } else if (!this.#file.append(lineOf(sample))) this.#overSize++;
+  }
+
+  /** Counts exchanges that were to be logged and found no room. */
+  miss({ overRate, overSize }: { readonly overRate: number; readonly overSize: number }): void {
+    this.#overRate += overRate;
+    this.#overSize += overSize;
   }
 
   /** Writes the last lines. */

@@ -28,24 +28,45 @@ export class JsonFault extends SyntaxError {
 
 /** Deeper values are taken for a mistake. */
 const DEPTH_MAX = 32;
+/** Within so many lists and objects each element is a step. */
+const STEPS_DEPTH = 2;
 
 /**
- * Reads a text.
+ * Reads a text, and yields after each element of the outer lists and objects.
  *
  * @throws {JsonFault} when it isn't JSON
  */
-export function parseJson(text: string): JsonNode {
+export function* parseJson(text: string): Generator<void, JsonNode> {
   const reader = new Reader(text);
-  const node = reader.value(0);
+  const node = yield* reader.value(0);
   reader.end();
   return node;
 }
 
-/** Line and column of a place, both from 1. */
-export function positionIn(text: string, at: number): Position {
-  const before = text.slice(0, at);
-  const line = before.split("\n").length;
-  return { line, column: at - before.lastIndexOf("\n") };
+/** Lines and columns of places in a text, both from 1; places that come in order cost what one does. */
+export class Positions {
+  readonly #text: string;
+  #line = 1;
+  #lineAt = 0;
+
+  /** Of this text. */
+  constructor(text: string) {
+    this.#text = text;
+  }
+
+  /** Of a place. */
+  of(at: number): Position {
+    if (at < this.#lineAt) {
+      this.#line = 1;
+      this.#lineAt = 0;
+    }
+    for (;;) {
+      const end = this.#text.indexOf("\n", this.#lineAt);
+      if (end < 0 || end >= at) return { line: this.#line, column: at - this.#lineAt + 1 };
+      this.#line++;
+      this.#lineAt = end + 1;
+    }
+  }
 }
 
 class Reader {
@@ -57,15 +78,23 @@ class Reader {
     if (text.startsWith("\ufeff")) throw new JsonFault(0, "there is a byte order mark; save it without");
   }
 
-  value(depth: number): JsonNode {
+  *value(depth: number): Generator<void, JsonNode> {
     this.#space();
+    if (!this.#isNested) return this.#plain();
     const at = this.#at;
-    const next = this.#text[at];
     if (depth > DEPTH_MAX) throw new JsonFault(at, `values are nested more than ${DEPTH_MAX} deep`);
-    if (next === "{") return { at, value: this.#object(depth) };
-    if (next === "[") return { at, value: this.#list(depth) };
-    if (next === '"') return { at, value: this.#string() };
-    return { at, value: this.#word() };
+    return { at, value: this.#text[at] === "{" ? yield* this.#object(depth) : yield* this.#list(depth) };
+  }
+
+  /** Whether a list or an object begins here. */
+  get #isNested(): boolean {
+    const next = this.#text[this.#at];
+    return next === "{" || next === "[";
+  }
+
+  #plain(): JsonNode {
+    const at = this.#at;
+    return { at, value: this.#text[at] === '"' ? this.#string() : this.#word() };
   }
 
   end(): void {
@@ -73,7 +102,7 @@ class Reader {
     if (this.#at < this.#text.length) throw this.#unexpected("the end");
   }
 
-  #object(depth: number): Map<string, JsonNode> {
+  *#object(depth: number): Generator<void, Map<string, JsonNode>> {
     const entries = new Map<string, JsonNode>();
     this.#at++;
     this.#space();
@@ -86,21 +115,25 @@ class Reader {
       if (entries.has(key)) throw new JsonFault(at, `the key ${JSON.stringify(key)} is there twice`);
       this.#space();
       if (!this.#takes(":")) throw this.#unexpected('":"');
-      entries.set(key, this.value(depth + 1));
       this.#space();
+      // Without a generator for each: most values are texts and numbers.
+      entries.set(key, this.#isNested ? yield* this.value(depth + 1) : this.#plain());
+      this.#space();
+      if (depth < STEPS_DEPTH) yield;
     } while (this.#takes(","));
     if (!this.#takes("}")) throw this.#unexpected('"," or "}"');
     return entries;
   }
 
-  #list(depth: number): JsonNode[] {
+  *#list(depth: number): Generator<void, JsonNode[]> {
     const elements: JsonNode[] = [];
     this.#at++;
     this.#space();
     if (this.#takes("]")) return elements;
     do {
-      elements.push(this.value(depth + 1));
+      elements.push(yield* this.value(depth + 1));
       this.#space();
+      if (depth < STEPS_DEPTH) yield;
     } while (this.#takes(","));
     if (!this.#takes("]")) throw this.#unexpected('"," or "]"');
     return elements;

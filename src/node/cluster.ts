@@ -7,7 +7,7 @@ import type { ClusterTerms } from "../cluster/cluster.ts";
 import type { NodeModel } from "../cluster/node_model.ts";
 import { PeerView } from "../cluster/peer_view.ts";
 import { MODEL_DIGEST } from "../change/digest_gauge.ts";
-import { CLUSTER, CONFIG_LOG, SHARED_LOCKS, SHARED_MODEL } from "../cluster/port.ts";
+import { CLUSTER, CONFIG_LOG, REGISTRATIONS, SHARED_LOCKS, SHARED_MODEL } from "../cluster/port.ts";
 import { HEALTH_AGE_MS, LOOK_MS } from "../cluster/wire_format.ts";
 import { CLUSTER_NODES } from "../license/share.ts";
 import { Port } from "../port.ts";
@@ -36,7 +36,8 @@ export const clusterMember: Start = async (core) => {
   const seq = inherited && { seq: inherited.seq + SEQ_STEP };
   const configLog = ports.find(SHARED_LOG);
   const locks = sharing === null ? null : await locksOf(core, terms);
-  const beside = [sharing, locks].flatMap((one) => one === null ? [] : [one.session.bind(one)]);
+  const values = await registrationsOf(core, terms);
+  const beside = [sharing, locks, values].flatMap((one) => one === null ? [] : [one.session.bind(one)]);
   const cluster = new Cluster({
     ...{ terms, view, local: joined, clock, rng, log, registry, configLog, beside, ...seq },
     model: () => modelOf(core),
@@ -51,6 +52,7 @@ export const clusterMember: Start = async (core) => {
   }));
   offering.use(ports.offer(CLUSTER_IDENTITY, cluster));
   if (locks !== null) offering.use(ports.offer(SHARED_LOCKS, locks));
+  if (values !== null) offering.use(ports.offer(REGISTRATIONS, values));
   if (sharing !== null) {
     offering.use(ports.offer(SHARED_MODEL, sharing));
     offering.use(core.commits.subscribe(() => sharing.wake()));
@@ -117,6 +119,17 @@ async function sharingOf(
 async function locksOf({ clock }: Core, { cluster, node, domain, replicas = 1, lookMs }: ClusterTerms) {
   const { PoolLocks } = await import("../cluster/pool_locks.ts");
   return new PoolLocks({ cluster, node, domain, replicas, lookMs, clock });
+}
+
+/** What nodes tell each other of registrations, if they do. */
+async function registrationsOf(
+  { settings, clock, log }: Core,
+  { cluster, node, domain, replicas = 1, lookMs }: ClusterTerms,
+) {
+  const { enabled, nats } = settings().discovery;
+  if (!enabled || !nats.enabled) return null;
+  const { NodeValues } = await import("../cluster/node_values.ts");
+  return new NodeValues({ terms: { cluster, node, domain, replicas, ttlMs: nats.ttl, lookMs }, clock, log });
 }
 
 function termsOf({ cluster, node, state }: Settings): ClusterTerms {

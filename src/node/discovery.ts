@@ -3,12 +3,14 @@
  *
  * @module
  */
+import { REGISTRATIONS } from "../cluster/port.ts";
 import { DISCOVERY } from "../discovery/port.ts";
+import { QUERY_LOG } from "../dns/query_log.ts";
 import type { Start } from "./part.ts";
 
 /** Lets services announce themselves, if the settings say so. */
 export const discovery: Start = async ({ settings, clock, log, registry, ports, answers, store }) => {
-  const { discovery: terms } = settings();
+  const { discovery: terms, node, queryLog: { sample, maxPerSecond } } = settings();
   if (!terms.enabled) return null;
   const { Discovery } = await import("../discovery/discovery.ts");
   const { AnswerThread } = await import("../discovery/answer_thread.ts");
@@ -17,11 +19,19 @@ export const discovery: Start = async ({ settings, clock, log, registry, ports, 
   const consul = enabled
     ? { addresses, token, tokenKey: "discovery.consul.token", tls: tls.enabled ? tls : null }
     : null;
+  const values = ports.find(REGISTRATIONS);
   const part = new Discovery({
     terms: { ...terms, consul },
     ...{ clock, log, registry },
     answer: (options) => new AnswerThread(options),
     read: (options) => new ReadingThread(options),
+    shared: values && { values, node: node.id, ttlMs: terms.nats.ttl },
+    sampling: sample === 0 ? null : { every: sample, perSecond: maxPerSecond },
+    sampled: ({ exchanges, ...missed }) => {
+      const queryLog = ports.find(QUERY_LOG);
+      for (const exchange of exchanges) queryLog?.take(exchange);
+      queryLog?.miss(missed);
+    },
     keptFile: store.readOnly || store.path === ":memory:" ? null : `${store.path}.discovery`,
   });
   try {

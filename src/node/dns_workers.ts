@@ -7,7 +7,7 @@ import type { EngineOptions } from "../dns/engine.ts";
 import { Fleet, type FleetThreads, type Succession } from "../dns/fleet.ts";
 import { kernelDrops } from "../dns/kernel_drops.ts";
 import { type DnsTotals, registerDnsMetrics, registerFleetMetrics } from "../dns/metrics.ts";
-import { QueryLog } from "../dns/query_log.ts";
+import { QUERY_LOG, QueryLog } from "../dns/query_log.ts";
 import type { Sample } from "../dns/samples.ts";
 import type { Certificate, EncryptedDuty } from "../dns/stream_service.ts";
 import { parsePrefix, type SocketAddress } from "../ip.ts";
@@ -72,6 +72,7 @@ export async function startDnsWorkers(
   const queryLog = lifetime.use(
     new QueryLog({ ...start.queryLog, log, clock, registry, missed: totals.missedSamples }),
   );
+  lifetime.use(ports.offer(QUERY_LOG, queryLog));
   const traffic = ports.find(TRAFFIC);
   const licensing = ports.find(LICENSING);
   const limits = ports.find(DNS_LIMITS);

@@ -139,8 +139,9 @@ export async function serveControl(
   lifetime: AsyncDisposableStack,
 ): Promise<void> {
   const { sockets, log, registry } = ground;
-  if (!sockets.api && !sockets.metrics) return;
-  const { api, metrics } = ground.settings();
+  const { api, metrics, discovery } = ground.settings();
+  const providers = discovery.enabled ? discovery.socket : null;
+  if (!sockets.api && !sockets.metrics && providers === null) return;
   const { KnownTokens, createApi, createMetricsApp, earlyRefusals } = await loadControl();
   const requests = registry.counter("pleiades_api_requests_total", "Requests to the API.", [
     "method",
@@ -178,6 +179,25 @@ export async function serveControl(
     const access = { loopback: isLoopback(parseIp(metrics.listenAddr!)!) };
     sockets.metrics.serve(createMetricsApp({ expose: () => registry.expose(), access, log }));
   }
+  if (providers !== null) lifetime.use(await serveProviders(providers, parts));
+}
+
+/** Look-ups and registrations alone, for programs of this machine. */
+async function serveProviders(path: string, parts: ApiParts): Promise<AsyncDisposable> {
+  const [{ UnixServer }, { createApi }, { EVERYONE: credentials }, { lookup }] = await Promise.all([
+    import("../api/unix_server.ts"),
+    import("../api/api.ts"),
+    import("../api/known_tokens.ts"),
+    import("../api/lookup.ts"),
+  ]);
+  const { clock, log } = parts;
+  const app = createApi({ ...parts, credentials, auth: { tokens: [], loopback: false } }, [lookup]);
+  return new UnixServer({
+    path,
+    app: { fetch: (request, source) => app.fetch(request, source) },
+    clock,
+    log,
+  });
 }
 
 /** What answers on the sockets of the control plane. */

@@ -87,6 +87,7 @@ Deno.test("the formats have one spelling, which other versions and programs rely
     logStream: "GSLB_PROD_LOG",
     logSubject: "gslb.prod.log",
     configBucket: "gslb_prod_config",
+    discoveryBucket: "gslb_prod_discovery",
     inboxPrefix: "_INBOX.prod.fra1",
   });
 });

@@ -8,6 +8,7 @@ import type { ConsulTerms } from "../../src/consul/client.ts";
 import { ConsulProxy } from "../consul/proxy.ts";
 import { ConsulServer, ROOT_TOKEN, until } from "../consul/server.ts";
 import { writeKept } from "../../src/discovery/kept_catalog.ts";
+import { StartedThreads } from "../started_threads.ts";
 import { ReadingThread } from "../../src/discovery/reading_thread.ts";
 import { toEnd } from "../../src/slices.ts";
 import { testWith } from "../programs.ts";
@@ -192,32 +193,21 @@ testWith(["consul"], "what is registered in Consul is answered", async (test) =>
   });
 
   await test.step("read by a thread that dies, until another one has taken its place", async () => {
-    const { Worker } = globalThis;
-    const threads: Worker[] = [];
-    globalThis.Worker = class extends Worker {
-      constructor(url: string | URL, options?: WorkerOptions) {
-        super(url, options);
-        threads.push(this);
-      }
-    };
-    try {
-      await using world = over({ addresses: [consul.address] }, {
-        read: (options) => new ReadingThread(options),
-      });
-      await answers(world, WEB, "A", "NOERROR|aa|5 192.0.2.1|5 192.0.2.2");
-      threads[0]!.onerror!(new ErrorEvent("error", { message: "on purpose", cancelable: true }));
-      equal(world.discovery.catalog.standingOf("gg"), "stale");
-      await consul.deregister("b");
-      equal(brief(await world.ask(WEB, "A")), "NOERROR|aa|5 192.0.2.1|5 192.0.2.2");
-      await answers(world, WEB, "A", "NOERROR|aa|5 192.0.2.1");
-      await becomes(world, "fresh");
-      match(world.lines.join("\n"), /died; another one takes its place.*on purpose/);
-      equal(threads.length, 2);
-      const isMeasured = (text: string) =>
-        /request_duration_seconds_count\{.*operation="getServers"\} [1-9]/.test(text);
-      await until(() => world.registry.expose(), isMeasured);
-    } finally {
-      globalThis.Worker = Worker;
-    }
+    using started = new StartedThreads();
+    await using world = over({ addresses: [consul.address] }, {
+      read: (options) => new ReadingThread(options),
+    });
+    await answers(world, WEB, "A", "NOERROR|aa|5 192.0.2.1|5 192.0.2.2");
+    started.kill(0);
+    equal(world.discovery.catalog.standingOf("gg"), "stale");
+    await consul.deregister("b");
+    equal(brief(await world.ask(WEB, "A")), "NOERROR|aa|5 192.0.2.1|5 192.0.2.2");
+    await answers(world, WEB, "A", "NOERROR|aa|5 192.0.2.1");
+    await becomes(world, "fresh");
+    match(world.lines.join("\n"), /died; another one takes its place.*on purpose/);
+    equal(started.threads.length, 2);
+    const isMeasured = (text: string) =>
+      /request_duration_seconds_count\{.*operation="getServers"\} [1-9]/.test(text);
+    await until(() => world.registry.expose(), isMeasured);
   });
 });

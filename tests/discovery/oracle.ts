@@ -40,6 +40,7 @@ export function agreeWithOracle(rounds: number, seed: number): void {
     const discovery = new Discovery({
       terms: { ...TERMS, dnsAddr: null, servers: [] },
       ...{ clock, log, registry: new Registry({}), answer: none, read: none, keptFile: null },
+      ...{ shared: null, sampling: null, sampled: none },
     });
     const all = new Map<string, Instance>();
     const standings = new Map<string, Standing>([["gg", "fresh"]]);

@@ -43,6 +43,8 @@ export const TERMS: DiscoveryTerms = {
 export const SETTINGS: Settings["discovery"] = {
   ...TERMS,
   enabled: true,
+  socket: null,
+  nats: { enabled: false, ttl: 30_000 },
   consul: {
     ...{ enabled: false, address: [], token: null },
     tls: { enabled: false, caFile: null, serverName: null, caCerts: [] },
@@ -79,8 +81,9 @@ export class World implements AsyncDisposable {
     {
       keptFile = null,
       read = (options) => new ConsulCatalog(options),
+      shared = null,
       ...terms
-    }: Partial<DiscoveryTerms & Pick<DiscoveryNeeds, "keptFile" | "read">> = {},
+    }: Partial<DiscoveryTerms & Pick<DiscoveryNeeds, "keptFile" | "read" | "shared">> = {},
   ): World {
     const parent = Deno.makeTempDirSync({ prefix: "discovery-" });
     const directory = `${parent}/providers`;
@@ -102,10 +105,11 @@ export class World implements AsyncDisposable {
     const discovery = new Discovery({
       terms: { ...TERMS, directory, ...terms },
       ...{ clock: systemClock, log, registry, keptFile, read },
+      ...{ shared, sampling: null, sampled: () => {} },
       answer: ({ options, everything, count }) => {
         const tally = new Tally();
         return new LocalAnswering(options, everything(), {
-          isAlone: false,
+          ...{ isAlone: false, sampler: null },
           observe: (counted) => {
             tally.add(counted);
             count(tally.take());

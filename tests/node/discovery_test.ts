@@ -7,7 +7,7 @@ import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { lookup, registerFile, watch } from "../../src/cli/discovery.ts";
 import { DISCOVERY } from "../../src/discovery/port.ts";
 import { ask, brief, instance, SETTINGS, ZONE } from "../discovery/world.ts";
-import { askFor, startTestNode, type TestNode, until } from "../test_node.ts";
+import { askFor, startTestNode, TEST_SETTINGS, type TestNode, until } from "../test_node.ts";
 import { ConsulServer, ROOT_TOKEN } from "../consul/server.ts";
 import { testWith } from "../programs.ts";
 import type { Core } from "../../src/node/part.ts";
@@ -208,6 +208,53 @@ Deno.test("a look-up waits for another state than the one that its client has", 
   const metrics = await (await fetch(`${new URL(place.api).origin}/metrics`)).text();
   match(metrics, /pleiades_api_requests_total\{.*route="\/api\/v1\/lookup\/\{address\}",status="404"\} 1\n/);
 });
+
+Deno.test({
+  name:
+    "programs of this machine register at a socket without a token; another process's socket takes its place",
+  ignore: Deno.build.os === "windows",
+  fn: async () => {
+    const directory = await Deno.makeTempDir();
+    const socket = `${directory}/.socket`;
+    const start = () =>
+      startTestNode({
+        discovery: { ...SETTINGS, directory, socket },
+        api: { ...TEST_SETTINGS.api, tokens: ["a token of the settings"] },
+      });
+    await using first = await start();
+    const refused = await fetch(`${first.api}/providers/chef`, {
+      ...{ method: "PUT", headers: { "content-type": "application/json" } },
+      body: JSON.stringify({ instances: [] }),
+    });
+    equal(refused.status, 401, await refused.text());
+    equal((await Deno.stat(socket)).mode! & 0o777, 0o600);
+    const document = { instances: [instance("a")] };
+    match(await overSocket(socket, "PUT", "/providers/chef", document), /^HTTP\/1\.1 200 [^]*"instances":1/);
+    match(await overSocket(socket, "GET", `/lookup/${WEB}`), /^HTTP\/1\.1 200 [^]*"id":"a"/);
+    match(await overSocket(socket, "GET", "/pools"), /^HTTP\/1\.1 404 /);
+    await using second = await start();
+    await first[Symbol.asyncDispose]();
+    match(await overSocket(socket, "DELETE", "/providers/chef"), /^HTTP\/1\.1 204 /);
+    await second[Symbol.asyncDispose]();
+    deepEqual([...Deno.readDirSync(directory)], []);
+    await Deno.remove(directory);
+  },
+});
+
+/** The whole answer of a call at a unix socket. */
+async function overSocket(path: string, method: string, target: string, body?: unknown): Promise<string> {
+  using connection = await Deno.connect({ transport: "unix", path });
+  const text = body === undefined ? "" : JSON.stringify(body);
+  const head = [`${method} /api/v1${target} HTTP/1.1`, "Host: localhost", "Connection: close"];
+  if (text !== "") head.push("Content-Type: application/json", `Content-Length: ${text.length}`);
+  await connection.write(encoder.encode(`${head.join("\r\n")}\r\n\r\n${text}`));
+  let answer = "";
+  const buffer = new Uint8Array(4096);
+  for (let size = await connection.read(buffer); size !== null; size = await connection.read(buffer)) {
+    answer += new TextDecoder().decode(buffer.subarray(0, size));
+  }
+  return answer;
+}
 
 Deno.test("the commands of discovery register, look up and follow", async () => {
   await using place = await Place.start();

@@ -139,6 +139,8 @@ Deno.test("loadSettings() runs on defaults when there is no file", () => {
         addressMetrics: false,
         otherZones: "refer",
         servers: [],
+        socket: null,
+        nats: { enabled: false, ttl: 30_000 },
         staleFor: 86_400_000,
       },
       consul: {

@@ -17,6 +17,7 @@ import { PEM_BYTES_MAX } from "../../input/regular_file.ts";
 import { parseSocketAddress, type SocketAddress } from "../../ip.ts";
 import { mapping, millis, path, secret } from "../fields.ts";
 import type { FileOf, Loading } from "../loading.ts";
+import { state } from "./state.ts";
 
 /** A zone: a datacenter, in Consul. */
 function zoneName(name: string): z.ZodString {
@@ -56,6 +57,12 @@ const shape = {
         description: "Directory in which each provider keeps a file with all that it registers",
         examples: ["/var/lib/pleiades/providers"],
       }),
+      socket: path("discovery.socket").meta({
+        description:
+          "Unix socket at which providers of this machine register as well, and ask for no token; only the user of the " +
+          "process and root may connect",
+        examples: ["/var/lib/pleiades/providers.sock"],
+      }),
       node: hostName("discovery.node").nullable().default(null).meta({
         description: "Name of this machine in SRV answers; by default its host name",
         examples: ["web1.example.org"],
@@ -91,7 +98,7 @@ const shape = {
       otherZones: choice("discovery.otherZones", ["refer", "forward"]).default("refer").meta({
         description:
           "Whether what is asked about another zone is referred to its name servers, or answered here: from what " +
-          "Consul says of it, and without Consul by asking those servers",
+          "Consul or nodes there say of it, and without them by asking those servers",
         examples: ["forward"],
       }),
       consul: section(
@@ -130,6 +137,20 @@ const shape = {
         }),
         "Consul as the registry: datacenters are zones",
       ),
+      nats: section(
+        mapping({
+          enabled: flag("discovery.nats.enabled").default(false).meta({
+            description:
+              "Whether what is registered with each node of the cluster (state.nats) is found at all of them",
+            examples: [true],
+          }),
+          ttl: millis("discovery.nats.ttl", { minMs: 1_000, maxMs: 86_400_000, byDefault: 30_000 }).meta({
+            description: "For how long registrations of a node count that isn't heard of any more",
+            example: "30s",
+          }),
+        }),
+        "NATS in place of Consul",
+      ),
       staleFor: millis("discovery.staleFor", { minMs: 0, maxMs: 14 * 86_400_000, byDefault: 86_400_000 })
         .meta({
           description: "How long what was read last is answered while it can't be read; 0s = not at all",
@@ -144,7 +165,7 @@ const shape = {
 export const discovery = {
   shape,
   settings: ({ discovery: file }: FileOf<typeof shape>, loading: Loading) => {
-    const { dnsAddr, directory, node, servers, consul, ...rest } = file;
+    const { dnsAddr, directory, socket, node, servers, consul, ...rest } = file;
     if (file.enabled && consul.enabled && directory !== null) {
       loading.problem(
         ["discovery", "directory"],
@@ -152,12 +173,26 @@ export const discovery = {
           "(pleiades discovery register --directory writes them)",
       );
     }
+    if (file.enabled && file.nats.enabled && consul.enabled) {
+      loading.problem(
+        ["discovery", "nats", "enabled"],
+        "discovery.nats.enabled can't be given with discovery.consul.enabled: one of them carries registrations",
+      );
+    }
+    if (file.enabled && file.nats.enabled && loading.of(state).state.nats.servers.length === 0) {
+      loading.problem(
+        ["discovery", "nats", "enabled"],
+        "discovery.nats.enabled has no effect without state.nats.servers (set them, or remove it)",
+      );
+    }
     const hasOthers = servers.some(({ zone }) => zone !== file.zone);
-    if (file.enabled && file.otherZones === "forward" && !consul.enabled && !hasOthers) {
+    if (
+      file.enabled && file.otherZones === "forward" && !consul.enabled && !file.nats.enabled && !hasOthers
+    ) {
       loading.problem(
         ["discovery", "otherZones"],
-        "discovery.otherZones can be forward only with discovery.consul.enabled, or with servers of another zone " +
-          "(discovery.servers): there is nothing that could be asked",
+        "discovery.otherZones can be forward only with discovery.consul.enabled or discovery.nats.enabled, or with " +
+          "servers of another zone (discovery.servers): there is nothing that could be asked",
       );
     }
     return {
@@ -165,6 +200,7 @@ export const discovery = {
         ...rest,
         dnsAddr: dnsAddr === null ? null : parseSocketAddress(dnsAddr, 5959),
         directory: directory && loading.resolve(["discovery", "directory"], directory),
+        socket: socketOf(socket, loading),
         node: node ?? nodeOf(loading.outside.hostname()),
         consul: consulOf(consul, loading, file.enabled && consul.enabled),
         servers: servers.map(({ zone, host, ipAddress: ips, port }) => ({ zone, host, ips, port })),
@@ -172,6 +208,19 @@ export const discovery = {
     };
   },
 };
+
+/** Longest path of a unix socket, bytes: what `sun_path` holds (unix(7)), less what stands behind it until it listens. */
+const SOCKET_PATH_MAX = 100;
+
+function socketOf(path: string | null, loading: Loading): string | null {
+  const at = ["discovery", "socket"];
+  const resolved = path && loading.resolve(at, path);
+  if (resolved !== null && new TextEncoder().encode(resolved).length > SOCKET_PATH_MAX) {
+    const rule = `a path of at most ${SOCKET_PATH_MAX} bytes`;
+    loading.problem(at, `discovery.socket must be ${rule}, is ${resolved}`);
+  }
+  return resolved;
+}
 
 function consulOf(
   { enabled, address, token, tls }: FileOf<typeof shape>["discovery"]["consul"],
