@@ -150,7 +150,7 @@ function observeRequest({ observe, clock, log }: ApiParts, table: RouteTable): M
       log.debug("Request", { method: c.req.method, path, status, durationMs });
     };
     const later = laterAnswerOf(c);
-    if (later !== null) return void later.then(answered);
+    if (later !== null) return void later.then(({ answer }) => answered(answer));
     // Not by the context, which makes another response for each of them.
     for (const [name, value] of Object.entries(ANSWER_HEADERS)) c.res.headers.set(name, value);
     answered(c.res);

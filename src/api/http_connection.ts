@@ -14,7 +14,7 @@ import { HttpInput, TooSlow } from "./http_input.ts";
 import { encodeAnswer, encodeShort, type Framing } from "./http_answer.ts";
 import { PROBLEM_TYPE } from "./problem.ts";
 import type { RequestSource } from "./request_source.ts";
-import type { SharedAnswer } from "./shared_answer.ts";
+import type { LaterAnswer } from "./shared_answer.ts";
 
 /** What answers, such as `createApi` makes it. */
 export interface App {
@@ -89,7 +89,7 @@ export class HttpConnection {
   #body: RequestBody | null = null;
   #isAnswering = false;
   /** What it is answered in place of its response. */
-  #later: Promise<SharedAnswer> | null = null;
+  #later: Promise<LaterAnswer> | null = null;
   /** Ends the wait of an answer that is held back; `null` = none is. */
   #letGo: (() => void) | null = null;
   #isHeld = false;
@@ -265,7 +265,7 @@ export class HttpConnection {
     this.#body = body;
     const response = await this.#respond(requestOf(head, body, gone.signal));
     this.#body = null;
-    const shared = await this.#later;
+    const later = await this.#later;
     this.#later = null;
     const canGoOn = body.giveUp() && head.keepsAlive && !this.#isLast;
     const framing: Framing = {
@@ -276,9 +276,10 @@ export class HttpConnection {
         head.headers.get("accept-encoding") ?? "",
       ),
     };
-    if (shared !== null) await this.#write(await shared.bytes(framing));
+    if (later !== null) await this.#write(await later.answer.bytes(framing));
     else for await (const bytes of encodeAnswer(response, framing)) await this.#write(bytes);
     if (!canGoOn) await this.#linger();
+    else await later?.next;
     return canGoOn;
   }
 

@@ -11,7 +11,7 @@
 import type { Clock } from "../clock.ts";
 import { type Address, formatAddress } from "../discovery/address.ts";
 import type { DiscoveryPort, Found } from "../discovery/port.ts";
-import { SharedAnswer } from "./shared_answer.ts";
+import { type LaterAnswer, SharedAnswer } from "./shared_answer.ts";
 
 /** What streams are made with. */
 export interface LookupStreamsOptions {
@@ -59,6 +59,8 @@ const KEEPALIVE_MS = 15_000;
 const LOOK_MS = 1_000;
 /** Clients that are told in a turn: each takes some tens of microseconds. */
 const PORTION = 100;
+/** Questions that are let in again in a turn: each takes some hundred microseconds. */
+const NEXT_PORTION = 20;
 const encoder = new TextEncoder();
 const COMMENT = encoder.encode(": still here\n\n");
 
@@ -105,7 +107,7 @@ export class LookupStreams {
   }
 
   /** Waits for another state than those that are known; for that of the moment when the time is over, or nothing will change. */
-  wait({ discovery, address, isKnown, waitMs, signal }: LookupPollOptions): Promise<SharedAnswer> {
+  wait({ discovery, address, isKnown, waitMs, signal }: LookupPollOptions): Promise<LaterAnswer> {
     const topic = this.#topicOf(discovery, address);
     const poll = new Poll(topic, isKnown, this.#options.clock.monotonicMs() + waitMs);
     this.#follow(topic, poll, poll.answer, signal);
@@ -126,14 +128,17 @@ export class LookupStreams {
 
   /** @returns what ends it */
   #follow(topic: Topic, follower: Follower, ended: Promise<unknown>, signal: AbortSignal): () => void {
-    const end = () => {
+    const forget = () => {
       signal.removeEventListener("abort", end);
       this.#followers.delete(follower);
       if (this.#followers.size === 0) this.#idle.abort();
+    };
+    const end = () => {
+      forget();
       follower.end();
     };
     signal.addEventListener("abort", end, { once: true });
-    ended.then(end);
+    ended.then(forget);
     this.#followers.add(follower);
     if (signal.aborted || topic.isEnded) end();
     else void this.#look();
@@ -217,11 +222,25 @@ class Topic {
     while (!signal.aborted && !this.#discovery.isEnded) {
       const changed = this.#discovery.changed(this.#address, signal);
       this.#take(this.#discovery.lookUp(this.#address));
-      await inPortions(this.followers, (each) => each.wake(), { clock, signal });
+      const told: Poll[] = [];
+      const tell = (each: Follower) => {
+        const isTold = each.wake();
+        if (isTold && each instanceof Poll) told.push(each);
+        return isTold;
+      };
+      await inPortions(this.followers, tell, { clock, signal });
+      void this.#letIn(told);
       await changed;
     }
     this.#ending.abort();
     for (const follower of [...this.followers]) follower.end();
+  }
+
+  /** Who was told asks again at once; until all were told, that would take the time of the others. */
+  async #letIn(told: readonly Poll[]): Promise<void> {
+    const { clock } = this.#options;
+    const { signal } = new AbortController();
+    await inPortions(told, (each) => each.letIn(), { clock, signal, portion: NEXT_PORTION });
   }
 
   #take(state: Found): void {
@@ -233,15 +252,16 @@ class Topic {
 
 /** One question that waits. */
 class Poll implements Follower {
-  readonly answer: Promise<SharedAnswer>;
+  readonly answer: Promise<LaterAnswer>;
   readonly untilMs: number;
   readonly #topic: Topic;
   readonly #isKnown: (state: Found) => boolean;
-  readonly #say: (answer: SharedAnswer) => void;
+  readonly #say: (answer: LaterAnswer) => void;
+  readonly #next = Promise.withResolvers<void>();
   #isEnded = false;
 
   constructor(topic: Topic, isKnown: (state: Found) => boolean, untilMs: number) {
-    ({ promise: this.answer, resolve: this.#say } = Promise.withResolvers<SharedAnswer>());
+    ({ promise: this.answer, resolve: this.#say } = Promise.withResolvers<LaterAnswer>());
     this.untilMs = untilMs;
     this.#topic = topic;
     this.#isKnown = isKnown;
@@ -250,8 +270,14 @@ class Poll implements Follower {
 
   wake(): boolean {
     const isNews = !this.#isKnown(this.#topic.state);
-    if (isNews) this.end();
+    if (isNews) this.#answer(false);
     return isNews;
+  }
+
+  /** Its client may ask again. @returns whether that is something to do */
+  letIn(): boolean {
+    this.#next.resolve();
+    return true;
   }
 
   look(nowMs: number): boolean {
@@ -261,10 +287,15 @@ class Poll implements Follower {
   }
 
   end(): void {
+    this.#answer(this.#isKnown(this.#topic.state));
+    this.letIn();
+  }
+
+  #answer(isKnown: boolean): void {
     if (this.#isEnded) return;
     this.#isEnded = true;
     this.#topic.delete(this);
-    this.#say(this.#topic.answer(this.#isKnown(this.#topic.state)));
+    this.#say({ answer: this.#topic.answer(isKnown), next: this.#next.promise });
   }
 }
 
@@ -350,12 +381,16 @@ class Subscriber implements Follower {
 async function inPortions<Item>(
   items: Iterable<Item>,
   visit: (item: Item) => boolean,
-  { clock, signal }: { readonly clock: Pick<Clock, "sleep">; readonly signal: AbortSignal },
+  { clock, signal, portion = PORTION }: {
+    readonly clock: Pick<Clock, "sleep">;
+    readonly signal: AbortSignal;
+    readonly portion?: number;
+  },
 ): Promise<void> {
-  let left = PORTION;
+  let left = portion;
   for (const item of [...items]) {
     if (!visit(item) || --left > 0) continue;
-    left = PORTION;
+    left = portion;
     await clock.sleep(0, signal);
   }
 }

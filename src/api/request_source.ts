@@ -6,7 +6,7 @@
  */
 import type { Context } from "hono";
 import { formatIp, parseIp } from "../ip.ts";
-import type { SharedAnswer } from "./shared_answer.ts";
+import type { LaterAnswer } from "./shared_answer.ts";
 
 /** What the server tells the application of a request's connection. */
 export interface RequestSource {
@@ -15,7 +15,7 @@ export interface RequestSource {
   /** Resolves after so many milliseconds, or when the connection ends; until then it gives way to others like an idle one. */
   readonly holdBack: (ms: number) => Promise<void>;
   /** What is answered, in place of the response of this moment; it never rejects. */
-  readonly answerLater: (answer: Promise<SharedAnswer>) => void;
+  readonly answerLater: (answer: Promise<LaterAnswer>) => void;
 }
 
 /** Address of a request's client; empty when it came by no connection. */
@@ -36,16 +36,16 @@ export async function holdBack(c: Context, ms: number): Promise<void> {
  *
  * @returns what the handler returns
  */
-export async function answerLater(c: Context, answer: Promise<SharedAnswer>): Promise<Response> {
+export async function answerLater(c: Context, answer: Promise<LaterAnswer>): Promise<Response> {
   const source: Partial<RequestSource> | undefined = c.env;
-  if (source?.answerLater === undefined) return (await answer).response();
+  if (source?.answerLater === undefined) return (await answer).answer.response();
   source.answerLater(answer);
   c.set(LATER, answer);
   return c.body(null);
 }
 
 /** What a request is answered later; `null` = it is answered by its response. */
-export function laterAnswerOf(c: Context): Promise<SharedAnswer> | null {
+export function laterAnswerOf(c: Context): Promise<LaterAnswer> | null {
   return c.get(LATER) ?? null;
 }
 

@@ -46,6 +46,14 @@ export class SharedAnswer {
   }
 }
 
+/** An answer of many, for one of them. */
+export interface LaterAnswer {
+  /** What it is. */
+  readonly answer: SharedAnswer;
+  /** Resolves when its client's next request may be read: while others wait for the same, they come first. */
+  readonly next: Promise<void>;
+}
+
 async function wholeOf(pieces: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
   const all: Uint8Array[] = [];
   for await (const piece of pieces) all.push(piece);

@@ -145,14 +145,16 @@ Deno.test("questions that wait get one answer for all when there is news, and ea
   const late = world.wait("2", 2);
   world.tagged.become("2");
   await world.clock.advance(0);
-  const answers = new Set(await Promise.all(waiting));
+  const told = await Promise.all(waiting);
+  const answers = new Set(told.map(({ answer }) => answer));
   equal(answers.size, 1);
   equal(await [...answers][0]!.response().text(), "2 false");
+  await Promise.all(told.map(({ next }) => next));
   const other = world.wait("2", 60);
   await world.clock.advance(2_000);
-  equal(await (await late).response().text(), "2 true");
+  equal(await (await late).answer.response().text(), "2 true");
   world.client.abort();
-  equal(await (await other).response().text(), "2 true");
+  equal(await (await other).answer.response().text(), "2 true");
   equal(world.clock.sleeperCount, 0);
 });
 
@@ -162,9 +164,9 @@ Deno.test("a question that knows a state in between is told of the one that is t
   world.tagged.tag = "2";
   const between = world.wait("2");
   world.tagged.become("1");
-  equal(await (await between).response().text(), "1 false");
+  equal(await (await between).answer.response().text(), "1 false");
   world.tagged.isEnded = true;
   world.tagged.become("1");
-  equal(await (await first).response().text(), "1 true", "nothing will change any more");
-  equal(await (await world.wait("1")).response().text(), "1 true");
+  equal(await (await first).answer.response().text(), "1 true", "nothing will change any more");
+  equal(await (await world.wait("1")).answer.response().text(), "1 true");
 });
