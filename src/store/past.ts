@@ -34,6 +34,8 @@ export interface PastChange extends RecordedChange {
 /** The objects of one connection; there is one at a time, and it is gone when disposed of. */
 export class Between implements Disposable {
   readonly #database: Database;
+  /** Of which there may be objects: most changes have few kinds, and each is looked for several times. */
+  readonly #kinds = new Set<string>();
 
   /**
    * Reads the history of the generations after `from` up to `to`, all of which must be kept; or takes objects as they are
@@ -59,6 +61,9 @@ export class Between implements Disposable {
       read = generation;
     }
     this.#addRows(read, to);
+    for (const { kind } of database.all<{ kind: string }>("SELECT DISTINCT kind FROM temp.past")) {
+      this.#kinds.add(kind);
+    }
   }
 
   /** How many objects were touched. */
@@ -68,6 +73,7 @@ export class Between implements Disposable {
 
   /** The objects of a kind by id; what is read may be changed or dropped meanwhile. */
   *of(kind: ModelKind): Generator<PastChange> {
+    if (!this.#kinds.has(kind)) return;
     // A zone may be megabytes.
     const limit = kind === "zone" ? 1 : ROWS_AT_ONCE;
     for (let after = "", isFirst = true;; isFirst = false) {
@@ -127,6 +133,7 @@ export class Between implements Disposable {
   }
 
   #add({ kind, id, before, after }: RecordedChange): void {
+    this.#kinds.add(kind);
     this.#database.run(ADD, kind, id, before, after);
   }
 }
