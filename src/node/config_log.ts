@@ -12,7 +12,7 @@ import { CONFIG_LOG, type LogOutcome } from "../cluster/port.ts";
 import { LOOK_MS, wireNames } from "../cluster/wire_format.ts";
 import { Port } from "../port.ts";
 import type { Store } from "../store/store.ts";
-import { type Core, partOf, type Start } from "./part.ts";
+import type { Core, Start } from "./part.ts";
 
 /** Where it is offered what of the cluster's model is believed. */
 export const TRUST: Port<Trust> = new Port("trust in what nodes publish");
@@ -52,8 +52,50 @@ export const sharedConfigLog: Start = async (core) => {
     conflicts: (limit) => store.log.conflicts(limit),
     outcome: (generation, withinMs) => outcomeOf(core, { configLog, generation, withinMs }),
   }));
-  return partOf("the cluster's log", { end: () => joints.dispose() });
+  const ending = new AbortController();
+  const folding = foldWhenQuiet(core, ending.signal);
+  return {
+    name: "the cluster's log",
+    [Symbol.asyncDispose]: async () => {
+      ending.abort();
+      joints.dispose();
+      await folding;
+    },
+  };
 };
+
+/** How long nothing was changed when the database's file is written, and how much was before. */
+const QUIET_MS = 1_000;
+const FOLDED_COMMITS = 50;
+
+/** What it takes to write the database's file. */
+interface Folding {
+  readonly store: Pick<Store, "fold">;
+  readonly commits: Pick<Core["commits"], "subscribe">;
+  readonly clock: Pick<Core["clock"], "sleep">;
+  readonly log: Pick<Core["log"], "debug">;
+}
+
+/** Writes it when no one waits for the disk: nodes wait for each other's changes. Until the signal. */
+export async function foldWhenQuiet(
+  { store, commits, clock, log }: Folding,
+  signal: AbortSignal,
+): Promise<void> {
+  let [count, folded] = [0, 0];
+  using _ = commits.subscribe(() => count++);
+  while (!signal.aborted) {
+    const before = count;
+    await clock.sleep(QUIET_MS, signal);
+    if (signal.aborted || count > before || count < folded + FOLDED_COMMITS) continue;
+    folded = count;
+    try {
+      store.fold();
+    } catch (error) {
+      // It is tried again after the next changes, and by SQLite itself.
+      log.debug("The database's file can't be written yet", { error });
+    }
+  }
+}
 
 /** Overrides are for the time in which something is wrong. */
 function awayRefusal(edits: readonly Edit[] | null, configLog: ConfigLog): ChangeRefused | null {

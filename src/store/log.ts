@@ -76,10 +76,10 @@ const NO_ENTRY: LogEntry = {
 /** Entries of the log that are kept behind the head. */
 const KEPT_ENTRIES = 2_000;
 /**
- * Pages that are written before the file itself is, 32 MiB. A write on one node is one on all, and the nodes wait for each other: with
- * SQLite's own 1,000 every eighth one waited for a disk on some node.
+ * Pages that are written before the file itself is, 128 MiB. A write on one node is one on all, and the nodes wait for each other: with
+ * SQLite's own 1,000 every eighth one waited for a disk on some node. Where there is a quiet moment before, it is written then.
  */
-const CHECKPOINT_PAGES = 8_000;
+const CHECKPOINT_PAGES = 32_000;
 /** Conflicts that are kept. */
 const KEPT_CONFLICTS = 1_000;
 

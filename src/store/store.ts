@@ -363,6 +363,11 @@ export class Store implements Disposable {
     this.database.all("PRAGMA wal_checkpoint(TRUNCATE)");
   }
 
+  /** Writes the file, of what is in the write-ahead log, when there is nothing else to do: this thread waits for the disk. */
+  fold(): void {
+    if (!this.database.isTransaction) this.database.all("PRAGMA wal_checkpoint(PASSIVE)");
+  }
+
   /** Has each statement of this connection wait so long for another process's write, instead of three seconds. */
   waitAtMost(ms: number): void {
     this.database.exec(`PRAGMA busy_timeout = ${ms}`);

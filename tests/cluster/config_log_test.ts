@@ -173,7 +173,7 @@ testWith(
     equal(b.node.store.services.count(), services);
     // Nodes wait for each other: none writes its file every few changes.
     deepEqual({ ...b.node.store.database.get<object>("PRAGMA wal_autocheckpoint") }, {
-      wal_autocheckpoint: 8_000,
+      wal_autocheckpoint: 32_000,
     });
     // An operator deletes the log, and the bucket with what lies beside it.
     await cluster.managed(async (manager) => {
