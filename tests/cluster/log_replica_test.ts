@@ -134,6 +134,24 @@ Deno.test("a pool that is deleted takes along the members that others gave it", 
   equal(b.store.services.get(id(3))!.poolId, null);
 });
 
+Deno.test("members that come in one change stay in their order, behind those that another was faster to add", async () => {
+  const { world, a, b, agree } = await twoNodes();
+  using _ = world;
+  const member = (n: number, poolId: string) =>
+    ({
+      kind: "createMember",
+      ...{ id: id(n), poolId, fields: memberFields({ ipAddress: `192.0.2.${n}` }) },
+    }) as const;
+  const pool = { kind: "createPool", id: id(20), fields: poolFields({ name: "new" }) } as const;
+  ok(b.commit([pool, member(33, id(20)), member(31, id(20)), member(32, id(20))]));
+  ok(a.commit([member(40, id(1)), member(41, id(1))]));
+  await a.step();
+  await agree();
+  deepEqual(b.store.log.conflicts(9), []);
+  const places = a.store.members.rowsOf(id(20)).map(({ id, seq }) => [id, seq]);
+  deepEqual(places, [[id(33), 4], [id(31), 5], [id(32), 6]]);
+});
+
 Deno.test("a guard is asked again when a change is made again, unless it was forced", async () => {
   for (const force of [false, true]) {
     const { world, a, b, agree } = await twoNodes();
@@ -305,7 +323,13 @@ Deno.test("a node that followed another log brings along what this one lacks, an
     ({ kind: "createPool", id: id(n), fields: poolFields({ name, maxAnswers }) }) as const;
   const service = (n: number, domain: string, poolId: string) =>
     ({ kind: "createService", id: id(n), fields: serviceFields({ domain, poolId }) }) as const;
+  const member = (n: number, poolId: string) =>
+    ({
+      kind: "createMember",
+      ...{ id: id(n), poolId, fields: memberFields({ ipAddress: `192.0.2.${n}` }) },
+    }) as const;
   ok(b.commit([pool(4, "shared", 3), pool(5, "mine"), service(6, "b.example.com", id(5))]));
+  ok(b.commit([member(9, id(5)), member(10, id(5))]));
   ok(b.commit([service(7, "both.example.com", id(4)), service(8, "c.example.com", id(4))]));
   await agree();
   b.link.isAway = true;
@@ -316,7 +340,14 @@ Deno.test("a node that followed another log brings along what this one lacks, an
   for (let i = 0; i < 20; i++) {
     ok(
       a.commit(
-        i === 0 ? [pool(30, "shared", 7), service(31, "both.example.com", id(30))] : [pool(40 + i, `p${i}`)],
+        i === 0
+          ? [
+            pool(30, "shared", 7),
+            service(31, "both.example.com", id(30)),
+            member(32, id(30)),
+            member(33, id(30)),
+          ]
+          : [pool(40 + i, `p${i}`)],
       ),
     );
     await a.step();
@@ -327,6 +358,7 @@ Deno.test("a node that followed another log brings along what this one lacks, an
   const { maxAnswers } = a.store.pools.byName("shared")!;
   deepEqual([maxAnswers, a.store.pools.get(id(4))], [7, null]);
   equal(a.store.pools.byName("mine")!.maxAnswers, 9);
+  deepEqual(a.store.members.rowsOf(id(5)).map(({ id, seq }) => [id, seq]), [[id(9), 4], [id(10), 5]]);
   equal(a.store.services.byDomain("b.example.com")!.poolId, id(5));
   equal(a.store.services.byDomain("both.example.com")!.id, id(31));
   equal(a.store.services.byDomain("c.example.com")!.poolId, id(30));
