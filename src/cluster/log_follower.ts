@@ -239,7 +239,7 @@ export class LogFollower {
     this.#last = last;
     if (first > 1) this.#isSnapshotNeeded = true;
     if (created !== at.created || last < at.sequence) return false;
-    return at.sequence === 0 || (await broker.at(at.sequence))?.id === this.#lastId;
+    return at.sequence === 0 || ((await broker.at(at.sequence))?.id ?? "") === this.#lastId;
   }
 
   /** Whether there is something of this node's own that the broker has and wasn't read yet. */
@@ -320,6 +320,9 @@ export class LogFollower {
    */
   async turn(): Promise<"published" | "taken" | "lost" | "other"> {
     const { sequence } = this.#needs.replica.position();
+    // A message without an id can't be expected to be the last one: by its sequence there may be another one in its place.
+    const isNamed = this.#lastId !== "" || sequence === 0;
+    if (!isNamed && !await this.isSame()) return "other";
     if (await this.publish()) return "published";
     if (await this.read() || this.#needs.replica.position().sequence > sequence) return "taken";
     return await this.isSame() ? "lost" : "other";

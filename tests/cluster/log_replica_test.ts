@@ -149,7 +149,7 @@ Deno.test("members that come in one change stay in their order, behind those tha
   await agree();
   deepEqual(b.store.log.conflicts(9), []);
   const places = a.store.members.rowsOf(id(20)).map(({ id, seq }) => [id, seq]);
-  deepEqual(places, [[id(33), 4], [id(31), 5], [id(32), 6]]);
+  deepEqual(places, [[id(33), 5], [id(31), 6], [id(32), 7]]);
 });
 
 Deno.test("a guard is asked again when a change is made again, unless it was forced", async () => {
@@ -537,6 +537,39 @@ Deno.test("what another program publishes once more is left out, also by nodes t
   await agree();
   deepEqual([a, b].map(({ replica }) => replica.position().head), [head, head]);
   equal(broker.messages.length, 4);
+});
+
+Deno.test("behind a message without an id nothing is published before the log is known to be the same", async () => {
+  const { world, a, b, agree } = await twoNodes();
+  using _ = world;
+  const edit = (node: WorldNode, domain: string, n: number) =>
+    node.commit([{ kind: "createService", id: id(n), fields: serviceFields({ domain }) }]);
+  world.broker.copy();
+  world.broker.messages.push({
+    ...{ bytes: new TextEncoder().encode("{"), isGzipped: false, id: "", isBelieved: true },
+    sequence: world.broker.messages.length + 1,
+  });
+  await b.step();
+  // The server has another one in its place before b looks again.
+  world.broker.restore(true);
+  ok(edit(a, "a.example.com", 5));
+  await a.step();
+  await a.step();
+  equal(world.broker.messages.length, b.replica.position().sequence);
+  ok(edit(b, "b.example.com", 6));
+  await b.step();
+  await agree();
+  ok(a.store.services.byDomain("b.example.com"));
+});
+
+Deno.test("a log that begins behind messages that were all removed is published on", async () => {
+  using world = new World(1, 1);
+  const [a] = world.nodes as [WorldNode];
+  world.broker.intrude(() => 0);
+  world.broker.first = 2;
+  ok(a.commit([{ kind: "createPool", id: id(1), fields: poolFields() }]));
+  await a.step();
+  deepEqual([world.broker.messages.length, a.replica.pendingCount()], [2, 0]);
 });
 
 Deno.test("a node that was out of the cluster brings along what was changed on it", async () => {
