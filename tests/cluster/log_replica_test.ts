@@ -358,7 +358,7 @@ Deno.test("a node that followed another log brings along what this one lacks, an
   const { maxAnswers } = a.store.pools.byName("shared")!;
   deepEqual([maxAnswers, a.store.pools.get(id(4))], [7, null]);
   equal(a.store.pools.byName("mine")!.maxAnswers, 9);
-  deepEqual(a.store.members.rowsOf(id(5)).map(({ id, seq }) => [id, seq]), [[id(9), 4], [id(10), 5]]);
+  deepEqual(a.store.members.rowsOf(id(5)).map(({ id, seq }) => [id, seq]), [[id(9), 5], [id(10), 6]]);
   equal(a.store.services.byDomain("b.example.com")!.poolId, id(5));
   equal(a.store.services.byDomain("both.example.com")!.id, id(31));
   equal(a.store.services.byDomain("c.example.com")!.poolId, id(30));
