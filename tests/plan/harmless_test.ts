@@ -168,6 +168,16 @@ const EDITS: readonly (readonly [what: string, edit: Edit, forecasts: number])[]
     id: id(100),
     fields: serviceFields({ domain: "s0.example.com", poolId: id(2) }),
   }, 0],
+  ["a service's name", {
+    kind: "updateService",
+    id: id(100),
+    fields: serviceFields({ domain: "static.example.com", poolId: id(1) }),
+  }, 1],
+  ["a family's last member, which is disabled", {
+    kind: "updateMember",
+    id: id(16),
+    fields: memberFields({ ipAddress: "192.0.2.6", enabled: false }),
+  }, 1],
   ["a pool of too many services", createMember(15, 2, { ipAddress: "192.0.2.9" }), 1],
   ["a pool's last member", { kind: "deleteMember", id: id(14) }, 1],
   ["more members than are healthy that must be", {
@@ -185,17 +195,28 @@ const EDITS: readonly (readonly [what: string, edit: Edit, forecasts: number])[]
   }, 1],
 ];
 
+/** Whether a change of the model takes a forecast: 1 = it does. */
+function forecastsOf(edit: Edit, guards: Settings["guards"] = TEST_SETTINGS.guards): 0 | 1 {
+  using store = Store.memory();
+  const changes = new Changes({ store, clock: new ManualClock() });
+  changes.commit(MODEL, ORIGIN);
+  const both = new Both({ world: worldOf((key) => key.includes("192.0.2.3")), guards });
+  changes.guardBy(both);
+  changes.commit([edit], ORIGIN);
+  const said = both.take();
+  deepEqual(said?.guard, said?.plan);
+  return both.forecasts > 0 ? 1 : 0;
+}
+
 for (const [what, edit, forecasts] of EDITS) {
   Deno.test(`a change of ${what} takes ${forecasts === 0 ? "no" : "a"} forecast`, () => {
-    using store = Store.memory();
-    const changes = new Changes({ store, clock: new ManualClock() });
-    changes.commit(MODEL, ORIGIN);
-    const world = worldOf((key) => key.includes("192.0.2.3"));
-    const both = new Both({ world, guards: TEST_SETTINGS.guards });
-    changes.guardBy(both);
-    changes.commit([edit], ORIGIN);
-    const said = both.take();
-    deepEqual(said?.guard, said?.plan);
-    equal(both.forecasts > 0 ? 1 : 0, forecasts);
+    equal(forecastsOf(edit), forecasts);
   });
 }
+
+Deno.test("a change of many services takes a forecast where there are as many names as shares are judged from", () => {
+  const change = createMember(15, 2, { ipAddress: "192.0.2.9" });
+  for (const [minObjects, forecasts] of [[42, 1], [43, 0]] as const) {
+    equal(forecastsOf(change, { ...TEST_SETTINGS.guards, minObjects }), forecasts);
+  }
+});
