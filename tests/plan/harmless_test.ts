@@ -195,28 +195,41 @@ const EDITS: readonly (readonly [what: string, edit: Edit, forecasts: number])[]
   }, 1],
 ];
 
-/** Whether a change of the model takes a forecast: 1 = it does. */
-function forecastsOf(edit: Edit, guards: Settings["guards"] = TEST_SETTINGS.guards): 0 | 1 {
+/** What the guard says of a change of the model, as the plan does, and whether it takes a forecast: 1 = it does. */
+function examined(edits: readonly Edit[], guards: Settings["guards"] = TEST_SETTINGS.guards) {
   using store = Store.memory();
   const changes = new Changes({ store, clock: new ManualClock() });
   changes.commit(MODEL, ORIGIN);
   const both = new Both({ world: worldOf((key) => key.includes("192.0.2.3")), guards });
   changes.guardBy(both);
-  changes.commit([edit], ORIGIN);
+  changes.commit(edits, ORIGIN);
   const said = both.take();
   deepEqual(said?.guard, said?.plan);
-  return both.forecasts > 0 ? 1 : 0;
+  return { said: said?.guard, forecasts: both.forecasts > 0 ? 1 : 0 };
 }
 
 for (const [what, edit, forecasts] of EDITS) {
   Deno.test(`a change of ${what} takes ${forecasts === 0 ? "no" : "a"} forecast`, () => {
-    equal(forecastsOf(edit), forecasts);
+    equal(examined([edit]).forecasts, forecasts);
   });
 }
 
 Deno.test("a change of many services takes a forecast where there are as many names as shares are judged from", () => {
   const change = createMember(15, 2, { ipAddress: "192.0.2.9" });
   for (const [minObjects, forecasts] of [[42, 1], [43, 0]] as const) {
-    equal(forecastsOf(change, { ...TEST_SETTINGS.guards, minObjects }), forecasts);
+    equal(examined([change], { ...TEST_SETTINGS.guards, minObjects }).forecasts, forecasts);
+  }
+});
+
+Deno.test("a share is of the names that there were: those that the change creates don't count, those that it deletes do", () => {
+  const change = createMember(15, 2, { ipAddress: "192.0.2.9" });
+  const created = Array.from(
+    { length: 30 },
+    (_, i) => createService(200 + i, { domain: `n${i}.example.com` }),
+  );
+  const deleted: Edit = { kind: "deleteService", id: id(100) };
+  // Half of the answers of 30 names, of 42.
+  for (const edits of [[change], [change, ...created], [change, deleted]]) {
+    deepEqual(examined(edits).said, ["35.7 % of all answers would move, and the limit is 30 %"]);
   }
 });
