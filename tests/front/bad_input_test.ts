@@ -235,6 +235,13 @@ scene(
 scene(
   "a client that resets its connection before it is taken, and one that has sent megabytes by then",
   async ({ front, backends: [first] }) => {
+    using sockets = new StreamSockets();
+    const gone = connectedTcp(front.port);
+    const untaken = await first.accept();
+    await untaken.read(12);
+    sockets.abort(gone);
+    equal(await untaken.read(1), "");
+    await front.until(() => front.relay.counts.broken === 1);
     const early = await Deno.connect({ hostname: "127.0.0.1", port: front.port });
     const flooding = (async () => {
       const bytes = new Uint8Array(1 << 16).fill(0x41);
@@ -257,6 +264,20 @@ scene(
     ok(front.backend(5301).ok);
   },
 );
+
+/** A connection to a port of 127.0.0.1 that can be reset, as Deno's can't. @returns its descriptor */
+function connectedTcp(port: number): number {
+  const libc = Deno.dlopen("libc.so.6", {
+    socket: { parameters: ["i32", "i32", "i32"], result: "i32" },
+    connect: { parameters: ["i32", "buffer", "u32"], result: "i32" },
+  });
+  const [family, stream] = [2, 1];
+  const fd = libc.symbols.socket(family, stream, 0);
+  const address = Uint8Array.of(family, 0, port >> 8, port & 255, 127, 0, 0, 1, ...new Uint8Array(8));
+  equal(libc.symbols.connect(fd, address, address.length), 0);
+  libc.close();
+  return fd;
+}
 
 scene(
   "a connection goes byte by byte in both directions, without data too, and a fault of either side ends both",
