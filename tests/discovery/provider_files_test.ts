@@ -4,6 +4,7 @@
  * @module
  */
 import { deepEqual, equal, match, ok } from "node:assert/strict";
+import { until } from "../consul/server.ts";
 import { instance, World } from "./world.ts";
 
 const HTTP = { service: "http", job: "web", env: "prod", product: "shop", zone: "gg" };
@@ -85,3 +86,34 @@ Deno.test("a registration is looked up as it is answered, with a tag that is equ
 function bytesOf(instances: readonly unknown[]): Uint8Array {
   return new TextEncoder().encode(JSON.stringify({ instances }));
 }
+
+Deno.test("what is large is read a slice at a time, and counts as it is in the end", async () => {
+  await using world = World.start();
+  const { discovery } = world;
+  const many = (count: number, port: number) =>
+    Array.from(
+      { length: count },
+      (_, i) => instance(`i${i}`, { port, node: "a-name-of-some-length.example.net" }),
+    );
+  const found = () => discovery.catalog.instancesOf("gg").map(({ port }) => port);
+  world.provide("big", many(2_000, 80));
+  await until(found, (ports) => ports.length === 2_000);
+  world.provide("big", many(2_000, 81));
+  world.provide("big", many(1_999, 82));
+  await until(found, (ports) => ports.length === 1_999 && ports.every((port) => port === 82));
+  Deno.writeTextFileSync(`${world.directory}/big.json`, `${" ".repeat(200_000)}{"instances": [{}]}`);
+  await until(
+    () => world.lines.join("\n"),
+    (lines) => lines.includes("big.json:1:200016: address is required"),
+  );
+  equal(found().length, 1_999);
+  Deno.removeSync(`${world.directory}/big.json`);
+  await until(found, (ports) => ports.length === 0);
+
+  const [first, second] = await Promise.all([
+    discovery.register("p", bytesOf(many(2_000, 80))),
+    discovery.register("p", bytesOf(many(1, 83))),
+  ]);
+  deepEqual([first, second], [{ kind: "done", instances: 2_000 }, { kind: "done", instances: 1 }]);
+  deepEqual(found(), [83], "the registration that came last");
+});
