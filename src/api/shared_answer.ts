@@ -19,7 +19,11 @@ export class SharedAnswer {
   readonly #encoded = new Map<string, Promise<Uint8Array>>();
   #encodedMs = -Infinity;
 
-  /** @param make makes it, the same each time, with all headers but those of the framing */
+  /**
+   * Makes it once, for its status.
+   *
+   * @param make makes it, the same each time, with all headers but those of the framing
+   */
   constructor(make: () => Response) {
     this.#make = make;
     this.status = make().status;

@@ -22,7 +22,11 @@ export class Fitting {
   readonly #put: (changes: readonly RecordedChange[]) => readonly RecordedChange[];
   readonly #changes = new Map<string, RecordedChange>();
 
-  /** @param put puts changes as a whole, and gives what is otherwise by that; it throws `ChangeRefused` when they don't fit */
+  /**
+   * Nothing was put yet.
+   *
+   * @param put puts changes as a whole, and gives what is otherwise by that; it throws `ChangeRefused` when they don't fit
+   */
   constructor(put: (changes: readonly RecordedChange[]) => readonly RecordedChange[]) {
     this.#put = put;
   }

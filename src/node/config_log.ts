@@ -69,10 +69,14 @@ const QUIET_MS = 1_000;
 const FOLDED_COMMITS = 50;
 
 /** What it takes to write the database's file. */
-interface Folding {
+export interface Folding {
+  /** What is written. */
   readonly store: Pick<Store, "fold">;
+  /** What tells of changes. */
   readonly commits: Pick<Core["commits"], "subscribe">;
+  /** Paces the looks. */
   readonly clock: Pick<Core["clock"], "sleep">;
+  /** Hears of what can't be written yet. */
   readonly log: Pick<Core["log"], "debug">;
 }
 

@@ -89,7 +89,7 @@ testWith(
       await settled();
       const { epoch } = leader();
       await server.kill();
-      await until(() => both.some(({ isConnected }) => isConnected), (any) => !any);
+      await until(() => both.some(({ isConnected }) => isConnected), (isOne) => !isOne);
       await server.start();
       await until(() => both.every(({ isConnected }) => isConnected), (all) => all);
       await settled();
@@ -101,7 +101,7 @@ testWith(
       await settled();
       const epochs = both.map(({ epoch }) => epoch);
       await server.kill({ wipe: true });
-      await until(() => both.some(({ isConnected }) => isConnected), (any) => !any);
+      await until(() => both.some(({ isConnected }) => isConnected), (isOne) => !isOne);
       // Their time passes while there is no server.
       await until(leading, (count) => count === 0);
       await server.start();
@@ -114,10 +114,10 @@ testWith(
       const gone = leader();
       const { epoch } = gone;
       await server.kill();
-      await until(() => both.some(({ isConnected }) => isConnected), (any) => !any);
+      await until(() => both.some(({ isConnected }) => isConnected), (isOne) => !isOne);
       await gone[Symbol.asyncDispose]();
       await server.start();
-      await until(() => both.some(({ isConnected }) => isConnected), (any) => any);
+      await until(() => both.some(({ isConnected }) => isConnected), (isOne) => isOne);
       // Far longer than it takes with keys of a second, and what is said of those of operation.
       ok(await settled() < 20_000);
       ok(leader() !== gone && leader().epoch > epoch);
