@@ -35,14 +35,19 @@ const LINK_BYTES_MAX = 256;
 /** Where a name begins in the `struct dirent` of 64-bit glibc. */
 const DIRENT_NAME = 19;
 
-/** The text of such a file; `null` = there is none, it may not be read, or this isn't Linux with glibc. */
-export function kernelText(path: string): string | null {
-  return kernelTexts([path])[0]!;
+/**
+ * The text of such a file; `null` = there is none, it may not be read, or this isn't Linux with glibc.
+ *
+ * @param isEnough looks at what was read so far, and says whether that is enough: the kernel writes no more than is read
+ */
+export function kernelText(path: string, isEnough: (text: string) => boolean = () => false): string | null {
+  return withLibc(FILES, (libc) => textOf(libc, path, isEnough));
 }
 
-/** The same of several, at less cost than one by one. */
+/** The same of several, whole, at less cost than one by one. */
 export function kernelTexts(paths: readonly string[]): (string | null)[] {
-  return withLibc(FILES, (libc) => paths.map((path) => textOf(libc, path))) ?? paths.map(() => null);
+  return withLibc(FILES, (libc) => paths.map((path) => textOf(libc, path, () => false))) ??
+    paths.map(() => null);
 }
 
 /** The names in such a folder; `null` = there is none, it may not be read, or this isn't Linux with glibc. */
@@ -101,7 +106,11 @@ function terminated(path: string): Uint8Array<ArrayBuffer> {
   return new TextEncoder().encode(`${path}\0`);
 }
 
-function textOf({ open, read, close }: Symbols<typeof FILES>, path: string): string | null {
+function textOf(
+  { open, read, close }: Symbols<typeof FILES>,
+  path: string,
+  isEnough: (text: string) => boolean,
+): string | null {
   const fd = open(terminated(path), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
   if (fd < 0) return null;
   try {
@@ -114,6 +123,7 @@ function textOf({ open, read, close }: Symbols<typeof FILES>, path: string): str
       if (size === 0) break;
       text += decoder.decode(chunk.subarray(0, size), { stream: true });
       bytes += size;
+      if (isEnough(text)) break;
     }
     return text + decoder.decode();
   } finally {

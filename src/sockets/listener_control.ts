@@ -68,7 +68,7 @@ export class ListenerControl implements Disposable {
    */
   steerToNewest(address: SocketAddress): boolean {
     const [fd] = this.#listenersAt(address);
-    const count = socketsAt(address).filter(({ state }) => state === LISTENING).length;
+    const count = listenersAt(address).length;
     if (fd === undefined || count < 2) return false;
     const program = new Uint8Array(8);
     const view = new DataView(program.buffer);
@@ -113,13 +113,10 @@ export class ListenerControl implements Disposable {
  */
 export async function arrived(address: SocketAddress, signal: AbortSignal): Promise<void> {
   const untilMs = performance.now() + ARRIVAL_MS_MAX;
-  const connecting = () =>
-    new Set(socketsAt(address).filter(({ state }) => state === CONNECTING).map(({ peer }) => peer));
-  const canTell = kernelText(TABLES[0]) !== null;
-  let left = connecting();
-  while (!signal.aborted && performance.now() < untilMs && (left.size > 0 || !canTell)) {
+  let left = connectingTo(address);
+  while (!signal.aborted && performance.now() < untilMs && left?.size !== 0) {
     await delay(ARRIVAL_LOOK_MS, undefined, { signal }).catch(() => {});
-    left = left.intersection(connecting());
+    left &&= left.intersection(connectingTo(address) ?? new Set());
   }
   // The last ones may be in the queue still: it is emptied in a turn or two, on a busy machine later.
   const emptyMs = performance.now() + QUEUE_MS_MAX;
@@ -135,8 +132,7 @@ export async function arrived(address: SocketAddress, signal: AbortSignal): Prom
  * @param signal ends the wait
  */
 export async function oneIsLeft(addresses: readonly SocketAddress[], signal: AbortSignal): Promise<void> {
-  const isOne = (address: SocketAddress) =>
-    socketsAt(address).filter(({ state }) => state === LISTENING).length === 1;
+  const isOne = (address: SocketAddress) => listenersAt(address).length === 1;
   while (!signal.aborted && !addresses.every(isOne)) {
     await delay(ARRIVAL_LOOK_MS, undefined, { signal }).catch(() => {});
   }
@@ -144,7 +140,7 @@ export async function oneIsLeft(addresses: readonly SocketAddress[], signal: Abo
 
 /** Whether any connection waits for a listener of this process to accept it; it would be reset with the listener. */
 function isQueued(address: SocketAddress): boolean {
-  const queues = socketsAt(address).filter(({ state, queued }) => state === LISTENING && queued > 0);
+  const queues = listenersAt(address).filter(({ queued }) => queued > 0);
   if (queues.length === 0) return false;
   const own = new Set(kernelLinks(["/proc/self/fd"])[0]);
   return queues.some(({ inode }) => own.has(`socket:[${inode}]`));
@@ -161,25 +157,56 @@ const TABLES = ["/proc/self/net/tcp", "/proc/self/net/tcp6"] as const;
 const LISTENING = "0A";
 const CONNECTING = "03";
 
-/** The sockets of this machine at exactly this address, whosever they are (proc_pid_net(5)). */
-function socketsAt(
-  address: SocketAddress,
-): { readonly state: string; readonly peer: string; readonly queued: number; readonly inode: string }[] {
-  const bytes = parseIp(address.hostname)!;
-  const port = address.port.toString(16).toUpperCase().padStart(4, "0");
-  const text = kernelText(TABLES[bytes.length === 4 ? 0 : 1]) ?? "";
+/** A socket of this machine, whosever it is (proc_pid_net(5)). */
+interface KernelSocket {
+  readonly local: string;
+  readonly peer: string;
+  /** Connections that wait to be accepted, of one that listens. */
+  readonly queued: number;
+  readonly inode: string;
+}
+
+/**
+ * Those that listen at exactly this address. They are the first in the table: the others, tens of thousands beside clients
+ * that open a connection for each query, aren't read.
+ */
+function listenersAt({ hostname, port }: SocketAddress): KernelSocket[] {
+  const bytes = parseIp(hostname)!;
+  const text = kernelText(tableOf(bytes), (text) => ANOTHER_STATE.test(text)) ?? "";
+  const here = `${wordsInHex(bytes)}:${portInHex(port)}`;
+  return socketsIn(text, LISTENING).filter(({ local }) => local === here);
+}
+
+/** A whole line of a socket that doesn't listen. */
+const ANOTHER_STATE = new RegExp(`^ *\\d+: \\S+ \\S+ (?!${LISTENING} )[0-9A-F]{2} `, "m");
+
+/** Whoever is connecting to this address; `null` = the kernel doesn't tell. */
+function connectingTo({ hostname, port }: SocketAddress): Set<string> | null {
+  const text = kernelText(tableOf(parseIp(hostname)!));
+  if (text === null) return null;
   // The local address of a connection is the one that its client chose, and of IPv4 on `::` a mapped one.
-  const isHere = (local: string) => local.endsWith(`:${port}`);
-  return text.split("\n").slice(1).flatMap((line) => {
-    const [, local = "", peer = "", state = "", queues = "", , , , , inode = ""] = line.trim().split(
-      /\s+/,
-      10,
-    );
-    if (!isHere(local)) return [];
-    return state !== LISTENING || local === `${wordsInHex(bytes)}:${port}`
-      ? [{ state, peer, queued: parseInt(queues.slice(9), 16), inode }]
-      : [];
-  });
+  const here = socketsIn(text, CONNECTING).filter(({ local }) => local.endsWith(`:${portInHex(port)}`));
+  return new Set(here.map(({ peer }) => peer));
+}
+
+/** The sockets of a table that are in this state; no other line of it is taken apart. */
+function socketsIn(text: string, state: string): KernelSocket[] {
+  const found: KernelSocket[] = [];
+  for (let at = text.indexOf(` ${state} `); at >= 0; at = text.indexOf(` ${state} `, at + 1)) {
+    const end = text.indexOf("\n", at);
+    const line = text.slice(text.lastIndexOf("\n", at) + 1, end < 0 ? text.length : end);
+    const [, local = "", peer = "", its = "", queues = "", , , , , inode = ""] = line.trim().split(/\s+/, 10);
+    if (its === state) found.push({ local, peer, queued: parseInt(queues.slice(9), 16), inode });
+  }
+  return found;
+}
+
+function tableOf(address: Uint8Array): string {
+  return TABLES[address.length === 4 ? 0 : 1];
+}
+
+function portInHex(port: number): string {
+  return port.toString(16).toUpperCase().padStart(4, "0");
 }
 
 /** As the kernel writes an address: words in the machine's byte order, which is little-endian wherever this runs. */

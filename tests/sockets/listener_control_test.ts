@@ -2,7 +2,7 @@
 import { equal } from "node:assert/strict";
 import { turnEventLoop } from "../../src/dns/event_loop.ts";
 import type { SocketAddress } from "../../src/ip.ts";
-import { oneIsLeft } from "../../src/sockets/listener_control.ts";
+import { arrived, oneIsLeft } from "../../src/sockets/listener_control.ts";
 
 Deno.test({
   name:
@@ -13,7 +13,13 @@ Deno.test({
     const older = Deno.listen({ hostname: "127.0.0.1", port: 0, reusePort: true });
     const { port } = older.addr as Deno.NetAddr;
     const here: SocketAddress = { hostname: "127.0.0.1", port };
-    using _elsewhere = Deno.listen({ hostname: "127.0.0.2", port });
+    using elsewhere = Deno.listen({ hostname: "127.0.0.2", port });
+    using connections = new DisposableStack();
+    // More than the kernel gives at once.
+    for (let i = 0; i < 100; i++) {
+      connections.use(await Deno.connect({ hostname: "127.0.0.2", port }));
+      connections.use(await elsewhere.accept());
+    }
     await oneIsLeft([here], signal);
     using _newer = Deno.listen({ ...here, reusePort: true });
     let isLeft = false;
@@ -22,6 +28,26 @@ Deno.test({
     equal(isLeft, false);
     older.close();
     await left;
+  },
+});
+
+Deno.test({
+  name: "whoever has connected and isn't accepted yet is waited for",
+  ignore: Deno.build.os !== "linux",
+  fn: async () => {
+    using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    const { port } = listener.addr as Deno.NetAddr;
+    const here: SocketAddress = { hostname: "127.0.0.1", port };
+    const { signal } = new AbortController();
+    await arrived(here, signal); // of whom there is none
+    using _client = await Deno.connect(here);
+    let isThere = false;
+    const waiting = arrived(here, signal).then(() => isThere = true);
+    // Each of these takes one look.
+    for (let look = 0; look < 3; look++) await arrived({ hostname: "127.0.0.2", port }, signal);
+    equal(isThere, false);
+    using _accepted = await listener.accept();
+    await waiting;
   },
 });
 
