@@ -688,7 +688,8 @@ export class LogFollower {
     if (sequence === 0 && (head !== "" || replica.hasOwnModel())) return false;
     if (sequence < first) return sequence + 1 === first;
     const message = await this.#messageAt(sequence);
-    return message === null || replica.endOf(message) === head;
+    // Where it can't be read it may have come in the place of one that was lost.
+    return message !== null && replica.endOf(message) === head;
   }
 
   /** There is no entry, whatever others may have published. */

@@ -572,6 +572,32 @@ Deno.test("a log that begins behind messages that were all removed is published 
   deepEqual([world.broker.messages.length, a.replica.pendingCount()], [2, 0]);
 });
 
+Deno.test("what a server has lost is published again, also where something else has its place", async () => {
+  const { world, a, b, agree } = await twoNodes();
+  using _ = world;
+  const { broker } = world;
+  const pool = (n: number, name: string) =>
+    [{ kind: "createPool", id: id(n), fields: poolFields({ name }) }] as const;
+  broker.copy();
+  ok(a.commit(pool(4, "later")));
+  await agree();
+  for (const node of [a, b]) {
+    node.link.isAway = true;
+    await node.step();
+    node.link.isAway = false;
+  }
+  broker.restore(true);
+  const bytes = new TextEncoder().encode("{");
+  const sequence = broker.messages.length + 1;
+  equal(a.replica.position().sequence, sequence);
+  broker.messages.push({ bytes, isGzipped: false, id: "", sequence, isBelieved: true });
+  ok(b.commit(pool(5, "more")));
+  await agree();
+  a.replace();
+  await agree();
+  deepEqual(["later", "more"].map((name) => a.store.pools.byName(name)?.id), [id(4), id(5)]);
+});
+
 Deno.test("a node that was out of the cluster brings along what was changed on it", async () => {
   const { world, a, b, agree } = await twoNodes();
   using _ = world;
