@@ -22,7 +22,7 @@ import { commitsArbitrary } from "./edit_arbitrary.ts";
 import { keysToIds, revisionsByKey, storeOf, withoutIds } from "./model_keys.ts";
 import { createPool, id, ORIGIN } from "./samples.ts";
 
-const RUNS = { numRuns: runs(20) };
+const RUNS = { numRuns: runs(10) };
 
 Deno.test("applying a document does what applying its objects as lines does", async () => {
   await fc.assert(

@@ -17,7 +17,7 @@ import { commitsArbitrary, cutsOfZone } from "./edit_arbitrary.ts";
 import { edited, OracleRefusal, sorted } from "./oracle.ts";
 import { ORIGIN } from "./samples.ts";
 
-const RUNS = { numRuns: runs(30) };
+const RUNS = { numRuns: runs(15) };
 
 Deno.test("random commits leave the store with the model that a plain oracle has, and refused ones change nothing", () => {
   fc.assert(

@@ -16,7 +16,7 @@ import { fitsFile, keysToIds, storeOf, withoutIds } from "./model_keys.ts";
 import { applyModel } from "./read_model.ts";
 import { id, memberFields, poolFields, serviceFields, zoneText } from "./samples.ts";
 
-const RUNS = { numRuns: runs(20) };
+const RUNS = { numRuns: runs(10) };
 
 Deno.test("after an apply the store has the given model, whatever it had before", async () => {
   await fc.assert(

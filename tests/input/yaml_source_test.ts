@@ -185,6 +185,6 @@ Deno.test("whatever bytes a file has, reading it ends in a value or in problems 
       ok((loaded.settings === null) === (loaded.problems.length > 0));
       for (const { line, column } of reading.problems) ok(line >= 1 && column >= 1);
     }),
-    { numRuns: runs(150) },
+    { numRuns: runs(75) },
   );
 });

@@ -220,7 +220,7 @@ Deno.test("every model survives export and reading, and the second export has th
       deepEqual(essence(readLines), essence(given));
       deepEqual([...exportNdjson(readLines)], lines);
     }),
-    { numRuns: runs(50) },
+    { numRuns: runs(25) },
   );
 });
 
@@ -239,7 +239,7 @@ Deno.test("the order of the model's objects doesn't show in its text", () => {
       };
       equal(exportModel(reversed), exportModel(given));
     }),
-    { numRuns: runs(40) },
+    { numRuns: runs(20) },
   );
 });
 

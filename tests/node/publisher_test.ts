@@ -422,7 +422,7 @@ Deno.test("commits written in place answer as a whole snapshot of the same model
         );
       }
     }),
-    { numRuns: runs(30) },
+    { numRuns: runs(15) },
   );
 });
 
@@ -457,7 +457,7 @@ Deno.test("commits made while a whole snapshot is written are answered at once, 
         equal(model.reading, 0);
       },
     ),
-    { numRuns: runs(25) },
+    { numRuns: runs(13) },
   );
 });
 

@@ -259,7 +259,7 @@ Deno.test("tables changed in place answer as tables written anew", () => {
       for (const each of changes) state.make(each, changed);
       assert.deepEqual(portrait(changed), portrait(state.world()));
     }),
-    { numRuns: runs(40) },
+    { numRuns: runs(20) },
   );
 });
 
@@ -293,7 +293,7 @@ Deno.test("a change is seen when it is done and not before, and one that is give
         assert.deepEqual(portrait(world), portrait(state.world()));
       }
     }),
-    { numRuns: runs(20) },
+    { numRuns: runs(10) },
   );
 });
 

@@ -113,7 +113,7 @@ Deno.test("pools are read with the members that plain queries find, wherever the
       lay(store, layout);
       assert.deepEqual(read(store), plainly(store));
     }),
-    { numRuns: runs(70) },
+    { numRuns: runs(35) },
   );
 });
 
