@@ -339,6 +339,7 @@ Deno.test("requests that carry no DNS get the status that says why, and are coun
     [400, () => get(`?dns=${encoded(WWW)}&dns=${encoded(WWW)}`)],
     [400, () => get(`?dns=${encoded(WWW)}=`)],
     [400, () => get("?dns=AAA+")],
+    [400, () => get(`?dns=${encoded(WWW).replace(/^..../, "$&%20")}`)],
     [400, () => get("?dns=A")],
     [400, () => get(`?dns=${encoded(WWW.with(2, 0x80))}`)], // a response
     [400, () => browser.post(new Uint8Array(0))],
