@@ -13,7 +13,7 @@
 import type { Clock } from "../clock.ts";
 
 /** What a node gets that may want to publish, milliseconds: often it doesn't, and all wait in vain. */
-const STEP_MS = 6;
+const STEP_MS = 14;
 /** What a node takes to publish, milliseconds: before that is known, and what isn't its work any more. */
 const TOOK_MS = 5;
 const TOOK_MAX_MS = 120;
