@@ -125,7 +125,7 @@ const HEARD_SIZE_MAX = 64 << 10;
 const AHEAD_MAX = 16;
 const AHEAD_PENDING_MAX = 64;
 
-/** Messages at the log's begin that may be none of it. */
+/** Messages at the log's begin, or behind a node's place, that may be none of it. */
 const STRAY_MAX = 8;
 
 /** Looks at which a node finds no model beside the log, until it writes it though another one wrote the last entry. */
@@ -685,11 +685,13 @@ export class LogFollower {
   async #isAt(sequence: number, first: number): Promise<boolean> {
     const { replica } = this.#needs;
     const { head } = replica.position();
-    if (sequence === 0 && (head !== "" || replica.hasOwnModel())) return false;
-    if (sequence < first) return sequence + 1 === first;
-    const message = await this.#messageAt(sequence);
-    // Where it can't be read it may have come in the place of one that was lost.
-    return message !== null && replica.endOf(message) === head;
+    // What can't be read says nothing of its place: what comes before it does.
+    for (let at = sequence; at > sequence - STRAY_MAX; at--) {
+      if (at < first) return at + 1 === first && (at > 0 || (head === "" && !replica.hasOwnModel()));
+      const message = await this.#messageAt(at);
+      if (message !== null) return replica.endOf(message) === head;
+    }
+    return false;
   }
 
   /** There is no entry, whatever others may have published. */

@@ -562,6 +562,29 @@ Deno.test("behind a message without an id nothing is published before the log is
   ok(a.store.services.byDomain("b.example.com"));
 });
 
+Deno.test("where a node stands behind a message that can't be read, the one before it tells whether the log is the same", async () => {
+  const { world, a, b, agree } = await twoNodes();
+  using _ = world;
+  const edit = (node: WorldNode, domain: string, n: number) =>
+    node.commit([{ kind: "createService", id: id(n), fields: serviceFields({ domain }) }]);
+  world.broker.copy();
+  ok(edit(b, "b.example.com", 5));
+  await b.step();
+  world.broker.intrude(() => 0);
+  await b.step();
+  const { sequence } = b.replica.position();
+  // The server loses both, and gets others in their places.
+  world.broker.restore(true);
+  ok(edit(a, "a.example.com", 6));
+  await a.step();
+  await a.step();
+  world.broker.intrude(() => 0);
+  equal(world.broker.messages.length, sequence);
+  b.start();
+  await agree();
+  ok(a.store.services.byDomain("b.example.com"));
+});
+
 Deno.test("a log that begins behind messages that were all removed is published on", async () => {
   using world = new World(1, 1);
   const [a] = world.nodes as [WorldNode];
