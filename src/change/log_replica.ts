@@ -172,19 +172,6 @@ export class LogReplica {
     return this.#store.log.pendingCount();
   }
 
-  /**
-   * Whether what is pending stays as it is when these messages are taken, which come next: then it can as well be published
-   * before that.
-   */
-  isPendingApartFrom(messages: readonly LogMessage[]): boolean {
-    const { log } = this.#store;
-    const entries = messages.flatMap(({ entries }) => entries);
-    if (log.pendingCount() > APART_MAX || entries.some(({ id }) => log.isPending(id))) return false;
-    const reach = Reach.of(this.#store, log.pending().flatMap(({ changes }) => changes));
-    return reach !== null &&
-      entries.every(({ changes }) => Reach.of(this.#store, changes)?.isApartFrom(reach) ?? false);
-  }
-
   /** How many are kept that no longer fitted. */
   conflictCount(): number {
     return this.#store.log.conflictCount();
@@ -209,9 +196,9 @@ export class LogReplica {
 
   /** The last position of a message, or before it, to which this node can go back; `null` = none. */
   knownOf(message: LogMessage): string | null {
-    const known = positionsOf(message).findLast((position) => this.knows(position));
+    const known = positionsOf(message).findLast((position) => this.#knows(position));
     // A model has what its node took, of which this one may lack the end: all else of this node's is in it.
-    return known ?? message.base?.recent.find((position) => this.knows(position)) ?? null;
+    return known ?? message.base?.recent.find((position) => this.#knows(position)) ?? null;
   }
 
   /** The position of who has taken a message, and nothing after it. */
@@ -253,8 +240,7 @@ export class LogReplica {
     return parts.length === 0 ? [message] : parts;
   }
 
-  /** Whether the model has what a position names. */
-  knows(position: string): boolean {
+  #knows(position: string): boolean {
     const { log } = this.#store;
     // What begins with nothing is another log to a node that has something of one.
     if (position === "") return this.position().head === "";
@@ -431,8 +417,8 @@ const ANOTHER_LOG = { by: "", reason: "the cluster's log begins with this model"
 /** What a base leaves behind among the entries, beside what it changed. */
 const BASE_ENTRY = { boot: "", at: 0, via: "cluster", ...ANOTHER_LOG, force: true };
 
-/** Of more pending entries it isn't told what they touch, which takes some 50 µs each: making one again takes milliseconds. */
-const APART_MAX = 1_000;
+/** Of more pending entries it isn't told what they touch: they are made again at once for many others. */
+const APART_MAX = 64;
 
 /** Entries that no author wanted as a whole: each has what many did. */
 const OF_MANY: ReadonlySet<string> = new Set(

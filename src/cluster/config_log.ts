@@ -21,7 +21,7 @@ import {
   type StoredMsg,
   type StreamInfo,
 } from "@nats-io/jetstream";
-import { headers as messageHeaders, type Msg, type NatsConnection } from "@nats-io/nats-core";
+import { headers as messageHeaders, type NatsConnection } from "@nats-io/nats-core";
 import { anySignal } from "../any_signal.ts";
 import type { LogReplica } from "../change/log_replica.ts";
 import type { Clock } from "../clock.ts";
@@ -99,9 +99,8 @@ const FRAME_SIZE = 8 * 1024;
  * time, or elect a leader, take seconds to store a message; of one that they never store no more is heard, which is rare.
  */
 const HINT_WAITS_MS = [2, 4, 8, 16, 32, 64, 128, ...Array.from({ length: 20 }, () => 250)];
-/** The headers that say after which sequence a message is to be, and after the message of which id. */
+/** The header that says after which sequence a message is to be. */
 const AFTER_HEADER = "Nats-Expected-Last-Sequence";
-const AFTER_ID_HEADER = "Nats-Expected-Last-Msg-Id";
 /** The header that says which node publishes a message, for those that would publish at the same time. */
 const NODE_HEADER = "Pleiades-Node";
 /** Bytes of messages that are read by one request, or a little more, and how many messages. */
@@ -163,7 +162,13 @@ export class ConfigLog {
     const { terms: { subject, lookMs }, clock, log } = this.#needs;
     connection.subscribe(subject, {
       callback: (error, message) => {
-        if (error === null) this.#hear(message);
+        if (error !== null) return;
+        const { sequence } = this.#needs.replica.position();
+        const author = message.headers?.get(NODE_HEADER);
+        if (author) this.#turns.wants(author);
+        const after = Number(message.headers?.get(AFTER_HEADER) || sequence);
+        this.#hinted = Math.max(this.#hinted, after + 1);
+        if (this.#hinted > sequence) this.#wake.abort();
       },
     });
     for (let failures = 0; !signal.aborted;) {
@@ -186,23 +191,6 @@ export class ConfigLog {
     this.#follower = null;
   }
 
-  /** Hears of a publication, whether or not the server takes it. */
-  #hear({ data, headers }: Msg): void {
-    const { replica, terms, trust } = this.#needs;
-    const { sequence } = replica.position();
-    const node = headers?.get(NODE_HEADER) ?? "";
-    const after = Number(headers?.get(AFTER_HEADER) || sequence);
-    // Where all is signed nothing is gone by that isn't; it is read first.
-    const isHeard = node !== "" && node !== terms.node && trust.signing === null;
-    const isNext = isHeard && this.#follower?.hear({
-      ...{ node, bytes: data, isGzipped: headers?.get("Content-Encoding") === "gzip" },
-      ...{ id: headers?.get("Nats-Msg-Id") ?? "", after, afterId: headers?.get(AFTER_ID_HEADER) ?? "" },
-    });
-    if (node !== "" && !isNext) this.#turns.wants(node);
-    this.#hinted = Math.max(this.#hinted, after + 1);
-    if (this.#hinted > sequence) this.#wake.abort();
-  }
-
   async #follow(connection: NatsConnection, signal: AbortSignal): Promise<void> {
     const { terms, replica, clock, log } = this.#needs;
     const broker = await StreamBroker.of(connection, { ...this.#needs, signal });
@@ -222,20 +210,18 @@ export class ConfigLog {
       this.#isCurrent = true;
       this.#settled.tell();
       if (this.#wake.signal.aborted) this.#wake = new AbortController();
-      const waitMs = replica.pendingCount() === 0 ? null : this.#turns.waitMs();
-      if (waitMs !== 0 || !follower.isAhead(this.#hinted)) {
-        if (await this.#cameByHint(follower, signal)) continue;
-        if (waitMs === null) {
-          if (await this.#rest(terms.lookMs, signal)) continue;
-          if (!await follower.isSame()) return;
-          await follower.read();
-          writing.look();
-          continue;
-        }
-        if (waitMs > 0) {
-          await this.#rest(waitMs, signal);
-          continue;
-        }
+      if (await this.#cameByHint(follower, signal)) continue;
+      if (replica.pendingCount() === 0) {
+        if (await this.#rest(terms.lookMs, signal)) continue;
+        if (!await follower.isSame()) return;
+        await follower.read();
+        writing.look();
+        continue;
+      }
+      const waitMs = this.#turns.waitMs();
+      if (waitMs > 0) {
+        await this.#rest(waitMs, signal);
+        continue;
       }
       const turn = await follower.turn();
       if (turn === "other") return;
@@ -263,9 +249,7 @@ export class ConfigLog {
     }
     if (await follower.read()) {
       this.#inVain = 0;
-    } else if (
-      this.#inVain < HINT_WAITS_MS.length && (replica.pendingCount() === 0 || follower.isOwnAhead)
-    ) {
+    } else if (this.#inVain < HINT_WAITS_MS.length && replica.pendingCount() === 0) {
       await this.#rest(HINT_WAITS_MS[this.#inVain++]!, signal);
     } else {
       // The server hasn't taken it.

@@ -9,7 +9,7 @@ import { newEntryId } from "../change/log_pending.ts";
 import { linesOf, type LogBase, type LogMessage, type Taken, type Whole } from "../change/log_message.ts";
 import { type LogReplica, messageEntry, positionsOf } from "../change/log_replica.ts";
 import type { RecordedChange } from "../store/history_parts.ts";
-import type { LogPosition, PendingEntry } from "../store/log.ts";
+import type { PendingEntry } from "../store/log.ts";
 import type { LogFields, Logger } from "../telemetry/log.ts";
 import { decodeMessage, encodeMessage, type LogSnapshot, NewerLog, type PackedMessage } from "./log_wire.ts";
 
@@ -51,12 +51,6 @@ export interface Publication extends PackedMessage {
   readonly after: number;
   /** That message's id; empty = it has none. */
   readonly afterId: string;
-}
-
-/** What a node publishes, as others hear it: whether the broker takes it isn't known. */
-export interface HeardPublication extends Publication {
-  /** Which node. */
-  readonly node: string;
 }
 
 /** A stream of a broker. */
@@ -118,13 +112,6 @@ const SNAPSHOT_EVERY = 1_000;
 /** Objects in entries that are taken together, some of which belong to one message, at least: milliseconds of work. */
 const TAKEN_MAX = 64;
 
-/** Publications that were heard of and are remembered until they are read, and bytes that one may have. */
-const HEARD_MAX = 64;
-const HEARD_SIZE_MAX = 64 << 10;
-/** Of those, how many something is published behind, and of how many pending entries it is told whether they can be. */
-const AHEAD_MAX = 16;
-const AHEAD_PENDING_MAX = 64;
-
 /** Messages at the log's begin, or behind a node's place, that may be none of it. */
 const STRAY_MAX = 8;
 
@@ -141,12 +128,6 @@ export class LogFault extends Error {
 export class MissingPart extends LogFault {
   /** The class, in logs. */
   override readonly name = "MissingPart";
-}
-
-/** What something is published behind. */
-interface Place extends Pick<LogPosition, "head" | "stamp" | "sequence"> {
-  /** Id of the message at the sequence; empty = it has none. */
-  readonly id: string;
 }
 
 /** A message that was read, or a part of its entries. */
@@ -191,14 +172,6 @@ export class LogFollower {
   #missing = 0;
   /** Who wrote the last entry. */
   #author = "";
-  /** What others published, whether or not the broker took it, in the order in which it was heard. */
-  #heard: readonly HeardPublication[] = [];
-  /** Sequence of the last entry of which was told whose it is. */
-  #toldOf = 0;
-  /** Sequence of the last message that this node published. */
-  #ownAt = 0;
-  /** The end of what was heard of, behind which this node publishes next; `null` = behind what was read. */
-  #ahead: Place | null = null;
 
   /** Asks nothing yet. */
   constructor(needs: FollowerNeeds) {
@@ -242,76 +215,6 @@ export class LogFollower {
     return at.sequence === 0 || ((await broker.at(at.sequence))?.id ?? "") === this.#lastId;
   }
 
-  /** Whether there is something of this node's own that the broker has and wasn't read yet. */
-  get isOwnAhead(): boolean {
-    return this.#ownAt > this.#needs.replica.position().sequence;
-  }
-
-  /**
-   * Notes what another node publishes: one that wants to publish next needn't have read it.
-   *
-   * @returns whether it comes next, as far as was heard, or was taken already
-   */
-  hear(heard: HeardPublication): boolean {
-    const { replica } = this.#needs;
-    const { sequence } = replica.position();
-    if (heard.after < sequence) return heard.id !== "" && replica.knows(heard.id);
-    const { length } = this.#heardBehind();
-    this.#remember(heard);
-    if (this.#heardBehind().length === length) return false;
-    this.#tellAuthor(heard.node, sequence + length + 1);
-    return true;
-  }
-
-  #remember(heard: HeardPublication): void {
-    if (heard.bytes.length > HEARD_SIZE_MAX) return;
-    const { sequence } = this.#needs.replica.position();
-    this.#heard = [...this.#heard.filter(({ after }) => after >= sequence), heard].slice(-HEARD_MAX);
-  }
-
-  /** What was heard of behind what was read, one behind the other. */
-  #heardBehind(): HeardPublication[] {
-    const behind: HeardPublication[] = [];
-    let { sequence } = this.#needs.replica.position();
-    for (let id = this.#lastId; id !== "" && behind.length < AHEAD_MAX; sequence++) {
-      // Of several for one place the first one is more likely to have it.
-      const next = this.#heard.find(({ after, afterId }) => after === sequence && afterId === id);
-      if (next === undefined) break;
-      behind.push(next);
-      id = next.id;
-    }
-    return behind;
-  }
-
-  /**
-   * Whether what is pending can be published behind what was heard of, before that is read, which `turn` then does: it stays as it
-   * is when that is taken. The broker takes it only where that is what it has, since ids name all that comes before.
-   *
-   * @param until the last sequence of which was heard that something is to be there
-   */
-  isAhead(until: number): boolean {
-    const { replica } = this.#needs;
-    this.#ahead = null;
-    const behind = this.#heardBehind();
-    let { head, stamp, sequence } = replica.position();
-    if (behind.length === 0 || sequence + behind.length !== until) return false;
-    if (replica.pendingCount() > AHEAD_PENDING_MAX) return false;
-    const messages: LogMessage[] = [];
-    for (const heard of behind) {
-      const message = heardMessage(heard, ++sequence);
-      if (message === null || message.base !== null || isLarge(message) || message.prev !== head) {
-        return false;
-      }
-      head = replica.endOf(message);
-      stamp += message.entries.length;
-      if (head !== heard.id || stamp !== message.stamp) return false;
-      messages.push(message);
-    }
-    if (!replica.isPendingApartFrom(messages)) return false;
-    this.#ahead = { head, stamp, sequence, id: head };
-    return true;
-  }
-
   /**
    * Publishes what is pending. Where others were faster, their entries come first, and are taken.
    *
@@ -319,12 +222,11 @@ export class LogFollower {
    * that was begun with
    */
   async turn(): Promise<"published" | "taken" | "lost" | "other"> {
-    const { sequence } = this.#needs.replica.position();
     // A message without an id can't be expected to be the last one: by its sequence there may be another one in its place.
-    const isNamed = this.#lastId !== "" || sequence === 0;
+    const isNamed = this.#lastId !== "" || this.#needs.replica.position().sequence === 0;
     if (!isNamed && !await this.isSame()) return "other";
     if (await this.publish()) return "published";
-    if (await this.read() || this.#needs.replica.position().sequence > sequence) return "taken";
+    if (await this.read()) return "taken";
     return await this.isSame() ? "lost" : "other";
   }
 
@@ -466,7 +368,7 @@ export class LogFollower {
   }
 
   #taken(messages: readonly LogMessage[], taken: Taken): "taken" | "broken" | "unreadable" {
-    const { log } = this.#needs;
+    const { log, published } = this.#needs;
     if (messages.some(refers)) this.#isSnapshotNeeded = true;
     if (taken.kind === "foreign") {
       throw new LogFault(
@@ -480,9 +382,9 @@ export class LogFollower {
       });
     }
     if (taken.kind !== "taken") return taken.kind;
-    for (const { entries, base, sequence } of messages) {
+    for (const { entries, base } of messages) {
       this.#author = entries.at(-1)?.node ?? base?.node ?? this.#author;
-      this.#tellAuthor(this.#author, sequence);
+      published?.(this.#author);
     }
     for (const { node, by, why } of taken.conflicts) {
       log.warn("A change and what others changed don't fit together", {
@@ -492,13 +394,6 @@ export class LogFollower {
     return "taken";
   }
 
-  /** Once for each message: it may have been heard of before it is taken. */
-  #tellAuthor(node: string, sequence: number): void {
-    if (sequence <= this.#toldOf) return;
-    this.#toldOf = sequence;
-    this.#needs.published?.(node);
-  }
-
   /**
    * Publishes what is pending, as far as it fits one message.
    *
@@ -506,10 +401,8 @@ export class LogFollower {
    * @throws {LogFault} when it fits none
    */
   async publish(): Promise<boolean> {
-    const { replica, broker, node, published } = this.#needs;
-    const ahead = this.#ahead;
-    this.#ahead = null;
-    const { head: prev, stamp, sequence, id: afterId } = ahead ?? { ...replica.position(), id: this.#lastId };
+    const { replica, broker } = this.#needs;
+    const { head: prev, stamp, sequence } = replica.position();
     for (let countMax = PUBLISHED_MAX;;) {
       const { entries: small, large } = replica.pending({ countMax, sizeMax: PUBLISHED_SIZE });
       const entries = large === null ? small : [messageEntry(large, [], await this.#keep(large, stamp + 1))];
@@ -526,31 +419,10 @@ export class LogFollower {
         );
       }
       const id = replica.endOf(message);
-      const publication = { ...packed, id, after: sequence, afterId };
-      // What others publish behind it may be heard of before it is known that the broker has it.
-      this.#remember({ ...publication, node });
-      const publishing = broker.publish(publication);
-      if (ahead !== null) {
-        publishing.catch(() => {}); // whoever waits for it below is told
-        await this.read();
-      }
-      const at = await publishing;
-      if (at === null) {
-        // The broker has something else than what was heard of.
-        this.#heard = [];
-        this.#toldOf = replica.position().sequence;
-        return false;
-      }
-      this.#ownAt = at;
-      this.#toldOf = Math.max(this.#toldOf, at);
-      published?.(node);
-      if (ahead !== null && replica.position().head !== prev) {
-        // It was read with what comes before it, or is to be.
-        if (this.isOwnAhead) await this.read();
-        return true;
-      }
-      const stored = [{ ...message, sequence: at }];
-      this.#taken(stored, replica.take(stored));
+      const at = await broker.publish({ ...packed, id, after: sequence, afterId: this.#lastId });
+      if (at === null) return false;
+      const published = [{ ...message, sequence: at }];
+      this.#taken(published, replica.take(published));
       this.#lastId = id;
       return true;
     }
@@ -807,15 +679,6 @@ function readable(stored: StoredMessage): LogMessage | null {
     return decodeMessage(stored, stored.sequence);
   } catch (error) {
     if (error instanceof NewerLog) throw error;
-    return null;
-  }
-}
-
-/** `null` = it can't be read, here and now: what was heard of may be none of the log. */
-function heardMessage(heard: HeardPublication, sequence: number): LogMessage | null {
-  try {
-    return decodeMessage(heard, sequence);
-  } catch {
     return null;
   }
 }

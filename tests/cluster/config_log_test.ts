@@ -130,16 +130,11 @@ testWith(["nats-server"], "three nodes with a writer each have all edits in one 
   const writes = 10;
   await Promise.all(nodes.map(async (node, n) => {
     for (let i = 1; i <= writes; i++) {
-      // Members of one pool have an order, services have nothing to do with each other.
-      if (i % 2 === 0) await create(node, "/services", { domain: `s${n}-${i}.example.org` });
-      else {await create(node, `/pools/${pool}/members`, {
-          ipAddress: `192.0.2.${n * writes + i}`,
-          port: 443,
-        });}
+      await create(node, `/pools/${pool}/members`, { ipAddress: `192.0.2.${n * writes + i}`, port: 443 });
     }
   }));
   await agree(nodes);
-  equal(a.node.store.members.rowsOf(pool).length + a.node.store.services.count(), 3 * writes);
+  equal(a.node.store.members.rowsOf(pool).length, 3 * writes);
   equal(a.node.store.log.position().stamp, 1 + 3 * writes);
   const orders = nodes.map(({ node: { store } }) =>
     store.members.rowsOf(pool).map(({ id, seq }) => `${id} ${seq}`).join()

@@ -1,8 +1,8 @@
 /**
  * Nodes that share a log over a broker in memory, with the real path of changes and real stores, and a hand that lets things
  * go wrong in an order that a seed draws: edits everywhere, ends of overrides, crashes between a commit, its publication and
- * the acknowledgement, partitions, a replica of the broker that is behind, publications that are heard of before they are read
- * or refused, clocks that differ by minutes, messages that come once more or are none, a stream that is deleted and made again, wiped or restored, a bucket that is lost, a node that loses
+ * the acknowledgement, partitions, a replica of the broker that is behind, clocks that differ by minutes, messages that come
+ * once more or are none, a stream that is deleted and made again, wiped or restored, a bucket that is lost, a node that loses
  * its database.
  *
  * @module
@@ -15,7 +15,6 @@ import { Changes } from "../../src/change/commit.ts";
 import { ChangeRefused, type Edit } from "../../src/change/edit.ts";
 import { LogReplica } from "../../src/change/log_replica.ts";
 import {
-  type HeardPublication,
   type LogBroker,
   LogFault,
   LogFollower,
@@ -65,8 +64,6 @@ interface Link {
   losesAcknowledgement: boolean;
   /** Messages that the replica lacks which is read from. */
   behind: number;
-  /** Whether it doesn't hear what others publish, but for what it reads. */
-  isDeaf: boolean;
 }
 
 /** A broker that keeps messages, and can lose them. */
@@ -82,8 +79,6 @@ export class MemoryBroker {
   sizeMax = 1 << 20;
   /** Messages that are read at once. */
   readMax = 5;
-  /** Hears what is published, whether or not it is kept. */
-  onPublished: (heard: HeardPublication) => void = () => {};
 
   /** Another program publishes: what was published before, or what is no entry. */
   intrude(draw: Draw): void {
@@ -121,7 +116,7 @@ export class MemoryBroker {
   }
 
   /** As one node sees it. */
-  seenBy({ name: node, link }: { readonly name: string; readonly link: Link }): LogBroker {
+  seenBy(link: Link): LogBroker {
     const call = <Result>(work: () => Result): Promise<Result> => {
       if (link.isAway) return Promise.reject(new Away());
       return Promise.resolve(work());
@@ -166,7 +161,6 @@ export class MemoryBroker {
       putSnapshot: (snapshot) => call(() => void (this.snapshot = snapshot)),
       publish: ({ after, afterId, ...message }) =>
         call(() => {
-          this.onPublished({ node, after, afterId, ...message });
           if (after !== this.messages.length) return null;
           if (afterId !== "" && afterId !== this.messages.at(-1)?.id) return null;
           const sequence = after + 1;
@@ -183,15 +177,13 @@ const SILENT = createLogger({ level: "error", format: "json", clock: systemClock
 /** One node. */
 export class WorldNode implements Disposable {
   readonly name: string;
-  readonly link: Link = { isAway: false, losesAcknowledgement: false, behind: 0, isDeaf: true };
+  readonly link: Link = { isAway: false, losesAcknowledgement: false, behind: 0 };
   /** By how much its clock is ahead, milliseconds. */
   aheadMs = 0;
   store: Store = Store.memory();
   changes!: Changes;
   replica!: LogReplica;
   follower: LogFollower | null = null;
-  /** The last sequence of which it heard that something is to be there. */
-  hinted = 0;
   faults: string[] = [];
   /** What was once here, and must not go. */
   readonly seen = new Set<string>();
@@ -225,18 +217,11 @@ export class WorldNode implements Disposable {
     this.start();
   }
 
-  /** Hears what another one publishes. */
-  hear(heard: HeardPublication): void {
-    if (this.link.isAway || this.link.isDeaf) return;
-    this.hinted = heard.after + 1;
-    this.follower?.hear(heard);
-  }
-
   /** Follows the log for one step. */
   async step(): Promise<void> {
     try {
       if (this.follower === null) {
-        const broker = this.#world.broker.seenBy(this);
+        const broker = this.#world.broker.seenBy(this.link);
         const follower = new LogFollower({
           ...{ broker, replica: this.replica, node: this.name, log: SILENT },
           ...{ signal: new AbortController().signal, snapshotEvery: SNAPSHOT_EVERY },
@@ -244,9 +229,7 @@ export class WorldNode implements Disposable {
         await follower.begin();
         this.follower = follower;
       }
-      if (this.replica.pendingCount() === 0 || !this.follower.isAhead(this.hinted)) {
-        await this.follower.read();
-      }
+      await this.follower.read();
       const isSame = this.replica.pendingCount() > 0
         ? await this.follower.turn() !== "other"
         : await this.follower.isSame();
@@ -317,9 +300,6 @@ export class World implements Disposable {
   constructor(seed: number, count = 3) {
     this.#draw = drawsOf(seed);
     this.nodes = Array.from({ length: count }, (_, i) => new WorldNode(this, "abcdefgh"[i]!));
-    this.broker.onPublished = (heard) => {
-      for (const node of this.nodes) if (node.name !== heard.node) node.hear(heard);
-    };
   }
 
   /** Lets one thing happen. @returns what */
@@ -331,7 +311,6 @@ export class World implements Disposable {
     if (what < 75) {
       node.link.losesAcknowledgement = this.#draw(8) === 0;
       node.link.behind = this.#draw(8) === 0 ? this.#draw(3) + 1 : 0;
-      node.link.isDeaf = this.#draw(4) === 0;
       await node.step();
       return `${node.name} steps`;
     }

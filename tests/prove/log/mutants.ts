@@ -14,9 +14,9 @@ const MUTANTS: readonly Mutant[] = [
   {
     name: "what is published goes behind whatever is there by now",
     file: FOLLOWER,
-    from: "const publishing = broker.publish(publication);",
+    from: "const at = await broker.publish({ ...packed, id, after: sequence, afterId: this.#lastId });",
     to:
-      'const publishing = broker.publish({ ...publication, after: (await broker.state()).last, afterId: "" });',
+      'const at = await broker.publish({ ...packed, id, after: (await broker.state()).last, afterId: "" });',
   },
   {
     name: "what the server has lost isn't published again",
