@@ -417,8 +417,8 @@ const ANOTHER_LOG = { by: "", reason: "the cluster's log begins with this model"
 /** What a base leaves behind among the entries, beside what it changed. */
 const BASE_ENTRY = { boot: "", at: 0, via: "cluster", ...ANOTHER_LOG, force: true };
 
-/** Of more pending entries it isn't told what they touch: they are made again at once for many others. */
-const APART_MAX = 64;
+/** Of more pending entries it isn't told what they touch, which takes some 50 µs each: making one again takes milliseconds. */
+const APART_MAX = 1_000;
 
 /** Entries that no author wanted as a whole: each has what many did. */
 const OF_MANY: ReadonlySet<string> = new Set(
