@@ -94,13 +94,17 @@ function defaultOutput(target: string | undefined): string {
   return `dist/pleiades-${target}${target.includes("windows") ? ".exe" : ""}`;
 }
 
-/** Bundles each source into what its flags say, as many at a time as there are processors. */
+/**
+ * Bundles each source into what its flags say, as many at a time as there are processors. The first one alone: where the cache
+ * is empty it brings the bundler, which can't be begun while it is being written.
+ */
 async function bundleAll(each: readonly (readonly [source: string, to: readonly string[]])[]): Promise<void> {
-  const left = [...each];
+  const [first, ...left] = each;
+  await bundle(...first!);
   const bundling = Array.from({ length: navigator.hardwareConcurrency }, async () => {
     for (let next = left.shift(); next !== undefined; next = left.shift()) await bundle(...next);
   });
-  // All of them have ended when what they write to is taken away.
+  // None of them may go on writing when the folder is taken away.
   for (const ended of await Promise.allSettled(bundling)) if (ended.status === "rejected") throw ended.reason;
 }
 
