@@ -47,8 +47,10 @@ export class Reach {
       case "pool":
         return isAlone(store, id) && jsons.every((json) => this.#addPool(objectOf(kind, json)));
       case "member":
-        // New ones are placed behind all others.
-        if (before === null) this.#written.add("places");
+        // New ones are placed behind all others, and so is one that another has the place of.
+        if (before === null || objectOf(kind, before).seq !== objectOf(kind, after).seq) {
+          this.#written.add("places");
+        }
         return jsons.every((json) => this.#addMember(store, objectOf(kind, json)));
       default:
         return false;
