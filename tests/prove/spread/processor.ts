@@ -22,7 +22,7 @@ const LOOK_MS = 5;
 /** Follows what the main thread of a process waits, until it is disposed of. */
 export class Waits implements Disposable {
   readonly #looks: { readonly atMs: number; readonly waitedMs: number }[] = [];
-  readonly #looking: number;
+  readonly #looking: ReturnType<typeof setInterval>;
 
   /** Begins. */
   constructor(pid: number) {
