@@ -172,7 +172,7 @@ export class HttpServer {
   }
 
   async #close(): Promise<void> {
-    if (this.#isSucceeded) await arrived(this.address, this.#closing.signal);
+    if (this.#isSucceeded) await arrived([this.address], this.#closing.signal);
     this.#closing.abort();
     this.#listener?.close();
     await Promise.all(this.#accepting);
@@ -194,7 +194,7 @@ export class HttpServer {
 
   /** Closes a listener when what was on its way to it has been accepted: what is left in its queue is reset. */
   async #retire(listener: Listener): Promise<void> {
-    await arrived(this.address, this.#closing.signal);
+    await arrived([this.address], this.#closing.signal);
     listener.close();
   }
 

@@ -131,7 +131,7 @@ export class StreamService implements Service {
     if (isSucceeded) {
       const { addresses, encrypted: { tls, https } } = this.bound;
       const { signal } = new AbortController();
-      await Promise.all([...addresses, ...tls, ...https].map((address) => arrived(address, signal)));
+      await arrived([...addresses, ...tls, ...https], signal);
     }
     await Promise.all(
       [...this.#plain, ...this.#encrypted].map((server) => server.close(graceMs, isSucceeded)),
@@ -196,7 +196,7 @@ class EncryptedServer {
 
   async #retire(listener: Deno.TlsListener): Promise<void> {
     const { signal } = this.#closing;
-    await arrived(this.#options.address, signal); // it is closed sooner where all are
+    await arrived([this.#options.address], signal); // it is closed sooner where all are
     await this.#server.retire(listener);
   }
 }

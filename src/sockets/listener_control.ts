@@ -105,24 +105,24 @@ export class ListenerControl implements Disposable {
 }
 
 /**
- * Resolves when whoever was connecting to an address at the time of the call has connected, or has given up: those get to
- * the listener that they began with, whichever the kernel gives new ones to. Where the kernel doesn't tell, and with
+ * Resolves when whoever was connecting to one of these addresses at the time of the call has connected, or has given up: those get
+ * to the listener that they began with, whichever the kernel gives new ones to. Where the kernel doesn't tell, and with
  * clients whose packets get lost, that is after `ARRIVAL_MS_MAX`.
  *
  * @param signal ends the wait
  */
-export async function arrived(address: SocketAddress, signal: AbortSignal): Promise<void> {
+export async function arrived(addresses: readonly SocketAddress[], signal: AbortSignal): Promise<void> {
   const untilMs = performance.now() + ARRIVAL_MS_MAX;
-  let left = connectingTo(address);
+  let left = connectingTo(addresses);
   while (!signal.aborted && performance.now() < untilMs && left?.size !== 0) {
     await delay(ARRIVAL_LOOK_MS, undefined, { signal }).catch(() => {});
-    left &&= left.intersection(connectingTo(address) ?? new Set());
+    left &&= left.intersection(connectingTo(addresses) ?? new Set());
   }
   // The last ones may be in the queue still: it is emptied in a turn or two, on a busy machine later.
   const emptyMs = performance.now() + QUEUE_MS_MAX;
   do {
     await delay(ARRIVAL_LOOK_MS, undefined, { signal }).catch(() => {});
-  } while (!signal.aborted && performance.now() < emptyMs && isQueued(address));
+  } while (!signal.aborted && performance.now() < emptyMs && addresses.some(isQueued));
 }
 
 /**
@@ -148,7 +148,7 @@ function isQueued(address: SocketAddress): boolean {
 
 /** Three seconds, in which the first packet of a handshake that was lost twice is sent again. */
 export const ARRIVAL_MS_MAX = 3_000;
-const ARRIVAL_LOOK_MS = 50;
+const ARRIVAL_LOOK_MS = 20;
 /** Longest wait for connections that have come to be accepted. */
 export const QUEUE_MS_MAX = 10_000;
 
@@ -180,13 +180,20 @@ function listenersAt({ hostname, port }: SocketAddress): KernelSocket[] {
 /** A whole line of a socket that doesn't listen. */
 const ANOTHER_STATE = new RegExp(`^ *\\d+: \\S+ \\S+ (?!${LISTENING} )[0-9A-F]{2} `, "m");
 
-/** Whoever is connecting to this address; `null` = the kernel doesn't tell. */
-function connectingTo({ hostname, port }: SocketAddress): Set<string> | null {
-  const text = kernelText(tableOf(parseIp(hostname)!));
-  if (text === null) return null;
+/** Whoever is connecting to one of these addresses, each table read once: it may be long. `null` = the kernel doesn't tell. */
+function connectingTo(addresses: readonly SocketAddress[]): Set<string> | null {
   // The local address of a connection is the one that its client chose, and of IPv4 on `::` a mapped one.
-  const here = socketsIn(text, CONNECTING).filter(({ local }) => local.endsWith(`:${portInHex(port)}`));
-  return new Set(here.map(({ peer }) => peer));
+  const ports = new Set(addresses.map(({ port }) => portInHex(port)));
+  const tables = new Set(addresses.map(({ hostname }) => tableOf(parseIp(hostname)!)));
+  const connecting = new Set<string>();
+  for (const table of tables) {
+    const text = kernelText(table);
+    if (text === null) return null;
+    for (const { local, peer } of socketsIn(text, CONNECTING)) {
+      if (ports.has(local.slice(-PORT_DIGITS))) connecting.add(`${local} ${peer}`);
+    }
+  }
+  return connecting;
 }
 
 /** The sockets of a table that are in this state; no other line of it is taken apart. */
@@ -206,8 +213,10 @@ function tableOf(address: Uint8Array): string {
 }
 
 function portInHex(port: number): string {
-  return port.toString(16).toUpperCase().padStart(4, "0");
+  return port.toString(16).toUpperCase().padStart(PORT_DIGITS, "0");
 }
+
+const PORT_DIGITS = 4;
 
 /** As the kernel writes an address: words in the machine's byte order, which is little-endian wherever this runs. */
 function wordsInHex(bytes: Uint8Array): string {

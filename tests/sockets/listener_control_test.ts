@@ -39,12 +39,12 @@ Deno.test({
     const { port } = listener.addr as Deno.NetAddr;
     const here: SocketAddress = { hostname: "127.0.0.1", port };
     const { signal } = new AbortController();
-    await arrived(here, signal); // of whom there is none
+    await arrived([here], signal); // of whom there is none
     using _client = await Deno.connect(here);
     let isThere = false;
-    const waiting = arrived(here, signal).then(() => isThere = true);
+    const waiting = arrived([here], signal).then(() => isThere = true);
     // Each of these takes one look.
-    for (let look = 0; look < 3; look++) await arrived({ hostname: "127.0.0.2", port }, signal);
+    for (let look = 0; look < 3; look++) await arrived([{ hostname: "127.0.0.2", port }], signal);
     equal(isThere, false);
     using _accepted = await listener.accept();
     await waiting;
