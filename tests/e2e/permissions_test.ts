@@ -49,7 +49,7 @@ const ROWS: readonly string[] = [
   "history | config history | diff 1 2 | config diff 1 2 | rollback --dry-run",
   "config rollback --force --reason test",
   "rollback --force --reason test",
-  "backup copy.db | doctor -c pleiades.yaml",
+  "backup copy.db --db pleiades.db | doctor -c pleiades.yaml",
   "distribute api-proxy -c pleiades.yaml | distribute zone-provider -c pleiades.yaml | distribute status -c pleiades.yaml",
   "distribute health-checker -c pleiades.yaml | distribute secondary-syncer -c pleiades.yaml",
   "discovery register chef.json",
@@ -185,7 +185,7 @@ testWith(
       "config apply large.yaml",
       "plan large.yaml",
       "health-checks set --pool web --type tcp --port 443",
-      "backup copy.db",
+      "backup copy.db --db pleiades.db",
       "query www.example.org @DNS",
       "query www.example.org @DNS --tcp",
     ];
