@@ -14,25 +14,15 @@ import {
 
 const isLinux = Deno.build.os === "linux";
 
-/** The sockets at a listener's own end. */
-type Look = (state: TcpState, at: SocketAddress) => TcpSocket[];
-
-const at = (all: TcpSocket[] | null, address: SocketAddress) =>
-  all!.filter(({ local }) => local === endOf(address));
-
-const WAYS: readonly (readonly [name: string, open: () => Disposable & { look: Look }])[] = [
-  ["sock_diag(7)", () => {
-    const diag = SocketDiag.open()!;
-    return {
-      look: (state, address) => at(diag.inState(state, familyAt(address)), address),
-      [Symbol.dispose]: () => diag[Symbol.dispose](),
-    };
-  }],
-  ["the text in /proc", () => ({
-    look: (state, address) => at(inText(state, familyAt(address)), address),
-    [Symbol.dispose]: () => {},
-  })],
+const WAYS: readonly (readonly [name: string, open: () => Disposable & Pick<SocketDiag, "inState">])[] = [
+  ["sock_diag(7)", () => SocketDiag.open()!],
+  ["the text in /proc", () => ({ inState: inText, [Symbol.dispose]: () => {} })],
 ];
+
+/** The sockets whose own end is this. */
+function at(way: Pick<SocketDiag, "inState">, state: TcpState, address: SocketAddress): TcpSocket[] {
+  return way.inState(state, familyAt(address))!.filter(({ local }) => local === endOf(address));
+}
 
 for (const [name, open] of WAYS) {
   for (const hostname of ["127.0.0.1", "::1"]) {
@@ -44,17 +34,17 @@ for (const [name, open] of WAYS) {
         using listener = Deno.listen({ hostname, port: 0, reusePort: true });
         const here = { hostname, port: (listener.addr as Deno.NetAddr).port };
         using _client = await Deno.connect(here);
-        const [one] = way.look("listening", here);
+        const [one] = at(way, "listening", here);
         equal(one?.port, here.port);
         equal(one?.queued, 1);
         using _accepted = await listener.accept();
-        equal(way.look("listening", here)[0]?.queued, 0);
+        equal(at(way, "listening", here)[0]?.queued, 0);
         using _other = Deno.listen({ hostname, port: here.port, reusePort: true });
-        const both = way.look("listening", here);
+        const both = at(way, "listening", here);
         equal(both.length, 2);
         ok(both.some(({ inode }) => inode === one?.inode));
         // The connection has the same end as its listener.
-        deepEqual(way.look("connecting", here), []);
+        deepEqual(at(way, "connecting", here), []);
       },
     });
   }
@@ -66,11 +56,27 @@ for (const [name, open] of WAYS) {
       using way = open();
       using listener = new Deferred();
       using client = await Deno.connect(listener.address);
-      const [connecting, ...others] = way.look("connecting", listener.address);
+      const [connecting, ...others] = at(way, "connecting", listener.address);
       deepEqual(others, []);
       equal(connecting?.peer, endOf(client.localAddr as Deno.NetAddr));
       await client.write(new Uint8Array(1));
-      deepEqual(way.look("connecting", listener.address), []);
+      deepEqual(at(way, "connecting", listener.address), []);
+    },
+  });
+
+  Deno.test({
+    name: `by ${name} a client of IPv4 that is connecting to :: is one of IPv6`,
+    ignore: !isLinux,
+    fn: async () => {
+      using way = open();
+      using listener = new Deferred("::");
+      const { port } = listener.address;
+      using client = await Deno.connect({ hostname: "127.0.0.1", port });
+      const known = (family: 4 | 6) =>
+        way.inState("connecting", family)!.filter((each) => each.port === port);
+      deepEqual([known(4).length, known(6).length], [0, 1]);
+      await client.write(new Uint8Array(1));
+      deepEqual([...known(4), ...known(6)], []);
     },
   });
 }
@@ -117,8 +123,7 @@ class Deferred implements Disposable {
   readonly #fd: number;
   readonly #accepted: number[] = [];
 
-  constructor() {
-    const hostname = "127.0.0.1";
+  constructor(hostname: string = "127.0.0.1") {
     const { fd, port } = this.#sockets.listenTcp({ hostname, port: 0 }, 16);
     this.#fd = fd;
     this.address = { hostname, port };
