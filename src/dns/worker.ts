@@ -249,8 +249,10 @@ function serve({ duty, listen }: WorkerOptions): Service {
       onLetGo: (descriptor) => scope.postMessage({ kind: "let_go", descriptor }),
     });
   }
+  const streams = new StreamService(duty, { listen, exchange });
+  // Not before: a node waits for these listeners, and one that takes the place of another on a busy machine.
   giveWay(STREAM_NICENESS);
-  return new StreamService(duty, { listen, exchange });
+  return streams;
 }
 
 /**

@@ -14,9 +14,10 @@
  * @module
  */
 import { setTimeout as delay } from "node:timers/promises";
-import { parseIp, type SocketAddress } from "../ip.ts";
-import { kernelLinks, kernelText } from "../kernel_text.ts";
+import type { SocketAddress } from "../ip.ts";
+import { kernelLinks } from "../kernel_text.ts";
 import { descriptors, nameOfDescriptor, nameOfEnd, NAMING } from "./socket_names.ts";
+import { familyAt, TcpTable } from "./tcp_table.ts";
 
 /** What connections of a listener inherit. */
 export interface Inherited {
@@ -68,7 +69,8 @@ export class ListenerControl implements Disposable {
    */
   steerToNewest(address: SocketAddress): boolean {
     const [fd] = this.#listenersAt(address);
-    const count = listenersAt(address).length;
+    using table = new TcpTable();
+    const count = table.listenersAt(address).length;
     if (fd === undefined || count < 2) return false;
     const program = new Uint8Array(8);
     const view = new DataView(program.buffer);
@@ -112,17 +114,18 @@ export class ListenerControl implements Disposable {
  * @param signal ends the wait
  */
 export async function arrived(addresses: readonly SocketAddress[], signal: AbortSignal): Promise<void> {
+  using table = new TcpTable();
   const untilMs = performance.now() + ARRIVAL_MS_MAX;
-  let left = connectingTo(addresses);
+  let left = connectingTo(addresses, table);
   while (!signal.aborted && performance.now() < untilMs && left?.size !== 0) {
     await delay(ARRIVAL_LOOK_MS, undefined, { signal }).catch(() => {});
-    left &&= left.intersection(connectingTo(addresses) ?? new Set());
+    left &&= left.intersection(connectingTo(addresses, table) ?? new Set());
   }
   // The last ones may be in the queue still: it is emptied in a turn or two, on a busy machine later.
   const emptyMs = performance.now() + QUEUE_MS_MAX;
   do {
     await delay(ARRIVAL_LOOK_MS, undefined, { signal }).catch(() => {});
-  } while (!signal.aborted && performance.now() < emptyMs && addresses.some(isQueued));
+  } while (!signal.aborted && performance.now() < emptyMs && areQueued(addresses, table));
 }
 
 /**
@@ -132,15 +135,17 @@ export async function arrived(addresses: readonly SocketAddress[], signal: Abort
  * @param signal ends the wait
  */
 export async function oneIsLeft(addresses: readonly SocketAddress[], signal: AbortSignal): Promise<void> {
-  const isOne = (address: SocketAddress) => listenersAt(address).length === 1;
+  using table = new TcpTable();
+  const isOne = (address: SocketAddress) => table.listenersAt(address).length === 1;
   while (!signal.aborted && !addresses.every(isOne)) {
     await delay(ARRIVAL_LOOK_MS, undefined, { signal }).catch(() => {});
   }
 }
 
 /** Whether any connection waits for a listener of this process to accept it; it would be reset with the listener. */
-function isQueued(address: SocketAddress): boolean {
-  const queues = listenersAt(address).filter(({ queued }) => queued > 0);
+function areQueued(addresses: readonly SocketAddress[], table: TcpTable): boolean {
+  const queues = addresses.flatMap((address) => table.listenersAt(address))
+    .filter(({ queued }) => queued > 0);
   if (queues.length === 0) return false;
   const own = new Set(kernelLinks(["/proc/self/fd"])[0]);
   return queues.some(({ inode }) => own.has(`socket:[${inode}]`));
@@ -152,77 +157,17 @@ const ARRIVAL_LOOK_MS = 20;
 /** Longest wait for connections that have come to be accepted. */
 export const QUEUE_MS_MAX = 10_000;
 
-const TABLES = ["/proc/self/net/tcp", "/proc/self/net/tcp6"] as const;
-/** TCP_LISTEN and TCP_SYN_RECV of the kernel, in hex. */
-const LISTENING = "0A";
-const CONNECTING = "03";
-
-/** A socket of this machine, whosever it is (proc_pid_net(5)). */
-interface KernelSocket {
-  readonly local: string;
-  readonly peer: string;
-  /** Connections that wait to be accepted, of one that listens. */
-  readonly queued: number;
-  readonly inode: string;
-}
-
-/**
- * Those that listen at exactly this address. They are the first in the table: the others, tens of thousands beside clients
- * that open a connection for each query, aren't read.
- */
-function listenersAt({ hostname, port }: SocketAddress): KernelSocket[] {
-  const bytes = parseIp(hostname)!;
-  const text = kernelText(tableOf(bytes), (text) => ANOTHER_STATE.test(text)) ?? "";
-  const here = `${wordsInHex(bytes)}:${portInHex(port)}`;
-  return socketsIn(text, LISTENING).filter(({ local }) => local === here);
-}
-
-/** A whole line of a socket that doesn't listen. */
-const ANOTHER_STATE = new RegExp(`^ *\\d+: \\S+ \\S+ (?!${LISTENING} )[0-9A-F]{2} `, "m");
-
-/** Whoever is connecting to one of these addresses, each table read once: it may be long. `null` = the kernel doesn't tell. */
-function connectingTo(addresses: readonly SocketAddress[]): Set<string> | null {
+/** Whoever is connecting to one of these addresses, by both ends; `null` = the kernel doesn't tell. */
+function connectingTo(addresses: readonly SocketAddress[], table: TcpTable): Set<string> | null {
   // The local address of a connection is the one that its client chose, and of IPv4 on `::` a mapped one.
-  const ports = new Set(addresses.map(({ port }) => portInHex(port)));
-  const tables = new Set(addresses.map(({ hostname }) => tableOf(parseIp(hostname)!)));
+  const ports = new Set(addresses.map(({ port }) => port));
   const connecting = new Set<string>();
-  for (const table of tables) {
-    const text = kernelText(table);
-    if (text === null) return null;
-    for (const { local, peer } of socketsIn(text, CONNECTING)) {
-      if (ports.has(local.slice(-PORT_DIGITS))) connecting.add(`${local} ${peer}`);
-    }
+  for (const family of new Set(addresses.map(familyAt))) {
+    const sockets = table.inState("connecting", family);
+    if (sockets === null) return null;
+    for (const { local, port, peer } of sockets) if (ports.has(port)) connecting.add(`${local} ${peer}`);
   }
   return connecting;
-}
-
-/** The sockets of a table that are in this state; no other line of it is taken apart. */
-function socketsIn(text: string, state: string): KernelSocket[] {
-  const found: KernelSocket[] = [];
-  for (let at = text.indexOf(` ${state} `); at >= 0; at = text.indexOf(` ${state} `, at + 1)) {
-    const end = text.indexOf("\n", at);
-    const line = text.slice(text.lastIndexOf("\n", at) + 1, end < 0 ? text.length : end);
-    const [, local = "", peer = "", its = "", queues = "", , , , , inode = ""] = line.trim().split(/\s+/, 10);
-    if (its === state) found.push({ local, peer, queued: parseInt(queues.slice(9), 16), inode });
-  }
-  return found;
-}
-
-function tableOf(address: Uint8Array): string {
-  return TABLES[address.length === 4 ? 0 : 1];
-}
-
-function portInHex(port: number): string {
-  return port.toString(16).toUpperCase().padStart(PORT_DIGITS, "0");
-}
-
-const PORT_DIGITS = 4;
-
-/** As the kernel writes an address: words in the machine's byte order, which is little-endian wherever this runs. */
-function wordsInHex(bytes: Uint8Array): string {
-  let hex = "";
-  for (let i = 0; i < bytes.length; i++) hex += bytes[i ^ 3]!.toString(16).padStart(2, "0");
-  return hex.toUpperCase();
 }
 
 /**

@@ -17,6 +17,7 @@
  * @module
  */
 import { parseSocketAddress, type SocketAddress } from "../../src/ip.ts";
+import { kernelText } from "../../src/kernel_text.ts";
 import { DnsLoad, isFlawless, type LoadReport } from "../dns_load.ts";
 import { freePort } from "../free_port.ts";
 import { selfSigned } from "../health/certificates.ts";
@@ -76,12 +77,26 @@ export interface ReplaceReport {
   readonly tookMs: number;
   /** How often each member was answered to the client that follows the rotation. */
   readonly rotation: readonly number[];
-  /** Of each replacement: for how long nothing was written, and no UDP received, milliseconds. */
-  readonly gaps: readonly { readonly frozenMs: number; readonly silentMs: number }[];
+  /** Of each replacement, milliseconds. */
+  readonly gaps: readonly Gap[];
+  /** Seconds of a processor that a process took from its start to its end, on average; `null` = not known. */
+  readonly cpuSeconds: number | null;
   /** Whether there were clients far away. */
   readonly isDelayed: boolean;
   /** Processes that run at the end. */
   readonly left: number;
+}
+
+/** One replacement, milliseconds. */
+export interface Gap {
+  /** For how long nothing was written. */
+  readonly frozenMs: number;
+  /** For how long no UDP was received. */
+  readonly silentMs: number;
+  /** From its beginning until the new process answered. */
+  readonly startMs: number;
+  /** What that process took of a processor by then; 0 = not known. */
+  readonly cpuMs: number;
 }
 
 /** Sixty in a minute. */
@@ -139,6 +154,9 @@ function print(report: ReplaceReport): void {
   };
   const seconds = (ms: number) => (ms / 1000).toFixed(1);
   console.log(`replacements              ${report.rounds} in ${seconds(report.replacedMs)} s`);
+  console.log(`each of them              ${spread(({ startMs }) => Math.round(startMs))}`);
+  console.log(`  of a processor          ${spread(({ cpuMs }) => cpuMs)}`);
+  console.log(`  to the end, too         ${report.cpuSeconds?.toFixed(2) ?? "?"} s on average`);
   console.log(`the last one's end        after ${seconds(report.tookMs)} s`);
   console.log(`what runs                 ${program("pleiades") ?? "the sources"}`);
   console.log(`nothing written           ${spread(({ frozenMs }) => frozenMs)}`);
@@ -233,6 +251,8 @@ export async function replace(options: ReplaceOptions): Promise<ReplaceReport> {
   };
 
   let [replacedMs, tookMs] = [0, 0];
+  const starts: Pick<Gap, "startMs" | "cpuMs">[] = [];
+  let cpuSeconds: number | null = null;
   const { clients: { rotation }, seen: replaced } = await watch(async () => {
     const startMs = performance.now();
     const args = [
@@ -242,13 +262,17 @@ export async function replace(options: ReplaceOptions): Promise<ReplaceReport> {
     for (let round = 0; round < options.rounds; round++) {
       const dueMs = startMs + round * options.intervalMs;
       await new Promise((resolve) => setTimeout(resolve, dueMs - performance.now()));
+      const beganMs = performance.now();
       const next = start(args);
       started.push(next);
       await next.ready();
+      starts.push({ startMs: performance.now() - beganMs, cpuMs: ticksOf(next.pid).own * TICK_MS });
     }
     replacedMs = performance.now() - startMs;
     for (const earlier of started.slice(0, -1)) await earlier.ended();
     tookMs = performance.now() - startMs;
+    const { ended } = ticksOf(Deno.pid);
+    cpuSeconds = ended === 0 ? null : ended * TICK_MS / 1000 / (started.length - 1);
     return started.at(-1)!;
   });
   const last = started.at(-1)!;
@@ -263,7 +287,8 @@ export async function replace(options: ReplaceOptions): Promise<ReplaceReport> {
     control: control?.seen ?? null,
     ...{ replaced, replacedMs, tookMs, rounds: started.length - 1, isDelayed: network !== null },
     rotation: MEMBERS.map((member) => (rotation.get(member) ?? 0) + (later?.get(member) ?? 0)),
-    gaps: started.slice(1).map(gapsOf),
+    gaps: started.slice(1).map((each, i) => ({ ...gapsOf(each), ...starts[i]! })),
+    cpuSeconds,
     left: started.filter(isRunning).length,
   };
 }
@@ -273,7 +298,17 @@ function figuresOf(clients: Clients): Omit<Seen, "load" | "dropped"> {
   return { answered, askedAgain, left, written, longestUnwrittenMs, faults, fallen };
 }
 
-function gapsOf({ lines }: ServeProcess): { frozenMs: number; silentMs: number } {
+/** Linux counts a hundred a second for programs. */
+const TICK_MS = 10;
+
+/** What a process took of a processor, and its children that have ended (proc_pid_stat(5)); 0 where the system doesn't tell. */
+function ticksOf(pid: number): { readonly own: number; readonly ended: number } {
+  const fields = (kernelText(`/proc/${pid}/stat`) ?? "").split(") ")[1]?.split(" ").map(Number) ?? [];
+  const [own = 0, ownSystem = 0, ended = 0, endedSystem = 0] = fields.slice(11);
+  return { own: own + ownSystem, ended: ended + endedSystem };
+}
+
+function gapsOf({ lines }: ServeProcess): Pick<Gap, "frozenMs" | "silentMs"> {
   const line = lines.find((line) => line.includes('"Took over"'));
   if (line === undefined) throw new Error(`a process doesn't say that it took over:\n${lines.join("\n")}`);
   return JSON.parse(line);

@@ -113,3 +113,28 @@ Deno.test({
       assert.throws(() => listenLocally(`${path}${"x".repeat(108)}`), RangeError);
     }),
 });
+
+Deno.test({
+  ...linux,
+  name: "the C library is loaded once for all sockets that are open, and again when none was",
+  fn: async () => {
+    const { dlopen } = Deno;
+    let loads = 0;
+    Reflect.set(Deno, "dlopen", (...args: Parameters<typeof dlopen>) => {
+      loads++;
+      return dlopen(...args);
+    });
+    try {
+      await pair(async (near, _far, path) => {
+        assert.equal(loads, 1);
+        await near[Symbol.asyncDispose](); // the others go on with it
+        await using _another = connectLocally(path);
+        assert.equal(loads, 1);
+      });
+      await pair(() => Promise.resolve());
+      assert.equal(loads, 2);
+    } finally {
+      Reflect.set(Deno, "dlopen", dlopen);
+    }
+  },
+});
