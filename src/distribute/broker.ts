@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { createInbox, type Msg, type NatsConnection } from "@nats-io/nats-core";
+import { createInbox, type NatsConnection } from "@nats-io/nats-core";
 import { anySignal } from "../any_signal.ts";
 import type { Clock, Rng } from "../clock.ts";
 import { isFlushed, type LinkTerms, NatsLink } from "../nats/link.ts";
@@ -31,6 +31,18 @@ export interface BrokerNeeds {
   readonly onLost?: () => void;
 }
 
+/** What was said. */
+export interface Message {
+  /** What it was said on. */
+  readonly subject: string;
+  /** What was said. */
+  readonly data: Uint8Array;
+  /** Where an answer is wanted; absent = nowhere. */
+  readonly reply?: string;
+  /** Answers; whether an answer is wanted. */
+  respond(data: Uint8Array): boolean;
+}
+
 /** What is listened to. */
 export interface Subscription {
   /** May have wildcards. */
@@ -38,7 +50,7 @@ export interface Subscription {
   /** Of those with the same queue one hears each message; absent = all do. */
   readonly queue?: string;
   /** Must not throw. */
-  readonly hear: (message: Msg) => void;
+  readonly hear: (message: Message) => void;
 }
 
 /** A server that is connected to, for ever. */
