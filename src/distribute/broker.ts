@@ -151,15 +151,15 @@ export class Broker implements AsyncDisposable {
       },
     });
     const end = () => done.resolve(false);
-    const ended = anySignal([signal, this.#ended]);
-    ended.addEventListener("abort", end);
+    const ends = [signal, this.#ended];
+    for (const each of ends) each.addEventListener("abort", end);
     try {
-      if (ended.aborted) return false;
+      if (ends.some(({ aborted }) => aborted)) return false;
       connection.publish(subject, data, { reply: inbox });
       return await done.promise;
     } finally {
       isOver = true;
-      ended.removeEventListener("abort", end);
+      for (const each of ends) each.removeEventListener("abort", end);
       clearTimeout(timer);
       if (!connection.isClosed()) subscription.unsubscribe();
     }

@@ -309,6 +309,7 @@ export class HealthChecker implements AsyncDisposable {
   /** Ends what is under way. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#ending.abort();
+    this.#wake.abort();
     await this.#queue[Symbol.asyncDispose]();
     await this.#lease.release();
     await this.#greeting[Symbol.asyncDispose]();
@@ -607,8 +608,7 @@ export class HealthChecker implements AsyncDisposable {
         else this.#bySerial.set(zone, { look, next: again?.look.serial ?? null });
       }
       if (this.#bySerial.size > 0) this.#startLookingAtSerials();
-      const end = anySignal([signal, this.#wake.signal]);
-      await clock.sleep(Math.min(nextMs - clock.monotonicMs(), MINUTE_MS), end);
+      await clock.sleep(Math.min(nextMs - clock.monotonicMs(), MINUTE_MS), this.#wake.signal);
     }
   }
 

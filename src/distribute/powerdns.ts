@@ -183,12 +183,17 @@ export class PowerDns {
   ): Promise<string | null> {
     const { url, apiToken, serverId } = this.#terms;
     let isDone = false;
+    const late = new AbortController();
+    const timer = setTimeout(
+      () => late.abort(new Deno.errors.TimedOut(`nothing came within ${TIMEOUT_MS} ms`)),
+      TIMEOUT_MS,
+    );
     try {
       const response = await fetch(`${url.replace(/\/$/, "")}/api/v1/servers/${serverId}${path}`, {
         method,
         headers: { "X-API-Key": apiToken, "Content-Type": "application/json" },
         redirect: "error",
-        signal: AbortSignal.timeout(TIMEOUT_MS),
+        signal: late.signal,
         ...(body !== undefined && { body: JSON.stringify(body) }),
       });
       const text = await response.text();
@@ -204,6 +209,7 @@ export class PowerDns {
       const reason = cause instanceof Error ? cause.message : String(cause);
       throw new PowerDnsError(`PowerDNS at ${url} doesn't answer: ${reason}`, null, { cause });
     } finally {
+      clearTimeout(timer);
       this.#onCall(what, isDone);
     }
   }

@@ -7,7 +7,6 @@
  *
  * @module
  */
-import { anySignal } from "../any_signal.ts";
 import type { Clock, Rng } from "../clock.ts";
 import { formatSocketAddress, type SocketAddress } from "../ip.ts";
 import type { LinkTerms } from "../nats/link.ts";
@@ -98,8 +97,10 @@ const NEVER: Before = { serial: -1, lastCheck: 0 };
 interface Question {
   /** Whether the SOA record is all that is wanted. */
   readonly onlySoa: boolean;
-  /** Aborted when PowerDNS has gone. */
-  readonly gone: AbortSignal;
+  /** Aborted when it isn't wanted any more. */
+  readonly signal: AbortSignal;
+  /** Told of each message that comes. */
+  readonly onBegin: () => void;
 }
 
 /** What a provider gives. */
@@ -119,7 +120,6 @@ export class SecondarySyncer implements AsyncDisposable {
   readonly #queue: ZoneQueue<Job>;
   readonly #listener: DnsListener;
   readonly #broker: Broker;
-  readonly #ending = new AbortController();
   readonly #serials: SerialQuery;
   readonly #transfers: Transfers;
   readonly #deleting = new Set<string>();
@@ -187,7 +187,6 @@ export class SecondarySyncer implements AsyncDisposable {
 
   /** Ends what is under way. */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#ending.abort();
     await this.#broker[Symbol.asyncDispose]();
     await this.#queue[Symbol.asyncDispose]();
     await this.#listener[Symbol.asyncDispose]();
@@ -358,30 +357,45 @@ export class SecondarySyncer implements AsyncDisposable {
   }
 
   /** Asks a provider, and another one when that one is silent; `null` = none answers with the zone. */
-  async #ask(zone: string, question: Question): Promise<GivenZone | null> {
+  async #ask(zone: string, { onlySoa, gone }: { readonly onlySoa: boolean; readonly gone: AbortSignal }) {
     const { clock, log } = this.#needs;
     const ending = new AbortController();
-    const signal = anySignal([this.#ending.signal, question.gone, ending.signal]);
-    const begun = new AbortController();
+    const waiting = new AbortController();
+    const end = () => {
+      ending.abort();
+      waiting.abort();
+    };
+    gone.addEventListener("abort", end);
+    if (gone.aborted) end();
+    let isBegun = false;
+    const onBegin = () => {
+      isBegun = true;
+      waiting.abort();
+    };
     let failures = 0;
     const { promise, resolve } = Promise.withResolvers<GivenZone | null>();
     const ask = async () => {
-      const found = await this.#askOne(zone, { ...question, signal, begun }).catch((error) => {
+      const question = { onlySoa, signal: ending.signal, onBegin };
+      const found = await this.#askOne(zone, question).catch((error) => {
         log.warn("What a provider gives of a zone can't be taken", { zone, error });
         return null;
       });
       failures++;
-      if (found !== null || failures === asked) resolve(found);
+      if (found !== null || failures === asked) {
+        resolve(found);
+        waiting.abort();
+      }
     };
     let asked = 1;
     ask();
-    await Promise.race([promise, clock.sleep(SECOND_MS, anySignal([signal, begun.signal]))]);
-    if (!signal.aborted && !begun.signal.aborted && failures === 0) {
+    await clock.sleep(SECOND_MS, waiting.signal);
+    if (!isBegun && !ending.signal.aborted && failures === 0) {
       asked++;
       ask();
     }
     const found = await promise;
-    ending.abort();
+    gone.removeEventListener("abort", end);
+    end();
     this.#metrics.dataRequests.labels(found === null ? "failed" : "successful").inc();
     return found;
   }
@@ -389,7 +403,7 @@ export class SecondarySyncer implements AsyncDisposable {
   /** @throws {Error} when what comes isn't the zone */
   async #askOne(
     zone: string,
-    { onlySoa, signal, begun }: Question & { readonly signal: AbortSignal; readonly begun: AbortController },
+    { onlySoa, signal, onBegin }: Question,
   ): Promise<GivenZone | null> {
     const { subjects, clock } = this.#needs;
     const since = this.#since.get(zone);
@@ -398,7 +412,7 @@ export class SecondarySyncer implements AsyncDisposable {
     let next = 0;
     let fault: unknown = null;
     const isWhole = (data: Uint8Array) => {
-      begun.abort();
+      onBegin();
       try {
         const reply = readDataReply(data);
         if ("fault" in reply) throw new Error(reply.fault);

@@ -20,7 +20,6 @@
  *
  * @module
  */
-import { anySignal } from "../any_signal.ts";
 import type { Clock } from "../clock.ts";
 import type { ApiZone, PowerDns } from "./powerdns.ts";
 import type { SerialSource } from "./serial_query.ts";
@@ -135,19 +134,30 @@ export class Transfers {
       },
     };
     waiting.add(waiter);
+    const stop = () => {
+      ended.abort();
+      resolve(null);
+    };
+    signal.addEventListener("abort", stop);
     try {
-      const end = anySignal([signal, ended.signal]);
+      if (signal.aborted) stop();
+      const end = ended.signal;
       const deadlineMs = clock.monotonicMs() + BEGIN_MS;
-      for (let againMs = isSoon ? AGAIN_SOON_MS : AGAIN_FIRST_MS; !end.aborted && !waiter.isBegun; againMs *= 2) {
+      for (
+        let againMs = isSoon ? AGAIN_SOON_MS : AGAIN_FIRST_MS;
+        !end.aborted && !waiter.isBegun;
+        againMs *= 2
+      ) {
         const leftMs = deadlineMs - clock.monotonicMs();
         if (leftMs <= 0) break;
         await this.#powerDns.retrieve(zone);
         await clock.sleep(Math.min(againMs, leftMs), end);
       }
       if (!end.aborted && waiter.isBegun) await clock.sleep(TRANSFER_MAX_MS, end);
-      if (!ended.signal.aborted) resolve(null);
+      if (!end.aborted) resolve(null);
       return await promise;
     } finally {
+      signal.removeEventListener("abort", stop);
       waiting.delete(waiter);
       this.#forget(zone);
     }
