@@ -134,6 +134,8 @@ export async function keptInStep(options: RunOptions): Promise<RunSeen> {
   await using nats = await GuardedNats.start(secondaries);
   await using installation = await Installation.start({
     ...{ nats: nats.server, secondaries, broker: (user) => nats.broker(user) },
+    // As docs/distribute.md says for many small zones.
+    primary: ["signing-threads=1"],
     checks:
       `eventCheckWaitTime: 1s\nnsec3CheckInterval: 1h\nperiodicalCheckInterval: ${periodicMs}ms\nsignatureCheckInterval: 1h`,
   });
