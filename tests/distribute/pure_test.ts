@@ -366,18 +366,22 @@ Deno.test("a change that was taken gives its event though the answer is cut behi
     }
   })();
   const told: string[] = [];
+  let written = () => "";
   const events = { add: "zone.add", modified: "zone.modified", delete: "zone.delete" };
   const proxy = new ApiProxy({
     upstream: { hostname: "127.0.0.1", port: upstream.addr.port, isTls: false },
     writesAtOnce: 1,
     subjects: { events, zoneState: "", zoneData: "", zoneDataWildcard: "" },
-    publish: (subject, data) =>
-      void told.push(`${subject} ${JSON.parse(new TextDecoder().decode(data)).zone}`),
+    publish: (subject, data) => {
+      match(written(), /^HTTP\/1\.1 201 /);
+      told.push(`${subject} ${JSON.parse(new TextDecoder().decode(data)).zone}`);
+    },
     ...{ clock: systemClock, metrics: proxyMetrics(new Registry({})) },
     log: createLogger({ level: "error", format: "json", clock: systemClock, write: () => {} }),
   });
   const answerTo = async (text: string) => {
     const socket = { ...socketOf(text), close: () => {} };
+    written = socket.written;
     await proxy.serve(socket);
     return socket.written();
   };
@@ -606,7 +610,10 @@ Deno.test("a serial that is asked for over UDP is the one that is answered, and 
     4_000_000_000,
   ]);
   await listener[Symbol.asyncDispose]();
+  let told: number | null | undefined;
+  silent.then((serial) => told = serial);
   await serials[Symbol.asyncDispose]();
-  equal(await silent, null);
+  await settle();
+  equal(told, null);
   equal(await serials.serial("a.test."), null);
 });
