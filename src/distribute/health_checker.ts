@@ -572,7 +572,7 @@ export class HealthChecker implements AsyncDisposable {
     if (!this.#due.has(zone)) {
       this.#due.set(zone, { atMs, look });
       // Those before it are due sooner, and waited for already.
-      if (this.#due.size === 1) this.#wake.abort();
+      if (this.#due.size === 1) this.#wake.abort("due");
     } else {
       const waiting = this.#again.get(zone);
       this.#again.set(zone, { atMs, look: waiting === undefined ? look : joined(waiting.look, look) });

@@ -434,14 +434,17 @@ export function readHello(data: Uint8Array): Hello | Broken {
   return { ...said, takesLists: zone_lists };
 }
 
+const ENCODER = new TextEncoder();
+const DECODER = new TextDecoder("utf-8", { fatal: true });
+
 function encode(value: unknown): Uint8Array {
-  return new TextEncoder().encode(JSON.stringify(value));
+  return ENCODER.encode(JSON.stringify(value));
 }
 
 function decode<Value>(schema: z.ZodType<Value>, data: Uint8Array): { readonly value: Value } | Broken {
   let json: unknown;
   try {
-    json = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(data));
+    json = JSON.parse(DECODER.decode(data));
   } catch {
     return { fault: `is no JSON (${data.length} bytes)` };
   }

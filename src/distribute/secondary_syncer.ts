@@ -361,16 +361,17 @@ export class SecondarySyncer implements AsyncDisposable {
     const { clock, log } = this.#needs;
     const ending = new AbortController();
     const waiting = new AbortController();
+    // Without a reason an exception is made, with the stack that it was made on.
     const end = () => {
-      ending.abort();
-      waiting.abort();
+      ending.abort("over");
+      waiting.abort("over");
     };
     gone.addEventListener("abort", end);
     if (gone.aborted) end();
     let isBegun = false;
     const onBegin = () => {
       isBegun = true;
-      waiting.abort();
+      waiting.abort("begun");
     };
     let failures = 0;
     const { promise, resolve } = Promise.withResolvers<GivenZone | null>();
@@ -383,7 +384,7 @@ export class SecondarySyncer implements AsyncDisposable {
       failures++;
       if (found !== null || failures === asked) {
         resolve(found);
-        waiting.abort();
+        waiting.abort("over");
       }
     };
     let asked = 1;

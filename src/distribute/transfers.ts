@@ -129,7 +129,7 @@ export class Transfers {
     const waiter = {
       isBegun: false,
       tell: (sent: Sent | null) => {
-        ended.abort();
+        ended.abort("told"); // without a reason an exception is made
         resolve(sent);
       },
     };
