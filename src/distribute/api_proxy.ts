@@ -20,7 +20,14 @@ import {
   valuesOf,
   writeMessage,
 } from "./http_message.ts";
-import { canonicalZone, encodeEvent, type EventKind, METRIC_WORD, type Subjects } from "./messages.ts";
+import {
+  canonicalZone,
+  encodeEvent,
+  type EventKind,
+  METRIC_WORD,
+  type Subjects,
+  type ZoneEvent,
+} from "./messages.ts";
 import type { ProxyMetrics } from "./metrics.ts";
 
 /** What a proxy is made with. */
@@ -92,6 +99,7 @@ export class ApiProxy {
   async #exchange(reader: HttpReader, connection: HttpSocket, close: () => void): Promise<boolean> {
     let head: HttpHead | null;
     let answer: Answer;
+    let event: ProxyEvent | null = null;
     let isLast = true;
     try {
       head = await within(HEAD_MS, close, () => reader.head());
@@ -107,7 +115,7 @@ export class ApiProxy {
         () => reader.body(head!, { sizeMax: REQUEST_MAX, toEnd: false }),
       );
       if (isCut) return false;
-      answer = await this.#handled({ ...request, headers: head.headers, body });
+      ({ answer, event } = await this.#handled({ ...request, headers: head.headers, body }));
     } catch (error) {
       if (!(error instanceof HttpFault)) throw error;
       answer = refusal(error.status, error.message);
@@ -115,40 +123,53 @@ export class ApiProxy {
     }
     const ends = isLast || answer.isCut;
     const headers: Header[] = [...answer.headers, ...(ends ? [["Connection", "close"] as const] : [])];
-    await within(WRITE_MS, close, () => writeAnswer(connection, { ...answer, headers }));
+    const writing = within(WRITE_MS, close, () => writeAnswer(connection, { ...answer, headers }));
+    // The answer has left by now, or goes to a client that is slow, and others mustn't wait for that one. What follows from the
+    // event would take the processor from the answer.
+    try {
+      if (event !== null) this.#publish(event);
+    } finally {
+      await writing;
+    }
     return !ends;
   }
 
-  async #handled(request: Request): Promise<Answer> {
-    const { log, metrics } = this.#needs;
+  async #handled(
+    request: Request,
+  ): Promise<{ readonly answer: Answer; readonly event: ProxyEvent | null }> {
     if (request.method === "GET" || request.method === "HEAD" || request.method === "OPTIONS") {
-      return await this.#forward(request);
+      return { answer: await this.#forward(request), event: null };
     }
-    if (this.#waiting.length >= WAITING_MAX) return refusal(503, "Too many changes wait for PowerDNS");
+    if (this.#waiting.length >= WAITING_MAX) {
+      return { answer: refusal(503, "Too many changes wait for PowerDNS"), event: null };
+    }
     await this.#turn();
     try {
       const answer = await this.#forward(request);
-      const event = answer.status >= 200 && answer.status < 300 ? eventOf(request, answer) : null;
-      if (event === null) return answer;
-      if (event.zone === null) {
-        log.warn("A change names no zone that can be read; no event goes out", {
-          path: request.target.split("?")[0],
-        });
-        return answer;
-      }
-      metrics.events.labels(METRIC_WORD[event.kind]).inc();
-      log.info("Zone changed", { zone: event.zone, kind: event.kind });
-      this.#publish(event.kind, event.zone, serialOf(answer.headers));
-      return answer;
+      return { answer, event: this.#eventOf(request, answer) };
     } finally {
       this.#writing--;
       this.#waiting.shift()?.();
     }
   }
 
-  #publish(kind: EventKind, zone: string, serial: number | null): void {
-    const { subjects, publish, clock } = this.#needs;
+  /** What others are to be told; `null` = nothing. */
+  #eventOf(request: Request, answer: Answer): ProxyEvent | null {
+    const event = answer.status >= 200 && answer.status < 300 ? eventOf(request, answer) : null;
+    if (event === null) return null;
+    const { kind, zone } = event;
+    if (zone !== null) return { kind, zone, serial: serialOf(answer.headers) };
+    this.#needs.log.warn("A change names no zone that can be read; no event goes out", {
+      path: request.target.split("?")[0],
+    });
+    return null;
+  }
+
+  #publish({ kind, zone, serial }: ProxyEvent): void {
+    const { subjects, publish, clock, log, metrics } = this.#needs;
     publish(subjects.events[kind], encodeEvent({ kind, zone, atMs: clock.unixMs(), serial, epoch: null }));
+    metrics.events.labels(METRIC_WORD[kind]).inc();
+    log.info("Zone changed", { zone, kind });
   }
 
   /** Resolves when the change may go to PowerDNS, in the order of coming. */
@@ -190,6 +211,9 @@ export class ApiProxy {
     }
   }
 }
+
+/** What a change did to a zone. */
+type ProxyEvent = Pick<ZoneEvent, "kind" | "zone" | "serial">;
 
 /** A request. */
 interface Request {

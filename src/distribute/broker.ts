@@ -31,6 +31,18 @@ export interface BrokerNeeds {
   readonly onLost?: () => void;
 }
 
+/** What was said. */
+export interface Message {
+  /** What it was said on. */
+  readonly subject: string;
+  /** What was said. */
+  readonly data: Uint8Array;
+  /** Where an answer is wanted; absent = nowhere. */
+  readonly reply?: string;
+  /** Answers; whether an answer is wanted. */
+  respond(data: Uint8Array): boolean;
+}
+
 /** What is listened to. */
 export interface Subscription {
   /** May have wildcards. */
@@ -38,7 +50,16 @@ export interface Subscription {
   /** Of those with the same queue one hears each message; absent = all do. */
   readonly queue?: string;
   /** Must not throw. */
-  readonly hear: (message: Msg) => void;
+  readonly hear: (message: Message) => void;
+}
+
+/** Where the answers of one connection come. */
+interface Inbox {
+  readonly prefix: string;
+  /** Of the next question. */
+  next: number;
+  /** What hears answers, by subject; told `null` when none will come. */
+  readonly hearing: Map<string, (message: Msg | null) => void>;
 }
 
 /** A server that is connected to, for ever. */
@@ -52,6 +73,7 @@ export class Broker implements AsyncDisposable {
   #ended: AbortSignal = AbortSignal.abort();
   #waiting: { readonly subject: string; readonly data: Uint8Array }[] = [];
   #waitingSize = 0;
+  #inbox: Inbox = { prefix: "", next: 0, hearing: new Map() };
 
   /** Begins to connect. @param onConnect called with each connection, when subscriptions are made */
   constructor(
@@ -121,35 +143,31 @@ export class Broker implements AsyncDisposable {
     const connection = this.#connection;
     // A connection that has closed is there until its session has ended.
     if (connection === null || connection.isClosed()) return false;
+    const { prefix, hearing } = this.#inbox;
     const done = Promise.withResolvers<boolean>();
     let size = 0;
-    let isOver = false;
     let timer = setTimeout(() => done.resolve(false), timeoutMs);
-    const inbox = createInbox(this.#needs.terms.inboxPrefix);
-    const subscription = connection.subscribe(inbox, {
-      callback: (error, message) => {
-        if (isOver) return; // what was read before the close may be told behind it
-        clearTimeout(timer);
-        // Without a responder the server says so (status 503), with no data.
-        if (error !== null || (message.headers?.code ?? 0) >= 400) return done.resolve(false);
-        size += message.data.length;
-        if (size > PARTS_SIZE_MAX) return done.resolve(false);
-        if (isWhole(message.data)) return done.resolve(true);
-        timer = setTimeout(() => done.resolve(false), timeoutMs);
-      },
+    const reply = `${prefix}.${this.#inbox.next++}`;
+    hearing.set(reply, (message) => {
+      clearTimeout(timer);
+      // Without a responder the server says so (status 503), with no data.
+      if (message === null || (message.headers?.code ?? 0) >= 400) return done.resolve(false);
+      size += message.data.length;
+      if (size > PARTS_SIZE_MAX) return done.resolve(false);
+      if (isWhole(message.data)) return done.resolve(true);
+      timer = setTimeout(() => done.resolve(false), timeoutMs);
     });
     const end = () => done.resolve(false);
-    const ended = anySignal([signal, this.#ended]);
-    ended.addEventListener("abort", end);
+    const ends = [signal, this.#ended];
+    for (const each of ends) each.addEventListener("abort", end);
     try {
-      if (ended.aborted) return false;
-      connection.publish(subject, data, { reply: inbox });
+      if (ends.some(({ aborted }) => aborted)) return false;
+      connection.publish(subject, data, { reply });
       return await done.promise;
     } finally {
-      isOver = true;
-      ended.removeEventListener("abort", end);
+      hearing.delete(reply);
+      for (const each of ends) each.removeEventListener("abort", end);
       clearTimeout(timer);
-      if (!connection.isClosed()) subscription.unsubscribe();
     }
   }
 
@@ -162,6 +180,20 @@ export class Broker implements AsyncDisposable {
     await this.#link[Symbol.asyncDispose]();
   }
 
+  /** One subscription for all answers, rather than one that is made and ended for each question. */
+  #listen(connection: NatsConnection): void {
+    const prefix = createInbox(this.#needs.terms.inboxPrefix);
+    const hearing: Inbox["hearing"] = new Map();
+    this.#inbox = { prefix, next: 0, hearing };
+    connection.subscribe(`${prefix}.*`, {
+      callback: (error, message) => {
+        if (error === null) return hearing.get(message.subject)?.(message);
+        this.#needs.log.error("NATS refuses", { subject: `${prefix}.*`, error });
+        for (const hear of [...hearing.values()]) hear(null);
+      },
+    });
+  }
+
   async #session(connection: NatsConnection, ended: AbortSignal): Promise<void> {
     for (const { subject, queue, hear } of this.#subscriptions) {
       connection.subscribe(subject, {
@@ -172,6 +204,7 @@ export class Broker implements AsyncDisposable {
         },
       });
     }
+    this.#listen(connection);
     // What was said while there was no server, in its order, before anything else.
     if (!await isFlushed(connection, ended)) return;
     this.#connection = connection;

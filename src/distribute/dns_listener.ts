@@ -130,7 +130,8 @@ export class DnsListener implements AsyncDisposable {
         // It gives up by closing the connection; what a provider is asked then is asked in vain.
         const gone = new AbortController();
         coming = readExactly(conn, 2);
-        coming.then((next) => next ?? gone.abort(), () => gone.abort());
+        const end = () => gone.abort("closed");
+        coming.then((next) => next ?? end(), end);
         for await (const answer of this.#answers(query, gone.signal)) {
           if (gone.signal.aborted) return;
           await within(writeFramed(conn, answer));

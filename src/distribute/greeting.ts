@@ -58,7 +58,7 @@ export class Greeting implements AsyncDisposable {
     const { service, host, clock, publish } = this.#needs;
     publish(
       HELLO_PREFIX + serviceId(host),
-      encodeHello({ service, host, session: this.#session }, clock.unixMs()),
+      encodeHello({ service, host, session: this.#session, takesLists: true }, clock.unixMs()),
     );
   }
 }

@@ -41,6 +41,7 @@ import {
   serviceId,
   type StateReply,
   type Subjects,
+  ZONES_MAX,
   type ZoneState,
 } from "./messages.ts";
 import type { CheckerMetrics } from "./metrics.ts";
@@ -60,6 +61,8 @@ const SIGNING_PACE_MAX_MS = 100;
 const SIGNING_PACE_MIN_MS = 10;
 /** How long all zones together take, if they take longer than with the longest time between two. */
 const SIGNING_SPREAD_MS = 30 * 60_000;
+/** Events that become due within this time are looked at together, milliseconds; no longer than a tenth of their wait. */
+const COLLECT_MAX_MS = 1_000;
 /** An order that would say the same again is given again after so long, milliseconds: a secondary needs a while to follow it. */
 const AGAIN_MS = 10_000;
 /** Orders to a secondary that are remembered. */
@@ -142,6 +145,8 @@ interface Secondary {
   readonly id: string;
   /** Of its connection; `null` = it hasn't said. */
   session: string | null;
+  /** Whether it may be asked about several zones at once. */
+  takesLists: boolean;
   /** When it was heard last, monotonic milliseconds. */
   heardMs: number;
   /** How it is known: one that has said hello itself goes when it is silent. */
@@ -164,8 +169,10 @@ interface Secondary {
 
 /** How a zone is looked at. */
 interface Look {
-  /** Whether what is to be found shows in serials: where they are the same, nothing else is asked. */
-  readonly bySerial: boolean;
+  /** That the primary has, as events say: a secondary that has it isn't looked at. `null` = what there is may not show in it. */
+  readonly serial: number | null;
+  /** What secondaries have that don't have it, by id; others aren't looked at. `null` = they weren't asked. */
+  readonly answered: ReadonlyMap<string, number | null> | null;
   /** Whether content is compared, which takes a transfer of each side. */
   readonly withDigests: boolean;
   /** Whether what differs is ordered at once; else it is looked at again, as after an event. */
@@ -186,10 +193,14 @@ interface Due {
   readonly look: Look;
 }
 
+/** What shows in no serial alone, and all secondaries are asked. */
+const FULL = { serial: null, answered: null } as const;
+
 /** One look that does for two. */
 function joined(waiting: Look, later: Look): Look {
   return {
-    bySerial: waiting.bySerial && later.bySerial,
+    serial: waiting.serial === null ? null : later.serial,
+    answered: waiting.answered && later.answered && new Map([...waiting.answered, ...later.answered]),
     withDigests: waiting.withDigests || later.withDigests,
     isSure: waiting.isSure || later.isSure,
     isWaited: waiting.isWaited === true && later.isWaited === true,
@@ -225,6 +236,8 @@ export class HealthChecker implements AsyncDisposable {
   /** Events that are to be checked, by zone. */
   readonly #due = new Map<string, Due>();
   #zones: ReadonlyMap<string, PrimaryZone>;
+  /** They are read. */
+  #refreshing: Promise<void> | null = null;
 
   private constructor(needs: HealthCheckerNeeds, zones: ReadonlyMap<string, PrimaryZone>) {
     this.#needs = needs;
@@ -296,6 +309,7 @@ export class HealthChecker implements AsyncDisposable {
   /** Ends what is under way. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#ending.abort();
+    this.#wake.abort();
     await this.#queue[Symbol.asyncDispose]();
     await this.#lease.release();
     await this.#greeting[Symbol.asyncDispose]();
@@ -369,7 +383,7 @@ export class HealthChecker implements AsyncDisposable {
     const paceMs = Math.min(signingPaceMs(zones.length), intervals.signatureMs / 4 / zones.length);
     const count = (kind: EventKind) => this.#metrics.signingOrders.labels(METRIC_WORD[kind]).inc();
     for (const zone of zones) {
-      this.#queue.add(zone, { bySerial: false, withDigests: true, isSure: false, only: null, count });
+      this.#queue.add(zone, { ...FULL, withDigests: true, isSure: false, only: null, count });
       await clock.sleep(paceMs, signal);
       if (signal.aborted || !this.isLeading) return;
     }
@@ -403,7 +417,7 @@ export class HealthChecker implements AsyncDisposable {
           return log.warn("An event can't be read", { subject, reason: event.fault });
         }
         this.#metrics.received.labels(METRIC_WORD[kind]).inc();
-        this.#noteEvent(event.zone, event.serial !== null);
+        this.#noteEvent(event.zone, event.serial);
       },
     }));
     const hello: Subscription = {
@@ -415,7 +429,7 @@ export class HealthChecker implements AsyncDisposable {
           return log.warn("A hello can't be read", { subject });
         }
         this.#noteService(said);
-        if (said.service === "secondary-syncer") this.#hearHello(said.host, said.session);
+        if (said.service === "secondary-syncer") this.#hearHello(said);
       },
     };
     return [...events, hello];
@@ -440,7 +454,7 @@ export class HealthChecker implements AsyncDisposable {
   }
 
   /** One that has just connected may have missed events: it is checked at once. */
-  #hearHello(host: string, session: string): void {
+  #hearHello({ host, session, takesLists }: Hello): void {
     const { discovers, clock, log } = this.#needs;
     const id = serviceId(host);
     let secondary = this.#secondaries.get(id);
@@ -461,6 +475,7 @@ export class HealthChecker implements AsyncDisposable {
       };
     }
     secondary.session = session;
+    secondary.takesLists = takesLists;
     secondary.isMissed = false;
     secondary.heardMs += silentMs;
     if (!isNews) return;
@@ -506,7 +521,7 @@ export class HealthChecker implements AsyncDisposable {
     });
     const count = (kind: EventKind) => this.#metrics.periodicOrders.labels(METRIC_WORD[kind]).inc();
     for (const zone of zones) {
-      this.#queue.add(zone, { bySerial: false, withDigests: true, isSure: true, only: id, count });
+      this.#queue.add(zone, { ...FULL, withDigests: true, isSure: true, only: id, count });
       await clock.sleep(signingPaceMs(zones.size), signal);
       if (signal.aborted || !this.isLeading) return;
     }
@@ -515,7 +530,16 @@ export class HealthChecker implements AsyncDisposable {
   #secondaryOf(host: string, origin: Secondary["origin"]): Secondary {
     const heardMs = this.#needs.clock.monotonicMs();
     return {
-      ...{ host, id: serviceId(host), session: null, heardMs, origin, isMissed: false, differing: 0 },
+      ...{
+        host,
+        id: serviceId(host),
+        session: null,
+        takesLists: false,
+        heardMs,
+        origin,
+        isMissed: false,
+        differing: 0,
+      },
       ...{
         isUnsure: false,
         missed: null,
@@ -535,27 +559,32 @@ export class HealthChecker implements AsyncDisposable {
     }
   }
 
-  /** @param saysSerial whether it said a serial: then its loss shows in serials */
-  #noteEvent(zone: string, saysSerial: boolean): void {
+  /** @param serial that it said: then its loss shows in serials */
+  #noteEvent(zone: string, serial: number | null): void {
     const count = (kind: EventKind) => this.#metrics.ordered.labels(METRIC_WORD[kind]).inc();
-    this.#lookLater(zone, { bySerial: saysSerial, withDigests: false, isSure: true, only: null, count });
+    this.#lookLater(zone, { ...FULL, serial, withDigests: false, isSure: true, only: null, count });
   }
 
   #lookLater(zone: string, look: Look): void {
     const { clock, intervals } = this.#needs;
     // The look that is due comes first; one for all that was said after it comes behind.
     const atMs = clock.monotonicMs() + intervals.eventWaitMs;
-    if (!this.#due.has(zone)) this.#due.set(zone, { atMs, look });
-    else {
+    if (!this.#due.has(zone)) {
+      this.#due.set(zone, { atMs, look });
+      // Those before it are due sooner, and waited for already.
+      if (this.#due.size === 1) this.#wake.abort("due");
+    } else {
       const waiting = this.#again.get(zone);
       this.#again.set(zone, { atMs, look: waiting === undefined ? look : joined(waiting.look, look) });
     }
-    this.#wake.abort();
   }
 
   /** Zones with further events since the one that is due. */
   readonly #again = new Map<string, Due>();
   #wake = new AbortController();
+  /** Zones whose serials are looked at together in a moment; `next` = what an event said that is due later. */
+  readonly #bySerial = new Map<string, { readonly look: Look; readonly next: number | null }>();
+  #isCollecting = false;
 
   async #events(): Promise<void> {
     const { clock } = this.#needs;
@@ -574,10 +603,12 @@ export class HealthChecker implements AsyncDisposable {
         const again = this.#again.get(zone);
         this.#again.delete(zone);
         if (again !== undefined) this.#due.set(zone, again);
-        if (this.isLeading) this.#queue.add(zone, look);
+        if (!this.isLeading) continue;
+        if (look.serial === null) this.#queue.add(zone, look);
+        else this.#bySerial.set(zone, { look, next: again?.look.serial ?? null });
       }
-      const end = anySignal([signal, this.#wake.signal]);
-      await clock.sleep(Math.min(nextMs - clock.monotonicMs(), MINUTE_MS), end);
+      if (this.#bySerial.size > 0) this.#startLookingAtSerials();
+      await clock.sleep(Math.min(nextMs - clock.monotonicMs(), MINUTE_MS), this.#wake.signal);
     }
   }
 
@@ -634,14 +665,19 @@ export class HealthChecker implements AsyncDisposable {
         const event = { kind: "modified" as const, zone, atMs: clock.unixMs(), serial: null, epoch: null };
         this.#broker.publish(subjects.events.modified, encodeEvent(event));
         // What a client publishes doesn't come back to it.
-        this.#noteEvent(zone, false);
+        this.#noteEvent(zone, null);
       } catch (error) {
         log.warn("NSEC3 parameters can't be set", { zone, error });
       }
     }
   }
 
-  async #refresh(): Promise<void> {
+  /** Checks of several secondaries at a time go by one list: what differs is looked at again anyway. */
+  #refresh(): Promise<void> {
+    return this.#refreshing ??= this.#readZones().finally(() => this.#refreshing = null);
+  }
+
+  async #readZones(): Promise<void> {
     this.#zones = await primaryZones(this.#needs.powerDns);
     this.#metrics.refreshCycles.inc();
   }
@@ -669,7 +705,7 @@ export class HealthChecker implements AsyncDisposable {
     if (this.#due.has(zone) || this.#ending.signal.aborted) return;
     try {
       const held = await this.#held(zone, false);
-      const look = { bySerial: false, withDigests: false, isSure: true, only: secondary.id, count };
+      const look = { ...FULL, withDigests: false, isSure: true, only: secondary.id, count };
       const found = await this.#lookAt(secondary, zone, held, look);
       if (found === "under way") this.#lookLater(zone, { ...look, isWaited: true });
     } catch (error) {
@@ -677,10 +713,74 @@ export class HealthChecker implements AsyncDisposable {
     }
   }
 
+  #startLookingAtSerials(): void {
+    if (this.#isCollecting) return;
+    this.#isCollecting = true;
+    this.#follow(
+      this.#lookAtSerials().catch((error) => {
+        if (!this.#ending.signal.aborted) this.#needs.log.warn("Serials can't be looked at", { error });
+      }),
+    );
+  }
+
+  /** Asks each secondary for the serials of all zones at once whose events are due now, or are in a moment. */
+  async #lookAtSerials(): Promise<void> {
+    const { clock, intervals } = this.#needs;
+    await clock.sleep(Math.min(intervals.eventWaitMs / 10, COLLECT_MAX_MS), this.#ending.signal);
+    this.#isCollecting = false;
+    const looks = [...this.#bySerial];
+    this.#bySerial.clear();
+    if (this.#ending.signal.aborted || !this.isLeading) return;
+    const secondaries = [...this.#secondaries.values()];
+    for (let i = 0; i < looks.length; i += ZONES_MAX) {
+      const part = looks.slice(i, i + ZONES_MAX);
+      const zones = part.map(([zone]) => zone);
+      const states = await Promise.all(secondaries.map((each) => this.#serials(each, zones)));
+      const answers = secondaries.map(({ id }, j) => ({ id, states: states[j]! }));
+      for (const [zone, { look, next }] of part) this.#judgeSerials(zone, { look, next, answers });
+    }
+  }
+
+  /** What secondaries have of zones; `null` = one doesn't say. */
+  async #serials(secondary: Secondary, zones: readonly string[]): Promise<StateReply | null> {
+    const asked = { withSignatures: false };
+    if (secondary.takesLists) return await this.#states(secondary, zones, asked);
+    const states = await Promise.all(zones.map((zone) => this.#states(secondary, [zone], asked)));
+    if (states.every((each) => each === null)) return null;
+    return new Map(states.flatMap((each, i) => {
+      const state = each?.get(zones[i]!);
+      return state === undefined ? [] : [[zones[i]!, state] as const];
+    }));
+  }
+
+  /** @param next what a later event said, which is looked at again in its time */
+  #judgeSerials(zone: string, { look, next, answers }: {
+    readonly look: Look;
+    readonly next: number | null;
+    readonly answers: readonly { readonly id: string; readonly states: StateReply | null }[];
+  }): void {
+    const answered = new Map<string, number | null>();
+    let isUnderWay = false;
+    for (const { id, states } of answers) {
+      if (states === null || (look.only !== null && look.only !== id)) continue;
+      const state = states.get(zone);
+      const serial = state?.serial ?? null;
+      if (state?.isUnderWay) isUnderWay = true;
+      else if (serial === null || (serial !== look.serial && serial !== next)) answered.set(id, serial);
+    }
+    if (answered.size > 0) this.#queue.add(zone, { ...look, answered });
+    // A later event is looked at anyway.
+    const isDue = this.#due.has(zone);
+    if (isUnderWay && !look.isWaited && !isDue) this.#lookLater(zone, { ...look, isWaited: true });
+  }
+
   async #look(zone: string, look: Look): Promise<void> {
     if (!this.isLeading) return;
-    const all = [...this.#secondaries.values()].filter(({ id }) => look.only === null || look.only === id);
-    const differing = look.bySerial ? await this.#differing(all, zone) : all;
+    const { answered, only } = look;
+    const all = [...this.#secondaries.values()].filter(({ id }) =>
+      (only === null || only === id) && (answered === null || answered.has(id))
+    );
+    const differing = answered === null ? all : await this.#differing(all, zone, answered);
     if (differing.length === 0) return;
     const held = await this.#held(zone, look.withDigests);
     const looked = await Promise.all(differing.map((each) => this.#lookAt(each, zone, held, look)));
@@ -691,12 +791,13 @@ export class HealthChecker implements AsyncDisposable {
   }
 
   /** Those whose serial isn't that which the primary's API says; what answers say may be another one, and is looked at then. */
-  async #differing(secondaries: readonly Secondary[], zone: string): Promise<Secondary[]> {
+  async #differing(
+    secondaries: readonly Secondary[],
+    zone: string,
+    answered: ReadonlyMap<string, number | null>,
+  ): Promise<readonly Secondary[]> {
     const found = await this.#needs.powerDns.zone(zone);
-    const states = await Promise.all(
-      secondaries.map((each) => this.#states(each, zone, { withSignatures: false })),
-    );
-    return secondaries.filter((_, i) => states[i] !== null && states[i]!.get(zone)?.serial !== found?.serial);
+    return secondaries.filter(({ id }) => answered.get(id) !== (found?.serial ?? null));
   }
 
   /** Orders what the zone lacks there, unless that is to be looked at again, or being done. */
@@ -707,7 +808,7 @@ export class HealthChecker implements AsyncDisposable {
     look: Pick<Look, "withDigests" | "isSure" | "count">,
   ): Promise<"done" | "unsure" | "under way"> {
     const { clock, intervals, log } = this.#needs;
-    const states = await this.#states(secondary, zone, look);
+    const states = await this.#states(secondary, [zone], look);
     if (states === null) return "done";
     const state: ZoneState | undefined = states.get(zone);
     if (state?.isForeign) return "done";
@@ -769,8 +870,8 @@ export class HealthChecker implements AsyncDisposable {
   /** What a secondary holds; `null` = it doesn't say. */
   async #states(
     secondary: Secondary,
-    zone: string | null,
-    { withDigests = false, withSignatures = zone !== null }: {
+    zones: readonly string[] | null,
+    { withDigests = false, withSignatures = zones !== null }: {
       readonly withDigests?: boolean;
       readonly withSignatures?: boolean;
     } = {},
@@ -781,7 +882,7 @@ export class HealthChecker implements AsyncDisposable {
     const epoch = this.#lease.held?.epoch ?? null;
     const isAnswered = await this.#broker.request(
       subjects.zoneState + secondary.id,
-      encodeStateRequest({ zone, epoch, withSignatures, withDigests }, clock.unixMs()),
+      encodeStateRequest({ zones, epoch, withSignatures, withDigests }, clock.unixMs()),
       {
         timeoutMs: STATE_TIMEOUT_MS,
         isWhole: (data) => {

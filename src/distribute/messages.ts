@@ -5,12 +5,12 @@
  * ```text
  * zone.add | zone.modified | zone.delete        {zone, created_at|changed_at|deleted_at, serial?}   to all
  * zone.add.<id> …                               the same and {epoch?}                       to one secondary
- * zonedata.<id>    request {zone, only_soa, requested_at, parts?}   reply {zone, zone_data, dnssec_enabled,
+ * zonedata.<id>    request {zone, only_soa, requested_at, parts?, changed_ms_ago?}   reply {zone, zone_data, dnssec_enabled,
  *                          presigned_records, replied_at, part?, parts?, fault?}
- * zonestate.<id>   request {zone?, requested_at, epoch?, signatures?, digests?}
+ * zonestate.<id>   request {zone?, zones?, requested_at, epoch?, signatures?, digests?}
  *                          reply {statemap, created_at, details?: {ZONE: {serial, foreign?, signature?, digest?,
  *                          checked_at?}}, fault?}
- * zonehello.<id>   {host, session, service?, sent_at}                          a service is connected
+ * zonehello.<id>   {host, session, service?, sent_at, zone_lists?}                          a service is connected
  * ```
  *
  * An id is the SHA-256 of a host name, in lower-case hex. Zones are lower-case with a final dot; serials are unsigned 32-bit numbers.
@@ -146,25 +146,34 @@ export interface ZoneDataRequest {
   readonly onlySoa: boolean;
   /** Whether the answer may come in parts. */
   readonly inParts: boolean;
+  /** For so long, milliseconds, the primary has had what is asked for: what was read from it since will do. */
+  readonly changedMsAgo: number;
 }
 
 const DATA_REQUEST = z.object({
   zone,
   only_soa: z.boolean().default(false),
   parts: z.boolean().default(false),
+  changed_ms_ago: z.number().min(0).default(0),
 });
 
 /** Writes a question for the data of a zone. */
-export function encodeDataRequest({ zone, onlySoa, inParts }: ZoneDataRequest, nowMs: number): Uint8Array {
-  return encode({ zone, only_soa: onlySoa, requested_at: rfc3339(nowMs), parts: inParts });
+export function encodeDataRequest(
+  { zone, onlySoa, inParts, changedMsAgo }: ZoneDataRequest,
+  nowMs: number,
+): Uint8Array {
+  return encode({
+    ...{ zone, only_soa: onlySoa, requested_at: rfc3339(nowMs), parts: inParts },
+    ...(changedMsAgo > 0 && { changed_ms_ago: changedMsAgo }),
+  });
 }
 
 /** Reads a question for the data of a zone. */
 export function readDataRequest(data: Uint8Array): ZoneDataRequest | Broken {
   const read = decode(DATA_REQUEST, data);
   if ("fault" in read) return read;
-  const { zone, only_soa, parts } = read.value;
-  return { zone, onlySoa: only_soa, inParts: parts };
+  const { zone, only_soa, parts, changed_ms_ago } = read.value;
+  return { zone, onlySoa: only_soa, inParts: parts, changedMsAgo: changed_ms_ago };
 }
 
 /** An answer, or a part of it. */
@@ -240,8 +249,8 @@ export interface ZoneState {
 
 /** A question for what a secondary holds. */
 export interface ZoneStateRequest {
-  /** Only this one; `null` = all. */
-  readonly zone: string | null;
+  /** Only these; `null` = all. One alone is said as the Go services have it, several as only those take that say so. */
+  readonly zones: readonly string[] | null;
   /** Of the checker; `null` = it has none. */
   readonly epoch: number | null;
   /** Whether to look at signatures. */
@@ -250,8 +259,12 @@ export interface ZoneStateRequest {
   readonly withDigests: boolean;
 }
 
+/** Zones that are asked about at once. */
+export const ZONES_MAX = 1_000;
+
 const STATE_REQUEST = z.object({
   zone: zone.optional(),
+  zones: z.array(zone).max(ZONES_MAX).optional(),
   epoch: epoch.optional(),
   signatures: z.boolean().default(false),
   digests: z.boolean().default(false),
@@ -259,11 +272,11 @@ const STATE_REQUEST = z.object({
 
 /** Writes a question for what a secondary holds. */
 export function encodeStateRequest(
-  { zone, epoch, withSignatures, withDigests }: ZoneStateRequest,
+  { zones, epoch, withSignatures, withDigests }: ZoneStateRequest,
   nowMs: number,
 ): Uint8Array {
   return encode({
-    ...(zone !== null && { zone }),
+    ...(zones !== null && (zones.length === 1 ? { zone: zones[0] } : { zones })),
     requested_at: rfc3339(nowMs),
     ...(epoch !== null && { epoch }),
     ...(withSignatures && { signatures: true }),
@@ -275,8 +288,8 @@ export function encodeStateRequest(
 export function readStateRequest(data: Uint8Array): ZoneStateRequest | Broken {
   const read = decode(STATE_REQUEST, data);
   if ("fault" in read) return read;
-  const { zone, epoch, signatures, digests } = read.value;
-  return { zone: zone ?? null, epoch: epoch ?? null, withSignatures: signatures, withDigests: digests };
+  const { zone, zones = zone === undefined ? null : [zone], epoch, signatures, digests } = read.value;
+  return { zones, epoch: epoch ?? null, withSignatures: signatures, withDigests: digests };
 }
 
 /** What a secondary holds. */
@@ -397,33 +410,41 @@ export interface Hello {
   readonly host: string;
   /** Drawn with each connection: what was said before it, the secondary may not have heard. */
   readonly session: string;
+  /** Whether several zones may be asked about at once; the Go services would answer with all that they hold. */
+  readonly takesLists: boolean;
 }
 
 const HELLO = z.object({
   service: z.string().max(64).default("secondary-syncer"),
   host: z.string().min(1).max(255),
   session: z.string().max(64),
+  zone_lists: z.boolean().default(false),
 });
 
 /** Writes it. */
-export function encodeHello({ service, host, session }: Hello, nowMs: number): Uint8Array {
-  return encode({ service, host, session, sent_at: rfc3339(nowMs) });
+export function encodeHello({ service, host, session, takesLists }: Hello, nowMs: number): Uint8Array {
+  return encode({ service, host, session, sent_at: rfc3339(nowMs), zone_lists: takesLists });
 }
 
 /** Reads it. */
 export function readHello(data: Uint8Array): Hello | Broken {
   const read = decode(HELLO, data);
-  return "fault" in read ? read : read.value;
+  if ("fault" in read) return read;
+  const { zone_lists, ...said } = read.value;
+  return { ...said, takesLists: zone_lists };
 }
 
+const ENCODER = new TextEncoder();
+const DECODER = new TextDecoder("utf-8", { fatal: true });
+
 function encode(value: unknown): Uint8Array {
-  return new TextEncoder().encode(JSON.stringify(value));
+  return ENCODER.encode(JSON.stringify(value));
 }
 
 function decode<Value>(schema: z.ZodType<Value>, data: Uint8Array): { readonly value: Value } | Broken {
   let json: unknown;
   try {
-    json = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(data));
+    json = JSON.parse(DECODER.decode(data));
   } catch {
     return { fault: `is no JSON (${data.length} bytes)` };
   }

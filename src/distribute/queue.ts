@@ -35,8 +35,10 @@ interface Line<Job> {
   waiting: Job | null;
   /** Jobs that failed one after the other. */
   failures: number;
-  /** Ends the wait before another try: there is a later job. */
-  hurry: AbortController;
+  /** Ends the wait before another try: there is a later job. `null` = none is waited for. */
+  hurry: AbortController | null;
+  /** Whether none is to be waited for after the job that runs. */
+  isHurried: boolean;
 }
 
 /** The work on all zones. */
@@ -84,12 +86,12 @@ export class ZoneQueue<Job> implements AsyncDisposable {
     if (this.#ending.signal.aborted) return;
     const line = this.#lines.get(zone);
     if (line === undefined) {
-      this.#lines.set(zone, { waiting: job, failures: 0, hurry: new AbortController() });
+      this.#lines.set(zone, { waiting: job, failures: 0, hurry: null, isHurried: false });
       this.#ready.push(zone);
     } else {
       const { join } = this.#needs;
       line.waiting = line.waiting === null || join === undefined ? job : join(line.waiting, job);
-      line.hurry.abort();
+      line.hurry?.abort();
     }
     this.#start();
   }
@@ -98,7 +100,8 @@ export class ZoneQueue<Job> implements AsyncDisposable {
   hurry(): void {
     for (const line of this.#lines.values()) {
       line.failures = 0;
-      line.hurry.abort();
+      line.isHurried = true;
+      line.hurry?.abort();
     }
   }
 
@@ -106,7 +109,7 @@ export class ZoneQueue<Job> implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#ending.abort();
     this.#ready.length = 0;
-    for (const line of this.#lines.values()) line.hurry.abort();
+    for (const line of this.#lines.values()) line.hurry?.abort();
     await Promise.all(this.#under);
   }
 
@@ -123,7 +126,7 @@ export class ZoneQueue<Job> implements AsyncDisposable {
     const line = this.#lines.get(zone)!;
     const job = line.waiting!;
     line.waiting = null;
-    line.hurry = new AbortController();
+    line.isHurried = false;
     const isDone = await this.#try(zone, job);
     this.#running--;
     this.#start();
@@ -156,6 +159,9 @@ export class ZoneQueue<Job> implements AsyncDisposable {
   async #pause(line: Line<Job>): Promise<void> {
     const { clock, rng } = this.#needs;
     const longestMs = Math.min(WAIT_FIRST_MS * 2 ** Math.min(line.failures++, 10), WAIT_MAX_MS);
+    if (line.isHurried) return;
+    line.hurry = new AbortController();
     await clock.sleep(longestMs * (0.5 + rng() / 2 ** 33), line.hurry.signal);
+    line.hurry = null;
   }
 }

@@ -7,14 +7,12 @@
  *
  * @module
  */
-import type { Msg } from "@nats-io/nats-core";
-import { anySignal } from "../any_signal.ts";
 import type { Clock, Rng } from "../clock.ts";
 import { formatSocketAddress, type SocketAddress } from "../ip.ts";
 import type { LinkTerms } from "../nats/link.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { WireRecord } from "../wire/response.ts";
-import { Broker, type Subscription } from "./broker.ts";
+import { Broker, type Message, type Subscription } from "./broker.ts";
 import { DnsListener, type ZoneSource } from "./dns_listener.ts";
 import { Greeting } from "./greeting.ts";
 import {
@@ -35,6 +33,7 @@ import {
 import type { SyncerMetrics } from "./metrics.ts";
 import type { ApiZone, PowerDns } from "./powerdns.ts";
 import { ZoneQueue } from "./queue.ts";
+import { SerialQuery } from "./serial_query.ts";
 import { type Before, Transfers } from "./transfers.ts";
 import { digestOf, type DnsServer, withDns } from "./zone_reading.ts";
 import { ZoneTextReader } from "./zone_text.ts";
@@ -47,6 +46,8 @@ const OWN_STORE_MS = 500;
 const SECOND_MS = 4_000;
 /** How long a provider may give an older serial than the primary had, milliseconds; after that it is taken for what there is. */
 const BEHIND_MAX_MS = 20_000;
+/** With more zones than these the API is asked for all of them at once. */
+const SINGLE_MAX = 16;
 /** Zones that are remembered. */
 const KEPT_MAX = 100_000;
 
@@ -96,8 +97,10 @@ const NEVER: Before = { serial: -1, lastCheck: 0 };
 interface Question {
   /** Whether the SOA record is all that is wanted. */
   readonly onlySoa: boolean;
-  /** Aborted when PowerDNS has gone. */
-  readonly gone: AbortSignal;
+  /** Aborted when it isn't wanted any more. */
+  readonly signal: AbortSignal;
+  /** Told of each message that comes. */
+  readonly onBegin: () => void;
 }
 
 /** What a provider gives. */
@@ -117,11 +120,15 @@ export class SecondarySyncer implements AsyncDisposable {
   readonly #queue: ZoneQueue<Job>;
   readonly #listener: DnsListener;
   readonly #broker: Broker;
-  readonly #ending = new AbortController();
+  readonly #serials: SerialQuery;
   readonly #transfers: Transfers;
   readonly #deleting = new Set<string>();
   /** Zones that were in step, as they were then: that they are there and ours need not be asked each time. */
   readonly #kept = new Map<string, Before>();
+  /** Since when, monotonic milliseconds, the primary has had what is fetched, by zone. */
+  readonly #since = new Map<string, number>();
+  /** Jobs that were tried: what a provider read before that didn't do. */
+  readonly #tried = new WeakSet<Job>();
   /** Zones whose serials stay lower than those that events say. */
   readonly #lower = new Set<string>();
   readonly #greeting: Greeting;
@@ -134,7 +141,8 @@ export class SecondarySyncer implements AsyncDisposable {
     this.#needs = needs;
     const { host, clock, rng, log, workers } = needs;
     this.#id = serviceId(host);
-    this.#transfers = new Transfers(needs);
+    this.#serials = new SerialQuery(needs.dns.server);
+    this.#transfers = new Transfers({ ...needs, serials: this.#serials });
     this.#queue = new ZoneQueue<Job>({
       ...{ workers, clock, rng },
       run: (zone, job, signal) => this.#run(zone, job, signal),
@@ -179,11 +187,11 @@ export class SecondarySyncer implements AsyncDisposable {
 
   /** Ends what is under way. */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#ending.abort();
     await this.#broker[Symbol.asyncDispose]();
     await this.#queue[Symbol.asyncDispose]();
     await this.#listener[Symbol.asyncDispose]();
     await this.#greeting[Symbol.asyncDispose]();
+    await this.#serials[Symbol.asyncDispose]();
     await Promise.all(this.#answering);
   }
 
@@ -192,12 +200,12 @@ export class SecondarySyncer implements AsyncDisposable {
     const events = EVENT_KINDS.flatMap((kind) =>
       [subjects.events[kind], `${subjects.events[kind]}.${this.#id}`].map((subject) => ({
         subject,
-        hear: (message: Msg) => this.#hear(kind, message),
+        hear: (message: Message) => this.#hear(kind, message),
       }))
     );
     const state = {
       subject: subjects.zoneState + this.#id,
-      hear: (message: Msg) => {
+      hear: (message: Message) => {
         const work = this.#answerState(message)
           .catch((error) => this.#needs.log.debug("An answer can't be given any more", { error }))
           .finally(() => this.#answering.delete(work));
@@ -207,7 +215,7 @@ export class SecondarySyncer implements AsyncDisposable {
     return [...events, state];
   }
 
-  #hear(kind: EventKind, message: Msg): void {
+  #hear(kind: EventKind, message: Message): void {
     const { log } = this.#needs;
     const event = readEvent(kind, message.data);
     if ("fault" in event) {
@@ -235,14 +243,13 @@ export class SecondarySyncer implements AsyncDisposable {
   }
 
   async #run(zone: string, job: Job, signal: AbortSignal): Promise<void> {
-    const { log, powerDns, clock, eventDelayMs } = this.#needs;
+    const { log, clock, eventDelayMs } = this.#needs;
     try {
       if (job.isDelete) await this.#delete(zone, signal);
       else {
         await clock.sleep(eventDelayMs, signal);
         if (!signal.aborted) await this.#sync(zone, job, signal);
       }
-      if (!signal.aborted) await powerDns.flush(zone);
     } catch (error) {
       // It may not be there any more, or be of another kind.
       this.#kept.delete(zone);
@@ -252,12 +259,15 @@ export class SecondarySyncer implements AsyncDisposable {
   }
 
   async #sync(zone: string, job: Job, signal: AbortSignal): Promise<void> {
-    const { clock, log } = this.#needs;
+    const { clock, log, eventDelayMs } = this.#needs;
     const fromMs = clock.monotonicMs();
     const before = this.#kept.get(zone) ?? await this.#made(zone);
     // It drops what it is asked for while it stores what it transferred by itself.
     await this.#transfers.stored(zone, null, signal, OWN_STORE_MS);
-    const sent = await this.#transfers.retrieve(zone, signal);
+    this.#since.set(zone, this.#tried.has(job) ? fromMs : job.heardMs + eventDelayMs);
+    this.#tried.add(job);
+    const isSoon = before.lastCheck >= Math.floor(clock.unixMs() / 1000) - 1;
+    const sent = await this.#transfers.retrieve(zone, signal, isSoon).finally(() => this.#since.delete(zone));
     if (signal.aborted) return;
     if (sent === null) throw new Error(`PowerDNS couldn't transfer ${zone}`);
     const { serial } = sent;
@@ -282,7 +292,7 @@ export class SecondarySyncer implements AsyncDisposable {
   /** The zone, which is made if there is none. @throws {ForeignZone} and {PowerDnsError} */
   async #made(zone: string): Promise<Before> {
     const { powerDns } = this.#needs;
-    const found = await powerDns.zone(zone);
+    const found = await powerDns.secondaryZone(zone);
     if (found !== null) this.#expectOwn(found);
     else await powerDns.createSecondary(zone, formatSocketAddress(this.address));
     return found ?? NEVER;
@@ -306,7 +316,7 @@ export class SecondarySyncer implements AsyncDisposable {
   async #delete(zone: string, signal: AbortSignal): Promise<void> {
     const { powerDns, log } = this.#needs;
     this.#kept.delete(zone);
-    const found = await powerDns.zone(zone);
+    const found = await powerDns.secondaryZone(zone);
     if (found === null) return;
     this.#expectOwn(found);
     this.#deleting.add(zone);
@@ -347,30 +357,46 @@ export class SecondarySyncer implements AsyncDisposable {
   }
 
   /** Asks a provider, and another one when that one is silent; `null` = none answers with the zone. */
-  async #ask(zone: string, question: Question): Promise<GivenZone | null> {
+  async #ask(zone: string, { onlySoa, gone }: { readonly onlySoa: boolean; readonly gone: AbortSignal }) {
     const { clock, log } = this.#needs;
     const ending = new AbortController();
-    const signal = anySignal([this.#ending.signal, question.gone, ending.signal]);
-    const begun = new AbortController();
+    const waiting = new AbortController();
+    // Without a reason an exception is made, with the stack that it was made on.
+    const end = () => {
+      ending.abort("over");
+      waiting.abort("over");
+    };
+    gone.addEventListener("abort", end);
+    if (gone.aborted) end();
+    let isBegun = false;
+    const onBegin = () => {
+      isBegun = true;
+      waiting.abort("begun");
+    };
     let failures = 0;
     const { promise, resolve } = Promise.withResolvers<GivenZone | null>();
     const ask = async () => {
-      const found = await this.#askOne(zone, { ...question, signal, begun }).catch((error) => {
+      const question = { onlySoa, signal: ending.signal, onBegin };
+      const found = await this.#askOne(zone, question).catch((error) => {
         log.warn("What a provider gives of a zone can't be taken", { zone, error });
         return null;
       });
       failures++;
-      if (found !== null || failures === asked) resolve(found);
+      if (found !== null || failures === asked) {
+        resolve(found);
+        waiting.abort("over");
+      }
     };
     let asked = 1;
     ask();
-    await Promise.race([promise, clock.sleep(SECOND_MS, anySignal([signal, begun.signal]))]);
-    if (!signal.aborted && !begun.signal.aborted && failures === 0) {
+    await clock.sleep(SECOND_MS, waiting.signal);
+    if (!isBegun && !ending.signal.aborted && failures === 0) {
       asked++;
       ask();
     }
     const found = await promise;
-    ending.abort();
+    gone.removeEventListener("abort", end);
+    end();
     this.#metrics.dataRequests.labels(found === null ? "failed" : "successful").inc();
     return found;
   }
@@ -378,14 +404,16 @@ export class SecondarySyncer implements AsyncDisposable {
   /** @throws {Error} when what comes isn't the zone */
   async #askOne(
     zone: string,
-    { onlySoa, signal, begun }: Question & { readonly signal: AbortSignal; readonly begun: AbortController },
+    { onlySoa, signal, onBegin }: Question,
   ): Promise<GivenZone | null> {
     const { subjects, clock } = this.#needs;
+    const since = this.#since.get(zone);
+    const changedMsAgo = since === undefined ? 0 : Math.max(0, Math.floor(clock.monotonicMs() - since));
     const reader = new ZoneTextReader(zone);
     let next = 0;
     let fault: unknown = null;
     const isWhole = (data: Uint8Array) => {
-      begun.abort();
+      onBegin();
       try {
         const reply = readDataReply(data);
         if ("fault" in reply) throw new Error(reply.fault);
@@ -402,14 +430,14 @@ export class SecondarySyncer implements AsyncDisposable {
     };
     const isAnswered = await this.#broker.request(
       subjects.zoneData + this.#id,
-      encodeDataRequest({ zone, onlySoa, inParts: !onlySoa }, clock.unixMs()),
+      encodeDataRequest({ zone, onlySoa, inParts: !onlySoa, changedMsAgo }, clock.unixMs()),
       { timeoutMs: DATA_TIMEOUT_MS, isWhole, signal },
     );
     if (fault !== null) throw fault;
     return isAnswered ? reader.finish() : null;
   }
 
-  async #answerState(message: Msg): Promise<void> {
+  async #answerState(message: Message): Promise<void> {
     const { clock, log } = this.#needs;
     this.#metrics.stateRequests.inc();
     const request = readStateRequest(message.data);
@@ -423,12 +451,13 @@ export class SecondarySyncer implements AsyncDisposable {
     let state = "successful";
     let data: Uint8Array;
     try {
-      const before = this.#underWay(request.zone);
-      const kept = request.zone === null ? null : this.#kept.get(request.zone);
+      const { zones } = request;
+      const before = this.#underWay(zones);
+      const kept = zones?.map((zone) => this.#kept.get(zone)) ?? [];
       const states = await this.#states(request);
       // What began, or has ended, while it was looked at may be in it by half.
-      const isNew = request.zone !== null && kept !== this.#kept.get(request.zone) ? [request.zone] : [];
-      for (const zone of new Set([...before, ...this.#underWay(request.zone), ...isNew])) {
+      const news = zones?.filter((zone, i) => kept[i] !== this.#kept.get(zone)) ?? [];
+      for (const zone of new Set([...before, ...this.#underWay(zones), ...news])) {
         states.set(zone, { ...states.get(zone) ?? { serial: null, isForeign: false }, isUnderWay: true });
       }
       data = encodeStateReply(states, clock.unixMs(), this.#epoch === 0 ? null : this.#epoch);
@@ -448,31 +477,37 @@ export class SecondarySyncer implements AsyncDisposable {
   }
 
   /** Zones of those that are asked about, `null` = all, of which something is done or waits. */
-  #underWay(zone: string | null): string[] {
-    if (zone === null) return [...this.#queue.zones()];
-    return this.#queue.has(zone) ? [zone] : [];
+  #underWay(zones: readonly string[] | null): string[] {
+    return zones === null ? [...this.#queue.zones()] : zones.filter((zone) => this.#queue.has(zone));
   }
 
-  async #states({ zone, withSignatures, withDigests }: ZoneStateRequest): Promise<Map<string, ZoneState>> {
-    const { powerDns, dns } = this.#needs;
-    const found = zone === null
-      ? await powerDns.zones()
-      : [await powerDns.zone(zone)].filter((each) => each !== null);
-    const states = new Map<string, ZoneState>(
-      found.map((each) => [each.name, {
+  async #states(request: ZoneStateRequest): Promise<Map<string, ZoneState>> {
+    const { withSignatures, withDigests } = request;
+    const states = new Map<string, ZoneState>();
+    let { zones } = request;
+    if (zones !== null && !withSignatures && !withDigests) {
+      const asked = zones;
+      const known = await Promise.all(asked.map((zone) => this.#known(zone)));
+      for (const [i, state] of known.entries()) if (state !== null) states.set(asked[i]!, state);
+      zones = asked.filter((_, i) => known[i] === null);
+    }
+    const found = await this.#found(zones);
+    for (const each of found) {
+      states.set(each.name, {
         ...{ serial: each.serial, isForeign: !this.#isOwn(each) },
         ...(each.lastCheck > 0 && { checkedSeconds: each.lastCheck }),
-      }]),
-    );
+      });
+    }
     // A zone that was never transferred has serial 0, as one may have that was.
-    const inDoubt = [...states].filter(([, { serial, isForeign }]) =>
-      !isForeign && (withSignatures || withDigests || serial === 0)
-    );
+    const inDoubt = found.map(({ name }) => [name, states.get(name)!] as const).filter((
+      [, { serial, isForeign }],
+    ) => !isForeign && (withSignatures || withDigests || serial === 0));
     if (inDoubt.length === 0) return states;
+    const { powerDns, dns } = this.#needs;
     await withDns(dns, async (connection) => {
       for (const [name, state] of inDoubt) {
         // What PowerDNS has kept of earlier answers would hide what is stored now.
-        if (zone !== null) await powerDns.flush(name);
+        if (zones !== null) await powerDns.flush(name);
         const soa = await connection.soa(name);
         const isStored = soa !== null && soa.serial === state.serial;
         states.set(name, {
@@ -484,5 +519,30 @@ export class SecondarySyncer implements AsyncDisposable {
       }
     });
     return states;
+  }
+
+  /** A zone that was in step, and is answered as it was then; `null` = that is to be looked at. */
+  async #known(zone: string): Promise<ZoneState | null> {
+    const kept = this.#kept.get(zone);
+    // What it holds doesn't count while it is worked on.
+    if (this.#queue.has(zone)) return { serial: kept?.serial ?? null, isForeign: false };
+    if (kept === undefined || await this.#serials.serial(zone) !== kept.serial) return null;
+    return { serial: kept.serial, isForeign: false, checkedSeconds: kept.lastCheck };
+  }
+
+  /** These zones, `null` = all, as far as they are there. */
+  async #found(zones: readonly string[] | null): Promise<ApiZone[]> {
+    const { powerDns } = this.#needs;
+    if (zones === null) return await powerDns.secondaryZones();
+    if (zones.length > SINGLE_MAX) {
+      const wanted = new Set(zones);
+      return (await powerDns.secondaryZones()).filter(({ name }) => wanted.has(name));
+    }
+    const found: ApiZone[] = [];
+    for (const zone of zones) {
+      const each = await powerDns.secondaryZone(zone);
+      if (each !== null) found.push(each);
+    }
+    return found;
   }
 }

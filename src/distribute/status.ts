@@ -135,7 +135,10 @@ async function askState(
   let said: StateReply | string = "no answer";
   await broker.request(
     subjectsOf(settings).zoneState + serviceId(host),
-    encodeStateRequest({ zone: null, epoch: null, withSignatures: true, withDigests: false }, clock.unixMs()),
+    encodeStateRequest(
+      { zones: null, epoch: null, withSignatures: true, withDigests: false },
+      clock.unixMs(),
+    ),
     {
       timeoutMs: WAIT_MS,
       isWhole: (data) => {

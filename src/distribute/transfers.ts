@@ -3,7 +3,7 @@
  * says nowhere whether it came to anything.
  *
  * ```text
- * retrieve ─▶ PowerDNS ─▶ our listener: begins … ends, with the serial that was sent ─▶ PowerDNS stores it ─▶ its API shows it
+ * retrieve ─▶ PowerDNS ─▶ our listener: begins … ends, with the serial that was sent ─▶ PowerDNS stores it ─▶ it answers it
  * ```
  *
  * What of that may not happen, as PowerDNS 4.7.3 is:
@@ -13,26 +13,33 @@
  *   storing is waited for as long as it may well take, and not longer.
  * - It transfers by itself when it is time to refresh a zone: the serial that is stored need not be the one that was waited for.
  *
- * When it has stored a zone it notes the time (`last_check`, whole seconds), which tells where the serial doesn't.
+ * When it has stored a zone it lets go of what it has kept of answers of the zone, and notes the time (`last_check`, whole
+ * seconds), which tells where the serial doesn't. So a serial that wasn't there before is looked for in answers first, which
+ * costs PowerDNS far less than its API. What is answered may be what was kept a moment before the zone was stored: what isn't
+ * answered soon is looked for in the API, and what that has and answers don't is flushed.
  *
  * @module
  */
-import { anySignal } from "../any_signal.ts";
 import type { Clock } from "../clock.ts";
 import type { ApiZone, PowerDns } from "./powerdns.ts";
+import type { SerialSource } from "./serial_query.ts";
 
 /** Longest wait for PowerDNS to come for a zone that it was told to transfer, milliseconds. */
 const BEGIN_MS = 15_000;
-/** After so long it is told again; the wait doubles. The first time it may just not have been done with the transfer before. */
+/** After so long it is told again; the wait doubles. */
 const AGAIN_FIRST_MS = 250;
+/** The same where it has stored the zone a moment ago: it may just not have been done with that yet. */
+const AGAIN_SOON_MS = 30;
 /** Longest that a transfer takes which has begun: the provider's answer and the connection both have their time, too. */
 const TRANSFER_MAX_MS = 120_000;
 /** Longest wait for PowerDNS to have stored what was sent, milliseconds, beside … */
 const STORE_MS = 3_000;
 /** … so many times what sending it took: a million records take a minute. */
 const STORE_FACTOR = 20;
-/** Until the first look whether it has, and between the next two; each look is a call of the API. */
+/** Until the first look whether it has, and between the next two. */
 const LOOK_MS = 15;
+/** Looks at answers before the API is asked. */
+const ANSWERS_MAX = 4;
 /** Between two looks whether a transfer goes on. */
 const QUIET_MS = 10;
 /** The longest time between two looks. */
@@ -67,16 +74,19 @@ export type Before = Pick<ApiZone, "serial" | "lastCheck">;
 
 /** Transfers of the local PowerDNS. */
 export class Transfers {
-  readonly #powerDns: Pick<PowerDns, "zone" | "retrieve">;
+  readonly #powerDns: Pick<PowerDns, "secondaryZone" | "retrieve" | "flush">;
+  readonly #serials: SerialSource;
   readonly #clock: Clock;
   readonly #zones = new Map<string, Known>();
 
   /** None goes on. */
-  constructor({ powerDns, clock }: {
-    readonly powerDns: Pick<PowerDns, "zone" | "retrieve">;
+  constructor({ powerDns, serials, clock }: {
+    readonly powerDns: Pick<PowerDns, "secondaryZone" | "retrieve" | "flush">;
+    readonly serials: SerialSource;
     readonly clock: Clock;
   }) {
     this.#powerDns = powerDns;
+    this.#serials = serials;
     this.#clock = clock;
   }
 
@@ -104,8 +114,14 @@ export class Transfers {
     };
   }
 
-  /** Has PowerDNS transfer the zone; what was sent, `null` = nothing was. @throws {PowerDnsError} */
-  async retrieve(zone: string, signal: AbortSignal): Promise<Sent | null> {
+  /**
+   * Has PowerDNS transfer the zone.
+   *
+   * @param isSoon whether it has stored the zone within the last seconds
+   * @returns what was sent, `null` = nothing was
+   * @throws {PowerDnsError}
+   */
+  async retrieve(zone: string, signal: AbortSignal, isSoon = false): Promise<Sent | null> {
     const clock = this.#clock;
     const { promise, resolve } = Promise.withResolvers<Sent | null>();
     const { waiting } = this.#known(zone);
@@ -113,24 +129,35 @@ export class Transfers {
     const waiter = {
       isBegun: false,
       tell: (sent: Sent | null) => {
-        ended.abort();
+        ended.abort("told"); // without a reason an exception is made
         resolve(sent);
       },
     };
     waiting.add(waiter);
+    const stop = () => {
+      ended.abort();
+      resolve(null);
+    };
+    signal.addEventListener("abort", stop);
     try {
-      const end = anySignal([signal, ended.signal]);
+      if (signal.aborted) stop();
+      const end = ended.signal;
       const deadlineMs = clock.monotonicMs() + BEGIN_MS;
-      for (let againMs = AGAIN_FIRST_MS; !end.aborted && !waiter.isBegun; againMs *= 2) {
+      for (
+        let againMs = isSoon ? AGAIN_SOON_MS : AGAIN_FIRST_MS;
+        !end.aborted && !waiter.isBegun;
+        againMs *= 2
+      ) {
         const leftMs = deadlineMs - clock.monotonicMs();
         if (leftMs <= 0) break;
         await this.#powerDns.retrieve(zone);
         await clock.sleep(Math.min(againMs, leftMs), end);
       }
       if (!end.aborted && waiter.isBegun) await clock.sleep(TRANSFER_MAX_MS, end);
-      if (!ended.signal.aborted) resolve(null);
+      if (!end.aborted) resolve(null);
       return await promise;
     } finally {
+      signal.removeEventListener("abort", stop);
       waiting.delete(waiter);
       this.#forget(zone);
     }
@@ -156,6 +183,7 @@ export class Transfers {
     signal: AbortSignal,
     limitMs = Infinity,
   ): Promise<boolean> {
+    let answered = 0;
     for (let waitMs = LOOK_MS; !signal.aborted; waitMs = Math.min(waitMs * 2, LOOK_MAX_MS)) {
       const sent = this.#zones.get(zone)?.unstored;
       if (!sent) return true;
@@ -163,11 +191,18 @@ export class Transfers {
       // Storing takes a while, and looking has its price: a thousand zones are looked at by few threads.
       await this.#clock.sleep(waitMs === LOOK_MS ? LOOK_MS - sinceMs : waitMs, signal);
       if (signal.aborted) break;
-      const found = await this.#powerDns.zone(zone);
+      if (before !== null && before.serial !== sent.serial && answered < ANSWERS_MAX) {
+        answered++;
+        if (await this.#serials.serial(zone) !== sent.serial) continue;
+        this.#settle(zone, sent);
+        return true;
+      }
+      const found = await this.#powerDns.secondaryZone(zone);
       const passedMs = this.#clock.monotonicMs() - sent.endedMs;
       const isStored = isStoredIn(found, sent, { before, passedMs });
       if (isStored || passedMs > Math.min(limitMs, STORE_MS + STORE_FACTOR * sent.tookMs)) {
         this.#settle(zone, sent);
+        if (isStored && answered > 0) await this.#powerDns.flush(zone);
         return isStored;
       }
     }

@@ -4,12 +4,15 @@
  * Of several providers one hears each question. Where it can't answer it is silent, and the secondary asks again: another
  * provider may have what it asks for.
  *
+ * For each transfer PowerDNS signs the zone, and all secondaries ask for a zone at the same time. A secondary says how long ago
+ * it was told of the change: what was read since then has it, and is given to the next ones, too. That is a span and not a
+ * time, since clocks differ; on its way it only gets too short.
+ *
  * @module
  */
-import type { Msg } from "@nats-io/nats-core";
 import type { Clock } from "../clock.ts";
 import type { Logger } from "../telemetry/log.ts";
-import type { Broker, Subscription } from "./broker.ts";
+import type { Broker, Message, Subscription } from "./broker.ts";
 import { encodeDataReply, readDataRequest, type Subjects, type ZoneDataRequest } from "./messages.ts";
 import type { ProviderMetrics } from "./metrics.ts";
 import { type DnsServer, lineOf, withDns } from "./zone_reading.ts";
@@ -20,6 +23,10 @@ const QUEUE = "worker";
 const TRANSFERS_MAX = 8;
 /** Questions that wait; with more they are left to other providers. */
 const WAITING_MAX = 4_096;
+/** How long a zone that was read may be given to others, milliseconds. */
+const KEPT_MS = 5_000;
+/** Characters of zones that are kept so. */
+const KEPT_SIZE_MAX = 32 * 1024 * 1024;
 /** Share of a message that the text of a zone takes at most: JSON writes a tab, a quote or a backslash as two characters. */
 const TEXT_SHARE = 0.7;
 
@@ -40,7 +47,10 @@ export class ZoneProvider implements AsyncDisposable {
   readonly #needs: ZoneProviderNeeds;
   readonly #under = new Set<Promise<void>>();
   #isEnded = false;
-  readonly #waiting: { readonly message: Msg; readonly request: ZoneDataRequest }[] = [];
+  readonly #waiting: Question[] = [];
+  /** What is read, or was read of late, by zone; in the order of reading. */
+  readonly #read = new Map<string, Reading>();
+  #readSize = 0;
   #running = 0;
 
   /** Answers nothing before it is subscribed. */
@@ -49,7 +59,7 @@ export class ZoneProvider implements AsyncDisposable {
   }
 
   /** What it listens to. @param broker asked for at each question: how large a message may be */
-  subscription({ zoneDataWildcard }: Subjects, broker: () => Broker): Subscription {
+  subscription({ zoneDataWildcard }: Subjects, broker: () => Pick<Broker, "payloadMax">): Subscription {
     return { subject: zoneDataWildcard, queue: QUEUE, hear: (message) => this.#hear(message, broker) };
   }
 
@@ -60,8 +70,8 @@ export class ZoneProvider implements AsyncDisposable {
     await Promise.all(this.#under);
   }
 
-  #hear(message: Msg, broker: () => Broker): void {
-    const { log, metrics } = this.#needs;
+  #hear(message: Message, broker: () => Pick<Broker, "payloadMax">): void {
+    const { clock, log, metrics } = this.#needs;
     metrics.requests.inc();
     const request = readDataRequest(message.data);
     if ("fault" in request) {
@@ -75,16 +85,18 @@ export class ZoneProvider implements AsyncDisposable {
     if (this.#waiting.length >= WAITING_MAX) {
       return log.warn("Too many questions wait; one is left unanswered", { zone: request.zone });
     }
-    this.#waiting.push({ message, request });
+    const sinceMs = clock.monotonicMs() - request.changedMsAgo;
+    this.#waiting.push({ message, request, sinceMs });
     this.#start(broker);
   }
 
-  #start(broker: () => Broker): void {
+  #start(broker: () => Pick<Broker, "payloadMax">): void {
     while (this.#running < TRANSFERS_MAX && this.#waiting.length > 0) {
-      const { message, request } = this.#waiting.shift()!;
+      const question = this.#waiting.shift()!;
       this.#running++;
-      const work = this.#answer(message, request, broker()).catch((error) => {
-        if (!this.#isEnded) this.#needs.log.warn("A zone can't be given", { zone: request.zone, error });
+      const work = this.#answer(question, broker()).catch((error) => {
+        const { zone } = question.request;
+        if (!this.#isEnded) this.#needs.log.warn("A zone can't be given", { zone, error });
       }).finally(() => {
         this.#under.delete(work);
         this.#running--;
@@ -94,11 +106,16 @@ export class ZoneProvider implements AsyncDisposable {
     }
   }
 
-  async #answer(message: Msg, request: ZoneDataRequest, { payloadMax }: Broker): Promise<void> {
+  async #answer(
+    { message, request, sinceMs }: Question,
+    { payloadMax }: Pick<Broker, "payloadMax">,
+  ): Promise<void> {
     const { clock, metrics } = this.#needs;
     const { zone, inParts, onlySoa } = request;
     const sizeMax = Math.floor(payloadMax * TEXT_SHARE) - 1_024;
-    const { texts, isSigned } = onlySoa ? await this.#soa(zone) : await this.#whole(zone, sizeMax);
+    const { texts, isSigned } = onlySoa
+      ? await this.#soa(zone)
+      : await this.#wholeSince(zone, { sinceMs, sizeMax });
     if (texts.length > 1 && !inParts) {
       throw new Error(
         `the zone ${zone} doesn't fit into a message of ${payloadMax} bytes, and this secondary takes no parts ` +
@@ -118,6 +135,34 @@ export class ZoneProvider implements AsyncDisposable {
     );
     if (answer === null) throw new Error(`the primary doesn't have the zone ${zone}`);
     return { texts: [answer.lines.join("\n")], isSigned: answer.signature !== null };
+  }
+
+  /** The zone as it was at that time, monotonic milliseconds, or later; it is read once for all that ask for no less. */
+  #wholeSince(
+    zone: string,
+    { sinceMs, sizeMax }: { readonly sinceMs: number; readonly sizeMax: number },
+  ): Promise<Given> {
+    const kept = this.#read.get(zone);
+    if (kept !== undefined && kept.begunMs >= sinceMs && kept.sizeMax === sizeMax) return kept.given;
+    this.#forget(zone);
+    const begunMs = this.#needs.clock.monotonicMs();
+    for (const [name, { begunMs: itsMs }] of this.#read) {
+      if (begunMs - itsMs < KEPT_MS && this.#readSize < KEPT_SIZE_MAX) break;
+      this.#forget(name);
+    }
+    const reading: Reading = { begunMs, sizeMax, size: 0, given: this.#whole(zone, sizeMax) };
+    this.#read.set(zone, reading);
+    reading.given.then(({ texts }) => {
+      if (this.#read.get(zone) !== reading) return;
+      reading.size = texts.reduce((sum, { length }) => sum + length, 0);
+      this.#readSize += reading.size;
+    }, () => this.#read.get(zone) === reading && this.#forget(zone));
+    return reading.given;
+  }
+
+  #forget(zone: string): void {
+    this.#readSize -= this.#read.get(zone)?.size ?? 0;
+    this.#read.delete(zone);
   }
 
   /** Parts of whole lines, each of which fits into a message. */
@@ -156,6 +201,24 @@ export class ZoneProvider implements AsyncDisposable {
       dnsQueries.labels(qtype, state).inc();
     }
   }
+}
+
+/** A question for a zone. */
+interface Question {
+  readonly message: Message;
+  readonly request: ZoneDataRequest;
+  /** What was read of the zone since will do, monotonic milliseconds. */
+  readonly sinceMs: number;
+}
+
+/** A zone that is read, or was. */
+interface Reading {
+  readonly begunMs: number;
+  /** Of each of its texts. */
+  readonly sizeMax: number;
+  /** Of all of them; 0 = it isn't known yet. */
+  size: number;
+  readonly given: Promise<Given>;
 }
 
 /** A zone, or a part of it, as text. */

@@ -6,8 +6,9 @@
  */
 import { type Clock, seededRng, systemClock } from "../../src/clock.ts";
 import { readEvent } from "../../src/distribute/messages.ts";
-import { digestOf, DnsConnection } from "../../src/distribute/zone_reading.ts";
+import { digestOf, withDns } from "../../src/distribute/zone_reading.ts";
 import { freePort } from "../free_port.ts";
+import type { NatsServer } from "../nats/server.ts";
 import { deleteIntoTransfers, orphansOf } from "./deletes.ts";
 import { anchorsOf, delvSays } from "./delv.ts";
 import {
@@ -80,6 +81,8 @@ export interface RunSeen {
   readonly stages: readonly StageTime[];
   /** Processor time for each change while changes come at the rate, milliseconds, by program. */
   readonly cpuMs: ReadonlyMap<string, number>;
+  /** Calls of the API of all secondaries for each change while changes come at the rate, by kind. */
+  readonly calls: ReadonlyMap<string, number>;
   /** The signing sync of a Thursday; `null` = there was none. */
   readonly thursday: {
     readonly zones: number;
@@ -131,6 +134,8 @@ export async function keptInStep(options: RunOptions): Promise<RunSeen> {
   await using nats = await GuardedNats.start(secondaries);
   await using installation = await Installation.start({
     ...{ nats: nats.server, secondaries, broker: (user) => nats.broker(user) },
+    // As docs/distribute.md says for many small zones.
+    primary: ["signing-threads=1"],
     checks:
       `eventCheckWaitTime: 1s\nnsec3CheckInterval: 1h\nperiodicalCheckInterval: ${periodicMs}ms\nsignatureCheckInterval: 1h`,
   });
@@ -152,11 +157,11 @@ export async function keptInStep(options: RunOptions): Promise<RunSeen> {
   onStep(`${calmSeconds} s of ${rate} changes a second`);
   await untilEqual(installation, [...samples, ...names], { longestMs: 600_000, onStep });
   const before = { changes: client.taken, transfers: await services.transfers() };
-  const meter = await services.meter();
+  const meter = await services.meter(nats.server);
   const busy = new Set<string>();
   const work = changing(client, { rng, names, busy });
   const loaded = await sampler.takeDuring(client.offer(ticks(calmSeconds * rate), rate, work));
-  const { stages, cpuMs } = await meter(client.taken - before.changes);
+  const { stages, cpuMs, calls } = await meter(client.taken - before.changes);
   await untilEqual(installation, [...samples, ...names], { longestMs: 60_000, onStep });
   const calm = {
     changes: client.taken - before.changes,
@@ -190,7 +195,7 @@ export async function keptInStep(options: RunOptions): Promise<RunSeen> {
   const validated = await validatedOf(installation, names.slice(0, options.isValidated ? KEPT : 0));
   return {
     ...{ changes, refused, faults: services.faults, calm, transfers, quietTransfers, equalMs, differing },
-    ...{ proxy, alone, loaded, lost: sampler.lost, stages, cpuMs, thursday, large, validated },
+    ...{ proxy, alone, loaded, lost: sampler.lost, stages, cpuMs, calls, thursday, large, validated },
     orphans: orphansOf(installation.secondaries.map(({ powerDns }) => powerDns)),
   };
 }
@@ -521,17 +526,37 @@ class Services implements AsyncDisposable {
   }
 
   /** Begins to measure; what it gives is told the changes and ends it. */
-  async meter(): Promise<(changes: number) => Promise<Pick<RunSeen, "stages" | "cpuMs">>> {
-    const [stagesBefore, cpuBefore] = [await this.#stages(), await this.#cpu()];
+  async meter(
+    nats: NatsServer,
+  ): Promise<(changes: number) => Promise<Pick<RunSeen, "stages" | "cpuMs" | "calls">>> {
+    const [stagesBefore, cpuBefore] = [await this.#stages(), await this.#cpu(nats)];
+    const callsBefore = await this.#calls();
     return async (changes) => {
-      const [stages, cpu] = [await this.#stages(), await this.#cpu()];
+      const [stages, cpu, calls] = [await this.#stages(), await this.#cpu(nats), await this.#calls()];
+      const forEach = (counts: ReadonlyMap<string, number>, before: ReadonlyMap<string, number>) =>
+        new Map(
+          [...counts].map((
+            [name, count],
+          ) => [name, (count - (before.get(name) ?? 0)) / Math.max(1, changes)]),
+        );
       return {
         stages: [...stages].map(([stage, counts]) => stageTime(stage, counts, stagesBefore.get(stage))),
-        cpuMs: new Map(
-          [...cpu].map(([name, ms]) => [name, (ms - (cpuBefore.get(name) ?? 0)) / Math.max(1, changes)]),
-        ),
+        cpuMs: forEach(cpu, cpuBefore),
+        calls: forEach(calls, callsBefore),
       };
     };
+  }
+
+  /** Calls of the API of all secondaries so far, by kind. */
+  async #calls(): Promise<Map<string, number>> {
+    const calls = new Map<string, number>();
+    for (const each of this.#running) {
+      const lines = (await each?.text() ?? "").matchAll(
+        /^secondarysyncer_powerdns_api_call_total\{state="\w+",type="(\w+)"\} (\d+)$/gm,
+      );
+      for (const [, type, count] of lines) calls.set(type!, (calls.get(type!) ?? 0) + Number(count));
+    }
+    return calls;
   }
 
   /** Of all syncers together: jobs that took no longer than each bound, by step. */
@@ -551,12 +576,13 @@ class Services implements AsyncDisposable {
   }
 
   /** Processor time so far, milliseconds, by program; those that run here have none of their own. */
-  async #cpu(): Promise<Map<string, number>> {
+  async #cpu(nats: NatsServer): Promise<Map<string, number>> {
     const { primary, secondaries } = this.#installation;
     const rows: readonly (readonly [string, number | null])[] = [
       ...this.#starts.map(([kind], i) => [kind, this.#running[i]?.pid ?? null] as const),
       ["PowerDNS, primary", primary.pid],
       ...secondaries.map(({ powerDns }) => ["PowerDNS, secondaries", powerDns.pid] as const),
+      ["NATS", nats.pid],
       ["this test", Deno.pid],
     ];
     const used = new Map<string, number>();
@@ -726,7 +752,12 @@ async function differingZones(
   { primary, secondaries }: Installation,
   names: readonly string[],
 ): Promise<string[]> {
-  const open = (port: number) => DnsConnection.open({ hostname: "127.0.0.1", port }, 10_000);
+  // On a connection that is kept each transfer waits for a delayed acknowledgement, 40 ms.
+  const digest = (port: number, name: string) =>
+    withDns(
+      { server: { hostname: "127.0.0.1", port }, timeoutMs: 10_000 },
+      (connection) => digestOf(connection, name),
+    );
   const held = async (server: { api: Installation["primary"]["api"] }): Promise<Map<string, number>> => {
     const zones: readonly { readonly name: string; readonly edited_serial: number }[] = JSON.parse(
       (await server.api("GET", "/zones")).text,
@@ -751,13 +782,11 @@ async function differingZones(
   }
   // The content is looked at when serials are the same: that takes longer.
   if (found.length > 0) return found;
-  using primaryDns = await open(primary.dnsPort);
   const digests = new Map<string, string>();
-  for (const name of ours.keys()) digests.set(name, await digestOf(primaryDns, name));
+  for (const name of ours.keys()) digests.set(name, await digest(primary.dnsPort, name));
   for (const { powerDns, host } of secondaries) {
-    using dns = await open(powerDns.dnsPort);
-    for (const [name, digest] of digests) {
-      if (await digestOf(dns, name).catch(() => "none") !== digest) {
+    for (const [name, ourDigest] of digests) {
+      if (await digest(powerDns.dnsPort, name).catch(() => "none") !== ourDigest) {
         found.push(`${name} on ${host}: its content`);
       }
     }

@@ -9,6 +9,7 @@ import { ApiProxy, eventOf } from "../../src/distribute/api_proxy.ts";
 import { compare, mustConfirm, type PrimaryZone } from "../../src/distribute/compare.ts";
 import { type Header, HttpReader, passedOn, writeMessage } from "../../src/distribute/http_message.ts";
 import {
+  encodeDataRequest,
   encodeEvent,
   encodeStateFault,
   encodeStateReply,
@@ -17,14 +18,18 @@ import {
   readStateReply,
   type ZoneState,
 } from "../../src/distribute/messages.ts";
-import { proxyMetrics } from "../../src/distribute/metrics.ts";
+import { providerMetrics, proxyMetrics } from "../../src/distribute/metrics.ts";
+import { DnsListener } from "../../src/distribute/dns_listener.ts";
 import { signingPaceMs } from "../../src/distribute/health_checker.ts";
 import { ZoneQueue } from "../../src/distribute/queue.ts";
+import { SerialQuery } from "../../src/distribute/serial_query.ts";
 import { type Before, Transfers } from "../../src/distribute/transfers.ts";
+import { ZoneProvider } from "../../src/distribute/zone_provider.ts";
 import { ZoneTextReader } from "../../src/distribute/zone_text.ts";
 import { createLogger } from "../../src/telemetry/log.ts";
 import { Registry } from "../../src/telemetry/metrics.ts";
 import { ManualClock, settle } from "../clock.ts";
+import { until } from "./installation.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 const DAY_S = 86_400;
@@ -361,18 +366,22 @@ Deno.test("a change that was taken gives its event though the answer is cut behi
     }
   })();
   const told: string[] = [];
+  let written = () => "";
   const events = { add: "zone.add", modified: "zone.modified", delete: "zone.delete" };
   const proxy = new ApiProxy({
     upstream: { hostname: "127.0.0.1", port: upstream.addr.port, isTls: false },
     writesAtOnce: 1,
     subjects: { events, zoneState: "", zoneData: "", zoneDataWildcard: "" },
-    publish: (subject, data) =>
-      void told.push(`${subject} ${JSON.parse(new TextDecoder().decode(data)).zone}`),
+    publish: (subject, data) => {
+      match(written(), /^HTTP\/1\.1 201 /);
+      told.push(`${subject} ${JSON.parse(new TextDecoder().decode(data)).zone}`);
+    },
     ...{ clock: systemClock, metrics: proxyMetrics(new Registry({})) },
     log: createLogger({ level: "error", format: "json", clock: systemClock, write: () => {} }),
   });
   const answerTo = async (text: string) => {
     const socket = { ...socketOf(text), close: () => {} };
+    written = socket.written;
     await proxy.serve(socket);
     return socket.written();
   };
@@ -388,17 +397,28 @@ Deno.test("a change that was taken gives its event though the answer is cut behi
   await serving;
 });
 
-/** A PowerDNS as far as transfers see it, with one zone. */
-function fakePowerDns(clock: ManualClock, zone: { serial: number; lastCheck: number }) {
-  const asked = { retrieve: 0, zone: 0 };
+/** A PowerDNS as far as transfers see it, with one zone. @param answered the serial that it answers; `null` = it doesn't */
+function fakePowerDns(
+  clock: ManualClock,
+  zone: { serial: number; lastCheck: number },
+  answered: number | null = null,
+) {
+  const asked = { retrieve: 0, zone: 0, serial: 0, flush: 0 };
+  const serials = {
+    serial: () => {
+      asked.serial++;
+      return Promise.resolve(answered);
+    },
+  };
   const powerDns = {
     retrieve: () => Promise.resolve(void asked.retrieve++),
-    zone: (name: string) => {
+    flush: () => Promise.resolve(void asked.flush++),
+    secondaryZone: (name: string) => {
       asked.zone++;
       return Promise.resolve({ name, kind: "Slave", dnssec: false, masters: [], ...zone });
     },
   };
-  return { asked, transfers: new Transfers({ powerDns, clock }) };
+  return { asked, transfers: new Transfers({ powerDns, serials, clock }) };
 }
 
 Deno.test("a transfer that PowerDNS doesn't store is given up, and the zone is worked on again", async () => {
@@ -427,10 +447,7 @@ Deno.test("that a transfer is stored shows in its serial, in the time of its sto
     found: { serial: number; lastCheck: number },
     isAtOnce: boolean,
   ][] = [
-    [{ serial: 6, lastCheck: startS - 9 }, { serial: 7, lastCheck: startS - 9 }, true],
     [{ serial: 7, lastCheck: startS - 9 }, { serial: 7, lastCheck: startS }, true],
-    // By PowerDNS itself, which has fetched what came after it.
-    [{ serial: 6, lastCheck: startS - 9 }, { serial: 8, lastCheck: startS }, true],
     // The time is that of a transfer before, in the same second.
     [{ serial: 7, lastCheck: startS }, { serial: 7, lastCheck: startS }, false],
     [{ serial: 7, lastCheck: startS - 9 }, { serial: 7, lastCheck: startS - 9 }, false],
@@ -449,6 +466,38 @@ Deno.test("that a transfer is stored shows in its serial, in the time of its sto
     equal(transfers.size, isAtOnce ? 0 : 1, JSON.stringify([before, found]));
     await clock.advance(500);
     equal(await outcome, true);
+  }
+});
+
+Deno.test("a serial that wasn't there before is looked for in answers first, and then in the API", async () => {
+  const { signal } = new AbortController();
+  const before = { serial: 6, lastCheck: 0 };
+  // What is answered is all that is asked for.
+  {
+    const clock = new ManualClock();
+    const { transfers, asked } = fakePowerDns(clock, { serial: 6, lastCheck: 0 }, 7);
+    transfers.begins("a.")(7);
+    const outcome = transfers.stored("a.", before, signal);
+    await clock.advance(15);
+    equal(await outcome, true);
+    deepEqual(asked, { retrieve: 0, zone: 0, serial: 1, flush: 0 });
+    equal(transfers.size, 0);
+  }
+  // What it goes on to answer was kept before it has stored the zone, and is flushed.
+  for (
+    const found of [
+      { serial: 7, lastCheck: 0 },
+      // By PowerDNS itself, which has fetched what came after it.
+      { serial: 8, lastCheck: new ManualClock().unixMs() / 1000 + 1 },
+    ]
+  ) {
+    const clock = new ManualClock();
+    const { transfers, asked } = fakePowerDns(clock, found, 6);
+    transfers.begins("a.")(7);
+    const outcome = transfers.stored("a.", before, signal);
+    await clock.advance(500);
+    equal(await outcome, true);
+    deepEqual(asked, { retrieve: 0, zone: 1, serial: 4, flush: 1 });
   }
 });
 
@@ -472,4 +521,99 @@ Deno.test("PowerDNS is told again until it comes, and what began before doesn't 
   const never = transfers.retrieve("b.", signal);
   await clock.advance(16_000);
   deepEqual([await never, asked.retrieve], [null, 8]);
+  // Where it has stored the zone a moment ago it may just not be done with that.
+  const again = transfers.retrieve("a.", signal, true);
+  await clock.advance(30);
+  equal(asked.retrieve, 10);
+  transfers.begins("a.")(8);
+  equal((await again)!.serial, 8);
+});
+
+/** A primary with zones of an SOA record each, over DNS; counts what is transferred. */
+function fakePrimary(serialOfZone: (zone: string) => number | null) {
+  const transferred: string[] = [];
+  const soaOf = (zone: string) => {
+    const serial = serialOfZone(zone);
+    if (serial === null) return null;
+    const text = `${zone} 60 IN SOA ns1.test. h.test. ${serial} 10800 3600 604800 3600`;
+    const reader = new ZoneTextReader(zone);
+    reader.add(text);
+    return reader.finish();
+  };
+  const listener = new DnsListener({
+    address: { hostname: "127.0.0.1", port: 0 },
+    source: {
+      soa: (zone) => Promise.resolve(soaOf(zone)).then((found) => found && [found.soa]),
+      zone: (zone) => Promise.resolve(soaOf(zone)),
+    },
+    onQuery: () => {},
+    onTransfer: (zone) => {
+      transferred.push(zone);
+      return () => {};
+    },
+    log: createLogger({ level: "error", format: "json", clock: systemClock, write: () => {} }),
+  });
+  return { listener, transferred };
+}
+
+Deno.test("what a provider has read of a zone since a change is given to all that ask for it, and nothing older", async () => {
+  const held = new Map<string, number | null>([["a.test.", 1], ["b.test.", null]]);
+  const { listener, transferred } = fakePrimary((zone) => held.get(zone) ?? null);
+  const clock = new ManualClock();
+  const registry = new Registry({});
+  await using _listener = listener;
+  await using provider = new ZoneProvider({
+    dns: { server: listener.address, timeoutMs: 5_000 },
+    ...{ clock, metrics: providerMetrics(registry) },
+    log: createLogger({ level: "error", format: "json", clock: systemClock, write: () => {} }),
+  });
+  const events = { add: "zone.add", modified: "zone.modified", delete: "zone.delete" };
+  const subjects = { events, zoneState: "", zoneData: "", zoneDataWildcard: "zonedata.*" };
+  const { hear } = provider.subscription(subjects, () => ({ payloadMax: 1_048_576 }));
+  const ask = (zone: string, changedMsAgo: number) =>
+    new Promise<string>((resolve) =>
+      hear({
+        subject: "zonedata.id",
+        reply: "inbox",
+        data: encodeDataRequest({ zone, onlySoa: false, inParts: true, changedMsAgo }, clock.unixMs()),
+        respond: (data) => {
+          const reply = readDataReply(data);
+          resolve("text" in reply ? reply.text.split(" ")[2]! : reply.fault);
+          return true;
+        },
+      })
+    );
+  // At once, from before the reading, and while it goes on.
+  deepEqual(await Promise.all([ask("a.test.", 0), ask("a.test.", 0), ask("a.test.", 9)]), ["1", "1", "1"]);
+  deepEqual(transferred, ["a.test."]);
+  held.set("a.test.", 2);
+  await clock.advance(50);
+  equal(await ask("a.test.", 50), "1");
+  equal(transferred.length, 1);
+  equal(await ask("a.test.", 49), "2");
+  equal(transferred.length, 2);
+  // What couldn't be read isn't kept.
+  ask("b.test.", 0);
+  const failed = 'zoneprovider_powerdns_dns_query_total{qtype="AXFR",state="failed"} 1';
+  await until(() => registry.expose().includes(failed), (is) => is);
+  await settle();
+  held.set("b.test.", 7);
+  equal(await ask("b.test.", 1_000), "7");
+});
+
+Deno.test("a serial that is asked for over UDP is the one that is answered, and nothing else", async () => {
+  const { listener } = fakePrimary((zone) => zone === "a.test." ? 4_000_000_000 : null);
+  await using serials = new SerialQuery(listener.address);
+  const silent = serials.serial("b.test.");
+  deepEqual(await Promise.all([serials.serial("a.test."), serials.serial("a.test.")]), [
+    4_000_000_000,
+    4_000_000_000,
+  ]);
+  await listener[Symbol.asyncDispose]();
+  let told: number | null | undefined;
+  silent.then((serial) => told = serial);
+  await serials[Symbol.asyncDispose]();
+  await settle();
+  equal(told, null);
+  equal(await serials.serial("a.test."), null);
 });

@@ -167,6 +167,16 @@ testWith(["delv", "dig", "nats-server", "pdns_server"], "zones are kept in step"
       for (const server of [one, two]) await has(server, "quiet.test", "192.0.2.9");
     });
 
+    await test.step("what a secondary has kept of answers goes with the transfer, at all names of the zone", async () => {
+      const asked = async () => await answersOf(one, "www.quiet.test", "A");
+      deepEqual(await asked(), ["192.0.2.9"]);
+      const before = transfersOf(first);
+      await installation.api("PATCH", "/zones/quiet.test.", addressBody("quiet.test.", "192.0.2.19"));
+      await until(() => transfersOf(first), (count) => count > before);
+      // PowerDNS keeps answers for twenty seconds.
+      ok(await until(asked, (found) => found.join() === "192.0.2.19") < 10_000);
+    });
+
     await test.step("spec line 10: an event is checked after its time, and orders go to those with another serial", async () => {
       const zone = "missed.test.";
       const serial = Number(serialOf(installation.primary, "missed.test"));
@@ -175,10 +185,12 @@ testWith(["delv", "dig", "nats-server", "pdns_server"], "zones are kept in step"
       const id = serviceId(installation.secondaries[1]!.host);
       const connection = await connectAs(nats, "ns3");
       const state = { serial: serial + 1, asked: new Array<string>(), askedMs: 0, orders: 0 };
+      const lists: (readonly string[])[] = [];
       connection.subscribe(`zonestate.${id}`, {
         callback: (_, message) => {
           const request = readStateRequest(message.data);
-          if ("zone" in request && request.zone === zone) {
+          if ("zones" in request && request.zones !== null) lists.push(request.zones);
+          if ("zones" in request && request.zones?.includes(zone)) {
             state.asked.push(request.withSignatures ? "signatures" : "serial");
             state.askedMs = performance.now();
           }
@@ -211,6 +223,19 @@ testWith(["delv", "dig", "nats-server", "pdns_server"], "zones are kept in step"
           ["signatures", "serial", "signatures", "serial", "serial"],
           2,
         ]);
+        // What is due at the same time is asked at once, of those that take it.
+        const both = [zone, "quiet.test."];
+        const askedFor = async () => {
+          lists.length = 0;
+          const events = both.map((each) => ({ zone: each, changed_at: new Date(), serial }));
+          await say(nats, "api-proxy", "zone.modified", ...events);
+          await until(() => lists.flat(), (asked) => both.every((each) => asked.includes(each)));
+          return lists.map(({ length }) => length);
+        };
+        await until(askedFor, (lengths) => lengths.includes(2));
+        const { host } = installation.secondaries[1]!;
+        await say(nats, "ns3", `zonehello.${id}`, { service: "secondary-syncer", host, session: "older" });
+        await until(askedFor, (lengths) => !lengths.includes(2));
       } finally {
         // Later steps go on with the real one, however this one ends.
         await connection.close();
@@ -540,10 +565,12 @@ async function say(
   nats: GuardedNats,
   user: string,
   subject: string,
-  payload: object | string,
+  ...payloads: readonly (object | string)[]
 ): Promise<void> {
   const connection = await connectAs(nats, user);
-  connection.publish(subject, typeof payload === "string" ? payload : JSON.stringify(payload));
+  for (const payload of payloads) {
+    connection.publish(subject, typeof payload === "string" ? payload : JSON.stringify(payload));
+  }
   await connection.flush();
   await connection.close();
 }

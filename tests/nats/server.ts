@@ -45,6 +45,11 @@ export class NatsServer implements AsyncDisposable {
     return new NatsServer(options, await Deno.makeTempDir({ prefix: "pleiades-nats-" }));
   }
 
+  /** Of its process; `null` = it doesn't run. */
+  get pid(): number | null {
+    return this.#child?.pid ?? null;
+  }
+
   /** As settings name it. */
   get url(): string {
     const { scheme = "nats", host = "127.0.0.1" } = this.#options;

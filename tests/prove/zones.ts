@@ -92,6 +92,9 @@ export async function prove(
   }
   console.log("processor time for each change, ms");
   for (const [name, ms] of seen.cpuMs) console.log(`  ${name.padEnd(47)}${ms.toFixed(1)}`);
+  console.log(`  ${"all".padEnd(47)}${[...seen.cpuMs.values()].reduce((sum, ms) => sum + ms, 0).toFixed(1)}`);
+  console.log("calls of the API of all secondaries for each change");
+  for (const [type, count] of seen.calls) console.log(`  ${type.padEnd(47)}${count.toFixed(2)}`);
   console.log("");
   for (const [what, figure, isGood] of rows) {
     console.log(`${what.padEnd(52)}${figure.padEnd(32)}${isGood ? "ok" : "MISSED"}`);

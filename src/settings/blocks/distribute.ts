@@ -154,7 +154,7 @@ const shape = {
             examples: [8],
           }),
           dnsAddress: socketAddress("dnsAddress", 53).default("127.0.0.1:53").meta({
-            description: "DNS side of PowerDNS, over TCP: zones are read from it, and looked at",
+            description: "DNS side of PowerDNS, over TCP and UDP: zones are read from it, and looked at",
             examples: ["127.0.0.1:5300"],
           }),
           axfrAddress: socketAddress("axfrAddress", 53).nullable().default(null).meta({
