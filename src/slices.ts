@@ -6,8 +6,17 @@
  */
 import type { Clock } from "./clock.ts";
 
-/** How long a slice is, milliseconds: what a request or a probe waits for at most, a few times over. */
+/** How long all slices of a turn are together, milliseconds: what a request or a probe waits for at most, a few times over. */
 const SLICE_MS = 4;
+/** How long one is at least, however many there are: what a turn of the event loop costs must be little beside it. */
+const SLICE_MIN_MS = 1;
+
+/** How many works are being done, which all have a slice in each turn of the event loop. */
+let underWay = 0;
+
+function sliceMs(): number {
+  return Math.max(SLICE_MIN_MS, SLICE_MS / Math.max(underWay, 1));
+}
 
 /** Runs work to its end in one go. */
 export function toEnd<Result>(work: Iterator<unknown, Result>): Result {
@@ -25,10 +34,11 @@ export async function inSlices<Result>(
   work: Generator<unknown, Result>,
   { clock, signal }: { readonly clock: Pick<Clock, "monotonicMs" | "sleep">; readonly signal: AbortSignal },
 ): Promise<Result> {
+  underWay++;
   try {
     for (;;) {
       signal.throwIfAborted();
-      const untilMs = clock.monotonicMs() + SLICE_MS;
+      const untilMs = clock.monotonicMs() + sliceMs();
       do {
         const step = work.next();
         if (step.done) return step.value;
@@ -36,6 +46,7 @@ export async function inSlices<Result>(
       await clock.sleep(0, signal);
     }
   } finally {
+    underWay--;
     // Whatever the work holds is let go.
     work.return(undefined as Result);
   }
@@ -50,12 +61,12 @@ export async function inSlices<Result>(
 export function pacer(
   { clock, signal }: { readonly clock: Pick<Clock, "monotonicMs" | "sleep">; readonly signal: AbortSignal },
 ): () => Promise<void> {
-  let untilMs = clock.monotonicMs() + SLICE_MS;
+  let untilMs = clock.monotonicMs() + sliceMs();
   return async () => {
     signal.throwIfAborted();
     if (clock.monotonicMs() < untilMs) return;
     await clock.sleep(0, signal);
     signal.throwIfAborted();
-    untilMs = clock.monotonicMs() + SLICE_MS;
+    untilMs = clock.monotonicMs() + sliceMs();
   };
 }

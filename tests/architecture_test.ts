@@ -233,10 +233,26 @@ Deno.test("the engine and all it reaches is pure: no runtime, no timers, nothing
   none(impure);
 });
 
+Deno.test("a node loads nothing that speaks NATS unless it is to be in a cluster", async () => {
+  const loaded = (await imports()).filter(({ isLoaded }) => isLoaded);
+  const targets = new Map(
+    [...Map.groupBy(loaded, ({ from }) => from)].map(([from, those]) => [from, those.map(({ to }) => to)]),
+  );
+  const reached = reachedFrom(["main.ts", "src/node/serve.ts"], targets);
+  ok(reached.has("src/node/cluster.ts"), "src/node/cluster.ts isn't where this test looks for it");
+  none(
+    [...reached].filter((file) =>
+      /^import (?!type\b)[^;]*? from "@nats-io\//m.test(Deno.readTextFileSync(`${ROOT}/${file}`))
+    ),
+  );
+});
+
 interface Import {
   /** Path of the importing file, relative to the repository. */
   readonly from: string;
   readonly to: string;
+  /** Whether the one isn't loaded without the other: not where only types are imported, nor by `import()`. */
+  readonly isLoaded: boolean;
 }
 
 /** Every import between our own files, once. */
@@ -275,10 +291,11 @@ async function graphOf(root: string): Promise<Import[]> {
   ok(code === 0, output);
   const graph: ModuleGraph = JSON.parse(stdout);
   return graph.modules.flatMap(({ specifier, dependencies = [] }) =>
-    dependencies.flatMap(({ code, type }) => {
+    dependencies.flatMap(({ code, type, isDynamic = false }) => {
       const target = code?.specifier ?? type?.specifier;
       const [from, to] = [ownFile(specifier), target === undefined ? null : ownFile(target)];
-      return from === null || to === null ? [] : [{ from, to }];
+      const isLoaded = code !== undefined && !isDynamic;
+      return from === null || to === null ? [] : [{ from, to, isLoaded }];
     })
   );
 }
@@ -288,6 +305,7 @@ interface ModuleGraph {
   readonly modules: readonly {
     readonly specifier: string;
     readonly dependencies?: readonly {
+      readonly isDynamic?: boolean;
       readonly code?: { readonly specifier: string };
       readonly type?: { readonly specifier: string };
     }[];

@@ -6,9 +6,9 @@
  * @module
  */
 import type { KV } from "@nats-io/kv";
-import type { Clock } from "../clock.ts";
+import { type Clock, rfc3339 } from "../clock.ts";
 import type { LocalReport, LocalReports } from "../health/peers.ts";
-import { inSlices } from "../slices.ts";
+import { inSlices, pacer } from "../slices.ts";
 import {
   encodeEvent,
   encodeValue,
@@ -23,6 +23,8 @@ import {
 const SWEEP_TICK_MS = 1_000;
 /** Writes to the bucket under way at a time: enough for 10,000 in a second or two, and few beside probes. */
 const WRITES_MAX = 64;
+/** Addresses of which a change is told at once; of more, in slices. */
+const AT_ONCE_MAX = EVENT_ADDRESSES_MAX;
 /** Wait after a write that failed; the next one finds the bucket again or fails as well. */
 const RETRY_MS = 1_000;
 /** How long keys are left alone that the last run wrote: most will be written by this one as well. */
@@ -52,7 +54,8 @@ export interface PublisherNeeds {
 
 interface Own {
   seq: number;
-  readonly targets: Map<string, WireTarget>;
+  /** None of them with a `state` of `null`. */
+  readonly targets: Map<string, LocalReport>;
 }
 
 /** What is known of an address, as an event has it. */
@@ -76,9 +79,21 @@ export class Publisher implements AsyncDisposable {
   #bucket: KV | null = null;
   /** Addresses whose value isn't as it should be. */
   readonly #unwritten = new Set<string>();
+  /** Addresses of which a change is still to be told. */
+  readonly #untold = new Set<string>();
   /** Addresses that the last run reported and this one hasn't. */
   readonly #strays = new Set<string>();
-  #writing: Promise<void> | null = null;
+  /** Each writes one address after the other; those that have nothing left to write aren't counted. */
+  readonly #writers = new Set<Promise<void>>();
+  #writing = 0;
+  /** Gives other work its turn between two writes. */
+  readonly #turn: () => Promise<void>;
+  /** Where writers are among what isn't written: to begin again each time would be to pass all that is gone. */
+  #next: Iterator<string, undefined> | null = null;
+  /** No write begins before, monotonic milliseconds. */
+  #retryMs = -Infinity;
+  #telling: Promise<void> = Promise.resolve();
+  #isTelling = false;
   #cursor: Iterator<string> | null = null;
   #seq: number;
 
@@ -86,6 +101,7 @@ export class Publisher implements AsyncDisposable {
   constructor(needs: PublisherNeeds) {
     this.#needs = needs;
     this.#seq = needs.seq;
+    this.#turn = pacer({ clock: needs.clock, signal: this.#ending.signal });
     this.#note([...needs.local.reports()]);
     this.#hearing = needs.local.onReports((changed) => this.#tell(this.#note(changed)));
     this.#sweeping = this.#sweep();
@@ -146,17 +162,18 @@ export class Publisher implements AsyncDisposable {
     this.#hearing[Symbol.dispose]();
     this.#ending.abort();
     this.disconnected();
-    await Promise.all([this.#sweeping, this.#writing]);
+    await Promise.all([this.#sweeping, this.#telling, ...this.#writers]);
   }
 
   /** Takes what was found; gives the addresses. */
   #note(reports: readonly LocalReport[]): string[] {
     const touched = new Set<string>();
-    for (const { address, target, state, since } of reports) {
+    for (const report of reports) {
+      const { address, target, state } = report;
       const known = this.#own.get(address);
       const own: Own = known ?? { seq: 0, targets: new Map() };
       if (state === null) own.targets.delete(target);
-      else own.targets.set(target, { target, state, since: new Date(since ?? 0).toISOString() });
+      else own.targets.set(target, report);
       if (!known) this.#own.set(address, own);
       touched.add(address);
       this.#strays.delete(address);
@@ -167,11 +184,39 @@ export class Publisher implements AsyncDisposable {
   }
 
   #tell(addresses: readonly string[]): void {
-    for (const _ of this.#tellInParts(addresses)) { /* a change is small, and mustn't wait */ }
+    const isSmall = addresses.length <= AT_ONCE_MAX;
+    // A small change mustn't wait; what thousands of targets have in common does so in slices.
+    if (isSmall) { for (const _ of this.#tellInParts(addresses)) { /* it is told */ } }
+    else for (const address of addresses) this.#untold.add(address);
     if (this.#bucket !== null) {
       for (const address of addresses) this.#unwritten.add(address);
       this.#write();
-    } else for (const address of addresses) this.#dropIfEmpty(address);
+    } else if (isSmall) { for (const address of addresses) this.#dropIfEmpty(address); }
+    if (isSmall || this.#isTelling) return;
+    this.#isTelling = true;
+    this.#telling = this.#tellUntold();
+  }
+
+  async #tellUntold(): Promise<void> {
+    const { clock } = this.#needs;
+    const { signal } = this.#ending;
+    // Whoever found it goes on first.
+    await clock.sleep(0, signal);
+    if (signal.aborted) return;
+    await inSlices(this.#untoldInParts(), { clock, signal }).catch((error) => {
+      if (!signal.aborted) throw error;
+    });
+  }
+
+  *#untoldInParts(): Generator<void, void> {
+    while (this.#untold.size > 0) {
+      const part = [...this.#untold.values().take(EVENT_ADDRESSES_MAX)];
+      for (const address of part) this.#untold.delete(address);
+      yield* this.#tellInParts(part);
+      for (const address of part) if (!this.#unwritten.has(address)) this.#dropIfEmpty(address);
+      yield;
+    }
+    this.#isTelling = false;
   }
 
   *#tellInParts(addresses: Iterable<string>): Generator<void, void> {
@@ -180,7 +225,7 @@ export class Publisher implements AsyncDisposable {
       const own = this.#own.get(address);
       if (own === undefined) continue;
       const family = address.includes(":") ? "v6" : "v4";
-      parts[family].push({ address, seq: own.seq, targets: [...own.targets.values()] });
+      parts[family].push({ address, seq: own.seq, targets: wireTargetsOf(own) });
       if (parts[family].length < EVENT_ADDRESSES_MAX) continue;
       this.#event(family, parts[family].splice(0));
       yield;
@@ -196,19 +241,42 @@ export class Publisher implements AsyncDisposable {
   }
 
   #write(): void {
-    this.#writing ??= this.#writeAll().finally(() => this.#writing = null);
+    if (this.#ending.signal.aborted) return;
+    while (this.#writing < Math.min(WRITES_MAX, this.#unwritten.size)) {
+      this.#writing++;
+      const writer = this.#writeMany().finally(() => this.#writers.delete(writer));
+      this.#writers.add(writer);
+    }
   }
 
-  async #writeAll(): Promise<void> {
+  /** Each write begins when another one is done, so that no turn of the event loop has very many of them. */
+  async #writeMany(): Promise<void> {
     const { clock } = this.#needs;
-    while (this.#bucket !== null && this.#unwritten.size > 0) {
-      const bucket = this.#bucket;
-      const part = [...this.#unwritten.values().take(WRITES_MAX)];
-      for (const address of part) this.#unwritten.delete(address);
-      const done = await Promise.all(part.map((address) => this.#writeOne(bucket, address)));
-      if (done.every((isDone) => isDone)) continue;
-      await clock.sleep(RETRY_MS, this.#ending.signal);
+    const { signal } = this.#ending;
+    try {
+      while (!signal.aborted) {
+        const waitMs = this.#retryMs - clock.monotonicMs();
+        if (waitMs > 0) await clock.sleep(waitMs, signal);
+        else await this.#turn().catch(() => {}); // it is over
+        const bucket = this.#bucket;
+        const address = bucket === null || signal.aborted ? null : this.#nextUnwritten();
+        if (address === null) return;
+        if (!await this.#writeOne(bucket!, address)) this.#retryMs = clock.monotonicMs() + RETRY_MS;
+      }
+    } finally {
+      this.#writing--;
     }
+  }
+
+  #nextUnwritten(): string | null {
+    if (this.#unwritten.size === 0) return null;
+    const address = (this.#next ??= this.#unwritten.values()).next().value;
+    if (address === undefined) {
+      this.#next = null;
+      return this.#nextUnwritten();
+    }
+    this.#unwritten.delete(address);
+    return address;
   }
 
   /** Whether it could be written; if not, it will be tried again. */
@@ -219,7 +287,7 @@ export class Publisher implements AsyncDisposable {
     const seq = own?.seq;
     try {
       if (own === undefined || own.targets.size === 0) await bucket.delete(key);
-      else await bucket.put(key, encodeValue({ boot, seq: own.seq, targets: [...own.targets.values()] }));
+      else await bucket.put(key, encodeValue({ boot, seq: own.seq, targets: wireTargetsOf(own) }));
       written(null);
       if (own?.seq === seq) this.#dropIfEmpty(address);
       return true;
@@ -231,7 +299,7 @@ export class Publisher implements AsyncDisposable {
   }
 
   #dropIfEmpty(address: string): void {
-    if (this.#own.get(address)?.targets.size === 0) this.#own.delete(address);
+    if (this.#own.get(address)?.targets.size === 0 && !this.#untold.has(address)) this.#own.delete(address);
   }
 
   async #sweep(): Promise<void> {
@@ -256,4 +324,11 @@ export class Publisher implements AsyncDisposable {
       this.#write();
     }
   }
+}
+
+function wireTargetsOf({ targets }: Own): WireTarget[] {
+  return [...targets.values()].map(({ target, state, since }) => ({
+    ...{ target, state: state! },
+    since: rfc3339(since ?? 0),
+  }));
 }

@@ -25,8 +25,8 @@ import { VERSION } from "../version.ts";
 /** What a NATS server says first is a few hundred bytes, with a large cluster's addresses a few thousand. */
 const INFO_SIZE_MAX = 64 * 1024;
 
-/** What is read at once. */
-const READ_SIZE = 64 * 1024;
+/** What is read at once: of a snapshot of small values some forty, which the library reads in one go. */
+const READ_SIZE = 16 * 1024;
 
 /** Bytes that may wait for a server that doesn't read; with more it is given up, and another one is tried. */
 const WAITING_SIZE_MAX = 16 * 1024 * 1024;

@@ -60,3 +60,22 @@ testWith(["nats-server"], "a node connects again by other servers and credential
   await until(() => b.heard("192.0.2.1"), ({ a }) => a === "healthy");
   equal(a.lines.filter((line) => line.includes("is made again, by other settings")).length, 1);
 });
+
+testWith(
+  ["nats-server"],
+  "a node whose heartbeats come too seldom for another one is told of, once",
+  async () => {
+    await using server = await NatsServer.start();
+    await using a = startPeer("a", [server.url], { heartbeatIntervalMs: 100, heartbeatTtlMs: 1_000 });
+    await using b = startPeer("b", [server.url], { heartbeatIntervalMs: 1_500, heartbeatTtlMs: 30_000 });
+    const told = () =>
+      a.lines.filter((line) => line.includes("come less often than this node waits for them"));
+    await until(told, ({ length }) => length === 1);
+    match(told()[0]!, /"node":"b".*"intervalMs":1500,"heartbeatTtlMs":1000/);
+    await until(
+      () => b.registry.expose(),
+      (text) => /published_total\{[^}]*type="heartbeat"\} [3-9]/.test(text),
+    );
+    equal(told().length, 1);
+  },
+);

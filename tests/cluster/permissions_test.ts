@@ -147,19 +147,37 @@ testWith(
     useDenoTransport();
     const connection = await NatsConnectionImpl.connect({ servers: [server.url] });
     const manager = await jetstream(connection).jetstreamManager();
-    await manager.streams.add({
-      name: "KV_gslb_test_health",
-      subjects: ["$KV.gslb_test_health.>"],
-      max_msgs_per_subject: 64,
-      max_age: 60e9,
-    });
+    const again = "(nats kv del gslb_test_health, and nodes make it again)";
+    const few = (bucket: string) =>
+      `the bucket ${bucket} has 1 of 3 replicas (nats stream edit KV_${bucket} --replicas 3)`;
+    const shapes: readonly (readonly [shape: object, remarks: string[], replicas?: number])[] = [
+      [{ max_msgs_per_subject: 64 }, [
+        `the bucket gslb_test_health keeps a history of 64, and 1 is enough ${again}`,
+      ]],
+      [{ max_msg_size: 1024 }, [
+        `the bucket gslb_test_health takes values of 1024 bytes, and they may have 16384 ${again}`,
+      ]],
+      [{ max_age: 60e9 }, [`the bucket gslb_test_health forgets after 60 s, and 900 s are needed ${again}`]],
+      [{}, ["gslb_test_health", "gslb_test_membership"].map(few), 3],
+    ];
+    for (const [shape, remarks, replicas = 1] of shapes) {
+      for (const bucket of ["gslb_test_health", "gslb_test_membership"]) {
+        await manager.streams.add({
+          name: `KV_${bucket}`,
+          ...{ subjects: [`$KV.${bucket}.>`], max_msgs_per_subject: 1, allow_direct: true },
+          ...(bucket === "gslb_test_health" && shape),
+        });
+      }
+      await using a = startPeer("a", [server.url], { replicas });
+      await until(() => a.cluster.status().remarks.length, (count) => count === remarks.length);
+      deepEqual(a.cluster.status().remarks, remarks);
+      a.say("192.0.2.1", "healthy");
+      await until(() => a.registry.expose(), (text) => /put_total\{[^}]*"health",result="ok"\} 1/.test(text));
+      for (const bucket of ["gslb_test_health", "gslb_test_membership"]) {
+        await manager.streams.delete(`KV_${bucket}`);
+      }
+    }
     await connection.close();
-    await using a = startPeer("a", [server.url]);
-    await until(() => a.cluster.status().remarks, (remarks) => remarks.length > 0);
-    deepEqual(a.cluster.status().remarks, [
-      "the bucket gslb_test_health keeps a history of 64, and 1 is enough " +
-      "(nats kv del gslb_test_health, and nodes make it again)",
-    ]);
   },
 );
 

@@ -17,6 +17,26 @@ Deno.test("until peers join, verdicts pass as they are", async () => {
   assert.equal(bed.health.peers(), null);
 });
 
+Deno.test("the states of all targets are those that count, also before and after peers", async () => {
+  await using bed = new ViewBed({ terms: { policy: "global-any-healthy" }, targets: targetsTo(3) });
+  const [first, second, third] = bed.targets;
+  const states = () => [...bed.health.states()].sort();
+  assert.deepEqual(states(), ["unknown", "unknown", "unknown"], "no sweep has come to them");
+  bed.fail(...bed.targets);
+  bed.peers.come("b");
+  bed.peers.say("b", "healthy", [first!]);
+  await bed.clock.advance(DETECTED_MS);
+  assert.deepEqual(states(), ["healthy", "unhealthy", "unhealthy"]);
+  bed.health.eligibility.follow({ added: [], gone: [second!.key] });
+  assert.deepEqual(states(), ["healthy", "unhealthy"]);
+  bed.joined[Symbol.dispose]();
+  bed.health.eligibility.follow({ added: [second!], gone: [third!.key] });
+  bed.succeed(second!);
+  await bed.clock.advance(DETECTED_MS);
+  assert.equal(states().length, 2);
+  assert.ok(states().includes("healthy"));
+});
+
 Deno.test("prefer-local takes peers' word while a target's first probe is under way, and its own afterwards", async () => {
   await using bed = new ViewBed({ targets: targetsTo(2, { timeoutMs: 1_000 }) });
   const [first] = bed.targets;

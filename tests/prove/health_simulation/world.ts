@@ -89,8 +89,8 @@ export class SimulatedWorld {
     this.note(`${count} nodes, ${this.policy} ${this.quorumMinPercent} %`);
   }
 
-  /** Runs for so long, simulated. @throws {Broken} */
-  async run(durationMs: number): Promise<void> {
+  /** Runs for so long, simulated. @param checked hears when all that it found was right @throws {Broken} */
+  async run(durationMs: number, checked: (nowMs: number) => void = () => {}): Promise<void> {
     for (const node of this.#nodes) node.start();
     try {
       while (this.schedule.nowMs < durationMs) {
@@ -107,6 +107,7 @@ export class SimulatedWorld {
         }
         await this.#pass(QUIET_MS);
         this.#check();
+        checked(this.schedule.nowMs);
       }
     } finally {
       for (const node of this.#nodes) await node.stop();

@@ -1,0 +1,103 @@
+/** @module Long work in slices. */
+import { deepEqual, equal, rejects } from "node:assert/strict";
+import type { Clock } from "../src/clock.ts";
+import { inSlices, pacer, toEnd } from "../src/slices.ts";
+import { ManualClock } from "./clock.ts";
+
+/** Time passes by work alone. */
+function bed() {
+  const manual = new ManualClock();
+  let spentMs = 0;
+  const clock: Clock = {
+    monotonicMs: () => manual.monotonicMs() + spentMs,
+    unixMs: () => manual.unixMs(),
+    sleep: (ms, signal) => manual.sleep(ms, signal),
+  };
+  const steps: string[] = [];
+  const spend = (name: string) => {
+    spentMs += 0.25;
+    steps.push(name);
+  };
+  function* work(name: string, count: number): Generator<void, string> {
+    for (let step = 0; step < count; step++) {
+      spend(name);
+      yield;
+    }
+    return name;
+  }
+  /** What is done in the next turn of the event loop, how often. */
+  const turn = async () => {
+    const from = steps.length;
+    await manual.advance(0);
+    return Object.fromEntries(
+      Map.groupBy(steps.slice(from), (name) => name).entries().map((
+        [name, those],
+      ) => [name, those.length]),
+    );
+  };
+  return { clock, steps, spend, work, turn };
+}
+
+Deno.test("work is done 4 ms at a time, which all that is done at once shares", async () => {
+  const { clock, steps, work, turn } = bed();
+  const { signal } = new AbortController();
+  const alone = inSlices(work("a", 40), { clock, signal });
+  equal(steps.length, 16);
+  const beside = inSlices(work("b", 20), { clock, signal });
+  equal(steps.length, 16 + 8);
+  deepEqual(await turn(), { a: 24, b: 12 }, "each turn of a manual clock is all of them");
+  deepEqual(await Promise.all([alone, beside]), ["a", "b"]);
+  const again = inSlices(work("c", 20), { clock, signal });
+  equal(steps.length, 60 + 16, "what has ended takes no share");
+  await turn();
+  equal(await again, "c");
+});
+
+Deno.test("a slice has a millisecond, however many there are", async () => {
+  const { clock, steps, work, turn } = bed();
+  const { signal } = new AbortController();
+  const all = Array.from({ length: 20 }, (_, i) => inSlices(work(`${i}`, 100), { clock, signal }));
+  // 4, 2, 1.3 ms, and from then on one.
+  equal(steps.length, 16 + 8 + 6 + 17 * 4);
+  await turn();
+  await Promise.all(all);
+});
+
+Deno.test("work that waits for others goes on as long as its slice lasts", async () => {
+  const { clock, steps, spend, turn } = bed();
+  const { signal } = new AbortController();
+  const next = pacer({ clock, signal });
+  const working = (async () => {
+    for (let step = 0; step < 40; step++) {
+      await next();
+      spend("a");
+    }
+  })();
+  for (let hop = 0; hop < 200; hop++) await null;
+  equal(steps.length, 16);
+  await turn();
+  await working;
+});
+
+Deno.test("work ends when it isn't wanted any more, or fails, and lets go of what it holds", async () => {
+  const { clock, steps } = bed();
+  const ending = new AbortController();
+  let held = 0;
+  function* holding(fails: boolean): Generator<void> {
+    held++;
+    try {
+      for (let step = 0; step < 100; step++) {
+        if (fails && step === 3) throw new Error("on purpose");
+        yield;
+      }
+    } finally {
+      held--;
+    }
+  }
+  await rejects(inSlices(holding(true), { clock, signal: ending.signal }), /on purpose/);
+  ending.abort(new Error("over"));
+  await rejects(inSlices(holding(false), { clock, signal: ending.signal }), /over/);
+  deepEqual([held, steps.length], [0, 0]);
+  toEnd(holding(false));
+  equal(held, 0);
+});
