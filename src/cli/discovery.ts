@@ -126,7 +126,7 @@ export async function registerFile(
       text: new TextDecoder().decode(bytes),
       contentType: "application/json",
     });
-  } else writeProviderFile(directory, provider, bytes);
+  } else await writeProviderFile(directory, provider, bytes);
   if (reloadCommand !== undefined) await reload(reloadCommand);
   terminal.out(`ok: ${countOf(instances.length, "instance")} of ${provider}`);
   return 0;
