@@ -116,6 +116,13 @@ testWith(["consul"], "what is registered in Consul is answered", async (test) =>
       [{ bytes: "HTTP/1.1 403 Forbidden\r\nContent-Length: 13\r\n\r\nACL not found", ends: true }, "denied"],
       [body("[]", "X-Consul-Results-Filtered-By-ACLs: true\r\n"), "denied"],
       [body('{"Node":'), "consulapi"],
+      [
+        { bytes: "HTTP/1.1 500 Oops\r\nContent-Length: 17\r\n\r\nNo cluster leader", ends: true },
+        "consulapi",
+      ],
+      [{ bytes: "HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n[", ends: false }, "consulapi"],
+      [{ bytes: "HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n[", ends: true }, "noanswer"],
+      ["dribble", "noanswer"],
       ["silence", "noanswer"],
     ] as const;
     for (const [answer, kind] of wrong) {
