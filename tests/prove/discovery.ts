@@ -258,8 +258,10 @@ function registering(name: keyof typeof SHAPES): (args: string[]) => Promise<boo
 function judge(title: string, report: RegistrationsReport, seconds: number): boolean {
   const { tookMs, lost, readMs, turns, memory, stream, service, cpuSeconds } = report;
   const [median, p99, worst] = [0.5, 0.99, 1].map((share) => quantile(tookMs, share));
-  const shown = ({ ownMs, longestMs }: Turns) =>
-    `${ownMs.toFixed(1)} ms, with waits for a processor ${longestMs.toFixed(1)} ms`;
+  const shown = ({ ownMs, longestMs, busyMs }: Turns) =>
+    `${ownMs.toFixed(1)} ms (with waits for a processor ${
+      longestMs.toFixed(1)
+    } ms; most processor time of one ${busyMs.toFixed(1)} ms)`;
   const mebibytes = (bytes: number) => `${(bytes / 2 ** 20).toFixed(0)} MiB`;
   const growth = memory.late / memory.early;
   console.log(

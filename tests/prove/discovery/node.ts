@@ -15,7 +15,7 @@ import { PARTS } from "../../../src/node/parts.ts";
 import type { Settings } from "../../../src/settings/settings.ts";
 import { createLogger } from "../../../src/telemetry/log.ts";
 import { startTestNode, TEST_SETTINGS } from "../../test_node.ts";
-import { waitedMs } from "../spread/processor.ts";
+import { processorOf } from "../spread/processor.ts";
 
 /** What it is. */
 export interface NodeOrder {
@@ -37,6 +37,8 @@ export interface Turns {
   readonly longestMs: number;
   /** Without the time for which it could have run and others had the processors. */
   readonly ownMs: number;
+  /** Processor time of the turn that took most of it: without what it waited for, such as the disk or the collector's threads. */
+  readonly busyMs: number;
 }
 
 const TICK_MS = 1;
@@ -59,18 +61,23 @@ await using node = await startTestNode({
 const say = (what: NodeReady | Turns) => console.log(JSON.stringify(what));
 say({ discovery: core!.ports.find(DISCOVERY)?.dns ?? null, dns: node.node.dns[0]!, api: node.api });
 
-let turns: Turns = { longestMs: 0, ownMs: 0 };
-const look = () => ({ atMs: performance.now(), waitedMs: waitedMs(process.pid) });
+const NONE: Turns = { longestMs: 0, ownMs: 0, busyMs: 0 };
+let turns = NONE;
+const look = () => ({ atMs: performance.now(), ...processorOf(process.pid) });
 let last = look();
 const looking = setInterval(() => {
   const now = look();
   const tookMs = now.atMs - last.atMs - TICK_MS;
   const ownMs = tookMs - (now.waitedMs - last.waitedMs);
-  turns = { longestMs: Math.max(turns.longestMs, tookMs), ownMs: Math.max(turns.ownMs, ownMs) };
+  turns = {
+    longestMs: Math.max(turns.longestMs, tookMs),
+    ownMs: Math.max(turns.ownMs, ownMs),
+    busyMs: Math.max(turns.busyMs, now.ranMs - last.ranMs),
+  };
   last = now;
 }, TICK_MS);
 for await (const _ of createInterface({ input: process.stdin })) {
   say(turns);
-  turns = { longestMs: 0, ownMs: 0 };
+  turns = NONE;
 }
 clearInterval(looking);

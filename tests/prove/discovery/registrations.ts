@@ -246,7 +246,9 @@ class ConsulRegistry implements Registry {
   }
 
   static async create(this: void, _: string, shape: Shape, instances: number): Promise<ConsulRegistry> {
-    const registry = new ConsulRegistry(await ConsulServer.start({ acl: true }), shape);
+    // Who registers comes from the same address as the node, which has most of what a client may have.
+    const consul = await ConsulServer.start({ acl: true, connections: 1_000 });
+    const registry = new ConsulRegistry(consul, shape);
     for (let i = 0; i < instances; i += AT_ONCE) {
       const those = Array.from({ length: Math.min(AT_ONCE, instances - i) }, (_, n) => i + n);
       await Promise.all(those.map((each) => registry.register(each, FIRST_PORT)));
