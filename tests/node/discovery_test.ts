@@ -338,6 +338,9 @@ Deno.test("the commands of discovery register, look up and follow", async () => 
     const message = await failing.then(() => "", ({ message }) => message);
     ok(message.startsWith("It is registered, but") && message.includes(reason!), message);
   }
+  const flags = { provider: "chef", directory: place.directory, zone: "gg", reloadCommand: "sleep 60" };
+  const hanging = registerFile(file, flags, terminal, 50);
+  match(await hanging.then(() => "", ({ message }) => message), /but sleep 60 was ended after 0\.05 s/);
   Deno.removeSync(file);
 });
 
