@@ -74,7 +74,7 @@ export function* readProviderInSteps(
     if (!(cause instanceof TypeError)) throw cause;
     return refused(file, "", 0, "it isn't UTF-8");
   }
-  const instances = readPlain(text, terms);
+  const instances = yield* readPlain(text, terms);
   if (instances !== null) return { instances, problems: [] };
   try {
     return yield* new DocumentReader(file, text, terms).read(yield* parseJson(text));

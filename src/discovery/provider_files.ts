@@ -228,6 +228,7 @@ export class ProviderFiles implements AsyncDisposable {
         if (!known?.isReading) continue;
         const startMs = clock.monotonicMs();
         const reading = await inSlices(this.#read(name), { clock, signal });
+        await pace();
         known.isReading = false;
         // It may be another one by now: it is looked at with the next look.
         this.#mark = "";

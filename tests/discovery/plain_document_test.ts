@@ -7,6 +7,7 @@ import { deepEqual, equal, ok } from "node:assert/strict";
 import { seededRng } from "../../src/clock.ts";
 import { readPlain } from "../../src/discovery/plain_document.ts";
 import { type ProviderTerms, readProvider } from "../../src/discovery/provider_file.ts";
+import { toEnd } from "../../src/slices.ts";
 import { instance } from "./world.ts";
 
 const TERMS: ProviderTerms = {
@@ -15,6 +16,7 @@ const TERMS: ProviderTerms = {
 /** So long that it is read strictly, whatever it says. */
 const PADDING = " ".repeat(128 << 10);
 
+const plainly = (text: string) => toEnd(readPlain(text, TERMS));
 const strictly = (text: string) => readProvider("f", new TextEncoder().encode(text + PADDING), TERMS);
 
 Deno.test("readPlain() reads what is plainly right", () => {
@@ -24,7 +26,7 @@ Deno.test("readPlain() reads what is plainly right", () => {
       instance('a "quoted": \\', { address: "HTTP.web.prod.shop.gg" }),
     ],
   });
-  const read = readPlain(text, TERMS);
+  const read = plainly(text);
   deepEqual(read?.map(({ id, node, ips }) => [id, node, ips]), [
     ['a "quoted": \\', "host1", ["192.0.2.1"]],
     ["b", "h2.example.net", ["2001:db8::1"]],
@@ -51,10 +53,10 @@ Deno.test("readPlain() leaves what is wrong, or long, to the strict way", () => 
     JSON.stringify({ instances: [instance("a", { address: "http.web.prod.shop.fr" })] }),
   ];
   for (const text of wrong) {
-    equal(readPlain(text, TERMS), null, text);
+    equal(plainly(text), null, text);
     ok(text === '{"services": []}' || strictly(text).problems.length > 0, text);
   }
-  equal(readPlain(JSON.stringify({ instances: [] }) + PADDING, TERMS), null);
+  equal(plainly(JSON.stringify({ instances: [] }) + PADDING), null);
 });
 
 Deno.test("whatever a byte is changed to, readPlain() reads nothing but what the strict way reads", () => {
@@ -70,7 +72,7 @@ Deno.test("whatever a byte is changed to, readPlain() reads nothing but what the
       changed[random() % changed.length] = bytes[random() % bytes.length]!;
     }
     const text = new TextDecoder().decode(changed);
-    const plain = readPlain(text, TERMS);
+    const plain = plainly(text);
     if (plain === null) continue;
     read++;
     deepEqual({ instances: plain, problems: [] }, strictly(text), text);

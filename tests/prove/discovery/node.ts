@@ -9,37 +9,14 @@ import process from "node:process";
 import { createInterface } from "node:readline";
 import { systemClock } from "../../../src/clock.ts";
 import { DISCOVERY } from "../../../src/discovery/port.ts";
-import type { SocketAddress } from "../../../src/ip.ts";
 import type { Core } from "../../../src/node/part.ts";
 import { PARTS } from "../../../src/node/parts.ts";
-import type { Settings } from "../../../src/settings/settings.ts";
 import { createLogger } from "../../../src/telemetry/log.ts";
 import { startTestNode, TEST_SETTINGS } from "../../test_node.ts";
 import { processorOf } from "../spread/processor.ts";
+import { LONG_MS, type NodeOrder, type NodeReady, type Turns } from "./turns.ts";
 
-/** What it is. */
-export interface NodeOrder {
-  /** `null` = it has none. */
-  readonly discovery: Settings["discovery"] | null;
-  /** Its database; `null` = one in memory. */
-  readonly database: string | null;
-}
-
-/** Where it answers. */
-export interface NodeReady {
-  readonly discovery: SocketAddress | null;
-  readonly dns: SocketAddress;
-  readonly api: string;
-}
-
-/** The longest turn of the main thread's event loop, milliseconds. */
-export interface Turns {
-  readonly longestMs: number;
-  /** Without the time for which it could have run and others had the processors. */
-  readonly ownMs: number;
-  /** Processor time of the turn that took most of it: without what it waited for, such as the disk or the collector's threads. */
-  readonly busyMs: number;
-}
+const LONG_MAX = 20;
 
 const TICK_MS = 1;
 
@@ -61,8 +38,9 @@ await using node = await startTestNode({
 const say = (what: NodeReady | Turns) => console.log(JSON.stringify(what));
 say({ discovery: core!.ports.find(DISCOVERY)?.dns ?? null, dns: node.node.dns[0]!, api: node.api });
 
-const NONE: Turns = { longestMs: 0, ownMs: 0, busyMs: 0 };
+const NONE: Turns = { longestMs: 0, ownMs: 0, busyMs: 0, long: [] };
 let turns = NONE;
+let sinceMs = performance.now();
 const look = () => ({ atMs: performance.now(), ...processorOf(process.pid) });
 let last = look();
 const looking = setInterval(() => {
@@ -73,11 +51,15 @@ const looking = setInterval(() => {
     longestMs: Math.max(turns.longestMs, tookMs),
     ownMs: Math.max(turns.ownMs, ownMs),
     busyMs: Math.max(turns.busyMs, now.ranMs - last.ranMs),
+    long: ownMs > LONG_MS && turns.long.length < LONG_MAX
+      ? [...turns.long, [(now.atMs - sinceMs) / 1000, ownMs]]
+      : turns.long,
   };
   last = now;
 }, TICK_MS);
 for await (const _ of createInterface({ input: process.stdin })) {
   say(turns);
   turns = NONE;
+  sinceMs = performance.now();
 }
 clearInterval(looking);

@@ -18,7 +18,7 @@ import { ask, SETTINGS, ZONE } from "../../discovery/world.ts";
 import { residentBytes } from "../../resident_memory.ts";
 import { LineProcess } from "../../store/line_process.ts";
 import { nameOf, writeDatabase } from "../million.ts";
-import type { NodeOrder, NodeReady, Turns } from "./node.ts";
+import type { NodeOrder, NodeReady, Turns } from "./turns.ts";
 
 /** How instances are spread over addresses, and which of them change. */
 export interface Shape {
@@ -67,6 +67,8 @@ export interface RegistrationsReport {
   readonly tookMs: readonly number[];
   /** Registrations that weren't answered in time. */
   readonly lost: number;
+  /** Writes that the registry didn't take in time. */
+  readonly unwritten: number;
   /** From the node's start to all being answered. */
   readonly readMs: number;
   /** While it read them all, at rest afterwards, and while registrations came. */
@@ -113,7 +115,7 @@ export async function registrations(terms: RegistrationsTerms): Promise<Registra
 
   const tookMs: number[] = [];
   const memory: number[] = [];
-  let lost = 0;
+  let [lost, unwritten] = [0, 0];
   const sampling = setInterval(async () => {
     const bytes = await residentBytes(node.pid);
     if (bytes !== null) memory.push(bytes);
@@ -121,7 +123,12 @@ export async function registrations(terms: RegistrationsTerms): Promise<Registra
   const cpuBefore = node.cpuSeconds();
   const underWay = new Map<number, Promise<void>>();
   const register = async (i: number, port: number) => {
-    await registry.register(i, port);
+    try {
+      await registry.register(i, port);
+    } catch (cause) {
+      if (!(cause instanceof DOMException)) throw cause;
+      return void unwritten++;
+    }
     const ms = await answers.until(nameAt(i), port, LOST_MS);
     if (ms === null) lost++;
     else tookMs.push(ms);
@@ -144,7 +151,13 @@ export async function registrations(terms: RegistrationsTerms): Promise<Registra
     terms.services === 0 ? null : ask(node.ready.dns, nameOf(terms.services - 1), "A"),
   ]);
   return {
-    ...{ tookMs: tookMs.toSorted((a, b) => a - b), lost, readMs, turns: { reading, rest, registering } },
+    ...{
+      tookMs: tookMs.toSorted((a, b) => a - b),
+      lost,
+      unwritten,
+      readMs,
+      turns: { reading, rest, registering },
+    },
     memory: { early: medianOf(memory, 0.15, 0.25), late: medianOf(memory, 0.9, 1) },
     stream: {
       answers: first.answers.length,
