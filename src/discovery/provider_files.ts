@@ -69,6 +69,8 @@ const TICK_MS = 20;
 const AT_ONCE_BYTES_MAX = 16 << 10;
 /** And so are all that are left when a look has read for so long. */
 const LOOK_MS_MAX = 4;
+/** Instances that are compared in a step. */
+const KEPT_STEP = 64;
 /** Most files of a directory. */
 const FILES_MAX = 1_000;
 /** Names of files that are read; others, those with a leading dot included, are passed over. */
@@ -143,9 +145,10 @@ export class ProviderFiles implements AsyncDisposable {
   take(provider: string, instances: readonly Instance[]): void {
     const name = `${provider}.json`;
     const mark = markOf(`${this.#options.directory}/${name}`);
-    this.#changed.push({ before: this.#files.get(name)?.instances ?? [], after: instances });
+    const after = toEnd(this.#kept(instances));
+    this.#changed.push({ before: this.#files.get(name)?.instances ?? [], after });
     // In place of the one that may be read at the moment.
-    this.#files.set(name, { mark, instances, problem: null, isReading: false });
+    this.#files.set(name, { mark, instances: after, problem: null, isReading: false });
     this.#register();
   }
 
@@ -252,7 +255,19 @@ export class ProviderFiles implements AsyncDisposable {
       return { instances: [], problems: [{ file: path, line: 0, column: 0, message: bytes }] };
     }
     const terms = { ...this.#options.terms, provider: ProviderFiles.providerOf(name)! };
-    return yield* readProviderInSteps(path, bytes, terms);
+    const { instances, problems } = yield* readProviderInSteps(path, bytes, terms);
+    return { instances: yield* this.#kept(instances), problems };
+  }
+
+  /** The same, but that what is as it was stays the same object: most of a file is, and what is soon let go costs the least. */
+  *#kept(instances: readonly Instance[]): Generator<void, readonly Instance[]> {
+    const kept: Instance[] = [];
+    for (const instance of instances) {
+      const before = this.#registered.get(instance.id);
+      kept.push(before !== undefined && isSameInstance(before, instance) ? before : instance);
+      if (kept.length % KEPT_STEP === 0) yield;
+    }
+    return kept;
   }
 
   #takeReading(known: Known, { instances, problems }: ProviderReading): "none" | "invalidfile" | null {
@@ -268,13 +283,8 @@ export class ProviderFiles implements AsyncDisposable {
       });
       return "invalidfile";
     }
-    // What is as it was stays the same object: most of a file is, and what is soon let go costs the least.
-    const after = instances.map((instance) => {
-      const before = this.#registered.get(instance.id);
-      return before !== undefined && isSameInstance(before, instance) ? before : instance;
-    });
-    this.#changed.push({ before: known.instances, after });
-    known.instances = after;
+    this.#changed.push({ before: known.instances, after: instances });
+    known.instances = instances;
     return "none";
   }
 
