@@ -59,7 +59,8 @@ Deno.test({
     const { discovery, chance } = await withAndWithout({
       ...{ queries: 500, pairs: 2, starts: 1, services: 10, instances: 10 },
     });
-    equal(discovery.length, 2);
-    ok([...discovery, ...chance].every((ratio) => ratio > 0 && Number.isFinite(ratio)));
+    equal(discovery.all.length, 2);
+    const ratios = [discovery, chance].flatMap(({ all, answering }) => [...all, ...answering]);
+    ok(ratios.every((ratio) => ratio > 0 && Number.isFinite(ratio)));
   },
 });

@@ -136,17 +136,18 @@ async function without([queries = "50000", starts = "5", pairs = "7"]: string[])
   const { discovery, chance } = await withAndWithout({
     ...{ queries: +queries, starts: +starts, pairs: +pairs, services: 1_000, instances: REGISTERED },
   });
-  const [ours, others] = [discovery, chance].map((ratios) => quantile(ratios, 0.5));
   const shown = (ratios: readonly number[]) =>
-    `${quantile(ratios, 0.25).toFixed(3)}–${quantile(ratios, 0.75).toFixed(3)}`;
+    `${quantile(ratios, 0.5).toFixed(3)} × (half of ${ratios.length} pairs ${
+      quantile(ratios, 0.25).toFixed(3)
+    }–${quantile(ratios, 0.75).toFixed(3)})`;
   console.log(
-    `where ${REGISTERED} instances are registered, an answer of a pool takes ${
-      ours!.toFixed(3)
-    } × the processor time ` +
-      `(half of ${discovery.length} pairs ${shown(discovery)}); two nodes without: ${others!.toFixed(3)} × ` +
-      `(${shown(chance)})`,
+    `where ${REGISTERED} instances are registered, answers of a pool take ${
+      shown(discovery.all)
+    } the processor time, the ` +
+      `thread that answers ${shown(discovery.answering)}; of two nodes without: ${shown(chance.all)}, ` +
+      shown(chance.answering),
   );
-  return ours! <= WITH_RATIO_MAX;
+  return quantile(discovery.all, 0.5) <= WITH_RATIO_MAX;
 }
 
 /** Of the threads that aren't this one. */

@@ -325,10 +325,17 @@ export class RunningNode implements AsyncDisposable {
 
   /** Processor time so far: of all its threads, and of its main thread. */
   cpuSeconds(): { readonly all: number; readonly main: number } {
+    const threads = this.cpuSecondsByThread();
+    const all = [...threads.values()].reduce((sum, each) => sum + each, 0);
+    return { all, main: threads.get(String(this.pid))! };
+  }
+
+  /** The same of each thread, by its id. */
+  cpuSecondsByThread(): ReadonlyMap<string, number> {
+    const folder = `/proc/${this.pid}/task`;
     const of = (thread: string) =>
-      Number(Deno.readTextFileSync(`/proc/${this.pid}/task/${thread}/schedstat`).split(" ")[0]) / 1e9;
-    const threads = [...Deno.readDirSync(`/proc/${this.pid}/task`)].map(({ name }) => name);
-    return { all: threads.reduce((sum, thread) => sum + of(thread), 0), main: of(String(this.pid)) };
+      Number(Deno.readTextFileSync(`${folder}/${thread}/schedstat`).split(" ")[0]) / 1e9;
+    return new Map([...Deno.readDirSync(folder)].map(({ name }) => [name, of(name)]));
   }
 
   [Symbol.asyncDispose](): Promise<void> {
