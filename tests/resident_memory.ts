@@ -96,7 +96,7 @@ function spread(samples: readonly number[]): { readonly upperDecile: number; rea
  * Bytes that a process has in RAM, without what it can read from files again: the kernel takes pages of a program
  * away when they weren't used for a while, 50 MiB at once. `null` when it is gone, or where the system doesn't say.
  */
-async function residentBytes(pid: number): Promise<number | null> {
+export async function residentBytes(pid: number): Promise<number | null> {
   const status = await Deno.readTextFile(`/proc/${pid}/status`).catch(() => "");
   const kibibytes = [...status.matchAll(/^Rss(?:Anon|Shmem):\s+(\d+) kB$/gm)].map(([, number]) =>
     Number(number)

@@ -14,12 +14,12 @@ import { bodyLimit } from "hono/body-limit";
 import { EXPOSITION_CONTENT_TYPE } from "../telemetry/metrics.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Scope } from "../model/token.ts";
-import { type Access, credentialOf, refuseForeignPages, requireScope } from "./access.ts";
+import { type Access, refuseForeignPages, requireScope } from "./access.ts";
 import { ANSWER_HEADERS } from "./http_answer.ts";
 import { rememberAnswers } from "./idempotency.ts";
 import { METRICS_PATH } from "./node.ts";
 import { openApiDocument } from "./openapi.ts";
-import { ownToken, secretsTakenOut } from "./origin.ts";
+import { refuseOwnToken, secretsTakenOut } from "./origin.ts";
 import type { ApiParts } from "./ports.ts";
 import { ApiProblem, invalidFields, invalidParameters, problemResponse } from "./problem.ts";
 import type { OpenApiDocument } from "./reference.ts";
@@ -184,14 +184,6 @@ async function checkBodyType(c: Context, possible: readonly string[], isStream: 
   const text = await c.req.text();
   checkJson(text);
   refuseOwnToken(c, text);
-}
-
-/** What is sent may end in the history, in exports and in answers; a token of the settings looks like any other word. */
-function refuseOwnToken(c: Context, text: string): void {
-  const token = ownToken(c);
-  if (token === null || credentialOf(c).kind === "open" || !text.includes(token)) return;
-  const message = "The body has the token in it that the request is made with (take it out)";
-  throw new ApiProblem(400, message, [{ pointer: "", message }]);
 }
 
 function checkJson(text: string): void {

@@ -346,6 +346,17 @@ export class HttpConnection {
   }
 }
 
+/**
+ * Which of them gives way where there may be no more: the one that has been idle for longest, then one whose body doesn't
+ * come; `undefined` = all are busy.
+ *
+ * @param connections in the order in which they were last busy
+ */
+export function givingWay(connections: readonly HttpConnection[]): HttpConnection | undefined {
+  return connections.find((connection) => connection.isIdle) ??
+    connections.find((connection) => connection.isStalled);
+}
+
 const CR = 13;
 const LF = 10;
 /** CR LF CR LF. */

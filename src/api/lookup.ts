@@ -11,9 +11,11 @@ import { strictObject } from "../input/strict_object.ts";
 import { formatProblem } from "../input/yaml_source.ts";
 import { isLoopback, parseIp } from "../ip.ts";
 import { credentialOf } from "./access.ts";
+import { BodyRoom } from "./body_room.ts";
 import { tagsOf } from "./conditional.ts";
 import { ANSWER_HEADERS } from "./http_answer.ts";
 import { LookupStreams } from "./lookup_streams.ts";
+import { refuseOwnToken } from "./origin.ts";
 import { ApiProblem, problemResponse } from "./problem.ts";
 import { answerLater, remoteAddressOf } from "./request_source.ts";
 import type { Resource, ResourceParts } from "./resource.ts";
@@ -25,8 +27,10 @@ const WAIT_MAX_SECONDS = 60;
 /** Streams at a time. */
 const STREAMS_MAX = 8_192;
 const PROVIDER_RULE = "provider must be 1–64 letters, digits, dots, hyphens and underscores";
-/** Largest document; discovery refuses what has more. */
-const DOCUMENT_BYTES_MAX = 8 << 20;
+/** Documents, bytes; discovery refuses what has more. */
+const DOCUMENTS = { eachMax: 8 << 20, allMax: 32 << 20 } as const;
+/** One room for all listeners at which a process takes them. */
+const room = new BodyRoom(DOCUMENTS);
 
 const AddressParams = z.object({
   address: z.string().max(255).meta({
@@ -116,7 +120,8 @@ const routes = {
     method: "put",
     path: `${BASE}/providers/{provider}`,
     scope: "write",
-    bodyBytesMax: DOCUMENT_BYTES_MAX,
+    // It is read here, so that its text isn't taken apart in one turn, and so that many don't take all memory.
+    bodyBytesMax: "counted",
     summary: "Register: the complete state of a provider",
     description:
       "Only from this machine. Answers when the state is on the disk and in the answers. The document is " +
@@ -124,14 +129,14 @@ const routes = {
     request: {
       params: ProviderParams,
       headers: idempotencyKey,
-      body: { required: true, content: { "application/json": { schema: z.looseObject({}) } } },
+      body: { required: true, content: { "application/json": { schema: { type: "object" } } } },
     },
     responses: {
       200: {
         description: "How many instances are registered",
         content: json(z.object({ instances: z.int().min(0) })),
       },
-      ...problems(400, 404, 409, 413, 415, 422),
+      ...problems(400, 404, 409, 413, 415, 422, 503),
     },
   },
   withdraw: {
@@ -197,10 +202,9 @@ function serve(app: OpenAPIHono, { ports, credentials, clock }: ResourceParts): 
 
   app.openapi(routes.register, async (c) => {
     const discovery = local(c, ports.find(DISCOVERY));
-    const done = await discovery.register(
-      c.req.valid("param").provider,
-      new Uint8Array(await c.req.arrayBuffer()),
-    );
+    using document = await room.read(c.req.raw);
+    refuseOwnToken(c, document.bytes);
+    const done = await discovery.register(c.req.valid("param").provider, document.bytes);
     switch (done.kind) {
       case "done":
         return c.json({ instances: done.instances }, 200);

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { Buffer } from "node:buffer";
 import type { Context } from "hono";
 import type { Origin, OriginRequest } from "../change/edit.ts";
 import { tokenNameFault, withoutTokens } from "../model/token.ts";
@@ -74,6 +75,21 @@ export function withoutOwn(text: string, own: string | null): string {
 /** The token that a request was made with, right or wrong; `null` = none, or one so short that it may be a word. */
 export function ownToken(c: Context): string | null {
   return tokenOf(c.req.header("authorization"));
+}
+
+/** What is sent may end in the history, in exports and in answers; a token of the settings looks like any other word. */
+export function refuseOwnToken(c: Context, body: string | Uint8Array): void {
+  const token = ownToken(c);
+  if (token === null || credentialOf(c).kind === "open") return;
+  if (
+    !(typeof body === "string" ? body : Buffer.from(body.buffer, body.byteOffset, body.length)).includes(
+      token,
+    )
+  ) {
+    return;
+  }
+  const message = "The body has the token in it that the request is made with (take it out)";
+  throw new ApiProblem(400, message, [{ pointer: "", message }]);
 }
 
 /** The same of a header. */

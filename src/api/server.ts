@@ -13,7 +13,7 @@ import { arrived, expectFree, ListenerControl } from "../sockets/listener_contro
 import type { SocketAddress } from "../ip.ts";
 import { Stalled } from "../sockets/stalled.ts";
 import type { Logger } from "../telemetry/log.ts";
-import { type App, HttpConnection, type Patience } from "./http_connection.ts";
+import { type App, givingWay, HttpConnection, type Patience } from "./http_connection.ts";
 import { clientNetwork } from "./request_source.ts";
 
 /** What `HttpServer.bind` needs. */
@@ -73,7 +73,7 @@ const LEAVE_GRACE_MS = 5_000;
 /** After a connection that couldn't be accepted, mostly for lack of descriptors. */
 const ACCEPT_PAUSE_MS = 100;
 /** How often that is said. */
-const COMPLAINT_INTERVAL_MS = 30_000;
+export const COMPLAINT_INTERVAL_MS = 30_000;
 
 /** A listener and its connections. */
 export class HttpServer {
@@ -228,8 +228,7 @@ export class HttpServer {
       ? [...this.#connections.keys()]
       : null;
     if (rivals !== null) {
-      const yielding = rivals.find((connection) => connection.isIdle) ??
-        rivals.find((connection) => connection.isStalled);
+      const yielding = givingWay(rivals);
       if (!yielding) {
         observe?.("refused");
         return socket.close();

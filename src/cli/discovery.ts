@@ -103,11 +103,16 @@ export async function watch(
   return 0;
 }
 
-/** Registers what a file says: with the node, or, with `--directory`, where a node or Consul will read it. */
+/**
+ * Registers what a file says: with the node, or, with `--directory`, where a node or Consul will read it.
+ *
+ * @param reloadMs milliseconds that the reload command may take
+ */
 export async function registerFile(
   file: string,
   { provider = nameOf(file), directory, zone, reloadCommand, ...options }: RegisterFlags,
   terminal: Terminal,
+  reloadMs: number = RELOAD_MS,
 ): Promise<ExitCode> {
   if (!PROVIDER.test(provider)) {
     throw wrongUsage(`Cannot use ${JSON.stringify(provider)} as a provider: give --provider NAME`);
@@ -126,8 +131,8 @@ export async function registerFile(
       text: new TextDecoder().decode(bytes),
       contentType: "application/json",
     });
-  } else writeProviderFile(directory, provider, bytes);
-  if (reloadCommand !== undefined) await reload(reloadCommand);
+  } else await writeProviderFile(directory, provider, bytes);
+  if (reloadCommand !== undefined) await reload(reloadCommand, reloadMs);
   terminal.out(`ok: ${countOf(instances.length, "instance")} of ${provider}`);
   return 0;
 }
@@ -146,12 +151,12 @@ function bytesOf(file: string): Uint8Array {
 }
 
 /** Runs a command of words; what was registered stays registered, whatever comes of it. */
-async function reload(command: string): Promise<void> {
+async function reload(command: string, patienceMs: number): Promise<void> {
   const [program = "", ...args] = command.split(/\s+/).filter((word) => word !== "");
   const failed = (reason: string) => new CommandFailed(`It is registered, but ${command} ${reason}`);
   let child: Deno.ChildProcess;
   try {
-    child = new Deno.Command(program, { args, stdin: "null", signal: AbortSignal.timeout(RELOAD_MS) })
+    child = new Deno.Command(program, { args, stdin: "null", signal: AbortSignal.timeout(patienceMs) })
       .spawn();
   } catch (cause) {
     if (!(cause instanceof Error)) throw cause;
@@ -160,7 +165,7 @@ async function reload(command: string): Promise<void> {
   }
   const { success, code, signal } = await child.status;
   if (success) return;
-  throw failed(signal === null ? `ended with ${code}` : `was ended after ${RELOAD_MS / 1000} s`);
+  throw failed(signal === null ? `ended with ${code}` : `was ended after ${patienceMs / 1000} s`);
 }
 
 async function print(found: JsonObject, output: OutputFormat, terminal: Terminal): Promise<void> {

@@ -188,15 +188,15 @@ export class NodeValues implements SharedValues {
   /** @param value empty = it was taken back */
   #take(key: string, value: Uint8Array, listener: ValuesListener): void {
     const [, node, name] = KEY.exec(key) ?? [];
-    if (node === undefined || name === undefined) return;
+    if (node === undefined || name === undefined) return value.length > 0 ? listener.stray(key) : undefined;
     if (node === this.#needs.terms.node) {
       // Of a process before this one; not of one that takes this one's place.
       if (value.length > 0 && !this.#own.has(name) && !this.#isCaughtUp) void this.#write(name);
       return;
     }
     if (value.length === 0) return this.#forget(key, listener);
-    this.#cameMs.set(key, this.#needs.clock.monotonicMs());
-    listener.value(node, name, value);
+    if (listener.value(node, name, value)) this.#cameMs.set(key, this.#needs.clock.monotonicMs());
+    else this.#cameMs.delete(key);
   }
 
   #expire(lateMs: number, listener: ValuesListener): void {

@@ -114,8 +114,14 @@ export interface SharedValues {
 
 /** Hears of values. */
 export interface ValuesListener {
-  /** A node has a value, the same or another one; `null` = it has none any more. */
-  readonly value: (node: string, name: string, value: Uint8Array | null) => void;
+  /**
+   * A node has a value, the same or another one; `null` = it has none any more.
+   *
+   * @returns whether anything of that name is kept, so that its end is to be told
+   */
+  readonly value: (node: string, name: string, value: Uint8Array | null) => boolean;
+  /** There is something that no node has written: its key. */
+  readonly stray: (key: string) => void;
   /** Whether all that others have has come, and goes on to come. */
   readonly standing: (isKnown: boolean) => void;
 }

@@ -60,6 +60,15 @@ export interface Registered {
   readonly hasIps: boolean;
 }
 
+/** Instances of an address in order, and the ids of those that have come, gone or changed since. */
+interface Before {
+  readonly instances: readonly Instance[];
+  readonly ids: Set<string>;
+}
+
+/** Ids of instances that have come, gone or changed, by address. */
+type Touched = Map<string, Set<string>>;
+
 /** What is registered in one zone. */
 class Zone {
   standing: Standing = "lost";
@@ -75,6 +84,8 @@ class Zone {
 export class Catalog {
   readonly #zones = new Map<string, Zone>();
   readonly #registered = new Map<string, Registered>();
+  /** What addresses had that have changed since they were asked for. */
+  readonly #before = new Map<string, Before>();
   #areZonesKnown = true;
 
   /** Whether a zone that isn't here is none. */
@@ -111,7 +122,9 @@ export class Catalog {
     const those = this.#zones.get(address.zone)?.byAddress.get(key);
     if (those === undefined) return null;
     // By id, so that catalogs with the same content answer the same, in whichever order it came.
-    const instances = [...those.values()].sort(byId);
+    const before = this.#before.get(key);
+    this.#before.delete(key);
+    const instances = before ? inOrder(before, those) : [...those.values()].sort(byId);
     const hasIps = instances.some(({ ips }) => ips.length > 0);
     const registered = { instances, hasIps };
     this.#registered.set(key, registered);
@@ -138,13 +151,23 @@ export class Catalog {
     if (change.kind === "standing") zone.standing = change.standing;
     else if (change.kind === "servers") zone.servers = [...change.servers].sort(byHost);
     else {
-      const touched = new Set<string>();
+      const touched: Touched = new Map();
       if (change.kind === "put") { for (const instance of change.instances) put(zone, instance, touched); }
       else for (const id of change.ids) remove(zone, id, touched);
-      for (const address of touched) this.#registered.delete(address);
-      return touched;
+      for (const [address, ids] of touched) this.#touch(address, ids, zone.byAddress.has(address));
+      return new Set(touched.keys());
     }
     return null;
+  }
+
+  #touch(address: string, ids: ReadonlySet<string>, isLeft: boolean): void {
+    const known = this.#registered.get(address);
+    const before = known ? { instances: known.instances, ids: new Set<string>() } : this.#before.get(address);
+    this.#registered.delete(address);
+    if (before === undefined) return;
+    for (const id of ids) before.ids.add(id);
+    if (isLeft && before.ids.size <= before.instances.length) this.#before.set(address, before);
+    else this.#before.delete(address);
   }
 
   /** The changes that make an empty catalog equal to this one. */
@@ -192,15 +215,38 @@ export class Catalog {
   }
 }
 
+/** The same changes in the same order, none of them large. */
+export function* portionsOf(changes: readonly Change[]): Generator<readonly Change[]> {
+  for (const change of changes) {
+    if (change.kind === "put") {
+      for (let at = 0; at < change.instances.length; at += PORTION) {
+        yield [{ ...change, instances: change.instances.slice(at, at + PORTION) }];
+      }
+    } else if (change.kind === "remove") {
+      for (let at = 0; at < change.ids.length; at += PORTION) {
+        yield [{ ...change, ids: change.ids.slice(at, at + PORTION) }];
+      }
+    } else yield [change];
+  }
+}
+
+/** Instances of a portion: it takes the main thread a millisecond or two. */
+const PORTION = 250;
+
 /** Whether two instances make the same answers. */
 export function isSameInstance(a: Instance, b: Instance): boolean {
   if (a === b) return true;
   return a.id === b.id && a.provider === b.provider && a.node === b.node && a.port === b.port &&
-    a.priority === b.priority && a.weight === b.weight && a.ips.join() === b.ips.join() &&
-    formatAddress(a.address) === formatAddress(b.address);
+    a.priority === b.priority && a.weight === b.weight && isSameAddress(a.address, b.address) &&
+    a.ips.length === b.ips.length && a.ips.every((ip, i) => ip === b.ips[i]);
 }
 
-function put(zone: Zone, instance: Instance, touched: Set<string>): void {
+function isSameAddress(a: Address, b: Address): boolean {
+  return a.job === b.job && a.product === b.product && a.service === b.service && a.env === b.env &&
+    a.zone === b.zone;
+}
+
+function put(zone: Zone, instance: Instance, touched: Touched): void {
   const key = formatAddress(instance.address);
   const before = zone.byId.get(instance.id);
   const stays = before !== undefined && formatAddress(before.address) === key;
@@ -212,10 +258,10 @@ function put(zone: Zone, instance: Instance, touched: Set<string>): void {
   let those = zone.byAddress.get(key);
   if (!those) zone.byAddress.set(key, those = new Map());
   those.set(instance.id, instance);
-  touched.add(key);
+  touch(touched, key, instance.id);
 }
 
-function remove(zone: Zone, id: string, touched: Set<string>): void {
+function remove(zone: Zone, id: string, touched: Touched): void {
   const instance = zone.byId.get(id);
   if (!instance) return;
   const key = formatAddress(instance.address);
@@ -224,7 +270,26 @@ function remove(zone: Zone, id: string, touched: Set<string>): void {
   those.delete(id);
   if (those.size === 0) zone.byAddress.delete(key);
   count(zone, instance.address, -1);
-  touched.add(key);
+  touch(touched, key, id);
+}
+
+function touch(touched: Touched, address: string, id: string): void {
+  const ids = touched.get(address);
+  if (ids) ids.add(id);
+  else touched.set(address, new Set([id]));
+}
+
+/** By id, at the cost of a copy: to sort ten thousand for each that changes would take all the time there is. */
+function inOrder({ instances, ids }: Before, those: ReadonlyMap<string, Instance>): Instance[] {
+  const changed = [...ids].flatMap((id) => those.get(id) ?? []).sort(byId);
+  const all: Instance[] = [];
+  let next = 0;
+  for (const instance of instances) {
+    if (ids.has(instance.id)) continue;
+    while (next < changed.length && byId(changed[next]!, instance) < 0) all.push(changed[next++]!);
+    all.push(instance);
+  }
+  return all.concat(changed.slice(next));
 }
 
 function count({ jobs }: Zone, { job, product }: Address, by: number): void {

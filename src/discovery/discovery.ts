@@ -155,6 +155,7 @@ export class Discovery implements AsyncDisposable, DiscoveryPort {
       const shared = this.#shared = new SharedRegistrations({
         ...{ ...needs.shared, zone: terms.zone, readsAll: this.#readsAll, kept: this.catalog.read() },
         ...{ write: own, clock, log, signal: this.#ending.signal },
+        observe: (error, seconds) => this.#observeStore("getInstances", error, seconds),
       });
       own = (changes) => shared.own(changes);
     }
@@ -270,16 +271,17 @@ export class Discovery implements AsyncDisposable, DiscoveryPort {
 
   async #register(provider: string, bytes: Uint8Array): Promise<Registration> {
     const { clock, terms: { directory } } = this.#needs;
-    if (directory === null || this.#files === null) return { kind: "nowhere" };
+    const files = this.#files;
+    if (directory === null || files === null) return { kind: "nowhere" };
     const steps = readProviderInSteps(provider, bytes, { ...this.#providerTerms, provider });
     const reading = await inSlices(steps, { clock, signal: this.#ending.signal });
     if (reading.problems.length > 0) return { kind: "invalid", problems: reading.problems };
     for (const { id } of reading.instances) {
-      const owner = this.#files.ownerOf(id);
+      const owner = files.ownerOf(id);
       if (owner !== null && owner !== provider) return { kind: "owned", id, owner };
     }
-    writeProviderFile(directory, provider, bytes);
-    this.#files.take(provider, reading.instances);
+    // At once, so that the next look at the directory doesn't read it again.
+    await writeProviderFile(directory, provider, bytes, () => files.take(provider, reading.instances));
     await this.#answering?.settled();
     return { kind: "done", instances: reading.instances.length };
   }
@@ -291,7 +293,7 @@ export class Discovery implements AsyncDisposable, DiscoveryPort {
 
   async #withdraw(provider: string): Promise<boolean> {
     const { directory } = this.#needs.terms;
-    if (directory === null || !removeProviderFile(directory, provider)) return false;
+    if (directory === null || !await removeProviderFile(directory, provider)) return false;
     this.#files?.look();
     await this.#answering?.settled();
     return true;

@@ -147,6 +147,7 @@ export class DnsAnswers {
     const rcode = this.#write(decision, {
       ...{ qtype, zone, nameSize },
       countMax: stream ? Infinity : this.#terms.maxAnswers,
+      sizeMax: stream ? STREAM_SIZE_MAX : UDP_SIZE_MAX,
     });
     if (decision.kind !== "referral") {
       return this.#finish(packet, { rcode, qtype, edns: edns !== null, aa: true });
@@ -203,11 +204,12 @@ export class DnsAnswers {
 
   #write(
     decision: Decision,
-    { qtype, zone, nameSize, countMax }: {
+    { qtype, zone, nameSize, countMax, sizeMax }: {
       readonly qtype: number;
       readonly zone: Uint8Array;
       readonly nameSize: number;
       readonly countMax: number;
+      readonly sizeMax: number;
     },
   ): number {
     switch (decision.kind) {
@@ -219,7 +221,7 @@ export class DnsAnswers {
       case "empty":
         return RCODE.NOERROR;
       case "instances":
-        this.#writeLeading(this.#finishedOf(decision.instances, qtype), countMax);
+        this.#writeLeading(this.#finishedOf(decision.instances, qtype, sizeMax), countMax);
         return RCODE.NOERROR;
       case "servers":
         this.#writeLeading(addressRecords(decision.servers, qtype), countMax);
@@ -233,12 +235,15 @@ export class DnsAnswers {
     }
   }
 
-  #finishedOf(instances: readonly Instance[], qtype: number): Finished {
+  /** @param sizeMax no answer of this kind has more bytes */
+  #finishedOf(instances: readonly Instance[], qtype: number, sizeMax: number): Finished {
     let byType = this.#finished.get(instances);
     if (!byType) this.#finished.set(instances, byType = new Map());
     let finished = byType.get(qtype);
-    if (!finished) {
-      finished = qtype === TYPE.SRV ? srvRecords(instances) : addressRecords(instances, qtype);
+    if (!finished || (!finished.isWhole && finished.bytes.length <= sizeMax)) {
+      finished = qtype === TYPE.SRV
+        ? srvRecords(instances, sizeMax)
+        : addressRecords(instances, qtype, sizeMax);
       byType.set(qtype, finished);
     }
     return finished;
@@ -381,6 +386,8 @@ interface Finished {
   readonly bytes: Uint8Array;
   /** Where each record ends. */
   readonly ends: readonly number[];
+  /** Whether they are all; otherwise more than fit into the answer that they were finished for. */
+  readonly isWhole: boolean;
   /** Addresses of names in the data, each name once. */
   readonly glue: readonly {
     /** Where the name begins. */
@@ -390,11 +397,12 @@ interface Finished {
   }[];
 }
 
-function srvRecords(instances: readonly Instance[]): Finished {
-  const writer = new RecordWriter();
+function srvRecords(instances: readonly Instance[], sizeMax: number): Finished {
+  const writer = new RecordWriter(sizeMax);
   const glue: { nameAt: number; type: number; ips: Uint8Array[] }[] = [];
   const named = new Set<string>();
   for (const { priority, weight, port, node, ips } of instances) {
+    if (writer.isFull) break;
     const target = nameToWire(node);
     const numbers = [priority, weight, port].flatMap(u16);
     const nameAt = writer.add(TYPE.SRV, Uint8Array.from([...numbers, ...target])) + numbers.length;
@@ -410,17 +418,28 @@ function srvRecords(instances: readonly Instance[]): Finished {
 }
 
 /** Addresses, each once: equal records of a set are one (RFC 2181 §5). */
-function addressRecords(of: readonly { readonly ips: readonly string[] }[], qtype: number): Finished {
-  const writer = new RecordWriter();
+function addressRecords(
+  of: readonly { readonly ips: readonly string[] }[],
+  qtype: number,
+  sizeMax: number = STREAM_SIZE_MAX,
+): Finished {
+  const writer = new RecordWriter(sizeMax);
   const isV6 = qtype === TYPE.AAAA;
-  const those = new Set(of.flatMap(({ ips }) => ips.filter((ip) => ip.includes(":") === isV6)));
-  for (const ip of those) writer.add(qtype, parseIp(ip)!);
+  const written = new Set<string>();
+  for (const { ips } of of) {
+    if (writer.isFull) break;
+    for (const ip of ips) {
+      if (ip.includes(":") !== isV6 || written.has(ip)) continue;
+      written.add(ip);
+      writer.add(qtype, parseIp(ip)!);
+    }
+  }
   return { ...writer.end(), glue: [] };
 }
 
 /** Names that stay while servers come and go: a resolver's configuration needn't change. */
 function serverNames(servers: readonly NameServer[], qname: Uint8Array): Finished {
-  const writer = new RecordWriter();
+  const writer = new RecordWriter(STREAM_SIZE_MAX);
   const glue: { nameAt: number; type: number; ips: Uint8Array[] }[] = [];
   for (const [i, { ips }] of servers.entries()) {
     const label = bytesOf(`ns${i}`);
@@ -437,6 +456,17 @@ class RecordWriter {
   #bytes = new Uint8Array(1024);
   #at = 0;
   readonly #ends: number[] = [];
+  readonly #sizeMax: number;
+
+  /** For an answer that has no more bytes. */
+  constructor(sizeMax: number) {
+    this.#sizeMax = sizeMax;
+  }
+
+  /** Whether there is more than fits: to finish what is behind it would be for nothing. */
+  get isFull(): boolean {
+    return this.#at > this.#sizeMax;
+  }
 
   /** Adds a record. @returns where its data begins */
   add(type: number, rdata: Uint8Array): number {
@@ -454,8 +484,8 @@ class RecordWriter {
     return dataAt;
   }
 
-  end(): Pick<Finished, "bytes" | "ends"> {
-    return { bytes: this.#bytes.subarray(0, this.#at), ends: this.#ends };
+  end(): Pick<Finished, "bytes" | "ends" | "isWhole"> {
+    return { bytes: this.#bytes.subarray(0, this.#at), ends: this.#ends, isWhole: !this.isFull };
   }
 }
 

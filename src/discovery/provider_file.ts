@@ -22,15 +22,14 @@ import { JsonFault, type JsonNode, parseJson, Positions } from "../input/json_so
 import type { FileProblem } from "../input/yaml_source.ts";
 import { canonicalIp } from "../ip.ts";
 import { toEnd } from "../slices.ts";
-import { nameToWire } from "../wire/name.ts";
 import { type Address, type ADDRESS_FIELDS, fieldFault, parseAddress } from "./address.ts";
 import type { Instance } from "./catalog.ts";
+import { idFault, nodeFault, readPlain } from "./plain_document.ts";
 
 /** Largest document, bytes: some 20,000 instances. */
 export const PROVIDER_BYTES_MAX: number = 8 << 20;
 /** Problems that are said of a document. */
 const PROBLEMS_MAX = 100;
-const ID_LENGTH_MAX = 255;
 
 /** What a document is read with. */
 export interface ProviderTerms {
@@ -75,6 +74,8 @@ export function* readProviderInSteps(
     if (!(cause instanceof TypeError)) throw cause;
     return refused(file, "", 0, "it isn't UTF-8");
   }
+  const instances = yield* readPlain(text, terms);
+  if (instances !== null) return { instances, problems: [] };
   try {
     return yield* new DocumentReader(file, text, terms).read(yield* parseJson(text));
   } catch (cause) {
@@ -267,9 +268,8 @@ class DocumentReader {
     }
     const { service, job, env, product } = address;
     const id = this.#textOf(fields, "id") ?? `${product}-${env}-${job}-${service}-${port}`;
-    if (id === "" || id.length > ID_LENGTH_MAX || /\p{Cc}/u.test(id)) {
-      return this.#problem(fields.get("id") ?? node, `id must be 1–${ID_LENGTH_MAX} visible characters`);
-    }
+    const faultOfId = idFault(id);
+    if (faultOfId !== null) return this.#problem(fields.get("id") ?? node, faultOfId);
     if (this.#byId.has(id)) {
       return this.#problem(fields.get("id") ?? node, `the id ${JSON.stringify(id)} is there twice`);
     }
@@ -309,16 +309,6 @@ class DocumentReader {
   #problem({ at }: Pick<JsonNode, "at">, message: string): void {
     if (this.#problems.length >= PROBLEMS_MAX) return;
     this.#problems.push({ file: this.#file, ...this.#positions.of(at), message });
-  }
-}
-
-function nodeFault(host: string): string | null {
-  try {
-    nameToWire(host);
-    return null;
-  } catch (cause) {
-    if (!(cause instanceof SyntaxError)) throw cause;
-    return cause.message;
   }
 }
 

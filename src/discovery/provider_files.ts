@@ -11,14 +11,13 @@ import type { Clock } from "../clock.ts";
 import { fileFault } from "../input/file_fault.ts";
 import { readShortFile } from "../input/regular_file.ts";
 import { formatProblem } from "../input/yaml_source.ts";
-import { inSlices } from "../slices.ts";
+import { inSlices, pacer, toEnd } from "../slices.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { type Change, type Instance, isSameInstance } from "./catalog.ts";
 import {
   PROVIDER_BYTES_MAX,
   type ProviderReading,
   type ProviderTerms,
-  readProvider,
   readProviderInSteps,
 } from "./provider_file.ts";
 
@@ -44,6 +43,7 @@ export type StoreError =
   | "unreadable"
   | "invalidfile"
   | "invalidip"
+  | "invalidvalue"
   | "untracked"
   | "denied"
   | "noanswer"
@@ -65,8 +65,12 @@ const LOOKS_TO_ALL = 50;
  * later.
  */
 const TICK_MS = 20;
-/** Larger files are read a slice at a time: this one takes some milliseconds. */
-const AT_ONCE_BYTES_MAX = 128 << 10;
+/** Larger files are read a slice at a time, one after the other: this one may take some milliseconds. */
+const AT_ONCE_BYTES_MAX = 16 << 10;
+/** And so are all that are left when a look has read for so long. */
+const LOOK_MS_MAX = 4;
+/** Instances that are compared in a step. */
+const KEPT_STEP = 64;
 /** Most files of a directory. */
 const FILES_MAX = 1_000;
 /** Names of files that are read; others, those with a leading dot included, are passed over. */
@@ -82,17 +86,28 @@ interface Known {
   isReading: boolean;
 }
 
+/** A file that says something else than before. */
+interface Changed {
+  readonly before: readonly Instance[];
+  readonly after: readonly Instance[];
+}
+
 /** The providers of a directory. */
 export class ProviderFiles implements AsyncDisposable {
   readonly #options: ProviderFilesOptions;
   readonly #files = new Map<string, Known>();
+  /** What has changed since the catalog was written. */
+  #changed: Changed[] = [];
   /** What the catalog has. */
   #registered = new Map<string, Instance>();
   /** Ids that are another provider's, with whoever wants them. */
   #conflicts: ReadonlySet<string> = new Set();
   readonly #ending = new AbortController();
   readonly #following: Promise<void>;
-  readonly #reading = new Set<Promise<void>>();
+  /** Files that wait to be read a slice at a time. */
+  readonly #waiting = new Set<string>();
+  /** Reads them; `null` = there are none. */
+  #reading: Promise<void> | null = null;
   /** Of the directory, when its files were looked at. */
   #mark = "";
   /** Why the directory can't be read; `null` = it can. */
@@ -130,8 +145,10 @@ export class ProviderFiles implements AsyncDisposable {
   take(provider: string, instances: readonly Instance[]): void {
     const name = `${provider}.json`;
     const mark = markOf(`${this.#options.directory}/${name}`);
+    const after = toEnd(this.#kept(instances));
+    this.#changed.push({ before: this.#files.get(name)?.instances ?? [], after });
     // In place of the one that may be read at the moment.
-    this.#files.set(name, { mark, instances, problem: null, isReading: false });
+    this.#files.set(name, { mark, instances: after, problem: null, isReading: false });
     this.#register();
   }
 
@@ -155,11 +172,16 @@ export class ProviderFiles implements AsyncDisposable {
       return this.#setFault(fileFault(cause));
     }
     if (names.length > FILES_MAX) return this.#setFault(`it has more than ${FILES_MAX} files`);
-    const looks = names.map((name) => this.#lookAt(name));
+    // Nothing waits for a turn yet when all are read for the first time.
+    const untilMs = this.#isRead ? performance.now() + LOOK_MS_MAX : Infinity;
+    const looks = names.map((name) => this.#lookAt(name, untilMs));
     let isChanged = !this.#isRead || looks.includes("none");
     const there = new Set(names);
-    for (const name of this.#files.keys()) {
-      if (!there.has(name)) isChanged = this.#files.delete(name) || isChanged;
+    for (const [name, { instances }] of this.#files) {
+      if (there.has(name)) continue;
+      this.#changed.push({ before: instances, after: [] });
+      this.#files.delete(name);
+      isChanged = true;
     }
     this.#isRead = true;
     if (isChanged) this.#register();
@@ -170,55 +192,82 @@ export class ProviderFiles implements AsyncDisposable {
   /** Follows it no more. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#ending.abort();
-    await Promise.all([this.#following, ...this.#reading]);
+    await Promise.all([this.#following, this.#reading]);
   }
 
-  /** @returns `none` = what it says may be another now; `null` = it is what it was */
-  #lookAt(name: string): "none" | "invalidfile" | null {
+  /**
+   * @param untilMs when others are to have their turn
+   * @returns `none` = what it says may be another now; `null` = it is what it was, or will be read
+   */
+  #lookAt(name: string, untilMs: number): "none" | "invalidfile" | null {
     const path = `${this.#options.directory}/${name}`;
     const known = this.#files.get(name) ?? { mark: "", instances: [], problem: null, isReading: false };
     if (known.isReading) return null;
-    const mark = markOf(path);
+    const { mark, size } = lookOf(path);
     if (mark === known.mark) return null;
     known.mark = mark;
     this.#files.set(name, known);
-    const bytes = this.#bytesOf(path);
-    if (typeof bytes === "string") {
-      return this.#takeReading(known, {
-        instances: [],
-        problems: [{ file: path, line: 0, column: 0, message: bytes }],
-      });
+    if (this.#isRead && (size > AT_ONCE_BYTES_MAX || performance.now() >= untilMs)) {
+      known.isReading = true;
+      this.#waiting.add(name);
+      this.#reading ??= this.#readWaiting();
+      return null;
     }
-    const terms = { ...this.#options.terms, provider: ProviderFiles.providerOf(name)! };
-    // Nothing waits for a turn yet when all are read for the first time.
-    if (!this.#isRead || bytes.length <= AT_ONCE_BYTES_MAX) {
-      return this.#takeReading(known, readProvider(path, bytes, terms));
-    }
-    known.isReading = true;
-    const reading: Promise<void> = this.#readInSlices(name, known, readProviderInSteps(path, bytes, terms))
-      .finally(() => this.#reading.delete(reading));
-    this.#reading.add(reading);
-    return null;
+    return this.#takeReading(known, toEnd(this.#read(name)));
   }
 
-  async #readInSlices(name: string, known: Known, steps: Generator<void, ProviderReading>): Promise<void> {
+  async #readWaiting(): Promise<void> {
     const { clock, observe } = this.#options;
     const { signal } = this.#ending;
-    const startMs = clock.monotonicMs();
-    let reading: ProviderReading;
+    const pace = pacer({ clock, signal });
     try {
-      reading = await inSlices(steps, { clock, signal });
+      // Not within the look that found them.
+      await clock.sleep(0, signal);
+      for (const name of this.#waiting) {
+        await pace();
+        this.#waiting.delete(name);
+        const known = this.#files.get(name);
+        // It is gone, or was registered meanwhile.
+        if (!known?.isReading) continue;
+        const startMs = clock.monotonicMs();
+        const reading = await inSlices(this.#read(name), { clock, signal });
+        await pace();
+        known.isReading = false;
+        // It may be another one by now: it is looked at with the next look.
+        this.#mark = "";
+        if (this.#files.get(name) !== known) continue;
+        const error = this.#takeReading(known, reading);
+        if (error === "none") this.#register();
+        if (error !== null) observe(error, (clock.monotonicMs() - startMs) / 1000);
+      }
     } catch (cause) {
-      if (signal.aborted) return;
-      throw cause;
+      if (!signal.aborted) throw cause;
+    } finally {
+      this.#reading = null;
     }
-    known.isReading = false;
-    // It may be another one by now: it is looked at with the next look.
-    this.#mark = "";
-    if (this.#files.get(name) !== known) return;
-    const error = this.#takeReading(known, reading);
-    if (error === "none") this.#register();
-    if (error !== null) observe(error, (clock.monotonicMs() - startMs) / 1000);
+  }
+
+  /** What a file says, in steps. */
+  *#read(name: string): Generator<void, ProviderReading> {
+    const path = `${this.#options.directory}/${name}`;
+    const bytes = this.#bytesOf(path);
+    if (typeof bytes === "string") {
+      return { instances: [], problems: [{ file: path, line: 0, column: 0, message: bytes }] };
+    }
+    const terms = { ...this.#options.terms, provider: ProviderFiles.providerOf(name)! };
+    const { instances, problems } = yield* readProviderInSteps(path, bytes, terms);
+    return { instances: yield* this.#kept(instances), problems };
+  }
+
+  /** The same, but that what is as it was stays the same object: most of a file is, and what is soon let go costs the least. */
+  *#kept(instances: readonly Instance[]): Generator<void, readonly Instance[]> {
+    const kept: Instance[] = [];
+    for (const instance of instances) {
+      const before = this.#registered.get(instance.id);
+      kept.push(before !== undefined && isSameInstance(before, instance) ? before : instance);
+      if (kept.length % KEPT_STEP === 0) yield;
+    }
+    return kept;
   }
 
   #takeReading(known: Known, { instances, problems }: ProviderReading): "none" | "invalidfile" | null {
@@ -234,6 +283,7 @@ export class ProviderFiles implements AsyncDisposable {
       });
       return "invalidfile";
     }
+    this.#changed.push({ before: known.instances, after: instances });
     known.instances = instances;
     return "none";
   }
@@ -255,7 +305,53 @@ export class ProviderFiles implements AsyncDisposable {
 
   /** Writes the difference between what the files say and what the catalog has. */
   #register(): void {
-    const { terms: { zone }, write, log } = this.#options;
+    const { terms: { zone }, write } = this.#options;
+    const changed = this.#changed;
+    this.#changed = [];
+    const { ids, instances } = this.#differenceOf(changed) ?? this.#differenceOfAll();
+    const changes: Change[] = [{ kind: "standing", zone, standing: "fresh" }];
+    if (ids.length > 0) changes.push({ kind: "remove", zone, ids });
+    if (instances.length > 0) {
+      changes.push({ kind: "put", zone, instances: instances.sort((a, b) => a.id < b.id ? -1 : 1) });
+    }
+    write(changes);
+  }
+
+  /**
+   * The same by what has changed alone: with many files, one is written again and again.
+   *
+   * @returns `null` = ids are wanted by more than one provider, so that who has them is to be found out
+   */
+  #differenceOf(changed: readonly Changed[]): { ids: string[]; instances: Instance[] } | null {
+    if (this.#conflicts.size > 0) return null;
+    const isTaken = ({ id, provider }: Instance) =>
+      (this.#registered.get(id)?.provider ?? provider) !== provider;
+    const seen = new Set<string>();
+    for (const { after } of changed) {
+      for (const instance of after) {
+        // A file that was read twice says it twice.
+        if (isTaken(instance) || seen.has(instance.id)) return null;
+        seen.add(instance.id);
+      }
+    }
+    const ids: string[] = [];
+    const instances: Instance[] = [];
+    for (const { before, after } of changed) {
+      for (const instance of after) {
+        const known = this.#registered.get(instance.id);
+        this.#registered.set(instance.id, instance);
+        if (known === undefined || !isSameInstance(known, instance)) instances.push(instance);
+      }
+      for (const { id } of before) {
+        if (!seen.has(id) && this.#registered.delete(id)) ids.push(id);
+      }
+    }
+    return { ids, instances };
+  }
+
+  /** The same by all that the files say. */
+  #differenceOfAll(): { ids: string[]; instances: Instance[] } {
+    const { log } = this.#options;
     const next = new Map<string, Instance>();
     const conflicts = new Set<string>();
     const all = [...this.#files.values()].flatMap(({ instances }) => instances);
@@ -283,13 +379,10 @@ export class ProviderFiles implements AsyncDisposable {
     const instances = [...next.values()].filter((instance) => {
       const before = this.#registered.get(instance.id);
       return before === undefined || !isSameInstance(before, instance);
-    }).sort((a, b) => a.id < b.id ? -1 : 1);
+    });
     this.#registered = next;
     this.#conflicts = conflicts;
-    const changes: Change[] = [{ kind: "standing", zone, standing: "fresh" }];
-    if (ids.length > 0) changes.push({ kind: "remove", zone, ids });
-    if (instances.length > 0) changes.push({ kind: "put", zone, instances });
-    write(changes);
+    return { ids, instances };
   }
 
   #setFault(fault: string | null): StoreError | null {
@@ -322,15 +415,19 @@ export class ProviderFiles implements AsyncDisposable {
  * Two marks with the same text are of the same bytes; a file of the same size and second has another number. One that changed at
  * this moment has a mark that is like no other.
  */
-function markOf(path: string): string {
+function lookOf(path: string): { readonly mark: string; readonly size: number } {
   try {
     const { mtime, ctime, size, ino } = Deno.statSync(path);
     const changedMs = Math.max(mtime?.getTime() ?? 0, ctime?.getTime() ?? 0);
     const isRecent = Math.abs(Date.now() - changedMs) < TICK_MS;
     const moment = isRecent ? performance.now() : "";
-    return [mtime?.getTime(), ctime?.getTime(), size, ino, moment].join(" ");
+    return { mark: [mtime?.getTime(), ctime?.getTime(), size, ino, moment].join(" "), size };
   } catch (cause) {
     if (!(cause instanceof Error)) throw cause;
-    return fileFault(cause);
+    return { mark: fileFault(cause), size: 0 };
   }
+}
+
+function markOf(path: string): string {
+  return lookOf(path).mark;
 }

@@ -5,7 +5,7 @@
  */
 import { systemClock } from "../clock.ts";
 import type { LogFields } from "../telemetry/log.ts";
-import type { Change } from "./catalog.ts";
+import { type Change, portionsOf } from "./catalog.ts";
 import { ConsulCatalog, type ConsulCatalogOptions } from "./consul_catalog.ts";
 import type { StoreError, StoreOperation } from "./provider_files.ts";
 
@@ -29,8 +29,6 @@ export type Observed = readonly [operation: StoreOperation, error: StoreError, s
 
 /** Time that measures gather before they are told. */
 const REPORT_MS = 250;
-/** Instances of a portion: it takes the main thread a millisecond or two. */
-const PORTION = 250;
 
 /** Reads, and tells. */
 export class Reader implements AsyncDisposable {
@@ -77,20 +75,5 @@ export class Reader implements AsyncDisposable {
     const text = JSON.stringify(problems);
     if (text !== this.#problems) this.#report({ kind: "problems", problems });
     this.#problems = text;
-  }
-}
-
-/** The same changes in the same order, none of them large. */
-function* portionsOf(changes: readonly Change[]): Generator<readonly Change[]> {
-  for (const change of changes) {
-    if (change.kind === "put") {
-      for (let at = 0; at < change.instances.length; at += PORTION) {
-        yield [{ ...change, instances: change.instances.slice(at, at + PORTION) }];
-      }
-    } else if (change.kind === "remove") {
-      for (let at = 0; at < change.ids.length; at += PORTION) {
-        yield [{ ...change, ids: change.ids.slice(at, at + PORTION) }];
-      }
-    } else yield [change];
   }
 }

@@ -9,29 +9,37 @@
 const TEMPORARY = ".registering-";
 
 /**
- * Writes a provider's file: beside its place, onto the disk, and then into its place.
+ * Writes a provider's file: beside its place, onto the disk, and then into its place. Waiting for the disk keeps nothing else
+ * waiting.
  *
+ * @param placed called when the file is in its place; the directory isn't on the disk then
  * @throws {Error} of the system's; the file is then what it was, and nothing else is left
  */
-export function writeProviderFile(directory: string, provider: string, bytes: Uint8Array): void {
+export async function writeProviderFile(
+  directory: string,
+  provider: string,
+  bytes: Uint8Array,
+  placed: () => void = () => {},
+): Promise<void> {
   const temporary = `${directory}/${TEMPORARY}${provider}`;
   try {
     // One place for each provider: what a kill has left is written over.
-    using file = Deno.openSync(temporary, { write: true, create: true, truncate: true, mode: 0o644 });
-    for (let at = 0; at < bytes.length;) at += file.writeSync(bytes.subarray(at));
-    file.syncSync();
+    using file = await Deno.open(temporary, { write: true, create: true, truncate: true, mode: 0o644 });
+    for (let at = 0; at < bytes.length;) at += await file.write(bytes.subarray(at));
+    await file.sync();
     Deno.renameSync(temporary, `${directory}/${provider}.json`);
   } catch (error) {
     removeIfThere(temporary);
     throw error;
   }
-  syncDirectory(directory);
+  placed();
+  await syncDirectory(directory);
 }
 
 /** Removes a provider's file. @returns whether there was one */
-export function removeProviderFile(directory: string, provider: string): boolean {
+export async function removeProviderFile(directory: string, provider: string): Promise<boolean> {
   if (!removeIfThere(`${directory}/${provider}.json`)) return false;
-  syncDirectory(directory);
+  await syncDirectory(directory);
   return true;
 }
 
@@ -46,7 +54,7 @@ function removeIfThere(path: string): boolean {
 }
 
 /** Without it a file may be in its place, and not be there after a loss of power. */
-function syncDirectory(directory: string): void {
-  using folder = Deno.openSync(directory, { read: true });
-  folder.syncSync();
+async function syncDirectory(directory: string): Promise<void> {
+  using folder = await Deno.open(directory, { read: true });
+  await folder.sync();
 }

@@ -28,15 +28,27 @@ export const PEM_BYTES_MAX: number = 1 << 20;
  * @throws {Error} when it can't be read, is no regular file, or is longer
  */
 export function readShortFile(path: string, bytesMax: number): Uint8Array {
-  expectRegular(Deno.statSync(path), bytesMax); // before it is opened: that alone waits for the other end of a pipe
+  const info = Deno.statSync(path);
+  expectRegular(info, bytesMax); // before it is opened: that alone waits for the other end of a pipe
   using file = Deno.openSync(path);
-  const bytes = new Uint8Array(bytesMax + 1);
+  // Room for what it says that it has: to clear what it may have takes milliseconds where that is megabytes.
+  let bytes = new Uint8Array(Math.min(bytesMax, Math.max(info.size, ROOM_MIN)) + 1);
   let size = 0;
   for (let count: number | null = 0; count !== null && size <= bytesMax; size += count ?? 0) {
+    if (size === bytes.length) bytes = grown(bytes, bytesMax + 1);
     count = file.readSync(bytes.subarray(size));
   }
   if (size > bytesMax) throw tooLong(bytesMax);
   return bytes.slice(0, size);
+}
+
+/** Some files say that they have nothing, and have some bytes (proc(5)). */
+const ROOM_MIN = 4 << 10;
+
+function grown(bytes: Uint8Array, sizeMax: number): Uint8Array<ArrayBuffer> {
+  const more = new Uint8Array(Math.min(sizeMax, 2 * bytes.length));
+  more.set(bytes);
+  return more;
 }
 
 /**

@@ -5,7 +5,7 @@
  */
 import type { ApiParts, DnsListenerStatus, NodePort, NodeStatus } from "../api/ports.ts";
 import type { Resource } from "../api/resource.ts";
-import { type Certificate, HttpServer } from "../api/server.ts";
+import { type Certificate, type ConnectionFate, HttpServer } from "../api/server.ts";
 import type { Clock } from "../clock.ts";
 import { Explainer } from "../explain/explainer.ts";
 import { sourcesOf } from "../explain/node_sources.ts";
@@ -35,6 +35,8 @@ export interface ControlSockets extends AsyncDisposable {
   readonly api: HttpServer | null;
   /** `null` = metrics are on the API's listener, or off. */
   readonly metrics: HttpServer | null;
+  /** Counts the connections of a listener, of which there are so many at the moment. */
+  readonly count: (listener: string, size: () => number) => (fate: ConnectionFate) => void;
 }
 
 /**
@@ -60,10 +62,14 @@ export function bindControl(
     "result",
   ]);
   const open = registry.gauge("pleiades_http_connections", "Open HTTP connections.", ["listener"]);
+  const count: ControlSockets["count"] = (listener, size) => {
+    for (const fate of ["accepted", "refused", "evicted", "failed"]) fates.labels(listener, fate);
+    registry.onCollect(() => open.labels(listener).set(size()));
+    return (fate) => fates.labels(listener, fate).inc();
+  };
   const bound: HttpServer[] = [];
   const bind = (listener: "api" | "metrics", address: SocketAddress, choice: string) => {
-    for (const fate of ["accepted", "refused", "evicted", "failed"]) fates.labels(listener, fate);
-    const server = HttpServer.bind({
+    const server: HttpServer = HttpServer.bind({
       address,
       choice,
       beside: beside.some((other) => other?.hostname === address.hostname && other.port === address.port),
@@ -71,9 +77,8 @@ export function bindControl(
       limits: { maxConnections, maxConnectionsPerClient },
       log,
       clock,
-      observe: (fate) => fates.labels(listener, fate).inc(),
+      observe: count(listener, () => server.connections),
     });
-    registry.onCollect(() => open.labels(listener).set(server.connections));
     bound.push(server);
     return server;
   };
@@ -87,6 +92,7 @@ export function bindControl(
       metrics: metrics.enablePrometheus && listenAddr !== null
         ? bind("metrics", { hostname: listenAddr, port: metrics.port }, "metrics.port")
         : null,
+      count,
       [Symbol.asyncDispose]: close,
     };
   } catch (error) {
@@ -179,11 +185,15 @@ export async function serveControl(
     const access = { loopback: isLoopback(parseIp(metrics.listenAddr!)!) };
     sockets.metrics.serve(createMetricsApp({ expose: () => registry.expose(), access, log }));
   }
-  if (providers !== null) lifetime.use(await serveProviders(providers, parts));
+  if (providers !== null) lifetime.use(await serveProviders(providers, parts, sockets));
 }
 
 /** Look-ups and registrations alone, for programs of this machine. */
-async function serveProviders(path: string, parts: ApiParts): Promise<AsyncDisposable> {
+async function serveProviders(
+  path: string,
+  parts: ApiParts,
+  { count }: Pick<ControlSockets, "count">,
+): Promise<AsyncDisposable> {
   const [{ UnixServer }, { createApi }, { EVERYONE: credentials }, { lookup }] = await Promise.all([
     import("../api/unix_server.ts"),
     import("../api/api.ts"),
@@ -192,12 +202,13 @@ async function serveProviders(path: string, parts: ApiParts): Promise<AsyncDispo
   ]);
   const { clock, log } = parts;
   const app = createApi({ ...parts, credentials, auth: { tokens: [], loopback: false } }, [lookup]);
-  return new UnixServer({
+  const server: AsyncDisposable & { readonly connections: number } = new UnixServer({
     path,
     app: { fetch: (request, source) => app.fetch(request, source) },
-    clock,
-    log,
+    observe: count("socket", () => server.connections),
+    ...{ clock, log },
   });
+  return server;
 }
 
 /** What answers on the sockets of the control plane. */

@@ -25,6 +25,8 @@ export interface ConsulServerOptions {
   readonly acl?: boolean;
   /** Whether it speaks HTTPS as well. */
   readonly tls?: boolean;
+  /** Connections that a client may have; as by default when left out. */
+  readonly connections?: number;
 }
 
 /** Ports of one server. */
@@ -87,7 +89,8 @@ export class ConsulServer implements AsyncDisposable {
 
   /** Starts it, or starts it again with what it has stored. */
   run(): void {
-    const { datacenter = "gg", node = "s1", servers = 1, join = [], joinWan = [], acl, tls } = this.#options;
+    const { datacenter = "gg", node = "s1", servers = 1, join = [], joinWan = [], acl, tls, connections } =
+      this.#options;
     const config = {
       ...{
         datacenter,
@@ -109,6 +112,7 @@ export class ConsulServer implements AsyncDisposable {
         ...{ serf_lan: this.ports.lan, serf_wan: this.ports.wan, dns: -1, grpc: -1, grpc_tls: -1 },
       },
       connect: { enabled: false },
+      ...connections !== undefined && { limits: { http_max_conns_per_client: connections } },
       ...acl === true && {
         acl: {
           ...{ enabled: true, default_policy: "deny" },

@@ -1,13 +1,18 @@
 /**
- * Addresses, providers' files and answers of Consul with bytes changed: each is read, or refused in words.
+ * Addresses, providers' files and answers of Consul with bytes changed: each is read, or refused in words. And queries, each of
+ * which has an answer that can be read, or none.
  *
  * @module
  */
-import { ok } from "node:assert/strict";
+import { equal, ok } from "node:assert/strict";
 import { seededRng } from "../../src/clock.ts";
 import { parseAddress } from "../../src/discovery/address.ts";
+import { Catalog } from "../../src/discovery/catalog.ts";
 import { readEntries, readJobs, readServers } from "../../src/discovery/consul_entries.ts";
+import { DnsAnswers } from "../../src/discovery/dns_answers.ts";
 import { readProvider } from "../../src/discovery/provider_file.ts";
+import { decodeMessage, encodeQuery } from "../../src/wire/message.ts";
+import { typeNumber } from "../../src/wire/record_type.ts";
 
 const TAGS = ["glimpse:env=prod", "glimpse:job=web", "glimpse:service=http"];
 const ENTRY = {
@@ -63,4 +68,48 @@ function refusesInWords(read: () => unknown, text: string): void {
   } catch (error) {
     ok(error instanceof SyntaxError && error.message !== "", `${error} of ${text}`);
   }
+}
+
+const ZONE = "srv.example.org";
+const NAMES = ["http.web.prod.shop.gg", "http.web.prod.shop.fr", "ns0.gg", "gg", "x"];
+
+/** Answers so many queries with bytes changed. @throws {AssertionError} with the one whose answer is none */
+export function answerMutated(rounds: number, seed: number): void {
+  const random = seededRng(seed);
+  const catalog = new Catalog();
+  const { instances } = readProvider("f", new TextEncoder().encode(SEEDS[3]), TERMS);
+  catalog.apply({ kind: "put", zone: "gg", instances });
+  catalog.apply({ kind: "servers", zone: "gg", servers: [{ host: "a", ips: ["192.0.2.1"] }] });
+  catalog.apply({ kind: "standing", zone: "gg", standing: "fresh" });
+  catalog.apply({ kind: "servers", zone: "fr", servers: [{ host: "b", ips: ["2001:db8::1"] }] });
+  catalog.apply({ kind: "standing", zone: "fr", standing: "foreign" });
+  const answers = new DnsAnswers(catalog, { dnsZones: [ZONE], maxAnswers: 43, unixMs: () => 0 });
+  const seeds = NAMES.flatMap((name) =>
+    ["SRV", "A", "NS", "TXT"].map((type) =>
+      encodeQuery({ id: 1, name: `${name}.${ZONE}`, type: typeNumber(type)!, edns: { udpSize: 1232 } })
+    )
+  );
+  const out = new Uint8Array(65_535);
+  for (let i = 0; i < rounds; i++) {
+    const packet = seeds[i % seeds.length]!.slice();
+    for (let n = 1 + random() % 4; n > 0; n--) packet[random() % packet.length] = random() & 255;
+    const length = random() % 8 === 0 ? random() % packet.length : packet.length;
+    const stream = random() % 2 === 0;
+    const { size } = answers.answer(packet, length, out, { stream, everything: true });
+    ok(size <= (stream ? 65_535 : 1232), packet.toString());
+    if (size === 0) continue;
+    const answer = out.slice(0, size);
+    answersTo(answer, packet);
+    try {
+      decodeMessage(answer);
+    } catch (error) {
+      throw new Error(`${error} of the answer to ${packet}`);
+    }
+  }
+}
+
+/** An answer says which query it is of. */
+function answersTo(answer: Uint8Array, query: Uint8Array): void {
+  equal(answer[0]! << 8 | answer[1]!, query[0]! << 8 | query[1]!);
+  ok((answer[2]! & 0x80) !== 0);
 }

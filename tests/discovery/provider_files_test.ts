@@ -117,3 +117,34 @@ Deno.test("what is large is read a slice at a time, and counts as it is in the e
   deepEqual([first, second], [{ kind: "done", instances: 2_000 }, { kind: "done", instances: 1 }]);
   deepEqual(found(), [83], "the registration that came last");
 });
+
+Deno.test("a file that is written in place with the same size in the same second counts", async () => {
+  await using world = World.start({ "chef.json": { instances: [instance("a")] } });
+  const path = `${world.directory}/chef.json`;
+  const text = Deno.readTextFileSync(path);
+  for (const id of ["b", "c", "d"]) {
+    Deno.writeTextFileSync(path, text.replace('"a"', `"${id}"`));
+    await until(() => ids(world).join(), (those) => those === id);
+  }
+});
+
+Deno.test("an id that one file gives up is another one's, in one look as in two", async () => {
+  await using world = World.start({
+    "a.json": { instances: [instance("one"), instance("two")] },
+    "b.json": { instances: [instance("three")] },
+  });
+  const owners = () =>
+    world.discovery.catalog.instancesOf("gg").map(({ id, provider }) => `${id} ${provider}`).sort().join();
+  equal(owners(), "one a,three b,two a");
+  // Both are found by the same look, or not: it ends the same.
+  world.provide("b", [instance("two"), instance("three")]);
+  world.provide("a", [instance("one")]);
+  await until(owners, (those) => those === "one a,three b,two b");
+  world.provide("a", [instance("one"), instance("three")]);
+  await until(() => world.lines.join("\n"), (lines) => /"id":"three".*"owner":"b"/.test(lines));
+  equal(owners(), "one a,three b,two b");
+  Deno.removeSync(`${world.directory}/b.json`);
+  await until(owners, (those) => those === "one a,three a");
+  world.provide("a", [instance("four")]);
+  await until(owners, (those) => those === "four a");
+});

@@ -75,7 +75,7 @@ Deno.test("what nodes have is found at each of them by the node's name and the i
   match(world.discovery.problems.join(), /other nodes can't be read/);
   carrier.listener!.standing(true);
   carrier.listener!.value("n2", "5", null);
-  deepEqual(ids(), ["n1/a", "n3/x"]);
+  await until(() => ids().join(), (those) => those === "n1/a,n3/x");
 
   world.provide("chef", []);
   await until(ids, (those) => those.join() === "n3/x");
@@ -107,7 +107,7 @@ Deno.test("a value that can't be used is named, and what its node said last goes
       "5",
       isOfOther ? JSON.parse(JSON.stringify(document).replaceAll("n2/", `${node}/`)) : document,
     );
-    match(world.lines.at(-1)!, reason);
+    await until(() => world.lines.at(-1)!, (line) => reason.test(line));
     ok(world.discovery.catalog.instancesOf("gg").some(({ id }) => id === `${node}/x`));
   }
 });
@@ -142,4 +142,84 @@ Deno.test("zones of other nodes are answered where they are to be, and what the 
     equal(await asked(WEB), "NOERROR|aa|5 192.0.2.1");
   }
   await Deno.remove(keptFile);
+});
+
+Deno.test("what other nodes may keep here is bounded, refused by name and counted, and what is right is kept", async () => {
+  const carrier = new Carrier();
+  await using world = start(carrier);
+  const listener = carrier.listener!;
+  const encoder = new TextEncoder();
+  listener.standing(true);
+  const refusals = () =>
+    Number(
+      /store_errors_total\{[^}]*error="invalidvalue"[^}]*\} (\d+)/.exec(world.registry.expose())?.[1] ?? 0,
+    );
+  const kept = () => world.discovery.catalog.sizeOf("gg");
+  carrier.say("n2", "5", valueOf([{}]));
+  const rightly = 2;
+  await until(kept, (count) => count === rightly);
+
+  const deep = `{"v":1,"zone":"gg","instances":[],"more":${"[".repeat(100_000)}${"]".repeat(100_000)}}`;
+  equal(listener.value("deep", "1", encoder.encode(deep)), true, "what isn't known here is left alone");
+  await until(() => listener.value("deep", "1", null), (isKept) => !isKept);
+  const nested = `{"v":1,"zone":"gg","instances":${"[".repeat(10_000)}${"]".repeat(10_000)}}`;
+  const wrong: readonly (readonly [node: string, part: string, text: string, reason: RegExp])[] = [
+    ["m1", "5", " ".repeat(1 << 20), /the part 5 has more than 512 KiB/],
+    ["m2", "40", "{}", /40 is no part/],
+    ["m3", "x", "{}", /x is no part/],
+    ["m4", "5", nested, /instances\.0: /],
+  ];
+  for (const [i, [node, part, text, reason]] of wrong.entries()) {
+    listener.value(node, part, encoder.encode(text));
+    await until(refusals, (count) => count === i + 1);
+    match(world.lines.at(-1)!, reason);
+    equal(listener.value(node, part, null), false, node);
+  }
+  const lines = world.lines.length;
+  for (let i = 0; i < 100_000; i++) listener.stray(`no.id.${i}`);
+  equal(refusals(), wrong.length + 100_000);
+  ok(world.lines.length <= lines + 100, `${world.lines.length - lines} lines`);
+  equal(kept(), rightly);
+});
+
+Deno.test("of a hundred thousand keys as many nodes are kept as a cluster has, and those that are there go on", async () => {
+  const carrier = new Carrier();
+  await using world = start(carrier);
+  const listener = carrier.listener!;
+  listener.standing(true);
+  const encoder = new TextEncoder();
+  const valueOfNode = (node: string) =>
+    encoder.encode(JSON.stringify(valueOf([{ id: `${node}/x`, ips: ["192.0.2.9"] }])));
+  equal(listener.value("n2", "5", valueOfNode("n2")), true);
+  let kept = 0;
+  for (let i = 0; i < 100_000; i++) {
+    if (listener.value(`m${i}`, "5", valueOfNode(`m${i}`))) kept++;
+  }
+  equal(kept, 255);
+  carrier.say("n2", "5", valueOf([{ ips: ["192.0.2.11"] }]));
+  const ofN2 = () => world.discovery.catalog.instancesOf("gg").find(({ id }) => id === "n2/x");
+  await until(() => ofN2()?.ips.join(), (ips) => ips === "192.0.2.11");
+  await until(() => listener.value("m0", "5", null), (isKept) => !isKept);
+  equal(listener.value("late", "5", valueOfNode("late")), true, "who leaves makes room");
+});
+
+Deno.test("a large value is taken a slice at a time, the last of each part, before all is known", async () => {
+  const carrier = new Carrier();
+  await using world = start(carrier);
+  const listener = carrier.listener!;
+  const large = (port: number) =>
+    valueOf(Array.from({ length: 1_000 }, (_, i) => ({ id: `n2/${i}`, ips: ["192.0.2.9"], port })));
+  carrier.say("n2", "5", large(81));
+  carrier.say("n2", "5", large(82));
+  carrier.say("n2", "5", large(83));
+  listener.standing(true);
+  const standing = () => world.discovery.catalog.standingOf("gg");
+  equal(standing(), "lost");
+  await until(standing, (each) => each === "fresh");
+  const ports = () => new Set(world.discovery.catalog.instancesOf("gg").map(({ port }) => port));
+  deepEqual(ports(), new Set([8080, 83]));
+  carrier.say("n2", "5", large(84));
+  listener.value("n2", "5", null);
+  await until(ports, (those) => those.size === 1);
+  deepEqual(ports(), new Set([8080]));
 });

@@ -230,24 +230,24 @@ Deno.test("spec line 13: an instance that is taken out of its file is out of the
   equal(await until(() => world.ask(WEB, "A"), "NXDOMAIN"), "NXDOMAIN|aa");
 });
 
-Deno.test("spec line 14: a provider's file is never seen half-written, and nothing is left beside it", () => {
+Deno.test("spec line 14: a provider's file is never seen half-written, and nothing is left beside it", async () => {
   const directory = Deno.makeTempDirSync();
   const bytes = new TextEncoder().encode(JSON.stringify({ instances: THREE }));
-  writeProviderFile(directory, "chef", bytes);
-  writeProviderFile(directory, "chef", bytes);
+  await writeProviderFile(directory, "chef", bytes);
+  await writeProviderFile(directory, "chef", bytes);
   deepEqual([...Deno.readDirSync(directory)].map(({ name }) => name), ["chef.json"]);
   deepEqual(Deno.readFileSync(`${directory}/chef.json`), bytes);
   // Where it can't come into its place, what was there stays, and nothing else does.
   Deno.mkdirSync(`${directory}/other.json/full`, { recursive: true });
   try {
-    writeProviderFile(directory, "other", bytes);
+    await writeProviderFile(directory, "other", bytes);
     ok(false, "a directory was overwritten");
   } catch (error) {
     ok(error instanceof Error);
   }
   deepEqual([...Deno.readDirSync(directory)].map(({ name }) => name).sort(), ["chef.json", "other.json"]);
-  ok(removeProviderFile(directory, "chef"));
-  ok(!removeProviderFile(directory, "chef"));
+  ok(await removeProviderFile(directory, "chef"));
+  ok(!await removeProviderFile(directory, "chef"));
   Deno.removeSync(directory, { recursive: true });
 });
 

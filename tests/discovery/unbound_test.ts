@@ -47,8 +47,13 @@ testWith(
           found("http.web.prod.shop.ggg", "SRV"),
           found("ns7.gg", "A"),
           found("ns0.gg", "A"),
+          found("_http.web.prod.shop.gg", "A"),
+          found("gg", "NS"),
         ]),
-        ["NOERROR", "NOERROR", "NXDOMAIN", "NXDOMAIN", "NXDOMAIN", "NOERROR", "NOERROR|192.0.2.52"],
+        [
+          ...["NOERROR", "NOERROR", "NXDOMAIN", "NXDOMAIN", "NXDOMAIN", "NOERROR", "NOERROR|192.0.2.52"],
+          ...["NXDOMAIN", `NOERROR|ns0.gg.${ZONE}.|ns1.gg.${ZONE}.|ns2.gg.${ZONE}.`],
+        ],
       );
     }
   },

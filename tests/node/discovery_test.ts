@@ -10,6 +10,7 @@ import { ask, brief, instance, SETTINGS, ZONE } from "../discovery/world.ts";
 import { askFor, startTestNode, TEST_SETTINGS, type TestNode, until } from "../test_node.ts";
 import { ConsulServer, ROOT_TOKEN } from "../consul/server.ts";
 import { testWith } from "../programs.ts";
+import { ServeProcess } from "../serve_process.ts";
 import type { Core } from "../../src/node/part.ts";
 import { PARTS } from "../../src/node/parts.ts";
 import type { Settings } from "../../src/settings/settings.ts";
@@ -241,6 +242,31 @@ Deno.test({
   },
 });
 
+Deno.test({
+  name: "what was registered is there after a kill, and so is the socket",
+  ignore: Deno.build.os === "windows",
+  fn: async () => {
+    const folder = await Deno.makeTempDir();
+    await Deno.mkdir(`${folder}/providers`);
+    const socket = `${folder}/s.sock`;
+    const discovery = { enabled: true, dnsAddr: null, directory: `${folder}/providers`, socket };
+    await Deno.writeTextFile(`${folder}/node.yaml`, JSON.stringify({ discovery }));
+    const args = ["-c", `${folder}/node.yaml`, "--db", ":memory:"];
+    {
+      await using serve = await ServeProcess.start({ args });
+      const answer = await overSocket(socket, "PUT", "/providers/chef", { instances: [instance("a")] });
+      serve.kill("SIGKILL");
+      await serve.ended();
+      match(answer, /^HTTP\/1\.1 200 [^]*"instances":1/);
+    }
+    ok((await Deno.lstat(socket)).isSocket, "nothing has removed it");
+    await using _serve = await ServeProcess.start({ args });
+    match(await overSocket(socket, "GET", `/lookup/${WEB}`), /^HTTP\/1\.1 200 [^]*"id":"a"/);
+    deepEqual([...Deno.readDirSync(`${folder}/providers`)].map(({ name }) => name), ["chef.json"]);
+    await Deno.remove(folder, { recursive: true });
+  },
+});
+
 /** The whole answer of a call at a unix socket. */
 async function overSocket(path: string, method: string, target: string, body?: unknown): Promise<string> {
   using connection = await Deno.connect({ transport: "unix", path });
@@ -312,6 +338,9 @@ Deno.test("the commands of discovery register, look up and follow", async () => 
     const message = await failing.then(() => "", ({ message }) => message);
     ok(message.startsWith("It is registered, but") && message.includes(reason!), message);
   }
+  const flags = { provider: "chef", directory: place.directory, zone: "gg", reloadCommand: "sleep 60" };
+  const hanging = registerFile(file, flags, terminal, 50);
+  match(await hanging.then(() => "", ({ message }) => message), /but sleep 60 was ended after 0\.05 s/);
   Deno.removeSync(file);
 });
 

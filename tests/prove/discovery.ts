@@ -1,30 +1,32 @@
 /**
- * Discovery over long: `deno task prove discovery [consul [QUERIES_PER_SECOND] | files [SECONDS [PER_SECOND]] |
- * many [SECONDS [PER_SECOND]] | cpu [QUERIES] | subscribers [COUNT [streams | polls]] | oracle [ROUNDS] | kills [COUNT] |
- * fuzz [ROUNDS]]`; without a word all of them.
+ * Discovery over long: `deno task prove discovery [consul [QUERIES_PER_SECOND] | many [SECONDS [PER_SECOND [REGISTRY]]] |
+ * one-product [SECONDS [PER_SECOND [REGISTRY]]] | one-address [SECONDS [PER_SECOND [REGISTRY]]] | cpu [QUERIES] |
+ * without [QUERIES [STARTS [PAIRS]]] | subscribers [COUNT [streams | polls]] | oracle [ROUNDS] | kills [COUNT] |
+ * fuzz [ROUNDS]]`; without a word all of them. A registry is `files` or `consul`; both when left out.
  *
  * - `consul`: two datacenters of three real servers each, joined over WAN, on addresses of loopback, both read through those
  *   of one. Meanwhile each zone is asked, and an instance comes and goes. A leader is killed, a follower is killed, a server is
  *   stopped for a while, and the other datacenter ends altogether and comes back. Each answer must be one of the two sets
  *   that the catalog holds by turns, the other zone must not notice, and what was lost must be read again within
  *   five seconds of its return.
- * - `files`: 10,000 instances at 500 addresses, and registrations one after the other: from the renaming of a file to its
- *   being answered.
+ * - `many`: 10,000 instances at 500 addresses, in files or in a Consul, read by a node in a process of its own that has 100,000
+ *   services, and registrations at a steady rate: from the write's answer to the answer over UDP, how long the node's main
+ *   thread is busy without a break, and how much memory it has as time goes by.
+ * - `one-product`, `one-address`: the same with all instances in one product, and at one address.
  * - `cpu`: the processor time of the thread that answers, for SRV of discovery and for A of a pool, in pairs.
- * - `many`: 10,000 instances at 500 addresses in a Consul, read by a whole node, and registrations one after the other: from the
- *   write's answer to its being answered, and how long the main thread is busy without a break.
+ * - `without`: the processor time of a node for answers of a pool, where there is discovery and where there isn't, in pairs.
  * - `subscribers`: so many streams of a look-up, and then as many that wait for it, beside some that never read: how long after
  *   a registration the last of them is told. Those who are told run on a thread of their own.
  * - `oracle`: random catalogs, answered over DNS and in look-ups as a plain reading of the rules says.
  * - `kills`: processes that are killed while they register: the file is always a whole one, and nothing stays beside it.
- * - `fuzz`: addresses, files and answers of Consul with bytes changed.
+ * - `fuzz`: addresses, files, answers of Consul, and queries with bytes changed.
  *
  * @module
  */
 import { ConsulServer, freeConsulPorts, ROOT_TOKEN } from "../consul/server.ts";
-import { readMutated } from "../discovery/mutations.ts";
+import { answerMutated, readMutated } from "../discovery/mutations.ts";
 import { agreeWithOracle } from "../discovery/oracle.ts";
-import { ask, instance, SETTINGS, World, ZONE } from "../discovery/world.ts";
+import { instance, SETTINGS, World, ZONE } from "../discovery/world.ts";
 import { seededRng } from "../../src/clock.ts";
 import { DISCOVERY } from "../../src/discovery/port.ts";
 import { writeProviderFile } from "../../src/discovery/registration.ts";
@@ -33,7 +35,11 @@ import type { Core } from "../../src/node/part.ts";
 import { PARTS } from "../../src/node/parts.ts";
 import { encodeQuery } from "../../src/wire/message.ts";
 import { create, startTestNode, TEST_SETTINGS } from "../test_node.ts";
+import { askInBatches } from "./discovery/batches.ts";
 import type { ClientsOrder, ClientsReport } from "./discovery/clients.ts";
+import { LONG_MS, type Turns } from "./discovery/turns.ts";
+import { registrations, type RegistrationsReport, SHAPES } from "./discovery/registrations.ts";
+import { withAndWithout } from "./discovery/without.ts";
 
 const ADDRESS = { gg: "http.web.prod.shop.gg", fr: "http.web.prod.shop.fr" } as const;
 type Zone = keyof typeof ADDRESS;
@@ -47,9 +53,11 @@ const BACK_MS = 5_000;
 export async function prove([kind, ...args]: string[]): Promise<boolean> {
   const kinds: Readonly<Record<string, (args: string[]) => Promise<boolean>>> = {
     consul,
-    files,
+    "many": registering("many"),
+    "one-product": registering("one-product"),
+    "one-address": registering("one-address"),
     cpu,
-    many,
+    without,
     subscribers,
     oracle,
     kills,
@@ -66,49 +74,9 @@ export async function prove([kind, ...args]: string[]): Promise<boolean> {
 
 function fuzz([rounds = "200000"]: string[]): Promise<boolean> {
   readMutated(+rounds, Date.now());
-  console.log(`${rounds} texts were read, or refused in words`);
+  answerMutated(+rounds, Date.now());
+  console.log(`${rounds} texts were read, or refused in words, and ${rounds} queries answered`);
   return Promise.resolve(true);
-}
-
-/** Files of which each has so many instances, and how many files there are. */
-const FILES = 20;
-const IN_FILE = 500;
-const ADDRESSES = 500;
-
-async function files([seconds = "30", perSecond = "10"]: string[]): Promise<boolean> {
-  const stateOf = (file: number, port: number) => ({
-    instances: Array.from({ length: IN_FILE }, (_, i) => {
-      const n = file * IN_FILE + i;
-      return instance(`i${n}`, {
-        address: `http.job${n % ADDRESSES}.prod.shop.gg`,
-        ...{ port: i === 0 ? port : 80, node: `h${n % 100}`, ipAddress: `198.51.${n >> 8 & 255}.${n & 255}` },
-      });
-    }),
-  });
-  const states = Object.fromEntries(Array.from({ length: FILES }, (_, i) => [`p${i}.json`, stateOf(i, 1)]));
-  await using world = World.start(states);
-  const tookMs: number[] = [];
-  const endMs = performance.now() + 1000 * +seconds;
-  for (let round = 0; performance.now() < endMs; round++) {
-    const file = round % FILES;
-    const port = 2 + round;
-    world.provide(`p${file}`, stateOf(file, port).instances);
-    const start = performance.now();
-    const name = `http.job${file * IN_FILE % ADDRESSES}.prod.shop.gg`;
-    while (
-      !(await world.ask(name, "SRV", { tcp: true })).answers.some(({ data }) => data.includes(` ${port} `))
-    ) {
-      if (performance.now() - start > 10_000) throw new Error(`${name} isn't answered with port ${port}`);
-    }
-    tookMs.push(performance.now() - start);
-    await pause(1000 / +perSecond);
-  }
-  tookMs.sort((a, b) => a - b);
-  const [median, p99, worst] = [0.5, 0.99, 1].map((share) => Math.round(quantile(tookMs, share)));
-  console.log(
-    `${tookMs.length} registrations: answered after ${median} ms (median), ${p99} ms (p99), ${worst} ms (worst)`,
-  );
-  return p99! <= 100 && worst! <= 300;
 }
 
 /** Times that each of the two is measured. */
@@ -156,19 +124,31 @@ async function cpu([queries = "20000"]: string[]): Promise<boolean> {
 
 /** Asks so often, a batch at a time. @returns seconds of processor time that the whole process took for it */
 async function load(server: SocketAddress, query: Uint8Array, queries: number): Promise<number> {
-  const socket = Deno.listenDatagram({ hostname: "127.0.0.1", port: 0, transport: "udp" });
-  const buffer = new Uint8Array(2048);
   const before = cpuSeconds();
-  for (let sent = 0; sent < queries;) {
-    for (let i = 0; i < BATCH; i++, sent++) await socket.send(query, { ...server, transport: "udp" });
-    for (let i = 0; i < BATCH; i++) await socket.receive(buffer);
-  }
-  const took = cpuSeconds() - before;
-  socket.close();
-  return took;
+  await askInBatches(server, query, queries);
+  return cpuSeconds() - before;
 }
 
-const BATCH = 50;
+/** How much more an answer of a pool may take where there is discovery. */
+const WITH_RATIO_MAX = 1.02;
+
+async function without([queries = "50000", starts = "5", pairs = "7"]: string[]): Promise<boolean> {
+  const { discovery, chance } = await withAndWithout({
+    ...{ queries: +queries, starts: +starts, pairs: +pairs, services: 1_000, instances: REGISTERED },
+  });
+  const shown = (ratios: readonly number[]) =>
+    `${quantile(ratios, 0.5).toFixed(3)} × (half of ${ratios.length} pairs ${
+      quantile(ratios, 0.25).toFixed(3)
+    }–${quantile(ratios, 0.75).toFixed(3)})`;
+  console.log(
+    `where ${REGISTERED} instances are registered, answers of a pool take ${
+      shown(discovery.all)
+    } the processor time, the ` +
+      `thread that answers ${shown(discovery.answering)}; of two nodes without: ${shown(chance.all)}, ` +
+      shown(chance.answering),
+  );
+  return quantile(discovery.all, 0.5) <= WITH_RATIO_MAX;
+}
 
 /** Of the threads that aren't this one. */
 function cpuSeconds(): number {
@@ -252,72 +232,61 @@ async function tell(clients: Pick<ClientsOrder, "streams" | "polls" | "stalled">
   }
 }
 
-/** Instances that are registered in Consul, at how many addresses. */
-const MANY = 10_000;
+const REGISTERED = 10_000;
+const SERVICES = 100_000;
+const ANSWERED_MS = { p99: 100, worst: 300 } as const;
 /** Longest time that the main thread may be busy without a break. */
 const PAUSE_MS = 20;
+/** How much more memory there may be at the end than after a fifth of the time; of a shorter run it says nothing. */
+const GROWTH_MAX = 1.1;
+const GROWTH_SECONDS_MIN = 300;
 
-async function many([seconds = "30", perSecond = "10"]: string[]): Promise<boolean> {
-  await using consul = await ConsulServer.start({ acl: true });
-  const register = (i: number, port: number) =>
-    consul.must("PUT", "/v1/catalog/register", {
-      ...{ Node: `h${i % 100}`, Address: "198.51.100.1" },
-      Service: {
-        ...{ ID: `i${i}`, Service: `p${i % 50}`, Port: port, Address: `198.51.${i >> 8 & 255}.${i & 255}` },
-        Tags: ["glimpse:env=prod", `glimpse:job=job${i % ADDRESSES}`, "glimpse:service=http"],
-      },
-    });
-  for (let i = 0; i < MANY; i += BATCH) {
-    await Promise.all(Array.from({ length: BATCH }, (_, n) => register(i + n, 80)));
-  }
-  console.log(`${MANY} instances are registered`);
-  let core: Core | null = null;
-  const settings = { ...SETTINGS, directory: null, servers: [], dnsAddr: { hostname: "127.0.0.1", port: 0 } };
-  await using _node = await startTestNode({
-    discovery: {
-      ...settings,
-      consul: { ...SETTINGS.consul, enabled: true, address: [consul.address], token: ROOT_TOKEN },
-    },
-  }, { parts: [(each: Core) => (core = each, null), ...PARTS] });
-  const busy = new Busy();
-  const { dns } = core!.ports.find(DISCOVERY)!;
-  const answered = async (i: number, port: number) => {
-    const name = `http.job${i % ADDRESSES}.prod.p${i % 50}.gg.${ZONE}`;
-    const { answers } = await ask(dns!, name, "SRV", { tcp: true });
-    return answers.some(({ data }) => data.includes(` ${port} `));
-  };
-  const start = performance.now();
-  for (const i of [0, MANY - 1]) while (!await answered(i, 80)) await pause(20);
-  console.log(
-    `all are read after ${
-      Math.round(performance.now() - start)
-    } ms; the main thread was busy for ${busy.take()} ms ` +
-      "at a time at most",
-  );
-  const tookMs: number[] = [];
-  const random = seededRng(1);
-  for (const endMs = performance.now() + 1000 * +seconds; performance.now() < endMs;) {
-    const i = random() % MANY;
-    const port = 1_000 + tookMs.length;
-    await register(i, port);
-    const written = performance.now();
-    while (!await answered(i, port)) {
-      if (performance.now() - written > 10_000) throw new Error(`${i} isn't answered with port ${port}`);
-      // Whoever asks shares the two cores of a small machine with whom it measures.
-      await pause(1);
+function registering(name: keyof typeof SHAPES): (args: string[]) => Promise<boolean> {
+  return async ([seconds = "30", perSecond = "100", ...kinds]) => {
+    let isGood = true;
+    for (const registry of kinds.length > 0 ? kinds : ["files", "consul"]) {
+      if (registry !== "files" && registry !== "consul") throw new Error("There are files and consul");
+      const report = await registrations({
+        ...{ shape: SHAPES[name], registry, instances: REGISTERED, services: SERVICES },
+        ...{ seconds: +seconds, perSecond: +perSecond },
+      });
+      isGood = judge(`${name}, ${registry}`, report, +seconds) && isGood;
     }
-    tookMs.push(performance.now() - written);
-    await pause(1000 / +perSecond);
-  }
-  tookMs.sort((a, b) => a - b);
-  const [median, p99, worst] = [0.5, 0.99, 1].map((share) => Math.round(quantile(tookMs, share)));
-  const busyMs = busy.take();
-  busy[Symbol.dispose]();
-  console.log(
-    `${tookMs.length} registrations: answered after ${median} ms (median), ${p99} ms (p99), ${worst} ms (worst); the main ` +
-      `thread was busy for ${busyMs} ms at a time at most`,
+    return isGood;
+  };
+}
+
+function judge(title: string, report: RegistrationsReport, seconds: number): boolean {
+  const { tookMs, lost, unwritten, readMs, turns, memory, stream, service, cpuSeconds } = report;
+  const [median, p99, worst] = [0.5, 0.99, 1].map((share) => quantile(tookMs, share));
+  const shown = ({ ownMs, longestMs, busyMs }: Turns) =>
+    `${ownMs.toFixed(1)} ms (with waits for a processor ${
+      longestMs.toFixed(1)
+    } ms; most processor time of one ${busyMs.toFixed(1)} ms)`;
+  const long = turns.registering.long.map(([atSeconds, ms]) =>
+    `${ms.toFixed(0)} ms at ${atSeconds.toFixed(1)} s`
   );
-  return p99! <= 100 && worst! <= 300 && busyMs <= PAUSE_MS;
+  const mebibytes = (bytes: number) => `${(bytes / 2 ** 20).toFixed(0)} MiB`;
+  const growth = memory.late / memory.early;
+  console.log(
+    [
+      `${title}: ${tookMs.length} registrations in ${seconds} s, ${lost} lost, ${unwritten} not written: answered over UDP after ` +
+      `${median!.toFixed(0)} ms (median), ${p99!.toFixed(0)} ms (p99), ${worst!.toFixed(0)} ms (worst)`,
+      `  longest turn of the node's main thread ${shown(turns.registering)}; at rest ${shown(turns.rest)}; ` +
+      `while all were read (${(readMs / 1000).toFixed(1)} s) ${shown(turns.reading)}`,
+      `  turns above ${LONG_MS} ms: ${long.join(", ") || "none"}`,
+      `  processor time ${cpuSeconds.all.toFixed(1)} s, of it the main thread's ${
+        cpuSeconds.main.toFixed(1)
+      } s`,
+      `  memory ${mebibytes(memory.early)} after a fifth of the time, ${mebibytes(memory.late)} at its end`,
+      `  over TCP ${stream.answers} instances of the first address, ${stream.bytes} bytes${
+        stream.isTruncated ? ", and TC" : ""
+      }; a service is answered ${service.join(" ")}`,
+    ].join("\n"),
+  );
+  return lost + unwritten === 0 && p99! <= ANSWERED_MS.p99 && worst! <= ANSWERED_MS.worst &&
+    turns.registering.ownMs <= PAUSE_MS && service.length > 0 &&
+    (seconds < GROWTH_SECONDS_MIN || growth <= GROWTH_MAX);
 }
 
 /** How long this thread is busy without a break. */
@@ -354,7 +323,7 @@ import { writeProviderFile } from ${
 };
 const bytes = [1, 2].map((n) => new TextEncoder().encode(JSON.stringify({ instances: [], n: String(n).repeat(50_000) })));
 console.log("begun");
-for (let i = 0;; i++) writeProviderFile(Deno.args[0], "p", bytes[i % 2]);
+for (let i = 0;; i++) await writeProviderFile(Deno.args[0], "p", bytes[i % 2]);
 `;
 
 async function kills([count = "100"]: string[]): Promise<boolean> {
@@ -363,7 +332,11 @@ async function kills([count = "100"]: string[]): Promise<boolean> {
   await Deno.writeTextFile(script, REGISTERING);
   const random = seededRng(Date.now());
   let isGood = true;
-  writeProviderFile(directory, "p", new TextEncoder().encode(JSON.stringify({ n: "0".repeat(50_000) })));
+  await writeProviderFile(
+    directory,
+    "p",
+    new TextEncoder().encode(JSON.stringify({ n: "0".repeat(50_000) })),
+  );
   for (let i = 0; i < +count; i++) {
     const child = new Deno.Command(Deno.execPath(), {
       args: ["run", "--no-config", "-A", "--quiet", script, directory],
@@ -378,7 +351,7 @@ async function kills([count = "100"]: string[]): Promise<boolean> {
     const { n } = JSON.parse(await Deno.readTextFile(`${directory}/p.json`));
     isGood &&= n.length === 50_000 && new Set(n).size === 1;
   }
-  writeProviderFile(directory, "p", new TextEncoder().encode("{}"));
+  await writeProviderFile(directory, "p", new TextEncoder().encode("{}"));
   const left = [...Deno.readDirSync(directory)].map(({ name }) => name);
   isGood &&= left.join() === "p.json";
   console.log(`${count} processes were killed while they registered; what is left: ${left.join(", ")}`);

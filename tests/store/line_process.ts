@@ -12,11 +12,11 @@ export class LineProcess implements AsyncDisposable {
   readonly #output: ReadableStreamDefaultReader<string>;
   #pending = "";
 
-  /** Starts a script beside this file, or at any `file:` URL, with all permissions. */
-  constructor(script: string | URL, args: readonly string[]) {
+  /** Starts a script beside this file, or at any `file:` URL, with all permissions and these flags of `deno run`. */
+  constructor(script: string | URL, args: readonly string[], flags: readonly string[] = []) {
     const path = fileURLToPath(new URL(script, import.meta.url));
     this.#child = new Deno.Command(Deno.execPath(), {
-      args: ["run", "-A", "--quiet", path, ...args],
+      args: ["run", "-A", "--quiet", ...flags, path, ...args],
       stdin: "piped",
       stdout: "piped",
       stderr: "inherit",

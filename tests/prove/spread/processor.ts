@@ -8,10 +8,16 @@ import { nowMs } from "../stall/process.ts";
 
 /** Milliseconds since the process began in which its main thread could have run; 0 where the system doesn't say. */
 export function waitedMs(pid: number): number {
+  return processorOf(pid).waitedMs;
+}
+
+/** The same, and for how long it ran. */
+export function processorOf(pid: number): { readonly ranMs: number; readonly waitedMs: number } {
   try {
-    return Number(Deno.readTextFileSync(`/proc/${pid}/schedstat`).split(" ")[1]) / 1e6;
+    const [ran, waited] = Deno.readTextFileSync(`/proc/${pid}/schedstat`).split(" ");
+    return { ranMs: Number(ran) / 1e6, waitedMs: Number(waited) / 1e6 };
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return 0;
+    if (error instanceof Deno.errors.NotFound) return { ranMs: 0, waitedMs: 0 };
     throw error;
   }
 }

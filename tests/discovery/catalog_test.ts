@@ -1,0 +1,35 @@
+/**
+ * The order of an address's instances, however they come and go.
+ *
+ * @module
+ */
+import { deepEqual } from "node:assert/strict";
+import { seededRng } from "../../src/clock.ts";
+import { Catalog, type Instance } from "../../src/discovery/catalog.ts";
+
+const ADDRESS = { service: "http", job: "web", env: "prod", product: "shop", zone: "gg" };
+
+Deno.test("what is at an address is in the order of the ids after each change, asked for in between or not", () => {
+  const draw = seededRng(1);
+  for (let round = 0; round < 200; round++) {
+    const catalog = new Catalog();
+    const all = new Map<string, Instance>();
+    for (let step = 0; step < 40; step++) {
+      const ids = Array.from({ length: 1 + draw() % 6 }, () => `i${draw() % 20}`);
+      if (draw() % 3 === 0) {
+        catalog.apply({ kind: "remove", zone: "gg", ids });
+        for (const id of ids) all.delete(id);
+      } else {
+        const instances = ids.map((id): Instance => ({
+          ...{ id, provider: "p", address: ADDRESS, node: "h", ips: ["192.0.2.1"] },
+          ...{ port: 1 + draw() % 60_000, priority: 0, weight: 0 },
+        }));
+        catalog.apply({ kind: "put", zone: "gg", instances });
+        for (const instance of instances) all.set(instance.id, instance);
+      }
+      if (draw() % 2 === 0) continue;
+      const wanted = [...all.values()].sort((a, b) => a.id < b.id ? -1 : 1);
+      deepEqual(catalog.at(ADDRESS)?.instances ?? [], wanted, `round ${round}, step ${step}`);
+    }
+  }
+});

@@ -1,0 +1,65 @@
+/**
+ * A node in a process of its own, whose main thread says how long its turns are: `node.ts ORDER` (JSON, {@linkcode NodeOrder}).
+ * Says where it answers when it does ({@linkcode NodeReady}), and after each line that comes in how long turns have been since
+ * the line before ({@linkcode Turns}). It ends when its input does.
+ *
+ * @module
+ */
+import process from "node:process";
+import { createInterface } from "node:readline";
+import { systemClock } from "../../../src/clock.ts";
+import { DISCOVERY } from "../../../src/discovery/port.ts";
+import type { Core } from "../../../src/node/part.ts";
+import { PARTS } from "../../../src/node/parts.ts";
+import { createLogger } from "../../../src/telemetry/log.ts";
+import { startTestNode, TEST_SETTINGS } from "../../test_node.ts";
+import { processorOf } from "../spread/processor.ts";
+import { LONG_MS, type NodeOrder, type NodeReady, type Turns } from "./turns.ts";
+
+const LONG_MAX = 20;
+
+const TICK_MS = 1;
+
+const { discovery, database }: NodeOrder = JSON.parse(Deno.args[0]!);
+let core: Core | null = null;
+await using node = await startTestNode({
+  dns: { ...TEST_SETTINGS.dns, domain: ["example.org"] },
+  ...discovery !== null && { discovery },
+  ...database !== null && { database: { path: database } },
+}, {
+  parts: [(each: Core) => (core = each, null), ...PARTS],
+  log: createLogger({
+    level: "warn",
+    format: "json",
+    clock: systemClock,
+    write: (line) => console.error(line),
+  }),
+});
+const say = (what: NodeReady | Turns) => console.log(JSON.stringify(what));
+say({ discovery: core!.ports.find(DISCOVERY)?.dns ?? null, dns: node.node.dns[0]!, api: node.api });
+
+const NONE: Turns = { longestMs: 0, ownMs: 0, busyMs: 0, long: [] };
+let turns = NONE;
+let sinceMs = performance.now();
+const look = () => ({ atMs: performance.now(), ...processorOf(process.pid) });
+let last = look();
+const looking = setInterval(() => {
+  const now = look();
+  const tookMs = now.atMs - last.atMs - TICK_MS;
+  const ownMs = tookMs - (now.waitedMs - last.waitedMs);
+  turns = {
+    longestMs: Math.max(turns.longestMs, tookMs),
+    ownMs: Math.max(turns.ownMs, ownMs),
+    busyMs: Math.max(turns.busyMs, now.ranMs - last.ranMs),
+    long: ownMs > LONG_MS && turns.long.length < LONG_MAX
+      ? [...turns.long, [(now.atMs - sinceMs) / 1000, ownMs]]
+      : turns.long,
+  };
+  last = now;
+}, TICK_MS);
+for await (const _ of createInterface({ input: process.stdin })) {
+  say(turns);
+  turns = NONE;
+  sinceMs = performance.now();
+}
+clearInterval(looking);
