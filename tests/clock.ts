@@ -111,9 +111,15 @@ export function settle(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
-/** In a loop that waits for another thread or process, which gets the processor meanwhile: some milliseconds. */
-export function pause(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, 5)); // Time is the subject: another side's.
+/**
+ * In a loop that waits for another thread or process, which gets the processor meanwhile: some milliseconds, and the longer it has
+ * waited the more, up to fifty, for each look takes processor time as well.
+ *
+ * @param turn how many times it has waited before
+ */
+export function pause(turn = 0): Promise<void> {
+  const ms = Math.min(5 * 1.2 ** turn, 50);
+  return new Promise((resolve) => setTimeout(resolve, ms)); // Time is the subject: another side's.
 }
 
 interface Sleeper {

@@ -80,6 +80,14 @@ export function program(name: string): string | null {
   return programOnPath(name);
 }
 
+/**
+ * The executable that was compiled for this run, where there is one; `null` = the sources are to be run. Nothing is left out
+ * without it: it takes a third of the sources' time to start.
+ */
+export function executableOrSources(): string | null {
+  return program("pleiades");
+}
+
 /** What `unshare` is asked for: a machine of its own, whose processes end with the first of them. */
 export const NAMESPACES: readonly string[] = [
   ...["--user", "--map-root-user", "--net", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child"],

@@ -5,6 +5,7 @@
  */
 import { V8_FLAGS } from "../scripts/v8_flags.ts";
 import { parseSocketAddress, type SocketAddress } from "../src/ip.ts";
+import { executableOrSources } from "./programs.ts";
 
 /** How a process is started. */
 export interface ServeOptions {
@@ -13,9 +14,9 @@ export interface ServeOptions {
   /** Whether DNS and API listen where the settings say instead. */
   readonly listensBySettings?: boolean;
   readonly env?: Readonly<Record<string, string>>;
-  /** The executable to run instead of the sources. */
+  /** The executable to run; `null` = the sources; absent = the executable where there is one. */
   readonly executable?: string | null;
-  /** What the sources may do, as flags of `deno run`; absent = everything. */
+  /** Runs the sources, and says what they may do, as flags of `deno run`; absent = everything. */
   readonly deno?: readonly string[];
   /** A program and its arguments that run it, such as `setpriv(1)`. */
   readonly wrapped?: readonly string[];
@@ -23,28 +24,29 @@ export interface ServeOptions {
   readonly openFiles?: `${number}:${number}`;
   /** Whether anything is typed into it. */
   readonly stdin?: "null" | "piped";
+  /** Whether what it prints is read; its log goes elsewhere. */
+  readonly stdout?: "null" | "piped";
   /** The folder to run it in, with no environment but `env`; absent = this process's. */
   readonly aloneIn?: string;
 }
 
 const ROOT = new URL("..", import.meta.url);
 
-/** The command line that runs Pleiades: the executable, or the sources on this Deno. */
+/** The command line that runs Pleiades: the executable where there is one, or the sources on this Deno. */
 export function pleiades(
   args: readonly string[],
-  executable: string | null = null,
-  { stdin = "null" }: { readonly stdin?: "null" | "piped" } = {},
+  options: Pick<ServeOptions, "stdin" | "stdout"> = {},
 ): Deno.Command {
-  return commandOf(args, { executable, stdin });
+  return commandOf(args, options);
 }
 
 function commandOf(args: readonly string[], options: ServeOptions): Deno.Command {
-  const { executable = null, env = {}, stdin = "null", aloneIn, openFiles, deno = ["-A"], wrapped = [] } =
-    options;
+  const { env = {}, stdin = "null", stdout = "null", aloneIn, openFiles, deno, wrapped = [] } = options;
+  const { executable = deno === undefined ? executableOrSources() : null } = options;
   const line = executable ? [executable, ...args] : [
     Deno.execPath(),
     "run",
-    ...deno,
+    ...deno ?? ["-A"],
     "--unstable-net",
     V8_FLAGS,
     new URL("main.ts", ROOT).pathname,
@@ -60,7 +62,7 @@ function commandOf(args: readonly string[], options: ServeOptions): Deno.Command
     env: { ...env },
     ...(aloneIn !== undefined && { cwd: aloneIn, clearEnv: true }),
     stdin,
-    stdout: "null",
+    stdout,
     stderr: "piped",
   });
 }

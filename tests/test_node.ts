@@ -230,11 +230,11 @@ export async function until<Value>(
   get: () => Promise<Value>,
   wanted: (value: Value) => boolean,
 ): Promise<Value> {
-  for (const endMs = performance.now() + PATIENCE_MS;;) {
+  for (let turn = 0, endMs = performance.now() + PATIENCE_MS;; turn++) {
     const value = await get();
     if (wanted(value)) return value;
     if (performance.now() > endMs) throw new Error(`It stays ${JSON.stringify(value)}`);
-    await pause();
+    await pause(turn);
   }
 }
 

@@ -7,6 +7,7 @@ import { decodeMessage, encodeQuery } from "../../src/wire/message.ts";
 import { TYPE } from "../../src/wire/record_type.ts";
 import type { TsigKey } from "../../src/wire/tsig.ts";
 import type { SocketAddress } from "../../src/ip.ts";
+import { pause } from "../clock.ts";
 import { program } from "../programs.ts";
 import { freePort } from "../free_port.ts";
 
@@ -94,8 +95,9 @@ export class NameServer implements AsyncDisposable {
     let isOver = false;
     child.status.then(() => isOver = true);
     const address = { hostname, port };
-    while (await serialAt(address) === null) {
+    for (let turn = 0; await serialAt(address) === null; turn++) {
       if (isOver) throw new Error(`${name} ended: ${Deno.readTextFileSync(`${folder}/log`).slice(-2000)}`);
+      await pause(turn);
     }
     return new NameServer(address, starting.move());
   }

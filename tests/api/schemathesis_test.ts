@@ -8,7 +8,7 @@ import { testWith } from "../programs.ts";
 import { fuzzed } from "./schemathesis.ts";
 
 /** Parts of the operations. */
-const PARTS = 5;
+const PARTS = 10;
 
 testWith(
   ["schemathesis"],

@@ -4,7 +4,7 @@ import { run } from "../../main.ts";
 import { isYes } from "../../src/cli/terminal.ts";
 import { pleiades } from "../serve_process.ts";
 import { Folder } from "../store/folder.ts";
-import { testWith } from "../programs.ts";
+import { executableOrSources, testWith } from "../programs.ts";
 import { attendedTerminal, type CapturedTerminal, capturedTerminal } from "./captured_terminal.ts";
 import { planAsPrinted, planFixture } from "./plan_goldens.ts";
 import { guarded, problem, type Script, scriptedApi } from "./scripted_api.ts";
@@ -109,7 +109,7 @@ Deno.test("plan and apply - read stdin, and ask nothing of a pipe", async () => 
     ] as const
   ) {
     await using api = scriptedApi({ [line]: answer });
-    await using child = pleiades([...words, "--api", api.url], null, { stdin: "piped" }).spawn();
+    await using child = pleiades([...words, "--api", api.url], { stdin: "piped" }).spawn();
     const writer = child.stdin.getWriter();
     await writer.write(new TextEncoder().encode("pools: [{ name: a }]\n"));
     await writer.close();
@@ -227,8 +227,9 @@ Deno.test("apply asks nothing on a terminal when nothing is removed, nor with --
 
 /** Types a command in a terminal (`script`), then an answer. */
 async function typeInTerminal(words: string, answer = ""): Promise<{ code: number; text: string }> {
+  const program = executableOrSources() ?? `${Deno.execPath()} run -A --quiet --unstable-net ${MAIN}`;
   const command = new Deno.Command("script", {
-    args: ["-qec", `${Deno.execPath()} run -A --quiet --unstable-net ${MAIN} ${words}`, "/dev/null"],
+    args: ["-qec", `${program} ${words}`, "/dev/null"],
     stdin: "piped",
     stdout: "piped",
   });

@@ -200,7 +200,7 @@ Deno.test("config apply takes a model from stdin, as a document or line by line,
 Deno.test("config apply - reads stdin, and so does -f -", async () => {
   for (const path of [["-"], ["-f", "-"], ["--file=-"]]) {
     await using api = scriptedApi({ "POST /apply": APPLIED });
-    const command = pleiades(["config", "apply", ...path, "--api", api.url], null, { stdin: "piped" });
+    const command = pleiades(["config", "apply", ...path, "--api", api.url], { stdin: "piped" });
     await using child = command.spawn();
     const writer = child.stdin.getWriter();
     await writer.write(new TextEncoder().encode("pools: [{ name: a }]\n"));

@@ -7,6 +7,7 @@
  */
 import { ROOT } from "../../scripts/process.ts";
 import type { Shell } from "../../src/cli/completions.ts";
+import { executableOrSources } from "../programs.ts";
 
 /** Without the person's own set-up. */
 const STARTS: Readonly<Record<Shell, string>> = {
@@ -46,7 +47,8 @@ export class InteractiveShell implements AsyncDisposable {
   /** Starts it in a folder with the file `settings.yaml`, with the script loaded. */
   static async start(shell: Shell, script: string, apiUrl: string): Promise<InteractiveShell> {
     const folder = await Deno.makeTempDir();
-    const real = `'${Deno.execPath()}' run -A --unstable-net --no-check '${ROOT}/main.ts'`;
+    const real = executableOrSources() ??
+      `'${Deno.execPath()}' run -A --unstable-net --no-check '${ROOT}/main.ts'`;
     const program = `#!/bin/sh
 if [ "$1" = __names ]; then exec ${real} "$@"; fi
 printf 'started'; printf '<%s>' "$@"; echo .

@@ -6,6 +6,7 @@ import { NatsConnectionImpl } from "@nats-io/nats-core/internal";
 import { newKeyPair } from "../../src/cluster/signing.ts";
 import { useDenoTransport } from "../../src/nats/transport.ts";
 import { loadSettings, type Settings } from "../../src/settings/settings.ts";
+import { pause } from "../clock.ts";
 import { AuthoredRepository } from "../gitops/authored_repository.ts";
 import { NatsServer } from "../nats/server.ts";
 import { testWith } from "../programs.ts";
@@ -249,11 +250,11 @@ async function until<Value>(
   wanted: (value: Value) => boolean,
 ): Promise<void> {
   const fromMs = performance.now();
-  for (;;) {
+  for (let turn = 0;; turn++) {
     const value = await look();
     if (wanted(value)) return;
     if (performance.now() - fromMs > PATIENCE_MS) throw new Error(`It stays ${JSON.stringify(value)}`);
-    await new Promise((resolve) => setTimeout(resolve, 2)); // Time is the subject: another side's.
+    await pause(turn);
   }
 }
 

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { pause } from "../clock.ts";
 import { freePort } from "../free_port.ts";
 import { program } from "../programs.ts";
 
@@ -242,10 +243,10 @@ export async function until<Value>(
   look: () => Value | Promise<Value>,
   wanted: (value: Value) => boolean,
 ): Promise<void> {
-  for (const endMs = performance.now() + PATIENCE_MS;;) {
+  for (let turn = 0, endMs = performance.now() + PATIENCE_MS;; turn++) {
     const value = await look();
     if (wanted(value)) return;
     if (performance.now() > endMs) throw new Error(`It stays ${JSON.stringify(value)}`);
-    await new Promise((resolve) => setTimeout(resolve, 5)); // Time is the subject: another side's.
+    await pause(turn);
   }
 }

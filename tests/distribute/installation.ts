@@ -21,6 +21,7 @@ import { serviceId } from "../../src/distribute/messages.ts";
 import { createLogger } from "../../src/telemetry/log.ts";
 import { Registry } from "../../src/telemetry/metrics.ts";
 import { typeNumber } from "../../src/wire/record_type.ts";
+import { pause } from "../clock.ts";
 import { freePort } from "../free_port.ts";
 import { NatsServer } from "../nats/server.ts";
 import { makeAuthority, makeServer } from "../../src/tls/certificate.ts";
@@ -332,11 +333,11 @@ export async function until<Value>(
   wanted: (value: Value) => boolean,
 ): Promise<number> {
   const fromMs = performance.now();
-  for (;;) {
+  for (let turn = 0;; turn++) {
     const value = await look();
     const tookMs = performance.now() - fromMs;
     if (wanted(value)) return tookMs;
     if (tookMs > PATIENCE_MS) throw new Error(`It stays ${JSON.stringify(value)}`);
-    await new Promise((resolve) => setTimeout(resolve, 5)); // Time is the subject: another side's.
+    await pause(turn);
   }
 }

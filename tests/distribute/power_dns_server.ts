@@ -5,6 +5,7 @@
  * @module
  */
 import { DatabaseSync } from "node:sqlite";
+import { pause } from "../clock.ts";
 import { freePort } from "../free_port.ts";
 import { program } from "../programs.ts";
 
@@ -103,10 +104,10 @@ export class PowerDnsServer implements AsyncDisposable {
       stdout: "null",
       stderr: "null",
     }).spawn();
-    for (;;) {
+    for (let turn = 0;; turn++) {
       const isUp = await this.api("GET", "").then(({ status }) => status === 200, () => false);
       if (isUp) return;
-      await new Promise((resolve) => setTimeout(resolve, 5)); // Time is the subject: another side's.
+      await pause(turn);
     }
   }
 

@@ -7,15 +7,15 @@ import assert from "node:assert/strict";
 import { fuzzEngine, fuzzNode } from "../prove/fuzz.ts";
 import { CORPUS, Mutator } from "./mutate.ts";
 
-const SHORT = { seed: 1, packets: 20_000, onProgress: () => {} };
+const SHORT = { seed: 1, packets: 10_000, onProgress: () => {} };
 
-Deno.test("20,000 mutated packets are answered as they may be by the engine", () => {
+Deno.test("10,000 mutated packets are answered as they may be by the engine", () => {
   assert.equal(fuzzEngine(SHORT), null);
 });
 
 const TRANSPORTS = Deno.build.os === "linux" ? ["linux", "portable"] as const : ["portable"] as const;
 for (const transport of TRANSPORTS) {
-  Deno.test(`20,000 mutated packets are answered as they may be over the network (${transport})`, async () => {
+  Deno.test(`10,000 mutated packets are answered as they may be over the network (${transport})`, async () => {
     const { fault } = await fuzzNode(transport, { ...SHORT, extensions: 0 });
     assert.equal(fault, null);
   });

@@ -8,6 +8,7 @@ import { COUNTER } from "../../src/dns/counters.ts";
 import type { Sample } from "../../src/dns/samples.ts";
 import { Tally } from "../../src/dns/tally.ts";
 import { formatSocketAddress, type SocketAddress } from "../../src/ip.ts";
+import { pause } from "../clock.ts";
 import { askTcp, askUdp, framed, TcpClient, UdpClient } from "./clients.ts";
 import { testEachTransport } from "./each_transport.ts";
 import { Loopback } from "./loopback.ts";
@@ -139,11 +140,12 @@ for (
 
 /** Starts as soon as the addresses are free: a worker that was ended lets go of its sockets a moment later. */
 async function onceFree<Node>(start: () => Promise<Node>): Promise<Node> {
-  for (const untilMs = performance.now() + 60_000;;) {
+  for (let turn = 0, untilMs = performance.now() + 60_000;; turn++) {
     try {
       return await start();
     } catch (error) {
       if (!(error instanceof Deno.errors.AddrInUse) || performance.now() > untilMs) throw error;
+      await pause(turn);
     }
   }
 }

@@ -6,7 +6,7 @@
  */
 import { ROOT } from "../../scripts/process.ts";
 import type { Finding } from "../../src/doctor/finding.ts";
-import { NAMESPACES, program } from "../programs.ts";
+import { executableOrSources, NAMESPACES, program } from "../programs.ts";
 
 /** What a script did. */
 export interface Result {
@@ -16,12 +16,14 @@ export interface Result {
 }
 
 /**
- * Runs a script in an empty folder of its own that all users may enter, `$PWD`; `pleiades` is the sources, and `hold ADDR:PORT…` a
+ * Runs a script in an empty folder of its own that all users may enter, `$PWD`; `pleiades` is the executable or the sources, and `hold ADDR:PORT…` a
  * program that listens there, by UDP and TCP, and is ready when it returns.
  */
 export async function onMachine(script: string, env: Readonly<Record<string, string>> = {}): Promise<Result> {
   const folder = await Deno.makeTempDir({ prefix: "pleiades-machine-" });
   const deno = `'${Deno.execPath()}'`;
+  const pleiades = executableOrSources() ??
+    `${Deno.execPath()} run -A --unstable-net --no-check ${ROOT}/main.ts`;
   const setUp = `
 set -eu
 ${LOOPBACK}
@@ -29,7 +31,7 @@ ${LOOPBACK}
 mount -t tmpfs -o size=4g none "$PWD"
 cd "$PWD"
 mkdir bin
-printf '#!/bin/sh\nexec %s run -A --unstable-net --no-check %s/main.ts "$@"\n' ${deno} '${ROOT}' > bin/pleiades
+printf '#!/bin/sh\nexec %s "$@"\n' '${pleiades}' > bin/pleiades
 chmod +x bin/pleiades
 PATH=$PWD/bin:$PATH
 hold() {

@@ -139,11 +139,11 @@ async function membersOf(api: string): Promise<MemberRow[]> {
 
 /** Asks for the members until one has this state. */
 async function untilState(api: string, ipAddress: string, state: string): Promise<MemberRow> {
-  for (const untilMs = performance.now() + 60_000;;) {
+  for (let turn = 0, untilMs = performance.now() + 60_000;; turn++) {
     const member = (await membersOf(api)).find((each) => each.ipAddress === ipAddress)!;
     if (member.health.state === state) return member;
     ok(performance.now() < untilMs, `${ipAddress} is ${member.health.state}, not ${state}`);
-    await pause();
+    await pause(turn);
   }
 }
 
@@ -322,11 +322,12 @@ async function reload(node: ServeProcess, outcome: "Reloaded" | "Not reloaded"):
 
 /** Asks until somebody answers; what is asked too early is lost. */
 async function firstAnswer(port: number, name: string): Promise<string[]> {
-  for (const untilMs = performance.now() + 60_000;;) {
+  for (let turn = 0, untilMs = performance.now() + 60_000;; turn++) {
     try {
       return await ask(port, name, 200);
     } catch (error) {
       if (performance.now() > untilMs) throw error;
+      await pause(turn);
     }
   }
 }

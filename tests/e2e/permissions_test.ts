@@ -101,11 +101,11 @@ testWith(
       equal(code, 0, `${line}: ${output}`);
     }
     match((await place.run(node, "query www.example.org @DNS")).output, /192\.0\.2\.1/);
-    for (;;) {
+    for (let turn = 0;; turn++) {
       const status = await fetch(`${node.api}/status`).then((response) => response.json());
       deepEqual(status.nats.faults, []);
       if (status.nats.server !== null && status.peers.nodes.length === 1) break;
-      await pause();
+      await pause(turn);
     }
     doesNotMatch(node.lines.join("\n"), REFUSED);
   },

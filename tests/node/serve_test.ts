@@ -7,7 +7,7 @@ import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { pause } from "../clock.ts";
 import { TestAuthority } from "../health/certificates.ts";
-import { type ServeOptions, ServeProcess } from "../serve_process.ts";
+import { pleiades, type ServeOptions, ServeProcess } from "../serve_process.ts";
 
 /** What a start that fails says on its last line, and its exit code; one that hangs is killed by the disposal. */
 async function failedStart(options: ServeOptions): Promise<{ code: number; message: string }> {
@@ -74,9 +74,7 @@ Deno.test("a file of api.tls that isn't PEM, or a key of another certificate, fa
     const { code, message } = await failedStart({ args: [...MEMORY, "-c", file] });
     equal(code, 1);
     match(message, expected);
-    const validated = await new Deno.Command(Deno.execPath(), {
-      args: ["run", "-A", "--unstable-net", "main.ts", "config", "validate", file],
-    }).output();
+    const validated = await pleiades(["config", "validate", file], { stdout: "piped" }).output();
     equal(validated.code, 1);
     match(new TextDecoder().decode(validated.stdout), expected);
   }
@@ -284,9 +282,8 @@ for (const command of ["validate", "apply"]) {
     const pipe = `${folder.path}/model.yaml`;
     equal((await new Deno.Command("mkfifo", { args: [pipe] }).output()).code, 0);
     for (const path of [folder.path, pipe]) {
-      const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-        args: ["run", "-A", "--unstable-net", "main.ts", "config", command, path],
-      }).output();
+      const { code, stdout, stderr } = await pleiades(["config", command, path], { stdout: "piped" })
+        .output();
       equal(code, 1);
       match(new TextDecoder().decode(new Uint8Array([...stdout, ...stderr])), /it is no regular file/);
     }

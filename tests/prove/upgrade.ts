@@ -51,7 +51,8 @@ export async function upgrade(points: number): Promise<UpgradeReport> {
   try {
     const database = `${folder}/pleiades.db`;
     const newer = await newerVersion(`${folder}/newer`);
-    const first = await ServeProcess.start({ args: ["--db", database] });
+    // From the sources, as the newer one is: the points are spread over the time that these take.
+    const first = await ServeProcess.start({ args: ["--db", database], executable: null });
     started.push(first);
     await declare(first);
     const args = [
@@ -59,7 +60,7 @@ export async function upgrade(points: number): Promise<UpgradeReport> {
       ...["--api", new URL(first.api).host],
     ];
     // What a hand-over takes on this machine, one of the same version shows.
-    const older = await ServeProcess.start({ args });
+    const older = await ServeProcess.start({ args, executable: null });
     started.push(older);
     await first.ended();
     const begin = (): ServeProcess => {

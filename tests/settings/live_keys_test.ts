@@ -666,10 +666,10 @@ const LIVE: Readonly<Record<string, (bed: Bed) => Effect | Promise<Effect>>> = {
     prepare: () => bed.answers(),
     comes: async () => {
       // The workers hear of it in a moment, and tell what they have counted once a second.
-      for (;;) {
+      for (let turn = 0;; turn++) {
         await bed.answers();
         if (await bed.metric(/^pleiades_query_sketch_queries_total\{.*\} [1-9]/m)) return;
-        await pause();
+        await pause(turn);
       }
     },
   }),
@@ -724,10 +724,10 @@ const LIVE: Readonly<Record<string, (bed: Bed) => Effect | Promise<Effect>>> = {
     prepare: () => bed.createPool("aged"),
     // A refused attempt is written within a second, and what is too old goes with that.
     comes: async () => {
-      while (await bed.auditedChanges() > 0) {
+      for (let turn = 0; await bed.auditedChanges() > 0; turn++) {
         const { body } = await fetch(`${bed.node.api}/pools/none`, { method: "DELETE" });
         await body?.cancel();
-        await pause();
+        await pause(turn);
       }
     },
   }),

@@ -6,7 +6,7 @@
 import { testWith } from "../programs.ts";
 import { NatsServer } from "../nats/server.ts";
 import { ServeProcess } from "../serve_process.ts";
-import { FROM_SOURCES, Place } from "./place.ts";
+import { Place, TUI } from "./place.ts";
 
 testWith(
   ["tmux", "bash", "nats-server"],
@@ -32,7 +32,7 @@ testWith(
       return pools.some((pool) => pool.name === name);
     };
 
-    await terminal.press(`${FROM_SOURCES} --db pleiades.db --api ${new URL(fra.api).origin}`, "Enter");
+    await terminal.press(`${TUI} --db pleiades.db --api ${new URL(fra.api).origin}`, "Enter");
     await terminal.sees(/node: connected/);
     await terminal.press("BTab");
     await terminal.sees(/^ fra-1 +eu-central +this one answers +up to date$/m);

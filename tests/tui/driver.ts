@@ -106,11 +106,11 @@ export class TmuxTerminal implements AsyncDisposable {
   /** The same for any condition. */
   async until(test: (screen: string) => boolean | Promise<boolean>, what: string): Promise<string> {
     const end = performance.now() + PATIENCE_MS;
-    for (;;) {
+    for (let turn = 0;; turn++) {
       const screen = await this.screen();
       if (await test(screen)) return screen;
       if (performance.now() > end) throw new Error(`The screen never had ${what}:\n${screen}`);
-      await pause();
+      await pause(turn);
     }
   }
 

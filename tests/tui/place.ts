@@ -1,15 +1,18 @@
 /**
- * A folder with a database, and a terminal in that folder, where the terminal UI is started from the sources.
+ * A folder with a database, and a terminal in that folder, where the terminal UI is started.
  *
  * @module
  */
 import { ROOT } from "../../scripts/process.ts";
 import { Store } from "../../src/store/store.ts";
+import { executableOrSources } from "../programs.ts";
 import { type TerminalOptions, TmuxTerminal } from "./driver.ts";
 import { fill, type Filling } from "./store_fixture.ts";
 
 /** What starts the terminal UI from the sources. */
 export const FROM_SOURCES: string = `${Deno.execPath()} run -A --quiet --unstable-net ${ROOT}/main.ts tui`;
+/** What starts it as soon as can be. */
+export const TUI: string = executableOrSources() === null ? FROM_SOURCES : `${executableOrSources()} tui`;
 
 /** A folder with a database, and a terminal in that folder. */
 export class Place implements AsyncDisposable {

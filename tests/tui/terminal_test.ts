@@ -10,7 +10,7 @@ import { program, testWith } from "../programs.ts";
 import { ServeProcess } from "../serve_process.ts";
 import type { TmuxTerminal } from "./driver.ts";
 import { walkKeys } from "./key_walk.ts";
-import { FROM_SOURCES, Place } from "./place.ts";
+import { FROM_SOURCES, Place, TUI } from "./place.ts";
 
 /** From an empty database to a service that is answered, and out again. */
 async function journey(place: Place, start: string): Promise<void> {
@@ -119,8 +119,8 @@ testWith(
   },
 );
 
-/** Starts it from the sources and waits for its first screen. */
-async function started(place: Place, line = `${FROM_SOURCES} --db pleiades.db`): Promise<TmuxTerminal> {
+/** Starts it and waits for its first screen. */
+async function started(place: Place, line = `${TUI} --db pleiades.db`): Promise<TmuxTerminal> {
   const { terminal } = place;
   await terminal.press("stty -a > before; " + line + "; echo code $?", "Enter");
   await terminal.sees(/^ Pools {2}(?:\d|none)/m);
@@ -204,9 +204,9 @@ testWith(
   async () => {
     await using place = await Place.make();
     const { terminal } = place;
-    await terminal.press(`TERM=dumb ${FROM_SOURCES} --db pleiades.db; echo code $?`, "Enter");
+    await terminal.press(`TERM=dumb ${TUI} --db pleiades.db; echo code $?`, "Enter");
     await terminal.sees(/^error: tui can't draw on a terminal of the type dumb.*code 2$/ms);
-    await terminal.press(`clear; ${FROM_SOURCES} --db pleiades.db < /dev/null; echo code $?`, "Enter");
+    await terminal.press(`clear; ${TUI} --db pleiades.db < /dev/null; echo code $?`, "Enter");
     await terminal.sees(/^error: tui needs a terminal.*code 2$/ms);
   },
 );
@@ -266,7 +266,7 @@ testWith(
     equal(response.status, 201, await response.text());
     const { terminal } = place;
     await terminal.resize(120, 40);
-    const line = `${FROM_SOURCES} --db pleiades.db --api ${new URL(node.api).origin}`;
+    const line = `${TUI} --db pleiades.db --api ${new URL(node.api).origin}`;
     await started(place, `${line} --token wrong`);
     await terminal.sees(/node refuses/);
     await terminal.press("BTab");
