@@ -118,6 +118,11 @@ export class Exchange {
     return this.#limits.denies(client);
   }
 
+  /** Asked so far, modulo 2³². */
+  get queries(): number {
+    return this.#lane[COUNTER.queriesUdp]! + this.#lane[COUNTER.queriesTcp]! >>> 0;
+  }
+
   /** Has the engine make decisions out ahead. @returns whether there is more to do */
   makeAhead(isTimeUp: () => boolean): boolean {
     try {

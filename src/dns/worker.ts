@@ -15,6 +15,7 @@ import { LiveBoard } from "../snapshot/live.ts";
 import type { Snapshot } from "../snapshot/view.ts";
 import { giveWay, takeShortSlices } from "../sockets/scheduling.ts";
 import { createLogger, type Logger, type LoggerOptions } from "../telemetry/log.ts";
+import { AheadPace } from "./ahead_pace.ts";
 import { type BackendDuty, BackendService } from "./backend_service.ts";
 import { type AdoptedSocket, BindingFault } from "./binding.ts";
 import type { EngineOptions } from "./engine.ts";
@@ -124,12 +125,8 @@ const STREAM_NICENESS = 10;
  * slices instead of 41 µs (`schedstat`, 2026-11), and answers came within 0.2 ms instead of 0.5 ms.
  */
 const UDP_SLICE_NS = 300_000;
-/** Milliseconds that decisions are made ahead in one go; a packet waits no longer for it than for a costly query, … */
+/** Milliseconds that decisions are made ahead in one go; a packet waits no longer for it than for a costly query. */
 const AHEAD_SLICE_MS = 0.2;
-/** … and the time between: an eighth of a core, while there is something to do. */
-const AHEAD_PAUSE_MS = 1;
-/** How often the worker looks for something to do ahead. */
-const AHEAD_LOOK_MS = 100;
 
 let exchange: Exchange;
 /** What it was started with. */
@@ -138,6 +135,7 @@ let service: Service;
 let board: LiveBoard;
 let log: Logger;
 let ahead: ReturnType<typeof setTimeout> | undefined;
+const aheadPace = new AheadPace();
 let refill: ReturnType<typeof setInterval> | undefined;
 let beating: ReturnType<typeof setInterval> | undefined;
 let reporting: ReturnType<typeof setInterval> | undefined;
@@ -273,11 +271,11 @@ function startBeating({ engine, mainPatience }: WorkerOptions): ReturnType<typeo
   }, mainPatience.lookMs);
 }
 
-/** Makes decisions by client ahead, in slices so short and so far apart that no packet notices. */
+/** Makes decisions by client ahead, in slices so short that no packet notices, and so far apart that load doesn't. */
 function makeAhead(): void {
   const end = performance.now() + AHEAD_SLICE_MS;
   const isMore = exchange.makeAhead(() => performance.now() >= end);
-  ahead = setTimeout(makeAhead, isMore ? AHEAD_PAUSE_MS : AHEAD_LOOK_MS);
+  ahead = setTimeout(makeAhead, aheadPace.pauseMs(isMore, exchange.queries, performance.now()));
 }
 
 function reportSamples(): void {

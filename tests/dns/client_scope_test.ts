@@ -199,3 +199,25 @@ Deno.test("a geofence all of whose members are down hands everybody on alike, wi
     deepEqual(ask(world, "1.2.64.0/24"), { members: onAllDown === "none" ? [] : ["192.0.2.9"], scope: 0 });
   }
 });
+
+Deno.test("of a pool of any size each member's health counts", () => {
+  for (const count of [3, 30, 31, 47]) {
+    const members = Array.from(
+      { length: count },
+      (_, i) => ({ ipAddress: `192.0.2.${i + 1}`, weight: i + 1 }),
+    );
+    const world = worldOf([{
+      name: "web",
+      maxAnswers: 0,
+      members,
+      geoRules: [{ continent: "EU", member: 0 }],
+    }], MOTLEY);
+    const everyone = members.map(({ ipAddress }) => ipAddress);
+    for (const gone of [0, count >> 1, count - 1].map((i) => everyone[i]!)) {
+      world.health({ [gone]: false });
+      deepEqual(new Set(ask(world, subnetOf(1)).members), new Set(everyone.filter((each) => each !== gone)));
+      world.health({ [gone]: true });
+      deepEqual(new Set(ask(world, subnetOf(1)).members), new Set(everyone));
+    }
+  }
+});
