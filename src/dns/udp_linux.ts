@@ -26,8 +26,8 @@ import type { UdpTransport } from "./udp.ts";
 const ADOPTION_GRACE_MS = 5_000;
 /** Room for a query; longer ones lose their tail and are answered FORMERR. */
 const QUERY_MAX = 2048;
-/** Batches after which the event loop gets its turn, even if more packets wait. */
-const BATCHES_PER_TURN = 16;
+/** Packets after which the event loop gets its turn, even if more wait: some 3 ms of work, in batches of whatever size. */
+const PACKETS_PER_TURN = 16 * BATCH;
 /** Time after which the event loop gets its turn where packets come in ones and twos, milliseconds. */
 const TURN_MS = 2;
 /** How long the worker itself sleeps for the next packet, milliseconds; nothing else of it runs meanwhile. */
@@ -274,11 +274,11 @@ function answerWaiting(
   nap: () => boolean,
 ): "turn" | "wait" | "pause" {
   const turnAtMs = performance.now() + TURN_MS;
-  for (let batch = 0, empty = 0; batch < BATCHES_PER_TURN;) {
+  for (let answered = 0, empty = 0; answered < PACKETS_PER_TURN;) {
     let packets = 0;
     for (const socket of answering) packets += socket.answerBatch();
     if (packets > 0) {
-      batch++;
+      answered += packets;
       empty = 0;
     } else if (++empty > EMPTY_MAX) return "pause";
     else if (performance.now() >= turnAtMs) return "turn";

@@ -6,6 +6,7 @@
 import assert from "node:assert/strict";
 import { seededRng } from "../../src/clock.ts";
 import { COUNTER } from "../../src/dns/counters.ts";
+import { turnEventLoop } from "../../src/dns/event_loop.ts";
 import { Exchange } from "../../src/dns/exchange.ts";
 import { LinuxUdp } from "../../src/dns/udp_linux.ts";
 import { Loopback } from "./loopback.ts";
@@ -57,6 +58,33 @@ Deno.test({
     assert(reads > 0 && reads < READS_MAX, `${reads} reads`);
   },
 });
+
+/** Packets after which the event loop has its turn, where more of them always wait. */
+const PACKETS_PER_TURN = 1024;
+const TURNS = 5;
+
+for (const waiting of [1, 8, 64]) {
+  Deno.test({
+    name: `the event loop has its turn every ${PACKETS_PER_TURN} packets where ${waiting} come at a time`,
+    ignore: Deno.build.os !== "linux",
+    fn: async () => {
+      const transport = new LinuxUdp(true, []);
+      const socket = transport.bind({ hostname: "127.0.0.1", port: 0 });
+      let packets = 0;
+      // They are empty, and so not answered.
+      socket.receive = () => {
+        packets += waiting;
+        return waiting;
+      };
+      transport.serve([socket], exchangeOf(new World(WORLD)));
+      await turnEventLoop();
+      const before = packets;
+      for (let turn = 0; turn < TURNS; turn++) await turnEventLoop();
+      assert.equal(packets - before, TURNS * PACKETS_PER_TURN);
+      await transport.stop();
+    },
+  });
+}
 
 Deno.test({
   name: "what comes while it pauses is left for whoever has the socket, too, when it is stopped",
