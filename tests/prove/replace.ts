@@ -99,8 +99,10 @@ export interface Gap {
   readonly cpuMs: number;
 }
 
-/** Sixty in a minute. */
-const INTERVAL_MS = 1_000;
+/** For each replacement: sixty in a minute. */
+const PACE_MS = 1_000;
+/** From the beginning of one to that of the next, so that the last of sixty is over within the minute, too. */
+const INTERVAL_MS = 950;
 
 /** Runs the proof; 60 replacements at 50,000 queries a second unless told otherwise. */
 export async function prove(
@@ -119,7 +121,7 @@ export async function prove(
   });
   print(report);
   return isGood(report) && report.isDelayed && report.gaps.every(({ frozenMs }) => frozenMs < 1_000) &&
-    report.replacedMs <= report.rounds * INTERVAL_MS;
+    report.replacedMs <= report.rounds * PACE_MS;
 }
 
 function print(report: ReplaceReport): void {
