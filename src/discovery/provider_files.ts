@@ -154,23 +154,34 @@ export class ProviderFiles implements AsyncDisposable {
 
   /** Looks at every file now, and writes what has changed; of large files as soon as they are read. */
   look(): void {
-    const start = performance.now();
-    const error = this.#look();
-    if (error !== null) this.#options.observe(error, (performance.now() - start) / 1000);
+    const { directory } = this.#options;
+    const startMs = performance.now();
+    this.#mark = markOf(directory);
+    this.#take(listOf(directory), startMs);
   }
 
-  /** @returns what was wrong; `null` = nothing was read */
-  #look(): StoreError | null {
+  /** The same behind whoever writes there: until a rename is done, which may take the disk a tenth of a second, the system gives no list. */
+  async #lookAside(): Promise<void> {
     const { directory } = this.#options;
-    let names: string[];
-    this.#mark = markOf(directory);
-    try {
-      names = [...Deno.readDirSync(directory)].map(({ name }) => name).filter((name) => FILE.test(name))
-        .sort();
-    } catch (cause) {
-      if (!(cause instanceof Error)) throw cause;
-      return this.#setFault(fileFault(cause));
-    }
+    const startMs = performance.now();
+    const mark = markOf(directory);
+    const list = await listAside(directory);
+    if (this.#ending.signal.aborted) return;
+    this.#mark = mark;
+    this.#take(list, startMs);
+  }
+
+  #take(list: readonly string[] | Error, startMs: number): void {
+    const error = list instanceof Error ? this.#setFault(fileFault(list)) : this.#lookAtAll(list);
+    if (error !== null) this.#options.observe(error, (performance.now() - startMs) / 1000);
+  }
+
+  /**
+   * @param names of the files there are; those that have come since may not be among them
+   * @returns what was wrong; `null` = nothing was read
+   */
+  #lookAtAll(names: readonly string[]): StoreError | null {
+    const { directory } = this.#options;
     if (names.length > FILES_MAX) return this.#setFault(`it has more than ${FILES_MAX} files`);
     // Nothing waits for a turn yet when all are read for the first time.
     const untilMs = this.#isRead ? performance.now() + LOOK_MS_MAX : Infinity;
@@ -178,7 +189,7 @@ export class ProviderFiles implements AsyncDisposable {
     let isChanged = !this.#isRead || looks.includes("none");
     const there = new Set(names);
     for (const [name, { instances }] of this.#files) {
-      if (there.has(name)) continue;
+      if (there.has(name) || isThere(`${directory}/${name}`)) continue;
       this.#changed.push({ before: instances, after: [] });
       this.#files.delete(name);
       isChanged = true;
@@ -205,6 +216,8 @@ export class ProviderFiles implements AsyncDisposable {
     if (known.isReading) return null;
     const { mark, size } = lookOf(path);
     if (mark === known.mark) return null;
+    // It went after it was listed, and the next list is without it.
+    if (size === 0 && !isThere(path)) return null;
     known.mark = mark;
     this.#files.set(name, known);
     if (this.#isRead && (size > AT_ONCE_BYTES_MAX || performance.now() >= untilMs)) {
@@ -406,8 +419,42 @@ export class ProviderFiles implements AsyncDisposable {
     for (let looks = 1;; looks++) {
       await clock.sleep(LOOK_MS, this.#ending.signal);
       if (this.#ending.signal.aborted) return;
-      if (looks % LOOKS_TO_ALL === 0 || markOf(directory) !== this.#mark) this.look();
+      if (looks % LOOKS_TO_ALL === 0 || markOf(directory) !== this.#mark) await this.#lookAside();
     }
+  }
+}
+
+/** The providers' files of a directory, in order; an error = it can't be read. */
+function listOf(directory: string): readonly string[] | Error {
+  try {
+    return namesOf([...Deno.readDirSync(directory)]);
+  } catch (cause) {
+    if (cause instanceof Error) return cause;
+    throw cause;
+  }
+}
+
+/** The same, while other work goes on. */
+async function listAside(directory: string): Promise<readonly string[] | Error> {
+  try {
+    return namesOf(await Array.fromAsync(Deno.readDir(directory)));
+  } catch (cause) {
+    if (cause instanceof Error) return cause;
+    throw cause;
+  }
+}
+
+function namesOf(entries: readonly Deno.DirEntry[]): readonly string[] {
+  return entries.map(({ name }) => name).filter((name) => FILE.test(name)).sort();
+}
+
+function isThere(path: string): boolean {
+  try {
+    Deno.lstatSync(path);
+    return true;
+  } catch (cause) {
+    if (cause instanceof Deno.errors.NotFound) return false;
+    throw cause;
   }
 }
 

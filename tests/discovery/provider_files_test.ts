@@ -83,6 +83,25 @@ Deno.test("a registration is looked up as it is answered, with a tag that is equ
   equal(one.discovery.lookUp({ ...HTTP, product: "none" }).rcode, "NXDOMAIN");
 });
 
+Deno.test("what comes and goes while the directory is listed is there, or not, as was said last", async () => {
+  await using world = World.start({ "other.json": { instances: [instance("b")] } });
+  const { directory, discovery, lines } = world;
+  // A list of so many takes a while.
+  for (let i = 0; i < 5_000; i++) Deno.writeTextFileSync(`${directory}/${i}.txt`, "");
+  // Each of them makes the directory another one, so that it is listed meanwhile.
+  for (let port = 1; port <= 60; port++) {
+    await discovery.register(`chef${port}`, bytesOf([instance("a", { port })]));
+    for (let asked = 0; asked < 10; asked++) {
+      await world.ask("gg", "NS");
+      deepEqual(ids(world), ["a", "b"]);
+    }
+    ok(await discovery.withdraw(`chef${port}`));
+    await world.ask("gg", "NS");
+    deepEqual(ids(world), ["b"]);
+  }
+  deepEqual([lines, discovery.problems], [[], []]);
+});
+
 function bytesOf(instances: readonly unknown[]): Uint8Array {
   return new TextEncoder().encode(JSON.stringify({ instances }));
 }
