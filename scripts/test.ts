@@ -1,5 +1,5 @@
 /**
- * `deno task test [PATH…] [--filter TEXT] [--unit] [--verbose]`: the whole suite, in some ten minutes on two cores.
+ * `deno task test [PATH…] [--filter TEXT] [--unit] [--verbose]`: the whole suite, in some seven minutes on two cores.
  *
  * It brings the real programs that can be had without root and compiles the executable (aside, `dist/` stays as it is),
  * says what it found and what is left out for lack of what, then runs the tests in passes: those that measure nothing side by side, and
@@ -128,7 +128,7 @@ export async function test(args: readonly string[]): Promise<number> {
   }
   await Deno.mkdir(`${ROOT}/.cache`, { recursive: true });
   for (const log of [LOG, LOG_OWN]) await Deno.writeTextFile(log, "");
-  const estimate = "this takes some ten minutes on two cores (--unit: five); ";
+  const estimate = "this takes some seven minutes on two cores (--unit: five); ";
   console.log(`${paths.length === 0 ? estimate : ""}a test's output goes to .cache/test.log`);
   const tallies: Tally[] = [];
   const parts = paths.length > 0 ? ofPaths(paths, { unitOnly }) : await passesOfAll({ unitOnly });

@@ -18,7 +18,7 @@ const NEEDS: Readonly<Record<string, readonly string[]>> = {
     "removeSignalListener serve startTls stderr stdin stdout version " +
     "cpuUsage createHash createHmac gunzipSync gzipSync randomBytes setImmediate timingSafeEqual X509Certificate " +
     "basename constants delimiter dirname extname isAbsolute join relative resolve sep fileURLToPath Buffer setTimeout " +
-    "Addr Conn DatagramConn FileInfo ForeignLibraryInterface FsFile HttpServer Listener NetAddr " +
+    "Addr Conn DatagramConn DirEntry FileInfo ForeignLibraryInterface FsFile HttpServer Listener NetAddr " +
     "PermissionOptionsObject PointerObject SeekMode Signal TcpConn TcpListener TlsConn TlsListener DynamicLibrary " +
     "UnixConn UnixListener " +
     "Hash TLSSocket SQLInputValue StatementSync HttpClient createHttpClient ChildProcess createInflate deflateSync inflateSync permissions tmpdir"
