@@ -94,6 +94,10 @@ export class SerialQuery implements SerialSource, AsyncDisposable {
         faults++;
       }
     }
+    if (this.#socket !== socket) return;
+    // The next question gets another one.
+    this.#socket = null;
+    socket.close();
   }
 
   #isServer({ hostname, port }: Deno.NetAddr): boolean {
