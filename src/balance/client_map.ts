@@ -69,8 +69,9 @@ export interface ClientMapOptions {
   /** Addresses in an answer; 0 = all. */
   readonly max: number;
   /**
-   * Maps that differ from this one only in that more candidates were up; those that are likely to know most come first.
-   * What they decided for clients that get none of the fallen ones still holds.
+   * Maps that differ from this one only in that more candidates were up. What they decided for clients that get none of
+   * the fallen ones still holds. The last one is kept and asked first for as long as this map is: it should be the one
+   * that knows most. What the others know is taken over, the first one's first.
    */
   readonly formers?: readonly ClientMap[];
 }
@@ -105,6 +106,13 @@ export interface ClientFence {
   readonly up: number;
   /** … and how many have to be. */
   readonly needed: number;
+}
+
+/** A map in which more candidates were up. */
+interface Former {
+  readonly map: ClientMap;
+  /** By number of its decisions: what they are here; `undefined` = not asked yet, −1 = they don't hold. */
+  numbers: (number | undefined)[];
 }
 
 /** Look-ups after which a map is worth being made out ahead. */
@@ -156,8 +164,13 @@ export class ClientMap {
   /** With a geofence: the number of the decision for what each site fences in. */
   #siteDecisions: readonly number[] | null = null;
   readonly #remembered: [v4: Map<number, number>, v6: Map<number, number>] = [new Map(), new Map()];
-  /** By number: what decisions of former maps are here; `undefined` = not asked yet, −1 = they don't hold. */
-  readonly #formers: readonly { readonly map: ClientMap; numbers: (number | undefined)[] }[];
+  /** Those that are looked at where a prefix has to be made out. */
+  readonly #formers: readonly Former[];
+  /**
+   * The one that is asked before the own trie, which only gets what doesn't hold any more or wasn't known: so right after
+   * a fall all clients but those of the fallen cost what they cost before.
+   */
+  readonly #kept: Former | null;
   /** Of the candidates, where there are former maps. */
   readonly #indices: ReadonlySet<number> = new Set();
   readonly #groups: RuleGroups;
@@ -218,14 +231,21 @@ export class ClientMap {
     // looked at any more all clients are alike.
     const isVarying = this.#seesCity || this.#sees.cidr || this.#sees.asn || this.#isByAddress;
     const canInherit = fence === null && max !== 0 && isVarying && candidates.length > 1;
-    this.#formers = canInherit ? formers.map((map) => ({ map, numbers: [] })) : [];
-    if (this.#formers.length > 0) this.#indices = new Set(candidates.map(({ index }) => index));
+    const inherited = canInherit ? formers.map((map): Former => ({ map, numbers: [] })) : [];
+    this.#kept = inherited.pop() ?? null;
+    this.#formers = inherited;
+    if (this.#kept !== null) this.#indices = new Set(candidates.map(({ index }) => index));
   }
 
   /** The decision for an address of 4 or 16 bytes; `depth` tells for how wide a prefix it holds. */
   find(address: Uint8Array): Decision {
     const trie = this.#trie;
     if (this.#grown !== trie.clearings) this.#begin();
+    const held = this.#heldOf(this.#kept, address);
+    if (held >= 0) {
+      this.#finds++;
+      return this.#decisions.at(held);
+    }
     let at = this.#root + (address.length === 4 ? 0 : 1);
     let depth = 0;
     const shortcut = address.length === 4 ? this.#shortcut : null;
@@ -327,6 +347,7 @@ export class ClientMap {
     this.#siteDecisions = null;
     this.#shortcut?.fill(0);
     for (const known of this.#remembered) known.clear();
+    if (this.#kept !== null) this.#kept.numbers = [];
     for (const former of this.#formers) former.numbers = [];
   }
 
@@ -390,19 +411,28 @@ export class ClientMap {
     return trie.put(at, ~decision);
   }
 
+  /** The decision that one of the former maps has made for an address of which `depth` bits are known, or −1. */
+  #inherited(depth: number, address: Uint8Array): number {
+    for (const former of this.#formers) {
+      const number = this.#heldOf(former, address);
+      if (number < 0) continue;
+      this.depth = Math.max(depth, this.depth);
+      return number;
+    }
+    return -1;
+  }
+
   /**
    * The decision that a former map has made for an address, if it still holds; −1 = there is none. `depth` then says for
    * how wide a prefix. It could be wider by now, since some that were answered beside it have fallen.
    */
-  #inherited(depth: number, address: Uint8Array): number {
-    for (const { map, numbers } of this.#formers) {
-      const former = map.#glance(address);
-      if (former < 0) continue;
-      const number = numbers[former] ??= this.#held(map.#decisions.at(former));
-      this.depth = Math.max(depth, map.depth);
-      return number;
-    }
-    return -1;
+  #heldOf(former: Former | null, address: Uint8Array): number {
+    if (former === null) return -1;
+    const { map, numbers } = former;
+    const number = map.#glance(address);
+    if (number < 0) return -1;
+    this.depth = map.depth;
+    return numbers[number] ??= this.#held(map.#decisions.at(number));
   }
 
   /** The number of a former decision: that it holds for as long as none of those in it has fallen. */
@@ -416,8 +446,22 @@ export class ClientMap {
   #glance(address: Uint8Array): number {
     const trie = this.#trie;
     if (this.#grown !== trie.clearings) return -1;
-    let node = trie.words[this.#root + (address.length === 4 ? 0 : 1)]!;
+    const held = this.#heldOf(this.#kept, address);
+    if (held >= 0) return held;
+    let at = this.#root + (address.length === 4 ? 0 : 1);
     let depth = 0;
+    if (this.#shortcut !== null && address.length === 4) {
+      const known = this.#shortcut[address[0]! << 8 | address[1]!]!;
+      if (known < 0) {
+        this.depth = ~known & DEPTH_MASK;
+        return ~known >>> DEPTH_BITS;
+      }
+      if (known > 0) {
+        at = known + bitAt(address, SHORTCUT_DEPTH);
+        depth = SHORTCUT_DEPTH + 1;
+      }
+    }
+    let node = trie.words[at]!;
     while (node > 0) node = trie.words[node + bitAt(address, depth++)]!;
     this.depth = depth;
     return ~node;

@@ -87,6 +87,31 @@ Deno.test("when candidates fall, the decisions for clients that got none of them
   ok(taken > runs(100), `${taken} decisions were taken over`);
 });
 
+Deno.test("when candidates fall, clients that got none of them take no room in the new map", () => {
+  for (let seed = 1, seen = 0; seen < runs(10); seed++) {
+    const before = worldOf(seed, true);
+    if (before.fence || before.max === 0 || before.candidates.length < 3) continue;
+    seen++;
+    const trie = new Trie();
+    const all = new ClientMap(before, before.facts, trie);
+    while (all.makeAhead(100));
+    const clients = Array.from(
+      { length: 20 },
+      () => parsePrefix(before.random.prefix(before.family, 24, 24)).bytes,
+    );
+    const world = fallen(before, (candidate) => candidate !== before.candidates[0]);
+    const map = new ClientMap({ ...world, formers: [all] }, world.facts, trie);
+    const spared = clients.filter((client) => {
+      const decision = all.find(client);
+      return decision.order.length > 0 && !decision.order.includes(before.candidates[0]!.index);
+    });
+    map.find(clients[0]!);
+    const words = trie.words.slice();
+    for (const client of spared) map.find(client);
+    ok(trie.words.every((word, at) => word === words[at]), `seed ${seed}`);
+  }
+});
+
 Deno.test("a map that was made out ahead knows every client, with the same decisions and scopes", () => {
   let known = 0;
   for (let seed = 1; seed <= runs(20); seed++) {
