@@ -108,7 +108,8 @@ async function bundleAll(each: readonly (readonly [source: string, to: readonly 
   for (const ended of await Promise.allSettled(bundling)) if (ended.status === "rejected") throw ended.reason;
 }
 
-async function bundle(source: string, to: readonly string[]): Promise<void> {
+/** Bundles a source into what the flags of `deno bundle` say. */
+export async function bundle(source: string, to: readonly string[]): Promise<void> {
   const external = UNUSED.flatMap((unused) => ["--external", unused]);
   await must(`deno bundle ${source}`, [
     ...["bundle", "--quiet", "--platform", "deno", ...external, ...to, source],
