@@ -59,7 +59,7 @@ Deno.test("a hundred wrong tokens are looked at, then one a second; 429 says whe
 
 Deno.test("tokens that can't be guessed work from a network that is slowed down; short ones wait", async () => {
   using w = knownTokens();
-  for (let i = 0; i < 100_000; i++) w.statusOf(`${i}-guess-of-an-attacker`, ATTACKER);
+  for (let i = 0; i < 10_000; i++) w.statusOf(`${i}-guess-of-an-attacker`, ATTACKER);
   assert.deepEqual([w.statusOf(w.secret, ATTACKER), w.statusOf(STRONG, ATTACKER)], [200, 200]);
   assert.equal(w.statusOf(WEAK, ATTACKER), 429);
   assert.equal(w.statusOf(WEAK, "192.0.2.7"), 200);

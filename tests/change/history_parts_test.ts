@@ -182,7 +182,7 @@ Deno.test("as many parts are deleted as are written, so that they don't become m
   changes.use({ keep: 1, maxBytes: MIB });
   let most = 0;
   for (let i = 0; i < 4; i++) {
-    await apply(changes, { ...SHAPE, pools: 4_000, weight: 1 + i });
+    await apply(changes, { ...SHAPE, weight: 1 + i });
     most = Math.max(most, partsOf(store).length);
   }
   ok(most <= 2, `${most} generations have parts`);
