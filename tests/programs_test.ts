@@ -11,8 +11,12 @@ import { program, PROGRAMS } from "./programs.ts";
 
 /** Files most of whose tests need no program and take seconds: those of `prove programs` alone. */
 const SLOW: readonly string[] = [
+  "tests/api/unix_server_test.ts",
   "tests/change/crash_test.ts",
+  "tests/cluster/model_parts_test.ts",
+  ...["proof", "provider_files", "shared_registrations"].map((name) => `tests/discovery/${name}_test.ts`),
   ...["encrypted", "fuzz", "streams", "worker"].map((name) => `tests/dns/${name}_test.ts`),
+  "tests/gitops/signature_test.ts",
   "tests/webhooks/webhooks_test.ts",
 ];
 
