@@ -85,6 +85,10 @@ async function answersMeanwhile(members: number, nodes: number): Promise<boolean
         `+${(seen.bytes / 2 ** 20).toFixed(1)} MiB; latest of ${PROBED} probes a second ` +
         `${ownLateMs.toFixed(1)} ms, with waits for a processor ${latest.lateMs.toFixed(1)} ms`,
     );
+    console.log(`  first seen after ms: ${listed(seen.steps)}`);
+    console.log(`  by then: ${listed(seen.counts)}`);
+    console.log(`  processor ms until all counts: ${listed(seen.processors[0]!)}`);
+    console.log(`  processor ms until all is read: ${listed(seen.processors[1]!)}`);
   }
   const p99s = (of: "dns" | "echo") => ({
     rest: p99(runs.flatMap((run) => run[of].rest)),
@@ -114,6 +118,10 @@ async function answersMeanwhile(members: number, nodes: number): Promise<boolean
     runs.every(({ tookMs, bytes, ownLateMs }) =>
       tookMs <= CATCH_UP_MS_MAX && bytes <= MEMORY_BYTES_MAX && ownLateMs <= PROBE_LATE_MS_MAX
     );
+}
+
+function listed(values: Readonly<Record<string, number>>): string {
+  return Object.entries(values).map(([name, value]) => `${name} ${value.toFixed(0)}`).join(", ");
 }
 
 function p99(values: readonly number[]): number {

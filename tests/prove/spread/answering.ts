@@ -21,7 +21,7 @@ import { LineProcess } from "../../store/line_process.ts";
 import { startEcho } from "../stall/echo.ts";
 import { nowMs, type TimedSample } from "../stall/process.ts";
 import { addressAt, HEARTBEATS, startWriters } from "./found.ts";
-import { Waits } from "./processor.ts";
+import { processorMs, Waits } from "./processor.ts";
 
 /** How much there is. */
 export interface AnsweringTerms {
@@ -49,6 +49,12 @@ export interface Answering {
   readonly echo: Answers;
   /** By how much probes came later than their interval, the latest first. */
   readonly probes: readonly LateProbe[];
+  /** When it was first seen, milliseconds from when the server took connections: what is waited for in between. */
+  readonly steps: Readonly<Record<string, number>>;
+  /** What was written to the bucket and read of it, and events that came, until all had been read. */
+  readonly counts: Readonly<Record<string, number>>;
+  /** Processor time that each process took until all counted, and until all had been read, milliseconds. */
+  readonly processors: readonly Readonly<Record<string, number>>[];
 }
 
 /** How long each took, milliseconds; a question without an answer took `LOST_MS`. */
@@ -94,7 +100,7 @@ export async function answering(terms: AnsweringTerms): Promise<Answering> {
   await using serve = await ServeProcess.start({ args: ["-c", `${folder}/node.yaml`] });
   await apply(serve, [...membersOf(members), ...probedOf(ports)]);
   await reached(serve, ({ health }) => health.unhealthy >= members && health.healthy >= probed);
-  await using _writers = await startWriters({ server: server.url, nodes: nodes - 1, addresses: members });
+  await using writers = await startWriters({ server: server.url, nodes: nodes - 1, addresses: members });
   await wait(SETTLE_MS);
   const asking = ({ hostname, port }: SocketAddress) =>
     new LineProcess(new URL("../stall/dns.ts", import.meta.url), [
@@ -111,8 +117,30 @@ export async function answering(terms: AnsweringTerms): Promise<Answering> {
   const startedMs = nowMs();
   await server.start();
   const beginMs = nowMs();
-  await reached(serve, ({ peers }) => (peers?.differing ?? 0) >= members);
+  const processes = {
+    ...{ node: serve.pid, others: writers.pid, server: server.pid!, dns: dns.pid, echo: echo.pid },
+    ...{ backends: backends.pid, self: Deno.pid },
+  };
+  const ran = processorsOf(processes);
+  const steps: Record<string, number> = {};
+  const seen = (step: string) => void (steps[step] ??= nowMs() - beginMs);
+  await reached(serve, ({ nats, peers }) => {
+    if (nats?.server) seen("connected");
+    if ((peers?.nodes.length ?? 0) > 1) seen("first node");
+    if ((peers?.nodes.length ?? 0) >= nodes) seen("all nodes");
+    if ((peers?.differing ?? 0) > 0) seen("first counts");
+    return (peers?.differing ?? 0) >= members;
+  });
   const tookMs = nowMs() - beginMs;
+  const untilCounted = processorsOf(processes, ran);
+  // What the bucket has of it comes in, too.
+  let counts = await countsOf(serve);
+  for (const wanted = members * (nodes - 1); counts.read! < wanted; counts = await countsOf(serve)) {
+    if (nowMs() - beginMs > PATIENCE_MS) throw new Error(`It stays ${JSON.stringify(counts)}`);
+    await wait(LOOK_MS * 5);
+  }
+  seen("all read");
+  const processors = [untilCounted, processorsOf(processes, ran)];
   await wait(AFTER_MS);
   const bytes = await memoryOf(serve.pid) - before;
   const endMs = nowMs();
@@ -125,6 +153,7 @@ export async function answering(terms: AnsweringTerms): Promise<Answering> {
     meanwhile: within(samples, beginMs, endMs).map(([, ms]) => ms),
   });
   return {
+    ...{ steps, counts, processors },
     ...{ tookMs, bytes, dns: answersOf(answers!), echo: answersOf(echoes!) },
     probes: within(probes!, beginMs, endMs).toSorted(([, a], [, b]) => b - a)
       .map(([dueMs, lateMs]) => ({ lateMs, waitedMs: waits.between(dueMs, dueMs + lateMs) })),
@@ -181,7 +210,8 @@ async function apply({ api }: ServeProcess, lines: readonly object[]): Promise<v
 /** As `/status` has it. */
 interface Status {
   readonly health: { readonly healthy: number; readonly unhealthy: number };
-  readonly peers?: { readonly differing: number };
+  readonly peers?: { readonly differing: number; readonly nodes: readonly unknown[] };
+  readonly nats?: { readonly server: string | null };
 }
 
 async function reached({ api }: ServeProcess, isReached: (status: Status) => boolean): Promise<void> {
@@ -192,6 +222,31 @@ async function reached({ api }: ServeProcess, isReached: (status: Status) => boo
     if (nowMs() > untilMs) throw new Error(`It stays ${JSON.stringify([status.health, status.peers])}`);
     await wait(LOOK_MS);
   }
+}
+
+/** As its metrics count. */
+async function countsOf({ api }: ServeProcess): Promise<Record<string, number>> {
+  const text = await (await fetch(new URL("/metrics", api))).text();
+  const of = (series: string) =>
+    Number(new RegExp(`^pleiades_state_${series}\\} (\\d+)$`, "m").exec(text)?.[1] ?? 0);
+  return {
+    written: of('kv_put_total\\{[^}]*bucket="health",result="ok"'),
+    refused: of('kv_put_total\\{[^}]*bucket="health",result="error"'),
+    read: of('kv_get_total\\{[^}]*bucket="health",result="ok"'),
+    told: of('nats_published_total\\{[^}]*type="health"'),
+    events: of('nats_received_total\\{[^}]*type="health"'),
+    invalid: of('nats_received_total\\{[^}]*type="invalid"'),
+  };
+}
+
+/** Processor time of all their threads, less what they had taken before, milliseconds. */
+function processorsOf(
+  pids: Readonly<Record<string, number>>,
+  before: Readonly<Record<string, number>> = {},
+): Record<string, number> {
+  return Object.fromEntries(
+    Object.entries(pids).map(([name, pid]) => [name, processorMs(pid) - (before[name] ?? 0)]),
+  );
 }
 
 /** Memory in RAM, bytes; 0 where the system doesn't say. */
