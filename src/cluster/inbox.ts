@@ -39,7 +39,8 @@ export interface InboxNeeds {
 /** Messages in the order in which they came. */
 export class Inbox {
   readonly #needs: InboxNeeds;
-  #waiting: Waiting[] = [];
+  /** Messages, and what is to be called when those before it are read. */
+  #waiting: (Waiting | (() => void))[] = [];
   #size = 0;
   #isReading = false;
   #reading: Promise<void> = Promise.resolve();
@@ -54,7 +55,8 @@ export class Inbox {
     this.#waiting.push(message);
     this.#size += message.data.length;
     if (this.#waiting.length > WAITING_MAX || this.#size > WAITING_SIZE_MAX) {
-      this.clear();
+      this.#waiting = this.#waiting.filter((each) => typeof each === "function");
+      this.#size = 0;
       this.#needs.overflowed();
       return;
     }
@@ -63,16 +65,10 @@ export class Inbox {
     this.#reading = this.#readAll(signal);
   }
 
-  /** Calls it when what waits now is read: at once, if nothing does. */
+  /** Calls it when what waits now is read, whatever comes after it: at once, if nothing does. It mustn't fail. */
   whenRead(then: () => void): void {
-    if (!this.#isReading) return then();
-    this.#reading = this.#reading.then(then);
-  }
-
-  /** Drops what waits. */
-  clear(): void {
-    this.#waiting = [];
-    this.#size = 0;
+    if (this.#isReading) this.#waiting.push(then);
+    else then();
   }
 
   /** Resolves when nothing is being read. */
@@ -88,27 +84,42 @@ export class Inbox {
       await inSlices(this.#work(), { clock, signal });
     } catch (error) {
       if (!signal.aborted) throw error;
-      this.clear();
+      this.#takeAll();
     } finally {
-      this.#isReading = false;
       sliceEnded();
     }
+  }
+
+  #takeAll(): (Waiting | (() => void))[] {
+    const all = this.#waiting;
+    this.#waiting = [];
+    this.#size = 0;
+    return all;
   }
 
   *#work(): Generator<void, void> {
     const { clock, read, sliceEnded } = this.#needs;
     let toldMs = clock.monotonicMs();
-    while (this.#waiting.length > 0) {
-      const batch = this.#waiting;
-      this.clear();
-      for (const message of batch) {
-        read(message);
-        yield;
-        const nowMs = clock.monotonicMs();
-        if (nowMs - toldMs < TELL_MS) continue;
-        toldMs = nowMs;
-        sliceEnded();
+    try {
+      while (this.#waiting.length > 0) {
+        for (const message of this.#takeAll()) {
+          if (typeof message === "function") {
+            // What was read before counts before it.
+            sliceEnded();
+            message();
+            continue;
+          }
+          read(message);
+          yield;
+          const nowMs = clock.monotonicMs();
+          if (nowMs - toldMs < TELL_MS) continue;
+          toldMs = nowMs;
+          sliceEnded();
+        }
       }
+    } finally {
+      // In the turn in which nothing waits any more: what comes next is read from the start.
+      this.#isReading = false;
     }
   }
 }

@@ -37,7 +37,7 @@ Deno.test("what comes in one turn of the event loop is told of together, and at 
   equal(log.length, 0);
   inbox.whenRead(() => log.push("read"));
   await inbox.idle();
-  deepEqual(log, ["a", "b", "c", "told", "read"]);
+  deepEqual(log, ["a", "b", "c", "told", "read", "told"]);
   inbox.whenRead(() => log.push("at once"));
   equal(log.at(-1), "at once");
 });
@@ -57,13 +57,23 @@ Deno.test("much is read in slices, in order, and what was read is told of every 
   equal(log.filter((each) => each === "told").length, 3);
 });
 
+Deno.test("what waits for what is there waits for nothing that comes after it", async () => {
+  const { inbox, log, add } = bed();
+  add("a");
+  inbox.whenRead(() => log.push("read"));
+  add("b");
+  await inbox.idle();
+  deepEqual(log, ["a", "told", "read", "b", "told"]);
+});
+
 Deno.test("of more than may wait all is dropped, and that is said", async () => {
   const { inbox, log, add } = bed();
   for (let i = 0; i <= 100_000; i++) add("x");
   deepEqual(log, ["overflowed"]);
   for (let i = 0; i < 3; i++) add("large", 30 * 1024 * 1024);
   deepEqual(log, ["overflowed", "overflowed"]);
+  inbox.whenRead(() => log.push("read"));
   add("next");
   await inbox.idle();
-  deepEqual(log, ["overflowed", "overflowed", "next", "told"]);
+  deepEqual(log, ["overflowed", "overflowed", "told", "read", "next", "told"]);
 });
