@@ -206,12 +206,13 @@ export class Watch implements AsyncDisposable {
   }
 
   #take(
-    { key, operation, revision, delta, value }: KvWatchEntry,
+    { key, operation, revision, delta, isUpdate, value }: KvWatchEntry,
     { entry, caughtUp }: Pick<WatchListener, "entry" | "caughtUp">,
   ): void {
     this.#reached = Math.max(this.#reached, revision);
     entry(key, operation === "PUT" ? value : new Uint8Array(0));
-    if (delta !== 0 || this.#isCaughtUp) return;
+    // While others write, more waits each time than when it began, and it is never nothing.
+    if (this.#isCaughtUp || (delta !== 0 && !isUpdate)) return;
     this.#isCaughtUp = true;
     this.#reached = Math.max(this.#reached, this.#first.state.last_seq);
     caughtUp();
