@@ -24,6 +24,7 @@ import { Inbox, type Waiting } from "./inbox.ts";
 import { type ClusterCounters, registerClusterMetrics } from "./metrics.ts";
 import type { ConfigLog } from "./config_log.ts";
 import { isOtherModel, type NodeModel } from "./node_model.ts";
+import type { Heard } from "./membership.ts";
 import type { PeerView } from "./peer_view.ts";
 import { Publisher } from "./publisher.ts";
 import {
@@ -140,6 +141,8 @@ export class Cluster implements AsyncDisposable {
   #seq: number;
   #isSucceeded = false;
   #greetedMs = -Infinity;
+  /** Answers to greetings that are on their way. */
+  #greeting = 0;
   /** Whether what was kept is read, of this connection. */
   #isCaughtUp = false;
   /** Heartbeats of nodes that weren't there, until it is. */
@@ -287,6 +290,8 @@ export class Cluster implements AsyncDisposable {
         signal,
       );
       this.#sendHeartbeat("hello");
+      // Who was heard before it doesn't know yet what is missing here; the answers come soon.
+      this.#early = [];
       const beating = this.#beat(signal);
       await this.#carrier.watch(connection, {
         terms: {
@@ -353,7 +358,8 @@ export class Cluster implements AsyncDisposable {
       // A little early, so that nodes that started together drift apart.
       await clock.sleep(heartbeatIntervalMs * (1 - 0.1 * rng() / 2 ** 32), signal);
       if (signal.aborted) return;
-      this.#sendHeartbeat("alive");
+      // Who greeted must not count this node by a heartbeat before it has been told what it can't find in the bucket.
+      if (this.#greeting === 0) this.#sendHeartbeat("alive");
       this.#keepHeartbeat("alive");
     }
   }
@@ -430,7 +436,13 @@ export class Cluster implements AsyncDisposable {
     if (node === this.#needs.terms.node) {
       return this.#hearDouble(heartbeat, this.#needs.clock.monotonicMs());
     }
-    if (this.#view.isThere(node)) return this.#take(node, heartbeat);
+    const isHello = heartbeat.kind === "hello";
+    if (this.#view.isThere(node)) {
+      if (this.#take(node, heartbeat) !== "ignored" && isHello) this.#greet();
+      return;
+    }
+    // It waits for what it can't find in the bucket, whether or not this node has read all of that itself.
+    if (isHello) this.#greet();
     // What a node said before it came counts with it: what the bucket has of it, and what waits to be read.
     if (this.#isCaughtUp) this.#inbox.whenRead(() => this.#take(node, heartbeat));
     else if (this.#early.length < EARLY_MAX) this.#early.push([node, heartbeat]);
@@ -446,8 +458,7 @@ export class Cluster implements AsyncDisposable {
     });
   }
 
-  #take(node: string, heartbeat: Heartbeat): void {
-    const nowMs = this.#needs.clock.monotonicMs();
+  #take(node: string, heartbeat: Heartbeat): Heard {
     this.#warnIfSlow(node, heartbeat);
     const heard = this.#view.hear(node, heartbeat);
     if (heard === "changed") {
@@ -455,22 +466,25 @@ export class Cluster implements AsyncDisposable {
       this.#needs.log.info(message, { node, region: heartbeat.region });
       this.#wake.abort();
     }
-    if (heartbeat.kind === "hello" && heard !== "ignored") this.#greet(nowMs);
+    return heard;
   }
 
   /** Answers a node that has just come, so that it need not wait for the next heartbeat. */
-  #greet(nowMs: number): void {
+  #greet(): void {
+    const { clock, rng } = this.#needs;
+    const nowMs = clock.monotonicMs();
     if (nowMs - this.#greetedMs < GREET_MS) return;
     this.#greetedMs = nowMs;
-    const { clock, rng } = this.#needs;
     const { signal } = this.#ending;
+    this.#greeting++;
     // Greetings of others come within the wait as well, and are answered with it.
     clock.sleep(GREET_MS * rng() / 2 ** 32 + GREET_MS, signal).then(async () => {
       if (signal.aborted) return;
       // What it can't find in the bucket it is told, before it counts this node by what that said last.
-      if (!this.#publisher.isWritten) await this.#publisher.tellAll(signal);
+      await this.#publisher.tellUnwritten(signal);
       this.#sendHeartbeat("alive");
-    }).catch((error) => this.#needs.log.debug("Cannot answer a greeting", { error }));
+    }).catch((error) => this.#needs.log.debug("Cannot answer a greeting", { error }))
+      .finally(() => this.#greeting--);
   }
 
   /** A process that is replaced may be heard for a while beside this one; then there should be silence. */
@@ -516,9 +530,13 @@ export class Cluster implements AsyncDisposable {
     // A key that is gone says less than the report of no targets that came with it, or nothing about now.
     if (isValue && data.length === 0) return;
     const isKnown = isValue && this.#isKnown(name, data);
-    const reports = isKnown
-      ? []
-      : this.#decoded(node, () => isValue ? [readValue(name, data)] : decodeEvent(data));
+    const reports = isKnown ? [] : this.#decoded(
+      node,
+      () =>
+        isValue
+          ? [readValue(name, data)]
+          : decodeEvent(data, (address, report) => this.#view.knows(node, address, report)),
+    );
     if (isValue) this.#counters.got("health", reports === null ? "error" : "ok");
     else if (reports !== null) this.#counters.received("health");
     for (const { address, ...report } of reports ?? []) this.#view.put(node, address, report);

@@ -13,16 +13,25 @@ import {
   encodeEvent,
   encodeValue,
   EVENT_ADDRESSES_MAX,
+  EVENT_TARGETS_MAX,
   healthKey,
   SWEEP_MS,
+  TARGETS_MAX,
   type WireNames,
   type WireTarget,
 } from "./wire_format.ts";
 
 /** How often a part of the sweep comes. */
 const SWEEP_TICK_MS = 1_000;
-/** Writes to the bucket under way at a time: enough for 10,000 in a second or two, and few beside probes. */
+/** Writes to the bucket under way at a time. */
 const WRITES_MAX = 64;
+/**
+ * Values that are written as fast as can be, and how many a second of more. Events have said all of it before, and each
+ * value costs the server a write and every node a message: of nodes that come together, with what they find at thousands of
+ * addresses, these would be in the way of the events.
+ */
+const WRITES_AT_ONCE = 500;
+const WRITES_PER_SECOND = 2_000;
 /** Addresses of which a change is told at once; of more, in slices. */
 const AT_ONCE_MAX = EVENT_ADDRESSES_MAX;
 /** Wait after a write that failed; the next one finds the bucket again or fails as well. */
@@ -79,6 +88,8 @@ export class Publisher implements AsyncDisposable {
   #bucket: KV | null = null;
   /** Addresses whose value isn't as it should be. */
   readonly #unwritten = new Set<string>();
+  /** Addresses whose value is being written. */
+  readonly #underWay = new Set<string>();
   /** Addresses of which a change is still to be told. */
   readonly #untold = new Set<string>();
   /** Addresses that the last run reported and this one hasn't. */
@@ -92,6 +103,8 @@ export class Publisher implements AsyncDisposable {
   #next: Iterator<string, undefined> | null = null;
   /** No write begins before, monotonic milliseconds. */
   #retryMs = -Infinity;
+  /** When the next write is due at the pace that is kept with many, monotonic milliseconds. */
+  #dueMs = -Infinity;
   #telling: Promise<void> = Promise.resolve();
   #isTelling = false;
   #cursor: Iterator<string> | null = null;
@@ -119,7 +132,7 @@ export class Publisher implements AsyncDisposable {
 
   /** Whether all of it is in the bucket. */
   get isWritten(): boolean {
-    return this.#bucket !== null && this.#unwritten.size === 0;
+    return this.#bucket !== null && this.#unwritten.size + this.#underWay.size === 0;
   }
 
   /** Sends all there is, and from now on what changes; resolves when all is on its way. */
@@ -137,6 +150,12 @@ export class Publisher implements AsyncDisposable {
   /** Sends all there is, as events. */
   async tellAll(signal: AbortSignal): Promise<void> {
     await inSlices(this.#tellInParts(this.#own.keys()), { clock: this.#needs.clock, signal });
+  }
+
+  /** Sends what isn't in the bucket yet, as events. */
+  async tellUnwritten(signal: AbortSignal): Promise<void> {
+    const addresses = this.#bucket === null ? this.#own.keys() : [...this.#unwritten, ...this.#underWay];
+    await inSlices(this.#tellInParts(addresses), { clock: this.#needs.clock, signal });
   }
 
   /** Writes all there is to this bucket, and from now on what changes. */
@@ -221,13 +240,17 @@ export class Publisher implements AsyncDisposable {
 
   *#tellInParts(addresses: Iterable<string>): Generator<void, void> {
     const parts = { v4: [] as Addressed[], v6: [] as Addressed[] };
+    const counts = { v4: 0, v6: 0 };
     for (const address of addresses) {
       const own = this.#own.get(address);
       if (own === undefined) continue;
       const family = address.includes(":") ? "v6" : "v4";
-      parts[family].push({ address, seq: own.seq, targets: wireTargetsOf(own) });
-      if (parts[family].length < EVENT_ADDRESSES_MAX) continue;
+      const targets = wireTargetsOf(own);
+      parts[family].push({ address, seq: own.seq, targets });
+      counts[family] += targets.length;
+      if (parts[family].length < EVENT_ADDRESSES_MAX && counts[family] < EVENT_TARGETS_MAX) continue;
       this.#event(family, parts[family].splice(0));
+      counts[family] = 0;
       yield;
     }
     this.#event("v4", parts.v4);
@@ -255,17 +278,35 @@ export class Publisher implements AsyncDisposable {
     const { signal } = this.#ending;
     try {
       while (!signal.aborted) {
-        const waitMs = this.#retryMs - clock.monotonicMs();
-        if (waitMs > 0) await clock.sleep(waitMs, signal);
+        const retryMs = this.#retryMs - clock.monotonicMs();
+        if (retryMs > 0) await clock.sleep(retryMs, signal);
         else await this.#turn().catch(() => {}); // it is over
-        const bucket = this.#bucket;
-        const address = bucket === null || signal.aborted ? null : this.#nextUnwritten();
+        if (this.#bucket === null || signal.aborted) return;
+        const address = this.#nextUnwritten();
         if (address === null) return;
-        if (!await this.#writeOne(bucket!, address)) this.#retryMs = clock.monotonicMs() + RETRY_MS;
+        this.#underWay.add(address);
+        try {
+          const aheadMs = this.#aheadMs();
+          if (aheadMs > 0) await clock.sleep(aheadMs, signal);
+          const bucket = this.#bucket;
+          // If it was closed, the next one will have all that there is.
+          if (bucket === null || signal.aborted) return;
+          if (!await this.#writeOne(bucket, address)) this.#retryMs = clock.monotonicMs() + RETRY_MS;
+        } finally {
+          this.#underWay.delete(address);
+        }
       }
     } finally {
       this.#writing--;
     }
+  }
+
+  /** How long a write must wait so that the pace is kept. */
+  #aheadMs(): number {
+    const nowMs = this.#needs.clock.monotonicMs();
+    const dueMs = Math.max(this.#dueMs, nowMs - WRITES_AT_ONCE * WRITE_MS);
+    this.#dueMs = dueMs + WRITE_MS;
+    return dueMs - nowMs;
   }
 
   #nextUnwritten(): string | null {
@@ -326,8 +367,12 @@ export class Publisher implements AsyncDisposable {
   }
 }
 
+/** Between two writes of many, milliseconds. */
+const WRITE_MS = 1_000 / WRITES_PER_SECOND;
+
+/** What is told of an address; others would take no more of it. */
 function wireTargetsOf({ targets }: Own): WireTarget[] {
-  return [...targets.values()].map(({ target, state, since }) => ({
+  return [...targets.values().take(TARGETS_MAX)].map(({ target, state, since }) => ({
     ...{ target, state: state! },
     since: rfc3339(since ?? 0),
   }));

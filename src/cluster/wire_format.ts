@@ -43,9 +43,11 @@ export const LOOK_MS = 5_000;
 /** Far below the 1 MiB that servers take unless told otherwise. */
 const EVENT_SIZE_MAX = 256 * 1024;
 /** Targets of one address: pools that check it in different ways. */
-const TARGETS_MAX = 64;
+export const TARGETS_MAX = 64;
 /** Addresses in one event: with one target each it has 13 KiB. */
 export const EVENT_ADDRESSES_MAX = 100;
+/** An event with so many targets has no room for another address. */
+export const EVENT_TARGETS_MAX = 1_000;
 
 /** A sign of life. */
 export interface Heartbeat {
@@ -112,8 +114,10 @@ const VALUE = z.object({ v: z.literal(VERSION), boot, seq, targets });
 const EVENT = z.object({
   v: z.literal(VERSION),
   boot,
-  addresses: z.array(z.object({ address: z.string().max(45), seq, targets })).max(EVENT_ADDRESSES_MAX * 10),
+  addresses: z.array(z.unknown()).max(EVENT_ADDRESSES_MAX * 10),
 });
+
+const ADDRESSED = z.object({ address: z.string().max(45), seq, targets });
 
 /** The subjects, buckets and the inbox of a cluster and of one of its nodes. */
 export interface WireNames {
@@ -225,14 +229,32 @@ export function decodeValue(bytes: Uint8Array): AddressReport {
   return VALUE.parse(decode(bytes, VALUE_SIZE_MAX));
 }
 
-/** Reads an event; addresses come canonical. @throws {Error} when it is none */
-export function decodeEvent(bytes: Uint8Array): (AddressReport & { readonly address: string })[] {
+/**
+ * Reads an event; addresses come canonical.
+ *
+ * @param isKnown whether nothing would come of a report: it is left out, and the rest of it not looked at. Where nodes greet each
+ * other, most have been told before
+ * @throws {Error} when it is none
+ */
+export function decodeEvent(
+  bytes: Uint8Array,
+  isKnown: (address: string, report: Pick<AddressReport, "boot" | "seq">) => boolean = () => false,
+): (AddressReport & { readonly address: string })[] {
   const { boot, addresses } = EVENT.parse(decode(bytes, EVENT_SIZE_MAX));
-  return addresses.map(({ address, seq, targets }) => {
+  const reports: (AddressReport & { readonly address: string })[] = [];
+  for (const each of addresses) {
+    if (isReport(each) && isKnown(each.address, { boot, seq: each.seq })) continue;
+    const { address, seq, targets } = ADDRESSED.parse(each);
     const canonical = canonicalIp(address);
     if (canonical === null) throw new SyntaxError(`"${address}" is no address`);
-    return { address: canonical, boot, seq, targets };
-  });
+    reports.push({ address: canonical, boot, seq, targets });
+  }
+  return reports;
+}
+
+function isReport(value: unknown): value is { readonly address: string; readonly seq: number } {
+  const { address, seq } = (value ?? {}) as { readonly address?: unknown; readonly seq?: unknown };
+  return typeof address === "string" && typeof seq === "number";
 }
 
 function encode(value: object): Uint8Array {

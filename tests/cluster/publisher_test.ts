@@ -72,7 +72,7 @@ function bed() {
     written: async () => {
       for (let i = 0; !publisher.isWritten || bucket.underWay > 0; i++) {
         if (i > 10_000) throw new Error("It stays unwritten");
-        await clock.advance(0);
+        await clock.advance(1);
       }
       await settle();
     },
@@ -130,11 +130,11 @@ Deno.test("what is gone is told, though the bucket has forgotten it before", asy
   await using _ = publisher;
   await connected();
   opened();
-  local.say(found(300, "healthy"));
+  local.say(found(200, "healthy"));
   await clock.advance(0);
   await written();
-  deepEqual([told.size, bucket.values.size], [300, 300]);
-  local.say(found(300, null));
+  deepEqual([told.size, bucket.values.size], [200, 200]);
+  local.say(found(200, null));
   for (let i = 0; bucket.values.size > 0 && i < 1_000; i++) await settle();
   equal(bucket.values.size, 0);
   equal(told.get(addressAt(7)), "healthy");
@@ -159,6 +159,65 @@ Deno.test("what can't be written is tried again a second later, by no more write
   await clock.advance(1);
   await written();
   deepEqual([bucket.values.size, failures()], [100, 64]);
+});
+
+Deno.test("of very many values so many a second are written", async () => {
+  const { clock, local, bucket, publisher, opened, written } = bed();
+  await using _ = publisher;
+  local.say(found(5_000, "healthy"));
+  opened();
+  await clock.advance(0);
+  for (let i = 0; i < 1_000; i++) await settle();
+  const atOnce = bucket.values.size;
+  ok(atOnce >= 500 && atOnce <= 600, `${atOnce} at once`);
+  for (let ms = 0; ms < 1_000; ms++) await clock.advance(1);
+  const more = bucket.values.size - atOnce;
+  ok(more > 1_800 && more < 2_100, `${more} in a second`);
+  await written();
+  equal(bucket.values.size, 5_000);
+});
+
+Deno.test("who comes is told what isn't in the bucket yet, and no more", async () => {
+  const { clock, local, bucket, events, publisher, connected, opened, written } = bed();
+  await using _ = publisher;
+  const { signal } = new AbortController();
+  local.say(found(200, "healthy"));
+  await connected();
+  events.length = 0;
+  await publisher.tellUnwritten(signal);
+  deepEqual(events, [100, 100], "there is no bucket");
+  opened();
+  await written();
+  events.length = 0;
+  await publisher.tellUnwritten(signal);
+  deepEqual(events, []);
+  bucket.isBroken = true;
+  local.say(found(7, "unhealthy"));
+  await clock.advance(0);
+  events.length = 0;
+  await publisher.tellUnwritten(signal);
+  deepEqual(events, [7]);
+});
+
+Deno.test("of an address with very many targets some are told, as many as others take", async () => {
+  const { bucket, local, publisher, told, connected, opened, written } = bed();
+  await using _ = publisher;
+  const targets = Array.from({ length: 1_000 }, (_, i) => ({
+    ...{ address: addressAt(0), target: `tcp:${i + 1}:4f53cda1`, state: "healthy" as const, since: 0 },
+  }));
+  local.say([...targets, ...found(50, "healthy")]);
+  await connected();
+  equal(told.size, 50);
+  opened();
+  await written();
+  equal(decodeValue(bucket.values.get(healthKey("a", addressAt(0)))!).targets.length, 64);
+  const many = Array.from(
+    { length: 100 },
+    (_, i) => targets.map((each) => ({ ...each, address: addressAt(i) })),
+  );
+  // With 64 targets each they are too many for one event.
+  local.say(many.flat());
+  equal(told.size, 100);
 });
 
 Deno.test("every value is written once more in five minutes, and what only the last run reported is deleted after one", async () => {
