@@ -79,7 +79,7 @@ export interface EventLimits {
 export class Events {
   readonly #clock: Pick<Clock, "unixMs">;
   readonly #limits: EventLimits;
-  /** Those that are kept are `#all[#first …]`. */
+  /** Those that are kept are `#all[#first …]`; the others are `FORGOTTEN`. */
   #all: Sized[] = [];
   #first = 0;
   readonly #waiting = new Set<() => void>();
@@ -215,7 +215,9 @@ export class Events {
     const { count, length: lengthMax } = this.#limits;
     while (this.#all.length - this.#first > 1) {
       if (this.#all.length - this.#first <= count && this.#kept <= lengthMax) break;
-      const { id, length } = this.#all[this.#first++]!;
+      const { id, length } = this.#all[this.#first]!;
+      // What isn't kept must not take memory until the rest is moved.
+      this.#all[this.#first++] = FORGOTTEN;
       this.#floor = id;
       this.#kept -= length;
     }
@@ -249,6 +251,12 @@ export class Events {
 interface Sized extends RecordedEvent {
   readonly length: number;
 }
+
+/** In the place of an event that isn't kept. */
+const FORGOTTEN: Sized = {
+  ...{ id: 0, at: 0, end: 0, json: "", length: 0 },
+  event: { kind: "node", state: "starting", lost: false },
+};
 
 /** An event of this run. It is written as JSON when that is asked for: of very many at once most are forgotten before. */
 class Emitted implements Sized {
