@@ -102,7 +102,9 @@ export class Inbox {
     let toldMs = clock.monotonicMs();
     try {
       while (this.#waiting.length > 0) {
-        for (const message of this.#takeAll()) {
+        // From the end, so that what is read is let go of.
+        const batch = this.#takeAll().reverse();
+        for (let message = batch.pop(); message !== undefined; message = batch.pop()) {
           if (typeof message === "function") {
             // What was read before counts before it.
             sliceEnded();

@@ -7,26 +7,38 @@
 import type { PeerReport, ReportKey } from "../health/peers.ts";
 import type { AddressReport } from "./wire_format.ts";
 
-/** Reports of all nodes together: 50 nodes with 10,000 addresses each. One takes 300 bytes or so. */
+/** Reports of all nodes together: 50 nodes with 10,000 addresses each. One takes 150 bytes or so. */
 export const REPORTS_MAX = 500_000;
 
 /** The boot of a node that counts; `null` = none does. */
 export type BootOf = (node: string) => string | null;
 
+/** What was found at one target. */
+interface Said {
+  readonly target: string;
+  readonly state: PeerReport["state"];
+}
+
 interface Entry {
   readonly boot: string;
   readonly seq: number;
-  readonly reports: readonly PeerReport[];
+  readonly said: readonly Said[];
+}
+
+/** What is known of an address, by node. Of what names it one text is kept. */
+interface Known {
+  readonly address: string;
+  readonly nodes: Map<string, Entry>;
 }
 
 /** The reports. */
 export class PeerReports {
   readonly #bootOf: BootOf;
-  readonly #byAddress = new Map<string, Map<string, Entry>>();
-  /** Each node's addresses, so that all of it can be forgotten. */
-  readonly #addressesOf = new Map<string, Set<string>>();
-  /** Targets are few, and each text is kept once. */
-  readonly #targets = new Map<string, string>();
+  readonly #byAddress = new Map<string, Known>();
+  /** What each node has reported on, so that all of it can be forgotten. */
+  readonly #reportedBy = new Map<string, Set<Known>>();
+  /** Few things are said of a great many addresses, and each is kept once: `<target> <state>`. */
+  readonly #sayings = new Map<string, readonly [Said]>();
   #size = 0;
 
   /** Begins with none. */
@@ -41,7 +53,7 @@ export class PeerReports {
 
   /** Whether this report of a node on an address, or a later one of the same boot, was taken: nothing would come of it again. */
   knows(node: string, address: string, { boot, seq }: Pick<AddressReport, "boot" | "seq">): boolean {
-    const known = this.#byAddress.get(address)?.get(node);
+    const known = this.#byAddress.get(address)?.nodes.get(node);
     return known?.boot === boot && seq <= known.seq;
   }
 
@@ -52,69 +64,74 @@ export class PeerReports {
    */
   put(node: string, address: string, { boot, seq, targets }: AddressReport): readonly ReportKey[] | null {
     const active = this.#bootOf(node);
-    const nodes = this.#byAddress.get(address);
-    const before = nodes?.get(node);
+    const known = this.#byAddress.get(address);
+    const before = known?.nodes.get(node);
     if (before?.boot === boot ? seq <= before.seq : before !== undefined && before.boot === active) {
       return null;
     }
     if (before === undefined && this.#size >= REPORTS_MAX) return null;
-    const reports = targets.map(({ target, state }): PeerReport => ({
-      node,
-      address,
-      target: this.#interned(target),
-      state,
-    }));
     // An address without targets stays known, so that a late report on it doesn't come back.
-    const entry: Entry = { boot, seq, reports };
+    const said = targets.length === 1
+      ? this.#saying(targets[0]!)
+      : targets.flatMap((one) => this.#saying(one));
+    // One text of a boot, too: of equal ones that which is kept.
+    const entry: Entry = { boot: [active, before?.boot].find((each) => each === boot) ?? boot, seq, said };
     if (before === undefined) this.#size++;
-    if (nodes) nodes.set(node, entry);
-    else this.#byAddress.set(address, new Map([[node, entry]]));
-    let addresses = this.#addressesOf.get(node);
-    if (!addresses) this.#addressesOf.set(node, addresses = new Set());
-    addresses.add(address);
+    const at = known ?? { address, nodes: new Map<string, Entry>() };
+    if (!known) this.#byAddress.set(address, at);
+    at.nodes.set(node, entry);
+    let reported = this.#reportedBy.get(node);
+    if (!reported) this.#reportedBy.set(node, reported = new Set());
+    reported.add(at);
     if (boot !== active) return [];
-    return differing(before?.boot === active ? before.reports : [], reports);
+    return differing(before?.boot === active ? before.said : [], said)
+      .map(({ target }) => ({ address: at.address, target }));
   }
 
   /** What the nodes that count say of a target. */
   reports(address: string, target: string): PeerReport[] {
     const found: PeerReport[] = [];
-    for (const [node, { boot, reports }] of this.#byAddress.get(address) ?? []) {
-      const report = reports.find((each) => each.target === target);
-      if (report && this.#bootOf(node) === boot) found.push(report);
+    const known = this.#byAddress.get(address);
+    if (known === undefined) return found;
+    for (const [node, { boot, said }] of known.nodes) {
+      const report = said.find((each) => each.target === target);
+      if (report && this.#bootOf(node) === boot) {
+        found.push({ node, address: known.address, target, state: report.state });
+      }
     }
     return found;
   }
 
   /** Forgets all that a node said; takes time in proportion. */
   forget(node: string): void {
-    for (const address of this.#addressesOf.get(node) ?? []) {
-      const nodes = this.#byAddress.get(address)!;
+    for (const { address, nodes } of this.#reportedBy.get(node) ?? []) {
       if (nodes.delete(node)) this.#size--;
       if (nodes.size === 0) this.#byAddress.delete(address);
     }
-    this.#addressesOf.delete(node);
+    this.#reportedBy.delete(node);
   }
 
   /** The nodes of which something is known. */
   nodes(): IterableIterator<string> {
-    return this.#addressesOf.keys();
+    return this.#reportedBy.keys();
   }
 
-  #interned(target: string): string {
-    const known = this.#targets.get(target);
+  #saying({ target, state }: Said): readonly [Said] {
+    const key = `${target} ${state}`;
+    const known = this.#sayings.get(key);
     if (known !== undefined) return known;
-    // Whoever sends other targets all the time only loses the saving.
-    if (this.#targets.size < TARGETS_KEPT_MAX) this.#targets.set(target, target);
-    return target;
+    const saying = [{ target, state }] as const;
+    // Whoever says something else all the time only loses the saving.
+    if (this.#sayings.size < SAYINGS_KEPT_MAX) this.#sayings.set(key, saying);
+    return saying;
   }
 }
 
-const TARGETS_KEPT_MAX = 10_000;
+const SAYINGS_KEPT_MAX = 10_000;
 
-/** The targets on which two reports of a node on an address differ. */
-function differing(before: readonly PeerReport[], after: readonly PeerReport[]): ReportKey[] {
-  const isIn = ({ target, state }: PeerReport, list: readonly PeerReport[]) =>
+/** That in which what a node says of an address differs. */
+function differing(before: readonly Said[], after: readonly Said[]): Said[] {
+  const isIn = ({ target, state }: Said, list: readonly Said[]) =>
     list.some((each) => each.target === target && each.state === state);
   const changed = after.filter((report) => !isIn(report, before));
   const gone = before.filter(({ target }) => !after.some((each) => each.target === target));

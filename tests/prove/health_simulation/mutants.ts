@@ -31,8 +31,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "reports of a former boot count",
     file: REPORTS,
-    from: "if (report && this.#bootOf(node) === boot) found.push(report);",
-    to: "if (report && this.#bootOf(node) !== null) found.push(report);",
+    from: "if (report && this.#bootOf(node) === boot) {",
+    to: "if (report && this.#bootOf(node) !== null) {",
   },
   {
     name: "nodes are heard of for ever",
