@@ -4,7 +4,9 @@
  *
  * A watch isn't to be trusted: when a server has lost its store, and the bucket was made again, it delivers nothing and says
  * nothing (seen with nats-server 2.15). So every five seconds the stream is asked when it was made and what its last sequence
- * is. Another making, or a sequence that the watch doesn't reach until the next look, ends the watch, and another begins.
+ * is. Another making, or a sequence that the watch doesn't reach until the next look without coming any further, ends the watch,
+ * and another begins. One that comes further is only behind: to begin again would put it back, and with it, since all is
+ * written again then, every other node.
  *
  * @module
  */
@@ -167,6 +169,8 @@ export class Watch implements AsyncDisposable {
   #isCaughtUp = false;
   /** At the look before: what it should have come to. */
   #expected = 0;
+  /** At the look before: how far it had come. */
+  #before = 0;
   #isOver = false;
 
   /** Begins to tell. @param first of the bucket, before the watch began */
@@ -183,11 +187,12 @@ export class Watch implements AsyncDisposable {
   /** Whether it delivers no more, of a bucket that is so now. */
   isDead({ created, state }: StreamInfo): boolean {
     if (this.#isOver || created !== this.#first.created) return true;
-    const wasExpected = this.#expected;
+    const [wasExpected, isStill] = [this.#expected, this.#reached === this.#before];
     this.#expected = state.last_seq;
+    this.#before = this.#reached;
     // Of an empty bucket nothing comes; of what has gone from the end of another, the sequence is known from the start.
     if (state.messages === 0) return state.last_seq < this.#reached;
-    return this.#reached < wasExpected || state.last_seq < this.#reached;
+    return (isStill && this.#reached < wasExpected) || state.last_seq < this.#reached;
   }
 
   /** Tells no more. */

@@ -1,4 +1,4 @@
-/** @module When what a bucket has kept is read, though others write to it all the time. */
+/** @module When what a bucket has kept is read, and whether its watch is alive, though others write to it all the time. */
 import { deepEqual, equal } from "node:assert/strict";
 import type { StreamInfo } from "@nats-io/jetstream";
 import type { KV, KvWatchEntry } from "@nats-io/kv";
@@ -61,4 +61,18 @@ Deno.test("a watch of which nothing waits any more has caught up, though some va
   const state = { messages: 1, last_seq: 3 };
   equal(watch.isDead({ created: "then", state } as StreamInfo), false);
   equal(watch.isDead({ created: "then", state } as StreamInfo), false);
+});
+
+Deno.test("a watch is dead that doesn't come to what there was at the look before, and not one that is behind", async () => {
+  const { watch, deliver } = bed(3);
+  await using _ = watch;
+  const isDead = (last_seq: number) =>
+    watch.isDead({ created: "then", state: { messages: last_seq, last_seq } } as StreamInfo);
+  equal(isDead(10), false);
+  await deliver("a", 9);
+  equal(isDead(20), false, "it comes further");
+  await deliver("b", 18);
+  equal(isDead(30), false, "it comes further");
+  equal(isDead(30), true);
+  equal(watch.isDead({ created: "later", state: { messages: 2, last_seq: 2 } } as StreamInfo), true);
 });

@@ -1,4 +1,5 @@
 /** @module What nodes find at many addresses, and processes that say so. */
+import { LOOK_MS } from "../../../src/cluster/wire_format.ts";
 import type { LocalReport } from "../../../src/health/peers.ts";
 import { TARGET } from "../../cluster/nodes.ts";
 import { LineProcess } from "../../store/line_process.ts";
@@ -15,8 +16,8 @@ export function foundAt(addresses: number): LocalReport[] {
   }));
 }
 
-/** As many heartbeats as ten times as many nodes send unless told otherwise. */
-export const HEARTBEATS = { heartbeatIntervalMs: 1_000, heartbeatTtlMs: 30_000 } as const;
+/** As many heartbeats as ten times as many nodes send unless told otherwise, and looks at the bucket as nodes have them. */
+export const HEARTBEATS = { heartbeatIntervalMs: 1_000, heartbeatTtlMs: 30_000, lookMs: LOOK_MS } as const;
 
 /** Starts so many nodes that have found it, and look for a server. */
 export async function startWriters(
