@@ -134,6 +134,47 @@ Deno.test("values and events are refused that are too large, or say what isn't k
   );
 });
 
+Deno.test("of an event every report is looked at, but those that are known", () => {
+  const right = { target: "tcp:443:4f53cda1", state: "healthy", since: "2026-11-22T00:00:00.000Z" };
+  const report = { address: "192.0.2.7", seq: 3, targets: [right] };
+  const read = (other: unknown, isKnown?: Parameters<typeof decodeEvent>[1]) =>
+    decodeEvent(
+      new TextEncoder().encode(
+        JSON.stringify({ v: 1, boot: "0011223344556677", addresses: [report, other] }),
+      ),
+      isKnown,
+    );
+  equal(read({ ...report, later: 1, targets: [{ ...right, later: 1 }] }).length, 2);
+  const wrongTargets = [
+    { ...right, target: "tcp:443" },
+    { ...right, target: 7 },
+    { ...right, state: "unknown" },
+    { ...right, since: "0".repeat(41) },
+    { ...right, since: null },
+    { target: right.target, state: "healthy" },
+    null,
+    "tcp",
+  ];
+  const wrong = [
+    ...wrongTargets.map((each) => ({ ...report, targets: [right, each] })),
+    ...[0, 1.5, -1, 2 ** 53, "3", null].map((seq) => ({ ...report, seq })),
+    ...["", "192.0.2", "0".repeat(46), 7, null].map((address) => ({ ...report, address })),
+    { ...report, targets: Array.from({ length: 65 }, () => right) },
+    { ...report, targets: { length: 1, 0: right } },
+    { address: report.address, seq: 3 },
+    null,
+    [],
+    "192.0.2.7",
+  ];
+  for (const each of wrong) throws(() => read(each), JSON.stringify(each) ?? "nothing");
+  const isKnown = (address: string, { boot, seq }: { readonly boot: string; readonly seq: number }) =>
+    address === "192.0.2.7" && boot === "0011223344556677" && seq <= 3;
+  deepEqual(
+    read({ ...report, seq: 4 }, isKnown).map(({ seq }) => seq),
+    [4],
+  );
+});
+
 Deno.test("a key names a node and an address, and nothing else", () => {
   equal(healthKey("fra1", "192.0.2.1"), "fra1.c0000201");
   equal(healthKey("fra1", "2001:db8::1"), "fra1.20010db8000000000000000000000001");
