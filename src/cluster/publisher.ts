@@ -31,7 +31,7 @@ const WRITES_MAX = 64;
  * addresses, these would be in the way of the events.
  */
 const WRITES_AT_ONCE = 500;
-const WRITES_PER_SECOND = 2_000;
+const WRITES_PER_SECOND = 1_000;
 /** Addresses of which a change is told at once; of more, in slices. */
 const AT_ONCE_MAX = EVENT_ADDRESSES_MAX;
 /** Wait after a write that failed; the next one finds the bucket again or fails as well. */

@@ -70,9 +70,9 @@ Deno.test("of more than may wait all is dropped, and that is said", async () => 
   const { inbox, log, add } = bed();
   for (let i = 0; i <= 100_000; i++) add("x");
   deepEqual(log, ["overflowed"]);
+  inbox.whenRead(() => log.push("read"));
   for (let i = 0; i < 3; i++) add("large", 30 * 1024 * 1024);
   deepEqual(log, ["overflowed", "overflowed"]);
-  inbox.whenRead(() => log.push("read"));
   add("next");
   await inbox.idle();
   deepEqual(log, ["overflowed", "overflowed", "told", "read", "next", "told"]);

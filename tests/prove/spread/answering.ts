@@ -78,7 +78,7 @@ const PER_POOL = 10;
 /** Until all probes have their rhythm. */
 const SETTLE_MS = 3_000;
 /** What learning leaves to be done counts, too: within so long all that the bucket has is read. */
-const READ_MS = 8_000;
+const READ_MS = 13_000;
 /** How often it is looked whether all is known. */
 const LOOK_MS = 50;
 const PATIENCE_MS = 120_000;

@@ -1,0 +1,106 @@
+/** @module When nodes that come, and those that are there, count each other: not before each knows what the other finds. */
+import { deepEqual, equal } from "node:assert/strict";
+import type { NatsConnection } from "@nats-io/nats-core";
+import { type Carrier, Cluster } from "../../src/cluster/cluster.ts";
+import { PeerView } from "../../src/cluster/peer_view.ts";
+import {
+  decodeHeartbeat,
+  encodeHeartbeat,
+  type Heartbeat,
+  wireNames,
+} from "../../src/cluster/wire_format.ts";
+import { createLogger } from "../../src/telemetry/log.ts";
+import { Registry } from "../../src/telemetry/metrics.ts";
+import { ManualClock, settle } from "../clock.ts";
+import { NO_AUTH, SaidReports, TARGET } from "./nodes.ts";
+
+type Callback = (error: null, message: { readonly subject: string; readonly data: Uint8Array }) => void;
+
+/** A node whose connection is made, with a bucket that is never read. */
+function bed() {
+  const clock = new ManualClock();
+  const names = wireNames("test", "a");
+  const heard = new Map<string, Callback>();
+  const said: string[] = [];
+  const flushed = Promise.withResolvers<void>();
+  const ended = new AbortController();
+  const connection = {
+    subscribe: (subject: string, { callback }: { readonly callback: Callback }) =>
+      void heard.set(subject, callback),
+    publish: (subject: string, data: Uint8Array) => {
+      if (subject === names.heartbeat) said.push(decodeHeartbeat(data).kind);
+      else if (subject === names.health.v4) said.push("reports");
+    },
+    flush: () => flushed.promise,
+    isClosed: () => ended.signal.aborted,
+    async *status() {},
+  };
+  const carrier: Carrier = {
+    connect: ({ session }) => {
+      const running = session(connection as unknown as NatsConnection, ended.signal);
+      return {
+        status: () => ({ server: "nats://test", fault: null }),
+        use: () => {},
+        [Symbol.asyncDispose]: async () => {
+          ended.abort();
+          await running;
+        },
+      };
+    },
+    watch: (_, { signal }) =>
+      new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true })),
+  };
+  const local = new SaidReports();
+  local.say([{ address: "192.0.2.7", target: TARGET, state: "healthy", since: 0 }]);
+  const view = new PeerView({ node: "a", region: "", ttlMs: 60_000, keepMs: 60_000, clock });
+  const cluster = new Cluster({
+    terms: {
+      ...{ cluster: "test", node: "a", region: "", domain: null, lookMs: 5_000 },
+      ...{ heartbeatIntervalMs: 50, heartbeatTtlMs: 60_000 },
+      link: { servers: [], tls: { ca: null, client: null, handshakeFirst: false }, auth: NO_AUTH },
+    },
+    ...{ view, local, clock, rng: () => 0, registry: new Registry({}), configLog: null, carrier },
+    log: createLogger({ level: "error", format: "json", clock, write: () => {} }),
+  });
+  let seq = 0;
+  return {
+    ...{ clock, cluster, said, flushed },
+    hear: (node: string, kind: Heartbeat["kind"]) => {
+      const heartbeat = { boot: "0011223344556677", seq: ++seq, region: "", intervalMs: 50, kind };
+      const { heartbeat: subject } = wireNames("test", node);
+      heard.get(names.heartbeats)!(null, { subject, data: encodeHeartbeat(heartbeat) });
+    },
+    active: () => view.active().map(({ node }) => node),
+  };
+}
+
+Deno.test("who greets is told what the bucket lacks before the next sign of life, though this node hasn't read it itself", async () => {
+  const { clock, cluster, said, flushed, hear } = bed();
+  await using _ = cluster;
+  flushed.resolve();
+  await settle();
+  deepEqual(said.splice(0), ["reports", "hello"]);
+  await clock.advance(50);
+  deepEqual(said.splice(0), ["alive"]);
+  hear("b", "hello");
+  await clock.advance(50);
+  await clock.advance(40);
+  deepEqual(said.splice(0), []);
+  await clock.advance(10);
+  deepEqual(said.splice(0, 2), ["reports", "alive"]);
+});
+
+Deno.test("a node counts by what it says after this one's greeting, when that can be answered", async () => {
+  const { clock, cluster, flushed, hear, active } = bed();
+  await using _ = cluster;
+  hear("b", "alive");
+  hear("c", "alive");
+  flushed.resolve();
+  await settle();
+  hear("c", "alive");
+  deepEqual(active(), ["a"], "what was kept isn't read");
+  await clock.advance(2_000);
+  deepEqual(active(), ["a", "c"]);
+  hear("b", "alive");
+  equal(active().length, 3);
+});
