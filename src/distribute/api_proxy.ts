@@ -7,10 +7,10 @@
  *
  * @module
  */
-import type { SocketAddress } from "../ip.ts";
 import type { Clock } from "../clock.ts";
 import type { Logger } from "../telemetry/log.ts";
 import {
+  answerHead,
   type Header,
   HttpFault,
   type HttpHead,
@@ -29,11 +29,12 @@ import {
   type ZoneEvent,
 } from "./messages.ts";
 import type { ProxyMetrics } from "./metrics.ts";
+import { connectUpstream, type Upstream } from "./upstream.ts";
 
 /** What a proxy is made with. */
 export interface ApiProxyNeeds {
   /** Where PowerDNS has its API. */
-  readonly upstream: SocketAddress & { readonly isTls: boolean };
+  readonly upstream: Upstream;
   /** Changes that PowerDNS gets at the same time. */
   readonly writesAtOnce: number;
   /** What events are said on. */
@@ -181,19 +182,18 @@ export class ApiProxy {
   }
 
   async #forward({ method, target, headers, body }: Request): Promise<Answer> {
-    const { upstream: { hostname, port, isTls }, metrics, log } = this.#needs;
+    const { upstream, metrics, log } = this.#needs;
     metrics.requests.inc();
+    const late = new AbortController();
     let conn: Deno.Conn | null = null;
     const close = () => {
+      late.abort("over"); // without a reason an exception is made
       conn?.close();
       conn = null;
     };
     try {
       return await within(UPSTREAM_MS, close, async () => {
-        const opened = isTls
-          ? await Deno.connectTls({ hostname, port })
-          : await Deno.connect({ hostname, port });
-        conn = opened;
+        const opened = conn = await connectUpstream(upstream, late.signal);
         const startLine = `${method} ${target} HTTP/1.1`;
         const isBodiless = body.length === 0 && (method === "GET" || method === "HEAD");
         await writeMessage(
@@ -204,7 +204,9 @@ export class ApiProxy {
         return await readAnswer(new HttpReader(opened), method);
       });
     } catch (error) {
-      log.warn("PowerDNS doesn't answer", { upstream: `${hostname}:${port}`, error });
+      log.warn("PowerDNS doesn't answer", {
+        ...{ upstream: `${upstream.hostname}:${upstream.port}`, error },
+      });
       return refusal(502, "PowerDNS doesn't answer");
     } finally {
       close();
@@ -259,14 +261,7 @@ function isLastOf({ version }: { readonly version: string }, { headers }: HttpHe
 }
 
 async function readAnswer(reader: HttpReader, method: string): Promise<Answer> {
-  let head: HttpHead | null;
-  let status: number;
-  do {
-    head = await reader.head();
-    if (head === null) throw new Error("the connection ended before the answer");
-    status = Number(/^HTTP\/1\.[01] (\d{3})(?: |$)/.exec(head.startLine)?.[1]);
-    if (Number.isNaN(status)) throw new Error("what answers there isn't HTTP");
-  } while (status < 200);
+  const { head, status } = await answerHead(reader);
   const given = {
     status,
     startLine: head.startLine.replace(/^HTTP\/1\.0/, "HTTP/1.1"),

@@ -174,6 +174,19 @@ export class HttpReader {
   }
 }
 
+/** The head of an answer that is one, behind those that only say that it is coming (1xx). @throws {Error} when there is none */
+export async function answerHead(
+  reader: HttpReader,
+): Promise<{ readonly head: HttpHead; readonly status: number }> {
+  for (;;) {
+    const head = await reader.head();
+    if (head === null) throw new Error("the connection ended before the answer");
+    const status = Number(/^HTTP\/1\.[01] (\d{3})(?: |$)/.exec(head.startLine)?.[1]);
+    if (Number.isNaN(status)) throw new Error("what answers there isn't HTTP");
+    if (status >= 200) return { head, status };
+  }
+}
+
 /** The values of a header, by its name in lower case. */
 export function valuesOf(headers: readonly Header[], name: string): string[] {
   return headers.filter(([each]) => each.toLowerCase() === name).map(([, value]) => value);

@@ -7,6 +7,8 @@
  * @module
  */
 import { z } from "zod";
+import { answerHead, type Header, HttpReader, writeMessage } from "./http_message.ts";
+import { connectUpstream, type Upstream, upstreamOf } from "./upstream.ts";
 
 /** How a server is reached. */
 export interface PowerDnsTerms {
@@ -68,15 +70,32 @@ const ZONE = z.object({
 }));
 const METADATA = z.object({ nsec3param: z.string().default("") });
 
+/** Bytes of an answer: the list of a million zones. */
+const ANSWER_MAX = 512 * 1024 * 1024;
+const NONE = new Uint8Array(0);
+const ENCODER = new TextEncoder();
+const DECODER = new TextDecoder();
+
 /** A client of one server. */
 export class PowerDns {
   readonly #terms: PowerDnsTerms;
+  readonly #upstream: Upstream;
+  /** What stands before each path. */
+  readonly #base: string;
+  readonly #headers: readonly Header[];
   readonly #onCall: (what: string, isDone: boolean) => void;
 
   /** Connects to nothing before it is asked. @param onCall told of each call, for metrics */
   constructor(terms: PowerDnsTerms, onCall: (what: string, isDone: boolean) => void = () => {}) {
     this.#terms = terms;
     this.#onCall = onCall;
+    this.#upstream = upstreamOf(terms.url);
+    const { host, pathname } = new URL(terms.url);
+    this.#base = `${pathname.replace(/\/$/, "")}/api/v1/servers/${terms.serverId}`;
+    this.#headers = [
+      ...[["Host", host], ["X-API-Key", terms.apiToken], ["Accept", "application/json"]] as const,
+      ...[["Content-Type", "application/json"], ["Connection", "close"]] as const,
+    ];
   }
 
   /** All zones; every fault is an error, never a shorter list. @throws {PowerDnsError} */
@@ -181,36 +200,58 @@ export class PowerDns {
       readonly absent?: boolean;
     } = {},
   ): Promise<string | null> {
-    const { url, apiToken, serverId } = this.#terms;
     let isDone = false;
-    const late = new AbortController();
-    const timer = setTimeout(
-      () => late.abort(new Deno.errors.TimedOut(`nothing came within ${TIMEOUT_MS} ms`)),
-      TIMEOUT_MS,
-    );
     try {
-      const response = await fetch(`${url.replace(/\/$/, "")}/api/v1/servers/${serverId}${path}`, {
-        method,
-        headers: { "X-API-Key": apiToken, "Content-Type": "application/json" },
-        redirect: "error",
-        signal: late.signal,
-        ...(body !== undefined && { body: JSON.stringify(body) }),
-      });
-      const text = await response.text();
-      isDone = response.ok || (absent && response.status === 404);
-      if (response.ok) return text;
+      const { status, text } = await this.#exchange(`${method} ${this.#base}${path} HTTP/1.1`, body);
+      const isGood = status >= 200 && status < 300;
+      isDone = isGood || (absent && status === 404);
+      if (isGood) return text;
       if (isDone) return null;
       throw new PowerDnsError(
-        `PowerDNS refuses ${method} ${path.split("?")[0]} with ${response.status}: ${reasonOf(text)}`,
-        response.status,
+        `PowerDNS refuses ${method} ${path.split("?")[0]} with ${status}: ${reasonOf(text)}`,
+        status,
       );
     } catch (cause) {
       if (cause instanceof PowerDnsError) throw cause;
       const reason = cause instanceof Error ? cause.message : String(cause);
-      throw new PowerDnsError(`PowerDNS at ${url} doesn't answer: ${reason}`, null, { cause });
+      throw new PowerDnsError(`PowerDNS at ${this.#terms.url} doesn't answer: ${reason}`, null, { cause });
+    } finally {
+      this.#onCall(what, isDone);
+    }
+  }
+
+  /** @throws {Error} when no whole answer comes in time */
+  async #exchange(
+    startLine: string,
+    body: object | undefined,
+  ): Promise<{ readonly status: number; readonly text: string }> {
+    const late = new AbortController();
+    let conn: Deno.Conn | null = null;
+    const close = () => {
+      conn?.close();
+      conn = null;
+    };
+    const timer = setTimeout(() => {
+      late.abort("late"); // without a reason an exception is made
+      close();
+    }, TIMEOUT_MS);
+    try {
+      const opened = conn = await connectUpstream(this.#upstream, late.signal);
+      const bytes = body === undefined ? null : ENCODER.encode(JSON.stringify(body));
+      const isBodiless = startLine.startsWith("GET ");
+      await writeMessage(opened, { startLine, headers: this.#headers }, bytes ?? (isBodiless ? null : NONE));
+      const reader = new HttpReader(opened);
+      const { head, status } = await answerHead(reader);
+      if (status === 204 || status === 304) return { status, text: "" };
+      const { body: answer, isCut } = await reader.body(head, { sizeMax: ANSWER_MAX, toEnd: true });
+      if (isCut) throw new Error("the connection ended within the answer");
+      return { status, text: DECODER.decode(answer) };
+    } catch (error) {
+      if (late.signal.aborted) throw new Deno.errors.TimedOut(`nothing came within ${TIMEOUT_MS} ms`);
+      throw error;
     } finally {
       clearTimeout(timer);
-      this.#onCall(what, isDone);
+      close();
     }
   }
 }

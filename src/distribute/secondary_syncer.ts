@@ -46,6 +46,8 @@ const OWN_STORE_MS = 500;
 const SECOND_MS = 4_000;
 /** How long a provider may give an older serial than the primary had, milliseconds; after that it is taken for what there is. */
 const BEHIND_MAX_MS = 20_000;
+/** For so long a zone that was seen to be stored is taken for what it was; an event is checked 20 s after it. */
+const FRESH_SECONDS = 30;
 /** With more zones than these the API is asked for all of them at once. */
 const SINGLE_MAX = 16;
 /** Zones that are remembered. */
@@ -247,7 +249,7 @@ export class SecondarySyncer implements AsyncDisposable {
     try {
       if (job.isDelete) await this.#delete(zone, signal);
       else {
-        await clock.sleep(eventDelayMs, signal);
+        if (eventDelayMs > 0) await clock.sleep(eventDelayMs, signal);
         if (!signal.aborted) await this.#sync(zone, job, signal);
       }
     } catch (error) {
@@ -526,7 +528,11 @@ export class SecondarySyncer implements AsyncDisposable {
     const kept = this.#kept.get(zone);
     // What it holds doesn't count while it is worked on.
     if (this.#queue.has(zone)) return { serial: kept?.serial ?? null, isForeign: false };
-    if (kept === undefined || await this.#serials.serial(zone) !== kept.serial) return null;
+    if (kept === undefined) return null;
+    // It was answered a moment ago, and the check of its own event asks for it.
+    const sinceSeconds = this.#needs.clock.unixMs() / 1000 - kept.lastCheck;
+    const isFresh = sinceSeconds >= 0 && sinceSeconds < FRESH_SECONDS;
+    if (!isFresh && await this.#serials.serial(zone) !== kept.serial) return null;
     return { serial: kept.serial, isForeign: false, checkedSeconds: kept.lastCheck };
   }
 

@@ -33,6 +33,7 @@ import {
   type ServiceName,
   subjectsOf,
 } from "./service.ts";
+import { upstreamOf } from "./upstream.ts";
 import { ZoneProvider } from "./zone_provider.ts";
 
 /** A service that runs. */
@@ -72,8 +73,6 @@ export async function startApiProxy(
     host,
     leafMs: certLifetime,
   }, { clock, log });
-  const upstream = new URL(settings.powerDNS.url!);
-  const isTls = upstream.protocol === "https:";
   const metrics = proxyMetrics(registry);
   const greeting = new Greeting({
     ...{ service: "api-proxy", host: ground.host, clock },
@@ -86,11 +85,7 @@ export async function startApiProxy(
   );
   const proxy = new ApiProxy({
     ...{ clock, log },
-    upstream: {
-      hostname: upstream.hostname.replace(/^\[|\]$/g, ""),
-      port: Number(upstream.port) || (isTls ? 443 : 80),
-      isTls,
-    },
+    upstream: upstreamOf(settings.powerDNS.url!),
     writesAtOnce: settings.powerDNS.writesAtOnce,
     subjects: subjectsOf(settings),
     publish: (subject, data) => broker.publish(subject, data),

@@ -28,7 +28,7 @@ import { API_KEY } from "./power_dns_server.ts";
 export interface RunOptions {
   readonly zones: number;
   readonly secondaries: number;
-  /** Changes offered a second. */
+  /** Changes offered a second, those of samples among them. */
   readonly rate: number;
   /** Of changes while all is well. */
   readonly calmSeconds: number;
@@ -117,8 +117,12 @@ export interface StageTime {
 
 /** What is waited for longer is told. */
 const TELL_MS = 5_000;
+/** Of the changes that are offered, so many are samples. */
+const SAMPLE_SHARE = 0.1;
 /** Zones that only samples change. */
 const SAMPLES = 8;
+/** Zones that are compared at the same time. */
+const COMPARED_AT_ONCE = 4;
 /** Changes under way at the same time. */
 const CLIENTS = 8;
 /** Zones that are never deleted, and may be looked at at the end. */
@@ -147,7 +151,7 @@ export async function keptInStep(options: RunOptions): Promise<RunSeen> {
   const names = Array.from({ length: zones }, (_, i) => `z${i}.test.`);
   await client.offer([...samples, ...names], Infinity, (zone) => client.make(zone));
   await until(() => services.connected(), (all) => all);
-  await untilEqual(installation, [...samples, ...names], { longestMs: 600_000, onStep });
+  await untilEqual(installation, [...samples, ...names], { longestMs: 600_000, onStep, isQuick: true });
 
   onStep("changes one by one");
   await using sampler = await Sampler.start(installation, { nats, client, samples });
@@ -155,14 +159,18 @@ export async function keptInStep(options: RunOptions): Promise<RunSeen> {
   const proxy = await proxyTimes(installation, { client, zone: samples[0]!, count: Math.min(200, zones) });
 
   onStep(`${calmSeconds} s of ${rate} changes a second`);
-  await untilEqual(installation, [...samples, ...names], { longestMs: 600_000, onStep });
+  await untilEqual(installation, [...samples, ...names], { longestMs: 600_000, onStep, isQuick: true });
   const before = { changes: client.taken, transfers: await services.transfers() };
   const meter = await services.meter(nats.server);
   const busy = new Set<string>();
   const work = changing(client, { rng, names, busy });
-  const loaded = await sampler.takeDuring(client.offer(ticks(calmSeconds * rate), rate, work));
+  const others = rate * (1 - SAMPLE_SHARE);
+  const loaded = await sampler.takeDuring(
+    client.offer(ticks(calmSeconds * others), others, work),
+    1_000 / (rate * SAMPLE_SHARE),
+  );
   const { stages, cpuMs, calls } = await meter(client.taken - before.changes);
-  await untilEqual(installation, [...samples, ...names], { longestMs: 60_000, onStep });
+  await untilEqual(installation, [...samples, ...names], { longestMs: 60_000, onStep, isQuick: true });
   const calm = {
     changes: client.taken - before.changes,
     transfers: await services.transfers() - before.transfers,
@@ -183,11 +191,12 @@ export async function keptInStep(options: RunOptions): Promise<RunSeen> {
   const { differing, tookMs: equalMs } = await untilEqual(
     installation,
     [...samples, ...names],
-    { longestMs: 3 * periodicMs + 60_000, onStep },
+    { longestMs: 3 * periodicMs + 60_000, onStep, isQuick: false },
   );
   await until(() => services.connected(), (all) => all);
   onStep("a quiet time");
-  await pause(2 * periodicMs);
+  await until(() => services.idle(), (isIdle) => isIdle);
+  await pause(periodicMs);
   const transfers = await services.transfers();
   await pause(2 * periodicMs);
   const quietTransfers = await services.transfers() - transfers;
@@ -251,12 +260,15 @@ class Sampler implements AsyncDisposable {
     return taken;
   }
 
-  /** As many as there is time for until that has ended. */
-  async takeDuring(work: Promise<unknown>): Promise<readonly Sample[]> {
+  /** As many as there is time for until that has ended. @param everyMs between the beginnings of two, at least */
+  async takeDuring(work: Promise<unknown>, everyMs = 0): Promise<readonly Sample[]> {
     const taken: Sample[] = [];
     const during = { is: true };
     const ended = work.finally(() => during.is = false);
-    while (during.is) taken.push(...await this.#one());
+    for (let nextMs = performance.now(); during.is; nextMs = Math.max(nextMs + everyMs, performance.now())) {
+      await pause(nextMs - performance.now());
+      taken.push(...await this.#one());
+    }
     await ended;
     return taken;
   }
@@ -730,14 +742,19 @@ async function startProcess(
 async function untilEqual(
   installation: Installation,
   names: readonly string[],
-  { longestMs, onStep }: { readonly longestMs: number; readonly onStep: (step: string) => void },
+  { longestMs, onStep, isQuick }: {
+    readonly longestMs: number;
+    readonly onStep: (step: string) => void;
+    /** Whether the same serials are enough. */
+    readonly isQuick: boolean;
+  },
 ): Promise<{ readonly differing: readonly string[]; readonly tookMs: number }> {
   const fromMs = performance.now();
   let toldMs = fromMs;
   for (;;) {
     // Looking takes a while, too: what is the same was so when the look began.
     const tookMs = performance.now() - fromMs;
-    const differing = await differingZones(installation, names).catch((error) => [String(error)]);
+    const differing = await differingZones(installation, names, isQuick).catch((error) => [String(error)]);
     if (differing.length === 0 || tookMs > longestMs) return { differing, tookMs };
     if (performance.now() - toldMs > TELL_MS) {
       onStep(`  still differ, or aren't there: ${differing.length}, such as ${differing[0]}`);
@@ -751,6 +768,7 @@ async function untilEqual(
 async function differingZones(
   { primary, secondaries }: Installation,
   names: readonly string[],
+  isQuick: boolean,
 ): Promise<string[]> {
   // On a connection that is kept each transfer waits for a delayed acknowledgement, 40 ms.
   const digest = (port: number, name: string) =>
@@ -781,16 +799,20 @@ async function differingZones(
     );
   }
   // The content is looked at when serials are the same: that takes longer.
-  if (found.length > 0) return found;
-  const digests = new Map<string, string>();
-  for (const name of ours.keys()) digests.set(name, await digest(primary.dnsPort, name));
-  for (const { powerDns, host } of secondaries) {
-    for (const [name, ourDigest] of digests) {
+  if (found.length > 0 || isQuick) return found;
+  const compared = async (name: string) => {
+    const ourDigest = await digest(primary.dnsPort, name);
+    for (const { powerDns, host } of secondaries) {
       if (await digest(powerDns.dnsPort, name).catch(() => "none") !== ourDigest) {
         found.push(`${name} on ${host}: its content`);
       }
     }
-  }
+  };
+  const left = [...ours.keys()];
+  const compareOnes = async () => {
+    for (let name = left.pop(); name !== undefined; name = left.pop()) await compared(name);
+  };
+  await Promise.all(Array.from({ length: COMPARED_AT_ONCE }, compareOnes));
   return found;
 }
 

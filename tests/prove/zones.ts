@@ -17,6 +17,9 @@ const PROXY_MS = 5;
 /** From an event to the answer of a secondary, 99 of 100. */
 const ANSWER_MS = 500;
 
+/** Of changes before the faults. */
+const CALM_SECONDS_MAX = 40;
+
 /** Runs the proof; 1,000 zones, three secondaries, two minutes of faults, 50 changes a second, 20,000 names in the large zone, 1,000 deletes. */
 export async function prove(
   [zones = "1000", secondaries = "3", seconds = "120", rate = "50", names = "20000", deletes = "1000"]:
@@ -24,21 +27,25 @@ export async function prove(
 ): Promise<boolean> {
   const compiled = program("pleiades");
   const main = new URL("../../main.ts", import.meta.url).pathname;
+  const phases = new Phases();
+  const calmSeconds = Math.min(CALM_SECONDS_MAX, Number(seconds));
   const seen = await keptInStep({
     ...{ zones: Number(zones), secondaries: Number(secondaries), rate: Number(rate) },
-    ...{ calmSeconds: Math.min(30, Number(seconds)), faultSeconds: Number(seconds) },
+    ...{ calmSeconds, faultSeconds: Number(seconds) },
     ...{ faultEveryMs: 2_000, periodicMs: PERIODIC_MS },
     executable: compiled === null
       ? [Deno.execPath(), "run", "-A", "--unstable-net", "--quiet", main]
       : [compiled],
     ...{ isValidated: true, hasThursday: true, largeNames: Number(names) },
     deletes: Number(deletes),
-    onStep: (step) => console.log(`${new Date().toISOString().slice(11, 19)} ${step}`),
+    onStep: (step) => phases.tell(step),
   });
+  phases.tell("all is looked at");
   const { changes, refused, faults, calm, transfers, quietTransfers, equalMs, differing, validated } = seen;
   const needed = calm.changes * Number(secondaries);
   const { thursday, large, lost, orphans } = seen;
   const rows: readonly Row[] = [
+    ["changes a second, those of samples among them", (calm.changes / calmSeconds).toFixed(1), true],
     ["changes taken, refused", `${changes}, ${refused.length}`, refused.length === 0],
     ["samples that never arrived", String(lost.length), lost.length === 0],
     [
@@ -95,11 +102,38 @@ export async function prove(
   console.log(`  ${"all".padEnd(47)}${[...seen.cpuMs.values()].reduce((sum, ms) => sum + ms, 0).toFixed(1)}`);
   console.log("calls of the API of all secondaries for each change");
   for (const [type, count] of seen.calls) console.log(`  ${type.padEnd(47)}${count.toFixed(2)}`);
+  console.log("where the time of this command goes, s");
+  for (const [phase, seconds] of phases.took) console.log(`  ${phase.padEnd(47)}${seconds.toFixed(1)}`);
   console.log("");
   for (const [what, figure, isGood] of rows) {
     console.log(`${what.padEnd(52)}${figure.padEnd(32)}${isGood ? "ok" : "MISSED"}`);
   }
   return rows.every(([, , isGood]) => isGood);
+}
+
+/** What is done one after the other; details, which are indented, belong to what goes on. */
+class Phases {
+  readonly #took: [phase: string, seconds: number][] = [];
+  #fromMs = performance.now();
+
+  tell(step: string): void {
+    console.log(`${new Date().toISOString().slice(11, 19)} ${step}`);
+    if (step.startsWith(" ")) return;
+    this.#end();
+    this.#took.push([step, 0]);
+    this.#fromMs = performance.now();
+  }
+
+  get took(): readonly (readonly [phase: string, seconds: number])[] {
+    this.#end();
+    const all = this.#took.reduce((sum, [, seconds]) => sum + seconds, 0);
+    return [...this.#took, ["all", all]];
+  }
+
+  #end(): void {
+    const last = this.#took.at(-1);
+    if (last !== undefined) last[1] = (performance.now() - this.#fromMs) / 1_000;
+  }
 }
 
 /** What is looked at, what was seen, and whether that is enough. */
