@@ -22,11 +22,13 @@ export interface ZoneSource {
   /** The SOA record and, behind it, its signatures; `null` = it can't be had now. @param gone aborted when PowerDNS has gone */
   soa(zone: string, gone: AbortSignal): Promise<readonly WireRecord[] | null>;
   /** The whole zone; `null` = it can't be had now. @param gone aborted when PowerDNS has gone */
-  zone(
-    zone: string,
-    gone: AbortSignal,
-  ): Promise<{ readonly soa: WireRecord; readonly records: readonly WireRecord[] } | null>;
+  zone(zone: string, gone: AbortSignal): Promise<TransferSource | null>;
 }
+
+/** A whole zone: its records, or the messages of a transfer as a primary wrote them. */
+export type TransferSource =
+  | { readonly soa: WireRecord; readonly records: readonly WireRecord[] }
+  | { readonly serial: number; readonly messages: readonly Uint8Array[] };
 
 /** What a listener is made with. */
 export interface DnsListenerNeeds {
@@ -196,6 +198,11 @@ export class DnsListener implements AsyncDisposable {
         log.warn("No provider gives the zone", { zone });
         throw new Error(`No provider gives ${zone}`);
       }
+      if ("messages" in found) {
+        for (const each of found.messages) yield withId(each, message.id);
+        sent = found.serial;
+        return;
+      }
       const { soa, records } = found;
       let part: WireRecord[] = [];
       let size = 0;
@@ -220,6 +227,14 @@ function* withEnds(soa: WireRecord, records: readonly WireRecord[]): Generator<W
   yield soa;
   yield* records;
   yield soa;
+}
+
+/** The message as the answer to another query. */
+function withId(message: Uint8Array, id: number): Uint8Array {
+  const answer = message.slice();
+  answer[0] = id >> 8;
+  answer[1] = id & 0xff;
+  return answer;
 }
 
 /** A query of one question; `null` = it is none. `zone` is `null` where the name isn't one of a zone. */

@@ -5,8 +5,8 @@
  * ```text
  * zone.add | zone.modified | zone.delete        {zone, created_at|changed_at|deleted_at, serial?}   to all
  * zone.add.<id> …                               the same and {epoch?}                       to one secondary
- * zonedata.<id>    request {zone, only_soa, requested_at, parts?, changed_ms_ago?}   reply {zone, zone_data, dnssec_enabled,
- *                          presigned_records, replied_at, part?, parts?, fault?}
+ * zonedata.<id>    request {zone, only_soa, requested_at, parts?, messages?, changed_ms_ago?}   reply {zone, zone_data,
+ *                          dnssec_enabled, presigned_records, replied_at, messages?, part?, parts?, fault?}
  * zonestate.<id>   request {zone?, zones?, requested_at, epoch?, signatures?, digests?}
  *                          reply {statemap, created_at, details?: {ZONE: {serial, foreign?, signature?, digest?,
  *                          checked_at?}}, fault?}
@@ -146,6 +146,8 @@ export interface ZoneDataRequest {
   readonly onlySoa: boolean;
   /** Whether the answer may come in parts. */
   readonly inParts: boolean;
+  /** Whether the answer may be the messages of the transfer, rather than text. */
+  readonly asMessages: boolean;
   /** For so long, milliseconds, the primary has had what is asked for: what was read from it since will do. */
   readonly changedMsAgo: number;
 }
@@ -154,16 +156,18 @@ const DATA_REQUEST = z.object({
   zone,
   only_soa: z.boolean().default(false),
   parts: z.boolean().default(false),
+  messages: z.boolean().default(false),
   changed_ms_ago: z.number().min(0).default(0),
 });
 
 /** Writes a question for the data of a zone. */
 export function encodeDataRequest(
-  { zone, onlySoa, inParts, changedMsAgo }: ZoneDataRequest,
+  { zone, onlySoa, inParts, asMessages, changedMsAgo }: ZoneDataRequest,
   nowMs: number,
 ): Uint8Array {
   return encode({
     ...{ zone, only_soa: onlySoa, requested_at: rfc3339(nowMs), parts: inParts },
+    ...(asMessages && { messages: true }),
     ...(changedMsAgo > 0 && { changed_ms_ago: changedMsAgo }),
   });
 }
@@ -172,16 +176,20 @@ export function encodeDataRequest(
 export function readDataRequest(data: Uint8Array): ZoneDataRequest | Broken {
   const read = decode(DATA_REQUEST, data);
   if ("fault" in read) return read;
-  const { zone, only_soa, parts, changed_ms_ago } = read.value;
-  return { zone, onlySoa: only_soa, inParts: parts, changedMsAgo: changed_ms_ago };
+  const { zone, only_soa, parts, messages, changed_ms_ago } = read.value;
+  return {
+    ...{ zone, onlySoa: only_soa, inParts: parts, asMessages: messages, changedMsAgo: changed_ms_ago },
+  };
 }
 
 /** An answer, or a part of it. */
 export interface ZoneDataReply {
   /** With its final dot. */
   readonly zone: string;
-  /** Lines of a zone file, one record each. */
+  /** Lines of a zone file, one record each; empty where there are messages. */
   readonly text: string;
+  /** Of the transfer, as the primary wrote them; none where there is text. */
+  readonly messages: readonly Uint8Array[];
   /** Whether the primary signs the zone. */
   readonly isSigned: boolean;
   /** Which part, from 0. */
@@ -193,6 +201,16 @@ export interface ZoneDataReply {
 const DATA_REPLY = z.object({
   zone,
   zone_data: z.string(),
+  messages: z.array(
+    z.string().transform((text, context) => {
+      try {
+        return Uint8Array.fromBase64(text);
+      } catch {
+        context.addIssue({ code: "custom", message: "is no base64" });
+        return new Uint8Array(0);
+      }
+    }),
+  ).default([]),
   dnssec_enabled: z.boolean().default(false),
   part: z.int().min(0).max(65_535).default(0),
   parts: z.int().min(1).max(65_536).default(1),
@@ -200,7 +218,7 @@ const DATA_REPLY = z.object({
 
 /** Writes an answer. */
 export function encodeDataReply(
-  { zone, text, isSigned, part, parts }: ZoneDataReply,
+  { zone, text, messages, isSigned, part, parts }: ZoneDataReply,
   nowMs: number,
 ): Uint8Array {
   return encode({
@@ -209,6 +227,7 @@ export function encodeDataReply(
     dnssec_enabled: isSigned,
     presigned_records: isSigned,
     replied_at: rfc3339(nowMs),
+    ...(messages.length > 0 && { messages: messages.map((each) => each.toBase64()) }),
     ...(parts > 1 && { part, parts }),
   });
 }
@@ -217,8 +236,8 @@ export function encodeDataReply(
 export function readDataReply(data: Uint8Array): ZoneDataReply | Broken {
   const read = decode(DATA_REPLY, data);
   if ("fault" in read) return read;
-  const { zone, zone_data, dnssec_enabled, part, parts } = read.value;
-  return { zone, text: zone_data, isSigned: dnssec_enabled, part, parts };
+  const { zone, zone_data, messages, dnssec_enabled, part, parts } = read.value;
+  return { zone, text: zone_data, messages, isSigned: dnssec_enabled, part, parts };
 }
 
 /** The signature of a zone's SOA record, which says when all of them were made and end. */

@@ -11,9 +11,8 @@ import type { Clock, Rng } from "../clock.ts";
 import { formatSocketAddress, type SocketAddress } from "../ip.ts";
 import type { LinkTerms } from "../nats/link.ts";
 import type { Logger } from "../telemetry/log.ts";
-import type { WireRecord } from "../wire/response.ts";
 import { Broker, type Message, type Subscription } from "./broker.ts";
-import { DnsListener, type ZoneSource } from "./dns_listener.ts";
+import { DnsListener, type TransferSource, type ZoneSource } from "./dns_listener.ts";
 import { Greeting } from "./greeting.ts";
 import {
   encodeDataRequest,
@@ -36,6 +35,7 @@ import { ZoneQueue } from "./queue.ts";
 import { SerialQuery } from "./serial_query.ts";
 import { type Before, Transfers } from "./transfers.ts";
 import { digestOf, type DnsServer, withDns } from "./zone_reading.ts";
+import { TransferReader } from "./zone_messages.ts";
 import { ZoneTextReader } from "./zone_text.ts";
 
 /** Longest wait for a provider, and for each part of its answer, milliseconds. */
@@ -103,12 +103,6 @@ interface Question {
   readonly signal: AbortSignal;
   /** Told of each message that comes. */
   readonly onBegin: () => void;
-}
-
-/** What a provider gives. */
-interface GivenZone {
-  readonly soa: WireRecord;
-  readonly records: readonly WireRecord[];
 }
 
 /** A zone of that name is there, and isn't one that this program made. */
@@ -351,7 +345,7 @@ export class SecondarySyncer implements AsyncDisposable {
     return {
       soa: async (zone, gone) => {
         const found = await this.#ask(zone, { onlySoa: true, gone });
-        return found && [found.soa, ...found.records];
+        return found && "soa" in found ? [found.soa, ...found.records] : null;
       },
       zone: (zone, gone) =>
         this.#deleting.has(zone) ? Promise.resolve(null) : this.#ask(zone, { onlySoa: false, gone }),
@@ -376,7 +370,7 @@ export class SecondarySyncer implements AsyncDisposable {
       waiting.abort("begun");
     };
     let failures = 0;
-    const { promise, resolve } = Promise.withResolvers<GivenZone | null>();
+    const { promise, resolve } = Promise.withResolvers<TransferSource | null>();
     const ask = async () => {
       const question = { onlySoa, signal: ending.signal, onBegin };
       const found = await this.#askOne(zone, question).catch((error) => {
@@ -407,11 +401,13 @@ export class SecondarySyncer implements AsyncDisposable {
   async #askOne(
     zone: string,
     { onlySoa, signal, onBegin }: Question,
-  ): Promise<GivenZone | null> {
+  ): Promise<TransferSource | null> {
     const { subjects, clock } = this.#needs;
     const since = this.#since.get(zone);
     const changedMsAgo = since === undefined ? 0 : Math.max(0, Math.floor(clock.monotonicMs() - since));
     const reader = new ZoneTextReader(zone);
+    const transfer = new TransferReader(zone);
+    const messages: Uint8Array[] = [];
     let next = 0;
     let fault: unknown = null;
     const isWhole = (data: Uint8Array) => {
@@ -423,6 +419,8 @@ export class SecondarySyncer implements AsyncDisposable {
         if (reply.part !== next++) {
           throw new Error(`part ${reply.part} comes in the place of part ${next - 1}`);
         }
+        for (const message of reply.messages) transfer.take(message);
+        messages.push(...reply.messages);
         reader.add(reply.text);
         return next === reply.parts;
       } catch (error) {
@@ -432,11 +430,15 @@ export class SecondarySyncer implements AsyncDisposable {
     };
     const isAnswered = await this.#broker.request(
       subjects.zoneData + this.#id,
-      encodeDataRequest({ zone, onlySoa, inParts: !onlySoa, changedMsAgo }, clock.unixMs()),
+      encodeDataRequest(
+        { zone, onlySoa, inParts: !onlySoa, asMessages: !onlySoa, changedMsAgo },
+        clock.unixMs(),
+      ),
       { timeoutMs: DATA_TIMEOUT_MS, isWhole, signal },
     );
     if (fault !== null) throw fault;
-    return isAnswered ? reader.finish() : null;
+    if (!isAnswered) return null;
+    return messages.length > 0 ? { serial: transfer.serial, messages } : reader.finish();
   }
 
   async #answerState(message: Message): Promise<void> {

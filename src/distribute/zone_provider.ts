@@ -12,9 +12,17 @@
  */
 import type { Clock } from "../clock.ts";
 import type { Logger } from "../telemetry/log.ts";
+import { decodeMessage } from "../wire/message.ts";
 import type { Broker, Message, Subscription } from "./broker.ts";
-import { encodeDataReply, readDataRequest, type Subjects, type ZoneDataRequest } from "./messages.ts";
+import {
+  encodeDataReply,
+  readDataRequest,
+  type Subjects,
+  type ZoneDataReply,
+  type ZoneDataRequest,
+} from "./messages.ts";
 import type { ProviderMetrics } from "./metrics.ts";
+import { TransferReader } from "./zone_messages.ts";
 import { type DnsServer, lineOf, withDns } from "./zone_reading.ts";
 
 /** Of the providers one hears each question. */
@@ -25,7 +33,7 @@ const TRANSFERS_MAX = 8;
 const WAITING_MAX = 4_096;
 /** How long a zone that was read may be given to others, milliseconds. */
 const KEPT_MS = 5_000;
-/** Characters of zones that are kept so. */
+/** Bytes of zones that are kept so. */
 const KEPT_SIZE_MAX = 32 * 1024 * 1024;
 /** Share of a message that the text of a zone takes at most: JSON writes a tab, a quote or a backslash as two characters. */
 const TEXT_SHARE = 0.7;
@@ -110,51 +118,48 @@ export class ZoneProvider implements AsyncDisposable {
     { message, request, sinceMs }: Question,
     { payloadMax }: Pick<Broker, "payloadMax">,
   ): Promise<void> {
-    const { clock, metrics } = this.#needs;
-    const { zone, inParts, onlySoa } = request;
+    const { metrics } = this.#needs;
+    const { zone, inParts, asMessages, onlySoa } = request;
     const sizeMax = Math.floor(payloadMax * TEXT_SHARE) - 1_024;
-    const { texts, isSigned } = onlySoa
+    const replies = onlySoa
       ? await this.#soa(zone)
-      : await this.#wholeSince(zone, { sinceMs, sizeMax });
-    if (texts.length > 1 && !inParts) {
+      : this.#repliesOf(zone, await this.#wholeSince(zone, sinceMs), { sizeMax, asMessages });
+    if (replies.length > 1 && !inParts) {
       throw new Error(
         `the zone ${zone} doesn't fit into a message of ${payloadMax} bytes, and this secondary takes no parts ` +
           "(raise max_payload of the NATS server)",
       );
     }
-    for (const [part, text] of texts.entries()) {
-      message.respond(encodeDataReply({ zone, text, isSigned, part, parts: texts.length }, clock.unixMs()));
-    }
+    for (const each of replies) message.respond(each);
     metrics.responses.inc();
   }
 
-  async #soa(zone: string): Promise<Given> {
+  async #soa(zone: string): Promise<Uint8Array[]> {
     const answer = await this.#counted(
       "SOA",
       () => withDns(this.#needs.dns, (connection) => connection.soa(zone)),
     );
     if (answer === null) throw new Error(`the primary doesn't have the zone ${zone}`);
-    return { texts: [answer.lines.join("\n")], isSigned: answer.signature !== null };
+    const reply = { zone, text: answer.lines.join("\n"), messages: [], isSigned: answer.signature !== null };
+    return [encodeDataReply({ ...reply, part: 0, parts: 1 }, this.#needs.clock.unixMs())];
   }
 
   /** The zone as it was at that time, monotonic milliseconds, or later; it is read once for all that ask for no less. */
-  #wholeSince(
-    zone: string,
-    { sinceMs, sizeMax }: { readonly sinceMs: number; readonly sizeMax: number },
-  ): Promise<Given> {
+  #wholeSince(zone: string, sinceMs: number): Promise<Given> {
     const kept = this.#read.get(zone);
-    if (kept !== undefined && kept.begunMs >= sinceMs && kept.sizeMax === sizeMax) return kept.given;
+    if (kept !== undefined && kept.begunMs >= sinceMs) return kept.given;
     this.#forget(zone);
     const begunMs = this.#needs.clock.monotonicMs();
     for (const [name, { begunMs: itsMs }] of this.#read) {
       if (begunMs - itsMs < KEPT_MS && this.#readSize < KEPT_SIZE_MAX) break;
       this.#forget(name);
     }
-    const reading: Reading = { begunMs, sizeMax, size: 0, given: this.#whole(zone, sizeMax) };
+    const reading: Reading = { begunMs, size: 0, given: this.#whole(zone) };
     this.#read.set(zone, reading);
-    reading.given.then(({ texts }) => {
+    reading.given.then(({ messages }) => {
       if (this.#read.get(zone) !== reading) return;
-      reading.size = texts.reduce((sum, { length }) => sum + length, 0);
+      // What is answered is kept beside them.
+      reading.size = 3 * messages.reduce((sum, { length }) => sum + length, 0);
       this.#readSize += reading.size;
     }, () => this.#read.get(zone) === reading && this.#forget(zone));
     return reading.given;
@@ -165,28 +170,34 @@ export class ZoneProvider implements AsyncDisposable {
     this.#read.delete(zone);
   }
 
-  /** Parts of whole lines, each of which fits into a message. */
-  #whole(zone: string, sizeMax: number): Promise<Given> {
+  #whole(zone: string): Promise<Given> {
     return this.#counted("AXFR", () =>
       withDns(this.#needs.dns, async (connection) => {
-        const texts: string[] = [];
-        let lines: string[] = [];
-        let size = 0;
-        let isSigned = false;
-        for await (const record of connection.transfer(zone)) {
+        const reader = new TransferReader(zone);
+        const messages: Uint8Array[] = [];
+        for await (const message of connection.messages(zone, reader)) {
           if (this.#isEnded) throw new Error("this provider ends");
-          const line = lineOf(record);
-          isSigned ||= line.includes("\tRRSIG\t");
-          size += line.length + 1;
-          if (size > sizeMax && lines.length > 0) {
-            texts.push(lines.join("\n"));
-            [lines, size] = [[], line.length + 1];
-          }
-          lines.push(line);
+          messages.push(message);
         }
-        texts.push(lines.join("\n"));
-        return { texts, isSigned };
+        return { messages, isSigned: reader.isSigned, replies: new Map() };
       }));
+  }
+
+  /** What is answered, in parts of which each fits into a message; all that ask alike get the same. */
+  #repliesOf(
+    zone: string,
+    { messages, isSigned, replies }: Given,
+    { sizeMax, asMessages }: { readonly sizeMax: number; readonly asMessages: boolean },
+  ): readonly Uint8Array[] {
+    const form = `${asMessages} ${sizeMax}`;
+    const made = replies.get(form);
+    if (made !== undefined) return made;
+    const parts = (asMessages ? messageParts(messages, sizeMax) : null) ?? textParts(messages, sizeMax);
+    const encoded = parts.map((each, part) =>
+      encodeDataReply({ zone, ...each, isSigned, part, parts: parts.length }, this.#needs.clock.unixMs())
+    );
+    replies.set(form, encoded);
+    return encoded;
   }
 
   async #counted<Result>(qtype: string, ask: () => Promise<Result>): Promise<Result> {
@@ -214,15 +225,56 @@ interface Question {
 /** A zone that is read, or was. */
 interface Reading {
   readonly begunMs: number;
-  /** Of each of its texts. */
-  readonly sizeMax: number;
-  /** Of all of them; 0 = it isn't known yet. */
+  /** Bytes; 0 = it isn't known yet. */
   size: number;
   readonly given: Promise<Given>;
 }
 
-/** A zone, or a part of it, as text. */
+/** A zone. */
 interface Given {
-  readonly texts: readonly string[];
+  /** As the primary wrote them. */
+  readonly messages: readonly Uint8Array[];
   readonly isSigned: boolean;
+  /** What was made of them, by form. */
+  readonly replies: Map<string, readonly Uint8Array[]>;
+}
+
+/** A part of an answer. */
+type Part = Pick<ZoneDataReply, "text" | "messages">;
+
+/** Whole messages; `null` = there is one that doesn't fit. */
+function messageParts(messages: readonly Uint8Array[], sizeMax: number): Part[] | null {
+  const parts: { readonly text: ""; readonly messages: Uint8Array[] }[] = [];
+  let size = Infinity;
+  for (const message of messages) {
+    // As base64, in quotes and with a comma.
+    const ownSize = Math.ceil(message.length / 3) * 4 + 3;
+    if (ownSize > sizeMax) return null;
+    size += ownSize;
+    if (size > sizeMax) {
+      parts.push({ text: "", messages: [] });
+      size = ownSize;
+    }
+    parts.at(-1)!.messages.push(message);
+  }
+  return parts;
+}
+
+/** Whole lines, one for each record; the SOA record first and only once. */
+function textParts(messages: readonly Uint8Array[], sizeMax: number): Part[] {
+  const texts: string[] = [];
+  let lines: string[] = [];
+  let size = 0;
+  const records = messages.flatMap((message) => decodeMessage(message).answers);
+  for (const record of records.slice(0, -1)) {
+    const line = lineOf(record);
+    size += line.length + 1;
+    if (size > sizeMax && lines.length > 0) {
+      texts.push(lines.join("\n"));
+      [lines, size] = [[], line.length + 1];
+    }
+    lines.push(line);
+  }
+  texts.push(lines.join("\n"));
+  return texts.map((text) => ({ text, messages: [] }));
 }

@@ -8,6 +8,7 @@ import type { SocketAddress } from "../ip.ts";
 import { decodeMessage, encodeQuery, type Message, type ResourceRecord } from "../wire/message.ts";
 import { CLASS, RCODE, rcodeName, TYPE, typeName } from "../wire/record_type.ts";
 import type { Signature } from "./messages.ts";
+import type { TransferReader } from "./zone_messages.ts";
 
 /** Text of a zone that is taken: three million records. */
 const TEXT_MAX = 256 * 1024 * 1024;
@@ -89,6 +90,27 @@ export class DnsConnection implements Disposable {
     }
   }
 
+  /**
+   * A whole zone, as the messages that it comes in.
+   *
+   * @param reader looks through them
+   * @throws {Error} when the server refuses, or what it sends isn't the whole zone
+   */
+  async *messages(zone: string, reader: TransferReader): AsyncGenerator<Uint8Array> {
+    const id = await this.#send(zone, TYPE.AXFR, false);
+    let size = 0;
+    while (!reader.isWhole) {
+      const message = await this.#receiveBytes();
+      const isAnswer = message.length >= 4 && (message[0]! << 8 | message[1]!) === id &&
+        (message[2]! & 0x80) !== 0;
+      if (!isAnswer) throw new Error("the server answers another question");
+      reader.take(message);
+      size += message.length;
+      if (size > TEXT_MAX) throw new Error(`the zone ${zone} has more than ${TEXT_MAX} bytes`);
+      yield message;
+    }
+  }
+
   /** Closes it. */
   [Symbol.dispose](): void {
     this.#conn.close();
@@ -108,6 +130,12 @@ export class DnsConnection implements Disposable {
   }
 
   async #receive(id: number): Promise<Message> {
+    const message = decodeMessage(await this.#receiveBytes());
+    if (message.id !== id || !message.flags.qr) throw new Error("the server answers another question");
+    return message;
+  }
+
+  async #receiveBytes(): Promise<Uint8Array> {
     const late = Promise.withResolvers<never>();
     late.promise.catch(() => {});
     const timer = setTimeout(
@@ -116,9 +144,7 @@ export class DnsConnection implements Disposable {
     );
     try {
       const [high, low] = await this.#readExactly(2, late.promise);
-      const message = decodeMessage(await this.#readExactly(high! << 8 | low!, late.promise));
-      if (message.id !== id || !message.flags.qr) throw new Error("the server answers another question");
-      return message;
+      return await this.#readExactly(high! << 8 | low!, late.promise);
     } finally {
       clearTimeout(timer);
     }

@@ -25,8 +25,11 @@ import { ZoneQueue } from "../../src/distribute/queue.ts";
 import { SerialQuery } from "../../src/distribute/serial_query.ts";
 import { type Before, Transfers } from "../../src/distribute/transfers.ts";
 import { ZoneProvider } from "../../src/distribute/zone_provider.ts";
+import { TransferReader } from "../../src/distribute/zone_messages.ts";
 import { ZoneTextReader } from "../../src/distribute/zone_text.ts";
 import { createLogger } from "../../src/telemetry/log.ts";
+import { TYPE } from "../../src/wire/record_type.ts";
+import { encodeResponse, type WireRecord } from "../../src/wire/response.ts";
 import { Registry } from "../../src/telemetry/metrics.ts";
 import { ManualClock, settle } from "../clock.ts";
 import { until } from "./installation.ts";
@@ -254,6 +257,55 @@ Deno.test("what isn't exactly one zone is refused by name", () => {
     [`${soa}\nw.a.test. 60 IN LUA A "x"`, /line 2/],
   ];
   for (const [text, fault] of rows) throws(() => read(text), fault, text);
+});
+
+Deno.test("messages that aren't exactly one whole zone are refused by name", () => {
+  const records = (zone: string, text: string) => {
+    const reader = new ZoneTextReader(zone);
+    reader.add(text);
+    const { soa, records } = reader.finish();
+    return [soa, ...records];
+  };
+  const soa = "a.test. 60 IN SOA ns1.a.test. h.a.test. 7 10800 3600 604800 3600\n";
+  const [first, www, sub] = records(
+    "a.test.",
+    `${soa}www.a.test. 60 IN A 192.0.2.1\nx.WWW.a.test. 60 IN TXT "x"\n`,
+  );
+  const [later] = records("a.test.", soa.replace(" 7 ", " 8 "));
+  const [below] = records("b.a.test.", soa.replace("a.test. 60", "b.a.test. 60"));
+  const [outside] = records("test.", "test. 60 IN SOA ns1.a.test. h.a.test. 7 10800 3600 604800 3600\n");
+  const message = (...answers: (WireRecord | undefined)[]) =>
+    encodeResponse({
+      ...{ id: 1, rd: false, aa: true, rcode: 0, edns: null, answers: answers.map((each) => each!) },
+      question: { name: "a.test", type: TYPE.AXFR, class: 1 },
+    });
+  const read = (...messages: Uint8Array[]) => {
+    const reader = new TransferReader("a.test.");
+    for (const each of messages) reader.take(each);
+    return reader.serial;
+  };
+  equal(read(message(first, www, sub, first)), 7);
+  equal(read(message(first), message(www, sub), message(first)), 7);
+  const cut = message(first, www, first).slice(0, -3);
+  const refused = Uint8Array.from(message(first, first), (byte, i) => i === 3 ? byte | 5 : byte);
+  const surplus = Uint8Array.of(...message(first, first), 0);
+  const rows: readonly [Uint8Array[], RegExp][] = [
+    [[message(first, www)], /its end is missing/],
+    [[message(www, first)], /doesn't begin with the SOA record/],
+    [[message(first, later)], /its SOA records differ/],
+    [[message(first, below)], /a name below it has an SOA record/],
+    [[message(first, outside)], /a record is outside the zone/],
+    [[message(first, first, www)], /records behind the SOA record at the end/],
+    [[message(first), message()], /a message is empty/],
+    [[message(first, { ...www!, type: TYPE.OPT })], /a record is none of a zone/],
+    [[cut], /a record isn't whole/],
+    [[surplus], /goes on behind its last record/],
+    [[refused], /it is answered with REFUSED/],
+    [[new Uint8Array(11)], /no whole header/],
+  ];
+  for (const [messages, fault] of rows) {
+    throws(() => read(...messages), { name: "SyntaxError", message: fault });
+  }
 });
 
 Deno.test("which zone a request changed is read from its path or the answer, else there is no event", () => {
@@ -570,15 +622,21 @@ Deno.test("what a provider has read of a zone since a change is given to all tha
   const events = { add: "zone.add", modified: "zone.modified", delete: "zone.delete" };
   const subjects = { events, zoneState: "", zoneData: "", zoneDataWildcard: "zonedata.*" };
   const { hear } = provider.subscription(subjects, () => ({ payloadMax: 1_048_576 }));
-  const ask = (zone: string, changedMsAgo: number) =>
+  const ask = (zone: string, changedMsAgo: number, asMessages = false) =>
     new Promise<string>((resolve) =>
       hear({
         subject: "zonedata.id",
         reply: "inbox",
-        data: encodeDataRequest({ zone, onlySoa: false, inParts: true, changedMsAgo }, clock.unixMs()),
+        data: encodeDataRequest(
+          { zone, onlySoa: false, inParts: true, asMessages, changedMsAgo },
+          clock.unixMs(),
+        ),
         respond: (data) => {
           const reply = readDataReply(data);
-          resolve("text" in reply ? reply.text.split(" ")[2]! : reply.fault);
+          if ("fault" in reply) return resolve(reply.fault), true;
+          const transfer = new TransferReader(zone);
+          for (const each of reply.messages) transfer.take(each);
+          resolve(asMessages ? String(transfer.serial) : reply.text.split(" ")[2]!);
           return true;
         },
       })
@@ -589,6 +647,7 @@ Deno.test("what a provider has read of a zone since a change is given to all tha
   held.set("a.test.", 2);
   await clock.advance(50);
   equal(await ask("a.test.", 50), "1");
+  equal(await ask("a.test.", 50, true), "1");
   equal(transferred.length, 1);
   equal(await ask("a.test.", 49), "2");
   equal(transferred.length, 2);

@@ -504,7 +504,7 @@ testWith(["delv", "dig", "nats-server", "pdns_server"], "zones are kept in step"
       connection.subscribe("zonedata.*", {
         queue: "worker",
         callback: (_, message) => {
-          const reply = { zone: "other.test.", text, isSigned: false, part: 0, parts: 1 };
+          const reply = { zone: "other.test.", text, messages: [], isSigned: false, part: 0, parts: 1 };
           message.respond(encodeDataReply(reply, Date.now()));
         },
       });
