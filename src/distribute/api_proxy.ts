@@ -149,8 +149,10 @@ export class ApiProxy {
       const answer = await this.#forward(request);
       return { answer, event: this.#eventOf(request, answer) };
     } finally {
-      this.#writing--;
-      this.#waiting.shift()?.();
+      // The turn is handed on: one that comes just now must not go beside the one that waits.
+      const next = this.#waiting.shift();
+      if (next === undefined) this.#writing--;
+      else next();
     }
   }
 
@@ -177,8 +179,7 @@ export class ApiProxy {
   async #turn(): Promise<void> {
     if (this.#writing >= this.#needs.writesAtOnce) {
       await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    }
-    this.#writing++;
+    } else this.#writing++;
   }
 
   async #forward({ method, target, headers, body }: Request): Promise<Answer> {

@@ -14,6 +14,7 @@ import { isOfOneConnection } from "../sockets/listening.ts";
 import { decodeMessage, type Message } from "../wire/message.ts";
 import { CLASS, RCODE, TYPE, typeName } from "../wire/record_type.ts";
 import { encodeResponse, recordSizeMax, type Response, type WireRecord } from "../wire/response.ts";
+import { FramedReader } from "./framed_reader.ts";
 import { canonicalZone } from "./messages.ts";
 import { serialOf } from "./zone_reading.ts";
 
@@ -124,14 +125,14 @@ export class DnsListener implements AsyncDisposable {
     };
     try {
       conn.setNoDelay(true);
-      let coming = readExactly(conn, 2);
+      const reader = new FramedReader(conn);
+      let coming = reader.next();
       for (;;) {
-        const head = await within(coming);
-        const query = head && await within(readExactly(conn, head[0]! << 8 | head[1]!));
+        const query = await within(coming);
         if (query === null) return;
         // It gives up by closing the connection; what a provider is asked then is asked in vain.
         const gone = new AbortController();
-        coming = readExactly(conn, 2);
+        coming = reader.next();
         const end = () => gone.abort("closed");
         coming.then((next) => next ?? end(), end);
         for await (const answer of this.#answers(query, gone.signal)) {
@@ -263,16 +264,6 @@ function headOf({ id, flags, questions, edns }: Message): Omit<Response, "answer
     question: questions[0]!,
     edns: edns && { udpSize: 1_232, do: edns.do },
   };
-}
-
-async function readExactly(conn: Deno.TcpConn, size: number): Promise<Uint8Array | null> {
-  const bytes = new Uint8Array(size);
-  for (let at = 0; at < size;) {
-    const count = await conn.read(bytes.subarray(at));
-    if (count === null || count === 0) return null;
-    at += count;
-  }
-  return bytes;
 }
 
 async function writeFramed(conn: Deno.TcpConn, message: Uint8Array): Promise<void> {

@@ -40,6 +40,11 @@ export interface HttpSocket {
 /** Bytes of a head. */
 const HEAD_MAX = 64 * 1024;
 
+/** What is read at first: most messages are smaller. Memory for each read is asked for and cleared. */
+const READ_FIRST = 2 * 1024;
+/** What is read when that was filled. */
+const READ_MAX = 64 * 1024;
+
 /** Headers that are about one connection, not about the message (RFC 9110 §7.6.1), and those that say how a body is framed. */
 const OWN_HEADERS: ReadonlySet<string> = new Set([
   ...["connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"],
@@ -50,6 +55,7 @@ const OWN_HEADERS: ReadonlySet<string> = new Set([
 export class HttpReader {
   readonly #socket: HttpSocket;
   #bytes = new Uint8Array(0);
+  #readSize = READ_FIRST;
 
   /** Reads nothing yet. */
   constructor(socket: HttpSocket) {
@@ -165,9 +171,10 @@ export class HttpReader {
   }
 
   async #more(): Promise<boolean> {
-    const buffer = new Uint8Array(16 * 1024);
+    const buffer = new Uint8Array(this.#readSize);
     const count = await this.#socket.read(buffer);
     if (count === null || count === 0) return false;
+    this.#readSize = count === buffer.length ? READ_MAX : READ_FIRST;
     if (this.#bytes.length === 0) this.#bytes = buffer.subarray(0, count);
     else this.#bytes = joined([this.#bytes, buffer.subarray(0, count)]);
     return true;

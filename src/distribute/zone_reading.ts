@@ -7,6 +7,7 @@ import { createHash } from "node:crypto";
 import type { SocketAddress } from "../ip.ts";
 import { decodeMessage, encodeQuery, type Message, type ResourceRecord } from "../wire/message.ts";
 import { CLASS, RCODE, rcodeName, TYPE, typeName } from "../wire/record_type.ts";
+import { FramedReader } from "./framed_reader.ts";
 import type { Signature } from "./messages.ts";
 import type { TransferReader } from "./zone_messages.ts";
 
@@ -26,10 +27,12 @@ export interface SoaAnswer {
 /** A connection to a name server, for one question after the other. */
 export class DnsConnection implements Disposable {
   readonly #conn: Deno.TcpConn;
+  readonly #reader: FramedReader;
   readonly #timeoutMs: number;
 
   private constructor(conn: Deno.TcpConn, timeoutMs: number) {
     this.#conn = conn;
+    this.#reader = new FramedReader(conn);
     this.#timeoutMs = timeoutMs;
   }
 
@@ -40,9 +43,18 @@ export class DnsConnection implements Disposable {
    * @throws {Error} when the server can't be reached in time
    */
   static async open(server: SocketAddress, timeoutMs: number): Promise<DnsConnection> {
-    const conn = await Deno.connect({ ...server, transport: "tcp", signal: AbortSignal.timeout(timeoutMs) });
-    conn.setNoDelay(true);
-    return new DnsConnection(conn, timeoutMs);
+    const late = new AbortController();
+    const timer = setTimeout(
+      () => late.abort(new Deno.errors.TimedOut(`the server didn't answer within ${timeoutMs} ms`)),
+      timeoutMs,
+    );
+    try {
+      const conn = await Deno.connect({ ...server, transport: "tcp", signal: late.signal });
+      conn.setNoDelay(true);
+      return new DnsConnection(conn, timeoutMs);
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   /** The SOA record; `null` = the server doesn't have the zone. @throws {Error} when it doesn't say */
@@ -143,24 +155,15 @@ export class DnsConnection implements Disposable {
       this.#timeoutMs,
     );
     try {
-      const [high, low] = await this.#readExactly(2, late.promise);
-      return await this.#readExactly(high! << 8 | low!, late.promise);
+      // What isn't read in time leaves the connection in the middle of a message; its owner closes it.
+      const reading = this.#reader.next();
+      reading.catch(() => {});
+      const message = await Promise.race([reading, late.promise]);
+      if (message === null) throw new Deno.errors.UnexpectedEof("the server closed the connection");
+      return message;
     } finally {
       clearTimeout(timer);
     }
-  }
-
-  /** What isn't read in time leaves the connection in the middle of a message; its owner closes it. */
-  async #readExactly(size: number, late: Promise<never>): Promise<Uint8Array> {
-    const bytes = new Uint8Array(size);
-    for (let at = 0; at < size;) {
-      const reading = this.#conn.read(bytes.subarray(at));
-      reading.catch(() => {});
-      const count = await Promise.race([reading, late]);
-      if (count === null) throw new Deno.errors.UnexpectedEof("the server closed the connection");
-      at += count;
-    }
-    return bytes;
   }
 }
 

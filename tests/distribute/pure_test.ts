@@ -20,6 +20,7 @@ import {
 } from "../../src/distribute/messages.ts";
 import { providerMetrics, proxyMetrics } from "../../src/distribute/metrics.ts";
 import { DnsListener } from "../../src/distribute/dns_listener.ts";
+import { FramedReader } from "../../src/distribute/framed_reader.ts";
 import { signingPaceMs } from "../../src/distribute/health_checker.ts";
 import { ZoneQueue } from "../../src/distribute/queue.ts";
 import { SerialQuery } from "../../src/distribute/serial_query.ts";
@@ -257,6 +258,34 @@ Deno.test("what isn't exactly one zone is refused by name", () => {
     [`${soa}\nw.a.test. 60 IN LUA A "x"`, /line 2/],
   ];
   for (const [text, fault] of rows) throws(() => read(text), fault, text);
+});
+
+Deno.test("messages behind their length are read however they come, and what is cut is none", async () => {
+  const sizes = [1, 300, 4_094, 4_095, 65_535, 0, 7];
+  const sent = sizes.map((size, i) => new Uint8Array(size).fill(i + 1));
+  const stream = Uint8Array.from(sent.flatMap((each) => [each.length >> 8, each.length & 0xff, ...each]));
+  for (const atOnce of [1, 2, 1_000, stream.length]) {
+    let at = 0;
+    const read = (into: Uint8Array) => {
+      const part = stream.subarray(at, at + Math.min(atOnce, into.length));
+      into.set(part);
+      at += part.length;
+      return Promise.resolve(part.length === 0 ? null : part.length);
+    };
+    const reader = new FramedReader({ read });
+    for (const each of sent) deepEqual(await reader.next(), each);
+    equal(await reader.next(), null);
+  }
+  let isRead = false;
+  const cut = new FramedReader({
+    read: (into) => {
+      if (isRead) return Promise.resolve(null);
+      isRead = true;
+      into.set([0, 2, 1]);
+      return Promise.resolve(3);
+    },
+  });
+  equal(await cut.next(), null);
 });
 
 Deno.test("messages that aren't exactly one whole zone are refused by name", () => {
