@@ -1,6 +1,6 @@
 /**
  * A transfer as the messages that it came in (RFC 5936), looked through only as far as tells whether it is one whole zone. So
- * it goes from the primary to a secondary as PowerDNS wrote it, and nobody between turns each record into text and back.
+ * it goes from the primary to a secondary as PowerDNS wrote it, and no service between turns each record into text and back.
  *
  * @module
  */

@@ -156,6 +156,7 @@ export async function keptInStep(options: RunOptions): Promise<RunSeen> {
   onStep("changes one by one");
   await using sampler = await Sampler.start(installation, { nats, client, samples });
   const alone = await sampler.take(Math.min(200, zones));
+  onStep(`  ${toldOf(alone)}`);
   const proxy = await proxyTimes(installation, { client, zone: samples[0]!, count: Math.min(200, zones) });
 
   onStep(`${calmSeconds} s of ${rate} changes a second`);
@@ -170,6 +171,9 @@ export async function keptInStep(options: RunOptions): Promise<RunSeen> {
     1_000 / (rate * SAMPLE_SHARE),
   );
   const { stages, cpuMs, calls } = await meter(client.taken - before.changes);
+  const allMs = [...cpuMs.values()].reduce((sum, ms) => sum + ms, 0);
+  onStep(`  processor time for each of ${client.taken - before.changes} changes: ${allMs.toFixed(1)} ms`);
+  onStep(`  ${toldOf(loaded)}`);
   await untilEqual(installation, [...samples, ...names], { longestMs: 60_000, onStep, isQuick: true });
   const calm = {
     changes: client.taken - before.changes,
@@ -177,8 +181,10 @@ export async function keptInStep(options: RunOptions): Promise<RunSeen> {
   };
   if (hasThursday) onStep("a Thursday");
   const thursday = hasThursday ? await thursdayOf(installation, { services, sampler }) : null;
+  if (thursday !== null) onStep(`  ${toldOf(thursday.samples)}`);
   if (largeNames > 0) onStep(`a zone of ${largeNames} signed names`);
   const large = largeNames > 0 ? await largeZone(installation, { client, sampler, names: largeNames }) : null;
+  if (large !== null) onStep(`  ${toldOf(large.samples)}`);
   if (options.deletes > 0) onStep(`${options.deletes} deletes into transfers`);
   if (options.deletes > 0) await deleteIntoTransfers(installation, { nats, rounds: options.deletes });
   onStep(`${faultSeconds} s of changes and faults`);
@@ -207,6 +213,13 @@ export async function keptInStep(options: RunOptions): Promise<RunSeen> {
     ...{ proxy, alone, loaded, lost: sampler.lost, stages, cpuMs, calls, thursday, large, validated },
     orphans: orphansOf(installation.secondaries.map(({ powerDns }) => powerDns)),
   };
+}
+
+/** What is known of a phase is told when it ends: the whole takes minutes. */
+function toldOf(samples: readonly Sample[]): string {
+  const times = samples.map(({ toAnswerMs }) => toAnswerMs).sort((a, b) => a - b);
+  const at = (share: number) => times[Math.ceil(times.length * share) - 1]?.toFixed(0);
+  return `event to answer of ${times.length}: half within ${at(0.5)} ms, 99 of 100 within ${at(0.99)} ms`;
 }
 
 const ticks = (count: number) => Array.from({ length: count }, (_, i) => String(i));
