@@ -67,6 +67,8 @@ export interface ConsulQuestion {
   readonly answerMs: number;
   /** Whether an empty answer is fine even where it is for lack of rights. */
   readonly mayBeFiltered: boolean;
+  /** Whether the body is enough, and who asks takes it apart: it may have megabytes. */
+  readonly isBodyEnough?: boolean;
 }
 
 /** A change at the agent that is asked. Made twice it is what it is made once. */
@@ -81,8 +83,10 @@ export interface ConsulChange {
 
 /** An answer. */
 export interface ConsulAnswer {
-  /** What the body says. */
+  /** What the body says; `undefined` = it is enough, and has more than nothing. */
   readonly document: unknown;
+  /** As it came. */
+  readonly body: Uint8Array;
   /** By which the next question blocks; 0 = don't. */
   readonly index: number;
   /** Whether the server that answered knows of a leader; of plain questions only. */
@@ -334,7 +338,7 @@ function expectOk({ status, body }: HttpAnswer, server: SocketAddress): void {
 /** @throws {ConsulFault} where the answer is none */
 function readAnswer(
   answer: HttpAnswer,
-  { server, token, tokenKey, index: asked, mayBeFiltered }: ConsulQuestion & {
+  { server, token, tokenKey, index: asked, mayBeFiltered, isBodyEnough = false }: ConsulQuestion & {
     readonly server: SocketAddress;
     readonly token: string | null;
     readonly tokenKey: string;
@@ -345,7 +349,7 @@ function readAnswer(
   const at = `Consul at ${formatSocketAddress(server)}`;
   let document: unknown;
   try {
-    document = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(body));
+    if (!isBodyEnough || body.length <= NOTHING_BYTES_MAX) document = parseBody(body);
   } catch (cause) {
     throw new ConsulFault("consulapi", `${at} doesn't answer in JSON`, { cause });
   }
@@ -360,11 +364,19 @@ function readAnswer(
   const index = Number(headers.get("x-consul-index") ?? NaN);
   const isUsable = Number.isSafeInteger(index) && index >= 1 && index >= asked;
   return {
-    document,
+    ...{ document, body },
     index: isUsable ? index : 0,
     isLed: headers.get("x-consul-knownleader") === "true",
     ageMs: Number(headers.get("x-consul-lastcontact") ?? 0) || 0,
   };
+}
+
+/** Longer ones say something. */
+const NOTHING_BYTES_MAX = 64;
+
+/** What a body says. @throws {SyntaxError | TypeError} where it isn't JSON */
+export function parseBody(body: Uint8Array): unknown {
+  return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(body));
 }
 
 /** Whether an answer is nothing, or a list or mapping of nothing. */

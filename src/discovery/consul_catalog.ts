@@ -26,12 +26,23 @@ import {
   ConsulFault,
   type ConsulQuestion,
   type ConsulTerms,
+  parseBody,
 } from "../consul/client.ts";
 import { follow } from "../consul/following.ts";
+import { Pace } from "../consul/pace.ts";
 import { formatSocketAddress, type SocketAddress } from "../ip.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { type Change, type Instance, isSameInstance, type NameServer, type Standing } from "./catalog.ts";
-import { readEntries, readJobs, readServers, readZones } from "./consul_entries.ts";
+import {
+  type EntryFault,
+  type EntryReading,
+  instancesOf,
+  readEntry,
+  readJobs,
+  readServers,
+  readZones,
+} from "./consul_entries.ts";
+import { JsonList, ListRoom } from "./json_list.ts";
 import type { StoreError, StoreOperation } from "./provider_files.ts";
 
 /** What reads a registry, wherever it runs; disposing ends it. */
@@ -84,6 +95,8 @@ const RETRY_MS = 250;
 const RETRY_MAX_MS = 2_000;
 /** Between two lists of services: others may register without end. */
 const LIST_PAUSE_MS = 20;
+/** What answers may take that are kept to be compared with those that follow, all together, bytes. */
+const LISTS_BYTES_MAX = 64 << 20;
 /** Entries that are named in the log, of each answer. */
 const NAMED_MAX = 3;
 
@@ -95,6 +108,8 @@ export class ConsulCatalog implements Reading {
   readonly #zones = new Map<string, ZoneReading>();
   readonly #servers = new Map<string, string>();
   readonly #turns = new Turns(BLOCKED_MAX);
+  readonly #lists = new ListRoom(LISTS_BYTES_MAX);
+  readonly #pace: Pace;
   readonly #following: Promise<void>;
   readonly #kept: ReadonlyMap<string, readonly string[]>;
   #areZonesKnown = false;
@@ -103,6 +118,7 @@ export class ConsulCatalog implements Reading {
   constructor(options: ConsulCatalogOptions) {
     this.#options = options;
     this.#client = new ConsulClient(options.terms);
+    this.#pace = new Pace(options.clock);
     this.#kept = options.kept();
     options.write([{ kind: "zones", areKnown: false }]);
     this.#read(options.zone);
@@ -128,7 +144,7 @@ export class ConsulCatalog implements Reading {
       ...this.#options,
       client: this.#client,
       ending: this.#ending.signal,
-      turns: this.#turns,
+      ...{ turns: this.#turns, lists: this.#lists, pace: this.#pace },
       shareOf: () => Math.floor(BLOCKED_MAX / this.#zones.size),
       keptIds: this.#kept.get(zone) ?? null,
     });
@@ -190,6 +206,8 @@ interface ZoneParts extends ConsulCatalogOptions {
   readonly client: ConsulClient;
   readonly ending: AbortSignal;
   readonly turns: Turns;
+  readonly lists: ListRoom;
+  readonly pace: Pace;
   /** How many questions about instances the zone may have blocked at a time. */
   readonly shareOf: () => number;
   /** Instances that count as read; `null` = the zone doesn't. */
@@ -290,6 +308,9 @@ class ZoneReading {
           this.#owners.set(id, heir);
         }
         reading.known.clear();
+        // Also where that says what it said before.
+        this.#parts.lists.drop(heir.list);
+        heir.list = null;
       }
       if (!reading.isListed && reading.known.size === 0) this.#end(key, reading);
     }
@@ -299,9 +320,10 @@ class ZoneReading {
     const { product, job } = reading;
     const query = { passing: "1", ...job !== null && { tag: `glimpse:job=${job}` } };
     const path = `/v1/health/service/${encodeURIComponent(product)}`;
-    await this.#follow(key, path, { query, instances: true, over: reading.over.signal }, ({ document }) => {
-      if (reading.over.signal.aborted) return false;
-      this.#take(reading, document);
+    const over = reading.over.signal;
+    await this.#follow(key, path, { query, instances: true, over }, ({ body }) => {
+      if (over.aborted) return false;
+      this.#take(reading, body);
       if (reading.isListed || reading.known.size > 0) return true;
       this.#end(key, reading);
       return false;
@@ -309,9 +331,13 @@ class ZoneReading {
   }
 
   /** Writes the difference between an answer and what is known. */
-  #take(reading: JobReading, document: unknown): void {
+  #take(reading: JobReading, body: Uint8Array): void {
     const { write, observe, log } = this.#parts;
-    const { instances, faults } = readEntries(document, this.#zone);
+    const isNews = this.#read(reading, body);
+    for (const { kind } of reading.faults) observe("getInstances", kind, 0);
+    if (!isNews) return;
+    const { instances, faults } = instancesOf(reading.entries);
+    reading.faults = faults;
     const next = new Map(
       instances.filter(({ address }) => reading.job === null || address.job === reading.job)
         .map((instance) => [instance.id, instance]),
@@ -342,8 +368,38 @@ class ZoneReading {
     reading.said = said;
   }
 
+  /**
+   * Takes an answer apart, or what is another of it than in the one before.
+   *
+   * @returns whether anything is
+   * @throws {SyntaxError | TypeError} where it is no list in JSON
+   */
+  #read(reading: JobReading, body: Uint8Array): boolean {
+    const { lists } = this.#parts;
+    const { list, entries } = reading;
+    const read = (elements: readonly unknown[]) => elements.map((each) => readEntry(each, this.#zone));
+    const difference = list?.difference(body) ?? null;
+    if (list !== null && difference !== null) {
+      const { from, to, elements } = difference;
+      list.follow(body, difference);
+      if (to === 0) return false;
+      reading.entries = [...entries.slice(0, from), ...read(elements), ...entries.slice(to)];
+      if (!lists.keep(list)) reading.list = null;
+      return true;
+    }
+    const document = parseBody(body);
+    if (!Array.isArray(document)) throw new SyntaxError("the instances are no list");
+    lists.drop(list);
+    reading.entries = read(document);
+    const next = JsonList.of(body);
+    reading.list = next !== null && lists.keep(next) ? next : null;
+    return true;
+  }
+
   #end(key: string, reading: JobReading): void {
     reading.over.abort();
+    this.#parts.lists.drop(reading.list);
+    reading.list = null;
     this.#readings.delete(key);
     this.#unread.delete(key);
     this.#faults.delete(key);
@@ -386,7 +442,7 @@ class ZoneReading {
     },
     take: (answer: ConsulAnswer) => boolean | Promise<boolean>,
   ): Promise<void> {
-    const { client, clock, ending, turns, observe } = this.#parts;
+    const { client, clock, ending, turns, pace, observe } = this.#parts;
     using channel = client.channel();
     over?.addEventListener("abort", () => channel[Symbol.dispose](), { once: true });
     let retryMs = RETRY_MS;
@@ -402,6 +458,7 @@ class ZoneReading {
             query: { dc: this.#zone, stale: "", ...query },
             answerMs: ANSWER_MS,
             mayBeFiltered: false,
+            isBodyEnough: instances,
           },
           waitSeconds: instances && turns.areScarce ? TURN_SECONDS : WAIT_SECONDS,
         };
@@ -413,6 +470,7 @@ class ZoneReading {
         retryMs = RETRY_MS;
         this.#unread.delete(source);
         this.#right(source);
+        if (goesOn && instances && isAwaited) await pace.after(answer.body.length, over ?? ending);
         return goesOn;
       },
       fail: async (cause) => {
@@ -499,6 +557,10 @@ class JobReading {
   readonly job: string | null;
   readonly over = new AbortController();
   known = new Map<string, Instance>();
+  /** The answer that came last, and what its entries say; `null` = the next one is taken apart as a whole. */
+  list: JsonList | null = null;
+  entries: readonly EntryReading[] = [];
+  faults: readonly EntryFault[] = [];
   /** Whether the list of services has it. */
   isListed = true;
   /** What was said of its entries last. */

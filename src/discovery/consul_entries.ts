@@ -9,7 +9,7 @@
  */
 import { canonicalIp } from "../ip.ts";
 import { nameToWire } from "../wire/name.ts";
-import { type Address, fieldFault } from "./address.ts";
+import { type Address, fieldFault, formatAddress } from "./address.ts";
 import type { Instance, NameServer } from "./catalog.ts";
 
 /** What is wrong with an entry: its addresses; that it can't be placed, or reached. */
@@ -31,6 +31,8 @@ export interface EntriesReading {
 /** Provider of those that don't say theirs. */
 const UNKNOWN_PROVIDER = "consul";
 const PREFIX = "glimpse:";
+/** Of each that asks for none. */
+const USUAL_WEIGHT = 1;
 
 /**
  * The jobs of each product, by the answer to `/v1/catalog/services`: both in lower case.
@@ -55,6 +57,16 @@ export function readJobs(document: unknown): ReadonlyMap<string, ReadonlySet<str
   return jobs;
 }
 
+/** What an entry of such a list says. */
+export interface EntryReading {
+  /** `null` = it is left out. Its weight is 0 where it has none but the usual one. */
+  readonly instance: Instance | null;
+  /** What Consul says that it weighs. */
+  readonly weight: number;
+  /** What is wrong with it, or with its addresses. */
+  readonly faults: readonly EntryFault[];
+}
+
 /**
  * The instances of a product, by the answer to `/v1/health/service/PRODUCT?passing`.
  *
@@ -62,13 +74,28 @@ export function readJobs(document: unknown): ReadonlyMap<string, ReadonlySet<str
  */
 export function readEntries(document: unknown, zone: string): EntriesReading {
   if (!Array.isArray(document)) throw new SyntaxError("the instances are no list");
+  return instancesOf(document.map((entry) => readEntry(entry, zone)));
+}
+
+/** What the entries of a list say together. */
+export function instancesOf(entries: readonly EntryReading[]): EntriesReading {
+  const byId = new Map<string, EntryReading>();
   const faults: EntryFault[] = [];
-  const byId = new Map<string, Instance>();
-  for (const entry of document) {
-    const read = readEntry(entry, zone, faults);
-    if (read !== null) byId.set(read.id, read);
+  for (const entry of entries) {
+    if (entry.faults.length > 0) faults.push(...entry.faults);
+    if (entry.instance !== null) byId.set(entry.instance.id, entry);
   }
-  return { instances: withWeights([...byId.values()]), faults };
+  const weighted = new Set<string>();
+  for (const { instance, weight } of byId.values()) {
+    if (weight !== USUAL_WEIGHT) weighted.add(formatAddress(instance!.address));
+  }
+  const instances: Instance[] = [];
+  for (const { instance, weight } of byId.values()) {
+    const isWeighted = weighted.size > 0 && weighted.has(formatAddress(instance!.address));
+    // The same object as long as it says the same.
+    instances.push(isWeighted && instance!.weight !== weight ? { ...instance!, weight } : instance!);
+  }
+  return { instances, faults };
 }
 
 /** Name servers by zone, by the answer to `/v1/agent/members?wan`: all that haven't left, be they there or not. */
@@ -99,7 +126,18 @@ export function readZones(document: unknown): readonly string[] {
 /** As Consul counts: 1 = alive, 2 = leaving, 4 = failed. */
 const LEFT = 3;
 
-function readEntry(entry: unknown, zone: string, faults: EntryFault[]): Instance | null {
+/** Reads one entry. */
+export function readEntry(entry: unknown, zone: string): EntryReading {
+  const faults: EntryFault[] = [];
+  const instance = readInstance(entry, zone, faults);
+  // Where all of an address have the usual weight, none has asked for one, and an SRV record says 0.
+  const weight = instance?.weight ?? USUAL_WEIGHT;
+  return weight === USUAL_WEIGHT
+    ? { instance: instance && { ...instance, weight: 0 }, weight, faults }
+    : { instance, weight, faults };
+}
+
+function readInstance(entry: unknown, zone: string, faults: EntryFault[]): Instance | null {
   const node = isObject(entry) ? entry["Node"] : null;
   const service = isObject(entry) ? entry["Service"] : null;
   if (!isObject(entry) || !isObject(node) || !isObject(service)) {
@@ -175,27 +213,11 @@ function isCritical(checks: unknown): boolean {
   return Array.isArray(checks) && checks.some((check) => isObject(check) && check["Status"] === "critical");
 }
 
-/**
- * Consul gives each a weight of 1 that asks for none. Where all of an address have that, none has asked, and an SRV record
- * says 0.
- */
-function withWeights(instances: readonly Instance[]): readonly Instance[] {
-  const weighted = new Set(
-    instances.filter(({ weight }) => weight !== 1).map(({ address }) =>
-      `${address.service}.${address.job}.${address.env}`
-    ),
-  );
-  return instances.map((instance) => {
-    const { service, job, env } = instance.address;
-    return weighted.has(`${service}.${job}.${env}`) ? instance : { ...instance, weight: 0 };
-  });
-}
-
 function weightOf(weights: unknown): number {
-  const passing = isObject(weights) ? weights["Passing"] : 1;
+  const passing = isObject(weights) ? weights["Passing"] : USUAL_WEIGHT;
   return typeof passing === "number" && Number.isInteger(passing) && passing >= 0 && passing <= 65_535
     ? passing
-    : 1;
+    : USUAL_WEIGHT;
 }
 
 function tagValue(tag: string, key: string): string | null {

@@ -14,20 +14,34 @@ import type { Instance } from "./catalog.ts";
 import type { ProviderTerms } from "./provider_file.ts";
 
 /** Longer ones are read a step at a time: this one takes some milliseconds. */
-const LENGTH_MAX = 128 << 10;
+export const LENGTH_MAX: number = 128 << 10;
 const ID_LENGTH_MAX = 255;
 
 /** Instances that are read in a step: some tenths of a millisecond where the code is new. */
 const STEP = 32;
 
-/** Reads a document in our format, in steps. @returns by id; `null` = it is to be read strictly */
+/** Reads a document in our format, in steps. @returns in its order; `null` = it is to be read strictly */
 export function* readPlain(
   text: string,
   terms: ProviderTerms,
 ): Generator<void, readonly Instance[] | null> {
   if (text.length > LENGTH_MAX) return null;
   const list = instancesOf(text);
-  if (list === null) return null;
+  // The list is a key's.
+  return list && (yield* readPlainList(list, { text, keys: 1 }, terms));
+}
+
+/**
+ * Reads elements of a document in our format, in steps.
+ *
+ * @param source their text, and how many keys it has that aren't theirs
+ * @returns in their order; `null` = the document is to be read strictly
+ */
+export function* readPlainList(
+  list: readonly unknown[],
+  { text, keys }: { readonly text: string; readonly keys: number },
+  terms: ProviderTerms,
+): Generator<void, readonly Instance[] | null> {
   const reader = new PlainReader(terms);
   const byId = new Map<string, Instance>();
   for (const each of list) {
@@ -37,8 +51,8 @@ export function* readPlain(
     if (byId.size % STEP === 0) yield;
   }
   // A key that is there twice is one in what was read.
-  if (colonsOf(text) !== reader.fields + 1) return null;
-  return [...byId.values()].sort((a, b) => a.id < b.id ? -1 : a.id > b.id ? 1 : 0);
+  if (colonsOf(text) !== reader.fields + keys) return null;
+  return [...byId.values()];
 }
 
 /** Why a text can't be an id; `null` = it can. */

@@ -47,9 +47,9 @@ export interface ProviderTerms {
 
 /** What became of a document. */
 export interface ProviderReading {
-  /** Sorted by id; empty where there are problems. */
+  /** In the order of the document; empty where there are problems. */
   readonly instances: readonly Instance[];
-  /** In the order of the document. */
+  /** Likewise. */
   readonly problems: readonly FileProblem[];
 }
 
@@ -116,8 +116,7 @@ class DocumentReader {
   *read(root: JsonNode): Generator<void, ProviderReading> {
     yield* this.#readRoot(root);
     if (this.#problems.length > 0) return { instances: [], problems: this.#problems };
-    const instances = [...this.#byId.values()].sort((a, b) => a.id < b.id ? -1 : a.id > b.id ? 1 : 0);
-    return { instances, problems: [] };
+    return { instances: [...this.#byId.values()], problems: [] };
   }
 
   *#readRoot(root: JsonNode): Generator<void, void> {

@@ -14,6 +14,8 @@ import { formatProblem } from "../input/yaml_source.ts";
 import { inSlices, pacer, toEnd } from "../slices.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { type Change, type Instance, isSameInstance } from "./catalog.ts";
+import { JsonList, ListRoom } from "./json_list.ts";
+import { LENGTH_MAX, readPlainList } from "./plain_document.ts";
 import {
   PROVIDER_BYTES_MAX,
   type ProviderReading,
@@ -76,20 +78,38 @@ const FILES_MAX = 1_000;
 /** Names of files that are read; others, those with a leading dot included, are passed over. */
 const FILE = /^(?!\.)(.{1,200})\.json$/;
 
+/** What documents may take that are kept to be compared with those that follow, all together, bytes. */
+const LISTS_BYTES_MAX = 32 << 20;
+/** And one of them: to compare it takes a millisecond or two, in one turn. */
+const LIST_BYTES_MAX = 1 << 20;
+/** How a document in our format begins: its first list has the instances, one for each element. */
+const OURS = /^\s*\{\s*"instances"\s*:\s*\[/;
+const OURS_BYTES = 64;
+
 /** What is known of a file. */
 interface Known {
   mark: string;
-  /** What it said when it was right last. */
+  /** What it said when it was right last, in its order. */
   instances: readonly Instance[];
+  /** The document that said so; `null` = what follows is read as a whole. */
+  list: JsonList | null;
   problem: string | null;
   /** Whether it is being read, a slice at a time. */
   isReading: boolean;
 }
 
-/** A file that says something else than before. */
+/** Instances of a file that stand in place of others. */
 interface Changed {
   readonly before: readonly Instance[];
   readonly after: readonly Instance[];
+}
+
+/** What a file says. */
+interface FileReading extends ProviderReading {
+  /** The document; `null` = it isn't kept. */
+  readonly list: JsonList | null;
+  /** What of it has changed; `null` = it was read as a whole. */
+  readonly changed: Changed | null;
 }
 
 /** The providers of a directory. */
@@ -104,6 +124,9 @@ export class ProviderFiles implements AsyncDisposable {
   #conflicts: ReadonlySet<string> = new Set();
   readonly #ending = new AbortController();
   readonly #following: Promise<void>;
+  readonly #lists = new ListRoom(LISTS_BYTES_MAX);
+  /** For the file that is read a slice at a time. */
+  #room = new Uint8Array(0);
   /** Files that wait to be read a slice at a time. */
   readonly #waiting = new Set<string>();
   /** Reads them; `null` = there are none. */
@@ -148,7 +171,14 @@ export class ProviderFiles implements AsyncDisposable {
     const after = toEnd(this.#kept(instances));
     this.#changed.push({ before: this.#files.get(name)?.instances ?? [], after });
     // In place of the one that may be read at the moment.
-    this.#files.set(name, { mark, instances: after, problem: null, isReading: false });
+    this.#lists.drop(this.#files.get(name)?.list ?? null);
+    this.#files.set(name, {
+      mark,
+      instances: after,
+      list: null,
+      problem: null,
+      isReading: false,
+    });
     this.#register();
   }
 
@@ -188,9 +218,10 @@ export class ProviderFiles implements AsyncDisposable {
     const looks = names.map((name) => this.#lookAt(name, untilMs));
     let isChanged = !this.#isRead || looks.includes("none");
     const there = new Set(names);
-    for (const [name, { instances }] of this.#files) {
+    for (const [name, known] of this.#files) {
       if (there.has(name) || isThere(`${directory}/${name}`)) continue;
-      this.#changed.push({ before: instances, after: [] });
+      this.#changed.push({ before: known.instances, after: [] });
+      this.#lists.drop(known.list);
       this.#files.delete(name);
       isChanged = true;
     }
@@ -212,7 +243,8 @@ export class ProviderFiles implements AsyncDisposable {
    */
   #lookAt(name: string, untilMs: number): "none" | "invalidfile" | null {
     const path = `${this.#options.directory}/${name}`;
-    const known = this.#files.get(name) ?? { mark: "", instances: [], problem: null, isReading: false };
+    const known = this.#files.get(name) ??
+      { mark: "", instances: [], list: null, problem: null, isReading: false };
     if (known.isReading) return null;
     const { mark, size } = lookOf(path);
     if (mark === known.mark) return null;
@@ -226,7 +258,7 @@ export class ProviderFiles implements AsyncDisposable {
       this.#reading ??= this.#readWaiting();
       return null;
     }
-    return this.#takeReading(known, toEnd(this.#read(name)));
+    return this.#takeReading(known, toEnd(this.#read(name, known)));
   }
 
   async #readWaiting(): Promise<void> {
@@ -243,7 +275,7 @@ export class ProviderFiles implements AsyncDisposable {
         // It is gone, or was registered meanwhile.
         if (!known?.isReading) continue;
         const startMs = clock.monotonicMs();
-        const reading = await inSlices(this.#read(name), { clock, signal });
+        const reading = await inSlices(this.#read(name, known, this.#room), { clock, signal });
         await pace();
         known.isReading = false;
         // It may be another one by now: it is looked at with the next look.
@@ -261,15 +293,51 @@ export class ProviderFiles implements AsyncDisposable {
   }
 
   /** What a file says, in steps. */
-  *#read(name: string): Generator<void, ProviderReading> {
+  *#read(
+    name: string,
+    known: Known,
+    room?: Uint8Array<ArrayBuffer>,
+  ): Generator<void, FileReading> {
     const path = `${this.#options.directory}/${name}`;
-    const bytes = this.#bytesOf(path);
+    const bytes = this.#bytesOf(path, room);
     if (typeof bytes === "string") {
-      return { instances: [], problems: [{ file: path, line: 0, column: 0, message: bytes }] };
+      const problems = [{ file: path, line: 0, column: 0, message: bytes }];
+      return { instances: [], problems, list: null, changed: null };
     }
     const terms = { ...this.#options.terms, provider: ProviderFiles.providerOf(name)! };
+    const difference = yield* this.#readDifference(bytes, known, terms);
+    if (difference !== null) return difference;
     const { instances, problems } = yield* readProviderInSteps(path, bytes, terms);
-    return { instances: yield* this.#kept(instances), problems };
+    const isOurs = problems.length === 0 && bytes.length <= LIST_BYTES_MAX &&
+      OURS.test(String.fromCharCode(...bytes.subarray(0, OURS_BYTES)));
+    const list = isOurs ? JsonList.of(bytes) : null;
+    return { instances: yield* this.#kept(instances), problems, list, changed: null };
+  }
+
+  /**
+   * The same by what is another than in the document that is known: with many instances in a file, all of them are written again
+   * for each that changes.
+   *
+   * @returns `null` = it is to be read as a whole
+   */
+  *#readDifference(
+    bytes: Uint8Array,
+    { list, instances: all }: Known,
+    terms: ProviderTerms,
+  ): Generator<void, FileReading | null> {
+    const difference = list?.difference(bytes, LENGTH_MAX) ?? null;
+    if (list === null || difference === null) return null;
+    const { from, to, elements, text } = difference;
+    const read = yield* readPlainList(elements, { text, keys: 0 }, terms);
+    if (read === null) return null;
+    const before = all.slice(from, to);
+    const ids = new Set(before.map(({ id }) => id));
+    // One that is there already may be in the same document, which is to be said then.
+    if (read.some(({ id }) => !ids.has(id) && this.#registered.has(id))) return null;
+    const after = yield* this.#kept(read);
+    list.follow(bytes, difference);
+    const instances = [...all.slice(0, from), ...after, ...all.slice(to)];
+    return { instances, problems: [], list, changed: { before, after } };
   }
 
   /** The same, but that what is as it was stays the same object: most of a file is, and what is soon let go costs the least. */
@@ -283,7 +351,10 @@ export class ProviderFiles implements AsyncDisposable {
     return kept;
   }
 
-  #takeReading(known: Known, { instances, problems }: ProviderReading): "none" | "invalidfile" | null {
+  #takeReading(
+    known: Known,
+    { instances, problems, list, changed }: FileReading,
+  ): "none" | "invalidfile" | null {
     const { log } = this.#options;
     const [first] = problems;
     const before = known.problem;
@@ -296,20 +367,30 @@ export class ProviderFiles implements AsyncDisposable {
       });
       return "invalidfile";
     }
-    this.#changed.push({ before: known.instances, after: instances });
+    this.#changed.push(changed ?? { before: known.instances, after: instances });
     known.instances = instances;
+    this.#keepList(known, list);
     return "none";
   }
 
+  /** Keeps a document, as long as there is room for it. */
+  #keepList(known: Known, list: JsonList | null): void {
+    if (list !== known.list) this.#lists.drop(known.list);
+    known.list = list?.length === known.instances.length && this.#lists.keep(list) ? list : null;
+  }
+
   /** What a file has; a text = why it can't be read. */
-  #bytesOf(path: string): Uint8Array | string {
+  #bytesOf(path: string, room?: Uint8Array<ArrayBuffer>): Uint8Array | string {
     try {
       const real = Deno.realPathSync(path);
       // What lies elsewhere may be written by others than may write here.
       if (!real.startsWith(`${Deno.realPathSync(this.#options.directory)}/`)) {
         throw new Error("it is a link that leads out of the directory");
       }
-      return readShortFile(real, PROVIDER_BYTES_MAX);
+      const bytes = readShortFile(real, PROVIDER_BYTES_MAX, room);
+      // The next one has as many, or some more.
+      if (room && bytes.length >= room.length) this.#room = new Uint8Array(2 * bytes.length);
+      return bytes;
     } catch (cause) {
       if (!(cause instanceof Error)) throw cause;
       return fileFault(cause);

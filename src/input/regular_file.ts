@@ -25,21 +25,28 @@ export const PEM_BYTES_MAX: number = 1 << 20;
 /**
  * The bytes of a file that can't be long; no more than `bytesMax` and one are read, whatever becomes of it meanwhile.
  *
+ * @param room where they stand if it is enough: who reads without end leaves nothing to be collected
  * @throws {Error} when it can't be read, is no regular file, or is longer
  */
-export function readShortFile(path: string, bytesMax: number): Uint8Array {
+export function readShortFile(
+  path: string,
+  bytesMax: number,
+  room: Uint8Array<ArrayBuffer> = new Uint8Array(0),
+): Uint8Array {
   const info = Deno.statSync(path);
   expectRegular(info, bytesMax); // before it is opened: that alone waits for the other end of a pipe
   using file = Deno.openSync(path);
   // Room for what it says that it has: to clear what it may have takes milliseconds where that is megabytes.
-  let bytes = new Uint8Array(Math.min(bytesMax, Math.max(info.size, ROOM_MIN)) + 1);
+  let bytes = info.size < room.length
+    ? room.subarray(0, bytesMax + 1)
+    : new Uint8Array(Math.min(bytesMax, Math.max(info.size, ROOM_MIN)) + 1);
   let size = 0;
   for (let count: number | null = 0; count !== null && size <= bytesMax; size += count ?? 0) {
     if (size === bytes.length) bytes = grown(bytes, bytesMax + 1);
     count = file.readSync(bytes.subarray(size));
   }
   if (size > bytesMax) throw tooLong(bytesMax);
-  return bytes.slice(0, size);
+  return bytes.buffer === room.buffer ? bytes.subarray(0, size) : bytes.slice(0, size);
 }
 
 /** Some files say that they have nothing, and have some bytes (proc(5)). */

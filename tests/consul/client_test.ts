@@ -46,7 +46,7 @@ Deno.test("an answer is what its body and its headers say", async () => {
       json("[1]", { "X-Consul-Index": 7, "X-Consul-KnownLeader": "true", "X-Consul-LastContact": 12 }),
     ),
     {
-      ...{ document: [1], index: 7, isLed: true, ageMs: 12 },
+      ...{ document: [1], body: new TextEncoder().encode("[1]"), index: 7, isLed: true, ageMs: 12 },
     },
   );
   const chunked =

@@ -18,7 +18,13 @@ async function followed(
       const next = script[asked.length - 1];
       if (next === undefined) ending.abort();
       if (next === undefined || next instanceof Error) return Promise.reject(next ?? new Error("the end"));
-      return Promise.resolve({ document: null, index: 0, isLed: true, ageMs: 0, ...next });
+      return Promise.resolve({
+        document: null,
+        index: 0,
+        isLed: true,
+        ageMs: 0,
+        ...{ body: new Uint8Array(0), ...next },
+      });
     },
     take: ({ document }, { isAwaited }) => taken.push([document, isAwaited]) > 0,
     fail: (cause) => Promise.resolve(void failed.push(String(cause))),

@@ -28,8 +28,8 @@ Deno.test("readPlain() reads what is plainly right", () => {
   });
   const read = plainly(text);
   deepEqual(read?.map(({ id, node, ips }) => [id, node, ips]), [
-    ['a "quoted": \\', "host1", ["192.0.2.1"]],
     ["b", "h2.example.net", ["2001:db8::1"]],
+    ['a "quoted": \\', "host1", ["192.0.2.1"]],
   ]);
   deepEqual(read, strictly(text).instances);
 });

@@ -57,9 +57,9 @@ Deno.test({
   ...ON_LINUX,
   fn: async () => {
     const { discovery, chance } = await withAndWithout({
-      ...{ queries: 500, pairs: 2, starts: 1, services: 10, instances: 10 },
+      ...{ queries: 100, slices: 2, starts: 1, services: 10, instances: 10 },
     });
-    equal(discovery.all.length, 2);
+    equal(discovery.all.length, 1);
     const ratios = [discovery, chance].flatMap(({ all, answering }) => [...all, ...answering]);
     ok(ratios.every((ratio) => ratio > 0 && Number.isFinite(ratio)));
   },

@@ -167,3 +167,38 @@ Deno.test("an id that one file gives up is another one's, in one look as in two"
   world.provide("a", [instance("four")]);
   await until(owners, (those) => those === "four a");
 });
+
+Deno.test("of a file with many instances what changes counts, and what is wrong with it is said where it is", async () => {
+  await using world = World.start();
+  const { discovery } = world;
+  let instances = Array.from({ length: 300 }, (_, i) => instance(`i${i}`, { port: 1_000 + i }));
+  const shown = (list: readonly { readonly id: string; readonly port: number }[]) =>
+    list.map(({ id, port }) => `${id} ${port}`).sort().join();
+  const found = () => shown(discovery.catalog.instancesOf("gg"));
+  const counts = (next: typeof instances) => {
+    instances = next;
+    world.provide("chef", next);
+    return until(found, (those) => those === shown(next as never));
+  };
+  await counts(instances);
+  await counts(instances.with(150, instance("i150", { port: 1 })));
+  await counts(instances.toSpliced(100, 3));
+  await counts(instances.toSpliced(200, 0, instance("new", { port: 2 }), instance("newer", { port: 3 })));
+  await counts(instances.with(0, instance("first", { port: 4 })).with(298, instance("last", { port: 5 })));
+  const before = found();
+  for (
+    const [wrong, said] of [
+      [instance("i7", { port: 6 }), /chef\.json:1:\d+: the id "i7" is there twice/],
+      [instance("i50", { port: 0 }), /chef\.json:1:\d+: port must be a number/],
+      [{ ...instance("i50"), adress: 1 }, /chef\.json:1:\d+: "adress" isn't known here/],
+    ] as const
+  ) {
+    world.provide("chef", instances.with(50, wrong));
+    await until(() => discovery.problems.join(), (problems) => said.test(problems));
+    equal(found(), before);
+  }
+  await counts(instances.with(50, instance("i50", { port: 7 })));
+  deepEqual(discovery.problems, []);
+  await counts([]);
+  await counts([instance("one")]);
+});

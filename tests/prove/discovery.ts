@@ -1,7 +1,7 @@
 /**
  * Discovery over long: `deno task prove discovery [consul [QUERIES_PER_SECOND] | many [SECONDS [PER_SECOND [REGISTRY]]] |
  * one-product [SECONDS [PER_SECOND [REGISTRY]]] | one-address [SECONDS [PER_SECOND [REGISTRY]]] | cpu [QUERIES] |
- * without [QUERIES [STARTS [PAIRS]]] | subscribers [COUNT [streams | polls]] | oracle [ROUNDS] | kills [COUNT] |
+ * without [QUERIES [STARTS [SLICES]]] | subscribers [COUNT [streams | polls]] | oracle [ROUNDS] | kills [COUNT] |
  * fuzz [ROUNDS]]`; without a word all of them. A registry is `files` or `consul`; both when left out.
  *
  * - `consul`: two datacenters of three real servers each, joined over WAN, on addresses of loopback, both read through those
@@ -14,7 +14,7 @@
  *   thread is busy without a break, and how much memory it has as time goes by.
  * - `one-product`, `one-address`: the same with all instances in one product, and at one address.
  * - `cpu`: the processor time of the thread that answers, for SRV of discovery and for A of a pool, in pairs.
- * - `without`: the processor time of a node for answers of a pool, where there is discovery and where there isn't, in pairs.
+ * - `without`: the processor time of a node for answers of a pool, where there is discovery and where there isn't, in slices by turns.
  * - `subscribers`: so many streams of a look-up, and then as many that wait for it, beside some that never read: how long after
  *   a registration the last of them is told. Those who are told run on a thread of their own.
  * - `oracle`: random catalogs, answered over DNS and in look-ups as a plain reading of the rules says.
@@ -132,22 +132,36 @@ async function load(server: SocketAddress, query: Uint8Array, queries: number): 
 /** How much more an answer of a pool may take where there is discovery. */
 const WITH_RATIO_MAX = 1.02;
 
-async function without([queries = "50000", starts = "5", pairs = "7"]: string[]): Promise<boolean> {
-  const { discovery, chance } = await withAndWithout({
-    ...{ queries: +queries, starts: +starts, pairs: +pairs, services: 1_000, instances: REGISTERED },
+async function without([queries = "2000", starts = "12", slices = "40"]: string[]): Promise<boolean> {
+  const { discovery, chance, idle } = await withAndWithout({
+    ...{ queries: +queries, starts: +starts, slices: +slices, services: 1_000, instances: REGISTERED },
   });
-  const shown = (ratios: readonly number[]) =>
-    `${quantile(ratios, 0.5).toFixed(3)} × (half of ${ratios.length} pairs ${
-      quantile(ratios, 0.25).toFixed(3)
-    }–${quantile(ratios, 0.75).toFixed(3)})`;
+  const shown = (ratios: readonly number[]) => {
+    const { mean, error } = meanOf(ratios);
+    return `${mean.toFixed(3)} × (± ${error.toFixed(3)}; ${ratios.map((each) => each.toFixed(3)).join(" ")})`;
+  };
+  const milliseconds = (seconds: number) => `${(seconds * 1000).toFixed(1)} ms`;
   console.log(
-    `where ${REGISTERED} instances are registered, answers of a pool take ${
-      shown(discovery.all)
-    } the processor time, the ` +
-      `thread that answers ${shown(discovery.answering)}; of two nodes without: ${shown(chance.all)}, ` +
-      shown(chance.answering),
+    [
+      `where ${REGISTERED} instances are registered, answers of a pool take`,
+      `  all threads ${shown(discovery.all)}`,
+      `  the thread that answers ${shown(discovery.answering)}`,
+      `the processor time of a node without discovery; another node without it`,
+      `  all threads ${shown(chance.all)}`,
+      `  the thread that answers ${shown(chance.answering)}`,
+      `while nothing is asked ${milliseconds(idle.discovery)} a second, without discovery ${
+        milliseconds(idle.plain)
+      }`,
+    ].join("\n"),
   );
-  return quantile(discovery.all, 0.5) <= WITH_RATIO_MAX;
+  return meanOf(discovery.all).mean <= WITH_RATIO_MAX;
+}
+
+/** The mean, and by how much chance has moved it (its standard error). */
+function meanOf(values: readonly number[]): { readonly mean: number; readonly error: number } {
+  const mean = values.reduce((sum, each) => sum + each, 0) / values.length;
+  const squares = values.reduce((sum, each) => sum + (each - mean) ** 2, 0);
+  return { mean, error: Math.sqrt(squares / Math.max(1, values.length - 1) / values.length) };
 }
 
 /** Of the threads that aren't this one. */

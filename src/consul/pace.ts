@@ -1,0 +1,32 @@
+/**
+ * How much is asked of Consul: each change of a service wakes every question about it, and a megabyte of answers takes Consul some
+ * 40 ms to write. What wakes more than it can bear would keep it from all else.
+ *
+ * @module
+ */
+import type { Clock } from "../clock.ts";
+
+/** Bytes a second, of all answers that were waited for. */
+export const BYTES_PER_SECOND_MAX = 24e6;
+/** Bytes that may come at once before the next ones wait. */
+export const BYTES_AT_ONCE = 8e6;
+
+/** So many bytes a second, however many questions they answer. */
+export class Pace {
+  readonly #clock: Pick<Clock, "sleep" | "monotonicMs">;
+  /** When all that has come is due. */
+  #dueMs = -Infinity;
+
+  /** Nothing has come yet. */
+  constructor(clock: Pick<Clock, "sleep" | "monotonicMs">) {
+    this.#clock = clock;
+  }
+
+  /** Resolves when whoever got these bytes may ask again, and when the signal is aborted. */
+  async after(bytes: number, signal: AbortSignal): Promise<void> {
+    const nowMs = this.#clock.monotonicMs();
+    const earliestMs = nowMs - BYTES_AT_ONCE / BYTES_PER_SECOND_MAX * 1000;
+    this.#dueMs = Math.max(this.#dueMs, earliestMs) + bytes / BYTES_PER_SECOND_MAX * 1000;
+    if (this.#dueMs > nowMs) await this.#clock.sleep(this.#dueMs - nowMs, signal);
+  }
+}
