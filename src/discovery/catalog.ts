@@ -215,19 +215,34 @@ export class Catalog {
   }
 }
 
-/** The same changes in the same order, none of them large. */
+/** The same changes in the same order, in portions that aren't large; as few of them as may be, since each is made at once. */
 export function* portionsOf(changes: readonly Change[]): Generator<readonly Change[]> {
+  let portion: Change[] = [];
+  let room = PORTION;
   for (const change of changes) {
-    if (change.kind === "put") {
-      for (let at = 0; at < change.instances.length; at += PORTION) {
-        yield [{ ...change, instances: change.instances.slice(at, at + PORTION) }];
-      }
-    } else if (change.kind === "remove") {
-      for (let at = 0; at < change.ids.length; at += PORTION) {
-        yield [{ ...change, ids: change.ids.slice(at, at + PORTION) }];
-      }
-    } else yield [change];
+    const size = change.kind === "put"
+      ? change.instances.length
+      : change.kind === "remove"
+      ? change.ids.length
+      : null;
+    if (size === null) portion.push(change);
+    for (let at = 0; at < (size ?? 0);) {
+      const end = Math.min(at + room, size!);
+      portion.push(partOf(change, at, end));
+      room -= end - at;
+      at = end;
+      if (room > 0) continue;
+      yield portion;
+      portion = [];
+      room = PORTION;
+    }
   }
+  if (portion.length > 0) yield portion;
+}
+
+function partOf(change: Change, from: number, to: number): Change {
+  if (change.kind === "put") return { ...change, instances: change.instances.slice(from, to) };
+  return change.kind === "remove" ? { ...change, ids: change.ids.slice(from, to) } : change;
 }
 
 /** Instances of a portion: it takes the main thread a millisecond or two. */

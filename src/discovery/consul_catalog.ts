@@ -352,8 +352,9 @@ class ZoneReading {
     for (const { id } of changed) this.#owners.set(id, reading);
     for (const id of gone) this.#owners.delete(id);
     const changes: Change[] = [];
-    if (gone.length > 0) changes.push({ kind: "remove", zone: this.#zone, ids: gone });
+    // In this order: where others take the place of all there were, there is no moment without any.
     if (changed.length > 0) changes.push({ kind: "put", zone: this.#zone, instances: changed });
+    if (gone.length > 0) changes.push({ kind: "remove", zone: this.#zone, ids: gone });
     if (changes.length > 0) write(changes);
     for (const { kind } of faults) observe("getInstances", kind, 0);
     const said = faults.slice(0, NAMED_MAX).map(({ message }) => message).join("; ");

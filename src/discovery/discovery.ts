@@ -19,7 +19,7 @@ import type { CallbackGauge, Registry } from "../telemetry/metrics.ts";
 import { type Address, ADDRESS_FIELDS, formatAddress, parseAddress } from "./address.ts";
 import type { AnswerThreadOptions } from "./answer_thread.ts";
 import type { Answering } from "./answering.ts";
-import { Catalog, type Change, type Instance, type NameServer } from "./catalog.ts";
+import { Catalog, type Change, type Instance, type NameServer, portionsOf } from "./catalog.ts";
 import type { Reading } from "./consul_catalog.ts";
 import { decide, type Decision } from "./decisions.ts";
 import { KeptCatalog, type KeptZone, readKept } from "./kept_catalog.ts";
@@ -30,7 +30,7 @@ import type { ReadingThreadOptions } from "./reading_thread.ts";
 import { removeProviderFile, writeProviderFile } from "./registration.ts";
 import type { Sampled, SamplingTerms } from "./sampler.ts";
 import { type NodeValues, SharedRegistrations } from "./shared_registrations.ts";
-import { inSlices } from "../slices.ts";
+import { inSlices, pacer } from "../slices.ts";
 import { DURATION_BUCKETS, TallySum } from "./tally.ts";
 
 /** What discovery is made of, of the settings. */
@@ -107,6 +107,11 @@ export class Discovery implements AsyncDisposable, DiscoveryPort {
   /** Those who wait, by address. */
   readonly #waiting = new Map<string, PromiseWithResolvers<void>>();
   readonly #tags = new WeakMap<readonly Instance[], string>();
+  /** Changes that are still to be made, and who makes them; `null` = there are none. */
+  readonly #changesLeft: (readonly Change[])[] = [];
+  #writing: Promise<void> | null = null;
+  /** Whether others may wait for this thread. */
+  #isStarted = false;
   /** Registrations have their turns: the one that came last is what counts in the end. */
   #registering: Promise<unknown> = Promise.resolve();
 
@@ -181,6 +186,7 @@ export class Discovery implements AsyncDisposable, DiscoveryPort {
       this.#keeper = this.#parts.use(new KeptCatalog({ path: keptFile, zones, clock, log }));
     }
     if (terms.dnsAddr !== null) this.#answering = this.#parts.use(this.#answer(terms.dnsAddr));
+    this.#isStarted = true;
   }
 
   /** Resolves when it answers; rejects with a message for people when the address can't be had. */
@@ -208,8 +214,30 @@ export class Discovery implements AsyncDisposable, DiscoveryPort {
     ];
   }
 
-  /** Makes changes to the catalog, and tells those who wait for them. */
+  /** Makes changes to the catalog, and tells those who wait for them: of many at once a part in each turn. */
   write(changes: readonly Change[]): void {
+    const [first = [], ...rest] = this.#isStarted ? portionsOf(changes) : [changes];
+    if (rest.length === 0 && this.#writing === null) return this.#write(first);
+    this.#changesLeft.push(first, ...rest);
+    this.#writing ??= this.#writeLeft();
+  }
+
+  async #writeLeft(): Promise<void> {
+    const { signal } = this.#ending;
+    const pace = pacer({ clock: this.#needs.clock, signal });
+    try {
+      for (let next = this.#changesLeft.shift(); next; next = this.#changesLeft.shift()) {
+        this.#write(next);
+        await pace();
+      }
+    } catch (cause) {
+      if (!signal.aborted) throw cause;
+    } finally {
+      this.#writing = null;
+    }
+  }
+
+  #write(changes: readonly Change[]): void {
     this.#answering?.apply(changes);
     this.#keeper?.note();
     for (const change of changes) {
@@ -282,7 +310,7 @@ export class Discovery implements AsyncDisposable, DiscoveryPort {
     }
     // At once, so that the next look at the directory doesn't read it again.
     await writeProviderFile(directory, provider, bytes, () => files.take(provider, reading.instances));
-    await this.#answering?.settled();
+    await this.#settled();
     return { kind: "done", instances: reading.instances.length };
   }
 
@@ -295,14 +323,21 @@ export class Discovery implements AsyncDisposable, DiscoveryPort {
     const { directory } = this.#needs.terms;
     if (directory === null || !await removeProviderFile(directory, provider)) return false;
     this.#files?.look();
-    await this.#answering?.settled();
+    await this.#settled();
     return true;
+  }
+
+  /** Resolves when all changes so far are in the answers. */
+  async #settled(): Promise<void> {
+    await this.#writing;
+    await this.#answering?.settled();
   }
 
   /** Ends all of it. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#ending.abort();
     for (const address of [...this.#waiting.keys()]) this.#wake(address);
+    await this.#writing;
     await this.#parts[Symbol.asyncDispose]();
   }
 

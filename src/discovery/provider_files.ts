@@ -404,10 +404,9 @@ export class ProviderFiles implements AsyncDisposable {
     this.#changed = [];
     const { ids, instances } = this.#differenceOf(changed) ?? this.#differenceOfAll();
     const changes: Change[] = [{ kind: "standing", zone, standing: "fresh" }];
+    // In this order: where others take the place of all there were, there is no moment without any.
+    if (instances.length > 0) changes.push({ kind: "put", zone, instances });
     if (ids.length > 0) changes.push({ kind: "remove", zone, ids });
-    if (instances.length > 0) {
-      changes.push({ kind: "put", zone, instances: instances.sort((a, b) => a.id < b.id ? -1 : 1) });
-    }
     write(changes);
   }
 

@@ -329,7 +329,6 @@ export class SharedRegistrations {
     const gone = [...before?.byId.keys() ?? []].filter((id) =>
       now?.zone !== before!.zone || !now.byId.has(id)
     );
-    if (gone.length > 0) changes.push({ kind: "remove", zone: before!.zone, ids: gone });
     if (now !== null) {
       const { zone, byId } = now;
       const instances = [...byId.values()].filter((instance) => {
@@ -343,6 +342,8 @@ export class SharedRegistrations {
         this.#judge();
       }
     }
+    // The last of all: where others take the place of all there were, there is no moment without any.
+    if (gone.length > 0) changes.push({ kind: "remove", zone: before!.zone, ids: gone });
     for (const portion of portionsOf(changes)) {
       write(portion);
       yield;

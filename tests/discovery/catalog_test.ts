@@ -5,7 +5,7 @@
  */
 import { deepEqual } from "node:assert/strict";
 import { seededRng } from "../../src/clock.ts";
-import { Catalog, type Instance } from "../../src/discovery/catalog.ts";
+import { Catalog, type Change, type Instance, portionsOf } from "../../src/discovery/catalog.ts";
 
 const ADDRESS = { service: "http", job: "web", env: "prod", product: "shop", zone: "gg" };
 
@@ -32,4 +32,21 @@ Deno.test("what is at an address is in the order of the ids after each change, a
       deepEqual(catalog.at(ADDRESS)?.instances ?? [], wanted, `round ${round}, step ${step}`);
     }
   }
+});
+
+Deno.test("portions are whole changes where these are small, and in their order", () => {
+  const ids = (from: number, count: number) => Array.from({ length: count }, (_, i) => `i${from + i}`);
+  const remove = (from: number, count: number): Change => ({
+    kind: "remove",
+    zone: "gg",
+    ids: ids(from, count),
+  });
+  const fresh: Change = { kind: "standing", zone: "gg", standing: "fresh" };
+  deepEqual([...portionsOf([])], []);
+  deepEqual([...portionsOf([fresh, remove(0, 1), remove(1, 2)])], [[fresh, remove(0, 1), remove(1, 2)]]);
+  deepEqual([...portionsOf([remove(0, 200), remove(200, 310), fresh])], [
+    [remove(0, 200), remove(200, 50)],
+    [remove(250, 250)],
+    [remove(500, 10), fresh],
+  ]);
 });

@@ -202,3 +202,14 @@ Deno.test("of a file with many instances what changes counts, and what is wrong 
   await counts([]);
   await counts([instance("one")]);
 });
+
+Deno.test("where others take the place of all there were, there is no moment without any", async () => {
+  const many = (name: string) => Array.from({ length: 1_000 }, (_, i) => instance(`${name}${i}`));
+  await using world = World.start({ "chef.json": { instances: many("a") } });
+  const { discovery } = world;
+  const seen: number[] = [];
+  using _ = discovery.changes.add(() => void seen.push(discovery.lookUp(HTTP).instances.length));
+  await discovery.register("chef", bytesOf(many("b")));
+  ok(discovery.lookUp(HTTP).instances.every(({ id }) => id.startsWith("b")));
+  deepEqual([seen.length > 4, Math.min(...seen), seen.at(-1)], [true, 1_000, 1_000], "a part in each turn");
+});
