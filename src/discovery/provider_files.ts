@@ -258,7 +258,7 @@ export class ProviderFiles implements AsyncDisposable {
       this.#reading ??= this.#readWaiting();
       return null;
     }
-    return this.#takeReading(known, toEnd(this.#read(name, known)));
+    return this.#takeReading(path, known, toEnd(this.#read(name, known)));
   }
 
   async #readWaiting(): Promise<void> {
@@ -281,7 +281,7 @@ export class ProviderFiles implements AsyncDisposable {
         // It may be another one by now: it is looked at with the next look.
         this.#mark = "";
         if (this.#files.get(name) !== known) continue;
-        const error = this.#takeReading(known, reading);
+        const error = this.#takeReading(`${this.#options.directory}/${name}`, known, reading);
         if (error === "none") this.#register();
         if (error !== null) observe(error, (clock.monotonicMs() - startMs) / 1000);
       }
@@ -352,11 +352,14 @@ export class ProviderFiles implements AsyncDisposable {
   }
 
   #takeReading(
+    path: string,
     known: Known,
     { instances, problems, list, changed }: FileReading,
   ): "none" | "invalidfile" | null {
     const { log } = this.#options;
     const [first] = problems;
+    // It went before it was read, and the next list is without it.
+    if (first && !isThere(path)) return null;
     const before = known.problem;
     known.problem = first ? formatProblem(first) : null;
     if (first) {

@@ -213,3 +213,18 @@ Deno.test("where others take the place of all there were, there is no moment wit
   ok(discovery.lookUp(HTTP).instances.every(({ id }) => id.startsWith("b")));
   deepEqual([seen.length > 4, Math.min(...seen), seen.at(-1)], [true, 1_000, 1_000], "a part in each turn");
 });
+
+Deno.test("a file that goes before it is read is none that can't be used", async () => {
+  await using world = World.start();
+  const { directory, discovery, lines } = world;
+  const large = JSON.stringify({ instances: Array.from({ length: 500 }, (_, i) => instance(`i${i}`)) });
+  for (let round = 0; round < 20; round++) {
+    await discovery.register("chef", bytesOf([instance("a")]));
+    // The look at what is withdrawn finds it, and reads it later.
+    Deno.writeTextFileSync(`${directory}/big.json`, large);
+    await discovery.withdraw("chef");
+    Deno.removeSync(`${directory}/big.json`);
+    await until(() => discovery.addresses().length, (count) => count === 0);
+  }
+  deepEqual([lines, discovery.problems], [[], []]);
+});
