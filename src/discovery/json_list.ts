@@ -154,7 +154,7 @@ export class ListRoom {
   readonly #sizes = new Map<JsonList, number>();
   #taken = 0;
 
-  /** @param max bytes */
+  /** Nothing is kept yet. @param max bytes */
   constructor(max: number) {
     this.#max = max;
   }
